@@ -1,0 +1,161 @@
+/**
+ * The one interface that the C++ addon and its TypeScript twin both implement.
+ *
+ * Everything here works on memory inside an {@link Arena}, so that every thread of the process sees the same
+ * bytes and nothing is copied between lanes except where a copy is the point (the link).
+ */
+
+/** Element types a checkpoint may store. */
+export type WeightDtype = 'bf16' | 'f16' | 'f32';
+
+/** Bytes of one element of each stored type. */
+export const bytesPerElement: Readonly<Record<WeightDtype, number>> = { bf16: 2, f16: 2, f32: 4 };
+
+/** Direct reads need file offsets, lengths and memory addresses that are multiples of this. */
+export const directIoAlignmentBytes = 4096;
+
+/** What travels to another thread (by `postMessage` or `workerData`) to open the same arena there. */
+export type ArenaHandle =
+  | { readonly kind: 'native'; readonly id: number; readonly byteLength: number }
+  | { readonly kind: 'twin'; readonly memory: SharedArrayBuffer; readonly byteLength: number };
+
+/** One block of memory, aligned to {@link directIoAlignmentBytes}, seen by every thread that opened it. */
+export interface Arena {
+  readonly byteLength: number;
+  readonly handle: ArenaHandle;
+  /**
+   * The whole arena. `ArrayBuffer` on native memory (external, zero copy; onnxruntime takes views of it),
+   * `SharedArrayBuffer` in the twin.
+   */
+  readonly buffer: ArrayBuffer | SharedArrayBuffer;
+  /** Drops this thread's hold; memory returns to the system when the last holder has dropped it. */
+  release(): void;
+}
+
+/** A file opened for streaming. */
+export interface StreamFile {
+  readonly path: string;
+  readonly byteLength: number;
+  /** Whether reads bypass the page cache (`O_DIRECT`); false where the file system refuses it. */
+  readonly direct: boolean;
+}
+
+/** One contiguous range to read. For direct files all three numbers are multiples of 4096. */
+export interface ReadRange {
+  readonly file: StreamFile;
+  readonly fileOffset: number;
+  /** May reach past the end of the file (the last block of a direct read); missing bytes are left alone. */
+  readonly byteLength: number;
+  readonly arenaOffset: number;
+}
+
+/** When a read really started and ended on the process-wide monotonic clock (`process.hrtime`), seconds. */
+export interface ReadReport {
+  readonly startSeconds: number;
+  readonly endSeconds: number;
+  readonly bytesRead: number;
+}
+
+export interface StreamerOptions {
+  /** Reads in flight at the same time. @default 2 */
+  readonly readsInFlight?: number;
+  /** Largest single read, bytes; a multiple of 4096. @default 4 MiB */
+  readonly chunkBytes?: number;
+  /** Bypass the page cache where the file system allows it. @default true */
+  readonly direct?: boolean;
+  /** Pace reads to this rate, for the wind tunnel. @default null, as fast as the disk goes */
+  readonly bytesPerSecondCap?: number | null;
+}
+
+/**
+ * Asynchronous reads of file ranges into an arena. Requests are served in the order of the calls, in chunks, with
+ * `readsInFlight` chunks under way across request borders, so the disk does not drain between two requests.
+ */
+export interface Streamer {
+  /** @throws Error naming the path, when it cannot be opened. */
+  open(path: string): StreamFile;
+  /** Reads all ranges into `arena`. Rejects with the path and the system's error when a read fails or is short. */
+  read(ranges: readonly ReadRange[], arena: Arena): Promise<ReadReport>;
+  /** Waits for reads under way, closes all files and ends the reader threads. */
+  close(): Promise<void>;
+}
+
+/** What one attention call needs to know about the model. */
+export interface AttentionShape {
+  readonly numHeads: number;
+  /** Divides numHeads; each key/value head serves numHeads / numKvHeads query heads. */
+  readonly numKvHeads: number;
+  readonly headDim: number;
+  /** Keys a query sees, itself included (sliding window); 0 for all of them. */
+  readonly slidingWindow: number;
+}
+
+/** Number of fields per sequence in {@link AttentionCall.sequences}. */
+export const sequenceFields = 5;
+
+/**
+ * One layer's attention for a ragged batch: rotates q and k (RoPE, rotate-half convention), appends k and v to the
+ * cache, and attends causally. `q`, `k`, `v`, `out` and `cache` are views of arena memory (or any memory in tests).
+ *
+ * The result of a row does not depend, to the bit, on which other rows are in the call or on `threads`.
+ */
+export interface AttentionCall {
+  readonly shape: AttentionShape;
+  readonly q: Float32Array; // (row, head, headDim), not modified
+  readonly k: Float32Array; // (row, kvHead, headDim), not modified
+  readonly v: Float32Array; // (row, kvHead, headDim)
+  readonly out: Float32Array; // (row, head, headDim), written
+  readonly cache: Float32Array; // holds every sequence's keys and values, mutated
+  /**
+   * (sequence, 5): element offset in `cache` of the sequence's keys (kvHead, capacity, headDim), of its values
+   * (same shape), capacity in tokens, tokens already cached, new tokens in this call. The rows of q, k, v and out
+   * are the new tokens of the first sequence, then of the second, and so on.
+   */
+  readonly sequences: Float64Array;
+  readonly ropeCos: Float32Array; // (position, headDim / 2)
+  readonly ropeSin: Float32Array; // (position, headDim / 2)
+  /** Threads to use, the calling one included. */
+  readonly threads: number;
+}
+
+/** What the machine and the cgroup around this process allow. */
+export interface ProbeReport {
+  readonly cpuModel: string;
+  /** Cores this process may run on (its affinity mask), by number. */
+  readonly allowedCores: readonly number[];
+  readonly memoryBytes: number;
+  /** The tightest cgroup memory limit around the process (v1 or v2), or null. */
+  readonly cgroupMemoryBytes: number | null;
+  /** Cores' worth of CPU time the cgroup grants (quota / period), or null. */
+  readonly cgroupCores: number | null;
+  /** Largest resident set of this process so far. */
+  readonly peakResidentBytes: number;
+  /** Vector instruction sets the kernels were compiled for, e.g. ["avx2", "avx512f"]; empty in the twin. */
+  readonly vectorExtensions: readonly string[];
+}
+
+/** Everything the native core offers; `kind` says which implementation answers. */
+export interface NativeCore {
+  readonly kind: 'native' | 'twin';
+  createArena(byteLength: number): Arena;
+  /** Opens, in this thread, an arena that another thread created. */
+  openArena(handle: ArenaHandle): Arena;
+  createStreamer(options?: StreamerOptions): Streamer;
+  /**
+   * Widens `count` elements of `dtype` at byte `sourceOffset` of `source` to fp32 at byte `targetOffset` of
+   * `target`; this is what crossing the link does. Offsets need only the alignment of their element type's half
+   * word (2 bytes) on the source side. @throws RangeError when either side does not fit.
+   */
+  widen(
+    source: Arena,
+    sourceOffset: number,
+    dtype: WeightDtype,
+    count: number,
+    target: Arena,
+    targetOffset: number,
+  ): void;
+  attend(call: AttentionCall): void;
+  /** Pins the calling thread (and native threads it starts later) to these cores; false where not supported. */
+  pinThread(cores: readonly number[]): boolean;
+  probe(): ProbeReport;
+}
