@@ -1,0 +1,124 @@
+/** The model's vocabulary: configuration, tensors on disk, and the groups of weights that move together. */
+
+import type { WeightDtype } from '@specoffload/native';
+
+export type Architecture = 'mixtral' | 'mistral' | 'llama';
+
+/** RoPE frequency scaling of Llama 3 (`rope_scaling` with `rope_type: "llama3"` in config.json). */
+export interface Llama3RopeScaling {
+  readonly type: 'llama3';
+  readonly factor: number;
+  readonly lowFreqFactor: number;
+  readonly highFreqFactor: number;
+  readonly originalMaxPositions: number;
+}
+
+/** What config.json says, in this project's terms. Source: Hugging Face `MixtralConfig`, `MistralConfig`, `LlamaConfig`. */
+export interface ModelConfig {
+  readonly architecture: Architecture;
+  readonly vocabSize: number;
+  readonly hiddenSize: number;
+  readonly numLayers: number;
+  readonly numHeads: number;
+  readonly numKvHeads: number;
+  readonly headDim: number;
+  /** Width of one FFN (dense) or of one expert. */
+  readonly ffnSize: number;
+  /** 1 for dense models. */
+  readonly numExperts: number;
+  /** Experts that each token passes through; 1 for dense models. */
+  readonly expertsPerToken: number;
+  /** Keys a query sees, itself included; null for all. */
+  readonly slidingWindow: number | null;
+  readonly ropeTheta: number;
+  readonly ropeScaling: Llama3RopeScaling | null;
+  readonly rmsNormEps: number;
+  readonly tieEmbeddings: boolean;
+  /** Context length in tokens. */
+  readonly maxPositions: number;
+  /** Generation ends at any of these; may be empty. */
+  readonly eosTokenIds: readonly number[];
+}
+
+/** One tensor inside one safetensors file, validated. */
+export interface TensorRef {
+  readonly name: string;
+  readonly path: string;
+  readonly dtype: WeightDtype;
+  readonly shape: readonly number[];
+  /** Absolute byte offset in the file. */
+  readonly fileOffset: number;
+  readonly byteLength: number;
+  readonly numElements: number;
+}
+
+/** What a tensor does in its group. Shapes follow Hugging Face: a projection is (out, in). */
+export type TensorRole =
+  | 'inputNorm' // (hidden)
+  | 'q' // (heads * headDim, hidden)
+  | 'k' // (kvHeads * headDim, hidden)
+  | 'v' // (kvHeads * headDim, hidden)
+  | 'o' // (hidden, heads * headDim)
+  | 'postNorm' // (hidden)
+  | 'router' // (experts, hidden), Mixtral only
+  | 'gate' // (ffn, hidden): w1 of an expert, gate_proj of a dense FFN
+  | 'up' // (ffn, hidden): w3, up_proj
+  | 'down' // (hidden, ffn): w2, down_proj
+  | 'embedding' // (vocab, hidden)
+  | 'finalNorm' // (hidden)
+  | 'head'; // (vocab, hidden); the embedding's tensor when tied
+
+/**
+ * Weights that are loaded, placed and freed together. `attention` holds both norms, the projections and the router
+ * of a layer; `expert` one expert (a dense FFN is expert 0 of 1); `embedding` and `head` (final norm and output
+ * projection) are resident.
+ */
+export type GroupKind = 'attention' | 'expert' | 'embedding' | 'head';
+
+export interface WeightGroup {
+  /** `layer.3.attention`, `layer.3.expert.5`, `embedding`, `head`. */
+  readonly id: string;
+  readonly kind: GroupKind;
+  /** Zero-based; -1 for embedding and head. */
+  readonly layer: number;
+  /** Zero-based; -1 unless kind is `expert`. */
+  readonly expert: number;
+  readonly tensors: readonly { readonly role: TensorRole; readonly ref: TensorRef }[];
+  /** Bytes on disk. */
+  readonly storedBytes: number;
+  /** Bytes widened to fp32, as the device holds them. */
+  readonly deviceBytes: number;
+}
+
+/** Text to token ids and back. */
+export interface Tokenizer {
+  /** Tokens it can produce; at most the model's vocabulary. */
+  readonly vocabSize: number;
+  /** Digest of the vocabulary: equal for two tokenizers exactly when every id means the same text. */
+  readonly digest: string;
+  encode(text: string): number[];
+  decode(ids: readonly number[]): string;
+}
+
+/** A checkpoint directory whose configuration, headers and index have been read and found consistent. */
+export interface Checkpoint {
+  readonly directory: string;
+  /** The directory's name. */
+  readonly name: string;
+  readonly config: ModelConfig;
+  readonly tensors: ReadonlyMap<string, TensorRef>;
+  readonly embedding: WeightGroup;
+  readonly head: WeightGroup;
+  /** Per layer: its attention group and its experts. */
+  readonly layers: readonly { readonly attention: WeightGroup; readonly experts: readonly WeightGroup[] }[];
+  readonly parameters: number;
+  /** Bytes of all tensors as stored. */
+  readonly bytes: number;
+  /** sha256 over config and all tensor headers plus file sizes (not the weights themselves: reading 100 GB to name a model would defeat the purpose), hex. */
+  readonly digest: string;
+}
+
+/** A failure the user can mend: one sentence that names what was wrong, what was expected and what to do. */
+export class UserError extends Error {
+  override readonly name = 'UserError';
+}
