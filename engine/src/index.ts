@@ -1,1 +1,4 @@
-export {};
+export * from './model/index.js';
+export * from './run/index.js';
+export * from './schedule/index.js';
+export * from './trace/index.js';

@@ -1,0 +1,2 @@
+export { runEngine } from './engine.js';
+export * from './types.js';

@@ -1,0 +1,111 @@
+/** What goes into a run and what comes out of it. */
+
+import type { Checkpoint } from '../model/types.js';
+import type { Policy, PolicyInput, StrategyName } from '../schedule/policy.js';
+import type { LaneName, PhaseName, PhaseReport, Span } from '../trace/types.js';
+
+/** The machine a run may use: hard memory budgets, cores and optional caps. */
+export interface MachineSettings {
+  /** Device pool, bytes; a hard limit. */
+  readonly deviceBytes: number;
+  /** Host pool, bytes; a hard limit. */
+  readonly hostBytes: number;
+  /** Threads of the device lane's arithmetic. @default 1 */
+  readonly deviceCores?: number;
+  /** Threads of the host lane's attention. @default 1 */
+  readonly hostCores?: number;
+  /** Reads in flight on the disk lane. @default 4 */
+  readonly readsInFlight?: number;
+  /** Pace the link to this rate, bytes of stored weights per second. @default null, not paced */
+  readonly linkBytesPerSecondCap?: number | null;
+  /** Pace the disk to this rate. @default null, not paced */
+  readonly diskBytesPerSecondCap?: number | null;
+  /** Which core implementation to use. @default auto */
+  readonly native?: 'auto' | 'native' | 'twin';
+}
+
+export interface RunRequest {
+  readonly target: Checkpoint;
+  /** Needed when the policy speculates. */
+  readonly draft: Checkpoint | null;
+  /** Token ids, at least one per prompt. */
+  readonly prompts: readonly (readonly number[])[];
+  readonly strategy: StrategyName;
+  readonly policy?: PolicyInput;
+  /** Most new tokens per sequence. */
+  readonly maxNewTokens: number;
+  readonly machine: MachineSettings;
+  /** End a sequence at the target's end-of-sequence ids. @default true */
+  readonly stopAtEos?: boolean;
+  readonly onProgress?: (progress: RunProgress) => void;
+  /** Aborting rejects the run with the signal's reason once the lanes have stopped. */
+  readonly signal?: AbortSignal;
+}
+
+export interface RunProgress {
+  readonly phase: PhaseName;
+  /** Target passes finished. */
+  readonly passes: number;
+  readonly newTokens: number;
+  /** Upper bound: sequences end earlier at an end-of-sequence token. */
+  readonly maxNewTokens: number;
+  readonly finishedSequences: number;
+  readonly numSequences: number;
+  readonly elapsedSeconds: number;
+}
+
+export interface GeneratedSequence {
+  readonly ids: readonly number[];
+  /** Top-1 minus top-2 logit of the target at each new token. */
+  readonly margins: readonly number[];
+  readonly stopReason: 'eos' | 'length';
+}
+
+export interface AcceptanceReport {
+  readonly proposed: number;
+  readonly accepted: number;
+  /** accepted / proposed. */
+  readonly rate: number;
+  /** New tokens per sequence and verification, the target's own token included. */
+  readonly tokensPerRound: number;
+  /** By candidate position (0-based): how often it was proposed and accepted. */
+  readonly byPosition: readonly { readonly proposed: number; readonly accepted: number }[];
+}
+
+export interface PoolReport {
+  readonly peakBytes: number;
+  readonly budgetBytes: number;
+}
+
+export interface RunResult {
+  readonly strategy: StrategyName;
+  readonly policy: Policy;
+  /** In the order of the prompts. */
+  readonly sequences: readonly GeneratedSequence[];
+  /** Tokens within each sequence's own limit. */
+  readonly newTokens: number;
+  /** Prefill and decode; opening files, pinning and loading the draft are in setupSeconds. */
+  readonly seconds: number;
+  readonly setupSeconds: number;
+  readonly tokensPerSecond: number;
+  readonly phases: Readonly<Record<PhaseName, PhaseReport>>;
+  readonly acceptance: AcceptanceReport | null;
+  readonly memory: { readonly device: PoolReport; readonly host: PoolReport };
+  readonly bytesMoved: { readonly disk: number; readonly link: number };
+  /** Target passes, prefill included. */
+  readonly passes: number;
+  /** New tokens whose margin is below what rounding can move (see `tieMargin`): another order may choose otherwise. */
+  readonly nearTies: number;
+  /** sha256 of all new token ids, hex: equal digests mean equal output. */
+  readonly outputDigest: string;
+  /** Core implementation that ran. */
+  readonly native: 'native' | 'twin';
+  /** Whether the disk lane bypassed the page cache. */
+  readonly directReads: boolean;
+  /** Median and 95th percentile of end-to-next-start on lanes that had work ready, seconds. */
+  readonly laneGaps: Readonly<
+    Record<LaneName, { readonly median: number; readonly p95: number; readonly count: number }>
+  >;
+  /** Ordered by start. */
+  readonly spans: readonly Span[];
+}

@@ -1,0 +1,47 @@
+/** What happened, when, on which lane: the record that utilisation, timelines and predictions are made from. */
+
+/** The places where work happens. `disk`: storage to host memory; `link`: host to device memory. */
+export type LaneName = 'disk' | 'link' | 'host' | 'device';
+
+export const laneNames: readonly LaneName[] = ['disk', 'link', 'host', 'device'];
+
+export type PhaseName = 'prefill' | 'decode';
+
+export type TaskKind = 'load' | 'upload' | 'project' | 'attention' | 'expert' | 'draft' | 'head' | 'embed';
+
+/** One task's life on its lane. Times are seconds since the run began. */
+export interface Span {
+  readonly id: number;
+  readonly lane: LaneName;
+  readonly kind: TaskKind;
+  /** For people: `load layer.3.expert.5`. */
+  readonly name: string;
+  readonly phase: PhaseName;
+  /** Number of the target pass (0-based) the task belongs to; a draft step carries the pass it prepares. */
+  readonly pass: number;
+  /** Batch in flight it works for, 0 or 1; -1 for weights, which serve any batch. */
+  readonly batch: number;
+  /** When everything it waited for was done and its buffers were free. */
+  readonly readySeconds: number;
+  readonly startSeconds: number;
+  readonly endSeconds: number;
+  /** Bytes moved (disk, link) or weight and cache bytes touched (host, device). */
+  readonly bytes: number;
+  /** Rows (token positions) computed; 0 for transfers. */
+  readonly rows: number;
+}
+
+/** A lane's share of a phase. Overlapping spans of one lane count once. */
+export interface LaneReport {
+  readonly busySeconds: number;
+  /** busySeconds / the phase's seconds, 0 to 1. */
+  readonly utilization: number;
+  /** Bytes moved on disk and link in this phase; 0 on the computing lanes. */
+  readonly bytes: number;
+  readonly numTasks: number;
+}
+
+export interface PhaseReport {
+  readonly seconds: number;
+  readonly lanes: Readonly<Record<LaneName, LaneReport>>;
+}
