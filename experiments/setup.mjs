@@ -1,0 +1,191 @@
+/**
+ * Sets the project up: packages, native core, compiled TypeScript. Does only what is not done yet.
+ *
+ * Runs before anything is installed, so it imports nothing but Node's own modules (and the native build, which
+ * keeps the same rule).
+ */
+
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const workspaces = ['native', 'engine', 'kernel', 'experiments'];
+const leastNode = [20, 19];
+
+/** A failure the user can mend; `log` is what the failing program said. */
+class SetupError extends Error {
+  constructor(message, log = '') {
+    super(message);
+    this.log = log;
+  }
+}
+
+async function main() {
+  assertNode(process.versions.node);
+  await installPackages();
+  await buildNativeCore();
+  await compileTypeScript();
+}
+
+function assertNode(version) {
+  const [major, minor] = version.split('.').map(Number);
+  const isEnough = major > leastNode[0] || (major === leastNode[0] && minor >= leastNode[1]);
+  if (!isEnough)
+    throw new SetupError(
+      `Node ${version} is too old; expected ${leastNode.join('.')} or newer (https://nodejs.org has it)`,
+    );
+}
+
+async function installPackages() {
+  const stamp = digest([readFileSync(join(root, 'package-lock.json'))]);
+  const installedLock = join(root, 'node_modules', '.package-lock.json');
+  if (existsSync(installedLock)) {
+    if (readStamp('packages') === stamp) return;
+    // Somebody ran `npm install` by hand: what counts is what is there.
+    if (isInstalled(installedLock)) return writeStamp('packages', stamp);
+  }
+  await step('install packages', () =>
+    runProgram(
+      'npm ci',
+      ...npmCommand(['ci', '--no-audit', '--no-fund']),
+      'check the network connection, then try again',
+    ),
+  );
+  writeStamp('packages', stamp);
+}
+
+/** Whether node_modules holds what package-lock.json asks for. Optional packages may be another platform's. */
+function isInstalled(installedLock) {
+  try {
+    const wanted = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')).packages;
+    const found = JSON.parse(readFileSync(installedLock, 'utf8')).packages;
+    return Object.entries(wanted)
+      .filter(([path]) => path !== '')
+      .every(([path, { version, optional }]) =>
+        found[path] === undefined ? optional === true : found[path].version === version,
+      );
+  } catch {
+    return false;
+  }
+}
+
+async function buildNativeCore() {
+  const script = join(root, 'native', 'build.mjs');
+  if (!existsSync(script)) return;
+  const { buildNative } = await import(pathToFileURL(script).href);
+  // It keeps its own stamp, says what it does, and only warns where no compiler is found: the twin takes over.
+  await buildNative({ quiet: false });
+}
+
+async function compileTypeScript() {
+  const { stamp, outputs } = sourcesAndOutputs();
+  if (readStamp('typescript') === stamp && outputs.every((path) => existsSync(path))) return;
+  await step('compile TypeScript', () =>
+    runProgram(
+      'tsc -b',
+      process.execPath,
+      [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-b'],
+      'mend the errors above',
+    ),
+  );
+  writeStamp('typescript', stamp);
+}
+
+/** What `tsc -b` reads, as a digest of names, sizes and times of change, and what it must have written. */
+function sourcesAndOutputs() {
+  const facts = [];
+  const outputs = [];
+  const note = (path) => {
+    const { size, mtimeMs } = statSync(path);
+    facts.push(`${relative(root, path)} ${size} ${mtimeMs}`);
+  };
+  for (const file of ['tsconfig.json', 'tsconfig.base.json', 'package-lock.json']) note(join(root, file));
+  for (const workspace of workspaces) {
+    const folder = join(root, workspace);
+    for (const file of ['package.json', 'tsconfig.json']) note(join(folder, file));
+    for (const name of readdirSync(join(folder, 'src'), { recursive: true }).sort()) {
+      if (!name.endsWith('.ts')) continue;
+      note(join(folder, 'src', name));
+      if (!name.endsWith('.d.ts')) outputs.push(join(folder, 'dist', name.replace(/\.ts$/, '.js')));
+    }
+  }
+  return { stamp: digest([facts.join('\n')]), outputs };
+}
+
+/** Runs one step between two halves of a line: `setup: compile TypeScript ... 1.2 s`. */
+async function step(title, work) {
+  const startMs = performance.now();
+  process.stderr.write(`setup: ${title} ...`);
+  try {
+    await work();
+  } catch (error) {
+    process.stderr.write(' failed\n');
+    throw error;
+  }
+  process.stderr.write(` ${((performance.now() - startMs) / 1000).toFixed(1)} s\n`);
+}
+
+/** Runs a program silently; what it said is shown only when it fails. */
+function runProgram(title, program, args, remedy) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
+    const log = [];
+    child.stdout.on('data', (chunk) => log.push(chunk));
+    child.stderr.on('data', (chunk) => log.push(chunk));
+    const text = () => Buffer.concat(log).toString('utf8');
+    child.on('error', (error) => reject(new SetupError(`${title} could not start: ${error.message}`)));
+    child.on('close', (code, signal) => {
+      if (code === 0) resolve();
+      else reject(new SetupError(`${title} failed (${signal ?? `exit code ${code}`}); ${remedy}`, text()));
+    });
+  });
+}
+
+/** npm as this process was started by it, so that a fresh machine needs no npm on the path of a child. */
+function npmCommand(args) {
+  const script = process.env.npm_execpath;
+  if (script?.endsWith('.js')) return [process.execPath, [script, ...args]];
+  return [process.platform === 'win32' ? 'npm.cmd' : 'npm', args];
+}
+
+function digest(parts) {
+  const hash = createHash('sha256');
+  for (const part of parts) hash.update(part);
+  return hash.digest('hex');
+}
+
+function readStamp(name) {
+  try {
+    return readFileSync(join(root, '.setup', name), 'utf8');
+  } catch {
+    return null;
+  }
+}
+
+function writeStamp(name, stamp) {
+  mkdirSync(join(root, '.setup'), { recursive: true });
+  const path = join(root, '.setup', name);
+  writeFileSync(`${path}.${process.pid}`, stamp);
+  renameSync(`${path}.${process.pid}`, path);
+}
+
+main().catch((error) => {
+  if (error instanceof SetupError) {
+    if (error.log !== '') process.stderr.write(`${error.log.trimEnd()}\n`);
+    process.stderr.write(`setup: ${error.message}\n`);
+  } else {
+    process.stderr.write(`setup: ${error.stack}\n`);
+  }
+  process.exitCode = 1;
+});

@@ -1,0 +1,64 @@
+/** The flags that say what a run may use of this machine. */
+
+import type { MachineSettings } from '@specoffload/engine';
+import type { Command } from 'commander';
+import { parseBytes, parseBytesPerSecond } from '../sizes.js';
+import { oneOf, wholeNumber } from './common.js';
+
+export interface MachineOptions {
+  readonly deviceMemory: string;
+  readonly hostMemory: string;
+  readonly deviceCores: number;
+  readonly hostCores: number;
+  readonly readsInFlight: number;
+  readonly linkCap?: string;
+  readonly diskCap?: string;
+  readonly native: 'auto' | 'native' | 'twin';
+}
+
+export function addMachineOptions(command: Command): Command {
+  return command
+    .option('--device-memory <size>', 'hard limit of the device pool', '512MB')
+    .option('--host-memory <size>', 'hard limit of the host pool', '512MB')
+    .option(
+      '--device-cores <n>',
+      "threads of the device lane's arithmetic",
+      wholeNumber('--device-cores', 1, 1024),
+      1,
+    )
+    .option(
+      '--host-cores <n>',
+      "threads of the host lane's attention",
+      wholeNumber('--host-cores', 1, 1024),
+      1,
+    )
+    .option(
+      '--reads-in-flight <n>',
+      'reads in flight on the disk lane',
+      wholeNumber('--reads-in-flight', 1, 64),
+      4,
+    )
+    .option('--link-cap <rate>', 'pace the link, such as 1.2GB/s (default: not paced)')
+    .option('--disk-cap <rate>', 'pace the disk (default: not paced)')
+    .option(
+      '--native <which>',
+      'core to use: auto, native (C++) or twin (TypeScript)',
+      oneOf('--native', ['auto', 'native', 'twin']),
+      'auto',
+    );
+}
+
+/** @throws UsageError naming the flag. */
+export function toMachineSettings(options: MachineOptions): Required<MachineSettings> {
+  const { linkCap, diskCap } = options;
+  return {
+    deviceBytes: parseBytes('--device-memory', options.deviceMemory),
+    hostBytes: parseBytes('--host-memory', options.hostMemory),
+    deviceCores: options.deviceCores,
+    hostCores: options.hostCores,
+    readsInFlight: options.readsInFlight,
+    linkBytesPerSecondCap: linkCap === undefined ? null : parseBytesPerSecond('--link-cap', linkCap),
+    diskBytesPerSecondCap: diskCap === undefined ? null : parseBytesPerSecond('--disk-cap', diskCap),
+    native: options.native,
+  };
+}

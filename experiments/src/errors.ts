@@ -1,0 +1,44 @@
+/** The ways a command can end badly, and the exit code of each. */
+
+import { UserError } from '@specoffload/engine';
+
+/** Wrong usage: an unknown flag, a value out of range. Exit code 2. */
+export class UsageError extends UserError {}
+
+/** The user (or the system) asked the command to stop. Exit code 128 + the signal's number, as shells have it. */
+export class InterruptedError extends Error {
+  override readonly name = 'InterruptedError';
+  readonly exitCode: number;
+  constructor(exitCode: number) {
+    super('interrupted; records finished before are intact, and nothing was left half-written');
+    this.exitCode = exitCode;
+  }
+}
+
+/** Turns a refusal by an inner parser into wrong usage: the value came from a flag. */
+export function asUsage<T>(parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    if (error instanceof UserError) throw new UsageError(error.message);
+    throw error;
+  }
+}
+
+export function exitCodeOf(error: unknown): number {
+  if (error instanceof InterruptedError) return error.exitCode;
+  return error instanceof UsageError ? 2 : 1;
+}
+
+/** What the user reads: one sentence for what they can mend, a stack trace for what they asked to see. */
+export function describeError(error: unknown, isVerbose: boolean): string {
+  if (isVerbose && error instanceof Error) return error.stack ?? error.message;
+  if (error instanceof UserError || error instanceof InterruptedError) return error.message;
+  const message = error instanceof Error ? error.message : String(error);
+  return `unexpected failure: ${message} (--verbose shows where)`;
+}
+
+/** Whether a system call failed with one of these codes, such as `ENOENT`. */
+export function hasCode(error: unknown, ...codes: string[]): boolean {
+  return error instanceof Error && codes.includes((error as NodeJS.ErrnoException).code ?? '');
+}

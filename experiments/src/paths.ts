@@ -1,0 +1,26 @@
+/** Where the project keeps things. All paths are absolute; `src/` and `dist/` lie equally deep. */
+
+import { dirname, join, relative, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const projectDirectory = resolve(dirname(fileURLToPath(import.meta.url)), '..', '..');
+
+const pairDirectory = join(projectDirectory, 'experiments', 'pair');
+
+/** The trained pair that ships with the project. */
+export const pairPaths = {
+  target: join(pairDirectory, 'target'),
+  draft: join(pairDirectory, 'draft'),
+  workloads: join(pairDirectory, 'workloads'),
+} as const;
+
+export const defaultResultsDirectory = join(projectDirectory, 'results');
+
+/** Inflated checkpoints; ignored by git. */
+export const cacheDirectory = join(projectDirectory, '.cache');
+
+/** A path as people like to read it: relative to where they are, unless that would climb far. */
+export function displayPath(path: string): string {
+  const fromHere = relative(process.cwd(), path);
+  return fromHere === '' ? '.' : fromHere.startsWith('..') ? path : fromHere;
+}

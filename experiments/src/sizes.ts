@@ -1,0 +1,61 @@
+/** Sizes and rates as people write them (`512MB`, `24GiB`, `1.2GB/s`), read by mathjs units. */
+
+import { createRequire } from 'node:module';
+import type { Unit } from 'mathjs';
+import { UsageError } from './errors.js';
+
+interface Quantity {
+  readonly unit: 'B' | 'B/s';
+  readonly least: number;
+  readonly most: number;
+  /** The limits in words, and an example. */
+  readonly expected: string;
+}
+
+// A page is the least that a pool can hold; beyond the upper limits a slip of the unit is likelier than the wish.
+const size: Quantity = {
+  unit: 'B',
+  least: 4096,
+  most: 2 ** 46,
+  expected: 'a size from 4KiB to 64TiB with its unit, such as 512MB or 24GiB',
+};
+const rate: Quantity = {
+  unit: 'B/s',
+  least: 1000,
+  most: 1e13,
+  expected: 'a rate from 1kB/s to 10TB/s with its unit, such as 1.2GB/s',
+};
+
+/** @returns whole bytes. @throws UsageError: `invalid --device-memory: 512; expected a size …`. */
+export function parseBytes(flag: string, text: string): number {
+  return Math.round(parseQuantity(flag, text, size));
+}
+
+/** @returns bytes per second. @throws UsageError. */
+export function parseBytesPerSecond(flag: string, text: string): number {
+  return parseQuantity(flag, text, rate);
+}
+
+function parseQuantity(flag: string, text: string, quantity: Quantity): number {
+  const number = toNumber(text, quantity.unit);
+  if (!(quantity.least <= number && number <= quantity.most))
+    throw new UsageError(`invalid ${flag}: ${text}; expected ${quantity.expected}`);
+  return number;
+}
+
+/** NaN for anything that is not a number with a unit of bytes: `512Mb` is megabits, surely a slip. */
+function toNumber(text: string, unit: Quantity['unit']): number {
+  const isBytes = /^\s*[0-9.]+(e[+-]?[0-9]+)?\s*[A-Za-z]*B(\s*\/\s*s)?\s*$/.test(text);
+  if (!isBytes) return Number.NaN;
+  try {
+    return parseUnit(text).toNumber(unit);
+  } catch {
+    return Number.NaN; // mathjs does not know the unit, or it measures something else
+  }
+}
+
+/** mathjs on first use, as the one file it bundles for browsers: its 1,300 modules take two seconds to load. */
+function parseUnit(text: string): Unit {
+  const math = createRequire(import.meta.url)('mathjs/lib/browser/math.js') as typeof import('mathjs');
+  return math.unit(text);
+}

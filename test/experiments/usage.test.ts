@@ -1,0 +1,51 @@
+import { describe, expect, it } from 'vitest';
+import { runCli } from './cli.js';
+
+// Each case: what was typed, and what standard error must say. All end with exit code 2 and an empty answer.
+const wrong: readonly (readonly [args: string, message: string])[] = [
+  ['', 'Usage: specoffload'],
+  ['bogus', "unknown command 'bogus'"],
+  ['run --foo', "unknown option '--foo'"],
+  ['run --candidate 4', '(Did you mean --candidates?)'],
+  ['run extra', "too many arguments for 'run'"],
+  ['run --native', "option '--native <which>' argument missing"],
+  ['run --native gpu', 'invalid --native: gpu; expected auto, native, twin'],
+  ['run --strategy fast', 'invalid --strategy: fast; expected none, serial, specoffload'],
+  ['run --candidates 0', 'invalid candidates: 0; expected a whole number from 1 to 64'],
+  ['run --candidates four', 'invalid candidates: four; expected a whole number from 1 to 64'],
+  ['run --batches 3', 'invalid batches: 3; expected a whole number from 1 to 2'],
+  ['run --prefill-order sideways', 'invalid prefillOrder: sideways; expected batch-major or layer-major'],
+  ['run --draft-cache none', 'invalid draftCache: none; expected recompute or resident'],
+  ['run --new-tokens 0', 'invalid --new-tokens: 0; expected a whole number from 1 to 1048576'],
+  ['run --new-tokens=-1', 'invalid --new-tokens: -1'],
+  ['run --device-cores 1.5', 'invalid --device-cores: 1.5'],
+  ['run --device-memory 512', 'invalid --device-memory: 512; expected a size from 4KiB to 64TiB'],
+  ['run --host-memory 1B', 'invalid --host-memory: 1B'],
+  ['run --link-cap 12GB', 'invalid --link-cap: 12GB; expected a rate'],
+  ['model', 'Usage: specoffload model'],
+  ['model inspect', "missing required argument 'directory'"],
+  ['model inflate --source a', "required option '--target <dir>' not specified"],
+  ['model inflate --source a --target b --layers 0', 'invalid --layers: 0'],
+  ['model logits --target a', "required option '--ids <file>' not specified"],
+];
+
+describe('wrong usage', () => {
+  it.each(wrong)('%s', async (args, message) => {
+    const { exitCode, stdout, stderr } = await runCli(args.split(' ').filter((word) => word !== ''));
+    expect(stderr).toContain(message);
+    expect(stderr).not.toMatch(/^\s+at /m);
+    expect(exitCode).toBe(2);
+    expect(stdout).toBe('');
+  });
+});
+
+describe('help', () => {
+  it.each(['start', 'run', 'model inspect', 'model inflate', 'model logits', 'bench'])(
+    '%s --help ends with an example',
+    async (command) => {
+      const { exitCode, stdout } = await runCli([...command.split(' '), '--help']);
+      expect(exitCode).toBe(0);
+      expect(stdout).toContain(`Example:\n  specoffload ${command}`);
+    },
+  );
+});
