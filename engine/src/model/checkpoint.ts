@@ -1,0 +1,137 @@
+/** Opens a Hugging Face checkpoint directory: configuration, headers and index, no weights. */
+
+import { createHash } from 'node:crypto';
+import { basename, join, resolve } from 'node:path';
+import { parseEosTokenIds, parseModelConfig } from './config.js';
+import { maybeReadJson, quote } from './json.js';
+import { attentionSpec, embeddingSpec, expertSpec, type GroupSpec, headName, headSpec } from './roles.js';
+import { type HeaderTensor, type SafetensorsFile, toTensorRef } from './safetensors.js';
+import { readShards } from './shards.js';
+import { type Checkpoint, type ModelConfig, type TensorRef, UserError, type WeightGroup } from './types.js';
+
+const maxConfigBytes = 16_000_000;
+
+/**
+ * Reads `config.json`, `generation_config.json` and all safetensors headers of `directory` and checks that they agree.
+ * `parameters`, `bytes` and `tensors` count a tied embedding once; the head's group names it again.
+ * @throws UserError naming what is wrong and what to do.
+ */
+export async function openCheckpoint(directory: string): Promise<Checkpoint> {
+  const config = await readModelConfig(directory);
+  const files = await readShards(directory);
+  const inventory = new Inventory(directory, files);
+  const embedding = inventory.take(embeddingSpec(config));
+  const layers = Array.from({ length: config.numLayers }, (_, layer) => ({
+    attention: inventory.take(attentionSpec(config, layer)),
+    experts: Array.from({ length: config.numExperts }, (_, e) =>
+      inventory.take(expertSpec(config, layer, e)),
+    ),
+  }));
+  const head = inventory.take(headSpec(config));
+  inventory.refuseLeftovers(config);
+
+  const tensors = inventory.taken;
+  const refs = [...tensors.values()];
+  return {
+    directory,
+    name: basename(resolve(directory)),
+    config,
+    tensors,
+    embedding,
+    head,
+    layers,
+    parameters: sum(refs.map((ref) => ref.numElements)),
+    bytes: sum(refs.map((ref) => ref.byteLength)),
+    digest: digestOf(config, files),
+  };
+}
+
+/** config.json, with the end-of-sequence ids of generation_config.json where that file gives some. */
+async function readModelConfig(directory: string): Promise<ModelConfig> {
+  const path = join(directory, 'config.json');
+  const json = await maybeReadJson(path, maxConfigBytes);
+  if (json === null) {
+    throw new UserError(
+      `there is no ${path}; expected the directory of a Hugging Face checkpoint; check the path or download the model`,
+    );
+  }
+  const config = parseModelConfig(json, path);
+  const generationPath = join(directory, 'generation_config.json');
+  const eosTokenIds = parseEosTokenIds(await maybeReadJson(generationPath, maxConfigBytes), generationPath);
+  return eosTokenIds === null ? config : { ...config, eosTokenIds };
+}
+
+/** The tensors that the files hold, and those that a group has taken so far. */
+class Inventory {
+  readonly taken = new Map<string, TensorRef>();
+  readonly #directory: string;
+  readonly #held: ReadonlyMap<string, HeaderTensor>;
+
+  constructor(directory: string, files: readonly SafetensorsFile[]) {
+    this.#directory = directory;
+    this.#held = new Map(files.flatMap((file) => file.tensors).map((tensor) => [tensor.name, tensor]));
+  }
+
+  take(spec: GroupSpec): WeightGroup {
+    const { id, kind, layer, expert } = spec;
+    const tensors = spec.tensors.map(({ role, name, shape }) => ({
+      role,
+      ref: this.#takeTensor(name, shape),
+    }));
+    return {
+      id,
+      kind,
+      layer,
+      expert,
+      tensors,
+      storedBytes: sum(tensors.map(({ ref }) => ref.byteLength)),
+      deviceBytes: sum(tensors.map(({ ref }) => ref.numElements * 4)),
+    };
+  }
+
+  #takeTensor(name: string, shape: readonly number[]): TensorRef {
+    const tensor = this.#held.get(name);
+    if (tensor === undefined) {
+      const hint =
+        name === headName ? ', or set tie_word_embeddings in config.json if the head is the embedding' : '';
+      throw new UserError(
+        `${this.#directory} has no tensor ${name} (shape ${quote(shape)}), which config.json asks for; download the checkpoint again${hint}`,
+      );
+    }
+    if (tensor.shape.length !== shape.length || tensor.shape.some((size, i) => size !== shape[i])) {
+      throw new UserError(
+        `${tensor.path}: invalid shape of ${name}: ${quote(tensor.shape)}; expected ${quote(shape)} from config.json; use the config.json that belongs to these weights`,
+      );
+    }
+    const ref = toTensorRef(tensor);
+    this.taken.set(name, ref);
+    return ref;
+  }
+
+  /** A tensor that no role claims (a bias, a scale of a quantised weight, a ninth expert) would change the output. */
+  refuseLeftovers(config: ModelConfig): void {
+    for (const { name, path } of this.#held.values()) {
+      const harmless = name.endsWith('.rotary_emb.inv_freq') || (name === headName && config.tieEmbeddings);
+      if (harmless || this.taken.has(name)) continue;
+      throw new UserError(
+        `${path} holds ${quote(name)}, which a ${config.architecture} model of this config.json does not use; use a checkpoint whose configuration and weights agree`,
+      );
+    }
+  }
+}
+
+/** See `Checkpoint.digest`; file names without their directories, so that a copy has the digest of its original. */
+function digestOf(config: ModelConfig, files: readonly SafetensorsFile[]): string {
+  const contents = files.map((file) => [
+    basename(file.path),
+    file.byteLength,
+    file.tensors.map(({ name, dtype, shape, fileOffset }) => [name, dtype, shape, fileOffset]),
+  ]);
+  return createHash('sha256')
+    .update(JSON.stringify([config, contents]))
+    .digest('hex');
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}

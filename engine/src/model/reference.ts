@@ -1,0 +1,284 @@
+/**
+ * The oracle: a forward pass without batches, caches or threads, written to be compared with a textbook.
+ *
+ * Weights and activations are fp32, sums are taken in double precision. Source: transformers 4.47,
+ * `modeling_mixtral.py`, `modeling_mistral.py`, `modeling_llama.py`, with eager attention.
+ */
+
+import { open } from 'node:fs/promises';
+import { createRopeTables, type RopeTables } from './rope.js';
+import type { Checkpoint, ModelConfig, TensorRef, TensorRole, WeightGroup } from './types.js';
+import { widenBytes } from './widths.js';
+
+/** The tensors of one group, by role, widened to fp32. */
+export type ReferenceGroup = Readonly<Partial<Record<TensorRole, Float32Array>>>;
+
+/** A whole model in memory: 4 bytes per parameter. */
+export interface ReferenceWeights {
+  readonly config: ModelConfig;
+  readonly embedding: ReferenceGroup;
+  readonly head: ReferenceGroup;
+  readonly layers: readonly {
+    readonly attention: ReferenceGroup;
+    readonly experts: readonly ReferenceGroup[];
+  }[];
+}
+
+/** Where the router sent one token in one layer. */
+export interface RouterChoice {
+  readonly layer: number;
+  /** Position in the sequence, zero-based. */
+  readonly position: number;
+  /** Best first, (expertsPerToken). */
+  readonly experts: readonly number[];
+  /** Renormalised over the chosen experts, (expertsPerToken). */
+  readonly weights: readonly number[];
+  /** (expert) */
+  readonly logits: Float32Array;
+}
+
+export interface ReferenceOptions {
+  /** Positions to compute logits for. @default 'all' */
+  readonly positions?: 'all' | 'last';
+  /** Called for every token in every layer of a Mixtral model. */
+  readonly onRoute?: (choice: RouterChoice) => void;
+}
+
+export async function loadReferenceWeights(checkpoint: Checkpoint): Promise<ReferenceWeights> {
+  const loaded = new Map<string, Float32Array>();
+  const loadGroup = async (group: WeightGroup): Promise<ReferenceGroup> => {
+    const tensors: Partial<Record<TensorRole, Float32Array>> = {};
+    for (const { role, ref } of group.tensors) {
+      const values = loaded.get(ref.name) ?? (await readTensor(ref));
+      loaded.set(ref.name, values); // a tied head finds the embedding here
+      tensors[role] = values;
+    }
+    return tensors;
+  };
+  const layers = [];
+  for (const { attention, experts } of checkpoint.layers) {
+    const loadedExperts = [];
+    for (const expert of experts) loadedExperts.push(await loadGroup(expert));
+    layers.push({ attention: await loadGroup(attention), experts: loadedExperts });
+  }
+  return {
+    config: checkpoint.config,
+    embedding: await loadGroup(checkpoint.embedding),
+    layers,
+    head: await loadGroup(checkpoint.head),
+  };
+}
+
+/** All elements of one tensor as fp32. @throws Error when the file has become shorter since it was opened. */
+export async function readTensor(ref: TensorRef): Promise<Float32Array> {
+  const bytes = Buffer.alloc(ref.byteLength);
+  const file = await open(ref.path, 'r');
+  try {
+    // One read returns at most 2 GiB.
+    for (let done = 0; done < bytes.length; ) {
+      const { bytesRead } = await file.read(
+        bytes,
+        done,
+        Math.min(bytes.length - done, 2 ** 30),
+        ref.fileOffset + done,
+      );
+      if (bytesRead === 0) throw new Error(`${ref.path} ended inside ${ref.name}`);
+      done += bytesRead;
+    }
+  } finally {
+    await file.close();
+  }
+  return widenBytes(bytes, ref.dtype);
+}
+
+/** Logits at every position of `ids`, or at the last only: (position, vocab). */
+export function referenceLogits(
+  weights: ReferenceWeights,
+  ids: readonly number[],
+  options: ReferenceOptions = {},
+): Float32Array[] {
+  const { config } = weights;
+  const rope = createRopeTables(config, ids.length);
+  let stream = ids.map((id) => embed(weights, id)); // (position, hidden)
+  for (const [layer, { attention, experts }] of weights.layers.entries()) {
+    const mixed = attend(config, attention, rope, stream);
+    stream = stream.map((x, position) => add(x, mixed[position]!));
+    stream = stream.map((x, position) => {
+      const normed = rmsNorm(x, attention.postNorm!, config.rmsNormEps);
+      if (attention.router === undefined) return add(x, gatedFfn(experts[0]!, normed));
+      const choice = route(config, attention.router, normed, layer, position);
+      options.onRoute?.(choice);
+      return add(x, mixExperts(experts, choice, normed));
+    });
+  }
+  const wanted = options.positions === 'last' ? stream.slice(-1) : stream;
+  return wanted.map((x) =>
+    project(weights.head.head!, rmsNorm(x, weights.head.finalNorm!, config.rmsNormEps), config.vocabSize),
+  );
+}
+
+export interface GreedyResult {
+  /** New tokens only. */
+  readonly ids: readonly number[];
+  /** Best minus second-best logit at each new token: how much arithmetic noise it survives. */
+  readonly margins: readonly number[];
+}
+
+/**
+ * Greedy continuation, every step from scratch; ties go to the lowest id. Ends after `maxNewTokens`, or after an
+ * end-of-sequence token, which is then the last of `ids`.
+ */
+export function referenceGreedy(
+  weights: ReferenceWeights,
+  prompt: readonly number[],
+  maxNewTokens: number,
+): GreedyResult {
+  const ids: number[] = [];
+  const margins: number[] = [];
+  while (ids.length < maxNewTokens && !weights.config.eosTokenIds.includes(ids.at(-1) ?? -1)) {
+    const [logits] = referenceLogits(weights, [...prompt, ...ids], { positions: 'last' });
+    const [best, second] = topIndices(logits!, 2) as [number, number];
+    ids.push(best);
+    margins.push(logits![best]! - logits![second]!);
+  }
+  return { ids, margins };
+}
+
+function embed({ config, embedding }: ReferenceWeights, id: number): Float32Array {
+  if (!(Number.isInteger(id) && 0 <= id && id < config.vocabSize)) {
+    throw new RangeError(`invalid token id: ${id}; expected an integer from 0 to ${config.vocabSize - 1}`);
+  }
+  return embedding.embedding!.slice(id * config.hiddenSize, (id + 1) * config.hiddenSize);
+}
+
+/** Causal grouped-query attention over the whole sequence: (position, hidden) to (position, hidden). */
+function attend(
+  config: ModelConfig,
+  weights: ReferenceGroup,
+  rope: RopeTables,
+  stream: readonly Float32Array[],
+): Float32Array[] {
+  const { numHeads, numKvHeads, headDim, hiddenSize } = config;
+  const normed = stream.map((x) => rmsNorm(x, weights.inputNorm!, config.rmsNormEps));
+  const rotated = (w: Float32Array, heads: number) =>
+    normed.map((x, position) => rotate(project(w, x, heads * headDim), rope, position, headDim));
+  const queries = rotated(weights.q!, numHeads); // (position, head * headDim)
+  const keys = rotated(weights.k!, numKvHeads); // (position, kvHead * headDim)
+  const values = normed.map((x) => project(weights.v!, x, numKvHeads * headDim)); // (position, kvHead * headDim)
+
+  return queries.map((query, position) => {
+    const first = config.slidingWindow === null ? 0 : Math.max(0, position - config.slidingWindow + 1);
+    const out = new Float32Array(numHeads * headDim);
+    for (let head = 0; head < numHeads; head++) {
+      const kvBase = Math.floor(head / (numHeads / numKvHeads)) * headDim;
+      const scores = new Float32Array(position - first + 1); // (seen)
+      for (let j = 0; j < scores.length; j++) {
+        scores[j] = dot(query, head * headDim, keys[first + j]!, kvBase, headDim) / Math.sqrt(headDim);
+      }
+      const probabilities = softmax(scores);
+      for (let c = 0; c < headDim; c++) {
+        let total = 0;
+        for (let j = 0; j < scores.length; j++) total += probabilities[j]! * values[first + j]![kvBase + c]!;
+        out[head * headDim + c] = total;
+      }
+    }
+    return project(weights.o!, out, hiddenSize);
+  });
+}
+
+/** Rotates channel pairs (i, i + headDim / 2) of every head by the angles of `position`. Mutates and returns `x`. */
+function rotate(x: Float32Array, rope: RopeTables, position: number, headDim: number): Float32Array {
+  const half = headDim / 2;
+  for (let base = 0; base < x.length; base += headDim) {
+    for (let i = 0; i < half; i++) {
+      const cos = rope.cos[position * half + i]!;
+      const sin = rope.sin[position * half + i]!;
+      const first = x[base + i]!;
+      const second = x[base + half + i]!;
+      x[base + i] = first * cos - second * sin;
+      x[base + half + i] = second * cos + first * sin;
+    }
+  }
+  return x;
+}
+
+/** Softmax over all experts, the best `expertsPerToken` of them, renormalised (`MixtralSparseMoeBlock`). */
+function route(
+  config: ModelConfig,
+  router: Float32Array,
+  normed: Float32Array,
+  layer: number,
+  position: number,
+): RouterChoice {
+  const logits = project(router, normed, config.numExperts); // (expert)
+  const probabilities = softmax(logits);
+  const experts = topIndices(probabilities, config.expertsPerToken);
+  const total = experts.reduce((sum, expert) => sum + probabilities[expert]!, 0);
+  return {
+    layer,
+    position,
+    experts,
+    weights: experts.map((expert) => probabilities[expert]! / total),
+    logits,
+  };
+}
+
+function mixExperts(
+  experts: readonly ReferenceGroup[],
+  choice: RouterChoice,
+  normed: Float32Array,
+): Float32Array {
+  const out = new Float32Array(normed.length);
+  for (const [rank, expert] of choice.experts.entries()) {
+    const weight = choice.weights[rank]!;
+    for (const [c, value] of gatedFfn(experts[expert]!, normed).entries()) out[c]! += weight * value;
+  }
+  return out;
+}
+
+/** down(silu(gate x) * up x), (hidden) to (hidden). */
+function gatedFfn({ gate, up, down }: ReferenceGroup, x: Float32Array): Float32Array {
+  const ffnSize = gate!.length / x.length;
+  const gated = project(gate!, x, ffnSize); // (ffn)
+  const inner = project(up!, x, ffnSize); // (ffn)
+  for (let i = 0; i < ffnSize; i++) inner[i]! *= silu(gated[i]!);
+  return project(down!, inner, x.length);
+}
+
+function silu(x: number): number {
+  return x / (1 + Math.exp(-x));
+}
+
+/** `matrix` (out, in) times `x` (in): (out). */
+function project(matrix: Float32Array, x: Float32Array, outSize: number): Float32Array {
+  const out = new Float32Array(outSize);
+  for (let row = 0; row < outSize; row++) out[row] = dot(matrix, row * x.length, x, 0, x.length);
+  return out;
+}
+
+function dot(a: Float32Array, aOffset: number, b: Float32Array, bOffset: number, length: number): number {
+  let total = 0;
+  for (let i = 0; i < length; i++) total += a[aOffset + i]! * b[bOffset + i]!;
+  return total;
+}
+
+function add(a: Float32Array, b: Float32Array): Float32Array {
+  return a.map((value, i) => value + b[i]!);
+}
+
+function rmsNorm(x: Float32Array, weight: Float32Array, eps: number): Float32Array {
+  const scale = 1 / Math.sqrt(dot(x, 0, x, 0, x.length) / x.length + eps);
+  return x.map((value, i) => Math.fround(value * scale) * weight[i]!);
+}
+
+function softmax(x: Float32Array): Float32Array {
+  const max = x.reduce((a, b) => Math.max(a, b));
+  const exponentials = x.map((value) => Math.exp(value - max));
+  const total = exponentials.reduce((sum, value) => sum + value, 0);
+  return exponentials.map((value) => value / total);
+}
+
+/** Indices of the `count` largest values, largest first; of equal values the lowest index comes first. */
+function topIndices(values: Float32Array, count: number): number[] {
+  return [...values.keys()].sort((a, b) => values[b]! - values[a]! || a - b).slice(0, count);
+}

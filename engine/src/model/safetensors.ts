@@ -1,0 +1,222 @@
+/**
+ * The header of one safetensors file: read, and checked before anything believes it.
+ *
+ * A file is an 8-byte little-endian header length, the header (JSON: tensor name to dtype, shape and byte range), and
+ * the data that the ranges point into. Source: https://github.com/huggingface/safetensors, "Format".
+ */
+
+import { type FileHandle, open } from 'node:fs/promises';
+import { bytesPerElement, type WeightDtype } from '@specoffload/native';
+import { isRecord, type JsonRecord, quote, reasonOf } from './json.js';
+import { type TensorRef, UserError } from './types.js';
+
+/** The format's own limit (`MAX_HEADER_SIZE` of the reference implementation). */
+export const maxHeaderBytes = 100_000_000;
+
+/** Bits of one element of each dtype a file may name. Only the three of `weightDtypes` can be computed with. */
+const bitsPerElement: Readonly<Record<string, number>> = {
+  BOOL: 8,
+  U8: 8,
+  I8: 8,
+  F8_E4M3: 8,
+  F8_E5M2: 8,
+  F8_E8M0: 8,
+  F4: 4,
+  F6_E2M3: 6,
+  F6_E3M2: 6,
+  I16: 16,
+  U16: 16,
+  F16: 16,
+  BF16: 16,
+  I32: 32,
+  U32: 32,
+  F32: 32,
+  I64: 64,
+  U64: 64,
+  F64: 64,
+  C64: 64,
+};
+
+const weightDtypes: Readonly<Record<string, WeightDtype>> = { BF16: 'bf16', F16: 'f16', F32: 'f32' };
+
+/** How the format writes a dtype of ours. */
+export const dtypeNames: Readonly<Record<WeightDtype, string>> = { bf16: 'BF16', f16: 'F16', f32: 'F32' };
+
+/** One entry of a header; its dtype may be one that no kernel here computes with. */
+export interface HeaderTensor extends Omit<TensorRef, 'dtype'> {
+  /** As the file writes it: `BF16`, `I64`, … */
+  readonly dtype: string;
+}
+
+export interface SafetensorsFile {
+  readonly path: string;
+  readonly byteLength: number;
+  /** In the order of their bytes. */
+  readonly tensors: readonly HeaderTensor[];
+}
+
+/**
+ * Reads the header of `path`, and nothing else of it.
+ * @throws UserError when the file is cut short, or its header contradicts itself or the file.
+ */
+export async function readSafetensors(path: string): Promise<SafetensorsFile> {
+  const { text, byteLength } = await readHeaderText(path);
+  const header = parseHeader(text, path);
+  const dataOffset = 8 + Buffer.byteLength(text);
+  const tensors = Object.entries(header)
+    .filter(([name]) => name !== '__metadata__')
+    .map(([name, entry]) => parseEntry(name, entry, path, dataOffset))
+    .sort((a, b) => a.fileOffset - b.fileOffset || a.byteLength - b.byteLength);
+  refuseOverlaps(tensors, path);
+  const last = tensors.at(-1);
+  const expectedBytes = last === undefined ? dataOffset : last.fileOffset + last.byteLength;
+  if (expectedBytes !== byteLength) {
+    throw new UserError(
+      `${path} has ${byteLength} bytes where its header promises ${expectedBytes}; ${byteLength < expectedBytes ? 'it was cut short' : 'something was appended'}, download it again`,
+    );
+  }
+  return { path, byteLength, tensors };
+}
+
+/** The same tensor as the engine knows it. @throws UserError when nothing here computes with its dtype. */
+export function toTensorRef(tensor: HeaderTensor): TensorRef {
+  const dtype = weightDtypes[tensor.dtype];
+  if (dtype !== undefined) return { ...tensor, dtype };
+  throw new UserError(
+    `${tensor.path}: unsupported dtype of ${tensor.name}: ${tensor.dtype}; expected BF16, F16 or F32; use a checkpoint that is not quantised`,
+  );
+}
+
+async function readHeaderText(path: string): Promise<{ text: string; byteLength: number }> {
+  let file: FileHandle;
+  try {
+    file = await open(path, 'r');
+  } catch (error) {
+    throw new UserError(
+      `cannot open ${path} (${reasonOf(error)}); download the missing file or mend its permissions`,
+      {
+        cause: error,
+      },
+    );
+  }
+  try {
+    const byteLength = (await file.stat()).size;
+    const headerBytes = Number((await readExactly(file, 0, Math.min(8, byteLength), path)).readBigUInt64LE());
+    const largest = Math.min(maxHeaderBytes, byteLength - 8);
+    if (!(2 <= headerBytes && headerBytes <= largest)) {
+      throw new UserError(
+        `${path}: invalid header length: ${headerBytes}; expected 2 to ${largest} bytes in a file of ${byteLength}; it is cut short or no safetensors file, download it again`,
+      );
+    }
+    const header = await readExactly(file, 8, headerBytes, path);
+    return { text: new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(header), byteLength };
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    throw new UserError(`${path}: unreadable header (${reasonOf(error)}); download the file again`, {
+      cause: error,
+    });
+  } finally {
+    await file.close();
+  }
+}
+
+async function readExactly(
+  file: FileHandle,
+  offset: number,
+  byteLength: number,
+  path: string,
+): Promise<Buffer> {
+  const buffer = Buffer.alloc(byteLength);
+  const { bytesRead } = await file.read(buffer, 0, byteLength, offset);
+  if (bytesRead === byteLength && byteLength > 0) return buffer;
+  throw new UserError(`${path} ended after ${offset + bytesRead} bytes; it was cut short, download it again`);
+}
+
+function parseHeader(text: string, path: string): JsonRecord {
+  let header: unknown;
+  try {
+    header = JSON.parse(text);
+  } catch (error) {
+    throw new UserError(
+      `${path}: the header is not valid JSON (${reasonOf(error)}); download the file again`,
+      {
+        cause: error,
+      },
+    );
+  }
+  if (!isRecord(header)) {
+    throw new UserError(
+      `${path}: invalid header: ${quote(header)}; expected a JSON object; download the file again`,
+    );
+  }
+  const duplicate = findDuplicateKey(text);
+  if (duplicate === null) return header;
+  throw new UserError(
+    `${path} defines ${quote(duplicate)} twice; expected every tensor once; download the file again`,
+  );
+}
+
+/** The first key that the outermost object of valid JSON holds twice, or null; JSON.parse would keep the last. */
+function findDuplicateKey(text: string): string | null {
+  const seen = new Set<string>();
+  let depth = 0;
+  for (const [token, colon] of text.matchAll(/"(?:[^"\\]|\\.)*"(\s*:)?|[{}[\]]/g)) {
+    if (token === '{' || token === '[') depth++;
+    else if (token === '}' || token === ']') depth--;
+    else if (depth === 1 && colon !== undefined) {
+      const key = JSON.parse(token.slice(0, -colon.length)) as string;
+      if (seen.has(key)) return key;
+      seen.add(key);
+    }
+  }
+  return null;
+}
+
+function parseEntry(name: string, entry: unknown, path: string, dataOffset: number): HeaderTensor {
+  const invalid = (field: string, value: unknown, expected: string) =>
+    new UserError(
+      `${path}: invalid ${field} of ${quote(name)}: ${quote(value)}; expected ${expected}; download the file again`,
+    );
+  if (!isRecord(entry)) throw invalid('entry', entry, 'an object');
+  const { dtype, shape, data_offsets: range } = entry;
+  if (typeof dtype !== 'string' || !Object.hasOwn(bitsPerElement, dtype)) {
+    throw invalid('dtype', dtype, `one of ${Object.keys(bitsPerElement).join(', ')}`);
+  }
+  if (!isListOfSizes(shape)) throw invalid('shape', shape, 'a list of non-negative integers');
+  if (!isListOfSizes(range) || range.length !== 2 || range[0]! > range[1]!) {
+    throw invalid('data_offsets', range, '[begin, end] with begin at most end');
+  }
+  const [begin, end] = range as [number, number];
+  const numElements = shape.reduce((product, size) => product * size, 1);
+  const byteLength = (numElements * bitsPerElement[dtype]!) / 8;
+  if (!Number.isSafeInteger(byteLength) || !Number.isSafeInteger(dataOffset + end)) {
+    throw invalid('shape', shape, 'a tensor smaller than 2^53 bytes');
+  }
+  if (end - begin !== byteLength) {
+    throw invalid('data_offsets', range, `${byteLength} bytes, which is what ${dtype} ${quote(shape)} takes`);
+  }
+  return { name, path, dtype, shape, fileOffset: dataOffset + begin, byteLength, numElements };
+}
+
+function isListOfSizes(value: unknown): value is number[] {
+  return Array.isArray(value) && value.every((size) => Number.isSafeInteger(size) && size >= 0);
+}
+
+/** `tensors` in the order of their bytes; empty ones cannot overlap anything. */
+function refuseOverlaps(tensors: readonly HeaderTensor[], path: string): void {
+  let previous: HeaderTensor | undefined;
+  for (const tensor of tensors) {
+    if (tensor.byteLength === 0) continue;
+    if (previous !== undefined && tensor.fileOffset < previous.fileOffset + previous.byteLength) {
+      throw new UserError(
+        `${path}: the bytes of ${quote(tensor.name)} overlap those of ${quote(previous.name)}; expected ranges of their own; download the file again`,
+      );
+    }
+    previous = tensor;
+  }
+}
+
+/** Bytes of a tensor of this dtype and shape. */
+export function tensorBytes(dtype: WeightDtype, shape: readonly number[]): number {
+  return shape.reduce((product, size) => product * size, bytesPerElement[dtype]);
+}

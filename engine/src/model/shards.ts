@@ -1,0 +1,85 @@
+/** The safetensors files of a checkpoint directory: one file, or several that an index ties together. */
+
+import { access } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isRecord, maybeReadJson, quote } from './json.js';
+import { readSafetensors, type SafetensorsFile } from './safetensors.js';
+import { UserError } from './types.js';
+
+export const singleFileName = 'model.safetensors';
+export const indexFileName = 'model.safetensors.index.json';
+
+const maxIndexBytes = 100_000_000;
+
+/**
+ * Reads the headers of all files, the single file first when both forms are there (as transformers does).
+ * @throws UserError when a file is missing or malformed, or index and shards disagree.
+ */
+export async function readShards(directory: string): Promise<readonly SafetensorsFile[]> {
+  const singlePath = join(directory, singleFileName);
+  if (await exists(singlePath)) return [await readSafetensors(singlePath)];
+  const indexPath = join(directory, indexFileName);
+  const index = await maybeReadJson(indexPath, maxIndexBytes);
+  if (index === null) {
+    throw new UserError(
+      `${directory} holds neither ${singleFileName} nor ${indexFileName}; download the checkpoint again, in safetensors format`,
+    );
+  }
+  const shardOf = parseWeightMap(index, indexPath);
+  const files = [];
+  for (const shard of new Set(shardOf.values())) files.push(await readSafetensors(join(directory, shard)));
+  checkAgreement(shardOf, files, directory, indexPath);
+  return files;
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Tensor name to shard name. */
+function parseWeightMap(index: unknown, indexPath: string): ReadonlyMap<string, string> {
+  const weightMap = isRecord(index) ? index.weight_map : undefined;
+  if (!isRecord(weightMap) || Object.keys(weightMap).length === 0) {
+    throw new UserError(
+      `${indexPath}: invalid weight_map: ${quote(weightMap)}; expected tensor names and their files; download it again`,
+    );
+  }
+  return new Map(
+    Object.entries(weightMap).map(([name, shard]) => [name, parseShardName(name, shard, indexPath)]),
+  );
+}
+
+/** A shard lies beside its index: anything else could point at any file of this machine. */
+function parseShardName(tensor: string, shard: unknown, indexPath: string): string {
+  if (typeof shard === 'string' && /^[^/\\\0]+\.safetensors$/.test(shard)) return shard;
+  throw new UserError(
+    `${indexPath}: invalid file of ${quote(tensor)}: ${quote(shard)}; expected the name of a .safetensors file in the same directory; use a checkpoint from a source you trust`,
+  );
+}
+
+function checkAgreement(
+  shardOf: ReadonlyMap<string, string>,
+  files: readonly SafetensorsFile[],
+  directory: string,
+  indexPath: string,
+): void {
+  const pathOf = new Map<string, string>();
+  for (const { name, path } of files.flatMap((file) => file.tensors)) {
+    const other = pathOf.get(name);
+    if (other !== undefined) {
+      throw new UserError(
+        `${path} and ${other} both hold ${quote(name)}; expected every tensor once; download the checkpoint again`,
+      );
+    }
+    pathOf.set(name, path);
+  }
+  for (const [name, shard] of shardOf) {
+    if (pathOf.get(name) === join(directory, shard)) continue;
+    throw new UserError(
+      `${indexPath} says that ${shard} holds ${quote(name)}, which it does not; download the checkpoint again`,
+    );
+  }
+}
