@@ -1,0 +1,198 @@
+/** The C++ addon as a {@link NativeCore}; the only place that knows the addon's raw functions. */
+
+import { constants } from 'node:buffer';
+import { createRequire } from 'node:module';
+import {
+  checkArenaByteLength,
+  checkAttention,
+  checkCores,
+  checkOptions,
+  checkRanges,
+  checkWiden,
+} from './checks.js';
+import { probeSystem } from './probe.js';
+import type {
+  Arena,
+  ArenaHandle,
+  AttentionCall,
+  NativeCore,
+  ProbeReport,
+  ReadRange,
+  ReadReport,
+  Streamer,
+  StreamerOptions,
+  StreamFile,
+  WeightDtype,
+} from './types.js';
+
+interface RawStreamer {
+  open(path: string): { id: number; byteLength: number; direct: boolean };
+  /** ranges: (range, 4): file id, file offset, byte length, arena offset. At least one. */
+  read(
+    ranges: Float64Array,
+    arenaId: number,
+  ): Promise<[startSeconds: number, endSeconds: number, bytesRead: number]>;
+  /** Call once. */
+  close(): Promise<void>;
+}
+
+interface RawAddon {
+  createArena(byteLength: number): { id: number; buffer: ArrayBuffer };
+  openArena(id: number): ArrayBuffer;
+  releaseArena(id: number): void;
+  /** bytesPerSecondCap is 0 for none. */
+  Streamer: new (
+    readsInFlight: number,
+    chunkBytes: number,
+    direct: boolean,
+    bytesPerSecondCap: number,
+  ) => RawStreamer;
+  widen(
+    sourceId: number,
+    sourceOffset: number,
+    dtype: WeightDtype,
+    count: number,
+    targetId: number,
+    targetOffset: number,
+  ): void;
+  attend(
+    numHeads: number,
+    numKvHeads: number,
+    headDim: number,
+    slidingWindow: number,
+    threads: number,
+    q: Float32Array,
+    k: Float32Array,
+    v: Float32Array,
+    out: Float32Array,
+    cache: Float32Array,
+    sequences: Float64Array,
+    ropeCos: Float32Array,
+    ropeSin: Float32Array,
+  ): void;
+  pinThread(cores: readonly number[]): boolean;
+  allowedCores(): number[];
+  vectorExtensions(): string[];
+}
+
+const rangeFields = 4;
+
+class AddonArena implements Arena {
+  readonly byteLength: number;
+  readonly handle: ArenaHandle;
+  readonly #addon: RawAddon;
+  #buffer: ArrayBuffer | null;
+
+  constructor(addon: RawAddon, id: number, buffer: ArrayBuffer) {
+    this.#addon = addon;
+    this.#buffer = buffer;
+    this.byteLength = buffer.byteLength;
+    this.handle = { kind: 'native', id, byteLength: buffer.byteLength };
+  }
+
+  get buffer(): ArrayBuffer {
+    if (this.#buffer) return this.#buffer;
+    throw new Error('invalid arena: it is released; expected one in use');
+  }
+
+  release(): void {
+    if (!this.#buffer) return;
+    this.#buffer = null;
+    this.#addon.releaseArena(idOf(this));
+  }
+}
+
+function idOf(arena: Arena): number {
+  if (arena.handle.kind === 'native') return arena.handle.id;
+  throw new TypeError('invalid arena: made by the twin; expected one of the native core');
+}
+
+class AddonStreamer implements Streamer {
+  readonly #raw: RawStreamer;
+  readonly #fileIds = new Map<StreamFile, number>();
+  #closed: Promise<void> | null = null;
+
+  constructor(raw: RawStreamer) {
+    this.#raw = raw;
+  }
+
+  open(path: string): StreamFile {
+    const { id, byteLength, direct } = this.#raw.open(path);
+    const file: StreamFile = Object.freeze({ path, byteLength, direct });
+    this.#fileIds.set(file, id);
+    return file;
+  }
+
+  // Async, so that a refused call rejects; it still queues the reads before it returns.
+  async read(ranges: readonly ReadRange[], arena: Arena): Promise<ReadReport> {
+    if (this.#closed) throw new Error('the streamer is closed');
+    checkRanges(ranges, arena, (file) => this.#fileIds.has(file));
+    if (ranges.length === 0) {
+      const seconds = Number(process.hrtime.bigint()) * 1e-9;
+      return { startSeconds: seconds, endSeconds: seconds, bytesRead: 0 };
+    }
+    const fields = new Float64Array(ranges.length * rangeFields);
+    ranges.forEach(({ file, fileOffset, byteLength, arenaOffset }, i) => {
+      fields.set([this.#fileIds.get(file)!, fileOffset, byteLength, arenaOffset], i * rangeFields);
+    });
+    const [startSeconds, endSeconds, bytesRead] = await this.#raw.read(fields, idOf(arena));
+    return { startSeconds, endSeconds, bytesRead };
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#raw.close();
+    this.#fileIds.clear();
+    return this.#closed;
+  }
+}
+
+/** Loads the addon. @throws Error when it is not built or does not load. */
+export function loadAddon(): NativeCore {
+  const addon = createRequire(import.meta.url)('../build/specoffload.node') as RawAddon;
+  return {
+    kind: 'native',
+    createArena(byteLength: number): Arena {
+      checkArenaByteLength(byteLength);
+      // Node makes external ArrayBuffers through Buffer, so Buffer's limit is theirs.
+      if (!(byteLength <= constants.MAX_LENGTH)) {
+        throw new RangeError(
+          `invalid byteLength: ${byteLength}; expected at most ${constants.MAX_LENGTH} in this version of Node; make several arenas`,
+        );
+      }
+      const { id, buffer } = addon.createArena(byteLength);
+      return new AddonArena(addon, id, buffer);
+    },
+    openArena(handle: ArenaHandle): Arena {
+      if (handle.kind !== 'native') {
+        throw new TypeError(`invalid arena handle: ${handle.kind}; expected one of the native core`);
+      }
+      return new AddonArena(addon, handle.id, addon.openArena(handle.id));
+    },
+    createStreamer(options: StreamerOptions = {}): Streamer {
+      const { readsInFlight, chunkBytes, direct, bytesPerSecondCap } = checkOptions(options);
+      return new AddonStreamer(new addon.Streamer(readsInFlight, chunkBytes, direct, bytesPerSecondCap ?? 0));
+    },
+    widen(source, sourceOffset, dtype, count, target, targetOffset): void {
+      checkWiden(source, sourceOffset, dtype, count, target, targetOffset);
+      addon.widen(idOf(source), sourceOffset, dtype, count, idOf(target), targetOffset);
+    },
+    attend(call: AttentionCall): void {
+      checkAttention(call);
+      const { numHeads, numKvHeads, headDim, slidingWindow } = call.shape;
+      const { threads, q, k, v, out, cache, sequences, ropeCos, ropeSin } = call;
+      // biome-ignore format: one line as the addon declares it
+      addon.attend(numHeads, numKvHeads, headDim, slidingWindow, threads, q, k, v, out, cache, sequences, ropeCos, ropeSin);
+    },
+    pinThread(cores: readonly number[]): boolean {
+      checkCores(cores);
+      return addon.pinThread(cores);
+    },
+    probe(): ProbeReport {
+      return {
+        ...probeSystem(),
+        allowedCores: addon.allowedCores(),
+        vectorExtensions: addon.vectorExtensions(),
+      };
+    },
+  };
+}

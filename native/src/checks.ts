@@ -1,0 +1,152 @@
+/** The checks at the door of the core: the addon and its twin refuse the same calls with the same sentences. */
+
+import type { Arena, AttentionCall, ReadRange, StreamerOptions, StreamFile, WeightDtype } from './types.js';
+import { bytesPerElement, directIoAlignmentBytes, sequenceFields } from './types.js';
+
+const fp32Bytes = 4;
+const maxThreads = 1024;
+const maxReadsInFlight = 64;
+const maxChunkBytes = 2 ** 30;
+
+/** Options of a streamer with every default filled in. */
+export type ResolvedStreamerOptions = Required<StreamerOptions>;
+
+/** @throws RangeError unless `value` is a whole number in [least, most]. */
+export function checkWhole(name: string, value: number, least: number, most: number): void {
+  if (Number.isInteger(value) && least <= value && value <= most) return;
+  throw new RangeError(`invalid ${name}: ${value}; expected a whole number from ${least} to ${most}`);
+}
+
+export function checkArenaByteLength(byteLength: number): void {
+  if (Number.isSafeInteger(byteLength) && byteLength > 0) return;
+  throw new RangeError(`invalid byteLength: ${byteLength}; expected a positive whole number`);
+}
+
+export function checkOptions(options: StreamerOptions): ResolvedStreamerOptions {
+  const { readsInFlight = 2, chunkBytes = 4 * 2 ** 20, direct = true, bytesPerSecondCap = null } = options;
+  checkWhole('readsInFlight', readsInFlight, 1, maxReadsInFlight);
+  checkWhole('chunkBytes', chunkBytes, directIoAlignmentBytes, maxChunkBytes);
+  checkAligned('chunkBytes', chunkBytes);
+  if (bytesPerSecondCap !== null && !(0 < bytesPerSecondCap && bytesPerSecondCap < Infinity)) {
+    throw new RangeError(
+      `invalid bytesPerSecondCap: ${bytesPerSecondCap}; expected a positive number or null`,
+    );
+  }
+  return { readsInFlight, chunkBytes, direct, bytesPerSecondCap };
+}
+
+function checkAligned(name: string, value: number): void {
+  if (value % directIoAlignmentBytes === 0) return;
+  throw new RangeError(`invalid ${name}: ${value}; expected a multiple of ${directIoAlignmentBytes}`);
+}
+
+/** @param isOpen whether this streamer opened the file and still has it open */
+export function checkRanges(
+  ranges: readonly ReadRange[],
+  arena: Arena,
+  isOpen: (file: StreamFile) => boolean,
+): void {
+  for (const { file, fileOffset, byteLength, arenaOffset } of ranges) {
+    if (!isOpen(file)) throw new Error(`invalid file: ${file.path}; expected one that this streamer opened`);
+    checkWhole('fileOffset', fileOffset, 0, file.byteLength);
+    checkWhole('byteLength', byteLength, 1, Number.MAX_SAFE_INTEGER);
+    checkFits('arenaOffset', arenaOffset, byteLength, arena);
+    if (!file.direct) continue;
+    checkAligned('fileOffset', fileOffset);
+    checkAligned('byteLength', byteLength);
+    checkAligned('arenaOffset', arenaOffset);
+  }
+}
+
+/** @throws RangeError unless `byteLength` bytes from `offset` lie inside the arena. */
+function checkFits(name: string, offset: number, byteLength: number, arena: Arena): void {
+  if (Number.isInteger(offset) && 0 <= offset && offset + byteLength <= arena.byteLength) return;
+  throw new RangeError(
+    `invalid ${name}: ${offset}; expected ${byteLength} bytes from there to fit an arena of ${arena.byteLength}`,
+  );
+}
+
+export function checkWiden(
+  source: Arena,
+  sourceOffset: number,
+  dtype: WeightDtype,
+  count: number,
+  target: Arena,
+  targetOffset: number,
+): void {
+  if (!Object.hasOwn(bytesPerElement, dtype)) {
+    const known = Object.keys(bytesPerElement).join(', ');
+    throw new RangeError(`invalid dtype: ${dtype}; expected one of ${known}`);
+  }
+  checkWhole('count', count, 0, Number.MAX_SAFE_INTEGER / fp32Bytes);
+  const sourceBytes = count * bytesPerElement[dtype];
+  const targetBytes = count * fp32Bytes;
+  checkFits('sourceOffset', sourceOffset, sourceBytes, source);
+  checkFits('targetOffset', targetOffset, targetBytes, target);
+  if (sourceOffset % 2 !== 0) {
+    throw new RangeError(`invalid sourceOffset: ${sourceOffset}; expected a multiple of 2`);
+  }
+  if (targetOffset % fp32Bytes !== 0) {
+    throw new RangeError(`invalid targetOffset: ${targetOffset}; expected a multiple of ${fp32Bytes}`);
+  }
+  const apart = sourceOffset + sourceBytes <= targetOffset || targetOffset + targetBytes <= sourceOffset;
+  if (source.buffer === target.buffer && !apart && count > 0) {
+    throw new RangeError(
+      `invalid targetOffset: ${targetOffset}; expected a target that does not overlap the source`,
+    );
+  }
+}
+
+/** Checks one attention call and returns its number of rows (new tokens of all sequences). */
+export function checkAttention(call: AttentionCall): number {
+  const { numHeads, numKvHeads, headDim, slidingWindow } = call.shape;
+  checkWhole('numHeads', numHeads, 1, 2 ** 20);
+  checkWhole('numKvHeads', numKvHeads, 1, numHeads);
+  if (numHeads % numKvHeads !== 0) {
+    throw new RangeError(`invalid numKvHeads: ${numKvHeads}; expected a divisor of numHeads, ${numHeads}`);
+  }
+  checkWhole('headDim', headDim, 2, 2 ** 20);
+  if (headDim % 2 !== 0) throw new RangeError(`invalid headDim: ${headDim}; expected an even number`);
+  checkWhole('slidingWindow', slidingWindow, 0, Number.MAX_SAFE_INTEGER);
+  checkWhole('threads', call.threads, 1, maxThreads);
+
+  const { sequences, cache } = call;
+  if (sequences.length % sequenceFields !== 0) {
+    throw new RangeError(
+      `invalid sequences: ${sequences.length} numbers; expected ${sequenceFields} per sequence`,
+    );
+  }
+  let numRows = 0;
+  let numPositions = 0;
+  for (let i = 0; i < sequences.length; i += sequenceFields) {
+    const capacity = sequences[i + 2]!;
+    const numPast = sequences[i + 3]!;
+    const numNew = sequences[i + 4]!;
+    checkWhole('capacity', capacity, 0, Number.MAX_SAFE_INTEGER);
+    const mostOffset = cache.length - capacity * numKvHeads * headDim;
+    checkWhole('key offset', sequences[i]!, 0, mostOffset);
+    checkWhole('value offset', sequences[i + 1]!, 0, mostOffset);
+    checkWhole('tokens cached', numPast, 0, capacity);
+    checkWhole('new tokens', numNew, 0, capacity - numPast);
+    numRows += numNew;
+    if (numNew > 0) numPositions = Math.max(numPositions, numPast + numNew);
+  }
+  checkLength('q', call.q, numRows * numHeads * headDim);
+  checkLength('k', call.k, numRows * numKvHeads * headDim);
+  checkLength('v', call.v, numRows * numKvHeads * headDim);
+  checkLength('out', call.out, numRows * numHeads * headDim);
+  checkLength('ropeCos', call.ropeCos, numPositions * (headDim / 2));
+  checkLength('ropeSin', call.ropeSin, numPositions * (headDim / 2));
+  return numRows;
+}
+
+/** Longer is fine: callers keep views of the largest batch. */
+function checkLength(name: string, view: Float32Array, numElements: number): void {
+  if (view.length >= numElements) return;
+  throw new RangeError(`invalid ${name}: ${view.length} elements; expected at least ${numElements}`);
+}
+
+export function checkCores(cores: readonly number[]): void {
+  if (cores.length === 0) throw new RangeError('invalid cores: none; expected at least one core number');
+  for (const core of cores) checkWhole('core', core, 0, 2 ** 18);
+}

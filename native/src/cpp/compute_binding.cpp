@@ -1,0 +1,165 @@
+// Widening, attention, pinning and probing in JavaScript.
+#include <napi.h>
+
+#include <algorithm>
+#include <string>
+
+#include "affinity.h"
+#include "environment.h"
+#include "error.h"
+#include "widen.h"
+
+namespace specoffload {
+
+namespace {
+
+constexpr size_t maxWholeNumber = (size_t{1} << 53) - 1;
+constexpr size_t sequenceFields = 5;
+constexpr size_t maxThreads = 1024;
+
+/** widen(sourceId, sourceOffset, bytes of an element and kind: 'bf16' | 'f16' | 'f32', count, targetId, targetOffset) */
+void widenFrom(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  guard(env, [&] {
+    const std::shared_ptr<Arena> source = openArenaOf(env, info[0]);
+    const size_t sourceOffset = wholeNumber(info[1], "sourceOffset", 0, maxWholeNumber);
+    const std::string name = info[2].ToString().Utf8Value();
+    const WeightDtype dtype = name == "bf16" ? WeightDtype::bf16 : name == "f16" ? WeightDtype::f16 : WeightDtype::f32;
+    const size_t count = wholeNumber(info[3], "count", 0, maxWholeNumber / 4);
+    const std::shared_ptr<Arena> target = openArenaOf(env, info[4]);
+    const size_t targetOffset = wholeNumber(info[5], "targetOffset", 0, maxWholeNumber);
+    const uint8_t* from = bytesOf(*source, sourceOffset, count * bytesPerElement(dtype), "sourceOffset");
+    uint8_t* to = bytesOf(*target, targetOffset, count * sizeof(float), "targetOffset");
+    if (targetOffset % sizeof(float) != 0) throw RangeError("invalid targetOffset; expected a multiple of 4");
+    widen(from, dtype, count, reinterpret_cast<float*>(to));
+  });
+}
+
+struct Floats {
+  float* data;
+  size_t count;
+};
+
+Floats floatsOf(const Napi::Value& value, const char* name) {
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_float32_array) {
+    throw RangeError(std::string("invalid ") + name + "; expected a Float32Array");
+  }
+  auto array = value.As<Napi::Float32Array>();
+  return {array.Data(), array.ElementLength()};
+}
+
+void requireAtLeast(const Floats& floats, size_t count, const char* name) {
+  if (floats.count < count) {
+    throw RangeError(std::string("invalid ") + name + ": " + std::to_string(floats.count) +
+                     " elements; expected at least " + std::to_string(count));
+  }
+}
+
+/**
+ * attend(numHeads, numKvHeads, headDim, slidingWindow, threads, q, k, v, out, cache, sequences, ropeCos, ropeSin).
+ * The checks here keep memory safe; the ones that explain are in checks.ts.
+ */
+void attendFrom(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  guard(env, [&] {
+    constexpr size_t maxDim = size_t{1} << 20;
+    AttentionCall call;
+    call.shape.numHeads = wholeNumber(info[0], "numHeads", 1, maxDim);
+    call.shape.numKvHeads = wholeNumber(info[1], "numKvHeads", 1, call.shape.numHeads);
+    call.shape.headDim = wholeNumber(info[2], "headDim", 2, maxDim);
+    call.shape.slidingWindow = wholeNumber(info[3], "slidingWindow", 0, maxWholeNumber);
+    call.threads = static_cast<int>(wholeNumber(info[4], "threads", 1, maxThreads));
+    const Floats q = floatsOf(info[5], "q");
+    const Floats k = floatsOf(info[6], "k");
+    const Floats v = floatsOf(info[7], "v");
+    const Floats out = floatsOf(info[8], "out");
+    const Floats cache = floatsOf(info[9], "cache");
+    const auto sequences = info[10].As<Napi::Float64Array>();
+    const Floats ropeCos = floatsOf(info[11], "ropeCos");
+    const Floats ropeSin = floatsOf(info[12], "ropeSin");
+    if (call.shape.numHeads % call.shape.numKvHeads != 0 || call.shape.headDim % 2 != 0) {
+      throw RangeError("invalid shape; expected numKvHeads to divide numHeads and headDim to be even");
+    }
+
+    size_t numRows = 0;
+    size_t numPositions = 0;
+    for (size_t i = 0; i + sequenceFields <= sequences.ElementLength(); i += sequenceFields) {
+      const auto field = [&](size_t f, const char* name, size_t most) {
+        const double number = sequences[i + f];
+        if (!(number >= 0 && number <= static_cast<double>(most)) || number != static_cast<double>(static_cast<size_t>(number))) {
+          throw RangeError(std::string("invalid ") + name + ": " + std::to_string(number) +
+                           "; expected a whole number from 0 to " + std::to_string(most));
+        }
+        return static_cast<size_t>(number);
+      };
+      const size_t floatsPerToken = call.shape.numKvHeads * call.shape.headDim;
+      const size_t capacity = field(2, "capacity", cache.count / floatsPerToken);
+      const size_t mostOffset = cache.count - capacity * floatsPerToken;
+      AttentionSequence sequence;
+      sequence.capacity = capacity;
+      sequence.keys = cache.data + field(0, "key offset", mostOffset);
+      sequence.values = cache.data + field(1, "value offset", mostOffset);
+      sequence.numPast = field(3, "tokens cached", capacity);
+      sequence.numNew = field(4, "new tokens", capacity - sequence.numPast);
+      sequence.firstRow = numRows;
+      if (sequence.numNew == 0) continue;
+      numRows += sequence.numNew;
+      numPositions = std::max(numPositions, sequence.numPast + sequence.numNew);
+      call.sequences.push_back(sequence);
+    }
+    requireAtLeast(q, numRows * call.shape.numHeads * call.shape.headDim, "q");
+    requireAtLeast(k, numRows * call.shape.numKvHeads * call.shape.headDim, "k");
+    requireAtLeast(v, numRows * call.shape.numKvHeads * call.shape.headDim, "v");
+    requireAtLeast(out, numRows * call.shape.numHeads * call.shape.headDim, "out");
+    requireAtLeast(ropeCos, numPositions * (call.shape.headDim / 2), "ropeCos");
+    requireAtLeast(ropeSin, numPositions * (call.shape.headDim / 2), "ropeSin");
+    call.q = q.data;
+    call.k = k.data;
+    call.v = v.data;
+    call.out = out.data;
+    call.ropeCos = ropeCos.data;
+    call.ropeSin = ropeSin.data;
+    attend(call, env.GetInstanceData<Environment>()->attentionWorkers);
+  });
+}
+
+/** pinThread(cores: number[]) -> boolean */
+Napi::Value pinThreadFrom(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return guard(env, [&]() -> Napi::Value {
+    const auto array = info[0].As<Napi::Array>();
+    std::vector<int> cores;
+    for (uint32_t i = 0; i < array.Length(); ++i) {
+      cores.push_back(static_cast<int>(wholeNumber(array.Get(i), "core", 0, 1 << 18)));
+    }
+    return Napi::Boolean::New(env, pinThread(cores));
+  });
+}
+
+/** allowedCores() -> number[] */
+Napi::Value allowedCoresFrom(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Napi::Array array = Napi::Array::New(env);
+  for (const int core : allowedCores()) array.Set(array.Length(), Napi::Number::New(env, core));
+  return array;
+}
+
+/** vectorExtensions() -> string[] */
+Napi::Value vectorExtensionsFrom(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Napi::Array array = Napi::Array::New(env);
+  for (const std::string& name : vectorExtensions()) array.Set(array.Length(), Napi::String::New(env, name));
+  return array;
+}
+
+}  // namespace
+
+void initCompute(Napi::Env env, Napi::Object exports) {
+  exports.Set("widen", Napi::Function::New(env, widenFrom, "widen"));
+  exports.Set("attend", Napi::Function::New(env, attendFrom, "attend"));
+  exports.Set("pinThread", Napi::Function::New(env, pinThreadFrom, "pinThread"));
+  exports.Set("allowedCores", Napi::Function::New(env, allowedCoresFrom, "allowedCores"));
+  exports.Set("vectorExtensions", Napi::Function::New(env, vectorExtensionsFrom, "vectorExtensions"));
+}
+
+}  // namespace specoffload

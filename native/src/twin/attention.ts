@@ -1,0 +1,98 @@
+/** Attention one row at a time, in double precision between its fp32 inputs and outputs: slow, and easy to check. */
+
+import type { AttentionCall } from '../types.js';
+import { sequenceFields } from '../types.js';
+
+/** Trusts its arguments; `threads` changes nothing. Mutates `out` and `cache`. */
+export function attend(call: AttentionCall): void {
+  const { sequences, shape } = call;
+  let firstRow = 0;
+  for (let i = 0; i < sequences.length; i += sequenceFields) {
+    const sequence: CachedSequence = {
+      keysOffset: sequences[i]!,
+      valuesOffset: sequences[i + 1]!,
+      capacity: sequences[i + 2]!,
+    };
+    const numPast = sequences[i + 3]!;
+    const numNew = sequences[i + 4]!;
+    for (let token = 0; token < numNew; token++) {
+      appendToken(call, sequence, firstRow + token, numPast + token);
+      for (let head = 0; head < shape.numHeads; head++) {
+        attendRow(call, sequence, firstRow + token, numPast + token, head);
+      }
+    }
+    firstRow += numNew;
+  }
+}
+
+interface CachedSequence {
+  readonly keysOffset: number; // of (kvHead, capacity, headDim)
+  readonly valuesOffset: number; // of (kvHead, capacity, headDim)
+  readonly capacity: number;
+}
+
+/** RoPE, rotate-half convention, on one head: (headDim) at `from` of `source` -> at `to` of `target`. */
+function rotate(
+  call: AttentionCall,
+  position: number,
+  source: Float32Array,
+  from: number,
+  target: Float32Array | Float64Array,
+  to: number,
+): void {
+  const half = call.shape.headDim / 2;
+  for (let i = 0; i < half; i++) {
+    const cos = call.ropeCos[position * half + i]!;
+    const sin = call.ropeSin[position * half + i]!;
+    const a = source[from + i]!;
+    const b = source[from + half + i]!;
+    target[to + i] = a * cos - b * sin;
+    target[to + half + i] = b * cos + a * sin;
+  }
+}
+
+function appendToken(call: AttentionCall, sequence: CachedSequence, row: number, position: number): void {
+  const { numKvHeads, headDim } = call.shape;
+  for (let kvHead = 0; kvHead < numKvHeads; kvHead++) {
+    const from = (row * numKvHeads + kvHead) * headDim;
+    const to = (kvHead * sequence.capacity + position) * headDim;
+    rotate(call, position, call.k, from, call.cache, sequence.keysOffset + to);
+    for (let d = 0; d < headDim; d++) call.cache[sequence.valuesOffset + to + d] = call.v[from + d]!;
+  }
+}
+
+function attendRow(
+  call: AttentionCall,
+  sequence: CachedSequence,
+  row: number,
+  position: number,
+  head: number,
+): void {
+  const { numHeads, numKvHeads, headDim, slidingWindow } = call.shape;
+  const { cache } = call;
+  const kvHead = Math.floor(head / (numHeads / numKvHeads));
+  const headOffset = kvHead * sequence.capacity * headDim;
+  const firstKey = slidingWindow === 0 ? 0 : Math.max(0, position + 1 - slidingWindow);
+  const at = (row * numHeads + head) * headDim;
+
+  const query = new Float64Array(headDim);
+  rotate(call, position, call.q, at, query, 0);
+  const scores = new Float64Array(position + 1 - firstKey);
+  let largest = -Infinity;
+  for (let j = 0; j < scores.length; j++) {
+    const key = sequence.keysOffset + headOffset + (firstKey + j) * headDim;
+    let dot = 0;
+    for (let d = 0; d < headDim; d++) dot += query[d]! * cache[key + d]!;
+    scores[j] = dot / Math.sqrt(headDim);
+    largest = Math.max(largest, scores[j]!);
+  }
+  let total = 0;
+  const sums = new Float64Array(headDim);
+  for (let j = 0; j < scores.length; j++) {
+    const weight = Math.exp(scores[j]! - largest);
+    const value = sequence.valuesOffset + headOffset + (firstKey + j) * headDim;
+    for (let d = 0; d < headDim; d++) sums[d]! += weight * cache[value + d]!;
+    total += weight;
+  }
+  for (let d = 0; d < headDim; d++) call.out[at + d] = sums[d]! / total;
+}

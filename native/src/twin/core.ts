@@ -1,0 +1,34 @@
+/** The whole twin: what the addon does, in TypeScript alone. */
+
+import { checkArenaByteLength, checkAttention, checkCores, checkOptions, checkWiden } from '../checks.js';
+import type { Arena, NativeCore } from '../types.js';
+import { createTwinArena, openTwinArena } from './arena.js';
+import { attend } from './attention.js';
+import { probeTwin } from './probe.js';
+import { TwinStreamer } from './streamer.js';
+import { widenBytes } from './widen.js';
+
+export function createTwin(): NativeCore {
+  return {
+    kind: 'twin',
+    createArena(byteLength): Arena {
+      checkArenaByteLength(byteLength);
+      return createTwinArena(byteLength);
+    },
+    openArena: openTwinArena,
+    createStreamer: (options = {}) => new TwinStreamer(checkOptions(options)),
+    widen(source, sourceOffset, dtype, count, target, targetOffset): void {
+      checkWiden(source, sourceOffset, dtype, count, target, targetOffset);
+      widenBytes(source.buffer, sourceOffset, dtype, count, target.buffer, targetOffset);
+    },
+    attend(call): void {
+      checkAttention(call);
+      attend(call);
+    },
+    pinThread(cores): boolean {
+      checkCores(cores);
+      return false;
+    },
+    probe: probeTwin,
+  };
+}
