@@ -1,4 +1,5 @@
 export * from './model/index.js';
 export * from './run/index.js';
 export * from './schedule/index.js';
+export * from './speculate/index.js';
 export * from './trace/index.js';

@@ -1,2 +1,3 @@
-export { runEngine } from './engine.js';
+export { deviceWeightBytes, runEngine, runLogits } from './engine.js';
+export * from './ties.js';
 export * from './types.js';

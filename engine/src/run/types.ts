@@ -2,6 +2,8 @@
 
 import type { Checkpoint } from '../model/types.js';
 import type { Policy, PolicyInput, StrategyName } from '../schedule/policy.js';
+import type { AcceptanceReport } from '../speculate/statistics.js';
+import type { LaneGaps } from '../trace/report.js';
 import type { LaneName, PhaseName, PhaseReport, Span } from '../trace/types.js';
 
 /** The machine a run may use: hard memory budgets, cores and optional caps. */
@@ -58,18 +60,9 @@ export interface GeneratedSequence {
   readonly ids: readonly number[];
   /** Top-1 minus top-2 logit of the target at each new token. */
   readonly margins: readonly number[];
+  /** Smallest lead, over all layers, of the last chosen expert over the best one not chosen; Infinity if dense. */
+  readonly routerMargins: readonly number[];
   readonly stopReason: 'eos' | 'length';
-}
-
-export interface AcceptanceReport {
-  readonly proposed: number;
-  readonly accepted: number;
-  /** accepted / proposed. */
-  readonly rate: number;
-  /** New tokens per sequence and verification, the target's own token included. */
-  readonly tokensPerRound: number;
-  /** By candidate position (0-based): how often it was proposed and accepted. */
-  readonly byPosition: readonly { readonly proposed: number; readonly accepted: number }[];
 }
 
 export interface PoolReport {
@@ -103,9 +96,13 @@ export interface RunResult {
   /** Whether the disk lane bypassed the page cache. */
   readonly directReads: boolean;
   /** Median and 95th percentile of end-to-next-start on lanes that had work ready, seconds. */
-  readonly laneGaps: Readonly<
-    Record<LaneName, { readonly median: number; readonly p95: number; readonly count: number }>
-  >;
+  readonly laneGaps: Readonly<Record<LaneName, LaneGaps>>;
   /** Ordered by start. */
   readonly spans: readonly Span[];
 }
+
+/** Asks for logits instead of a continuation. */
+export type LogitsRequest = Pick<
+  RunRequest,
+  'target' | 'prompts' | 'machine' | 'policy' | 'onProgress' | 'signal'
+>;

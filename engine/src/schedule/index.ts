@@ -1,1 +1,3 @@
+export { cacheBytesPerToken } from './placement.js';
 export * from './policy.js';
+export { type Rounds, type Strategy, strategies } from './strategies/index.js';

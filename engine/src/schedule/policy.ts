@@ -23,9 +23,11 @@ export interface Policy {
   readonly candidates: number;
   /** Keep the draft's KV cache between rounds, or prefill its whole context again every round. @default resident */
   readonly draftCache: 'recompute' | 'resident';
-  /** Target layers (from the first) whose weights stay in device memory. @default 0 */
+  /** Target layers, at even distances, whose weights stay in device memory. @default as many as fit */
   readonly pinnedLayers: number;
-  /** Weight groups of each kind that may wait in memory ahead of the computation, per tier. @default 3 */
+  /** Further target layers whose stored weights stay in host memory. @default as many as fit */
+  readonly keptLayers: number;
+  /** Weight groups of each kind that may wait in memory ahead of the computation, per tier. @default 4 */
   readonly prefetchDepth: number;
 }
 
@@ -39,6 +41,7 @@ const wholeNumberFields = [
   'draftBatch',
   'candidates',
   'pinnedLayers',
+  'keptLayers',
   'prefetchDepth',
 ] as const;
 
@@ -55,6 +58,7 @@ const limits: Readonly<Record<(typeof wholeNumberFields)[number], readonly [numb
   draftBatch: [1, 4096],
   candidates: [1, 64],
   pinnedLayers: [0, 4096],
+  keptLayers: [0, 4096],
   prefetchDepth: [1, 64],
 };
 

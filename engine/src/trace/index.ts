@@ -1,1 +1,3 @@
+export * from './chrome.js';
+export * from './report.js';
 export * from './types.js';

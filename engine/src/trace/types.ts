@@ -7,7 +7,16 @@ export const laneNames: readonly LaneName[] = ['disk', 'link', 'host', 'device']
 
 export type PhaseName = 'prefill' | 'decode';
 
-export type TaskKind = 'load' | 'upload' | 'project' | 'attention' | 'expert' | 'draft' | 'head' | 'embed';
+export type TaskKind =
+  | 'load' // disk: storage to host memory
+  | 'upload' // link: host to device memory, widened to fp32
+  | 'embed' // device: token embeddings
+  | 'project' // device: norm, then q, k and v
+  | 'attention' // host: scores and values over the KV cache
+  | 'mix' // device: output projection, residual, norm, router
+  | 'expert' // device: one expert's (or the dense) FFN
+  | 'head' // device: final norm, logits, choice
+  | 'draft'; // device: one step of the draft model
 
 /** One task's life on its lane. Times are seconds since the run began. */
 export interface Span {

@@ -1,0 +1,215 @@
+/** The device on onnxruntime's cpu provider: its memory is an arena, its attention the native kernel. */
+
+import type { Arena, NativeCore, WeightDtype } from '@specoffload/native';
+import * as ort from 'onnxruntime-node';
+import type { ModelConfig } from '../model/types.js';
+import type {
+  AttentionWeights,
+  Device,
+  DeviceAddress,
+  DeviceAttention,
+  DeviceModel,
+  ExpertWeights,
+  HeadWeights,
+  HostAddress,
+} from './device.js';
+import { feedForwardGraph, logitsGraph, mixGraph, projectGraph } from './graphs.js';
+import { encodeOnnxModel, type OnnxGraph } from './onnx.js';
+
+export interface CpuDeviceOptions {
+  readonly core: NativeCore;
+  readonly deviceArena: Arena;
+  readonly hostArena: Arena;
+  /** Threads of one matrix product. */
+  readonly threads: number;
+}
+
+/** Where a tensor lies and its shape; the wire between graphs and device memory. */
+type Place = readonly [address: DeviceAddress, ...shape: number[]];
+
+export class CpuDevice implements Device {
+  readonly #options: CpuDeviceOptions;
+  readonly #device: Float32Array;
+  readonly #host: Float32Array;
+  readonly #sessions = new Set<ort.InferenceSession>();
+
+  constructor(options: CpuDeviceOptions) {
+    this.#options = options;
+    this.#device = wholeArena(options.deviceArena);
+    this.#host = wholeArena(options.hostArena);
+  }
+
+  async createModel(config: ModelConfig): Promise<DeviceModel> {
+    const hasRouter = config.numExperts > 1;
+    const [project, mix, feedForward, logits] = await Promise.all([
+      this.#createSession(projectGraph(config.rmsNormEps)),
+      this.#createSession(mixGraph(config.rmsNormEps, hasRouter)),
+      this.#createSession(feedForwardGraph()),
+      this.#createSession(logitsGraph(config.rmsNormEps)),
+    ]);
+    const { hiddenSize: h, ffnSize: f, numExperts: e, vocabSize } = config;
+    const a = config.numHeads * config.headDim;
+    const b = config.numKvHeads * config.headDim;
+    return {
+      config,
+      project: (x, rows, w: AttentionWeights, out) =>
+        this.#run(
+          project,
+          { x: [x, rows, h], norm: [w.inputNorm, h], wq: [w.q, a, h], wk: [w.k, b, h], wv: [w.v, b, h] },
+          { q: [out.q, rows, a], k: [out.k, rows, b], v: [out.v, rows, b] },
+        ),
+      mix: (attention, x, rows, w: AttentionWeights, out) =>
+        this.#run(
+          mix,
+          {
+            ...{ a: [attention, rows, a], wo: [w.o, h, a], x: [x, rows, h], norm: [w.postNorm, h] },
+            ...(hasRouter ? { wr: [w.router as number, e, h] as Place } : {}),
+          },
+          {
+            ...{ y: [out.y, rows, h], n: [out.normed, rows, h] },
+            ...(hasRouter ? { r: [out.router, rows, e] as Place } : {}),
+          },
+        ),
+      feedForward: (x, rows, w: ExpertWeights, out) =>
+        this.#run(
+          feedForward,
+          { x: [x, rows, h], wg: [w.gate, f, h], wu: [w.up, f, h], wd: [w.down, h, f] },
+          { y: [out, rows, h] },
+        ),
+      logits: (x, rows, w: HeadWeights, out) =>
+        this.#run(
+          logits,
+          { x: [x, rows, h], norm: [w.finalNorm, h], w: [w.head, vocabSize, h] },
+          { y: [out, rows, vocabSize] },
+        ),
+      attend: (call) => this.#attend(config, call),
+    };
+  }
+
+  upload(source: HostAddress, target: DeviceAddress, count: number): void {
+    this.#device.set(view(this.#host, source, count), target / 4);
+  }
+
+  readBack(source: DeviceAddress, target: HostAddress, count: number): void {
+    this.#host.set(view(this.#device, source, count), target / 4);
+  }
+
+  read(source: DeviceAddress, count: number): Float32Array {
+    return Float32Array.from(view(this.#device, source, count));
+  }
+
+  widen(source: HostAddress, dtype: WeightDtype, count: number, target: DeviceAddress): void {
+    const { core, hostArena, deviceArena } = this.#options;
+    core.widen(hostArena, source, dtype, count, deviceArena, target);
+  }
+
+  gatherRows(source: DeviceAddress, indices: Int32Array, width: number, target: DeviceAddress): void {
+    for (let row = 0; row < indices.length; row += 1) {
+      const start = source / 4 + indices[row] * width;
+      this.#device.copyWithin(target / 4 + row * width, start, start + width);
+    }
+  }
+
+  scatterAddRows(
+    source: DeviceAddress,
+    indices: Int32Array,
+    scales: Float32Array,
+    width: number,
+    target: DeviceAddress,
+  ): void {
+    const memory = this.#device;
+    for (let row = 0; row < indices.length; row += 1) {
+      const from = source / 4 + row * width;
+      const to = target / 4 + indices[row] * width;
+      const scale = scales[row];
+      for (let i = 0; i < width; i += 1) memory[to + i] += scale * memory[from + i];
+    }
+  }
+
+  argmaxRows(source: DeviceAddress, rows: number, width: number): { ids: Int32Array; margins: Float32Array } {
+    const ids = new Int32Array(rows);
+    const margins = new Float32Array(rows);
+    for (let row = 0; row < rows; row += 1) {
+      const values = view(this.#device, source + row * width * 4, width);
+      let best = 0;
+      let second = Number.NEGATIVE_INFINITY;
+      for (let id = 1; id < width; id += 1) {
+        if (values[id] > values[best]) {
+          second = values[best];
+          best = id;
+        } else if (values[id] > second) second = values[id];
+      }
+      ids[row] = best;
+      margins[row] = values[best] - second;
+    }
+    return { ids, margins };
+  }
+
+  async release(): Promise<void> {
+    for (const session of this.#sessions) await session.release();
+    this.#sessions.clear();
+  }
+
+  #attend(config: ModelConfig, call: DeviceAttention): void {
+    const { numHeads, numKvHeads, headDim, slidingWindow } = config;
+    const tableLength = (call.numPositions * headDim) / 2;
+    this.#options.core.attend({
+      shape: { numHeads, numKvHeads, headDim, slidingWindow: slidingWindow ?? 0 },
+      q: view(this.#device, call.q, call.rows * numHeads * headDim),
+      k: view(this.#device, call.k, call.rows * numKvHeads * headDim),
+      v: view(this.#device, call.v, call.rows * numKvHeads * headDim),
+      out: view(this.#device, call.out, call.rows * numHeads * headDim),
+      cache: this.#device,
+      sequences: call.sequences,
+      ropeCos: view(this.#device, call.ropeCos, tableLength),
+      ropeSin: view(this.#device, call.ropeSin, tableLength),
+      threads: this.#options.threads,
+    });
+  }
+
+  async #createSession(graph: OnnxGraph): Promise<ort.InferenceSession> {
+    const session = await ort.InferenceSession.create(encodeOnnxModel(graph), {
+      executionProviders: ['cpu'],
+      intraOpNumThreads: this.#options.threads,
+      interOpNumThreads: 1,
+      executionMode: 'sequential',
+      logSeverityLevel: 3,
+    });
+    this.#sessions.add(session);
+    return session;
+  }
+
+  async #run(
+    session: ort.InferenceSession,
+    inputs: Readonly<Record<string, Place>>,
+    outputs: Readonly<Record<string, Place>>,
+  ): Promise<void> {
+    const results = await session.run(this.#tensors(inputs), this.#tensors(outputs));
+    if (this.#options.deviceArena.handle.kind === 'native') return;
+    // onnxruntime takes no SharedArrayBuffer, so the twin's tensors are copies and results are copied back.
+    for (const [name, [address]] of Object.entries(outputs))
+      this.#device.set(results[name].data as Float32Array, address / 4);
+  }
+
+  #tensors(places: Readonly<Record<string, Place>>): Record<string, ort.Tensor> {
+    const isShared = this.#options.deviceArena.handle.kind !== 'native';
+    const tensors: Record<string, ort.Tensor> = {};
+    for (const [name, [address, ...shape]] of Object.entries(places)) {
+      const values = view(
+        this.#device,
+        address,
+        shape.reduce((product, size) => product * size, 1),
+      );
+      tensors[name] = new ort.Tensor('float32', isShared ? Float32Array.from(values) : values, shape);
+    }
+    return tensors;
+  }
+}
+
+function wholeArena(arena: Arena): Float32Array {
+  return new Float32Array(arena.buffer, 0, Math.floor(arena.byteLength / 4));
+}
+
+function view(memory: Float32Array, byteAddress: number, count: number): Float32Array {
+  return memory.subarray(byteAddress / 4, byteAddress / 4 + count);
+}

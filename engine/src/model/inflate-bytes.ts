@@ -1,0 +1,159 @@
+/** The bytes of inflated tensors, as streams of bounded chunks: copied, rearranged, random, zero. */
+
+import { type FileHandle, open } from 'node:fs/promises';
+import { bytesPerElement, type WeightDtype } from '@specoffload/native';
+import type { Random } from './random.js';
+import { type TensorRef, UserError } from './types.js';
+import { narrowToBytes, readElement, writeElement } from './widths.js';
+
+const chunkBytes = 4 * 2 ** 20;
+
+/** Random access to the tensors of a checkpoint; keeps each file open until it is closed. */
+export class TensorReader {
+  readonly #files = new Map<string, FileHandle>();
+
+  /** Fills `target` from byte `offset` of the tensor. */
+  async read(ref: TensorRef, offset: number, target: Uint8Array): Promise<void> {
+    const file = this.#files.get(ref.path) ?? (await open(ref.path, 'r'));
+    this.#files.set(ref.path, file);
+    for (let done = 0; done < target.length; ) {
+      const { bytesRead } = await file.read(
+        target,
+        done,
+        target.length - done,
+        ref.fileOffset + offset + done,
+      );
+      if (bytesRead === 0)
+        throw new UserError(`${ref.path} ended inside ${ref.name}; it was changed meanwhile, try again`);
+      done += bytesRead;
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const file of this.#files.values()) await file.close();
+    this.#files.clear();
+  }
+}
+
+/** Which rows (or columns) of a source tensor; `end` is not included. */
+export interface Range {
+  readonly begin: number;
+  readonly end: number;
+}
+
+/** Rows of a (row, column) tensor, unchanged. */
+export async function* copyRows(
+  reader: TensorReader,
+  ref: TensorRef,
+  rows: Range,
+): AsyncGenerator<Uint8Array> {
+  const rowBytes = ref.byteLength / ref.shape[0]!;
+  const buffer = new Uint8Array(chunkBytes);
+  for (let at = rows.begin * rowBytes; at < rows.end * rowBytes; ) {
+    const chunk = buffer.subarray(0, Math.min(chunkBytes, rows.end * rowBytes - at));
+    await reader.read(ref, at, chunk);
+    yield chunk;
+    at += chunk.length;
+  }
+}
+
+/** Each row of a (row, column) tensor `times` times. */
+export async function* repeatRows(
+  reader: TensorReader,
+  ref: TensorRef,
+  times: number,
+): AsyncGenerator<Uint8Array> {
+  const row = new Uint8Array(ref.byteLength / ref.shape[0]!);
+  for (let r = 0; r < ref.shape[0]!; r++) {
+    await reader.read(ref, r * row.length, row);
+    for (let i = 0; i < times; i++) yield row;
+  }
+}
+
+/** Some columns of a (row, column) tensor times `factor`, followed by zeros up to `width` columns. */
+export async function* widenColumns(
+  reader: TensorReader,
+  ref: TensorRef,
+  columns: Range,
+  factor: number,
+  width: number,
+): AsyncGenerator<Uint8Array> {
+  const [numRows, numColumns] = ref.shape as [number, number];
+  const elementBytes = bytesPerElement[ref.dtype];
+  const kept = (columns.end - columns.begin) * elementBytes;
+  const rowsAtOnce = Math.max(1, Math.floor(chunkBytes / (Math.max(numColumns, width) * elementBytes)));
+  const input = new Uint8Array(rowsAtOnce * numColumns * elementBytes); // (rowsAtOnce, numColumns)
+  const output = new Uint8Array(rowsAtOnce * width * elementBytes); // (rowsAtOnce, width); beyond `kept` it stays zero
+  for (let row = 0; row < numRows; row += rowsAtOnce) {
+    const count = Math.min(rowsAtOnce, numRows - row);
+    await reader.read(
+      ref,
+      row * numColumns * elementBytes,
+      input.subarray(0, count * numColumns * elementBytes),
+    );
+    for (let r = 0; r < count; r++) {
+      const from = (r * numColumns + columns.begin) * elementBytes;
+      output.set(input.subarray(from, from + kept), r * width * elementBytes);
+      if (factor !== 1) scale(output, r * width * elementBytes, kept, factor, ref);
+    }
+    yield output.subarray(0, count * width * elementBytes);
+  }
+}
+
+/** Multiplies elements in place; exact in every dtype when `factor` is a power of two. */
+function scale(bytes: Uint8Array, offset: number, byteLength: number, factor: number, ref: TensorRef): void {
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  for (let at = offset; at < offset + byteLength; at += bytesPerElement[ref.dtype]) {
+    writeElement(view, at, ref.dtype, readElement(view, at, ref.dtype) * factor);
+    if (Number.isFinite(readElement(view, at, ref.dtype))) continue;
+    throw new UserError(
+      `${ref.name} holds weights too large to multiply by ${factor} in ${ref.dtype}; ask for fewer experts`,
+    );
+  }
+}
+
+export async function* repeatValue(
+  value: number,
+  dtype: WeightDtype,
+  count: number,
+): AsyncGenerator<Uint8Array> {
+  const buffer = narrowToBytes(new Float32Array(Math.min(count, chunkBytes / 4)).fill(value), dtype);
+  for (let left = count * bytesPerElement[dtype]; left > 0; left -= buffer.length) {
+    yield buffer.subarray(0, Math.min(left, buffer.length));
+  }
+}
+
+const poolSize = 2 ** 20;
+const longestRun = 2 ** 16;
+
+/**
+ * A pool of random normal weights, from which runs are drawn at random offsets: drawing costs a copy, not a logarithm.
+ * Normal numbers of a sensible size are neither NaN nor denormal in fp32, which would slow arithmetic down tenfold.
+ */
+export class NormalPool {
+  readonly #dtype: WeightDtype;
+  readonly #bytes: Uint8Array;
+
+  constructor(dtype: WeightDtype, std: number, random: Random) {
+    this.#dtype = dtype;
+    this.#bytes = narrowToBytes(
+      Float32Array.from({ length: poolSize }, () => std * random.normal()),
+      dtype,
+    );
+  }
+
+  async *draw(count: number, random: Random): AsyncGenerator<Uint8Array> {
+    const elementBytes = bytesPerElement[this.#dtype];
+    const buffer = new Uint8Array(Math.min(chunkBytes, count * elementBytes));
+    for (let left = count * elementBytes; left > 0; left -= buffer.length) {
+      const chunk = buffer.subarray(0, Math.min(left, buffer.length));
+      for (let at = 0; at < chunk.length; ) {
+        const run = Math.min(longestRun * elementBytes, chunk.length - at);
+        const from = Math.floor(random.uniform() * (poolSize - longestRun)) * elementBytes;
+        chunk.set(this.#bytes.subarray(from, from + run), at);
+        at += run;
+      }
+      yield chunk;
+    }
+  }
+}

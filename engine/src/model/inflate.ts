@@ -1,0 +1,220 @@
+/**
+ * Function-preserving inflation: a checkpoint of any size that computes exactly what its small source computes.
+ *
+ * It costs the bytes and the arithmetic of a model of its size, so offloading can be measured on it, and emits the
+ * source's tokens, so acceptance rates stay real. Three ways to grow, which combine:
+ *
+ * - *More layers.* Extra layers stand evenly between the source's. Their o and down projections are zero, so they add
+ *   exactly nothing to the residual stream.
+ * - *Wider FFN.* Extra gate and up rows are random; the down columns that read them are zero.
+ * - *More experts (Mixtral).* Each expert is divided into m adjacent parts: its FFN rows are shared out, its router row
+ *   is repeated for every part, m times as many experts are chosen per token, and down columns are multiplied by m.
+ *   The parts of one expert have equal logits, so the top k * m are the parts of the source's top k; each part's
+ *   renormalised weight is its expert's divided by m, which the multiplied columns undo. An FFN is a sum over its
+ *   rows, so the parts add up to their expert. Where two *experts* tie, the lower index wins in both models, and a
+ *   tie between parts cannot separate them, because they are adjacent and all of them fit.
+ */
+
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { openCheckpoint } from './checkpoint.js';
+import { parseModelConfig } from './config.js';
+import {
+  copyRows,
+  NormalPool,
+  type Range,
+  repeatRows,
+  repeatValue,
+  TensorReader,
+  widenColumns,
+} from './inflate-bytes.js';
+import {
+  type InflationPlan,
+  type InflationRequest,
+  isSourceLayer,
+  pairGroups,
+  planInflation,
+} from './inflate-plan.js';
+import { isRecord, maybeReadJson } from './json.js';
+import { createRandom } from './random.js';
+import type { GroupSpec, TensorSpec } from './roles.js';
+import type { Checkpoint, TensorRef } from './types.js';
+import { type Disk, type TensorSource, type WriteProgress, writeCheckpoint } from './write.js';
+
+export interface InflationOptions extends InflationRequest {
+  readonly source: Checkpoint;
+  /** Must not exist yet; it appears complete or not at all. */
+  readonly targetDirectory: string;
+  /** Equal seeds give equal files. */
+  readonly seed: number;
+  readonly onProgress?: (progress: WriteProgress) => void;
+  readonly signal?: AbortSignal;
+  /** What a test puts in place of the disk. */
+  readonly disk?: Disk;
+}
+
+/**
+ * Writes the inflated checkpoint, streamed: memory stays at a few chunks whatever the size. Weights keep the source's
+ * dtype, copied ones every bit.
+ *
+ * @example await inflateCheckpoint({ source, targetDirectory: 'models/big', bytes: 2e9, seed: 1 })
+ * @throws UserError when the request or the disk does not fit; then nothing is left behind.
+ */
+export async function inflateCheckpoint(options: InflationOptions): Promise<Checkpoint> {
+  const { source, targetDirectory, seed, bytes, layers, experts, ffnSize } = options;
+  const plan = planInflation(source, { bytes, layers, experts, ffnSize });
+  const sidecars = await collectSidecars(source, plan, seed);
+  const reader = new TensorReader();
+  try {
+    const sections = createSections(source, plan, reader, seed);
+    const { onProgress, signal, disk } = options;
+    await writeCheckpoint({ targetDirectory, sections, sidecars, onProgress, signal, disk });
+  } finally {
+    await reader.close();
+  }
+  return openCheckpoint(targetDirectory);
+}
+
+/** Everything beside the weights that transformers or a tokenizer reads. */
+const sidecarNames = new Set([
+  'added_tokens.json',
+  'chat_template.jinja',
+  'generation_config.json',
+  'merges.txt',
+  'special_tokens_map.json',
+  'tokenizer.json',
+  'tokenizer.model',
+  'tokenizer_config.json',
+  'vocab.json',
+]);
+
+async function collectSidecars(
+  { directory, name, digest }: Checkpoint,
+  { config, parts }: InflationPlan,
+  seed: number,
+): Promise<ReadonlyMap<string, string | Uint8Array>> {
+  const path = join(directory, 'config.json');
+  const original = await maybeReadJson(path, 16_000_000);
+  const inflated = {
+    ...(isRecord(original) ? original : {}),
+    num_hidden_layers: config.numLayers,
+    intermediate_size: config.ffnSize,
+    ...(config.architecture === 'mixtral' && {
+      num_local_experts: config.numExperts,
+      num_experts_per_tok: config.expertsPerToken,
+    }),
+    inflated_from: { name, digest, parts, seed },
+  };
+  parseModelConfig(inflated, path); // A size that no reader here accepts is refused before it is written.
+  const sidecars = new Map<string, string | Uint8Array>([
+    ['config.json', `${JSON.stringify(inflated, null, 2)}\n`],
+  ]);
+  for (const file of await readdir(directory)) {
+    if (sidecarNames.has(file)) sidecars.set(file, await readFile(join(directory, file)));
+  }
+  return sidecars;
+}
+
+/** The tensors to write, per layer: attention, then each expert's gate, up and down. */
+function createSections(
+  source: Checkpoint,
+  plan: InflationPlan,
+  reader: TensorReader,
+  seed: number,
+): TensorSource[][] {
+  const { config, parts } = plan;
+  const fill = createFiller(config.hiddenSize, seed);
+  const toSource = (spec: TensorSpec, ref: TensorRef, group: GroupSpec): TensorSource => {
+    const extra = group.layer >= 0 && !isSourceLayer(group.layer, source.config.numLayers, config.numLayers);
+    return {
+      name: spec.name,
+      dtype: ref.dtype,
+      shape: spec.shape,
+      chunks: () =>
+        extra ? extraTensor(spec, ref, fill) : sourceTensor(spec, ref, group, parts, reader, fill),
+    };
+  };
+  const written = new Set<string>(); // a tied head is the embedding, written before
+  return pairGroups(source, config, parts).map((section) =>
+    section.flatMap(({ spec, from }) =>
+      spec.tensors
+        .map((tensor, i) => toSource(tensor, from.tensors[i]!.ref, spec))
+        .filter(({ name }) => !written.has(name) && written.add(name)),
+    ),
+  );
+}
+
+/** Random weights for the named tensor, drawn in an order of its own so that no tensor depends on another's size. */
+type Filler = (spec: TensorSpec, ref: TensorRef, count: number) => AsyncGenerator<Uint8Array>;
+
+/** All random weights read the normalised stream, (hidden) numbers of size 1, and shall yield numbers of size 1. */
+function createFiller(hiddenSize: number, seed: number): Filler {
+  const pools = new Map<string, NormalPool>();
+  return ({ name }, { dtype }, count) => {
+    const pool =
+      pools.get(dtype) ?? new NormalPool(dtype, hiddenSize ** -0.5, createRandom(seed, `pool ${dtype}`));
+    pools.set(dtype, pool);
+    return pool.draw(count, createRandom(seed, name));
+  };
+}
+
+/** A tensor of a layer that the source does not have. */
+function extraTensor(spec: TensorSpec, ref: TensorRef, fill: Filler): AsyncGenerator<Uint8Array> {
+  const count = spec.shape.reduce((product, size) => product * size, 1);
+  switch (spec.role) {
+    case 'inputNorm':
+    case 'postNorm':
+      return repeatValue(1, ref.dtype, count);
+    case 'o':
+    case 'down':
+      return repeatValue(0, ref.dtype, count);
+    default:
+      return fill(spec, ref, count);
+  }
+}
+
+/** A tensor of the source's own: copied, or divided among parts and widened. */
+function sourceTensor(
+  spec: TensorSpec,
+  ref: TensorRef,
+  group: GroupSpec,
+  parts: number,
+  reader: TensorReader,
+  fill: Filler,
+): AsyncGenerator<Uint8Array> {
+  switch (spec.role) {
+    case 'router':
+      return repeatRows(reader, ref, parts);
+    case 'gate':
+    case 'up':
+      return widenRows(spec, ref, rowsOfPart(ref.shape[0]!, group.expert % parts, parts), reader, fill);
+    case 'down':
+      return widenColumns(
+        reader,
+        ref,
+        rowsOfPart(ref.shape[1]!, group.expert % parts, parts),
+        parts,
+        spec.shape[1]!,
+      );
+    default:
+      return copyRows(reader, ref, { begin: 0, end: ref.shape[0]! });
+  }
+}
+
+/** Some of the source's rows, followed by random ones. */
+async function* widenRows(
+  spec: TensorSpec,
+  ref: TensorRef,
+  rows: Range,
+  reader: TensorReader,
+  fill: Filler,
+): AsyncGenerator<Uint8Array> {
+  yield* copyRows(reader, ref, rows);
+  const [numRows, numColumns] = spec.shape as [number, number];
+  yield* fill(spec, ref, (numRows - (rows.end - rows.begin)) * numColumns);
+}
+
+/** The share of an FFN's `ffnSize` rows that part `part` of `parts` holds; shares differ by at most one. */
+function rowsOfPart(ffnSize: number, part: number, parts: number): Range {
+  return { begin: Math.floor((part * ffnSize) / parts), end: Math.floor(((part + 1) * ffnSize) / parts) };
+}

@@ -1,0 +1,126 @@
+/** tokenizer.json through Hugging Face's own JavaScript tokenizers, behind the project's small interface. */
+
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
+import { isRecord, maybeReadJson, quote, reasonOf } from './json.js';
+import { type Checkpoint, type Tokenizer, UserError } from './types.js';
+
+const maxTokenizerBytes = 256_000_000;
+const maxTokenId = 2 ** 24;
+
+/**
+ * Loads `tokenizer.json` (and `tokenizer_config.json` where there is one); null when the directory has none.
+ *
+ * `encode` adds what the tokenizer's post-processor adds (Llama's and Mixtral's beginning-of-sequence token). `decode`
+ * leaves special tokens out, skips ids that mean nothing, and turns bytes that are not UTF-8, such as the first half of
+ * a character, into U+FFFD; it never throws.
+ * @throws UserError when the file is malformed or of an unsupported kind.
+ */
+export async function loadTokenizer(directory: string): Promise<Tokenizer | null> {
+  const path = join(directory, 'tokenizer.json');
+  const json = await maybeReadJson(path, maxTokenizerBytes);
+  if (json === null) return null;
+  const textOf = readVocabulary(json, path);
+  const options = (await maybeReadJson(join(directory, 'tokenizer_config.json'), maxTokenizerBytes)) ?? {};
+  const inner = createInner(json as object, options, path);
+  return {
+    vocabSize: Math.max(...textOf.keys()) + 1,
+    digest: digestOf(textOf),
+    encode: (text) => encode(inner, text, path),
+    decode: (ids) => {
+      const known = ids.filter((id) => textOf.has(id));
+      if (known.length === 0) return '';
+      return inner.decode(known, { skip_special_tokens: true, clean_up_tokenization_spaces: false });
+    },
+  };
+}
+
+/** A model and the tokenizer found beside it. */
+export interface VocabularyOwner {
+  readonly checkpoint: Pick<Checkpoint, 'directory' | 'config'>;
+  readonly tokenizer: Tokenizer | null;
+}
+
+/**
+ * A draft's proposal is an id, so both models must mean the same text by it. Two models without any tokenizer pass when
+ * their vocabularies have the same size.
+ * @throws UserError saying what differs.
+ */
+export function assertSameVocabulary(target: VocabularyOwner, draft: VocabularyOwner): void {
+  const targetSize = target.checkpoint.config.vocabSize;
+  const draftSize = draft.checkpoint.config.vocabSize;
+  const pair = `target ${target.checkpoint.directory} and draft ${draft.checkpoint.directory}`;
+  if (targetSize !== draftSize) {
+    throw new UserError(
+      `${pair} have vocabularies of ${targetSize} and ${draftSize} tokens; expected the same; choose a draft of the target's family`,
+    );
+  }
+  if (target.tokenizer?.digest === draft.tokenizer?.digest) return;
+  const missing = target.tokenizer === null ? target : draft.tokenizer === null ? draft : null;
+  if (missing !== null) {
+    throw new UserError(
+      `${missing.checkpoint.directory} has no tokenizer.json while its partner has one; expected both or neither; copy it there if the two share it`,
+    );
+  }
+  throw new UserError(
+    `${pair} give different texts to the same token ids; expected the same tokenizer; choose a draft of the target's family`,
+  );
+}
+
+function createInner(json: object, options: unknown, path: string): HuggingFaceTokenizer {
+  try {
+    return new HuggingFaceTokenizer(json, isRecord(options) ? options : {});
+  } catch (error) {
+    throw new UserError(
+      `${path}: unsupported tokenizer (${reasonOf(error)}); use a checkpoint with a byte-level or SentencePiece BPE`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+function encode(inner: HuggingFaceTokenizer, text: string, path: string): number[] {
+  const ids: readonly unknown[] = inner.encode(text).ids;
+  // The library leaves undefined where a token has no id and the vocabulary no unknown token.
+  if (ids.every((id): id is number => Number.isInteger(id))) return [...ids];
+  throw new UserError(
+    `${path} has no token for a part of ${quote(text)} and no unknown token; leave that part out`,
+  );
+}
+
+/** Id to token text, of the model's vocabulary and the added tokens. */
+function readVocabulary(json: unknown, path: string): ReadonlyMap<number, string> {
+  const invalid = (what: string, value: unknown, expected: string) =>
+    new UserError(`${path}: invalid ${what}: ${quote(value)}; expected ${expected}; download the file again`);
+  const model = isRecord(json) ? json.model : undefined;
+  const vocabulary = isRecord(model) ? model.vocab : undefined;
+  const textOf = new Map<number, string>();
+  const put = (id: unknown, text: unknown) => {
+    if (!(Number.isSafeInteger(id) && 0 <= (id as number) && (id as number) <= maxTokenId)) {
+      throw invalid(`id of ${quote(text)}`, id, `an integer from 0 to ${maxTokenId}`);
+    }
+    if (typeof text !== 'string') throw invalid(`token ${id}`, text, 'text');
+    textOf.set(id as number, text);
+  };
+  if (Array.isArray(vocabulary)) {
+    // Unigram: a list of [text, score], whose index is the id.
+    for (const [id, entry] of vocabulary.entries()) put(id, Array.isArray(entry) ? entry[0] : entry);
+  } else if (isRecord(vocabulary)) {
+    for (const [text, id] of Object.entries(vocabulary)) put(id, text);
+  }
+  const added = (isRecord(json) ? json.added_tokens : undefined) ?? [];
+  if (!Array.isArray(added)) throw invalid('added_tokens', added, 'a list');
+  for (const token of added) {
+    if (!isRecord(token)) throw invalid('added token', token, 'an object');
+    put(token.id, token.content);
+  }
+  if (textOf.size === 0) throw invalid('model.vocab', vocabulary, 'tokens and their ids');
+  return textOf;
+}
+
+function digestOf(textOf: ReadonlyMap<number, string>): string {
+  const entries = [...textOf].sort(([a], [b]) => a - b);
+  return createHash('sha256').update(JSON.stringify(entries)).digest('hex');
+}

@@ -1,0 +1,260 @@
+/**
+ * Writes a checkpoint directory as a stream, all or nothing: everything goes to a temporary directory beside the
+ * target, which takes the target's name only when it is complete and on the disk.
+ */
+
+import { randomBytes } from 'node:crypto';
+import { access, mkdir, open, rename, rm, statfs, writeFile } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { directIoAlignmentBytes, type WeightDtype } from '@specoffload/native';
+import { reasonOf } from './json.js';
+import { dtypeNames, tensorBytes } from './safetensors.js';
+import { indexFileName, singleFileName } from './shards.js';
+import { UserError } from './types.js';
+
+/** A tensor to be written. */
+export interface TensorSource {
+  readonly name: string;
+  readonly dtype: WeightDtype;
+  readonly shape: readonly number[];
+  /** Its bytes in order. A chunk is written before the next is asked for, so one buffer may serve all of them. */
+  chunks(): AsyncIterable<Uint8Array>;
+}
+
+export interface WriteProgress {
+  readonly bytesDone: number;
+  readonly bytesTotal: number;
+}
+
+export interface WriteCheckpointOptions {
+  /** Must not exist yet. */
+  readonly targetDirectory: string;
+  /** Tensors in the order of the file; a shard ends only between two sections. */
+  readonly sections: readonly (readonly TensorSource[])[];
+  /** Small files beside the weights (config.json, tokenizer.json, …), by name. */
+  readonly sidecars: ReadonlyMap<string, string | Uint8Array>;
+  /** Above this the weights go to several files with an index. @default 8e9 */
+  readonly maxShardBytes?: number;
+  readonly onProgress?: (progress: WriteProgress) => void;
+  /** Stops between two chunks; the promise then rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
+  /** What a test puts in place of the disk. */
+  readonly disk?: Disk;
+}
+
+/** The operations that fail when a disk is full. */
+export interface Disk {
+  /** Bytes that this user may still write to the file system of `directory`. */
+  freeBytes(directory: string): Promise<number>;
+  create(path: string): Promise<OutputFile>;
+}
+
+export interface OutputFile {
+  write(bytes: Uint8Array): Promise<void>;
+  /** Returns when everything written is on the disk, and closes. */
+  finish(): Promise<void>;
+  /** Closes without waiting for the disk. May follow `finish`. */
+  abandon(): Promise<void>;
+}
+
+export const localDisk: Disk = {
+  async freeBytes(directory) {
+    const { bavail, bsize } = await statfs(directory);
+    return bavail * bsize;
+  },
+  async create(path) {
+    const file = await open(path, 'wx');
+    return {
+      async write(bytes) {
+        for (let done = 0; done < bytes.length; ) done += (await file.write(bytes, done)).bytesWritten;
+      },
+      async finish() {
+        await file.sync();
+        await file.close();
+      },
+      async abandon() {
+        await file.close();
+      },
+    };
+  },
+};
+
+interface Shard {
+  readonly name: string;
+  readonly tensors: readonly TensorSource[];
+  readonly header: Buffer;
+  readonly byteLength: number;
+}
+
+/**
+ * @throws UserError when the target exists, the disk is too small, or a write fails; then nothing is left behind.
+ */
+export async function writeCheckpoint(options: WriteCheckpointOptions): Promise<void> {
+  const { sections, sidecars, signal, disk = localDisk } = options;
+  const target = resolve(options.targetDirectory);
+  const parent = dirname(target);
+  signal?.throwIfAborted();
+  const shards = createShards(sections, options.maxShardBytes ?? 8e9);
+  const bytesTotal = shards.reduce((total, shard) => total + shard.byteLength, 0);
+  const temporary = join(parent, `.${basename(target)}.partial-${randomBytes(6).toString('hex')}`);
+  try {
+    await refuseExisting(target);
+    await mkdir(parent, { recursive: true });
+    await refuseTooLarge(bytesTotal, parent, disk);
+    await mkdir(temporary);
+    await writeSidecars(temporary, sidecars, shards);
+    await writeShards(temporary, shards, bytesTotal, disk, options);
+    signal?.throwIfAborted();
+    await syncDirectory(temporary);
+    await rename(temporary, target);
+    await syncDirectory(parent);
+  } catch (error) {
+    await rm(temporary, { recursive: true, force: true });
+    throw await explain(error, target, bytesTotal, disk, signal);
+  }
+}
+
+/** One shard while everything fits into `maxShardBytes`; a section is never divided. */
+function createShards(sections: readonly (readonly TensorSource[])[], maxShardBytes: number): Shard[] {
+  const bytesOf = (tensors: readonly TensorSource[]) =>
+    tensors.reduce((total, { dtype, shape }) => total + tensorBytes(dtype, shape), 0);
+  const parts: TensorSource[][] = [[]];
+  let partBytes = 0;
+  for (const section of sections) {
+    const sectionBytes = bytesOf(section);
+    if (partBytes > 0 && partBytes + sectionBytes > maxShardBytes) {
+      parts.push([]);
+      partBytes = 0;
+    }
+    parts.at(-1)!.push(...section);
+    partBytes += sectionBytes;
+  }
+  const number = (n: number) => String(n).padStart(5, '0');
+  return parts.map((tensors, i) => {
+    const header = encodeHeader(tensors);
+    const name =
+      parts.length === 1 ? singleFileName : `model-${number(i + 1)}-of-${number(parts.length)}.safetensors`;
+    return { name, tensors, header, byteLength: header.length + bytesOf(tensors) };
+  });
+}
+
+/**
+ * Length and JSON, padded with spaces so that the data starts on a block that direct reads can start on. Tensors
+ * follow each other without gaps, which the format asks for.
+ */
+function encodeHeader(tensors: readonly TensorSource[]): Buffer {
+  // transformers refuses files that do not say which framework's layout they have.
+  const entries: [string, unknown][] = [['__metadata__', { format: 'pt' }]];
+  let end = 0;
+  for (const { name, dtype, shape } of tensors) {
+    const begin = end;
+    end += tensorBytes(dtype, shape);
+    entries.push([name, { dtype: dtypeNames[dtype], shape, data_offsets: [begin, end] }]);
+  }
+  const json = Buffer.from(JSON.stringify(Object.fromEntries(entries)));
+  const blocks = Math.ceil((8 + json.length) / directIoAlignmentBytes);
+  const header = Buffer.alloc(blocks * directIoAlignmentBytes, ' ');
+  header.writeBigUInt64LE(BigInt(header.length - 8));
+  json.copy(header, 8);
+  return header;
+}
+
+async function refuseExisting(target: string): Promise<void> {
+  const exists = await access(target).then(
+    () => true,
+    () => false,
+  );
+  if (exists) throw new UserError(`${target} exists already; choose another name or remove it`);
+}
+
+async function refuseTooLarge(neededBytes: number, parent: string, disk: Disk): Promise<void> {
+  const freeBytes = await disk.freeBytes(parent);
+  if (freeBytes >= neededBytes) return;
+  throw new UserError(
+    `${parent} has ${freeBytes} bytes free where ${neededBytes} are needed; free some or choose another disk`,
+  );
+}
+
+async function writeSidecars(
+  directory: string,
+  sidecars: WriteCheckpointOptions['sidecars'],
+  shards: readonly Shard[],
+): Promise<void> {
+  const files = new Map(sidecars);
+  if (shards.length > 1) files.set(indexFileName, encodeIndex(shards));
+  for (const [name, contents] of files)
+    await writeFile(join(directory, name), contents, { flag: 'wx', flush: true });
+}
+
+function encodeIndex(shards: readonly Shard[]): string {
+  const total_size = shards.reduce((total, shard) => total + shard.byteLength - shard.header.length, 0);
+  const weight_map = Object.fromEntries(
+    shards.flatMap(({ name, tensors }) => tensors.map((t) => [t.name, name])),
+  );
+  return `${JSON.stringify({ metadata: { total_size }, weight_map }, null, 2)}\n`;
+}
+
+async function writeShards(
+  directory: string,
+  shards: readonly Shard[],
+  bytesTotal: number,
+  disk: Disk,
+  { onProgress, signal }: WriteCheckpointOptions,
+): Promise<void> {
+  let bytesDone = 0;
+  for (const shard of shards) {
+    const file = await disk.create(join(directory, shard.name));
+    const put = async (bytes: Uint8Array) => {
+      signal?.throwIfAborted();
+      await file.write(bytes);
+      bytesDone += bytes.length;
+      onProgress?.({ bytesDone, bytesTotal });
+    };
+    try {
+      await put(shard.header);
+      for (const tensor of shard.tensors) await writeTensor(tensor, put);
+      await file.finish();
+    } catch (error) {
+      await file.abandon();
+      throw error;
+    }
+  }
+}
+
+async function writeTensor(tensor: TensorSource, put: (bytes: Uint8Array) => Promise<void>): Promise<void> {
+  let bytes = 0;
+  for await (const chunk of tensor.chunks()) {
+    await put(chunk);
+    bytes += chunk.length;
+  }
+  const expected = tensorBytes(tensor.dtype, tensor.shape);
+  if (bytes !== expected) throw new Error(`${tensor.name} yielded ${bytes} bytes; expected ${expected}`);
+}
+
+/** Renames and new files reach the disk with their directory. */
+async function syncDirectory(directory: string): Promise<void> {
+  const handle = await open(directory, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** What the user is told: the abort's own reason, a sentence about the disk, or the defect as it is. */
+async function explain(
+  error: unknown,
+  target: string,
+  neededBytes: number,
+  disk: Disk,
+  signal: AbortSignal | undefined,
+): Promise<unknown> {
+  if (signal?.aborted) return signal.reason;
+  const isSystemError = error instanceof Error && 'code' in error && 'syscall' in error;
+  if (error instanceof UserError || !isSystemError) return error;
+  const free = await disk.freeBytes(dirname(target)).catch(() => 'an unknown number of');
+  return new UserError(
+    `cannot write ${target} (${reasonOf(error)}): ${neededBytes} bytes are needed and ${free} are free; make room or choose another place`,
+    { cause: error },
+  );
+}

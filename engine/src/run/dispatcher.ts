@@ -1,0 +1,239 @@
+/**
+ * Runs a task graph on a machine: keeps every lane fed with its most urgent ready task, hands out slots, and writes
+ * the trace. Knows nothing of models; the same code drives a real and a virtual machine.
+ */
+
+import type { Op } from '../schedule/ops.js';
+import type { SlotClass, Task } from '../schedule/task.js';
+import { type LaneName, laneNames, type Span } from '../trace/types.js';
+
+/** When a task really ran, on the machine's clock (seconds), and what came out of it. */
+export interface TaskOutcome {
+  readonly startSeconds: number;
+  readonly endSeconds: number;
+  readonly result: unknown;
+}
+
+/** Something that can execute tasks: worker threads and a real clock, or a cost model and a virtual one. */
+export interface Machine {
+  /** Tasks a lane accepts at once. Above 1 the lane works in order and is never left waiting for a message. */
+  readonly laneWidth: Readonly<Record<LaneName, number>>;
+  now(): number;
+  /** Starts the task; calls `onEnd` or `onError` once, never before returning. */
+  start(task: Task, op: Op, onEnd: (outcome: TaskOutcome) => void, onError: (error: Error) => void): void;
+}
+
+interface SlotHold {
+  readonly slotClass: SlotClass;
+  readonly slot: number;
+}
+
+interface Waiter {
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
+interface Entry {
+  readonly task: Task;
+  numBlockers: number;
+  readySeconds: number;
+  /** Whether the task was passed over because no slot was free. */
+  waitedForSlot: boolean;
+}
+
+export class Dispatcher {
+  readonly #machine: Machine;
+  readonly #entries = new Map<number, Entry>();
+  readonly #dependents = new Map<number, number[]>();
+  readonly #ready: Record<LaneName, Entry[]> = { disk: [], link: [], host: [], device: [] };
+  readonly #running: Record<LaneName, number> = { disk: 0, link: 0, host: 0, device: 0 };
+  readonly #freeSlots = new Map<SlotClass, number[]>();
+  readonly #holds = new Map<number, SlotHold>();
+  readonly #waiters = new Map<number, Waiter[]>();
+  readonly #spans: Span[] = [];
+  #failure: Error | null = null;
+  #onQuiet: (() => void) | null = null;
+  #dispatching = false;
+
+  constructor(machine: Machine) {
+    this.#machine = machine;
+  }
+
+  /** Every span so far, in order of ending. */
+  get spans(): readonly Span[] {
+    return this.#spans;
+  }
+
+  /** The slot that a task took and still holds. */
+  slotOf(taskId: number): number {
+    const hold = this.#holds.get(taskId);
+    if (!hold) throw new Error(`task ${taskId} holds no slot`);
+    return hold.slot;
+  }
+
+  /** Adds tasks; those with nothing to wait for start at once. */
+  add(tasks: readonly Task[]): void {
+    for (const task of tasks) {
+      const entry: Entry = { task, numBlockers: 0, readySeconds: 0, waitedForSlot: false };
+      this.#entries.set(task.id, entry);
+      for (const blocker of task.after) {
+        if (!this.#entries.has(blocker)) continue;
+        entry.numBlockers += 1;
+        const dependents = this.#dependents.get(blocker);
+        if (dependents) dependents.push(task.id);
+        else this.#dependents.set(blocker, [task.id]);
+      }
+      if (entry.numBlockers === 0) this.#markReady(entry);
+    }
+    this.#dispatch();
+  }
+
+  /** Resolves when the task has ended; rejects when the run has failed. */
+  settled(taskId: number): Promise<void> {
+    if (this.#failure) return Promise.reject(this.#failure);
+    if (!this.#entries.has(taskId)) return Promise.resolve();
+    return new Promise<void>((resolve, reject) => {
+      const waiters = this.#waiters.get(taskId);
+      if (waiters) waiters.push({ resolve, reject });
+      else this.#waiters.set(taskId, [{ resolve, reject }]);
+    });
+  }
+
+  /** Stops starting tasks, and makes everyone who waits fail with `reason`. */
+  fail(reason: Error): void {
+    if (this.#failure) return;
+    this.#failure = reason;
+    for (const waiters of this.#waiters.values()) for (const waiter of waiters) waiter.reject(reason);
+    this.#waiters.clear();
+    this.#notifyIfQuiet();
+  }
+
+  /** Drops all tasks that have not started and resolves when those under way have ended. */
+  async drain(): Promise<void> {
+    this.fail(new Error('the dispatcher is drained'));
+    if (laneNames.every((lane) => this.#running[lane] === 0)) return;
+    await new Promise<void>((resolve) => {
+      this.#onQuiet = resolve;
+    });
+  }
+
+  #markReady(entry: Entry): void {
+    entry.readySeconds = this.#machine.now();
+    const ready = this.#ready[entry.task.lane];
+    let index = ready.length;
+    while (index > 0 && isMoreUrgent(entry.task, ready[index - 1].task)) index -= 1;
+    ready.splice(index, 0, entry);
+  }
+
+  #dispatch(): void {
+    if (this.#dispatching) return; // ending an idle task inside the loop re-enters
+    this.#dispatching = true;
+    let hasProgress = true;
+    while (hasProgress && !this.#failure) {
+      hasProgress = false;
+      for (const lane of laneNames) while (this.#startNext(lane)) hasProgress = true;
+    }
+    this.#dispatching = false;
+  }
+
+  /** Starts the most urgent task of the lane whose slot is free; false when there is none or the lane is full. */
+  #startNext(lane: LaneName): boolean {
+    if (this.#failure || this.#running[lane] >= this.#machine.laneWidth[lane]) return false;
+    const ready = this.#ready[lane];
+    for (let index = 0; index < ready.length; index += 1) {
+      const entry = ready[index];
+      if (!this.#canTakeSlot(entry.task)) {
+        entry.waitedForSlot = true;
+        continue;
+      }
+      ready.splice(index, 1);
+      this.#start(entry);
+      return true;
+    }
+    return false;
+  }
+
+  #canTakeSlot(task: Task): boolean {
+    return !task.takes || this.#freeSlotsOf(task.takes).length > 0;
+  }
+
+  #freeSlotsOf(slotClass: SlotClass): number[] {
+    let free = this.#freeSlots.get(slotClass);
+    if (!free) {
+      free = Array.from({ length: slotClass.count }, (_, index) => slotClass.count - 1 - index);
+      this.#freeSlots.set(slotClass, free);
+    }
+    return free;
+  }
+
+  #start(entry: Entry): void {
+    const { task } = entry;
+    if (entry.waitedForSlot) entry.readySeconds = this.#machine.now();
+    let slot = -1;
+    if (task.takes) {
+      slot = this.#freeSlotsOf(task.takes).pop() as number;
+      this.#holds.set(task.id, { slotClass: task.takes, slot });
+    }
+    if (task.isIdle?.()) {
+      this.#end(entry, undefined);
+      return;
+    }
+    this.#running[task.lane] += 1;
+    this.#machine.start(
+      task,
+      task.createOp(slot),
+      (outcome) => {
+        this.#running[task.lane] -= 1;
+        this.#record(entry, outcome);
+        this.#end(entry, outcome.result);
+        this.#notifyIfQuiet();
+      },
+      (error) => {
+        this.#running[task.lane] -= 1;
+        this.fail(error);
+        this.#notifyIfQuiet();
+      },
+    );
+  }
+
+  #end({ task }: Entry, result: unknown): void {
+    if (!this.#failure) task.onEnd?.(result);
+    for (const holder of task.frees ?? []) this.#free(holder);
+    this.#entries.delete(task.id);
+    for (const dependent of this.#dependents.get(task.id) ?? []) {
+      const entry = this.#entries.get(dependent);
+      if (entry && --entry.numBlockers === 0) this.#markReady(entry);
+    }
+    this.#dependents.delete(task.id);
+    for (const waiter of this.#waiters.get(task.id) ?? []) waiter.resolve();
+    this.#waiters.delete(task.id);
+    this.#dispatch();
+  }
+
+  #free(taskId: number): void {
+    const hold = this.#holds.get(taskId);
+    if (!hold) throw new Error(`task ${taskId} holds no slot to give back`);
+    this.#holds.delete(taskId);
+    this.#freeSlotsOf(hold.slotClass).push(hold.slot);
+  }
+
+  #record(entry: Entry, { startSeconds, endSeconds }: TaskOutcome): void {
+    const { id, lane, kind, name, phase, pass, batch, bytes, rows } = entry.task;
+    const readySeconds = Math.min(entry.readySeconds, startSeconds);
+    this.#spans.push({
+      ...{ id, lane, kind, name, phase, pass, batch, bytes, rows },
+      ...{ readySeconds, startSeconds, endSeconds },
+    });
+  }
+
+  #notifyIfQuiet(): void {
+    if (!this.#onQuiet || laneNames.some((lane) => this.#running[lane] > 0)) return;
+    this.#onQuiet();
+    this.#onQuiet = null;
+  }
+}
+
+/** The order of ready tasks on a lane: by priority, then by id, so that equal tasks always go the same way. */
+function isMoreUrgent(a: Task, b: Task): boolean {
+  return a.priority !== b.priority ? a.priority < b.priority : a.id < b.id;
+}

@@ -1,0 +1,46 @@
+/** The messages between the main thread and the lanes' worker threads. */
+
+import type { ArenaHandle, WeightDtype } from '@specoffload/native';
+import type { AttentionWeights, DeviceAddress, ExpertWeights, HostAddress } from '../machine/device.js';
+import type { WorkerOp } from '../schedule/ops.js';
+import type { ModelPlacement } from '../schedule/placement.js';
+import type { LaneName } from '../trace/types.js';
+
+/** Handed to a lane's worker at its birth. */
+export interface LaneWorkerData {
+  readonly lane: Exclude<LaneName, 'disk'>;
+  readonly core: 'native' | 'twin';
+  readonly hostArena: ArenaHandle;
+  readonly deviceArena: ArenaHandle;
+  readonly threads: number;
+  readonly linkBytesPerSecondCap: number | null;
+  readonly target: WorkerModel;
+  readonly draft: WorkerModel | null;
+}
+
+/** The part of a placement that workers need; checkpoints stay with the main thread. */
+export type WorkerModel = Pick<
+  ModelPlacement,
+  'frames' | 'scratch' | 'ropeCos' | 'ropeSin' | 'numPositions'
+> & {
+  readonly config: ModelPlacement['checkpoint']['config'];
+  readonly embedding: { readonly address: HostAddress; readonly dtype: WeightDtype };
+  readonly head: { readonly finalNorm: DeviceAddress; readonly head: DeviceAddress };
+  /** The draft's layers, all of them on the device; empty for the target, whose tasks name their weights. */
+  readonly layers: readonly {
+    readonly attention: AttentionWeights;
+    readonly experts: readonly ExpertWeights[];
+  }[];
+};
+
+export type WorkerRequest = { readonly id: number; readonly op: WorkerOp };
+
+export type WorkerReply =
+  | { readonly id: -1; readonly ready: true }
+  | {
+      readonly id: number;
+      readonly startSeconds: number;
+      readonly endSeconds: number;
+      readonly result: unknown;
+    }
+  | { readonly id: number; readonly error: string };

@@ -1,0 +1,222 @@
+/**
+ * This machine: worker threads for the link, the host and the device, a native streamer for the disk, the wall
+ * clock. The main thread only passes messages.
+ */
+
+import { Worker } from 'node:worker_threads';
+import {
+  type Arena,
+  loadNativeCore,
+  type NativeCore,
+  type Streamer,
+  type StreamFile,
+} from '@specoffload/native';
+import type { DeviceAddress } from '../machine/device.js';
+import { createRopeTables } from '../model/rope.js';
+import type { Op, WorkerOp } from '../schedule/ops.js';
+import type { MemoryPlan, ModelPlacement } from '../schedule/placement.js';
+import type { Task } from '../schedule/task.js';
+import { attentionWeights, expertWeights, headWeights } from '../schedule/work.js';
+import type { LaneName } from '../trace/types.js';
+import type { Machine, TaskOutcome } from './dispatcher.js';
+import type { LaneWorkerData, WorkerModel, WorkerReply } from './lane-protocol.js';
+import type { MachineSettings } from './types.js';
+
+type WorkerLane = LaneWorkerData['lane'];
+
+interface Pending {
+  readonly onEnd: (outcome: TaskOutcome) => void;
+  readonly onError: (error: Error) => void;
+}
+
+export class LocalMachine implements Machine {
+  // Disk and link do their work strictly in order, so a second task may wait inside the lane and no time is lost
+  // between two. On host and device the most urgent task is chosen only when the lane is free.
+  readonly laneWidth = { disk: 3, link: 2, host: 1, device: 1 } as const;
+  readonly core: NativeCore;
+  readonly #hostArena: Arena;
+  readonly #deviceArena: Arena;
+  readonly #streamer: Streamer;
+  readonly #files = new Map<string, StreamFile>();
+  readonly #workers = new Map<WorkerLane, Worker>();
+  readonly #pending = new Map<number, Pending>();
+  #originSeconds = 0;
+
+  private constructor(core: NativeCore, hostArena: Arena, deviceArena: Arena, streamer: Streamer) {
+    this.core = core;
+    this.#hostArena = hostArena;
+    this.#deviceArena = deviceArena;
+    this.#streamer = streamer;
+  }
+
+  /** Takes the planned memory and starts the lanes. */
+  static async create(plan: MemoryPlan, settings: MachineSettings): Promise<LocalMachine> {
+    const core = loadNativeCore(settings.native ?? 'auto');
+    const machine = new LocalMachine(
+      core,
+      core.createArena(Math.max(plan.host.allocatedBytes, 4096)),
+      core.createArena(Math.max(plan.device.allocatedBytes, 4096)),
+      core.createStreamer({
+        readsInFlight: settings.readsInFlight ?? 4,
+        bytesPerSecondCap: settings.diskBytesPerSecondCap ?? null,
+      }),
+    );
+    machine.#writeRopeTables(plan.target, machine.#hostArena);
+    if (plan.draft) machine.#writeRopeTables(plan.draft, machine.#deviceArena);
+    try {
+      await machine.#startWorkers(plan, settings);
+    } catch (error) {
+      await machine.close();
+      throw error;
+    }
+    machine.restartClock();
+    return machine;
+  }
+
+  /** Whether every file opened so far bypasses the page cache. */
+  get readsDirectly(): boolean {
+    return [...this.#files.values()].every(({ direct }) => direct);
+  }
+
+  now(): number {
+    return clockSeconds() - this.#originSeconds;
+  }
+
+  /** Makes now the time 0. */
+  restartClock(): void {
+    this.#originSeconds = clockSeconds();
+  }
+
+  start(task: Task, op: Op, onEnd: (outcome: TaskOutcome) => void, onError: (error: Error) => void): void {
+    if (op.kind === 'load') {
+      const ranges = op.ranges.map(({ path, fileOffset, byteLength, hostOffset }) => ({
+        ...{ fileOffset, byteLength, arenaOffset: hostOffset },
+        file: this.#open(path),
+      }));
+      this.#streamer
+        .read(ranges, this.#hostArena)
+        .then(
+          ({ startSeconds, endSeconds }) =>
+            onEnd(this.#onOurClock({ startSeconds, endSeconds, result: null })),
+          onError,
+        );
+      return;
+    }
+    this.#pending.set(task.id, { onEnd, onError });
+    this.#post(task.lane as WorkerLane, task.id, op);
+  }
+
+  /** Ends the lanes and gives the memory back. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#workers.values()].map((worker) => worker.terminate()));
+    this.#workers.clear();
+    await this.#streamer.close();
+    this.#hostArena.release();
+    this.#deviceArena.release();
+  }
+
+  #open(path: string): StreamFile {
+    let file = this.#files.get(path);
+    if (!file) {
+      file = this.#streamer.open(path);
+      this.#files.set(path, file);
+    }
+    return file;
+  }
+
+  #post(lane: WorkerLane, id: number, op: WorkerOp): void {
+    this.#workers.get(lane)?.postMessage({ id, op });
+  }
+
+  #onOurClock({ startSeconds, endSeconds, result }: TaskOutcome): TaskOutcome {
+    return {
+      startSeconds: startSeconds - this.#originSeconds,
+      endSeconds: endSeconds - this.#originSeconds,
+      result,
+    };
+  }
+
+  async #startWorkers(plan: MemoryPlan, settings: MachineSettings): Promise<void> {
+    const shared = {
+      core: this.core.kind,
+      hostArena: this.#hostArena.handle,
+      deviceArena: this.#deviceArena.handle,
+      linkBytesPerSecondCap: settings.linkBytesPerSecondCap ?? null,
+      target: describeModel(plan.target, false),
+      draft: plan.draft && describeModel(plan.draft, true),
+    };
+    const threads = { link: 1, host: settings.hostCores ?? 1, device: settings.deviceCores ?? 1 };
+    await Promise.all(
+      (Object.keys(threads) as WorkerLane[]).map((lane) =>
+        this.#startWorker({ ...shared, lane, threads: threads[lane] }),
+      ),
+    );
+  }
+
+  #startWorker(data: LaneWorkerData): Promise<void> {
+    const worker = new Worker(new URL('./lane-worker.js', import.meta.url), {
+      workerData: data,
+      name: `${data.lane} lane`,
+    });
+    this.#workers.set(data.lane, worker);
+    return new Promise((resolve, reject) => {
+      const fail = (error: Error) => {
+        reject(error);
+        this.#failAll(new Error(`the ${data.lane} lane failed: ${error.message}`, { cause: error }));
+      };
+      worker.on('error', fail);
+      worker.on('exit', (code) => fail(new Error(`its thread ended with code ${code}`)));
+      worker.on('message', (reply: WorkerReply) => {
+        if ('ready' in reply) resolve();
+        else this.#settle(data.lane, reply);
+      });
+    });
+  }
+
+  #settle(lane: LaneName, reply: Exclude<WorkerReply, { ready: true }>): void {
+    const pending = this.#pending.get(reply.id);
+    this.#pending.delete(reply.id);
+    if (!pending) return;
+    if ('error' in reply) pending.onError(new Error(`the ${lane} lane failed: ${reply.error}`));
+    else pending.onEnd(this.#onOurClock(reply));
+  }
+
+  #failAll(error: Error): void {
+    for (const { onError } of this.#pending.values()) onError(error);
+    this.#pending.clear();
+  }
+
+  #writeRopeTables(placement: ModelPlacement, arena: Arena): void {
+    const { cos, sin } = createRopeTables(placement.checkpoint.config, placement.numPositions);
+    new Float32Array(arena.buffer, placement.ropeCos.byteOffset, cos.length).set(cos);
+    new Float32Array(arena.buffer, placement.ropeSin.byteOffset, sin.length).set(sin);
+  }
+}
+
+/** Seconds on the clock that all threads and the native core share. */
+function clockSeconds(): number {
+  return Number(process.hrtime.bigint()) / 1e9;
+}
+
+/** The part of a placement that workers need. */
+function describeModel(placement: ModelPlacement, isOnDevice: boolean): WorkerModel {
+  const { checkpoint, layouts, pinned, frames, scratch, ropeCos, ropeSin, numPositions } = placement;
+  const layoutOf = (id: string) => layouts.get(id) as NonNullable<ReturnType<typeof layouts.get>>;
+  const base = (id: string) => (pinned.get(id) as { byteOffset: DeviceAddress }).byteOffset;
+  const [embedding] = layoutOf('embedding').tensors;
+  return {
+    ...{ frames, scratch, ropeCos, ropeSin, numPositions },
+    config: checkpoint.config,
+    embedding: {
+      address: placement.embedding.byteOffset + embedding.stagedOffset,
+      dtype: embedding.dtype,
+    },
+    head: headWeights(layoutOf('head'), placement.head.byteOffset),
+    layers: isOnDevice
+      ? checkpoint.layers.map(({ attention, experts }) => ({
+          attention: attentionWeights(layoutOf(attention.id), base(attention.id)),
+          experts: experts.map(({ id }) => expertWeights(layoutOf(id), base(id))),
+        }))
+      : [],
+  };
+}

@@ -1,0 +1,60 @@
+/** Which experts each row goes to. */
+
+/** The rows that chose one expert, ascending, and what its output is multiplied with. */
+export interface ExpertRows {
+  readonly indices: Int32Array;
+  readonly weights: Float32Array;
+}
+
+/**
+ * Mixtral's routing: softmax over all experts, the k largest (the lower index first among equals), renormalised to
+ * sum to one; which is the softmax over the k chosen logits. Source: `MixtralSparseMoeBlock` in Hugging Face
+ * transformers.
+ *
+ * @param logits (row, expert)
+ * @param margins (row), mutated: lowered to the lead of the last chosen logit over the best one not chosen, when
+ * that is smaller; below rounding, another order of computation may choose another expert
+ */
+export function chooseExperts(
+  logits: Float32Array,
+  numExperts: number,
+  expertsPerToken: number,
+  margins: Float32Array,
+): ExpertRows[] {
+  const rows: { indices: number[]; weights: number[] }[] = Array.from({ length: numExperts }, () => ({
+    indices: [],
+    weights: [],
+  }));
+  const order = new Int32Array(numExperts);
+  for (let row = 0; row < margins.length; row += 1) {
+    const scores = logits.subarray(row * numExperts, (row + 1) * numExperts);
+    sortDescending(scores, order);
+    const chosen = order.subarray(0, expertsPerToken);
+    if (expertsPerToken < numExperts) {
+      const lead = scores[order[expertsPerToken - 1]] - scores[order[expertsPerToken]];
+      margins[row] = Math.min(margins[row], lead);
+    }
+    let sum = 0;
+    for (const expert of chosen) sum += Math.exp(scores[expert] - scores[chosen[0]]);
+    for (const expert of chosen) {
+      rows[expert].indices.push(row);
+      rows[expert].weights.push(Math.exp(scores[expert] - scores[chosen[0]]) / sum);
+    }
+  }
+  return rows.map(({ indices, weights }) => ({
+    indices: Int32Array.from(indices),
+    weights: Float32Array.from(weights),
+  }));
+}
+
+/** Fills `order` with indices by descending score; equals keep their order (insertion sort: a handful of experts). */
+function sortDescending(scores: Float32Array, order: Int32Array): void {
+  for (let i = 0; i < order.length; i += 1) {
+    let place = i;
+    while (place > 0 && scores[order[place - 1]] < scores[i]) {
+      order[place] = order[place - 1];
+      place -= 1;
+    }
+    order[place] = i;
+  }
+}

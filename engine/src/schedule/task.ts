@@ -1,0 +1,42 @@
+/** The task graph: what is to be done, where, after what, with which buffers. Data only; a dispatcher runs it. */
+
+import type { LaneName, PhaseName, TaskKind } from '../trace/types.js';
+import type { Op } from './ops.js';
+
+/** Buffers of equal size in one memory; a task that takes one waits until one is free. */
+export interface SlotClass {
+  /** `device.expert`, `host.attention`, … */
+  readonly name: string;
+  readonly count: number;
+}
+
+/**
+ * One piece of work on one lane.
+ * Its op is made when the task starts, because it may name slots and tokens that are not known before.
+ */
+export interface Task {
+  readonly id: number;
+  readonly lane: LaneName;
+  readonly kind: TaskKind;
+  readonly name: string;
+  readonly phase: PhaseName;
+  readonly pass: number;
+  readonly batch: number;
+  /** Tasks that must have ended. Unknown ids count as ended. */
+  readonly after: readonly number[];
+  /** Lower goes first among the ready tasks of a lane; ties go to the lower id. */
+  readonly priority: number;
+  readonly bytes: number;
+  readonly flops: number;
+  readonly rows: number;
+  /** Takes a slot of this class at its start; the slot stays taken until a task that `frees` it has ended. */
+  readonly takes?: SlotClass;
+  /** Tasks whose slots this one, their last user, gives back at its end. */
+  readonly frees?: readonly number[];
+  /** Asked at the start: true when there turns out to be nothing to do (an expert that no token chose). */
+  readonly isIdle?: () => boolean;
+  /** `slot` is the index of the slot it took, -1 without. */
+  readonly createOp: (slot: number) => Op;
+  /** Called at the end, before dependents start. */
+  readonly onEnd?: (result: unknown) => void;
+}

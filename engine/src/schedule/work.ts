@@ -1,0 +1,35 @@
+/** What tasks are made of besides their graph: numbering, and where a task's weights will be when it starts. */
+
+import type { AttentionWeights, DeviceAddress, ExpertWeights, HeadWeights } from '../machine/device.js';
+import type { TensorRole } from '../model/types.js';
+import type { GroupLayout } from './group-layout.js';
+
+/** Numbers tasks; later tasks have higher numbers. */
+export class TaskIds {
+  #last = -1;
+
+  next(): number {
+    this.#last += 1;
+    return this.#last;
+  }
+}
+
+/** Addresses of a group's tensors in device memory, the group lying at `base`. */
+function addresses(
+  { tensors }: GroupLayout,
+  base: DeviceAddress,
+): Partial<Record<TensorRole, DeviceAddress>> {
+  return Object.fromEntries(tensors.map(({ role, deviceOffset }) => [role, base + deviceOffset]));
+}
+
+export function attentionWeights(layout: GroupLayout, base: DeviceAddress): AttentionWeights {
+  return addresses(layout, base) as unknown as AttentionWeights;
+}
+
+export function expertWeights(layout: GroupLayout, base: DeviceAddress): ExpertWeights {
+  return addresses(layout, base) as unknown as ExpertWeights;
+}
+
+export function headWeights(layout: GroupLayout, base: DeviceAddress): HeadWeights {
+  return addresses(layout, base) as unknown as HeadWeights;
+}

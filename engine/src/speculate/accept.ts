@@ -1,0 +1,57 @@
+/** What becomes of candidates once the target has seen them. */
+
+/**
+ * Greedy acceptance: a candidate stands while it is what the target itself would have chosen there.
+ *
+ * @param candidates proposed tokens
+ * @param choices the target's choice before each candidate and after the last one: one more than candidates
+ * @returns how many candidates, from the first, are accepted
+ */
+export function acceptGreedy(candidates: readonly number[], choices: readonly number[]): number {
+  if (choices.length !== candidates.length + 1)
+    throw new Error(
+      `${candidates.length} candidates need ${candidates.length + 1} choices, got ${choices.length}`,
+    );
+  let accepted = 0;
+  while (accepted < candidates.length && candidates[accepted] === choices[accepted]) accepted += 1;
+  return accepted;
+}
+
+/** Outcome of the rejection rule at one position. */
+export interface SampledAcceptance {
+  readonly accepted: boolean;
+  /** The candidate, or the token drawn in its place. */
+  readonly token: number;
+}
+
+/**
+ * The rejection rule, after which a token is distributed exactly as the target's probabilities say, whatever the
+ * draft's were. Source: Leviathan et al., arXiv 2211.17192, section 2.3.
+ *
+ * @param candidate token drawn from `draftProbs`
+ * @param draftProbs (vocab), sums to 1, positive at the candidate
+ * @param targetProbs (vocab), sums to 1
+ * @param coin uniform in [0, 1), decides acceptance
+ * @param residualCoin uniform in [0, 1), draws the replacement from max(0, target - draft)
+ */
+export function acceptSampled(
+  candidate: number,
+  draftProbs: Float64Array,
+  targetProbs: Float64Array,
+  coin: number,
+  residualCoin: number,
+): SampledAcceptance {
+  if (coin * draftProbs[candidate] < targetProbs[candidate]) return { accepted: true, token: candidate };
+  let mass = 0;
+  for (let id = 0; id < targetProbs.length; id += 1) mass += Math.max(0, targetProbs[id] - draftProbs[id]);
+  let rest = residualCoin * mass;
+  let token = -1;
+  for (let id = 0; id < targetProbs.length; id += 1) {
+    const weight = Math.max(0, targetProbs[id] - draftProbs[id]);
+    if (weight === 0) continue;
+    token = id; // the last one with weight serves a coin that rounding carries past the end
+    if (rest < weight) break;
+    rest -= weight;
+  }
+  return { accepted: false, token };
+}

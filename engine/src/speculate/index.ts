@@ -1,0 +1,3 @@
+export * from './accept.js';
+export * from './sequence.js';
+export * from './statistics.js';

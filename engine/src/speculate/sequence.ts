@@ -1,0 +1,72 @@
+/** One sequence's life: its tokens, what the caches hold of it, and what has been proposed for it. */
+
+/** A sequence's room in a KV cache, as elements of the pool's fp32 memory: (layer, K then V, kvHead, capacity, headDim). */
+export interface CacheBlock {
+  readonly elementOffset: number;
+  /** Tokens. */
+  readonly capacity: number;
+}
+
+/** The target's own choice at one position. */
+export interface TargetChoice {
+  readonly id: number;
+  /** Lead of the most likely token over the second, in logits. */
+  readonly margin: number;
+  /** Smallest lead of the last chosen expert over the best one not chosen, over all layers at this position. */
+  readonly routerMargin: number;
+}
+
+/** Mutable, owned by the run. */
+export class Sequence {
+  /** Place among the run's prompts. */
+  readonly index: number;
+  readonly prompt: readonly number[];
+  readonly maxNewTokens: number;
+  readonly choices: TargetChoice[] = [];
+  stopReason: 'eos' | 'length' | null = null;
+  /** Tokens proposed and not yet verified. */
+  candidates: readonly number[] = [];
+  /** Tokens whose keys and values the target's cache holds. */
+  targetCached = 0;
+  /** Tokens whose keys and values the draft's cache holds and that are part of the sequence. */
+  draftCached = 0;
+  targetBlock: CacheBlock = { elementOffset: 0, capacity: 0 };
+  draftBlock: CacheBlock = { elementOffset: 0, capacity: 0 };
+
+  constructor(index: number, prompt: readonly number[], maxNewTokens: number) {
+    this.index = index;
+    this.prompt = prompt;
+    this.maxNewTokens = maxNewTokens;
+  }
+
+  /** Prompt and new tokens. */
+  get length(): number {
+    return this.prompt.length + this.choices.length;
+  }
+
+  get isFinished(): boolean {
+    return this.stopReason !== null;
+  }
+
+  /** New tokens still wanted. */
+  get remaining(): number {
+    return this.isFinished ? 0 : this.maxNewTokens - this.choices.length;
+  }
+
+  /** Tokens from position `start` on. */
+  tokensFrom(start: number): number[] {
+    const fromPrompt = this.prompt.slice(start);
+    const fromChoices = this.choices.slice(Math.max(0, start - this.prompt.length)).map(({ id }) => id);
+    return [...fromPrompt, ...fromChoices];
+  }
+
+  /** Appends the target's choices up to its limit or an end-of-sequence token; what lies beyond is not kept. */
+  append(choices: readonly TargetChoice[], eosTokenIds: ReadonlySet<number>): void {
+    for (const choice of choices) {
+      if (this.isFinished) return;
+      this.choices.push(choice);
+      if (eosTokenIds.has(choice.id)) this.stopReason = 'eos';
+      else if (this.choices.length >= this.maxNewTokens) this.stopReason = 'length';
+    }
+  }
+}

@@ -1,0 +1,45 @@
+/** Spans as a Chrome trace, which Perfetto (ui.perfetto.dev) and chrome://tracing open. */
+
+import { laneNames, type Span } from './types.js';
+
+/** The JSON object of the trace event format. Source: "Trace Event Format", Google, 2016. Times are microseconds. */
+export interface ChromeTrace {
+  readonly displayTimeUnit: 'ms';
+  readonly traceEvents: readonly Readonly<Record<string, unknown>>[];
+}
+
+/** One row per lane; where tasks of a lane overlap (reads in flight), each of them gets a row of its own. */
+export function toChromeTrace(spans: readonly Span[], processName = 'specoffload'): ChromeTrace {
+  const events: Record<string, unknown>[] = [
+    { name: 'process_name', ph: 'M', pid: 1, tid: 0, args: { name: processName } },
+  ];
+  for (const [laneIndex, lane] of laneNames.entries()) {
+    const rowEnds: number[] = [];
+    const sorted = spans
+      .filter((span) => span.lane === lane)
+      .sort((a, b) => a.startSeconds - b.startSeconds || a.id - b.id);
+    for (const span of sorted) {
+      const free = rowEnds.findIndex((end) => end <= span.startSeconds);
+      const row = free === -1 ? rowEnds.length : free;
+      rowEnds[row] = span.endSeconds;
+      events.push(toEvent(span, laneIndex * 100 + row));
+    }
+    for (const row of rowEnds.keys()) {
+      const name = row === 0 ? lane : `${lane} (${row + 1})`;
+      const tid = laneIndex * 100 + row;
+      events.push({ name: 'thread_name', ph: 'M', pid: 1, tid, args: { name } });
+      events.push({ name: 'thread_sort_index', ph: 'M', pid: 1, tid, args: { sort_index: tid } });
+    }
+  }
+  return { displayTimeUnit: 'ms', traceEvents: events };
+}
+
+function toEvent(span: Span, tid: number): Record<string, unknown> {
+  const { name, kind, phase, pass, batch, bytes, rows, readySeconds, startSeconds, endSeconds } = span;
+  return {
+    ...{ name, cat: kind, ph: 'X', pid: 1, tid },
+    ts: startSeconds * 1e6,
+    dur: (endSeconds - startSeconds) * 1e6,
+    args: { phase, pass, batch, bytes, rows, waitedMicroseconds: (startSeconds - readySeconds) * 1e6 },
+  };
+}
