@@ -1,0 +1,155 @@
+import { parseEosTokenIds, parseModelConfig, UserError } from '@specoffload/engine';
+import { describe, expect, it } from 'vitest';
+import { mistralJson } from './fixtures.js';
+
+const mixtralJson = { ...mistralJson, model_type: 'mixtral', num_local_experts: 8, num_experts_per_tok: 2 };
+const llamaJson = { ...mistralJson, model_type: 'llama' };
+const llama3 = {
+  factor: 8,
+  low_freq_factor: 1,
+  high_freq_factor: 4,
+  original_max_position_embeddings: 32,
+};
+const llama3Parsed = {
+  type: 'llama3',
+  factor: 8,
+  lowFreqFactor: 1,
+  highFreqFactor: 4,
+  originalMaxPositions: 32,
+};
+const without = (json: object, field: string) =>
+  Object.fromEntries(Object.entries(json).filter(([k]) => k !== field));
+
+describe('parseModelConfig', () => {
+  it('reads a dense model', () => {
+    expect(parseModelConfig(mistralJson, 'config.json')).toEqual({
+      architecture: 'mistral',
+      vocabSize: 6,
+      hiddenSize: 4,
+      numLayers: 1,
+      numHeads: 2,
+      numKvHeads: 1,
+      headDim: 2,
+      ffnSize: 8,
+      numExperts: 1,
+      expertsPerToken: 1,
+      slidingWindow: null,
+      ropeTheta: 10000,
+      ropeScaling: null,
+      rmsNormEps: 1e-5,
+      tieEmbeddings: false,
+      maxPositions: 64,
+      eosTokenIds: [2],
+    });
+  });
+
+  it.each([
+    ['no head_dim', mistralJson, { headDim: 2 }],
+    ['null head_dim', { ...mistralJson, head_dim: null }, { headDim: 2 }],
+    ['a head_dim of its own', { ...mistralJson, head_dim: 6 }, { headDim: 6 }],
+    ['no num_key_value_heads', without(mistralJson, 'num_key_value_heads'), { numKvHeads: 2 }],
+    ['experts', mixtralJson, { architecture: 'mixtral', numExperts: 8, expertsPerToken: 2 }],
+    [
+      'no model_type',
+      { ...without(mistralJson, 'model_type'), architectures: ['LlamaForCausalLM'] },
+      { architecture: 'llama' },
+    ],
+    ['a window', { ...mistralJson, sliding_window: 16 }, { slidingWindow: 16 }],
+    ['the window of MistralConfig', without(mistralJson, 'sliding_window'), { slidingWindow: 4096 }],
+    ['no window in Llama', { ...llamaJson, sliding_window: 16 }, { slidingWindow: null }],
+    ['the theta of MixtralConfig', without(mixtralJson, 'rope_theta'), { ropeTheta: 1e6 }],
+    [
+      'rope_type',
+      { ...llamaJson, rope_scaling: { ...llama3, rope_type: 'llama3' } },
+      { ropeScaling: llama3Parsed },
+    ],
+    [
+      'legacy type',
+      { ...llamaJson, rope_scaling: { ...llama3, type: 'llama3' } },
+      { ropeScaling: llama3Parsed },
+    ],
+    ['default scaling', { ...llamaJson, rope_scaling: { rope_type: 'default' } }, { ropeScaling: null }],
+    [
+      'rope_parameters',
+      {
+        ...without(llamaJson, 'rope_theta'),
+        rope_parameters: { ...llama3, rope_type: 'llama3', rope_theta: 500000 },
+      },
+      { ropeTheta: 500000, ropeScaling: llama3Parsed },
+    ],
+    [
+      'default rope_parameters',
+      { ...without(llamaJson, 'rope_theta'), rope_parameters: { rope_type: 'default', rope_theta: 5000 } },
+      { ropeTheta: 5000, ropeScaling: null },
+    ],
+    ['tied embeddings', { ...mistralJson, tie_word_embeddings: true }, { tieEmbeddings: true }],
+    ['several eos ids', { ...mistralJson, eos_token_id: [2, 5] }, { eosTokenIds: [2, 5] }],
+    ['no eos id', { ...mistralJson, eos_token_id: null }, { eosTokenIds: [] }],
+  ])('understands %s', (_, json, expected) => {
+    expect(parseModelConfig(json, 'config.json')).toMatchObject(expected);
+  });
+
+  it.each([
+    [[], 'invalid content: []; expected a JSON object'],
+    [
+      { ...mistralJson, model_type: 'gpt2' },
+      'unsupported model_type: "gpt2"; expected mixtral, mistral or llama; use',
+    ],
+    [{}, 'unsupported architectures: missing;'],
+    [{ ...mistralJson, attention_bias: true }, 'unsupported attention_bias: true; expected false; use'],
+    [{ ...llamaJson, mlp_bias: true }, 'unsupported mlp_bias: true; expected false; use'],
+    [{ ...mistralJson, hidden_act: 'gelu' }, 'unsupported hidden_act: "gelu"; expected "silu"; use'],
+    [{ ...mistralJson, quantization_config: { bits: 4 } }, 'unsupported quantization_config: {"bits":4};'],
+    [
+      without(mistralJson, 'hidden_size'),
+      'invalid hidden_size: missing; expected an integer from 1 to 131072; correct',
+    ],
+    [{ ...mistralJson, num_hidden_layers: 0 }, 'invalid num_hidden_layers: 0; expected'],
+    [{ ...mistralJson, num_hidden_layers: 1.5 }, 'invalid num_hidden_layers: 1.5; expected'],
+    [{ ...mistralJson, num_hidden_layers: '4' }, 'invalid num_hidden_layers: "4"; expected'],
+    [{ ...mistralJson, vocab_size: 1e300 }, 'invalid vocab_size: 1e+300; expected'],
+    [
+      { ...mistralJson, num_attention_heads: 3, num_key_value_heads: 2 },
+      'invalid num_key_value_heads: 2; expected a divisor',
+    ],
+    [
+      { ...mistralJson, num_attention_heads: 3, num_key_value_heads: 3 },
+      'invalid num_attention_heads: 3; expected hidden_size (4)',
+    ],
+    [{ ...mistralJson, head_dim: 3 }, 'invalid head_dim: 3; expected an even number'],
+    [
+      { ...mixtralJson, num_experts_per_tok: 9 },
+      'invalid num_experts_per_tok: 9; expected an integer from 1 to 8',
+    ],
+    [{ ...mistralJson, rms_norm_eps: -1 }, 'invalid rms_norm_eps: -1; expected a number'],
+    [{ ...mistralJson, rope_theta: 0 }, 'invalid rope_theta: 0; expected a number'],
+    [
+      { ...mistralJson, tie_word_embeddings: 'yes' },
+      'invalid tie_word_embeddings: "yes"; expected true or false',
+    ],
+    [{ ...mistralJson, eos_token_id: -1 }, 'invalid eos_token_id: -1; expected a token id'],
+    [
+      { ...llamaJson, rope_scaling: { type: 'yarn' } },
+      'unsupported rope_scaling.rope_type: "yarn"; expected default or llama3; use',
+    ],
+    [{ ...llamaJson, rope_scaling: 8 }, 'invalid rope_scaling: 8; expected an object or null'],
+    [
+      { ...llamaJson, rope_scaling: { ...llama3, rope_type: 'llama3', high_freq_factor: 1 } },
+      'invalid high_freq_factor: 1; expected more than low_freq_factor (1)',
+    ],
+  ])('refuses %j', (json, message) => {
+    const parse = () => parseModelConfig(json, 'a/config.json');
+    expect(parse).toThrow(UserError);
+    expect(parse).toThrow(`a/config.json: ${message}`);
+  });
+});
+
+it.each([
+  [null, null],
+  [{}, null],
+  [{ eos_token_id: null }, null],
+  [{ eos_token_id: 7 }, [7]],
+  [{ eos_token_id: [7, 8] }, [7, 8]],
+])('parseEosTokenIds(%j) is %j', (json, expected) => {
+  expect(parseEosTokenIds(json, 'generation_config.json')).toEqual(expected);
+});
