@@ -48,9 +48,10 @@ export async function* copyRows(
   rows: Range,
 ): AsyncGenerator<Uint8Array> {
   const rowBytes = ref.byteLength / ref.shape[0]!;
-  const buffer = new Uint8Array(chunkBytes);
-  for (let at = rows.begin * rowBytes; at < rows.end * rowBytes; ) {
-    const chunk = buffer.subarray(0, Math.min(chunkBytes, rows.end * rowBytes - at));
+  const end = rows.end * rowBytes;
+  const buffer = new Uint8Array(Math.min(chunkBytes, end - rows.begin * rowBytes));
+  for (let at = rows.begin * rowBytes; at < end; ) {
+    const chunk = buffer.subarray(0, Math.min(buffer.length, end - at));
     await reader.read(ref, at, chunk);
     yield chunk;
     at += chunk.length;
@@ -81,7 +82,8 @@ export async function* widenColumns(
   const [numRows, numColumns] = ref.shape as [number, number];
   const elementBytes = bytesPerElement[ref.dtype];
   const kept = (columns.end - columns.begin) * elementBytes;
-  const rowsAtOnce = Math.max(1, Math.floor(chunkBytes / (Math.max(numColumns, width) * elementBytes)));
+  const widestBytes = Math.max(numColumns, width) * elementBytes;
+  const rowsAtOnce = Math.min(numRows, Math.max(1, Math.floor(chunkBytes / widestBytes)));
   const input = new Uint8Array(rowsAtOnce * numColumns * elementBytes); // (rowsAtOnce, numColumns)
   const output = new Uint8Array(rowsAtOnce * width * elementBytes); // (rowsAtOnce, width); beyond `kept` it stays zero
   for (let row = 0; row < numRows; row += rowsAtOnce) {

@@ -1,6 +1,7 @@
 /** JSON files written by strangers: bounded reading, and errors that say which file and what to do. */
 
-import { open } from 'node:fs/promises';
+import type { Stats } from 'node:fs';
+import { readFile, stat } from 'node:fs/promises';
 import { UserError } from './types.js';
 
 export type JsonRecord = Readonly<Record<string, unknown>>;
@@ -41,18 +42,13 @@ export async function maybeReadJson(path: string, maxBytes: number): Promise<unk
 
 async function maybeReadText(path: string, maxBytes: number): Promise<string | null> {
   try {
-    const file = await open(path, 'r');
-    try {
-      const { size } = await file.stat();
-      if (size > maxBytes) {
-        throw new UserError(
-          `${path} has ${size} bytes; expected at most ${maxBytes}; it is not the file its name promises, download it again`,
-        );
-      }
-      return await file.readFile('utf8');
-    } finally {
-      await file.close();
+    const { size } = await statFile(path);
+    if (size > maxBytes) {
+      throw new UserError(
+        `${path} has ${size} bytes; expected at most ${maxBytes}; it is not the file its name promises, download it again`,
+      );
     }
+    return await readFile(path, 'utf8');
   } catch (error) {
     if (error instanceof UserError) throw error;
     if (hasCode(error, 'ENOENT')) return null;
@@ -60,4 +56,11 @@ async function maybeReadText(path: string, maxBytes: number): Promise<string | n
       cause: error,
     });
   }
+}
+
+/** Stats a file before it is opened: reading a pipe or a device would never end. */
+export async function statFile(path: string): Promise<Stats> {
+  const stats = await stat(path);
+  if (stats.isFile()) return stats;
+  throw new UserError(`${path} is not a regular file; download the checkpoint again`);
 }

@@ -7,7 +7,7 @@
 
 import { type FileHandle, open } from 'node:fs/promises';
 import { bytesPerElement, type WeightDtype } from '@specoffload/native';
-import { isRecord, type JsonRecord, quote, reasonOf } from './json.js';
+import { isRecord, type JsonRecord, quote, reasonOf, statFile } from './json.js';
 import { type TensorRef, UserError } from './types.js';
 
 /** The format's own limit (`MAX_HEADER_SIZE` of the reference implementation). */
@@ -90,6 +90,7 @@ export function toTensorRef(tensor: HeaderTensor): TensorRef {
 async function readHeaderText(path: string): Promise<{ text: string; byteLength: number }> {
   let file: FileHandle;
   try {
+    await statFile(path);
     file = await open(path, 'r');
   } catch (error) {
     throw new UserError(

@@ -231,8 +231,9 @@ async function writeTensor(tensor: TensorSource, put: (bytes: Uint8Array) => Pro
   if (bytes !== expected) throw new Error(`${tensor.name} yielded ${bytes} bytes; expected ${expected}`);
 }
 
-/** Renames and new files reach the disk with their directory. */
+/** Renames and new files reach the disk with their directory; Windows does not open directories. */
 async function syncDirectory(directory: string): Promise<void> {
+  if (process.platform === 'win32') return;
   const handle = await open(directory, 'r');
   try {
     await handle.sync();

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { inspectCheckpoint, openCheckpoint, UserError } from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
@@ -336,6 +336,16 @@ describe('openCheckpoint refuses shards', () => {
     const broken = { ...files(weightMap), 'model.safetensors.index.json': '{' };
     expect(await failureOf(broken)).toContain('dir/model.safetensors.index.json is not valid JSON');
   });
+});
+
+it('openCheckpoint refuses pipes and devices, which would never end', async () => {
+  const files = { 'config.json': mistralJson, 'model.safetensors': encodeSafetensors(createHeader()) };
+  for (const name of Object.keys(files)) {
+    const directory = writeDirectory(root, 'device', files);
+    rmSync(join(directory, name));
+    symlinkSync('/dev/zero', join(directory, name));
+    await expect(openCheckpoint(directory)).rejects.toThrow(`${name} is not a regular file`);
+  }
 });
 
 it.each([
