@@ -49,7 +49,10 @@ export interface ReadRange {
   readonly arenaOffset: number;
 }
 
-/** When a read really started and ended on the process-wide monotonic clock (`process.hrtime`), seconds. */
+/**
+ * When a read really started and ended on the process-wide monotonic clock (`process.hrtime`), seconds. A paced read
+ * starts and ends when the capped link begins and has finished to carry it; the promise may be told a little later.
+ */
 export interface ReadReport {
   readonly startSeconds: number;
   readonly endSeconds: number;

@@ -21,12 +21,16 @@ Napi::ArrayBuffer wrap(Napi::Env env, std::shared_ptr<Arena> arena) {
   const size_t byteLength = arena->byteLength();
   auto hold = std::make_unique<ArenaHold>(ArenaHold{std::move(arena)});
   ArenaHold* const held = hold.get();
-  auto buffer = Napi::ArrayBuffer::New(env, data, byteLength, [arenas, id, held](Napi::Env, void*) {
+  auto buffer = Napi::ArrayBuffer::New(env, data, byteLength, [arenas, id, held, byteLength](Napi::Env env, void*) {
+    Napi::MemoryManagement::AdjustExternalMemory(env, static_cast<int64_t>(byteLength));
     const auto open = arenas->find(id);
     if (open != arenas->end() && open->second.hold == held) arenas->erase(open);
     delete held;
   });
   hold.release();  // the finalizer's from here on
+  // V8 has just counted all of it as garbage that a collection might free. It is not the heap's: most of it is not
+  // even committed. Counted, it would make the collector hurry; the finalizer evens the books.
+  Napi::MemoryManagement::AdjustExternalMemory(env, -static_cast<int64_t>(byteLength));
   arenas->insert_or_assign(id, OpenArena{held, 1, Napi::Weak(buffer)});
   return buffer;
 }

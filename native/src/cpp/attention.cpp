@@ -15,8 +15,9 @@ namespace specoffload {
 
 namespace {
 
-constexpr size_t tileRows = 16;                   // rows that share one pass over the keys (more if one token has more)
+constexpr size_t tileRows = 32;                    // rows that share one pass over the keys (more if one token has more)
 constexpr int registerRows = lanes == 16 ? 4 : 2;  // rows that share a loaded value: accumulators fit the registers
+constexpr size_t valueBlockFloats = 4096;           // 16 KiB: half of a small first-level cache
 
 size_t roundUpToLanes(size_t count) { return (count + lanes - 1) / lanes * lanes; }
 
@@ -236,17 +237,27 @@ void attendTile(const AttentionCall& call, const AttentionSequence& sequence, si
     const Row row = rowAt(r);
     totals[r] = exponentiate(row.scores + row.begin, row.end - row.begin);
   }
-  size_t r = 0;
-  for (; r + registerRows <= numRows; r += registerRows) {
-    Row rows[registerRows];
-    for (int i = 0; i < registerRows; ++i) rows[i] = rowAt(r + i);
-    addValuesToRows<registerRows>(rows, values, headDim);
+  // Values in blocks that stay in the first-level cache while all rows take them.
+  const size_t blockKeys = std::max<size_t>(1, valueBlockFloats / headDim);
+  for (size_t block = 0; block < numKeys; block += blockKeys) {
+    const auto rowInBlock = [&](size_t r) {
+      Row row = rowAt(r);
+      row.begin = std::min(std::max(row.begin, block), block + blockKeys);
+      row.end = std::max(row.begin, std::min(row.end, block + blockKeys));
+      return row;
+    };
+    size_t r = 0;
+    for (; r + registerRows <= numRows; r += registerRows) {
+      Row rows[registerRows];
+      for (int i = 0; i < registerRows; ++i) rows[i] = rowInBlock(r + i);
+      addValuesToRows<registerRows>(rows, values, headDim);
+    }
+    for (; r < numRows; ++r) {
+      const Row row = rowInBlock(r);
+      addValuesToRows<1>(&row, values, headDim);
+    }
   }
-  for (; r < numRows; ++r) {
-    const Row row = rowAt(r);
-    addValuesToRows<1>(&row, values, headDim);
-  }
-  for (r = 0; r < numRows; ++r) {
+  for (size_t r = 0; r < numRows; ++r) {
     float* const out = call.out + headAt(r);
     const float* const sum = sums + r * paddedDim;
     for (size_t d = 0; d < headDim; ++d) out[d] = sum[d] / totals[r];

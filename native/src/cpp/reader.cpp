@@ -113,11 +113,11 @@ void Reader::work() {
     }
     if (request->rangeIndex_ == request->ranges.size()) queue_.pop_front();
     request->chunksUnderWay_ += 1;
-    double startSeconds = nowSeconds();
-    LinkSlot slot{startSeconds, startSeconds};
-    if (pacer_.paces()) slot = pacer_.reserve(chunkBytes, request->askedSeconds_, startSeconds);
-    startSeconds = std::max(startSeconds, slot.startSeconds);
-    if (!request->started_ || startSeconds < request->startSeconds) request->startSeconds = startSeconds;
+    // A paced read takes place when the link carries it, whenever this thread gets to run.
+    const double takenSeconds = nowSeconds();
+    LinkSlot slot{takenSeconds, takenSeconds};
+    if (pacer_.paces()) slot = pacer_.reserve(chunkBytes, request->askedSeconds_, takenSeconds);
+    if (!request->started_) request->startSeconds = slot.startSeconds;
     request->started_ = true;
     lock.unlock();
 
@@ -131,6 +131,7 @@ void Reader::work() {
       errorNumber = error.number();
       errorMessage = error.what();
     }
+    const double endSeconds = std::max(nowSeconds(), slot.endSeconds);
 
     lock.lock();
     if (errorMessage.empty() && pacer_.paces()) {
@@ -139,6 +140,7 @@ void Reader::work() {
       wake_.wait_until(lock, slotEnd, [this] { return stopping_; });
     }
     request->bytesRead += bytesRead;
+    request->endSeconds = std::max(request->endSeconds, endSeconds);
     request->chunksUnderWay_ -= 1;
     if (!errorMessage.empty() && request->errorMessage.empty()) {
       request->errorNumber = errorNumber;
@@ -152,7 +154,6 @@ void Reader::work() {
 
 /** Hands a finished request over, outside the lock. */
 void Reader::finish(Request* request, std::unique_lock<std::mutex>& lock) {
-  request->endSeconds = nowSeconds();
   const auto owner = std::find_if(unfinished_.begin(), unfinished_.end(),
                                   [request](const auto& other) { return other.get() == request; });
   std::unique_ptr<Request> finished = std::move(*owner);

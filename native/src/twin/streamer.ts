@@ -1,6 +1,6 @@
 /** Reads through Node's own asynchronous file calls: buffered, but in the same order and with the same reports. */
 
-import { close, fstatSync, openSync, read } from 'node:fs';
+import { close, closeSync, fstatSync, openSync, read } from 'node:fs';
 import { promisify } from 'node:util';
 import type { ResolvedStreamerOptions } from '../checks.js';
 import { checkRanges } from '../checks.js';
@@ -24,6 +24,7 @@ interface Request {
   waiting: Chunk[];
   numUnderWay: number;
   startSeconds: number;
+  endSeconds: number;
   bytesRead: number;
   failure: Error | null;
   readonly resolve: (report: ReadReport) => void;
@@ -48,7 +49,13 @@ export class TwinStreamer implements Streamer {
   open(path: string): StreamFile {
     if (this.#closed) throw new Error('the streamer is closed');
     const descriptor = openSync(path, 'r');
-    const file: StreamFile = Object.freeze({ path, byteLength: fstatSync(descriptor).size, direct: false });
+    const status = fstatSync(descriptor);
+    if (!status.isFile()) {
+      closeSync(descriptor);
+      const code = status.isDirectory() ? 'EISDIR' : 'ESPIPE';
+      throw Object.assign(new Error(`cannot stream ${path}: not a regular file`), { code });
+    }
+    const file: StreamFile = Object.freeze({ path, byteLength: status.size, direct: false });
     this.#descriptors.set(file, descriptor);
     return file;
   }
@@ -65,6 +72,7 @@ export class TwinStreamer implements Streamer {
         waiting,
         numUnderWay: 0,
         startSeconds: Infinity,
+        endSeconds: -Infinity,
         bytesRead: 0,
         failure: null,
         resolve,
@@ -105,10 +113,13 @@ export class TwinStreamer implements Streamer {
     request.numUnderWay += 1;
     const now = nowSeconds();
     const slot = this.#reserveLink(chunk.target.byteLength, request.askedSeconds, now);
-    request.startSeconds = Math.min(request.startSeconds, Math.max(now, slot.startSeconds));
+    // A paced read takes place when the link carries it, whenever the timer fires.
+    request.startSeconds = Math.min(request.startSeconds, slot.startSeconds);
     try {
-      request.bytesRead += await readWhole(chunk, this.#descriptors.get(chunk.file)!);
-      if (slot.endSeconds > nowSeconds()) await sleepUntil(slot.endSeconds);
+      const bytesRead = await readWhole(chunk, this.#descriptors.get(chunk.file)!);
+      request.bytesRead += bytesRead; // not before the await: other chunks of the request count too
+      request.endSeconds = Math.max(request.endSeconds, nowSeconds(), slot.endSeconds);
+      await sleepUntil(slot.endSeconds);
     } catch (error) {
       request.failure ??= error as Error;
       request.waiting = []; // hand out no more of it
@@ -173,9 +184,9 @@ async function readWhole({ file, fileOffset, target }: Chunk, descriptor: number
 }
 
 function settle(request: Request): void {
-  const { startSeconds, bytesRead, failure } = request;
+  const { startSeconds, endSeconds, bytesRead, failure } = request;
   if (failure) request.reject(failure);
-  else request.resolve({ startSeconds, endSeconds: nowSeconds(), bytesRead });
+  else request.resolve({ startSeconds, endSeconds, bytesRead });
 }
 
 /** The clock of process.hrtime, as in the addon. */

@@ -1,0 +1,104 @@
+import type { NativeCore, WeightDtype } from '@specoffload/native';
+import { describe, expect, test } from 'vitest';
+import { cores } from './helpers.js';
+
+const numPatterns = 2 ** 16;
+
+/** fp16's value by its definition, except that bits tell NaN from NaN. */
+function valueOfF16(half: number): number {
+  const sign = half & 0x8000 ? -1 : 1;
+  const exponent = (half >> 10) & 0x1f;
+  const mantissa = half & 0x3ff;
+  if (exponent === 0x1f) return mantissa === 0 ? sign * Infinity : Number.NaN;
+  return exponent === 0 ? sign * mantissa * 2 ** -24 : sign * (1 + mantissa / 1024) * 2 ** (exponent - 15);
+}
+
+/** Widens all bit patterns, starting at an odd pattern so that vectors and leftovers both work. */
+function widenAll(core: NativeCore, dtype: WeightDtype, first: number): Uint32Array {
+  const source = core.createArena(numPatterns * 2);
+  const target = core.createArena(numPatterns * 4 + 4);
+  new Uint16Array(source.buffer).forEach((_, i, halves) => {
+    halves[i] = i;
+  });
+  const count = numPatterns - first;
+  core.widen(source, first * 2, dtype, count, target, 4);
+  const bits = new Uint32Array(target.buffer, 4, count).slice();
+  expect(new Uint32Array(target.buffer)[0]).toBe(0);
+  source.release();
+  target.release();
+  return bits;
+}
+
+describe.each(cores)('widen, %s', (_, core) => {
+  test.each([0, 1, 7, 65530])('maps every bf16 bit pattern from %i on to the same upper half', (first) => {
+    const bits = widenAll(core, 'bf16', first);
+    const expected = Uint32Array.from(bits, (_, i) => (first + i) * 2 ** 16);
+    expect(bits).toEqual(expected);
+  });
+
+  test.each([0, 3, 65521])('maps every fp16 bit pattern from %i on to its value', (first) => {
+    const bits = widenAll(core, 'f16', first);
+    const values = new Float32Array(bits.buffer);
+    let numWrong = 0;
+    values.forEach((value, i) => {
+      if (!Object.is(value, valueOfF16(first + i))) numWrong += 1;
+    });
+    expect(numWrong).toBe(0);
+  });
+
+  test('keeps the sign and payload of an fp16 NaN and makes it quiet', () => {
+    const bits = widenAll(core, 'f16', 0);
+    expect(bits[0x7c01]).toBe(0x7fc02000);
+    expect(bits[0xfe03]).toBe(0xffc06000);
+  });
+
+  test('copies f32 from any half word, bit for bit', () => {
+    const source = core.createArena(64);
+    const target = core.createArena(64);
+    const bytes = new Uint8Array(source.buffer).map((_, i) => 255 - i);
+    new Uint8Array(source.buffer).set(bytes);
+    core.widen(source, 2, 'f32', 9, target, 8);
+    expect(new Uint8Array(target.buffer, 8, 36)).toEqual(bytes.slice(2, 38));
+    expect(new Uint8Array(target.buffer, 44)).toEqual(new Uint8Array(20));
+  });
+
+  test('leaves everything alone when there is nothing to widen', () => {
+    const arena = core.createArena(16);
+    core.widen(arena, 0, 'bf16', 0, arena, 0);
+    expect(new Uint8Array(arena.buffer)).toEqual(new Uint8Array(16));
+  });
+
+  test.each([
+    [0, 'bf16', 33, 0, 'invalid sourceOffset: 0; expected 66 bytes from there to fit an arena of 64'],
+    [0, 'bf16', 17, 0, 'invalid targetOffset: 0; expected 68 bytes from there to fit an arena of 64'],
+    [1, 'f32', 1, 0, 'invalid sourceOffset: 1; expected a multiple of 2'],
+    [0, 'f16', 1, 2, 'invalid targetOffset: 2; expected a multiple of 4'],
+    [0, 'f16', -1, 0, 'invalid count: -1; expected a whole number from 0'],
+    [0, 'f16', 1.5, 0, 'invalid count: 1.5; expected a whole number from 0'],
+    [-2, 'f16', 1, 0, 'invalid sourceOffset: -2; expected 2 bytes from there to fit an arena of 64'],
+    [0, 'f8', 1, 0, 'invalid dtype: f8; expected one of bf16, f16, f32'],
+  ])('refuses (%i, %s, %d, %i)', (sourceOffset, dtype, count, targetOffset, message) => {
+    const source = core.createArena(64);
+    const target = core.createArena(64);
+    expect(() => core.widen(source, sourceOffset, dtype as WeightDtype, count, target, targetOffset)).toThrow(
+      new RangeError(message as string).constructor as ErrorConstructor,
+    );
+    expect(() => core.widen(source, sourceOffset, dtype as WeightDtype, count, target, targetOffset)).toThrow(
+      message as string,
+    );
+  });
+
+  test('refuses a target that overlaps the source', () => {
+    const arena = core.createArena(64);
+    expect(() => core.widen(arena, 8, 'bf16', 4, arena, 0)).toThrow('does not overlap the source');
+    core.widen(arena, 16, 'bf16', 4, arena, 0);
+    core.widen(arena, 0, 'bf16', 4, arena, 8);
+  });
+
+  test('refuses a released arena', () => {
+    const arena = core.createArena(64);
+    const target = core.createArena(64);
+    arena.release();
+    expect(() => core.widen(arena, 0, 'bf16', 4, target, 0)).toThrow('it is released');
+  });
+});
