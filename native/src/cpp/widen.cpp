@@ -86,6 +86,7 @@ size_t widenVectors(const uint8_t* source, size_t count, float* target) {
 }  // namespace
 
 void widen(const uint8_t* source, WeightDtype dtype, size_t count, float* target) {
+  if (count == 0) return;
   if (dtype == WeightDtype::f32) {
     std::memcpy(target, source, count * sizeof(float));
     return;

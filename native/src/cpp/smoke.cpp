@@ -1,0 +1,169 @@
+// A small drive through the core without JavaScript, for the sanitizers: every owner is made, used and destroyed,
+// with threads in each other's way. `smoke FOLDER` writes its scratch file there; exit code 0 means all was right.
+#include <unistd.h>
+
+#include <atomic>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "affinity.h"
+#include "arena.h"
+#include "attention.h"
+#include "error.h"
+#include "reader.h"
+#include "widen.h"
+
+namespace {
+
+using namespace specoffload;
+
+void require(bool condition, const char* what) {
+  if (condition) return;
+  std::fprintf(stderr, "smoke: %s\n", what);
+  std::exit(1);
+}
+
+void driveArenas() {
+  for (const size_t byteLength : {size_t{1}, size_t{5000}, size_t{3} << 20}) {
+    std::shared_ptr<Arena> arena = createArena(byteLength);
+    require(reinterpret_cast<size_t>(arena->data()) % 4096 == 0, "arena not aligned");
+    arena->data()[byteLength - 1] = 7;
+    const uint64_t id = arena->id();
+    std::vector<std::thread> threads;
+    std::atomic<int> numFound{0};
+    for (int i = 0; i < 4; ++i) {
+      threads.emplace_back([&] {
+        const std::shared_ptr<Arena> found = findArena(id);
+        if (found && found->data()[byteLength - 1] == 7) ++numFound;
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    require(numFound == 4, "arena not found by its id");
+    arena.reset();
+    require(!findArena(id), "arena outlives its holders");
+  }
+}
+
+void driveReader(const std::string& path, bool direct, double cap, bool stopEarly) {
+  constexpr size_t fileBytes = 300001;
+  std::vector<uint8_t> bytes(fileBytes);
+  for (size_t i = 0; i < fileBytes; ++i) bytes[i] = static_cast<uint8_t>(i * 31 + i / 4096);
+  std::FILE* out = std::fopen(path.c_str(), "wb");
+  require(out != nullptr && std::fwrite(bytes.data(), 1, fileBytes, out) == fileBytes, "cannot write the scratch file");
+  std::fclose(out);
+
+  constexpr size_t slotBytes = 303104;
+  constexpr int numRequests = 12;
+  std::shared_ptr<Arena> arena = createArena(numRequests * slotBytes);
+  std::memset(arena->data(), 0xa5, arena->byteLength());
+  std::atomic<int> numDone{0};
+  std::atomic<int> numFailed{0};
+  Reader reader({3, 16384, cap}, [&](std::unique_ptr<Request> request) {
+    if (!request->errorMessage.empty() || request->bytesRead != fileBytes) ++numFailed;
+    ++numDone;
+  });
+  auto file = std::make_shared<File>(path, direct);
+  for (int i = 0; i < numRequests; ++i) {
+    auto request = std::make_unique<Request>();
+    request->arena = arena;
+    request->ranges.push_back({file, 0, 8192, i * slotBytes});
+    request->ranges.push_back({file, 8192, slotBytes - 8192, i * slotBytes + 8192});
+    reader.submit(std::move(request));
+  }
+  if (stopEarly) return;
+  while (numDone < numRequests) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  reader.stop();
+  require(numFailed == 0, "a read failed");
+  for (int i = 0; i < numRequests; ++i) {
+    require(std::memcmp(arena->data() + i * slotBytes, bytes.data(), fileBytes) == 0, "read bytes differ");
+    require(arena->data()[i * slotBytes + fileBytes] == 0xa5, "bytes past the end were touched");
+  }
+
+  require(truncate(path.c_str(), 5000) == 0, "cannot truncate the scratch file");
+  Reader second({2, 4096, 0}, [&](std::unique_ptr<Request> request) {
+    if (request->errorNumber == EIO) ++numFailed;
+    ++numDone;
+  });
+  auto request = std::make_unique<Request>();
+  request->arena = arena;
+  request->ranges.push_back({file, 0, slotBytes, 0});
+  second.submit(std::move(request));
+  while (numDone < numRequests + 1) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  require(numFailed == 1, "a short read went unnoticed");
+}
+
+void driveWiden() {
+  for (const size_t count : {size_t{0}, size_t{1}, size_t{15}, size_t{16}, size_t{33}, size_t{65536}}) {
+    std::vector<uint8_t> source(4 * count);
+    for (size_t i = 0; i < source.size(); ++i) source[i] = static_cast<uint8_t>(i / 2 >> (i % 2 * 8));
+    std::vector<float> target(count);
+    for (const WeightDtype dtype : {WeightDtype::bf16, WeightDtype::f16, WeightDtype::f32}) {
+      widen(source.data(), dtype, count, target.data());
+    }
+  }
+}
+
+void driveAttention(size_t headDim, size_t window) {
+  const AttentionShape shape{6, 2, headDim, window};
+  const size_t past[] = {0, 1, 17, 40};
+  const size_t fresh[] = {5, 1, 3, 20};
+  size_t cacheFloats = 0;
+  size_t numRows = 0;
+  for (int s = 0; s < 4; ++s) {
+    cacheFloats += 2 * shape.numKvHeads * (past[s] + fresh[s]) * headDim;
+    numRows += fresh[s];
+  }
+  const auto fill = [](size_t count) {
+    std::vector<float> values(count);
+    for (size_t i = 0; i < count; ++i) values[i] = std::sin(static_cast<float>(i));
+    return values;
+  };
+  const std::vector<float> q = fill(numRows * shape.numHeads * headDim);
+  const std::vector<float> k = fill(numRows * shape.numKvHeads * headDim);
+  const std::vector<float> v = fill(numRows * shape.numKvHeads * headDim);
+  const std::vector<float> cos = fill(60 * headDim / 2);
+  const std::vector<float> sin = fill(60 * headDim / 2);
+  AttentionWorkers workers;
+  std::vector<float> expected;
+  for (const int threads : {1, 4, 2, 3, 3, 3}) {
+    std::vector<float> cache = fill(cacheFloats);
+    std::vector<float> out(q.size());
+    AttentionCall call{shape, q.data(), k.data(), v.data(), out.data(), cos.data(), sin.data(), {}, threads};
+    size_t offset = 0;
+    size_t row = 0;
+    for (int s = 0; s < 4; ++s) {
+      const size_t block = shape.numKvHeads * (past[s] + fresh[s]) * headDim;
+      call.sequences.push_back({cache.data() + offset, cache.data() + offset + block, past[s] + fresh[s], past[s], fresh[s], row});
+      offset += 2 * block;
+      row += fresh[s];
+    }
+    attend(call, workers);
+    if (expected.empty()) expected = out;
+    require(std::memcmp(out.data(), expected.data(), out.size() * sizeof(float)) == 0, "threads changed the result");
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  require(argc == 2, "expected one argument, a scratch folder");
+  const std::string path = std::string(argv[1]) + "/smoke.bin";
+  driveArenas();
+  for (const bool direct : {true, false}) {
+    driveReader(path, direct, 0, false);
+    driveReader(path, direct, 100e6, false);
+    driveReader(path, direct, 1e6, true);
+  }
+  driveWiden();
+  for (const size_t headDim : {2, 12, 16, 36, 64, 144}) {
+    for (const size_t window : {0, 1, 9}) driveAttention(headDim, window);
+  }
+  require(!allowedCores().empty(), "no core is allowed");
+  require(pinThread({allowedCores().front()}), "cannot pin");
+  return 0;
+}
