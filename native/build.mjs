@@ -52,12 +52,13 @@ export function coreSources() {
     .map((name) => join(sourceDir, name));
 }
 
-/** First compiler that answers, or null: $CXX, then the usual names. */
+/** First compiler that answers, or null: $CXX (which may bring arguments, as in "ccache g++"), then the usual names. */
 export function findCompiler() {
-  for (const command of [process.env.CXX, 'c++', 'g++', 'clang++']) {
+  for (const words of [process.env.CXX, 'c++', 'g++', 'clang++']) {
+    const [command, ...leadingArgs] = words?.trim().split(/\s+/) ?? [];
     if (!command) continue;
-    const { status, stdout } = spawnSync(command, ['--version'], { encoding: 'utf8' });
-    if (status === 0) return { command, version: stdout.split('\n', 1)[0] };
+    const { status, stdout } = spawnSync(command, [...leadingArgs, '--version'], { encoding: 'utf8' });
+    if (status === 0) return { command, leadingArgs, version: stdout.split('\n', 1)[0] };
   }
   return null;
 }
@@ -73,7 +74,9 @@ export function machineFlags(compiler) {
 /** Runs the compiler; rejects with what it printed. */
 export function runCompiler(compiler, args) {
   return new Promise((resolve, reject) => {
-    const child = spawn(compiler.command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(compiler.command, [...compiler.leadingArgs, ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     let output = '';
     child.stdout.on('data', (text) => {
       output += text;
@@ -99,7 +102,7 @@ function createStamp(compiler, flags) {
       .update(readFileSync(join(sourceDir, name)))
       .update('\0');
   }
-  hash.update(JSON.stringify([compiler.version, flags, linkFlags, cpuIdentity()]));
+  hash.update(JSON.stringify([compiler, flags, linkFlags, cpuIdentity()]));
   hash.update(JSON.stringify([process.platform, process.arch, process.versions.modules]));
   for (const name of ['node-addon-api', 'node-api-headers'])
     hash.update(require(`${name}/package.json`).version);

@@ -11,7 +11,10 @@ const buildDir = fileURLToPath(new URL('./build/', import.meta.url));
 const smoke = fileURLToPath(new URL('./src/cpp/smoke.cpp', import.meta.url));
 
 const programs = [
-  { name: 'address and undefined behaviour', flags: ['-fsanitize=address,undefined', '-fno-sanitize-recover=all'] },
+  {
+    name: 'address and undefined behaviour',
+    flags: ['-fsanitize=address,undefined', '-fno-sanitize-recover=all'],
+  },
   { name: 'threads', flags: ['-fsanitize=thread'] },
 ];
 

@@ -19,7 +19,10 @@ export type ArenaHandle =
   | { readonly kind: 'native'; readonly id: number; readonly byteLength: number }
   | { readonly kind: 'twin'; readonly memory: SharedArrayBuffer; readonly byteLength: number };
 
-/** One block of memory, aligned to {@link directIoAlignmentBytes}, seen by every thread that opened it. */
+/**
+ * One block of zeroed memory, aligned to {@link directIoAlignmentBytes} (except in the twin, which never reads
+ * directly), seen by every thread that opened it. Memory is committed when it is first touched, not before.
+ */
 export interface Arena {
   readonly byteLength: number;
   readonly handle: ArenaHandle;
@@ -28,7 +31,11 @@ export interface Arena {
    * `SharedArrayBuffer` in the twin.
    */
   readonly buffer: ArrayBuffer | SharedArrayBuffer;
-  /** Drops this thread's hold; memory returns to the system when the last holder has dropped it. */
+  /**
+   * Drops this hold. With a thread's last hold, its `buffer` is detached (views of it become empty; the twin leaves
+   * them to the garbage collector). Memory returns to the system when the last thread, and the last read under way,
+   * has dropped it. An arena that becomes unreachable is released by the garbage collector.
+   */
   release(): void;
 }
 
@@ -75,7 +82,7 @@ export interface StreamerOptions {
  * `readsInFlight` chunks under way across request borders, so the disk does not drain between two requests.
  */
 export interface Streamer {
-  /** @throws Error naming the path, when it cannot be opened. */
+  /** @throws Error naming the path, with the system's `code`, when it cannot be opened or is no regular file. */
   open(path: string): StreamFile;
   /** Reads all ranges into `arena`. Rejects with the path and the system's error when a read fails or is short. */
   read(ranges: readonly ReadRange[], arena: Arena): Promise<ReadReport>;
@@ -140,14 +147,16 @@ export interface ProbeReport {
 /** Everything the native core offers; `kind` says which implementation answers. */
 export interface NativeCore {
   readonly kind: 'native' | 'twin';
+  /** @throws RangeError unless 0 < byteLength <= `buffer.constants.MAX_LENGTH` (4 GiB in Node 20). */
   createArena(byteLength: number): Arena;
-  /** Opens, in this thread, an arena that another thread created. */
+  /** Opens, in this thread, an arena that some thread still holds. */
   openArena(handle: ArenaHandle): Arena;
   createStreamer(options?: StreamerOptions): Streamer;
   /**
    * Widens `count` elements of `dtype` at byte `sourceOffset` of `source` to fp32 at byte `targetOffset` of
    * `target`; this is what crossing the link does. Offsets need only the alignment of their element type's half
-   * word (2 bytes) on the source side. @throws RangeError when either side does not fit.
+   * word (2 bytes) on the source side and 4 bytes on the target side. @throws RangeError when either side does not
+   * fit its arena, or when they overlap.
    */
   widen(
     source: Arena,
@@ -158,7 +167,10 @@ export interface NativeCore {
     targetOffset: number,
   ): void;
   attend(call: AttentionCall): void;
-  /** Pins the calling thread (and native threads it starts later) to these cores; false where not supported. */
+  /**
+   * Pins the calling thread (and native threads it starts later: call it before the first read or attention) to
+   * these cores; false where not supported. @throws Error with the system's `code` when it allows none of them.
+   */
   pinThread(cores: readonly number[]): boolean;
   probe(): ProbeReport;
 }

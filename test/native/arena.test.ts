@@ -133,6 +133,40 @@ describe.each(cores)('arena, %s', (kind, core) => {
   });
 });
 
+describe.runIf(addonIsBuilt)('threads of the native streamer', () => {
+  test('end on close, and when the garbage collector finds the streamer', () => {
+    const path = join(scratch, 'threads');
+    writeFileSync(path, Buffer.alloc(8192, 1));
+    const { status, stdout, stderr } = runModule(`
+      import { readdirSync } from 'node:fs';
+      import { loadNativeCore } from '@specoffload/native';
+      const core = loadNativeCore('native');
+      const arena = core.createArena(8192);
+      const numThreads = () => readdirSync('/proc/self/task').length;
+      const numFiles = () => readdirSync('/proc/self/fd').length;
+      const before = { threads: numThreads(), files: numFiles() };
+      const use = async (close) => {
+        const streamer = core.createStreamer({ readsInFlight: 4 });
+        const file = streamer.open(${JSON.stringify(path)});
+        await streamer.read([{ file, fileOffset: 0, byteLength: 8192, arenaOffset: 0 }], arena);
+        if (close) await streamer.close();
+      };
+      for (let i = 0; i < 5; i++) await use(true);
+      const closed = { threads: numThreads(), files: numFiles() };
+      for (let i = 0; i < 5; i++) await use(false);
+      const dropped = { threads: numThreads(), files: numFiles() };
+      for (let i = 0; i < 10; i++) { gc(); await new Promise((resolve) => setTimeout(resolve, 10)); }
+      const collected = { threads: numThreads(), files: numFiles() };
+      console.log(JSON.stringify({ before, closed, dropped, collected }));
+    `);
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    const { before, closed, dropped, collected } = JSON.parse(stdout);
+    expect(closed).toEqual(before);
+    expect(dropped).toEqual({ threads: before.threads + 20, files: before.files + 5 });
+    expect(collected).toEqual(before);
+  });
+});
+
 describe.runIf(addonIsBuilt)('memory of the native arena', () => {
   test('returns to the system on release, and views of it become empty', () => {
     const { stdout, stderr } = runModule(`

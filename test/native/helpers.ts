@@ -1,6 +1,6 @@
 /** What the tests of the native core share: the cores to test, seeded randomness, scratch folders. */
 
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -37,8 +37,9 @@ export function randomWhole(random: () => number, least: number, most: number): 
   return least + Math.floor(random() * (most - least + 1));
 }
 
-/** A folder that goes away with the test file. Not in memory only: `parent` chooses the file system. */
+/** A folder that goes away with the test file; `parent` chooses the file system. */
 export function createScratch(parent = tmpdir()): string {
+  mkdirSync(parent, { recursive: true });
   const folder = mkdtempSync(join(parent, 'specoffload-test-'));
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
   return folder;

@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { availableParallelism, totalmem } from 'node:os';
+import { Worker } from 'node:worker_threads';
 import { loadNativeCore } from '@specoffload/native';
 import { describe, expect, test } from 'vitest';
 import { parseCoreList, probeCgroup, probeSystem } from '../../native/src/probe.js';
@@ -43,6 +45,20 @@ test('the twin cannot pin, knows no vector extensions, and agrees on the rest', 
   expect(allowedCores.length).toBeGreaterThanOrEqual(1);
   expect(availableParallelism()).toBeLessThanOrEqual(allowedCores.length);
 });
+
+test.runIf(addonIsBuilt)(
+  'the addon pins the calling thread and what it starts, not its neighbours',
+  async () => {
+    const [first] = loadNativeCore('native').probe().allowedCores;
+    const worker = new Worker(new URL('./fixtures/pin.mjs', import.meta.url), {
+      workerData: { core: first },
+    });
+    const [{ pinned, allowed, refusal }] = await once(worker, 'message');
+    expect({ pinned, allowed }).toEqual({ pinned: true, allowed: String(first) });
+    expect(refusal).toEqual({ code: 'EINVAL', message: 'cannot pin the thread: Invalid argument' });
+    expect(loadNativeCore('native').probe().allowedCores).toEqual(twin.probe().allowedCores);
+  },
+);
 
 /** A machine made of texts; other files don't exist. */
 function probeTexts(files: Record<string, string>) {

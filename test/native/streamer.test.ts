@@ -1,4 +1,4 @@
-import { truncateSync, writeFileSync } from 'node:fs';
+import { existsSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { NativeCore, ReadRange, StreamerOptions, StreamFile } from '@specoffload/native';
@@ -180,6 +180,18 @@ describe.each(cores)('streamer, %s', (kind, core) => {
     expect(() => streamer.open(path)).toThrow('the streamer is closed');
     await expect(streamer.read([], arena)).rejects.toThrow('the streamer is closed');
   });
+
+  test.runIf(existsSync('/dev/shm'))(
+    'reads files that live in memory, whether or not they take direct reads',
+    async () => {
+      const path = join(createScratch('/dev/shm'), 'file');
+      const bytes = Buffer.from(Array.from({ length: 50_001 }, (_, i) => (i * 7) % 251));
+      writeFileSync(path, bytes);
+      const { memory, report } = await readWhole(core, path, { chunkBytes: 2 * block });
+      expect(Buffer.from(memory.subarray(block, block + bytes.length)).equals(bytes)).toBe(true);
+      expect(report.bytesRead).toBe(bytes.length);
+    },
+  );
 
   test('reports nothing read for no ranges', async () => {
     const streamer = core.createStreamer();
