@@ -56,10 +56,10 @@ async function installPackages() {
     if (isInstalled(installedLock)) return writeStamp('packages', stamp);
   }
   await step('install packages', () =>
-    runProgram(
-      'npm ci',
-      ...npmCommand(['ci', '--no-audit', '--no-fund']),
-      'check the network connection, then try again',
+    runProgram('npm ci', ...npmCommand(['ci', '--no-audit', '--no-fund']), (log) =>
+      log.includes('EUSAGE')
+        ? 'run `npm install` once: package-lock.json does not match package.json'
+        : 'check the network connection and the settings of npm, then try again',
     ),
   );
   writeStamp('packages', stamp);
@@ -80,12 +80,23 @@ function isInstalled(installedLock) {
   }
 }
 
+/** Without a compiler, or with one that fails, the TypeScript twin takes over: a warning, no failure. */
 async function buildNativeCore() {
   const script = join(root, 'native', 'build.mjs');
   if (!existsSync(script)) return;
   const { buildNative } = await import(pathToFileURL(script).href);
-  // It keeps its own stamp, says what it does, and only warns where no compiler is found: the twin takes over.
-  await buildNative({ quiet: false });
+  const startMs = performance.now();
+  // It keeps its own stamp, and returns to the event loop only when there is something to compile.
+  const announcement = setTimeout(() => process.stderr.write('setup: build the native core ...'), 0);
+  try {
+    const outcome = await buildNative({ quiet: true });
+    if (outcome === 'built') process.stderr.write(` ${secondsSince(startMs)}\n`);
+  } catch (error) {
+    process.stderr.write(` failed\n${error.message.trimEnd()}\n`);
+    process.stderr.write('setup: warning: no native core; the slower TypeScript twin takes over\n');
+  } finally {
+    clearTimeout(announcement);
+  }
 }
 
 async function compileTypeScript() {
@@ -96,7 +107,7 @@ async function compileTypeScript() {
       'tsc -b',
       process.execPath,
       [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-b'],
-      'mend the errors above',
+      () => 'mend the errors above',
     ),
   );
   writeStamp('typescript', stamp);
@@ -133,21 +144,27 @@ async function step(title, work) {
     process.stderr.write(' failed\n');
     throw error;
   }
-  process.stderr.write(` ${((performance.now() - startMs) / 1000).toFixed(1)} s\n`);
+  process.stderr.write(` ${secondsSince(startMs)}\n`);
 }
 
-/** Runs a program silently; what it said is shown only when it fails. */
-function runProgram(title, program, args, remedy) {
+function secondsSince(startMs) {
+  return `${((performance.now() - startMs) / 1000).toFixed(1)} s`;
+}
+
+/** Runs a program silently; what it said is shown only when it fails, with a remedy chosen by that. */
+function runProgram(title, program, args, remedyFor) {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
-    const log = [];
-    child.stdout.on('data', (chunk) => log.push(chunk));
-    child.stderr.on('data', (chunk) => log.push(chunk));
-    const text = () => Buffer.concat(log).toString('utf8');
+    const chunks = [];
+    child.stdout.on('data', (chunk) => chunks.push(chunk));
+    child.stderr.on('data', (chunk) => chunks.push(chunk));
     child.on('error', (error) => reject(new SetupError(`${title} could not start: ${error.message}`)));
     child.on('close', (code, signal) => {
       if (code === 0) resolve();
-      else reject(new SetupError(`${title} failed (${signal ?? `exit code ${code}`}); ${remedy}`, text()));
+      else {
+        const log = Buffer.concat(chunks).toString('utf8');
+        reject(new SetupError(`${title} failed (${signal ?? `exit code ${code}`}); ${remedyFor(log)}`, log));
+      }
     });
   });
 }

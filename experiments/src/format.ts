@@ -23,6 +23,7 @@ export function formatSeconds(seconds: number): string {
 }
 
 export function formatPercent(fraction: number): string {
+  if (0 < fraction && fraction < 0.005) return '<1 %';
   return `${(100 * fraction).toFixed(0)} %`;
 }
 

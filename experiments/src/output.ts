@@ -17,54 +17,60 @@ export interface Output {
   note(line: string): void;
   /** The answer as one document; written only with `--json`. */
   document(value: unknown): void;
-  /** Follows one run: a line that updates itself on a terminal, one line every ten seconds elsewhere. */
-  followRun(title: string): RunFollower;
+  /** Shows work under way: a line that updates itself on a terminal, one line every ten seconds elsewhere. */
+  follow(): Follower;
 }
 
-export interface RunFollower {
-  update(progress: RunProgress): void;
-  /** Takes the updating line away. Call it however the run ends. */
+export interface Follower {
+  /** `describe` is called only when its line is going to be shown. */
+  update(describe: () => string): void;
+  /** Takes the updating line away. Call it however the work ends. */
   end(): void;
 }
 
-export function createOutput(stdout: TextStream, stderr: TextStream, isJson: boolean): Output {
+/** @param nowSeconds a clock, which a test replaces. */
+export function createOutput(
+  stdout: TextStream,
+  stderr: TextStream,
+  isJson: boolean,
+  nowSeconds: () => number = () => performance.now() / 1000,
+): Output {
   return {
     say: (line) => (isJson ? stderr : stdout).write(`${line}\n`),
     note: (line) => stderr.write(`${line}\n`),
     document: (value) => {
       if (isJson) stdout.write(`${JSON.stringify(value)}\n`);
     },
-    followRun: (title) =>
-      stderr.isTTY === true ? createUpdatingLine(title, stderr) : createPlainLines(title, stderr),
+    follow: () =>
+      stderr.isTTY === true ? createUpdatingLine(stderr, nowSeconds) : createPlainLines(stderr, nowSeconds),
   };
 }
 
 /** Redrawing more often than this is flicker. */
-const leastRedrawSeconds = 0.1;
+const redrawSeconds = 0.1;
 const plainLineSeconds = 10;
 
-function createUpdatingLine(title: string, stream: TextStream): RunFollower {
+function createUpdatingLine(stream: TextStream, nowSeconds: () => number): Follower {
   let drawnSeconds = Number.NEGATIVE_INFINITY;
   return {
-    update(progress) {
-      if (progress.elapsedSeconds - drawnSeconds < leastRedrawSeconds) return;
-      drawnSeconds = progress.elapsedSeconds;
-      const line = describeProgress(title, progress).slice(0, (stream.columns ?? 80) - 1);
-      stream.write(`\r\x1b[K${line}`);
+    update(describe) {
+      if (nowSeconds() - drawnSeconds < redrawSeconds) return;
+      drawnSeconds = nowSeconds();
+      stream.write(`\r\x1b[K${describe().slice(0, (stream.columns ?? 80) - 1)}`);
     },
     end() {
-      if (drawnSeconds >= 0) stream.write('\r\x1b[K');
+      if (drawnSeconds > Number.NEGATIVE_INFINITY) stream.write('\r\x1b[K');
     },
   };
 }
 
-function createPlainLines(title: string, stream: TextStream): RunFollower {
-  let nextSeconds = plainLineSeconds;
+function createPlainLines(stream: TextStream, nowSeconds: () => number): Follower {
+  let writtenSeconds = nowSeconds();
   return {
-    update(progress) {
-      if (progress.elapsedSeconds < nextSeconds) return;
-      nextSeconds = progress.elapsedSeconds + plainLineSeconds;
-      stream.write(`${describeProgress(title, progress)}\n`);
+    update(describe) {
+      if (nowSeconds() - writtenSeconds < plainLineSeconds) return;
+      writtenSeconds = nowSeconds();
+      stream.write(`${describe()}\n`);
     },
     end() {},
   };

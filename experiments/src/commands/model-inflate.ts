@@ -1,10 +1,25 @@
 /** `specoffload model inflate`: the same function in a bigger checkpoint. */
 
-import { UserError } from '@specoffload/engine';
+import {
+  type Checkpoint,
+  type InflationOptions,
+  inflateCheckpoint,
+  openCheckpoint,
+} from '@specoffload/engine';
 import type { Command } from 'commander';
-import { type CommandContext, type CommonOptions, wholeNumber, withCommonOptions } from './common.js';
+import { UsageError } from '../errors.js';
+import { formatBytes, formatCount, formatPercent, formatSeconds } from '../format.js';
+import type { Output } from '../output.js';
+import { parseBytes } from '../sizes.js';
+import {
+  type CommandContext,
+  type CommonOptions,
+  outputFor,
+  wholeNumber,
+  withCommonOptions,
+} from './common.js';
 
-export interface InflateCommandOptions extends CommonOptions {
+interface InflateCommandOptions extends CommonOptions {
   readonly source: string;
   readonly target: string;
   readonly bytes?: string;
@@ -14,7 +29,7 @@ export interface InflateCommandOptions extends CommonOptions {
   readonly seed: number;
 }
 
-export function addInflateCommand(model: Command, _context: CommandContext): void {
+export function addInflateCommand(model: Command, context: CommandContext): void {
   const command = model
     .command('inflate')
     .description('write a bigger checkpoint that computes the same function')
@@ -28,7 +43,49 @@ export function addInflateCommand(model: Command, _context: CommandContext): voi
   withCommonOptions(
     command,
     'specoffload model inflate --source experiments/pair/target --target big --bytes 2GB',
-  ).action(async (_options: InflateCommandOptions) => {
-    throw new UserError('model inflate is not built yet');
+  ).action(async (options: InflateCommandOptions) => {
+    const { target: targetDirectory, layers, experts, ffn: ffnSize, seed } = options;
+    const bytes = options.bytes === undefined ? undefined : parseBytes('--bytes', options.bytes);
+    if ([bytes, layers, experts, ffnSize].every((value) => value === undefined))
+      throw new UsageError('nothing to inflate to: give --bytes, --layers, --experts or --ffn');
+    const source = await openCheckpoint(options.source);
+    const output = outputFor(options);
+    const startMs = performance.now();
+    const { signal } = context;
+    const target = await inflateWithProgress(
+      { source, targetDirectory, bytes, layers, experts, ffnSize, seed, signal },
+      output,
+    );
+    const seconds = (performance.now() - startMs) / 1000;
+    output.say(
+      `${targetDirectory}: ${formatBytes(target.bytes)} in ${formatSeconds(seconds)}, ` +
+        `${target.config.numLayers} layers, ${target.config.numExperts} experts ${formatCount(target.config.ffnSize)} wide`,
+    );
+    const { name, digest, parameters, config } = target;
+    output.document({
+      directory: targetDirectory,
+      name,
+      digest,
+      parameters,
+      bytes: target.bytes,
+      config,
+      seconds,
+    });
   });
+}
+
+export async function inflateWithProgress(options: InflationOptions, output: Output): Promise<Checkpoint> {
+  const follower = output.follow();
+  try {
+    return await inflateCheckpoint({
+      ...options,
+      onProgress: ({ bytesDone, bytesTotal }) =>
+        follower.update(
+          () =>
+            `inflate: ${formatBytes(bytesDone)} of ${formatBytes(bytesTotal)} written, ${formatPercent(bytesDone / bytesTotal)}`,
+        ),
+    });
+  } finally {
+    follower.end();
+  }
 }

@@ -13,6 +13,7 @@ export interface PolicyOptions {
   readonly draftBatch?: string;
   readonly draftCache?: string;
   readonly pinnedLayers?: string;
+  readonly keptLayers?: string;
   readonly prefetchDepth?: string;
 }
 
@@ -23,6 +24,7 @@ const numberFields = [
   'prefillBatch',
   'draftBatch',
   'pinnedLayers',
+  'keptLayers',
   'prefetchDepth',
 ] as const;
 const wordFields = ['prefillOrder', 'draftCache'] as const;
@@ -39,8 +41,12 @@ export function addPolicyOptions(command: Command): Command {
       '--draft-cache <how>',
       "keep the draft's cache between rounds: resident or recompute (default: resident)",
     )
-    .option('--pinned-layers <n>', 'target layers whose weights stay on the device (default: 0)')
-    .option('--prefetch-depth <n>', 'weight groups of each kind that may wait ahead, per tier (default: 3)');
+    .option('--pinned-layers <n>', 'target layers whose weights stay on the device (default: as many as fit)')
+    .option(
+      '--kept-layers <n>',
+      'further target layers whose stored weights stay in host memory (default: as many as fit)',
+    )
+    .option('--prefetch-depth <n>', 'weight groups of each kind that may wait ahead, per tier (default: 4)');
 }
 
 /** @throws UsageError naming the field: `invalid candidates: 0; expected a whole number from 1 to 64`. */

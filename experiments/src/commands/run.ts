@@ -1,13 +1,27 @@
 /** `specoffload run`: one run of one strategy, with everything settable, ending in a record. */
 
-import { type StrategyName, strategyNames, UserError } from '@specoffload/engine';
+import { join } from 'node:path';
+import { type StrategyName, strategyNames } from '@specoffload/engine';
 import type { Command } from 'commander';
+import { type ExecutedRun, executeRun } from '../execute.js';
+import type { Output } from '../output.js';
+import { type OpenPair, openPair } from '../pair.js';
 import { defaultResultsDirectory, displayPath, pairPaths } from '../paths.js';
-import { type CommandContext, type CommonOptions, oneOf, wholeNumber, withCommonOptions } from './common.js';
+import { loadWorkload, type Workload } from '../prompts.js';
+import { alignFacts, describeRun, quoteSample } from '../report.js';
+import { assertWritable } from '../store/index.js';
+import {
+  type CommandContext,
+  type CommonOptions,
+  oneOf,
+  outputFor,
+  wholeNumber,
+  withCommonOptions,
+} from './common.js';
 import { addMachineOptions, type MachineOptions, toMachineSettings } from './machine-options.js';
 import { addPolicyOptions, type PolicyOptions, toPolicyInput } from './policy-options.js';
 
-export interface RunCommandOptions extends CommonOptions, MachineOptions, PolicyOptions {
+interface RunCommandOptions extends CommonOptions, MachineOptions, PolicyOptions {
   readonly target: string;
   readonly draft: string;
   readonly prompts: string;
@@ -21,7 +35,7 @@ export interface RunCommandOptions extends CommonOptions, MachineOptions, Policy
   readonly results: string;
 }
 
-export function addRunCommand(program: Command, _context: CommandContext): void {
+export function addRunCommand(program: Command, context: CommandContext): void {
   const command = program
     .command('run')
     .description(
@@ -52,9 +66,55 @@ export function addRunCommand(program: Command, _context: CommandContext): void 
     command,
     'specoffload run --strategy serial --prompts code --num-prompts 4 --new-tokens 32',
     'specoffload run --target mixtral/ --draft mistral/ --prompts mine.txt --device-memory 24GiB --host-memory 64GiB',
-  ).action(async (options: RunCommandOptions) => {
-    toPolicyInput(options);
-    toMachineSettings(options);
-    throw new UserError('run is not built yet');
+  ).action((options: RunCommandOptions) => run(options, outputFor(options), context.signal));
+}
+
+async function run(options: RunCommandOptions, output: Output, signal: AbortSignal): Promise<void> {
+  const policy = toPolicyInput(options);
+  const machine = toMachineSettings(options);
+  await assertWritable(options.results);
+  const pair = await openPair(options.target, options.strategy === 'none' ? null : options.draft);
+  const workload = await loadWorkload(options.prompts, options.numPrompts ?? null, {
+    size: pair.target.config.vocabSize,
+    tokenizer: pair.tokenizer,
   });
+  signal.throwIfAborted();
+  const executed = await executeRun(
+    {
+      ...pair,
+      experiment: 'run',
+      resultsDirectory: options.results,
+      strategy: options.strategy,
+      policy,
+      machine,
+      workload,
+      maxNewTokens: options.newTokens,
+      stopAtEos: options.eos,
+      seed: options.seed,
+      firstRepeat: options.repeat,
+    },
+    output,
+    signal,
+  );
+  say(executed, pair, workload, output);
+}
+
+function say(
+  { record, folder, result }: ExecutedRun,
+  { tokenizer }: OpenPair,
+  { prompts }: Workload,
+  output: Output,
+): void {
+  output.say(describeRun(record));
+  if (tokenizer !== null) {
+    output.say('\nsample (prompt 0)');
+    output.say(quoteSample(tokenizer.decode(prompts[0]!), tokenizer.decode(result.sequences[0]!.ids)));
+  }
+  const files = alignFacts([
+    ['record', displayPath(join(folder, 'run.json'))],
+    ['tokens', displayPath(join(folder, 'tokens.jsonl'))],
+    ['timeline', `${displayPath(join(folder, 'trace.json.gz'))} (open it in ui.perfetto.dev)`],
+  ]);
+  output.say(`\n${files.join('\n')}`);
+  output.document({ folder, record });
 }

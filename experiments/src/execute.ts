@@ -1,0 +1,90 @@
+/** One run from open checkpoints to a stored record: what `run` and `start` share. */
+
+import {
+  type Checkpoint,
+  type MachineSettings,
+  type PolicyInput,
+  type RunResult,
+  runEngine,
+  type StrategyName,
+  type Tokenizer,
+  toChromeTrace,
+} from '@specoffload/engine';
+import { describeProgress, type Output } from './output.js';
+import type { Workload } from './prompts.js';
+import { buildRecord, collectProvenance, formatTokens, type StoredRun, storeRun } from './store/index.js';
+
+export interface RunPlan {
+  readonly experiment: string;
+  readonly resultsDirectory: string;
+  readonly strategy: StrategyName;
+  readonly policy: PolicyInput;
+  readonly target: Checkpoint;
+  /** Left out of the run when the strategy does not speculate. */
+  readonly draft: Checkpoint | null;
+  /** The target's. */
+  readonly tokenizer: Tokenizer | null;
+  readonly workload: Workload;
+  readonly maxNewTokens: number;
+  readonly stopAtEos: boolean;
+  readonly machine: Required<MachineSettings>;
+  readonly seed: number;
+  readonly firstRepeat: number;
+}
+
+export interface ExecutedRun extends StoredRun {
+  readonly result: RunResult;
+}
+
+/** @throws UserError from the engine or the store; the signal's reason when it aborts. */
+export async function executeRun(plan: RunPlan, output: Output, signal: AbortSignal): Promise<ExecutedRun> {
+  const draft = plan.strategy === 'none' ? null : plan.draft;
+  const provenance = await collectProvenance();
+  const createdAt = new Date();
+  const result = await runFollowed({ ...plan, draft }, output, signal);
+  const { target, machine, workload, maxNewTokens, stopAtEos, seed } = plan;
+  const run = {
+    result,
+    target,
+    draft,
+    machine,
+    workload,
+    maxNewTokens,
+    stopAtEos,
+    seed,
+    createdAt,
+    provenance,
+  };
+  const stored = await storeRun(
+    plan.resultsDirectory,
+    plan.experiment,
+    {
+      recordOf: (repeat) => buildRecord(run, repeat),
+      firstRepeat: plan.firstRepeat,
+      trace: JSON.stringify(toChromeTrace(result.spans)),
+      tokens: formatTokens(workload.prompts, result.sequences, plan.tokenizer),
+    },
+    signal,
+  );
+  return { ...stored, result };
+}
+
+async function runFollowed(plan: RunPlan, output: Output, signal: AbortSignal): Promise<RunResult> {
+  const follower = output.follow();
+  try {
+    return await runEngine({
+      target: plan.target,
+      draft: plan.draft,
+      prompts: plan.workload.prompts,
+      strategy: plan.strategy,
+      policy: plan.policy,
+      maxNewTokens: plan.maxNewTokens,
+      machine: plan.machine,
+      stopAtEos: plan.stopAtEos,
+      onProgress: (progress) => follower.update(() => describeProgress(plan.strategy, progress)),
+      signal,
+    });
+  } finally {
+    follower.end();
+  }
+}

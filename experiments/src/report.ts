@@ -1,0 +1,96 @@
+/** One run in words, for people: throughput, lanes by phase, acceptance, memory, traffic. */
+
+import { type LaneName, laneNames, type PhaseName } from '@specoffload/engine';
+import {
+  formatBytes,
+  formatCount,
+  formatPercent,
+  formatRate,
+  formatSeconds,
+  plural,
+  threeDigits,
+} from './format.js';
+import type { PhaseRecord, RunRecord } from './store/index.js';
+import { formatTable } from './table.js';
+
+export function describeRun(record: RunRecord): string {
+  const { strategy, workload, result } = record;
+  const title =
+    `${strategy}: ${plural(result.newTokens, 'new token')} for ${plural(workload.prompts, 'prompt')} ` +
+    `in ${formatSeconds(result.seconds)}, ${threeDigits(result.tokensPerSecond)} tokens/s`;
+  return [title, '', describePhases(result.phases), '', ...describeFacts(record)].join('\n');
+}
+
+/** Seconds and lane utilisation of each phase. */
+function describePhases(phases: RunRecord['result']['phases']): string {
+  const rows: readonly (readonly [PhaseName, PhaseRecord])[] = [
+    ['prefill', phases.prefill],
+    ['decode', phases.decode],
+  ];
+  return formatTable(
+    [
+      { title: 'phase', align: 'left', text: ([name]) => name },
+      { title: 'time', text: ([, phase]) => formatSeconds(phase.seconds) },
+      ...laneNames.map((lane) => ({
+        title: lane,
+        text: ([, phase]: readonly [PhaseName, PhaseRecord]) => formatPercent(phase.lanes[lane].utilization),
+      })),
+    ],
+    rows,
+  );
+}
+
+function describeFacts({ result, machine }: RunRecord): string[] {
+  const { acceptance, memory, bytesMoved, seconds, directReads } = result;
+  const facts: [string, string][] = [];
+  if (acceptance !== null)
+    facts.push([
+      'acceptance',
+      `${formatPercent(acceptance.rate)} of ${plural(acceptance.proposed, 'candidate')}, ` +
+        `${threeDigits(acceptance.tokensPerRound)} tokens per round`,
+    ]);
+  facts.push(
+    ['peak memory', `device ${describePool(memory.device)}, host ${describePool(memory.host)}`],
+    [
+      'moved',
+      `${formatBytes(bytesMoved.disk)} from disk (${formatRate(bytesMoved.disk / seconds)}` +
+        `${directReads ? '' : ', through the page cache'}), ${formatBytes(bytesMoved.link)} over the link`,
+    ],
+    [
+      'target passes',
+      `${formatCount(result.passes)}; ${plural(result.nearTies, 'token')} that rounding could have chosen otherwise`,
+    ],
+  );
+  if (machine.core === 'twin') facts.push(['core', 'the TypeScript twin, slower than the native one']);
+  return alignFacts(facts);
+}
+
+function describePool({ peakBytes, budgetBytes }: { peakBytes: number; budgetBytes: number }): string {
+  return `${formatBytes(peakBytes)} of ${formatBytes(budgetBytes)}`;
+}
+
+/** `name   text` lines with the texts below each other. */
+export function alignFacts(facts: readonly (readonly [name: string, text: string])[]): string[] {
+  const width = Math.max(...facts.map(([name]) => name.length));
+  return facts.map(([name, text]) => `${name.padEnd(width)}  ${text}`);
+}
+
+/** The lane that was busiest, and how busy. */
+export function busiestLane(phase: PhaseRecord): { lane: LaneName; utilization: number } {
+  const lane = laneNames.reduce((a, b) => (phase.lanes[b].utilization > phase.lanes[a].utilization ? b : a));
+  return { lane, utilization: phase.lanes[lane].utilization };
+}
+
+/** Generated text as a short indented quote: at most `maxLines` lines of a terminal's width. */
+export function quoteSample(prompt: string, continuation: string, maxLines = 8): string {
+  // Enough of the prompt to see what is being continued.
+  const tail = prompt.length > 60 ? `…${prompt.slice(-60)}` : prompt;
+  const lines = `${tail}⟫${continuation}`
+    .replaceAll('\t', '    ')
+    .split(/\r?\n/)
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: a model may write any byte; a terminal obeys some
+    .map((line) => line.replace(/[\u0000-\u001f\u007f-\u009f]/g, '·').trimEnd())
+    .filter((line, i, all) => line !== '' || (i > 0 && all[i - 1] !== ''));
+  const shown = lines.slice(0, maxLines).map((line) => `  │ ${line.slice(0, 100)}`.trimEnd());
+  return [...shown, ...(lines.length > maxLines ? ['  │ …'] : [])].join('\n');
+}

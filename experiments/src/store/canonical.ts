@@ -1,0 +1,26 @@
+/** One spelling for equal values, and digests of it: keys sorted, no spaces. */
+
+import { createHash } from 'node:crypto';
+
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
+
+/** @throws RangeError for a number that JSON cannot hold. */
+export function canonicalJson(value: Json): string {
+  if (typeof value === 'number' && !Number.isFinite(value))
+    throw new RangeError(`invalid number: ${value}; expected a finite one`);
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  if (isList(value)) return `[${value.map(canonicalJson).join(',')}]`;
+  const fields = Object.keys(value)
+    .sort()
+    .map((key) => `${JSON.stringify(key)}:${canonicalJson(value[key]!)}`);
+  return `{${fields.join(',')}}`;
+}
+
+function isList(value: object): value is readonly Json[] {
+  return Array.isArray(value);
+}
+
+/** sha256 of the canonical JSON, hex. */
+export function digestOf(value: Json): string {
+  return createHash('sha256').update(canonicalJson(value)).digest('hex');
+}

@@ -1,0 +1,115 @@
+/** The record of one run, as `run.json` holds it: schema 1 of the design, which DuckDB and the notebooks read. */
+
+import type { LaneName, PhaseName, Policy, PoolReport, RunResult, StrategyName } from '@specoffload/engine';
+
+export const recordSchema = 1;
+
+export interface RunRecord {
+  readonly schema: typeof recordSchema;
+  /** Digest of everything that determines the run, see `keyOf`; the name of the record's folder. */
+  readonly key: string;
+  readonly kind: 'measured' | 'simulated';
+  /** ISO 8601, UTC. */
+  readonly createdAt: string;
+  readonly strategy: StrategyName;
+  /** Resolved: every field has its value. */
+  readonly policy: Policy;
+  readonly seed: number;
+  /** 0-based number among the runs that differ in nothing else. */
+  readonly repeat: number;
+  readonly model: {
+    readonly target: ModelRecord;
+    /** null when the strategy does not speculate. */
+    readonly draft: ModelRecord | null;
+  };
+  readonly machine: MachineRecord;
+  readonly workload: WorkloadRecord;
+  readonly result: ResultRecord;
+  readonly provenance: ProvenanceRecord;
+}
+
+export interface ModelRecord {
+  readonly name: string;
+  readonly parameters: number;
+  /** As stored. */
+  readonly bytes: number;
+  /** sha256 over configuration, tensor headers and file sizes, hex. */
+  readonly digest: string;
+}
+
+export interface MachineRecord {
+  readonly name: string;
+  readonly lanes: {
+    readonly device: { readonly cores: number };
+    readonly host: { readonly cores: number };
+    readonly disk: { readonly readsInFlight: number };
+  };
+  readonly memory: { readonly deviceBytes: number; readonly hostBytes: number };
+  /** null: not paced. */
+  readonly caps: { readonly linkBytesPerSecond: number | null; readonly diskBytesPerSecond: number | null };
+  /** Core that ran: the C++ one or its TypeScript twin. */
+  readonly core: 'native' | 'twin';
+}
+
+export interface WorkloadRecord {
+  readonly name: string;
+  /** How many. */
+  readonly prompts: number;
+  /** Of all prompts together. */
+  readonly promptTokens: number;
+  /** Per sequence. */
+  readonly maxNewTokens: number;
+  readonly stopAtEos: boolean;
+  /** sha256 of the prompts' token ids, hex. */
+  readonly digest: string;
+}
+
+export interface ResultRecord {
+  /** Within each sequence's own limit. */
+  readonly newTokens: number;
+  /** Prefill and decode. */
+  readonly seconds: number;
+  /** Before prefill: opening files, pinning, loading the draft. */
+  readonly setupSeconds: number;
+  readonly tokensPerSecond: number;
+  readonly phases: Readonly<Record<PhaseName, PhaseRecord>>;
+  readonly acceptance: RunResult['acceptance'];
+  readonly memory: { readonly device: PoolReport; readonly host: PoolReport };
+  readonly bytesMoved: { readonly disk: number; readonly link: number };
+  /** Target passes, prefill included. */
+  readonly passes: number;
+  /** New tokens that rounding could have chosen otherwise. */
+  readonly nearTies: number;
+  /** sha256 of all new token ids, hex. */
+  readonly outputDigest: string;
+  /** Whether reads bypassed the page cache. */
+  readonly directReads: boolean;
+  /** Seconds between one task's end and the next one's start on a lane that had work ready. */
+  readonly laneGaps: RunResult['laneGaps'];
+}
+
+export interface PhaseRecord {
+  readonly seconds: number;
+  readonly lanes: Readonly<Record<LaneName, LaneRecord>>;
+}
+
+export interface LaneRecord {
+  readonly busySeconds: number;
+  /** 0 to 1. */
+  readonly utilization: number;
+  readonly bytes: number;
+  readonly numTasks: number;
+}
+
+export interface ProvenanceRecord {
+  /** null outside a git checkout. */
+  readonly commit: string | null;
+  /** Whether tracked files differed from the commit. */
+  readonly dirty: boolean | null;
+  readonly node: string;
+  /** Version by name, of what computes. */
+  readonly packages: Readonly<Record<string, string>>;
+  readonly cpu: string;
+  readonly cores: number;
+  readonly memoryBytes: number;
+}

@@ -1,0 +1,144 @@
+/** Reading `run.json` back: whatever a file holds becomes a {@link RunRecord} or one sentence about what is wrong. */
+
+import { laneNames, strategyNames, UserError } from '@specoffload/engine';
+import { type RunRecord, recordSchema } from './record.js';
+
+/** Checks one value; `path` says where it stands. */
+type Check = (value: unknown, path: string) => void;
+
+/**
+ * @param source named in the message, usually the file's path.
+ * @throws UserError: `results/…/run.json: invalid result.seconds: "fast"; expected a number of at least 0`.
+ */
+export function parseRunRecord(input: unknown, source: string): RunRecord {
+  checkRecord(input, source);
+  return input as RunRecord;
+}
+
+const refuse = (value: unknown, path: string, expected: string): never => {
+  const [source, ...field] = path.split('\n');
+  throw new UserError(
+    `${source}: invalid ${field.join('.') || 'record'}: ${JSON.stringify(value)?.slice(0, 60)}; expected ${expected}`,
+  );
+};
+
+const text: Check = (value, path) => {
+  if (typeof value !== 'string') refuse(value, path, 'a string');
+};
+const flag: Check = (value, path) => {
+  if (typeof value !== 'boolean') refuse(value, path, 'true or false');
+};
+const amount: Check = (value, path) => {
+  if (!(typeof value === 'number' && value >= 0)) refuse(value, path, 'a number of at least 0');
+};
+/** A sum of durations may exceed the whole by its rounding. */
+const fraction: Check = (value, path) => {
+  if (!(typeof value === 'number' && 0 <= value && value <= 1 + 1e-9)) refuse(value, path, '0 to 1');
+};
+const count: Check = (value, path) => {
+  if (!(Number.isSafeInteger(value) && (value as number) >= 0)) refuse(value, path, 'a whole number');
+};
+const digest: Check = (value, path) => {
+  if (!(typeof value === 'string' && /^[0-9a-f]{16,64}$/.test(value))) refuse(value, path, 'a hex digest');
+};
+const isoTime: Check = (value, path) => {
+  if (!(typeof value === 'string' && /^\d{4}-\d\d-\d\dT/.test(value) && !Number.isNaN(Date.parse(value))))
+    refuse(value, path, 'a time such as 2026-01-31T12:00:00.000Z');
+};
+const oneOf =
+  (...words: readonly unknown[]): Check =>
+  (value, path) => {
+    if (!words.includes(value)) refuse(value, path, words.join(' or '));
+  };
+const orNull =
+  (check: Check): Check =>
+  (value, path) => {
+    if (value !== null) check(value, path);
+  };
+const listOf =
+  (check: Check): Check =>
+  (value, path) => {
+    if (!Array.isArray(value)) return refuse(value, path, 'a list');
+    value.forEach((item, i) => {
+      check(item, `${path}\n${i}`);
+    });
+  };
+/** Fields that are not named are let through: a later version of the schema may add some. */
+const object =
+  (fields: Readonly<Record<string, Check>>): Check =>
+  (value, path) => {
+    if (typeof value !== 'object' || value === null || Array.isArray(value))
+      return refuse(value, path, 'an object');
+    for (const [name, check] of Object.entries(fields))
+      check((value as Record<string, unknown>)[name], `${path}\n${name}`);
+  };
+const perLane = (check: Check): Check => object(Object.fromEntries(laneNames.map((lane) => [lane, check])));
+
+const model = object({ name: text, parameters: count, bytes: count, digest });
+const phase = object({
+  seconds: amount,
+  lanes: perLane(object({ busySeconds: amount, utilization: fraction, bytes: amount, numTasks: count })),
+});
+const pool = object({ peakBytes: amount, budgetBytes: amount });
+const acceptance = object({
+  proposed: count,
+  accepted: count,
+  rate: fraction,
+  tokensPerRound: amount,
+  byPosition: listOf(object({ proposed: count, accepted: count })),
+});
+
+const checkRecord = object({
+  schema: oneOf(recordSchema),
+  key: digest,
+  kind: oneOf('measured', 'simulated'),
+  createdAt: isoTime,
+  strategy: oneOf(...strategyNames),
+  policy: object({}),
+  seed: count,
+  repeat: count,
+  model: object({ target: model, draft: orNull(model) }),
+  machine: object({
+    name: text,
+    lanes: object({
+      device: object({ cores: count }),
+      host: object({ cores: count }),
+      disk: object({ readsInFlight: count }),
+    }),
+    memory: object({ deviceBytes: count, hostBytes: count }),
+    caps: object({ linkBytesPerSecond: orNull(amount), diskBytesPerSecond: orNull(amount) }),
+    core: oneOf('native', 'twin'),
+  }),
+  workload: object({
+    name: text,
+    prompts: count,
+    promptTokens: count,
+    maxNewTokens: count,
+    stopAtEos: flag,
+    digest,
+  }),
+  result: object({
+    newTokens: count,
+    seconds: amount,
+    setupSeconds: amount,
+    tokensPerSecond: amount,
+    phases: object({ prefill: phase, decode: phase }),
+    acceptance: orNull(acceptance),
+    memory: object({ device: pool, host: pool }),
+    bytesMoved: object({ disk: amount, link: amount }),
+    passes: count,
+    nearTies: count,
+    outputDigest: digest,
+    directReads: flag,
+    laneGaps: perLane(object({ median: amount, p95: amount, count })),
+  }),
+  provenance: object({
+    commit: orNull(text),
+    dirty: orNull(flag),
+    node: text,
+    packages: object({}),
+    cpu: text,
+    cores: count,
+    memoryBytes: count,
+  }),
+});

@@ -1,0 +1,134 @@
+/** Records on disk: written aside, flushed, renamed into place. A folder that is there is whole. */
+
+import { randomBytes } from 'node:crypto';
+import { access, mkdir, open, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+import { gzip } from 'node:zlib';
+import { UserError } from '@specoffload/engine';
+import { hasCode } from '../errors.js';
+import { displayPath } from '../paths.js';
+import type { RunRecord } from './record.js';
+
+export interface RunFiles {
+  /** Builds the record of the given repeat: the store finds the first free one. */
+  readonly recordOf: (repeat: number) => RunRecord;
+  /** First repeat to try. @default 0 */
+  readonly firstRepeat?: number;
+  /** Chrome trace format. */
+  readonly trace: string;
+  /** Lines of {@link TokensLine}. */
+  readonly tokens: string;
+}
+
+export interface StoredRun {
+  readonly record: RunRecord;
+  readonly folder: string;
+}
+
+/**
+ * Writes one run to `<results>/<experiment>/<key>/`. Whatever goes wrong, and whenever `signal` aborts, the
+ * store holds either the whole record or nothing of it.
+ * @throws UserError when the disk is full or the folder cannot be written.
+ */
+export async function storeRun(
+  resultsDirectory: string,
+  experiment: string,
+  files: RunFiles,
+  signal?: AbortSignal,
+): Promise<StoredRun> {
+  const folder = join(resultsDirectory, experiment);
+  const aside = join(resultsDirectory, `.writing-${process.pid}-${randomBytes(4).toString('hex')}`);
+  try {
+    await mkdir(folder, { recursive: true });
+    await mkdir(aside);
+    await writeFlushed(join(aside, 'trace.json.gz'), await promisify(gzip)(files.trace));
+    await writeFlushed(join(aside, 'tokens.jsonl'), files.tokens);
+    return await moveIntoPlace(aside, folder, files, signal);
+  } catch (error) {
+    throw toUserError(error, resultsDirectory);
+  } finally {
+    await removeAside(aside);
+  }
+}
+
+/** Renames `aside` to the folder of the first free repeat. Another process may take a repeat meanwhile. */
+async function moveIntoPlace(
+  aside: string,
+  folder: string,
+  { recordOf, firstRepeat = 0 }: RunFiles,
+  signal?: AbortSignal,
+): Promise<StoredRun> {
+  for (let repeat = firstRepeat; ; repeat++) {
+    const record = recordOf(repeat);
+    const place = join(folder, record.key);
+    if (await exists(place)) continue;
+    await writeFlushed(join(aside, 'run.json'), `${JSON.stringify(record, null, 2)}\n`);
+    await flushDirectory(aside);
+    signal?.throwIfAborted();
+    try {
+      await rename(aside, place);
+    } catch (error) {
+      if (hasCode(error, 'ENOTEMPTY', 'EEXIST')) continue;
+      throw error;
+    }
+    await flushDirectory(folder);
+    return { record, folder: place };
+  }
+}
+
+async function writeFlushed(path: string, content: string | Uint8Array): Promise<void> {
+  const file = await open(path, 'w');
+  try {
+    await file.writeFile(content);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+/** Makes renames and new names in a directory last. Not every system can; then it does without. */
+async function flushDirectory(path: string): Promise<void> {
+  try {
+    const directory = await open(path, 'r');
+    await directory.sync().finally(() => directory.close());
+  } catch (error) {
+    if (!hasCode(error, 'EISDIR', 'EPERM', 'EACCES', 'EINVAL', 'ENOTSUP')) throw error;
+  }
+}
+
+/** What cannot be removed is litter, and no reason to hide why the write failed. */
+async function removeAside(path: string): Promise<void> {
+  await rm(path, { recursive: true, force: true }).catch(() => {});
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+function toUserError(error: unknown, resultsDirectory: string): unknown {
+  const where = displayPath(resultsDirectory);
+  if (hasCode(error, 'ENOSPC', 'EDQUOT'))
+    return new UserError(`no space left for the record in ${where}; free some, or choose another --results`);
+  if (hasCode(error, 'EACCES', 'EPERM', 'EROFS'))
+    return new UserError(`cannot write to ${where}; mend its permissions, or choose another --results`);
+  if (hasCode(error, 'ENOTDIR', 'EEXIST'))
+    return new UserError(`${where} is no directory; choose another --results`);
+  return error;
+}
+
+/** Refuses early what would fail after minutes of work. @throws UserError as {@link storeRun} does. */
+export async function assertWritable(resultsDirectory: string): Promise<void> {
+  const probe = join(resultsDirectory, `.writing-${process.pid}-${randomBytes(4).toString('hex')}`);
+  try {
+    await mkdir(dirname(probe), { recursive: true });
+    await mkdir(probe);
+  } catch (error) {
+    throw toUserError(error, resultsDirectory);
+  } finally {
+    await removeAside(probe);
+  }
+}

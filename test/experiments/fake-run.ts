@@ -1,0 +1,148 @@
+/** A finished run as the engine would return it, without an engine. */
+
+import type { Checkpoint, MachineSettings, RunResult, Span, Tokenizer } from '@specoffload/engine';
+import type { MeasuredRun } from '../../experiments/src/store/index.js';
+
+export function fakeCheckpoint(name: string, digest: string): Checkpoint {
+  const group = { id: 'embedding', kind: 'embedding', layer: -1, expert: -1 } as const;
+  const empty = { ...group, tensors: [], storedBytes: 0, deviceBytes: 0 };
+  return {
+    directory: `/models/${name}`,
+    name,
+    config: {
+      architecture: 'mixtral',
+      vocabSize: 100,
+      hiddenSize: 8,
+      numLayers: 1,
+      numHeads: 2,
+      numKvHeads: 1,
+      headDim: 4,
+      ffnSize: 16,
+      numExperts: 2,
+      expertsPerToken: 1,
+      slidingWindow: null,
+      ropeTheta: 1e4,
+      ropeScaling: null,
+      rmsNormEps: 1e-5,
+      tieEmbeddings: true,
+      maxPositions: 128,
+      eosTokenIds: [0],
+    },
+    tensors: new Map(),
+    embedding: empty,
+    head: empty,
+    layers: [],
+    parameters: 1000,
+    bytes: 2000,
+    digest: digest.repeat(64).slice(0, 64),
+  };
+}
+
+export const fakeMachine: Required<MachineSettings> = {
+  deviceBytes: 5e8,
+  hostBytes: 5e8,
+  deviceCores: 1,
+  hostCores: 1,
+  readsInFlight: 4,
+  linkBytesPerSecondCap: null,
+  diskBytesPerSecondCap: null,
+  native: 'auto',
+};
+
+/** Every id is one letter. */
+export const fakeTokenizer: Tokenizer = {
+  vocabSize: 26,
+  digest: 'letters',
+  encode: (text) => [...text].map((letter) => letter.charCodeAt(0) - 97),
+  decode: (ids) => ids.map((id) => String.fromCharCode(97 + id)).join(''),
+};
+
+export function fakeResult(changes: Partial<RunResult> = {}): RunResult {
+  const lane = { busySeconds: 0.5, utilization: 0.5, bytes: 0, numTasks: 3 };
+  const disk = { busySeconds: 0.97, utilization: 0.97, bytes: 1e9, numTasks: 30 };
+  const phase = { seconds: 1, lanes: { disk, link: lane, host: lane, device: lane } };
+  const gap = { median: 1e-5, p95: 1e-4, count: 10 };
+  const span: Span = {
+    id: 0,
+    lane: 'disk',
+    kind: 'load',
+    name: 'load layer.0.expert.1',
+    phase: 'decode',
+    pass: 1,
+    batch: -1,
+    readySeconds: 0,
+    startSeconds: 0.25,
+    endSeconds: 0.5,
+    bytes: 4096,
+    rows: 0,
+  };
+  return {
+    strategy: 'serial',
+    policy: {
+      speculation: 'serial',
+      decodeBatch: 2,
+      batches: 1,
+      prefillBatch: 2,
+      prefillOrder: 'layer-major',
+      draftBatch: 2,
+      candidates: 4,
+      draftCache: 'resident',
+      pinnedLayers: 0,
+      keptLayers: 0,
+      prefetchDepth: 4,
+    },
+    sequences: [
+      { ids: [7, 8], margins: [0.5, 0.25], routerMargins: [0.1, 0.2], stopReason: 'length' },
+      { ids: [9, 0], margins: [1.5, 2], routerMargins: [0.1, 0.2], stopReason: 'eos' },
+    ],
+    newTokens: 4,
+    seconds: 2,
+    setupSeconds: 0.1,
+    tokensPerSecond: 2,
+    phases: { prefill: phase, decode: phase },
+    acceptance: {
+      proposed: 4,
+      accepted: 2,
+      rate: 0.5,
+      tokensPerRound: 2,
+      byPosition: [{ proposed: 4, accepted: 2 }],
+    },
+    memory: {
+      device: { peakBytes: 4e8, budgetBytes: 5e8 },
+      host: { peakBytes: 1e8, budgetBytes: 5e8 },
+    },
+    bytesMoved: { disk: 2e9, link: 1e9 },
+    passes: 2,
+    nearTies: 0,
+    outputDigest: 'ab'.repeat(32),
+    native: 'native',
+    directReads: true,
+    laneGaps: { disk: gap, link: gap, host: gap, device: gap },
+    spans: [span],
+    ...changes,
+  };
+}
+
+export function fakeRun(changes: Partial<MeasuredRun> = {}): MeasuredRun {
+  return {
+    result: fakeResult(),
+    target: fakeCheckpoint('target', 'a'),
+    draft: fakeCheckpoint('draft', 'b'),
+    machine: fakeMachine,
+    workload: { name: 'code', prompts: [[1, 2, 3], [4]] },
+    maxNewTokens: 2,
+    stopAtEos: true,
+    seed: 0,
+    createdAt: new Date('2026-01-31T12:00:00Z'),
+    provenance: {
+      commit: 'c'.repeat(40),
+      dirty: false,
+      node: '20.19.0',
+      packages: { 'onnxruntime-node': '1.30.0' },
+      cpu: 'some cpu',
+      cores: 2,
+      memoryBytes: 8e9,
+    },
+    ...changes,
+  };
+}
