@@ -23,6 +23,15 @@ export interface Machine {
   start(task: Task, op: Op, onEnd: (outcome: TaskOutcome) => void, onError: (error: Error) => void): void;
 }
 
+/** Slots are granted in the order in which their takers were added, whichever is ready first: see {@link Task.takes}. */
+interface SlotState {
+  readonly free: number[];
+  /** Takers that have not started, in the order of their adding. */
+  readonly queue: number[];
+  /** Index of the first of them in `queue`. */
+  head: number;
+}
+
 interface SlotHold {
   readonly slotClass: SlotClass;
   readonly slot: number;
@@ -47,7 +56,7 @@ export class Dispatcher {
   readonly #dependents = new Map<number, number[]>();
   readonly #ready: Record<LaneName, Entry[]> = { disk: [], link: [], host: [], device: [] };
   readonly #running: Record<LaneName, number> = { disk: 0, link: 0, host: 0, device: 0 };
-  readonly #freeSlots = new Map<SlotClass, number[]>();
+  readonly #slots = new Map<SlotClass, SlotState>();
   readonly #holds = new Map<number, SlotHold>();
   readonly #waiters = new Map<number, Waiter[]>();
   readonly #spans: Span[] = [];
@@ -76,6 +85,7 @@ export class Dispatcher {
     for (const task of tasks) {
       const entry: Entry = { task, numBlockers: 0, readySeconds: 0, waitedForSlot: false };
       this.#entries.set(task.id, entry);
+      if (task.takes) this.#slotsOf(task.takes).queue.push(task.id);
       for (const blocker of task.after) {
         if (!this.#entries.has(blocker)) continue;
         entry.numBlockers += 1;
@@ -153,27 +163,36 @@ export class Dispatcher {
     return false;
   }
 
-  #canTakeSlot(task: Task): boolean {
-    return !task.takes || this.#freeSlotsOf(task.takes).length > 0;
+  #canTakeSlot({ id, takes }: Task): boolean {
+    if (!takes) return true;
+    const { free, queue, head } = this.#slotsOf(takes);
+    return free.length > 0 && queue[head] === id;
   }
 
-  #freeSlotsOf(slotClass: SlotClass): number[] {
-    let free = this.#freeSlots.get(slotClass);
-    if (!free) {
-      free = Array.from({ length: slotClass.count }, (_, index) => slotClass.count - 1 - index);
-      this.#freeSlots.set(slotClass, free);
+  #takeSlot({ id, takes }: Task): number {
+    if (!takes) return -1;
+    const slots = this.#slotsOf(takes);
+    slots.head += 1;
+    if (slots.head === slots.queue.length) slots.head = slots.queue.length = 0;
+    const slot = slots.free.pop() as number;
+    this.#holds.set(id, { slotClass: takes, slot });
+    return slot;
+  }
+
+  #slotsOf(slotClass: SlotClass): SlotState {
+    let slots = this.#slots.get(slotClass);
+    if (!slots) {
+      const free = Array.from({ length: slotClass.count }, (_, index) => slotClass.count - 1 - index);
+      slots = { free, queue: [], head: 0 };
+      this.#slots.set(slotClass, slots);
     }
-    return free;
+    return slots;
   }
 
   #start(entry: Entry): void {
     const { task } = entry;
     if (entry.waitedForSlot) entry.readySeconds = this.#machine.now();
-    let slot = -1;
-    if (task.takes) {
-      slot = this.#freeSlotsOf(task.takes).pop() as number;
-      this.#holds.set(task.id, { slotClass: task.takes, slot });
-    }
+    const slot = this.#takeSlot(task);
     if (task.isIdle?.()) {
       this.#end(entry, undefined);
       return;
@@ -214,7 +233,7 @@ export class Dispatcher {
     const hold = this.#holds.get(taskId);
     if (!hold) throw new Error(`task ${taskId} holds no slot to give back`);
     this.#holds.delete(taskId);
-    this.#freeSlotsOf(hold.slotClass).push(hold.slot);
+    this.#slotsOf(hold.slotClass).free.push(hold.slot);
   }
 
   #record(entry: Entry, { startSeconds, endSeconds }: TaskOutcome): void {

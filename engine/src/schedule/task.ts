@@ -29,7 +29,11 @@ export interface Task {
   readonly bytes: number;
   readonly flops: number;
   readonly rows: number;
-  /** Takes a slot of this class at its start; the slot stays taken until a task that `frees` it has ended. */
+  /**
+   * Takes a slot of this class at its start; the slot stays taken until a task that `frees` it has ended. Slots go to
+   * takers in the order in which they were added, not in which they become ready: otherwise weights that are needed
+   * later could fill all slots and those needed first would wait for ever.
+   */
   readonly takes?: SlotClass;
   /** Tasks whose slots this one, their last user, gives back at its end. */
   readonly frees?: readonly number[];
