@@ -1,7 +1,7 @@
 /** The entry that reads as a sentence: plan, prefill, then rounds until done. */
 
 import { createHash } from 'node:crypto';
-import { type Checkpoint, UserError } from '../model/types.js';
+import { UserError } from '../model/types.js';
 import { type MemoryPlan, planMemory } from '../schedule/placement.js';
 import type { Policy } from '../schedule/policy.js';
 import {
@@ -220,9 +220,4 @@ function digestOutput(sequences: readonly Sequence[]): string {
 
 function toError(reason: unknown): Error {
   return reason instanceof Error ? reason : new Error(String(reason));
-}
-
-/** How much memory a checkpoint's weights take on the device, fp32 bytes; a budget below it makes them stream. */
-export function deviceWeightBytes(checkpoint: Checkpoint): number {
-  return checkpoint.parameters * 4;
 }

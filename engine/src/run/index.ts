@@ -1,3 +1,3 @@
-export { deviceWeightBytes, runEngine, runLogits } from './engine.js';
+export { runEngine, runLogits } from './engine.js';
 export * from './ties.js';
 export * from './types.js';

@@ -59,10 +59,16 @@ export class Session {
   async prefill(batches: readonly (readonly Sequence[])[]): Promise<void> {
     for (const frames of this.#prefillPasses(batches)) {
       const results = await this.#targetPass('prefill', frames);
-      for (const [index, { feeds }] of frames.entries())
-        for (const [row, { sequence, ids }] of feeds.entries()) {
+      for (const [index, { feeds, headRows }] of frames.entries())
+        for (const [feed, { sequence, ids }] of feeds.entries()) {
           sequence.targetCached = ids.length;
-          sequence.append([choiceAt(results[index], row)], this.#options.eosTokenIds);
+          // The first choice rests on the whole prompt, so on its narrowest routing.
+          const rows = results[index].routerMargins.subarray(
+            headRows[feed] + 1 - ids.length,
+            headRows[feed] + 1,
+          );
+          const choice = { ...choiceAt(results[index], feed), routerMargin: Math.min(...rows) };
+          sequence.append([choice], this.#options.eosTokenIds);
         }
       this.#options.onPass('prefill', this.#passes);
     }

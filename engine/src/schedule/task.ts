@@ -1,6 +1,6 @@
 /** The task graph: what is to be done, where, after what, with which buffers. Data only; a dispatcher runs it. */
 
-import type { LaneName, PhaseName, TaskKind } from '../trace/types.js';
+import type { TaskLabel } from '../trace/types.js';
 import type { Op } from './ops.js';
 
 /** Buffers of equal size in one memory; a task that takes one waits until one is free. */
@@ -14,21 +14,12 @@ export interface SlotClass {
  * One piece of work on one lane.
  * Its op is made when the task starts, because it may name slots and tokens that are not known before.
  */
-export interface Task {
-  readonly id: number;
-  readonly lane: LaneName;
-  readonly kind: TaskKind;
-  readonly name: string;
-  readonly phase: PhaseName;
-  readonly pass: number;
-  readonly batch: number;
+export interface Task extends TaskLabel {
   /** Tasks that must have ended. Unknown ids count as ended. */
   readonly after: readonly number[];
   /** Lower goes first among the ready tasks of a lane; ties go to the lower id. */
   readonly priority: number;
-  readonly bytes: number;
   readonly flops: number;
-  readonly rows: number;
   /**
    * Takes a slot of this class at its start; the slot stays taken until a task that `frees` it has ended. Slots go to
    * takers in the order in which they were added, not in which they become ready: otherwise weights that are needed

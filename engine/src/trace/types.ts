@@ -18,26 +18,30 @@ export type TaskKind =
   | 'head' // device: final norm, logits, choice
   | 'draft'; // device: one step of the draft model
 
-/** One task's life on its lane. Times are seconds since the run began. */
-export interface Span {
+/** What identifies a task, in the graph and in the trace alike. */
+export interface TaskLabel {
   readonly id: number;
   readonly lane: LaneName;
   readonly kind: TaskKind;
   /** For people: `load layer.3.expert.5`. */
   readonly name: string;
   readonly phase: PhaseName;
-  /** Number of the target pass (0-based) the task belongs to; a draft step carries the pass it prepares. */
+  /** Number of the target pass (0-based) it belongs to; a draft step carries the pass it prepares, set-up work -1. */
   readonly pass: number;
   /** Batch in flight it works for, 0 or 1; -1 for weights, which serve any batch. */
   readonly batch: number;
-  /** When everything it waited for was done and its buffers were free. */
-  readonly readySeconds: number;
-  readonly startSeconds: number;
-  readonly endSeconds: number;
   /** Bytes moved (disk, link) or weight and cache bytes touched (host, device). */
   readonly bytes: number;
   /** Rows (token positions) computed; 0 for transfers. */
   readonly rows: number;
+}
+
+/** One task's life on its lane. Times are seconds since the run began. */
+export interface Span extends TaskLabel {
+  /** When everything it waited for was done and its buffers were free. */
+  readonly readySeconds: number;
+  readonly startSeconds: number;
+  readonly endSeconds: number;
 }
 
 /** A lane's share of a phase. Overlapping spans of one lane count once. */

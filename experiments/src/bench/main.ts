@@ -1,7 +1,14 @@
 /** The benchmarks behind the README's claims: disk rate against plain reading, gaps between tasks. */
 
-import { UserError } from '@specoffload/engine';
+import { laneNames, type RunResult, runEngine } from '@specoffload/engine';
+import { formatRate, formatSeconds } from '../format.js';
+import { prepareTarget } from '../main-job/inflated-target.js';
 import type { Output } from '../output.js';
+import { openPair } from '../pair.js';
+import { cacheDirectory, pairPaths } from '../paths.js';
+import { loadWorkload } from '../prompts.js';
+import { formatTable } from '../table.js';
+import { readPlainly, storageBytesRead } from './plain-read.js';
 
 export interface BenchOptions {
   /** The small version. */
@@ -10,7 +17,110 @@ export interface BenchOptions {
   readonly signal: AbortSignal;
 }
 
+/** One comparison of the disk lane with plain reading of the same files, just before and just after. */
+interface DiskRound {
+  readonly plainBytesPerSecond: number;
+  readonly laneBytesPerSecond: number;
+  /** laneBytesPerSecond / plainBytesPerSecond. */
+  readonly ratio: number;
+  /** Bytes the storage device delivered / bytes the lane moved: below 1, the page cache would have helped. */
+  readonly fromStorage: number | null;
+}
+
+const numPrompts = 2;
+
 /** Runs all benchmarks, says what they found, and ends with `output.document`. */
-export async function runBenchmarks(_options: BenchOptions): Promise<void> {
-  throw new UserError('the benchmarks are not built yet');
+export async function runBenchmarks({ quick, output, signal }: BenchOptions): Promise<void> {
+  const bytes = quick ? 4e8 : 2e9;
+  const request = { sourceDirectory: pairPaths.target, cacheDirectory, bytes };
+  const { directory } = await prepareTarget(request, output, signal);
+  const pair = await openPair(directory, pairPaths.draft);
+  const vocabulary = { size: pair.target.config.vocabSize, tokenizer: pair.tokenizer };
+  const { prompts } = await loadWorkload('code', numPrompts, vocabulary);
+  const machine = { deviceBytes: pair.target.bytes / 4, hostBytes: pair.target.bytes / 4 };
+  const paths = [...new Set([...pair.target.tensors.values()].map(({ path }) => path))];
+  const run = (strategy: 'none' | 'specoffload') =>
+    runEngine({
+      ...{ target: pair.target, draft: pair.draft, prompts, machine, strategy, signal, stopAtEos: false },
+      // Nothing stays in memory, so every pass reads the whole model.
+      policy: { pinnedLayers: 0, keptLayers: 0 },
+      maxNewTokens: quick ? 4 : 6,
+    });
+
+  const rounds: DiskRound[] = [];
+  const runs: RunResult[] = [];
+  for (let round = 0; round < (quick ? 1 : 3); round += 1) {
+    output.note(`bench: disk lane against plain reading, round ${round + 1}`);
+    const before = await readPlainly(paths, signal);
+    const storageBefore = storageBytesRead();
+    const result = await run('none');
+    const storageAfter = storageBytesRead();
+    const after = await readPlainly(paths, signal);
+    runs.push(result);
+    rounds.push(compareRound(result, (before + after) / 2, storageBefore, storageAfter));
+  }
+  output.note('bench: gaps between tasks while two models share the device');
+  runs.push(await run('specoffload'));
+
+  sayDisk(rounds, output);
+  sayGaps(runs, output);
+  output.document({ disk: rounds, gaps: runs.map(({ strategy, laneGaps }) => ({ strategy, laneGaps })) });
+}
+
+function compareRound(
+  result: RunResult,
+  plainBytesPerSecond: number,
+  storageBefore: number | null,
+  storageAfter: number | null,
+): DiskRound {
+  const { decode } = result.phases;
+  const laneBytesPerSecond = decode.lanes.disk.bytes / decode.seconds;
+  return {
+    ...{ plainBytesPerSecond, laneBytesPerSecond, ratio: laneBytesPerSecond / plainBytesPerSecond },
+    fromStorage:
+      storageBefore === null || storageAfter === null
+        ? null
+        : (storageAfter - storageBefore) / result.bytesMoved.disk,
+  };
+}
+
+function sayDisk(rounds: readonly DiskRound[], output: Output): void {
+  output.say(`\ndisk lane in decode, strategy none, ${numPrompts} sequences, nothing kept in memory`);
+  output.say(
+    formatTable<DiskRound>(
+      [
+        { title: 'plain direct read', text: (round) => formatRate(round.plainBytesPerSecond) },
+        { title: 'disk lane', text: (round) => formatRate(round.laneBytesPerSecond) },
+        { title: 'lane / plain', text: ({ ratio }) => ratio.toFixed(3) },
+        { title: 'from storage', text: ({ fromStorage }) => fromStorage?.toFixed(2) ?? '-' },
+      ],
+      rounds,
+    ),
+  );
+  output.say(
+    'from storage: bytes the device delivered over bytes the lane read; below 1 the page cache helped',
+  );
+}
+
+function sayGaps(runs: readonly RunResult[], output: Output): void {
+  const rows = runs.flatMap(({ strategy, laneGaps }) =>
+    laneNames.map((lane) => ({ strategy, lane, gaps: laneGaps[lane] })).filter(({ gaps }) => gaps.count > 0),
+  );
+  output.say("\ntime from one task's end to the next one's start, where a task was ready");
+  output.say(
+    formatTable<(typeof rows)[number]>(
+      [
+        { title: 'strategy', align: 'left', text: ({ strategy }) => strategy },
+        { title: 'lane', align: 'left', text: ({ lane }) => lane },
+        { title: 'median', text: ({ gaps }) => formatMicroseconds(gaps.median) },
+        { title: '95 %', text: ({ gaps }) => formatMicroseconds(gaps.p95) },
+        { title: 'counted', text: ({ gaps }) => String(gaps.count) },
+      ],
+      rows,
+    ),
+  );
+}
+
+function formatMicroseconds(seconds: number): string {
+  return seconds < 1e-2 ? `${(seconds * 1e6).toFixed(0)} µs` : formatSeconds(seconds);
 }
