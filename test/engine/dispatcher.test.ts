@@ -1,0 +1,408 @@
+import { describe, expect, it } from 'vitest';
+import { Dispatcher, type Machine, type TaskOutcome } from '../../engine/dist/run/dispatcher.js';
+import type { SlotClass, Task } from '../../engine/dist/schedule/task.js';
+import type { LaneName } from '../../engine/dist/trace/types.js';
+
+/** A machine on which nothing is computed: every task takes as long as its `bytes` say, in virtual seconds. */
+class VirtualMachine implements Machine {
+  readonly laneWidth: Record<LaneName, number>;
+  /** `+ name` when a task starts, with its slot if it took one; `- name` when it ends. */
+  readonly log: string[] = [];
+  readonly mostRunning: Record<LaneName, number> = { disk: 0, link: 0, host: 0, device: 0 };
+  readonly #running: Record<LaneName, number> = { disk: 0, link: 0, host: 0, device: 0 };
+  readonly #events: { readonly seconds: number; readonly order: number; readonly fire: () => void }[] = [];
+  readonly #failing: ReadonlySet<string>;
+  #now = 0;
+  #order = 0;
+
+  constructor(laneWidth: Partial<Record<LaneName, number>> = {}, failing: readonly string[] = []) {
+    this.laneWidth = { disk: 1, link: 1, host: 1, device: 1, ...laneWidth };
+    this.#failing = new Set(failing);
+  }
+
+  now(): number {
+    return this.#now;
+  }
+
+  start(
+    task: Task,
+    _op: unknown,
+    onEnd: (outcome: TaskOutcome) => void,
+    onError: (error: Error) => void,
+  ): void {
+    const { lane, name, bytes } = task;
+    const startSeconds = this.#now;
+    this.#running[lane] += 1;
+    this.mostRunning[lane] = Math.max(this.mostRunning[lane], this.#running[lane]);
+    this.log.push(`+ ${name}`);
+    this.#at(startSeconds + bytes, () => {
+      this.#running[lane] -= 1;
+      this.log.push(`- ${name}`);
+      if (this.#failing.has(name)) onError(new Error(`${name} broke`));
+      else onEnd({ startSeconds, endSeconds: this.#now, result: `result of ${name}` });
+    });
+  }
+
+  /** Lets virtual time pass until nothing is under way. */
+  finish(): void {
+    while (this.step());
+  }
+
+  /** Ends the next task; false when there is none. */
+  step(): boolean {
+    this.#events.sort((a, b) => a.seconds - b.seconds || a.order - b.order);
+    const event = this.#events.shift();
+    if (!event) return false;
+    this.#now = event.seconds;
+    event.fire();
+    return true;
+  }
+
+  started(): string[] {
+    return this.log.filter((line) => line.startsWith('+')).map((line) => line.slice(2));
+  }
+
+  #at(seconds: number, fire: () => void): void {
+    this.#events.push({ seconds, order: this.#order, fire });
+    this.#order += 1;
+  }
+}
+
+/** A task that is named by its id and takes one second on the device. */
+function task(id: number, changes: Partial<Task> = {}): Task {
+  return {
+    id,
+    ...{ lane: 'device', kind: 'expert', phase: 'decode', pass: 0, batch: 0, flops: 0, rows: 0 },
+    name: String(id),
+    after: [],
+    priority: 0,
+    bytes: 1, // seconds, see VirtualMachine
+    createOp: () => ({ kind: 'upload', pieces: [], bytes: 0 }),
+    ...changes,
+  };
+}
+
+describe('the order of starting', () => {
+  it('starts a task when all it waits for has ended, across lanes', () => {
+    const machine = new VirtualMachine();
+    const dispatcher = new Dispatcher(machine);
+    dispatcher.add([
+      task(0, { lane: 'disk', bytes: 3 }),
+      task(1, { lane: 'link', after: [0] }),
+      task(2, { lane: 'host', bytes: 1 }),
+      task(3, { after: [1, 2] }),
+    ]);
+    machine.finish();
+    expect(machine.log).toEqual(['+ 0', '+ 2', '- 2', '- 0', '+ 1', '- 1', '+ 3', '- 3']);
+    const last = dispatcher.spans.at(-1)!;
+    expect(last).toMatchObject({ id: 3, readySeconds: 4, startSeconds: 4, endSeconds: 5 });
+  });
+
+  it('counts unknown and ended tasks as ended', () => {
+    const machine = new VirtualMachine();
+    const dispatcher = new Dispatcher(machine);
+    dispatcher.add([task(0, { after: [17] })]);
+    machine.finish();
+    dispatcher.add([task(1, { after: [0] })]);
+    machine.finish();
+    expect(machine.started()).toEqual(['0', '1']);
+  });
+
+  it('takes the lower priority number first, and the lower id among equals, however they were added', () => {
+    const machine = new VirtualMachine();
+    const dispatcher = new Dispatcher(machine);
+    const blocker = task(0);
+    const rest = [
+      task(9, { priority: 1, after: [0] }),
+      task(7, { priority: 5, after: [0] }),
+      task(8, { priority: 1, after: [0] }),
+      task(3, { priority: 5, after: [0] }),
+      task(4, { priority: -1, after: [0] }),
+    ];
+    dispatcher.add([blocker, ...rest]);
+    machine.finish();
+    expect(machine.started()).toEqual(['0', '4', '8', '9', '3', '7']);
+  });
+
+  it('chooses among what is ready when the lane becomes free, not when it was added', () => {
+    const machine = new VirtualMachine();
+    const dispatcher = new Dispatcher(machine);
+    dispatcher.add([
+      task(0, { lane: 'disk', bytes: 1 }),
+      task(1, { bytes: 2 }),
+      task(2, { priority: 9 }),
+      task(3, { after: [0] }),
+    ]);
+    machine.finish();
+    expect(machine.started()).toEqual(['0', '1', '3', '2']);
+  });
+
+  it('runs the same graph the same way twice', () => {
+    const run = () => {
+      const machine = new VirtualMachine({ disk: 2 });
+      const lanes: readonly LaneName[] = ['disk', 'link', 'host', 'device'];
+      const tasks = Array.from({ length: 60 }, (_, id) =>
+        task(id, {
+          lane: lanes[(id * 7) % 4]!,
+          priority: (id * 5) % 3,
+          bytes: 1 + ((id * 11) % 4),
+          after: id < 8 ? [] : [id - 3 - (id % 5), id - 1 - (id % 2)],
+        }),
+      );
+      new Dispatcher(machine).add(tasks);
+      machine.finish();
+      return machine.log;
+    };
+    expect(run()).toHaveLength(120);
+    expect(run()).toEqual(run());
+  });
+});
+
+describe('lanes', () => {
+  it.each([1, 2, 3])('never give a lane of width %i more', (width) => {
+    const machine = new VirtualMachine({ disk: width });
+    const dispatcher = new Dispatcher(machine);
+    dispatcher.add(Array.from({ length: 7 }, (_, id) => task(id, { lane: 'disk', bytes: 1 + (id % 3) })));
+    machine.finish();
+    expect(machine.mostRunning.disk).toBe(width);
+    expect(dispatcher.spans).toHaveLength(7);
+  });
+
+  it('work side by side', () => {
+    const machine = new VirtualMachine();
+    new Dispatcher(machine).add([task(0, { lane: 'disk' }), task(1, { lane: 'link' }), task(2)]);
+    expect(machine.log).toEqual(['+ 0', '+ 1', '+ 2']);
+  });
+});
+
+describe('slots', () => {
+  const buffers = (count: number): SlotClass => ({ name: 'device.expert', count });
+
+  it('hold back takers until a user gives one back, and are given out again', () => {
+    const takes = buffers(2);
+    const machine = new VirtualMachine({ link: 9 });
+    const dispatcher = new Dispatcher(machine);
+    const slots: number[] = [];
+    const upload = (id: number) =>
+      task(id, {
+        lane: 'link',
+        takes,
+        createOp: (slot) => {
+          slots.push(slot);
+          return { kind: 'upload', pieces: [], bytes: 0 };
+        },
+      });
+    dispatcher.add([
+      upload(0),
+      upload(1),
+      upload(2),
+      task(3, { after: [0, 1], frees: [1] }),
+      task(4, { after: [2] }),
+    ]);
+    expect(machine.started()).toEqual(['0', '1']);
+    machine.finish();
+    expect(machine.started()).toEqual(['0', '1', '3', '2', '4']);
+    expect(slots).toEqual([0, 1, 1]);
+    expect(dispatcher.slotOf(0)).toBe(0);
+    expect(dispatcher.slotOf(2)).toBe(1);
+    expect(() => dispatcher.slotOf(1)).toThrow('task 1 holds no slot');
+    const waited = dispatcher.spans.find(({ id }) => id === 2)!;
+    expect(waited.readySeconds, 'ready when the slot is free, not before').toBe(2);
+  });
+
+  it('go to takers in the order of their adding, though later ones are ready first', () => {
+    // The uploads of a kept layer wait for no read. Were they to take both slots, the streamed group that is needed
+    // before them would wait for a slot, and they for the computation that gives one back: a deadlock.
+    const takes = buffers(2);
+    const machine = new VirtualMachine({ link: 2 });
+    const dispatcher = new Dispatcher(machine);
+    dispatcher.add([
+      task(0, { lane: 'disk', bytes: 5 }),
+      task(1, { lane: 'link', name: 'streamed', after: [0], takes }),
+      task(2, { lane: 'link', name: 'kept', takes }),
+      task(3, { lane: 'link', name: 'kept too', takes }),
+      task(4, { name: 'use streamed', after: [1], frees: [1] }),
+      task(5, { name: 'use kept', after: [4, 2], frees: [2] }),
+      task(6, { name: 'use kept too', after: [5, 3], frees: [3] }),
+    ]);
+    expect(machine.started()).toEqual(['0']);
+    machine.finish();
+    expect(dispatcher.spans).toHaveLength(7);
+    expect(machine.started().slice(1)).toEqual([
+      ...['streamed', 'kept', 'use streamed'],
+      ...['kept too', 'use kept', 'use kept too'],
+    ]);
+  });
+
+  it('of different classes do not wait for each other', () => {
+    const machine = new VirtualMachine({ link: 2 });
+    const dispatcher = new Dispatcher(machine);
+    const experts = buffers(1);
+    const attention: SlotClass = { name: 'device.attention', count: 1 };
+    dispatcher.add([
+      task(0, { lane: 'link', takes: experts }),
+      task(1, { lane: 'link', takes: experts }),
+      task(2, { lane: 'link', takes: attention }),
+    ]);
+    expect(machine.started()).toEqual(['0', '2']);
+  });
+
+  it('cannot be given back twice', () => {
+    const machine = new VirtualMachine();
+    const dispatcher = new Dispatcher(machine);
+    dispatcher.add([task(0, { takes: buffers(1) }), task(1, { after: [0], frees: [0] })]);
+    machine.finish();
+    dispatcher.add([task(2, { frees: [0] })]);
+    expect(() => machine.finish()).toThrow('task 0 holds no slot to give back');
+  });
+});
+
+describe('idle tasks', () => {
+  it('end at once, off the lane and out of the trace, but free slots and release dependents', async () => {
+    const takes: SlotClass = { name: 'device.expert', count: 1 };
+    const machine = new VirtualMachine();
+    const dispatcher = new Dispatcher(machine);
+    const ended: unknown[] = [];
+    dispatcher.add([
+      task(0, { lane: 'link', takes }),
+      task(1, { after: [0], frees: [0], isIdle: () => true, onEnd: (result) => ended.push(result) }),
+      task(2, { lane: 'link', after: [], takes, priority: 1 }),
+      task(3, { after: [1] }),
+    ]);
+    const idle = dispatcher.settled(1);
+    machine.finish();
+    await idle;
+    expect(ended).toEqual([undefined]);
+    const starts = Object.fromEntries(dispatcher.spans.map(({ id, startSeconds }) => [id, startSeconds]));
+    expect(starts).toEqual({ 0: 0, 2: 1, 3: 1 });
+  });
+
+  it('may follow each other by the hundred', () => {
+    const machine = new VirtualMachine();
+    const dispatcher = new Dispatcher(machine);
+    const isIdle = () => true;
+    dispatcher.add([
+      task(0),
+      ...Array.from({ length: 500 }, (_, i) => task(i + 1, { after: [i], isIdle })),
+      task(501, { after: [500] }),
+    ]);
+    machine.finish();
+    expect(machine.started()).toEqual(['0', '501']);
+  });
+});
+
+describe('ends', () => {
+  it('hand the result over before dependents start and waiters hear of it', async () => {
+    const machine = new VirtualMachine();
+    const dispatcher = new Dispatcher(machine);
+    let result: unknown;
+    let seen: unknown;
+    dispatcher.add([
+      task(0, {
+        onEnd: (value) => {
+          result = value;
+        },
+      }),
+      task(1, {
+        after: [0],
+        createOp: () => {
+          seen = result;
+          return { kind: 'upload', pieces: [], bytes: 0 };
+        },
+      }),
+    ]);
+    const settled = dispatcher.settled(1);
+    machine.finish();
+    await settled;
+    expect(seen).toBe('result of 0');
+    await expect(dispatcher.settled(0), 'a task that has ended').resolves.toBeUndefined();
+  });
+
+  it('let a task be added from the end of another', () => {
+    const machine = new VirtualMachine();
+    const dispatcher = new Dispatcher(machine);
+    dispatcher.add([task(0, { onEnd: () => dispatcher.add([task(2)]) }), task(1, { after: [0] })]);
+    machine.finish();
+    expect(machine.started().sort()).toEqual(['0', '1', '2']);
+  });
+});
+
+describe('failure', () => {
+  it('rejects everyone who waits or comes to wait, and starts nothing more', async () => {
+    const machine = new VirtualMachine({ disk: 2 }, ['1']);
+    const dispatcher = new Dispatcher(machine);
+    dispatcher.add([
+      task(0, { lane: 'disk', bytes: 5 }),
+      task(1, { lane: 'disk', bytes: 1 }),
+      task(2, { after: [0] }),
+      task(3, { after: [1] }),
+    ]);
+    const waiting = [0, 2, 3].map((id) => expect(dispatcher.settled(id)).rejects.toThrow('1 broke'));
+    machine.finish();
+    await Promise.all(waiting);
+    await expect(dispatcher.settled(3)).rejects.toThrow('1 broke');
+    dispatcher.add([task(4)]);
+    machine.finish();
+    expect(machine.started()).toEqual(['0', '1']);
+  });
+
+  it('keeps its first reason', async () => {
+    const dispatcher = new Dispatcher(new VirtualMachine());
+    dispatcher.add([task(0)]);
+    const settled = dispatcher.settled(0);
+    dispatcher.fail(new Error('first'));
+    dispatcher.fail(new Error('second'));
+    await expect(settled).rejects.toThrow('first');
+  });
+
+  it('does not tell a task under way of its end', () => {
+    const machine = new VirtualMachine();
+    const dispatcher = new Dispatcher(machine);
+    let ended = 0;
+    dispatcher.add([
+      task(0, {
+        onEnd: () => {
+          ended += 1;
+        },
+      }),
+    ]);
+    dispatcher.fail(new Error('over'));
+    machine.finish();
+    expect(ended).toBe(0);
+  });
+});
+
+describe('draining', () => {
+  it('waits for the tasks under way and for no others', async () => {
+    const machine = new VirtualMachine({ disk: 2 });
+    const dispatcher = new Dispatcher(machine);
+    dispatcher.add([
+      task(0, { lane: 'disk', bytes: 1 }),
+      task(1, { lane: 'disk', bytes: 9 }),
+      task(2, { after: [0] }),
+    ]);
+    let drained = false;
+    const drain = dispatcher.drain().then(() => {
+      drained = true;
+    });
+    machine.step();
+    await Promise.resolve();
+    expect(drained).toBe(false);
+    machine.finish();
+    await drain;
+    expect(machine.started()).toEqual(['0', '1']);
+  });
+
+  it('ends at once when nothing is under way', async () => {
+    await new Dispatcher(new VirtualMachine()).drain();
+  });
+
+  it('waits out a task that fails', async () => {
+    const machine = new VirtualMachine({}, ['0']);
+    const dispatcher = new Dispatcher(machine);
+    dispatcher.add([task(0)]);
+    const drain = dispatcher.drain();
+    machine.finish();
+    await drain;
+  });
+});

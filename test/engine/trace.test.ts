@@ -1,0 +1,174 @@
+import { measureGaps, reportPhase, type Span, toChromeTrace } from '@specoffload/engine';
+import { describe, expect, it } from 'vitest';
+
+/** A span of one lane from `startSeconds` to `endSeconds`, ready when it started. */
+function span(id: number, startSeconds: number, endSeconds: number, changes: Partial<Span> = {}): Span {
+  return {
+    ...{ id, startSeconds, endSeconds, readySeconds: startSeconds },
+    ...{ lane: 'disk', kind: 'load', name: `load ${id}`, phase: 'decode', pass: 0, batch: -1 },
+    bytes: 100,
+    rows: 0,
+    ...changes,
+  };
+}
+
+const wholeRun = [{ startSeconds: 0, endSeconds: 10 }];
+
+describe('reportPhase', () => {
+  it.each<{ title: string; spans: [number, number][]; windows: [number, number][]; busySeconds: number }>([
+    { title: 'nothing', spans: [], windows: [[0, 10]], busySeconds: 0 },
+    {
+      title: 'spans side by side',
+      spans: [
+        [1, 2],
+        [4, 6],
+      ],
+      windows: [[0, 10]],
+      busySeconds: 3,
+    },
+    {
+      title: 'an overlap once',
+      spans: [
+        [1, 4],
+        [2, 6],
+      ],
+      windows: [[0, 10]],
+      busySeconds: 5,
+    },
+    {
+      title: 'a span within another once',
+      spans: [
+        [1, 6],
+        [2, 3],
+        [5, 7],
+      ],
+      windows: [[0, 10]],
+      busySeconds: 6,
+    },
+    {
+      title: 'only what lies in the window',
+      spans: [
+        [-1, 2],
+        [9, 12],
+        [20, 30],
+      ],
+      windows: [[0, 10]],
+      busySeconds: 3,
+    },
+    {
+      title: 'several windows',
+      spans: [[1, 7]],
+      windows: [
+        [0, 2],
+        [4, 5],
+        [6, 10],
+      ],
+      busySeconds: 3,
+    },
+  ])('counts $title', ({ spans, windows, busySeconds }) => {
+    const report = reportPhase(
+      spans.map(([start, end], id) => span(id, start, end)),
+      windows.map(([startSeconds, endSeconds]) => ({ startSeconds, endSeconds })),
+    );
+    const seconds = windows.reduce((sum, [start, end]) => sum + end - start, 0);
+    expect(report.seconds).toBe(seconds);
+    expect(report.lanes.disk.busySeconds).toBeCloseTo(busySeconds, 12);
+    expect(report.lanes.disk.utilization).toBeCloseTo(busySeconds / seconds, 12);
+  });
+
+  it('counts tasks and bytes where they end, once', () => {
+    const spans = [span(0, 1, 2), span(1, 1, 5, { bytes: 7 }), span(2, 4, 12)];
+    const { disk } = reportPhase(spans, [{ startSeconds: 0, endSeconds: 5 }]).lanes;
+    expect(disk).toMatchObject({ numTasks: 2, bytes: 107 });
+    const next = reportPhase(spans, [{ startSeconds: 5, endSeconds: 12 }]).lanes.disk;
+    expect(next).toMatchObject({ numTasks: 1, bytes: 100 });
+  });
+
+  it('keeps lanes apart and reports no bytes for those that compute', () => {
+    const { lanes } = reportPhase(
+      [span(0, 0, 1), span(1, 0, 5, { lane: 'device', kind: 'expert', bytes: 9 })],
+      wholeRun,
+    );
+    expect(lanes.disk).toEqual({ busySeconds: 1, utilization: 0.1, bytes: 100, numTasks: 1 });
+    expect(lanes.device).toEqual({ busySeconds: 5, utilization: 0.5, bytes: 0, numTasks: 1 });
+    expect(lanes.host).toEqual({ busySeconds: 0, utilization: 0, bytes: 0, numTasks: 0 });
+  });
+
+  it('of no time is idle, not NaN', () => {
+    expect(reportPhase([span(0, 0, 1)], []).lanes.disk.utilization).toBe(0);
+  });
+});
+
+describe('measureGaps', () => {
+  it('counts from one end to the next start where work was ready', () => {
+    const spans = [
+      span(0, 0, 1),
+      span(1, 1.25, 2, { readySeconds: 0.5 }),
+      span(2, 5, 6, { readySeconds: 4 }), // not ready when the one before ended
+      span(3, 6.5, 7, { readySeconds: 6 }),
+    ];
+    expect(measureGaps(spans, 'disk')).toEqual({ median: 0.5, p95: 0.5, count: 2 });
+    expect(measureGaps(spans, 'link')).toEqual({ median: 0, p95: 0, count: 0 });
+  });
+
+  it('is 0 while tasks overlap, and measured from the last end of all', () => {
+    const spans = [
+      span(0, 0, 10),
+      span(1, 1, 2, { readySeconds: 0 }),
+      span(2, 10.5, 11, { readySeconds: 2 }),
+    ];
+    expect(measureGaps(spans, 'disk')).toEqual({ median: 0.5, p95: 0.5, count: 2 });
+    expect(measureGaps(spans.slice(0, 2), 'disk').median).toBe(0);
+  });
+
+  it('does not mind the order of the spans', () => {
+    const spans = Array.from({ length: 40 }, (_, id) =>
+      span(id, id * 2, id * 2 + 1.5 + id / 100, { readySeconds: id * 2 - 1 }),
+    );
+    expect(measureGaps([...spans].reverse(), 'disk')).toEqual(measureGaps(spans, 'disk'));
+    const { median, p95 } = measureGaps(spans, 'disk');
+    expect(median).toBeCloseTo(0.31, 9); // gaps are 0.12 to 0.5, in steps of 0.01
+    expect(p95).toBeCloseTo(0.49, 9);
+  });
+});
+
+describe('toChromeTrace', () => {
+  const spans = [
+    span(3, 2, 3),
+    span(1, 0, 2, { readySeconds: -0.5 }),
+    span(2, 1, 2.5),
+    span(4, 1, 2, { lane: 'device', kind: 'expert', name: 'layer.0.expert.1', batch: 1, rows: 6 }),
+  ];
+  const { traceEvents, displayTimeUnit } = toChromeTrace(spans, 'a run');
+  const complete = traceEvents.filter(({ ph }) => ph === 'X');
+
+  it('gives times in microseconds', () => {
+    expect(displayTimeUnit).toBe('ms');
+    expect(complete.find(({ name }) => name === 'load 1')).toEqual({
+      ...{ name: 'load 1', cat: 'load', ph: 'X', pid: 1, tid: 0, ts: 0, dur: 2e6 },
+      args: { phase: 'decode', pass: 0, batch: -1, bytes: 100, rows: 0, waitedMicroseconds: 0.5e6 },
+    });
+  });
+
+  it('puts overlapping spans of a lane on rows of their own, and reuses rows', () => {
+    const tids = Object.fromEntries(complete.map(({ name, tid }) => [name, tid]));
+    expect(tids).toEqual({ 'load 1': 0, 'load 2': 1, 'load 3': 0, 'layer.0.expert.1': 300 });
+    const ends = new Map<unknown, number>();
+    for (const { tid, ts, dur } of complete as { tid: number; ts: number; dur: number }[]) {
+      expect(ts).toBeGreaterThanOrEqual(ends.get(tid) ?? 0);
+      ends.set(tid, ts + dur);
+    }
+  });
+
+  it('sorts the events of a lane by start', () => {
+    expect(complete.map(({ name }) => name)).toEqual(['load 1', 'load 2', 'load 3', 'layer.0.expert.1']);
+    expect(spans[0]!.id, 'the caller keeps the order of the spans').toBe(3);
+  });
+
+  it('names the process and every row', () => {
+    const names = traceEvents.filter(({ name }) => name === 'thread_name').map(({ args }) => args);
+    expect(names).toEqual([{ name: 'disk' }, { name: 'disk (2)' }, { name: 'device' }]);
+    expect(traceEvents[0]).toMatchObject({ name: 'process_name', args: { name: 'a run' } });
+    expect(JSON.parse(JSON.stringify(traceEvents))).toEqual(traceEvents);
+  });
+});
