@@ -150,7 +150,12 @@ async function compileAndLink(compiler, flags, objectDir, target) {
       ]);
     }
   };
-  await Promise.all(Array.from({ length: Math.min(availableParallelism(), names.length) }, compileNext));
+  try {
+    await Promise.all(Array.from({ length: Math.min(availableParallelism(), names.length) }, compileNext));
+  } catch (error) {
+    waiting.length = 0; // the others stop after the file they are at
+    throw error;
+  }
   await runCompiler(compiler, [
     ...names.map((name) => join(objectDir, `${name}.o`)),
     ...linkFlags,

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, symlinkSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { NativePreference } from '@specoffload/native';
@@ -18,6 +18,7 @@ function createUnbuiltPackage(): string {
 }
 
 const unbuilt = createUnbuiltPackage();
+const brokenPackage = createScratch();
 
 function runUnbuilt(source: string): { status: number | null; stdout: string; stderr: string } {
   const entry = JSON.stringify(join(unbuilt, 'dist/index.js'));
@@ -94,15 +95,13 @@ describe('build.mjs', () => {
   test.runIf(addonIsBuilt && process.platform === 'linux')(
     'fails when a compiler that is there fails',
     () => {
-      const folder = createScratch();
+      const folder = brokenPackage;
       mkdirSync(join(folder, 'src'));
       cpSync(join(nativeDir, 'src/cpp'), join(folder, 'src/cpp'), { recursive: true });
       cpSync(join(nativeDir, 'build.mjs'), join(folder, 'build.mjs'));
       cpSync(join(nativeDir, 'package.json'), join(folder, 'package.json'));
       symlinkSync(join(nativeDir, '../node_modules'), join(folder, 'node_modules'));
-      cpSync('/dev/null', join(folder, 'src/cpp/broken.cpp'), { force: true });
-      const broken = spawnSync('sh', ['-c', `echo 'not C++' > ${join(folder, 'src/cpp/addon.cpp')}`]);
-      expect(broken.status).toBe(0);
+      writeFileSync(join(folder, 'src/cpp/addon.cpp'), 'not C++');
       const { status, stderr } = spawnSync(process.execPath, [join(folder, 'build.mjs')], {
         encoding: 'utf8',
       });

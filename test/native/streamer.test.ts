@@ -11,6 +11,8 @@ const block = directIoAlignmentBytes;
 // Beside the tests, on a disk that takes direct reads; the system's own folder for such things may be in memory.
 const scratch = createScratch(fileURLToPath(new URL('../../native/build', import.meta.url)));
 
+const memoryScratch = existsSync('/dev/shm') ? createScratch('/dev/shm') : null;
+
 function createFile(name: string, byteLength: number, seed = byteLength): { path: string; bytes: Buffer } {
   const random = createRandom(seed);
   const bytes = Buffer.from(Uint8Array.from({ length: byteLength }, () => random() * 256));
@@ -181,10 +183,10 @@ describe.each(cores)('streamer, %s', (kind, core) => {
     await expect(streamer.read([], arena)).rejects.toThrow('the streamer is closed');
   });
 
-  test.runIf(existsSync('/dev/shm'))(
+  test.runIf(memoryScratch)(
     'reads files that live in memory, whether or not they take direct reads',
     async () => {
-      const path = join(createScratch('/dev/shm'), 'file');
+      const path = join(memoryScratch!, `${kind}-file`);
       const bytes = Buffer.from(Array.from({ length: 50_001 }, (_, i) => (i * 7) % 251));
       writeFileSync(path, bytes);
       const { memory, report } = await readWhole(core, path, { chunkBytes: 2 * block });

@@ -13,15 +13,17 @@ function valueOfF16(half: number): number {
   return exponent === 0 ? sign * mantissa * 2 ** -24 : sign * (1 + mantissa / 1024) * 2 ** (exponent - 15);
 }
 
-/** Widens all bit patterns, starting at an odd pattern so that vectors and leftovers both work. */
-function widenAll(core: NativeCore, dtype: WeightDtype, first: number): Uint32Array {
+/** Widens all bit patterns from `first` on, in pieces: small ones are what vectors leave over. */
+function widenAll(core: NativeCore, dtype: WeightDtype, first: number, piece = numPatterns): Uint32Array {
   const source = core.createArena(numPatterns * 2);
   const target = core.createArena(numPatterns * 4 + 4);
   new Uint16Array(source.buffer).forEach((_, i, halves) => {
     halves[i] = i;
   });
   const count = numPatterns - first;
-  core.widen(source, first * 2, dtype, count, target, 4);
+  for (let i = 0; i < count; i += piece) {
+    core.widen(source, (first + i) * 2, dtype, Math.min(piece, count - i), target, 4 + i * 4);
+  }
   const bits = new Uint32Array(target.buffer, 4, count).slice();
   expect(new Uint32Array(target.buffer)[0]).toBe(0);
   source.release();
@@ -30,14 +32,24 @@ function widenAll(core: NativeCore, dtype: WeightDtype, first: number): Uint32Ar
 }
 
 describe.each(cores)('widen, %s', (_, core) => {
-  test.each([0, 1, 7, 65530])('maps every bf16 bit pattern from %i on to the same upper half', (first) => {
-    const bits = widenAll(core, 'bf16', first);
+  test.each([
+    [0, numPatterns],
+    [1, numPatterns],
+    [65530, numPatterns],
+    [0, 7],
+  ])('maps every bf16 bit pattern from %i on, %i at a time, to the same upper half', (first, piece) => {
+    const bits = widenAll(core, 'bf16', first, piece);
     const expected = Uint32Array.from(bits, (_, i) => (first + i) * 2 ** 16);
     expect(bits).toEqual(expected);
   });
 
-  test.each([0, 3, 65521])('maps every fp16 bit pattern from %i on to its value', (first) => {
-    const bits = widenAll(core, 'f16', first);
+  test.each([
+    [0, numPatterns],
+    [3, numPatterns],
+    [65521, numPatterns],
+    [0, 7],
+  ])('maps every fp16 bit pattern from %i on, %i at a time, to its value', (first, piece) => {
+    const bits = widenAll(core, 'f16', first, piece);
     const values = new Float32Array(bits.buffer);
     let numWrong = 0;
     values.forEach((value, i) => {
