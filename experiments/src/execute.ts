@@ -10,6 +10,7 @@ import {
   type Tokenizer,
   toChromeTrace,
 } from '@specoffload/engine';
+import { formatBytes, plural } from './format.js';
 import { describeProgress, type Output } from './output.js';
 import type { Workload } from './prompts.js';
 import { buildRecord, collectProvenance, formatTokens, type StoredRun, storeRun } from './store/index.js';
@@ -67,6 +68,15 @@ export async function executeRun(plan: RunPlan, output: Output, signal: AbortSig
     signal,
   );
   return { ...stored, result };
+}
+
+/** `16 prompts, at most 32 new tokens each; target 2.00 GB, device 500 MB, host 500 MB`. */
+export function describePlan(plan: Omit<RunPlan, 'strategy'>): string {
+  const { workload, maxNewTokens, target, machine } = plan;
+  return (
+    `${plural(workload.prompts.length, 'prompt')}, at most ${plural(maxNewTokens, 'new token')} each; ` +
+    `target ${formatBytes(target.bytes)}, device ${formatBytes(machine.deviceBytes)}, host ${formatBytes(machine.hostBytes)}`
+  );
 }
 
 async function runFollowed(plan: RunPlan, output: Output, signal: AbortSignal): Promise<RunResult> {

@@ -10,18 +10,18 @@ export interface CliResult {
   readonly stderr: string;
 }
 
-/** @param onOutput sees everything so far whenever a line arrives; may signal the child through `kill`. */
-export function runCli(
-  args: readonly string[],
-  onOutput?: (stderr: string, kill: (signal: NodeJS.Signals) => void) => void,
-): Promise<CliResult> {
-  return runNode([join(projectDirectory, 'experiments', 'dist', 'cli.js'), ...args], onOutput);
+/** Something to do to the child, a while after it has said something. */
+export interface Disturbance {
+  readonly onStderr: string;
+  readonly delayMs: number;
+  readonly do: (kill: (signal: NodeJS.Signals) => void) => void;
 }
 
-export function runNode(
-  args: readonly string[],
-  onOutput?: (stderr: string, kill: (signal: NodeJS.Signals) => void) => void,
-): Promise<CliResult> {
+export function runCli(args: readonly string[], disturbance?: Disturbance): Promise<CliResult> {
+  return runNode([join(projectDirectory, 'experiments', 'dist', 'cli.js'), ...args], disturbance);
+}
+
+export function runNode(args: readonly string[], disturbance?: Disturbance): Promise<CliResult> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, args, { cwd: projectDirectory, stdio: ['ignore', 'pipe', 'pipe'] });
     let stdout = '';
@@ -30,8 +30,10 @@ export function runNode(
       stdout += text;
     });
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      const hasSaid = disturbance !== undefined && stderr.includes(disturbance.onStderr);
       stderr += text;
-      onOutput?.(stderr, (signal) => child.kill(signal));
+      if (disturbance === undefined || hasSaid || !stderr.includes(disturbance.onStderr)) return;
+      setTimeout(() => disturbance.do((signal) => child.kill(signal)), disturbance.delayMs);
     });
     child.on('error', reject);
     child.on('close', (exitCode) => resolve({ exitCode, stdout, stderr }));

@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 import { type StrategyName, strategyNames } from '@specoffload/engine';
 import type { Command } from 'commander';
-import { type ExecutedRun, executeRun } from '../execute.js';
+import { describePlan, type ExecutedRun, executeRun, type RunPlan } from '../execute.js';
 import type { Output } from '../output.js';
 import { type OpenPair, openPair } from '../pair.js';
 import { defaultResultsDirectory, displayPath, pairPaths } from '../paths.js';
@@ -78,24 +78,21 @@ async function run(options: RunCommandOptions, output: Output, signal: AbortSign
     size: pair.target.config.vocabSize,
     tokenizer: pair.tokenizer,
   });
-  signal.throwIfAborted();
-  const executed = await executeRun(
-    {
-      ...pair,
-      experiment: 'run',
-      resultsDirectory: options.results,
-      strategy: options.strategy,
-      policy,
-      machine,
-      workload,
-      maxNewTokens: options.newTokens,
-      stopAtEos: options.eos,
-      seed: options.seed,
-      firstRepeat: options.repeat,
-    },
-    output,
-    signal,
-  );
+  const plan: RunPlan = {
+    ...pair,
+    experiment: 'run',
+    resultsDirectory: options.results,
+    strategy: options.strategy,
+    policy,
+    machine,
+    workload,
+    maxNewTokens: options.newTokens,
+    stopAtEos: options.eos,
+    seed: options.seed,
+    firstRepeat: options.repeat,
+  };
+  output.note(`${plan.strategy}: ${describePlan(plan)}`);
+  const executed = await executeRun(plan, output, signal);
   say(executed, pair, workload, output);
 }
 

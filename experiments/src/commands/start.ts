@@ -3,12 +3,12 @@
 import { strategyNames, type Tokenizer, UserError } from '@specoffload/engine';
 import type { Command } from 'commander';
 import { compareSequences } from '../compare.js';
-import { type ExecutedRun, executeRun } from '../execute.js';
-import { formatBytes, threeDigits } from '../format.js';
+import { describePlan, type ExecutedRun, executeRun, type RunPlan } from '../execute.js';
+import { threeDigits } from '../format.js';
 import { prepareTarget } from '../main-job/inflated-target.js';
 import { describeTokenCheck, explain, formatComparison, type TokenCheck } from '../main-job/summary.js';
 import type { Output } from '../output.js';
-import { openPair } from '../pair.js';
+import { type OpenPair, openPair } from '../pair.js';
 import { cacheDirectory, defaultResultsDirectory, displayPath, pairPaths } from '../paths.js';
 import { loadWorkload, type Vocabulary, type Workload, workloadNames } from '../prompts.js';
 import { quoteSample } from '../report.js';
@@ -53,12 +53,33 @@ async function start(options: StartCommandOptions, output: Output, signal: Abort
   const request = { sourceDirectory: pairPaths.target, cacheDirectory, bytes: size.targetBytes };
   const { directory } = await prepareTarget(request, output, signal);
   const pair = await openPair(directory, pairPaths.draft);
-  const vocabulary = { size: pair.target.config.vocabSize, tokenizer: pair.tokenizer };
-  const workload = await loadMixedWorkload(size.promptsPerWorkload, vocabulary);
-  const plan = {
+  const workload = await loadMixedWorkload(size.promptsPerWorkload, {
+    size: pair.target.config.vocabSize,
+    tokenizer: pair.tokenizer,
+  });
+  const plan = planJob(pair, workload, size.maxNewTokens, options.results);
+  output.note(`main job: ${describePlan(plan)}`);
+  const runs: ExecutedRun[] = [];
+  for (const strategy of strategyNames) {
+    signal.throwIfAborted();
+    const run = await executeRun({ ...plan, strategy }, output, signal);
+    output.note(`${strategy}: ${threeDigits(run.result.tokensPerSecond)} tokens/s`);
+    runs.push(run);
+  }
+  conclude(runs, workload, pair.tokenizer, output);
+}
+
+/** Everything but the strategy: the runs differ in nothing else. */
+function planJob(
+  pair: OpenPair,
+  workload: Workload,
+  maxNewTokens: number,
+  resultsDirectory: string,
+): Omit<RunPlan, 'strategy'> {
+  return {
     ...pair,
     experiment: 'main',
-    resultsDirectory: options.results,
+    resultsDirectory,
     policy: {},
     machine: {
       deviceBytes: Math.floor(pair.target.bytes * deviceShare),
@@ -71,23 +92,11 @@ async function start(options: StartCommandOptions, output: Output, signal: Abort
       native: 'auto',
     },
     workload,
-    maxNewTokens: size.maxNewTokens,
+    maxNewTokens,
     stopAtEos: true,
     seed: 0,
     firstRepeat: 0,
-  } as const;
-  output.note(
-    `main job: ${workload.prompts.length} prompts, ${size.maxNewTokens} new tokens each; target ` +
-      `${formatBytes(pair.target.bytes)}, device ${formatBytes(plan.machine.deviceBytes)}, host ${formatBytes(plan.machine.hostBytes)}`,
-  );
-  const runs: ExecutedRun[] = [];
-  for (const strategy of strategyNames) {
-    signal.throwIfAborted();
-    const run = await executeRun({ ...plan, strategy }, output, signal);
-    output.note(`${strategy}: ${threeDigits(run.result.tokensPerSecond)} tokens/s`);
-    runs.push(run);
-  }
-  conclude(runs, workload, pair.tokenizer, output);
+  };
 }
 
 /** One prompt of each workload, then the next of each: so both of two batches get some of everything. */

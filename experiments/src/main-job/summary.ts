@@ -53,22 +53,22 @@ function describeBusiest({ strategy, result }: RunRecord): string {
 
 function describeSpeedup(none: RunRecord, serial: RunRecord, specoffload: RunRecord): string {
   const better = ratio(specoffload, serial) > 1 ? specoffload : serial;
-  const { acceptance, bytesMoved } = better.result;
+  const { acceptance, passes } = better.result;
   return (
     `${better.strategy} writes ${ratio(better, none).toFixed(2)} times the tokens per second of none: ` +
     `a round yields ${acceptance?.tokensPerRound.toFixed(2) ?? '1'} tokens per sequence, ` +
-    `and ${formatBytes(bytesMoved.disk)} are read instead of ${formatBytes(none.result.bytesMoved.disk)}.`
+    `and the weights are needed for ${passes} passes instead of ${none.result.passes}.`
   );
 }
 
 function describeInterleaving(serial: RunRecord, specoffload: RunRecord): string {
   const speed = ratio(specoffload, serial);
-  const read = `it reads ${formatBytes(specoffload.result.bytesMoved.disk)} where serial reads ${formatBytes(serial.result.bytesMoved.disk)}`;
   if (speed >= 1)
     return `specoffload is ${speed.toFixed(2)} times as fast as serial: it drafts for one batch while the other is verified.`;
   return (
     `specoffload is SLOWER than serial on this machine (${speed.toFixed(2)} times its speed): ` +
-    `each of its two batches has passes of its own, so ${read}.`
+    'each of its two batches has passes of its own, so it reads ' +
+    `${formatBytes(specoffload.result.bytesMoved.disk)} where serial reads ${formatBytes(serial.result.bytesMoved.disk)}.`
   );
 }
 
