@@ -1,6 +1,8 @@
 #!/usr/bin/env node
 /** The `specoffload` command: reads the arguments, runs one command, and turns its end into an exit code. */
 
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { addBenchCommand } from './commands/bench.js';
 import type { CommandContext } from './commands/common.js';
@@ -9,10 +11,12 @@ import { addRunCommand } from './commands/run.js';
 import { addStartCommand } from './commands/start.js';
 import { describeError, exitCodeOf, hasCode } from './errors.js';
 import { listenForInterrupts } from './interrupt.js';
+import { projectDirectory } from './paths.js';
 
 function createProgram(context: CommandContext): Command {
   const program = new Command('specoffload')
     .description('Speculative decoding inside weight offloading, run for real.')
+    .version(readVersion())
     .exitOverride()
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'specoffload: ')) })
     .showHelpAfterError('(--help shows the flags and an example)');
@@ -21,6 +25,11 @@ function createProgram(context: CommandContext): Command {
   addModelCommand(program, context);
   addBenchCommand(program, context);
   return program;
+}
+
+function readVersion(): string {
+  const path = join(projectDirectory, 'experiments', 'package.json');
+  return (JSON.parse(readFileSync(path, 'utf8')) as { version: string }).version;
 }
 
 /** @returns the exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted. */

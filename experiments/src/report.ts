@@ -47,7 +47,8 @@ function describeFacts({ result, machine }: RunRecord): string[] {
     facts.push([
       'acceptance',
       `${formatPercent(acceptance.rate)} of ${plural(acceptance.proposed, 'candidate')}, ` +
-        `${threeDigits(acceptance.tokensPerRound)} tokens per round`,
+        `${threeDigits(acceptance.tokensPerRound)} tokens per round; ` +
+        `by position ${acceptance.byPosition.map((p) => formatPercent(p.accepted / p.proposed)).join(', ')}`,
     ]);
   facts.push(
     ['peak memory', `device ${describePool(memory.device)}, host ${describePool(memory.host)}`],

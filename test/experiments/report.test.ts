@@ -31,7 +31,7 @@ describe('describeRun', () => {
       prefill  1.0 s  97 %  50 %  50 %    50 %
       decode   1.0 s  97 %  50 %  50 %    50 %
 
-      acceptance     50 % of 4 candidates, 2.00 tokens per round
+      acceptance     50 % of 4 candidates, 2.00 tokens per round; by position 50 %
       peak memory    device 400 MB of 500 MB, host 100 MB of 500 MB
       moved          2.00 GB from disk (1.00 GB/s), 1.00 GB over the link
       target passes  2; 0 tokens that rounding could have chosen otherwise"
@@ -72,9 +72,20 @@ describe('the main job', () => {
     ];
     expect(explain(records)).toEqual([
       'Busiest in decode: none the disk (97 %); serial the disk (97 %); specoffload the disk (97 %).',
-      'serial writes 2.50 times the tokens per second of none: a round yields 2.00 tokens per sequence, and the weights are needed for 2 passes instead of 2.',
+      'serial writes 2.50 times the tokens per second of none: a round yields 2.00 tokens per sequence, so the weights are needed for 2 passes instead of 2.',
       'specoffload is SLOWER than serial on this machine (0.80 times its speed): each of its two batches has passes of its own, so it reads 20.0 GB where serial reads 10.0 GB.',
     ]);
+  });
+
+  it('says plainly that speculation does not pay', () => {
+    const records = [
+      recordOf('none', 4, 1e10),
+      recordOf('serial', 3, 1e10),
+      recordOf('specoffload', 2, 2e10),
+    ];
+    expect(explain(records)[1]).toBe(
+      'Speculation does not pay here: the better of the two, serial, has 0.75 times the speed of none, for a round yields 2.00 tokens per sequence and its draft takes time.',
+    );
   });
 
   it('says so where it is faster', () => {

@@ -54,10 +54,16 @@ function describeBusiest({ strategy, result }: RunRecord): string {
 function describeSpeedup(none: RunRecord, serial: RunRecord, specoffload: RunRecord): string {
   const better = ratio(specoffload, serial) > 1 ? specoffload : serial;
   const { acceptance, passes } = better.result;
+  const tokensPerRound = acceptance?.tokensPerRound.toFixed(2) ?? '1.00';
+  const speedup = ratio(better, none).toFixed(2);
+  if (ratio(better, none) <= 1)
+    return (
+      `Speculation does not pay here: the better of the two, ${better.strategy}, has ${speedup} times the speed of none, ` +
+      `for a round yields ${tokensPerRound} tokens per sequence and its draft takes time.`
+    );
   return (
-    `${better.strategy} writes ${ratio(better, none).toFixed(2)} times the tokens per second of none: ` +
-    `a round yields ${acceptance?.tokensPerRound.toFixed(2) ?? '1'} tokens per sequence, ` +
-    `and the weights are needed for ${passes} passes instead of ${none.result.passes}.`
+    `${better.strategy} writes ${speedup} times the tokens per second of none: a round yields ${tokensPerRound} ` +
+    `tokens per sequence, so the weights are needed for ${passes} passes instead of ${none.result.passes}.`
   );
 }
 
