@@ -120,13 +120,9 @@ function cpuIdentity() {
   return `${cpus()[0]?.model}${flags}`;
 }
 
+/** The stamp of the addon that is there, or null. */
 function readStamp() {
-  try {
-    readFileSync(addonPath, { flag: 'r' });
-    return readFileSync(stampPath, 'utf8');
-  } catch {
-    return null;
-  }
+  return existsSync(addonPath) && existsSync(stampPath) ? readFileSync(stampPath, 'utf8') : null;
 }
 
 /** Compiles all sources, as many at a time as there are cores, and links them. */

@@ -15,7 +15,7 @@ namespace specoffload {
 
 namespace {
 
-constexpr size_t tileRows = 32;                    // rows that share one pass over the keys (more if one token has more)
+constexpr size_t tileRows = 32;                    // rows that share one pass over the keys, or one token's if more
 constexpr int registerRows = lanes == 16 ? 4 : 2;  // rows that share a loaded value: accumulators fit the registers
 constexpr size_t valueBlockFloats = 4096;           // 16 KiB: half of a small first-level cache
 

@@ -2,6 +2,7 @@
 #include <napi.h>
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 
 #include "affinity.h"
@@ -17,7 +18,7 @@ constexpr size_t maxWholeNumber = (size_t{1} << 53) - 1;
 constexpr size_t sequenceFields = 5;
 constexpr size_t maxThreads = 1024;
 
-/** widen(sourceId, sourceOffset, bytes of an element and kind: 'bf16' | 'f16' | 'f32', count, targetId, targetOffset) */
+/** widen(sourceId, sourceOffset, 'bf16' | 'f16' | 'f32', count, targetId, targetOffset) */
 void widenFrom(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   guard(env, [&] {
@@ -86,7 +87,7 @@ void attendFrom(const Napi::CallbackInfo& info) {
     for (size_t i = 0; i + sequenceFields <= sequences.ElementLength(); i += sequenceFields) {
       const auto field = [&](size_t f, const char* name, size_t most) {
         const double number = sequences[i + f];
-        if (!(number >= 0 && number <= static_cast<double>(most)) || number != static_cast<double>(static_cast<size_t>(number))) {
+        if (!(number >= 0 && number <= static_cast<double>(most)) || std::floor(number) != number) {
           throw RangeError(std::string("invalid ") + name + ": " + std::to_string(number) +
                            "; expected a whole number from 0 to " + std::to_string(most));
         }

@@ -47,15 +47,17 @@ size_t File::read(size_t fileOffset, size_t byteLength, uint8_t* target) const {
   const size_t expectedBytes = std::min(byteLength, byteLength_ - std::min(fileOffset, byteLength_));
   // A direct read of the file's last block overwrites the rest of the block in memory: put it back afterwards.
   uint8_t saved[blockBytes];
-  const size_t savedBytes = direct_ ? std::min(byteLength - expectedBytes, (blockBytes - expectedBytes % blockBytes) % blockBytes) : 0;
+  const size_t restOfBlock = (blockBytes - expectedBytes % blockBytes) % blockBytes;
+  const size_t savedBytes = direct_ ? std::min(byteLength - expectedBytes, restOfBlock) : 0;
   std::memcpy(saved, target + expectedBytes, savedBytes);
 
   size_t doneBytes = 0;
   while (doneBytes < expectedBytes) {
     const size_t wantedBytes = direct_ ? expectedBytes + savedBytes - doneBytes : expectedBytes - doneBytes;
-    const ssize_t got = pread(descriptor_, target + doneBytes, wantedBytes, static_cast<off_t>(fileOffset + doneBytes));
+    const size_t position = fileOffset + doneBytes;
+    const ssize_t got = pread(descriptor_, target + doneBytes, wantedBytes, static_cast<off_t>(position));
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) throw SystemError("cannot read " + path_ + " at byte " + std::to_string(fileOffset + doneBytes), errno);
+    if (got < 0) throw SystemError("cannot read " + path_ + " at byte " + std::to_string(position), errno);
     doneBytes += static_cast<size_t>(got);
     const bool ended = got == 0 || (direct_ && got % static_cast<ssize_t>(blockBytes) != 0);
     if (ended && doneBytes < expectedBytes) {
@@ -66,7 +68,10 @@ size_t File::read(size_t fileOffset, size_t byteLength, uint8_t* target) const {
   }
   std::memcpy(target + expectedBytes, saved, savedBytes);
 #ifdef POSIX_FADV_DONTNEED
-  if (dropsCache_) posix_fadvise(descriptor_, static_cast<off_t>(fileOffset), static_cast<off_t>(expectedBytes), POSIX_FADV_DONTNEED);
+  if (dropsCache_) {
+    const off_t length = static_cast<off_t>(expectedBytes);
+    posix_fadvise(descriptor_, static_cast<off_t>(fileOffset), length, POSIX_FADV_DONTNEED);
+  }
 #endif
   return expectedBytes;
 }
@@ -135,8 +140,9 @@ void Reader::work() {
 
     lock.lock();
     if (errorMessage.empty() && pacer_.paces()) {
-      const auto slotEnd = std::chrono::steady_clock::time_point(
-          std::chrono::duration_cast<std::chrono::steady_clock::duration>(std::chrono::duration<double>(slot.endSeconds)));
+      using Clock = std::chrono::steady_clock;  // the same clock, CLOCK_MONOTONIC
+      const std::chrono::duration<double> untilSeconds(slot.endSeconds);
+      const Clock::time_point slotEnd(std::chrono::duration_cast<Clock::duration>(untilSeconds));
       wake_.wait_until(lock, slotEnd, [this] { return stopping_; });
     }
     request->bytesRead += bytesRead;

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -138,7 +139,8 @@ void driveAttention(size_t headDim, size_t window) {
     size_t row = 0;
     for (int s = 0; s < 4; ++s) {
       const size_t block = shape.numKvHeads * (past[s] + fresh[s]) * headDim;
-      call.sequences.push_back({cache.data() + offset, cache.data() + offset + block, past[s] + fresh[s], past[s], fresh[s], row});
+      float* const keys = cache.data() + offset;
+      call.sequences.push_back({keys, keys + block, past[s] + fresh[s], past[s], fresh[s], row});
       offset += 2 * block;
       row += fresh[s];
     }

@@ -70,7 +70,8 @@ inline Vec pairSums(Vec a, Vec b) {
   return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30) +
          __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
 #elif defined(__AVX__)
-  return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14) + __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15);
+  return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14) +
+         __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15);
 #else
   return __builtin_shufflevector(a, b, 0, 2, 4, 6) + __builtin_shufflevector(a, b, 1, 3, 5, 7);
 #endif
@@ -84,7 +85,7 @@ inline Vec pairSums(Vec a, Vec b) {
 #endif
 }
 
-/** Lane j of the result is the sum of the lanes of vectors[j]; every sum is taken in the same order. Overwrites them. */
+/** Lane j of the result is the sum of vectors[j]'s lanes, each taken in the same order. Mutates `vectors`. */
 inline Vec sumEach(Vec (&vectors)[lanes]) {
 #pragma GCC unroll 4
   for (int count = lanes; count > 1; count /= 2) {
