@@ -156,7 +156,7 @@ export class LayerKernels {
     return {
       ids,
       margins,
-      routerMargins: Float32Array.from(rowIndices, (row) => routerMargins[row]),
+      routerMargins: routerMargins.slice(0, (rowIndices.at(-1) ?? -1) + 1),
       logits,
     };
   }

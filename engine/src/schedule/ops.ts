@@ -75,8 +75,8 @@ export interface HeadResult {
   readonly ids: Int32Array; // (row), the most likely token
   readonly margins: Float32Array; // (row), its lead over the second
   /**
-   * For every row of the frame: the smallest lead, over all layers, of the last chosen expert over the first not
-   * chosen.
+   * For every row of the frame up to the last wanted one: the smallest lead, over all layers, of the last chosen
+   * expert over the first not chosen.
    */
   readonly routerMargins: Float32Array;
   readonly logits: Float32Array | null; // (row, vocab)
