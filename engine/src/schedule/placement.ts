@@ -3,6 +3,7 @@
  * first byte moves. What is left over keeps layers: device memory first (pinned), then host memory (kept).
  */
 
+import { directIoAlignmentBytes } from '@specoffload/native';
 import { type PoolLayout as Pool, PoolLayout, type Region } from '../machine/pool.js';
 import { type Checkpoint, type ModelConfig, UserError, type WeightGroup } from '../model/types.js';
 import { alignUp, type GroupLayout, layOutGroup } from './group-layout.js';
@@ -12,6 +13,12 @@ import type { SlotClass } from './task.js';
 /** Rows that one call of an FFN or of the head takes; longer inputs go in pieces, so scratch memory is bounded. */
 export const ffnChunkRows = 256;
 export const headChunkRows = 64;
+
+/**
+ * Host buffers stage more than the groups they are sized for: a head or a draft comes through them in pieces, each
+ * read with up to a block to spare at either end.
+ */
+const smallestStagingBytes = 16 * directIoAlignmentBytes;
 
 /** Activations of the sequences that go through a layer together. */
 export interface FrameRegions {
@@ -183,7 +190,9 @@ function layOutPools(
     };
     return { attention: slots('attention'), expert: slots('expert') };
   };
-  const hostSlots = slotsFor(host, prefetchDepth, ({ stagedBytes }) => stagedBytes);
+  const hostSlots = slotsFor(host, prefetchDepth, ({ stagedBytes }) =>
+    Math.max(stagedBytes, smallestStagingBytes),
+  );
   // One more than waits: the group that is being computed with.
   const deviceSlots = slotsFor(device, prefetchDepth + 1, ({ deviceBytes }) => deviceBytes);
 
