@@ -54,8 +54,7 @@ function describeFacts({ result, machine }: RunRecord): string[] {
     ['peak memory', `device ${describePool(memory.device)}, host ${describePool(memory.host)}`],
     [
       'moved',
-      `${formatBytes(bytesMoved.disk)} from disk (${formatRate(bytesMoved.disk / seconds)}` +
-        `${directReads ? '' : ', through the page cache'}), ${formatBytes(bytesMoved.link)} over the link`,
+      `${describeRead(bytesMoved.disk, seconds, directReads)}, ${formatBytes(bytesMoved.link)} over the link`,
     ],
     [
       'target passes',
@@ -64,6 +63,12 @@ function describeFacts({ result, machine }: RunRecord): string[] {
   );
   if (machine.core === 'twin') facts.push(['core', 'the TypeScript twin, slower than the native one']);
   return alignFacts(facts);
+}
+
+function describeRead(bytes: number, seconds: number, directReads: boolean): string {
+  if (bytes === 0) return 'nothing from disk'; // the target fits into the budgets
+  const how = directReads ? '' : ', through the page cache';
+  return `${formatBytes(bytes)} from disk (${formatRate(bytes / seconds)}${how})`;
 }
 
 function describePool({ peakBytes, budgetBytes }: { peakBytes: number; budgetBytes: number }): string {
