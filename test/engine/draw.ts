@@ -1,0 +1,72 @@
+/** Random configurations, policies and prompts. Every draw takes its generator, so a case is its seed. */
+
+import type { ModelConfig, PolicyInput, Random, StrategyName } from '@specoffload/engine';
+
+/** A uniform integer from `least` to `most`. */
+export function integer(random: Random, least: number, most: number): number {
+  return least + Math.floor(random.uniform() * (most - least + 1));
+}
+
+export function pick<T>(random: Random, items: readonly T[]): T {
+  return items[integer(random, 0, items.length - 1)]!;
+}
+
+/** Odd sizes on purpose: nothing but the head's size needs to be even. */
+export function drawConfig(random: Random): ModelConfig {
+  const architecture = pick(random, ['mixtral', 'mixtral', 'mistral', 'llama'] as const);
+  const numKvHeads = integer(random, 1, 3);
+  const numExperts = architecture === 'mixtral' ? integer(random, 1, 6) : 1;
+  return {
+    architecture,
+    vocabSize: integer(random, 20, 90),
+    hiddenSize: integer(random, 17, 48),
+    numLayers: integer(random, 1, 4),
+    numHeads: numKvHeads * pick(random, [1, 2, 4]),
+    numKvHeads,
+    headDim: pick(random, [4, 6, 8, 14, 16]),
+    ffnSize: integer(random, 9, 64),
+    numExperts,
+    expertsPerToken: integer(random, 1, Math.min(3, numExperts)),
+    slidingWindow: architecture === 'llama' || random.uniform() < 0.5 ? null : integer(random, 1, 12),
+    ropeTheta: pick(random, [1e4, 1e6]),
+    ropeScaling: null,
+    rmsNormEps: 1e-5,
+    tieEmbeddings: random.uniform() < 0.4,
+    maxPositions: 64,
+    eosTokenIds: [],
+  };
+}
+
+/** Policies under which `numPrompts` prompts take at most a few waves, since every wave costs passes of its own. */
+export function drawPolicy(random: Random, strategy: StrategyName, numPrompts: number): PolicyInput {
+  const maybe = <T>(value: T): T | undefined => (random.uniform() < 0.5 ? value : undefined);
+  const decodeBatch = maybe(integer(random, Math.ceil(numPrompts / 4), numPrompts));
+  const drawn: PolicyInput = {
+    batches: maybe(pick(random, [1, 2])),
+    decodeBatch,
+    prefillBatch: maybe(integer(random, Math.ceil(numPrompts / 4), numPrompts)),
+    prefillOrder: maybe(pick(random, ['batch-major', 'layer-major'] as const)),
+    prefetchDepth: maybe(pick(random, [1, 2, 5])),
+    pinnedLayers: integer(random, 0, 1),
+    keptLayers: integer(random, 0, 2),
+    ...(strategy === 'none'
+      ? {}
+      : {
+          draftBatch: maybe(integer(random, Math.ceil(numPrompts / 4), numPrompts)),
+          candidates: maybe(pick(random, [1, 2, 3, 5, 8, 16])),
+          draftCache: maybe(pick(random, ['recompute', 'resident'] as const)),
+        }),
+  };
+  return Object.fromEntries(Object.entries(drawn).filter(([, value]) => value !== undefined));
+}
+
+export function drawPrompts(
+  random: Random,
+  numPrompts: number,
+  longest: number,
+  vocabSize: number,
+): number[][] {
+  return Array.from({ length: numPrompts }, () =>
+    Array.from({ length: integer(random, 1, longest) }, () => integer(random, 0, vocabSize - 1)),
+  );
+}

@@ -1,0 +1,213 @@
+/**
+ * Random models, prompts and policies against the plain reference. A difference where the target is undecided to
+ * within rounding is a tie: counted and reported below, everything else fails.
+ */
+
+import {
+  type Checkpoint,
+  createRandom,
+  loadReferenceWeights,
+  type PolicyInput,
+  type Random,
+  type ReferenceWeights,
+  type RunResult,
+  referenceGreedy,
+  runEngine,
+  type Span,
+  type StrategyName,
+  strategies,
+} from '@specoffload/engine';
+import { afterAll, describe, expect, it } from 'vitest';
+import { planMemory } from '../../engine/dist/schedule/placement.js';
+import { measureDemand, planWaves, resolvePolicy } from '../../engine/dist/schedule/resolve.js';
+import { drawConfig, drawPolicy, drawPrompts, integer, pick } from './draw.js';
+import { createTemporaryDirectory } from './model/fixtures.js';
+import { type Comparison, compareWithReference } from './oracle.js';
+import { writeTinyModel } from './tiny.js';
+
+const seed = 1;
+const numModels = 16;
+const strategyNames: readonly StrategyName[] = ['none', 'serial', 'specoffload'];
+
+interface Case {
+  readonly target: Checkpoint;
+  readonly weights: ReferenceWeights;
+  readonly draft: Checkpoint;
+  readonly prompts: readonly (readonly number[])[];
+  readonly maxNewTokens: number;
+}
+
+const totals = { runs: 0, sequences: 0, tokens: 0, eos: 0, nearTies: 0, choseOtherwise: 0 };
+const partialRates: number[] = [];
+const directory = createTemporaryDirectory();
+
+afterAll(() => {
+  console.info(
+    `property test, seed ${seed}: ${totals.runs} runs, ${totals.sequences} sequences (${totals.eos} ended at their ` +
+      `own eos), ${totals.tokens} tokens; ${totals.nearTies} undecided to within rounding, of which the engine ` +
+      `chose otherwise than the reference at ${totals.choseOtherwise}; partial acceptance in ${partialRates.length} runs`,
+  );
+});
+
+describe.each(Array.from({ length: numModels }, (_, index) => index))('random model %i', (index) => {
+  it('writes what the reference writes, under every strategy', async () => {
+    const random = createRandom(seed, `model ${index}`);
+    const drawn = await drawCase(random, index);
+    const compared = new Map<string, Comparison>();
+    for (const strategy of strategyNames) {
+      const policy = drawPolicy(random, strategy, drawn.prompts.length);
+      const { numLayers, architecture } = drawn.target.config;
+      const title = `${architecture}, ${numLayers} layers, ${drawn.prompts.length} prompts, ${strategy} ${JSON.stringify(policy)}`;
+      const result = await runWithin(drawn, strategy, policy);
+      assertEnds(result, drawn, title);
+      assertNoPadding(result, drawn, title);
+      const comparisons = assertReference(result, drawn, compared, title);
+      count(result, comparisons);
+      for (const tie of comparisons.flatMap(({ ties }) => ties)) console.info(`a tie, ${title}: ${tie}`);
+    }
+  });
+});
+
+it('detects, counts and reports ties where every token has a twin', async () => {
+  const random = createRandom(seed, 'ties');
+  const config = { ...drawConfig(random), tieEmbeddings: false, eosTokenIds: [] };
+  const target = await writeTinyModel(directory, 'ties', config, { dtype: 'f32', seed, twinTokens: true });
+  const weights = await loadReferenceWeights(target);
+  const prompts = drawPrompts(random, 12, 10, config.vocabSize);
+  const drawn: Case = { target, draft: target, weights, prompts, maxNewTokens: 12 };
+  for (const strategy of strategyNames) {
+    const result = await runWithin(drawn, strategy, { candidates: 3, pinnedLayers: 0, keptLayers: 0 });
+    // An odd vocabulary's last token is even and has none.
+    const twins = result.sequences
+      .flatMap(({ ids }) => ids)
+      .filter((id) => (id ^ 1) < config.vocabSize).length;
+    expect(twins).toBeGreaterThan(result.newTokens / 2);
+    expect(result.nearTies).toBe(twins);
+    const comparisons = assertReference(result, drawn, new Map(), `ties, ${strategy}`);
+    const choseOtherwise = comparisons.flatMap(({ ties }) => ties).length;
+    expect(choseOtherwise, 'the engine adds in another order than the reference').toBeGreaterThan(0);
+    expect(choseOtherwise).toBeLessThan(twins);
+  }
+});
+
+it('met partial acceptance, rejection, ends of sequences, and not only ties', () => {
+  expect(partialRates.length).toBeGreaterThanOrEqual(numModels / 4);
+  expect(Math.max(...partialRates)).toBeGreaterThan(0.5);
+  expect(Math.min(...partialRates)).toBeLessThan(0.5);
+  expect(totals.eos).toBeGreaterThan(totals.sequences / 20);
+  expect(totals.eos).toBeLessThan(totals.sequences);
+  expect(totals.runs).toBe(numModels * strategyNames.length);
+});
+
+/** The draft is the target with noise on every weight, so that it agrees sometimes; now and then a stranger. */
+async function drawCase(random: Random, index: number): Promise<Case> {
+  const config = drawConfig(random);
+  const dtype = pick(random, ['bf16', 'f32', 'mixed'] as const);
+  const target = await writeTinyModel(directory, `target-${index}`, config, { dtype, seed: index });
+  const isStranger = random.uniform() < 0.2;
+  const draftConfig = isStranger ? { ...drawConfig(random), vocabSize: config.vocabSize } : config;
+  const perturbation = isStranger ? 0 : pick(random, [0.02, 0.05, 0.1, 0.2]);
+  const draft = await writeTinyModel(directory, `draft-${index}`, draftConfig, {
+    ...{ dtype, perturbation },
+    seed: isStranger ? index + 1000 : index,
+  });
+  const numPrompts = pick(random, [1, 2, 3, 5, 9, 17, 33, 64]);
+  const prompts = drawPrompts(random, numPrompts, 24, config.vocabSize);
+  const maxNewTokens = integer(random, 1, 18);
+  // An end-of-sequence id that occurs: one that the first sequence comes to.
+  const weights = await loadReferenceWeights(target);
+  const eosTokenIds = referenceGreedy(weights, prompts[0]!, integer(random, 1, 6)).ids.slice(-1);
+  const ending = { ...config, eosTokenIds };
+  return { target: { ...target, config: ending }, weights, draft, prompts, maxNewTokens };
+}
+
+/** Runs with budgets that are just large enough, to the byte. */
+async function runWithin(drawn: Case, strategy: StrategyName, policy: PolicyInput): Promise<RunResult> {
+  const { target, draft, prompts, maxNewTokens } = drawn;
+  const open = resolvePolicy(strategies[strategy], policy, prompts.length);
+  const promptLengths = prompts.map(({ length }) => length);
+  const demand = measureDemand(open, planWaves(open, prompts.length), promptLengths, maxNewTokens);
+  const endless = { deviceBytes: Number.POSITIVE_INFINITY, hostBytes: Number.POSITIVE_INFINITY };
+  const usedDraft = strategy === 'none' ? null : draft;
+  const { device, host } = planMemory(target, usedDraft, open, demand, endless, open);
+  const machine = { deviceBytes: device.totalBytes, hostBytes: host.totalBytes };
+  const result = await runEngine({
+    target,
+    draft: usedDraft,
+    prompts,
+    strategy,
+    policy,
+    maxNewTokens,
+    machine,
+  });
+  expect(result.memory.device.peakBytes).toBe(machine.deviceBytes);
+  expect(result.memory.host.peakBytes).toBe(machine.hostBytes);
+  return result;
+}
+
+/** Every sequence ends at its own end-of-sequence token or at the limit, and nowhere else. */
+function assertEnds(
+  { sequences, newTokens }: RunResult,
+  { target, maxNewTokens }: Case,
+  title: string,
+): void {
+  const { eosTokenIds } = target.config;
+  for (const { ids, margins, routerMargins, stopReason } of sequences) {
+    const eos = ids.findIndex((id) => eosTokenIds.includes(id));
+    const expected =
+      eos === -1 ? { length: maxNewTokens, stopReason: 'length' } : { length: eos + 1, stopReason: 'eos' };
+    expect({ length: ids.length, stopReason }, title).toEqual(expected);
+    expect([margins.length, routerMargins.length], title).toEqual([ids.length, ids.length]);
+  }
+  expect(newTokens, title).toBe(sequences.reduce((sum, { ids }) => sum + ids.length, 0));
+}
+
+/** Rows that went through the target's layers are the tokens that were fed, and nothing besides. */
+function assertNoPadding(
+  { spans, acceptance, newTokens }: RunResult,
+  { target, prompts }: Case,
+  title: string,
+): void {
+  const { numLayers, expertsPerToken } = target.config;
+  const decoded = newTokens - prompts.length; // the prefill brings each sequence's first token
+  // One row for the last token of each sequence and verification, one for each candidate.
+  const verifications = acceptance ? Math.round(decoded / acceptance.tokensPerRound) : decoded;
+  const fed = prompts.flat().length + verifications + (acceptance?.proposed ?? 0);
+  const rowsOf = (kind: Span['kind']) =>
+    spans.filter((span) => span.kind === kind).reduce((sum, { rows }) => sum + rows, 0);
+  expect(
+    {
+      embed: rowsOf('embed'),
+      project: rowsOf('project'),
+      attention: rowsOf('attention'),
+      mix: rowsOf('mix'),
+    },
+    title,
+  ).toEqual({ embed: fed, project: fed * numLayers, attention: fed * numLayers, mix: fed * numLayers });
+  expect(rowsOf('expert'), title).toBe(fed * numLayers * expertsPerToken);
+}
+
+function assertReference(
+  { sequences }: RunResult,
+  { weights, prompts }: Case,
+  compared: Map<string, Comparison>,
+  title: string,
+): Comparison[] {
+  return sequences.map((sequence, index) => {
+    const key = `${index} ${sequence.ids}`; // strategies that wrote the same need the reference once
+    const comparison = compared.get(key) ?? compareWithReference(weights, prompts[index]!, sequence);
+    compared.set(key, comparison);
+    expect(comparison.errors, `${title}, prompt ${index}`).toEqual([]);
+    return comparison;
+  });
+}
+
+function count({ sequences, acceptance, newTokens }: RunResult, comparisons: readonly Comparison[]): void {
+  totals.runs += 1;
+  totals.sequences += sequences.length;
+  totals.tokens += newTokens;
+  totals.eos += sequences.filter(({ stopReason }) => stopReason === 'eos').length;
+  totals.nearTies += comparisons.reduce((sum, { nearTies }) => sum + nearTies, 0);
+  totals.choseOtherwise += comparisons.flatMap(({ ties }) => ties).length;
+  if (acceptance && 0 < acceptance.rate && acceptance.rate < 1) partialRates.push(acceptance.rate);
+}

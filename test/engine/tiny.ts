@@ -1,0 +1,109 @@
+/** Random checkpoints of a few kilobytes, drawn from a seed. */
+
+import { join } from 'node:path';
+import {
+  type Checkpoint,
+  createRandom,
+  type ModelConfig,
+  narrowToBytes,
+  openCheckpoint,
+  type TensorSource,
+  writeCheckpoint,
+} from '@specoffload/engine';
+import type { WeightDtype } from '@specoffload/native';
+import {
+  attentionSpec,
+  embeddingSpec,
+  expertSpec,
+  headName,
+  headSpec,
+} from '../../engine/dist/model/roles.js';
+
+/** How a tiny model's weights come about. */
+export interface TinyWeights {
+  /** `mixed` gives every tensor one of its own, so that tensors start at any even offset of the file. */
+  readonly dtype: WeightDtype | 'mixed';
+  readonly seed: number;
+  /** Makes every odd token's row of an untied head all but the row of the even token before it. @default false */
+  readonly twinTokens?: boolean;
+  /** Standard deviation of what is added to every weight, in those of the weights. @default 0 */
+  readonly perturbation?: number;
+}
+
+/** Writes the model to `parent/name` and opens it. Models of equal configuration and seed differ by their perturbation only. */
+export async function writeTinyModel(
+  parent: string,
+  name: string,
+  config: ModelConfig,
+  weights: TinyWeights,
+): Promise<Checkpoint> {
+  const layers = Array.from({ length: config.numLayers }, (_, layer) => [
+    attentionSpec(config, layer),
+    ...Array.from({ length: config.numExperts }, (_, expert) => expertSpec(config, layer, expert)),
+  ]);
+  const groups = [embeddingSpec(config), ...layers.flat(), headSpec(config)];
+  const specs = new Map(groups.flatMap(({ tensors }) => tensors).map((spec) => [spec.name, spec])); // a tied head once
+  const tensors = [...specs.values()].map(({ name: tensorName, shape }): TensorSource => {
+    const dtype = weights.dtype === 'mixed' ? drawDtype(tensorName, weights) : weights.dtype;
+    return {
+      ...{ name: tensorName, shape, dtype },
+      async *chunks() {
+        yield narrowToBytes(drawTensor(tensorName, shape, weights), dtype);
+      },
+    };
+  });
+  const targetDirectory = join(parent, name);
+  const sidecars = new Map([['config.json', JSON.stringify(toConfigJson(config))]]);
+  await writeCheckpoint({ targetDirectory, sections: [tensors], sidecars });
+  return openCheckpoint(targetDirectory);
+}
+
+function drawDtype(name: string, { seed }: TinyWeights): WeightDtype {
+  const dtypes: readonly WeightDtype[] = ['bf16', 'f16', 'f32'];
+  return dtypes[createRandom(seed, `dtype of ${name}`).uint32() % 3]!;
+}
+
+/** Norms around 1; matrices that keep the size of what they are multiplied with; embeddings of size 1. */
+function drawTensor(
+  name: string,
+  shape: readonly number[],
+  { seed, perturbation = 0, twinTokens = false }: TinyWeights,
+): Float32Array {
+  const own = createRandom(seed, name);
+  const noise = createRandom(seed, `perturbation of ${name}`);
+  const isNorm = shape.length === 1;
+  const scale = isNorm ? 0.1 : name.includes('embed_tokens') ? 1 : shape[1]! ** -0.5;
+  const count = shape.reduce((product, size) => product * size, 1);
+  const draw = () => own.normal() + (perturbation === 0 ? 0 : perturbation * noise.normal());
+  const values = Float32Array.from({ length: count }, () => (isNorm ? 1 : 0) + scale * draw());
+  if (twinTokens && name === headName) {
+    const width = shape[1]!;
+    for (let i = width; i < count; i += 1)
+      if (Math.floor(i / width) % 2 === 1) values[i] = values[i - width]! + 1e-7 * noise.normal();
+  }
+  return values;
+}
+
+/** The inverse of the engine's `parseModelConfig`. */
+function toConfigJson(config: ModelConfig) {
+  return {
+    model_type: config.architecture,
+    vocab_size: config.vocabSize,
+    hidden_size: config.hiddenSize,
+    intermediate_size: config.ffnSize,
+    num_hidden_layers: config.numLayers,
+    num_attention_heads: config.numHeads,
+    num_key_value_heads: config.numKvHeads,
+    head_dim: config.headDim,
+    max_position_embeddings: config.maxPositions,
+    rms_norm_eps: config.rmsNormEps,
+    rope_theta: config.ropeTheta,
+    sliding_window: config.slidingWindow,
+    tie_word_embeddings: config.tieEmbeddings,
+    eos_token_id: config.eosTokenIds,
+    ...(config.architecture === 'mixtral' && {
+      num_local_experts: config.numExperts,
+      num_experts_per_tok: config.expertsPerToken,
+    }),
+  };
+}
