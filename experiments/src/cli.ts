@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 /** The `specoffload` command: reads the arguments, runs one command, and turns its end into an exit code. */
 
 import { readFileSync } from 'node:fs';

@@ -18,7 +18,7 @@ export interface Disturbance {
 }
 
 export function runCli(args: readonly string[], disturbance?: Disturbance): Promise<CliResult> {
-  return runNode([join(projectDirectory, 'experiments', 'dist', 'cli.js'), ...args], disturbance);
+  return runNode([join(projectDirectory, 'experiments', 'bin', 'specoffload.js'), ...args], disturbance);
 }
 
 export function runNode(args: readonly string[], disturbance?: Disturbance): Promise<CliResult> {

@@ -1,0 +1,11 @@
+#!/usr/bin/env node
+/** The command that npm links: it has to exist before anything is compiled. */
+
+import { existsSync } from 'node:fs';
+
+const cli = new URL('../dist/cli.js', import.meta.url);
+if (existsSync(cli)) import(cli.href);
+else {
+  process.stderr.write('specoffload: not compiled yet; run `npm run setup` first\n');
+  process.exitCode = 1;
+}
