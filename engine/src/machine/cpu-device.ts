@@ -1,6 +1,6 @@
 /** The device on onnxruntime's cpu provider: its memory is an arena, its attention the native kernel. */
 
-import type { Arena, NativeCore, WeightDtype } from '@specoffload/native';
+import type { NativeCore, WeightDtype } from '@specoffload/native';
 import * as ort from 'onnxruntime-node';
 import type { ModelConfig } from '../model/types.js';
 import type {
@@ -15,11 +15,12 @@ import type {
 } from './device.js';
 import { feedForwardGraph, logitsGraph, mixGraph, projectGraph } from './graphs.js';
 import { encodeOnnxModel, type OnnxGraph } from './onnx.js';
+import type { PoolMemory } from './pool.js';
 
 export interface CpuDeviceOptions {
   readonly core: NativeCore;
-  readonly deviceArena: Arena;
-  readonly hostArena: Arena;
+  readonly device: PoolMemory;
+  readonly host: PoolMemory;
   /** Threads of one matrix product. */
   readonly threads: number;
 }
@@ -29,14 +30,17 @@ type Place = readonly [address: DeviceAddress, ...shape: number[]];
 
 export class CpuDevice implements Device {
   readonly #options: CpuDeviceOptions;
-  readonly #device: Float32Array;
-  readonly #host: Float32Array;
+  readonly #device: PoolMemory;
+  readonly #host: PoolMemory;
+  /** onnxruntime takes no SharedArrayBuffer, so the twin's tensors are copies and results are copied back. */
+  readonly #copiesTensors: boolean;
   readonly #sessions = new Set<ort.InferenceSession>();
 
   constructor(options: CpuDeviceOptions) {
     this.#options = options;
-    this.#device = wholeArena(options.deviceArena);
-    this.#host = wholeArena(options.hostArena);
+    this.#device = options.device;
+    this.#host = options.host;
+    this.#copiesTensors = options.core.kind === 'twin';
   }
 
   async createModel(config: ModelConfig): Promise<DeviceModel> {
@@ -87,27 +91,27 @@ export class CpuDevice implements Device {
   }
 
   upload(source: HostAddress, target: DeviceAddress, count: number): void {
-    this.#device.set(view(this.#host, source, count), target / 4);
+    this.#device.floats(target, count).set(this.#host.floats(source, count));
   }
 
   readBack(source: DeviceAddress, target: HostAddress, count: number): void {
-    this.#host.set(view(this.#device, source, count), target / 4);
+    this.#host.floats(target, count).set(this.#device.floats(source, count));
   }
 
   read(source: DeviceAddress, count: number): Float32Array {
-    return Float32Array.from(view(this.#device, source, count));
+    return Float32Array.from(this.#device.floats(source, count));
   }
 
   widen(source: HostAddress, dtype: WeightDtype, count: number, target: DeviceAddress): void {
-    const { core, hostArena, deviceArena } = this.#options;
-    core.widen(hostArena, source, dtype, count, deviceArena, target);
+    const from = this.#host.locate(source);
+    const to = this.#device.locate(target);
+    this.#options.core.widen(from.arena, from.offset, dtype, count, to.arena, to.offset);
   }
 
   gatherRows(source: DeviceAddress, indices: Int32Array, width: number, target: DeviceAddress): void {
-    for (let row = 0; row < indices.length; row += 1) {
-      const start = source / 4 + indices[row] * width;
-      this.#device.copyWithin(target / 4 + row * width, start, start + width);
-    }
+    const to = this.#device.floats(target, indices.length * width);
+    for (let row = 0; row < indices.length; row += 1)
+      to.set(this.#device.floats(source + indices[row] * width * 4, width), row * width);
   }
 
   scatterAddRows(
@@ -117,12 +121,11 @@ export class CpuDevice implements Device {
     width: number,
     target: DeviceAddress,
   ): void {
-    const memory = this.#device;
     for (let row = 0; row < indices.length; row += 1) {
-      const from = source / 4 + row * width;
-      const to = target / 4 + indices[row] * width;
+      const from = this.#device.floats(source + row * width * 4, width);
+      const to = this.#device.floats(target + indices[row] * width * 4, width);
       const scale = scales[row];
-      for (let i = 0; i < width; i += 1) memory[to + i] += scale * memory[from + i];
+      for (let i = 0; i < width; i += 1) to[i] += scale * from[i];
     }
   }
 
@@ -130,7 +133,7 @@ export class CpuDevice implements Device {
     const ids = new Int32Array(rows);
     const margins = new Float32Array(rows);
     for (let row = 0; row < rows; row += 1) {
-      const values = view(this.#device, source + row * width * 4, width);
+      const values = this.#device.floats(source + row * width * 4, width);
       let best = 0;
       let second = Number.NEGATIVE_INFINITY;
       for (let id = 1; id < width; id += 1) {
@@ -155,14 +158,14 @@ export class CpuDevice implements Device {
     const tableLength = (call.numPositions * headDim) / 2;
     this.#options.core.attend({
       shape: { numHeads, numKvHeads, headDim, slidingWindow: slidingWindow ?? 0 },
-      q: view(this.#device, call.q, call.rows * numHeads * headDim),
-      k: view(this.#device, call.k, call.rows * numKvHeads * headDim),
-      v: view(this.#device, call.v, call.rows * numKvHeads * headDim),
-      out: view(this.#device, call.out, call.rows * numHeads * headDim),
-      cache: this.#device,
+      q: this.#device.floats(call.q, call.rows * numHeads * headDim),
+      k: this.#device.floats(call.k, call.rows * numKvHeads * headDim),
+      v: this.#device.floats(call.v, call.rows * numKvHeads * headDim),
+      out: this.#device.floats(call.out, call.rows * numHeads * headDim),
+      cache: this.#device.floats(call.cache, call.cacheElements),
       sequences: call.sequences,
-      ropeCos: view(this.#device, call.ropeCos, tableLength),
-      ropeSin: view(this.#device, call.ropeSin, tableLength),
+      ropeCos: this.#device.floats(call.ropeCos, tableLength),
+      ropeSin: this.#device.floats(call.ropeSin, tableLength),
       threads: this.#options.threads,
     });
   }
@@ -185,31 +188,21 @@ export class CpuDevice implements Device {
     outputs: Readonly<Record<string, Place>>,
   ): Promise<void> {
     const results = await session.run(this.#tensors(inputs), this.#tensors(outputs));
-    if (this.#options.deviceArena.handle.kind === 'native') return;
-    // onnxruntime takes no SharedArrayBuffer, so the twin's tensors are copies and results are copied back.
-    for (const [name, [address]] of Object.entries(outputs))
-      this.#device.set(results[name].data as Float32Array, address / 4);
+    if (!this.#copiesTensors) return;
+    for (const [name, [address]] of Object.entries(outputs)) {
+      const values = results[name].data as Float32Array;
+      this.#device.floats(address, values.length).set(values);
+    }
   }
 
   #tensors(places: Readonly<Record<string, Place>>): Record<string, ort.Tensor> {
-    const isShared = this.#options.deviceArena.handle.kind !== 'native';
     const tensors: Record<string, ort.Tensor> = {};
     for (const [name, [address, ...shape]] of Object.entries(places)) {
-      const values = view(
-        this.#device,
-        address,
-        shape.reduce((product, size) => product * size, 1),
-      );
-      tensors[name] = new ort.Tensor('float32', isShared ? Float32Array.from(values) : values, shape);
+      const count = shape.reduce((product, size) => product * size, 1);
+      const values = this.#device.floats(address, count);
+      const data = this.#copiesTensors ? Float32Array.from(values) : values;
+      tensors[name] = new ort.Tensor('float32', data, shape);
     }
     return tensors;
   }
-}
-
-function wholeArena(arena: Arena): Float32Array {
-  return new Float32Array(arena.buffer, 0, Math.floor(arena.byteLength / 4));
-}
-
-function view(memory: Float32Array, byteAddress: number, count: number): Float32Array {
-  return memory.subarray(byteAddress / 4, byteAddress / 4 + count);
 }

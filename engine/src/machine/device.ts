@@ -43,7 +43,9 @@ export interface DeviceAttention {
   readonly v: DeviceAddress; // (row, kvHead, headDim)
   readonly out: DeviceAddress; // (row, head, headDim)
   readonly rows: number;
-  /** Element offsets count from the start of the device pool. */
+  /** The layer's part of the KV cache; the sequences' element offsets count from its start. */
+  readonly cache: DeviceAddress;
+  readonly cacheElements: number;
   readonly sequences: Float64Array; // (sequence, 5)
   readonly ropeCos: DeviceAddress; // (position, headDim / 2)
   readonly ropeSin: DeviceAddress;

@@ -1,11 +1,18 @@
 /** Memory pools with hard limits: a layout is planned first, refused if it does not fit, and only then allocated. */
 
+import type { Arena, ArenaHandle, NativeCore } from '@specoffload/native';
 import { UserError } from '../model/types.js';
 
 /** Everything starts at a multiple of this: direct reads need 4096. */
 const alignmentBytes = 4096;
 
-/** A place in a pool. */
+/**
+ * A pool larger than this is made of several arenas, because an ArrayBuffer of Node 20 holds at most 4 GiB. Nothing
+ * that is placed straddles two of them, so a single thing can be no larger either.
+ */
+const bankBytes = 2 ** 32;
+
+/** A place in a pool. Offsets count through all of its banks. */
 export interface Region {
   readonly byteOffset: number;
   readonly byteLength: number;
@@ -16,6 +23,7 @@ export class PoolLayout {
   readonly name: 'device' | 'host';
   #allocatedBytes = 0;
   #reservedBytes = 0;
+  #skippedBytes = 0;
   readonly #byLabel = new Map<string, number>();
 
   constructor(name: 'device' | 'host') {
@@ -29,7 +37,7 @@ export class PoolLayout {
 
   /** Allocated and reserved bytes together: what counts against the budget. */
   get totalBytes(): number {
-    return this.#allocatedBytes + this.#reservedBytes;
+    return this.#allocatedBytes - this.#skippedBytes + this.#reservedBytes;
   }
 
   /** Bytes by label, largest first, for messages and reports. */
@@ -37,13 +45,23 @@ export class PoolLayout {
     return [...this.#byLabel].sort((a, b) => b[1] - a[1]);
   }
 
-  /** Plans `byteLength` bytes for `label`. */
+  /**
+   * Plans `byteLength` bytes for `label`.
+   * @throws UserError when it is larger than one bank.
+   */
   place(label: string, byteLength: number): Region {
-    const region = { byteOffset: this.#allocatedBytes, byteLength };
     const rounded = Math.ceil(byteLength / alignmentBytes) * alignmentBytes;
-    this.#allocatedBytes += rounded;
+    if (rounded > bankBytes)
+      throw new UserError(
+        `${label} would take ${formatMebibytes(byteLength)} of ${this.name} memory in one piece, at most ${formatMebibytes(bankBytes)} are possible; use smaller batches or shorter prompts`,
+      );
+    const freeInBank = bankBytes - (this.#allocatedBytes % bankBytes);
+    const skipped = rounded > freeInBank ? freeInBank : 0; // never touched, so no memory is spent on it
+    const byteOffset = this.#allocatedBytes + skipped;
+    this.#allocatedBytes = byteOffset + rounded;
+    this.#skippedBytes += skipped;
     this.#count(label, rounded);
-    return region;
+    return { byteOffset, byteLength };
   }
 
   /** Counts memory that something else allocates (an execution provider's workspace) against the budget. */
@@ -64,6 +82,53 @@ export class PoolLayout {
 
   #count(label: string, bytes: number): void {
     this.#byLabel.set(label, (this.#byLabel.get(label) ?? 0) + bytes);
+  }
+}
+
+/** A pool's memory as one thread sees it. */
+export class PoolMemory {
+  readonly #banks: readonly Arena[];
+  readonly #floats: readonly Float32Array[];
+
+  private constructor(banks: readonly Arena[]) {
+    this.#banks = banks;
+    this.#floats = banks.map(
+      ({ buffer, byteLength }) => new Float32Array(buffer, 0, Math.floor(byteLength / 4)),
+    );
+  }
+
+  static create(core: NativeCore, layout: PoolLayout): PoolMemory {
+    const numBanks = Math.max(1, Math.ceil(layout.allocatedBytes / bankBytes));
+    const bytesOf = (bank: number) => Math.min(bankBytes, layout.allocatedBytes - bank * bankBytes);
+    return new PoolMemory(
+      Array.from({ length: numBanks }, (_, bank) =>
+        core.createArena(Math.max(bytesOf(bank), alignmentBytes)),
+      ),
+    );
+  }
+
+  /** The same memory in another thread. */
+  static open(core: NativeCore, handles: readonly ArenaHandle[]): PoolMemory {
+    return new PoolMemory(handles.map((handle) => core.openArena(handle)));
+  }
+
+  get handles(): readonly ArenaHandle[] {
+    return this.#banks.map(({ handle }) => handle);
+  }
+
+  /** The arena that holds an address, and the address within it. */
+  locate(address: number): { readonly arena: Arena; readonly offset: number } {
+    return { arena: this.#banks[Math.floor(address / bankBytes)], offset: address % bankBytes };
+  }
+
+  /** `count` fp32 values at a byte address that is a multiple of 4; shared, not copied. */
+  floats(address: number, count: number): Float32Array {
+    const first = (address % bankBytes) / 4;
+    return this.#floats[Math.floor(address / bankBytes)].subarray(first, first + count);
+  }
+
+  release(): void {
+    for (const bank of this.#banks) bank.release();
   }
 }
 

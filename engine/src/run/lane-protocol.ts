@@ -10,8 +10,8 @@ import type { LaneName } from '../trace/types.js';
 export interface LaneWorkerData {
   readonly lane: Exclude<LaneName, 'disk'>;
   readonly core: 'native' | 'twin';
-  readonly hostArena: ArenaHandle;
-  readonly deviceArena: ArenaHandle;
+  readonly host: readonly ArenaHandle[];
+  readonly device: readonly ArenaHandle[];
   readonly threads: number;
   readonly linkBytesPerSecondCap: number | null;
   readonly target: WorkerModel;
@@ -21,7 +21,7 @@ export interface LaneWorkerData {
 /** The part of a placement that workers need; checkpoints stay with the main thread. */
 export type WorkerModel = Pick<
   ModelPlacement,
-  'frames' | 'scratch' | 'ropeCos' | 'ropeSin' | 'numPositions'
+  'frames' | 'scratch' | 'kvCache' | 'ropeCos' | 'ropeSin' | 'numPositions'
 > & {
   readonly config: ModelPlacement['checkpoint']['config'];
   readonly embedding: { readonly address: HostAddress; readonly dtype: WeightDtype };

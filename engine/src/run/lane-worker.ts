@@ -1,8 +1,9 @@
 /** A lane's thread: takes one op at a time, in order, and says when it really began and ended. */
 
 import { parentPort, workerData } from 'node:worker_threads';
-import { loadNativeCore, type NativeCore } from '@specoffload/native';
+import { loadNativeCore } from '@specoffload/native';
 import { CpuDevice } from '../machine/cpu-device.js';
+import { PoolMemory } from '../machine/pool.js';
 import type { AttentionOp, UploadOp, WorkerOp } from '../schedule/ops.js';
 import type { LaneWorkerData, WorkerReply, WorkerRequest } from './lane-protocol.js';
 import { LayerKernels } from './layer-kernels.js';
@@ -12,9 +13,9 @@ if (!port) throw new Error('lane-worker runs only as a worker thread');
 
 const data = workerData as LaneWorkerData;
 const core = loadNativeCore(data.core);
-const hostArena = core.openArena(data.hostArena);
-const deviceArena = core.openArena(data.deviceArena);
-const device = new CpuDevice({ core, hostArena, deviceArena, threads: data.threads });
+const hostMemory = PoolMemory.open(core, data.host);
+const deviceMemory = PoolMemory.open(core, data.device);
+const device = new CpuDevice({ core, host: hostMemory, device: deviceMemory, threads: data.threads });
 
 /** Seconds on the clock that all threads share. */
 function nowSeconds(): number {
@@ -50,22 +51,20 @@ async function createDeviceLane(): Promise<Execute> {
 }
 
 function createHostLane(): Execute {
-  const { config, frames, ropeCos, ropeSin, numPositions } = data.target;
-  const memory = new Float32Array(hostArena.buffer, 0, Math.floor(hostArena.byteLength / 4));
-  const floats = (byteOffset: number, count: number) =>
-    memory.subarray(byteOffset / 4, byteOffset / 4 + count);
+  const { config, frames, kvCache, ropeCos, ropeSin, numPositions } = data.target;
+  const floats = (address: number, count: number) => hostMemory.floats(address, count);
   const { numHeads, numKvHeads, headDim, slidingWindow } = config;
   const tableLength = (numPositions * headDim) / 2;
-  const attend = ({ frame, rows, sequences }: AttentionOp, host: NativeCore) => {
+  const attend = ({ frame, layer, rows, sequences }: AttentionOp) => {
     const regions = frames[frame].host;
     if (!regions) throw new Error('the host lane needs a frame with host buffers');
-    host.attend({
+    core.attend({
       shape: { numHeads, numKvHeads, headDim, slidingWindow: slidingWindow ?? 0 },
       q: floats(regions.q.byteOffset, rows * numHeads * headDim),
       k: floats(regions.k.byteOffset, rows * numKvHeads * headDim),
       v: floats(regions.v.byteOffset, rows * numKvHeads * headDim),
       out: floats(regions.out.byteOffset, rows * numHeads * headDim),
-      cache: memory,
+      cache: floats(kvCache[layer].byteOffset, kvCache[layer].byteLength / 4),
       sequences,
       ropeCos: floats(ropeCos.byteOffset, tableLength),
       ropeSin: floats(ropeSin.byteOffset, tableLength),
@@ -74,7 +73,7 @@ function createHostLane(): Execute {
   };
   return (op) => {
     if (op.kind !== 'attention') throw new Error(`the host lane cannot ${op.kind}`);
-    attend(op, core);
+    attend(op);
   };
 }
 

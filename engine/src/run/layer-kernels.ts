@@ -1,6 +1,5 @@
 /** One model's layers on a device: the steps that tasks are made of, on the frames and scratch of a placement. */
 
-import { sequenceFields } from '@specoffload/native';
 import type { AttentionWeights, Device, DeviceModel, ExpertWeights } from '../machine/device.js';
 import type { DraftOp, HeadResult } from '../schedule/ops.js';
 import { ffnChunkRows, headChunkRows } from '../schedule/placement.js';
@@ -162,8 +161,8 @@ export class LayerKernels {
   }
 
   /** A whole forward pass of a model that lives on the device, attention included. */
-  async draftStep({ ids, sequences, layerStrides, rowIndices }: DraftOp): Promise<Int32Array> {
-    const { scratch, layers, ropeCos, ropeSin, numPositions } = this.#model;
+  async draftStep({ ids, sequences, rowIndices }: DraftOp): Promise<Int32Array> {
+    const { scratch, layers, kvCache, ropeCos, ropeSin, numPositions } = this.#model;
     const rows = ids.length;
     this.embed(0, ids);
     for (const [layer, { attention, experts }] of layers.entries()) {
@@ -174,7 +173,9 @@ export class LayerKernels {
         v: scratch.v.byteOffset,
         out: scratch.attention.byteOffset,
         rows,
-        sequences: shiftToLayer(sequences, layerStrides, layer),
+        cache: kvCache[layer].byteOffset,
+        cacheElements: kvCache[layer].byteLength / 4,
+        sequences,
         ropeCos: ropeCos.byteOffset,
         ropeSin: ropeSin.byteOffset,
         numPositions,
@@ -191,18 +192,4 @@ export class LayerKernels {
     // N + 1's input.
     return this.#model.frames[frame].hidden[layer % 2].byteOffset;
   }
-}
-
-/** The same sequences' blocks in another layer. Offsets are the first two fields. */
-export function shiftToLayer(
-  sequences: Float64Array,
-  layerStrides: Float64Array,
-  layer: number,
-): Float64Array {
-  const shifted = Float64Array.from(sequences);
-  for (let sequence = 0; sequence < layerStrides.length; sequence += 1) {
-    shifted[sequence * sequenceFields] += layer * layerStrides[sequence];
-    shifted[sequence * sequenceFields + 1] += layer * layerStrides[sequence];
-  }
-  return shifted;
 }

@@ -4,16 +4,11 @@
  */
 
 import { Worker } from 'node:worker_threads';
-import {
-  type Arena,
-  loadNativeCore,
-  type NativeCore,
-  type Streamer,
-  type StreamFile,
-} from '@specoffload/native';
+import { loadNativeCore, type NativeCore, type Streamer, type StreamFile } from '@specoffload/native';
 import type { DeviceAddress } from '../machine/device.js';
+import { PoolMemory } from '../machine/pool.js';
 import { createRopeTables } from '../model/rope.js';
-import type { Op, WorkerOp } from '../schedule/ops.js';
+import type { LoadOp, Op, WorkerOp } from '../schedule/ops.js';
 import type { MemoryPlan, ModelPlacement } from '../schedule/placement.js';
 import type { Task } from '../schedule/task.js';
 import { attentionWeights, expertWeights, headWeights } from '../schedule/work.js';
@@ -34,18 +29,18 @@ export class LocalMachine implements Machine {
   // between two. On host and device the most urgent task is chosen only when the lane is free.
   readonly laneWidth = { disk: 3, link: 2, host: 1, device: 1 } as const;
   readonly core: NativeCore;
-  readonly #hostArena: Arena;
-  readonly #deviceArena: Arena;
+  readonly #host: PoolMemory;
+  readonly #device: PoolMemory;
   readonly #streamer: Streamer;
   readonly #files = new Map<string, StreamFile>();
   readonly #workers = new Map<WorkerLane, Worker>();
   readonly #pending = new Map<number, Pending>();
   #originSeconds = 0;
 
-  private constructor(core: NativeCore, hostArena: Arena, deviceArena: Arena, streamer: Streamer) {
+  private constructor(core: NativeCore, host: PoolMemory, device: PoolMemory, streamer: Streamer) {
     this.core = core;
-    this.#hostArena = hostArena;
-    this.#deviceArena = deviceArena;
+    this.#host = host;
+    this.#device = device;
     this.#streamer = streamer;
   }
 
@@ -54,15 +49,15 @@ export class LocalMachine implements Machine {
     const core = loadNativeCore(settings.native ?? 'auto');
     const machine = new LocalMachine(
       core,
-      core.createArena(Math.max(plan.host.allocatedBytes, 4096)),
-      core.createArena(Math.max(plan.device.allocatedBytes, 4096)),
+      PoolMemory.create(core, plan.host),
+      PoolMemory.create(core, plan.device),
       core.createStreamer({
         readsInFlight: settings.readsInFlight ?? 4,
         bytesPerSecondCap: settings.diskBytesPerSecondCap ?? null,
       }),
     );
-    machine.#writeRopeTables(plan.target, machine.#hostArena);
-    if (plan.draft) machine.#writeRopeTables(plan.draft, machine.#deviceArena);
+    writeRopeTables(plan.target, machine.#host);
+    if (plan.draft) writeRopeTables(plan.draft, machine.#device);
     try {
       await machine.#startWorkers(plan, settings);
     } catch (error) {
@@ -89,17 +84,7 @@ export class LocalMachine implements Machine {
 
   start(task: Task, op: Op, onEnd: (outcome: TaskOutcome) => void, onError: (error: Error) => void): void {
     if (op.kind === 'load') {
-      const ranges = op.ranges.map(({ path, fileOffset, byteLength, hostOffset }) => ({
-        ...{ fileOffset, byteLength, arenaOffset: hostOffset },
-        file: this.#open(path),
-      }));
-      this.#streamer
-        .read(ranges, this.#hostArena)
-        .then(
-          ({ startSeconds, endSeconds }) =>
-            onEnd(this.#onOurClock({ startSeconds, endSeconds, result: null })),
-          onError,
-        );
+      this.#load(op).then((outcome) => onEnd(this.#onOurClock(outcome)), onError);
       return;
     }
     this.#pending.set(task.id, { onEnd, onError });
@@ -111,8 +96,21 @@ export class LocalMachine implements Machine {
     await Promise.all([...this.#workers.values()].map((worker) => worker.terminate()));
     this.#workers.clear();
     await this.#streamer.close();
-    this.#hostArena.release();
-    this.#deviceArena.release();
+    this.#host.release();
+    this.#device.release();
+  }
+
+  async #load({ ranges }: LoadOp): Promise<TaskOutcome> {
+    // One group is placed in one piece, so all its ranges go to the same arena.
+    const { arena } = this.#host.locate(ranges[0].hostOffset);
+    const { startSeconds, endSeconds } = await this.#streamer.read(
+      ranges.map(({ path, fileOffset, byteLength, hostOffset }) => ({
+        ...{ fileOffset, byteLength, arenaOffset: this.#host.locate(hostOffset).offset },
+        file: this.#open(path),
+      })),
+      arena,
+    );
+    return { startSeconds, endSeconds, result: null };
   }
 
   #open(path: string): StreamFile {
@@ -139,8 +137,8 @@ export class LocalMachine implements Machine {
   async #startWorkers(plan: MemoryPlan, settings: MachineSettings): Promise<void> {
     const shared = {
       core: this.core.kind,
-      hostArena: this.#hostArena.handle,
-      deviceArena: this.#deviceArena.handle,
+      host: this.#host.handles,
+      device: this.#device.handles,
       linkBytesPerSecondCap: settings.linkBytesPerSecondCap ?? null,
       target: describeModel(plan.target, false),
       draft: plan.draft && describeModel(plan.draft, true),
@@ -185,12 +183,15 @@ export class LocalMachine implements Machine {
     for (const { onError } of this.#pending.values()) onError(error);
     this.#pending.clear();
   }
+}
 
-  #writeRopeTables(placement: ModelPlacement, arena: Arena): void {
-    const { cos, sin } = createRopeTables(placement.checkpoint.config, placement.numPositions);
-    new Float32Array(arena.buffer, placement.ropeCos.byteOffset, cos.length).set(cos);
-    new Float32Array(arena.buffer, placement.ropeSin.byteOffset, sin.length).set(sin);
-  }
+function writeRopeTables(
+  { checkpoint, numPositions, ropeCos, ropeSin }: ModelPlacement,
+  pool: PoolMemory,
+): void {
+  const { cos, sin } = createRopeTables(checkpoint.config, numPositions);
+  pool.floats(ropeCos.byteOffset, cos.length).set(cos);
+  pool.floats(ropeSin.byteOffset, sin.length).set(sin);
 }
 
 /** Seconds on the clock that all threads and the native core share. */
@@ -200,12 +201,12 @@ function clockSeconds(): number {
 
 /** The part of a placement that workers need. */
 function describeModel(placement: ModelPlacement, isOnDevice: boolean): WorkerModel {
-  const { checkpoint, layouts, pinned, frames, scratch, ropeCos, ropeSin, numPositions } = placement;
+  const { checkpoint, layouts, pinned, frames, scratch, kvCache, ropeCos, ropeSin, numPositions } = placement;
   const layoutOf = (id: string) => layouts.get(id) as NonNullable<ReturnType<typeof layouts.get>>;
   const base = (id: string) => (pinned.get(id) as { byteOffset: DeviceAddress }).byteOffset;
   const [embedding] = layoutOf('embedding').tensors;
   return {
-    ...{ frames, scratch, ropeCos, ropeSin, numPositions },
+    ...{ frames, scratch, kvCache, ropeCos, ropeSin, numPositions },
     config: checkpoint.config,
     embedding: {
       address: placement.embedding.byteOffset + embedding.stagedOffset,

@@ -1,9 +1,8 @@
 /** A run in progress: the moves of prefill, proposing and verifying, turned into task graphs and awaited. */
 
-import { buildDraftRound, lastRows } from '../schedule/draft-round.js';
+import { assignBlocks, buildDraftRound, lastRows } from '../schedule/draft-round.js';
 import type { HeadResult } from '../schedule/ops.js';
-import type { MemoryPlan, ModelPlacement } from '../schedule/placement.js';
-import { alignTokens } from '../schedule/placement.js';
+import type { MemoryPlan } from '../schedule/placement.js';
 import { type OpenPolicy, planMicroBatches } from '../schedule/resolve.js';
 import type { Rounds } from '../schedule/strategies/strategy.js';
 import { buildTargetPass, type Feed, type Frame } from '../schedule/target-pass.js';
@@ -51,8 +50,9 @@ export class Session {
   /** Gives every sequence of a wave its room in the caches. */
   assignCaches(sequences: readonly Sequence[]): void {
     const { plan, policy } = this.#options;
-    assignBlocks(plan.target, sequences, 'targetBlock');
-    if (plan.draft && policy.draftCache === 'resident') assignBlocks(plan.draft, sequences, 'draftBlock');
+    assignBlocks(plan.target.checkpoint.config, sequences, 'targetBlock');
+    if (plan.draft && policy.draftCache === 'resident')
+      assignBlocks(plan.draft.checkpoint.config, sequences, 'draftBlock');
   }
 
   /** Sends all prompts of a wave through the target; every sequence gets its first new token. */
@@ -172,20 +172,6 @@ export class Session {
     this.#stream.forget(pass);
     this.#passes += 1;
     return graph.results as HeadResult[];
-  }
-}
-
-function assignBlocks(
-  placement: ModelPlacement,
-  sequences: readonly Sequence[],
-  block: 'targetBlock' | 'draftBlock',
-): void {
-  const { numLayers, numKvHeads, headDim } = placement.checkpoint.config;
-  let elementOffset = placement.kvCache.byteOffset / 4;
-  for (const sequence of sequences) {
-    const capacity = alignTokens(sequence.prompt.length + sequence.maxNewTokens);
-    sequence[block] = { elementOffset, capacity };
-    elementOffset += numLayers * 2 * numKvHeads * capacity * headDim;
   }
 }
 

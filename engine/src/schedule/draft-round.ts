@@ -3,6 +3,7 @@
  * micro-batch, so that the target's work on the device never waits for more than one step.
  */
 
+import type { ModelConfig } from '../model/types.js';
 import type { Sequence } from '../speculate/sequence.js';
 import type { DraftResult } from './ops.js';
 import { alignTokens, type ModelPlacement } from './placement.js';
@@ -44,7 +45,7 @@ export function buildDraftRound(
   const tasks: Task[] = [];
   for (let start = 0; start < proposals.length; start += policy.draftBatch) {
     const microBatch = proposals.slice(start, start + policy.draftBatch);
-    if (policy.draftCache === 'recompute') assignBlocks(draft, microBatch);
+    if (policy.draftCache === 'recompute') restart(draft, microBatch);
     const numSteps = Math.max(...microBatch.map(({ wanted }) => wanted));
     for (let step = 0; step < numSteps; step += 1)
       tasks.push(draftStep(draft, ids.next(), pass, batch, microBatch, step, tasks.at(-1)?.id));
@@ -80,11 +81,7 @@ function draftStep(
       return {
         kind: 'draft',
         ids: Int32Array.from(fed.flatMap(({ ids: tokens }) => tokens)),
-        sequences: cacheFields(config, 0, fed, 'draftBlock'),
-        layerStrides: Float64Array.from(
-          fed,
-          ({ sequence }) => 2 * config.numKvHeads * sequence.draftBlock.capacity * config.headDim,
-        ),
+        sequences: cacheFields(config, fed, 'draftBlock'),
         rowIndices: lastRows(fed),
       };
     },
@@ -106,15 +103,24 @@ function feedFor({ sequence, ids }: Proposal, step: number): Feed {
   return { sequence, cached, ids: step === 0 ? sequence.tokensFrom(cached) : [ids[step - 1]] };
 }
 
-/** Micro-batches take turns in one region of the draft's cache, each starting from nothing. */
-function assignBlocks(draft: ModelPlacement, microBatch: readonly Proposal[]): void {
-  const { numKvHeads, headDim, numLayers } = draft.checkpoint.config;
-  let elementOffset = draft.kvCache.byteOffset / 4;
-  for (const { sequence } of microBatch) {
+/** Micro-batches take turns in the draft's cache, each starting from nothing. */
+function restart(draft: ModelPlacement, microBatch: readonly Proposal[]): void {
+  const sequences = microBatch.map(({ sequence }) => sequence);
+  assignBlocks(draft.checkpoint.config, sequences, 'draftBlock');
+  for (const sequence of sequences) sequence.draftCached = 0;
+}
+
+/** Gives the sequences room in a cache, one behind the other from its start. */
+export function assignBlocks(
+  { numKvHeads, headDim }: ModelConfig,
+  sequences: readonly Sequence[],
+  block: 'targetBlock' | 'draftBlock',
+): void {
+  let elementOffset = 0;
+  for (const sequence of sequences) {
     const capacity = alignTokens(sequence.prompt.length + sequence.maxNewTokens);
-    sequence.draftBlock = { elementOffset, capacity };
-    sequence.draftCached = 0;
-    elementOffset += numLayers * 2 * numKvHeads * capacity * headDim;
+    sequence[block] = { elementOffset, capacity };
+    elementOffset += 2 * numKvHeads * capacity * headDim;
   }
 }
 

@@ -35,8 +35,9 @@ export interface ProjectOp {
 export interface AttentionOp {
   readonly kind: 'attention';
   readonly frame: number;
+  readonly layer: number;
   readonly rows: number;
-  /** Offsets of this layer's blocks; fields as in the native `AttentionCall`. */
+  /** Offsets within the layer's part of the cache; fields as in the native `AttentionCall`. */
   readonly sequences: Float64Array;
 }
 
@@ -86,10 +87,8 @@ export interface HeadResult {
 export interface DraftOp {
   readonly kind: 'draft';
   readonly ids: Int32Array; // (row)
-  /** Blocks of layer 0; fields as in the native `AttentionCall`. */
+  /** Offsets within every layer's part of the cache; fields as in the native `AttentionCall`. */
   readonly sequences: Float64Array;
-  /** Elements from one layer's block to the next one's, per sequence. */
-  readonly layerStrides: Float64Array;
   /** The last row of each sequence. */
   readonly rowIndices: Int32Array;
 }

@@ -61,8 +61,8 @@ export interface ModelPlacement {
   readonly kept: ReadonlyMap<string, Region>;
   readonly frames: readonly FrameRegions[];
   readonly scratch: ScratchRegions;
-  /** (layer, sequence blocks); in host memory for the target, in device memory for the draft. */
-  readonly kvCache: Region;
+  /** Per layer: the sequences' blocks; in host memory for the target, in device memory for the draft. */
+  readonly kvCache: readonly Region[];
   readonly ropeCos: Region;
   readonly ropeSin: Region;
   readonly numPositions: number;
@@ -206,7 +206,7 @@ function layOutPools(
     ),
     frames: demand.targetFrameRows.map((rows) => placeFrame(target.config, rows, device, host)),
     scratch: placeScratch(target.config, Math.max(...demand.targetFrameRows), device),
-    kvCache: host.place('KV cache', demand.targetCacheTokens * cacheBytesPerToken(target.config)),
+    kvCache: placeCache(target.config, demand.targetCacheTokens, host, 'KV cache'),
     ...placeRope(target.config, demand.numPositions, host),
   };
   return {
@@ -228,7 +228,7 @@ function placeDraft(draft: Checkpoint, demand: MemoryDemand, host: Pool, device:
     kept: new Map(),
     frames: [placeFrame(draft.config, demand.draftRows, device, null)],
     scratch: placeScratch(draft.config, demand.draftRows, device),
-    kvCache: device.place('draft KV cache', demand.draftCacheTokens * cacheBytesPerToken(draft.config)),
+    kvCache: placeCache(draft.config, demand.draftCacheTokens, device, 'draft KV cache'),
     ...placeRope(draft.config, demand.numPositions, device),
   };
 }
@@ -303,6 +303,11 @@ function placeRope(config: ModelConfig, numPositions: number, pool: Pool) {
     ropeSin: pool.place('rotation tables', bytes),
     numPositions,
   };
+}
+
+function placeCache(config: ModelConfig, tokens: number, pool: Pool, label: string): Region[] {
+  const layerBytes = (tokens * cacheBytesPerToken(config)) / config.numLayers;
+  return Array.from({ length: config.numLayers }, () => pool.place(label, layerBytes));
 }
 
 function layOutGroups(checkpoint: Checkpoint): Map<string, GroupLayout> {

@@ -90,8 +90,8 @@ export function buildTargetPass(
         flops: 4 * flow.scores * config.numHeads * config.headDim,
         createOp: () => ({
           kind: 'attention',
-          ...{ frame: flow.index, rows: flow.rows },
-          sequences: cacheFields(config, layer, flow.feeds),
+          ...{ frame: flow.index, layer, rows: flow.rows },
+          sequences: cacheFields(config, flow.feeds),
         }),
       });
       flow.last = push(tasks, {
@@ -180,10 +180,9 @@ function createFlow(config: ModelConfig, { batch, feeds }: Frame, index: number)
   };
 }
 
-/** The native attention's description of each sequence's blocks in one layer. */
+/** The native attention's description of each sequence's block, the same in every layer. */
 export function cacheFields(
   config: ModelConfig,
-  layer: number,
   feeds: readonly Feed[],
   block: 'targetBlock' | 'draftBlock' = 'targetBlock',
 ): Float64Array {
@@ -191,8 +190,10 @@ export function cacheFields(
   for (const [index, { sequence, ids, cached }] of feeds.entries()) {
     const { elementOffset, capacity } = sequence[block];
     const halfElements = config.numKvHeads * capacity * config.headDim;
-    const keys = elementOffset + layer * 2 * halfElements;
-    fields.set([keys, keys + halfElements, capacity, cached, ids.length], index * sequenceFields);
+    fields.set(
+      [elementOffset, elementOffset + halfElements, capacity, cached, ids.length],
+      index * sequenceFields,
+    );
   }
   return fields;
 }

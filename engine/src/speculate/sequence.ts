@@ -1,7 +1,8 @@
 /** One sequence's life: its tokens, what the caches hold of it, and what has been proposed for it. */
 
-/** A sequence's room in a KV cache, as elements of the pool's fp32 memory: (layer, K then V, kvHead, capacity, headDim). */
+/** A sequence's room in every layer's part of a KV cache: (K then V, kvHead, capacity, headDim), fp32. */
 export interface CacheBlock {
+  /** From the start of the layer's part. */
   readonly elementOffset: number;
   /** Tokens. */
   readonly capacity: number;
