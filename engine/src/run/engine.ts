@@ -1,6 +1,7 @@
 /** The entry that reads as a sentence: plan, prefill, then rounds until done. */
 
 import { createHash } from 'node:crypto';
+import { assertSameVocabulary } from '../model/tokenizer.js';
 import { UserError } from '../model/types.js';
 import { type MemoryPlan, planMemory } from '../schedule/placement.js';
 import type { Policy } from '../schedule/policy.js';
@@ -34,7 +35,8 @@ interface Prepared {
  * Generates continuations of all prompts with the target's weights streamed under the memory budgets.
  *
  * @throws UserError when the request cannot be served, before any weight is read: a budget too small (says the
- * smallest), a prompt longer than the context, a strategy that needs a draft, a policy field out of range.
+ * smallest), a prompt longer than the context, a strategy that needs a draft, a draft of another vocabulary, a policy
+ * field out of range.
  */
 export async function runEngine(request: RunRequest): Promise<RunResult> {
   const strategy = strategies[request.strategy];
@@ -75,6 +77,9 @@ function prepare(request: RunRequest, strategy: Strategy): Prepared {
   if (strategy.usesDraft && !request.draft)
     throw new UserError(`the strategy ${strategy.name} needs a draft model; give one, or use strategy none`);
   const draft = strategy.usesDraft ? request.draft : null;
+  // Ids are all the engine knows; whether they mean the same text is for the caller to ask.
+  if (draft)
+    assertSameVocabulary({ checkpoint: target, tokenizer: null }, { checkpoint: draft, tokenizer: null });
   assertPromptsFit(target, draft, prompts, maxNewTokens);
   const policy = resolvePolicy(strategy, request.policy ?? {}, prompts.length);
   const waves = planWaves(policy, prompts.length);
