@@ -8,6 +8,7 @@ import { loadNativeCore, type NativeCore, type Streamer, type StreamFile } from 
 import type { DeviceAddress } from '../machine/device.js';
 import { PoolMemory } from '../machine/pool.js';
 import { createRopeTables } from '../model/rope.js';
+import { UserError } from '../model/types.js';
 import type { LoadOp, Op, WorkerOp } from '../schedule/ops.js';
 import type { MemoryPlan, ModelPlacement } from '../schedule/placement.js';
 import type { Task } from '../schedule/task.js';
@@ -106,7 +107,7 @@ export class LocalMachine implements Machine {
     const { startSeconds, endSeconds } = await this.#streamer.read(
       ranges.map(({ path, fileOffset, byteLength, hostOffset }) => ({
         ...{ fileOffset, byteLength, arenaOffset: this.#host.locate(hostOffset).offset },
-        file: this.#open(path),
+        file: assertReaches(this.#open(path), fileOffset),
       })),
       arena,
     );
@@ -192,6 +193,14 @@ function writeRopeTables(
   const { cos, sin } = createRopeTables(checkpoint.config, numPositions);
   pool.floats(ropeCos.byteOffset, cos.length).set(cos);
   pool.floats(ropeSin.byteOffset, sin.length).set(sin);
+}
+
+/** @throws UserError when the file has been cut short since its header was read. */
+function assertReaches(file: StreamFile, fileOffset: number): StreamFile {
+  if (fileOffset < file.byteLength) return file;
+  throw new UserError(
+    `${file.path} ends at byte ${file.byteLength}, before weights that its header places at ${fileOffset}; the file was cut short since it was opened, download it again`,
+  );
 }
 
 /** Seconds on the clock that all threads and the native core share. */
