@@ -38,6 +38,8 @@ const compileFlags = [
   '-Wno-psabi', // vectors never cross a function that is not inlined
   '-DNAPI_VERSION=8',
   '-DNAPI_CPP_EXCEPTIONS',
+  // A worker that is ended while it calls the addon cannot take an exception any more: drop it, don't abort.
+  '-DNODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS',
 ];
 
 /** nodelete: the last worker thread that ends must not unload code that another thread may still be in. */

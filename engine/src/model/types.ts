@@ -114,7 +114,10 @@ export interface Checkpoint {
   readonly parameters: number;
   /** Bytes of all tensors as stored. */
   readonly bytes: number;
-  /** sha256 over config and all tensor headers plus file sizes (not the weights themselves: reading 100 GB to name a model would defeat the purpose), hex. */
+  /**
+   * sha256, hex, over the configuration, all tensor headers, file sizes and 64 blocks of 4 KiB at even distances
+   * through each file: reading 100 GB to name a model would defeat the purpose.
+   */
   readonly digest: string;
 }
 

@@ -1,0 +1,37 @@
+import { loadNativeCore } from '@specoffload/native';
+import { describe, expect, test } from 'vitest';
+import { PoolLayout, PoolMemory } from '../../engine/dist/machine/pool.js';
+
+const gibibyte = 2 ** 30;
+
+describe('pools of several arenas', () => {
+  test('nothing straddles two arenas, and what is skipped costs nothing', () => {
+    const layout = new PoolLayout('host');
+    const first = layout.place('first', 3 * gibibyte);
+    const second = layout.place('second', 3 * gibibyte);
+    const third = layout.place('third', 4096);
+    expect([first.byteOffset, second.byteOffset, third.byteOffset]).toEqual([0, 4 * gibibyte, 7 * gibibyte]);
+    expect(layout.totalBytes).toBe(6 * gibibyte + 4096);
+  });
+
+  test('addresses past 4 GiB reach memory that another holder sees', () => {
+    const core = loadNativeCore('native');
+    const layout = new PoolLayout('device');
+    layout.place('unused', 3 * gibibyte);
+    const region = layout.place('used', 2 * gibibyte);
+    const memory = PoolMemory.create(core, layout);
+    const opened = PoolMemory.open(core, memory.handles);
+    memory.floats(region.byteOffset + 4096, 3).set([1, 2, 3]);
+    expect([...opened.floats(region.byteOffset + 4100, 2)]).toEqual([2, 3]);
+    expect(opened.locate(region.byteOffset + 8)).toMatchObject({ offset: 8 });
+    opened.release();
+    memory.release();
+  });
+
+  test('a thing larger than an arena is refused with its name', () => {
+    const layout = new PoolLayout('host');
+    expect(() => layout.place('KV cache', 5 * gibibyte)).toThrow(
+      /^KV cache would take 5120.0 MiB of host memory in one piece, at most 4096.0 MiB/,
+    );
+  });
+});
