@@ -1,0 +1,296 @@
+import {
+  type Checkpoint,
+  createRandom,
+  loadReferenceWeights,
+  type ModelConfig,
+  type PolicyInput,
+  type RunRequest,
+  referenceGreedy,
+  runEngine,
+  type StrategyName,
+  strategies,
+} from '@specoffload/engine';
+import { beforeAll, describe, expect, it } from 'vitest';
+import type { Region } from '../../engine/dist/machine/pool.js';
+import {
+  type Budgets,
+  cacheBytesPerToken,
+  type MemoryDemand,
+  type MemoryPlan,
+  type ModelPlacement,
+  planMemory,
+} from '../../engine/dist/schedule/placement.js';
+import { measureDemand, planWaves, resolvePolicy } from '../../engine/dist/schedule/resolve.js';
+import { drawPrompts, integer } from './draw.js';
+import { createTemporaryDirectory } from './model/fixtures.js';
+import { writeTinyModel } from './tiny.js';
+
+const mebibyte = 2 ** 20;
+
+/** Layers of about half a mebibyte on the device, so that budgets in mebibytes make a difference. */
+const config: ModelConfig = {
+  ...{ architecture: 'mixtral', vocabSize: 60, hiddenSize: 64, numLayers: 8, numHeads: 4, numKvHeads: 2 },
+  ...{ headDim: 16, ffnSize: 160, numExperts: 4, expertsPerToken: 2, slidingWindow: null, ropeTheta: 1e4 },
+  ...{ ropeScaling: null, rmsNormEps: 1e-5, tieEmbeddings: false, maxPositions: 400, eosTokenIds: [] },
+};
+const directory = createTemporaryDirectory();
+const prompts = drawPrompts(createRandom(11), 3, 12, config.vocabSize);
+const maxNewTokens = 5;
+const plenty: Budgets = { deviceBytes: 1e12, hostBytes: 1e12 };
+
+let target: Checkpoint;
+let draft: Checkpoint;
+beforeAll(async () => {
+  target = await writeTinyModel(directory, 'target', config, { dtype: 'bf16', seed: 1 });
+  const small = {
+    ...config,
+    architecture: 'mistral',
+    numLayers: 2,
+    numExperts: 1,
+    expertsPerToken: 1,
+  } as const;
+  draft = await writeTinyModel(directory, 'draft', small, { dtype: 'bf16', seed: 2 });
+});
+
+function plan(strategy: StrategyName, input: PolicyInput, budgets: Budgets): MemoryPlan {
+  const policy = resolvePolicy(strategies[strategy], input, prompts.length);
+  const lengths = prompts.map(({ length }) => length);
+  const demand: MemoryDemand = measureDemand(
+    policy,
+    planWaves(policy, prompts.length),
+    lengths,
+    maxNewTokens,
+  );
+  return planMemory(target, strategy === 'none' ? null : draft, policy, demand, budgets, policy);
+}
+
+/** Numbers of the layers that a map of groups by id holds, ascending. */
+function layersOf(groups: ReadonlyMap<string, Region>): number[] {
+  return [...new Set([...groups.keys()].map((id) => Number(id.split('.')[1])))].sort((a, b) => a - b);
+}
+
+describe('budgets are walls', () => {
+  const run = (changes: Partial<RunRequest>) =>
+    runEngine({
+      ...{ target, draft, prompts, maxNewTokens, strategy: 'none' },
+      machine: plenty,
+      ...changes,
+    });
+
+  const messageOf = (changes: Partial<RunRequest>) =>
+    run(changes).then(
+      () => '',
+      ({ message }: Error) => message,
+    );
+
+  it.each<{ strategy: StrategyName; pool: 'device' | 'host' }>([
+    { strategy: 'none', pool: 'device' },
+    { strategy: 'none', pool: 'host' },
+    { strategy: 'specoffload', pool: 'device' },
+    { strategy: 'specoffload', pool: 'host' },
+  ])(
+    'the smallest $pool budget that the message of $strategy names suffices, and one MiB less does not',
+    async ({ strategy, pool }) => {
+      const refusal = await messageOf({ strategy, machine: { ...plenty, [`${pool}Bytes`]: 1 } });
+      const smallest = Number(/raise it to at least (\d+) MiB \(with prefetchDepth 1\)/.exec(refusal)?.[1]);
+      expect(smallest, refusal).toBeGreaterThan(0);
+      // The other pool may be at its own smallest at the same time.
+      const otherPool = pool === 'device' ? 'host' : 'device';
+      const otherRefusal = await messageOf({ strategy, machine: { ...plenty, [`${otherPool}Bytes`]: 1 } });
+      const otherSmallest = Number(/raise it to at least (\d+) MiB/.exec(otherRefusal)?.[1]);
+
+      const machine = {
+        ...{ [`${pool}Bytes`]: smallest * mebibyte, [`${otherPool}Bytes`]: otherSmallest * mebibyte },
+      } as unknown as Budgets;
+      const policy: PolicyInput = { prefetchDepth: 1 };
+      const { memory, sequences } = await run({ strategy, policy, machine });
+      expect(memory.device.peakBytes).toBeLessThanOrEqual(machine.deviceBytes);
+      expect(memory.host.peakBytes).toBeLessThanOrEqual(machine.hostBytes);
+      const weights = await loadReferenceWeights(target);
+      expect(sequences[0]!.ids).toEqual(referenceGreedy(weights, prompts[0]!, maxNewTokens).ids);
+
+      const less = { ...plenty, [`${pool}Bytes`]: (smallest - 1) * mebibyte };
+      expect(await messageOf({ strategy, policy, machine: less })).toContain(
+        `the ${pool} memory budget of ${smallest - 1}.0 MiB is too small`,
+      );
+    },
+  );
+
+  it('what a run says it needs suffices for it', () => {
+    for (const pool of ['device', 'host'] as const) {
+      const policy: PolicyInput = { prefetchDepth: 6, pinnedLayers: 2, keptLayers: 3 };
+      const refuse = () => plan('serial', policy, { ...plenty, [`${pool}Bytes`]: mebibyte });
+      expect(refuse).toThrow(/this run needs [\d.]+ MiB/);
+      const needed = Number(/this run needs ([\d.]+) MiB/.exec(messageThrownBy(refuse))?.[1]);
+      const enough = { ...plenty, [`${pool}Bytes`]: Math.ceil(needed * mebibyte) };
+      expect(() => plan('serial', policy, enough)).not.toThrow();
+      const less = { ...plenty, [`${pool}Bytes`]: Math.ceil((needed - 0.2) * mebibyte) };
+      expect(() => plan('serial', policy, less)).toThrow('too small');
+    }
+  });
+
+  it('names what takes the room, and the fields to lower where lowering them is enough', () => {
+    const { host } = plan('none', { prefetchDepth: 1, pinnedLayers: 0, keptLayers: 0 }, plenty);
+    const budgets = { ...plenty, hostBytes: host.totalBytes };
+    const message = messageThrownBy(() => plan('none', { keptLayers: 8 }, budgets));
+    expect(message).toContain('(kept layers ');
+    expect(message).toContain(
+      'lower prefetchDepth, pinnedLayers or keptLayers: the smallest budget for these batches',
+    );
+    expect(() => plan('none', { prefetchDepth: 1 }, budgets)).not.toThrow();
+  });
+
+  it('refuses in one sentence before any memory is taken', () => {
+    expect(() => plan('none', {}, { deviceBytes: 0, hostBytes: 0 })).toThrow(
+      expect.objectContaining({ name: 'UserError' }),
+    );
+    expect(() => plan('none', {}, { deviceBytes: Number.NaN, hostBytes: 1e12 })).toThrow('too small');
+  });
+});
+
+function messageThrownBy(work: () => unknown): string {
+  try {
+    work();
+  } catch (error) {
+    return (error as Error).message;
+  }
+  return '';
+}
+
+describe('what is left over', () => {
+  it.each<StrategyName>(['none', 'specoffload'])(
+    'keeps as many layers as fit, under %s, and never a byte more than the budget',
+    (strategy) => {
+      const base = plan(strategy, { pinnedLayers: 0, keptLayers: 0 }, plenty);
+      const random = createRandom(3, strategy);
+      const seen = new Set<string>();
+      for (let trial = 0; trial < 60; trial += 1) {
+        const budgets = {
+          deviceBytes: base.device.totalBytes + integer(random, 0, 6 * mebibyte),
+          hostBytes: base.host.totalBytes + integer(random, 0, 3 * mebibyte),
+        };
+        const { device, host, pinnedLayers, keptLayers } = plan(strategy, {}, budgets);
+        expect(device.totalBytes).toBeLessThanOrEqual(budgets.deviceBytes);
+        expect(host.totalBytes).toBeLessThanOrEqual(budgets.hostBytes);
+        seen.add(`${pinnedLayers} ${keptLayers}`);
+        // One more of either would not fit, or there is no layer left.
+        if (pinnedLayers < config.numLayers)
+          expect(() => plan(strategy, { pinnedLayers: pinnedLayers + 1, keptLayers: 0 }, budgets)).toThrow(
+            'device',
+          );
+        if (pinnedLayers + keptLayers < config.numLayers)
+          expect(() => plan(strategy, { pinnedLayers, keptLayers: keptLayers + 1 }, budgets)).toThrow('host');
+      }
+      expect(seen.size, 'different plans').toBeGreaterThan(10);
+    },
+  );
+
+  it('is never more than the model has', () => {
+    expect(plan('none', {}, plenty)).toMatchObject({ pinnedLayers: 8, keptLayers: 0 });
+    expect(plan('none', { pinnedLayers: 0 }, plenty)).toMatchObject({ pinnedLayers: 0, keptLayers: 8 });
+    expect(plan('none', { pinnedLayers: 99, keptLayers: 99 }, plenty)).toMatchObject({
+      pinnedLayers: 8,
+      keptLayers: 0,
+    });
+    expect(plan('none', { pinnedLayers: 5, keptLayers: 5 }, plenty)).toMatchObject({
+      pinnedLayers: 5,
+      keptLayers: 3,
+    });
+  });
+
+  it('goes to layers at even distances, none of them twice', () => {
+    for (let pinnedLayers = 0; pinnedLayers <= 8; pinnedLayers += 1)
+      for (let keptLayers = 0; keptLayers <= 8 - pinnedLayers; keptLayers += 1) {
+        const { pinned, kept } = plan('none', { pinnedLayers, keptLayers }, plenty).target;
+        const pinnedOnes = layersOf(pinned);
+        const keptOnes = layersOf(kept);
+        expect(pinnedOnes).toHaveLength(pinnedLayers);
+        expect(keptOnes).toHaveLength(keptLayers);
+        expect(pinnedOnes.filter((layer) => keptOnes.includes(layer))).toEqual([]);
+        const distances = pinnedOnes.slice(1).map((layer, i) => layer - pinnedOnes[i]!);
+        if (distances.length > 0)
+          expect(Math.max(...distances) - Math.min(...distances)).toBeLessThanOrEqual(1);
+      }
+    expect(layersOf(plan('none', { pinnedLayers: 2, keptLayers: 2 }, plenty).target.pinned)).toEqual([2, 6]);
+    expect(layersOf(plan('none', { pinnedLayers: 2, keptLayers: 2 }, plenty).target.kept)).toEqual([1, 5]);
+  });
+
+  it('saves exactly the traffic of its layers', async () => {
+    const machine = plenty;
+    const streamed = { pinnedLayers: 0, keptLayers: 0 };
+    const moved = async (policy: PolicyInput) =>
+      (await runEngine({ target, draft: null, prompts, strategy: 'none', maxNewTokens, machine, policy }))
+        .bytesMoved;
+    const all = await moved(streamed);
+    const half = await moved({ pinnedLayers: 2, keptLayers: 2 });
+    // Reads of the pass that never comes are under way at the end, so shares are nearly exact.
+    expect(half.disk / all.disk).toBeCloseTo(4 / 8, 1);
+    expect(half.link / all.link).toBeCloseTo(6 / 8, 1);
+    expect(await moved({ pinnedLayers: 8 })).toEqual({ disk: 0, link: 0 });
+  });
+});
+
+describe('regions', () => {
+  const regionsOf = ({ embedding, kept, frames, kvCache, ropeCos, ropeSin, ...rest }: ModelPlacement) => ({
+    embedding,
+    host: [...kept.values(), ...frames.flatMap(({ host }) => (host ? Object.values(host) : []))],
+    device: [
+      ...[rest.head, ...rest.pinned.values(), ...Object.values(rest.scratch)],
+      ...frames.flatMap(({ hidden, normed }) => [...hidden, normed]),
+    ],
+    cache: [...kvCache, ropeCos, ropeSin],
+  });
+
+  it.each<PolicyInput>([
+    {},
+    { pinnedLayers: 2, keptLayers: 3, prefetchDepth: 2, prefillBatch: 1 },
+    { pinnedLayers: 0, keptLayers: 0, draftCache: 'recompute', batches: 1, candidates: 16 },
+  ])('of a pool do not overlap, start on blocks and fit into it, %o', (input) => {
+    const {
+      device,
+      host,
+      target: large,
+      draft: small,
+      hostSlots,
+      deviceSlots,
+    } = plan('specoffload', input, plenty);
+    const targetRegions = regionsOf(large);
+    const draftRegions = regionsOf(small!);
+    const slots = (kinds: typeof hostSlots) => [...kinds.attention.regions, ...kinds.expert.regions];
+    const pools = [
+      {
+        pool: host,
+        regions: [
+          ...[targetRegions.embedding, draftRegions.embedding],
+          ...[...targetRegions.host, ...targetRegions.cache, ...slots(hostSlots)],
+        ],
+      },
+      {
+        pool: device,
+        regions: [
+          ...[...targetRegions.device, ...draftRegions.device, ...draftRegions.cache, ...slots(deviceSlots)],
+        ],
+      },
+    ];
+    for (const { pool, regions } of pools) {
+      const sorted = [...regions].sort((a, b) => a.byteOffset - b.byteOffset);
+      for (const [i, { byteOffset, byteLength }] of sorted.entries()) {
+        expect(byteOffset % 4096).toBe(0);
+        expect(byteOffset + byteLength).toBeLessThanOrEqual(sorted[i + 1]?.byteOffset ?? pool.allocatedBytes);
+      }
+      expect(pool.totalBytes).toBeGreaterThanOrEqual(pool.allocatedBytes);
+      const labelled = pool.byLabel.reduce((sum, [, bytes]) => sum + bytes, 0);
+      expect(labelled, 'labels account for every byte').toBe(pool.totalBytes);
+    }
+    expect(draftRegions.host, 'all of the draft but its embedding is on the device').toEqual([]);
+  });
+
+  it('hold the caches that the sequences need', () => {
+    const { target: large } = plan('none', {}, plenty);
+    const tokens = prompts.reduce((sum, { length }) => sum + Math.ceil((length + maxNewTokens) / 4) * 4, 0);
+    expect(cacheBytesPerToken(config)).toBe(8 * 2 * 2 * 16 * 4); // layer, K and V, kvHead, headDim, fp32
+    expect(large.kvCache.reduce((sum, { byteLength }) => sum + byteLength, 0)).toBe(
+      tokens * cacheBytesPerToken(config),
+    );
+  });
+});
