@@ -1,65 +1,98 @@
 /** Comparing what the engine wrote with what the reference would have written, ties told apart from errors. */
 
 import { type GeneratedSequence, type ReferenceWeights, referenceLogits } from '@specoffload/engine';
-import { isNearTie, routerTieMargin } from '../../engine/dist/run/ties.js';
+import { isNearTie, routerTieMargin, tieMargin } from '../../engine/dist/run/ties.js';
+
+/** What the reference says about one new token, given the engine's tokens before it. */
+export interface Judgement {
+  /** In the sequence, zero-based, of the last token before it. */
+  readonly position: number;
+  readonly logits: Float32Array; // (vocab)
+  /** The lowest id among the most likely ones. */
+  readonly best: number;
+  /** Its lead over the second. */
+  readonly margin: number;
+  /** Smallest lead of the router here; of the first new token, over the whole prompt. Infinity without a choice. */
+  readonly routerMargin: number;
+  /** The same over all positions so far: what another expert adds there stays in the KV cache. */
+  readonly routerMarginSoFar: number;
+}
 
 export interface Comparison {
-  /** Positions where the reference chooses otherwise and is not undecided. */
+  /** Positions where the reference chooses otherwise and is not undecided, or reports another margin. */
   readonly errors: readonly string[];
   /** Positions where it chooses otherwise to within rounding. */
   readonly ties: readonly string[];
-  /** Positions at which either is undecided, whether or not they chose alike. */
+  /** Positions at which the reference is undecided, whether or not they chose alike. */
   readonly nearTies: number;
 }
 
 /**
- * Asks the reference for its choice at every position of the engine's continuation, given the engine's tokens before
- * it. The first difference is where greedy decoding by the reference would have left the engine's path, and what
- * follows it is checked all the same.
- *
- * A router that is undecided at any earlier position counts too: what the other expert adds stays in the KV cache.
+ * The reference's choice at every position of a continuation. The first one that differs is where greedy decoding by
+ * the reference would have left the engine's path, and what follows it can be judged all the same.
  */
-export function compareWithReference(
+export function judge(
   weights: ReferenceWeights,
   prompt: readonly number[],
-  { ids, margins, routerMargins }: GeneratedSequence,
-): Comparison {
+  ids: readonly number[],
+): Judgement[] {
   const { expertsPerToken, numExperts } = weights.config;
-  const routerLeads = [...prompt, ...ids].map(() => Number.POSITIVE_INFINITY); // (position)
+  const leads = [...prompt, ...ids].map(() => Number.POSITIVE_INFINITY); // (position)
   const logits = referenceLogits(weights, [...prompt, ...ids.slice(0, -1)], {
     onRoute: ({ position, logits: scores }) => {
       if (expertsPerToken === numExperts) return;
       const sorted = [...scores].sort((a, b) => b - a);
       const lead = sorted[expertsPerToken - 1]! - sorted[expertsPerToken]!;
-      routerLeads[position] = Math.min(routerLeads[position]!, lead);
+      leads[position] = Math.min(leads[position]!, lead);
     },
   });
+  return ids.map((_, index) => {
+    const position = prompt.length - 1 + index;
+    const routerMarginSoFar = Math.min(...leads.slice(0, position + 1));
+    const routerMargin = index === 0 ? routerMarginSoFar : leads[position]!;
+    return {
+      position,
+      logits: logits[position]!,
+      ...leader(logits[position]!),
+      routerMargin,
+      routerMarginSoFar,
+    };
+  });
+}
+
+/** The reference alone says what is undecided: a broken engine may report any margin. */
+export function compare(judgements: readonly Judgement[], sequence: GeneratedSequence): Comparison {
   const errors: string[] = [];
   const ties: string[] = [];
   let nearTies = 0;
-  for (const [index, id] of ids.entries()) {
-    const position = prompt.length - 1 + index;
-    const { best, margin } = leader(logits[position]!);
-    const routerMargin = Math.min(...routerLeads.slice(0, position + 1));
-    const isTie =
-      isNearTie({ margin, routerMargin }) ||
-      isNearTie({ margin: margins[index]!, routerMargin: routerMargins[index]! });
-    if (isTie) nearTies += 1;
-    // The first choice rests on the routing of the whole prompt.
-    const ownLead = index === 0 ? routerMargin : routerLeads[position]!;
-    const routerError = Math.abs(ownLead - routerMargins[index]!); // NaN when both are infinite
-    const found = `position ${position}: ${id} where the reference chooses ${best} by ${margin}`;
-    if (best !== id) (isTie ? ties : errors).push(found);
-    // Equal choices with different margins: the engine's logits are off by more than rounding.
-    else if (routerMargin >= routerTieMargin && !(Math.abs(margin - margins[index]!) < 2e-4))
-      errors.push(`position ${position}: margin ${margins[index]} where the reference has ${margin}`);
-    else if (routerMargin >= routerTieMargin && routerError >= 2e-4)
-      errors.push(`position ${position}: router margin ${routerMargins[index]}, not ${ownLead}`);
+  for (const [index, judgement] of judgements.entries()) {
+    const { position, logits, best, margin, routerMargin, routerMarginSoFar } = judgement;
+    const id = sequence.ids[index]!;
+    const isRouterTie = routerMarginSoFar < routerTieMargin;
+    if (isNearTie({ margin, routerMargin: routerMarginSoFar })) nearTies += 1;
+    if (id !== best) {
+      const isTie = isRouterTie || logits[best]! - logits[id]! < tieMargin;
+      (isTie ? ties : errors).push(
+        `position ${position}: ${id} where the reference chooses ${best} by ${margin}`,
+      );
+    } else if (!isRouterTie) {
+      // Equal choices with different margins: the engine's arithmetic is off by more than rounding.
+      const reported = [sequence.margins[index]!, sequence.routerMargins[index]!];
+      for (const [which, expected] of [margin, routerMargin].entries())
+        if (!isClose(reported[which]!, expected))
+          errors.push(
+            `position ${position}: ${which === 0 ? '' : 'router '}margin ${reported[which]} where the reference has ${expected}`,
+          );
+    }
   }
   return { errors, ties, nearTies };
 }
 
-/** The lowest id among the most likely ones, and its lead over the second. */
+/** Two logits of each side may be off by the 1e-4 within which they agree. */
+function isClose(a: number, b: number): boolean {
+  return a === b || Math.abs(a - b) < tieMargin; // two infinities are equal
+}
+
 function leader(logits: Float32Array): { best: number; margin: number } {
   let best = 0;
   for (const [id, value] of logits.entries()) if (value > logits[best]!) best = id;

@@ -4,6 +4,7 @@
  */
 
 import {
+  AcceptanceCounter,
   type Checkpoint,
   createRandom,
   loadReferenceWeights,
@@ -18,11 +19,11 @@ import {
   strategies,
 } from '@specoffload/engine';
 import { afterAll, describe, expect, it } from 'vitest';
-import { planMemory } from '../../engine/dist/schedule/placement.js';
+import { ffnChunkRows, headChunkRows, planMemory } from '../../engine/dist/schedule/placement.js';
 import { measureDemand, planWaves, resolvePolicy } from '../../engine/dist/schedule/resolve.js';
 import { drawConfig, drawPolicy, drawPrompts, integer, pick } from './draw.js';
 import { createTemporaryDirectory } from './model/fixtures.js';
-import { type Comparison, compareWithReference } from './oracle.js';
+import { type Comparison, compare, type Judgement, judge } from './oracle.js';
 import { writeTinyModel } from './tiny.js';
 
 const seed = 1;
@@ -37,7 +38,10 @@ interface Case {
   readonly maxNewTokens: number;
 }
 
-const totals = { runs: 0, sequences: 0, tokens: 0, eos: 0, nearTies: 0, choseOtherwise: 0 };
+const totals = {
+  ...{ runs: 0, sequences: 0, tokens: 0, eos: 0, nearTies: 0, choseOtherwise: 0 },
+  ...{ mostExpertRows: 0, mostHeadRows: 0 },
+};
 const partialRates: number[] = [];
 const directory = createTemporaryDirectory();
 
@@ -53,7 +57,7 @@ describe.each(Array.from({ length: numModels }, (_, index) => index))('random mo
   it('writes what the reference writes, under every strategy', async () => {
     const random = createRandom(seed, `model ${index}`);
     const drawn = await drawCase(random, index);
-    const compared = new Map<string, Comparison>();
+    const judged = new Map<string, Judgement[]>();
     for (const strategy of strategyNames) {
       const policy = drawPolicy(random, strategy, drawn.prompts.length);
       const { numLayers, architecture } = drawn.target.config;
@@ -61,7 +65,7 @@ describe.each(Array.from({ length: numModels }, (_, index) => index))('random mo
       const result = await runWithin(drawn, strategy, policy);
       assertEnds(result, drawn, title);
       assertNoPadding(result, drawn, title);
-      const comparisons = assertReference(result, drawn, compared, title);
+      const comparisons = assertReference(result, drawn, judged, title);
       count(result, comparisons);
       for (const tie of comparisons.flatMap(({ ties }) => ties)) console.info(`a tie, ${title}: ${tie}`);
     }
@@ -90,12 +94,45 @@ it('detects, counts and reports ties where every token has a twin', async () => 
   }
 });
 
+it('proposes what the draft alone would write, whatever it keeps of its cache after a rejection', async () => {
+  const random = createRandom(seed, 'proposals');
+  const config = { ...drawConfig(random), architecture: 'mistral', numLayers: 2, numExperts: 1 } as const;
+  const dense = { ...config, expertsPerToken: 1, slidingWindow: 7 };
+  const target = await writeTinyModel(directory, 'proposals', dense, { dtype: 'f32', seed });
+  const draft = await writeTinyModel(directory, 'proposer', dense, { dtype: 'f32', seed, perturbation: 0.3 });
+  const draftWeights = await loadReferenceWeights(draft);
+  const [candidates, maxNewTokens] = [3, 20];
+  const prompts = drawPrompts(random, 5, 12, config.vocabSize);
+  const drawn: Case = { target, draft, weights: draftWeights, prompts, maxNewTokens };
+  for (const strategy of ['serial', 'specoffload'] as const)
+    for (const draftCache of ['resident', 'recompute'] as const) {
+      const policy = { candidates, draftCache, draftBatch: 2, pinnedLayers: 0, keptLayers: 0 };
+      const { sequences, acceptance } = await runWithin(drawn, strategy, policy);
+      const expected = sequences.map(({ ids }, index) =>
+        countAcceptance(draftWeights, prompts[index]!, ids, candidates, maxNewTokens).report(),
+      );
+      const sum = (field: 'proposed' | 'accepted') =>
+        expected.reduce((total, report) => total + (report?.[field] ?? 0), 0);
+      expect(
+        { proposed: acceptance?.proposed, accepted: acceptance?.accepted },
+        `${strategy}, ${draftCache}`,
+      ).toEqual({
+        proposed: sum('proposed'),
+        accepted: sum('accepted'),
+      });
+      expect(acceptance?.rate, 'some stand, some fall').toBeGreaterThan(0.2);
+      expect(acceptance?.rate, 'some stand, some fall').toBeLessThan(0.95);
+    }
+});
+
 it('met partial acceptance, rejection, ends of sequences, and not only ties', () => {
   expect(partialRates.length).toBeGreaterThanOrEqual(numModels / 4);
   expect(Math.max(...partialRates)).toBeGreaterThan(0.5);
   expect(Math.min(...partialRates)).toBeLessThan(0.5);
   expect(totals.eos).toBeGreaterThan(totals.sequences / 20);
   expect(totals.eos).toBeLessThan(totals.sequences);
+  expect(totals.mostExpertRows, 'FFNs that go in pieces').toBeGreaterThan(ffnChunkRows);
+  expect(totals.mostHeadRows, 'heads that go in pieces').toBeGreaterThan(headChunkRows);
   expect(totals.runs).toBe(numModels * strategyNames.length);
 });
 
@@ -190,24 +227,56 @@ function assertNoPadding(
 function assertReference(
   { sequences }: RunResult,
   { weights, prompts }: Case,
-  compared: Map<string, Comparison>,
+  judged: Map<string, Judgement[]>,
   title: string,
 ): Comparison[] {
   return sequences.map((sequence, index) => {
     const key = `${index} ${sequence.ids}`; // strategies that wrote the same need the reference once
-    const comparison = compared.get(key) ?? compareWithReference(weights, prompts[index]!, sequence);
-    compared.set(key, comparison);
+    const judgements = judged.get(key) ?? judge(weights, prompts[index]!, sequence.ids);
+    judged.set(key, judgements);
+    const comparison = compare(judgements, sequence);
     expect(comparison.errors, `${title}, prompt ${index}`).toEqual([]);
     return comparison;
   });
 }
 
-function count({ sequences, acceptance, newTokens }: RunResult, comparisons: readonly Comparison[]): void {
+function count(
+  { sequences, acceptance, newTokens, spans }: RunResult,
+  comparisons: readonly Comparison[],
+): void {
+  const mostRows = (kind: Span['kind']) =>
+    spans.reduce((most, span) => (span.kind === kind ? Math.max(most, span.rows) : most), 0);
   totals.runs += 1;
   totals.sequences += sequences.length;
   totals.tokens += newTokens;
   totals.eos += sequences.filter(({ stopReason }) => stopReason === 'eos').length;
   totals.nearTies += comparisons.reduce((sum, { nearTies }) => sum + nearTies, 0);
   totals.choseOtherwise += comparisons.flatMap(({ ties }) => ties).length;
+  totals.mostExpertRows = Math.max(totals.mostExpertRows, mostRows('expert'));
+  totals.mostHeadRows = Math.max(totals.mostHeadRows, mostRows('head'));
   if (acceptance && 0 < acceptance.rate && acceptance.rate < 1) partialRates.push(acceptance.rate);
+}
+
+/**
+ * Verification as in a textbook, one sequence at a time: the draft, from nothing, continues what the target has
+ * written so far, and of that stands what the target writes next. Counts by candidate position.
+ */
+function countAcceptance(
+  draft: ReferenceWeights,
+  prompt: readonly number[],
+  ids: readonly number[],
+  candidates: number,
+  maxNewTokens: number,
+): AcceptanceCounter {
+  const counter = new AcceptanceCounter();
+  for (let written = 1; written < ids.length; ) {
+    const wanted = Math.min(candidates, maxNewTokens - written - 1);
+    const known = [...prompt, ...ids.slice(0, written)];
+    const proposal = wanted === 0 ? [] : referenceGreedy(draft, known, wanted).ids;
+    let accepted = 0;
+    while (accepted < proposal.length && proposal[accepted] === ids[written + accepted]) accepted += 1;
+    counter.count(proposal.length, accepted, Math.min(accepted + 1, ids.length - written));
+    written += accepted + 1;
+  }
+  return counter;
 }
