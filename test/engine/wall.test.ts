@@ -61,10 +61,11 @@ function createMemoryCgroup(): MemoryCgroup | string {
       reason = `no cgroup can be created: ${(error as Error).message}`;
       continue;
     }
+    // The kernel has made the files of a real cgroup; r+ makes none of our own in a directory that only looks like one.
+    const set = (file: string, value: string) => writeFileSync(join(directory, file), value, { flag: 'r+' });
     try {
-      writeFileSync(join(directory, files.limitFile), String(limitBytes));
-      if (existsSync(join(directory, files.swapLimitFile)))
-        writeFileSync(join(directory, files.swapLimitFile), files.swapLimit);
+      set(files.limitFile, String(limitBytes));
+      if (existsSync(join(directory, files.swapLimitFile))) set(files.swapLimitFile, files.swapLimit);
       return { directory, ...files };
     } catch (error) {
       reason = `no memory limit can be set: ${(error as Error).message}`;
@@ -89,40 +90,39 @@ afterAll(() => {
 
 const directory = createTemporaryDirectory();
 
-it.skipIf(typeof cgroup === 'string')(
-  `a model that does not fit runs within the wall${typeof cgroup === 'string' ? ` (skipped: ${cgroup})` : ''}`,
-  async () => {
-    const { directory: group, limitFile, peakFile } = cgroup as MemoryCgroup;
-    const source = await openCheckpoint(goldenDirectory('mixtral'));
-    const target = join(directory, 'inflated');
-    const inflated = await inflateCheckpoint({ source, targetDirectory: target, bytes: modelBytes, seed: 1 });
-    expect(inflated.bytes).toBeGreaterThan(4 * (deviceBytes + hostBytes));
-    expect(inflated.parameters * 4, 'the wall would stop a run that held the model as fp32').toBeGreaterThan(
-      limitBytes * 0.85,
-    );
-    const request: ChildRequest = {
-      ...{ target, draft: goldenDirectory('mistral-full'), strategy: 'specoffload', maxNewTokens: 4 },
-      prompts: [[1, 2, 3, 4, 5], [6, 7], [8]],
-      machine: { deviceBytes, hostBytes },
-      policy: { candidates: 2 },
-    };
+if (typeof cgroup === 'string') console.info(`the test of the wall is skipped: ${cgroup}`);
 
-    const walled = await runChild(request, 100_000, join(group, 'cgroup.procs'));
-    expect(walled, walled.stderr).toMatchObject({ code: 0, signal: null });
-    const free = await runChild(request, 100_000);
-    const [inside, outside] = [walled.reply, free.reply] as [ChildResult, ChildResult];
-    expect(inside).toMatchObject({ newTokens: 12, outputDigest: outside.outputDigest });
-    expect(inside.bytesMoved.disk, 'the model came from the disk in every pass').toBeGreaterThan(
-      2 * inflated.bytes,
-    );
-    const limit = Number(readFileSync(join(group, limitFile), 'utf8'));
-    expect(limit).toBeGreaterThan(0);
-    expect(limit).toBeLessThanOrEqual(limitBytes);
-    if (existsSync(join(group, peakFile)))
-      expect(Number(readFileSync(join(group, peakFile), 'utf8'))).toBeLessThanOrEqual(limit);
-    console.info(
-      `a model of ${(inflated.bytes / 1e6).toFixed(0)} MB in ${(limit / 1e6).toFixed(0)} MB: ` +
-        `${(inside.peakResidentBytes / 1e6).toFixed(0)} MB resident at most, ${inside.passes} passes`,
-    );
-  },
-);
+it.skipIf(typeof cgroup === 'string')('a model that does not fit runs within the wall', async () => {
+  const { directory: group, limitFile, peakFile } = cgroup as MemoryCgroup;
+  const source = await openCheckpoint(goldenDirectory('mixtral'));
+  const target = join(directory, 'inflated');
+  const inflated = await inflateCheckpoint({ source, targetDirectory: target, bytes: modelBytes, seed: 1 });
+  expect(inflated.bytes).toBeGreaterThan(4 * (deviceBytes + hostBytes));
+  expect(inflated.parameters * 4, 'the wall would stop a run that held the model as fp32').toBeGreaterThan(
+    limitBytes * 0.85,
+  );
+  const request: ChildRequest = {
+    ...{ target, draft: goldenDirectory('mistral-full'), strategy: 'specoffload', maxNewTokens: 4 },
+    prompts: [[1, 2, 3, 4, 5], [6, 7], [8]],
+    machine: { deviceBytes, hostBytes },
+    policy: { candidates: 2 },
+  };
+
+  const walled = await runChild(request, 100_000, join(group, 'cgroup.procs'));
+  expect(walled, walled.stderr).toMatchObject({ code: 0, signal: null });
+  const free = await runChild(request, 100_000);
+  const [inside, outside] = [walled.reply, free.reply] as [ChildResult, ChildResult];
+  expect(inside).toMatchObject({ newTokens: 12, outputDigest: outside.outputDigest });
+  expect(inside.bytesMoved.disk, 'the model came from the disk in every pass').toBeGreaterThan(
+    2 * inflated.bytes,
+  );
+  const limit = Number(readFileSync(join(group, limitFile), 'utf8'));
+  expect(limit).toBeGreaterThan(0);
+  expect(limit).toBeLessThanOrEqual(limitBytes);
+  if (existsSync(join(group, peakFile)))
+    expect(Number(readFileSync(join(group, peakFile), 'utf8'))).toBeLessThanOrEqual(limit);
+  console.info(
+    `a model of ${(inflated.bytes / 1e6).toFixed(0)} MB in ${(limit / 1e6).toFixed(0)} MB: ` +
+      `${(inside.peakResidentBytes / 1e6).toFixed(0)} MB resident at most, ${inside.passes} passes`,
+  );
+});
