@@ -146,6 +146,12 @@ describe('requests that cannot be served', () => {
 
   it('logits of a prompt that is refused: as for a run', async () => {
     await expect(runLogits({ target, prompts: [[]], machine })).rejects.toThrow('prompt 1 is empty');
+    // Logits add no token, so a prompt may fill the context to the last position.
+    const [full] = await runLogits({ target, prompts: [Array(40).fill(1)], machine });
+    expect(full).toHaveLength(50);
+    await expect(runLogits({ target, prompts: [Array(41).fill(1)], machine })).rejects.toThrow(
+      'the context of',
+    );
   });
 });
 

@@ -44,6 +44,9 @@ export async function runEngine(request: RunRequest): Promise<RunResult> {
     throw new UserError(
       `unknown strategy: ${request.strategy}; expected one of ${Object.keys(strategies).join(', ')}`,
     );
+  const { maxNewTokens } = request;
+  if (!(Number.isInteger(maxNewTokens) && maxNewTokens >= 1))
+    throw new UserError(`invalid number of new tokens: ${maxNewTokens}; expected a whole number from 1`);
   const prepared = prepare(request, strategy);
   return withMachine(request, prepared, (machine, dispatcher, setupStart) =>
     generate(request, strategy, prepared, machine, dispatcher, setupStart),
@@ -57,7 +60,7 @@ export async function runEngine(request: RunRequest): Promise<RunResult> {
  * @throws UserError as {@link runEngine}
  */
 export async function runLogits(request: LogitsRequest): Promise<Float32Array[]> {
-  const run: RunRequest = { ...request, draft: null, strategy: 'none', maxNewTokens: 1 };
+  const run: RunRequest = { ...request, draft: null, strategy: 'none', maxNewTokens: 0 };
   const prepared = prepare(run, strategies.none);
   return withMachine(run, prepared, async (_machine, dispatcher) => {
     const session = createSession(run, prepared, dispatcher, () => {});

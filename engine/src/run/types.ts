@@ -87,7 +87,10 @@ export interface RunResult {
   readonly bytesMoved: { readonly disk: number; readonly link: number };
   /** Target passes, prefill included. */
   readonly passes: number;
-  /** New tokens whose margin is below what rounding can move (see `tieMargin`): another order may choose otherwise. */
+  /**
+   * New tokens at which rounding may decide (see `isNearTie`): another order of computation may choose otherwise
+   * there, and where an expert's choice was close, at any later token, which reads what that expert left in the cache.
+   */
   readonly nearTies: number;
   /** sha256 of all new token ids, hex: equal digests mean equal output. */
   readonly outputDigest: string;

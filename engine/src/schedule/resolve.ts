@@ -105,8 +105,6 @@ export function assertPromptsFit(
   maxNewTokens: number,
 ): void {
   if (prompts.length === 0) throw new UserError('there are no prompts; give at least one');
-  if (!(Number.isInteger(maxNewTokens) && maxNewTokens >= 1))
-    throw new UserError(`invalid number of new tokens: ${maxNewTokens}; expected a whole number from 1`);
   for (const [index, prompt] of prompts.entries()) {
     if (prompt.length === 0) throw new UserError(`prompt ${index + 1} is empty; expected at least one token`);
     const stranger = prompt.find((id) => !(Number.isInteger(id) && 0 <= id && id < target.config.vocabSize));
