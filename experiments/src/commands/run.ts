@@ -10,6 +10,7 @@ import { defaultResultsDirectory, displayPath, pairPaths } from '../paths.js';
 import { loadWorkload, type Workload } from '../prompts.js';
 import { alignFacts, describeRun, quoteSample } from '../report.js';
 import { assertWritable } from '../store/index.js';
+import { sketchTimeline } from '../timeline.js';
 import {
   type CommandContext,
   type CommonOptions,
@@ -103,6 +104,8 @@ function say(
   output: Output,
 ): void {
   output.say(describeRun(record));
+  const sketch = sketchTimeline(result);
+  if (sketch !== null) output.say(`\n${sketch}`);
   if (tokenizer !== null) {
     output.say('\nsample (prompt 0)');
     output.say(quoteSample(tokenizer.decode(prompts[0]!), tokenizer.decode(result.sequences[0]!.ids)));

@@ -13,6 +13,7 @@ import { cacheDirectory, defaultResultsDirectory, displayPath, pairPaths } from 
 import { loadWorkload, type Vocabulary, type Workload, workloadNames } from '../prompts.js';
 import { quoteSample } from '../report.js';
 import { assertWritable } from '../store/index.js';
+import { sketchTimeline } from '../timeline.js';
 import { type CommandContext, type CommonOptions, outputFor, withCommonOptions } from './common.js';
 
 interface StartCommandOptions extends CommonOptions {
@@ -124,6 +125,11 @@ function conclude(
   output.say(
     `\n${[...describeTokenCheck(checks, records[0]!.result.newTokens), ...explain(records)].join('\n')}`,
   );
+  output.say('\ntwo decode passes of each, darker where the lane is busier');
+  for (const { result } of runs) {
+    const sketch = sketchTimeline(result);
+    if (sketch !== null) output.say(sketch);
+  }
   if (tokenizer !== null) output.say(`\n${quoteSamples(runs[0]!, workload, tokenizer)}`);
   output.say('\nrecords and timelines (open trace.json.gz in ui.perfetto.dev)');
   for (const { folder } of runs) output.say(`  ${displayPath(folder)}`);
