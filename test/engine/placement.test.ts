@@ -161,29 +161,46 @@ describe('what is left over', () => {
   it.each<StrategyName>(['none', 'specoffload'])(
     'keeps as many layers as fit, under %s, and never a byte more than the budget',
     (strategy) => {
-      const base = plan(strategy, { pinnedLayers: 0, keptLayers: 0 }, plenty);
+      const base = plan(strategy, { prefetchDepth: 4, pinnedLayers: 0, keptLayers: 0 }, plenty);
       const random = createRandom(3, strategy);
       const seen = new Set<string>();
+      const depths = new Set<number>();
       for (let trial = 0; trial < 60; trial += 1) {
         const budgets = {
           deviceBytes: base.device.totalBytes + integer(random, 0, 6 * mebibyte),
           hostBytes: base.host.totalBytes + integer(random, 0, 3 * mebibyte),
         };
-        const { device, host, pinnedLayers, keptLayers } = plan(strategy, {}, budgets);
+        const { device, host, prefetchDepth, pinnedLayers, keptLayers } = plan(strategy, {}, budgets);
         expect(device.totalBytes).toBeLessThanOrEqual(budgets.deviceBytes);
         expect(host.totalBytes).toBeLessThanOrEqual(budgets.hostBytes);
         seen.add(`${pinnedLayers} ${keptLayers}`);
+        depths.add(prefetchDepth);
         // One more of either would not fit, or there is no layer left.
         if (pinnedLayers < config.numLayers)
-          expect(() => plan(strategy, { pinnedLayers: pinnedLayers + 1, keptLayers: 0 }, budgets)).toThrow(
-            'device',
-          );
+          expect(() =>
+            plan(strategy, { prefetchDepth, pinnedLayers: pinnedLayers + 1, keptLayers: 0 }, budgets),
+          ).toThrow('device');
         if (pinnedLayers + keptLayers < config.numLayers)
-          expect(() => plan(strategy, { pinnedLayers, keptLayers: keptLayers + 1 }, budgets)).toThrow('host');
+          expect(() =>
+            plan(strategy, { prefetchDepth, pinnedLayers, keptLayers: keptLayers + 1 }, budgets),
+          ).toThrow('host');
       }
       expect(seen.size, 'different plans').toBeGreaterThan(10);
+      expect(Math.max(...depths)).toBeLessThanOrEqual(8);
     },
   );
+
+  it('reads as far ahead as a third of each budget holds, at most 8 groups', () => {
+    const bufferBytes = (depth: number) => {
+      const { device } = plan('none', { prefetchDepth: depth, pinnedLayers: 0, keptLayers: 0 }, plenty);
+      return new Map(device.byLabel).get('device weight buffers') ?? 0;
+    };
+    const chosen = (deviceBytes: number) =>
+      plan('none', { pinnedLayers: 0, keptLayers: 0 }, { ...plenty, deviceBytes }).prefetchDepth;
+    expect(chosen(plenty.deviceBytes)).toBe(8);
+    expect(chosen(3 * bufferBytes(5))).toBe(5);
+    expect(chosen(3 * bufferBytes(5) - 1)).toBe(4);
+  });
 
   it('is never more than the model has', () => {
     expect(plan('none', {}, plenty)).toMatchObject({ pinnedLayers: 8, keptLayers: 0 });

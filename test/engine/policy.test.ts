@@ -57,7 +57,7 @@ describe('parsePolicy', () => {
 
 describe('resolvePolicy', () => {
   const common = {
-    ...{ prefillOrder: 'layer-major', draftCache: 'resident', candidates: 4, prefetchDepth: 4 },
+    ...{ prefillOrder: 'layer-major', draftCache: 'resident', candidates: 4, prefetchDepth: null },
     ...{ pinnedLayers: null, keptLayers: null },
   };
 

@@ -162,10 +162,15 @@ async function generate(
 
   const { plan, policy } = prepared;
   return assembleResult(request, {
-    policy: { ...policy, pinnedLayers: plan.pinnedLayers, keptLayers: plan.keptLayers },
+    policy: { ...policy, ...settledBy(plan) },
     ...{ plan, sequences, session, windows, setupSeconds, machine },
     spans: dispatcher.spans.slice(setupSpans),
   });
+}
+
+/** The fields that a policy leaves to placement. */
+function settledBy({ prefetchDepth, pinnedLayers, keptLayers }: MemoryPlan) {
+  return { prefetchDepth, pinnedLayers, keptLayers };
 }
 
 interface Finished {

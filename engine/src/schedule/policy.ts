@@ -27,7 +27,7 @@ export interface Policy {
   readonly pinnedLayers: number;
   /** Further target layers whose stored weights stay in host memory. @default as many as fit */
   readonly keptLayers: number;
-  /** Weight groups of each kind that may wait in memory ahead of the computation, per tier. @default 4 */
+  /** Weight groups of each kind that may wait in memory ahead of the computation, per tier. @default up to 8, in a third of each budget */
   readonly prefetchDepth: number;
 }
 

@@ -5,8 +5,9 @@ import { alignTokens, type LayerChoice, type MemoryDemand } from './placement.js
 import { type Policy, type PolicyInput, parsePolicy } from './policy.js';
 import type { Strategy } from './strategies/strategy.js';
 
-/** A policy before placement has settled how many layers stay in memory. */
-export type OpenPolicy = Omit<Policy, 'pinnedLayers' | 'keptLayers'> & LayerChoice;
+/** A policy before placement has settled how far to read ahead and how many layers stay in memory. */
+export type OpenPolicy = Omit<Policy, 'prefetchDepth' | 'pinnedLayers' | 'keptLayers'> &
+  LayerChoice & { readonly prefetchDepth: number | null };
 
 /**
  * Fills in what the caller left out.
@@ -30,7 +31,7 @@ export function resolvePolicy(strategy: Strategy, input: PolicyInput, numPrompts
     draftBatch: Math.min(given.draftBatch ?? decodeBatch, decodeBatch),
     candidates: given.candidates ?? 4,
     draftCache: given.draftCache ?? 'resident',
-    prefetchDepth: given.prefetchDepth ?? 4,
+    prefetchDepth: given.prefetchDepth ?? null,
     pinnedLayers: given.pinnedLayers ?? null,
     keptLayers: given.keptLayers ?? null,
   };

@@ -46,7 +46,10 @@ export function addPolicyOptions(command: Command): Command {
       '--kept-layers <n>',
       'further target layers whose stored weights stay in host memory (default: as many as fit)',
     )
-    .option('--prefetch-depth <n>', 'weight groups of each kind that may wait ahead, per tier (default: 4)');
+    .option(
+      '--prefetch-depth <n>',
+      'weight groups of each kind that may wait ahead, per tier (default: up to 8, in a third of each budget)',
+    );
 }
 
 /** @throws UsageError naming the field: `invalid candidates: 0; expected a whole number from 1 to 64`. */
