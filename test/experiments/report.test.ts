@@ -72,7 +72,7 @@ describe('the main job', () => {
     ];
     expect(explain(records)).toEqual([
       'Busiest in decode: none the disk (97 %); serial the disk (97 %); specoffload the disk (97 %).',
-      'serial writes 2.50 times the tokens per second of none: a round yields 2.00 tokens per sequence, so the weights are needed for 2 passes instead of 2.',
+      'serial writes 2.50 times the tokens per second of none, 1.00 times in decode alone: a round yields 2.00 tokens per sequence, so the weights are needed for 2 passes instead of 2.',
       'specoffload is SLOWER than serial on this machine (0.80 times its speed): each of its two batches has passes of its own, so it reads 20.0 GB where serial reads 10.0 GB.',
     ]);
   });
