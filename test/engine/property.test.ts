@@ -166,14 +166,15 @@ async function runWithin(drawn: Case, strategy: StrategyName, policy: PolicyInpu
   const demand = measureDemand(open, planWaves(open, prompts.length), promptLengths, maxNewTokens);
   const endless = { deviceBytes: Number.POSITIVE_INFINITY, hostBytes: Number.POSITIVE_INFINITY };
   const usedDraft = strategy === 'none' ? null : draft;
-  const { device, host } = planMemory(target, usedDraft, open, demand, endless, open);
+  const { device, host, prefetchDepth } = planMemory(target, usedDraft, open, demand, endless, open);
   const machine = { deviceBytes: device.totalBytes, hostBytes: host.totalBytes };
   const result = await runEngine({
     target,
     draft: usedDraft,
     prompts,
     strategy,
-    policy,
+    // Where the policy leaves it open it depends on the budgets, and would be less within these.
+    policy: { ...policy, prefetchDepth },
     maxNewTokens,
     machine,
   });

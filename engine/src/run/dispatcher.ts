@@ -26,11 +26,13 @@ export interface Machine {
 /** Slots are granted in the order in which their takers were added, whichever is ready first: see {@link Task.takes}. */
 interface SlotState {
   readonly free: number[];
-  /** Takers that have not started, in the order of their adding. */
-  readonly queue: number[];
-  /** Index of the first of them in `queue`. */
+  /** Takers, in the order of their adding; those before `head` have been given a slot. */
+  readonly queue: Entry[];
   head: number;
 }
+
+/** Entries that have been served are dropped from a queue's front when there are this many of them. */
+const longQueue = 1024;
 
 interface SlotHold {
   readonly slotClass: SlotClass;
@@ -46,8 +48,6 @@ interface Entry {
   readonly task: Task;
   numBlockers: number;
   readySeconds: number;
-  /** Whether the task was passed over because no slot was free. */
-  waitedForSlot: boolean;
 }
 
 export class Dispatcher {
@@ -83,9 +83,9 @@ export class Dispatcher {
   /** Adds tasks; those with nothing to wait for start at once. */
   add(tasks: readonly Task[]): void {
     for (const task of tasks) {
-      const entry: Entry = { task, numBlockers: 0, readySeconds: 0, waitedForSlot: false };
+      const entry: Entry = { task, numBlockers: 0, readySeconds: 0 };
       this.#entries.set(task.id, entry);
-      if (task.takes) this.#slotsOf(task.takes).queue.push(task.id);
+      if (task.takes) this.#slotsOf(task.takes).queue.push(entry);
       for (const blocker of task.after) {
         if (!this.#entries.has(blocker)) continue;
         entry.numBlockers += 1;
@@ -93,7 +93,7 @@ export class Dispatcher {
         if (dependents) dependents.push(task.id);
         else this.#dependents.set(blocker, [task.id]);
       }
-      if (entry.numBlockers === 0) this.#markReady(entry);
+      if (entry.numBlockers === 0) this.#unblock(entry);
     }
     this.#dispatch();
   }
@@ -127,6 +127,26 @@ export class Dispatcher {
     });
   }
 
+  /** Nothing is left to wait for but, perhaps, a slot. */
+  #unblock(entry: Entry): void {
+    if (entry.task.takes) this.#grantSlots(entry.task.takes);
+    else this.#markReady(entry);
+  }
+
+  #grantSlots(slotClass: SlotClass): void {
+    const slots = this.#slotsOf(slotClass);
+    while (slots.free.length > 0 && slots.queue[slots.head]?.numBlockers === 0) {
+      const entry = slots.queue[slots.head];
+      this.#holds.set(entry.task.id, { slotClass, slot: slots.free.pop() as number });
+      slots.head += 1;
+      this.#markReady(entry);
+    }
+    if (slots.head >= longQueue || slots.head === slots.queue.length) {
+      slots.queue.splice(0, slots.head);
+      slots.head = 0;
+    }
+  }
+
   #markReady(entry: Entry): void {
     entry.readySeconds = this.#machine.now();
     const ready = this.#ready[entry.task.lane];
@@ -146,37 +166,13 @@ export class Dispatcher {
     this.#dispatching = false;
   }
 
-  /** Starts the most urgent task of the lane whose slot is free; false when there is none or the lane is full. */
+  /** Starts the most urgent task of the lane; false when there is none or the lane is full. */
   #startNext(lane: LaneName): boolean {
     if (this.#failure || this.#running[lane] >= this.#machine.laneWidth[lane]) return false;
-    const ready = this.#ready[lane];
-    for (let index = 0; index < ready.length; index += 1) {
-      const entry = ready[index];
-      if (!this.#canTakeSlot(entry.task)) {
-        entry.waitedForSlot = true;
-        continue;
-      }
-      ready.splice(index, 1);
-      this.#start(entry);
-      return true;
-    }
-    return false;
-  }
-
-  #canTakeSlot({ id, takes }: Task): boolean {
-    if (!takes) return true;
-    const { free, queue, head } = this.#slotsOf(takes);
-    return free.length > 0 && queue[head] === id;
-  }
-
-  #takeSlot({ id, takes }: Task): number {
-    if (!takes) return -1;
-    const slots = this.#slotsOf(takes);
-    slots.head += 1;
-    if (slots.head === slots.queue.length) slots.head = slots.queue.length = 0;
-    const slot = slots.free.pop() as number;
-    this.#holds.set(id, { slotClass: takes, slot });
-    return slot;
+    const entry = this.#ready[lane].shift();
+    if (!entry) return false;
+    this.#start(entry);
+    return true;
   }
 
   #slotsOf(slotClass: SlotClass): SlotState {
@@ -191,8 +187,7 @@ export class Dispatcher {
 
   #start(entry: Entry): void {
     const { task } = entry;
-    if (entry.waitedForSlot) entry.readySeconds = this.#machine.now();
-    const slot = this.#takeSlot(task);
+    const slot = this.#holds.get(task.id)?.slot ?? -1;
     if (task.isIdle?.()) {
       this.#end(entry, undefined);
       return;
@@ -221,7 +216,7 @@ export class Dispatcher {
     this.#entries.delete(task.id);
     for (const dependent of this.#dependents.get(task.id) ?? []) {
       const entry = this.#entries.get(dependent);
-      if (entry && --entry.numBlockers === 0) this.#markReady(entry);
+      if (entry && --entry.numBlockers === 0) this.#unblock(entry);
     }
     this.#dependents.delete(task.id);
     for (const waiter of this.#waiters.get(task.id) ?? []) waiter.resolve();
@@ -234,6 +229,7 @@ export class Dispatcher {
     if (!hold) throw new Error(`task ${taskId} holds no slot to give back`);
     this.#holds.delete(taskId);
     this.#slotsOf(hold.slotClass).free.push(hold.slot);
+    this.#grantSlots(hold.slotClass);
   }
 
   #record(entry: Entry, { startSeconds, endSeconds }: TaskOutcome): void {

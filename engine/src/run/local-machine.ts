@@ -26,9 +26,10 @@ interface Pending {
 }
 
 export class LocalMachine implements Machine {
-  // Disk and link do their work strictly in order, so a second task may wait inside the lane and no time is lost
-  // between two. On host and device the most urgent task is chosen only when the lane is free.
-  readonly laneWidth = { disk: 3, link: 2, host: 1, device: 1 } as const;
+  // Lanes work strictly in order, so a task that is ready may wait inside the lane and no time is lost on messages
+  // between two. The price: a draft step that waits there goes before target work that becomes ready meanwhile. It
+  // delays that work by one step, and not the round, which ends when both models have finished.
+  readonly laneWidth = { disk: 3, link: 2, host: 2, device: 2 } as const;
   readonly core: NativeCore;
   readonly #host: PoolMemory;
   readonly #device: PoolMemory;

@@ -21,7 +21,7 @@ export interface Task extends TaskLabel {
   readonly priority: number;
   readonly flops: number;
   /**
-   * Takes a slot of this class at its start; the slot stays taken until a task that `frees` it has ended. Slots go to
+   * Takes a slot of this class once nothing else is left to wait for; the slot stays taken until a task that `frees` it has ended. Slots go to
    * takers in the order in which they were added, not in which they become ready: otherwise weights that are needed
    * later could fill all slots and those needed first would wait for ever.
    */
