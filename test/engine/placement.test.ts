@@ -61,7 +61,7 @@ function plan(strategy: StrategyName, input: PolicyInput, budgets: Budgets): Mem
     lengths,
     maxNewTokens,
   );
-  return planMemory(target, strategy === 'none' ? null : draft, policy, demand, budgets, policy);
+  return planMemory(target, strategy === 'none' ? null : draft, demand, budgets, policy);
 }
 
 /** Numbers of the layers that a map of groups by id holds, ascending. */
@@ -235,14 +235,20 @@ describe('what is left over', () => {
   it('saves exactly the traffic of its layers', async () => {
     const machine = plenty;
     const streamed = { pinnedLayers: 0, keptLayers: 0 };
-    const moved = async (policy: PolicyInput) =>
-      (await runEngine({ target, draft: null, prompts, strategy: 'none', maxNewTokens, machine, policy }))
-        .bytesMoved;
+    // Without what is already on its way, at the end, for a pass that never comes: how much depends on the moment.
+    const moved = async (policy: PolicyInput) => {
+      const run = { target, draft: null, prompts, strategy: 'none', maxNewTokens, machine, policy } as const;
+      const { spans, passes } = await runEngine(run);
+      const bytesOn = (name: 'disk' | 'link') =>
+        spans
+          .filter(({ lane, pass }) => lane === name && pass < passes)
+          .reduce((sum, { bytes }) => sum + bytes, 0);
+      return { disk: bytesOn('disk'), link: bytesOn('link') };
+    };
     const all = await moved(streamed);
     const half = await moved({ pinnedLayers: 2, keptLayers: 2 });
-    // Reads of the pass that never comes are under way at the end, so shares are nearly exact.
-    expect(half.disk / all.disk).toBeCloseTo(4 / 8, 1);
-    expect(half.link / all.link).toBeCloseTo(6 / 8, 1);
+    expect(half.disk / all.disk).toBeCloseTo(4 / 8, 2);
+    expect(half.link / all.link).toBeCloseTo(6 / 8, 2);
     expect(await moved({ pinnedLayers: 8 })).toEqual({ disk: 0, link: 0 });
   });
 });
