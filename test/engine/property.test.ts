@@ -166,7 +166,7 @@ async function runWithin(drawn: Case, strategy: StrategyName, policy: PolicyInpu
   const demand = measureDemand(open, planWaves(open, prompts.length), promptLengths, maxNewTokens);
   const endless = { deviceBytes: Number.POSITIVE_INFINITY, hostBytes: Number.POSITIVE_INFINITY };
   const usedDraft = strategy === 'none' ? null : draft;
-  const { device, host, prefetchDepth } = planMemory(target, usedDraft, open, demand, endless, open);
+  const { device, host, prefetchDepth } = planMemory(target, usedDraft, demand, endless, open);
   const machine = { deviceBytes: device.totalBytes, hostBytes: host.totalBytes };
   const result = await runEngine({
     target,

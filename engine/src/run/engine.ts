@@ -88,7 +88,7 @@ function prepare(request: RunRequest, strategy: Strategy): Prepared {
   const waves = planWaves(policy, prompts.length);
   const promptLengths = prompts.map(({ length }) => length);
   const demand = measureDemand(policy, waves, promptLengths, maxNewTokens);
-  const plan = planMemory(target, draft, policy, demand, machine, policy);
+  const plan = planMemory(target, draft, demand, machine, policy);
   const sequences = prompts.map((prompt, index) => new Sequence(index, prompt, maxNewTokens));
   return { policy, waves, sequences, plan };
 }

@@ -16,7 +16,7 @@ import { attentionWeights, expertWeights, headWeights } from '../schedule/work.j
 import type { LaneName } from '../trace/types.js';
 import type { Machine, TaskOutcome } from './dispatcher.js';
 import type { LaneWorkerData, WorkerModel, WorkerReply } from './lane-protocol.js';
-import type { MachineSettings } from './types.js';
+import { defaultReadsInFlight, type MachineSettings } from './types.js';
 
 type WorkerLane = LaneWorkerData['lane'];
 
@@ -54,7 +54,7 @@ export class LocalMachine implements Machine {
       PoolMemory.create(core, plan.host),
       PoolMemory.create(core, plan.device),
       core.createStreamer({
-        readsInFlight: settings.readsInFlight ?? 4,
+        readsInFlight: settings.readsInFlight ?? defaultReadsInFlight,
         bytesPerSecondCap: settings.diskBytesPerSecondCap ?? null,
       }),
     );

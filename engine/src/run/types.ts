@@ -6,6 +6,9 @@ import type { AcceptanceReport } from '../speculate/statistics.js';
 import type { LaneGaps } from '../trace/report.js';
 import type { LaneName, PhaseName, PhaseReport, Span } from '../trace/types.js';
 
+/** Reads in flight on the disk lane where nobody says otherwise: 2 left it at 0.92 of plain reading, 4 brought it level. */
+export const defaultReadsInFlight = 4;
+
 /** The machine a run may use: hard memory budgets, cores and optional caps. */
 export interface MachineSettings {
   /** Device pool, bytes; a hard limit. */

@@ -6,7 +6,7 @@
 import type { ModelConfig } from '../model/types.js';
 import type { Sequence } from '../speculate/sequence.js';
 import type { DraftResult } from './ops.js';
-import { alignTokens, type ModelPlacement } from './placement.js';
+import { cacheCapacity, type ModelPlacement } from './placement.js';
 import type { Policy } from './policy.js';
 import { cacheFields, type Feed } from './target-pass.js';
 import type { Task } from './task.js';
@@ -118,7 +118,7 @@ export function assignBlocks(
 ): void {
   let elementOffset = 0;
   for (const sequence of sequences) {
-    const capacity = alignTokens(sequence.prompt.length + sequence.maxNewTokens);
+    const capacity = cacheCapacity(sequence.prompt.length, sequence.maxNewTokens);
     sequence[block] = { elementOffset, capacity };
     elementOffset += 2 * numKvHeads * capacity * headDim;
   }

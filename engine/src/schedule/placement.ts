@@ -97,8 +97,9 @@ export interface Budgets {
   readonly hostBytes: number;
 }
 
-/** Layer counts that the caller may fix; null means as many as fit. */
-export interface LayerChoice {
+/** Policy fields that the caller may fix; null leaves them to what fits. */
+export interface OpenChoices {
+  readonly prefetchDepth: number | null;
   readonly pinnedLayers: number | null;
   readonly keptLayers: number | null;
 }
@@ -110,10 +111,9 @@ export interface LayerChoice {
 export function planMemory(
   target: Checkpoint,
   draft: Checkpoint | null,
-  policy: { readonly prefetchDepth: number | null },
   demand: MemoryDemand,
   budgets: Budgets,
-  choice: LayerChoice,
+  choice: OpenChoices,
 ): MemoryPlan {
   const layOut = (prefetchDepth: number, pinnedLayers: number, keptLayers: number) =>
     layOutPools(target, draft, prefetchDepth, demand, pinnedLayers, keptLayers);
@@ -121,7 +121,7 @@ export function planMemory(
   const pinnedWish = Math.min(choice.pinnedLayers ?? 0, numLayers);
   const keptWish = Math.min(choice.keptLayers ?? 0, numLayers - pinnedWish);
   const prefetchDepth =
-    policy.prefetchDepth ?? deepestAffordable((depth) => layOut(depth, pinnedWish, keptWish), budgets);
+    choice.prefetchDepth ?? deepestAffordable((depth) => layOut(depth, pinnedWish, keptWish), budgets);
   assertFits(layOut(prefetchDepth, pinnedWish, keptWish), budgets, layOut(1, 0, 0));
 
   const pinnedLayers =
@@ -360,7 +360,10 @@ function spreadEvenly(count: number, layers: readonly number[]): ReadonlySet<num
   );
 }
 
-/** Rounds a KV block so that the next one starts on a cache line. */
-export function alignTokens(tokens: number): number {
-  return alignUp(tokens, 4);
+/**
+ * Tokens a sequence's KV block has room for; a few to spare, so that the next block starts on a cache line. The last
+ * new token is never fed, and candidates beyond a sequence's limit are never proposed, so no more are needed.
+ */
+export function cacheCapacity(promptTokens: number, maxNewTokens: number): number {
+  return alignUp(promptTokens + maxNewTokens, 4);
 }

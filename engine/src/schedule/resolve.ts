@@ -1,13 +1,12 @@
 /** From what a caller asked for to a complete policy, the waves of batches it makes, and the memory they need. */
 
 import { type Checkpoint, UserError } from '../model/types.js';
-import { alignTokens, type LayerChoice, type MemoryDemand } from './placement.js';
+import { cacheCapacity, type MemoryDemand, type OpenChoices } from './placement.js';
 import { type Policy, type PolicyInput, parsePolicy } from './policy.js';
 import type { Strategy } from './strategies/strategy.js';
 
 /** A policy before placement has settled how far to read ahead and how many layers stay in memory. */
-export type OpenPolicy = Omit<Policy, 'prefetchDepth' | 'pinnedLayers' | 'keptLayers'> &
-  LayerChoice & { readonly prefetchDepth: number | null };
+export type OpenPolicy = Omit<Policy, keyof OpenChoices> & OpenChoices;
 
 /**
  * Fills in what the caller left out.
@@ -66,7 +65,7 @@ export function measureDemand(
   promptLengths: readonly number[],
   maxNewTokens: number,
 ): MemoryDemand {
-  const capacity = (index: number) => alignTokens(promptLengths[index] + maxNewTokens);
+  const capacity = (index: number) => cacheCapacity(promptLengths[index], maxNewTokens);
   const promptRows = (members: readonly number[]) => sum(members.map((index) => promptLengths[index]));
   const candidates = policy.speculation === 'none' ? 0 : Math.min(policy.candidates, maxNewTokens - 1);
 

@@ -98,7 +98,7 @@ export function buildTargetPass(
         ...common,
         ...flow.task(ids, 'mix', `mix layer.${layer}`, 'device'),
         // After the previous frame's too, so that the last frame's is the weights' last user.
-        after: [attend, ...flows.slice(0, flow.index).map((earlier) => earlier.last)],
+        after: [attend, ...lastOf(flows[flow.index - 1])],
         bytes: outputElements * 4,
         flops: 2 * flow.rows * outputElements,
         frees: isLast ? attentionArrival : [],
@@ -121,7 +121,7 @@ export function buildTargetPass(
         flow.last = push(tasks, {
           ...common,
           ...flow.task(ids, 'expert', `layer.${layer}.expert.${expert}`, 'device'),
-          after: [flow.last, ...arrival, ...flows.slice(0, flow.index).map((earlier) => earlier.last)],
+          after: [flow.last, ...arrival, ...lastOf(flows[flow.index - 1])],
           bytes: elements * 4,
           flops: 2 * expectedRows * elements,
           get rows() {
@@ -202,6 +202,11 @@ export function cacheFields(
 function arrivalOf(stream: WeightStream, pass: number, group: WeightGroup): readonly number[] {
   const arrival = stream.arrival(pass, group);
   return arrival === null ? [] : [arrival];
+}
+
+/** The previous frame's latest task, none for the first frame: frames pass a weight's users one after the other. */
+function lastOf(previous: { readonly last: number } | undefined): readonly number[] {
+  return previous ? [previous.last] : [];
 }
 
 function push(tasks: Task[], task: Task): number {

@@ -1,10 +1,9 @@
 /** What the disk can do: the files read from start to end, directly, with nothing else going on. */
 
 import { readFileSync } from 'node:fs';
+import { defaultReadsInFlight } from '@specoffload/engine';
 import { directIoAlignmentBytes, loadNativeCore } from '@specoffload/native';
 
-/** As the engine's disk lane reads by default. */
-const readsInFlight = 4;
 const requestBytes = 8 * 2 ** 20;
 const numBuffers = 4;
 
@@ -12,7 +11,7 @@ const numBuffers = 4;
 export async function readPlainly(paths: readonly string[], signal: AbortSignal): Promise<number> {
   const core = loadNativeCore();
   const arena = core.createArena(requestBytes * numBuffers);
-  const streamer = core.createStreamer({ readsInFlight });
+  const streamer = core.createStreamer({ readsInFlight: defaultReadsInFlight });
   try {
     const startSeconds = performance.now() / 1000;
     let bytes = 0;

@@ -1,6 +1,6 @@
 /** The flags that say what a run may use of this machine. */
 
-import type { MachineSettings } from '@specoffload/engine';
+import { defaultReadsInFlight, type MachineSettings } from '@specoffload/engine';
 import type { Command } from 'commander';
 import { parseBytes, parseBytesPerSecond } from '../sizes.js';
 import { oneOf, wholeNumber } from './common.js';
@@ -36,7 +36,7 @@ export function addMachineOptions(command: Command): Command {
       '--reads-in-flight <n>',
       'reads in flight on the disk lane',
       wholeNumber('--reads-in-flight', 1, 64),
-      4,
+      defaultReadsInFlight,
     )
     .option('--link-cap <rate>', 'pace the link, such as 1.2GB/s (default: not paced)')
     .option('--disk-cap <rate>', 'pace the disk (default: not paced)')

@@ -1,6 +1,6 @@
 /** `specoffload start`: the main job. */
 
-import { strategyNames, type Tokenizer, UserError } from '@specoffload/engine';
+import { defaultReadsInFlight, strategyNames, type Tokenizer, UserError } from '@specoffload/engine';
 import type { Command } from 'commander';
 import { compareSequences } from '../compare.js';
 import { describePlan, type ExecutedRun, executeRun, type RunPlan } from '../execute.js';
@@ -89,7 +89,7 @@ function planJob(
       hostBytes: Math.floor(pair.target.bytes * hostShare),
       deviceCores: 1,
       hostCores: 1,
-      readsInFlight: 4,
+      readsInFlight: defaultReadsInFlight,
       linkBytesPerSecondCap: null,
       diskBytesPerSecondCap: null,
       native: 'auto',
