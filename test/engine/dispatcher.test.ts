@@ -26,10 +26,11 @@ class VirtualMachine implements Machine {
 
   start(
     task: Task,
-    _op: unknown,
+    slot: number,
     onEnd: (outcome: TaskOutcome) => void,
     onError: (error: Error) => void,
   ): void {
+    task.createOp(slot);
     const { lane, name, bytes } = task;
     const startSeconds = this.#now;
     this.#running[lane] += 1;
@@ -72,7 +73,8 @@ class VirtualMachine implements Machine {
 function task(id: number, changes: Partial<Task> = {}): Task {
   return {
     id,
-    ...{ lane: 'device', kind: 'expert', phase: 'decode', pass: 0, batch: 0, flops: 0, rows: 0 },
+    ...{ lane: 'device', kind: 'expert', phase: 'decode', pass: 0, batch: 0, rows: 0 },
+    ...{ flops: 0, productRows: 0, scoreFlops: 0, cacheBytes: 0 },
     name: String(id),
     after: [],
     priority: 0,

@@ -11,6 +11,7 @@ import {
   strategies,
 } from '@specoffload/engine';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { localFormats } from '../../engine/dist/machine/formats.js';
 import type { Region } from '../../engine/dist/machine/pool.js';
 import {
   type Budgets,
@@ -254,14 +255,17 @@ describe('what is left over', () => {
 });
 
 describe('regions', () => {
-  const regionsOf = ({ embedding, kept, frames, kvCache, ropeCos, ropeSin, ...rest }: ModelPlacement) => ({
+  const regionsOf = ({ embedding, kept, frames, kvCache, rope, ...rest }: ModelPlacement) => ({
     embedding,
     host: [...kept.values(), ...frames.flatMap(({ host }) => (host ? Object.values(host) : []))],
     device: [
       ...[rest.head, ...rest.pinned.values(), ...Object.values(rest.scratch)],
       ...frames.flatMap(({ hidden, normed }) => [...hidden, normed]),
     ],
-    cache: [...kvCache, ropeCos, ropeSin],
+    cache: [
+      ...kvCache,
+      ...[rope.host, rope.device].flatMap((tables) => (tables ? Object.values(tables) : [])),
+    ],
   });
 
   it.each<PolicyInput>([
@@ -311,9 +315,9 @@ describe('regions', () => {
   it('hold the caches that the sequences need', () => {
     const { target: large } = plan('none', {}, plenty);
     const tokens = prompts.reduce((sum, { length }) => sum + Math.ceil((length + maxNewTokens) / 4) * 4, 0);
-    expect(cacheBytesPerToken(config)).toBe(8 * 2 * 2 * 16 * 4); // layer, K and V, kvHead, headDim, fp32
+    expect(cacheBytesPerToken(config, localFormats)).toBe(8 * 2 * 2 * 16 * 4); // layer, K and V, kvHead, headDim, fp32
     expect(large.kvCache.reduce((sum, { byteLength }) => sum + byteLength, 0)).toBe(
-      tokens * cacheBytesPerToken(config),
+      tokens * cacheBytesPerToken(config, localFormats),
     );
   });
 });

@@ -1,8 +1,8 @@
 import { type PolicyInput, parsePolicy, type StrategyName, strategies } from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
+import type { OpenPolicy } from '../../engine/dist/schedule/policy.js';
 import {
   measureDemand,
-  type OpenPolicy,
   planMicroBatches,
   planWaves,
   resolvePolicy,
@@ -18,7 +18,7 @@ describe('parsePolicy', () => {
     { input: 'fast', message: 'invalid policy: expected an object' },
     {
       input: { candidate: 4 },
-      message: 'invalid policy field: candidate; expected one of decodeBatch, batches',
+      message: 'invalid policy field: candidate; expected one of speculation, prefillOrder',
     },
     { input: { candidates: '4' }, message: 'invalid candidates: 4; expected a whole number from 1 to 64' },
     { input: { candidates: 0 }, message: 'invalid candidates: 0; expected a whole number from 1 to 64' },
@@ -30,15 +30,18 @@ describe('parsePolicy', () => {
     { input: { batches: 3 }, message: 'invalid batches: 3; expected a whole number from 1 to 2' },
     { input: { pinnedLayers: -1 }, message: 'invalid pinnedLayers: -1; expected a whole number from 0' },
     {
-      input: { prefetchDepth: 0 },
-      message: 'invalid prefetchDepth: 0; expected a whole number from 1 to 64',
+      input: { prefetchDepth: -1 },
+      message: 'invalid prefetchDepth: -1; expected a whole number from 0 to 64',
     },
     { input: { decodeBatch: Number.NaN }, message: 'invalid decodeBatch: NaN; expected' },
     {
       input: { prefillOrder: 'layers' },
       message: 'invalid prefillOrder: layers; expected batch-major or layer-major',
     },
-    { input: { draftCache: true }, message: 'invalid draftCache: true; expected recompute or resident' },
+    {
+      input: { draftCache: true },
+      message: 'invalid draftCache: true; expected recompute or resident or window',
+    },
     { input: { speculation: 1 }, message: 'invalid speculation: 1; expected none or serial or interleaved' },
     { input: { toString: 1 }, message: 'invalid policy field: toString' },
   ])('refuses $input', ({ input, message }) => {

@@ -13,6 +13,7 @@ import {
   strategies,
 } from '@specoffload/engine';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { decode } from '../../engine/dist/schedule/strategies/index.js';
 import { goldenDirectory, readGolden } from './model/golden.js';
 
 describe('the order of proposing and verifying', () => {
@@ -31,6 +32,7 @@ describe('the order of proposing and verifying', () => {
     const rounds: Rounds = {
       batches,
       propose: (batch) => move(`propose ${batch}`),
+      proposeAhead: (batch) => move(`propose ahead ${batch}`),
       verify: (batch) =>
         move(`verify ${batch}`, () => {
           const choices = Array.from({ length: tokensPerRound[batch]! }, () => ({
@@ -39,7 +41,7 @@ describe('the order of proposing and verifying', () => {
           for (const sequence of batches[batch]!) sequence.append(choices, new Set());
         }),
     };
-    return strategies[strategy].decode(rounds).then(() => {
+    return decode[strategies[strategy].defaults.speculation](rounds).then(() => {
       expect(batches.flat().every(({ isFinished }) => isFinished)).toBe(true);
       return moves;
     });

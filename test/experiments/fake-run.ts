@@ -90,7 +90,13 @@ export function fakeResult(changes: Partial<RunResult> = {}): RunResult {
       pinnedLayers: 0,
       keptLayers: 0,
       prefetchDepth: 4,
+      ...{ microBatch: 2, draftWindow: 64, cache: 'host', attention: 'host', prefillAttention: 'host' },
+      ...{ projections: 'device', streaming: 'ahead', attentionWeights: 'streamed', experts: 'all' },
+      ...{ hostExpertRows: 0, hostShare: 0, pageLocked: 1, draftPlacement: 'start' },
+      ...{ ending: 'own-limit', refill: 'no' },
     },
+    generatedTokens: 4,
+    memoryBytes: { device: 1, host: 1 },
     sequences: [
       { ids: [7, 8], margins: [0.5, 0.25], routerMargins: [0.1, 0.2], stopReason: 'length' },
       { ids: [9, 0], margins: [1.5, 2], routerMargins: [0.1, 0.2], stopReason: 'eos' },

@@ -18,16 +18,27 @@ export interface Region {
   readonly byteLength: number;
 }
 
+/** How far a plan has come. */
+interface Mark {
+  readonly allocated: number;
+  readonly reserved: number;
+  readonly skipped: number;
+  readonly byLabel: readonly (readonly [label: string, bytes: number])[];
+}
+
 /** Where each named thing of a pool lies, found before any memory is taken. */
 export class PoolLayout {
   readonly name: 'device' | 'host';
+  readonly #bankBytes: number;
   #allocatedBytes = 0;
   #reservedBytes = 0;
   #skippedBytes = 0;
   readonly #byLabel = new Map<string, number>();
 
-  constructor(name: 'device' | 'host') {
+  /** @param largestPieceBytes what one thing can take at most; Infinity for memory that is only imagined. */
+  constructor(name: 'device' | 'host', largestPieceBytes = bankBytes) {
     this.name = name;
+    this.#bankBytes = largestPieceBytes;
   }
 
   /** Bytes the pool's own memory must have. */
@@ -51,17 +62,46 @@ export class PoolLayout {
    */
   place(label: string, byteLength: number): Region {
     const rounded = Math.ceil(byteLength / alignmentBytes) * alignmentBytes;
-    if (rounded > bankBytes)
+    if (rounded > this.#bankBytes)
       throw new UserError(
-        `${label} would take ${formatMebibytes(byteLength)} of ${this.name} memory in one piece, at most ${formatMebibytes(bankBytes)} are possible; use smaller batches or shorter prompts`,
+        `${label} would take ${formatMebibytes(byteLength)} of ${this.name} memory in one piece, at most ${formatMebibytes(this.#bankBytes)} are possible; use smaller batches or shorter prompts`,
       );
-    const freeInBank = bankBytes - (this.#allocatedBytes % bankBytes);
+    const freeInBank = this.#bankBytes - (this.#allocatedBytes % this.#bankBytes);
     const skipped = rounded > freeInBank ? freeInBank : 0; // never touched, so no memory is spent on it
     const byteOffset = this.#allocatedBytes + skipped;
     this.#allocatedBytes = byteOffset + rounded;
     this.#skippedBytes += skipped;
     this.#count(label, rounded);
     return { byteOffset, byteLength };
+  }
+
+  /**
+   * Plans things that are never there at the same time: the second plan starts where the first did, and the larger
+   * one counts.
+   */
+  overlay(placeFirst: () => void, placeSecond: () => void): void {
+    const start = this.#mark();
+    placeFirst();
+    const first = this.#mark();
+    const firstBytes = this.totalBytes;
+    this.#restore(start);
+    placeSecond();
+    if (this.totalBytes < firstBytes) this.#restore(first);
+  }
+
+  #mark(): Mark {
+    return {
+      ...{ allocated: this.#allocatedBytes, reserved: this.#reservedBytes, skipped: this.#skippedBytes },
+      byLabel: [...this.#byLabel],
+    };
+  }
+
+  #restore({ allocated, reserved, skipped, byLabel }: Mark): void {
+    this.#allocatedBytes = allocated;
+    this.#reservedBytes = reserved;
+    this.#skippedBytes = skipped;
+    this.#byLabel.clear();
+    for (const [label, bytes] of byLabel) this.#byLabel.set(label, bytes);
   }
 
   /** Counts memory that something else allocates (an execution provider's workspace) against the budget. */

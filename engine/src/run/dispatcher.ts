@@ -3,7 +3,6 @@
  * the trace. Knows nothing of models; the same code drives a real and a virtual machine.
  */
 
-import type { Op } from '../schedule/ops.js';
 import type { SlotClass, Task } from '../schedule/task.js';
 import { type LaneName, laneNames, type Span } from '../trace/types.js';
 
@@ -19,8 +18,18 @@ export interface Machine {
   /** Tasks a lane accepts at once. Above 1 the lane works in order and is never left waiting for a message. */
   readonly laneWidth: Readonly<Record<LaneName, number>>;
   now(): number;
-  /** Starts the task; calls `onEnd` or `onError` once, never before returning. */
-  start(task: Task, op: Op, onEnd: (outcome: TaskOutcome) => void, onError: (error: Error) => void): void;
+  /**
+   * Starts the task in the slot it took (-1 without); calls `onEnd` or `onError` once, never before returning.
+   * @throws what the making of the task's op throws
+   */
+  start(
+    task: Task,
+    slot: number,
+    onEnd: (outcome: TaskOutcome) => void,
+    onError: (error: Error) => void,
+  ): void;
+  /** Somebody who waited has been told, and may add tasks now: a virtual clock stands still until then. */
+  pause?(): void;
 }
 
 /** Slots are granted in the order in which their takers were added, whichever is ready first: see {@link Task.takes}. */
@@ -193,25 +202,26 @@ export class Dispatcher {
       return;
     }
     this.#running[task.lane] += 1;
-    this.#machine.start(
-      task,
-      task.createOp(slot),
-      (outcome) => {
-        this.#running[task.lane] -= 1;
-        this.#record(entry, outcome);
-        this.#end(entry, outcome.result);
-        this.#notifyIfQuiet();
-      },
-      (error) => {
-        this.#running[task.lane] -= 1;
-        this.fail(error);
-        this.#notifyIfQuiet();
-      },
-    );
+    const onError = (error: Error) => {
+      this.#running[task.lane] -= 1;
+      this.fail(error);
+      this.#notifyIfQuiet();
+    };
+    const onEnd = (outcome: TaskOutcome) => {
+      this.#running[task.lane] -= 1;
+      this.#record(entry, outcome);
+      this.#end(entry, outcome.result);
+      this.#notifyIfQuiet();
+    };
+    try {
+      this.#machine.start(task, slot, onEnd, onError);
+    } catch (error) {
+      onError(toError(error));
+    }
   }
 
   #end({ task }: Entry, result: unknown): void {
-    if (!this.#failure) task.onEnd?.(result);
+    if (!this.#failure) this.#tell(task, result);
     for (const holder of task.frees ?? []) this.#free(holder);
     this.#entries.delete(task.id);
     for (const dependent of this.#dependents.get(task.id) ?? []) {
@@ -219,9 +229,21 @@ export class Dispatcher {
       if (entry && --entry.numBlockers === 0) this.#unblock(entry);
     }
     this.#dependents.delete(task.id);
-    for (const waiter of this.#waiters.get(task.id) ?? []) waiter.resolve();
-    this.#waiters.delete(task.id);
+    const waiters = this.#waiters.get(task.id);
+    if (waiters) {
+      this.#waiters.delete(task.id);
+      for (const waiter of waiters) waiter.resolve();
+      this.#machine.pause?.();
+    }
     this.#dispatch();
+  }
+
+  #tell(task: Task, result: unknown): void {
+    try {
+      task.onEnd?.(result);
+    } catch (error) {
+      this.fail(toError(error));
+    }
   }
 
   #free(taskId: number): void {
@@ -233,11 +255,20 @@ export class Dispatcher {
   }
 
   #record(entry: Entry, { startSeconds, endSeconds }: TaskOutcome): void {
-    const { id, lane, kind, name, phase, pass, batch, bytes, rows } = entry.task;
-    const readySeconds = Math.min(entry.readySeconds, startSeconds);
+    const { task } = entry;
     this.#spans.push({
-      ...{ id, lane, kind, name, phase, pass, batch, bytes, rows },
-      ...{ readySeconds, startSeconds, endSeconds },
+      id: task.id,
+      lane: task.lane,
+      kind: task.kind,
+      name: task.name,
+      phase: task.phase,
+      pass: task.pass,
+      batch: task.batch,
+      bytes: task.bytes,
+      rows: task.actualRows?.() ?? task.rows,
+      readySeconds: Math.min(entry.readySeconds, startSeconds),
+      startSeconds,
+      endSeconds,
     });
   }
 
@@ -251,4 +282,8 @@ export class Dispatcher {
 /** The order of ready tasks on a lane: by priority, then by id, so that equal tasks always go the same way. */
 function isMoreUrgent(a: Task, b: Task): boolean {
   return a.priority !== b.priority ? a.priority < b.priority : a.id < b.id;
+}
+
+function toError(reason: unknown): Error {
+  return reason instanceof Error ? reason : new Error(String(reason));
 }

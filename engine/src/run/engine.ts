@@ -1,56 +1,45 @@
-/** The entry that reads as a sentence: plan, prefill, then rounds until done. */
+/** The engine: a run on this machine, for real. */
 
 import { createHash } from 'node:crypto';
-import { assertSameVocabulary } from '../model/tokenizer.js';
+import { localFormats } from '../machine/formats.js';
 import { UserError } from '../model/types.js';
-import { type MemoryPlan, planMemory } from '../schedule/placement.js';
-import type { Policy } from '../schedule/policy.js';
-import {
-  assertPromptsFit,
-  measureDemand,
-  type OpenPolicy,
-  planWaves,
-  resolvePolicy,
-} from '../schedule/resolve.js';
-import { strategies } from '../schedule/strategies/index.js';
-import type { Strategy } from '../schedule/strategies/strategy.js';
-import { Sequence } from '../speculate/sequence.js';
-import { measureGaps, reportPhase, type TimeWindow } from '../trace/report.js';
-import { type LaneName, laneNames, type PhaseName } from '../trace/types.js';
+import { localPolicyFields } from '../schedule/policy.js';
+import type { Sequence } from '../speculate/sequence.js';
+import { measureGaps } from '../trace/report.js';
+import { laneNames } from '../trace/types.js';
 import { Dispatcher } from './dispatcher.js';
+import { type Generated, generate } from './generate.js';
 import { LocalMachine } from './local-machine.js';
+import { assertNewTokens, type Prepared, prepare } from './prepare.js';
 import { Session } from './session.js';
 import { isNearTie } from './ties.js';
 import type { LogitsRequest, RunRequest, RunResult } from './types.js';
-
-/** A request that has been checked and given its memory. */
-interface Prepared {
-  readonly policy: OpenPolicy;
-  readonly waves: readonly (readonly (readonly number[])[])[];
-  readonly sequences: readonly Sequence[];
-  readonly plan: MemoryPlan;
-}
 
 /**
  * Generates continuations of all prompts with the target's weights streamed under the memory budgets.
  *
  * @throws UserError when the request cannot be served, before any weight is read: a budget too small (says the
  * smallest), a prompt longer than the context, a strategy that needs a draft, a draft of another vocabulary, a policy
- * field out of range.
+ * field out of range or of the virtual machine only.
  */
 export async function runEngine(request: RunRequest): Promise<RunResult> {
-  const strategy = strategies[request.strategy];
-  if (!strategy)
-    throw new UserError(
-      `unknown strategy: ${request.strategy}; expected one of ${Object.keys(strategies).join(', ')}`,
-    );
-  const { maxNewTokens } = request;
-  if (!(Number.isInteger(maxNewTokens) && maxNewTokens >= 1))
-    throw new UserError(`invalid number of new tokens: ${maxNewTokens}; expected a whole number from 1`);
-  const prepared = prepare(request, strategy);
-  return withMachine(request, prepared, (machine, dispatcher, setupStart) =>
-    generate(request, strategy, prepared, machine, dispatcher, setupStart),
-  );
+  assertNewTokens(request.maxNewTokens);
+  const prepared = prepare(request, request.machine, localFormats);
+  assertLocal(prepared);
+  return withMachine(request, prepared, async (machine, dispatcher, setupStart) => {
+    let setupSeconds = 0;
+    const generated = await generate({
+      ...{ prepared, dispatcher, machine, isVirtual: false },
+      maxNewTokens: request.maxNewTokens,
+      eosTokenIds: eosOf(request),
+      onProgress: request.onProgress,
+      onPlaced: () => {
+        setupSeconds = performance.now() / 1000 - setupStart;
+        machine.restartClock();
+      },
+    });
+    return assembleResult(request, prepared, generated, machine, setupSeconds);
+  });
 }
 
 /**
@@ -61,13 +50,17 @@ export async function runEngine(request: RunRequest): Promise<RunResult> {
  */
 export async function runLogits(request: LogitsRequest): Promise<Float32Array[]> {
   const run: RunRequest = { ...request, draft: null, strategy: 'none', maxNewTokens: 0 };
-  const prepared = prepare(run, strategies.none);
+  const prepared = prepare(run, request.machine, localFormats);
   return withMachine(run, prepared, async (_machine, dispatcher) => {
-    const session = createSession(run, prepared, dispatcher, () => {});
+    const { plan, policy, waves, sequences } = prepared;
+    const session = new Session({
+      ...{ plan, policy, dispatcher, maxNewTokens: 0, isVirtual: false },
+      ...{ eosTokenIds: eosOf(run), waiting: [], onPass: () => {} },
+    });
     await session.placeResidents();
     const logits: Float32Array[] = [];
-    for (const wave of prepared.waves) {
-      const batches = wave.map((members) => members.map((index) => prepared.sequences[index]));
+    for (const wave of waves) {
+      const batches = wave.map((members) => members.map((index) => sequences[index]));
       session.assignCaches(batches.flat());
       for (const [index, values] of await session.promptLogits(batches)) logits[index] = values;
     }
@@ -75,22 +68,19 @@ export async function runLogits(request: LogitsRequest): Promise<Float32Array[]>
   });
 }
 
-function prepare(request: RunRequest, strategy: Strategy): Prepared {
-  const { target, prompts, maxNewTokens, machine } = request;
-  if (strategy.usesDraft && !request.draft)
-    throw new UserError(`the strategy ${strategy.name} needs a draft model; give one, or use strategy none`);
-  const draft = strategy.usesDraft ? request.draft : null;
-  // Ids are all the engine knows; whether they mean the same text is for the caller to ask.
-  if (draft)
-    assertSameVocabulary({ checkpoint: target, tokenizer: null }, { checkpoint: draft, tokenizer: null });
-  assertPromptsFit(target, draft, prompts, maxNewTokens);
-  const policy = resolvePolicy(strategy, request.policy ?? {}, prompts.length);
-  const waves = planWaves(policy, prompts.length);
-  const promptLengths = prompts.map(({ length }) => length);
-  const demand = measureDemand(policy, waves, promptLengths, maxNewTokens);
-  const plan = planMemory(target, draft, demand, machine, policy);
-  const sequences = prompts.map((prompt, index) => new Sequence(index, prompt, maxNewTokens));
-  return { policy, waves, sequences, plan };
+function eosOf({ stopAtEos, target }: RunRequest): ReadonlySet<number> {
+  return new Set(stopAtEos === false ? [] : target.config.eosTokenIds);
+}
+
+/** @throws UserError when the policy asks for what only the virtual machine does. */
+function assertLocal({ policy }: Prepared): void {
+  for (const [field, words] of Object.entries(localPolicyFields)) {
+    const value = policy[field as keyof typeof localPolicyFields];
+    if (!(words as readonly unknown[]).includes(value))
+      throw new UserError(
+        `invalid ${field}: ${value}; only the virtual machine does that, expected ${words.join(' or ')} for a run on this machine`,
+      );
+  }
 }
 
 /** Starts the lanes, lends them to `work`, and ends them whatever happens. */
@@ -116,102 +106,27 @@ async function withMachine<T>(
   }
 }
 
-function createSession(
+function assembleResult(
   request: RunRequest,
-  { plan, policy }: Prepared,
-  dispatcher: Dispatcher,
-  onPass: (phase: PhaseName, passes: number) => void,
-): Session {
-  const eosTokenIds = new Set(request.stopAtEos === false ? [] : request.target.config.eosTokenIds);
-  return new Session({ plan, policy, dispatcher, eosTokenIds, onPass });
-}
-
-async function generate(
-  request: RunRequest,
-  strategy: Strategy,
-  prepared: Prepared,
+  { plan, sequences }: Prepared,
+  { outcome, spans }: Generated,
   machine: LocalMachine,
-  dispatcher: Dispatcher,
-  setupStart: number,
-): Promise<RunResult> {
-  const { sequences, waves } = prepared;
-  const windows: Record<PhaseName, TimeWindow[]> = { prefill: [], decode: [] };
-  const session = createSession(request, prepared, dispatcher, (phase, passes) =>
-    request.onProgress?.({
-      ...{ phase, passes, numSequences: sequences.length, elapsedSeconds: machine.now() },
-      newTokens: countNewTokens(sequences),
-      maxNewTokens: sequences.length * request.maxNewTokens,
-      finishedSequences: sequences.filter(({ isFinished }) => isFinished).length,
-    }),
-  );
-  await session.placeResidents();
-  const setupSpans = dispatcher.spans.length;
-  const setupSeconds = performance.now() / 1000 - setupStart;
-  machine.restartClock();
-
-  for (const wave of waves) {
-    const batches = wave.map((members) => members.map((index) => sequences[index]));
-    session.assignCaches(batches.flat());
-    const prefillStart = machine.now();
-    await session.prefill(batches);
-    const decodeStart = machine.now();
-    await strategy.decode(session.rounds(batches));
-    windows.prefill.push({ startSeconds: prefillStart, endSeconds: decodeStart });
-    windows.decode.push({ startSeconds: decodeStart, endSeconds: machine.now() });
-  }
-
-  const { plan, policy } = prepared;
-  return assembleResult(request, {
-    policy: { ...policy, ...settledBy(plan) },
-    ...{ plan, sequences, session, windows, setupSeconds, machine },
-    spans: dispatcher.spans.slice(setupSpans),
-  });
-}
-
-/** The fields that a policy leaves to placement. */
-function settledBy({ prefetchDepth, pinnedLayers, keptLayers }: MemoryPlan) {
-  return { prefetchDepth, pinnedLayers, keptLayers };
-}
-
-interface Finished {
-  readonly policy: Policy;
-  readonly plan: MemoryPlan;
-  readonly sequences: readonly Sequence[];
-  readonly session: Session;
-  readonly windows: Readonly<Record<PhaseName, readonly TimeWindow[]>>;
-  readonly setupSeconds: number;
-  readonly machine: LocalMachine;
-  readonly spans: Dispatcher['spans'];
-}
-
-function assembleResult(request: RunRequest, finished: Finished): RunResult {
-  const { policy, plan, sequences, session, windows, setupSeconds, machine } = finished;
-  const spans = [...finished.spans].sort((a, b) => a.startSeconds - b.startSeconds || a.id - b.id);
-  const phases = {
-    prefill: reportPhase(spans, windows.prefill),
-    decode: reportPhase(spans, windows.decode),
-  };
-  const seconds = phases.prefill.seconds + phases.decode.seconds;
-  const newTokens = countNewTokens(sequences);
+  setupSeconds: number,
+): RunResult {
   const choices = sequences.flatMap((sequence) => sequence.choices);
-  const moved = (lane: LaneName) => phases.prefill.lanes[lane].bytes + phases.decode.lanes[lane].bytes;
   return {
-    strategy: request.strategy,
-    ...{ policy, newTokens, seconds, setupSeconds, phases, spans },
+    ...outcome,
+    ...{ strategy: request.strategy, setupSeconds, spans },
     sequences: sequences.map((sequence) => ({
       ids: sequence.choices.map(({ id }) => id),
       margins: sequence.choices.map(({ margin }) => margin),
       routerMargins: sequence.choices.map(({ routerMargin }) => routerMargin),
       stopReason: sequence.stopReason ?? 'length',
     })),
-    tokensPerSecond: newTokens / seconds,
-    acceptance: session.acceptance.report(),
     memory: {
       device: { peakBytes: plan.device.totalBytes, budgetBytes: request.machine.deviceBytes },
       host: { peakBytes: plan.host.totalBytes, budgetBytes: request.machine.hostBytes },
     },
-    bytesMoved: { disk: moved('disk'), link: moved('link') },
-    passes: session.passes,
     nearTies: choices.filter(isNearTie).length,
     outputDigest: digestOutput(sequences),
     native: machine.core.kind,
@@ -220,10 +135,6 @@ function assembleResult(request: RunRequest, finished: Finished): RunResult {
       laneNames.map((lane) => [lane, measureGaps(spans, lane)]),
     ) as RunResult['laneGaps'],
   };
-}
-
-function countNewTokens(sequences: readonly Sequence[]): number {
-  return sequences.reduce((sum, { choices }) => sum + choices.length, 0);
 }
 
 function digestOutput(sequences: readonly Sequence[]): string {

@@ -51,13 +51,14 @@ async function createDeviceLane(): Promise<Execute> {
 }
 
 function createHostLane(): Execute {
-  const { config, frames, kvCache, ropeCos, ropeSin, numPositions } = data.target;
+  const { config, frames, kvCache, rope, numPositions } = data.target;
   const floats = (address: number, count: number) => hostMemory.floats(address, count);
   const { numHeads, numKvHeads, headDim, slidingWindow } = config;
   const tableLength = (numPositions * headDim) / 2;
   const attend = ({ frame, layer, rows, sequences }: AttentionOp) => {
     const regions = frames[frame].host;
-    if (!regions) throw new Error('the host lane needs a frame with host buffers');
+    if (!regions || !rope.host)
+      throw new Error('the host lane needs buffers and rotation tables in host memory');
     core.attend({
       shape: { numHeads, numKvHeads, headDim, slidingWindow: slidingWindow ?? 0 },
       q: floats(regions.q.byteOffset, rows * numHeads * headDim),
@@ -66,8 +67,8 @@ function createHostLane(): Execute {
       out: floats(regions.out.byteOffset, rows * numHeads * headDim),
       cache: floats(kvCache[layer].byteOffset, kvCache[layer].byteLength / 4),
       sequences,
-      ropeCos: floats(ropeCos.byteOffset, tableLength),
-      ropeSin: floats(ropeSin.byteOffset, tableLength),
+      ropeCos: floats(rope.host.cos.byteOffset, tableLength),
+      ropeSin: floats(rope.host.sin.byteOffset, tableLength),
       threads: data.threads,
     });
   };

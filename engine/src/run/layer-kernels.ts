@@ -162,7 +162,8 @@ export class LayerKernels {
 
   /** A whole forward pass of a model that lives on the device, attention included. */
   async draftStep({ ids, sequences, rowIndices }: DraftOp): Promise<Int32Array> {
-    const { scratch, layers, kvCache, ropeCos, ropeSin, numPositions } = this.#model;
+    const { scratch, layers, kvCache, rope, numPositions } = this.#model;
+    if (!rope.device) throw new Error('attention on the device needs rotation tables there');
     const rows = ids.length;
     this.embed(0, ids);
     for (const [layer, { attention, experts }] of layers.entries()) {
@@ -176,8 +177,8 @@ export class LayerKernels {
         cache: kvCache[layer].byteOffset,
         cacheElements: kvCache[layer].byteLength / 4,
         sequences,
-        ropeCos: ropeCos.byteOffset,
-        ropeSin: ropeSin.byteOffset,
+        ropeCos: rope.device.cos.byteOffset,
+        ropeSin: rope.device.sin.byteOffset,
         numPositions,
       });
       const rowsPerExpert = await this.mix(0, layer, rows, attention);

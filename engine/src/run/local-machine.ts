@@ -10,7 +10,7 @@ import { PoolMemory } from '../machine/pool.js';
 import { createRopeTables } from '../model/rope.js';
 import { UserError } from '../model/types.js';
 import type { LoadOp, Op, WorkerOp } from '../schedule/ops.js';
-import type { MemoryPlan, ModelPlacement } from '../schedule/placement.js';
+import type { MemoryPlan, ModelPlacement, RopeRegions } from '../schedule/placement.js';
 import type { Task } from '../schedule/task.js';
 import { attentionWeights, expertWeights, headWeights } from '../schedule/work.js';
 import type { LaneName } from '../trace/types.js';
@@ -58,8 +58,10 @@ export class LocalMachine implements Machine {
         bytesPerSecondCap: settings.diskBytesPerSecondCap ?? null,
       }),
     );
-    writeRopeTables(plan.target, machine.#host);
-    if (plan.draft) writeRopeTables(plan.draft, machine.#device);
+    for (const model of plan.draft ? [plan.target, plan.draft] : [plan.target]) {
+      writeRopeTables(model, model.rope.host, machine.#host);
+      writeRopeTables(model, model.rope.device, machine.#device);
+    }
     try {
       await machine.#startWorkers(plan, settings);
     } catch (error) {
@@ -84,7 +86,13 @@ export class LocalMachine implements Machine {
     this.#originSeconds = clockSeconds();
   }
 
-  start(task: Task, op: Op, onEnd: (outcome: TaskOutcome) => void, onError: (error: Error) => void): void {
+  start(
+    task: Task,
+    slot: number,
+    onEnd: (outcome: TaskOutcome) => void,
+    onError: (error: Error) => void,
+  ): void {
+    const op: Op = task.createOp(slot);
     if (op.kind === 'load') {
       this.#load(op).then((outcome) => onEnd(this.#onOurClock(outcome)), onError);
       return;
@@ -188,12 +196,14 @@ export class LocalMachine implements Machine {
 }
 
 function writeRopeTables(
-  { checkpoint, numPositions, ropeCos, ropeSin }: ModelPlacement,
+  { checkpoint, numPositions }: ModelPlacement,
+  regions: RopeRegions | null,
   pool: PoolMemory,
 ): void {
+  if (!regions) return;
   const { cos, sin } = createRopeTables(checkpoint.config, numPositions);
-  pool.floats(ropeCos.byteOffset, cos.length).set(cos);
-  pool.floats(ropeSin.byteOffset, sin.length).set(sin);
+  pool.floats(regions.cos.byteOffset, cos.length).set(cos);
+  pool.floats(regions.sin.byteOffset, sin.length).set(sin);
 }
 
 /** @throws UserError when the file has been cut short since its header was read. */
@@ -211,12 +221,12 @@ function clockSeconds(): number {
 
 /** The part of a placement that workers need. */
 function describeModel(placement: ModelPlacement, isOnDevice: boolean): WorkerModel {
-  const { checkpoint, layouts, pinned, frames, scratch, kvCache, ropeCos, ropeSin, numPositions } = placement;
+  const { checkpoint, layouts, pinned, frames, scratch, kvCache, rope, numPositions } = placement;
   const layoutOf = (id: string) => layouts.get(id) as NonNullable<ReturnType<typeof layouts.get>>;
   const base = (id: string) => (pinned.get(id) as { byteOffset: DeviceAddress }).byteOffset;
   const [embedding] = layoutOf('embedding').tensors;
   return {
-    ...{ frames, scratch, kvCache, ropeCos, ropeSin, numPositions },
+    ...{ frames, scratch, kvCache, rope, numPositions },
     config: checkpoint.config,
     embedding: {
       address: placement.embedding.byteOffset + embedding.stagedOffset,

@@ -1,13 +1,16 @@
 /** A run in progress: the moves of prefill, proposing and verifying, turned into task graphs and awaited. */
 
-import { assignBlocks, buildDraftRound, lastRows } from '../schedule/draft-round.js';
+import { buildDraftRound } from '../schedule/draft-round.js';
+import { assignBlocks, type Feed, type Frame, lastRows } from '../schedule/feeds.js';
 import type { HeadResult } from '../schedule/ops.js';
 import type { MemoryPlan } from '../schedule/placement.js';
-import { type OpenPolicy, planMicroBatches } from '../schedule/resolve.js';
+import type { OpenPolicy } from '../schedule/policy.js';
+import { planMicroBatches } from '../schedule/resolve.js';
 import type { Rounds } from '../schedule/strategies/strategy.js';
-import { buildTargetPass, type Feed, type Frame } from '../schedule/target-pass.js';
+import { buildTargetPass } from '../schedule/target-pass.js';
+import type { Task } from '../schedule/task.js';
 import { residentTasks, WeightStream } from '../schedule/weight-stream.js';
-import { TaskIds } from '../schedule/work.js';
+import { noWork, TaskIds } from '../schedule/work.js';
 import { acceptGreedy } from '../speculate/accept.js';
 import type { Sequence, TargetChoice } from '../speculate/sequence.js';
 import { AcceptanceCounter } from '../speculate/statistics.js';
@@ -19,6 +22,12 @@ export interface SessionOptions {
   readonly policy: OpenPolicy;
   readonly dispatcher: Dispatcher;
   readonly eosTokenIds: ReadonlySet<number>;
+  /** New tokens that every sequence is asked for; with `ending: slowest` the sequences themselves may go beyond. */
+  readonly maxNewTokens: number;
+  /** Sequences that take the places of finished ones, in this order. */
+  readonly waiting: Sequence[];
+  /** Costs of the released code that this engine does not have are added. */
+  readonly isVirtual: boolean;
   readonly onPass: (phase: PhaseName, passes: number) => void;
 }
 
@@ -31,7 +40,9 @@ export class Session {
 
   constructor(options: SessionOptions) {
     this.#options = options;
-    this.#stream = new WeightStream(options.plan, this.#ids, (id) => options.dispatcher.slotOf(id));
+    this.#stream = new WeightStream(options.plan, options.policy, this.#ids, (id) =>
+      options.dispatcher.slotOf(id),
+    );
   }
 
   /** Target passes so far. */
@@ -45,6 +56,19 @@ export class Session {
     const tasks = residentTasks(plan, this.#ids, (id) => dispatcher.slotOf(id));
     dispatcher.add(tasks);
     await Promise.all(tasks.map(({ id }) => dispatcher.settled(id)));
+  }
+
+  /** Brings the draft to the device, where it was not before; all at once, since nothing else is under way. */
+  async bringDraft(): Promise<void> {
+    const { plan, dispatcher } = this.#options;
+    if (!plan.draft) return;
+    await this.#runAlone(dispatcher, {
+      ...noWork,
+      ...{ id: this.#ids.next(), pass: this.#passes, batch: -1, rows: 0, priority: 0, after: [] },
+      ...{ lane: 'link', kind: 'upload', name: 'upload draft', phase: 'decode' },
+      bytes: plan.draft.checkpoint.bytes,
+      createOp: () => ({ kind: 'imagined' }),
+    });
   }
 
   /** Gives every sequence of a wave its room in the caches. */
@@ -67,7 +91,10 @@ export class Session {
             headRows[feed] + 1 - ids.length,
             headRows[feed] + 1,
           );
-          const choice = { ...choiceAt(results[index], feed), routerMargin: Math.min(...rows) };
+          const choice = {
+            ...choiceAt(results[index], feed, headRows[feed]),
+            routerMargin: rows.reduce((least, margin) => Math.min(least, margin), Number.POSITIVE_INFINITY),
+          };
           sequence.append([choice], this.#options.eosTokenIds);
         }
       this.#options.onPass('prefill', this.#passes);
@@ -92,10 +119,11 @@ export class Session {
   }
 
   /** The moves of a strategy over one wave. */
-  rounds(batches: readonly (readonly Sequence[])[]): Rounds {
+  rounds(batches: readonly Sequence[][]): Rounds {
     return {
       batches,
       propose: (batch) => this.#propose(batch, batches[batch]),
+      proposeAhead: (batch) => this.#propose(batch, batches[batch], true),
       verify: (batch) => this.#verify(batch, batches[batch]),
     };
   }
@@ -114,16 +142,25 @@ export class Session {
     return policy.prefillOrder === 'layer-major' ? [frames] : frames.map((frame) => [frame]);
   }
 
-  async #propose(batch: number, sequences: readonly Sequence[]): Promise<void> {
+  async #propose(batch: number, sequences: readonly Sequence[], isAhead = false): Promise<void> {
     const { plan, policy, dispatcher } = this.#options;
-    if (!plan.draft) throw new Error('there is no draft to propose');
-    const unfinished = sequences.filter(({ isFinished }) => !isFinished);
-    const tasks = buildDraftRound(plan.draft, policy, this.#ids, this.#passes, batch, unfinished);
+    const { draft } = plan;
+    if (!draft) throw new Error('there is no draft to propose');
+    // What has been proposed ahead and still holds need not be proposed again.
+    const wanting = sequences.filter(
+      ({ isFinished, candidates }) => !isFinished && (isAhead || candidates.length === 0),
+    );
+    const tasks = buildDraftRound({
+      ...{ draft, policy, ids: this.#ids, pass: this.#passes, batch, sequences: wanting, isAhead },
+    });
+    const last = tasks.at(-1);
+    if (!last) return;
     dispatcher.add(tasks);
-    await Promise.all(tasks.map(({ id }) => dispatcher.settled(id)));
+    await dispatcher.settled(last.id);
   }
 
-  async #verify(batch: number, sequences: readonly Sequence[]): Promise<void> {
+  async #verify(batch: number, sequences: Sequence[]): Promise<void> {
+    const { microBatch } = this.#options.policy;
     const feeds = sequences
       .filter(({ isFinished }) => !isFinished)
       .map((sequence): Feed => {
@@ -131,42 +168,84 @@ export class Session {
         return { sequence, cached, ids: [...sequence.tokensFrom(cached), ...sequence.candidates] };
       });
     if (feeds.length === 0) return;
-    const numRows = feeds.reduce((sum, { ids }) => sum + ids.length, 0);
-    const headRows = Int32Array.from({ length: numRows }, (_, row) => row);
-    const [result] = await this.#targetPass('decode', [{ batch, feeds, headRows }]);
-    let row = 0;
-    for (const { sequence, ids } of feeds) {
-      this.#accept(
-        sequence,
-        ids.map((_, i) => choiceAt(result, row + i)),
-      );
-      row += ids.length;
+    const frames: Frame[] = [];
+    for (let start = 0; start < feeds.length; start += microBatch) {
+      const together = feeds.slice(start, start + microBatch);
+      frames.push({ batch, feeds: together, headRows: verifiedRows(together) });
     }
+    const results = await this.#targetPass('decode', frames);
+    for (const [frame, result] of results.entries()) this.#acceptFrame(frames[frame], result);
+    await this.#endRound(batch, sequences);
     this.#options.onPass('decode', this.#passes);
+  }
+
+  #acceptFrame({ feeds, headRows }: Frame, result: HeadResult): void {
+    let first = 0;
+    for (const { sequence } of feeds) {
+      const numChoices = sequence.candidates.length + 1;
+      const choices = Array.from({ length: numChoices }, (_, i) =>
+        choiceAt(result, first + i, headRows[first + i]),
+      );
+      this.#accept(sequence, choices);
+      first += numChoices;
+    }
   }
 
   /** Keeps what the target confirms of a sequence's candidates, and cuts both caches back to it. */
   #accept(sequence: Sequence, choices: readonly TargetChoice[]): void {
-    const { candidates } = sequence;
+    const { candidates, nextCandidates } = sequence;
     const accepted = acceptGreedy(
       candidates,
       choices.map(({ id }) => id),
     );
     const before = sequence.choices.length;
     sequence.append(choices.slice(0, accepted + 1), this.#options.eosTokenIds);
-    sequence.candidates = [];
+    // What was proposed ahead holds if everything before it does, the target's own token included.
+    const holds = accepted === candidates.length && nextCandidates[0] === choices[accepted].id;
+    sequence.candidates = holds ? nextCandidates.slice(1, 1 + Math.max(0, sequence.remaining - 1)) : [];
+    sequence.nextCandidates = [];
     // The last token is the target's own and has not been fed to either model yet.
     sequence.targetCached = sequence.length - 1;
-    sequence.draftCached = Math.min(sequence.draftCached, sequence.length - 1);
+    if (!holds) sequence.draftCached = Math.min(sequence.draftCached, sequence.length - 1);
     this.acceptance.count(candidates.length, accepted, sequence.choices.length - before);
   }
 
+  async #runAlone(dispatcher: Dispatcher, task: Task): Promise<void> {
+    dispatcher.add([task]);
+    await dispatcher.settled(task.id);
+  }
+
+  /** What the policy makes of a batch after its verification: who ends, who takes a place, what it costs. */
+  async #endRound(batch: number, sequences: Sequence[]): Promise<void> {
+    const { policy, plan, dispatcher, maxNewTokens, waiting, isVirtual } = this.#options;
+    if (policy.ending === 'slowest') {
+      if (sequences.every(({ choices }) => choices.length >= maxNewTokens))
+        for (const sequence of sequences) sequence.end();
+      if (isVirtual && policy.speculation !== 'none') {
+        const rows = sequences.length * plan.target.checkpoint.config.numLayers;
+        await this.#runAlone(dispatcher, realignTask(this.#ids.next(), this.#passes, batch, rows));
+      }
+    }
+    let joining = 0;
+    for (const [place, { isFinished, targetBlock }] of sequences.entries()) {
+      if (!isFinished || joining === policy.prefillBatch) continue;
+      const next = waiting.shift();
+      if (!next) return;
+      next.targetBlock = targetBlock;
+      sequences[place] = next;
+      joining += 1;
+    }
+  }
+
   async #targetPass(phase: PhaseName, frames: readonly Frame[], wantsLogits = false): Promise<HeadResult[]> {
-    const { plan, dispatcher } = this.#options;
+    const { plan, policy, dispatcher } = this.#options;
     const pass = this.#passes;
     // The next pass's weights too: they wait for slots, and so follow right behind this pass's.
     dispatcher.add(this.#stream.tasksUpTo(pass + 1, phase));
-    const graph = buildTargetPass(plan.target, this.#stream, this.#ids, pass, phase, frames, wantsLogits);
+    const graph = buildTargetPass({
+      ...{ plan, policy, pass, phase, frames, wantsLogits },
+      ...{ stream: this.#stream, ids: this.#ids },
+    });
     dispatcher.add(graph.tasks);
     await Promise.all(graph.heads.map((id) => dispatcher.settled(id)));
     this.#stream.forget(pass);
@@ -175,6 +254,27 @@ export class Session {
   }
 }
 
-function choiceAt({ ids, margins, routerMargins }: HeadResult, row: number): TargetChoice {
-  return { id: ids[row], margin: margins[row], routerMargin: routerMargins[row] };
+function choiceAt({ ids, margins, routerMargins }: HeadResult, index: number, row: number): TargetChoice {
+  return { id: ids[index], margin: margins[index], routerMargin: routerMargins[row] };
+}
+
+/** The rows after which the target's choice is wanted: the last known token's and every candidate's. */
+function verifiedRows(feeds: readonly Feed[]): Int32Array {
+  const rows: number[] = [];
+  let end = 0;
+  for (const { sequence, ids } of feeds) {
+    end += ids.length;
+    for (let row = end - sequence.candidates.length - 1; row < end; row += 1) rows.push(row);
+  }
+  return Int32Array.from(rows);
+}
+
+/** The released code shifts every sequence's cache, layer by layer, after each round (anchors, section 2). */
+function realignTask(id: number, pass: number, batch: number, rows: number): Task {
+  return {
+    ...noWork,
+    ...{ id, pass, batch, rows, bytes: 0, priority: pass, after: [] },
+    ...{ lane: 'host', kind: 'realign', name: `realign batch ${batch}`, phase: 'decode' },
+    createOp: () => ({ kind: 'imagined' }),
+  };
 }

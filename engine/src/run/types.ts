@@ -73,23 +73,32 @@ export interface PoolReport {
   readonly budgetBytes: number;
 }
 
-export interface RunResult {
-  readonly strategy: StrategyName;
+/** What a run and its prediction have in common. */
+export interface RunOutcome {
   readonly policy: Policy;
-  /** In the order of the prompts. */
-  readonly sequences: readonly GeneratedSequence[];
-  /** Tokens within each sequence's own limit. */
+  /** Useful tokens: those within each sequence's own limit. */
   readonly newTokens: number;
-  /** Prefill and decode; opening files, pinning and loading the draft are in setupSeconds. */
+  /** All tokens, with those that a sequence generated beyond its limit while it waited for its batch's slowest. */
+  readonly generatedTokens: number;
+  /** Prefill and decode; opening files, pinning and loading the draft are not in it. */
   readonly seconds: number;
-  readonly setupSeconds: number;
+  /** newTokens / seconds. */
   readonly tokensPerSecond: number;
   readonly phases: Readonly<Record<PhaseName, PhaseReport>>;
   readonly acceptance: AcceptanceReport | null;
-  readonly memory: { readonly device: PoolReport; readonly host: PoolReport };
   readonly bytesMoved: { readonly disk: number; readonly link: number };
+  /** Peak of each pool. */
+  readonly memoryBytes: { readonly device: number; readonly host: number };
   /** Target passes, prefill included. */
   readonly passes: number;
+}
+
+export interface RunResult extends RunOutcome {
+  readonly strategy: StrategyName;
+  /** In the order of the prompts. */
+  readonly sequences: readonly GeneratedSequence[];
+  readonly setupSeconds: number;
+  readonly memory: { readonly device: PoolReport; readonly host: PoolReport };
   /**
    * New tokens at which rounding may decide (see `isNearTie`): another order of computation may choose otherwise
    * there, and where an expert's choice was close, at any later token, which reads what that expert left in the cache.

@@ -1,6 +1,7 @@
 /** How a weight group lies in host memory after a direct read, and in device memory after crossing the link. */
 
 import { directIoAlignmentBytes, type WeightDtype } from '@specoffload/native';
+import type { Formats } from '../machine/formats.js';
 import type { TensorRole, WeightGroup } from '../model/types.js';
 
 /** A range of one file, with borders that direct reads accept. */
@@ -35,7 +36,7 @@ export interface GroupLayout {
 const tensorAlignmentBytes = 64;
 
 /** Plans a group's reads: tensors that are neighbours in a file are read as one range. */
-export function layOutGroup(group: WeightGroup): GroupLayout {
+export function layOutGroup(group: WeightGroup, { weightElementBytes }: Formats): GroupLayout {
   const ranges = coalesceRanges(group);
   let deviceBytes = 0;
   const tensors = group.tensors.map(({ role, ref }): StagedTensor => {
@@ -44,7 +45,8 @@ export function layOutGroup(group: WeightGroup): GroupLayout {
         path === ref.path && fileOffset <= ref.fileOffset && ref.fileOffset < fileOffset + byteLength,
     ) as StagedRange;
     const deviceOffset = deviceBytes;
-    deviceBytes += alignUp(ref.numElements * 4, tensorAlignmentBytes);
+    const elementBytes = weightElementBytes ?? ref.byteLength / ref.numElements;
+    deviceBytes += alignUp(ref.numElements * elementBytes, tensorAlignmentBytes);
     return {
       ...{ role, dtype: ref.dtype, count: ref.numElements, deviceOffset },
       stagedOffset: range.stagedOffset + ref.fileOffset - range.fileOffset,

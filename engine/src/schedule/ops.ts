@@ -32,6 +32,53 @@ export interface ProjectOp {
   readonly weights: AttentionWeights;
 }
 
+/** Projections, attention over a KV cache in device memory, output projection and router, in one go. */
+export interface DeviceAttentionOp {
+  readonly kind: 'device-attention';
+  readonly frame: number;
+  readonly layer: number;
+  readonly rows: number;
+  readonly weights: AttentionWeights;
+  /** Start of the cache that `sequences` counts from, and its length. */
+  readonly cache: DeviceAddress;
+  readonly cacheElements: number;
+  readonly sequences: Float64Array;
+  /** Return what each expert's rows are, for experts on the host. */
+  readonly wantsRouting: boolean;
+}
+
+/** Moves a stretch of a KV cache across the link, fp32 as it is. */
+export interface CacheOp {
+  readonly kind: 'fetch' | 'store';
+  readonly host: HostAddress;
+  readonly device: DeviceAddress;
+  readonly count: number;
+}
+
+/** One expert on the host, from stored weights in host memory; its output waits in the frame's host buffers. */
+export interface HostExpertOp {
+  readonly kind: 'host-expert';
+  readonly frame: number;
+  readonly layer: number;
+  readonly expert: number;
+  /** The frame's rows that chose it. */
+  readonly indices: Int32Array;
+  /** In the order gate, up, down. */
+  readonly weights: readonly {
+    readonly source: HostAddress;
+    readonly dtype: WeightDtype;
+    readonly count: number;
+  }[];
+}
+
+/** Brings a host expert's output to the device and adds it. */
+export interface MergeOp {
+  readonly kind: 'merge';
+  readonly frame: number;
+  readonly layer: number;
+  readonly expert: number;
+}
+
 export interface AttentionOp {
   readonly kind: 'attention';
   readonly frame: number;
@@ -47,11 +94,14 @@ export interface MixOp {
   readonly layer: number;
   readonly rows: number;
   readonly weights: AttentionWeights;
+  /** Return what each expert's rows are, for experts on the host. */
+  readonly wantsRouting: boolean;
 }
 
-/** How many rows chose each expert. */
+/** How many rows chose each expert, and, where asked for, which. */
 export interface MixResult {
   readonly rowsPerExpert: readonly number[];
+  readonly expertRows?: readonly Int32Array[];
 }
 
 export interface ExpertOp {
@@ -97,7 +147,25 @@ export interface DraftResult {
   readonly ids: Int32Array; // (sequence)
 }
 
-export type WorkerOp = UploadOp | EmbedOp | ProjectOp | AttentionOp | MixOp | ExpertOp | HeadOp | DraftOp;
+/** Work that only a virtual machine does. */
+export interface ImaginedOp {
+  readonly kind: 'imagined';
+}
+
+export type WorkerOp =
+  | UploadOp
+  | CacheOp
+  | EmbedOp
+  | ProjectOp
+  | DeviceAttentionOp
+  | AttentionOp
+  | MixOp
+  | ExpertOp
+  | HostExpertOp
+  | MergeOp
+  | HeadOp
+  | DraftOp
+  | ImaginedOp;
 
 /** A read for the disk lane, which has no worker: the native streamer has threads of its own. */
 export interface LoadOp {

@@ -4,9 +4,11 @@
  */
 
 import { directIoAlignmentBytes } from '@specoffload/native';
+import { type Formats, localFormats } from '../machine/formats.js';
 import { type PoolLayout as Pool, PoolLayout, type Region } from '../machine/pool.js';
 import { type Checkpoint, type ModelConfig, UserError, type WeightGroup } from '../model/types.js';
 import { alignUp, type GroupLayout, layOutGroup } from './group-layout.js';
+import type { OpenChoices, OpenPolicy } from './policy.js';
 import type { SlotClass } from './task.js';
 
 /** Rows that one call of an FFN or of the head takes; longer inputs go in pieces, so scratch memory is bounded. */
@@ -47,9 +49,16 @@ export interface Slots {
   readonly regions: readonly Region[];
 }
 
+/** Rotation tables, (position, headDim / 2) each. */
+export interface RopeRegions {
+  readonly cos: Region;
+  readonly sin: Region;
+}
+
 /** One model's share of both pools. */
 export interface ModelPlacement {
   readonly checkpoint: Checkpoint;
+  readonly formats: Formats;
   readonly layouts: ReadonlyMap<string, GroupLayout>;
   /** Embedding rows as stored, in host memory. */
   readonly embedding: Region;
@@ -60,10 +69,10 @@ export interface ModelPlacement {
   readonly kept: ReadonlyMap<string, Region>;
   readonly frames: readonly FrameRegions[];
   readonly scratch: ScratchRegions;
-  /** Per layer: the sequences' blocks; in host memory for the target, in device memory for the draft. */
+  /** Per layer: the sequences' blocks; the draft's are in device memory, the target's where its policy says. */
   readonly kvCache: readonly Region[];
-  readonly ropeCos: Region;
-  readonly ropeSin: Region;
+  /** Wherever attention is computed. */
+  readonly rope: { readonly host: RopeRegions | null; readonly device: RopeRegions | null };
   readonly numPositions: number;
 }
 
@@ -75,6 +84,8 @@ export interface MemoryPlan {
   /** By group kind: staging in host memory and landing in device memory. */
   readonly hostSlots: Readonly<Record<'attention' | 'expert', Slots>>;
   readonly deviceSlots: Readonly<Record<'attention' | 'expert', Slots>>;
+  /** Device buffers for one layer's part of a frame's KV cache, where it lives in host memory and is used on the device. */
+  readonly cacheSlots: Slots | null;
   readonly prefetchDepth: number;
   readonly pinnedLayers: number;
   readonly keptLayers: number;
@@ -84,10 +95,14 @@ export interface MemoryPlan {
 export interface MemoryDemand {
   /** Rows of each micro-batch that is in flight at the same time, at their largest. */
   readonly targetFrameRows: readonly number[];
+  /** The same in decode alone. */
+  readonly decodeFrameRows: readonly number[];
   readonly draftRows: number;
   /** Tokens of all KV blocks alive at the same time. */
   readonly targetCacheTokens: number;
   readonly draftCacheTokens: number;
+  /** Tokens of the KV blocks of a frame whose attention is on the device, at most. */
+  readonly frameCacheTokens: number;
   /** Longest sequence, for the rotation tables. */
   readonly numPositions: number;
 }
@@ -95,13 +110,6 @@ export interface MemoryDemand {
 export interface Budgets {
   readonly deviceBytes: number;
   readonly hostBytes: number;
-}
-
-/** Policy fields that the caller may fix; null leaves them to what fits. */
-export interface OpenChoices {
-  readonly prefetchDepth: number | null;
-  readonly pinnedLayers: number | null;
-  readonly keptLayers: number | null;
 }
 
 /**
@@ -113,23 +121,29 @@ export function planMemory(
   draft: Checkpoint | null,
   demand: MemoryDemand,
   budgets: Budgets,
-  choice: OpenChoices,
+  policy: OpenPolicy,
+  formats: Formats = localFormats,
 ): MemoryPlan {
+  const request: PlanRequest = {
+    ...{ target, draft, demand, policy, formats },
+    layouts: layOutGroups(target, formats),
+    draftLayouts: draft ? layOutGroups(draft, formats) : new Map(),
+  };
   const layOut = (prefetchDepth: number, pinnedLayers: number, keptLayers: number) =>
-    layOutPools(target, draft, prefetchDepth, demand, pinnedLayers, keptLayers);
+    layOutPools(request, { prefetchDepth, pinnedLayers, keptLayers });
   const { numLayers } = target.config;
-  const pinnedWish = Math.min(choice.pinnedLayers ?? 0, numLayers);
-  const keptWish = Math.min(choice.keptLayers ?? 0, numLayers - pinnedWish);
+  const pinnedWish = Math.min(policy.pinnedLayers ?? 0, numLayers);
+  const keptWish = Math.min(policy.keptLayers ?? 0, numLayers - pinnedWish);
   const prefetchDepth =
-    choice.prefetchDepth ?? deepestAffordable((depth) => layOut(depth, pinnedWish, keptWish), budgets);
-  assertFits(layOut(prefetchDepth, pinnedWish, keptWish), budgets, layOut(1, 0, 0));
+    policy.prefetchDepth ?? deepestAffordable((depth) => layOut(depth, pinnedWish, keptWish), budgets);
+  assertFits(layOut(prefetchDepth, pinnedWish, keptWish), budgets, layOut(Math.min(prefetchDepth, 1), 0, 0));
 
   const pinnedLayers =
-    choice.pinnedLayers === null
+    policy.pinnedLayers === null
       ? mostThatFit(numLayers, (n) => layOut(prefetchDepth, n, 0).device, budgets.deviceBytes)
       : pinnedWish;
   const keptLayers =
-    choice.keptLayers === null
+    policy.keptLayers === null
       ? mostThatFit(
           numLayers - pinnedLayers,
           (n) => layOut(prefetchDepth, pinnedLayers, n).host,
@@ -138,6 +152,19 @@ export function planMemory(
       : Math.min(keptWish, numLayers - pinnedLayers);
   return layOut(prefetchDepth, pinnedLayers, keptLayers);
 }
+
+/** Everything a layout is made from besides the open choices. */
+interface PlanRequest {
+  readonly target: Checkpoint;
+  readonly draft: Checkpoint | null;
+  readonly demand: MemoryDemand;
+  readonly policy: OpenPolicy;
+  readonly formats: Formats;
+  readonly layouts: ReadonlyMap<string, GroupLayout>;
+  readonly draftLayouts: ReadonlyMap<string, GroupLayout>;
+}
+
+type SettledChoices = { readonly [Field in keyof OpenChoices]: number };
 
 /**
  * How far to read ahead where nobody has said: up to 8 groups, as long as the buffers take no more than a third of
@@ -167,7 +194,7 @@ function assertFits(plan: MemoryPlan, budgets: Budgets, smallest: MemoryPlan): v
     const remedy =
       least <= budgets[`${pool}Bytes`]
         ? `lower prefetchDepth, pinnedLayers or keptLayers: the smallest budget for these batches is ${Math.ceil(least / 2 ** 20)} MiB`
-        : `raise it to at least ${Math.ceil(least / 2 ** 20)} MiB (with prefetchDepth 1), or use smaller batches`;
+        : `raise it to at least ${Math.ceil(least / 2 ** 20)} MiB (with prefetchDepth ${smallest.prefetchDepth}), or use smaller batches`;
     plan[pool].assertFits(budgets[`${pool}Bytes`], remedy);
   }
 }
@@ -184,64 +211,131 @@ function mostThatFit(most: number, poolFor: (n: number) => Pool, budgetBytes: nu
   return low;
 }
 
-function layOutPools(
-  target: Checkpoint,
-  draft: Checkpoint | null,
-  prefetchDepth: number,
-  demand: MemoryDemand,
-  pinnedLayers: number,
-  keptLayers: number,
-): MemoryPlan {
-  const host = new PoolLayout('host');
-  const device = new PoolLayout('device');
-  const layouts = layOutGroups(target);
-  const pinnedSet = spreadEvenly(
-    pinnedLayers,
-    target.layers.map((_, layer) => layer),
+function layOutPools(request: PlanRequest, choice: SettledChoices): MemoryPlan {
+  const { target, draft, demand, policy, formats, layouts } = request;
+  const host = new PoolLayout('host', formats.largestPieceBytes);
+  const device = new PoolLayout('device', formats.largestPieceBytes);
+  const allLayers = target.layers.map((_, layer) => layer);
+  const pinnedSet = spreadEvenly(choice.pinnedLayers, allLayers);
+  const keptSet = spreadEvenly(
+    choice.keptLayers,
+    allLayers.filter((layer) => !pinnedSet.has(layer)),
   );
-  const rest = target.layers.map((_, layer) => layer).filter((layer) => !pinnedSet.has(layer));
-  const keptSet = spreadEvenly(keptLayers, rest);
-
-  const slotsFor = (pool: Pool, count: number, bytesOf: (layout: GroupLayout) => number) => {
-    const slots = (kind: 'attention' | 'expert'): Slots => {
-      const sizes = [...layouts.values()].filter(({ group }) => group.kind === kind).map(bytesOf);
-      const slotBytes = Math.max(...sizes);
-      return {
-        slotClass: { name: `${pool.name}.${kind}`, count },
-        regions: Array.from({ length: count }, () => pool.place(bufferLabel(pool.name), slotBytes)),
-      };
-    };
-    return { attention: slots('attention'), expert: slots('expert') };
-  };
-  const hostSlots = slotsFor(host, prefetchDepth, ({ stagedBytes }) =>
-    Math.max(stagedBytes, smallestStagingBytes),
-  );
-  // One more than waits: the group that is being computed with.
-  const deviceSlots = slotsFor(device, prefetchDepth + 1, ({ deviceBytes }) => deviceBytes);
-
-  const targetPlacement: ModelPlacement = {
+  const fixed = {
     ...placeModel(target, layouts, host, device, 'target'),
-    pinned: placeLayers(target, pinnedSet, (group) =>
-      device.place('pinned layers', groupLayout(layouts, group).deviceBytes),
-    ),
+    pinned: new Map([
+      ...placeLayers(target, pinnedSet, (group) =>
+        device.place('pinned layers', groupLayout(layouts, group).deviceBytes),
+      ),
+      ...placeResidentAttention(request, pinnedSet, device),
+    ]),
     kept: placeLayers(target, keptSet, (group) =>
       host.place('kept layers', groupLayout(layouts, group).stagedBytes),
     ),
-    frames: demand.targetFrameRows.map((rows) => placeFrame(target.config, rows, device, host)),
-    scratch: placeScratch(target.config, Math.max(...demand.targetFrameRows), device),
-    kvCache: placeCache(target.config, demand.targetCacheTokens, host, 'KV cache'),
-    ...placeRope(target.config, demand.numPositions, host),
+    kvCache: placeCache(
+      target.config,
+      demand.targetCacheTokens,
+      policy.cache === 'host' ? host : device,
+      'KV cache',
+      formats,
+    ),
+    rope: placeRopes(target.config, demand.numPositions, host, device, policy),
+    ...{ formats, numPositions: demand.numPositions },
   };
+  const slots = placeSlots(request, choice.prefetchDepth, host, device);
+  const usesHost = policy.attention !== 'device' || policy.prefillAttention === 'host';
+  const placeActivations = (frameRows: readonly number[], hostPool: Pool | null) => ({
+    frames: frameRows.map((rows) => placeFrame(target.config, rows, device, hostPool, formats)),
+    scratch: placeScratch(target.config, Math.max(...frameRows), device, formats),
+  });
+  const activate = () => ({
+    ...placeActivations(demand.targetFrameRows, usesHost ? host : null),
+    cacheSlots: placeCacheSlots(request, choice.prefetchDepth, device),
+  });
+  const settle = (
+    { cacheSlots, ...activations }: ReturnType<typeof activate>,
+    draftPlacement: ModelPlacement | null,
+  ): MemoryPlan => ({
+    ...{ host, device, ...slots, cacheSlots, ...choice },
+    target: { ...fixed, ...activations },
+    draft: draftPlacement,
+  });
+  if (policy.draftPlacement === 'start' || !draft)
+    return settle(activate(), draft && placeDraft(request, draft, host, device));
+
+  let prefill: ReturnType<typeof activate> | undefined;
+  let draftPlacement: ModelPlacement | undefined;
+  device.overlay(
+    () => {
+      prefill = activate();
+    },
+    () => {
+      placeActivations(demand.decodeFrameRows, null);
+      draftPlacement = placeDraft(request, draft, host, device);
+    },
+  );
+  return settle(prefill as ReturnType<typeof activate>, draftPlacement ?? null);
+}
+
+/** Where streamed groups wait in host memory, and where they land in device memory. */
+function placeSlots({ layouts, policy }: PlanRequest, prefetchDepth: number, host: Pool, device: Pool) {
+  const largest = (kind: 'attention' | 'expert', bytesOf: (layout: GroupLayout) => number) => {
+    let bytes = 0;
+    for (const layout of layouts.values())
+      if (layout.group.kind === kind) bytes = Math.max(bytes, bytesOf(layout));
+    return bytes;
+  };
+  const place = (pool: Pool, name: string, count: number, slotBytes: number): Slots => ({
+    slotClass: { name: `${pool.name}.${name}`, count },
+    regions: Array.from({ length: count }, () => pool.place(bufferLabel(pool.name), slotBytes)),
+  });
+  const stagedBytes = (kind: 'attention' | 'expert') =>
+    Math.max(
+      largest(kind, (layout) => layout.stagedBytes),
+      smallestStagingBytes,
+    );
+  const deviceBytes = (kind: 'attention' | 'expert') =>
+    largest(kind, (layout) => layout.deviceBytes) * (kind === 'expert' ? 1 - policy.hostShare : 1);
+  const numStaged = Math.max(1, prefetchDepth);
+  const hostSlots = {
+    attention: place(host, 'attention', numStaged, stagedBytes('attention')),
+    expert: place(host, 'expert', numStaged, stagedBytes('expert')),
+  };
+  if (policy.streaming === 'on-demand') {
+    const only = place(device, 'group', 1, Math.max(deviceBytes('attention'), deviceBytes('expert')));
+    return { hostSlots, deviceSlots: { attention: only, expert: only } };
+  }
+  // One more than waits: the group that is being computed with.
+  const deviceSlots = {
+    attention: place(device, 'attention', prefetchDepth + 1, deviceBytes('attention')),
+    expert: place(device, 'expert', prefetchDepth + 1, deviceBytes('expert')),
+  };
+  return { hostSlots, deviceSlots };
+}
+
+/** One frame's part of one layer's cache, twice where the next one may cross while one is in use. */
+function placeCacheSlots(
+  { target, demand, policy, formats }: PlanRequest,
+  prefetchDepth: number,
+  device: Pool,
+): Slots | null {
+  if (policy.cache === 'device' || demand.frameCacheTokens === 0) return null;
+  const count = prefetchDepth > 0 ? 2 : 1;
+  const bytes =
+    (demand.frameCacheTokens * cacheBytesPerToken(target.config, formats)) / target.config.numLayers;
   return {
-    ...{ host, device, hostSlots, deviceSlots, prefetchDepth, pinnedLayers, keptLayers },
-    target: targetPlacement,
-    draft: draft ? placeDraft(draft, demand, host, device) : null,
+    slotClass: { name: 'device.cache', count },
+    regions: Array.from({ length: count }, () => device.place('KV cache buffers', bytes)),
   };
 }
 
 /** The draft lives on the device: weights, KV cache and activations. */
-function placeDraft(draft: Checkpoint, demand: MemoryDemand, host: Pool, device: Pool): ModelPlacement {
-  const layouts = layOutGroups(draft);
+function placeDraft(
+  { demand, formats, draftLayouts: layouts }: PlanRequest,
+  draft: Checkpoint,
+  host: Pool,
+  device: Pool,
+): ModelPlacement {
   const allLayers = new Set(draft.layers.keys());
   return {
     ...placeModel(draft, layouts, host, device, 'draft'),
@@ -249,10 +343,11 @@ function placeDraft(draft: Checkpoint, demand: MemoryDemand, host: Pool, device:
       device.place('draft weights', groupLayout(layouts, group).deviceBytes),
     ),
     kept: new Map(),
-    frames: [placeFrame(draft.config, demand.draftRows, device, null)],
-    scratch: placeScratch(draft.config, demand.draftRows, device),
-    kvCache: placeCache(draft.config, demand.draftCacheTokens, device, 'draft KV cache'),
-    ...placeRope(draft.config, demand.numPositions, device),
+    frames: [placeFrame(draft.config, demand.draftRows, device, null, formats)],
+    scratch: placeScratch(draft.config, demand.draftRows, device, formats),
+    kvCache: placeCache(draft.config, demand.draftCacheTokens, device, 'draft KV cache', formats),
+    rope: { host: null, device: placeRope(draft.config, demand.numPositions, device) },
+    ...{ formats, numPositions: demand.numPositions },
   };
 }
 
@@ -284,10 +379,30 @@ function placeLayers(
   return regions;
 }
 
-function placeFrame(config: ModelConfig, rows: number, device: Pool, host: Pool | null): FrameRegions {
-  const hiddenBytes = rows * config.hiddenSize * 4;
-  const queryBytes = rows * config.numHeads * config.headDim * 4;
-  const keyBytes = rows * config.numKvHeads * config.headDim * 4;
+function placeResidentAttention(
+  { target, layouts, policy }: PlanRequest,
+  pinnedSet: ReadonlySet<number>,
+  device: Pool,
+): [string, Region][] {
+  if (policy.attentionWeights === 'streamed') return [];
+  return target.layers
+    .filter((_, layer) => !pinnedSet.has(layer))
+    .map(({ attention }) => [
+      attention.id,
+      device.place('attention weights', groupLayout(layouts, attention).deviceBytes),
+    ]);
+}
+
+function placeFrame(
+  config: ModelConfig,
+  rows: number,
+  device: Pool,
+  host: Pool | null,
+  { activationElementBytes }: Formats,
+): FrameRegions {
+  const hiddenBytes = rows * config.hiddenSize * activationElementBytes;
+  const queryBytes = rows * config.numHeads * config.headDim * activationElementBytes;
+  const keyBytes = rows * config.numKvHeads * config.headDim * activationElementBytes;
   const label = 'activations';
   return {
     hidden: [device.place(label, hiddenBytes), device.place(label, hiddenBytes)],
@@ -301,11 +416,16 @@ function placeFrame(config: ModelConfig, rows: number, device: Pool, host: Pool 
   };
 }
 
-function placeScratch(config: ModelConfig, rows: number, device: Pool): ScratchRegions {
-  const floats = (count: number) => device.place('scratch', count * 4);
+function placeScratch(
+  config: ModelConfig,
+  rows: number,
+  device: Pool,
+  { activationElementBytes }: Formats,
+): ScratchRegions {
+  const floats = (count: number) => device.place('scratch', count * activationElementBytes);
   const { hiddenSize, numHeads, numKvHeads, headDim, ffnSize, vocabSize, numExperts } = config;
   // The provider allocates the products inside an FFN itself: gate, its sigmoid, and up, each (row, ffn).
-  device.reserve('provider workspace', 3 * Math.min(rows, ffnChunkRows) * ffnSize * 4);
+  device.reserve('provider workspace', 3 * Math.min(rows, ffnChunkRows) * ffnSize * activationElementBytes);
   return {
     q: floats(rows * numHeads * headDim),
     k: floats(rows * numKvHeads * headDim),
@@ -319,33 +439,50 @@ function placeScratch(config: ModelConfig, rows: number, device: Pool): ScratchR
   };
 }
 
-function placeRope(config: ModelConfig, numPositions: number, pool: Pool) {
-  const bytes = (numPositions * config.headDim * 4) / 2;
+function placeRopes(
+  config: ModelConfig,
+  numPositions: number,
+  host: Pool,
+  device: Pool,
+  { attention, prefillAttention }: OpenPolicy,
+): ModelPlacement['rope'] {
+  const lanes = [attention === 'split' ? 'host' : attention, prefillAttention];
   return {
-    ropeCos: pool.place('rotation tables', bytes),
-    ropeSin: pool.place('rotation tables', bytes),
-    numPositions,
+    host: lanes.includes('host') ? placeRope(config, numPositions, host) : null,
+    device:
+      lanes.includes('device') || attention === 'split' ? placeRope(config, numPositions, device) : null,
   };
 }
 
-function placeCache(config: ModelConfig, tokens: number, pool: Pool, label: string): Region[] {
-  const layerBytes = (tokens * cacheBytesPerToken(config)) / config.numLayers;
+function placeRope(config: ModelConfig, numPositions: number, pool: Pool): RopeRegions {
+  const bytes = (numPositions * config.headDim * 4) / 2;
+  return { cos: pool.place('rotation tables', bytes), sin: pool.place('rotation tables', bytes) };
+}
+
+function placeCache(
+  config: ModelConfig,
+  tokens: number,
+  pool: Pool,
+  label: string,
+  formats: Formats,
+): Region[] {
+  const layerBytes = (tokens * cacheBytesPerToken(config, formats)) / config.numLayers;
   return Array.from({ length: config.numLayers }, () => pool.place(label, layerBytes));
 }
 
-function layOutGroups(checkpoint: Checkpoint): Map<string, GroupLayout> {
+function layOutGroups(checkpoint: Checkpoint, formats: Formats): Map<string, GroupLayout> {
   const groups = [checkpoint.embedding, checkpoint.head];
   for (const { attention, experts } of checkpoint.layers) groups.push(attention, ...experts);
-  return new Map(groups.map((group) => [group.id, layOutGroup(group)]));
+  return new Map(groups.map((group) => [group.id, layOutGroup(group, formats)]));
 }
 
 function groupLayout(layouts: ReadonlyMap<string, GroupLayout>, group: WeightGroup): GroupLayout {
   return layouts.get(group.id) as GroupLayout;
 }
 
-/** Keys and values of one token in all layers, fp32 bytes. */
-export function cacheBytesPerToken(config: ModelConfig): number {
-  return config.numLayers * 2 * config.numKvHeads * config.headDim * 4;
+/** Keys and values of one token in all layers. */
+export function cacheBytesPerToken(config: ModelConfig, { cacheElementBytes }: Formats): number {
+  return config.numLayers * 2 * config.numKvHeads * config.headDim * cacheElementBytes;
 }
 
 /**

@@ -1,12 +1,9 @@
 /** From what a caller asked for to a complete policy, the waves of batches it makes, and the memory they need. */
 
 import { type Checkpoint, UserError } from '../model/types.js';
-import { cacheCapacity, type MemoryDemand, type OpenChoices } from './placement.js';
-import { type Policy, type PolicyInput, parsePolicy } from './policy.js';
+import { cacheCapacity, type MemoryDemand } from './placement.js';
+import { type OpenPolicy, type PolicyInput, parsePolicy } from './policy.js';
 import type { Strategy } from './strategies/strategy.js';
-
-/** A policy before placement has settled how far to read ahead and how many layers stay in memory. */
-export type OpenPolicy = Omit<Policy, keyof OpenChoices> & OpenChoices;
 
 /**
  * Fills in what the caller left out.
@@ -14,26 +11,57 @@ export type OpenPolicy = Omit<Policy, keyof OpenChoices> & OpenChoices;
  */
 export function resolvePolicy(strategy: Strategy, input: PolicyInput, numPrompts: number): OpenPolicy {
   const given = parsePolicy(input);
-  const { speculation } = strategy.defaults;
-  if (given.speculation && given.speculation !== speculation)
+  const wish = { ...strategy.defaults, ...given };
+  const { speculation } = wish;
+  if (!strategy.speculations.includes(speculation))
     throw new UserError(
-      `invalid speculation: ${given.speculation}; the strategy ${strategy.name} is defined by ${speculation}, choose another strategy`,
+      `invalid speculation: ${speculation}; the strategy ${strategy.name} is defined by ${strategy.speculations.join(' or ')}, choose another strategy`,
     );
-  const batches = Math.min(given.batches ?? strategy.defaults.batches, numPrompts);
-  const decodeBatch = Math.min(given.decodeBatch ?? numPrompts, Math.ceil(numPrompts / batches));
-  return {
-    speculation,
-    decodeBatch,
-    batches,
-    prefillBatch: Math.min(given.prefillBatch ?? decodeBatch, decodeBatch),
-    prefillOrder: given.prefillOrder ?? 'layer-major',
-    draftBatch: Math.min(given.draftBatch ?? decodeBatch, decodeBatch),
-    candidates: given.candidates ?? 4,
-    draftCache: given.draftCache ?? 'resident',
-    prefetchDepth: given.prefetchDepth ?? null,
-    pinnedLayers: given.pinnedLayers ?? null,
-    keptLayers: given.keptLayers ?? null,
+  const batches = Math.min(wish.batches, numPrompts);
+  const decodeBatch = Math.min(wish.decodeBatch ?? numPrompts, Math.ceil(numPrompts / batches));
+  const attention = wish.attention ?? 'host';
+  const policy: OpenPolicy = {
+    ...{ speculation, batches, decodeBatch, attention },
+    microBatch: Math.min(
+      wish.microBatch ?? (attention === 'split' ? Math.ceil(decodeBatch / 2) : decodeBatch),
+      decodeBatch,
+    ),
+    prefillBatch: Math.min(wish.prefillBatch ?? decodeBatch, decodeBatch),
+    prefillOrder: wish.prefillOrder ?? 'layer-major',
+    draftBatch: Math.min(wish.draftBatch ?? decodeBatch, decodeBatch),
+    candidates: wish.candidates ?? 4,
+    draftCache: wish.draftCache ?? 'resident',
+    draftWindow: wish.draftWindow ?? 64,
+    cache: wish.cache ?? 'host',
+    prefillAttention: wish.prefillAttention ?? (attention === 'host' ? 'host' : 'device'),
+    projections: wish.projections ?? 'device',
+    streaming: wish.streaming ?? 'ahead',
+    attentionWeights: wish.attentionWeights ?? 'streamed',
+    experts: wish.experts ?? 'all',
+    hostExpertRows: wish.hostExpertRows ?? 0,
+    hostShare: wish.hostShare ?? 0,
+    pageLocked: wish.pageLocked ?? 1,
+    draftPlacement: wish.draftPlacement ?? 'start',
+    ending: wish.ending ?? 'own-limit',
+    refill: wish.refill ?? 'no',
+    prefetchDepth: wish.prefetchDepth ?? null,
+    pinnedLayers: wish.pinnedLayers ?? null,
+    keptLayers: wish.keptLayers ?? null,
   };
+  assertConsistent(policy);
+  return policy;
+}
+
+/** @throws UserError when two fields contradict each other. */
+function assertConsistent({ cache, attention, prefillAttention, hostExpertRows, experts }: OpenPolicy): void {
+  if (cache === 'device' && (attention === 'host' || prefillAttention === 'host'))
+    throw new UserError(
+      'invalid cache: device; attention on the host needs its cache in host memory, choose attention and prefillAttention device or cache host',
+    );
+  if (hostExpertRows > 0 && experts === 'all')
+    throw new UserError(
+      `invalid hostExpertRows: ${hostExpertRows}; whether the host computes an expert is decided by its rows, which needs experts routed`,
+    );
 }
 
 /** Indices of the prompts in each batch of each wave; a wave is finished before the next one starts. */
@@ -58,6 +86,14 @@ export function planMicroBatches(
   );
 }
 
+/**
+ * New tokens that a sequence has room for: a sequence that waits for its batch's slowest one overshoots its own limit.
+ * Twice the limit holds what the released code generates (1.4 to 1.8 times by simulation, anchors section 2).
+ */
+export function tokenRoom({ ending }: Pick<OpenPolicy, 'ending'>, maxNewTokens: number): number {
+  return ending === 'slowest' ? 2 * maxNewTokens : maxNewTokens;
+}
+
 /** The most memory that any wave will ask for. */
 export function measureDemand(
   policy: OpenPolicy,
@@ -65,32 +101,52 @@ export function measureDemand(
   promptLengths: readonly number[],
   maxNewTokens: number,
 ): MemoryDemand {
-  const capacity = (index: number) => cacheCapacity(promptLengths[index], maxNewTokens);
+  const room = tokenRoom(policy, maxNewTokens);
+  const capacity = (index: number) => cacheCapacity(promptLengths[index], room);
   const promptRows = (members: readonly number[]) => sum(members.map((index) => promptLengths[index]));
   const candidates = policy.speculation === 'none' ? 0 : Math.min(policy.candidates, maxNewTokens - 1);
+  const joiningRows =
+    policy.refill === 'yes' ? policy.prefillBatch * promptLengths.reduce((a, b) => Math.max(a, b), 0) : 0;
 
-  const frameRows = [policy.decodeBatch * (candidates + 1)];
+  const decodeFrameRows: number[] = [];
+  for (let start = 0; start < policy.decodeBatch; start += policy.microBatch)
+    decodeFrameRows.push(
+      Math.min(policy.microBatch, policy.decodeBatch - start) * (candidates + 1) + joiningRows,
+    );
+  const prefillFrameRows: number[] = [];
   let draftRows = policy.draftBatch;
   let targetCacheTokens = 0;
   let draftCacheTokens = 0;
+  let frameCacheTokens = 0;
   for (const wave of waves) {
     const microBatches = planMicroBatches(policy, wave);
     for (const [index, { members }] of microBatches.entries()) {
       const frame = policy.prefillOrder === 'layer-major' ? index : 0;
-      frameRows[frame] = Math.max(frameRows[frame] ?? 0, promptRows(members));
+      prefillFrameRows[frame] = Math.max(prefillFrameRows[frame] ?? 0, promptRows(members));
+      if (policy.prefillAttention === 'device')
+        frameCacheTokens = Math.max(frameCacheTokens, sum(members.map(capacity)));
     }
     const capacities = wave.flat().map(capacity);
     targetCacheTokens = Math.max(targetCacheTokens, sum(capacities));
-    const largest = [...capacities].sort((a, b) => b - a).slice(0, policy.draftBatch);
-    const draftTokens = policy.draftCache === 'resident' ? sum(capacities) : sum(largest);
+    const descending = [...capacities].sort((a, b) => b - a);
+    if (policy.attention !== 'host')
+      frameCacheTokens = Math.max(frameCacheTokens, sum(descending.slice(0, policy.microBatch)));
+    // Its first step, or every one that recomputes the cache, feeds whole contexts, or what the window shows of them.
+    const seen =
+      policy.draftCache === 'window' ? policy.draftWindow + policy.candidates : Number.POSITIVE_INFINITY;
+    const contexts = descending.map((tokens) => Math.min(tokens, seen));
+    draftRows = Math.max(draftRows, sum(contexts.slice(0, policy.draftBatch)));
+    const draftTokens =
+      policy.draftCache === 'resident' ? sum(capacities) : sum(contexts.slice(0, policy.draftBatch));
     draftCacheTokens = Math.max(draftCacheTokens, draftTokens);
-    // Its first step, or every one that recomputes the cache, feeds whole contexts.
-    draftRows = Math.max(draftRows, sum(largest));
   }
+  const numFrames = Math.max(decodeFrameRows.length, prefillFrameRows.length);
+  const targetFrameRows = Array.from({ length: numFrames }, (_, frame) =>
+    Math.max(decodeFrameRows[frame] ?? 0, prefillFrameRows[frame] ?? 0),
+  );
   return {
-    targetFrameRows: frameRows,
-    ...{ draftRows, targetCacheTokens, draftCacheTokens },
-    numPositions: Math.max(...promptLengths) + maxNewTokens,
+    ...{ targetFrameRows, decodeFrameRows, draftRows, targetCacheTokens, draftCacheTokens, frameCacheTokens },
+    numPositions: promptLengths.reduce((a, b) => Math.max(a, b), 0) + room,
   };
 }
 

@@ -1,36 +1,21 @@
 /**
  * One pass of the target over one or more frames: the graph of a forward pass whose weights arrive through the
- * stream, whose attention runs on the host and whose products run on the device.
+ * stream, and whose steps run where the policy puts them. All frames pass a layer before its weights are freed.
  *
- * Per layer: project (device) -> attention (host) -> mix (device) -> experts in ascending order (device), each as
- * soon as its weights are there. All frames pass a layer before its weights are freed.
+ * Per layer: attention, then experts in ascending order, each as soon as its weights are there. Attention is three
+ * tasks where the host scores and the device projects (project -> attention -> mix), else one on its lane.
  */
 
-import { sequenceFields } from '@specoffload/native';
 import type { ModelConfig, WeightGroup } from '../model/types.js';
-import type { Sequence } from '../speculate/sequence.js';
-import type { PhaseName } from '../trace/types.js';
+import type { LaneName, PhaseName } from '../trace/types.js';
+import { cacheFields, cacheSpan, type Feed, type Frame, feedTokens, measureAttention } from './feeds.js';
 import type { GroupLayout } from './group-layout.js';
 import type { HeadResult, MixResult } from './ops.js';
-import type { ModelPlacement } from './placement.js';
-import type { Task } from './task.js';
+import { cacheBytesPerToken, type MemoryPlan, type ModelPlacement } from './placement.js';
+import type { OpenPolicy } from './policy.js';
+import type { Oracle, Task } from './task.js';
 import type { WeightStream } from './weight-stream.js';
-import { attentionWeights, expertWeights, type TaskIds } from './work.js';
-
-/** Tokens that one sequence sends through the target. */
-export interface Feed {
-  readonly sequence: Sequence;
-  readonly ids: readonly number[];
-  /** Tokens of the sequence that the cache already holds. */
-  readonly cached: number;
-}
-
-/** The rows that go through the layers together, and the rows among them whose choice is wanted. */
-export interface Frame {
-  readonly batch: number;
-  readonly feeds: readonly Feed[];
-  readonly headRows: Int32Array;
-}
+import { attentionWeights, expertWeights, noWork, type TaskIds } from './work.js';
 
 export interface TargetPass {
   readonly tasks: readonly Task[];
@@ -39,177 +24,482 @@ export interface TargetPass {
   readonly results: (HeadResult | null)[];
 }
 
-export function buildTargetPass(
-  placement: ModelPlacement,
-  stream: WeightStream,
-  ids: TaskIds,
-  pass: number,
-  phase: PhaseName,
-  frames: readonly Frame[],
-  wantsLogits = false,
-): TargetPass {
-  const { config, layers } = placement.checkpoint;
-  const tasks: Task[] = [];
-  const results: (HeadResult | null)[] = frames.map(() => null);
-  const flows = frames.map((frame, index) => createFlow(config, frame, index));
-  const common = { phase, pass, priority: pass } as const;
-  const layoutOf = (id: string) => placement.layouts.get(id) as GroupLayout;
-  for (const flow of flows)
-    flow.last = push(tasks, {
-      ...common,
-      ...flow.task(ids, 'embed', `embed batch ${flow.batch}`, 'device'),
-      after: [],
-      bytes: flow.rows * config.hiddenSize * 4,
-      flops: 0,
-      createOp: () => ({ kind: 'embed', frame: flow.index, ids: flow.tokens }),
-    });
+export interface PassRequest {
+  readonly plan: MemoryPlan;
+  readonly policy: OpenPolicy;
+  readonly stream: WeightStream;
+  readonly ids: TaskIds;
+  /** Number of the pass, from 0. */
+  readonly pass: number;
+  readonly phase: PhaseName;
+  readonly frames: readonly Frame[];
+  readonly wantsLogits?: boolean;
+}
 
-  for (const [layer, { attention, experts }] of layers.entries()) {
-    const attentionArrival = arrivalOf(stream, pass, attention);
-    const projectionElements = config.hiddenSize * config.headDim * (config.numHeads + 2 * config.numKvHeads);
-    const outputElements = config.hiddenSize * (config.headDim * config.numHeads + config.numExperts);
-    for (const flow of flows) {
-      const isLast = flow === flows.at(-1);
-      const project = push(tasks, {
-        ...common,
-        ...flow.task(ids, 'project', `project layer.${layer}`, 'device'),
-        after: [flow.last, ...attentionArrival],
-        bytes: projectionElements * 4,
-        flops: 2 * flow.rows * projectionElements,
-        createOp: () => ({
-          kind: 'project',
-          ...{ frame: flow.index, layer, rows: flow.rows },
-          weights: attentionWeights(layoutOf(attention.id), stream.addressOf(pass, attention)),
-        }),
-      });
-      const attend = push(tasks, {
-        ...common,
-        ...flow.task(ids, 'attention', `attention layer.${layer}`, 'host'),
-        after: [project],
-        bytes: flow.cacheTokens * 2 * config.numKvHeads * config.headDim * 4,
-        flops: 4 * flow.scores * config.numHeads * config.headDim,
-        createOp: () => ({
-          kind: 'attention',
-          ...{ frame: flow.index, layer, rows: flow.rows },
-          sequences: cacheFields(config, flow.feeds),
-        }),
-      });
-      flow.last = push(tasks, {
-        ...common,
-        ...flow.task(ids, 'mix', `mix layer.${layer}`, 'device'),
-        // After the previous frame's too, so that the last frame's is the weights' last user.
-        after: [attend, ...lastOf(flows[flow.index - 1])],
-        bytes: outputElements * 4,
-        flops: 2 * flow.rows * outputElements,
-        frees: isLast ? attentionArrival : [],
-        createOp: () => ({
-          kind: 'mix',
-          ...{ frame: flow.index, layer, rows: flow.rows },
-          weights: attentionWeights(layoutOf(attention.id), stream.addressOf(pass, attention)),
-        }),
-        onEnd: (result) => {
-          flow.rowsPerExpert = (result as MixResult).rowsPerExpert;
-        },
-      });
-    }
-    for (const [expert, group] of experts.entries()) {
-      const arrival = arrivalOf(stream, pass, group);
-      for (const flow of flows) {
-        const isLast = flow === flows.at(-1);
-        const elements = 3 * config.hiddenSize * config.ffnSize;
-        const expectedRows = (flow.rows * config.expertsPerToken) / config.numExperts;
-        flow.last = push(tasks, {
-          ...common,
-          ...flow.task(ids, 'expert', `layer.${layer}.expert.${expert}`, 'device'),
-          after: [flow.last, ...arrival, ...lastOf(flows[flow.index - 1])],
-          bytes: elements * 4,
-          flops: 2 * expectedRows * elements,
-          get rows() {
-            return flow.rowsPerExpert[expert] ?? expectedRows; // known once the router has chosen
-          },
-          frees: isLast ? arrival : [],
-          isIdle: () => flow.rowsPerExpert[expert] === 0,
-          createOp: () => ({
-            kind: 'expert',
-            ...{ frame: flow.index, layer, rows: flow.rows, expert },
-            weights: expertWeights(layoutOf(group.id), stream.addressOf(pass, group)),
-          }),
-        });
-      }
-    }
-  }
-
-  const heads = flows.map((flow) => {
-    const rowIndices = frames[flow.index].headRows;
-    return push(tasks, {
-      ...common,
-      ...flow.task(ids, 'head', `head batch ${flow.batch}`, 'device'),
-      rows: rowIndices.length,
-      after: [flow.last],
-      bytes: config.vocabSize * config.hiddenSize * 4,
-      flops: 2 * rowIndices.length * config.vocabSize * config.hiddenSize,
-      createOp: () => ({ kind: 'head', frame: flow.index, rowIndices, wantsLogits }),
-      onEnd: (result) => {
-        results[flow.index] = result as HeadResult;
-      },
-    });
-  });
-  return { tasks, heads, results };
+export function buildTargetPass(request: PassRequest): TargetPass {
+  return new PassBuilder(request).build();
 }
 
 /** One frame on its way through the layers. */
-function createFlow(config: ModelConfig, { batch, feeds }: Frame, index: number) {
-  const rows = feeds.reduce((sum, { ids }) => sum + ids.length, 0);
-  const window = config.slidingWindow ?? Number.POSITIVE_INFINITY;
-  let cacheTokens = 0;
-  let scores = 0; // pairs of a new token and a key it sees
-  for (const { ids, cached } of feeds) {
-    cacheTokens += Math.min(cached + ids.length, window);
-    for (let i = 1; i <= ids.length; i += 1) scores += Math.min(cached + i, window);
+interface Flow {
+  readonly index: number;
+  readonly batch: number;
+  readonly feeds: readonly Feed[];
+  readonly rows: number;
+  readonly cacheTokens: number;
+  readonly scores: number;
+  readonly attentionLane: 'host' | 'device';
+  /** The task after which the frame's hidden state is complete. */
+  last: number;
+  /** Writes of the frame's keys and values to host memory, which the pass's end waits for. */
+  readonly stores: number[];
+  /** What the latest router found; empty before. */
+  routing: MixResult;
+}
+
+class PassBuilder {
+  readonly #request: PassRequest;
+  readonly #placement: ModelPlacement;
+  readonly #config: ModelConfig;
+  readonly #sizes: LayerSizes;
+  readonly #flows: readonly Flow[];
+  readonly #tasks: Task[] = [];
+  readonly #results: (HeadResult | null)[];
+
+  constructor(request: PassRequest) {
+    this.#request = request;
+    this.#placement = request.plan.target;
+    this.#config = this.#placement.checkpoint.config;
+    this.#sizes = measureLayer(this.#placement);
+    this.#results = request.frames.map(() => null);
+    this.#flows = request.frames.map((frame, index) => this.#createFlow(frame, index));
   }
+
+  build(): TargetPass {
+    for (const flow of this.#flows) this.#embed(flow);
+    for (const [layer, { attention, experts }] of this.#placement.checkpoint.layers.entries()) {
+      this.#attend(layer, attention);
+      for (const [expert, group] of experts.entries()) this.#feedForward(layer, expert, group);
+    }
+    const heads = this.#flows.map((flow) => this.#head(flow));
+    return { tasks: this.#tasks, heads, results: this.#results };
+  }
+
+  #createFlow({ batch, feeds }: Frame, index: number): Flow {
+    const { policy, phase } = this.#request;
+    const split = index === 0 ? 'device' : 'host';
+    const decodeLane = policy.attention === 'split' ? split : policy.attention;
+    return {
+      ...{ index, batch, feeds },
+      ...measureAttention(this.#config, feeds),
+      attentionLane: phase === 'prefill' ? policy.prefillAttention : decodeLane,
+      last: -1,
+      stores: [],
+      routing: { rowsPerExpert: [] },
+    };
+  }
+
+  #embed(flow: Flow): void {
+    flow.last = this.#push(flow, 'embed', 'device', `embed batch ${flow.batch}`, {
+      after: [],
+      bytes: flow.rows * this.#sizes.hiddenBytes,
+      createOp: () => ({ kind: 'embed', frame: flow.index, ids: feedTokens(flow.feeds) }),
+    });
+  }
+
+  #attend(layer: number, group: WeightGroup): void {
+    const { policy, phase } = this.#request;
+    const projectsOnHost = policy.projections === 'host' && phase === 'decode';
+    const needsDevice = this.#flows.some((flow) => flow.attentionLane === 'device' || !projectsOnHost);
+    const arrived = needsDevice ? this.#arrive(group) : [];
+    for (const flow of this.#flows) {
+      // After the previous frame's too, so that the last frame's is the weights' last user.
+      const after = [flow.last, ...arrived, ...this.#previous(flow)];
+      const frees = this.#isLast(flow) && needsDevice ? this.#held(group) : [];
+      if (flow.attentionLane === 'device') this.#attendOnDevice(flow, layer, group, after, frees);
+      else if (projectsOnHost) this.#attendOnHost(flow, layer, after, frees);
+      else this.#attendAcrossLanes(flow, layer, group, [flow.last, ...arrived], frees);
+    }
+  }
+
+  /** The host scores, where the cache is; the device projects, where the weights are. */
+  #attendAcrossLanes(
+    flow: Flow,
+    layer: number,
+    group: WeightGroup,
+    after: readonly number[],
+    frees: readonly number[],
+  ): void {
+    const { policy } = this.#request;
+    const { projectionElements, outputElements, weightBytes } = this.#sizes;
+    const project = this.#push(flow, 'project', 'device', `project layer.${layer}`, {
+      after,
+      bytes: projectionElements * weightBytes,
+      flops: 2 * flow.rows * projectionElements,
+      createOp: () => ({
+        kind: 'project',
+        ...{ frame: flow.index, layer, rows: flow.rows },
+        weights: this.#attentionWeights(group),
+      }),
+    });
+    const attend = this.#push(flow, 'attention', 'host', `attention layer.${layer}`, {
+      ...this.#scoring(flow),
+      after: [project],
+      createOp: () => ({
+        kind: 'attention',
+        ...{ frame: flow.index, layer, rows: flow.rows },
+        sequences: cacheFields(this.#config, flow.feeds),
+      }),
+    });
+    flow.last = this.#push(flow, 'mix', 'device', `mix layer.${layer}`, {
+      after: [attend, ...this.#previous(flow)],
+      bytes: outputElements * weightBytes,
+      flops: 2 * flow.rows * outputElements,
+      frees,
+      createOp: () => ({
+        kind: 'mix',
+        ...{ frame: flow.index, layer, rows: flow.rows },
+        weights: this.#attentionWeights(group),
+        wantsRouting: policy.hostExpertRows > 0,
+      }),
+      ...this.#routing(flow),
+    });
+  }
+
+  /** All of a layer's attention on the device; a cache in host memory crosses the link, both ways. */
+  #attendOnDevice(
+    flow: Flow,
+    layer: number,
+    group: WeightGroup,
+    after: readonly number[],
+    frees: readonly number[],
+  ): void {
+    const { plan, policy } = this.#request;
+    const { kvCache } = this.#placement;
+    const slots = plan.cacheSlots;
+    // With split attention, the device's share of the cache stays there.
+    const crosses = slots !== null && policy.attention !== 'split';
+    const fetch =
+      crosses && flow.feeds.some(({ cached }) => cached > 0) ? this.#fetchCache(flow, layer) : null;
+    const { projectionElements, outputElements, weightBytes } = this.#sizes;
+    const span = () => (slots ? cacheSpan(this.#config, flow.feeds) : null);
+    const attend = this.#push(flow, 'attention', 'device', `attention layer.${layer}`, {
+      ...this.#scoring(flow),
+      after: fetch === null ? after : [...after, fetch],
+      bytes: (projectionElements + outputElements) * weightBytes,
+      flops: 2 * flow.rows * (projectionElements + outputElements),
+      ...(crosses && fetch === null ? { takes: slots.slotClass } : {}),
+      frees,
+      createOp: (slot) => {
+        const part = span();
+        const region = slots ? slots.regions[fetch === null ? slot : this.#slotOf(fetch)] : kvCache[layer];
+        return {
+          kind: 'device-attention',
+          ...{ frame: flow.index, layer, rows: flow.rows },
+          weights: this.#attentionWeights(group),
+          cache: region.byteOffset,
+          cacheElements: part?.numElements ?? region.byteLength / 4,
+          sequences: cacheFields(this.#config, flow.feeds, 'targetBlock', part?.firstElement ?? 0),
+          wantsRouting: policy.hostExpertRows > 0,
+        };
+      },
+      ...this.#routing(flow),
+    });
+    flow.last = attend;
+    if (crosses) this.#storeCache(flow, layer, fetch ?? attend);
+  }
+
+  /** Projections, scores and router on the host, with the weights where they are stored. */
+  #attendOnHost(flow: Flow, layer: number, after: readonly number[], frees: readonly number[]): void {
+    const { projectionElements, outputElements, weightBytes } = this.#sizes;
+    flow.last = this.#push(flow, 'attention', 'host', `attention layer.${layer}`, {
+      ...this.#scoring(flow),
+      ...{ after, frees },
+      bytes: (projectionElements + outputElements) * weightBytes,
+      flops: 2 * flow.rows * (projectionElements + outputElements),
+      createOp: imagined,
+      ...this.#routing(flow),
+    });
+  }
+
+  #fetchCache(flow: Flow, layer: number): number {
+    const slots = this.#cacheSlots();
+    return this.#push(flow, 'fetch', 'link', `fetch layer.${layer}`, {
+      after: [],
+      rows: 0,
+      priority: this.#linkPriority(layer),
+      bytes: this.#cacheBytes(flow.cacheTokens - flow.rows),
+      takes: slots.slotClass,
+      createOp: (slot) => this.#cacheOp('fetch', flow, layer, slots.regions[slot].byteOffset),
+    });
+  }
+
+  #storeCache(flow: Flow, layer: number, holder: number): void {
+    const slots = this.#cacheSlots();
+    const store = this.#push(flow, 'store', 'link', `store layer.${layer}`, {
+      after: [flow.last],
+      rows: 0,
+      priority: this.#linkPriority(layer),
+      bytes: this.#cacheBytes(flow.rows),
+      frees: [holder],
+      createOp: () => this.#cacheOp('store', flow, layer, slots.regions[this.#slotOf(holder)].byteOffset),
+    });
+    flow.stores.push(store);
+  }
+
+  #feedForward(layer: number, expert: number, group: WeightGroup): void {
+    const { policy, stream, pass, phase } = this.#request;
+    const { hostExpertRows, hostShare } = policy;
+    const rowsOf = (flow: Flow) => flow.routing.rowsPerExpert[expert];
+    const totalRows = () => this.#flows.reduce((sum, flow) => sum + (rowsOf(flow) ?? 1), 0);
+    const isForHost = () => hostExpertRows > 0 && totalRows() <= hostExpertRows;
+    if (policy.experts === 'routed')
+      this.#tasks.push(
+        ...stream.bring(pass, phase, group, {
+          after: this.#flows.map(({ last }) => last),
+          isUnused: () => totalRows() === 0,
+          isForHost,
+        }),
+      );
+    const arrived = this.#arrive(group);
+    const { expertElements, weightBytes, expertsPerGroup } = this.#sizes;
+    const { expertsPerToken, numExperts } = this.#config;
+    for (const flow of this.#flows) {
+      const productRows = (flow.rows * expertsPerToken) / numExperts;
+      const groupRows = productRows * expertsPerGroup;
+      const after = [flow.last, ...arrived, ...this.#previous(flow)];
+      const work = (share: number) => ({
+        rows: groupRows,
+        productRows,
+        bytes: share * expertElements * expertsPerGroup * weightBytes,
+        flops: share * 2 * groupRows * expertElements,
+        actualRows: () => rowsOf(flow) ?? groupRows,
+      });
+      const name = group.id;
+      const start = flow.last;
+      const frees = this.#isLast(flow) ? this.#held(group) : [];
+      const usesHost = hostExpertRows > 0;
+      flow.last = this.#push(flow, 'expert', 'device', name, {
+        ...{ after, frees: usesHost ? [] : frees },
+        isIdle: () => rowsOf(flow) === 0 || isForHost(),
+        createOp: () => ({
+          kind: 'expert',
+          ...{ frame: flow.index, layer, rows: flow.rows, expert },
+          weights: expertWeights(this.#layoutOf(group), stream.addressOf(pass, group)),
+        }),
+        ...work(1 - hostShare),
+      });
+      if (hostShare > 0) this.#shareOnHost(flow, name, start, work(hostShare));
+      if (usesHost) this.#feedForwardOnHost(flow, layer, expert, group, arrived, isForHost, work(1), frees);
+    }
+  }
+
+  /** HeteGen's split: the host computes its share of the same FFN beside the device. */
+  #shareOnHost(flow: Flow, name: string, start: number, work: Partial<Task>): void {
+    const onDevice = flow.last;
+    const onHost = this.#push(flow, 'expert', 'host', name, {
+      after: [start],
+      createOp: imagined,
+      ...work,
+    });
+    flow.last = this.#push(flow, 'merge', 'device', `merge ${name}`, {
+      after: [onDevice, onHost],
+      bytes: flow.rows * this.#sizes.hiddenBytes,
+      createOp: imagined,
+    });
+  }
+
+  /** Fiddler's choice: an expert with few rows is cheaper where its weights are. */
+  #feedForwardOnHost(
+    flow: Flow,
+    layer: number,
+    expert: number,
+    group: WeightGroup,
+    arrived: readonly number[],
+    isForHost: () => boolean,
+    work: Partial<Task>,
+    frees: readonly number[],
+  ): void {
+    const { stream, pass } = this.#request;
+    const isIdle = () => flow.routing.rowsPerExpert[expert] === 0 || !isForHost();
+    const onHost = this.#push(flow, 'expert', 'host', `${group.id} on host`, {
+      after: [flow.last, ...arrived],
+      isIdle,
+      frees,
+      createOp: () => ({
+        kind: 'host-expert',
+        ...{ frame: flow.index, layer, expert },
+        indices: flow.routing.expertRows?.[expert] ?? new Int32Array(),
+        weights: stagedTensors(this.#layoutOf(group), stream.stagedAddressOf(pass, group)),
+      }),
+      ...work,
+    });
+    flow.last = this.#push(flow, 'merge', 'device', `merge ${group.id}`, {
+      after: [onHost],
+      isIdle,
+      bytes: flow.rows * this.#sizes.hiddenBytes,
+      createOp: () => ({ kind: 'merge', frame: flow.index, layer, expert }),
+    });
+  }
+
+  #head(flow: Flow): number {
+    const { frames, wantsLogits = false } = this.#request;
+    const { vocabSize, hiddenSize } = this.#config;
+    const { headRows: rowIndices } = frames[flow.index];
+    const rows = rowIndices.length;
+    return this.#push(flow, 'head', 'device', `head batch ${flow.batch}`, {
+      rows,
+      productRows: rows,
+      after: [flow.last, ...flow.stores],
+      bytes: vocabSize * hiddenSize * this.#sizes.weightBytes,
+      flops: 2 * rows * vocabSize * hiddenSize,
+      createOp: () => ({ kind: 'head', frame: flow.index, rowIndices, wantsLogits }),
+      imagine: () => imagineHead(rows, (rowIndices.at(-1) ?? -1) + 1),
+      onEnd: (result) => {
+        this.#results[flow.index] = result as HeadResult;
+      },
+    });
+  }
+
+  /** Brings a group that the stream does not bring by itself; the task that its users wait for, none when pinned. */
+  #arrive(group: WeightGroup): readonly number[] {
+    const { stream, pass, phase } = this.#request;
+    this.#tasks.push(...stream.bring(pass, phase, group));
+    const arrival = stream.arrival(pass, group);
+    return arrival ? [arrival.upload] : [];
+  }
+
+  #held(group: WeightGroup): readonly number[] {
+    return this.#request.stream.heldSlots(this.#request.pass, group);
+  }
+
+  #scoring({ cacheTokens, scores }: Flow) {
+    return {
+      cacheBytes: this.#cacheBytes(cacheTokens),
+      scoreFlops: 4 * scores * this.#config.numHeads * this.#config.headDim,
+    };
+  }
+
+  #routing(flow: Flow): Pick<Task, 'imagine' | 'onEnd'> {
+    const { numExperts, expertsPerToken } = this.#config;
+    // Groups of several experts are computed whatever the router says.
+    const isPerExpert = this.#sizes.expertsPerGroup === 1;
+    return {
+      imagine: (oracle: Oracle) => ({
+        rowsPerExpert: isPerExpert ? oracle.chooseExperts(flow.rows, numExperts, expertsPerToken) : [],
+      }),
+      onEnd: (result) => {
+        flow.routing = result as MixResult;
+      },
+    };
+  }
+
+  #cacheSlots() {
+    return this.#request.plan.cacheSlots as NonNullable<MemoryPlan['cacheSlots']>;
+  }
+
+  #cacheBytes(tokens: number): number {
+    return tokens * this.#sizes.cacheBytesPerToken;
+  }
+
+  #cacheOp(kind: 'fetch' | 'store', { feeds }: Flow, layer: number, device: number) {
+    const { firstElement, numElements } = cacheSpan(this.#config, feeds);
+    const host = this.#placement.kvCache[layer].byteOffset + firstElement * 4;
+    return { kind, host, device, count: numElements };
+  }
+
+  /** Behind the layer's own weights and before the next one's. */
+  #linkPriority(layer: number): number {
+    return this.#request.pass * this.#config.numLayers + layer;
+  }
+
+  #slotOf(task: number): number {
+    return this.#request.stream.slotOf(task);
+  }
+
+  #layoutOf(group: WeightGroup): GroupLayout {
+    return this.#placement.layouts.get(group.id) as GroupLayout;
+  }
+
+  #attentionWeights(group: WeightGroup) {
+    const { stream, pass } = this.#request;
+    return attentionWeights(this.#layoutOf(group), stream.addressOf(pass, group));
+  }
+
+  #isLast({ index }: Flow): boolean {
+    return index === this.#flows.length - 1;
+  }
+
+  /** The previous frame's latest task, none for the first frame: frames pass a weight's users one after the other. */
+  #previous({ index }: Flow): readonly number[] {
+    return index > 0 ? [this.#flows[index - 1].last] : [];
+  }
+
+  #push(
+    flow: Flow,
+    kind: Task['kind'],
+    lane: LaneName,
+    name: string,
+    task: Partial<Task> & Pick<Task, 'after' | 'createOp'>,
+  ): number {
+    const { ids, pass, phase } = this.#request;
+    const id = ids.next();
+    this.#tasks.push({
+      ...noWork,
+      ...{ id, kind, lane, name, phase, pass, priority: pass, batch: flow.batch },
+      ...{ rows: flow.rows, productRows: flow.rows, bytes: 0 },
+      ...task,
+    });
+    return id;
+  }
+}
+
+interface LayerSizes {
+  /** Elements of q, k and v, of the output projection with the router, and of one expert. */
+  readonly projectionElements: number;
+  readonly outputElements: number;
+  readonly expertElements: number;
+  /** More than 1 where a group holds all experts of a layer. */
+  readonly expertsPerGroup: number;
+  /** Of one weight in device memory. */
+  readonly weightBytes: number;
+  /** One row of hidden state. */
+  readonly hiddenBytes: number;
+  /** Keys and values of one token in one layer. */
+  readonly cacheBytesPerToken: number;
+}
+
+function measureLayer({ checkpoint, formats, layouts }: ModelPlacement): LayerSizes {
+  const { config, layers } = checkpoint;
+  const { hiddenSize, headDim, numHeads, numKvHeads, numExperts, ffnSize, numLayers } = config;
+  const [expert] = layers[0].experts;
+  const elements = expert.tensors.reduce((sum, { ref }) => sum + ref.numElements, 0);
   return {
-    ...{ index, batch, feeds, rows, cacheTokens, scores },
-    tokens: Int32Array.from(feeds.flatMap(({ ids }) => ids)),
-    /** The task after which the frame's hidden state is complete. */
-    last: -1,
-    /** What the latest `mix` found: rows that chose each expert. */
-    rowsPerExpert: [] as readonly number[],
-    task: <K extends Task['kind'], L extends Task['lane']>(ids: TaskIds, kind: K, name: string, lane: L) => ({
-      ...{ id: ids.next(), kind, name, lane, batch, rows },
-    }),
+    projectionElements: hiddenSize * headDim * (numHeads + 2 * numKvHeads),
+    outputElements: hiddenSize * (headDim * numHeads + numExperts),
+    expertElements: 3 * hiddenSize * ffnSize,
+    expertsPerGroup: numExperts / layers[0].experts.length,
+    weightBytes: (layouts.get(expert.id) as GroupLayout).deviceBytes / elements,
+    hiddenBytes: hiddenSize * formats.activationElementBytes,
+    cacheBytesPerToken: cacheBytesPerToken(config, formats) / numLayers,
   };
 }
 
-/** The native attention's description of each sequence's block, the same in every layer. */
-export function cacheFields(
-  config: ModelConfig,
-  feeds: readonly Feed[],
-  block: 'targetBlock' | 'draftBlock' = 'targetBlock',
-): Float64Array {
-  const fields = new Float64Array(feeds.length * sequenceFields);
-  for (const [index, { sequence, ids, cached }] of feeds.entries()) {
-    const { elementOffset, capacity } = sequence[block];
-    const halfElements = config.numKvHeads * capacity * config.headDim;
-    fields.set(
-      [elementOffset, elementOffset + halfElements, capacity, cached, ids.length],
-      index * sequenceFields,
-    );
-  }
-  return fields;
+/** A group's tensors as stored, the group lying at `base` in host memory. */
+function stagedTensors({ tensors }: GroupLayout, base: number) {
+  return tensors.map(({ dtype, count, stagedOffset }) => ({ dtype, count, source: base + stagedOffset }));
 }
 
-/** The upload that a group's users wait for and the last of them frees; none when the group is pinned. */
-function arrivalOf(stream: WeightStream, pass: number, group: WeightGroup): readonly number[] {
-  const arrival = stream.arrival(pass, group);
-  return arrival === null ? [] : [arrival];
+function imagined() {
+  return { kind: 'imagined' } as const;
 }
 
-/** The previous frame's latest task, none for the first frame: frames pass a weight's users one after the other. */
-function lastOf(previous: { readonly last: number } | undefined): readonly number[] {
-  return previous ? [previous.last] : [];
-}
-
-function push(tasks: Task[], task: Task): number {
-  tasks.push(task);
-  return task.id;
+/** The target always chooses token 0, and never narrowly. */
+function imagineHead(rows: number, numFrameRows: number): HeadResult {
+  return {
+    ids: new Int32Array(rows),
+    margins: new Float32Array(rows).fill(Number.POSITIVE_INFINITY),
+    routerMargins: new Float32Array(numFrameRows).fill(Number.POSITIVE_INFINITY),
+    logits: null,
+  };
 }

@@ -1,7 +1,7 @@
 /** The task graph: what is to be done, where, after what, with which buffers. Data only; a dispatcher runs it. */
 
 import type { TaskLabel } from '../trace/types.js';
-import type { Op } from './ops.js';
+import type { DraftResult, HeadResult, MixResult, Op } from './ops.js';
 
 /** Buffers of equal size in one memory; a task that takes one waits until one is free. */
 export interface SlotClass {
@@ -19,7 +19,17 @@ export interface Task extends TaskLabel {
   readonly after: readonly number[];
   /** Lower goes first among the ready tasks of a lane; ties go to the lower id. */
   readonly priority: number;
+  /** Of matrix products with weights. */
   readonly flops: number;
+  /** Rows of each such product: an expert sees only the rows that chose it. */
+  readonly productRows: number;
+  /** Asked at the start, where the rows (and with them the arithmetic) depend on what the router chose. */
+  readonly actualRows?: () => number;
+  /** Of attention over a KV cache, and the cache's bytes it reads; 0 elsewhere. */
+  readonly scoreFlops: number;
+  readonly cacheBytes: number;
+  /** An upload out of host memory that is not page-locked. */
+  readonly isPageable?: boolean;
   /**
    * Takes a slot of this class once nothing else is left to wait for; the slot stays taken until a task that `frees` it has ended. Slots go to
    * takers in the order in which they were added, not in which they become ready: otherwise weights that are needed
@@ -32,6 +42,16 @@ export interface Task extends TaskLabel {
   readonly isIdle?: () => boolean;
   /** `slot` is the index of the slot it took, -1 without. */
   readonly createOp: (slot: number) => Op;
+  /** What a machine without arithmetic returns in place of a result; absent where nothing is returned. */
+  readonly imagine?: (oracle: Oracle) => HeadResult | MixResult | DraftResult;
   /** Called at the end, before dependents start. */
   readonly onEnd?: (result: unknown) => void;
+}
+
+/** Decides, where nothing is computed, what would have come out. */
+export interface Oracle {
+  /** Whether the candidate `step` places after new token `position` of a sequence would be what the target chooses. */
+  accepts(sequence: number, position: number, step: number): boolean;
+  /** How many of `rows` choose each of the experts. */
+  chooseExperts(rows: number, numExperts: number, expertsPerToken: number): readonly number[];
 }

@@ -9,41 +9,81 @@ import type { PhaseName } from '../trace/types.js';
 import type { GroupLayout } from './group-layout.js';
 import type { LoadOp, UploadOp } from './ops.js';
 import type { MemoryPlan, ModelPlacement } from './placement.js';
+import type { OpenPolicy } from './policy.js';
 import type { SlotClass, Task } from './task.js';
-import type { TaskIds } from './work.js';
+import { noWork, type TaskIds } from './work.js';
 
 /** Finds the slot that a task took; known from its start until its slot is freed. */
 export type SlotOf = (taskId: number) => number;
 
+/** When a group is brought outside the regular stream: after these tasks, unless it turns out that nobody needs it. */
+export interface Condition {
+  readonly after: readonly number[];
+  readonly isUnused: () => boolean;
+  /** The device does not need it: the host computes with the staged weights. */
+  readonly isForHost: () => boolean;
+}
+
+/** The tasks that bring one group: the load is null when the stored weights are in host memory already. */
+export interface Arrival {
+  readonly load: number | null;
+  readonly upload: number;
+}
+
 export class WeightStream {
   readonly #plan: MemoryPlan;
+  readonly #policy: OpenPolicy;
   readonly #target: ModelPlacement;
   readonly #ids: TaskIds;
   readonly #slotOf: SlotOf;
-  readonly #arrivals = new Map<string, number>();
-  #streamedGroups = 0;
+  readonly #arrivals = new Map<number, Map<string, Arrival>>();
   #nextPass = 0;
 
-  constructor(plan: MemoryPlan, ids: TaskIds, slotOf: SlotOf) {
+  constructor(plan: MemoryPlan, policy: OpenPolicy, ids: TaskIds, slotOf: SlotOf) {
     this.#plan = plan;
+    this.#policy = policy;
     this.#target = plan.target;
     this.#ids = ids;
     this.#slotOf = slotOf;
   }
 
-  /** The tasks that bring the weights of all passes up to `pass` that have not been asked for yet. */
+  /**
+   * The tasks that bring, ahead of their use, the weights of all passes up to `pass` that have not been asked for
+   * yet. What is not known to be used, or comes only on demand, is left to {@link bring}.
+   */
   tasksUpTo(pass: number, phase: PhaseName): Task[] {
+    const { streaming, projections, experts: which } = this.#policy;
     const tasks: Task[] = [];
+    if (streaming === 'on-demand') return tasks;
     for (; this.#nextPass <= pass; this.#nextPass += 1)
-      for (const { attention, experts } of this.#target.checkpoint.layers)
-        for (const group of [attention, ...experts])
-          if (!this.#target.pinned.has(group.id)) tasks.push(...this.#bring(group, this.#nextPass, phase));
+      for (const { attention, experts } of this.#target.checkpoint.layers) {
+        if (projections === 'device') tasks.push(...this.bring(this.#nextPass, phase, attention));
+        if (which === 'all')
+          for (const expert of experts) tasks.push(...this.bring(this.#nextPass, phase, expert));
+      }
     return tasks;
   }
 
-  /** The upload that brings a group for a pass, whose slot the group's last user frees; null when it is pinned. */
-  arrival(pass: number, group: WeightGroup): number | null {
-    return this.#arrivals.get(`${pass}/${group.id}`) ?? null;
+  /** The tasks that bring a group for a pass; none when it is pinned or on its way. */
+  bring(pass: number, phase: PhaseName, group: WeightGroup, condition?: Condition): Task[] {
+    if (this.#target.pinned.has(group.id) || this.arrival(pass, group)) return [];
+    return this.#bring(group, pass, phase, condition);
+  }
+
+  /** How a group arrives for a pass; null when it is pinned. Its last user frees {@link heldSlots}. */
+  arrival(pass: number, group: WeightGroup): Arrival | null {
+    return this.#arrivals.get(pass)?.get(group.id) ?? null;
+  }
+
+  /** Tasks whose slots the group's last user in a pass gives back. */
+  heldSlots(pass: number, group: WeightGroup): readonly number[] {
+    const arrival = this.arrival(pass, group);
+    if (!arrival) return [];
+    const { load, upload } = arrival;
+    if (this.#policy.streaming === 'on-demand') return [load ?? upload];
+    return this.#policy.hostExpertRows > 0 && group.kind === 'expert' && load !== null
+      ? [load, upload]
+      : [upload];
   }
 
   /** Where the group lies in device memory for a pass; asked when one of its users starts. */
@@ -51,24 +91,44 @@ export class WeightStream {
     const pinned = this.#target.pinned.get(group.id);
     if (pinned) return pinned.byteOffset;
     const arrival = this.arrival(pass, group);
-    if (arrival === null) throw new Error(`${group.id} was not asked for in pass ${pass}`);
-    return this.#slotsFor(group).device.regions[this.#slotOf(arrival)].byteOffset;
+    if (!arrival) throw new Error(`${group.id} was not asked for in pass ${pass}`);
+    const { device } = this.#slotsFor(group);
+    return device.regions[this.#slotOf(this.#deviceSlotHolder(arrival))].byteOffset;
+  }
+
+  /** Where the group lies in host memory as stored, for a pass; asked when the host computes with it. */
+  stagedAddressOf(pass: number, group: WeightGroup): number {
+    const kept = this.#target.kept.get(group.id);
+    if (kept) return kept.byteOffset;
+    return this.#stagedAddress(group, this.arrival(pass, group)?.load ?? null);
+  }
+
+  /** The slot that a task took and still holds. */
+  slotOf(task: number): number {
+    return this.#slotOf(task);
   }
 
   /** Forgets the arrivals of a pass that is over. */
   forget(pass: number): void {
-    for (const { attention, experts } of this.#target.checkpoint.layers)
-      for (const group of [attention, ...experts]) this.#arrivals.delete(`${pass}/${group.id}`);
+    this.#arrivals.delete(pass);
   }
 
-  #bring(group: WeightGroup, pass: number, phase: PhaseName): Task[] {
+  #bring(group: WeightGroup, pass: number, phase: PhaseName, condition?: Condition): Task[] {
+    const { hostShare, hostExpertRows, streaming, pageLocked } = this.#policy;
+    const { numLayers } = this.#target.checkpoint.config;
     const layout = this.#target.layouts.get(group.id) as GroupLayout;
     const slots = this.#slotsFor(group);
-    const priority = this.#streamedGroups;
-    this.#streamedGroups += 1;
-    const common = { phase, pass, batch: -1, priority, flops: 0, rows: 0 } as const;
+    const isOnDemand = streaming === 'on-demand';
+    // Weights pass in the order of the layers; the disk and link lanes see nothing else that is as urgent.
+    const priority = pass * numLayers + group.layer;
+    const common = {
+      ...{ phase, pass, batch: -1, priority, rows: 0 },
+      ...noWork,
+      ...(condition ? { isIdle: condition.isUnused } : {}),
+    } as const;
+    const after = condition?.after ?? [];
 
-    const kept = this.#target.kept.get(group.id);
+    const kept = this.#target.kept.has(group.id);
     const load: Task | null = kept
       ? null
       : {
@@ -77,28 +137,43 @@ export class WeightStream {
           lane: 'disk',
           kind: 'load',
           name: `load ${group.id}`,
-          after: [],
+          after,
           bytes: layout.stagedBytes,
-          takes: slots.host.slotClass,
-          createOp: (slot) => loadOp(layout, slots.host.regions[slot].byteOffset),
+          takes: isOnDemand ? slots.device.slotClass : slots.host.slotClass,
+          createOp: (slot) => loadOp(layout, slots.host.regions[isOnDemand ? 0 : slot].byteOffset),
         };
+    const isForHost = condition?.isForHost;
+    const keepsStage = hostExpertRows > 0 && group.kind === 'expert';
     const upload: Task = {
       ...common,
+      ...(isForHost ? { isIdle: () => condition.isUnused() || isForHost() } : {}),
       id: this.#ids.next(),
       lane: 'link',
       kind: 'upload',
       name: `upload ${group.id}`,
-      after: load ? [load.id] : [],
-      bytes: group.storedBytes,
-      takes: slots.device.slotClass,
-      frees: load ? [load.id] : [],
-      createOp: (slot) => {
-        const source = kept?.byteOffset ?? slots.host.regions[this.#slotOf((load as Task).id)].byteOffset;
-        return uploadOp(layout, source, slots.device.regions[slot].byteOffset);
-      },
+      after: load ? [load.id] : after,
+      bytes: group.storedBytes * (group.kind === 'expert' ? 1 - hostShare : 1),
+      isPageable: group.layer >= pageLocked * numLayers,
+      ...(isOnDemand && load ? {} : { takes: slots.device.slotClass }),
+      frees: load && !isOnDemand && !keepsStage ? [load.id] : [],
+      createOp: () =>
+        uploadOp(layout, this.#stagedAddress(group, load?.id ?? null), this.addressOf(pass, group)),
     };
-    this.#arrivals.set(`${pass}/${group.id}`, upload.id);
+    const arrivals = this.#arrivals.get(pass) ?? new Map<string, Arrival>();
+    this.#arrivals.set(pass, arrivals.set(group.id, { load: load?.id ?? null, upload: upload.id }));
     return load ? [load, upload] : [upload];
+  }
+
+  #stagedAddress(group: WeightGroup, load: number | null): number {
+    const kept = this.#target.kept.get(group.id);
+    if (kept) return kept.byteOffset;
+    const { regions } = this.#slotsFor(group).host;
+    return regions[this.#policy.streaming === 'on-demand' ? 0 : this.#slotOf(load as number)].byteOffset;
+  }
+
+  /** On demand, one slot serves a group from its load on. */
+  #deviceSlotHolder({ load, upload }: Arrival): number {
+    return this.#policy.streaming === 'on-demand' ? (load ?? upload) : upload;
   }
 
   #slotsFor({ kind }: WeightGroup) {
@@ -113,7 +188,7 @@ export class WeightStream {
  */
 export function residentTasks(plan: MemoryPlan, ids: TaskIds, slotOf: SlotOf): Task[] {
   const tasks: Task[] = [];
-  const common = { phase: 'prefill', pass: -1, batch: -1, priority: -1, flops: 0, rows: 0 } as const;
+  const common = { phase: 'prefill', pass: -1, batch: -1, priority: -1, rows: 0, ...noWork } as const;
   const load = (layout: GroupLayout, takes: SlotClass | undefined, addressOf: (slot: number) => number) => {
     const task: Task = {
       ...common,

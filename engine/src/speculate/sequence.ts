@@ -27,6 +27,8 @@ export class Sequence {
   stopReason: 'eos' | 'length' | null = null;
   /** Tokens proposed and not yet verified. */
   candidates: readonly number[] = [];
+  /** Tokens proposed ahead, in case all candidates and the first of these turn out to be what the target chooses. */
+  nextCandidates: readonly number[] = [];
   /** Tokens whose keys and values the target's cache holds. */
   targetCached = 0;
   /** Tokens whose keys and values the draft's cache holds and that are part of the sequence. */
@@ -59,6 +61,11 @@ export class Sequence {
     const fromPrompt = this.prompt.slice(start);
     const fromChoices = this.choices.slice(Math.max(0, start - this.prompt.length)).map(({ id }) => id);
     return [...fromPrompt, ...fromChoices];
+  }
+
+  /** Ends the sequence where it is. */
+  end(): void {
+    this.stopReason ??= 'length';
   }
 
   /** Appends the target's choices up to its limit or an end-of-sequence token; what lies beyond is not kept. */

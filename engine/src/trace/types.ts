@@ -9,14 +9,18 @@ export type PhaseName = 'prefill' | 'decode';
 
 export type TaskKind =
   | 'load' // disk: storage to host memory
-  | 'upload' // link: host to device memory, widened to fp32
+  | 'upload' // link: weights from host to device memory, widened to fp32 on the local machine
+  | 'fetch' // link: one frame's part of one layer's KV cache, host to device
+  | 'store' // link: the same, device to host
   | 'embed' // device: token embeddings
   | 'project' // device: norm, then q, k and v
-  | 'attention' // host: scores and values over the KV cache
+  | 'attention' // host: scores and values over the KV cache; alone on its lane: with projections and router
   | 'mix' // device: output projection, residual, norm, router
-  | 'expert' // device: one expert's (or the dense) FFN
+  | 'expert' // device or host: one expert's (or the dense) FFN
+  | 'merge' // device: adds what an expert on the host has computed
   | 'head' // device: final norm, logits, choice
-  | 'draft'; // device: one step of the draft model
+  | 'draft' // device: one step of the draft model
+  | 'realign'; // host: caches shifted after a round, as the released code does; virtual machine only
 
 /** What identifies a task, in the graph and in the trace alike. */
 export interface TaskLabel {

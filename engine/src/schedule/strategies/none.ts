@@ -3,15 +3,11 @@
  * projections and FFNs. Every sequence of a batch advances by one token per pass.
  */
 
-import { hasUnfinished, type Strategy } from './strategy.js';
+import type { Strategy } from './strategy.js';
 
 export const none: Strategy = {
   name: 'none',
   summary: 'weights stream with prefetch; one token per sequence and pass',
-  usesDraft: false,
+  speculations: ['none'],
   defaults: { speculation: 'none', batches: 1 },
-  async decode({ batches, verify }) {
-    while (batches.some(hasUnfinished))
-      for (const [batch, sequences] of batches.entries()) if (hasUnfinished(sequences)) await verify(batch);
-  },
 };

@@ -4,22 +4,11 @@
  * other batch; then the batches swap. Source: Zhuge et al., arXiv 2505.10259.
  */
 
-import { hasUnfinished, type Strategy } from './strategy.js';
+import type { Strategy } from './strategy.js';
 
 export const specoffload: Strategy = {
   name: 'specoffload',
   summary: 'the target verifies one batch while the draft proposes for the other',
-  usesDraft: true,
+  speculations: ['interleaved'],
   defaults: { speculation: 'interleaved', batches: 2 },
-  async decode({ batches, propose, verify }) {
-    await propose(0);
-    for (let verifying = 0; batches.some(hasUnfinished); verifying = (verifying + 1) % batches.length) {
-      const proposing = (verifying + 1) % batches.length;
-      // With one batch in flight there is no other to propose for: this is then serial speculation.
-      if (proposing === verifying) {
-        await verify(verifying);
-        await propose(proposing);
-      } else await Promise.all([verify(verifying), propose(proposing)]);
-    }
-  },
 };

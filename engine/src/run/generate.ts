@@ -1,0 +1,112 @@
+/** The sentence that a run is: wave by wave, prefill, then rounds until done; and what comes out of it. */
+
+import type { Policy } from '../schedule/policy.js';
+import { decode } from '../schedule/strategies/index.js';
+import type { Sequence } from '../speculate/sequence.js';
+import { reportPhase, type TimeWindow } from '../trace/report.js';
+import type { LaneName, PhaseName, Span } from '../trace/types.js';
+import type { Dispatcher, Machine } from './dispatcher.js';
+import type { Prepared } from './prepare.js';
+import { Session } from './session.js';
+import type { RunOutcome, RunProgress } from './types.js';
+
+export interface GenerateOptions {
+  readonly prepared: Prepared;
+  readonly dispatcher: Dispatcher;
+  readonly machine: Machine;
+  readonly maxNewTokens: number;
+  readonly eosTokenIds: ReadonlySet<number>;
+  readonly isVirtual: boolean;
+  readonly onProgress?: ((progress: RunProgress) => void) | undefined;
+  /** Called when everything that stays in memory is there: from here on time counts. */
+  readonly onPlaced: () => void;
+}
+
+export interface Generated {
+  readonly outcome: RunOutcome;
+  /** Since everything was in its place, ordered by start. */
+  readonly spans: readonly Span[];
+}
+
+export async function generate(options: GenerateOptions): Promise<Generated> {
+  const { prepared, dispatcher, machine } = options;
+  const { policy } = prepared;
+  const windows: Record<PhaseName, TimeWindow[]> = { prefill: [], decode: [] };
+  const { waves, waiting } = splitWaves(prepared);
+  const session = createSession(options, waiting);
+  if (!options.isVirtual) await session.placeResidents();
+  const setupSpans = dispatcher.spans.length;
+  options.onPlaced();
+
+  for (const batches of waves) {
+    session.assignCaches(batches.flat());
+    const prefillStart = machine.now();
+    await session.prefill(batches);
+    const decodeStart = machine.now();
+    if (policy.draftPlacement === 'after-prefill') await session.bringDraft();
+    await decode[policy.speculation](session.rounds(batches));
+    windows.prefill.push({ startSeconds: prefillStart, endSeconds: decodeStart });
+    windows.decode.push({ startSeconds: decodeStart, endSeconds: machine.now() });
+  }
+  const spans = dispatcher.spans
+    .slice(setupSpans)
+    .sort((a, b) => a.startSeconds - b.startSeconds || a.id - b.id);
+  return { outcome: assemble(options, session, windows, spans), spans };
+}
+
+/** Waves of batches; with refilling there is one, and the others' sequences wait for places in it. */
+function splitWaves({ waves, sequences, policy }: Prepared): {
+  readonly waves: readonly Sequence[][][];
+  readonly waiting: Sequence[];
+} {
+  const all = waves.map((wave) => wave.map((members) => members.map((index) => sequences[index])));
+  if (policy.refill === 'no') return { waves: all, waiting: [] };
+  return { waves: all.slice(0, 1), waiting: all.slice(1).flat(2) };
+}
+
+function createSession(options: GenerateOptions, waiting: Sequence[]): Session {
+  const { prepared, dispatcher, machine, maxNewTokens, eosTokenIds, isVirtual, onProgress } = options;
+  const { plan, policy, sequences } = prepared;
+  return new Session({
+    ...{ plan, policy, dispatcher, maxNewTokens, eosTokenIds, isVirtual, waiting },
+    onPass: (phase, passes) =>
+      onProgress?.({
+        ...{ phase, passes, numSequences: sequences.length, elapsedSeconds: machine.now() },
+        newTokens: countUseful(sequences, maxNewTokens),
+        maxNewTokens: sequences.length * maxNewTokens,
+        finishedSequences: sequences.filter(({ isFinished }) => isFinished).length,
+      }),
+  });
+}
+
+function assemble(
+  { prepared, maxNewTokens }: GenerateOptions,
+  session: Session,
+  windows: Readonly<Record<PhaseName, readonly TimeWindow[]>>,
+  spans: readonly Span[],
+): RunOutcome {
+  const { plan, policy: open, sequences } = prepared;
+  const { prefetchDepth, pinnedLayers, keptLayers } = plan;
+  const policy: Policy = { ...open, prefetchDepth, pinnedLayers, keptLayers };
+  const phases = {
+    prefill: reportPhase(spans, windows.prefill),
+    decode: reportPhase(spans, windows.decode),
+  };
+  const seconds = phases.prefill.seconds + phases.decode.seconds;
+  const newTokens = countUseful(sequences, maxNewTokens);
+  const moved = (lane: LaneName) => phases.prefill.lanes[lane].bytes + phases.decode.lanes[lane].bytes;
+  return {
+    ...{ policy, newTokens, seconds, phases },
+    generatedTokens: sequences.reduce((sum, { choices }) => sum + choices.length, 0),
+    tokensPerSecond: newTokens / seconds,
+    acceptance: session.acceptance.report(),
+    bytesMoved: { disk: moved('disk'), link: moved('link') },
+    memoryBytes: { device: plan.device.totalBytes, host: plan.host.totalBytes },
+    passes: session.passes,
+  };
+}
+
+/** Tokens within each sequence's own limit. */
+function countUseful(sequences: readonly Sequence[], maxNewTokens: number): number {
+  return sequences.reduce((sum, { choices }) => sum + Math.min(choices.length, maxNewTokens), 0);
+}

@@ -1,0 +1,60 @@
+/** A request, checked and given its memory: the same for a run and for its prediction. */
+
+import type { Formats } from '../machine/formats.js';
+import { assertSameVocabulary } from '../model/tokenizer.js';
+import { type Checkpoint, UserError } from '../model/types.js';
+import { type Budgets, type MemoryPlan, planMemory } from '../schedule/placement.js';
+import type { OpenPolicy, PolicyInput, StrategyName } from '../schedule/policy.js';
+import { assertPromptsFit, measureDemand, planWaves, resolvePolicy, tokenRoom } from '../schedule/resolve.js';
+import { type Strategy, strategies, usesDraft } from '../schedule/strategies/index.js';
+import { Sequence } from '../speculate/sequence.js';
+
+export interface Request {
+  readonly target: Checkpoint;
+  readonly draft: Checkpoint | null;
+  readonly prompts: readonly (readonly number[])[];
+  readonly strategy: StrategyName;
+  readonly policy?: PolicyInput;
+  readonly maxNewTokens: number;
+}
+
+export interface Prepared {
+  readonly policy: OpenPolicy;
+  readonly waves: readonly (readonly (readonly number[])[])[];
+  readonly sequences: readonly Sequence[];
+  readonly plan: MemoryPlan;
+}
+
+/** @throws UserError when the request cannot be served, saying what would do. */
+export function prepare(request: Request, budgets: Budgets, formats: Formats): Prepared {
+  const { target, prompts, maxNewTokens } = request;
+  const strategy = strategyNamed(request.strategy);
+  const policy = resolvePolicy(strategy, request.policy ?? {}, prompts.length);
+  if (usesDraft(policy) && !request.draft)
+    throw new UserError(`the strategy ${strategy.name} needs a draft model; give one, or use strategy none`);
+  const draft = usesDraft(policy) ? request.draft : null;
+  // Ids are all the engine knows; whether they mean the same text is for the caller to ask.
+  if (draft)
+    assertSameVocabulary({ checkpoint: target, tokenizer: null }, { checkpoint: draft, tokenizer: null });
+  assertPromptsFit(target, draft, prompts, maxNewTokens);
+  const waves = planWaves(policy, prompts.length);
+  const promptLengths = prompts.map(({ length }) => length);
+  const demand = measureDemand(policy, waves, promptLengths, maxNewTokens);
+  const plan = planMemory(target, draft, demand, budgets, policy, formats);
+  const room = tokenRoom(policy, maxNewTokens);
+  const sequences = prompts.map((prompt, index) => new Sequence(index, prompt, room));
+  return { policy, waves, sequences, plan };
+}
+
+/** @throws UserError when there is no such strategy. */
+export function strategyNamed(name: StrategyName): Strategy {
+  const strategy = strategies[name];
+  if (strategy) return strategy;
+  throw new UserError(`unknown strategy: ${name}; expected one of ${Object.keys(strategies).join(', ')}`);
+}
+
+/** @throws UserError when the number of new tokens is none. */
+export function assertNewTokens(maxNewTokens: number): void {
+  if (!(Number.isInteger(maxNewTokens) && maxNewTokens >= 1))
+    throw new UserError(`invalid number of new tokens: ${maxNewTokens}; expected a whole number from 1`);
+}

@@ -1,0 +1,15 @@
+/**
+ * APEX. All weights live on the device. The attention of one micro-batch is computed on the device, that of the
+ * other on the host, at the same time; the device waits for the host only where it needs the result. The model must
+ * fit into device memory. Virtual machine only. Source: arXiv 2506.03296.
+ */
+
+import type { Strategy } from './strategy.js';
+
+export const apex: Strategy = {
+  name: 'apex',
+  summary: 'all weights on the device; host and device share the attention by sequences',
+  speculations: ['none', 'serial'],
+  // More layers than any model has: placement takes all, and refuses a model that does not fit.
+  defaults: { speculation: 'none', batches: 1, attention: 'split', pinnedLayers: 4096 },
+};
