@@ -1,3 +1,4 @@
+export * from './machine/index.js';
 export * from './model/index.js';
 export * from './run/index.js';
 export * from './schedule/index.js';

@@ -1,5 +1,7 @@
+export * from './catalog.js';
 export * from './checkpoint.js';
 export * from './config.js';
+export * from './describe.js';
 export * from './inflate.js';
 export * from './inflate-plan.js';
 export * from './inspect.js';

@@ -4,13 +4,14 @@ import { createHash } from 'node:crypto';
 import { localFormats } from '../machine/formats.js';
 import { UserError } from '../model/types.js';
 import { localPolicyFields } from '../schedule/policy.js';
+import { resolvePolicy } from '../schedule/resolve.js';
 import type { Sequence } from '../speculate/sequence.js';
 import { measureGaps } from '../trace/report.js';
 import { laneNames } from '../trace/types.js';
 import { Dispatcher } from './dispatcher.js';
 import { type Generated, generate } from './generate.js';
 import { LocalMachine } from './local-machine.js';
-import { assertNewTokens, type Prepared, prepare } from './prepare.js';
+import { assertNewTokens, type Prepared, prepare, strategyNamed } from './prepare.js';
 import { Session } from './session.js';
 import { isNearTie } from './ties.js';
 import type { LogitsRequest, RunRequest, RunResult } from './types.js';
@@ -24,8 +25,8 @@ import type { LogitsRequest, RunRequest, RunResult } from './types.js';
  */
 export async function runEngine(request: RunRequest): Promise<RunResult> {
   assertNewTokens(request.maxNewTokens);
+  assertLocal(request);
   const prepared = prepare(request, request.machine, localFormats);
-  assertLocal(prepared);
   return withMachine(request, prepared, async (machine, dispatcher, setupStart) => {
     let setupSeconds = 0;
     const generated = await generate({
@@ -50,6 +51,7 @@ export async function runEngine(request: RunRequest): Promise<RunResult> {
  */
 export async function runLogits(request: LogitsRequest): Promise<Float32Array[]> {
   const run: RunRequest = { ...request, draft: null, strategy: 'none', maxNewTokens: 0 };
+  assertLocal(run);
   const prepared = prepare(run, request.machine, localFormats);
   return withMachine(run, prepared, async (_machine, dispatcher) => {
     const { plan, policy, waves, sequences } = prepared;
@@ -73,7 +75,8 @@ function eosOf({ stopAtEos, target }: RunRequest): ReadonlySet<number> {
 }
 
 /** @throws UserError when the policy asks for what only the virtual machine does. */
-function assertLocal({ policy }: Prepared): void {
+function assertLocal({ strategy, policy: input = {}, prompts }: RunRequest): void {
+  const policy = resolvePolicy(strategyNamed(strategy), input, prompts.length);
   for (const [field, words] of Object.entries(localPolicyFields)) {
     const value = policy[field as keyof typeof localPolicyFields];
     if (!(words as readonly unknown[]).includes(value))
@@ -108,11 +111,12 @@ async function withMachine<T>(
 
 function assembleResult(
   request: RunRequest,
-  { plan, sequences }: Prepared,
+  { plan, sequences: generated }: Prepared,
   { outcome, spans }: Generated,
   machine: LocalMachine,
   setupSeconds: number,
 ): RunResult {
+  const sequences = generated.map((sequence) => cutToLimit(sequence, request.maxNewTokens));
   const choices = sequences.flatMap((sequence) => sequence.choices);
   return {
     ...outcome,
@@ -121,7 +125,7 @@ function assembleResult(
       ids: sequence.choices.map(({ id }) => id),
       margins: sequence.choices.map(({ margin }) => margin),
       routerMargins: sequence.choices.map(({ routerMargin }) => routerMargin),
-      stopReason: sequence.stopReason ?? 'length',
+      stopReason: sequence.stopReason,
     })),
     memory: {
       device: { peakBytes: plan.device.totalBytes, budgetBytes: request.machine.deviceBytes },
@@ -137,7 +141,15 @@ function assembleResult(
   };
 }
 
-function digestOutput(sequences: readonly Sequence[]): string {
+/** What was asked for of a sequence: what it generated beyond its limit, while it waited for others, is dropped. */
+function cutToLimit({ choices, stopReason }: Sequence, maxNewTokens: number) {
+  return {
+    choices: choices.slice(0, maxNewTokens),
+    stopReason: choices.length > maxNewTokens ? 'length' : (stopReason ?? 'length'),
+  } as const;
+}
+
+function digestOutput(sequences: readonly Pick<Sequence, 'choices'>[]): string {
   const ids = sequences.map(({ choices }) => choices.map(({ id }) => id));
   return createHash('sha256').update(JSON.stringify(ids)).digest('hex');
 }

@@ -1,3 +1,4 @@
 export { runEngine, runLogits } from './engine.js';
+export * from './simulate.js';
 export * from './ties.js';
 export * from './types.js';

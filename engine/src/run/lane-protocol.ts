@@ -19,7 +19,10 @@ export interface LaneWorkerData {
 }
 
 /** The part of a placement that workers need; checkpoints stay with the main thread. */
-export type WorkerModel = Pick<ModelPlacement, 'frames' | 'scratch' | 'kvCache' | 'rope' | 'numPositions'> & {
+export type WorkerModel = Pick<
+  ModelPlacement,
+  'frames' | 'scratch' | 'hostExperts' | 'kvCache' | 'rope' | 'numPositions'
+> & {
   readonly config: ModelPlacement['checkpoint']['config'];
   readonly embedding: { readonly address: HostAddress; readonly dtype: WeightDtype };
   readonly head: { readonly finalNorm: DeviceAddress; readonly head: DeviceAddress };

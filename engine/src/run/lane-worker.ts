@@ -4,7 +4,17 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { loadNativeCore } from '@specoffload/native';
 import { CpuDevice } from '../machine/cpu-device.js';
 import { PoolMemory } from '../machine/pool.js';
-import type { AttentionOp, UploadOp, WorkerOp } from '../schedule/ops.js';
+import type { ExpertWeights } from '../machine/device.js';
+import { alignUp, tensorAlignmentBytes } from '../schedule/group-layout.js';
+import type {
+  AttentionOp,
+  CacheOp,
+  HostExpertOp,
+  StoredTensor,
+  UploadOp,
+  WorkerOp,
+} from '../schedule/ops.js';
+import { ffnChunkRows, type HostExpertRegions } from '../schedule/placement.js';
 import type { LaneWorkerData, WorkerReply, WorkerRequest } from './lane-protocol.js';
 import { LayerKernels } from './layer-kernels.js';
 
@@ -37,9 +47,13 @@ async function createDeviceLane(): Promise<Execute> {
         return target.readBackProjections(op.frame, op.rows);
       case 'mix':
         target.uploadAttention(op.frame, op.rows);
-        return { rowsPerExpert: await target.mix(op.frame, op.layer, op.rows, op.weights) };
+        return target.mix(op.frame, op.layer, op.rows, op.weights, op.wantsRouting);
+      case 'device-attention':
+        return target.attend(op);
       case 'expert':
-        return target.expert(op.frame, op.layer, op.rows, op.expert, op.weights);
+        return target.expert(op.frame, op.layer, op.expert, op.weights);
+      case 'merge':
+        return target.merge(op.frame, op.layer, op.expert);
       case 'head':
         return target.head(op.frame, op.rowIndices, op.wantsLogits);
       case 'draft':
@@ -50,7 +64,7 @@ async function createDeviceLane(): Promise<Execute> {
   };
 }
 
-function createHostLane(): Execute {
+async function createHostLane(): Promise<Execute> {
   const { config, frames, kvCache, rope, numPositions } = data.target;
   const floats = (address: number, count: number) => hostMemory.floats(address, count);
   const { numHeads, numKvHeads, headDim, slidingWindow } = config;
@@ -72,9 +86,42 @@ function createHostLane(): Execute {
       threads: data.threads,
     });
   };
+  const experts = data.target.hostExperts && (await createHostExperts(data.target.hostExperts));
   return (op) => {
-    if (op.kind !== 'attention') throw new Error(`the host lane cannot ${op.kind}`);
-    attend(op);
+    if (op.kind === 'attention') return attend(op);
+    if (op.kind === 'host-expert' && experts) return experts(op);
+    throw new Error(`the host lane cannot ${op.kind}`);
+  };
+}
+
+/** Experts with the arithmetic of the device, on host memory: the same graph rounds the same way. */
+async function createHostExperts({ gathered, weights: widened }: HostExpertRegions) {
+  const { config, frames } = data.target;
+  const { hiddenSize } = config;
+  const processor = new CpuDevice({ core, host: hostMemory, device: hostMemory, threads: data.threads });
+  const model = await processor.createModel(config);
+  const widen = (weights: HostExpertOp['weights']): ExpertWeights => {
+    if (!widened) throw new Error('the host lane needs room to widen weights in');
+    let address = widened.byteOffset;
+    const place = ({ source, dtype, count }: StoredTensor) => {
+      const target = address;
+      processor.widen(source, dtype, count, target);
+      address += alignUp(count * 4, tensorAlignmentBytes);
+      return target;
+    };
+    return { gate: place(weights.gate), up: place(weights.up), down: place(weights.down) };
+  };
+  return async ({ frame, indices, weights }: HostExpertOp) => {
+    const { hostExperts } = frames[frame];
+    if (!hostExperts) throw new Error('a frame without host buffers cannot be computed on the host');
+    const expert = widen(weights);
+    let out = hostExperts.out.byteOffset;
+    for (let start = 0; start < indices.length; start += ffnChunkRows) {
+      const chunk = indices.subarray(start, start + ffnChunkRows);
+      processor.gatherRows(hostExperts.normed.byteOffset, chunk, hiddenSize, gathered.byteOffset);
+      await model.feedForward(gathered.byteOffset, chunk.length, expert, out);
+      out += chunk.length * hiddenSize * 4;
+    }
   };
 }
 
@@ -82,17 +129,36 @@ function createLinkLane(): Execute {
   const cap = data.linkBytesPerSecondCap;
   // When the paced link has carried everything so far; keeps the rate exact over many small transfers.
   let paidUntilSeconds = 0;
-  const upload = ({ pieces, bytes }: UploadOp) => {
+  const carry = (op: UploadOp | CacheOp) => {
     const startSeconds = nowSeconds();
-    for (const { source, dtype, count, target } of pieces) device.widen(source, dtype, count, target);
+    const bytes = op.kind === 'upload' ? upload(op) : moveCache(op);
     if (cap === null) return;
     paidUntilSeconds = Math.max(paidUntilSeconds, startSeconds) + bytes / cap;
     sleepUntil(paidUntilSeconds);
   };
   return (op) => {
-    if (op.kind !== 'upload') throw new Error(`the link lane cannot ${op.kind}`);
-    upload(op);
+    if (op.kind !== 'upload' && op.kind !== 'fetch' && op.kind !== 'store')
+      throw new Error(`the link lane cannot ${op.kind}`);
+    carry(op);
   };
+}
+
+/** @returns bytes that crossed */
+function upload({ pieces, bytes }: UploadOp): number {
+  for (const { source, dtype, count, target } of pieces) device.widen(source, dtype, count, target);
+  return bytes;
+}
+
+/** @returns bytes that crossed */
+function moveCache({ kind, host, device: buffer, stretches }: CacheOp): number {
+  let elements = 0;
+  for (let i = 0; i < stretches.length; i += 3) {
+    const [inHost, inBuffer, count] = stretches.subarray(i, i + 3);
+    if (kind === 'fetch') device.upload(host + inHost * 4, buffer + inBuffer * 4, count);
+    else device.readBack(buffer + inBuffer * 4, host + inHost * 4, count);
+    elements += count;
+  }
+  return elements * 4;
 }
 
 const sleepCell = new Int32Array(new SharedArrayBuffer(4));

@@ -1,10 +1,10 @@
 /** One model's layers on a device: the steps that tasks are made of, on the frames and scratch of a placement. */
 
 import type { AttentionWeights, Device, DeviceModel, ExpertWeights } from '../machine/device.js';
-import type { DraftOp, HeadResult } from '../schedule/ops.js';
-import { ffnChunkRows, headChunkRows } from '../schedule/placement.js';
+import type { DeviceAttentionOp, DraftOp, HeadResult, MixResult } from '../schedule/ops.js';
+import { headChunkRows } from '../schedule/placement.js';
 import type { WorkerModel } from './lane-protocol.js';
-import { chooseExperts, type ExpertRows } from './routing.js';
+import { chooseExperts, type ExpertRows, everyRow, inChunks } from './routing.js';
 
 /** What `mix` found out about a frame's rows and the experts and the head need. */
 interface FrameState {
@@ -74,61 +74,79 @@ export class LayerKernels {
     this.#device.upload(host.out.byteOffset, scratch.attention.byteOffset, count);
   }
 
-  /** Output projection, residual, norm and routing; returns how many rows chose each expert. */
-  async mix(frame: number, layer: number, rows: number, weights: AttentionWeights): Promise<number[]> {
+  /** Projections, attention over a cache in device memory, then as {@link mix}. */
+  async attend(op: DeviceAttentionOp): Promise<MixResult> {
+    const { frame, layer, rows, weights, wantsRouting } = op;
+    await this.project(frame, layer, rows, weights);
+    this.#attend(op);
+    return this.mix(frame, layer, rows, weights, wantsRouting);
+  }
+
+  /**
+   * Output projection, residual, norm and routing. With `wantsRouting` the normed rows go to the frame's host
+   * buffer, and which rows chose each expert is returned too.
+   */
+  async mix(
+    frame: number,
+    layer: number,
+    rows: number,
+    weights: AttentionWeights,
+    wantsRouting: boolean,
+  ): Promise<MixResult> {
     const { scratch, frames, config } = this.#model;
+    const state = this.#frames[frame];
     await this.#ops.mix(scratch.attention.byteOffset, this.#hidden(frame, layer), rows, weights, {
       y: this.#hidden(frame, layer + 1),
       normed: frames[frame].normed.byteOffset,
       router: scratch.router.byteOffset,
     });
-    if (config.numExperts === 1) return [rows];
-    const logits = this.#device.read(scratch.router.byteOffset, rows * config.numExperts);
-    const state = this.#frames[frame];
-    state.expertRows = chooseExperts(
-      logits,
-      config.numExperts,
-      config.expertsPerToken,
-      state.routerMargins.subarray(0, rows),
-    );
-    return state.expertRows.map(({ indices }) => indices.length);
-  }
-
-  /** Adds one expert's output to the rows that chose it; a dense FFN serves all `rows`. */
-  async expert(
-    frame: number,
-    layer: number,
-    rows: number,
-    expert: number,
-    weights: ExpertWeights,
-  ): Promise<void> {
-    const { config } = this.#model;
-    const chosen =
+    state.expertRows =
       config.numExperts === 1
-        ? {
-            indices: Int32Array.from({ length: rows }, (_, row) => row),
-            weights: new Float32Array(rows).fill(1),
-          }
-        : this.#frames[frame].expertRows[expert];
-    for (let start = 0; start < chosen.indices.length; start += ffnChunkRows)
-      await this.#expertChunk(frame, layer, weights, {
-        indices: chosen.indices.subarray(start, start + ffnChunkRows),
-        weights: chosen.weights.subarray(start, start + ffnChunkRows),
-      });
+        ? [everyRow(rows)]
+        : chooseExperts(
+            this.#device.read(scratch.router.byteOffset, rows * config.numExperts),
+            config.numExperts,
+            config.expertsPerToken,
+            state.routerMargins.subarray(0, rows),
+          );
+    const rowsPerExpert = state.expertRows.map(({ indices }) => indices.length);
+    if (!wantsRouting) return { rowsPerExpert };
+    const { normed, hostExperts } = frames[frame];
+    if (!hostExperts) throw new Error('a frame without host buffers has nowhere to read back to');
+    this.#device.readBack(normed.byteOffset, hostExperts.normed.byteOffset, rows * config.hiddenSize);
+    return { rowsPerExpert, expertRows: state.expertRows.map(({ indices }) => indices) };
   }
 
-  async #expertChunk(
-    frame: number,
-    layer: number,
-    weights: ExpertWeights,
-    { indices, weights: scales }: ExpertRows,
-  ): Promise<void> {
+  /** Adds one expert's output to the rows that chose it. */
+  async expert(frame: number, layer: number, expert: number, weights: ExpertWeights): Promise<void> {
     const { scratch, frames, config } = this.#model;
     const { gathered, ffnOut } = scratch;
-    this.#device.gatherRows(frames[frame].normed.byteOffset, indices, config.hiddenSize, gathered.byteOffset);
-    await this.#ops.feedForward(gathered.byteOffset, indices.length, weights, ffnOut.byteOffset);
+    const normed = frames[frame].normed.byteOffset;
+    for (const { indices, weights: scales } of inChunks(this.#frames[frame].expertRows[expert])) {
+      this.#device.gatherRows(normed, indices, config.hiddenSize, gathered.byteOffset);
+      await this.#ops.feedForward(gathered.byteOffset, indices.length, weights, ffnOut.byteOffset);
+      this.#addFeedForward(frame, layer, indices, scales);
+    }
+  }
+
+  /** Brings what the host has computed of one expert, and adds it to the rows that chose it. */
+  merge(frame: number, layer: number, expert: number): void {
+    const { scratch, frames, config } = this.#model;
+    const { hostExperts } = frames[frame];
+    if (!hostExperts) throw new Error('a frame without host buffers has nothing to merge');
+    let source = hostExperts.out.byteOffset;
+    for (const { indices, weights: scales } of inChunks(this.#frames[frame].expertRows[expert])) {
+      const count = indices.length * config.hiddenSize;
+      this.#device.upload(source, scratch.ffnOut.byteOffset, count);
+      this.#addFeedForward(frame, layer, indices, scales);
+      source += count * 4;
+    }
+  }
+
+  #addFeedForward(frame: number, layer: number, indices: Int32Array, scales: Float32Array): void {
+    const { scratch, config } = this.#model;
     const target = this.#hidden(frame, layer + 1);
-    this.#device.scatterAddRows(ffnOut.byteOffset, indices, scales, config.hiddenSize, target);
+    this.#device.scatterAddRows(scratch.ffnOut.byteOffset, indices, scales, config.hiddenSize, target);
   }
 
   /** The target's choice after each of the given rows. */
@@ -162,30 +180,34 @@ export class LayerKernels {
 
   /** A whole forward pass of a model that lives on the device, attention included. */
   async draftStep({ ids, sequences, rowIndices }: DraftOp): Promise<Int32Array> {
-    const { scratch, layers, kvCache, rope, numPositions } = this.#model;
-    if (!rope.device) throw new Error('attention on the device needs rotation tables there');
+    const { layers, kvCache } = this.#model;
     const rows = ids.length;
     this.embed(0, ids);
     for (const [layer, { attention, experts }] of layers.entries()) {
-      await this.project(0, layer, rows, attention);
-      this.#ops.attend({
-        q: scratch.q.byteOffset,
-        k: scratch.k.byteOffset,
-        v: scratch.v.byteOffset,
-        out: scratch.attention.byteOffset,
-        rows,
-        cache: kvCache[layer].byteOffset,
-        cacheElements: kvCache[layer].byteLength / 4,
-        sequences,
-        ropeCos: rope.device.cos.byteOffset,
-        ropeSin: rope.device.sin.byteOffset,
-        numPositions,
+      const { byteOffset: cache, byteLength } = kvCache[layer];
+      const { rowsPerExpert } = await this.attend({
+        ...{ kind: 'device-attention', frame: 0, layer, rows, weights: attention, wantsRouting: false },
+        ...{ cache, cacheElements: byteLength / 4, sequences },
       });
-      const rowsPerExpert = await this.mix(0, layer, rows, attention);
       for (const [expert, weights] of experts.entries())
-        if (rowsPerExpert[expert] > 0) await this.expert(0, layer, rows, expert, weights);
+        if (rowsPerExpert[expert] > 0) await this.expert(0, layer, expert, weights);
     }
     return (await this.head(0, rowIndices, false)).ids;
+  }
+
+  /** Attention of the projected rows in scratch; its output stays there too. */
+  #attend({ rows, cache, cacheElements, sequences }: DeviceAttentionOp): void {
+    const { scratch, rope, numPositions } = this.#model;
+    if (!rope.device) throw new Error('attention on the device needs rotation tables there');
+    this.#ops.attend({
+      q: scratch.q.byteOffset,
+      k: scratch.k.byteOffset,
+      v: scratch.v.byteOffset,
+      out: scratch.attention.byteOffset,
+      ...{ rows, cache, cacheElements, sequences, numPositions },
+      ropeCos: rope.device.cos.byteOffset,
+      ropeSin: rope.device.sin.byteOffset,
+    });
   }
 
   #hidden(frame: number, layer: number): number {

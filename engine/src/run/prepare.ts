@@ -16,6 +16,8 @@ export interface Request {
   readonly strategy: StrategyName;
   readonly policy?: PolicyInput;
   readonly maxNewTokens: number;
+  /** Where sequences are known to end earlier: new tokens of each, in the order of the prompts. */
+  readonly limits?: readonly number[];
 }
 
 export interface Prepared {
@@ -27,7 +29,7 @@ export interface Prepared {
 
 /** @throws UserError when the request cannot be served, saying what would do. */
 export function prepare(request: Request, budgets: Budgets, formats: Formats): Prepared {
-  const { target, prompts, maxNewTokens } = request;
+  const { target, prompts, maxNewTokens, limits } = request;
   const strategy = strategyNamed(request.strategy);
   const policy = resolvePolicy(strategy, request.policy ?? {}, prompts.length);
   if (usesDraft(policy) && !request.draft)
@@ -42,7 +44,7 @@ export function prepare(request: Request, budgets: Budgets, formats: Formats): P
   const demand = measureDemand(policy, waves, promptLengths, maxNewTokens);
   const plan = planMemory(target, draft, demand, budgets, policy, formats);
   const room = tokenRoom(policy, maxNewTokens);
-  const sequences = prompts.map((prompt, index) => new Sequence(index, prompt, room));
+  const sequences = prompts.map((prompt, index) => new Sequence(index, prompt, Math.min(room, limits?.[index] ?? room)));
   return { policy, waves, sequences, plan };
 }
 

@@ -1,5 +1,7 @@
 /** Which experts each row goes to. */
 
+import { ffnChunkRows } from '../schedule/placement.js';
+
 /** The rows that chose one expert, ascending, and what its output is multiplied with. */
 export interface ExpertRows {
   readonly indices: Int32Array;
@@ -45,6 +47,23 @@ export function chooseExperts(
     indices: Int32Array.from(indices),
     weights: Float32Array.from(weights),
   }));
+}
+
+/** A dense FFN is one expert that every row chooses. */
+export function everyRow(rows: number): ExpertRows {
+  return {
+    indices: Int32Array.from({ length: rows }, (_, row) => row),
+    weights: new Float32Array(rows).fill(1),
+  };
+}
+
+/** An expert's rows in pieces that the scratch memory of an FFN holds. */
+export function* inChunks({ indices, weights }: ExpertRows): Generator<ExpertRows> {
+  for (let start = 0; start < indices.length; start += ffnChunkRows)
+    yield {
+      indices: indices.subarray(start, start + ffnChunkRows),
+      weights: weights.subarray(start, start + ffnChunkRows),
+    };
 }
 
 /** Fills `order` with indices by descending score; equals keep their order (insertion sort: a handful of experts). */

@@ -99,6 +99,7 @@ export class Session {
         }
       this.#options.onPass('prefill', this.#passes);
     }
+    for (const sequences of batches) this.#endTogether(sequences);
   }
 
   /** The target's logits after each prompt of a wave; leaves the sequences as they are. */
@@ -182,24 +183,22 @@ export class Session {
   #acceptFrame({ feeds, headRows }: Frame, result: HeadResult): void {
     let first = 0;
     for (const { sequence } of feeds) {
-      const numChoices = sequence.candidates.length + 1;
-      const choices = Array.from({ length: numChoices }, (_, i) =>
-        choiceAt(result, first + i, headRows[first + i]),
-      );
-      this.#accept(sequence, choices);
-      first += numChoices;
+      const { candidates } = sequence;
+      const end = first + candidates.length + 1;
+      const accepted = acceptGreedy(candidates, result.ids.subarray(first, end));
+      const choices: TargetChoice[] = [];
+      for (let index = first; index <= first + accepted; index += 1)
+        choices.push(choiceAt(result, index, headRows[index]));
+      this.#accept(sequence, accepted, choices);
+      first = end;
     }
   }
 
-  /** Keeps what the target confirms of a sequence's candidates, and cuts both caches back to it. */
-  #accept(sequence: Sequence, choices: readonly TargetChoice[]): void {
+  /** Keeps what the target confirms of a sequence's candidates and its own token, and cuts both caches back to it. */
+  #accept(sequence: Sequence, accepted: number, choices: readonly TargetChoice[]): void {
     const { candidates, nextCandidates } = sequence;
-    const accepted = acceptGreedy(
-      candidates,
-      choices.map(({ id }) => id),
-    );
     const before = sequence.choices.length;
-    sequence.append(choices.slice(0, accepted + 1), this.#options.eosTokenIds);
+    sequence.append(choices, this.#options.eosTokenIds);
     // What was proposed ahead holds if everything before it does, the target's own token included.
     const holds = accepted === candidates.length && nextCandidates[0] === choices[accepted].id;
     sequence.candidates = holds ? nextCandidates.slice(1, 1 + Math.max(0, sequence.remaining - 1)) : [];
@@ -215,16 +214,21 @@ export class Session {
     await dispatcher.settled(task.id);
   }
 
+  /** With `ending: slowest`, ends a batch's sequences once all of them are there. */
+  #endTogether(sequences: readonly Sequence[]): void {
+    const { policy, maxNewTokens } = this.#options;
+    const isThere = ({ choices, isFinished }: Sequence) => isFinished || choices.length >= maxNewTokens;
+    if (policy.ending === 'slowest' && sequences.every(isThere))
+      for (const sequence of sequences) sequence.end();
+  }
+
   /** What the policy makes of a batch after its verification: who ends, who takes a place, what it costs. */
   async #endRound(batch: number, sequences: Sequence[]): Promise<void> {
-    const { policy, plan, dispatcher, maxNewTokens, waiting, isVirtual } = this.#options;
-    if (policy.ending === 'slowest') {
-      if (sequences.every(({ choices }) => choices.length >= maxNewTokens))
-        for (const sequence of sequences) sequence.end();
-      if (isVirtual && policy.speculation !== 'none') {
-        const rows = sequences.length * plan.target.checkpoint.config.numLayers;
-        await this.#runAlone(dispatcher, realignTask(this.#ids.next(), this.#passes, batch, rows));
-      }
+    const { policy, plan, dispatcher, waiting, isVirtual } = this.#options;
+    this.#endTogether(sequences);
+    if (policy.ending === 'slowest' && isVirtual && policy.speculation !== 'none') {
+      const rows = sequences.length * plan.target.checkpoint.config.numLayers;
+      await this.#runAlone(dispatcher, realignTask(this.#ids.next(), this.#passes, batch, rows));
     }
     let joining = 0;
     for (const [place, { isFinished, targetBlock }] of sequences.entries()) {

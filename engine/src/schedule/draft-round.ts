@@ -4,7 +4,16 @@
  */
 
 import type { Sequence } from '../speculate/sequence.js';
-import { assignBlocks, cacheFields, type Feed, feedTokens, lastRows, measureAttention } from './feeds.js';
+import type { ModelConfig } from '../model/types.js';
+import {
+  type AttentionWork,
+  addAttention,
+  assignBlocks,
+  cacheFields,
+  type Feed,
+  feedTokens,
+  lastRows,
+} from './feeds.js';
 import type { GroupLayout } from './group-layout.js';
 import type { DraftResult } from './ops.js';
 import { cacheBytesPerToken, type ModelPlacement } from './placement.js';
@@ -62,50 +71,56 @@ export function buildDraftRound(request: DraftRoundRequest): Task[] {
       };
     })
     .filter(({ wanted }) => wanted > 0);
+  const sizes = draftSizes(draft);
   const tasks: Task[] = [];
   for (let start = 0; start < proposals.length; start += policy.draftBatch) {
     const microBatch = proposals.slice(start, start + policy.draftBatch);
     if (policy.draftCache !== 'resident') restart(draft, policy, microBatch);
-    const numSteps = Math.max(...microBatch.map(({ wanted }) => wanted));
+    const numSteps = microBatch.reduce((most, { wanted }) => Math.max(most, wanted), 0);
     for (let step = 0; step < numSteps; step += 1)
-      tasks.push(draftStep(request, microBatch, step, tasks.at(-1)?.id));
+      tasks.push(draftStep(request, sizes, microBatch, step, tasks.at(-1)?.id));
   }
   return tasks;
 }
 
 function draftStep(
   { draft, ids, pass, batch, isAhead = false }: DraftRoundRequest,
+  { elements, weightBytes, cacheBytes, scoreFlops }: DraftSizes,
   microBatch: readonly Proposal[],
   step: number,
   previous: number | undefined,
 ): Task {
   const { config } = draft.checkpoint;
-  const { elements, weightBytes } = draftSizes(draft);
-  const active = microBatch.filter(({ wanted }) => wanted > step);
+  const active = step === 0 ? microBatch : microBatch.filter(({ wanted }) => wanted > step);
   const feeds = () => active.map((proposal) => feedFor(proposal, step));
-  // The cache grows by one token per step and sequence behind what the first step fed.
-  const { rows, cacheTokens, scores } = measureAttention(
-    config,
-    active.map((proposal) => plannedFeed(proposal, step)),
-  );
+  const { rows, cacheTokens, scores } = planAttention(config, active, step);
   return {
-    ...{ id: ids.next(), pass, batch, rows, productRows: rows },
+    id: ids.next(),
     lane: 'device',
     kind: 'draft',
+    isDivisible: true,
     name: `draft batch ${batch} step ${step}`,
     phase: 'decode',
+    pass,
+    batch,
+    rows,
+    productRows: rows,
     after: previous === undefined ? [] : [previous],
     priority: draftPriority,
     bytes: elements * weightBytes,
     flops: 2 * rows * elements,
-    cacheBytes: cacheTokens * cacheBytesPerToken(config, draft.formats),
-    scoreFlops: 4 * scores * config.numHeads * config.headDim * config.numLayers,
+    cacheBytes: cacheTokens * cacheBytes,
+    scoreFlops: scores * scoreFlops,
     createOp: () => {
       const fed = feeds();
       return {
         kind: 'draft',
         ids: feedTokens(fed),
-        sequences: cacheFields(config, fed, 'draftBlock'),
+        sequences: cacheFields(
+          config,
+          fed,
+          fed.map(({ sequence }) => sequence.draftBlock),
+        ),
         rowIndices: lastRows(fed),
       };
     },
@@ -115,11 +130,13 @@ function draftStep(
       ),
     }),
     onEnd: (result) => {
-      for (const [index, proposal] of active.entries()) {
-        const { sequence, assumed } = proposal;
+      const proposed = (result as DraftResult).ids;
+      for (let index = 0; index < active.length; index += 1) {
+        const proposal = active[index];
+        const { sequence } = proposal;
         // Behind the first step the draft's cache holds everything up to the token it was given.
-        sequence.draftCached = sequence.length + assumed.length + step;
-        proposal.ids.push((result as DraftResult).ids[index]);
+        sequence.draftCached = sequence.length + proposal.assumed.length + step;
+        proposal.ids.push(proposed[index]);
         if (proposal.ids.length !== proposal.wanted) continue;
         if (isAhead) sequence.nextCandidates = proposal.ids;
         else sequence.candidates = proposal.ids;
@@ -139,14 +156,16 @@ function feedFor({ sequence, assumed, ids }: Proposal, step: number): Feed {
   };
 }
 
-/** The same, as known before anything has been proposed: only lengths count. */
-function plannedFeed(proposal: Proposal, step: number): Feed {
-  const { sequence, assumed } = proposal;
-  if (step === 0) return feedFor(proposal, 0);
-  return { sequence, cached: sequence.length + assumed.length + step - 1, ids: onePlannedToken };
+/** What a step will ask of attention, which only lengths decide: the first feeds what is missing, others one token. */
+function planAttention(config: ModelConfig, active: readonly Proposal[], step: number): AttentionWork {
+  const work: AttentionWork = { rows: 0, cacheTokens: 0, scores: 0 };
+  for (const { sequence, assumed } of active) {
+    const known = sequence.length + assumed.length;
+    if (step === 0) addAttention(work, config, sequence.draftCached, known - sequence.draftCached);
+    else addAttention(work, config, known + step - 1, 1);
+  }
+  return work;
 }
-
-const onePlannedToken: readonly number[] = [0];
 
 /** Micro-batches take turns in the draft's cache, each starting from nothing. */
 function restart(
@@ -163,11 +182,25 @@ function restart(
   }
 }
 
-/** Weights that a step multiplies with: all but the embedding, of which it looks up rows. */
-function draftSizes({ checkpoint, layouts }: ModelPlacement): { elements: number; weightBytes: number } {
+interface DraftSizes {
+  /** Weights that a step multiplies with: all but the embedding, of which it looks up rows. */
+  readonly elements: number;
+  readonly weightBytes: number;
+  /** Keys and values of one token, all layers. */
+  readonly cacheBytes: number;
+  /** Per pair of a new token and a key it sees, all layers. */
+  readonly scoreFlops: number;
+}
+
+function draftSizes({ checkpoint, layouts, formats }: ModelPlacement): DraftSizes {
   const { parameters, config } = checkpoint;
   const embedding = config.tieEmbeddings ? 0 : config.vocabSize * config.hiddenSize;
   const head = layouts.get('head') as GroupLayout;
   const headElements = head.group.tensors.reduce((sum, { ref }) => sum + ref.numElements, 0);
-  return { elements: parameters - embedding, weightBytes: head.deviceBytes / headElements };
+  return {
+    elements: parameters - embedding,
+    weightBytes: head.deviceBytes / headElements,
+    cacheBytes: cacheBytesPerToken(config, formats),
+    scoreFlops: 4 * config.numHeads * config.headDim * config.numLayers,
+  };
 }

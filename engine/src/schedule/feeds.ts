@@ -2,7 +2,7 @@
 
 import { sequenceFields } from '@specoffload/native';
 import type { ModelConfig } from '../model/types.js';
-import type { Sequence } from '../speculate/sequence.js';
+import type { CacheBlock, Sequence } from '../speculate/sequence.js';
 import { cacheCapacity } from './placement.js';
 
 /** Tokens that one sequence sends through a model. */
@@ -22,61 +22,106 @@ export interface Frame {
 
 /** How much attention some feeds ask for, in every layer alike. */
 export interface AttentionWork {
-  readonly rows: number;
+  rows: number;
   /** Keys read. */
-  readonly cacheTokens: number;
+  cacheTokens: number;
   /** Pairs of a new token and a key it sees. */
-  readonly scores: number;
+  scores: number;
 }
 
 export function measureAttention(config: ModelConfig, feeds: readonly Feed[]): AttentionWork {
-  const window = config.slidingWindow ?? Number.POSITIVE_INFINITY;
-  let rows = 0;
-  let cacheTokens = 0;
-  let scores = 0;
-  for (const { ids, cached } of feeds) {
-    const last = cached + ids.length;
-    rows += ids.length;
-    cacheTokens += Math.min(last, window);
-    // Sum of min(i, window) for i from cached + 1 to last.
-    const growing = Math.max(0, Math.min(last, window) - cached);
-    scores +=
-      (growing * (2 * cached + growing + 1)) / 2 +
-      (growing < ids.length ? (ids.length - growing) * window : 0);
-  }
-  return { rows, cacheTokens, scores };
+  const work: AttentionWork = { rows: 0, cacheTokens: 0, scores: 0 };
+  for (const { ids, cached } of feeds) addAttention(work, config, cached, ids.length);
+  return work;
+}
+
+/** Adds `count` new tokens behind `cached` ones. Mutates `work`. */
+export function addAttention(
+  work: AttentionWork,
+  { slidingWindow }: ModelConfig,
+  cached: number,
+  count: number,
+): void {
+  const window = slidingWindow ?? Number.POSITIVE_INFINITY;
+  const last = cached + count;
+  work.rows += count;
+  work.cacheTokens += Math.min(last, window);
+  // Sum of min(i, window) for i from cached + 1 to last: those that still see everything, and those that don't.
+  const growing = Math.max(0, Math.min(last, window) - cached);
+  work.scores += (growing * (2 * cached + growing + 1)) / 2;
+  if (growing < count) work.scores += (count - growing) * window;
 }
 
 /** The native attention's description of each sequence's block, the same in every layer. */
 export function cacheFields(
   config: ModelConfig,
   feeds: readonly Feed[],
-  block: 'targetBlock' | 'draftBlock' = 'targetBlock',
-  firstElement = 0,
+  blocks: readonly CacheBlock[] = feeds.map(({ sequence }) => sequence.targetBlock),
 ): Float64Array {
   const fields = new Float64Array(feeds.length * sequenceFields);
-  for (const [index, { sequence, ids, cached }] of feeds.entries()) {
-    const { elementOffset, capacity } = sequence[block];
+  for (const [index, { ids, cached }] of feeds.entries()) {
+    const { elementOffset, capacity } = blocks[index];
     const halfElements = config.numKvHeads * capacity * config.headDim;
-    const offset = elementOffset - firstElement;
-    fields.set([offset, offset + halfElements, capacity, cached, ids.length], index * sequenceFields);
+    fields.set(
+      [elementOffset, elementOffset + halfElements, capacity, cached, ids.length],
+      index * sequenceFields,
+    );
   }
   return fields;
 }
 
-/** The elements of a layer's part of the target's cache that the feeds' blocks span. */
-export function cacheSpan(
+/**
+ * The feeds' blocks one behind the other, as they lie in a buffer of their own: in the cache itself, blocks of
+ * sequences that have ended may lie between them.
+ */
+export function packBlocks(
   { numKvHeads, headDim }: ModelConfig,
   feeds: readonly Feed[],
-): { readonly firstElement: number; readonly numElements: number } {
-  let first = Number.POSITIVE_INFINITY;
-  let end = 0;
-  for (const { sequence } of feeds) {
-    const { elementOffset, capacity } = sequence.targetBlock;
-    first = Math.min(first, elementOffset);
-    end = Math.max(end, elementOffset + 2 * numKvHeads * capacity * headDim);
+): { readonly blocks: readonly CacheBlock[]; readonly numElements: number } {
+  let numElements = 0;
+  const blocks = feeds.map(({ sequence }) => {
+    const { capacity } = sequence.targetBlock;
+    const elementOffset = numElements;
+    numElements += 2 * numKvHeads * capacity * headDim;
+    return { elementOffset, capacity };
+  });
+  return { blocks, numElements };
+}
+
+/** Tokens of each feed that cross the link: what its rows see of the cache, or what they add to it. */
+export function crossingTokens(
+  { slidingWindow }: ModelConfig,
+  kind: 'fetch' | 'store',
+  { cached, ids }: Feed,
+): { readonly first: number; readonly count: number } {
+  if (kind === 'store') return { first: cached, count: ids.length };
+  const count = Math.min(cached, (slidingWindow ?? Number.POSITIVE_INFINITY) - 1);
+  return { first: cached - count, count };
+}
+
+/**
+ * The stretches of one layer's cache that cross the link for the feeds, (stretch, 3): element offsets in the cache
+ * and in the packed buffer, and elements.
+ */
+export function cacheStretches(
+  config: ModelConfig,
+  kind: 'fetch' | 'store',
+  feeds: readonly Feed[],
+): Float64Array {
+  const { numKvHeads, headDim } = config;
+  const { blocks } = packBlocks(config, feeds);
+  const stretches: number[] = [];
+  for (const [index, feed] of feeds.entries()) {
+    const { first, count } = crossingTokens(config, kind, feed);
+    if (count === 0) continue;
+    const { elementOffset, capacity } = feed.sequence.targetBlock;
+    // Of every head's keys, then of every head's values.
+    for (let part = 0; part < 2 * numKvHeads; part += 1) {
+      const offset = (part * capacity + first) * headDim;
+      stretches.push(elementOffset + offset, blocks[index].elementOffset + offset, count * headDim);
+    }
   }
-  return { firstElement: first, numElements: end - first };
+  return Float64Array.from(stretches);
 }
 
 /** Gives the sequences room in a cache, one behind the other from its start. */

@@ -33,7 +33,7 @@ export interface GroupLayout {
 }
 
 /** Device tensors start at multiples of this: one AVX-512 register, one cache line. */
-const tensorAlignmentBytes = 64;
+export const tensorAlignmentBytes = 64;
 
 /** Plans a group's reads: tensors that are neighbours in a file are read as one range. */
 export function layOutGroup(group: WeightGroup, { weightElementBytes }: Formats): GroupLayout {

@@ -47,11 +47,20 @@ export interface DeviceAttentionOp {
   readonly wantsRouting: boolean;
 }
 
-/** Moves a stretch of a KV cache across the link, fp32 as it is. */
+/** Moves stretches of a KV cache across the link, fp32 as they are. */
 export interface CacheOp {
   readonly kind: 'fetch' | 'store';
+  /** Start of the layer's cache in host memory, and of the buffer in device memory. */
   readonly host: HostAddress;
   readonly device: DeviceAddress;
+  /** (stretch, 3): element offsets from `host` and from `device`, and elements. */
+  readonly stretches: Float64Array;
+}
+
+/** A tensor in host memory, as stored. */
+export interface StoredTensor {
+  readonly source: HostAddress;
+  readonly dtype: WeightDtype;
   readonly count: number;
 }
 
@@ -63,12 +72,7 @@ export interface HostExpertOp {
   readonly expert: number;
   /** The frame's rows that chose it. */
   readonly indices: Int32Array;
-  /** In the order gate, up, down. */
-  readonly weights: readonly {
-    readonly source: HostAddress;
-    readonly dtype: WeightDtype;
-    readonly count: number;
-  }[];
+  readonly weights: Readonly<Record<'gate' | 'up' | 'down', StoredTensor>>;
 }
 
 /** Brings a host expert's output to the device and adds it. */

@@ -28,6 +28,15 @@ export interface FrameRegions {
   readonly normed: Region;
   /** Host (absent for a model whose attention runs on the device): q and out (row, head, headDim), k and v. */
   readonly host: { readonly q: Region; readonly k: Region; readonly v: Region; readonly out: Region } | null;
+  /** Host (null unless the host computes experts): the normed rows, and the output of the rows that chose an expert. */
+  readonly hostExperts: { readonly normed: Region; readonly out: Region } | null;
+}
+
+/** Host buffers that live only while the host computes an expert. */
+export interface HostExpertRegions {
+  readonly gathered: Region; // (ffnChunkRows, hidden)
+  /** The expert as the arithmetic takes it; null where that is as it is stored. */
+  readonly weights: Region | null;
 }
 
 /** Device buffers that live only within one task. */
@@ -69,6 +78,8 @@ export interface ModelPlacement {
   readonly kept: ReadonlyMap<string, Region>;
   readonly frames: readonly FrameRegions[];
   readonly scratch: ScratchRegions;
+  /** Null unless the host computes experts. */
+  readonly hostExperts: HostExpertRegions | null;
   /** Per layer: the sequences' blocks; the draft's are in device memory, the target's where its policy says. */
   readonly kvCache: readonly Region[];
   /** Wherever attention is computed. */
@@ -244,12 +255,16 @@ function layOutPools(request: PlanRequest, choice: SettledChoices): MemoryPlan {
   };
   const slots = placeSlots(request, choice.prefetchDepth, host, device);
   const usesHost = policy.attention !== 'device' || policy.prefillAttention === 'host';
-  const placeActivations = (frameRows: readonly number[], hostPool: Pool | null) => ({
-    frames: frameRows.map((rows) => placeFrame(target.config, rows, device, hostPool, formats)),
+  const placeActivations = (frameRows: readonly number[], hostPool: Pool | null, placesExperts: boolean) => ({
+    frames: frameRows.map((rows) => ({
+      ...placeFrame(target.config, rows, device, hostPool, formats),
+      hostExperts: placesExperts ? placeHostExpertRows(request, rows, host) : null,
+    })),
     scratch: placeScratch(target.config, Math.max(...frameRows), device, formats),
+    hostExperts: placesExperts ? placeHostExperts(request, Math.max(...frameRows), host) : null,
   });
   const activate = () => ({
-    ...placeActivations(demand.targetFrameRows, usesHost ? host : null),
+    ...placeActivations(demand.targetFrameRows, usesHost ? host : null, policy.hostExpertRows > 0),
     cacheSlots: placeCacheSlots(request, choice.prefetchDepth, device),
   });
   const settle = (
@@ -270,7 +285,7 @@ function layOutPools(request: PlanRequest, choice: SettledChoices): MemoryPlan {
       prefill = activate();
     },
     () => {
-      placeActivations(demand.decodeFrameRows, null);
+      placeActivations(demand.decodeFrameRows, null, false);
       draftPlacement = placeDraft(request, draft, host, device);
     },
   );
@@ -295,7 +310,7 @@ function placeSlots({ layouts, policy }: PlanRequest, prefetchDepth: number, hos
       smallestStagingBytes,
     );
   const deviceBytes = (kind: 'attention' | 'expert') =>
-    largest(kind, (layout) => layout.deviceBytes) * (kind === 'expert' ? 1 - policy.hostShare : 1);
+    largest(kind, (layout) => layout.deviceBytes);
   const numStaged = Math.max(1, prefetchDepth);
   const hostSlots = {
     attention: place(host, 'attention', numStaged, stagedBytes('attention')),
@@ -343,8 +358,9 @@ function placeDraft(
       device.place('draft weights', groupLayout(layouts, group).deviceBytes),
     ),
     kept: new Map(),
-    frames: [placeFrame(draft.config, demand.draftRows, device, null, formats)],
+    frames: [{ ...placeFrame(draft.config, demand.draftRows, device, null, formats), hostExperts: null }],
     scratch: placeScratch(draft.config, demand.draftRows, device, formats),
+    hostExperts: null,
     kvCache: placeCache(draft.config, demand.draftCacheTokens, device, 'draft KV cache', formats),
     rope: { host: null, device: placeRope(draft.config, demand.numPositions, device) },
     ...{ formats, numPositions: demand.numPositions },
@@ -399,7 +415,7 @@ function placeFrame(
   device: Pool,
   host: Pool | null,
   { activationElementBytes }: Formats,
-): FrameRegions {
+): Omit<FrameRegions, 'hostExperts'> {
   const hiddenBytes = rows * config.hiddenSize * activationElementBytes;
   const queryBytes = rows * config.numHeads * config.headDim * activationElementBytes;
   const keyBytes = rows * config.numKvHeads * config.headDim * activationElementBytes;
@@ -413,6 +429,34 @@ function placeFrame(
       v: host.place(label, keyBytes),
       out: host.place(label, queryBytes),
     },
+  };
+}
+
+function placeHostExpertRows(
+  { target, policy, formats }: PlanRequest,
+  rows: number,
+  host: Pool,
+): FrameRegions['hostExperts'] {
+  const rowBytes = target.config.hiddenSize * formats.activationElementBytes;
+  return {
+    normed: host.place('activations', rows * rowBytes),
+    out: host.place('activations', Math.min(rows, policy.hostExpertRows) * rowBytes),
+  };
+}
+
+function placeHostExperts(
+  { target, policy, layouts, formats }: PlanRequest,
+  rows: number,
+  host: Pool,
+): HostExpertRegions {
+  const { hiddenSize, ffnSize } = target.config;
+  const chunkRows = Math.min(rows, policy.hostExpertRows, ffnChunkRows);
+  host.reserve('provider workspace', 3 * chunkRows * ffnSize * formats.activationElementBytes);
+  const widenedBytes = target.layers[0].experts.map((group) => groupLayout(layouts, group).deviceBytes);
+  return {
+    gathered: host.place('scratch', chunkRows * hiddenSize * formats.activationElementBytes),
+    weights:
+      formats.weightElementBytes === null ? null : host.place('scratch', Math.max(...widenedBytes)),
   };
 }
 

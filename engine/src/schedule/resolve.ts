@@ -104,7 +104,7 @@ export function measureDemand(
   const room = tokenRoom(policy, maxNewTokens);
   const capacity = (index: number) => cacheCapacity(promptLengths[index], room);
   const promptRows = (members: readonly number[]) => sum(members.map((index) => promptLengths[index]));
-  const candidates = policy.speculation === 'none' ? 0 : Math.min(policy.candidates, maxNewTokens - 1);
+  const candidates = policy.speculation === 'none' ? 0 : Math.min(policy.candidates, room - 1);
   const joiningRows =
     policy.refill === 'yes' ? policy.prefillBatch * promptLengths.reduce((a, b) => Math.max(a, b), 0) : 0;
 

@@ -8,14 +8,23 @@
 
 import type { ModelConfig, WeightGroup } from '../model/types.js';
 import type { LaneName, PhaseName } from '../trace/types.js';
-import { cacheFields, cacheSpan, type Feed, type Frame, feedTokens, measureAttention } from './feeds.js';
+import {
+  cacheFields,
+  cacheStretches,
+  crossingTokens,
+  type Feed,
+  type Frame,
+  feedTokens,
+  measureAttention,
+  packBlocks,
+} from './feeds.js';
 import type { GroupLayout } from './group-layout.js';
-import type { HeadResult, MixResult } from './ops.js';
+import type { HeadResult, HostExpertOp, MixResult } from './ops.js';
 import { cacheBytesPerToken, type MemoryPlan, type ModelPlacement } from './placement.js';
 import type { OpenPolicy } from './policy.js';
-import type { Oracle, Task } from './task.js';
+import type { Task } from './task.js';
 import type { WeightStream } from './weight-stream.js';
-import { attentionWeights, expertWeights, noWork, type TaskIds } from './work.js';
+import { attentionWeights, expertWeights, type TaskIds } from './work.js';
 
 export interface TargetPass {
   readonly tasks: readonly Task[];
@@ -53,8 +62,13 @@ interface Flow {
   last: number;
   /** Writes of the frame's keys and values to host memory, which the pass's end waits for. */
   readonly stores: number[];
-  /** What the latest router found; empty before. */
-  routing: MixResult;
+  /** What the latest layer's router finds; a frame may be routed in the next layer while others are in this one. */
+  routing: Routing;
+}
+
+/** Empty until the router has chosen. */
+interface Routing {
+  result: MixResult;
 }
 
 class PassBuilder {
@@ -95,7 +109,7 @@ class PassBuilder {
       attentionLane: phase === 'prefill' ? policy.prefillAttention : decodeLane,
       last: -1,
       stores: [],
-      routing: { rowsPerExpert: [] },
+      routing: notYetRouted(),
     };
   }
 
@@ -182,7 +196,6 @@ class PassBuilder {
     const fetch =
       crosses && flow.feeds.some(({ cached }) => cached > 0) ? this.#fetchCache(flow, layer) : null;
     const { projectionElements, outputElements, weightBytes } = this.#sizes;
-    const span = () => (slots ? cacheSpan(this.#config, flow.feeds) : null);
     const attend = this.#push(flow, 'attention', 'device', `attention layer.${layer}`, {
       ...this.#scoring(flow),
       after: fetch === null ? after : [...after, fetch],
@@ -191,15 +204,15 @@ class PassBuilder {
       ...(crosses && fetch === null ? { takes: slots.slotClass } : {}),
       frees,
       createOp: (slot) => {
-        const part = span();
-        const region = slots ? slots.regions[fetch === null ? slot : this.#slotOf(fetch)] : kvCache[layer];
+        const packed = crosses ? packBlocks(this.#config, flow.feeds) : null;
+        const region = crosses ? slots.regions[fetch === null ? slot : this.#slotOf(fetch)] : kvCache[layer];
         return {
           kind: 'device-attention',
           ...{ frame: flow.index, layer, rows: flow.rows },
           weights: this.#attentionWeights(group),
           cache: region.byteOffset,
-          cacheElements: part?.numElements ?? region.byteLength / 4,
-          sequences: cacheFields(this.#config, flow.feeds, 'targetBlock', part?.firstElement ?? 0),
+          cacheElements: packed?.numElements ?? region.byteLength / 4,
+          sequences: cacheFields(this.#config, flow.feeds, packed?.blocks),
           wantsRouting: policy.hostExpertRows > 0,
         };
       },
@@ -228,7 +241,7 @@ class PassBuilder {
       after: [],
       rows: 0,
       priority: this.#linkPriority(layer),
-      bytes: this.#cacheBytes(flow.cacheTokens - flow.rows),
+      bytes: this.#crossingBytes('fetch', flow),
       takes: slots.slotClass,
       createOp: (slot) => this.#cacheOp('fetch', flow, layer, slots.regions[slot].byteOffset),
     });
@@ -240,7 +253,7 @@ class PassBuilder {
       after: [flow.last],
       rows: 0,
       priority: this.#linkPriority(layer),
-      bytes: this.#cacheBytes(flow.rows),
+      bytes: this.#crossingBytes('store', flow),
       frees: [holder],
       createOp: () => this.#cacheOp('store', flow, layer, slots.regions[this.#slotOf(holder)].byteOffset),
     });
@@ -249,10 +262,15 @@ class PassBuilder {
 
   #feedForward(layer: number, expert: number, group: WeightGroup): void {
     const { policy, stream, pass, phase } = this.#request;
-    const { hostExpertRows, hostShare } = policy;
-    const rowsOf = (flow: Flow) => flow.routing.rowsPerExpert[expert];
+    const { hostExpertRows } = policy;
+    const hostShare = phase === 'decode' ? policy.hostShare : 0;
+    // This layer's routing: a frame that is done here may already be routed in the next one.
+    const routings = this.#flows.map(({ routing }) => routing);
+    const rowsOf = ({ index }: Flow) => routings[index].result.rowsPerExpert[expert];
     const totalRows = () => this.#flows.reduce((sum, flow) => sum + (rowsOf(flow) ?? 1), 0);
-    const isForHost = () => hostExpertRows > 0 && totalRows() <= hostExpertRows;
+    // Pinned weights are on the device alone.
+    const mayBeForHost = hostExpertRows > 0 && !this.#placement.pinned.has(group.id);
+    const isForHost = () => mayBeForHost && totalRows() <= hostExpertRows;
     if (policy.experts === 'routed')
       this.#tasks.push(
         ...stream.bring(pass, phase, group, {
@@ -271,6 +289,7 @@ class PassBuilder {
       const work = (share: number) => ({
         rows: groupRows,
         productRows,
+        numParts: expertsPerGroup,
         bytes: share * expertElements * expertsPerGroup * weightBytes,
         flops: share * 2 * groupRows * expertElements,
         actualRows: () => rowsOf(flow) ?? groupRows,
@@ -278,9 +297,8 @@ class PassBuilder {
       const name = group.id;
       const start = flow.last;
       const frees = this.#isLast(flow) ? this.#held(group) : [];
-      const usesHost = hostExpertRows > 0;
       flow.last = this.#push(flow, 'expert', 'device', name, {
-        ...{ after, frees: usesHost ? [] : frees },
+        ...{ after, frees: mayBeForHost ? [] : frees },
         isIdle: () => rowsOf(flow) === 0 || isForHost(),
         createOp: () => ({
           kind: 'expert',
@@ -290,7 +308,7 @@ class PassBuilder {
         ...work(1 - hostShare),
       });
       if (hostShare > 0) this.#shareOnHost(flow, name, start, work(hostShare));
-      if (usesHost) this.#feedForwardOnHost(flow, layer, expert, group, arrived, isForHost, work(1), frees);
+      if (mayBeForHost) this.#feedForwardOnHost(flow, layer, expert, group, arrived, isForHost, work(1), frees);
     }
   }
 
@@ -321,7 +339,8 @@ class PassBuilder {
     frees: readonly number[],
   ): void {
     const { stream, pass } = this.#request;
-    const isIdle = () => flow.routing.rowsPerExpert[expert] === 0 || !isForHost();
+    const { routing } = flow;
+    const isIdle = () => routing.result.rowsPerExpert[expert] === 0 || !isForHost();
     const onHost = this.#push(flow, 'expert', 'host', `${group.id} on host`, {
       after: [flow.last, ...arrived],
       isIdle,
@@ -329,8 +348,8 @@ class PassBuilder {
       createOp: () => ({
         kind: 'host-expert',
         ...{ frame: flow.index, layer, expert },
-        indices: flow.routing.expertRows?.[expert] ?? new Int32Array(),
-        weights: stagedTensors(this.#layoutOf(group), stream.stagedAddressOf(pass, group)),
+        indices: routing.result.expertRows?.[expert] ?? new Int32Array(),
+        weights: storedExpert(this.#layoutOf(group), stream.stagedAddressOf(pass, group)),
       }),
       ...work,
     });
@@ -363,8 +382,10 @@ class PassBuilder {
 
   /** Brings a group that the stream does not bring by itself; the task that its users wait for, none when pinned. */
   #arrive(group: WeightGroup): readonly number[] {
-    const { stream, pass, phase } = this.#request;
-    this.#tasks.push(...stream.bring(pass, phase, group));
+    const { stream, pass, phase, policy } = this.#request;
+    // On demand, its turn comes when all frames are done with what is before it, whether or not that held the buffer.
+    const turn = policy.streaming === 'on-demand' ? { after: this.#flows.map(({ last }) => last) } : undefined;
+    this.#tasks.push(...stream.bring(pass, phase, group, turn));
     const arrival = stream.arrival(pass, group);
     return arrival ? [arrival.upload] : [];
   }
@@ -382,14 +403,16 @@ class PassBuilder {
 
   #routing(flow: Flow): Pick<Task, 'imagine' | 'onEnd'> {
     const { numExperts, expertsPerToken } = this.#config;
+    const routing = notYetRouted();
+    flow.routing = routing;
     // Groups of several experts are computed whatever the router says.
     const isPerExpert = this.#sizes.expertsPerGroup === 1;
     return {
-      imagine: (oracle: Oracle) => ({
+      imagine: (oracle) => ({
         rowsPerExpert: isPerExpert ? oracle.chooseExperts(flow.rows, numExperts, expertsPerToken) : [],
       }),
       onEnd: (result) => {
-        flow.routing = result as MixResult;
+        routing.result = result as MixResult;
       },
     };
   }
@@ -402,10 +425,14 @@ class PassBuilder {
     return tokens * this.#sizes.cacheBytesPerToken;
   }
 
+  #crossingBytes(kind: 'fetch' | 'store', { feeds }: Flow): number {
+    const tokens = feeds.reduce((sum, feed) => sum + crossingTokens(this.#config, kind, feed).count, 0);
+    return this.#cacheBytes(tokens);
+  }
+
   #cacheOp(kind: 'fetch' | 'store', { feeds }: Flow, layer: number, device: number) {
-    const { firstElement, numElements } = cacheSpan(this.#config, feeds);
-    const host = this.#placement.kvCache[layer].byteOffset + firstElement * 4;
-    return { kind, host, device, count: numElements };
+    const host = this.#placement.kvCache[layer].byteOffset;
+    return { kind, host, device, stretches: cacheStretches(this.#config, kind, feeds) };
   }
 
   /** Behind the layer's own weights and before the next one's. */
@@ -444,11 +471,33 @@ class PassBuilder {
   ): number {
     const { ids, pass, phase } = this.#request;
     const id = ids.next();
+    const { rows = flow.rows } = task;
+    // Field by field: this is where a prediction spends its time, and spreading would double it.
     this.#tasks.push({
-      ...noWork,
-      ...{ id, kind, lane, name, phase, pass, priority: pass, batch: flow.batch },
-      ...{ rows: flow.rows, productRows: flow.rows, bytes: 0 },
-      ...task,
+      id,
+      kind,
+      lane,
+      name,
+      phase,
+      pass,
+      batch: flow.batch,
+      priority: task.priority ?? pass,
+      rows,
+      productRows: task.productRows ?? rows,
+      bytes: task.bytes ?? 0,
+      flops: task.flops ?? 0,
+      scoreFlops: task.scoreFlops ?? 0,
+      cacheBytes: task.cacheBytes ?? 0,
+      numParts: task.numParts,
+      isPageable: task.isPageable,
+      after: task.after,
+      takes: task.takes,
+      frees: task.frees,
+      isIdle: task.isIdle,
+      actualRows: task.actualRows,
+      createOp: task.createOp,
+      imagine: task.imagine,
+      onEnd: task.onEnd,
     });
     return id;
   }
@@ -485,9 +534,18 @@ function measureLayer({ checkpoint, formats, layouts }: ModelPlacement): LayerSi
   };
 }
 
-/** A group's tensors as stored, the group lying at `base` in host memory. */
-function stagedTensors({ tensors }: GroupLayout, base: number) {
-  return tensors.map(({ dtype, count, stagedOffset }) => ({ dtype, count, source: base + stagedOffset }));
+/** An expert's tensors as stored, the group lying at `base` in host memory. */
+function storedExpert({ tensors }: GroupLayout, base: number): HostExpertOp['weights'] {
+  return Object.fromEntries(
+    tensors.map(({ role, dtype, count, stagedOffset }) => [
+      role,
+      { dtype, count, source: base + stagedOffset },
+    ]),
+  ) as unknown as HostExpertOp['weights'];
+}
+
+function notYetRouted(): Routing {
+  return { result: { rowsPerExpert: [] } };
 }
 
 function imagined() {

@@ -1,5 +1,6 @@
 /** The task graph: what is to be done, where, after what, with which buffers. Data only; a dispatcher runs it. */
 
+import type { Oracle } from '../speculate/acceptance.js';
 import type { TaskLabel } from '../trace/types.js';
 import type { DraftResult, HeadResult, MixResult, Op } from './ops.js';
 
@@ -28,7 +29,11 @@ export interface Task extends TaskLabel {
   /** Of attention over a KV cache, and the cache's bytes it reads; 0 elsewhere. */
   readonly scoreFlops: number;
   readonly cacheBytes: number;
-  /** An upload out of host memory that is not page-locked. */
+  /** Products of equal size that it launches one by one, each with the lane's overhead. @default 1 */
+  readonly numParts?: number;
+  /** Made of so many small pieces that, on a device that can, more urgent work goes in between. */
+  readonly isDivisible?: boolean;
+  /** An upload or store into or out of host memory that is not page-locked. */
   readonly isPageable?: boolean;
   /**
    * Takes a slot of this class once nothing else is left to wait for; the slot stays taken until a task that `frees` it has ended. Slots go to
@@ -46,12 +51,4 @@ export interface Task extends TaskLabel {
   readonly imagine?: (oracle: Oracle) => HeadResult | MixResult | DraftResult;
   /** Called at the end, before dependents start. */
   readonly onEnd?: (result: unknown) => void;
-}
-
-/** Decides, where nothing is computed, what would have come out. */
-export interface Oracle {
-  /** Whether the candidate `step` places after new token `position` of a sequence would be what the target chooses. */
-  accepts(sequence: number, position: number, step: number): boolean;
-  /** How many of `rows` choose each of the experts. */
-  chooseExperts(rows: number, numExperts: number, expertsPerToken: number): readonly number[];
 }

@@ -19,9 +19,9 @@ export type SlotOf = (taskId: number) => number;
 /** When a group is brought outside the regular stream: after these tasks, unless it turns out that nobody needs it. */
 export interface Condition {
   readonly after: readonly number[];
-  readonly isUnused: () => boolean;
+  readonly isUnused?: () => boolean;
   /** The device does not need it: the host computes with the staged weights. */
-  readonly isForHost: () => boolean;
+  readonly isForHost?: () => boolean;
 }
 
 /** The tasks that bring one group: the load is null when the stored weights are in host memory already. */
@@ -121,12 +121,12 @@ export class WeightStream {
     const isOnDemand = streaming === 'on-demand';
     // Weights pass in the order of the layers; the disk and link lanes see nothing else that is as urgent.
     const priority = pass * numLayers + group.layer;
+    const { after = [], isUnused, isForHost } = condition ?? {};
     const common = {
       ...{ phase, pass, batch: -1, priority, rows: 0 },
       ...noWork,
-      ...(condition ? { isIdle: condition.isUnused } : {}),
+      ...(isUnused ? { isIdle: isUnused } : {}),
     } as const;
-    const after = condition?.after ?? [];
 
     const kept = this.#target.kept.has(group.id);
     const load: Task | null = kept
@@ -142,17 +142,16 @@ export class WeightStream {
           takes: isOnDemand ? slots.device.slotClass : slots.host.slotClass,
           createOp: (slot) => loadOp(layout, slots.host.regions[isOnDemand ? 0 : slot].byteOffset),
         };
-    const isForHost = condition?.isForHost;
     const keepsStage = hostExpertRows > 0 && group.kind === 'expert';
     const upload: Task = {
       ...common,
-      ...(isForHost ? { isIdle: () => condition.isUnused() || isForHost() } : {}),
+      ...(isForHost ? { isIdle: () => (isUnused?.() ?? false) || isForHost() } : {}),
       id: this.#ids.next(),
       lane: 'link',
       kind: 'upload',
       name: `upload ${group.id}`,
       after: load ? [load.id] : after,
-      bytes: group.storedBytes * (group.kind === 'expert' ? 1 - hostShare : 1),
+      bytes: group.storedBytes * (group.kind === 'expert' && phase === 'decode' ? 1 - hostShare : 1),
       isPageable: group.layer >= pageLocked * numLayers,
       ...(isOnDemand && load ? {} : { takes: slots.device.slotClass }),
       frees: load && !isOnDemand && !keepsStage ? [load.id] : [],

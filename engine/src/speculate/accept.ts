@@ -7,7 +7,7 @@
  * @param choices the target's choice before each candidate and after the last one: one more than candidates
  * @returns how many candidates, from the first, are accepted
  */
-export function acceptGreedy(candidates: readonly number[], choices: readonly number[]): number {
+export function acceptGreedy(candidates: ArrayLike<number>, choices: ArrayLike<number>): number {
   if (choices.length !== candidates.length + 1)
     throw new Error(
       `${candidates.length} candidates need ${candidates.length + 1} choices, got ${choices.length}`,

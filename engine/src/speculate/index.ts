@@ -1,3 +1,4 @@
 export * from './accept.js';
+export * from './acceptance.js';
 export * from './sequence.js';
 export * from './statistics.js';

@@ -58,9 +58,10 @@ export class Sequence {
 
   /** Tokens from position `start` on. */
   tokensFrom(start: number): number[] {
+    // All but the first time, what is missing is a few new tokens.
+    if (start >= this.prompt.length) return this.choices.slice(start - this.prompt.length).map(({ id }) => id);
     const fromPrompt = this.prompt.slice(start);
-    const fromChoices = this.choices.slice(Math.max(0, start - this.prompt.length)).map(({ id }) => id);
-    return [...fromPrompt, ...fromChoices];
+    return fromPrompt.concat(this.choices.map(({ id }) => id));
   }
 
   /** Ends the sequence where it is. */

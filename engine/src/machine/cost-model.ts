@@ -1,0 +1,91 @@
+/** How long each task takes on a machine known by its numbers. */
+
+import type { Task } from '../schedule/task.js';
+import type { TaskKind } from '../trace/types.js';
+import type { ComputeRates, MachineModel } from './machine-model.js';
+
+export interface CostModel {
+  /** Time on the lane. */
+  secondsOf(task: Task): number;
+  /** Time from then until the result is there. */
+  latencyOf(task: Task): number;
+}
+
+/**
+ * disk, link: overhead + bytes / rate.
+ *
+ * host, device: parts * overhead + rows * secondsPerRow + max(flops / rate(rows), bytes / memory rate)
+ * + max(score flops / score rate, cache bytes / cache rate): products are bound by arithmetic or by reading weights,
+ * attention by arithmetic or by reading the cache, and one follows the other.
+ */
+export function createCostModel(machine: MachineModel): CostModel {
+  const ratesOf = { host: new Map<TaskKind, LaneRates>(), device: new Map<TaskKind, LaneRates>() };
+  const lookUp = (lane: 'host' | 'device', kind: TaskKind): LaneRates => {
+    let rates = ratesOf[lane].get(kind);
+    if (!rates) {
+      const { kinds, ...common } = machine[lane];
+      const own = { ...common, ...kinds[kind] };
+      rates = { ...own, rateAt: interpolate(own.arithmetic) };
+      ratesOf[lane].set(kind, rates);
+    }
+    return rates;
+  };
+  return {
+    secondsOf(task) {
+      if (task.lane === 'disk') return machine.disk.overheadSeconds + task.bytes / machine.disk.bytesPerSecond;
+      if (task.lane === 'link') return machine.link.overheadSeconds + task.bytes / linkRate(machine, task);
+      return computeSeconds(lookUp(task.lane, task.kind), task);
+    },
+    latencyOf({ lane, kind }) {
+      return lane === 'host' || lane === 'device' ? lookUp(lane, kind).latencySeconds : 0;
+    },
+  };
+}
+
+function linkRate({ link }: MachineModel, { kind, isPageable }: Task): number {
+  if (kind === 'fetch') return link.cacheBytesPerSecond;
+  return isPageable ? link.pageableBytesPerSecond : link.bytesPerSecond;
+}
+
+interface LaneRates extends ComputeRates {
+  readonly rateAt: (rows: number) => number;
+}
+
+function computeSeconds(rates: LaneRates, task: Task): number {
+  let { rows, productRows, flops } = task;
+  if (task.actualRows) {
+    const actual = task.actualRows();
+    flops *= actual / rows;
+    productRows *= actual / rows;
+    rows = actual;
+  }
+  let seconds = (task.numParts ?? 1) * rates.overheadSeconds + rows * rates.secondsPerRow;
+  if (flops > 0 || task.bytes > 0)
+    seconds += Math.max(
+      flops > 0 ? flops / rates.rateAt(productRows) : 0,
+      task.bytes / rates.memoryBytesPerSecond,
+    );
+  if (task.cacheBytes > 0)
+    seconds += Math.max(
+      task.scoreFlops / rates.scoreFlopsPerSecond,
+      task.cacheBytes / rates.cacheBytesPerSecond,
+    );
+  return seconds;
+}
+
+/** Between two points the time per row changes linearly with the rows; outside, rates stay what they are at the end. */
+export function interpolate(points: ComputeRates['arithmetic']): (rows: number) => number {
+  return (rows) => {
+    const last = points[points.length - 1];
+    if (rows >= last[0]) return last[1];
+    let upper = 0;
+    while (points[upper][0] < rows) upper += 1;
+    if (upper === 0) return points[0][1];
+    const [rowsBelow, rateBelow] = points[upper - 1];
+    const [rowsAbove, rateAbove] = points[upper];
+    // A product of r rows takes r / rate; that time is what is linear in between.
+    const share = (rows - rowsBelow) / (rowsAbove - rowsBelow);
+    const time = (1 - share) * (rowsBelow / rateBelow) + share * (rowsAbove / rateAbove);
+    return rows / time;
+  };
+}

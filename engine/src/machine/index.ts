@@ -1,0 +1,3 @@
+export * from './cost-model.js';
+export * from './formats.js';
+export * from './machine-model.js';

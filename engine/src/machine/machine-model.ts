@@ -1,0 +1,246 @@
+/**
+ * A machine as numbers: what its lanes can do and what its memories hold. Measured by `profile`, or written down from
+ * data sheets and fits; every constant says where it comes from.
+ */
+
+import { isRecord, type JsonRecord, maybeReadJson, quote } from '../model/json.js';
+import { UserError } from '../model/types.js';
+import { type LaneName, laneNames, type TaskKind } from '../trace/types.js';
+import { bf16Formats, type Formats, localFormats } from './formats.js';
+
+/** How long a computing lane takes; see `secondsOf` in cost-model.ts for the formula. */
+export interface ComputeRates {
+  /** From one task's end to the next one's work, whatever it is. */
+  readonly overheadSeconds: number;
+  /** Matrix products with weights: rows and the rate reached, by ascending rows. */
+  readonly arithmetic: readonly (readonly [rows: number, flopsPerSecond: number])[];
+  /** Weights read from the lane's memory. */
+  readonly memoryBytesPerSecond: number;
+  /** KV cache read by attention. */
+  readonly cacheBytesPerSecond: number;
+  /** Scores and weighted values of attention. */
+  readonly scoreFlopsPerSecond: number;
+  /** Work that is not a matrix product: norms, gathers, kernel launches per row. */
+  readonly secondsPerRow: number;
+  /** From the end on the lane until the result is there; the lane is free meanwhile. */
+  readonly latencySeconds: number;
+}
+
+/** What a kind of task does differently from its lane's other work. */
+export type KindRates = Partial<ComputeRates>;
+
+export interface MachineModel {
+  readonly name: string;
+  readonly description: string;
+  readonly disk: { readonly overheadSeconds: number; readonly bytesPerSecond: number };
+  readonly link: {
+    readonly overheadSeconds: number;
+    /** Out of page-locked host memory. */
+    readonly bytesPerSecond: number;
+    /** Out of any other. */
+    readonly pageableBytesPerSecond: number;
+    /** KV cache from host to device; the other way it goes as weights do. */
+    readonly cacheBytesPerSecond: number;
+  };
+  readonly host: ComputeRates & { readonly kinds: Readonly<Partial<Record<TaskKind, KindRates>>> };
+  readonly device: ComputeRates & { readonly kinds: Readonly<Partial<Record<TaskKind, KindRates>>> };
+  /** More urgent work goes in between the pieces of a draft step, as between the kernels of a GPU. */
+  readonly interruptsDraft: boolean;
+  /** Tasks that a lane takes at once and works through in order, as a real lane does; 1 keeps priorities strict. */
+  readonly laneWidth: Readonly<Record<LaneName, number>>;
+  readonly memory: { readonly deviceBytes: number; readonly hostBytes: number; readonly diskBytes: number };
+  readonly formats: Formats;
+}
+
+const formatsByName: Readonly<Record<string, Formats>> = {
+  fp32: localFormats,
+  bf16: bf16Formats,
+  // For predictions of larger models on this machine: what it holds, without the limit of one arena.
+  'fp32-unbounded': { ...localFormats, largestPieceBytes: Number.POSITIVE_INFINITY },
+};
+
+/** Nothing that exists is outside these; a rate that is was written in the wrong unit. */
+const rateLimits = {
+  overheadSeconds: [0, 10],
+  bytesPerSecond: [1e6, 1e14],
+  pageableBytesPerSecond: [1e6, 1e14],
+  cacheBytesPerSecond: [1e6, 1e14],
+  memoryBytesPerSecond: [1e6, 1e15],
+  scoreFlopsPerSecond: [1e6, 1e18],
+  flopsPerSecond: [1e5, 1e18],
+  secondsPerRow: [0, 1],
+  latencySeconds: [0, 10],
+  bytes: [1e6, 1e18],
+} as const;
+
+const maxFileBytes = 1 << 20;
+
+/**
+ * Reads a machine file.
+ * @throws UserError when it is missing, no JSON, or lacks a rate.
+ */
+export async function readMachineFile(path: string): Promise<MachineModel> {
+  const json = await maybeReadJson(path, maxFileBytes);
+  if (json === null)
+    throw new UserError(
+      `there is no machine file ${path}; make one with specoffload profile, or name a shipped machine`,
+    );
+  return parseMachineModel(json, path);
+}
+
+/**
+ * Parses a machine file: constants as `{"value": 11e9, "source": "fitted: …"}`, tables as `{"values": […], "source"}`.
+ * @throws UserError naming source, field, value, and what was expected.
+ */
+export function parseMachineModel(json: unknown, source: string): MachineModel {
+  const file = new MachineFile(source);
+  const root = file.record(json, 'content');
+  if (root.schema !== 1) file.refuse('schema', root.schema, '1');
+  const link = file.record(root.link, 'link');
+  const disk = file.record(root.disk, 'disk');
+  const memory = file.record(root.memory, 'memory');
+  const format = file.constantWord(root.formats, 'formats', Object.keys(formatsByName));
+  const linkRate = (field: keyof typeof rateLimits) => file.number(link[field], `link.${field}`, field);
+  return {
+    name: file.text(root.name, 'name'),
+    description: file.text(root.description, 'description'),
+    disk: {
+      overheadSeconds: file.number(disk.overheadSeconds, 'disk.overheadSeconds', 'overheadSeconds'),
+      bytesPerSecond: file.number(disk.bytesPerSecond, 'disk.bytesPerSecond', 'bytesPerSecond'),
+    },
+    link: {
+      overheadSeconds: linkRate('overheadSeconds'),
+      bytesPerSecond: linkRate('bytesPerSecond'),
+      pageableBytesPerSecond: linkRate('pageableBytesPerSecond'),
+      cacheBytesPerSecond: linkRate('cacheBytesPerSecond'),
+    },
+    host: file.computeLane(root.host, 'host'),
+    device: file.computeLane(root.device, 'device'),
+    interruptsDraft: file.flag(root.interruptsDraft, 'interruptsDraft'),
+    laneWidth: file.laneWidth(root.laneWidth),
+    memory: {
+      deviceBytes: file.number(memory.deviceBytes, 'memory.deviceBytes', 'bytes'),
+      hostBytes: file.number(memory.hostBytes, 'memory.hostBytes', 'bytes'),
+      diskBytes: file.number(memory.diskBytes, 'memory.diskBytes', 'bytes'),
+    },
+    formats: formatsByName[format],
+  };
+}
+
+const computeFields = [
+  'overheadSeconds',
+  'memoryBytesPerSecond',
+  'cacheBytesPerSecond',
+  'scoreFlopsPerSecond',
+  'secondsPerRow',
+  'latencySeconds',
+] as const;
+
+class MachineFile {
+  readonly #source: string;
+
+  constructor(source: string) {
+    this.#source = source;
+  }
+
+  refuse(field: string, value: unknown, expected: string): never {
+    throw new UserError(
+      `${this.#source}: invalid ${field}: ${quote(value)}; expected ${expected}; correct it or measure it with specoffload profile`,
+    );
+  }
+
+  record(value: unknown, field: string): JsonRecord {
+    return isRecord(value) ? value : this.refuse(field, value, 'an object');
+  }
+
+  text(value: unknown, field: string): string {
+    return typeof value === 'string' && value !== '' ? value : this.refuse(field, value, 'a text');
+  }
+
+  flag(value: unknown, field: string): boolean {
+    return typeof value === 'boolean' ? value : this.refuse(field, value, 'true or false');
+  }
+
+  constantWord(value: unknown, field: string, words: readonly string[]): string {
+    return words.includes(value as string)
+      ? (value as string)
+      : this.refuse(field, value, words.join(' or '));
+  }
+
+  /** A constant with its source. */
+  number(value: unknown, field: string, limit: keyof typeof rateLimits): number {
+    const { value: number, source } = this.record(value, field);
+    const [least, most] = rateLimits[limit];
+    if (!(typeof number === 'number' && least <= number && number <= most))
+      this.refuse(field, number, `a number from ${least} to ${most} (${unitOf(limit)})`);
+    this.text(source, `${field}.source`);
+    return number as number;
+  }
+
+  computeLane(value: unknown, lane: string): MachineModel['host'] {
+    const { kinds, ...rest } = this.record(value, lane);
+    const rates = this.#rates(rest, lane);
+    for (const field of [...computeFields, 'arithmetic'] as const)
+      if (rates[field] === undefined) this.refuse(`${lane}.${field}`, undefined, 'a constant with its source');
+    const overrides: Partial<Record<TaskKind, KindRates>> = {};
+    for (const [kind, fields] of Object.entries(kinds === undefined ? {} : this.record(kinds, `${lane}.kinds`)))
+      overrides[kind as TaskKind] = this.#rates(
+        this.record(fields, `${lane}.kinds.${kind}`),
+        `${lane}.kinds.${kind}`,
+      );
+    return { ...(rates as ComputeRates), kinds: overrides };
+  }
+
+  laneWidth(value: unknown): MachineModel['laneWidth'] {
+    const widths = { disk: 1, link: 1, host: 1, device: 1 };
+    if (value === undefined) return widths;
+    for (const [lane, width] of Object.entries(this.record(value, 'laneWidth'))) {
+      if (!laneNames.includes(lane as LaneName)) this.refuse('laneWidth', lane, laneNames.join(', '));
+      if (!(Number.isInteger(width) && 1 <= (width as number) && (width as number) <= 64))
+        this.refuse(`laneWidth.${lane}`, width, 'a whole number from 1 to 64');
+      widths[lane as LaneName] = width as number;
+    }
+    return widths;
+  }
+
+  #rates(fields: JsonRecord, path: string): KindRates {
+    const rates: Record<string, unknown> = {};
+    for (const [field, value] of Object.entries(fields)) {
+      if (field === 'arithmetic') rates[field] = this.#arithmetic(value, `${path}.arithmetic`);
+      else if ((computeFields as readonly string[]).includes(field))
+        rates[field] = this.number(value, `${path}.${field}`, field as (typeof computeFields)[number]);
+      else this.refuse(`${path}.${field}`, value, `one of ${computeFields.join(', ')}, arithmetic`);
+    }
+    return rates as KindRates;
+  }
+
+  #arithmetic(value: unknown, field: string): ComputeRates['arithmetic'] {
+    const { values, source } = this.record(value, field);
+    this.text(source, `${field}.source`);
+    const [least, most] = rateLimits.flopsPerSecond;
+    let lastRows = 0;
+    const isPoint = (point: unknown): point is [number, number] => {
+      if (!(Array.isArray(point) && point.length === 2)) return false;
+      const [rows, rate] = point as [unknown, unknown];
+      const isValid =
+        typeof rows === 'number' && rows > lastRows && typeof rate === 'number' && least <= rate && rate <= most;
+      if (isValid) lastRows = rows;
+      return isValid;
+    };
+    if (!(Array.isArray(values) && values.length > 0 && values.every(isPoint)))
+      return this.refuse(
+        field,
+        values,
+        `pairs of ascending rows and floating-point operations per second from ${least} to ${most}`,
+      );
+    return values;
+  }
+}
+
+function unitOf(limit: keyof typeof rateLimits): string {
+  if (limit === 'bytes') return 'bytes';
+  if (limit.endsWith('Seconds') || limit === 'secondsPerRow') return 'seconds';
+  return limit.startsWith('flops') || limit.startsWith('score')
+    ? 'floating-point operations per second'
+    : 'bytes per second';
+}

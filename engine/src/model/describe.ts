@@ -1,0 +1,75 @@
+/**
+ * A model known by its configuration alone: the same groups and sizes as an opened checkpoint, and no files. Enough
+ * to place, schedule and predict; nothing can be read from it.
+ */
+
+import { createHash } from 'node:crypto';
+import { attentionSpec, embeddingSpec, expertSpec, type GroupSpec, headSpec } from './roles.js';
+import type { Checkpoint, ModelConfig, TensorRef, WeightGroup } from './types.js';
+
+export interface ModelDescription {
+  readonly name: string;
+  readonly config: ModelConfig;
+  /**
+   * What moves at once: single experts, as this engine reads them, or a layer's whole FFN, as most systems do; the
+   * latter is also much faster to predict. @default ffn
+   */
+  readonly unit?: 'expert' | 'ffn';
+}
+
+/** bf16, as the models of the paper are published. */
+const elementBytes = 2;
+
+export function describeModel({ name, config, unit = 'ffn' }: ModelDescription): Checkpoint {
+  const group = (spec: GroupSpec) => describeGroup(spec);
+  const layers = Array.from({ length: config.numLayers }, (_, layer) => {
+    const experts = Array.from({ length: config.numExperts }, (_, expert) =>
+      expertSpec(config, layer, expert),
+    );
+    return {
+      attention: group(attentionSpec(config, layer)),
+      experts: unit === 'expert' ? experts.map(group) : [group(mergeExperts(experts, layer))],
+    };
+  });
+  const embedding = group(embeddingSpec(config));
+  const head = group(headSpec(config));
+  const tensors = new Map<string, TensorRef>();
+  for (const { tensors: parts } of [embedding, head, ...layers.flatMap((l) => [l.attention, ...l.experts])])
+    for (const { ref } of parts) tensors.set(ref.name, ref); // tied embeddings count once
+  let parameters = 0;
+  for (const { numElements } of tensors.values()) parameters += numElements;
+  return {
+    ...{ directory: '', name, config, tensors, embedding, head, layers, parameters },
+    bytes: parameters * elementBytes,
+    digest: createHash('sha256').update(JSON.stringify({ described: config, elementBytes })).digest('hex'),
+  };
+}
+
+/** One group for a layer's experts; its single expert stands for all of them. */
+function mergeExperts(experts: readonly GroupSpec[], layer: number): GroupSpec {
+  return {
+    id: `layer.${layer}.ffn`,
+    kind: 'expert',
+    ...{ layer, expert: 0 },
+    tensors: experts.flatMap(({ tensors }) => tensors),
+  };
+}
+
+/** Tensors lie one behind the other in a file that does not exist. */
+function describeGroup({ id, kind, layer, expert, tensors }: GroupSpec): WeightGroup {
+  let fileOffset = 0;
+  const described = tensors.map(({ role, name, shape }) => {
+    const numElements = shape.reduce((product, length) => product * length, 1);
+    const byteLength = numElements * elementBytes;
+    const ref: TensorRef = {
+      ...{ name, path: '', dtype: 'bf16', shape, fileOffset, byteLength, numElements },
+    };
+    fileOffset += byteLength;
+    return { role, ref };
+  });
+  return {
+    ...{ id, kind, layer, expert, tensors: described },
+    storedBytes: fileOffset,
+    deviceBytes: fileOffset * 2,
+  };
+}

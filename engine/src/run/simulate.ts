@@ -1,0 +1,108 @@
+/** A run's prediction: the same strategy, the same dispatcher, on a virtual machine. */
+
+import { createCostModel } from '../machine/cost-model.js';
+import type { MachineModel } from '../machine/machine-model.js';
+import { createRandom } from '../model/random.js';
+import { type Checkpoint, UserError } from '../model/types.js';
+import type { PolicyInput, StrategyName } from '../schedule/policy.js';
+import { usesDraft } from '../schedule/strategies/index.js';
+import { type Acceptance, assertAnswers, createOracle } from '../speculate/acceptance.js';
+import type { Span } from '../trace/types.js';
+import { Dispatcher } from './dispatcher.js';
+import { generate } from './generate.js';
+import { assertNewTokens, prepare } from './prepare.js';
+import type { RunOutcome, RunProgress } from './types.js';
+import { VirtualMachine } from './virtual-machine.js';
+
+export interface SimulationRequest {
+  /** Opened from a directory, or described by its configuration. */
+  readonly target: Checkpoint;
+  readonly draft: Checkpoint | null;
+  /** Tokens of each prompt. */
+  readonly promptLengths: readonly number[];
+  readonly strategy: StrategyName;
+  readonly policy?: PolicyInput;
+  readonly maxNewTokens: number;
+  readonly machine: MachineModel;
+  /** Needed when the policy speculates. */
+  readonly acceptance?: Acceptance | null;
+  /** How unequally a layer's experts are chosen: the spread (sigma) of their log-normal popularity. @default 0 */
+  readonly routingSkew?: number;
+  /** Of the acceptance and the routing. @default 1 */
+  readonly seed?: number;
+  readonly onProgress?: (progress: RunProgress) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface SimulationResult extends RunOutcome {
+  readonly strategy: StrategyName;
+  /** Ordered by start. */
+  readonly spans: readonly Span[];
+}
+
+/**
+ * Predicts a run.
+ *
+ * @throws UserError as `runEngine` where a request could not be served on that machine either (which limit, by how
+ * much), and when the acceptance does not match the run.
+ */
+export async function simulateRun(request: SimulationRequest): Promise<SimulationResult> {
+  const { machine: model, maxNewTokens, promptLengths, seed = 1, signal } = request;
+  assertNewTokens(maxNewTokens);
+  signal?.throwIfAborted();
+  const { acceptance = null } = request;
+  const prepared = prepare(
+    {
+      ...request,
+      prompts: imaginePrompts(promptLengths),
+      ...(acceptance?.kind === 'recorded'
+        ? { limits: acceptance.sequences.map((runs) => runs.length) }
+        : {}),
+    },
+    model.memory,
+    model.formats,
+  );
+  const speculates = usesDraft(prepared.policy);
+  if (speculates) {
+    if (!acceptance)
+      throw new UserError(
+        `the strategy ${request.strategy} speculates, so its prediction needs an acceptance; give rates by position or a recorded trace`,
+      );
+    const { candidates } = prepared.policy;
+    assertAnswers(acceptance, { candidates, sequences: promptLengths.length, newTokens: maxNewTokens });
+  }
+  const random = createRandom(seed, 'simulation');
+  const machine = new VirtualMachine({
+    costs: createCostModel(model),
+    oracle: createOracle(acceptance ?? neverAccepts, random, request.routingSkew),
+    laneWidth: model.laneWidth,
+    interruptsDraft: model.interruptsDraft,
+    onStall: () => dispatcher.fail(new Error('nothing is left to do, but the run is not finished: a bug')),
+  });
+  const dispatcher = new Dispatcher(machine);
+  const onAbort = () => dispatcher.fail(signal?.reason as Error);
+  signal?.addEventListener('abort', onAbort, { once: true });
+  try {
+    const { outcome, spans } = await generate({
+      ...{ prepared, dispatcher, machine, maxNewTokens, isVirtual: true },
+      eosTokenIds: new Set(),
+      onProgress: request.onProgress,
+      onPlaced: () => {},
+    });
+    return { ...outcome, strategy: request.strategy, spans };
+  } finally {
+    signal?.removeEventListener('abort', onAbort);
+  }
+}
+
+const neverAccepts: Acceptance = { kind: 'rates', name: 'none', byPosition: [0] };
+
+/** Only the lengths of prompts matter; equal ones are one. */
+function imaginePrompts(lengths: readonly number[]): (readonly number[])[] {
+  const byLength = new Map<number, readonly number[]>();
+  return lengths.map((length) => {
+    const prompt = byLength.get(length) ?? new Array<number>(length).fill(0);
+    byLength.set(length, prompt);
+    return prompt;
+  });
+}

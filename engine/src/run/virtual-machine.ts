@@ -1,0 +1,165 @@
+/**
+ * A machine that computes nothing: every task takes as long as the cost model says, on a clock that jumps from event
+ * to event. Lanes serve one task after the other, so contention and bubbles come out of the schedule.
+ */
+
+import type { CostModel } from '../machine/cost-model.js';
+import type { Task } from '../schedule/task.js';
+import type { Oracle } from '../speculate/acceptance.js';
+import type { LaneName } from '../trace/types.js';
+import type { Machine, TaskOutcome } from './dispatcher.js';
+
+interface Event {
+  /** When the result is there. Later than planned when more urgent work has gone in between. */
+  atSeconds: number;
+  readonly startSeconds: number;
+  /** When the lane is done with it. */
+  endSeconds: number;
+  readonly task: Task;
+  readonly onEnd: (outcome: TaskOutcome) => void;
+}
+
+export interface VirtualMachineOptions {
+  readonly costs: CostModel;
+  readonly oracle: Oracle;
+  readonly laneWidth: Readonly<Record<LaneName, number>>;
+  readonly interruptsDraft: boolean;
+  /** Called when nothing is under way and nobody has added anything: whoever still waits would wait for ever. */
+  readonly onStall?: () => void;
+}
+
+export class VirtualMachine implements Machine {
+  readonly laneWidth: Readonly<Record<LaneName, number>>;
+  readonly #options: VirtualMachineOptions;
+  readonly #events = new EventQueue();
+  readonly #freeAtSeconds: Record<LaneName, number> = { disk: 0, link: 0, host: 0, device: 0 };
+  /** The divisible task that a lane is working on or has last worked on. */
+  readonly #divisible: Partial<Record<LaneName, Event>> = {};
+  #nowSeconds = 0;
+  #isPumping = false;
+  #isPaused = false;
+
+  constructor(options: VirtualMachineOptions) {
+    this.#options = options;
+    this.laneWidth = options.laneWidth;
+  }
+
+  now(): number {
+    return this.#nowSeconds;
+  }
+
+  start(task: Task, _slot: number, onEnd: (outcome: TaskOutcome) => void): void {
+    const { lane } = task;
+    const { costs } = this.#options;
+    const seconds = costs.secondsOf(task);
+    const startSeconds = this.#interrupt(task, seconds) ?? Math.max(this.#nowSeconds, this.#freeAtSeconds[lane]);
+    const endSeconds = startSeconds + seconds;
+    this.#freeAtSeconds[lane] = Math.max(this.#freeAtSeconds[lane], endSeconds);
+    const event: Event = { startSeconds, endSeconds, atSeconds: endSeconds + costs.latencyOf(task), task, onEnd };
+    if (task.isDivisible) this.#divisible[lane] = event;
+    this.#events.push(event);
+    this.#schedulePump();
+  }
+
+  /**
+   * Lets a more urgent task go in between the pieces of the divisible one under way, which ends so much later.
+   * @returns when the task starts; undefined when it must wait its turn
+   */
+  #interrupt(task: Task, seconds: number): number | undefined {
+    const running = this.#divisible[task.lane];
+    const isPossible =
+      this.#options.interruptsDraft &&
+      running !== undefined &&
+      !task.isDivisible &&
+      running.startSeconds <= this.#nowSeconds &&
+      this.#nowSeconds < running.endSeconds &&
+      running.endSeconds === this.#freeAtSeconds[task.lane];
+    if (!isPossible) return undefined;
+    running.endSeconds += seconds;
+    this.#freeAtSeconds[task.lane] += seconds;
+    this.#events.delay(running, seconds);
+    return this.#nowSeconds;
+  }
+
+  pause(): void {
+    this.#isPaused = true;
+  }
+
+  /** Time passes only when everyone who was told of an end has had a turn: after the current microtasks. */
+  #schedulePump(): void {
+    if (this.#isPumping) return;
+    this.#isPumping = true;
+    setImmediate(() => this.#pump());
+  }
+
+  #pump(): void {
+    this.#isPaused = false;
+    while (!this.#isPaused) {
+      const event = this.#events.pop();
+      if (!event) {
+        this.#isPumping = false;
+        this.#options.onStall?.();
+        return;
+      }
+      const { startSeconds, endSeconds, atSeconds, task } = event;
+      this.#nowSeconds = atSeconds;
+      event.onEnd({ startSeconds, endSeconds, result: task.imagine?.(this.#options.oracle) ?? null });
+    }
+    setImmediate(() => this.#pump());
+  }
+}
+
+/** Events by time; those at the same time by the number of their task, so that equal runs are equal. A binary heap. */
+class EventQueue {
+  readonly #heap: Event[] = [];
+
+  push(event: Event): void {
+    this.#heap.push(event);
+    this.#rise(this.#heap.length - 1, event);
+  }
+
+  pop(): Event | undefined {
+    const heap = this.#heap;
+    const first = heap[0];
+    const last = heap.pop();
+    if (last === undefined || heap.length === 0) return first;
+    this.#sink(0, last);
+    return first;
+  }
+
+  /** Moves an event that is in the queue to a later time; searched for, since a lane has few under way. */
+  delay(event: Event, seconds: number): void {
+    event.atSeconds += seconds;
+    this.#sink(this.#heap.indexOf(event), event);
+  }
+
+  #rise(from: number, event: Event): void {
+    const heap = this.#heap;
+    let index = from;
+    while (index > 0) {
+      const parent = (index - 1) >> 1;
+      if (!isEarlier(event, heap[parent])) break;
+      heap[index] = heap[parent];
+      index = parent;
+    }
+    heap[index] = event;
+  }
+
+  #sink(from: number, event: Event): void {
+    const heap = this.#heap;
+    let index = from;
+    for (;;) {
+      let child = 2 * index + 1;
+      if (child >= heap.length) break;
+      if (child + 1 < heap.length && isEarlier(heap[child + 1], heap[child])) child += 1;
+      if (!isEarlier(heap[child], event)) break;
+      heap[index] = heap[child];
+      index = child;
+    }
+    heap[index] = event;
+  }
+}
+
+function isEarlier(a: Event, b: Event): boolean {
+  return a.atSeconds !== b.atSeconds ? a.atSeconds < b.atSeconds : a.task.id < b.task.id;
+}

@@ -1,0 +1,188 @@
+/** Where a prediction takes its acceptance from: rates by position, or what a draft really got right. */
+
+import type { Random } from '../model/random.js';
+import { isRecord, quote } from '../model/json.js';
+import { UserError } from '../model/types.js';
+
+/** Decides, where nothing is computed, what would have come out. */
+export interface Oracle {
+  /** Whether the candidate `step` places after new token `position` of a sequence would be what the target chooses. */
+  accepts(sequence: number, position: number, step: number): boolean;
+  /** How many of `rows` choose each of the experts. */
+  chooseExperts(rows: number, numExperts: number, expertsPerToken: number): readonly number[];
+}
+
+/** The chance that a candidate stands, given that all before it do, by its place in the round (0-based). */
+export interface AcceptanceRates {
+  readonly kind: 'rates';
+  readonly name: string;
+  readonly byPosition: readonly number[];
+}
+
+/**
+ * What a draft gets right of known texts: for every sequence, and every number of new tokens that it may already
+ * have, how many candidates from there on are what the target chose. Independent of schedule and candidates, because
+ * a draft that knows all tokens so far proposes the same whatever came before.
+ */
+export interface AcceptanceTrace {
+  readonly kind: 'recorded';
+  readonly name: string;
+  /** Longest stretch that was tried; a larger number of candidates can't be answered. */
+  readonly candidates: number;
+  /** New tokens that were asked for; a sequence that has fewer ended by itself. */
+  readonly newTokens: number;
+  /** (sequence, new token) */
+  readonly sequences: readonly (readonly number[])[];
+}
+
+export type Acceptance = AcceptanceRates | AcceptanceTrace;
+
+/**
+ * Parses an acceptance file.
+ * @throws UserError naming source, field and what was expected.
+ */
+export function parseAcceptance(json: unknown, source: string): Acceptance {
+  const refuse = (what: string, value: unknown, expected: string): never => {
+    throw new UserError(
+      `${source}: invalid ${what}: ${quote(value)}; expected ${expected}; correct the acceptance file`,
+    );
+  };
+  if (!isRecord(json)) return refuse('content', json, 'a JSON object with kind rates or recorded');
+  const { kind, byPosition, candidates, newTokens, sequences } = json;
+  const name = typeof json.name === 'string' ? json.name : source;
+  if (kind === 'rates') {
+    if (!(Array.isArray(byPosition) && byPosition.length > 0 && byPosition.every(isProbability)))
+      return refuse('byPosition', byPosition, 'a list of numbers from 0 to 1');
+    return { kind, name, byPosition };
+  }
+  if (kind !== 'recorded') return refuse('kind', kind, 'rates or recorded');
+  if (!(Number.isInteger(candidates) && (candidates as number) >= 1))
+    return refuse('candidates', candidates, 'a whole number from 1');
+  if (!(Number.isInteger(newTokens) && (newTokens as number) >= 1))
+    return refuse('newTokens', newTokens, 'a whole number from 1');
+  const isRun = (run: unknown) => Number.isInteger(run) && 0 <= (run as number) && (run as number) <= (candidates as number);
+  const isSequence = (runs: unknown) => Array.isArray(runs) && runs.every(isRun);
+  if (!(Array.isArray(sequences) && sequences.length > 0 && sequences.every(isSequence)))
+    return refuse('sequences', sequences, 'lists of whole numbers from 0 to candidates');
+  return { kind, name, candidates: candidates as number, newTokens: newTokens as number, sequences };
+}
+
+function isProbability(value: unknown): boolean {
+  return typeof value === 'number' && 0 <= value && value <= 1;
+}
+
+/** What an acceptance must be able to answer. */
+export interface AcceptanceDemand {
+  readonly candidates: number;
+  readonly sequences: number;
+  readonly newTokens: number;
+}
+
+/** @throws UserError when the acceptance was recorded for less than a run asks. */
+export function assertAnswers(acceptance: Acceptance, demand: AcceptanceDemand): void {
+  const { name } = acceptance;
+  const refuse = (has: string, needs: string, remedy: string): never => {
+    throw new UserError(
+      `the acceptance ${name} does not match this run: it has ${has}, the run needs ${needs}; ${remedy}`,
+    );
+  };
+  if (acceptance.kind === 'rates') {
+    if (acceptance.byPosition.length > 1 && acceptance.byPosition.length < demand.candidates)
+      refuse(
+        `${acceptance.byPosition.length} positions`,
+        `${demand.candidates} candidates`,
+        'give a rate for each position, one rate for all, or fewer candidates',
+      );
+    return;
+  }
+  const { candidates, newTokens, sequences } = acceptance;
+  if (candidates < demand.candidates)
+    refuse(`${candidates} candidates`, `${demand.candidates}`, 'record it again with more candidates');
+  if (sequences.length < demand.sequences)
+    refuse(`${sequences.length} sequences`, `${demand.sequences}`, 'record it on the same prompts');
+  if (newTokens < demand.newTokens)
+    refuse(`${newTokens} new tokens`, `${demand.newTokens}`, 'record it with as many new tokens');
+}
+
+/** Draws what a run would have computed, from one stream of random numbers. */
+export function createOracle(acceptance: Acceptance, random: Random, routingSkew = 0): Oracle {
+  return {
+    accepts:
+      acceptance.kind === 'recorded'
+        ? (sequence, position, step) => step < (acceptance.sequences[sequence]?.[position] ?? 0)
+        : (_sequence, _position, step) => random.uniform() < rateAt(acceptance, step),
+    chooseExperts: createRouter(random, routingSkew),
+  };
+}
+
+/** Routing is drawn row by row up to this many rows; above it the law of large numbers does as well. */
+const mostDrawnRows = 512;
+
+/** A router that chooses experts by popularity, log-normal with spread `skew`, drawn anew for every layer and pass. */
+function createRouter(random: Random, skew: number): Oracle['chooseExperts'] {
+  return (rows, numExperts, expertsPerToken) => {
+    const counts = new Array<number>(numExperts).fill(0);
+    const popularity = counts.map(() => (skew > 0 ? Math.exp(skew * random.normal()) : 1));
+    const total = popularity.reduce((sum, share) => sum + share, 0);
+    if (rows > mostDrawnRows)
+      return popularity.map((share) => Math.min(rows, (rows * expertsPerToken * share) / total));
+    const left = [...popularity];
+    for (let row = 0; row < rows; row += 1) {
+      let rest = total;
+      const chosen: number[] = [];
+      for (let choice = 0; choice < expertsPerToken; choice += 1) {
+        let coin = random.uniform() * rest;
+        let pick = 0;
+        while (pick < numExperts - 1 && coin >= left[pick]) {
+          coin -= left[pick];
+          pick += 1;
+        }
+        while (left[pick] === 0) pick = (pick + 1) % numExperts; // rounding carried the coin past the end
+        rest -= left[pick];
+        left[pick] = 0;
+        counts[pick] += 1;
+        chosen.push(pick);
+      }
+      for (const pick of chosen) left[pick] = popularity[pick];
+    }
+    return counts;
+  };
+}
+
+/** A single rate holds for every position. */
+function rateAt({ byPosition }: AcceptanceRates, step: number): number {
+  return byPosition[Math.min(step, byPosition.length - 1)];
+}
+
+/**
+ * Tokens that a round of `candidates` brings on average: 1 + p1 + p1 p2 + …
+ *
+ * With one rate p: (1 - p^(c + 1)) / (1 - p), Leviathan et al., arXiv 2211.17192, equation 1. The released planner
+ * leaves out the rounds in which everything is accepted (see `releasedExpectedTokens`).
+ */
+export function expectedTokens(rates: AcceptanceRates, candidates: number): number {
+  let expected = 1;
+  let chance = 1;
+  for (let step = 0; step < candidates; step += 1) {
+    chance *= rateAt(rates, step);
+    expected += chance;
+  }
+  return expected;
+}
+
+/** The released planner's value, 1 + sum of k p^k (1 - p) up to c: it loses the mass of p^(c + 1) (anchors, section 2). */
+export function releasedExpectedTokens(rate: number, candidates: number): number {
+  let expected = 1;
+  for (let k = 1; k <= candidates; k += 1) expected += k * rate ** k * (1 - rate);
+  return expected;
+}
+
+/** Rates by position as a recorded trace has them on average: accepted among those whose predecessors stood. */
+export function averageRates({ name, candidates, sequences }: AcceptanceTrace): AcceptanceRates {
+  const runs = sequences.flat();
+  const byPosition = Array.from({ length: candidates }, (_, step) => {
+    const tried = runs.filter((run) => run >= step).length;
+    return tried === 0 ? 0 : runs.filter((run) => run > step).length / tried;
+  });
+  return { kind: 'rates', name, byPosition };
+}
