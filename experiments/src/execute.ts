@@ -13,7 +13,14 @@ import {
 import { formatBytes, plural } from './format.js';
 import { describeProgress, type Output } from './output.js';
 import type { Workload } from './prompts.js';
-import { buildRecord, collectProvenance, formatTokens, type StoredRun, storeRun } from './store/index.js';
+import {
+  buildRecord,
+  collectProvenance,
+  formatTokens,
+  type MeasuredRecord,
+  type StoredRun,
+  storeRun,
+} from './store/index.js';
 
 export interface RunPlan {
   readonly experiment: string;
@@ -33,7 +40,7 @@ export interface RunPlan {
   readonly firstRepeat: number;
 }
 
-export interface ExecutedRun extends StoredRun {
+export interface ExecutedRun extends StoredRun<MeasuredRecord> {
   readonly result: RunResult;
 }
 

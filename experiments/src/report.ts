@@ -40,8 +40,9 @@ function describePhases(phases: RunRecord['result']['phases']): string {
   );
 }
 
-function describeFacts({ result, machine }: RunRecord): string[] {
-  const { acceptance, memory, bytesMoved, seconds, directReads } = result;
+function describeFacts(record: RunRecord): string[] {
+  const { acceptance, memory, bytesMoved, seconds, passes } = record.result;
+  const directReads = record.kind === 'simulated' || record.result.directReads;
   const facts: [string, string][] = [];
   if (acceptance !== null)
     facts.push([
@@ -58,10 +59,13 @@ function describeFacts({ result, machine }: RunRecord): string[] {
     ],
     [
       'target passes',
-      `${formatCount(result.passes)}; ${plural(result.nearTies, 'token')} that rounding could have chosen otherwise`,
+      record.kind === 'measured'
+        ? `${formatCount(passes)}; ${plural(record.result.nearTies, 'token')} that rounding could have chosen otherwise`
+        : formatCount(passes),
     ],
   );
-  if (machine.core === 'twin') facts.push(['core', 'the TypeScript twin, slower than the native one']);
+  if (record.kind === 'measured' && record.machine.core === 'twin')
+    facts.push(['core', 'the TypeScript twin, slower than the native one']);
   return alignFacts(facts);
 }
 

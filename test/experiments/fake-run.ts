@@ -96,7 +96,7 @@ export function fakeResult(changes: Partial<RunResult> = {}): RunResult {
       ...{ ending: 'own-limit', refill: 'no' },
     },
     generatedTokens: 4,
-    memoryBytes: { device: 1, host: 1 },
+    memoryBytes: { device: 4e8, host: 1e8 },
     sequences: [
       { ids: [7, 8], margins: [0.5, 0.25], routerMargins: [0.1, 0.2], stopReason: 'length' },
       { ids: [9, 0], margins: [1.5, 2], routerMargins: [0.1, 0.2], stopReason: 'eos' },

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { pairPaths, projectDirectory } from '../../experiments/src/paths.js';
-import { parseRunRecord, type RunRecord } from '../../experiments/src/store/index.js';
+import { type MeasuredRecord, parseRunRecord } from '../../experiments/src/store/index.js';
 import { type Disturbance, runCli } from './cli.js';
 
 let folder: string;
@@ -18,11 +18,11 @@ afterAll(async () => {
 
 const budgets = ['--device-memory', '128MB', '--host-memory', '64MB'];
 
-async function runJson(args: readonly string[]): Promise<{ folder: string; record: RunRecord }> {
+async function runJson(args: readonly string[]): Promise<{ folder: string; record: MeasuredRecord }> {
   const { exitCode, stdout, stderr } = await runCli(['run', ...budgets, ...args, '--json']);
   expect(exitCode, stderr).toBe(0);
   const document = JSON.parse(stdout); // one document and nothing else
-  return { ...document, record: parseRunRecord(document.record, 'stdout') };
+  return { ...document, record: parseRunRecord(document.record, 'stdout') as MeasuredRecord };
 }
 
 describe('run', () => {
@@ -141,8 +141,8 @@ describe('start', () => {
     const { exitCode, stdout, stderr } = await runCli(['start', '--quick', '--json', '--results', results]);
     expect(exitCode, stderr).toBe(0);
     const { runs, checks } = JSON.parse(stdout);
-    const records: RunRecord[] = runs.map(({ record }: { record: unknown }) =>
-      parseRunRecord(record, 'stdout'),
+    const records = runs.map(
+      ({ record }: { record: unknown }): MeasuredRecord => parseRunRecord(record, 'stdout') as MeasuredRecord,
     );
     expect(records.map(({ strategy }) => strategy)).toEqual(['none', 'serial', 'specoffload']);
     expect(checks).toMatchObject([{ comparison: { numErrors: 0 } }, { comparison: { numErrors: 0 } }]);

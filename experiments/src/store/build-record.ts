@@ -1,14 +1,24 @@
 /** From a run's request and result to its record. */
 
-import type { Checkpoint, MachineSettings, RunResult } from '@specoffload/engine';
+import type {
+  Checkpoint,
+  MachineSettings,
+  RunOutcome,
+  RunResult,
+  SimulationRequest,
+  SimulationResult,
+} from '@specoffload/engine';
 import { digestOf, type Json } from './canonical.js';
 import {
   type MachineRecord,
+  type MeasuredRecord,
   type ModelRecord,
+  type OutcomeRecord,
   type ProvenanceRecord,
   type ResultRecord,
   type RunRecord,
   recordSchema,
+  type SimulatedRecord,
   type WorkloadRecord,
 } from './record.js';
 
@@ -27,7 +37,7 @@ export interface MeasuredRun {
   readonly provenance: ProvenanceRecord;
 }
 
-export function buildRecord(run: MeasuredRun, repeat: number): RunRecord {
+export function buildRecord(run: MeasuredRun, repeat: number): MeasuredRecord {
   const record = {
     schema: recordSchema,
     kind: 'measured',
@@ -46,19 +56,65 @@ export function buildRecord(run: MeasuredRun, repeat: number): RunRecord {
   return { schema, key: keyOf(record), kind, ...rest };
 }
 
+/** Everything about a prediction but its number among its repeats. */
+export interface SimulatedRun {
+  readonly request: SimulationRequest;
+  readonly result: SimulationResult;
+  /** What the workload is called. */
+  readonly workload: string;
+  readonly createdAt: Date;
+  readonly provenance: ProvenanceRecord;
+}
+
+export function buildSimulatedRecord(run: SimulatedRun, repeat: number): SimulatedRecord {
+  const { request, result } = run;
+  const { machine, promptLengths, maxNewTokens, acceptance = null, routingSkew = 0, seed = 1 } = request;
+  const { name, disk, link, host, device, memory, interruptsDraft, laneWidth } = machine;
+  const speculates = result.policy.speculation !== 'none';
+  const record = {
+    schema: recordSchema,
+    kind: 'simulated',
+    createdAt: run.createdAt.toISOString(),
+    strategy: result.strategy,
+    policy: result.policy,
+    ...{ seed, repeat },
+    model: {
+      target: toModelRecord(request.target),
+      draft: speculates && request.draft ? toModelRecord(request.draft) : null,
+    },
+    machine: { name, lanes: { disk, link, host, device }, memory, options: { interruptsDraft, laneWidth } },
+    workload: {
+      name: run.workload,
+      prompts: promptLengths.length,
+      promptTokens: promptLengths.reduce((sum, length) => sum + length, 0),
+      ...{ maxNewTokens, stopAtEos: false, routingSkew },
+      acceptance: speculates && acceptance ? { kind: acceptance.kind, name: acceptance.name } : null,
+      // Lengths and acceptance are all that a prediction knows of prompts.
+      digest: digestOf({ promptLengths, acceptance: speculates ? acceptance : null } as unknown as Json),
+    },
+    result: toOutcomeRecord(result, memory),
+    provenance: run.provenance,
+  } as const;
+  const { schema, kind, ...rest } = record;
+  return { schema, key: keyOf(record), kind, ...rest };
+}
+
+/** `Omit` for each member of a union. */
+type OmitEach<Union, Fields extends PropertyKey> = Union extends unknown ? Omit<Union, Fields> : never;
+
 /**
  * Digest of everything that determines a run: two runs with the same key are the same experiment. Who made it,
  * when and what came out are left out, and so are the names of models and workloads, whose digests count.
  */
-export function keyOf(record: Omit<RunRecord, 'key' | 'createdAt' | 'result' | 'provenance'>): string {
+export function keyOf(record: OmitEach<RunRecord, 'key' | 'createdAt' | 'result' | 'provenance'>): string {
   const { schema, kind, strategy, policy, seed, repeat, model, machine, workload } = record;
   const { name: _machineName, ...machineSettings } = machine;
-  const { maxNewTokens, stopAtEos, digest } = workload;
+  const { name: _workloadName, prompts: _prompts, promptTokens: _promptTokens, ...asked } = workload;
   const determining = {
     ...{ schema, kind, strategy, policy, seed, repeat },
     models: { target: model.target.digest, draft: model.draft?.digest ?? null },
     machine: machineSettings,
-    workload: { maxNewTokens, stopAtEos, digest },
+    workload: asked,
   };
   // Half of sha256 is plenty for a folder's name.
   return digestOf(determining as unknown as Json).slice(0, 32);
@@ -99,18 +155,30 @@ function toWorkloadRecord({ workload, maxNewTokens, stopAtEos }: MeasuredRun): W
 /** The result without its sequences and spans, which have files of their own. */
 function toResultRecord(result: RunResult): ResultRecord {
   return {
-    newTokens: result.newTokens,
-    seconds: result.seconds,
+    ...toOutcomeRecord(result, {
+      deviceBytes: result.memory.device.budgetBytes,
+      hostBytes: result.memory.host.budgetBytes,
+    }),
     setupSeconds: result.setupSeconds,
-    tokensPerSecond: result.tokensPerSecond,
-    phases: result.phases,
-    acceptance: result.acceptance,
-    memory: result.memory,
-    bytesMoved: result.bytesMoved,
-    passes: result.passes,
     nearTies: result.nearTies,
     outputDigest: result.outputDigest,
     directReads: result.directReads,
     laneGaps: result.laneGaps,
+  };
+}
+
+function toOutcomeRecord(
+  outcome: RunOutcome,
+  budgets: { readonly deviceBytes: number; readonly hostBytes: number },
+): OutcomeRecord {
+  const { newTokens, generatedTokens, seconds, tokensPerSecond, phases, acceptance } = outcome;
+  const { memoryBytes, bytesMoved, passes } = outcome;
+  return {
+    ...{ newTokens, generatedTokens, seconds, tokensPerSecond, phases, acceptance },
+    memory: {
+      device: { peakBytes: memoryBytes.device, budgetBytes: budgets.deviceBytes },
+      host: { peakBytes: memoryBytes.host, budgetBytes: budgets.hostBytes },
+    },
+    ...{ bytesMoved, passes },
   };
 }

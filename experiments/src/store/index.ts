@@ -1,4 +1,10 @@
-export { buildRecord, keyOf, type MeasuredRun } from './build-record.js';
+export {
+  buildRecord,
+  buildSimulatedRecord,
+  keyOf,
+  type MeasuredRun,
+  type SimulatedRun,
+} from './build-record.js';
 export { collectProvenance } from './provenance.js';
 export * from './record.js';
 export { formatTokens, type TokensLine } from './tokens.js';

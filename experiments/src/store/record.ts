@@ -1,14 +1,39 @@
 /** The record of one run, as `run.json` holds it: schema 1 of the design, which DuckDB and the notebooks read. */
 
-import type { LaneName, PhaseName, Policy, PoolReport, RunResult, StrategyName } from '@specoffload/engine';
+import type {
+  Acceptance,
+  LaneName,
+  MachineModel,
+  PhaseName,
+  Policy,
+  PoolReport,
+  RunResult,
+  StrategyName,
+} from '@specoffload/engine';
 
 export const recordSchema = 1;
 
-export interface RunRecord {
+export type RunRecord = MeasuredRecord | SimulatedRecord;
+
+/** A run that happened. */
+export interface MeasuredRecord extends RecordBase {
+  readonly kind: 'measured';
+  readonly machine: MachineRecord;
+  readonly result: ResultRecord;
+}
+
+/** A run that was predicted. */
+export interface SimulatedRecord extends RecordBase {
+  readonly kind: 'simulated';
+  readonly machine: VirtualMachineRecord;
+  readonly workload: VirtualWorkloadRecord;
+  readonly result: OutcomeRecord;
+}
+
+interface RecordBase {
   readonly schema: typeof recordSchema;
   /** Digest of everything that determines the run, see `keyOf`; the name of the record's folder. */
   readonly key: string;
-  readonly kind: 'measured' | 'simulated';
   /** ISO 8601, UTC. */
   readonly createdAt: string;
   readonly strategy: StrategyName;
@@ -22,9 +47,7 @@ export interface RunRecord {
     /** null when the strategy does not speculate. */
     readonly draft: ModelRecord | null;
   };
-  readonly machine: MachineRecord;
   readonly workload: WorkloadRecord;
-  readonly result: ResultRecord;
   readonly provenance: ProvenanceRecord;
 }
 
@@ -51,6 +74,22 @@ export interface MachineRecord {
   readonly core: 'native' | 'twin';
 }
 
+/** The rates that a prediction was made with. */
+export interface VirtualMachineRecord {
+  readonly name: string;
+  readonly lanes: Pick<MachineModel, 'disk' | 'link' | 'host' | 'device'>;
+  readonly memory: MachineModel['memory'];
+  /** Lane widths, formats and whatever else changes a prediction. */
+  readonly options: Pick<MachineModel, 'interruptsDraft' | 'laneWidth'>;
+}
+
+/** What a prediction takes for given beside the prompts' lengths. */
+export interface VirtualWorkloadRecord extends WorkloadRecord {
+  /** null when nothing is proposed. */
+  readonly acceptance: { readonly kind: Acceptance['kind']; readonly name: string } | null;
+  readonly routingSkew: number;
+}
+
 export interface WorkloadRecord {
   readonly name: string;
   /** How many. */
@@ -64,13 +103,14 @@ export interface WorkloadRecord {
   readonly digest: string;
 }
 
-export interface ResultRecord {
+/** What measured and predicted runs have in common. */
+export interface OutcomeRecord {
   /** Within each sequence's own limit. */
   readonly newTokens: number;
+  /** With those generated beyond a sequence's own limit. */
+  readonly generatedTokens: number;
   /** Prefill and decode. */
   readonly seconds: number;
-  /** Before prefill: opening files, pinning, loading the draft. */
-  readonly setupSeconds: number;
   readonly tokensPerSecond: number;
   readonly phases: Readonly<Record<PhaseName, PhaseRecord>>;
   readonly acceptance: RunResult['acceptance'];
@@ -78,6 +118,11 @@ export interface ResultRecord {
   readonly bytesMoved: { readonly disk: number; readonly link: number };
   /** Target passes, prefill included. */
   readonly passes: number;
+}
+
+export interface ResultRecord extends OutcomeRecord {
+  /** Before prefill: opening files, pinning, loading the draft. */
+  readonly setupSeconds: number;
   /** New tokens that rounding could have chosen otherwise. */
   readonly nearTies: number;
   /** sha256 of all new token ids, hex. */

@@ -88,16 +88,48 @@ const acceptance = object({
   byPosition: listOf(object({ proposed: count, accepted: count })),
 });
 
-const checkRecord = object({
+const workload = {
+  name: text,
+  prompts: count,
+  promptTokens: count,
+  maxNewTokens: count,
+  stopAtEos: flag,
+  digest,
+};
+const outcome = {
+  newTokens: count,
+  generatedTokens: count,
+  seconds: amount,
+  tokensPerSecond: amount,
+  phases: object({ prefill: phase, decode: phase }),
+  acceptance: orNull(acceptance),
+  memory: object({ device: pool, host: pool }),
+  bytesMoved: object({ disk: amount, link: amount }),
+  passes: count,
+};
+const common = {
   schema: oneOf(recordSchema),
   key: digest,
-  kind: oneOf('measured', 'simulated'),
   createdAt: isoTime,
   strategy: oneOf(...strategyNames),
   policy: object({}),
   seed: count,
   repeat: count,
   model: object({ target: model, draft: orNull(model) }),
+  provenance: object({
+    commit: orNull(text),
+    dirty: orNull(flag),
+    node: text,
+    packages: object({}),
+    cpu: text,
+    cores: count,
+    memoryBytes: count,
+  }),
+};
+
+const checkMeasured = object({
+  ...common,
+  kind: oneOf('measured'),
   machine: object({
     name: text,
     lanes: object({
@@ -109,36 +141,36 @@ const checkRecord = object({
     caps: object({ linkBytesPerSecond: orNull(amount), diskBytesPerSecond: orNull(amount) }),
     core: oneOf('native', 'twin'),
   }),
-  workload: object({
-    name: text,
-    prompts: count,
-    promptTokens: count,
-    maxNewTokens: count,
-    stopAtEos: flag,
-    digest,
-  }),
+  workload: object(workload),
   result: object({
-    newTokens: count,
-    seconds: amount,
+    ...outcome,
     setupSeconds: amount,
-    tokensPerSecond: amount,
-    phases: object({ prefill: phase, decode: phase }),
-    acceptance: orNull(acceptance),
-    memory: object({ device: pool, host: pool }),
-    bytesMoved: object({ disk: amount, link: amount }),
-    passes: count,
     nearTies: count,
     outputDigest: digest,
     directReads: flag,
     laneGaps: perLane(object({ median: amount, p95: amount, count })),
   }),
-  provenance: object({
-    commit: orNull(text),
-    dirty: orNull(flag),
-    node: text,
-    packages: object({}),
-    cpu: text,
-    cores: count,
-    memoryBytes: count,
-  }),
 });
+
+const checkSimulated = object({
+  ...common,
+  kind: oneOf('simulated'),
+  machine: object({
+    name: text,
+    lanes: perLane(object({})),
+    memory: object({ deviceBytes: count, hostBytes: count, diskBytes: count }),
+    options: object({ interruptsDraft: flag, laneWidth: perLane(count) }),
+  }),
+  workload: object({
+    ...workload,
+    routingSkew: amount,
+    acceptance: orNull(object({ kind: oneOf('rates', 'recorded'), name: text })),
+  }),
+  result: object(outcome),
+});
+
+const checkRecord: Check = (value, path) => {
+  object({ kind: oneOf('measured', 'simulated') })(value, path);
+  const check = (value as { kind: string }).kind === 'measured' ? checkMeasured : checkSimulated;
+  check(value, path);
+};

@@ -10,19 +10,19 @@ import { hasCode } from '../errors.js';
 import { displayPath } from '../paths.js';
 import type { RunRecord } from './record.js';
 
-export interface RunFiles {
+export interface RunFiles<Run extends RunRecord = RunRecord> {
   /** Builds the record of the given repeat: the store finds the first free one. */
-  readonly recordOf: (repeat: number) => RunRecord;
+  readonly recordOf: (repeat: number) => Run;
   /** First repeat to try. @default 0 */
   readonly firstRepeat?: number;
-  /** Chrome trace format. */
-  readonly trace: string;
-  /** Lines of {@link TokensLine}. */
-  readonly tokens: string;
+  /** Chrome trace format; null leaves it out, as of the thousands of runs of a sweep. */
+  readonly trace: string | null;
+  /** Lines of {@link TokensLine}; null for a prediction, which has none. */
+  readonly tokens: string | null;
 }
 
-export interface StoredRun {
-  readonly record: RunRecord;
+export interface StoredRun<Run extends RunRecord = RunRecord> {
+  readonly record: Run;
   readonly folder: string;
 }
 
@@ -31,19 +31,20 @@ export interface StoredRun {
  * store holds either the whole record or nothing of it.
  * @throws UserError when the disk is full or the folder cannot be written.
  */
-export async function storeRun(
+export async function storeRun<Run extends RunRecord>(
   resultsDirectory: string,
   experiment: string,
-  files: RunFiles,
+  files: RunFiles<Run>,
   signal?: AbortSignal,
-): Promise<StoredRun> {
+): Promise<StoredRun<Run>> {
   const folder = join(resultsDirectory, experiment);
   const aside = join(resultsDirectory, `.writing-${process.pid}-${randomBytes(4).toString('hex')}`);
   try {
     await mkdir(folder, { recursive: true });
     await mkdir(aside);
-    await writeFlushed(join(aside, 'trace.json.gz'), await promisify(gzip)(files.trace));
-    await writeFlushed(join(aside, 'tokens.jsonl'), files.tokens);
+    if (files.trace !== null)
+      await writeFlushed(join(aside, 'trace.json.gz'), await promisify(gzip)(files.trace));
+    if (files.tokens !== null) await writeFlushed(join(aside, 'tokens.jsonl'), files.tokens);
     return await moveIntoPlace(aside, folder, files, signal);
   } catch (error) {
     throw toUserError(error, resultsDirectory);
@@ -53,12 +54,12 @@ export async function storeRun(
 }
 
 /** Renames `aside` to the folder of the first free repeat. Another process may take a repeat meanwhile. */
-async function moveIntoPlace(
+async function moveIntoPlace<Run extends RunRecord>(
   aside: string,
   folder: string,
-  { recordOf, firstRepeat = 0 }: RunFiles,
+  { recordOf, firstRepeat = 0 }: RunFiles<Run>,
   signal?: AbortSignal,
-): Promise<StoredRun> {
+): Promise<StoredRun<Run>> {
   for (let repeat = firstRepeat; ; repeat++) {
     const record = recordOf(repeat);
     const place = join(folder, record.key);
