@@ -141,8 +141,8 @@ describe('start', () => {
     const { exitCode, stdout, stderr } = await runCli(['start', '--quick', '--json', '--results', results]);
     expect(exitCode, stderr).toBe(0);
     const { runs, checks } = JSON.parse(stdout);
-    const records = runs.map(
-      ({ record }: { record: unknown }): MeasuredRecord => parseRunRecord(record, 'stdout') as MeasuredRecord,
+    const records = (runs as { record: unknown }[]).map(
+      ({ record }) => parseRunRecord(record, 'stdout') as MeasuredRecord,
     );
     expect(records.map(({ strategy }) => strategy)).toEqual(['none', 'serial', 'specoffload']);
     expect(checks).toMatchObject([{ comparison: { numErrors: 0 } }, { comparison: { numErrors: 0 } }]);

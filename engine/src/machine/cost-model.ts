@@ -32,7 +32,8 @@ export function createCostModel(machine: MachineModel): CostModel {
   };
   return {
     secondsOf(task) {
-      if (task.lane === 'disk') return machine.disk.overheadSeconds + task.bytes / machine.disk.bytesPerSecond;
+      if (task.lane === 'disk')
+        return machine.disk.overheadSeconds + task.bytes / machine.disk.bytesPerSecond;
       if (task.lane === 'link') return machine.link.overheadSeconds + task.bytes / linkRate(machine, task);
       return computeSeconds(lookUp(task.lane, task.kind), task);
     },

@@ -181,9 +181,12 @@ class MachineFile {
     const { kinds, ...rest } = this.record(value, lane);
     const rates = this.#rates(rest, lane);
     for (const field of [...computeFields, 'arithmetic'] as const)
-      if (rates[field] === undefined) this.refuse(`${lane}.${field}`, undefined, 'a constant with its source');
+      if (rates[field] === undefined)
+        this.refuse(`${lane}.${field}`, undefined, 'a constant with its source');
     const overrides: Partial<Record<TaskKind, KindRates>> = {};
-    for (const [kind, fields] of Object.entries(kinds === undefined ? {} : this.record(kinds, `${lane}.kinds`)))
+    for (const [kind, fields] of Object.entries(
+      kinds === undefined ? {} : this.record(kinds, `${lane}.kinds`),
+    ))
       overrides[kind as TaskKind] = this.#rates(
         this.record(fields, `${lane}.kinds.${kind}`),
         `${lane}.kinds.${kind}`,
@@ -223,7 +226,11 @@ class MachineFile {
       if (!(Array.isArray(point) && point.length === 2)) return false;
       const [rows, rate] = point as [unknown, unknown];
       const isValid =
-        typeof rows === 'number' && rows > lastRows && typeof rate === 'number' && least <= rate && rate <= most;
+        typeof rows === 'number' &&
+        rows > lastRows &&
+        typeof rate === 'number' &&
+        least <= rate &&
+        rate <= most;
       if (isValid) lastRows = rows;
       return isValid;
     };

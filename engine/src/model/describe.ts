@@ -41,7 +41,9 @@ export function describeModel({ name, config, unit = 'ffn' }: ModelDescription):
   return {
     ...{ directory: '', name, config, tensors, embedding, head, layers, parameters },
     bytes: parameters * elementBytes,
-    digest: createHash('sha256').update(JSON.stringify({ described: config, elementBytes })).digest('hex'),
+    digest: createHash('sha256')
+      .update(JSON.stringify({ described: config, elementBytes }))
+      .digest('hex'),
   };
 }
 

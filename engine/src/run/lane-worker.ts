@@ -3,8 +3,8 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { loadNativeCore } from '@specoffload/native';
 import { CpuDevice } from '../machine/cpu-device.js';
-import { PoolMemory } from '../machine/pool.js';
 import type { ExpertWeights } from '../machine/device.js';
+import { PoolMemory } from '../machine/pool.js';
 import { alignUp, tensorAlignmentBytes } from '../schedule/group-layout.js';
 import type {
   AttentionOp,

@@ -221,7 +221,8 @@ function clockSeconds(): number {
 
 /** The part of a placement that workers need. */
 function describeModel(placement: ModelPlacement, isOnDevice: boolean): WorkerModel {
-  const { checkpoint, layouts, pinned, frames, scratch, hostExperts, kvCache, rope, numPositions } = placement;
+  const { checkpoint, layouts, pinned, frames, scratch, hostExperts, kvCache, rope, numPositions } =
+    placement;
   const layoutOf = (id: string) => layouts.get(id) as NonNullable<ReturnType<typeof layouts.get>>;
   const base = (id: string) => (pinned.get(id) as { byteOffset: DeviceAddress }).byteOffset;
   const [embedding] = layoutOf('embedding').tensors;

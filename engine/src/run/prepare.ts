@@ -44,7 +44,9 @@ export function prepare(request: Request, budgets: Budgets, formats: Formats): P
   const demand = measureDemand(policy, waves, promptLengths, maxNewTokens);
   const plan = planMemory(target, draft, demand, budgets, policy, formats);
   const room = tokenRoom(policy, maxNewTokens);
-  const sequences = prompts.map((prompt, index) => new Sequence(index, prompt, Math.min(room, limits?.[index] ?? room)));
+  const sequences = prompts.map(
+    (prompt, index) => new Sequence(index, prompt, Math.min(room, limits?.[index] ?? room)),
+  );
   return { policy, waves, sequences, plan };
 }
 

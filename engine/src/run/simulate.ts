@@ -55,9 +55,7 @@ export async function simulateRun(request: SimulationRequest): Promise<Simulatio
     {
       ...request,
       prompts: imaginePrompts(promptLengths),
-      ...(acceptance?.kind === 'recorded'
-        ? { limits: acceptance.sequences.map((runs) => runs.length) }
-        : {}),
+      ...(acceptance?.kind === 'recorded' ? { limits: acceptance.sequences.map((runs) => runs.length) } : {}),
     },
     model.memory,
     model.formats,

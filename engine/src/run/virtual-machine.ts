@@ -52,10 +52,17 @@ export class VirtualMachine implements Machine {
     const { lane } = task;
     const { costs } = this.#options;
     const seconds = costs.secondsOf(task);
-    const startSeconds = this.#interrupt(task, seconds) ?? Math.max(this.#nowSeconds, this.#freeAtSeconds[lane]);
+    const startSeconds =
+      this.#interrupt(task, seconds) ?? Math.max(this.#nowSeconds, this.#freeAtSeconds[lane]);
     const endSeconds = startSeconds + seconds;
     this.#freeAtSeconds[lane] = Math.max(this.#freeAtSeconds[lane], endSeconds);
-    const event: Event = { startSeconds, endSeconds, atSeconds: endSeconds + costs.latencyOf(task), task, onEnd };
+    const event: Event = {
+      startSeconds,
+      endSeconds,
+      atSeconds: endSeconds + costs.latencyOf(task),
+      task,
+      onEnd,
+    };
     if (task.isDivisible) this.#divisible[lane] = event;
     this.#events.push(event);
     this.#schedulePump();

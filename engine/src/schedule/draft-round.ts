@@ -3,8 +3,8 @@
  * micro-batch, so that the target's work on the device never waits for more than one step.
  */
 
-import type { Sequence } from '../speculate/sequence.js';
 import type { ModelConfig } from '../model/types.js';
+import type { Sequence } from '../speculate/sequence.js';
 import {
   type AttentionWork,
   addAttention,

@@ -309,8 +309,7 @@ function placeSlots({ layouts, policy }: PlanRequest, prefetchDepth: number, hos
       largest(kind, (layout) => layout.stagedBytes),
       smallestStagingBytes,
     );
-  const deviceBytes = (kind: 'attention' | 'expert') =>
-    largest(kind, (layout) => layout.deviceBytes);
+  const deviceBytes = (kind: 'attention' | 'expert') => largest(kind, (layout) => layout.deviceBytes);
   const numStaged = Math.max(1, prefetchDepth);
   const hostSlots = {
     attention: place(host, 'attention', numStaged, stagedBytes('attention')),
@@ -455,8 +454,7 @@ function placeHostExperts(
   const widenedBytes = target.layers[0].experts.map((group) => groupLayout(layouts, group).deviceBytes);
   return {
     gathered: host.place('scratch', chunkRows * hiddenSize * formats.activationElementBytes),
-    weights:
-      formats.weightElementBytes === null ? null : host.place('scratch', Math.max(...widenedBytes)),
+    weights: formats.weightElementBytes === null ? null : host.place('scratch', Math.max(...widenedBytes)),
   };
 }
 

@@ -308,7 +308,8 @@ class PassBuilder {
         ...work(1 - hostShare),
       });
       if (hostShare > 0) this.#shareOnHost(flow, name, start, work(hostShare));
-      if (mayBeForHost) this.#feedForwardOnHost(flow, layer, expert, group, arrived, isForHost, work(1), frees);
+      if (mayBeForHost)
+        this.#feedForwardOnHost(flow, layer, expert, group, arrived, isForHost, work(1), frees);
     }
   }
 
@@ -384,7 +385,8 @@ class PassBuilder {
   #arrive(group: WeightGroup): readonly number[] {
     const { stream, pass, phase, policy } = this.#request;
     // On demand, its turn comes when all frames are done with what is before it, whether or not that held the buffer.
-    const turn = policy.streaming === 'on-demand' ? { after: this.#flows.map(({ last }) => last) } : undefined;
+    const turn =
+      policy.streaming === 'on-demand' ? { after: this.#flows.map(({ last }) => last) } : undefined;
     this.#tasks.push(...stream.bring(pass, phase, group, turn));
     const arrival = stream.arrival(pass, group);
     return arrival ? [arrival.upload] : [];

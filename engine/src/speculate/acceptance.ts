@@ -1,7 +1,7 @@
 /** Where a prediction takes its acceptance from: rates by position, or what a draft really got right. */
 
-import type { Random } from '../model/random.js';
 import { isRecord, quote } from '../model/json.js';
+import type { Random } from '../model/random.js';
 import { UserError } from '../model/types.js';
 
 /** Decides, where nothing is computed, what would have come out. */
@@ -60,7 +60,8 @@ export function parseAcceptance(json: unknown, source: string): Acceptance {
     return refuse('candidates', candidates, 'a whole number from 1');
   if (!(Number.isInteger(newTokens) && (newTokens as number) >= 1))
     return refuse('newTokens', newTokens, 'a whole number from 1');
-  const isRun = (run: unknown) => Number.isInteger(run) && 0 <= (run as number) && (run as number) <= (candidates as number);
+  const isRun = (run: unknown) =>
+    Number.isInteger(run) && 0 <= (run as number) && (run as number) <= (candidates as number);
   const isSequence = (runs: unknown) => Array.isArray(runs) && runs.every(isRun);
   if (!(Array.isArray(sequences) && sequences.length > 0 && sequences.every(isSequence)))
     return refuse('sequences', sequences, 'lists of whole numbers from 0 to candidates');

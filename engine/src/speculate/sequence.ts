@@ -59,7 +59,8 @@ export class Sequence {
   /** Tokens from position `start` on. */
   tokensFrom(start: number): number[] {
     // All but the first time, what is missing is a few new tokens.
-    if (start >= this.prompt.length) return this.choices.slice(start - this.prompt.length).map(({ id }) => id);
+    if (start >= this.prompt.length)
+      return this.choices.slice(start - this.prompt.length).map(({ id }) => id);
     const fromPrompt = this.prompt.slice(start);
     return fromPrompt.concat(this.choices.map(({ id }) => id));
   }
