@@ -330,6 +330,34 @@ describe('ends', () => {
 });
 
 describe('failure', () => {
+  it.each<[string, Partial<Task>]>([
+    [
+      'the making of an op',
+      {
+        createOp: () => {
+          throw new Error('no op');
+        },
+      },
+    ],
+    [
+      'the end of a task',
+      {
+        onEnd: () => {
+          throw new Error('no op');
+        },
+      },
+    ],
+  ])('of %s fails the run, not the process', async (_title, changes) => {
+    const machine = new VirtualMachine();
+    const dispatcher = new Dispatcher(machine);
+    dispatcher.add([task(0), task(1, { after: [0], ...changes }), task(2, { after: [1] })]);
+    const waiting = expect(dispatcher.settled(2)).rejects.toThrow('no op');
+    machine.finish();
+    await waiting;
+    expect(machine.started()).not.toContain('2');
+    await dispatcher.drain();
+  });
+
   it('rejects everyone who waits or comes to wait, and starts nothing more', async () => {
     const machine = new VirtualMachine({ disk: 2 }, ['1']);
     const dispatcher = new Dispatcher(machine);

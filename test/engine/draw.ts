@@ -60,6 +60,24 @@ export function drawPolicy(random: Random, strategy: StrategyName, numPrompts: n
   return Object.fromEntries(Object.entries(drawn).filter(([, value]) => value !== undefined));
 }
 
+/** Where and when things happen: attention, caches, weights, experts. Fields contradict each other nowhere. */
+export function drawPlaces(random: Random, numPrompts: number): PolicyInput {
+  const attention = pick(random, ['host', 'device', 'device'] as const);
+  const prefillAttention = pick(random, ['host', 'device', 'device'] as const);
+  const isOnDevice = attention === 'device' && prefillAttention === 'device';
+  const experts = pick(random, ['all', 'routed', 'routed'] as const);
+  return {
+    ...{ attention, prefillAttention, experts },
+    cache: isOnDevice ? pick(random, ['host', 'device'] as const) : 'host',
+    hostExpertRows: experts === 'routed' ? pick(random, [0, 1, 2, 10, 1000]) : 0,
+    streaming: pick(random, ['ahead', 'on-demand'] as const),
+    attentionWeights: pick(random, ['streamed', 'resident'] as const),
+    microBatch: integer(random, Math.ceil(numPrompts / 6), numPrompts),
+    prefetchDepth: pick(random, [0, 1, 3]),
+    ending: pick(random, ['own-limit', 'slowest'] as const),
+  };
+}
+
 export function drawPrompts(
   random: Random,
   numPrompts: number,

@@ -21,7 +21,7 @@ import {
 import { afterAll, describe, expect, it } from 'vitest';
 import { ffnChunkRows, headChunkRows, planMemory } from '../../engine/dist/schedule/placement.js';
 import { measureDemand, planWaves, resolvePolicy } from '../../engine/dist/schedule/resolve.js';
-import { drawConfig, drawPolicy, drawPrompts, integer, pick } from './draw.js';
+import { drawConfig, drawPlaces, drawPolicy, drawPrompts, integer, pick } from './draw.js';
 import { createTemporaryDirectory } from './model/fixtures.js';
 import { type Comparison, compare, type Judgement, judge } from './oracle.js';
 import { writeTinyModel } from './tiny.js';
@@ -29,6 +29,9 @@ import { writeTinyModel } from './tiny.js';
 const seed = 1;
 const numModels = 16;
 const strategyNames: readonly StrategyName[] = ['none', 'serial', 'specoffload'];
+const competitors: readonly StrategyName[] = ['accelerate', 'deepspeed', 'flexgen', 'fiddler'];
+/** Runs per model: each strategy, one of them in other places, one competitor as it is and one in other places. */
+const runsPerModel = strategyNames.length + 3;
 
 interface Case {
   readonly target: Checkpoint;
@@ -58,8 +61,10 @@ describe.each(Array.from({ length: numModels }, (_, index) => index))('random mo
     const random = createRandom(seed, `model ${index}`);
     const drawn = await drawCase(random, index);
     const judged = new Map<string, Judgement[]>();
-    for (const strategy of strategyNames) {
-      const policy = drawPolicy(random, strategy, drawn.prompts.length);
+    const runs = strategyNames.map(
+      (strategy) => [strategy, drawPolicy(random, strategy, drawn.prompts.length)] as const,
+    );
+    for (const [strategy, policy] of [...runs, ...drawPlacedRuns(index, drawn.prompts.length)]) {
       const { numLayers, architecture } = drawn.target.config;
       const title = `${architecture}, ${numLayers} layers, ${drawn.prompts.length} prompts, ${strategy} ${JSON.stringify(policy)}`;
       const result = await runWithin(drawn, strategy, policy);
@@ -133,8 +138,27 @@ it('met partial acceptance, rejection, ends of sequences, and not only ties', ()
   expect(totals.eos).toBeLessThan(totals.sequences);
   expect(totals.mostExpertRows, 'FFNs that go in pieces').toBeGreaterThan(ffnChunkRows);
   expect(totals.mostHeadRows, 'heads that go in pieces').toBeGreaterThan(headChunkRows);
-  expect(totals.runs).toBe(numModels * strategyNames.length);
+  expect(totals.runs).toBe(numModels * runsPerModel);
 });
+
+/** Runs that differ in where and when things happen; some of the competitors' speculate, too. */
+function drawPlacedRuns(index: number, numPrompts: number): (readonly [StrategyName, PolicyInput])[] {
+  const random = createRandom(seed, `places ${index}`);
+  const own = strategyNames[index % strategyNames.length]!;
+  const speculation = () => ({ speculation: pick(random, ['none', 'serial'] as const) });
+  return [
+    [own, { ...drawPolicy(random, own, numPrompts), ...drawPlaces(random, numPrompts) }],
+    [competitors[index % competitors.length]!, { pinnedLayers: 0, keptLayers: 0, ...speculation() }],
+    [
+      competitors[(index + 1) % competitors.length]!,
+      {
+        ...drawPolicy(random, 'serial', numPrompts),
+        ...drawPlaces(random, numPrompts),
+        ...{ batches: 1, ...speculation() },
+      },
+    ],
+  ];
+}
 
 /** The draft is the target with noise on every weight, so that it agrees sometimes; now and then a stranger. */
 async function drawCase(random: Random, index: number): Promise<Case> {
@@ -165,7 +189,7 @@ async function runWithin(drawn: Case, strategy: StrategyName, policy: PolicyInpu
   const promptLengths = prompts.map(({ length }) => length);
   const demand = measureDemand(open, planWaves(open, prompts.length), promptLengths, maxNewTokens);
   const endless = { deviceBytes: Number.POSITIVE_INFINITY, hostBytes: Number.POSITIVE_INFINITY };
-  const usedDraft = strategy === 'none' ? null : draft;
+  const usedDraft = open.speculation === 'none' ? null : draft;
   const { device, host, prefetchDepth } = planMemory(target, usedDraft, demand, endless, open);
   const machine = { deviceBytes: device.totalBytes, hostBytes: host.totalBytes };
   const result = await runEngine({
@@ -200,17 +224,24 @@ function assertEnds(
   expect(newTokens, title).toBe(sequences.reduce((sum, { ids }) => sum + ids.length, 0));
 }
 
-/** Rows that went through the target's layers are the tokens that were fed, and nothing besides. */
+/**
+ * Rows that went through the target's layers are the tokens that were fed, and nothing besides. With attention on the
+ * device, projections and output are part of it.
+ */
 function assertNoPadding(
-  { spans, acceptance, newTokens }: RunResult,
+  { spans, acceptance, generatedTokens, policy }: RunResult,
   { target, prompts }: Case,
   title: string,
 ): void {
   const { numLayers, expertsPerToken } = target.config;
-  const decoded = newTokens - prompts.length; // the prefill brings each sequence's first token
+  const decoded = generatedTokens - prompts.length; // the prefill brings each sequence's first token
   // One row for the last token of each sequence and verification, one for each candidate.
   const verifications = acceptance ? Math.round(decoded / acceptance.tokensPerRound) : decoded;
-  const fed = prompts.flat().length + verifications + (acceptance?.proposed ?? 0);
+  const prefilled = prompts.flat().length;
+  const fed = prefilled + verifications + (acceptance?.proposed ?? 0);
+  const onHost =
+    (policy.prefillAttention === 'host' ? prefilled : 0) +
+    (policy.attention === 'host' ? fed - prefilled : 0);
   const rowsOf = (kind: Span['kind']) =>
     spans.filter((span) => span.kind === kind).reduce((sum, { rows }) => sum + rows, 0);
   expect(
@@ -221,7 +252,12 @@ function assertNoPadding(
       mix: rowsOf('mix'),
     },
     title,
-  ).toEqual({ embed: fed, project: fed * numLayers, attention: fed * numLayers, mix: fed * numLayers });
+  ).toEqual({
+    embed: fed,
+    project: onHost * numLayers,
+    attention: fed * numLayers,
+    mix: onHost * numLayers,
+  });
   expect(rowsOf('expert'), title).toBe(fed * numLayers * expertsPerToken);
 }
 
