@@ -16,6 +16,7 @@ import {
   type StrategyName,
 } from '@specoffload/engine';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { ffnChunkRows } from '../../engine/dist/schedule/placement.js';
 import { drawPrompts } from './draw.js';
 import { createTemporaryDirectory } from './model/fixtures.js';
 import { goldenDirectory, goldenNames, readGolden } from './model/golden.js';
@@ -100,6 +101,9 @@ describe('mixtral, whatever the policy', () => {
     ['serial', hostile, { ...streamed, attention: 'device', microBatch: 1, candidates: 3 }],
     ['serial', hostile, { ...streamed, experts: 'routed', hostExpertRows: 10, draftCache: 'recompute' }],
     ['serial', hostile, { ...streamed, streaming: 'on-demand', candidates: 16, prefetchDepth: 0 }],
+    ['serial', hostile, { ...streamed, speculation: 'ahead', candidates: 3 }],
+    ['serial', 'mixtral', { ...streamed, speculation: 'ahead', candidates: 3, draftBatch: 2 }],
+    ['serial', 'mixtral', { ...streamed, speculation: 'ahead', candidates: 16, draftCache: 'recompute' }],
     ['specoffload', hostile, { ...streamed, attention: 'device', candidates: 3 }],
     ['specoffload', hostile, { ...streamed, attention: 'device', cache: 'device', microBatch: 1 }],
     ['specoffload', hostile, { ...streamed, experts: 'routed', hostExpertRows: 2, prefillBatch: 1 }],
@@ -333,6 +337,45 @@ describe('a run', () => {
         }
   });
 
+  it.each<PolicyInput>([
+    { candidates: 2 },
+    { candidates: 4, draftBatch: 2, microBatch: 1 },
+    { candidates: 3, draftCache: 'recompute', attention: 'device' },
+  ])('of serial with %o proposes ahead what it would have proposed afterwards', async (policy) => {
+    const ahead = await run('serial', { speculation: 'ahead', ...policy });
+    const { acceptance } = await run('serial', policy);
+    expect(acceptance?.rate).toBeGreaterThan(0.2);
+    expect(acceptance?.rate).toBeLessThan(0.95);
+    // A candidate is what the draft alone would write there, whenever it is asked.
+    expect(ahead.acceptance?.proposed).toBe(acceptance?.proposed);
+    expect(ahead.acceptance?.accepted).toBe(acceptance?.accepted);
+    const verifications = spansOf(ahead, 'embed', 'decode');
+    const early = spansOf(ahead, 'draft').filter((step) =>
+      spansOf(ahead, 'head', 'decode').some(
+        ({ pass, endSeconds }, index) =>
+          step.pass === pass &&
+          step.startSeconds >= verifications[index]!.startSeconds &&
+          step.endSeconds <= endSeconds,
+      ),
+    );
+    expect(early.length, 'while the target verifies').toBeGreaterThan(0);
+  });
+
+  it('of an FFN with more rows than go at once computes them on the host in pieces', async () => {
+    const dense = { ...config, architecture: 'llama', numExperts: 1, expertsPerToken: 1 } as const;
+    const model = await writeTinyModel(directory, 'dense', dense, { dtype: 'mixed', seed: 6 });
+    const many = Array.from({ length: 48 }, (_, index) => prompts[index % prompts.length]!.concat(index));
+    expect(many.flat().length).toBeGreaterThan(ffnChunkRows);
+    const changes = { target: model, prompts: many, maxNewTokens: 3 };
+    const plain = await run('none', {}, changes);
+    const policy: PolicyInput = { hostExpertRows: 1000, prefillBatch: many.length };
+    const result = await run('fiddler', policy, changes);
+    expect(result.nearTies).toBe(0);
+    expect(result.sequences.map(({ ids }) => ids)).toEqual(plain.sequences.map(({ ids }) => ids));
+    const rows = spansOf(result, 'expert').map((span) => [span.lane, span.rows]);
+    expect(rows).toContainEqual(['host', many.flat().length]);
+  });
+
   it('counts a cache on the device against the device, and one on the host against the host', async () => {
     const onDevice = (await run('flexgen', { cache: 'device' })).memoryBytes;
     const onHost = (await run('flexgen', { cache: 'host' })).memoryBytes;
@@ -417,7 +460,6 @@ describe('a run', () => {
       { draftPlacement: 'after-prefill' },
       'invalid draftPlacement: after-prefill; only the virtual',
     ],
-    ['serial', { speculation: 'ahead' }, 'invalid speculation: ahead; only the virtual machine does that'],
   ])('of %s with %o is refused, before any memory is planned', async (strategy, policy, message) => {
     const tooSmall = { machine: { deviceBytes: 1, hostBytes: 1 } };
     const refusal = await run(strategy, policy, tooSmall).catch((error: Error) => error);

@@ -37,6 +37,8 @@ export class Session {
   readonly #ids = new TaskIds();
   readonly #stream: WeightStream;
   #passes = 0;
+  /** The latest proposing ahead, which counts on the candidates as they are until it has ended. */
+  #proposingAhead: Promise<void> = Promise.resolve();
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -124,7 +126,10 @@ export class Session {
     return {
       batches,
       propose: (batch) => this.#propose(batch, batches[batch]),
-      proposeAhead: (batch) => this.#propose(batch, batches[batch], true),
+      proposeAhead: (batch) => {
+        this.#proposingAhead = this.#propose(batch, batches[batch], true);
+        return this.#proposingAhead;
+      },
       verify: (batch) => this.#verify(batch, batches[batch]),
     };
   }
@@ -175,6 +180,7 @@ export class Session {
       frames.push({ batch, feeds: together, headRows: verifiedRows(together) });
     }
     const results = await this.#targetPass('decode', frames);
+    await this.#proposingAhead;
     for (const [frame, result] of results.entries()) this.#acceptFrame(frames[frame], result);
     await this.#endRound(batch, sequences);
     this.#options.onPass('decode', this.#passes);

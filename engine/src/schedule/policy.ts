@@ -115,7 +115,6 @@ export interface Policy {
 
 /** What the local machine can do of the fields that go beyond it; the virtual machine does everything. */
 export const localPolicyFields = {
-  speculation: ['none', 'serial', 'interleaved'],
   draftCache: ['resident', 'recompute'],
   attention: ['host', 'device'],
   projections: ['device'],
