@@ -3,9 +3,11 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, CommanderError } from 'commander';
+import { addAccuracyCommand } from './commands/accuracy.js';
 import { addBenchCommand } from './commands/bench.js';
 import type { CommandContext } from './commands/common.js';
 import { addModelCommand } from './commands/model.js';
+import { addProfileCommand } from './commands/profile.js';
 import { addRunCommand } from './commands/run.js';
 import { addStartCommand } from './commands/start.js';
 import { describeError, exitCodeOf, hasCode } from './errors.js';
@@ -21,6 +23,8 @@ function createProgram(context: CommandContext): Command {
     .showHelpAfterError('(--help shows the flags and an example)');
   addStartCommand(program, context);
   addRunCommand(program, context);
+  addProfileCommand(program, context);
+  addAccuracyCommand(program, context);
   addModelCommand(program, context);
   addBenchCommand(program, context);
   return program;

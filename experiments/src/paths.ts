@@ -19,6 +19,9 @@ export const defaultResultsDirectory = join(projectDirectory, 'results');
 /** Inflated checkpoints; ignored by git. */
 export const cacheDirectory = join(projectDirectory, '.cache');
 
+/** Where `profile` writes and others look for this machine's rates; ignored by git. */
+export const localMachinePath = join(cacheDirectory, 'machine.json');
+
 /** A path as people like to read it: relative to where they are, unless that would climb far. */
 export function displayPath(path: string): string {
   const fromHere = relative(process.cwd(), path);

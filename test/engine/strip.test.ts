@@ -8,7 +8,7 @@ const span = (
   startSeconds: number,
   endSeconds: number,
 ): Span => ({
-  ...{ id: 0, lane, kind, name: kind, phase: 'decode', pass, batch: 0, bytes: 0, rows: 0 },
+  ...{ id: 0, lane, kind, name: kind, phase: 'decode', pass, batch: 0, bytes: 0, rows: 0, flops: 0 },
   ...{ readySeconds: startSeconds, startSeconds, endSeconds },
 });
 

@@ -8,6 +8,7 @@ function span(id: number, startSeconds: number, endSeconds: number, changes: Par
     ...{ lane: 'disk', kind: 'load', name: `load ${id}`, phase: 'decode', pass: 0, batch: -1 },
     bytes: 100,
     rows: 0,
+    flops: 0,
     ...changes,
   };
 }

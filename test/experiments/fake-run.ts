@@ -75,6 +75,7 @@ export function fakeResult(changes: Partial<RunResult> = {}): RunResult {
     endSeconds: 0.5,
     bytes: 4096,
     rows: 0,
+    flops: 0,
   };
   return {
     strategy: 'serial',

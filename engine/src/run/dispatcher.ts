@@ -256,6 +256,7 @@ export class Dispatcher {
 
   #record(entry: Entry, { startSeconds, endSeconds }: TaskOutcome): void {
     const { task } = entry;
+    const rows = task.actualRows?.() ?? task.rows;
     this.#spans.push({
       id: task.id,
       lane: task.lane,
@@ -264,8 +265,9 @@ export class Dispatcher {
       phase: task.phase,
       pass: task.pass,
       batch: task.batch,
-      bytes: task.bytes,
-      rows: task.actualRows?.() ?? task.rows,
+      bytes: task.bytes + task.cacheBytes,
+      rows,
+      flops: task.flops * (task.actualRows ? rows / task.rows : 1) + task.scoreFlops,
       readySeconds: Math.min(entry.readySeconds, startSeconds),
       startSeconds,
       endSeconds,

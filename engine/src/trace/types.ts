@@ -42,6 +42,8 @@ export interface TaskLabel {
 
 /** One task's life on its lane. Times are seconds since the run began. */
 export interface Span extends TaskLabel {
+  /** Floating-point operations, of products and of attention. */
+  readonly flops: number;
   /** When everything it waited for was done and its buffers were free. */
   readonly readySeconds: number;
   readonly startSeconds: number;

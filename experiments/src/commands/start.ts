@@ -1,6 +1,6 @@
 /** `specoffload start`: the main job. */
 
-import { defaultReadsInFlight, strategyNames, type Tokenizer, UserError } from '@specoffload/engine';
+import { defaultReadsInFlight, type Tokenizer, UserError } from '@specoffload/engine';
 import type { Command } from 'commander';
 import { compareSequences } from '../compare.js';
 import { describePlan, type ExecutedRun, executeRun, type RunPlan } from '../execute.js';
@@ -33,6 +33,9 @@ interface JobSize {
 const fullSize: JobSize = { targetBytes: 2e9, promptsPerWorkload: 2, maxNewTokens: 32 };
 const quickSize: JobSize = { targetBytes: 4e8, promptsPerWorkload: 1, maxNewTokens: 16 };
 
+/** What the main job compares: no speculation, serial speculation, SpecOffload's. */
+const mainStrategies = ['none', 'serial', 'specoffload'] as const;
+
 /** Device and host together hold half of the target: whatever is kept, the rest streams from disk in every pass. */
 const deviceShare = 1 / 4;
 const hostShare = 1 / 4;
@@ -63,7 +66,7 @@ async function start(options: StartCommandOptions, output: Output, signal: Abort
   const plan = planJob(pair, workload, size.maxNewTokens, options.results);
   output.note(`main job: ${describePlan(plan)}`);
   const runs: ExecutedRun[] = [];
-  for (const strategy of strategyNames) {
+  for (const strategy of mainStrategies) {
     signal.throwIfAborted();
     const run = await executeRun({ ...plan, strategy }, output, signal);
     output.note(`${strategy}: ${threeDigits(run.result.tokensPerSecond)} tokens/s`);

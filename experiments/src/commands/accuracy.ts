@@ -1,0 +1,181 @@
+/** `specoffload accuracy`: how wrong predictions are on this machine, run by run. */
+
+import {
+  type AcceptanceTrace,
+  type Checkpoint,
+  type MachineModel,
+  type MachineSettings,
+  type RunResult,
+  recordAcceptance,
+  runEngine,
+  simulateRun,
+} from '@specoffload/engine';
+import type { Command } from 'commander';
+import { type Comparison, compare, summarize } from '../accuracy/compare.js';
+import { accuracyGrid, type GridPoint, groupOf } from '../accuracy/grid.js';
+import { formatPercent, threeDigits } from '../format.js';
+import { openMachine } from '../machines.js';
+import { prepareTarget } from '../main-job/inflated-target.js';
+import type { Output } from '../output.js';
+import { openPair } from '../pair.js';
+import { cacheDirectory, displayPath, localMachinePath, pairPaths } from '../paths.js';
+import { loadWorkload } from '../prompts.js';
+import { formatTable } from '../table.js';
+import { type CommandContext, type CommonOptions, outputFor, withCommonOptions } from './common.js';
+
+interface AccuracyOptions extends CommonOptions {
+  readonly machine: string;
+  readonly workload: string;
+  readonly quick?: true;
+}
+
+/** New tokens per sequence: a dozen passes, so that prefill and decode both count. */
+const newTokens = 12;
+const targetBytes = 2e9;
+
+export function addAccuracyCommand(program: Command, context: CommandContext): void {
+  const command = program
+    .command('accuracy')
+    .description('run and predict a grid of policies on this machine, and print how far apart they are')
+    .option('--machine <file>', 'machine file made by specoffload profile', displayPath(localMachinePath))
+    .option('--workload <name>', 'shipped workload to run', 'prose')
+    .option('--quick', 'one situation instead of four');
+  withCommonOptions(command, 'specoffload profile && specoffload accuracy').action(
+    (options: AccuracyOptions) => accuracy(options, outputFor(options), context.signal),
+  );
+}
+
+async function accuracy(options: AccuracyOptions, output: Output, signal: AbortSignal): Promise<void> {
+  const machine = await openMachine(options.machine);
+  const request = { sourceDirectory: pairPaths.target, cacheDirectory, bytes: targetBytes };
+  const { directory } = await prepareTarget(request, output, signal);
+  const { target, draft, tokenizer } = await openPair(directory, pairPaths.draft);
+  const grid = accuracyGrid(options.quick === true);
+  const most = Math.max(...grid.map(({ prompts }) => prompts));
+  const vocabulary = { size: target.config.vocabSize, tokenizer };
+  const { prompts } = await loadWorkload(options.workload, most, vocabulary);
+  const pair = { target, draft: draft as Checkpoint, prompts };
+
+  const trace = await traceAcceptance(pair, grid, output, signal);
+  const comparisons: Comparison[] = [];
+  for (const [index, point] of grid.entries()) {
+    output.note(`accuracy ${index + 1}/${grid.length}: ${describePoint(point)}`);
+    const settings = budgetsOf(point, target);
+    const predicted = await predict(
+      point,
+      pair,
+      { ...machine, memory: { ...machine.memory, ...settings } },
+      trace,
+    );
+    const measured = await measure(point, pair, settings, signal);
+    comparisons.push(compare(point, measured, predicted));
+  }
+  const summary = summarize(comparisons);
+  say(comparisons, summary, output);
+  output.document({
+    machine: options.machine,
+    summary,
+    runs: comparisons.map(({ point, measured, predicted, error, laneError }) => ({
+      ...{ point, error, laneError },
+      measured: { tokensPerSecond: measured.tokensPerSecond, phases: measured.phases },
+      predicted: { tokensPerSecond: predicted.tokensPerSecond, phases: predicted.phases },
+    })),
+  });
+}
+
+interface Pair {
+  readonly target: Checkpoint;
+  readonly draft: Checkpoint;
+  readonly prompts: readonly (readonly number[])[];
+}
+
+/** What the target writes, once, and how far the draft goes along with it from every token on. */
+async function traceAcceptance(
+  pair: Pair,
+  grid: readonly GridPoint[],
+  output: Output,
+  signal: AbortSignal,
+): Promise<AcceptanceTrace> {
+  output.note('accuracy: recording what the draft gets right');
+  const machine = { deviceBytes: pair.target.bytes / 2, hostBytes: pair.target.bytes / 2 };
+  const { sequences } = await runEngine({
+    ...{ target: pair.target, draft: null, prompts: pair.prompts, machine, signal, stopAtEos: false },
+    ...{ strategy: 'none', maxNewTokens: newTokens },
+  });
+  return recordAcceptance({
+    ...{ name: 'this workload', draft: pair.draft, machine, newTokens, signal },
+    candidates: Math.max(...grid.map(({ policy }) => policy.candidates ?? 1)),
+    texts: sequences.map(({ ids }, index) => ({ prompt: pair.prompts[index], newIds: ids })),
+  });
+}
+
+function budgetsOf({ budgetShare }: GridPoint, { bytes }: Checkpoint) {
+  return { deviceBytes: Math.floor(bytes * budgetShare), hostBytes: Math.floor(bytes * budgetShare) };
+}
+
+function predict(point: GridPoint, pair: Pair, machine: MachineModel, acceptance: AcceptanceTrace) {
+  return simulateRun({
+    ...{ target: pair.target, draft: pair.draft, machine, acceptance },
+    ...{ strategy: point.strategy, policy: point.policy, maxNewTokens: newTokens },
+    promptLengths: pair.prompts.slice(0, point.prompts).map(({ length }) => length),
+  });
+}
+
+function measure(
+  point: GridPoint,
+  pair: Pair,
+  machine: MachineSettings,
+  signal: AbortSignal,
+): Promise<RunResult> {
+  return runEngine({
+    ...{ target: pair.target, draft: pair.draft, machine, signal, stopAtEos: false },
+    ...{ strategy: point.strategy, policy: point.policy, maxNewTokens: newTokens },
+    prompts: pair.prompts.slice(0, point.prompts),
+  });
+}
+
+function describePoint(point: GridPoint): string {
+  const { strategy, policy } = point;
+  return `${strategy}${policy.candidates ? ` ${policy.candidates} candidates` : ''}, ${groupOf(point)}`;
+}
+
+function say(
+  comparisons: readonly Comparison[],
+  summary: ReturnType<typeof summarize>,
+  output: Output,
+): void {
+  const speed = ({ tokensPerSecond }: { tokensPerSecond: number }) => threeDigits(tokensPerSecond);
+  const lanes = ({ phases }: Comparison['measured']) =>
+    (['disk', 'link', 'host', 'device'] as const)
+      .map((lane) => Math.round(phases.decode.lanes[lane].utilization * 100))
+      .join('/');
+  output.say(
+    formatTable<Comparison>(
+      [
+        { title: 'strategy', text: ({ point }) => point.strategy, align: 'left' },
+        { title: 'candidates', text: ({ point }) => String(point.policy.candidates ?? '-') },
+        { title: 'prompts', text: ({ point }) => String(point.prompts) },
+        { title: 'budgets', text: ({ point }) => formatPercent(point.budgetShare) },
+        { title: 'measured', text: ({ measured }) => speed(measured) },
+        { title: 'predicted', text: ({ predicted }) => speed(predicted) },
+        { title: 'error', text: ({ error }) => signedPercent(error) },
+        { title: 'disk/link/host/device %', text: ({ measured }) => lanes(measured) },
+        { title: 'predicted', text: ({ predicted }) => lanes(predicted) },
+      ],
+      comparisons,
+    ),
+  );
+  output.say(
+    `\n${summary.runs} runs: throughput off by ${formatPercent(summary.meanError)} on average, ` +
+      `${formatPercent(summary.worstError)} at worst; lane utilisation in decode by at most ` +
+      `${(summary.worstLaneError * 100).toFixed(0)} points`,
+  );
+  for (const { group, share } of summary.picks)
+    output.say(
+      `${group}: the policy with the best prediction reaches ${formatPercent(share)} of the best measured`,
+    );
+}
+
+function signedPercent(share: number): string {
+  return `${share < 0 ? '-' : '+'}${(Math.abs(share) * 100).toFixed(1)} %`;
+}

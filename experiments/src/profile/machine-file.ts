@@ -1,0 +1,191 @@
+/** From measured runs to a machine file: which lane's rates come from which spans. */
+
+import {
+  type LaneName,
+  type MachineSettings,
+  measureGaps,
+  type PhaseName,
+  type RunResult,
+  type Span,
+  type TaskKind,
+} from '@specoffload/engine';
+import { fitArithmetic, fitNonNegative, median } from './fit.js';
+
+/** A constant and where it comes from, as machine files hold them. */
+interface Constant {
+  readonly value: number;
+  readonly source: string;
+}
+
+export interface MeasuredMachine {
+  readonly name: string;
+  /** Processor, cores, and what was run. */
+  readonly description: string;
+  readonly settings: Pick<Required<MachineSettings>, 'deviceBytes' | 'hostBytes'>;
+  readonly diskBytes: number;
+  /** Weights that a step of the profiled draft multiplies with. */
+  readonly draftElements: number;
+}
+
+/** Rates that no task of a run on this machine is bound by. */
+const unbound = 1e14;
+
+/** Fewer observations of a kind than this say nothing. */
+const leastObservations = 8;
+
+/** The JSON document that `parseMachineModel` takes. */
+export function buildMachineFile(machine: MeasuredMachine, runs: readonly RunResult[]): unknown {
+  const spans = runs.flatMap((run) => run.spans);
+  const source = 'measured';
+  const constant = (value: number, how = source): Constant => ({ value, source: how });
+  const overhead = (lane: LaneName) =>
+    constant(medianGap(runs, lane), 'measured: median gap between tasks that were ready');
+  const link = fitTransfers(spans.filter(({ kind }) => kind === 'upload'));
+  const fetches = spans.filter(({ kind }) => kind === 'fetch');
+  const attention = fitAttention(spans.filter(({ kind, lane }) => kind === 'attention' && lane === 'host'));
+  const noKind = {
+    memoryBytesPerSecond: constant(
+      unbound,
+      'in the arithmetic, which was measured with its weights in memory',
+    ),
+    latencySeconds: constant(0, 'in the overhead'),
+  };
+  return {
+    schema: 1,
+    name: machine.name,
+    description: machine.description,
+    formats: 'fp32',
+    interruptsDraft: false,
+    // As in LocalMachine: the computing lanes work in order, the disk is one queue whatever is in flight.
+    laneWidth: { disk: 1, link: 2, host: 2, device: 2 },
+    memory: {
+      deviceBytes: constant(machine.settings.deviceBytes, 'the budget of the runs'),
+      hostBytes: constant(machine.settings.hostBytes, 'the budget of the runs'),
+      diskBytes: constant(machine.diskBytes, 'measured'),
+    },
+    disk: {
+      overheadSeconds: constant(0, 'in the rate: several reads are in flight'),
+      bytesPerSecond: constant(diskRate(runs)),
+    },
+    link: {
+      overheadSeconds: constant(link.overheadSeconds + medianGap(runs, 'link')),
+      bytesPerSecond: constant(link.bytesPerSecond),
+      pageableBytesPerSecond: constant(link.bytesPerSecond, 'as page-locked: one memory'),
+      cacheBytesPerSecond: constant(
+        fetches.length >= leastObservations ? fitTransfers(fetches).bytesPerSecond : link.bytesPerSecond,
+      ),
+    },
+    host: {
+      overheadSeconds: constant(attention.overheadSeconds + medianGap(runs, 'host')),
+      secondsPerRow: constant(attention.secondsPerRow),
+      scoreFlopsPerSecond: constant(attention.flopsPerSecond),
+      cacheBytesPerSecond: constant(
+        unbound,
+        'in the score rate, which was measured with the cache in memory',
+      ),
+      arithmetic: table(spans, 'expert', 'as on the device: the same cores'),
+      ...noKind,
+    },
+    device: {
+      overheadSeconds: overhead('device'),
+      secondsPerRow: constant(0, 'in the arithmetic of each kind'),
+      scoreFlopsPerSecond: constant(attention.flopsPerSecond, 'as on the host: the same cores'),
+      cacheBytesPerSecond: constant(unbound, 'in the score rate'),
+      arithmetic: table(spans, 'expert', source),
+      ...noKind,
+      kinds: deviceKinds(spans, machine.draftElements),
+    },
+  };
+}
+
+/** Each kind's own curve: a head or a draft step is another mixture of products, norms and calls than an expert. */
+function deviceKinds(spans: readonly Span[], draftElements: number) {
+  const kinds: Partial<Record<TaskKind, unknown>> = {};
+  for (const kind of ['project', 'mix', 'head'] as const)
+    if (onDevice(spans, kind).length >= leastObservations)
+      kinds[kind] = { arithmetic: table(spans, kind, 'measured') };
+  // A draft step attends too; that is in its curve, which counts products only.
+  const drafts = onDevice(spans, 'draft').map((span) => ({ ...span, flops: 2 * span.rows * draftElements }));
+  if (drafts.length >= leastObservations)
+    kinds.draft = {
+      arithmetic: table(drafts, 'draft', 'measured'),
+      scoreFlopsPerSecond: { value: 1e18, source: 'in the arithmetic of the kind' },
+    };
+  const embeds = onDevice(spans, 'embed').filter(({ rows }) => rows > 0);
+  if (embeds.length >= 1)
+    kinds.embed = {
+      secondsPerRow: {
+        value: median(embeds.map((span) => durationOf(span) / span.rows)),
+        source: 'measured',
+      },
+    };
+  return kinds;
+}
+
+function onDevice(spans: readonly Span[], kind: TaskKind): readonly Span[] {
+  return spans.filter((span) => span.lane === 'device' && span.kind === kind);
+}
+
+function table(spans: readonly Span[], kind: TaskKind, source: string) {
+  const observations = onDevice(spans, kind).map((span) => ({
+    rows: span.rows,
+    flops: span.flops,
+    seconds: durationOf(span),
+  }));
+  return { values: fitArithmetic(observations), source };
+}
+
+function durationOf({ startSeconds, endSeconds }: Span): number {
+  return endSeconds - startSeconds;
+}
+
+/** overhead + bytes / rate, for transfers of different sizes. */
+function fitTransfers(spans: readonly Span[]): { overheadSeconds: number; bytesPerSecond: number } {
+  const medians = mediansBy(spans, ({ bytes }) => bytes);
+  const [overheadSeconds, secondsPerByte] = fitNonNegative(
+    medians.map(({ key }) => [1, key]),
+    medians.map(({ seconds }) => seconds),
+  );
+  return { overheadSeconds, bytesPerSecond: 1 / secondsPerByte };
+}
+
+/** overhead + rows * per row + flops / rate: rotation and copies go by rows, scores by the cache that rows see. */
+function fitAttention(spans: readonly Span[]) {
+  const medians = mediansBy(spans, ({ rows, flops }) => `${rows}/${flops}`);
+  const [overheadSeconds, secondsPerRow, secondsPerFlop] = fitNonNegative(
+    medians.map(({ span }) => [1, span.rows, span.flops]),
+    medians.map(({ seconds }) => seconds),
+  );
+  return { overheadSeconds, secondsPerRow, flopsPerSecond: secondsPerFlop > 0 ? 1 / secondsPerFlop : 1e15 };
+}
+
+/** Median duration of spans that were asked for the same. */
+function mediansBy<Key>(spans: readonly Span[], keyOf: (span: Span) => Key) {
+  const groups = new Map<Key, Span[]>();
+  for (const span of spans) {
+    const key = keyOf(span);
+    const group = groups.get(key);
+    if (group) group.push(span);
+    else groups.set(key, [span]);
+  }
+  return [...groups].map(([key, group]) => ({
+    key,
+    span: group[0],
+    seconds: median(group.map(durationOf)),
+  }));
+}
+
+function medianGap(runs: readonly RunResult[], lane: LaneName): number {
+  const gaps = runs.map(({ spans }) => measureGaps(spans, lane)).filter(({ count }) => count > 0);
+  return gaps.length === 0 ? 0 : median(gaps.map((gap) => gap.median));
+}
+
+/** Bytes per second while the lane was at work, in the runs and phases in which it hardly rested. */
+function diskRate(runs: readonly RunResult[]): number {
+  const phases = runs.flatMap(({ phases: both }) =>
+    (['prefill', 'decode'] as const satisfies readonly PhaseName[]).map((phase) => both[phase].lanes.disk),
+  );
+  const busiest = Math.max(...phases.map(({ utilization }) => utilization));
+  const busy = phases.filter(({ utilization, bytes }) => bytes > 0 && utilization > 0.9 * busiest);
+  return median(busy.map(({ bytes, busySeconds }) => bytes / busySeconds));
+}
