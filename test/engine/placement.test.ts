@@ -255,16 +255,22 @@ describe('what is left over', () => {
 });
 
 describe('regions', () => {
-  const regionsOf = ({ embedding, kept, frames, kvCache, rope, ...rest }: ModelPlacement) => ({
-    embedding,
-    host: [...kept.values(), ...frames.flatMap(({ host }) => (host ? Object.values(host) : []))],
+  const listed = (regions: object | null): Region[] =>
+    Object.values(regions ?? {}).filter((region: Region | null) => region !== null);
+
+  const regionsOf = (
+    { embedding, kept, frames, kvCache, rope, hostExperts, ...rest }: ModelPlacement,
+    cache: 'host' | 'device',
+  ) => ({
+    host: [
+      ...[embedding, ...kept.values(), ...listed(hostExperts), ...listed(rope.host)],
+      ...frames.flatMap((frame) => [...listed(frame.host), ...listed(frame.hostExperts)]),
+      ...(cache === 'host' ? kvCache : []),
+    ],
     device: [
       ...[rest.head, ...rest.pinned.values(), ...Object.values(rest.scratch)],
-      ...frames.flatMap(({ hidden, normed }) => [...hidden, normed]),
-    ],
-    cache: [
-      ...kvCache,
-      ...[rope.host, rope.device].flatMap((tables) => (tables ? Object.values(tables) : [])),
+      ...[...frames.flatMap(({ hidden, normed }) => [...hidden, normed]), ...listed(rope.device)],
+      ...(cache === 'device' ? kvCache : []),
     ],
   });
 
@@ -272,30 +278,26 @@ describe('regions', () => {
     {},
     { pinnedLayers: 2, keptLayers: 3, prefetchDepth: 2, prefillBatch: 1 },
     { pinnedLayers: 0, keptLayers: 0, draftCache: 'recompute', batches: 1, candidates: 16 },
+    { keptLayers: 2, experts: 'routed', hostExpertRows: 3, microBatch: 1 },
+    { keptLayers: 2, experts: 'routed', hostExpertRows: 3, attention: 'device', prefillAttention: 'device' },
+    { attention: 'device', cache: 'device', streaming: 'on-demand', attentionWeights: 'resident' },
+    { prefillAttention: 'device', prefetchDepth: 0, pinnedLayers: 1 },
   ])('of a pool do not overlap, start on blocks and fit into it, %o', (input) => {
-    const {
-      device,
-      host,
-      target: large,
-      draft: small,
-      hostSlots,
-      deviceSlots,
-    } = plan('specoffload', input, plenty);
-    const targetRegions = regionsOf(large);
-    const draftRegions = regionsOf(small!);
-    const slots = (kinds: typeof hostSlots) => [...kinds.attention.regions, ...kinds.expert.regions];
+    const { device, host, target: large, draft: small, ...slots } = plan('specoffload', input, plenty);
+    const targetRegions = regionsOf(large, input.cache ?? 'host');
+    const draftRegions = regionsOf(small!, 'device');
+    const slotsOf = (kinds: typeof slots.hostSlots) =>
+      new Set([...kinds.attention.regions, ...kinds.expert.regions]); // one and the same on demand
     const pools = [
       {
         pool: host,
-        regions: [
-          ...[targetRegions.embedding, draftRegions.embedding],
-          ...[...targetRegions.host, ...targetRegions.cache, ...slots(hostSlots)],
-        ],
+        regions: [...targetRegions.host, ...draftRegions.host, ...slotsOf(slots.hostSlots)],
       },
       {
         pool: device,
         regions: [
-          ...[...targetRegions.device, ...draftRegions.device, ...draftRegions.cache, ...slots(deviceSlots)],
+          ...[...targetRegions.device, ...draftRegions.device, ...slotsOf(slots.deviceSlots)],
+          ...(slots.cacheSlots?.regions ?? []),
         ],
       },
     ];
@@ -309,7 +311,9 @@ describe('regions', () => {
       const labelled = pool.byLabel.reduce((sum, [, bytes]) => sum + bytes, 0);
       expect(labelled, 'labels account for every byte').toBe(pool.totalBytes);
     }
-    expect(draftRegions.host, 'all of the draft but its embedding is on the device').toEqual([]);
+    expect(draftRegions.host, 'all of the draft but its embedding is on the device').toEqual([
+      small!.embedding,
+    ]);
   });
 
   it('hold the caches that the sequences need', () => {
