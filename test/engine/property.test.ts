@@ -147,7 +147,14 @@ function drawPlacedRuns(index: number, numPrompts: number): (readonly [StrategyN
   const own = strategyNames[index % strategyNames.length]!;
   const speculation = () => ({ speculation: pick(random, ['none', 'serial'] as const) });
   return [
-    [own, { ...drawPolicy(random, own, numPrompts), ...drawPlaces(random, numPrompts) }],
+    [
+      own,
+      {
+        ...drawPolicy(random, own, numPrompts),
+        ...drawPlaces(random, numPrompts),
+        ...(own === 'serial' ? { speculation: pick(random, ['serial', 'ahead'] as const) } : {}),
+      },
+    ],
     [competitors[index % competitors.length]!, { pinnedLayers: 0, keptLayers: 0, ...speculation() }],
     [
       competitors[(index + 1) % competitors.length]!,

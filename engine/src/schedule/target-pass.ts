@@ -93,7 +93,8 @@ class PassBuilder {
     for (const flow of this.#flows) this.#embed(flow);
     for (const [layer, { attention, experts }] of this.#placement.checkpoint.layers.entries()) {
       this.#attend(layer, attention);
-      for (const [expert, group] of experts.entries()) this.#feedForward(layer, expert, group);
+      const routers = this.#latest();
+      for (const [expert, group] of experts.entries()) this.#feedForward(layer, expert, group, routers);
     }
     const heads = this.#flows.map((flow) => this.#head(flow));
     return { tasks: this.#tasks, heads, results: this.#results };
@@ -260,9 +261,10 @@ class PassBuilder {
     flow.stores.push(store);
   }
 
-  #feedForward(layer: number, expert: number, group: WeightGroup): void {
+  /** `routers`: the tasks after which it is known which rows chose which expert. */
+  #feedForward(layer: number, expert: number, group: WeightGroup, routers: readonly number[]): void {
     const { policy, stream, pass, phase } = this.#request;
-    const { hostExpertRows } = policy;
+    const { hostExpertRows, streaming } = policy;
     const hostShare = phase === 'decode' ? policy.hostShare : 0;
     // This layer's routing: a frame that is done here may already be routed in the next one.
     const routings = this.#flows.map(({ routing }) => routing);
@@ -274,7 +276,7 @@ class PassBuilder {
     if (policy.experts === 'routed')
       this.#tasks.push(
         ...stream.bring(pass, phase, group, {
-          after: this.#flows.map(({ last }) => last),
+          after: streaming === 'on-demand' ? this.#latest() : routers,
           isUnused: () => totalRows() === 0,
           isForHost,
         }),
@@ -385,8 +387,7 @@ class PassBuilder {
   #arrive(group: WeightGroup): readonly number[] {
     const { stream, pass, phase, policy } = this.#request;
     // On demand, its turn comes when all frames are done with what is before it, whether or not that held the buffer.
-    const turn =
-      policy.streaming === 'on-demand' ? { after: this.#flows.map(({ last }) => last) } : undefined;
+    const turn = policy.streaming === 'on-demand' ? { after: this.#latest() } : undefined;
     this.#tasks.push(...stream.bring(pass, phase, group, turn));
     const arrival = stream.arrival(pass, group);
     return arrival ? [arrival.upload] : [];
@@ -457,6 +458,11 @@ class PassBuilder {
 
   #isLast({ index }: Flow): boolean {
     return index === this.#flows.length - 1;
+  }
+
+  /** Every frame's latest task. */
+  #latest(): readonly number[] {
+    return this.#flows.map(({ last }) => last);
   }
 
   /** The previous frame's latest task, none for the first frame: frames pass a weight's users one after the other. */
