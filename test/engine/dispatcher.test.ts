@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { Dispatcher, type Machine, type TaskOutcome } from '../../engine/dist/run/dispatcher.js';
-import type { SlotClass, Task } from '../../engine/dist/schedule/task.js';
+import { Dispatcher, type Machine, type TaskListener } from '../../engine/dist/run/dispatcher.js';
+import { createTask, type SlotClass, type Task, type TaskHead } from '../../engine/dist/schedule/task.js';
 import type { LaneName } from '../../engine/dist/trace/types.js';
 
 /** A machine on which nothing is computed: every task takes as long as its `bytes` say, in virtual seconds. */
@@ -24,12 +24,7 @@ class VirtualMachine implements Machine {
     return this.#now;
   }
 
-  start(
-    task: Task,
-    slot: number,
-    onEnd: (outcome: TaskOutcome) => void,
-    onError: (error: Error) => void,
-  ): void {
+  start(task: Task, slot: number, listener: TaskListener): void {
     task.createOp(slot);
     const { lane, name, bytes } = task;
     const startSeconds = this.#now;
@@ -39,8 +34,8 @@ class VirtualMachine implements Machine {
     this.#at(startSeconds + bytes, () => {
       this.#running[lane] -= 1;
       this.log.push(`- ${name}`);
-      if (this.#failing.has(name)) onError(new Error(`${name} broke`));
-      else onEnd({ startSeconds, endSeconds: this.#now, result: `result of ${name}` });
+      if (this.#failing.has(name)) listener.failed(task, new Error(`${name} broke`));
+      else listener.ended(task, { startSeconds, endSeconds: this.#now, result: `result of ${name}` });
     });
   }
 
@@ -71,15 +66,20 @@ class VirtualMachine implements Machine {
 
 /** A task that is named by its id and takes one second on the device. */
 function task(id: number, changes: Partial<Task> = {}): Task {
-  return {
+  const head: TaskHead = {
     id,
-    ...{ lane: 'device', kind: 'expert', phase: 'decode', pass: 0, batch: 0, rows: 0 },
-    ...{ flops: 0, productRows: 0, scoreFlops: 0, cacheBytes: 0 },
+    lane: 'device',
+    kind: 'expert',
     name: String(id),
-    after: [],
-    priority: 0,
-    bytes: 1, // seconds, see VirtualMachine
-    createOp: () => ({ kind: 'upload', pieces: [], bytes: 0 }),
+    phase: 'decode',
+    ...{ pass: 0, batch: 0, priority: 0, rows: 0 },
+  };
+  return {
+    ...createTask(head, {
+      after: [],
+      bytes: 1, // seconds, see VirtualMachine
+      createOp: () => ({ kind: 'upload', pieces: [], bytes: 0 }),
+    }),
     ...changes,
   };
 }

@@ -60,7 +60,7 @@ function computeSeconds(rates: LaneRates, task: Task): number {
     productRows *= actual / rows;
     rows = actual;
   }
-  let seconds = (task.numParts ?? 1) * rates.overheadSeconds + rows * rates.secondsPerRow;
+  let seconds = task.numParts * rates.overheadSeconds + rows * rates.secondsPerRow;
   if (flops > 0 || task.bytes > 0)
     seconds += Math.max(
       flops > 0 ? flops / rates.rateAt(productRows) : 0,

@@ -13,21 +13,22 @@ export interface TaskOutcome {
   readonly result: unknown;
 }
 
+/** Whom a machine tells of a task's end. */
+export interface TaskListener {
+  ended(task: Task, outcome: TaskOutcome): void;
+  failed(task: Task, error: Error): void;
+}
+
 /** Something that can execute tasks: worker threads and a real clock, or a cost model and a virtual one. */
 export interface Machine {
   /** Tasks a lane accepts at once. Above 1 the lane works in order and is never left waiting for a message. */
   readonly laneWidth: Readonly<Record<LaneName, number>>;
   now(): number;
   /**
-   * Starts the task in the slot it took (-1 without); calls `onEnd` or `onError` once, never before returning.
+   * Starts the task in the slot it took (-1 without), and tells the listener once how it ended, never before returning.
    * @throws what the making of the task's op throws
    */
-  start(
-    task: Task,
-    slot: number,
-    onEnd: (outcome: TaskOutcome) => void,
-    onError: (error: Error) => void,
-  ): void;
+  start(task: Task, slot: number, listener: TaskListener): void;
   /** Somebody who waited has been told, and may add tasks now: a virtual clock stands still until then. */
   pause?(): void;
 }
@@ -59,7 +60,7 @@ interface Entry {
   readySeconds: number;
 }
 
-export class Dispatcher {
+export class Dispatcher implements TaskListener {
   readonly #machine: Machine;
   readonly #entries = new Map<number, Entry>();
   readonly #dependents = new Map<number, number[]>();
@@ -136,6 +137,22 @@ export class Dispatcher {
     });
   }
 
+  /** For the machine. */
+  ended(task: Task, outcome: TaskOutcome): void {
+    const entry = this.#entries.get(task.id) as Entry;
+    this.#running[task.lane] -= 1;
+    this.#record(entry, outcome);
+    this.#end(entry, outcome.result);
+    this.#notifyIfQuiet();
+  }
+
+  /** For the machine. */
+  failed(task: Task, error: Error): void {
+    this.#running[task.lane] -= 1;
+    this.fail(error);
+    this.#notifyIfQuiet();
+  }
+
   /** Nothing is left to wait for but, perhaps, a slot. */
   #unblock(entry: Entry): void {
     if (entry.task.takes) this.#grantSlots(entry.task.takes);
@@ -202,21 +219,10 @@ export class Dispatcher {
       return;
     }
     this.#running[task.lane] += 1;
-    const onError = (error: Error) => {
-      this.#running[task.lane] -= 1;
-      this.fail(error);
-      this.#notifyIfQuiet();
-    };
-    const onEnd = (outcome: TaskOutcome) => {
-      this.#running[task.lane] -= 1;
-      this.#record(entry, outcome);
-      this.#end(entry, outcome.result);
-      this.#notifyIfQuiet();
-    };
     try {
-      this.#machine.start(task, slot, onEnd, onError);
+      this.#machine.start(task, slot, this);
     } catch (error) {
-      onError(toError(error));
+      this.failed(task, toError(error));
     }
   }
 

@@ -14,15 +14,15 @@ import type { MemoryPlan, ModelPlacement, RopeRegions } from '../schedule/placem
 import type { Task } from '../schedule/task.js';
 import { attentionWeights, expertWeights, headWeights } from '../schedule/work.js';
 import type { LaneName } from '../trace/types.js';
-import type { Machine, TaskOutcome } from './dispatcher.js';
+import type { Machine, TaskListener, TaskOutcome } from './dispatcher.js';
 import type { LaneWorkerData, WorkerModel, WorkerReply } from './lane-protocol.js';
 import { defaultReadsInFlight, type MachineSettings } from './types.js';
 
 type WorkerLane = LaneWorkerData['lane'];
 
 interface Pending {
-  readonly onEnd: (outcome: TaskOutcome) => void;
-  readonly onError: (error: Error) => void;
+  readonly task: Task;
+  readonly listener: TaskListener;
 }
 
 export class LocalMachine implements Machine {
@@ -86,18 +86,16 @@ export class LocalMachine implements Machine {
     this.#originSeconds = clockSeconds();
   }
 
-  start(
-    task: Task,
-    slot: number,
-    onEnd: (outcome: TaskOutcome) => void,
-    onError: (error: Error) => void,
-  ): void {
+  start(task: Task, slot: number, listener: TaskListener): void {
     const op: Op = task.createOp(slot);
     if (op.kind === 'load') {
-      this.#load(op).then((outcome) => onEnd(this.#onOurClock(outcome)), onError);
+      this.#load(op).then(
+        (outcome) => listener.ended(task, this.#onOurClock(outcome)),
+        (error) => listener.failed(task, error),
+      );
       return;
     }
-    this.#pending.set(task.id, { onEnd, onError });
+    this.#pending.set(task.id, { task, listener });
     this.#post(task.lane as WorkerLane, task.id, op);
   }
 
@@ -185,12 +183,13 @@ export class LocalMachine implements Machine {
     const pending = this.#pending.get(reply.id);
     this.#pending.delete(reply.id);
     if (!pending) return;
-    if ('error' in reply) pending.onError(new Error(`the ${lane} lane failed: ${reply.error}`));
-    else pending.onEnd(this.#onOurClock(reply));
+    const { task, listener } = pending;
+    if ('error' in reply) listener.failed(task, new Error(`the ${lane} lane failed: ${reply.error}`));
+    else listener.ended(task, this.#onOurClock(reply));
   }
 
   #failAll(error: Error): void {
-    for (const { onError } of this.#pending.values()) onError(error);
+    for (const { task, listener } of this.#pending.values()) listener.failed(task, error);
     this.#pending.clear();
   }
 }

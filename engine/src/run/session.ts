@@ -8,9 +8,9 @@ import type { OpenPolicy } from '../schedule/policy.js';
 import { planMicroBatches } from '../schedule/resolve.js';
 import type { Rounds } from '../schedule/strategies/strategy.js';
 import { buildTargetPass } from '../schedule/target-pass.js';
-import type { Task } from '../schedule/task.js';
+import { createTask, type Task, type TaskHead } from '../schedule/task.js';
 import { residentTasks, WeightStream } from '../schedule/weight-stream.js';
-import { noWork, TaskIds } from '../schedule/work.js';
+import { TaskIds } from '../schedule/work.js';
 import { acceptGreedy } from '../speculate/accept.js';
 import type { Sequence, TargetChoice } from '../speculate/sequence.js';
 import { AcceptanceCounter } from '../speculate/statistics.js';
@@ -64,13 +64,19 @@ export class Session {
   async bringDraft(): Promise<void> {
     const { plan, dispatcher } = this.#options;
     if (!plan.draft) return;
-    await this.#runAlone(dispatcher, {
-      ...noWork,
-      ...{ id: this.#ids.next(), pass: this.#passes, batch: -1, rows: 0, priority: 0, after: [] },
-      ...{ lane: 'link', kind: 'upload', name: 'upload draft', phase: 'decode' },
-      bytes: plan.draft.checkpoint.bytes,
-      createOp: () => ({ kind: 'imagined' }),
-    });
+    const head: TaskHead = {
+      id: this.#ids.next(),
+      lane: 'link',
+      kind: 'upload',
+      name: 'upload draft',
+      phase: 'decode',
+      ...{ pass: this.#passes, batch: -1, priority: 0, rows: 0 },
+    };
+    const bytes = plan.draft.checkpoint.bytes;
+    await this.#runAlone(
+      dispatcher,
+      createTask(head, { after: [], bytes, createOp: () => ({ kind: 'imagined' }) }),
+    );
   }
 
   /** Gives every sequence of a wave its room in the caches. */
@@ -281,10 +287,13 @@ function verifiedRows(feeds: readonly Feed[]): Int32Array {
 
 /** The released code shifts every sequence's cache, layer by layer, after each round (anchors, section 2). */
 function realignTask(id: number, pass: number, batch: number, rows: number): Task {
-  return {
-    ...noWork,
-    ...{ id, pass, batch, rows, bytes: 0, priority: pass, after: [] },
-    ...{ lane: 'host', kind: 'realign', name: `realign batch ${batch}`, phase: 'decode' },
-    createOp: () => ({ kind: 'imagined' }),
+  const head: TaskHead = {
+    id,
+    lane: 'host',
+    kind: 'realign',
+    name: `realign batch ${batch}`,
+    phase: 'decode',
+    ...{ pass, batch, priority: pass, rows },
   };
+  return createTask(head, { after: [], createOp: () => ({ kind: 'imagined' }) });
 }

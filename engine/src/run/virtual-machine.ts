@@ -7,7 +7,7 @@ import type { CostModel } from '../machine/cost-model.js';
 import type { Task } from '../schedule/task.js';
 import type { Oracle } from '../speculate/acceptance.js';
 import type { LaneName } from '../trace/types.js';
-import type { Machine, TaskOutcome } from './dispatcher.js';
+import type { Machine, TaskListener } from './dispatcher.js';
 
 interface Event {
   /** When the result is there. Later than planned when more urgent work has gone in between. */
@@ -16,7 +16,7 @@ interface Event {
   /** When the lane is done with it. */
   endSeconds: number;
   readonly task: Task;
-  readonly onEnd: (outcome: TaskOutcome) => void;
+  readonly listener: TaskListener;
 }
 
 export interface VirtualMachineOptions {
@@ -48,7 +48,7 @@ export class VirtualMachine implements Machine {
     return this.#nowSeconds;
   }
 
-  start(task: Task, _slot: number, onEnd: (outcome: TaskOutcome) => void): void {
+  start(task: Task, _slot: number, listener: TaskListener): void {
     const { lane } = task;
     const { costs } = this.#options;
     const seconds = costs.secondsOf(task);
@@ -61,7 +61,7 @@ export class VirtualMachine implements Machine {
       endSeconds,
       atSeconds: endSeconds + costs.latencyOf(task),
       task,
-      onEnd,
+      listener,
     };
     if (task.isDivisible) this.#divisible[lane] = event;
     this.#events.push(event);
@@ -108,9 +108,10 @@ export class VirtualMachine implements Machine {
         this.#options.onStall?.();
         return;
       }
-      const { startSeconds, endSeconds, atSeconds, task } = event;
+      const { startSeconds, endSeconds, atSeconds, task, listener } = event;
       this.#nowSeconds = atSeconds;
-      event.onEnd({ startSeconds, endSeconds, result: task.imagine?.(this.#options.oracle) ?? null });
+      const result = task.imagine?.(this.#options.oracle) ?? null;
+      listener.ended(task, { startSeconds, endSeconds, result });
     }
     setImmediate(() => this.#pump());
   }

@@ -18,7 +18,7 @@ import type { GroupLayout } from './group-layout.js';
 import type { DraftResult } from './ops.js';
 import { cacheBytesPerToken, type ModelPlacement } from './placement.js';
 import type { OpenPolicy } from './policy.js';
-import type { Task } from './task.js';
+import { createTask, type Task, type TaskHead } from './task.js';
 import type { TaskIds } from './work.js';
 
 /** After all target work: the draft uses the device's idle time. Target priorities are pass numbers. */
@@ -94,19 +94,17 @@ function draftStep(
   const active = step === 0 ? microBatch : microBatch.filter(({ wanted }) => wanted > step);
   const feeds = () => active.map((proposal) => feedFor(proposal, step));
   const { rows, cacheTokens, scores } = planAttention(config, active, step);
-  return {
+  const head: TaskHead = {
     id: ids.next(),
     lane: 'device',
     kind: 'draft',
-    isDivisible: true,
     name: `draft batch ${batch} step ${step}`,
     phase: 'decode',
-    pass,
-    batch,
-    rows,
-    productRows: rows,
+    ...{ pass, batch, priority: draftPriority, rows },
+  };
+  return createTask(head, {
+    isDivisible: true,
     after: previous === undefined ? [] : [previous],
-    priority: draftPriority,
     bytes: elements * weightBytes,
     flops: 2 * rows * elements,
     cacheBytes: cacheTokens * cacheBytes,
@@ -124,11 +122,15 @@ function draftStep(
         rowIndices: lastRows(fed),
       };
     },
-    imagine: (oracle) => ({
-      ids: Int32Array.from(active, ({ sequence, assumed }) =>
-        oracle.accepts(sequence.index, sequence.choices.length + assumed.length, step) ? 0 : 1,
-      ),
-    }),
+    imagine: (oracle) => {
+      const proposed = new Int32Array(active.length);
+      for (let index = 0; index < active.length; index += 1) {
+        const { sequence, assumed } = active[index];
+        const position = sequence.choices.length + assumed.length;
+        proposed[index] = oracle.accepts(sequence.index, position, step) ? 0 : 1;
+      }
+      return { ids: proposed };
+    },
     onEnd: (result) => {
       const proposed = (result as DraftResult).ids;
       for (let index = 0; index < active.length; index += 1) {
@@ -142,7 +144,7 @@ function draftStep(
         else sequence.candidates = proposal.ids;
       }
     },
-  };
+  });
 }
 
 /** The first step feeds what the cache does not hold yet, every later one the token just proposed. */

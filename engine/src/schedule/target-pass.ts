@@ -22,7 +22,7 @@ import type { GroupLayout } from './group-layout.js';
 import type { HeadResult, HostExpertOp, MixResult } from './ops.js';
 import { cacheBytesPerToken, type MemoryPlan, type ModelPlacement } from './placement.js';
 import type { OpenPolicy } from './policy.js';
-import type { Task } from './task.js';
+import { createTask, type Task, type TaskBody } from './task.js';
 import type { WeightStream } from './weight-stream.js';
 import { attentionWeights, expertWeights, type TaskIds } from './work.js';
 
@@ -288,20 +288,22 @@ class PassBuilder {
       const productRows = (flow.rows * expertsPerToken) / numExperts;
       const groupRows = productRows * expertsPerGroup;
       const after = [flow.last, ...arrived, ...this.#previous(flow)];
+      // A group of several experts is computed whatever the router says.
+      const isRouted = expertsPerGroup === 1;
       const work = (share: number) => ({
         rows: groupRows,
         productRows,
         numParts: expertsPerGroup,
         bytes: share * expertElements * expertsPerGroup * weightBytes,
         flops: share * 2 * groupRows * expertElements,
-        actualRows: () => rowsOf(flow) ?? groupRows,
+        actualRows: isRouted ? () => rowsOf(flow) ?? groupRows : undefined,
       });
       const name = group.id;
       const start = flow.last;
       const frees = this.#isLast(flow) ? this.#held(group) : [];
       flow.last = this.#push(flow, 'expert', 'device', name, {
         ...{ after, frees: mayBeForHost ? [] : frees },
-        isIdle: () => rowsOf(flow) === 0 || isForHost(),
+        isIdle: isRouted ? () => rowsOf(flow) === 0 || isForHost() : undefined,
         createOp: () => ({
           kind: 'expert',
           ...{ frame: flow.index, layer, rows: flow.rows, expert },
@@ -470,43 +472,11 @@ class PassBuilder {
     return index > 0 ? [this.#flows[index - 1].last] : [];
   }
 
-  #push(
-    flow: Flow,
-    kind: Task['kind'],
-    lane: LaneName,
-    name: string,
-    task: Partial<Task> & Pick<Task, 'after' | 'createOp'>,
-  ): number {
+  #push(flow: Flow, kind: Task['kind'], lane: LaneName, name: string, body: TaskBody): number {
     const { ids, pass, phase } = this.#request;
+    const { batch, rows } = flow;
     const id = ids.next();
-    const { rows = flow.rows } = task;
-    // Field by field: this is where a prediction spends its time, and spreading would double it.
-    this.#tasks.push({
-      id,
-      kind,
-      lane,
-      name,
-      phase,
-      pass,
-      batch: flow.batch,
-      priority: task.priority ?? pass,
-      rows,
-      productRows: task.productRows ?? rows,
-      bytes: task.bytes ?? 0,
-      flops: task.flops ?? 0,
-      scoreFlops: task.scoreFlops ?? 0,
-      cacheBytes: task.cacheBytes ?? 0,
-      numParts: task.numParts,
-      isPageable: task.isPageable,
-      after: task.after,
-      takes: task.takes,
-      frees: task.frees,
-      isIdle: task.isIdle,
-      actualRows: task.actualRows,
-      createOp: task.createOp,
-      imagine: task.imagine,
-      onEnd: task.onEnd,
-    });
+    this.#tasks.push(createTask({ id, lane, kind, name, phase, pass, batch, priority: pass, rows }, body));
     return id;
   }
 }

@@ -25,30 +25,76 @@ export interface Task extends TaskLabel {
   /** Rows of each such product: an expert sees only the rows that chose it. */
   readonly productRows: number;
   /** Asked at the start, where the rows (and with them the arithmetic) depend on what the router chose. */
-  readonly actualRows?: () => number;
+  readonly actualRows: (() => number) | undefined;
   /** Of attention over a KV cache, and the cache's bytes it reads; 0 elsewhere. */
   readonly scoreFlops: number;
   readonly cacheBytes: number;
-  /** Products of equal size that it launches one by one, each with the lane's overhead. @default 1 */
-  readonly numParts?: number;
+  /** Products of equal size that it launches one by one, each with the lane's overhead. */
+  readonly numParts: number;
   /** Made of so many small pieces that, on a device that can, more urgent work goes in between. */
-  readonly isDivisible?: boolean;
+  readonly isDivisible: boolean;
   /** An upload or store into or out of host memory that is not page-locked. */
-  readonly isPageable?: boolean;
+  readonly isPageable: boolean;
   /**
    * Takes a slot of this class once nothing else is left to wait for; the slot stays taken until a task that `frees` it has ended. Slots go to
    * takers in the order in which they were added, not in which they become ready: otherwise weights that are needed
    * later could fill all slots and those needed first would wait for ever.
    */
-  readonly takes?: SlotClass;
+  readonly takes: SlotClass | undefined;
   /** Tasks whose slots this one, their last user, gives back at its end. */
-  readonly frees?: readonly number[];
+  readonly frees: readonly number[] | undefined;
   /** Asked at the start: true when there turns out to be nothing to do (an expert that no token chose). */
-  readonly isIdle?: () => boolean;
+  readonly isIdle: (() => boolean) | undefined;
   /** `slot` is the index of the slot it took, -1 without. */
   readonly createOp: (slot: number) => Op;
   /** What a machine without arithmetic returns in place of a result; absent where nothing is returned. */
-  readonly imagine?: (oracle: Oracle) => HeadResult | MixResult | DraftResult;
+  readonly imagine: ((oracle: Oracle) => HeadResult | MixResult | DraftResult) | undefined;
   /** Called at the end, before dependents start. */
-  readonly onEnd?: (result: unknown) => void;
+  readonly onEnd: ((result: unknown) => void) | undefined;
+}
+
+/** What every task must say. */
+export type TaskHead = Pick<
+  Task,
+  'id' | 'lane' | 'kind' | 'name' | 'phase' | 'pass' | 'batch' | 'priority' | 'rows'
+>;
+
+/** What it says besides; what is left out means nothing to do, nothing to hold, nothing to return. */
+export type TaskBody = Partial<Omit<Task, keyof TaskHead>> &
+  Pick<Task, 'after' | 'createOp'> &
+  Partial<TaskHead>;
+
+/**
+ * A complete task; `body` has the last word. Every task is made here, field by field, so that all have one hidden
+ * class: predictions make and read thousands of them, and spreading or mixed shapes would take twice as long.
+ */
+export function createTask(head: TaskHead, body: TaskBody): Task {
+  const rows = body.rows ?? head.rows;
+  return {
+    id: head.id,
+    lane: head.lane,
+    kind: head.kind,
+    name: head.name,
+    phase: head.phase,
+    pass: head.pass,
+    batch: head.batch,
+    bytes: body.bytes ?? 0,
+    rows,
+    after: body.after,
+    priority: body.priority ?? head.priority,
+    flops: body.flops ?? 0,
+    productRows: body.productRows ?? rows,
+    scoreFlops: body.scoreFlops ?? 0,
+    cacheBytes: body.cacheBytes ?? 0,
+    numParts: body.numParts ?? 1,
+    isDivisible: body.isDivisible ?? false,
+    isPageable: body.isPageable ?? false,
+    actualRows: body.actualRows,
+    takes: body.takes,
+    frees: body.frees,
+    isIdle: body.isIdle,
+    createOp: body.createOp,
+    imagine: body.imagine,
+    onEnd: body.onEnd,
+  };
 }

@@ -10,8 +10,8 @@ import type { GroupLayout } from './group-layout.js';
 import type { LoadOp, UploadOp } from './ops.js';
 import type { MemoryPlan, ModelPlacement } from './placement.js';
 import type { OpenPolicy } from './policy.js';
-import type { SlotClass, Task } from './task.js';
-import { noWork, type TaskIds } from './work.js';
+import { createTask, type SlotClass, type Task } from './task.js';
+import type { TaskIds } from './work.js';
 
 /** Finds the slot that a task took; known from its start until its slot is freed. */
 export type SlotOf = (taskId: number) => number;
@@ -122,42 +122,40 @@ export class WeightStream {
     // Weights pass in the order of the layers; the disk and link lanes see nothing else that is as urgent.
     const priority = pass * numLayers + group.layer;
     const { after = [], isUnused, isForHost } = condition ?? {};
-    const common = {
-      ...{ phase, pass, batch: -1, priority, rows: 0 },
-      ...noWork,
-      ...(isUnused ? { isIdle: isUnused } : {}),
-    } as const;
+    const head = (lane: 'disk' | 'link', kind: 'load' | 'upload') =>
+      ({
+        id: this.#ids.next(),
+        lane,
+        kind,
+        name: `${kind} ${group.id}`,
+        phase,
+        pass,
+        batch: -1,
+        priority,
+        rows: 0,
+      }) as const;
 
     const kept = this.#target.kept.has(group.id);
-    const load: Task | null = kept
+    const load = kept
       ? null
-      : {
-          ...common,
-          id: this.#ids.next(),
-          lane: 'disk',
-          kind: 'load',
-          name: `load ${group.id}`,
+      : createTask(head('disk', 'load'), {
           after,
           bytes: layout.stagedBytes,
+          isIdle: isUnused,
           takes: isOnDemand ? slots.device.slotClass : slots.host.slotClass,
           createOp: (slot) => loadOp(layout, slots.host.regions[isOnDemand ? 0 : slot].byteOffset),
-        };
+        });
     const keepsStage = hostExpertRows > 0 && group.kind === 'expert';
-    const upload: Task = {
-      ...common,
-      ...(isForHost ? { isIdle: () => (isUnused?.() ?? false) || isForHost() } : {}),
-      id: this.#ids.next(),
-      lane: 'link',
-      kind: 'upload',
-      name: `upload ${group.id}`,
+    const upload = createTask(head('link', 'upload'), {
       after: load ? [load.id] : after,
       bytes: group.storedBytes * (group.kind === 'expert' && phase === 'decode' ? 1 - hostShare : 1),
       isPageable: group.layer >= pageLocked * numLayers,
-      ...(isOnDemand && load ? {} : { takes: slots.device.slotClass }),
+      isIdle: isForHost ? () => (isUnused?.() ?? false) || isForHost() : isUnused,
+      takes: isOnDemand && load ? undefined : slots.device.slotClass,
       frees: load && !isOnDemand && !keepsStage ? [load.id] : [],
       createOp: () =>
         uploadOp(layout, this.#stagedAddress(group, load?.id ?? null), this.addressOf(pass, group)),
-    };
+    });
     const arrivals = this.#arrivals.get(pass) ?? new Map<string, Arrival>();
     this.#arrivals.set(pass, arrivals.set(group.id, { load: load?.id ?? null, upload: upload.id }));
     return load ? [load, upload] : [upload];
@@ -187,19 +185,12 @@ export class WeightStream {
  */
 export function residentTasks(plan: MemoryPlan, ids: TaskIds, slotOf: SlotOf): Task[] {
   const tasks: Task[] = [];
-  const common = { phase: 'prefill', pass: -1, batch: -1, priority: -1, rows: 0, ...noWork } as const;
+  const common = { phase: 'prefill', pass: -1, batch: -1, priority: -1, rows: 0 } as const;
   const load = (layout: GroupLayout, takes: SlotClass | undefined, addressOf: (slot: number) => number) => {
-    const task: Task = {
-      ...common,
-      id: ids.next(),
-      lane: 'disk',
-      kind: 'load',
-      name: `load ${layout.group.id}`,
-      after: [],
-      bytes: layout.stagedBytes,
-      ...(takes ? { takes } : {}),
-      createOp: (slot) => loadOp(layout, addressOf(slot)),
-    };
+    const task = createTask(
+      { ...common, id: ids.next(), lane: 'disk', kind: 'load', name: `load ${layout.group.id}` },
+      { after: [], bytes: layout.stagedBytes, takes, createOp: (slot) => loadOp(layout, addressOf(slot)) },
+    );
     tasks.push(task);
     return task;
   };
@@ -208,17 +199,17 @@ export function residentTasks(plan: MemoryPlan, ids: TaskIds, slotOf: SlotOf): T
     const staging = plan.hostSlots.expert;
     for (const piece of splitLayout(layout, staging.regions[0].byteLength)) {
       const { id } = load(piece, staging.slotClass, (slot) => staging.regions[slot].byteOffset);
-      tasks.push({
-        ...common,
-        id: ids.next(),
-        lane: 'link',
-        kind: 'upload',
-        name: `upload ${layout.group.id}`,
-        after: [id],
-        bytes: layout.group.storedBytes,
-        frees: [id],
-        createOp: () => uploadOp(piece, staging.regions[slotOf(id)].byteOffset, target),
-      });
+      tasks.push(
+        createTask(
+          { ...common, id: ids.next(), lane: 'link', kind: 'upload', name: `upload ${layout.group.id}` },
+          {
+            after: [id],
+            bytes: layout.group.storedBytes,
+            frees: [id],
+            createOp: () => uploadOp(piece, staging.regions[slotOf(id)].byteOffset, target),
+          },
+        ),
+      );
     }
   };
   for (const model of plan.draft ? [plan.target, plan.draft] : [plan.target]) {
