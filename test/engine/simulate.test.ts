@@ -1,0 +1,407 @@
+import {
+  type Acceptance,
+  averageRates,
+  bf16Formats,
+  createRandom,
+  describeModel,
+  expectedTokens,
+  type MachineModel,
+  modelCatalog,
+  type PolicyInput,
+  parseAcceptance,
+  parseMachineModel,
+  type SimulationRequest,
+  type StrategyName,
+  simulateRun,
+} from '@specoffload/engine';
+import { describe, expect, it } from 'vitest';
+import { createOracle } from '../../engine/dist/speculate/acceptance.js';
+
+const lane = {
+  overheadSeconds: 1e-5,
+  secondsPerRow: 0,
+  latencySeconds: 0,
+  kinds: {},
+};
+
+/** Something like an RTX 4090 behind PCIe 3. */
+const machine: MachineModel = {
+  name: 'test',
+  description: 'for tests',
+  disk: { overheadSeconds: 0, bytesPerSecond: 3.5e9 },
+  link: {
+    overheadSeconds: 0,
+    bytesPerSecond: 11e9,
+    pageableBytesPerSecond: 6e9,
+    cacheBytesPerSecond: 8e9,
+  },
+  host: {
+    ...lane,
+    arithmetic: [[1, 1e12]],
+    memoryBytesPerSecond: 60e9,
+    cacheBytesPerSecond: 20e9,
+    scoreFlopsPerSecond: 5e11,
+  },
+  device: {
+    ...lane,
+    arithmetic: [
+      [1, 1e12],
+      [128, 100e12],
+    ],
+    memoryBytesPerSecond: 1e12,
+    cacheBytesPerSecond: 800e9,
+    scoreFlopsPerSecond: 3e13,
+  },
+  interruptsDraft: true,
+  laneWidth: { disk: 1, link: 1, host: 1, device: 2 },
+  memory: { deviceBytes: 24e9, hostBytes: 256e9, diskBytes: 1e12 },
+  formats: bf16Formats,
+};
+
+/** The same with a link that is never in the way, so that the draft and the host are. */
+const fastLink: MachineModel = { ...machine, link: { ...machine.link, bytesPerSecond: 1e13 } };
+
+const target = describeModel({ name: 'target', config: modelCatalog['mixtral-8x7b']! });
+const draft = describeModel({ name: 'draft', config: modelCatalog['llama-3.2-1b']! });
+const sameVocabulary = { ...draft, config: { ...draft.config, vocabSize: target.config.vocabSize } };
+
+function request(strategy: StrategyName, policy: PolicyInput = {}, changes: Partial<SimulationRequest> = {}) {
+  return {
+    ...{ target, draft: sameVocabulary, strategy, machine },
+    policy: { prefillAttention: 'device', prefillBatch: 16, ...policy },
+    promptLengths: new Array<number>(64).fill(200),
+    maxNewTokens: 16,
+    acceptance: { kind: 'rates', name: 'constant', byPosition: [0.7] },
+    ...changes,
+  } satisfies SimulationRequest;
+}
+
+describe('a prediction', () => {
+  it.each<StrategyName>([
+    'none',
+    'serial',
+    'specoffload',
+    'accelerate',
+    'deepspeed',
+    'flexgen',
+    'fiddler',
+    'hetegen',
+  ])('of %s yields every token, and the same again for the same seed', async (strategy) => {
+    const policy: PolicyInput = strategy === 'none' ? {} : { candidates: 3 };
+    const first = await simulateRun(request(strategy, policy));
+    expect(first.newTokens).toBe(64 * 16);
+    expect(first.seconds).toBeGreaterThan(0);
+    expect(await simulateRun(request(strategy, policy))).toEqual(first);
+  });
+
+  it('without speculation makes one pass per token, and moves what does not stay over the link in each', async () => {
+    const { passes, phases, bytesMoved } = await simulateRun(
+      request('none', { pinnedLayers: 0, prefillOrder: 'layer-major' }),
+    );
+    expect(passes).toBe(16);
+    const layerBytes = target.bytes - 2 * target.config.vocabSize * target.config.hiddenSize * 2;
+    // One prefill, 15 decoding passes, the start of one that never comes; the cache's way to the host.
+    expect(bytesMoved.link / layerBytes).toBeGreaterThan(16);
+    expect(bytesMoved.link / layerBytes).toBeLessThan(16.7);
+    expect(bytesMoved.disk).toBe(0);
+    // All but what prefill has left in the buffers.
+    expect(phases.decode.seconds).toBeGreaterThan((14.9 * layerBytes) / 11e9);
+    expect(phases.decode.lanes.link.utilization).toBeGreaterThan(0.95);
+  });
+
+  it('of serial speculation makes as many passes as its acceptance says', async () => {
+    const tokens = (rate: number) =>
+      simulateRun(
+        request(
+          'serial',
+          { candidates: 4 },
+          { acceptance: { kind: 'rates', name: 'r', byPosition: [rate] } },
+        ),
+      );
+    const never = await tokens(0);
+    const always = await tokens(1);
+    expect(never.passes).toBe(16);
+    expect(never.acceptance?.tokensPerRound).toBe(1);
+    expect(always.passes).toBe(1 + Math.ceil(15 / 5));
+    const { acceptance } = await tokens(0.7);
+    const expected = expectedTokens({ kind: 'rates', name: 'r', byPosition: [0.7] }, 4);
+    // Rounds at a sequence's end are cut short.
+    expect(acceptance?.tokensPerRound).toBeGreaterThan(expected * 0.85);
+    expect(acceptance?.tokensPerRound).toBeLessThan(expected * 1.02);
+  });
+
+  it('replays a recorded acceptance token for token, whatever the candidates', async () => {
+    // Every second new token is one that the draft gets wrong.
+    const runs = Array.from({ length: 16 }, (_, position) => (position % 2 === 0 ? 1 : 0));
+    const acceptance: Acceptance = {
+      ...{ kind: 'recorded', name: 'recorded', candidates: 8, newTokens: 16 },
+      sequences: Array.from({ length: 64 }, () => runs),
+    };
+    for (const candidates of [1, 2, 8]) {
+      const { passes } = await simulateRun(request('serial', { candidates }, { acceptance }));
+      // From 1 on (prefill): 1 rejected -> 2, then 1 of 2 accepted -> 4, 6, … 16.
+      expect(passes).toBe(1 + 1 + 7);
+    }
+  });
+
+  it("counts tokens both ways: the surplus of those who wait for their batch's slowest is not useful", async () => {
+    const useful = await simulateRun(request('serial', { candidates: 4 }));
+    const published = await simulateRun(request('serial', { candidates: 4, ending: 'slowest' }));
+    expect(useful.generatedTokens).toBe(useful.newTokens);
+    expect(published.newTokens).toBe(useful.newTokens);
+    expect(published.generatedTokens / published.newTokens).toBeGreaterThan(1.1);
+    expect(published.generatedTokens / published.newTokens).toBeLessThan(2);
+  });
+
+  it('costs time in proportion to its rounds', async () => {
+    const spansOf = async (maxNewTokens: number) =>
+      (await simulateRun(request('none', {}, { maxNewTokens }))).spans.length;
+    const [ten, twenty, forty] = await Promise.all([spansOf(10), spansOf(20), spansOf(40)]);
+    expect((forty! - twenty!) / (twenty! - ten!)).toBeCloseTo(2, 5);
+  });
+
+  it.each<{
+    title: string;
+    slower: PolicyInput;
+    faster: PolicyInput;
+    strategy: StrategyName;
+    on?: MachineModel;
+  }>([
+    {
+      title: 'a kept draft cache',
+      on: fastLink,
+      strategy: 'serial',
+      slower: { draftCache: 'recompute' },
+      faster: { draftCache: 'resident' },
+    },
+    {
+      title: 'a window',
+      on: fastLink,
+      strategy: 'serial',
+      slower: { draftCache: 'recompute' },
+      faster: { draftCache: 'window', draftWindow: 32 },
+    },
+    {
+      title: 'projections on the device',
+      on: fastLink,
+      strategy: 'none',
+      slower: { projections: 'host' },
+      faster: { projections: 'device' },
+    },
+    {
+      title: 'layer-major prefill',
+      strategy: 'none',
+      slower: { prefillOrder: 'batch-major' },
+      faster: { prefillOrder: 'layer-major' },
+    },
+    {
+      title: 'reading ahead',
+      strategy: 'none',
+      slower: { prefetchDepth: 0 },
+      faster: { prefetchDepth: 2 },
+    },
+    {
+      title: 'refilled places',
+      strategy: 'serial',
+      slower: { decodeBatch: 16, refill: 'no' },
+      faster: { decodeBatch: 16, refill: 'yes' },
+    },
+    {
+      title: 'page-locked memory',
+      strategy: 'none',
+      slower: { pageLocked: 0 },
+      faster: { pageLocked: 1 },
+    },
+  ])('says that $title is faster', async ({ strategy, slower, faster, on = machine }) => {
+    const speed = async (policy: PolicyInput) =>
+      (await simulateRun(request(strategy, { candidates: 4, pinnedLayers: 0, ...policy }, { machine: on })))
+        .tokensPerSecond;
+    expect(await speed(faster)).toBeGreaterThan(await speed(slower));
+  });
+
+  it('hides drafting behind verification when it drafts ahead and is right', async () => {
+    const always: Acceptance = { kind: 'rates', name: 'always', byPosition: [1] };
+    const speed = async (speculation: 'serial' | 'ahead') =>
+      (
+        await simulateRun(
+          request('serial', { candidates: 4, speculation }, { acceptance: always, machine: fastLink }),
+        )
+      ).seconds;
+    expect(await speed('ahead')).toBeLessThan(await speed('serial'));
+  });
+
+  it('loads only experts that some row chose, and computes unpopular ones on the host', async () => {
+    const experts = describeModel({ name: 'experts', config: modelCatalog['mixtral-8x7b']!, unit: 'expert' });
+    const few = { promptLengths: [50, 50], target: experts, maxNewTokens: 4 };
+    const moved = async (policy: PolicyInput) =>
+      (await simulateRun(request('fiddler', { pinnedLayers: 0, ...policy }, few))).phases.decode.lanes;
+    const routed = await moved({ hostExpertRows: 0 });
+    const all = await moved({ experts: 'all', hostExpertRows: 0 });
+    // Two rows choose 2 of 8 experts each: 3.5 different ones on average.
+    expect(routed.link.bytes / all.link.bytes).toBeGreaterThan(3 / 8);
+    expect(routed.link.bytes / all.link.bytes).toBeLessThan(4 / 8);
+    const host = await moved({ hostExpertRows: 10 });
+    expect(host.link.bytes).toBe(0);
+    expect(host.host.busySeconds).toBeGreaterThan(routed.host.busySeconds);
+  });
+});
+
+describe('an impossible prediction', () => {
+  it.each<{ title: string; changes: () => SimulationRequest; message: RegExp }>([
+    {
+      title: 'a policy that cannot fit',
+      changes: () => request('serial', { draftBatch: 64, decodeBatch: 64, prefetchDepth: 8 }),
+      message: /the device memory budget of .* is too small: this run needs .* MiB/,
+    },
+    {
+      title: 'a model that must fit and does not',
+      changes: () => request('apex'),
+      message:
+        /the device memory budget of 22888.2 MiB is too small: this run needs 94810.8 MiB \(pinned layers/,
+    },
+    {
+      title: 'no acceptance',
+      changes: () => request('serial', {}, { acceptance: null }),
+      message: /the strategy serial speculates, so its prediction needs an acceptance; give rates/,
+    },
+    {
+      title: 'too few positions',
+      changes: () =>
+        request(
+          'serial',
+          { candidates: 4 },
+          { acceptance: { kind: 'rates', name: 'short', byPosition: [1, 1] } },
+        ),
+      message:
+        /the acceptance short does not match this run: it has 2 positions, the run needs 4 candidates; give/,
+    },
+    {
+      title: 'a trace of other prompts',
+      changes: () =>
+        request(
+          'serial',
+          { candidates: 2 },
+          { acceptance: { kind: 'recorded', name: 'other', candidates: 4, newTokens: 16, sequences: [[1]] } },
+        ),
+      message:
+        /the acceptance other does not match this run: it has 1 sequences, the run needs 64; record it on/,
+    },
+  ])('$title is refused in one sentence', async ({ changes, message }) => {
+    await expect(simulateRun(changes())).rejects.toThrow(message);
+    await expect(simulateRun(changes())).rejects.toMatchObject({ name: 'UserError' });
+  });
+});
+
+describe('parseAcceptance', () => {
+  it.each([
+    [[], /invalid content: \[\]; expected a JSON object/],
+    [{ kind: 'guess' }, /invalid kind: "guess"; expected rates or recorded/],
+    [{ kind: 'rates', byPosition: [] }, /invalid byPosition: \[\]; expected a list of numbers from 0 to 1/],
+    [{ kind: 'rates', byPosition: [1.2] }, /invalid byPosition/],
+    [{ kind: 'recorded', candidates: 0 }, /invalid candidates: 0; expected a whole number from 1/],
+    [{ kind: 'recorded', candidates: 2, newTokens: 3, sequences: [[3]] }, /invalid sequences/],
+  ])('refuses %o', (json, message) => {
+    expect(() => parseAcceptance(json, 'a.json')).toThrow(message);
+  });
+
+  it('takes what it describes', () => {
+    const recorded = { kind: 'recorded', name: 'x', candidates: 2, newTokens: 2, sequences: [[2, 0]] };
+    expect(parseAcceptance(recorded, 'a.json')).toEqual(recorded);
+    expect(averageRates(recorded as never).byPosition).toEqual([0.5, 1]);
+  });
+});
+
+describe('imagined routing', () => {
+  it('gives every row its experts, and unpopular experts fewer with more skew', () => {
+    for (const skew of [0, 1]) {
+      const oracle = createOracle({ kind: 'rates', name: 'x', byPosition: [0] }, createRandom(3), skew);
+      for (const rows of [0, 1, 7, 512, 5000]) {
+        const counts = oracle.chooseExperts(rows, 8, 2);
+        expect(Math.max(...counts)).toBeLessThanOrEqual(rows);
+        if (skew === 0 || rows <= 512) expect(counts.reduce((a, b) => a + b, 0)).toBeCloseTo(2 * rows, 6);
+      }
+    }
+    const spread = (skew: number) => {
+      const oracle = createOracle({ kind: 'rates', name: 'x', byPosition: [0] }, createRandom(3), skew);
+      return Math.min(...oracle.chooseExperts(400, 8, 2));
+    };
+    expect(spread(1)).toBeLessThan(spread(0));
+  });
+});
+
+describe('parseMachineModel', () => {
+  const constant = (value: unknown) => ({ value, source: 'test' });
+  const compute = {
+    overheadSeconds: constant(0),
+    memoryBytesPerSecond: constant(1e11),
+    cacheBytesPerSecond: constant(1e11),
+    scoreFlopsPerSecond: constant(1e11),
+    secondsPerRow: constant(0),
+    latencySeconds: constant(0),
+    arithmetic: { values: [[1, 1e9]], source: 'test' },
+  };
+  const file = {
+    schema: 1,
+    name: 'm',
+    description: 'd',
+    formats: 'bf16',
+    interruptsDraft: true,
+    disk: { overheadSeconds: constant(0), bytesPerSecond: constant(1e9) },
+    link: {
+      overheadSeconds: constant(0),
+      bytesPerSecond: constant(1e9),
+      pageableBytesPerSecond: constant(1e9),
+      cacheBytesPerSecond: constant(1e9),
+    },
+    host: compute,
+    device: { ...compute, kinds: { expert: { overheadSeconds: constant(1e-3) } } },
+    memory: { deviceBytes: constant(1e9), hostBytes: constant(1e9), diskBytes: constant(1e9) },
+  };
+
+  it('takes a complete file', () => {
+    expect(parseMachineModel(file, 'm.json')).toMatchObject({
+      name: 'm',
+      device: { kinds: { expert: { overheadSeconds: 1e-3 } } },
+      laneWidth: { disk: 1, link: 1, host: 1, device: 1 },
+    });
+  });
+
+  it.each<[object, RegExp]>([
+    [
+      { schema: 2 },
+      /m.json: invalid schema: 2; expected 1; correct it or measure it with specoffload profile/,
+    ],
+    [{ disk: {} }, /invalid disk.overheadSeconds: missing; expected an object/],
+    [
+      { disk: { ...file.disk, bytesPerSecond: constant(3.5) } },
+      /invalid disk.bytesPerSecond: 3.5; expected a number from 1000000 to .* \(bytes per second\)/,
+    ],
+    [
+      { disk: { ...file.disk, bytesPerSecond: { value: 1e9 } } },
+      /invalid disk.bytesPerSecond.source: missing/,
+    ],
+    [{ host: { ...compute, arithmetic: undefined } }, /invalid host.arithmetic/],
+    [
+      {
+        host: {
+          ...compute,
+          arithmetic: {
+            values: [
+              [2, 1e9],
+              [1, 1e9],
+            ],
+            source: 'x',
+          },
+        },
+      },
+      /invalid host.arithmetic: .*; expected pairs of ascending rows/,
+    ],
+    [{ device: { ...compute, kinds: { expert: { speed: 1 } } } }, /invalid device.kinds.expert.speed/],
+    [{ formats: 'int4' }, /invalid formats: "int4"; expected fp32 or bf16/],
+    [{ laneWidth: { gpu: 1 } }, /invalid laneWidth: "gpu"; expected disk, link, host, device/],
+    [{ interruptsDraft: 'yes' }, /invalid interruptsDraft: "yes"; expected true or false/],
+    [{ memory: { ...file.memory, deviceBytes: constant(Number.NaN) } }, /invalid memory.deviceBytes: null/],
+  ])('refuses %o', (changes, message) => {
+    expect(() => parseMachineModel({ ...file, ...changes }, 'm.json')).toThrow(message);
+  });
+});

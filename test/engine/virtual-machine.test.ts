@@ -1,0 +1,163 @@
+import { describe, expect, it } from 'vitest';
+import { Dispatcher } from '../../engine/dist/run/dispatcher.js';
+import { VirtualMachine, type VirtualMachineOptions } from '../../engine/dist/run/virtual-machine.js';
+import { createTask, type Task, type TaskBody, type TaskHead } from '../../engine/dist/schedule/task.js';
+import type { LaneName } from '../../engine/dist/trace/types.js';
+
+/** A task that takes as many seconds as its `bytes` say. */
+function task(id: number, lane: LaneName, seconds: number, body: Partial<TaskBody> = {}): Task {
+  const head: TaskHead = {
+    id,
+    lane,
+    kind: 'expert',
+    name: String(id),
+    phase: 'decode',
+    ...{ pass: 0, batch: 0, priority: 0, rows: 0 },
+  };
+  return createTask(head, { after: [], bytes: seconds, createOp: () => ({ kind: 'imagined' }), ...body });
+}
+
+/** Runs the tasks; who ended when, in the order of ending. */
+async function run(tasks: readonly Task[], options: Partial<VirtualMachineOptions> = {}) {
+  const machine = new VirtualMachine({
+    costs: { secondsOf: ({ bytes }) => bytes, latencyOf: () => 0 },
+    oracle: { accepts: () => true, chooseExperts: () => [] },
+    laneWidth: { disk: 1, link: 1, host: 1, device: 1 },
+    interruptsDraft: false,
+    ...options,
+  });
+  const dispatcher = new Dispatcher(machine);
+  dispatcher.add(tasks);
+  await Promise.all(tasks.map(({ id }) => dispatcher.settled(id)));
+  return dispatcher.spans.map(({ id, startSeconds, endSeconds }) => [id, startSeconds, endSeconds]);
+}
+
+describe('a virtual machine', () => {
+  it('serves one task per lane at a time, by priority, and different lanes side by side', async () => {
+    const spans = await run([
+      task(0, 'device', 2),
+      task(1, 'device', 1, { priority: 5 }),
+      task(2, 'device', 1, { priority: 1 }),
+      task(3, 'link', 3),
+      task(4, 'host', 1, { after: [3] }),
+    ]);
+    expect(spans).toEqual([
+      [0, 0, 2],
+      [2, 2, 3],
+      [3, 0, 3],
+      [1, 3, 4],
+      [4, 3, 4],
+    ]);
+  });
+
+  it('orders simultaneous ends by the number of the task, whatever order they started in', async () => {
+    const spans = await run([
+      task(7, 'device', 1),
+      task(3, 'link', 1),
+      task(5, 'host', 1),
+      task(1, 'disk', 0.5),
+      task(2, 'disk', 0.5),
+    ]);
+    expect(spans.map(([id]) => id)).toEqual([1, 2, 3, 5, 7]);
+  });
+
+  it('gives a lane that two tasks become ready for at once to the lower number', async () => {
+    const after = { after: [1, 2] };
+    const spans = await run([
+      task(1, 'link', 1),
+      task(2, 'host', 1),
+      task(9, 'device', 1, after),
+      task(4, 'device', 1, after),
+    ]);
+    expect(spans.slice(2)).toEqual([
+      [4, 1, 2],
+      [9, 2, 3],
+    ]);
+  });
+
+  it('blocks on buffer slots: the second upload waits until the first one has been used', async () => {
+    const takes = { name: 'device.expert', count: 1 };
+    const spans = await run([
+      task(0, 'link', 1, { takes }),
+      task(1, 'link', 1, { takes }),
+      task(2, 'device', 5, { after: [0], frees: [0] }),
+      task(3, 'device', 1, { after: [1], frees: [1] }),
+    ]);
+    expect(spans).toEqual([
+      [0, 0, 1],
+      [2, 1, 6],
+      [1, 6, 7],
+      [3, 7, 8],
+    ]);
+  });
+
+  it('stands still while somebody who was told of an end adds tasks', async () => {
+    const machine = new VirtualMachine({
+      costs: { secondsOf: ({ bytes }) => bytes, latencyOf: () => 0 },
+      oracle: { accepts: () => true, chooseExperts: () => [] },
+      laneWidth: { disk: 1, link: 1, host: 1, device: 1 },
+      interruptsDraft: false,
+    });
+    const dispatcher = new Dispatcher(machine);
+    dispatcher.add([task(0, 'host', 1), task(1, 'link', 10)]);
+    await dispatcher.settled(0);
+    await Promise.resolve();
+    expect(machine.now()).toBe(1);
+    dispatcher.add([task(2, 'host', 2)]);
+    await dispatcher.settled(2);
+    expect(machine.now()).toBe(3);
+  });
+
+  it('lets urgent work in between the pieces of a draft step, which ends so much later', async () => {
+    const tasks = [
+      task(0, 'device', 10, { isDivisible: true, priority: 9 }),
+      task(1, 'link', 2),
+      task(2, 'device', 3, { after: [1] }),
+    ];
+    const laneWidth = { disk: 1, link: 1, host: 1, device: 2 };
+    expect(await run(tasks, { interruptsDraft: true, laneWidth })).toEqual([
+      [1, 0, 2],
+      [2, 2, 5],
+      [0, 0, 13],
+    ]);
+    expect(await run(tasks, { interruptsDraft: false, laneWidth }), 'a device that cannot').toEqual([
+      [1, 0, 2],
+      [0, 0, 10],
+      [2, 10, 13],
+    ]);
+  });
+
+  it('delivers late what has a latency, and works on meanwhile', async () => {
+    const spans = await run(
+      [task(0, 'device', 1), task(1, 'device', 1), task(2, 'host', 1, { after: [0] })],
+      {
+        costs: { secondsOf: ({ bytes }) => bytes, latencyOf: ({ id }) => (id === 0 ? 5 : 0) },
+        laneWidth: { disk: 1, link: 1, host: 1, device: 2 },
+      },
+    );
+    expect(spans).toEqual([
+      [1, 1, 2],
+      [0, 0, 1],
+      [2, 6, 7],
+    ]);
+  });
+
+  it('says so when nothing is left to do but somebody waits', async () => {
+    let stalls = 0;
+    const machine = new VirtualMachine({
+      costs: { secondsOf: () => 1, latencyOf: () => 0 },
+      oracle: { accepts: () => true, chooseExperts: () => [] },
+      laneWidth: { disk: 1, link: 1, host: 1, device: 1 },
+      interruptsDraft: false,
+      onStall: () => {
+        stalls += 1;
+        dispatcher.fail(new Error('stalled'));
+      },
+    });
+    const dispatcher = new Dispatcher(machine);
+    const takes = { name: 'device.expert', count: 1 };
+    dispatcher.add([task(0, 'link', 1, { takes }), task(1, 'link', 1, { takes })]); // nobody frees
+    await expect(dispatcher.settled(1)).rejects.toThrow('stalled');
+    expect(stalls).toBe(1);
+  });
+});
