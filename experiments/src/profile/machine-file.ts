@@ -37,7 +37,7 @@ const leastObservations = 8;
 export function buildMachineFile(machine: MeasuredMachine, runs: readonly RunResult[]): unknown {
   const spans = runs.flatMap((run) => run.spans);
   const source = 'measured';
-  const constant = (value: number, how = source): Constant => ({ value, source: how });
+  const constant = (value: number, how = source): Constant => ({ value: rounded(value), source: how });
   const overhead = (lane: LaneName) =>
     constant(medianGap(runs, lane), 'measured: median gap between tasks that were ready');
   const link = fitTransfers(spans.filter(({ kind }) => kind === 'upload'));
@@ -115,7 +115,7 @@ function deviceKinds(spans: readonly Span[], draftElements: number) {
   if (embeds.length >= 1)
     kinds.embed = {
       secondsPerRow: {
-        value: median(embeds.map((span) => durationOf(span) / span.rows)),
+        value: rounded(median(embeds.map((span) => durationOf(span) / span.rows))),
         source: 'measured',
       },
     };
@@ -132,7 +132,8 @@ function table(spans: readonly Span[], kind: TaskKind, source: string) {
     flops: span.flops,
     seconds: durationOf(span),
   }));
-  return { values: fitArithmetic(observations), source };
+  const values = fitArithmetic(observations).map(([rows, rate]) => [rounded(rows), rounded(rate)]);
+  return { values, source };
 }
 
 function durationOf({ startSeconds, endSeconds }: Span): number {
@@ -188,4 +189,9 @@ function diskRate(runs: readonly RunResult[]): number {
   const busiest = Math.max(...phases.map(({ utilization }) => utilization));
   const busy = phases.filter(({ utilization, bytes }) => bytes > 0 && utilization > 0.9 * busiest);
   return median(busy.map(({ bytes, busySeconds }) => bytes / busySeconds));
+}
+
+/** More digits would be noise. */
+function rounded(value: number): number {
+  return Number(value.toPrecision(5));
 }
