@@ -1,0 +1,65 @@
+/** What the paper leaves open, and how it is filled in here. Everything is printed with the predictions. */
+
+import type { DatasetName, EnvironmentName, ModelName } from './reference.js';
+
+/** Tokens of each dataset's longest prompt, to which every prompt of a batch is padded. */
+export const paddedPromptTokens: Readonly<Record<DatasetName, number>> = {
+  HumanEval: 437,
+  'C-Eval': 483,
+  SummEval: 783,
+  SAMSum: 1144,
+};
+
+/** Names in the engine's catalogue. */
+export const catalogNames: Readonly<Record<ModelName, { readonly target: string; readonly draft: string }>> =
+  {
+    'Mixtral 8x7B': { target: 'mixtral-8x7b', draft: 'mistral-7b' },
+    'Mixtral 8x22B': { target: 'mixtral-8x22b', draft: 'mistral-7b' },
+    'LLaMA-3.3-70B': { target: 'llama-3.3-70b', draft: 'llama-3.1-8b' },
+  };
+
+/** Where a model's bars were measured, for figures that do not say it. */
+export const environmentOf: Readonly<Record<ModelName, EnvironmentName>> = {
+  'Mixtral 8x7B': 'env1',
+  'Mixtral 8x22B': 'env2',
+  'LLaMA-3.3-70B': 'env1',
+};
+
+/** Whose scripts a model without scripts of its own is taken to have been run with. */
+export const scriptedLike: Readonly<Partial<Record<ModelName, ModelName>>> = {
+  'LLaMA-3.3-70B': 'Mixtral 8x7B',
+};
+
+/** GPU batches that pass each layer together in FlexGen, each as large as the listed batch. */
+export const flexgenBlock = 3;
+
+/** Layers that FlexGen keeps on the GPU where no memory curve says it: what 24 GB hold beside the buffers. */
+export const flexgenDefaultLayers = 10;
+
+/** An expert that fewer rows chose is computed by Fiddler's host; the released code has 7 per row against 70. */
+export const fiddlerHostRows = 10;
+
+/** What the memory curve and the utilisation were measured with, where their figures do not say it. */
+export const sideFigures = {
+  model: 'Mixtral 8x7B',
+  dataset: 'SummEval',
+  memoryLength: 16,
+  utilizationLength: 32,
+} as const;
+
+/** The ablation without policy search: the least of the scripted policies, whatever the model. */
+export const unsearchedPolicy = { decodeBatch: 64, prefillBatch: 16, draftBatch: 8, candidates: 8 } as const;
+
+/** For people, in the order of their weight. */
+export const assumptionTexts: readonly string[] = [
+  'tokens are counted as the released code counts them: SpecOffload runs a batch until its slowest sequence has the asked length and counts everything generated meanwhile; the others count what was asked',
+  'every prompt is padded to the longest of its dataset: 437, 483, 783, 1144 tokens (HumanEval, C-Eval, SummEval, SAMSum)',
+  `FlexGen passes ${flexgenBlock} GPU batches of the listed size through each layer together`,
+  'FlexGen keeps as many layers on the GPU as the memory curve shows: its points lie one FFN layer apart (in GiB); LLaMA, which has no curve, keeps 10; fewer where the activations need the room',
+  'weights of Accelerate, DeepSpeed and Fiddler lie in pageable memory, those of FlexGen in page-locked memory, half of those of SpecOffload in each (its released code pins half)',
+  'SpecOffload runs as released: attention with its projections on the CPU, no prefetch, prefill micro-batch by micro-batch, the draft prefilling its whole context every round, the draft moved in after prefill',
+  'LLaMA has no scripts: SpecOffload uses the 8x7B batches, the baselines those times llamaBatch; the draft is Llama-3.1-8B; its padded prompts are llamaPrompt times as long (its published prefill is faster than the GPU peak for full prompts)',
+  'Fiddler keeps attention on the GPU, brings experts after routing and computes those with up to 10 rows on the CPU; expert popularity is log-normal',
+  'ablation: no policy search is 2x64/16/8/8, the least of the scripted policies; serial is the same policy with the draft before each pass; no speculation halves the decode batch',
+  `memory curve and utilisation: ${sideFigures.dataset}, ${sideFigures.memoryLength} and ${sideFigures.utilizationLength} new tokens`,
+];

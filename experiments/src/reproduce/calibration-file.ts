@@ -1,0 +1,116 @@
+/** The fitted constants on disk, with those of every held-out test: read by each prediction, written by --fit. */
+
+import { readFile, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { UserError } from '@specoffload/engine';
+import { hasCode } from '../errors.js';
+import { machinesDirectory } from '../machines.js';
+import { type Constants, constantNames, definitionOf, parseConstants } from './constants.js';
+import type { HeldOut } from './held-out.js';
+import { machineFile } from './machine-files.js';
+import { datasetNames, environmentNames, Fields } from './reference.js';
+
+/** In a folder of its own: what lies beside the machines is taken for one. */
+export const calibrationPath = join(machinesDirectory, 'calibration', 'paper.json');
+
+export interface Calibration {
+  readonly constants: Constants;
+  /** Generation lengths of the bars that were fitted; a bar of another length is a prediction in the strict sense. */
+  readonly seenLengths: readonly number[];
+  /** Fitted without what each test leaves out. */
+  readonly heldOut: readonly HeldOutConstants[];
+  /** Fitted under the alternative reading of 8x22B C-Eval: half of the listed batches. */
+  readonly alternative: Constants;
+}
+
+export interface HeldOutConstants {
+  readonly left: HeldOut;
+  readonly constants: Constants;
+}
+
+/** @throws UserError when it is missing or incomplete. */
+export async function readCalibration(path: string = calibrationPath): Promise<Calibration> {
+  let json: unknown;
+  try {
+    json = JSON.parse(await readFile(path, 'utf8'));
+  } catch (error) {
+    if (hasCode(error, 'ENOENT') || error instanceof SyntaxError)
+      throw new UserError(`${path} is missing or no JSON; run specoffload reproduce --fit`);
+    throw error;
+  }
+  return parseCalibration(json, path);
+}
+
+export function parseCalibration(json: unknown, source: string): Calibration {
+  const root = new Fields(json, source);
+  const { constants, heldOut, alternative, seenLengths } = json as Record<string, unknown>;
+  if (root.count('schema') !== 1 || !Array.isArray(heldOut) || !isLengths(seenLengths))
+    throw new UserError(
+      `${source}: invalid content; expected schema 1 with seenLengths and heldOut; run specoffload reproduce --fit`,
+    );
+  return {
+    constants: parseConstants(valuesOf(constants), `${source}: constants`),
+    seenLengths,
+    heldOut: heldOut.map((entry: unknown, index) => {
+      const place = `${source}: heldOut ${index + 1}`;
+      const fields = new Fields(entry, place);
+      const { generationLength, constants: values } = entry as Record<string, unknown>;
+      const left: HeldOut =
+        generationLength === undefined
+          ? { dataset: fields.word('dataset', datasetNames) }
+          : { generationLength: fields.count('generationLength') };
+      return { left, constants: parseConstants(values, place) };
+    }),
+    alternative: parseConstants(alternative, `${source}: alternative`),
+  };
+}
+
+function isLengths(value: unknown): value is number[] {
+  return Array.isArray(value) && value.every((length) => Number.isInteger(length));
+}
+
+/** From `{"name": {"value": 1, …}}` to `{"name": 1}`. */
+function valuesOf(constants: unknown): unknown {
+  if (typeof constants !== 'object' || constants === null) return constants;
+  return Object.fromEntries(
+    Object.entries(constants).map(([name, entry]) => [name, (entry as { value?: unknown } | null)?.value]),
+  );
+}
+
+/** Writes the calibration and both machine files. */
+export async function writeCalibration(calibration: Calibration): Promise<void> {
+  const { constants, heldOut, alternative, seenLengths } = calibration;
+  const described = constantNames.map((name) => {
+    const { unit, bounds, limit, meaning } = definitionOf(name);
+    return [name, { value: rounded(constants[name]), unit, bounds, limit, meaning }];
+  });
+  await write(calibrationPath, {
+    schema: 1,
+    note: 'written by specoffload reproduce --fit; every constant is shared by all bars it touches',
+    seenLengths,
+    constants: Object.fromEntries(described),
+    alternative: roundAll(alternative),
+    heldOut: heldOut.map(({ left, constants: values }) => ({ ...left, constants: roundAll(values) })),
+  });
+  for (const environment of environmentNames)
+    await write(
+      join(machinesDirectory, `${environment}.json`),
+      machineFile(environment, roundAll(constants)),
+    );
+}
+
+/** A whole file or none. */
+async function write(path: string, content: unknown): Promise<void> {
+  const aside = `${path}.${process.pid}.tmp`;
+  await writeFile(aside, `${JSON.stringify(content, null, 2)}\n`);
+  await rename(aside, path);
+}
+
+/** Four digits: the fit tells no more. */
+export function rounded(value: number): number {
+  return Number(value.toPrecision(4));
+}
+
+export function roundAll(constants: Constants): Constants {
+  return Object.fromEntries(constantNames.map((name) => [name, rounded(constants[name])])) as Constants;
+}

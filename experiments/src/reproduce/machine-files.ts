@@ -1,0 +1,101 @@
+/** The paper's two machines as machine files, made from the fitted constants and from data sheets. */
+
+import type { Constants } from './constants.js';
+import { type ConstantName, definitionOf } from './constants.js';
+import type { EnvironmentName } from './reference.js';
+
+const GiB = 2 ** 30;
+
+const hardware = {
+  env1: {
+    description:
+      "the paper's first machine: RTX 4090 24 GB, Intel i9-10980XE, 256 GB, PCIe 3.0 x16; Mixtral 8x7B and LLaMA",
+    host: { bytes: 256 * GiB, name: '256 GB of DDR4' },
+    locked: 'lockedLink1',
+    pageable: 'pageableLink1',
+    cacheLink: 'cacheLink1',
+    hostCache: 'hostCache1',
+  },
+  env2: {
+    description:
+      "the paper's second machine: RTX 4090 24 GB, AMD EPYC 7542, 448 GB, PCIe 4.0 x16; Mixtral 8x22B",
+    host: { bytes: 448 * GiB, name: '448 GB of DDR4' },
+    locked: 'lockedLink2',
+    pageable: 'pageableLink2',
+    cacheLink: 'cacheLink2',
+    hostCache: 'hostCache2',
+  },
+} as const satisfies Readonly<Record<EnvironmentName, unknown>>;
+
+/** Content of a machine file; see `parseMachineModel`. */
+export function machineFile(environment: EnvironmentName, constants: Constants) {
+  const { description, host, locked, pageable, cacheLink, hostCache } = hardware[environment];
+  const fitted = (name: ConstantName) => ({
+    value: constants[name],
+    source: `fitted to the published bars by specoffload reproduce --fit (${name}: ${definitionOf(name).meaning})`,
+  });
+  const fittedRate = (name: ConstantName) => {
+    const { value, source } = fitted(name);
+    return { values: [[1, value]], source: `${source}; the roof of memory bounds few rows` };
+  };
+  const sheet = (value: number, what: string) => ({ value, source: `data sheet: ${what}` });
+  const assumed = (value: number, why: string) => ({ value, source: `assumed: ${why}` });
+  const nothing = assumed(0, 'no cost of its own is visible in the bars');
+  return {
+    schema: 1,
+    name: environment,
+    description,
+    disk: { overheadSeconds: nothing, bytesPerSecond: sheet(3.5e9, '3.5 GB/s read, as the paper states') },
+    link: {
+      overheadSeconds: nothing,
+      bytesPerSecond: fitted(locked),
+      pageableBytesPerSecond: fitted(pageable),
+      cacheBytesPerSecond: fitted(cacheLink),
+    },
+    host: {
+      overheadSeconds: nothing,
+      arithmetic: fittedRate('hostFlops'),
+      memoryBytesPerSecond: fitted('hostWeights'),
+      cacheBytesPerSecond: fitted(hostCache),
+      scoreFlopsPerSecond: assumed(constants.hostFlops, 'as fast as products; memory binds first'),
+      secondsPerRow: nothing,
+      latencySeconds: nothing,
+      kinds: {
+        realign: {
+          secondsPerRow: assumed(
+            2e-5,
+            'Python work per sequence, layer and round after acceptance; below 1e-4 the bars do not tell',
+          ),
+        },
+      },
+    },
+    device: {
+      overheadSeconds: nothing,
+      arithmetic: fittedRate('deviceFlops'),
+      memoryBytesPerSecond: sheet(1008e9, 'RTX 4090, 1008 GB/s'),
+      cacheBytesPerSecond: assumed(
+        126e9,
+        'memory bandwidth over 8 passes (copies and expansion of the cache)',
+      ),
+      scoreFlopsPerSecond: assumed(constants.deviceFlops, 'as fast as products'),
+      secondsPerRow: nothing,
+      latencySeconds: nothing,
+      kinds: {
+        expert: { overheadSeconds: fitted('deviceTask') },
+        attention: { overheadSeconds: fitted('deviceTask') },
+        draft: {
+          latencySeconds: fitted('draftCall'),
+          cacheBytesPerSecond: sheet(1008e9, 'RTX 4090, 1008 GB/s; the draft keeps no copies'),
+        },
+      },
+    },
+    interruptsDraft: true,
+    laneWidth: { disk: 1, link: 1, host: 1, device: 2 },
+    memory: {
+      deviceBytes: sheet(24_564 * 2 ** 20, 'RTX 4090, 24564 MiB'),
+      hostBytes: sheet(host.bytes, host.name),
+      diskBytes: assumed(1e12, 'never full'),
+    },
+    formats: 'bf16',
+  };
+}

@@ -1,0 +1,32 @@
+/** Predictions in the record store, once each: the same prediction again finds its record there. */
+
+import { access } from 'node:fs/promises';
+import { join } from 'node:path';
+import { buildSimulatedRecord, collectProvenance, storeRun } from '../store/index.js';
+import type { Prediction } from './predict.js';
+
+const experiment = 'reproduce';
+
+/** @returns stores a prediction under `<results>/reproduce/<key>/`. */
+export async function createPredictionStore(
+  results: string,
+  signal: AbortSignal,
+): Promise<(prediction: Prediction) => Promise<void>> {
+  const provenance = await collectProvenance();
+  return async ({ question, request, result }) => {
+    const run = { request, result, workload: question.dataset, createdAt: new Date(), provenance };
+    const { key } = buildSimulatedRecord(run, 0);
+    if (await exists(join(results, experiment, key))) return;
+    const recordOf = (repeat: number) => buildSimulatedRecord(run, repeat);
+    await storeRun(results, experiment, { recordOf, trace: null, tokens: null }, signal);
+  };
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await access(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
