@@ -37,8 +37,8 @@ export function createCostModel(machine: MachineModel): CostModel {
       if (task.lane === 'link') return machine.link.overheadSeconds + task.bytes / linkRate(machine, task);
       return computeSeconds(lookUp(task.lane, task.kind), task);
     },
-    latencyOf({ lane, kind }) {
-      return lane === 'host' || lane === 'device' ? lookUp(lane, kind).latencySeconds : 0;
+    latencyOf({ lane, kind, numParts }) {
+      return lane === 'host' || lane === 'device' ? numParts * lookUp(lane, kind).latencySeconds : 0;
     },
   };
 }

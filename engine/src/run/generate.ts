@@ -17,6 +17,8 @@ export interface GenerateOptions {
   readonly maxNewTokens: number;
   readonly eosTokenIds: ReadonlySet<number>;
   readonly isVirtual: boolean;
+  /** See `SessionOptions`. */
+  readonly interruptsDraft?: boolean;
   readonly onProgress?: ((progress: RunProgress) => void) | undefined;
   /** Called when everything that stays in memory is there: from here on time counts. */
   readonly onPlaced: () => void;
@@ -66,9 +68,10 @@ function splitWaves({ waves, sequences, policy }: Prepared): {
 
 function createSession(options: GenerateOptions, waiting: Sequence[]): Session {
   const { prepared, dispatcher, machine, maxNewTokens, eosTokenIds, isVirtual, onProgress } = options;
+  const { interruptsDraft = false } = options;
   const { plan, policy, sequences } = prepared;
   return new Session({
-    ...{ plan, policy, dispatcher, maxNewTokens, eosTokenIds, isVirtual, waiting },
+    ...{ plan, policy, dispatcher, maxNewTokens, eosTokenIds, isVirtual, interruptsDraft, waiting },
     onPass: (phase, passes) =>
       onProgress?.({
         ...{ phase, passes, numSequences: sequences.length, elapsedSeconds: machine.now() },

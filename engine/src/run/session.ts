@@ -28,6 +28,8 @@ export interface SessionOptions {
   readonly waiting: Sequence[];
   /** Costs of the released code that this engine does not have are added. */
   readonly isVirtual: boolean;
+  /** The device lets urgent work in between the pieces of a draft step. @default false */
+  readonly interruptsDraft?: boolean;
   readonly onPass: (phase: PhaseName, passes: number) => void;
 }
 
@@ -164,6 +166,7 @@ export class Session {
     );
     const tasks = buildDraftRound({
       ...{ draft, policy, ids: this.#ids, pass: this.#passes, batch, sequences: wanting, isAhead },
+      isCoarse: this.#options.interruptsDraft === true,
     });
     const last = tasks.at(-1);
     if (!last) return;

@@ -83,6 +83,7 @@ export async function simulateRun(request: SimulationRequest): Promise<Simulatio
   try {
     const { outcome, spans } = await generate({
       ...{ prepared, dispatcher, machine, maxNewTokens, isVirtual: true },
+      interruptsDraft: model.interruptsDraft,
       eosTokenIds: new Set(),
       onProgress: request.onProgress,
       onPlaced: () => {},

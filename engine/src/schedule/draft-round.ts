@@ -4,6 +4,7 @@
  */
 
 import type { ModelConfig } from '../model/types.js';
+import type { Oracle } from '../speculate/acceptance.js';
 import type { Sequence } from '../speculate/sequence.js';
 import {
   type AttentionWork,
@@ -44,6 +45,8 @@ export interface DraftRoundRequest {
   readonly sequences: readonly Sequence[];
   /** Propose behind the candidates that are being verified, the token that the target adds included. */
   readonly isAhead?: boolean;
+  /** One task for all steps behind the first: enough for a machine that lets urgent work in between anyway. */
+  readonly isCoarse?: boolean;
 }
 
 /**
@@ -54,7 +57,7 @@ export interface DraftRoundRequest {
  * cache `draftBlock`.
  */
 export function buildDraftRound(request: DraftRoundRequest): Task[] {
-  const { policy, draft, sequences, isAhead = false } = request;
+  const { policy, draft, sequences, isAhead = false, isCoarse = false } = request;
   const proposals = sequences
     .map((sequence): Proposal => {
       const assumed = isAhead ? sequence.candidates : [];
@@ -77,40 +80,49 @@ export function buildDraftRound(request: DraftRoundRequest): Task[] {
     const microBatch = proposals.slice(start, start + policy.draftBatch);
     if (policy.draftCache !== 'resident') restart(draft, policy, microBatch);
     const numSteps = microBatch.reduce((most, { wanted }) => Math.max(most, wanted), 0);
-    for (let step = 0; step < numSteps; step += 1)
-      tasks.push(draftStep(request, sizes, microBatch, step, tasks.at(-1)?.id));
+    for (let step = 0; step < numSteps; ) {
+      const end = isCoarse && step > 0 ? numSteps : step + 1;
+      tasks.push(draftSteps(request, sizes, microBatch, step, end, tasks.at(-1)?.id));
+      step = end;
+    }
   }
   return tasks;
 }
 
-function draftStep(
+/** The steps of a micro-batch from `first` to before `end`; an engine that computes takes them one by one. */
+function draftSteps(
   { draft, ids, pass, batch, isAhead = false }: DraftRoundRequest,
   { elements, weightBytes, cacheBytes, scoreFlops }: DraftSizes,
   microBatch: readonly Proposal[],
-  step: number,
+  first: number,
+  end: number,
   previous: number | undefined,
 ): Task {
   const { config } = draft.checkpoint;
-  const active = step === 0 ? microBatch : microBatch.filter(({ wanted }) => wanted > step);
-  const feeds = () => active.map((proposal) => feedFor(proposal, step));
-  const { rows, cacheTokens, scores } = planAttention(config, active, step);
+  const numSteps = end - first;
+  const active = first === 0 ? microBatch : microBatch.filter(({ wanted }) => wanted > first);
+  const work: AttentionWork = { rows: 0, cacheTokens: 0, scores: 0 };
+  for (let step = first; step < end; step += 1) planAttention(work, config, active, step);
+  const { rows } = work;
   const head: TaskHead = {
     id: ids.next(),
     lane: 'device',
     kind: 'draft',
-    name: `draft batch ${batch} step ${step}`,
+    name: `draft batch ${batch} step ${first}`,
     phase: 'decode',
     ...{ pass, batch, priority: draftPriority, rows },
   };
   return createTask(head, {
     isDivisible: true,
     after: previous === undefined ? [] : [previous],
-    bytes: elements * weightBytes,
+    numParts: numSteps,
+    productRows: rows / numSteps,
+    bytes: numSteps * elements * weightBytes,
     flops: 2 * rows * elements,
-    cacheBytes: cacheTokens * cacheBytes,
-    scoreFlops: scores * scoreFlops,
+    cacheBytes: work.cacheTokens * cacheBytes,
+    scoreFlops: work.scores * scoreFlops,
     createOp: () => {
-      const fed = feeds();
+      const fed = active.map((proposal) => feedFor(proposal, first));
       return {
         kind: 'draft',
         ids: feedTokens(fed),
@@ -122,29 +134,40 @@ function draftStep(
         rowIndices: lastRows(fed),
       };
     },
-    imagine: (oracle) => {
-      const proposed = new Int32Array(active.length);
-      for (let index = 0; index < active.length; index += 1) {
-        const { sequence, assumed } = active[index];
-        const position = sequence.choices.length + assumed.length;
-        proposed[index] = oracle.accepts(sequence.index, position, step) ? 0 : 1;
-      }
-      return { ids: proposed };
-    },
+    imagine: (oracle) => ({ ids: imagineProposals(oracle, active, first, end) }),
     onEnd: (result) => {
       const proposed = (result as DraftResult).ids;
-      for (let index = 0; index < active.length; index += 1) {
-        const proposal = active[index];
-        const { sequence } = proposal;
+      let next = 0;
+      for (const proposal of active) {
+        const { sequence, wanted } = proposal;
+        for (let step = first; step < end && step < wanted; step += 1) {
+          proposal.ids.push(proposed[next]);
+          next += 1;
+        }
         // Behind the first step the draft's cache holds everything up to the token it was given.
-        sequence.draftCached = sequence.length + proposal.assumed.length + step;
-        proposal.ids.push(proposed[index]);
-        if (proposal.ids.length !== proposal.wanted) continue;
+        sequence.draftCached = sequence.length + proposal.assumed.length + proposal.ids.length - 1;
+        if (proposal.ids.length !== wanted) continue;
         if (isAhead) sequence.nextCandidates = proposal.ids;
         else sequence.candidates = proposal.ids;
       }
     },
   });
+}
+
+/** What the target chooses (0) or something else (1): sequence by sequence, step by step. */
+function imagineProposals(
+  oracle: Oracle,
+  active: readonly Proposal[],
+  first: number,
+  end: number,
+): Int32Array {
+  const proposed: number[] = [];
+  for (const { sequence, assumed, wanted } of active) {
+    const position = sequence.choices.length + assumed.length;
+    for (let step = first; step < end && step < wanted; step += 1)
+      proposed.push(oracle.accepts(sequence.index, position, step) ? 0 : 1);
+  }
+  return Int32Array.from(proposed);
 }
 
 /** The first step feeds what the cache does not hold yet, every later one the token just proposed. */
@@ -158,15 +181,22 @@ function feedFor({ sequence, assumed, ids }: Proposal, step: number): Feed {
   };
 }
 
-/** What a step will ask of attention, which only lengths decide: the first feeds what is missing, others one token. */
-function planAttention(config: ModelConfig, active: readonly Proposal[], step: number): AttentionWork {
-  const work: AttentionWork = { rows: 0, cacheTokens: 0, scores: 0 };
-  for (const { sequence, assumed } of active) {
+/**
+ * Adds what a step will ask of attention, which only lengths decide: the first feeds what is missing, others one token.
+ * Mutates `work`.
+ */
+function planAttention(
+  work: AttentionWork,
+  config: ModelConfig,
+  active: readonly Proposal[],
+  step: number,
+): void {
+  for (const { sequence, assumed, wanted } of active) {
+    if (wanted <= step) continue;
     const known = sequence.length + assumed.length;
     if (step === 0) addAttention(work, config, sequence.draftCached, known - sequence.draftCached);
     else addAttention(work, config, known + step - 1, 1);
   }
-  return work;
 }
 
 /** Micro-batches take turns in the draft's cache, each starting from nothing. */

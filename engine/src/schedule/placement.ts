@@ -310,7 +310,8 @@ function placeSlots({ layouts, policy }: PlanRequest, prefetchDepth: number, hos
       smallestStagingBytes,
     );
   const deviceBytes = (kind: 'attention' | 'expert') => largest(kind, (layout) => layout.deviceBytes);
-  const numStaged = Math.max(1, prefetchDepth);
+  // On demand nothing waits: one group is staged at a time.
+  const numStaged = policy.streaming === 'on-demand' ? 1 : Math.max(1, prefetchDepth);
   const hostSlots = {
     attention: place(host, 'attention', numStaged, stagedBytes('attention')),
     expert: place(host, 'expert', numStaged, stagedBytes('expert')),
