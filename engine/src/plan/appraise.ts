@@ -1,0 +1,115 @@
+/** Memory and closed form of candidates, each asked only once: what a search looks at before it simulates. */
+
+import type { MachineModel } from '../machine/machine-model.js';
+import { type Checkpoint, UserError } from '../model/types.js';
+import { type MemoryPlan, planMemory } from '../schedule/placement.js';
+import type { OpenPolicy } from '../schedule/policy.js';
+import { measureDemand, planWaves, resolvePolicy } from '../schedule/resolve.js';
+import { strategies, usesDraft } from '../schedule/strategies/index.js';
+import type { Acceptance } from '../speculate/acceptance.js';
+import { type ClosedForm, closedForm } from './closed-form.js';
+import type { Candidate } from './space.js';
+
+/** What is to be done, and on what. */
+export interface PlanningJob {
+  readonly target: Checkpoint;
+  readonly draft: Checkpoint | null;
+  /** Tokens of each prompt. */
+  readonly promptLengths: readonly number[];
+  readonly maxNewTokens: number;
+  /** With the budgets. */
+  readonly machine: MachineModel;
+  /** Needed for policies that speculate. */
+  readonly acceptance: Acceptance | null;
+  /** Of the acceptance. @default 1 */
+  readonly seed?: number;
+}
+
+/** A candidate with its places in memory. */
+export interface Fitted {
+  readonly policy: OpenPolicy;
+  readonly waves: readonly (readonly (readonly number[])[])[];
+  readonly plan: MemoryPlan;
+}
+
+/** @throws UserError when it does not fit. */
+export function fit(job: PlanningJob, { strategy, policy: input }: Candidate): Fitted {
+  const { target, promptLengths, maxNewTokens, machine } = job;
+  const policy = resolvePolicy(strategies[strategy], input, promptLengths.length);
+  const draft = usesDraft(policy) ? job.draft : null;
+  const waves = planWaves(policy, promptLengths.length);
+  const demand = measureDemand(policy, waves, promptLengths, maxNewTokens);
+  return { policy, waves, plan: planMemory(target, draft, demand, machine.memory, policy, machine.formats) };
+}
+
+export interface Appraisal {
+  readonly candidate: Candidate;
+  /** The same for candidates that come to the same policy. */
+  readonly key: string;
+  readonly closedForm: ClosedForm;
+  /** newTokens / expected seconds. */
+  readonly tokensPerSecond: number;
+  /** newTokens / boundSeconds: no schedule of this policy is faster. */
+  readonly boundTokensPerSecond: number;
+}
+
+export class Appraiser {
+  readonly #job: PlanningJob;
+  readonly #byCandidate = new Map<string, Appraisal | null>();
+  readonly #byKey = new Map<string, Appraisal>();
+  #numRefused = 0;
+  #refusal: UserError | null = null;
+
+  constructor(job: PlanningJob) {
+    this.#job = job;
+  }
+
+  /** Different policies that fit, in the order in which they were looked at. */
+  get appraisals(): readonly Appraisal[] {
+    return [...this.#byKey.values()];
+  }
+
+  /** Candidates that did not fit. */
+  get numRefused(): number {
+    return this.#numRefused;
+  }
+
+  /** Why the candidate refused last was; null when all fitted. */
+  get refusal(): UserError | null {
+    return this.#refusal;
+  }
+
+  /** null when it does not fit, or its fields contradict each other. */
+  appraise(candidate: Candidate): Appraisal | null {
+    const { strategy, policy } = candidate;
+    const text = JSON.stringify([strategy, Object.entries(policy).sort(([a], [b]) => (a < b ? -1 : 1))]);
+    const known = this.#byCandidate.get(text);
+    if (known !== undefined) return known;
+    let appraisal: Appraisal | null = null;
+    try {
+      appraisal = this.#appraise(candidate);
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      this.#numRefused += 1;
+      this.#refusal = error;
+    }
+    this.#byCandidate.set(text, appraisal);
+    return appraisal;
+  }
+
+  #appraise(candidate: Candidate): Appraisal {
+    const { machine, acceptance, promptLengths, maxNewTokens } = this.#job;
+    const prepared = fit(this.#job, candidate);
+    const key = `${candidate.strategy} ${JSON.stringify(prepared.policy)}`;
+    const known = this.#byKey.get(key);
+    if (known) return known;
+    const form = closedForm({ prepared, promptLengths, maxNewTokens, machine, acceptance });
+    const appraisal: Appraisal = {
+      ...{ candidate, key, closedForm: form },
+      tokensPerSecond: form.newTokens / form.seconds,
+      boundTokensPerSecond: form.newTokens / form.boundSeconds,
+    };
+    this.#byKey.set(key, appraisal);
+    return appraisal;
+  }
+}

@@ -1,0 +1,147 @@
+/** From SpecOffload as published to the best policy: what each option does alone, and all do together. */
+
+import { UserError } from '../model/types.js';
+import type { RunOutcome } from '../run/types.js';
+import type { Policy, PolicyInput } from '../schedule/policy.js';
+import type { PlanningJob } from './appraise.js';
+import type { PlannedPolicy } from './plan.js';
+import { predict } from './search.js';
+import type { Candidate } from './space.js';
+
+/**
+ * SpecOffload as its released code runs it (anchors, section 2); batch sizes and candidates are those of the
+ * HumanEval script for Mixtral 8x7B.
+ */
+export const publishedPolicy = {
+  ...{ batches: 2, decodeBatch: 256, prefillBatch: 80, draftBatch: 10, candidates: 6 },
+  ...{ draftCache: 'recompute', projections: 'host', prefillAttention: 'device' },
+  ...{ prefillOrder: 'batch-major', draftPlacement: 'after-prefill', prefetchDepth: 0 },
+  ...{ pageLocked: 0.5, pinnedLayers: 0, ending: 'slowest' },
+} as const satisfies PolicyInput;
+
+export interface LadderStep {
+  /** What is done otherwise, in words. */
+  readonly option: string;
+  /** The fields it sets. */
+  readonly fields: PolicyInput;
+  /** null where the option alone does not fit into memory. */
+  readonly tokensPerSecond: number | null;
+  /** tokensPerSecond / the published policy's. */
+  readonly gain: number | null;
+}
+
+export interface Ladder {
+  readonly published: RunOutcome;
+  /** generatedTokens / seconds of the published policy: how the released code counts. */
+  readonly publishedAsCounted: number;
+  readonly steps: readonly LadderStep[];
+  /** The best policy over the published one. */
+  readonly together: number;
+}
+
+/** Fields that only make sense together, and what they are about. */
+const options: readonly (readonly [option: string, fields: readonly (keyof Policy)[]])[] = [
+  ['each sequence ends at its own limit', ['ending']],
+  ['all weights in page-locked memory', ['pageLocked']],
+  ['weights come ahead', ['prefetchDepth']],
+  ['spare device memory keeps layers', ['pinnedLayers', 'keptLayers', 'attentionWeights']],
+  ['places of attention, projections and caches', ['projections', 'attention', 'prefillAttention', 'cache']],
+  ['prefill', ['prefillOrder', 'prefillBatch']],
+  ["the draft's cache", ['draftCache', 'draftWindow', 'draftPlacement']],
+  ['sequences per draft step', ['draftBatch']],
+  ['candidates', ['candidates']],
+  ['micro-batches', ['microBatch']],
+  ['host computes a share of the FFNs', ['hostShare', 'experts', 'hostExpertRows']],
+  ['places of finished sequences are taken again', ['refill']],
+];
+
+/** @throws UserError when the published policy itself does not fit. */
+export async function climbLadder(
+  job: PlanningJob,
+  best: PlannedPolicy,
+  published: PolicyInput = publishedPolicy,
+  signal?: AbortSignal,
+): Promise<Ladder> {
+  const base = await predict(job, { strategy: 'specoffload', policy: published }, signal);
+  const reference = base.outcome.tokensPerSecond;
+  const tried: { option: string; fields: PolicyInput; candidate: Candidate }[] = [];
+  for (const [option, fields] of options) {
+    const changed = pickChanged(best, base.outcome.policy, published, fields);
+    if (Object.keys(changed).length === 0) continue;
+    const policy = withFields(published, changed, fields, best.input);
+    tried.push({ option, fields: changed, candidate: { strategy: 'specoffload', policy } });
+  }
+  if (best.strategy !== 'specoffload' || best.policy.decodeBatch !== base.outcome.policy.decodeBatch) {
+    const { speculation, batches, decodeBatch } = best.policy;
+    const fields: PolicyInput = { speculation, batches, decodeBatch };
+    tried.push({
+      option: `${best.strategy === 'specoffload' ? 'batch' : best.strategy}: ${speculation}, ${batches} x ${decodeBatch}`,
+      fields,
+      candidate: { strategy: best.strategy, policy: { ...published, ...fields } },
+    });
+  }
+  const steps: LadderStep[] = [];
+  for (const { option, fields, candidate } of tried) {
+    const tokensPerSecond = await maybePredict(job, candidate, signal);
+    steps.push({ option, fields, tokensPerSecond, gain: tokensPerSecond && tokensPerSecond / reference });
+  }
+  steps.sort((a, b) => (b.gain ?? 0) - (a.gain ?? 0) || (a.option < b.option ? -1 : 1));
+  return {
+    published: base.outcome,
+    publishedAsCounted: base.outcome.generatedTokens / base.outcome.seconds,
+    steps,
+    together: best.outcome.tokensPerSecond / reference,
+  };
+}
+
+async function maybePredict(
+  job: PlanningJob,
+  candidate: Candidate,
+  signal?: AbortSignal,
+): Promise<number | null> {
+  try {
+    return (await predict(job, candidate, signal)).outcome.tokensPerSecond;
+  } catch (error) {
+    if (error instanceof UserError) return null;
+    throw error;
+  }
+}
+
+/** The fields in which the best policy differs from the published one. */
+function pickChanged(
+  { policy }: PlannedPolicy,
+  base: Policy,
+  published: PolicyInput,
+  fields: readonly (keyof Policy)[],
+): PolicyInput {
+  const isFollower = (field: keyof Policy) =>
+    // Left open on both sides: what fits differs, the choice does not.
+    published[field] === undefined && (field === 'pinnedLayers' || field === 'keptLayers');
+  // A draft that the best policy does without says nothing about drafts.
+  const isAboutDrafts = (field: keyof Policy) => field.startsWith('draft') || field === 'candidates';
+  return Object.fromEntries(
+    fields
+      .filter((field) => policy[field] !== base[field] && !isFollower(field))
+      .filter((field) => !(policy.speculation === 'none' && isAboutDrafts(field)))
+      // The published batch is one micro-batch.
+      .filter((field) => !(field === 'microBatch' && policy.microBatch === policy.decodeBatch))
+      .map((field) => [field, policy[field]]),
+  );
+}
+
+/** What the best policy left open stays open: alone, another number of layers may fit. */
+function withFields(
+  published: PolicyInput,
+  changed: PolicyInput,
+  fields: readonly (keyof Policy)[],
+  input: PolicyInput,
+): PolicyInput {
+  const policy: Record<string, unknown> = { ...published, ...changed };
+  for (const field of fields)
+    if (field in changed && input[field] === undefined && isOpen(field)) delete policy[field];
+  return policy as PolicyInput;
+}
+
+function isOpen(field: keyof Policy): boolean {
+  return field === 'prefetchDepth' || field === 'pinnedLayers' || field === 'keptLayers';
+}

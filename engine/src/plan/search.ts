@@ -1,0 +1,170 @@
+/**
+ * The search: the closed form leads every family to a few good policies, the simulator decides among them and goes
+ * on from the best, one coordinate at a time. What cannot win by its bound is never simulated. No clock and no
+ * randomness: equal jobs give equal plans.
+ */
+
+import { simulateRun } from '../run/simulate.js';
+import type { RunOutcome } from '../run/types.js';
+import { type Appraisal, Appraiser, type PlanningJob } from './appraise.js';
+import type { Candidate, Family } from './space.js';
+
+export interface SearchOptions {
+  /** Simulations that a search may spend. @default 40 */
+  readonly mostSimulations?: number;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: SearchProgress) => void) | undefined;
+}
+
+export interface SearchProgress {
+  readonly numSimulated: number;
+  readonly mostSimulations: number;
+  /** Best so far; 0 before the first simulation. */
+  readonly tokensPerSecond: number;
+}
+
+/** A policy with its prediction. */
+export interface Predicted {
+  readonly candidate: Candidate;
+  readonly outcome: RunOutcome;
+  readonly appraisal: Appraisal;
+}
+
+export interface SearchResult {
+  /** All that was simulated, fastest first. */
+  readonly predicted: readonly Predicted[];
+  /** Different policies looked at in closed form. */
+  readonly numConsidered: number;
+  /** Candidates refused for their memory. */
+  readonly numRefused: number;
+  readonly appraiser: Appraiser;
+}
+
+/** Sweeps over all coordinates, at most. */
+const mostSweeps = 3;
+/** Simulated at first: so many of all, and so many of each family. */
+const firstOfAll = 6;
+const firstOfFamily = 2;
+/** The closed form is trusted to this much: a neighbour that it puts further behind is not simulated. */
+const trust = 0.04;
+
+/** @returns an empty list when nothing fits. */
+export async function search(
+  job: PlanningJob,
+  families: readonly Family[],
+  options: SearchOptions = {},
+): Promise<SearchResult> {
+  const { mostSimulations = 40, signal, onProgress } = options;
+  const appraiser = new Appraiser(job);
+  const predicted = new Map<string, Predicted>();
+  const best = () => fastest(predicted.values());
+  const simulate = async (appraisal: Appraisal): Promise<void> => {
+    if (predicted.has(appraisal.key) || predicted.size >= mostSimulations) return;
+    // Slack, because an average course of acceptance is no bound for a lucky one.
+    const leader = best();
+    if (leader && appraisal.boundTokensPerSecond * 1.03 < leader.outcome.tokensPerSecond) return;
+    const { outcome } = await predict(job, appraisal.candidate, signal);
+    predicted.set(appraisal.key, { candidate: appraisal.candidate, outcome, appraisal });
+    onProgress?.({
+      ...{ numSimulated: predicted.size, mostSimulations },
+      tokensPerSecond: best()?.outcome.tokensPerSecond ?? 0,
+    });
+  };
+
+  const leaders: { readonly family: Family; readonly found: readonly Appraisal[] }[] = [];
+  for (const family of families) {
+    signal?.throwIfAborted();
+    const before = new Set(appraiser.appraisals);
+    descend(family, appraiser);
+    const found = appraiser.appraisals.filter((appraisal) => !before.has(appraisal)).sort(byEstimate);
+    if (found.length > 0) leaders.push({ family, found });
+    await new Promise(setImmediate);
+  }
+  const first = [
+    ...leaders.flatMap(({ found }) => found.slice(0, firstOfFamily)),
+    ...[...appraiser.appraisals].sort(byEstimate).slice(0, firstOfAll),
+  ].sort(byEstimate);
+  for (const appraisal of first) await simulate(appraisal);
+
+  // From the best, and from what becomes the best on the way, to neighbours that might be better.
+  const explored = new Set<string>();
+  for (let leader = best(); leader && !explored.has(leader.appraisal.key); leader = best()) {
+    explored.add(leader.appraisal.key);
+    const family = leaders.find(({ found }) => found.includes(leader.appraisal))?.family;
+    const near = [
+      ...(family ? neighbours(family, leader.candidate) : []).flatMap(
+        (candidate) => appraiser.appraise(candidate) ?? [],
+      ),
+      // How far the closed form is off differs least among what it finds about equally good.
+      ...appraiser.appraisals,
+    ];
+    const enough = leader.appraisal.tokensPerSecond * (1 - trust);
+    const promising = [...new Set(near)]
+      .filter(({ key, tokensPerSecond }) => tokensPerSecond > enough && !predicted.has(key))
+      .sort(byEstimate);
+    for (const appraisal of promising) {
+      await simulate(appraisal);
+      if (best() !== leader) break;
+    }
+    if (predicted.size >= mostSimulations) break;
+  }
+  return {
+    predicted: [...predicted.values()].sort(byTokensPerSecond),
+    numConsidered: appraiser.appraisals.length,
+    numRefused: appraiser.numRefused,
+    appraiser,
+  };
+}
+
+/** Simulates one policy; the spans are dropped. */
+export async function predict(
+  job: PlanningJob,
+  { strategy, policy }: Candidate,
+  signal?: AbortSignal,
+): Promise<{ readonly outcome: RunOutcome }> {
+  // Field by field: what a caller's job holds besides is not for the simulation.
+  const { target, draft, promptLengths, maxNewTokens, machine, acceptance, seed = 1 } = job;
+  const { spans: _spans, ...outcome } = await simulateRun({
+    ...{ target, draft, promptLengths, maxNewTokens, machine, acceptance, seed, strategy, policy },
+    ...(signal ? { signal } : {}),
+  });
+  return { outcome };
+}
+
+/** Coordinate descent on the closed form, from the first start that fits. */
+function descend({ strategy, starts, coordinates }: Family, appraiser: Appraiser): void {
+  let current: Appraisal | null = null;
+  for (const policy of starts) {
+    current = appraiser.appraise({ strategy, policy });
+    if (current) break;
+  }
+  if (!current) return;
+  for (let sweep = 0; sweep < mostSweeps; sweep += 1) {
+    const before: Appraisal = current;
+    for (const { values } of coordinates)
+      for (const value of values) {
+        const next = appraiser.appraise({ strategy, policy: { ...current.candidate.policy, ...value } });
+        if (next && next.tokensPerSecond > current.tokensPerSecond) current = next;
+      }
+    if (current === before) return;
+  }
+}
+
+/** Candidates that differ in one coordinate. */
+function neighbours({ coordinates }: Family, { strategy, policy }: Candidate): Candidate[] {
+  return coordinates.flatMap(({ values }) =>
+    values.map((value) => ({ strategy, policy: { ...policy, ...value } })),
+  );
+}
+
+function byEstimate(a: Appraisal, b: Appraisal): number {
+  return b.tokensPerSecond - a.tokensPerSecond || (a.key < b.key ? -1 : 1);
+}
+
+function byTokensPerSecond(a: Predicted, b: Predicted): number {
+  return b.outcome.tokensPerSecond - a.outcome.tokensPerSecond || byEstimate(a.appraisal, b.appraisal);
+}
+
+function fastest(predicted: Iterable<Predicted>): Predicted | undefined {
+  return [...predicted].sort(byTokensPerSecond)[0];
+}

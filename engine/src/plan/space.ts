@@ -1,0 +1,163 @@
+/** Which policies a planner looks at: one value of every coordinate, as far as machine, workload and caller allow. */
+
+import type { Checkpoint } from '../model/types.js';
+import type { Policy, PolicyInput, StrategyName } from '../schedule/policy.js';
+
+/** Values that a field is held to, such as `localPolicyFields`. */
+export type AllowedValues = { readonly [Field in keyof Policy]?: readonly Policy[Field][] };
+
+export interface SpaceRequest {
+  readonly target: Checkpoint;
+  readonly draft: Checkpoint | null;
+  readonly numPrompts: number;
+  /** Leaves out every other strategy. */
+  readonly strategies?: readonly StrategyName[];
+  /** Fields that the caller has settled. */
+  readonly fixed?: PolicyInput;
+  readonly allowed?: AllowedValues;
+}
+
+/** A policy and the strategy it is for. */
+export interface Candidate {
+  readonly strategy: StrategyName;
+  readonly policy: PolicyInput;
+}
+
+/** One choice among a few; a value may settle several fields that only make sense together. */
+export interface Coordinate {
+  readonly name: string;
+  readonly values: readonly PolicyInput[];
+}
+
+/** A way of speculating: where a search begins, and what it may change. */
+export interface Family {
+  readonly strategy: StrategyName;
+  readonly speculation: Policy['speculation'];
+  /** From those that fit most easily to those that need most memory: the first that fits is where a search begins. */
+  readonly starts: readonly PolicyInput[];
+  readonly coordinates: readonly Coordinate[];
+}
+
+const ways: readonly (readonly [StrategyName, Policy['speculation']])[] = [
+  ['none', 'none'],
+  ['serial', 'serial'],
+  ['serial', 'ahead'],
+  ['specoffload', 'interleaved'],
+];
+
+/** In how many waves the prompts go through. */
+const waveCounts = [1, 2, 3, 4, 6, 8, 12, 16, 32, 64];
+const batchSizes = [8, 32, 64, 128, 256];
+const candidateCounts = [1, 2, 3, 4, 6, 8, 12, 16];
+const draftWindows = [64, 128, 256];
+
+export function planSpace(request: SpaceRequest): Family[] {
+  const { draft, strategies, fixed = {}, allowed = {} } = request;
+  const isAllowed = (values: PolicyInput) => agrees(values, fixed) && within(values, allowed);
+  return ways.flatMap(([strategy, speculation]) => {
+    if (strategies && !strategies.includes(strategy)) return [];
+    if (speculation !== 'none' && !draft) return [];
+    if (!isAllowed({ speculation })) return [];
+    const batches = strategy === 'specoffload' ? (fixed.batches ?? 2) : (fixed.batches ?? 1);
+    const coordinates = [
+      ...commonCoordinates(request, batches),
+      ...(speculation === 'none' ? [] : draftCoordinates(request, batches)),
+    ].flatMap(({ name, values }) => {
+      // A field that the caller has settled stays as it is; what else a value says still counts.
+      const left = values.filter(isAllowed);
+      return left.length > 0 ? [{ name, values: left }] : [];
+    });
+    const first = Object.assign({}, ...coordinates.map(({ values }) => values[0])) as PolicyInput;
+    const batching = coordinates.find(({ name }) => name === 'batch')?.values ?? [{}];
+    const starts = [...batching].map((values) => ({ ...first, ...values, speculation, batches, ...fixed }));
+    return [{ strategy, speculation, starts, coordinates }];
+  });
+}
+
+/** Values first that ask for least memory. */
+function commonCoordinates({ target, numPrompts, fixed = {} }: SpaceRequest, batches: number): Coordinate[] {
+  const perBatch = Math.ceil(numPrompts / batches);
+  const decodeBatches = [...new Set(waveCounts.map((waves) => Math.ceil(perBatch / waves)))];
+  const upTo = (most: number) => [...batchSizes.filter((size) => size < most), most];
+  const largest = Math.min(fixed.decodeBatch ?? perBatch, perBatch);
+  const perExpert = target.layers[0].experts.length > 1;
+  return [
+    { name: 'batch', values: decodeBatches.map((decodeBatch) => ({ decodeBatch, microBatch: decodeBatch })) },
+    {
+      name: 'places',
+      values: [
+        { attention: 'host', prefillAttention: 'device', projections: 'device', cache: 'host' },
+        { attention: 'host', prefillAttention: 'host', projections: 'device', cache: 'host' },
+        { attention: 'host', prefillAttention: 'device', projections: 'host', cache: 'host' },
+        { attention: 'host', prefillAttention: 'host', projections: 'host', cache: 'host' },
+        { attention: 'device', prefillAttention: 'device', projections: 'device', cache: 'host' },
+        { attention: 'device', prefillAttention: 'device', projections: 'device', cache: 'device' },
+      ],
+    },
+    { name: 'prefillBatch', values: startingAt(8, upTo(largest)).map((prefillBatch) => ({ prefillBatch })) },
+    { name: 'prefillOrder', values: [{ prefillOrder: 'batch-major' }, { prefillOrder: 'layer-major' }] },
+    { name: 'microBatch', values: [1, 2, 4, 8].map((parts) => ({ microBatch: Math.ceil(largest / parts) })) },
+    { name: 'prefetch', values: [{}, { prefetchDepth: 1 }, { prefetchDepth: 2 }, { prefetchDepth: 0 }] },
+    { name: 'pinned', values: [{}, { pinnedLayers: 0 }] },
+    {
+      name: 'attentionWeights',
+      values: [{ attentionWeights: 'streamed' }, { attentionWeights: 'resident' }],
+    },
+    { name: 'refill', values: [{ refill: 'no' }, { refill: 'yes' }] },
+    { name: 'hostShare', values: [0, 0.1, 0.2, 0.35].map((hostShare) => ({ hostShare })) },
+    ...(perExpert
+      ? [
+          {
+            name: 'experts',
+            values: [
+              { experts: 'all', hostExpertRows: 0 },
+              { experts: 'routed', hostExpertRows: 0 },
+              { experts: 'routed', hostExpertRows: 4 },
+              { experts: 'routed', hostExpertRows: 16 },
+            ] as const,
+          },
+        ]
+      : []),
+  ];
+}
+
+function draftCoordinates({ numPrompts, fixed = {} }: SpaceRequest, batches: number): Coordinate[] {
+  const perBatch = Math.ceil(numPrompts / batches);
+  const largest = Math.min(fixed.decodeBatch ?? perBatch, perBatch);
+  const sizes = [...batchSizes.filter((size) => size < largest), largest];
+  return [
+    { name: 'candidates', values: startingAt(4, candidateCounts).map((candidates) => ({ candidates })) },
+    {
+      name: 'draftCache',
+      values: [
+        { draftCache: 'recompute' },
+        { draftCache: 'resident' },
+        ...draftWindows.map((draftWindow) => ({ draftCache: 'window', draftWindow }) as const),
+      ],
+    },
+    { name: 'draftBatch', values: startingAt(8, sizes).map((draftBatch) => ({ draftBatch })) },
+    { name: 'draftPlacement', values: [{ draftPlacement: 'after-prefill' }, { draftPlacement: 'start' }] },
+  ];
+}
+
+/** The same values, the one nearest to `first` in front. */
+function startingAt(first: number, values: readonly number[]): number[] {
+  const start = values.reduce((best, value) =>
+    Math.abs(value - first) < Math.abs(best - first) ? value : best,
+  );
+  return [start, ...values.filter((value) => value !== start)];
+}
+
+function agrees(values: PolicyInput, fixed: PolicyInput): boolean {
+  return Object.entries(values).every(([field, value]) => {
+    const wanted = fixed[field as keyof Policy];
+    return wanted === undefined || wanted === value;
+  });
+}
+
+function within(values: PolicyInput, allowed: AllowedValues): boolean {
+  return Object.entries(values).every(([field, value]) => {
+    const words = allowed[field as keyof Policy] as readonly unknown[] | undefined;
+    return words === undefined || words.includes(value);
+  });
+}
