@@ -18,7 +18,7 @@ export interface PlanRequest extends PlanningJob {
   readonly fixed?: PolicyInput;
   /** Values that fields are held to, such as `localPolicyFields`. */
   readonly allowed?: AllowedValues;
-  /** @default 40 */
+  /** @default 30 */
   readonly mostSimulations?: number;
   readonly onProgress?: (progress: SearchProgress) => void;
   readonly signal?: AbortSignal;

@@ -10,7 +10,7 @@ import { type Appraisal, Appraiser, type PlanningJob } from './appraise.js';
 import type { Candidate, Family } from './space.js';
 
 export interface SearchOptions {
-  /** Simulations that a search may spend. @default 40 */
+  /** Simulations that a search may spend. @default 30 */
   readonly mostSimulations?: number;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: SearchProgress) => void) | undefined;
@@ -41,7 +41,7 @@ export interface SearchResult {
 }
 
 /** Sweeps over all coordinates, at most. */
-const mostSweeps = 3;
+const mostSweeps = 2;
 /** Simulated at first: so many of all, and so many of each family. */
 const firstOfAll = 6;
 const firstOfFamily = 2;
@@ -54,15 +54,15 @@ export async function search(
   families: readonly Family[],
   options: SearchOptions = {},
 ): Promise<SearchResult> {
-  const { mostSimulations = 40, signal, onProgress } = options;
+  const { mostSimulations = 30, signal, onProgress } = options;
   const appraiser = new Appraiser(job);
   const predicted = new Map<string, Predicted>();
   const best = () => fastest(predicted.values());
-  const simulate = async (appraisal: Appraisal): Promise<void> => {
+  const simulate = async (appraisal: Appraisal, isWanted = false): Promise<void> => {
     if (predicted.has(appraisal.key) || predicted.size >= mostSimulations) return;
     // Slack, because an average course of acceptance is no bound for a lucky one.
     const leader = best();
-    if (leader && appraisal.boundTokensPerSecond * 1.03 < leader.outcome.tokensPerSecond) return;
+    if (!isWanted && leader && appraisal.boundTokensPerSecond * 1.03 < leader.outcome.tokensPerSecond) return;
     const { outcome } = await predict(job, appraisal.candidate, signal);
     predicted.set(appraisal.key, { candidate: appraisal.candidate, outcome, appraisal });
     onProgress?.({
@@ -80,9 +80,12 @@ export async function search(
     if (found.length > 0) leaders.push({ family, found });
     await new Promise(setImmediate);
   }
+  // One of each family in any case: the choice of a way is what a reader wants to see.
+  for (const { found } of leaders) await simulate(found[0], true);
+  const all = [...appraiser.appraisals].sort(byEstimate);
   const first = [
-    ...leaders.flatMap(({ found }) => found.slice(0, firstOfFamily)),
-    ...[...appraiser.appraisals].sort(byEstimate).slice(0, firstOfAll),
+    ...leaders.flatMap(({ found }) => takeDifferent(found, firstOfFamily)),
+    ...takeDifferent(all, firstOfAll),
   ].sort(byEstimate);
   for (const appraisal of first) await simulate(appraisal);
 
@@ -91,15 +94,9 @@ export async function search(
   for (let leader = best(); leader && !explored.has(leader.appraisal.key); leader = best()) {
     explored.add(leader.appraisal.key);
     const family = leaders.find(({ found }) => found.includes(leader.appraisal))?.family;
-    const near = [
-      ...(family ? neighbours(family, leader.candidate) : []).flatMap(
-        (candidate) => appraiser.appraise(candidate) ?? [],
-      ),
-      // How far the closed form is off differs least among what it finds about equally good.
-      ...appraiser.appraisals,
-    ];
     const enough = leader.appraisal.tokensPerSecond * (1 - trust);
-    const promising = [...new Set(near)]
+    const promising = (family ? neighbours(family, leader.candidate) : [])
+      .flatMap((candidate) => appraiser.appraise(candidate) ?? [])
       .filter(({ key, tokensPerSecond }) => tokensPerSecond > enough && !predicted.has(key))
       .sort(byEstimate);
     for (const appraisal of promising) {
@@ -148,6 +145,19 @@ function descend({ strategy, starts, coordinates }: Family, appraiser: Appraiser
       }
     if (current === before) return;
   }
+}
+
+/** The best ones that differ in what matters most; the simulator's exploration finds the best of their likes. */
+function takeDifferent(sorted: readonly Appraisal[], most: number): Appraisal[] {
+  const taken = new Map<string, Appraisal>();
+  for (const appraisal of sorted) {
+    const { strategy, policy } = appraisal.candidate;
+    const { speculation, decodeBatch, candidates, draftCache, attention, projections } = policy;
+    const kind = [strategy, speculation, decodeBatch, candidates, draftCache, attention, projections].join();
+    if (!taken.has(kind)) taken.set(kind, appraisal);
+    if (taken.size === most) break;
+  }
+  return [...taken.values()];
 }
 
 /** Candidates that differ in one coordinate. */

@@ -513,10 +513,19 @@ function placeCache(
   return Array.from({ length: config.numLayers }, () => pool.place(label, layerBytes));
 }
 
-function layOutGroups(checkpoint: Checkpoint, formats: Formats): Map<string, GroupLayout> {
+/** Layouts never change, and a planner asks for those of the same model hundreds of times. */
+const layoutsOf = new WeakMap<Checkpoint, WeakMap<Formats, ReadonlyMap<string, GroupLayout>>>();
+
+function layOutGroups(checkpoint: Checkpoint, formats: Formats): ReadonlyMap<string, GroupLayout> {
+  const byFormats = layoutsOf.get(checkpoint) ?? new WeakMap<Formats, ReadonlyMap<string, GroupLayout>>();
+  layoutsOf.set(checkpoint, byFormats);
+  const known = byFormats.get(formats);
+  if (known) return known;
   const groups = [checkpoint.embedding, checkpoint.head];
   for (const { attention, experts } of checkpoint.layers) groups.push(attention, ...experts);
-  return new Map(groups.map((group) => [group.id, layOutGroup(group, formats)]));
+  const layouts = new Map(groups.map((group) => [group.id, layOutGroup(group, formats)]));
+  byFormats.set(formats, layouts);
+  return layouts;
 }
 
 function groupLayout(layouts: ReadonlyMap<string, GroupLayout>, group: WeightGroup): GroupLayout {

@@ -63,7 +63,7 @@ export function addPlanCommand(program: Command, context: CommandContext): void 
       '--simulations <n>',
       'simulations that the search may spend',
       wholeNumber('--simulations', 1, 10_000),
-      40,
+      30,
     );
   addPredictionOptions(command);
   addPolicyOptions(command);
