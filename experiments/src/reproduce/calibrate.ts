@@ -1,7 +1,7 @@
 /**
  * Fits the constants to what was published, through the simulator: simulate, see how every prediction answers to a
  * small change of every constant it depends on, let these slopes stand for the simulator within a small region, move
- * to the region's best point, and begin again there. Deterministic.
+ * to the region's best point, simulate there, and go on from what came out. Deterministic.
  */
 
 import { type ConstantName, type Constants, constantNames, definitionOf } from './constants.js';
@@ -19,26 +19,31 @@ export interface FitOptions {
   readonly start: Constants;
   readonly observations: readonly Observation[];
   readonly estimator: Estimator;
-  /** Rounds of simulating all slopes; 0 moves along `slopes` alone. */
-  readonly rounds: number;
-  /** Those of an earlier fit to begin with: a held-out fit starts where the whole one ended. */
+  /** Most moves; each costs a simulation of every question. */
+  readonly moves: number;
+  /** Those of an earlier fit, for the questions it had: on these scales slopes hardly change with the place. */
   readonly slopes?: Slopes;
   readonly onProgress?: (text: string) => void;
   readonly signal?: AbortSignal;
 }
 
-/** Predictions at one point, and how their logarithms change with every constant's place on its scale. */
-export interface Slopes {
-  readonly at: Constants;
-  readonly byQuestion: ReadonlyMap<string, QuestionSlopes>;
+/** How the logarithm of a prediction changes with each constant's place on its scale, by question. */
+export type Slopes = ReadonlyMap<string, readonly Slope[]>;
+
+interface Slope {
+  readonly name: ConstantName;
+  readonly speed: number;
+  readonly use: number;
 }
 
-interface QuestionSlopes {
-  readonly estimate: Estimate;
-  readonly slopes: readonly { readonly name: ConstantName; readonly speed: number; readonly use: number }[];
+/** A place, and what the simulator says there. */
+interface Point {
+  readonly constants: Constants;
+  readonly estimates: ReadonlyMap<string, Estimate>;
+  readonly objective: number;
 }
 
-/** How far a round may move a constant on its scale (logarithm or log-odds). */
+/** How far a move may change a constant on its scale (logarithm or log-odds). */
 const largestRegion = 0.25;
 const smallestRegion = 0.02;
 /** Errors below this hardly count, so that the search does not stop at the corner of an absolute value. */
@@ -47,30 +52,17 @@ const smoothing = 0.01;
 const pull = 0.01;
 
 export async function fit(options: FitOptions): Promise<Fit & { readonly slopes: Slopes }> {
-  const { observations, estimator, rounds, onProgress, signal } = options;
-  let constants = options.start;
-  let objective = await evaluate(observations, estimator, constants);
-  let slopes = options.slopes ?? (await measureSlopes(options, constants));
+  const { observations, moves, onProgress } = options;
+  let best = await simulate(options, options.start);
+  const slopes = await measureSlopes(options);
   let region = largestRegion;
-  for (let round = 0; region >= smallestRegion; ) {
-    signal?.throwIfAborted();
-    const next = bestWithin(region, constants, slopes, observations);
-    const reached = await evaluate(observations, estimator, next);
-    const isBetter = reached < objective - 1e-4;
-    onProgress?.(
-      `round ${round + 1}: ${(100 * (isBetter ? reached : objective)).toFixed(2)} %, ${estimator.simulations} simulations`,
-    );
-    if (!isBetter) {
-      region /= 2;
-      continue;
-    }
-    constants = next;
-    objective = reached;
-    round += 1;
-    if (round >= rounds) break;
-    slopes = await measureSlopes(options, constants);
+  for (let move = 1; move <= moves && region >= smallestRegion; move += 1) {
+    const next = await simulate(options, bestWithin(region, best, slopes, observations));
+    if (next.objective < best.objective - 1e-4) best = next;
+    else region /= 2;
+    onProgress?.(`move ${move} of ${moves}: ${(100 * best.objective).toFixed(2)} %`);
   }
-  return { constants, objective, slopes };
+  return { constants: best.constants, objective: best.objective, slopes };
 }
 
 /** The weighted mean of the residuals' sizes, smoothed at zero. */
@@ -87,71 +79,69 @@ export function objectiveOf(
   return sum / weights;
 }
 
-async function evaluate(
-  observations: readonly Observation[],
-  estimator: Estimator,
+async function simulate(
+  { observations, estimator, onProgress, signal }: FitOptions,
   constants: Constants,
-): Promise<number> {
+): Promise<Point> {
   const estimates = new Map<string, Estimate>();
-  for (const question of allQuestions(observations))
+  const questions = allQuestions(observations);
+  for (const question of questions) {
+    signal?.throwIfAborted();
+    onProgress?.(`simulating ${estimates.size + 1} of ${questions.length}`);
     estimates.set(keyOf(question), await estimator.estimate(question, constants));
-  return objectiveOf(observations, (question) => estimates.get(keyOf(question))!);
+  }
+  const objective = objectiveOf(observations, (question) => estimates.get(keyOf(question))!);
+  return { constants, estimates, objective };
 }
 
-async function measureSlopes(
-  { observations, estimator, onProgress, signal }: FitOptions,
-  at: Constants,
-): Promise<Slopes> {
-  const byQuestion = new Map<string, QuestionSlopes>();
-  const questions = allQuestions(observations);
-  /** Predictions at two values of a constant, and how far apart these are on its scale. */
-  const straddle = async (question: Question, name: ConstantName) => {
-    const { isChance = false, bounds } = definitionOf(name);
-    // Acceptance changes the number of rounds, which is whole: a wide step to both sides evens that out.
-    const step = isChance ? 0.12 : at[name] * 1.05 > bounds[1] ? -0.05 : 0.05;
-    const low = isChance ? moved(at, name, -step) : at;
-    const high = moved(at, name, step);
-    const apart = toScale(name, high[name]) - toScale(name, low[name]);
-    return [
-      await estimator.estimate(question, low),
-      await estimator.estimate(question, high),
-      apart,
-    ] as const;
-  };
+/** At the start, for the questions that have none yet. */
+async function measureSlopes(options: FitOptions): Promise<Slopes> {
+  const { observations, estimator, start, onProgress, signal } = options;
+  const slopes = new Map(options.slopes);
+  const questions = allQuestions(observations).filter((question) => !slopes.has(keyOf(question)));
   for (const [index, question] of questions.entries()) {
     signal?.throwIfAborted();
-    onProgress?.(`slopes of ${index + 1} of ${questions.length}, ${estimator.simulations} simulations`);
-    const slopes: QuestionSlopes['slopes'][number][] = [];
+    onProgress?.(`slopes of ${index + 1} of ${questions.length}`);
+    const own: Slope[] = [];
     for (const name of touching(question)) {
-      const [low, high, apart] = await straddle(question, name);
-      slopes.push({
+      const [from, to] = straddle(start, name);
+      const low = await estimator.estimate(question, from);
+      const high = await estimator.estimate(question, to);
+      const apart = toScale(name, to[name]) - toScale(name, from[name]);
+      own.push({
         name,
         speed: Math.log(high.tokensPerSecond / low.tokensPerSecond) / apart,
         use: Math.log(high.utilization / low.utilization) / apart,
       });
     }
-    byQuestion.set(keyOf(question), { estimate: await estimator.estimate(question, at), slopes });
+    slopes.set(keyOf(question), own);
   }
-  return { at, byQuestion };
+  return slopes;
+}
+
+/** Two values of a constant, between which a slope is taken. */
+function straddle(at: Constants, name: ConstantName): [low: Constants, high: Constants] {
+  const { isChance = false, bounds } = definitionOf(name);
+  // Acceptance changes the number of rounds, which is whole: a wide step to both sides evens that out.
+  if (isChance) return [moved(at, name, -0.12), moved(at, name, 0.12)];
+  return [at, moved(at, name, at[name] * 1.05 > bounds[1] ? -0.05 : 0.05)];
 }
 
 /** Compass search on the predictions that the slopes extrapolate. */
 function bestWithin(
   region: number,
-  center: Constants,
+  { constants: center, estimates }: Point,
   slopes: Slopes,
   observations: readonly Observation[],
 ): Constants {
   const value = (constants: Constants) => {
     const offsets = Object.fromEntries(
-      constantNames.map((name) => [name, toScale(name, constants[name]) - toScale(name, slopes.at[name])]),
+      constantNames.map((name) => [name, toScale(name, constants[name]) - toScale(name, center[name])]),
     ) as Record<ConstantName, number>;
-    const away = constantNames.reduce(
-      (sum, name) => sum + (toScale(name, constants[name]) - toScale(name, center[name])) ** 2,
-      0,
-    );
+    const away = constantNames.reduce((sum, name) => sum + offsets[name] ** 2, 0);
     const extrapolated = new Map<string, Estimate>();
-    for (const [key, question] of slopes.byQuestion) extrapolated.set(key, extrapolate(question, offsets));
+    for (const [key, estimate] of estimates)
+      extrapolated.set(key, extrapolate(estimate, slopes.get(key)!, offsets));
     return objectiveOf(observations, (question) => extrapolated.get(keyOf(question))!) + pull * away;
   };
   let best = center;
@@ -175,7 +165,8 @@ function bestWithin(
 }
 
 function extrapolate(
-  { estimate, slopes }: QuestionSlopes,
+  estimate: Estimate,
+  slopes: readonly Slope[],
   offsets: Readonly<Record<ConstantName, number>>,
 ): Estimate {
   let speed = 0;

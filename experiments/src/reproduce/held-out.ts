@@ -48,9 +48,9 @@ export interface CalibrateOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Rounds of a fit: the whole one begins anywhere, the others where it ended. */
-const wholeRounds = 5;
-const partRounds = 2;
+/** Moves of a fit: the whole one begins anywhere, the others where it ended. */
+const wholeMoves = 8;
+const partMoves = 3;
 
 /** All fits: the whole one, those of the held-out tests, and that of the alternative reading. */
 export async function calibrate({
@@ -64,15 +64,15 @@ export async function calibrate({
   const run = (
     title: string,
     part: readonly Observation[],
-    from: { readonly start: Constants; readonly slopes?: Slopes; readonly rounds: number },
+    from: { readonly start: Constants; readonly slopes?: Slopes; readonly moves: number },
   ) =>
     fit({
       ...from,
       ...{ observations: part, estimator, onProgress: (text) => onProgress(`${title}: ${text}`) },
       ...(signal ? { signal } : {}),
     });
-  const whole = await run('all bars', observations, { start: start.constants, rounds: wholeRounds });
-  const from = { start: whole.constants, slopes: whole.slopes, rounds: partRounds };
+  const whole = await run('all bars', observations, { start: start.constants, moves: wholeMoves });
+  const from = { start: whole.constants, slopes: whole.slopes, moves: partMoves };
   const heldOut: HeldOutConstants[] = [];
   for (const left of heldOutTests(reference.bars)) {
     const seen = observations.filter((observation) => !isLeftOut(left, observation));
@@ -87,8 +87,7 @@ export async function calibrate({
     questions: observation.questions.map(asAlternative),
   }));
   const alternative = await run('8x22B C-Eval at half batch', reread, {
-    start: start.alternative,
-    rounds: wholeRounds - 1,
+    ...{ start: start.alternative, slopes: whole.slopes, moves: wholeMoves },
   });
   const seenLengths = [...new Set(reference.bars.map(({ generationLength }) => generationLength))];
   return { constants: whole.constants, seenLengths, heldOut, alternative: alternative.constants };

@@ -16,6 +16,7 @@ import {
   fiddlerHostRows,
   flexgenBlock,
   flexgenDefaultLayers,
+  mostUnspeculatedSequences,
   paddedPromptTokens,
   scriptedLike,
   unsearchedPolicy,
@@ -66,7 +67,7 @@ export function toRequest(question: Question, scripts: Scripts, constants: Const
     maxNewTokens: generationLength,
     machine: createMachine(environment, constants),
     acceptance: { kind: 'rates', name: dataset, byPosition: [acceptanceOf(constants, dataset)] },
-    routingSkew: constants.routingSkew,
+    ...(system === 'Fiddler' ? { routingSkew: constants.routingSkew } : {}),
     ...chosen,
   };
 }
@@ -103,18 +104,17 @@ function choose(question: Question, scripts: Scripts, constants: Constants): Cho
 
 /** SpecOffload as released, whole or with something left out. */
 function chooseVariant({ variant }: Question, listed: SpecOffloadBatch): Choice {
-  const { decodeBatch, prefillBatch, draftBatch, candidates } =
-    variant === 'no policy search' ? unsearchedPolicy : listed;
-  const { batches } = listed;
+  const { batches, decodeBatch, prefillBatch, draftBatch, candidates } =
+    variant === 'no policy search' ? { ...listed, ...unsearchedPolicy } : listed;
   const placement: PolicyInput = {
     ...{ projections: 'host', prefillAttention: 'device', prefillOrder: 'batch-major' },
     ...{ prefetchDepth: 0, pinnedLayers: 0, pageLocked: 0.5 },
   };
   if (variant === 'no speculative decoding') {
-    const half = Math.ceil(decodeBatch / 2);
+    const fewer = Math.min(decodeBatch, mostUnspeculatedSequences);
     return {
-      ...{ strategy: 'none', numPrompts: batches * half },
-      policy: { ...placement, batches, decodeBatch: half, prefillBatch: Math.min(prefillBatch, half) },
+      ...{ strategy: 'none', numPrompts: batches * fewer },
+      policy: { ...placement, batches, decodeBatch: fewer, prefillBatch },
     };
   }
   return {

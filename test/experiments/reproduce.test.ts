@@ -1,0 +1,263 @@
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { openMachine } from '../../experiments/src/machines.js';
+import { projectDirectory } from '../../experiments/src/paths.js';
+import { findAnomalies } from '../../experiments/src/reproduce/anomalies.js';
+import { fit } from '../../experiments/src/reproduce/calibrate.js';
+import {
+  type Calibration,
+  parseCalibration,
+  readCalibration,
+} from '../../experiments/src/reproduce/calibration-file.js';
+import { constantNames, definitionOf } from '../../experiments/src/reproduce/constants.js';
+import { heldOutTests, isLeftOut } from '../../experiments/src/reproduce/held-out.js';
+import { observe, questionOf } from '../../experiments/src/reproduce/observations.js';
+import { Estimator, estimate, predict, touching } from '../../experiments/src/reproduce/predict.js';
+import { type Bar, type Reference, readReference } from '../../experiments/src/reproduce/reference.js';
+import { reproduce } from '../../experiments/src/reproduce/reproduction.js';
+import { createMachine } from '../../experiments/src/reproduce/systems.js';
+import { toMarkdown, toSections } from '../../experiments/src/reproduce/tables.js';
+
+const paper = join(projectDirectory, 'results', 'paper');
+
+let reference: Reference;
+let calibration: Calibration;
+let directory: string;
+
+beforeAll(async () => {
+  reference = await readReference(paper);
+  calibration = await readCalibration();
+  directory = await mkdtemp(join(tmpdir(), 'reproduce-'));
+});
+
+afterAll(() => rm(directory, { recursive: true }));
+
+const quick = (part: Reference) =>
+  reproduce({
+    ...{ reference: part, calibration, isQuick: true },
+    onPrediction: async () => {},
+    onProgress: () => {},
+  });
+
+function only(bars: readonly Bar[]): Reference {
+  return { ...reference, bars, ablation: [], utilization: [], memory: reference.memory };
+}
+
+describe('the reference', () => {
+  const valid = {
+    ...{ model: 'Mixtral 8x7B', environment: 'env1', dataset: 'SAMSum', generationLength: 16 },
+    ...{ system: 'FlexGen', tokensPerSecond: 3 },
+  };
+  const cases: [string, unknown, RegExp][] = [
+    ['throughput.json', { bars: [] }, /throughput\.json: invalid content; expected a list of objects/],
+    ['throughput.json', [valid, 7], /entry 2: invalid; expected an object/],
+    [
+      'throughput.json',
+      [{ ...valid, system: 'vLLM' }],
+      /entry 1: invalid system: "vLLM"; expected Accelerate, /,
+    ],
+    ['throughput.json', [{ ...valid, model: 'GPT-2' }], /invalid model: "GPT-2"; expected Mixtral 8x7B, /],
+    ['throughput.json', [{ ...valid, dataset: null }], /invalid dataset: null; expected HumanEval, /],
+    [
+      'throughput.json',
+      [{ ...valid, environment: 'env3' }],
+      /invalid environment: "env3"; expected env1, env2/,
+    ],
+    [
+      'throughput.json',
+      [{ ...valid, generationLength: 1.5 }],
+      /invalid generationLength: 1\.5; expected a whole/,
+    ],
+    [
+      'throughput.json',
+      [{ ...valid, tokensPerSecond: 0 }],
+      /invalid tokensPerSecond: 0; expected a number above 0/,
+    ],
+    [
+      'ablation.json',
+      [{ ...valid, variant: 'no luck' }],
+      /invalid variant: "no luck"; expected all optimisations, /,
+    ],
+    [
+      'policies.json',
+      [{ ...valid, system: 'SpecOffload' }],
+      /invalid decodeBatch: undefined; expected a whole/,
+    ],
+    ['gpu-memory.json', [valid], /invalid gpuMemoryGB: undefined; expected a number above 0/],
+  ];
+
+  test.each(cases)('%s refuses %j', async (name, content, message) => {
+    const broken = await mkdtemp(join(directory, 'reference-'));
+    await cp(paper, broken, { recursive: true });
+    await writeFile(join(broken, name), JSON.stringify(content));
+    await expect(readReference(broken)).rejects.toThrow(message);
+  });
+
+  test('names the files that a folder without them should have', async () => {
+    await expect(readReference(directory)).rejects.toThrow(
+      /there is no .*throughput\.json; --reference wants/,
+    );
+  });
+
+  test('says which batch is not listed', async () => {
+    const [bar] = reference.bars;
+    const policies = reference.policies.filter(({ system }) => system !== bar!.system);
+    await expect(
+      predict(questionOf(bar!), { ...reference, policies }, calibration.constants),
+    ).rejects.toThrow(/policies\.json lists no batch for Accelerate, Mixtral 8x7B, HumanEval/);
+  });
+});
+
+describe('the machines', () => {
+  test.each([
+    ['env1', [9e9, 13e9]],
+    ['env2', [18e9, 26e9]],
+  ] as const)('%s is the calibrated one, inside physical bounds', async (name, [least, most]) => {
+    const machine = await openMachine(name);
+    expect(machine).toEqual(createMachine(name, calibration.constants));
+    expect(machine.link.bytesPerSecond).toBeGreaterThanOrEqual(least);
+    expect(machine.link.bytesPerSecond).toBeLessThanOrEqual(most);
+    expect(machine.link.pageableBytesPerSecond).toBeLessThanOrEqual(machine.link.bytesPerSecond);
+    expect(machine.device.arithmetic.at(-1)![1]).toBeLessThanOrEqual(165e12);
+    expect(machine.device.memoryBytesPerSecond).toBe(1008e9);
+  });
+
+  test('a calibration outside its bounds is refused', async () => {
+    const path = join(projectDirectory, 'experiments', 'machines', 'calibration', 'paper.json');
+    const json = JSON.parse(await readFile(path, 'utf8')) as { constants: Record<string, { value: number }> };
+    json.constants.deviceFlops!.value = 330e12;
+    expect(() => parseCalibration(json, 'here')).toThrow(
+      /here: constants: invalid deviceFlops: 330000000000000/,
+    );
+  });
+
+  test('the calibration holds constants for every held-out test of the given bars', () => {
+    expect(calibration.heldOut.map(({ left }) => left)).toEqual(
+      heldOutTests(
+        reference.bars.filter(({ generationLength }) => calibration.seenLengths.includes(generationLength)),
+      ),
+    );
+  });
+});
+
+describe('predictions', () => {
+  const isFast = ({ dataset, generationLength }: Bar) => dataset === 'HumanEval' && generationLength === 16;
+
+  test('name the winners and meet the bars of a fast subset', async () => {
+    const { winners, bars, meanError } = await quick(only(reference.bars.filter(isFast)));
+    expect(bars).toHaveLength(14);
+    expect(winners).toEqual({ groups: 3, wrong: [] });
+    expect(meanError).toBeLessThan(0.15);
+  });
+
+  test('take lengths and ablations that are added to the reference', async () => {
+    const bars = reference.bars
+      .filter(isFast)
+      .filter(({ system }) => system === 'SpecOffload' || system === 'FlexGen');
+    const added = bars.map((bar) => ({ ...bar, generationLength: 64 }));
+    const ablation = reference.ablation.map(
+      (bar) => ({ ...bar, model: 'Mixtral 8x22B', environment: 'env2', tokensPerSecond: 3 }) as const,
+    );
+    const found = await quick({ ...only([...bars, ...added]), ablation });
+    expect(found.unseen?.numBars).toBe(added.length);
+    expect(found.winners.groups).toBe(6);
+    expect(found.ablation.map(({ predicted }) => predicted > 0.5 && predicted < 10)).toEqual([
+      true,
+      true,
+      true,
+      true,
+    ]);
+    const [whole, ...parts] = found.ablation;
+    for (const part of parts) expect(part.predicted).toBeLessThan(whole!.predicted);
+    expect(toMarkdown(toSections(found))).toContain('of lengths that the fit has not seen');
+  });
+
+  test('are the same every time, and do not depend on what was published', async () => {
+    const bar = reference.bars.find(
+      ({ system, model }) => system === 'SpecOffload' && model === 'Mixtral 8x22B',
+    )!;
+    const once = await predict(questionOf(bar), reference, calibration.constants);
+    const again = await predict(questionOf({ ...bar, tokensPerSecond: 1 }), reference, calibration.constants);
+    expect(again.tokensPerSecond).toBe(once.tokensPerSecond);
+    expect(again.result.spans).toEqual(once.result.spans);
+  });
+
+  test('of shortened runs agree with whole ones', async () => {
+    const question = {
+      ...questionOf(reference.bars.find(({ system }) => system === 'DeepSpeed')!),
+      generationLength: 24,
+    };
+    const whole = await predict(question, reference, calibration.constants);
+    const short = await estimate(question, reference, calibration.constants);
+    expect(short.tokensPerSecond / whole.tokensPerSecond).toBeCloseTo(1, 2);
+  });
+
+  test('depend on no constant but those that are said to touch them', async () => {
+    for (const bar of reference.bars.filter((one) => isFast(one) && one.model !== 'Mixtral 8x7B')) {
+      const question = { ...questionOf(bar), generationLength: 4 };
+      const { tokensPerSecond } = await estimate(question, reference, calibration.constants);
+      const touched = touching(question);
+      const constants = { ...calibration.constants };
+      for (const name of constantNames)
+        if (!touched.includes(name)) {
+          const [least, most] = definitionOf(name).bounds;
+          constants[name] =
+            constants[name] > (least + most) / 2 ? constants[name] * 0.9 : constants[name] * 1.1;
+        }
+      expect((await estimate(question, reference, constants)).tokensPerSecond).toBe(tokensPerSecond);
+    }
+  });
+});
+
+test('a fit finds the constant that bars were made with', async () => {
+  const questions = reference.bars
+    .filter(
+      ({ system, dataset, model }) =>
+        system === 'Accelerate' && dataset === 'HumanEval' && model === 'Mixtral 8x7B',
+    )
+    .map(questionOf);
+  const made = { ...calibration.constants, pageableLink1: 6e9 };
+  const estimator = new Estimator(reference);
+  const bars: Bar[] = [];
+  for (const question of questions) {
+    const { tokensPerSecond } = await estimator.estimate(question, made);
+    bars.push({ ...question, tokensPerSecond } as Bar);
+  }
+  const { constants, objective } = await fit({
+    ...{ start: calibration.constants, estimator, moves: 4 },
+    observations: observe({ ...only(bars), memory: [] }),
+  });
+  expect(objective).toBeLessThan(0.02);
+  expect(constants.pageableLink1 / 6e9).toBeCloseTo(1, 1);
+});
+
+test('a held-out test leaves out every figure of its dataset or length', () => {
+  const left = { dataset: 'SummEval' } as const;
+  const seen = observe(reference).filter((observation) => !isLeftOut(left, observation));
+  expect(seen.flatMap(({ questions }) => questions).filter(({ dataset }) => dataset === 'SummEval')).toEqual(
+    [],
+  );
+});
+
+test('oddities are found in the bars alone', () => {
+  const series = (system: Bar['system'], rates: readonly number[]): Bar[] =>
+    rates.map((tokensPerSecond, index) => ({
+      ...{ system, model: 'Mixtral 8x7B', environment: 'env1', dataset: 'SAMSum' },
+      ...{ generationLength: 16 * 2 ** index, tokensPerSecond },
+    }));
+  const policies = [{ system: 'DeepSpeed', model: 'Mixtral 8x7B', dataset: 'SAMSum', batch: 10 }] as const;
+  const bars = [
+    ...series('Accelerate', [4, 5, 6]),
+    ...series('Fiddler', [4.01, 5.01, 6.01]),
+    ...series('SpecOffload', [20, 25, 21]),
+    ...series('DeepSpeed', [6, 5, 4]),
+  ];
+  const found = findAnomalies(bars, policies);
+  expect(found.map((text) => text.split(':')[0])).toEqual([
+    'same numbers twice',
+    'neither rising nor falling with length',
+    'prefill would take less than no time',
+  ]);
+});
