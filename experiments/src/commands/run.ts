@@ -3,10 +3,13 @@
 import { join } from 'node:path';
 import { type StrategyName, strategyNames } from '@specoffload/engine';
 import type { Command } from 'commander';
+import { UsageError } from '../errors.js';
 import { describePlan, type ExecutedRun, executeRun, type RunPlan } from '../execute.js';
+import { formatPercent, threeDigits } from '../format.js';
 import type { Output } from '../output.js';
 import { type OpenPair, openPair } from '../pair.js';
-import { defaultResultsDirectory, displayPath, pairPaths } from '../paths.js';
+import { cacheDirectory, defaultResultsDirectory, displayPath, pairPaths } from '../paths.js';
+import { type ChosenPolicy, choosePolicy } from '../plan-here.js';
 import { loadWorkload, type Workload } from '../prompts.js';
 import { alignFacts, describeRun, quoteSample } from '../report.js';
 import { assertWritable } from '../store/index.js';
@@ -27,7 +30,11 @@ interface RunCommandOptions extends CommonOptions, MachineOptions, PolicyOptions
   readonly draft: string;
   readonly prompts: string;
   readonly numPrompts?: number;
-  readonly strategy: StrategyName;
+  /** Left out: specoffload, or with `--plan` whatever is fastest. */
+  readonly strategy?: StrategyName;
+  readonly plan?: true;
+  readonly machine?: string;
+  readonly acceptance?: string;
   readonly newTokens: number;
   /** False with `--no-eos`. */
   readonly eos: boolean;
@@ -35,6 +42,9 @@ interface RunCommandOptions extends CommonOptions, MachineOptions, PolicyOptions
   readonly repeat: number;
   readonly results: string;
 }
+
+/** Where specoffload profile writes unless told otherwise. */
+const defaultMachineFile = join(cacheDirectory, 'machine.json');
 
 export function addRunCommand(program: Command, context: CommandContext): void {
   const command = program
@@ -55,7 +65,20 @@ export function addRunCommand(program: Command, context: CommandContext): void {
       'how many of them (default: 16 of a workload, all of a file)',
       wholeNumber('--num-prompts', 1, 4096),
     )
-    .option('--strategy <name>', strategyNames.join(', '), oneOf('--strategy', strategyNames), 'specoffload')
+    .option(
+      '--strategy <name>',
+      `${strategyNames.join(', ')} (default: specoffload, or with --plan the fastest)`,
+      oneOf('--strategy', strategyNames),
+    )
+    .option('--plan', 'let the planner choose strategy and policy; flags that are given stay as they are')
+    .option(
+      '--machine <file>',
+      `with --plan: this machine as specoffload profile measured it (default: ${displayPath(defaultMachineFile)})`,
+    )
+    .option(
+      '--acceptance <which>',
+      'with --plan: chance that a candidate stands: 0.7, by position 0.8,0.7,0.6, or an acceptance file',
+    )
     .option('--new-tokens <n>', 'most new tokens per sequence', wholeNumber('--new-tokens', 1, 1 << 20), 32)
     .option('--no-eos', 'go on past the end-of-sequence token')
     .option('--seed <n>', 'recorded with the run', wholeNumber('--seed', 0, 2 ** 31 - 1), 0)
@@ -67,24 +90,40 @@ export function addRunCommand(program: Command, context: CommandContext): void {
     command,
     'specoffload run --strategy serial --prompts code --num-prompts 4 --new-tokens 32',
     'specoffload run --target mixtral/ --draft mistral/ --prompts mine.txt --device-memory 24GiB --host-memory 64GiB',
+    'specoffload run --plan --acceptance 0.7 --prompts code',
   ).action((options: RunCommandOptions) => run(options, outputFor(options), context.signal));
 }
 
 async function run(options: RunCommandOptions, output: Output, signal: AbortSignal): Promise<void> {
-  const policy = toPolicyInput(options);
+  const given = toPolicyInput(options);
   const machine = toMachineSettings(options);
+  assertPlanFlags(options);
   await assertWritable(options.results);
-  const pair = await openPair(options.target, options.strategy === 'none' ? null : options.draft);
+  const strategy = options.strategy ?? 'specoffload';
+  const pair = await openPair(options.target, strategy === 'none' ? null : options.draft);
   const workload = await loadWorkload(options.prompts, options.numPrompts ?? null, {
     size: pair.target.config.vocabSize,
     tokenizer: pair.tokenizer,
   });
+  const chosen = options.plan
+    ? await choosePolicy(
+        {
+          ...{ target: pair.target, draft: pair.draft, machine, fixed: given, signal },
+          machineFile: options.machine ?? defaultMachineFile,
+          acceptance: options.acceptance ?? null,
+          ...(options.strategy ? { strategy: options.strategy } : {}),
+          promptLengths: workload.prompts.map(({ length }) => length),
+          maxNewTokens: options.newTokens,
+        },
+        output,
+      )
+    : null;
   const plan: RunPlan = {
     ...pair,
     experiment: 'run',
     resultsDirectory: options.results,
-    strategy: options.strategy,
-    policy,
+    strategy: chosen?.strategy ?? strategy,
+    policy: chosen?.policy ?? given,
     machine,
     workload,
     maxNewTokens: options.newTokens,
@@ -94,16 +133,25 @@ async function run(options: RunCommandOptions, output: Output, signal: AbortSign
   };
   output.note(`${plan.strategy}: ${describePlan(plan)}`);
   const executed = await executeRun(plan, output, signal);
-  say(executed, pair, workload, output);
+  say(executed, pair, workload, chosen, output);
+}
+
+/** @throws UsageError for flags that nothing would look at. */
+function assertPlanFlags({ plan, machine, acceptance }: RunCommandOptions): void {
+  const stray = machine !== undefined ? '--machine' : acceptance !== undefined ? '--acceptance' : null;
+  if (!plan && stray !== null)
+    throw new UsageError(`${stray} is for the planner; add --plan, or leave it out`);
 }
 
 function say(
   { record, folder, result }: ExecutedRun,
   { tokenizer }: OpenPair,
   { prompts }: Workload,
+  chosen: ChosenPolicy | null,
   output: Output,
 ): void {
   output.say(describeRun(record));
+  if (chosen) output.say(`\n${comparePrediction(chosen, record.result.tokensPerSecond)}`);
   const sketch = sketchTimeline(result);
   if (sketch !== null) output.say(`\n${sketch}`);
   if (tokenizer !== null) {
@@ -116,5 +164,16 @@ function say(
     ['timeline', `${displayPath(join(folder, 'trace.json.gz'))} (open it in ui.perfetto.dev)`],
   ]);
   output.say(`\n${files.join('\n')}`);
-  output.document({ folder, record });
+  output.document({ folder, record, ...(chosen ? { predicted: chosen.predicted } : {}) });
+}
+
+function comparePrediction({ predicted }: ChosenPolicy, measured: number): string {
+  const facts = alignFacts([
+    ['predicted', `${threeDigits(predicted.tokensPerSecond)} tokens/s`],
+    [
+      'measured',
+      `${threeDigits(measured)} tokens/s, ${formatPercent(measured / predicted.tokensPerSecond)} of it`,
+    ],
+  ]);
+  return facts.join('\n');
 }

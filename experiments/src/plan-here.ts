@@ -1,0 +1,72 @@
+/** Planning for the machine at hand: only what it can run, within the budgets of the run, at its measured rates. */
+
+import {
+  type Checkpoint,
+  localPolicyFields,
+  type MachineSettings,
+  type PlannedPolicy,
+  type PolicyInput,
+  planRun,
+  type RunOutcome,
+  type StrategyName,
+  UserError,
+} from '@specoffload/engine';
+import { openAcceptance } from './commands/prediction-options.js';
+import { threeDigits } from './format.js';
+import { openMachine } from './machines.js';
+import type { Output } from './output.js';
+import { describePolicy } from './plan-report.js';
+
+export interface ChooseRequest {
+  readonly target: Checkpoint;
+  /** null when the strategy is to be none. */
+  readonly draft: Checkpoint | null;
+  readonly machine: Required<MachineSettings>;
+  /** Made by `specoffload profile`. */
+  readonly machineFile: string;
+  /** As `--acceptance` takes it; null: nothing is known. */
+  readonly acceptance: string | null;
+  readonly strategy?: StrategyName;
+  /** Fields that the planner leaves as they are. */
+  readonly fixed: PolicyInput;
+  readonly promptLengths: readonly number[];
+  readonly maxNewTokens: number;
+  readonly signal: AbortSignal;
+}
+
+export interface ChosenPolicy {
+  readonly strategy: StrategyName;
+  readonly policy: PolicyInput;
+  readonly predicted: RunOutcome;
+}
+
+/** @throws UserError when nothing fits, or the acceptance is missing. */
+export async function choosePolicy(request: ChooseRequest, output: Output): Promise<ChosenPolicy> {
+  const { machine: settings, machineFile, strategy, draft } = request;
+  const speculates = draft !== null && strategy !== 'none';
+  if (speculates && request.acceptance === null)
+    throw new UserError(
+      'planning with a draft needs its acceptance; give --acceptance with a rate such as 0.7 or a recorded file, or --strategy none',
+    );
+  const measured = await openMachine(machineFile);
+  const { deviceBytes, hostBytes } = settings;
+  const machine = { ...measured, memory: { ...measured.memory, deviceBytes, hostBytes } };
+  const { target, promptLengths, maxNewTokens, fixed, signal } = request;
+  const follower = output.follow();
+  const plan = await planRun({
+    ...{ target, draft, promptLengths, maxNewTokens, machine, fixed, signal },
+    acceptance: request.acceptance === null ? null : await openAcceptance('--acceptance', request.acceptance),
+    allowed: localPolicyFields,
+    ...(strategy ? { strategies: [strategy] } : {}),
+    onProgress: ({ numSimulated, tokensPerSecond }) =>
+      follower.update(
+        () => `plan: simulated ${numSimulated} policies, best ${threeDigits(tokensPerSecond)} tokens/s`,
+      ),
+  }).finally(() => follower.end());
+  const [best] = plan.ranked as [PlannedPolicy];
+  output.note(
+    `plan: ${best.strategy} ${describePolicy(best.policy)}; predicted ${threeDigits(best.outcome.tokensPerSecond)} tokens/s on ${machine.name}`,
+  );
+  // What was predicted, number of kept layers included: nothing is left to chance.
+  return { strategy: best.strategy, policy: best.policy, predicted: best.outcome };
+}
