@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openMachine } from '../../experiments/src/machines.js';
 import { projectDirectory } from '../../experiments/src/paths.js';
 import { findAnomalies } from '../../experiments/src/reproduce/anomalies.js';
-import { fit } from '../../experiments/src/reproduce/calibrate.js';
+import { fitConstants } from '../../experiments/src/reproduce/calibrate.js';
 import {
   type Calibration,
   parseCalibration,
@@ -225,7 +225,7 @@ test('a fit finds the constant that bars were made with', async () => {
     const { tokensPerSecond } = await estimator.estimate(question, made);
     bars.push({ ...question, tokensPerSecond } as Bar);
   }
-  const { constants, objective } = await fit({
+  const { constants, objective } = await fitConstants({
     ...{ start: calibration.constants, estimator, moves: 4 },
     observations: observe({ ...only(bars), memory: [] }),
   });

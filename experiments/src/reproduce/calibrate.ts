@@ -51,7 +51,7 @@ const smoothing = 0.01;
 /** Pulls constants that nothing depends on back to where the region's middle is. */
 const pull = 0.01;
 
-export async function fit(options: FitOptions): Promise<Fit & { readonly slopes: Slopes }> {
+export async function fitConstants(options: FitOptions): Promise<Fit & { readonly slopes: Slopes }> {
   const { observations, moves, onProgress } = options;
   let best = await simulate(options, options.start);
   const slopes = await measureSlopes(options);

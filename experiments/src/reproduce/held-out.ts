@@ -1,6 +1,6 @@
 /** Held-out tests: constants fitted without one generation length, or one dataset, predict it. */
 
-import { fit, type Slopes } from './calibrate.js';
+import { fitConstants, type Slopes } from './calibrate.js';
 import type { Calibration, HeldOutConstants } from './calibration-file.js';
 import { type Constants, withUnseenAcceptance } from './constants.js';
 import { type Observation, observe, questionOf } from './observations.js';
@@ -66,7 +66,7 @@ export async function calibrate({
     part: readonly Observation[],
     from: { readonly start: Constants; readonly slopes?: Slopes; readonly moves: number },
   ) =>
-    fit({
+    fitConstants({
       ...from,
       ...{ observations: part, estimator, onProgress: (text) => onProgress(`${title}: ${text}`) },
       ...(signal ? { signal } : {}),
