@@ -33,7 +33,7 @@ export interface Fitted {
 }
 
 /** @throws UserError when it does not fit. */
-export function fit(job: PlanningJob, { strategy, policy: input }: Candidate): Fitted {
+export function placeCandidate(job: PlanningJob, { strategy, policy: input }: Candidate): Fitted {
   const { target, promptLengths, maxNewTokens, machine } = job;
   const policy = resolvePolicy(strategies[strategy], input, promptLengths.length);
   const draft = usesDraft(policy) ? job.draft : null;
@@ -99,7 +99,7 @@ export class Appraiser {
 
   #appraise(candidate: Candidate): Appraisal {
     const { machine, acceptance, promptLengths, maxNewTokens } = this.#job;
-    const prepared = fit(this.#job, candidate);
+    const prepared = placeCandidate(this.#job, candidate);
     const key = `${candidate.strategy} ${JSON.stringify(prepared.policy)}`;
     const known = this.#byKey.get(key);
     if (known) return known;

@@ -16,7 +16,7 @@
  *   seconds        = prefill + sum over rounds of chance(anyone is there) x round
  *
  * `boundSeconds`: in each phase some lane must do all its work, so no order of tasks is faster than the busiest lane.
- * It is a bound for the average course of acceptance: a draw may be a few percent luckier.
+ * It is a bound for the average course of acceptance: a draw may be some percent luckier, most with few sequences.
  */
 
 import { type CostModel, createCostModel } from '../machine/cost-model.js';

@@ -45,6 +45,8 @@ const mostSweeps = 2;
 /** Simulated at first: so many of all, and so many of each family. */
 const firstOfAll = 6;
 const firstOfFamily = 2;
+/** A bound is for the average course of acceptance; a draw may be so much luckier, with few sequences most. */
+const luck = 1.08;
 /** The closed form is trusted to this much: a neighbour that it puts further behind is not simulated. */
 const trust = 0.04;
 
@@ -60,9 +62,8 @@ export async function search(
   const best = () => fastest(predicted.values());
   const simulate = async (appraisal: Appraisal, isWanted = false): Promise<void> => {
     if (predicted.has(appraisal.key) || predicted.size >= mostSimulations) return;
-    // Slack, because an average course of acceptance is no bound for a lucky one.
     const leader = best();
-    if (!isWanted && leader && appraisal.boundTokensPerSecond * 1.03 < leader.outcome.tokensPerSecond) return;
+    if (!isWanted && leader && appraisal.boundTokensPerSecond * luck < leader.outcome.tokensPerSecond) return;
     const { outcome } = await predict(job, appraisal.candidate, signal);
     predicted.set(appraisal.key, { candidate: appraisal.candidate, outcome, appraisal });
     onProgress?.({

@@ -33,7 +33,7 @@ export interface Coordinate {
 export interface Family {
   readonly strategy: StrategyName;
   readonly speculation: Policy['speculation'];
-  /** From those that fit most easily to those that need most memory: the first that fits is where a search begins. */
+  /** The first of these that fits is where a search begins. */
   readonly starts: readonly PolicyInput[];
   readonly coordinates: readonly Coordinate[];
 }
@@ -68,8 +68,17 @@ export function planSpace(request: SpaceRequest): Family[] {
       return left.length > 0 ? [{ name, values: left }] : [];
     });
     const first = Object.assign({}, ...coordinates.map(({ values }) => values[0])) as PolicyInput;
-    const batching = coordinates.find(({ name }) => name === 'batch')?.values ?? [{}];
-    const starts = [...batching].map((values) => ({ ...first, ...values, speculation, batches, ...fixed }));
+    // Whatever decides most about memory, in all combinations, the largest batches first.
+    const starts = ['batch', 'draftCache', 'places', 'prefetch', 'prefillBatch']
+      .reduce<PolicyInput[]>(
+        (made, name) => {
+          const values = coordinates.find((coordinate) => coordinate.name === name)?.values ?? [{}];
+          const tried = name === 'batch' || name === 'draftCache' ? values : [values[0], values.at(-1) ?? {}];
+          return made.flatMap((policy) => [...new Set(tried)].map((value) => ({ ...policy, ...value })));
+        },
+        [first],
+      )
+      .map((policy) => ({ ...policy, speculation, batches, ...fixed }));
     return [{ strategy, speculation, starts, coordinates }];
   });
 }
@@ -94,7 +103,10 @@ function commonCoordinates({ target, numPrompts, fixed = {} }: SpaceRequest, bat
         { attention: 'device', prefillAttention: 'device', projections: 'device', cache: 'device' },
       ],
     },
-    { name: 'prefillBatch', values: startingAt(8, upTo(largest)).map((prefillBatch) => ({ prefillBatch })) },
+    {
+      name: 'prefillBatch',
+      values: startingAt(8, [...upTo(largest), 1]).map((prefillBatch) => ({ prefillBatch })),
+    },
     { name: 'prefillOrder', values: [{ prefillOrder: 'batch-major' }, { prefillOrder: 'layer-major' }] },
     { name: 'microBatch', values: [1, 2, 4, 8].map((parts) => ({ microBatch: Math.ceil(largest / parts) })) },
     { name: 'prefetch', values: [{}, { prefetchDepth: 1 }, { prefetchDepth: 2 }, { prefetchDepth: 0 }] },
@@ -104,7 +116,7 @@ function commonCoordinates({ target, numPrompts, fixed = {} }: SpaceRequest, bat
       values: [{ attentionWeights: 'streamed' }, { attentionWeights: 'resident' }],
     },
     { name: 'refill', values: [{ refill: 'no' }, { refill: 'yes' }] },
-    { name: 'hostShare', values: [0, 0.1, 0.2, 0.35].map((hostShare) => ({ hostShare })) },
+    { name: 'hostShare', values: [0, 0.1, 0.2, 0.35, 0.5].map((hostShare) => ({ hostShare })) },
     ...(perExpert
       ? [
           {

@@ -1,0 +1,105 @@
+/** The closed form against the simulator: close enough to rank by, and never above what its bound allows. */
+
+import {
+  closedForm,
+  expectedTokens,
+  type MachineModel,
+  type PlanningJob,
+  type PolicyInput,
+  type StrategyName,
+  simulateRun,
+} from '@specoffload/engine';
+import { describe, expect, it } from 'vitest';
+import { placeCandidate } from '../../engine/dist/plan/appraise.js';
+import { lifetimes } from '../../engine/dist/plan/lifetimes.js';
+import { laptop, mistral, mixtral, rates, shrinkMemory, workstation } from './plan-cases.js';
+
+const published: PolicyInput = {
+  ...{ candidates: 6, prefillBatch: 20, draftBatch: 10, draftCache: 'recompute', projections: 'host' },
+  ...{ prefillAttention: 'device', prefillOrder: 'batch-major', draftPlacement: 'after-prefill' },
+  prefetchDepth: 0,
+};
+const modern: PolicyInput = { prefillAttention: 'device', prefillBatch: 16, draftBatch: 32, candidates: 4 };
+
+const policies: readonly (readonly [StrategyName, PolicyInput])[] = [
+  ['none', {}],
+  ['none', { decodeBatch: 24, prefillBatch: 8 }],
+  ['none', { decodeBatch: 24, prefillBatch: 8, refill: 'yes' }],
+  ['none', { hostShare: 0.2, prefillAttention: 'device' }],
+  ['accelerate', { decodeBatch: 32 }],
+  ['deepspeed', { decodeBatch: 32 }],
+  ['flexgen', { microBatch: 32, prefillBatch: 32 }],
+  ['serial', modern],
+  ['serial', { ...modern, draftCache: 'window', microBatch: 24 }],
+  ['serial', { ...modern, draftCache: 'recompute', prefillOrder: 'batch-major' }],
+  ['serial', { ...modern, speculation: 'ahead' }],
+  ['serial', { ...modern, attention: 'device', cache: 'host' }],
+  ['specoffload', modern],
+  ['specoffload', { ...modern, draftCache: 'window', candidates: 8 }],
+  ['specoffload', published],
+  ['specoffload', { ...published, ending: 'slowest', pageLocked: 0.5 }],
+];
+
+const machines: readonly MachineModel[] = [
+  shrinkMemory(workstation, 1 / 2),
+  shrinkMemory({ ...laptop, memory: { ...laptop.memory, deviceBytes: 24e9 } }, 1 / 2),
+];
+
+describe.each(machines)('on $name', (machine) => {
+  const acceptance = rates(0.75, 0.7, 0.65);
+  const job: PlanningJob = {
+    ...{ target: mixtral(), draft: mistral(), machine, acceptance, maxNewTokens: 24 },
+    promptLengths: new Array<number>(96).fill(200),
+  };
+  const wide = { ...job, acceptance: rates(0.7) };
+
+  it.each(policies)(
+    '%s %o is within 15 % of its simulation, and its bound within 8 %',
+    async (strategy, policy) => {
+      const { promptLengths, maxNewTokens } = job;
+      const prepared = placeCandidate(wide, { strategy, policy });
+      const estimate = closedForm({
+        ...{ prepared, promptLengths, maxNewTokens, machine, acceptance: wide.acceptance },
+      });
+      const simulated = await simulateRun({ ...wide, strategy, policy });
+      expect(estimate.newTokens).toBe(simulated.newTokens);
+      const ratio = estimate.seconds / simulated.seconds;
+      expect(ratio, `estimated ${estimate.seconds} s, simulated ${simulated.seconds} s`).toBeGreaterThan(
+        0.85,
+      );
+      expect(ratio, `estimated ${estimate.seconds} s, simulated ${simulated.seconds} s`).toBeLessThan(1.15);
+      expect(estimate.boundSeconds / simulated.seconds).toBeLessThan(1.08);
+    },
+  );
+});
+
+describe('lifetimes', () => {
+  const options = { maxNewTokens: 33, goesOn: false, together: 1 };
+
+  it('without speculation are as many rounds as tokens after the first', () => {
+    const rounds = lifetimes({ ...options, candidates: 0, acceptance: null });
+    expect(rounds).toHaveLength(32);
+    expect(rounds.every(({ alive, rows }) => alive === 1 && rows === 1)).toBe(true);
+  });
+
+  it('bring on average what Leviathan et al. expect of a round, until the limit is near', () => {
+    const acceptance = rates(0.7);
+    const [first, second] = lifetimes({ ...options, candidates: 4, acceptance });
+    if (acceptance.kind !== 'rates') throw new Error('rates were asked for');
+    expect(second!.tokens - first!.tokens).toBeCloseTo(expectedTokens(acceptance, 4), 10);
+  });
+
+  it('propose no more than is still wanted', () => {
+    const rounds = lifetimes({ ...options, maxNewTokens: 3, candidates: 8, acceptance: rates(1) });
+    expect(rounds).toHaveLength(1);
+    expect(rounds[0]).toMatchObject({ alive: 1, rows: 2, wanting: [1, 0, 0, 0, 0, 0, 0, 0] });
+  });
+
+  it('go on until the slowest of those that end together', () => {
+    const acceptance = rates(0.5);
+    const alone = lifetimes({ ...options, candidates: 4, acceptance });
+    const together = lifetimes({ ...options, candidates: 4, acceptance, goesOn: true, together: 64 });
+    expect(together.length).toBeGreaterThanOrEqual(alone.length);
+    expect(together[8]!.alive).toBeGreaterThan(alone[8]!.alive);
+  });
+});
