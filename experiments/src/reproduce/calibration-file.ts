@@ -102,8 +102,16 @@ export async function writeCalibration(calibration: Calibration): Promise<void> 
 /** A whole file or none. */
 async function write(path: string, content: unknown): Promise<void> {
   const aside = `${path}.${process.pid}.tmp`;
-  await writeFile(aside, `${JSON.stringify(content, null, 2)}\n`);
+  await writeFile(aside, formatJson(content));
   await rename(aside, path);
+}
+
+/** As the project's formatter has it: lists of numbers on one line. */
+function formatJson(content: unknown): string {
+  const text = JSON.stringify(content, null, 2)
+    .replace(/\[\s+([-+.\de,\s]+?)\s+\]/g, (_list, items: string) => `[${items.split(/,\s+/).join(', ')}]`)
+    .replace(/\[\s+(\[[^\][]*\])\s+\]/g, '[$1]');
+  return `${text}\n`;
 }
 
 /** Four digits: the fit tells no more. */
