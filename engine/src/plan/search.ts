@@ -44,11 +44,11 @@ export interface SearchResult {
 const mostSweeps = 2;
 /** Simulated at first: so many of all, and so many of each family. */
 const firstOfAll = 6;
-const firstOfFamily = 2;
+const firstOfFamily = 4;
 /** A bound is for the average course of acceptance; a draw may be so much luckier, with few sequences most. */
 const luck = 1.08;
 /** The closed form is trusted to this much: a neighbour that it puts further behind is not simulated. */
-const trust = 0.04;
+const trust = 0.08;
 
 /** @returns an empty list when nothing fits. */
 export async function search(
@@ -90,21 +90,31 @@ export async function search(
   ].sort(byEstimate);
   for (const appraisal of first) await simulate(appraisal);
 
-  // From the best, and from what becomes the best on the way, to neighbours that might be better.
+  // From the best, and from what becomes the best on the way, to neighbours that might be better; then from others
+  // that are nearly as good, because each may have a better neighbour of its own.
   const explored = new Set<string>();
-  for (let leader = best(); leader && !explored.has(leader.appraisal.key); leader = best()) {
+  const nextLeader = () => {
+    const worthIt = (best()?.outcome.tokensPerSecond ?? 0) * (1 - trust);
+    return [...predicted.values()]
+      .sort(byTokensPerSecond)
+      .find(({ appraisal, outcome }) => outcome.tokensPerSecond >= worthIt && !explored.has(appraisal.key));
+  };
+  for (let leader = nextLeader(); leader && predicted.size < mostSimulations; leader = nextLeader()) {
     explored.add(leader.appraisal.key);
-    const family = leaders.find(({ found }) => found.includes(leader.appraisal))?.family;
+    const { strategy, policy } = leader.candidate;
+    const family = families.find(
+      (one) => one.strategy === strategy && one.speculation === policy.speculation,
+    ) as Family;
     const enough = leader.appraisal.tokensPerSecond * (1 - trust);
-    const promising = (family ? neighbours(family, leader.candidate) : [])
+    const promising = neighbours(family, leader.candidate)
       .flatMap((candidate) => appraiser.appraise(candidate) ?? [])
       .filter(({ key, tokensPerSecond }) => tokensPerSecond > enough && !predicted.has(key))
       .sort(byEstimate);
+    const before = best();
     for (const appraisal of promising) {
       await simulate(appraisal);
-      if (best() !== leader) break;
+      if (best() !== before) break;
     }
-    if (predicted.size >= mostSimulations) break;
   }
   return {
     predicted: [...predicted.values()].sort(byTokensPerSecond),

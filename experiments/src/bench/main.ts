@@ -1,4 +1,4 @@
-/** The benchmarks behind the README's claims: disk rate against plain reading, gaps between tasks. */
+/** The benchmarks behind the README's claims: disk rate against plain reading, gaps between tasks, time of predictions. */
 
 import { laneNames, type RunResult, runEngine } from '@specoffload/engine';
 import { formatRate, formatSeconds } from '../format.js';
@@ -9,6 +9,7 @@ import { cacheDirectory, pairPaths } from '../paths.js';
 import { loadWorkload } from '../prompts.js';
 import { formatTable } from '../table.js';
 import { readPlainly, storageBytesRead } from './plain-read.js';
+import { timePredictions } from './predictions.js';
 
 export interface BenchOptions {
   /** The small version. */
@@ -64,7 +65,12 @@ export async function runBenchmarks({ quick, output, signal }: BenchOptions): Pr
 
   sayDisk(rounds, output);
   sayGaps(runs, output);
-  output.document({ disk: rounds, gaps: runs.map(({ strategy, laneGaps }) => ({ strategy, laneGaps })) });
+  const predictions = await timePredictions(output, signal);
+  output.document({
+    disk: rounds,
+    gaps: runs.map(({ strategy, laneGaps }) => ({ strategy, laneGaps })),
+    predictions,
+  });
 }
 
 function compareRound(
