@@ -63,7 +63,7 @@ export function describeBest({ strategy, policy, outcome, binding }: PlannedPoli
   ]);
   if (policy.draftCache === 'window' && policy.speculation !== 'none')
     facts.push(
-      `assumes that a draft which sees only the last ${policy.draftWindow} tokens is accepted as often; give an acceptance that was measured so`,
+      `assumes that a draft which sees only the last ${policy.draftWindow} tokens is accepted as often: give an acceptance that was measured so, or --draft-cache recompute for the best without a window`,
     );
   return facts.join('\n');
 }
