@@ -163,8 +163,17 @@ function takeDifferent(sorted: readonly Appraisal[], most: number): Appraisal[] 
   const taken = new Map<string, Appraisal>();
   for (const appraisal of sorted) {
     const { strategy, policy } = appraisal.candidate;
-    const { speculation, decodeBatch, candidates, draftCache, attention, projections } = policy;
-    const kind = [strategy, speculation, decodeBatch, candidates, draftCache, attention, projections].join();
+    const { speculation, decodeBatch, candidates, draftCache, attention, projections, hostShare } = policy;
+    const kind = [
+      strategy,
+      speculation,
+      decodeBatch,
+      candidates,
+      draftCache,
+      attention,
+      projections,
+      hostShare,
+    ].join();
     if (!taken.has(kind)) taken.set(kind, appraisal);
     if (taken.size === most) break;
   }
