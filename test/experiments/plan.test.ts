@@ -123,7 +123,7 @@ describe('plan', () => {
 
   it.each<[string, number, string]>([
     ['', 1, 'planning with a draft needs an acceptance'],
-    ['--strategy flexgen', 2, 'invalid --strategy: flexgen; expected none, serial, specoffload'],
+    ['--strategy vllm', 2, 'invalid --strategy: vllm; expected none, serial, specoffload'],
     ['--top 0', 2, 'invalid --top: 0'],
     ['--draft none --device-memory 100MB', 1, 'the device memory budget of'],
     ['--draft none --strategy serial', 1, 'there is nothing to plan'],

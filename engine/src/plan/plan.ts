@@ -102,7 +102,7 @@ function assertJob({
   );
   if (!draft) return;
   assertSameVocabulary({ checkpoint: target, tokenizer: null }, { checkpoint: draft, tokenizer: null });
-  const speculates = !strategies || strategies.some((name) => name === 'serial' || name === 'specoffload');
+  const speculates = !strategies || strategies.some((name) => name !== 'none');
   if (speculates && !acceptance)
     throw new UserError(
       'planning with a draft needs an acceptance; give a rate, rates by position or a recorded trace, or plan without a draft',

@@ -2,6 +2,7 @@
 
 import type { Checkpoint } from '../model/types.js';
 import type { Policy, PolicyInput, StrategyName } from '../schedule/policy.js';
+import { strategies as strategyTable } from '../schedule/strategies/index.js';
 
 /** Values that a field is held to, such as `localPolicyFields`. */
 export type AllowedValues = { readonly [Field in keyof Policy]?: readonly Policy[Field][] };
@@ -45,6 +46,45 @@ const ways: readonly (readonly [StrategyName, Policy['speculation']])[] = [
   ['specoffload', 'interleaved'],
 ];
 
+/**
+ * How a strategy may be planned: this project's own in every respect, a competitor only in its batches and, where the
+ * caller asks for it, with a draft. What makes it that system stays as it is.
+ */
+function familiesOf(strategies: readonly StrategyName[] | undefined, hasDraft: boolean) {
+  const own = ways.filter(([strategy]) => !strategies || strategies.includes(strategy));
+  const competitors = (strategies ?? []).filter((name) => !ways.some(([strategy]) => strategy === name));
+  return [
+    ...own.map(([strategy, speculation]) => ({ strategy, speculation, settled: {} as PolicyInput })),
+    ...competitors.flatMap((name) =>
+      strategyTable[name].speculations
+        .filter((speculation) => speculation === 'none' || hasDraft)
+        .map((speculation) => ({ strategy: name, speculation, settled: settledBy(name) })),
+    ),
+  ];
+}
+
+/** What is planned of a competitor. */
+const batching = ['batch', 'prefillBatch', 'prefillOrder', 'microBatch', 'pinned'];
+const drafting = ['candidates', 'draftCache', 'draftBatch', 'draftPlacement'];
+
+function isPlanned(strategy: StrategyName, coordinate: string): boolean {
+  if (ways.some(([own]) => own === strategy)) return true;
+  return (
+    [...batching, ...drafting].includes(coordinate) || (strategy === 'hetegen' && coordinate === 'hostShare')
+  );
+}
+
+/** HeteGen's share is for a planner to find; everything else that a competitor's preset says defines it. */
+function settledBy(name: StrategyName): PolicyInput {
+  const {
+    speculation: _speculation,
+    batches: _batches,
+    hostShare: _share,
+    ...settled
+  } = strategyTable[name].defaults;
+  return settled;
+}
+
 /** In how many waves the prompts go through. */
 const waveCounts = [1, 2, 3, 4, 6, 8, 12, 16, 32, 64];
 const batchSizes = [8, 32, 64, 128, 256];
@@ -52,10 +92,10 @@ const candidateCounts = [1, 2, 3, 4, 6, 8, 12, 16];
 const draftWindows = [64, 128, 256];
 
 export function planSpace(request: SpaceRequest): Family[] {
-  const { draft, strategies, fixed = {}, allowed = {} } = request;
-  const isAllowed = (values: PolicyInput) => agrees(values, fixed) && within(values, allowed);
-  return ways.flatMap(([strategy, speculation]) => {
-    if (strategies && !strategies.includes(strategy)) return [];
+  const { draft, strategies, allowed = {} } = request;
+  return familiesOf(strategies, draft !== null).flatMap(({ strategy, speculation, settled }) => {
+    const fixed = { ...settled, ...request.fixed };
+    const isAllowed = (values: PolicyInput) => agrees(values, fixed) && within(values, allowed);
     if (speculation !== 'none' && !draft) return [];
     if (!isAllowed({ speculation })) return [];
     const batches = strategy === 'specoffload' ? (fixed.batches ?? 2) : (fixed.batches ?? 1);
@@ -63,6 +103,7 @@ export function planSpace(request: SpaceRequest): Family[] {
       ...commonCoordinates(request, batches),
       ...(speculation === 'none' ? [] : draftCoordinates(request, batches)),
     ].flatMap(({ name, values }) => {
+      if (!isPlanned(strategy, name)) return [];
       // A field that the caller has settled stays as it is; what else a value says still counts.
       const left = values.filter(isAllowed);
       return left.length > 0 ? [{ name, values: left }] : [];

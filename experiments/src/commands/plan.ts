@@ -8,6 +8,7 @@ import {
   planRun,
   type SearchProgress,
   type StrategyName,
+  strategyNames,
   UserError,
 } from '@specoffload/engine';
 import type { Command } from 'commander';
@@ -37,10 +38,8 @@ import {
   type PredictionOptions,
 } from './prediction-options.js';
 
-const plannedStrategies = ['none', 'serial', 'specoffload'] as const satisfies readonly StrategyName[];
-
 interface PlanOptions extends CommonOptions, PredictionOptions, PolicyOptions {
-  readonly strategy?: (typeof plannedStrategies)[number];
+  readonly strategy?: StrategyName;
   readonly top: number;
   readonly published: string;
   readonly simulations: number;
@@ -54,8 +53,8 @@ export function addPlanCommand(program: Command, context: CommandContext): void 
     )
     .option(
       '--strategy <name>',
-      `plan only for one of ${plannedStrategies.join(', ')}`,
-      oneOf('--strategy', plannedStrategies),
+      `plan only for one of ${strategyNames.join(', ')}; a competitor's batches are planned, the rest is what it is`,
+      oneOf('--strategy', strategyNames),
     )
     .option('--top <n>', 'policies to show', wholeNumber('--top', 1, 100), 5)
     .option('--published <dataset>', 'whose published batch sizes to compare with', 'HumanEval')

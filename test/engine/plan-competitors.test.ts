@@ -1,0 +1,36 @@
+import { describeModel, modelCatalog, strategies } from '@specoffload/engine';
+import { describe, expect, it } from 'vitest';
+import { planSpace } from '../../engine/dist/plan/space.js';
+
+const target = describeModel({ name: 'target', config: modelCatalog['mixtral-8x7b']! });
+const draft = describeModel({ name: 'draft', config: modelCatalog['mistral-7b']! });
+
+describe('planning for a competitor', () => {
+  it.each(['accelerate', 'deepspeed', 'flexgen', 'fiddler'] as const)(
+    'leaves %s what it is, and plans its batches with and without a draft',
+    (name) => {
+      const families = planSpace({ target, draft, numPrompts: 64, strategies: [name] });
+      expect(families.map(({ speculation }) => speculation)).toEqual(['none', 'serial']);
+      const { speculation: _speculation, batches: _batches, ...defining } = strategies[name].defaults;
+      for (const { starts, coordinates } of families) {
+        for (const start of starts) expect(start).toMatchObject(defining);
+        expect(coordinates.map((coordinate) => coordinate.name)).toEqual(
+          expect.arrayContaining(['batch', 'prefillBatch']),
+        );
+        for (const { values } of coordinates)
+          for (const value of values)
+            for (const field of Object.keys(defining)) expect(value).not.toHaveProperty(field);
+      }
+    },
+  );
+
+  it('finds the share that HeteGen computes on the host', () => {
+    const [family] = planSpace({ target, draft, numPrompts: 64, strategies: ['hetegen'] });
+    expect(family?.coordinates.map(({ name }) => name)).toContain('hostShare');
+  });
+
+  it('proposes with a draft only where there is one', () => {
+    const families = planSpace({ target, draft: null, numPrompts: 64, strategies: ['flexgen'] });
+    expect(families.map(({ speculation }) => speculation)).toEqual(['none']);
+  });
+});
