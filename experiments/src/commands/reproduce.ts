@@ -33,7 +33,7 @@ export function addReproduceCommand(program: Command, context: CommandContext): 
       displayPath(join(defaultResultsDirectory, 'paper')),
     )
     .option('--quick', 'shortened runs, no held-out tests, no records')
-    .option('--fit', 'first fit the constants again (about ten minutes); rewrites experiments/machines')
+    .option('--fit', 'first fit the constants again (10 to 15 minutes); rewrites experiments/machines')
     .option('--results <dir>', 'record store', displayPath(defaultResultsDirectory));
   withCommonOptions(
     command,
