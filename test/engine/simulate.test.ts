@@ -53,6 +53,7 @@ const machine: MachineModel = {
     scoreFlopsPerSecond: 3e13,
   },
   interruptsDraft: true,
+  variability: { disk: 0, link: 0, host: 0, device: 0 },
   laneWidth: { disk: 1, link: 1, host: 1, device: 2 },
   memory: { deviceBytes: 24e9, hostBytes: 256e9, diskBytes: 1e12 },
   formats: bf16Formats,

@@ -46,6 +46,11 @@ export interface MachineModel {
   readonly device: ComputeRates & { readonly kinds: Readonly<Partial<Record<TaskKind, KindRates>>> };
   /** More urgent work goes in between the pieces of a draft step, as between the kernels of a GPU. */
   readonly interruptsDraft: boolean;
+  /**
+   * How unequally long equal tasks take: the spread (sigma) of a log-normal factor of mean 1. A pipeline of lanes that
+   * are nearly equally busy loses time to it, because buffers run full or empty.
+   */
+  readonly variability: Readonly<Record<LaneName, number>>;
   /** Tasks that a lane takes at once and works through in order, as a real lane does; 1 keeps priorities strict. */
   readonly laneWidth: Readonly<Record<LaneName, number>>;
   readonly memory: { readonly deviceBytes: number; readonly hostBytes: number; readonly diskBytes: number };
@@ -71,6 +76,7 @@ const rateLimits = {
   secondsPerRow: [0, 1],
   latencySeconds: [0, 10],
   bytes: [1e6, 1e18],
+  sigma: [0, 3],
 } as const;
 
 const maxFileBytes = 1 << 20;
@@ -117,6 +123,7 @@ export function parseMachineModel(json: unknown, source: string): MachineModel {
     host: file.computeLane(root.host, 'host'),
     device: file.computeLane(root.device, 'device'),
     interruptsDraft: file.flag(root.interruptsDraft, 'interruptsDraft'),
+    variability: file.variability(root.variability),
     laneWidth: file.laneWidth(root.laneWidth),
     memory: {
       deviceBytes: file.number(memory.deviceBytes, 'memory.deviceBytes', 'bytes'),
@@ -194,6 +201,17 @@ class MachineFile {
     return { ...(rates as ComputeRates), kinds: overrides };
   }
 
+  /** None where the file says nothing. */
+  variability(value: unknown): MachineModel['variability'] {
+    const sigmas = { disk: 0, link: 0, host: 0, device: 0 };
+    if (value === undefined) return sigmas;
+    for (const [lane, sigma] of Object.entries(this.record(value, 'variability'))) {
+      if (!laneNames.includes(lane as LaneName)) this.refuse('variability', lane, laneNames.join(', '));
+      sigmas[lane as LaneName] = this.number(sigma, `variability.${lane}`, 'sigma');
+    }
+    return sigmas;
+  }
+
   laneWidth(value: unknown): MachineModel['laneWidth'] {
     const widths = { disk: 1, link: 1, host: 1, device: 1 };
     if (value === undefined) return widths;
@@ -246,6 +264,7 @@ class MachineFile {
 
 function unitOf(limit: keyof typeof rateLimits): string {
   if (limit === 'bytes') return 'bytes';
+  if (limit === 'sigma') return 'standard deviation of the logarithm';
   if (limit.endsWith('Seconds') || limit === 'secondsPerRow') return 'seconds';
   return limit.startsWith('flops') || limit.startsWith('score')
     ? 'floating-point operations per second'

@@ -2,12 +2,12 @@
 
 import { createCostModel } from '../machine/cost-model.js';
 import type { MachineModel } from '../machine/machine-model.js';
-import { createRandom } from '../model/random.js';
+import { createRandom, type Random } from '../model/random.js';
 import { type Checkpoint, UserError } from '../model/types.js';
 import type { PolicyInput, StrategyName } from '../schedule/policy.js';
 import { usesDraft } from '../schedule/strategies/index.js';
 import { type Acceptance, assertAnswers, createOracle } from '../speculate/acceptance.js';
-import type { Span } from '../trace/types.js';
+import type { LaneName, Span } from '../trace/types.js';
 import { Dispatcher } from './dispatcher.js';
 import { generate } from './generate.js';
 import { assertNewTokens, prepare } from './prepare.js';
@@ -75,6 +75,7 @@ export async function simulateRun(request: SimulationRequest): Promise<Simulatio
     oracle: createOracle(acceptance ?? neverAccepts, random, request.routingSkew),
     laneWidth: model.laneWidth,
     interruptsDraft: model.interruptsDraft,
+    drawFactor: createFactors(model, createRandom(seed, 'durations')),
     onStall: () => dispatcher.fail(new Error('nothing is left to do, but the run is not finished: a bug')),
   });
   const dispatcher = new Dispatcher(machine);
@@ -92,6 +93,14 @@ export async function simulateRun(request: SimulationRequest): Promise<Simulatio
   } finally {
     signal?.removeEventListener('abort', onAbort);
   }
+}
+
+/** Log-normal, of mean 1. */
+function createFactors({ variability }: MachineModel, random: Random): (lane: LaneName) => number {
+  return (lane) => {
+    const sigma = variability[lane];
+    return sigma === 0 ? 1 : Math.exp(sigma * random.normal() - (sigma * sigma) / 2);
+  };
 }
 
 const neverAccepts: Acceptance = { kind: 'rates', name: 'none', byPosition: [0] };

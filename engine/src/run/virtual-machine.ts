@@ -24,6 +24,8 @@ export interface VirtualMachineOptions {
   readonly oracle: Oracle;
   readonly laneWidth: Readonly<Record<LaneName, number>>;
   readonly interruptsDraft: boolean;
+  /** A factor of a task's time, drawn anew for each. @default always 1 */
+  readonly drawFactor?: (lane: LaneName) => number;
   /** Called when nothing is under way and nobody has added anything: whoever still waits would wait for ever. */
   readonly onStall?: () => void;
 }
@@ -50,8 +52,8 @@ export class VirtualMachine implements Machine {
 
   start(task: Task, _slot: number, listener: TaskListener): void {
     const { lane } = task;
-    const { costs } = this.#options;
-    const seconds = costs.secondsOf(task);
+    const { costs, drawFactor } = this.#options;
+    const seconds = costs.secondsOf(task) * (drawFactor?.(lane) ?? 1);
     const startSeconds =
       this.#interrupt(task, seconds) ?? Math.max(this.#nowSeconds, this.#freeAtSeconds[lane]);
     const endSeconds = startSeconds + seconds;

@@ -20,12 +20,14 @@ import type { Output } from '../output.js';
 import { openPair } from '../pair.js';
 import { cacheDirectory, displayPath, localMachinePath, pairPaths } from '../paths.js';
 import { loadWorkload } from '../prompts.js';
+import { parseBytesPerSecond } from '../sizes.js';
 import { formatTable } from '../table.js';
 import { type CommandContext, type CommonOptions, outputFor, withCommonOptions } from './common.js';
 
 interface AccuracyOptions extends CommonOptions {
   readonly machine: string;
   readonly workload: string;
+  readonly diskCap?: string;
   readonly quick?: true;
 }
 
@@ -39,6 +41,10 @@ export function addAccuracyCommand(program: Command, context: CommandContext): v
     .description('run and predict a grid of policies on this machine, and print how far apart they are')
     .option('--machine <file>', 'machine file made by specoffload profile', displayPath(localMachinePath))
     .option('--workload <name>', 'shipped workload to run', 'prose')
+    .option(
+      '--disk-cap <rate>',
+      'pace the disk, as profile did, where its own rate changes from minute to minute',
+    )
     .option('--quick', 'one situation instead of four');
   withCommonOptions(command, 'specoffload profile && specoffload accuracy').action(
     (options: AccuracyOptions) => accuracy(options, outputFor(options), context.signal),
@@ -47,6 +53,7 @@ export function addAccuracyCommand(program: Command, context: CommandContext): v
 
 async function accuracy(options: AccuracyOptions, output: Output, signal: AbortSignal): Promise<void> {
   const machine = await openMachine(options.machine);
+  const cap = options.diskCap === undefined ? null : parseBytesPerSecond('--disk-cap', options.diskCap);
   const request = { sourceDirectory: pairPaths.target, cacheDirectory, bytes: targetBytes };
   const { directory } = await prepareTarget(request, output, signal);
   const { target, draft, tokenizer } = await openPair(directory, pairPaths.draft);
@@ -67,7 +74,7 @@ async function accuracy(options: AccuracyOptions, output: Output, signal: AbortS
       { ...machine, memory: { ...machine.memory, ...settings } },
       trace,
     );
-    const measured = await measure(point, pair, settings, signal);
+    const measured = await measure(point, pair, { ...settings, diskBytesPerSecondCap: cap }, signal);
     comparisons.push(compare(point, measured, predicted));
   }
   const summary = summarize(comparisons);

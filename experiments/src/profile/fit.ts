@@ -10,6 +10,27 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
+/** Of equal tasks, the part that takes longest, which no rate should answer for: the system was busy elsewhere. */
+const outlierShare = 0.02;
+
+/**
+ * What equal tasks take on average. Not the median: a run's time is the sum of its tasks', the slow ones included;
+ * only the slowest are left out.
+ */
+export function typicalMean(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const kept = sorted.slice(0, Math.max(1, Math.ceil(sorted.length * (1 - outlierShare))));
+  return kept.reduce((sum, value) => sum + value, 0) / kept.length;
+}
+
+/** Spread of the logarithms of positive values: the sigma of a log-normal. */
+export function logSpread(values: readonly number[]): number {
+  if (values.length < 2) return 0;
+  const logs = values.map(Math.log);
+  const mean = logs.reduce((sum, value) => sum + value, 0) / logs.length;
+  return Math.sqrt(logs.reduce((sum, value) => sum + (value - mean) ** 2, 0) / logs.length);
+}
+
 /** One task as it was seen: how much it was asked for and how long it took. */
 export interface Observation {
   readonly rows: number;
@@ -20,10 +41,7 @@ export interface Observation {
 /** Borders between classes of row counts grow by this factor: fine enough for curves, coarse enough for medians. */
 const rowClassGrowth = 1.3;
 
-/**
- * The rate reached by row count: the median of each class of similar row counts, by ascending rows. Medians, because
- * now and then the system takes a lane's core away.
- */
+/** The rate reached by row count: the typical mean of each class of similar row counts, by ascending rows. */
 export function fitArithmetic(observations: readonly Observation[]): ComputeRates['arithmetic'] {
   const classes = new Map<number, Observation[]>();
   for (const observation of observations) {
@@ -35,7 +53,7 @@ export function fitArithmetic(observations: readonly Observation[]): ComputeRate
   }
   const points = [...classes.values()].map((members): readonly [number, number] => [
     median(members.map(({ rows }) => rows)),
-    median(members.map(({ flops, seconds }) => flops / seconds)),
+    1 / typicalMean(members.map(({ flops, seconds }) => seconds / flops)),
   ]);
   points.sort((a, b) => a[0] - b[0]);
   return points.filter(([rows], index) => index === 0 || rows > points[index - 1][0]);

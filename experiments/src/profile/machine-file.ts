@@ -9,7 +9,7 @@ import {
   type Span,
   type TaskKind,
 } from '@specoffload/engine';
-import { fitArithmetic, fitNonNegative, median } from './fit.js';
+import { fitArithmetic, fitNonNegative, logSpread, median, typicalMean } from './fit.js';
 
 /** A constant and where it comes from, as machine files hold them. */
 interface Constant {
@@ -56,6 +56,12 @@ export function buildMachineFile(machine: MeasuredMachine, runs: readonly RunRes
     description: machine.description,
     formats: 'fp32',
     interruptsDraft: false,
+    variability: {
+      disk: constant(diskSpread(runs), 'measured: over as many reads as wait at once'),
+      link: constant(laneSpread(spans, 'link', 'upload')),
+      host: constant(laneSpread(spans, 'host', 'attention')),
+      device: constant(laneSpread(spans, 'device', 'expert')),
+    },
     // As in LocalMachine: the computing lanes work in order, the disk is one queue whatever is in flight.
     laneWidth: { disk: 1, link: 2, host: 2, device: 2 },
     memory: {
@@ -142,26 +148,26 @@ function durationOf({ startSeconds, endSeconds }: Span): number {
 
 /** overhead + bytes / rate, for transfers of different sizes. */
 function fitTransfers(spans: readonly Span[]): { overheadSeconds: number; bytesPerSecond: number } {
-  const medians = mediansBy(spans, ({ bytes }) => bytes);
+  const means = meansBy(spans, ({ bytes }) => bytes);
   const [overheadSeconds, secondsPerByte] = fitNonNegative(
-    medians.map(({ key }) => [1, key]),
-    medians.map(({ seconds }) => seconds),
+    means.map(({ key }) => [1, key]),
+    means.map(({ seconds }) => seconds),
   );
   return { overheadSeconds, bytesPerSecond: 1 / secondsPerByte };
 }
 
 /** overhead + rows * per row + flops / rate: rotation and copies go by rows, scores by the cache that rows see. */
 function fitAttention(spans: readonly Span[]) {
-  const medians = mediansBy(spans, ({ rows, flops }) => `${rows}/${flops}`);
+  const means = meansBy(spans, ({ rows, flops }) => `${rows}/${flops}`);
   const [overheadSeconds, secondsPerRow, secondsPerFlop] = fitNonNegative(
-    medians.map(({ span }) => [1, span.rows, span.flops]),
-    medians.map(({ seconds }) => seconds),
+    means.map(({ span }) => [1, span.rows, span.flops]),
+    means.map(({ seconds }) => seconds),
   );
   return { overheadSeconds, secondsPerRow, flopsPerSecond: secondsPerFlop > 0 ? 1 / secondsPerFlop : 1e15 };
 }
 
-/** Median duration of spans that were asked for the same. */
-function mediansBy<Key>(spans: readonly Span[], keyOf: (span: Span) => Key) {
+/** Mean duration of spans that were asked for the same. */
+function meansBy<Key>(spans: readonly Span[], keyOf: (span: Span) => Key) {
   const groups = new Map<Key, Span[]>();
   for (const span of spans) {
     const key = keyOf(span);
@@ -172,7 +178,8 @@ function mediansBy<Key>(spans: readonly Span[], keyOf: (span: Span) => Key) {
   return [...groups].map(([key, group]) => ({
     key,
     span: group[0],
-    seconds: median(group.map(durationOf)),
+    seconds: typicalMean(group.map(durationOf)),
+    durations: group.map(durationOf),
   }));
 }
 
@@ -194,4 +201,36 @@ function diskRate(runs: readonly RunResult[]): number {
 /** More digits would be noise. */
 function rounded(value: number): number {
   return Number(value.toPrecision(5));
+}
+
+/** How unequally long equal tasks of a lane took. */
+function laneSpread(spans: readonly Span[], lane: LaneName, kind: TaskKind): number {
+  const same = meansBy(
+    spans.filter((span) => span.lane === lane && span.kind === kind),
+    ({ rows, bytes, flops }) => `${rows}/${bytes}/${flops}`,
+  ).filter(({ durations }) => durations.length >= leastObservations);
+  return logSpread(same.flatMap(({ seconds, durations }) => durations.map((duration) => duration / seconds)));
+}
+
+/** Reads that wait or run at the same time end in bursts; only sums over so many mean anything. */
+const readsPerSum = 8;
+
+/** The spread of one read's time that explains how sums over several in a row spread. */
+function diskSpread(runs: readonly RunResult[]): number {
+  const sums = runs.flatMap(({ spans }) => busySums(spans.filter(({ lane }) => lane === 'disk')));
+  return Math.min(1, logSpread(sums) * Math.sqrt(readsPerSum));
+}
+
+/** Seconds per byte of reads in a row between which the lane did not rest. */
+function busySums(spans: readonly Span[]): number[] {
+  const reads = [...spans].sort((a, b) => a.endSeconds - b.endSeconds);
+  const secondsPerByte: number[] = [];
+  for (let first = 0; first + readsPerSum < reads.length; first += readsPerSum) {
+    const members = reads.slice(first, first + readsPerSum + 1);
+    const isBusy = members.every((read, i) => i === 0 || read.startSeconds < members[i - 1].endSeconds);
+    const bytes = members.slice(1).reduce((sum, read) => sum + read.bytes, 0);
+    const seconds = members[readsPerSum].endSeconds - members[0].endSeconds;
+    if (isBusy && seconds > 0) secondsPerByte.push(seconds / bytes);
+  }
+  return secondsPerByte;
 }

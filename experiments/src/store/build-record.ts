@@ -69,7 +69,7 @@ export interface SimulatedRun {
 export function buildSimulatedRecord(run: SimulatedRun, repeat: number): SimulatedRecord {
   const { request, result } = run;
   const { machine, promptLengths, maxNewTokens, acceptance = null, routingSkew = 0, seed = 1 } = request;
-  const { name, disk, link, host, device, memory, interruptsDraft, laneWidth } = machine;
+  const { name, disk, link, host, device, memory, interruptsDraft, laneWidth, variability } = machine;
   const speculates = result.policy.speculation !== 'none';
   const record = {
     schema: recordSchema,
@@ -82,7 +82,12 @@ export function buildSimulatedRecord(run: SimulatedRun, repeat: number): Simulat
       target: toModelRecord(request.target),
       draft: speculates && request.draft ? toModelRecord(request.draft) : null,
     },
-    machine: { name, lanes: { disk, link, host, device }, memory, options: { interruptsDraft, laneWidth } },
+    machine: {
+      name,
+      lanes: { disk, link, host, device },
+      memory,
+      options: { interruptsDraft, laneWidth, variability },
+    },
     workload: {
       name: run.workload,
       prompts: promptLengths.length,

@@ -80,7 +80,7 @@ export interface VirtualMachineRecord {
   readonly lanes: Pick<MachineModel, 'disk' | 'link' | 'host' | 'device'>;
   readonly memory: MachineModel['memory'];
   /** Lane widths, formats and whatever else changes a prediction. */
-  readonly options: Pick<MachineModel, 'interruptsDraft' | 'laneWidth'>;
+  readonly options: Pick<MachineModel, 'interruptsDraft' | 'laneWidth' | 'variability'>;
 }
 
 /** What a prediction takes for given beside the prompts' lengths. */

@@ -159,7 +159,7 @@ const checkSimulated = object({
     name: text,
     lanes: perLane(object({})),
     memory: object({ deviceBytes: count, hostBytes: count, diskBytes: count }),
-    options: object({ interruptsDraft: flag, laneWidth: perLane(count) }),
+    options: object({ interruptsDraft: flag, laneWidth: perLane(count), variability: perLane(amount) }),
   }),
   workload: object({
     ...workload,
