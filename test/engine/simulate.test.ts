@@ -5,11 +5,13 @@ import {
   createRandom,
   describeModel,
   expectedTokens,
+  interpolate,
   type MachineModel,
   modelCatalog,
   type PolicyInput,
   parseAcceptance,
   parseMachineModel,
+  releasedExpectedTokens,
   type SimulationRequest,
   type StrategyName,
   simulateRun,
@@ -309,6 +311,44 @@ describe('parseAcceptance', () => {
     const recorded = { kind: 'recorded', name: 'x', candidates: 2, newTokens: 2, sequences: [[2, 0]] };
     expect(parseAcceptance(recorded, 'a.json')).toEqual(recorded);
     expect(averageRates(recorded as never).byPosition).toEqual([0.5, 1]);
+  });
+});
+
+describe('expected tokens', () => {
+  it('are the sum of the chances, which the released planner falls short of', () => {
+    const rates = { kind: 'rates', name: 'p', byPosition: [0.9] } as const;
+    // The two values that the released script and Leviathan's equation 1 give for p = 0.9 and 8 candidates.
+    expect(expectedTokens(rates, 8)).toBeCloseTo((1 - 0.9 ** 9) / (1 - 0.9), 10);
+    expect(expectedTokens(rates, 8)).toBeCloseTo(6.13, 2);
+    expect(releasedExpectedTokens(0.9, 8)).toBeCloseTo(3.03, 2);
+    expect(releasedExpectedTokens(1, 8)).toBe(1);
+  });
+});
+
+describe('a cost model', () => {
+  it('lets the time per product change linearly between two row counts, and rates stand still outside', () => {
+    const rate = interpolate([
+      [2, 1e9],
+      [10, 2e9],
+    ]);
+    expect(rate(1)).toBe(1e9);
+    expect(rate(10)).toBe(2e9);
+    expect(rate(100)).toBe(2e9);
+    // 6 rows take half of what 2 and 10 take together.
+    expect(6 / rate(6)).toBeCloseTo((2 / 1e9 + 10 / 2e9) / 2, 15);
+  });
+});
+
+describe('unequal times', () => {
+  it('cost a balanced pipeline time, are drawn from the seed, and change nothing on average of one lane', async () => {
+    const uneven = { ...machine, variability: { disk: 0, link: 0.5, host: 0.5, device: 0.5 } };
+    const even = await simulateRun(request('none', { pinnedLayers: 0 }));
+    const drawn = await simulateRun(request('none', { pinnedLayers: 0 }, { machine: uneven }));
+    expect(drawn.seconds).not.toBe(even.seconds);
+    expect(await simulateRun(request('none', { pinnedLayers: 0 }, { machine: uneven }))).toEqual(drawn);
+    const busy = ({ phases }: typeof even) => phases.decode.lanes.link.busySeconds;
+    expect(busy(drawn) / busy(even)).toBeGreaterThan(0.95);
+    expect(busy(drawn) / busy(even)).toBeLessThan(1.05);
   });
 });
 

@@ -2,6 +2,7 @@ import { type MachineModel, parseMachineModel, type RunResult, type Span } from 
 import { describe, expect, it } from 'vitest';
 import { compare, summarize } from '../../experiments/src/accuracy/compare.js';
 import { accuracyGrid } from '../../experiments/src/accuracy/grid.js';
+import { parseProcessorTicks, stolenShare } from '../../experiments/src/accuracy/steal.js';
 import { fitArithmetic, fitNonNegative, median } from '../../experiments/src/profile/fit.js';
 import { buildMachineFile } from '../../experiments/src/profile/machine-file.js';
 import { fakeRun } from './fake-run.js';
@@ -21,14 +22,14 @@ describe('fits', () => {
     expect(fitNonNegative(features, [4, 3, 2, 1]).every((coefficient) => coefficient >= 0)).toBe(true);
   });
 
-  it('takes medians of similar row counts, by ascending rows, and lets no outlier in', () => {
+  it('takes means of similar row counts, by ascending rows, and leaves the slowest out', () => {
     const observe = (rows: number, rate: number) => ({
       rows,
       flops: rows * 100,
       seconds: (rows * 100) / rate,
     });
     const points = fitArithmetic([
-      ...[8, 8, 8, 8, 8].map((rows) => observe(rows, 4e9)),
+      ...Array.from({ length: 60 }, () => observe(8, 4e9)),
       observe(8, 1), // the system took the core away
       ...[1, 1, 1].map((rows) => observe(rows, 1e9)),
     ]);
@@ -82,6 +83,18 @@ describe('a machine file', () => {
     expect(machine.device.arithmetic.map(([rows]) => rows)).toEqual([2, 8, 32]);
     for (const [rows, rate] of machine.device.arithmetic) expect(rate / (rows * 1e9)).toBeCloseTo(1, 2);
     expect(machine.interruptsDraft).toBe(false);
+  });
+});
+
+describe('stolen time', () => {
+  it('is read from the first line of /proc/stat', () => {
+    const before = parseProcessorTicks('cpu  100 0 50 800 10 0 0 40 0 0\ncpu0 1 2 3');
+    const after = parseProcessorTicks('cpu  150 0 60 820 10 0 0 60 0 0\n');
+    expect(before).toEqual({ total: 1000, stolen: 40 });
+    expect(stolenShare(before, after)).toBeCloseTo(0.2, 10);
+    expect(stolenShare(null, after)).toBe(0);
+    expect(parseProcessorTicks('intr 5')).toBeNull();
+    expect(parseProcessorTicks('')).toBeNull();
   });
 });
 

@@ -11,11 +11,18 @@ export interface Comparison {
   readonly error: number;
   /** Of the lane whose utilisation in decode is off the most: predicted - measured, and which. */
   readonly laneError: { readonly lane: LaneName; readonly difference: number };
+  /** Share of the processors' time that other machines took while it was measured. */
+  readonly stolen: number;
 }
 
-export function compare(point: GridPoint, measured: RunOutcome, predicted: RunOutcome): Comparison {
+export function compare(
+  point: GridPoint,
+  measured: RunOutcome,
+  predicted: RunOutcome,
+  stolen = 0,
+): Comparison {
   return {
-    ...{ point, measured, predicted },
+    ...{ point, measured, predicted, stolen },
     error: predicted.tokensPerSecond / measured.tokensPerSecond - 1,
     laneError: worstLane(measured.phases.decode, predicted.phases.decode),
   };
