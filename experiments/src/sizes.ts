@@ -1,8 +1,7 @@
 /** Sizes and rates as people write them (`512MB`, `24GiB`, `1.2GB/s`), read by mathjs units. */
 
-import { createRequire } from 'node:module';
-import type { Unit } from 'mathjs';
 import { UsageError } from './errors.js';
+import { loadMath } from './math.js';
 
 interface Quantity {
   readonly unit: 'B' | 'B/s';
@@ -48,14 +47,8 @@ function toNumber(text: string, unit: Quantity['unit']): number {
   const isBytes = /^\s*[0-9.]+(e[+-]?[0-9]+)?\s*[A-Za-z]*B(\s*\/\s*s)?\s*$/.test(text);
   if (!isBytes) return Number.NaN;
   try {
-    return parseUnit(text).toNumber(unit);
+    return loadMath().unit(text).toNumber(unit);
   } catch {
     return Number.NaN; // mathjs does not know the unit, or it measures something else
   }
-}
-
-/** mathjs on first use, as the one file it bundles for browsers: its 1,300 modules take two seconds to load. */
-function parseUnit(text: string): Unit {
-  const math = createRequire(import.meta.url)('mathjs/lib/browser/math.js') as typeof import('mathjs');
-  return math.unit(text);
 }

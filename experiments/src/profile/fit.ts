@@ -1,7 +1,7 @@
 /** From spans of real runs to rates: small, robust fits, each on tasks of one kind. */
 
 import type { ComputeRates } from '@specoffload/engine';
-import { lusolve } from 'mathjs';
+import { loadMath } from '../math.js';
 
 export function median(values: readonly number[]): number {
   if (values.length === 0) return Number.NaN;
@@ -105,7 +105,7 @@ function solveLeastSquares(
     }
   }
   try {
-    const solution = lusolve(matrix, vector) as number[][];
+    const solution = loadMath().lusolve(matrix, vector) as number[][];
     return solution.map(([coefficient], place) => coefficient / scales[place]);
   } catch {
     return null; // singular
