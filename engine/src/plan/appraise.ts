@@ -2,10 +2,9 @@
 
 import type { MachineModel } from '../machine/machine-model.js';
 import { type Checkpoint, UserError } from '../model/types.js';
-import { type MemoryPlan, planMemory } from '../schedule/placement.js';
-import type { OpenPolicy } from '../schedule/policy.js';
-import { measureDemand, planWaves, resolvePolicy } from '../schedule/resolve.js';
-import { strategies, usesDraft } from '../schedule/strategies/index.js';
+import { type Placed, place } from '../run/prepare.js';
+import { resolvePolicy } from '../schedule/resolve.js';
+import { strategies } from '../schedule/strategies/index.js';
 import type { Acceptance } from '../speculate/acceptance.js';
 import { type ClosedForm, closedForm } from './closed-form.js';
 import type { Candidate } from './space.js';
@@ -25,21 +24,11 @@ export interface PlanningJob {
   readonly seed?: number;
 }
 
-/** A candidate with its places in memory. */
-export interface Fitted {
-  readonly policy: OpenPolicy;
-  readonly waves: readonly (readonly (readonly number[])[])[];
-  readonly plan: MemoryPlan;
-}
-
 /** @throws UserError when it does not fit. */
-export function placeCandidate(job: PlanningJob, { strategy, policy: input }: Candidate): Fitted {
-  const { target, promptLengths, maxNewTokens, machine } = job;
-  const policy = resolvePolicy(strategies[strategy], input, promptLengths.length);
-  const draft = usesDraft(policy) ? job.draft : null;
-  const waves = planWaves(policy, promptLengths.length);
-  const demand = measureDemand(policy, waves, promptLengths, maxNewTokens);
-  return { policy, waves, plan: planMemory(target, draft, demand, machine.memory, policy, machine.formats) };
+export function placeCandidate(job: PlanningJob, { strategy, policy }: Candidate): Placed {
+  const { machine, promptLengths } = job;
+  const resolved = resolvePolicy(strategies[strategy], policy, promptLengths.length);
+  return place(job, resolved, machine.memory, machine.formats);
 }
 
 export interface Appraisal {

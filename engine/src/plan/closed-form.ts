@@ -22,17 +22,19 @@
 import { type CostModel, createCostModel } from '../machine/cost-model.js';
 import type { MachineModel } from '../machine/machine-model.js';
 import type { ModelConfig, WeightGroup } from '../model/types.js';
+import type { Placed } from '../run/prepare.js';
+import { draftSizes, headWeightBytes } from '../schedule/draft-round.js';
+import { countScores } from '../schedule/feeds.js';
 import type { GroupLayout } from '../schedule/group-layout.js';
 import { cacheBytesPerToken, type ModelPlacement } from '../schedule/placement.js';
 import { planMicroBatches } from '../schedule/resolve.js';
 import type { Task } from '../schedule/task.js';
 import type { Acceptance } from '../speculate/acceptance.js';
 import { type LaneName, laneNames, type PhaseName, type TaskKind } from '../trace/types.js';
-import type { Fitted } from './appraise.js';
 import { chanceThatAheadHolds, type LifetimeRound, lifetimes } from './lifetimes.js';
 
 export interface ClosedFormRequest {
-  readonly prepared: Fitted;
+  readonly prepared: Placed;
   readonly promptLengths: readonly number[];
   readonly maxNewTokens: number;
   readonly machine: MachineModel;
@@ -158,7 +160,7 @@ class Estimator {
       return {
         ...{ count: 1, rows },
         cacheTokens: sum(lengths.map((length) => Math.min(length, window))),
-        scores: sum(lengths.map((length) => promptScores(length, window))),
+        scores: sum(lengths.map((length) => countScores(0, length, window))),
         fetched: 0,
         headRows: lengths.length,
       };
@@ -303,7 +305,7 @@ class Estimator {
       cacheTokens: n * seen,
       scores:
         n * perSequence * Math.min(cached + (perSequence + 1) / 2, window) +
-        joiners * promptScores(promptTokens, window),
+        joiners * countScores(0, promptTokens, window),
       fetched: n * Math.min(cached, window - 1),
       headRows: n * perSequence,
     };
@@ -533,7 +535,7 @@ class Estimator {
         bytes: sizes.elements * sizes.weightBytes,
         flops: 2 * rows * sizes.elements,
         cacheBytes: n * Math.min(cached + count, window) * sizes.cacheBytes,
-        scoreFlops: n * continuedScores(cached, count, window) * sizes.scoreFlops,
+        scoreFlops: n * countScores(cached, count, window) * sizes.scoreFlops,
       });
       longestStep = Math.max(longestStep, time);
       seconds += time + this.#latency('device', 'draft');
@@ -578,7 +580,7 @@ class Estimator {
   }
 
   get #weightBytes(): number {
-    return headWeightBytes(this.#target);
+    return headWeightBytes(this.#target.layouts);
   }
 
   #time(lane: LaneName, kind: TaskKind, work: Partial<Work>): number {
@@ -629,32 +631,6 @@ function noSeconds(): LaneSeconds {
 
 function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0);
-}
-
-function promptScores(length: number, window: number): number {
-  return continuedScores(0, length, window);
-}
-
-/** Pairs of a new token and a key it sees, for `count` new ones behind `cached`. */
-function continuedScores(cached: number, count: number, window: number): number {
-  const growing = Math.max(0, Math.min(cached + count, window) - cached);
-  return (growing * (2 * cached + growing + 1)) / 2 + (count - growing) * Math.min(window, cached + count);
-}
-
-function headWeightBytes({ layouts }: ModelPlacement): number {
-  const { deviceBytes, group } = layouts.get('head') as GroupLayout;
-  return deviceBytes / sum(group.tensors.map(({ ref }) => ref.numElements));
-}
-
-function draftSizes(draft: ModelPlacement) {
-  const { parameters, config } = draft.checkpoint;
-  const embedding = config.tieEmbeddings ? 0 : config.vocabSize * config.hiddenSize;
-  return {
-    elements: parameters - embedding,
-    weightBytes: headWeightBytes(draft),
-    cacheBytes: cacheBytesPerToken(config, draft.formats),
-    scoreFlops: 4 * config.numHeads * config.headDim * config.numLayers,
-  };
 }
 
 /** Most stretches of rounds that are looked at one by one. */

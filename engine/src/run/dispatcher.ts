@@ -292,6 +292,7 @@ function isMoreUrgent(a: Task, b: Task): boolean {
   return a.priority !== b.priority ? a.priority < b.priority : a.id < b.id;
 }
 
-function toError(reason: unknown): Error {
+/** What was thrown, or given as a reason for aborting, as an error. */
+export function toError(reason: unknown): Error {
   return reason instanceof Error ? reason : new Error(String(reason));
 }

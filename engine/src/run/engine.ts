@@ -8,7 +8,7 @@ import { resolvePolicy } from '../schedule/resolve.js';
 import type { Sequence } from '../speculate/sequence.js';
 import { measureGaps } from '../trace/report.js';
 import { laneNames } from '../trace/types.js';
-import { Dispatcher } from './dispatcher.js';
+import { Dispatcher, toError } from './dispatcher.js';
 import { type Generated, generate } from './generate.js';
 import { LocalMachine } from './local-machine.js';
 import { assertNewTokens, type Prepared, prepare, strategyNamed } from './prepare.js';
@@ -152,8 +152,4 @@ function cutToLimit({ choices, stopReason }: Sequence, maxNewTokens: number) {
 function digestOutput(sequences: readonly Pick<Sequence, 'choices'>[]): string {
   const ids = sequences.map(({ choices }) => choices.map(({ id }) => id));
   return createHash('sha256').update(JSON.stringify(ids)).digest('hex');
-}
-
-function toError(reason: unknown): Error {
-  return reason instanceof Error ? reason : new Error(String(reason));
 }

@@ -20,11 +20,37 @@ export interface Request {
   readonly limits?: readonly number[];
 }
 
-export interface Prepared {
+/** A complete policy, the batches it makes, and their places in memory. */
+export interface Placed {
   readonly policy: OpenPolicy;
   readonly waves: readonly (readonly (readonly number[])[])[];
-  readonly sequences: readonly Sequence[];
   readonly plan: MemoryPlan;
+}
+
+export interface Prepared extends Placed {
+  readonly sequences: readonly Sequence[];
+}
+
+/** What decides about memory: of the prompts, only their lengths. */
+export interface PlaceRequest {
+  readonly target: Checkpoint;
+  /** Left out where the policy does not speculate. */
+  readonly draft: Checkpoint | null;
+  readonly promptLengths: readonly number[];
+  readonly maxNewTokens: number;
+}
+
+/** @throws UserError when it does not fit. */
+export function place(
+  { target, draft, promptLengths, maxNewTokens }: PlaceRequest,
+  policy: OpenPolicy,
+  budgets: Budgets,
+  formats: Formats,
+): Placed {
+  const waves = planWaves(policy, promptLengths.length);
+  const demand = measureDemand(policy, waves, promptLengths, maxNewTokens);
+  const usedDraft = usesDraft(policy) ? draft : null;
+  return { policy, waves, plan: planMemory(target, usedDraft, demand, budgets, policy, formats) };
 }
 
 /** @throws UserError when the request cannot be served, saying what would do. */
@@ -39,15 +65,13 @@ export function prepare(request: Request, budgets: Budgets, formats: Formats): P
   if (draft)
     assertSameVocabulary({ checkpoint: target, tokenizer: null }, { checkpoint: draft, tokenizer: null });
   assertPromptsFit(target, draft, prompts, maxNewTokens);
-  const waves = planWaves(policy, prompts.length);
   const promptLengths = prompts.map(({ length }) => length);
-  const demand = measureDemand(policy, waves, promptLengths, maxNewTokens);
-  const plan = planMemory(target, draft, demand, budgets, policy, formats);
+  const placed = place({ target, draft, promptLengths, maxNewTokens }, policy, budgets, formats);
   const room = tokenRoom(policy, maxNewTokens);
   const sequences = prompts.map(
     (prompt, index) => new Sequence(index, prompt, Math.min(room, limits?.[index] ?? room)),
   );
-  return { policy, waves, sequences, plan };
+  return { ...placed, sequences };
 }
 
 /** @throws UserError when there is no such strategy. */

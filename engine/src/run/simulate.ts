@@ -8,7 +8,7 @@ import type { PolicyInput, StrategyName } from '../schedule/policy.js';
 import { usesDraft } from '../schedule/strategies/index.js';
 import { type Acceptance, assertAnswers, createOracle } from '../speculate/acceptance.js';
 import type { LaneName, Span } from '../trace/types.js';
-import { Dispatcher } from './dispatcher.js';
+import { Dispatcher, toError } from './dispatcher.js';
 import { generate } from './generate.js';
 import { assertNewTokens, prepare } from './prepare.js';
 import type { RunOutcome, RunProgress } from './types.js';
@@ -79,7 +79,7 @@ export async function simulateRun(request: SimulationRequest): Promise<Simulatio
     onStall: () => dispatcher.fail(new Error('nothing is left to do, but the run is not finished: a bug')),
   });
   const dispatcher = new Dispatcher(machine);
-  const onAbort = () => dispatcher.fail(signal?.reason as Error);
+  const onAbort = () => dispatcher.fail(toError(signal?.reason));
   signal?.addEventListener('abort', onAbort, { once: true });
   try {
     const { outcome, spans } = await generate({

@@ -3,7 +3,7 @@
  * micro-batch, so that the target's work on the device never waits for more than one step.
  */
 
-import type { ModelConfig } from '../model/types.js';
+import type { Checkpoint, ModelConfig } from '../model/types.js';
 import type { Oracle } from '../speculate/acceptance.js';
 import type { Sequence } from '../speculate/sequence.js';
 import {
@@ -214,7 +214,8 @@ function restart(
   }
 }
 
-interface DraftSizes {
+/** What a step of a draft costs, per step, token or score. */
+export interface DraftSizes {
   /** Weights that a step multiplies with: all but the embedding, of which it looks up rows. */
   readonly elements: number;
   readonly weightBytes: number;
@@ -224,15 +225,23 @@ interface DraftSizes {
   readonly scoreFlops: number;
 }
 
-function draftSizes({ checkpoint, layouts, formats }: ModelPlacement): DraftSizes {
-  const { parameters, config } = checkpoint;
-  const embedding = config.tieEmbeddings ? 0 : config.vocabSize * config.hiddenSize;
-  const head = layouts.get('head') as GroupLayout;
-  const headElements = head.group.tensors.reduce((sum, { ref }) => sum + ref.numElements, 0);
+export function draftSizes({ checkpoint, layouts, formats }: ModelPlacement): DraftSizes {
+  const { config } = checkpoint;
   return {
-    elements: parameters - embedding,
-    weightBytes: head.deviceBytes / headElements,
+    elements: multipliedElements(checkpoint),
+    weightBytes: headWeightBytes(layouts),
     cacheBytes: cacheBytesPerToken(config, formats),
     scoreFlops: 4 * config.numHeads * config.headDim * config.numLayers,
   };
+}
+
+/** Weights that a token is multiplied with: all but an embedding that is only looked up. */
+export function multipliedElements({ parameters, config }: Checkpoint): number {
+  return parameters - (config.tieEmbeddings ? 0 : config.vocabSize * config.hiddenSize);
+}
+
+/** Device bytes of one weight, as the head has them. */
+export function headWeightBytes(layouts: ModelPlacement['layouts']): number {
+  const { deviceBytes, group } = layouts.get('head') as GroupLayout;
+  return deviceBytes / group.tensors.reduce((sum, { ref }) => sum + ref.numElements, 0);
 }

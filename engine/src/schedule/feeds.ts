@@ -43,13 +43,16 @@ export function addAttention(
   count: number,
 ): void {
   const window = slidingWindow ?? Number.POSITIVE_INFINITY;
-  const last = cached + count;
   work.rows += count;
-  work.cacheTokens += Math.min(last, window);
-  // Sum of min(i, window) for i from cached + 1 to last: those that still see everything, and those that don't.
-  const growing = Math.max(0, Math.min(last, window) - cached);
-  work.scores += (growing * (2 * cached + growing + 1)) / 2;
-  if (growing < count) work.scores += (count - growing) * window;
+  work.cacheTokens += Math.min(cached + count, window);
+  work.scores += countScores(cached, count, window);
+}
+
+/** Pairs of a new token and a key it sees, for `count` new ones behind `cached`, each seeing at most `window`. */
+export function countScores(cached: number, count: number, window: number): number {
+  // Sum of min(i, window) for i from cached + 1 to cached + count: those that still see everything, and those that don't.
+  const growing = Math.max(0, Math.min(cached + count, window) - cached);
+  return (growing * (2 * cached + growing + 1)) / 2 + (count - growing) * Math.min(window, cached + count);
 }
 
 /** The native attention's description of each sequence's block, the same in every layer. */

@@ -2,7 +2,7 @@
 
 import { statfs, writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
-import { type Checkpoint, parseMachineModel, UserError } from '@specoffload/engine';
+import { type Checkpoint, multipliedElements, parseMachineModel, UserError } from '@specoffload/engine';
 import type { Command } from 'commander';
 import { formatRate, formatSeconds } from '../format.js';
 import { prepareTarget } from '../main-job/inflated-target.js';
@@ -70,7 +70,7 @@ async function profile(options: ProfileOptions, output: Output, signal: AbortSig
       description: `${model.trim()}, ${settings.deviceCores} core(s) for the device lane and ${settings.hostCores} for the host's, measured with ${target.name}`,
       settings,
       diskBytes: blocks * bsize,
-      draftElements: (draft as Checkpoint).parameters - embeddingElements(draft as Checkpoint),
+      draftElements: multipliedElements(draft as Checkpoint),
     },
     runs,
   );
@@ -87,9 +87,4 @@ async function profile(options: ProfileOptions, output: Output, signal: AbortSig
 function shippedTarget(output: Output, signal: AbortSignal): Promise<Checkpoint> {
   const request = { sourceDirectory: pairPaths.target, cacheDirectory, bytes: defaultTargetBytes };
   return prepareTarget(request, output, signal);
-}
-
-/** Looked up, not multiplied with, unless it is the head too. */
-function embeddingElements({ config }: Checkpoint): number {
-  return config.tieEmbeddings ? 0 : config.vocabSize * config.hiddenSize;
 }
