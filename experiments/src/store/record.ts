@@ -10,6 +10,7 @@ import type {
   RunResult,
   StrategyName,
 } from '@specoffload/engine';
+import type { SettingValue } from '../sweep/definition.js';
 
 export const recordSchema = 1;
 
@@ -20,6 +21,8 @@ export interface MeasuredRecord extends RecordBase {
   readonly kind: 'measured';
   readonly machine: MachineRecord;
   readonly result: ResultRecord;
+  /** Missing where nobody looked. */
+  readonly conditions?: ConditionsRecord;
 }
 
 /** A run that was predicted. */
@@ -48,7 +51,30 @@ interface RecordBase {
     readonly draft: ModelRecord | null;
   };
   readonly workload: WorkloadRecord;
+  /** The point of an experiment that asked for this run; missing in runs that nobody's experiment asked for. */
+  readonly point?: PointRecord;
   readonly provenance: ProvenanceRecord;
+}
+
+/** Where a run stands in its experiment. */
+export interface PointRecord {
+  readonly experiment: string;
+  /** Digest of what was asked for, repeat and seed left out: repeats of one point share it. */
+  readonly pointKey: string;
+  /** The axes' values; a choice by its label. */
+  readonly axes: Readonly<Record<string, SettingValue>>;
+  /** All that the point asked for, axes and derived settings included. */
+  readonly settings: Readonly<Record<string, SettingValue>>;
+}
+
+/** What else the machine did during a measured run. */
+export interface ConditionsRecord {
+  /** Share of the processors' time that the hypervisor gave to other machines, 0 to 1. */
+  readonly stolenShare: number;
+  /** Share that other processes of this machine took, 0 to 1. */
+  readonly othersShare: number;
+  /** Whether either was large enough to distrust the run. */
+  readonly isDisturbed: boolean;
 }
 
 export interface ModelRecord {

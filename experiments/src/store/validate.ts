@@ -55,6 +55,23 @@ const orNull =
   (value, path) => {
     if (value !== null) check(value, path);
   };
+const orMissing =
+  (check: Check): Check =>
+  (value, path) => {
+    if (value !== undefined) check(value, path);
+  };
+const setting: Check = (value, path) => {
+  const isList = Array.isArray(value) && value.every((item) => typeof item === 'number');
+  if (!(typeof value === 'string' || typeof value === 'number' || isList))
+    refuse(value, path, 'a text, a number or a list of numbers');
+};
+const mapOf =
+  (check: Check): Check =>
+  (value, path) => {
+    object({})(value, path);
+    for (const [name, item] of Object.entries(value as Record<string, unknown>))
+      check(item, `${path}\n${name}`);
+  };
 const listOf =
   (check: Check): Check =>
   (value, path) => {
@@ -116,6 +133,9 @@ const common = {
   seed: count,
   repeat: count,
   model: object({ target: model, draft: orNull(model) }),
+  point: orMissing(
+    object({ experiment: text, pointKey: digest, axes: mapOf(setting), settings: mapOf(setting) }),
+  ),
   provenance: object({
     commit: orNull(text),
     dirty: orNull(flag),
@@ -150,6 +170,7 @@ const checkMeasured = object({
     directReads: flag,
     laneGaps: perLane(object({ median: amount, p95: amount, count })),
   }),
+  conditions: orMissing(object({ stolenShare: fraction, othersShare: fraction, isDisturbed: flag })),
 });
 
 const checkSimulated = object({

@@ -1,0 +1,86 @@
+/** What an experiment is: a question, points to run, and how often. Pure types; `parse.ts` reads the JSON form. */
+
+import type { Policy } from '@specoffload/engine';
+
+/** A value as a definition, a record and a table hold it; lists are acceptance rates by position. */
+export type SettingValue = string | number | readonly number[];
+
+/** Everything about a run that is no policy field. Sizes and rates are numbers, or written as `24GB`, `1.2GB/s`. */
+interface RunSettings {
+  readonly strategy: string;
+  /** Catalogue name or checkpoint directory; `pair:2GB` is the shipped target, inflated. */
+  readonly target: string;
+  /** The same for the draft; `none`: no draft. */
+  readonly draft: string;
+  /** Simulated: a shipped machine or a machine file. Measured: `local`, or a file made by `specoffload tunnel`. */
+  readonly machine: string;
+  /** Shipped workload or prompt file; leave it out for `prompts` equal ones of `promptTokens`. */
+  readonly workload: string;
+  readonly prompts: number;
+  readonly promptTokens: number;
+  readonly maxNewTokens: number;
+  readonly deviceMemory: string | number;
+  readonly hostMemory: string | number;
+  /** A rate, rates by position, or an acceptance file; for predictions. */
+  readonly acceptance: string | number | readonly number[];
+  readonly accounting: 'useful' | 'as-published';
+  /** How unequally experts are chosen, see the engine's `routingSkew`. */
+  readonly routingSkew: number;
+  readonly linkCap: string | number;
+  readonly diskCap: string | number;
+  readonly deviceCores: number;
+  readonly hostCores: number;
+  readonly readsInFlight: number;
+}
+
+/** A rate of the machine file by its path, such as `machine.link.bytesPerSecond`. */
+type MachineRate = `machine.${string}`;
+
+/** What a point asks for: run settings, policy fields and machine rates side by side. */
+export type Settings = Partial<RunSettings> &
+  Partial<Policy> & { readonly [rate: MachineRate]: number | string };
+
+/** One value of an axis that sets several things at once: `{ label: 'FlexGen', settings: { strategy: 'flexgen' } }`. */
+export interface Choice {
+  readonly label: string;
+  readonly settings: Settings;
+}
+
+/** A setting's values, or, under a name of its own, choices or numbers for expressions to use. */
+export type Axis = readonly (SettingValue | Choice)[];
+
+export interface ExperimentDefinition {
+  /** Folder under `results/`: small letters, digits and hyphens. */
+  readonly name: string;
+  /** What it answers, one sentence. */
+  readonly question: string;
+  readonly kind: 'measured' | 'simulated';
+  /** Column that is optimised and plotted, larger is better unless `lowerIsBetter`. @default tokensPerSecond */
+  readonly metric?: string;
+  readonly lowerIsBetter?: boolean;
+  /** What all points share. */
+  readonly settings: Settings;
+  /** Every combination is a point; the last axis varies fastest. */
+  readonly axes: Readonly<Record<string, Axis>>;
+  /** Settings computed from axes and other settings by a mathjs expression: `{ prefillBatch: 'decodeBatch / 4' }`. */
+  readonly derived?: Readonly<Record<string, string>>;
+  /** Expressions that must all be true for a point to run: `candidates <= 8 or decodeBatch < 64`. */
+  readonly filters?: readonly string[];
+  /** Runs of every point. @default 3 measured, 1 simulated */
+  readonly repeats?: number;
+  /** Unrecorded runs before the first recorded one. @default 1 measured, 0 simulated */
+  readonly warmups?: number;
+  /** Seeds of what is drawn; each is a run of its own. @default [1] */
+  readonly seeds?: readonly number[];
+  /** Axis values that others are compared with, such as `{ system: 'FlexGen' }`; pairs share all other axes. */
+  readonly baseline?: Readonly<Record<string, string | number>>;
+  /** Replaces fields of the definition under `--quick`; `settings` and `axes` are merged by name. */
+  readonly quick?: Partial<
+    Pick<ExperimentDefinition, 'settings' | 'axes' | 'filters' | 'repeats' | 'warmups' | 'seeds'>
+  >;
+}
+
+/** The identity, for its type: an experiment file's default export. */
+export function defineExperiment(definition: ExperimentDefinition): ExperimentDefinition {
+  return definition;
+}
