@@ -7,7 +7,7 @@
 import { type ConstantName, type Constants, constantNames, definitionOf } from './constants.js';
 import type { Observation } from './observations.js';
 import { type Estimate, type Estimator, touching } from './predict.js';
-import type { Question } from './systems.js';
+import type { Question } from './question.js';
 
 export interface Fit {
   readonly constants: Constants;

@@ -6,9 +6,8 @@ import { UserError } from '@specoffload/engine';
 import { hasCode } from '../errors.js';
 import { machinesDirectory } from '../machines.js';
 import { type Constants, constantNames, definitionOf, parseConstants } from './constants.js';
-import type { HeldOut } from './held-out.js';
 import { machineFile } from './machine-files.js';
-import { datasetNames, environmentNames, Fields } from './reference.js';
+import { type DatasetName, datasetNames, environmentNames, Fields } from './reference.js';
 
 /** In a folder of its own: what lies beside the machines is taken for one. */
 export const calibrationPath = join(machinesDirectory, 'calibration', 'paper.json');
@@ -22,6 +21,9 @@ export interface Calibration {
   /** Fitted under the alternative reading of 8x22B C-Eval: half of the listed batches. */
   readonly alternative: Constants;
 }
+
+/** What a held-out test leaves out. */
+export type HeldOut = { readonly generationLength: number } | { readonly dataset: DatasetName };
 
 export interface HeldOutConstants {
   readonly left: HeldOut;

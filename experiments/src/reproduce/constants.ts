@@ -4,8 +4,8 @@
  */
 
 import { UserError } from '@specoffload/engine';
+import type { Question } from './question.js';
 import { type DatasetName, datasetNames, Fields, type SystemName } from './reference.js';
-import type { Question } from './systems.js';
 
 export interface ConstantDefinition {
   readonly unit: string;

@@ -1,15 +1,12 @@
 /** Held-out tests: constants fitted without one generation length, or one dataset, predict it. */
 
 import { fitConstants, type Slopes } from './calibrate.js';
-import type { Calibration, HeldOutConstants } from './calibration-file.js';
+import type { Calibration, HeldOut, HeldOutConstants } from './calibration-file.js';
 import { type Constants, withUnseenAcceptance } from './constants.js';
 import { type Observation, observe, questionOf } from './observations.js';
 import { Estimator } from './predict.js';
-import { type Bar, type DatasetName, datasetNames, type Reference } from './reference.js';
-import type { Question } from './systems.js';
-
-/** What a test leaves out. */
-export type HeldOut = { readonly generationLength: number } | { readonly dataset: DatasetName };
+import type { Question } from './question.js';
+import { type Bar, datasetNames, type Reference } from './reference.js';
 
 export function describeHeldOut(left: HeldOut): string {
   return 'dataset' in left ? `dataset ${left.dataset}` : `length ${left.generationLength}`;

@@ -2,8 +2,8 @@
 
 import { environmentOf, sideFigures } from './assumptions.js';
 import type { Estimate } from './predict.js';
+import type { Question } from './question.js';
 import type { Bar, DatasetName, Reference } from './reference.js';
-import type { Question } from './systems.js';
 
 export interface Observation {
   /** What it says something about; a held-out test leaves it out together with the bars of its kind. */

@@ -2,7 +2,8 @@
 
 import { type SimulationRequest, type SimulationResult, simulateRun, UserError } from '@specoffload/engine';
 import { type ConstantName, type Constants, constantNames, definitionOf } from './constants.js';
-import { type Question, type Scripts, toRequest } from './systems.js';
+import type { Question } from './question.js';
+import { type Scripts, toRequest } from './systems.js';
 
 export interface Prediction {
   readonly question: Question;

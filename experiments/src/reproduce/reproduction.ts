@@ -20,8 +20,8 @@ import {
 } from './judge.js';
 import { memoryQuestion, questionOf, utilizationQuestion } from './observations.js';
 import { type Estimate, Estimator, type Prediction, predict } from './predict.js';
+import type { Question } from './question.js';
 import { modelNames, type Reference, systemNames } from './reference.js';
-import type { Question } from './systems.js';
 
 export interface Reproduction {
   readonly isQuick: boolean;

@@ -23,31 +23,15 @@ import {
 } from './assumptions.js';
 import { acceptanceOf, type Constants } from './constants.js';
 import { machineFile } from './machine-files.js';
+import type { Question } from './question.js';
 import type {
   BaselineBatch,
-  DatasetName,
   EnvironmentName,
   MemoryPoint,
   ModelName,
   Reference,
   SpecOffloadBatch,
-  SystemName,
-  VariantName,
 } from './reference.js';
-
-/** What a published figure answers: one system on one workload. */
-export interface Question {
-  readonly system: SystemName;
-  readonly model: ModelName;
-  readonly environment: EnvironmentName;
-  readonly dataset: DatasetName;
-  readonly generationLength: number;
-  readonly variant?: VariantName;
-  /** Of the memory curve. */
-  readonly gpuMemoryGB?: number;
-  /** Divides the listed batches: the alternative reading of 8x22B C-Eval. @default 1 */
-  readonly batchDivisor?: number;
-}
 
 /** Batches as listed, and what the memory curve says of FlexGen. */
 export type Scripts = Pick<Reference, 'policies' | 'memory'>;
