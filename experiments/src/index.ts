@@ -1,4 +1,5 @@
 export * from './compare.js';
+export * from './conditions.js';
 export * from './execute.js';
 export * from './output.js';
 export * from './pair.js';

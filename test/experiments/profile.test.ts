@@ -2,7 +2,6 @@ import { type MachineModel, parseMachineModel, type RunResult, type Span } from 
 import { describe, expect, it } from 'vitest';
 import { compare, summarize } from '../../experiments/src/accuracy/compare.js';
 import { accuracyGrid } from '../../experiments/src/accuracy/grid.js';
-import { parseProcessorTicks, stolenShare } from '../../experiments/src/accuracy/steal.js';
 import { fitArithmetic, fitNonNegative, median } from '../../experiments/src/profile/fit.js';
 import { buildMachineFile } from '../../experiments/src/profile/machine-file.js';
 import { fakeRun } from './fake-run.js';
@@ -86,18 +85,6 @@ describe('a machine file', () => {
   });
 });
 
-describe('stolen time', () => {
-  it('is read from the first line of /proc/stat', () => {
-    const before = parseProcessorTicks('cpu  100 0 50 800 10 0 0 40 0 0\ncpu0 1 2 3');
-    const after = parseProcessorTicks('cpu  150 0 60 820 10 0 0 60 0 0\n');
-    expect(before).toEqual({ total: 1000, stolen: 40 });
-    expect(stolenShare(before, after)).toBeCloseTo(0.2, 10);
-    expect(stolenShare(null, after)).toBe(0);
-    expect(parseProcessorTicks('intr 5')).toBeNull();
-    expect(parseProcessorTicks('')).toBeNull();
-  });
-});
-
 describe('accuracy', () => {
   it('has at least 24 runs, and more than one policy to choose from in every situation but the competitors', () => {
     expect(accuracyGrid(false).length).toBeGreaterThanOrEqual(24);
@@ -109,9 +96,9 @@ describe('accuracy', () => {
     const points = accuracyGrid(true);
     const outcome = (tokensPerSecond: number) => ({ ...result, tokensPerSecond });
     const comparisons = [
-      compare(points[0]!, outcome(10), outcome(11)),
-      compare(points[1]!, outcome(20), outcome(12)),
-      compare(points[2]!, outcome(16), outcome(16)),
+      compare(points[0]!, outcome(10), outcome(11), null),
+      compare(points[1]!, outcome(20), outcome(12), null),
+      compare(points[2]!, outcome(16), outcome(16), null),
     ];
     const summary = summarize(comparisons);
     expect(summary.meanError).toBeCloseTo((0.1 + 0.4 + 0) / 3, 10);

@@ -1,6 +1,7 @@
 /** How far predictions were off, and what a planner that trusts them would have lost. */
 
 import { type LaneName, laneNames, type PhaseReport, type RunOutcome } from '@specoffload/engine';
+import type { ConditionsRecord } from '../store/index.js';
 import { type GridPoint, groupOf } from './grid.js';
 
 export interface Comparison {
@@ -11,18 +12,18 @@ export interface Comparison {
   readonly error: number;
   /** Of the lane whose utilisation in decode is off the most: predicted - measured, and which. */
   readonly laneError: { readonly lane: LaneName; readonly difference: number };
-  /** Share of the processors' time that other machines took while it was measured. */
-  readonly stolen: number;
+  /** While it was measured; null where the system does not say. */
+  readonly conditions: ConditionsRecord | null;
 }
 
 export function compare(
   point: GridPoint,
   measured: RunOutcome,
   predicted: RunOutcome,
-  stolen = 0,
+  conditions: ConditionsRecord | null,
 ): Comparison {
   return {
-    ...{ point, measured, predicted, stolen },
+    ...{ point, measured, predicted, conditions },
     error: predicted.tokensPerSecond / measured.tokensPerSecond - 1,
     laneError: worstLane(measured.phases.decode, predicted.phases.decode),
   };

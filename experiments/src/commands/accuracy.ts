@@ -13,7 +13,7 @@ import {
 import type { Command } from 'commander';
 import { type Comparison, compare, summarize } from '../accuracy/compare.js';
 import { accuracyGrid, type GridPoint, groupOf } from '../accuracy/grid.js';
-import { readProcessorTicks, stolenShare } from '../accuracy/steal.js';
+import { describeConditions, watchConditions } from '../conditions.js';
 import { formatPercent, threeDigits } from '../format.js';
 import { openMachine } from '../machines.js';
 import { prepareTarget } from '../main-job/inflated-target.js';
@@ -22,6 +22,7 @@ import { openPair } from '../pair.js';
 import { cacheDirectory, displayPath, localMachinePath, pairPaths } from '../paths.js';
 import { loadWorkload } from '../prompts.js';
 import { parseBytesPerSecond } from '../sizes.js';
+import type { ConditionsRecord } from '../store/index.js';
 import { formatTable } from '../table.js';
 import { type CommandContext, type CommonOptions, outputFor, withCommonOptions } from './common.js';
 
@@ -75,47 +76,48 @@ async function accuracy(options: AccuracyOptions, output: Output, signal: AbortS
       { ...machine, memory: { ...machine.memory, ...settings } },
       trace,
     );
-    const { measured, stolen } = await measureUndisturbed(
+    const { measured, conditions } = await measureUndisturbed(
       () => measure(point, pair, { ...settings, diskBytesPerSecondCap: cap }, signal),
       output,
     );
-    comparisons.push(compare(point, measured, predicted, stolen));
+    comparisons.push(compare(point, measured, predicted, conditions));
   }
   const summary = summarize(comparisons);
   say(comparisons, summary, output);
   output.document({
     machine: options.machine,
     summary,
-    runs: comparisons.map(({ point, measured, predicted, error, laneError, stolen }) => ({
-      ...{ point, error, laneError, stolen },
+    runs: comparisons.map(({ point, measured, predicted, error, laneError, conditions }) => ({
+      ...{ point, error, laneError, conditions },
       measured: { tokensPerSecond: measured.tokensPerSecond, phases: measured.phases },
       predicted: { tokensPerSecond: predicted.tokensPerSecond, phases: predicted.phases },
     })),
   });
 }
 
-/** Processor time that other machines may take before a run is measured again, and how often it is. */
-const mostStolen = 0.01;
+/** How often a disturbed run is measured before the least disturbed one counts. */
 const mostAttempts = 3;
 
-/** Measures until the machine was left alone, at most a few times; the least disturbed run counts. */
-async function measureUndisturbed(
-  run: () => Promise<RunResult>,
-  output: Output,
-): Promise<{ measured: RunResult; stolen: number }> {
-  let best: { measured: RunResult; stolen: number } | null = null;
+interface Measurement {
+  readonly measured: RunResult;
+  readonly conditions: ConditionsRecord | null;
+}
+
+/** Measures until the machine was left alone, at most a few times. */
+async function measureUndisturbed(run: () => Promise<RunResult>, output: Output): Promise<Measurement> {
+  const disturbance = ({ conditions }: Measurement) =>
+    (conditions?.stolenShare ?? 0) + (conditions?.othersShare ?? 0);
+  let best: Measurement | null = null;
   for (let attempt = 1; attempt <= mostAttempts; attempt += 1) {
-    const before = await readProcessorTicks();
+    const watch = watchConditions();
     const measured = await run();
-    const stolen = stolenShare(before, await readProcessorTicks());
-    if (!best || stolen < best.stolen) best = { measured, stolen };
-    if (best.stolen <= mostStolen) break;
+    const latest = { measured, conditions: await watch.stop() };
+    if (!best || disturbance(latest) < disturbance(best)) best = latest;
+    if (!latest.conditions?.isDisturbed) return latest;
     if (attempt < mostAttempts)
-      output.note(
-        `accuracy: other machines took ${formatPercent(stolen)} of the processors; measuring again`,
-      );
+      output.note(`accuracy: ${describeConditions(latest.conditions)}; measuring again`);
   }
-  return best as { measured: RunResult; stolen: number };
+  return best as Measurement;
 }
 
 interface Pair {
@@ -194,7 +196,8 @@ function say(
         { title: 'measured', text: ({ measured }) => speed(measured) },
         { title: 'predicted', text: ({ predicted }) => speed(predicted) },
         { title: 'error', text: ({ error }) => signedPercent(error) },
-        { title: 'stolen', text: ({ stolen }) => `${(stolen * 100).toFixed(1)} %` },
+        { title: 'stolen', text: ({ conditions }) => tenthPercent(conditions?.stolenShare) },
+        { title: 'others', text: ({ conditions }) => tenthPercent(conditions?.othersShare) },
         { title: 'disk/link/host/device %', text: ({ measured }) => lanes(measured) },
         { title: 'predicted', text: ({ predicted }) => lanes(predicted) },
       ],
@@ -210,6 +213,10 @@ function say(
     output.say(
       `${group}: the policy with the best prediction reaches ${formatPercent(share)} of the best measured`,
     );
+}
+
+function tenthPercent(share: number | undefined): string {
+  return share === undefined ? '-' : `${(share * 100).toFixed(1)} %`;
 }
 
 function signedPercent(share: number): string {
