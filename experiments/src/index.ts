@@ -6,4 +6,5 @@ export * from './pair.js';
 export * from './prompts.js';
 export * from './report.js';
 export * from './sizes.js';
+export * from './statistics/index.js';
 export * from './store/index.js';

@@ -187,7 +187,9 @@ describe('parseRunRecord', () => {
   const record = buildRecord(fakeRun(), 0);
   it.each<[string, unknown, string]>([
     ['no object', [], 'invalid record: []; expected an object'],
-    ['another schema', { ...record, schema: 2 }, 'invalid schema: 2; expected 1'],
+    ['a newer schema', { ...record, schema: 2 }, 'schema 2 is newer than this version reads (1); update'],
+    ['no schema', { ...record, schema: undefined }, 'invalid schema: undefined; expected 1'],
+    ['a schema that never was', { ...record, schema: 0.5 }, 'invalid schema: 0.5; expected 1'],
     ['no key', { ...record, key: undefined }, 'invalid key: undefined; expected a hex digest'],
     [
       'a wrong number',
@@ -198,6 +200,21 @@ describe('parseRunRecord', () => {
       'a rate above 1',
       { ...record, result: { ...record.result, acceptance: { ...record.result.acceptance, rate: 1.5 } } },
       'invalid result.acceptance.rate: 1.5; expected 0 to 1',
+    ],
+    [
+      'no finite number',
+      JSON.parse(JSON.stringify(record).replace('"seconds":2,', '"seconds":1e999,')),
+      'invalid result.seconds: Infinity; expected a number of at least 0',
+    ],
+    [
+      'NaN',
+      { ...record, result: { ...record.result, tokensPerSecond: Number.NaN } },
+      'invalid result.tokensPerSecond: NaN; expected a number of at least 0',
+    ],
+    [
+      'a policy that is deeper than a policy',
+      { ...record, policy: { ...record.policy, candidates: { more: 4 } } },
+      'invalid policy.candidates: {"more":4}; expected a text, a number or a list of numbers',
     ],
     ['a time that is none', { ...record, createdAt: 'today' }, 'invalid createdAt: "today"'],
   ])('refuses %s', (_what, input, message) => {

@@ -1,7 +1,8 @@
 /** Reading `run.json` back: whatever a file holds becomes a {@link RunRecord} or one sentence about what is wrong. */
 
 import { laneNames, strategyNames, UserError } from '@specoffload/engine';
-import { type RunRecord, recordSchema } from './record.js';
+import type { RunRecord } from './record.js';
+import { toCurrentSchema } from './schema.js';
 
 /** Checks one value; `path` says where it stands. */
 type Check = (value: unknown, path: string) => void;
@@ -11,16 +12,22 @@ type Check = (value: unknown, path: string) => void;
  * @throws UserError: `results/…/run.json: invalid result.seconds: "fast"; expected a number of at least 0`.
  */
 export function parseRunRecord(input: unknown, source: string): RunRecord {
-  checkRecord(input, source);
-  return input as RunRecord;
+  anything(input, source);
+  const record = toCurrentSchema(input as Readonly<Record<string, unknown>>, source);
+  checkRecord(record, source);
+  return record as unknown as RunRecord;
 }
 
 const refuse = (value: unknown, path: string, expected: string): never => {
   const [source, ...field] = path.split('\n');
   throw new UserError(
-    `${source}: invalid ${field.join('.') || 'record'}: ${JSON.stringify(value)?.slice(0, 60)}; expected ${expected}`,
+    `${source}: invalid ${field.join('.') || 'record'}: ${quote(value)}; expected ${expected}`,
   );
 };
+
+/** JSON has no word for the numbers that are none. */
+const quote = (value: unknown): string =>
+  typeof value === 'number' ? String(value) : `${JSON.stringify(value)}`.slice(0, 60);
 
 const text: Check = (value, path) => {
   if (typeof value !== 'string') refuse(value, path, 'a string');
@@ -29,7 +36,8 @@ const flag: Check = (value, path) => {
   if (typeof value !== 'boolean') refuse(value, path, 'true or false');
 };
 const amount: Check = (value, path) => {
-  if (!(typeof value === 'number' && value >= 0)) refuse(value, path, 'a number of at least 0');
+  if (!(typeof value === 'number' && 0 <= value && value < Number.POSITIVE_INFINITY))
+    refuse(value, path, 'a number of at least 0');
 };
 /** A sum of durations may exceed the whole by its rounding. */
 const fraction: Check = (value, path) => {
@@ -60,15 +68,16 @@ const orMissing =
   (value, path) => {
     if (value !== undefined) check(value, path);
   };
+const isFiniteNumber = (value: unknown) => Number.isFinite(value);
 const setting: Check = (value, path) => {
-  const isList = Array.isArray(value) && value.every((item) => typeof item === 'number');
-  if (!(typeof value === 'string' || typeof value === 'number' || isList))
+  const isList = Array.isArray(value) && value.every(isFiniteNumber);
+  if (!(typeof value === 'string' || isFiniteNumber(value) || isList))
     refuse(value, path, 'a text, a number or a list of numbers');
 };
 const mapOf =
   (check: Check): Check =>
   (value, path) => {
-    object({})(value, path);
+    anything(value, path);
     for (const [name, item] of Object.entries(value as Record<string, unknown>))
       check(item, `${path}\n${name}`);
   };
@@ -81,14 +90,16 @@ const listOf =
     });
   };
 /** Fields that are not named are let through: a later version of the schema may add some. */
-const object =
-  (fields: Readonly<Record<string, Check>>): Check =>
-  (value, path) => {
+const object = (fields: Readonly<Record<string, Check>>): Check => {
+  const checks = Object.entries(fields).map(([name, check]) => [name, `\n${name}`, check] as const);
+  return (value, path) => {
     if (typeof value !== 'object' || value === null || Array.isArray(value))
       return refuse(value, path, 'an object');
-    for (const [name, check] of Object.entries(fields))
-      check((value as Record<string, unknown>)[name], `${path}\n${name}`);
+    for (const [name, step, check] of checks) check((value as Record<string, unknown>)[name], path + step);
   };
+};
+/** An object whatever its fields. */
+const anything = object({});
 const perLane = (check: Check): Check => object(Object.fromEntries(laneNames.map((lane) => [lane, check])));
 
 const model = object({ name: text, parameters: count, bytes: count, digest });
@@ -125,11 +136,10 @@ const outcome = {
   passes: count,
 };
 const common = {
-  schema: oneOf(recordSchema),
   key: digest,
   createdAt: isoTime,
   strategy: oneOf(...strategyNames),
-  policy: object({}),
+  policy: mapOf(setting),
   seed: count,
   repeat: count,
   model: object({ target: model, draft: orNull(model) }),
@@ -140,7 +150,7 @@ const common = {
     commit: orNull(text),
     dirty: orNull(flag),
     node: text,
-    packages: object({}),
+    packages: mapOf(text),
     cpu: text,
     cores: count,
     memoryBytes: count,
@@ -190,8 +200,9 @@ const checkSimulated = object({
   result: object(outcome),
 });
 
+const checkKind = object({ kind: oneOf('measured', 'simulated') });
 const checkRecord: Check = (value, path) => {
-  object({ kind: oneOf('measured', 'simulated') })(value, path);
+  checkKind(value, path);
   const check = (value as { kind: string }).kind === 'measured' ? checkMeasured : checkSimulated;
   check(value, path);
 };

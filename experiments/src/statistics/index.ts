@@ -1,0 +1,10 @@
+export { type Interval, medianInterval } from './interval.js';
+export {
+  type Pair,
+  type PairedRatio,
+  type PairedRatioOptions,
+  pairedRatio,
+  type Verdict,
+} from './paired-ratio.js';
+export { compareToBaseline, type RankedPoint, type RankOptions, rank } from './points.js';
+export { describeSample, type SampleSummary } from './sample.js';

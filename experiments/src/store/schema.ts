@@ -1,0 +1,23 @@
+/** Versions of `run.json`: the one place where a record of an earlier schema would become one of today's. */
+
+import { UserError } from '@specoffload/engine';
+import { recordSchema } from './record.js';
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/**
+ * There has been one schema so far, so nothing changes on the way. The second will add its step here, and change its
+ * copy only: records on disk stay as they were written.
+ * @throws UserError: `results/…/run.json: schema 2 is newer than this version reads (1); update SpecOffload Lab`.
+ */
+export function toCurrentSchema(input: Fields, source: string): Fields {
+  const { schema } = input;
+  if (schema === recordSchema) return input;
+  if (Number.isSafeInteger(schema) && (schema as number) > recordSchema)
+    throw new UserError(
+      `${source}: schema ${schema} is newer than this version reads (${recordSchema}); update SpecOffload Lab`,
+    );
+  throw new UserError(
+    `${source}: invalid schema: ${JSON.stringify(schema)}; expected ${recordSchema}, as every run.json has`,
+  );
+}

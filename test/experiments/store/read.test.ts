@@ -1,0 +1,115 @@
+import { chmod, cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import {
+  type ReadRequest,
+  type RunRecord,
+  readRuns,
+  storeRun,
+} from '../../../experiments/src/store/index.js';
+import { fakePrediction, fakeRecord } from '../fake-records.js';
+
+let results: string;
+beforeEach(async () => {
+  results = await mkdtemp(join(tmpdir(), 'specoffload-read-'));
+});
+afterEach(async () => {
+  await rm(results, { recursive: true, force: true });
+});
+
+const store = (record: RunRecord, experiment = 'test') =>
+  storeRun(results, experiment, { recordOf: () => record, trace: null, tokens: null });
+
+async function read(request: Partial<ReadRequest> = {}) {
+  const warnings: string[] = [];
+  const runs = await readRuns({ results, onWarning: (sentence) => warnings.push(sentence), ...request });
+  return { runs, warnings };
+}
+
+const created = (createdAt: string, tokensPerSecond: number) => ({
+  ...fakeRecord({ axes: {}, tokensPerSecond, run: { seed: tokensPerSecond } }),
+  createdAt,
+});
+
+describe('readRuns', () => {
+  it('reads what was stored, oldest first', async () => {
+    const late = await store(created('2026-03-01T00:00:00.000Z', 1), 'a');
+    const early = await store(created('2026-01-01T00:00:00.000Z', 2), 'b');
+    expect(await read()).toEqual({ runs: [early, late], warnings: [] });
+  });
+
+  it('reads one experiment, or one kind', async () => {
+    const measured = await store(fakeRecord({ axes: {}, tokensPerSecond: 1 }), 'a');
+    const simulated = await store(fakePrediction({ axes: {}, tokensPerSecond: 1, run: { seed: 2 } }), 'b');
+    expect((await read({ experiment: 'a' })).runs).toEqual([measured]);
+    expect((await read({ experiment: '../b' })).runs).toEqual([]);
+    expect((await read({ kind: 'simulated' })).runs).toEqual([simulated]);
+  });
+
+  it('finds nothing in a store that does not exist yet', async () => {
+    expect(await read({ results: join(results, 'none') })).toEqual({ runs: [], warnings: [] });
+  });
+
+  it('refuses a store that is a file', async () => {
+    const path = join(results, 'file');
+    await writeFile(path, '');
+    await expect(read({ results: path })).rejects.toThrow('is no directory; choose another --results');
+  });
+
+  it('passes over half-written folders, hidden ones, files, and stores below', async () => {
+    const stored = await store(fakeRecord({ axes: {}, tokensPerSecond: 1 }));
+    await cp(stored.folder, join(results, '.writing-1-aaaa'), { recursive: true });
+    await cp(stored.folder, join(results, 'test', '.hidden'), { recursive: true });
+    await mkdir(join(results, 'reference', 'test'), { recursive: true });
+    await cp(stored.folder, join(results, 'reference', 'test', stored.record.key), { recursive: true });
+    await writeFile(join(results, 'test', 'notes.json'), '{}');
+    expect(await read()).toEqual({ runs: [stored], warnings: [] });
+    expect((await read({ results: join(results, 'reference') })).runs).toHaveLength(1);
+  });
+
+  const [a, b, c] = ['a'.repeat(32), 'b'.repeat(32), 'c'.repeat(32)];
+  it.each<[string, string, string | null, string]>([
+    ['an empty folder', a, null, `test/${a}: no run.json in it; remove the folder`],
+    ['half a file', a, '{ "schema": 1,', `test/${a}/run.json: no valid JSON; remove its folder`],
+    ['an empty file', a, '', 'no valid JSON'],
+    ["a stranger's file", b, '{ "name": "x" }', `test/${b}/run.json: invalid schema: undefined; expected 1`],
+    ['no object', b, '[]', `test/${b}/run.json: invalid record: []; expected an object`],
+    ['null', b, 'null', 'invalid record: null; expected an object'],
+    ['a newer schema', b, '{ "schema": 9 }', 'schema 9 is newer than this version reads (1); update'],
+    ['a folder of another name', c, 'record', "expected its folder's name, so it was moved or edited"],
+    ['a copy', 'copy', 'record', "expected its folder's name, so it was moved or edited"],
+  ])('names %s in a warning and reads the rest', async (_title, name, content, warning) => {
+    const good = await store(fakeRecord({ axes: {}, tokensPerSecond: 1 }));
+    await mkdir(join(results, 'test', name));
+    if (content !== null)
+      await writeFile(
+        join(results, 'test', name, 'run.json'),
+        content === 'record' ? JSON.stringify(good.record) : content,
+      );
+    const { runs, warnings } = await read();
+    expect(runs).toEqual([good]);
+    expect(warnings).toEqual([expect.stringContaining(warning)]);
+  });
+
+  it('names a record that is a directory', async () => {
+    await mkdir(join(results, 'test', a, 'run.json'), { recursive: true });
+    expect(await read()).toEqual({
+      runs: [],
+      warnings: [expect.stringContaining('cannot read its run.json')],
+    });
+  });
+
+  it.skipIf(process.getuid?.() === 0)('says so when it may not read the store', async () => {
+    await chmod(results, 0o000);
+    await expect(read()).rejects.toThrow('cannot read');
+    await chmod(results, 0o700);
+  });
+
+  it('stops when told to', async () => {
+    for (let seed = 0; seed < 260; seed += 1)
+      await mkdir(join(results, 'test', seed.toString(16).padStart(32, '0')), { recursive: true });
+    const reason = new Error('stop');
+    await expect(read({ signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
+  });
+});
