@@ -1,2 +1,3 @@
+export * from './display/index.js';
 export * from './image/chromium.js';
 export * from './image/render.js';

@@ -1,13 +1,8 @@
 /** Figures as PNG images, drawn by plotly.js itself in a headless browser. */
 
 import { createRequire } from 'node:module';
+import type { Figure } from '../display/plotly.js';
 import { launchChromium } from './chromium.js';
-
-/** A figure as plotly.js takes it. */
-export interface DrawableFigure {
-  readonly data: readonly unknown[];
-  readonly layout: Readonly<Record<string, unknown>>;
-}
 
 export interface ImageSize {
   /** CSS pixels. @default the layout's, else 900 */
@@ -20,7 +15,7 @@ export interface ImageSize {
 
 export interface ImageRenderer {
   /** @returns a PNG file's bytes. */
-  render(figure: DrawableFigure, size?: ImageSize): Promise<Uint8Array>;
+  render(figure: Figure, size?: ImageSize): Promise<Uint8Array>;
   close(): Promise<void>;
 }
 

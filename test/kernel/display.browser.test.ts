@@ -1,0 +1,79 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createDisplay } from '../../kernel/src/display/index.js';
+import { type Browser, missingBrowser, type OpenPage, openBrowser, outputPath } from '../browser.js';
+
+let folder: string;
+let browser: Browser | undefined;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'specoffload-display-'));
+  if (missingBrowser === null) browser = await openBrowser();
+});
+afterAll(async () => {
+  await browser?.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+/** The outputs of a notebook's cells, one after another as nbconvert writes them. */
+function showThreeFigures(): string[] {
+  const outputs: string[] = [];
+  const display = createDisplay((bundle) => outputs.push(String(bundle['text/html'])));
+  for (const type of ['scatter', 'bar', 'scattergl'])
+    display.showFigure({
+      data: [{ type, x: [1, 2, 3], y: [1, 3, 2] }],
+      layout: { title: { text: `</script>${type}` } },
+    });
+  return outputs;
+}
+
+async function openPage(name: string, body: string): Promise<OpenPage> {
+  const path = join(folder, name);
+  await writeFile(path, `<!doctype html><meta charset="utf-8"><title>${name}</title>\n${body}`);
+  return browser!.open(path);
+}
+
+/** Every figure has two layers of SVG. */
+const hasDrawn = (numFigures: number) =>
+  `document.querySelectorAll('.js-plotly-plot .main-svg').length >= ${2 * numFigures}`;
+
+describe.skipIf(missingBrowser !== null)(
+  `figures in a page${missingBrowser ? `: ${missingBrowser}` : ''}`,
+  () => {
+    it('draws three and holds plotly.js once', async () => {
+      const body = showThreeFigures().join('\n');
+      expect(body.match(/DecompressionStream/g)).toHaveLength(1);
+      const { page, complaints } = await openPage('three.html', body);
+      await page.waitForFunction(hasDrawn(3));
+      expect(await page.locator('.js-plotly-plot').count()).toBe(3);
+      expect(await page.locator('.barlayer path').count()).toBe(3);
+      expect(complaints).toEqual([]);
+      await page.screenshot({ path: await outputPath('three-figures.png'), fullPage: true });
+    });
+
+    it('draws where RequireJS or a bundler has left its traps', async () => {
+      const traps = `<script>
+      window.define = Object.assign(() => { throw Error('taken'); }, { amd: {} });
+      window.module = { exports: {} };
+    </script>`;
+      const { page, complaints } = await openPage('traps.html', traps + showThreeFigures().join('\n'));
+      await page.waitForFunction(hasDrawn(3));
+      expect(complaints).toEqual([]);
+    });
+
+    it('waits when the cell with the library was cleared, says so, and draws once a later cell brings it', async () => {
+      const [first, ...later] = showThreeFigures();
+      const library = first!.slice(0, first!.indexOf('<div class="specoffload-figure"'));
+      const { page, complaints } = await openPage('cleared.html', later.join('\n'));
+      await page.getByText('run setupFigures()').first().waitFor();
+      expect(await page.locator('.js-plotly-plot').count()).toBe(0);
+      await page.evaluate(
+        `document.body.append(document.createRange().createContextualFragment(${JSON.stringify(library)}))`,
+      );
+      await page.waitForFunction(hasDrawn(2));
+      expect(await page.getByText('run setupFigures()').count()).toBe(0);
+      expect(complaints).toEqual([]);
+    });
+  },
+);
