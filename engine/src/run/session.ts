@@ -1,7 +1,7 @@
 /** A run in progress: the moves of prefill, proposing and verifying, turned into task graphs and awaited. */
 
 import { buildDraftRound } from '../schedule/draft-round.js';
-import { assignBlocks, type Feed, type Frame, lastRows } from '../schedule/feeds.js';
+import { assignBlocks, type Frame, feedOf, lastRows, verifiedRows } from '../schedule/feeds.js';
 import type { HeadResult } from '../schedule/ops.js';
 import type { MemoryPlan } from '../schedule/placement.js';
 import type { OpenPolicy } from '../schedule/policy.js';
@@ -11,7 +11,7 @@ import { buildTargetPass } from '../schedule/target-pass.js';
 import { createTask, type Task, type TaskHead } from '../schedule/task.js';
 import { residentTasks, WeightStream } from '../schedule/weight-stream.js';
 import { TaskIds } from '../schedule/work.js';
-import { acceptGreedy } from '../speculate/accept.js';
+import { countAccepted } from '../speculate/accept.js';
 import type { Sequence, TargetChoice } from '../speculate/sequence.js';
 import { AcceptanceCounter } from '../speculate/statistics.js';
 import type { PhaseName } from '../trace/types.js';
@@ -93,20 +93,7 @@ export class Session {
   async prefill(batches: readonly (readonly Sequence[])[]): Promise<void> {
     for (const frames of this.#prefillPasses(batches)) {
       const results = await this.#targetPass('prefill', frames);
-      for (const [index, { feeds, headRows }] of frames.entries())
-        for (const [feed, { sequence, ids }] of feeds.entries()) {
-          sequence.targetCached = ids.length;
-          // The first choice rests on the whole prompt, so on its narrowest routing.
-          const rows = results[index].routerMargins.subarray(
-            headRows[feed] + 1 - ids.length,
-            headRows[feed] + 1,
-          );
-          const choice = {
-            ...choiceAt(results[index], feed, headRows[feed]),
-            routerMargin: rows.reduce((least, margin) => Math.min(least, margin), Number.POSITIVE_INFINITY),
-          };
-          sequence.append([choice], this.#options.eosTokenIds);
-        }
+      for (const [index, frame] of frames.entries()) this.#acceptPrompts(frame, results[index]);
       this.#options.onPass('prefill', this.#passes);
     }
     for (const sequences of batches) this.#endTogether(sequences);
@@ -147,10 +134,7 @@ export class Session {
     const { policy } = this.#options;
     const members = batches.map((batch) => batch.map((_, index) => index));
     const frames = planMicroBatches(policy, members).map(({ batch, members: indices }): Frame => {
-      const feeds = indices.map((index): Feed => {
-        const sequence = batches[batch][index];
-        return { sequence, ids: sequence.prompt, cached: 0 };
-      });
+      const feeds = indices.map((index) => feedOf(batches[batch][index], 0));
       return { batch, feeds, headRows: lastRows(feeds) };
     });
     return policy.prefillOrder === 'layer-major' ? [frames] : frames.map((frame) => [frame]);
@@ -178,10 +162,7 @@ export class Session {
     const { microBatch } = this.#options.policy;
     const feeds = sequences
       .filter(({ isFinished }) => !isFinished)
-      .map((sequence): Feed => {
-        const cached = sequence.targetCached;
-        return { sequence, cached, ids: [...sequence.tokensFrom(cached), ...sequence.candidates] };
-      });
+      .map((sequence) => feedOf(sequence, sequence.targetCached));
     if (feeds.length === 0) return;
     const frames: Frame[] = [];
     for (let start = 0; start < feeds.length; start += microBatch) {
@@ -195,29 +176,45 @@ export class Session {
     this.#options.onPass('decode', this.#passes);
   }
 
-  #acceptFrame({ feeds, headRows }: Frame, result: HeadResult): void {
-    let first = 0;
-    for (const { sequence } of feeds) {
-      const { candidates } = sequence;
-      const end = first + candidates.length + 1;
-      const accepted = acceptGreedy(candidates, result.ids.subarray(first, end));
-      const choices: TargetChoice[] = [];
-      for (let index = first; index <= first + accepted; index += 1)
-        choices.push(choiceAt(result, index, headRows[index]));
-      this.#accept(sequence, accepted, choices);
-      first = end;
+  /** Keeps the first new token of every prompt. */
+  #acceptPrompts({ feeds, headRows }: Frame, result: HeadResult): void {
+    for (const [feed, { sequence, count }] of feeds.entries()) {
+      sequence.targetCached = count;
+      const row = headRows[feed];
+      const last = choiceAt(result, feed, row);
+      // The first choice rests on the whole prompt, so on its narrowest routing.
+      const margins = result.routerMargins.subarray(row + 1 - count, row + 1);
+      const routerMargin = margins.reduce((least, margin) => Math.min(least, margin), last.routerMargin);
+      const choice = routerMargin < last.routerMargin ? { ...last, routerMargin } : last;
+      sequence.append([choice], this.#options.eosTokenIds);
     }
   }
 
-  /** Keeps what the target confirms of a sequence's candidates and its own token, and cuts both caches back to it. */
-  #accept(sequence: Sequence, accepted: number, choices: readonly TargetChoice[]): void {
+  #acceptFrame({ feeds, headRows }: Frame, result: HeadResult): void {
+    let first = 0;
+    for (const { sequence } of feeds) {
+      const { length } = sequence.candidates;
+      this.#accept(sequence, result, headRows, first);
+      first += length + 1;
+    }
+  }
+
+  /**
+   * Keeps what the target confirms of a sequence's candidates and its own token, and cuts both caches back to it.
+   * @param first the first of the sequence's wanted rows
+   */
+  #accept(sequence: Sequence, result: HeadResult, headRows: Int32Array, first: number): void {
     const { candidates, nextCandidates } = sequence;
+    const accepted = countAccepted(candidates, result.ids, first);
+    const choices: TargetChoice[] = [];
+    for (let index = first; index <= first + accepted; index += 1)
+      choices.push(choiceAt(result, index, headRows[index]));
     const before = sequence.choices.length;
     sequence.append(choices, this.#options.eosTokenIds);
     // What was proposed ahead holds if everything before it does, the target's own token included.
     const holds = accepted === candidates.length && nextCandidates[0] === choices[accepted].id;
-    sequence.candidates = holds ? nextCandidates.slice(1, 1 + Math.max(0, sequence.remaining - 1)) : [];
-    sequence.nextCandidates = [];
+    sequence.candidates = holds ? nextCandidates.slice(1, 1 + Math.max(0, sequence.remaining - 1)) : nothing;
+    sequence.nextCandidates = nothing;
     // The last token is the target's own and has not been fed to either model yet.
     sequence.targetCached = sequence.length - 1;
     if (!holds) sequence.draftCached = Math.min(sequence.draftCached, sequence.length - 1);
@@ -273,19 +270,19 @@ export class Session {
   }
 }
 
-function choiceAt({ ids, margins, routerMargins }: HeadResult, index: number, row: number): TargetChoice {
-  return { id: ids[index], margin: margins[index], routerMargin: routerMargins[row] };
-}
+const nothing: readonly number[] = [];
 
-/** The rows after which the target's choice is wanted: the last known token's and every candidate's. */
-function verifiedRows(feeds: readonly Feed[]): Int32Array {
-  const rows: number[] = [];
-  let end = 0;
-  for (const { sequence, ids } of feeds) {
-    end += ids.length;
-    for (let row = end - sequence.candidates.length - 1; row < end; row += 1) rows.push(row);
-  }
-  return Int32Array.from(rows);
+/** What every prediction's target chooses. */
+const imagined: TargetChoice = {
+  id: 0,
+  margin: Number.POSITIVE_INFINITY,
+  routerMargin: Number.POSITIVE_INFINITY,
+};
+
+function choiceAt({ ids, margins, routerMargins }: HeadResult, index: number, row: number): TargetChoice {
+  // One for all: a prediction would make ten thousands.
+  if (margins.length === 0) return imagined;
+  return { id: ids[index], margin: margins[index], routerMargin: routerMargins[row] };
 }
 
 /** The released code shifts every sequence's cache, layer by layer, after each round (anchors, section 2). */

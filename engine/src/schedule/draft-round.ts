@@ -6,20 +6,12 @@
 import type { Checkpoint, ModelConfig } from '../model/types.js';
 import type { Oracle } from '../speculate/acceptance.js';
 import type { Sequence } from '../speculate/sequence.js';
-import {
-  type AttentionWork,
-  addAttention,
-  assignBlocks,
-  cacheFields,
-  type Feed,
-  feedTokens,
-  lastRows,
-} from './feeds.js';
+import { type AttentionWork, addAttention, assignBlocks, cacheFields, type Feed, lastRows } from './feeds.js';
 import type { GroupLayout } from './group-layout.js';
 import type { DraftResult } from './ops.js';
 import { cacheBytesPerToken, type ModelPlacement } from './placement.js';
 import type { OpenPolicy } from './policy.js';
-import { createTask, type Task, type TaskHead } from './task.js';
+import { openTask, type Task } from './task.js';
 import type { TaskIds } from './work.js';
 
 /** After all target work: the draft uses the device's idle time. Target priorities are pass numbers. */
@@ -31,8 +23,12 @@ interface Proposal {
   readonly wanted: number;
   /** Candidates under verification that the round takes for accepted: it goes on behind them. */
   readonly assumed: readonly number[];
+  /** What has been proposed so far: the first `numProposed` of `wanted`. */
   readonly ids: number[];
+  numProposed: number;
 }
+
+const nothing: readonly number[] = [];
 
 export interface DraftRoundRequest {
   readonly draft: ModelPlacement;
@@ -58,22 +54,11 @@ export interface DraftRoundRequest {
  */
 export function buildDraftRound(request: DraftRoundRequest): Task[] {
   const { policy, draft, sequences, isAhead = false, isCoarse = false } = request;
-  const proposals = sequences
-    .map((sequence): Proposal => {
-      const assumed = isAhead ? sequence.candidates : [];
-      if (isAhead) sequence.nextCandidates = [];
-      else sequence.candidates = [];
-      // Ahead, the first proposal stands for the target's own token.
-      const extra = isAhead ? 1 : 0;
-      const left = sequence.remaining - 1 - assumed.length;
-      return {
-        sequence,
-        assumed,
-        wanted: left > extra ? Math.min(policy.candidates + extra, left) : 0,
-        ids: [],
-      };
-    })
-    .filter(({ wanted }) => wanted > 0);
+  const proposals: Proposal[] = [];
+  for (const sequence of sequences) {
+    const proposal = begin(sequence, policy.candidates, isAhead);
+    if (proposal.wanted > 0) proposals.push(proposal);
+  }
   const sizes = draftSizes(draft);
   const tasks: Task[] = [];
   for (let start = 0; start < proposals.length; start += policy.draftBatch) {
@@ -87,6 +72,18 @@ export function buildDraftRound(request: DraftRoundRequest): Task[] {
     }
   }
   return tasks;
+}
+
+/** Forgets what was proposed for a sequence before, and says how much it wants now. Mutates it. */
+function begin(sequence: Sequence, candidates: number, isAhead: boolean): Proposal {
+  const assumed = isAhead ? sequence.candidates : nothing;
+  if (isAhead) sequence.nextCandidates = nothing;
+  else sequence.candidates = nothing;
+  // Ahead, the first proposal stands for the target's own token.
+  const extra = isAhead ? 1 : 0;
+  const left = sequence.remaining - 1 - assumed.length;
+  const wanted = left > extra ? Math.min(candidates + extra, left) : 0;
+  return { sequence, assumed, wanted, ids: new Array<number>(wanted), numProposed: 0 };
 }
 
 /** The steps of a micro-batch from `first` to before `end`; an engine that computes takes them one by one. */
@@ -104,54 +101,41 @@ function draftSteps(
   const work: AttentionWork = { rows: 0, cacheTokens: 0, scores: 0 };
   for (let step = first; step < end; step += 1) planAttention(work, config, active, step);
   const { rows } = work;
-  const head: TaskHead = {
-    id: ids.next(),
-    lane: 'device',
-    kind: 'draft',
-    name: `draft batch ${batch} step ${first}`,
-    phase: 'decode',
-    ...{ pass, batch, priority: draftPriority, rows },
+  const createOp: Task['createOp'] = () => {
+    const fed = active.map((proposal) => feedFor(proposal, first));
+    const blocks = active.map(({ sequence }) => sequence.draftBlock);
+    return {
+      kind: 'draft',
+      ids: Int32Array.from(active.flatMap((proposal) => tokensFor(proposal, first))),
+      sequences: cacheFields(config, fed, blocks),
+      rowIndices: lastRows(fed),
+    };
   };
-  return createTask(head, {
-    isDivisible: true,
-    after: previous === undefined ? [] : [previous],
-    numParts: numSteps,
-    productRows: rows / numSteps,
-    bytes: numSteps * elements * weightBytes,
-    flops: 2 * rows * elements,
-    cacheBytes: work.cacheTokens * cacheBytes,
-    scoreFlops: work.scores * scoreFlops,
-    createOp: () => {
-      const fed = active.map((proposal) => feedFor(proposal, first));
-      return {
-        kind: 'draft',
-        ids: feedTokens(fed),
-        sequences: cacheFields(
-          config,
-          fed,
-          fed.map(({ sequence }) => sequence.draftBlock),
-        ),
-        rowIndices: lastRows(fed),
-      };
+  const task = openTask(
+    {
+      id: ids.next(),
+      lane: 'device',
+      kind: 'draft',
+      name: `draft batch ${batch} step ${first}`,
+      phase: 'decode',
+      pass,
+      batch,
+      priority: draftPriority,
+      rows,
     },
-    imagine: (oracle) => ({ ids: imagineProposals(oracle, active, first, end) }),
-    onEnd: (result) => {
-      const proposed = (result as DraftResult).ids;
-      let next = 0;
-      for (const proposal of active) {
-        const { sequence, wanted } = proposal;
-        for (let step = first; step < end && step < wanted; step += 1) {
-          proposal.ids.push(proposed[next]);
-          next += 1;
-        }
-        // Behind the first step the draft's cache holds everything up to the token it was given.
-        sequence.draftCached = sequence.length + proposal.assumed.length + proposal.ids.length - 1;
-        if (proposal.ids.length !== wanted) continue;
-        if (isAhead) sequence.nextCandidates = proposal.ids;
-        else sequence.candidates = proposal.ids;
-      }
-    },
-  });
+    previous === undefined ? [] : [previous],
+    createOp,
+  );
+  task.isDivisible = true;
+  task.numParts = numSteps;
+  task.productRows = rows / numSteps;
+  task.bytes = numSteps * elements * weightBytes;
+  task.flops = 2 * rows * elements;
+  task.cacheBytes = work.cacheTokens * cacheBytes;
+  task.scoreFlops = work.scores * scoreFlops;
+  task.imagine = (oracle) => ({ ids: imagineProposals(oracle, active, first, end) });
+  task.onEnd = (result) => keepProposals((result as DraftResult).ids, active, first, end, isAhead);
+  return task;
 }
 
 /** What the target chooses (0) or something else (1): sequence by sequence, step by step. */
@@ -160,25 +144,51 @@ function imagineProposals(
   active: readonly Proposal[],
   first: number,
   end: number,
-): Int32Array {
+): readonly number[] {
   const proposed: number[] = [];
   for (const { sequence, assumed, wanted } of active) {
     const position = sequence.choices.length + assumed.length;
     for (let step = first; step < end && step < wanted; step += 1)
       proposed.push(oracle.accepts(sequence.index, position, step) ? 0 : 1);
   }
-  return Int32Array.from(proposed);
+  return proposed;
+}
+
+/** Hands the proposals of some steps to their sequences. Mutates both. */
+function keepProposals(
+  proposed: ArrayLike<number>,
+  active: readonly Proposal[],
+  first: number,
+  end: number,
+  isAhead: boolean,
+): void {
+  let next = 0;
+  for (const proposal of active) {
+    const { sequence, wanted, ids, assumed } = proposal;
+    for (let step = first; step < end && step < wanted; step += 1) {
+      ids[proposal.numProposed] = proposed[next];
+      proposal.numProposed += 1;
+      next += 1;
+    }
+    // Behind the first step the draft's cache holds everything up to the token it was given.
+    sequence.draftCached = sequence.length + assumed.length + proposal.numProposed - 1;
+    if (proposal.numProposed !== wanted) continue;
+    if (isAhead) sequence.nextCandidates = ids;
+    else sequence.candidates = ids;
+  }
 }
 
 /** The first step feeds what the cache does not hold yet, every later one the token just proposed. */
-function feedFor({ sequence, assumed, ids }: Proposal, step: number): Feed {
+function feedFor({ sequence, assumed }: Proposal, step: number): Feed {
   const cached = sequence.draftCached;
-  if (step > 0) return { sequence, cached, ids: [ids[step - 1]] };
+  return { sequence, cached, count: step > 0 ? 1 : sequence.length + assumed.length - cached };
+}
+
+function tokensFor({ sequence, assumed, ids }: Proposal, step: number): readonly number[] {
+  if (step > 0) return [ids[step - 1]];
+  const cached = sequence.draftCached;
   const known = sequence.length;
-  return {
-    ...{ sequence, cached },
-    ids: [...sequence.tokensFrom(Math.min(cached, known)), ...assumed.slice(Math.max(0, cached - known))],
-  };
+  return [...sequence.tokensFrom(Math.min(cached, known)), ...assumed.slice(Math.max(0, cached - known))];
 }
 
 /**

@@ -5,12 +5,13 @@ import type { ModelConfig } from '../model/types.js';
 import type { CacheBlock, Sequence } from '../speculate/sequence.js';
 import { cacheCapacity } from './placement.js';
 
-/** Tokens that one sequence sends through a model. */
+/** How much of one sequence goes through a model: which tokens that is, only a machine that computes asks. */
 export interface Feed {
   readonly sequence: Sequence;
-  readonly ids: readonly number[];
   /** Tokens of the sequence that the cache already holds. */
   readonly cached: number;
+  /** Tokens behind them, candidates included. */
+  readonly count: number;
 }
 
 /** The rows that go through the layers together, and the rows among them whose choice is wanted. */
@@ -31,7 +32,7 @@ export interface AttentionWork {
 
 export function measureAttention(config: ModelConfig, feeds: readonly Feed[]): AttentionWork {
   const work: AttentionWork = { rows: 0, cacheTokens: 0, scores: 0 };
-  for (const { ids, cached } of feeds) addAttention(work, config, cached, ids.length);
+  for (const { cached, count } of feeds) addAttention(work, config, cached, count);
   return work;
 }
 
@@ -62,11 +63,11 @@ export function cacheFields(
   blocks: readonly CacheBlock[] = feeds.map(({ sequence }) => sequence.targetBlock),
 ): Float64Array {
   const fields = new Float64Array(feeds.length * sequenceFields);
-  for (const [index, { ids, cached }] of feeds.entries()) {
+  for (const [index, { cached, count }] of feeds.entries()) {
     const { elementOffset, capacity } = blocks[index];
     const halfElements = config.numKvHeads * capacity * config.headDim;
     fields.set(
-      [elementOffset, elementOffset + halfElements, capacity, cached, ids.length],
+      [elementOffset, elementOffset + halfElements, capacity, cached, count],
       index * sequenceFields,
     );
   }
@@ -95,9 +96,9 @@ export function packBlocks(
 export function crossingTokens(
   { slidingWindow }: ModelConfig,
   kind: 'fetch' | 'store',
-  { cached, ids }: Feed,
+  { cached, count: added }: Feed,
 ): { readonly first: number; readonly count: number } {
-  if (kind === 'store') return { first: cached, count: ids.length };
+  if (kind === 'store') return { first: cached, count: added };
   const count = Math.min(cached, (slidingWindow ?? Number.POSITIVE_INFINITY) - 1);
   return { first: cached - count, count };
 }
@@ -141,16 +142,41 @@ export function assignBlocks(
   }
 }
 
+/** All that a sequence has to send behind what a cache of its tokens holds: known tokens, then its candidates. */
+export function feedOf(sequence: Sequence, cached: number): Feed {
+  return { sequence, cached, count: sequence.length - cached + sequence.candidates.length };
+}
+
 /** Index of each feed's last row in the frame. */
 export function lastRows(feeds: readonly Feed[]): Int32Array {
-  let row = -1;
-  return Int32Array.from(feeds, ({ ids }) => {
-    row += ids.length;
-    return row;
-  });
+  const rows = new Int32Array(feeds.length);
+  let end = 0;
+  for (const [index, { count }] of feeds.entries()) {
+    end += count;
+    rows[index] = end - 1;
+  }
+  return rows;
+}
+
+/** The rows after which the target's choice is wanted: the last known token's and every candidate's. */
+export function verifiedRows(feeds: readonly Feed[]): Int32Array {
+  const numRows = feeds.reduce((sum, { sequence }) => sum + sequence.candidates.length + 1, 0);
+  const rows = new Int32Array(numRows);
+  let next = 0;
+  let end = 0;
+  for (const { sequence, count } of feeds) {
+    end += count;
+    for (let row = end - sequence.candidates.length - 1; row < end; row += 1) {
+      rows[next] = row;
+      next += 1;
+    }
+  }
+  return rows;
 }
 
 /** All tokens of the feeds, row by row. */
 export function feedTokens(feeds: readonly Feed[]): Int32Array {
-  return Int32Array.from(feeds.flatMap(({ ids }) => ids));
+  return Int32Array.from(
+    feeds.flatMap(({ sequence, cached }) => [...sequence.tokensFrom(cached), ...sequence.candidates]),
+  );
 }

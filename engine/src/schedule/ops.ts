@@ -126,6 +126,7 @@ export interface HeadOp {
   readonly wantsLogits: boolean;
 }
 
+/** Leads are empty where nothing was computed: then nothing was narrow. */
 export interface HeadResult {
   readonly ids: Int32Array; // (row), the most likely token
   readonly margins: Float32Array; // (row), its lead over the second
@@ -148,7 +149,7 @@ export interface DraftOp {
 }
 
 export interface DraftResult {
-  readonly ids: Int32Array; // (sequence)
+  readonly ids: ArrayLike<number>; // (sequence); on a virtual machine (sequence, step)
 }
 
 /** Work that only a virtual machine does. */

@@ -5,12 +5,12 @@
  */
 
 import type { WeightGroup } from '../model/types.js';
-import type { PhaseName } from '../trace/types.js';
+import type { LaneName, PhaseName, TaskKind } from '../trace/types.js';
 import type { GroupLayout } from './group-layout.js';
 import type { LoadOp, UploadOp } from './ops.js';
 import type { MemoryPlan, ModelPlacement } from './placement.js';
 import type { OpenPolicy } from './policy.js';
-import { createTask, type SlotClass, type Task } from './task.js';
+import { createTask, type OpenTask, openTask, type SlotClass, type Task, type TaskHead } from './task.js';
 import type { TaskIds } from './work.js';
 
 /** Finds the slot that a task took; known from its start until its slot is freed. */
@@ -114,51 +114,66 @@ export class WeightStream {
   }
 
   #bring(group: WeightGroup, pass: number, phase: PhaseName, condition?: Condition): Task[] {
-    const { hostShare, hostExpertRows, streaming, pageLocked } = this.#policy;
-    const { numLayers } = this.#target.checkpoint.config;
-    const layout = this.#target.layouts.get(group.id) as GroupLayout;
-    const slots = this.#slotsFor(group);
-    const isOnDemand = streaming === 'on-demand';
-    // Weights pass in the order of the layers; the disk and link lanes see nothing else that is as urgent.
-    const priority = pass * numLayers + group.layer;
     const { after = [], isUnused, isForHost } = condition ?? {};
-    const head = (lane: 'disk' | 'link', kind: 'load' | 'upload') =>
-      ({
-        id: this.#ids.next(),
-        lane,
-        kind,
-        name: `${kind} ${group.id}`,
-        phase,
-        pass,
-        batch: -1,
-        priority,
-        rows: 0,
-      }) as const;
-
-    const kept = this.#target.kept.has(group.id);
-    const load = kept
-      ? null
-      : createTask(head('disk', 'load'), {
-          after,
-          bytes: layout.stagedBytes,
-          isIdle: isUnused,
-          takes: isOnDemand ? slots.device.slotClass : slots.host.slotClass,
-          createOp: (slot) => loadOp(layout, slots.host.regions[isOnDemand ? 0 : slot].byteOffset),
-        });
-    const keepsStage = hostExpertRows > 0 && group.kind === 'expert';
-    const upload = createTask(head('link', 'upload'), {
-      after: load ? [load.id] : after,
-      bytes: group.storedBytes * (group.kind === 'expert' && phase === 'decode' ? 1 - hostShare : 1),
-      isPageable: group.layer >= pageLocked * numLayers,
-      isIdle: isForHost ? () => (isUnused?.() ?? false) || isForHost() : isUnused,
-      takes: isOnDemand && load ? undefined : slots.device.slotClass,
-      frees: load && !isOnDemand && !keepsStage ? [load.id] : [],
-      createOp: () =>
-        uploadOp(layout, this.#stagedAddress(group, load?.id ?? null), this.addressOf(pass, group)),
-    });
+    const load = this.#target.kept.has(group.id) ? null : this.#load(group, pass, phase, after);
+    const upload = this.#upload(group, pass, phase, load?.id ?? null, after);
+    if (load) load.isIdle = isUnused;
+    upload.isIdle = isForHost ? () => (isUnused?.() ?? false) || isForHost() : isUnused;
     const arrivals = this.#arrivals.get(pass) ?? new Map<string, Arrival>();
     this.#arrivals.set(pass, arrivals.set(group.id, { load: load?.id ?? null, upload: upload.id }));
     return load ? [load, upload] : [upload];
+  }
+
+  #load(group: WeightGroup, pass: number, phase: PhaseName, after: readonly number[]): OpenTask {
+    const layout = this.#layoutOf(group);
+    const { host, device } = this.#slotsFor(group);
+    const isOnDemand = this.#policy.streaming === 'on-demand';
+    const load = openTask(this.#head('disk', 'load', group, pass, phase), after, (slot) =>
+      loadOp(layout, host.regions[isOnDemand ? 0 : slot].byteOffset),
+    );
+    load.bytes = layout.stagedBytes;
+    load.takes = isOnDemand ? device.slotClass : host.slotClass;
+    return load;
+  }
+
+  #upload(
+    group: WeightGroup,
+    pass: number,
+    phase: PhaseName,
+    load: number | null,
+    after: readonly number[],
+  ): OpenTask {
+    const { hostShare, hostExpertRows, streaming, pageLocked } = this.#policy;
+    const isExpert = group.kind === 'expert';
+    const isOnDemand = streaming === 'on-demand';
+    const upload = openTask(
+      this.#head('link', 'upload', group, pass, phase),
+      load === null ? after : [load],
+      () => uploadOp(this.#layoutOf(group), this.#stagedAddress(group, load), this.addressOf(pass, group)),
+    );
+    upload.bytes = group.storedBytes * (isExpert && phase === 'decode' ? 1 - hostShare : 1);
+    upload.isPageable = group.layer >= pageLocked * this.#target.checkpoint.config.numLayers;
+    if (load === null || !isOnDemand) upload.takes = this.#slotsFor(group).device.slotClass;
+    const keepsStage = hostExpertRows > 0 && isExpert;
+    if (load !== null && !isOnDemand && !keepsStage) upload.frees = [load];
+    return upload;
+  }
+
+  /** Weights pass in the order of the layers; the disk and link lanes see nothing else that is as urgent. */
+  #head(
+    lane: LaneName,
+    kind: TaskKind,
+    { id: group, layer }: WeightGroup,
+    pass: number,
+    phase: PhaseName,
+  ): TaskHead {
+    const priority = pass * this.#target.checkpoint.config.numLayers + layer;
+    const id = this.#ids.next();
+    return { id, lane, kind, name: `${kind} ${group}`, phase, pass, batch: -1, priority, rows: 0 };
+  }
+
+  #layoutOf({ id }: WeightGroup): GroupLayout {
+    return this.#target.layouts.get(id) as GroupLayout;
   }
 
   #stagedAddress(group: WeightGroup, load: number | null): number {

@@ -12,8 +12,17 @@ export function acceptGreedy(candidates: ArrayLike<number>, choices: ArrayLike<n
     throw new Error(
       `${candidates.length} candidates need ${candidates.length + 1} choices, got ${choices.length}`,
     );
+  return countAccepted(candidates, choices, 0);
+}
+
+/** The same, with the choices from `first` on; those behind are another sequence's. */
+export function countAccepted(
+  candidates: ArrayLike<number>,
+  choices: ArrayLike<number>,
+  first: number,
+): number {
   let accepted = 0;
-  while (accepted < candidates.length && candidates[accepted] === choices[accepted]) accepted += 1;
+  while (accepted < candidates.length && candidates[accepted] === choices[first + accepted]) accepted += 1;
   return accepted;
 }
 

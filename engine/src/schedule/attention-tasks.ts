@@ -1,0 +1,205 @@
+/**
+ * A layer's attention in a target pass: three tasks where the host scores and the device projects (project ->
+ * attention -> mix), else one on its lane.
+ */
+
+import type { Region } from '../machine/pool.js';
+import type { WeightGroup } from '../model/types.js';
+import { cacheFields, cacheStretches, packBlocks } from './feeds.js';
+import type { CacheOp, DeviceAttentionOp, MixResult } from './ops.js';
+import { type Flow, type PassContext, unrouted } from './pass-context.js';
+import type { Slots } from './placement.js';
+import type { OpenTask, Task } from './task.js';
+import { attentionWeights } from './work.js';
+
+/** Sends every frame through the layer's attention. */
+export function attend(context: PassContext, layer: number, group: WeightGroup): void {
+  const { policy, phase } = context.request;
+  const projectsOnHost = policy.projections === 'host' && phase === 'decode';
+  const needsDevice = context.flows.some(
+    ({ attentionLane }) => attentionLane === 'device' || !projectsOnHost,
+  );
+  const arrival = needsDevice ? context.arrive(group) : null;
+  for (const flow of context.flows) {
+    const frees = needsDevice ? context.freedBy(flow, group) : undefined;
+    const { attentionLane } = flow;
+    if (attentionLane === 'device') attendOnDevice(context, flow, layer, group, arrival, frees);
+    else if (projectsOnHost) attendOnHost(context, flow, layer, arrival, frees);
+    else attendAcrossLanes(context, flow, layer, group, arrival, frees);
+  }
+}
+
+/** The host scores, where the cache is; the device projects, where the weights are. */
+function attendAcrossLanes(
+  context: PassContext,
+  flow: Flow,
+  layer: number,
+  group: WeightGroup,
+  arrival: number | null,
+  frees: Task['frees'],
+): void {
+  const { projectionElements, outputElements, weightBytes } = context.sizes;
+  const { index: frame, rows } = flow;
+  const arrived = context.afterArrival(flow, arrival);
+  const project = context.push(flow, 'project', 'device', `project layer.${layer}`, arrived, () => ({
+    kind: 'project',
+    ...{ frame, layer, rows },
+    weights: weightsOf(context, group),
+  }));
+  project.bytes = projectionElements * weightBytes;
+  project.flops = 2 * rows * projectionElements;
+  const projected = [project.id];
+  const score = context.push(flow, 'attention', 'host', `attention layer.${layer}`, projected, () => ({
+    kind: 'attention',
+    ...{ frame, layer, rows },
+    sequences: cacheFields(context.config, flow.feeds),
+  }));
+  scores(score, flow);
+  // After the previous frame's too, so that the last frame's is the weights' last user.
+  const scored = frame > 0 ? [score.id, context.flows[frame - 1].last] : [score.id];
+  const mix = context.push(flow, 'mix', 'device', `mix layer.${layer}`, scored, () => ({
+    kind: 'mix',
+    ...{ frame, layer, rows },
+    weights: weightsOf(context, group),
+    wantsRouting: context.request.policy.hostExpertRows > 0,
+  }));
+  mix.bytes = outputElements * weightBytes;
+  mix.flops = 2 * rows * outputElements;
+  mix.frees = frees;
+  routes(context, mix, flow);
+  flow.last = mix.id;
+}
+
+/** All of a layer's attention on the device; a cache in host memory crosses the link, both ways. */
+function attendOnDevice(
+  context: PassContext,
+  flow: Flow,
+  layer: number,
+  group: WeightGroup,
+  arrival: number | null,
+  frees: Task['frees'],
+): void {
+  const { plan, policy } = context.request;
+  const slots = plan.cacheSlots;
+  // With split attention, the device's share of the cache stays there.
+  const crosses = slots !== null && policy.attention !== 'split';
+  const after = context.afterPrevious(flow, arrival);
+  const fetch = crosses && flow.hasCached ? fetchCache(context, flow, layer, slots) : null;
+  if (fetch !== null) after.push(fetch);
+  const task = context.push(flow, 'attention', 'device', `attention layer.${layer}`, after, (slot) => {
+    const held = fetch === null ? slot : context.request.stream.slotOf(fetch);
+    return deviceAttentionOp(context, flow, layer, group, crosses ? slots.regions[held] : null);
+  });
+  scoresAndProjects(context, task, flow);
+  if (crosses && fetch === null) task.takes = slots.slotClass;
+  task.frees = frees;
+  routes(context, task, flow);
+  flow.last = task.id;
+  if (crosses) storeCache(context, flow, layer, slots, fetch ?? task.id);
+}
+
+/** @param buffer where the frame's part of the cache is, packed; null where it is in the cache itself */
+function deviceAttentionOp(
+  context: PassContext,
+  { index: frame, rows, feeds }: Flow,
+  layer: number,
+  group: WeightGroup,
+  buffer: Region | null,
+): DeviceAttentionOp {
+  const { config, placement, request } = context;
+  const packed = buffer && packBlocks(config, feeds);
+  const region = buffer ?? placement.kvCache[layer];
+  return {
+    kind: 'device-attention',
+    ...{ frame, layer, rows },
+    weights: weightsOf(context, group),
+    cache: region.byteOffset,
+    cacheElements: packed?.numElements ?? region.byteLength / 4,
+    sequences: cacheFields(config, feeds, packed?.blocks),
+    wantsRouting: request.policy.hostExpertRows > 0,
+  };
+}
+
+/** Projections, scores and router on the host, with the weights where they are stored. */
+function attendOnHost(
+  context: PassContext,
+  flow: Flow,
+  layer: number,
+  arrival: number | null,
+  frees: Task['frees'],
+): void {
+  const after = context.afterPrevious(flow, arrival);
+  const task = context.push(flow, 'attention', 'host', `attention layer.${layer}`, after);
+  scoresAndProjects(context, task, flow);
+  task.frees = frees;
+  routes(context, task, flow);
+  flow.last = task.id;
+}
+
+function fetchCache(context: PassContext, flow: Flow, layer: number, slots: Slots): number {
+  const fetch = context.push(flow, 'fetch', 'link', `fetch layer.${layer}`, [], (slot) =>
+    cacheOp('fetch', context, flow, layer, slots.regions[slot]),
+  );
+  crosses(context, fetch, layer, flow.fetchBytes);
+  fetch.takes = slots.slotClass;
+  return fetch.id;
+}
+
+/** @param holder the task that took the buffer */
+function storeCache(context: PassContext, flow: Flow, layer: number, slots: Slots, holder: number): void {
+  const store = context.push(flow, 'store', 'link', `store layer.${layer}`, [flow.last], () =>
+    cacheOp('store', context, flow, layer, slots.regions[context.request.stream.slotOf(holder)]),
+  );
+  crosses(context, store, layer, flow.storeBytes);
+  store.frees = [holder];
+  flow.stores.push(store.id);
+}
+
+/** Fills in a transfer: it goes behind the layer's own weights and before the next one's. */
+function crosses({ request, config }: PassContext, task: OpenTask, layer: number, bytes: number): void {
+  task.rows = 0;
+  task.productRows = 0;
+  task.priority = request.pass * config.numLayers + layer;
+  task.bytes = bytes;
+}
+
+function cacheOp(
+  kind: CacheOp['kind'],
+  { config, placement }: PassContext,
+  { feeds }: Flow,
+  layer: number,
+  buffer: Region,
+): CacheOp {
+  const host = placement.kvCache[layer].byteOffset;
+  return { kind, host, device: buffer.byteOffset, stretches: cacheStretches(config, kind, feeds) };
+}
+
+function scores(task: OpenTask, { scoreFlops, cacheBytes }: Flow): void {
+  task.scoreFlops = scoreFlops;
+  task.cacheBytes = cacheBytes;
+}
+
+function scoresAndProjects({ sizes }: PassContext, task: OpenTask, flow: Flow): void {
+  const elements = sizes.projectionElements + sizes.outputElements;
+  scores(task, flow);
+  task.bytes = elements * sizes.weightBytes;
+  task.flops = 2 * flow.rows * elements;
+}
+
+/** Lets the task's end tell how many of the frame's rows chose each expert. Groups of several need not know. */
+function routes({ sizes, config }: PassContext, task: OpenTask, flow: Flow): void {
+  if (sizes.expertsPerGroup > 1) return;
+  const { numExperts, expertsPerToken } = config;
+  const { rows } = flow;
+  const routing = { ...unrouted };
+  flow.routing = routing;
+  task.imagine = (oracle) => ({ rowsPerExpert: oracle.chooseExperts(rows, numExperts, expertsPerToken) });
+  task.onEnd = (result) => {
+    routing.result = result as MixResult;
+  };
+}
+
+function weightsOf(context: PassContext, group: WeightGroup) {
+  const { stream, pass } = context.request;
+  return attentionWeights(context.layoutOf(group), stream.addressOf(pass, group));
+}

@@ -1,0 +1,195 @@
+/** A layer's experts in a target pass: on the device, each as soon as its weights are there, or on the host. */
+
+import type { WeightGroup } from '../model/types.js';
+import type { GroupLayout } from './group-layout.js';
+import type { HostExpertOp } from './ops.js';
+import type { Flow, PassContext, Routing } from './pass-context.js';
+import type { OpenTask } from './task.js';
+import { expertWeights } from './work.js';
+
+/**
+ * Sends every frame through one group of a layer: one expert, or all of them at once.
+ * @param routers the tasks after which it is known which rows chose which expert
+ */
+export function feedForward(
+  context: PassContext,
+  layer: number,
+  expert: number,
+  group: WeightGroup,
+  routers: readonly number[],
+): void {
+  const { policy, phase } = context.request;
+  const choice = new Choice(context, expert, group);
+  if (policy.experts === 'routed') bringChosen(context, group, choice, routers);
+  const arrival = context.arrive(group);
+  const hostShare = phase === 'decode' ? policy.hostShare : 0;
+  for (const flow of context.flows) {
+    const start = flow.last;
+    const frees = context.freedBy(flow, group);
+    const task = expertOnDevice(context, flow, layer, group, choice, arrival, 1 - hostShare);
+    if (!choice.mayBeForHost) task.frees = frees;
+    flow.last = task.id;
+    if (hostShare > 0) shareWithHost(context, flow, group, choice, start, hostShare);
+    if (choice.mayBeForHost) {
+      const onHost = expertOnHost(context, flow, layer, group, choice, arrival);
+      onHost.frees = frees;
+      mergeFromHost(context, flow, layer, group, choice, onHost.id);
+    }
+  }
+}
+
+/** Who chose an expert, asked when it is known. */
+class Choice {
+  readonly expert: number;
+  /** Fiddler's choice: an expert with few rows is cheaper where its weights are. Pinned ones are on the device alone. */
+  readonly mayBeForHost: boolean;
+  /** Whether the router's word counts: a group of several experts is computed whatever it says. */
+  readonly isRouted: boolean;
+  readonly #hostExpertRows: number;
+  /** This layer's: a frame that is done here may already be routed in the next one. */
+  readonly #routings: readonly Routing[];
+
+  constructor({ request, placement, sizes, flows }: PassContext, expert: number, { id }: WeightGroup) {
+    this.expert = expert;
+    this.#hostExpertRows = request.policy.hostExpertRows;
+    this.mayBeForHost = this.#hostExpertRows > 0 && !placement.pinned.has(id);
+    this.isRouted = sizes.expertsPerGroup === 1;
+    this.#routings = flows.map(({ routing }) => routing);
+  }
+
+  rowsOf({ index }: Flow): number | undefined {
+    return this.#routings[index].result.rowsPerExpert[this.expert];
+  }
+
+  /** The frame's rows themselves, where the router was asked for them. */
+  indicesOf({ index }: Flow): Int32Array {
+    return this.#routings[index].result.expertRows?.[this.expert] ?? new Int32Array();
+  }
+
+  isUnused(): boolean {
+    return this.#totalRows() === 0;
+  }
+
+  isForHost(): boolean {
+    return this.mayBeForHost && this.#totalRows() <= this.#hostExpertRows;
+  }
+
+  #totalRows(): number {
+    return this.#routings.reduce((sum, { result }) => sum + (result.rowsPerExpert[this.expert] ?? 1), 0);
+  }
+}
+
+/** Brings weights once it is known that, and where, they are needed. */
+function bringChosen(
+  context: PassContext,
+  group: WeightGroup,
+  choice: Choice,
+  routers: readonly number[],
+): void {
+  const { stream, pass, phase, policy } = context.request;
+  const condition = {
+    after: policy.streaming === 'on-demand' ? context.latest() : routers,
+    isUnused: () => choice.isUnused(),
+    isForHost: () => choice.isForHost(),
+  };
+  context.tasks.push(...stream.bring(pass, phase, group, condition));
+}
+
+function expertOnDevice(
+  context: PassContext,
+  flow: Flow,
+  layer: number,
+  group: WeightGroup,
+  choice: Choice,
+  arrival: number | null,
+  share: number,
+): OpenTask {
+  const after = context.afterPrevious(flow, arrival);
+  const { stream, pass } = context.request;
+  const task = context.push(flow, 'expert', 'device', group.id, after, () => ({
+    kind: 'expert',
+    ...{ frame: flow.index, layer, rows: flow.rows, expert: choice.expert },
+    weights: expertWeights(context.layoutOf(group), stream.addressOf(pass, group)),
+  }));
+  computes(context, task, flow, choice, share);
+  if (choice.isRouted) task.isIdle = () => choice.rowsOf(flow) === 0 || choice.isForHost();
+  return task;
+}
+
+/** HeteGen's split: the host computes its share of the same FFN beside the device. */
+function shareWithHost(
+  context: PassContext,
+  flow: Flow,
+  group: WeightGroup,
+  choice: Choice,
+  start: number,
+  share: number,
+): void {
+  const onHost = context.push(flow, 'expert', 'host', group.id, [start]);
+  computes(context, onHost, flow, choice, share);
+  const merge = context.push(flow, 'merge', 'device', `merge ${group.id}`, [flow.last, onHost.id]);
+  merge.bytes = flow.rows * context.sizes.hiddenBytes;
+  flow.last = merge.id;
+}
+
+/** The whole expert where its weights are, if few rows chose it. */
+function expertOnHost(
+  context: PassContext,
+  flow: Flow,
+  layer: number,
+  group: WeightGroup,
+  choice: Choice,
+  arrival: number | null,
+): OpenTask {
+  const { stream, pass } = context.request;
+  const after = context.afterArrival(flow, arrival);
+  const task = context.push(flow, 'expert', 'host', `${group.id} on host`, after, () => ({
+    kind: 'host-expert',
+    ...{ frame: flow.index, layer, expert: choice.expert },
+    indices: choice.indicesOf(flow),
+    weights: storedExpert(context.layoutOf(group), stream.stagedAddressOf(pass, group)),
+  }));
+  computes(context, task, flow, choice, 1);
+  task.isIdle = () => choice.rowsOf(flow) === 0 || !choice.isForHost();
+  return task;
+}
+
+function mergeFromHost(
+  context: PassContext,
+  flow: Flow,
+  layer: number,
+  group: WeightGroup,
+  choice: Choice,
+  onHost: number,
+): void {
+  const { expert } = choice;
+  const merge = context.push(flow, 'merge', 'device', `merge ${group.id}`, [onHost], () => ({
+    kind: 'merge',
+    ...{ frame: flow.index, layer, expert },
+  }));
+  merge.isIdle = () => choice.rowsOf(flow) === 0 || !choice.isForHost();
+  merge.bytes = flow.rows * context.sizes.hiddenBytes;
+  flow.last = merge.id;
+}
+
+/** Fills in a share of a group's arithmetic. */
+function computes({ sizes, config }: PassContext, task: OpenTask, flow: Flow, choice: Choice, share: number) {
+  const { expertElements, weightBytes, expertsPerGroup } = sizes;
+  task.productRows = (flow.rows * config.expertsPerToken) / config.numExperts;
+  task.rows = task.productRows * expertsPerGroup;
+  task.numParts = expertsPerGroup;
+  task.bytes = share * expertElements * expertsPerGroup * weightBytes;
+  task.flops = share * 2 * task.rows * expertElements;
+  const { rows } = task;
+  if (choice.isRouted) task.actualRows = () => choice.rowsOf(flow) ?? rows;
+}
+
+/** An expert's tensors as stored, the group lying at `base` in host memory. */
+function storedExpert({ tensors }: GroupLayout, base: number): HostExpertOp['weights'] {
+  return Object.fromEntries(
+    tensors.map(({ role, dtype, count, stagedOffset }) => [
+      role,
+      { dtype, count, source: base + stagedOffset },
+    ]),
+  ) as unknown as HostExpertOp['weights'];
+}

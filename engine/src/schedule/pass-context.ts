@@ -1,0 +1,184 @@
+/** What the parts of a target pass share: the frames on their way through the layers, sizes, and the growing graph. */
+
+import type { ModelConfig, WeightGroup } from '../model/types.js';
+import type { LaneName, PhaseName } from '../trace/types.js';
+import { crossingTokens, type Feed, type Frame, measureAttention } from './feeds.js';
+import type { GroupLayout } from './group-layout.js';
+import type { MixResult } from './ops.js';
+import { cacheBytesPerToken, type MemoryPlan, type ModelPlacement } from './placement.js';
+import type { OpenPolicy } from './policy.js';
+import { type OpenTask, openTask, type Task } from './task.js';
+import type { WeightStream } from './weight-stream.js';
+import type { TaskIds } from './work.js';
+
+export interface PassRequest {
+  readonly plan: MemoryPlan;
+  readonly policy: OpenPolicy;
+  readonly stream: WeightStream;
+  readonly ids: TaskIds;
+  /** Number of the pass, from 0. */
+  readonly pass: number;
+  readonly phase: PhaseName;
+  readonly frames: readonly Frame[];
+  readonly wantsLogits?: boolean;
+}
+
+/** One frame on its way through the layers. */
+export interface Flow {
+  readonly index: number;
+  readonly batch: number;
+  readonly feeds: readonly Feed[];
+  readonly rows: number;
+  /** Of attention in each layer: floating-point operations, and bytes of the cache that it reads. */
+  readonly scoreFlops: number;
+  readonly cacheBytes: number;
+  /** Bytes of the cache that cross the link in each layer, where it does. */
+  readonly fetchBytes: number;
+  readonly storeBytes: number;
+  /** Whether the cache holds anything of any of the feeds. */
+  readonly hasCached: boolean;
+  readonly attentionLane: 'host' | 'device';
+  /** The task after which the frame's hidden state is complete. */
+  last: number;
+  /** Writes of the frame's keys and values to host memory, which the pass's end waits for. */
+  readonly stores: number[];
+  /** What the latest layer's router finds; a frame may be routed in the next layer while others are in this one. */
+  routing: Routing;
+}
+
+/** Empty until the router has chosen, and for good where a group holds several experts. */
+export interface Routing {
+  result: MixResult;
+}
+
+export class PassContext {
+  readonly request: PassRequest;
+  readonly placement: ModelPlacement;
+  readonly config: ModelConfig;
+  readonly sizes: LayerSizes;
+  readonly flows: readonly Flow[];
+  readonly tasks: Task[] = [];
+
+  constructor(request: PassRequest) {
+    this.request = request;
+    this.placement = request.plan.target;
+    this.config = this.placement.checkpoint.config;
+    this.sizes = measureLayer(this.placement);
+    this.flows = request.frames.map((frame, index) => this.#createFlow(frame, index));
+  }
+
+  #createFlow({ batch, feeds }: Frame, index: number): Flow {
+    const { policy, phase } = this.request;
+    const { cacheBytesPerToken: tokenBytes } = this.sizes;
+    const { numHeads, headDim } = this.config;
+    const { rows, cacheTokens, scores } = measureAttention(this.config, feeds);
+    const crossing = (kind: 'fetch' | 'store') =>
+      feeds.reduce((sum, feed) => sum + crossingTokens(this.config, kind, feed).count, 0) * tokenBytes;
+    const split = index === 0 ? 'device' : 'host';
+    const decodeLane = policy.attention === 'split' ? split : policy.attention;
+    const attentionLane = phase === 'prefill' ? policy.prefillAttention : decodeLane;
+    // With split attention, the device's share of the cache stays there.
+    const crosses = attentionLane === 'device' && policy.attention !== 'split';
+    return {
+      ...{ index, batch, feeds, rows, attentionLane },
+      scoreFlops: 4 * scores * numHeads * headDim,
+      cacheBytes: cacheTokens * tokenBytes,
+      fetchBytes: crosses ? crossing('fetch') : 0,
+      storeBytes: crosses ? crossing('store') : 0,
+      hasCached: feeds.some(({ cached }) => cached > 0),
+      ...{ last: -1, stores: [], routing: unrouted },
+    };
+  }
+
+  /** Adds a task for the frame to the graph; its maker fills it in. */
+  push(
+    flow: Flow,
+    kind: Task['kind'],
+    lane: LaneName,
+    name: string,
+    after: readonly number[],
+    createOp: Task['createOp'] = imagined,
+  ): OpenTask {
+    const { ids, pass, phase } = this.request;
+    const { batch, rows } = flow;
+    const id = ids.next();
+    const head = { id, lane, kind, name, phase, pass, batch, priority: pass, rows };
+    const task = openTask(head, after, createOp);
+    this.tasks.push(task);
+    return task;
+  }
+
+  /** Brings a group that the stream does not bring by itself; the task that its users wait for, null when pinned. */
+  arrive(group: WeightGroup): number | null {
+    const { stream, pass, phase, policy } = this.request;
+    // On demand, its turn comes when all frames are done with what is before it, whether or not that held the buffer.
+    const turn = policy.streaming === 'on-demand' ? { after: this.latest() } : undefined;
+    this.tasks.push(...stream.bring(pass, phase, group, turn));
+    return stream.arrival(pass, group)?.upload ?? null;
+  }
+
+  /** The frame's latest task, and its weights' arrival. */
+  afterArrival({ last }: Flow, arrival: number | null): number[] {
+    return arrival === null ? [last] : [last, arrival];
+  }
+
+  /** The same, and the previous frame's latest task: frames pass a weight's users one after the other. */
+  afterPrevious(flow: Flow, arrival: number | null): number[] {
+    const after = this.afterArrival(flow, arrival);
+    if (flow.index > 0) after.push(this.flows[flow.index - 1].last);
+    return after;
+  }
+
+  /** Every frame's latest task. */
+  latest(): readonly number[] {
+    return this.flows.map(({ last }) => last);
+  }
+
+  /** What a group's user in this frame frees at its end: the frame that comes last is the weights' last user. */
+  freedBy({ index }: Flow, group: WeightGroup): readonly number[] | undefined {
+    const isLast = index === this.flows.length - 1;
+    return isLast ? this.request.stream.heldSlots(this.request.pass, group) : undefined;
+  }
+
+  layoutOf({ id }: WeightGroup): GroupLayout {
+    return this.placement.layouts.get(id) as GroupLayout;
+  }
+}
+
+/** The routing of a frame whose router has not chosen yet. */
+export const unrouted: Routing = { result: { rowsPerExpert: [] } };
+
+function imagined() {
+  return { kind: 'imagined' } as const;
+}
+
+export interface LayerSizes {
+  /** Elements of q, k and v, of the output projection with the router, and of one expert. */
+  readonly projectionElements: number;
+  readonly outputElements: number;
+  readonly expertElements: number;
+  /** More than 1 where a group holds all experts of a layer. */
+  readonly expertsPerGroup: number;
+  /** Of one weight in device memory. */
+  readonly weightBytes: number;
+  /** One row of hidden state. */
+  readonly hiddenBytes: number;
+  /** Keys and values of one token in one layer. */
+  readonly cacheBytesPerToken: number;
+}
+
+function measureLayer({ checkpoint, formats, layouts }: ModelPlacement): LayerSizes {
+  const { config, layers } = checkpoint;
+  const { hiddenSize, headDim, numHeads, numKvHeads, numExperts, ffnSize, numLayers } = config;
+  const [expert] = layers[0].experts;
+  const elements = expert.tensors.reduce((sum, { ref }) => sum + ref.numElements, 0);
+  return {
+    projectionElements: hiddenSize * headDim * (numHeads + 2 * numKvHeads),
+    outputElements: hiddenSize * (headDim * numHeads + numExperts),
+    expertElements: 3 * hiddenSize * ffnSize,
+    expertsPerGroup: numExperts / layers[0].experts.length,
+    weightBytes: (layouts.get(expert.id) as GroupLayout).deviceBytes / elements,
+    hiddenBytes: hiddenSize * formats.activationElementBytes,
+    cacheBytesPerToken: cacheBytesPerToken(config, formats) / numLayers,
+  };
+}
