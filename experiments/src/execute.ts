@@ -3,6 +3,7 @@
 import {
   type Checkpoint,
   type MachineSettings,
+  memoryOverTime,
   type PolicyInput,
   type RunResult,
   runEngine,
@@ -69,7 +70,7 @@ export async function executeRun(plan: RunPlan, output: Output, signal: AbortSig
     {
       recordOf: (repeat) => buildRecord(run, repeat),
       firstRepeat: plan.firstRepeat,
-      trace: JSON.stringify(toChromeTrace(result.spans)),
+      trace: JSON.stringify(toChromeTrace(result.spans, memoryOverTime(result.memoryLog))),
       tokens: formatTokens(workload.prompts, result.sequences, plan.tokenizer),
     },
     signal,

@@ -1,6 +1,6 @@
 /** One run in words, for people: throughput, lanes by phase, acceptance, memory, traffic. */
 
-import { type LaneName, laneNames, type PhaseName } from '@specoffload/engine';
+import { idleCauses, type LaneName, laneNames, type PhaseName } from '@specoffload/engine';
 import {
   formatBytes,
   formatCount,
@@ -44,6 +44,8 @@ function describeFacts(record: RunRecord): string[] {
   const { acceptance, memory, bytesMoved, seconds, passes } = record.result;
   const directReads = record.kind === 'simulated' || record.result.directReads;
   const facts: [string, string][] = [];
+  const idle = describeIdle(record.result.phases);
+  if (idle !== null) facts.push(['device idle', idle]);
   if (acceptance !== null)
     facts.push([
       'acceptance',
@@ -67,6 +69,21 @@ function describeFacts(record: RunRecord): string[] {
   if (record.kind === 'measured' && record.machine.core === 'twin')
     facts.push(['core', 'the TypeScript twin, slower than the native one']);
   return alignFacts(facts);
+}
+
+/** `decode 34 %: weights 30 %, attention 4 %; prefill 2 %: nothing 2 %`; null in records of earlier versions. */
+function describeIdle(phases: RunRecord['result']['phases']): string | null {
+  const describe = (name: PhaseName) => {
+    const { seconds, lanes, deviceIdle } = phases[name];
+    if (!deviceIdle || seconds === 0) return [];
+    const parts = idleCauses
+      .map((cause) => ({ cause, share: deviceIdle[cause] / seconds }))
+      .filter(({ share }) => share >= 0.001)
+      .map(({ cause, share }) => `${cause} ${formatPercent(share)}`);
+    return [[`${name} ${formatPercent(1 - lanes.device.utilization)}`, parts.join(', ')].join(': ')];
+  };
+  const texts = [...describe('decode'), ...describe('prefill')];
+  return texts.length > 0 ? texts.join('; ') : null;
 }
 
 function describeRead(bytes: number, seconds: number, directReads: boolean): string {

@@ -249,6 +249,23 @@ describe('slots', () => {
     expect(machine.started()).toEqual(['0', '2']);
   });
 
+  it('are in use from the start of their taker until they are given back, or until now', () => {
+    const slotClass = buffers(2);
+    const machine = new VirtualMachine();
+    const dispatcher = new Dispatcher(machine);
+    dispatcher.add([
+      task(0, { lane: 'link', bytes: 2, takes: slotClass }),
+      task(1, { lane: 'link', bytes: 3, takes: slotClass }), // has its slot at 0, and the link at 2
+      task(2, { after: [0], bytes: 4, frees: [0] }),
+      task(3, { after: [1], takes: slotClass, isIdle: () => true }), // never fills what it holds
+    ]);
+    machine.finish();
+    expect(dispatcher.slotUses()).toEqual([
+      { slotClass, startSeconds: 0, endSeconds: 6 },
+      { slotClass, startSeconds: 2, endSeconds: 6 },
+    ]);
+  });
+
   it('cannot be given back twice', () => {
     const machine = new VirtualMachine();
     const dispatcher = new Dispatcher(machine);
@@ -256,6 +273,64 @@ describe('slots', () => {
     machine.finish();
     dispatcher.add([task(2, { frees: [0] })]);
     expect(() => machine.finish()).toThrow('task 0 holds no slot to give back');
+  });
+});
+
+describe('what a task waited for', () => {
+  const causes = (dispatcher: Dispatcher) =>
+    Object.fromEntries(dispatcher.spans.map(({ id, waitedFor }) => [id, waitedFor]));
+
+  it('is told by the last of its tasks to end', () => {
+    const machine = new VirtualMachine();
+    const dispatcher = new Dispatcher(machine);
+    dispatcher.add([
+      task(0, { lane: 'link', kind: 'upload', bytes: 3 }),
+      task(1, { lane: 'host', kind: 'attention', bytes: 5 }),
+      task(2, { kind: 'draft', bytes: 1 }),
+      task(3, { after: [0, 2] }),
+      task(4, { after: [0, 1] }),
+      task(5, { after: [4] }),
+      task(6, { after: [2], priority: 9 }),
+    ]);
+    machine.finish();
+    expect(causes(dispatcher)).toMatchObject({ 3: 'weights', 4: 'attention', 5: 'nothing', 6: 'draft' });
+  });
+
+  it('is told by the task that gave back the slot it waited for', () => {
+    const takes: SlotClass = { name: 'device.cache', count: 1 };
+    const machine = new VirtualMachine();
+    const dispatcher = new Dispatcher(machine);
+    dispatcher.add([
+      task(0, { takes }),
+      task(1, { lane: 'link', kind: 'store', after: [0], frees: [0], bytes: 2 }),
+      task(2, { takes }),
+    ]);
+    machine.finish();
+    expect(causes(dispatcher)).toMatchObject({ 0: 'nothing', 2: 'attention' });
+  });
+
+  it('is what a task with nothing to do had waited for itself', () => {
+    const machine = new VirtualMachine();
+    const dispatcher = new Dispatcher(machine);
+    dispatcher.add([
+      task(0, { lane: 'link', kind: 'upload' }),
+      task(1, { after: [0], isIdle: () => true }),
+      task(2, { after: [1] }),
+    ]);
+    machine.finish();
+    expect(causes(dispatcher)).toMatchObject({ 2: 'weights' });
+  });
+
+  it('is, for those that wait for none, what whoever adds them has waited for', async () => {
+    const machine = new VirtualMachine();
+    const dispatcher = new Dispatcher(machine);
+    dispatcher.add([task(0, { lane: 'link', kind: 'upload' })]);
+    const uploaded = dispatcher.settled(0);
+    machine.finish();
+    await uploaded;
+    dispatcher.add([task(1)]);
+    machine.finish();
+    expect(causes(dispatcher)).toEqual({ 0: 'nothing', 1: 'weights' });
   });
 });
 

@@ -5,8 +5,10 @@ import {
   createRandom,
   describeModel,
   expectedTokens,
+  type IdleCause,
   interpolate,
   type MachineModel,
+  memoryOverTime,
   modelCatalog,
   type PolicyInput,
   parseAcceptance,
@@ -155,6 +157,50 @@ describe('a prediction', () => {
     expect(published.generatedTokens / published.newTokens).toBeGreaterThan(1.1);
     expect(published.generatedTokens / published.newTokens).toBeLessThan(2);
   });
+
+  it.each<{ title: string; policy: PolicyInput; on: MachineModel; cause: IdleCause }>([
+    { title: 'a slow link as weights', on: machine, policy: { pinnedLayers: 0 }, cause: 'weights' },
+    {
+      title: 'a slow host as attention',
+      on: { ...fastLink, host: { ...fastLink.host, cacheBytesPerSecond: 1e8 } },
+      policy: {},
+      cause: 'attention',
+    },
+    {
+      title: 'results of the draft that come late as the draft',
+      on: {
+        ...fastLink,
+        device: { ...fastLink.device, kinds: { draft: { ...fastLink.device, latencySeconds: 1 } } },
+      },
+      policy: { speculation: 'serial' },
+      cause: 'draft',
+    },
+  ])('charges the idle time of the device: $title', async ({ policy, on, cause }) => {
+    const strategy = policy.speculation ? 'serial' : 'none';
+    const { phases } = await simulateRun(request(strategy, policy, { machine: on }));
+    const { seconds, lanes, deviceIdle } = phases.decode;
+    const idleSeconds = Object.values(deviceIdle).reduce((sum, part) => sum + part, 0);
+    expect(idleSeconds).toBeCloseTo(seconds - lanes.device.busySeconds, 9);
+    expect(deviceIdle[cause] / idleSeconds).toBeGreaterThan(0.8);
+  });
+
+  it.each<StrategyName>(['none', 'specoffload', 'deepspeed', 'flexgen'])(
+    'of %s shows memory that never exceeds its peak',
+    async (strategy) => {
+      const policy: PolicyInput = strategy === 'specoffload' ? { draftPlacement: 'after-prefill' } : {};
+      const { memoryLog, memoryBytes, seconds } = await simulateRun(request(strategy, policy));
+      const overTime = memoryOverTime(memoryLog);
+      for (const pool of ['device', 'host'] as const) {
+        const steps = overTime[pool];
+        const peakBytes = Math.max(...steps.map(({ bytes }) => bytes));
+        expect(peakBytes).toBeLessThanOrEqual(memoryBytes[pool]);
+        // Nearly all that was planned is used at some time; the alignment of buffers is not.
+        expect(peakBytes).toBeGreaterThan(0.9 * memoryBytes[pool]);
+        expect(steps[0]!.seconds).toBe(0);
+        expect(steps.at(-1)!.seconds).toBeLessThanOrEqual(seconds);
+      }
+    },
+  );
 
   it('costs time in proportion to its rounds', async () => {
     const spansOf = async (maxNewTokens: number) =>

@@ -1,7 +1,9 @@
 import {
   type Checkpoint,
+  memoryOverTime,
   openCheckpoint,
   type PolicyInput,
+  parseChromeTrace,
   type Rounds,
   type RunProgress,
   type RunRequest,
@@ -11,6 +13,7 @@ import {
   type Span,
   type StrategyName,
   strategies,
+  toChromeTrace,
 } from '@specoffload/engine';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { decode } from '../../engine/dist/schedule/strategies/index.js';
@@ -141,6 +144,31 @@ describe('a run', () => {
     expect(new Set(spans.map(({ id }) => id)).size).toBe(spans.length);
     const numPasses = new Set(spansOf(result, 'head').map(({ pass }) => pass)).size;
     expect(numPasses).toBe(result.passes);
+  });
+
+  it('says where the idle time of the device went, and what its memory held when', async () => {
+    // Paced reads: the device waits for weights, and for little else.
+    const machine = { deviceBytes: 16e6, hostBytes: 16e6, diskBytesPerSecondCap: 5e6 };
+    const { phases, spans, memoryLog, memory } = await run('none', {}, { machine, maxNewTokens: 4 });
+    for (const { seconds, lanes, deviceIdle } of Object.values(phases)) {
+      const idleSeconds = Object.values(deviceIdle).reduce((sum, part) => sum + part, 0);
+      expect(idleSeconds).toBeCloseTo(seconds - lanes.device.busySeconds, 9);
+      expect(deviceIdle.draft).toBe(0);
+    }
+    const { weights, attention, nothing } = phases.decode.deviceIdle;
+    expect(weights).toBeGreaterThan(attention + nothing);
+    const overTime = memoryOverTime(memoryLog);
+    for (const pool of ['device', 'host'] as const) {
+      const peakBytes = Math.max(...overTime[pool].map(({ bytes }) => bytes));
+      expect(peakBytes).toBeLessThanOrEqual(memory[pool].peakBytes);
+      // Weights come and go.
+      expect(peakBytes).toBeGreaterThan(Math.min(...overTime[pool].map(({ bytes }) => bytes)));
+    }
+    const trace = parseChromeTrace(JSON.parse(JSON.stringify(toChromeTrace(spans, overTime))));
+    expect(trace.spans.map(({ id, waitedFor }) => [id, waitedFor])).toEqual(
+      spans.map(({ id, waitedFor }) => [id, waitedFor]),
+    );
+    expect(trace.memory.device).toHaveLength(overTime.device.length);
   });
 
   it('of specoffload drafts for one batch during the pass that verifies the other', async () => {

@@ -1,4 +1,13 @@
-import { measureGaps, reportPhase, type Span, toChromeTrace } from '@specoffload/engine';
+import {
+  causeOf,
+  type IdleCause,
+  measureGaps,
+  memoryOverTime,
+  parseChromeTrace,
+  reportPhase,
+  type Span,
+  toChromeTrace,
+} from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
 
 /** A span of one lane from `startSeconds` to `endSeconds`, ready when it started. */
@@ -100,6 +109,105 @@ describe('reportPhase', () => {
   });
 });
 
+describe("the device's idle time", () => {
+  /** A task on the device, ready when it started. */
+  const work = (
+    startSeconds: number,
+    endSeconds: number,
+    waitedFor: IdleCause,
+    changes: Partial<Span> = {},
+  ) =>
+    span(startSeconds, startSeconds, endSeconds, { lane: 'device', kind: 'expert', waitedFor, ...changes });
+
+  it.each<{ title: string; spans: Span[]; idle: Partial<Record<IdleCause, number>> }>([
+    { title: 'all of it, where nothing ran', spans: [], idle: { nothing: 10 } },
+    {
+      title: 'each gap by what the task behind it waited for, the last one to nothing',
+      spans: [work(1, 2, 'weights'), work(4, 5, 'attention'), work(5, 6, 'weights'), work(6.5, 8, 'draft')],
+      idle: { weights: 1, attention: 2, draft: 0.5, nothing: 2 },
+    },
+    {
+      title: 'only the wait: what is ready and does not start waits for nothing',
+      spans: [work(3, 10, 'weights', { readySeconds: 1 })],
+      idle: { weights: 1, nothing: 2 },
+    },
+    {
+      title: 'no wait while the device was busy with something else',
+      spans: [work(0, 5, 'nothing'), work(5, 10, 'weights', { readySeconds: 4 })],
+      idle: {},
+    },
+    {
+      title: 'not the time within a span that covers others',
+      spans: [work(0, 8, 'nothing'), work(2, 3, 'weights'), work(9, 10, 'attention')],
+      idle: { attention: 1 },
+    },
+    { title: 'nothing of other lanes', spans: [span(0, 2, 9), work(0, 10, 'nothing')], idle: {} },
+    {
+      title: 'a span that says nothing as nothing',
+      spans: [span(0, 4, 10, { lane: 'device' })],
+      idle: { nothing: 4 },
+    },
+  ])('counts $title', ({ spans, idle }) => {
+    const report = reportPhase(spans, wholeRun);
+    expect(report.deviceIdle).toEqual({ weights: 0, attention: 0, draft: 0, nothing: 0, ...idle });
+  });
+
+  it('that ends with its phase is not charged to the next one', () => {
+    const spans = [work(0, 1, 'nothing'), work(7, 10, 'weights')];
+    const phase = (startSeconds: number, endSeconds: number) =>
+      reportPhase(spans, [{ startSeconds, endSeconds }]).deviceIdle;
+    expect(phase(0, 4)).toMatchObject({ weights: 0, nothing: 3 });
+    expect(phase(4, 10)).toMatchObject({ weights: 3, nothing: 0 });
+  });
+
+  it.each<[Pick<Span, 'lane' | 'kind'>, IdleCause]>([
+    [{ lane: 'disk', kind: 'load' }, 'weights'],
+    [{ lane: 'link', kind: 'upload' }, 'weights'],
+    [{ lane: 'host', kind: 'expert' }, 'weights'],
+    [{ lane: 'host', kind: 'attention' }, 'attention'],
+    [{ lane: 'link', kind: 'fetch' }, 'attention'],
+    [{ lane: 'link', kind: 'store' }, 'attention'],
+    [{ lane: 'host', kind: 'realign' }, 'attention'],
+    [{ lane: 'device', kind: 'draft' }, 'draft'],
+    [{ lane: 'device', kind: 'attention' }, 'nothing'],
+    [{ lane: 'device', kind: 'expert' }, 'nothing'],
+  ])('behind %j is a wait for %s', (task, cause) => {
+    expect(causeOf(task)).toBe(cause);
+  });
+});
+
+describe('memoryOverTime', () => {
+  it('adds buffers in use to what stays, and counts a buffer that is handed on once', () => {
+    const memory = memoryOverTime({
+      resident: {
+        device: [
+          { seconds: 0, bytes: 100 },
+          { seconds: 5, bytes: 300 },
+        ],
+        host: [{ seconds: 0, bytes: 7 }],
+      },
+      buffers: [
+        { pool: 'device', bytes: 10, startSeconds: 3, endSeconds: 6 },
+        { pool: 'device', bytes: 10, startSeconds: 1, endSeconds: 3 },
+        { pool: 'device', bytes: 20, startSeconds: 2, endSeconds: 5 },
+        { pool: 'host', bytes: 1, startSeconds: 0, endSeconds: 4 },
+      ],
+    });
+    const steps = memory.device.map(({ seconds, bytes }) => [seconds, bytes]);
+    expect(steps).toEqual([
+      [0, 100],
+      [1, 110],
+      [2, 130], // at 3 one buffer takes another's place
+      [5, 310],
+      [6, 300],
+    ]);
+    expect(memory.host).toEqual([
+      { seconds: 0, bytes: 8 },
+      { seconds: 4, bytes: 7 },
+    ]);
+  });
+});
+
 describe('measureGaps', () => {
   it('counts from one end to the next start where work was ready', () => {
     const spans = [
@@ -140,14 +248,17 @@ describe('toChromeTrace', () => {
     span(2, 1, 2.5),
     span(4, 1, 2, { lane: 'device', kind: 'expert', name: 'layer.0.expert.1', batch: 1, rows: 6 }),
   ];
-  const { traceEvents, displayTimeUnit } = toChromeTrace(spans, 'a run');
+  const { traceEvents, displayTimeUnit } = toChromeTrace(spans, null, 'a run');
   const complete = traceEvents.filter(({ ph }) => ph === 'X');
 
   it('gives times in microseconds', () => {
     expect(displayTimeUnit).toBe('ms');
     expect(complete.find(({ name }) => name === 'load 1')).toEqual({
       ...{ name: 'load 1', cat: 'load', ph: 'X', pid: 1, tid: 0, ts: 0, dur: 2e6 },
-      args: { phase: 'decode', pass: 0, batch: -1, bytes: 100, rows: 0, waitedMicroseconds: 0.5e6 },
+      args: {
+        ...{ id: 1, phase: 'decode', pass: 0, batch: -1, bytes: 100, rows: 0, flops: 0 },
+        ...{ waitedFor: 'nothing', waitedMicroseconds: 0.5e6 },
+      },
     });
   });
 
@@ -171,5 +282,80 @@ describe('toChromeTrace', () => {
     expect(names).toEqual([{ name: 'disk' }, { name: 'disk (2)' }, { name: 'device' }]);
     expect(traceEvents[0]).toMatchObject({ name: 'process_name', args: { name: 'a run' } });
     expect(JSON.parse(JSON.stringify(traceEvents))).toEqual(traceEvents);
+  });
+});
+
+describe('parseChromeTrace', () => {
+  const spans = [
+    span(1, 0, 2, { readySeconds: -0.5, waitedFor: 'nothing' }),
+    span(2, 1, 2.5, { waitedFor: 'draft', flops: 12 }),
+    span(4, 1, 2, { lane: 'device', kind: 'expert', batch: 1, rows: 6.5, waitedFor: 'weights' }),
+    span(3, 2, 3, { phase: 'prefill', waitedFor: 'attention' }),
+  ];
+  const memory = {
+    device: [
+      { seconds: 0, bytes: 4e8 },
+      { seconds: 0.25, bytes: 5e8 },
+    ],
+    host: [{ seconds: 0, bytes: 1e8 }],
+  };
+  const reread = (trace: unknown) => parseChromeTrace(JSON.parse(JSON.stringify(trace)));
+
+  it('gives back what was written', () => {
+    expect(reread(toChromeTrace(spans, memory))).toEqual({ spans, memory });
+    expect(reread(toChromeTrace(spans))).toEqual({ spans, memory: { device: [], host: [] } });
+  });
+
+  it('reads traces that were written before causes, and passes over events it does not know', () => {
+    const { traceEvents } = toChromeTrace(spans.slice(0, 1));
+    const older = traceEvents.map((event) => {
+      const {
+        id: _id,
+        flops: _flops,
+        waitedFor: _waitedFor,
+        ...args
+      } = event.args as Record<string, unknown>;
+      return { ...event, args };
+    });
+    const strangers = [{ ph: 'i', name: 'an instant' }, { ph: 'C', name: 'temperature', args: {} }, null];
+    expect(reread({ traceEvents: [...older, ...strangers] }).spans).toEqual([{ ...spans[0], id: 0 }]);
+  });
+
+  const [, complete] = toChromeTrace(spans).traceEvents;
+  it.each<[string, unknown, string]>([
+    ['no object', 7, 'the trace is no Chrome trace: expected an object with traceEvents'],
+    ['no events', { traceEvents: {} }, 'the trace is no Chrome trace'],
+    [
+      'a time that is none',
+      { traceEvents: [{ ...complete, ts: 'now' }] },
+      'event 0: invalid ts: "now"; expected a number',
+    ],
+    [
+      'an unknown kind',
+      { traceEvents: [{ ...complete, cat: 'nap' }] },
+      'invalid cat: "nap"; expected load or upload',
+    ],
+    [
+      'a row of no lane',
+      { traceEvents: [{ ...complete, tid: 400 }] },
+      'invalid tid: 400; expected a row of a lane',
+    ],
+    [
+      'no arguments',
+      { traceEvents: [{ ...complete, args: 1 }] },
+      'invalid args: 1; expected an object of fields',
+    ],
+    [
+      'an unknown cause',
+      { traceEvents: [{ ...complete, args: { ...(complete!.args as object), waitedFor: 'rain' } }] },
+      'args: invalid waitedFor: "rain"; expected weights or attention or draft or nothing',
+    ],
+    [
+      'memory that is none',
+      { traceEvents: [{ ph: 'C', name: 'host memory', ts: 0, args: { bytes: null } }] },
+      'invalid bytes: null; expected a number',
+    ],
+  ])('refuses %s', (_title, trace, message) => {
+    expect(() => parseChromeTrace(trace)).toThrow(message);
   });
 });

@@ -60,7 +60,8 @@ export const fakeTokenizer: Tokenizer = {
 export function fakeResult(changes: Partial<RunResult> = {}): RunResult {
   const lane = { busySeconds: 0.5, utilization: 0.5, bytes: 0, numTasks: 3 };
   const disk = { busySeconds: 0.97, utilization: 0.97, bytes: 1e9, numTasks: 30 };
-  const phase = { seconds: 1, lanes: { disk, link: lane, host: lane, device: lane } };
+  const deviceIdle = { weights: 0.375, attention: 0.125, draft: 0, nothing: 0 };
+  const phase = { seconds: 1, lanes: { disk, link: lane, host: lane, device: lane }, deviceIdle };
   const gap = { median: 1e-5, p95: 1e-4, count: 10 };
   const span: Span = {
     id: 0,
@@ -126,6 +127,7 @@ export function fakeResult(changes: Partial<RunResult> = {}): RunResult {
     directReads: true,
     laneGaps: { disk: gap, link: gap, host: gap, device: gap },
     spans: [span],
+    memoryLog: { resident: { device: [{ seconds: 0, bytes: 3e8 }], host: [] }, buffers: [] },
     ...changes,
   };
 }

@@ -31,6 +31,7 @@ describe('describeRun', () => {
       prefill  1.0 s  97 %  50 %  50 %    50 %
       decode   1.0 s  97 %  50 %  50 %    50 %
 
+      device idle    decode 50 %: weights 38 %, attention 13 %; prefill 50 %: weights 38 %, attention 13 %
       acceptance     50 % of 4 candidates, 2.00 tokens per round; by position 50 %
       peak memory    device 400 MB of 500 MB, host 100 MB of 500 MB
       moved          2.00 GB from disk (1.00 GB/s), 1.00 GB over the link

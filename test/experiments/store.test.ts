@@ -221,6 +221,17 @@ describe('parseRunRecord', () => {
     expect(() => parseRunRecord(input, 'run.json')).toThrow(`run.json: ${message}`);
   });
 
+  it('takes records of versions that did not say where the idle time went, and refuses nonsense about it', () => {
+    const withIdle = (deviceIdle: unknown) => {
+      const phase = { ...record.result.phases.decode, deviceIdle };
+      return { ...record, result: { ...record.result, phases: { prefill: phase, decode: phase } } };
+    };
+    expect(() => parseRunRecord(withIdle(undefined), 'run.json')).not.toThrow();
+    expect(() => parseRunRecord(withIdle({ weights: 1 }), 'run.json')).toThrow(
+      'invalid result.phases.prefill.deviceIdle.attention: undefined; expected a number of at least 0',
+    );
+  });
+
   it('lets fields of later versions through', () => {
     expect(parseRunRecord({ ...record, later: 1 }, 'run.json')).toMatchObject({ later: 1 });
   });

@@ -51,6 +51,11 @@ export class PoolLayout {
     return this.#allocatedBytes - this.#skippedBytes + this.#reservedBytes;
   }
 
+  /** Bytes planned for a label so far. */
+  bytesOf(label: string): number {
+    return this.#byLabel.get(label) ?? 0;
+  }
+
   /** Bytes by label, largest first, for messages and reports. */
   get byLabel(): readonly (readonly [label: string, bytes: number])[] {
     return [...this.#byLabel].sort((a, b) => b[1] - a[1]);

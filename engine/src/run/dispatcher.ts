@@ -4,7 +4,8 @@
  */
 
 import type { SlotClass, Task } from '../schedule/task.js';
-import { type LaneName, laneNames, type Span } from '../trace/types.js';
+import { causeOf } from '../trace/idle.js';
+import { type IdleCause, type LaneName, laneNames, type Span } from '../trace/types.js';
 
 /** When a task really ran, on the machine's clock (seconds), and what came out of it. */
 export interface TaskOutcome {
@@ -47,6 +48,15 @@ const longQueue = 1024;
 interface SlotHold {
   readonly slotClass: SlotClass;
   readonly slot: number;
+  /** When its taker started, and with it the filling; NaN before, and for good where there was nothing to do. */
+  startSeconds: number;
+}
+
+/** A slot's time from the start of the task that took it until it was given back. */
+export interface SlotUse {
+  readonly slotClass: SlotClass;
+  readonly startSeconds: number;
+  readonly endSeconds: number;
 }
 
 interface Waiter {
@@ -58,18 +68,24 @@ interface Entry {
   readonly task: Task;
   numBlockers: number;
   readySeconds: number;
+  /** What the last task or slot that it waited for stands for. */
+  waitedFor: IdleCause;
+  /** Tasks that wait for this one; null where there are none. */
+  dependents: Entry[] | null;
 }
 
 export class Dispatcher implements TaskListener {
   readonly #machine: Machine;
   readonly #entries = new Map<number, Entry>();
-  readonly #dependents = new Map<number, number[]>();
   readonly #ready: Record<LaneName, Entry[]> = { disk: [], link: [], host: [], device: [] };
   readonly #running: Record<LaneName, number> = { disk: 0, link: 0, host: 0, device: 0 };
   readonly #slots = new Map<SlotClass, SlotState>();
   readonly #holds = new Map<number, SlotHold>();
   readonly #waiters = new Map<number, Waiter[]>();
   readonly #spans: Span[] = [];
+  readonly #slotUses: SlotUse[] = [];
+  /** What the latest task that somebody waited for stands for: what is added next has waited for it. */
+  #awaited: IdleCause = 'nothing';
   #failure: Error | null = null;
   #onQuiet: (() => void) | null = null;
   #dispatching = false;
@@ -83,6 +99,16 @@ export class Dispatcher implements TaskListener {
     return this.#spans;
   }
 
+  /** Every use of a slot so far; those that have not been given back last until now. */
+  slotUses(): readonly SlotUse[] {
+    const endSeconds = this.#machine.now();
+    const held = [...this.#holds.values()].filter(({ startSeconds }) => startSeconds <= endSeconds);
+    return [
+      ...this.#slotUses,
+      ...held.map(({ slotClass, startSeconds }) => ({ slotClass, startSeconds, endSeconds })),
+    ];
+  }
+
   /** The slot that a task took and still holds. */
   slotOf(taskId: number): number {
     const hold = this.#holds.get(taskId);
@@ -93,17 +119,23 @@ export class Dispatcher implements TaskListener {
   /** Adds tasks; those with nothing to wait for start at once. */
   add(tasks: readonly Task[]): void {
     for (const task of tasks) {
-      const entry: Entry = { task, numBlockers: 0, readySeconds: 0 };
+      const entry: Entry = {
+        task,
+        numBlockers: 0,
+        readySeconds: 0,
+        waitedFor: 'nothing',
+        dependents: null,
+      };
       this.#entries.set(task.id, entry);
       if (task.takes) this.#slotsOf(task.takes).queue.push(entry);
-      for (const blocker of task.after) {
-        if (!this.#entries.has(blocker)) continue;
+      for (const id of task.after) {
+        const blocker = this.#entries.get(id);
+        if (!blocker) continue;
         entry.numBlockers += 1;
-        const dependents = this.#dependents.get(blocker);
-        if (dependents) dependents.push(task.id);
-        else this.#dependents.set(blocker, [task.id]);
+        if (blocker.dependents) blocker.dependents.push(entry);
+        else blocker.dependents = [entry];
       }
-      if (entry.numBlockers === 0) this.#unblock(entry);
+      if (entry.numBlockers === 0) this.#unblock(entry, this.#awaited);
     }
     this.#dispatch();
   }
@@ -142,7 +174,7 @@ export class Dispatcher implements TaskListener {
     const entry = this.#entries.get(task.id) as Entry;
     this.#running[task.lane] -= 1;
     this.#record(entry, outcome);
-    this.#end(entry, outcome.result);
+    this.#end(entry, outcome.result, causeOf(task));
     this.#notifyIfQuiet();
   }
 
@@ -153,19 +185,23 @@ export class Dispatcher implements TaskListener {
     this.#notifyIfQuiet();
   }
 
-  /** Nothing is left to wait for but, perhaps, a slot. */
-  #unblock(entry: Entry): void {
-    if (entry.task.takes) this.#grantSlots(entry.task.takes);
-    else this.#markReady(entry);
+  /**
+   * Nothing is left to wait for but, perhaps, a slot.
+   * @param cause what the latest task that it waited for stands for
+   */
+  #unblock(entry: Entry, cause: IdleCause): void {
+    if (entry.task.takes) this.#grantSlots(entry.task.takes, cause);
+    else this.#markReady(entry, cause);
   }
 
-  #grantSlots(slotClass: SlotClass): void {
+  #grantSlots(slotClass: SlotClass, cause: IdleCause): void {
     const slots = this.#slotsOf(slotClass);
     while (slots.free.length > 0 && slots.queue[slots.head]?.numBlockers === 0) {
       const entry = slots.queue[slots.head];
-      this.#holds.set(entry.task.id, { slotClass, slot: slots.free.pop() as number });
+      const slot = slots.free.pop() as number;
+      this.#holds.set(entry.task.id, { slotClass, slot, startSeconds: Number.NaN });
       slots.head += 1;
-      this.#markReady(entry);
+      this.#markReady(entry, cause);
     }
     if (slots.head >= longQueue || slots.head === slots.queue.length) {
       slots.queue.splice(0, slots.head);
@@ -173,7 +209,8 @@ export class Dispatcher implements TaskListener {
     }
   }
 
-  #markReady(entry: Entry): void {
+  #markReady(entry: Entry, cause: IdleCause): void {
+    entry.waitedFor = cause;
     entry.readySeconds = this.#machine.now();
     const ready = this.#ready[entry.task.lane];
     let index = ready.length;
@@ -213,9 +250,10 @@ export class Dispatcher implements TaskListener {
 
   #start(entry: Entry): void {
     const { task } = entry;
-    const slot = this.#holds.get(task.id)?.slot ?? -1;
+    const slot = task.takes ? this.slotOf(task.id) : -1;
     if (task.isIdle?.()) {
-      this.#end(entry, undefined);
+      // Whoever waited for it has waited for what it waited for.
+      this.#end(entry, undefined, entry.waitedFor);
       return;
     }
     this.#running[task.lane] += 1;
@@ -226,18 +264,20 @@ export class Dispatcher implements TaskListener {
     }
   }
 
-  #end({ task }: Entry, result: unknown): void {
+  /** @param cause what its dependents have waited for, with it as the last */
+  #end({ task, dependents }: Entry, result: unknown, cause: IdleCause): void {
     if (!this.#failure) this.#tell(task, result);
-    for (const holder of task.frees ?? []) this.#free(holder);
+    if (task.frees) for (const holder of task.frees) this.#free(holder, cause);
     this.#entries.delete(task.id);
-    for (const dependent of this.#dependents.get(task.id) ?? []) {
-      const entry = this.#entries.get(dependent);
-      if (entry && --entry.numBlockers === 0) this.#unblock(entry);
-    }
-    this.#dependents.delete(task.id);
+    if (dependents)
+      for (const dependent of dependents) {
+        dependent.numBlockers -= 1;
+        if (dependent.numBlockers === 0) this.#unblock(dependent, cause);
+      }
     const waiters = this.#waiters.get(task.id);
     if (waiters) {
       this.#waiters.delete(task.id);
+      this.#awaited = cause;
       for (const waiter of waiters) waiter.resolve();
       this.#machine.pause?.();
     }
@@ -252,17 +292,20 @@ export class Dispatcher implements TaskListener {
     }
   }
 
-  #free(taskId: number): void {
+  #free(taskId: number, cause: IdleCause): void {
     const hold = this.#holds.get(taskId);
     if (!hold) throw new Error(`task ${taskId} holds no slot to give back`);
+    const { slotClass, slot, startSeconds } = hold;
     this.#holds.delete(taskId);
-    this.#slotsOf(hold.slotClass).free.push(hold.slot);
-    this.#grantSlots(hold.slotClass);
+    const endSeconds = this.#machine.now();
+    if (startSeconds <= endSeconds) this.#slotUses.push({ slotClass, startSeconds, endSeconds });
+    this.#slotsOf(slotClass).free.push(slot);
+    this.#grantSlots(slotClass, cause);
   }
 
-  #record(entry: Entry, { startSeconds, endSeconds }: TaskOutcome): void {
-    const { task } = entry;
+  #record({ task, readySeconds, waitedFor }: Entry, { startSeconds, endSeconds }: TaskOutcome): void {
     const rows = task.actualRows?.() ?? task.rows;
+    if (task.takes) (this.#holds.get(task.id) as SlotHold).startSeconds = startSeconds;
     this.#spans.push({
       id: task.id,
       lane: task.lane,
@@ -274,9 +317,10 @@ export class Dispatcher implements TaskListener {
       bytes: task.bytes + task.cacheBytes,
       rows,
       flops: task.flops * (task.actualRows ? rows / task.rows : 1) + task.scoreFlops,
-      readySeconds: Math.min(entry.readySeconds, startSeconds),
+      readySeconds: Math.min(readySeconds, startSeconds),
       startSeconds,
       endSeconds,
+      waitedFor,
     });
   }
 

@@ -112,7 +112,7 @@ async function withMachine<T>(
 function assembleResult(
   request: RunRequest,
   { plan, sequences: generated }: Prepared,
-  { outcome, spans }: Generated,
+  { outcome, spans, memoryLog }: Generated,
   machine: LocalMachine,
   setupSeconds: number,
 ): RunResult {
@@ -120,7 +120,7 @@ function assembleResult(
   const choices = sequences.flatMap((sequence) => sequence.choices);
   return {
     ...outcome,
-    ...{ strategy: request.strategy, setupSeconds, spans },
+    ...{ strategy: request.strategy, setupSeconds, spans, memoryLog },
     sequences: sequences.map((sequence) => ({
       ids: sequence.choices.map(({ id }) => id),
       margins: sequence.choices.map(({ margin }) => margin),

@@ -3,9 +3,11 @@
 import type { Policy } from '../schedule/policy.js';
 import { decode } from '../schedule/strategies/index.js';
 import type { Sequence } from '../speculate/sequence.js';
+import type { MemoryLog } from '../trace/memory.js';
 import { reportPhase, type TimeWindow } from '../trace/report.js';
 import type { LaneName, PhaseName, Span } from '../trace/types.js';
 import type { Dispatcher, Machine } from './dispatcher.js';
+import { logMemory } from './memory-log.js';
 import type { Prepared } from './prepare.js';
 import { Session } from './session.js';
 import type { RunOutcome, RunProgress } from './types.js';
@@ -28,6 +30,7 @@ export interface Generated {
   readonly outcome: RunOutcome;
   /** Since everything was in its place, ordered by start. */
   readonly spans: readonly Span[];
+  readonly memoryLog: MemoryLog;
 }
 
 export async function generate(options: GenerateOptions): Promise<Generated> {
@@ -38,6 +41,7 @@ export async function generate(options: GenerateOptions): Promise<Generated> {
   const session = createSession(options, waiting);
   if (!options.isVirtual) await session.placeResidents();
   const setupSpans = dispatcher.spans.length;
+  const setupUses = dispatcher.slotUses().length;
   options.onPlaced();
 
   for (const batches of waves) {
@@ -53,7 +57,8 @@ export async function generate(options: GenerateOptions): Promise<Generated> {
   const spans = dispatcher.spans
     .slice(setupSpans)
     .sort((a, b) => a.startSeconds - b.startSeconds || a.id - b.id);
-  return { outcome: assemble(options, session, windows, spans), spans };
+  const memoryLog = logMemory(prepared.plan, windows, dispatcher.slotUses().slice(setupUses));
+  return { outcome: assemble(options, session, windows, spans), spans, memoryLog };
 }
 
 /** Waves of batches; with refilling there is one, and the others' sequences wait for places in it. */

@@ -7,6 +7,7 @@ import { type Checkpoint, UserError } from '../model/types.js';
 import type { PolicyInput, StrategyName } from '../schedule/policy.js';
 import { usesDraft } from '../schedule/strategies/index.js';
 import { type Acceptance, assertAnswers, createOracle } from '../speculate/acceptance.js';
+import type { MemoryLog } from '../trace/memory.js';
 import type { LaneName, Span } from '../trace/types.js';
 import { Dispatcher, toError } from './dispatcher.js';
 import { generate } from './generate.js';
@@ -38,6 +39,8 @@ export interface SimulationResult extends RunOutcome {
   readonly strategy: StrategyName;
   /** Ordered by start. */
   readonly spans: readonly Span[];
+  /** For {@link memoryOverTime}. */
+  readonly memoryLog: MemoryLog;
 }
 
 /**
@@ -82,14 +85,14 @@ export async function simulateRun(request: SimulationRequest): Promise<Simulatio
   const onAbort = () => dispatcher.fail(toError(signal?.reason));
   signal?.addEventListener('abort', onAbort, { once: true });
   try {
-    const { outcome, spans } = await generate({
+    const { outcome, ...traced } = await generate({
       ...{ prepared, dispatcher, machine, maxNewTokens, isVirtual: true },
       interruptsDraft: model.interruptsDraft,
       eosTokenIds: new Set(),
       onProgress: request.onProgress,
       onPlaced: () => {},
     });
-    return { ...outcome, strategy: request.strategy, spans };
+    return { ...outcome, strategy: request.strategy, ...traced };
   } finally {
     signal?.removeEventListener('abort', onAbort);
   }

@@ -3,6 +3,7 @@
 import type { Checkpoint } from '../model/types.js';
 import type { Policy, PolicyInput, StrategyName } from '../schedule/policy.js';
 import type { AcceptanceReport } from '../speculate/statistics.js';
+import type { MemoryLog } from '../trace/memory.js';
 import type { LaneGaps } from '../trace/report.js';
 import type { LaneName, PhaseName, PhaseReport, Span } from '../trace/types.js';
 
@@ -114,6 +115,8 @@ export interface RunResult extends RunOutcome {
   readonly laneGaps: Readonly<Record<LaneName, LaneGaps>>;
   /** Ordered by start. */
   readonly spans: readonly Span[];
+  /** For {@link memoryOverTime}. */
+  readonly memoryLog: MemoryLog;
 }
 
 /** Asks for logits instead of a continuation. */

@@ -7,6 +7,7 @@ import { directIoAlignmentBytes } from '@specoffload/native';
 import { type Formats, localFormats } from '../machine/formats.js';
 import { type PoolLayout as Pool, PoolLayout, type Region } from '../machine/pool.js';
 import { type Checkpoint, type ModelConfig, UserError, type WeightGroup } from '../model/types.js';
+import type { PhaseName } from '../trace/types.js';
 import { alignUp, type GroupLayout, layOutGroup } from './group-layout.js';
 import type { OpenChoices, OpenPolicy } from './policy.js';
 import type { SlotClass } from './task.js';
@@ -97,6 +98,8 @@ export interface MemoryPlan {
   readonly deviceSlots: Readonly<Record<'attention' | 'expert', Slots>>;
   /** Device buffers for one layer's part of a frame's KV cache, where it lives in host memory and is used on the device. */
   readonly cacheSlots: Slots | null;
+  /** All but the slots, by phase: a draft that comes after prefill takes the place of prefill's activations. */
+  readonly residentBytes: Readonly<Record<PhaseName, Readonly<Record<Pool['name'], number>>>>;
   readonly prefetchDepth: number;
   readonly pinnedLayers: number;
   readonly keptLayers: number;
@@ -187,7 +190,7 @@ function deepestAffordable(layOut: (depth: number) => MemoryPlan, budgets: Budge
     const plan = layOut(depth);
     const isAffordable = (['device', 'host'] as const).every((pool) => {
       const budgetBytes = budgets[`${pool}Bytes`];
-      const [, bufferBytes = 0] = plan[pool].byLabel.find(([label]) => label === bufferLabel(pool)) ?? [];
+      const bufferBytes = plan[pool].bytesOf(bufferLabel(pool));
       return plan[pool].totalBytes <= budgetBytes && bufferBytes <= budgetBytes / 3;
     });
     if (isAffordable) return depth;
@@ -197,6 +200,13 @@ function deepestAffordable(layOut: (depth: number) => MemoryPlan, budgets: Budge
 
 function bufferLabel(pool: Pool['name']): string {
   return `${pool} weight buffers`;
+}
+
+const cacheBufferLabel = 'KV cache buffers';
+
+/** Planned so far, slots left out. */
+function residentBytesOf(pool: Pool): number {
+  return pool.totalBytes - pool.bytesOf(bufferLabel(pool.name)) - pool.bytesOf(cacheBufferLabel);
 }
 
 function assertFits(plan: MemoryPlan, budgets: Budgets, smallest: MemoryPlan): void {
@@ -270,26 +280,36 @@ function layOutPools(request: PlanRequest, choice: SettledChoices): MemoryPlan {
   const settle = (
     { cacheSlots, ...activations }: ReturnType<typeof activate>,
     draftPlacement: ModelPlacement | null,
+    prefillBytes = residentBytesOf(device),
+    decodeBytes = prefillBytes,
   ): MemoryPlan => ({
     ...{ host, device, ...slots, cacheSlots, ...choice },
     target: { ...fixed, ...activations },
     draft: draftPlacement,
+    residentBytes: {
+      prefill: { device: prefillBytes, host: residentBytesOf(host) },
+      decode: { device: decodeBytes, host: residentBytesOf(host) },
+    },
   });
   if (policy.draftPlacement === 'start' || !draft)
     return settle(activate(), draft && placeDraft(request, draft, host, device));
 
   let prefill: ReturnType<typeof activate> | undefined;
   let draftPlacement: ModelPlacement | undefined;
+  let prefillBytes = 0;
+  let decodeBytes = 0;
   device.overlay(
     () => {
       prefill = activate();
+      prefillBytes = residentBytesOf(device);
     },
     () => {
       placeActivations(demand.decodeFrameRows, null, false);
       draftPlacement = placeDraft(request, draft, host, device);
+      decodeBytes = residentBytesOf(device);
     },
   );
-  return settle(prefill as ReturnType<typeof activate>, draftPlacement ?? null);
+  return settle(prefill as ReturnType<typeof activate>, draftPlacement ?? null, prefillBytes, decodeBytes);
 }
 
 /** Where streamed groups wait in host memory, and where they land in device memory. */
@@ -340,7 +360,7 @@ function placeCacheSlots(
     (demand.frameCacheTokens * cacheBytesPerToken(target.config, formats)) / target.config.numLayers;
   return {
     slotClass: { name: 'device.cache', count },
-    regions: Array.from({ length: count }, () => device.place('KV cache buffers', bytes)),
+    regions: Array.from({ length: count }, () => device.place(cacheBufferLabel, bytes)),
   };
 }
 

@@ -1,5 +1,6 @@
-/** Spans as a Chrome trace, which Perfetto (ui.perfetto.dev) and chrome://tracing open. */
+/** Spans and memory as a Chrome trace, which Perfetto (ui.perfetto.dev) and chrome://tracing open. */
 
+import { type MemoryOverTime, type PoolName, poolNames } from './memory.js';
 import { laneNames, type Span } from './types.js';
 
 /** The JSON object of the trace event format. Source: "Trace Event Format", Google, 2016. Times are microseconds. */
@@ -8,8 +9,23 @@ export interface ChromeTrace {
   readonly traceEvents: readonly Readonly<Record<string, unknown>>[];
 }
 
-/** One row per lane; where tasks of a lane overlap (reads in flight), each of them gets a row of its own. */
-export function toChromeTrace(spans: readonly Span[], processName = 'specoffload'): ChromeTrace {
+/** Lanes are this far apart in the numbers of rows. */
+export const rowsPerLane = 100;
+
+/** The counter that shows a pool. */
+export function counterName(pool: PoolName): string {
+  return `${pool} memory`;
+}
+
+/**
+ * One row per lane; where tasks of a lane overlap (reads in flight), each of them gets a row of its own. One counter
+ * per pool, where memory is given. `parseChromeTrace` reads it back.
+ */
+export function toChromeTrace(
+  spans: readonly Span[],
+  memory: MemoryOverTime | null = null,
+  processName = 'specoffload',
+): ChromeTrace {
   const events: Record<string, unknown>[] = [
     { name: 'process_name', ph: 'M', pid: 1, tid: 0, args: { name: processName } },
   ];
@@ -22,24 +38,33 @@ export function toChromeTrace(spans: readonly Span[], processName = 'specoffload
       const free = rowEnds.findIndex((end) => end <= span.startSeconds);
       const row = free === -1 ? rowEnds.length : free;
       rowEnds[row] = span.endSeconds;
-      events.push(toEvent(span, laneIndex * 100 + row));
+      events.push(toEvent(span, laneIndex * rowsPerLane + row));
     }
     for (const row of rowEnds.keys()) {
       const name = row === 0 ? lane : `${lane} (${row + 1})`;
-      const tid = laneIndex * 100 + row;
+      const tid = laneIndex * rowsPerLane + row;
       events.push({ name: 'thread_name', ph: 'M', pid: 1, tid, args: { name } });
       events.push({ name: 'thread_sort_index', ph: 'M', pid: 1, tid, args: { sort_index: tid } });
     }
   }
+  if (memory)
+    for (const pool of poolNames)
+      for (const { seconds, bytes } of memory[pool])
+        events.push({ name: counterName(pool), ph: 'C', pid: 1, tid: 0, ts: seconds * 1e6, args: { bytes } });
   return { displayTimeUnit: 'ms', traceEvents: events };
 }
 
 function toEvent(span: Span, tid: number): Record<string, unknown> {
-  const { name, kind, phase, pass, batch, bytes, rows, readySeconds, startSeconds, endSeconds } = span;
+  const { id, name, kind, phase, pass, batch, bytes, rows, flops, readySeconds, startSeconds, endSeconds } =
+    span;
+  const { waitedFor = 'nothing' } = span;
   return {
     ...{ name, cat: kind, ph: 'X', pid: 1, tid },
     ts: startSeconds * 1e6,
     dur: (endSeconds - startSeconds) * 1e6,
-    args: { phase, pass, batch, bytes, rows, waitedMicroseconds: (startSeconds - readySeconds) * 1e6 },
+    args: {
+      ...{ id, phase, pass, batch, bytes, rows, flops, waitedFor },
+      waitedMicroseconds: (startSeconds - readySeconds) * 1e6,
+    },
   };
 }

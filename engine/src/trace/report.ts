@@ -1,6 +1,13 @@
-/** From spans to numbers: busy time, utilisation and gaps of each lane. */
+/** From spans to numbers: busy time, utilisation and gaps of each lane, and what the device waited for. */
 
-import { type LaneName, type LaneReport, laneNames, type PhaseReport, type Span } from './types.js';
+import {
+  type IdleCause,
+  type LaneName,
+  type LaneReport,
+  laneNames,
+  type PhaseReport,
+  type Span,
+} from './types.js';
 
 /** A stretch of time that belongs to a phase; a run with several waves has several per phase. */
 export interface TimeWindow {
@@ -8,47 +15,87 @@ export interface TimeWindow {
   readonly endSeconds: number;
 }
 
-/** One phase's lanes. A span counts where it overlaps the windows; spans of one lane that overlap count once. */
+/**
+ * One phase's lanes. A span counts where it overlaps the windows; spans of one lane that overlap count once.
+ * @param windows in the order of time, apart from each other
+ */
 export function reportPhase(spans: readonly Span[], windows: readonly TimeWindow[]): PhaseReport {
   const seconds = windows.reduce((sum, { startSeconds, endSeconds }) => sum + endSeconds - startSeconds, 0);
-  const lanes = Object.fromEntries(
-    laneNames.map((lane) => [
-      lane,
-      reportLane(
-        spans.filter((span) => span.lane === lane),
-        windows,
-        seconds,
-      ),
-    ]),
-  ) as Record<LaneName, LaneReport>;
-  return { seconds, lanes };
+  const deviceIdle = { weights: 0, attention: 0, draft: 0, nothing: 0 };
+  const meters = {
+    disk: new LaneMeter(windows, null),
+    link: new LaneMeter(windows, null),
+    host: new LaneMeter(windows, null),
+    device: new LaneMeter(windows, deviceIdle),
+  };
+  for (const span of inOrder(spans)) meters[span.lane].count(span);
+  const lanes = Object.fromEntries(laneNames.map((lane) => [lane, meters[lane].report(lane, seconds)]));
+  return { seconds, lanes: lanes as Record<LaneName, LaneReport>, deviceIdle };
 }
 
-function reportLane(
-  spans: readonly Span[],
-  windows: readonly TimeWindow[],
-  phaseSeconds: number,
-): LaneReport {
-  const sorted = [...spans].sort((a, b) => a.startSeconds - b.startSeconds);
-  let busySeconds = 0;
-  let bytes = 0;
-  let numTasks = 0;
-  for (const window of windows) {
-    let coveredUntil = window.startSeconds;
-    for (const span of sorted) {
-      const start = Math.max(span.startSeconds, coveredUntil);
-      const end = Math.min(span.endSeconds, window.endSeconds);
-      if (end > start) {
-        busySeconds += end - start;
-        coveredUntil = end;
-      }
-      if (window.startSeconds < span.endSeconds && span.endSeconds <= window.endSeconds) {
-        numTasks += 1;
-        if (span.lane === 'disk' || span.lane === 'link') bytes += span.bytes;
-      }
+/** Adds up one lane's spans, which come in the order of their start. */
+class LaneMeter {
+  readonly #windows: readonly TimeWindow[];
+  /** By window: until when spans have covered it. */
+  readonly #coveredUntil: Float64Array;
+  readonly #idle: Record<IdleCause, number> | null;
+  #first = 0;
+  #busySeconds = 0;
+  #bytes = 0;
+  #numTasks = 0;
+
+  /** @param idle mutated: gets the gaps by what the span behind each waited for; null where nobody asks */
+  constructor(windows: readonly TimeWindow[], idle: Record<IdleCause, number> | null) {
+    this.#windows = windows;
+    this.#coveredUntil = Float64Array.from(windows, ({ startSeconds }) => startSeconds);
+    this.#idle = idle;
+  }
+
+  count(span: Span): void {
+    const windows = this.#windows;
+    while (this.#first < windows.length && windows[this.#first].endSeconds < span.startSeconds)
+      this.#first += 1;
+    for (let index = this.#first; index < windows.length; index += 1) {
+      const window = windows[index];
+      if (window.startSeconds >= span.endSeconds) return;
+      this.#cover(index, span, Math.min(span.endSeconds, window.endSeconds));
+      if (span.endSeconds > window.endSeconds) continue;
+      this.#numTasks += 1;
+      this.#bytes += span.bytes;
     }
   }
-  return { busySeconds, utilization: phaseSeconds > 0 ? busySeconds / phaseSeconds : 0, bytes, numTasks };
+
+  report(lane: LaneName, phaseSeconds: number): LaneReport {
+    if (this.#idle)
+      for (const [index, { endSeconds }] of this.#windows.entries())
+        this.#idle.nothing += endSeconds - this.#coveredUntil[index];
+    return {
+      busySeconds: this.#busySeconds,
+      utilization: phaseSeconds > 0 ? this.#busySeconds / phaseSeconds : 0,
+      bytes: lane === 'disk' || lane === 'link' ? this.#bytes : 0,
+      numTasks: this.#numTasks,
+    };
+  }
+
+  #cover(window: number, span: Span, end: number): void {
+    const covered = this.#coveredUntil[window];
+    const start = Math.max(span.startSeconds, covered);
+    if (end <= start) return;
+    this.#busySeconds += end - start;
+    this.#coveredUntil[window] = end;
+    if (!this.#idle || start === covered) return;
+    const readySeconds = Math.min(Math.max(span.readySeconds, covered), start);
+    this.#idle[span.waitedFor ?? 'nothing'] += readySeconds - covered;
+    this.#idle.nothing += start - readySeconds;
+  }
+}
+
+/** By start; the spans themselves where they are so already. */
+function inOrder(spans: readonly Span[]): readonly Span[] {
+  for (let index = 1; index < spans.length; index += 1)
+    if (spans[index].startSeconds < spans[index - 1].startSeconds)
+      return [...spans].sort((a, b) => a.startSeconds - b.startSeconds);
+  return spans;
 }
 
 /** Time between one task's end and the next one's start on a lane that had work ready. */

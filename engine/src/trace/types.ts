@@ -5,22 +5,27 @@ export type LaneName = 'disk' | 'link' | 'host' | 'device';
 
 export const laneNames: readonly LaneName[] = ['disk', 'link', 'host', 'device'];
 
-export type PhaseName = 'prefill' | 'decode';
+export const phaseNames = ['prefill', 'decode'] as const;
 
-export type TaskKind =
-  | 'load' // disk: storage to host memory
-  | 'upload' // link: weights from host to device memory, widened to fp32 on the local machine
-  | 'fetch' // link: one frame's part of one layer's KV cache, host to device
-  | 'store' // link: the same, device to host
-  | 'embed' // device: token embeddings
-  | 'project' // device: norm, then q, k and v
-  | 'attention' // host: scores and values over the KV cache; alone on its lane: with projections and router
-  | 'mix' // device: output projection, residual, norm, router
-  | 'expert' // device or host: one expert's (or the dense) FFN
-  | 'merge' // device: adds what an expert on the host has computed
-  | 'head' // device: final norm, logits, choice
-  | 'draft' // device: one step of the draft model
-  | 'realign'; // host: caches shifted after a round, as the released code does; virtual machine only
+export type PhaseName = (typeof phaseNames)[number];
+
+export const taskKinds = [
+  'load', // disk: storage to host memory
+  'upload', // link: weights from host to device memory, widened to fp32 on the local machine
+  'fetch', // link: one frame's part of one layer's KV cache, host to device
+  'store', // link: the same, device to host
+  'embed', // device: token embeddings
+  'project', // device: norm, then q, k and v
+  'attention', // host: scores and values over the KV cache; alone on its lane: with projections and router
+  'mix', // device: output projection, residual, norm, router
+  'expert', // device or host: one expert's (or the dense) FFN
+  'merge', // device: adds what an expert on the host has computed
+  'head', // device: final norm, logits, choice
+  'draft', // device: one step of the draft model
+  'realign', // host: caches shifted after a round, as the released code does; virtual machine only
+] as const;
+
+export type TaskKind = (typeof taskKinds)[number];
 
 /** What identifies a task, in the graph and in the trace alike. */
 export interface TaskLabel {
@@ -48,7 +53,14 @@ export interface Span extends TaskLabel {
   readonly readySeconds: number;
   readonly startSeconds: number;
   readonly endSeconds: number;
+  /** What the last task or buffer that it waited for stands for. @default nothing */
+  readonly waitedFor?: IdleCause;
 }
+
+/** What the device can wait for: see `causeOf`. */
+export type IdleCause = 'weights' | 'attention' | 'draft' | 'nothing';
+
+export const idleCauses: readonly IdleCause[] = ['weights', 'attention', 'draft', 'nothing'];
 
 /** A lane's share of a phase. Overlapping spans of one lane count once. */
 export interface LaneReport {
@@ -63,4 +75,6 @@ export interface LaneReport {
 export interface PhaseReport {
   readonly seconds: number;
   readonly lanes: Readonly<Record<LaneName, LaneReport>>;
+  /** Seconds in which the device lane had nothing to do, by what it waited for: see `causeOf`. */
+  readonly deviceIdle: Readonly<Record<IdleCause, number>>;
 }

@@ -2,6 +2,7 @@
 
 import { join } from 'node:path';
 import {
+  memoryOverTime,
   type SimulationRequest,
   type StrategyName,
   simulateRun,
@@ -77,7 +78,7 @@ async function simulate(options: SimulateOptions, output: Output, signal: AbortS
     {
       recordOf: (repeat) =>
         buildSimulatedRecord({ request, result, workload, createdAt, provenance }, repeat),
-      trace: JSON.stringify(toChromeTrace(result.spans)),
+      trace: JSON.stringify(toChromeTrace(result.spans, memoryOverTime(result.memoryLog))),
       tokens: null,
     },
     signal,

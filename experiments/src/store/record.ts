@@ -2,6 +2,7 @@
 
 import type {
   Acceptance,
+  IdleCause,
   LaneName,
   MachineModel,
   PhaseName,
@@ -162,6 +163,8 @@ export interface ResultRecord extends OutcomeRecord {
 export interface PhaseRecord {
   readonly seconds: number;
   readonly lanes: Readonly<Record<LaneName, LaneRecord>>;
+  /** Seconds in which the device had nothing to do, by what it waited for; missing in records of earlier versions. */
+  readonly deviceIdle?: Readonly<Record<IdleCause, number>>;
 }
 
 export interface LaneRecord {

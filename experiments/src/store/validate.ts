@@ -1,6 +1,6 @@
 /** Reading `run.json` back: whatever a file holds becomes a {@link RunRecord} or one sentence about what is wrong. */
 
-import { laneNames, strategyNames, UserError } from '@specoffload/engine';
+import { idleCauses, laneNames, strategyNames, UserError } from '@specoffload/engine';
 import type { RunRecord } from './record.js';
 import { toCurrentSchema } from './schema.js';
 
@@ -106,6 +106,7 @@ const model = object({ name: text, parameters: count, bytes: count, digest });
 const phase = object({
   seconds: amount,
   lanes: perLane(object({ busySeconds: amount, utilization: fraction, bytes: amount, numTasks: count })),
+  deviceIdle: orMissing(object(Object.fromEntries(idleCauses.map((cause) => [cause, amount])))),
 });
 const pool = object({ peakBytes: amount, budgetBytes: amount });
 const acceptance = object({

@@ -1,0 +1,50 @@
+/** From a run's memory plan and the use of its slots to what its pools held when. */
+
+import type { MemoryPlan, Slots } from '../schedule/placement.js';
+import type { SlotClass } from '../schedule/task.js';
+import type { BufferUse, MemoryLog, MemoryStep, PoolName } from '../trace/memory.js';
+import type { TimeWindow } from '../trace/report.js';
+import type { PhaseName } from '../trace/types.js';
+import type { SlotUse } from './dispatcher.js';
+
+/** @param windows of the waves, one after the other */
+export function logMemory(
+  plan: MemoryPlan,
+  windows: Readonly<Record<PhaseName, readonly TimeWindow[]>>,
+  slotUses: readonly SlotUse[],
+): MemoryLog {
+  const bufferOf = describeSlots(plan);
+  return {
+    resident: {
+      device: residentSteps(plan, 'device', windows),
+      host: residentSteps(plan, 'host', windows),
+    },
+    buffers: slotUses.map(({ slotClass, startSeconds, endSeconds }): BufferUse => {
+      const { pool, bytes } = bufferOf.get(slotClass) as Buffer;
+      return { pool, bytes, startSeconds, endSeconds };
+    }),
+  };
+}
+
+type Buffer = Pick<BufferUse, 'pool' | 'bytes'>;
+
+function describeSlots({ hostSlots, deviceSlots, cacheSlots }: MemoryPlan): ReadonlyMap<SlotClass, Buffer> {
+  const buffers = new Map<SlotClass, Buffer>();
+  const add = (pool: PoolName, { slotClass, regions }: Slots) =>
+    buffers.set(slotClass, { pool, bytes: regions[0]?.byteLength ?? 0 });
+  for (const slots of Object.values(hostSlots)) add('host', slots);
+  for (const slots of Object.values(deviceSlots)) add('device', slots);
+  if (cacheSlots) add('device', cacheSlots);
+  return buffers;
+}
+
+function residentSteps(
+  { residentBytes }: MemoryPlan,
+  pool: PoolName,
+  windows: Readonly<Record<PhaseName, readonly TimeWindow[]>>,
+): MemoryStep[] {
+  return windows.prefill.flatMap(({ startSeconds }, wave) => [
+    { seconds: startSeconds, bytes: residentBytes.prefill[pool] },
+    { seconds: windows.decode[wave].startSeconds, bytes: residentBytes.decode[pool] },
+  ]);
+}

@@ -1,0 +1,101 @@
+/** A Chrome trace that this project wrote, back to spans and memory. */
+
+import { isRecord, type JsonRecord, quote } from '../model/json.js';
+import { UserError } from '../model/types.js';
+import { counterName, rowsPerLane } from './chrome.js';
+import { type MemoryOverTime, type MemoryStep, type PoolName, poolNames } from './memory.js';
+import { idleCauses, laneNames, phaseNames, type Span, taskKinds } from './types.js';
+
+export interface ParsedTrace {
+  /** Ordered by start. */
+  readonly spans: readonly Span[];
+  /** Empty in traces that were written without. */
+  readonly memory: MemoryOverTime;
+}
+
+/**
+ * Reads what `toChromeTrace` has written. Events of other kinds are passed over.
+ * @param source names the trace in messages
+ * @throws UserError naming the event and the field that is not what it should be.
+ */
+export function parseChromeTrace(json: unknown, source = 'the trace'): ParsedTrace {
+  const events = isRecord(json) ? json.traceEvents : undefined;
+  if (!Array.isArray(events))
+    throw new UserError(
+      `${source} is no Chrome trace: expected an object with traceEvents; give a trace.json.gz that specoffload wrote, unpacked`,
+    );
+  const spans: Span[] = [];
+  const memory: Record<PoolName, MemoryStep[]> = { device: [], host: [] };
+  for (const [index, event] of events.entries()) {
+    if (!isRecord(event)) continue;
+    const fields = new EventFields(event, `${source}, event ${index}`);
+    if (event.ph === 'X') spans.push(toSpan(fields, spans.length));
+    const pool = poolNames.find((name) => event.ph === 'C' && event.name === counterName(name));
+    if (pool) memory[pool].push({ seconds: fields.number('ts') / 1e6, bytes: fields.args.number('bytes') });
+  }
+  spans.sort((a, b) => a.startSeconds - b.startSeconds || a.id - b.id);
+  return { spans, memory };
+}
+
+/** Traces of earlier versions have neither ids nor operations nor causes. */
+function toSpan(event: EventFields, index: number): Span {
+  const { args } = event;
+  const startSeconds = event.number('ts') / 1e6;
+  return {
+    id: args.number('id', index),
+    lane: laneNames[Math.floor(event.number('tid') / rowsPerLane)] ?? event.refuse('tid', 'a row of a lane'),
+    kind: event.word('cat', taskKinds),
+    name: event.text('name'),
+    phase: args.word('phase', phaseNames),
+    pass: args.number('pass'),
+    batch: args.number('batch'),
+    bytes: args.number('bytes'),
+    rows: args.number('rows'),
+    flops: args.number('flops', 0),
+    readySeconds: startSeconds - args.number('waitedMicroseconds', 0) / 1e6,
+    startSeconds,
+    endSeconds: startSeconds + event.number('dur') / 1e6,
+    waitedFor: args.word('waitedFor', idleCauses, 'nothing'),
+  };
+}
+
+/** Reads an event's fields and refuses what they should not be. */
+class EventFields {
+  readonly #fields: JsonRecord;
+  readonly #where: string;
+
+  constructor(fields: JsonRecord, where: string) {
+    this.#fields = fields;
+    this.#where = where;
+  }
+
+  get args(): EventFields {
+    const { args } = this.#fields;
+    return isRecord(args)
+      ? new EventFields(args, `${this.#where}, args`)
+      : this.refuse('args', 'an object of fields');
+  }
+
+  /** @param fallback for a field that may be missing */
+  number(field: string, fallback?: number): number {
+    const value = this.#fields[field] ?? fallback;
+    return typeof value === 'number' && Number.isFinite(value) ? value : this.refuse(field, 'a number');
+  }
+
+  text(field: string): string {
+    const value = this.#fields[field];
+    return typeof value === 'string' ? value : this.refuse(field, 'a text');
+  }
+
+  /** @param fallback for a field that may be missing */
+  word<Word extends string>(field: string, words: readonly Word[], fallback?: Word): Word {
+    const value = this.#fields[field] ?? fallback;
+    return words.find((word) => word === value) ?? this.refuse(field, words.join(' or '));
+  }
+
+  refuse(field: string, expected: string): never {
+    throw new UserError(
+      `${this.#where}: invalid ${field}: ${quote(this.#fields[field])}; expected ${expected}; give a trace that specoffload wrote`,
+    );
+  }
+}
