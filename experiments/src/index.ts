@@ -1,6 +1,7 @@
 export * from './compare.js';
 export * from './conditions.js';
 export * from './execute.js';
+export * as figures from './figures/index.js';
 export * from './output.js';
 export * from './pair.js';
 export * from './prompts.js';

@@ -35,6 +35,12 @@ export function parseBytesPerSecond(flag: string, text: string): number {
   return parseQuantity(flag, text, rate);
 }
 
+/** Bytes of a text that may be a size; null for any other text. */
+export function tryParseBytes(text: string): number | null {
+  const bytes = toNumber(text, size.unit);
+  return Number.isNaN(bytes) ? null : bytes;
+}
+
 function parseQuantity(flag: string, text: string, quantity: Quantity): number {
   const number = toNumber(text, quantity.unit);
   if (!(quantity.least <= number && number <= quantity.most))

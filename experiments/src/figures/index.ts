@@ -1,0 +1,17 @@
+export { type AcceptanceSeries, acceptanceByPosition } from './acceptance-by-position.js';
+export { type DeviceTime, deviceTime } from './device-time.js';
+export { type ExpectedTokensOptions, expectedTokensCurves } from './expected-tokens.js';
+export { type HeatMapOptions, heatMap } from './heat-map.js';
+export { type LaneTimelineOptions, laneTimeline } from './lane-timeline.js';
+export { type LaneShares, laneUtilisation } from './lane-utilisation.js';
+export { memoryOverTime, type PoolSeries } from './memory-over-time.js';
+export type { FigureRow } from './points.js';
+export {
+  type PredictedPair,
+  type PredictedVsMeasuredOptions,
+  predictedVsMeasured,
+} from './predicted-vs-measured.js';
+export { type RatioLine, ratioTable } from './ratio-table.js';
+export { type SweepCurvesOptions, sweepCurves } from './sweep-curves.js';
+export type { Titles } from './theme.js';
+export { type ThroughputBarsOptions, throughputBars } from './throughput-bars.js';

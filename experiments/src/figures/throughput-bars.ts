@@ -1,0 +1,122 @@
+/** Grouped bars with intervals: systems side by side, over workloads or whatever else there is. */
+
+import type { Figure } from '@specoffload/kernel';
+import { nameOfColumn, numberAxis, titleOfColumn } from './labels.js';
+import {
+  describeKinds,
+  describeSummary,
+  distinct,
+  errorBars,
+  type FigurePoint,
+  type FigureRow,
+  gatherPoints,
+} from './points.js';
+import { colorsFor, createFigure, hoverLines, ink, inkOn, label, type Titles } from './theme.js';
+
+export interface ThroughputBarsOptions extends Partial<Titles> {
+  /** Column whose values are bars of their own colour. @default strategy */
+  readonly series?: string;
+  /** Column along the horizontal axis. @default none, a single group */
+  readonly group?: string;
+  /** @default tokensPerSecond */
+  readonly metric?: string;
+  /** Value of `series` that the others are written above as multiples of. */
+  readonly baseline?: string;
+}
+
+/**
+ * `throughputBars(rows, { series: 'system', group: 'workload', baseline: 'FlexGen' })`. Rows of several kinds stand
+ * side by side: published bars are pale, predicted ones hatched, measured ones solid.
+ */
+export function throughputBars(rows: readonly FigureRow[], options: ThroughputBarsOptions = {}): Figure {
+  const { series = 'strategy', group, metric = 'tokensPerSecond', baseline } = options;
+  const points = gatherPoints(rows, { x: group, series, metric });
+  const names = distinct(points.map((point) => point.series));
+  const kinds = distinct(points.map(({ kind }) => kind));
+  const colors = colorsFor(names);
+  const ratioOf = createRatio(points, baseline);
+  const isCrowded = points.length > 40;
+  const traces = names.flatMap((name) =>
+    kinds.flatMap((kind) => {
+      const members = points.filter((point) => point.series === name && point.kind === kind);
+      if (members.length === 0) return [];
+      const color = colors.get(name)!;
+      return {
+        type: 'bar',
+        name: label(name),
+        legendgroup: label(name),
+        showlegend: group !== undefined && kind === kinds.find((one) => hasPoint(points, name, one)),
+        x: members.map(({ x, series: own }) => label(String(group === undefined ? own : x))),
+        y: members.map(({ summary }) => summary.median),
+        error_y: errorBars(members, ink),
+        marker: { color, ...fillOf(kind, kinds.length > 1, color) },
+        text: members.map((point) => (isCrowded ? '' : ratioOf(point))),
+        ...{ textposition: 'inside', insidetextanchor: 'middle', textangle: points.length > 10 ? -90 : 0 },
+        textfont: { size: 12, color: kinds.length > 1 && kind !== 'measured' ? ink : inkOn(color) },
+        hovertext: members.map((point) =>
+          hoverLines(`${name}, ${kind}`, describeSummary(point.summary), ratioOf(point)),
+        ),
+        hoverinfo: 'text',
+      };
+    }),
+  );
+  const subtitle = [
+    describeKinds(points),
+    kinds.length > 1 ? describeFills(kinds) : '',
+    baseline === undefined ? '' : `in the bars: times ${baseline}`,
+  ];
+  return createFigure(
+    {
+      title:
+        options.title ?? `${nameOfColumn(metric)}${group === undefined ? '' : ` by ${nameOfColumn(group)}`}`,
+      subtitle: options.subtitle ?? subtitle.filter(Boolean).join('; '),
+    },
+    traces,
+    {
+      barmode: group === undefined && kinds.length === 1 ? 'overlay' : 'group',
+      xaxis: {
+        type: 'category',
+        title: { text: group === undefined ? '' : titleOfColumn(group) },
+        showgrid: false,
+        tickangle: 'auto',
+      },
+      yaxis: { ...numberAxis(metric), rangemode: 'tozero' },
+      hovermode: 'closest',
+    },
+  );
+}
+
+function hasPoint(points: readonly FigurePoint[], name: string, kind: string): boolean {
+  return points.some((point) => point.series === name && point.kind === kind);
+}
+
+function describeFills(kinds: readonly string[]): string {
+  const fills = (kind: string) => (kind === 'measured' ? 'solid' : kind === 'published' ? 'pale' : 'hatched');
+  return kinds.map((kind) => `${fills(kind)}: ${kind}`).join(', ');
+}
+
+/** Kinds are told apart only where a figure holds several. */
+function fillOf(kind: string, isMixed: boolean, color: string): Readonly<Record<string, unknown>> {
+  if (!isMixed || kind === 'measured') return {};
+  if (kind === 'published') return { opacity: 0.45 };
+  return {
+    pattern: { shape: '/', fgcolor: color, bgcolor: 'white', fillmode: 'overlay', size: 6 },
+    line: { color, width: 1.2 },
+  };
+}
+
+/** `2.05×` of the baseline in the same group and of the same kind; empty where there is none. */
+function createRatio(
+  points: readonly FigurePoint[],
+  baseline: string | undefined,
+): (point: FigurePoint) => string {
+  const keyOf = ({ x, kind }: FigurePoint) => JSON.stringify([x, kind]);
+  const baselines = new Map(
+    points.filter(({ series }) => series === baseline).map((point) => [keyOf(point), point.summary.median]),
+  );
+  return (point) => {
+    const value = baselines.get(keyOf(point));
+    if (value === undefined || value <= 0 || point.series === baseline) return '';
+    return `${(point.summary.median / value).toFixed(2)}×`;
+  };
+}
