@@ -13,6 +13,7 @@ import { addReproduceCommand } from './commands/reproduce.js';
 import { addRunCommand } from './commands/run.js';
 import { addSimulateCommand } from './commands/simulate.js';
 import { addStartCommand } from './commands/start.js';
+import { addTunnelCommand } from './commands/tunnel.js';
 import { describeError, exitCodeOf, hasCode } from './errors.js';
 import { listenForInterrupts } from './interrupt.js';
 import { projectDirectory } from './paths.js';
@@ -31,6 +32,7 @@ function createProgram(context: CommandContext): Command {
   addReproduceCommand(program, context);
   addProfileCommand(program, context);
   addAccuracyCommand(program, context);
+  addTunnelCommand(program, context);
   addModelCommand(program, context);
   addBenchCommand(program, context);
   return program;

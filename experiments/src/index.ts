@@ -9,3 +9,4 @@ export * from './report.js';
 export * from './sizes.js';
 export * from './statistics/index.js';
 export * from './store/index.js';
+export * from './tunnel/index.js';

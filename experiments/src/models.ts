@@ -7,6 +7,10 @@ import {
   modelCatalog,
   openCheckpoint,
 } from '@specoffload/engine';
+import { prepareTarget } from './main-job/inflated-target.js';
+import type { Output } from './output.js';
+import { cacheDirectory, pairPaths } from './paths.js';
+import { parseBytes } from './sizes.js';
 
 /**
  * @param nameOrDirectory `mixtral-8x7b` and the like, or a checkpoint's directory.
@@ -19,4 +23,23 @@ export async function openOrDescribeModel(
 ): Promise<Checkpoint> {
   const config = modelCatalog[nameOrDirectory];
   return config ? describeModel({ name: nameOrDirectory, config, unit }) : openCheckpoint(nameOrDirectory);
+}
+
+export type ModelRole = 'target' | 'draft';
+
+/**
+ * The directory of a checkpoint that is here.
+ * @param name `pair`: the shipped one; `pair:2GB`: the shipped one, inflated, once, into the cache; or a directory.
+ */
+export async function locateModel(
+  role: ModelRole,
+  name: string,
+  output: Output,
+  signal: AbortSignal,
+): Promise<string> {
+  const [, size] = /^pair(?::(.*))?$/.exec(name) ?? [null, null];
+  if (size === null) return name;
+  if (size === undefined) return pairPaths[role];
+  const request = { sourceDirectory: pairPaths[role], cacheDirectory, bytes: parseBytes(`--${role}`, size) };
+  return (await prepareTarget(request, output, signal)).directory;
 }

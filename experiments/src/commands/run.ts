@@ -6,6 +6,7 @@ import type { Command } from 'commander';
 import { UsageError } from '../errors.js';
 import { describePlan, type ExecutedRun, executeRun, type RunPlan } from '../execute.js';
 import { formatPercent, threeDigits } from '../format.js';
+import { locateModel } from '../models.js';
 import type { Output } from '../output.js';
 import { type OpenPair, openPair } from '../pair.js';
 import { cacheDirectory, defaultResultsDirectory, displayPath, pairPaths } from '../paths.js';
@@ -14,6 +15,8 @@ import { loadWorkload, type Workload } from '../prompts.js';
 import { alignFacts, describeRun, quoteSample } from '../report.js';
 import { assertWritable } from '../store/index.js';
 import { sketchTimeline } from '../timeline.js';
+import { flagsOf } from '../tunnel/flags.js';
+import { openTunnel } from '../tunnel/tunnel-file.js';
 import {
   type CommandContext,
   type CommonOptions,
@@ -32,6 +35,7 @@ interface RunCommandOptions extends CommonOptions, MachineOptions, PolicyOptions
   readonly numPrompts?: number;
   /** Left out: specoffload, or with `--plan` whatever is fastest. */
   readonly strategy?: StrategyName;
+  readonly tunnel?: string;
   readonly plan?: true;
   readonly machine?: string;
   readonly acceptance?: string;
@@ -70,6 +74,10 @@ export function addRunCommand(program: Command, context: CommandContext): void {
       `${strategyNames.join(', ')} (default: specoffload, or with --plan the fastest)`,
       oneOf('--strategy', strategyNames),
     )
+    .option(
+      '--tunnel <file>',
+      'models, workload, caps, budgets and policy of a file made by specoffload tunnel, and no end at an end-of-sequence token; flags that are given stay as they are',
+    )
     .option('--plan', 'let the planner choose strategy and policy; flags that are given stay as they are')
     .option(
       '--machine <file>',
@@ -91,7 +99,31 @@ export function addRunCommand(program: Command, context: CommandContext): void {
     'specoffload run --strategy serial --prompts code --num-prompts 4 --new-tokens 32',
     'specoffload run --target mixtral/ --draft mistral/ --prompts mine.txt --device-memory 24GiB --host-memory 64GiB',
     'specoffload run --plan --acceptance 0.7 --prompts code',
-  ).action((options: RunCommandOptions) => run(options, outputFor(options), context.signal));
+    'specoffload tunnel --like env1 --out tunnel.json && specoffload run --tunnel tunnel.json --strategy flexgen',
+  ).action(async (options: RunCommandOptions) => {
+    const output = outputFor(options);
+    const { signal } = context;
+    const isGiven = (name: string) => command.getOptionValueSource(name) === 'cli';
+    await run(await applyTunnel(options, isGiven, output, signal), output, signal);
+  });
+}
+
+/** Puts a tunnel's values where no flag was given. */
+async function applyTunnel(
+  options: RunCommandOptions,
+  isGiven: (name: string) => boolean,
+  output: Output,
+  signal: AbortSignal,
+): Promise<RunCommandOptions> {
+  if (options.tunnel === undefined) return options;
+  const tunnel = await openTunnel(options.tunnel);
+  const given = Object.entries(options).filter(([name]) => isGiven(name));
+  const merged = { ...options, ...flagsOf(tunnel), ...Object.fromEntries(given) };
+  return {
+    ...merged,
+    target: await locateModel('target', merged.target, output, signal),
+    draft: await locateModel('draft', merged.draft, output, signal),
+  };
 }
 
 async function run(options: RunCommandOptions, output: Output, signal: AbortSignal): Promise<void> {

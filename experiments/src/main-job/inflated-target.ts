@@ -28,7 +28,7 @@ export async function prepareTarget(
   const cached = await maybeOpen(targetDirectory);
   if (cached !== null) return cached;
   await removeOthers(cacheDirectory, `${source.name}-`, suffix);
-  output.note(`inflate: the target to ${formatBytes(bytes)} in ${displayPath(targetDirectory)}, once`);
+  output.note(`inflate: ${source.name} to ${formatBytes(bytes)} in ${displayPath(targetDirectory)}, once`);
   const startMs = performance.now();
   const target = await inflateWithProgress({ source, targetDirectory, bytes, seed: 0, signal }, output);
   output.note(`inflate: done in ${formatSeconds((performance.now() - startMs) / 1000)}`);

@@ -4,10 +4,11 @@ import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UserError } from '@specoffload/engine';
 import { hasCode } from '../errors.js';
+import { Fields } from '../fields.js';
 import { machinesDirectory } from '../machines.js';
 import { type Constants, constantNames, definitionOf, parseConstants } from './constants.js';
 import { machineFile } from './machine-files.js';
-import { type DatasetName, datasetNames, environmentNames, Fields } from './reference.js';
+import { type DatasetName, datasetNames, environmentNames } from './reference.js';
 
 /** In a folder of its own: what lies beside the machines is taken for one. */
 export const calibrationPath = join(machinesDirectory, 'calibration', 'paper.json');

@@ -4,8 +4,9 @@
  */
 
 import { UserError } from '@specoffload/engine';
+import { Fields } from '../fields.js';
 import type { Question } from './question.js';
-import { type DatasetName, datasetNames, Fields, type SystemName } from './reference.js';
+import { type DatasetName, datasetNames, type SystemName } from './reference.js';
 
 export interface ConstantDefinition {
   readonly unit: string;

@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UserError } from '@specoffload/engine';
 import { hasCode } from '../errors.js';
+import { Fields } from '../fields.js';
 
 export const systemNames = ['Accelerate', 'DeepSpeed', 'FlexGen', 'Fiddler', 'SpecOffload'] as const;
 export const modelNames = ['Mixtral 8x7B', 'Mixtral 8x22B', 'LLaMA-3.3-70B'] as const;
@@ -158,42 +159,4 @@ export function parseEntries<Entry>(
 ): Entry[] {
   if (!Array.isArray(json)) throw new UserError(`${source}: invalid content; expected a list of objects`);
   return json.map((entry, index) => parse(new Fields(entry, `${source}: entry ${index + 1}`)));
-}
-
-/** One entry's fields. */
-export class Fields {
-  readonly #entry: Readonly<Record<string, unknown>>;
-  readonly #source: string;
-
-  constructor(entry: unknown, source: string) {
-    if (typeof entry !== 'object' || entry === null || Array.isArray(entry))
-      throw new UserError(`${source}: invalid; expected an object`);
-    this.#entry = entry as Record<string, unknown>;
-    this.#source = source;
-  }
-
-  word<Word extends string>(field: string, words: readonly Word[]): Word {
-    const value = this.#entry[field];
-    return words.includes(value as Word) ? (value as Word) : this.#refuse(field, words.join(', '));
-  }
-
-  count(field: string): number {
-    const value = this.#entry[field];
-    return Number.isInteger(value) && (value as number) >= 1
-      ? (value as number)
-      : this.#refuse(field, 'a whole number from 1');
-  }
-
-  number(field: string): number {
-    const value = this.#entry[field];
-    return Number.isFinite(value) && (value as number) > 0
-      ? (value as number)
-      : this.#refuse(field, 'a number above 0');
-  }
-
-  #refuse(field: string, expected: string): never {
-    throw new UserError(
-      `${this.#source}: invalid ${field}: ${JSON.stringify(this.#entry[field])}; expected ${expected}`,
-    );
-  }
 }

@@ -1,0 +1,216 @@
+/** Finds the link cap, the batch and the draft under which a small run has the ratios of a large one. */
+
+import {
+  type Acceptance,
+  type Checkpoint,
+  type MachineModel,
+  type PolicyInput,
+  type SimulationRequest,
+  UserError,
+} from '@specoffload/engine';
+import { type LaneShares, type PassLoads, simulateLoads, simulateShares } from './loads.js';
+import {
+  distance,
+  pairRatios,
+  type RatioName,
+  type RatioPair,
+  type Ratios,
+  ratiosOf,
+  widening,
+} from './ratios.js';
+
+/** A draft that could be run: a checkpoint, or what inflation would make of one. */
+export interface DraftChoice {
+  /** As `--draft` takes it: a directory, or `pair:93MB`. */
+  readonly name: string;
+  readonly checkpoint: Checkpoint;
+}
+
+export interface ChoiceRequest {
+  readonly theirs: Ratios;
+  /** Of this machine, not capped. */
+  readonly machine: MachineModel;
+  readonly target: Checkpoint;
+  readonly drafts: readonly DraftChoice[];
+  /** Tokens of each prompt that is at hand. */
+  readonly promptLengths: readonly number[];
+  /** How many of them may be run at once. */
+  readonly promptCounts: readonly number[];
+  readonly policy: Pick<PolicyInput, 'candidates' | 'draftCache' | 'draftBatch'>;
+  readonly maxNewTokens: number;
+  readonly acceptance: Acceptance;
+  /** A run of SpecOffload may be predicted to take so long. */
+  readonly longestSeconds: number;
+  readonly onTried?: (tried: number, total: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface Choice {
+  readonly draft: DraftChoice;
+  readonly prompts: number;
+  readonly policy: PolicyInput;
+  /** null where this machine's own link is slow enough. */
+  readonly linkBytesPerSecond: number | null;
+  readonly memory: { readonly deviceBytes: number; readonly hostBytes: number };
+  readonly loads: PassLoads;
+  readonly ratios: readonly RatioPair[];
+  /** Of SpecOffload, predicted with the caps. */
+  readonly shares: LaneShares;
+  readonly seconds: number;
+}
+
+/** Ratios that the choice can move; the others are what they are. */
+const movable: readonly RatioName[] = [
+  'draft over pass',
+  'arithmetic over pass',
+  'device memory over model',
+  'draft over model',
+];
+
+/**
+ * Tries every number of prompts with every draft. Each gets the cap at which drafting takes as long, against a pass,
+ * as theirs does; among those whose run is short enough, the one nearest in the other ratios wins.
+ *
+ * @throws UserError when nothing fits into the memory, or every run would take too long.
+ */
+export async function chooseTunnel(request: ChoiceRequest): Promise<Choice> {
+  const { drafts, promptCounts, onTried, signal } = request;
+  const shapes = promptCounts.flatMap((prompts) => drafts.map((draft) => ({ prompts, draft })));
+  const choices: Choice[] = [];
+  let refusal: UserError | null = null;
+  for (const [index, shape] of shapes.entries()) {
+    signal?.throwIfAborted();
+    onTried?.(index, shapes.length);
+    try {
+      choices.push(await fitShape(request, shape));
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      refusal = error;
+    }
+  }
+  if (choices.length === 0) throw refusal ?? new UserError('there is no draft and no prompt to choose from');
+  const short = choices.filter(({ seconds }) => seconds <= request.longestSeconds);
+  if (short.length === 0) {
+    const shortest = Math.min(...choices.map(({ seconds }) => seconds));
+    throw new UserError(
+      `no run with these ratios is short enough: the shortest is predicted to take ${shortest.toFixed(0)} s; allow more with --seconds, or take a smaller target`,
+    );
+  }
+  return short.reduce((best, next) => (remoteness(next) < remoteness(best) ? next : best));
+}
+
+function remoteness({ ratios }: Choice): number {
+  return distance(ratios.filter(({ name }) => movable.includes(name)));
+}
+
+interface Shape {
+  readonly draft: DraftChoice;
+  readonly prompts: number;
+}
+
+async function fitShape(request: ChoiceRequest, shape: Shape): Promise<Choice> {
+  const { target, theirs } = request;
+  const draft = shape.draft.checkpoint;
+  const memory = await smallestBudgets(request, shape);
+  const { linkBytesPerSecond, loads } = await fitCap(request, shape, memory);
+  const simulation = toSimulation(request, shape, memory, linkBytesPerSecond);
+  const { shares, seconds } = await simulateShares(simulation);
+  const ours = ratiosOf({ loads, machine: simulation.machine, target, draft });
+  return {
+    ...{ ...shape, linkBytesPerSecond, memory, loads, shares, seconds },
+    policy: toPolicy(request.policy, shape.prompts),
+    ratios: pairRatios(theirs, ours),
+  };
+}
+
+/** Factors of the budget that keeps their share of the model on the device, until the run fits. */
+const budgetFactors = [1, 1.1, 1.25, 1.5, 2, 3];
+
+/** Budgets in their proportion to the model; the device's a little larger where this engine's buffers need it. */
+async function smallestBudgets(request: ChoiceRequest, shape: Shape): Promise<Choice['memory']> {
+  const { target, machine, theirs } = request;
+  const share = theirs['device memory over model'] * widening(target, machine.formats);
+  const hostBytes = Math.ceil(theirs['host memory over model'] * target.bytes);
+  let refusal: unknown;
+  for (const factor of budgetFactors) {
+    const memory = { deviceBytes: Math.ceil(factor * share * target.bytes), hostBytes };
+    try {
+      await simulateLoads(toSimulation(request, shape, memory, null));
+      return memory;
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      refusal = error;
+    }
+  }
+  throw refusal;
+}
+
+const mostSteps = 6;
+const tolerance = 0.005;
+
+/** The pass gets longer as the link gets slower, nearly in proportion: a few steps find the rate. */
+async function fitCap(
+  request: ChoiceRequest,
+  shape: Shape,
+  memory: Choice['memory'],
+): Promise<{ linkBytesPerSecond: number | null; loads: PassLoads }> {
+  const native = await simulateLoads(toSimulation(request, shape, memory, null));
+  const wantedSeconds = native.draftSeconds / request.theirs['draft over pass'];
+  if (wantedSeconds <= native.passSeconds) return { linkBytesPerSecond: null, loads: native };
+  let cap = native.linkBytes / (wantedSeconds - native.passSeconds + native.linkSeconds);
+  for (let step = 1; ; step += 1) {
+    cap = toThreeDigits(cap);
+    const loads = await simulateLoads(toSimulation(request, shape, memory, cap));
+    const error = loads.passSeconds / (loads.draftSeconds / request.theirs['draft over pass']) - 1;
+    if (Math.abs(error) < tolerance || step === mostSteps) return { linkBytesPerSecond: cap, loads };
+    cap *= 1 + error;
+  }
+}
+
+function toSimulation(
+  request: ChoiceRequest,
+  { prompts, draft }: Shape,
+  memory: Choice['memory'],
+  linkBytesPerSecond: number | null,
+): SimulationRequest {
+  const { target, machine, policy, promptLengths, maxNewTokens, acceptance, signal } = request;
+  return {
+    ...{ target, draft: draft.checkpoint, maxNewTokens, acceptance, ...(signal ? { signal } : {}) },
+    strategy: 'specoffload',
+    policy: toPolicy(policy, prompts),
+    promptLengths: promptLengths.slice(0, prompts),
+    machine: capMachine(machine, memory, linkBytesPerSecond),
+  };
+}
+
+/** Two batches in flight, as SpecOffload runs them; a draft step takes a whole one where it is no larger than theirs. */
+function toPolicy(policy: ChoiceRequest['policy'], prompts: number): PolicyInput {
+  const decodeBatch = Math.ceil(prompts / 2);
+  const draftBatch = Math.min(policy.draftBatch ?? decodeBatch, decodeBatch);
+  return { ...policy, batches: 2, decodeBatch, draftBatch };
+}
+
+/** The machine with its link paced: whatever crosses it. */
+export function capMachine(
+  machine: MachineModel,
+  memory: Choice['memory'],
+  linkBytesPerSecond: number | null,
+): MachineModel {
+  const slowest = (rate: number) => Math.min(rate, linkBytesPerSecond ?? rate);
+  const { link } = machine;
+  return {
+    ...machine,
+    memory: { ...machine.memory, ...memory },
+    link: {
+      ...link,
+      bytesPerSecond: slowest(link.bytesPerSecond),
+      pageableBytesPerSecond: slowest(link.pageableBytesPerSecond),
+      cacheBytesPerSecond: slowest(link.cacheBytesPerSecond),
+    },
+  };
+}
+
+/** A rate as people write it. */
+function toThreeDigits(value: number): number {
+  return Number(value.toPrecision(3));
+}

@@ -1,0 +1,162 @@
+/** From "like that run" to a tunnel: their ratios, this machine's rates, a choice, and what it could not match. */
+
+import {
+  type Acceptance,
+  type Checkpoint,
+  describeModel,
+  loadTokenizer,
+  openCheckpoint,
+  planInflation,
+} from '@specoffload/engine';
+import { openMachine } from '../machines.js';
+import { locateModel } from '../models.js';
+import type { Output } from '../output.js';
+import { displayPath, pairPaths } from '../paths.js';
+import { loadWorkload } from '../prompts.js';
+import { type Choice, chooseTunnel, type DraftChoice } from './choose.js';
+import { simulateLoads, simulateShares } from './loads.js';
+import { type OriginalOptions, openOriginal } from './original.js';
+import { type Ratios, ratiosOf } from './ratios.js';
+import { type Tunnel, tunnelSchema } from './tunnel-file.js';
+import { explainUnmatched } from './unmatched.js';
+
+export interface TunnelOptions extends OriginalOptions {
+  /** `pair:600MB` (the shipped model, inflated) or a checkpoint directory. */
+  readonly target: string;
+  /** The same; null: the shipped draft, inflated as far as the ratios want it. */
+  readonly draft: string | null;
+  /** This machine as `specoffload profile` measured it. */
+  readonly machine: string;
+  /** Shipped workload or prompt file. */
+  readonly workload: string;
+  /** null: as many as the ratios want. */
+  readonly prompts: number | null;
+  readonly cores: Tunnel['cores'];
+  /** How often candidates are expected to stand here; null: as often as there. */
+  readonly acceptance: Acceptance | null;
+  /** Longest run of SpecOffload that may come out. */
+  readonly seconds: number;
+}
+
+/** Prompts that are tried where nobody says how many: two batches of 2, 4, 8 and 16. */
+const triedPrompts = [4, 8, 16, 32];
+
+/** Sizes of the draft that are tried where nobody says which, as multiples of what keeps their share of the model. */
+const triedDraftSizes = [0.25, 0.5, 1, 2];
+
+/** @throws UserError when something is missing, does not fit, or takes too long. */
+export async function createTunnel(
+  options: TunnelOptions,
+  output: Output,
+  signal: AbortSignal,
+): Promise<Tunnel> {
+  const machine = await openMachine(options.machine);
+  const original = await openOriginal(options);
+  const { request } = original;
+  const loads = await simulateLoads(request);
+  const theirs = ratiosOf({ loads, ...request, draft: request.draft as Checkpoint });
+  const { shares } = await simulateShares(request);
+
+  const target = await openCheckpoint(await locateModel('target', options.target, output, signal));
+  const drafts = await openDrafts(options, theirs, target, output, signal);
+  const promptLengths = await readLengths(options, target);
+  const { candidates = 1, draftBatch } = request.policy ?? {};
+  const follower = output.follow();
+  const choice = await chooseTunnel({
+    ...{ theirs, machine, target, drafts, promptLengths, signal },
+    promptCounts:
+      options.prompts === null
+        ? triedPrompts.filter((count) => count <= promptLengths.length)
+        : [options.prompts],
+    policy: { candidates, draftCache: 'recompute', ...(draftBatch ? { draftBatch } : {}) },
+    maxNewTokens: options.newTokens,
+    acceptance: options.acceptance ?? (request.acceptance as Acceptance),
+    longestSeconds: options.seconds,
+    onTried: (tried, total) => follower.update(() => `tunnel: ${tried} of ${total} shapes tried`),
+  }).finally(() => follower.end());
+  return toTunnel(options, { theirs: shares, request, choice, promptLengths });
+}
+
+/** What a draft may be: the one that was named, or the shipped one in several sizes. */
+async function openDrafts(
+  options: TunnelOptions,
+  theirs: Ratios,
+  target: Checkpoint,
+  output: Output,
+  signal: AbortSignal,
+): Promise<readonly DraftChoice[]> {
+  if (options.draft !== null) {
+    const directory = await locateModel('draft', options.draft, output, signal);
+    return [{ name: options.draft, checkpoint: await openCheckpoint(directory) }];
+  }
+  const source = await openCheckpoint(pairPaths.draft);
+  return triedDraftSizes.flatMap((factor) => {
+    const megabytes = Math.round((factor * theirs['draft over model'] * target.bytes) / 1e6);
+    const bytes = megabytes * 1e6;
+    if (bytes < source.bytes) return [];
+    const { config } = planInflation(source, { bytes });
+    const name = `pair:${megabytes}MB`;
+    return [{ name, checkpoint: describeModel({ name, config }) }];
+  });
+}
+
+async function readLengths({ workload, prompts }: TunnelOptions, target: Checkpoint) {
+  const vocabulary = {
+    size: target.config.vocabSize,
+    tokenizer: await loadTokenizer(target.directory),
+  };
+  const loaded = await loadWorkload(workload, prompts ?? Math.max(...triedPrompts), vocabulary);
+  return loaded.prompts.map(({ length }) => length);
+}
+
+interface Found {
+  readonly theirs: Tunnel['lanes']['theirs'];
+  readonly request: Awaited<ReturnType<typeof openOriginal>>['request'];
+  readonly choice: Choice;
+  readonly promptLengths: readonly number[];
+}
+
+function toTunnel(options: TunnelOptions, { theirs, request, choice, promptLengths }: Found): Tunnel {
+  const { like, dataset, cores, newTokens: maxNewTokens } = options;
+  const { candidates, draftCache, draftBatch } = choice.policy;
+  return {
+    ...{ schema: tunnelSchema, kind: 'tunnel', name: `tunnel-${request.machine.name}` },
+    like: {
+      ...{ machine: like, dataset },
+      target: request.target.name,
+      draft: (request.draft as Checkpoint).name,
+    },
+    models: { target: options.target, draft: choice.draft.name },
+    caps: { linkBytesPerSecond: choice.linkBytesPerSecond, diskBytesPerSecond: null },
+    cores,
+    memory: choice.memory,
+    workload: { name: options.workload, prompts: choice.prompts, maxNewTokens },
+    policy: {
+      ...(candidates ? { candidates } : {}),
+      ...(draftCache ? { draftCache } : {}),
+      ...(draftBatch ? { draftBatch } : {}),
+    },
+    ratios: choice.ratios,
+    lanes: { theirs, ours: choice.shares },
+    unmatched: explainUnmatched(choice, {
+      ...{ theirPromptTokens: Math.max(...request.promptLengths), longestSeconds: options.seconds },
+      ourPromptTokens: Math.round(mean(promptLengths.slice(0, choice.prompts))),
+    }),
+    sources: {
+      theirs: `simulated: SpecOffload as published on ${request.machine.name}, batches of the paper's scripts for ${dataset}`,
+      ours: `simulated with the rates of ${displayPath(options.machine)}, link capped; prompts, draft and cap chosen among those whose run is predicted to take at most ${options.seconds} s`,
+      acceptance:
+        options.acceptance === null
+          ? `taken to be theirs, ${describeRates(request.acceptance as Acceptance)}; it moves the lanes' shares, not the ratios`
+          : options.acceptance.name,
+    },
+  };
+}
+
+function describeRates(acceptance: Acceptance): string {
+  return acceptance.kind === 'rates' ? acceptance.byPosition.join(', ') : acceptance.name;
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}

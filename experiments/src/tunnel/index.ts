@@ -1,0 +1,3 @@
+export { createTunnel, type TunnelOptions } from './create.js';
+export { isTunnelName, openOrCreateTunnel } from './named.js';
+export { openTunnel, parseTunnel, type Tunnel } from './tunnel-file.js';

@@ -1,0 +1,100 @@
+/** What one full pass asks of each lane: the times whose ratios a wind tunnel keeps. */
+
+import {
+  type LaneName,
+  laneNames,
+  type SimulationRequest,
+  type Span,
+  simulateRun,
+} from '@specoffload/engine';
+
+/** One verification pass over one full batch, and the proposing before it. */
+export interface PassLoads {
+  /** From the pass's first computing task to its last, nothing else under way. */
+  readonly passSeconds: number;
+  /** Of the link, with the pass's weights. */
+  readonly linkSeconds: number;
+  readonly linkBytes: number;
+  /** Of the target's arithmetic on the device. */
+  readonly deviceSeconds: number;
+  /** Of the host lane: attention, and projections where the host computes them. */
+  readonly hostSeconds: number;
+  /** Proposing for one full batch, alone on the device, calls included. */
+  readonly draftSeconds: number;
+}
+
+/**
+ * Measured in a simulated serial run, where draft and target take turns, so that each one's time is its own. No
+ * candidate stands, so that every batch stays full.
+ */
+export async function simulateLoads(request: SimulationRequest): Promise<PassLoads> {
+  const candidates = request.policy?.candidates ?? 1;
+  const { spans } = await simulateRun({
+    ...request,
+    strategy: 'serial',
+    acceptance: { kind: 'rates', name: 'none stands', byPosition: [0] },
+    // The rounds that are looked at propose in full: a sequence never proposes beyond its limit.
+    maxNewTokens: candidates + 4,
+  });
+  return loadsOf(spans, request.policy?.batches ?? 1);
+}
+
+/** @param batches in flight, of which each has one pass per round. */
+export function loadsOf(spans: readonly Span[], batches: number): PassLoads {
+  const decode = spans.filter(({ phase, pass }) => phase === 'decode' && pass >= 0);
+  const passes = [...new Set(decode.filter(isTarget).map(({ pass }) => pass))].sort((a, b) => a - b);
+  // The second round: weights come as they will go on coming.
+  const chosen = passes.slice(batches, 2 * batches);
+  if (chosen.length < batches) throw new RangeError('a run of less than two rounds says nothing of a pass');
+  const each = chosen.map((pass) => loadsOfPass(decode, pass, passes[passes.indexOf(pass) - 1]!));
+  const mean = (of: (loads: PassLoads) => number) =>
+    each.reduce((sum, loads) => sum + of(loads), 0) / each.length;
+  return {
+    passSeconds: mean(({ passSeconds }) => passSeconds),
+    linkSeconds: mean(({ linkSeconds }) => linkSeconds),
+    linkBytes: mean(({ linkBytes }) => linkBytes),
+    deviceSeconds: mean(({ deviceSeconds }) => deviceSeconds),
+    hostSeconds: mean(({ hostSeconds }) => hostSeconds),
+    draftSeconds: mean(({ draftSeconds }) => draftSeconds),
+  };
+}
+
+function loadsOfPass(decode: readonly Span[], pass: number, previous: number): PassLoads {
+  const own = decode.filter((span) => span.pass === pass && span.kind !== 'draft');
+  const on = (lane: LaneName) => own.filter((span) => span.lane === lane);
+  const seconds = (some: readonly Span[]) =>
+    some.reduce((sum, { startSeconds, endSeconds }) => sum + endSeconds - startSeconds, 0);
+  const computing = own.filter(isTarget);
+  const start = Math.min(...computing.map(({ startSeconds }) => startSeconds));
+  return {
+    passSeconds: Math.max(...computing.map(({ endSeconds }) => endSeconds)) - start,
+    linkSeconds: seconds(on('link')),
+    linkBytes: on('link').reduce((sum, { bytes }) => sum + bytes, 0),
+    deviceSeconds: seconds(on('device')),
+    hostSeconds: seconds(on('host')),
+    draftSeconds:
+      start -
+      Math.max(
+        ...decode.flatMap((span) => (span.pass === previous && isTarget(span) ? span.endSeconds : [])),
+      ),
+  };
+}
+
+/** The target's own computing; transfers run ahead of it, and caches are realigned between passes. */
+function isTarget({ lane, kind }: Span): boolean {
+  return (lane === 'host' || lane === 'device') && kind !== 'draft' && kind !== 'realign';
+}
+
+/** Share of decode during which each lane is busy. */
+export type LaneShares = Readonly<Record<LaneName, number>>;
+
+/** Of the strategy asked for, as it would run. */
+export async function simulateShares(
+  request: SimulationRequest,
+): Promise<{ readonly shares: LaneShares; readonly seconds: number; readonly tokensPerRound: number }> {
+  const { phases, seconds, acceptance } = await simulateRun(request);
+  const shares = Object.fromEntries(
+    laneNames.map((lane) => [lane, phases.decode.lanes[lane].utilization]),
+  ) as Record<LaneName, number>;
+  return { shares, seconds, tokensPerRound: acceptance?.tokensPerRound ?? 1 };
+}

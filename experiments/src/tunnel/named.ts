@@ -1,0 +1,64 @@
+/** A tunnel by name or file, for sweeps: `tunnel:env1` is made on first use and kept in the cache. */
+
+import { mkdir, stat, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { UserError } from '@specoffload/engine';
+import { hasCode } from '../errors.js';
+import type { Output } from '../output.js';
+import { cacheDirectory, defaultResultsDirectory, localMachinePath } from '../paths.js';
+import { createTunnel } from './create.js';
+import { openTunnel, type Tunnel } from './tunnel-file.js';
+
+/** What `specoffload tunnel --like NAME` does when nothing else is said. */
+export const tunnelDefaults = {
+  dataset: 'HumanEval',
+  reference: join(defaultResultsDirectory, 'paper'),
+  target: 'pair:600MB',
+  draft: null,
+  machine: localMachinePath,
+  workload: 'dialogue',
+  prompts: null,
+  cores: { device: 1, host: 1 },
+  acceptance: null,
+  newTokens: 16,
+  seconds: 30,
+} as const;
+
+/** Whether a machine is named that only a tunnel file or name can answer. */
+export function isTunnelName(machine: string): boolean {
+  return machine.startsWith('tunnel:');
+}
+
+/**
+ * @param which `tunnel:env1`, made anew when this machine has been measured since; or a file.
+ * @throws UserError when there is none and none can be made.
+ */
+export async function openOrCreateTunnel(
+  which: string,
+  output: Output,
+  signal: AbortSignal,
+): Promise<Tunnel> {
+  if (!isTunnelName(which)) return openTunnel(which);
+  const like = which.slice('tunnel:'.length);
+  if (!/^[\w.-]+$/.test(like))
+    throw new UserError(
+      `invalid machine: ${which}; expected tunnel: and a shipped machine, such as tunnel:env1`,
+    );
+  const path = join(cacheDirectory, `tunnel-${like}.json`);
+  if ((await timeOf(path)) > (await timeOf(localMachinePath))) return openTunnel(path);
+  output.note(`tunnel: looking for a small run like ${like}`);
+  const tunnel = await createTunnel({ ...tunnelDefaults, like }, output, signal);
+  await mkdir(dirname(path), { recursive: true });
+  await writeFile(path, `${JSON.stringify(tunnel, null, 2)}\n`);
+  return tunnel;
+}
+
+/** When a file was written, ms; 0 where there is none. */
+async function timeOf(path: string): Promise<number> {
+  try {
+    return (await stat(path)).mtimeMs;
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return 0;
+    throw error;
+  }
+}

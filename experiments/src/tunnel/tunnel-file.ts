@@ -1,0 +1,125 @@
+/** The tunnel's file: what a run must be given to resemble another one. Written by `tunnel`, read by `run` and sweeps. */
+
+import { readFile } from 'node:fs/promises';
+import { type LaneName, laneNames, type PolicyInput, parsePolicy, UserError } from '@specoffload/engine';
+import { hasCode } from '../errors.js';
+import { Fields } from '../fields.js';
+import type { LaneShares } from './loads.js';
+import { type RatioPair, ratioNames } from './ratios.js';
+
+export const tunnelSchema = 1;
+
+export interface Tunnel {
+  readonly schema: typeof tunnelSchema;
+  readonly kind: 'tunnel';
+  readonly name: string;
+  /** The run that is imitated. */
+  readonly like: {
+    readonly machine: string;
+    readonly target: string;
+    readonly draft: string;
+    readonly dataset: string;
+  };
+  /** `pair:600MB` is the shipped model, inflated; else a checkpoint directory. */
+  readonly models: { readonly target: string; readonly draft: string };
+  /** null: not paced. */
+  readonly caps: { readonly linkBytesPerSecond: number | null; readonly diskBytesPerSecond: number | null };
+  readonly cores: { readonly device: number; readonly host: number };
+  readonly memory: { readonly deviceBytes: number; readonly hostBytes: number };
+  readonly workload: { readonly name: string; readonly prompts: number; readonly maxNewTokens: number };
+  /** What all strategies are given; what concerns speculation alone is nothing to those that do not speculate. */
+  readonly policy: PolicyInput;
+  readonly ratios: readonly RatioPair[];
+  /** Share of SpecOffload's decode during which each lane is busy, predicted for both. */
+  readonly lanes: { readonly theirs: LaneShares; readonly ours: LaneShares };
+  /** What differs by more than a tenth, and why; a sentence each. */
+  readonly unmatched: readonly string[];
+  /** Where the numbers come from. */
+  readonly sources: Readonly<Record<string, string>>;
+}
+
+/** @throws UserError when it is missing, no JSON, or no tunnel. */
+export async function openTunnel(path: string): Promise<Tunnel> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    if (hasCode(error, 'ENOENT', 'EISDIR', 'ENOTDIR', 'EACCES'))
+      throw new UserError(`cannot read the tunnel ${path}; make one with specoffload tunnel --out ${path}`);
+    throw error;
+  }
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    throw new UserError(`${path} is not JSON; expected a file made by specoffload tunnel`);
+  }
+  return parseTunnel(json, path);
+}
+
+/**
+ * Checks a tunnel that came from outside.
+ * @throws UserError naming source, field, value and what was expected.
+ */
+export function parseTunnel(json: unknown, source: string): Tunnel {
+  const fields = new Fields(json, source);
+  fields.assertKnown(tunnelFields);
+  if (fields.raw('kind') !== 'tunnel')
+    fields.refuse('kind', '"tunnel", in a file made by specoffload tunnel');
+  if (fields.raw('schema') !== tunnelSchema) fields.refuse('schema', String(tunnelSchema));
+  const part = (name: keyof Tunnel) => fields.object(name);
+  const rateOrNull = (cap: 'linkBytesPerSecond' | 'diskBytesPerSecond') =>
+    part('caps').orNull(cap, (field) => part('caps').between(field, 1000, 1e13));
+  const pool = (name: 'deviceBytes' | 'hostBytes') => part('memory').between(name, 4096, 2 ** 46);
+  return {
+    ...{ schema: tunnelSchema, kind: 'tunnel', name: fields.text('name') },
+    like: {
+      machine: part('like').text('machine'),
+      target: part('like').text('target'),
+      draft: part('like').text('draft'),
+      dataset: part('like').text('dataset'),
+    },
+    models: { target: part('models').text('target'), draft: part('models').text('draft') },
+    caps: {
+      linkBytesPerSecond: rateOrNull('linkBytesPerSecond'),
+      diskBytesPerSecond: rateOrNull('diskBytesPerSecond'),
+    },
+    cores: { device: part('cores').count('device'), host: part('cores').count('host') },
+    memory: { deviceBytes: pool('deviceBytes'), hostBytes: pool('hostBytes') },
+    workload: {
+      name: part('workload').text('name'),
+      prompts: part('workload').count('prompts'),
+      maxNewTokens: part('workload').count('maxNewTokens'),
+    },
+    policy: parsePolicyOf(fields, source),
+    ratios: fields.list('ratios', (entry) => ({
+      name: entry.word('name', ratioNames),
+      theirs: entry.between('theirs', 0, Number.MAX_VALUE),
+      ours: entry.between('ours', 0, Number.MAX_VALUE),
+    })),
+    lanes: { theirs: parseShares(part('lanes'), 'theirs'), ours: parseShares(part('lanes'), 'ours') },
+    unmatched: fields.texts('unmatched'),
+    sources: Object.fromEntries(part('sources').names.map((name) => [name, part('sources').text(name)])),
+  };
+}
+
+const tunnelFields: readonly (keyof Tunnel)[] = [
+  ...(['schema', 'kind', 'name', 'like', 'models', 'caps', 'cores', 'memory', 'workload'] as const),
+  ...(['policy', 'ratios', 'lanes', 'unmatched', 'sources'] as const),
+];
+
+function parsePolicyOf(fields: Fields, source: string): PolicyInput {
+  try {
+    return parsePolicy(fields.raw('policy'));
+  } catch (error) {
+    if (error instanceof UserError) throw new UserError(`${source}: ${error.message}`);
+    throw error;
+  }
+}
+
+function parseShares(lanes: Fields, whose: 'theirs' | 'ours'): LaneShares {
+  const fields = lanes.object(whose);
+  // A sum of durations may exceed the whole by its rounding.
+  const share = (lane: LaneName) => fields.between(lane, 0, 1 + 1e-9);
+  return Object.fromEntries(laneNames.map((lane) => [lane, share(lane)])) as Record<LaneName, number>;
+}

@@ -1,0 +1,40 @@
+/** Why a ratio could not be matched, a sentence each. */
+
+import { formatPercent, formatRate, formatSeconds, threeDigits } from '../format.js';
+import type { Choice } from './choose.js';
+import { isMatched, type RatioName, type RatioPair } from './ratios.js';
+
+export interface Limits {
+  readonly theirPromptTokens: number;
+  /** Mean of those that are run. */
+  readonly ourPromptTokens: number;
+  readonly longestSeconds: number;
+}
+
+export function explainUnmatched(choice: Choice, limits: Limits): string[] {
+  return choice.ratios
+    .filter((pair) => !isMatched(pair))
+    .map((pair) => `${pair.name} is ${describePair(pair)}: ${reasons[pair.name](choice, limits, pair)}`);
+}
+
+function describePair({ theirs, ours }: RatioPair): string {
+  return `${threeDigits(theirs)} there and ${threeDigits(ours)} here`;
+}
+
+const reasons: Readonly<Record<RatioName, (choice: Choice, limits: Limits, pair: RatioPair) => string>> = {
+  'draft over pass': ({ linkBytesPerSecond, loads }) =>
+    linkBytesPerSecond === null
+      ? `even with an uncapped link a pass takes ${formatSeconds(loads.passSeconds)} and the draft only ${formatSeconds(loads.draftSeconds)}; a larger draft or more prompts would do`
+      : `no cap was found, the nearest is ${formatRate(linkBytesPerSecond)}`,
+  'link over pass': ({ loads }, _limits, { theirs }) =>
+    `there the link is busy for ${formatPercent(theirs)} of a pass; here nothing but the link bounds it, and a pass takes ${formatSeconds(loads.passSeconds)}`,
+  'arithmetic over pass': (_choice, { longestSeconds }) =>
+    `a device cannot be made faster; a slower link with a heavier draft comes nearer, and takes longer than ${formatSeconds(longestSeconds)} (--seconds)`,
+  'attention over pass': (_choice, { theirPromptTokens, ourPromptTokens }) =>
+    `there the host also computes the projections, for contexts of ${theirPromptTokens} tokens and more; here it computes attention alone, after prompts of ${ourPromptTokens} tokens`,
+  'device memory over model': () =>
+    "the draft and this engine's buffers need more, so the device holds more of the model here",
+  'host memory over model': () => 'the host budget follows theirs and was changed by hand',
+  'draft over model': () =>
+    'the draft was chosen, or given, for the time that it takes rather than for its size',
+};
