@@ -7,6 +7,7 @@ import { addAccuracyCommand } from './commands/accuracy.js';
 import { addBenchCommand } from './commands/bench.js';
 import type { CommandContext } from './commands/common.js';
 import { addModelCommand } from './commands/model.js';
+import { addNotebookCommand } from './commands/notebook.js';
 import { addPlanCommand } from './commands/plan.js';
 import { addProfileCommand } from './commands/profile.js';
 import { addReproduceCommand } from './commands/reproduce.js';
@@ -34,6 +35,7 @@ function createProgram(context: CommandContext): Command {
   addAccuracyCommand(program, context);
   addTunnelCommand(program, context);
   addModelCommand(program, context);
+  addNotebookCommand(program, context);
   addBenchCommand(program, context);
   return program;
 }

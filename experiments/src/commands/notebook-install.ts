@@ -1,0 +1,88 @@
+/** `specoffload notebook install`, `uninstall` and `check`: the kernel in Jupyter's menu. */
+
+import { UserError } from '@specoffload/engine';
+import {
+  type CheckItem,
+  checkKernel,
+  defaultKernelName,
+  installKernel,
+  type KernelPlace,
+  kernelDisplayName,
+  uninstallKernel,
+} from '@specoffload/kernel';
+import { type Command, Option } from 'commander';
+import { plural } from '../format.js';
+import { formatTable } from '../table.js';
+import { type CommonOptions, outputFor, withCommonOptions } from './common.js';
+import { asUserErrors } from './notebook-common.js';
+
+interface PlaceOptions extends CommonOptions, KernelPlace {
+  readonly user?: true;
+  readonly name: string;
+}
+
+export function addInstallCommand(notebook: Command): void {
+  const command = withPlaceOptions(
+    notebook.command('install').description(`show "${kernelDisplayName}" in Jupyter (needs no Python)`),
+  );
+  withCommonOptions(command, 'specoffload notebook install --user').action(async (options: PlaceOptions) => {
+    const directory = await asUserErrors(() => installKernel(options));
+    const output = outputFor(options);
+    output.say(`installed "${kernelDisplayName}" in ${directory}`);
+    output.document({ name: options.name, directory });
+  });
+}
+
+export function addUninstallCommand(notebook: Command): void {
+  const command = withPlaceOptions(
+    notebook.command('uninstall').description('take the kernel out of Jupyter'),
+  );
+  withCommonOptions(command, 'specoffload notebook uninstall --user').action(
+    async (options: PlaceOptions) => {
+      const directory = await asUserErrors(() => uninstallKernel(options));
+      const output = outputFor(options);
+      output.say(`removed ${directory}`);
+      output.document({ name: options.name, directory });
+    },
+  );
+}
+
+export function addCheckCommand(notebook: Command): void {
+  const command = notebook
+    .command('check')
+    .description('say what is missing to work in notebooks, and what brings it')
+    .addOption(nameOption());
+  withCommonOptions(command, 'specoffload notebook check').action(async (options: PlaceOptions) => {
+    const output = outputFor(options);
+    const items = await asUserErrors(() => checkKernel(options.name));
+    output.say(describeCheck(items));
+    output.document(items);
+    const numMissing = items.filter(({ isFine }) => !isFine).length;
+    if (numMissing > 0)
+      throw new UserError(`${plural(numMissing, 'thing')} missing; the table above says what brings them`);
+  });
+}
+
+function withPlaceOptions(command: Command): Command {
+  return command
+    .addOption(new Option('--user', 'for this user (the default)').conflicts(['sysPrefix', 'prefix']))
+    .addOption(new Option('--sys-prefix', 'into the active Python environment').conflicts('prefix'))
+    .option('--prefix <dir>', 'below this folder: DIR/share/jupyter/kernels')
+    .addOption(nameOption());
+}
+
+function nameOption(): Option {
+  return new Option('--name <name>', 'the folder it has among the kernels').default(defaultKernelName);
+}
+
+function describeCheck(items: readonly CheckItem[]): string {
+  return formatTable<CheckItem>(
+    [
+      { title: 'what', align: 'left', text: ({ name }) => name },
+      { title: '', align: 'left', text: ({ isFine }) => (isFine ? 'ok' : 'missing') },
+      { title: 'found', align: 'left', text: ({ finding }) => finding },
+      { title: 'mend it with', align: 'left', text: ({ remedy }) => remedy ?? '' },
+    ],
+    items,
+  );
+}

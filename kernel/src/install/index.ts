@@ -1,0 +1,3 @@
+export * from './check.js';
+export * from './kernelspec.js';
+export * from './places.js';

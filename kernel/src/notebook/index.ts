@@ -1,0 +1,5 @@
+export type { CellFailure } from './cell.js';
+export * from './format.js';
+export * from './literal.js';
+export type { Parameters } from './parameters.js';
+export * from './run.js';

@@ -1,0 +1,66 @@
+/** Values as TypeScript literals, and words of the command line as values. */
+
+import { NotebookError } from '../errors.js';
+
+/** What a notebook can be given: JSON, and the numbers that JSON lacks. */
+export type ParameterValue =
+  | null
+  | boolean
+  | number
+  | string
+  | readonly ParameterValue[]
+  | { readonly [key: string]: ParameterValue };
+
+/** Source text that evaluates to `value`, whatever the value holds. */
+export function toTypeScript(value: ParameterValue): string {
+  if (typeof value === 'number') return toNumberLiteral(value);
+  if (typeof value === 'string') return toStringLiteral(value);
+  if (value === null || typeof value === 'boolean') return String(value);
+  if (Array.isArray(value)) return `[${value.map(toTypeScript).join(', ')}]`;
+  if (typeof value !== 'object')
+    throw new NotebookError(`invalid parameter value: ${String(value)}; expected JSON, NaN or Infinity`);
+  const fields = Object.entries(value).map(([key, part]) => `${toKey(key)}: ${toTypeScript(part)}`);
+  return fields.length === 0 ? '{}' : `{ ${fields.join(', ')} }`;
+}
+
+function toNumberLiteral(value: number): string {
+  return Object.is(value, -0) ? '-0' : String(value);
+}
+
+/** Line and paragraph separators are escaped for readers that take them for line ends. */
+function toStringLiteral(value: string): string {
+  return JSON.stringify(value).replaceAll('\u2028', '\\u2028').replaceAll('\u2029', '\\u2029');
+}
+
+/** `__proto__: …` in a literal would set the prototype; computed, it is a key like any other. */
+function toKey(key: string): string {
+  if (key === '__proto__') return '["__proto__"]';
+  return /^[A-Za-z_$][\w$]*$/.test(key) ? key : toStringLiteral(key);
+}
+
+const words: Readonly<Record<string, ParameterValue>> = {
+  null: null,
+  true: true,
+  false: false,
+  NaN: Number.NaN,
+  Infinity: Number.POSITIVE_INFINITY,
+  '-Infinity': Number.NEGATIVE_INFINITY,
+};
+
+/** `key=value`, where the value is JSON, NaN, Infinity, or else plain text. */
+export function parseAssignment(text: string): readonly [name: string, value: ParameterValue] {
+  const border = text.indexOf('=');
+  const name = text.slice(0, border).trim();
+  if (border < 1 || !/^[A-Za-z_$][\w$]*$/.test(name))
+    throw new NotebookError(`invalid parameter: ${text}; expected key=value, such as quick=true`);
+  return [name, parseWord(text.slice(border + 1))];
+}
+
+function parseWord(text: string): ParameterValue {
+  if (Object.hasOwn(words, text)) return words[text]!;
+  try {
+    return JSON.parse(text) as ParameterValue;
+  } catch {
+    return text;
+  }
+}

@@ -1,0 +1,30 @@
+/** Where this package and those it brings along lie. All paths are absolute; `src/` and `dist/` lie equally deep. */
+
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const kernelDirectory = resolve(dirname(fileURLToPath(import.meta.url)), '..');
+
+/** The script that Jupyter and the runner start: `node kernel.js CONNECTION_FILE`. */
+export const kernelScript = join(kernelDirectory, 'bin', 'kernel.js');
+
+export const requireFromKernel = createRequire(join(kernelDirectory, 'package.json'));
+
+/** The `node_modules` that holds tslab, danfojs, mathjs and the links to the workspaces. */
+export function findPackagesDirectory(): string {
+  return resolve(dirname(requireFromKernel.resolve('tslab/package.json')), '..');
+}
+
+export function readKernelVersion(): string {
+  return readVersion(join(kernelDirectory, 'package.json'));
+}
+
+export function readTslabVersion(): string {
+  return readVersion(requireFromKernel.resolve('tslab/package.json'));
+}
+
+function readVersion(path: string): string {
+  return (JSON.parse(readFileSync(path, 'utf8')) as { version: string }).version;
+}

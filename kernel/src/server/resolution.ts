@@ -1,0 +1,87 @@
+/**
+ * Makes the lab's packages importable from any notebook folder, their types and their code, as the last place that is
+ * looked at: what a notebook has in a `node_modules` of its own, or of a folder above it, comes first.
+ *
+ * TypeScript sees a `node_modules` at the root of the file system that holds the lab's packages wherever nothing else
+ * lies there (tslab does the same for itself, `forwardTslabPath` in its converter); Node gets the same folder as
+ * NODE_PATH, which it also looks at last.
+ */
+
+import Module from 'node:module';
+import { join, parse, sep } from 'node:path';
+import { isObject } from '../json.js';
+import { findPackagesDirectory, kernelDirectory, requireFromKernel } from '../packages.js';
+
+/** The parts of TypeScript's `sys` that look at files. */
+interface System {
+  fileExists(path: string): boolean;
+  directoryExists(path: string): boolean;
+  readFile(path: string, encoding?: string): string | undefined;
+  realpath(path: string): string;
+  getDirectories(path: string): string[];
+  watchFile(path: string, ...rest: unknown[]): { close(): void };
+}
+
+export function shareLabPackages(): void {
+  const packages = findPackagesDirectory();
+  shareCode(packages);
+  shareTypes(tslabTypescript().sys, packages);
+}
+
+/** The TypeScript that tslab brings: all its parts use this one object. */
+export function tslabTypescript(): { readonly version: string; readonly sys: System } {
+  return requireFromKernel('@tslab/typescript-for-tslab');
+}
+
+/** Leaves the environment as it was: what the notebook starts looks for its packages in its own way. */
+function shareCode(packages: string): void {
+  const own = process.env.NODE_PATH;
+  process.env.NODE_PATH =
+    own === undefined ? packages : `${own}${process.platform === 'win32' ? ';' : ':'}${packages}`;
+  (Module as unknown as { _initPaths(): void })._initPaths();
+  if (own === undefined) delete process.env.NODE_PATH;
+  else process.env.NODE_PATH = own;
+}
+
+/** Mutates `system`. */
+function shareTypes(system: System, packages: string): void {
+  const { fileExists, directoryExists, readFile, realpath, getDirectories, watchFile } = system;
+  const virtual = join(parse(process.cwd()).root, 'node_modules').replaceAll(sep, '/');
+  const forward = (path: string): string =>
+    (path === virtual || path.startsWith(`${virtual}/`)) && !fileExists(path) && !directoryExists(path)
+      ? join(packages, path.slice(virtual.length))
+      : path;
+  Object.assign(system, {
+    fileExists: (path) => fileExists(forward(path)),
+    directoryExists: (path) => directoryExists(forward(path)),
+    readFile: (path, encoding) => {
+      const text = readFile(forward(path), encoding);
+      return path.endsWith('/package.json') && text !== undefined ? withPlainTypes(text) : text;
+    },
+    realpath: (path) => realpath(forward(path)),
+    // Global types are those of Node; others come with what is imported. Reading all of @types takes a second.
+    getDirectories: (path) => {
+      const names = getDirectories(forward(path));
+      return path.endsWith('/node_modules/@types') ? names.filter((name) => name === 'node') : names;
+    },
+    // Packages do not change under a running kernel, and there are hundreds of files.
+    watchFile: (path, ...rest) => (isPackageFile(path) ? { close() {} } : watchFile(path, ...rest)),
+  } satisfies System);
+}
+
+/** tslab's resolution reads `types`; a package of today (danfojs) may name its declarations under `exports` alone. */
+function withPlainTypes(packageText: string): string {
+  const manifest: unknown = JSON.parse(packageText);
+  if (!isObject(manifest) || manifest.types !== undefined || manifest.typings !== undefined)
+    return packageText;
+  const { exports } = manifest;
+  const entry = isObject(exports) ? exports['.'] : undefined;
+  const types = isObject(entry) ? entry.types : undefined;
+  return typeof types === 'string' ? JSON.stringify({ ...manifest, types }) : packageText;
+}
+
+const workspaces = join(kernelDirectory, '..').replaceAll(sep, '/');
+
+function isPackageFile(path: string): boolean {
+  return path.includes('/node_modules/') || (path.startsWith(`${workspaces}/`) && path.includes('/dist/'));
+}

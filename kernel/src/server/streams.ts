@@ -1,0 +1,57 @@
+/** Catches what cells print, and passes it on in few large pieces: a message per line would cost more than the line. */
+
+export type StreamName = 'stdout' | 'stderr';
+
+export interface StreamCatcher {
+  /** Passes on what is held back; call it before anything that has to come after it. */
+  flush(): void;
+}
+
+/** A piece is passed on when it is this long, or this old, or when the event loop gets its turn. */
+const pieceChars = 65_536;
+const pieceMs = 100;
+
+/** Mutates `host`: its streams write to `publish` from now on. */
+export function catchStreams(
+  host: Pick<NodeJS.Process, 'stdout' | 'stderr'>,
+  publish: (name: StreamName, text: string) => void,
+): StreamCatcher {
+  let heldName: StreamName = 'stdout';
+  let held = '';
+  let heldSinceMs = 0;
+  let isFlushDue = false;
+
+  const flush = () => {
+    if (held === '') return;
+    const text = held;
+    held = '';
+    publish(heldName, text);
+  };
+  const hold = (name: StreamName, text: string) => {
+    if (name !== heldName) flush();
+    if (held === '') heldSinceMs = performance.now();
+    heldName = name;
+    held += text;
+    if (held.length >= pieceChars || performance.now() - heldSinceMs >= pieceMs) flush();
+    else if (!isFlushDue) {
+      isFlushDue = true;
+      setImmediate(() => {
+        isFlushDue = false;
+        flush();
+      });
+    }
+  };
+  host.stdout.write = createWrite((text) => hold('stdout', text));
+  host.stderr.write = createWrite((text) => hold('stderr', text));
+  return { flush };
+}
+
+function createWrite(hold: (text: string) => void): typeof process.stdout.write {
+  const decoder = new TextDecoder();
+  return ((chunk: string | Uint8Array, ...rest: unknown[]) => {
+    hold(typeof chunk === 'string' ? chunk : decoder.decode(chunk, { stream: true }));
+    const done = rest.find((argument) => typeof argument === 'function');
+    if (done !== undefined) queueMicrotask(done as () => void);
+    return true;
+  }) as typeof process.stdout.write;
+}

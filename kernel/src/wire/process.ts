@@ -1,0 +1,73 @@
+/** A kernel as a process: its own process group, so that a Ctrl-C in the terminal is ours to pass on, or not. */
+
+import { type ChildProcess, spawn } from 'node:child_process';
+
+export interface KernelExit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  /** The end of what the process itself wrote to standard error (cells write to the notebook). */
+  readonly lastStderr: string;
+}
+
+export interface KernelProcess {
+  readonly pid: number;
+  readonly exited: Promise<KernelExit>;
+  /** Signals the kernel alone. */
+  interrupt(): void;
+  /** Ends the kernel and everything it has started. */
+  kill(): void;
+}
+
+const stderrTailChars = 4000;
+
+/** @throws when the program cannot be started. */
+export async function spawnKernel(
+  command: readonly string[],
+  cwd: string,
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<KernelProcess> {
+  const [program, ...args] = command;
+  const child = spawn(program!, args, {
+    cwd,
+    env: { ...env, JPY_PARENT_PID: String(process.pid) },
+    stdio: ['ignore', 'ignore', 'pipe'],
+    detached: process.platform !== 'win32',
+  });
+  const exited = followUntilExit(child);
+  await new Promise<void>((resolve, reject) => {
+    child.once('spawn', resolve);
+    child.once('error', reject);
+  });
+  const pid = child.pid!;
+  return {
+    pid,
+    exited,
+    interrupt: () => void child.kill('SIGINT'),
+    kill: () => killGroup(child),
+  };
+}
+
+function followUntilExit(child: ChildProcess): Promise<KernelExit> {
+  let tail = '';
+  child.stderr!.setEncoding('utf8').on('data', (text: string) => {
+    tail = (tail + text).slice(-stderrTailChars);
+  });
+  return new Promise((resolve) => {
+    // Not `close`: a process that the kernel has left behind may hold the pipe open for ever.
+    child.once('exit', (code, signal) =>
+      setImmediate(() => {
+        child.stderr!.destroy();
+        resolve({ code, signal, lastStderr: tail.trim() });
+      }),
+    );
+  });
+}
+
+function killGroup(child: ChildProcess): void {
+  try {
+    if (process.platform === 'win32') child.kill('SIGKILL');
+    else process.kill(-child.pid!, 'SIGKILL');
+  } catch {
+    // Gone already.
+  }
+}

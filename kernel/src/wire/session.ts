@@ -1,0 +1,180 @@
+/** A running kernel: started, asked, interrupted, restarted and ended. */
+
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { messageOf, NotebookError } from '../errors.js';
+import type { JsonObject } from '../json.js';
+import { kernelScript } from '../packages.js';
+import { KernelClient } from './client.js';
+import { createConnection, writeConnectionFile } from './connection.js';
+import type { Message } from './message.js';
+import { type KernelExit, type KernelProcess, spawnKernel } from './process.js';
+
+/** The kernel's process has ended when nobody had asked it to. */
+export class KernelDiedError extends NotebookError {
+  readonly exit: KernelExit;
+  constructor(exit: KernelExit) {
+    const how = exit.signal === null ? `exit code ${exit.code}` : `signal ${exit.signal}`;
+    super(`the kernel ended (${how})${exit.lastStderr === '' ? '' : `; last it said:\n${exit.lastStderr}`}`);
+    this.exit = exit;
+  }
+}
+
+export interface SessionOptions {
+  /** The folder in which cells run. */
+  readonly cwd: string;
+  /** The program and its arguments; `{connection_file}` is replaced. Default: this package's kernel. */
+  readonly command?: readonly string[];
+  /** How long the kernel may take until it answers. Default 60 s. */
+  readonly startTimeoutSeconds?: number;
+}
+
+export interface ExecuteReply {
+  readonly status: 'ok' | 'error' | 'aborted';
+  readonly executionCount: number | null;
+  readonly content: JsonObject;
+}
+
+export const defaultKernelCommand: readonly string[] = [process.execPath, kernelScript, '{connection_file}'];
+
+/** A port that was free may be taken by the time the kernel gets there. */
+const startAttempts = 3;
+const shutdownMs = 3000;
+
+export class KernelSession {
+  readonly #options: SessionOptions;
+  #process!: KernelProcess;
+  #client!: KernelClient;
+  #info!: JsonObject;
+
+  private constructor(options: SessionOptions) {
+    this.#options = options;
+  }
+
+  static async start(options: SessionOptions): Promise<KernelSession> {
+    const session = new KernelSession(options);
+    await session.#start();
+    return session;
+  }
+
+  /** What the kernel says about itself (`kernel_info_reply`). */
+  get info(): JsonObject {
+    return this.#info;
+  }
+
+  get pid(): number {
+    return this.#process.pid;
+  }
+
+  get silentSeconds(): number {
+    return this.#client.silentSeconds;
+  }
+
+  /** @param onPublished hears, in order, what the cell prints and shows. */
+  async execute(code: string, onPublished: (message: Message) => void = () => {}): Promise<ExecuteReply> {
+    const content = { code, silent: false, store_history: true, user_expressions: {}, allow_stdin: false };
+    const { reply } = await this.#client.request('shell', 'execute_request', content, onPublished);
+    const { status, execution_count } = reply.content;
+    return {
+      status: status === 'ok' || status === 'error' ? status : 'aborted',
+      executionCount: typeof execution_count === 'number' ? execution_count : null,
+      content: reply.content,
+    };
+  }
+
+  /** Stops the cell under way, unless it computes without a pause after an `await`: then only `kill` helps. */
+  interrupt(): void {
+    this.#process.interrupt();
+  }
+
+  /** Ends the kernel at once; what is under way fails with a {@link KernelDiedError}. */
+  async kill(): Promise<void> {
+    this.#process.kill();
+    await this.#process.exited;
+  }
+
+  /** A new process: nothing that cells have declared remains. */
+  async restart(): Promise<void> {
+    await this.shutdown();
+    await this.#start();
+  }
+
+  /** Asks the kernel to end, and ends it if it does not. */
+  async shutdown(): Promise<void> {
+    // A kernel that is gone, or deaf, does not answer; the wait below is what counts.
+    this.#client.request('control', 'shutdown_request', { restart: false }).catch(() => {});
+    const timer = new AbortController();
+    const isGone = await Promise.race([
+      this.#process.exited.then(() => true),
+      sleep(shutdownMs, false, { signal: timer.signal }).catch(() => false),
+    ]);
+    timer.abort();
+    // Also what the kernel has started.
+    this.#process.kill();
+    if (!isGone) await this.#process.exited;
+    this.#client.end(new NotebookError('the kernel was shut down'));
+  }
+
+  async #start(): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#tryStart();
+      } catch (error) {
+        const isPortTaken = error instanceof KernelDiedError && /in use/i.test(error.exit.lastStderr);
+        if (!isPortTaken || attempt === startAttempts) throw error;
+      }
+    }
+  }
+
+  async #tryStart(): Promise<void> {
+    const { cwd, command = defaultKernelCommand, startTimeoutSeconds = 60 } = this.#options;
+    const folder = await mkdtemp(join(tmpdir(), 'specoffload-kernel-'));
+    const connectionFile = join(folder, 'connection.json');
+    const connection = await createConnection();
+    await writeConnectionFile(connection, connectionFile);
+    try {
+      this.#process = await spawnKernel(
+        command.map((word) => word.replace('{connection_file}', connectionFile)),
+        cwd,
+      );
+    } catch (error) {
+      await rm(folder, { recursive: true, force: true });
+      throw new NotebookError(`cannot start the kernel: ${messageOf(error)}`);
+    }
+    const client = await KernelClient.connect(connection);
+    this.#client = client;
+    const died = this.#process.exited.then((exit) => {
+      const error = new KernelDiedError(exit);
+      client.end(error);
+      void rm(folder, { recursive: true, force: true });
+      throw error;
+    });
+    died.catch(() => {});
+    try {
+      this.#info = await Promise.race([died, this.#waitUntilReady(startTimeoutSeconds)]);
+    } catch (error) {
+      this.#process.kill();
+      throw error;
+    }
+  }
+
+  /** Asks until an answer and its publications arrive: a subscription takes effect some time after it was made. */
+  async #waitUntilReady(timeoutSeconds: number): Promise<JsonObject> {
+    const endMs = performance.now() + timeoutSeconds * 1000;
+    let info: JsonObject | null = null;
+    let isHeard = false;
+    while (performance.now() < endMs) {
+      const asked = this.#client.request('shell', 'kernel_info_request', {}, (message) => {
+        if (message.header.msg_type === 'kernel_info_reply') info = message.content;
+        else isHeard = true;
+      });
+      asked.catch(() => {});
+      while (info === null && performance.now() < endMs) await sleep(5);
+      for (let wait = 0; wait < 10 && !isHeard; wait++) await sleep(5);
+      if (info !== null && isHeard) return info;
+    }
+    throw new NotebookError(`the kernel did not answer within ${timeoutSeconds} s`);
+  }
+}
