@@ -1,13 +1,16 @@
-/** The kernel package knows nothing of this command line's errors: what users can mend becomes one of them here. */
+/** The way into the kernel package: loaded when a command needs it, its errors as this command line's own. */
 
 import { UserError } from '@specoffload/engine';
-import { NotebookError } from '@specoffload/kernel';
 
-export async function asUserErrors<T>(work: () => T | Promise<T>): Promise<T> {
+type Kernel = typeof import('@specoffload/kernel');
+
+/** The kernel package knows nothing of {@link UserError}: what users can mend becomes one here. */
+export async function withKernel<T>(work: (kernel: Kernel) => T | Promise<T>): Promise<T> {
+  const kernel = await import('@specoffload/kernel');
   try {
-    return await work();
+    return await work(kernel);
   } catch (error) {
-    if (error instanceof NotebookError) throw new UserError(error.message);
+    if (error instanceof kernel.NotebookError) throw new UserError(error.message);
     throw error;
   }
 }

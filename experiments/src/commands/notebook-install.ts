@@ -1,35 +1,26 @@
 /** `specoffload notebook install`, `uninstall` and `check`: the kernel in Jupyter's menu. */
 
 import { UserError } from '@specoffload/engine';
-import {
-  type CheckItem,
-  checkKernel,
-  defaultKernelName,
-  installKernel,
-  type KernelPlace,
-  kernelDisplayName,
-  uninstallKernel,
-} from '@specoffload/kernel';
+import type { CheckItem, KernelPlace } from '@specoffload/kernel';
 import { type Command, Option } from 'commander';
 import { plural } from '../format.js';
 import { formatTable } from '../table.js';
 import { type CommonOptions, outputFor, withCommonOptions } from './common.js';
-import { asUserErrors } from './notebook-common.js';
+import { withKernel } from './notebook-common.js';
 
 interface PlaceOptions extends CommonOptions, KernelPlace {
   readonly user?: true;
-  readonly name: string;
 }
 
 export function addInstallCommand(notebook: Command): void {
   const command = withPlaceOptions(
-    notebook.command('install').description(`show "${kernelDisplayName}" in Jupyter (needs no Python)`),
+    notebook.command('install').description('add the kernel to Jupyter (needs no Python)'),
   );
   withCommonOptions(command, 'specoffload notebook install --user').action(async (options: PlaceOptions) => {
-    const directory = await asUserErrors(() => installKernel(options));
+    const directory = await withKernel(({ installKernel }) => installKernel(options));
     const output = outputFor(options);
-    output.say(`installed "${kernelDisplayName}" in ${directory}`);
-    output.document({ name: options.name, directory });
+    output.say(`installed in ${directory}; choose "SpecOffload Lab (TypeScript)" in Jupyter`);
+    output.document({ directory });
   });
 }
 
@@ -39,10 +30,10 @@ export function addUninstallCommand(notebook: Command): void {
   );
   withCommonOptions(command, 'specoffload notebook uninstall --user').action(
     async (options: PlaceOptions) => {
-      const directory = await asUserErrors(() => uninstallKernel(options));
+      const directory = await withKernel(({ uninstallKernel }) => uninstallKernel(options));
       const output = outputFor(options);
       output.say(`removed ${directory}`);
-      output.document({ name: options.name, directory });
+      output.document({ directory });
     },
   );
 }
@@ -54,12 +45,12 @@ export function addCheckCommand(notebook: Command): void {
     .addOption(nameOption());
   withCommonOptions(command, 'specoffload notebook check').action(async (options: PlaceOptions) => {
     const output = outputFor(options);
-    const items = await asUserErrors(() => checkKernel(options.name));
+    const items = await withKernel(({ checkKernel }) => checkKernel(options.name));
     output.say(describeCheck(items));
     output.document(items);
     const numMissing = items.filter(({ isFine }) => !isFine).length;
     if (numMissing > 0)
-      throw new UserError(`${plural(numMissing, 'thing')} missing; the table above says what brings them`);
+      throw new UserError(`${plural(numMissing, 'thing')} missing; the table above says what to do`);
   });
 }
 
@@ -72,7 +63,7 @@ function withPlaceOptions(command: Command): Command {
 }
 
 function nameOption(): Option {
-  return new Option('--name <name>', 'the folder it has among the kernels').default(defaultKernelName);
+  return new Option('--name <name>', 'its folder among the kernels (default: specoffload)');
 }
 
 function describeCheck(items: readonly CheckItem[]): string {

@@ -2,19 +2,11 @@
 
 import { basename, dirname, join, resolve } from 'node:path';
 import { UserError } from '@specoffload/engine';
-import {
-  exportHtml,
-  type NotebookFailure,
-  type NotebookOutcome,
-  type NotebookProgress,
-  type ParameterValue,
-  parseAssignment,
-  runNotebook,
-} from '@specoffload/kernel';
+import type { NotebookFailure, NotebookOutcome, NotebookProgress, Parameters } from '@specoffload/kernel';
 import type { Command } from 'commander';
 import { UsageError } from '../errors.js';
 import { formatSeconds, plural } from '../format.js';
-import type { Output } from '../output.js';
+import type { Follower, Output } from '../output.js';
 import { displayPath } from '../paths.js';
 import {
   type CommandContext,
@@ -23,10 +15,10 @@ import {
   wholeNumber,
   withCommonOptions,
 } from './common.js';
-import { asUserErrors } from './notebook-common.js';
+import { withKernel } from './notebook-common.js';
 
 interface NotebookRunOptions extends CommonOptions {
-  readonly parameter: Readonly<Record<string, ParameterValue>>;
+  readonly parameter: readonly string[];
   readonly quick?: true;
   readonly out?: string;
   readonly html?: string;
@@ -43,16 +35,16 @@ export function addNotebookRunCommand(notebook: Command, context: CommandContext
     .argument('<notebook>', 'an .ipynb file in TypeScript')
     .option(
       '-p, --parameter <key=value>',
-      'override what the cell tagged "parameters" declares; JSON, NaN, Infinity or plain text; may be repeated',
-      collectParameter,
-      {},
+      'override what the cell tagged "parameters" declares: JSON, NaN, Infinity or plain text; repeatable',
+      (text: string, before: readonly string[]) => [...before, text],
+      [],
     )
     .option('--quick', 'the same as -p quick=true')
     .option(
       '--out <file>',
-      'the executed notebook; may be the notebook itself (default: NAME.executed.ipynb)',
+      'the executed notebook, may be the notebook itself (default: NAME.executed.ipynb)',
     )
-    .option('--html <file>', 'also write a page that shows it, standalone')
+    .option('--html <file>', 'also write it as a page that stands alone')
     .option('--timeout <seconds>', 'for all cells together', wholeNumber('--timeout', 1, mostSeconds))
     .option('--cell-timeout <seconds>', 'for each cell', wholeNumber('--cell-timeout', 1, mostSeconds));
   withCommonOptions(
@@ -61,69 +53,84 @@ export function addNotebookRunCommand(notebook: Command, context: CommandContext
   ).action((path: string, options: NotebookRunOptions) => runFromCommandLine(path, options, context));
 }
 
-function collectParameter(
-  text: string,
-  before: Readonly<Record<string, ParameterValue>>,
-): Readonly<Record<string, ParameterValue>> {
-  try {
-    const [name, value] = parseAssignment(text);
-    return { ...before, [name]: value };
-  } catch (error) {
-    throw new UsageError((error as Error).message);
-  }
-}
-
 async function runFromCommandLine(
   path: string,
   options: NotebookRunOptions,
   { signal }: CommandContext,
 ): Promise<void> {
   const output = outputFor(options);
-  const out = resolve(options.out ?? join(dirname(path), `${basename(path, '.ipynb')}.executed.ipynb`));
-  const follower = output.follow();
-  const outcome = await asUserErrors(async () => {
-    try {
-      return await runNotebook({
-        path,
-        out,
-        parameters: { ...options.parameter, ...(options.quick && { quick: true }) },
-        ...(options.timeout !== undefined && { totalTimeoutSeconds: options.timeout }),
-        ...(options.cellTimeout !== undefined && { cellTimeoutSeconds: options.cellTimeout }),
-        onProgress: (progress) => {
-          if (progress.status === 'running' || progress.status === 'starting')
-            return follower.update(() => describeProgress(progress));
-          follower.end();
-          output.note(describeProgress(progress));
-        },
-        signal,
-      });
-    } finally {
-      follower.end();
-    }
-  });
+  const title = basename(path, '.ipynb');
+  const out = resolve(options.out ?? join(dirname(path), `${title}.executed.ipynb`));
   const html = options.html === undefined ? null : resolve(options.html);
-  if (html !== null) await asUserErrors(() => exportHtml(outcome.notebook, basename(path, '.ipynb'), html));
-  report(output, outcome, out, html);
-  if (outcome.failure?.kind === 'interrupted') throw signal.reason;
-  if (outcome.failure !== null)
+  const outcome = await runFollowed(path, out, options, signal, output);
+  if (html !== null) await withKernel(({ exportHtml }) => exportHtml(outcome.notebook, title, html));
+  const { status, cells, failure, seconds } = outcome;
+  if (failure !== null) output.note(describeFailure(failure));
+  report(output, outcome, [out, ...(html === null ? [] : [html])]);
+  output.document({ status, seconds, cells, failure, out, html });
+  if (failure?.kind === 'interrupted') throw signal.reason;
+  if (failure !== null)
     throw new UserError(
-      `cell ${outcome.failure.cell} failed: ${firstLine(outcome.failure)}; ` +
-        `what was executed is in ${displayPath(out)}`,
+      `cell ${failure.cell} failed: ${firstLine(failure)}; what was executed is in ${displayPath(out)}`,
     );
 }
 
-function report(output: Output, outcome: NotebookOutcome, out: string, html: string | null): void {
-  const { status, cells, failure, seconds } = outcome;
-  if (failure !== null) output.note(describeFailure(failure));
-  else output.say(`${plural(cells.length, 'cell')} in ${formatSeconds(seconds)}`);
-  for (const path of [out, html]) if (path !== null) output.say(`wrote ${displayPath(path)}`);
-  output.document({ status, seconds, cells, failure, out, html });
+async function runFollowed(
+  path: string,
+  out: string,
+  options: NotebookRunOptions,
+  signal: AbortSignal,
+  output: Output,
+): Promise<NotebookOutcome> {
+  const parameters = await parseParameters(options);
+  const follower = output.follow();
+  try {
+    return await withKernel(({ runNotebook }) =>
+      runNotebook({
+        path,
+        out,
+        parameters,
+        ...(options.timeout !== undefined && { totalTimeoutSeconds: options.timeout }),
+        ...(options.cellTimeout !== undefined && { cellTimeoutSeconds: options.cellTimeout }),
+        onProgress: (progress) => follow(progress, follower, output),
+        signal,
+      }),
+    );
+  } finally {
+    follower.end();
+  }
+}
+
+async function parseParameters({ parameter, quick }: NotebookRunOptions): Promise<Parameters> {
+  try {
+    return await withKernel(({ parseAssignment }) => ({
+      ...Object.fromEntries(parameter.map(parseAssignment)),
+      ...(quick && { quick: true }),
+    }));
+  } catch (error) {
+    throw error instanceof UserError ? new UsageError(error.message) : error;
+  }
+}
+
+/** A cell under way has a line that changes, one that has ended a line that stays. */
+function follow(progress: NotebookProgress, follower: Follower, output: Output): void {
+  const isUnderWay = progress.status === 'starting' || progress.status === 'running';
+  if (isUnderWay) follower.update(() => describeProgress(progress));
+  else {
+    follower.end();
+    output.note(describeProgress(progress));
+  }
 }
 
 function describeProgress({ status, cell, numCells, source, seconds }: NotebookProgress): string {
   if (status === 'starting') return 'starting the kernel';
   const line = source.trim().split('\n', 1)[0]!.slice(0, 60);
   return `cell ${cell} of ${numCells}: ${status}, ${formatSeconds(seconds)}  ${line}`;
+}
+
+function report(output: Output, { cells, failure, seconds }: NotebookOutcome, files: string[]): void {
+  if (failure === null) output.say(`${plural(cells.length, 'cell')} in ${formatSeconds(seconds)}`);
+  for (const path of files) output.say(`wrote ${displayPath(path)}`);
 }
 
 /** The source as it stands, with line numbers, and what the kernel said about it. */

@@ -8,7 +8,7 @@ import { addNotebookRunCommand } from './notebook-run.js';
 export function addNotebookCommand(program: Command, context: CommandContext): void {
   const notebook = program
     .command('notebook')
-    .description('install the Jupyter kernel; run notebooks headless');
+    .description('run notebooks headless; put the kernel into Jupyter');
   addNotebookRunCommand(notebook, context);
   addInstallCommand(notebook);
   addUninstallCommand(notebook);

@@ -5,13 +5,13 @@
  * Jupyter. Export only notebooks whose authors you trust.
  */
 
+import { escapeHtml } from '../display/escape.js';
+import { plotlyScript } from '../display/plotly.js';
 import type { Cell, CodeCell, Notebook } from '../notebook/format.js';
 import { saveFile } from '../notebook/save.js';
-import { escapeHtml } from '../display/escape.js';
 import { highlight } from './highlight.js';
 import { renderMarkdown } from './markdown.js';
 import { needsPlotly, renderOutput } from './output.js';
-import { plotlyScript } from '../display/plotly.js';
 import { pageStyle } from './style.js';
 
 export async function exportHtml(notebook: Notebook, title: string, path: string): Promise<void> {
@@ -19,7 +19,9 @@ export async function exportHtml(notebook: Notebook, title: string, path: string
 }
 
 export function renderNotebook(notebook: Notebook, title: string): string {
-  const hasPlotly = notebook.cells.some((cell) => cell.cell_type === 'code' && cell.outputs.some(needsPlotly));
+  const hasPlotly = notebook.cells.some(
+    (cell) => cell.cell_type === 'code' && cell.outputs.some(needsPlotly),
+  );
   return [
     '<!doctype html>',
     '<html lang="en"><head><meta charset="utf-8">',

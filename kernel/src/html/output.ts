@@ -1,11 +1,11 @@
 /** One output of a cell as HTML: the richest form of it that a page without a server can show. */
 
 import { stripVTControlCharacters } from 'node:util';
+import { escapeHtml } from '../display/escape.js';
+import { type Figure, figureHtml, plotlyScript } from '../display/plotly.js';
 import { isObject } from '../json.js';
 import type { CellOutput, MimeBundle } from '../notebook/format.js';
-import { escapeHtml } from '../display/escape.js';
 import { renderMarkdown } from './markdown.js';
-import { type Figure, figureHtml, plotlyScript } from '../display/plotly.js';
 
 const plotlyMime = 'application/vnd.plotly.v1+json';
 
@@ -19,7 +19,9 @@ export function renderOutput(output: CellOutput): string {
 export function needsPlotly(output: CellOutput): boolean {
   if (!('data' in output)) return false;
   const html = output.data['text/html'];
-  return toFigure(output.data[plotlyMime]) !== null || (typeof html === 'string' && html.includes(plotlyScript()));
+  return (
+    toFigure(output.data[plotlyMime]) !== null || (typeof html === 'string' && html.includes(plotlyScript()))
+  );
 }
 
 function describeError({ ename, evalue, traceback }: Extract<CellOutput, { output_type: 'error' }>): string {
