@@ -1,6 +1,7 @@
 /** `specoffload notebook run`: a notebook from top to bottom, without Jupyter and without Python. */
 
 import { basename, dirname, join, resolve } from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 import { UserError } from '@specoffload/engine';
 import type { NotebookFailure, NotebookOutcome, NotebookProgress, Parameters } from '@specoffload/kernel';
 import type { Command } from 'commander';
@@ -136,10 +137,10 @@ function report(output: Output, { cells, failure, seconds }: NotebookOutcome, fi
 /** The source as it stands, with line numbers, and what the kernel said about it. */
 function describeFailure({ cell, source, traceback }: NotebookFailure): string {
   const lines = source.split('\n').map((line, index) => `${String(index + 1).padStart(4)} │ ${line}`);
-  return [`cell ${cell}:`, ...lines, ...traceback].join('\n');
+  return stripVTControlCharacters([`cell ${cell}:`, ...lines, ...traceback].join('\n'));
 }
 
 function firstLine({ ename, evalue, kind }: NotebookFailure): string {
-  const line = evalue.split('\n', 1)[0]!;
+  const line = stripVTControlCharacters(evalue).split('\n', 1)[0]!;
   return kind === 'error' ? `${ename}: ${line}` : line;
 }

@@ -36,14 +36,15 @@ export function renderNotebook(notebook: Notebook, title: string): string {
 }
 
 function renderCell(cell: Cell): string {
-  if (cell.cell_type === 'markdown') return `<section class="text">${renderMarkdown(cell.source)}</section>`;
-  if (cell.cell_type === 'raw') return `<section><pre>${escapeHtml(cell.source)}</pre></section>`;
-  return renderCode(cell as CodeCell);
+  if (cell.cell_type === 'code') return renderCode(cell);
+  const html =
+    cell.cell_type === 'markdown' ? renderMarkdown(cell.source) : `<pre>${escapeHtml(cell.source)}</pre>`;
+  return `<section>${html}</section>`;
 }
-
 function renderCode({ source, execution_count, outputs }: CodeCell): string {
-  const number = execution_count === null ? '' : `<span class="count">${execution_count}</span>`;
+  const number = execution_count === null ? '' : `<div class="count">[${execution_count}]</div>`;
   const code =
-    source.trim() === '' ? '' : `<pre class="code">${number}<code>${highlight(source)}</code></pre>`;
-  return `<section>${code}${outputs.map((output) => `<div class="output">${renderOutput(output)}</div>`).join('')}</section>`;
+    source.trim() === '' ? '' : `${number}<pre class="code"><code>${highlight(source)}</code></pre>`;
+  const shown = outputs.map((output) => `<div class="output">${renderOutput(output)}</div>`);
+  return `<section>${code}${shown.join('')}</section>`;
 }

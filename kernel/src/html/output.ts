@@ -38,7 +38,7 @@ const renderers: readonly Renderer[] = [
   ['image/jpeg', (text) => renderImage('image/jpeg', text)],
   ['image/gif', (text) => renderImage('image/gif', text)],
   ['text/markdown', renderMarkdown],
-  ['text/latex', (text) => `<pre class="formula">${escapeHtml(text)}</pre>`],
+  ['text/latex', (text) => `<pre class="formula">${escapeHtml(withoutDollars(text))}</pre>`],
   ['text/plain', (text) => `<pre>${renderText(text)}</pre>`],
 ];
 
@@ -56,6 +56,10 @@ function renderBundle(data: MimeBundle): string {
 function toFigure(value: unknown): Figure | null {
   if (!isObject(value) || !Array.isArray(value.data)) return null;
   return { data: value.data, layout: isObject(value.layout) ? value.layout : {} };
+}
+
+function withoutDollars(latex: string): string {
+  return latex.trim().replace(/^\$\$?(?:\\displaystyle\s+)?([\s\S]*?)\$\$?$/, '$1');
 }
 
 function renderImage(mime: string, base64: string): string {

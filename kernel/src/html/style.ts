@@ -8,8 +8,8 @@ body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.55 s
 main { max-width: 60rem; margin: 0 auto; padding: 2rem 1rem 4rem; }
 pre, code { font: 13px/1.5 ui-monospace, Menlo, Consolas, monospace; }
 pre { overflow-x: auto; margin: 0.5rem 0; padding: 0.5rem 0.75rem; }
-pre.code { position: relative; background: var(--faint); border: 1px solid var(--line); border-radius: 4px; }
-.count { float: right; color: var(--note); }
+pre.code { background: var(--faint); border: 1px solid var(--line); border-radius: 4px; }
+.count { color: var(--note); font: 12px/1 ui-monospace, monospace; }
 .output { overflow-x: auto; }
 pre.stderr { border-left: 3px solid #c98a1b; }
 pre.error { border-left: 3px solid #c0392b; }
