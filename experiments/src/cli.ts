@@ -14,6 +14,7 @@ import { addReproduceCommand } from './commands/reproduce.js';
 import { addRunCommand } from './commands/run.js';
 import { addSimulateCommand } from './commands/simulate.js';
 import { addStartCommand } from './commands/start.js';
+import { addSweepCommand } from './commands/sweep.js';
 import { addTunnelCommand } from './commands/tunnel.js';
 import { describeError, exitCodeOf, hasCode } from './errors.js';
 import { listenForInterrupts } from './interrupt.js';
@@ -30,6 +31,7 @@ function createProgram(context: CommandContext): Command {
   addRunCommand(program, context);
   addPlanCommand(program, context);
   addSimulateCommand(program, context);
+  addSweepCommand(program, context);
   addReproduceCommand(program, context);
   addProfileCommand(program, context);
   addAccuracyCommand(program, context);

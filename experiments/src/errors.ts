@@ -34,8 +34,13 @@ export function exitCodeOf(error: unknown): number {
 export function describeError(error: unknown, isVerbose: boolean): string {
   if (isVerbose && error instanceof Error) return error.stack ?? error.message;
   if (error instanceof UserError || error instanceof InterruptedError) return error.message;
-  const message = error instanceof Error ? error.message : String(error);
+  const message = describeFailure(error);
   return `unexpected failure: ${message} (--verbose shows where)`;
+}
+
+/** The message of whatever was thrown. */
+export function describeFailure(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** Whether a system call failed with one of these codes, such as `ENOENT`. */

@@ -1,6 +1,7 @@
 export * from './compare.js';
 export * from './conditions.js';
 export * from './execute.js';
+export { shippedExperiments } from './experiments/index.js';
 export * as figures from './figures/index.js';
 export * from './output.js';
 export * from './pair.js';
@@ -9,4 +10,5 @@ export * from './report.js';
 export * from './sizes.js';
 export * from './statistics/index.js';
 export * from './store/index.js';
+export * from './sweep/index.js';
 export * from './tunnel/index.js';

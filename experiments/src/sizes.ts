@@ -41,6 +41,26 @@ export function tryParseBytes(text: string): number | null {
   return Number.isNaN(bytes) ? null : bytes;
 }
 
+/** @returns seconds. @throws UsageError: `invalid --max-time: 10; expected a time from 1s to 30days …`. */
+export function parseSeconds(flag: string, text: string): number {
+  const seconds = toSeconds(text);
+  if (!(1 <= seconds && seconds <= 30 * 86_400))
+    throw new UsageError(
+      `invalid ${flag}: ${text}; expected a time from 1s to 30days with its unit, such as 90s, 10min or 2h`,
+    );
+  return seconds;
+}
+
+/** NaN for anything that is not a number with a unit of time. */
+function toSeconds(text: string): number {
+  if (!/^\s*[0-9.]+\s*[A-Za-z]+\s*$/.test(text)) return Number.NaN;
+  try {
+    return loadMath().unit(text).toNumber('s');
+  } catch {
+    return Number.NaN; // no unit of time
+  }
+}
+
 function parseQuantity(flag: string, text: string, quantity: Quantity): number {
   const number = toNumber(text, quantity.unit);
   if (!(quantity.least <= number && number <= quantity.most))

@@ -1,3 +1,4 @@
 export * from './cost-model.js';
 export * from './formats.js';
 export * from './machine-model.js';
+export * from './rates.js';

@@ -65,7 +65,7 @@ const formatsByName: Readonly<Record<string, Formats>> = {
 };
 
 /** Nothing that exists is outside these; a rate that is was written in the wrong unit. */
-const rateLimits = {
+export const rateLimits = {
   overheadSeconds: [0, 10],
   bytesPerSecond: [1e6, 1e14],
   pageableBytesPerSecond: [1e6, 1e14],

@@ -6,11 +6,11 @@ import {
   type SimulationRequest,
   type StrategyName,
   simulateRun,
-  strategies,
   strategyNames,
   toChromeTrace,
 } from '@specoffload/engine';
 import type { Command } from 'commander';
+import { type Accounting, accountings, withAccounting } from '../accounting.js';
 import { threeDigits } from '../format.js';
 import { describeProgress, type Output } from '../output.js';
 import { displayPath } from '../paths.js';
@@ -25,11 +25,9 @@ import {
   type PredictionOptions,
 } from './prediction-options.js';
 
-const accountings = ['useful', 'as-published'] as const;
-
 interface SimulateOptions extends CommonOptions, PredictionOptions, PolicyOptions {
   readonly strategy: StrategyName;
-  readonly accounting: (typeof accountings)[number];
+  readonly accounting: Accounting;
 }
 
 export function addSimulateCommand(program: Command, context: CommandContext): void {
@@ -58,11 +56,9 @@ async function simulate(options: SimulateOptions, output: Output, signal: AbortS
   await assertWritable(options.results);
   const prediction = await openPrediction(options);
   const { workload, ...job } = prediction;
-  const speculation = given.speculation ?? strategies[strategy].defaults.speculation;
-  const endsLate = accounting === 'as-published' && speculation !== 'none';
   const request: SimulationRequest = {
     ...{ ...job, strategy, signal },
-    policy: { ...(endsLate ? { ending: 'slowest' } : {}), ...given },
+    policy: withAccounting(strategy, given, accounting),
   };
   output.note(`${strategy}, predicted: ${describePrediction(prediction)}`);
   const provenance = await collectProvenance();

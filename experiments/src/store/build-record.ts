@@ -10,10 +10,12 @@ import type {
 } from '@specoffload/engine';
 import { digestOf, type Json } from './canonical.js';
 import {
+  type ConditionsRecord,
   type MachineRecord,
   type MeasuredRecord,
   type ModelRecord,
   type OutcomeRecord,
+  type PointRecord,
   type ProvenanceRecord,
   type ResultRecord,
   type RunRecord,
@@ -21,6 +23,12 @@ import {
   type SimulatedRecord,
   type WorkloadRecord,
 } from './record.js';
+
+/** Of a run that an experiment asked for: its point, and the key it was given before it ran. */
+export interface RunPlace {
+  readonly key: string;
+  readonly point: PointRecord;
+}
 
 /** Everything about a run but its number among its repeats, which the store finds. */
 export interface MeasuredRun {
@@ -35,6 +43,9 @@ export interface MeasuredRun {
   readonly seed: number;
   readonly createdAt: Date;
   readonly provenance: ProvenanceRecord;
+  readonly place?: RunPlace;
+  /** Left out, or null, where nobody looked. */
+  readonly conditions?: ConditionsRecord | null;
 }
 
 export function buildRecord(run: MeasuredRun, repeat: number): MeasuredRecord {
@@ -50,10 +61,12 @@ export function buildRecord(run: MeasuredRun, repeat: number): MeasuredRecord {
     machine: toMachineRecord(run.machine, run.result.native),
     workload: toWorkloadRecord(run),
     result: toResultRecord(run.result),
+    ...(run.conditions ? { conditions: run.conditions } : {}),
+    ...(run.place ? { point: run.place.point } : {}),
     provenance: run.provenance,
   } as const;
   const { schema, kind, ...rest } = record;
-  return { schema, key: keyOf(record), kind, ...rest };
+  return { schema, key: run.place?.key ?? keyOf(record), kind, ...rest };
 }
 
 /** Everything about a prediction but its number among its repeats. */
@@ -64,6 +77,7 @@ export interface SimulatedRun {
   readonly workload: string;
   readonly createdAt: Date;
   readonly provenance: ProvenanceRecord;
+  readonly place?: RunPlace;
 }
 
 export function buildSimulatedRecord(run: SimulatedRun, repeat: number): SimulatedRecord {
@@ -98,10 +112,11 @@ export function buildSimulatedRecord(run: SimulatedRun, repeat: number): Simulat
       digest: digestOf({ promptLengths, acceptance: speculates ? acceptance : null } as unknown as Json),
     },
     result: toOutcomeRecord(result, memory),
+    ...(run.place ? { point: run.place.point } : {}),
     provenance: run.provenance,
   } as const;
   const { schema, kind, ...rest } = record;
-  return { schema, key: keyOf(record), kind, ...rest };
+  return { schema, key: run.place?.key ?? keyOf(record), kind, ...rest };
 }
 
 /** `Omit` for each member of a union. */

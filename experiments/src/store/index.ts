@@ -3,6 +3,7 @@ export {
   buildSimulatedRecord,
   keyOf,
   type MeasuredRun,
+  type RunPlace,
   type SimulatedRun,
 } from './build-record.js';
 export { type ColumnType, columns, type RowColumn, type RowValue } from './columns.js';
@@ -12,4 +13,12 @@ export * from './record.js';
 export { type FixedRow, type Row, toRow, toRows } from './rows.js';
 export { formatTokens, type TokensLine } from './tokens.js';
 export { parseRunRecord } from './validate.js';
-export { assertWritable, type RunFiles, type StoredRun, storeRun } from './write.js';
+export {
+  assertWritable,
+  explainStoreError,
+  type RunFiles,
+  removeLitter,
+  type StoredRun,
+  storeRun,
+  storeRunAs,
+} from './write.js';

@@ -36,7 +36,10 @@ export interface SimulatedRecord extends RecordBase {
 
 interface RecordBase {
   readonly schema: typeof recordSchema;
-  /** Digest of everything that determines the run, see `keyOf`; the name of the record's folder. */
+  /**
+   * Digest of everything that determines the run, see `keyOf`; a sweep's runs are keyed by what was asked for instead,
+   * which is known before they run. The name of the record's folder.
+   */
   readonly key: string;
   /** ISO 8601, UTC. */
   readonly createdAt: string;

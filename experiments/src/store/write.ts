@@ -1,13 +1,15 @@
 /** Records on disk: written aside, flushed, renamed into place. A folder that is there is whole. */
 
-import { randomBytes } from 'node:crypto';
-import { access, mkdir, open, rename, rm } from 'node:fs/promises';
+import { createHash, randomBytes } from 'node:crypto';
+import { access, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import { UserError } from '@specoffload/engine';
 import { hasCode } from '../errors.js';
 import { displayPath } from '../paths.js';
+import { isAlive } from '../processes.js';
 import type { RunRecord } from './record.js';
 
 export interface RunFiles<Run extends RunRecord = RunRecord> {
@@ -37,19 +39,68 @@ export async function storeRun<Run extends RunRecord>(
   files: RunFiles<Run>,
   signal?: AbortSignal,
 ): Promise<StoredRun<Run>> {
+  return withAside(resultsDirectory, experiment, files, (aside, folder) =>
+    moveIntoPlace(aside, folder, files, signal),
+  );
+}
+
+/** What a run leaves beside its record. */
+type SideFiles = Pick<RunFiles, 'trace' | 'tokens'>;
+
+/**
+ * Writes one run under the key that its record has. When another process has finished the same run meanwhile, its
+ * record stays and this one is dropped.
+ * @returns whether this one was stored.
+ * @throws UserError as {@link storeRun}
+ */
+export async function storeRunAs(
+  resultsDirectory: string,
+  experiment: string,
+  record: RunRecord,
+  files: SideFiles,
+  signal?: AbortSignal,
+): Promise<boolean> {
+  return withAside(resultsDirectory, experiment, files, async (aside, folder) => {
+    await writeRecord(aside, record);
+    signal?.throwIfAborted();
+    return renameInto(aside, folder, record.key);
+  });
+}
+
+/** Lends a folder that is not yet in the store, with the side files in it, and takes it away if it is still there. */
+async function withAside<T>(
+  resultsDirectory: string,
+  experiment: string,
+  { trace, tokens }: SideFiles,
+  work: (aside: string, folder: string) => Promise<T>,
+): Promise<T> {
   const folder = join(resultsDirectory, experiment);
-  const aside = join(resultsDirectory, `.writing-${process.pid}-${randomBytes(4).toString('hex')}`);
+  const aside = join(resultsDirectory, nameAside());
   try {
     await mkdir(folder, { recursive: true });
     await mkdir(aside);
-    if (files.trace !== null)
-      await writeFlushed(join(aside, 'trace.json.gz'), await promisify(gzip)(files.trace));
-    if (files.tokens !== null) await writeFlushed(join(aside, 'tokens.jsonl'), files.tokens);
-    return await moveIntoPlace(aside, folder, files, signal);
+    if (trace !== null) await writeFlushed(join(aside, 'trace.json.gz'), await promisify(gzip)(trace));
+    if (tokens !== null) await writeFlushed(join(aside, 'tokens.jsonl'), tokens);
+    return await work(aside, folder);
   } catch (error) {
-    throw toUserError(error, resultsDirectory);
+    throw explainStoreError(error, resultsDirectory);
   } finally {
     await removeAside(aside);
+  }
+}
+
+/** Process ids say something on their own machine only. */
+const asidePrefix = `.writing-${createHash('sha256').update(hostname()).digest('hex').slice(0, 8)}-`;
+
+function nameAside(): string {
+  return `${asidePrefix}${process.pid}-${randomBytes(4).toString('hex')}`;
+}
+
+/** Removes what killed processes of this machine left half-written. */
+export async function removeLitter(resultsDirectory: string): Promise<void> {
+  for (const name of await readdir(resultsDirectory).catch(() => [])) {
+    const pid = name.startsWith(asidePrefix) ? Number.parseInt(name.slice(asidePrefix.length), 10) : null;
+    if (pid !== null && !isAlive(pid)) await removeAside(join(resultsDirectory, name));
   }
 }
 
@@ -64,18 +115,27 @@ async function moveIntoPlace<Run extends RunRecord>(
     const record = recordOf(repeat);
     const place = join(folder, record.key);
     if (await exists(place)) continue;
-    await writeFlushed(join(aside, 'run.json'), `${JSON.stringify(record, null, 2)}\n`);
-    await flushDirectory(aside);
+    await writeRecord(aside, record);
     signal?.throwIfAborted();
-    try {
-      await rename(aside, place);
-    } catch (error) {
-      if (hasCode(error, 'ENOTEMPTY', 'EEXIST')) continue;
-      throw error;
-    }
-    await flushDirectory(folder);
-    return { record, folder: place };
+    if (await renameInto(aside, folder, record.key)) return { record, folder: place };
   }
+}
+
+async function writeRecord(aside: string, record: RunRecord): Promise<void> {
+  await writeFlushed(join(aside, 'run.json'), `${JSON.stringify(record, null, 2)}\n`);
+  await flushDirectory(aside);
+}
+
+/** The one moment at which a run enters the store. @returns false when one of that key is there. */
+async function renameInto(aside: string, folder: string, key: string): Promise<boolean> {
+  try {
+    await rename(aside, join(folder, key));
+  } catch (error) {
+    if (hasCode(error, 'ENOTEMPTY', 'EEXIST')) return false;
+    throw error;
+  }
+  await flushDirectory(folder);
+  return true;
 }
 
 async function writeFlushed(path: string, content: string | Uint8Array): Promise<void> {
@@ -110,7 +170,8 @@ async function exists(path: string): Promise<boolean> {
   );
 }
 
-function toUserError(error: unknown, resultsDirectory: string): unknown {
+/** What a failed write means to people; anything else as it is. */
+export function explainStoreError(error: unknown, resultsDirectory: string): unknown {
   const where = displayPath(resultsDirectory);
   if (hasCode(error, 'ENOSPC', 'EDQUOT'))
     return new UserError(`no space left for the record in ${where}; free some, or choose another --results`);
@@ -123,12 +184,12 @@ function toUserError(error: unknown, resultsDirectory: string): unknown {
 
 /** Refuses early what would fail after minutes of work. @throws UserError as {@link storeRun} does. */
 export async function assertWritable(resultsDirectory: string): Promise<void> {
-  const probe = join(resultsDirectory, `.writing-${process.pid}-${randomBytes(4).toString('hex')}`);
+  const probe = join(resultsDirectory, nameAside());
   try {
     await mkdir(dirname(probe), { recursive: true });
     await mkdir(probe);
   } catch (error) {
-    throw toUserError(error, resultsDirectory);
+    throw explainStoreError(error, resultsDirectory);
   } finally {
     await removeAside(probe);
   }

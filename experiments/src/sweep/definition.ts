@@ -26,6 +26,8 @@ interface RunSettings {
   readonly accounting: 'useful' | 'as-published';
   /** How unequally experts are chosen, see the engine's `routingSkew`. */
   readonly routingSkew: number;
+  /** Simulated: what moves at once of a catalogue model; by expert is ten times slower to predict. @default ffn */
+  readonly unit: 'ffn' | 'expert';
   readonly linkCap: string | number;
   readonly diskCap: string | number;
   readonly deviceCores: number;
@@ -46,6 +48,12 @@ export interface Choice {
   readonly settings: Settings;
 }
 
+/** Settings of the points whose axes have these values; a choice by its label. */
+export interface Case {
+  readonly when: Readonly<Record<string, string | number>>;
+  readonly settings: Settings;
+}
+
 /** A setting's values, or, under a name of its own, choices or numbers for expressions to use. */
 export type Axis = readonly (SettingValue | Choice)[];
 
@@ -62,11 +70,18 @@ export interface ExperimentDefinition {
   readonly settings: Settings;
   /** Every combination is a point; the last axis varies fastest. */
   readonly axes: Readonly<Record<string, Axis>>;
+  /** What a value of one axis alone cannot say, such as each system's batch on each dataset; later ones win. */
+  readonly cases?: readonly Case[];
   /** Settings computed from axes and other settings by a mathjs expression: `{ prefillBatch: 'decodeBatch / 4' }`. */
   readonly derived?: Readonly<Record<string, string>>;
   /** Expressions that must all be true for a point to run: `candidates <= 8 or decodeBatch < 64`. */
   readonly filters?: readonly string[];
-  /** Runs of every point. @default 3 measured, 1 simulated */
+  /**
+   * Measured: predicts every point too, on this machine file made by `specoffload profile`, with the acceptance that
+   * was recorded on the same texts; `this`: the file that profile writes unless told otherwise.
+   */
+  readonly predictOn?: string;
+  /** Runs of every point; a prediction comes out the same every time, only its seeds differ. @default 3 measured, 1 simulated */
   readonly repeats?: number;
   /** Unrecorded runs before the first recorded one. @default 1 measured, 0 simulated */
   readonly warmups?: number;

@@ -1,0 +1,118 @@
+/** From a definition to its points: every combination of the axes, derived settings added, filters applied. */
+
+import { UserError } from '@specoffload/engine';
+import type { Choice, ExperimentDefinition, Settings, SettingValue } from './definition.js';
+import { type Expression, type ExpressionValue, parseExpression } from './expression.js';
+import { assertSetting, isSetting, settingNames } from './settings.js';
+
+/** One combination of the axes. */
+export interface Point {
+  /** The axes' values; a choice by its label. */
+  readonly axes: Readonly<Record<string, SettingValue>>;
+  /** All that it asks for. */
+  readonly settings: Settings;
+}
+
+type Values = Readonly<Record<string, SettingValue>>;
+
+/** Far beyond what finishes; an axis too many is a slip. */
+const mostPoints = 1_000_000;
+
+export function isChoice(value: SettingValue | Choice): value is Choice {
+  return typeof value === 'object' && !Array.isArray(value);
+}
+
+export function labelOf(value: SettingValue | Choice): SettingValue {
+  return isChoice(value) ? value.label : value;
+}
+
+/**
+ * The definition's points in order, the last axis fastest; made one by one, as often as iterated.
+ * @throws UserError for an expression that is refused; while iterating, for a value that no setting takes.
+ */
+export function expandPoints(definition: ExperimentDefinition): Iterable<Point> {
+  const { derived = {}, filters = [] } = definition;
+  const names = new Set([...Object.keys(definition.axes), ...settingNames]);
+  const formulas = Object.entries(derived).map(([name, text]) => {
+    const formula = [name, parseExpression(text, names, `derived.${name}`)] as const;
+    names.add(name);
+    return formula;
+  });
+  const conditions = filters.map((text, index) => parseExpression(text, names, `filters[${index}]`));
+  const total = Object.values(definition.axes).reduce((product, { length }) => product * length, 1);
+  if (total > mostPoints)
+    throw new UserError(
+      `invalid axes: ${total} combinations; expected at most ${mostPoints}, take values or axes away`,
+    );
+  return {
+    *[Symbol.iterator]() {
+      for (let index = 0; index < total; index += 1) {
+        const point = makePoint(definition, index, formulas, conditions);
+        if (point) yield point;
+      }
+    },
+  };
+}
+
+/** null where a filter says no. */
+function makePoint(
+  definition: ExperimentDefinition,
+  index: number,
+  formulas: readonly (readonly [string, Expression])[],
+  conditions: readonly Expression[],
+): Point | null {
+  const chosen = chooseValues(definition, index);
+  const axes = Object.fromEntries(chosen.map(([name, value]) => [name, labelOf(value)]));
+  const settings: Record<string, SettingValue> = { ...(definition.settings as Values) };
+  const values: Record<string, ExpressionValue | undefined> = { ...axes };
+  for (const [name, value] of chosen) {
+    if (isChoice(value)) Object.assign(settings, value.settings);
+    else if (isSetting(name)) settings[name] = value;
+  }
+  for (const { when, settings: own } of definition.cases ?? [])
+    if (Object.entries(when).every(([name, value]) => axes[name] === value)) Object.assign(settings, own);
+  for (const [name, formula] of formulas) {
+    const value = describing(axes, () => formula.evaluate({ ...settings, ...values }));
+    values[name] = value;
+    if (!isSetting(name)) continue;
+    describing(axes, () => assertSetting(definition.kind, name, value));
+    settings[name] = value as SettingValue;
+  }
+  const isWanted = conditions.every((condition) => {
+    const answer = describing(axes, () => condition.evaluate({ ...settings, ...values }));
+    if (typeof answer === 'boolean') return answer;
+    throw new UserError(
+      `invalid filter: ${condition.text}; it gives ${String(answer)}, expected true or false, such as of a comparison`,
+    );
+  });
+  return isWanted ? { axes, settings: settings as Settings } : null;
+}
+
+/** The last axis varies fastest. */
+function chooseValues({ axes }: ExperimentDefinition, index: number): [string, SettingValue | Choice][] {
+  const chosen: [string, SettingValue | Choice][] = [];
+  let rest = index;
+  for (const [name, values] of Object.entries(axes).reverse()) {
+    chosen.unshift([name, values[rest % values.length]!]);
+    rest = Math.floor(rest / values.length);
+  }
+  return chosen;
+}
+
+/** Says at which point it went wrong. */
+function describing<T>(axes: Point['axes'], work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (error instanceof UserError) throw new UserError(`${error.message} (at ${describeAxes(axes)})`);
+    throw error;
+  }
+}
+
+/** `system FlexGen, candidates 4`. */
+export function describeAxes(axes: Point['axes']): string {
+  const parts = Object.entries(axes).map(
+    ([name, value]) => `${name} ${typeof value === 'object' ? value.join('/') : value}`,
+  );
+  return parts.length === 0 ? 'the only point' : parts.join(', ');
+}

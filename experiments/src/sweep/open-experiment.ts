@@ -1,0 +1,57 @@
+/** An experiment by its shipped name or from a file. */
+
+import { readFile } from 'node:fs/promises';
+import { extname, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { UserError } from '@specoffload/engine';
+import { describeFailure, hasCode, UsageError } from '../errors.js';
+import { shippedExperiments } from '../experiments/index.js';
+import type { ExperimentDefinition } from './definition.js';
+import { parseDefinition } from './parse.js';
+
+const mostBytes = 1 << 20;
+
+/**
+ * @param nameOrFile a shipped experiment, a `.json` file, which is only ever read, or a `.js` or `.mjs` module of the
+ * caller's own, whose default export is the definition.
+ * @throws UsageError when there is none, UserError when it is refused.
+ */
+export async function openExperiment(nameOrFile: string): Promise<ExperimentDefinition> {
+  if (Object.hasOwn(shippedExperiments, nameOrFile))
+    return parseDefinition(await shippedExperiments[nameOrFile]!(), `experiment ${nameOrFile}`);
+  switch (extname(nameOrFile)) {
+    case '.json':
+      return parseDefinition(await readJson(nameOrFile), nameOrFile);
+    case '.js':
+    case '.mjs':
+      return parseDefinition(await importDefault(nameOrFile), nameOrFile);
+    default:
+      throw new UsageError(
+        `unknown experiment: ${nameOrFile}; expected one of ${Object.keys(shippedExperiments).join(', ')}, or a .json, .js or .mjs file`,
+      );
+  }
+}
+
+async function readJson(path: string): Promise<unknown> {
+  const text = await readFile(path, 'utf8').catch((error) => {
+    if (hasCode(error, 'ENOENT', 'EISDIR', 'ENOTDIR', 'EACCES'))
+      throw new UsageError(`cannot read the experiment ${path}; expected a file`);
+    throw error;
+  });
+  if (text.length > mostBytes)
+    throw new UserError(`${path} is too long: ${text.length} characters; expected at most ${mostBytes}`);
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new UserError(`${path} is not JSON: ${describeFailure(error)}; expected an experiment definition`);
+  }
+}
+
+async function importDefault(path: string): Promise<unknown> {
+  try {
+    const module = (await import(pathToFileURL(resolve(path)).href)) as { default?: unknown };
+    return module.default;
+  } catch (error) {
+    throw new UserError(`cannot import the experiment ${path}: ${describeFailure(error)}`);
+  }
+}

@@ -1,0 +1,114 @@
+/** What a caller may ask of a sweep beyond its definition, and the definition that comes of it. */
+
+import { availableParallelism } from 'node:os';
+import { UserError } from '@specoffload/engine';
+import { createOutput, type Output } from '../output.js';
+import { defaultResultsDirectory } from '../paths.js';
+import type { ExperimentDefinition } from './definition.js';
+import { assertPoints, parseDefinition, toQuick } from './parse.js';
+import type { Turn } from './place.js';
+import type { SweepProgress } from './progress.js';
+
+export const searches = ['full', 'halving'] as const;
+
+export interface SweepOptions {
+  /** Record store. @default results/ of the project */
+  readonly results?: string;
+  /** The definition's small form. @default false */
+  readonly quick?: boolean;
+  /** In place of the definition's. */
+  readonly repeats?: number;
+  /** In place of the definition's. */
+  readonly seeds?: readonly number[];
+  /** An expression that must hold too for a point to run. */
+  readonly filter?: string;
+  /** After so many seconds no further run is started. @default no limit */
+  readonly maxSeconds?: number;
+  /** Every point as often as every other, or repeats for the promising ones only. @default full */
+  readonly search?: (typeof searches)[number];
+  /** Threads that predict. @default one per core */
+  readonly workers?: number;
+  /** Keeps the timeline of every prediction; a measured run's is always kept. @default false */
+  readonly traces?: boolean;
+  /** Tries points again that were refused earlier. @default false */
+  readonly retry?: boolean;
+  /** Aborting ends the sweep with the signal's reason; what was stored stays. */
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: SweepProgress) => void;
+  /** Sentences about the work: the plan, what is prepared, what was disturbed. */
+  readonly onNote?: (sentence: string) => void;
+}
+
+/** All of {@link SweepOptions}, settled. */
+export interface SweepRequest {
+  /** In the form that runs: quick or not, filters added. */
+  readonly definition: ExperimentDefinition;
+  readonly results: string;
+  /** Every point's runs, in order. */
+  readonly turns: readonly Turn[];
+  readonly warmups: number;
+  readonly maxSeconds: number;
+  readonly isHalving: boolean;
+  readonly workers: number;
+  readonly keepsTraces: boolean;
+  readonly retries: boolean;
+  readonly signal: AbortSignal;
+  readonly onProgress: (progress: SweepProgress) => void;
+  /** Only its notes are used. */
+  readonly output: Output;
+}
+
+/** @throws UserError for a definition or an option that is refused. */
+export function settleRequest(input: ExperimentDefinition, options: SweepOptions = {}): SweepRequest {
+  const definition = formOf(parseDefinition(input, `experiment ${input?.name}`), options);
+  const {
+    maxSeconds = Number.POSITIVE_INFINITY,
+    workers = availableParallelism(),
+    search = 'full',
+  } = options;
+  if (!(maxSeconds > 0)) throw new UserError(`invalid maxSeconds: ${maxSeconds}; expected more than 0`);
+  if (!(Number.isInteger(workers) && 1 <= workers && workers <= 256))
+    throw new UserError(`invalid workers: ${workers}; expected a whole number from 1 to 256`);
+  if (!searches.includes(search))
+    throw new UserError(`invalid search: ${search}; expected ${searches.join(' or ')}`);
+  const isMeasured = definition.kind === 'measured';
+  const { repeats = isMeasured ? 3 : 1, seeds = [1], warmups = isMeasured ? 1 : 0 } = definition;
+  const turns = Array.from({ length: repeats }, (_, repeat) =>
+    seeds.map((seed) => ({ seed, repeat })),
+  ).flat();
+  if (search === 'halving' && turns.length < 2)
+    throw new UserError(
+      `invalid search: halving; it spends several runs on promising points, expected at least 2 ${isMeasured ? 'repeats' : 'seeds'}`,
+    );
+  return {
+    ...{ definition, turns, warmups, maxSeconds, workers },
+    results: options.results ?? defaultResultsDirectory,
+    isHalving: search === 'halving',
+    keepsTraces: options.traces ?? false,
+    retries: options.retry ?? false,
+    signal: options.signal ?? new AbortController().signal,
+    onProgress: options.onProgress ?? (() => {}),
+    output: createNoting(options.onNote ?? (() => {})),
+  };
+}
+
+function formOf(definition: ExperimentDefinition, options: SweepOptions): ExperimentDefinition {
+  const { quick = false, repeats, seeds, filter } = options;
+  const form = quick ? toQuick(definition) : definition;
+  const changed = {
+    ...form,
+    ...(repeats === undefined ? {} : { repeats }),
+    ...(seeds === undefined ? {} : { seeds }),
+    ...(filter === undefined ? {} : { filters: [...(form.filters ?? []), filter] }),
+  };
+  const { quick: _done, ...checked } = changed;
+  const settled = parseDefinition(checked, `experiment ${definition.name}`);
+  assertPoints(settled);
+  return settled;
+}
+
+/** An output of which only notes arrive anywhere. */
+function createNoting(onNote: (sentence: string) => void): Output {
+  const stream = { write: (text: string) => onNote(text.trimEnd()) };
+  return createOutput({ write: () => true }, stream, false);
+}

@@ -1,0 +1,28 @@
+/** Where a run of a point stands: its key, known before it runs, so that a sweep knows what it has. */
+
+import { digestOf, type Json } from '../store/canonical.js';
+import { type PointRecord, type RunPlace, recordSchema } from '../store/index.js';
+import type { SettingValue } from './definition.js';
+import type { Point } from './expand.js';
+
+/** One of a point's runs. */
+export interface Turn {
+  readonly seed: number;
+  /** 0-based. */
+  readonly repeat: number;
+}
+
+/** @param identity everything that the outcome depends on, seed and repeat left out. */
+export function locatePoint(experiment: string, { axes, settings }: Point, identity: Json): PointRecord {
+  return {
+    experiment,
+    // Half of sha256 is plenty for a folder's name.
+    pointKey: digestOf({ schema: recordSchema, axes, identity } as Json).slice(0, 32),
+    axes,
+    settings: settings as Readonly<Record<string, SettingValue>>,
+  };
+}
+
+export function locateRun(point: PointRecord, { seed, repeat }: Turn): RunPlace {
+  return { key: digestOf({ point: point.pointKey, seed, repeat }).slice(0, 32), point };
+}

@@ -1,0 +1,32 @@
+/** Runs the points of a simulated experiment. */
+
+import { collectProvenance } from '../store/index.js';
+import { defaultMetric } from './metrics.js';
+import type { SweepRequest } from './options.js';
+import { createPredictionPool, type PredictionPool } from './pool.js';
+import { openPredictedJob } from './predicted-job.js';
+import type { PointRunner } from './runner.js';
+import type { Shelf } from './shelf.js';
+
+export async function createPredictionRunner(request: SweepRequest, shelf: Shelf): Promise<PointRunner> {
+  const { definition, results, keepsTraces, workers } = request;
+  const setup = {
+    ...{ results, keepsTraces, experiment: definition.name },
+    metric: definition.metric ?? defaultMetric,
+    provenance: await collectProvenance(),
+  };
+  // Threads start when there is something to predict: a sweep that is complete already starts none.
+  let pool: PredictionPool | null = null;
+  const open = () => {
+    pool ??= createPredictionPool(setup, workers);
+    return pool;
+  };
+  return {
+    width: 2 * workers,
+    identify: async ({ settings }) => (await openPredictedJob(settings, shelf)).identity,
+    prepare: async () => {},
+    run: (place, turn) => open().run({ place, turn }),
+    stop: () => pool?.stop(),
+    close: async () => pool?.close(),
+  };
+}

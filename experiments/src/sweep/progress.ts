@@ -1,0 +1,119 @@
+/** Where a sweep stands, as structured events: for a terminal's line, a notebook's bar, or a test. */
+
+import { formatCount, formatSeconds } from '../format.js';
+
+export interface SweepProgress {
+  /** Runs that have their record, those from earlier sessions included. */
+  readonly done: number;
+  /** Runs of the whole sweep; refused and pruned points' are taken away as they become known. */
+  readonly total: number;
+  readonly failed: number;
+  /** Points that no run can serve. */
+  readonly refused: number;
+  /** Runs under way. */
+  readonly running: number;
+  readonly elapsedSeconds: number;
+  /** null until there is something to judge by. */
+  readonly remainingSeconds: number | null;
+  /** The run that began last, in words; null before the first. */
+  readonly current: string | null;
+}
+
+/** Runs that must have ended before their mean says something. */
+const fewRuns = 4;
+
+export class Progress {
+  readonly #onProgress: (progress: SweepProgress) => void;
+  readonly #nowSeconds: () => number;
+  readonly #startSeconds: number;
+  #total: number;
+  #done: number;
+  #ended = 0;
+  #failed = 0;
+  #refused: number;
+  #running = 0;
+  #current: string | null = null;
+  /** Mean of one run, where earlier records tell. */
+  readonly #expectedSeconds: number | null;
+
+  constructor(
+    counts: {
+      readonly total: number;
+      readonly done: number;
+      readonly refused: number;
+      readonly expectedSeconds: number | null;
+    },
+    onProgress: (progress: SweepProgress) => void,
+    nowSeconds: () => number = () => performance.now() / 1000,
+  ) {
+    this.#total = counts.total;
+    this.#done = counts.done;
+    this.#refused = counts.refused;
+    this.#expectedSeconds = counts.expectedSeconds;
+    this.#onProgress = onProgress;
+    this.#nowSeconds = nowSeconds;
+    this.#startSeconds = nowSeconds();
+  }
+
+  begin(current: string): void {
+    this.#running += 1;
+    this.#current = current;
+    this.#tell();
+  }
+
+  /** @param runsLess that will not be asked for any more. */
+  end(how: 'done' | 'failed' | 'refused' | 'stopped', runsLess = 0): void {
+    this.#running -= 1;
+    this.#ended += 1;
+    if (how === 'done') this.#done += 1;
+    if (how === 'failed') this.#failed += 1;
+    if (how === 'refused') this.#refused += 1;
+    this.#total -= runsLess;
+    this.#tell();
+  }
+
+  drop(runs: number): void {
+    this.#total -= runs;
+    this.#tell();
+  }
+
+  /** Somebody else did it meanwhile. */
+  find(): void {
+    this.#done += 1;
+    this.#tell();
+  }
+
+  get now(): SweepProgress {
+    const elapsedSeconds = this.#nowSeconds() - this.#startSeconds;
+    return {
+      ...{ done: this.#done, total: this.#total, failed: this.#failed, refused: this.#refused },
+      ...{ running: this.#running, elapsedSeconds, current: this.#current },
+      remainingSeconds: this.#remaining(elapsedSeconds),
+    };
+  }
+
+  #remaining(elapsedSeconds: number): number | null {
+    const left = this.#total - this.#done - this.#failed;
+    if (left <= 0) return 0;
+    if (this.#ended >= Math.min(fewRuns, left)) return (elapsedSeconds / this.#ended) * left;
+    return this.#expectedSeconds === null ? null : Math.max(0, this.#expectedSeconds * left);
+  }
+
+  #tell(): void {
+    this.#onProgress(this.now);
+  }
+}
+
+/** `candidates: 120 of 500 runs, 12 s, 38 s left; candidates 4, decodeBatch 64`. */
+export function describeSweepProgress(title: string, progress: SweepProgress): string {
+  const { done, total, failed, refused, elapsedSeconds, remainingSeconds, current } = progress;
+  const left = remainingSeconds === null ? '' : `, ${formatSeconds(remainingSeconds)} left`;
+  const bad = [
+    ...(failed > 0 ? [`${formatCount(failed)} failed`] : []),
+    ...(refused > 0 ? [`${formatCount(refused)} refused`] : []),
+  ];
+  return (
+    `${title}: ${[`${formatCount(done)} of ${formatCount(total)} runs`, ...bad].join(', ')}, ` +
+    `${formatSeconds(elapsedSeconds)}${left}${current === null ? '' : `; ${current}`}`
+  );
+}

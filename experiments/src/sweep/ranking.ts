@@ -1,0 +1,65 @@
+/** Points by what their runs reached, best first. */
+
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { median } from 'simple-statistics';
+import { displayPath } from '../paths.js';
+import { type PointRecord, parseRunRecord, type RunRecord } from '../store/index.js';
+import { measure } from './metrics.js';
+
+export interface RankedPoint {
+  readonly pointKey: string;
+  readonly axes: PointRecord['axes'];
+  /** Of the metric, in the order of the runs; a run that has no such number is left out. */
+  readonly values: readonly number[];
+  /** null without values. */
+  readonly median: number | null;
+}
+
+/** What every point's runs reached, by turn: the n-th value of two points was measured at nearly the same time. */
+export class Scores {
+  readonly #points = new Map<string, { axes: PointRecord['axes']; byTurn: Map<number, number> }>();
+
+  add({ pointKey, axes }: PointRecord, turn: number, value: number | null): void {
+    const point = this.#points.get(pointKey) ?? { axes, byTurn: new Map() };
+    this.#points.set(pointKey, point);
+    if (value !== null) point.byTurn.set(turn, value);
+  }
+
+  has(pointKey: string, turn: number): boolean {
+    return this.#points.get(pointKey)?.byTurn.has(turn) ?? false;
+  }
+
+  /** Values of two points from the same turns. */
+  pairs(a: string, b: string): readonly (readonly [number, number])[] {
+    const others = this.#points.get(b)?.byTurn;
+    return [...(this.#points.get(a)?.byTurn ?? [])].flatMap(([turn, value]) => {
+      const other = others?.get(turn);
+      return other === undefined ? [] : [[value, other] as const];
+    });
+  }
+
+  /** Ties in the order of the points. Points without a value come last. */
+  rank(lowerIsBetter: boolean): RankedPoint[] {
+    const sign = lowerIsBetter ? 1 : -1;
+    const worst = Number.POSITIVE_INFINITY;
+    const order = ({ median }: RankedPoint) => (median === null ? worst : sign * median);
+    return [...this.#points]
+      .map(([pointKey, { axes, byTurn }]): RankedPoint => {
+        const values = [...byTurn].sort(([a], [b]) => a - b).map(([, value]) => value);
+        return { pointKey, axes, values, median: values.length === 0 ? null : median(values) };
+      })
+      .sort((a, b) => (order(a) === order(b) ? 0 : order(a) - order(b)));
+  }
+}
+
+/** @throws UserError when the folder's record cannot be read. */
+export async function readValue(folder: string, metric: string): Promise<number | null> {
+  return measure(await readRecord(folder), metric);
+}
+
+/** @throws UserError when the folder's record cannot be read. */
+export async function readRecord(folder: string): Promise<RunRecord> {
+  const path = join(folder, 'run.json');
+  return parseRunRecord(JSON.parse(await readFile(path, 'utf8')), displayPath(path));
+}

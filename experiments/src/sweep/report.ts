@@ -1,0 +1,82 @@
+/** What a sweep's end looks like to people: the points, best first, and what came of the others. */
+
+import { formatCount, formatSeconds, plural, threeDigits } from '../format.js';
+import { displayPath } from '../paths.js';
+import { type Column, formatTable } from '../table.js';
+import type { SettingValue } from './definition.js';
+import { describeAxes } from './expand.js';
+import type { RankedPoint } from './ranking.js';
+import type { SweepOutcome } from './sweep.js';
+
+/** Beyond so many lines nobody reads. */
+const mostLines = 20;
+
+export function describeOutcome(outcome: SweepOutcome): string {
+  const { experiment, runs, before, stored, elapsedSeconds, folder, ranking, metric } = outcome;
+  const lines = [
+    `${experiment}: ${plural(stored, 'run')} in ${formatSeconds(elapsedSeconds)}` +
+      `${before > 0 ? `, ${formatCount(before)} were there before` : ''}${outcome.isComplete ? '' : `, ${formatCount(runs - before - stored)} are missing`}`,
+  ];
+  if (ranking.length > 0) lines.push('', formatRanking(ranking, metric));
+  const { pruned, refused, failed } = outcome;
+  if (pruned.length > 0) lines.push('', `let go by halving: ${plural(pruned.length, 'point')}`);
+  lines.push(
+    ...describeList(
+      `no run can serve ${plural(refused.length, 'point')}`,
+      refused.map(({ axes, reason }) => `${describeAxes(axes)}: ${reason}`),
+    ),
+    ...describeList(
+      `${plural(failed.length, 'run')} failed`,
+      failed.map(
+        ({ axes, seed, repeat, message }) =>
+          `${describeAxes(axes)}, seed ${seed}, repeat ${repeat}: ${message}`,
+      ),
+    ),
+  );
+  lines.push('', `records in ${displayPath(folder)}`);
+  return lines.join('\n');
+}
+
+function describeList(title: string, items: readonly string[]): string[] {
+  if (items.length === 0) return [];
+  const more = items.length > mostLines ? [`  and ${formatCount(items.length - mostLines)} more`] : [];
+  return ['', title, ...items.slice(0, mostLines).map((item) => `  ${item}`), ...more];
+}
+
+function formatRanking(ranking: readonly RankedPoint[], metric: string): string {
+  const shown = ranking.slice(0, mostLines);
+  const table = formatTable<RankedPoint>(
+    [
+      ...axisColumns(shown),
+      { title: metric, text: ({ median }) => (median === null ? '-' : threeDigits(median)) },
+      ...(shown.some(({ values }) => values.length > 1)
+        ? [
+            {
+              title: 'least to most',
+              text: ({ values }: RankedPoint) =>
+                `${threeDigits(Math.min(...values))} to ${threeDigits(Math.max(...values))}`,
+            },
+            { title: 'runs', text: ({ values }: RankedPoint) => String(values.length) },
+          ]
+        : []),
+    ],
+    shown,
+  );
+  const rest = ranking.length - shown.length;
+  return rest > 0 ? `${table}\nand ${plural(rest, 'more point')}, see specoffload runs list` : table;
+}
+
+/** One column for each axis. */
+export function axisColumns<Row extends { readonly axes: Readonly<Record<string, SettingValue>> }>(
+  rows: readonly Row[],
+): Column<Row>[] {
+  const names = Object.keys(rows[0]?.axes ?? {});
+  return names.map((title) => ({
+    title,
+    align: rows.every(({ axes }) => typeof axes[title] === 'number') ? 'right' : 'left',
+    text: ({ axes }) => {
+      const value = axes[title]!;
+      return typeof value === 'object' ? value.join('/') : String(value);
+    },
+  }));
+}

@@ -1,0 +1,20 @@
+/** What a sweep needs of whatever runs its points: predictions on a pool of threads, or measurements one by one. */
+
+import type { Json } from '../store/canonical.js';
+import type { RunPlace } from '../store/index.js';
+import type { Point } from './expand.js';
+import type { Turn } from './place.js';
+import type { RunEnd } from './worker.js';
+
+export interface PointRunner {
+  /** Runs that are under way at once. */
+  readonly width: number;
+  /** Everything that a point's outcome depends on; opens what the point refers to. @throws UserError */
+  identify(point: Point): Promise<Json>;
+  /** Called once, before the first run of a session that has any. */
+  prepare(first: Point): Promise<void>;
+  run(place: RunPlace, turn: Turn): Promise<RunEnd>;
+  /** Lets runs under way end early. */
+  stop(): void;
+  close(): Promise<void>;
+}

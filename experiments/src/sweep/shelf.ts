@@ -1,0 +1,107 @@
+/** What points refer to by name, opened once and shared by all that do. */
+
+import {
+  type Acceptance,
+  type Checkpoint,
+  loadTokenizer,
+  type MachineModel,
+  type ModelDescription,
+  modelCatalog,
+  type Tokenizer,
+} from '@specoffload/engine';
+import { openAcceptance } from '../commands/prediction-options.js';
+import { openMachine } from '../machines.js';
+import { prepareTarget } from '../main-job/inflated-target.js';
+import { openOrDescribeModel } from '../models.js';
+import type { Output } from '../output.js';
+import { cacheDirectory, localMachinePath, pairPaths } from '../paths.js';
+import { loadWorkload, type Workload } from '../prompts.js';
+import { parseBytes } from '../sizes.js';
+import { digestOf, type Json } from '../store/canonical.js';
+import type { SettingValue } from './definition.js';
+
+export type ModelRole = 'target' | 'draft';
+
+export class Shelf {
+  readonly #output: Output;
+  readonly #signal: AbortSignal;
+  readonly #opened = new Map<string, Promise<unknown>>();
+  readonly #digests = new WeakMap<object, string>();
+
+  /** @param output notes what takes long, such as inflating a target for the first time. */
+  constructor(output: Output, signal: AbortSignal) {
+    this.#output = output;
+    this.#signal = signal;
+  }
+
+  /** @param name of the catalogue, `pair`, `pair:2GB`, or a directory. */
+  model(role: ModelRole, name: string, unit: ModelDescription['unit'] = 'ffn'): Promise<Checkpoint> {
+    return this.#once(`model ${role} ${name} ${unit}`, async () =>
+      Object.hasOwn(modelCatalog, name)
+        ? openOrDescribeModel(name, unit)
+        : openOrDescribeModel(await this.directory(role, name)),
+    );
+  }
+
+  /** The directory of a checkpoint that is here. */
+  directory(role: ModelRole, name: string): Promise<string> {
+    return this.#once(`directory ${role} ${name}`, async () => {
+      const [, size] = /^pair(?::(.*))?$/.exec(name) ?? [null, null];
+      if (size === null) return name;
+      if (size === undefined) return pairPaths[role];
+      const bytes = parseBytes(role, size);
+      const request = { sourceDirectory: pairPaths[role], cacheDirectory, bytes };
+      return (await prepareTarget(request, this.#output, this.#signal)).directory;
+    });
+  }
+
+  /** null where the model has none. */
+  tokenizer(directory: string): Promise<Tokenizer | null> {
+    return this.#once(`tokenizer ${directory}`, () => loadTokenizer(directory));
+  }
+
+  /** @param name of a shipped machine, a machine file, or `this`: the file that profile writes. */
+  machine(name: string): Promise<MachineModel> {
+    return this.#once(`machine ${name}`, () => openMachine(name === 'this' ? localMachinePath : name));
+  }
+
+  acceptance(value: SettingValue): Promise<Acceptance> {
+    const which = typeof value === 'object' ? value.join(',') : String(value);
+    return this.#once(`acceptance ${which}`, () => openAcceptance('acceptance', which));
+  }
+
+  /** @param target whose tokenizer reads the prompts. */
+  workload(which: string, numPrompts: number | null, target: Checkpoint): Promise<Workload> {
+    return this.#once(`workload ${which} ${numPrompts} ${target.digest}`, async () =>
+      loadWorkload(which, numPrompts, {
+        size: target.config.vocabSize,
+        tokenizer: target.directory === '' ? null : await this.tokenizer(target.directory),
+      }),
+    );
+  }
+
+  /** Equal lengths, the same list for the same numbers. */
+  equalLengths(prompts: number, tokens: number): Promise<readonly number[]> {
+    return this.#once(`lengths ${prompts} ${tokens}`, async () => new Array<number>(prompts).fill(tokens));
+  }
+
+  /** Of something that the shelf opened, computed once. */
+  digest(value: object): string {
+    const known = this.#digests.get(value) ?? digestOf(finite(value));
+    this.#digests.set(value, known);
+    return known;
+  }
+
+  #once<T>(key: string, open: () => Promise<T>): Promise<T> {
+    const opened = (this.#opened.get(key) as Promise<T> | undefined) ?? open();
+    this.#opened.set(key, opened);
+    return opened;
+  }
+}
+
+/** A machine without limit on its pieces says Infinity, which JSON cannot. */
+function finite(value: unknown): Json {
+  return JSON.parse(
+    JSON.stringify(value, (_, item) => (item === Number.POSITIVE_INFINITY ? 'Infinity' : item)),
+  );
+}

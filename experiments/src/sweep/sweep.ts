@@ -1,0 +1,307 @@
+/** `runExperiment`: runs what a store does not have yet of an experiment's points, and says how it went. */
+
+import { mkdir, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { UserError } from '@specoffload/engine';
+import { describeFailure } from '../errors.js';
+import { formatCount, formatSeconds, plural } from '../format.js';
+import {
+  assertWritable,
+  explainStoreError,
+  type PointRecord,
+  type RunPlace,
+  removeLitter,
+} from '../store/index.js';
+import type { ExperimentDefinition } from './definition.js';
+import { describeAxes, expandPoints, type Point } from './expand.js';
+import { choosePruned, rungsOf } from './halving.js';
+import { defaultMetric } from './metrics.js';
+import { type SweepOptions, type SweepRequest, settleRequest } from './options.js';
+import { locatePoint, locateRun, type Turn } from './place.js';
+import { createPredictionRunner } from './predictions.js';
+import { Progress } from './progress.js';
+import { type RankedPoint, readValue, Scores } from './ranking.js';
+import { addRefusal, forgetRefusals, type Refusal, readRefusals } from './refusals.js';
+import type { PointRunner } from './runner.js';
+import { Shelf } from './shelf.js';
+import type { RunEnd } from './worker.js';
+
+export interface FailedRun extends Turn {
+  readonly axes: PointRecord['axes'];
+  readonly message: string;
+}
+
+export interface SweepOutcome {
+  readonly experiment: string;
+  readonly kind: ExperimentDefinition['kind'];
+  /** Where the records are. */
+  readonly folder: string;
+  readonly metric: string;
+  readonly lowerIsBetter: boolean;
+  readonly points: number;
+  /** Runs that were asked for, those of refused and pruned points left out. */
+  readonly runs: number;
+  /** Of them, those that had been finished before. */
+  readonly before: number;
+  /** Of them, those that this session stored. */
+  readonly stored: number;
+  readonly failed: readonly FailedRun[];
+  readonly refused: readonly Refusal[];
+  /** Points that halving let go, worst first. */
+  readonly pruned: readonly RankedPoint[];
+  /** Points with at least one run, best first; the pruned ones too. */
+  readonly ranking: readonly RankedPoint[];
+  /** Whether nothing is left to run. */
+  readonly isComplete: boolean;
+  readonly elapsedSeconds: number;
+}
+
+/**
+ * Runs an experiment: every point that can be served ends with a record per run in the store. What the store has
+ * already is not run again, so a sweep that was stopped, by whatever, goes on where it was.
+ * @throws UserError when definition or options are refused, before anything runs, or when the store takes no more;
+ * the signal's reason when it aborts.
+ */
+export async function runExperiment(
+  definition: ExperimentDefinition,
+  options: SweepOptions = {},
+): Promise<SweepOutcome> {
+  const request = settleRequest(definition, options);
+  await assertWritable(request.results);
+  await removeLitter(request.results);
+  const shelf = new Shelf(request.output, request.signal);
+  const runner = await createPredictionRunner(request, shelf);
+  const sweep = new Sweep(request, runner);
+  try {
+    return await sweep.run();
+  } finally {
+    await runner.close();
+  }
+}
+
+/** A point with its place in the experiment. */
+interface Located {
+  readonly point: Point;
+  readonly record: PointRecord;
+}
+
+/** One session: mutable, used once. */
+class Sweep {
+  readonly #request: SweepRequest;
+  readonly #runner: PointRunner;
+  readonly #folder: string;
+  readonly #startSeconds = performance.now() / 1000;
+  /** Keys of runs in the store. */
+  readonly #known = new Set<string>();
+  readonly #refusals = new Map<string, Refusal>();
+  readonly #failed: FailedRun[] = [];
+  readonly #scores = new Scores();
+  /** Pruned points' keys, in the order of their pruning. */
+  readonly #pruned = new Set<string>();
+  readonly #active = new Set<Promise<void>>();
+  #progress!: Progress;
+  #numPoints = 0;
+  #before = 0;
+  #stored = 0;
+  #isPrepared = false;
+  /** Why nothing more is started. */
+  #halt: 'time' | Error | null = null;
+
+  constructor(request: SweepRequest, runner: PointRunner) {
+    this.#request = request;
+    this.#runner = runner;
+    this.#folder = join(request.results, request.definition.name);
+  }
+
+  async run(): Promise<SweepOutcome> {
+    const { signal } = this.#request;
+    await this.#takeStock();
+    const onAbort = () => this.#runner.stop();
+    signal.addEventListener('abort', onAbort, { once: true });
+    try {
+      if (this.#request.isHalving) await this.#searchByHalving();
+      else await this.#runTurns(0, this.#request.turns.length);
+    } finally {
+      if (this.#halt instanceof Error) this.#runner.stop();
+      await Promise.all(this.#active);
+      signal.removeEventListener('abort', onAbort);
+    }
+    signal.throwIfAborted();
+    if (this.#halt instanceof Error) throw this.#halt;
+    return this.#conclude();
+  }
+
+  /** Finds out what there is and what is missing, and says so. */
+  async #takeStock(): Promise<void> {
+    const { results, definition, turns, retries, output } = this.#request;
+    await mkdir(this.#folder, { recursive: true }).catch((error) => {
+      throw explainStoreError(error, results);
+    });
+    if (retries) await forgetRefusals(results, definition.name);
+    for (const name of await readdir(this.#folder)) this.#known.add(name);
+    const refusals = await readRefusals(results, definition.name);
+    for await (const { record } of this.#points(false)) {
+      this.#numPoints += 1;
+      const refusal = refusals.get(record.pointKey);
+      if (refusal) this.#refusals.set(record.pointKey, refusal);
+      else for (const turn of turns) if (this.#known.has(locateRun(record, turn).key)) this.#before += 1;
+    }
+    const total = (this.#numPoints - this.#refusals.size) * turns.length;
+    this.#progress = new Progress(
+      { total, done: this.#before, refused: this.#refusals.size, expectedSeconds: null },
+      this.#request.onProgress,
+    );
+    output.note(
+      `${definition.name}: ${plural(this.#numPoints, 'point')}, ${plural(total, `${definition.kind} run`)}` +
+        `${this.#before > 0 ? `, ${formatCount(this.#before)} done already` : ''}` +
+        `${this.#refusals.size > 0 ? `, ${formatCount(this.#refusals.size)} points refused earlier` : ''}`,
+    );
+  }
+
+  async *#points(isBackwards: boolean): AsyncGenerator<Located> {
+    const { definition, signal } = this.#request;
+    const points = expandPoints(definition);
+    for (const point of isBackwards ? [...points].reverse() : points) {
+      signal.throwIfAborted();
+      const record = locatePoint(definition.name, point, await this.#runner.identify(point));
+      yield { point, record };
+    }
+  }
+
+  /** Runs what is missing of some turns; every other one backwards where that evens out a drift. */
+  async #runTurns(first: number, end: number): Promise<void> {
+    const { turns, definition } = this.#request;
+    for (let index = first; index < end; index += 1) {
+      const isBackwards = definition.kind === 'measured' && index % 2 === 1;
+      for await (const located of this.#points(isBackwards)) {
+        if (this.#mustHalt()) return;
+        const { record } = located;
+        const place = locateRun(record, turns[index]!);
+        const isOut = this.#refusals.has(record.pointKey) || this.#pruned.has(record.pointKey);
+        if (isOut || this.#known.has(place.key)) continue;
+        await this.#start(located, place, index);
+      }
+    }
+  }
+
+  #mustHalt(): boolean {
+    const { maxSeconds, signal } = this.#request;
+    signal.throwIfAborted();
+    if (this.#halt === null && performance.now() / 1000 - this.#startSeconds >= maxSeconds)
+      this.#halt = 'time';
+    return this.#halt !== null;
+  }
+
+  /** Begins a run as soon as there is room for it. */
+  async #start({ point, record }: Located, place: RunPlace, index: number): Promise<void> {
+    if (!this.#isPrepared) await this.#runner.prepare(point);
+    this.#isPrepared = true;
+    while (this.#active.size >= this.#runner.width) await Promise.race(this.#active);
+    if (this.#mustHalt() || this.#refusals.has(record.pointKey)) return;
+    const turn = this.#request.turns[index]!;
+    this.#progress.begin(describeAxes(record.axes));
+    const run = this.#runner
+      .run(place, turn)
+      .catch((error): RunEnd => ({ end: 'failed', message: describeFailure(error) }))
+      .then((end) => this.#settle(end, place, index))
+      .catch((error) => {
+        this.#halt ??= error;
+      })
+      .finally(() => this.#active.delete(run));
+    this.#active.add(run);
+  }
+
+  async #settle(end: RunEnd, { key, point }: RunPlace, index: number): Promise<void> {
+    const { results, definition, turns } = this.#request;
+    switch (end.end) {
+      case 'stored':
+        this.#stored += 1;
+        this.#scores.add(point, index, end.value);
+        return this.#progress.end('done');
+      case 'known':
+        this.#before += 1;
+        this.#known.add(key);
+        return this.#progress.end('done');
+      case 'refused': {
+        if (this.#refusals.has(point.pointKey)) return this.#progress.end('stopped');
+        const { pointKey, axes } = point;
+        const refusal = { pointKey, axes, reason: end.reason, createdAt: new Date().toISOString() };
+        this.#refusals.set(pointKey, refusal);
+        this.#progress.end('refused', turns.length);
+        return addRefusal(results, definition.name, refusal);
+      }
+      case 'failed':
+        this.#failed.push({ axes: point.axes, ...turns[index]!, message: end.message });
+        return this.#progress.end('failed');
+      case 'unstorable':
+        this.#progress.end('stopped');
+        throw new UserError(`${end.reason}; what is finished stays, start the same sweep again to go on`);
+      case 'stopped':
+        return this.#progress.end('stopped');
+    }
+  }
+
+  async #searchByHalving(): Promise<void> {
+    const { turns, definition, output } = this.#request;
+    let done = 0;
+    for (const rung of [...rungsOf(turns.length), turns.length]) {
+      await this.#runTurns(done, rung);
+      await Promise.all(this.#active);
+      if (this.#mustHalt() || rung === turns.length) return;
+      await this.#readScores();
+      const alive = await this.#alive();
+      const { baseline = null, lowerIsBetter = false } = definition;
+      const isBaseline = (axes: PointRecord['axes']) =>
+        baseline !== null && Object.entries(baseline).every(([name, value]) => axes[name] === value);
+      const pruned = choosePruned(this.#scores, alive, lowerIsBetter, isBaseline);
+      for (const key of pruned) this.#pruned.add(key);
+      this.#progress.drop(pruned.length * (turns.length - rung));
+      output.note(
+        `${definition.name}: after ${plural(rung, 'run')} of each, ${formatCount(pruned.length)} of ${plural(alive.size, 'point')} let go`,
+      );
+      done = rung;
+    }
+  }
+
+  async #alive(): Promise<Set<string>> {
+    const alive = new Set<string>();
+    for await (const { record } of this.#points(false))
+      if (!this.#refusals.has(record.pointKey) && !this.#pruned.has(record.pointKey))
+        alive.add(record.pointKey);
+    return alive;
+  }
+
+  /** Of runs that this session did not make. */
+  async #readScores(): Promise<void> {
+    const { turns, definition } = this.#request;
+    for await (const { record } of this.#points(false))
+      for (const [index, turn] of turns.entries()) {
+        const { key } = locateRun(record, turn);
+        if (this.#scores.has(record.pointKey, index) || !this.#known.has(key)) continue;
+        this.#scores.add(
+          record,
+          index,
+          await readValue(join(this.#folder, key), definition.metric ?? defaultMetric),
+        );
+      }
+  }
+
+  async #conclude(): Promise<SweepOutcome> {
+    const { definition, output, maxSeconds } = this.#request;
+    const { name, kind, metric = defaultMetric, lowerIsBetter = false } = definition;
+    await this.#readScores();
+    const ranking = this.#scores.rank(lowerIsBetter);
+    const { total, done, elapsedSeconds } = this.#progress.now;
+    if (this.#halt === 'time')
+      output.note(
+        `${name}: no run was started after ${formatSeconds(maxSeconds)}; ${formatCount(total - done)} of ${formatCount(total)} are left, start the same sweep again to go on`,
+      );
+    return {
+      ...{ experiment: name, kind, folder: this.#folder, metric, lowerIsBetter },
+      ...{ points: this.#numPoints, runs: total, before: this.#before, stored: this.#stored },
+      ...{ failed: this.#failed, refused: [...this.#refusals.values()], ranking, elapsedSeconds },
+      pruned: ranking.filter(({ pointKey }) => this.#pruned.has(pointKey)).reverse(),
+      isComplete: done === total,
+    };
+  }
+}

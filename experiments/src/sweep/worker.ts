@@ -1,0 +1,78 @@
+/** One thread of the pool of a simulated sweep: opens models once, predicts points, and stores their records itself. */
+
+import { simulateRun, toChromeTrace, UserError } from '@specoffload/engine';
+import { workerData } from 'piscina';
+import { describeFailure } from '../errors.js';
+import { createOutput } from '../output.js';
+import { buildSimulatedRecord, type ProvenanceRecord, type RunPlace, storeRunAs } from '../store/index.js';
+import type { Settings } from './definition.js';
+import { measure } from './metrics.js';
+import type { Turn } from './place.js';
+import { openPredictedJob } from './predicted-job.js';
+import { Shelf } from './shelf.js';
+
+/** What all points of a sweep share. */
+export interface WorkerSetup {
+  readonly results: string;
+  readonly experiment: string;
+  readonly metric: string;
+  readonly keepsTraces: boolean;
+  readonly provenance: ProvenanceRecord;
+  /** Becomes 1 when the sweep is stopped: a thread at work sees no messages. */
+  readonly stopFlag: Int32Array;
+}
+
+export interface PointTask {
+  readonly place: RunPlace;
+  readonly turn: Turn;
+}
+
+/** How a run of a point ended. */
+export type RunEnd =
+  | { readonly end: 'stored'; readonly value: number | null }
+  /** Another process was faster with the same run. */
+  | { readonly end: 'known' }
+  | { readonly end: 'refused'; readonly reason: string }
+  | { readonly end: 'failed'; readonly message: string }
+  /** The store cannot take it: nothing that follows could be stored either. */
+  | { readonly end: 'unstorable'; readonly reason: string }
+  | { readonly end: 'stopped' };
+
+class Stopped extends Error {}
+
+const setup = workerData as WorkerSetup;
+const silent = { write: () => true };
+const shelf = new Shelf(createOutput(silent, silent, false), new AbortController().signal);
+
+export default async function runPoint({ place, turn }: PointTask): Promise<RunEnd> {
+  const createdAt = new Date();
+  let predicted: Awaited<ReturnType<typeof predict>>;
+  try {
+    predicted = await predict(place, turn);
+  } catch (error) {
+    if (error instanceof Stopped) return { end: 'stopped' };
+    if (error instanceof UserError) return { end: 'refused', reason: error.message };
+    return { end: 'failed', message: describeFailure(error) };
+  }
+  const { provenance, results, experiment, keepsTraces, metric } = setup;
+  const record = buildSimulatedRecord({ ...predicted, createdAt, provenance, place }, turn.repeat);
+  const trace = keepsTraces ? JSON.stringify(toChromeTrace(predicted.result.spans)) : null;
+  try {
+    const isNew = await storeRunAs(results, experiment, record, { trace, tokens: null });
+    return isNew ? { end: 'stored', value: measure(record, metric) } : { end: 'known' };
+  } catch (error) {
+    if (error instanceof UserError) return { end: 'unstorable', reason: error.message };
+    throw error;
+  }
+}
+
+async function predict({ point }: RunPlace, { seed }: Turn) {
+  const job = await openPredictedJob(point.settings as Settings, shelf);
+  const request = {
+    ...{ ...job.request, seed },
+    onProgress: () => {
+      if (Atomics.load(setup.stopFlag, 0) === 1) throw new Stopped();
+    },
+  };
+  return { request, workload: job.workload, result: await simulateRun(request) };
+}

@@ -1,0 +1,119 @@
+import { describe, expect, it } from 'vitest';
+import { expandPoints } from '../../../experiments/src/sweep/expand.js';
+import { parseDefinition, toQuick } from '../../../experiments/src/sweep/parse.js';
+
+const good = {
+  name: 'mine',
+  question: 'Does it work?',
+  kind: 'simulated',
+  settings: { machine: 'env1', deviceMemory: '24GB' },
+  axes: {
+    system: [
+      { label: 'FlexGen', settings: { strategy: 'flexgen' } },
+      { label: 'ours', settings: { strategy: 'specoffload' } },
+    ],
+    share: [0.25, 0.5],
+    decodeBatch: [64, 128],
+  },
+  cases: [{ when: { system: 'FlexGen', share: 0.5 }, settings: { microBatch: 8 } }],
+  derived: { prefillBatch: 'ceil(decodeBatch * share)', double: 'prefillBatch * 2' },
+  filters: ['system == "ours" or double < 100'],
+  baseline: { system: 'FlexGen' },
+  quick: { axes: { decodeBatch: [64] }, seeds: [7] },
+} as const;
+
+const parse = (changes: object) => parseDefinition({ ...good, ...changes }, 'mine.json');
+
+describe('expandPoints', () => {
+  it('makes every combination in order, adds cases and derived settings, and filters', () => {
+    const points = [...expandPoints(parse({}))];
+    expect(points.map(({ axes }) => Object.values(axes))).toEqual([
+      ['FlexGen', 0.25, 64],
+      ['FlexGen', 0.25, 128],
+      ['FlexGen', 0.5, 64],
+      ['ours', 0.25, 64],
+      ['ours', 0.25, 128],
+      ['ours', 0.5, 64],
+      ['ours', 0.5, 128],
+    ]);
+    expect(points[2]!.settings).toEqual({
+      ...{ machine: 'env1', deviceMemory: '24GB', strategy: 'flexgen', decodeBatch: 64 },
+      ...{ microBatch: 8, prefillBatch: 32 },
+    });
+    expect(points[3]!.settings).not.toHaveProperty('microBatch');
+  });
+
+  it('has one point without axes', () => {
+    const { cases: _c, derived: _d, filters: _f, baseline: _b, quick: _q, ...rest } = good;
+    const [point, ...others] = expandPoints(parseDefinition({ ...rest, axes: {} }, 'mine.json'));
+    expect(point!.axes).toEqual({});
+    expect(others).toEqual([]);
+  });
+
+  it('merges the quick form by name', () => {
+    const quick = toQuick(parse({}));
+    expect([...expandPoints(quick)]).toHaveLength(4);
+    expect(quick.seeds).toEqual([7]);
+    expect(Object.keys(quick.axes)).toEqual(Object.keys(good.axes));
+  });
+});
+
+describe('parseDefinition', () => {
+  // Each case: what is changed, and the sentence that refuses it.
+  it.each<[string, object, string]>([
+    ['unknown field', { axis: {} }, 'mine.json: unknown field: axis; expected name, question,'],
+    ['bad name', { name: 'My Experiment' }, 'invalid name: "My Experiment"; expected small letters'],
+    ['path as a name', { name: '../x' }, 'invalid name: "../x"'],
+    ['no question', { question: '' }, 'invalid question'],
+    ['kind', { kind: 'guessed' }, 'invalid kind: "guessed"; expected measured or simulated'],
+    ['metric', { metric: 'speed' }, 'unknown metric: "speed"; expected one of tokensPerSecond,'],
+    ['lowerIsBetter', { lowerIsBetter: 'yes' }, 'invalid lowerIsBetter: "yes"'],
+    ['unknown setting', { settings: { decodebatch: 3 } }, 'unknown setting: decodebatch; expected one of'],
+    ['wrong type', { settings: { prompts: '8' } }, 'invalid prompts: "8"; expected a whole number from 1'],
+    ['policy out of range', { settings: { candidates: 99 } }, 'invalid candidates: 99; expected a whole'],
+    ['policy word', { settings: { cache: 'disk' } }, 'invalid cache: disk; expected host or device'],
+    ['strategy', { settings: { strategy: 'vllm' } }, 'invalid strategy: "vllm"; expected none, serial'],
+    ['size', { settings: { deviceMemory: '24Gb' } }, 'invalid deviceMemory: 24Gb; expected a size'],
+    ['acceptance', { settings: { acceptance: 1.2 } }, 'invalid acceptance: 1.2; expected a rate'],
+    ['unknown rate', { settings: { 'machine.link.speed': 1 } }, 'unknown rate: machine.link.speed'],
+    ['prototype', { settings: JSON.parse('{"__proto__": 1}') }, 'unknown setting: __proto__'],
+    ['measured only', { settings: { linkCap: '1GB/s' } }, 'linkCap is no setting of a simulated point'],
+    ['empty axis', { axes: { candidates: [] } }, 'axis candidates is empty; expected a list with'],
+    ['axis value', { axes: { candidates: [2, 'x'] } }, 'invalid candidates: x; expected a whole'],
+    ['axis name', { axes: { 'my axis': [1] } }, 'invalid axis: "my axis"; expected a setting, or'],
+    ['reserved axis', { axes: { min: [1] } }, 'invalid axis: "min"; expected another name'],
+    ['twice', { axes: { candidates: [2, 4, 2] } }, 'axis candidates has 2 twice; expected different'],
+    ['choice', { axes: { a: [{ label: 'x' }] } }, 'invalid axis a: {"label":"x"}; expected a text'],
+    ['choice setting', { axes: { a: [{ label: 'x', settings: { b: 1 } }] } }, 'unknown setting: b'],
+    ['null value', { axes: { a: [null] } }, 'invalid axis a: null; expected an object'],
+    ['case axis', { cases: [{ when: { x: 1 }, settings: {} }] }, 'invalid cases[0].when: "x"; expected axes'],
+    ['derived name', { derived: { 'a b': '1' } }, 'invalid derived: "a b"'],
+    ['derived reaches out', { derived: { prompts: 'process.exit(1)' } }, 'invalid derived.prompts'],
+    ['derived value', { derived: { prompts: 'decodeBatch / 3', double: '1' } }, 'invalid prompts: 21.33'],
+    ['filter', { filters: ['decodeBatch = 3'] }, 'invalid filters[0]: decodeBatch = 3; it contains an assi'],
+    ['filter of no truth', { filters: ['decodeBatch'] }, 'it gives 64, expected true or false'],
+    ['nothing left', { filters: ['decodeBatch > 999'] }, 'the filters leave no point: decodeBatch > 999'],
+    ['nothing left in quick', { quick: { filters: ['false'] } }, 'the filters leave no point: false'],
+    ['repeats', { repeats: 3 }, 'invalid repeats: 3; expected 1: a prediction comes out the same'],
+    ['seeds', { seeds: [1, 1] }, 'invalid seeds: [1,1]; expected a list of different whole numbers'],
+    ['baseline', { baseline: { system: 'Orca' } }, 'invalid baseline.system: "Orca"; expected FlexGen, ours'],
+    ['quick axis', { quick: { axes: { other: [1] } } }, 'invalid quick.axes: "other"; expected axes of'],
+    ['quick field', { quick: { name: 'x' } }, 'unknown field of quick: name'],
+    [
+      'too many',
+      { axes: tooMany(), cases: [], derived: {}, filters: [], baseline: {}, quick: {} },
+      'combinations; expected at most',
+    ],
+  ])('refuses %s', (_what, changes, message) => {
+    expect(() => parse(changes)).toThrow(message);
+  });
+
+  it.each([null, [], 'x', 3])('refuses %j', (input) => {
+    expect(() => parseDefinition(input, 'mine.json')).toThrow('mine.json: invalid content');
+  });
+});
+
+function tooMany() {
+  const values = Array.from({ length: 101 }, (_, i) => i);
+  return { a: values, b: values, c: values };
+}

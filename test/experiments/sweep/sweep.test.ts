@@ -1,0 +1,191 @@
+/** Sweeps of predictions: what is run, stored, resumed, refused and let go. */
+
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { parseRunRecord } from '../../../experiments/src/store/index.js';
+import {
+  type ExperimentDefinition,
+  runExperiment,
+  type Settings,
+  type SweepProgress,
+} from '../../../experiments/src/sweep/index.js';
+
+let results: string;
+beforeEach(async () => {
+  results = await mkdtemp(join(tmpdir(), 'specoffload-sweep-'));
+});
+afterEach(async () => {
+  await rm(results, { recursive: true, force: true });
+});
+
+/** Predicted in milliseconds. */
+const cheap: ExperimentDefinition = {
+  name: 'cheap',
+  question: 'Does the runner work?',
+  kind: 'simulated',
+  settings: {
+    ...{ machine: 'env1', target: 'mistral-7b', draft: 'none', strategy: 'none' },
+    ...{ promptTokens: 16, maxNewTokens: 2 },
+  },
+  axes: { prompts: [1, 2, 4, 8, 16, 32] },
+};
+
+const recordsOf = async (experiment: string) => {
+  const folder = join(results, experiment);
+  const keys = (await readdir(folder)).filter((name) => !name.includes('.'));
+  return Promise.all(
+    keys.map(async (key) => {
+      const record = parseRunRecord(JSON.parse(await readFile(join(folder, key, 'run.json'), 'utf8')), key);
+      expect(record.key).toBe(key);
+      return record;
+    }),
+  );
+};
+
+describe('runExperiment', () => {
+  it('stores every point once, with its place, and ranks them', async () => {
+    const events: SweepProgress[] = [];
+    const outcome = await runExperiment(cheap, { results, onProgress: (event) => events.push(event) });
+    expect(outcome).toMatchObject({ points: 6, runs: 6, stored: 6, before: 0, isComplete: true });
+    expect(outcome.ranking.map(({ axes }) => axes.prompts)).toEqual([32, 16, 8, 4, 2, 1]);
+    const records = await recordsOf('cheap');
+    expect(records.map(({ point }) => point?.axes.prompts).sort()).toEqual([1, 16, 2, 32, 4, 8]);
+    for (const { point, workload } of records) {
+      expect(point).toMatchObject({ experiment: 'cheap', settings: { machine: 'env1', promptTokens: 16 } });
+      expect(workload.prompts).toBe(point!.axes.prompts);
+    }
+    expect(events.at(-1)).toMatchObject({ done: 6, total: 6, running: 0, failed: 0, remainingSeconds: 0 });
+    expect(await readdir(results)).toEqual(['cheap']);
+  });
+
+  it('runs only what is missing', async () => {
+    await runExperiment(cheap, { results, filter: 'prompts < 8' });
+    const before = await recordsOf('cheap');
+    const outcome = await runExperiment(cheap, { results });
+    expect(outcome).toMatchObject({ stored: 3, before: 3, isComplete: true });
+    expect(outcome.ranking).toHaveLength(6);
+    expect(await recordsOf('cheap')).toEqual(expect.arrayContaining(before));
+    expect(await runExperiment(cheap, { results })).toMatchObject({ stored: 0, before: 6 });
+  });
+
+  it('tells apart whatever changes an outcome, and nothing else', async () => {
+    const only = { ...cheap, axes: { prompts: [4] } };
+    const rerun = (changes: Partial<ExperimentDefinition>) =>
+      runExperiment({ ...only, ...changes }, { results });
+    await rerun({});
+    expect(await rerun({ question: 'Other words?', metric: 'seconds' })).toMatchObject({ stored: 0 });
+    const changes: Settings[] = [
+      { maxNewTokens: 3 },
+      { deviceMemory: '20GB' },
+      { 'machine.link.bytesPerSecond': 1e9 },
+      { pinnedLayers: 1 },
+      { target: 'llama-3.1-8b' },
+      { promptTokens: 17 },
+    ];
+    for (const settings of changes)
+      expect(await rerun({ settings: { ...only.settings, ...settings } })).toMatchObject({ stored: 1 });
+    expect(await rerun({ seeds: [1, 2] })).toMatchObject({ stored: 1, before: 1 });
+  });
+
+  it('keeps what no run can serve apart, and does not try it again unless asked', async () => {
+    const definition = { ...cheap, axes: { deviceMemory: ['1MB', '20GB'] } };
+    const first = await runExperiment(definition, { results });
+    expect(first).toMatchObject({ stored: 1, isComplete: true, runs: 1 });
+    expect(first.refused).toMatchObject([
+      { axes: { deviceMemory: '1MB' }, reason: expect.stringContaining('at least') },
+    ]);
+    const second = await runExperiment(definition, { results });
+    expect(second).toMatchObject({ stored: 0, isComplete: true });
+    expect(second.refused).toEqual(first.refused);
+    const third = await runExperiment(definition, { results, retry: true });
+    expect(third.refused[0]!.createdAt > first.refused[0]!.createdAt).toBe(true);
+  });
+
+  it('tries a refusal again whose line was cut short', async () => {
+    const definition = { ...cheap, axes: { deviceMemory: ['1MB'] } };
+    await runExperiment(definition, { results });
+    const path = join(results, 'cheap', 'refused.jsonl');
+    await writeFile(path, (await readFile(path, 'utf8')).slice(0, -20));
+    expect((await runExperiment(definition, { results })).refused).toHaveLength(1);
+    expect(await runExperiment(definition, { results })).toMatchObject({ stored: 0 });
+  });
+
+  it('starts nothing after its time, and goes on later', async () => {
+    const outcome = await runExperiment(cheap, { results, maxSeconds: 1e-3 });
+    expect(outcome).toMatchObject({ isComplete: false, stored: 0 });
+    expect(await runExperiment(cheap, { results })).toMatchObject({ isComplete: true, stored: 6 });
+  });
+
+  it('ends with the reason of its signal, and leaves nothing half-written', async () => {
+    const controller = new AbortController();
+    const reason = new Error('enough');
+    const sweep = runExperiment(cheap, {
+      ...{ results, signal: controller.signal, workers: 1 },
+      onProgress: ({ done }) => done >= 2 && controller.abort(reason),
+    });
+    await expect(sweep).rejects.toBe(reason);
+    const finished = (await recordsOf('cheap')).length;
+    expect(finished).toBeGreaterThanOrEqual(2);
+    expect(await readdir(results)).toEqual(['cheap']);
+    expect(await runExperiment(cheap, { results })).toMatchObject({ before: finished, stored: 6 - finished });
+  });
+
+  it('shares a folder with another sweep', async () => {
+    const definition = { ...cheap, seeds: [1, 2, 3] };
+    const outcomes = await Promise.all([
+      runExperiment(definition, { results, workers: 1 }),
+      runExperiment(definition, { results, workers: 1 }),
+    ]);
+    for (const outcome of outcomes) expect(outcome).toMatchObject({ isComplete: true, runs: 18, failed: [] });
+    expect(outcomes[0]!.stored + outcomes[1]!.stored).toBe(18);
+    expect(await recordsOf('cheap')).toHaveLength(18);
+    expect(await readdir(results)).toEqual(['cheap']);
+  });
+
+  it('counts as published where asked', async () => {
+    const definition: ExperimentDefinition = {
+      ...cheap,
+      settings: {
+        ...{ machine: 'env1', target: 'mistral-7b', draft: 'mistral-7b', strategy: 'serial' },
+        ...{ acceptance: 0.5, prompts: 4, promptTokens: 16, maxNewTokens: 6 },
+      },
+      axes: { accounting: ['useful', 'as-published'] },
+    };
+    const { ranking } = await runExperiment(definition, { results });
+    const records = await recordsOf('cheap');
+    const published = records.find(({ point }) => point?.axes.accounting === 'as-published')!;
+    expect(published.policy.ending).toBe('slowest');
+    const { generatedTokens, seconds } = published.result;
+    const ranked = ranking.find(({ axes }) => axes.accounting === 'as-published');
+    expect(ranked!.median).toBe(generatedTokens / seconds);
+  });
+
+  it.each<[string, object, string]>([
+    ['a filter that leaves nothing', { filter: 'prompts > 99' }, 'the filters leave no point'],
+    ['a filter that reaches out', { filter: 'process' }, 'process is no axis or setting'],
+    ['repeats of a prediction', { repeats: 2 }, 'invalid repeats: 2'],
+    ['halving of single runs', { search: 'halving' }, 'invalid search: halving'],
+    ['no threads', { workers: 0 }, 'invalid workers: 0'],
+    ['no time', { maxSeconds: 0 }, 'invalid maxSeconds: 0'],
+  ])('refuses %s before anything is written', async (_what, options, message) => {
+    await expect(runExperiment(cheap, { results, ...options })).rejects.toThrow(message);
+    expect(await readdir(results)).toEqual([]);
+  });
+});
+
+describe('halving', () => {
+  it('spends the runs on the better half, and keeps the baseline', async () => {
+    const definition = { ...cheap, seeds: [1, 2, 3, 4], baseline: { prompts: 1 } };
+    const outcome = await runExperiment(definition, { results, search: 'halving' });
+    const runs = Object.fromEntries(outcome.ranking.map(({ axes, values }) => [axes.prompts, values.length]));
+    // 6 points once; the better 3 and the baseline twice; the better 2 and the baseline four times.
+    expect(runs).toEqual({ 32: 4, 16: 4, 8: 2, 4: 1, 2: 1, 1: 4 });
+    expect(outcome.pruned.map(({ axes }) => axes.prompts)).toEqual([2, 4, 8]);
+    expect(outcome).toMatchObject({ isComplete: true, stored: 16, runs: 16 });
+    const again = await runExperiment(definition, { results, search: 'halving' });
+    expect(again).toMatchObject({ stored: 0, before: 16, isComplete: true });
+    expect(again.ranking).toEqual(outcome.ranking);
+  });
+});
