@@ -12,6 +12,11 @@ const alignmentBytes = 4096;
  */
 const bankBytes = 2 ** 32;
 
+/** What something takes of a pool: whole pages. */
+export function placedBytes(byteLength: number): number {
+  return Math.ceil(byteLength / alignmentBytes) * alignmentBytes;
+}
+
 /** A place in a pool. Offsets count through all of its banks. */
 export interface Region {
   readonly byteOffset: number;
@@ -66,7 +71,7 @@ export class PoolLayout {
    * @throws UserError when it is larger than one bank.
    */
   place(label: string, byteLength: number): Region {
-    const rounded = Math.ceil(byteLength / alignmentBytes) * alignmentBytes;
+    const rounded = placedBytes(byteLength);
     if (rounded > this.#bankBytes)
       throw new UserError(
         `${label} would take ${formatMebibytes(byteLength)} of ${this.name} memory in one piece, at most ${formatMebibytes(this.#bankBytes)} are possible; use smaller batches or shorter prompts`,

@@ -124,7 +124,7 @@ export async function search(
   };
 }
 
-/** Simulates one policy; the spans are dropped. */
+/** Simulates one policy; its timeline is dropped. */
 export async function predict(
   job: PlanningJob,
   { strategy, policy }: Candidate,
@@ -132,7 +132,11 @@ export async function predict(
 ): Promise<{ readonly outcome: RunOutcome }> {
   // Field by field: what a caller's job holds besides is not for the simulation.
   const { target, draft, promptLengths, maxNewTokens, machine, acceptance, seed = 1 } = job;
-  const { spans: _spans, ...outcome } = await simulateRun({
+  const {
+    spans: _spans,
+    memoryLog: _memoryLog,
+    ...outcome
+  } = await simulateRun({
     ...{ target, draft, promptLengths, maxNewTokens, machine, acceptance, seed, strategy, policy },
     ...(signal ? { signal } : {}),
   });

@@ -5,7 +5,7 @@
 
 import { directIoAlignmentBytes } from '@specoffload/native';
 import { type Formats, localFormats } from '../machine/formats.js';
-import { type PoolLayout as Pool, PoolLayout, type Region } from '../machine/pool.js';
+import { type PoolLayout as Pool, PoolLayout, placedBytes, type Region } from '../machine/pool.js';
 import { type Checkpoint, type ModelConfig, UserError, type WeightGroup } from '../model/types.js';
 import type { PhaseName } from '../trace/types.js';
 import { alignUp, type GroupLayout, layOutGroup } from './group-layout.js';
@@ -150,21 +150,21 @@ export function planMemory(
   const keptWish = Math.min(policy.keptLayers ?? 0, numLayers - pinnedWish);
   const prefetchDepth =
     policy.prefetchDepth ?? deepestAffordable((depth) => layOut(depth, pinnedWish, keptWish), budgets);
-  assertFits(layOut(prefetchDepth, pinnedWish, keptWish), budgets, layOut(Math.min(prefetchDepth, 1), 0, 0));
+  const wished = layOut(prefetchDepth, pinnedWish, keptWish);
+  assertFits(wished, budgets, () => layOut(Math.min(prefetchDepth, 1), 0, 0));
 
   const pinnedLayers =
-    policy.pinnedLayers === null
-      ? mostThatFit(numLayers, (n) => layOut(prefetchDepth, n, 0).device, budgets.deviceBytes)
-      : pinnedWish;
+    policy.pinnedLayers ??
+    mostThatFit(numLayers, budgets.deviceBytes - wished.device.totalBytes, (n) =>
+      pinnedBytes(request, pickPinned(target, n)),
+    );
+  const pinned = pickPinned(target, Math.min(pinnedLayers, numLayers));
   const keptLayers =
-    policy.keptLayers === null
-      ? mostThatFit(
-          numLayers - pinnedLayers,
-          (n) => layOut(prefetchDepth, pinnedLayers, n).host,
-          budgets.hostBytes,
-        )
-      : Math.min(keptWish, numLayers - pinnedLayers);
-  return layOut(prefetchDepth, pinnedLayers, keptLayers);
+    policy.keptLayers ??
+    mostThatFit(numLayers - pinned.size, budgets.hostBytes - wished.host.totalBytes, (n) =>
+      keptBytes(request, pickKept(target, pinned, n)),
+    );
+  return layOut(prefetchDepth, pinned.size, Math.min(keptLayers, numLayers - pinned.size));
 }
 
 /** Everything a layout is made from besides the open choices. */
@@ -186,16 +186,15 @@ type SettledChoices = { readonly [Field in keyof OpenChoices]: number };
  * took 12 % off serial's decode time against 4, and 16 gained nothing more.
  */
 function deepestAffordable(layOut: (depth: number) => MemoryPlan, budgets: Budgets): number {
-  for (let depth = 8; depth > 1; depth -= 1) {
+  const isAffordable = (depth: number) => {
     const plan = layOut(depth);
-    const isAffordable = (['device', 'host'] as const).every((pool) => {
+    return (['device', 'host'] as const).every((pool) => {
       const budgetBytes = budgets[`${pool}Bytes`];
       const bufferBytes = plan[pool].bytesOf(bufferLabel(pool));
       return plan[pool].totalBytes <= budgetBytes && bufferBytes <= budgetBytes / 3;
     });
-    if (isAffordable) return depth;
-  }
-  return 1;
+  };
+  return Math.max(1, largestWhere(8, isAffordable));
 }
 
 function bufferLabel(pool: Pool['name']): string {
@@ -209,8 +208,11 @@ function residentBytesOf(pool: Pool): number {
   return pool.totalBytes - pool.bytesOf(bufferLabel(pool.name)) - pool.bytesOf(cacheBufferLabel);
 }
 
-function assertFits(plan: MemoryPlan, budgets: Budgets, smallest: MemoryPlan): void {
+/** @param layOutSmallest what would do, asked where the plan does not */
+function assertFits(plan: MemoryPlan, budgets: Budgets, layOutSmallest: () => MemoryPlan): void {
   for (const pool of ['device', 'host'] as const) {
+    if (plan[pool].totalBytes <= budgets[`${pool}Bytes`]) continue;
+    const smallest = layOutSmallest();
     const least = smallest[pool].totalBytes;
     const remedy =
       least <= budgets[`${pool}Bytes`]
@@ -220,28 +222,66 @@ function assertFits(plan: MemoryPlan, budgets: Budgets, smallest: MemoryPlan): v
   }
 }
 
-/** The largest n up to `most` whose pool stays within the budget; pools grow with n. */
-function mostThatFit(most: number, poolFor: (n: number) => Pool, budgetBytes: number): number {
+/** Layers up to `most` whose bytes fit into what is left of a budget; they grow with the layers. */
+function mostThatFit(most: number, leftBytes: number, bytesOf: (numLayers: number) => number): number {
+  return largestWhere(most, (numLayers) => bytesOf(numLayers) <= leftBytes);
+}
+
+/** The largest n up to `most` that `holds` is true of, as of all below it; 0 where there is none. */
+function largestWhere(most: number, holds: (n: number) => boolean): number {
   let low = 0;
   let high = most;
   while (low < high) {
     const middle = Math.ceil((low + high) / 2);
-    if (poolFor(middle).totalBytes <= budgetBytes) low = middle;
+    if (holds(middle)) low = middle;
     else high = middle - 1;
   }
   return low;
+}
+
+/** What pinned layers add to a plan without any: resident attention weights are there anyway. */
+function pinnedBytes({ target, layouts, policy }: PlanRequest, layers: ReadonlySet<number>): number {
+  const isAttentionThere = policy.attentionWeights === 'resident';
+  return sumGroups(target, layers, (group) =>
+    isAttentionThere && group.kind === 'attention' ? 0 : groupLayout(layouts, group).deviceBytes,
+  );
+}
+
+/** What kept layers add to a plan without any. */
+function keptBytes({ target, layouts }: PlanRequest, layers: ReadonlySet<number>): number {
+  return sumGroups(target, layers, (group) => groupLayout(layouts, group).stagedBytes);
+}
+
+function sumGroups(
+  { layers: all }: Checkpoint,
+  layers: ReadonlySet<number>,
+  bytesOf: (group: WeightGroup) => number,
+): number {
+  let bytes = 0;
+  for (const layer of layers) {
+    bytes += placedBytes(bytesOf(all[layer].attention));
+    for (const expert of all[layer].experts) bytes += placedBytes(bytesOf(expert));
+  }
+  return bytes;
+}
+
+function pickPinned({ layers }: Checkpoint, count: number): ReadonlySet<number> {
+  return spreadEvenly(count, [...layers.keys()]);
+}
+
+function pickKept({ layers }: Checkpoint, pinned: ReadonlySet<number>, count: number): ReadonlySet<number> {
+  return spreadEvenly(
+    count,
+    [...layers.keys()].filter((layer) => !pinned.has(layer)),
+  );
 }
 
 function layOutPools(request: PlanRequest, choice: SettledChoices): MemoryPlan {
   const { target, draft, demand, policy, formats, layouts } = request;
   const host = new PoolLayout('host', formats.largestPieceBytes);
   const device = new PoolLayout('device', formats.largestPieceBytes);
-  const allLayers = target.layers.map((_, layer) => layer);
-  const pinnedSet = spreadEvenly(choice.pinnedLayers, allLayers);
-  const keptSet = spreadEvenly(
-    choice.keptLayers,
-    allLayers.filter((layer) => !pinnedSet.has(layer)),
-  );
+  const pinnedSet = pickPinned(target, choice.pinnedLayers);
+  const keptSet = pickKept(target, pinnedSet, choice.keptLayers);
   const fixed = {
     ...placeModel(target, layouts, host, device, 'target'),
     pinned: new Map([
