@@ -12,6 +12,7 @@ import { addPlanCommand } from './commands/plan.js';
 import { addProfileCommand } from './commands/profile.js';
 import { addReproduceCommand } from './commands/reproduce.js';
 import { addRunCommand } from './commands/run.js';
+import { addRunsCommand } from './commands/runs.js';
 import { addSimulateCommand } from './commands/simulate.js';
 import { addStartCommand } from './commands/start.js';
 import { addSweepCommand } from './commands/sweep.js';
@@ -36,6 +37,7 @@ function createProgram(context: CommandContext): Command {
   addProfileCommand(program, context);
   addAccuracyCommand(program, context);
   addTunnelCommand(program, context);
+  addRunsCommand(program, context);
   addModelCommand(program, context);
   addNotebookCommand(program, context);
   addBenchCommand(program, context);

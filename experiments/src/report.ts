@@ -8,6 +8,7 @@ import {
   formatRate,
   formatSeconds,
   plural,
+  printable,
   threeDigits,
 } from './format.js';
 import type { PhaseRecord, RunRecord } from './store/index.js';
@@ -115,8 +116,7 @@ export function quoteSample(prompt: string, continuation: string, maxLines = 8):
   const lines = `${tail}⟫${continuation}`
     .replaceAll('\t', '    ')
     .split(/\r?\n/)
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: a model may write any byte; a terminal obeys some
-    .map((line) => line.replace(/[\u0000-\u001f\u007f-\u009f]/g, '·').trimEnd())
+    .map((line) => printable(line).trimEnd())
     .filter((line, i, all) => line !== '' || (i > 0 && all[i - 1] !== ''));
   const shown = lines.slice(0, maxLines).map((line) => `  │ ${line.slice(0, 100)}`.trimEnd());
   return [...shown, ...(lines.length > maxLines ? ['  │ …'] : [])].join('\n');

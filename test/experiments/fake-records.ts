@@ -2,6 +2,7 @@
 
 import {
   buildRecord,
+  keyOf,
   type MeasuredRecord,
   type MeasuredRun,
   type PointRecord,
@@ -38,8 +39,8 @@ export function fakeRecord(fake: FakePoint): MeasuredRecord {
 export function fakePrediction(fake: FakePoint): SimulatedRecord {
   const { conditions: _conditions, machine: _machine, result, workload, ...rest } = fakeRecord(fake);
   const { nearTies: _ties, setupSeconds: _setup, outputDigest: _digest, ...outcome } = result;
-  const { directReads: _direct, laneGaps: _gaps, ...predicted } = outcome;
-  return {
+  const { directReads: _direct, laneGaps: _gaps, ...common } = outcome;
+  const predicted = {
     ...rest,
     kind: 'simulated',
     machine: {
@@ -53,6 +54,7 @@ export function fakePrediction(fake: FakePoint): SimulatedRecord {
       },
     },
     workload: { ...workload, acceptance: null, routingSkew: 0 },
-    result: predicted,
-  };
+    result: common,
+  } as const;
+  return { ...predicted, key: keyOf(predicted) };
 }

@@ -1,4 +1,4 @@
-/** The benchmarks behind the README's claims: disk rate against plain reading, gaps between tasks, time of predictions. */
+/** The benchmarks behind the README's claims: disk rate against plain reading, gaps between tasks, time of predictions and of the record store. */
 
 import { laneNames, type RunResult, runEngine } from '@specoffload/engine';
 import { formatRate, formatSeconds } from '../format.js';
@@ -10,6 +10,7 @@ import { loadWorkload } from '../prompts.js';
 import { formatTable } from '../table.js';
 import { readPlainly, storageBytesRead } from './plain-read.js';
 import { timePredictions } from './predictions.js';
+import { timeRecordStore } from './record-store.js';
 
 export interface BenchOptions {
   /** The small version. */
@@ -66,10 +67,12 @@ export async function runBenchmarks({ quick, output, signal }: BenchOptions): Pr
   sayDisk(rounds, output);
   sayGaps(runs, output);
   const predictions = await timePredictions(output, signal);
+  const recordStore = await timeRecordStore(quick ? 1000 : 10_000, output, signal);
   output.document({
     disk: rounds,
     gaps: runs.map(({ strategy, laneGaps }) => ({ strategy, laneGaps })),
     predictions,
+    recordStore,
   });
 }
 

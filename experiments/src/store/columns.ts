@@ -57,6 +57,7 @@ const amount = column('result', 'DOUBLE');
 /** In the order of tables and files. */
 export const columns: readonly RowColumn[] = [
   identity('key', '', 'digest of everything that determines the run, and its folder', (r) => r.key),
+  identity('experiment', '', 'folder of the record', (r) => r.point?.experiment ?? null),
   identity('kind', '', 'measured or simulated', (r) => r.kind),
   identity(
     'pointKey',
@@ -140,17 +141,17 @@ export const columns: readonly RowColumn[] = [
     (r) => r.result.acceptance?.tokensPerRound ?? null,
   ),
   count('passes', '', 'target passes, prefill included', (r) => r.result.passes),
-  count('devicePeakBytes', 'B', 'most device memory in use', (r) => r.result.memory.device.peakBytes),
-  count(
+  amount('devicePeakBytes', 'B', 'most device memory in use', (r) => r.result.memory.device.peakBytes),
+  amount(
     'deviceBudgetBytes',
     'B',
     'device memory that was allowed',
     (r) => r.result.memory.device.budgetBytes,
   ),
-  count('hostPeakBytes', 'B', 'most host memory in use', (r) => r.result.memory.host.peakBytes),
-  count('hostBudgetBytes', 'B', 'host memory that was allowed', (r) => r.result.memory.host.budgetBytes),
-  count('diskBytes', 'B', 'read from disk', (r) => r.result.bytesMoved.disk),
-  count('linkBytes', 'B', 'moved over the link', (r) => r.result.bytesMoved.link),
+  amount('hostPeakBytes', 'B', 'most host memory in use', (r) => r.result.memory.host.peakBytes),
+  amount('hostBudgetBytes', 'B', 'host memory that was allowed', (r) => r.result.memory.host.budgetBytes),
+  amount('diskBytes', 'B', 'read from disk', (r) => r.result.bytesMoved.disk),
+  amount('linkBytes', 'B', 'moved over the link', (r) => r.result.bytesMoved.link),
   count(
     'nearTies',
     'tokens',

@@ -7,10 +7,13 @@ export {
   type SimulatedRun,
 } from './build-record.js';
 export { type ColumnType, columns, type RowColumn, type RowValue } from './columns.js';
+export { diffRuns, type FieldDifference, type ResultDifference, type RunDiff } from './diff.js';
+export { assertExportable, exportRows } from './export.js';
 export { collectProvenance } from './provenance.js';
-export { type ReadRequest, readRuns } from './read.js';
+export { filterRows, type QueryRow, type QueryValue, queryRows } from './query.js';
+export { findRun, type ReadRequest, readRuns, scanRuns } from './read.js';
 export * from './record.js';
-export { type FixedRow, type Row, toRow, toRows } from './rows.js';
+export { type FixedRow, type Row, readRows, toRow, toRows } from './rows.js';
 export { formatTokens, type TokensLine } from './tokens.js';
 export { parseRunRecord } from './validate.js';
 export {

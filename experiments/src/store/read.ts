@@ -4,7 +4,7 @@ import { type Dirent, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { UserError } from '@specoffload/engine';
-import { hasCode } from '../errors.js';
+import { hasCode, UsageError } from '../errors.js';
 import { displayPath } from '../paths.js';
 import type { RunRecord } from './record.js';
 import { parseRunRecord } from './validate.js';
@@ -28,19 +28,20 @@ const keyPattern = /^[0-9a-f]{16,64}$/;
 const recordsPerTurn = 250;
 
 /**
- * Reads `<results>/<experiment>/<key>/run.json`, all of them, oldest first. Each is validated; a folder that cannot be
- * read, or whose record says another key, is left out and named in a warning. Folders still being written are no records yet.
+ * Every record under `<results>/<experiment>/<key>/run.json`, one after the other. Each is validated; a folder that
+ * cannot be read, or whose record says another key, is left out and named in a warning. Folders still being written are
+ * no records yet.
  * @throws UserError when the store itself cannot be read.
  */
-export async function readRuns(request: ReadRequest): Promise<StoredRun[]> {
+export async function* scanRuns(request: ReadRequest): AsyncGenerator<StoredRun> {
   const { results, experiment, kind, onWarning = () => {}, signal } = request;
-  const runs: StoredRun[] = [];
   let untilTurn = recordsPerTurn;
   for (const name of directoriesIn(results)) {
     if (experiment !== undefined && name !== experiment) continue;
-    for (const key of directoriesIn(join(results, name))) {
-      const run = readRun(join(results, name, key), key, onWarning);
-      if (run !== null && (kind === undefined || run.record.kind === kind)) runs.push(run);
+    const parent = join(results, name);
+    for (const key of directoriesIn(parent)) {
+      const run = readRunOrWarn(join(parent, key), key, onWarning);
+      if (run !== null && (kind === undefined || run.record.kind === kind)) yield run;
       untilTurn -= 1;
       if (untilTurn > 0) continue;
       untilTurn = recordsPerTurn;
@@ -48,14 +49,56 @@ export async function readRuns(request: ReadRequest): Promise<StoredRun[]> {
       signal?.throwIfAborted();
     }
   }
-  return runs.sort(byAge);
+}
+
+/** All that {@link scanRuns} finds, oldest first. */
+export async function readRuns(request: ReadRequest): Promise<StoredRun[]> {
+  const runs: StoredRun[] = [];
+  for await (const run of scanRuns(request)) runs.push(run);
+  return runs.sort((a, b) => byAge(a.record, b.record));
+}
+
+/**
+ * The one run whose key begins like this; `experiment/key` where two experiments hold the same run.
+ * @throws UsageError when none or several do, UserError when its record cannot be read
+ */
+export function findRun(results: string, keyStart: string): StoredRun {
+  const [, experiment, start] = /^(?:([^/]+)\/)?([0-9a-f]{1,64})$/.exec(keyStart) ?? [];
+  if (start === undefined)
+    throw new UsageError(
+      `invalid key: ${keyStart}; expected the first letters of a run's key, 0 to 9 and a to f`,
+    );
+  const found = directoriesIn(results)
+    .filter((name) => experiment === undefined || name === experiment)
+    .flatMap((name) => directoriesIn(join(results, name)).map((key) => ({ name, key })))
+    .filter(({ key }) => keyPattern.test(key) && key.startsWith(start));
+  const [only] = found;
+  if (only === undefined)
+    throw new UsageError(
+      `no run ${keyStart} in ${displayPath(results)}; \`specoffload runs list\` shows those that are there`,
+    );
+  if (found.length > 1) throw new UsageError(describeAmbiguity(keyStart, found));
+  const folder = join(results, only.name, only.key);
+  try {
+    return readRun(folder, only.key);
+  } catch (error) {
+    throw new UserError(describeFailure(error, folder));
+  }
+}
+
+function describeAmbiguity(keyStart: string, found: readonly { name: string; key: string }[]): string {
+  const shown = found.slice(0, 8).map(({ name, key }) => `${name}/${key}`);
+  const rest = found.length - shown.length;
+  return `${keyStart} may be ${shown.join(', ')}${rest > 0 ? ` or one of ${rest} others` : ''}; type more of the key, or experiment/key`;
 }
 
 /** Ties, as of predictions made in one millisecond, by key: equal stores are read in equal order. */
-function byAge({ record: a }: StoredRun, { record: b }: StoredRun): number {
+export function byAge(a: Aged, b: Aged): number {
   if (a.createdAt !== b.createdAt) return a.createdAt < b.createdAt ? -1 : 1;
   return a.key < b.key ? -1 : 1;
 }
+
+type Aged = Pick<RunRecord, 'createdAt' | 'key'>;
 
 /** Names of the directories in one, hidden ones (`.writing-…`) left out. */
 function directoriesIn(path: string): string[] {
@@ -81,36 +124,46 @@ function listDirectory(path: string): Dirent[] {
 }
 
 /** @returns null for what is no record, after a warning. */
-function readRun(folder: string, name: string, onWarning: (sentence: string) => void): StoredRun | null {
-  const path = join(folder, 'run.json');
+function readRunOrWarn(
+  folder: string,
+  name: string,
+  onWarning: (sentence: string) => void,
+): StoredRun | null {
   try {
-    // Ten thousand small files are read in half a second this way, in three by promises.
-    const record = parseRunRecord(parseJson(readFileSync(path, 'utf8'), path), displayPath(path));
-    if (record.key === name) return { record, folder };
-    onWarning(
-      `${displayPath(path)}: invalid key: ${record.key}; expected its folder's name, so it was moved or edited`,
-    );
+    return readRun(folder, name);
   } catch (error) {
-    const sentence = describeFailure(error, folder, keyPattern.test(name));
-    if (sentence !== null) onWarning(sentence);
+    // Another store may lie below, such as `results/reference/`: its folders are experiments, with names of their own.
+    const isRun = keyPattern.test(name) || !hasCode(error, 'ENOENT');
+    if (isRun) onWarning(describeFailure(error, folder));
+    return null;
   }
-  return null;
 }
 
-/** @returns null when nothing is wrong. @throws what is no failure of reading */
-function describeFailure(error: unknown, folder: string, isKey: boolean): string | null {
+/** @throws UserError, or what the system says, when that is no record of this name */
+function readRun(folder: string, name: string): StoredRun {
+  const path = join(folder, 'run.json');
+  // Ten thousand small files are read in half a second this way, in three by promises.
+  const record = parseRunRecord(parseJson(readFileSync(path, 'utf8'), path), path);
+  if (record.key === name) return { record, folder };
+  throw new UserError(
+    `${path}: invalid key: ${record.key}; expected its folder's name, so it was moved or edited`,
+  );
+}
+
+/** @throws what is no failure of reading */
+function describeFailure(error: unknown, folder: string): string {
   if (error instanceof UserError) return error.message;
   const { code } = error as NodeJS.ErrnoException;
   if (code === undefined) throw error;
-  if (code !== 'ENOENT') return `${displayPath(folder)}: cannot read its run.json (${code})`;
-  // Another store may lie below, such as `results/reference/`: its folders are experiments, with names of their own.
-  return isKey ? `${displayPath(folder)}: no run.json in it; remove the folder` : null;
+  return code === 'ENOENT'
+    ? `${folder}: no run.json in it; remove the folder`
+    : `${folder}: cannot read its run.json (${code})`;
 }
 
 function parseJson(text: string, path: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    throw new UserError(`${displayPath(path)}: no valid JSON; remove its folder, and run it again`);
+    throw new UserError(`${path}: no valid JSON; remove its folder, and run it again`);
   }
 }

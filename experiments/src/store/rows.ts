@@ -2,6 +2,7 @@
 
 import { basename, dirname } from 'node:path';
 import { columns, type RowValue } from './columns.js';
+import { byAge, type ReadRequest, scanRuns } from './read.js';
 import type { RunRecord } from './record.js';
 import type { StoredRun } from './write.js';
 
@@ -37,9 +38,11 @@ export interface FixedRow {
 /** {@link FixedRow} and the rest of {@link columns}, and every policy field, setting and axis under its own name. */
 export type Row = FixedRow & { readonly [column: string]: RowValue };
 
-const askedColumns = columns.filter(({ group }) => group === 'asked');
-const fixedColumns = columns.filter(({ group }) => group !== 'asked');
-const fixedNames = new Set(['experiment', ...fixedColumns.map(({ name }) => name)]);
+/** Names that no axis, setting or policy field can take; the last would be no column but the row's prototype. */
+const reservedNames = new Set([
+  ...columns.filter(({ group }) => group !== 'asked').map(({ name }) => name),
+  '__proto__',
+]);
 
 /**
  * One flat object of one record. Where names meet, an axis goes before the policy as it was resolved, that before a
@@ -48,32 +51,32 @@ const fixedNames = new Set(['experiment', ...fixedColumns.map(({ name }) => name
  * @param experiment the record's folder. @default the experiment of its point
  */
 export function toRow(record: RunRecord, experiment = record.point?.experiment ?? null): Row {
-  const { key, ...fixed } = cellsOf(fixedColumns, record);
-  const { settings = {}, axes = {} } = record.point ?? {};
-  return {
-    ...{ key, experiment },
-    ...cellsOf(askedColumns, record),
-    ...renamed(settings, 'setting'),
-    ...renamed(record.policy as unknown as Cells, 'policy'),
-    ...renamed(axes, 'axis'),
-    ...fixed,
-  } as Row;
+  // Assigned one by one in one order, rows share a hidden class; spread together they take thirty times as long.
+  const row: Record<string, RowValue> = {};
+  for (const { name, of } of columns) row[name] = of(record);
+  row.experiment = experiment;
+  const put = (cells: object, prefix: string) => {
+    for (const [name, value] of Object.entries(cells))
+      row[reservedNames.has(name) ? `${prefix}.${name}` : name] = value;
+  };
+  put(record.point?.settings ?? {}, 'setting');
+  put(record.policy, 'policy');
+  put(record.point?.axes ?? {}, 'axis');
+  return row as Row;
 }
 
 /** Rows of what {@link readRuns} returned, each with the name of the folder that it lay in as its experiment. */
 export function toRows(runs: readonly StoredRun[]): Row[] {
-  return runs.map(({ record, folder }) => toRow(record, basename(dirname(folder))));
+  return runs.map(toStoredRow);
 }
 
-type Cells = Readonly<Record<string, RowValue>>;
-
-function cellsOf(of: typeof columns, record: RunRecord): Record<string, RowValue> {
-  return Object.fromEntries(of.map((column) => [column.name, column.of(record)]));
+/** The same as of all that is in the store, without ever holding all records: ten thousand fill 200 MB. */
+export async function readRows(request: ReadRequest): Promise<Row[]> {
+  const rows: Row[] = [];
+  for await (const run of scanRuns(request)) rows.push(toStoredRow(run));
+  return rows.sort(byAge);
 }
 
-function renamed(cells: Cells, prefix: string): Cells {
-  if (!Object.keys(cells).some((name) => fixedNames.has(name))) return cells;
-  return Object.fromEntries(
-    Object.entries(cells).map(([name, value]) => [fixedNames.has(name) ? `${prefix}.${name}` : name, value]),
-  );
+function toStoredRow({ record, folder }: StoredRun): Row {
+  return toRow(record, basename(dirname(folder)));
 }

@@ -3,10 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import {
+  findRun,
   type ReadRequest,
   type RunRecord,
+  readRows,
   readRuns,
   storeRun,
+  toRows,
 } from '../../../experiments/src/store/index.js';
 import { fakePrediction, fakeRecord } from '../fake-records.js';
 
@@ -111,5 +114,32 @@ describe('readRuns', () => {
       await mkdir(join(results, 'test', seed.toString(16).padStart(32, '0')), { recursive: true });
     const reason = new Error('stop');
     await expect(read({ signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
+  });
+});
+
+describe('readRows', () => {
+  it('gives the rows of all records, oldest first, each with its folder as its experiment', async () => {
+    await store(created('2026-03-01T00:00:00.000Z', 1), 'late');
+    await store(created('2026-01-01T00:00:00.000Z', 2), 'early');
+    const rows = await readRows({ results });
+    expect(rows).toEqual(toRows(await readRuns({ results })));
+    expect(rows.map(({ experiment }) => experiment)).toEqual(['early', 'late']);
+  });
+});
+
+describe('findRun', () => {
+  it('finds a run by any unambiguous beginning of its key', async () => {
+    const run = await store(fakeRecord({ axes: {}, tokensPerSecond: 1 }));
+    for (const length of [1, 8, 32]) expect(findRun(results, run.record.key.slice(0, length))).toEqual(run);
+  });
+
+  it('tells the same run of two experiments apart by the experiment', async () => {
+    const record = fakeRecord({ axes: {}, tokensPerSecond: 1 });
+    const [a, b] = [await store(record, 'a'), await store(record, 'b')];
+    expect(() => findRun(results, record.key)).toThrow(
+      `${record.key} may be a/${record.key}, b/${record.key}; type more of the key, or experiment/key`,
+    );
+    expect(findRun(results, `a/${record.key}`)).toEqual(a);
+    expect(findRun(results, `b/${record.key.slice(0, 4)}`)).toEqual(b);
   });
 });

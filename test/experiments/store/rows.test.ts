@@ -41,7 +41,7 @@ describe('toRow', () => {
   });
 
   it('lets nothing take the place of results and identity', () => {
-    const axes = JSON.parse('{ "seconds": 9, "key": "mine", "__proto__": 5 }');
+    const axes = JSON.parse('{ "seconds": 9, "key": "mine", "__proto__": [5] }');
     const row = toRow(fakeRecord({ axes, settings: { passes: 7 }, tokensPerSecond: 1 }));
     expect(row).toMatchObject({
       seconds: 2,
@@ -50,6 +50,7 @@ describe('toRow', () => {
       'axis.seconds': 9,
       'axis.key': 'mine',
     });
+    expect(row['axis.__proto__']).toEqual([5]);
     expect(row.key).not.toBe('mine');
     expect(Object.getPrototypeOf(row)).toBe(Object.prototype);
   });
@@ -65,5 +66,10 @@ describe('toRow', () => {
   it('takes the experiment from the folder', () => {
     const [row] = toRows([{ record: buildRecord(fakeRun(), 0), folder: '/results/run/abc' }]);
     expect(row!.experiment).toBe('run');
+  });
+
+  it('keeps lists', () => {
+    const row = toRow(fakeRecord({ axes: { acceptance: [0.8, 0.6] }, tokensPerSecond: 1 }));
+    expect(row.acceptance).toEqual([0.8, 0.6]);
   });
 });
