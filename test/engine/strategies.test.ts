@@ -132,10 +132,18 @@ describe('a run', () => {
       expect(span.readySeconds).toBeLessThanOrEqual(span.startSeconds);
     }
     for (const lane of ['link', 'host', 'device'] as const) {
-      const own = spans.filter((span) => span.lane === lane);
+      const own = spans.filter((span) => span.lane === lane && span.kind !== 'draft');
       for (const [i, span] of own.entries())
         if (i > 0) expect(overlap(own[i - 1]!, span), `${own[i - 1]!.name}, ${span.name}`).toBe(false);
     }
+    // A draft step lets other work in between its layers, and no other draft step.
+    const onDevice = spans.filter(({ lane }) => lane === 'device');
+    for (const draft of spansOf(result, 'draft'))
+      for (const other of onDevice.filter((span) => span !== draft && overlap(draft, span))) {
+        expect(other.kind, `${other.name} in ${draft.name}`).not.toBe('draft');
+        expect(other.startSeconds).toBeGreaterThanOrEqual(draft.startSeconds);
+        expect(other.endSeconds).toBeLessThanOrEqual(draft.endSeconds);
+      }
     for (const { lanes } of Object.values(phases))
       for (const { utilization } of Object.values(lanes)) {
         expect(utilization).toBeGreaterThanOrEqual(0);

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { compare, summarize } from '../../experiments/src/accuracy/compare.js';
 import { accuracyGrid } from '../../experiments/src/accuracy/grid.js';
 import { fitArithmetic, fitNonNegative, median } from '../../experiments/src/profile/fit.js';
-import { buildMachineFile } from '../../experiments/src/profile/machine-file.js';
+import { buildMachineFile, withoutInterruptions } from '../../experiments/src/profile/machine-file.js';
 import { fakeRun } from './fake-run.js';
 
 describe('fits', () => {
@@ -81,7 +81,24 @@ describe('a machine file', () => {
     expect(machine.link.bytesPerSecond / 4e9).toBeCloseTo(1, 2);
     expect(machine.device.arithmetic.map(([rows]) => rows)).toEqual([2, 8, 32]);
     for (const [rows, rate] of machine.device.arithmetic) expect(rate / (rows * 1e9)).toBeCloseTo(1, 2);
-    expect(machine.interruptsDraft).toBe(false);
+    expect(machine.interruptsDraft).toBe(true);
+  });
+
+  it('takes a draft step to last without what went in between its layers', () => {
+    const at = (kind: Span['kind'], startSeconds: number, endSeconds: number): Span => ({
+      ...{ id: 0, lane: 'device', kind, name: 'x', phase: 'decode', pass: 0, batch: 0 },
+      ...{ bytes: 0, rows: 1, flops: 1, readySeconds: 0, startSeconds, endSeconds },
+    });
+    const spans = [
+      at('expert', 0, 1),
+      at('draft', 1, 10),
+      at('expert', 2, 3),
+      at('mix', 5, 7),
+      at('expert', 10, 11),
+    ];
+    expect(
+      withoutInterruptions(spans).map(({ startSeconds, endSeconds }) => endSeconds - startSeconds),
+    ).toEqual([1, 6, 1, 2, 1]);
   });
 });
 

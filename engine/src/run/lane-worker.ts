@@ -1,5 +1,6 @@
-/** A lane's thread: takes one op at a time, in order, and says when it really began and ended. */
+/** A lane's thread: takes one op at a time, in its queue's order, and says when it really began and ended. */
 
+import { setImmediate } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import { loadNativeCore } from '@specoffload/native';
 import { CpuDevice } from '../machine/cpu-device.js';
@@ -16,6 +17,7 @@ import type {
 } from '../schedule/ops.js';
 import { ffnChunkRows, type HostExpertRegions } from '../schedule/placement.js';
 import type { LaneWorkerData, WorkerReply, WorkerRequest } from './lane-protocol.js';
+import { type GiveWay, LaneQueue } from './lane-queue.js';
 import { LayerKernels } from './layer-kernels.js';
 
 const port = parentPort;
@@ -32,13 +34,13 @@ function nowSeconds(): number {
   return Number(process.hrtime.bigint()) / 1e9;
 }
 
-type Execute = (op: WorkerOp) => Promise<unknown> | unknown;
+type Execute = (op: WorkerOp, giveWay: GiveWay) => Promise<unknown> | unknown;
 
 async function createDeviceLane(): Promise<Execute> {
   const target = new LayerKernels(device, await device.createModel(data.target.config), data.target);
   const draft =
     data.draft && new LayerKernels(device, await device.createModel(data.draft.config), data.draft);
-  return async (op) => {
+  return async (op, giveWay) => {
     switch (op.kind) {
       case 'embed':
         return target.embed(op.frame, op.ids);
@@ -57,7 +59,7 @@ async function createDeviceLane(): Promise<Execute> {
       case 'head':
         return target.head(op.frame, op.rowIndices, op.wantsLogits);
       case 'draft':
-        return { ids: await draft?.draftStep(op) };
+        return { ids: await draft?.draftStep(op, giveWay) };
       default:
         throw new Error(`the device lane cannot ${op.kind}`);
     }
@@ -176,19 +178,21 @@ async function createLane(): Promise<Execute> {
 async function main(): Promise<void> {
   const execute = await createLane();
   const send = (reply: WorkerReply) => port?.postMessage(reply);
-  const serve = async ({ id, op }: WorkerRequest) => {
+  const serve = async ({ id, op }: WorkerRequest, giveWay: GiveWay) => {
     try {
       const startSeconds = nowSeconds();
-      const result = await execute(op);
+      const result = await execute(op, giveWay);
       send({ id, startSeconds, endSeconds: nowSeconds(), result });
     } catch (error) {
       send({ id, error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
     }
   };
-  let last: Promise<void> = Promise.resolve();
-  port?.on('message', (request: WorkerRequest) => {
-    last = last.then(() => serve(request)); // in order, though some ops await
+  const queue = new LaneQueue<WorkerRequest>({
+    serve,
+    isDivisible: ({ op }) => op.kind === 'draft',
+    receive: setImmediate,
   });
+  port?.on('message', (request: WorkerRequest) => queue.push(request));
   send({ id: -1, ready: true });
 }
 

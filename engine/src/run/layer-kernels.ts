@@ -4,6 +4,7 @@ import type { AttentionWeights, Device, DeviceModel, ExpertWeights } from '../ma
 import type { DeviceAttentionOp, DraftOp, HeadResult, MixResult } from '../schedule/ops.js';
 import { headChunkRows } from '../schedule/placement.js';
 import type { WorkerModel } from './lane-protocol.js';
+import type { GiveWay } from './lane-queue.js';
 import { chooseExperts, type ExpertRows, everyRow, inChunks } from './routing.js';
 
 /** What `mix` found out about a frame's rows and the experts and the head need. */
@@ -179,19 +180,24 @@ export class LayerKernels {
   }
 
   /** A whole forward pass of a model that lives on the device, attention included. */
-  async draftStep({ ids, sequences, rowIndices }: DraftOp): Promise<Int32Array> {
+  async draftStep({ ids, sequences, rowIndices }: DraftOp, giveWay: GiveWay): Promise<Int32Array> {
     const { layers, kvCache } = this.#model;
     const rows = ids.length;
     this.embed(0, ids);
     for (const [layer, { attention, experts }] of layers.entries()) {
       const { byteOffset: cache, byteLength } = kvCache[layer];
+      await giveWay();
       const { rowsPerExpert } = await this.attend({
         ...{ kind: 'device-attention', frame: 0, layer, rows, weights: attention, wantsRouting: false },
         ...{ cache, cacheElements: byteLength / 4, sequences },
       });
       for (const [expert, weights] of experts.entries())
-        if (rowsPerExpert[expert] > 0) await this.expert(0, layer, expert, weights);
+        if (rowsPerExpert[expert] > 0) {
+          await giveWay();
+          await this.expert(0, layer, expert, weights);
+        }
     }
+    await giveWay();
     return (await this.head(0, rowIndices, false)).ids;
   }
 

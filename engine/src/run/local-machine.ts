@@ -26,10 +26,9 @@ interface Pending {
 }
 
 export class LocalMachine implements Machine {
-  // Lanes work strictly in order, so a task that is ready may wait inside the lane and no time is lost on messages
-  // between two. The price: a draft step that waits there goes before target work that becomes ready meanwhile. It
-  // delays that work by one step, and not the round, which ends when both models have finished.
-  readonly laneWidth = { disk: 3, link: 2, host: 2, device: 2 } as const;
+  // A task that is ready may wait inside the lane, so that no time is lost on messages between two. The device has a
+  // place more: a draft step that is under way lets target work in between its layers, of which two tasks may wait.
+  readonly laneWidth = { disk: 3, link: 2, host: 2, device: 3 } as const;
   readonly core: NativeCore;
   readonly #host: PoolMemory;
   readonly #device: PoolMemory;

@@ -35,7 +35,7 @@ const leastObservations = 8;
 
 /** The JSON document that `parseMachineModel` takes. */
 export function buildMachineFile(machine: MeasuredMachine, runs: readonly RunResult[]): unknown {
-  const spans = runs.flatMap((run) => run.spans);
+  const spans = runs.flatMap((run) => withoutInterruptions(run.spans));
   const source = 'measured';
   const constant = (value: number, how = source): Constant => ({ value: rounded(value), source: how });
   const overhead = (lane: LaneName) =>
@@ -55,14 +55,15 @@ export function buildMachineFile(machine: MeasuredMachine, runs: readonly RunRes
     name: machine.name,
     description: machine.description,
     formats: 'fp32',
-    interruptsDraft: false,
+    interruptsDraft: true,
     variability: {
       disk: constant(diskSpread(runs), 'measured: over as many reads as wait at once'),
       link: constant(laneSpread(spans, 'link', 'upload')),
       host: constant(laneSpread(spans, 'host', 'attention')),
       device: constant(laneSpread(spans, 'device', 'expert')),
     },
-    // As in LocalMachine: the computing lanes work in order, the disk is one queue whatever is in flight.
+    // As in LocalMachine: the computing lanes work in order, the disk is one queue whatever is in flight. A draft step
+    // and one task that goes in between its layers: here nothing is won by letting a second one wait in the lane.
     laneWidth: { disk: 1, link: 2, host: 2, device: 2 },
     memory: {
       deviceBytes: constant(machine.settings.deviceBytes, 'the budget of the runs'),
@@ -142,6 +143,19 @@ function table(spans: readonly Span[], kind: TaskKind, source: string) {
   return { values, source };
 }
 
+/** Draft steps without the time of the tasks that went in between their layers: as long as their own work takes. */
+export function withoutInterruptions(spans: readonly Span[]): readonly Span[] {
+  const others = spans.filter(({ lane, kind }) => lane === 'device' && kind !== 'draft');
+  return spans.map((span) => {
+    if (span.kind !== 'draft') return span;
+    const inside = others.filter(
+      ({ startSeconds, endSeconds }) => span.startSeconds <= startSeconds && endSeconds <= span.endSeconds,
+    );
+    const lost = inside.reduce((sum, other) => sum + durationOf(other), 0);
+    return { ...span, endSeconds: span.endSeconds - lost };
+  });
+}
+
 function durationOf({ startSeconds, endSeconds }: Span): number {
   return endSeconds - startSeconds;
 }
@@ -184,7 +198,9 @@ function meansBy<Key>(spans: readonly Span[], keyOf: (span: Span) => Key) {
 }
 
 function medianGap(runs: readonly RunResult[], lane: LaneName): number {
-  const gaps = runs.map(({ spans }) => measureGaps(spans, lane)).filter(({ count }) => count > 0);
+  // Tasks in between the layers of a draft step overlap with it, and leave no gap that says anything.
+  const inOrder = runs.filter(({ policy }) => policy.speculation !== 'interleaved');
+  const gaps = inOrder.map(({ spans }) => measureGaps(spans, lane)).filter(({ count }) => count > 0);
   return gaps.length === 0 ? 0 : median(gaps.map((gap) => gap.median));
 }
 

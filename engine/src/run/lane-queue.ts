@@ -1,0 +1,48 @@
+/** A lane's order: one op at a time as they come, but a divisible one lets what is more urgent in between its pieces. */
+
+/** Serves every other op that has come meanwhile. */
+export type GiveWay = () => Promise<void>;
+
+export interface LaneQueueOptions<Op> {
+  /** Never rejects. A divisible op calls `giveWay` between its pieces; for others it does nothing. */
+  readonly serve: (op: Op, giveWay: GiveWay) => Promise<void>;
+  readonly isDivisible: (op: Op) => boolean;
+  /** Lets the thread receive what was sent to it. */
+  readonly receive: () => Promise<void>;
+}
+
+export class LaneQueue<Op> {
+  readonly #options: LaneQueueOptions<Op>;
+  readonly #waiting: Op[] = [];
+  #isServing = false;
+
+  constructor(options: LaneQueueOptions<Op>) {
+    this.#options = options;
+  }
+
+  push(op: Op): void {
+    this.#waiting.push(op);
+    if (!this.#isServing) void this.#serveAll();
+  }
+
+  async #serveAll(): Promise<void> {
+    const { serve, isDivisible } = this.#options;
+    this.#isServing = true;
+    for (let op = this.#waiting.shift(); op !== undefined; op = this.#waiting.shift())
+      await serve(op, isDivisible(op) ? () => this.#giveWay() : nothing);
+    this.#isServing = false;
+  }
+
+  async #giveWay(): Promise<void> {
+    const { serve, isDivisible, receive } = this.#options;
+    await receive();
+    for (;;) {
+      const next = this.#waiting.findIndex((op) => !isDivisible(op));
+      if (next < 0) return;
+      const [op] = this.#waiting.splice(next, 1) as [Op];
+      await serve(op, nothing);
+    }
+  }
+}
+
+async function nothing(): Promise<void> {}
