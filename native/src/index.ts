@@ -1,2 +1,3 @@
 export * from './core.js';
+export * from './pacer.js';
 export * from './types.js';

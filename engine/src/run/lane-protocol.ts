@@ -33,7 +33,12 @@ export type WorkerModel = Pick<
   }[];
 };
 
-export type WorkerRequest = { readonly id: number; readonly op: WorkerOp };
+export interface WorkerRequest {
+  readonly id: number;
+  readonly op: WorkerOp;
+  /** When the lane was asked, on the clock of process.hrtime: a lane that is late for it has lost no time of a paced link. */
+  readonly askedSeconds: number;
+}
 
 export type WorkerReply =
   | { readonly id: -1; readonly ready: true }

@@ -2,7 +2,7 @@
 
 import { setImmediate } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
-import { loadNativeCore } from '@specoffload/native';
+import { type LinkSlot, loadNativeCore, Pacer } from '@specoffload/native';
 import { CpuDevice } from '../machine/cpu-device.js';
 import type { ExpertWeights } from '../machine/device.js';
 import { PoolMemory } from '../machine/pool.js';
@@ -34,13 +34,21 @@ function nowSeconds(): number {
   return Number(process.hrtime.bigint()) / 1e9;
 }
 
-type Execute = (op: WorkerOp, giveWay: GiveWay) => Promise<unknown> | unknown;
+/** What an op needs to know of its turn on the lane. */
+interface Turn {
+  readonly giveWay: GiveWay;
+  readonly askedSeconds: number;
+  /** Says when the lane was taken, where that is not simply while the op was executed. */
+  readonly occupy: (slot: LinkSlot) => void;
+}
+
+type Execute = (op: WorkerOp, turn: Turn) => Promise<unknown> | unknown;
 
 async function createDeviceLane(): Promise<Execute> {
   const target = new LayerKernels(device, await device.createModel(data.target.config), data.target);
   const draft =
     data.draft && new LayerKernels(device, await device.createModel(data.draft.config), data.draft);
-  return async (op, giveWay) => {
+  return async (op, { giveWay }) => {
     switch (op.kind) {
       case 'embed':
         return target.embed(op.frame, op.ids);
@@ -127,21 +135,25 @@ async function createHostExperts({ gathered, weights: widened }: HostExpertRegio
   };
 }
 
+/**
+ * Copies at once and then waits until a link with the cap would have carried as much. The wait may end late, by the
+ * system's timer and by whoever has the core; the next transfer's slice of the link begins where this one's ended.
+ */
 function createLinkLane(): Execute {
   const cap = data.linkBytesPerSecondCap;
-  // When the paced link has carried everything so far; keeps the rate exact over many small transfers.
-  let paidUntilSeconds = 0;
-  const carry = (op: UploadOp | CacheOp) => {
-    const startSeconds = nowSeconds();
-    const bytes = op.kind === 'upload' ? upload(op) : moveCache(op);
-    if (cap === null) return;
-    paidUntilSeconds = Math.max(paidUntilSeconds, startSeconds) + bytes / cap;
-    sleepUntil(paidUntilSeconds);
-  };
-  return (op) => {
+  const pacer = cap === null ? null : new Pacer(cap);
+  let lastEndSeconds = 0;
+  return (op, { askedSeconds, occupy }) => {
     if (op.kind !== 'upload' && op.kind !== 'fetch' && op.kind !== 'store')
       throw new Error(`the link lane cannot ${op.kind}`);
-    carry(op);
+    const beganSeconds = nowSeconds();
+    const bytes = op.kind === 'upload' ? upload(op) : moveCache(op);
+    if (pacer === null) return;
+    const slot = pacer.reserve(bytes, askedSeconds, beganSeconds);
+    const startSeconds = Math.max(slot.startSeconds, lastEndSeconds);
+    lastEndSeconds = Math.max(slot.endSeconds, nowSeconds());
+    sleepUntil(slot.endSeconds);
+    occupy({ startSeconds, endSeconds: lastEndSeconds });
   };
 }
 
@@ -178,11 +190,15 @@ async function createLane(): Promise<Execute> {
 async function main(): Promise<void> {
   const execute = await createLane();
   const send = (reply: WorkerReply) => port?.postMessage(reply);
-  const serve = async ({ id, op }: WorkerRequest, giveWay: GiveWay) => {
+  const serve = async ({ id, op, askedSeconds }: WorkerRequest, giveWay: GiveWay) => {
     try {
       const startSeconds = nowSeconds();
-      const result = await execute(op, giveWay);
-      send({ id, startSeconds, endSeconds: nowSeconds(), result });
+      let occupied: LinkSlot | null = null;
+      const occupy = (slot: LinkSlot) => {
+        occupied = slot;
+      };
+      const result = await execute(op, { giveWay, askedSeconds, occupy });
+      send({ id, ...(occupied ?? { startSeconds, endSeconds: nowSeconds() }), result });
     } catch (error) {
       send({ id, error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
     }

@@ -15,7 +15,7 @@ import type { Task } from '../schedule/task.js';
 import { attentionWeights, expertWeights, headWeights } from '../schedule/work.js';
 import type { LaneName } from '../trace/types.js';
 import type { Machine, TaskListener, TaskOutcome } from './dispatcher.js';
-import type { LaneWorkerData, WorkerModel, WorkerReply } from './lane-protocol.js';
+import type { LaneWorkerData, WorkerModel, WorkerReply, WorkerRequest } from './lane-protocol.js';
 import { defaultReadsInFlight, type MachineSettings } from './types.js';
 
 type WorkerLane = LaneWorkerData['lane'];
@@ -130,7 +130,8 @@ export class LocalMachine implements Machine {
   }
 
   #post(lane: WorkerLane, id: number, op: WorkerOp): void {
-    this.#workers.get(lane)?.postMessage({ id, op });
+    const request: WorkerRequest = { id, op, askedSeconds: clockSeconds() };
+    this.#workers.get(lane)?.postMessage(request);
   }
 
   #onOurClock({ startSeconds, endSeconds, result }: TaskOutcome): TaskOutcome {

@@ -1,4 +1,4 @@
-/** The benchmarks behind the README's claims: disk rate against plain reading, gaps between tasks, time of predictions and of the record store. */
+/** The benchmarks behind the README's claims: disk against plain reading, gaps, paced lanes, predictions, the record store. */
 
 import { laneNames, type RunResult, runEngine } from '@specoffload/engine';
 import { formatRate, formatSeconds } from '../format.js';
@@ -8,6 +8,7 @@ import { openPair } from '../pair.js';
 import { cacheDirectory, pairPaths } from '../paths.js';
 import { loadWorkload } from '../prompts.js';
 import { formatTable } from '../table.js';
+import { measurePacing, sayPacing } from './pacing.js';
 import { readPlainly, storageBytesRead } from './plain-read.js';
 import { timePredictions } from './predictions.js';
 import { timeRecordStore } from './record-store.js';
@@ -30,6 +31,9 @@ interface DiskRound {
 }
 
 const numPrompts = 2;
+
+/** Of the model that paced lanes are measured with: small, so that a slow lane is through with it in seconds. */
+const pacedBytes = 4e8;
 
 /** Runs all benchmarks, says what they found, and ends with `output.document`. */
 export async function runBenchmarks({ quick, output, signal }: BenchOptions): Promise<void> {
@@ -64,13 +68,20 @@ export async function runBenchmarks({ quick, output, signal }: BenchOptions): Pr
   output.note('bench: gaps between tasks while two models share the device');
   runs.push(await run('specoffload'));
 
+  const pacing = await measurePacing({
+    ...{ prompts, output, signal },
+    target: await prepareTarget({ ...request, bytes: pacedBytes }, output, signal),
+  });
+
   sayDisk(rounds, output);
   sayGaps(runs, output);
+  sayPacing(pacing, output);
   const predictions = await timePredictions(output, signal);
   const recordStore = await timeRecordStore(quick ? 1000 : 10_000, output, signal);
   output.document({
     disk: rounds,
     gaps: runs.map(({ strategy, laneGaps }) => ({ strategy, laneGaps })),
+    pacing,
     predictions,
     recordStore,
   });

@@ -1,4 +1,4 @@
-// Paces transfers to a rate by reserving each one its slice of time on a virtual link.
+// Paces transfers to a rate by reserving each one its slice of time on a virtual link. pacer.ts is its twin.
 #pragma once
 
 #include <algorithm>

@@ -16,6 +16,7 @@
 #include "arena.h"
 #include "attention.h"
 #include "error.h"
+#include "pacer.h"
 #include "reader.h"
 #include "widen.h"
 
@@ -98,6 +99,29 @@ void driveReader(const std::string& path, bool direct, double cap, bool stopEarl
   require(numFailed == 1, "a short read went unnoticed");
 }
 
+/** The cases of test/native/pacer.test.ts: the TypeScript twin answers the same. */
+void drivePacer() {
+  struct Case {
+    size_t bytes;
+    double askedSeconds, nowSeconds, startSeconds, endSeconds;
+  };
+  const Case cases[] = {
+      {1000, 10, 10, 10, 11},             // at once
+      {500, 10, 10, 11, 11.5},            // behind what is under way
+      {500, 10, 11.515, 11.5, 12},        // a late thread loses no time
+      {500, 20, 20, 20, 20.5},            // an idle link saves nothing up
+      {500, 20.1, 21, 20.98, 21.48},      // more than scheduling delays is not forgiven
+      {0, 21, 21.1, 21.48, 21.48},        // nothing takes no time
+  };
+  Pacer pacer(1000);
+  require(pacer.paces() && !Pacer(0).paces(), "whether a pacer paces");
+  for (const Case& expected : cases) {
+    const LinkSlot slot = pacer.reserve(expected.bytes, expected.askedSeconds, expected.nowSeconds);
+    require(std::abs(slot.startSeconds - expected.startSeconds) < 1e-9, "a slot starts at the wrong time");
+    require(std::abs(slot.endSeconds - expected.endSeconds) < 1e-9, "a slot ends at the wrong time");
+  }
+}
+
 void driveWiden() {
   for (const size_t count : {size_t{0}, size_t{1}, size_t{15}, size_t{16}, size_t{33}, size_t{65536}}) {
     std::vector<uint8_t> source(4 * count);
@@ -156,6 +180,7 @@ int main(int argc, char** argv) {
   require(argc == 2, "expected one argument, a scratch folder");
   const std::string path = std::string(argv[1]) + "/smoke.bin";
   driveArenas();
+  drivePacer();
   for (const bool direct : {true, false}) {
     driveReader(path, direct, 0, false);
     driveReader(path, direct, 100e6, false);

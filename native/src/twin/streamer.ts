@@ -4,13 +4,11 @@ import { close, closeSync, fstatSync, openSync, read } from 'node:fs';
 import { promisify } from 'node:util';
 import type { ResolvedStreamerOptions } from '../checks.js';
 import { checkRanges } from '../checks.js';
+import { type LinkSlot, Pacer } from '../pacer.js';
 import type { Arena, ReadRange, ReadReport, Streamer, StreamFile } from '../types.js';
 
 const readDescriptor = promisify(read);
 const closeDescriptor = promisify(close);
-
-/** How late a timer may be without slowing the paced link down; the addon's pacer forgives as much. */
-const forgivenSeconds = 0.02;
 
 interface Chunk {
   readonly file: StreamFile;
@@ -37,13 +35,13 @@ export class TwinStreamer implements Streamer {
   /** Requests with chunks left to hand out, in the order of the calls. */
   readonly #queue: Request[] = [];
   #numUnderWay = 0;
-  /** When the paced link is free again. */
-  #linkFreeSeconds = 0;
+  readonly #pacer: Pacer | null;
   #closed: Promise<void> | null = null;
   #onIdle: (() => void) | null = null;
 
   constructor(options: ResolvedStreamerOptions) {
     this.#options = options;
+    this.#pacer = options.bytesPerSecondCap === null ? null : new Pacer(options.bytesPerSecondCap);
   }
 
   open(path: string): StreamFile {
@@ -112,7 +110,10 @@ export class TwinStreamer implements Streamer {
     this.#numUnderWay += 1;
     request.numUnderWay += 1;
     const now = nowSeconds();
-    const slot = this.#reserveLink(chunk.target.byteLength, request.askedSeconds, now);
+    const slot: LinkSlot = this.#pacer?.reserve(chunk.target.byteLength, request.askedSeconds, now) ?? {
+      startSeconds: now,
+      endSeconds: now,
+    };
     // A paced read takes place when the link carries it, whenever the timer fires.
     request.startSeconds = Math.min(request.startSeconds, slot.startSeconds);
     try {
@@ -130,19 +131,6 @@ export class TwinStreamer implements Streamer {
     request.numUnderWay -= 1;
     if (request.numUnderWay === 0 && request.waiting.length === 0) settle(request);
     this.#startChunks();
-  }
-
-  /** The chunk's slice of the paced link; starts no earlier than it was asked for. */
-  #reserveLink(
-    byteLength: number,
-    askedSeconds: number,
-    now: number,
-  ): { startSeconds: number; endSeconds: number } {
-    const { bytesPerSecondCap } = this.#options;
-    if (bytesPerSecondCap === null) return { startSeconds: now, endSeconds: now };
-    const startSeconds = Math.max(this.#linkFreeSeconds, askedSeconds, now - forgivenSeconds);
-    this.#linkFreeSeconds = startSeconds + byteLength / bytesPerSecondCap;
-    return { startSeconds, endSeconds: this.#linkFreeSeconds };
   }
 }
 

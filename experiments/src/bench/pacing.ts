@@ -1,0 +1,97 @@
+/** How near paced lanes come to their caps in real runs: what was delivered while there was something to deliver. */
+
+import { type Checkpoint, type LaneName, runEngine, type Span } from '@specoffload/engine';
+import { formatRate } from '../format.js';
+import type { Output } from '../output.js';
+import { formatTable } from '../table.js';
+
+type PacedLane = Extract<LaneName, 'link' | 'disk'>;
+
+export interface PacingResult {
+  readonly lane: PacedLane;
+  readonly capBytesPerSecond: number;
+  readonly deliveredBytesPerSecond: number;
+  /** deliveredBytesPerSecond / capBytesPerSecond. */
+  readonly ratio: number;
+}
+
+export interface PacingOptions {
+  readonly target: Checkpoint;
+  readonly prompts: readonly (readonly number[])[];
+  readonly output: Output;
+  readonly signal: AbortSignal;
+}
+
+/** Below what the lane does without a cap, on any machine that this is likely to run on; bytes per second. */
+const caps: Readonly<Record<PacedLane, readonly number[]>> = {
+  link: [1e8, 3e8, 1e9, 2e9, 3e9, 5e9],
+  disk: [1e8, 3e8, 6e8, 1e9],
+};
+
+/** A run lasts about so long at its cap, within limits. */
+const runSeconds = 2;
+const mostNewTokens = 40;
+
+export async function measurePacing(options: PacingOptions): Promise<readonly PacingResult[]> {
+  const results: PacingResult[] = [];
+  for (const lane of ['link', 'disk'] as const)
+    for (const cap of caps[lane]) {
+      options.output.note(`bench: the ${lane} paced to ${formatRate(cap)}`);
+      results.push(await measureCap(lane, cap, options));
+    }
+  return results;
+}
+
+async function measureCap(
+  lane: PacedLane,
+  cap: number,
+  { target, prompts, signal }: PacingOptions,
+): Promise<PacingResult> {
+  const passes = Math.round((cap * runSeconds) / target.bytes);
+  const { spans } = await runEngine({
+    ...{ target, draft: null, prompts, strategy: 'none', signal, stopAtEos: false },
+    maxNewTokens: Math.min(mostNewTokens, Math.max(2, passes)),
+    machine: {
+      deviceBytes: target.bytes,
+      // Of the link alone: the host keeps everything, and the disk rests. Of the disk: nothing is kept.
+      hostBytes: lane === 'link' ? 2 * target.bytes : target.bytes,
+      linkBytesPerSecondCap: lane === 'link' ? cap : null,
+      diskBytesPerSecondCap: lane === 'disk' ? cap : null,
+    },
+    policy: { pinnedLayers: 0, ...(lane === 'disk' ? { keptLayers: 0 } : {}) },
+  });
+  const delivered = deliveredRate(spans.filter((span) => span.lane === lane && span.pass >= 0));
+  return {
+    ...{ lane, capBytesPerSecond: cap },
+    ...{ deliveredBytesPerSecond: delivered, ratio: delivered / cap },
+  };
+}
+
+/** Bytes over the time from when a transfer could begin until it was done, overlaps once. */
+export function deliveredRate(
+  transfers: readonly Pick<Span, 'bytes' | 'readySeconds' | 'endSeconds'>[],
+): number {
+  const byReady = [...transfers].sort((a, b) => a.readySeconds - b.readySeconds);
+  let seconds = 0;
+  let coveredUntil = Number.NEGATIVE_INFINITY;
+  for (const { readySeconds, endSeconds } of byReady) {
+    seconds += Math.max(0, endSeconds - Math.max(readySeconds, coveredUntil));
+    coveredUntil = Math.max(coveredUntil, endSeconds);
+  }
+  return transfers.reduce((sum, { bytes }) => sum + bytes, 0) / seconds;
+}
+
+export function sayPacing(results: readonly PacingResult[], output: Output): void {
+  output.say('\npaced lanes: what they deliver while there is something to deliver');
+  output.say(
+    formatTable<PacingResult>(
+      [
+        { title: 'lane', align: 'left', text: ({ lane }) => lane },
+        { title: 'cap', text: ({ capBytesPerSecond }) => formatRate(capBytesPerSecond) },
+        { title: 'delivered', text: ({ deliveredBytesPerSecond }) => formatRate(deliveredBytesPerSecond) },
+        { title: 'delivered / cap', text: ({ ratio }) => ratio.toFixed(3) },
+      ],
+      results,
+    ),
+  );
+}
