@@ -26,6 +26,7 @@ export interface Limit {
 
 /** After an interrupt a cell has this long to end before the kernel is killed. */
 const graceMs = 3000;
+const againMs = 1000;
 
 /** Mutates `cell`: its outputs, its execution count, and its times in its metadata. */
 export async function runCell(
@@ -76,15 +77,23 @@ async function endWithin(
   const broken = await Promise.race([ended.then(() => null), firstBroken(limits, stop.signal)]);
   stop.abort();
   if (broken === null) return ended;
-  session.interrupt();
   const { kind, message } = broken;
-  const isOver = await Promise.race([ended.then(() => true), sleep(graceMs, false)]);
+  const isOver = await interruptUntil(ended, session);
   if (!isOver) await session.kill();
   const { reply } = await ended;
   const evalue = isOver
     ? message
     : `${message}; it did not let itself be interrupted, so the kernel was ended`;
   return { reply, failure: { kind, ename: ename[kind], evalue, traceback: [evalue] } };
+}
+
+/** More than once: a signal that arrives just when a cell goes over from computing to waiting is lost on tslab. */
+async function interruptUntil(ended: Promise<Ending>, session: KernelSession): Promise<boolean> {
+  for (let waitedMs = 0; waitedMs < graceMs; waitedMs += againMs) {
+    session.interrupt();
+    if (await Promise.race([ended.then(() => true), sleep(againMs, false)])) return true;
+  }
+  return false;
 }
 
 const ename = { timeout: 'CellTimeout', interrupted: 'Interrupted' } as const;

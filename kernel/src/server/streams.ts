@@ -7,7 +7,10 @@ export interface StreamCatcher {
   flush(): void;
 }
 
-/** A piece is passed on when it is this long, or this old, or when the event loop gets its turn. */
+/**
+ * What comes after a pause is passed on at once, since nobody knows whether more will; then a piece is passed on when
+ * it is this long, or this much time has gone, or the event loop gets its turn.
+ */
 const pieceChars = 65_536;
 const pieceMs = 100;
 
@@ -18,21 +21,21 @@ export function catchStreams(
 ): StreamCatcher {
   let heldName: StreamName = 'stdout';
   let held = '';
-  let heldSinceMs = 0;
+  let flushedMs = Number.NEGATIVE_INFINITY;
   let isFlushDue = false;
 
   const flush = () => {
     if (held === '') return;
     const text = held;
     held = '';
+    flushedMs = performance.now();
     publish(heldName, text);
   };
   const hold = (name: StreamName, text: string) => {
     if (name !== heldName) flush();
-    if (held === '') heldSinceMs = performance.now();
     heldName = name;
     held += text;
-    if (held.length >= pieceChars || performance.now() - heldSinceMs >= pieceMs) flush();
+    if (held.length >= pieceChars || performance.now() - flushedMs >= pieceMs) flush();
     else if (!isFlushDue) {
       isFlushDue = true;
       setImmediate(() => {

@@ -48,6 +48,8 @@ export class KernelSession {
   #process!: KernelProcess;
   #client!: KernelClient;
   #info!: JsonObject;
+  /** Settles when the process has ended and its connection file is removed. */
+  #gone!: Promise<void>;
 
   private constructor(options: SessionOptions) {
     this.#options = options;
@@ -105,16 +107,11 @@ export class KernelSession {
   async shutdown(): Promise<void> {
     // A kernel that is gone, or deaf, does not answer; the wait below is what counts.
     this.#client.request('control', 'shutdown_request', { restart: false }).catch(() => {});
-    const timer = new AbortController();
-    const isGone = await Promise.race([
-      this.#process.exited.then(() => true),
-      sleep(shutdownMs, false, { signal: timer.signal }).catch(() => false),
-    ]);
-    timer.abort();
+    const timer = setTimeout(() => this.#process.kill(), shutdownMs);
+    await this.#gone;
+    clearTimeout(timer);
     // Also what the kernel has started.
     this.#process.kill();
-    if (!isGone) await this.#process.exited;
-    this.#client.end(new NotebookError('the kernel was shut down'));
   }
 
   async #start(): Promise<void> {
@@ -145,17 +142,15 @@ export class KernelSession {
     }
     const client = await KernelClient.connect(connection);
     this.#client = client;
-    const died = this.#process.exited.then((exit) => {
-      const error = new KernelDiedError(exit);
-      client.end(error);
-      void rm(folder, { recursive: true, force: true });
-      throw error;
+    this.#gone = this.#process.exited.then(async (exit) => {
+      client.end(new KernelDiedError(exit));
+      await rm(folder, { recursive: true, force: true });
     });
-    died.catch(() => {});
     try {
-      this.#info = await Promise.race([died, this.#waitUntilReady(startTimeoutSeconds)]);
+      this.#info = await this.#waitUntilReady(startTimeoutSeconds);
     } catch (error) {
       this.#process.kill();
+      await this.#gone;
       throw error;
     }
   }
@@ -165,13 +160,17 @@ export class KernelSession {
     const endMs = performance.now() + timeoutSeconds * 1000;
     let info: JsonObject | null = null;
     let isHeard = false;
+    let failure: unknown = null;
     while (performance.now() < endMs) {
       const asked = this.#client.request('shell', 'kernel_info_request', {}, (message) => {
         if (message.header.msg_type === 'kernel_info_reply') info = message.content;
         else isHeard = true;
       });
-      asked.catch(() => {});
-      while (info === null && performance.now() < endMs) await sleep(5);
+      asked.catch((error) => {
+        failure = error;
+      });
+      while (info === null && failure === null && performance.now() < endMs) await sleep(5);
+      if (failure !== null) throw failure;
       for (let wait = 0; wait < 10 && !isHeard; wait++) await sleep(5);
       if (info !== null && isHeard) return info;
     }

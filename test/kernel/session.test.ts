@@ -1,0 +1,247 @@
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { requireFromKernel } from '../../kernel/src/packages.js';
+import type { Message } from '../../kernel/src/wire/message.js';
+import { KernelDiedError, KernelSession } from '../../kernel/src/wire/session.js';
+import { runNode } from '../experiments/cli.js';
+
+// A folder that has nothing to do with the project, with a module and a package of its own.
+let folder: string;
+let session: KernelSession;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'specoffload-session-'));
+  await writeFile(join(folder, 'helper.ts'), 'export const double = (x: number): number => 2 * x;\n');
+  const own = join(folder, 'node_modules', 'own-package');
+  await mkdir(own, { recursive: true });
+  await writeFile(join(own, 'index.js'), 'exports.answer = 42;\n');
+  await writeFile(join(own, 'index.d.ts'), 'export declare const answer: 42;\n');
+  await writeFile(
+    join(own, 'package.json'),
+    '{"name": "own-package", "main": "index.js", "types": "index.d.ts"}',
+  );
+  session = await KernelSession.start({ cwd: folder });
+});
+afterAll(async () => {
+  await session.shutdown();
+  await rm(folder, { recursive: true, force: true });
+});
+
+interface Run {
+  readonly status: string;
+  readonly published: readonly (readonly [type: string, content: Message['content']])[];
+  readonly stdout: string;
+  readonly result: unknown;
+  readonly error: unknown;
+}
+
+async function run(code: string, in_: KernelSession = session): Promise<Run> {
+  const published: [string, Message['content']][] = [];
+  const { status } = await in_.execute(code, ({ header, content }) =>
+    published.push([header.msg_type, content]),
+  );
+  const contentsOf = (type: string) =>
+    published.filter(([name]) => name === type).map(([, content]) => content);
+  return {
+    status,
+    published,
+    stdout: contentsOf('stream')
+      .map(({ name, text }) => (name === 'stdout' ? text : ''))
+      .join(''),
+    result: (contentsOf('execute_result')[0]?.data as Record<string, unknown> | undefined)?.['text/plain'],
+    error: contentsOf('error')[0]?.evalue,
+  };
+}
+
+describe('a cell', () => {
+  const cases: readonly (readonly [code: string, expected: Partial<Run>])[] = [
+    ['1 + 1', { status: 'ok', result: '2', stdout: '' }],
+    ['"text"', { status: 'ok', result: 'text' }],
+    ['console.log("said"); undefined', { status: 'ok', result: undefined, stdout: 'said\n' }],
+    [
+      'process.stdout.write(Buffer.from("grö").subarray(0, 3)); process.stdout.write(Buffer.from("grö").subarray(3));',
+      { stdout: 'grö' },
+    ],
+    ['await Promise.resolve(7)', { status: 'ok', result: '7' }],
+    ['const kept = { a: 1 };', { status: 'ok', result: undefined }],
+    ['kept.a', { status: 'ok', result: '1' }],
+    ['kept.b', { status: 'error', error: expect.stringContaining("1:6 - Property 'b' does not exist") }],
+    [
+      'const typed: number = "no";',
+      { status: 'error', error: "1:7 - Type 'string' is not assignable to type 'number'." },
+    ],
+    ['throw new RangeError("too much")', { status: 'error', error: 'too much' }],
+    ['throw "a text"', { status: 'error', error: "'a text'" }],
+    ['await Promise.reject(new Error("later"))', { status: 'error', error: 'later' }],
+    [
+      'import "nowhere"; import { x } from "nowhere";',
+      { status: 'error', error: expect.stringContaining("Cannot find module 'nowhere'") },
+    ],
+    ['import { double } from "./helper"; double(4)', { status: 'ok', result: '8' }],
+    ['import { answer } from "own-package"; const exact: 42 = answer; exact', { status: 'ok', result: '42' }],
+    [
+      'import { parseDocument } from "@specoffload/engine"',
+      { status: 'error', error: expect.stringContaining('parseDocument') },
+    ],
+  ];
+  it.each(cases)('%s', async (code, expected) => {
+    expect(await run(code)).toMatchObject(expected);
+  });
+
+  it.each([
+    ['engine', 'import { inspectCheckpoint } from "@specoffload/engine"; typeof inspectCheckpoint'],
+    ['experiments', 'import { parseBytes } from "@specoffload/experiments"; typeof parseBytes'],
+    ['kernel', 'import { showFigure } from "@specoffload/kernel"; typeof showFigure'],
+    ['mathjs', 'import { sqrt } from "mathjs"; typeof sqrt'],
+    ['danfojs', 'import { DataFrame } from "danfojs"; typeof DataFrame'],
+    ['tslab', 'import { newDisplay } from "tslab"; typeof newDisplay'],
+  ])('has the types and the code of %s', async (_name, code) => {
+    expect(await run(code)).toMatchObject({ status: 'ok', result: 'function', stdout: '' });
+  });
+
+  it('has the types of plotly', async () => {
+    const { status, error } = await run(
+      'import type { Data } from "plotly.js"; const traces: Data[] = [{ type: "nonsense" }];',
+    );
+    expect({ status, error }).toEqual({ status: 'error', error: expect.stringContaining('"nonsense"') });
+  });
+
+  it('shows things between what it prints, in order', async () => {
+    const { published } = await run(
+      'import { display } from "tslab"; console.log(1); display.html("<b>2</b>"); console.log(3); 4',
+    );
+    const shown = published.map(([type]) => type).filter((type) => type !== 'status');
+    expect(shown).toEqual([
+      'execute_input',
+      'stream',
+      'display_data',
+      'stream',
+      'execute_result',
+      'execute_reply',
+    ]);
+  });
+
+  it('has a traceback without the machinery below it', async () => {
+    const { published } = await run('function fails() { throw new TypeError("deep") }\nfails()');
+    const traceback = published.find(([type]) => type === 'error')![1].traceback as string[];
+    expect(traceback.join('\n')).toContain('TypeError: deep\n    at fails (cell:');
+    expect(traceback.join('\n')).not.toMatch(/tslab|node:vm|evalmachine/);
+  });
+
+  it('that follows a failed one at once is run', async () => {
+    expect((await run('throw 1')).status).toBe('error');
+    expect(await run('2')).toMatchObject({ status: 'ok', result: '2' });
+  });
+
+  it('that was sent together with a failing one is not run', async () => {
+    const both = await Promise.all([run('throw 1'), run('globalThis.wasRun = true')]);
+    expect(both.map(({ status }) => status)).toEqual(['error', 'aborted']);
+    expect(await run('"wasRun" in globalThis')).toMatchObject({ result: 'false' });
+  });
+});
+
+describe('a kernel', () => {
+  it('says what it is', () => {
+    expect(session.info).toMatchObject({
+      status: 'ok',
+      implementation: 'specoffload',
+      language_info: { name: 'typescript', file_extension: '.ts' },
+      versions: { node: process.versions.node, tslab: '1.0.22' },
+    });
+  });
+
+  it.each([
+    ['computes without a pause', 'console.log("begun"); while (true);'],
+    ['waits', 'console.log("begun"); await new Promise((resolve) => setTimeout(resolve, 60_000));'],
+  ])('is interrupted while it %s, and goes on', async (_what, code) => {
+    const heard: unknown[] = [];
+    let cell!: Promise<unknown>;
+    await new Promise<void>((resolve) => {
+      cell = session.execute(code, ({ header, content }) => {
+        if (header.msg_type === 'stream') resolve();
+        if (header.msg_type === 'error') heard.push(content.ename);
+      });
+    });
+    session.interrupt();
+    expect(await cell).toMatchObject({ status: 'error' });
+    expect(heard).toEqual(['Interrupted']);
+    expect(await run('1')).toMatchObject({ status: 'ok', result: '1' });
+  });
+
+  it('has forgotten everything when it was restarted', async () => {
+    await run('const remembered = 1;');
+    const { pid } = session;
+    await session.restart();
+    expect(session.pid).not.toBe(pid);
+    expect(await run('remembered')).toMatchObject({ status: 'error' });
+    expect(session.silentSeconds).toBeLessThan(30);
+  });
+
+  it.each([
+    ['process.exit(3)', 'the kernel ended (exit code 3)'],
+    [
+      'import { writeSync } from "fs"; writeSync(2, "last words"); process.kill(process.pid, "SIGKILL"); while (true);',
+      'the kernel ended (signal SIGKILL); last it said:\nlast words',
+    ],
+  ])('that dies says so, and lives again when it is restarted: %s', async (code, message) => {
+    const failed = await session.execute(code).catch((error: unknown) => error);
+    expect(failed).toBeInstanceOf(KernelDiedError);
+    expect((failed as Error).message).toContain(message);
+    await expect(session.execute('1')).rejects.toThrow('the kernel ended');
+    await session.restart();
+    expect(await run('1')).toMatchObject({ result: '1' });
+  });
+
+  it('that cannot start says so', async () => {
+    const start = (...command: string[]) =>
+      KernelSession.start({ cwd: folder, command, startTimeoutSeconds: 1 });
+    await expect(start('/no/such/program')).rejects.toThrow(
+      'cannot start the kernel: spawn /no/such/program ENOENT',
+    );
+    await expect(start(process.execPath, '-e', 'console.error("sorry"); process.exit(7)')).rejects.toThrow(
+      'the kernel ended (exit code 7); last it said:\nsorry',
+    );
+    await expect(start(process.execPath, '-e', 'setInterval(() => {}, 1000)')).rejects.toThrow(
+      'the kernel did not answer within 1 s',
+    );
+  });
+
+  it('has a connection file while it lives', async () => {
+    const folders = async () =>
+      (await readdir(tmpdir())).filter((name) => name.startsWith('specoffload-kernel-'));
+    const before = new Set(await folders());
+    const brief = await KernelSession.start({ cwd: folder });
+    const [own] = (await folders()).filter((name) => !before.has(name));
+    await brief.shutdown();
+    expect(await folders()).not.toContain(own);
+  });
+
+  it('ends with the process that started it, even while it computes', async () => {
+    const { stdout } = await runNode([
+      '--input-type=module',
+      '-e',
+      `import { KernelSession } from ${JSON.stringify(requireFromKernel.resolve('./dist/wire/session.js'))};
+       const session = await KernelSession.start({ cwd: ${JSON.stringify(folder)} });
+       session.execute('console.log(1); while (true);', ({ header }) => {
+         if (header.msg_type !== 'stream') return;
+         process.stdout.write(String(session.pid), () => process.kill(process.pid, 'SIGKILL'));
+       });`,
+    ]);
+    const pid = Number(stdout);
+    expect(pid).toBeGreaterThan(1);
+    for (let attempt = 0; attempt < 100 && isRunning(pid); attempt++) await sleep(100);
+    expect(isRunning(pid)).toBe(false);
+  });
+});
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
