@@ -3,6 +3,7 @@
 import { inspect } from 'node:util';
 import type { ConverterSet, Executor } from 'tslab/dist/executor.js';
 import { requireFromKernel } from '../packages.js';
+import { spellOutShorthand } from './shorthand.js';
 
 /** Why a cell failed, as Jupyter's `error` message has it. */
 export interface CellFailure {
@@ -44,7 +45,7 @@ export function createCellExecutor(rootDirectory: string): CellExecutor {
       result = null;
       diagnostics = [];
       thrown = null;
-      const isDone = await executor.execute(code);
+      const isDone = await executor.execute(spellOutShorthand(code));
       return { result, failure: isDone ? null : describeFailure(diagnostics, thrown) };
     },
     inspect: executor.inspect,
