@@ -10,6 +10,7 @@ import { addModelCommand } from './commands/model.js';
 import { addNotebookCommand } from './commands/notebook.js';
 import { addPlanCommand } from './commands/plan.js';
 import { addProfileCommand } from './commands/profile.js';
+import { addReportCommand } from './commands/report.js';
 import { addReproduceCommand } from './commands/reproduce.js';
 import { addRunCommand } from './commands/run.js';
 import { addRunsCommand } from './commands/runs.js';
@@ -33,6 +34,7 @@ function createProgram(context: CommandContext): Command {
   addPlanCommand(program, context);
   addSimulateCommand(program, context);
   addSweepCommand(program, context);
+  addReportCommand(program, context);
   addReproduceCommand(program, context);
   addProfileCommand(program, context);
   addAccuracyCommand(program, context);

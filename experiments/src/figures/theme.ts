@@ -100,7 +100,8 @@ const axis = {
   title: { standoff: 10 },
 };
 
-const template = {
+/** What all figures share, as a Plotly template. */
+export const figureTemplate = {
   layout: {
     font: {
       family: "Inter, 'Segoe UI', 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif",
@@ -148,7 +149,7 @@ export function createFigure(
   return {
     data,
     layout: {
-      ...{ template, title: { text: `${label(title)}${below}` } },
+      ...{ template: figureTemplate, title: { text: `${label(title)}${below}` } },
       ...{ margin: { t: legend === 'above' ? 102 : 78 }, showlegend: legend !== 'none' },
       ...(legend === 'beside' ? { legend: legendBeside } : {}),
       ...layout,

@@ -51,7 +51,7 @@ export function throughputBars(rows: readonly FigureRow[], options: ThroughputBa
         error_y: errorBars(members, ink),
         marker: { color, ...fillOf(kind, kinds.length > 1, color) },
         text: members.map((point) => (isCrowded ? '' : ratioOf(point))),
-        ...{ textposition: 'inside', insidetextanchor: 'middle', textangle: points.length > 10 ? -90 : 0 },
+        ...{ textposition: 'inside', insidetextanchor: 'start', textangle: points.length > 10 ? -90 : 0 },
         textfont: { size: 12, color: kinds.length > 1 && kind !== 'measured' ? ink : inkOn(color) },
         hovertext: members.map((point) =>
           hoverLines(`${name}, ${kind}`, describeSummary(point.summary), ratioOf(point)),

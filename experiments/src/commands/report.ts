@@ -1,0 +1,136 @@
+/** `specoffload report`: an experiment's records as one HTML page that opens anywhere. */
+
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { UserError } from '@specoffload/engine';
+import type { Command } from 'commander';
+import { hasCode, UsageError } from '../errors.js';
+import { shippedExperiments } from '../experiments/index.js';
+import { formatBytes, plural } from '../format.js';
+import type { Output } from '../output.js';
+import type { Question } from '../page/index.js';
+import { defaultResultsDirectory, displayPath } from '../paths.js';
+import { readRuns, type StoredRun } from '../store/index.js';
+import { openExperiment } from '../sweep/open-experiment.js';
+import { type CommandContext, type CommonOptions, outputFor, withCommonOptions } from './common.js';
+
+interface ReportOptions extends CommonOptions {
+  readonly out?: string;
+  readonly metric?: string;
+  readonly lowerIsBetter?: true;
+  readonly baseline?: Readonly<Record<string, string | number>>;
+  readonly results: string;
+}
+
+export function addReportCommand(program: Command, context: CommandContext): void {
+  const command = program
+    .command('report')
+    .description(
+      'an HTML page of an experiment: what it found, figures, timelines, the table, where it comes from',
+    )
+    .argument('<experiment>', "a folder of the record store, or the definition's file")
+    .option('--out <file>', 'the page (default: report.html in the folder of the experiment)')
+    .option('--metric <column>', "what is compared (default: the definition's, else tokensPerSecond)")
+    .option('--lower-is-better', 'of the metric')
+    .option(
+      '--baseline <axis=value>',
+      "what others are compared with (default: the definition's)",
+      parseBaseline,
+    )
+    .option('--results <dir>', 'record store', defaultResultsDirectory);
+  withCommonOptions(
+    command,
+    'specoffload report candidates',
+    'specoffload report main --baseline strategy=none --out main.html',
+  ).action((experiment: string, options: ReportOptions) =>
+    report(experiment, options, outputFor(options), context.signal),
+  );
+}
+
+async function report(
+  experiment: string,
+  options: ReportOptions,
+  output: Output,
+  signal: AbortSignal,
+): Promise<void> {
+  const question = await askedOf(experiment, options);
+  const { results } = options;
+  const follower = output.follow();
+  follower.update(() => `report: reading ${question.name}`);
+  const runs = await readRuns({ results, experiment: question.name, onWarning: output.note, signal }).finally(
+    () => follower.end(),
+  );
+  if (runs.length === 0) throw await nothingToReport(question.name, results);
+  // Only here: the kernel package that figures are drawn with takes its time to load.
+  const { createSubject, renderPage } = await import('../page/index.js');
+  const subject = createSubject(runs, question, options.baseline ? undefined : output.note);
+  const page = await renderPage(subject, output.note);
+  const path = resolve(options.out ?? join(results, question.name, 'report.html'));
+  signal.throwIfAborted();
+  await writeWhole(path, page.html);
+  const bytes = Buffer.byteLength(page.html);
+  output.say(
+    `${plural(runs.length, 'run')}, ${plural(page.numCharts, 'chart')}, ${plural(page.numTimelines, 'timeline')}, ` +
+      `${formatBytes(bytes)}: ${displayPath(path)}`,
+  );
+  output.document({
+    experiment: question.name,
+    path,
+    bytes,
+    runs: runs.length,
+    charts: page.numCharts,
+    timelines: page.numTimelines,
+  });
+}
+
+/** The definition's question, where there is a definition; flags go first. */
+async function askedOf(
+  experiment: string,
+  { metric, lowerIsBetter, baseline }: ReportOptions,
+): Promise<Question> {
+  const isDefined = Object.hasOwn(shippedExperiments, experiment) || /\.(json|js|mjs)$/.test(experiment);
+  const asked: Question = isDefined ? await openExperiment(experiment) : { name: experiment, question: '' };
+  if (!/^[A-Za-z0-9][\w.-]*$/.test(asked.name))
+    throw new UsageError(`invalid experiment: ${experiment}; expected a folder's name, such as main`);
+  return {
+    ...asked,
+    ...(metric !== undefined && { metric }),
+    ...(lowerIsBetter && { lowerIsBetter }),
+    ...(baseline && { baseline }),
+  };
+}
+
+/** `system=FlexGen`; numbers are numbers. */
+function parseBaseline(text: string): Readonly<Record<string, string | number>> {
+  const [, axis, value] = /^([^=]+)=(.+)$/.exec(text) ?? [];
+  if (axis === undefined || value === undefined)
+    throw new UsageError(`invalid --baseline: ${text}; expected an axis and a value, such as system=FlexGen`);
+  return { [axis]: Number.isFinite(Number(value)) ? Number(value) : value };
+}
+
+async function nothingToReport(experiment: string, results: string): Promise<UserError> {
+  const known = new Set(
+    (await readRuns({ results })).map(({ folder }: StoredRun) => folder.split('/').at(-2)!),
+  );
+  const hint = known.size > 0 ? `it holds ${[...known].sort().slice(0, 10).join(', ')}` : 'it is empty';
+  return new UserError(
+    `no run of ${experiment} in ${displayPath(results)}: ${hint}; run specoffload sweep first, or choose another --results`,
+  );
+}
+
+/** Written aside: a page that is there is whole. */
+async function writeWhole(path: string, text: string): Promise<void> {
+  const aside = join(dirname(path), `.writing-${process.pid}-report.html`);
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(aside, text);
+    await rename(aside, path);
+  } catch (error) {
+    await rm(aside, { force: true }).catch(() => {});
+    if (hasCode(error, 'ENOSPC', 'EDQUOT', 'EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST', 'EISDIR'))
+      throw new UserError(
+        `cannot write ${displayPath(path)} (${(error as NodeJS.ErrnoException).code}); choose another --out`,
+      );
+    throw error;
+  }
+}

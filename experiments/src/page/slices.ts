@@ -1,0 +1,82 @@
+/** Cuts a space of many axes into pictures of two or three: the rest is chosen from a list, or taken at its best. */
+
+import { median } from 'simple-statistics';
+import type { FigureRow } from '../figures/index.js';
+import type { ReportAxis, ReportRun, Subject } from './subject.js';
+
+/** More pictures than this are no choice but a haystack. */
+const mostSlices = 24;
+
+export interface Slice {
+  /** `workload code, maxNewTokens 32`; empty for the only one. */
+  readonly label: string;
+  readonly rows: readonly FigureRow[];
+}
+
+export interface Cut {
+  readonly slices: readonly Slice[];
+  /** Axes that are taken at their best, for the subtitle. */
+  readonly optimized: readonly ReportAxis[];
+}
+
+/** One slice per combination of the axes that are not `shown`; policy fields give way first where these are too many. */
+export function cut(subject: Subject, shown: readonly ReportAxis[]): Cut {
+  const rest = subject.axes.filter((axis) => !shown.includes(axis));
+  const optimized: ReportAxis[] = [];
+  const chosen = [...rest];
+  while (chosen.reduce((product, { values }) => product * values.length, 1) > mostSlices) {
+    const largest = chosen.reduce((a, b) => (weightOf(b) > weightOf(a) ? b : a));
+    chosen.splice(chosen.indexOf(largest), 1);
+    optimized.push(largest);
+  }
+  const groups = groupBy(subject.runs, ({ record }) => describeAt(record.point.axes, chosen));
+  const kept = [...shown, ...chosen];
+  const slices = [...groups].map(([label, runs]) => ({
+    label,
+    rows: (optimized.length > 0 ? bestOf(runs, kept, subject) : runs).map(({ row }) => row),
+  }));
+  return { slices, optimized };
+}
+
+/** A workload or a model is given, a batch is chosen: the latter is what one takes the best of. */
+const givenNames =
+  /workload|dataset|model|target|draft$|machine|environment|tokens|prompts|acceptance|length/i;
+
+const weightOf = ({ name, values }: ReportAxis) => values.length * (givenNames.test(name) ? 1 : 1000);
+
+function describeAt(axes: Readonly<Record<string, unknown>>, chosen: readonly ReportAxis[]): string {
+  return chosen.map(({ name }) => `${name} ${String(axes[name])}`).join(', ');
+}
+
+/** Of the points that agree in `kept`, the runs of the best one. Kinds are judged apart. */
+function bestOf(runs: readonly ReportRun[], kept: readonly ReportAxis[], subject: Subject): ReportRun[] {
+  const groups = groupBy(runs, ({ record }) =>
+    JSON.stringify([record.kind, kept.map(({ name }) => record.point.axes[name])]),
+  );
+  return [...groups.values()].flatMap((members) => bestPoint(members, subject));
+}
+
+/** The runs of the best point, by the median of its metric. */
+export function bestPoint(runs: readonly ReportRun[], { metric, lowerIsBetter }: Subject): ReportRun[] {
+  const points = [...groupBy(runs, ({ record }) => record.point.pointKey).values()];
+  let best: ReportRun[] = [];
+  let bestValue = Number.NEGATIVE_INFINITY;
+  for (const members of points) {
+    const values = members.map(({ row }) => row[metric]).filter((value) => typeof value === 'number');
+    if (values.length === 0) continue;
+    const value = lowerIsBetter ? -median(values) : median(values);
+    if (value > bestValue) [best, bestValue] = [members, value];
+  }
+  return best;
+}
+
+export function groupBy<Item>(items: readonly Item[], keyOf: (item: Item) => string): Map<string, Item[]> {
+  const groups = new Map<string, Item[]>();
+  for (const item of items) {
+    const key = keyOf(item);
+    const group = groups.get(key);
+    if (group) group.push(item);
+    else groups.set(key, [item]);
+  }
+  return groups;
+}

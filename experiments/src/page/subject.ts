@@ -1,0 +1,155 @@
+/** What a report is about: an experiment's runs, each at a point, the axes that vary and what is asked of them. */
+
+import { UserError } from '@specoffload/engine';
+import type { FigureRow } from '../figures/index.js';
+import { compareToBaseline, type RankedPoint } from '../statistics/index.js';
+import { digestOf, type Json } from '../store/canonical.js';
+import { columns, type PointRecord, type RunRecord, type StoredRun, toRow } from '../store/index.js';
+import type { ExperimentDefinition, SettingValue } from '../sweep/definition.js';
+
+/** The part of a definition that a report needs. */
+export type Question = Pick<
+  ExperimentDefinition,
+  'name' | 'question' | 'metric' | 'lowerIsBetter' | 'baseline'
+>;
+
+/** A column of the points that takes more than one value. */
+export interface ReportAxis {
+  /** As the experiment calls it. */
+  readonly name: string;
+  /** Its column in the rows. */
+  readonly column: string;
+  /** In order of first appearance. */
+  readonly values: readonly SettingValue[];
+}
+
+export interface ReportRun {
+  readonly record: RunRecord & { readonly point: PointRecord };
+  readonly folder: string;
+  readonly row: FigureRow;
+}
+
+export interface Subject {
+  readonly name: string;
+  /** Empty where nobody asked one. */
+  readonly question: string;
+  readonly metric: string;
+  readonly lowerIsBetter: boolean;
+  readonly baseline: Readonly<Record<string, string | number>>;
+  readonly runs: readonly ReportRun[];
+  readonly axes: readonly ReportAxis[];
+  /** Best first. */
+  readonly points: readonly RankedPoint[];
+}
+
+/**
+ * @param onMissingBaseline told when no run is at the baseline; then nothing is compared. @default it is refused
+ * @throws UserError for a metric or a baseline that the runs do not have.
+ */
+export function createSubject(
+  stored: readonly StoredRun[],
+  asked: Question,
+  onMissingBaseline: (sentence: string) => void = refuse,
+): Subject {
+  const { name, question, metric = 'tokensPerSecond', lowerIsBetter = false } = asked;
+  const placed = placeRuns(stored, name);
+  const missing = findMissing(asked.baseline ?? {}, placed);
+  if (missing !== null) onMissingBaseline(missing);
+  const baseline = missing === null ? (asked.baseline ?? {}) : {};
+  const axes = axesThatVary(placed, [...Object.keys(baseline), 'system', 'strategy']);
+  const runs = stored.some(({ record }) => record.point) ? placed : placed.map((run) => narrow(run, axes));
+  const points = compareToBaseline(
+    runs.map(({ record }) => record),
+    { name, metric, lowerIsBetter, baseline },
+  );
+  return { name, question, metric, lowerIsBetter, baseline, runs, axes, points };
+}
+
+/** Runs that no experiment asked for are told apart by whatever they differ in. */
+function placeRuns(stored: readonly StoredRun[], name: string): ReportRun[] {
+  const hasPoints = stored.some(({ record }) => record.point !== undefined);
+  const distinguishing = hasPoints ? [] : columnsThatDiffer(stored.map(({ record }) => toRow(record)));
+  return stored.flatMap(({ record, folder }) => {
+    if (hasPoints && record.point === undefined) return [];
+    const row = toRow(record);
+    const point = { ...(record.point ?? locate(row, distinguishing)), experiment: name };
+    return { record: { ...record, point }, folder, row };
+  });
+}
+
+/** Settings of a run by which it can differ from another one without being another question. */
+const askedColumns = columns.filter(({ group }) => group === 'asked').map(({ name }) => name);
+
+function columnsThatDiffer(rows: readonly FigureRow[]): string[] {
+  const known = new Set(columns.map(({ name }) => name));
+  const policy = Object.keys(rows[0] ?? {}).filter((name) => name !== 'experiment' && !known.has(name));
+  return [...askedColumns, ...policy].filter(
+    (name) => new Set(rows.map((row) => JSON.stringify(row[name] ?? null))).size > 1,
+  );
+}
+
+function locate(row: FigureRow, names: readonly string[]): PointRecord {
+  const axes = Object.fromEntries(names.map((name) => [name, toSetting(row[name])]));
+  return { experiment: '', pointKey: digestOf(axes as Json).slice(0, 32), axes, settings: {} };
+}
+
+function toSetting(value: unknown): SettingValue {
+  if (value === null || value === undefined) return 'none';
+  return typeof value === 'boolean' ? String(value) : (value as SettingValue);
+}
+
+/** What varies, without what follows from the axes before it: a system's own batch tells no two points apart. */
+function axesThatVary(runs: readonly ReportRun[], first: readonly string[]): ReportAxis[] {
+  const values = new Map<string, Map<string, SettingValue>>();
+  for (const { record } of runs)
+    for (const [name, value] of Object.entries(record.point.axes)) {
+      const seen = values.get(name) ?? new Map<string, SettingValue>();
+      values.set(name, seen.set(JSON.stringify(value), value));
+    }
+  const rankOf = (name: string) => (first.includes(name) ? first.indexOf(name) : first.length);
+  const varying = [...values].filter(([, seen]) => seen.size > 1).sort(([a], [b]) => rankOf(a) - rankOf(b));
+  const telling = varying.filter(([name], i) => {
+    const earlier = varying.slice(0, i).map(([other]) => other);
+    return !followsFrom(name, earlier, runs);
+  });
+  return telling.map(([name, seen]) => ({ name, column: columnOf(name, runs), values: [...seen.values()] }));
+}
+
+function followsFrom(name: string, earlier: readonly string[], runs: readonly ReportRun[]): boolean {
+  const valueAt = new Map<string, string>();
+  return runs.every(({ record: { point } }) => {
+    const place = JSON.stringify(earlier.map((other) => point.axes[other] ?? null));
+    const value = JSON.stringify(point.axes[name] ?? null);
+    if (!valueAt.has(place)) valueAt.set(place, value);
+    return valueAt.get(place) === value;
+  });
+}
+
+/** Of runs that nobody placed: a strategy's own batch is no axis that a pair would have to share. */
+function narrow(run: ReportRun, axes: readonly ReportAxis[]): ReportRun {
+  const { point } = run.record;
+  const narrowed = Object.fromEntries(axes.map(({ name }) => [name, point.axes[name]!]));
+  return { ...run, record: { ...run.record, point: { ...point, axes: narrowed } } };
+}
+
+/** Rows call an axis `axis.seconds` where its name is a result's. */
+function columnOf(name: string, runs: readonly ReportRun[]): string {
+  const renamed = `axis.${name}`;
+  return runs.some(({ row }) => Object.hasOwn(row, renamed)) ? renamed : name;
+}
+
+function refuse(sentence: string): never {
+  throw new UserError(sentence);
+}
+
+/** A sentence about the first part of the baseline that no run has; null when all is there. */
+function findMissing(baseline: Subject['baseline'], runs: readonly ReportRun[]): string | null {
+  for (const [name, value] of Object.entries(baseline)) {
+    const values = [...new Set(runs.map(({ record }) => record.point.axes[name]))];
+    if (values.includes(value)) continue;
+    const known = values.filter((other) => other !== undefined);
+    const hint = known.length > 0 ? `: ${known.slice(0, 5).join(', ')}` : '';
+    return `invalid baseline: ${name}=${value}; expected an axis of the experiment and one of its values${hint}`;
+  }
+  return null;
+}

@@ -1,0 +1,83 @@
+/** The points of an experiment as a table that a click sorts. */
+
+import { escapeHtml } from '@specoffload/kernel';
+import { titleOfColumn } from '../figures/labels.js';
+import { formatCount } from '../format.js';
+import type { RankedPoint } from '../statistics/index.js';
+import { describeJudgement } from './judgement.js';
+import type { Subject } from './subject.js';
+
+/** Points in the table; a page of ten thousand lines serves nobody. */
+const mostPoints = 500;
+
+interface Column {
+  readonly title: string;
+  /** What it is sorted by; null goes last. */
+  readonly value: (point: RankedPoint) => string | number | null;
+  readonly text?: (point: RankedPoint) => string;
+}
+
+export function pointTable(subject: Subject): string {
+  const { points } = subject;
+  const columns = columnsOf(subject);
+  const shown = points.slice(0, mostPoints);
+  const head = columns.map((column) => headHtml(column, shown)).join('');
+  const body = shown
+    .map((point) => `<tr>${columns.map((column) => cellHtml(column, point)).join('')}</tr>`)
+    .join('\n');
+  const note =
+    points.length > shown.length
+      ? `<p class="note">The best ${formatCount(shown.length)} of ${formatCount(points.length)} points; <code>specoffload runs export</code> writes them all.</p>`
+      : '';
+  return `<div class="scroll"><table class="sortable"><thead><tr>${head}</tr></thead><tbody>${body}</tbody></table></div>${note}`;
+}
+
+function headHtml({ title, value }: Column, points: readonly RankedPoint[]): string {
+  const isNumeric = points.some((point) => typeof value(point) === 'number');
+  return `<th scope="col"${isNumeric ? ' class="number"' : ''}><button type="button">${escapeHtml(title)}</button></th>`;
+}
+
+function cellHtml({ value, text }: Column, point: RankedPoint): string {
+  const cell = value(point);
+  const shown = text?.(point) ?? formatCell(cell);
+  if (typeof cell !== 'number') return `<td>${escapeHtml(shown)}</td>`;
+  return `<td class="number" data-value="${cell}">${escapeHtml(shown)}</td>`;
+}
+
+function columnsOf({ axes, points, metric, lowerIsBetter }: Subject): Column[] {
+  const hasSeveral = points.some(({ sample }) => sample.n > 1);
+  const isCompared = points.some(({ overBaseline }) => overBaseline !== null);
+  const isDisturbed = points.some(({ numDisturbed }) => numDisturbed > 0);
+  const column = (title: string, value: Column['value'], text?: Column['text']): Column =>
+    text ? { title, value, text } : { title, value };
+  return [
+    ...axes.map(({ name }) => column(name, ({ axes: at }) => toCell(at[name]))),
+    column('kind', ({ kind }) => kind),
+    column(titleOfColumn(metric), ({ sample }) => sample.median),
+    ...(hasSeveral
+      ? [
+          column('95 % from', ({ sample }) => sample.low),
+          column('to', ({ sample }) => sample.high),
+          column('runs', ({ sample }) => sample.n),
+          column('outliers', ({ sample }) => sample.outliers.length),
+        ]
+      : []),
+    ...(isCompared
+      ? [
+          column('times baseline', ({ overBaseline }) => overBaseline?.ratio ?? null),
+          column('verdict', (point) => describeJudgement(point, lowerIsBetter)),
+        ]
+      : []),
+    ...(isDisturbed ? [column('disturbed', ({ numDisturbed }) => numDisturbed)] : []),
+  ];
+}
+
+function toCell(value: unknown): string | number | null {
+  if (value === undefined) return null;
+  return typeof value === 'number' ? value : String(value);
+}
+
+function formatCell(value: string | number | null): string {
+  if (value === null) return '';
+  return typeof value === 'number' ? value.toLocaleString('en-US', { maximumSignificantDigits: 4 }) : value;
+}

@@ -1,0 +1,86 @@
+/** What an experiment found, in sentences that claim no more than its runs say. */
+
+import { median } from 'simple-statistics';
+import { nameOfColumn } from '../figures/labels.js';
+import { plural, threeDigits } from '../format.js';
+import type { RankedPoint, Verdict } from '../statistics/index.js';
+import { columns } from '../store/index.js';
+import { describeJudgement, judge } from './judgement.js';
+import { groupBy } from './slices.js';
+import type { Subject } from './subject.js';
+
+const mostSentences = 12;
+
+export function verdicts(subject: Subject): string[] {
+  const kinds = groupBy(subject.points, ({ kind }) => kind);
+  return [
+    ...[...kinds].flatMap(([kind, points]) => [describeBest(subject, points, kind)]),
+    ...describeComparisons(subject).slice(0, mostSentences),
+    ...describeDisturbed(subject),
+  ];
+}
+
+function describeBest(
+  { axes, metric, lowerIsBetter }: Subject,
+  points: readonly RankedPoint[],
+  kind: string,
+): string {
+  const [best] = points as [RankedPoint];
+  const { n, median: value, low, high } = best.sample;
+  const at = axes.map(({ name }) => `${name} ${String(best.axes[name])}`).join(', ');
+  const interval =
+    low === null || high === null ? '' : `, 95 % interval ${threeDigits(low)} to ${threeDigits(high)}`;
+  const runs = n === 1 ? 'one run' : `median of ${n} runs${interval}`;
+  const which =
+    points.length === 1
+      ? 'The only point'
+      : `The ${lowerIsBetter ? 'lowest' : 'highest'} of ${points.length} points`;
+  const unit = columns.find(({ name }) => name === metric)?.unit ?? '';
+  const amount = unit === '0 to 1' ? `${(100 * value).toFixed(1)} %` : `${threeDigits(value)} ${unit}`.trim();
+  return `${which} (${kind}): ${nameOfColumn(metric)} ${amount}${at === '' ? '' : ` at ${at}`}, ${runs}.`;
+}
+
+/** One sentence for each value of the baseline's axes, over all other axes. */
+function describeComparisons({ points, baseline, lowerIsBetter }: Subject): string[] {
+  const compared = points.filter(({ overBaseline }) => overBaseline?.ratio != null);
+  const names = Object.keys(baseline);
+  const groups = groupBy(
+    compared,
+    ({ axes, kind }) => `${names.map((name) => String(axes[name])).join(', ')} (${kind})`,
+  );
+  const over = Object.values(baseline).join(', ');
+  return [...groups]
+    .sort(([, a], [, b]) => medianRatio(b) - medianRatio(a))
+    .map(([name, members]) => {
+      const ratio = threeDigits(medianRatio(members));
+      if (members.length === 1) return describeOne(name, members[0]!, over, lowerIsBetter);
+      const count = (verdict: Verdict) =>
+        members.filter((point) => judge(point, lowerIsBetter) === verdict).length;
+      const counts = (['faster', 'slower', 'not distinguishable'] as const)
+        .map((verdict) => [verdict, count(verdict)] as const)
+        .filter(([, number]) => number > 0)
+        .map(([verdict, number]) => `${verdict} in ${number}`);
+      const reason = members.every(({ overBaseline }) => overBaseline!.reason === 'too few repeats')
+        ? `; one ${members[0]!.kind === 'measured' ? 'run each, which decides nothing' : 'prediction each'}`
+        : '';
+      return `${name}: ${ratio} times ${over} in the median of ${plural(members.length, 'pair')}; ${counts.join(', ')}${reason}.`;
+    });
+}
+
+function describeOne(name: string, point: RankedPoint, over: string, lowerIsBetter: boolean): string {
+  const { ratio, low, high } = point.overBaseline!;
+  const interval =
+    low === null || high === null ? '' : `, 95 % interval ${threeDigits(low)} to ${threeDigits(high)}`;
+  return `${name}: ${threeDigits(ratio!)} times ${over}${interval}: ${describeJudgement(point, lowerIsBetter)}.`;
+}
+
+const medianRatio = (points: readonly RankedPoint[]) =>
+  median(points.map(({ overBaseline }) => overBaseline!.ratio!));
+
+function describeDisturbed({ points }: Subject): string[] {
+  const disturbed = points.reduce((sum, { numDisturbed }) => sum + numDisturbed, 0);
+  if (disturbed === 0) return [];
+  return [
+    `The machine was busy with something else during ${plural(disturbed, 'run')}; they are marked in the table.`,
+  ];
+}
