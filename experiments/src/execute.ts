@@ -5,6 +5,7 @@ import {
   type MachineSettings,
   memoryOverTime,
   type PolicyInput,
+  type RunProgress,
   type RunResult,
   runEngine,
   type StrategyName,
@@ -19,13 +20,13 @@ import {
   collectProvenance,
   formatTokens,
   type MeasuredRecord,
+  type MeasuredRun,
   type StoredRun,
   storeRun,
 } from './store/index.js';
 
-export interface RunPlan {
-  readonly experiment: string;
-  readonly resultsDirectory: string;
+/** What is run. */
+export interface JobPlan {
   readonly strategy: StrategyName;
   readonly policy: PolicyInput;
   readonly target: Checkpoint;
@@ -38,6 +39,12 @@ export interface RunPlan {
   readonly stopAtEos: boolean;
   readonly machine: Required<MachineSettings>;
   readonly seed: number;
+}
+
+/** What is run, and where its record goes. */
+export interface RunPlan extends JobPlan {
+  readonly experiment: string;
+  readonly resultsDirectory: string;
   readonly firstRepeat: number;
 }
 
@@ -47,39 +54,45 @@ export interface ExecutedRun extends StoredRun<MeasuredRecord> {
 
 /** @throws UserError from the engine or the store; the signal's reason when it aborts. */
 export async function executeRun(plan: RunPlan, output: Output, signal: AbortSignal): Promise<ExecutedRun> {
-  const draft = plan.strategy === 'none' ? null : plan.draft;
   const provenance = await collectProvenance();
   const createdAt = new Date();
-  const result = await runFollowed({ ...plan, draft }, output, signal);
-  const { target, machine, workload, maxNewTokens, stopAtEos, seed } = plan;
-  const run = {
-    result,
-    target,
-    draft,
-    machine,
-    workload,
-    maxNewTokens,
-    stopAtEos,
-    seed,
-    createdAt,
-    provenance,
-  };
+  const result = await runFollowed(plan, output, signal);
+  const run = toMeasuredRun(plan, { result, createdAt, provenance });
   const stored = await storeRun(
     plan.resultsDirectory,
     plan.experiment,
     {
       recordOf: (repeat) => buildRecord(run, repeat),
       firstRepeat: plan.firstRepeat,
-      trace: JSON.stringify(toChromeTrace(result.spans, memoryOverTime(result.memoryLog))),
-      tokens: formatTokens(workload.prompts, result.sequences, plan.tokenizer),
+      ...sideFilesOf(plan, result),
     },
     signal,
   );
   return { ...stored, result };
 }
 
+/** A plan and what came of it. */
+export function toMeasuredRun(
+  plan: JobPlan,
+  outcome: Pick<MeasuredRun, 'result' | 'createdAt' | 'provenance'>,
+): MeasuredRun {
+  const { target, machine, workload, maxNewTokens, stopAtEos, seed } = plan;
+  return {
+    ...outcome,
+    ...{ target, draft: draftOf(plan), machine, workload, maxNewTokens, stopAtEos, seed },
+  };
+}
+
+/** What a run leaves beside its record: the timeline and the tokens. */
+export function sideFilesOf({ workload, tokenizer }: JobPlan, { spans, sequences, memoryLog }: RunResult) {
+  return {
+    trace: JSON.stringify(toChromeTrace(spans, memoryOverTime(memoryLog))),
+    tokens: formatTokens(workload.prompts, sequences, tokenizer),
+  };
+}
+
 /** `16 prompts, at most 32 new tokens each; target 2.00 GB, device 500 MB, host 500 MB`. */
-export function describePlan(plan: Omit<RunPlan, 'strategy'>): string {
+export function describePlan(plan: Omit<JobPlan, 'strategy'>): string {
   const { workload, maxNewTokens, target, machine } = plan;
   return (
     `${plural(workload.prompts.length, 'prompt')}, at most ${plural(maxNewTokens, 'new token')} each; ` +
@@ -87,22 +100,31 @@ export function describePlan(plan: Omit<RunPlan, 'strategy'>): string {
   );
 }
 
-async function runFollowed(plan: RunPlan, output: Output, signal: AbortSignal): Promise<RunResult> {
+async function runFollowed(plan: JobPlan, output: Output, signal: AbortSignal): Promise<RunResult> {
   const follower = output.follow();
   try {
-    return await runEngine({
-      target: plan.target,
-      draft: plan.draft,
-      prompts: plan.workload.prompts,
-      strategy: plan.strategy,
-      policy: plan.policy,
-      maxNewTokens: plan.maxNewTokens,
-      machine: plan.machine,
-      stopAtEos: plan.stopAtEos,
-      onProgress: (progress) => follower.update(() => describeProgress(plan.strategy, progress)),
-      signal,
-    });
+    return await runPlan(plan, signal, (progress) =>
+      follower.update(() => describeProgress(plan.strategy, progress)),
+    );
   } finally {
     follower.end();
   }
+}
+
+/** @throws UserError from the engine; the signal's reason when it aborts. */
+export function runPlan(
+  plan: JobPlan,
+  signal: AbortSignal,
+  onProgress: (progress: RunProgress) => void = () => {},
+): Promise<RunResult> {
+  const { target, strategy, policy, maxNewTokens, machine, stopAtEos, workload } = plan;
+  return runEngine({
+    ...{ target, strategy, policy, maxNewTokens, machine, stopAtEos, onProgress, signal },
+    draft: draftOf(plan),
+    prompts: workload.prompts,
+  });
+}
+
+function draftOf({ strategy, draft }: JobPlan): Checkpoint | null {
+  return strategy === 'none' ? null : draft;
 }

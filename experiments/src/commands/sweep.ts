@@ -96,6 +96,10 @@ async function sweep(
   }).finally(() => follower.end());
   output.say(describeOutcome(outcome));
   output.document(outcome);
+  if (outcome.agreement !== null && outcome.agreement.errors.length > 0)
+    throw new UserError(
+      'runs of the same texts wrote different tokens, which no strategy may; please report it with the records above',
+    );
   if (outcome.failed.length > 0)
     throw new UserError(
       `${plural(outcome.failed.length, 'run')} of ${definition.name} failed, listed above; start the same sweep again to try them again`,

@@ -83,6 +83,15 @@ export const columns: readonly RowColumn[] = [
   askedCount('maxNewTokens', 'tokens', 'limit of each sequence', (r) => r.workload.maxNewTokens),
 
   amount('tokensPerSecond', 'tokens/s', 'newTokens / seconds', (r) => r.result.tokensPerSecond),
+  amount(
+    'countedTokensPerSecond',
+    'tokens/s',
+    "newTokens / seconds, or generatedTokens / seconds where the point's accounting is as-published",
+    (r) =>
+      r.point?.settings.accounting === 'as-published'
+        ? r.result.generatedTokens / r.result.seconds
+        : r.result.tokensPerSecond,
+  ),
   amount('seconds', 's', 'prefill and decode', (r) => r.result.seconds),
   amount('prefillSeconds', 's', 'prefill', phaseSeconds('prefill')),
   amount('decodeSeconds', 's', 'decode', phaseSeconds('decode')),

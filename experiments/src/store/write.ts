@@ -49,7 +49,8 @@ type SideFiles = Pick<RunFiles, 'trace' | 'tokens'>;
 
 /**
  * Writes one run under the key that its record has. When another process has finished the same run meanwhile, its
- * record stays and this one is dropped.
+ * record stays and this one is dropped. A prediction's name in the store is not flushed, only its content: should the
+ * machine lose power just then, the next sweep predicts it again, and thousands of them are stored in half the time.
  * @returns whether this one was stored.
  * @throws UserError as {@link storeRun}
  */
@@ -58,12 +59,11 @@ export async function storeRunAs(
   experiment: string,
   record: RunRecord,
   files: SideFiles,
-  signal?: AbortSignal,
 ): Promise<boolean> {
+  const flush = record.kind === 'measured' ? flushDirectory : async () => {};
   return withAside(resultsDirectory, experiment, files, async (aside, folder) => {
-    await writeRecord(aside, record);
-    signal?.throwIfAborted();
-    return renameInto(aside, folder, record.key);
+    await writeRecord(aside, record, flush);
+    return renameInto(aside, folder, record.key, flush);
   });
 }
 
@@ -121,20 +121,25 @@ async function moveIntoPlace<Run extends RunRecord>(
   }
 }
 
-async function writeRecord(aside: string, record: RunRecord): Promise<void> {
+async function writeRecord(aside: string, record: RunRecord, flush = flushDirectory): Promise<void> {
   await writeFlushed(join(aside, 'run.json'), `${JSON.stringify(record, null, 2)}\n`);
-  await flushDirectory(aside);
+  await flush(aside);
 }
 
 /** The one moment at which a run enters the store. @returns false when one of that key is there. */
-async function renameInto(aside: string, folder: string, key: string): Promise<boolean> {
+async function renameInto(
+  aside: string,
+  folder: string,
+  key: string,
+  flush = flushDirectory,
+): Promise<boolean> {
   try {
     await rename(aside, join(folder, key));
   } catch (error) {
     if (hasCode(error, 'ENOTEMPTY', 'EEXIST')) return false;
     throw error;
   }
-  await flushDirectory(folder);
+  await flush(folder);
   return true;
 }
 

@@ -101,8 +101,8 @@ function formOf(definition: ExperimentDefinition, options: SweepOptions): Experi
     ...(seeds === undefined ? {} : { seeds }),
     ...(filter === undefined ? {} : { filters: [...(form.filters ?? []), filter] }),
   };
-  const { quick: _done, ...checked } = changed;
-  const settled = parseDefinition(checked, `experiment ${definition.name}`);
+  const { quick: _done, ...whole } = changed;
+  const settled = parseDefinition(whole, `experiment ${definition.name}`);
   assertPoints(settled);
   return settled;
 }

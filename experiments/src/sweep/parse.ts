@@ -47,14 +47,17 @@ export function parseDefinition(input: unknown, source: string): ExperimentDefin
   }
 }
 
-/** The definition under `--quick`. */
+/** The definition under `--quick`, without what it says of values that its axes have no more. */
 export function toQuick(definition: ExperimentDefinition): ExperimentDefinition {
-  const { quick = {} } = definition;
+  const { quick: small = {}, baseline = {}, cases = [], ...rest } = definition;
+  const axes = { ...rest.axes, ...small.axes };
+  const isThere = (values: Readonly<Record<string, string | number>>) =>
+    Object.entries(values).every(([name, value]) => axes[name]?.some((item) => labelOf(item) === value));
   return {
-    ...definition,
-    ...quick,
-    settings: { ...definition.settings, ...quick.settings },
-    axes: { ...definition.axes, ...quick.axes },
+    ...{ ...rest, ...small, axes },
+    settings: { ...rest.settings, ...small.settings },
+    cases: cases.filter(({ when }) => isThere(when)),
+    ...(isThere(baseline) ? { baseline } : {}),
   };
 }
 

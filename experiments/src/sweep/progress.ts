@@ -107,7 +107,8 @@ export class Progress {
 /** `candidates: 120 of 500 runs, 12 s, 38 s left; candidates 4, decodeBatch 64`. */
 export function describeSweepProgress(title: string, progress: SweepProgress): string {
   const { done, total, failed, refused, elapsedSeconds, remainingSeconds, current } = progress;
-  const left = remainingSeconds === null ? '' : `, ${formatSeconds(remainingSeconds)} left`;
+  const left =
+    remainingSeconds === null || remainingSeconds === 0 ? '' : `, ${formatSeconds(remainingSeconds)} left`;
   const bad = [
     ...(failed > 0 ? [`${formatCount(failed)} failed`] : []),
     ...(refused > 0 ? [`${formatCount(refused)} refused`] : []),

@@ -7,7 +7,7 @@ import { displayPath } from '../paths.js';
 import { type PointRecord, parseRunRecord, type RunRecord } from '../store/index.js';
 import { measure } from './metrics.js';
 
-export interface RankedPoint {
+export interface ScoredPoint {
   readonly pointKey: string;
   readonly axes: PointRecord['axes'];
   /** Of the metric, in the order of the runs; a run that has no such number is left out. */
@@ -40,12 +40,12 @@ export class Scores {
   }
 
   /** Ties in the order of the points. Points without a value come last. */
-  rank(lowerIsBetter: boolean): RankedPoint[] {
+  rank(lowerIsBetter: boolean): ScoredPoint[] {
     const sign = lowerIsBetter ? 1 : -1;
     const worst = Number.POSITIVE_INFINITY;
-    const order = ({ median }: RankedPoint) => (median === null ? worst : sign * median);
+    const order = ({ median }: ScoredPoint) => (median === null ? worst : sign * median);
     return [...this.#points]
-      .map(([pointKey, { axes, byTurn }]): RankedPoint => {
+      .map(([pointKey, { axes, byTurn }]): ScoredPoint => {
         const values = [...byTurn].sort(([a], [b]) => a - b).map(([, value]) => value);
         return { pointKey, axes, values, median: values.length === 0 ? null : median(values) };
       })

@@ -5,7 +5,7 @@ import { displayPath } from '../paths.js';
 import { type Column, formatTable } from '../table.js';
 import type { SettingValue } from './definition.js';
 import { describeAxes } from './expand.js';
-import type { RankedPoint } from './ranking.js';
+import type { ScoredPoint } from './ranking.js';
 import type { SweepOutcome } from './sweep.js';
 
 /** Beyond so many lines nobody reads. */
@@ -18,7 +18,20 @@ export function describeOutcome(outcome: SweepOutcome): string {
       `${before > 0 ? `, ${formatCount(before)} were there before` : ''}${outcome.isComplete ? '' : `, ${formatCount(runs - before - stored)} are missing`}`,
   ];
   if (ranking.length > 0) lines.push('', formatRanking(ranking, metric));
-  const { pruned, refused, failed } = outcome;
+  const { pruned, refused, failed, disturbed, agreement } = outcome;
+  if (disturbed > 0)
+    lines.push(
+      '',
+      `${plural(disturbed, 'run')} of ${formatCount(stored)} came while the machine did something else as well: their records say so`,
+    );
+  if (agreement !== null && agreement.compared > 0)
+    lines.push(
+      '',
+      agreement.errors.length === 0
+        ? `same tokens: all runs of the same texts wrote the same${agreement.ties === 0 ? '' : `, but for ${plural(agreement.ties, 'run')} that parted where rounding decides`}`
+        : 'OTHER TOKENS',
+      ...agreement.errors.map((sentence) => `  ${sentence}`),
+    );
   if (pruned.length > 0) lines.push('', `let go by halving: ${plural(pruned.length, 'point')}`);
   lines.push(
     ...describeList(
@@ -43,9 +56,9 @@ function describeList(title: string, items: readonly string[]): string[] {
   return ['', title, ...items.slice(0, mostLines).map((item) => `  ${item}`), ...more];
 }
 
-function formatRanking(ranking: readonly RankedPoint[], metric: string): string {
+function formatRanking(ranking: readonly ScoredPoint[], metric: string): string {
   const shown = ranking.slice(0, mostLines);
-  const table = formatTable<RankedPoint>(
+  const table = formatTable<ScoredPoint>(
     [
       ...axisColumns(shown),
       { title: metric, text: ({ median }) => (median === null ? '-' : threeDigits(median)) },
@@ -53,10 +66,10 @@ function formatRanking(ranking: readonly RankedPoint[], metric: string): string 
         ? [
             {
               title: 'least to most',
-              text: ({ values }: RankedPoint) =>
+              text: ({ values }: ScoredPoint) =>
                 `${threeDigits(Math.min(...values))} to ${threeDigits(Math.max(...values))}`,
             },
-            { title: 'runs', text: ({ values }: RankedPoint) => String(values.length) },
+            { title: 'runs', text: ({ values }: ScoredPoint) => String(values.length) },
           ]
         : []),
     ],

@@ -11,16 +11,13 @@ import {
 } from '@specoffload/engine';
 import { openAcceptance } from '../commands/prediction-options.js';
 import { openMachine } from '../machines.js';
-import { prepareTarget } from '../main-job/inflated-target.js';
-import { openOrDescribeModel } from '../models.js';
+import { locateModel, type ModelRole, openOrDescribeModel } from '../models.js';
 import type { Output } from '../output.js';
-import { cacheDirectory, localMachinePath, pairPaths } from '../paths.js';
+import { localMachinePath } from '../paths.js';
 import { loadWorkload, type Workload } from '../prompts.js';
-import { parseBytes } from '../sizes.js';
 import { digestOf, type Json } from '../store/canonical.js';
+import { openOrCreateTunnel, type Tunnel } from '../tunnel/index.js';
 import type { SettingValue } from './definition.js';
-
-export type ModelRole = 'target' | 'draft';
 
 export class Shelf {
   readonly #output: Output;
@@ -45,14 +42,12 @@ export class Shelf {
 
   /** The directory of a checkpoint that is here. */
   directory(role: ModelRole, name: string): Promise<string> {
-    return this.#once(`directory ${role} ${name}`, async () => {
-      const [, size] = /^pair(?::(.*))?$/.exec(name) ?? [null, null];
-      if (size === null) return name;
-      if (size === undefined) return pairPaths[role];
-      const bytes = parseBytes(role, size);
-      const request = { sourceDirectory: pairPaths[role], cacheDirectory, bytes };
-      return (await prepareTarget(request, this.#output, this.#signal)).directory;
-    });
+    return this.#once(`directory ${role} ${name}`, () => locateModel(role, name, this.#output, this.#signal));
+  }
+
+  /** @param name of a tunnel, such as `tunnel:env1`, or its file. */
+  tunnel(name: string): Promise<Tunnel> {
+    return this.#once(`tunnel ${name}`, () => openOrCreateTunnel(name, this.#output, this.#signal));
   }
 
   /** null where the model has none. */

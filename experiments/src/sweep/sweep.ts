@@ -1,6 +1,6 @@
 /** `runExperiment`: runs what a store does not have yet of an experiment's points, and says how it went. */
 
-import { mkdir, readdir } from 'node:fs/promises';
+import { access, mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UserError } from '@specoffload/engine';
 import { describeFailure } from '../errors.js';
@@ -12,18 +12,21 @@ import {
   type RunPlace,
   removeLitter,
 } from '../store/index.js';
+import { type Agreement, AgreementCheck } from './agreement.js';
 import type { ExperimentDefinition } from './definition.js';
 import { describeAxes, expandPoints, type Point } from './expand.js';
 import { choosePruned, rungsOf } from './halving.js';
+import { createMeasurementRunner } from './measurements.js';
 import { defaultMetric } from './metrics.js';
 import { type SweepOptions, type SweepRequest, settleRequest } from './options.js';
 import { locatePoint, locateRun, type Turn } from './place.js';
 import { createPredictionRunner } from './predictions.js';
 import { Progress } from './progress.js';
-import { type RankedPoint, readValue, Scores } from './ranking.js';
+import { readRecord, readValue, type ScoredPoint, Scores } from './ranking.js';
 import { addRefusal, forgetRefusals, type Refusal, readRefusals } from './refusals.js';
 import type { PointRunner } from './runner.js';
 import { Shelf } from './shelf.js';
+import { type MeasuredPoint, predictMeasured } from './twins.js';
 import type { RunEnd } from './worker.js';
 
 export interface FailedRun extends Turn {
@@ -48,9 +51,13 @@ export interface SweepOutcome {
   readonly failed: readonly FailedRun[];
   readonly refused: readonly Refusal[];
   /** Points that halving let go, worst first. */
-  readonly pruned: readonly RankedPoint[];
+  readonly pruned: readonly ScoredPoint[];
   /** Points with at least one run, best first; the pruned ones too. */
-  readonly ranking: readonly RankedPoint[];
+  readonly ranking: readonly ScoredPoint[];
+  /** Of the stored runs, those during which the machine did something else as well. */
+  readonly disturbed: number;
+  /** Whether measured runs of the same texts wrote the same tokens; null of predictions. */
+  readonly agreement: Agreement | null;
   /** Whether nothing is left to run. */
   readonly isComplete: boolean;
   readonly elapsedSeconds: number;
@@ -70,8 +77,10 @@ export async function runExperiment(
   await assertWritable(request.results);
   await removeLitter(request.results);
   const shelf = new Shelf(request.output, request.signal);
-  const runner = await createPredictionRunner(request, shelf);
-  const sweep = new Sweep(request, runner);
+  const isMeasured = request.definition.kind === 'measured';
+  const createRunner = isMeasured ? createMeasurementRunner : createPredictionRunner;
+  const runner = await createRunner(request, shelf);
+  const sweep = new Sweep(request, runner, shelf);
   try {
     return await sweep.run();
   } finally {
@@ -85,10 +94,18 @@ interface Located {
   readonly record: PointRecord;
 }
 
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}
+
 /** One session: mutable, used once. */
 class Sweep {
   readonly #request: SweepRequest;
   readonly #runner: PointRunner;
+  readonly #shelf: Shelf;
   readonly #folder: string;
   readonly #startSeconds = performance.now() / 1000;
   /** Keys of runs in the store. */
@@ -103,13 +120,15 @@ class Sweep {
   #numPoints = 0;
   #before = 0;
   #stored = 0;
+  #disturbed = 0;
   #isPrepared = false;
   /** Why nothing more is started. */
   #halt: 'time' | Error | null = null;
 
-  constructor(request: SweepRequest, runner: PointRunner) {
+  constructor(request: SweepRequest, runner: PointRunner, shelf: Shelf) {
     this.#request = request;
     this.#runner = runner;
+    this.#shelf = shelf;
     this.#folder = join(request.results, request.definition.name);
   }
 
@@ -198,6 +217,12 @@ class Sweep {
     this.#isPrepared = true;
     while (this.#active.size >= this.#runner.width) await Promise.race(this.#active);
     if (this.#mustHalt() || this.#refusals.has(record.pointKey)) return;
+    if (await exists(join(this.#folder, place.key))) {
+      // Another sweep on this folder was here since we took stock.
+      this.#before += 1;
+      this.#known.add(place.key);
+      return this.#progress.find();
+    }
     const turn = this.#request.turns[index]!;
     this.#progress.begin(describeAxes(record.axes));
     const run = this.#runner
@@ -216,6 +241,8 @@ class Sweep {
     switch (end.end) {
       case 'stored':
         this.#stored += 1;
+        this.#known.add(key);
+        if (end.isDisturbed) this.#disturbed += 1;
         this.#scores.add(point, index, end.value);
         return this.#progress.end('done');
       case 'known':
@@ -286,10 +313,33 @@ class Sweep {
       }
   }
 
+  /** Holds the output of all measured runs against each other, and predicts their points where that is asked for. */
+  async #compareOutputs(): Promise<Agreement> {
+    const { definition, turns } = this.#request;
+    const check = new AgreementCheck();
+    const measured = new Map<string, MeasuredPoint>();
+    for await (const { record: point } of this.#points(false))
+      for (const turn of turns) {
+        const { key } = locateRun(point, turn);
+        if (!this.#known.has(key)) continue;
+        const folder = join(this.#folder, key);
+        const record = await readRecord(folder);
+        if (record.kind !== 'measured') continue;
+        await check.add({ record, folder });
+        measured.set(point.pointKey, { point, folder });
+      }
+    if (definition.predictOn !== undefined)
+      await predictMeasured(this.#request, this.#shelf, [...measured.values()], (key) =>
+        this.#known.has(key),
+      );
+    return check.result;
+  }
+
   async #conclude(): Promise<SweepOutcome> {
     const { definition, output, maxSeconds } = this.#request;
     const { name, kind, metric = defaultMetric, lowerIsBetter = false } = definition;
     await this.#readScores();
+    const agreement = kind === 'measured' ? await this.#compareOutputs() : null;
     const ranking = this.#scores.rank(lowerIsBetter);
     const { total, done, elapsedSeconds } = this.#progress.now;
     if (this.#halt === 'time')
@@ -300,6 +350,7 @@ class Sweep {
       ...{ experiment: name, kind, folder: this.#folder, metric, lowerIsBetter },
       ...{ points: this.#numPoints, runs: total, before: this.#before, stored: this.#stored },
       ...{ failed: this.#failed, refused: [...this.#refusals.values()], ranking, elapsedSeconds },
+      ...{ disturbed: this.#disturbed, agreement },
       pruned: ranking.filter(({ pointKey }) => this.#pruned.has(pointKey)).reverse(),
       isComplete: done === total,
     };

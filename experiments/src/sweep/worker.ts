@@ -1,6 +1,6 @@
 /** One thread of the pool of a simulated sweep: opens models once, predicts points, and stores their records itself. */
 
-import { simulateRun, toChromeTrace, UserError } from '@specoffload/engine';
+import { memoryOverTime, simulateRun, toChromeTrace, UserError } from '@specoffload/engine';
 import { workerData } from 'piscina';
 import { describeFailure } from '../errors.js';
 import { createOutput } from '../output.js';
@@ -29,7 +29,7 @@ export interface PointTask {
 
 /** How a run of a point ended. */
 export type RunEnd =
-  | { readonly end: 'stored'; readonly value: number | null }
+  | { readonly end: 'stored'; readonly value: number | null; readonly isDisturbed?: boolean }
   /** Another process was faster with the same run. */
   | { readonly end: 'known' }
   | { readonly end: 'refused'; readonly reason: string }
@@ -56,7 +56,8 @@ export default async function runPoint({ place, turn }: PointTask): Promise<RunE
   }
   const { provenance, results, experiment, keepsTraces, metric } = setup;
   const record = buildSimulatedRecord({ ...predicted, createdAt, provenance, place }, turn.repeat);
-  const trace = keepsTraces ? JSON.stringify(toChromeTrace(predicted.result.spans)) : null;
+  const { spans, memoryLog } = predicted.result;
+  const trace = keepsTraces ? JSON.stringify(toChromeTrace(spans, memoryOverTime(memoryLog))) : null;
   try {
     const isNew = await storeRunAs(results, experiment, record, { trace, tokens: null });
     return isNew ? { end: 'stored', value: measure(record, metric) } : { end: 'known' };

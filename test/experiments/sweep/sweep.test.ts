@@ -146,7 +146,7 @@ describe('runExperiment', () => {
 
   it('counts as published where asked', async () => {
     const definition: ExperimentDefinition = {
-      ...cheap,
+      ...{ ...cheap, metric: 'countedTokensPerSecond' },
       settings: {
         ...{ machine: 'env1', target: 'mistral-7b', draft: 'mistral-7b', strategy: 'serial' },
         ...{ acceptance: 0.5, prompts: 4, promptTokens: 16, maxNewTokens: 6 },

@@ -1,0 +1,45 @@
+/** What the paper's systems were run with, as settings: the same requests that `reproduce` predicts its figures from. */
+
+import { join } from 'node:path';
+import { defaultResultsDirectory } from '../paths.js';
+import { catalogNames, environmentOf } from '../reproduce/assumptions.js';
+import { readCalibration } from '../reproduce/calibration-file.js';
+import type { Question } from '../reproduce/question.js';
+import { type DatasetName, type ModelName, readReference, type SystemName } from '../reproduce/reference.js';
+import { toRequest } from '../reproduce/systems.js';
+import type { Choice, Settings } from '../sweep/definition.js';
+
+/** Settings of one published run, all but its models, machine and length. */
+export type PublishedRun = (question: Omit<Question, 'environment' | 'generationLength'>) => Settings;
+
+/** @throws UserError when the published numbers or the constants fitted to them are missing. */
+export async function readPublishedRuns(): Promise<PublishedRun> {
+  const reference = await readReference(join(defaultResultsDirectory, 'paper'));
+  const { constants } = await readCalibration();
+  return (question) => {
+    const asked = { ...question, environment: environmentOf[question.model], generationLength: 16 };
+    const { strategy, policy, promptLengths, acceptance, routingSkew } = toRequest(
+      asked,
+      reference,
+      constants,
+    );
+    const isByExpert = question.system === 'FlexGen' || question.system === 'Fiddler';
+    return {
+      ...policy,
+      ...{ strategy, prompts: promptLengths.length, promptTokens: promptLengths[0]! },
+      ...(acceptance?.kind === 'rates' ? { acceptance: acceptance.byPosition[0]! } : {}),
+      ...(routingSkew === undefined ? {} : { routingSkew }),
+      ...(isByExpert ? { unit: 'expert' } : {}),
+    };
+  };
+}
+
+/** Models and the machine that they were run on. */
+export function modelChoice(label: ModelName): Choice {
+  return { label, settings: { ...catalogNames[label], machine: environmentOf[label] } };
+}
+
+/** A name that cases refer to; they say what it means. */
+export function nameChoice(label: DatasetName | SystemName): Choice {
+  return { label, settings: {} };
+}

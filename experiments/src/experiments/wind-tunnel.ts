@@ -1,0 +1,36 @@
+/** SpecOffload against FlexGen and against serial speculation, measured, where a small run has a large run's ratios. */
+
+import { defineExperiment } from '../sweep/definition.js';
+
+export const windTunnel = defineExperiment({
+  name: 'wind-tunnel',
+  question:
+    'Does SpecOffload beat FlexGen, and serial speculation, where everything takes as long as on the paper’s machine?',
+  kind: 'measured',
+  settings: { machine: 'tunnel:env1' },
+  axes: {
+    system: [
+      { label: 'FlexGen', settings: { strategy: 'flexgen' } },
+      { label: 'no speculation', settings: { strategy: 'none' } },
+      { label: 'serial', settings: { strategy: 'serial' } },
+      { label: 'SpecOffload', settings: { strategy: 'specoffload' } },
+    ],
+  },
+  repeats: 6,
+  baseline: { system: 'FlexGen' },
+  quick: {
+    // Explicit caps: nothing about this machine has to be known.
+    settings: {
+      ...{
+        machine: 'local',
+        target: 'pair:100MB',
+        draft: 'pair',
+        workload: 'dialogue',
+        prompts: 4,
+        maxNewTokens: 8,
+      },
+      ...{ deviceMemory: '128MB', hostMemory: '256MB', linkCap: '150MB/s', candidates: 4 },
+    },
+    repeats: 3,
+  },
+});

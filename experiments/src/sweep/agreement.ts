@@ -1,0 +1,70 @@
+/** Whether all runs of the same texts wrote the same tokens, whatever their strategy: speculation may never change them. */
+
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { GeneratedSequence } from '@specoffload/engine';
+import { compareSequences, describeDifference } from '../compare.js';
+import type { MeasuredRecord, TokensLine } from '../store/index.js';
+
+export interface Agreement {
+  /** Runs that were compared with another one of the same texts. */
+  readonly compared: number;
+  /** Runs that parted from the others where rounding decides. */
+  readonly ties: number;
+  /** Runs that wrote something else, a sentence each. There must be none. */
+  readonly errors: readonly string[];
+}
+
+export interface AgreeingRun {
+  readonly record: MeasuredRecord;
+  readonly folder: string;
+}
+
+/** Compares runs with the first one of the same target, prompts and length. */
+export class AgreementCheck {
+  readonly #references = new Map<string, AgreeingRun>();
+  #compared = 0;
+  #ties = 0;
+  readonly #errors: string[] = [];
+
+  async add(run: AgreeingRun): Promise<void> {
+    const { model, workload, result } = run.record;
+    const texts = `${model.target.digest} ${workload.digest} ${workload.maxNewTokens} ${workload.stopAtEos}`;
+    const reference = this.#references.get(texts);
+    if (!reference) {
+      this.#references.set(texts, run);
+      return;
+    }
+    this.#compared += 1;
+    if (result.outputDigest === reference.record.result.outputDigest) return;
+    const [expected, actual] = await Promise.all([readSequences(reference), readSequences(run)]);
+    const { differences, numErrors } = compareSequences(expected, actual);
+    if (numErrors === 0) this.#ties += 1;
+    else {
+      const worst = differences.find(({ tie }) => tie === null)!;
+      this.#errors.push(
+        `${run.record.strategy} (${run.record.key}) wrote other tokens than ${reference.record.strategy} (${reference.record.key}): ${describeDifference(worst)}`,
+      );
+    }
+  }
+
+  get result(): Agreement {
+    return { compared: this.#compared, ties: this.#ties, errors: this.#errors };
+  }
+}
+
+/** `tokens.jsonl`, read back. */
+export async function readTokens({ folder }: Pick<AgreeingRun, 'folder'>): Promise<TokensLine[]> {
+  const text = await readFile(join(folder, 'tokens.jsonl'), 'utf8');
+  return text
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as TokensLine);
+}
+
+async function readSequences(run: AgreeingRun): Promise<GeneratedSequence[]> {
+  return (await readTokens(run)).map(({ ids, margins, routerMargins, stopReason }) => ({
+    ...{ ids, margins, stopReason },
+    routerMargins: routerMargins ?? ids.map(() => Number.POSITIVE_INFINITY),
+  }));
+}

@@ -1,0 +1,98 @@
+/** A measured point as a plan to run, and as what identifies it. */
+
+import {
+  assertSameVocabulary,
+  defaultReadsInFlight,
+  type MachineSettings,
+  type PolicyInput,
+  parsePolicy,
+  type StrategyName,
+} from '@specoffload/engine';
+import { speculates, withAccounting } from '../accounting.js';
+import type { JobPlan } from '../execute.js';
+import { digestOf, type Json } from '../store/canonical.js';
+import type { Tunnel } from '../tunnel/index.js';
+import type { Settings } from './definition.js';
+import { policyOf, toBytes, toBytesPerSecond } from './settings.js';
+import type { Shelf } from './shelf.js';
+
+export interface MeasuredJob {
+  readonly plan: Omit<JobPlan, 'seed'>;
+  /** Everything that the outcome depends on but the machine itself, seed left out. */
+  readonly identity: Json;
+}
+
+const defaults = {
+  ...{ strategy: 'specoffload', target: 'pair', draft: 'pair', machine: 'local' },
+  ...{ workload: 'code', maxNewTokens: 32, deviceMemory: '512MB', hostMemory: '512MB' },
+  ...{ deviceCores: 1, hostCores: 1, readsInFlight: defaultReadsInFlight },
+} satisfies Settings;
+
+/** @throws UserError naming what cannot be opened or contradicts another setting. */
+export async function openMeasuredJob(given: Settings, shelf: Shelf): Promise<MeasuredJob> {
+  const { machine: where = defaults.machine } = given;
+  const base = where === 'local' ? {} : settingsOf(await shelf.tunnel(where));
+  const settings = { ...defaults, ...base, ...given };
+  const { maxNewTokens, accounting = 'useful' } = settings;
+  const strategy = settings.strategy as StrategyName;
+  const policy = withAccounting(strategy, parsePolicy(policyOf(settings)), accounting);
+  const models = await openModels(settings, speculates(strategy, policy), shelf);
+  const { target, draft } = models;
+  const workload = await shelf.workload(settings.workload, settings.prompts ?? null, target);
+  const machine = toMachineSettings(settings);
+  return {
+    // Sequences of one length: what stops by itself would make runs of different strategies unequal where rounding ties.
+    plan: { ...models, strategy, policy, machine, workload, maxNewTokens, stopAtEos: false },
+    identity: {
+      kind: 'measured',
+      ...{ strategy, policy: policy as Json, maxNewTokens, stopAtEos: false },
+      models: { target: target.digest, draft: draft?.digest ?? null },
+      machine: machine as unknown as Json,
+      prompts: digestOf(workload.prompts),
+    },
+  };
+}
+
+/** What a tunnel says, as settings that a point's own go before. */
+function settingsOf({ models, caps, cores, memory, workload, policy }: Tunnel): Settings {
+  const { linkBytesPerSecond: linkCap, diskBytesPerSecond: diskCap } = caps;
+  return {
+    ...models,
+    ...(policy as PolicyInput),
+    ...{ workload: workload.name, prompts: workload.prompts, maxNewTokens: workload.maxNewTokens },
+    ...{ deviceMemory: memory.deviceBytes, hostMemory: memory.hostBytes },
+    ...{ deviceCores: cores.device, hostCores: cores.host },
+    ...(linkCap === null ? {} : { linkCap }),
+    ...(diskCap === null ? {} : { diskCap }),
+  };
+}
+
+async function openModels(
+  settings: { readonly target: string; readonly draft: string },
+  isSpeculating: boolean,
+  shelf: Shelf,
+): Promise<Pick<JobPlan, 'target' | 'draft' | 'tokenizer'>> {
+  const target = await shelf.model('target', settings.target);
+  const tokenizer = await shelf.tokenizer(target.directory);
+  if (!isSpeculating || settings.draft === 'none') return { target, draft: null, tokenizer };
+  const draft = await shelf.model('draft', settings.draft);
+  assertSameVocabulary(
+    { checkpoint: target, tokenizer },
+    { checkpoint: draft, tokenizer: await shelf.tokenizer(draft.directory) },
+  );
+  return { target, draft, tokenizer };
+}
+
+function toMachineSettings(
+  settings: Settings &
+    Required<Pick<Settings, 'deviceMemory' | 'hostMemory' | 'deviceCores' | 'hostCores' | 'readsInFlight'>>,
+): Required<MachineSettings> {
+  const { deviceCores, hostCores, readsInFlight, linkCap, diskCap } = settings;
+  return {
+    deviceBytes: toBytes('deviceMemory', settings.deviceMemory),
+    hostBytes: toBytes('hostMemory', settings.hostMemory),
+    ...{ deviceCores, hostCores, readsInFlight, native: 'auto' },
+    linkBytesPerSecondCap: linkCap === undefined ? null : toBytesPerSecond('linkCap', linkCap),
+    diskBytesPerSecondCap: diskCap === undefined ? null : toBytesPerSecond('diskCap', diskCap),
+  };
+}

@@ -1,0 +1,74 @@
+/** Runs the points of a measured experiment, one at a time, alone on the machine. */
+
+import { UserError } from '@specoffload/engine';
+import { watchConditions } from '../conditions.js';
+import { type JobPlan, runPlan, sideFilesOf, toMeasuredRun } from '../execute.js';
+import { buildRecord, collectProvenance, type RunPlace, storeRunAs } from '../store/index.js';
+import type { Settings } from './definition.js';
+import { describeAxes, type Point } from './expand.js';
+import { lockMachine, type MachineLock } from './machine-lock.js';
+import { openMeasuredJob } from './measured-job.js';
+import { defaultMetric, measure } from './metrics.js';
+import type { SweepRequest } from './options.js';
+import type { Turn } from './place.js';
+import type { PointRunner } from './runner.js';
+import type { Shelf } from './shelf.js';
+import type { RunEnd } from './worker.js';
+
+export async function createMeasurementRunner(request: SweepRequest, shelf: Shelf): Promise<PointRunner> {
+  const { definition, output, signal, warmups } = request;
+  const { metric = defaultMetric } = definition;
+  const provenance = await collectProvenance();
+  let lock: MachineLock | null = null;
+  return {
+    width: 1,
+    identify: async ({ settings }) => (await openMeasuredJob(settings, shelf)).identity,
+    async prepare(first) {
+      lock = await lockMachine({
+        onWait: (pid) =>
+          output.note(`${definition.name}: process ${pid} is measuring on this machine; waiting for its end`),
+        signal,
+      });
+      for (let warmup = 0; warmup < warmups; warmup += 1) await warmUp(first);
+    },
+    run,
+    stop: () => {},
+    close: async () => lock?.release(),
+  };
+
+  /** What it comes to nobody knows: its point says so itself when its turn comes. */
+  async function warmUp(point: Point): Promise<void> {
+    output.note(`${definition.name}: warming up, ${describeAxes(point.axes)}`);
+    const { plan } = await openMeasuredJob(point.settings, shelf);
+    await runPlan({ ...plan, seed: 0 }, signal).catch(() => {});
+    signal.throwIfAborted();
+  }
+
+  async function run(place: RunPlace, turn: Turn): Promise<RunEnd> {
+    const job = await openMeasuredJob(place.point.settings as Settings, shelf);
+    const plan: JobPlan = { ...job.plan, seed: turn.seed };
+    const createdAt = new Date();
+    const watch = watchConditions();
+    let result: Awaited<ReturnType<typeof runPlan>>;
+    try {
+      result = await runPlan(plan, signal);
+    } catch (error) {
+      if (signal.aborted) return { end: 'stopped' };
+      if (error instanceof UserError) return { end: 'refused', reason: error.message };
+      throw error;
+    }
+    const conditions = await watch.stop();
+    const run = { ...toMeasuredRun(plan, { result, createdAt, provenance }), conditions, place };
+    const record = buildRecord(run, turn.repeat);
+    try {
+      const files = sideFilesOf(plan, result);
+      const isNew = await storeRunAs(request.results, definition.name, record, files);
+      return isNew
+        ? { end: 'stored', value: measure(record, metric), isDisturbed: conditions?.isDisturbed ?? false }
+        : { end: 'known' };
+    } catch (error) {
+      if (error instanceof UserError) return { end: 'unstorable', reason: error.message };
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,134 @@
+/** Predictions of measured points: the same job on a machine file, with the acceptance that its own texts show. */
+
+import {
+  type AcceptanceTrace,
+  type MachineModel,
+  recordAcceptance,
+  simulateRun,
+  UserError,
+} from '@specoffload/engine';
+import type { JobPlan } from '../execute.js';
+import {
+  buildSimulatedRecord,
+  collectProvenance,
+  type PointRecord,
+  type RunPlace,
+  storeRunAs,
+} from '../store/index.js';
+import { readTokens } from './agreement.js';
+import type { Settings } from './definition.js';
+import { describeAxes, type Point } from './expand.js';
+import { type MeasuredJob, openMeasuredJob } from './measured-job.js';
+import type { SweepRequest } from './options.js';
+import { locatePoint, locateRun } from './place.js';
+import type { Shelf } from './shelf.js';
+
+/** A point that has been measured, and the folder of one of its records. */
+export interface MeasuredPoint {
+  readonly point: PointRecord;
+  readonly folder: string;
+}
+
+/** More than any of the points proposes; a trace of more candidates answers for fewer. */
+const leastCandidates = 4;
+
+/**
+ * Stores a prediction beside the records of every measured point that has none yet.
+ * @param hasRun whether a run of that key is in the store.
+ * @returns how many were stored.
+ */
+export async function predictMeasured(
+  request: SweepRequest,
+  shelf: Shelf,
+  points: readonly MeasuredPoint[],
+  hasRun: (key: string) => boolean,
+): Promise<number> {
+  const { definition, results, output, signal } = request;
+  const machine = await shelf.machine(definition.predictOn!);
+  const missing: Twin[] = [];
+  for (const measured of points) {
+    const job = await openMeasuredJob(measured.point.settings as Settings, shelf);
+    const identity = { kind: 'simulated', of: job.identity, machine: shelf.digest(machine) };
+    const place = locateRun(locatePoint(definition.name, measured.point as Point, identity), twinTurn);
+    if (!hasRun(place.key)) missing.push({ job, place, folder: measured.folder });
+  }
+  if (missing.length === 0) return 0;
+  output.note(
+    `${definition.name}: recording what the draft gets right, then predicting ${missing.length} points`,
+  );
+  const provenance = await collectProvenance();
+  const traces = new Map<string, Promise<AcceptanceTrace>>();
+  let stored = 0;
+  for (const { job, place, folder } of missing) {
+    signal.throwIfAborted();
+    const { plan } = job;
+    const acceptance = plan.draft ? await traceOf(plan, folder) : null;
+    const twinRequest = {
+      ...{ target: plan.target, draft: plan.draft, strategy: plan.strategy, policy: plan.policy },
+      ...{ maxNewTokens: plan.maxNewTokens, acceptance, seed: twinTurn.seed, signal },
+      promptLengths: plan.workload.prompts.map(({ length }) => length),
+      machine: withLimits(machine, plan.machine),
+    };
+    try {
+      const createdAt = new Date();
+      const result = await simulateRun(twinRequest);
+      const run = {
+        request: twinRequest,
+        result,
+        workload: plan.workload.name,
+        createdAt,
+        provenance,
+        place,
+      };
+      const record = buildSimulatedRecord(run, twinTurn.repeat);
+      if (await storeRunAs(results, definition.name, record, { trace: null, tokens: null })) stored += 1;
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      output.note(`${definition.name}: no prediction of ${describeAxes(place.point.axes)}: ${error.message}`);
+    }
+  }
+  return stored;
+
+  /** Once for all points of the same texts. */
+  function traceOf({ target, draft, workload, maxNewTokens }: MeasuredJob['plan'], folder: string) {
+    const key = `${target.digest} ${draft!.digest} ${shelf.digest(workload.prompts)} ${maxNewTokens}`;
+    const known =
+      traces.get(key) ??
+      (async () =>
+        recordAcceptance({
+          ...{ name: workload.name, draft: draft!, newTokens: maxNewTokens, signal },
+          candidates: Math.max(leastCandidates, ...missing.map(({ job }) => job.plan.policy.candidates ?? 0)),
+          machine: { deviceBytes: 2 * draft!.bytes + spareBytes, hostBytes: 2 * draft!.bytes + spareBytes },
+          texts: (await readTokens({ folder })).map(({ promptIds, ids }) => ({
+            prompt: promptIds,
+            newIds: ids,
+          })),
+        }))();
+    traces.set(key, known);
+    return known;
+  }
+}
+
+interface Twin {
+  readonly job: MeasuredJob;
+  readonly place: RunPlace;
+  /** Of a record whose tokens the draft is held against. */
+  readonly folder: string;
+}
+
+const twinTurn = { seed: 1, repeat: 0 } as const;
+
+/** Room for what the draft computes with beside its weights. */
+const spareBytes = 1e9;
+
+/** The machine with the budgets and caps that the point was measured under. */
+function withLimits(machine: MachineModel, limits: JobPlan['machine']): MachineModel {
+  const { deviceBytes, hostBytes, linkBytesPerSecondCap, diskBytesPerSecondCap } = limits;
+  const capped = (rate: number, cap: number | null) => Math.min(rate, cap ?? rate);
+  return {
+    ...machine,
+    memory: { ...machine.memory, deviceBytes, hostBytes },
+    link: { ...machine.link, bytesPerSecond: capped(machine.link.bytesPerSecond, linkBytesPerSecondCap) },
+    disk: { ...machine.disk, bytesPerSecond: capped(machine.disk.bytesPerSecond, diskBytesPerSecondCap) },
+  };
+}

@@ -1,0 +1,100 @@
+/** Sweeps that are killed at any moment, or find no room: nothing finished is lost, nothing half-written is left. */
+
+import { spawn } from 'node:child_process';
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createRandom } from '@specoffload/engine';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { parseRunRecord } from '../../../experiments/src/store/index.js';
+
+let folder: string;
+let definitionPath: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'specoffload-kill-'));
+  definitionPath = join(folder, 'definition.json');
+});
+afterAll(async () => {
+  await rm(folder, { recursive: true, force: true });
+});
+
+const childPath = join(import.meta.dirname, 'sweep-child.mjs');
+
+/**
+ * @param killAfter beginnings and ends of runs, and milliseconds from there on; null lets it end by itself.
+ * @returns how it ended, null when it was killed.
+ */
+function runChild(
+  results: string,
+  killAfter: { readonly events: number; readonly ms: number } | null,
+): Promise<object | null> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [childPath, definitionPath, results], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    let stdout = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      const isEarly = stdout.length < (killAfter?.events ?? 0);
+      stdout += text;
+      if (killAfter !== null && isEarly && stdout.length >= killAfter.events)
+        setTimeout(() => child.kill('SIGKILL'), killAfter.ms);
+    });
+    child.on('error', reject);
+    child.on('close', (_code, signal) => {
+      resolve(signal === null ? JSON.parse(stdout.replace(/^\.*/, '')) : null);
+    });
+  });
+}
+
+/** Inode and time of change of every record: a record that was written again would have others. */
+async function stampsOf(experimentFolder: string): Promise<Map<string, string>> {
+  const names = await readdir(experimentFolder).catch(() => []);
+  const stamps = await Promise.all(
+    names.map(async (name) => {
+      const { ino, mtimeMs } = await stat(join(experimentFolder, name, 'run.json'));
+      return [name, `${ino} ${mtimeMs}`] as const;
+    }),
+  );
+  return new Map(stamps);
+}
+
+it('survives fifty kills at random moments', async () => {
+  const numPoints = 2500;
+  const definition = {
+    ...{ name: 'killed', question: 'Does it survive?', kind: 'simulated' },
+    settings: { machine: 'env1', target: 'mistral-7b', draft: 'none', strategy: 'none', maxNewTokens: 1 },
+    axes: { promptTokens: Array.from({ length: numPoints }, (_, i) => i + 1), prompts: [1] },
+  };
+  await writeFile(definitionPath, JSON.stringify(definition));
+  const results = join(folder, 'results');
+  const experimentFolder = join(results, 'killed');
+  const random = createRandom(7, 'kills');
+  let known = new Map<string, string>();
+  let kills = 0;
+  while (kills < 50) {
+    // While threads start, while they predict, and while they store.
+    const killAfter = { events: 1 + Math.floor(40 * random.uniform() ** 2), ms: 20 * random.uniform() };
+    if ((await runChild(results, killAfter)) !== null) break; // it was done before
+    kills += 1;
+    const now = await stampsOf(experimentFolder);
+    for (const [key, stamp] of known) expect(now.get(key)).toBe(stamp);
+    known = now;
+  }
+  expect(kills).toBe(50);
+  expect(known.size).toBeGreaterThan(0);
+  expect(known.size).toBeLessThan(numPoints);
+
+  const outcome = await runChild(results, null);
+  expect(outcome).toEqual({ before: known.size, stored: numPoints - known.size, isComplete: true });
+  const stamps = await stampsOf(experimentFolder);
+  for (const [key, stamp] of known) expect(stamps.get(key)).toBe(stamp);
+  const points = new Set<unknown>();
+  for (const key of stamps.keys()) {
+    const path = join(experimentFolder, key, 'run.json');
+    const record = parseRunRecord(JSON.parse(await readFile(path, 'utf8')), path);
+    expect(record.key).toBe(key);
+    points.add(record.point?.axes.promptTokens);
+  }
+  expect([stamps.size, points.size]).toEqual([numPoints, numPoints]);
+  expect(await readdir(results)).toEqual(['killed']); // the litter of the killed ones is gone
+}, 600_000);

@@ -1,0 +1,13 @@
+/** Runs an experiment in a process of its own, which a test kills: `node sweep-child.mjs DEFINITION RESULTS`. */
+
+import { readFile } from 'node:fs/promises';
+import { runExperiment } from '../../../experiments/dist/sweep/index.js';
+
+const [, , definition, results] = process.argv;
+const outcome = await runExperiment(JSON.parse(await readFile(definition, 'utf8')), {
+  ...{ results, workers: 2 },
+  // One letter for every beginning and every end of a run.
+  onProgress: () => process.stdout.write('.'),
+});
+const { stored, before, isComplete } = outcome;
+process.stdout.write(JSON.stringify({ stored, before, isComplete }));
