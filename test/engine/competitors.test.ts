@@ -16,7 +16,7 @@ import {
   type StrategyName,
 } from '@specoffload/engine';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { ffnChunkRows } from '../../engine/dist/schedule/placement.js';
+import { ffnChunkRows } from '../../engine/dist/schedule/memory-plan.js';
 import { drawPrompts } from './draw.js';
 import { createTemporaryDirectory } from './model/fixtures.js';
 import { goldenDirectory, goldenNames, readGolden } from './model/golden.js';

@@ -13,14 +13,14 @@ import {
 import { beforeAll, describe, expect, it } from 'vitest';
 import { localFormats } from '../../engine/dist/machine/formats.js';
 import type { Region } from '../../engine/dist/machine/pool.js';
-import {
-  type Budgets,
-  cacheBytesPerToken,
-  type MemoryDemand,
-  type MemoryPlan,
-  type ModelPlacement,
-  planMemory,
-} from '../../engine/dist/schedule/placement.js';
+import { cacheBytesPerToken } from '../../engine/dist/schedule/kv-cache.js';
+import type {
+  Budgets,
+  MemoryDemand,
+  MemoryPlan,
+  ModelPlacement,
+} from '../../engine/dist/schedule/memory-plan.js';
+import { planMemory } from '../../engine/dist/schedule/placement.js';
 import { measureDemand, planWaves, resolvePolicy } from '../../engine/dist/schedule/resolve.js';
 import { drawPrompts, integer } from './draw.js';
 import { createTemporaryDirectory } from './model/fixtures.js';

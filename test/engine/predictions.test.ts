@@ -154,8 +154,20 @@ const cases: readonly Case[] = [
     digest: 'de56c157623d49c9',
   },
   { strategy: 'fiddler', model: 'experts', machine: 'desktop', policy: {}, digest: 'c98df71c0a8969fa' },
-  { strategy: 'hetegen', model: 'llama', machine: 'desktop', policy: { hostShare: 0.3 }, digest: '7712e772eaaffc4f' },
-  { strategy: 'apex', model: 'mixtral', machine: 'server', policy: { pinnedLayers: 2 }, digest: 'a8541c0fa9b76302' },
+  {
+    strategy: 'hetegen',
+    model: 'llama',
+    machine: 'desktop',
+    policy: { hostShare: 0.3 },
+    digest: '7712e772eaaffc4f',
+  },
+  {
+    strategy: 'apex',
+    model: 'mixtral',
+    machine: 'server',
+    policy: { pinnedLayers: 2 },
+    digest: 'a8541c0fa9b76302',
+  },
 ];
 
 describe('predictions', () => {

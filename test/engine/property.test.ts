@@ -19,7 +19,8 @@ import {
   strategies,
 } from '@specoffload/engine';
 import { afterAll, describe, expect, it } from 'vitest';
-import { ffnChunkRows, headChunkRows, planMemory } from '../../engine/dist/schedule/placement.js';
+import { ffnChunkRows, headChunkRows } from '../../engine/dist/schedule/memory-plan.js';
+import { planMemory } from '../../engine/dist/schedule/placement.js';
 import { measureDemand, planWaves, resolvePolicy } from '../../engine/dist/schedule/resolve.js';
 import { drawConfig, drawPlaces, drawPolicy, drawPrompts, integer, pick } from './draw.js';
 import { createTemporaryDirectory } from './model/fixtures.js';

@@ -2,8 +2,8 @@
 
 import type { ArenaHandle, WeightDtype } from '@specoffload/native';
 import type { AttentionWeights, DeviceAddress, ExpertWeights, HostAddress } from '../machine/device.js';
+import type { ModelPlacement } from '../schedule/memory-plan.js';
 import type { WorkerOp } from '../schedule/ops.js';
-import type { ModelPlacement } from '../schedule/placement.js';
 import type { LaneName } from '../trace/types.js';
 
 /** Handed to a lane's worker at its birth. */

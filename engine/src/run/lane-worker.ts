@@ -7,6 +7,7 @@ import { CpuDevice } from '../machine/cpu-device.js';
 import type { ExpertWeights } from '../machine/device.js';
 import { PoolMemory } from '../machine/pool.js';
 import { alignUp, tensorAlignmentBytes } from '../schedule/group-layout.js';
+import { ffnChunkRows, type HostExpertRegions } from '../schedule/memory-plan.js';
 import type {
   AttentionOp,
   CacheOp,
@@ -15,7 +16,6 @@ import type {
   UploadOp,
   WorkerOp,
 } from '../schedule/ops.js';
-import { ffnChunkRows, type HostExpertRegions } from '../schedule/placement.js';
 import type { LaneWorkerData, WorkerReply, WorkerRequest } from './lane-protocol.js';
 import { type GiveWay, LaneQueue } from './lane-queue.js';
 import { LayerKernels } from './layer-kernels.js';

@@ -1,8 +1,8 @@
 /** One model's layers on a device: the steps that tasks are made of, on the frames and scratch of a placement. */
 
 import type { AttentionWeights, Device, DeviceModel, ExpertWeights } from '../machine/device.js';
+import { headChunkRows } from '../schedule/memory-plan.js';
 import type { DeviceAttentionOp, DraftOp, HeadResult, MixResult } from '../schedule/ops.js';
-import { headChunkRows } from '../schedule/placement.js';
 import type { WorkerModel } from './lane-protocol.js';
 import type { GiveWay } from './lane-queue.js';
 import { chooseExperts, type ExpertRows, everyRow, inChunks } from './routing.js';

@@ -1,6 +1,6 @@
 /** From a run's memory plan and the use of its slots to what its pools held when. */
 
-import type { MemoryPlan, Slots } from '../schedule/placement.js';
+import type { MemoryPlan, Slots } from '../schedule/memory-plan.js';
 import type { SlotClass } from '../schedule/task.js';
 import type { BufferUse, MemoryLog, MemoryStep, PoolName } from '../trace/memory.js';
 import type { TimeWindow } from '../trace/report.js';

@@ -3,7 +3,8 @@
 import type { Formats } from '../machine/formats.js';
 import { assertSameVocabulary } from '../model/tokenizer.js';
 import { type Checkpoint, UserError } from '../model/types.js';
-import { type Budgets, type MemoryPlan, planMemory } from '../schedule/placement.js';
+import type { Budgets, MemoryPlan } from '../schedule/memory-plan.js';
+import { planMemory } from '../schedule/placement.js';
 import type { OpenPolicy, PolicyInput, StrategyName } from '../schedule/policy.js';
 import { assertPromptsFit, measureDemand, planWaves, resolvePolicy, tokenRoom } from '../schedule/resolve.js';
 import { type Strategy, strategies, usesDraft } from '../schedule/strategies/index.js';

@@ -1,6 +1,6 @@
 /** Which experts each row goes to. */
 
-import { ffnChunkRows } from '../schedule/placement.js';
+import { ffnChunkRows } from '../schedule/memory-plan.js';
 
 /** The rows that chose one expert, ascending, and what its output is multiplied with. */
 export interface ExpertRows {

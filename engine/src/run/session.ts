@@ -2,8 +2,8 @@
 
 import { buildDraftRound } from '../schedule/draft-round.js';
 import { assignBlocks, type Frame, feedOf, lastRows, verifiedRows } from '../schedule/feeds.js';
+import type { MemoryPlan } from '../schedule/memory-plan.js';
 import type { HeadResult } from '../schedule/ops.js';
-import type { MemoryPlan } from '../schedule/placement.js';
 import type { OpenPolicy } from '../schedule/policy.js';
 import { planMicroBatches } from '../schedule/resolve.js';
 import type { Rounds } from '../schedule/strategies/strategy.js';

@@ -6,9 +6,9 @@
 import type { Region } from '../machine/pool.js';
 import type { WeightGroup } from '../model/types.js';
 import { cacheFields, cacheStretches, packBlocks } from './feeds.js';
+import type { Slots } from './memory-plan.js';
 import type { CacheOp, DeviceAttentionOp, MixResult } from './ops.js';
 import { type Flow, type PassContext, unrouted } from './pass-context.js';
-import type { Slots } from './placement.js';
 import type { OpenTask, Task } from './task.js';
 import { attentionWeights } from './work.js';
 

@@ -3,7 +3,7 @@
 import { sequenceFields } from '@specoffload/native';
 import type { ModelConfig } from '../model/types.js';
 import type { CacheBlock, Sequence } from '../speculate/sequence.js';
-import { cacheCapacity } from './placement.js';
+import { cacheCapacity } from './kv-cache.js';
 
 /** How much of one sequence goes through a model: which tokens that is, only a machine that computes asks. */
 export interface Feed {

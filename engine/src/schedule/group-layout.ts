@@ -2,7 +2,7 @@
 
 import { directIoAlignmentBytes, type WeightDtype } from '@specoffload/native';
 import type { Formats } from '../machine/formats.js';
-import type { TensorRole, WeightGroup } from '../model/types.js';
+import type { Checkpoint, TensorRole, WeightGroup } from '../model/types.js';
 
 /** A range of one file, with borders that direct reads accept. */
 export interface StagedRange {
@@ -77,4 +77,23 @@ function coalesceRanges(group: WeightGroup): StagedRange[] {
 
 export function alignUp(value: number, alignment: number): number {
   return Math.ceil(value / alignment) * alignment;
+}
+
+/** Layouts never change, and a planner asks for those of the same model hundreds of times. */
+const layoutsOf = new WeakMap<Checkpoint, WeakMap<Formats, ReadonlyMap<string, GroupLayout>>>();
+
+export function layOutGroups(checkpoint: Checkpoint, formats: Formats): ReadonlyMap<string, GroupLayout> {
+  const byFormats = layoutsOf.get(checkpoint) ?? new WeakMap<Formats, ReadonlyMap<string, GroupLayout>>();
+  layoutsOf.set(checkpoint, byFormats);
+  const known = byFormats.get(formats);
+  if (known) return known;
+  const groups = [checkpoint.embedding, checkpoint.head];
+  for (const { attention, experts } of checkpoint.layers) groups.push(attention, ...experts);
+  const layouts = new Map(groups.map((group) => [group.id, layOutGroup(group, formats)]));
+  byFormats.set(formats, layouts);
+  return layouts;
+}
+
+export function groupLayout(layouts: ReadonlyMap<string, GroupLayout>, group: WeightGroup): GroupLayout {
+  return layouts.get(group.id) as GroupLayout;
 }

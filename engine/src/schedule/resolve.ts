@@ -1,7 +1,8 @@
 /** From what a caller asked for to a complete policy, the waves of batches it makes, and the memory they need. */
 
 import { type Checkpoint, UserError } from '../model/types.js';
-import { cacheCapacity, type MemoryDemand } from './placement.js';
+import { cacheCapacity } from './kv-cache.js';
+import type { MemoryDemand } from './memory-plan.js';
 import { type OpenPolicy, type PolicyInput, parsePolicy } from './policy.js';
 import type { Strategy } from './strategies/strategy.js';
 

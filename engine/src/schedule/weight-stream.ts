@@ -7,8 +7,8 @@
 import type { WeightGroup } from '../model/types.js';
 import type { LaneName, PhaseName, TaskKind } from '../trace/types.js';
 import type { GroupLayout } from './group-layout.js';
+import type { MemoryPlan, ModelPlacement } from './memory-plan.js';
 import type { LoadOp, UploadOp } from './ops.js';
-import type { MemoryPlan, ModelPlacement } from './placement.js';
 import type { OpenPolicy } from './policy.js';
 import { createTask, type OpenTask, openTask, type SlotClass, type Task, type TaskHead } from './task.js';
 import type { TaskIds } from './work.js';

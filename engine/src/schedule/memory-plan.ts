@@ -1,0 +1,130 @@
+/** What a memory plan says: where every weight, cache, activation and buffer of a run lies in the two pools. */
+
+import type { Formats } from '../machine/formats.js';
+import type { PoolLayout, Region } from '../machine/pool.js';
+import type { Checkpoint } from '../model/types.js';
+import type { PhaseName } from '../trace/types.js';
+import type { GroupLayout } from './group-layout.js';
+import type { OpenChoices, OpenPolicy } from './policy.js';
+import type { SlotClass } from './task.js';
+
+/** Rows that one call of an FFN or of the head takes; longer inputs go in pieces, so scratch memory is bounded. */
+export const ffnChunkRows = 256;
+export const headChunkRows = 64;
+
+/** Activations of the sequences that go through a layer together. */
+export interface FrameRegions {
+  /** Device: two hidden-state buffers (row, hidden) that layers alternate between, and the normed rows. */
+  readonly hidden: readonly [Region, Region];
+  readonly normed: Region;
+  /** Host (absent for a model whose attention runs on the device): q and out (row, head, headDim), k and v. */
+  readonly host: { readonly q: Region; readonly k: Region; readonly v: Region; readonly out: Region } | null;
+  /** Host (null unless the host computes experts): the normed rows, and the output of the rows that chose an expert. */
+  readonly hostExperts: { readonly normed: Region; readonly out: Region } | null;
+}
+
+/** Host buffers that live only while the host computes an expert. */
+export interface HostExpertRegions {
+  readonly gathered: Region; // (ffnChunkRows, hidden)
+  /** The expert as the arithmetic takes it; null where that is as it is stored. */
+  readonly weights: Region | null;
+}
+
+/** Device buffers that live only within one task. */
+export interface ScratchRegions {
+  readonly q: Region; // (row, head * headDim)
+  readonly k: Region; // (row, kvHead * headDim)
+  readonly v: Region;
+  readonly attention: Region; // (row, head * headDim)
+  readonly router: Region; // (row, expert)
+  readonly gathered: Region; // (ffnChunkRows, hidden)
+  readonly ffnOut: Region; // (ffnChunkRows, hidden)
+  readonly headIn: Region; // (headChunkRows, hidden)
+  readonly logits: Region; // (headChunkRows, vocab)
+}
+
+/** Slots of one memory and group kind, and where each lies. */
+export interface Slots {
+  readonly slotClass: SlotClass;
+  readonly regions: readonly Region[];
+}
+
+/** Rotation tables, (position, headDim / 2) each. */
+export interface RopeRegions {
+  readonly cos: Region;
+  readonly sin: Region;
+}
+
+/** One model's share of both pools. */
+export interface ModelPlacement {
+  readonly checkpoint: Checkpoint;
+  readonly formats: Formats;
+  readonly layouts: ReadonlyMap<string, GroupLayout>;
+  /** Embedding rows as stored, in host memory. */
+  readonly embedding: Region;
+  readonly head: Region;
+  /** Groups that stay in device memory, by id. */
+  readonly pinned: ReadonlyMap<string, Region>;
+  /** Groups that stay in host memory as stored, by id. */
+  readonly kept: ReadonlyMap<string, Region>;
+  readonly frames: readonly FrameRegions[];
+  readonly scratch: ScratchRegions;
+  /** Null unless the host computes experts. */
+  readonly hostExperts: HostExpertRegions | null;
+  /** Per layer: the sequences' blocks; the draft's are in device memory, the target's where its policy says. */
+  readonly kvCache: readonly Region[];
+  /** Wherever attention is computed. */
+  readonly rope: { readonly host: RopeRegions | null; readonly device: RopeRegions | null };
+  readonly numPositions: number;
+}
+
+export interface MemoryPlan {
+  readonly host: PoolLayout;
+  readonly device: PoolLayout;
+  readonly target: ModelPlacement;
+  readonly draft: ModelPlacement | null;
+  /** By group kind: staging in host memory and landing in device memory. */
+  readonly hostSlots: Readonly<Record<'attention' | 'expert', Slots>>;
+  readonly deviceSlots: Readonly<Record<'attention' | 'expert', Slots>>;
+  /** Device buffers for one layer's part of a frame's KV cache, where it lives in host memory and is used on the device. */
+  readonly cacheSlots: Slots | null;
+  /** All but the slots, by phase: a draft that comes after prefill takes the place of prefill's activations. */
+  readonly residentBytes: Readonly<Record<PhaseName, Readonly<Record<PoolLayout['name'], number>>>>;
+  readonly prefetchDepth: number;
+  readonly pinnedLayers: number;
+  readonly keptLayers: number;
+}
+
+/** What the run will ask of memory. */
+export interface MemoryDemand {
+  /** Rows of each micro-batch that is in flight at the same time, at their largest. */
+  readonly targetFrameRows: readonly number[];
+  /** The same in decode alone. */
+  readonly decodeFrameRows: readonly number[];
+  readonly draftRows: number;
+  /** Tokens of all KV blocks alive at the same time. */
+  readonly targetCacheTokens: number;
+  readonly draftCacheTokens: number;
+  /** Tokens of the KV blocks of a frame whose attention is on the device, at most. */
+  readonly frameCacheTokens: number;
+  /** Longest sequence, for the rotation tables. */
+  readonly numPositions: number;
+}
+
+export interface Budgets {
+  readonly deviceBytes: number;
+  readonly hostBytes: number;
+}
+
+/** Everything a layout is made from besides the open choices. */
+export interface PlanRequest {
+  readonly target: Checkpoint;
+  readonly draft: Checkpoint | null;
+  readonly demand: MemoryDemand;
+  readonly policy: OpenPolicy;
+  readonly formats: Formats;
+  readonly layouts: ReadonlyMap<string, GroupLayout>;
+  readonly draftLayouts: ReadonlyMap<string, GroupLayout>;
+}
+
+export type SettledChoices = { readonly [Field in keyof OpenChoices]: number };

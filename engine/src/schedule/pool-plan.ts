@@ -1,0 +1,200 @@
+/** Both pools laid out for settled choices: models, caches, activations, and the slots that streamed weights take. */
+
+import { directIoAlignmentBytes } from '@specoffload/native';
+import { type PoolLayout as Pool, PoolLayout } from '../machine/pool.js';
+import type { Checkpoint } from '../model/types.js';
+import {
+  placeFrame,
+  placeHostExpertRows,
+  placeHostExperts,
+  placeRope,
+  placeRopes,
+  placeScratch,
+} from './activations.js';
+import { type GroupLayout, groupLayout } from './group-layout.js';
+import { cacheBytesPerToken, placeCache } from './kv-cache.js';
+import type { MemoryPlan, ModelPlacement, PlanRequest, SettledChoices, Slots } from './memory-plan.js';
+import { pickKept, pickPinned, placeLayers, placeResidentAttention } from './resident-layers.js';
+
+export function bufferLabel(pool: Pool['name']): string {
+  return `${pool} weight buffers`;
+}
+
+const cacheBufferLabel = 'KV cache buffers';
+
+/** Planned so far, slots left out. */
+function residentBytesOf(pool: Pool): number {
+  return pool.totalBytes - pool.bytesOf(bufferLabel(pool.name)) - pool.bytesOf(cacheBufferLabel);
+}
+
+export function layOutPools(request: PlanRequest, choice: SettledChoices): MemoryPlan {
+  const { target, draft, demand, policy, formats, layouts } = request;
+  const host = new PoolLayout('host', formats.largestPieceBytes);
+  const device = new PoolLayout('device', formats.largestPieceBytes);
+  const pinnedSet = pickPinned(target, choice.pinnedLayers);
+  const keptSet = pickKept(target, pinnedSet, choice.keptLayers);
+  const fixed = {
+    ...placeModel(target, layouts, host, device, 'target'),
+    pinned: new Map([
+      ...placeLayers(target, pinnedSet, (group) =>
+        device.place('pinned layers', groupLayout(layouts, group).deviceBytes),
+      ),
+      ...placeResidentAttention(request, pinnedSet, device),
+    ]),
+    kept: placeLayers(target, keptSet, (group) =>
+      host.place('kept layers', groupLayout(layouts, group).stagedBytes),
+    ),
+    kvCache: placeCache(
+      target.config,
+      demand.targetCacheTokens,
+      policy.cache === 'host' ? host : device,
+      'KV cache',
+      formats,
+    ),
+    rope: placeRopes(target.config, demand.numPositions, host, device, policy),
+    ...{ formats, numPositions: demand.numPositions },
+  };
+  const slots = placeSlots(request, choice.prefetchDepth, host, device);
+  const usesHost = policy.attention !== 'device' || policy.prefillAttention === 'host';
+  const placeActivations = (frameRows: readonly number[], hostPool: Pool | null, placesExperts: boolean) => ({
+    frames: frameRows.map((rows) => ({
+      ...placeFrame(target.config, rows, device, hostPool, formats),
+      hostExperts: placesExperts ? placeHostExpertRows(request, rows, host) : null,
+    })),
+    scratch: placeScratch(target.config, Math.max(...frameRows), device, formats),
+    hostExperts: placesExperts ? placeHostExperts(request, Math.max(...frameRows), host) : null,
+  });
+  const activate = () => ({
+    ...placeActivations(demand.targetFrameRows, usesHost ? host : null, policy.hostExpertRows > 0),
+    cacheSlots: placeCacheSlots(request, choice.prefetchDepth, device),
+  });
+  const settle = (
+    { cacheSlots, ...activations }: ReturnType<typeof activate>,
+    draftPlacement: ModelPlacement | null,
+    prefillBytes = residentBytesOf(device),
+    decodeBytes = prefillBytes,
+  ): MemoryPlan => ({
+    ...{ host, device, ...slots, cacheSlots, ...choice },
+    target: { ...fixed, ...activations },
+    draft: draftPlacement,
+    residentBytes: {
+      prefill: { device: prefillBytes, host: residentBytesOf(host) },
+      decode: { device: decodeBytes, host: residentBytesOf(host) },
+    },
+  });
+  if (policy.draftPlacement === 'start' || !draft)
+    return settle(activate(), draft && placeDraft(request, draft, host, device));
+
+  let prefill: ReturnType<typeof activate> | undefined;
+  let draftPlacement: ModelPlacement | undefined;
+  let prefillBytes = 0;
+  let decodeBytes = 0;
+  device.overlay(
+    () => {
+      prefill = activate();
+      prefillBytes = residentBytesOf(device);
+    },
+    () => {
+      placeActivations(demand.decodeFrameRows, null, false);
+      draftPlacement = placeDraft(request, draft, host, device);
+      decodeBytes = residentBytesOf(device);
+    },
+  );
+  return settle(prefill as ReturnType<typeof activate>, draftPlacement ?? null, prefillBytes, decodeBytes);
+}
+
+/**
+ * Host buffers stage more than the groups they are sized for: a head or a draft comes through them in pieces, each
+ * read with up to a block to spare at either end.
+ */
+const smallestStagingBytes = 16 * directIoAlignmentBytes;
+
+/** Where streamed groups wait in host memory, and where they land in device memory. */
+function placeSlots({ layouts, policy }: PlanRequest, prefetchDepth: number, host: Pool, device: Pool) {
+  const largest = (kind: 'attention' | 'expert', bytesOf: (layout: GroupLayout) => number) => {
+    let bytes = 0;
+    for (const layout of layouts.values())
+      if (layout.group.kind === kind) bytes = Math.max(bytes, bytesOf(layout));
+    return bytes;
+  };
+  const place = (pool: Pool, name: string, count: number, slotBytes: number): Slots => ({
+    slotClass: { name: `${pool.name}.${name}`, count },
+    regions: Array.from({ length: count }, () => pool.place(bufferLabel(pool.name), slotBytes)),
+  });
+  const stagedBytes = (kind: 'attention' | 'expert') =>
+    Math.max(
+      largest(kind, (layout) => layout.stagedBytes),
+      smallestStagingBytes,
+    );
+  const deviceBytes = (kind: 'attention' | 'expert') => largest(kind, (layout) => layout.deviceBytes);
+  // On demand nothing waits: one group is staged at a time.
+  const numStaged = policy.streaming === 'on-demand' ? 1 : Math.max(1, prefetchDepth);
+  const hostSlots = {
+    attention: place(host, 'attention', numStaged, stagedBytes('attention')),
+    expert: place(host, 'expert', numStaged, stagedBytes('expert')),
+  };
+  if (policy.streaming === 'on-demand') {
+    const only = place(device, 'group', 1, Math.max(deviceBytes('attention'), deviceBytes('expert')));
+    return { hostSlots, deviceSlots: { attention: only, expert: only } };
+  }
+  // One more than waits: the group that is being computed with.
+  const deviceSlots = {
+    attention: place(device, 'attention', prefetchDepth + 1, deviceBytes('attention')),
+    expert: place(device, 'expert', prefetchDepth + 1, deviceBytes('expert')),
+  };
+  return { hostSlots, deviceSlots };
+}
+
+/** One frame's part of one layer's cache, twice where the next one may cross while one is in use. */
+function placeCacheSlots(
+  { target, demand, policy, formats }: PlanRequest,
+  prefetchDepth: number,
+  device: Pool,
+): Slots | null {
+  if (policy.cache === 'device' || demand.frameCacheTokens === 0) return null;
+  const count = prefetchDepth > 0 ? 2 : 1;
+  const bytes =
+    (demand.frameCacheTokens * cacheBytesPerToken(target.config, formats)) / target.config.numLayers;
+  return {
+    slotClass: { name: 'device.cache', count },
+    regions: Array.from({ length: count }, () => device.place(cacheBufferLabel, bytes)),
+  };
+}
+
+/** The draft lives on the device: weights, KV cache and activations. */
+function placeDraft(
+  { demand, formats, draftLayouts: layouts }: PlanRequest,
+  draft: Checkpoint,
+  host: Pool,
+  device: Pool,
+): ModelPlacement {
+  const allLayers = new Set(draft.layers.keys());
+  return {
+    ...placeModel(draft, layouts, host, device, 'draft'),
+    pinned: placeLayers(draft, allLayers, (group) =>
+      device.place('draft weights', groupLayout(layouts, group).deviceBytes),
+    ),
+    kept: new Map(),
+    frames: [{ ...placeFrame(draft.config, demand.draftRows, device, null, formats), hostExperts: null }],
+    scratch: placeScratch(draft.config, demand.draftRows, device, formats),
+    hostExperts: null,
+    kvCache: placeCache(draft.config, demand.draftCacheTokens, device, 'draft KV cache', formats),
+    rope: { host: null, device: placeRope(draft.config, demand.numPositions, device) },
+    ...{ formats, numPositions: demand.numPositions },
+  };
+}
+
+function placeModel(
+  checkpoint: Checkpoint,
+  layouts: ReadonlyMap<string, GroupLayout>,
+  host: Pool,
+  device: Pool,
+  name: string,
+) {
+  return {
+    checkpoint,
+    layouts,
+    embedding: host.place(`${name} embedding`, groupLayout(layouts, checkpoint.embedding).stagedBytes),
+    head: device.place(`${name} head`, groupLayout(layouts, checkpoint.head).deviceBytes),
+  };
+}

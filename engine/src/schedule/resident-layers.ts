@@ -1,0 +1,86 @@
+/** Which layers stay in a memory, what they take of it, and their places. */
+
+import { type PoolLayout, placedBytes, type Region } from '../machine/pool.js';
+import { type Checkpoint, UserError, type WeightGroup } from '../model/types.js';
+import { groupLayout } from './group-layout.js';
+import type { PlanRequest } from './memory-plan.js';
+
+export function pickPinned({ layers }: Checkpoint, count: number): ReadonlySet<number> {
+  return spreadEvenly(count, [...layers.keys()]);
+}
+
+export function pickKept(
+  { layers }: Checkpoint,
+  pinned: ReadonlySet<number>,
+  count: number,
+): ReadonlySet<number> {
+  return spreadEvenly(
+    count,
+    [...layers.keys()].filter((layer) => !pinned.has(layer)),
+  );
+}
+
+/**
+ * `count` of the layers at even distances. Resident layers in one block would leave the disk lane idle while they
+ * are computed, since it only reads prefetchDepth groups ahead.
+ */
+function spreadEvenly(count: number, layers: readonly number[]): ReadonlySet<number> {
+  if (count > layers.length)
+    throw new UserError(`invalid number of resident layers: ${count}; expected at most ${layers.length}`);
+  return new Set(
+    Array.from({ length: count }, (_, i) => layers[Math.floor(((i + 0.5) * layers.length) / count)]),
+  );
+}
+
+/** What pinned layers add to a plan without any: resident attention weights are there anyway. */
+export function pinnedBytes({ target, layouts, policy }: PlanRequest, layers: ReadonlySet<number>): number {
+  const isAttentionThere = policy.attentionWeights === 'resident';
+  return sumGroups(target, layers, (group) =>
+    isAttentionThere && group.kind === 'attention' ? 0 : groupLayout(layouts, group).deviceBytes,
+  );
+}
+
+/** What kept layers add to a plan without any. */
+export function keptBytes({ target, layouts }: PlanRequest, layers: ReadonlySet<number>): number {
+  return sumGroups(target, layers, (group) => groupLayout(layouts, group).stagedBytes);
+}
+
+function sumGroups(
+  { layers: all }: Checkpoint,
+  layers: ReadonlySet<number>,
+  bytesOf: (group: WeightGroup) => number,
+): number {
+  let bytes = 0;
+  for (const layer of layers) {
+    bytes += placedBytes(bytesOf(all[layer].attention));
+    for (const expert of all[layer].experts) bytes += placedBytes(bytesOf(expert));
+  }
+  return bytes;
+}
+
+export function placeLayers(
+  checkpoint: Checkpoint,
+  layers: ReadonlySet<number>,
+  place: (group: WeightGroup) => Region,
+): Map<string, Region> {
+  const regions = new Map<string, Region>();
+  for (const layer of layers) {
+    const { attention, experts } = checkpoint.layers[layer];
+    for (const group of [attention, ...experts]) regions.set(group.id, place(group));
+  }
+  return regions;
+}
+
+export function placeResidentAttention(
+  { target, layouts, policy }: PlanRequest,
+  pinnedSet: ReadonlySet<number>,
+  device: PoolLayout,
+): [string, Region][] {
+  if (policy.attentionWeights === 'streamed') return [];
+  return target.layers
+    .filter((_, layer) => !pinnedSet.has(layer))
+    .map(({ attention }) => [
+      attention.id,
+      device.place('attention weights', groupLayout(layouts, attention).deviceBytes),
+    ]);
+}
