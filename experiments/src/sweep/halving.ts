@@ -1,9 +1,10 @@
 /**
  * Successive halving (Jamieson and Talwalkar, arXiv 1502.07943): all points run once, the better half goes on to twice
- * as many runs, and so on. A point is let go only when it is worse than the last one kept in every run that both had
- * in the same turn, so that one disturbed run prunes nothing that a second one would have kept.
+ * as many runs, and so on. From three runs on a point of the worse half is let go only when its runs, each paired with
+ * the one of the last point kept from the same turn, are distinguishably worse.
  */
 
+import { pairedRatio } from '../statistics/index.js';
 import type { PointRecord } from '../store/index.js';
 import type { Scores } from './ranking.js';
 
@@ -29,9 +30,19 @@ export function choosePruned(
   const numKept = Math.ceil(ranked.length / 2);
   const last = ranked[numKept - 1];
   if (!last) return [];
-  const isWorse = ([value, kept]: readonly [number, number]) => (lowerIsBetter ? value > kept : value < kept);
-  return ranked.slice(numKept).flatMap(({ pointKey, axes }) => {
-    const pairs = scores.pairs(pointKey, last.pointKey);
-    return !isKept(axes) && pairs.every(isWorse) ? [pointKey] : [];
-  });
+  return ranked
+    .slice(numKept)
+    .flatMap(({ pointKey, axes }) =>
+      !isKept(axes) && isWorse(scores, pointKey, last.pointKey, lowerIsBetter) ? [pointKey] : [],
+    );
+}
+
+/** Fewer runs than an interval needs are taken at their word: halving has many points to get through. */
+function isWorse(scores: Scores, key: string, keptKey: string, lowerIsBetter: boolean): boolean {
+  const pairs = scores.pairs(key, keptKey).filter(([value, kept]) => value > 0 && kept > 0);
+  const { n, low, verdict } = pairedRatio(
+    pairs.map(([value, baseline]) => ({ value, baseline })),
+    { lowerIsBetter },
+  );
+  return n === 0 || low === null || verdict === 'slower';
 }
