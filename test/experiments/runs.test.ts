@@ -172,6 +172,41 @@ describe('runs export', () => {
   });
 });
 
+describe('runs rank', () => {
+  it('puts the points of an experiment in order, with ratios to its baseline', async () => {
+    const definition = join(results, 'sweep.json');
+    const shared = { name: 'sweep', question: 'Which?', kind: 'measured', settings: { prompts: 2 } };
+    const axes = { batch: [8, 64], system: [] as unknown[] };
+    axes.system = ['Spec', 'Flex'].map((label) => ({ label, settings: { strategy: 'serial' } }));
+    await writeFile(definition, JSON.stringify({ ...shared, axes, baseline: { batch: 8 } }));
+    const { stdout, exitCode, stderr } = await runs('rank', definition);
+    const { points, lowerIsBetter } = await answer('rank', definition);
+    const bySeconds = await answer('rank', definition, '--metric', 'seconds');
+    await rm(definition);
+    expect([exitCode, stderr]).toEqual([0, '']);
+    expect(stdout).toMatch(
+      /^system +batch +tokensPerSecond +95 % +runs +disturbed\n─.*\nSpec +8 +3\.50 +- +2 +0\n/,
+    );
+    expect([lowerIsBetter, bySeconds.lowerIsBetter]).toEqual([false, true]);
+    expect(points).toMatchObject([{ isBaseline: true }, { isBaseline: false, overBaseline: null }]);
+  });
+
+  it('refuses an experiment without runs, and a metric that is none', async () => {
+    expect(await runs('rank', 'candidates')).toMatchObject({
+      ...{ exitCode: 1, stdout: '' },
+      stderr: expect.stringContaining(
+        'no runs of candidates have tokensPerSecond; `specoffload sweep candidates`',
+      ),
+    });
+    expect(await runs('rank', 'nothing')).toMatchObject({ exitCode: 2, stdout: '' });
+    const { exitCode, stderr } = await runs('rank', 'candidates', '--metric', 'speed');
+    expect([exitCode, stderr]).toEqual([
+      2,
+      expect.stringContaining('unknown metric: "speed"; expected one of'),
+    ]);
+  });
+});
+
 describe('runs columns', () => {
   it('lists them', async () => {
     const { stdout, exitCode } = await runCli(['runs', 'columns']);
@@ -260,7 +295,7 @@ describe('refusals', () => {
 });
 
 describe('help', () => {
-  it.each(['list', 'show', 'diff', 'query', 'export', 'columns'])(
+  it.each(['list', 'show', 'diff', 'rank', 'query', 'export', 'columns'])(
     'of %s ends with an example',
     async (command) => {
       const { exitCode, stdout } = await runCli(['runs', command, '--help']);

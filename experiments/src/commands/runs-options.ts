@@ -6,7 +6,15 @@ import type { Command } from 'commander';
 import { UsageError } from '../errors.js';
 import type { Output } from '../output.js';
 import { defaultResultsDirectory, displayPath } from '../paths.js';
-import { filterRows, type Row, type RunRecord, readRows } from '../store/index.js';
+import {
+  filterRows,
+  type ReadRequest,
+  type Row,
+  type RunRecord,
+  readRows,
+  readRuns,
+  type StoredRun,
+} from '../store/index.js';
 import { oneOf } from './common.js';
 
 export interface ResultsOptions {
@@ -43,28 +51,53 @@ export interface Selection {
   readonly warnings: readonly string[];
 }
 
-/** Warnings in full; then how many more there are. */
-const shownWarnings = 5;
-
 /** @throws UserError when there is no such store, UsageError for a condition that DuckDB does not understand */
 export async function selectRows(
-  { results, experiment, kind, where }: SelectionOptions,
+  options: SelectionOptions,
   output: Output,
   signal: AbortSignal,
 ): Promise<Selection> {
-  assertExists(results);
   const warnings: string[] = [];
-  const rows = await readRows({
+  const rows = await readRows(toRequest(options, warnings, signal));
+  sayWarnings(warnings, output);
+  const { where } = options;
+  return { rows: where === undefined ? rows : await filter(rows, where, signal), warnings };
+}
+
+/** Whole records, where rows do not do. @throws UserError when there is no such store */
+export async function readSelected(
+  options: Omit<SelectionOptions, 'where'>,
+  output: Output,
+  signal: AbortSignal,
+): Promise<{ readonly runs: readonly StoredRun[]; readonly warnings: readonly string[] }> {
+  const warnings: string[] = [];
+  const runs = await readRuns(toRequest(options, warnings, signal));
+  sayWarnings(warnings, output);
+  return { runs, warnings };
+}
+
+function toRequest(
+  { results, experiment, kind }: SelectionOptions,
+  warnings: string[],
+  signal: AbortSignal,
+): ReadRequest {
+  assertExists(results);
+  return {
     // As people read it: every sentence about a folder begins with it.
     results: displayPath(results),
     ...{ signal, onWarning: (sentence: string) => warnings.push(sentence) },
     ...(experiment !== undefined && { experiment }),
     ...(kind && { kind }),
-  });
+  };
+}
+
+/** Warnings in full; then how many more there are. */
+const shownWarnings = 5;
+
+function sayWarnings(warnings: readonly string[], output: Output): void {
   for (const warning of warnings.slice(0, shownWarnings)) output.note(`passed over ${warning}`);
   if (warnings.length > shownWarnings)
     output.note(`passed over ${warnings.length - shownWarnings} more; --json names them all`);
-  return { rows: where === undefined ? rows : await filter(rows, where, signal), warnings };
 }
 
 export function assertExists(results: string): void {

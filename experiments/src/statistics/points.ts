@@ -1,15 +1,15 @@
 /** The points of an experiment, compared: records of the same point are a sample, and points that differ in the baseline alone are pairs. */
 
 import type { Random } from '@specoffload/engine';
-import { UserError } from '@specoffload/engine';
 import { canonicalJson, type Json } from '../store/canonical.js';
-import { type PointRecord, type RunRecord, toRow } from '../store/index.js';
+import type { PointRecord, RunRecord } from '../store/index.js';
 import type { ExperimentDefinition } from '../sweep/definition.js';
+import { assertMetric, defaultMetric, measure } from '../sweep/metrics.js';
 import { type Pair, type PairedRatio, pairedRatio } from './paired-ratio.js';
 import { describeSample, type SampleSummary } from './sample.js';
 
 export interface RankOptions {
-  /** Column of a row, see `columns`. @default tokensPerSecond */
+  /** Column of results, see `columns`. @default tokensPerSecond */
   readonly metric?: string;
   /** @default false */
   readonly lowerIsBetter?: boolean;
@@ -36,13 +36,12 @@ export interface RankedPoint {
 /**
  * Every point that some record belongs to, best first. Records that no experiment asked for, and those without the
  * metric, are left out.
- * @throws UserError when the metric is no column of numbers of any record
+ * @throws UserError when records have no such metric
  */
 export function rank(records: readonly RunRecord[], options: RankOptions = {}): RankedPoint[] {
-  const { metric = 'tokensPerSecond', lowerIsBetter = false } = options;
+  const { metric = defaultMetric, lowerIsBetter = false } = options;
+  assertMetric(metric);
   const points = gatherPoints(records, metric);
-  if (points.length === 0 && records.some(({ point }) => point !== undefined))
-    throw new UserError(`invalid metric: ${metric}; expected a column of numbers, such as tokensPerSecond`);
   const sign = lowerIsBetter ? 1 : -1;
   return comparePoints(points, options).sort((a, b) => sign * (a.sample.median - b.sample.median));
 }
@@ -75,8 +74,8 @@ function gatherPoints(records: readonly RunRecord[], metric: string): Point[] {
   const points = new Map<string, Point>();
   for (const record of records) {
     const { kind, point } = record;
-    const value = toRow(record)[metric];
-    if (point === undefined || typeof value !== 'number') continue;
+    const value = measure(record, metric);
+    if (point === undefined || value === null) continue;
     const id = `${point.experiment}/${kind}/${point.pointKey}`;
     const gathered = points.get(id) ?? { point, kind, runs: new Map() };
     points.set(id, gathered);

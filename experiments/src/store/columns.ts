@@ -92,6 +92,13 @@ export const columns: readonly RowColumn[] = [
         ? r.result.generatedTokens / r.result.seconds
         : r.result.tokensPerSecond,
   ),
+  amount(
+    'decodeTokensPerSecond',
+    'tokens/s',
+    'newTokens / decodeSeconds; null where prefill was all',
+    ({ result: { newTokens, phases } }) =>
+      phases.decode.seconds > 0 ? newTokens / phases.decode.seconds : null,
+  ),
   amount('seconds', 's', 'prefill and decode', (r) => r.result.seconds),
   amount('prefillSeconds', 's', 'prefill', phaseSeconds('prefill')),
   amount('decodeSeconds', 's', 'decode', phaseSeconds('decode')),
@@ -108,7 +115,12 @@ export const columns: readonly RowColumn[] = [
     "with those beyond a sequence's own limit",
     (r) => r.result.generatedTokens,
   ),
-  count('totalPromptTokens', 'tokens', 'of all prompts together', (r) => r.workload.promptTokens),
+  column('identity', 'BIGINT')(
+    'totalPromptTokens',
+    'tokens',
+    'of all prompts together',
+    (r) => r.workload.promptTokens,
+  ),
   amount(
     'deviceUtilization',
     '0 to 1',

@@ -41,7 +41,7 @@ export function diffRuns(a: RunRecord, b: RunRecord): RunDiff {
   return {
     isSameConfiguration: keyOf({ ...a, repeat: 0 }) === keyOf({ ...b, repeat: 0 }),
     configuration: differencesOf(configurationOf(a), configurationOf(b)),
-    point: differencesOf(a.point ?? {}, b.point ?? {}),
+    point: differencesOf(askedOf(a), askedOf(b)),
     results: compareResults(a, b),
     isSameOutput: outputs.includes(null) ? null : outputs[0] === outputs[1],
     provenance: differencesOf(a.provenance, b.provenance),
@@ -51,6 +51,14 @@ export function diffRuns(a: RunRecord, b: RunRecord): RunDiff {
 
 function configurationOf({ kind, strategy, policy, seed, model, machine, workload }: RunRecord) {
   return { kind, strategy, policy, seed, model, machine, workload };
+}
+
+/** Axes are settings too: they are compared once. */
+function askedOf({ point }: RunRecord) {
+  if (point === undefined) return {};
+  const { experiment, axes } = point;
+  const settings = Object.entries(point.settings).filter(([name]) => !Object.hasOwn(axes, name));
+  return { experiment, axes, settings: Object.fromEntries(settings) };
 }
 
 function conditionsOf(record: RunRecord) {

@@ -40,8 +40,16 @@ describe('rank', () => {
 
   it.each(['speed', 'strategy', 'key'])('refuses %s as a metric', (metric) => {
     expect(() => rank(records, { metric })).toThrow(
-      `invalid metric: ${metric}; expected a column of numbers`,
+      `unknown metric: "${metric}"; expected one of tokensPerSecond, `,
     );
+  });
+
+  it('counts the tokens that the experiment counts, by that metric', () => {
+    const settings = { accounting: 'as-published' };
+    // 4 generated tokens in 2 seconds, whatever the record says of those within each sequence's limit.
+    const record = fakeRecord({ axes: {}, settings, tokensPerSecond: 1 });
+    expect(rank([record], { metric: 'countedTokensPerSecond' })[0]!.sample.median).toBe(2);
+    expect(rank([record])[0]!.sample.median).toBe(1);
   });
 
   it('counts disturbed runs and keeps them', () => {

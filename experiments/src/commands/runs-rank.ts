@@ -1,0 +1,115 @@
+/** `specoffload runs rank`: an experiment's points, best first, and how sure their order is. */
+
+import { UserError } from '@specoffload/engine';
+import type { Command } from 'commander';
+import { formatCell } from '../cells.js';
+import { asUsage } from '../errors.js';
+import { plural } from '../format.js';
+import { compareToBaseline, type RankedPoint } from '../statistics/index.js';
+import { columns } from '../store/index.js';
+import type { ExperimentDefinition } from '../sweep/definition.js';
+import { assertMetric, defaultMetric } from '../sweep/metrics.js';
+import { openExperiment } from '../sweep/open-experiment.js';
+import { axisColumns } from '../sweep/report.js';
+import { type Column, formatTable } from '../table.js';
+import { type CommandContext, type CommonOptions, outputFor, withCommonOptions } from './common.js';
+import { addResultsOption, type ResultsOptions, readSelected } from './runs-options.js';
+
+interface RankCommandOptions extends CommonOptions, ResultsOptions {
+  readonly metric?: string;
+}
+
+export function addRunsRankCommand(runs: Command, context: CommandContext): void {
+  const command = runs
+    .command('rank')
+    .description("print an experiment's points, best first, with 95 % intervals and ratios to its baseline")
+    .argument('<experiment>', 'as specoffload sweep takes it: a shipped one, or a file')
+    .option(
+      '--metric <column>',
+      "column of results to judge by, less of seconds and bytes being better (default: the experiment's own)",
+    );
+  addResultsOption(command);
+  withCommonOptions(
+    command,
+    'specoffload runs rank candidates',
+    'specoffload runs rank candidates --metric passes',
+  ).action(async (experiment: string, options: RankCommandOptions) => {
+    const output = outputFor(options);
+    const definition = await openExperiment(experiment);
+    const { metric, lowerIsBetter } = judgeBy(options, definition);
+    const { results } = options;
+    const selection = { results, experiment: definition.name };
+    const { runs: stored, warnings } = await readSelected(selection, output, context.signal);
+    const records = stored.map(({ record }) => record);
+    const points = compareToBaseline(records, { ...definition, metric, lowerIsBetter });
+    if (points.length === 0)
+      throw new UserError(
+        `no runs of ${definition.name} have ${metric}; \`specoffload sweep ${experiment}\` makes some`,
+      );
+    output.say(describeRanking(points, metric));
+    output.document({
+      experiment: definition.name,
+      ...{ metric, lowerIsBetter },
+      baseline: definition.baseline ?? null,
+      points,
+      warnings,
+    });
+  });
+}
+
+function judgeBy(
+  { metric }: RankCommandOptions,
+  definition: ExperimentDefinition,
+): { readonly metric: string; readonly lowerIsBetter: boolean } {
+  if (metric === undefined)
+    return { metric: definition.metric ?? defaultMetric, lowerIsBetter: definition.lowerIsBetter ?? false };
+  asUsage(() => assertMetric(metric));
+  return { metric, lowerIsBetter: ['s', 'B'].includes(unitOf(metric)) };
+}
+
+function unitOf(metric: string) {
+  return columns.find(({ name }) => name === metric)?.unit ?? '';
+}
+
+function describeRanking(points: readonly RankedPoint[], metric: string): string {
+  const unit = unitOf(metric);
+  const cell = (value: number | null) => formatCell(value, unit);
+  const range = (low: number | null, high: number | null, text: (value: number | null) => string) =>
+    low === null ? '-' : `${text(low)} to ${text(high)}`;
+  const ratio = (value: number | null | undefined) => (value == null ? '-' : value.toFixed(3));
+  const hasBaseline = points.some(({ overBaseline }) => overBaseline !== null);
+  const isDisturbed = points.some(({ numDisturbed }) => numDisturbed > 0);
+  const comparison: Column<RankedPoint>[] = [
+    {
+      title: 'over baseline',
+      text: (point) => (point.isBaseline ? 'baseline' : ratio(point.overBaseline?.ratio)),
+    },
+    {
+      title: '95 %',
+      text: ({ overBaseline }) => range(overBaseline?.low ?? null, overBaseline?.high ?? null, ratio),
+    },
+    { title: 'verdict', align: 'left', text: describeVerdict },
+  ];
+  const table = formatTable<RankedPoint>(
+    [
+      ...axisColumns(points),
+      { title: metric, text: ({ sample }) => cell(sample.median) },
+      { title: '95 %', text: ({ sample }) => range(sample.low, sample.high, cell) },
+      { title: 'runs', text: ({ sample }) => String(sample.n) },
+      ...(isDisturbed
+        ? [{ title: 'disturbed', text: ({ numDisturbed }: RankedPoint) => String(numDisturbed) }]
+        : []),
+      ...(hasBaseline ? comparison : []),
+    ],
+    points,
+  );
+  return `${table}\n\n${plural(points.length, 'point')}; medians, and their intervals from three runs on`;
+}
+
+/** Predictions differ by their seeds alone. */
+function describeVerdict({ kind, overBaseline }: RankedPoint): string {
+  if (overBaseline === null) return '';
+  const { verdict, reason } = overBaseline;
+  if (reason === null) return verdict;
+  return `${verdict}: ${kind === 'simulated' ? reason.replace('repeats', 'seeds') : reason}`;
+}
