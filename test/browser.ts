@@ -1,34 +1,16 @@
-/** Opens a page file in a real Chromium that reaches nothing, and reports whatever went wrong in it. */
+/** Opens page files in a real Chromium that reaches nothing, and reports whatever went wrong in them. */
 
-import { accessSync, constants } from 'node:fs';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { chromium, type Page } from 'playwright-core';
+import type { Page } from 'playwright-core';
 import { projectDirectory } from '../experiments/src/paths.js';
-
-const names = ['chromium', 'chromium-browser', 'google-chrome'];
-
-/** null when there is none on the PATH. */
-export function findChromium(): string | null {
-  const folders = (process.env.PATH ?? '').split(delimiter);
-  return names.flatMap((name) => folders.map((folder) => join(folder, name))).find(isExecutable) ?? null;
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
-}
+import { findChromium, launchChromium } from '../kernel/src/image/chromium.js';
 
 /** Why browser tests cannot run here; null when they can, and in CI, where a missing browser must fail them. */
 export const missingBrowser =
-  findChromium() === null && !process.env.CI
-    ? `no ${names.join(', ')} on the PATH; apt-get install chromium brings one`
+  (await findChromium()) === null && !process.env.CI
+    ? 'no Chromium or Chrome on PATH; apt-get install chromium brings one'
     : null;
 
 export interface OpenPage {
@@ -37,37 +19,25 @@ export interface OpenPage {
   readonly complaints: readonly string[];
 }
 
-export interface Browser {
+export interface PageOpener {
   /** Opens a page file by file://. */
   open(path: string): Promise<OpenPage>;
   close(): Promise<void>;
 }
 
-/** A browser with a profile of its own and no network. */
-export async function openBrowser(): Promise<Browser> {
-  const executablePath = findChromium();
-  if (executablePath === null) throw new Error(`no ${names.join(', ')} on the PATH`);
-  const profile = await mkdtemp(join(tmpdir(), 'specoffload-chromium-'));
-  const context = await chromium.launchPersistentContext(profile, {
-    executablePath,
-    args: [
-      ...['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking'],
-      ...['--disable-component-update', '--disable-sync'],
-    ],
-    viewport: { width: 1280, height: 900 },
-    offline: true,
-  });
+/** A browser without a network. */
+export async function openBrowser(): Promise<PageOpener> {
+  const browser = await launchChromium();
+  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, offline: true });
   return {
     async open(path) {
       const page = await context.newPage();
-      const complaints = listenForComplaints(page, pathToFileURL(path).href);
-      await page.goto(pathToFileURL(path).href);
+      const url = pathToFileURL(path).href;
+      const complaints = listenForComplaints(page, url);
+      await page.goto(url);
       return { page, complaints };
     },
-    async close() {
-      await context.close();
-      await rm(profile, { recursive: true, force: true });
-    },
+    close: () => browser.close(),
   };
 }
 

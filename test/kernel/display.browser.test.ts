@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createDisplay } from '../../kernel/src/display/index.js';
-import { type Browser, missingBrowser, type OpenPage, openBrowser, outputPath } from '../browser.js';
+import { missingBrowser, type OpenPage, openBrowser, outputPath, type PageOpener } from '../browser.js';
 
 let folder: string;
-let browser: Browser | undefined;
+let browser: PageOpener | undefined;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'specoffload-display-'));
   if (missingBrowser === null) browser = await openBrowser();

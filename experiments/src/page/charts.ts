@@ -59,7 +59,7 @@ function barCharts(
     (axis) => axis !== bars && !numeric.includes(axis) && axis.values.length <= mostBars,
   );
   const shown = [bars, group].filter((axis) => axis !== undefined);
-  const { slices, optimized } = cut(subject, shown);
+  const { slices, optimized } = cut(subject, shown, true);
   const against = bars && Object.hasOwn(baseline, bars.name) ? String(baseline[bars.name]) : undefined;
   const draw = ({ rows }: Slice) =>
     throughputBars(rows, {

@@ -3,6 +3,7 @@
 import { gzipSync } from 'node:zlib';
 import { escapeHtml, type Figure, plotlyScript, toScriptJson } from '@specoffload/kernel';
 import { figureTemplate } from '../figures/theme.js';
+import { plural } from '../format.js';
 import { type Chart, metricCharts, ratioCharts } from './charts.js';
 import { pageScript } from './client.js';
 import { countKinds, provenanceFacts } from './provenance.js';
@@ -86,7 +87,7 @@ function headerHtml({ name, question, runs, points }: Subject): string {
     '<header><div class="inner">',
     `<h1>${escapeHtml(name)}</h1>`,
     question === '' ? '' : `<p class="question">${escapeHtml(question)}</p>`,
-    `<div>${badges.join('')}<span class="note">runs of ${points.length} ${points.length === 1 ? 'point' : 'points'}</span></div>`,
+    `<div>${badges.join('')}<span class="note">runs of ${plural(points.length, 'point')}</span></div>`,
     '</div></header>',
   ].join('\n');
 }

@@ -19,11 +19,14 @@ export interface Cut {
   readonly optimized: readonly ReportAxis[];
 }
 
-/** One slice per combination of the axes that are not `shown`; policy fields give way first where these are too many. */
-export function cut(subject: Subject, shown: readonly ReportAxis[]): Cut {
+/**
+ * One slice per combination of the axes that are not `shown`. Where these are too many, or one asks for the best, those
+ * that somebody can choose, such as a batch, are taken at their best; those that are given, such as a workload, last.
+ */
+export function cut(subject: Subject, shown: readonly ReportAxis[], takesBest = false): Cut {
   const rest = subject.axes.filter((axis) => !shown.includes(axis));
-  const optimized: ReportAxis[] = [];
-  const chosen = [...rest];
+  const optimized = takesBest ? rest.filter((axis) => !isGiven(axis)) : [];
+  const chosen = rest.filter((axis) => !optimized.includes(axis));
   while (chosen.reduce((product, { values }) => product * values.length, 1) > mostSlices) {
     const largest = chosen.reduce((a, b) => (weightOf(b) > weightOf(a) ? b : a));
     chosen.splice(chosen.indexOf(largest), 1);
@@ -42,7 +45,8 @@ export function cut(subject: Subject, shown: readonly ReportAxis[]): Cut {
 const givenNames =
   /workload|dataset|model|target|draft$|machine|environment|tokens|prompts|acceptance|length/i;
 
-const weightOf = ({ name, values }: ReportAxis) => values.length * (givenNames.test(name) ? 1 : 1000);
+const isGiven = ({ name }: ReportAxis) => givenNames.test(name);
+const weightOf = (axis: ReportAxis) => axis.values.length * (isGiven(axis) ? 1 : 1000);
 
 function describeAt(axes: Readonly<Record<string, unknown>>, chosen: readonly ReportAxis[]): string {
   return chosen.map(({ name }) => `${name} ${String(axes[name])}`).join(', ');

@@ -2,7 +2,7 @@
 
 import { median } from 'simple-statistics';
 import { nameOfColumn } from '../figures/labels.js';
-import { plural, threeDigits } from '../format.js';
+import { formatCount, plural, threeDigits } from '../format.js';
 import type { RankedPoint, Verdict } from '../statistics/index.js';
 import { columns } from '../store/index.js';
 import { describeJudgement, judge } from './judgement.js';
@@ -34,7 +34,7 @@ function describeBest(
   const which =
     points.length === 1
       ? 'The only point'
-      : `The ${lowerIsBetter ? 'lowest' : 'highest'} of ${points.length} points`;
+      : `The ${lowerIsBetter ? 'lowest' : 'highest'} of ${formatCount(points.length)} points`;
   const unit = columns.find(({ name }) => name === metric)?.unit ?? '';
   const amount = unit === '0 to 1' ? `${(100 * value).toFixed(1)} %` : `${threeDigits(value)} ${unit}`.trim();
   return `${which} (${kind}): ${nameOfColumn(metric)} ${amount}${at === '' ? '' : ` at ${at}`}, ${runs}.`;

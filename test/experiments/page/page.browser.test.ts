@@ -1,0 +1,86 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createSubject, renderPage } from '../../../experiments/src/page/index.js';
+import { missingBrowser, type OpenPage, openBrowser, outputPath, type PageOpener } from '../../browser.js';
+import { hostile, storeExperiment } from './experiment.js';
+
+let results: string;
+let browser: PageOpener | undefined;
+let open: OpenPage;
+beforeAll(async () => {
+  if (missingBrowser !== null) return;
+  results = await mkdtemp(join(tmpdir(), 'specoffload-page-'));
+  const stored = await storeExperiment(results);
+  const asked = { name: 'test', question: `Which? ${hostile}`, baseline: { system: 'FlexGen' } };
+  const { html } = await renderPage(createSubject(stored, asked));
+  const path = join(results, 'report.html');
+  await writeFile(path, html);
+  browser = await openBrowser();
+  open = await browser.open(path);
+});
+afterAll(async () => {
+  await browser?.close();
+  if (results) await rm(results, { recursive: true, force: true });
+});
+
+describe.skipIf(missingBrowser !== null)(
+  `the report in a browser${missingBrowser ? `: ${missingBrowser}` : ''}`,
+  () => {
+    it('opens from a file, draws every chart, asks for nothing and complains of nothing', async () => {
+      const { page, complaints } = open;
+      const charts = page.locator('.chart');
+      const count = await charts.count();
+      expect(count).toBe(8);
+      for (let i = 0; i < count; i += 1) {
+        await charts.nth(i).scrollIntoViewIfNeeded();
+        await page.locator('.chart[data-drawn]').nth(i).waitFor();
+        const drawn = await charts.nth(i).locator('.main-svg path').count();
+        expect(drawn, `paths in chart ${i}`).toBeGreaterThan(3);
+      }
+      expect(complaints).toEqual([]);
+      await page.screenshot({ path: await outputPath('report.png'), fullPage: true });
+    });
+
+    it('shows what records say as text', async () => {
+      expect(await open.page.locator('.question').textContent()).toBe(`Which? ${hostile}`);
+      expect(await open.page.locator('img').count()).toBe(0);
+    });
+
+    it('changes the timeline by its list, and zooms by its buttons', async () => {
+      const { page, complaints } = open;
+      const timeline = page.locator('section', { has: page.getByText('lanes over time') });
+      const chosen = await timeline.locator('option').nth(3).textContent();
+      await timeline.locator('select').selectOption({ index: 3 });
+      await timeline.locator('.gtitle', { hasText: chosen! }).waitFor();
+      const firstTick = () => timeline.locator('.xtick text').first().textContent();
+      const before = await firstTick();
+      await timeline.locator('.updatemenu-button').last().click();
+      await expect.poll(firstTick).not.toBe(before);
+      expect(complaints).toEqual([]);
+    });
+
+    it('sorts the table by a click, and back by another', async () => {
+      const { page } = open;
+      const head = page.locator('table.sortable th', { hasText: 'throughput' });
+      const column = await page
+        .locator('table.sortable th')
+        .evaluateAll((cells) =>
+          cells.findIndex((cell) =>
+            (cell as { textContent: string | null }).textContent?.includes('throughput'),
+          ),
+        );
+      const values = async () =>
+        (await page.locator(`table.sortable tbody td:nth-child(${column + 1})`).allTextContents()).map(
+          Number,
+        );
+      await head.locator('button').click();
+      const falling = await values();
+      expect(falling).toEqual([...falling].sort((a, b) => b - a));
+      await head.locator('button').click();
+      expect(await values()).toEqual([...falling].reverse());
+      expect(await head.getAttribute('aria-sort')).toBe('ascending');
+    });
+  },
+);
