@@ -22,6 +22,12 @@ const wrong: readonly (readonly [args: string, message: string])[] = [
   ['run --device-memory 512', 'invalid --device-memory: 512; expected a size from 4KiB to 64TiB'],
   ['run --host-memory 1B', 'invalid --host-memory: 1B'],
   ['run --link-cap 12GB', 'invalid --link-cap: 12GB; expected a rate'],
+  ['run --tunnel', "option '--tunnel <file>' argument missing"],
+  ['tunnel --out x', "required option '--like <which>' not specified"],
+  ['tunnel --like env1', "required option '--out <file>' not specified"],
+  ['tunnel --like env1 --out x --dataset mine', 'invalid --dataset: mine; expected HumanEval, C-Eval'],
+  ['tunnel --like env1 --out x --num-prompts 1', 'invalid --num-prompts: 1; expected a whole number from 2'],
+  ['tunnel --like env1 --out x --acceptance 2', 'invalid --acceptance: 2; expected a rate from 0 to 1'],
   ['model', 'Usage: specoffload model'],
   ['model inspect', "missing required argument 'directory'"],
   ['model inflate --source a', "required option '--target <dir>' not specified"],
@@ -40,7 +46,7 @@ describe('wrong usage', () => {
 });
 
 describe('help', () => {
-  it.each(['start', 'run', 'model inspect', 'model inflate', 'model logits', 'bench'])(
+  it.each(['start', 'run', 'model inspect', 'model inflate', 'model logits', 'bench', 'tunnel'])(
     '%s --help ends with an example',
     async (command) => {
       const { exitCode, stdout } = await runCli([...command.split(' '), '--help']);

@@ -3,7 +3,7 @@
 import { writeFile } from 'node:fs/promises';
 import { laneNames } from '@specoffload/engine';
 import type { Command } from 'commander';
-import { formatBytes, formatPercent, formatRate, plural, threeDigits } from '../format.js';
+import { formatBytes, formatPercent, formatRate, plural } from '../format.js';
 import type { Output } from '../output.js';
 import { displayPath } from '../paths.js';
 import { alignFacts } from '../report.js';
@@ -13,6 +13,7 @@ import { createTunnel } from '../tunnel/create.js';
 import { tunnelDefaults } from '../tunnel/named.js';
 import { isMatched, type RatioPair } from '../tunnel/ratios.js';
 import { parseTunnel, type Tunnel } from '../tunnel/tunnel-file.js';
+import { describeRatio } from '../tunnel/unmatched.js';
 import {
   type CommandContext,
   type CommonOptions,
@@ -110,7 +111,7 @@ export function addTunnelCommand(program: Command, context: CommandContext): voi
     .requiredOption('--out <file>', 'the tunnel file');
   withCommonOptions(
     command,
-    'specoffload profile && specoffload tunnel --like env1 --out tunnel.json',
+    'specoffload tunnel --like env1 --out tunnel.json',
     'specoffload run --tunnel tunnel.json --strategy specoffload',
   ).action((options: TunnelCommandOptions) => tunnel(options, outputFor(options), context.signal));
 }
@@ -163,9 +164,9 @@ function describeTunnel(tunnel: Tunnel): string {
   const ratios = formatTable<RatioPair>(
     [
       { title: 'ratio', align: 'left', text: ({ name }) => name },
-      { title: 'theirs', text: ({ theirs }) => toThree(theirs) },
-      { title: 'ours', text: ({ ours }) => toThree(ours) },
-      { title: 'ours/theirs', text: ({ ours, theirs }) => toThree(ours / theirs) },
+      { title: 'theirs', text: ({ theirs }) => describeRatio(theirs) },
+      { title: 'ours', text: ({ ours }) => describeRatio(ours) },
+      { title: 'ours/theirs', text: ({ ours, theirs }) => describeRatio(ours / theirs) },
       { title: '', align: 'left', text: (pair) => (isMatched(pair) ? '' : 'not matched') },
     ],
     tunnel.ratios,
@@ -189,9 +190,4 @@ function describeTunnel(tunnel: Tunnel): string {
     shares,
     ...(unmatched.length > 0 ? ['', 'not matched:', ...unmatched] : []),
   ].join('\n');
-}
-
-/** 0.00123, 1.23, 12.3. */
-function toThree(value: number): string {
-  return value < 1 ? value.toPrecision(2) : threeDigits(value);
 }

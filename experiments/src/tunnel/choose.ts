@@ -11,6 +11,7 @@ import {
 import { type LaneShares, type PassLoads, simulateLoads, simulateShares } from './loads.js';
 import {
   distance,
+  isMatched,
   pairRatios,
   type RatioName,
   type RatioPair,
@@ -69,7 +70,8 @@ const movable: readonly RatioName[] = [
 
 /**
  * Tries every number of prompts with every draft. Each gets the cap at which drafting takes as long, against a pass,
- * as theirs does; among those whose run is short enough, the one nearest in the other ratios wins.
+ * as theirs does; among those whose run is short enough, the one with the most ratios matched wins, and of equals the
+ * one nearest in the others.
  *
  * @throws UserError when nothing fits into the memory, or every run would take too long.
  */
@@ -96,11 +98,13 @@ export async function chooseTunnel(request: ChoiceRequest): Promise<Choice> {
       `no run with these ratios is short enough: the shortest is predicted to take ${shortest.toFixed(0)} s; allow more with --seconds, or take a smaller target`,
     );
   }
-  return short.reduce((best, next) => (remoteness(next) < remoteness(best) ? next : best));
+  return short.reduce((best, next) => (isNearer(next, best) ? next : best));
 }
 
-function remoteness({ ratios }: Choice): number {
-  return distance(ratios.filter(({ name }) => movable.includes(name)));
+function isNearer(a: Choice, b: Choice): boolean {
+  const misses = ({ ratios }: Choice) => ratios.filter((pair) => !isMatched(pair)).length;
+  const remoteness = ({ ratios }: Choice) => distance(ratios.filter(({ name }) => movable.includes(name)));
+  return misses(a) !== misses(b) ? misses(a) < misses(b) : remoteness(a) < remoteness(b);
 }
 
 interface Shape {

@@ -24,13 +24,14 @@ export interface PassLoads {
 }
 
 /**
- * Measured in a simulated serial run, where draft and target take turns, so that each one's time is its own. No
- * candidate stands, so that every batch stays full.
+ * Read off a simulated serial run, where draft and target take turns, so that each one's time is its own. No candidate
+ * stands, so that every batch stays full, and equal tasks take equally long: what is wanted is the mean.
  */
 export async function simulateLoads(request: SimulationRequest): Promise<PassLoads> {
   const candidates = request.policy?.candidates ?? 1;
   const { spans } = await simulateRun({
     ...request,
+    machine: { ...request.machine, variability: { disk: 0, link: 0, host: 0, device: 0 } },
     strategy: 'serial',
     acceptance: { kind: 'rates', name: 'none stands', byPosition: [0] },
     // The rounds that are looked at propose in full: a sequence never proposes beyond its limit.

@@ -18,7 +18,12 @@ export function explainUnmatched(choice: Choice, limits: Limits): string[] {
 }
 
 function describePair({ theirs, ours }: RatioPair): string {
-  return `${threeDigits(theirs)} there and ${threeDigits(ours)} here`;
+  return `${describeRatio(theirs)} there and ${describeRatio(ours)} here`;
+}
+
+/** 0.012, 0.97, 1.63. */
+export function describeRatio(value: number): string {
+  return value < 0.995 ? value.toPrecision(2) : threeDigits(value);
 }
 
 const reasons: Readonly<Record<RatioName, (choice: Choice, limits: Limits, pair: RatioPair) => string>> = {

@@ -1,0 +1,276 @@
+import {
+  describeModel,
+  type MachineModel,
+  type ModelConfig,
+  modelCatalog,
+  type Span,
+} from '@specoffload/engine';
+import { describe, expect, it } from 'vitest';
+import { projectDirectory } from '../../experiments/src/paths.js';
+import { type ChoiceRequest, capMachine, chooseTunnel } from '../../experiments/src/tunnel/choose.js';
+import { flagsOf } from '../../experiments/src/tunnel/flags.js';
+import { loadsOf, simulateLoads } from '../../experiments/src/tunnel/loads.js';
+import { openOriginal } from '../../experiments/src/tunnel/original.js';
+import { distance, isMatched, type Ratios, ratiosOf } from '../../experiments/src/tunnel/ratios.js';
+import { openTunnel, parseTunnel, type Tunnel } from '../../experiments/src/tunnel/tunnel-file.js';
+import { explainUnmatched } from '../../experiments/src/tunnel/unmatched.js';
+import { workstation } from '../engine/plan-cases.js';
+
+describe('the loads of a pass', () => {
+  let id = 0;
+  const span = (
+    lane: Span['lane'],
+    kind: Span['kind'],
+    pass: number,
+    [startSeconds, endSeconds]: readonly [number, number],
+    bytes = 0,
+  ): Span => ({
+    ...{ id: id++, lane, kind, pass, bytes, startSeconds, endSeconds, readySeconds: startSeconds },
+    ...{ name: 'x', phase: 'decode', batch: 0, rows: 0, flops: 0 },
+  });
+  /** Drafting takes 3 s, then a pass 5 s: 2 on the host, beginning at once, and 1 on the device at the end. */
+  const pass = (number: number, start: number): Span[] => [
+    span('device', 'draft', number, [start, start + 2.5]),
+    span('link', 'upload', number, [start, start + 3.5], 1e9),
+    span('host', 'attention', number, [start + 3, start + 5]),
+    span('device', 'expert', number, [start + 7, start + 8]),
+  ];
+
+  it('are those of the second round: its own time for each', () => {
+    const spans = [...pass(0, 0), ...pass(1, 8), ...pass(2, 16)];
+    expect(loadsOf(spans, 1)).toEqual({
+      ...{ passSeconds: 5, linkSeconds: 3.5, linkBytes: 1e9 },
+      ...{ deviceSeconds: 1, hostSeconds: 2, draftSeconds: 3 },
+    });
+  });
+
+  it('are means over the batches in flight', () => {
+    const longer = pass(3, 24).map((one) =>
+      one.kind === 'expert' ? { ...one, endSeconds: one.endSeconds + 2 } : one,
+    );
+    const spans = [...pass(0, 0), ...pass(1, 8), ...pass(2, 16), ...longer];
+    expect(loadsOf(spans, 2)).toMatchObject({ passSeconds: 6, deviceSeconds: 2, draftSeconds: 3 });
+  });
+
+  it('do not count what happens between passes as a pass', () => {
+    const realign = span('host', 'realign', 1, [8, 9]);
+    expect(loadsOf([...pass(0, 0), realign, ...pass(1, 8)], 1)).toMatchObject({ draftSeconds: 3 });
+  });
+
+  it('need two rounds', () => {
+    expect(() => loadsOf(pass(0, 0), 1)).toThrow('less than two rounds');
+  });
+});
+
+describe('ratios', () => {
+  it('are as far apart when doubled as when halved', () => {
+    const pair = (ours: number) => ({ name: 'draft over pass', theirs: 1, ours }) as const;
+    expect(distance([pair(2)])).toBeCloseTo(distance([pair(0.5)]), 12);
+    expect(distance([pair(1)])).toBe(0);
+    expect([0.9, 0.92, 1, 1.09, 1.11].map((ours) => isMatched(pair(ours)))).toEqual([
+      ...[false, true, true, true, false],
+    ]);
+  });
+
+  it('count a device that widens weights as the smaller one that it is', () => {
+    const target = describeModel({ name: 'target', config: modelCatalog['mixtral-8x7b']! });
+    const draft = describeModel({ name: 'draft', config: modelCatalog['mistral-7b']! });
+    const loads = {
+      ...{ passSeconds: 4, linkSeconds: 3, linkBytes: 1, deviceSeconds: 1, hostSeconds: 2, draftSeconds: 6 },
+    };
+    const machine = {
+      ...workstation,
+      memory: { ...workstation.memory, deviceBytes: target.bytes / 4, hostBytes: 2 * target.bytes },
+    };
+    const bf16 = ratiosOf({ loads, machine, target, draft });
+    expect(bf16).toMatchObject({
+      ...{ 'draft over pass': 1.5, 'link over pass': 0.75, 'arithmetic over pass': 0.25 },
+      ...{ 'attention over pass': 0.5, 'device memory over model': 0.25, 'host memory over model': 2 },
+    });
+    const formats = { ...machine.formats, weightElementBytes: 4 };
+    const fp32 = ratiosOf({ loads, machine: { ...machine, formats }, target, draft });
+    expect(fp32['device memory over model']).toBeCloseTo(0.125, 12);
+  });
+});
+
+describe('a cap', () => {
+  it('slows down whatever crosses the link, and nothing that is slower anyway', () => {
+    const { link } = capMachine(workstation, { deviceBytes: 1e9, hostBytes: 1e9 }, 5e9);
+    for (const field of ['bytesPerSecond', 'pageableBytesPerSecond', 'cacheBytesPerSecond'] as const)
+      expect(link[field]).toBe(Math.min(workstation.link[field], 5e9));
+    expect(capMachine(workstation, workstation.memory, null).link).toEqual(workstation.link);
+  });
+});
+
+const config: ModelConfig = {
+  ...(modelCatalog['mixtral-8x7b'] as ModelConfig),
+  ...{
+    hiddenSize: 256,
+    numHeads: 8,
+    numKvHeads: 4,
+    headDim: 32,
+    numLayers: 4,
+    ffnSize: 2048,
+    vocabSize: 1000,
+  },
+};
+
+describe('a choice', () => {
+  const target = describeModel({ name: 'target', config, unit: 'expert' });
+  const draftOf = (numLayers: number) => {
+    const dense = {
+      ...config,
+      architecture: 'mistral' as const,
+      numExperts: 1,
+      expertsPerToken: 1,
+      numLayers,
+    };
+    return { name: `draft-${numLayers}`, checkpoint: describeModel({ name: 'draft', config: dense }) };
+  };
+  const theirs: Ratios = {
+    ...{ 'draft over pass': 1.6, 'link over pass': 0.7, 'arithmetic over pass': 0.04 },
+    ...{ 'attention over pass': 0.9, 'device memory over model': 0.5, 'host memory over model': 3 },
+    'draft over model': 0.15,
+  };
+  /** Slow enough for a draft of this size to take a while. */
+  const machine: MachineModel = {
+    ...workstation,
+    device: {
+      ...workstation.device,
+      arithmetic: [[1, 5e10]],
+    },
+  };
+  const request: ChoiceRequest = {
+    ...{ theirs, target, drafts: [draftOf(2), draftOf(4)], machine },
+    ...{ promptLengths: new Array<number>(32).fill(100), promptCounts: [4, 8] },
+    ...{ policy: { candidates: 4, draftCache: 'recompute' }, maxNewTokens: 8, longestSeconds: 1e6 },
+    acceptance: { kind: 'rates', name: '0.7', byPosition: [0.7] },
+  };
+
+  it('caps the link so that drafting takes as long, against a pass, as theirs', async () => {
+    const choice = await chooseTunnel(request);
+    expect(choice.loads.draftSeconds / choice.loads.passSeconds / 1.6).toBeCloseTo(1, 1);
+    expect(choice.linkBytesPerSecond).toBeLessThan(machine.link.bytesPerSecond);
+    // And the cap is what it says: the same run, simulated again, has those loads.
+    const again = await simulateLoads({
+      ...{ target, draft: choice.draft.checkpoint, acceptance: request.acceptance, maxNewTokens: 8 },
+      ...{
+        strategy: 'serial',
+        policy: choice.policy,
+        promptLengths: request.promptLengths.slice(0, choice.prompts),
+      },
+      machine: capMachine(machine, choice.memory, choice.linkBytesPerSecond),
+    });
+    expect(again).toEqual(choice.loads);
+  });
+
+  it('takes the nearest of what is short enough, and says when nothing is', async () => {
+    const only = await Promise.all(
+      request.promptCounts.map((count) => chooseTunnel({ ...request, promptCounts: [count] })),
+    );
+    const shortest = Math.min(...only.map(({ seconds }) => seconds));
+    const choice = await chooseTunnel({ ...request, longestSeconds: shortest });
+    expect(choice.seconds).toBeLessThanOrEqual(shortest);
+    await expect(chooseTunnel({ ...request, longestSeconds: shortest / 1e6 })).rejects.toThrow(
+      'no run with these ratios is short enough',
+    );
+  });
+
+  it('says so when even the fastest link leaves the draft too light', async () => {
+    const light = { ...request, theirs: { ...theirs, 'draft over pass': 1e6 } };
+    const choice = await chooseTunnel(light);
+    expect(choice.linkBytesPerSecond).toBeNull();
+    const limits = { theirPromptTokens: 437, ourPromptTokens: 100, longestSeconds: 30 };
+    const sentences = explainUnmatched(choice, limits);
+    expect(sentences.find((text) => text.startsWith('draft over pass'))).toContain(
+      'even with an uncapped link',
+    );
+    expect(sentences.length).toBe(choice.ratios.filter((pair) => !isMatched(pair)).length);
+  });
+});
+
+describe('the original', () => {
+  const options = {
+    ...({ like: 'env1', dataset: 'HumanEval', newTokens: 16 } as const),
+    reference: `${projectDirectory}/results/paper`,
+  };
+
+  it("is the published policy with the batches of the paper's scripts", async () => {
+    const { request } = await openOriginal(options);
+    expect(request.target.name).toBe('mixtral-8x7b');
+    expect(request.draft?.name).toBe('mistral-7b');
+    expect(request.policy).toMatchObject({
+      decodeBatch: 256,
+      batches: 2,
+      candidates: 6,
+      draftCache: 'recompute',
+    });
+    expect((await openOriginal({ ...options, like: 'env2' })).request.target.name).toBe('mixtral-8x22b');
+  });
+
+  it('refuses a model whose batches nobody knows', async () => {
+    await expect(openOriginal({ ...options, model: 'mistral-7b' })).rejects.toThrow(
+      "invalid --model: mistral-7b; expected a model whose batches the paper's scripts list: mixtral-8x7b",
+    );
+    await expect(openOriginal({ ...options, like: 'env9' })).rejects.toThrow('unknown machine: env9');
+  });
+});
+
+const tunnel: Tunnel = {
+  ...{ schema: 1, kind: 'tunnel', name: 'tunnel-env1' },
+  like: { machine: 'env1', target: 'mixtral-8x7b', draft: 'mistral-7b', dataset: 'HumanEval' },
+  models: { target: 'pair:600MB', draft: 'pair:93MB' },
+  caps: { linkBytesPerSecond: 477e6, diskBytesPerSecond: null },
+  cores: { device: 1, host: 1 },
+  memory: { deviceBytes: 331_000_000, hostBytes: 1_760_000_000 },
+  workload: { name: 'dialogue', prompts: 8, maxNewTokens: 16 },
+  policy: { candidates: 6, draftCache: 'recompute', draftBatch: 4 },
+  ratios: [{ name: 'draft over pass', theirs: 1.63, ours: 1.63 }],
+  lanes: {
+    theirs: { disk: 0, link: 0.4, host: 0.55, device: 0.52 },
+    ours: { disk: 0, link: 0.5, host: 0.01, device: 0.9 },
+  },
+  unmatched: [],
+  sources: { theirs: 'simulated' },
+};
+
+describe('a tunnel file', () => {
+  it('comes back as it was written', () => {
+    expect(parseTunnel(JSON.parse(JSON.stringify(tunnel)), 'tunnel.json')).toEqual(tunnel);
+  });
+
+  it.each<[Record<string, unknown>, string]>([
+    [{ kind: 'profile' }, 'invalid kind: "profile"; expected "tunnel", in a file made by specoffload tunnel'],
+    [{ schema: 2 }, 'invalid schema: 2; expected 1'],
+    [{ cap: 1 }, 'invalid field: cap; expected one of schema, kind, name'],
+    [{ name: '' }, 'invalid name: ""; expected a text'],
+    [{ caps: { linkBytesPerSecond: 'fast' } }, 'invalid caps.linkBytesPerSecond: "fast"; expected a number'],
+    [{ caps: { linkBytesPerSecond: 1e9 } }, 'invalid caps.diskBytesPerSecond: missing; expected a number'],
+    [{ cores: { device: 0, host: 1 } }, 'invalid cores.device: 0; expected a whole number from 1'],
+    [{ memory: { deviceBytes: 1 } }, 'invalid memory.deviceBytes: 1; expected a number from 4096'],
+    [{ workload: null }, 'invalid workload; expected an object'],
+    [{ policy: { candidates: 0 } }, 'invalid candidates: 0; expected a whole number from 1 to 64'],
+    [{ ratios: [{ name: 'draft' }] }, 'invalid ratios.0.name: "draft"; expected draft over pass'],
+    [{ lanes: { theirs: tunnel.lanes.theirs } }, 'invalid lanes.ours; expected an object'],
+    [{ unmatched: [1] }, 'invalid unmatched: [1]; expected a list of texts'],
+  ])('is refused with %o', (change, message) => {
+    expect(() => parseTunnel({ ...tunnel, ...change }, 'tunnel.json')).toThrow(`tunnel.json: ${message}`);
+  });
+
+  it('is refused when it is no object, no JSON, or not there', async () => {
+    for (const nothing of [null, [], 'text', 3])
+      expect(() => parseTunnel(nothing, 'tunnel.json')).toThrow('tunnel.json: invalid; expected an object');
+    await expect(openTunnel(`${projectDirectory}/README.md`)).rejects.toThrow('is not JSON');
+    await expect(openTunnel('nowhere.json')).rejects.toThrow(
+      'cannot read the tunnel nowhere.json; make one with specoffload tunnel --out nowhere.json',
+    );
+  });
+
+  it('says the same as flags of a run', () => {
+    expect(flagsOf(tunnel)).toMatchObject({
+      ...{ target: 'pair:600MB', draft: 'pair:93MB', prompts: 'dialogue', numPrompts: 8, newTokens: 16 },
+      ...{ deviceMemory: '331000000B', linkCap: '477000000B/s', candidates: '6', draftCache: 'recompute' },
+      diskCap: undefined,
+    });
+  });
+});
