@@ -19,13 +19,13 @@ const blockFormula: TokenizerAndRendererExtension = {
   renderer: ({ formula }) => `<pre class="formula">${escapeHtml(String(formula))}</pre>\n`,
 };
 
-/** As Jupyter reads it: no space inside the dollars, no digit behind them, so that prices stay prices. */
+/** As Jupyter reads it: no space inside the dollars, no digit behind them, so that prices stay prices; nor code. */
 const inlineFormula: TokenizerAndRendererExtension = {
   name: 'inlineFormula',
   level: 'inline',
   start: (text) => text.indexOf('$'),
   tokenizer(text) {
-    const match = /^\$(?!\s)([^$\n]*[^$\s])\$(?!\d)/.exec(text);
+    const match = /^\$(?!\s)([^$\n`]*[^$\s`])\$(?!\d)/.exec(text);
     return match ? { type: 'inlineFormula', raw: match[0], formula: match[1]! } : undefined;
   },
   renderer: ({ formula }) => `<code class="formula">${escapeHtml(String(formula))}</code>`,

@@ -5,7 +5,7 @@ import { messageOf } from '../errors.js';
 import { isObject, type JsonObject } from '../json.js';
 import type { Message } from '../wire/message.js';
 import { type ExecuteReply, KernelDiedError, type KernelSession } from '../wire/session.js';
-import type { CodeCell } from './format.js';
+import type { CellOutput, CodeCell } from './format.js';
 import { errorOutput, type OutputCollector } from './outputs.js';
 
 /** Why a notebook stopped. */
@@ -46,6 +46,7 @@ export async function runCell(
   collector.end();
   cell.metadata = { ...cell.metadata, execution: times };
   const cause = failure ?? (reply !== null && reply.status !== 'ok' ? describeError(cell, reply) : null);
+  if (failure !== null) cell.outputs = cell.outputs.filter((output) => !isInterruption(output));
   if (cause !== null && !isShown(cell, cause))
     cell.outputs.push(errorOutput(cause.ename, cause.evalue, cause.traceback));
   return cause;
@@ -145,6 +146,11 @@ function lastStderr({ outputs }: CodeCell): string {
     (candidate) => candidate.output_type === 'stream' && candidate.name === 'stderr',
   );
   return output?.output_type === 'stream' ? output.text : '';
+}
+
+/** What the kernel says about an interrupt of ours; the reason for it says more. */
+function isInterruption(output: CellOutput): boolean {
+  return output.output_type === 'error' && output.ename === ename.interrupted;
 }
 
 /** Whether the kernel has published this failure itself. */

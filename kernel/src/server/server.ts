@@ -12,6 +12,7 @@ import {
   type Message,
 } from '../wire/message.js';
 import type { Handler } from './handler.js';
+import type { StreamCatcher } from './streams.js';
 
 type ZeroMq = typeof import('zeromq');
 type Router = InstanceType<ZeroMq['Router']>;
@@ -47,22 +48,22 @@ export class KernelServer {
     if (this.#cause !== null) this.#publish(this.#cause, type, content);
   }
 
-  /** @param flush passes on what cells have printed. Returns when a front end asks for the end. */
-  async serve(handler: Handler, flush: () => void): Promise<void> {
+  /** Returns when a front end asks for the end. */
+  async serve(handler: Handler, streams: StreamCatcher): Promise<void> {
     this.#echoHeartbeats();
     this.#publish(createRequest('', '', {}), 'status', { execution_state: 'starting' });
     const { shell, control } = this.#sockets;
-    await Promise.race([this.#serve(shell, handler, flush), this.#serve(control, handler, flush)]);
+    await Promise.race([this.#serve(shell, handler, streams), this.#serve(control, handler, streams)]);
     for (const socket of Object.values(this.#sockets)) socket.close();
   }
 
   /** Takes requests until one asks for the end. */
-  async #serve(socket: Router, handler: Handler, flush: () => void): Promise<void> {
+  async #serve(socket: Router, handler: Handler, streams: StreamCatcher): Promise<void> {
     for await (const frames of socket) {
       const request = this.#decode(frames);
       if (request === null) continue;
       const type = request.header.msg_type;
-      if (type === 'execute_request') this.#enqueue(socket, request, handler, flush);
+      if (type === 'execute_request') this.#enqueue(socket, request, handler, streams);
       else await this.#answer(socket, request, handler);
       if (type === 'shutdown_request') return;
     }
@@ -85,24 +86,25 @@ export class KernelServer {
     this.#publish(request, 'status', { execution_state: 'idle' });
   }
 
-  #enqueue(socket: Router, request: Message, handler: Handler, flush: () => void): void {
+  #enqueue(socket: Router, request: Message, handler: Handler, streams: StreamCatcher): void {
     const number = ++this.#numReceived;
     this.#queue = this.#queue.then(async () => {
       this.#publish(request, 'status', { execution_state: 'busy' });
       const content =
-        number <= this.#abortedUpTo ? { status: 'aborted' } : await this.#execute(request, handler, flush);
+        number <= this.#abortedUpTo ? { status: 'aborted' } : await this.#execute(request, handler, streams);
       await this.#send(socket, createResponse(request, 'execute_reply', content));
       this.#publish(request, 'status', { execution_state: 'idle' });
     });
   }
 
-  async #execute(request: Message, handler: Handler, flush: () => void): Promise<JsonObject> {
+  async #execute(request: Message, handler: Handler, streams: StreamCatcher): Promise<JsonObject> {
+    streams.begin();
     this.#cause = request;
     const content = await handler.execute(request.content, (type, published) => {
-      flush();
+      streams.flush();
       this.#publish(request, type, published);
     });
-    flush();
+    streams.flush();
     if (content.status === 'error' && request.content.stop_on_error !== false) {
       await sleep(abortWindowMs);
       this.#abortedUpTo = this.#numReceived;
@@ -133,7 +135,8 @@ function createSockets(zmq: ZeroMq) {
     control: new zmq.Router(),
     stdin: new zmq.Router(),
     // Without a limit: a publisher that has reached its limit drops messages, among them the one that ends a cell.
-    iopub: new zmq.Publisher({ sendHighWaterMark: 0 }),
+    // Without a timeout: then a send is done when it returns, however many there are in one turn of the event loop.
+    iopub: new zmq.Publisher({ sendHighWaterMark: 0, sendTimeout: 0 }),
     hb: new zmq.Reply(),
   } as const;
 }

@@ -20,13 +20,13 @@ export async function startKernelProcess(connectionFile: string): Promise<void> 
     tslab: readTslabVersion(),
     typescript: tslabTypescript().version,
   });
-  const { flush } = catchStreams(process, (name, text) => server.publish('stream', { name, text }));
+  const streams = catchStreams(process, (name, text) => server.publish('stream', { name, text }));
   connectDisplay((type, content) => {
-    flush();
+    streams.flush();
     server.publish(type, content);
   });
   outliveMistakes(executor);
-  await server.serve(handler, flush);
+  await server.serve(handler, streams);
   executor.close();
   process.exit(0);
 }

@@ -3,6 +3,8 @@
 export type StreamName = 'stdout' | 'stderr';
 
 export interface StreamCatcher {
+  /** A new cell: what it prints first is passed on at once, and it may print as much as any other. */
+  begin(): void;
   /** Passes on what is held back; call it before anything that has to come after it. */
   flush(): void;
 }
@@ -14,6 +16,9 @@ export interface StreamCatcher {
 const pieceChars = 65_536;
 const pieceMs = 100;
 
+/** What a cell prints beyond this is dropped, with a note: unsent messages wait in memory. */
+const mostChars = 256_000_000;
+
 /** Mutates `host`: its streams write to `publish` from now on. */
 export function catchStreams(
   host: Pick<NodeJS.Process, 'stdout' | 'stderr'>,
@@ -23,6 +28,7 @@ export function catchStreams(
   let held = '';
   let flushedMs = Number.NEGATIVE_INFINITY;
   let isFlushDue = false;
+  let numChars = 0;
 
   const flush = () => {
     if (held === '') return;
@@ -32,9 +38,12 @@ export function catchStreams(
     publish(heldName, text);
   };
   const hold = (name: StreamName, text: string) => {
+    if (numChars > mostChars) return;
     if (name !== heldName) flush();
     heldName = name;
-    held += text;
+    numChars += text.length;
+    held +=
+      numChars > mostChars ? `\n[dropped: all that this cell prints beyond ${mostChars} characters]\n` : text;
     if (held.length >= pieceChars || performance.now() - flushedMs >= pieceMs) flush();
     else if (!isFlushDue) {
       isFlushDue = true;
@@ -46,7 +55,12 @@ export function catchStreams(
   };
   host.stdout.write = createWrite((text) => hold('stdout', text));
   host.stderr.write = createWrite((text) => hold('stderr', text));
-  return { flush };
+  const begin = () => {
+    flush();
+    flushedMs = Number.NEGATIVE_INFINITY;
+    numChars = 0;
+  };
+  return { begin, flush };
 }
 
 function createWrite(hold: (text: string) => void): typeof process.stdout.write {

@@ -1,0 +1,106 @@
+/** A person's path: Jupyter's classic notebook in a real browser, run all, look at the figures. */
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { copyFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { chromium, type Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { projectDirectory } from '../../experiments/src/paths.js';
+import { findChromium, missingBrowser, outputPath } from '../browser.js';
+import { createJupyterHome, type JupyterHome, missingProgram } from './jupyter.js';
+
+/** What is opened, and how many figures it shows. */
+const notebook = join(projectDirectory, 'test', 'kernel', 'fixtures', 'front-end.ipynb');
+const leastFigures = 1;
+
+const missing = missingBrowser ?? missingProgram('jupyter-notebook', 'jupyter-notebook');
+
+describe.skipIf(missing !== null)(
+  `in the classic notebook${missing ? `: ${missing}` : ''}`,
+  { timeout: 600_000 },
+  () => {
+    let home: JupyterHome;
+    let server: ChildProcess;
+    let url: string;
+
+    beforeAll(async () => {
+      home = await createJupyterHome();
+      await copyFile(notebook, join(home.folder, 'opened.ipynb'));
+      const port = await findFreePort();
+      url = `http://127.0.0.1:${port}`;
+      server = startServer(home, port);
+      await waitForServer(url);
+    }, 300_000);
+    afterAll(async () => {
+      const ended = new Promise((resolve) => server.once('exit', resolve));
+      // Its kernels end with it.
+      server.kill('SIGTERM');
+      await Promise.race([ended, sleep(20_000)]);
+      server.kill('SIGKILL');
+      await home.remove();
+    });
+
+    it('runs all cells and draws the figures', async () => {
+      const browser = await chromium.launch({
+        executablePath: findChromium()!,
+        args: ['--no-sandbox', '--disable-gpu'],
+      });
+      try {
+        const page = await browser.newPage({ viewport: { width: 1200, height: 1400 } });
+        page.setDefaultTimeout(300_000);
+        const exceptions: string[] = [];
+        page.on('pageerror', ({ message }) => exceptions.push(message));
+        await page.goto(`${url}/notebooks/opened.ipynb`);
+        await page.waitForFunction('window.Jupyter?.notebook?.kernel?.is_connected()');
+        await runAll(page);
+        await page.waitForFunction(
+          `document.querySelectorAll('.js-plotly-plot .main-svg').length >= ${2 * leastFigures}`,
+        );
+        await page.screenshot({ path: await outputPath('classic-notebook.png'), fullPage: true });
+        expect(await page.locator('.output_error, .output_stderr').count()).toBe(0);
+        expect(await page.locator('.input_prompt').allInnerTexts()).not.toContain('In [*]:');
+        expect(exceptions).toEqual([]);
+      } finally {
+        await browser.close();
+      }
+    });
+  },
+);
+
+/** Kernel > Restart & Run All starts the same; the last cell's number says that all have run. */
+async function runAll(page: Page): Promise<void> {
+  await page.evaluate('Jupyter.notebook.execute_all_cells()');
+  await page.waitForFunction(`Jupyter.notebook.get_cells()
+    .filter((cell) => cell.cell_type === 'code' && cell.get_text().trim() !== '')
+    .every((cell) => typeof cell.input_prompt_number === 'number') && !Jupyter.notebook.kernel_busy`);
+}
+
+function startServer(home: JupyterHome, port: number): ChildProcess {
+  const args = [
+    ...['--no-browser', '--allow-root', '--ip=127.0.0.1', `--port=${port}`, '--port-retries=0'],
+    ...['--NotebookApp.token=', '--NotebookApp.password=', `--notebook-dir=${home.folder}`],
+  ];
+  return spawn('jupyter-notebook', args, { cwd: home.folder, env: home.env, stdio: 'ignore' });
+}
+
+async function waitForServer(url: string): Promise<void> {
+  for (let attempt = 0; attempt < 1200; attempt++) {
+    const answer = await fetch(`${url}/api`).catch(() => null);
+    if (answer?.ok) return;
+    await sleep(100);
+  }
+  throw new Error(`jupyter-notebook did not answer at ${url}`);
+}
+
+function findFreePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as { port: number };
+      server.close(() => resolve(port));
+    });
+  });
+}

@@ -1,0 +1,71 @@
+/** Debian's Jupyter with folders of its own, where the kernel is installed and nothing else. */
+
+import { spawn } from 'node:child_process';
+import { accessSync, constants } from 'node:fs';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { installKernel } from '../../kernel/src/install/kernelspec.js';
+
+/** Why tests with this program cannot run here; null when they can, and in CI, where a missing one must fail them. */
+export function missingProgram(program: string, debianPackage: string): string | null {
+  const isHere = (process.env.PATH ?? '').split(delimiter).some((folder) => {
+    try {
+      accessSync(join(folder, program), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+  return isHere || process.env.CI
+    ? null
+    : `no ${program} on the PATH; apt-get install ${debianPackage} brings it`;
+}
+
+export interface JupyterHome {
+  readonly folder: string;
+  readonly env: NodeJS.ProcessEnv;
+  remove(): Promise<void>;
+}
+
+export async function createJupyterHome(): Promise<JupyterHome> {
+  const folder = await mkdtemp(join(tmpdir(), 'specoffload-jupyter-'));
+  await installKernel({ prefix: join(folder, 'prefix') });
+  const env: NodeJS.ProcessEnv = {
+    ...process.env,
+    HOME: folder,
+    JUPYTER_PATH: join(folder, 'prefix', 'share', 'jupyter'),
+  };
+  for (const name of ['CONFIG', 'RUNTIME', 'DATA']) {
+    env[`JUPYTER_${name}_DIR`] = join(folder, name.toLowerCase());
+    await mkdir(join(folder, name.toLowerCase()), { mode: 0o700 });
+  }
+  return { folder, env, remove: () => rm(folder, { recursive: true, force: true }) };
+}
+
+export interface ProgramResult {
+  readonly exitCode: number | null;
+  /** Both streams. */
+  readonly said: string;
+}
+
+export function runProgram(
+  program: string,
+  args: readonly string[],
+  home: JupyterHome,
+): Promise<ProgramResult> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, {
+      cwd: home.folder,
+      env: home.env,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let said = '';
+    for (const stream of [child.stdout, child.stderr])
+      stream.setEncoding('utf8').on('data', (text: string) => {
+        said += text;
+      });
+    child.on('error', reject);
+    child.on('close', (exitCode) => resolve({ exitCode, said }));
+  });
+}
