@@ -5,10 +5,11 @@ import { copyFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { chromium, type Page } from 'playwright-core';
+import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { projectDirectory } from '../../experiments/src/paths.js';
-import { findChromium, missingBrowser, outputPath } from '../browser.js';
+import { launchChromium } from '../../kernel/src/image/chromium.js';
+import { missingBrowser, outputPath } from '../browser.js';
 import { createJupyterHome, type JupyterHome, missingProgram } from './jupyter.js';
 
 /** What is opened, and how many figures it shows. */
@@ -43,10 +44,7 @@ describe.skipIf(missing !== null)(
     });
 
     it('runs all cells and draws the figures', async () => {
-      const browser = await chromium.launch({
-        executablePath: findChromium()!,
-        args: ['--no-sandbox', '--disable-gpu'],
-      });
+      const browser = await launchChromium();
       try {
         const page = await browser.newPage({ viewport: { width: 1200, height: 1400 } });
         page.setDefaultTimeout(300_000);
