@@ -1,4 +1,4 @@
-export type { PlanningJob } from './appraise.js';
+export { type PlanningJob, placeCandidate } from './appraise.js';
 export { type ClosedForm, type ClosedFormRequest, closedForm } from './closed-form.js';
 export * from './ladder.js';
 export * from './plan.js';

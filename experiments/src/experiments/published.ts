@@ -1,6 +1,7 @@
 /** What the paper's systems were run with, as settings: the same requests that `reproduce` predicts its figures from. */
 
 import { join } from 'node:path';
+import { type PolicyInput, placeCandidate, type SimulationRequest, UserError } from '@specoffload/engine';
 import { defaultResultsDirectory } from '../paths.js';
 import { catalogNames, environmentOf } from '../reproduce/assumptions.js';
 import { readCalibration } from '../reproduce/calibration-file.js';
@@ -17,21 +18,34 @@ export async function readPublishedRuns(): Promise<PublishedRun> {
   const reference = await readReference(join(defaultResultsDirectory, 'paper'));
   const { constants } = await readCalibration();
   return (question) => {
-    const asked = { ...question, environment: environmentOf[question.model], generationLength: 16 };
-    const { strategy, policy, promptLengths, acceptance, routingSkew } = toRequest(
-      asked,
-      reference,
-      constants,
-    );
+    const asked = { ...question, environment: environmentOf[question.model], generationLength: longest };
+    const request = toRequest(asked, reference, constants);
+    const { strategy, promptLengths, acceptance, routingSkew } = request;
     const isByExpert = question.system === 'FlexGen' || question.system === 'Fiddler';
     return {
-      ...policy,
+      ...fitLayers(request),
       ...{ strategy, prompts: promptLengths.length, promptTokens: promptLengths[0]! },
       ...(acceptance?.kind === 'rates' ? { acceptance: acceptance.byPosition[0]! } : {}),
       ...(routingSkew === undefined ? {} : { routingSkew }),
       ...(isByExpert ? { unit: 'expert' } : {}),
     };
   };
+}
+
+/** New tokens of the longest published runs. */
+const longest = 128;
+
+/** The policy with as many of its pinned layers as fit into the longest run: the others make way, as in `reproduce`. */
+function fitLayers(request: SimulationRequest): PolicyInput {
+  const { strategy, acceptance = null, policy = {} } = request;
+  for (let fewer = policy; ; fewer = { ...fewer, pinnedLayers: fewer.pinnedLayers! - 1 }) {
+    try {
+      placeCandidate({ ...request, acceptance }, { strategy, policy: fewer });
+      return fewer;
+    } catch (error) {
+      if (!(error instanceof UserError) || !fewer.pinnedLayers) throw error;
+    }
+  }
 }
 
 /** Models and the machine that they were run on. */
