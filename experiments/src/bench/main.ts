@@ -12,6 +12,7 @@ import { measurePacing, sayPacing } from './pacing.js';
 import { readPlainly, storageBytesRead } from './plain-read.js';
 import { timePredictions } from './predictions.js';
 import { timeRecordStore } from './record-store.js';
+import { timeSweep } from './sweeps.js';
 
 export interface BenchOptions {
   /** The small version. */
@@ -77,12 +78,12 @@ export async function runBenchmarks({ quick, output, signal }: BenchOptions): Pr
   sayGaps(runs, output);
   sayPacing(pacing, output);
   const predictions = await timePredictions(output, signal);
+  const sweep = await timeSweep(output, signal);
   const recordStore = await timeRecordStore(quick ? 1000 : 10_000, output, signal);
   output.document({
     disk: rounds,
     gaps: runs.map(({ strategy, laneGaps }) => ({ strategy, laneGaps })),
-    pacing,
-    predictions,
+    ...{ pacing, predictions, sweep },
     recordStore,
   });
 }

@@ -13,7 +13,6 @@ import { openExperiment } from '../sweep/open-experiment.js';
 import { type SweepOptions, searches, settleRequest } from '../sweep/options.js';
 import { describeSweepProgress } from '../sweep/progress.js';
 import { axisColumns, describeOutcome } from '../sweep/report.js';
-import { runExperiment } from '../sweep/sweep.js';
 import { formatTable } from '../table.js';
 import {
   type CommandContext,
@@ -85,6 +84,7 @@ async function sweep(
   // The definition is sound: what is refused now was asked for by a flag.
   const request = asUsage(() => settleRequest(definition, wanted));
   if (dryRun) return listPoints([...expandPoints(request.definition)], request.turns.length, output);
+  const { runExperiment } = await import('../sweep/sweep.js');
   const follower = output.follow();
   const outcome = await runExperiment(definition, {
     ...{ ...wanted, signal },
