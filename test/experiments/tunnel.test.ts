@@ -10,6 +10,7 @@ import { projectDirectory } from '../../experiments/src/paths.js';
 import { type ChoiceRequest, capMachine, chooseTunnel } from '../../experiments/src/tunnel/choose.js';
 import { flagsOf } from '../../experiments/src/tunnel/flags.js';
 import { loadsOf, simulateLoads } from '../../experiments/src/tunnel/loads.js';
+import { withDraftSpeed } from '../../experiments/src/tunnel/measure.js';
 import { openOriginal } from '../../experiments/src/tunnel/original.js';
 import { distance, isMatched, type Ratios, ratiosOf } from '../../experiments/src/tunnel/ratios.js';
 import { openTunnel, parseTunnel, type Tunnel } from '../../experiments/src/tunnel/tunnel-file.js';
@@ -186,6 +187,20 @@ describe('a choice', () => {
       'even with an uncapped link',
     );
     expect(sentences.length).toBe(choice.ratios.filter((pair) => !isMatched(pair)).length);
+  });
+});
+
+describe('a draft that was measured', () => {
+  it('is so many times as fast, whether or not the profile had rates of its own for drafts', async () => {
+    const own = { arithmetic: [[1, 2e9]] } as const;
+    const kinds = { draft: { ...own, scoreFlopsPerSecond: 1e18 } };
+    const profiled = { ...workstation, device: { ...workstation.device, kinds } };
+    expect(withDraftSpeed(profiled, 3).device.kinds.draft).toEqual({
+      ...{ arithmetic: [[1, 6e9]], scoreFlopsPerSecond: 1e18 },
+    });
+    const [[rows, rate]] = workstation.device.arithmetic as [readonly [number, number]];
+    expect(withDraftSpeed(workstation, 2).device.kinds.draft?.arithmetic?.[0]).toEqual([rows, 2 * rate]);
+    expect(withDraftSpeed(workstation, 2).device.arithmetic).toEqual(workstation.device.arithmetic);
   });
 });
 

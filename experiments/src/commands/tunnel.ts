@@ -40,6 +40,8 @@ interface TunnelCommandOptions extends CommonOptions {
   readonly deviceCores: number;
   readonly hostCores: number;
   readonly seconds: number;
+  /** False with `--no-measure`. */
+  readonly measure: boolean;
   readonly out: string;
 }
 
@@ -103,6 +105,7 @@ export function addTunnelCommand(program: Command, context: CommandContext): voi
       wholeNumber('--seconds', 1, 86_400),
       tunnelDefaults.seconds,
     )
+    .option('--no-measure', 'trust the profile, and run nothing: the draft there had another size')
     .option(
       '--reference <dir>',
       "published figures and the scripts' batches",
@@ -123,6 +126,7 @@ async function tunnel(options: TunnelCommandOptions, output: Output, signal: Abo
       ...{ like, dataset, reference, target, machine, newTokens, seconds },
       ...(model === undefined ? {} : { model }),
       ...(modelDraft === undefined ? {} : { modelDraft }),
+      measures: options.measure,
       draft: options.draft ?? null,
       workload: options.prompts,
       prompts: options.numPrompts ?? null,

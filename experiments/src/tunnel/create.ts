@@ -8,13 +8,16 @@ import {
   openCheckpoint,
   planInflation,
 } from '@specoffload/engine';
+import { describeConditions, watchConditions } from '../conditions.js';
+import { threeDigits } from '../format.js';
 import { openMachine } from '../machines.js';
 import { locateModel } from '../models.js';
 import type { Output } from '../output.js';
 import { displayPath, pairPaths } from '../paths.js';
 import { loadWorkload } from '../prompts.js';
-import { type Choice, chooseTunnel, type DraftChoice } from './choose.js';
+import { type Choice, type ChoiceRequest, chooseTunnel, type DraftChoice } from './choose.js';
 import { simulateLoads, simulateShares } from './loads.js';
+import { measureLoads, withDraftSpeed } from './measure.js';
 import { type OriginalOptions, openOriginal } from './original.js';
 import { type Ratios, ratiosOf } from './ratios.js';
 import { type Tunnel, tunnelSchema } from './tunnel-file.js';
@@ -36,6 +39,8 @@ export interface TunnelOptions extends OriginalOptions {
   readonly acceptance: Acceptance | null;
   /** Longest run of SpecOffload that may come out. */
   readonly seconds: number;
+  /** Run a round for real, and take from it how long this draft takes. */
+  readonly measures: boolean;
 }
 
 /** Prompts that are tried where nobody says how many: two batches of 2, 4, 8 and 16. */
@@ -59,10 +64,11 @@ export async function createTunnel(
 
   const target = await openCheckpoint(await locateModel('target', options.target, output, signal));
   const drafts = await openDrafts(options, theirs, target, output, signal);
-  const promptLengths = await readLengths(options, target);
+  const prompts = await readPrompts(options, target);
+  const promptLengths = prompts.map(({ length }) => length);
   const { candidates = 1, draftBatch } = request.policy ?? {};
   const follower = output.follow();
-  const choice = await chooseTunnel({
+  const choosing: ChoiceRequest = {
     ...{ theirs, machine, target, drafts, promptLengths, signal },
     promptCounts:
       options.prompts === null
@@ -73,8 +79,47 @@ export async function createTunnel(
     acceptance: options.acceptance ?? (request.acceptance as Acceptance),
     longestSeconds: options.seconds,
     onTried: (tried, total) => follower.update(() => `tunnel: ${tried} of ${total} shapes tried`),
-  }).finally(() => follower.end());
-  return toTunnel(options, { theirs: shares, request, choice, promptLengths });
+  };
+  const found = { theirs: shares, request, promptLengths };
+  try {
+    const choice = await chooseTunnel(choosing);
+    if (!options.measures) return toTunnel(options, { ...found, choice, draftSpeed: null });
+    const speedOf = (chosen: Choice) => measureDraftSpeed(options, chosen, target, prompts, output, signal);
+    // What is learnt of one size of the draft holds for the next one nearly: choose again, and measure that one.
+    const firstSpeed = await speedOf(choice);
+    const second = await chooseTunnel({ ...choosing, machine: withDraftSpeed(machine, firstSpeed) });
+    const draftSpeed = firstSpeed * (await speedOf(second));
+    const last = await chooseTunnel({
+      ...choosing,
+      ...{ drafts: [second.draft], promptCounts: [second.prompts] },
+      ...{ machine: withDraftSpeed(machine, draftSpeed), longestSeconds: Number.POSITIVE_INFINITY },
+    });
+    return toTunnel(options, { ...found, choice: last, draftSpeed });
+  } finally {
+    follower.end();
+  }
+}
+
+/** Of the chosen draft, over what it was chosen for. */
+async function measureDraftSpeed(
+  { cores }: TunnelOptions,
+  choice: Choice,
+  target: Checkpoint,
+  prompts: readonly (readonly number[])[],
+  output: Output,
+  signal: AbortSignal,
+): Promise<number> {
+  const draft = await openCheckpoint(await locateModel('draft', choice.draft.name, output, signal));
+  output.note('tunnel: running a round for real');
+  const watch = watchConditions();
+  const measured = await measureLoads({
+    ...{ choice, target, draft, cores, signal },
+    prompts: prompts.slice(0, choice.prompts),
+  });
+  const conditions = await watch.stop();
+  if (conditions?.isDisturbed)
+    output.note(`tunnel: ${describeConditions(conditions)}; make it again when the machine is quiet`);
+  return choice.loads.draftSeconds / measured.draftSeconds;
 }
 
 /** What a draft may be: the one that was named, or the shipped one in several sizes. */
@@ -100,23 +145,28 @@ async function openDrafts(
   });
 }
 
-async function readLengths({ workload, prompts }: TunnelOptions, target: Checkpoint) {
+async function readPrompts({ workload, prompts }: TunnelOptions, target: Checkpoint) {
   const vocabulary = {
     size: target.config.vocabSize,
     tokenizer: await loadTokenizer(target.directory),
   };
   const loaded = await loadWorkload(workload, prompts ?? Math.max(...triedPrompts), vocabulary);
-  return loaded.prompts.map(({ length }) => length);
+  return loaded.prompts;
 }
 
 interface Found {
   readonly theirs: Tunnel['lanes']['theirs'];
   readonly request: Awaited<ReturnType<typeof openOriginal>>['request'];
   readonly choice: Choice;
+  /** Measured over promised; null: not measured. */
+  readonly draftSpeed: number | null;
   readonly promptLengths: readonly number[];
 }
 
-function toTunnel(options: TunnelOptions, { theirs, request, choice, promptLengths }: Found): Tunnel {
+function toTunnel(
+  options: TunnelOptions,
+  { theirs, request, choice, draftSpeed, promptLengths }: Found,
+): Tunnel {
   const { like, dataset, cores, newTokens: maxNewTokens } = options;
   const { candidates, draftCache, draftBatch } = choice.policy;
   return {
@@ -145,6 +195,10 @@ function toTunnel(options: TunnelOptions, { theirs, request, choice, promptLengt
     sources: {
       theirs: `simulated: SpecOffload as published on ${request.machine.name}, batches of the paper's scripts for ${dataset}`,
       ours: `simulated with the rates of ${displayPath(options.machine)}, link capped; prompts, draft and cap chosen among those whose run is predicted to take at most ${options.seconds} s`,
+      draft:
+        draftSpeed === null
+          ? 'at the rates of the profile, which was made with a draft of another size'
+          : `measured: ${threeDigits(draftSpeed)} times as fast as the profile promises`,
       acceptance:
         options.acceptance === null
           ? `taken to be theirs, ${describeRates(request.acceptance as Acceptance)}; it moves the lanes' shares, not the ratios`

@@ -22,6 +22,7 @@ export const tunnelDefaults = {
   acceptance: null,
   newTokens: 16,
   seconds: 30,
+  measures: true,
 } as const;
 
 /** Whether a machine is named that only a tunnel file or name can answer. */

@@ -1,0 +1,45 @@
+/**
+ * How long drafting takes for real, in one short serial run inside the tunnel. A profile is made with a draft of another
+ * size, and larger products reach higher rates.
+ */
+
+import { type Checkpoint, type MachineModel, runEngine } from '@specoffload/engine';
+import type { Choice } from './choose.js';
+import { loadsOf, type PassLoads } from './loads.js';
+import type { Tunnel } from './tunnel-file.js';
+
+export interface MeasureRequest {
+  readonly choice: Choice;
+  readonly target: Checkpoint;
+  readonly draft: Checkpoint;
+  /** Token ids, as many as the choice runs. */
+  readonly prompts: readonly (readonly number[])[];
+  readonly cores: Tunnel['cores'];
+  readonly signal: AbortSignal;
+}
+
+export async function measureLoads(request: MeasureRequest): Promise<PassLoads> {
+  const { choice, target, draft, prompts, cores, signal } = request;
+  const { policy, memory, linkBytesPerSecond } = choice;
+  const { candidates = 1, batches = 1 } = policy;
+  const { spans } = await runEngine({
+    ...{ target, draft, prompts, policy, signal, stopAtEos: false, strategy: 'serial' },
+    // However many of the first round's candidates stand, the second proposes in full.
+    maxNewTokens: 2 * (candidates + 1) + 2,
+    machine: {
+      ...memory,
+      ...{ deviceCores: cores.device, hostCores: cores.host, linkBytesPerSecondCap: linkBytesPerSecond },
+    },
+  });
+  return loadsOf(spans, batches);
+}
+
+/** The machine with a draft that is so many times as fast. */
+export function withDraftSpeed(machine: MachineModel, factor: number): MachineModel {
+  const { device } = machine;
+  const { draft } = device.kinds;
+  const arithmetic = (draft?.arithmetic ?? device.arithmetic).map(
+    ([rows, rate]) => [rows, rate * factor] as const,
+  );
+  return { ...machine, device: { ...device, kinds: { ...device.kinds, draft: { ...draft, arithmetic } } } };
+}
