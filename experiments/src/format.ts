@@ -27,6 +27,21 @@ export function formatPercent(fraction: number): string {
   return `${(100 * fraction).toFixed(0)} %`;
 }
 
+/** `+2.8`, `-0.3`. */
+export function formatSigned(value: number, digits = 1): string {
+  return `${value >= 0 ? '+' : '-'}${Math.abs(value).toFixed(digits)}`;
+}
+
+/** 0.13 as `+13 %`. */
+export function formatChange(share: number): string {
+  return `${formatSigned(100 * share, 0)} %`;
+}
+
+/** One digit behind the point, for errors: `6.6 %`. */
+export function formatShare(share: number): string {
+  return `${(100 * share).toFixed(1)} %`;
+}
+
 export function formatCount(count: number): string {
   return count.toLocaleString('en-US');
 }

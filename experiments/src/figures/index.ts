@@ -5,6 +5,7 @@ export { type HeatMapOptions, heatMap } from './heat-map.js';
 export { type LaneTimelineOptions, laneTimeline } from './lane-timeline.js';
 export { type LaneShares, laneUtilisation } from './lane-utilisation.js';
 export { memoryOverTime, type PoolSeries } from './memory-over-time.js';
+export { type Panel, type PanelsOptions, panels } from './panels.js';
 export type { FigureRow } from './points.js';
 export {
   type PredictedPair,

@@ -1,6 +1,15 @@
 /** Predictions held against what was published: errors, winners, speed-ups. Numbers only; tables.ts makes text. */
 
-import type { AblationBar, Bar, MemoryPoint, ModelName, SystemName, UtilizationBar } from './reference.js';
+import {
+  type AblationBar,
+  type Bar,
+  type MemoryPoint,
+  type ModelName,
+  modelNames,
+  type SystemName,
+  systemNames,
+  type UtilizationBar,
+} from './reference.js';
 
 /** Something published, and what the simulator says of it. */
 export type Judged<Published> = Published & { readonly predicted: number };
@@ -21,6 +30,14 @@ export function errorOf({ tokensPerSecond, predicted }: Comparable): number {
 /** Mean of |predicted / published - 1|; NaN without bars. */
 export function meanError(bars: readonly Comparable[]): number {
   return bars.reduce((sum, bar) => sum + Math.abs(errorOf(bar)), 0) / bars.length;
+}
+
+/** A row for what was published and one for what is predicted, as figures take them. */
+export function toFigureRows<Published extends Comparable>(judged: readonly Published[]) {
+  return judged.flatMap(({ predicted, ...published }) => [
+    { ...published, kind: 'published' },
+    { ...published, kind: 'predicted', tokensPerSecond: predicted },
+  ]);
 }
 
 export interface Winners {
@@ -72,6 +89,16 @@ export function speedUp(
   const mean = (field: 'published' | 'predicted') =>
     ratios.reduce((sum, ratio) => sum + ratio[field], 0) / ratios.length;
   return { over, models, published: mean('published'), predicted: mean('predicted') };
+}
+
+/** SpecOffload's over every other system, on the Mixtral models and on all. */
+export function speedUps(bars: readonly JudgedBar[]): SpeedUp[] {
+  const [mixtral7, mixtral22] = modelNames;
+  return systemNames
+    .filter((system) => system !== 'SpecOffload')
+    .flatMap((system) =>
+      [[mixtral7, mixtral22], modelNames].flatMap((models) => speedUp(bars, system, models) ?? []),
+    );
 }
 
 export interface MemoryRise {

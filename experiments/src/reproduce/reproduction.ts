@@ -1,6 +1,7 @@
 /** The whole reproduction: every published figure predicted, and what comes out of comparing them. */
 
 import { findAnomalies } from './anomalies.js';
+import { createAnswerer } from './answer.js';
 import { assumptionTexts } from './assumptions.js';
 import type { Calibration } from './calibration-file.js';
 import type { Constants } from './constants.js';
@@ -15,13 +16,19 @@ import {
   meanError,
   memoryRises,
   type SpeedUp,
-  speedUp,
+  speedUps,
   type Winners,
 } from './judge.js';
-import { memoryQuestion, questionOf, utilizationQuestion } from './observations.js';
-import { type Estimate, Estimator, type Prediction, predict } from './predict.js';
-import type { Question } from './question.js';
-import { modelNames, type Reference, systemNames } from './reference.js';
+import {
+  type JudgeProgress,
+  judgeAblation,
+  judgeBars,
+  judgeMemory,
+  judgeUtilization,
+} from './judge-figures.js';
+import { questionOf } from './observations.js';
+import { Estimator, type Prediction } from './predict.js';
+import type { Reference } from './reference.js';
 
 export interface Reproduction {
   readonly isQuick: boolean;
@@ -56,80 +63,31 @@ export interface ReproduceOptions {
 }
 
 export async function reproduce(options: ReproduceOptions): Promise<Reproduction> {
-  const { reference, calibration, isQuick, onProgress, signal } = options;
+  const { reference, calibration, isQuick, onPrediction, onProgress, signal } = options;
   const { constants } = calibration;
-  const answer = createAnswerer(options);
+  const answer = createAnswerer({ scripts: reference, constants, isQuick, onPrediction, signal });
+  const follow =
+    (figure: string): JudgeProgress =>
+    (text, done, total) =>
+      onProgress(`${figure} ${done + 1} of ${total}: ${text}`);
 
-  const bars: JudgedBar[] = [];
-  for (const bar of reference.bars) {
-    onProgress(
-      `bar ${bars.length + 1} of ${reference.bars.length}: ${bar.system}, ${bar.model}, ${bar.dataset}, ${bar.generationLength}`,
-    );
-    bars.push({ ...bar, predicted: (await answer(questionOf(bar))).tokensPerSecond });
-  }
-  const ablation: JudgedAblation[] = [];
-  for (const { tokensPerSecond, ...bar } of reference.ablation) {
-    onProgress(`ablation: ${bar.variant}`);
-    const { tokensPerSecond: predicted } = await answer({ system: 'SpecOffload', ...bar });
-    ablation.push({ ...bar, tokensPerSecond, predicted });
-  }
-  const memory: JudgedMemory[] = [];
-  for (const point of reference.memory) {
-    onProgress(`memory curve: ${point.model}, ${point.gpuMemoryGB} GB`);
-    memory.push({ ...point, predicted: (await answer(memoryQuestion(point))).tokensPerSecond });
-  }
-  const utilization: JudgedUtilization[] = [];
-  for (const bar of reference.utilization) {
-    onProgress(`utilisation: ${bar.system}`);
-    const { utilization: share } = await answer(utilizationQuestion(bar.system));
-    utilization.push({ ...bar, predicted: 100 * share });
-  }
+  const bars = await judgeBars(reference, answer, follow('bar'));
+  const ablation = await judgeAblation(reference, answer, follow('ablation'));
+  const memory = await judgeMemory(reference, answer, follow('memory curve'));
+  const utilization = await judgeUtilization(reference, answer, follow('utilisation'));
   const unseen = bars.filter(({ generationLength }) => !calibration.seenLengths.includes(generationLength));
   return {
     ...{ isQuick, constants, bars, ablation, utilization, memory },
     meanError: meanError(bars),
     unseen: unseen.length > 0 ? { numBars: unseen.length, meanError: meanError(unseen) } : null,
     winners: judgeWinners(bars),
-    speedUps: allSpeedUps(bars),
+    speedUps: speedUps(bars),
     memoryRises: memoryRises(memory),
     heldOut: isQuick ? null : await judgeHeldOut(reference, calibration.heldOut, onProgress, signal),
     alternativeError: isQuick ? null : await judgeAlternative(options),
     anomalies: findAnomalies(reference.bars, reference.policies),
     assumptions: assumptionTexts,
   };
-}
-
-/** Answers a question once, however many figures ask it. */
-function createAnswerer({
-  reference,
-  calibration: { constants },
-  isQuick,
-  onPrediction,
-  signal,
-}: ReproduceOptions): (question: Question) => Promise<Estimate> {
-  const estimator = new Estimator(reference);
-  const answers = new Map<string, Estimate>();
-  return async (question) => {
-    signal?.throwIfAborted();
-    if (isQuick) return estimator.estimate(question, constants);
-    const key = JSON.stringify(Object.entries(question).sort());
-    const known = answers.get(key);
-    if (known) return known;
-    const prediction = await predict(question, reference, constants, signal);
-    const { tokensPerSecond, utilization } = prediction;
-    answers.set(key, { tokensPerSecond, utilization });
-    await onPrediction(prediction);
-    return { tokensPerSecond, utilization };
-  };
-}
-
-function allSpeedUps(bars: readonly JudgedBar[]): SpeedUp[] {
-  const [mixtral7, mixtral22] = modelNames;
-  return systemNames
-    .filter((system) => system !== 'SpecOffload')
-    .flatMap((system) =>
-      [[mixtral7, mixtral22], modelNames].flatMap((models) => speedUp(bars, system, models) ?? []),
-    );
 }
 
 async function judgeAlternative({

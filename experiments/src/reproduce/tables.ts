@@ -1,6 +1,6 @@
 /** A reproduction as text: sections of tables, for the terminal and for a Markdown file alike. */
 
-import { threeDigits } from '../format.js';
+import { formatChange, formatSigned, threeDigits } from '../format.js';
 import { type Column, formatTable } from '../table.js';
 import { constantNames, definitionOf } from './constants.js';
 import { describeHeldOut } from './held-out.js';
@@ -52,7 +52,7 @@ function barSections(bars: readonly JudgedBar[]): Section[] {
         text: ([, group]: Row) => {
           const bar = group.find(({ system }) => system === name);
           return bar
-            ? `${threeDigits(bar.tokensPerSecond)} ${threeDigits(bar.predicted)} ${percent(errorOf(bar)).padStart(5)}`
+            ? `${threeDigits(bar.tokensPerSecond)} ${threeDigits(bar.predicted)} ${formatChange(errorOf(bar)).padStart(5)}`
             : '';
         },
       })),
@@ -150,7 +150,7 @@ function ablationSection({ ablation }: Reproduction): Section {
     { title: 'variant', align: 'left', text: ({ variant }) => variant },
     { title: 'published', text: ({ tokensPerSecond }) => threeDigits(tokensPerSecond) },
     { title: 'predicted', text: ({ predicted }) => threeDigits(predicted) },
-    { title: 'error', text: (bar) => percent(errorOf(bar)) },
+    { title: 'error', text: (bar) => formatChange(errorOf(bar)) },
   ];
   return { title: 'Ablation', note: 'tokens per second', body: formatTable(columns, ablation) };
 }
@@ -165,7 +165,7 @@ function utilizationSection({ utilization }: Reproduction): Section {
     { title: 'predicted', text: ({ predicted }) => `${predicted.toFixed(1)} %` },
     {
       title: 'points apart',
-      text: ({ gpuCoreUtilizationPercent, predicted }) => signed(predicted - gpuCoreUtilizationPercent),
+      text: ({ gpuCoreUtilizationPercent, predicted }) => formatSigned(predicted - gpuCoreUtilizationPercent),
     },
   ];
   return {
@@ -190,7 +190,7 @@ function memorySection({ memory, memoryRises: rises }: Reproduction): Section {
       formatTable(columns, memory),
       ...rises.map(
         ({ model, fromGB, toGB, published, predicted }) =>
-          `${model}: ${(toGB / fromGB).toFixed(1)} times the memory brings ${percent(published)} (published), ${percent(predicted)} (predicted)`,
+          `${model}: ${(toGB / fromGB).toFixed(1)} times the memory brings ${formatChange(published)} (published), ${formatChange(predicted)} (predicted)`,
       ),
     ].join('\n'),
   };
@@ -219,7 +219,7 @@ function worstSeries(bars: readonly JudgedBar[]): string[] {
     .sort(([, a], [, b]) => meanError(b) - meanError(a))
     .map(
       ([name, members]) =>
-        `${name}: ${members.map((bar) => `${percent(errorOf(bar))} at ${bar.generationLength}`).join(', ')}`,
+        `${name}: ${members.map((bar) => `${formatChange(errorOf(bar))} at ${bar.generationLength}`).join(', ')}`,
     );
 }
 
@@ -239,14 +239,6 @@ export function toText(sections: readonly Section[]): string {
   return sections
     .map(({ title, note, body }) => `${title}${note === '' ? '' : ` (${note})`}\n${body}`)
     .join('\n\n');
-}
-
-function percent(share: number): string {
-  return `${signed(100 * share, 0)} %`;
-}
-
-function signed(value: number, digits = 1): string {
-  return `${value >= 0 ? '+' : '-'}${Math.abs(value).toFixed(digits)}`;
 }
 
 /** 1.53e+14 as 153e12, 0.0017 as it is. */

@@ -270,3 +270,56 @@ describe('laneTimeline', () => {
     expect(figures.laneTimeline([]).data).toEqual([]);
   });
 });
+
+describe('panels', () => {
+  const [code, prose] = ['code', 'prose'].map((workload) => ({
+    title: workload,
+    figure: figures.throughputBars([row('FlexGen', workload, 3), row('SpecOffload', workload, 9)], {
+      series: 'system',
+      group: 'workload',
+    }),
+  }));
+
+  it('gives every figure axes of its own, side by side and below each other', () => {
+    const { data, layout } = figures.panels([code!, prose!, code!], { title: 'three' });
+    expect((data as Trace[]).map(({ xaxis, yaxis }) => `${xaxis} ${yaxis}`)).toEqual([
+      'x y',
+      'x y',
+      'x2 y2',
+      'x2 y2',
+      'x3 y3',
+      'x3 y3',
+    ]);
+    const [left, right, below] = ['', '2', '3'].map(
+      (id) => [layout[`xaxis${id}`], layout[`yaxis${id}`]] as Trace[],
+    );
+    expect(left![0]!.domain[1]).toBeLessThan(right![0]!.domain[0]);
+    expect(left![1]!.domain).toEqual(right![1]!.domain);
+    expect(below![0]!.domain).toEqual(left![0]!.domain);
+    expect(below![1]!.domain[1]).toBeLessThan(left![1]!.domain[0]);
+    expect([left![1]!.title.text, right![1]!.title.text]).toEqual(['throughput, tokens/s', '']);
+  });
+
+  it('names each series once in the legend, and each panel above it', () => {
+    const { data, layout } = figures.panels([code!, prose!], { title: 'two' });
+    expect((data as Trace[]).map(({ name, showlegend }) => [name, showlegend])).toEqual([
+      ['FlexGen', true],
+      ['SpecOffload', true],
+      ['FlexGen', false],
+      ['SpecOffload', false],
+    ]);
+    expect((layout.annotations as Trace[]).map(({ text, xref }) => [text, xref])).toEqual([
+      ['<b>code</b>', 'x domain'],
+      ['<b>prose</b>', 'x2 domain'],
+    ]);
+  });
+
+  it('moves what a figure draws beside its traces along', () => {
+    const ratios = figures.ratioTable([
+      { name: 'serial', ratio: 2, low: null, high: null, verdict: 'faster' },
+    ]);
+    const { layout } = figures.panels([code!, { title: 'ratios', figure: ratios }], { title: 'two' });
+    expect(layout.shapes).toMatchObject([{ xref: 'x2', yref: 'y2 domain' }]);
+    expect((layout.annotations as Trace[]).at(-1)).toMatchObject({ xref: 'x2 domain', yref: 'y2' });
+  });
+});
