@@ -22,6 +22,13 @@ export function plotlyScript(): string {
   return `<script>${readPlotlyLoader()}</script>`;
 }
 
+/** Whether HTML of an output is {@link plotlyScript}, of this or another version of plotly.js, and nothing else. */
+export function isPlotlyScript(html: unknown): boolean {
+  return typeof html === 'string' && html.startsWith('<script>') && html.includes(loaderGuard);
+}
+
+const loaderGuard = 'if (window.Plotly || window.specoffloadPlotly) return;';
+
 let loader: string | undefined;
 
 function readPlotlyLoader(): string {
@@ -35,7 +42,7 @@ function readPlotlyLoader(): string {
 function createLoader(library: Uint8Array): string {
   const compressed = gzipSync(library, { level: 9 }).toString('base64');
   return `(function () {
-  if (window.Plotly || window.specoffloadPlotly) return;
+  ${loaderGuard}
   var bytes = Uint8Array.from(atob('${compressed}'), function (character) { return character.charCodeAt(0); });
   var text = new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'))).text();
   window.specoffloadPlotly = text.then(function (source) {

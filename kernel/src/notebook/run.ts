@@ -5,17 +5,10 @@ import { NotebookError } from '../errors.js';
 import { isObject, type JsonObject } from '../json.js';
 import { KernelSession } from '../wire/session.js';
 import { busySeconds, type CellFailure, type Limit, runCell } from './cell.js';
-import {
-  type Cell,
-  type CodeCell,
-  hasTag,
-  type Notebook,
-  readNotebook,
-  serializeNotebook,
-} from './format.js';
+import { type Cell, type CodeCell, hasTag, type Notebook, readNotebook } from './format.js';
 import { OutputCollector } from './outputs.js';
 import { injectParameters, type Parameters } from './parameters.js';
-import { saveFile } from './save.js';
+import { saveNotebook } from './save.js';
 
 export interface RunNotebookOptions {
   readonly path: string;
@@ -183,7 +176,7 @@ class NotebookRun {
         seconds: this.#seconds(),
       },
     };
-    if (this.#options.out !== undefined) await saveFile(this.#options.out, serializeNotebook(this.#notebook));
+    if (this.#options.out !== undefined) await saveNotebook(this.#options.out, this.#notebook);
     this.#savedMs = performance.now();
   }
 

@@ -3,6 +3,11 @@
 import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { messageOf, NotebookError } from '../errors.js';
+import { type Notebook, serializeNotebook } from './format.js';
+
+export function saveNotebook(path: string, notebook: Notebook): Promise<void> {
+  return saveFile(path, serializeNotebook(notebook));
+}
 
 export async function saveFile(path: string, text: string): Promise<void> {
   const aside = `${path}.${process.pid}.tmp`;

@@ -1,0 +1,62 @@
+/** `specoffload notebook images`: an executed notebook for readers who run nothing. */
+
+import { mkdir, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { UserError } from '@specoffload/engine';
+import type { Command } from 'commander';
+import { plural } from '../format.js';
+import type { Output } from '../output.js';
+import { displayPath } from '../paths.js';
+import { type CommonOptions, outputFor, withCommonOptions } from './common.js';
+import { withKernel } from './notebook-common.js';
+
+interface NotebookImagesOptions extends CommonOptions {
+  readonly out?: string;
+  readonly png?: string;
+}
+
+export function addNotebookImagesCommand(notebook: Command): void {
+  const command = notebook
+    .command('images')
+    .description(
+      'draw the figures of an executed notebook into it, so that it can be read where no script runs (needs Chromium)',
+    )
+    .argument('<notebook>', 'an executed .ipynb file')
+    .option('--out <file>', 'where the notebook goes (default: it is changed in place)')
+    .option('--png <dir>', 'write the images as files too: NAME-1.png, NAME-2.png, …');
+  withCommonOptions(
+    command,
+    'specoffload notebook images notebooks/01-overall-throughput.ipynb',
+    'specoffload notebook images notebooks/06-timeline.ipynb --png figures',
+  ).action((path: string, options: NotebookImagesOptions) => drawImages(path, options, outputFor(options)));
+}
+
+async function drawImages(path: string, options: NotebookImagesOptions, output: Output): Promise<void> {
+  const { out = path, png } = options;
+  const follower = output.follow();
+  const images = await withKernel(async ({ addImages, findChromium, readNotebook, saveNotebook }) => {
+    const notebook = await readNotebook(path);
+    if ((await findChromium()) === null)
+      throw new UserError(
+        'there is no Chromium or Chrome on PATH; install one (Debian: apt-get install chromium)',
+      );
+    const drawn = await addImages(notebook, ({ title }) => follower.update(() => `drew ${title}`));
+    await saveNotebook(out, notebook);
+    return drawn;
+  }).finally(() => follower.end());
+  const files: string[] = [];
+  if (png !== undefined) {
+    await mkdir(png, { recursive: true });
+    for (const [index, image] of images.entries()) {
+      const file = join(png, `${basename(path, '.ipynb')}-${index + 1}.png`);
+      await writeFile(file, image.png);
+      files.push(file);
+    }
+  }
+  output.say(`${plural(images.length, 'figure')} drawn into ${displayPath(out)}`);
+  for (const [index, file] of files.entries()) output.say(`${displayPath(file)}: ${images[index]!.title}`);
+  output.document({
+    out,
+    figures: images.map(({ title }, index) => ({ title, file: files[index] ?? null })),
+  });
+}
