@@ -7,7 +7,14 @@ export interface AcceptanceSeries {
   /** A workload, or whatever else tells the lines apart. */
   readonly name: string;
   /** By candidate position, 0-based, as records have it: candidates behind a refused one count as proposed. */
-  readonly byPosition: readonly { readonly proposed: number; readonly accepted: number }[];
+  readonly byPosition: readonly PositionSum[];
+}
+
+export interface PositionSum {
+  readonly proposed: number;
+  readonly accepted: number;
+  /** Rounds in which all before it stood and it was proposed. @default as of one run, see `triedAt` */
+  readonly tried?: number;
 }
 
 /** `acceptanceByPosition([{ name: 'code', byPosition: record.result.acceptance.byPosition }])` */
@@ -59,9 +66,16 @@ export function acceptanceByPosition(
 }
 
 /** Of the rounds that got that far; null where none did. */
-function rateGivenEarlier(byPosition: AcceptanceSeries['byPosition'], position: number): number | null {
-  const tried = position === 0 ? byPosition[0]!.proposed : byPosition[position - 1]!.accepted;
-  // Where later positions were proposed in fewer rounds than earlier ones, some rounds never came to try them.
-  const proposed = Math.min(tried, byPosition[position]!.proposed);
-  return proposed === 0 ? null : byPosition[position]!.accepted / proposed;
+function rateGivenEarlier(byPosition: readonly PositionSum[], position: number): number | null {
+  const tried = byPosition[position]!.tried ?? triedAt(byPosition, position);
+  return tried === 0 ? null : byPosition[position]!.accepted / tried;
+}
+
+/**
+ * Rounds of one run that came to try a position: those in which all before it stood. Sums over runs that propose
+ * different numbers of candidates have to add these up run by run.
+ */
+export function triedAt(byPosition: readonly PositionSum[], position: number): number {
+  const { proposed } = byPosition[position]!;
+  return position === 0 ? proposed : Math.min(byPosition[position - 1]!.accepted, proposed);
 }

@@ -1,6 +1,7 @@
 /** Figures of what happened inside the runs: acceptance, lanes, the device's time, prediction against measurement. */
 
 import type { laneNames, PhaseName } from '@specoffload/engine';
+import { triedAt } from '../figures/acceptance-by-position.js';
 import {
   acceptanceByPosition,
   type DeviceTime,
@@ -58,13 +59,16 @@ export function acceptanceCharts(subject: Subject): Chart[] {
 }
 
 function sumPositions(runs: readonly ReportRun[]) {
-  const sums: { proposed: number; accepted: number }[] = [];
-  for (const { record } of runs)
-    for (const [position, { proposed, accepted }] of record.result.acceptance!.byPosition.entries()) {
-      sums[position] ??= { proposed: 0, accepted: 0 };
+  const sums: { proposed: number; accepted: number; tried: number }[] = [];
+  for (const { record } of runs) {
+    const { byPosition } = record.result.acceptance!;
+    for (const [position, { proposed, accepted }] of byPosition.entries()) {
+      sums[position] ??= { proposed: 0, accepted: 0, tried: 0 };
       sums[position].proposed += proposed;
       sums[position].accepted += accepted;
+      sums[position].tried += triedAt(byPosition, position);
     }
+  }
   return sums;
 }
 

@@ -10,6 +10,7 @@ import { verdicts } from '../../../experiments/src/page/verdicts.js';
 import type { RunRecord, StoredRun } from '../../../experiments/src/store/index.js';
 import { runCli } from '../cli.js';
 import { fakePrediction, fakeRecord } from '../fake-records.js';
+import { fakeResult } from '../fake-run.js';
 import { hostile, recordAt, storeExperiment } from './experiment.js';
 
 let results: string;
@@ -123,6 +124,20 @@ describe('charts', () => {
     const [chart] = predictionCharts(subjectOf(records));
     expect(JSON.stringify(chart!.choices[0]!.figure.layout.title)).toContain('1 pairs, mean error 10.0 %');
     expect(predictionCharts(subjectOf([fakeRecord(at), fakeRecord(other)]))).toEqual([]);
+  });
+
+  it('add up acceptance run by run, whatever number of candidates each proposes', () => {
+    const accepting = (...accepted: number[]) => ({
+      ...fakeResult().acceptance!,
+      byPosition: accepted.map((each) => ({ proposed: 100, accepted: each })),
+    });
+    const records = [accepting(80), accepting(80, 64)].map((acceptance, i) => {
+      const record = recordAt({ candidates: i + 1 }, 1);
+      return { ...record, result: { ...record.result, acceptance } };
+    });
+    const [chart] = acceptanceCharts(subjectOf(records));
+    const [own] = chart!.choices[0]!.figure.data as { y: number[] }[];
+    expect(own!.y).toEqual([0.8, 0.8]);
   });
 
   it('exist for a single run as well', () => {
