@@ -29,6 +29,8 @@ export function createPredictionPool(
   const pool = new Piscina<PointTask, RunEnd>({
     ...{ filename: workerPath, workerData, concurrentTasksPerWorker: runsPerThread },
     ...{ minThreads: numThreads, maxThreads: numThreads },
+    // A run makes some 20 MB of short-lived objects: with room for them most are gone before they are copied.
+    resourceLimits: { maxYoungGenerationSizeMb: 64 },
     // The caller's loaders and debug flags are not for them.
     execArgv: [],
   });
