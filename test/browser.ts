@@ -35,6 +35,7 @@ export async function openBrowser(): Promise<PageOpener> {
       const url = pathToFileURL(path).href;
       const complaints = listenForComplaints(page, url);
       await page.goto(url);
+      await page.bringToFront();
       return { page, complaints };
     },
     close: () => browser.close(),

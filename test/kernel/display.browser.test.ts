@@ -34,9 +34,11 @@ async function openPage(name: string, body: string): Promise<OpenPage> {
   return browser!.open(path);
 }
 
-/** Every figure has two layers of SVG. */
-const hasDrawn = (numFigures: number) =>
-  `document.querySelectorAll('.js-plotly-plot .main-svg').length >= ${2 * numFigures}`;
+/** Every figure has two layers of SVG. Looks by the clock: a page in the background gets no animation frames. */
+async function waitUntilDrawn(page: OpenPage['page'], numFigures: number): Promise<void> {
+  const layers = () => page.locator('.js-plotly-plot .main-svg').count();
+  await expect.poll(layers, { timeout: 100_000, interval: 200 }).toBeGreaterThanOrEqual(2 * numFigures);
+}
 
 describe.skipIf(missingBrowser !== null)(
   `figures in a page${missingBrowser ? `: ${missingBrowser}` : ''}`,
@@ -45,7 +47,7 @@ describe.skipIf(missingBrowser !== null)(
       const body = showThreeFigures().join('\n');
       expect(body.match(/DecompressionStream/g)).toHaveLength(1);
       const { page, complaints } = await openPage('three.html', body);
-      await page.waitForFunction(hasDrawn(3));
+      await waitUntilDrawn(page, 3);
       expect(await page.locator('.js-plotly-plot').count()).toBe(3);
       expect(await page.locator('.barlayer path').count()).toBe(3);
       expect(complaints).toEqual([]);
@@ -58,7 +60,7 @@ describe.skipIf(missingBrowser !== null)(
       window.module = { exports: {} };
     </script>`;
       const { page, complaints } = await openPage('traps.html', traps + showThreeFigures().join('\n'));
-      await page.waitForFunction(hasDrawn(3));
+      await waitUntilDrawn(page, 3);
       expect(complaints).toEqual([]);
     });
 
@@ -71,7 +73,7 @@ describe.skipIf(missingBrowser !== null)(
       await page.evaluate(
         `document.body.append(document.createRange().createContextualFragment(${JSON.stringify(library)}))`,
       );
-      await page.waitForFunction(hasDrawn(2));
+      await waitUntilDrawn(page, 2);
       expect(await page.getByText('run setupFigures()').count()).toBe(0);
       expect(complaints).toEqual([]);
     });
