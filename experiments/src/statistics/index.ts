@@ -1,3 +1,9 @@
+export {
+  type FactorialEffect,
+  type FactorialPoint,
+  factorialEffects,
+  type Levels,
+} from './factorial.js';
 export { type Interval, medianInterval } from './interval.js';
 export {
   type Pair,
