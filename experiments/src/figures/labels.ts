@@ -12,6 +12,8 @@ const words: Readonly<Record<string, string>> = {
   prefillBatch: 'prefill batch',
   draftBatch: 'draft batch',
   maxNewTokens: 'new tokens per sequence',
+  generationLength: 'new tokens per sequence',
+  gpuMemoryGB: 'GPU memory, GB',
   promptTokens: 'prompt tokens per sequence',
 };
 

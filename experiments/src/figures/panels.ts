@@ -61,9 +61,15 @@ export function panels(all: readonly Panel[], options: PanelsOptions): Figure {
   return createFigure(titles, traces, {
     ...axes,
     ...{ annotations, shapes, height, barmode, hovermode },
-    margin: { t: abovePixels, b: belowPixels },
+    margin: { t: abovePixels, b: belowPixels, ...rightMargin(all) },
     legend: { x: 0, y: 1 + legendPixels / plotPixels },
   });
+}
+
+/** As wide as the widest that a figure asks for, such as the room for numbers beside its lines. */
+function rightMargin(all: readonly Panel[]): { r?: number } {
+  const asked = all.flatMap(({ figure }) => (figure.layout.margin as { r?: number } | undefined)?.r ?? []);
+  return asked.length === 0 ? {} : { r: Math.max(...asked) };
 }
 
 /** Of so many equal parts with gaps between them, counted from below or from the left. */

@@ -1,6 +1,7 @@
 export { findAnomalies } from './anomalies.js';
 export { environmentOf } from './assumptions.js';
 export * from './judge.js';
+export { memoryQuestion } from './observations.js';
 export * from './paper.js';
 export type { Question } from './question.js';
 export {

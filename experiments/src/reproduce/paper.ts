@@ -1,6 +1,13 @@
 /** The paper's figures one at a time, published beside predicted: what notebooks ask for. */
 
-import type { PhaseName, PhaseReport, PlanningJob, PolicyInput } from '@specoffload/engine';
+import {
+  type MachineModel,
+  type PhaseName,
+  type PhaseReport,
+  type PlanningJob,
+  type PolicyInput,
+  withRate,
+} from '@specoffload/engine';
 import { defaultResultsDirectory } from '../paths.js';
 import { createAnswerer } from './answer.js';
 import { readCalibration } from './calibration-file.js';
@@ -35,7 +42,7 @@ export interface Paper {
   predictAblation(): Promise<JudgedAblation[]>;
   predictMemory(): Promise<JudgedMemory[]>;
   predictUtilization(): Promise<UtilizationRun[]>;
-  /** What SpecOffload has to do for a published figure, on the machine it is of, for the planner. */
+  /** What SpecOffload has to do for a published figure, on the machine it is of and in its memory, for the planner. */
   jobOf(question: Omit<Question, 'system'>): PublishedJob;
 }
 
@@ -82,11 +89,18 @@ export async function openPaper(options: PaperOptions = {}): Promise<Paper> {
     predictMemory: () => judgeMemory(published, answer, onProgress),
     predictUtilization,
     jobOf(question) {
-      const request = toRequest({ system: 'SpecOffload', ...question }, published, constants);
-      const { target, draft, promptLengths, maxNewTokens, machine, acceptance = null, policy = {} } = request;
+      const request = toRequest({ ...question, system: 'SpecOffload' }, published, constants);
+      const { target, draft, promptLengths, maxNewTokens, acceptance = null, policy = {} } = request;
+      const machine = withMemory(request.machine, question.gpuMemoryGB);
       return { target, draft, promptLengths, maxNewTokens, machine, acceptance, publishedPolicy: policy };
     },
   };
+}
+
+/** The paper's GB of a memory curve are GiB: its points lie one layer apart. */
+function withMemory(machine: MachineModel, gpuMemoryGB: number | undefined): MachineModel {
+  if (gpuMemoryGB === undefined) return machine;
+  return withRate(machine, 'memory.deviceBytes', gpuMemoryGB * 2 ** 30);
 }
 
 async function openStore({
