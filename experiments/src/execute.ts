@@ -53,10 +53,15 @@ export interface ExecutedRun extends StoredRun<MeasuredRecord> {
 }
 
 /** @throws UserError from the engine or the store; the signal's reason when it aborts. */
-export async function executeRun(plan: RunPlan, output: Output, signal: AbortSignal): Promise<ExecutedRun> {
+export async function executeRun(
+  plan: RunPlan,
+  output: Output,
+  signal: AbortSignal,
+  onProgress: (progress: RunProgress) => void = () => {},
+): Promise<ExecutedRun> {
   const provenance = await collectProvenance();
   const createdAt = new Date();
-  const result = await runFollowed(plan, output, signal);
+  const result = await runFollowed(plan, output, signal, onProgress);
   const run = toMeasuredRun(plan, { result, createdAt, provenance });
   const stored = await storeRun(
     plan.resultsDirectory,
@@ -100,12 +105,18 @@ export function describePlan(plan: Omit<JobPlan, 'strategy'>): string {
   );
 }
 
-async function runFollowed(plan: JobPlan, output: Output, signal: AbortSignal): Promise<RunResult> {
+async function runFollowed(
+  plan: JobPlan,
+  output: Output,
+  signal: AbortSignal,
+  onProgress: (progress: RunProgress) => void,
+): Promise<RunResult> {
   const follower = output.follow();
   try {
-    return await runPlan(plan, signal, (progress) =>
-      follower.update(() => describeProgress(plan.strategy, progress)),
-    );
+    return await runPlan(plan, signal, (progress) => {
+      follower.update(() => describeProgress(plan.strategy, progress));
+      onProgress(progress);
+    });
   } finally {
     follower.end();
   }

@@ -7,6 +7,7 @@ import {
   openCheckpoint,
   type Tokenizer,
 } from '@specoffload/engine';
+import { pairPaths } from './paths.js';
 
 export interface OpenPair {
   readonly target: Checkpoint;
@@ -27,4 +28,10 @@ export async function openPair(targetDirectory: string, draftDirectory: string |
   const draftTokenizer = await loadTokenizer(draftDirectory);
   assertSameVocabulary({ checkpoint: target, tokenizer }, { checkpoint: draft, tokenizer: draftTokenizer });
   return { target, draft, tokenizer };
+}
+
+/** The trained pair that ships with the project, as it is. */
+export async function openShippedPair(): Promise<OpenPair & { readonly draft: Checkpoint }> {
+  const pair = await openPair(pairPaths.target, pairPaths.draft);
+  return { ...pair, draft: pair.draft! };
 }

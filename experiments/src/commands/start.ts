@@ -1,16 +1,19 @@
 /** `specoffload start`: the main job. */
 
-import { defaultReadsInFlight, type Tokenizer, UserError } from '@specoffload/engine';
+import { UserError } from '@specoffload/engine';
 import type { Command } from 'commander';
-import { compareSequences } from '../compare.js';
-import { describePlan, type ExecutedRun, executeRun, type RunPlan } from '../execute.js';
+import { describePlan } from '../execute.js';
 import { threeDigits } from '../format.js';
-import { prepareTarget } from '../main-job/inflated-target.js';
-import { describeTokenCheck, explain, formatComparison, type TokenCheck } from '../main-job/summary.js';
+import {
+  firstTexts,
+  type MainJob,
+  type MainJobOutcome,
+  openMainJob,
+  runMainJob,
+} from '../main-job/main-job.js';
+import { describeTokenCheck, explain, formatComparison } from '../main-job/summary.js';
 import type { Output } from '../output.js';
-import { type OpenPair, openPair } from '../pair.js';
-import { cacheDirectory, defaultResultsDirectory, displayPath, pairPaths } from '../paths.js';
-import { loadWorkload, type Vocabulary, type Workload, workloadNames } from '../prompts.js';
+import { defaultResultsDirectory, displayPath } from '../paths.js';
 import { quoteSample } from '../report.js';
 import { assertWritable } from '../store/index.js';
 import { sketchTimeline } from '../timeline.js';
@@ -20,25 +23,6 @@ interface StartCommandOptions extends CommonOptions {
   readonly quick?: true;
   readonly results: string;
 }
-
-/** What makes the job big or small. */
-interface JobSize {
-  readonly targetBytes: number;
-  readonly promptsPerWorkload: number;
-  readonly maxNewTokens: number;
-}
-
-// Few enough sequences that verifying their candidates takes less time than reading the weights: the regime that
-// offloading is about.
-const fullSize: JobSize = { targetBytes: 2e9, promptsPerWorkload: 2, maxNewTokens: 32 };
-const quickSize: JobSize = { targetBytes: 4e8, promptsPerWorkload: 1, maxNewTokens: 16 };
-
-/** What the main job compares: no speculation, serial speculation, SpecOffload's. */
-const mainStrategies = ['none', 'serial', 'specoffload'] as const;
-
-/** Device and host together hold half of the target: whatever is kept, the rest streams from disk in every pass. */
-const deviceShare = 1 / 4;
-const hostShare = 1 / 4;
 
 export function addStartCommand(program: Command, context: CommandContext): void {
   const command = program
@@ -53,78 +37,25 @@ export function addStartCommand(program: Command, context: CommandContext): void
   );
 }
 
-async function start(options: StartCommandOptions, output: Output, signal: AbortSignal): Promise<void> {
-  const size = options.quick ? quickSize : fullSize;
-  await assertWritable(options.results);
-  const request = { sourceDirectory: pairPaths.target, cacheDirectory, bytes: size.targetBytes };
-  const { directory } = await prepareTarget(request, output, signal);
-  const pair = await openPair(directory, pairPaths.draft);
-  const workload = await loadMixedWorkload(size.promptsPerWorkload, {
-    size: pair.target.config.vocabSize,
-    tokenizer: pair.tokenizer,
+async function start(
+  { quick, results }: StartCommandOptions,
+  output: Output,
+  signal: AbortSignal,
+): Promise<void> {
+  await assertWritable(results);
+  const job = await openMainJob({ quick: quick === true, results }, output, signal);
+  output.note(`main job: ${describePlan(job)}`);
+  const outcome = await runMainJob(job, output, {
+    signal,
+    onRun: ({ record, result }) =>
+      output.note(`${record.strategy}: ${threeDigits(result.tokensPerSecond)} tokens/s`),
   });
-  const plan = planJob(pair, workload, size.maxNewTokens, options.results);
-  output.note(`main job: ${describePlan(plan)}`);
-  const runs: ExecutedRun[] = [];
-  for (const strategy of mainStrategies) {
-    signal.throwIfAborted();
-    const run = await executeRun({ ...plan, strategy }, output, signal);
-    output.note(`${strategy}: ${threeDigits(run.result.tokensPerSecond)} tokens/s`);
-    runs.push(run);
-  }
-  conclude(runs, workload, pair.tokenizer, output);
-}
-
-/** Everything but the strategy: the runs differ in nothing else. */
-function planJob(
-  pair: OpenPair,
-  workload: Workload,
-  maxNewTokens: number,
-  resultsDirectory: string,
-): Omit<RunPlan, 'strategy'> {
-  return {
-    ...pair,
-    experiment: 'main',
-    resultsDirectory,
-    policy: {},
-    machine: {
-      deviceBytes: Math.floor(pair.target.bytes * deviceShare),
-      hostBytes: Math.floor(pair.target.bytes * hostShare),
-      deviceCores: 1,
-      hostCores: 1,
-      readsInFlight: defaultReadsInFlight,
-      linkBytesPerSecondCap: null,
-      diskBytesPerSecondCap: null,
-      native: 'auto',
-    },
-    workload,
-    maxNewTokens,
-    stopAtEos: true,
-    seed: 0,
-    firstRepeat: 0,
-  };
-}
-
-/** One prompt of each workload, then the next of each: so both of two batches get some of everything. */
-async function loadMixedWorkload(promptsPerWorkload: number, vocabulary: Vocabulary): Promise<Workload> {
-  const workloads = await Promise.all(
-    workloadNames.map((name) => loadWorkload(name, promptsPerWorkload, vocabulary)),
-  );
-  const prompts = Array.from({ length: promptsPerWorkload }, (_, i) =>
-    workloads.map((workload) => workload.prompts[i]!),
-  );
-  return { name: 'mixed', prompts: prompts.flat() };
+  conclude(outcome, job, output);
 }
 
 /** Says what came out. @throws UserError when a strategy changed the output. */
-function conclude(
-  runs: readonly ExecutedRun[],
-  workload: Workload,
-  tokenizer: Tokenizer | null,
-  output: Output,
-): void {
+function conclude({ runs, checks }: MainJobOutcome, job: MainJob, output: Output): void {
   const records = runs.map(({ record }) => record);
-  const checks = checkTokens(runs);
   output.say(`\n${formatComparison(records)}`);
   output.say('device, host, link, disk: share of decode during which the lane was busy');
   output.say(
@@ -135,7 +66,12 @@ function conclude(
     const sketch = sketchTimeline(result);
     if (sketch !== null) output.say(sketch);
   }
-  if (tokenizer !== null) output.say(`\n${quoteSamples(runs[0]!, workload, tokenizer)}`);
+  if (job.tokenizer !== null) {
+    const samples = firstTexts(runs[0]!, job, job.tokenizer).map(
+      ({ workload, prompt, continuation }) => `${workload}\n${quoteSample(prompt, continuation, 4)}`,
+    );
+    output.say(`\n${samples.join('\n')}`);
+  }
   output.say('\nrecords and timelines (open trace.json.gz in ui.perfetto.dev)');
   for (const { folder } of runs) output.say(`  ${displayPath(folder)}`);
   output.document({ runs: runs.map(({ folder, record }) => ({ folder, record })), checks });
@@ -145,22 +81,4 @@ function conclude(
       `${failed.map(({ strategy }) => strategy).join(' and ')} changed the output, which speculation never may; ` +
         'please report it with the records above',
     );
-}
-
-/** Every run against the first, which is the target alone. */
-function checkTokens([reference, ...others]: readonly ExecutedRun[]): TokenCheck[] {
-  return others.map(({ record, result }) => ({
-    strategy: record.strategy,
-    comparison: compareSequences(reference!.result.sequences, result.sequences),
-  }));
-}
-
-/** The first prompt of each workload and what the target made of it. */
-function quoteSamples(run: ExecutedRun, workload: Workload, tokenizer: Tokenizer): string {
-  return workloadNames
-    .map((name, i) => {
-      const [prompt, continuation] = [workload.prompts[i]!, run.result.sequences[i]!.ids];
-      return `${name}\n${quoteSample(tokenizer.decode(prompt), tokenizer.decode(continuation), 4)}`;
-    })
-    .join('\n');
 }

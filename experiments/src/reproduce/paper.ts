@@ -13,7 +13,7 @@ import { createAnswerer } from './answer.js';
 import { readCalibration } from './calibration-file.js';
 import type { JudgedAblation, JudgedBar, JudgedMemory, JudgedUtilization } from './judge.js';
 import { type JudgeProgress, judgeAblation, judgeBars, judgeMemory } from './judge-figures.js';
-import { utilizationQuestion } from './observations.js';
+import { questionOf, utilizationQuestion } from './observations.js';
 import { type Prediction, predict } from './predict.js';
 import type { Question } from './question.js';
 import { createPredictionStore } from './records.js';
@@ -42,8 +42,15 @@ export interface Paper {
   predictAblation(): Promise<JudgedAblation[]>;
   predictMemory(): Promise<JudgedMemory[]>;
   predictUtilization(): Promise<UtilizationRun[]>;
+  /** One run, whole, with its timeline: `paper.predictRun({ system: 'FlexGen', model: 'Mixtral 8x7B', … })`. */
+  predictRun(question: Question): Promise<PublishedRun>;
   /** What SpecOffload has to do for a published figure, on the machine it is of and in its memory, for the planner. */
   jobOf(question: Omit<Question, 'system'>): PublishedJob;
+}
+
+export interface PublishedRun extends Prediction {
+  /** Tokens per second that the paper has for it; null where it has none. */
+  readonly published: number | null;
 }
 
 /** A system's run, whole. */
@@ -82,12 +89,19 @@ export async function openPaper(options: PaperOptions = {}): Promise<Paper> {
     return runs;
   }
 
+  async function predictRun(question: Question): Promise<PublishedRun> {
+    const prediction = await predict(question, published, constants, signal);
+    await onPrediction(prediction);
+    const bar = published.bars.find((candidate) => spell(questionOf(candidate)) === spell(question));
+    return { ...prediction, published: bar?.tokensPerSecond ?? null };
+  }
+
   return {
     published,
     predictBars: () => judgeBars(published, answer, onProgress),
     predictAblation: () => judgeAblation(published, answer, onProgress),
     predictMemory: () => judgeMemory(published, answer, onProgress),
-    predictUtilization,
+    ...{ predictUtilization, predictRun },
     jobOf(question) {
       const request = toRequest({ ...question, system: 'SpecOffload' }, published, constants);
       const { target, draft, promptLengths, maxNewTokens, acceptance = null, policy = {} } = request;
@@ -101,6 +115,11 @@ export async function openPaper(options: PaperOptions = {}): Promise<Paper> {
 function withMemory(machine: MachineModel, gpuMemoryGB: number | undefined): MachineModel {
   if (gpuMemoryGB === undefined) return machine;
   return withRate(machine, 'memory.deviceBytes', gpuMemoryGB * 2 ** 30);
+}
+
+/** The same for equal questions. */
+function spell(question: Question): string {
+  return JSON.stringify(Object.entries(question).sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 async function openStore({

@@ -13,4 +13,5 @@ export {
   type Verdict,
 } from './paired-ratio.js';
 export { compareToBaseline, type RankedPoint, type RankOptions, rank } from './points.js';
+export { type PairedPoint, pairPredictions } from './predicted-pairs.js';
 export { describeSample, type SampleSummary } from './sample.js';

@@ -1,0 +1,29 @@
+/** What a notebook's cell has in place of a terminal. */
+
+import type { RunProgress } from '@specoffload/engine';
+import type { ProgressState } from '@specoffload/kernel';
+import type { Output } from '../output.js';
+import type { SweepProgress } from '../sweep/index.js';
+
+/** Sentences go below the cell; work under way is shown by the cell's own progress bar. */
+export const cellOutput: Output = {
+  say: (line) => console.log(line),
+  note: (line) => console.log(line),
+  document: () => {},
+  follow: () => ({ update: () => {}, end: () => {} }),
+};
+
+/** A run's progress for a bar: in new tokens. */
+export function runState(title: string, { phase, newTokens, maxNewTokens }: RunProgress): ProgressState {
+  return { done: newTokens, total: maxNewTokens, note: `${title}, ${phase}` };
+}
+
+/** A sweep's progress for a bar: in runs. */
+export function sweepState({ done, total, current }: SweepProgress): ProgressState {
+  return { done, total, ...(current === null ? {} : { note: current }) };
+}
+
+/** Quick runs are another experiment than those that a notebook shows: where nobody says otherwise they have a store of their own. */
+export function storeOf({ quick, results }: { readonly quick: boolean; readonly results: string }): string {
+  return quick && results === '../results' ? '../results/quick' : results;
+}
