@@ -87,9 +87,9 @@ describe('the reference', () => {
     [
       'policies.json',
       [{ ...valid, system: 'SpecOffload' }],
-      /invalid decodeBatch: undefined; expected a whole/,
+      /invalid decodeBatch: missing; expected a whole/,
     ],
-    ['gpu-memory.json', [valid], /invalid gpuMemoryGB: undefined; expected a number above 0/],
+    ['gpu-memory.json', [valid], /invalid gpuMemoryGB: missing; expected a number above 0/],
   ];
 
   test.each(cases)('%s refuses %j', async (name, content, message) => {
