@@ -27,9 +27,10 @@ export function formatPercent(fraction: number): string {
   return `${(100 * fraction).toFixed(0)} %`;
 }
 
-/** `+2.8`, `-0.3`. */
+/** `+2.8`, `-0.3`; what rounds to nothing is `+0.0`. */
 export function formatSigned(value: number, digits = 1): string {
-  return `${value >= 0 ? '+' : '-'}${Math.abs(value).toFixed(digits)}`;
+  const size = Math.abs(value).toFixed(digits);
+  return `${value < 0 && Number(size) !== 0 ? '-' : '+'}${size}`;
 }
 
 /** 0.13 as `+13 %`. */
