@@ -1,20 +1,19 @@
 /** A person's path: Jupyter's classic notebook in a real browser, run all, look at the figures. */
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { copyFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { projectDirectory } from '../../experiments/src/paths.js';
 import { launchChromium } from '../../kernel/src/image/chromium.js';
 import { missingBrowser, outputPath } from '../browser.js';
 import { createJupyterHome, type JupyterHome, missingProgram } from './jupyter.js';
+import { copyQuick } from './notebooks.js';
 
 /** What is opened, and how many figures it shows. */
-const notebook = join(projectDirectory, 'test', 'kernel', 'fixtures', 'front-end.ipynb');
-const leastFigures = 1;
+const notebook = '00-start.ipynb';
+const leastFigures = 5;
 
 const missing = missingBrowser ?? missingProgram('jupyter-notebook', 'jupyter-notebook');
 
@@ -28,7 +27,7 @@ describe.skipIf(missing !== null)(
 
     beforeAll(async () => {
       home = await createJupyterHome();
-      await copyFile(notebook, join(home.folder, 'opened.ipynb'));
+      await copyQuick(notebook, join(home.folder, 'work', notebook));
       const port = await findFreePort();
       url = `http://127.0.0.1:${port}`;
       server = startServer(home, port);
@@ -50,7 +49,7 @@ describe.skipIf(missing !== null)(
         page.setDefaultTimeout(300_000);
         const exceptions: string[] = [];
         page.on('pageerror', ({ message }) => exceptions.push(message));
-        await page.goto(`${url}/notebooks/opened.ipynb`);
+        await page.goto(`${url}/notebooks/work/${notebook}`);
         await page.waitForFunction('window.Jupyter?.notebook?.kernel?.is_connected()');
         await runAll(page);
         await page.waitForFunction(

@@ -1,7 +1,8 @@
-/** Notebooks made in a line, for tests. */
+/** Notebooks for tests: made in a line, or the lab's own in their quick form. */
 
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { projectDirectory } from '../../experiments/src/paths.js';
 
 export interface TestCell {
   readonly code?: string;
@@ -32,4 +33,13 @@ export async function writeNotebook(
   const path = join(folder, name);
   await writeFile(path, createNotebookText(cells));
   return path;
+}
+
+/** Copies one of the lab's notebooks, set to its quick form; what it stores stays below the copy's parent folder. */
+export async function copyQuick(name: string, to: string): Promise<void> {
+  const text = await readFile(join(projectDirectory, 'notebooks', name), 'utf8');
+  const quick = text.replace('let quick = false;', 'let quick = true;');
+  if (quick === text) throw new Error(`${name} declares no quick form`);
+  await mkdir(dirname(to), { recursive: true });
+  await writeFile(to, quick);
 }

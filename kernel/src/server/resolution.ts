@@ -58,7 +58,7 @@ function shareTypes(system: System, packages: string): void {
       const text = readFile(forward(path), encoding);
       return path.endsWith('/package.json') && text !== undefined ? withPlainTypes(text) : text;
     },
-    realpath: (path) => realpath(forward(path)),
+    realpath: (path) => nameByPackage(realpath(forward(path)), virtual),
     // Global types are those of Node; others come with what is imported. Reading all of @types takes a second.
     getDirectories: (path) => {
       const names = getDirectories(forward(path));
@@ -81,6 +81,20 @@ function withPlainTypes(packageText: string): string {
 }
 
 const workspaces = join(kernelDirectory, '..').replaceAll(sep, '/');
+
+/**
+ * The lab's own files as files of packages. What a cell declares is written down with its type for the cells after it
+ * (error TS2742 where that has no name), and a folder outside every `node_modules` has a name only in the lab itself.
+ */
+function nameByPackage(path: string, virtual: string): string {
+  const [, workspace, rest] =
+    /^\/(native|engine|kernel|experiments)(\/.*)?$/.exec(afterWorkspaces(path)) ?? [];
+  return workspace === undefined ? path : `${virtual}/@specoffload/${workspace}${rest ?? ''}`;
+}
+
+function afterWorkspaces(path: string): string {
+  return path.startsWith(`${workspaces}/`) ? path.slice(workspaces.length) : '';
+}
 
 function isPackageFile(path: string): boolean {
   return path.includes('/node_modules/') || (path.startsWith(`${workspaces}/`) && path.includes('/dist/'));
