@@ -165,8 +165,11 @@ describe('a kernel', () => {
         if (header.msg_type === 'error') heard.push(content.ename);
       });
     });
+    // A signal in the moment in which the cell's code has returned and its promise is not awaited yet is lost to
+    // Node: as the runner does, and a person would, ask again.
     session.interrupt();
-    expect(await cell).toMatchObject({ status: 'error' });
+    const asking = setInterval(() => session.interrupt(), 500);
+    expect(await cell.finally(() => clearInterval(asking))).toMatchObject({ status: 'error' });
     expect(heard).toEqual(['Interrupted']);
     expect(await run('1')).toMatchObject({ status: 'ok', result: '1' });
   });
