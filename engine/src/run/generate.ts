@@ -82,7 +82,7 @@ function createSession(options: GenerateOptions, waiting: Sequence[]): Session {
         ...{ phase, passes, numSequences: sequences.length, elapsedSeconds: machine.now() },
         newTokens: countUseful(sequences, maxNewTokens),
         maxNewTokens: sequences.length * maxNewTokens,
-        finishedSequences: sequences.filter(({ isFinished }) => isFinished).length,
+        finishedSequences: sequences.reduce((sum, { isFinished }) => sum + (isFinished ? 1 : 0), 0),
       }),
   });
 }

@@ -206,9 +206,9 @@ export class Session {
   #accept(sequence: Sequence, result: HeadResult, headRows: Int32Array, first: number): void {
     const { candidates, nextCandidates } = sequence;
     const accepted = countAccepted(candidates, result.ids, first);
-    const choices: TargetChoice[] = [];
-    for (let index = first; index <= first + accepted; index += 1)
-      choices.push(choiceAt(result, index, headRows[index]));
+    const choices = new Array<TargetChoice>(accepted + 1);
+    for (let index = 0; index <= accepted; index += 1)
+      choices[index] = choiceAt(result, first + index, headRows[first + index]);
     const before = sequence.choices.length;
     sequence.append(choices, this.#options.eosTokenIds);
     // What was proposed ahead holds if everything before it does, the target's own token included.
@@ -242,6 +242,7 @@ export class Session {
       const rows = sequences.length * plan.target.checkpoint.config.numLayers;
       await this.#runAlone(dispatcher, realignTask(this.#ids.next(), this.#passes, batch, rows));
     }
+    if (waiting.length === 0) return;
     let joining = 0;
     for (const [place, { isFinished, targetBlock }] of sequences.entries()) {
       if (!isFinished || joining === policy.prefillBatch) continue;

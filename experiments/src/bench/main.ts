@@ -78,7 +78,7 @@ export async function runBenchmarks({ quick, output, signal }: BenchOptions): Pr
   sayGaps(runs, output);
   sayPacing(pacing, output);
   const predictions = await timePredictions(output, signal);
-  const sweep = await timeSweep(output, signal);
+  const sweep = await timeSweep(quick ? 2 : 12, output, signal);
   const recordStore = await timeRecordStore(quick ? 1000 : 10_000, output, signal);
   output.document({
     disk: rounds,

@@ -10,46 +10,68 @@ import { alignFacts } from '../report.js';
 import { runExperiment } from '../sweep/sweep.js';
 
 export interface SweepTimes {
+  /** Of them all, the first included, which take longer because Node is still compiling. */
   readonly points: number;
   readonly seconds: number;
-  /** Extrapolated. */
+  /** At the rate of the points behind the first hundred. */
   readonly secondsPerTenThousand: number;
-  /** Of this process with its threads, after the first tenth of the points and after all. */
+  /** Of this process with its threads, after the first hundred points and after all. */
   readonly residentBytes: { readonly early: number; readonly late: number };
 }
 
-const numPoints = 200;
+/** A hundred points for each length of prompts, so that every hundred is as much work as any other. */
+const pointsPerLength = 100;
+const acceptances = [0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95];
+const candidates = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
 
-export async function timeSweep(output: Output, signal: AbortSignal): Promise<SweepTimes> {
+/** @param hundreds of points, at least 2 */
+export async function timeSweep(hundreds: number, output: Output, signal: AbortSignal): Promise<SweepTimes> {
   const results = await mkdtemp(join(tmpdir(), 'specoffload-bench-'));
-  let early = 0;
+  const { candidates: _swept, ...policy } = publishedPolicy;
+  const promptTokens = Array.from({ length: hundreds }, (_, index) => 437 + index);
+  const numPoints = hundreds * pointsPerLength;
+  const start = performance.now();
+  const early = { done: 0, seconds: 0, residentBytes: 0 };
+  let late = 0;
   try {
-    const outcome = await runExperiment(
+    await runExperiment(
       {
         ...{ name: 'bench', question: 'How fast is a sweep?', kind: 'simulated' },
-        settings: { machine: 'env1', strategy: 'specoffload', ...publishedPolicy, promptTokens: 437 },
-        axes: { acceptance: Array.from({ length: numPoints }, (_, i) => 0.5 + (0.4 * i) / numPoints) },
+        settings: { machine: 'env1', target: 'mixtral-8x7b', strategy: 'specoffload', ...policy },
+        axes: { promptTokens, acceptance: acceptances, candidates },
       },
       {
         ...{ results, signal },
         onProgress: ({ done }) => {
-          if (early === 0 && done >= numPoints / 10) early = process.memoryUsage.rss();
+          late = process.memoryUsage.rss();
+          if (early.done === 0 && done >= pointsPerLength)
+            Object.assign(early, { done, seconds: secondsSince(start), residentBytes: late });
         },
       },
     );
-    const seconds = outcome.elapsedSeconds;
+    const seconds = secondsSince(start);
+    const perPoint = (seconds - early.seconds) / (numPoints - early.done);
     const times: SweepTimes = {
-      ...{ points: numPoints, seconds, secondsPerTenThousand: (seconds / numPoints) * 10_000 },
-      residentBytes: { early, late: process.memoryUsage.rss() },
+      ...{ points: numPoints, seconds, secondsPerTenThousand: 10_000 * perPoint },
+      residentBytes: { early: early.residentBytes, late },
     };
-    output.say(`\nsweep: ${numPoints} points of Mixtral 8x7B, predicted and stored on all cores`);
-    const facts = alignFacts([
-      ['time', `${formatSeconds(seconds)}; 10,000 would take ${formatSeconds(times.secondsPerTenThousand)}`],
-      ['memory', `${formatBytes(early)} after a tenth, ${formatBytes(times.residentBytes.late)} at the end`],
-    ]);
-    output.say(facts.join('\n'));
+    saySweep(times, output);
     return times;
   } finally {
     await rm(results, { recursive: true, force: true });
   }
+}
+
+function saySweep({ points, seconds, secondsPerTenThousand, residentBytes }: SweepTimes, output: Output) {
+  output.say(`\nsweep: ${points} points of Mixtral 8x7B, predicted and stored on all cores`);
+  const { early, late } = residentBytes;
+  const facts = alignFacts([
+    ['time', `${formatSeconds(seconds)}; 10,000 would take ${formatSeconds(secondsPerTenThousand)}`],
+    ['memory', `${formatBytes(early)} after a hundred, ${formatBytes(late)} at the end`],
+  ]);
+  output.say(facts.join('\n'));
+}
+
+function secondsSince(start: number): number {
+  return (performance.now() - start) / 1000;
 }

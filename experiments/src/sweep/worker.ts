@@ -48,7 +48,7 @@ export default async function runPoint({ place, turn }: PointTask): Promise<RunE
   const createdAt = new Date();
   let predicted: Awaited<ReturnType<typeof predict>>;
   try {
-    predicted = await predict(place, turn);
+    predicted = await inTurn(() => predict(place, turn));
   } catch (error) {
     if (error instanceof Stopped) return { end: 'stopped' };
     if (error instanceof UserError) return { end: 'refused', reason: error.message };
@@ -65,6 +65,15 @@ export default async function runPoint({ place, turn }: PointTask): Promise<RunE
     if (error instanceof UserError) return { end: 'unstorable', reason: error.message };
     throw error;
   }
+}
+
+let latest: Promise<unknown> = Promise.resolve();
+
+/** One prediction at a time: two that take turns on a thread would keep twice as much alive. Storing goes on beside. */
+function inTurn<T>(work: () => Promise<T>): Promise<T> {
+  const result = latest.then(work);
+  latest = result.catch(() => {});
+  return result;
 }
 
 async function predict({ point }: RunPlace, { seed }: Turn) {
