@@ -24,7 +24,7 @@ class VirtualMachine implements Machine {
     return this.#now;
   }
 
-  start(task: Task, slot: number, listener: TaskListener): void {
+  start(task: Task, slot: number, _readySeconds: number, listener: TaskListener): void {
     task.createOp(slot);
     const { lane, name, bytes } = task;
     const startSeconds = this.#now;

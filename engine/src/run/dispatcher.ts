@@ -27,9 +27,10 @@ export interface Machine {
   now(): number;
   /**
    * Starts the task in the slot it took (-1 without), and tells the listener once how it ended, never before returning.
+   * @param readySeconds since when nothing but the lane has held it up, on the machine's clock
    * @throws what the making of the task's op throws
    */
-  start(task: Task, slot: number, listener: TaskListener): void;
+  start(task: Task, slot: number, readySeconds: number, listener: TaskListener): void;
   /** Somebody who waited has been told, and may add tasks now: a virtual clock stands still until then. */
   pause?(): void;
 }
@@ -259,7 +260,7 @@ export class Dispatcher implements TaskListener {
     }
     this.#running[task.lane] += 1;
     try {
-      this.#machine.start(task, slot, this);
+      this.#machine.start(task, slot, entry.readySeconds, this);
     } catch (error) {
       this.failed(task, toError(error));
     }

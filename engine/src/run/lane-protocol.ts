@@ -36,8 +36,11 @@ export type WorkerModel = Pick<
 export interface WorkerRequest {
   readonly id: number;
   readonly op: WorkerOp;
-  /** When the lane was asked, on the clock of process.hrtime: a lane that is late for it has lost no time of a paced link. */
-  readonly askedSeconds: number;
+  /**
+   * Since when the op could have been on its way, on the clock of process.hrtime: a paced link loses no time to the
+   * messages in between, nor to a lane that is late.
+   */
+  readonly readySeconds: number;
 }
 
 export type WorkerReply =

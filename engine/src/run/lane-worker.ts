@@ -1,8 +1,8 @@
-/** A lane's thread: takes one op at a time, in its queue's order, and says when it really began and ended. */
+/** A lane's thread: takes its ops in order, and says when each really began and ended. */
 
 import { setImmediate } from 'node:timers/promises';
-import { parentPort, workerData } from 'node:worker_threads';
-import { type LinkSlot, loadNativeCore, Pacer } from '@specoffload/native';
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import { bytesPerElement, loadNativeCore } from '@specoffload/native';
 import { CpuDevice } from '../machine/cpu-device.js';
 import type { ExpertWeights } from '../machine/device.js';
 import { PoolMemory } from '../machine/pool.js';
@@ -19,6 +19,7 @@ import type {
 import type { LaneWorkerData, WorkerReply, WorkerRequest } from './lane-protocol.js';
 import { type GiveWay, LaneQueue } from './lane-queue.js';
 import { LayerKernels } from './layer-kernels.js';
+import { PacedLink } from './paced-link.js';
 
 const port = parentPort;
 if (!port) throw new Error('lane-worker runs only as a worker thread');
@@ -34,21 +35,13 @@ function nowSeconds(): number {
   return Number(process.hrtime.bigint()) / 1e9;
 }
 
-/** What an op needs to know of its turn on the lane. */
-interface Turn {
-  readonly giveWay: GiveWay;
-  readonly askedSeconds: number;
-  /** Says when the lane was taken, where that is not simply while the op was executed. */
-  readonly occupy: (slot: LinkSlot) => void;
-}
-
-type Execute = (op: WorkerOp, turn: Turn) => Promise<unknown> | unknown;
+type Execute = (op: WorkerOp, giveWay: GiveWay) => Promise<unknown> | unknown;
 
 async function createDeviceLane(): Promise<Execute> {
   const target = new LayerKernels(device, await device.createModel(data.target.config), data.target);
   const draft =
     data.draft && new LayerKernels(device, await device.createModel(data.draft.config), data.draft);
-  return async (op, { giveWay }) => {
+  return async (op, giveWay) => {
     switch (op.kind) {
       case 'embed':
         return target.embed(op.frame, op.ids);
@@ -135,35 +128,22 @@ async function createHostExperts({ gathered, weights: widened }: HostExpertRegio
   };
 }
 
-/**
- * Copies at once and then waits until a link with the cap would have carried as much. The wait may end late, by the
- * system's timer and by whoever has the core; the next transfer's slice of the link begins where this one's ended.
- */
-function createLinkLane(): Execute {
-  const cap = data.linkBytesPerSecondCap;
-  const pacer = cap === null ? null : new Pacer(cap);
-  let lastEndSeconds = 0;
-  return (op, { askedSeconds, occupy }) => {
-    if (op.kind !== 'upload' && op.kind !== 'fetch' && op.kind !== 'store')
-      throw new Error(`the link lane cannot ${op.kind}`);
-    const beganSeconds = nowSeconds();
-    const bytes = op.kind === 'upload' ? upload(op) : moveCache(op);
-    if (pacer === null) return;
-    const slot = pacer.reserve(bytes, askedSeconds, beganSeconds);
-    const startSeconds = Math.max(slot.startSeconds, lastEndSeconds);
-    lastEndSeconds = Math.max(slot.endSeconds, nowSeconds());
-    sleepUntil(slot.endSeconds);
-    occupy({ startSeconds, endSeconds: lastEndSeconds });
-  };
+/** @returns bytes that crossed */
+function carry(op: WorkerOp): number {
+  if (op.kind === 'upload') return upload(op);
+  if (op.kind === 'fetch' || op.kind === 'store') return moveCache(op);
+  throw new Error(`the link lane cannot ${op.kind}`);
 }
 
-/** @returns bytes that crossed */
-function upload({ pieces, bytes }: UploadOp): number {
-  for (const { source, dtype, count, target } of pieces) device.widen(source, dtype, count, target);
+function upload({ pieces }: UploadOp): number {
+  let bytes = 0;
+  for (const { source, dtype, count, target } of pieces) {
+    device.widen(source, dtype, count, target);
+    bytes += count * bytesPerElement[dtype];
+  }
   return bytes;
 }
 
-/** @returns bytes that crossed */
 function moveCache({ kind, host, device: buffer, stretches }: CacheOp): number {
   let elements = 0;
   for (let i = 0; i < stretches.length; i += 3) {
@@ -184,34 +164,56 @@ function sleepUntil(seconds: number): void {
 
 async function createLane(): Promise<Execute> {
   if (data.lane === 'device') return createDeviceLane();
-  return data.lane === 'host' ? createHostLane() : createLinkLane();
+  if (data.lane === 'host') return createHostLane();
+  return (op) => {
+    carry(op);
+  };
 }
 
-async function main(): Promise<void> {
+type Push = (request: WorkerRequest) => void;
+
+/** One op after the other, as fast as it goes. */
+async function openLane(send: (reply: WorkerReply) => void): Promise<Push> {
   const execute = await createLane();
-  const send = (reply: WorkerReply) => port?.postMessage(reply);
-  const serve = async ({ id, op, askedSeconds }: WorkerRequest, giveWay: GiveWay) => {
+  const serve = async ({ id, op }: WorkerRequest, giveWay: GiveWay) => {
     try {
       const startSeconds = nowSeconds();
-      let occupied: LinkSlot | null = null;
-      const occupy = (slot: LinkSlot) => {
-        occupied = slot;
-      };
-      const result = await execute(op, { giveWay, askedSeconds, occupy });
-      send({ id, ...(occupied ?? { startSeconds, endSeconds: nowSeconds() }), result });
+      const result = await execute(op, giveWay);
+      send({ id, startSeconds, endSeconds: nowSeconds(), result });
     } catch (error) {
-      send({ id, error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+      send({ id, error: describe(error) });
     }
   };
-  const queue = new LaneQueue<WorkerRequest>({
-    serve,
-    isDivisible: ({ op }) => op.kind === 'draft',
-    receive: setImmediate,
+  const isDivisible = ({ op }: WorkerRequest) => op.kind === 'draft';
+  const queue = new LaneQueue<WorkerRequest>({ serve, isDivisible, receive: setImmediate });
+  return (request) => queue.push(request);
+}
+
+function openPacedLink(bytesPerSecondCap: number, send: (reply: WorkerReply) => void): Push {
+  const link = new PacedLink<WorkerOp>({
+    ...{ bytesPerSecondCap, carry, nowSeconds, sleepUntil, receive: setImmediate },
+    deliver: (delivery) =>
+      send(
+        'error' in delivery
+          ? { id: delivery.id, error: describe(delivery.error) }
+          : { ...delivery, result: undefined },
+      ),
   });
-  port?.on('message', (request: WorkerRequest) => queue.push(request));
+  return (request) => link.push(request);
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+
+async function main(messages: MessagePort): Promise<void> {
+  const send = (reply: WorkerReply) => messages.postMessage(reply);
+  const cap = data.lane === 'link' ? data.linkBytesPerSecondCap : null;
+  const push = cap === null ? await openLane(send) : openPacedLink(cap, send);
+  messages.on('message', push);
   send({ id: -1, ready: true });
 }
 
-main().catch((error) => {
+main(port).catch((error) => {
   throw error;
 });

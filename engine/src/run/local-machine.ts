@@ -6,11 +6,11 @@
 import { Worker } from 'node:worker_threads';
 import { loadNativeCore, type NativeCore, type Streamer, type StreamFile } from '@specoffload/native';
 import type { DeviceAddress } from '../machine/device.js';
-import { PoolMemory } from '../machine/pool.js';
+import { PoolMemory, type Region } from '../machine/pool.js';
 import { createRopeTables } from '../model/rope.js';
 import { UserError } from '../model/types.js';
 import type { MemoryPlan, ModelPlacement, RopeRegions } from '../schedule/memory-plan.js';
-import type { LoadOp, Op, WorkerOp } from '../schedule/ops.js';
+import type { LoadOp, Op } from '../schedule/ops.js';
 import type { Task } from '../schedule/task.js';
 import { attentionWeights, expertWeights, headWeights } from '../schedule/work.js';
 import type { LaneName } from '../trace/types.js';
@@ -28,7 +28,7 @@ interface Pending {
 export class LocalMachine implements Machine {
   // A task that is ready may wait inside the lane, so that no time is lost on messages between two. The device has a
   // place more: a draft step that is under way lets target work in between its layers, of which two tasks may wait.
-  readonly laneWidth = { disk: 3, link: 2, host: 2, device: 3 } as const;
+  readonly laneWidth = { disk: 3, link: 3, host: 2, device: 3 } as const;
   readonly core: NativeCore;
   readonly #host: PoolMemory;
   readonly #device: PoolMemory;
@@ -61,6 +61,8 @@ export class LocalMachine implements Machine {
       writeRopeTables(model, model.rope.host, machine.#host);
       writeRopeTables(model, model.rope.device, machine.#device);
     }
+    for (const { regions } of Object.values(plan.hostSlots)) touch(regions, machine.#host);
+    for (const { regions } of Object.values(plan.deviceSlots)) touch(regions, machine.#device);
     try {
       await machine.#startWorkers(plan, settings);
     } catch (error) {
@@ -85,7 +87,7 @@ export class LocalMachine implements Machine {
     this.#originSeconds = clockSeconds();
   }
 
-  start(task: Task, slot: number, listener: TaskListener): void {
+  start(task: Task, slot: number, readySeconds: number, listener: TaskListener): void {
     const op: Op = task.createOp(slot);
     if (op.kind === 'load') {
       this.#load(op).then(
@@ -95,7 +97,10 @@ export class LocalMachine implements Machine {
       return;
     }
     this.#pending.set(task.id, { task, listener });
-    this.#post(task.lane as WorkerLane, task.id, op);
+    const readyAt = this.#originSeconds + readySeconds;
+    this.#workers
+      .get(task.lane as WorkerLane)
+      ?.postMessage({ id: task.id, op, readySeconds: readyAt } satisfies WorkerRequest);
   }
 
   /** Ends the lanes and gives the memory back. */
@@ -127,11 +132,6 @@ export class LocalMachine implements Machine {
       this.#files.set(path, file);
     }
     return file;
-  }
-
-  #post(lane: WorkerLane, id: number, op: WorkerOp): void {
-    const request: WorkerRequest = { id, op, askedSeconds: clockSeconds() };
-    this.#workers.get(lane)?.postMessage(request);
   }
 
   #onOurClock({ startSeconds, endSeconds, result }: TaskOutcome): TaskOutcome {
@@ -203,6 +203,17 @@ function writeRopeTables(
   const { cos, sin } = createRopeTables(checkpoint.config, numPositions);
   pool.floats(regions.cos.byteOffset, cos.length).set(cos);
   pool.floats(regions.sin.byteOffset, sin.length).set(sin);
+}
+
+/** Any page size of this machine is a multiple of it. */
+const pageBytes = 4096;
+
+/** Has the system hand buffers over page by page now: else the transfers that first fill them wait for it. */
+function touch(buffers: readonly Region[], pool: PoolMemory): void {
+  for (const { byteOffset, byteLength } of buffers) {
+    const floats = pool.floats(byteOffset, Math.floor(byteLength / 4));
+    for (let index = 0; index < floats.length; index += pageBytes / 4) floats[index] = 0;
+  }
 }
 
 /** @throws UserError when the file has been cut short since its header was read. */

@@ -50,7 +50,7 @@ export class VirtualMachine implements Machine {
     return this.#nowSeconds;
   }
 
-  start(task: Task, _slot: number, listener: TaskListener): void {
+  start(task: Task, _slot: number, _readySeconds: number, listener: TaskListener): void {
     const { lane } = task;
     const { costs, drawFactor } = this.#options;
     const seconds = costs.secondsOf(task) * (drawFactor?.(lane) ?? 1);

@@ -14,8 +14,6 @@ export interface UploadPiece {
 export interface UploadOp {
   readonly kind: 'upload';
   readonly pieces: readonly UploadPiece[];
-  /** Stored bytes, for pacing. */
-  readonly bytes: number;
 }
 
 export interface EmbedOp {

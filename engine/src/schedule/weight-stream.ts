@@ -283,7 +283,6 @@ function loadOp({ ranges }: GroupLayout, hostBase: number): LoadOp {
 function uploadOp(layout: GroupLayout, hostBase: number, deviceBase: number): UploadOp {
   return {
     kind: 'upload',
-    bytes: layout.stagedBytes,
     pieces: layout.tensors.map(({ dtype, count, stagedOffset, deviceOffset }) => ({
       ...{ dtype, count },
       source: hostBase + stagedOffset,

@@ -29,7 +29,7 @@ const caps: Readonly<Record<PacedLane, readonly number[]>> = {
 };
 
 /** A run lasts about so long at its cap, within limits. */
-const runSeconds = 2;
+const runSeconds = 4;
 const mostNewTokens = 40;
 
 export async function measurePacing(options: PacingOptions): Promise<readonly PacingResult[]> {

@@ -64,7 +64,7 @@ export function buildMachineFile(machine: MeasuredMachine, runs: readonly RunRes
     },
     // As in LocalMachine: the computing lanes work in order, the disk is one queue whatever is in flight. A draft step
     // and one task that goes in between its layers: here nothing is won by letting a second one wait in the lane.
-    laneWidth: { disk: 1, link: 2, host: 2, device: 2 },
+    laneWidth: { disk: 1, link: 3, host: 2, device: 2 },
     memory: {
       deviceBytes: constant(machine.settings.deviceBytes, 'the budget of the runs'),
       hostBytes: constant(machine.settings.hostBytes, 'the budget of the runs'),
