@@ -178,7 +178,10 @@ describe('runs rank', () => {
     const shared = { name: 'sweep', question: 'Which?', kind: 'measured', settings: { prompts: 2 } };
     const axes = { batch: [8, 64], system: [] as unknown[] };
     axes.system = ['Spec', 'Flex'].map((label) => ({ label, settings: { strategy: 'serial' } }));
-    await writeFile(definition, JSON.stringify({ ...shared, axes, baseline: { batch: 8 } }));
+    await writeFile(
+      definition,
+      JSON.stringify({ ...shared, axes, derived: { decodeBatch: 'batch' }, baseline: { batch: 8 } }),
+    );
     const { stdout, exitCode, stderr } = await runs('rank', definition);
     const { points, lowerIsBetter } = await answer('rank', definition);
     const bySeconds = await answer('rank', definition, '--metric', 'seconds');
@@ -191,14 +194,25 @@ describe('runs rank', () => {
     expect(points).toMatchObject([{ isBaseline: true }, { isBaseline: false, overBaseline: null }]);
   });
 
+  it('takes an experiment of which only the records are there, and a baseline for it', async () => {
+    const { points, baseline } = await answer('rank', 'sweep', '--baseline', 'batch=8');
+    expect(baseline).toEqual({ batch: 8 });
+    expect(points).toMatchObject([{ isBaseline: true }, { isBaseline: false }]);
+    const { stdout } = await runs('rank', 'sweep');
+    expect(stdout).not.toContain('baseline');
+  });
+
   it('refuses an experiment without runs, and a metric that is none', async () => {
     expect(await runs('rank', 'candidates')).toMatchObject({
       ...{ exitCode: 1, stdout: '' },
       stderr: expect.stringContaining(
-        'no runs of candidates have tokensPerSecond; `specoffload sweep candidates`',
+        'no runs of candidates have tokensPerSecond; `specoffload sweep` makes some',
       ),
     });
-    expect(await runs('rank', 'nothing')).toMatchObject({ exitCode: 2, stdout: '' });
+    expect(await runs('rank', '../secrets')).toMatchObject({
+      ...{ exitCode: 2, stdout: '' },
+      stderr: expect.stringContaining("invalid experiment: ../secrets; expected a folder's name"),
+    });
     const { exitCode, stderr } = await runs('rank', 'candidates', '--metric', 'speed');
     expect([exitCode, stderr]).toEqual([
       2,

@@ -4,14 +4,12 @@ import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { UserError } from '@specoffload/engine';
 import type { Command } from 'commander';
-import { hasCode, UsageError } from '../errors.js';
-import { shippedExperiments } from '../experiments/index.js';
+import { hasCode } from '../errors.js';
 import { formatBytes, plural } from '../format.js';
 import type { Output } from '../output.js';
-import type { Question } from '../page/index.js';
 import { defaultResultsDirectory, displayPath } from '../paths.js';
 import { readRuns, type StoredRun } from '../store/index.js';
-import { openExperiment } from '../sweep/open-experiment.js';
+import { openQuestion, parseBaseline, type Question } from '../sweep/question.js';
 import { type CommandContext, type CommonOptions, outputFor, withCommonOptions } from './common.js';
 
 interface ReportOptions extends CommonOptions {
@@ -53,8 +51,13 @@ async function report(
   output: Output,
   signal: AbortSignal,
 ): Promise<void> {
-  const question = await askedOf(experiment, options);
-  const { results } = options;
+  const { results, metric, lowerIsBetter, baseline } = options;
+  const question: Question = {
+    ...(await openQuestion(experiment)),
+    ...(metric !== undefined && { metric }),
+    ...(lowerIsBetter && { lowerIsBetter }),
+    ...(baseline && { baseline }),
+  };
   const follower = output.follow();
   follower.update(() => `report: reading ${question.name}`);
   const runs = await readRuns({ results, experiment: question.name, onWarning: output.note, signal }).finally(
@@ -81,31 +84,6 @@ async function report(
     charts: page.numCharts,
     timelines: page.numTimelines,
   });
-}
-
-/** The definition's question, where there is a definition; flags go first. */
-async function askedOf(
-  experiment: string,
-  { metric, lowerIsBetter, baseline }: ReportOptions,
-): Promise<Question> {
-  const isDefined = Object.hasOwn(shippedExperiments, experiment) || /\.(json|js|mjs)$/.test(experiment);
-  const asked: Question = isDefined ? await openExperiment(experiment) : { name: experiment, question: '' };
-  if (!/^[A-Za-z0-9][\w.-]*$/.test(asked.name))
-    throw new UsageError(`invalid experiment: ${experiment}; expected a folder's name, such as main`);
-  return {
-    ...asked,
-    ...(metric !== undefined && { metric }),
-    ...(lowerIsBetter && { lowerIsBetter }),
-    ...(baseline && { baseline }),
-  };
-}
-
-/** `system=FlexGen`; numbers are numbers. */
-function parseBaseline(text: string): Readonly<Record<string, string | number>> {
-  const [, axis, value] = /^([^=]+)=(.+)$/.exec(text) ?? [];
-  if (axis === undefined || value === undefined)
-    throw new UsageError(`invalid --baseline: ${text}; expected an axis and a value, such as system=FlexGen`);
-  return { [axis]: Number.isFinite(Number(value)) ? Number(value) : value };
 }
 
 async function nothingToReport(experiment: string, results: string): Promise<UserError> {

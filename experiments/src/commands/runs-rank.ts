@@ -7,9 +7,8 @@ import { asUsage } from '../errors.js';
 import { plural } from '../format.js';
 import { compareToBaseline, type RankedPoint } from '../statistics/index.js';
 import { columns } from '../store/index.js';
-import type { ExperimentDefinition } from '../sweep/definition.js';
 import { assertMetric, defaultMetric } from '../sweep/metrics.js';
-import { openExperiment } from '../sweep/open-experiment.js';
+import { openQuestion, parseBaseline, type Question } from '../sweep/question.js';
 import { axisColumns } from '../sweep/report.js';
 import { type Column, formatTable } from '../table.js';
 import { type CommandContext, type CommonOptions, outputFor, withCommonOptions } from './common.js';
@@ -17,40 +16,49 @@ import { addResultsOption, type ResultsOptions, readSelected } from './runs-opti
 
 interface RankCommandOptions extends CommonOptions, ResultsOptions {
   readonly metric?: string;
+  readonly baseline?: Readonly<Record<string, string | number>>;
 }
 
 export function addRunsRankCommand(runs: Command, context: CommandContext): void {
   const command = runs
     .command('rank')
     .description("print an experiment's points, best first, with 95 % intervals and ratios to its baseline")
-    .argument('<experiment>', 'as specoffload sweep takes it: a shipped one, or a file')
+    .argument('<experiment>', "a folder of the record store, or the definition's file")
     .option(
       '--metric <column>',
       "column of results to judge by, less of seconds and bytes being better (default: the experiment's own)",
+    )
+    .option(
+      '--baseline <axis=value>',
+      "what others are compared with (default: the definition's)",
+      parseBaseline,
     );
   addResultsOption(command);
   withCommonOptions(
     command,
     'specoffload runs rank candidates',
-    'specoffload runs rank candidates --metric passes',
+    'specoffload runs rank candidates --metric passes --baseline candidates=4',
   ).action(async (experiment: string, options: RankCommandOptions) => {
     const output = outputFor(options);
-    const definition = await openExperiment(experiment);
-    const { metric, lowerIsBetter } = judgeBy(options, definition);
-    const { results } = options;
-    const selection = { results, experiment: definition.name };
+    const asked = await openQuestion(experiment);
+    const { metric, lowerIsBetter } = judgeBy(options, asked);
+    const { results, baseline = asked.baseline } = options;
+    const selection = { results, experiment: asked.name };
     const { runs: stored, warnings } = await readSelected(selection, output, context.signal);
     const records = stored.map(({ record }) => record);
-    const points = compareToBaseline(records, { ...definition, metric, lowerIsBetter });
+    const points = compareToBaseline(records, {
+      ...{ name: asked.name, metric, lowerIsBetter },
+      ...(baseline && { baseline }),
+    });
     if (points.length === 0)
       throw new UserError(
-        `no runs of ${definition.name} have ${metric}; \`specoffload sweep ${experiment}\` makes some`,
+        `no runs of ${asked.name} have ${metric}; \`specoffload sweep\` makes some, \`specoffload runs list\` shows what is there`,
       );
     output.say(describeRanking(points, metric));
     output.document({
-      experiment: definition.name,
+      experiment: asked.name,
       ...{ metric, lowerIsBetter },
-      baseline: definition.baseline ?? null,
+      baseline: baseline ?? null,
       points,
       warnings,
     });
@@ -59,7 +67,7 @@ export function addRunsRankCommand(runs: Command, context: CommandContext): void
 
 function judgeBy(
   { metric }: RankCommandOptions,
-  definition: ExperimentDefinition,
+  definition: Question,
 ): { readonly metric: string; readonly lowerIsBetter: boolean } {
   if (metric === undefined)
     return { metric: definition.metric ?? defaultMetric, lowerIsBetter: definition.lowerIsBetter ?? false };

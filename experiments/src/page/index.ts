@@ -1,2 +1,2 @@
 export { type RenderedPage, renderPage } from './render.js';
-export { createSubject, type Question, type Subject } from './subject.js';
+export { createSubject, type Subject } from './subject.js';

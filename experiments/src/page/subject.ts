@@ -5,13 +5,8 @@ import type { FigureRow } from '../figures/index.js';
 import { compareToBaseline, type RankedPoint } from '../statistics/index.js';
 import { digestOf, type Json } from '../store/canonical.js';
 import { columns, type PointRecord, type RunRecord, type StoredRun, toRow } from '../store/index.js';
-import type { ExperimentDefinition, SettingValue } from '../sweep/definition.js';
-
-/** The part of a definition that a report needs. */
-export type Question = Pick<
-  ExperimentDefinition,
-  'name' | 'question' | 'metric' | 'lowerIsBetter' | 'baseline'
->;
+import type { SettingValue } from '../sweep/definition.js';
+import type { Question } from '../sweep/question.js';
 
 /** A column of the points that takes more than one value. */
 export interface ReportAxis {

@@ -28,7 +28,8 @@ export function labelOf(value: SettingValue | Choice): SettingValue {
 
 /**
  * The definition's points in order, the last axis fastest; made one by one, as often as iterated.
- * @throws UserError for an expression that is refused; while iterating, for a value that no setting takes.
+ * @throws UserError for an expression that is refused, or an axis along which all runs would be the same; while
+ * iterating, for a value that no setting takes.
  */
 export function expandPoints(definition: ExperimentDefinition): Iterable<Point> {
   const { derived = {}, filters = [] } = definition;
@@ -44,6 +45,7 @@ export function expandPoints(definition: ExperimentDefinition): Iterable<Point> 
     throw new UserError(
       `invalid axes: ${total} combinations; expected at most ${mostPoints}, take values or axes away`,
     );
+  assertEffects(definition, new Set(formulas.flatMap(([, formula]) => formula.names)));
   return {
     *[Symbol.iterator]() {
       for (let index = 0; index < total; index += 1) {
@@ -52,6 +54,16 @@ export function expandPoints(definition: ExperimentDefinition): Iterable<Point> 
       }
     },
   };
+}
+
+/** A name that is nearly a setting's, such as `batch`, would sweep nothing. */
+function assertEffects({ axes, cases = [] }: ExperimentDefinition, read: ReadonlySet<string>): void {
+  const isUsed = (name: string) => read.has(name) || cases.some(({ when }) => Object.hasOwn(when, name));
+  for (const [name, values] of Object.entries(axes))
+    if (values.length > 1 && !isSetting(name) && !values.some(isChoice) && !isUsed(name))
+      throw new UserError(
+        `axis ${name} changes nothing: it is no setting, and no derived setting or case reads it; expected one of ${settingNames.join(', ')}, or a rate such as machine.link.bytesPerSecond`,
+      );
 }
 
 /** null where a filter says no. */

@@ -82,6 +82,11 @@ describe('parseDefinition', () => {
     ['axis value', { axes: { candidates: [2, 'x'] } }, 'invalid candidates: x; expected a whole'],
     ['axis name', { axes: { 'my axis': [1] } }, 'invalid axis: "my axis"; expected a setting, or'],
     ['reserved axis', { axes: { min: [1] } }, 'invalid axis: "min"; expected another name'],
+    [
+      'an axis without effect',
+      { axes: { batch: [8, 64] }, cases: [], derived: {}, filters: [], baseline: {}, quick: {} },
+      'axis batch changes nothing: it is no setting, and no derived setting or case reads it; expected one',
+    ],
     ['twice', { axes: { candidates: [2, 4, 2] } }, 'axis candidates has 2 twice; expected different'],
     ['choice', { axes: { a: [{ label: 'x' }] } }, 'invalid axis a: {"label":"x"}; expected a text'],
     ['choice setting', { axes: { a: [{ label: 'x', settings: { b: 1 } }] } }, 'unknown setting: b'],
