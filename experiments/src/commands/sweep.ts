@@ -4,15 +4,17 @@ import { UserError } from '@specoffload/engine';
 import type { Command } from 'commander';
 import { asUsage, UsageError } from '../errors.js';
 import { shippedExperiments } from '../experiments/index.js';
-import { plural } from '../format.js';
+import { formatSeconds, plural } from '../format.js';
 import type { Output } from '../output.js';
 import { defaultResultsDirectory, displayPath } from '../paths.js';
 import { parseSeconds } from '../sizes.js';
-import { expandPoints, type Point } from '../sweep/expand.js';
+import { estimateSeconds } from '../sweep/estimate.js';
+import { expandPoints } from '../sweep/expand.js';
 import { openExperiment } from '../sweep/open-experiment.js';
-import { type SweepOptions, searches, settleRequest } from '../sweep/options.js';
+import { type SweepOptions, type SweepRequest, searches, settleRequest } from '../sweep/options.js';
 import { describeSweepProgress } from '../sweep/progress.js';
 import { axisColumns, describeOutcome } from '../sweep/report.js';
+import { Shelf } from '../sweep/shelf.js';
 import { formatTable } from '../table.js';
 import {
   type CommandContext,
@@ -83,7 +85,7 @@ async function sweep(
   const wanted: SweepOptions = { ...rest, ...(maxTime === undefined ? {} : { maxSeconds: maxTime }) };
   // The definition is sound: what is refused now was asked for by a flag.
   const request = asUsage(() => settleRequest(definition, wanted));
-  if (dryRun) return listPoints([...expandPoints(request.definition)], request.turns.length, output);
+  if (dryRun) return listPoints({ ...request, output, signal });
   const { runExperiment } = await import('../sweep/sweep.js');
   const follower = output.follow();
   const outcome = await runExperiment(definition, {
@@ -106,10 +108,21 @@ async function sweep(
     );
 }
 
-function listPoints(points: readonly Point[], runsPerPoint: number, output: Output): void {
+/** A measured point would first have to be prepared: how long it takes is said when the sweep starts. */
+async function listPoints(request: SweepRequest): Promise<void> {
+  const { definition, turns, output, signal } = request;
+  const points = [...expandPoints(definition)];
+  const numRuns = points.length * turns.length;
+  const seconds =
+    definition.kind === 'measured'
+      ? null
+      : await estimateSeconds(request, new Shelf(output, signal), numRuns);
   output.say(formatTable(axisColumns(points), points));
-  output.say(`\n${plural(points.length, 'point')}, ${plural(runsPerPoint, 'run')} each; none was started`);
-  output.document({ points, runsPerPoint });
+  output.say(
+    `\n${plural(points.length, 'point')}, ${plural(turns.length, 'run')} each` +
+      `${seconds === null ? '' : `, about ${formatSeconds(seconds)}`}; none was started`,
+  );
+  output.document({ points, runsPerPoint: turns.length, expectedSeconds: seconds });
 }
 
 function parseSeeds(text: string): readonly number[] {

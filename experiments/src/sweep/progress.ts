@@ -33,7 +33,7 @@ export class Progress {
   #refused: number;
   #running = 0;
   #current: string | null = null;
-  /** Mean of one run, where earlier records tell. */
+  /** Of one run, before any has ended; null where nobody has an idea. */
   readonly #expectedSeconds: number | null;
 
   constructor(
@@ -41,7 +41,8 @@ export class Progress {
       readonly total: number;
       readonly done: number;
       readonly refused: number;
-      readonly expectedSeconds: number | null;
+      /** Of all runs that are left; null where nobody has an idea. */
+      readonly remainingSeconds: number | null;
     },
     onProgress: (progress: SweepProgress) => void,
     nowSeconds: () => number = () => performance.now() / 1000,
@@ -49,7 +50,8 @@ export class Progress {
     this.#total = counts.total;
     this.#done = counts.done;
     this.#refused = counts.refused;
-    this.#expectedSeconds = counts.expectedSeconds;
+    const { total, done, remainingSeconds } = counts;
+    this.#expectedSeconds = remainingSeconds === null ? null : remainingSeconds / Math.max(1, total - done);
     this.#onProgress = onProgress;
     this.#nowSeconds = nowSeconds;
     this.#startSeconds = nowSeconds();

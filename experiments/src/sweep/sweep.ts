@@ -14,6 +14,7 @@ import {
 } from '../store/index.js';
 import { type Agreement, AgreementCheck } from './agreement.js';
 import type { ExperimentDefinition } from './definition.js';
+import { estimateSeconds } from './estimate.js';
 import { describeAxes, expandPoints, type Point } from './expand.js';
 import { choosePruned, rungsOf } from './halving.js';
 import { createMeasurementRunner } from './measurements.js';
@@ -94,6 +95,9 @@ interface Located {
   readonly record: PointRecord;
 }
 
+/** So few are done sooner than anybody could say how long they take. */
+const fewPredictions = 200;
+
 async function exists(path: string): Promise<boolean> {
   return access(path).then(
     () => true,
@@ -166,14 +170,18 @@ class Sweep {
       else for (const turn of turns) if (this.#known.has(locateRun(record, turn).key)) this.#before += 1;
     }
     const total = (this.#numPoints - this.#refusals.size) * turns.length;
+    const missing = total - this.#before;
+    const isShort = definition.kind === 'simulated' && missing < fewPredictions;
+    const seconds = isShort ? null : await estimateSeconds(this.#request, this.#shelf, missing);
     this.#progress = new Progress(
-      { total, done: this.#before, refused: this.#refusals.size, expectedSeconds: null },
+      { total, done: this.#before, refused: this.#refusals.size, remainingSeconds: seconds },
       this.#request.onProgress,
     );
     output.note(
       `${definition.name}: ${plural(this.#numPoints, 'point')}, ${plural(total, `${definition.kind} run`)}` +
         `${this.#before > 0 ? `, ${formatCount(this.#before)} done already` : ''}` +
-        `${this.#refusals.size > 0 ? `, ${formatCount(this.#refusals.size)} points refused earlier` : ''}`,
+        `${this.#refusals.size > 0 ? `, ${formatCount(this.#refusals.size)} points refused earlier` : ''}` +
+        `${seconds === null || missing === 0 ? '' : `, about ${formatSeconds(seconds)}`}`,
     );
   }
 

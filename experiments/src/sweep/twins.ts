@@ -122,7 +122,7 @@ const twinTurn = { seed: 1, repeat: 0 } as const;
 const spareBytes = 1e9;
 
 /** The machine with the budgets and caps that the point was measured under. */
-function withLimits(machine: MachineModel, limits: JobPlan['machine']): MachineModel {
+export function withLimits(machine: MachineModel, limits: JobPlan['machine']): MachineModel {
   const { deviceBytes, hostBytes, linkBytesPerSecondCap, diskBytesPerSecondCap } = limits;
   const capped = (rate: number, cap: number | null) => Math.min(rate, cap ?? rate);
   return {

@@ -33,9 +33,15 @@ describe('sweep', () => {
   it('lists its points and runs none', async () => {
     const { exitCode, stdout } = await sweep('mine.json', '--dry-run', '--filter', 'prompts > 1', '--json');
     expect(exitCode).toBe(0);
-    const { points, runsPerPoint } = JSON.parse(stdout);
+    const { points, runsPerPoint, expectedSeconds } = JSON.parse(stdout);
     expect([points.length, runsPerPoint]).toEqual([4, 1]);
+    expect(expectedSeconds).toBeGreaterThan(0);
     expect(await readdir(folder)).not.toContain('results');
+  });
+
+  it('says beforehand how many runs a plan is, and how long they should take', async () => {
+    const { stdout } = await sweep('mine.json', '--dry-run');
+    expect(stdout).toMatch(/\n\d+ points, 1 run each, about [\d.]+ m?s; none was started\n$/);
   });
 
   it('prints one document, and for people the points with what no run can serve', async () => {

@@ -1,0 +1,112 @@
+/** How long an experiment's runs should take, before the first of them: a guess, and said to be one. */
+
+import { existsSync } from 'node:fs';
+import { type Acceptance, type MachineModel, simulateRun, UserError } from '@specoffload/engine';
+import { localMachinePath } from '../paths.js';
+import type { ExperimentDefinition } from './definition.js';
+import { expandPoints, type Point } from './expand.js';
+import { openMeasuredJob } from './measured-job.js';
+import type { SweepRequest } from './options.js';
+import { openPredictedJob } from './predicted-job.js';
+import type { Shelf } from './shelf.js';
+import { withLimits } from './twins.js';
+
+/** Points whose runs stand for all. */
+const mostSamples = 8;
+
+/**
+ * Seconds that `numRuns` runs of the experiment's points should take; null where nothing tells. Measured runs are
+ * predicted on the machine file that `specoffload profile` has written; predictions are tried out.
+ */
+export async function estimateSeconds(
+  { definition, workers, signal }: SweepRequest,
+  shelf: Shelf,
+  numRuns: number,
+): Promise<number | null> {
+  const samples = sampleOf(definition);
+  if (definition.kind === 'simulated')
+    return ((await tryPredictions(samples, shelf, signal)) * numRuns) / workers;
+  if (!existsSync(localMachinePath)) return null;
+  const machine = await shelf.machine('this');
+  const seconds: number[] = [];
+  for (const { settings } of samples) {
+    signal.throwIfAborted();
+    const predicted = await predictMeasurement(settings, machine, shelf, signal);
+    if (predicted !== null) seconds.push(predicted);
+  }
+  return seconds.length === 0 ? null : mean(seconds) * numRuns;
+}
+
+function sampleOf(definition: ExperimentDefinition): Point[] {
+  let numPoints = 0;
+  for (const _point of expandPoints(definition)) numPoints += 1;
+  const step = Math.max(1, numPoints / mostSamples);
+  const samples: Point[] = [];
+  let index = 0;
+  for (const point of expandPoints(definition)) {
+    if (index >= Math.round(samples.length * step)) samples.push(point);
+    index += 1;
+  }
+  return samples;
+}
+
+/** Node compiles while it runs the first few dozens; a sweep is long enough not to notice, and this is not. */
+const trialSeconds = 1;
+
+/** @returns seconds of one prediction */
+async function tryPredictions(samples: readonly Point[], shelf: Shelf, signal: AbortSignal): Promise<number> {
+  const start = performance.now();
+  const seconds: number[] = [];
+  do {
+    for (const { settings } of samples) {
+      signal.throwIfAborted();
+      const begin = performance.now();
+      const { request } = await openPredictedJob(settings, shelf);
+      await unlessRefused(() => simulateRun({ ...request, seed: 1, signal }));
+      seconds.push((performance.now() - begin) / 1000);
+    }
+  } while (performance.now() - start < 1000 * trialSeconds);
+  return mean(seconds.slice(-samples.length));
+}
+
+/** What a draft gets right when nobody has looked: it decides about the number of rounds. */
+const usualAcceptance: Acceptance = { kind: 'rates', name: '0.55', byPosition: [0.55] };
+
+/** Threads, pools and their first pages. */
+const setUpSeconds = 0.5;
+
+/** @returns null for what does not fit */
+async function predictMeasurement(
+  settings: Point['settings'],
+  machine: MachineModel,
+  shelf: Shelf,
+  signal: AbortSignal,
+): Promise<number | null> {
+  const { plan } = await openMeasuredJob(settings, shelf);
+  const { target, draft, workload, strategy, policy, maxNewTokens } = plan;
+  const limited = withLimits(machine, plan.machine);
+  const result = await unlessRefused(() =>
+    simulateRun({
+      ...{ target, draft, strategy, policy, maxNewTokens, machine: limited, seed: 1, signal },
+      promptLengths: workload.prompts.map(({ length }) => length),
+      acceptance: draft && usualAcceptance,
+    }),
+  );
+  if (result === null) return null;
+  const { deviceBytes, hostBytes } = limited.memory;
+  const placedBytes = Math.min(target.bytes + (draft?.bytes ?? 0), deviceBytes + hostBytes);
+  return setUpSeconds + placedBytes / limited.disk.bytesPerSecond + result.seconds;
+}
+
+async function unlessRefused<T>(work: () => Promise<T>): Promise<T | null> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof UserError) return null;
+    throw error;
+  }
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
