@@ -1,3 +1,6 @@
+import { mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import {
   describeModel,
   type MachineModel,
@@ -6,11 +9,13 @@ import {
   type Span,
 } from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
+import { createOutput } from '../../experiments/src/output.js';
 import { projectDirectory } from '../../experiments/src/paths.js';
 import { type ChoiceRequest, capMachine, chooseTunnel } from '../../experiments/src/tunnel/choose.js';
 import { flagsOf } from '../../experiments/src/tunnel/flags.js';
 import { loadsOf, simulateLoads } from '../../experiments/src/tunnel/loads.js';
 import { withDraftSpeed } from '../../experiments/src/tunnel/measure.js';
+import { openOrCreateTunnel } from '../../experiments/src/tunnel/named.js';
 import { openOriginal } from '../../experiments/src/tunnel/original.js';
 import { distance, isMatched, type Ratios, ratiosOf } from '../../experiments/src/tunnel/ratios.js';
 import { openTunnel, parseTunnel, type Tunnel } from '../../experiments/src/tunnel/tunnel-file.js';
@@ -279,6 +284,40 @@ describe('a tunnel file', () => {
     await expect(openTunnel('nowhere.json')).rejects.toThrow(
       'cannot read the tunnel nowhere.json; make one with specoffload tunnel --out nowhere.json',
     );
+  });
+
+  it('is made on first use under its name, kept, and made anew after the machine was measured', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'specoffload-tunnel-'));
+    const profile = join(directory, 'machine.json');
+    const likes: string[] = [];
+    const notes: string[] = [];
+    const output = createOutput({ write: () => true }, { write: (text) => notes.push(text) }, false);
+    const open = (which: string) =>
+      openOrCreateTunnel(which, output, new AbortController().signal, {
+        ...{ directory: join(directory, 'tunnels'), profile },
+        create: async ({ like }) => {
+          likes.push(like);
+          return { ...tunnel, name: `tunnel-${like}` };
+        },
+      });
+    try {
+      await writeFile(profile, '{}');
+      await utimes(profile, 1, 1);
+      expect((await open('tunnel:env1')).name).toBe('tunnel-env1');
+      expect((await open('tunnel:env1')).name).toBe('tunnel-env1');
+      expect(likes).toEqual(['env1']);
+      expect(await readdir(join(directory, 'tunnels'))).toEqual(['tunnel-env1.json']);
+      const future = Date.now() / 1000 + 60;
+      await utimes(profile, future, future);
+      await open('tunnel:env1');
+      expect([likes, notes.length]).toEqual([['env1', 'env1'], 2]);
+      await expect(open('tunnel:../env1')).rejects.toThrow(
+        'invalid machine: tunnel:../env1; expected tunnel:',
+      );
+      expect(await open(join(directory, 'tunnels', 'tunnel-env1.json'))).toMatchObject({ kind: 'tunnel' });
+    } finally {
+      await rm(directory, { recursive: true });
+    }
   });
 
   it('says the same as flags of a run', () => {

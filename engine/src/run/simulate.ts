@@ -15,6 +15,9 @@ import { assertNewTokens, prepare } from './prepare.js';
 import type { RunOutcome, RunProgress } from './types.js';
 import { VirtualMachine } from './virtual-machine.js';
 
+/** Raised whenever the same request is predicted otherwise than before, so that nobody takes old predictions for new. */
+export const predictionVersion = 1;
+
 export interface SimulationRequest {
   /** Opened from a directory, or described by its configuration. */
   readonly target: Checkpoint;

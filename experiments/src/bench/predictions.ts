@@ -33,7 +33,7 @@ interface PlanTime {
 
 const repeats = 25;
 /** Runs that only show how long Node takes to compile. */
-const warmUps = 10;
+const warmUps = 60;
 const acceptance: Acceptance = { kind: 'rates', name: '0.7', byPosition: [0.7] };
 
 export async function timePredictions(output: Output, signal: AbortSignal): Promise<PredictionTimes> {

@@ -6,11 +6,11 @@ import {
   type MachineModel,
   type MachineSettings,
   type RunResult,
-  recordAcceptance,
   runEngine,
   simulateRun,
 } from '@specoffload/engine';
 import type { Command } from 'commander';
+import { measureAcceptance } from '../acceptance/measure.js';
 import { type Comparison, compare, summarize } from '../accuracy/compare.js';
 import { accuracyGrid, type GridPoint, groupOf } from '../accuracy/grid.js';
 import { describeConditions, watchConditions } from '../conditions.js';
@@ -62,10 +62,14 @@ async function accuracy(options: AccuracyOptions, output: Output, signal: AbortS
   const grid = accuracyGrid(options.quick === true);
   const most = Math.max(...grid.map(({ prompts }) => prompts));
   const vocabulary = { size: target.config.vocabSize, tokenizer };
-  const { prompts } = await loadWorkload(options.workload, most, vocabulary);
-  const pair = { target, draft: draft as Checkpoint, prompts };
+  const workload = await loadWorkload(options.workload, most, vocabulary);
+  const pair = { target, draft: draft as Checkpoint, prompts: workload.prompts };
 
-  const trace = await traceAcceptance(pair, grid, output, signal);
+  output.note('accuracy: recording what the draft gets right');
+  const trace = await measureAcceptance({
+    ...{ target, draft: pair.draft, workload, newTokens, signal },
+    candidates: Math.max(...grid.map(({ policy }) => policy.candidates ?? 1)),
+  });
   const comparisons: Comparison[] = [];
   for (const [index, point] of grid.entries()) {
     output.note(`accuracy ${index + 1}/${grid.length}: ${describePoint(point)}`);
@@ -124,26 +128,6 @@ interface Pair {
   readonly target: Checkpoint;
   readonly draft: Checkpoint;
   readonly prompts: readonly (readonly number[])[];
-}
-
-/** What the target writes, once, and how far the draft goes along with it from every token on. */
-async function traceAcceptance(
-  pair: Pair,
-  grid: readonly GridPoint[],
-  output: Output,
-  signal: AbortSignal,
-): Promise<AcceptanceTrace> {
-  output.note('accuracy: recording what the draft gets right');
-  const machine = { deviceBytes: pair.target.bytes / 2, hostBytes: pair.target.bytes / 2 };
-  const { sequences } = await runEngine({
-    ...{ target: pair.target, draft: null, prompts: pair.prompts, machine, signal, stopAtEos: false },
-    ...{ strategy: 'none', maxNewTokens: newTokens },
-  });
-  return recordAcceptance({
-    ...{ name: 'this workload', draft: pair.draft, machine, newTokens, signal },
-    candidates: Math.max(...grid.map(({ policy }) => policy.candidates ?? 1)),
-    texts: sequences.map(({ ids }, index) => ({ prompt: pair.prompts[index], newIds: ids })),
-  });
 }
 
 function budgetsOf({ budgetShare }: GridPoint, { bytes }: Checkpoint) {

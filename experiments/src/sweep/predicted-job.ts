@@ -4,6 +4,7 @@ import {
   type Acceptance,
   type MachineModel,
   parsePolicy,
+  predictionVersion,
   type SimulationRequest,
   type StrategyName,
   withRate,
@@ -13,6 +14,12 @@ import type { Json } from '../store/canonical.js';
 import type { Settings } from './definition.js';
 import { policyOf, toBytes, toRate } from './settings.js';
 import type { Shelf } from './shelf.js';
+
+/** The first version is not named: records that were made before there was a second one keep their keys. */
+export const simulatedKind = {
+  kind: 'simulated',
+  ...((predictionVersion as number) === 1 ? {} : { version: predictionVersion }),
+} as const;
 
 /** What a sweep runs, whatever it is: all that identifies it is known before it runs. */
 export interface PredictedJob {
@@ -49,7 +56,7 @@ export async function openPredictedJob(given: Settings, shelf: Shelf): Promise<P
     },
     workload,
     identity: {
-      kind: 'simulated',
+      ...simulatedKind,
       ...{ strategy, policy: policy as Json, maxNewTokens, routingSkew },
       models: { target: target.digest, draft: draft?.digest ?? null },
       machine: shelf.digest(machine),

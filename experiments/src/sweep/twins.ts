@@ -21,6 +21,7 @@ import { describeAxes, type Point } from './expand.js';
 import { type MeasuredJob, openMeasuredJob } from './measured-job.js';
 import type { SweepRequest } from './options.js';
 import { locatePoint, locateRun } from './place.js';
+import { simulatedKind } from './predicted-job.js';
 import type { Shelf } from './shelf.js';
 
 /** A point that has been measured, and the folder of one of its records. */
@@ -48,7 +49,7 @@ export async function predictMeasured(
   const missing: Twin[] = [];
   for (const measured of points) {
     const job = await openMeasuredJob(measured.point.settings as Settings, shelf);
-    const identity = { kind: 'simulated', of: job.identity, machine: shelf.digest(machine) };
+    const identity = { ...simulatedKind, of: job.identity, machine: shelf.digest(machine) };
     const place = locateRun(locatePoint(definition.name, measured.point as Point, identity), twinTurn);
     if (!hasRun(place.key)) missing.push({ job, place, folder: measured.folder });
   }

@@ -1,7 +1,7 @@
 /** A tunnel by name or file, for sweeps: `tunnel:env1` is made on first use and kept in the cache. */
 
-import { mkdir, stat, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { mkdir, rename, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { UserError } from '@specoffload/engine';
 import { hasCode } from '../errors.js';
 import type { Output } from '../output.js';
@@ -30,6 +30,20 @@ export function isTunnelName(machine: string): boolean {
   return machine.startsWith('tunnel:');
 }
 
+/** Where named tunnels are kept, what they rest on, and how they are made. */
+export interface TunnelKeeping {
+  readonly directory: string;
+  /** The machine file that `specoffload profile` writes. */
+  readonly profile: string;
+  readonly create: typeof createTunnel;
+}
+
+const usualKeeping: TunnelKeeping = {
+  directory: cacheDirectory,
+  profile: localMachinePath,
+  create: createTunnel,
+};
+
 /**
  * @param which `tunnel:env1`, made anew when this machine has been measured since; or a file.
  * @throws UserError when there is none and none can be made.
@@ -38,19 +52,22 @@ export async function openOrCreateTunnel(
   which: string,
   output: Output,
   signal: AbortSignal,
+  { directory, profile, create }: TunnelKeeping = usualKeeping,
 ): Promise<Tunnel> {
   if (!isTunnelName(which)) return openTunnel(which);
   const like = which.slice('tunnel:'.length);
-  if (!/^[\w.-]+$/.test(like))
+  if (!/^\w[\w.-]*$/.test(like))
     throw new UserError(
       `invalid machine: ${which}; expected tunnel: and a shipped machine, such as tunnel:env1`,
     );
-  const path = join(cacheDirectory, `tunnel-${like}.json`);
-  if ((await timeOf(path)) > (await timeOf(localMachinePath))) return openTunnel(path);
+  const path = join(directory, `tunnel-${like}.json`);
+  if ((await timeOf(path)) > (await timeOf(profile))) return openTunnel(path);
   output.note(`tunnel: looking for a small run like ${like}`);
-  const tunnel = await createTunnel({ ...tunnelDefaults, like }, output, signal);
-  await mkdir(dirname(path), { recursive: true });
-  await writeFile(path, `${JSON.stringify(tunnel, null, 2)}\n`);
+  const tunnel = await create({ ...tunnelDefaults, like }, output, signal);
+  await mkdir(directory, { recursive: true });
+  const aside = `${path}.${process.pid}`;
+  await writeFile(aside, `${JSON.stringify(tunnel, null, 2)}\n`);
+  await rename(aside, path);
   return tunnel;
 }
 
