@@ -5,7 +5,12 @@ import type { Command } from 'commander';
 import { formatCell } from '../cells.js';
 import { asUsage } from '../errors.js';
 import { plural } from '../format.js';
-import { compareToBaseline, type RankedPoint } from '../statistics/index.js';
+import {
+  compareToBaseline,
+  describeSuperseded,
+  type RankedPoint,
+  supersededPoints,
+} from '../statistics/index.js';
 import { columns } from '../store/index.js';
 import { assertMetric, defaultMetric } from '../sweep/metrics.js';
 import { openQuestion, parseBaseline, type Question } from '../sweep/question.js';
@@ -54,6 +59,8 @@ export function addRunsRankCommand(runs: Command, context: CommandContext): void
       throw new UserError(
         `no runs of ${asked.name} have ${metric}; \`specoffload sweep\` makes some, \`specoffload runs list\` shows what is there`,
       );
+    const numOlder = supersededPoints(records).size;
+    if (numOlder > 0) output.note(describeSuperseded(numOlder));
     output.say(describeRanking(points, metric));
     output.document({
       experiment: asked.name,

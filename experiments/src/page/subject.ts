@@ -2,7 +2,7 @@
 
 import { UserError } from '@specoffload/engine';
 import type { FigureRow } from '../figures/index.js';
-import { compareToBaseline, type RankedPoint } from '../statistics/index.js';
+import { compareToBaseline, type RankedPoint, supersededPoints } from '../statistics/index.js';
 import { digestOf, type Json } from '../store/canonical.js';
 import { columns, type PointRecord, type RunRecord, type StoredRun, toRow } from '../store/index.js';
 import type { SettingValue } from '../sweep/definition.js';
@@ -35,6 +35,8 @@ export interface Subject {
   readonly axes: readonly ReportAxis[];
   /** Best first. */
   readonly points: readonly RankedPoint[];
+  /** Points left out because they were run again later with other settings. */
+  readonly numSuperseded: number;
 }
 
 /**
@@ -47,7 +49,9 @@ export function createSubject(
   onMissingBaseline: (sentence: string) => void = refuse,
 ): Subject {
   const { name, question, metric = 'tokensPerSecond', lowerIsBetter = false } = asked;
-  const placed = placeRuns(stored, name);
+  const all = placeRuns(stored, name);
+  const superseded = supersededPoints(all.map(({ record }) => record));
+  const placed = all.filter(({ record }) => !superseded.has(record.point.pointKey));
   const missing = findMissing(asked.baseline ?? {}, placed);
   if (missing !== null) onMissingBaseline(missing);
   const baseline = missing === null ? (asked.baseline ?? {}) : {};
@@ -57,7 +61,8 @@ export function createSubject(
     runs.map(({ record }) => record),
     { name, metric, lowerIsBetter, baseline },
   );
-  return { name, question, metric, lowerIsBetter, baseline, runs, axes, points };
+  const numSuperseded = superseded.size;
+  return { name, question, metric, lowerIsBetter, baseline, runs, axes, points, numSuperseded };
 }
 
 /** Runs that no experiment asked for are told apart by whatever they differ in. */

@@ -3,7 +3,7 @@
 import { median } from 'simple-statistics';
 import { nameOfColumn } from '../figures/labels.js';
 import { formatCount, plural, threeDigits } from '../format.js';
-import type { RankedPoint, Verdict } from '../statistics/index.js';
+import { describeSuperseded, type RankedPoint, type Verdict } from '../statistics/index.js';
 import { columns } from '../store/index.js';
 import { describeJudgement, judge } from './judgement.js';
 import { groupBy } from './slices.js';
@@ -17,6 +17,7 @@ export function verdicts(subject: Subject): string[] {
     ...[...kinds].flatMap(([kind, points]) => [describeBest(subject, points, kind)]),
     ...describeComparisons(subject).slice(0, mostSentences),
     ...describeDisturbed(subject),
+    ...(subject.numSuperseded > 0 ? [`${describeSuperseded(subject.numSuperseded)}.`] : []),
   ];
 }
 

@@ -12,6 +12,13 @@ export {
   pairedRatio,
   type Verdict,
 } from './paired-ratio.js';
-export { compareToBaseline, type RankedPoint, type RankOptions, rank } from './points.js';
+export {
+  compareToBaseline,
+  describeSuperseded,
+  type RankedPoint,
+  type RankOptions,
+  rank,
+  supersededPoints,
+} from './points.js';
 export { type PairedPoint, pairPredictions } from './predicted-pairs.js';
 export { describeSample, type SampleSummary } from './sample.js';

@@ -1,6 +1,7 @@
 /** The points of an experiment, compared: records of the same point are a sample, and points that differ in the baseline alone are pairs. */
 
 import type { Random } from '@specoffload/engine';
+import { plural } from '../format.js';
 import { canonicalJson, type Json } from '../store/canonical.js';
 import type { PointRecord, RunRecord } from '../store/index.js';
 import type { ExperimentDefinition } from '../sweep/definition.js';
@@ -34,8 +35,8 @@ export interface RankedPoint {
 }
 
 /**
- * Every point that some record belongs to, best first. Records that no experiment asked for, and those without the
- * metric, are left out.
+ * Every point that some record belongs to, best first. Records that no experiment asked for, those without the metric,
+ * and {@link supersededPoints} are left out.
  * @throws UserError when records have no such metric
  */
 export function rank(records: readonly RunRecord[], options: RankOptions = {}): RankedPoint[] {
@@ -44,6 +45,30 @@ export function rank(records: readonly RunRecord[], options: RankOptions = {}): 
   const points = gatherPoints(records, metric);
   const sign = lowerIsBetter ? 1 : -1;
   return comparePoints(points, options).sort((a, b) => sign * (a.sample.median - b.sample.median));
+}
+
+/**
+ * Keys of the points of which another one has the same axes and was run later: with other settings, which are those
+ * that the experiment has now.
+ */
+export function supersededPoints(records: readonly RunRecord[]): ReadonlySet<string> {
+  const latest = new Map<string, RunRecord>();
+  const keys = new Set<string>();
+  for (const record of records) {
+    const { kind, point } = record;
+    if (point === undefined) continue;
+    keys.add(point.pointKey);
+    const axes = axesKey({ point, kind });
+    const other = latest.get(axes);
+    if (!other || record.createdAt >= other.createdAt) latest.set(axes, record);
+  }
+  for (const { point } of latest.values()) keys.delete(point!.pointKey);
+  return keys;
+}
+
+/** `3 points left out: …`. */
+export function describeSuperseded(numPoints: number): string {
+  return `${plural(numPoints, 'point')} left out: run again later, with the same axes and other settings`;
 }
 
 /** {@link rank} by the definition's own metric and baseline, of the records that it asked for. */
@@ -62,20 +87,25 @@ export function compareToBaseline(
   });
 }
 
-/** A point and its runs. */
-interface Point {
+/** Where a point stands among those of its experiment. */
+interface PlacedPoint {
   readonly point: PointRecord;
   readonly kind: RunRecord['kind'];
+}
+
+/** A point and its runs. */
+interface Point extends PlacedPoint {
   /** By what makes a run the partner of another one: seed and repeat. */
   readonly runs: Map<string, { readonly value: number; readonly isDisturbed: boolean }>;
 }
 
 function gatherPoints(records: readonly RunRecord[], metric: string): Point[] {
   const points = new Map<string, Point>();
+  const superseded = supersededPoints(records);
   for (const record of records) {
     const { kind, point } = record;
     const value = measure(record, metric);
-    if (point === undefined || value === null) continue;
+    if (point === undefined || value === null || superseded.has(point.pointKey)) continue;
     const id = `${point.experiment}/${kind}/${point.pointKey}`;
     const gathered = points.get(id) ?? { point, kind, runs: new Map() };
     points.set(id, gathered);
@@ -94,11 +124,11 @@ function comparePoints(points: readonly Point[], options: RankOptions): RankedPo
   const { baseline } = options;
   const isBaseline = ({ point }: Point) =>
     baseline !== undefined && Object.entries(baseline).every(([name, value]) => point.axes[name] === value);
-  const baselines = new Map(points.filter(isBaseline).map((point) => [othersKey(point, baseline), point]));
+  const baselines = new Map(points.filter(isBaseline).map((point) => [axesKey(point, baseline), point]));
   return points.map((point) => {
     const { experiment, pointKey, axes } = point.point;
     const runs = [...point.runs.values()];
-    const partner = isBaseline(point) ? undefined : baselines.get(othersKey(point, baseline));
+    const partner = isBaseline(point) ? undefined : baselines.get(axesKey(point, baseline));
     return {
       ...{ experiment, pointKey, kind: point.kind, axes },
       sample: describeSample(
@@ -112,8 +142,8 @@ function comparePoints(points: readonly Point[], options: RankOptions): RankedPo
   });
 }
 
-/** One spelling for everything that a point and its baseline have in common. */
-function othersKey({ point, kind }: Point, baseline: RankOptions['baseline'] = {}): string {
+/** One spelling for equal axes; those of a baseline left out, for everything that it and its points have in common. */
+function axesKey({ point, kind }: PlacedPoint, baseline: RankOptions['baseline'] = {}): string {
   const others = Object.entries(point.axes).filter(([name]) => !Object.hasOwn(baseline, name));
   return canonicalJson([point.experiment, kind, Object.fromEntries(others) as Json]);
 }

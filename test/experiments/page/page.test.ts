@@ -28,6 +28,19 @@ const subjectOf = (records: readonly RunRecord[], question: object = {}) =>
     { name: 'test', question: '', ...question },
   );
 
+it('leaves out points that were run again later with other settings, and says so', () => {
+  const at = (day: number, key: string, tokensPerSecond: number) => {
+    const createdAt = new Date(Date.UTC(2026, 0, day));
+    const record = fakeRecord({ axes: { system: 'a' }, tokensPerSecond, run: { createdAt } });
+    return { ...record, point: { ...record.point!, pointKey: key.repeat(32) } };
+  };
+  const subject = subjectOf([at(1, 'a', 9), at(2, 'b', 5)]);
+  expect(subject.runs.map(({ row }) => row.tokensPerSecond)).toEqual([5]);
+  expect(verdicts(subject)).toContain(
+    '1 point left out: run again later, with the same axes and other settings.',
+  );
+});
+
 describe('the axes of a report', () => {
   it('are those that vary, without what follows from others', () => {
     const points = [

@@ -33,6 +33,21 @@ describe('rank', () => {
     expect(best!.axes).toEqual({ system: 'FlexGen', batch: 8 });
   });
 
+  it('takes, of equal axes with other settings, the point that was run last', () => {
+    const at = (day: number, key: string, tokensPerSecond: number) => {
+      const createdAt = new Date(Date.UTC(2026, 0, day));
+      const record = fakeRecord({ axes: { a: 1 }, tokensPerSecond, run: { createdAt } });
+      return { ...record, point: { ...record.point!, pointKey: key.repeat(32) } };
+    };
+    const [older, newer] = [at(1, 'a', 9), at(2, 'b', 5)];
+    for (const both of [
+      [older, newer],
+      [newer, older],
+    ])
+      expect(rank(both)).toMatchObject([{ pointKey: newer.point.pointKey, sample: { n: 1, median: 5 } }]);
+    expect(rank([newer, fakeRecord({ axes: { a: 2 }, tokensPerSecond: 3 })])).toHaveLength(2);
+  });
+
   it('leaves out what no experiment asked for', () => {
     const { point: _point, ...stray } = records[0]!;
     expect(rank([stray])).toEqual([]);
