@@ -57,12 +57,12 @@ export class LocalMachine implements Machine {
         bytesPerSecondCap: settings.diskBytesPerSecondCap ?? null,
       }),
     );
+    for (const { regions } of Object.values(plan.hostSlots)) touch(regions, machine.#host);
+    for (const { regions } of Object.values(plan.deviceSlots)) touch(regions, machine.#device);
     for (const model of plan.draft ? [plan.target, plan.draft] : [plan.target]) {
       writeRopeTables(model, model.rope.host, machine.#host);
       writeRopeTables(model, model.rope.device, machine.#device);
     }
-    for (const { regions } of Object.values(plan.hostSlots)) touch(regions, machine.#host);
-    for (const { regions } of Object.values(plan.deviceSlots)) touch(regions, machine.#device);
     try {
       await machine.#startWorkers(plan, settings);
     } catch (error) {

@@ -26,8 +26,9 @@ export async function estimateSeconds(
   const samples = sampleOf(definition);
   if (definition.kind === 'simulated')
     return ((await tryPredictions(samples, shelf, signal)) * numRuns) / workers;
-  if (!existsSync(localMachinePath)) return null;
-  const machine = await shelf.machine('this');
+  // A file of another version is no reason to measure nothing.
+  const machine = existsSync(localMachinePath) ? await unlessRefused(() => shelf.machine('this')) : null;
+  if (machine === null) return null;
   const seconds: number[] = [];
   for (const { settings } of samples) {
     signal.throwIfAborted();
