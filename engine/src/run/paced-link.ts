@@ -52,14 +52,14 @@ export class PacedLink<Op> {
   }
 
   async #deliverAll(): Promise<void> {
-    const { receive, deliver } = this.#options;
+    const { receive, sleepUntil, deliver } = this.#options;
     this.#isDelivering = true;
     while (this.#waiting.length + this.#underWay.length > 0) {
       if (this.#underWay.length === 0) this.#carryNext();
       await receive();
       this.#carryAhead();
       const [delivery] = this.#underWay as [Delivery];
-      this.#waitFor(delivery);
+      if ('endSeconds' in delivery) sleepUntil(delivery.endSeconds);
       this.#underWay.shift();
       deliver(delivery);
     }
@@ -91,9 +91,5 @@ export class PacedLink<Op> {
     } catch (error) {
       return { id, error: toError(error) };
     }
-  }
-
-  #waitFor(delivery: Delivery): void {
-    if ('endSeconds' in delivery) this.#options.sleepUntil(delivery.endSeconds);
   }
 }

@@ -1,7 +1,6 @@
 /** `specoffload report`: an experiment's records as one HTML page that opens anywhere. */
 
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { UserError } from '@specoffload/engine';
 import type { Command } from 'commander';
 import { hasCode } from '../errors.js';
@@ -10,6 +9,7 @@ import type { Output } from '../output.js';
 import { defaultResultsDirectory, displayPath } from '../paths.js';
 import { readRuns, type StoredRun } from '../store/index.js';
 import { openQuestion, parseBaseline, type Question } from '../sweep/question.js';
+import { writeWhole } from '../whole-file.js';
 import { type CommandContext, type CommonOptions, outputFor, withCommonOptions } from './common.js';
 
 interface ReportOptions extends CommonOptions {
@@ -70,7 +70,7 @@ async function report(
   const page = await renderPage(subject, output.note);
   const path = resolve(options.out ?? join(results, question.name, 'report.html'));
   signal.throwIfAborted();
-  await writeWhole(path, page.html);
+  await writePage(path, page.html);
   const bytes = Buffer.byteLength(page.html);
   output.say(
     `${plural(runs.length, 'run')}, ${plural(page.numCharts, 'chart')}, ${plural(page.numTimelines, 'timeline')}, ` +
@@ -96,15 +96,10 @@ async function nothingToReport(experiment: string, results: string): Promise<Use
   );
 }
 
-/** Written aside: a page that is there is whole. */
-async function writeWhole(path: string, text: string): Promise<void> {
-  const aside = join(dirname(path), `.writing-${process.pid}-report.html`);
+async function writePage(path: string, html: string): Promise<void> {
   try {
-    await mkdir(dirname(path), { recursive: true });
-    await writeFile(aside, text);
-    await rename(aside, path);
+    await writeWhole(path, html);
   } catch (error) {
-    await rm(aside, { force: true }).catch(() => {});
     if (hasCode(error, 'ENOSPC', 'EDQUOT', 'EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST', 'EISDIR'))
       throw new UserError(
         `cannot write ${displayPath(path)} (${(error as NodeJS.ErrnoException).code}); choose another --out`,

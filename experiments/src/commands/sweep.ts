@@ -112,11 +112,11 @@ async function sweep(
 async function listPoints(request: SweepRequest): Promise<void> {
   const { definition, turns, output, signal } = request;
   const points = [...expandPoints(definition)];
-  const numRuns = points.length * turns.length;
+  const planned = { points: points.length, runs: points.length * turns.length };
   const seconds =
     definition.kind === 'measured'
       ? null
-      : await estimateSeconds(request, new Shelf(output, signal), numRuns);
+      : await estimateSeconds(request, new Shelf(output, signal), planned);
   output.say(formatTable(axisColumns(points), points));
   output.say(
     `\n${plural(points.length, 'point')}, ${plural(turns.length, 'run')} each` +

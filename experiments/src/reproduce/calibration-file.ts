@@ -1,11 +1,12 @@
 /** The fitted constants on disk, with those of every held-out test: read by each prediction, written by --fit. */
 
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UserError } from '@specoffload/engine';
 import { hasCode } from '../errors.js';
 import { Fields } from '../fields.js';
 import { machinesDirectory } from '../machines.js';
+import { writeWhole } from '../whole-file.js';
 import { type Constants, constantNames, definitionOf, parseConstants } from './constants.js';
 import { machineFile } from './machine-files.js';
 import { type DatasetName, datasetNames, environmentNames } from './reference.js';
@@ -87,26 +88,20 @@ export async function writeCalibration(calibration: Calibration): Promise<void> 
     const { unit, bounds, limit, meaning } = definitionOf(name);
     return [name, { value: rounded(constants[name]), unit, bounds, limit, meaning }];
   });
-  await write(calibrationPath, {
+  const content = {
     schema: 1,
     note: 'written by specoffload reproduce --fit; every constant is shared by all bars it touches',
     seenLengths,
     constants: Object.fromEntries(described),
     alternative: roundAll(alternative),
     heldOut: heldOut.map(({ left, constants: values }) => ({ ...left, constants: roundAll(values) })),
-  });
+  };
+  await writeWhole(calibrationPath, formatJson(content));
   for (const environment of environmentNames)
-    await write(
+    await writeWhole(
       join(machinesDirectory, `${environment}.json`),
-      machineFile(environment, roundAll(constants)),
+      formatJson(machineFile(environment, roundAll(constants))),
     );
-}
-
-/** A whole file or none. */
-async function write(path: string, content: unknown): Promise<void> {
-  const aside = `${path}.${process.pid}.tmp`;
-  await writeFile(aside, formatJson(content));
-  await rename(aside, path);
 }
 
 /** As the project's formatter has it: lists of numbers on one line. */

@@ -2,6 +2,7 @@
 
 import { existsSync } from 'node:fs';
 import { type Acceptance, type MachineModel, simulateRun, UserError } from '@specoffload/engine';
+import { mean } from 'simple-statistics';
 import { localMachinePath } from '../paths.js';
 import type { ExperimentDefinition } from './definition.js';
 import { expandPoints, type Point } from './expand.js';
@@ -14,18 +15,23 @@ import { withLimits } from './twins.js';
 /** Points whose runs stand for all. */
 const mostSamples = 8;
 
+export interface PlannedRuns {
+  readonly points: number;
+  readonly runs: number;
+}
+
 /**
- * Seconds that `numRuns` runs of the experiment's points should take; null where nothing tells. Measured runs are
+ * Seconds that so many runs of the experiment's points should take; null where nothing tells. Measured runs are
  * predicted on the machine file that `specoffload profile` has written; predictions are tried out.
  */
 export async function estimateSeconds(
   { definition, workers, signal }: SweepRequest,
   shelf: Shelf,
-  numRuns: number,
+  { points, runs }: PlannedRuns,
 ): Promise<number | null> {
-  const samples = sampleOf(definition);
+  const samples = sampleOf(definition, points);
   if (definition.kind === 'simulated')
-    return ((await tryPredictions(samples, shelf, signal)) * numRuns) / workers;
+    return ((await tryPredictions(samples, shelf, signal)) * runs) / workers;
   // A file of another version is no reason to measure nothing.
   const machine = existsSync(localMachinePath) ? await unlessRefused(() => shelf.machine('this')) : null;
   if (machine === null) return null;
@@ -35,12 +41,10 @@ export async function estimateSeconds(
     const predicted = await predictMeasurement(settings, machine, shelf, signal);
     if (predicted !== null) seconds.push(predicted);
   }
-  return seconds.length === 0 ? null : mean(seconds) * numRuns;
+  return seconds.length === 0 ? null : mean(seconds) * runs;
 }
 
-function sampleOf(definition: ExperimentDefinition): Point[] {
-  let numPoints = 0;
-  for (const _point of expandPoints(definition)) numPoints += 1;
+function sampleOf(definition: ExperimentDefinition, numPoints: number): Point[] {
   const step = Math.max(1, numPoints / mostSamples);
   const samples: Point[] = [];
   let index = 0;
@@ -106,8 +110,4 @@ async function unlessRefused<T>(work: () => Promise<T>): Promise<T | null> {
     if (error instanceof UserError) return null;
     throw error;
   }
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }

@@ -172,7 +172,8 @@ class Sweep {
     const total = (this.#numPoints - this.#refusals.size) * turns.length;
     const missing = total - this.#before;
     const isShort = definition.kind === 'simulated' && missing < fewPredictions;
-    const seconds = isShort ? null : await estimateSeconds(this.#request, this.#shelf, missing);
+    const planned = { points: this.#numPoints, runs: missing };
+    const seconds = isShort ? null : await estimateSeconds(this.#request, this.#shelf, planned);
     this.#progress = new Progress(
       { total, done: this.#before, refused: this.#refusals.size, remainingSeconds: seconds },
       this.#request.onProgress,

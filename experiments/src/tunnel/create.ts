@@ -8,6 +8,7 @@ import {
   openCheckpoint,
   planInflation,
 } from '@specoffload/engine';
+import { mean } from 'simple-statistics';
 import { describeConditions, watchConditions } from '../conditions.js';
 import { threeDigits } from '../format.js';
 import { openMachine } from '../machines.js';
@@ -209,8 +210,4 @@ function toTunnel(
 
 function describeRates(acceptance: Acceptance): string {
   return acceptance.kind === 'rates' ? acceptance.byPosition.join(', ') : acceptance.name;
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }

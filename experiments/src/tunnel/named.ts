@@ -1,11 +1,12 @@
 /** A tunnel by name or file, for sweeps: `tunnel:env1` is made on first use and kept in the cache. */
 
-import { mkdir, rename, stat, writeFile } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UserError } from '@specoffload/engine';
 import { hasCode } from '../errors.js';
 import type { Output } from '../output.js';
 import { cacheDirectory, defaultResultsDirectory, localMachinePath } from '../paths.js';
+import { writeWhole } from '../whole-file.js';
 import { createTunnel } from './create.js';
 import { openTunnel, type Tunnel } from './tunnel-file.js';
 
@@ -64,10 +65,7 @@ export async function openOrCreateTunnel(
   if ((await timeOf(path)) > (await timeOf(profile))) return openTunnel(path);
   output.note(`tunnel: looking for a small run like ${like}`);
   const tunnel = await create({ ...tunnelDefaults, like }, output, signal);
-  await mkdir(directory, { recursive: true });
-  const aside = `${path}.${process.pid}`;
-  await writeFile(aside, `${JSON.stringify(tunnel, null, 2)}\n`);
-  await rename(aside, path);
+  await writeWhole(path, `${JSON.stringify(tunnel, null, 2)}\n`);
   return tunnel;
 }
 
