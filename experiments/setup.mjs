@@ -126,9 +126,9 @@ function sourcesAndOutputs() {
     const folder = join(root, workspace);
     for (const file of ['package.json', 'tsconfig.json']) note(join(folder, file));
     for (const name of readdirSync(join(folder, 'src'), { recursive: true }).sort()) {
-      if (!name.endsWith('.ts')) continue;
+      if (!/\.c?ts$/.test(name)) continue;
       note(join(folder, 'src', name));
-      if (!name.endsWith('.d.ts')) outputs.push(join(folder, 'dist', name.replace(/\.ts$/, '.js')));
+      if (!name.endsWith('.d.ts')) outputs.push(join(folder, 'dist', name.replace(/ts$/, 'js')));
     }
   }
   return { stamp: digest([facts.join('\n')]), outputs };

@@ -6,7 +6,7 @@ import { projectDirectory } from '../paths.js';
 import type { PointTask, RunEnd, WorkerSetup } from './worker.js';
 
 /** Compiled: threads know nothing of TypeScript. */
-const workerPath = join(projectDirectory, 'experiments', 'dist', 'sweep', 'worker.js');
+const threadPath = join(projectDirectory, 'experiments', 'dist', 'sweep', 'thread.cjs');
 
 export interface PredictionPool {
   /** Runs that should be under way at once, so that no thread waits for the disk. */
@@ -27,7 +27,7 @@ export function createPredictionPool(
   const stopFlag = new Int32Array(new SharedArrayBuffer(4));
   const workerData: WorkerSetup = { ...setup, stopFlag };
   const pool = new Piscina<PointTask, RunEnd>({
-    ...{ filename: workerPath, workerData, concurrentTasksPerWorker: runsPerThread },
+    ...{ filename: threadPath, workerData, concurrentTasksPerWorker: runsPerThread },
     ...{ minThreads: numThreads, maxThreads: numThreads },
     // A run makes some 20 MB of short-lived objects: with room for them most are gone before they are copied.
     resourceLimits: { maxYoungGenerationSizeMb: 64 },

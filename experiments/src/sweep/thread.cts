@@ -1,0 +1,13 @@
+/**
+ * What the threads of the pool load: hands their tasks to worker.js, which it imports.
+ *
+ * Piscina loads this file by `require`. Node 20 aborts the whole process when a thread is terminated while it
+ * requires an ES module ("v8::Module::IsGraphAsync must be used on an instantiated module"), and a sweep that ends
+ * or is interrupted early terminates threads that are still loading. While a thread imports, it can be terminated.
+ */
+
+import type { PointTask, RunEnd } from './worker.js' with { 'resolution-mode': 'import' };
+
+const worker = import('./worker.js');
+
+module.exports = async (task: PointTask): Promise<RunEnd> => (await worker).default(task);
