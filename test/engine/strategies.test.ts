@@ -274,4 +274,37 @@ describe('a run', () => {
       expect(bytes / busySeconds, lane).toBeLessThan(cap * 1.1);
     }
   });
+
+  it("writes the same however slowly the host's attention may read its cache, and takes as long as that lets it", async () => {
+    const paced = (hostCacheBytesPerSecondCap: number) =>
+      run(
+        'specoffload',
+        { candidates: 3 },
+        { machine: { deviceBytes: 16e6, hostBytes: 16e6, hostCacheBytesPerSecondCap } },
+      );
+    const [free, once, twice] = [
+      await run('specoffload', { candidates: 3 }),
+      await paced(1e6),
+      await paced(5e5),
+    ];
+    expect([once.outputDigest, twice.outputDigest]).toEqual([free.outputDigest, free.outputDigest]);
+    const busy = ({ phases }: RunResult) => phases.decode.lanes.host.busySeconds;
+    expect(busy(twice) / busy(once)).toBeGreaterThan(1.6);
+    expect(busy(twice) / busy(once)).toBeLessThan(2.4);
+    expect(busy(once) / busy(free)).toBeGreaterThan(2);
+  });
+
+  it('writes the same however slowly the cache may cross the link, weights at their own rate', async () => {
+    const settings = { deviceBytes: 16e6, hostBytes: 16e6 };
+    const free = await run('flexgen', {}, { machine: settings });
+    const paced = await run('flexgen', {}, { machine: { ...settings, linkCacheBytesPerSecondCap: 1e6 } });
+    expect(paced.outputDigest).toBe(free.outputDigest);
+    const rate = ({ spans }: RunResult, kind: Span['kind']) => {
+      const some = spans.filter((span) => span.kind === kind);
+      const seconds = some.reduce((sum, { startSeconds, endSeconds }) => sum + endSeconds - startSeconds, 0);
+      return some.reduce((sum, { bytes }) => sum + bytes, 0) / seconds;
+    };
+    expect(rate(paced, 'fetch')).toBeLessThan(1.1e6);
+    expect(rate(paced, 'upload')).toBeGreaterThan(2e6);
+  });
 });

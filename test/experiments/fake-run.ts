@@ -46,6 +46,8 @@ export const fakeMachine: Required<MachineSettings> = {
   readsInFlight: 4,
   linkBytesPerSecondCap: null,
   diskBytesPerSecondCap: null,
+  hostCacheBytesPerSecondCap: null,
+  linkCacheBytesPerSecondCap: null,
   native: 'auto',
 };
 

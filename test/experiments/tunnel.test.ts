@@ -9,9 +9,10 @@ import {
   type Span,
 } from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
+import { capMachine, noCaps } from '../../experiments/src/caps.js';
 import { createOutput } from '../../experiments/src/output.js';
 import { projectDirectory } from '../../experiments/src/paths.js';
-import { type ChoiceRequest, capMachine, chooseTunnel } from '../../experiments/src/tunnel/choose.js';
+import { type ChoiceRequest, chooseTunnel } from '../../experiments/src/tunnel/choose.js';
 import { flagsOf } from '../../experiments/src/tunnel/flags.js';
 import { loadsOf, simulateLoads } from '../../experiments/src/tunnel/loads.js';
 import { withDraftSpeed } from '../../experiments/src/tunnel/measure.js';
@@ -101,10 +102,21 @@ describe('ratios', () => {
 
 describe('a cap', () => {
   it('slows down whatever crosses the link, and nothing that is slower anyway', () => {
-    const { link } = capMachine(workstation, { deviceBytes: 1e9, hostBytes: 1e9 }, 5e9);
+    const { link } = capMachine(workstation, { ...noCaps, linkBytesPerSecond: 5e9 });
     for (const field of ['bytesPerSecond', 'pageableBytesPerSecond', 'cacheBytesPerSecond'] as const)
       expect(link[field]).toBe(Math.min(workstation.link[field], 5e9));
-    expect(capMachine(workstation, workstation.memory, null).link).toEqual(workstation.link);
+    expect(capMachine(workstation, noCaps)).toEqual(workstation);
+  });
+
+  it('of the KV cache slows down attention on the host, and cache on its way to the device', () => {
+    const host = { ...workstation.host, kinds: { attention: { cacheBytesPerSecond: 8e8 }, realign: {} } };
+    const capped = capMachine(
+      { ...workstation, host },
+      { ...noCaps, hostCacheBytesPerSecond: 1e8, linkCacheBytesPerSecond: 2e8 },
+    );
+    expect(capped.host.cacheBytesPerSecond).toBe(1e8);
+    expect(capped.host.kinds).toEqual({ attention: { cacheBytesPerSecond: 1e8 }, realign: {} });
+    expect(capped.link).toEqual({ ...workstation.link, cacheBytesPerSecond: 2e8 });
   });
 });
 
@@ -147,16 +159,22 @@ describe('a choice', () => {
     },
   };
   const request: ChoiceRequest = {
-    ...{ theirs, target, drafts: [draftOf(2), draftOf(4)], machine },
+    ...{ theirs, cacheLinkOverHost: 1.6, target, drafts: [draftOf(2), draftOf(4)], machine },
     ...{ promptLengths: new Array<number>(32).fill(100), promptCounts: [4, 8] },
     ...{ policy: { candidates: 4, draftCache: 'recompute' }, maxNewTokens: 8, longestSeconds: 1e6 },
     acceptance: { kind: 'rates', name: '0.7', byPosition: [0.7] },
   };
 
-  it('caps the link so that drafting takes as long, against a pass, as theirs', async () => {
+  it('caps link and attention so that a pass lasts, against drafting, as long as theirs, and each has its share', async () => {
     const choice = await chooseTunnel(request);
-    expect(choice.loads.draftSeconds / choice.loads.passSeconds / 1.6).toBeCloseTo(1, 1);
-    expect(choice.linkBytesPerSecond).toBeLessThan(machine.link.bytesPerSecond);
+    const { draftSeconds, passSeconds, linkSeconds, hostSeconds } = choice.loads;
+    expect(draftSeconds / passSeconds / 1.6).toBeCloseTo(1, 1);
+    expect(linkSeconds / passSeconds).toBeCloseTo(0.7, 1);
+    expect(hostSeconds / passSeconds).toBeGreaterThan(0.5);
+    expect(hostSeconds / passSeconds).toBeLessThanOrEqual(0.91);
+    const { linkBytesPerSecond, hostCacheBytesPerSecond, linkCacheBytesPerSecond } = choice.caps;
+    expect(linkBytesPerSecond).toBeLessThan(machine.link.bytesPerSecond);
+    expect(linkCacheBytesPerSecond! / hostCacheBytesPerSecond!).toBeCloseTo(1.6, 1);
     // And the cap is what it says: the same run, simulated again, has those loads.
     const again = await simulateLoads({
       ...{ target, draft: choice.draft.checkpoint, acceptance: request.acceptance, maxNewTokens: 8 },
@@ -165,7 +183,7 @@ describe('a choice', () => {
         policy: choice.policy,
         promptLengths: request.promptLengths.slice(0, choice.prompts),
       },
-      machine: capMachine(machine, choice.memory, choice.linkBytesPerSecond),
+      machine: { ...capMachine(machine, choice.caps), memory: { ...machine.memory, ...choice.memory } },
     });
     expect(again).toEqual(choice.loads);
   });
@@ -185,11 +203,11 @@ describe('a choice', () => {
   it('says so when even the fastest link leaves the draft too light', async () => {
     const light = { ...request, theirs: { ...theirs, 'draft over pass': 1e6 } };
     const choice = await chooseTunnel(light);
-    expect(choice.linkBytesPerSecond).toBeNull();
+    expect(choice.caps).toEqual(noCaps);
     const limits = { theirPromptTokens: 437, ourPromptTokens: 100, longestSeconds: 30 };
     const sentences = explainUnmatched(choice, limits);
     expect(sentences.find((text) => text.startsWith('draft over pass'))).toContain(
-      'even with an uncapped link',
+      'even with nothing capped',
     );
     expect(sentences.length).toBe(choice.ratios.filter((pair) => !isMatched(pair)).length);
   });
@@ -237,15 +255,16 @@ describe('the original', () => {
 });
 
 const tunnel: Tunnel = {
-  ...{ schema: 1, kind: 'tunnel', name: 'tunnel-env1' },
+  ...{ schema: 2, kind: 'tunnel', name: 'tunnel-env1' },
   like: { machine: 'env1', target: 'mixtral-8x7b', draft: 'mistral-7b', dataset: 'HumanEval' },
   models: { target: 'pair:600MB', draft: 'pair:93MB' },
-  caps: { linkBytesPerSecond: 477e6, diskBytesPerSecond: null },
+  caps: { ...noCaps, linkBytesPerSecond: 477e6, hostCacheBytesPerSecond: 32e6 },
   cores: { device: 1, host: 1 },
   memory: { deviceBytes: 331_000_000, hostBytes: 1_760_000_000 },
   workload: { name: 'dialogue', prompts: 8, maxNewTokens: 16 },
   policy: { candidates: 6, draftCache: 'recompute', draftBatch: 4 },
   ratios: [{ name: 'draft over pass', theirs: 1.63, ours: 1.63 }],
+  draftSpeed: 1.9,
   lanes: {
     theirs: { disk: 0, link: 0.4, host: 0.55, device: 0.52 },
     ours: { disk: 0, link: 0.5, host: 0.01, device: 0.9 },
@@ -261,7 +280,7 @@ describe('a tunnel file', () => {
 
   it.each<[Record<string, unknown>, string]>([
     [{ kind: 'profile' }, 'invalid kind: "profile"; expected "tunnel", in a file made by specoffload tunnel'],
-    [{ schema: 2 }, 'invalid schema: 2; expected 1'],
+    [{ schema: 1 }, 'invalid schema: 1; expected 2; make the tunnel again with specoffload tunnel'],
     [{ cap: 1 }, 'invalid field: cap; expected one of schema, kind, name'],
     [{ name: '' }, 'invalid name: ""; expected a text'],
     [{ caps: { linkBytesPerSecond: 'fast' } }, 'invalid caps.linkBytesPerSecond: "fast"; expected a number'],
@@ -311,6 +330,10 @@ describe('a tunnel file', () => {
       await utimes(profile, future, future);
       await open('tunnel:env1');
       expect([likes, notes.length]).toEqual([['env1', 'env1'], 2]);
+      await utimes(profile, 1, 1);
+      await writeFile(join(directory, 'tunnels', 'tunnel-env1.json'), '{"schema": 1}');
+      await open('tunnel:env1');
+      expect(likes.length, 'what an older version made is made anew').toBe(3);
       await expect(open('tunnel:../env1')).rejects.toThrow(
         'invalid machine: tunnel:../env1; expected tunnel:',
       );
@@ -323,8 +346,15 @@ describe('a tunnel file', () => {
   it('says the same as flags of a run', () => {
     expect(flagsOf(tunnel)).toMatchObject({
       ...{ target: 'pair:600MB', draft: 'pair:93MB', prompts: 'dialogue', numPrompts: 8, newTokens: 16 },
-      ...{ deviceMemory: '331000000B', linkCap: '477000000B/s', candidates: '6', draftCache: 'recompute' },
+      ...{
+        deviceMemory: '331000000B',
+        linkCap: '477000000B/s',
+        hostCacheCap: '32000000B/s',
+        candidates: '6',
+        draftCache: 'recompute',
+      },
       diskCap: undefined,
+      linkCacheCap: undefined,
     });
   });
 });

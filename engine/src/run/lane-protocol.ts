@@ -6,6 +6,11 @@ import type { ModelPlacement } from '../schedule/memory-plan.js';
 import type { WorkerOp } from '../schedule/ops.js';
 import type { LaneName } from '../trace/types.js';
 
+/** Rates that lanes are paced to; null: not paced. */
+export type LaneCaps = Readonly<
+  Record<'linkBytesPerSecondCap' | 'linkCacheBytesPerSecondCap' | 'hostCacheBytesPerSecondCap', number | null>
+>;
+
 /** Handed to a lane's worker at its birth. */
 export interface LaneWorkerData {
   readonly lane: Exclude<LaneName, 'disk'>;
@@ -13,7 +18,7 @@ export interface LaneWorkerData {
   readonly host: readonly ArenaHandle[];
   readonly device: readonly ArenaHandle[];
   readonly threads: number;
-  readonly linkBytesPerSecondCap: number | null;
+  readonly caps: LaneCaps;
   readonly target: WorkerModel;
   readonly draft: WorkerModel | null;
 }
@@ -37,8 +42,8 @@ export interface WorkerRequest {
   readonly id: number;
   readonly op: WorkerOp;
   /**
-   * Since when the op could have been on its way, on the clock of process.hrtime: a paced link loses no time to the
-   * messages in between, nor to a lane that is late.
+   * Since when the op could have been on its way, on the clock of process.hrtime: a paced lane loses no time to
+   * the messages in between, nor to being late.
    */
   readonly readySeconds: number;
 }

@@ -19,7 +19,7 @@ import type {
 import type { LaneWorkerData, WorkerReply, WorkerRequest } from './lane-protocol.js';
 import { type GiveWay, LaneQueue } from './lane-queue.js';
 import { LayerKernels } from './layer-kernels.js';
-import { PacedLink } from './paced-link.js';
+import { PacedLane, type Work } from './paced-lane.js';
 
 const port = parentPort;
 if (!port) throw new Error('lane-worker runs only as a worker thread');
@@ -128,13 +128,23 @@ async function createHostExperts({ gathered, weights: widened }: HostExpertRegio
   };
 }
 
-/** @returns bytes that crossed */
-function carry(op: WorkerOp): number {
-  if (op.kind === 'upload') return upload(op);
-  if (op.kind === 'fetch' || op.kind === 'store') return moveCache(op);
-  throw new Error(`the link lane cannot ${op.kind}`);
+/** Moves what is to cross the link. */
+function carry(op: WorkerOp): Work {
+  if (op.kind === 'upload') return { seconds: upload(op) * secondsPerByte(data.caps.linkBytesPerSecondCap) };
+  if (op.kind !== 'fetch' && op.kind !== 'store') throw new Error(`the link lane cannot ${op.kind}`);
+  const { linkBytesPerSecondCap, linkCacheBytesPerSecondCap } = data.caps;
+  // As the cost model has it: to the device cache goes at a rate of its own, from there as everything does.
+  const ownCap = op.kind === 'fetch' ? linkCacheBytesPerSecondCap : null;
+  return {
+    seconds: moveCache(op) * Math.max(secondsPerByte(linkBytesPerSecondCap), secondsPerByte(ownCap)),
+  };
 }
 
+function secondsPerByte(bytesPerSecondCap: number | null): number {
+  return bytesPerSecondCap === null ? 0 : 1 / bytesPerSecondCap;
+}
+
+/** @returns bytes that crossed */
 function upload({ pieces }: UploadOp): number {
   let bytes = 0;
   for (const { source, dtype, count, target } of pieces) {
@@ -144,6 +154,7 @@ function upload({ pieces }: UploadOp): number {
   return bytes;
 }
 
+/** @returns bytes that crossed */
 function moveCache({ kind, host, device: buffer, stretches }: CacheOp): number {
   let elements = 0;
   for (let i = 0; i < stretches.length; i += 3) {
@@ -170,6 +181,18 @@ async function createLane(): Promise<Execute> {
   };
 }
 
+/** What is paced on this lane, or null where nothing is. */
+async function createPacedLane(): Promise<((op: WorkerOp) => Work | Promise<Work>) | null> {
+  const { linkBytesPerSecondCap, linkCacheBytesPerSecondCap, hostCacheBytesPerSecondCap } = data.caps;
+  if (data.lane === 'link' && (linkBytesPerSecondCap ?? linkCacheBytesPerSecondCap) !== null) return carry;
+  if (data.lane !== 'host' || hostCacheBytesPerSecondCap === null) return null;
+  const execute = await createHostLane();
+  return async (op) => {
+    const result = await execute(op, async () => {});
+    return { seconds: op.kind === 'attention' ? op.cacheBytes / hostCacheBytesPerSecondCap : 0, result };
+  };
+}
+
 type Push = (request: WorkerRequest) => void;
 
 /** One op after the other, as fast as it goes. */
@@ -189,17 +212,16 @@ async function openLane(send: (reply: WorkerReply) => void): Promise<Push> {
   return (request) => queue.push(request);
 }
 
-function openPacedLink(bytesPerSecondCap: number, send: (reply: WorkerReply) => void): Push {
-  const link = new PacedLink<WorkerOp>({
-    ...{ bytesPerSecondCap, carry, nowSeconds, sleepUntil, receive: setImmediate },
+function openPacedLane(
+  work: (op: WorkerOp) => Work | Promise<Work>,
+  send: (reply: WorkerReply) => void,
+): Push {
+  const lane = new PacedLane<WorkerOp>({
+    ...{ work, nowSeconds, sleepUntil, receive: setImmediate },
     deliver: (delivery) =>
-      send(
-        'error' in delivery
-          ? { id: delivery.id, error: describe(delivery.error) }
-          : { ...delivery, result: undefined },
-      ),
+      send('error' in delivery ? { id: delivery.id, error: describe(delivery.error) } : delivery),
   });
-  return (request) => link.push(request);
+  return (request) => lane.push(request);
 }
 
 function describe(error: unknown): string {
@@ -208,8 +230,8 @@ function describe(error: unknown): string {
 
 async function main(messages: MessagePort): Promise<void> {
   const send = (reply: WorkerReply) => messages.postMessage(reply);
-  const cap = data.lane === 'link' ? data.linkBytesPerSecondCap : null;
-  const push = cap === null ? await openLane(send) : openPacedLink(cap, send);
+  const work = await createPacedLane();
+  const push = work ? openPacedLane(work, send) : await openLane(send);
   messages.on('message', push);
   send({ id: -1, ready: true });
 }

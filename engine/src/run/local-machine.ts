@@ -147,7 +147,11 @@ export class LocalMachine implements Machine {
       core: this.core.kind,
       host: this.#host.handles,
       device: this.#device.handles,
-      linkBytesPerSecondCap: settings.linkBytesPerSecondCap ?? null,
+      caps: {
+        linkBytesPerSecondCap: settings.linkBytesPerSecondCap ?? null,
+        linkCacheBytesPerSecondCap: settings.linkCacheBytesPerSecondCap ?? null,
+        hostCacheBytesPerSecondCap: settings.hostCacheBytesPerSecondCap ?? null,
+      },
       target: describeModel(plan.target, false),
       draft: plan.draft && describeModel(plan.draft, true),
     };

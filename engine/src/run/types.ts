@@ -26,6 +26,10 @@ export interface MachineSettings {
   readonly linkBytesPerSecondCap?: number | null;
   /** Pace the disk to this rate. @default null, not paced */
   readonly diskBytesPerSecondCap?: number | null;
+  /** Pace the host's attention by the bytes of KV cache that it reads. @default null, not paced */
+  readonly hostCacheBytesPerSecondCap?: number | null;
+  /** Pace KV cache on its way to the device; what else crosses the link keeps its own cap. @default null, not paced */
+  readonly linkCacheBytesPerSecondCap?: number | null;
   /** Which core implementation to use. @default auto */
   readonly native?: 'auto' | 'native' | 'twin';
 }

@@ -51,7 +51,7 @@ function attendAcrossLanes(
   const projected = [project.id];
   const score = context.push(flow, 'attention', 'host', `attention layer.${layer}`, projected, () => ({
     kind: 'attention',
-    ...{ frame, layer, rows },
+    ...{ frame, layer, rows, cacheBytes: flow.cacheBytes },
     sequences: cacheFields(context.config, flow.feeds),
   }));
   scores(score, flow);

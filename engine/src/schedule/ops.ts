@@ -86,6 +86,8 @@ export interface AttentionOp {
   readonly frame: number;
   readonly layer: number;
   readonly rows: number;
+  /** Of the KV cache, read; what a paced host is paced by. */
+  readonly cacheBytes: number;
   /** Offsets within the layer's part of the cache; fields as in the native `AttentionCall`. */
   readonly sequences: Float64Array;
 }

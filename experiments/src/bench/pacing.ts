@@ -1,11 +1,18 @@
 /** How near paced lanes come to their caps in real runs: what was delivered while there was something to deliver. */
 
-import { type Checkpoint, type LaneName, runEngine, type Span } from '@specoffload/engine';
+import {
+  type Checkpoint,
+  cacheBytesPerToken,
+  type LaneName,
+  localFormats,
+  runEngine,
+  type Span,
+} from '@specoffload/engine';
 import { formatRate } from '../format.js';
 import type { Output } from '../output.js';
 import { formatTable } from '../table.js';
 
-type PacedLane = Extract<LaneName, 'link' | 'disk'>;
+type PacedLane = Extract<LaneName, 'link' | 'disk' | 'host'>;
 
 export interface PacingResult {
   readonly lane: PacedLane;
@@ -26,6 +33,8 @@ export interface PacingOptions {
 const caps: Readonly<Record<PacedLane, readonly number[]>> = {
   link: [1e8, 3e8, 1e9, 2e9, 3e9, 5e9],
   disk: [1e8, 3e8, 6e8, 1e9],
+  // KV cache that attention reads.
+  host: [1e7, 3e7, 1e8],
 };
 
 /** A run lasts about so long at its cap, within limits. */
@@ -34,7 +43,7 @@ const mostNewTokens = 40;
 
 export async function measurePacing(options: PacingOptions): Promise<readonly PacingResult[]> {
   const results: PacingResult[] = [];
-  for (const lane of ['link', 'disk'] as const)
+  for (const lane of ['link', 'disk', 'host'] as const)
     for (const cap of caps[lane]) {
       options.output.note(`bench: the ${lane} paced to ${formatRate(cap)}`);
       results.push(await measureCap(lane, cap, options));
@@ -47,24 +56,42 @@ async function measureCap(
   cap: number,
   { target, prompts, signal }: PacingOptions,
 ): Promise<PacingResult> {
-  const passes = Math.round((cap * runSeconds) / target.bytes);
+  const bytesPerPass = lane === 'host' ? cacheBytesOfPass(target, prompts, 0) : target.bytes;
+  const passes = Math.round((cap * runSeconds) / bytesPerPass);
   const { spans } = await runEngine({
     ...{ target, draft: null, prompts, strategy: 'none', signal, stopAtEos: false },
     maxNewTokens: Math.min(mostNewTokens, Math.max(2, passes)),
     machine: {
       deviceBytes: target.bytes,
-      // Of the link alone: the host keeps everything, and the disk rests. Of the disk: nothing is kept.
-      hostBytes: lane === 'link' ? 2 * target.bytes : target.bytes,
+      // Of the disk: nothing is kept. Of the others: the host keeps everything, and the disk rests.
+      hostBytes: lane === 'disk' ? target.bytes : 2 * target.bytes,
       linkBytesPerSecondCap: lane === 'link' ? cap : null,
       diskBytesPerSecondCap: lane === 'disk' ? cap : null,
+      hostCacheBytesPerSecondCap: lane === 'host' ? cap : null,
     },
     policy: { pinnedLayers: 0, ...(lane === 'disk' ? { keptLayers: 0 } : {}) },
   });
-  const delivered = deliveredRate(spans.filter((span) => span.lane === lane && span.pass >= 0));
+  const own = spans.filter((span) => span.lane === lane && span.pass >= 0);
+  const delivered = deliveredRate(lane === 'host' ? withCacheBytes(own, target, prompts) : own);
   return {
     ...{ lane, capBytesPerSecond: cap },
     ...{ deliveredBytesPerSecond: delivered, ratio: delivered / cap },
   };
+}
+
+/** Without speculation, a pass reads what each sequence has been given so far; the prompts' pass is number 0. */
+function cacheBytesOfPass(target: Checkpoint, prompts: PacingOptions['prompts'], pass: number): number {
+  const tokens = prompts.reduce((sum, { length }) => sum + length + pass, 0);
+  return tokens * cacheBytesPerToken(target.config, localFormats);
+}
+
+/** Spans of attention say how long it took, not what it read: a pass's bytes, spread over its spans. */
+function withCacheBytes(spans: readonly Span[], target: Checkpoint, prompts: PacingOptions['prompts']) {
+  return spans.map((span) => ({
+    ...span,
+    bytes:
+      cacheBytesOfPass(target, prompts, span.pass) / spans.filter(({ pass }) => pass === span.pass).length,
+  }));
 }
 
 /** Bytes over the time from when a transfer could begin until it was done, overlaps once. */

@@ -13,6 +13,8 @@ export interface MachineOptions {
   readonly readsInFlight: number;
   readonly linkCap?: string;
   readonly diskCap?: string;
+  readonly hostCacheCap?: string;
+  readonly linkCacheCap?: string;
   readonly native: 'auto' | 'native' | 'twin';
 }
 
@@ -41,6 +43,11 @@ export function addMachineOptions(command: Command): Command {
     .option('--link-cap <rate>', 'pace the link, such as 1.2GB/s (default: not paced)')
     .option('--disk-cap <rate>', 'pace the disk (default: not paced)')
     .option(
+      '--host-cache-cap <rate>',
+      "pace the host's attention by the KV cache that it reads (default: not paced)",
+    )
+    .option('--link-cache-cap <rate>', 'pace KV cache on its way to the device (default: not paced)')
+    .option(
       '--native <which>',
       'core to use: auto, native (C++) or twin (TypeScript)',
       oneOf('--native', ['auto', 'native', 'twin']),
@@ -50,15 +57,18 @@ export function addMachineOptions(command: Command): Command {
 
 /** @throws UsageError naming the flag. */
 export function toMachineSettings(options: MachineOptions): Required<MachineSettings> {
-  const { linkCap, diskCap } = options;
+  const cap = (flag: string, text: string | undefined) =>
+    text === undefined ? null : parseBytesPerSecond(flag, text);
   return {
     deviceBytes: parseBytes('--device-memory', options.deviceMemory),
     hostBytes: parseBytes('--host-memory', options.hostMemory),
     deviceCores: options.deviceCores,
     hostCores: options.hostCores,
     readsInFlight: options.readsInFlight,
-    linkBytesPerSecondCap: linkCap === undefined ? null : parseBytesPerSecond('--link-cap', linkCap),
-    diskBytesPerSecondCap: diskCap === undefined ? null : parseBytesPerSecond('--disk-cap', diskCap),
+    linkBytesPerSecondCap: cap('--link-cap', options.linkCap),
+    diskBytesPerSecondCap: cap('--disk-cap', options.diskCap),
+    hostCacheBytesPerSecondCap: cap('--host-cache-cap', options.hostCacheCap),
+    linkCacheBytesPerSecondCap: cap('--link-cache-cap', options.linkCacheCap),
     native: options.native,
   };
 }

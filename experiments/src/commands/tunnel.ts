@@ -49,7 +49,7 @@ export function addTunnelCommand(program: Command, context: CommandContext): voi
   const command = program
     .command('tunnel')
     .description(
-      "wind tunnel: find the link cap, budgets, batch and draft under which a small model on this machine has the ratios of the paper's model on its own",
+      "wind tunnel: find the caps of link and KV cache, budgets, batch and draft under which a small model on this machine has the ratios of the paper's model on its own",
     )
     .requiredOption('--like <which>', 'machine to imitate: env1, env2, or a machine file')
     .option('--model <name>', "model that ran there (default: the paper's on that machine)")
@@ -147,6 +147,10 @@ async function tunnel(options: TunnelCommandOptions, output: Output, signal: Abo
   output.document({ path: options.out, tunnel: parsed });
 }
 
+function describeCap(bytesPerSecond: number | null): string {
+  return bytesPerSecond === null ? 'not capped' : `capped to ${formatRate(bytesPerSecond)}`;
+}
+
 function describeTunnel(tunnel: Tunnel): string {
   const { like, models, caps, memory, workload, policy, lanes } = tunnel;
   const facts = alignFacts([
@@ -155,9 +159,10 @@ function describeTunnel(tunnel: Tunnel): string {
       'ours',
       `${models.target} with ${models.draft}, ${plural(workload.prompts, 'prompt')} of ${workload.name}`,
     ],
+    ['link', describeCap(caps.linkBytesPerSecond)],
     [
-      'link',
-      caps.linkBytesPerSecond === null ? 'not capped' : `capped to ${formatRate(caps.linkBytesPerSecond)}`,
+      'KV cache',
+      `attention on the host ${describeCap(caps.hostCacheBytesPerSecond)}, to the device ${describeCap(caps.linkCacheBytesPerSecond)}`,
     ],
     ['memory', `device ${formatBytes(memory.deviceBytes)}, host ${formatBytes(memory.hostBytes)}`],
     [

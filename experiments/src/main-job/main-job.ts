@@ -6,6 +6,7 @@ import {
   type StrategyName,
   type Tokenizer,
 } from '@specoffload/engine';
+import { capSettingsOf, noCaps } from '../caps.js';
 import { compareSequences } from '../compare.js';
 import { type ExecutedRun, executeRun, type RunPlan } from '../execute.js';
 import type { Output } from '../output.js';
@@ -65,8 +66,7 @@ export async function openMainJob(
       deviceCores: 1,
       hostCores: 1,
       readsInFlight: defaultReadsInFlight,
-      linkBytesPerSecondCap: null,
-      diskBytesPerSecondCap: null,
+      ...capSettingsOf(noCaps),
       native: 'auto',
     },
     ...{ stopAtEos: true, seed: 0, firstRepeat: 0 },

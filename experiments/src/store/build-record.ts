@@ -8,6 +8,7 @@ import type {
   SimulationRequest,
   SimulationResult,
 } from '@specoffload/engine';
+import { type Caps, capsOf } from '../caps.js';
 import { digestOf, type Json } from './canonical.js';
 import {
   type ConditionsRecord,
@@ -153,11 +154,18 @@ function toMachineRecord(machine: Required<MachineSettings>, core: 'native' | 't
       disk: { readsInFlight: machine.readsInFlight },
     },
     memory: { deviceBytes: machine.deviceBytes, hostBytes: machine.hostBytes },
-    caps: {
-      linkBytesPerSecond: machine.linkBytesPerSecondCap,
-      diskBytesPerSecond: machine.diskBytesPerSecondCap,
-    },
+    caps: toCapsRecord(capsOf(machine)),
     core,
+  };
+}
+
+/** Caps of the KV cache are named where there are any: keys of runs without them stay what they were. */
+function toCapsRecord(caps: Caps): MachineRecord['caps'] {
+  const { linkBytesPerSecond, diskBytesPerSecond, hostCacheBytesPerSecond, linkCacheBytesPerSecond } = caps;
+  return {
+    ...{ linkBytesPerSecond, diskBytesPerSecond },
+    ...(hostCacheBytesPerSecond === null ? {} : { hostCacheBytesPerSecond }),
+    ...(linkCacheBytesPerSecond === null ? {} : { linkCacheBytesPerSecond }),
   };
 }
 

@@ -98,8 +98,13 @@ export interface MachineRecord {
     readonly disk: { readonly readsInFlight: number };
   };
   readonly memory: { readonly deviceBytes: number; readonly hostBytes: number };
-  /** null: not paced. */
-  readonly caps: { readonly linkBytesPerSecond: number | null; readonly diskBytesPerSecond: number | null };
+  /** null or, of the KV cache, left out: not paced. */
+  readonly caps: {
+    readonly linkBytesPerSecond: number | null;
+    readonly diskBytesPerSecond: number | null;
+    readonly hostCacheBytesPerSecond?: number;
+    readonly linkCacheBytesPerSecond?: number;
+  };
   /** Core that ran: the C++ one or its TypeScript twin. */
   readonly core: 'native' | 'twin';
 }

@@ -169,7 +169,12 @@ const checkMeasured = object({
       disk: object({ readsInFlight: count }),
     }),
     memory: object({ deviceBytes: count, hostBytes: count }),
-    caps: object({ linkBytesPerSecond: orNull(amount), diskBytesPerSecond: orNull(amount) }),
+    caps: object({
+      linkBytesPerSecond: orNull(amount),
+      diskBytesPerSecond: orNull(amount),
+      hostCacheBytesPerSecond: orMissing(amount),
+      linkCacheBytesPerSecond: orMissing(amount),
+    }),
     core: oneOf('native', 'twin'),
   }),
   workload: object(workload),

@@ -30,6 +30,8 @@ interface RunSettings {
   readonly unit: 'ffn' | 'expert';
   readonly linkCap: string | number;
   readonly diskCap: string | number;
+  readonly hostCacheCap: string | number;
+  readonly linkCacheCap: string | number;
   readonly deviceCores: number;
   readonly hostCores: number;
   readonly readsInFlight: number;

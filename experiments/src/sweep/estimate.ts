@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { type Acceptance, type MachineModel, simulateRun, UserError } from '@specoffload/engine';
 import { mean } from 'simple-statistics';
 import { localMachinePath } from '../paths.js';
+import { withDraftSpeed } from '../tunnel/index.js';
 import type { ExperimentDefinition } from './definition.js';
 import { expandPoints, type Point } from './expand.js';
 import { openMeasuredJob } from './measured-job.js';
@@ -89,7 +90,7 @@ async function predictMeasurement(
 ): Promise<number | null> {
   const { plan } = await openMeasuredJob(settings, shelf);
   const { target, draft, workload, strategy, policy, maxNewTokens } = plan;
-  const limited = withLimits(machine, plan.machine);
+  const limited = withLimits(await withTunnelDraft(machine, settings, shelf), plan.machine);
   const result = await unlessRefused(() =>
     simulateRun({
       ...{ target, draft, strategy, policy, maxNewTokens, machine: limited, seed: 1, signal },
@@ -101,6 +102,16 @@ async function predictMeasurement(
   const { deviceBytes, hostBytes } = limited.memory;
   const placedBytes = Math.min(target.bytes + (draft?.bytes ?? 0), deviceBytes + hostBytes);
   return setUpSeconds + placedBytes / limited.disk.bytesPerSecond + result.seconds;
+}
+
+/** A profile is made with a small draft; how fast another one is, its tunnel knows. */
+async function withTunnelDraft(
+  machine: MachineModel,
+  { machine: where = 'local' }: Point['settings'],
+  shelf: Shelf,
+): Promise<MachineModel> {
+  const draftSpeed = where === 'local' ? null : (await shelf.tunnel(String(where))).draftSpeed;
+  return draftSpeed === null ? machine : withDraftSpeed(machine, draftSpeed);
 }
 
 async function unlessRefused<T>(work: () => Promise<T>): Promise<T | null> {

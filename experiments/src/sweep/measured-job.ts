@@ -47,23 +47,40 @@ export async function openMeasuredJob(given: Settings, shelf: Shelf): Promise<Me
       kind: 'measured',
       ...{ strategy, policy: policy as Json, maxNewTokens, stopAtEos: false },
       models: { target: target.digest, draft: draft?.digest ?? null },
-      machine: machine as unknown as Json,
+      machine: identify(machine),
       prompts: digestOf(workload.prompts),
     },
   };
 }
 
+/** Caps of the KV cache are named where there are any: what was run before there were keeps its key. */
+function identify({
+  hostCacheBytesPerSecondCap,
+  linkCacheBytesPerSecondCap,
+  ...others
+}: Required<MachineSettings>): Json {
+  return {
+    ...(others as Record<string, Json>),
+    ...(hostCacheBytesPerSecondCap === null ? {} : { hostCacheBytesPerSecondCap }),
+    ...(linkCacheBytesPerSecondCap === null ? {} : { linkCacheBytesPerSecondCap }),
+  };
+}
+
 /** What a tunnel says, as settings that a point's own go before. */
 function settingsOf({ models, caps, cores, memory, workload, policy }: Tunnel): Settings {
-  const { linkBytesPerSecond: linkCap, diskBytesPerSecond: diskCap } = caps;
+  const paced = {
+    linkCap: caps.linkBytesPerSecond,
+    diskCap: caps.diskBytesPerSecond,
+    hostCacheCap: caps.hostCacheBytesPerSecond,
+    linkCacheCap: caps.linkCacheBytesPerSecond,
+  };
   return {
     ...models,
     ...(policy as PolicyInput),
     ...{ workload: workload.name, prompts: workload.prompts, maxNewTokens: workload.maxNewTokens },
     ...{ deviceMemory: memory.deviceBytes, hostMemory: memory.hostBytes },
     ...{ deviceCores: cores.device, hostCores: cores.host },
-    ...(linkCap === null ? {} : { linkCap }),
-    ...(diskCap === null ? {} : { diskCap }),
+    ...Object.fromEntries(Object.entries(paced).filter(([, rate]) => rate !== null)),
   };
 }
 
@@ -87,12 +104,18 @@ function toMachineSettings(
   settings: Settings &
     Required<Pick<Settings, 'deviceMemory' | 'hostMemory' | 'deviceCores' | 'hostCores' | 'readsInFlight'>>,
 ): Required<MachineSettings> {
-  const { deviceCores, hostCores, readsInFlight, linkCap, diskCap } = settings;
+  const { deviceCores, hostCores, readsInFlight } = settings;
+  const cap = (name: 'linkCap' | 'diskCap' | 'hostCacheCap' | 'linkCacheCap') => {
+    const rate = settings[name];
+    return rate === undefined ? null : toBytesPerSecond(name, rate);
+  };
   return {
     deviceBytes: toBytes('deviceMemory', settings.deviceMemory),
     hostBytes: toBytes('hostMemory', settings.hostMemory),
     ...{ deviceCores, hostCores, readsInFlight, native: 'auto' },
-    linkBytesPerSecondCap: linkCap === undefined ? null : toBytesPerSecond('linkCap', linkCap),
-    diskBytesPerSecondCap: diskCap === undefined ? null : toBytesPerSecond('diskCap', diskCap),
+    linkBytesPerSecondCap: cap('linkCap'),
+    diskBytesPerSecondCap: cap('diskCap'),
+    hostCacheBytesPerSecondCap: cap('hostCacheCap'),
+    linkCacheBytesPerSecondCap: cap('linkCacheCap'),
   };
 }

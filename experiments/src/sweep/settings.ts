@@ -75,6 +75,8 @@ const runSettings: Readonly<Record<string, Setting>> = {
   unit: { kinds: simulated, check: word('ffn', 'expert') },
   linkCap: { kinds: measured, check: rate },
   diskCap: { kinds: measured, check: rate },
+  hostCacheCap: { kinds: measured, check: rate },
+  linkCacheCap: { kinds: measured, check: rate },
   deviceCores: { kinds: measured, check: whole(1, 1024) },
   hostCores: { kinds: measured, check: whole(1, 1024) },
   readsInFlight: { kinds: measured, check: whole(1, 64) },

@@ -7,6 +7,7 @@ import {
   simulateRun,
   UserError,
 } from '@specoffload/engine';
+import { capMachine, capsOf } from '../caps.js';
 import type { JobPlan } from '../execute.js';
 import {
   buildSimulatedRecord,
@@ -124,12 +125,9 @@ const spareBytes = 1e9;
 
 /** The machine with the budgets and caps that the point was measured under. */
 export function withLimits(machine: MachineModel, limits: JobPlan['machine']): MachineModel {
-  const { deviceBytes, hostBytes, linkBytesPerSecondCap, diskBytesPerSecondCap } = limits;
-  const capped = (rate: number, cap: number | null) => Math.min(rate, cap ?? rate);
+  const { deviceBytes, hostBytes } = limits;
   return {
-    ...machine,
+    ...capMachine(machine, capsOf(limits)),
     memory: { ...machine.memory, deviceBytes, hostBytes },
-    link: { ...machine.link, bytesPerSecond: capped(machine.link.bytesPerSecond, linkBytesPerSecondCap) },
-    disk: { ...machine.disk, bytesPerSecond: capped(machine.disk.bytesPerSecond, diskBytesPerSecondCap) },
   };
 }

@@ -1,4 +1,4 @@
-/** Finds the link cap, the batch and the draft under which a small run has the ratios of a large one. */
+/** Finds the caps, the batch and the draft under which a small run has the ratios of a large one. */
 
 import {
   type Acceptance,
@@ -8,12 +8,12 @@ import {
   type SimulationRequest,
   UserError,
 } from '@specoffload/engine';
+import { type Caps, capMachine, noCaps } from '../caps.js';
 import { type LaneShares, type PassLoads, simulateLoads, simulateShares } from './loads.js';
 import {
   distance,
   isMatched,
   pairRatios,
-  type RatioName,
   type RatioPair,
   type Ratios,
   ratiosOf,
@@ -29,6 +29,8 @@ export interface DraftChoice {
 
 export interface ChoiceRequest {
   readonly theirs: Ratios;
+  /** Their rate of KV cache over the link, over that of their host's attention. */
+  readonly cacheLinkOverHost: number;
   /** Of this machine, not capped. */
   readonly machine: MachineModel;
   readonly target: Checkpoint;
@@ -50,8 +52,8 @@ export interface Choice {
   readonly draft: DraftChoice;
   readonly prompts: number;
   readonly policy: PolicyInput;
-  /** null where this machine's own link is slow enough. */
-  readonly linkBytesPerSecond: number | null;
+  /** null where this machine's own lane is slow enough. */
+  readonly caps: Caps;
   readonly memory: { readonly deviceBytes: number; readonly hostBytes: number };
   readonly loads: PassLoads;
   readonly ratios: readonly RatioPair[];
@@ -60,17 +62,9 @@ export interface Choice {
   readonly seconds: number;
 }
 
-/** Ratios that the choice can move; the others are what they are. */
-const movable: readonly RatioName[] = [
-  'draft over pass',
-  'arithmetic over pass',
-  'device memory over model',
-  'draft over model',
-];
-
 /**
- * Tries every number of prompts with every draft. Each gets the cap at which drafting takes as long, against a pass,
- * as theirs does; among those whose run is short enough, the one with the most ratios matched wins, and of equals the
+ * Tries every number of prompts with every draft. Each gets the caps at which drafting takes as long, against a pass,
+ * as theirs does, and the link and the host's attention what they take of theirs; among those whose run is short enough, the one with the most ratios matched wins, and of equals the
  * one nearest in the others.
  *
  * @throws UserError when nothing fits into the memory, or every run would take too long.
@@ -103,8 +97,8 @@ export async function chooseTunnel(request: ChoiceRequest): Promise<Choice> {
 
 function isNearer(a: Choice, b: Choice): boolean {
   const misses = ({ ratios }: Choice) => ratios.filter((pair) => !isMatched(pair)).length;
-  const remoteness = ({ ratios }: Choice) => distance(ratios.filter(({ name }) => movable.includes(name)));
-  return misses(a) !== misses(b) ? misses(a) < misses(b) : remoteness(a) < remoteness(b);
+  if (misses(a) !== misses(b)) return misses(a) < misses(b);
+  return distance(a.ratios) < distance(b.ratios);
 }
 
 interface Shape {
@@ -116,12 +110,12 @@ async function fitShape(request: ChoiceRequest, shape: Shape): Promise<Choice> {
   const { target, theirs } = request;
   const draft = shape.draft.checkpoint;
   const memory = await smallestBudgets(request, shape);
-  const { linkBytesPerSecond, loads } = await fitCap(request, shape, memory);
-  const simulation = toSimulation(request, shape, memory, linkBytesPerSecond);
+  const { caps, loads } = await fitCaps(request, shape, memory);
+  const simulation = toSimulation(request, shape, memory, caps);
   const { shares, seconds } = await simulateShares(simulation);
   const ours = ratiosOf({ loads, machine: simulation.machine, target, draft });
   return {
-    ...{ ...shape, linkBytesPerSecond, memory, loads, shares, seconds },
+    ...{ ...shape, caps, memory, loads, shares, seconds },
     policy: toPolicy(request.policy, shape.prompts),
     ratios: pairRatios(theirs, ours),
   };
@@ -139,7 +133,7 @@ async function smallestBudgets(request: ChoiceRequest, shape: Shape): Promise<Ch
   for (const factor of budgetFactors) {
     const memory = { deviceBytes: Math.ceil(factor * share * target.bytes), hostBytes };
     try {
-      await simulateLoads(toSimulation(request, shape, memory, null));
+      await simulateLoads(toSimulation(request, shape, memory, noCaps));
       return memory;
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
@@ -149,25 +143,46 @@ async function smallestBudgets(request: ChoiceRequest, shape: Shape): Promise<Ch
   throw refusal;
 }
 
-const mostSteps = 6;
+const mostSteps = 12;
 const tolerance = 0.005;
+const crawlBytesPerSecond = 1e5;
 
-/** The pass gets longer as the link gets slower, nearly in proportion: a few steps find the rate. */
-async function fitCap(
+/**
+ * A pass is to last as long, against drafting, as theirs; of it, the link is to be busy for the share that it is
+ * there. What is left to lengthen it by goes to attention, up to its share there, and then to the link.
+ */
+async function fitCaps(
   request: ChoiceRequest,
   shape: Shape,
   memory: Choice['memory'],
-): Promise<{ linkBytesPerSecond: number | null; loads: PassLoads }> {
-  const native = await simulateLoads(toSimulation(request, shape, memory, null));
-  const wantedSeconds = native.draftSeconds / request.theirs['draft over pass'];
-  if (wantedSeconds <= native.passSeconds) return { linkBytesPerSecond: null, loads: native };
-  let cap = native.linkBytes / (wantedSeconds - native.passSeconds + native.linkSeconds);
+): Promise<{ caps: Caps; loads: PassLoads }> {
+  const { theirs, cacheLinkOverHost } = request;
+  const loadsUnder = (caps: Caps) => simulateLoads(toSimulation(request, shape, memory, caps));
+  const native = await loadsUnder(noCaps);
+  const wantedSeconds = native.draftSeconds / theirs['draft over pass'];
+  if (wantedSeconds <= native.passSeconds) return { caps: noCaps, loads: native };
+  // So slow that nothing but the cache counts: the time tells how many bytes of it attention reads in a pass.
+  const crawling = await loadsUnder({ ...noCaps, hostCacheBytesPerSecond: crawlBytesPerSecond });
+  const cacheBytes = crawling.hostSeconds * crawlBytesPerSecond;
+  const mostHostSeconds = theirs['attention over pass'] * wantedSeconds;
+  let linkSeconds = theirs['link over pass'] * wantedSeconds;
+  let { hostSeconds } = native;
   for (let step = 1; ; step += 1) {
-    cap = toThreeDigits(cap);
-    const loads = await simulateLoads(toSimulation(request, shape, memory, cap));
-    const error = loads.passSeconds / (loads.draftSeconds / request.theirs['draft over pass']) - 1;
-    if (Math.abs(error) < tolerance || step === mostSteps) return { linkBytesPerSecond: cap, loads };
-    cap *= 1 + error;
+    const link = linkSeconds > native.linkSeconds ? toThreeDigits(native.linkBytes / linkSeconds) : null;
+    const hostCache = hostSeconds > native.hostSeconds ? toThreeDigits(cacheBytes / hostSeconds) : null;
+    const caps: Caps = {
+      ...noCaps,
+      linkBytesPerSecond: link,
+      hostCacheBytesPerSecond: hostCache,
+      linkCacheBytesPerSecond: hostCache && toThreeDigits(hostCache * cacheLinkOverHost),
+    };
+    const loads = await loadsUnder(caps);
+    const missingSeconds = wantedSeconds - loads.passSeconds;
+    if (Math.abs(missingSeconds) < tolerance * wantedSeconds || step === mostSteps) return { caps, loads };
+    const wanted = hostSeconds + missingSeconds;
+    hostSeconds = Math.min(Math.max(wanted, native.hostSeconds), mostHostSeconds);
+    // Where attention has all that it may have, or nothing left to give, the link lengthens the pass.
+    if (wanted !== hostSeconds) linkSeconds *= wantedSeconds / loads.passSeconds;
   }
 }
 
@@ -175,7 +190,7 @@ function toSimulation(
   request: ChoiceRequest,
   { prompts, draft }: Shape,
   memory: Choice['memory'],
-  linkBytesPerSecond: number | null,
+  caps: Caps,
 ): SimulationRequest {
   const { target, machine, policy, promptLengths, maxNewTokens, acceptance, signal } = request;
   return {
@@ -183,7 +198,7 @@ function toSimulation(
     strategy: 'specoffload',
     policy: toPolicy(policy, prompts),
     promptLengths: promptLengths.slice(0, prompts),
-    machine: capMachine(machine, memory, linkBytesPerSecond),
+    machine: { ...capMachine(machine, caps), memory: { ...machine.memory, ...memory } },
   };
 }
 
@@ -192,26 +207,6 @@ function toPolicy(policy: ChoiceRequest['policy'], prompts: number): PolicyInput
   const decodeBatch = Math.ceil(prompts / 2);
   const draftBatch = Math.min(policy.draftBatch ?? decodeBatch, decodeBatch);
   return { ...policy, batches: 2, decodeBatch, draftBatch };
-}
-
-/** The machine with its link paced: whatever crosses it. */
-export function capMachine(
-  machine: MachineModel,
-  memory: Choice['memory'],
-  linkBytesPerSecond: number | null,
-): MachineModel {
-  const slowest = (rate: number) => Math.min(rate, linkBytesPerSecond ?? rate);
-  const { link } = machine;
-  return {
-    ...machine,
-    memory: { ...machine.memory, ...memory },
-    link: {
-      ...link,
-      bytesPerSecond: slowest(link.bytesPerSecond),
-      pageableBytesPerSecond: slowest(link.pageableBytesPerSecond),
-      cacheBytesPerSecond: slowest(link.cacheBytesPerSecond),
-    },
-  };
 }
 
 /** A rate as people write it. */

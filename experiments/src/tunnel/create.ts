@@ -5,6 +5,7 @@ import {
   type Checkpoint,
   describeModel,
   loadTokenizer,
+  type MachineModel,
   openCheckpoint,
   planInflation,
 } from '@specoffload/engine';
@@ -71,6 +72,7 @@ export async function createTunnel(
   const follower = output.follow();
   const choosing: ChoiceRequest = {
     ...{ theirs, machine, target, drafts, promptLengths, signal },
+    cacheLinkOverHost: cacheLinkOverHost(request.machine),
     promptCounts:
       options.prompts === null
         ? triedPrompts.filter((count) => count <= promptLengths.length)
@@ -99,6 +101,11 @@ export async function createTunnel(
   } finally {
     follower.end();
   }
+}
+
+/** How much faster their KV cache crosses the link than their host's attention reads it. */
+function cacheLinkOverHost({ link, host }: MachineModel): number {
+  return link.cacheBytesPerSecond / (host.kinds.attention?.cacheBytesPerSecond ?? host.cacheBytesPerSecond);
 }
 
 /** Of the chosen draft, over what it was chosen for. */
@@ -178,7 +185,7 @@ function toTunnel(
       draft: (request.draft as Checkpoint).name,
     },
     models: { target: options.target, draft: choice.draft.name },
-    caps: { linkBytesPerSecond: choice.linkBytesPerSecond, diskBytesPerSecond: null },
+    caps: choice.caps,
     cores,
     memory: choice.memory,
     workload: { name: options.workload, prompts: choice.prompts, maxNewTokens },
@@ -188,6 +195,7 @@ function toTunnel(
       ...(draftBatch ? { draftBatch } : {}),
     },
     ratios: choice.ratios,
+    draftSpeed,
     lanes: { theirs, ours: choice.shares },
     unmatched: explainUnmatched(choice, {
       ...{ theirPromptTokens: Math.max(...request.promptLengths), longestSeconds: options.seconds },
@@ -195,7 +203,7 @@ function toTunnel(
     }),
     sources: {
       theirs: `simulated: SpecOffload as published on ${request.machine.name}, batches of the paper's scripts for ${dataset}`,
-      ours: `simulated with the rates of ${displayPath(options.machine)}, link capped; prompts, draft and cap chosen among those whose run is predicted to take at most ${options.seconds} s`,
+      ours: `simulated with the rates of ${displayPath(options.machine)}, link and KV cache capped; prompts, draft and caps chosen among those whose run is predicted to take at most ${options.seconds} s`,
       draft:
         draftSpeed === null
           ? 'at the rates of the profile, which was made with a draft of another size'

@@ -17,6 +17,8 @@ export function flagsOf({ models, caps, cores, memory, workload, policy }: Tunne
     hostCores: cores.host,
     linkCap: rate(caps.linkBytesPerSecond),
     diskCap: rate(caps.diskBytesPerSecond),
+    hostCacheCap: rate(caps.hostCacheBytesPerSecond),
+    linkCacheCap: rate(caps.linkCacheBytesPerSecond),
     ...Object.fromEntries(Object.entries(policy).map(([field, value]) => [field, String(value)])),
   };
 }

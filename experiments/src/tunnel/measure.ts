@@ -4,6 +4,7 @@
  */
 
 import { type Checkpoint, type MachineModel, runEngine } from '@specoffload/engine';
+import { capSettingsOf } from '../caps.js';
 import type { Choice } from './choose.js';
 import { loadsOf, type PassLoads } from './loads.js';
 import type { Tunnel } from './tunnel-file.js';
@@ -20,7 +21,7 @@ export interface MeasureRequest {
 
 export async function measureLoads(request: MeasureRequest): Promise<PassLoads> {
   const { choice, target, draft, prompts, cores, signal } = request;
-  const { policy, memory, linkBytesPerSecond } = choice;
+  const { policy, memory, caps } = choice;
   const { candidates = 1, batches = 1 } = policy;
   const { spans } = await runEngine({
     ...{ target, draft, prompts, policy, signal, stopAtEos: false, strategy: 'serial' },
@@ -28,7 +29,8 @@ export async function measureLoads(request: MeasureRequest): Promise<PassLoads> 
     maxNewTokens: 2 * (candidates + 1) + 2,
     machine: {
       ...memory,
-      ...{ deviceCores: cores.device, hostCores: cores.host, linkBytesPerSecondCap: linkBytesPerSecond },
+      ...{ deviceCores: cores.device, hostCores: cores.host },
+      ...capSettingsOf(caps),
     },
   });
   return loadsOf(spans, batches);

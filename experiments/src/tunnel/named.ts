@@ -62,11 +62,22 @@ export async function openOrCreateTunnel(
       `invalid machine: ${which}; expected tunnel: and a shipped machine, such as tunnel:env1`,
     );
   const path = join(directory, `tunnel-${like}.json`);
-  if ((await timeOf(path)) > (await timeOf(profile))) return openTunnel(path);
+  const kept = (await timeOf(path)) > (await timeOf(profile)) ? await openKept(path) : null;
+  if (kept) return kept;
   output.note(`tunnel: looking for a small run like ${like}`);
   const tunnel = await create({ ...tunnelDefaults, like }, output, signal);
   await writeWhole(path, `${JSON.stringify(tunnel, null, 2)}\n`);
   return tunnel;
+}
+
+/** @returns null for what another version of this program made */
+async function openKept(path: string): Promise<Tunnel | null> {
+  try {
+    return await openTunnel(path);
+  } catch (error) {
+    if (error instanceof UserError) return null;
+    throw error;
+  }
 }
 
 /** When a file was written, ms; 0 where there is none. */

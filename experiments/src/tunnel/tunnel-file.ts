@@ -2,12 +2,13 @@
 
 import { readFile } from 'node:fs/promises';
 import { type LaneName, laneNames, type PolicyInput, parsePolicy, UserError } from '@specoffload/engine';
+import type { Caps } from '../caps.js';
 import { hasCode } from '../errors.js';
 import { Fields } from '../fields.js';
 import type { LaneShares } from './loads.js';
 import { type RatioPair, ratioNames } from './ratios.js';
 
-export const tunnelSchema = 1;
+export const tunnelSchema = 2;
 
 export interface Tunnel {
   readonly schema: typeof tunnelSchema;
@@ -22,14 +23,15 @@ export interface Tunnel {
   };
   /** `pair:600MB` is the shipped model, inflated; else a checkpoint directory. */
   readonly models: { readonly target: string; readonly draft: string };
-  /** null: not paced. */
-  readonly caps: { readonly linkBytesPerSecond: number | null; readonly diskBytesPerSecond: number | null };
+  readonly caps: Caps;
   readonly cores: { readonly device: number; readonly host: number };
   readonly memory: { readonly deviceBytes: number; readonly hostBytes: number };
   readonly workload: { readonly name: string; readonly prompts: number; readonly maxNewTokens: number };
   /** What all strategies are given; what concerns speculation alone is nothing to those that do not speculate. */
   readonly policy: PolicyInput;
   readonly ratios: readonly RatioPair[];
+  /** How many times as fast as the profile promises the draft is; null: not measured. */
+  readonly draftSpeed: number | null;
   /** Share of SpecOffload's decode during which each lane is busy, predicted for both. */
   readonly lanes: { readonly theirs: LaneShares; readonly ours: LaneShares };
   /** What differs by more than a tenth, and why; a sentence each. */
@@ -66,9 +68,10 @@ export function parseTunnel(json: unknown, source: string): Tunnel {
   fields.assertKnown(tunnelFields);
   if (fields.raw('kind') !== 'tunnel')
     fields.refuse('kind', '"tunnel", in a file made by specoffload tunnel');
-  if (fields.raw('schema') !== tunnelSchema) fields.refuse('schema', String(tunnelSchema));
+  if (fields.raw('schema') !== tunnelSchema)
+    fields.refuse('schema', `${tunnelSchema}; make the tunnel again with specoffload tunnel`);
   const part = (name: keyof Tunnel) => fields.object(name);
-  const rateOrNull = (cap: 'linkBytesPerSecond' | 'diskBytesPerSecond') =>
+  const rateOrNull = (cap: keyof Caps) =>
     part('caps').orNull(cap, (field) => part('caps').between(field, 1000, 1e13));
   const pool = (name: 'deviceBytes' | 'hostBytes') => part('memory').between(name, 4096, 2 ** 46);
   return {
@@ -83,6 +86,8 @@ export function parseTunnel(json: unknown, source: string): Tunnel {
     caps: {
       linkBytesPerSecond: rateOrNull('linkBytesPerSecond'),
       diskBytesPerSecond: rateOrNull('diskBytesPerSecond'),
+      hostCacheBytesPerSecond: rateOrNull('hostCacheBytesPerSecond'),
+      linkCacheBytesPerSecond: rateOrNull('linkCacheBytesPerSecond'),
     },
     cores: { device: part('cores').count('device'), host: part('cores').count('host') },
     memory: { deviceBytes: pool('deviceBytes'), hostBytes: pool('hostBytes') },
@@ -97,6 +102,10 @@ export function parseTunnel(json: unknown, source: string): Tunnel {
       theirs: entry.between('theirs', 0, Number.MAX_VALUE),
       ours: entry.between('ours', 0, Number.MAX_VALUE),
     })),
+    draftSpeed:
+      fields.raw('draftSpeed') === undefined
+        ? null
+        : fields.orNull('draftSpeed', (field) => fields.between(field, 1e-3, 1e3)),
     lanes: { theirs: parseShares(part('lanes'), 'theirs'), ours: parseShares(part('lanes'), 'ours') },
     unmatched: fields.texts('unmatched'),
     sources: Object.fromEntries(part('sources').names.map((name) => [name, part('sources').text(name)])),
@@ -105,7 +114,7 @@ export function parseTunnel(json: unknown, source: string): Tunnel {
 
 const tunnelFields: readonly (keyof Tunnel)[] = [
   ...(['schema', 'kind', 'name', 'like', 'models', 'caps', 'cores', 'memory', 'workload'] as const),
-  ...(['policy', 'ratios', 'lanes', 'unmatched', 'sources'] as const),
+  ...(['policy', 'ratios', 'draftSpeed', 'lanes', 'unmatched', 'sources'] as const),
 ];
 
 function parsePolicyOf(fields: Fields, source: string): PolicyInput {

@@ -27,16 +27,20 @@ export function describeRatio(value: number): string {
 }
 
 const reasons: Readonly<Record<RatioName, (choice: Choice, limits: Limits, pair: RatioPair) => string>> = {
-  'draft over pass': ({ linkBytesPerSecond, loads }) =>
-    linkBytesPerSecond === null
-      ? `even with an uncapped link a pass takes ${formatSeconds(loads.passSeconds)} and the draft only ${formatSeconds(loads.draftSeconds)}; a larger draft or more prompts would do`
-      : `no cap was found, the nearest is ${formatRate(linkBytesPerSecond)}`,
-  'link over pass': ({ loads }, _limits, { theirs }) =>
-    `there the link is busy for ${formatPercent(theirs)} of a pass; here nothing but the link bounds it, and a pass takes ${formatSeconds(loads.passSeconds)}`,
+  'draft over pass': ({ caps, loads }) =>
+    caps.linkBytesPerSecond === null
+      ? `even with nothing capped a pass takes ${formatSeconds(loads.passSeconds)} and the draft only ${formatSeconds(loads.draftSeconds)}; a larger draft or more prompts would do`
+      : `no cap was found, the nearest is ${formatRate(caps.linkBytesPerSecond)}`,
+  'link over pass': ({ caps, loads }, _limits, { theirs }) =>
+    caps.linkBytesPerSecond === null
+      ? `this machine's link needs ${formatSeconds(loads.linkSeconds)} of a pass even where it is not capped`
+      : `there the link is busy for ${formatPercent(theirs)} of a pass; here it also has to lengthen the pass to ${formatSeconds(loads.passSeconds)}`,
   'arithmetic over pass': (_choice, { longestSeconds }) =>
     `a device cannot be made faster; a slower link with a heavier draft comes nearer, and takes longer than ${formatSeconds(longestSeconds)} (--seconds)`,
-  'attention over pass': (_choice, { theirPromptTokens, ourPromptTokens }) =>
-    `there the host also computes the projections, for contexts of ${theirPromptTokens} tokens and more; here it computes attention alone, after prompts of ${ourPromptTokens} tokens`,
+  'attention over pass': ({ caps, loads }, { theirPromptTokens, ourPromptTokens }) =>
+    caps.hostCacheBytesPerSecond === null
+      ? `there the host also computes the projections, for contexts of ${theirPromptTokens} tokens and more; here it computes attention alone, after prompts of ${ourPromptTokens} tokens, and pacing it would lengthen the pass`
+      : `it is paced until the pass is as long as it should be; the arithmetic, ${formatSeconds(loads.deviceSeconds)}, takes the rest`,
   'device memory over model': () =>
     "the draft and this engine's buffers need more, so the device holds more of the model here",
   'host memory over model': () => 'the host budget follows theirs and was changed by hand',

@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { type Delivery, PacedLink, type Transfer } from '../../engine/src/run/paced-link.js';
+import { type Delivery, PacedLane, type PacedOp } from '../../engine/src/run/paced-lane.js';
 
 /** Bytes; negative ones cannot be carried. */
 type Op = number;
@@ -16,7 +16,7 @@ interface Thread {
 
 /** Sends transfers over a link on a clock of its own: each is received once the thread is past its time. */
 async function send(
-  transfers: readonly (Transfer<Op> & { readonly receivedSeconds?: number })[],
+  transfers: readonly (PacedOp<Op> & { readonly receivedSeconds?: number })[],
   { secondsPerByte = 0, oversleptSeconds = 0 }: Thread = {},
 ) {
   let clock = 0;
@@ -24,15 +24,14 @@ async function send(
   const inbox = [...transfers];
   const receive = async () => {
     await setImmediate();
-    while (inbox[0] && (inbox[0].receivedSeconds ?? 0) <= clock) link.push(inbox.shift() as Transfer<Op>);
+    while (inbox[0] && (inbox[0].receivedSeconds ?? 0) <= clock) lane.push(inbox.shift() as PacedOp<Op>);
   };
-  const link: PacedLink<Op> = new PacedLink<Op>({
-    bytesPerSecondCap,
+  const lane: PacedLane<Op> = new PacedLane<Op>({
     receive,
-    carry: (bytes) => {
+    work: (bytes) => {
       if (bytes < 0) throw new Error(`no such bytes: ${bytes}`);
       clock += bytes * secondsPerByte;
-      return bytes;
+      return { seconds: bytes / bytesPerSecondCap };
     },
     deliver: (delivery) => deliveries.push({ ...delivery, toldSeconds: clock }),
     nowSeconds: () => clock,
@@ -48,13 +47,13 @@ async function send(
   return deliveries;
 }
 
-const transfers = (count: number, bytes: number): Transfer<Op>[] =>
+const transfers = (count: number, bytes: number): PacedOp<Op>[] =>
   Array.from({ length: count }, (_, id) => ({ id, op: bytes, readySeconds: 0 }));
 
 const endsOf = (deliveries: readonly Delivery[]) =>
   deliveries.map((delivery) => ('endSeconds' in delivery ? delivery.endSeconds : Number.NaN));
 
-describe('a paced link', () => {
+describe('a paced lane', () => {
   it('delivers what is ready back to back at its cap', async () => {
     const deliveries = await send(transfers(3, 100), { secondsPerByte: 0.0001 });
     expect(endsOf(deliveries)).toEqual([expect.closeTo(0.1), expect.closeTo(0.2), expect.closeTo(0.3)]);
@@ -79,7 +78,7 @@ describe('a paced link', () => {
   });
 
   it('gives no credit for the time in which nothing was ready', async () => {
-    const [first, second] = transfers(2, 100) as [Transfer<Op>, Transfer<Op>];
+    const [first, second] = transfers(2, 100) as [PacedOp<Op>, PacedOp<Op>];
     const deliveries = await send([first, { ...second, readySeconds: 3, receivedSeconds: 3 }]);
     expect(endsOf(deliveries)).toEqual([expect.closeTo(0.1), expect.closeTo(3.1)]);
   });
@@ -93,7 +92,7 @@ describe('a paced link', () => {
   });
 
   it('answers with the error of what cannot be carried, and goes on', async () => {
-    const [first, second, third] = transfers(3, 100) as [Transfer<Op>, Transfer<Op>, Transfer<Op>];
+    const [first, second, third] = transfers(3, 100) as [PacedOp<Op>, PacedOp<Op>, PacedOp<Op>];
     const deliveries = await send([first, { ...second, op: -1 }, third]);
     expect(deliveries[1]).toMatchObject({
       id: 1,
