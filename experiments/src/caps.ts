@@ -78,6 +78,18 @@ export function capMachine(machine: MachineModel, caps: Caps): MachineModel {
   };
 }
 
+/** The machine with the budgets and caps that a run has. */
+export function withLimits(
+  machine: MachineModel,
+  settings: CapSettings & Pick<MachineSettings, 'deviceBytes' | 'hostBytes'>,
+): MachineModel {
+  const { deviceBytes, hostBytes } = settings;
+  return {
+    ...capMachine(machine, capsOf(settings)),
+    memory: { ...machine.memory, deviceBytes, hostBytes },
+  };
+}
+
 function slower(rate: number, cap: number | null): number {
   return Math.min(rate, cap ?? rate);
 }

@@ -11,6 +11,7 @@ import {
   type StrategyName,
   UserError,
 } from '@specoffload/engine';
+import { withLimits } from './caps.js';
 import { openAcceptance } from './commands/prediction-options.js';
 import { threeDigits } from './format.js';
 import { openMachine } from './machines.js';
@@ -48,9 +49,7 @@ export async function choosePolicy(request: ChooseRequest, output: Output): Prom
     throw new UserError(
       'planning with a draft needs its acceptance; give --acceptance with a rate such as 0.7 or a recorded file, or --strategy none',
     );
-  const measured = await openMachine(machineFile);
-  const { deviceBytes, hostBytes } = settings;
-  const machine = { ...measured, memory: { ...measured.memory, deviceBytes, hostBytes } };
+  const machine = withLimits(await openMachine(machineFile), settings);
   const { target, promptLengths, maxNewTokens, fixed, signal } = request;
   const follower = output.follow();
   const plan = await planRun({

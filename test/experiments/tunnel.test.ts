@@ -9,7 +9,7 @@ import {
   type Span,
 } from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
-import { capMachine, noCaps } from '../../experiments/src/caps.js';
+import { capMachine, capSettingsOf, noCaps, withLimits } from '../../experiments/src/caps.js';
 import { createOutput } from '../../experiments/src/output.js';
 import { projectDirectory } from '../../experiments/src/paths.js';
 import { type ChoiceRequest, chooseTunnel } from '../../experiments/src/tunnel/choose.js';
@@ -117,6 +117,17 @@ describe('a cap', () => {
     expect(capped.host.cacheBytesPerSecond).toBe(1e8);
     expect(capped.host.kinds).toEqual({ attention: { cacheBytesPerSecond: 1e8 }, realign: {} });
     expect(capped.link).toEqual({ ...workstation.link, cacheBytesPerSecond: 2e8 });
+  });
+
+  it('of a run goes into its prediction, with its budgets', () => {
+    const settings = {
+      deviceBytes: 1e9,
+      hostBytes: 2e9,
+      ...capSettingsOf({ ...noCaps, diskBytesPerSecond: 1e8 }),
+    };
+    const { memory, disk, link } = withLimits(workstation, settings);
+    expect(memory).toEqual({ ...workstation.memory, deviceBytes: 1e9, hostBytes: 2e9 });
+    expect([disk.bytesPerSecond, link]).toEqual([1e8, workstation.link]);
   });
 });
 

@@ -3,6 +3,7 @@
 import { existsSync } from 'node:fs';
 import { type Acceptance, type MachineModel, simulateRun, UserError } from '@specoffload/engine';
 import { mean } from 'simple-statistics';
+import { withLimits } from '../caps.js';
 import { localMachinePath } from '../paths.js';
 import { withDraftSpeed } from '../tunnel/index.js';
 import type { ExperimentDefinition } from './definition.js';
@@ -11,7 +12,6 @@ import { openMeasuredJob } from './measured-job.js';
 import type { SweepRequest } from './options.js';
 import { openPredictedJob } from './predicted-job.js';
 import type { Shelf } from './shelf.js';
-import { withLimits } from './twins.js';
 
 /** Points whose runs stand for all. */
 const mostSamples = 8;

@@ -1,14 +1,7 @@
 /** Predictions of measured points: the same job on a machine file, with the acceptance that its own texts show. */
 
-import {
-  type AcceptanceTrace,
-  type MachineModel,
-  recordAcceptance,
-  simulateRun,
-  UserError,
-} from '@specoffload/engine';
-import { capMachine, capsOf } from '../caps.js';
-import type { JobPlan } from '../execute.js';
+import { type AcceptanceTrace, recordAcceptance, simulateRun, UserError } from '@specoffload/engine';
+import { withLimits } from '../caps.js';
 import {
   buildSimulatedRecord,
   collectProvenance,
@@ -122,12 +115,3 @@ const twinTurn = { seed: 1, repeat: 0 } as const;
 
 /** Room for what the draft computes with beside its weights. */
 const spareBytes = 1e9;
-
-/** The machine with the budgets and caps that the point was measured under. */
-export function withLimits(machine: MachineModel, limits: JobPlan['machine']): MachineModel {
-  const { deviceBytes, hostBytes } = limits;
-  return {
-    ...capMachine(machine, capsOf(limits)),
-    memory: { ...machine.memory, deviceBytes, hostBytes },
-  };
-}
