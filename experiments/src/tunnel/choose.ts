@@ -8,7 +8,7 @@ import {
   type SimulationRequest,
   UserError,
 } from '@specoffload/engine';
-import { type Caps, capMachine, noCaps } from '../caps.js';
+import { type Caps, capSettingsOf, noCaps, withLimits } from '../caps.js';
 import { type LaneShares, type PassLoads, simulateLoads, simulateShares } from './loads.js';
 import {
   distance,
@@ -64,8 +64,8 @@ export interface Choice {
 
 /**
  * Tries every number of prompts with every draft. Each gets the caps at which drafting takes as long, against a pass,
- * as theirs does, and the link and the host's attention what they take of theirs; among those whose run is short enough, the one with the most ratios matched wins, and of equals the
- * one nearest in the others.
+ * as theirs does, and the link and the host's attention what they take of theirs. Among those whose run is short
+ * enough, the one with the most ratios matched wins, and of equals the nearest.
  *
  * @throws UserError when nothing fits into the memory, or every run would take too long.
  */
@@ -145,6 +145,7 @@ async function smallestBudgets(request: ChoiceRequest, shape: Shape): Promise<Ch
 
 const mostSteps = 12;
 const tolerance = 0.005;
+/** Of KV cache: far below what any host reads. */
 const crawlBytesPerSecond = 1e5;
 
 /**
@@ -198,7 +199,7 @@ function toSimulation(
     strategy: 'specoffload',
     policy: toPolicy(policy, prompts),
     promptLengths: promptLengths.slice(0, prompts),
-    machine: { ...capMachine(machine, caps), memory: { ...machine.memory, ...memory } },
+    machine: withLimits(machine, { ...memory, ...capSettingsOf(caps) }),
   };
 }
 

@@ -70,7 +70,7 @@ export async function openOrCreateTunnel(
   return tunnel;
 }
 
-/** @returns null for what another version of this program made */
+/** @returns null for what another version of this program made, or what is damaged: it is made anew */
 async function openKept(path: string): Promise<Tunnel | null> {
   try {
     return await openTunnel(path);
