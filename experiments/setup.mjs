@@ -20,7 +20,7 @@ import { dirname, join, relative } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const workspaces = ['native', 'engine', 'kernel', 'experiments'];
+const workspaces = ['native', 'engine/input', 'engine', 'kernel', 'experiments'];
 const leastNode = [20, 19];
 
 /** A failure the user can mend; `log` is what the failing program said. */

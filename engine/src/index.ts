@@ -1,3 +1,4 @@
+export { UserError } from '@specoffload/input';
 export * from './machine/index.js';
 export * from './model/index.js';
 export * from './plan/index.js';

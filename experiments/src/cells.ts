@@ -1,6 +1,7 @@
 /** Values of rows and records, as people read them in a table. */
 
-import { formatBytes, formatCount, formatPercent, formatSeconds, printable, threeDigits } from './format.js';
+import { printable } from '@specoffload/input';
+import { formatBytes, formatCount, formatPercent, formatSeconds, threeDigits } from './format.js';
 import type { RowColumn, RowValue } from './store/index.js';
 
 /** @param unit of the column; counts, names and flags have none */

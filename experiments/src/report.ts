@@ -1,6 +1,7 @@
 /** One run in words, for people: throughput, lanes by phase, acceptance, memory, traffic. */
 
 import { idleCauses, type LaneName, laneNames, type PhaseName } from '@specoffload/engine';
+import { printable } from '@specoffload/input';
 import {
   formatBytes,
   formatCount,
@@ -8,7 +9,6 @@ import {
   formatRate,
   formatSeconds,
   plural,
-  printable,
   threeDigits,
 } from './format.js';
 import type { PhaseRecord, RunRecord } from './store/index.js';

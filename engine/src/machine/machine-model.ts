@@ -3,8 +3,7 @@
  * data sheets and fits; every constant says where it comes from.
  */
 
-import { isRecord, type JsonRecord, maybeReadJson, quote } from '../model/json.js';
-import { UserError } from '../model/types.js';
+import { isRecord, type JsonRecord, maybeReadJson, quote, UserError } from '@specoffload/input';
 import { type LaneName, laneNames, type TaskKind } from '../trace/types.js';
 import { bf16Formats, type Formats, localFormats } from './formats.js';
 

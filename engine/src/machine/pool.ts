@@ -1,7 +1,7 @@
 /** Memory pools with hard limits: a layout is planned first, refused if it does not fit, and only then allocated. */
 
+import { UserError } from '@specoffload/input';
 import type { Arena, ArenaHandle, NativeCore } from '@specoffload/native';
-import { UserError } from '../model/types.js';
 
 /** Everything starts at a multiple of this: direct reads need 4096. */
 const alignmentBytes = 4096;

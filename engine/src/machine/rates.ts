@@ -1,6 +1,6 @@
 /** A machine's rates by their path, as sweeps vary them: `link.bytesPerSecond`, `device.arithmetic`. */
 
-import { UserError } from '../model/types.js';
+import { UserError } from '@specoffload/input';
 import { laneNames } from '../trace/types.js';
 import { type MachineModel, rateLimits } from './machine-model.js';
 

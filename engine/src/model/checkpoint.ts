@@ -3,12 +3,12 @@
 import { createHash, type Hash } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
+import { maybeReadJson, quote, UserError } from '@specoffload/input';
 import { parseEosTokenIds, parseModelConfig } from './config.js';
-import { maybeReadJson, quote } from './json.js';
 import { attentionSpec, embeddingSpec, expertSpec, type GroupSpec, headName, headSpec } from './roles.js';
 import { type HeaderTensor, type SafetensorsFile, toTensorRef } from './safetensors.js';
 import { readShards } from './shards.js';
-import { type Checkpoint, type ModelConfig, type TensorRef, UserError, type WeightGroup } from './types.js';
+import type { Checkpoint, ModelConfig, TensorRef, WeightGroup } from './types.js';
 
 const maxConfigBytes = 16_000_000;
 

@@ -1,7 +1,7 @@
 /** config.json of Hugging Face's Mixtral, Mistral and Llama, parsed at the door into this project's terms. */
 
-import { isRecord, type JsonRecord, quote } from './json.js';
-import { type Architecture, type Llama3RopeScaling, type ModelConfig, UserError } from './types.js';
+import { isRecord, type JsonRecord, quote, UserError } from '@specoffload/input';
+import type { Architecture, Llama3RopeScaling, ModelConfig } from './types.js';
 
 /** Where the three Hugging Face configuration classes differ when a field is missing. */
 interface ArchitectureDefaults {

@@ -1,9 +1,10 @@
 /** The bytes of inflated tensors, as streams of bounded chunks: copied, rearranged, random, zero. */
 
 import { type FileHandle, open } from 'node:fs/promises';
+import { UserError } from '@specoffload/input';
 import { bytesPerElement, type WeightDtype } from '@specoffload/native';
 import type { Random } from './random.js';
-import { type TensorRef, UserError } from './types.js';
+import type { TensorRef } from './types.js';
 import { narrowToBytes, readElement, writeElement } from './widths.js';
 
 const chunkBytes = 4 * 2 ** 20;

@@ -1,8 +1,9 @@
 /** How large an inflated model becomes: from a request to a configuration, or a sentence why not. */
 
+import { UserError } from '@specoffload/input';
 import { attentionSpec, embeddingSpec, expertSpec, type GroupSpec, headSpec } from './roles.js';
 import { tensorBytes } from './safetensors.js';
-import { type Checkpoint, type ModelConfig, UserError, type WeightGroup } from './types.js';
+import type { Checkpoint, ModelConfig, WeightGroup } from './types.js';
 
 export interface InflationRequest {
   /** Stored bytes of all tensors, reached within 1 %. Chooses layers and FFN width where they are not given. */

@@ -17,6 +17,7 @@
 
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isRecord, maybeReadJson } from '@specoffload/input';
 import { openCheckpoint } from './checkpoint.js';
 import { parseModelConfig } from './config.js';
 import {
@@ -35,7 +36,6 @@ import {
   pairGroups,
   planInflation,
 } from './inflate-plan.js';
-import { isRecord, maybeReadJson } from './json.js';
 import { createRandom } from './random.js';
 import type { GroupSpec, TensorSpec } from './roles.js';
 import type { Checkpoint, TensorRef } from './types.js';

@@ -6,9 +6,9 @@
  */
 
 import { type FileHandle, open } from 'node:fs/promises';
+import { isRecord, type JsonRecord, quote, reasonOf, statFile, UserError } from '@specoffload/input';
 import { bytesPerElement, type WeightDtype } from '@specoffload/native';
-import { isRecord, type JsonRecord, quote, reasonOf, statFile } from './json.js';
-import { type TensorRef, UserError } from './types.js';
+import type { TensorRef } from './types.js';
 
 /** The format's own limit (`MAX_HEADER_SIZE` of the reference implementation). */
 export const maxHeaderBytes = 100_000_000;

@@ -2,9 +2,8 @@
 
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isRecord, maybeReadJson, quote } from './json.js';
+import { isRecord, maybeReadJson, quote, UserError } from '@specoffload/input';
 import { readSafetensors, type SafetensorsFile } from './safetensors.js';
-import { UserError } from './types.js';
 
 export const singleFileName = 'model.safetensors';
 export const indexFileName = 'model.safetensors.index.json';

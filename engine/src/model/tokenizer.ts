@@ -3,8 +3,8 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
-import { isRecord, maybeReadJson, quote, reasonOf } from './json.js';
-import { type Checkpoint, type Tokenizer, UserError } from './types.js';
+import { isRecord, maybeReadJson, quote, reasonOf, UserError } from '@specoffload/input';
+import type { Checkpoint, Tokenizer } from './types.js';
 
 const maxTokenizerBytes = 256_000_000;
 const maxTokenId = 2 ** 24;

@@ -120,8 +120,3 @@ export interface Checkpoint {
    */
   readonly digest: string;
 }
-
-/** A failure the user can mend: one sentence that names what was wrong, what was expected and what to do. */
-export class UserError extends Error {
-  override readonly name = 'UserError';
-}

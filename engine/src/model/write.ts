@@ -6,11 +6,10 @@
 import { randomBytes } from 'node:crypto';
 import { access, mkdir, open, rename, rm, statfs, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
+import { reasonOf, UserError } from '@specoffload/input';
 import { directIoAlignmentBytes, type WeightDtype } from '@specoffload/native';
-import { reasonOf } from './json.js';
 import { dtypeNames, tensorBytes } from './safetensors.js';
 import { indexFileName, singleFileName } from './shards.js';
-import { UserError } from './types.js';
 
 /** A tensor to be written. */
 export interface TensorSource {

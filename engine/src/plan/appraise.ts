@@ -1,7 +1,8 @@
 /** Memory and closed form of candidates, each asked only once: what a search looks at before it simulates. */
 
+import { UserError } from '@specoffload/input';
 import type { MachineModel } from '../machine/machine-model.js';
-import { type Checkpoint, UserError } from '../model/types.js';
+import type { Checkpoint } from '../model/types.js';
 import { type Placed, place } from '../run/prepare.js';
 import { resolvePolicy } from '../schedule/resolve.js';
 import { strategies } from '../schedule/strategies/index.js';

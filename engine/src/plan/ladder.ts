@@ -1,6 +1,6 @@
 /** From SpecOffload as published to the best policy: what each option does alone, and all do together. */
 
-import { UserError } from '../model/types.js';
+import { UserError } from '@specoffload/input';
 import type { RunOutcome } from '../run/types.js';
 import type { Policy, PolicyInput } from '../schedule/policy.js';
 import type { PlanningJob } from './appraise.js';

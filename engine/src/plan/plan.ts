@@ -1,7 +1,7 @@
 /** The planner: from a job to ranked policies, each with its prediction and what holds it back. */
 
+import { UserError } from '@specoffload/input';
 import { assertSameVocabulary } from '../model/tokenizer.js';
-import { UserError } from '../model/types.js';
 import { assertNewTokens } from '../run/prepare.js';
 import type { RunOutcome } from '../run/types.js';
 import type { Policy, PolicyInput, StrategyName } from '../schedule/policy.js';

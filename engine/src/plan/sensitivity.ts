@@ -1,7 +1,7 @@
 /** What would have to change to go faster: the same policy, predicted on machines that are better in one way. */
 
+import { UserError } from '@specoffload/input';
 import type { ComputeRates, KindRates, MachineModel } from '../machine/machine-model.js';
-import { UserError } from '../model/types.js';
 import { type Acceptance, type AcceptanceRates, averageRates } from '../speculate/acceptance.js';
 import type { PlanningJob } from './appraise.js';
 import type { PlannedPolicy } from './plan.js';

@@ -1,8 +1,8 @@
 /** The engine: a run on this machine, for real. */
 
 import { createHash } from 'node:crypto';
+import { UserError } from '@specoffload/input';
 import { localFormats } from '../machine/formats.js';
-import { UserError } from '../model/types.js';
 import { localPolicyFields } from '../schedule/policy.js';
 import { resolvePolicy } from '../schedule/resolve.js';
 import type { Sequence } from '../speculate/sequence.js';

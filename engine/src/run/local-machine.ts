@@ -4,11 +4,11 @@
  */
 
 import { Worker } from 'node:worker_threads';
+import { UserError } from '@specoffload/input';
 import { loadNativeCore, type NativeCore, type Streamer, type StreamFile } from '@specoffload/native';
 import type { DeviceAddress } from '../machine/device.js';
 import { PoolMemory, type Region } from '../machine/pool.js';
 import { createRopeTables } from '../model/rope.js';
-import { UserError } from '../model/types.js';
 import type { MemoryPlan, ModelPlacement, RopeRegions } from '../schedule/memory-plan.js';
 import type { LoadOp, Op } from '../schedule/ops.js';
 import type { Task } from '../schedule/task.js';

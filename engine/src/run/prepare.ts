@@ -1,8 +1,9 @@
 /** A request, checked and given its memory: the same for a run and for its prediction. */
 
+import { UserError } from '@specoffload/input';
 import type { Formats } from '../machine/formats.js';
 import { assertSameVocabulary } from '../model/tokenizer.js';
-import { type Checkpoint, UserError } from '../model/types.js';
+import type { Checkpoint } from '../model/types.js';
 import type { Budgets, MemoryPlan } from '../schedule/memory-plan.js';
 import { planMemory } from '../schedule/placement.js';
 import type { OpenPolicy, PolicyInput, StrategyName } from '../schedule/policy.js';

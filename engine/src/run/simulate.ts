@@ -1,9 +1,10 @@
 /** A run's prediction: the same strategy, the same dispatcher, on a virtual machine. */
 
+import { UserError } from '@specoffload/input';
 import { createCostModel } from '../machine/cost-model.js';
 import type { MachineModel } from '../machine/machine-model.js';
 import { createRandom, type Random } from '../model/random.js';
-import { type Checkpoint, UserError } from '../model/types.js';
+import type { Checkpoint } from '../model/types.js';
 import type { PolicyInput, StrategyName } from '../schedule/policy.js';
 import { usesDraft } from '../schedule/strategies/index.js';
 import { type Acceptance, assertAnswers, createOracle } from '../speculate/acceptance.js';

@@ -1,7 +1,6 @@
 /** The policy: every choice a planner may make, as one readonly object, parsed at the door. */
 
-import { UserError } from '../model/types.js';
-
+import { UserError } from '@specoffload/input';
 export const strategyNames = [
   'none',
   'serial',

@@ -1,7 +1,8 @@
 /** Which layers stay in a memory, what they take of it, and their places. */
 
+import { UserError } from '@specoffload/input';
 import { type PoolLayout, placedBytes, type Region } from '../machine/pool.js';
-import { type Checkpoint, UserError, type WeightGroup } from '../model/types.js';
+import type { Checkpoint, WeightGroup } from '../model/types.js';
 import { groupLayout } from './group-layout.js';
 import type { PlanRequest } from './memory-plan.js';
 

@@ -1,6 +1,7 @@
 /** From what a caller asked for to a complete policy, the waves of batches it makes, and the memory they need. */
 
-import { type Checkpoint, UserError } from '../model/types.js';
+import { UserError } from '@specoffload/input';
+import type { Checkpoint } from '../model/types.js';
 import { cacheCapacity } from './kv-cache.js';
 import type { MemoryDemand } from './memory-plan.js';
 import { type OpenPolicy, type PolicyInput, parsePolicy } from './policy.js';

@@ -1,8 +1,7 @@
 /** Where a prediction takes its acceptance from: rates by position, or what a draft really got right. */
 
-import { isRecord, quote } from '../model/json.js';
+import { isRecord, quote, UserError } from '@specoffload/input';
 import type { Random } from '../model/random.js';
-import { UserError } from '../model/types.js';
 
 /** Decides, where nothing is computed, what would have come out. */
 export interface Oracle {

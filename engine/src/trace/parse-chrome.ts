@@ -1,7 +1,6 @@
 /** A Chrome trace that this project wrote, back to spans and memory. */
 
-import { isRecord, type JsonRecord, quote } from '../model/json.js';
-import { UserError } from '../model/types.js';
+import { isRecord, type JsonRecord, quote, UserError } from '@specoffload/input';
 import { counterName, rowsPerLane } from './chrome.js';
 import { type MemoryOverTime, type MemoryStep, type PoolName, poolNames } from './memory.js';
 import { idleCauses, laneNames, phaseNames, type Span, taskKinds } from './types.js';

@@ -1,8 +1,8 @@
 /** `specoffload runs diff`: two stored runs side by side. */
 
+import { printable } from '@specoffload/input';
 import type { Command } from 'commander';
 import { formatCell } from '../cells.js';
-import { printable } from '../format.js';
 import {
   diffRuns,
   type FieldDifference,

@@ -2,9 +2,10 @@
 
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { printable } from '@specoffload/input';
 import type { Command } from 'commander';
 import { formatCell } from '../cells.js';
-import { formatBytes, formatCount, formatPercent, plural, printable } from '../format.js';
+import { formatBytes, formatCount, formatPercent, plural } from '../format.js';
 import { displayPath } from '../paths.js';
 import { alignFacts, describeRun } from '../report.js';
 import { findRun, type ModelRecord, type RowValue, type RunRecord, type StoredRun } from '../store/index.js';
