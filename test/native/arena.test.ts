@@ -222,4 +222,43 @@ describe.runIf(addonIsBuilt)('memory of the native arena', () => {
     expect(sum).toBe(2);
     expect(collected).toBe(true);
   });
+
+  test('does not make the collector hurry: a large arena costs a collection when it is made, none later', () => {
+    const work = (numArenas: number) => `
+      import { PerformanceObserver, constants } from 'node:perf_hooks';
+      import { loadNativeCore } from '@specoffload/native';
+      const core = loadNativeCore('native');
+      const turn = () => new Promise((resolve) => setTimeout(resolve, 10));
+      let numMajor = 0;
+      new PerformanceObserver((list) => {
+        for (const { detail } of list.getEntries()) if (detail.kind === constants.NODE_PERFORMANCE_GC_MAJOR) numMajor += 1;
+      }).observe({ entryTypes: ['gc'] });
+      const allocate = async () => {
+        const kept = [];
+        for (let round = 0; round < 30; round++) {
+          const garbage = [];
+          for (let i = 0; i < 30_000; i++) garbage.push({ round, i });
+          for (let i = 0; i < 50; i++) garbage.push(new Float32Array(16384));
+          kept.push(garbage.slice(0, 1000));
+          await turn();
+        }
+        return kept;
+      };
+      const arenas = Array.from({ length: ${numArenas} }, () => core.createArena(4 * 2 ** 30));
+      const opened = arenas.map((arena) => arena.buffer.byteLength);
+      await allocate();
+      const inFirst = numMajor;
+      await allocate();
+      console.log(JSON.stringify({ inFirst, inSecond: numMajor - inFirst, opened: opened.length }));
+      for (const arena of arenas) arena.release();
+    `;
+    const [without, withArenas] = [0, 8].map((numArenas) => {
+      const { status, stdout, stderr } = runModule(work(numArenas), { limitSeconds: 60 });
+      expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+      return JSON.parse(stdout) as { inFirst: number; inSecond: number };
+    });
+    // A storm would be one per few megabytes: hundreds. The bounds leave room for the chance in when one is due.
+    expect(withArenas!.inFirst).toBeLessThanOrEqual(without!.inFirst + 8 + 4);
+    expect(withArenas!.inSecond).toBeLessThanOrEqual(without!.inSecond + 4);
+  });
 });

@@ -21,16 +21,15 @@ Napi::ArrayBuffer wrap(Napi::Env env, std::shared_ptr<Arena> arena) {
   const size_t byteLength = arena->byteLength();
   auto hold = std::make_unique<ArenaHold>(ArenaHold{std::move(arena)});
   ArenaHold* const held = hold.get();
-  auto buffer = Napi::ArrayBuffer::New(env, data, byteLength, [arenas, id, held, byteLength](Napi::Env env, void*) {
-    Napi::MemoryManagement::AdjustExternalMemory(env, static_cast<int64_t>(byteLength));
+  // V8 counts all of it as memory that a collection might free, though most of it is not even committed. That costs
+  // one collection per arena, and no more afterwards (test/native/arena.test.ts counts them): not worth evening the
+  // books by hand, which Node 24 and later answer by ending the process when the buffer is detached.
+  auto buffer = Napi::ArrayBuffer::New(env, data, byteLength, [arenas, id, held](Napi::Env, void*) {
     const auto open = arenas->find(id);
     if (open != arenas->end() && open->second.hold == held) arenas->erase(open);
     delete held;
   });
   hold.release();  // the finalizer's from here on
-  // V8 has just counted all of it as garbage that a collection might free. It is not the heap's: most of it is not
-  // even committed. Counted, it would make the collector hurry; the finalizer evens the books.
-  Napi::MemoryManagement::AdjustExternalMemory(env, -static_cast<int64_t>(byteLength));
   arenas->insert_or_assign(id, OpenArena{held, 1, Napi::Weak(buffer)});
   return buffer;
 }
