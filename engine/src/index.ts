@@ -1,4 +1,5 @@
 export { UserError } from '@specoffload/input';
+export * from './extremes.js';
 export * from './machine/index.js';
 export * from './model/index.js';
 export * from './plan/index.js';

@@ -1,6 +1,6 @@
 /** One run in words, for people: throughput, lanes by phase, acceptance, memory, traffic. */
 
-import { idleCauses, type LaneName, laneNames, type PhaseName } from '@specoffload/engine';
+import { idleCauses, type LaneName, laneNames, largest, type PhaseName } from '@specoffload/engine';
 import { printable } from '@specoffload/input';
 import {
   formatBytes,
@@ -99,7 +99,7 @@ function describePool({ peakBytes, budgetBytes }: { peakBytes: number; budgetByt
 
 /** `name   text` lines with the texts below each other. */
 export function alignFacts(facts: readonly (readonly [name: string, text: string])[]): string[] {
-  const width = Math.max(...facts.map(([name]) => name.length));
+  const width = largest(facts.map(([name]) => name.length));
   return facts.map(([name, text]) => `${name.padEnd(width)}  ${text}`);
 }
 

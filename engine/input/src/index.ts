@@ -11,3 +11,4 @@ export {
   parseJson,
 } from './json.js';
 export { printable, printableLines, quote } from './text.js';
+export { withinTime } from './time.js';

@@ -3,10 +3,13 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
-import { isRecord, maybeReadJson, quote, reasonOf, UserError } from '@specoffload/input';
+import { isRecord, maybeReadJson, quote, reasonOf, UserError, withinTime } from '@specoffload/input';
+import { largest } from '../extremes.js';
 import type { Checkpoint, Tokenizer } from './types.js';
 
-const maxTokenizerBytes = 256_000_000;
+/** Three times the largest that is published (Gemma's, 33 MB). */
+const maxTokenizerBytes = 100_000_000;
+const maxOptionsBytes = 16_000_000;
 const maxTokenId = 2 ** 24;
 
 /**
@@ -14,7 +17,7 @@ const maxTokenId = 2 ** 24;
  *
  * `encode` adds what the tokenizer's post-processor adds (Llama's and Mixtral's beginning-of-sequence token). `decode`
  * leaves special tokens out, skips ids that mean nothing, and turns bytes that are not UTF-8, such as the first half of
- * a character, into U+FFFD; it never throws.
+ * a character, into U+FFFD. Both throw a UserError when a pattern of the file does not come to an end.
  * @throws UserError when the file is malformed or of an unsupported kind.
  */
 export async function loadTokenizer(directory: string): Promise<Tokenizer | null> {
@@ -22,16 +25,18 @@ export async function loadTokenizer(directory: string): Promise<Tokenizer | null
   const json = await maybeReadJson(path, maxTokenizerBytes);
   if (json === null) return null;
   const textOf = readVocabulary(json, path);
-  const options = (await maybeReadJson(join(directory, 'tokenizer_config.json'), maxTokenizerBytes)) ?? {};
+  const options = (await maybeReadJson(join(directory, 'tokenizer_config.json'), maxOptionsBytes)) ?? {};
   const inner = createInner(json as object, options, path);
   return {
-    vocabSize: Math.max(...textOf.keys()) + 1,
+    vocabSize: largest(textOf.keys()) + 1,
     digest: digestOf(textOf),
     encode: (text) => encode(inner, text, path),
     decode: (ids) => {
       const known = ids.filter((id) => textOf.has(id));
       if (known.length === 0) return '';
-      return inner.decode(known, { skip_special_tokens: true, clean_up_tokenization_spaces: false });
+      return withinPatience(path, `${known.length} tokens`, known.length, () =>
+        inner.decode(known, { skip_special_tokens: true, clean_up_tokenization_spaces: false }),
+      );
     },
   };
 }
@@ -82,11 +87,29 @@ function createInner(json: object, options: unknown, path: string): HuggingFaceT
 }
 
 function encode(inner: HuggingFaceTokenizer, text: string, path: string): number[] {
-  const ids: readonly unknown[] = inner.encode(text).ids;
+  const ids: readonly unknown[] = withinPatience(
+    path,
+    quote(text),
+    text.length,
+    () => inner.encode(text).ids,
+  );
   // The library leaves undefined where a token has no id and the vocabulary no unknown token.
   if (ids.every((id): id is number => Number.isInteger(id))) return [...ids];
   throw new UserError(
     `${path} has no token for a part of ${quote(text)} and no unknown token; leave that part out`,
+  );
+}
+
+/**
+ * A tokenizer.json brings regular expressions of its own, and one that backtracks would never end.
+ * @throws UserError when the time is over, some hundred times what a real tokenizer takes.
+ */
+function withinPatience<Result>(path: string, what: string, length: number, work: () => Result): Result {
+  const milliseconds = 3000 + length;
+  const done = withinTime(milliseconds, work);
+  if (done) return done.result;
+  throw new UserError(
+    `${path} has not come to the end of ${what} in ${(milliseconds / 1000).toFixed(0)} s; expected patterns that do not backtrack for ever; use the tokenizer.json that was published with the model`,
   );
 }
 

@@ -125,7 +125,7 @@ function createShards(sections: readonly (readonly TensorSource[])[], maxShardBy
       parts.push([]);
       partBytes = 0;
     }
-    parts.at(-1)!.push(...section);
+    for (const tensor of section) parts.at(-1)!.push(tensor);
     partBytes += sectionBytes;
   }
   const number = (n: number) => String(n).padStart(5, '0');

@@ -1,5 +1,6 @@
 /** Places of what is computed on the way: hidden states, scratch, rotation tables, an expert's rows on the host. */
 
+import { largest } from '../extremes.js';
 import type { Formats } from '../machine/formats.js';
 import type { PoolLayout as Pool } from '../machine/pool.js';
 import type { ModelConfig } from '../model/types.js';
@@ -62,7 +63,7 @@ export function placeHostExperts(
   const widenedBytes = target.layers[0].experts.map((group) => groupLayout(layouts, group).deviceBytes);
   return {
     gathered: host.place('scratch', chunkRows * hiddenSize * formats.activationElementBytes),
-    weights: formats.weightElementBytes === null ? null : host.place('scratch', Math.max(...widenedBytes)),
+    weights: formats.weightElementBytes === null ? null : host.place('scratch', largest(widenedBytes)),
   };
 }
 

@@ -1,6 +1,7 @@
 /** Both pools laid out for settled choices: models, caches, activations, and the slots that streamed weights take. */
 
 import { directIoAlignmentBytes } from '@specoffload/native';
+import { largest } from '../extremes.js';
 import { type PoolLayout as Pool, PoolLayout } from '../machine/pool.js';
 import type { Checkpoint } from '../model/types.js';
 import {
@@ -61,8 +62,8 @@ export function layOutPools(request: PlanRequest, choice: SettledChoices): Memor
       ...placeFrame(target.config, rows, device, hostPool, formats),
       hostExperts: placesExperts ? placeHostExpertRows(request, rows, host) : null,
     })),
-    scratch: placeScratch(target.config, Math.max(...frameRows), device, formats),
-    hostExperts: placesExperts ? placeHostExperts(request, Math.max(...frameRows), host) : null,
+    scratch: placeScratch(target.config, largest(frameRows), device, formats),
+    hostExperts: placesExperts ? placeHostExperts(request, largest(frameRows), host) : null,
   });
   const activate = () => ({
     ...placeActivations(demand.targetFrameRows, usesHost ? host : null, policy.hostExpertRows > 0),

@@ -1,5 +1,6 @@
 /** A stretch of a run as text: one row per lane, one character per slice of time, darker where the lane is busier. */
 
+import { largest, smallest } from '../extremes.js';
 import type { TimeWindow } from './report.js';
 import { laneNames, type Span } from './types.js';
 
@@ -18,8 +19,8 @@ export function windowOfPasses(spans: readonly Span[], first: number, last: numb
   );
   if (chosen.length === 0) return null;
   return {
-    startSeconds: Math.min(...chosen.map(({ startSeconds }) => startSeconds)),
-    endSeconds: Math.max(...chosen.map(({ endSeconds }) => endSeconds)),
+    startSeconds: smallest(chosen.map(({ startSeconds }) => startSeconds)),
+    endSeconds: largest(chosen.map(({ endSeconds }) => endSeconds)),
   };
 }
 

@@ -1,6 +1,6 @@
 /** How far predictions were off, and what a planner that trusts them would have lost. */
 
-import { type LaneName, laneNames, type PhaseReport, type RunOutcome } from '@specoffload/engine';
+import { type LaneName, laneNames, largest, type PhaseReport, type RunOutcome } from '@specoffload/engine';
 import type { ConditionsRecord } from '../store/index.js';
 import { type GridPoint, groupOf } from './grid.js';
 
@@ -58,8 +58,8 @@ export function summarize(comparisons: readonly Comparison[]): AccuracySummary {
   return {
     runs: comparisons.length,
     meanError: errors.reduce((sum, error) => sum + error, 0) / errors.length,
-    worstError: Math.max(...errors),
-    worstLaneError: Math.max(...comparisons.map(({ laneError }) => Math.abs(laneError.difference))),
+    worstError: largest(errors),
+    worstLaneError: largest(comparisons.map(({ laneError }) => Math.abs(laneError.difference))),
     picks: [...groups].map(([group, members]) => ({ group, share: shareOfPick(members) })),
   };
 }
@@ -69,5 +69,5 @@ function shareOfPick(members: readonly Comparison[]): number {
   const pick = members.reduce((best, next) =>
     next.predicted.tokensPerSecond > best.predicted.tokensPerSecond ? next : best,
   );
-  return speed(pick) / Math.max(...members.map(speed));
+  return speed(pick) / largest(members.map(speed));
 }

@@ -3,6 +3,7 @@
 import {
   type AcceptanceTrace,
   type Checkpoint,
+  largest,
   type MachineModel,
   type MachineSettings,
   type RunResult,
@@ -60,7 +61,7 @@ async function accuracy(options: AccuracyOptions, output: Output, signal: AbortS
   const { directory } = await prepareTarget(request, output, signal);
   const { target, draft, tokenizer } = await openPair(directory, pairPaths.draft);
   const grid = accuracyGrid(options.quick === true);
-  const most = Math.max(...grid.map(({ prompts }) => prompts));
+  const most = largest(grid.map(({ prompts }) => prompts));
   const vocabulary = { size: target.config.vocabSize, tokenizer };
   const workload = await loadWorkload(options.workload, most, vocabulary);
   const pair = { target, draft: draft as Checkpoint, prompts: workload.prompts };
@@ -68,7 +69,7 @@ async function accuracy(options: AccuracyOptions, output: Output, signal: AbortS
   output.note('accuracy: recording what the draft gets right');
   const trace = await measureAcceptance({
     ...{ target, draft: pair.draft, workload, newTokens, signal },
-    candidates: Math.max(...grid.map(({ policy }) => policy.candidates ?? 1)),
+    candidates: largest(grid.map(({ policy }) => policy.candidates ?? 1)),
   });
   const comparisons: Comparison[] = [];
   for (const [index, point] of grid.entries()) {

@@ -1,5 +1,6 @@
 /** The horizontal axis of a sweep: numbers and sizes in order and to scale, anything else as it comes. */
 
+import { largest, smallest } from '@specoffload/engine';
 import { tryParseBytes } from '../sizes.js';
 import { titleOfColumn } from './labels.js';
 import { label } from './theme.js';
@@ -66,7 +67,7 @@ function growsByFactors(values: readonly number[]): boolean {
   const sorted = [...values].sort((a, b) => a - b);
   if (sorted.length < 3 || sorted[0]! <= 0 || sorted.at(-1)! / sorted[0]! < 8) return false;
   const steps = sorted.slice(1);
-  const spread = (amounts: readonly number[]) => Math.max(...amounts) / Math.min(...amounts);
+  const spread = (amounts: readonly number[]) => largest(amounts) / smallest(amounts);
   return (
     spread(steps.map((value, i) => Math.log(value / sorted[i]!))) <
     spread(steps.map((value, i) => value - sorted[i]!))

@@ -1,5 +1,6 @@
 /** Small multiples: figures side by side in one, under one title and one legend. */
 
+import { largest } from '@specoffload/engine';
 import type { Figure } from '@specoffload/kernel';
 import { createFigure, label, type Titles } from './theme.js';
 
@@ -69,7 +70,7 @@ export function panels(all: readonly Panel[], options: PanelsOptions): Figure {
 /** As wide as the widest that a figure asks for, such as the room for numbers beside its lines. */
 function rightMargin(all: readonly Panel[]): { r?: number } {
   const asked = all.flatMap(({ figure }) => (figure.layout.margin as { r?: number } | undefined)?.r ?? []);
-  return asked.length === 0 ? {} : { r: Math.max(...asked) };
+  return asked.length === 0 ? {} : { r: largest(asked) };
 }
 
 /** Of so many equal parts with gaps between them, counted from below or from the left. */

@@ -1,5 +1,6 @@
 /** Rows to points: repeats of the same thing become one median with its interval. */
 
+import { largest, smallest } from '@specoffload/engine';
 import { describeSample, type SampleSummary } from '../statistics/index.js';
 
 /** One run as a flat object: a store's `Row`, or any object with the same columns, such as a published number. */
@@ -55,7 +56,7 @@ export function describeKinds(points: readonly FigurePoint[]): string {
   return distinct(points.map(({ kind }) => kind))
     .map((kind) => {
       const counts = points.filter((point) => point.kind === kind).map(({ summary }) => summary.n);
-      const [least, most] = [Math.min(...counts), Math.max(...counts)];
+      const [least, most] = [smallest(counts), largest(counts)];
       if (most <= 1) return kind;
       const repeats = least === most ? `${most}` : `${least} to ${most}`;
       const hasIntervals = points.some((point) => point.kind === kind && point.summary.low !== null);

@@ -1,5 +1,6 @@
 /** How wrong predictions are: each pair as a point, the diagonal is right. */
 
+import { largest, smallest } from '@specoffload/engine';
 import type { Figure } from '@specoffload/kernel';
 import { logAxis } from './axes.js';
 import { colorsFor, createFigure, hoverLines, label, type Titles } from './theme.js';
@@ -30,7 +31,7 @@ export function predictedVsMeasured(
   const names = [...new Set(drawn.map(({ series }) => series))];
   const colors = colorsFor(names);
   const values = drawn.flatMap(({ predicted, measured }) => [predicted, measured]);
-  const [low, high] = [Math.min(...values) / 1.25, Math.max(...values) * 1.25];
+  const [low, high] = [smallest(values) / 1.25, largest(values) * 1.25];
   const band = (error: number, opacity: number) => ({
     ...{ type: 'scatter', mode: 'lines', name: `within ${100 * error} %`, hoverinfo: 'skip' },
     x: [low, high, high, low],

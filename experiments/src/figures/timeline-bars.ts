@@ -1,6 +1,6 @@
 /** From spans to the bars of a timeline: a row for each task at a time, and no more bars than a page can draw. */
 
-import { laneNames, type Span, type TaskKind } from '@specoffload/engine';
+import { laneNames, largest, type Span, smallest, type TaskKind } from '@specoffload/engine';
 
 export interface Bar {
   readonly kind: TaskKind;
@@ -82,7 +82,7 @@ function clumpToFit(rows: readonly (readonly Span[])[], mostBars: number): Bar[]
   const ends = rows.flatMap((row) =>
     row.length === 0 ? [] : [row[0]!.startSeconds, row.at(-1)!.endSeconds],
   );
-  const seconds = ends.length === 0 ? 0 : Math.max(...ends) - Math.min(...ends);
+  const seconds = ends.length === 0 ? 0 : largest(ends) - smallest(ends);
   const leastBars = Math.max(mostBars, rows.length * 4);
   if (countBars(rows) <= leastBars) return rows.map((row) => row.map((span) => toBar([span])));
   for (let width = seconds / leastBars; ; width *= 2) {

@@ -2,6 +2,7 @@
 
 import {
   type LaneName,
+  largest,
   type MachineSettings,
   measureGaps,
   type PhaseName,
@@ -209,7 +210,7 @@ function diskRate(runs: readonly RunResult[]): number {
   const phases = runs.flatMap(({ phases: both }) =>
     (['prefill', 'decode'] as const satisfies readonly PhaseName[]).map((phase) => both[phase].lanes.disk),
   );
-  const busiest = Math.max(...phases.map(({ utilization }) => utilization));
+  const busiest = largest(phases.map(({ utilization }) => utilization));
   const busy = phases.filter(({ utilization, bytes }) => bytes > 0 && utilization > 0.9 * busiest);
   return median(busy.map(({ bytes, busySeconds }) => bytes / busySeconds));
 }

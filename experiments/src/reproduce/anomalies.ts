@@ -1,5 +1,6 @@
 /** What is odd about the published bars themselves, found by looking at them alone. */
 
+import { largest, smallest } from '@specoffload/engine';
 import { type Bar, type BatchChoice, datasetNames, modelNames, systemNames } from './reference.js';
 
 /** One system on one model and dataset, by length. */
@@ -45,7 +46,7 @@ function findDuplicates(series: readonly Series[]): string[] {
       });
       if (pairs.length >= 3 && pairs.every((share) => share <= duplicateShare))
         found.push(
-          `same numbers twice: ${one.name} = ${other.name} (within ${(100 * Math.max(...pairs)).toFixed(1)} % at ${pairs.length} lengths)`,
+          `same numbers twice: ${one.name} = ${other.name} (within ${(100 * largest(pairs)).toFixed(1)} % at ${pairs.length} lengths)`,
         );
     }
   return found;
@@ -109,9 +110,9 @@ function findShift(bars: readonly Bar[]): string[] {
   const byModel = modelNames.map((model) => ({ model, ratios: ratiosOf(model) }));
   return byModel.flatMap(({ model, ratios }) => {
     const others = byModel.filter((other) => other.model !== model).flatMap((other) => other.ratios);
-    if (ratios.length < 3 || others.length < 3 || Math.max(...ratios) >= Math.min(...others)) return [];
+    if (ratios.length < 3 || others.length < 3 || largest(ratios) >= smallest(others)) return [];
     const range = (values: readonly number[]) =>
-      `${Math.min(...values).toFixed(2)}-${Math.max(...values).toFixed(2)}`;
+      `${smallest(values).toFixed(2)}-${largest(values).toFixed(2)}`;
     return `${longer} is too slow on ${model} in every system: ${range(ratios)} of ${shorter}, on the other models ${range(others)}; half of the listed batch, or half of the tokens counted, would explain it`;
   });
 }

@@ -3,12 +3,14 @@
 import {
   type Checkpoint,
   describeModel,
+  largest,
   type MachineModel,
   type ModelDescription,
   modelCatalog,
   type PolicyInput,
   parseMachineModel,
   type SimulationRequest,
+  smallest,
   UserError,
 } from '@specoffload/engine';
 import {
@@ -132,7 +134,7 @@ function residentLayers({ model, gpuMemoryGB }: Question, curve: readonly Memory
   if (sizes.length === 0) return flexgenDefaultLayers;
   const { hiddenSize, ffnSize, numExperts } = modelCatalog[catalogNames[model].target]!;
   const layerGiB = (numExperts * 3 * hiddenSize * ffnSize * 2) / 2 ** 30;
-  return Math.round(((gpuMemoryGB ?? Math.max(...sizes)) - Math.min(...sizes)) / layerGiB);
+  return Math.round(((gpuMemoryGB ?? largest(sizes)) - smallest(sizes)) / layerGiB);
 }
 
 const described = new Map<string, Checkpoint>();

@@ -1,6 +1,6 @@
 /** What each factor of a two-level experiment brings alone, and what factors bring together beyond that. */
 
-import { UserError } from '@specoffload/engine';
+import { smallest, UserError } from '@specoffload/engine';
 import { type PairedRatio, pairedRatio } from './paired-ratio.js';
 
 /** A point of the experiment: its factors' levels among others, and what its runs reached, seed by seed. */
@@ -31,7 +31,7 @@ export function factorialEffects(
 ): FactorialEffect[] {
   const factors = Object.keys(levels);
   const cells = subsets(factors).map((present) => findCell(points, levels, present));
-  const numSeeds = Math.min(...cells.map(({ values }) => values.length));
+  const numSeeds = smallest(cells.map(({ values }) => values.length));
   return subsets(factors)
     .filter((effect) => effect.length > 0)
     .map((effect) => {

@@ -1,5 +1,6 @@
 /** What a sweep's end looks like to people: the points, best first, and what came of the others. */
 
+import { largest, smallest } from '@specoffload/engine';
 import { formatCount, formatSeconds, plural, threeDigits } from '../format.js';
 import { displayPath } from '../paths.js';
 import { type Column, formatTable } from '../table.js';
@@ -67,7 +68,7 @@ function formatRanking(ranking: readonly ScoredPoint[], metric: string): string 
             {
               title: 'least to most',
               text: ({ values }: ScoredPoint) =>
-                `${threeDigits(Math.min(...values))} to ${threeDigits(Math.max(...values))}`,
+                `${threeDigits(smallest(values))} to ${threeDigits(largest(values))}`,
             },
             { title: 'runs', text: ({ values }: ScoredPoint) => String(values.length) },
           ]

@@ -6,6 +6,7 @@ import {
   type MachineModel,
   type PolicyInput,
   type SimulationRequest,
+  smallest,
   UserError,
 } from '@specoffload/engine';
 import { type Caps, capSettingsOf, noCaps, withLimits } from '../caps.js';
@@ -87,7 +88,7 @@ export async function chooseTunnel(request: ChoiceRequest): Promise<Choice> {
   if (choices.length === 0) throw refusal ?? new UserError('there is no draft and no prompt to choose from');
   const short = choices.filter(({ seconds }) => seconds <= request.longestSeconds);
   if (short.length === 0) {
-    const shortest = Math.min(...choices.map(({ seconds }) => seconds));
+    const shortest = smallest(choices.map(({ seconds }) => seconds));
     throw new UserError(
       `no run with these ratios is short enough: the shortest is predicted to take ${shortest.toFixed(0)} s; allow more with --seconds, or take a smaller target`,
     );

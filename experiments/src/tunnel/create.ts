@@ -4,6 +4,7 @@ import {
   type Acceptance,
   type Checkpoint,
   describeModel,
+  largest,
   loadTokenizer,
   type MachineModel,
   openCheckpoint,
@@ -158,7 +159,7 @@ async function readPrompts({ workload, prompts }: TunnelOptions, target: Checkpo
     size: target.config.vocabSize,
     tokenizer: await loadTokenizer(target.directory),
   };
-  const loaded = await loadWorkload(workload, prompts ?? Math.max(...triedPrompts), vocabulary);
+  const loaded = await loadWorkload(workload, prompts ?? largest(triedPrompts), vocabulary);
   return loaded.prompts;
 }
 
@@ -198,7 +199,7 @@ function toTunnel(
     draftSpeed,
     lanes: { theirs, ours: choice.shares },
     unmatched: explainUnmatched(choice, {
-      ...{ theirPromptTokens: Math.max(...request.promptLengths), longestSeconds: options.seconds },
+      ...{ theirPromptTokens: largest(request.promptLengths), longestSeconds: options.seconds },
       ourPromptTokens: Math.round(mean(promptLengths.slice(0, choice.prompts))),
     }),
     sources: {

@@ -3,9 +3,11 @@
 import {
   type LaneName,
   laneNames,
+  largest,
   type SimulationRequest,
   type Span,
   simulateRun,
+  smallest,
 } from '@specoffload/engine';
 
 /** One verification pass over one full batch, and the proposing before it. */
@@ -66,18 +68,16 @@ function loadsOfPass(decode: readonly Span[], pass: number, previous: number): P
   const seconds = (some: readonly Span[]) =>
     some.reduce((sum, { startSeconds, endSeconds }) => sum + endSeconds - startSeconds, 0);
   const computing = own.filter(isTarget);
-  const start = Math.min(...computing.map(({ startSeconds }) => startSeconds));
+  const start = smallest(computing.map(({ startSeconds }) => startSeconds));
   return {
-    passSeconds: Math.max(...computing.map(({ endSeconds }) => endSeconds)) - start,
+    passSeconds: largest(computing.map(({ endSeconds }) => endSeconds)) - start,
     linkSeconds: seconds(on('link')),
     linkBytes: on('link').reduce((sum, { bytes }) => sum + bytes, 0),
     deviceSeconds: seconds(on('device')),
     hostSeconds: seconds(on('host')),
     draftSeconds:
       start -
-      Math.max(
-        ...decode.flatMap((span) => (span.pass === previous && isTarget(span) ? span.endSeconds : [])),
-      ),
+      largest(decode.flatMap((span) => (span.pass === previous && isTarget(span) ? span.endSeconds : []))),
   };
 }
 

