@@ -72,6 +72,7 @@ interface RawAddon {
   ): void;
   pinThread(cores: readonly number[]): boolean;
   allowedCores(): number[];
+  setVariable(name: string, value: string): void;
   vectorExtensions(): string[];
 }
 
@@ -187,6 +188,7 @@ export function loadAddon(): NativeCore {
       checkCores(cores);
       return addon.pinThread(cores);
     },
+    setVariable: (name, value) => addon.setVariable(name, value),
     probe(): ProbeReport {
       return {
         ...probeSystem(),

@@ -172,5 +172,11 @@ export interface NativeCore {
    * these cores; false where not supported. @throws Error with the system's `code` when it allows none of them.
    */
   pinThread(cores: readonly number[]): boolean;
+  /**
+   * Sets a variable in the environment of the process, where libraries in C++ look for it. `process.env` of a worker
+   * thread is a copy that they never see; so is what the twin sets there, unless the thread was started with
+   * `SHARE_ENV`.
+   */
+  setVariable(name: string, value: string): void;
   probe(): ProbeReport;
 }

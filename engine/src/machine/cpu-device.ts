@@ -1,7 +1,6 @@
 /** The device on onnxruntime's cpu provider: its memory is an arena, its attention the native kernel. */
 
 import type { NativeCore, WeightDtype } from '@specoffload/native';
-import * as ort from 'onnxruntime-node';
 import type { ModelConfig } from '../model/types.js';
 import type {
   AttentionWeights,
@@ -15,6 +14,7 @@ import type {
 } from './device.js';
 import { feedForwardGraph, logitsGraph, mixGraph, projectGraph } from './graphs.js';
 import { encodeOnnxModel, type OnnxGraph } from './onnx.js';
+import { type InferenceSession, loadOnnxruntime, type Tensor } from './onnxruntime.js';
 import type { PoolMemory } from './pool.js';
 
 export interface CpuDeviceOptions {
@@ -34,10 +34,12 @@ export class CpuDevice implements Device {
   readonly #host: PoolMemory;
   /** onnxruntime takes no SharedArrayBuffer, so the twin's tensors are copies and results are copied back. */
   readonly #copiesTensors: boolean;
-  readonly #sessions = new Set<ort.InferenceSession>();
+  readonly #ort: ReturnType<typeof loadOnnxruntime>;
+  readonly #sessions = new Set<InferenceSession>();
 
   constructor(options: CpuDeviceOptions) {
     this.#options = options;
+    this.#ort = loadOnnxruntime(options.core);
     this.#device = options.device;
     this.#host = options.host;
     this.#copiesTensors = options.core.kind === 'twin';
@@ -170,8 +172,8 @@ export class CpuDevice implements Device {
     });
   }
 
-  async #createSession(graph: OnnxGraph): Promise<ort.InferenceSession> {
-    const session = await ort.InferenceSession.create(encodeOnnxModel(graph), {
+  async #createSession(graph: OnnxGraph): Promise<InferenceSession> {
+    const session = await this.#ort.InferenceSession.create(encodeOnnxModel(graph), {
       executionProviders: ['cpu'],
       intraOpNumThreads: this.#options.threads,
       interOpNumThreads: 1,
@@ -183,7 +185,7 @@ export class CpuDevice implements Device {
   }
 
   async #run(
-    session: ort.InferenceSession,
+    session: InferenceSession,
     inputs: Readonly<Record<string, Place>>,
     outputs: Readonly<Record<string, Place>>,
   ): Promise<void> {
@@ -195,13 +197,13 @@ export class CpuDevice implements Device {
     }
   }
 
-  #tensors(places: Readonly<Record<string, Place>>): Record<string, ort.Tensor> {
-    const tensors: Record<string, ort.Tensor> = {};
+  #tensors(places: Readonly<Record<string, Place>>): Record<string, Tensor> {
+    const tensors: Record<string, Tensor> = {};
     for (const [name, [address, ...shape]] of Object.entries(places)) {
       const count = shape.reduce((product, size) => product * size, 1);
       const values = this.#device.floats(address, count);
       const data = this.#copiesTensors ? Float32Array.from(values) : values;
-      tensors[name] = new ort.Tensor('float32', data, shape);
+      tensors[name] = new this.#ort.Tensor('float32', data, shape);
     }
     return tensors;
   }

@@ -3,7 +3,7 @@
  * clock. The main thread only passes messages.
  */
 
-import { Worker } from 'node:worker_threads';
+import { SHARE_ENV, Worker } from 'node:worker_threads';
 import { UserError } from '@specoffload/input';
 import { loadNativeCore, type NativeCore, type Streamer, type StreamFile } from '@specoffload/native';
 import type { DeviceAddress } from '../machine/device.js';
@@ -166,6 +166,7 @@ export class LocalMachine implements Machine {
   #startWorker(data: LaneWorkerData): Promise<void> {
     const worker = new Worker(new URL('./lane-worker.js', import.meta.url), {
       workerData: data,
+      env: SHARE_ENV, // see setVariable of the native core's twin
       name: `${data.lane} lane`,
     });
     this.#workers.set(data.lane, worker);

@@ -33,7 +33,9 @@ export async function collectProvenance(): Promise<ProvenanceRecord> {
 /** null where git or the checkout is missing. */
 async function git(...args: string[]): Promise<string | null> {
   try {
-    const { stdout } = await promisify(execFile)('git', args, { cwd: projectDirectory });
+    const { stdout } = await promisify(execFile)('git', ['--no-optional-locks', ...args], {
+      cwd: projectDirectory,
+    });
     return stdout.trim();
   } catch {
     return null;

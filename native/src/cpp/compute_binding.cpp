@@ -2,6 +2,8 @@
 #include <napi.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstdlib>
 #include <cmath>
 #include <string>
 
@@ -145,6 +147,18 @@ Napi::Value allowedCoresFrom(const Napi::CallbackInfo& info) {
   return array;
 }
 
+/** setVariable(name, value): in the environment of the process, from whichever thread. */
+void setVariableFrom(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  guard(env, [&] {
+    const std::string name = info[0].ToString().Utf8Value();
+    const std::string value = info[1].ToString().Utf8Value();
+    const char* const current = std::getenv(name.c_str());
+    if (current != nullptr && value == current) return;  // writing while another thread reads is not safe: write once
+    if (setenv(name.c_str(), value.c_str(), 1) != 0) throw SystemError("cannot set " + name, errno);
+  });
+}
+
 /** vectorExtensions() -> string[] */
 Napi::Value vectorExtensionsFrom(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
@@ -160,6 +174,7 @@ void initCompute(Napi::Env env, Napi::Object exports) {
   exports.Set("attend", Napi::Function::New(env, attendFrom, "attend"));
   exports.Set("pinThread", Napi::Function::New(env, pinThreadFrom, "pinThread"));
   exports.Set("allowedCores", Napi::Function::New(env, allowedCoresFrom, "allowedCores"));
+  exports.Set("setVariable", Napi::Function::New(env, setVariableFrom, "setVariable"));
   exports.Set("vectorExtensions", Napi::Function::New(env, vectorExtensionsFrom, "vectorExtensions"));
 }
 

@@ -29,6 +29,9 @@ export function createTwin(): NativeCore {
       checkCores(cores);
       return false;
     },
+    setVariable(name, value): void {
+      process.env[name] = value;
+    },
     probe: probeTwin,
   };
 }

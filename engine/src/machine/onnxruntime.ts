@@ -1,0 +1,17 @@
+/**
+ * onnxruntime, kept from phoning home: since 1.30 its library looks a host up, reports there, and leaves an identity
+ * and a database below the home folder and a log in the folder for temporary files. It reads the switch once, when
+ * it is loaded, so nothing else in the lab may import it.
+ */
+
+import { createRequire } from 'node:module';
+import type { NativeCore } from '@specoffload/native';
+
+export type { InferenceSession, Tensor } from 'onnxruntime-node';
+
+type Onnxruntime = typeof import('onnxruntime-node');
+
+export function loadOnnxruntime(core: NativeCore): Onnxruntime {
+  core.setVariable('ORT_DISABLE_TELEMETRY', '1');
+  return createRequire(import.meta.url)('onnxruntime-node') as Onnxruntime;
+}
