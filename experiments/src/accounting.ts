@@ -1,6 +1,6 @@
 /** Two ways of counting tokens: those within each sequence's own limit, and all, as the paper's released code counts. */
 
-import { type PolicyInput, type StrategyName, strategies } from '@specoffload/engine';
+import { type PolicyInput, type StrategyName, speculates } from '@specoffload/engine';
 
 export const accountings = ['useful', 'as-published'] as const;
 
@@ -14,9 +14,4 @@ export function withAccounting(
 ): PolicyInput {
   const endsLate = accounting === 'as-published' && speculates(strategy, policy);
   return { ...(endsLate ? { ending: 'slowest' } : {}), ...policy };
-}
-
-/** Whether a run will propose anything. */
-export function speculates(strategy: StrategyName, { speculation }: PolicyInput): boolean {
-  return (speculation ?? strategies[strategy].defaults.speculation) !== 'none';
 }

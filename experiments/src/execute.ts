@@ -9,6 +9,7 @@ import {
   type RunResult,
   runEngine,
   type StrategyName,
+  speculates,
   type Tokenizer,
   toChromeTrace,
 } from '@specoffload/engine';
@@ -136,6 +137,6 @@ export function runPlan(
   });
 }
 
-function draftOf({ strategy, draft }: JobPlan): Checkpoint | null {
-  return strategy === 'none' ? null : draft;
+function draftOf({ strategy, policy, draft }: JobPlan): Checkpoint | null {
+  return speculates(strategy, policy) ? draft : null;
 }

@@ -20,7 +20,7 @@ import { describePolicy } from './plan-report.js';
 
 export interface ChooseRequest {
   readonly target: Checkpoint;
-  /** null when the strategy is to be none. */
+  /** null where nothing that is planned may speculate. */
   readonly draft: Checkpoint | null;
   readonly machine: Required<MachineSettings>;
   /** Made by `specoffload profile`. */
@@ -44,8 +44,7 @@ export interface ChosenPolicy {
 /** @throws UserError when nothing fits, or the acceptance is missing. */
 export async function choosePolicy(request: ChooseRequest, output: Output): Promise<ChosenPolicy> {
   const { machine: settings, machineFile, strategy, draft } = request;
-  const speculates = draft !== null && strategy !== 'none';
-  if (speculates && request.acceptance === null)
+  if (draft !== null && request.acceptance === null)
     throw new UserError(
       'planning with a draft needs its acceptance; give --acceptance with a rate such as 0.7 or a recorded file, or --strategy none',
     );
@@ -54,7 +53,10 @@ export async function choosePolicy(request: ChooseRequest, output: Output): Prom
   const follower = output.follow();
   const plan = await planRun({
     ...{ target, draft, promptLengths, maxNewTokens, machine, fixed, signal },
-    acceptance: request.acceptance === null ? null : await openAcceptance('--acceptance', request.acceptance),
+    acceptance:
+      draft === null || request.acceptance === null
+        ? null
+        : await openAcceptance('--acceptance', request.acceptance),
     allowed: localPolicyFields,
     ...(strategy ? { strategies: [strategy] } : {}),
     onProgress: ({ numSimulated, tokensPerSecond }) =>

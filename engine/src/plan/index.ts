@@ -4,4 +4,4 @@ export * from './ladder.js';
 export * from './plan.js';
 export { predict, type SearchProgress } from './search.js';
 export * from './sensitivity.js';
-export { type AllowedValues, type Candidate, planSpace } from './space.js';
+export { type AllowedValues, type Candidate, planMaySpeculate, planSpace } from './space.js';

@@ -9,7 +9,7 @@ import { assertPromptsFit } from '../schedule/resolve.js';
 import { type LaneName, laneNames } from '../trace/types.js';
 import type { PlanningJob } from './appraise.js';
 import { type Predicted, type SearchProgress, search } from './search.js';
-import { type AllowedValues, planSpace } from './space.js';
+import { type AllowedValues, planMaySpeculate, planSpace } from './space.js';
 
 export interface PlanRequest extends PlanningJob {
   /** Leaves out every other strategy. @default none, serial and specoffload */
@@ -85,14 +85,9 @@ export async function planRun(request: PlanRequest): Promise<Plan> {
   };
 }
 
-function assertJob({
-  target,
-  draft,
-  promptLengths,
-  maxNewTokens,
-  acceptance,
-  strategies,
-}: PlanRequest): void {
+function assertJob(request: PlanRequest): void {
+  const { target, promptLengths, maxNewTokens, acceptance } = request;
+  const draft = planMaySpeculate(request) ? request.draft : null;
   assertNewTokens(maxNewTokens);
   assertPromptsFit(
     target,
@@ -102,8 +97,7 @@ function assertJob({
   );
   if (!draft) return;
   assertSameVocabulary({ checkpoint: target, tokenizer: null }, { checkpoint: draft, tokenizer: null });
-  const speculates = !strategies || strategies.some((name) => name !== 'none');
-  if (speculates && !acceptance)
+  if (!acceptance)
     throw new UserError(
       'planning with a draft needs an acceptance; give a rate, rates by position or a recorded trace, or plan without a draft',
     );

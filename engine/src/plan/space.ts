@@ -2,7 +2,7 @@
 
 import type { Checkpoint } from '../model/types.js';
 import type { Policy, PolicyInput, StrategyName } from '../schedule/policy.js';
-import { strategies as strategyTable } from '../schedule/strategies/index.js';
+import { strategies as strategyTable, usesDraft } from '../schedule/strategies/index.js';
 
 /** Values that a field is held to, such as `localPolicyFields`. */
 export type AllowedValues = { readonly [Field in keyof Policy]?: readonly Policy[Field][] };
@@ -57,10 +57,20 @@ function familiesOf(strategies: readonly StrategyName[] | undefined, hasDraft: b
     ...own.map(([strategy, speculation]) => ({ strategy, speculation, settled: {} as PolicyInput })),
     ...competitors.flatMap((name) =>
       strategyTable[name].speculations
-        .filter((speculation) => speculation === 'none' || hasDraft)
+        .filter((speculation) => !usesDraft({ speculation }) || hasDraft)
         .map((speculation) => ({ strategy: name, speculation, settled: settledBy(name) })),
     ),
   ];
+}
+
+/** Whether any policy that is planned may need a draft: of one's own ways, and of a competitor with one added. */
+export function planMaySpeculate({
+  strategies,
+  fixed = {},
+}: Pick<SpaceRequest, 'strategies' | 'fixed'>): boolean {
+  return familiesOf(strategies, true).some(
+    ({ speculation }) => usesDraft({ speculation }) && agrees({ speculation }, fixed),
+  );
 }
 
 /** What is planned of a competitor. */
@@ -96,12 +106,12 @@ export function planSpace(request: SpaceRequest): Family[] {
   return familiesOf(strategies, draft !== null).flatMap(({ strategy, speculation, settled }) => {
     const fixed = { ...settled, ...request.fixed };
     const isAllowed = (values: PolicyInput) => agrees(values, fixed) && within(values, allowed);
-    if (speculation !== 'none' && !draft) return [];
+    if (usesDraft({ speculation }) && !draft) return [];
     if (!isAllowed({ speculation })) return [];
     const batches = strategy === 'specoffload' ? (fixed.batches ?? 2) : (fixed.batches ?? 1);
     const coordinates = [
       ...commonCoordinates(request, batches),
-      ...(speculation === 'none' ? [] : draftCoordinates(request, batches)),
+      ...(usesDraft({ speculation }) ? draftCoordinates(request, batches) : []),
     ].flatMap(({ name, values }) => {
       if (!isPlanned(strategy, name)) return [];
       // A field that the caller has settled stays as it is; what else a value says still counts.

@@ -5,7 +5,7 @@ import type { Checkpoint } from '../model/types.js';
 import { cacheCapacity } from './kv-cache.js';
 import type { MemoryDemand } from './memory-plan.js';
 import { type OpenPolicy, type PolicyInput, parsePolicy } from './policy.js';
-import type { Strategy } from './strategies/strategy.js';
+import { type Strategy, usesDraft } from './strategies/strategy.js';
 
 /**
  * Fills in what the caller left out.
@@ -107,7 +107,7 @@ export function measureDemand(
   const room = tokenRoom(policy, maxNewTokens);
   const capacity = (index: number) => cacheCapacity(promptLengths[index], room);
   const promptRows = (members: readonly number[]) => sum(members.map((index) => promptLengths[index]));
-  const candidates = policy.speculation === 'none' ? 0 : Math.min(policy.candidates, room - 1);
+  const candidates = usesDraft(policy) ? Math.min(policy.candidates, room - 1) : 0;
   const joiningRows =
     policy.refill === 'yes' ? policy.prefillBatch * promptLengths.reduce((a, b) => Math.max(a, b), 0) : 0;
 

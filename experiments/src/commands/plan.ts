@@ -70,12 +70,22 @@ export function addPlanCommand(program: Command, context: CommandContext): void 
     command,
     'specoffload plan --machine env1 --acceptance 0.7',
     'specoffload plan --machine env2 --target mixtral-8x22b --prompts 256 --acceptance 0.8,0.7,0.6 --draft-cache recompute',
-  ).action((options: PlanOptions) => plan(options, outputFor(options), context.signal));
+  ).action((options: PlanOptions) => {
+    const isGiven = (name: string) => command.getOptionValueSource(name) === 'cli';
+    return plan(options, isGiven, outputFor(options), context.signal);
+  });
 }
 
-async function plan(options: PlanOptions, output: Output, signal: AbortSignal): Promise<void> {
+async function plan(
+  options: PlanOptions,
+  isGiven: (name: string) => boolean,
+  output: Output,
+  signal: AbortSignal,
+): Promise<void> {
   const fixed = toPolicyInput(options);
-  const prediction = await openPrediction(options);
+  const { strategy, acceptance } = options;
+  const question = { ...(strategy ? { strategy } : {}), policy: fixed, isPlanned: true, acceptance };
+  const prediction = await openPrediction(options, question, isGiven, output);
   const published = await publishedPolicyFor(options.target, options.published);
   const { workload: _workload, ...job } = prediction;
   output.note(`plan: ${describePrediction(prediction)}`);

@@ -15,10 +15,12 @@ import { hasCode, UsageError } from '../errors.js';
 import { formatBytes, plural } from '../format.js';
 import { openMachine } from '../machines.js';
 import { openOrDescribeModel } from '../models.js';
+import type { Output } from '../output.js';
 import { defaultResultsDirectory, displayPath } from '../paths.js';
 import { loadWorkload } from '../prompts.js';
 import { parseBytes } from '../sizes.js';
 import { oneOf, wholeNumber } from './common.js';
+import { type DraftQuestion, noteUnusedDraft, wantsDraft } from './draft-use.js';
 
 export interface PredictionOptions {
   readonly machine: string;
@@ -98,14 +100,28 @@ export interface OpenPrediction {
   readonly workload: string;
 }
 
-/** @throws UserError or UsageError naming the flag or file that is wrong. */
-export async function openPrediction(options: PredictionOptions): Promise<OpenPrediction> {
+/**
+ * Without draft and acceptance where the question leaves nothing that speculates.
+ * @throws UserError or UsageError naming the flag or file that is wrong.
+ */
+export async function openPrediction(
+  options: PredictionOptions,
+  question: DraftQuestion,
+  isGiven: (name: string) => boolean,
+  output: Output,
+): Promise<OpenPrediction> {
   const { maxNewTokens, seed } = options;
+  const usesDraft = wantsDraft(question);
+  const isMeant = (name: string) => isGiven(name) && !(name === 'draft' && options.draft === 'none');
+  if (!usesDraft) noteUnusedDraft(question, isMeant, output);
   const acceptance =
-    options.acceptance === undefined ? null : await openAcceptance('--acceptance', options.acceptance);
+    usesDraft && options.acceptance !== undefined
+      ? await openAcceptance('--acceptance', options.acceptance)
+      : null;
   const machine = withBudgets(await openMachine(options.machine), options);
   const target = await openOrDescribeModel(options.target, options.unit);
-  const draft = options.draft === 'none' ? null : await openOrDescribeModel(options.draft, options.unit);
+  const draft =
+    usesDraft && options.draft !== 'none' ? await openOrDescribeModel(options.draft, options.unit) : null;
   return {
     ...{ machine, target, draft, maxNewTokens, acceptance, seed },
     ...(await openLengths(options, target)),

@@ -25,6 +25,7 @@ import {
   wholeNumber,
   withCommonOptions,
 } from './common.js';
+import { type DraftQuestion, noteUnusedDraft, wantsDraft } from './draft-use.js';
 import { addMachineOptions, type MachineOptions, toMachineSettings } from './machine-options.js';
 import { addPolicyOptions, type PolicyOptions, toPolicyInput } from './policy-options.js';
 
@@ -49,6 +50,8 @@ interface RunCommandOptions extends CommonOptions, MachineOptions, PolicyOptions
 
 /** Where specoffload profile writes unless told otherwise. */
 const defaultMachineFile = join(cacheDirectory, 'machine.json');
+
+const usualStrategy: StrategyName = 'specoffload';
 
 export function addRunCommand(program: Command, context: CommandContext): void {
   const command = program
@@ -104,7 +107,7 @@ export function addRunCommand(program: Command, context: CommandContext): void {
     const output = outputFor(options);
     const { signal } = context;
     const isGiven = (name: string) => command.getOptionValueSource(name) === 'cli';
-    await run(await applyTunnel(options, isGiven, output, signal), output, signal);
+    await run(await applyTunnel(options, isGiven, output, signal), isGiven, output, signal);
   });
 }
 
@@ -122,17 +125,34 @@ async function applyTunnel(
   return {
     ...merged,
     target: await locateModel('target', merged.target, output, signal),
-    draft: await locateModel('draft', merged.draft, output, signal),
+    draft: wantsDraft(questionOf(merged))
+      ? await locateModel('draft', merged.draft, output, signal)
+      : merged.draft,
   };
 }
 
-async function run(options: RunCommandOptions, output: Output, signal: AbortSignal): Promise<void> {
+function questionOf(options: RunCommandOptions): DraftQuestion {
+  const { strategy, plan, acceptance } = options;
+  const isPlanned = plan === true;
+  const settled = strategy ?? (isPlanned ? undefined : usualStrategy);
+  return { ...(settled ? { strategy: settled } : {}), policy: toPolicyInput(options), isPlanned, acceptance };
+}
+
+async function run(
+  options: RunCommandOptions,
+  isGiven: (name: string) => boolean,
+  output: Output,
+  signal: AbortSignal,
+): Promise<void> {
   const given = toPolicyInput(options);
   const machine = toMachineSettings(options);
   assertPlanFlags(options);
   await assertWritable(options.results);
-  const strategy = options.strategy ?? 'specoffload';
-  const pair = await openPair(options.target, strategy === 'none' ? null : options.draft);
+  const strategy = options.strategy ?? usualStrategy;
+  const question = questionOf(options);
+  const usesDraft = wantsDraft(question);
+  if (!usesDraft) noteUnusedDraft(question, isGiven, output);
+  const pair = await openPair(options.target, usesDraft ? options.draft : null);
   const workload = await loadWorkload(options.prompts, options.numPrompts ?? null, {
     size: pair.target.config.vocabSize,
     tokenizer: pair.tokenizer,

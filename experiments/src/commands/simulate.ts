@@ -47,14 +47,27 @@ export function addSimulateCommand(program: Command, context: CommandContext): v
     command,
     'specoffload simulate --machine env1 --strategy specoffload --acceptance 0.7 --draft-cache window --draft-placement after-prefill --prefill-order batch-major --prefill-batch 32 --draft-batch 32',
     'specoffload simulate --strategy flexgen --prompts 128 --micro-batch 64 --prefill-batch 64',
-  ).action((options: SimulateOptions) => simulate(options, outputFor(options), context.signal));
+  ).action((options: SimulateOptions) => {
+    const isGiven = (name: string) => command.getOptionValueSource(name) === 'cli';
+    return simulate(options, isGiven, outputFor(options), context.signal);
+  });
 }
 
-async function simulate(options: SimulateOptions, output: Output, signal: AbortSignal): Promise<void> {
+async function simulate(
+  options: SimulateOptions,
+  isGiven: (name: string) => boolean,
+  output: Output,
+  signal: AbortSignal,
+): Promise<void> {
   const given = toPolicyInput(options);
   const { strategy, accounting } = options;
   await assertWritable(options.results);
-  const prediction = await openPrediction(options);
+  const prediction = await openPrediction(
+    options,
+    { strategy, policy: given, isPlanned: false },
+    isGiven,
+    output,
+  );
   const { workload, ...job } = prediction;
   const request: SimulationRequest = {
     ...{ ...job, strategy, signal },

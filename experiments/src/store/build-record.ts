@@ -1,12 +1,15 @@
 /** From a run's request and result to its record. */
 
-import type {
-  Checkpoint,
-  MachineSettings,
-  RunOutcome,
-  RunResult,
-  SimulationRequest,
-  SimulationResult,
+import {
+  type Checkpoint,
+  type MachineModel,
+  type MachineSettings,
+  predictionVersion,
+  type RunOutcome,
+  type RunResult,
+  type SimulationRequest,
+  type SimulationResult,
+  usesDraft,
 } from '@specoffload/engine';
 import { type Caps, capsOf } from '../caps.js';
 import { digestOf, type Json } from './canonical.js';
@@ -35,7 +38,7 @@ export interface RunPlace {
 export interface MeasuredRun {
   readonly result: RunResult;
   readonly target: Checkpoint;
-  /** null when the strategy did not speculate. */
+  /** Nothing to a run that did not speculate: its record names none. */
   readonly draft: Checkpoint | null;
   readonly machine: Required<MachineSettings>;
   readonly workload: { readonly name: string; readonly prompts: readonly (readonly number[])[] };
@@ -58,7 +61,7 @@ export function buildRecord(run: MeasuredRun, repeat: number): MeasuredRecord {
     policy: run.result.policy,
     seed: run.seed,
     repeat,
-    model: { target: toModelRecord(run.target), draft: run.draft && toModelRecord(run.draft) },
+    model: toModels(run.result, run.target, run.draft),
     machine: toMachineRecord(run.machine, run.result.native),
     workload: toWorkloadRecord(run),
     result: toResultRecord(run.result),
@@ -84,8 +87,8 @@ export interface SimulatedRun {
 export function buildSimulatedRecord(run: SimulatedRun, repeat: number): SimulatedRecord {
   const { request, result } = run;
   const { machine, promptLengths, maxNewTokens, acceptance = null, routingSkew = 0, seed = 1 } = request;
-  const { name, disk, link, host, device, memory, interruptsDraft, laneWidth, variability } = machine;
-  const speculates = result.policy.speculation !== 'none';
+  const { name, disk, link, host, device, memory } = machine;
+  const speculates = usesDraft(result.policy);
   const record = {
     schema: recordSchema,
     kind: 'simulated',
@@ -93,15 +96,12 @@ export function buildSimulatedRecord(run: SimulatedRun, repeat: number): Simulat
     strategy: result.strategy,
     policy: result.policy,
     ...{ seed, repeat },
-    model: {
-      target: toModelRecord(request.target),
-      draft: speculates && request.draft ? toModelRecord(request.draft) : null,
-    },
+    model: toModels(result, request.target, request.draft),
     machine: {
       name,
       lanes: { disk, link, host, device },
       memory,
-      options: { interruptsDraft, laneWidth, variability },
+      options: toOptions(machine),
     },
     workload: {
       name: run.workload,
@@ -139,6 +139,28 @@ export function keyOf(record: OmitEach<RunRecord, 'key' | 'createdAt' | 'result'
   };
   // Half of sha256 is plenty for a folder's name.
   return digestOf(determining as unknown as Json).slice(0, 32);
+}
+
+function toModels(
+  { policy }: Pick<RunOutcome, 'policy'>,
+  target: Checkpoint,
+  draft: Checkpoint | null,
+): RunRecord['model'] {
+  return {
+    target: toModelRecord(target),
+    draft: draft && usesDraft(policy) ? toModelRecord(draft) : null,
+  };
+}
+
+function toOptions({ interruptsDraft, laneWidth, variability, formats }: MachineModel) {
+  const { largestPieceBytes } = formats;
+  return {
+    ...{ interruptsDraft, laneWidth, variability },
+    // JSON has no word for a machine without limit on its pieces.
+    formats: { ...formats, largestPieceBytes: Number.isFinite(largestPieceBytes) ? largestPieceBytes : null },
+    // The first version is not named, as in a sweep's keys.
+    ...((predictionVersion as number) === 1 ? {} : { predictionVersion }),
+  };
 }
 
 function toModelRecord({ name, parameters, bytes, digest }: Checkpoint): ModelRecord {

@@ -2,6 +2,7 @@
 
 import type {
   Acceptance,
+  Formats,
   IdleCause,
   LaneName,
   MachineModel,
@@ -115,7 +116,15 @@ export interface VirtualMachineRecord {
   readonly lanes: Pick<MachineModel, 'disk' | 'link' | 'host' | 'device'>;
   readonly memory: MachineModel['memory'];
   /** Lane widths, formats and whatever else changes a prediction. */
-  readonly options: Pick<MachineModel, 'interruptsDraft' | 'laneWidth' | 'variability'>;
+  readonly options: Pick<MachineModel, 'interruptsDraft' | 'laneWidth' | 'variability'> & {
+    /** Bytes of a weight, a key or value, an activation, and of a piece of memory; missing in records of earlier versions. */
+    readonly formats?: Omit<Formats, 'largestPieceBytes'> & {
+      /** null: without limit. */
+      readonly largestPieceBytes: number | null;
+    };
+    /** Of the engine that predicted; left out: the first. */
+    readonly predictionVersion?: number;
+  };
 }
 
 /** What a prediction takes for given beside the prompts' lengths. */

@@ -196,7 +196,16 @@ const checkSimulated = object({
     name: text,
     lanes: perLane(object({})),
     memory: object({ deviceBytes: count, hostBytes: count, diskBytes: count }),
-    options: object({ interruptsDraft: flag, laneWidth: perLane(count), variability: perLane(amount) }),
+    options: object({
+      ...{ interruptsDraft: flag, laneWidth: perLane(count), variability: perLane(amount) },
+      formats: orMissing(
+        object({
+          ...{ weightElementBytes: orNull(amount), cacheElementBytes: amount },
+          ...{ activationElementBytes: amount, largestPieceBytes: orNull(amount) },
+        }),
+      ),
+      predictionVersion: orMissing(count),
+    }),
   }),
   workload: object({
     ...workload,

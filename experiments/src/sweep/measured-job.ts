@@ -7,8 +7,9 @@ import {
   type PolicyInput,
   parsePolicy,
   type StrategyName,
+  speculates,
 } from '@specoffload/engine';
-import { speculates, withAccounting } from '../accounting.js';
+import { withAccounting } from '../accounting.js';
 import type { JobPlan } from '../execute.js';
 import { digestOf, type Json } from '../store/canonical.js';
 import type { Tunnel } from '../tunnel/index.js';

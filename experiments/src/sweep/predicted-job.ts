@@ -7,9 +7,10 @@ import {
   predictionVersion,
   type SimulationRequest,
   type StrategyName,
+  speculates,
   withRate,
 } from '@specoffload/engine';
-import { speculates, withAccounting } from '../accounting.js';
+import { withAccounting } from '../accounting.js';
 import type { Json } from '../store/canonical.js';
 import type { Settings } from './definition.js';
 import { policyOf, toBytes, toRate } from './settings.js';

@@ -1,4 +1,4 @@
-import type { StrategyName } from '../policy.js';
+import type { PolicyInput, StrategyName } from '../policy.js';
 import { accelerate } from './accelerate.js';
 import { apex } from './apex.js';
 import { deepspeed } from './deepspeed.js';
@@ -8,7 +8,7 @@ import { hetegen } from './hetegen.js';
 import { none } from './none.js';
 import { serial } from './serial.js';
 import { specoffload } from './specoffload.js';
-import type { Strategy } from './strategy.js';
+import { type Strategy, usesDraft } from './strategy.js';
 
 export * from './decode.js';
 export * from './strategy.js';
@@ -25,3 +25,11 @@ export const strategies: Readonly<Record<StrategyName, Strategy>> = {
   hetegen,
   apex,
 };
+
+/**
+ * Whether a run needs a draft: what its policy says, else what its strategy is. Everything else about drafts follows
+ * from it: a run that does not speculate opens none, asks for no acceptance, and its record and key name none.
+ */
+export function speculates(strategy: StrategyName, { speculation }: PolicyInput): boolean {
+  return usesDraft({ speculation: speculation ?? strategies[strategy].defaults.speculation });
+}
