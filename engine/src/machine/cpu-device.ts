@@ -138,16 +138,25 @@ export class CpuDevice implements Device {
       const values = this.#device.floats(source + row * width * 4, width);
       let best = 0;
       let second = Number.NEGATIVE_INFINITY;
+      let notFinite = values[0] - values[0]; // NaN from the first value on that is not finite
       for (let id = 1; id < width; id += 1) {
-        if (values[id] > values[best]) {
+        const value = values[id];
+        notFinite += value - value;
+        if (value > values[best]) {
           second = values[best];
           best = id;
-        } else if (values[id] > second) second = values[id];
+        } else if (value > second) second = value;
       }
       ids[row] = best;
-      margins[row] = values[best] - second;
+      margins[row] = values[best] - second + notFinite;
     }
     return { ids, margins };
+  }
+
+  startsFinite(source: DeviceAddress, rows: number, width: number): boolean {
+    const values = this.#device.floats(source, rows * width);
+    for (let at = 0; at < values.length; at += width) if (!Number.isFinite(values[at])) return false;
+    return true;
   }
 
   async release(): Promise<void> {

@@ -98,7 +98,12 @@ export interface Device {
     width: number,
     target: DeviceAddress,
   ): void;
-  /** Per row of (row, width): the largest value's index (the lowest among equals) and its lead over the second. */
+  /**
+   * Per row of (row, width): the largest value's index (the lowest among equals) and its lead over the second, which is
+   * NaN where a value of the row is not finite.
+   */
   argmaxRows(source: DeviceAddress, rows: number, width: number): { ids: Int32Array; margins: Float32Array };
+  /** Whether the first value of every row of (row, width) is finite. */
+  startsFinite(source: DeviceAddress, rows: number, width: number): boolean;
   release(): Promise<void>;
 }

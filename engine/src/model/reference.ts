@@ -6,6 +6,7 @@
  */
 
 import { open } from 'node:fs/promises';
+import { UserError } from '@specoffload/input';
 import { createRopeTables, type RopeTables } from './rope.js';
 import type { Checkpoint, ModelConfig, TensorRef, TensorRole, WeightGroup } from './types.js';
 import { widenBytes } from './widths.js';
@@ -91,7 +92,10 @@ export async function readTensor(ref: TensorRef): Promise<Float32Array> {
   return widenBytes(bytes, ref.dtype);
 }
 
-/** Logits at every position of `ids`, or at the last only: (position, vocab). */
+/**
+ * Logits at every position of `ids`, or at the last only: (position, vocab).
+ * @throws UserError when one of them is not finite
+ */
 export function referenceLogits(
   weights: ReferenceWeights,
   ids: readonly number[],
@@ -112,8 +116,12 @@ export function referenceLogits(
     });
   }
   const wanted = options.positions === 'last' ? stream.slice(-1) : stream;
-  return wanted.map((x) =>
+  const logits = wanted.map((x) =>
     project(weights.head.head!, rmsNorm(x, weights.head.finalNorm!, config.rmsNormEps), config.vocabSize),
+  );
+  if (logits.every((row) => row.every(Number.isFinite))) return logits;
+  throw new UserError(
+    'the logits are not finite; expected finite weights; look for NaN in the checkpoint and download it again',
   );
 }
 

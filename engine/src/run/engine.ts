@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto';
 import { UserError } from '@specoffload/input';
 import { localFormats } from '../machine/formats.js';
+import type { Checkpoint } from '../model/types.js';
 import { localPolicyFields } from '../schedule/policy.js';
 import { resolvePolicy } from '../schedule/resolve.js';
 import type { Sequence } from '../speculate/sequence.js';
@@ -11,6 +12,7 @@ import { laneNames } from '../trace/types.js';
 import { Dispatcher, toError } from './dispatcher.js';
 import { type Generated, generate } from './generate.js';
 import { LocalMachine } from './local-machine.js';
+import { explainNotFinite, NotFiniteError } from './not-finite.js';
 import { assertNewTokens, type Prepared, prepare, strategyNamed } from './prepare.js';
 import { Session } from './session.js';
 import { isNearTie } from './ties.js';
@@ -21,7 +23,7 @@ import type { LogitsRequest, RunRequest, RunResult } from './types.js';
  *
  * @throws UserError when the request cannot be served, before any weight is read: a budget too small (says the
  * smallest), a prompt longer than the context, a strategy that needs a draft, a draft of another vocabulary, a policy
- * field out of range or of the virtual machine only.
+ * field out of range or of the virtual machine only. During the run, when a model computes what is not finite.
  */
 export async function runEngine(request: RunRequest): Promise<RunResult> {
   assertNewTokens(request.maxNewTokens);
@@ -102,6 +104,10 @@ async function withMachine<T>(
   try {
     signal?.throwIfAborted();
     return await work(machine, dispatcher, setupStart);
+  } catch (error) {
+    if (!(error instanceof NotFiniteError)) throw error;
+    const model = error.place.model === 'draft' ? request.draft : request.target;
+    throw await explainNotFinite(error.place, model as Checkpoint, signal);
   } finally {
     signal?.removeEventListener('abort', onAbort);
     await dispatcher.drain();

@@ -5,6 +5,7 @@ import type { AttentionWeights, DeviceAddress, ExpertWeights, HostAddress } from
 import type { ModelPlacement } from '../schedule/memory-plan.js';
 import type { WorkerOp } from '../schedule/ops.js';
 import type { LaneName } from '../trace/types.js';
+import type { ModelRole, NotFinitePlace } from './not-finite.js';
 
 /** Rates that lanes are paced to; null: not paced. */
 export type LaneCaps = Readonly<
@@ -28,6 +29,7 @@ export type WorkerModel = Pick<
   ModelPlacement,
   'frames' | 'scratch' | 'hostExperts' | 'kvCache' | 'rope' | 'numPositions'
 > & {
+  readonly role: ModelRole;
   readonly config: ModelPlacement['checkpoint']['config'];
   readonly embedding: { readonly address: HostAddress; readonly dtype: WeightDtype };
   readonly head: { readonly finalNorm: DeviceAddress; readonly head: DeviceAddress };
@@ -56,4 +58,4 @@ export type WorkerReply =
       readonly endSeconds: number;
       readonly result: unknown;
     }
-  | { readonly id: number; readonly error: string };
+  | { readonly id: number; readonly error: string; readonly notFinite: NotFinitePlace | null };

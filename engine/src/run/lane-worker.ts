@@ -19,6 +19,7 @@ import type {
 import type { LaneWorkerData, WorkerReply, WorkerRequest } from './lane-protocol.js';
 import { type GiveWay, LaneQueue } from './lane-queue.js';
 import { LayerKernels } from './layer-kernels.js';
+import { NotFiniteError } from './not-finite.js';
 import { PacedLane, type Work } from './paced-lane.js';
 
 const port = parentPort;
@@ -204,7 +205,7 @@ async function openLane(send: (reply: WorkerReply) => void): Promise<Push> {
       const result = await execute(op, giveWay);
       send({ id, startSeconds, endSeconds: nowSeconds(), result });
     } catch (error) {
-      send({ id, error: describe(error) });
+      send(failureOf(id, error));
     }
   };
   const isDivisible = ({ op }: WorkerRequest) => op.kind === 'draft';
@@ -218,14 +219,17 @@ function openPacedLane(
 ): Push {
   const lane = new PacedLane<WorkerOp>({
     ...{ work, nowSeconds, sleepUntil, receive: setImmediate },
-    deliver: (delivery) =>
-      send('error' in delivery ? { id: delivery.id, error: describe(delivery.error) } : delivery),
+    deliver: (delivery) => send('error' in delivery ? failureOf(delivery.id, delivery.error) : delivery),
   });
   return (request) => lane.push(request);
 }
 
-function describe(error: unknown): string {
-  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+function failureOf(id: number, error: unknown): WorkerReply {
+  return {
+    id,
+    error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+    notFinite: error instanceof NotFiniteError ? error.place : null,
+  };
 }
 
 async function main(messages: MessagePort): Promise<void> {

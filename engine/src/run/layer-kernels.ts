@@ -5,6 +5,7 @@ import { headChunkRows } from '../schedule/memory-plan.js';
 import type { DeviceAttentionOp, DraftOp, HeadResult, MixResult } from '../schedule/ops.js';
 import type { WorkerModel } from './lane-protocol.js';
 import type { GiveWay } from './lane-queue.js';
+import { NotFiniteError } from './not-finite.js';
 import { chooseExperts, type ExpertRows, everyRow, inChunks } from './routing.js';
 
 /** What `mix` found out about a frame's rows and the experts and the head need. */
@@ -101,21 +102,24 @@ export class LayerKernels {
       normed: frames[frame].normed.byteOffset,
       router: scratch.router.byteOffset,
     });
-    state.expertRows =
-      config.numExperts === 1
-        ? [everyRow(rows)]
-        : chooseExperts(
-            this.#device.read(scratch.router.byteOffset, rows * config.numExperts),
-            config.numExperts,
-            config.expertsPerToken,
-            state.routerMargins.subarray(0, rows),
-          );
+    // One value stands for its row: a product with o and a norm have spread whatever is not finite over all of it.
+    if (!this.#device.startsFinite(this.#hidden(frame, layer + 1), rows, config.hiddenSize))
+      throw this.#notFinite(layer, 'hidden states');
+    state.expertRows = config.numExperts === 1 ? [everyRow(rows)] : this.#route(frame, layer, rows);
     const rowsPerExpert = state.expertRows.map(({ indices }) => indices.length);
     if (!wantsRouting) return { rowsPerExpert };
     const { normed, hostExperts } = frames[frame];
     if (!hostExperts) throw new Error('a frame without host buffers has nowhere to read back to');
     this.#device.readBack(normed.byteOffset, hostExperts.normed.byteOffset, rows * config.hiddenSize);
     return { rowsPerExpert, expertRows: state.expertRows.map(({ indices }) => indices) };
+  }
+
+  #route(frame: number, layer: number, rows: number): readonly ExpertRows[] {
+    const { scratch, config } = this.#model;
+    const scores = this.#device.read(scratch.router.byteOffset, rows * config.numExperts);
+    if (!scores.every(Number.isFinite)) throw this.#notFinite(layer, 'router scores');
+    const margins = this.#frames[frame].routerMargins.subarray(0, rows);
+    return chooseExperts(scores, config.numExperts, config.expertsPerToken, margins);
   }
 
   /** Adds one expert's output to the rows that chose it. */
@@ -163,6 +167,7 @@ export class LayerKernels {
       this.#device.gatherRows(source, indices, config.hiddenSize, scratch.headIn.byteOffset);
       await this.#ops.logits(scratch.headIn.byteOffset, indices.length, head, scratch.logits.byteOffset);
       const chosen = this.#device.argmaxRows(scratch.logits.byteOffset, indices.length, config.vocabSize);
+      if (chosen.margins.some(Number.isNaN)) throw this.#notFinite(config.numLayers, 'logits');
       ids.set(chosen.ids, start);
       margins.set(chosen.margins, start);
       logits?.set(
@@ -214,6 +219,10 @@ export class LayerKernels {
       ropeCos: rope.device.cos.byteOffset,
       ropeSin: rope.device.sin.byteOffset,
     });
+  }
+
+  #notFinite(layer: number, what: string): NotFiniteError {
+    return new NotFiniteError({ model: this.#model.role, layer, what });
   }
 
   #hidden(frame: number, layer: number): number {

@@ -16,6 +16,7 @@ import { attentionWeights, expertWeights, headWeights } from '../schedule/work.j
 import type { LaneName } from '../trace/types.js';
 import type { Machine, TaskListener, TaskOutcome } from './dispatcher.js';
 import type { LaneWorkerData, WorkerModel, WorkerReply, WorkerRequest } from './lane-protocol.js';
+import { NotFiniteError } from './not-finite.js';
 import { defaultReadsInFlight, type MachineSettings } from './types.js';
 
 type WorkerLane = LaneWorkerData['lane'];
@@ -189,7 +190,7 @@ export class LocalMachine implements Machine {
     this.#pending.delete(reply.id);
     if (!pending) return;
     const { task, listener } = pending;
-    if ('error' in reply) listener.failed(task, new Error(`the ${lane} lane failed: ${reply.error}`));
+    if ('error' in reply) listener.failed(task, failureOf(lane, reply));
     else listener.ended(task, this.#onOurClock(reply));
   }
 
@@ -197,6 +198,10 @@ export class LocalMachine implements Machine {
     for (const { task, listener } of this.#pending.values()) listener.failed(task, error);
     this.#pending.clear();
   }
+}
+
+function failureOf(lane: LaneName, { error, notFinite }: Extract<WorkerReply, { error: string }>): Error {
+  return notFinite ? new NotFiniteError(notFinite) : new Error(`the ${lane} lane failed: ${error}`);
 }
 
 function writeRopeTables(
@@ -243,6 +248,7 @@ function describeModel(placement: ModelPlacement, isOnDevice: boolean): WorkerMo
   const [embedding] = layoutOf('embedding').tensors;
   return {
     ...{ frames, scratch, hostExperts, kvCache, rope, numPositions },
+    role: isOnDevice ? 'draft' : 'target',
     config: checkpoint.config,
     embedding: {
       address: placement.embedding.byteOffset + embedding.stagedOffset,

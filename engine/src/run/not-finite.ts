@@ -1,0 +1,119 @@
+/**
+ * Numbers that are none: NaN and infinity would turn into tokens that look like any others. They are looked for where
+ * values leave the device, and looked up in the stored weights only when they have been found.
+ */
+
+import { UserError } from '@specoffload/input';
+import { bytesPerElement, type WeightDtype } from '@specoffload/native';
+import { TensorReader } from '../model/inflate-bytes.js';
+import type { Checkpoint, TensorRef, WeightGroup } from '../model/types.js';
+import { readElement } from '../model/widths.js';
+
+export type ModelRole = 'target' | 'draft';
+
+/** Where it came to light. */
+export interface NotFinitePlace {
+  readonly model: ModelRole;
+  /** Zero-based; the number of layers for what comes after the last. */
+  readonly layer: number;
+  /** `router scores`, `logits`, … */
+  readonly what: string;
+}
+
+/** A value that left the device is NaN or infinite. */
+export class NotFiniteError extends Error {
+  override readonly name = 'NotFiniteError';
+  readonly place: NotFinitePlace;
+
+  constructor(place: NotFinitePlace) {
+    super(`the ${place.model}'s ${place.what} are not finite (layer ${place.layer})`);
+    this.place = place;
+  }
+}
+
+/**
+ * The sentence for whoever has to do something about it: names the first stored weight that is not finite, among
+ * those that the value rests on since the last look.
+ * @param signal ends the search
+ */
+export async function explainNotFinite(
+  { model, layer, what }: NotFinitePlace,
+  checkpoint: Checkpoint,
+  signal?: AbortSignal,
+): Promise<UserError> {
+  const { directory, config } = checkpoint;
+  const where = layer < config.numLayers ? ` in layer ${layer}` : '';
+  const found = `the ${model} ${directory} computes ${what} that are not finite${where}`;
+  const weight = await findNotFiniteWeight(suspects(checkpoint, layer), signal);
+  if (weight === null)
+    return new UserError(
+      `${found}, though all stored weights that lead there are; expected numbers that fp32 can hold; the files were changed during the run, or the weights do not belong to this config.json`,
+    );
+  const { ref, element, value } = weight;
+  return new UserError(
+    `${found}: ${ref.path} holds ${value} in ${ref.name} (element ${element} of ${ref.numElements}); expected finite weights; download the file again`,
+  );
+}
+
+/** Groups between the last look, which was in the layer before, and this one; the likeliest first. */
+function suspects({ embedding, head, layers }: Checkpoint, layer: number): readonly WeightGroup[] {
+  const before = layers[layer - 1];
+  const groups = [layers[layer]?.attention ?? head];
+  if (before) groups.push(...before.experts, before.attention);
+  return [...groups, embedding];
+}
+
+interface FoundWeight {
+  readonly ref: TensorRef;
+  /** Zero-based. */
+  readonly element: number;
+  readonly value: number;
+}
+
+async function findNotFiniteWeight(
+  groups: readonly WeightGroup[],
+  signal?: AbortSignal,
+): Promise<FoundWeight | null> {
+  const reader = new TensorReader();
+  try {
+    for (const { ref } of groups.flatMap(({ tensors }) => tensors)) {
+      const found = await searchTensor(reader, ref, signal);
+      if (found) return found;
+    }
+    return null;
+  } finally {
+    await reader.close();
+  }
+}
+
+const chunkBytes = 4 * 2 ** 20;
+
+async function searchTensor(
+  reader: TensorReader,
+  ref: TensorRef,
+  signal?: AbortSignal,
+): Promise<FoundWeight | null> {
+  const elementBytes = bytesPerElement[ref.dtype];
+  const buffer = new Uint8Array(Math.min(chunkBytes, ref.byteLength));
+  for (let offset = 0; offset < ref.byteLength; offset += buffer.length) {
+    signal?.throwIfAborted();
+    const chunk = buffer.subarray(0, Math.min(buffer.length, ref.byteLength - offset));
+    await reader.read(ref, offset, chunk);
+    const index = firstNotFinite(chunk, ref.dtype);
+    if (index < 0) continue;
+    const value = readElement(new DataView(chunk.buffer), index * elementBytes, ref.dtype);
+    return { ref, element: offset / elementBytes + index, value };
+  }
+  return null;
+}
+
+/** An exponent of ones only is what infinity and all NaNs have in common. */
+const exponentBits: Readonly<Record<WeightDtype, number>> = { bf16: 0x7f80, f16: 0x7c00, f32: 0x7f800000 };
+
+function firstNotFinite(chunk: Uint8Array, dtype: WeightDtype): number {
+  const Words = dtype === 'f32' ? Uint32Array : Uint16Array;
+  const words = new Words(chunk.buffer as ArrayBuffer, 0, chunk.byteLength / Words.BYTES_PER_ELEMENT);
+  const exponent = exponentBits[dtype];
+  for (let i = 0; i < words.length; i += 1) if ((words[i] & exponent) === exponent) return i;
+  return -1;
+}
