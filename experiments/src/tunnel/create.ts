@@ -13,6 +13,7 @@ import {
 import { mean } from 'simple-statistics';
 import { describeConditions, watchConditions } from '../conditions.js';
 import { threeDigits } from '../format.js';
+import { describeForeignCaps } from '../machine-caps.js';
 import { openMachine } from '../machines.js';
 import { locateModel } from '../models.js';
 import type { Output } from '../output.js';
@@ -59,6 +60,8 @@ export async function createTunnel(
   signal: AbortSignal,
 ): Promise<Tunnel> {
   const machine = await openMachine(options.machine);
+  const foreignCaps = describeForeignCaps(machine);
+  if (foreignCaps !== null) output.note(`tunnel: ${foreignCaps}`);
   const original = await openOriginal(options);
   const { request } = original;
   const loads = await simulateLoads(request);
