@@ -1,5 +1,6 @@
 /** Records of an experiment that nobody ran. */
 
+import { digestOf, type Json } from '../../experiments/src/store/canonical.js';
 import {
   buildRecord,
   keyOf,
@@ -20,9 +21,8 @@ export interface FakePoint {
   readonly run?: Partial<MeasuredRun>;
 }
 
-/** Letters of the axes, as hex: points differ when their axes do. */
-const pointKeyOf = (axes: PointRecord['axes']) =>
-  Buffer.from(JSON.stringify(axes)).toString('hex').slice(-32).padStart(32, '0');
+/** Points differ when their axes do. */
+const pointKeyOf = (axes: PointRecord['axes']) => digestOf(axes as Json).slice(0, 32);
 
 export function fakeRecord(fake: FakePoint): MeasuredRecord {
   const { axes, settings = {}, tokensPerSecond, repeat = 0, isDisturbed = false, experiment = 'test' } = fake;

@@ -8,6 +8,7 @@ import { plural } from '../format.js';
 import {
   compareToBaseline,
   describeSuperseded,
+  describeVerdict,
   type RankedPoint,
   supersededPoints,
 } from '../statistics/index.js';
@@ -119,12 +120,4 @@ function describeRanking(points: readonly RankedPoint[], metric: string): string
     points,
   );
   return `${table}\n\n${plural(points.length, 'point')}; medians, and their intervals from three runs on`;
-}
-
-/** Predictions differ by their seeds alone. */
-function describeVerdict({ kind, overBaseline }: RankedPoint): string {
-  if (overBaseline === null) return '';
-  const { verdict, reason } = overBaseline;
-  if (reason === null) return verdict;
-  return `${verdict}: ${kind === 'simulated' ? reason.replace('repeats', 'seeds') : reason}`;
 }

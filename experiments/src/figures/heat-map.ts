@@ -1,5 +1,6 @@
 /** A metric over two axes, darker where it is larger, the best cell framed. */
 
+import { UserError } from '@specoffload/input';
 import type { Figure } from '@specoffload/kernel';
 import { tryParseBytes } from '../sizes.js';
 import { hoverFormatOf, nameOfColumn, numberStyleOf, titleOfColumn } from './labels.js';
@@ -26,10 +27,15 @@ const colorScale = [
 /** More cells than this are not written into. */
 const mostTexts = 150;
 
-/** `heatMap(rows, { x: 'candidates', y: 'decodeBatch' })`; rows that differ in other columns are taken as repeats. */
+/**
+ * `heatMap(rows, { x: 'candidates', y: 'decodeBatch' })`
+ * @throws UserError where anything else varies among the rows: only runs of one point are taken together
+ */
 export function heatMap(rows: readonly FigureRow[], options: HeatMapOptions): Figure {
   const { x, y, metric = 'tokensPerSecond', lowerIsBetter = false } = options;
   const points = gatherPoints(rows, { x, series: y, metric });
+  if (points.length === 0)
+    throw new UserError(`no row has a number as its ${metric}; expected another metric, or other rows`);
   const columns = inOrder(distinct(points.map((point) => point.x!)));
   const lines = inOrder(distinct(points.map(({ series }) => series)));
   const find = (column: string | number, line: string | number) =>

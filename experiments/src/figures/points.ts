@@ -1,7 +1,8 @@
-/** Rows to points: repeats of the same thing become one median with its interval. */
+/** Rows to points: runs of one and the same point become one median with its interval, and nothing else does. */
 
 import { largest, smallest } from '@specoffload/engine';
 import { describeSample, type SampleSummary } from '../statistics/index.js';
+import { assertOnePoint, distinctRuns } from './one-point.js';
 
 /** One run as a flat object: a store's `Row`, or any object with the same columns, such as a published number. */
 export type FigureRow = Readonly<Record<string, unknown>>;
@@ -18,30 +19,46 @@ export interface FigurePoint {
 export interface PointColumns {
   readonly x?: string | undefined;
   readonly series?: string | undefined;
+  /** Tells figures side by side apart. */
+  readonly panel?: string | undefined;
   readonly metric: string;
 }
 
-/** In order of first appearance; rows whose metric is no number have no part. */
-export function gatherPoints(rows: readonly FigureRow[], { x, series, metric }: PointColumns): FigurePoint[] {
-  const groups = new Map<string, { point: Omit<FigurePoint, 'summary'>; values: number[] }>();
+/**
+ * In order of first appearance; rows whose metric is no number have no part.
+ * @throws UserError where runs of different points would stand in one place: it names what varies among them
+ */
+export function gatherPoints(
+  rows: readonly FigureRow[],
+  { x, series, panel, metric }: PointColumns,
+): FigurePoint[] {
+  const groups = new Map<string, { point: Omit<FigurePoint, 'summary'>; rows: FigureRow[] }>();
   for (const row of rows) {
-    const value = row[metric];
-    if (typeof value !== 'number' || !Number.isFinite(value)) continue;
+    if (!Number.isFinite(row[metric])) continue;
     const point = {
       x: x === undefined ? null : cellOf(row[x]),
       series: series === undefined ? '' : String(cellOf(row[series])),
       kind: kindOf(row),
     };
-    const key = JSON.stringify(point);
-    const group = groups.get(key) ?? { point, values: [] };
-    group.values.push(value);
+    const key = JSON.stringify([point, panel === undefined ? null : cellOf(row[panel])]);
+    const group = groups.get(key) ?? { point, rows: [] };
+    group.rows.push(row);
     groups.set(key, group);
   }
-  return [...groups.values()].map(({ point, values }) => ({ ...point, summary: describeSample(values) }));
+  const shown = [x, series, panel].filter((column) => column !== undefined);
+  assertOnePoint(
+    [...groups.values()].map(({ rows: members }) => members),
+    shown,
+    metric,
+  );
+  return [...groups.values()].map(({ point, rows: members }) => ({
+    ...point,
+    summary: describeSample(distinctRuns(members).map((row) => row[metric] as number)),
+  }));
 }
 
 /** Lists are acceptance rates by position. */
-function cellOf(value: unknown): string | number {
+export function cellOf(value: unknown): string | number {
   if (typeof value === 'number' || typeof value === 'string') return value;
   if (value === null || value === undefined) return 'none';
   return Array.isArray(value) ? value.join(', ') : String(value);
@@ -51,16 +68,17 @@ export function kindOf(row: FigureRow): string {
   return typeof row.kind === 'string' ? row.kind : 'simulated';
 }
 
-/** `measured, median of 5 repeats, 95 % intervals`: what a reader must know of where numbers come from. */
+/** `measured, median of 5 runs, 95 % intervals`: what a reader must know of where numbers come from. */
 export function describeKinds(points: readonly FigurePoint[]): string {
   return distinct(points.map(({ kind }) => kind))
     .map((kind) => {
       const counts = points.filter((point) => point.kind === kind).map(({ summary }) => summary.n);
       const [least, most] = [smallest(counts), largest(counts)];
-      if (most <= 1) return kind;
+      if (most <= 1) return kind === 'simulated' ? 'simulated, one seed' : kind;
       const repeats = least === most ? `${most}` : `${least} to ${most}`;
       const hasIntervals = points.some((point) => point.kind === kind && point.summary.low !== null);
-      return `${kind}, median of ${repeats} runs${hasIntervals ? ', 95 % intervals' : ''}`;
+      const runs = kind === 'simulated' ? 'seeds' : 'runs';
+      return `${kind}, median of ${repeats} ${runs}${hasIntervals ? ', 95 % intervals' : ''}`;
     })
     .join('; ');
 }

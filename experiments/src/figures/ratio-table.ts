@@ -18,6 +18,7 @@ const verdictColors: Readonly<Record<Verdict, string>> = {
   faster: '#0072b2',
   slower: '#d55e00',
   'not distinguishable': '#8a94a3',
+  'no verdict': '#c3cad4',
 };
 
 /** `ratioTable([{ name: 'serial', ratio: 2.05, low: 1.98, high: 2.12, verdict: 'faster' }])` */

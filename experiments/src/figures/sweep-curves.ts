@@ -2,6 +2,7 @@
 
 import type { Figure } from '@specoffload/kernel';
 import { scaleOf } from './axes.js';
+import { byPanel } from './by-panel.js';
 import { nameOfColumn, numberAxis } from './labels.js';
 import {
   describeKinds,
@@ -19,6 +20,8 @@ export interface SweepCurvesOptions extends Partial<Titles> {
   readonly x: string;
   /** Column whose values are lines. @default none, a single line */
   readonly series?: string;
+  /** Column whose values get a figure each, side by side. @default none, a single figure */
+  readonly panel?: string;
   /** @default tokensPerSecond */
   readonly metric?: string;
   /** Marks each line's best point. @default true */
@@ -26,9 +29,22 @@ export interface SweepCurvesOptions extends Partial<Titles> {
   readonly lowerIsBetter?: boolean;
 }
 
-/** `sweepCurves(rows, { x: 'candidates', series: 'workload' })` */
+/**
+ * `sweepCurves(rows, { x: 'candidates', series: 'strategy', panel: 'acceptance' })`
+ * @throws UserError where anything else varies among the rows: only runs of one point are taken together
+ */
 export function sweepCurves(rows: readonly FigureRow[], options: SweepCurvesOptions): Figure {
   const { x, series, metric = 'tokensPerSecond', marksBest = true, lowerIsBetter = false } = options;
+  const titles = {
+    title: options.title ?? `${nameOfColumn(metric)} over ${nameOfColumn(x)}`,
+    ...(options.subtitle !== undefined && { subtitle: options.subtitle }),
+  };
+  if (options.panel !== undefined) {
+    const { panel, subtitle: _, ...own } = options;
+    const points = gatherPoints(rows, { x, series, metric, panel });
+    const subtitle = describe(points, marksBest);
+    return byPanel(rows, panel, { subtitle, ...titles }, (members) => sweepCurves(members, own));
+  }
   const points = gatherPoints(rows, { x, series, metric });
   const names = distinct(points.map((point) => point.series));
   const kinds = distinct(points.map(({ kind }) => kind));
@@ -65,13 +81,8 @@ export function sweepCurves(rows: readonly FigureRow[], options: SweepCurvesOpti
       };
     }),
   );
-  const isMarked = marksBest && points.length > names.length;
   return createFigure(
-    {
-      title: options.title ?? `${nameOfColumn(metric)} over ${nameOfColumn(x)}`,
-      subtitle:
-        options.subtitle ?? `${describeKinds(points)}${isMarked ? '; the best of each line is filled' : ''}`,
-    },
+    { subtitle: describe(points, marksBest && points.length > names.length), ...titles },
     traces,
     {
       xaxis: scale.layout,
@@ -79,6 +90,10 @@ export function sweepCurves(rows: readonly FigureRow[], options: SweepCurvesOpti
       hovermode: 'closest',
     },
   );
+}
+
+function describe(points: readonly FigurePoint[], isMarked: boolean): string {
+  return `${describeKinds(points)}${isMarked ? '; the best of each line is filled' : ''}`;
 }
 
 function inOrder(

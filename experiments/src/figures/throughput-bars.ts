@@ -1,6 +1,7 @@
 /** Grouped bars with intervals: systems side by side, over workloads or whatever else there is. */
 
 import type { Figure } from '@specoffload/kernel';
+import { byPanel } from './by-panel.js';
 import { nameOfColumn, numberAxis, titleOfColumn } from './labels.js';
 import {
   describeKinds,
@@ -18,6 +19,8 @@ export interface ThroughputBarsOptions extends Partial<Titles> {
   readonly series?: string;
   /** Column along the horizontal axis. @default none, a single group */
   readonly group?: string;
+  /** Column whose values get a figure each, side by side. @default none, a single figure */
+  readonly panel?: string;
   /** @default tokensPerSecond */
   readonly metric?: string;
   /** Value of `series` that the others are written above as multiples of. */
@@ -27,9 +30,18 @@ export interface ThroughputBarsOptions extends Partial<Titles> {
 /**
  * `throughputBars(rows, { series: 'system', group: 'workload', baseline: 'FlexGen' })`. Rows of several kinds stand
  * side by side: published bars are pale, predicted ones hatched, measured ones solid.
+ * @throws UserError where anything else varies among the rows: only runs of one point are taken together
  */
 export function throughputBars(rows: readonly FigureRow[], options: ThroughputBarsOptions = {}): Figure {
   const { series = 'strategy', group, metric = 'tokensPerSecond', baseline } = options;
+  const title =
+    options.title ?? `${nameOfColumn(metric)}${group === undefined ? '' : ` by ${nameOfColumn(group)}`}`;
+  if (options.panel !== undefined) {
+    const { panel, subtitle: _, ...own } = options;
+    const points = gatherPoints(rows, { x: group, series, metric, panel });
+    const subtitle = options.subtitle ?? describe(points, baseline);
+    return byPanel(rows, panel, { title, subtitle }, (members) => throughputBars(members, own));
+  }
   const points = gatherPoints(rows, { x: group, series, metric });
   const names = distinct(points.map((point) => point.series));
   const kinds = distinct(points.map(({ kind }) => kind));
@@ -60,30 +72,27 @@ export function throughputBars(rows: readonly FigureRow[], options: ThroughputBa
       };
     }),
   );
-  const subtitle = [
+  return createFigure({ title, subtitle: options.subtitle ?? describe(points, baseline) }, traces, {
+    barmode: group === undefined && kinds.length === 1 ? 'overlay' : 'group',
+    xaxis: {
+      type: 'category',
+      title: { text: group === undefined ? '' : titleOfColumn(group) },
+      showgrid: false,
+      tickangle: 'auto',
+    },
+    yaxis: { ...numberAxis(metric), rangemode: 'tozero' },
+    hovermode: 'closest',
+  });
+}
+
+function describe(points: readonly FigurePoint[], baseline: string | undefined): string {
+  const kinds = distinct(points.map(({ kind }) => kind));
+  const parts = [
     describeKinds(points),
     kinds.length > 1 ? describeFills(kinds) : '',
     baseline === undefined ? '' : `in the bars: times ${baseline}`,
   ];
-  return createFigure(
-    {
-      title:
-        options.title ?? `${nameOfColumn(metric)}${group === undefined ? '' : ` by ${nameOfColumn(group)}`}`,
-      subtitle: options.subtitle ?? subtitle.filter(Boolean).join('; '),
-    },
-    traces,
-    {
-      barmode: group === undefined && kinds.length === 1 ? 'overlay' : 'group',
-      xaxis: {
-        type: 'category',
-        title: { text: group === undefined ? '' : titleOfColumn(group) },
-        showgrid: false,
-        tickangle: 'auto',
-      },
-      yaxis: { ...numberAxis(metric), rangemode: 'tozero' },
-      hovermode: 'closest',
-    },
-  );
+  return parts.filter(Boolean).join('; ');
 }
 
 function hasPoint(points: readonly FigurePoint[], name: string, kind: string): boolean {

@@ -3,7 +3,6 @@
 import type { Figure } from '@specoffload/kernel';
 import { heatMap, ratioTable, sweepCurves, throughputBars } from '../figures/index.js';
 import { tryParseBytes } from '../sizes.js';
-import { judge } from './judgement.js';
 import { cut, type Slice } from './slices.js';
 import type { ReportAxis, Subject } from './subject.js';
 
@@ -113,7 +112,7 @@ function toChart(
 }
 
 /** Nothing without a baseline. */
-export function ratioCharts({ points, baseline, axes, lowerIsBetter }: Subject): Chart[] {
+export function ratioCharts({ points, baseline, axes }: Subject): Chart[] {
   const compared = points.filter(({ overBaseline }) => overBaseline?.ratio != null);
   if (compared.length === 0) return [];
   const lines = compared.slice(0, mostRatios).map((point) => ({
@@ -123,7 +122,7 @@ export function ratioCharts({ points, baseline, axes, lowerIsBetter }: Subject):
     ].join(', '),
     ratio: point.overBaseline!.ratio!,
     ...{ low: point.overBaseline!.low, high: point.overBaseline!.high },
-    verdict: judge(point, lowerIsBetter),
+    verdict: point.overBaseline!.verdict,
   }));
   const over = Object.values(baseline).join(', ');
   const cutNote = compared.length > mostRatios ? `the best ${mostRatios} of ${compared.length} points; ` : '';

@@ -1,6 +1,6 @@
 /** Figures of what happened inside the runs: acceptance, lanes, the device's time, prediction against measurement. */
 
-import type { laneNames, PhaseName } from '@specoffload/engine';
+import { type laneNames, largest, type PhaseName, smallest } from '@specoffload/engine';
 import { triedAt } from '../figures/acceptance-by-position.js';
 import {
   acceptanceByPosition,
@@ -10,9 +10,11 @@ import {
   type PredictedPair,
   predictedVsMeasured,
 } from '../figures/index.js';
+import { plural } from '../format.js';
 import { canonicalJson, type Json } from '../store/canonical.js';
+import { pointIdOf, pointOf } from '../store/index.js';
 import { type Chart, seriesAxis } from './charts.js';
-import { bestPoint, groupBy } from './slices.js';
+import { bestPoint, cut, groupBy } from './slices.js';
 import type { ReportRun, Subject } from './subject.js';
 
 const mostSeries = 10;
@@ -38,26 +40,39 @@ export function representatives(subject: Subject): Representative[] {
     .filter(({ runs }) => runs.length > 0);
 }
 
-/** Counts of all runs of a workload together; where there is one workload, of what is compared. */
+/**
+ * A line for each value of what is compared, each of one point: what else varies is chosen from the list, or taken at
+ * its best. Points of other rates must not be added up: the far positions would be those of the best rates alone.
+ */
 export function acceptanceCharts(subject: Subject): Chart[] {
   const speculating = subject.runs.filter(({ record }) => record.result.acceptance !== null);
   if (speculating.length === 0) return [];
-  const byWorkload = groupBy(speculating, ({ record }) => record.workload.name);
   const axis = seriesAxis(subject);
-  const groups =
-    byWorkload.size > 1
-      ? byWorkload
-      : groupBy(speculating, ({ record }) => (axis ? String(record.point.axes[axis.name]) : record.strategy));
-  const series = [...groups]
-    .slice(0, mostSeries)
-    .map(([name, runs]) => ({ name, byPosition: sumPositions(runs) }));
-  const kinds = [...new Set(speculating.map(({ record }) => record.kind))].join(' and ');
-  const figure = acceptanceByPosition(series, {
-    subtitle: `${kinds}, ${speculating.length === 1 ? '1 run' : `${speculating.length} runs`}`,
+  const isMixed = new Set(speculating.map(({ record }) => record.kind)).size > 1;
+  const { slices, optimized } = cut({ ...subject, runs: speculating }, axis ? [axis] : []);
+  const choices = slices.map(({ label, runs }) => {
+    const points = [...groupBy(runs, ({ record }) => pointIdOf(pointOf(record))).values()];
+    const series = points.slice(0, mostSeries).map((members) => {
+      const { record } = members[0]!;
+      const name = axis ? String(record.point.axes[axis.name]) : record.strategy;
+      return { name: isMixed ? `${name}, ${record.kind}` : name, byPosition: sumPositions(members) };
+    });
+    return { label, figure: acceptanceByPosition(series, { subtitle: describePoints(points) }) };
   });
-  return [{ heading: 'Acceptance', choices: [{ label: '', figure }] }];
+  const best = optimized.map(({ name }) => name).join(', ');
+  return [{ heading: best === '' ? 'Acceptance' : `Acceptance, best ${best}`, choices }];
 }
 
+/** `simulated, 3 runs of each point`. */
+function describePoints(points: readonly (readonly ReportRun[])[]): string {
+  const kinds = [...new Set(points.flatMap((runs) => runs.map(({ record }) => record.kind)))].join(' and ');
+  const counts = points.map(({ length }) => length);
+  const [least, most] = [smallest(counts), largest(counts)];
+  const runs = least === most ? plural(most, 'run') : `${least} to ${most} runs`;
+  return points.length === 1 ? `${kinds}, ${runs} of one point` : `${kinds}, ${runs} of each point`;
+}
+
+/** Of runs of one point. */
 function sumPositions(runs: readonly ReportRun[]) {
   const sums: { proposed: number; accepted: number; tried: number }[] = [];
   for (const { record } of runs) {

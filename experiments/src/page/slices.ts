@@ -2,6 +2,7 @@
 
 import { median } from 'simple-statistics';
 import type { FigureRow } from '../figures/index.js';
+import { pointIdOf, pointOf } from '../store/index.js';
 import type { ReportAxis, ReportRun, Subject } from './subject.js';
 
 /** More pictures than this are no choice but a haystack. */
@@ -11,6 +12,8 @@ export interface Slice {
   /** `workload code, maxNewTokens 32`; empty for the only one. */
   readonly label: string;
   readonly rows: readonly FigureRow[];
+  /** What the rows are of. */
+  readonly runs: readonly ReportRun[];
 }
 
 export interface Cut {
@@ -34,10 +37,10 @@ export function cut(subject: Subject, shown: readonly ReportAxis[], takesBest = 
   }
   const groups = groupBy(subject.runs, ({ record }) => describeAt(record.point.axes, chosen));
   const kept = [...shown, ...chosen];
-  const slices = [...groups].map(([label, runs]) => ({
-    label,
-    rows: (optimized.length > 0 ? bestOf(runs, kept, subject) : runs).map(({ row }) => row),
-  }));
+  const slices = [...groups].map(([label, runs]) => {
+    const shownRuns = optimized.length > 0 ? bestOf(runs, kept, subject) : runs;
+    return { label, rows: shownRuns.map(({ row }) => row), runs: shownRuns };
+  });
   return { slices, optimized };
 }
 
@@ -62,7 +65,7 @@ function bestOf(runs: readonly ReportRun[], kept: readonly ReportAxis[], subject
 
 /** The runs of the best point, by the median of its metric. */
 export function bestPoint(runs: readonly ReportRun[], { metric, lowerIsBetter }: Subject): ReportRun[] {
-  const points = [...groupBy(runs, ({ record }) => record.point.pointKey).values()];
+  const points = [...groupBy(runs, ({ record }) => pointIdOf(pointOf(record))).values()];
   let best: ReportRun[] = [];
   let bestValue = Number.NEGATIVE_INFINITY;
   for (const members of points) {

@@ -2,9 +2,23 @@
 
 import { UserError } from '@specoffload/engine';
 import type { FigureRow } from '../figures/index.js';
-import { compareToBaseline, type RankedPoint, supersededPoints } from '../statistics/index.js';
-import { digestOf, type Json } from '../store/canonical.js';
-import { columns, type PointRecord, type RunRecord, type StoredRun, toRow } from '../store/index.js';
+import {
+  compareToBaseline,
+  nameVaryingSettings,
+  type RankedPoint,
+  supersededPoints,
+} from '../statistics/index.js';
+import {
+  columns,
+  determinantsOf,
+  type PointRecord,
+  pointIdOf,
+  pointKeyOf,
+  pointOf,
+  type RunRecord,
+  type StoredRun,
+  toRow,
+} from '../store/index.js';
 import type { SettingValue } from '../sweep/definition.js';
 import type { Question } from '../sweep/question.js';
 
@@ -51,7 +65,7 @@ export function createSubject(
   const { name, question, metric = 'tokensPerSecond', lowerIsBetter = false } = asked;
   const all = placeRuns(stored, name);
   const superseded = supersededPoints(all.map(({ record }) => record));
-  const placed = all.filter(({ record }) => !superseded.has(record.point.pointKey));
+  const placed = all.filter(({ record }) => !superseded.has(pointIdOf(pointOf(record))));
   const missing = findMissing(asked.baseline ?? {}, placed);
   if (missing !== null) onMissingBaseline(missing);
   const baseline = missing === null ? (asked.baseline ?? {}) : {};
@@ -67,12 +81,26 @@ export function createSubject(
 
 /** Runs that no experiment asked for are told apart by whatever they differ in. */
 function placeRuns(stored: readonly StoredRun[], name: string): ReportRun[] {
-  const hasPoints = stored.some(({ record }) => record.point !== undefined);
-  const distinguishing = hasPoints ? [] : columnsThatDiffer(stored.map(({ record }) => toRow(record)));
-  return stored.flatMap(({ record, folder }) => {
-    if (hasPoints && record.point === undefined) return [];
-    const row = toRow(record);
-    const point = { ...(record.point ?? locate(row, distinguishing)), experiment: name };
+  const isPlaced = stored.some(({ record }) => record.point !== undefined);
+  return isPlaced ? placedRuns(stored, name) : locateRuns(stored, name);
+}
+
+/** At the points of their experiment, settings that vary beside its axes added to these. */
+function placedRuns(stored: readonly StoredRun[], name: string): ReportRun[] {
+  const placed = stored.filter(({ record }) => record.point !== undefined);
+  const records = nameVaryingSettings(
+    placed.map(({ record }) => ({ ...record, point: { ...record.point!, experiment: name } })),
+  );
+  return placed.map(({ record, folder }, i) => ({ record: records[i]!, folder, row: toRow(record) }));
+}
+
+function locateRuns(stored: readonly StoredRun[], name: string): ReportRun[] {
+  const rows = stored.map(({ record }) => ({ ...determinantsOf(record), ...toRow(record) }));
+  const distinguishing = columnsThatDiffer(rows);
+  return stored.map(({ record, folder }, i) => {
+    const row = rows[i]!;
+    const axes = Object.fromEntries(distinguishing.map((column) => [column, toSetting(row[column])]));
+    const point = { experiment: name, pointKey: pointKeyOf(record), axes, settings: {} };
     return { record: { ...record, point }, folder, row };
   });
 }
@@ -80,17 +108,15 @@ function placeRuns(stored: readonly StoredRun[], name: string): ReportRun[] {
 /** Settings of a run by which it can differ from another one without being another question. */
 const askedColumns = columns.filter(({ group }) => group === 'asked').map(({ name }) => name);
 
+/** Names before policy fields, and those before digests and sizes that only the records hold. */
 function columnsThatDiffer(rows: readonly FigureRow[]): string[] {
   const known = new Set(columns.map(({ name }) => name));
-  const policy = Object.keys(rows[0] ?? {}).filter((name) => name !== 'experiment' && !known.has(name));
-  return [...askedColumns, ...policy].filter(
+  const others = new Set(rows.flatMap((row) => Object.keys(row)).filter((name) => !known.has(name)));
+  const isDeep = (name: string) => name.includes('.');
+  const named = [...others].filter((name) => !isDeep(name));
+  return [...askedColumns, ...named, ...[...others].filter(isDeep)].filter(
     (name) => new Set(rows.map((row) => JSON.stringify(row[name] ?? null))).size > 1,
   );
-}
-
-function locate(row: FigureRow, names: readonly string[]): PointRecord {
-  const axes = Object.fromEntries(names.map((name) => [name, toSetting(row[name])]));
-  return { experiment: '', pointKey: digestOf(axes as Json).slice(0, 32), axes, settings: {} };
 }
 
 function toSetting(value: unknown): SettingValue {

@@ -3,8 +3,7 @@
 import { escapeHtml } from '@specoffload/kernel';
 import { titleOfColumn } from '../figures/labels.js';
 import { formatCount } from '../format.js';
-import type { RankedPoint } from '../statistics/index.js';
-import { describeJudgement } from './judgement.js';
+import { describeVerdict, type RankedPoint } from '../statistics/index.js';
 import type { Subject } from './subject.js';
 
 /** Points in the table; a page of ten thousand lines serves nobody. */
@@ -44,7 +43,7 @@ function cellHtml({ value, text }: Column, point: RankedPoint): string {
   return `<td class="number" data-value="${cell}">${escapeHtml(shown)}</td>`;
 }
 
-function columnsOf({ axes, points, metric, lowerIsBetter }: Subject): Column[] {
+function columnsOf({ axes, points, metric }: Subject): Column[] {
   const hasSeveral = points.some(({ sample }) => sample.n > 1);
   const isCompared = points.some(({ overBaseline }) => overBaseline !== null);
   const isDisturbed = points.some(({ numDisturbed }) => numDisturbed > 0);
@@ -65,7 +64,9 @@ function columnsOf({ axes, points, metric, lowerIsBetter }: Subject): Column[] {
     ...(isCompared
       ? [
           column('times baseline', ({ overBaseline }) => overBaseline?.ratio ?? null),
-          column('verdict', (point) => describeJudgement(point, lowerIsBetter)),
+          column('95 % from', ({ overBaseline }) => overBaseline?.low ?? null),
+          column('to', ({ overBaseline }) => overBaseline?.high ?? null),
+          column('verdict', describeVerdict),
         ]
       : []),
     ...(isDisturbed ? [column('disturbed', ({ numDisturbed }) => numDisturbed)] : []),

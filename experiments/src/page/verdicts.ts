@@ -1,11 +1,16 @@
 /** What an experiment found, in sentences that claim no more than its runs say. */
 
-import { median } from 'simple-statistics';
+import { largest, smallest } from '@specoffload/engine';
 import { nameOfColumn } from '../figures/labels.js';
 import { formatCount, plural, threeDigits } from '../format.js';
-import { describeSuperseded, type RankedPoint, type Verdict } from '../statistics/index.js';
+import {
+  describeSuperseded,
+  describeTooFew,
+  describeVerdict,
+  type RankedPoint,
+  type Verdict,
+} from '../statistics/index.js';
 import { columns } from '../store/index.js';
-import { describeJudgement, judge } from './judgement.js';
 import { groupBy } from './slices.js';
 import type { Subject } from './subject.js';
 
@@ -31,7 +36,8 @@ function describeBest(
   const at = axes.map(({ name }) => `${name} ${String(best.axes[name])}`).join(', ');
   const interval =
     low === null || high === null ? '' : `, 95 % interval ${threeDigits(low)} to ${threeDigits(high)}`;
-  const runs = n === 1 ? 'one run' : `median of ${n} runs${interval}`;
+  const few = best.kind === 'simulated' ? 'a prediction of one seed' : 'one run';
+  const runs = n === 1 ? few : `median of ${n} ${best.kind === 'simulated' ? 'seeds' : 'runs'}${interval}`;
   const which =
     points.length === 1
       ? 'The only point'
@@ -42,7 +48,7 @@ function describeBest(
 }
 
 /** One sentence for each value of the baseline's axes, over all other axes. */
-function describeComparisons({ points, baseline, lowerIsBetter }: Subject): string[] {
+function describeComparisons({ points, baseline }: Subject): string[] {
   const compared = points.filter(({ overBaseline }) => overBaseline?.ratio != null);
   const names = Object.keys(baseline);
   const groups = groupBy(
@@ -51,32 +57,32 @@ function describeComparisons({ points, baseline, lowerIsBetter }: Subject): stri
   );
   const over = Object.values(baseline).join(', ');
   return [...groups]
-    .sort(([, a], [, b]) => medianRatio(b) - medianRatio(a))
+    .sort(([, a], [, b]) => mostRatio(b) - mostRatio(a))
     .map(([name, members]) => {
-      const ratio = threeDigits(medianRatio(members));
-      if (members.length === 1) return describeOne(name, members[0]!, over, lowerIsBetter);
+      if (members.length === 1) return describeOne(name, members[0]!, over);
+      const ratios = members.map(({ overBaseline }) => overBaseline!.ratio!);
+      const range = `${threeDigits(smallest(ratios))} to ${threeDigits(largest(ratios))}`;
       const count = (verdict: Verdict) =>
-        members.filter((point) => judge(point, lowerIsBetter) === verdict).length;
-      const counts = (['faster', 'slower', 'not distinguishable'] as const)
+        members.filter(({ overBaseline }) => overBaseline!.verdict === verdict).length;
+      const counts = (['faster', 'slower', 'not distinguishable', 'no verdict'] as const)
         .map((verdict) => [verdict, count(verdict)] as const)
         .filter(([, number]) => number > 0)
         .map(([verdict, number]) => `${verdict} in ${number}`);
-      const reason = members.every(({ overBaseline }) => overBaseline!.reason === 'too few repeats')
-        ? `; one ${members[0]!.kind === 'measured' ? 'run each, which decides nothing' : 'prediction each'}`
-        : '';
-      return `${name}: ${ratio} times ${over} in the median of ${plural(members.length, 'pair')}; ${counts.join(', ')}${reason}.`;
+      const few = members.find(({ overBaseline }) => overBaseline!.verdict === 'no verdict');
+      const reason = few ? ` (${describeTooFew(few.kind, few.overBaseline!.n)})` : '';
+      return `${name}: ${range} times ${over} at ${plural(members.length, 'point')}; ${counts.join(', ')}${reason}.`;
     });
 }
 
-function describeOne(name: string, point: RankedPoint, over: string, lowerIsBetter: boolean): string {
+function describeOne(name: string, point: RankedPoint, over: string): string {
   const { ratio, low, high } = point.overBaseline!;
   const interval =
     low === null || high === null ? '' : `, 95 % interval ${threeDigits(low)} to ${threeDigits(high)}`;
-  return `${name}: ${threeDigits(ratio!)} times ${over}${interval}: ${describeJudgement(point, lowerIsBetter)}.`;
+  return `${name}: ${threeDigits(ratio!)} times ${over}${interval}: ${describeVerdict(point)}.`;
 }
 
-const medianRatio = (points: readonly RankedPoint[]) =>
-  median(points.map(({ overBaseline }) => overBaseline!.ratio!));
+const mostRatio = (points: readonly RankedPoint[]) =>
+  largest(points.map(({ overBaseline }) => overBaseline!.ratio!));
 
 function describeDisturbed({ points }: Subject): string[] {
   const disturbed = points.reduce((sum, { numDisturbed }) => sum + numDisturbed, 0);

@@ -22,3 +22,5 @@ export {
 } from './points.js';
 export { type PairedPoint, pairPredictions } from './predicted-pairs.js';
 export { describeSample, type SampleSummary } from './sample.js';
+export { nameVaryingSettings } from './varying.js';
+export { describeTooFew, describeVerdict } from './verdict.js';

@@ -15,7 +15,7 @@ export interface Interval {
 }
 
 /** Fewer values than this say next to nothing about how much they vary. */
-const leastValues = 3;
+export const leastValues = 3;
 
 /**
  * From so many values on, the bootstrap. It never leaves the sample's range, which holds the true median with

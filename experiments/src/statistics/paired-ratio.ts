@@ -4,7 +4,8 @@ import { createRandom, type Random } from '@specoffload/engine';
 import { medianSorted } from 'simple-statistics';
 import { type Interval, medianInterval } from './interval.js';
 
-export type Verdict = 'faster' | 'slower' | 'not distinguishable';
+/** `not distinguishable`: enough runs, and their interval holds 1. `no verdict`: too few runs to say anything. */
+export type Verdict = 'faster' | 'slower' | 'not distinguishable' | 'no verdict';
 
 export interface PairedRatio {
   /** Pairs. */
@@ -17,7 +18,7 @@ export interface PairedRatio {
   readonly method: Interval['method'] | null;
   /** `faster` also where a metric that is better when lower is lower. */
   readonly verdict: Verdict;
-  /** Why there is no verdict but `not distinguishable`; null where there is one. */
+  /** Why it is neither faster nor slower; null where it is. */
   readonly reason: 'no pairs' | 'too few repeats' | 'the interval holds 1' | null;
 }
 
@@ -42,18 +43,18 @@ export function pairedRatio(pairs: readonly Pair[], options: PairedRatioOptions 
   const { lowerIsBetter = false, random = createRandom(1, 'bootstrap') } = options;
   const ratios = pairs.map(ratioOf).sort((a, b) => a - b);
   const n = ratios.length;
-  if (n === 0) return { n, ratio: null, ...undecided('no pairs') };
+  if (n === 0) return { n, ratio: null, ...nothingToSay('no pairs') };
   const ratio = medianSorted(ratios);
   const interval = medianInterval(ratios, random);
-  if (interval === null) return { n, ratio, ...undecided('too few repeats') };
+  if (interval === null) return { n, ratio, ...nothingToSay('too few repeats') };
   if (interval.low <= 1 + rounding && 1 - rounding <= interval.high)
-    return { n, ratio, ...undecided('the interval holds 1'), ...interval };
+    return { n, ratio, ...interval, verdict: 'not distinguishable', reason: 'the interval holds 1' };
   const isFaster = interval.low > 1 !== lowerIsBetter;
   return { n, ratio, ...interval, verdict: isFaster ? 'faster' : 'slower', reason: null };
 }
 
-function undecided(reason: NonNullable<PairedRatio['reason']>) {
-  return { low: null, high: null, method: null, verdict: 'not distinguishable', reason } as const;
+function nothingToSay(reason: NonNullable<PairedRatio['reason']>) {
+  return { low: null, high: null, method: null, verdict: 'no verdict', reason } as const;
 }
 
 function ratioOf({ value, baseline }: Pair): number {

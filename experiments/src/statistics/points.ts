@@ -3,11 +3,12 @@
 import type { Random } from '@specoffload/engine';
 import { plural } from '../format.js';
 import { canonicalJson, type Json } from '../store/canonical.js';
-import type { PointRecord, RunRecord } from '../store/index.js';
+import { type PointRecord, pointIdOf, pointOf, type RunRecord, turnIdOf } from '../store/index.js';
 import type { ExperimentDefinition } from '../sweep/definition.js';
 import { assertMetric, defaultMetric, measure } from '../sweep/metrics.js';
 import { type Pair, type PairedRatio, pairedRatio } from './paired-ratio.js';
 import { describeSample, type SampleSummary } from './sample.js';
+import { nameVaryingSettings } from './varying.js';
 
 export interface RankOptions {
   /** Column of results, see `columns`. @default tokensPerSecond */
@@ -36,7 +37,8 @@ export interface RankedPoint {
 
 /**
  * Every point that some record belongs to, best first. Records that no experiment asked for, those without the metric,
- * and {@link supersededPoints} are left out.
+ * and {@link supersededPoints} are left out. Where points have the same axes and other settings, as after a change of
+ * the experiment's settings, these settings are axes too: see {@link nameVaryingSettings}.
  * @throws UserError when records have no such metric
  */
 export function rank(records: readonly RunRecord[], options: RankOptions = {}): RankedPoint[] {
@@ -48,27 +50,27 @@ export function rank(records: readonly RunRecord[], options: RankOptions = {}): 
 }
 
 /**
- * Keys of the points of which another one has the same axes and was run later: with other settings, which are those
- * that the experiment has now.
+ * Ids of the points of which another one asks for the same and was run later: by other code, with another machine file
+ * or on another processor, which are those of today.
  */
 export function supersededPoints(records: readonly RunRecord[]): ReadonlySet<string> {
   const latest = new Map<string, RunRecord>();
-  const keys = new Set<string>();
-  for (const record of records) {
+  const ids = new Set<string>();
+  for (const record of nameVaryingSettings(records)) {
     const { kind, point } = record;
     if (point === undefined) continue;
-    keys.add(point.pointKey);
+    ids.add(pointIdOf(pointOf(record)));
     const axes = axesKey({ point, kind });
     const other = latest.get(axes);
     if (!other || record.createdAt >= other.createdAt) latest.set(axes, record);
   }
-  for (const { point } of latest.values()) keys.delete(point!.pointKey);
-  return keys;
+  for (const record of latest.values()) ids.delete(pointIdOf(pointOf(record)));
+  return ids;
 }
 
 /** `3 points left out: …`. */
 export function describeSuperseded(numPoints: number): string {
-  return `${plural(numPoints, 'point')} left out: run again later, with the same axes and other settings`;
+  return `${plural(numPoints, 'point')} left out: run again later with the same settings, by other code, with another machine file or on another processor`;
 }
 
 /** {@link rank} by the definition's own metric and baseline, of the records that it asked for. */
@@ -102,22 +104,18 @@ interface Point extends PlacedPoint {
 function gatherPoints(records: readonly RunRecord[], metric: string): Point[] {
   const points = new Map<string, Point>();
   const superseded = supersededPoints(records);
-  for (const record of records) {
+  for (const record of nameVaryingSettings(records)) {
     const { kind, point } = record;
     const value = measure(record, metric);
-    if (point === undefined || value === null || superseded.has(point.pointKey)) continue;
-    const id = `${point.experiment}/${kind}/${point.pointKey}`;
+    const pointId = pointIdOf(pointOf(record));
+    if (point === undefined || value === null || superseded.has(pointId)) continue;
+    const id = `${point.experiment}/${pointId}`;
     const gathered = points.get(id) ?? { point, kind, runs: new Map() };
     points.set(id, gathered);
     const isDisturbed = record.kind === 'measured' && record.conditions?.isDisturbed === true;
-    gathered.runs.set(partnerKey(record), { value, isDisturbed });
+    gathered.runs.set(turnIdOf(record), { value, isDisturbed });
   }
   return [...points.values()];
-}
-
-/** A prediction is the same however often it is made: its repeats are one run. */
-function partnerKey({ kind, seed, repeat }: RunRecord): string {
-  return kind === 'simulated' ? `${seed}` : `${seed}/${repeat}`;
 }
 
 function comparePoints(points: readonly Point[], options: RankOptions): RankedPoint[] {

@@ -1,8 +1,10 @@
 /** Points that were measured and predicted: what a figure of predictions against measurements is made of. */
 
 import { canonicalJson, type Json } from '../store/canonical.js';
-import type { PointRecord, RunRecord } from '../store/index.js';
+import { type PointRecord, pointIdOf, pointOf, type RunRecord } from '../store/index.js';
+import { supersededPoints } from './points.js';
 import { describeSample } from './sample.js';
+import { nameVaryingSettings } from './varying.js';
 
 export interface PairedPoint {
   readonly axes: PointRecord['axes'];
@@ -14,11 +16,15 @@ export interface PairedPoint {
   readonly repeats: number;
 }
 
-/** Pairs by experiment and axes, in the order of the measurements; points with one side only are left out. */
+/**
+ * Pairs by experiment, axes and settings, in the order of the measurements; points with one side only are left out, and
+ * so are {@link supersededPoints}.
+ */
 export function pairPredictions(records: readonly RunRecord[]): PairedPoint[] {
   const sides = new Map<string, { measured: RunRecord[]; predicted: RunRecord[] }>();
-  for (const record of records) {
-    if (!record.point) continue;
+  const superseded = supersededPoints(records);
+  for (const record of nameVaryingSettings(records)) {
+    if (!record.point || superseded.has(pointIdOf(pointOf(record)))) continue;
     const key = canonicalJson([record.point.experiment, record.point.axes] as Json);
     const side = sides.get(key) ?? { measured: [], predicted: [] };
     sides.set(key, side);

@@ -127,18 +127,24 @@ type OmitEach<Union, Fields extends PropertyKey> = Union extends unknown ? Omit<
  * Digest of everything that determines a run: two runs with the same key are the same experiment. Who made it,
  * when and what came out are left out, and so are the names of models and workloads, whose digests count.
  */
-export function keyOf(record: OmitEach<RunRecord, 'key' | 'createdAt' | 'result' | 'provenance'>): string {
+export function keyOf(record: Determining): string {
+  // Half of sha256 is plenty for a folder's name.
+  return digestOf(determiningOf(record) as unknown as Json).slice(0, 32);
+}
+
+type Determining = OmitEach<RunRecord, 'key' | 'createdAt' | 'result' | 'provenance'>;
+
+/** What {@link keyOf} digests. */
+export function determiningOf(record: Determining) {
   const { schema, kind, strategy, policy, seed, repeat, model, machine, workload } = record;
   const { name: _machineName, ...machineSettings } = machine;
   const { name: _workloadName, prompts: _prompts, promptTokens: _promptTokens, ...asked } = workload;
-  const determining = {
+  return {
     ...{ schema, kind, strategy, policy, seed, repeat },
     models: { target: model.target.digest, draft: model.draft?.digest ?? null },
     machine: machineSettings,
     workload: asked,
   };
-  // Half of sha256 is plenty for a folder's name.
-  return digestOf(determining as unknown as Json).slice(0, 32);
 }
 
 function toModels(

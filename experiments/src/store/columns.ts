@@ -1,6 +1,7 @@
 /** The columns that every row has: what they are called, what they mean, and where a record holds them. */
 
 import type { LaneName, PhaseName } from '@specoffload/engine';
+import { pointKeyOf } from './point.js';
 import type { RunRecord } from './record.js';
 
 /** What a cell can hold. Lists are acceptance rates by position. */
@@ -62,8 +63,8 @@ export const columns: readonly RowColumn[] = [
   identity(
     'pointKey',
     '',
-    'shared by the repeats of one point; null outside experiments',
-    (r) => r.point?.pointKey ?? null,
+    'digest of what was asked for, seed and repeat left out: only runs that share it are repeats of each other',
+    pointKeyOf,
   ),
   column('identity', 'BIGINT')('seed', '', 'of what is drawn', (r) => r.seed),
   column('identity', 'BIGINT')(
@@ -214,4 +215,10 @@ export const columns: readonly RowColumn[] = [
   ),
   column('provenance', 'VARCHAR')('cpu', '', 'processor that ran or predicted it', (r) => r.provenance.cpu),
   column('provenance', 'BIGINT')('cores', '', 'of that processor', (r) => r.provenance.cores),
+  column('provenance', 'VARCHAR')(
+    'core',
+    '',
+    'native, or its TypeScript twin; measured runs only',
+    measured((r) => r.machine.core),
+  ),
 ];

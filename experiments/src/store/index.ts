@@ -9,6 +9,7 @@ export {
 export { type ColumnType, columns, type RowColumn, type RowValue } from './columns.js';
 export { diffRuns, type FieldDifference, type ResultDifference, type RunDiff } from './diff.js';
 export { assertExportable, exportRows } from './export.js';
+export { determinantsOf, type PointOfRun, pointIdOf, pointKeyOf, pointOf, turnIdOf } from './point.js';
 export { collectProvenance } from './provenance.js';
 export { filterRows, type QueryRow, type QueryValue, queryRows } from './query.js';
 export { findRun, type ReadRequest, readRuns, scanRuns } from './read.js';

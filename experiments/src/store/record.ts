@@ -64,6 +64,8 @@ interface RecordBase {
 /** Where a run stands in its experiment. */
 export interface PointRecord {
   readonly experiment: string;
+  /** Digest of the definition that asked for it, which lies beside the record; missing in records of earlier versions. */
+  readonly definition?: string;
   /** Digest of what was asked for, repeat and seed left out: repeats of one point share it. */
   readonly pointKey: string;
   /** The axes' values; a choice by its label. */

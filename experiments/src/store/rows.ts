@@ -12,7 +12,8 @@ export interface FixedRow {
   /** Folder of the record; null where nobody says. */
   readonly experiment: string | null;
   readonly kind: RunRecord['kind'];
-  readonly pointKey: string | null;
+  /** Shared by the seeds and repeats of one point. */
+  readonly pointKey: string;
   readonly seed: number;
   readonly repeat: number;
   readonly createdAt: string;

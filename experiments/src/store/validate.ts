@@ -145,7 +145,10 @@ const common = {
   repeat: count,
   model: object({ target: model, draft: orNull(model) }),
   point: orMissing(
-    object({ experiment: text, pointKey: digest, axes: mapOf(setting), settings: mapOf(setting) }),
+    object({
+      ...{ experiment: text, definition: orMissing(digest), pointKey: digest },
+      ...{ axes: mapOf(setting), settings: mapOf(setting) },
+    }),
   ),
   provenance: object({
     commit: orNull(text),

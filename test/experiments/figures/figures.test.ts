@@ -1,6 +1,7 @@
 import type { Span } from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
-import { figures } from '../../../experiments/src/index.js';
+import { figures, toRow } from '../../../experiments/src/index.js';
+import { fakePrediction, fakeRecord } from '../fake-records.js';
 
 // biome-ignore lint/suspicious/noExplicitAny: what Plotly draws is JSON of many shapes
 type Trace = Readonly<Record<string, any>>;
@@ -96,6 +97,74 @@ describe('sweepCurves', () => {
     const figure = figures.sweepCurves(caches, { x: 'draftCache' });
     expect(tracesOf(figure)[0]!.x).toEqual(['window', 'resident']);
     expect(figure.layout.xaxis).toMatchObject({ type: 'category', categoryarray: ['window', 'resident'] });
+  });
+});
+
+describe('a place in a figure', () => {
+  const axesOf = (acceptance: number, candidates: number) => ({ strategy: 'serial', acceptance, candidates });
+  const runs = [0.6, 0.9].flatMap((acceptance) =>
+    [2, 4].flatMap((candidates) =>
+      [1, 2, 3].map((seed) =>
+        fakePrediction({
+          ...{
+            axes: axesOf(acceptance, candidates),
+            tokensPerSecond: 10 * acceptance + candidates + seed / 10,
+          },
+          run: { seed },
+        }),
+      ),
+    ),
+  );
+  const rows = runs.map((record) => toRow(record));
+
+  it('holds runs of one point; what varies else is named', () => {
+    for (const draw of [
+      () => figures.sweepCurves(rows, { x: 'candidates', series: 'strategy' }),
+      () => figures.throughputBars(rows, { series: 'candidates' }),
+      () => figures.heatMap(rows, { x: 'candidates', y: 'strategy' }),
+    ])
+      expect(draw).toThrow(/different points and cannot be taken together: acceptance \(0\.6, 0\.9\) varies/);
+    expect(() => figures.throughputBars(rows, { series: 'strategy' })).toThrow(
+      'acceptance (0.6, 0.9), candidates (2, 4) varies where strategy is the same',
+    );
+  });
+
+  it('is in a panel of its own for each value of what varies', () => {
+    const figure = figures.sweepCurves(rows, { x: 'candidates', series: 'strategy', panel: 'acceptance' });
+    const lines = tracesOf(figure);
+    expect(lines.map(({ xaxis, y }) => [xaxis, y.map((value: number) => value.toFixed(1))])).toEqual([
+      ['x', ['8.2', '10.2']],
+      ['x2', ['11.2', '13.2']],
+    ]);
+    expect(textOf(figure)).toContain('simulated, median of 3 seeds, 95 % intervals');
+    expect((figure.layout.annotations as Trace[]).map(({ text }) => text)).toEqual([
+      '<b>acceptance 0.6</b>',
+      '<b>acceptance 0.9</b>',
+    ]);
+  });
+
+  it('counts a prediction once, however often it was made, and says when it is one seed', () => {
+    const one = fakePrediction({ axes: axesOf(0.6, 2), tokensPerSecond: 5 });
+    const figure = figures.throughputBars([one, { ...one, repeat: 1 }].map((record) => toRow(record)));
+    expect(textOf(figure)).toContain('simulated, one seed');
+  });
+
+  it('is not shared by runs on two processors, nor by runs that differ where no column says so', () => {
+    const run = fakeRecord({ axes: {}, tokensPerSecond: 5 });
+    const elsewhere = { ...run, provenance: { ...run.provenance, cpu: 'another cpu' } };
+    expect(() => figures.throughputBars([run, elsewhere].map((record) => toRow(record)))).toThrow(
+      'cpu (some cpu, another cpu) varies',
+    );
+    const other = { ...run, point: { ...run.point!, pointKey: 'f'.repeat(32) } };
+    expect(() => figures.throughputBars([run, other].map((record) => toRow(record)))).toThrow(
+      'something that no column names',
+    );
+  });
+
+  it('is told apart by all columns where rows are of no record', () => {
+    const bars = [1, 2].map((batch) => ({ strategy: 'serial', batch, tokensPerSecond: batch }));
+    expect(() => figures.throughputBars(bars)).toThrow('batch (1, 2) varies where strategy is the same');
+    expect(tracesOf(figures.throughputBars(bars, { group: 'batch' }))[0]!.y).toEqual([1, 2]);
   });
 });
 

@@ -7,10 +7,9 @@ import { createSubject, renderPage } from '../../../experiments/src/page/index.j
 import { acceptanceCharts, predictionCharts } from '../../../experiments/src/page/run-charts.js';
 import { bestPoint, cut } from '../../../experiments/src/page/slices.js';
 import { verdicts } from '../../../experiments/src/page/verdicts.js';
-import type { RunRecord, StoredRun } from '../../../experiments/src/store/index.js';
+import type { PointRecord, RunRecord, StoredRun } from '../../../experiments/src/store/index.js';
 import { runCli } from '../cli.js';
 import { fakePrediction, fakeRecord } from '../fake-records.js';
-import { fakeResult } from '../fake-run.js';
 import { hostile, recordAt, storeExperiment } from './experiment.js';
 
 let results: string;
@@ -37,7 +36,7 @@ it('leaves out points that were run again later with other settings, and says so
   const subject = subjectOf([at(1, 'a', 9), at(2, 'b', 5)]);
   expect(subject.runs.map(({ row }) => row.tokensPerSecond)).toEqual([5]);
   expect(verdicts(subject)).toContain(
-    '1 point left out: run again later, with the same axes and other settings.',
+    '1 point left out: run again later with the same settings, by other code, with another machine file or on another processor.',
   );
 });
 
@@ -139,18 +138,31 @@ describe('charts', () => {
     expect(predictionCharts(subjectOf([fakeRecord(at), fakeRecord(other)]))).toEqual([]);
   });
 
-  it('add up acceptance run by run, whatever number of candidates each proposes', () => {
-    const accepting = (...accepted: number[]) => ({
-      ...fakeResult().acceptance!,
-      byPosition: accepted.map((each) => ({ proposed: 100, accepted: each })),
-    });
-    const records = [accepting(80), accepting(80, 64)].map((acceptance, i) => {
-      const record = recordAt({ candidates: i + 1 }, 1);
+  it('add up the acceptance of repeats, and of nothing else: other points are to be chosen', () => {
+    const accepting = (axes: PointRecord['axes'], repeat: number, ...accepted: number[]) => {
+      const record = recordAt(axes, 1, repeat);
+      const byPosition = accepted.map((each) => ({ proposed: 100, accepted: each }));
+      const acceptance = { ...record.result.acceptance!, byPosition };
       return { ...record, result: { ...record.result, acceptance } };
-    });
+    };
+    const records = [
+      accepting({ system: 'a', acceptance: 0.5 }, 0, 50, 25),
+      accepting({ system: 'a', acceptance: 0.5 }, 1, 60, 30),
+      accepting({ system: 'a', acceptance: 0.9 }, 0, 90, 81),
+      accepting({ system: 'b', acceptance: 0.9 }, 0, 80, 64),
+    ];
     const [chart] = acceptanceCharts(subjectOf(records));
-    const [own] = chart!.choices[0]!.figure.data as { y: number[] }[];
-    expect(own!.y).toEqual([0.8, 0.8]);
+    const linesOf = (choice: number) =>
+      (chart!.choices[choice]!.figure.data as { name: string; xaxis?: string; y: number[] }[])
+        .filter(({ xaxis }) => xaxis === undefined)
+        .map(({ name, y }) => [name, y]);
+    expect(chart!.choices.map(({ label }) => label)).toEqual(['acceptance 0.5', 'acceptance 0.9']);
+    expect(linesOf(0)).toEqual([['a', [0.55, 0.5]]]);
+    expect(linesOf(1)).toEqual([
+      ['a', [0.9, 0.9]],
+      ['b', [0.8, 0.8]],
+    ]);
+    expect(JSON.stringify(chart!.choices[0]!.figure.layout.title)).toContain('2 runs of one point');
   });
 
   it('exist for a single run as well', () => {
@@ -165,20 +177,20 @@ describe('verdicts', () => {
     const [best, comparison] = verdicts(createSubject(stored, { ...asked, question: '' }));
     expect(best).toContain('The highest of 12 points (measured): throughput 36.4 tokens/s');
     expect(best).toContain('median of 3 runs, 95 % interval');
-    expect(comparison).toContain('(measured): 2.00 times FlexGen in the median of 6 pairs; faster in 6.');
+    expect(comparison).toContain('(measured): 2.00 to 2.00 times FlexGen at 6 points; faster in 6.');
   });
 
-  it('decide nothing by single measurements, and take predictions for what they are', () => {
+  it('decide nothing by single measurements, nor by predictions of one seed', () => {
     const points = [
       { axes: { system: 'a' }, tokensPerSecond: 10 },
       { axes: { system: 'b' }, tokensPerSecond: 20 },
     ];
     const baseline = { system: 'a' };
     expect(verdicts(subjectOf(points.map(fakeRecord), { baseline }))[1]).toBe(
-      'b (measured): 2.00 times a: not distinguishable: too few repeats.',
+      'b (measured): 2.00 times a: no verdict: one run each, 3 are needed.',
     );
     expect(verdicts(subjectOf(points.map(fakePrediction), { baseline }))[1]).toBe(
-      'b (simulated): 2.00 times a: faster.',
+      'b (simulated): 2.00 times a: no verdict: a prediction of one seed.',
     );
   });
 

@@ -42,7 +42,7 @@ describe('factorialEffects', () => {
       points.map((each) => ({ ...each, values: each.values.slice(0, 1) })),
       levels,
     );
-    expect(alone).toMatchObject({ n: 1, verdict: 'not distinguishable', reason: 'too few repeats' });
+    expect(alone).toMatchObject({ n: 1, verdict: 'no verdict', reason: 'too few repeats' });
   });
 
   it('wants every combination once', () => {

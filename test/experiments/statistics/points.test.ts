@@ -115,7 +115,7 @@ describe('compareToBaseline', () => {
     ]);
     expect(compareToBaseline(repeated, definition)[0]).toMatchObject({
       sample: { n: 1, low: null },
-      overBaseline: { n: 1, ratio: 2, low: null, verdict: 'not distinguishable', reason: 'too few repeats' },
+      overBaseline: { n: 1, ratio: 2, low: null, verdict: 'no verdict', reason: 'too few repeats' },
     });
     const seeded = [1, 2, 3].flatMap((seed) => [
       predict('FlexGen', seed, 2 + seed),

@@ -147,7 +147,7 @@ describe('pairedRatio', () => {
       n: pairs.length,
       low: null,
       high: null,
-      verdict: 'not distinguishable',
+      verdict: 'no verdict',
       reason,
     });
     if (ratio === null) expect(result.ratio).toBeNull();

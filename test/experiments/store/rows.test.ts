@@ -28,7 +28,7 @@ describe('toRow', () => {
     const row = toRow(buildRecord(fakeRun(), 0));
     expect(row).toMatchObject({
       experiment: null,
-      pointKey: null,
+      pointKey: expect.stringMatching(/^[0-9a-f]{32}$/),
       target: 'target',
       prompts: 2,
       isDisturbed: null,
