@@ -3,6 +3,10 @@
 
 import { existsSync } from 'node:fs';
 
+// Until the command listens itself, which takes the loading of its modules, there is nothing to leave whole.
+process.on('SIGINT', () => process.exit(130));
+process.on('SIGTERM', () => process.exit(143));
+
 const cli = new URL('../dist/cli.js', import.meta.url);
 if (existsSync(cli)) import(cli.href);
 else {

@@ -1,7 +1,7 @@
 /** The `specoffload` command: reads the arguments, runs one command, and turns its end into an exit code. */
 
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { createRequire } from 'node:module';
+import { explainSystemError, hasCode, printableLines } from '@specoffload/input';
 import { Command, CommanderError } from 'commander';
 import { addAccuracyCommand } from './commands/accuracy.js';
 import { addBenchCommand } from './commands/bench.js';
@@ -18,16 +18,17 @@ import { addSimulateCommand } from './commands/simulate.js';
 import { addStartCommand } from './commands/start.js';
 import { addSweepCommand } from './commands/sweep.js';
 import { addTunnelCommand } from './commands/tunnel.js';
-import { describeError, exitCodeOf, hasCode } from './errors.js';
+import { describeError, exitCodeOf } from './errors.js';
 import { listenForInterrupts } from './interrupt.js';
-import { projectDirectory } from './paths.js';
 
 function createProgram(context: CommandContext): Command {
   const program = new Command('specoffload')
     .description('Speculative decoding inside weight offloading, run for real.')
     .version(readVersion())
     .exitOverride()
-    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'specoffload: ')) })
+    .configureOutput({
+      outputError: (text, write) => write(printableLines(text.replace(/^error: /, 'specoffload: '))),
+    })
     .showHelpAfterError('(--help shows the flags and an example)');
   addStartCommand(program, context);
   addRunCommand(program, context);
@@ -47,31 +48,41 @@ function createProgram(context: CommandContext): Command {
 }
 
 function readVersion(): string {
-  const path = join(projectDirectory, 'experiments', 'package.json');
-  return (JSON.parse(readFileSync(path, 'utf8')) as { version: string }).version;
+  return createRequire(import.meta.url)('../package.json').version;
 }
 
 /** @returns the exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted. */
 async function main(args: readonly string[]): Promise<number> {
-  const interrupts = listenForInterrupts(process);
+  const signal = listenForInterrupts(process);
   try {
-    await createProgram({ signal: interrupts.signal }).parseAsync(args, { from: 'user' });
+    await createProgram({ signal }).parseAsync(args, { from: 'user' });
     return 0;
   } catch (error) {
     // commander has said what was wrong; help and version arrive here too, with exit code 0.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
     process.stderr.write(`specoffload: ${describeError(error, args.includes('--verbose'))}\n`);
     return exitCodeOf(error);
-  } finally {
-    interrupts.stop();
   }
 }
 
-// A reader that has seen enough (`| head`) is no failure.
-process.stdout.on('error', (error) => {
-  if (!hasCode(error, 'EPIPE')) throw error;
-});
+/** An answer that nobody can read has failed; a reader that has seen enough (`| head`) is no failure. */
+function watchOutput(): void {
+  let failure: Error | null = null;
+  process.stdout.on('error', (error) => {
+    if (failure !== null || hasCode(error, 'EPIPE')) return;
+    failure = error;
+    const explained = explainSystemError(error, 'write to standard output');
+    process.stderr.write(`specoffload: ${describeError(explained, false)}\n`);
+  });
+  process.stderr.on('error', () => {}); // there is nowhere left to say so
+  process.on('exit', () => {
+    if (failure !== null && process.exitCode === 0) process.exitCode = 1;
+  });
+}
 
+watchOutput();
 main(process.argv.slice(2)).then((exitCode) => {
   process.exitCode = exitCode;
+  // Its own end takes Node a while, during which another Ctrl-C would end it by that signal.
+  if (exitCode >= 128) process.exit();
 });

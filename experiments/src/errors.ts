@@ -1,6 +1,6 @@
 /** The ways a command can end badly, and the exit code of each. */
 
-import { UserError } from '@specoffload/engine';
+import { explainSystemError, printableLines, reasonOf, UserError } from '@specoffload/input';
 
 /** Wrong usage: an unknown flag, a value out of range. Exit code 2. */
 export class UsageError extends UserError {}
@@ -32,18 +32,8 @@ export function exitCodeOf(error: unknown): number {
 
 /** What the user reads: one sentence for what they can mend, a stack trace for what they asked to see. */
 export function describeError(error: unknown, isVerbose: boolean): string {
-  if (isVerbose && error instanceof Error) return error.stack ?? error.message;
-  if (error instanceof UserError || error instanceof InterruptedError) return error.message;
-  const message = describeFailure(error);
-  return `unexpected failure: ${message} (--verbose shows where)`;
-}
-
-/** The message of whatever was thrown. */
-export function describeFailure(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}
-
-/** Whether a system call failed with one of these codes, such as `ENOENT`. */
-export function hasCode(error: unknown, ...codes: string[]): boolean {
-  return error instanceof Error && codes.includes((error as NodeJS.ErrnoException).code ?? '');
+  if (isVerbose && error instanceof Error) return printableLines(error.stack ?? error.message);
+  const explained = explainSystemError(error);
+  if (explained instanceof UserError || explained instanceof InterruptedError) return explained.message;
+  return `unexpected failure: ${reasonOf(error)} (--verbose shows where)`;
 }

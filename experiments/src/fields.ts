@@ -1,9 +1,9 @@
 /** Reading an object that came from a file: each field with its check, and one sentence about the first that is wrong. */
 
-import { UserError } from '@specoffload/engine';
+import { isRecord, type JsonRecord, quote, UserError } from '@specoffload/input';
 
 export class Fields {
-  readonly #fields: Readonly<Record<string, unknown>>;
+  readonly #fields: JsonRecord;
   readonly #source: string;
   /** Of the object within the file, `memory.`; empty for the whole. */
   readonly #path: string;
@@ -12,17 +12,16 @@ export class Fields {
   constructor(value: unknown, source: string, path = '') {
     this.#source = source;
     this.#path = path;
-    if (typeof value !== 'object' || value === null || Array.isArray(value))
+    if (!isRecord(value))
       throw new UserError(
         `${source}: invalid${path === '' ? '' : ` ${path.slice(0, -1)}`}; expected an object`,
       );
-    this.#fields = value as Record<string, unknown>;
+    this.#fields = value;
   }
 
   refuse(field: string, expected: string): never {
-    const value = JSON.stringify(this.#get(field)) ?? 'missing';
     throw new UserError(
-      `${this.#source}: invalid ${this.#path}${field}: ${value.slice(0, 80)}; expected ${expected}`,
+      `${this.#source}: invalid ${this.#path}${field}: ${quote(this.#get(field))}; expected ${expected}`,
     );
   }
 

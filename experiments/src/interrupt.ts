@@ -7,13 +7,11 @@ const echoMs = 500;
 
 const exitCodes = { SIGINT: 130, SIGTERM: 143 } as const;
 
-export interface Interrupts {
-  /** Aborted with an {@link InterruptedError}. */
-  readonly signal: AbortSignal;
-  stop(): void;
-}
-
-export function listenForInterrupts(host: NodeJS.Process): Interrupts {
+/**
+ * Listens until the process ends: a signal that finds nobody would end it by itself, whatever was under way.
+ * @returns aborted with an {@link InterruptedError}
+ */
+export function listenForInterrupts(host: NodeJS.Process): AbortSignal {
   const controller = new AbortController();
   let firstMs: number | null = null;
   const onSignal = (name: NodeJS.Signals) => {
@@ -25,12 +23,10 @@ export function listenForInterrupts(host: NodeJS.Process): Interrupts {
       if (host.stderr.isTTY) host.stderr.write('\nstopping; Ctrl-C again ends at once\n');
     } else if (nowMs - firstMs > echoMs) host.exit(exitCode);
   };
-  const names = Object.keys(exitCodes) as NodeJS.Signals[];
-  for (const name of names) host.on(name, onSignal);
-  return {
-    signal: controller.signal,
-    stop: () => {
-      for (const name of names) host.off(name, onSignal);
-    },
-  };
+  for (const name of Object.keys(exitCodes) as NodeJS.Signals[]) {
+    const early = host.listeners(name); // of bin/specoffload.js, which go only when somebody else is there
+    host.on(name, onSignal);
+    for (const listener of early) host.off(name, listener as NodeJS.SignalsListener);
+  }
+  return controller.signal;
 }

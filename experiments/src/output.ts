@@ -1,6 +1,10 @@
-/** What a command says, and where: with `--json` standard output carries one document and nothing else. */
+/**
+ * What a command says, and where: with `--json` standard output carries one document and nothing else. The last gate
+ * before a terminal: whatever a stranger wrote into a name, a file or a record, nothing passes that a terminal obeys.
+ */
 
 import type { RunProgress } from '@specoffload/engine';
+import { printable, printableJson, printableLines } from '@specoffload/input';
 import { formatCount, formatSeconds } from './format.js';
 
 /** The part of a stream that is needed here; a test passes its own. */
@@ -36,10 +40,10 @@ export function createOutput(
   nowSeconds: () => number = () => performance.now() / 1000,
 ): Output {
   return {
-    say: (line) => (isJson ? stderr : stdout).write(`${line}\n`),
-    note: (line) => stderr.write(`${line}\n`),
+    say: (line) => (isJson ? stderr : stdout).write(`${printableLines(line)}\n`),
+    note: (line) => stderr.write(`${printableLines(line)}\n`),
     document: (value) => {
-      if (isJson) stdout.write(`${JSON.stringify(value)}\n`);
+      if (isJson) stdout.write(`${printableJson(JSON.stringify(value))}\n`);
     },
     follow: () =>
       stderr.isTTY === true ? createUpdatingLine(stderr, nowSeconds) : createPlainLines(stderr, nowSeconds),
@@ -56,7 +60,7 @@ function createUpdatingLine(stream: TextStream, nowSeconds: () => number): Follo
     update(describe) {
       if (nowSeconds() - drawnSeconds < redrawSeconds) return;
       drawnSeconds = nowSeconds();
-      stream.write(`\r\x1b[K${describe().slice(0, (stream.columns ?? 80) - 1)}`);
+      stream.write(`\r\x1b[K${printable(describe()).slice(0, (stream.columns ?? 80) - 1)}`);
     },
     end() {
       if (drawnSeconds > Number.NEGATIVE_INFINITY) stream.write('\r\x1b[K');
@@ -70,7 +74,7 @@ function createPlainLines(stream: TextStream, nowSeconds: () => number): Followe
     update(describe) {
       if (nowSeconds() - writtenSeconds < plainLineSeconds) return;
       writtenSeconds = nowSeconds();
-      stream.write(`${describe()}\n`);
+      stream.write(`${printable(describe())}\n`);
     },
     end() {},
   };

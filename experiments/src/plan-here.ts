@@ -11,10 +11,9 @@ import {
   type StrategyName,
   UserError,
 } from '@specoffload/engine';
-import { capsOf, withLimits } from './caps.js';
+import { withLimits } from './caps.js';
 import { openAcceptance } from './commands/prediction-options.js';
 import { threeDigits } from './format.js';
-import { describeForeignCaps } from './machine-caps.js';
 import { openMachine } from './machines.js';
 import type { Output } from './output.js';
 import { describePolicy } from './plan-report.js';
@@ -50,8 +49,6 @@ export async function choosePolicy(request: ChooseRequest, output: Output): Prom
       'planning with a draft needs its acceptance; give --acceptance with a rate such as 0.7 or a recorded file, or --strategy none',
     );
   const machine = withLimits(await openMachine(machineFile), settings);
-  const foreignCaps = describeForeignCaps(machine, capsOf(settings));
-  if (foreignCaps !== null) output.note(`plan: ${foreignCaps}`);
   const { target, promptLengths, maxNewTokens, fixed, signal } = request;
   const follower = output.follow();
   const plan = await planRun({

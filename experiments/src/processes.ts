@@ -1,6 +1,6 @@
 /** Whether a process is still there, for what it may have left behind. */
 
-import { hasCode } from './errors.js';
+import { hasCode } from '@specoffload/input';
 
 export function isAlive(pid: number): boolean {
   if (!(Number.isSafeInteger(pid) && pid > 0)) return false;

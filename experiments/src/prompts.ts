@@ -1,9 +1,8 @@
 /** Prompts by name or from a file: text lines, JSONL with text or token ids, or one JSON list of lists of ids. */
 
-import { readFile } from 'node:fs/promises';
 import { basename, extname, join } from 'node:path';
-import { type Tokenizer, UserError } from '@specoffload/engine';
-import { hasCode } from './errors.js';
+import type { Tokenizer } from '@specoffload/engine';
+import { maybeReadText, parseJson, quote, UserError } from '@specoffload/input';
 import { displayPath, pairPaths } from './paths.js';
 
 export const workloadNames = ['code', 'prose', 'dialogue', 'reference'] as const;
@@ -59,16 +58,14 @@ export async function loadWorkload(
   };
 }
 
+const mostBytes = 1 << 28;
+
 async function readText(path: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    if (hasCode(error, 'ENOENT', 'EISDIR', 'ENOTDIR', 'EACCES'))
-      throw new UserError(
-        `cannot read prompts from ${path}; expected a file, or one of ${workloadNames.join(', ')}`,
-      );
-    throw error;
-  }
+  const text = await maybeReadText(path, mostBytes);
+  if (text !== null) return text;
+  throw new UserError(
+    `cannot read prompts from ${path}; expected a file, or one of ${workloadNames.join(', ')}`,
+  );
 }
 
 function parsePromptFile(path: string, text: string): readonly WrittenPrompt[] {
@@ -100,7 +97,7 @@ function linesOf(text: string): { line: string; number: number }[] {
 const expectedLine = 'expected {"prompt": "some text"} or {"ids": [1, 2, 3]}';
 
 function parseJsonLine(line: string, where: string): WrittenPrompt {
-  const value = parseJson(line, where, expectedLine);
+  const value = parseJson(line, where, {}, expectedLine);
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw new UserError(`${where} is no object; ${expectedLine}`);
   const { prompt, ids } = value as { prompt?: unknown; ids?: unknown };
@@ -111,18 +108,10 @@ function parseJsonLine(line: string, where: string): WrittenPrompt {
 
 function parseJsonList(text: string, name: string): readonly WrittenPrompt[] {
   const expected = 'expected a list of lists of token ids, such as [[1, 2, 3], [4, 5]]';
-  const value = parseJson(text, name, expected);
+  const value = parseJson(text, name, {}, expected);
   if (!(Array.isArray(value) && value.every((ids) => Array.isArray(ids))))
     throw new UserError(`${name} is no list of lists; ${expected}`);
   return value.map((ids, i) => ({ where: `${name} prompt ${i}`, content: { ids } }));
-}
-
-function parseJson(text: string, where: string, expected: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw new UserError(`${where} is not JSON; ${expected}`);
-  }
 }
 
 function toIds({ where, content }: WrittenPrompt, { size, tokenizer }: Vocabulary): readonly number[] {
@@ -136,7 +125,7 @@ function toIds({ where, content }: WrittenPrompt, { size, tokenizer }: Vocabular
   for (const id of content.ids)
     if (!(Number.isInteger(id) && 0 <= id && id < size))
       throw new UserError(
-        `${where}: invalid token id: ${JSON.stringify(id)}; expected a whole number from 0 to ${size - 1}`,
+        `${where}: invalid token id: ${quote(id)}; expected a whole number from 0 to ${size - 1}`,
       );
   return assertNotEmpty(content.ids, where);
 }

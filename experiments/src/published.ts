@@ -1,9 +1,8 @@
 /** SpecOffload as published, with the batch sizes and candidates of its run scripts (results/paper/policies.json). */
 
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type PolicyInput, publishedPolicy, UserError } from '@specoffload/engine';
-import { hasCode } from './errors.js';
+import { maybeReadJson } from '@specoffload/input';
 import { projectDirectory } from './paths.js';
 
 const policiesPath = join(projectDirectory, 'results', 'paper', 'policies.json');
@@ -56,10 +55,5 @@ export async function publishedPolicyFor(model: string, dataset: string): Promis
 
 /** null where the project came without results. */
 async function readPolicies(): Promise<readonly PaperPolicy[] | null> {
-  try {
-    return JSON.parse(await readFile(policiesPath, 'utf8')) as readonly PaperPolicy[];
-  } catch (error) {
-    if (hasCode(error, 'ENOENT')) return null;
-    throw error;
-  }
+  return (await maybeReadJson(policiesPath, 1 << 24)) as readonly PaperPolicy[] | null;
 }

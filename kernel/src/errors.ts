@@ -1,10 +1,10 @@
 /** What can go wrong on the Jupyter side that the user can mend; one sentence each. */
 
-/** A notebook, a parameter, a kernel or a kernelspec that cannot be used. */
-export class NotebookError extends Error {
-  override readonly name = 'NotebookError';
-}
+import { UserError } from '@specoffload/input';
 
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+export { reasonOf as messageOf } from '@specoffload/input';
+
+/** A notebook, a parameter, a kernel or a kernelspec that cannot be used. */
+export class NotebookError extends UserError {
+  override readonly name: string = 'NotebookError';
 }

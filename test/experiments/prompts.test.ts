@@ -52,7 +52,7 @@ describe('loadWorkload', () => {
 
   it.each<[string, string, string]>([
     ['a.txt', '\n\n', 'holds no prompts; expected one per line'],
-    ['a.jsonl', '{"prompt": "a"}\n{"prompt"', 'a.jsonl line 2 is not JSON; expected {"prompt": "some text"}'],
+    ['a.jsonl', '{"prompt": "a"}\n{"prompt"', 'a.jsonl line 2 is not valid JSON'],
     ['a.jsonl', '\n[1, 2]', 'a.jsonl line 2 is no object; expected'],
     ['a.jsonl', 'null', 'a.jsonl line 1 is no object'],
     ['a.jsonl', '{"text": "a"}', 'a.jsonl line 1 has neither one text nor one list of ids'],

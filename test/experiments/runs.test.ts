@@ -86,7 +86,7 @@ describe('runs list', () => {
     const { stdout, stderr, exitCode } = await runs('list');
     await rm(broken, { recursive: true });
     expect(exitCode).toBe(0);
-    expect(stderr).toContain(`${'f'.repeat(32)}/run.json: no valid JSON; remove its folder`);
+    expect(stderr).toContain(`${'f'.repeat(32)}/run.json is not valid JSON`);
     expect(stdout).toContain('4 runs');
   });
 

@@ -188,9 +188,9 @@ describe('parseRunRecord', () => {
   it.each<[string, unknown, string]>([
     ['no object', [], 'invalid record: []; expected an object'],
     ['a newer schema', { ...record, schema: 2 }, 'schema 2 is newer than this version reads (1); update'],
-    ['no schema', { ...record, schema: undefined }, 'invalid schema: undefined; expected 1'],
+    ['no schema', { ...record, schema: undefined }, 'invalid schema: missing; expected 1'],
     ['a schema that never was', { ...record, schema: 0.5 }, 'invalid schema: 0.5; expected 1'],
-    ['no key', { ...record, key: undefined }, 'invalid key: undefined; expected a hex digest'],
+    ['no key', { ...record, key: undefined }, 'invalid key: missing; expected a hex digest'],
     [
       'a wrong number',
       { ...record, result: { ...record.result, seconds: 'fast' } },
@@ -228,7 +228,7 @@ describe('parseRunRecord', () => {
     };
     expect(() => parseRunRecord(withIdle(undefined), 'run.json')).not.toThrow();
     expect(() => parseRunRecord(withIdle({ weights: 1 }), 'run.json')).toThrow(
-      'invalid result.phases.prefill.deviceIdle.attention: undefined; expected a number of at least 0',
+      'invalid result.phases.prefill.deviceIdle.attention: missing; expected a number of at least 0',
     );
   });
 

@@ -310,7 +310,7 @@ describe('a tunnel file', () => {
   it('is refused when it is no object, no JSON, or not there', async () => {
     for (const nothing of [null, [], 'text', 3])
       expect(() => parseTunnel(nothing, 'tunnel.json')).toThrow('tunnel.json: invalid; expected an object');
-    await expect(openTunnel(`${projectDirectory}/README.md`)).rejects.toThrow('is not JSON');
+    await expect(openTunnel(`${projectDirectory}/README.md`)).rejects.toThrow('is not valid JSON');
     await expect(openTunnel('nowhere.json')).rejects.toThrow(
       'cannot read the tunnel nowhere.json; make one with specoffload tunnel --out nowhere.json',
     );

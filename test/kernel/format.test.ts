@@ -34,7 +34,7 @@ describe('what is no notebook', () => {
   });
 
   it('text that is no JSON', () => {
-    expect(() => parseNotebook('# a page', 'a.md')).toThrow('a.md is no notebook: it is not JSON');
+    expect(() => parseNotebook('# a page', 'a.md')).toThrow('a.md is no notebook: it is not valid JSON');
   });
 });
 

@@ -41,7 +41,7 @@ describe('literals', () => {
   });
 
   it('refuses what is no value', () => {
-    expect(() => toTypeScript(undefined as never)).toThrow('invalid parameter value: undefined');
+    expect(() => toTypeScript(undefined as never)).toThrow('invalid parameter value: missing');
     expect(() => toTypeScript((() => 1) as never)).toThrow('invalid parameter value');
   });
 });

@@ -189,7 +189,7 @@ describe('a kernel', () => {
     ['process.exit(3)', 'the kernel ended (exit code 3)'],
     [
       'import { writeSync } from "fs"; writeSync(2, "last words"); process.kill(process.pid, "SIGKILL"); while (true);',
-      'the kernel ended (signal SIGKILL); last it said:\nlast words',
+      'the kernel ended (signal SIGKILL); last it said: last words',
     ],
   ])('that dies says so, and lives again when it is restarted: %s', async (code, message) => {
     const failed = await session.execute(code).catch((error: unknown) => error);
@@ -207,7 +207,7 @@ describe('a kernel', () => {
       'cannot start the kernel: spawn /no/such/program ENOENT',
     );
     await expect(start(process.execPath, '-e', 'console.error("sorry"); process.exit(7)')).rejects.toThrow(
-      'the kernel ended (exit code 7); last it said:\nsorry',
+      'the kernel ended (exit code 7); last it said: sorry',
     );
     await expect(start(process.execPath, '-e', 'setInterval(() => {}, 1000)')).rejects.toThrow(
       'the kernel did not answer within 1 s',

@@ -2,16 +2,37 @@
 
 import { printable, quote } from './text.js';
 
-/** A failure the user can mend: one sentence that names what was wrong, what was expected and what to do. */
+/**
+ * A failure the user can mend: one sentence that names what was wrong, what was expected and what to do. Whatever a
+ * stranger wrote into it, it is one line, and no terminal obeys it.
+ */
 export class UserError extends Error {
-  override readonly name = 'UserError';
+  override readonly name: string = 'UserError';
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(printable(message), options);
+  }
 }
 
-export function hasCode(error: unknown, code: string): boolean {
-  return error instanceof Error && 'code' in error && error.code === code;
+/** Whether a system call failed with one of these codes, such as `ENOENT`. */
+export function hasCode(error: unknown, ...codes: readonly string[]): boolean {
+  return isError(error) && 'code' in error && codes.includes(error.code as string);
 }
 
 /** What an error says, or whatever else was thrown, as one line that a terminal can show. */
 export function reasonOf(error: unknown): string {
-  return error instanceof Error ? printable(error.message) : quote(error);
+  try {
+    return isError(error) && typeof error.message === 'string' ? printable(error.message) : quote(error);
+  } catch {
+    return 'something that cannot be read'; // its getter threw
+  }
+}
+
+/** Not fooled by what throws when it is looked at. */
+function isError(error: unknown): error is Error {
+  try {
+    return error instanceof Error;
+  } catch {
+    return false;
+  }
 }

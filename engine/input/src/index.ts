@@ -1,7 +1,14 @@
-/** What reads and shows the words of strangers; imports nothing of the lab, so that every package may import it. */
+/** What reads, shows and answers the words of strangers; imports nothing of the lab, so that every package may import it. */
 
 export { hasCode, reasonOf, UserError } from './errors.js';
-export { decodeUtf8, maybeReadJson, maybeReadText, statFile } from './files.js';
+export {
+  decodeUtf8,
+  maybeReadBytes,
+  maybeReadJson,
+  maybeReadText,
+  maybeReadTextSync,
+  statFile,
+} from './files.js';
 export {
   defaultMaxDepth,
   isDeeperThan,
@@ -10,5 +17,7 @@ export {
   type JsonRecord,
   parseJson,
 } from './json.js';
-export { printable, printableLines, quote } from './text.js';
+export { explainSystemError, isSystemError } from './system.js';
+export { printable, printableJson, printableLines, quote } from './text.js';
 export { withinTime } from './time.js';
+export { assertCanWrite, makeFolder, writeWholeFile } from './write.js';

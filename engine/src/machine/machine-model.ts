@@ -54,8 +54,6 @@ export interface MachineModel {
   readonly laneWidth: Readonly<Record<LaneName, number>>;
   readonly memory: { readonly deviceBytes: number; readonly hostBytes: number; readonly diskBytes: number };
   readonly formats: Formats;
-  /** Paces of the runs that the rates were measured in, such as `diskBytesPerSecond`; left out where nobody has said. */
-  readonly measuredUnder?: Readonly<Record<string, number>>;
 }
 
 const formatsByName: Readonly<Record<string, Formats>> = {
@@ -132,7 +130,6 @@ export function parseMachineModel(json: unknown, source: string): MachineModel {
       diskBytes: file.number(memory.diskBytes, 'memory.diskBytes', 'bytes'),
     },
     formats: formatsByName[format],
-    ...(root.measuredUnder === undefined ? {} : { measuredUnder: file.caps(root.measuredUnder) }),
   };
 }
 
@@ -224,16 +221,6 @@ class MachineFile {
       widths[lane as LaneName] = width as number;
     }
     return widths;
-  }
-
-  caps(value: unknown): Readonly<Record<string, number>> {
-    const caps: Record<string, number> = {};
-    for (const [name, cap] of Object.entries(this.record(value, 'measuredUnder'))) {
-      if (!(typeof cap === 'number' && 0 < cap && cap < Number.POSITIVE_INFINITY))
-        this.refuse(`measuredUnder.${quote(name)}`, cap, 'a number above 0');
-      caps[name] = cap;
-    }
-    return caps;
   }
 
   #rates(fields: JsonRecord, path: string): KindRates {

@@ -6,7 +6,15 @@
  */
 
 import { type FileHandle, open } from 'node:fs/promises';
-import { isRecord, type JsonRecord, quote, reasonOf, statFile, UserError } from '@specoffload/input';
+import {
+  isRecord,
+  type JsonRecord,
+  parseJson,
+  quote,
+  reasonOf,
+  statFile,
+  UserError,
+} from '@specoffload/input';
 import { bytesPerElement, type WeightDtype } from '@specoffload/native';
 import type { TensorRef } from './types.js';
 
@@ -134,18 +142,9 @@ async function readExactly(
 }
 
 function parseHeader(text: string, path: string): JsonRecord {
-  let header: unknown;
-  try {
-    header = JSON.parse(text);
-  } catch (error) {
-    throw new UserError(
-      `${path}: the header is not valid JSON (${reasonOf(error)}); download the file again`,
-      {
-        cause: error,
-      },
-    );
-  }
-  if (!isRecord(header)) {
+  const header = parseJson(text, `${path}: the header`, {}, 'download the file again');
+  // As in the reference implementation: nothing may come before the object.
+  if (!isRecord(header) || !text.startsWith('{')) {
     throw new UserError(
       `${path}: invalid header: ${quote(header)}; expected a JSON object; download the file again`,
     );

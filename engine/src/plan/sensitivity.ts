@@ -1,6 +1,6 @@
 /** What would have to change to go faster: the same policy, predicted on machines that are better in one way. */
 
-import { UserError } from '@specoffload/input';
+import { quote, UserError } from '@specoffload/input';
 import type { ComputeRates, KindRates, MachineModel } from '../machine/machine-model.js';
 import { type Acceptance, type AcceptanceRates, averageRates } from '../speculate/acceptance.js';
 import type { PlanningJob } from './appraise.js';
@@ -91,7 +91,7 @@ function fasterLane(machine: MachineModel, lane: 'disk' | 'link' | 'host' | 'dev
       return { ...machine, [lane]: { ...scaleRates(rates as ComputeRates), kinds: fasterKinds } };
     }
     default:
-      throw new UserError(`unknown lane: ${String(lane)}`);
+      throw new UserError(`unknown lane: ${quote(lane)}`);
   }
 }
 

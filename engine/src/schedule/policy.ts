@@ -1,6 +1,7 @@
 /** The policy: every choice a planner may make, as one readonly object, parsed at the door. */
 
-import { UserError } from '@specoffload/input';
+import { isRecord, quote, UserError } from '@specoffload/input';
+
 export const strategyNames = [
   'none',
   'serial',
@@ -151,7 +152,7 @@ export const policyFields: Readonly<Record<keyof Policy, Kind>> = Object.fromEnt
  * @throws UserError naming the field, its value and what was expected.
  */
 export function parsePolicy(input: unknown): PolicyInput {
-  if (typeof input !== 'object' || input === null || Array.isArray(input))
+  if (!isRecord(input))
     throw new UserError('invalid policy: expected an object of policy fields, such as {"candidates": 4}');
   for (const [field, value] of Object.entries(input)) {
     if (!Object.hasOwn(policyFields, field))
@@ -164,15 +165,16 @@ export function parsePolicy(input: unknown): PolicyInput {
 }
 
 function assertValid(field: string, kind: Kind, value: unknown): void {
+  const shown = typeof value === 'string' ? value.slice(0, 80) : quote(value);
   if (kind.kind === 'choice') {
     if (!kind.words.includes(value as string))
-      throw new UserError(`invalid ${field}: ${String(value)}; expected ${kind.words.join(' or ')}`);
+      throw new UserError(`invalid ${field}: ${shown}; expected ${kind.words.join(' or ')}`);
     return;
   }
   const [least, most] = kind.limits;
   const isNumber = kind.kind === 'count' ? Number.isInteger(value) : typeof value === 'number';
   if (!(isNumber && least <= (value as number) && (value as number) <= most))
     throw new UserError(
-      `invalid ${field}: ${String(value)}; expected a ${kind.kind === 'count' ? 'whole number' : 'number'} from ${least} to ${most}`,
+      `invalid ${field}: ${shown}; expected a ${kind.kind === 'count' ? 'whole number' : 'number'} from ${least} to ${most}`,
     );
 }

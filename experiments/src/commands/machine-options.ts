@@ -2,8 +2,6 @@
 
 import { defaultReadsInFlight, type MachineSettings } from '@specoffload/engine';
 import type { Command } from 'commander';
-import { assertCores } from '../cores.js';
-import { asUsage } from '../errors.js';
 import { parseBytes, parseBytesPerSecond } from '../sizes.js';
 import { oneOf, wholeNumber } from './common.js';
 
@@ -20,9 +18,6 @@ export interface MachineOptions {
   readonly native: 'auto' | 'native' | 'twin';
 }
 
-/** What any machine has; how many this one has, `toMachineSettings` looks at. */
-const mostCores = 1 << 20;
-
 export function addMachineOptions(command: Command): Command {
   return command
     .option('--device-memory <size>', 'hard limit of the device pool', '512MB')
@@ -30,13 +25,13 @@ export function addMachineOptions(command: Command): Command {
     .option(
       '--device-cores <n>',
       "threads of the device lane's arithmetic",
-      wholeNumber('--device-cores', 1, mostCores),
+      wholeNumber('--device-cores', 1, 1024),
       1,
     )
     .option(
       '--host-cores <n>',
       "threads of the host lane's attention",
-      wholeNumber('--host-cores', 1, mostCores),
+      wholeNumber('--host-cores', 1, 1024),
       1,
     )
     .option(
@@ -62,10 +57,6 @@ export function addMachineOptions(command: Command): Command {
 
 /** @throws UsageError naming the flag. */
 export function toMachineSettings(options: MachineOptions): Required<MachineSettings> {
-  asUsage(() => {
-    assertCores('--device-cores', options.deviceCores);
-    assertCores('--host-cores', options.hostCores);
-  });
   const cap = (flag: string, text: string | undefined) =>
     text === undefined ? null : parseBytesPerSecond(flag, text);
   return {

@@ -1,6 +1,5 @@
 /** The flags that `plan` and `simulate` share: machine, models, workload, acceptance; and what they open. */
 
-import { readFile } from 'node:fs/promises';
 import {
   type Acceptance,
   type Checkpoint,
@@ -10,10 +9,10 @@ import {
   parseAcceptance,
   UserError,
 } from '@specoffload/engine';
+import { maybeReadJson } from '@specoffload/input';
 import type { Command } from 'commander';
-import { hasCode, UsageError } from '../errors.js';
+import { UsageError } from '../errors.js';
 import { formatBytes, plural } from '../format.js';
-import { describeForeignCaps } from '../machine-caps.js';
 import { openMachine } from '../machines.js';
 import { openOrDescribeModel } from '../models.js';
 import type { Output } from '../output.js';
@@ -147,12 +146,6 @@ export function describePrediction({
   );
 }
 
-/** Nothing that `simulate` and `plan` predict is paced. */
-export function noteForeignCaps({ machine }: OpenPrediction, output: Output): void {
-  const sentence = describeForeignCaps(machine);
-  if (sentence !== null) output.note(sentence);
-}
-
 function withBudgets(
   machine: MachineModel,
   { deviceMemory, hostMemory }: Pick<PredictionOptions, 'deviceMemory' | 'hostMemory'>,
@@ -186,6 +179,9 @@ async function openLengths(
   return { promptLengths: loaded.prompts.map(({ length }) => length), workload: loaded.name };
 }
 
+/** Of a file that records what a draft got right of ten thousand sequences of a thousand tokens. */
+const mostAcceptanceBytes = 1 << 26;
+
 /**
  * @param which a rate, rates by position separated by commas, or an acceptance file.
  * @throws UsageError for a rate out of range, UserError for a broken file.
@@ -199,21 +195,14 @@ export async function openAcceptance(flag: string, which: string): Promise<Accep
       );
     return { kind: 'rates', name: which, byPosition };
   }
-  let text: string;
-  try {
-    text = await readFile(which, 'utf8');
-  } catch (error) {
-    if (hasCode(error, 'ENOENT', 'EISDIR', 'ENOTDIR', 'EACCES'))
-      throw new UserError(
-        `cannot read the acceptance ${which}; expected a rate such as 0.7, rates such as 0.8,0.7,0.6, or an acceptance file`,
-      );
-    throw error;
-  }
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch {
-    throw new UserError(`${which} is not JSON; expected an acceptance file with kind rates or recorded`);
-  }
-  return parseAcceptance(json, which);
+  const json = await maybeReadJson(
+    which,
+    mostAcceptanceBytes,
+    {},
+    'expected an acceptance file with kind rates or recorded',
+  );
+  if (json !== null) return parseAcceptance(json, which);
+  throw new UserError(
+    `cannot read the acceptance ${which}; expected a rate such as 0.7, rates such as 0.8,0.7,0.6, or an acceptance file`,
+  );
 }

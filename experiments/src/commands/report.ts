@@ -2,8 +2,8 @@
 
 import { join, resolve } from 'node:path';
 import { UserError } from '@specoffload/engine';
+import { hasCode } from '@specoffload/input';
 import type { Command } from 'commander';
-import { hasCode } from '../errors.js';
 import { formatBytes, plural } from '../format.js';
 import type { Output } from '../output.js';
 import { defaultResultsDirectory, displayPath } from '../paths.js';

@@ -1,11 +1,10 @@
 /** Timelines and memory of runs that kept their trace. */
 
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
-import { type ParsedTrace, parseChromeTrace, UserError } from '@specoffload/engine';
-import { hasCode } from '../errors.js';
+import { type ParsedTrace, parseChromeTrace } from '@specoffload/engine';
+import { decodeUtf8, maybeReadBytes, parseJson, UserError } from '@specoffload/input';
 import { laneTimeline, memoryOverTime } from '../figures/index.js';
 import { displayPath } from '../paths.js';
 import type { Chart } from './charts.js';
@@ -18,8 +17,9 @@ const mostTimelines = 16;
 const mostBars = 2500;
 /** Steps of memory in each; more cannot be told apart. */
 const mostSteps = 4000;
-/** A trace of more, unpacked, is a mistake or an attack. */
-const mostTraceBytes = 1 << 30;
+/** A trace of more, packed or unpacked, is a mistake or an attack. */
+const mostPackedBytes = 1 << 26;
+const mostTraceBytes = 1 << 28;
 
 export interface TraceCharts {
   readonly charts: readonly Chart[];
@@ -35,7 +35,7 @@ export async function traceCharts(
 ): Promise<TraceCharts> {
   const timelines: Chart['choices'][number][] = [];
   const memories: Chart['choices'][number][] = [];
-  const traced = await runsWithTrace(orderedRuns(subject));
+  const traced = await runsWithTrace(orderedRuns(subject), onWarning);
   for (const { run, packed } of traced) {
     if (timelines.length === mostTimelines) break;
     const trace = await readTrace(run, packed).catch((error) => {
@@ -73,12 +73,16 @@ interface TracedRun {
   readonly packed: Buffer;
 }
 
-async function runsWithTrace(runs: readonly ReportRun[]): Promise<TracedRun[]> {
+async function runsWithTrace(
+  runs: readonly ReportRun[],
+  onWarning: (sentence: string) => void,
+): Promise<TracedRun[]> {
   const traced: TracedRun[] = [];
   for (const run of runs) {
-    const packed = await readFile(tracePath(run)).catch((error) => {
-      if (hasCode(error, 'ENOENT')) return null;
-      throw error;
+    const packed = await maybeReadBytes(displayPath(tracePath(run)), mostPackedBytes).catch((error) => {
+      if (!(error instanceof UserError)) throw error;
+      onWarning(`${error.message}; the record stands without`);
+      return null;
     });
     if (packed !== null) traced.push({ run, packed });
   }
@@ -90,15 +94,11 @@ const tracePath = ({ folder }: ReportRun) => join(folder, 'trace.json.gz');
 /** @throws UserError when it is no trace of ours. */
 async function readTrace(run: ReportRun, packed: Buffer): Promise<ParsedTrace> {
   const path = displayPath(tracePath(run));
-  let json: unknown;
-  try {
-    json = JSON.parse(
-      (await promisify(gunzip)(packed, { maxOutputLength: mostTraceBytes })).toString('utf8'),
-    );
-  } catch {
-    throw new UserError(`${path} is no packed JSON; remove it, the record stands without`);
-  }
-  return parseChromeTrace(json, path);
+  const remedy = 'remove it, the record stands without';
+  const bytes = await promisify(gunzip)(packed, { maxOutputLength: mostTraceBytes }).catch(() => {
+    throw new UserError(`${path} is no packed JSON of at most ${mostTraceBytes} bytes; ${remedy}`);
+  });
+  return parseChromeTrace(parseJson(decodeUtf8(bytes, path), path, {}, remedy), path);
 }
 
 /** The axes' values; with the repeat where a point has several. */

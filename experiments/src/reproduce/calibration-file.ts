@@ -1,9 +1,7 @@
 /** The fitted constants on disk, with those of every held-out test: read by each prediction, written by --fit. */
 
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { UserError } from '@specoffload/engine';
-import { hasCode } from '../errors.js';
+import { isRecord, maybeReadJson, UserError } from '@specoffload/input';
 import { Fields } from '../fields.js';
 import { machinesDirectory } from '../machines.js';
 import { writeWhole } from '../whole-file.js';
@@ -32,16 +30,13 @@ export interface HeldOutConstants {
   readonly constants: Constants;
 }
 
+const mostBytes = 1 << 24;
+const remedy = 'run specoffload reproduce --fit';
+
 /** @throws UserError when it is missing or incomplete. */
 export async function readCalibration(path: string = calibrationPath): Promise<Calibration> {
-  let json: unknown;
-  try {
-    json = JSON.parse(await readFile(path, 'utf8'));
-  } catch (error) {
-    if (hasCode(error, 'ENOENT') || error instanceof SyntaxError)
-      throw new UserError(`${path} is missing or no JSON; run specoffload reproduce --fit`);
-    throw error;
-  }
+  const json = await maybeReadJson(path, mostBytes, {}, remedy);
+  if (json === null) throw new UserError(`there is no ${path}; ${remedy}`);
   return parseCalibration(json, path);
 }
 
@@ -50,7 +45,7 @@ export function parseCalibration(json: unknown, source: string): Calibration {
   const { constants, heldOut, alternative, seenLengths } = json as Record<string, unknown>;
   if (root.count('schema') !== 1 || !Array.isArray(heldOut) || !isLengths(seenLengths))
     throw new UserError(
-      `${source}: invalid content; expected schema 1 with seenLengths and heldOut; run specoffload reproduce --fit`,
+      `${source}: invalid content; expected schema 1 with seenLengths and heldOut; ${remedy}`,
     );
   return {
     constants: parseConstants(valuesOf(constants), `${source}: constants`),
@@ -75,9 +70,9 @@ function isLengths(value: unknown): value is number[] {
 
 /** From `{"name": {"value": 1, …}}` to `{"name": 1}`. */
 function valuesOf(constants: unknown): unknown {
-  if (typeof constants !== 'object' || constants === null) return constants;
+  if (!isRecord(constants)) return constants;
   return Object.fromEntries(
-    Object.entries(constants).map(([name, entry]) => [name, (entry as { value?: unknown } | null)?.value]),
+    Object.entries(constants).map(([name, entry]) => [name, isRecord(entry) ? entry.value : entry]),
   );
 }
 

@@ -1,9 +1,7 @@
 /** What the paper published, read from a folder of JSON files and checked: see results/paper. */
 
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { UserError } from '@specoffload/engine';
-import { hasCode } from '../errors.js';
+import { maybeReadJson, UserError } from '@specoffload/input';
 import { Fields } from '../fields.js';
 
 export const systemNames = ['Accelerate', 'DeepSpeed', 'FlexGen', 'Fiddler', 'SpecOffload'] as const;
@@ -133,22 +131,14 @@ function parseBatchChoice(fields: Fields): BatchChoice {
   };
 }
 
+const mostBytes = 1 << 24;
+
 async function readJson(path: string): Promise<unknown> {
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (error) {
-    if (hasCode(error, 'ENOENT', 'ENOTDIR'))
-      throw new UserError(
-        `there is no ${path}; --reference wants a folder with throughput.json, policies.json, ablation.json, gpu-utilization.json and gpu-memory.json, such as results/paper`,
-      );
-    throw error;
-  }
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new UserError(`${path} is no JSON: ${(error as Error).message}`);
-  }
+  const json = await maybeReadJson(path, mostBytes, {}, 'check the file');
+  if (json !== null) return json;
+  throw new UserError(
+    `there is no ${path}; --reference wants a folder with throughput.json, policies.json, ablation.json, gpu-utilization.json and gpu-memory.json, such as results/paper`,
+  );
 }
 
 /** Checks a list of entries, each by its fields. */

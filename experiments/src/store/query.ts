@@ -1,7 +1,7 @@
 /** Questions to the rows in SQL, answered by DuckDB in memory: no file, no network, whatever the question says. */
 
 import type { DuckDBConnection, JS } from '@duckdb/node-api';
-import { UserError } from '@specoffload/engine';
+import { reasonOf, UserError } from '@specoffload/input';
 import { type TableColumn, tableColumnsOf, withRowTable } from './row-table.js';
 import type { Row } from './rows.js';
 
@@ -97,8 +97,7 @@ function interruptOnAbort(connection: DuckDBConnection, signal?: AbortSignal): (
 
 /** DuckDB's sentence and its candidates, without the excerpt of the statement below. */
 function firstLines(error: unknown): string {
-  const message = error instanceof Error ? error.message : String(error);
-  return message
+  return (error instanceof Error ? error.message : reasonOf(error))
     .split(/\n\s*\n?LINE \d+:/)[0]!
     .trim()
     .replace(/\s*\n\s*/g, ' ');

@@ -1,10 +1,10 @@
 /** The record store, read back: every whole record, and a sentence about everything in its place that is none. */
 
-import { type Dirent, readdirSync, readFileSync } from 'node:fs';
+import { type Dirent, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import { UserError } from '@specoffload/engine';
-import { hasCode, UsageError } from '../errors.js';
+import { explainSystemError, hasCode, maybeReadTextSync, parseJson, UserError } from '@specoffload/input';
+import { UsageError } from '../errors.js';
 import { displayPath } from '../paths.js';
 import type { RunRecord } from './record.js';
 import { parseRunRecord } from './validate.js';
@@ -79,11 +79,9 @@ export function findRun(results: string, keyStart: string): StoredRun {
     );
   if (found.length > 1) throw new UsageError(describeAmbiguity(keyStart, found));
   const folder = join(results, only.name, only.key);
-  try {
-    return readRun(folder, only.key);
-  } catch (error) {
-    throw new UserError(describeFailure(error, folder));
-  }
+  const run = readRun(folder, only.key);
+  if (run === null) throw new UserError(describeMissing(folder));
+  return run;
 }
 
 function describeAmbiguity(keyStart: string, found: readonly { name: string; key: string }[]): string {
@@ -119,7 +117,7 @@ function listDirectory(path: string): Dirent[] {
       throw new UserError(
         `cannot read ${displayPath(path)}; mend its permissions, or choose another --results`,
       );
-    throw error;
+    throw explainSystemError(error, `read ${displayPath(path)}`);
   }
 }
 
@@ -130,40 +128,33 @@ function readRunOrWarn(
   onWarning: (sentence: string) => void,
 ): StoredRun | null {
   try {
-    return readRun(folder, name);
-  } catch (error) {
+    const run = readRun(folder, name);
     // Another store may lie below, such as `results/reference/`: its folders are experiments, with names of their own.
-    const isRun = keyPattern.test(name) || !hasCode(error, 'ENOENT');
-    if (isRun) onWarning(describeFailure(error, folder));
+    if (run === null && keyPattern.test(name)) onWarning(describeMissing(folder));
+    return run;
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    onWarning(error.message);
     return null;
   }
 }
 
-/** @throws UserError, or what the system says, when that is no record of this name */
-function readRun(folder: string, name: string): StoredRun {
+/** Ours have some 10 kB; a hundred axes of long texts fit as well. */
+const mostRecordBytes = 1 << 22;
+
+/** @returns null where there is no run.json. @throws UserError when it is no record of this name */
+function readRun(folder: string, name: string): StoredRun | null {
   const path = join(folder, 'run.json');
   // Ten thousand small files are read in half a second this way, in three by promises.
-  const record = parseRunRecord(parseJson(readFileSync(path, 'utf8'), path), path);
+  const text = maybeReadTextSync(path, mostRecordBytes);
+  if (text === null) return null;
+  const record = parseRunRecord(parseJson(text, path, {}, 'remove its folder, and run it again'), path);
   if (record.key === name) return { record, folder };
   throw new UserError(
     `${path}: invalid key: ${record.key}; expected its folder's name, so it was moved or edited`,
   );
 }
 
-/** @throws what is no failure of reading */
-function describeFailure(error: unknown, folder: string): string {
-  if (error instanceof UserError) return error.message;
-  const { code } = error as NodeJS.ErrnoException;
-  if (code === undefined) throw error;
-  return code === 'ENOENT'
-    ? `${folder}: no run.json in it; remove the folder`
-    : `${folder}: cannot read its run.json (${code})`;
-}
-
-function parseJson(text: string, path: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw new UserError(`${path}: no valid JSON; remove its folder, and run it again`);
-  }
+function describeMissing(folder: string): string {
+  return `${folder}: no run.json in it; remove the folder`;
 }

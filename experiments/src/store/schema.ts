@@ -1,6 +1,6 @@
 /** Versions of `run.json`: the one place where a record of an earlier schema would become one of today's. */
 
-import { UserError } from '@specoffload/engine';
+import { quote, UserError } from '@specoffload/input';
 import { recordSchema } from './record.js';
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -18,6 +18,6 @@ export function toCurrentSchema(input: Fields, source: string): Fields {
       `${source}: schema ${schema} is newer than this version reads (${recordSchema}); update SpecOffload Lab`,
     );
   throw new UserError(
-    `${source}: invalid schema: ${JSON.stringify(schema)}; expected ${recordSchema}, as every run.json has`,
+    `${source}: invalid schema: ${quote(schema)}; expected ${recordSchema}, as every run.json has`,
   );
 }

@@ -1,6 +1,7 @@
 /** Reading `run.json` back: whatever a file holds becomes a {@link RunRecord} or one sentence about what is wrong. */
 
-import { idleCauses, laneNames, strategyNames, UserError } from '@specoffload/engine';
+import { idleCauses, laneNames, strategyNames } from '@specoffload/engine';
+import { isRecord, quote, UserError } from '@specoffload/input';
 import type { RunRecord } from './record.js';
 import { toCurrentSchema } from './schema.js';
 
@@ -24,10 +25,6 @@ const refuse = (value: unknown, path: string, expected: string): never => {
     `${source}: invalid ${field.join('.') || 'record'}: ${quote(value)}; expected ${expected}`,
   );
 };
-
-/** JSON has no word for the numbers that are none. */
-const quote = (value: unknown): string =>
-  typeof value === 'number' ? String(value) : `${JSON.stringify(value)}`.slice(0, 60);
 
 const text: Check = (value, path) => {
   if (typeof value !== 'string') refuse(value, path, 'a string');
@@ -93,9 +90,9 @@ const listOf =
 const object = (fields: Readonly<Record<string, Check>>): Check => {
   const checks = Object.entries(fields).map(([name, check]) => [name, `\n${name}`, check] as const);
   return (value, path) => {
-    if (typeof value !== 'object' || value === null || Array.isArray(value))
-      return refuse(value, path, 'an object');
-    for (const [name, step, check] of checks) check((value as Record<string, unknown>)[name], path + step);
+    if (!isRecord(value)) return refuse(value, path, 'an object');
+    for (const [name, step, check] of checks)
+      check(Object.hasOwn(value, name) ? value[name] : undefined, path + step);
   };
 };
 /** An object whatever its fields. */

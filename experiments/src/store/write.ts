@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import { UserError } from '@specoffload/engine';
-import { hasCode } from '../errors.js';
+import { hasCode } from '@specoffload/input';
 import { displayPath } from '../paths.js';
 import { isAlive } from '../processes.js';
 import type { RunRecord } from './record.js';

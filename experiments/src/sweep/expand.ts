@@ -1,6 +1,6 @@
 /** From a definition to its points: every combination of the axes, derived settings added, filters applied. */
 
-import { UserError } from '@specoffload/engine';
+import { printable, quote, UserError } from '@specoffload/input';
 import type { Choice, ExperimentDefinition, Settings, SettingValue } from './definition.js';
 import { type Expression, type ExpressionValue, parseExpression } from './expression.js';
 import { assertSetting, isSetting, settingNames } from './settings.js';
@@ -94,7 +94,7 @@ function makePoint(
     const answer = describing(axes, () => condition.evaluate({ ...settings, ...values }));
     if (typeof answer === 'boolean') return answer;
     throw new UserError(
-      `invalid filter: ${condition.text}; it gives ${String(answer)}, expected true or false, such as of a comparison`,
+      `invalid filter: ${condition.text}; it gives ${quote(answer)}, expected true or false, such as of a comparison`,
     );
   });
   return isWanted ? { axes, settings: settings as Settings } : null;
@@ -123,8 +123,8 @@ function describing<T>(axes: Point['axes'], work: () => T): T {
 
 /** `system FlexGen, candidates 4`. */
 export function describeAxes(axes: Point['axes']): string {
-  const parts = Object.entries(axes).map(
-    ([name, value]) => `${name} ${typeof value === 'object' ? value.join('/') : value}`,
+  const parts = Object.entries(axes).map(([name, value]) =>
+    printable(`${name} ${typeof value === 'object' ? value.join('/') : value}`),
   );
   return parts.length === 0 ? 'the only point' : parts.join(', ');
 }

@@ -4,7 +4,7 @@
  * and nothing but the given values and a few functions of numbers is reached.
  */
 
-import { UserError } from '@specoffload/engine';
+import { quote, reasonOf, UserError } from '@specoffload/input';
 import type { MathNode } from 'mathjs';
 import { loadMath } from '../math.js';
 import type { SettingValue } from './definition.js';
@@ -47,7 +47,7 @@ const sameName = '_same';
  */
 export function parseExpression(text: unknown, allowed: Iterable<string>, where: string): Expression {
   const refuse = (what: string, expected: string): never => {
-    const shown = typeof text === 'string' ? text.slice(0, 80) : JSON.stringify(text);
+    const shown = typeof text === 'string' ? text.slice(0, 80) : quote(text);
     throw new UserError(`invalid ${where}: ${shown}; ${what}, expected ${expected}`);
   };
   if (typeof text !== 'string' || text.trim() === '')
@@ -60,7 +60,7 @@ export function parseExpression(text: unknown, allowed: Iterable<string>, where:
     root = math.parse(text);
   } catch (error) {
     return refuse(
-      `it cannot be read (${(error as Error).message})`,
+      `it cannot be read (${reasonOf(error)})`,
       'an expression such as candidates <= 8 or strategy == "none"',
     );
   }
@@ -119,7 +119,7 @@ function checkNode(node: MathNode | AnyNode, context: CheckContext): void {
   switch (type) {
     case 'ConstantNode':
       if (!['number', 'string', 'boolean'].includes(typeof value))
-        refuse(`it contains ${String(value)}`, 'numbers, texts, true and false');
+        refuse(`it contains ${quote(value)}`, 'numbers, texts, true and false');
       return;
     case 'SymbolNode':
       if (!known.has(name!)) refuse(`${name} is no axis or setting`, `names such as ${listFew(known)}`);
@@ -130,7 +130,7 @@ function checkNode(node: MathNode | AnyNode, context: CheckContext): void {
       return;
     case 'OperatorNode':
       if (!operators.includes(fn as string))
-        refuse(`it uses ${String(fn)}`, 'arithmetic, comparisons, and, or, not');
+        refuse(`it uses ${nameOf(fn)}`, 'arithmetic, comparisons, and, or, not');
       check(...args);
       return;
     case 'RelationalNode':
@@ -142,7 +142,7 @@ function checkNode(node: MathNode | AnyNode, context: CheckContext): void {
       return;
     }
     case 'FunctionNode': {
-      const called = typeof fn === 'object' ? (fn.type === 'SymbolNode' ? fn.name! : fn.type) : String(fn);
+      const called = typeof fn === 'object' ? (fn.type === 'SymbolNode' ? fn.name! : fn.type) : nameOf(fn);
       if (!functionNames.includes(called))
         refuse(`it calls ${called}`, `one of the functions ${functionNames.join(', ')}`);
       check(...args);
@@ -158,6 +158,15 @@ function checkNode(node: MathNode | AnyNode, context: CheckContext): void {
 
 function listFew(names: ReadonlySet<string>): string {
   return [...names].slice(0, 12).join(', ');
+}
+
+function nameOf(fn: unknown): string {
+  return typeof fn === 'string' ? fn : quote(fn);
+}
+
+/** What mathjs computes with beside numbers, such as the root of -1, spells itself. */
+function describeValue(value: unknown): string {
+  return loadMath().isComplex(value) ? value.toString() : quote(value);
 }
 
 /** `a range` for RangeNode. */
@@ -189,9 +198,7 @@ function evaluateIn(
   try {
     return code.evaluate(scope);
   } catch (error) {
-    throw new UserError(
-      `cannot evaluate ${where}: ${text}; ${(error as Error).message}, mend the expression`,
-    );
+    throw new UserError(`cannot evaluate ${where}: ${text}; ${reasonOf(error)}, mend the expression`);
   }
 }
 
@@ -199,6 +206,6 @@ function assertPlain(value: unknown, text: string, where: string): ExpressionVal
   if (typeof value === 'string' || typeof value === 'boolean' || Number.isFinite(value))
     return value as ExpressionValue;
   throw new UserError(
-    `cannot evaluate ${where}: ${text}; it gives ${String(value)}, expected a finite number, a text, true or false`,
+    `cannot evaluate ${where}: ${text}; it gives ${describeValue(value)}, expected a finite number, a text, true or false`,
   );
 }

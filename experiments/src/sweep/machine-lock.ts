@@ -4,7 +4,7 @@ import { link, open, readFile, rename, rm, unlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { hasCode } from '../errors.js';
+import { hasCode } from '@specoffload/input';
 import { isAlive } from '../processes.js';
 
 export const machineLockPath = join(tmpdir(), 'specoffload-measuring.lock');

@@ -10,7 +10,6 @@ import {
   speculates,
 } from '@specoffload/engine';
 import { withAccounting } from '../accounting.js';
-import { assertCores } from '../cores.js';
 import type { JobPlan } from '../execute.js';
 import { digestOf, type Json } from '../store/canonical.js';
 import type { Tunnel } from '../tunnel/index.js';
@@ -107,8 +106,6 @@ function toMachineSettings(
     Required<Pick<Settings, 'deviceMemory' | 'hostMemory' | 'deviceCores' | 'hostCores' | 'readsInFlight'>>,
 ): Required<MachineSettings> {
   const { deviceCores, hostCores, readsInFlight } = settings;
-  assertCores('deviceCores', deviceCores);
-  assertCores('hostCores', hostCores);
   const cap = (name: 'linkCap' | 'diskCap' | 'hostCacheCap' | 'linkCacheCap') => {
     const rate = settings[name];
     return rate === undefined ? null : toBytesPerSecond(name, rate);

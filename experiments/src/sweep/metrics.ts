@@ -1,6 +1,6 @@
 /** Numbers of a record that an experiment can optimise: the columns of results. */
 
-import { UserError } from '@specoffload/engine';
+import { quote, UserError } from '@specoffload/input';
 import { columns } from '../store/columns.js';
 import type { RunRecord } from '../store/index.js';
 
@@ -14,7 +14,7 @@ export const defaultMetric = 'tokensPerSecond';
 export function assertMetric(name: unknown): asserts name is string {
   if (!metrics.some((column) => column.name === name))
     throw new UserError(
-      `unknown metric: ${JSON.stringify(name)}; expected one of ${metrics.map((column) => column.name).join(', ')}`,
+      `unknown metric: ${quote(name)}; expected one of ${metrics.map((column) => column.name).join(', ')}`,
     );
 }
 

@@ -1,10 +1,10 @@
 /** An experiment by its shipped name or from a file. */
 
-import { readFile } from 'node:fs/promises';
 import { extname, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { UserError } from '@specoffload/engine';
-import { describeFailure, hasCode, UsageError } from '../errors.js';
+import { maybeReadJson, reasonOf } from '@specoffload/input';
+import { UsageError } from '../errors.js';
 import { shippedExperiments } from '../experiments/index.js';
 import type { ExperimentDefinition } from './definition.js';
 import { parseDefinition } from './parse.js';
@@ -33,18 +33,9 @@ export async function openExperiment(nameOrFile: string): Promise<ExperimentDefi
 }
 
 async function readJson(path: string): Promise<unknown> {
-  const text = await readFile(path, 'utf8').catch((error) => {
-    if (hasCode(error, 'ENOENT', 'EISDIR', 'ENOTDIR', 'EACCES'))
-      throw new UsageError(`cannot read the experiment ${path}; expected a file`);
-    throw error;
-  });
-  if (text.length > mostBytes)
-    throw new UserError(`${path} is too long: ${text.length} characters; expected at most ${mostBytes}`);
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new UserError(`${path} is not JSON: ${describeFailure(error)}; expected an experiment definition`);
-  }
+  const json = await maybeReadJson(path, mostBytes, {}, 'expected an experiment definition');
+  if (json === null) throw new UsageError(`cannot read the experiment ${path}; expected a file`);
+  return json;
 }
 
 async function importDefault(path: string): Promise<unknown> {
@@ -52,6 +43,6 @@ async function importDefault(path: string): Promise<unknown> {
     const module = (await import(pathToFileURL(resolve(path)).href)) as { default?: unknown };
     return module.default;
   } catch (error) {
-    throw new UserError(`cannot import the experiment ${path}: ${describeFailure(error)}`);
+    throw new UserError(`cannot import the experiment ${path}: ${reasonOf(error)}`);
   }
 }

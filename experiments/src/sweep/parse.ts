@@ -1,11 +1,11 @@
 /** The JSON form of a definition, checked before anything runs: what is wrong is said in one sentence. */
 
-import { UserError } from '@specoffload/engine';
+import { isRecord, quote, UserError } from '@specoffload/input';
 import type { Axis, Choice, ExperimentDefinition, SettingValue } from './definition.js';
 import { expandPoints, labelOf } from './expand.js';
 import { reservedNames } from './expression.js';
 import { assertMetric } from './metrics.js';
-import { assertKnownRate, assertSetting, isSetting, isSettingValue } from './settings.js';
+import { assertSetting, isSetting, isSettingValue } from './settings.js';
 
 const fieldNames = [
   ...[
@@ -137,7 +137,6 @@ function checkCount(name: string, value: unknown, least: number): void {
 }
 
 function checkAxis(kind: ExperimentDefinition['kind'], name: string, values: unknown): void {
-  assertKnownRate(name);
   if (!(isSetting(name) || /^[A-Za-z][A-Za-z0-9]*$/.test(name)))
     refuse('axis', name, 'a setting, or a name of letters and digits');
   if (reservedNames.includes(name) || columnNames.includes(name))
@@ -146,9 +145,13 @@ function checkAxis(kind: ExperimentDefinition['kind'], name: string, values: unk
     throw new UserError(`axis ${name} is empty; expected a list with at least one value`);
   if (values.length > mostValues) refuse(`axis ${name}`, values.length, `at most ${mostValues} values`);
   for (const value of values) checkAxisValue(kind, name, value);
-  const labels = (values as Axis).map((value) => JSON.stringify(labelOf(value)));
-  const twice = labels.find((label, index) => labels.indexOf(label) !== index);
-  if (twice !== undefined) throw new UserError(`axis ${name} has ${twice} twice; expected different values`);
+  const seen = new Set<string>();
+  for (const value of values as Axis) {
+    const label = JSON.stringify(labelOf(value));
+    if (seen.has(label))
+      throw new UserError(`axis ${name} has ${quote(labelOf(value))} twice; expected different values`);
+    seen.add(label);
+  }
 }
 
 function checkAxisValue(kind: ExperimentDefinition['kind'], name: string, value: unknown): void {
@@ -179,11 +182,9 @@ function checkCases(cases: unknown, { axes, kind }: ExperimentDefinition): void 
 
 function checkDerived(derived: unknown): void {
   if (derived === undefined) return;
-  for (const name of Object.keys(toObject(derived, 'derived'))) {
-    assertKnownRate(name);
+  for (const name of Object.keys(toObject(derived, 'derived')))
     if (!(isSetting(name) || /^[A-Za-z][A-Za-z0-9]*$/.test(name)) || reservedNames.includes(name))
       refuse('derived', name, 'settings, or names of letters and digits');
-  }
 }
 
 /** Axes and values that exist. */
@@ -200,9 +201,7 @@ function checkBaseline(baseline: unknown, axes: ExperimentDefinition['axes'], wh
 }
 
 function toObject(value: unknown, where: string): Readonly<Record<string, unknown>> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    return refuse(where, value, 'an object');
-  return value as Record<string, unknown>;
+  return isRecord(value) ? value : refuse(where, value, 'an object');
 }
 
 function assertNames(fields: object, names: readonly string[], what: string): void {
@@ -212,5 +211,5 @@ function assertNames(fields: object, names: readonly string[], what: string): vo
 }
 
 function refuse(what: string, value: unknown, expected: string): never {
-  throw new UserError(`invalid ${what}: ${JSON.stringify(value)?.slice(0, 80)}; expected ${expected}`);
+  throw new UserError(`invalid ${what}: ${quote(value)}; expected ${expected}`);
 }

@@ -2,7 +2,7 @@
 
 import { appendFile, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { hasCode } from '../errors.js';
+import { hasCode, parseJson } from '@specoffload/input';
 import { explainStoreError, type PointRecord } from '../store/index.js';
 
 export interface Refusal {
@@ -41,7 +41,7 @@ export async function forgetRefusals(results: string, experiment: string): Promi
 
 function maybeRefusal(line: string): Refusal | null {
   try {
-    const refusal = JSON.parse(line) as Refusal | null;
+    const refusal = parseJson(line, 'a refusal') as Refusal | null;
     const isWhole =
       typeof refusal?.pointKey === 'string' &&
       typeof refusal.reason === 'string' &&

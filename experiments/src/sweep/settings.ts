@@ -1,14 +1,7 @@
 /** Every setting of a point: what it takes, and for which kind of run. */
 
-import {
-  isRateOfMachine,
-  machineRates,
-  parsePolicy,
-  policyFields,
-  strategyNames,
-  UserError,
-} from '@specoffload/engine';
-import { quote } from '@specoffload/input';
+import { isRateOfMachine, parsePolicy, policyFields, strategyNames } from '@specoffload/engine';
+import { quote, UserError } from '@specoffload/input';
 import { parseBytes, parseBytesPerSecond } from '../sizes.js';
 import type { Settings, SettingValue } from './definition.js';
 
@@ -21,7 +14,7 @@ interface Setting {
 }
 
 function refuse(name: string, value: unknown, expected: string): never {
-  throw new UserError(`invalid ${name}: ${JSON.stringify(value) ?? value}; expected ${expected}`);
+  throw new UserError(`invalid ${name}: ${quote(value)}; expected ${expected}`);
 }
 
 const text: Setting['check'] = (name, value) => {
@@ -124,24 +117,18 @@ function isMachineRate(name: string): boolean {
 
 /** @throws UserError when there is no such setting, it is not for this kind of run, or the value does not fit it. */
 export function assertSetting(kind: Kind, name: string, value: unknown): void {
-  assertKnownRate(name);
   const setting = maybeSetting(name);
   if (!setting)
     throw new UserError(
-      `unknown setting: ${name}; expected one of ${settingNames.join(', ')}, or a rate such as machine.link.bytesPerSecond`,
+      name.startsWith('machine.')
+        ? `unknown rate: ${name}; expected one of a machine file, such as machine.link.bytesPerSecond or machine.device.arithmetic`
+        : `unknown setting: ${name}; expected one of ${settingNames.join(', ')}, or a rate such as machine.link.bytesPerSecond`,
     );
   if (!setting.kinds.includes(kind))
     throw new UserError(
       `${name} is no setting of a ${kind} point, only of a ${setting.kinds[0]} one; leave it out`,
     );
   setting.check(name, value);
-}
-
-/** @throws UserError for the name of a rate that no machine has: nothing else may be called so. */
-export function assertKnownRate(name: string): void {
-  if (!name.startsWith('machine.') || isMachineRate(name)) return;
-  const known = machineRates.map((rate) => `machine.${rate}`);
-  throw new UserError(`unknown rate of a machine: ${quote(name)}; expected one of ${known.join(', ')}`);
 }
 
 export function isSettingValue(value: unknown): value is SettingValue {

@@ -3,7 +3,7 @@
 import { access, mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UserError } from '@specoffload/engine';
-import { describeFailure } from '../errors.js';
+import { reasonOf } from '@specoffload/input';
 import { formatCount, formatSeconds, plural } from '../format.js';
 import {
   assertWritable,
@@ -236,7 +236,7 @@ class Sweep {
     this.#progress.begin(describeAxes(record.axes));
     const run = this.#runner
       .run(place, turn)
-      .catch((error): RunEnd => ({ end: 'failed', message: describeFailure(error) }))
+      .catch((error): RunEnd => ({ end: 'failed', message: reasonOf(error) }))
       .then((end) => this.#settle(end, place, index))
       .catch((error) => {
         this.#halt ??= error;

@@ -1,8 +1,8 @@
 /** One thread of the pool of a simulated sweep: opens models once, predicts points, and stores their records itself. */
 
 import { memoryOverTime, simulateRun, toChromeTrace, UserError } from '@specoffload/engine';
+import { reasonOf } from '@specoffload/input';
 import { workerData } from 'piscina';
-import { describeFailure } from '../errors.js';
 import { createOutput } from '../output.js';
 import { buildSimulatedRecord, type ProvenanceRecord, type RunPlace, storeRunAs } from '../store/index.js';
 import type { Settings } from './definition.js';
@@ -52,7 +52,7 @@ export default async function runPoint({ place, turn }: PointTask): Promise<RunE
   } catch (error) {
     if (error instanceof Stopped) return { end: 'stopped' };
     if (error instanceof UserError) return { end: 'refused', reason: error.message };
-    return { end: 'failed', message: describeFailure(error) };
+    return { end: 'failed', message: reasonOf(error) };
   }
   const { provenance, results, experiment, keepsTraces, metric } = setup;
   const record = buildSimulatedRecord({ ...predicted, createdAt, provenance, place }, turn.repeat);

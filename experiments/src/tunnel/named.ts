@@ -3,7 +3,7 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UserError } from '@specoffload/engine';
-import { hasCode } from '../errors.js';
+import { hasCode } from '@specoffload/input';
 import type { Output } from '../output.js';
 import { cacheDirectory, defaultResultsDirectory, localMachinePath } from '../paths.js';
 import { writeWhole } from '../whole-file.js';

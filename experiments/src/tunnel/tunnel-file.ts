@@ -1,9 +1,8 @@
 /** The tunnel's file: what a run must be given to resemble another one. Written by `tunnel`, read by `run` and sweeps. */
 
-import { readFile } from 'node:fs/promises';
 import { type LaneName, laneNames, type PolicyInput, parsePolicy, UserError } from '@specoffload/engine';
+import { maybeReadJson } from '@specoffload/input';
 import type { Caps } from '../caps.js';
-import { hasCode } from '../errors.js';
 import { Fields } from '../fields.js';
 import type { LaneShares } from './loads.js';
 import { type RatioPair, ratioNames } from './ratios.js';
@@ -40,23 +39,13 @@ export interface Tunnel {
   readonly sources: Readonly<Record<string, string>>;
 }
 
+const mostBytes = 1 << 20;
+
 /** @throws UserError when it is missing, no JSON, or no tunnel. */
 export async function openTunnel(path: string): Promise<Tunnel> {
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (error) {
-    if (hasCode(error, 'ENOENT', 'EISDIR', 'ENOTDIR', 'EACCES'))
-      throw new UserError(`cannot read the tunnel ${path}; make one with specoffload tunnel --out ${path}`);
-    throw error;
-  }
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch {
-    throw new UserError(`${path} is not JSON; expected a file made by specoffload tunnel`);
-  }
-  return parseTunnel(json, path);
+  const json = await maybeReadJson(path, mostBytes, {}, 'give a file made by specoffload tunnel');
+  if (json !== null) return parseTunnel(json, path);
+  throw new UserError(`cannot read the tunnel ${path}; make one with specoffload tunnel --out ${path}`);
 }
 
 /**

@@ -1,8 +1,9 @@
 /** The kernelspec: a folder that tells Jupyter how to start this kernel. Written, found, taken away. */
 
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { copyFile, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { maybeReadTextSync, parseJson } from '@specoffload/input';
 import { messageOf, NotebookError } from '../errors.js';
 import { isObject, type JsonObject } from '../json.js';
 import { saveFile } from '../notebook/save.js';
@@ -121,10 +122,12 @@ function readKernel(directory: string, name: string): InstalledKernel | null {
   return { directory, name, script };
 }
 
+const mostBytes = 1 << 20;
+
 /** Null for a kernelspec that this package has not written. */
 function readScript(path: string): string | null {
   try {
-    const spec: unknown = JSON.parse(readFileSync(path, 'utf8'));
+    const spec = parseJson(maybeReadTextSync(path, mostBytes) ?? '', path);
     const isOurs = isObject(spec) && isObject(spec.metadata) && isObject(spec.metadata.specoffload);
     return isOurs && Array.isArray(spec.argv) && typeof spec.argv[1] === 'string' ? spec.argv[1] : null;
   } catch {

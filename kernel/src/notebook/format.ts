@@ -1,7 +1,7 @@
 /** Notebook files, nbformat 4: read with a clear word about what is wrong, written as Jupyter writes them. */
 
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { maybeReadText, parseJson, quote } from '@specoffload/input';
 import { messageOf, NotebookError } from '../errors.js';
 import { isObject, type JsonObject } from '../json.js';
 import { splitLines, writeSorted } from './lines.js';
@@ -42,28 +42,23 @@ export interface Notebook {
 
 const writtenMinor = 5;
 
+/** Figures make notebooks long; one of more is a mistake. */
+const mostBytes = 1 << 28;
+
 export async function readNotebook(path: string): Promise<Notebook> {
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (error) {
-    throw new NotebookError(`cannot read ${path}: ${messageOf(error)}`);
-  }
+  const text = await maybeReadText(path, mostBytes).catch((error) => {
+    throw new NotebookError(messageOf(error));
+  });
+  if (text === null) throw new NotebookError(`cannot read ${path}: there is no such file; check the name`);
   return parseNotebook(text, path);
 }
 
 /** @param name what messages call it. */
 export function parseNotebook(text: string, name: string): Notebook {
   const wrong = (what: string) => new NotebookError(`${name} is no notebook: ${what}`);
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw wrong(`it is not JSON (${messageOf(error)})`);
-  }
+  const value = parseNotebookJson(text, wrong);
   if (!isObject(value)) throw wrong('expected a JSON object');
-  if (value.nbformat !== 4)
-    throw wrong(`nbformat is ${JSON.stringify(value.nbformat) ?? 'missing'}; expected 4`);
+  if (value.nbformat !== 4) throw wrong(`nbformat is ${quote(value.nbformat)}; expected 4`);
   if (!isObject(value.metadata)) throw wrong('metadata is missing');
   if (!Array.isArray(value.cells)) throw wrong('cells are missing');
   const cells = value.cells.map((cell, index) =>
@@ -74,11 +69,19 @@ export function parseNotebook(text: string, name: string): Notebook {
 
 type Wrong = (what: string) => NotebookError;
 
+function parseNotebookJson(text: string, wrong: Wrong): unknown {
+  try {
+    return parseJson(text, 'it');
+  } catch (error) {
+    throw wrong(messageOf(error));
+  }
+}
+
 function parseCell(cell: unknown, wrong: Wrong): Cell {
   if (!isObject(cell)) throw wrong('is no JSON object');
   const { cell_type, metadata = {}, id = '' } = cell;
   if (cell_type !== 'code' && cell_type !== 'markdown' && cell_type !== 'raw')
-    throw wrong(`has the type ${JSON.stringify(cell_type) ?? 'nothing'}; expected code, markdown or raw`);
+    throw wrong(`has the type ${quote(cell_type)}; expected code, markdown or raw`);
   if (!isObject(metadata)) throw wrong('has metadata that are no JSON object');
   if (metadata.tags !== undefined && !isTextList(metadata.tags))
     throw wrong('has tags that are no list of words');
@@ -111,15 +114,13 @@ function parseOutput(output: unknown, wrong: Wrong): CellOutput {
     const { ename, evalue, traceback } = output;
     return {
       output_type,
-      ename: String(ename),
-      evalue: String(evalue),
+      ename: toText(ename),
+      evalue: toText(evalue),
       traceback: isTextList(traceback) ? [...traceback] : [],
     };
   }
   if (output_type !== 'display_data' && output_type !== 'execute_result')
-    throw wrong(
-      `has an output of the type ${JSON.stringify(output_type) ?? 'nothing'}, which nbformat 4 does not know`,
-    );
+    throw wrong(`has an output of the type ${quote(output_type)}, which nbformat 4 does not know`);
   if (!isObject(output.data) || !isObject(metadata)) throw wrong(`has a ${output_type} without data`);
   const data = Object.fromEntries(
     Object.entries(output.data).map(([mime, part]) => [mime, joinPart(mime, part)]),
@@ -140,6 +141,10 @@ function isJsonMime(mime: string): boolean {
 function joinText(text: unknown): string | null {
   if (typeof text === 'string') return text;
   return isTextList(text) ? text.join('') : null;
+}
+
+function toText(value: unknown): string {
+  return typeof value === 'string' ? value : quote(value);
 }
 
 function isTextList(value: unknown): value is readonly string[] {

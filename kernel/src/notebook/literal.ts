@@ -1,5 +1,6 @@
 /** Values as TypeScript literals, and words of the command line as values. */
 
+import { parseJson, quote } from '@specoffload/input';
 import { NotebookError } from '../errors.js';
 
 /** What a notebook can be given: JSON, and the numbers that JSON lacks. */
@@ -18,7 +19,7 @@ export function toTypeScript(value: ParameterValue): string {
   if (value === null || typeof value === 'boolean') return String(value);
   if (Array.isArray(value)) return `[${value.map(toTypeScript).join(', ')}]`;
   if (typeof value !== 'object')
-    throw new NotebookError(`invalid parameter value: ${String(value)}; expected JSON, NaN or Infinity`);
+    throw new NotebookError(`invalid parameter value: ${quote(value)}; expected JSON, NaN or Infinity`);
   const fields = Object.entries(value).map(([key, part]) => `${toKey(key)}: ${toTypeScript(part)}`);
   return fields.length === 0 ? '{}' : `{ ${fields.join(', ')} }`;
 }
@@ -59,7 +60,7 @@ export function parseAssignment(text: string): readonly [name: string, value: Pa
 function parseWord(text: string): ParameterValue {
   if (Object.hasOwn(words, text)) return words[text]!;
   try {
-    return JSON.parse(text) as ParameterValue;
+    return parseJson(text, 'the value') as ParameterValue;
   } catch {
     return text;
   }

@@ -81,10 +81,7 @@ function describeFailure(
 ): CellFailure {
   if (thrown === null)
     return { ename: 'TypeScriptError', evalue: diagnostics[0] ?? 'the cell failed', traceback: diagnostics };
-  return describeThrown(thrown.value);
-}
-
-export function describeThrown(value: unknown): CellFailure {
+  const { value } = thrown;
   if (isInterruption(value))
     return { ename: 'Interrupted', evalue: 'the cell was interrupted', traceback: ['Interrupted'] };
   if (!(value instanceof Error) && !isErrorLike(value))

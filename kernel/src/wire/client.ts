@@ -33,13 +33,11 @@ export class KernelClient {
   readonly #session = randomUUID();
   readonly #sockets: ReturnType<typeof createSockets>;
   readonly #pending = new Map<string, Pending>();
-  readonly #onLate: (message: Message) => void;
   #sending: Promise<unknown> = Promise.resolve();
   #ended: Error | null = null;
   #lastBeatMs = performance.now();
 
-  private constructor(connection: ConnectionInfo, zmq: ZeroMq, onLate: (message: Message) => void) {
-    this.#onLate = onLate;
+  private constructor(connection: ConnectionInfo, zmq: ZeroMq) {
     this.#key = connection.key;
     this.#sockets = createSockets(zmq);
     const { shell, control, stdin, iopub, hb } = this.#sockets;
@@ -50,12 +48,8 @@ export class KernelClient {
     void this.#beat();
   }
 
-  /** @param onLate hears what belongs to a request that is settled already. */
-  static async connect(
-    connection: ConnectionInfo,
-    onLate: (message: Message) => void = () => {},
-  ): Promise<KernelClient> {
-    return new KernelClient(connection, await import('zeromq'), onLate);
+  static async connect(connection: ConnectionInfo): Promise<KernelClient> {
+    return new KernelClient(connection, await import('zeromq'));
   }
 
   /** How long the kernel has been deaf. One that computes without a pause is deaf too. */
@@ -124,10 +118,7 @@ export class KernelClient {
   #dispatch(message: Message): void {
     const id = message.parent?.msg_id ?? '';
     const pending = this.#pending.get(id);
-    if (pending === undefined) {
-      this.#onLate(message);
-      return;
-    }
+    if (pending === undefined) return;
     const { msg_type: type } = message.header;
     if (type.endsWith('_reply')) pending.reply = message;
     else if (type === 'status') pending.isIdle ||= message.content.execution_state === 'idle';

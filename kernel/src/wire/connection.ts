@@ -1,9 +1,9 @@
 /** Where a kernel listens and how its messages are signed: made up, written to a file, read from one. */
 
 import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
+import { maybeReadTextSync, parseJson, quote } from '@specoffload/input';
 import { messageOf, NotebookError } from '../errors.js';
 import { isObject } from '../json.js';
 
@@ -59,15 +59,25 @@ export function readConnectionFile(path: string): ConnectionInfo {
   for (const field of ['transport', 'ip', 'key'])
     if (typeof value[field] !== 'string') throw wrong(`${field} is missing`);
   if (value.signature_scheme !== 'hmac-sha256')
-    throw wrong(`signature_scheme ${String(value.signature_scheme)}; expected hmac-sha256`);
+    throw wrong(`signature_scheme ${quote(value.signature_scheme)}; expected hmac-sha256`);
   return value as unknown as ConnectionInfo;
 }
 
+const mostBytes = 1 << 20;
+
 function readJson(path: string): unknown {
+  let text: string | null;
   try {
-    return JSON.parse(readFileSync(path, 'utf8'));
+    text = maybeReadTextSync(path, mostBytes);
   } catch (error) {
-    throw new NotebookError(`cannot read the connection file ${path}: ${messageOf(error)}`);
+    throw new NotebookError(`cannot read the connection file: ${messageOf(error)}`);
+  }
+  if (text === null)
+    throw new NotebookError(`cannot read the connection file ${path}: there is no such file`);
+  try {
+    return parseJson(text, path, {}, 'give a connection file that Jupyter wrote');
+  } catch (error) {
+    throw new NotebookError(`cannot read the connection file: ${messageOf(error)}`);
   }
 }
 

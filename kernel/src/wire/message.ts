@@ -5,7 +5,8 @@
  */
 
 import { createHmac, randomUUID, timingSafeEqual } from 'node:crypto';
-import { NotebookError } from '../errors.js';
+import { decodeUtf8, parseJson } from '@specoffload/input';
+import { messageOf, NotebookError } from '../errors.js';
 import { isObject, type JsonObject } from '../json.js';
 
 export interface MessageHeader {
@@ -97,7 +98,12 @@ function isSame(a: Uint8Array, b: Uint8Array): boolean {
 }
 
 function parsePart(part: Uint8Array): JsonObject {
-  const value: unknown = JSON.parse(Buffer.from(part).toString('utf8'));
+  let value: unknown;
+  try {
+    value = parseJson(decodeUtf8(part, 'a part'), 'a part');
+  } catch (error) {
+    throw new NotebookError(`invalid Jupyter message: ${messageOf(error)}`);
+  }
   if (!isObject(value)) throw new NotebookError('invalid Jupyter message: a part is no JSON object');
   return value;
 }

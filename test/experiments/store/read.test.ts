@@ -74,9 +74,9 @@ describe('readRuns', () => {
   const [a, b, c] = ['a'.repeat(32), 'b'.repeat(32), 'c'.repeat(32)];
   it.each<[string, string, string | null, string]>([
     ['an empty folder', a, null, `test/${a}: no run.json in it; remove the folder`],
-    ['half a file', a, '{ "schema": 1,', `test/${a}/run.json: no valid JSON; remove its folder`],
-    ['an empty file', a, '', 'no valid JSON'],
-    ["a stranger's file", b, '{ "name": "x" }', `test/${b}/run.json: invalid schema: undefined; expected 1`],
+    ['half a file', a, '{ "schema": 1,', `test/${a}/run.json is not valid JSON`],
+    ['an empty file', a, '', 'is not valid JSON'],
+    ["a stranger's file", b, '{ "name": "x" }', `test/${b}/run.json: invalid schema: missing; expected 1`],
     ['no object', b, '[]', `test/${b}/run.json: invalid record: []; expected an object`],
     ['null', b, 'null', 'invalid record: null; expected an object'],
     ['a newer schema', b, '{ "schema": 9 }', 'schema 9 is newer than this version reads (1); update'],
@@ -99,7 +99,7 @@ describe('readRuns', () => {
     await mkdir(join(results, 'test', a, 'run.json'), { recursive: true });
     expect(await read()).toEqual({
       runs: [],
-      warnings: [expect.stringContaining('cannot read its run.json')],
+      warnings: [expect.stringContaining('run.json is not a regular file')],
     });
   });
 

@@ -62,7 +62,7 @@ describe('sweep', () => {
   it.each<[string, string[], number, string]>([
     ['nothing.json', [], 2, 'cannot read the experiment'],
     ['mine.ts', [], 2, 'unknown experiment'],
-    ['broken.json', [], 1, 'broken.json is not JSON'],
+    ['broken.json', [], 1, 'broken.json is not valid JSON'],
     ['slip.json', ['--filter', 'prompts > 1'], 2, 'prompts has no value here'],
     ['mine.json', ['--filter', 'prompts = 1'], 2, 'it contains an assignment'],
     ['mine.json', ['--filter', 'prompts > 9'], 2, 'the filters leave no point'],
