@@ -1,6 +1,6 @@
 /**
  * Makes the lab's packages importable from any notebook folder, their types and their code, as the last place that is
- * looked at: what a notebook has in a `node_modules` of its own, or of a folder above it, comes first.
+ * looked at, and every package by what its `exports` say (`exports.ts`): what a notebook has in a `node_modules` of its own, or of a folder above it, comes first.
  *
  * TypeScript sees a `node_modules` at the root of the file system that holds the lab's packages wherever nothing else
  * lies there (tslab does the same for itself, `forwardTslabPath` in its converter); Node gets the same folder as
@@ -9,8 +9,8 @@
 
 import Module from 'node:module';
 import { join, parse, sep } from 'node:path';
-import { isObject } from '../json.js';
 import { findPackagesDirectory, kernelDirectory, requireFromKernel } from '../packages.js';
+import { followExports } from './exports.js';
 
 /** The parts of TypeScript's `sys` that look at files. */
 interface System {
@@ -22,10 +22,12 @@ interface System {
   watchFile(path: string, ...rest: unknown[]): { close(): void };
 }
 
+/** Call it before anything of tslab is loaded. */
 export function shareLabPackages(): void {
   const packages = findPackagesDirectory();
   shareCode(packages);
   shareTypes(tslabTypescript().sys, packages);
+  followExports();
 }
 
 /** The TypeScript that tslab brings: all its parts use this one object. */
@@ -54,10 +56,7 @@ function shareTypes(system: System, packages: string): void {
   Object.assign(system, {
     fileExists: (path) => fileExists(forward(path)),
     directoryExists: (path) => directoryExists(forward(path)),
-    readFile: (path, encoding) => {
-      const text = readFile(forward(path), encoding);
-      return path.endsWith('/package.json') && text !== undefined ? withPlainTypes(text) : text;
-    },
+    readFile: (path, encoding) => readFile(forward(path), encoding),
     realpath: (path) => nameByPackage(realpath(forward(path)), virtual),
     // Global types are those of Node; others come with what is imported. Reading all of @types takes a second.
     getDirectories: (path) => {
@@ -67,17 +66,6 @@ function shareTypes(system: System, packages: string): void {
     // Packages do not change under a running kernel, and there are hundreds of files.
     watchFile: (path, ...rest) => (isPackageFile(path) ? { close() {} } : watchFile(path, ...rest)),
   } satisfies System);
-}
-
-/** tslab's resolution reads `types`; a package of today (danfojs) may name its declarations under `exports` alone. */
-function withPlainTypes(packageText: string): string {
-  const manifest: unknown = JSON.parse(packageText);
-  if (!isObject(manifest) || manifest.types !== undefined || manifest.typings !== undefined)
-    return packageText;
-  const { exports } = manifest;
-  const entry = isObject(exports) ? exports['.'] : undefined;
-  const types = isObject(entry) ? entry.types : undefined;
-  return typeof types === 'string' ? JSON.stringify({ ...manifest, types }) : packageText;
 }
 
 const workspaces = join(kernelDirectory, '..').replaceAll(sep, '/');
