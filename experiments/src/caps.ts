@@ -1,6 +1,6 @@
 /** Rates that the lanes of a run are paced to, as tunnels and records say them. */
 
-import type { MachineModel, MachineSettings } from '@specoffload/engine';
+import type { Budgets, KindRates, MachineModel, MachineSettings } from '@specoffload/engine';
 
 /** null: not paced. */
 export interface Caps {
@@ -11,6 +11,8 @@ export interface Caps {
   readonly hostCacheBytesPerSecond: number | null;
   /** Of KV cache on its way to the device. */
   readonly linkCacheBytesPerSecond: number | null;
+  /** Of the experts that the host computes. */
+  readonly hostFlopsPerSecond: number | null;
 }
 
 export const noCaps: Caps = {
@@ -18,6 +20,7 @@ export const noCaps: Caps = {
   diskBytesPerSecond: null,
   hostCacheBytesPerSecond: null,
   linkCacheBytesPerSecond: null,
+  hostFlopsPerSecond: null,
 };
 
 type CapSettings = Required<
@@ -27,6 +30,7 @@ type CapSettings = Required<
     | 'diskBytesPerSecondCap'
     | 'hostCacheBytesPerSecondCap'
     | 'linkCacheBytesPerSecondCap'
+    | 'hostFlopsPerSecondCap'
   >
 >;
 
@@ -36,6 +40,7 @@ export function capsOf(settings: CapSettings): Caps {
     diskBytesPerSecond: settings.diskBytesPerSecondCap,
     hostCacheBytesPerSecond: settings.hostCacheBytesPerSecondCap,
     linkCacheBytesPerSecond: settings.linkCacheBytesPerSecondCap,
+    hostFlopsPerSecond: settings.hostFlopsPerSecondCap,
   };
 }
 
@@ -45,6 +50,7 @@ export function capSettingsOf(caps: Caps): CapSettings {
     diskBytesPerSecondCap: caps.diskBytesPerSecond,
     hostCacheBytesPerSecondCap: caps.hostCacheBytesPerSecond,
     linkCacheBytesPerSecondCap: caps.linkCacheBytesPerSecond,
+    hostFlopsPerSecondCap: caps.hostFlopsPerSecond,
   };
 }
 
@@ -52,15 +58,17 @@ export function capSettingsOf(caps: Caps): CapSettings {
 export function capMachine(machine: MachineModel, caps: Caps): MachineModel {
   const { disk, link, host } = machine;
   const onLink = (rate: number) => slower(rate, caps.linkBytesPerSecond);
-  const kinds = Object.entries(host.kinds).map(([kind, rates]) => [
-    kind,
-    rates.cacheBytesPerSecond === undefined
-      ? rates
+  const onHost = <Rates extends KindRates>(rates: Rates): Rates => ({
+    ...rates,
+    ...(rates.cacheBytesPerSecond === undefined
+      ? {}
+      : { cacheBytesPerSecond: slower(rates.cacheBytesPerSecond, caps.hostCacheBytesPerSecond) }),
+    ...(rates.arithmetic === undefined
+      ? {}
       : {
-          ...rates,
-          cacheBytesPerSecond: slower(rates.cacheBytesPerSecond, caps.hostCacheBytesPerSecond),
-        },
-  ]);
+          arithmetic: rates.arithmetic.map(([rows, rate]) => [rows, slower(rate, caps.hostFlopsPerSecond)]),
+        }),
+  });
   return {
     ...machine,
     disk: { ...disk, bytesPerSecond: slower(disk.bytesPerSecond, caps.diskBytesPerSecond) },
@@ -71,22 +79,29 @@ export function capMachine(machine: MachineModel, caps: Caps): MachineModel {
       cacheBytesPerSecond: slower(onLink(link.cacheBytesPerSecond), caps.linkCacheBytesPerSecond),
     },
     host: {
-      ...host,
-      cacheBytesPerSecond: slower(host.cacheBytesPerSecond, caps.hostCacheBytesPerSecond),
-      kinds: Object.fromEntries(kinds),
+      ...onHost(host),
+      kinds: Object.fromEntries(Object.entries(host.kinds).map(([kind, rates]) => [kind, onHost(rates)])),
     },
   };
 }
 
 /** The machine with the budgets and caps that a run has. */
-export function withLimits(
-  machine: MachineModel,
-  settings: CapSettings & Pick<MachineSettings, 'deviceBytes' | 'hostBytes'>,
-): MachineModel {
+export function withLimits(machine: MachineModel, settings: CapSettings & Budgets): MachineModel {
   const { deviceBytes, hostBytes } = settings;
   return {
     ...capMachine(machine, capsOf(settings)),
-    memory: { ...machine.memory, deviceBytes, hostBytes },
+    memory: { ...machine.memory, deviceBytes, hostBytes, ...namedFactors(settings) },
+  };
+}
+
+/** Whatever a budget is, a cache that counts as more than this has no room in it. */
+export const mostCacheFactor = 1e6;
+
+/** What a byte of KV cache in device memory counts as, named where it is more than one: else nobody need know. */
+export function namedFactors({ deviceCacheFactor = 1, draftCacheFactor = 1 }: Budgets): Partial<Budgets> {
+  return {
+    ...(deviceCacheFactor === 1 ? {} : { deviceCacheFactor }),
+    ...(draftCacheFactor === 1 ? {} : { draftCacheFactor }),
   };
 }
 

@@ -15,6 +15,11 @@ export function formatRate(bytesPerSecond: number): string {
   return `${formatBytes(bytesPerSecond)}/s`;
 }
 
+/** `303 MFLOP/s`. */
+export function formatFlops(flopsPerSecond: number): string {
+  return `${formatBytes(flopsPerSecond).replace(/B$/, 'FLOP')}/s`;
+}
+
 export function formatSeconds(seconds: number): string {
   if (seconds < 1) return `${(seconds * 1000).toFixed(0)} ms`;
   if (seconds < 60) return `${seconds.toFixed(1)} s`;

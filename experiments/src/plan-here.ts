@@ -17,6 +17,7 @@ import { threeDigits } from './format.js';
 import { openMachine } from './machines.js';
 import type { Output } from './output.js';
 import { describePolicy } from './plan-report.js';
+import { withDraftSpeed } from './tunnel/index.js';
 
 export interface ChooseRequest {
   readonly target: Checkpoint;
@@ -25,6 +26,8 @@ export interface ChooseRequest {
   readonly machine: Required<MachineSettings>;
   /** Made by `specoffload profile`. */
   readonly machineFile: string;
+  /** How many times as fast the draft is as the machine file promises; null: nobody knows better. */
+  readonly draftSpeed: number | null;
   /** As `--acceptance` takes it; null: nothing is known. */
   readonly acceptance: string | null;
   readonly strategy?: StrategyName;
@@ -48,7 +51,9 @@ export async function choosePolicy(request: ChooseRequest, output: Output): Prom
     throw new UserError(
       'planning with a draft needs its acceptance; give --acceptance with a rate such as 0.7 or a recorded file, or --strategy none',
     );
-  const machine = withLimits(await openMachine(machineFile), settings);
+  const profiled = await openMachine(machineFile);
+  const { draftSpeed } = request;
+  const machine = withLimits(draftSpeed === null ? profiled : withDraftSpeed(profiled, draftSpeed), settings);
   const { target, promptLengths, maxNewTokens, fixed, signal } = request;
   const follower = output.follow();
   const plan = await planRun({

@@ -35,6 +35,16 @@ export function parseBytesPerSecond(flag: string, text: string): number {
   return parseQuantity(flag, text, rate);
 }
 
+/** @returns floating-point operations per second, with the prefixes that bytes have. @throws UsageError. */
+export function parseFlopsPerSecond(flag: string, text: string): number {
+  const number = /FLOP\/s\s*$/.test(text) ? toNumber(text.replace('FLOP', 'B'), 'B/s') : Number.NaN;
+  if (!(1e5 <= number && number <= 1e18))
+    throw new UsageError(
+      `invalid ${flag}: ${text}; expected a rate from 100kFLOP/s to 1EFLOP/s with its unit, such as 300MFLOP/s`,
+    );
+  return number;
+}
+
 /** Bytes of a text that may be a size; null for any other text. */
 export function tryParseBytes(text: string): number | null {
   const bytes = toNumber(text, size.unit);

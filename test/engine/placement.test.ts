@@ -325,3 +325,52 @@ describe('regions', () => {
     );
   });
 });
+
+describe('a KV cache that counts as more than it is', () => {
+  const onDevice = { attention: 'device', cache: 'device', prefetchDepth: 1, pinnedLayers: 0 } as const;
+  const total = (strategy: StrategyName, input: PolicyInput, factors: Partial<Budgets>) =>
+    plan(strategy, input, { ...plenty, ...factors }).device.totalBytes;
+  const cacheBytes = () => plan('none', onDevice, plenty).device.bytesOf('KV cache');
+
+  it('takes so much more of the device budget, and no more memory', () => {
+    const counted = plan('none', onDevice, { ...plenty, deviceCacheFactor: 5 });
+    expect(total('none', onDevice, { deviceCacheFactor: 5 }) - total('none', onDevice, {})).toBe(
+      4 * cacheBytes(),
+    );
+    expect(counted.device.allocatedBytes).toBe(plan('none', onDevice, plenty).device.allocatedBytes);
+    expect(counted.host.totalBytes).toBe(plan('none', onDevice, plenty).host.totalBytes);
+  });
+
+  it('is a wall: the run is refused with what would do, and keeps fewer layers where it fits', () => {
+    const deviceBytes = total('none', onDevice, {}) + cacheBytes();
+    const budgets = { ...plenty, deviceBytes, deviceCacheFactor: 5 };
+    expect(() => plan('none', onDevice, budgets)).toThrow(
+      /device memory budget of .* is too small.*KV cache/,
+    );
+    const roomy = { ...onDevice, pinnedLayers: undefined } as unknown as PolicyInput;
+    const { pinnedLayers: _open, ...free } = roomy;
+    const limit = { ...plenty, deviceBytes: deviceBytes + 6 * cacheBytes() + 2 * mebibyte };
+    expect(plan('none', free, { ...limit, deviceCacheFactor: 5 }).pinnedLayers).toBeLessThan(
+      plan('none', free, limit).pinnedLayers,
+    );
+  });
+
+  it('counts the buffers that it crosses the link into, and nothing where it stays with the host', () => {
+    const fetched = { attention: 'device', cache: 'host', prefetchDepth: 1, pinnedLayers: 0 } as const;
+    const buffers = plan('none', fetched, plenty).device.bytesOf('KV cache buffers');
+    expect(buffers).toBeGreaterThan(0);
+    expect(total('none', fetched, { deviceCacheFactor: 3 }) - total('none', fetched, {})).toBe(2 * buffers);
+    const hosted = { attention: 'host', prefetchDepth: 1, pinnedLayers: 0 } as const;
+    expect(total('none', hosted, { deviceCacheFactor: 3 })).toBe(total('none', hosted, {}));
+  });
+
+  it("counts a draft's cache where it is kept between rounds", () => {
+    const keeping = { prefetchDepth: 1, pinnedLayers: 0, draftCache: 'resident' } as const;
+    const draftBytes = plan('serial', keeping, plenty).device.bytesOf('draft KV cache');
+    expect(total('serial', keeping, { draftCacheFactor: 4 }) - total('serial', keeping, {})).toBe(
+      3 * draftBytes,
+    );
+    const afresh = { ...keeping, draftCache: 'recompute' } as const;
+    expect(total('serial', afresh, { draftCacheFactor: 4 })).toBe(total('serial', afresh, {}));
+  });
+});

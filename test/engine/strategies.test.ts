@@ -294,6 +294,29 @@ describe('a run', () => {
     expect(busy(once) / busy(free)).toBeGreaterThan(2);
   });
 
+  it('writes the same however slowly the host may compute experts, which then take what their cap lets them', async () => {
+    const settings = { deviceBytes: 16e6, hostBytes: 16e6 };
+    const policy = { experts: 'routed', hostExpertRows: 1000, pinnedLayers: 0 } as const;
+    const paced = (hostFlopsPerSecondCap: number) =>
+      run('none', policy, { machine: { ...settings, hostFlopsPerSecondCap } });
+    const free = await run('none', policy, { machine: settings });
+    const [once, twice] = [await paced(4e6), await paced(2e6)];
+    expect([once.outputDigest, twice.outputDigest]).toEqual([free.outputDigest, free.outputDigest]);
+    const busy = ({ spans }: RunResult, kind: Span['kind']) =>
+      spans
+        .filter((span) => span.lane === 'host' && span.kind === kind && span.flops > 0)
+        .reduce((sum, { startSeconds, endSeconds }) => sum + endSeconds - startSeconds, 0);
+    const flops = once.spans
+      .filter(({ lane, kind }) => lane === 'host' && kind === 'expert')
+      .reduce((sum, span) => sum + span.flops, 0);
+    expect(flops).toBeGreaterThan(0);
+    expect(busy(once, 'expert') / (flops / 4e6)).toBeGreaterThan(0.95);
+    expect(busy(twice, 'expert') / busy(once, 'expert')).toBeGreaterThan(1.6);
+    expect(busy(twice, 'expert') / busy(once, 'expert')).toBeLessThan(2.4);
+    // Attention has a cap of its own.
+    expect(busy(once, 'attention')).toBeLessThan(busy(once, 'expert') / 4);
+  });
+
   it('writes the same however slowly the cache may cross the link, weights at their own rate', async () => {
     const settings = { deviceBytes: 16e6, hostBytes: 16e6 };
     const free = await run('flexgen', {}, { machine: settings });

@@ -48,6 +48,9 @@ export const fakeMachine: Required<MachineSettings> = {
   diskBytesPerSecondCap: null,
   hostCacheBytesPerSecondCap: null,
   linkCacheBytesPerSecondCap: null,
+  hostFlopsPerSecondCap: null,
+  deviceCacheFactor: 1,
+  draftCacheFactor: 1,
   native: 'auto',
 };
 

@@ -2,7 +2,11 @@ import { mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
+  type AcceptanceRates,
+  type AcceptanceReport,
+  type Budgets,
   describeModel,
+  interpolate,
   type MachineModel,
   type ModelConfig,
   modelCatalog,
@@ -12,16 +16,20 @@ import { describe, expect, it } from 'vitest';
 import { capMachine, capSettingsOf, noCaps, withLimits } from '../../experiments/src/caps.js';
 import { createOutput } from '../../experiments/src/output.js';
 import { projectDirectory } from '../../experiments/src/paths.js';
+import { openMeasuredJob } from '../../experiments/src/sweep/measured-job.js';
+import { Shelf } from '../../experiments/src/sweep/shelf.js';
 import { type ChoiceRequest, chooseTunnel } from '../../experiments/src/tunnel/choose.js';
 import { flagsOf } from '../../experiments/src/tunnel/flags.js';
 import { loadsOf, simulateLoads } from '../../experiments/src/tunnel/loads.js';
 import { withDraftSpeed } from '../../experiments/src/tunnel/measure.js';
 import { openOrCreateTunnel } from '../../experiments/src/tunnel/named.js';
 import { openOriginal } from '../../experiments/src/tunnel/original.js';
+import { planInTunnel, rateOf, type TunnelPlan } from '../../experiments/src/tunnel/plans.js';
 import { distance, isMatched, type Ratios, ratiosOf } from '../../experiments/src/tunnel/ratios.js';
 import { openTunnel, parseTunnel, type Tunnel } from '../../experiments/src/tunnel/tunnel-file.js';
 import { explainUnmatched } from '../../experiments/src/tunnel/unmatched.js';
 import { workstation } from '../engine/plan-cases.js';
+import { fakeResult } from './fake-run.js';
 
 describe('the loads of a pass', () => {
   let id = 0;
@@ -85,18 +93,58 @@ describe('ratios', () => {
     const loads = {
       ...{ passSeconds: 4, linkSeconds: 3, linkBytes: 1, deviceSeconds: 1, hostSeconds: 2, draftSeconds: 6 },
     };
+    const rest = {
+      ...{ loads, target, draft, policy: { decodeBatch: 64, candidates: 3 }, maxNewTokens: 4 },
+      ...{ promptLengths: [96, 96], course: { tokensPerRound: 2.5, prefillShare: 0.4 } },
+    };
     const machine = {
       ...workstation,
       memory: { ...workstation.memory, deviceBytes: target.bytes / 4, hostBytes: 2 * target.bytes },
     };
-    const bf16 = ratiosOf({ loads, machine, target, draft });
+    const bf16 = ratiosOf({ ...rest, machine });
     expect(bf16).toMatchObject({
       ...{ 'draft over pass': 1.5, 'link over pass': 0.75, 'arithmetic over pass': 0.25 },
       ...{ 'attention over pass': 0.5, 'device memory over model': 0.25, 'host memory over model': 2 },
     });
     const formats = { ...machine.formats, weightElementBytes: 4 };
-    const fp32 = ratiosOf({ loads, machine: { ...machine, formats }, target, draft });
+    const fp32 = ratiosOf({ ...rest, machine: { ...machine, formats } });
     expect(fp32['device memory over model']).toBeCloseTo(0.125, 12);
+    expect(fp32['attention weights over device memory']).toBeCloseTo(
+      2 * bf16['attention weights over device memory'],
+      12,
+    );
+    expect([bf16['tokens per round'], bf16['prefill over run']]).toEqual([2.5, 0.4]);
+    // 7 of 16: two of eight experts, twice.
+    expect(bf16['share of experts that a pass needs']).toBeCloseTo(7 / 16, 12);
+    // 64 rows of an expert: the host does 1e12 there, the device twice the time of one row less than 1e14.
+    const rate = interpolate(machine.device.arithmetic)(64);
+    expect(bf16['host arithmetic over device arithmetic']).toBeCloseTo(1e12 / rate, 12);
+    const flops = 2 * 64 * 3 * 4096 * 14336 * 8 * 32;
+    expect(bf16['host arithmetic over pass']).toBeCloseTo(flops / 1e12 / 4, 9);
+  });
+});
+
+describe('the KV cache in device memory', () => {
+  it('counts as what it stands for: 200 tokens at 131,072 bytes each, times its factor', () => {
+    const target = describeModel({ name: 'target', config: modelCatalog['mixtral-8x7b']! });
+    const draft = describeModel({ name: 'draft', config: modelCatalog['mistral-7b']! });
+    const loads = {
+      ...{ passSeconds: 4, linkSeconds: 3, linkBytes: 1, deviceSeconds: 1, hostSeconds: 2, draftSeconds: 6 },
+    };
+    const ratios = (factors: Partial<Budgets>) =>
+      ratiosOf({
+        ...{ loads, target, draft, policy: {}, promptLengths: [96, 96], maxNewTokens: 4 },
+        course: { tokensPerRound: 1, prefillShare: 0.1 },
+        machine: { ...workstation, memory: { ...workstation.memory, deviceBytes: 1e9, ...factors } },
+      });
+    const plain = ratios({});
+    expect(plain['KV cache over device memory']).toBeCloseTo((200 * 131_072) / 1e9, 12);
+    expect(plain['kept draft cache over device memory']).toBe(plain['KV cache over device memory']);
+    const counted = ratios({ deviceCacheFactor: 4, draftCacheFactor: 5 });
+    expect(counted['KV cache over device memory'] / plain['KV cache over device memory']).toBeCloseTo(4, 12);
+    expect(
+      counted['kept draft cache over device memory'] / plain['kept draft cache over device memory'],
+    ).toBeCloseTo(5, 12);
   });
 });
 
@@ -119,6 +167,20 @@ describe('a cap', () => {
     expect(capped.link).toEqual({ ...workstation.link, cacheBytesPerSecond: 2e8 });
   });
 
+  it("of the host's arithmetic slows down its products whatever their kind, and nothing that is slower anyway", () => {
+    const host = {
+      ...workstation.host,
+      kinds: { expert: { arithmetic: [[1, 5e10]] }, realign: {} },
+    } as const;
+    const capped = capMachine({ ...workstation, host }, { ...noCaps, hostFlopsPerSecond: 3e10 });
+    expect(capped.host.arithmetic).toEqual([
+      [1, 2e10],
+      [64, 3e10],
+    ]);
+    expect(capped.host.kinds).toEqual({ expert: { arithmetic: [[1, 3e10]] }, realign: {} });
+    expect([capped.device, capped.link]).toEqual([workstation.device, workstation.link]);
+  });
+
   it('of a run goes into its prediction, with its budgets', () => {
     const settings = {
       deviceBytes: 1e9,
@@ -128,6 +190,8 @@ describe('a cap', () => {
     const { memory, disk, link } = withLimits(workstation, settings);
     expect(memory).toEqual({ ...workstation.memory, deviceBytes: 1e9, hostBytes: 2e9 });
     expect([disk.bytesPerSecond, link]).toEqual([1e8, workstation.link]);
+    const counting = withLimits(workstation, { ...settings, deviceCacheFactor: 4.3, draftCacheFactor: 1 });
+    expect(counting.memory).toEqual({ ...memory, deviceCacheFactor: 4.3 });
   });
 });
 
@@ -159,7 +223,10 @@ describe('a choice', () => {
   const theirs: Ratios = {
     ...{ 'draft over pass': 1.6, 'link over pass': 0.7, 'arithmetic over pass': 0.04 },
     ...{ 'attention over pass': 0.9, 'device memory over model': 0.5, 'host memory over model': 3 },
-    'draft over model': 0.15,
+    ...{ 'draft over model': 0.15, 'host arithmetic over device arithmetic': 0.01 },
+    ...{ 'host arithmetic over pass': 2, 'share of experts that a pass needs': 1, 'tokens per round': 3 },
+    ...{ 'prefill over run': 0.3, 'attention weights over device memory': 0.1 },
+    ...{ 'KV cache over device memory': 1.2, 'kept draft cache over device memory': 1.4 },
   };
   /** Slow enough for a draft of this size to take a while. */
   const machine: MachineModel = {
@@ -186,6 +253,13 @@ describe('a choice', () => {
     const { linkBytesPerSecond, hostCacheBytesPerSecond, linkCacheBytesPerSecond } = choice.caps;
     expect(linkBytesPerSecond).toBeLessThan(machine.link.bytesPerSecond);
     expect(linkCacheBytesPerSecond! / hostCacheBytesPerSecond!).toBeCloseTo(1.6, 1);
+    const ratio = (name: string) => choice.ratios.find((pair) => pair.name === name)!;
+    for (const name of [
+      'host arithmetic over device arithmetic',
+      'KV cache over device memory',
+      'kept draft cache over device memory',
+    ])
+      expect(ratio(name).ours / ratio(name).theirs, name).toBeCloseTo(1, 1);
     // And the cap is what it says: the same run, simulated again, has those loads.
     const again = await simulateLoads({
       ...{ target, draft: choice.draft.checkpoint, acceptance: request.acceptance, maxNewTokens: 8 },
@@ -214,7 +288,9 @@ describe('a choice', () => {
   it('says so when even the fastest link leaves the draft too light', async () => {
     const light = { ...request, theirs: { ...theirs, 'draft over pass': 1e6 } };
     const choice = await chooseTunnel(light);
-    expect(choice.caps).toEqual(noCaps);
+    const { hostFlopsPerSecond, ...others } = choice.caps;
+    expect({ ...others, hostFlopsPerSecond: null }).toEqual(noCaps);
+    expect(hostFlopsPerSecond).toBeLessThan(1e10);
     const limits = { theirPromptTokens: 437, ourPromptTokens: 100, longestSeconds: 30 };
     const sentences = explainUnmatched(choice, limits);
     expect(sentences.find((text) => text.startsWith('draft over pass'))).toContain(
@@ -235,6 +311,38 @@ describe('a draft that was measured', () => {
     const [[rows, rate]] = workstation.device.arithmetic as [readonly [number, number]];
     expect(withDraftSpeed(workstation, 2).device.kinds.draft?.arithmetic?.[0]).toEqual([rows, 2 * rate]);
     expect(withDraftSpeed(workstation, 2).device.arithmetic).toEqual(workstation.device.arithmetic);
+  });
+});
+
+describe('what the planner picks in a tunnel', () => {
+  it('has a draft only where it may have one, and computes nothing on a host that is paced', async () => {
+    const target = describeModel({ name: 'target', config, unit: 'expert' });
+    const dense = { ...config, architecture: 'mistral' as const, numExperts: 1, expertsPerToken: 1 };
+    const draft = describeModel({ name: 'draft', config: { ...dense, numLayers: 2, ffnSize: 64 } });
+    const machine = withLimits(workstation, {
+      ...{ deviceBytes: 30e6, hostBytes: 2e8, deviceCacheFactor: 50, draftCacheFactor: 50 },
+      ...capSettingsOf({ ...noCaps, linkBytesPerSecond: 1e8, hostFlopsPerSecond: 1e6 }),
+    });
+    const { withDraft, withoutDraft } = await planInTunnel({
+      ...{ target, draft, machine, promptLengths: [40, 40, 40, 40], maxNewTokens: 8 },
+      acceptance: { kind: 'rates', name: '0.9', byPosition: [0.9] },
+      signal: new AbortController().signal,
+    });
+    expect(withoutDraft.policy.speculation).toBe('none');
+    expect(withDraft.tokensPerSecond).toBeGreaterThanOrEqual(withoutDraft.tokensPerSecond);
+    for (const { policy } of [withDraft, withoutDraft])
+      expect([policy.hostExpertRows, policy.projections]).toEqual([0, 'device']);
+  });
+
+  it('rests on how often candidates stood once those before them did', () => {
+    const counts = (...pairs: [number, number][]) => ({
+      byPosition: pairs.map(([proposed, accepted]) => ({ proposed, accepted })),
+    });
+    const rate = (byPosition: ReturnType<typeof counts>) =>
+      (rateOf(byPosition as unknown as AcceptanceReport) as AcceptanceRates).byPosition;
+    // 100 tried, 60 of them stood; of those 60, 40; and so 60 were tried in the second place: 100 of 160.
+    expect(rate(counts([100, 60], [100, 40]))).toEqual([0.63]);
+    expect(rate(counts([10, 0], [10, 0]))).toEqual([0]);
   });
 });
 
@@ -265,15 +373,22 @@ describe('the original', () => {
   });
 });
 
+const pick: TunnelPlan = {
+  strategy: 'none',
+  policy: { ...fakeResult().policy, speculation: 'none' },
+  tokensPerSecond: 20,
+};
+
 const tunnel: Tunnel = {
-  ...{ schema: 2, kind: 'tunnel', name: 'tunnel-env1' },
+  ...{ schema: 3, kind: 'tunnel', name: 'tunnel-env1' },
   like: { machine: 'env1', target: 'mixtral-8x7b', draft: 'mistral-7b', dataset: 'HumanEval' },
   models: { target: 'pair:600MB', draft: 'pair:93MB' },
-  caps: { ...noCaps, linkBytesPerSecond: 477e6, hostCacheBytesPerSecond: 32e6 },
+  caps: { ...noCaps, linkBytesPerSecond: 477e6, hostCacheBytesPerSecond: 32e6, hostFlopsPerSecond: 3e8 },
   cores: { device: 1, host: 1 },
-  memory: { deviceBytes: 331_000_000, hostBytes: 1_760_000_000 },
+  memory: { deviceBytes: 331_000_000, hostBytes: 1_760_000_000, deviceCacheFactor: 4.3, draftCacheFactor: 9 },
   workload: { name: 'dialogue', prompts: 8, maxNewTokens: 16 },
   policy: { candidates: 6, draftCache: 'recompute', draftBatch: 4 },
+  planned: { withDraft: null, withoutDraft: pick },
   ratios: [{ name: 'draft over pass', theirs: 1.63, ours: 1.63 }],
   draftSpeed: 1.9,
   lanes: {
@@ -291,7 +406,7 @@ describe('a tunnel file', () => {
 
   it.each<[Record<string, unknown>, string]>([
     [{ kind: 'profile' }, 'invalid kind: "profile"; expected "tunnel", in a file made by specoffload tunnel'],
-    [{ schema: 1 }, 'invalid schema: 1; expected 2; make the tunnel again with specoffload tunnel'],
+    [{ schema: 2 }, 'invalid schema: 2; expected 3; make the tunnel again with specoffload tunnel'],
     [{ cap: 1 }, 'invalid field: cap; expected one of schema, kind, name'],
     [{ name: '' }, 'invalid name: ""; expected a text'],
     [{ caps: { linkBytesPerSecond: 'fast' } }, 'invalid caps.linkBytesPerSecond: "fast"; expected a number'],
@@ -300,6 +415,15 @@ describe('a tunnel file', () => {
     [{ memory: { deviceBytes: 1 } }, 'invalid memory.deviceBytes: 1; expected a number from 4096'],
     [{ workload: null }, 'invalid workload; expected an object'],
     [{ policy: { candidates: 0 } }, 'invalid candidates: 0; expected a whole number from 1 to 64'],
+    [
+      { memory: { ...tunnel.memory, deviceCacheFactor: 0.5 } },
+      'invalid memory.deviceCacheFactor: 0.5; expected a number from 1',
+    ],
+    [{ planned: {} }, 'invalid planned.withDraft'],
+    [
+      { planned: { withDraft: null, withoutDraft: { ...pick, policy: { candidates: 3 } } } },
+      'invalid planned.withoutDraft.policy: {"candidates":3}; expected a complete one, but speculation is missing',
+    ],
     [{ ratios: [{ name: 'draft' }] }, 'invalid ratios.0.name: "draft"; expected draft over pass'],
     [{ lanes: { theirs: tunnel.lanes.theirs } }, 'invalid lanes.ours; expected an object'],
     [{ unmatched: [1] }, 'invalid unmatched: [1]; expected a list of texts'],
@@ -314,6 +438,33 @@ describe('a tunnel file', () => {
     await expect(openTunnel('nowhere.json')).rejects.toThrow(
       'cannot read the tunnel nowhere.json; make one with specoffload tunnel --out nowhere.json',
     );
+  });
+
+  it('gives a point the pick that it asks for, whole, and its limits', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'specoffload-tunnel-'));
+    const machine = join(directory, 'tunnel.json');
+    const shelf = new Shelf(
+      createOutput({ write: () => true }, { write: () => true }, false),
+      new AbortController().signal,
+    );
+    const point = { machine, target: 'pair', draft: 'pair' };
+    try {
+      await writeFile(machine, JSON.stringify(tunnel));
+      const { plan } = await openMeasuredJob({ ...point, planned: 'without draft' }, shelf);
+      expect([plan.strategy, plan.policy, plan.draft]).toEqual(['none', pick.policy, null]);
+      expect(plan.machine).toMatchObject({
+        ...{ hostFlopsPerSecondCap: 3e8, deviceCacheFactor: 4.3, draftCacheFactor: 9 },
+        ...{ deviceBytes: 331_000_000, linkBytesPerSecondCap: 477e6 },
+      });
+      await expect(openMeasuredJob({ ...point, planned: 'with draft' }, shelf)).rejects.toThrow(
+        'the planner found nothing with draft for tunnel-env1; make the tunnel again',
+      );
+      await expect(openMeasuredJob({ planned: 'with draft' }, shelf)).rejects.toThrow(
+        'planned: with draft needs a tunnel, whose file holds what the planner picks there',
+      );
+    } finally {
+      await rm(directory, { recursive: true });
+    }
   });
 
   it('is made on first use under its name, kept, and made anew after the machine was measured', async () => {
@@ -360,6 +511,9 @@ describe('a tunnel file', () => {
       ...{
         deviceMemory: '331000000B',
         linkCap: '477000000B/s',
+        hostArithmeticCap: '300000000FLOP/s',
+        deviceCacheFactor: '4.3',
+        draftCacheFactor: '9',
         hostCacheCap: '32000000B/s',
         candidates: '6',
         draftCache: 'recompute',

@@ -4,6 +4,7 @@
  */
 
 import { isRecord, type JsonRecord, maybeReadJson, quote, UserError } from '@specoffload/input';
+import type { Budgets } from '../schedule/memory-plan.js';
 import { type LaneName, laneNames, type TaskKind } from '../trace/types.js';
 import { bf16Formats, type Formats, localFormats } from './formats.js';
 
@@ -52,7 +53,7 @@ export interface MachineModel {
   readonly variability: Readonly<Record<LaneName, number>>;
   /** Tasks that a lane takes at once and works through in order, as a real lane does; 1 keeps priorities strict. */
   readonly laneWidth: Readonly<Record<LaneName, number>>;
-  readonly memory: { readonly deviceBytes: number; readonly hostBytes: number; readonly diskBytes: number };
+  readonly memory: Budgets & { readonly diskBytes: number };
   readonly formats: Formats;
 }
 

@@ -9,7 +9,13 @@ import type { ModelRole, NotFinitePlace } from './not-finite.js';
 
 /** Rates that lanes are paced to; null: not paced. */
 export type LaneCaps = Readonly<
-  Record<'linkBytesPerSecondCap' | 'linkCacheBytesPerSecondCap' | 'hostCacheBytesPerSecondCap', number | null>
+  Record<
+    | 'linkBytesPerSecondCap'
+    | 'linkCacheBytesPerSecondCap'
+    | 'hostCacheBytesPerSecondCap'
+    | 'hostFlopsPerSecondCap',
+    number | null
+  >
 >;
 
 /** Handed to a lane's worker at its birth. */

@@ -131,18 +131,19 @@ async function createHostExperts({ gathered, weights: widened }: HostExpertRegio
 
 /** Moves what is to cross the link. */
 function carry(op: WorkerOp): Work {
-  if (op.kind === 'upload') return { seconds: upload(op) * secondsPerByte(data.caps.linkBytesPerSecondCap) };
+  if (op.kind === 'upload') return { seconds: upload(op) * secondsPer(data.caps.linkBytesPerSecondCap) };
   if (op.kind !== 'fetch' && op.kind !== 'store') throw new Error(`the link lane cannot ${op.kind}`);
   const { linkBytesPerSecondCap, linkCacheBytesPerSecondCap } = data.caps;
   // As the cost model has it: to the device cache goes at a rate of its own, from there as everything does.
   const ownCap = op.kind === 'fetch' ? linkCacheBytesPerSecondCap : null;
   return {
-    seconds: moveCache(op) * Math.max(secondsPerByte(linkBytesPerSecondCap), secondsPerByte(ownCap)),
+    seconds: moveCache(op) * Math.max(secondsPer(linkBytesPerSecondCap), secondsPer(ownCap)),
   };
 }
 
-function secondsPerByte(bytesPerSecondCap: number | null): number {
-  return bytesPerSecondCap === null ? 0 : 1 / bytesPerSecondCap;
+/** Of a byte or an operation; 0 where nothing paces it. */
+function secondsPer(cap: number | null): number {
+  return cap === null ? 0 : 1 / cap;
 }
 
 /** @returns bytes that crossed */
@@ -184,14 +185,24 @@ async function createLane(): Promise<Execute> {
 
 /** What is paced on this lane, or null where nothing is. */
 async function createPacedLane(): Promise<((op: WorkerOp) => Work | Promise<Work>) | null> {
-  const { linkBytesPerSecondCap, linkCacheBytesPerSecondCap, hostCacheBytesPerSecondCap } = data.caps;
+  const { linkBytesPerSecondCap, linkCacheBytesPerSecondCap } = data.caps;
   if (data.lane === 'link' && (linkBytesPerSecondCap ?? linkCacheBytesPerSecondCap) !== null) return carry;
-  if (data.lane !== 'host' || hostCacheBytesPerSecondCap === null) return null;
+  const { hostCacheBytesPerSecondCap, hostFlopsPerSecondCap } = data.caps;
+  if (data.lane !== 'host' || (hostCacheBytesPerSecondCap ?? hostFlopsPerSecondCap) === null) return null;
   const execute = await createHostLane();
-  return async (op) => {
-    const result = await execute(op, async () => {});
-    return { seconds: op.kind === 'attention' ? op.cacheBytes / hostCacheBytesPerSecondCap : 0, result };
-  };
+  return async (op) => ({ result: await execute(op, async () => {}), seconds: hostSeconds(op) });
+}
+
+/** What the host's caps make of an op: attention is paced by the cache that it reads, an expert by its arithmetic. */
+function hostSeconds(op: WorkerOp): number {
+  const { hostCacheBytesPerSecondCap, hostFlopsPerSecondCap } = data.caps;
+  if (op.kind === 'attention') return op.cacheBytes * secondsPer(hostCacheBytesPerSecondCap);
+  return op.kind === 'host-expert' ? flopsOf(op) * secondsPer(hostFlopsPerSecondCap) : 0;
+}
+
+/** A product takes two operations for each weight and row. */
+function flopsOf({ indices, weights: { gate, up, down } }: HostExpertOp): number {
+  return 2 * indices.length * (gate.count + up.count + down.count);
 }
 
 type Push = (request: WorkerRequest) => void;

@@ -152,6 +152,7 @@ export class LocalMachine implements Machine {
         linkBytesPerSecondCap: settings.linkBytesPerSecondCap ?? null,
         linkCacheBytesPerSecondCap: settings.linkCacheBytesPerSecondCap ?? null,
         hostCacheBytesPerSecondCap: settings.hostCacheBytesPerSecondCap ?? null,
+        hostFlopsPerSecondCap: settings.hostFlopsPerSecondCap ?? null,
       },
       target: describeModel(plan.target, false),
       draft: plan.draft && describeModel(plan.draft, true),

@@ -1,5 +1,6 @@
 /**
- * A lane with a cap: the link by what crosses it, the host by the KV cache that its attention reads. Ops are worked
+ * A lane with a cap: the link by what crosses it, the host by the KV cache that its attention reads and by the
+ * arithmetic of its experts. Ops are worked
  * off at once and in order, and delivered when a lane of that rate would have been done: whoever is late to wake up,
  * by the system's timer or because others have the core, loses no time of the lane. The next op is worked off while
  * the one before still takes its time.

@@ -1,6 +1,7 @@
 /** What goes into a run and what comes out of it. */
 
 import type { Checkpoint } from '../model/types.js';
+import type { Budgets } from '../schedule/memory-plan.js';
 import type { Policy, PolicyInput, StrategyName } from '../schedule/policy.js';
 import type { AcceptanceReport } from '../speculate/statistics.js';
 import type { MemoryLog } from '../trace/memory.js';
@@ -11,11 +12,7 @@ import type { LaneName, PhaseName, PhaseReport, Span } from '../trace/types.js';
 export const defaultReadsInFlight = 4;
 
 /** The machine a run may use: hard memory budgets, cores and optional caps. */
-export interface MachineSettings {
-  /** Device pool, bytes; a hard limit. */
-  readonly deviceBytes: number;
-  /** Host pool, bytes; a hard limit. */
-  readonly hostBytes: number;
+export interface MachineSettings extends Budgets {
   /** Threads of the device lane's arithmetic. @default 1 */
   readonly deviceCores?: number;
   /** Threads of the host lane's attention. @default 1 */
@@ -30,6 +27,8 @@ export interface MachineSettings {
   readonly hostCacheBytesPerSecondCap?: number | null;
   /** Pace KV cache on its way to the device; what else crosses the link keeps its own cap. @default null, not paced */
   readonly linkCacheBytesPerSecondCap?: number | null;
+  /** Pace the experts that the host computes by their floating-point operations. @default null, not paced */
+  readonly hostFlopsPerSecondCap?: number | null;
   /** Which core implementation to use. @default auto */
   readonly native?: 'auto' | 'native' | 'twin';
 }

@@ -111,9 +111,17 @@ export interface MemoryDemand {
   readonly numPositions: number;
 }
 
+/** Hard limits of both pools. */
 export interface Budgets {
   readonly deviceBytes: number;
   readonly hostBytes: number;
+  /**
+   * Bytes that each byte of the target's KV cache in device memory counts as: a small run whose texts are short keeps a
+   * cache there that the large one it stands for has no room for. @default 1
+   */
+  readonly deviceCacheFactor?: number;
+  /** The same for a draft's cache that is kept between rounds. @default 1 */
+  readonly draftCacheFactor?: number;
 }
 
 /** Everything a layout is made from besides the open choices. */
@@ -125,6 +133,8 @@ export interface PlanRequest {
   readonly formats: Formats;
   readonly layouts: ReadonlyMap<string, GroupLayout>;
   readonly draftLayouts: ReadonlyMap<string, GroupLayout>;
+  /** What a byte of KV cache in device memory counts as, see {@link Budgets}. */
+  readonly cacheFactors: { readonly target: number; readonly draft: number };
 }
 
 export type SettledChoices = { readonly [Field in keyof OpenChoices]: number };

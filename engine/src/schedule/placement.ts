@@ -27,6 +27,7 @@ export function planMemory(
     ...{ target, draft, demand, policy, formats },
     layouts: layOutGroups(target, formats),
     draftLayouts: draft ? layOutGroups(draft, formats) : new Map(),
+    cacheFactors: { target: budgets.deviceCacheFactor ?? 1, draft: budgets.draftCacheFactor ?? 1 },
   };
   const layOut = (prefetchDepth: number, pinnedLayers: number, keptLayers: number) =>
     layOutPools(request, { prefetchDepth, pinnedLayers, keptLayers });

@@ -21,7 +21,9 @@ export function bufferLabel(pool: Pool['name']): string {
   return `${pool} weight buffers`;
 }
 
+const cacheLabel = 'KV cache';
 const cacheBufferLabel = 'KV cache buffers';
+const draftCacheLabel = 'draft KV cache';
 
 /** Planned so far, slots left out. */
 function residentBytesOf(pool: Pool): number {
@@ -49,12 +51,13 @@ export function layOutPools(request: PlanRequest, choice: SettledChoices): Memor
       target.config,
       demand.targetCacheTokens,
       policy.cache === 'host' ? host : device,
-      'KV cache',
+      cacheLabel,
       formats,
     ),
     rope: placeRopes(target.config, demand.numPositions, host, device, policy),
     ...{ formats, numPositions: demand.numPositions },
   };
+  countCache(device, cacheLabel, request.cacheFactors.target);
   const slots = placeSlots(request, choice.prefetchDepth, host, device);
   const usesHost = policy.attention !== 'device' || policy.prefillAttention === 'host';
   const placeActivations = (frameRows: readonly number[], hostPool: Pool | null, placesExperts: boolean) => ({
@@ -146,9 +149,14 @@ function placeSlots({ layouts, policy }: PlanRequest, prefetchDepth: number, hos
   return { hostSlots, deviceSlots };
 }
 
+/** Counts what was placed under a label as so many times its bytes. */
+function countCache(pool: Pool, label: string, factor: number): void {
+  if (factor > 1) pool.reserve(label, (factor - 1) * pool.bytesOf(label));
+}
+
 /** One frame's part of one layer's cache, twice where the next one may cross while one is in use. */
 function placeCacheSlots(
-  { target, demand, policy, formats }: PlanRequest,
+  { target, demand, policy, formats, cacheFactors }: PlanRequest,
   prefetchDepth: number,
   device: Pool,
 ): Slots | null {
@@ -156,20 +164,22 @@ function placeCacheSlots(
   const count = prefetchDepth > 0 ? 2 : 1;
   const bytes =
     (demand.frameCacheTokens * cacheBytesPerToken(target.config, formats)) / target.config.numLayers;
-  return {
-    slotClass: { name: 'device.cache', count },
-    regions: Array.from({ length: count }, () => device.place(cacheBufferLabel, bytes)),
-  };
+  const regions = Array.from({ length: count }, () => device.place(cacheBufferLabel, bytes));
+  countCache(device, cacheBufferLabel, cacheFactors.target);
+  return { slotClass: { name: 'device.cache', count }, regions };
 }
 
 /** The draft lives on the device: weights, KV cache and activations. */
 function placeDraft(
-  { demand, formats, draftLayouts: layouts }: PlanRequest,
+  { demand, formats, draftLayouts: layouts, policy, cacheFactors }: PlanRequest,
   draft: Checkpoint,
   host: Pool,
   device: Pool,
 ): ModelPlacement {
   const allLayers = new Set(draft.layers.keys());
+  const kvCache = placeCache(draft.config, demand.draftCacheTokens, device, draftCacheLabel, formats);
+  // Any other holds no more than one step's sequences, however many there are.
+  if (policy.draftCache === 'resident') countCache(device, draftCacheLabel, cacheFactors.draft);
   return {
     ...placeModel(draft, layouts, host, device, 'draft'),
     pinned: placeLayers(draft, allLayers, (group) =>
@@ -179,7 +189,7 @@ function placeDraft(
     frames: [{ ...placeFrame(draft.config, demand.draftRows, device, null, formats), hostExperts: null }],
     scratch: placeScratch(draft.config, demand.draftRows, device, formats),
     hostExperts: null,
-    kvCache: placeCache(draft.config, demand.draftCacheTokens, device, 'draft KV cache', formats),
+    kvCache,
     rope: { host: null, device: placeRope(draft.config, demand.numPositions, device) },
     ...{ formats, numPositions: demand.numPositions },
   };

@@ -2,7 +2,9 @@
 
 import { defaultReadsInFlight, type MachineSettings } from '@specoffload/engine';
 import type { Command } from 'commander';
-import { parseBytes, parseBytesPerSecond } from '../sizes.js';
+import { mostCacheFactor } from '../caps.js';
+import { UsageError } from '../errors.js';
+import { parseBytes, parseBytesPerSecond, parseFlopsPerSecond } from '../sizes.js';
 import { oneOf, wholeNumber } from './common.js';
 
 export interface MachineOptions {
@@ -15,6 +17,9 @@ export interface MachineOptions {
   readonly diskCap?: string;
   readonly hostCacheCap?: string;
   readonly linkCacheCap?: string;
+  readonly hostArithmeticCap?: string;
+  readonly deviceCacheFactor?: string;
+  readonly draftCacheFactor?: string;
   readonly native: 'auto' | 'native' | 'twin';
 }
 
@@ -48,6 +53,15 @@ export function addMachineOptions(command: Command): Command {
     )
     .option('--link-cache-cap <rate>', 'pace KV cache on its way to the device (default: not paced)')
     .option(
+      '--host-arithmetic-cap <rate>',
+      'pace the experts that the host computes, such as 300MFLOP/s (default: not paced)',
+    )
+    .option(
+      '--device-cache-factor <n>',
+      'count every byte of KV cache in device memory as so many of its limit (default: 1)',
+    )
+    .option('--draft-cache-factor <n>', 'the same for a draft cache that is kept between rounds (default: 1)')
+    .option(
       '--native <which>',
       'core to use: auto, native (C++) or twin (TypeScript)',
       oneOf('--native', ['auto', 'native', 'twin']),
@@ -69,6 +83,18 @@ export function toMachineSettings(options: MachineOptions): Required<MachineSett
     diskBytesPerSecondCap: cap('--disk-cap', options.diskCap),
     hostCacheBytesPerSecondCap: cap('--host-cache-cap', options.hostCacheCap),
     linkCacheBytesPerSecondCap: cap('--link-cache-cap', options.linkCacheCap),
+    hostFlopsPerSecondCap:
+      options.hostArithmeticCap === undefined
+        ? null
+        : parseFlopsPerSecond('--host-arithmetic-cap', options.hostArithmeticCap),
+    deviceCacheFactor: factor('--device-cache-factor', options.deviceCacheFactor),
+    draftCacheFactor: factor('--draft-cache-factor', options.draftCacheFactor),
     native: options.native,
   };
+}
+
+function factor(flag: string, text: string | undefined): number {
+  const number = text === undefined ? 1 : Number(/^\d+(\.\d+)?$/.test(text) ? text : Number.NaN);
+  if (1 <= number && number <= mostCacheFactor) return number;
+  throw new UsageError(`invalid ${flag}: ${text}; expected a number from 1 to ${mostCacheFactor}`);
 }

@@ -107,8 +107,15 @@ export function addRunCommand(program: Command, context: CommandContext): void {
     const output = outputFor(options);
     const { signal } = context;
     const isGiven = (name: string) => command.getOptionValueSource(name) === 'cli';
-    await run(await applyTunnel(options, isGiven, output, signal), isGiven, output, signal);
+    const applied = await applyTunnel(options, isGiven, output, signal);
+    await run(applied, isGiven, output, signal);
   });
+}
+
+/** Flags, and what only a tunnel knows. */
+interface AppliedOptions extends RunCommandOptions {
+  /** Of its draft, over what the machine file promises; null: unknown. */
+  readonly draftSpeed: number | null;
 }
 
 /** Puts a tunnel's values where no flag was given. */
@@ -117,8 +124,8 @@ async function applyTunnel(
   isGiven: (name: string) => boolean,
   output: Output,
   signal: AbortSignal,
-): Promise<RunCommandOptions> {
-  if (options.tunnel === undefined) return options;
+): Promise<AppliedOptions> {
+  if (options.tunnel === undefined) return { ...options, draftSpeed: null };
   const tunnel = await openTunnel(options.tunnel);
   const given = Object.entries(options).filter(([name]) => isGiven(name));
   const merged = { ...options, ...flagsOf(tunnel), ...Object.fromEntries(given) };
@@ -128,6 +135,7 @@ async function applyTunnel(
     draft: wantsDraft(questionOf(merged))
       ? await locateModel('draft', merged.draft, output, signal)
       : merged.draft,
+    draftSpeed: isGiven('draft') ? null : tunnel.draftSpeed,
   };
 }
 
@@ -139,7 +147,7 @@ function questionOf(options: RunCommandOptions): DraftQuestion {
 }
 
 async function run(
-  options: RunCommandOptions,
+  options: AppliedOptions,
   isGiven: (name: string) => boolean,
   output: Output,
   signal: AbortSignal,
@@ -162,7 +170,7 @@ async function run(
         {
           ...{ target: pair.target, draft: pair.draft, machine, fixed: given, signal },
           machineFile: options.machine ?? defaultMachineFile,
-          acceptance: options.acceptance ?? null,
+          ...{ acceptance: options.acceptance ?? null, draftSpeed: options.draftSpeed },
           ...(options.strategy ? { strategy: options.strategy } : {}),
           promptLengths: workload.prompts.map(({ length }) => length),
           maxNewTokens: options.newTokens,

@@ -3,14 +3,16 @@
 import { writeFile } from 'node:fs/promises';
 import { laneNames } from '@specoffload/engine';
 import type { Command } from 'commander';
-import { formatBytes, formatPercent, formatRate, plural } from '../format.js';
+import { formatBytes, formatFlops, formatPercent, formatRate, plural, threeDigits } from '../format.js';
 import type { Output } from '../output.js';
 import { displayPath } from '../paths.js';
+import { describePolicy } from '../plan-report.js';
 import { alignFacts } from '../report.js';
 import { type DatasetName, datasetNames } from '../reproduce/reference.js';
 import { formatTable } from '../table.js';
 import { createTunnel } from '../tunnel/create.js';
 import { tunnelDefaults } from '../tunnel/named.js';
+import type { TunnelPlan } from '../tunnel/plans.js';
 import { isMatched, type RatioPair } from '../tunnel/ratios.js';
 import { parseTunnel, type Tunnel } from '../tunnel/tunnel-file.js';
 import { describeRatio } from '../tunnel/unmatched.js';
@@ -49,7 +51,7 @@ export function addTunnelCommand(program: Command, context: CommandContext): voi
   const command = program
     .command('tunnel')
     .description(
-      "wind tunnel: find the caps of link and KV cache, budgets, batch and draft under which a small model on this machine has the ratios of the paper's model on its own",
+      "wind tunnel: find the caps of link, KV cache and host arithmetic, budgets, batch and draft under which a small model on this machine has the ratios of the paper's model on its own",
     )
     .requiredOption('--like <which>', 'machine to imitate: env1, env2, or a machine file')
     .option('--model <name>', "model that ran there (default: the paper's on that machine)")
@@ -151,6 +153,13 @@ function describeCap(bytesPerSecond: number | null): string {
   return bytesPerSecond === null ? 'not capped' : `capped to ${formatRate(bytesPerSecond)}`;
 }
 
+function describePick(which: keyof Tunnel['planned'], pick: TunnelPlan | null): [string, string] {
+  const name = which === 'withDraft' ? 'planned with a draft' : 'planned without a draft';
+  if (pick === null) return [name, 'nothing fits'];
+  const predicted = `${threeDigits(pick.tokensPerSecond)} tokens/s`;
+  return [name, `${pick.strategy} ${describePolicy(pick.policy)}; predicted ${predicted}`];
+}
+
 function describeTunnel(tunnel: Tunnel): string {
   const { like, models, caps, memory, workload, policy, lanes } = tunnel;
   const facts = alignFacts([
@@ -164,7 +173,14 @@ function describeTunnel(tunnel: Tunnel): string {
       'KV cache',
       `attention on the host ${describeCap(caps.hostCacheBytesPerSecond)}, to the device ${describeCap(caps.linkCacheBytesPerSecond)}`,
     ],
-    ['memory', `device ${formatBytes(memory.deviceBytes)}, host ${formatBytes(memory.hostBytes)}`],
+    [
+      'host',
+      `arithmetic ${caps.hostFlopsPerSecond === null ? 'not capped' : `capped to ${formatFlops(caps.hostFlopsPerSecond)}`}`,
+    ],
+    [
+      'memory',
+      `device ${formatBytes(memory.deviceBytes)}, where a byte of KV cache counts as ${threeDigits(memory.deviceCacheFactor)}, of a kept draft cache as ${threeDigits(memory.draftCacheFactor)}; host ${formatBytes(memory.hostBytes)}`,
+    ],
     [
       'policy',
       `${policy.candidates} candidates, draft cache ${policy.draftCache}, draft batch ${policy.draftBatch}`,
@@ -190,6 +206,9 @@ function describeTunnel(tunnel: Tunnel): string {
     ],
     [['theirs', lanes.theirs] as const, ['ours', lanes.ours] as const],
   );
+  const plans = (['withDraft', 'withoutDraft'] as const).map((which) =>
+    describePick(which, tunnel.planned[which]),
+  );
   const unmatched = tunnel.unmatched.map((sentence) => `- ${sentence}`);
   return [
     ...facts,
@@ -197,6 +216,8 @@ function describeTunnel(tunnel: Tunnel): string {
     ratios,
     '',
     shares,
+    '',
+    ...alignFacts(plans),
     ...(unmatched.length > 0 ? ['', 'not matched:', ...unmatched] : []),
   ].join('\n');
 }

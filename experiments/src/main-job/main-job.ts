@@ -67,7 +67,7 @@ export async function openMainJob(
       hostCores: 1,
       readsInFlight: defaultReadsInFlight,
       ...capSettingsOf(noCaps),
-      native: 'auto',
+      ...{ native: 'auto', deviceCacheFactor: 1, draftCacheFactor: 1 },
     },
     ...{ stopAtEos: true, seed: 0, firstRepeat: 0 },
   };

@@ -11,7 +11,7 @@ import {
   type SimulationResult,
   usesDraft,
 } from '@specoffload/engine';
-import { type Caps, capsOf } from '../caps.js';
+import { type Caps, capsOf, namedFactors } from '../caps.js';
 import { digestOf, type Json } from './canonical.js';
 import {
   type ConditionsRecord,
@@ -181,19 +181,21 @@ function toMachineRecord(machine: Required<MachineSettings>, core: 'native' | 't
       host: { cores: machine.hostCores },
       disk: { readsInFlight: machine.readsInFlight },
     },
-    memory: { deviceBytes: machine.deviceBytes, hostBytes: machine.hostBytes },
+    memory: { deviceBytes: machine.deviceBytes, hostBytes: machine.hostBytes, ...namedFactors(machine) },
     caps: toCapsRecord(capsOf(machine)),
     core,
   };
 }
 
-/** Caps of the KV cache are named where there are any: keys of runs without them stay what they were. */
+/** Later caps are named where there are any: keys of runs without them stay what they were. */
 function toCapsRecord(caps: Caps): MachineRecord['caps'] {
-  const { linkBytesPerSecond, diskBytesPerSecond, hostCacheBytesPerSecond, linkCacheBytesPerSecond } = caps;
+  const { linkBytesPerSecond, diskBytesPerSecond } = caps;
+  const { hostCacheBytesPerSecond, linkCacheBytesPerSecond, hostFlopsPerSecond } = caps;
   return {
     ...{ linkBytesPerSecond, diskBytesPerSecond },
     ...(hostCacheBytesPerSecond === null ? {} : { hostCacheBytesPerSecond }),
     ...(linkCacheBytesPerSecond === null ? {} : { linkCacheBytesPerSecond }),
+    ...(hostFlopsPerSecond === null ? {} : { hostFlopsPerSecond }),
   };
 }
 

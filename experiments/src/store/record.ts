@@ -2,6 +2,7 @@
 
 import type {
   Acceptance,
+  Budgets,
   Formats,
   IdleCause,
   LaneName,
@@ -100,13 +101,15 @@ export interface MachineRecord {
     readonly host: { readonly cores: number };
     readonly disk: { readonly readsInFlight: number };
   };
-  readonly memory: { readonly deviceBytes: number; readonly hostBytes: number };
-  /** null or, of the KV cache, left out: not paced. */
+  /** What a byte of KV cache in device memory counts as is named where it is not 1. */
+  readonly memory: Budgets;
+  /** null or, of KV cache and host arithmetic, left out: not paced. */
   readonly caps: {
     readonly linkBytesPerSecond: number | null;
     readonly diskBytesPerSecond: number | null;
     readonly hostCacheBytesPerSecond?: number;
     readonly linkCacheBytesPerSecond?: number;
+    readonly hostFlopsPerSecond?: number;
   };
   /** Core that ran: the C++ one or its TypeScript twin. */
   readonly core: 'native' | 'twin';

@@ -158,6 +158,8 @@ const common = {
   }),
 };
 
+const cacheFactors = { deviceCacheFactor: orMissing(amount), draftCacheFactor: orMissing(amount) };
+
 const checkMeasured = object({
   ...common,
   kind: oneOf('measured'),
@@ -168,12 +170,13 @@ const checkMeasured = object({
       host: object({ cores: count }),
       disk: object({ readsInFlight: count }),
     }),
-    memory: object({ deviceBytes: count, hostBytes: count }),
+    memory: object({ deviceBytes: count, hostBytes: count, ...cacheFactors }),
     caps: object({
       linkBytesPerSecond: orNull(amount),
       diskBytesPerSecond: orNull(amount),
       hostCacheBytesPerSecond: orMissing(amount),
       linkCacheBytesPerSecond: orMissing(amount),
+      hostFlopsPerSecond: orMissing(amount),
     }),
     core: oneOf('native', 'twin'),
   }),
@@ -195,7 +198,7 @@ const checkSimulated = object({
   machine: object({
     name: text,
     lanes: perLane(object({})),
-    memory: object({ deviceBytes: count, hostBytes: count, diskBytes: count }),
+    memory: object({ deviceBytes: count, hostBytes: count, diskBytes: count, ...cacheFactors }),
     options: object({
       ...{ interruptsDraft: flag, laneWidth: perLane(count), variability: perLane(amount) },
       formats: orMissing(

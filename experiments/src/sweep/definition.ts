@@ -32,6 +32,13 @@ interface RunSettings {
   readonly diskCap: string | number;
   readonly hostCacheCap: string | number;
   readonly linkCacheCap: string | number;
+  /** Of the experts that the host computes: a number of operations per second, or written as `300MFLOP/s`. */
+  readonly hostArithmeticCap: string | number;
+  /** What a byte of KV cache in device memory counts as, see `Budgets` of the engine. */
+  readonly deviceCacheFactor: number;
+  readonly draftCacheFactor: number;
+  /** Measured, in a tunnel: strategy and policy that the planner picked there, with a draft to its choice or without. */
+  readonly planned: 'with draft' | 'without draft';
   readonly deviceCores: number;
   readonly hostCores: number;
   readonly readsInFlight: number;

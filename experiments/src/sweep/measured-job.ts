@@ -8,13 +8,15 @@ import {
   parsePolicy,
   type StrategyName,
   speculates,
+  UserError,
 } from '@specoffload/engine';
 import { withAccounting } from '../accounting.js';
+import { namedFactors } from '../caps.js';
 import type { JobPlan } from '../execute.js';
 import { digestOf, type Json } from '../store/canonical.js';
 import type { Tunnel } from '../tunnel/index.js';
 import type { Settings } from './definition.js';
-import { policyOf, toBytes, toBytesPerSecond } from './settings.js';
+import { policyOf, toBytes, toBytesPerSecond, toFlopsPerSecond } from './settings.js';
 import type { Shelf } from './shelf.js';
 
 export interface MeasuredJob {
@@ -32,7 +34,8 @@ const defaults = {
 /** @throws UserError naming what cannot be opened or contradicts another setting. */
 export async function openMeasuredJob(given: Settings, shelf: Shelf): Promise<MeasuredJob> {
   const { machine: where = defaults.machine } = given;
-  const base = where === 'local' ? {} : settingsOf(await shelf.tunnel(where));
+  const base = where === 'local' ? {} : settingsIn(await shelf.tunnel(where), given);
+  if (where === 'local') assertUnplanned(given);
   const settings = { ...defaults, ...base, ...given };
   const { maxNewTokens, accounting = 'useful' } = settings;
   const strategy = settings.strategy as StrategyName;
@@ -54,17 +57,42 @@ export async function openMeasuredJob(given: Settings, shelf: Shelf): Promise<Me
   };
 }
 
-/** Caps of the KV cache are named where there are any: what was run before there were keeps its key. */
+/** Later caps and factors are named where there are any: what was run before there were keeps its key. */
 function identify({
   hostCacheBytesPerSecondCap,
   linkCacheBytesPerSecondCap,
+  hostFlopsPerSecondCap,
+  deviceCacheFactor,
+  draftCacheFactor,
   ...others
 }: Required<MachineSettings>): Json {
   return {
     ...(others as Record<string, Json>),
+    ...(namedFactors({ ...others, deviceCacheFactor, draftCacheFactor }) as Record<string, Json>),
+    ...(hostFlopsPerSecondCap === null ? {} : { hostFlopsPerSecondCap }),
     ...(hostCacheBytesPerSecondCap === null ? {} : { hostCacheBytesPerSecondCap }),
     ...(linkCacheBytesPerSecondCap === null ? {} : { linkCacheBytesPerSecondCap }),
   };
+}
+
+/** What a tunnel says, and, where a point asks for it, what the planner picked there. */
+function settingsIn(tunnel: Tunnel, { planned }: Settings): Settings {
+  return { ...settingsOf(tunnel), ...(planned === undefined ? {} : pickOf(tunnel, planned)) };
+}
+
+function pickOf({ name, planned: picks }: Tunnel, which: 'with draft' | 'without draft'): Settings {
+  const pick = picks[which === 'with draft' ? 'withDraft' : 'withoutDraft'];
+  if (pick) return { strategy: pick.strategy, ...pick.policy };
+  throw new UserError(
+    `the planner found nothing ${which} for ${name}; make the tunnel again, or leave it out`,
+  );
+}
+
+function assertUnplanned({ planned }: Settings): void {
+  if (planned !== undefined)
+    throw new UserError(
+      `planned: ${planned} needs a tunnel, whose file holds what the planner picks there; set machine to one, such as tunnel:env1`,
+    );
 }
 
 /** What a tunnel says, as settings that a point's own go before. */
@@ -74,12 +102,13 @@ function settingsOf({ models, caps, cores, memory, workload, policy }: Tunnel): 
     diskCap: caps.diskBytesPerSecond,
     hostCacheCap: caps.hostCacheBytesPerSecond,
     linkCacheCap: caps.linkCacheBytesPerSecond,
+    hostArithmeticCap: caps.hostFlopsPerSecond,
   };
   return {
     ...models,
     ...(policy as PolicyInput),
     ...{ workload: workload.name, prompts: workload.prompts, maxNewTokens: workload.maxNewTokens },
-    ...{ deviceMemory: memory.deviceBytes, hostMemory: memory.hostBytes },
+    ...{ deviceMemory: memory.deviceBytes, hostMemory: memory.hostBytes, ...namedFactors(memory) },
     ...{ deviceCores: cores.device, hostCores: cores.host },
     ...Object.fromEntries(Object.entries(paced).filter(([, rate]) => rate !== null)),
   };
@@ -118,5 +147,11 @@ function toMachineSettings(
     diskBytesPerSecondCap: cap('diskCap'),
     hostCacheBytesPerSecondCap: cap('hostCacheCap'),
     linkCacheBytesPerSecondCap: cap('linkCacheCap'),
+    hostFlopsPerSecondCap:
+      settings.hostArithmeticCap === undefined
+        ? null
+        : toFlopsPerSecond('hostArithmeticCap', settings.hostArithmeticCap),
+    deviceCacheFactor: settings.deviceCacheFactor ?? 1,
+    draftCacheFactor: settings.draftCacheFactor ?? 1,
   };
 }

@@ -2,7 +2,8 @@
 
 import { isRateOfMachine, parsePolicy, policyFields, strategyNames } from '@specoffload/engine';
 import { quote, UserError } from '@specoffload/input';
-import { parseBytes, parseBytesPerSecond } from '../sizes.js';
+import { mostCacheFactor } from '../caps.js';
+import { parseBytes, parseBytesPerSecond, parseFlopsPerSecond } from '../sizes.js';
 import type { Settings, SettingValue } from './definition.js';
 
 type Kind = 'measured' | 'simulated';
@@ -78,6 +79,15 @@ const runSettings: Readonly<Record<string, Setting>> = {
   diskCap: { kinds: measured, check: rate },
   hostCacheCap: { kinds: measured, check: rate },
   linkCacheCap: { kinds: measured, check: rate },
+  hostArithmeticCap: {
+    kinds: measured,
+    check: (name, value) => {
+      toFlopsPerSecond(name, value);
+    },
+  },
+  deviceCacheFactor: { kinds: measured, check: amount(1, mostCacheFactor) },
+  draftCacheFactor: { kinds: measured, check: amount(1, mostCacheFactor) },
+  planned: { kinds: measured, check: word('with draft', 'without draft') },
   deviceCores: { kinds: measured, check: whole(1, 1024) },
   hostCores: { kinds: measured, check: whole(1, 1024) },
   readsInFlight: { kinds: measured, check: whole(1, 64) },
@@ -150,6 +160,13 @@ export function toBytes(name: string, value: unknown): number {
 export function toBytesPerSecond(name: string, value: unknown): number {
   if (typeof value === 'string') return parseBytesPerSecond(name, value);
   amount(1000, 1e13)(name, value);
+  return value as number;
+}
+
+/** Floating-point operations per second, likewise. */
+export function toFlopsPerSecond(name: string, value: unknown): number {
+  if (typeof value === 'string') return parseFlopsPerSecond(name, value);
+  amount(1e5, 1e18)(name, value);
   return value as number;
 }
 

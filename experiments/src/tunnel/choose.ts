@@ -2,6 +2,7 @@
 
 import {
   type Acceptance,
+  type Budgets,
   type Checkpoint,
   type MachineModel,
   type PolicyInput,
@@ -10,14 +11,17 @@ import {
   UserError,
 } from '@specoffload/engine';
 import { type Caps, capSettingsOf, noCaps, withLimits } from '../caps.js';
-import { type LaneShares, type PassLoads, simulateLoads, simulateShares } from './loads.js';
+import { type LaneShares, type PassLoads, simulateCourse, simulateLoads } from './loads.js';
 import {
+  cacheBytesOf,
   distance,
   isMatched,
   pairRatios,
+  productRate,
   type RatioPair,
   type Ratios,
   ratiosOf,
+  rowsPerExpert,
   widening,
 } from './ratios.js';
 
@@ -55,7 +59,7 @@ export interface Choice {
   readonly policy: PolicyInput;
   /** null where this machine's own lane is slow enough. */
   readonly caps: Caps;
-  readonly memory: { readonly deviceBytes: number; readonly hostBytes: number };
+  readonly memory: Required<Budgets>;
   readonly loads: PassLoads;
   readonly ratios: readonly RatioPair[];
   /** Of SpecOffload, predicted with the caps. */
@@ -113,11 +117,14 @@ async function fitShape(request: ChoiceRequest, shape: Shape): Promise<Choice> {
   const memory = await smallestBudgets(request, shape);
   const { caps, loads } = await fitCaps(request, shape, memory);
   const simulation = toSimulation(request, shape, memory, caps);
-  const { shares, seconds } = await simulateShares(simulation);
-  const ours = ratiosOf({ loads, machine: simulation.machine, target, draft });
+  const course = await simulateCourse(simulation);
+  const { shares, seconds } = course;
+  const policy = toPolicy(request.policy, shape.prompts);
+  const { machine, promptLengths, maxNewTokens } = simulation;
+  const ours = ratiosOf({ loads, course, machine, target, draft, policy, promptLengths, maxNewTokens });
   return {
     ...{ ...shape, caps, memory, loads, shares, seconds },
-    policy: toPolicy(request.policy, shape.prompts),
+    policy,
     ratios: pairRatios(theirs, ours),
   };
 }
@@ -125,14 +132,18 @@ async function fitShape(request: ChoiceRequest, shape: Shape): Promise<Choice> {
 /** Factors of the budget that keeps their share of the model on the device, until the run fits. */
 const budgetFactors = [1, 1.1, 1.25, 1.5, 2, 3];
 
-/** Budgets in their proportion to the model; the device's a little larger where this engine's buffers need it. */
+/**
+ * Budgets in their proportion to the model; the device's a little larger where this engine's buffers need it. A byte of
+ * KV cache on the device counts as what it stands for.
+ */
 async function smallestBudgets(request: ChoiceRequest, shape: Shape): Promise<Choice['memory']> {
   const { target, machine, theirs } = request;
   const share = theirs['device memory over model'] * widening(target, machine.formats);
   const hostBytes = Math.ceil(theirs['host memory over model'] * target.bytes);
   let refusal: unknown;
   for (const factor of budgetFactors) {
-    const memory = { deviceBytes: Math.ceil(factor * share * target.bytes), hostBytes };
+    const deviceBytes = Math.ceil(factor * share * target.bytes);
+    const memory = { deviceBytes, hostBytes, ...cacheFactors(request, shape, deviceBytes) };
     try {
       await simulateLoads(toSimulation(request, shape, memory, noCaps));
       return memory;
@@ -142,6 +153,21 @@ async function smallestBudgets(request: ChoiceRequest, shape: Shape): Promise<Ch
     }
   }
   throw refusal;
+}
+
+/** By how much caches here are too small for the device memory: theirs is the measure. */
+function cacheFactors(
+  { theirs, target, machine, promptLengths, maxNewTokens }: ChoiceRequest,
+  { draft, prompts }: Shape,
+  deviceBytes: number,
+) {
+  const texts = { machine, promptLengths: promptLengths.slice(0, prompts), maxNewTokens };
+  const factor = (checkpoint: Checkpoint, ratio: number) =>
+    Math.max(1, toThreeDigits((ratio * deviceBytes) / cacheBytesOf(checkpoint, texts)));
+  return {
+    deviceCacheFactor: factor(target, theirs['KV cache over device memory']),
+    draftCacheFactor: factor(draft.checkpoint, theirs['kept draft cache over device memory']),
+  };
 }
 
 const mostSteps = 12;
@@ -160,11 +186,12 @@ async function fitCaps(
 ): Promise<{ caps: Caps; loads: PassLoads }> {
   const { theirs, cacheLinkOverHost } = request;
   const loadsUnder = (caps: Caps) => simulateLoads(toSimulation(request, shape, memory, caps));
-  const native = await loadsUnder(noCaps);
+  const uncapped = capHostArithmetic(request, shape);
+  const native = await loadsUnder(uncapped);
   const wantedSeconds = native.draftSeconds / theirs['draft over pass'];
-  if (wantedSeconds <= native.passSeconds) return { caps: noCaps, loads: native };
+  if (wantedSeconds <= native.passSeconds) return { caps: uncapped, loads: native };
   // So slow that nothing but the cache counts: the time tells how many bytes of it attention reads in a pass.
-  const crawling = await loadsUnder({ ...noCaps, hostCacheBytesPerSecond: crawlBytesPerSecond });
+  const crawling = await loadsUnder({ ...uncapped, hostCacheBytesPerSecond: crawlBytesPerSecond });
   const cacheBytes = crawling.hostSeconds * crawlBytesPerSecond;
   const mostHostSeconds = theirs['attention over pass'] * wantedSeconds;
   let linkSeconds = theirs['link over pass'] * wantedSeconds;
@@ -173,7 +200,7 @@ async function fitCaps(
     const link = linkSeconds > native.linkSeconds ? toThreeDigits(native.linkBytes / linkSeconds) : null;
     const hostCache = hostSeconds > native.hostSeconds ? toThreeDigits(cacheBytes / hostSeconds) : null;
     const caps: Caps = {
-      ...noCaps,
+      ...uncapped,
       linkBytesPerSecond: link,
       hostCacheBytesPerSecond: hostCache,
       linkCacheBytesPerSecond: hostCache && toThreeDigits(hostCache * cacheLinkOverHost),
@@ -186,6 +213,14 @@ async function fitCaps(
     // Where attention has all that it may have, or nothing left to give, the link lengthens the pass.
     if (wanted !== hostSeconds) linkSeconds *= wantedSeconds / loads.passSeconds;
   }
+}
+
+/** The host's arithmetic in its proportion to the device's: here both are the same cores. */
+function capHostArithmetic({ theirs, machine, target, policy }: ChoiceRequest, { prompts }: Shape): Caps {
+  const rows = rowsPerExpert({ target, policy: toPolicy(policy, prompts) });
+  const wanted = theirs['host arithmetic over device arithmetic'] * productRate(machine, 'device', rows);
+  const isSlower = wanted < productRate(machine, 'host', rows);
+  return { ...noCaps, hostFlopsPerSecond: isSlower ? toThreeDigits(wanted) : null };
 }
 
 function toSimulation(

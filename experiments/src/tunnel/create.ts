@@ -11,6 +11,7 @@ import {
   planInflation,
 } from '@specoffload/engine';
 import { mean } from 'simple-statistics';
+import { capSettingsOf, withLimits } from '../caps.js';
 import { describeConditions, watchConditions } from '../conditions.js';
 import { threeDigits } from '../format.js';
 import { openMachine } from '../machines.js';
@@ -19,9 +20,10 @@ import type { Output } from '../output.js';
 import { displayPath, pairPaths } from '../paths.js';
 import { loadWorkload } from '../prompts.js';
 import { type Choice, type ChoiceRequest, chooseTunnel, type DraftChoice } from './choose.js';
-import { simulateLoads, simulateShares } from './loads.js';
-import { measureLoads, withDraftSpeed } from './measure.js';
+import { simulateCourse, simulateLoads } from './loads.js';
+import { measureRound, withDraftSpeed } from './measure.js';
 import { type OriginalOptions, openOriginal } from './original.js';
+import { planInTunnel, rateOf } from './plans.js';
 import { type Ratios, ratiosOf } from './ratios.js';
 import { type Tunnel, tunnelSchema } from './tunnel-file.js';
 import { explainUnmatched } from './unmatched.js';
@@ -62,8 +64,9 @@ export async function createTunnel(
   const original = await openOriginal(options);
   const { request } = original;
   const loads = await simulateLoads(request);
-  const theirs = ratiosOf({ loads, ...request, draft: request.draft as Checkpoint });
-  const { shares } = await simulateShares(request);
+  const course = await simulateCourse(request);
+  const draft = request.draft as Checkpoint;
+  const theirs = ratiosOf({ ...request, loads, course, draft, policy: request.policy ?? {} });
 
   const target = await openCheckpoint(await locateModel('target', options.target, output, signal));
   const drafts = await openDrafts(options, theirs, target, output, signal);
@@ -84,21 +87,35 @@ export async function createTunnel(
     longestSeconds: options.seconds,
     onTried: (tried, total) => follower.update(() => `tunnel: ${tried} of ${total} shapes tried`),
   };
-  const found = { theirs: shares, request, promptLengths };
+  const found = { theirs: course.shares, request, promptLengths };
   try {
     const choice = await chooseTunnel(choosing);
-    if (!options.measures) return toTunnel(options, { ...found, choice, draftSpeed: null });
-    const speedOf = (chosen: Choice) => measureDraftSpeed(options, chosen, target, prompts, output, signal);
+    const conclude = async (chosen: Choice, fast: MachineModel, rest: Measured): Promise<Tunnel> => {
+      const { draft, memory, caps } = chosen;
+      follower.update(() => 'tunnel: planning in it');
+      const planned = await planInTunnel({
+        ...{ target, draft: draft.checkpoint, maxNewTokens: options.newTokens, signal },
+        ...{ acceptance: rest.acceptance, promptLengths: promptLengths.slice(0, chosen.prompts) },
+        machine: withLimits(fast, { ...memory, ...capSettingsOf(caps) }),
+      });
+      return toTunnel(options, { ...found, ...rest, choice: chosen, planned });
+    };
+    if (!options.measures)
+      return await conclude(choice, machine, { draftSpeed: null, acceptance: choosing.acceptance });
+    const roundOf = (chosen: Choice) => measureDraft(options, chosen, target, prompts, output, signal);
     // What is learnt of one size of the draft holds for the next one nearly: choose again, and measure that one.
-    const firstSpeed = await speedOf(choice);
-    const second = await chooseTunnel({ ...choosing, machine: withDraftSpeed(machine, firstSpeed) });
-    const draftSpeed = firstSpeed * (await speedOf(second));
+    const first = await roundOf(choice);
+    const second = await chooseTunnel({ ...choosing, machine: withDraftSpeed(machine, first.speed) });
+    const { speed, ...measured } = await roundOf(second);
+    const acceptance = options.acceptance ?? measured.acceptance;
+    const draftSpeed = first.speed * speed;
+    const fast = withDraftSpeed(machine, draftSpeed);
     const last = await chooseTunnel({
       ...choosing,
-      ...{ drafts: [second.draft], promptCounts: [second.prompts] },
-      ...{ machine: withDraftSpeed(machine, draftSpeed), longestSeconds: Number.POSITIVE_INFINITY },
+      ...{ drafts: [second.draft], promptCounts: [second.prompts], acceptance },
+      ...{ machine: fast, longestSeconds: Number.POSITIVE_INFINITY },
     });
-    return toTunnel(options, { ...found, choice: last, draftSpeed });
+    return await conclude(last, fast, { draftSpeed, acceptance });
   } finally {
     follower.end();
   }
@@ -109,26 +126,26 @@ function cacheLinkOverHost({ link, host }: MachineModel): number {
   return link.cacheBytesPerSecond / (host.kinds.attention?.cacheBytesPerSecond ?? host.cacheBytesPerSecond);
 }
 
-/** Of the chosen draft, over what it was chosen for. */
-async function measureDraftSpeed(
+/** How fast the chosen draft is, over what it was chosen for, and how often it is right. */
+async function measureDraft(
   { cores }: TunnelOptions,
   choice: Choice,
   target: Checkpoint,
   prompts: readonly (readonly number[])[],
   output: Output,
   signal: AbortSignal,
-): Promise<number> {
+): Promise<{ readonly speed: number; readonly acceptance: Acceptance }> {
   const draft = await openCheckpoint(await locateModel('draft', choice.draft.name, output, signal));
   output.note('tunnel: running a round for real');
   const watch = watchConditions();
-  const measured = await measureLoads({
+  const { loads, acceptance } = await measureRound({
     ...{ choice, target, draft, cores, signal },
     prompts: prompts.slice(0, choice.prompts),
   });
   const conditions = await watch.stop();
   if (conditions?.isDisturbed)
     output.note(`tunnel: ${describeConditions(conditions)}; make it again when the machine is quiet`);
-  return choice.loads.draftSeconds / measured.draftSeconds;
+  return { speed: choice.loads.draftSeconds / loads.draftSeconds, acceptance: rateOf(acceptance!) };
 }
 
 /** What a draft may be: the one that was named, or the shipped one in several sizes. */
@@ -163,18 +180,25 @@ async function readPrompts({ workload, prompts }: TunnelOptions, target: Checkpo
   return loaded.prompts;
 }
 
-interface Found {
+/** What a round in the tunnel has shown, or what is assumed where none was run. */
+interface Measured {
+  /** Measured over promised; null: not measured. */
+  readonly draftSpeed: number | null;
+  /** How often candidates stand here. */
+  readonly acceptance: Acceptance;
+}
+
+interface Found extends Measured {
   readonly theirs: Tunnel['lanes']['theirs'];
   readonly request: Awaited<ReturnType<typeof openOriginal>>['request'];
   readonly choice: Choice;
-  /** Measured over promised; null: not measured. */
-  readonly draftSpeed: number | null;
+  readonly planned: Tunnel['planned'];
   readonly promptLengths: readonly number[];
 }
 
 function toTunnel(
   options: TunnelOptions,
-  { theirs, request, choice, draftSpeed, promptLengths }: Found,
+  { theirs, request, choice, planned, draftSpeed, acceptance, promptLengths }: Found,
 ): Tunnel {
   const { like, dataset, cores, newTokens: maxNewTokens } = options;
   const { candidates, draftCache, draftBatch } = choice.policy;
@@ -195,6 +219,7 @@ function toTunnel(
       ...(draftCache ? { draftCache } : {}),
       ...(draftBatch ? { draftBatch } : {}),
     },
+    planned,
     ratios: choice.ratios,
     draftSpeed,
     lanes: { theirs, ours: choice.shares },
@@ -204,15 +229,18 @@ function toTunnel(
     }),
     sources: {
       theirs: `simulated: SpecOffload as published on ${request.machine.name}, batches of the paper's scripts for ${dataset}`,
-      ours: `simulated with the rates of ${displayPath(options.machine)}, link and KV cache capped; prompts, draft and caps chosen among those whose run is predicted to take at most ${options.seconds} s`,
+      ours: `simulated with the rates of ${displayPath(options.machine)}, link, KV cache and the host's arithmetic capped; prompts, draft and caps chosen among those whose run is predicted to take at most ${options.seconds} s`,
       draft:
         draftSpeed === null
           ? 'at the rates of the profile, which was made with a draft of another size'
           : `measured: ${threeDigits(draftSpeed)} times as fast as the profile promises`,
       acceptance:
-        options.acceptance === null
-          ? `taken to be theirs, ${describeRates(request.acceptance as Acceptance)}; it moves the lanes' shares, not the ratios`
-          : options.acceptance.name,
+        options.acceptance !== null
+          ? options.acceptance.name
+          : draftSpeed === null
+            ? `taken to be theirs, ${describeRates(acceptance)}`
+            : `${describeRates(acceptance)}, as a round here showed it`,
+      planned: `searched with the acceptance above, at most ${choice.prompts} sequences`,
     },
   };
 }

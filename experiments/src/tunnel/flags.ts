@@ -19,6 +19,9 @@ export function flagsOf({ models, caps, cores, memory, workload, policy }: Tunne
     diskCap: rate(caps.diskBytesPerSecond),
     hostCacheCap: rate(caps.hostCacheBytesPerSecond),
     linkCacheCap: rate(caps.linkCacheBytesPerSecond),
+    hostArithmeticCap: caps.hostFlopsPerSecond === null ? undefined : `${caps.hostFlopsPerSecond}FLOP/s`,
+    deviceCacheFactor: String(memory.deviceCacheFactor),
+    draftCacheFactor: String(memory.draftCacheFactor),
     ...Object.fromEntries(Object.entries(policy).map(([field, value]) => [field, String(value)])),
   };
 }

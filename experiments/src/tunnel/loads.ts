@@ -89,13 +89,23 @@ function isTarget({ lane, kind }: Span): boolean {
 /** Share of decode during which each lane is busy. */
 export type LaneShares = Readonly<Record<LaneName, number>>;
 
-/** Of the strategy asked for, as it would run. */
-export async function simulateShares(
-  request: SimulationRequest,
-): Promise<{ readonly shares: LaneShares; readonly seconds: number; readonly tokensPerRound: number }> {
+/** A whole run of the strategy asked for. */
+export interface RunCourse {
+  readonly shares: LaneShares;
+  readonly seconds: number;
+  /** New tokens of a sequence for each of its passes. */
+  readonly tokensPerRound: number;
+  /** Of its time. */
+  readonly prefillShare: number;
+}
+
+export async function simulateCourse(request: SimulationRequest): Promise<RunCourse> {
   const { phases, seconds, acceptance } = await simulateRun(request);
   const shares = Object.fromEntries(
     laneNames.map((lane) => [lane, phases.decode.lanes[lane].utilization]),
   ) as Record<LaneName, number>;
-  return { shares, seconds, tokensPerRound: acceptance?.tokensPerRound ?? 1 };
+  return {
+    ...{ shares, seconds, tokensPerRound: acceptance?.tokensPerRound ?? 1 },
+    prefillShare: phases.prefill.seconds / seconds,
+  };
 }

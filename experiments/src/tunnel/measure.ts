@@ -3,7 +3,7 @@
  * size, and larger products reach higher rates.
  */
 
-import { type Checkpoint, type MachineModel, runEngine } from '@specoffload/engine';
+import { type AcceptanceReport, type Checkpoint, type MachineModel, runEngine } from '@specoffload/engine';
 import { capSettingsOf } from '../caps.js';
 import type { Choice } from './choose.js';
 import { loadsOf, type PassLoads } from './loads.js';
@@ -19,11 +19,14 @@ export interface MeasureRequest {
   readonly signal: AbortSignal;
 }
 
-export async function measureLoads(request: MeasureRequest): Promise<PassLoads> {
+/** What a round takes, and how often the draft was right in it. */
+export async function measureRound(
+  request: MeasureRequest,
+): Promise<{ readonly loads: PassLoads; readonly acceptance: AcceptanceReport | null }> {
   const { choice, target, draft, prompts, cores, signal } = request;
   const { policy, memory, caps } = choice;
   const { candidates = 1, batches = 1 } = policy;
-  const { spans } = await runEngine({
+  const { spans, acceptance } = await runEngine({
     ...{ target, draft, prompts, policy, signal, stopAtEos: false, strategy: 'serial' },
     // However many of the first round's candidates stand, the second proposes in full.
     maxNewTokens: 2 * (candidates + 1) + 2,
@@ -33,7 +36,7 @@ export async function measureLoads(request: MeasureRequest): Promise<PassLoads> 
       ...capSettingsOf(caps),
     },
   });
-  return loadsOf(spans, batches);
+  return { loads: loadsOf(spans, batches), acceptance };
 }
 
 /** The machine with a draft that is so many times as fast. */

@@ -1,7 +1,13 @@
 /** The ratios that make one run resemble another, and how far apart two runs are in them. */
 
-import type { Checkpoint, MachineModel } from '@specoffload/engine';
-import type { PassLoads } from './loads.js';
+import {
+  type Checkpoint,
+  cacheBytesPerToken,
+  interpolate,
+  type MachineModel,
+  type PolicyInput,
+} from '@specoffload/engine';
+import type { PassLoads, RunCourse } from './loads.js';
 
 /** What a ratio is called, in the order of tables and files. */
 export const ratioNames = [
@@ -9,9 +15,17 @@ export const ratioNames = [
   'link over pass',
   'arithmetic over pass',
   'attention over pass',
+  'host arithmetic over device arithmetic',
+  'host arithmetic over pass',
+  'share of experts that a pass needs',
+  'tokens per round',
+  'prefill over run',
   'device memory over model',
   'host memory over model',
   'draft over model',
+  'attention weights over device memory',
+  'KV cache over device memory',
+  'kept draft cache over device memory',
 ] as const;
 
 export type RatioName = (typeof ratioNames)[number];
@@ -27,24 +41,83 @@ export interface RatioPair {
 /** A run as far as ratios look at it. */
 export interface Situation {
   readonly loads: PassLoads;
+  /** Of the whole run. */
+  readonly course: Pick<RunCourse, 'tokensPerRound' | 'prefillShare'>;
   readonly machine: MachineModel;
   readonly target: Checkpoint;
   readonly draft: Checkpoint;
+  /** Of a full batch that verifies. */
+  readonly policy: PolicyInput;
+  /** Of all sequences that are in flight. */
+  readonly promptLengths: readonly number[];
+  readonly maxNewTokens: number;
 }
 
-export function ratiosOf({ loads, machine, target, draft }: Situation): Ratios {
+export function ratiosOf(situation: Situation): Ratios {
+  const { loads, course, machine, target, draft } = situation;
   const { passSeconds } = loads;
   const { memory, formats } = machine;
+  const { deviceCacheFactor = 1, draftCacheFactor = 1 } = memory;
+  const rows = rowsPerExpert(situation);
+  const hostRate = productRate(machine, 'host', rows);
   return {
     'draft over pass': loads.draftSeconds / passSeconds,
     'link over pass': loads.linkSeconds / passSeconds,
     'arithmetic over pass': loads.deviceSeconds / passSeconds,
     'attention over pass': loads.hostSeconds / passSeconds,
+    'host arithmetic over device arithmetic': hostRate / productRate(machine, 'device', rows),
+    'host arithmetic over pass': expertFlops(target, rows) / hostRate / passSeconds,
+    'share of experts that a pass needs': shareOfExperts(situation),
+    'tokens per round': course.tokensPerRound,
+    'prefill over run': course.prefillShare,
     // A device that holds weights as fp32 holds half as many of them.
     'device memory over model': memory.deviceBytes / (target.bytes * widening(target, formats)),
     'host memory over model': memory.hostBytes / target.bytes,
     'draft over model': draft.bytes / target.bytes,
+    'attention weights over device memory':
+      (attentionBytes(target) * widening(target, formats)) / memory.deviceBytes,
+    'KV cache over device memory': (deviceCacheFactor * cacheBytesOf(target, situation)) / memory.deviceBytes,
+    'kept draft cache over device memory':
+      (draftCacheFactor * cacheBytesOf(draft, situation)) / memory.deviceBytes,
   };
+}
+
+/** Keys and values of all sequences at their end. */
+export function cacheBytesOf(
+  { config }: Checkpoint,
+  { machine, promptLengths, maxNewTokens }: Pick<Situation, 'machine' | 'promptLengths' | 'maxNewTokens'>,
+): number {
+  const tokens = promptLengths.reduce((sum, length) => sum + length + maxNewTokens, 0);
+  return tokens * cacheBytesPerToken(config, machine.formats);
+}
+
+/** Rows of an expert's products in a pass that verifies a full batch, whose experts share the work. */
+export function rowsPerExpert({ target, policy }: Pick<Situation, 'target' | 'policy'>): number {
+  const { decodeBatch = 1, candidates = 1 } = policy;
+  const { expertsPerToken, numExperts } = target.config;
+  return (decodeBatch * (candidates + 1) * expertsPerToken) / numExperts;
+}
+
+/** Of a pass over all sequences that speculates nothing: what `experts: routed` has to bring. */
+function shareOfExperts({ target, promptLengths }: Situation): number {
+  const { expertsPerToken, numExperts } = target.config;
+  return 1 - (1 - expertsPerToken / numExperts) ** promptLengths.length;
+}
+
+function attentionBytes({ layers }: Checkpoint): number {
+  return layers.reduce((sum, { attention }) => sum + attention.storedBytes, 0);
+}
+
+/** FLOP/s of an expert's products. */
+export function productRate(machine: MachineModel, lane: 'host' | 'device', rows: number): number {
+  const { kinds, arithmetic } = machine[lane];
+  return interpolate(kinds.expert?.arithmetic ?? arithmetic)(rows);
+}
+
+/** Operations of all experts of a pass. */
+function expertFlops({ layers, config }: Checkpoint, rows: number): number {
+  const elements = 3 * config.hiddenSize * config.ffnSize * config.numExperts;
+  return 2 * rows * elements * layers.length;
 }
 
 /** Bytes that the device holds for each byte stored. */

@@ -1,13 +1,24 @@
 /** The tunnel's file: what a run must be given to resemble another one. Written by `tunnel`, read by `run` and sweeps. */
 
-import { type LaneName, laneNames, type PolicyInput, parsePolicy, UserError } from '@specoffload/engine';
+import {
+  type Budgets,
+  type LaneName,
+  laneNames,
+  type Policy,
+  type PolicyInput,
+  parsePolicy,
+  policyFields,
+  strategyNames,
+  UserError,
+} from '@specoffload/engine';
 import { maybeReadJson } from '@specoffload/input';
-import type { Caps } from '../caps.js';
+import { type Caps, mostCacheFactor } from '../caps.js';
 import { Fields } from '../fields.js';
 import type { LaneShares } from './loads.js';
+import type { TunnelPlan, TunnelPlans } from './plans.js';
 import { type RatioPair, ratioNames } from './ratios.js';
 
-export const tunnelSchema = 2;
+export const tunnelSchema = 3;
 
 export interface Tunnel {
   readonly schema: typeof tunnelSchema;
@@ -24,10 +35,12 @@ export interface Tunnel {
   readonly models: { readonly target: string; readonly draft: string };
   readonly caps: Caps;
   readonly cores: { readonly device: number; readonly host: number };
-  readonly memory: { readonly deviceBytes: number; readonly hostBytes: number };
+  readonly memory: Required<Budgets>;
   readonly workload: { readonly name: string; readonly prompts: number; readonly maxNewTokens: number };
   /** What all strategies are given; what concerns speculation alone is nothing to those that do not speculate. */
   readonly policy: PolicyInput;
+  /** What the planner picks in it, with a draft to its choice and without; null where it found nothing. */
+  readonly planned: { readonly [Which in keyof TunnelPlans]: TunnelPlan | null };
   readonly ratios: readonly RatioPair[];
   /** How many times as fast as the profile promises the draft is; null: not measured. */
   readonly draftSpeed: number | null;
@@ -61,8 +74,12 @@ export function parseTunnel(json: unknown, source: string): Tunnel {
     fields.refuse('schema', `${tunnelSchema}; make the tunnel again with specoffload tunnel`);
   const part = (name: keyof Tunnel) => fields.object(name);
   const rateOrNull = (cap: keyof Caps) =>
-    part('caps').orNull(cap, (field) => part('caps').between(field, 1000, 1e13));
+    part('caps').orNull(cap, (field) => part('caps').between(field, 1000, 1e18));
   const pool = (name: 'deviceBytes' | 'hostBytes') => part('memory').between(name, 4096, 2 ** 46);
+  const cacheFactor = (name: 'deviceCacheFactor' | 'draftCacheFactor') =>
+    part('memory').between(name, 1, mostCacheFactor);
+  const plan = (name: keyof TunnelPlans) =>
+    part('planned').orNull(name, () => parsePlan(part('planned').object(name), source));
   return {
     ...{ schema: tunnelSchema, kind: 'tunnel', name: fields.text('name') },
     like: {
@@ -77,15 +94,23 @@ export function parseTunnel(json: unknown, source: string): Tunnel {
       diskBytesPerSecond: rateOrNull('diskBytesPerSecond'),
       hostCacheBytesPerSecond: rateOrNull('hostCacheBytesPerSecond'),
       linkCacheBytesPerSecond: rateOrNull('linkCacheBytesPerSecond'),
+      hostFlopsPerSecond: rateOrNull('hostFlopsPerSecond'),
     },
     cores: { device: part('cores').count('device'), host: part('cores').count('host') },
-    memory: { deviceBytes: pool('deviceBytes'), hostBytes: pool('hostBytes') },
+    memory: {
+      ...{ deviceBytes: pool('deviceBytes'), hostBytes: pool('hostBytes') },
+      ...{
+        deviceCacheFactor: cacheFactor('deviceCacheFactor'),
+        draftCacheFactor: cacheFactor('draftCacheFactor'),
+      },
+    },
     workload: {
       name: part('workload').text('name'),
       prompts: part('workload').count('prompts'),
       maxNewTokens: part('workload').count('maxNewTokens'),
     },
     policy: parsePolicyOf(fields, source),
+    planned: { withDraft: plan('withDraft'), withoutDraft: plan('withoutDraft') },
     ratios: fields.list('ratios', (entry) => ({
       name: entry.word('name', ratioNames),
       theirs: entry.between('theirs', 0, Number.MAX_VALUE),
@@ -103,8 +128,19 @@ export function parseTunnel(json: unknown, source: string): Tunnel {
 
 const tunnelFields: readonly (keyof Tunnel)[] = [
   ...(['schema', 'kind', 'name', 'like', 'models', 'caps', 'cores', 'memory', 'workload'] as const),
-  ...(['policy', 'ratios', 'draftSpeed', 'lanes', 'unmatched', 'sources'] as const),
+  ...(['policy', 'planned', 'ratios', 'draftSpeed', 'lanes', 'unmatched', 'sources'] as const),
 ];
+
+function parsePlan(fields: Fields, source: string): TunnelPlan {
+  const policy = parsePolicyOf(fields, source);
+  const missing = Object.keys(policyFields).find((field) => !Object.hasOwn(policy, field));
+  if (missing !== undefined) fields.refuse('policy', `a complete one, but ${missing} is missing`);
+  return {
+    strategy: fields.word('strategy', strategyNames),
+    policy: policy as Policy,
+    tokensPerSecond: fields.between('tokensPerSecond', 0, Number.MAX_VALUE),
+  };
+}
 
 function parsePolicyOf(fields: Fields, source: string): PolicyInput {
   try {

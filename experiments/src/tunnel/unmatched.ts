@@ -41,9 +41,23 @@ const reasons: Readonly<Record<RatioName, (choice: Choice, limits: Limits, pair:
     caps.hostCacheBytesPerSecond === null
       ? `there the host also computes the projections, for contexts of ${theirPromptTokens} tokens and more; here it computes attention alone, after prompts of ${ourPromptTokens} tokens, and pacing it would lengthen the pass`
       : `it is paced until the pass is as long as it should be; the arithmetic, ${formatSeconds(loads.deviceSeconds)}, takes the rest`,
+  'host arithmetic over device arithmetic': () =>
+    "this machine's host is slower than that even where nothing paces it",
+  'host arithmetic over pass': () =>
+    'the host keeps its proportion to the device, whose arithmetic takes more of a pass here: computing experts on the host is worth less than there',
+  'share of experts that a pass needs': () =>
+    'with so few sequences some experts are chosen by none, and a run that brings only chosen ones has less to bring than there',
+  'tokens per round': () => 'the shipped draft is right as often as it is',
+  'prefill over run': (_choice, { theirPromptTokens, ourPromptTokens }) =>
+    `prompts have ${theirPromptTokens} tokens there and ${ourPromptTokens} here: what is saved in decode counts for more where prefill is short`,
   'device memory over model': () =>
     "the draft and this engine's buffers need more, so the device holds more of the model here",
   'host memory over model': () => 'the host budget follows theirs and was changed by hand',
   'draft over model': () =>
     'the draft was chosen, or given, for the time that it takes rather than for its size',
+  'attention weights over device memory': () =>
+    'the shipped pair is narrow: its attention is another share of a layer than theirs',
+  'KV cache over device memory': () => 'texts here are longer: a cache cannot count as less than it is',
+  'kept draft cache over device memory': () =>
+    'the draft keeps more of each token here: a cache cannot count as less than it is',
 };
