@@ -83,9 +83,6 @@ export function checkWiden(
   const targetBytes = count * fp32Bytes;
   checkFits('sourceOffset', sourceOffset, sourceBytes, source);
   checkFits('targetOffset', targetOffset, targetBytes, target);
-  if (sourceOffset % 2 !== 0) {
-    throw new RangeError(`invalid sourceOffset: ${sourceOffset}; expected a multiple of 2`);
-  }
   if (targetOffset % fp32Bytes !== 0) {
     throw new RangeError(`invalid targetOffset: ${targetOffset}; expected a multiple of ${fp32Bytes}`);
   }

@@ -154,9 +154,8 @@ export interface NativeCore {
   createStreamer(options?: StreamerOptions): Streamer;
   /**
    * Widens `count` elements of `dtype` at byte `sourceOffset` of `source` to fp32 at byte `targetOffset` of
-   * `target`; this is what crossing the link does. Offsets need only the alignment of their element type's half
-   * word (2 bytes) on the source side and 4 bytes on the target side. @throws RangeError when either side does not
-   * fit its arena, or when they overlap.
+   * `target`; this is what crossing the link does. The source may start at any byte, since a checkpoint's tensors do; the
+   * target at multiples of 4. @throws RangeError when either side does not fit its arena, or when they overlap.
    */
   widen(
     source: Arena,

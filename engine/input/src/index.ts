@@ -17,6 +17,7 @@ export {
   type JsonRecord,
   parseJson,
 } from './json.js';
+export { withJsonFields } from './json-fields.js';
 export { explainSystemError, isSystemError } from './system.js';
 export { printable, printableJson, printableLines, quote } from './text.js';
 export { withinTime } from './time.js';

@@ -5,12 +5,22 @@ import { open } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { maybeReadJson, quote, UserError } from '@specoffload/input';
 import { parseEosTokenIds, parseModelConfig } from './config.js';
-import { attentionSpec, embeddingSpec, expertSpec, type GroupSpec, headName, headSpec } from './roles.js';
+import { warnOfCheckpoint } from './config-values.js';
+import { areEqual } from './inflate-bytes.js';
+import {
+  attentionSpec,
+  embeddingName,
+  embeddingSpec,
+  expertSpec,
+  type GroupSpec,
+  headName,
+  headSpec,
+} from './roles.js';
 import { type HeaderTensor, type SafetensorsFile, toTensorRef } from './safetensors.js';
 import { readShards } from './shards.js';
 import type { Checkpoint, ModelConfig, TensorRef, WeightGroup } from './types.js';
 
-const maxConfigBytes = 16_000_000;
+export const maxConfigBytes = 16_000_000;
 
 /**
  * Reads `config.json`, `generation_config.json` and all safetensors headers of `directory` and checks that they agree.
@@ -18,8 +28,9 @@ const maxConfigBytes = 16_000_000;
  * @throws UserError naming what is wrong and what to do.
  */
 export async function openCheckpoint(directory: string): Promise<Checkpoint> {
-  const config = await readModelConfig(directory);
+  const stated = await readModelConfig(directory);
   const files = await readShards(directory);
+  const config = await settleTie(stated, files, directory);
   const inventory = new Inventory(directory, files);
   const embedding = inventory.take(embeddingSpec(config));
   const layers = Array.from({ length: config.numLayers }, (_, layer) => ({
@@ -93,6 +104,7 @@ class Inventory {
   #takeTensor(name: string, shape: readonly number[]): TensorRef {
     const tensor = this.#held.get(name);
     if (tensor === undefined) {
+      this.#refuseFused(name);
       const hint =
         name === headName ? ', or set tie_word_embeddings in config.json if the head is the embedding' : '';
       throw new UserError(
@@ -109,6 +121,18 @@ class Inventory {
     return ref;
   }
 
+  /** Some files hold in one tensor what the configuration's model has in several. */
+  #refuseFused(missing: string): void {
+    const layer = /^model\.layers\.\d+\./.exec(missing)?.[0] ?? null;
+    const fused = [...this.#held.keys()].find(
+      (name) => fusedTensor.test(name) && (layer === null || name.startsWith(layer)),
+    );
+    if (fused === undefined) return;
+    throw new UserError(
+      `${this.#directory} has no tensor ${missing}, but ${quote(fused)}, which holds several in one; expected every expert and projection on its own; load the model with transformers and save it with save_pretrained, which divides them, or download it as published`,
+    );
+  }
+
   /** A tensor that no role claims (a bias, a scale of a quantised weight, a ninth expert) would change the output. */
   refuseLeftovers(config: ModelConfig): void {
     for (const { name, path } of this.#held.values()) {
@@ -119,6 +143,30 @@ class Inventory {
       );
     }
   }
+}
+
+/** All experts in one tensor as transformers 5 has them in memory, or projections that read the same input side by side. */
+const fusedTensor =
+  /\.(experts\.(gate_up_proj|gate_proj|up_proj|down_proj|w1|w2|w3|w13)(\.weight)?|qkv_proj\.weight|query_key_value\.weight|gate_up_proj\.weight)$/;
+
+/**
+ * A head of its own beside `tie_word_embeddings` stays the head if its weights differ. Source: `tie_weights` in
+ * transformers 5.24, `modeling_utils.py`.
+ */
+async function settleTie(
+  config: ModelConfig,
+  files: readonly SafetensorsFile[],
+  directory: string,
+): Promise<ModelConfig> {
+  const find = (name: string) =>
+    files.flatMap(({ tensors }) => tensors).find((tensor) => tensor.name === name);
+  const [head, embedding] = [find(headName), find(embeddingName)];
+  if (!config.tieEmbeddings || !head || !embedding) return config;
+  if (await areEqual(toTensorRef(head), toTensorRef(embedding))) return config;
+  warnOfCheckpoint(
+    `${join(directory, 'config.json')}: tie_word_embeddings true contradicts ${headName}, whose weights are not those of ${embeddingName}; they are not tied, as in transformers 5`,
+  );
+  return { ...config, tieEmbeddings: false };
 }
 
 const digestSamples = 64;

@@ -1,65 +1,81 @@
 /** config.json of Hugging Face's Mixtral, Mistral and Llama, parsed at the door into this project's terms. */
 
-import { isRecord, type JsonRecord, quote, UserError } from '@specoffload/input';
-import type { Architecture, Llama3RopeScaling, ModelConfig } from './types.js';
+import { isRecord, quote, UserError } from '@specoffload/input';
+import { parseRope } from './config-rope.js';
+import { ConfigValues, redownload, warnOfCheckpoint } from './config-values.js';
+import type { Architecture, ModelConfig } from './types.js';
 
-/** Where the three Hugging Face configuration classes differ when a field is missing. */
+/** What each Hugging Face configuration class means by a field that is missing. */
 interface ArchitectureDefaults {
-  readonly ropeTheta: number;
+  readonly numKvHeads: number | null;
+  readonly ffnSize: number;
+  readonly maxPositions: number;
   readonly rmsNormEps: number;
+  readonly ropeTheta: number;
   readonly slidingWindow: number | null;
 }
 
-// Source: the constructors of MixtralConfig, MistralConfig and LlamaConfig in transformers 4.47.
+// Source: MixtralConfig, MistralConfig and LlamaConfig in transformers 5.24.
 const defaultsOf: Readonly<Record<Architecture, ArchitectureDefaults>> = {
-  mixtral: { ropeTheta: 1e6, rmsNormEps: 1e-5, slidingWindow: null },
-  mistral: { ropeTheta: 1e4, rmsNormEps: 1e-6, slidingWindow: 4096 },
-  llama: { ropeTheta: 1e4, rmsNormEps: 1e-6, slidingWindow: null },
+  mixtral: {
+    ...{ numKvHeads: 8, ffnSize: 14_336, maxPositions: 131_072 },
+    ...{ rmsNormEps: 1e-5, ropeTheta: 1e6, slidingWindow: null },
+  },
+  mistral: {
+    ...{ numKvHeads: 8, ffnSize: 14_336, maxPositions: 131_072 },
+    ...{ rmsNormEps: 1e-6, ropeTheta: 1e4, slidingWindow: 4096 },
+  },
+  llama: {
+    ...{ numKvHeads: null, ffnSize: 11_008, maxPositions: 2048 },
+    ...{ rmsNormEps: 1e-6, ropeTheta: 1e4, slidingWindow: null },
+  },
 };
 
-const redownload = 'correct it or download the checkpoint again';
+/** What all three mean by a field that is missing. */
+const defaults = { vocabSize: 32_000, hiddenSize: 4096, numLayers: 32, numHeads: 32, eosTokenIds: [2] };
+const expertDefaults = { numExperts: 8, expertsPerToken: 2 };
 
 /**
- * Parses what config.json holds. `source` names the file in messages.
+ * Parses what config.json holds; a missing field means what it means to transformers. Two fields that contradict each
+ * other are settled as transformers 5 settles them, and `warn` is told.
+ * @param source names the file in messages
  * @throws UserError naming file, field, value, expectation and remedy.
  */
-export function parseModelConfig(json: unknown, source: string): ModelConfig {
+export function parseModelConfig(
+  json: unknown,
+  source: string,
+  warn: (text: string) => void = warnOfCheckpoint,
+): ModelConfig {
   if (!isRecord(json)) {
     throw new UserError(`${source}: invalid content: ${quote(json)}; expected a JSON object; ${redownload}`);
   }
-  const architecture = parseArchitecture(json, source);
-  refuseUnsupported(json, source);
-  const count = (name: string, max: number, missing?: number) => parseCount(json, name, max, source, missing);
-
-  const hiddenSize = count('hidden_size', 2 ** 17);
-  const numHeads = count('num_attention_heads', 2 ** 12);
-  const numKvHeads = count('num_key_value_heads', 2 ** 12, numHeads);
-  if (numHeads % numKvHeads !== 0) {
-    throw invalid(
-      source,
-      'num_key_value_heads',
-      numKvHeads,
-      `a divisor of num_attention_heads (${numHeads})`,
-    );
-  }
-  const numExperts = architecture === 'mixtral' ? count('num_local_experts', 2 ** 12) : 1;
+  const config = new ConfigValues(json, source, warn);
+  const architecture = parseArchitecture(config);
+  refuseUnsupported(config);
+  const missing = defaultsOf[architecture];
+  const hiddenSize = config.count('hidden_size', 2 ** 17, defaults.hiddenSize);
+  const numHeads = config.count('num_attention_heads', 2 ** 12, defaults.numHeads);
+  const maxPositions = config.count('max_position_embeddings', 2 ** 28, missing.maxPositions);
+  const slidingWindow = parseSlidingWindow(config, architecture);
   return {
     architecture,
-    vocabSize: count('vocab_size', 2 ** 24),
+    vocabSize: config.count('vocab_size', 2 ** 24, defaults.vocabSize),
     hiddenSize,
-    numLayers: count('num_hidden_layers', 2 ** 12),
+    numLayers: config.count('num_hidden_layers', 2 ** 12, defaults.numLayers),
     numHeads,
-    numKvHeads,
-    headDim: parseHeadDim(json, hiddenSize, numHeads, source),
-    ffnSize: count('intermediate_size', 2 ** 20),
-    numExperts,
-    expertsPerToken: architecture === 'mixtral' ? count('num_experts_per_tok', numExperts) : 1,
-    slidingWindow: parseSlidingWindow(json, architecture, source),
-    ...parseRope(json, defaultsOf[architecture].ropeTheta, source),
-    rmsNormEps: parseReal(json, 'rms_norm_eps', 1e-12, 0.1, source, defaultsOf[architecture].rmsNormEps),
-    tieEmbeddings: parseFlag(json, 'tie_word_embeddings', source),
-    maxPositions: count('max_position_embeddings', 2 ** 28),
-    eosTokenIds: parseEosTokenIds(json, source) ?? [],
+    numKvHeads: parseKvHeads(config, numHeads, missing.numKvHeads),
+    headDim: parseHeadDim(config, hiddenSize, numHeads),
+    ffnSize: config.count('intermediate_size', 2 ** 20, missing.ffnSize),
+    ...parseExperts(config, architecture),
+    slidingWindow,
+    ...parseRope(config, missing.ropeTheta, maxPositions),
+    rmsNormEps: config.real('rms_norm_eps', 1e-12, 0.1, missing.rmsNormEps),
+    tieEmbeddings: config.flag('tie_word_embeddings'),
+    maxPositions,
+    eosTokenIds:
+      config.get('eos_token_id') === undefined
+        ? defaults.eosTokenIds
+        : (parseEosTokenIds(json, source) ?? []),
   };
 }
 
@@ -72,137 +88,117 @@ export function parseEosTokenIds(json: unknown, source: string): readonly number
   if (value === undefined || value === null) return null;
   const ids: unknown[] = Array.isArray(value) ? value : [value];
   if (!ids.every((id): id is number => Number.isSafeInteger(id) && (id as number) >= 0)) {
-    throw invalid(source, 'eos_token_id', value, 'a token id, a list of token ids or null');
+    throw new UserError(
+      `${source}: invalid eos_token_id: ${quote(value)}; expected a token id, a list of token ids or null; ${redownload}`,
+    );
   }
   return ids;
 }
 
 /** `model_type` decides, as in transformers; older files name only the class. */
-function parseArchitecture(json: JsonRecord, source: string): Architecture {
-  const field = json.model_type === undefined ? 'architectures' : 'model_type';
-  const value = json[field];
-  const name = (Array.isArray(value) ? value[0] : value) as unknown;
-  for (const known of Object.keys(defaultsOf) as Architecture[]) {
-    if (name === known || name === `${known[0]!.toUpperCase()}${known.slice(1)}ForCausalLM`) return known;
-  }
-  throw new UserError(
-    `${source}: unsupported ${field}: ${quote(value)}; expected mixtral, mistral or llama; use a checkpoint of one of them`,
-  );
+function parseArchitecture(config: ConfigValues): Architecture {
+  const known = Object.keys(defaultsOf) as Architecture[];
+  const { architectures } = config.json;
+  const classes: readonly unknown[] = Array.isArray(architectures) ? architectures : [architectures];
+  const ofClass = known.find((name) => classes[0] === classOf(name));
+  const field = config.get('model_type') === undefined ? 'architectures' : 'model_type';
+  const value = config.get(field);
+  const architecture = field === 'architectures' ? ofClass : known.find((name) => name === value);
+  if (architecture === undefined)
+    throw config.unsupported(field, value, 'mixtral, mistral or llama', 'use a checkpoint of one of them');
+  if (ofClass !== undefined && ofClass !== architecture)
+    config.warn(
+      `model_type ${architecture} contradicts architectures ${quote(architectures)}`,
+      'model_type holds',
+    );
+  return architecture;
+}
+
+function classOf(name: Architecture): string {
+  return `${name[0]!.toUpperCase()}${name.slice(1)}ForCausalLM`;
 }
 
 /** Options that change the arithmetic and that no kernel here implements. */
-function refuseUnsupported(json: JsonRecord, source: string): void {
+function refuseUnsupported(config: ConfigValues): void {
   const refuse = (field: string, expected: string) => {
-    throw new UserError(
-      `${source}: unsupported ${field}: ${quote(json[field])}; expected ${expected}; use a checkpoint without it`,
-    );
+    throw config.unsupported(field, config.get(field), expected, 'use a checkpoint without it');
   };
-  for (const field of ['attention_bias', 'mlp_bias'])
-    if (parseFlag(json, field, source)) refuse(field, 'false');
-  if ((json.hidden_act ?? 'silu') !== 'silu') refuse('hidden_act', '"silu"');
-  if ((json.partial_rotary_factor ?? 1) !== 1) refuse('partial_rotary_factor', '1');
-  if ((json.quantization_config ?? null) !== null)
-    refuse('quantization_config', 'weights in bf16, fp16 or fp32');
+  for (const field of ['attention_bias', 'mlp_bias']) if (config.flag(field)) refuse(field, 'false');
+  const activation = config.get('hidden_act') ?? 'silu';
+  if (activation !== 'silu' && activation !== 'swish') refuse('hidden_act', '"silu"'); // one function, two names
+  // Hugging Face's field, an older one of compressed-tensors, and MLX's.
+  for (const field of ['quantization_config', 'compression_config', 'quantization'])
+    if (config.isThere(field))
+      throw config.unsupported(
+        field,
+        config.get(field),
+        'weights in bf16, fp16 or fp32',
+        'use the checkpoint that was quantised, or convert this one back',
+      );
 }
 
-function parseHeadDim(json: JsonRecord, hiddenSize: number, numHeads: number, source: string): number {
-  if (json.head_dim === undefined || json.head_dim === null) {
+/** Missing it means what the class means by it; null means as many as query heads in all of them. */
+function parseKvHeads(config: ConfigValues, numHeads: number, missing: number | null): number {
+  const name = 'num_key_value_heads';
+  const numKvHeads = config.get(name) === null ? numHeads : config.count(name, 2 ** 12, missing ?? numHeads);
+  if (numHeads % numKvHeads === 0) return numKvHeads;
+  const origin = config.get(name) === undefined ? `, which is what a missing one means` : '';
+  throw config.invalid(name, numKvHeads, `a divisor of num_attention_heads (${numHeads})${origin}`);
+}
+
+function parseHeadDim(config: ConfigValues, hiddenSize: number, numHeads: number): number {
+  if (!config.isThere('head_dim')) {
     const headDim = hiddenSize / numHeads;
     if (Number.isInteger(headDim) && headDim % 2 === 0) return headDim;
-    throw invalid(
-      source,
+    throw config.invalid(
       'num_attention_heads',
       numHeads,
       `hidden_size (${hiddenSize}) over it to be an even integer`,
     );
   }
-  const headDim = parseCount(json, 'head_dim', 2 ** 12, source);
+  const headDim = config.count('head_dim', 2 ** 12);
   if (headDim % 2 !== 0)
-    throw invalid(source, 'head_dim', headDim, 'an even number, since RoPE rotates pairs');
+    throw config.invalid('head_dim', headDim, 'an even number, since RoPE rotates pairs');
   return headDim;
 }
 
-/** Llama has no window; a missing field means what the architecture's class means by it. */
-function parseSlidingWindow(json: JsonRecord, architecture: Architecture, source: string): number | null {
-  if (architecture === 'llama' || json.sliding_window === null) return null;
-  if (json.sliding_window === undefined) return defaultsOf[architecture].slidingWindow;
-  return parseCount(json, 'sliding_window', 2 ** 28, source);
+/** `num_experts` is another name of `num_local_experts`, and is set last (`attribute_map` in transformers). */
+function parseExperts(
+  config: ConfigValues,
+  architecture: Architecture,
+): Pick<ModelConfig, 'numExperts' | 'expertsPerToken'> {
+  if (architecture !== 'mixtral') return { numExperts: 1, expertsPerToken: 1 };
+  const [name, alias] = ['num_local_experts', 'num_experts'];
+  const named = config.count(name, 2 ** 12, expertDefaults.numExperts);
+  const numExperts = config.isThere(alias) ? config.count(alias, 2 ** 12) : named;
+  if (numExperts !== named && config.isThere(name))
+    config.warn(`${name} ${named} contradicts ${alias} ${numExperts}`, `${alias} holds`);
+  const expertsPerToken = config.count('num_experts_per_tok', numExperts, expertDefaults.expertsPerToken);
+  return { numExperts, expertsPerToken };
 }
 
-/**
- * `rope_theta` beside `rope_scaling` (transformers 4), or both inside `rope_parameters` (transformers 5). The kind of
- * scaling is called `rope_type`, in older files `type`.
- */
-function parseRope(
-  json: JsonRecord,
-  missingTheta: number,
-  source: string,
-): Pick<ModelConfig, 'ropeTheta' | 'ropeScaling'> {
-  const theta = (record: JsonRecord, missing: number) =>
-    parseReal(record, 'rope_theta', 1, 1e12, source, missing);
-  const outerTheta = theta(json, missingTheta);
-  const field = (json.rope_parameters ?? null) === null ? 'rope_scaling' : 'rope_parameters';
-  const scaling = json[field] ?? null;
-  if (scaling === null) return { ropeTheta: outerTheta, ropeScaling: null };
-  if (!isRecord(scaling)) throw invalid(source, field, scaling, 'an object or null');
-  if ((scaling.partial_rotary_factor ?? 1) !== 1)
-    throw invalid(source, `${field}.partial_rotary_factor`, scaling.partial_rotary_factor, '1');
+/** Llama has no window. */
+function parseSlidingWindow(config: ConfigValues, architecture: Architecture): number | null {
+  const hasWindow = architecture !== 'llama' && config.get('sliding_window') !== null;
+  const missing = defaultsOf[architecture].slidingWindow;
+  const isLeftOut = config.get('sliding_window') === undefined && missing === null;
+  const window =
+    hasWindow && !isLeftOut ? config.count('sliding_window', 2 ** 28, missing ?? undefined) : null;
+  refuseMixedLayers(config, window);
+  if (window !== null && config.get('use_sliding_window') === false)
+    config.warn(`use_sliding_window false contradicts sliding_window ${window}`, 'the window holds');
+  return window;
+}
 
-  const ropeTheta = theta(scaling, outerTheta);
-  const kind = scaling.rope_type ?? scaling.type ?? 'default';
-  if (kind === 'default') return { ropeTheta, ropeScaling: null };
-  if (kind === 'llama3') return { ropeTheta, ropeScaling: parseLlama3(scaling, source) };
-  throw new UserError(
-    `${source}: unsupported ${field}.rope_type: ${quote(kind)}; expected default or llama3; use a checkpoint with one of them`,
+/** transformers takes Mistral with `layer_types` for Ministral, whose layers differ; here all have the same window. */
+function refuseMixedLayers(config: ConfigValues, window: number | null): void {
+  const types = config.get('layer_types') ?? [];
+  const expected = window === null ? 'full_attention' : 'sliding_attention';
+  if (Array.isArray(types) && types.every((type) => type === expected)) return;
+  throw config.unsupported(
+    'layer_types',
+    types,
+    `"${expected}" only, beside ${window === null ? 'no sliding_window' : `a sliding_window of ${window}`}`,
+    'use a checkpoint whose layers all attend alike',
   );
-}
-
-function parseLlama3(scaling: JsonRecord, source: string): Llama3RopeScaling {
-  const real = (name: string) => parseReal(scaling, name, 1e-6, 1e6, source);
-  const lowFreqFactor = real('low_freq_factor');
-  const highFreqFactor = real('high_freq_factor');
-  if (!(lowFreqFactor < highFreqFactor)) {
-    throw invalid(source, 'high_freq_factor', highFreqFactor, `more than low_freq_factor (${lowFreqFactor})`);
-  }
-  return {
-    type: 'llama3',
-    factor: real('factor'),
-    lowFreqFactor,
-    highFreqFactor,
-    originalMaxPositions: parseCount(scaling, 'original_max_position_embeddings', 2 ** 28, source),
-  };
-}
-
-/** An integer from 1 to `max`; null counts as missing. */
-function parseCount(json: JsonRecord, name: string, max: number, source: string, missing?: number): number {
-  const value = json[name] ?? missing;
-  if (!(Number.isSafeInteger(value) && (value as number) >= 1 && (value as number) <= max)) {
-    throw invalid(source, name, value, `an integer from 1 to ${max}`);
-  }
-  return value as number;
-}
-
-function parseReal(
-  json: JsonRecord,
-  name: string,
-  min: number,
-  max: number,
-  source: string,
-  missing?: number,
-): number {
-  const value = json[name] ?? missing;
-  if (!(typeof value === 'number' && min <= value && value <= max)) {
-    throw invalid(source, name, value, `a number from ${min} to ${max}`);
-  }
-  return value;
-}
-
-function parseFlag(json: JsonRecord, name: string, source: string): boolean {
-  const value = json[name] ?? false;
-  if (typeof value !== 'boolean') throw invalid(source, name, value, 'true or false');
-  return value;
-}
-
-function invalid(source: string, field: string, value: unknown, expected: string): UserError {
-  return new UserError(`${source}: invalid ${field}: ${quote(value)}; expected ${expected}; ${redownload}`);
 }

@@ -5,7 +5,7 @@ import { UserError } from '@specoffload/input';
 import { bytesPerElement, type WeightDtype } from '@specoffload/native';
 import type { Random } from './random.js';
 import type { TensorRef } from './types.js';
-import { narrowToBytes, readElement, writeElement } from './widths.js';
+import { narrowToBytes, readElement, widenBytes, writeElement } from './widths.js';
 
 const chunkBytes = 4 * 2 ** 20;
 
@@ -33,6 +33,27 @@ export class TensorReader {
   async close(): Promise<void> {
     for (const file of this.#files.values()) await file.close();
     this.#files.clear();
+  }
+}
+
+/** Whether two tensors hold the same values, whatever they are stored as; reads no further than the first difference. */
+export async function areEqual(one: TensorRef, other: TensorRef): Promise<boolean> {
+  if (one.numElements !== other.numElements) return false;
+  const reader = new TensorReader();
+  const read = async (ref: TensorRef, first: number, count: number) => {
+    const bytes = Buffer.alloc(count * bytesPerElement[ref.dtype]);
+    await reader.read(ref, first * bytesPerElement[ref.dtype], bytes);
+    return one.dtype === other.dtype ? bytes : Buffer.from(widenBytes(bytes, ref.dtype).buffer);
+  };
+  const step = chunkBytes / 4;
+  try {
+    for (let first = 0; first < one.numElements; first += step) {
+      const count = Math.min(step, one.numElements - first);
+      if (!(await read(one, first, count)).equals(await read(other, first, count))) return false;
+    }
+    return true;
+  } finally {
+    await reader.close();
   }
 }
 

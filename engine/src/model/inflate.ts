@@ -17,8 +17,8 @@
 
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isRecord, maybeReadJson } from '@specoffload/input';
-import { openCheckpoint } from './checkpoint.js';
+import { maybeReadText, parseJson, withJsonFields } from '@specoffload/input';
+import { maxConfigBytes, openCheckpoint } from './checkpoint.js';
 import { parseModelConfig } from './config.js';
 import {
   copyRows,
@@ -94,21 +94,26 @@ async function collectSidecars(
   seed: number,
 ): Promise<ReadonlyMap<string, string | Uint8Array>> {
   const path = join(directory, 'config.json');
-  const original = await maybeReadJson(path, 16_000_000);
-  const inflated = {
-    ...(isRecord(original) ? original : {}),
-    num_hidden_layers: config.numLayers,
-    intermediate_size: config.ffnSize,
-    ...(config.architecture === 'mixtral' && {
-      num_local_experts: config.numExperts,
-      num_experts_per_tok: config.expertsPerToken,
-    }),
-    inflated_from: { name, digest, parts, seed },
-  };
-  parseModelConfig(inflated, path); // A size that no reader here accepts is refused before it is written.
-  const sidecars = new Map<string, string | Uint8Array>([
-    ['config.json', `${JSON.stringify(inflated, null, 2)}\n`],
-  ]);
+  const original = (await maybeReadText(path, maxConfigBytes)) ?? '{}';
+  const hasAlias = Object.hasOwn(parseJson(original, path) as object, 'num_experts');
+  const inflated = withJsonFields(
+    original,
+    {
+      num_hidden_layers: config.numLayers,
+      intermediate_size: config.ffnSize,
+      ...(config.architecture === 'mixtral' && {
+        num_local_experts: config.numExperts,
+        ...(hasAlias && { num_experts: config.numExperts }),
+        num_experts_per_tok: config.expertsPerToken,
+      }),
+      tie_word_embeddings: config.tieEmbeddings,
+      inflated_from: { name, digest, parts, seed },
+    },
+    path,
+  );
+  // A size that no reader here accepts is refused before it is written.
+  parseModelConfig(parseJson(inflated, path), path);
+  const sidecars = new Map<string, string | Uint8Array>([['config.json', inflated]]);
   for (const file of await readdir(directory)) {
     if (sidecarNames.has(file)) sidecars.set(file, await readFile(join(directory, file)));
   }

@@ -39,9 +39,10 @@ export function headSpec(config: ModelConfig): GroupSpec {
 }
 
 export const headName = 'lm_head.weight';
+export const embeddingName = 'model.embed_tokens.weight';
 
 function embeddingTensor(role: TensorRole, config: ModelConfig): TensorSpec {
-  return { role, name: 'model.embed_tokens.weight', shape: [config.vocabSize, config.hiddenSize] };
+  return { role, name: embeddingName, shape: [config.vocabSize, config.hiddenSize] };
 }
 
 export function attentionSpec(config: ModelConfig, layer: number): GroupSpec {

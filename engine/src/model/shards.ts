@@ -1,12 +1,15 @@
 /** The safetensors files of a checkpoint directory: one file, or several that an index ties together. */
 
-import { access } from 'node:fs/promises';
+import { access, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isRecord, maybeReadJson, quote, UserError } from '@specoffload/input';
 import { readSafetensors, type SafetensorsFile } from './safetensors.js';
 
 export const singleFileName = 'model.safetensors';
 export const indexFileName = 'model.safetensors.index.json';
+
+/** Weights as PyTorch, llama.cpp, Mistral and others write them. */
+const otherFormats = /\.(bin|pt|pth|gguf|ggml|onnx|msgpack|h5|npz)$|^consolidated.*\.safetensors$/;
 
 const maxIndexBytes = 100_000_000;
 
@@ -20,8 +23,10 @@ export async function readShards(directory: string): Promise<readonly Safetensor
   const indexPath = join(directory, indexFileName);
   const index = await maybeReadJson(indexPath, maxIndexBytes);
   if (index === null) {
+    const others = (await readdir(directory)).filter((name) => otherFormats.test(name));
+    const instead = others.length === 0 ? '' : `, but ${quote(others[0])} in a format of its own`;
     throw new UserError(
-      `${directory} holds neither ${singleFileName} nor ${indexFileName}; download the checkpoint again, in safetensors format`,
+      `${directory} holds neither ${singleFileName} nor ${indexFileName}${instead}; download the checkpoint again, in the safetensors format of transformers`,
     );
   }
   const shardOf = parseWeightMap(index, indexPath);

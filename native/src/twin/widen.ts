@@ -22,6 +22,12 @@ export function bitsOfF16(half: number): number {
   return (sign | ((113 - shift) << 23) | (((mantissa << shift) & 0x3ff) << 13)) >>> 0;
 }
 
+/** A view where the offset allows one, else a copy. */
+function halvesAt(source: ArrayBufferLike, offset: number, count: number): Uint16Array {
+  if (offset % 2 === 0) return new Uint16Array(source, offset, count);
+  return new Uint16Array(Uint8Array.from(new Uint8Array(source, offset, 2 * count)).buffer);
+}
+
 export function widenBytes(
   source: ArrayBufferLike,
   sourceOffset: number,
@@ -36,7 +42,7 @@ export function widenBytes(
     return;
   }
   const bitsOf = dtype === 'bf16' ? bitsOfBf16 : bitsOfF16;
-  const halves = new Uint16Array(source, sourceOffset, count);
+  const halves = halvesAt(source, sourceOffset, count);
   const words = new Uint32Array(target, targetOffset, count);
   for (let i = 0; i < count; i++) words[i] = bitsOf(halves[i]!);
 }

@@ -89,6 +89,41 @@ describe('openCheckpoint', () => {
     expect(used.size).toBe(11);
   });
 
+  it.each(['bf16', 'f32'] as const)(
+    'keeps a head whose weights (%s) are not the embedding, whatever tie_word_embeddings says, and says so',
+    async (dtype) => {
+      const tensors = header((h) => {
+        const head = h['lm_head.weight']!;
+        if (dtype === 'f32')
+          Object.assign(head, {
+            dtype: 'F32',
+            data_offsets: [head.data_offsets[0], head.data_offsets[0] + 96],
+          });
+      });
+      const contents = encodeSafetensors(tensors);
+      contents[contents.length - 1] = 0x3f; // the head's last element
+      const directory = writeDirectory(root, 'untied', {
+        'config.json': { ...mistralJson, tie_word_embeddings: true },
+        'model.safetensors': contents,
+      });
+      const warnings: Error[] = [];
+      const listen = (warning: Error) => warnings.push(warning);
+      process.on('warning', listen);
+      const { head, config, tensors: used } = await openCheckpoint(directory);
+      await new Promise(setImmediate);
+      process.off('warning', listen);
+      expect(head.tensors[1]!.ref.name).toBe('lm_head.weight');
+      expect(config.tieEmbeddings).toBe(false);
+      expect(used.size).toBe(12);
+      expect(warnings.map(({ name, message }) => [name, message])).toEqual([
+        [
+          'CheckpointWarning',
+          `${directory}/config.json: tie_word_embeddings true contradicts lm_head.weight, whose weights are not those of model.embed_tokens.weight; they are not tied, as in transformers 5`,
+        ],
+      ]);
+    },
+  );
+
   it('takes the end of sequence from generation_config.json', async () => {
     const directory = writeDirectory(root, 'eos', {
       'config.json': mistralJson,
@@ -269,6 +304,16 @@ describe('openCheckpoint refuses a single file', () => {
       'or set tie_word_embeddings in config.json',
     ],
     [
+      'with gate and up in one',
+      encodeSafetensors(
+        header((h) => {
+          h['model.layers.0.mlp.gate_up_proj.weight'] = h['model.layers.0.mlp.gate_proj.weight']!;
+          delete h['model.layers.0.mlp.gate_proj.weight'];
+        }),
+      ),
+      'dir has no tensor model.layers.0.mlp.gate_proj.weight, but "model.layers.0.mlp.gate_up_proj.weight", which holds several in one; expected every expert and projection on its own; load the model with transformers and save it with save_pretrained',
+    ],
+    [
       'with a bias',
       encodeSafetensors(
         header((h) => {
@@ -356,7 +401,7 @@ it.each([
     'dir holds neither model.safetensors nor model.safetensors.index.json',
   ],
   ['a config.json that is not JSON', { 'config.json': 'x' }, 'dir/config.json is not valid JSON'],
-  ['a path that cannot be one', null, 'cannot read'],
+  ['a path that cannot be one', null, 'no file can have a name with a null character'],
 ])('openCheckpoint refuses %s', async (_, files, message) => {
   if (files !== null) return expect(await failureOf(files)).toContain(message);
   await expect(openCheckpoint(join(root, 'nowhere\0'))).rejects.toThrow(message);
@@ -387,3 +432,26 @@ it('agrees with the byte count that the index of the golden shards gives', async
   const { bytes } = await openCheckpoint(goldenDirectory('mixtral-sharded'));
   expect(index).toMatchObject({ metadata: { total_size: bytes } });
 });
+
+it('says how to divide experts that a file holds in one tensor', async () => {
+  const json = { ...mistralJson, model_type: 'mixtral', num_local_experts: 2, num_experts_per_tok: 1 };
+  const tensors = header((h) => {
+    const [gate, up, down] = ['gate', 'up', 'down'].map((name) => `model.layers.0.mlp.${name}_proj.weight`);
+    h['model.layers.0.mlp.gate.weight'] = h[gate!]!; // as transformers 5 names the router
+    h['model.layers.0.mlp.experts.gate_up_proj'] = h[up!]!;
+    h['model.layers.0.mlp.experts.down_proj'] = h[down!]!;
+    for (const name of [gate, up, down]) delete h[name!];
+  });
+  expect(await failureOf({ 'config.json': json, 'model.safetensors': encodeSafetensors(tensors) })).toContain(
+    'but "model.layers.0.mlp.experts.gate_up_proj", which holds several in one',
+  );
+});
+
+it.each(['pytorch_model.bin', 'consolidated.safetensors', 'model-q4.gguf'])(
+  'names weights of another format that are there instead: %s',
+  async (name) => {
+    expect(await failureOf({ 'config.json': mistralJson, [name]: '' })).toContain(
+      `but "${name}" in a format of its own; download the checkpoint again, in the safetensors format of transformers`,
+    );
+  },
+);

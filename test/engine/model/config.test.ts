@@ -47,7 +47,53 @@ describe('parseModelConfig', () => {
     ['no head_dim', mistralJson, { headDim: 2 }],
     ['null head_dim', { ...mistralJson, head_dim: null }, { headDim: 2 }],
     ['a head_dim of its own', { ...mistralJson, head_dim: 6 }, { headDim: 6 }],
-    ['no num_key_value_heads', without(mistralJson, 'num_key_value_heads'), { numKvHeads: 2 }],
+    ['no num_key_value_heads in Llama', without(llamaJson, 'num_key_value_heads'), { numKvHeads: 2 }],
+    [
+      'no num_key_value_heads in Mistral',
+      { ...without(mistralJson, 'num_key_value_heads'), num_attention_heads: 16, head_dim: 2 },
+      { numKvHeads: 8 },
+    ],
+    [
+      'no num_key_value_heads in Mixtral',
+      { ...without(mixtralJson, 'num_key_value_heads'), num_attention_heads: 16, head_dim: 2 },
+      { numKvHeads: 8 },
+    ],
+    ['null num_key_value_heads', { ...mistralJson, num_key_value_heads: null }, { numKvHeads: 2 }],
+    [
+      'nothing but the name of Llama',
+      { model_type: 'llama' },
+      {
+        ...{ vocabSize: 32_000, hiddenSize: 4096, numLayers: 32, numHeads: 32, numKvHeads: 32, headDim: 128 },
+        ...{ ffnSize: 11_008, slidingWindow: null, ropeTheta: 1e4, ropeScaling: null, rmsNormEps: 1e-6 },
+        ...{ tieEmbeddings: false, maxPositions: 2048, eosTokenIds: [2], numExperts: 1 },
+      },
+    ],
+    [
+      'nothing but the name of Mistral',
+      { model_type: 'mistral' },
+      {
+        ...{ numKvHeads: 8, ffnSize: 14_336, slidingWindow: 4096, ropeTheta: 1e4, rmsNormEps: 1e-6 },
+        ...{ maxPositions: 131_072 },
+      },
+    ],
+    [
+      'nothing but the name of Mixtral',
+      { model_type: 'mixtral' },
+      {
+        ...{ numKvHeads: 8, ffnSize: 14_336, slidingWindow: null, ropeTheta: 1e6, rmsNormEps: 1e-5 },
+        ...{ maxPositions: 131_072, numExperts: 8, expertsPerToken: 2 },
+      },
+    ],
+    ['num_experts', { ...without(mixtralJson, 'num_local_experts'), num_experts: 4 }, { numExperts: 4 }],
+    ['swish', { ...mistralJson, hidden_act: 'swish' }, {}],
+    [
+      'llama3 without the original length',
+      {
+        ...llamaJson,
+        rope_scaling: { ...without(llama3, 'original_max_position_embeddings'), type: 'llama3' },
+      },
+      { ropeScaling: { ...llama3Parsed, originalMaxPositions: 64 } },
+    ],
     ['experts', mixtralJson, { architecture: 'mixtral', numExperts: 8, expertsPerToken: 2 }],
     [
       'no model_type',
@@ -101,8 +147,24 @@ describe('parseModelConfig', () => {
     [{ ...mistralJson, hidden_act: 'gelu' }, 'unsupported hidden_act: "gelu"; expected "silu"; use'],
     [{ ...mistralJson, quantization_config: { bits: 4 } }, 'unsupported quantization_config: {"bits":4};'],
     [
-      without(mistralJson, 'hidden_size'),
-      'invalid hidden_size: missing; expected an integer from 1 to 131072; correct',
+      { ...mistralJson, hidden_size: null },
+      'invalid hidden_size: null; expected an integer from 1 to 131072; correct',
+    ],
+    [
+      without(mistralJson, 'num_key_value_heads'),
+      'invalid num_key_value_heads: 8; expected a divisor of num_attention_heads (2), which is what a missing one means',
+    ],
+    [
+      { ...mistralJson, quantization: { bits: 4 } },
+      'unsupported quantization: {"bits":4}; expected weights in bf16',
+    ],
+    [
+      { ...mistralJson, sliding_window: 16, layer_types: ['full_attention'] },
+      'unsupported layer_types: ["full_attention"]; expected "sliding_attention" only, beside a sliding_window of 16',
+    ],
+    [
+      { ...mistralJson, layer_types: ['sliding_attention', 'full_attention'] },
+      'unsupported layer_types: ["sliding_attention","full_attention"]; expected "full_attention" only',
     ],
     [{ ...mistralJson, num_hidden_layers: 0 }, 'invalid num_hidden_layers: 0; expected'],
     [{ ...mistralJson, num_hidden_layers: 1.5 }, 'invalid num_hidden_layers: 1.5; expected'],
@@ -135,12 +197,87 @@ describe('parseModelConfig', () => {
     [{ ...llamaJson, rope_scaling: 8 }, 'invalid rope_scaling: 8; expected an object or null'],
     [
       { ...llamaJson, rope_scaling: { ...llama3, rope_type: 'llama3', high_freq_factor: 1 } },
-      'invalid high_freq_factor: 1; expected more than low_freq_factor (1)',
+      'rope_scaling: invalid high_freq_factor: 1; expected more than low_freq_factor (1)',
     ],
   ])('refuses %j', (json, message) => {
     const parse = () => parseModelConfig(json, 'a/config.json');
     expect(parse).toThrow(UserError);
     expect(parse).toThrow(`a/config.json: ${message}`);
+  });
+});
+
+describe('two fields that contradict each other', () => {
+  const scaled = { ...llama3, rope_type: 'llama3' };
+
+  it.each([
+    [
+      'rope_scaling beside rope_parameters',
+      { ...llamaJson, rope_scaling: scaled, rope_parameters: { rope_type: 'default', rope_theta: 10000 } },
+      { ropeScaling: llama3Parsed },
+      [
+        'rope_scaling (theta 10000, llama3 {',
+        ') contradicts rope_parameters (theta 10000, default); rope_scaling holds',
+      ],
+    ],
+    [
+      'a theta that only rope_parameters has, beside rope_scaling',
+      {
+        ...without(llamaJson, 'rope_theta'),
+        ...{ rope_scaling: scaled, rope_parameters: { ...scaled, rope_theta: 5e5 } },
+      },
+      { ropeTheta: 1e4 },
+      ['rope_scaling (theta 10000, ', 'contradicts rope_parameters (theta 500000'],
+    ],
+    [
+      'a theta inside and another outside',
+      { ...llamaJson, rope_parameters: { rope_type: 'default', rope_theta: 5e5 } },
+      { ropeTheta: 5e5 },
+      ['rope_theta 10000 contradicts the 500000 of rope_parameters; the latter holds'],
+    ],
+    [
+      'rope_type and type',
+      { ...llamaJson, rope_scaling: { ...scaled, type: 'yarn' } },
+      { ropeScaling: llama3Parsed },
+      ['rope_scaling: rope_type "llama3" contradicts type "yarn"; rope_type holds'],
+    ],
+    [
+      'the original length inside and outside',
+      { ...llamaJson, rope_scaling: scaled, original_max_position_embeddings: 16 },
+      { ropeScaling: { ...llama3Parsed, originalMaxPositions: 16 } },
+      ['original_max_position_embeddings 16 contradicts the 32'],
+    ],
+    [
+      'num_local_experts and num_experts',
+      { ...mixtralJson, num_experts: 4 },
+      { numExperts: 4 },
+      ['num_local_experts 8 contradicts num_experts 4; num_experts holds'],
+    ],
+    [
+      'model_type and architectures',
+      { ...mistralJson, architectures: ['LlamaForCausalLM'] },
+      { architecture: 'mistral' },
+      ['model_type mistral contradicts architectures ["LlamaForCausalLM"]; model_type holds'],
+    ],
+    [
+      'sliding_window and use_sliding_window',
+      { ...mistralJson, sliding_window: 16, use_sliding_window: false },
+      { slidingWindow: 16 },
+      ['use_sliding_window false contradicts sliding_window 16; the window holds'],
+    ],
+  ])('%s: settled as in transformers, and said', (_, json, expected, texts) => {
+    const warnings: string[] = [];
+    expect(parseModelConfig(json, 'a/config.json', (text) => warnings.push(text))).toMatchObject(expected);
+    expect(warnings).toHaveLength(1);
+    expect(warnings[0]).toMatch(/^a\/config\.json: .*, as transformers 5 does$/);
+    for (const text of texts) expect(warnings[0]).toContain(text);
+  });
+
+  it.each([
+    ['equal ones', { ...llamaJson, rope_scaling: scaled, rope_parameters: { ...scaled, rope_theta: 10000 } }],
+    ['an empty one', { ...llamaJson, rope_scaling: {}, rope_parameters: { rope_type: 'default' } }],
+    ['the same number of experts', { ...mixtralJson, num_experts: 8 }],
+  ])('no word about %s', (_, json) => {
+    parseModelConfig(json, 'config.json', (text) => expect.fail(text));
   });
 });
 

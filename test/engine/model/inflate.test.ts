@@ -296,3 +296,30 @@ it('reports progress up to the last byte', async () => {
   expect(seen.at(-1)).toBe(total);
   expect(total).toBe(statSync(join(directory, 'model.safetensors')).size);
 });
+
+it('keeps the spelling of every number it does not change, so that strict readers still take the file', async () => {
+  const { directory } = await openCheckpoint(goldenDirectory('mixtral'));
+  const files = Object.fromEntries(
+    readdirSync(directory).map((name) => [name, readFileSync(join(directory, name))]),
+  );
+  const spelled = '"router_jitter_noise": 0.0, "initializer_range": 2e-02, "seen": 12345678901234567890';
+  const config = String(files['config.json']).replace('{', `{ ${spelled},`);
+  const source = await openCheckpoint(writeDirectory(root, 'spelled', { ...files, 'config.json': config }));
+  const inflated = await inflateCheckpoint({ source, targetDirectory: newTarget(), layers: 5, seed: 1 });
+  const written = readFileSync(join(inflated.directory, 'config.json'), 'utf8');
+  expect(written).toContain(spelled);
+  for (const number of config.match(/: (\d+\.\d+|\d+e-\d+)/g)!) expect(written).toContain(number);
+  expect(JSON.parse(written)).toMatchObject({ num_hidden_layers: 5, inflated_from: { seed: 1 } });
+});
+
+it('inflates experts that the configuration calls num_experts', async () => {
+  const { directory } = await openCheckpoint(goldenDirectory('mixtral'));
+  const files = Object.fromEntries(
+    readdirSync(directory).map((name) => [name, readFileSync(join(directory, name))]),
+  );
+  const config = String(files['config.json']).replace('num_local_experts', 'num_experts');
+  const source = await openCheckpoint(writeDirectory(root, 'alias', { ...files, 'config.json': config }));
+  const experts = source.config.numExperts * 2;
+  const inflated = await inflateCheckpoint({ source, targetDirectory: newTarget(), experts, seed: 1 });
+  expect(inflated.config.numExperts).toBe(experts);
+});

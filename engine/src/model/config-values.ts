@@ -1,0 +1,83 @@
+/** Values of one configuration file, each checked against what it may be. */
+
+import { isRecord, type JsonRecord, quote, UserError } from '@specoffload/input';
+
+export const redownload = 'correct it or download the checkpoint again';
+
+export class ConfigValues {
+  readonly json: JsonRecord;
+  readonly #source: string;
+  readonly #warn: (text: string) => void;
+
+  /**
+   * @param source names the file in messages
+   * @param warn takes what two fields that contradict each other have been settled to
+   */
+  constructor(json: JsonRecord, source: string, warn: (text: string) => void) {
+    this.json = json;
+    this.#source = source;
+    this.#warn = warn;
+  }
+
+  /** An integer from 1 to `max`. @param missing what a field that is not there means */
+  count(name: string, max: number, missing?: number): number {
+    const value = this.get(name) === undefined ? missing : this.get(name);
+    if (Number.isSafeInteger(value) && (value as number) >= 1 && (value as number) <= max)
+      return value as number;
+    throw this.invalid(name, value, `an integer from 1 to ${max}`);
+  }
+
+  real(name: string, min: number, max: number, missing?: number): number {
+    const value = this.get(name) === undefined ? missing : this.get(name);
+    if (typeof value === 'number' && min <= value && value <= max) return value;
+    throw this.invalid(name, value, `a number from ${min} to ${max}`);
+  }
+
+  flag(name: string): boolean {
+    const value = this.get(name) ?? false;
+    if (typeof value === 'boolean') return value;
+    throw this.invalid(name, value, 'true or false');
+  }
+
+  /** The object of that name, its fields called `name.field`; null where there is none. */
+  object(name: string): ConfigValues | null {
+    const value = this.get(name) ?? null;
+    if (value === null) return null;
+    if (!isRecord(value)) throw this.invalid(name, value, 'an object or null');
+    return new ConfigValues(value, `${this.#source}: ${name}`, this.#warn);
+  }
+
+  get(name: string): unknown {
+    return Object.hasOwn(this.json, name) ? this.json[name] : undefined;
+  }
+
+  isThere(name: string): boolean {
+    return (this.get(name) ?? null) !== null;
+  }
+
+  /** Tells of a contradiction that transformers settles, and how. */
+  warn(contradiction: string, settledTo: string): void {
+    this.#warn(`${this.#source}: ${contradiction}; ${settledTo}, as transformers 5 does`);
+  }
+
+  invalid(field: string, value: unknown, expected: string): UserError {
+    return new UserError(
+      `${this.#source}: invalid ${field}: ${quote(value)}; expected ${expected}; ${redownload}`,
+    );
+  }
+
+  unsupported(field: string, value: unknown, expected: string, remedy: string): UserError {
+    return new UserError(
+      `${this.#source}: unsupported ${field}: ${quote(value)}; expected ${expected}; ${remedy}`,
+    );
+  }
+}
+
+const told = new Set<string>();
+
+/** Says it once per process, on the channel that Node has for this: standard error, or whoever listens for warnings. */
+export function warnOfCheckpoint(text: string): void {
+  if (told.has(text)) return;
+  told.add(text);
+  process.emitWarning(text, 'CheckpointWarning');
+}
