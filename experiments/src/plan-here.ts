@@ -11,9 +11,10 @@ import {
   type StrategyName,
   UserError,
 } from '@specoffload/engine';
-import { withLimits } from './caps.js';
+import { capsOf, withLimits } from './caps.js';
 import { openAcceptance } from './commands/prediction-options.js';
 import { threeDigits } from './format.js';
+import { describeForeignCaps } from './machine-caps.js';
 import { openMachine } from './machines.js';
 import type { Output } from './output.js';
 import { describePolicy } from './plan-report.js';
@@ -54,6 +55,8 @@ export async function choosePolicy(request: ChooseRequest, output: Output): Prom
   const profiled = await openMachine(machineFile);
   const { draftSpeed } = request;
   const machine = withLimits(draftSpeed === null ? profiled : withDraftSpeed(profiled, draftSpeed), settings);
+  const foreignCaps = describeForeignCaps(machine, capsOf(settings));
+  if (foreignCaps !== null) output.note(`plan: ${foreignCaps}`);
   const { target, promptLengths, maxNewTokens, fixed, signal } = request;
   const follower = output.follow();
   const plan = await planRun({

@@ -2,6 +2,7 @@ import { type MachineModel, parseMachineModel, type RunResult, type Span } from 
 import { describe, expect, it } from 'vitest';
 import { compare, summarize } from '../../experiments/src/accuracy/compare.js';
 import { accuracyGrid } from '../../experiments/src/accuracy/grid.js';
+import { noCaps } from '../../experiments/src/caps.js';
 import { fitArithmetic, fitNonNegative, median } from '../../experiments/src/profile/fit.js';
 import { buildMachineFile, withoutInterruptions } from '../../experiments/src/profile/machine-file.js';
 import { fakeRun } from './fake-run.js';
@@ -72,6 +73,7 @@ describe('a machine file', () => {
         name: 'local',
         description: 'test',
         settings: { deviceBytes: 5e8, hostBytes: 5e8 },
+        caps: { ...noCaps, diskBytesPerSecond: 1.1e9 },
         diskBytes: 1e12,
         draftElements: 5e5,
       },
@@ -82,6 +84,7 @@ describe('a machine file', () => {
     expect(machine.device.arithmetic.map(([rows]) => rows)).toEqual([2, 8, 32]);
     for (const [rows, rate] of machine.device.arithmetic) expect(rate / (rows * 1e9)).toBeCloseTo(1, 2);
     expect(machine.interruptsDraft).toBe(true);
+    expect(machine.measuredUnder).toEqual({ diskBytesPerSecond: 1.1e9 });
   });
 
   it('takes a draft step to last without what went in between its layers', () => {

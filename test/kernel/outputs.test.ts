@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { CodeCell } from '../../kernel/src/notebook/format.js';
 import { OutputCollector, type OutputLimits } from '../../kernel/src/notebook/outputs.js';
-import { createRequest } from '../../kernel/src/wire/message.js';
+import { createRequest, createResponse, type Message } from '../../kernel/src/wire/message.js';
 
 type Published = readonly [type: string, content: Record<string, unknown>];
 
@@ -94,7 +94,8 @@ describe('outputs', () => {
   });
 
   it('are cut where they are longer than anybody reads, with a note of how long they were', () => {
-    const limits = { streamChars: 10, displayChars: 10 };
+    // An output counts as a hundred characters beside its own.
+    const limits = { streamChars: 10, displayChars: 410, notebookChars: 1000 };
     const cell = collect(
       [
         stream('12345678'),
@@ -110,10 +111,36 @@ describe('outputs', () => {
       '123456789a',
       'e',
       '1234',
-      '[cut: what this cell shows has more than 10 characters]',
+      '[cut: what this cell shows has more than 410 characters]',
       '\n[cut: stdout had 16 characters, the first 10 are kept]\n',
     ]);
   });
+});
+
+it('that come after the end of their cell go to it, not to the one under way', () => {
+  const [first, second] = [createCell(), createCell()];
+  const collector = new OutputCollector();
+  const requests = [createRequest('execute_request', 's', {}), createRequest('execute_request', 's', {})];
+  const say = (request: Message, text: string) =>
+    collector.add(createResponse(request, 'stream', { name: 'stdout', text }));
+  collector.begin(first);
+  say(requests[0]!, 'a');
+  collector.begin(second);
+  say(requests[1]!, 'x');
+  say(requests[0]!, 'b');
+  collector.addText('stdout', 'y');
+  collector.end();
+  say(requests[0]!, 'after the end');
+  expect([texts(first), texts(second)]).toEqual([['ab'], ['xy']]);
+});
+
+it('that are cleared again and again need no room', () => {
+  const rounds: Published[] = Array.from(
+    { length: 20 },
+    () => [show('123456789'), ['clear_output', {}]] as const,
+  ).flat();
+  const limits = { streamChars: 10, displayChars: 150, notebookChars: 150 };
+  expect(texts(collect([...rounds, show('shown')], limits))).toEqual(['shown']);
 });
 
 function withSession([type, content]: Published): [string, string, Record<string, unknown>] {

@@ -208,6 +208,58 @@ describe('notebook run', () => {
     expect(failure).toMatchObject({ cell: 2, kind: 'error', ename: 'RangeError', evalue: 'no' });
   });
 
+  const lateness: readonly (readonly [what: string, cells: readonly string[], shown: object])[] = [
+    [
+      'a promise that nobody awaits was rejected',
+      ['const step = async () => { throw new RangeError("lost"); };\nconst running = step();', '2'],
+      { status: 'failed', failure: { cell: 1, ename: 'UnhandledRejection', evalue: 'RangeError: lost' } },
+    ],
+    [
+      'a timer throws after the last cell',
+      ['1', 'const timer = setTimeout(() => { throw new Error("late"); }, 50);'],
+      { status: 'failed', failure: { cell: 2, ename: 'UncaughtException', evalue: 'Error: late' } },
+    ],
+    [
+      'the kernel ends after the last cell',
+      ['const timer = setTimeout(() => process.exit(3), 50);'],
+      { status: 'failed', failure: { cell: 1, kind: 'died', evalue: 'the kernel ended (exit code 3)' } },
+    ],
+    [
+      'something goes on for ever after the last cell',
+      ['const timer = setInterval(() => {}, 100);'],
+      { status: 'completed', failure: null, leftovers: ['a timer'] },
+    ],
+  ];
+  it.each(lateness)('says so when %s', async (_what, cells, shown) => {
+    const path = await writeNotebook(folder, 'late.ipynb', cells);
+    const outcome = await runNotebook({ path });
+    expect(outcome).toMatchObject(shown);
+    if (outcome.failure === null) return;
+    const failed = outcome.notebook.cells[outcome.failure.cell - 1]!;
+    expect(failed.metadata.specoffload).toMatchObject({ status: 'failed' });
+    expect(failed).toMatchObject({ outputs: [{ output_type: 'error', ename: outcome.failure.ename }] });
+  });
+
+  it('shows what a cell prints after its end, and what programs print that it started', async () => {
+    const path = await writeNotebook(folder, 'others.ipynb', [
+      [
+        'import { execSync, spawn } from "child_process";',
+        'execSync("echo waited for", { stdio: "inherit" });',
+        'await new Promise((end) => spawn("sh", ["-c", "echo awaited; echo aside >&2"], { stdio: "inherit" }).on("exit", end)); undefined',
+      ].join('\n'),
+      'const timer = setTimeout(() => console.log("late"), 100);',
+    ]);
+    const { status, leftovers, notebook } = await runNotebook({ path });
+    expect({ status, leftovers }).toEqual({ status: 'completed', leftovers: [] });
+    expect(notebook.cells.map((cell) => 'outputs' in cell && cell.outputs)).toMatchObject([
+      [
+        { name: 'stdout', text: 'waited for\nawaited\n' },
+        { name: 'stderr', text: 'aside\n' },
+      ],
+      [{ name: 'stdout', text: 'late\n' }],
+    ]);
+  });
+
   it('leaves nothing else beside the notebook', async () => {
     expect((await readdir(folder)).filter((name) => name.endsWith('.tmp'))).toEqual([]);
   });
@@ -245,6 +297,28 @@ describe('what cannot be run', () => {
     expect(result.stderr).toContain(message);
     expect(result).toMatchObject({ exitCode, stdout: '' });
     expect(await readdir(folder)).not.toContain('wrong.executed.ipynb');
+  });
+
+  it.each(['--out', '--html'])('%s where nothing can be written: before the first cell', async (flag) => {
+    const path = await writeNotebook(folder, 'refused.ipynb', [
+      'import { writeFileSync } from "fs"; writeFileSync("was-run", "");',
+    ]);
+    await writeFile(join(folder, 'file'), '');
+    for (const place of [join(folder, 'file', 'x'), '/dev/full', '/proc/x', folder]) {
+      const { exitCode, stderr } = await runCli(['notebook', 'run', path, flag, place]);
+      expect(stderr).toMatch(
+        /^specoffload: cannot write [^\n]+; name a file in a folder that can be written\n$/,
+      );
+      expect(exitCode).toBe(1);
+    }
+    expect(await readdir(folder)).not.toContain('was-run');
+  });
+
+  it('a page where a notebook is', async () => {
+    const path = await writeNotebook(folder, 'both.ipynb', ['1']);
+    const { exitCode, stderr } = await runCli(['notebook', 'run', path, '--html', path]);
+    expect(stderr).toContain('invalid --html: the notebook itself; name another file');
+    expect(exitCode).toBe(2);
   });
 
   it('a file that is not there', async () => {

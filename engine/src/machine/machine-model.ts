@@ -55,6 +55,8 @@ export interface MachineModel {
   readonly laneWidth: Readonly<Record<LaneName, number>>;
   readonly memory: Budgets & { readonly diskBytes: number };
   readonly formats: Formats;
+  /** Paces of the runs that the rates were measured in, such as `diskBytesPerSecond`; left out where nobody has said. */
+  readonly measuredUnder?: Readonly<Record<string, number>>;
 }
 
 const formatsByName: Readonly<Record<string, Formats>> = {
@@ -131,6 +133,7 @@ export function parseMachineModel(json: unknown, source: string): MachineModel {
       diskBytes: file.number(memory.diskBytes, 'memory.diskBytes', 'bytes'),
     },
     formats: formatsByName[format],
+    ...(root.measuredUnder === undefined ? {} : { measuredUnder: file.caps(root.measuredUnder) }),
   };
 }
 
@@ -222,6 +225,16 @@ class MachineFile {
       widths[lane as LaneName] = width as number;
     }
     return widths;
+  }
+
+  caps(value: unknown): Readonly<Record<string, number>> {
+    const caps: Record<string, number> = {};
+    for (const [name, cap] of Object.entries(this.record(value, 'measuredUnder'))) {
+      if (!(typeof cap === 'number' && 0 < cap && cap < Number.POSITIVE_INFINITY))
+        this.refuse(`measuredUnder.${quote(name)}`, cap, 'a number above 0');
+      caps[name] = cap;
+    }
+    return caps;
   }
 
   #rates(fields: JsonRecord, path: string): KindRates {

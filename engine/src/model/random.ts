@@ -33,6 +33,22 @@ export function createRandom(seed: number, stream = ''): Random {
   return { uint32, uniform, normal };
 }
 
+/**
+ * Uniform numbers in [0, 1) that belong to places instead of to an order: whoever asks for one, and however often, gets
+ * the same. Murmur3's finaliser (Appleby, https://github.com/aappleby/smhasher) over seed, row and column.
+ */
+export function createRandomTable(seed: number, stream = ''): (row: number, column: number) => number {
+  const start = hash(`${seed}/${stream}`);
+  return (row, column) =>
+    mix(mix(start ^ Math.imul(row, 0x9e3779b1)) ^ Math.imul(column + 1, 0x85ebca77)) / 2 ** 32;
+}
+
+function mix(word: number): number {
+  let state = Math.imul(word ^ (word >>> 16), 0x85ebca6b);
+  state = Math.imul(state ^ (state >>> 13), 0xc2b2ae35);
+  return (state ^ (state >>> 16)) >>> 0;
+}
+
 function rotateLeft(word: number, count: number): number {
   return (word << count) | (word >>> (32 - count));
 }

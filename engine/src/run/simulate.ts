@@ -3,11 +3,11 @@
 import { UserError } from '@specoffload/input';
 import { createCostModel } from '../machine/cost-model.js';
 import type { MachineModel } from '../machine/machine-model.js';
-import { createRandom, type Random } from '../model/random.js';
+import { createRandom } from '../model/random.js';
 import type { Checkpoint } from '../model/types.js';
 import type { PolicyInput, StrategyName } from '../schedule/policy.js';
 import { usesDraft } from '../schedule/strategies/index.js';
-import { type Acceptance, assertAnswers, createOracle } from '../speculate/acceptance.js';
+import { type Acceptance, assertAnswers, createCommonOracle, createOracle } from '../speculate/acceptance.js';
 import type { MemoryLog } from '../trace/memory.js';
 import type { LaneName, Span } from '../trace/types.js';
 import { Dispatcher, toError } from './dispatcher.js';
@@ -35,6 +35,11 @@ export interface SimulationRequest {
   readonly routingSkew?: number;
   /** Of the acceptance and the routing. @default 1 */
   readonly seed?: number;
+  /**
+   * `in-order`: one after the other, as they are asked for. `common`: the same for every policy of a seed, as far as it
+   * meets the same tokens and tasks, so that policies can be compared pair by pair. @default in-order
+   */
+  readonly draws?: 'in-order' | 'common';
   readonly onProgress?: (progress: RunProgress) => void;
   readonly signal?: AbortSignal;
 }
@@ -76,13 +81,17 @@ export async function simulateRun(request: SimulationRequest): Promise<Simulatio
     const { candidates } = prepared.policy;
     assertAnswers(acceptance, { candidates, sequences: promptLengths.length, newTokens: maxNewTokens });
   }
-  const random = createRandom(seed, 'simulation');
+  const { draws = 'in-order', routingSkew } = request;
+  const answers = acceptance ?? neverAccepts;
   const machine = new VirtualMachine({
     costs: createCostModel(model),
-    oracle: createOracle(acceptance ?? neverAccepts, random, request.routingSkew),
+    oracle:
+      draws === 'common'
+        ? createCommonOracle(answers, seed, routingSkew)
+        : createOracle(answers, createRandom(seed, 'simulation'), routingSkew),
     laneWidth: model.laneWidth,
     interruptsDraft: model.interruptsDraft,
-    drawFactor: createFactors(model, createRandom(seed, 'durations')),
+    drawFactor: createFactors(model, seed, draws),
     onStall: () => dispatcher.fail(new Error('nothing is left to do, but the run is not finished: a bug')),
   });
   const dispatcher = new Dispatcher(machine);
@@ -102,11 +111,21 @@ export async function simulateRun(request: SimulationRequest): Promise<Simulatio
   }
 }
 
-/** Log-normal, of mean 1. */
-function createFactors({ variability }: MachineModel, random: Random): (lane: LaneName) => number {
+/** Log-normal, of mean 1; with common draws each lane has its own, so that its n-th task always gets the same. */
+function createFactors(
+  { variability }: MachineModel,
+  seed: number,
+  draws: SimulationRequest['draws'],
+): (lane: LaneName) => number {
+  const shared = createRandom(seed, 'durations');
+  const ofLane = (lane: LaneName) => (draws === 'common' ? createRandom(seed, `durations ${lane}`) : shared);
+  const random = {
+    ...{ disk: ofLane('disk'), link: ofLane('link') },
+    ...{ host: ofLane('host'), device: ofLane('device') },
+  };
   return (lane) => {
     const sigma = variability[lane];
-    return sigma === 0 ? 1 : Math.exp(sigma * random.normal() - (sigma * sigma) / 2);
+    return sigma === 0 ? 1 : Math.exp(sigma * random[lane].normal() - (sigma * sigma) / 2);
   };
 }
 

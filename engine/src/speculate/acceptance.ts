@@ -1,7 +1,7 @@
 /** Where a prediction takes its acceptance from: rates by position, or what a draft really got right. */
 
 import { isRecord, quote, UserError } from '@specoffload/input';
-import type { Random } from '../model/random.js';
+import { createRandom, createRandomTable, type Random } from '../model/random.js';
 
 /** Decides, where nothing is computed, what would have come out. */
 export interface Oracle {
@@ -112,6 +112,21 @@ export function createOracle(acceptance: Acceptance, random: Random, routingSkew
         ? (sequence, position, step) => step < (acceptance.sequences[sequence]?.[position] ?? 0)
         : (_sequence, _position, step) => random.uniform() < rateAt(acceptance, step),
     chooseExperts: createRouter(random, routingSkew),
+  };
+}
+
+/**
+ * As `createOracle`, with draws that belong to the texts: whether a draft is right about a token is settled by seed,
+ * sequence and place of the token alone. Policies that are compared on one seed then meet the same texts, whatever the
+ * order and number of their rounds. A run decides about each place once, so alone it is predicted as with `createOracle`.
+ */
+export function createCommonOracle(acceptance: Acceptance, seed: number, routingSkew = 0): Oracle {
+  const luck = createRandomTable(seed, 'acceptance');
+  return {
+    ...createOracle(acceptance, createRandom(seed, 'routing'), routingSkew),
+    ...(acceptance.kind === 'rates'
+      ? { accepts: (sequence, position, step) => luck(sequence, position + step) < rateAt(acceptance, step) }
+      : {}),
   };
 }
 

@@ -14,8 +14,10 @@ import type { Command } from 'commander';
 import { measureAcceptance } from '../acceptance/measure.js';
 import { type Comparison, compare, summarize } from '../accuracy/compare.js';
 import { accuracyGrid, type GridPoint, groupOf } from '../accuracy/grid.js';
+import { noCaps } from '../caps.js';
 import { describeConditions, watchConditions } from '../conditions.js';
 import { formatPercent, threeDigits } from '../format.js';
+import { describeForeignCaps } from '../machine-caps.js';
 import { openMachine } from '../machines.js';
 import { prepareTarget } from '../main-job/inflated-target.js';
 import type { Output } from '../output.js';
@@ -57,6 +59,8 @@ export function addAccuracyCommand(program: Command, context: CommandContext): v
 async function accuracy(options: AccuracyOptions, output: Output, signal: AbortSignal): Promise<void> {
   const machine = await openMachine(options.machine);
   const cap = options.diskCap === undefined ? null : parseBytesPerSecond('--disk-cap', options.diskCap);
+  const foreignCaps = describeForeignCaps(machine, { ...noCaps, diskBytesPerSecond: cap });
+  if (foreignCaps !== null) output.note(`accuracy: ${foreignCaps}`);
   const request = { sourceDirectory: pairPaths.target, cacheDirectory, bytes: targetBytes };
   const { directory } = await prepareTarget(request, output, signal);
   const { target, draft, tokenizer } = await openPair(directory, pairPaths.draft);

@@ -3,7 +3,8 @@
 import { defaultReadsInFlight, type MachineSettings } from '@specoffload/engine';
 import type { Command } from 'commander';
 import { mostCacheFactor } from '../caps.js';
-import { UsageError } from '../errors.js';
+import { assertCores } from '../cores.js';
+import { asUsage, UsageError } from '../errors.js';
 import { parseBytes, parseBytesPerSecond, parseFlopsPerSecond } from '../sizes.js';
 import { oneOf, wholeNumber } from './common.js';
 
@@ -23,6 +24,9 @@ export interface MachineOptions {
   readonly native: 'auto' | 'native' | 'twin';
 }
 
+/** What any machine has; how many this one has, `toMachineSettings` looks at. */
+const mostCores = 1 << 20;
+
 export function addMachineOptions(command: Command): Command {
   return command
     .option('--device-memory <size>', 'hard limit of the device pool', '512MB')
@@ -30,13 +34,13 @@ export function addMachineOptions(command: Command): Command {
     .option(
       '--device-cores <n>',
       "threads of the device lane's arithmetic",
-      wholeNumber('--device-cores', 1, 1024),
+      wholeNumber('--device-cores', 1, mostCores),
       1,
     )
     .option(
       '--host-cores <n>',
       "threads of the host lane's attention",
-      wholeNumber('--host-cores', 1, 1024),
+      wholeNumber('--host-cores', 1, mostCores),
       1,
     )
     .option(
@@ -71,6 +75,10 @@ export function addMachineOptions(command: Command): Command {
 
 /** @throws UsageError naming the flag. */
 export function toMachineSettings(options: MachineOptions): Required<MachineSettings> {
+  asUsage(() => {
+    assertCores('--device-cores', options.deviceCores);
+    assertCores('--host-cores', options.hostCores);
+  });
   const cap = (flag: string, text: string | undefined) =>
     text === undefined ? null : parseBytesPerSecond(flag, text);
   return {

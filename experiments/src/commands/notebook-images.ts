@@ -34,21 +34,25 @@ export function addNotebookImagesCommand(notebook: Command): void {
 async function drawImages(path: string, options: NotebookImagesOptions, output: Output): Promise<void> {
   const { out = path, png } = options;
   const follower = output.follow();
-  const images = await withKernel(async ({ addImages, findChromium, readNotebook, saveNotebook }) => {
-    const notebook = await readNotebook(path);
-    if ((await findChromium()) === null)
-      throw new UserError(
-        'there is no Chromium or Chrome on PATH; install one (Debian: apt-get install chromium)',
-      );
-    const drawn = await addImages(notebook, ({ title }) => follower.update(() => `drew ${title}`));
-    await saveNotebook(out, notebook);
-    return drawn;
-  }).finally(() => follower.end());
+  const imageFile = (index: number) => join(png!, `${basename(path, '.ipynb')}-${index + 1}.png`);
+  const images = await withKernel(
+    async ({ addImages, assertWritable, findChromium, readNotebook, saveNotebook }) => {
+      const notebook = await readNotebook(path);
+      for (const file of [out, ...(png === undefined ? [] : [imageFile(0)])]) await assertWritable(file);
+      if ((await findChromium()) === null)
+        throw new UserError(
+          'there is no Chromium or Chrome on PATH; install one (Debian: apt-get install chromium)',
+        );
+      const drawn = await addImages(notebook, ({ title }) => follower.update(() => `drew ${title}`));
+      await saveNotebook(out, notebook);
+      return drawn;
+    },
+  ).finally(() => follower.end());
   const files: string[] = [];
   if (png !== undefined) {
     await mkdir(png, { recursive: true });
     for (const [index, image] of images.entries()) {
-      const file = join(png, `${basename(path, '.ipynb')}-${index + 1}.png`);
+      const file = imageFile(index);
       await writeFile(file, image.png);
       files.push(file);
     }

@@ -3,6 +3,7 @@
 import { basename, dirname, join, resolve } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import { UserError } from '@specoffload/engine';
+import { printable, printableLines } from '@specoffload/input';
 import type { NotebookFailure, NotebookOutcome, NotebookProgress, Parameters } from '@specoffload/kernel';
 import type { Command } from 'commander';
 import { UsageError } from '../errors.js';
@@ -28,6 +29,8 @@ interface NotebookRunOptions extends CommonOptions {
 }
 
 const mostSeconds = 1_000_000;
+/** `defaultTotalSeconds` of the kernel package, which is not loaded for a page of help. */
+const defaultTotalSeconds = 14_400;
 
 export function addNotebookRunCommand(notebook: Command, context: CommandContext): void {
   const command = notebook
@@ -46,7 +49,11 @@ export function addNotebookRunCommand(notebook: Command, context: CommandContext
       'the executed notebook, may be the notebook itself (default: NAME.executed.ipynb)',
     )
     .option('--html <file>', 'also write it as a page that stands alone')
-    .option('--timeout <seconds>', 'for all cells together', wholeNumber('--timeout', 1, mostSeconds))
+    .option(
+      '--timeout <seconds>',
+      `for all cells together (default: ${defaultTotalSeconds}, four hours)`,
+      wholeNumber('--timeout', 1, mostSeconds),
+    )
     .option('--cell-timeout <seconds>', 'for each cell', wholeNumber('--cell-timeout', 1, mostSeconds));
   withCommonOptions(
     command,
@@ -63,17 +70,26 @@ async function runFromCommandLine(
   const title = basename(path, '.ipynb');
   const out = resolve(options.out ?? join(dirname(path), `${title}.executed.ipynb`));
   const html = options.html === undefined ? null : resolve(options.html);
+  assertPlaces(resolve(path), out, html);
+  if (html !== null) await withKernel(({ assertWritable }) => assertWritable(html));
   const outcome = await runFollowed(path, out, options, signal, output);
-  if (html !== null) await withKernel(({ exportHtml }) => exportHtml(outcome.notebook, title, html));
-  const { status, cells, failure, seconds } = outcome;
+  const { status, cells, failure, leftovers, seconds } = outcome;
   if (failure !== null) output.note(describeFailure(failure));
+  if (leftovers.length > 0) output.note(describeLeftovers(leftovers));
+  if (html !== null) await withKernel(({ exportHtml }) => exportHtml(outcome.notebook, title, html));
   report(output, outcome, [out, ...(html === null ? [] : [html])]);
-  output.document({ status, seconds, cells, failure, out, html });
+  output.document({ status, seconds, cells, failure, leftovers, out, html });
   if (failure?.kind === 'interrupted') throw signal.reason;
   if (failure !== null)
     throw new UserError(
-      `cell ${failure.cell} failed: ${firstLine(failure)}; what was executed is in ${displayPath(out)}`,
+      `cell ${failure.cell} failed: ${firstLine(failure)}; what was executed is in ${displayPath(out)}${remedy(failure, options)}`,
     );
+}
+
+function assertPlaces(path: string, out: string, html: string | null): void {
+  if (html === null) return;
+  if (html === out) throw new UsageError('invalid --html: the same file as --out; name another');
+  if (html === path) throw new UsageError('invalid --html: the notebook itself; name another file');
 }
 
 async function runFollowed(
@@ -125,7 +141,7 @@ function follow(progress: NotebookProgress, follower: Follower, output: Output):
 
 function describeProgress({ status, cell, numCells, source, seconds }: NotebookProgress): string {
   if (status === 'starting') return 'starting the kernel';
-  const line = source.trim().split('\n', 1)[0]!.slice(0, 60);
+  const line = printable(source.trim().slice(0, 200).split('\n', 1)[0]!.slice(0, 60));
   return `cell ${cell} of ${numCells}: ${status}, ${formatSeconds(seconds)}  ${line}`;
 }
 
@@ -137,10 +153,19 @@ function report(output: Output, { cells, failure, seconds }: NotebookOutcome, fi
 /** The source as it stands, with line numbers, and what the kernel said about it. */
 function describeFailure({ cell, source, traceback }: NotebookFailure): string {
   const lines = source.split('\n').map((line, index) => `${String(index + 1).padStart(4)} │ ${line}`);
-  return stripVTControlCharacters([`cell ${cell}:`, ...lines, ...traceback].join('\n'));
+  return printableLines(stripVTControlCharacters([`cell ${cell}:`, ...lines, ...traceback].join('\n')));
+}
+
+function describeLeftovers(leftovers: readonly string[]): string {
+  return `the cells left ${leftovers.join(' and ')} running, which was ended; what it would have printed later is missing`;
+}
+
+function remedy({ kind }: NotebookFailure, { timeout, cellTimeout }: NotebookRunOptions): string {
+  const isDefault = kind === 'timeout' && timeout === undefined && cellTimeout === undefined;
+  return isDefault ? '; --timeout allows more' : '';
 }
 
 function firstLine({ ename, evalue, kind }: NotebookFailure): string {
-  const line = stripVTControlCharacters(evalue).split('\n', 1)[0]!;
+  const line = printable(stripVTControlCharacters(evalue).split('\n', 1)[0]!);
   return kind === 'error' ? `${ename}: ${line}` : line;
 }

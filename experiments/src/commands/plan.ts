@@ -34,6 +34,7 @@ import { addPolicyOptions, type PolicyOptions, toPolicyInput } from './policy-op
 import {
   addPredictionOptions,
   describePrediction,
+  noteForeignCaps,
   openPrediction,
   type PredictionOptions,
 } from './prediction-options.js';
@@ -89,6 +90,7 @@ async function plan(
   const published = await publishedPolicyFor(options.target, options.published);
   const { workload: _workload, ...job } = prediction;
   output.note(`plan: ${describePrediction(prediction)}`);
+  noteForeignCaps(prediction, output);
   const startSeconds = performance.now() / 1000;
   const follower = output.follow();
   const found = await planRun({

@@ -13,6 +13,7 @@ import { maybeReadJson } from '@specoffload/input';
 import type { Command } from 'commander';
 import { UsageError } from '../errors.js';
 import { formatBytes, plural } from '../format.js';
+import { describeForeignCaps } from '../machine-caps.js';
 import { openMachine } from '../machines.js';
 import { openOrDescribeModel } from '../models.js';
 import type { Output } from '../output.js';
@@ -144,6 +145,12 @@ export function describePrediction({
     `${target.name}${draft ? ` with ${draft.name}` : ''} on ${machine.name}: ` +
     `device ${formatBytes(machine.memory.deviceBytes)}, host ${formatBytes(machine.memory.hostBytes)}`
   );
+}
+
+/** Nothing that `simulate` and `plan` predict is paced. */
+export function noteForeignCaps({ machine }: OpenPrediction, output: Output): void {
+  const sentence = describeForeignCaps(machine);
+  if (sentence !== null) output.note(sentence);
 }
 
 function withBudgets(

@@ -4,6 +4,7 @@ import { statfs, writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { type Checkpoint, multipliedElements, parseMachineModel, UserError } from '@specoffload/engine';
 import type { Command } from 'commander';
+import { capsOf } from '../caps.js';
 import { formatRate, formatSeconds } from '../format.js';
 import { prepareTarget } from '../main-job/inflated-target.js';
 import { describeProgress, type Output } from '../output.js';
@@ -69,6 +70,7 @@ async function profile(options: ProfileOptions, output: Output, signal: AbortSig
       name: 'local',
       description: `${model.trim()}, ${settings.deviceCores} core(s) for the device lane and ${settings.hostCores} for the host's, measured with ${target.name}`,
       settings,
+      caps: capsOf(settings),
       diskBytes: blocks * bsize,
       draftElements: multipliedElements(draft as Checkpoint),
     },

@@ -21,6 +21,7 @@ import { addPolicyOptions, type PolicyOptions, toPolicyInput } from './policy-op
 import {
   addPredictionOptions,
   describePrediction,
+  noteForeignCaps,
   openPrediction,
   type PredictionOptions,
 } from './prediction-options.js';
@@ -74,6 +75,7 @@ async function simulate(
     policy: withAccounting(strategy, given, accounting),
   };
   output.note(`${strategy}, predicted: ${describePrediction(prediction)}`);
+  noteForeignCaps(prediction, output);
   const provenance = await collectProvenance();
   const createdAt = new Date();
   const follower = output.follow();

@@ -10,6 +10,8 @@ import {
   type Span,
   type TaskKind,
 } from '@specoffload/engine';
+import type { Caps } from '../caps.js';
+import { setCaps } from '../machine-caps.js';
 import { fitArithmetic, fitNonNegative, logSpread, median, typicalMean } from './fit.js';
 
 /** A constant and where it comes from, as machine files hold them. */
@@ -23,6 +25,8 @@ export interface MeasuredMachine {
   /** Processor, cores, and what was run. */
   readonly description: string;
   readonly settings: Pick<Required<MachineSettings>, 'deviceBytes' | 'hostBytes'>;
+  /** Of the runs: what is paced was not measured, and whoever uses the file must know. */
+  readonly caps: Caps;
   readonly diskBytes: number;
   /** Weights that a step of the profiled draft multiplies with. */
   readonly draftElements: number;
@@ -56,6 +60,7 @@ export function buildMachineFile(machine: MeasuredMachine, runs: readonly RunRes
     name: machine.name,
     description: machine.description,
     formats: 'fp32',
+    measuredUnder: setCaps(machine.caps),
     interruptsDraft: true,
     variability: {
       disk: constant(diskSpread(runs), 'measured: over as many reads as wait at once'),

@@ -3,7 +3,7 @@
 import { existsSync } from 'node:fs';
 import { type Acceptance, type MachineModel, simulateRun, UserError } from '@specoffload/engine';
 import { mean } from 'simple-statistics';
-import { withLimits } from '../caps.js';
+import { capsOf, withLimits } from '../caps.js';
 import { localMachinePath } from '../paths.js';
 import { withDraftSpeed } from '../tunnel/index.js';
 import type { ExperimentDefinition } from './definition.js';
@@ -90,6 +90,7 @@ async function predictMeasurement(
 ): Promise<number | null> {
   const { plan } = await openMeasuredJob(settings, shelf);
   const { target, draft, workload, strategy, policy, maxNewTokens } = plan;
+  shelf.noteForeignCaps(machine, capsOf(plan.machine));
   const limited = withLimits(await withTunnelDraft(machine, settings, shelf), plan.machine);
   const result = await unlessRefused(() =>
     simulateRun({

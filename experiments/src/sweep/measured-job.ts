@@ -12,6 +12,7 @@ import {
 } from '@specoffload/engine';
 import { withAccounting } from '../accounting.js';
 import { namedFactors } from '../caps.js';
+import { assertCores } from '../cores.js';
 import type { JobPlan } from '../execute.js';
 import { digestOf, type Json } from '../store/canonical.js';
 import type { Tunnel } from '../tunnel/index.js';
@@ -135,6 +136,8 @@ function toMachineSettings(
     Required<Pick<Settings, 'deviceMemory' | 'hostMemory' | 'deviceCores' | 'hostCores' | 'readsInFlight'>>,
 ): Required<MachineSettings> {
   const { deviceCores, hostCores, readsInFlight } = settings;
+  assertCores('deviceCores', deviceCores);
+  assertCores('hostCores', hostCores);
   const cap = (name: 'linkCap' | 'diskCap' | 'hostCacheCap' | 'linkCacheCap') => {
     const rate = settings[name];
     return rate === undefined ? null : toBytesPerSecond(name, rate);

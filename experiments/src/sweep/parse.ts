@@ -5,7 +5,7 @@ import type { Axis, Choice, ExperimentDefinition, SettingValue } from './definit
 import { expandPoints, labelOf } from './expand.js';
 import { reservedNames } from './expression.js';
 import { assertMetric } from './metrics.js';
-import { assertSetting, isSetting, isSettingValue } from './settings.js';
+import { assertKnownRate, assertSetting, isSetting, isSettingValue } from './settings.js';
 
 const fieldNames = [
   ...[
@@ -137,6 +137,7 @@ function checkCount(name: string, value: unknown, least: number): void {
 }
 
 function checkAxis(kind: ExperimentDefinition['kind'], name: string, values: unknown): void {
+  assertKnownRate(name);
   if (!(isSetting(name) || /^[A-Za-z][A-Za-z0-9]*$/.test(name)))
     refuse('axis', name, 'a setting, or a name of letters and digits');
   if (reservedNames.includes(name) || columnNames.includes(name))
@@ -182,9 +183,11 @@ function checkCases(cases: unknown, { axes, kind }: ExperimentDefinition): void 
 
 function checkDerived(derived: unknown): void {
   if (derived === undefined) return;
-  for (const name of Object.keys(toObject(derived, 'derived')))
+  for (const name of Object.keys(toObject(derived, 'derived'))) {
+    assertKnownRate(name);
     if (!(isSetting(name) || /^[A-Za-z][A-Za-z0-9]*$/.test(name)) || reservedNames.includes(name))
       refuse('derived', name, 'settings, or names of letters and digits');
+  }
 }
 
 /** Axes and values that exist. */

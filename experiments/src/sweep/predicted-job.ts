@@ -11,6 +11,7 @@ import {
   withRate,
 } from '@specoffload/engine';
 import { withAccounting } from '../accounting.js';
+import { noCaps } from '../caps.js';
 import type { Json } from '../store/canonical.js';
 import type { Settings } from './definition.js';
 import { policyOf, toBytes, toRate } from './settings.js';
@@ -85,6 +86,7 @@ async function openVirtualMachine(
   shelf: Shelf,
 ): Promise<MachineModel> {
   let machine = await shelf.machine(settings.machine);
+  shelf.noteForeignCaps(machine, noCaps);
   const rates: (readonly [string, number])[] = Object.entries(settings)
     .filter(([name]) => name.startsWith('machine.'))
     .map(([name, value]) => [name.slice('machine.'.length), toRate(name, value)]);

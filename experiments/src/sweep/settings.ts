@@ -1,6 +1,6 @@
 /** Every setting of a point: what it takes, and for which kind of run. */
 
-import { isRateOfMachine, parsePolicy, policyFields, strategyNames } from '@specoffload/engine';
+import { isRateOfMachine, machineRates, parsePolicy, policyFields, strategyNames } from '@specoffload/engine';
 import { quote, UserError } from '@specoffload/input';
 import { mostCacheFactor } from '../caps.js';
 import { parseBytes, parseBytesPerSecond, parseFlopsPerSecond } from '../sizes.js';
@@ -127,18 +127,24 @@ function isMachineRate(name: string): boolean {
 
 /** @throws UserError when there is no such setting, it is not for this kind of run, or the value does not fit it. */
 export function assertSetting(kind: Kind, name: string, value: unknown): void {
+  assertKnownRate(name);
   const setting = maybeSetting(name);
   if (!setting)
     throw new UserError(
-      name.startsWith('machine.')
-        ? `unknown rate: ${name}; expected one of a machine file, such as machine.link.bytesPerSecond or machine.device.arithmetic`
-        : `unknown setting: ${name}; expected one of ${settingNames.join(', ')}, or a rate such as machine.link.bytesPerSecond`,
+      `unknown setting: ${name}; expected one of ${settingNames.join(', ')}, or a rate such as machine.link.bytesPerSecond`,
     );
   if (!setting.kinds.includes(kind))
     throw new UserError(
       `${name} is no setting of a ${kind} point, only of a ${setting.kinds[0]} one; leave it out`,
     );
   setting.check(name, value);
+}
+
+/** @throws UserError for the name of a rate that no machine has: nothing else may be called so. */
+export function assertKnownRate(name: string): void {
+  if (!name.startsWith('machine.') || isMachineRate(name)) return;
+  const known = machineRates.map((rate) => `machine.${rate}`);
+  throw new UserError(`unknown rate of a machine: ${quote(name)}; expected one of ${known.join(', ')}`);
 }
 
 export function isSettingValue(value: unknown): value is SettingValue {

@@ -9,7 +9,9 @@ import {
   modelCatalog,
   type Tokenizer,
 } from '@specoffload/engine';
+import type { Caps } from '../caps.js';
 import { openAcceptance } from '../commands/prediction-options.js';
+import { describeForeignCaps } from '../machine-caps.js';
 import { openMachine } from '../machines.js';
 import { locateModel, type ModelRole, openOrDescribeModel } from '../models.js';
 import type { Output } from '../output.js';
@@ -23,6 +25,7 @@ export class Shelf {
   readonly #output: Output;
   readonly #signal: AbortSignal;
   readonly #opened = new Map<string, Promise<unknown>>();
+  readonly #said = new Set<string>();
   readonly #digests = new WeakMap<object, string>();
 
   /** @param output notes what takes long, such as inflating a target for the first time. */
@@ -58,6 +61,14 @@ export class Shelf {
   /** @param name of a shipped machine, a machine file, or `this`: the file that profile writes. */
   machine(name: string): Promise<MachineModel> {
     return this.#once(`machine ${name}`, () => openMachine(name === 'this' ? localMachinePath : name));
+  }
+
+  /** Says once what a prediction for a run with such caps must not take from a machine. */
+  noteForeignCaps(machine: MachineModel, caps: Caps): void {
+    const sentence = describeForeignCaps(machine, caps);
+    if (sentence === null || this.#said.has(sentence)) return;
+    this.#said.add(sentence);
+    this.#output.note(sentence);
   }
 
   acceptance(value: SettingValue): Promise<Acceptance> {

@@ -1,7 +1,7 @@
 /** Predictions of measured points: the same job on a machine file, with the acceptance that its own texts show. */
 
 import { type AcceptanceTrace, recordAcceptance, simulateRun, UserError } from '@specoffload/engine';
-import { withLimits } from '../caps.js';
+import { capsOf, withLimits } from '../caps.js';
 import {
   buildSimulatedRecord,
   collectProvenance,
@@ -57,6 +57,7 @@ export async function predictMeasured(
   for (const { job, place, folder } of missing) {
     signal.throwIfAborted();
     const { plan } = job;
+    shelf.noteForeignCaps(machine, capsOf(plan.machine));
     const acceptance = plan.draft ? await traceOf(plan, folder) : null;
     const twinRequest = {
       ...{ target: plan.target, draft: plan.draft, strategy: plan.strategy, policy: plan.policy },

@@ -14,6 +14,7 @@ import { mean } from 'simple-statistics';
 import { capSettingsOf, withLimits } from '../caps.js';
 import { describeConditions, watchConditions } from '../conditions.js';
 import { threeDigits } from '../format.js';
+import { describeForeignCaps } from '../machine-caps.js';
 import { openMachine } from '../machines.js';
 import { locateModel } from '../models.js';
 import type { Output } from '../output.js';
@@ -61,6 +62,8 @@ export async function createTunnel(
   signal: AbortSignal,
 ): Promise<Tunnel> {
   const machine = await openMachine(options.machine);
+  const foreignCaps = describeForeignCaps(machine);
+  if (foreignCaps !== null) output.note(`tunnel: ${foreignCaps}`);
   const original = await openOriginal(options);
   const { request } = original;
   const loads = await simulateLoads(request);

@@ -43,7 +43,6 @@ export async function runCell(
   });
   const { reply, failure } = await endWithin(execution, session, limits);
   if (reply !== null) cell.execution_count = reply.executionCount;
-  collector.end();
   cell.metadata = { ...cell.metadata, execution: times };
   const cause = failure ?? (reply !== null && reply.status !== 'ok' ? describeError(cell, reply) : null);
   if (failure !== null) cell.outputs = cell.outputs.filter((output) => !isInterruption(output));
@@ -111,7 +110,8 @@ function firstBroken(limits: readonly Limit[], stop: AbortSignal): Promise<Limit
   });
 }
 
-function describeDeath(error: unknown): CellFailure {
+/** @param error what a session throws when its kernel is gone. */
+export function describeDeath(error: unknown): CellFailure {
   const ename = error instanceof KernelDiedError ? 'KernelDied' : 'KernelLost';
   const evalue = messageOf(error);
   return { kind: 'died', ename, evalue, traceback: evalue.split('\n') };

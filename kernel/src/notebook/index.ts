@@ -12,4 +12,4 @@ export {
 export * from './literal.js';
 export type { Parameters } from './parameters.js';
 export * from './run.js';
-export { saveNotebook } from './save.js';
+export { assertWritable, saveNotebook } from './save.js';

@@ -1,15 +1,17 @@
 /** Runs a notebook from top to bottom without a front end: read, inject, execute, save, whatever happens. */
 
 import { dirname, resolve } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { quote } from '@specoffload/input';
-import { NotebookError } from '../errors.js';
+import { messageOf, NotebookError } from '../errors.js';
 import { isObject, type JsonObject } from '../json.js';
 import { KernelSession } from '../wire/session.js';
-import { busySeconds, type CellFailure, type Limit, runCell } from './cell.js';
+import { busySeconds, type CellFailure, describeDeath, type Limit, runCell } from './cell.js';
 import { type Cell, type CodeCell, hasTag, type Notebook, readNotebook } from './format.js';
-import { OutputCollector } from './outputs.js';
+import { findLateError, waitForLeftovers } from './late.js';
+import { errorOutput, OutputCollector } from './outputs.js';
 import { injectParameters, type Parameters } from './parameters.js';
-import { saveNotebook } from './save.js';
+import { assertWritable, saveNotebook } from './save.js';
 
 export interface RunNotebookOptions {
   readonly path: string;
@@ -18,7 +20,7 @@ export interface RunNotebookOptions {
   readonly parameters?: Parameters;
   /** Longer than this, and a cell is interrupted, then killed. Default: no limit. */
   readonly cellTimeoutSeconds?: number;
-  /** For all cells together. Default: no limit. */
+  /** For all cells together. @default {@link defaultTotalSeconds} */
   readonly totalTimeoutSeconds?: number;
   /** The folder in which cells run. Default: the notebook's. */
   readonly cwd?: string;
@@ -28,6 +30,9 @@ export interface RunNotebookOptions {
   /** Interrupts the cell under way; the notebook ends there, and what was executed is saved. */
   readonly signal?: AbortSignal;
 }
+
+/** Four hours: ten times what the longest of the lab's notebooks takes, and less than a machine of a CI is given. */
+export const defaultTotalSeconds = 4 * 3600;
 
 export interface NotebookProgress {
   readonly status: 'starting' | 'running' | 'completed' | 'failed';
@@ -44,6 +49,8 @@ export interface NotebookOutcome {
   readonly notebook: Notebook;
   readonly cells: readonly CellRun[];
   readonly failure: NotebookFailure | null;
+  /** What cells had left running when the kernel was ended, in words; what it did later is in no output. */
+  readonly leftovers: readonly string[];
   readonly seconds: number;
 }
 
@@ -65,13 +72,17 @@ export interface NotebookFailure extends CellFailure {
 const saveSeconds = 2;
 const tickMs = 500;
 
-/** @returns how it ended; only what prevents a start is thrown, as a {@link NotebookError}. */
+/**
+ * @returns how it ended
+ * @throws NotebookError when it cannot start, or `out` cannot be written: that is found out before the first cell.
+ */
 export async function runNotebook(options: RunNotebookOptions): Promise<NotebookOutcome> {
-  const { path, parameters = {} } = options;
+  const { path, out, parameters = {} } = options;
   const notebook = await readNotebook(path);
   assertTypeScript(notebook, path);
   injectParameters(notebook, parameters);
   clearOutputs(notebook);
+  if (out !== undefined) await assertWritable(out);
   return new NotebookRun(notebook, options).run();
 }
 
@@ -85,6 +96,7 @@ class NotebookRun {
   readonly #startedAt = new Date();
   readonly #startMs = performance.now();
   #savedMs = performance.now();
+  #leftovers: readonly string[] = [];
   #versions: JsonObject = {};
 
   constructor(notebook: Notebook, options: RunNotebookOptions) {
@@ -96,31 +108,77 @@ class NotebookRun {
   async run(): Promise<NotebookOutcome> {
     this.#report('starting', 0, '', 0);
     const { path, cwd = dirname(resolve(path)), kernelCommand: command } = this.#options;
-    const session = await KernelSession.start({ cwd, ...(command && { command }) });
-    let failure: NotebookFailure | null = null;
-    try {
-      this.#describeKernel(session.info);
-      failure = await this.#runCells(session);
-    } finally {
-      await this.#save(failure === null ? 'completed' : 'failed');
-      await session.shutdown();
-    }
-    const status = failure === null ? 'completed' : 'failed';
-    return { status, notebook: this.#notebook, cells: this.#runs, failure, seconds: this.#seconds() };
+    const session = await KernelSession.start({
+      cwd,
+      ...(command && { command }),
+      onText: (name, text) => this.#collector.addText(name, text),
+      onLate: (message) => this.#collector.add(message),
+    });
+    this.#describeKernel(session.info);
+    const mishaps: unknown[] = [];
+    const failure = await this.#runCells(session).catch((error: unknown) => {
+      mishaps.push(error);
+      return null;
+    });
+    this.#collector.end();
+    const status = failure === null && mishaps.length === 0 ? 'completed' : 'failed';
+    // Each whatever became of the one before: a kernel that is left behind would hold this process.
+    await this.#save(status).catch((error: unknown) => mishaps.push(error));
+    await session.shutdown().catch((error: unknown) => mishaps.push(error));
+    if (mishaps.length > 0) throw describeMishaps(failure, mishaps);
+    return {
+      status,
+      notebook: this.#notebook,
+      cells: this.#runs,
+      failure,
+      leftovers: this.#leftovers,
+      seconds: this.#seconds(),
+    };
   }
 
   async #runCells(session: KernelSession): Promise<NotebookFailure | null> {
-    const total = createTimeLimit(this.#options.totalTimeoutSeconds, 'the notebook ran');
+    const seconds = this.#options.totalTimeoutSeconds ?? defaultTotalSeconds;
+    const total = createTimeLimit(seconds, 'the notebook ran');
     try {
       for (const [index, cell] of this.#cells.entries()) {
-        const failure = await this.#runCell(session, cell, index + 1, total);
+        const failure = (await this.#runCell(session, cell, index + 1, total)) ?? this.#findLateFailure();
         if (failure !== null) return failure;
-        if (performance.now() - this.#savedMs > saveSeconds * 1000) await this.#save('running');
+        if (performance.now() - this.#savedMs > saveSeconds * 1000) await this.#saveMeanwhile();
       }
-      return null;
+      return await this.#awaitLeftovers(session);
     } finally {
       total?.cancel();
     }
+  }
+
+  async #awaitLeftovers(session: KernelSession): Promise<NotebookFailure | null> {
+    try {
+      this.#leftovers = await waitForLeftovers(session, this.#options.signal);
+    } catch (error) {
+      const last = this.#runs.length;
+      return last === 0 ? null : this.#fail(last, describeDeath(error));
+    }
+    return this.#findLateFailure();
+  }
+
+  /** A cell that ended well, and failed afterwards. */
+  #findLateFailure(): NotebookFailure | null {
+    for (const [index, { status }] of this.#runs.entries()) {
+      const cell = this.#cells[index]!;
+      const error = hasTag(cell, 'raises-exception') ? null : findLateError(cell);
+      if (status === 'completed' && error !== null) return this.#fail(index + 1, { kind: 'error', ...error });
+    }
+    return null;
+  }
+
+  #fail(number: number, failure: CellFailure): NotebookFailure {
+    const cell = this.#cells[number - 1]!;
+    const run = this.#runs[number - 1]!;
+    this.#runs[number - 1] = { ...run, status: 'failed' };
+    cell.metadata = { ...cell.metadata, specoffload: { status: 'failed', seconds: run.seconds } };
+    if (findLateError(cell) === null)
+      cell.outputs.push(errorOutput(failure.ename, failure.evalue, failure.traceback));
+    return { ...failure, cell: number, source: cell.source };
   }
 
   async #runCell(
@@ -135,6 +193,7 @@ class NotebookRun {
     const ticker = setInterval(() => this.#report('running', number, cell.source, seconds()), tickMs);
     this.#report('running', number, cell.source, 0);
     const failure = await runCell(session, cell, this.#collector, this.#limits(limit, total));
+    await nextTurn(); // what a program has written by then is read before the next cell begins
     clearInterval(ticker);
     limit?.cancel();
     const isForgiven = failure?.kind === 'error' && hasTag(cell, 'raises-exception');
@@ -164,6 +223,12 @@ class NotebookRun {
       },
       ...(isObject(language_info) && { language_info }),
     };
+  }
+
+  /** Where this fails, the save at the end may still succeed; if not, that one says why. */
+  async #saveMeanwhile(): Promise<void> {
+    await this.#save('running').catch(() => {});
+    this.#savedMs = performance.now();
   }
 
   async #save(status: 'running' | NotebookOutcome['status']): Promise<void> {
@@ -219,6 +284,12 @@ function assertTypeScript({ metadata }: Notebook, path: string): void {
 
 interface TimeLimit extends Limit {
   cancel(): void;
+}
+
+/** The first cause first, whatever cleaning up added to it. */
+function describeMishaps(failure: NotebookFailure | null, mishaps: readonly unknown[]): NotebookError {
+  const cell = failure === null ? [] : [`cell ${failure.cell} failed: ${failure.ename}: ${failure.evalue}`];
+  return new NotebookError([...cell, ...mishaps.map(messageOf)].join('; then '), { cause: mishaps[0] });
 }
 
 function createTimeLimit(seconds: number | undefined, what: string): TimeLimit | null {

@@ -81,7 +81,10 @@ function describeFailure(
 ): CellFailure {
   if (thrown === null)
     return { ename: 'TypeScriptError', evalue: diagnostics[0] ?? 'the cell failed', traceback: diagnostics };
-  const { value } = thrown;
+  return describeThrown(thrown.value);
+}
+
+export function describeThrown(value: unknown): CellFailure {
   if (isInterruption(value))
     return { ename: 'Interrupted', evalue: 'the cell was interrupted', traceback: ['Interrupted'] };
   if (!(value instanceof Error) && !isErrorLike(value))

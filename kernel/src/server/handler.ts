@@ -3,6 +3,7 @@
 import { isObject, type JsonObject } from '../json.js';
 import { requireFromKernel } from '../packages.js';
 import type { CellExecutor } from './executor.js';
+import { listLeftovers } from './leftovers.js';
 
 /** Publishes a message to all front ends, as caused by the request under way. */
 export type Publish = (type: string, content: JsonObject) => void;
@@ -28,6 +29,7 @@ export function createHandler(executor: CellExecutor, versions: KernelVersions):
     is_complete: ({ code }) => isComplete(String(code)),
     inspect: ({ code, cursor_pos }) => inspect(executor, String(code), Number(cursor_pos)),
     complete: ({ code, cursor_pos }) => complete(executor, String(code), Number(cursor_pos)),
+    leftovers: () => ({ status: 'ok', leftovers: listLeftovers() }),
     comm_info: () => ({ status: 'ok', comms: {} }),
     history: () => ({ status: 'ok', history: [] }),
     shutdown: ({ restart }) => ({ status: 'ok', restart: restart === true }),

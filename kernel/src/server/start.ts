@@ -2,7 +2,7 @@
 
 import { readKernelVersion, readTslabVersion, requireFromKernel } from '../packages.js';
 import { readConnectionFile } from '../wire/connection.js';
-import { type CellExecutor, createCellExecutor } from './executor.js';
+import { type CellExecutor, type CellFailure, createCellExecutor, describeThrown } from './executor.js';
 import { createHandler } from './handler.js';
 import { endWithParent } from './parent.js';
 import { shareLabPackages, tslabTypescript } from './resolution.js';
@@ -25,7 +25,10 @@ export async function startKernelProcess(connectionFile: string): Promise<void> 
     streams.flush();
     server.publish(type, content);
   });
-  outliveMistakes(executor);
+  outliveMistakes(executor, (failure) => {
+    streams.flush();
+    server.publish('error', { ...failure });
+  });
   await server.serve(handler, streams);
   executor.close();
   process.exit(0);
@@ -40,9 +43,19 @@ function connectDisplay(publish: (type: string, content: Record<string, unknown>
     publish(isUpdate === true ? 'update_display_data' : 'display_data', { ...data });
 }
 
-/** An interrupt ends the cell, and a promise that a cell forgot ends nothing. */
-function outliveMistakes(executor: CellExecutor): void {
+/** An interrupt ends the cell; what a promise or a timer fails with that nobody waits for ends nothing, and is shown. */
+function outliveMistakes(executor: CellExecutor, publish: (failure: CellFailure) => void): void {
   process.on('SIGINT', () => executor.interrupt());
-  process.on('uncaughtException', (error) => console.error('Uncaught exception:', error));
-  process.on('unhandledRejection', (reason) => console.error('Unhandled rejection:', reason));
+  process.on('uncaughtException', (error) => publish(describeStray('UncaughtException', error)));
+  process.on('unhandledRejection', (reason) => publish(describeStray('UnhandledRejection', reason)));
+}
+
+const strays = {
+  UncaughtException: 'thrown where no cell waits for it:',
+  UnhandledRejection: 'a promise was rejected that nobody awaits:',
+} as const;
+
+function describeStray(ename: keyof typeof strays, thrown: unknown): CellFailure {
+  const { ename: name, evalue, traceback } = describeThrown(thrown);
+  return { ename, evalue: `${name}: ${evalue}`, traceback: [strays[ename], ...traceback] };
 }

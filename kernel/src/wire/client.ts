@@ -33,11 +33,13 @@ export class KernelClient {
   readonly #session = randomUUID();
   readonly #sockets: ReturnType<typeof createSockets>;
   readonly #pending = new Map<string, Pending>();
+  readonly #onLate: (message: Message) => void;
   #sending: Promise<unknown> = Promise.resolve();
   #ended: Error | null = null;
   #lastBeatMs = performance.now();
 
-  private constructor(connection: ConnectionInfo, zmq: ZeroMq) {
+  private constructor(connection: ConnectionInfo, zmq: ZeroMq, onLate: (message: Message) => void) {
+    this.#onLate = onLate;
     this.#key = connection.key;
     this.#sockets = createSockets(zmq);
     const { shell, control, stdin, iopub, hb } = this.#sockets;
@@ -48,8 +50,12 @@ export class KernelClient {
     void this.#beat();
   }
 
-  static async connect(connection: ConnectionInfo): Promise<KernelClient> {
-    return new KernelClient(connection, await import('zeromq'));
+  /** @param onLate hears what belongs to a request that is settled already. */
+  static async connect(
+    connection: ConnectionInfo,
+    onLate: (message: Message) => void = () => {},
+  ): Promise<KernelClient> {
+    return new KernelClient(connection, await import('zeromq'), onLate);
   }
 
   /** How long the kernel has been deaf. One that computes without a pause is deaf too. */
@@ -118,7 +124,10 @@ export class KernelClient {
   #dispatch(message: Message): void {
     const id = message.parent?.msg_id ?? '';
     const pending = this.#pending.get(id);
-    if (pending === undefined) return;
+    if (pending === undefined) {
+      this.#onLate(message);
+      return;
+    }
     const { msg_type: type } = message.header;
     if (type.endsWith('_reply')) pending.reply = message;
     else if (type === 'status') pending.isIdle ||= message.content.execution_state === 'idle';

@@ -5,7 +5,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 export interface KernelExit {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
-  /** The end of what the process itself wrote to standard error (cells write to the notebook). */
+  /** The end of what the process itself wrote to standard error (cells write through the kernel's messages). */
   readonly lastStderr: string;
 }
 
@@ -18,22 +18,26 @@ export interface KernelProcess {
   kill(): void;
 }
 
+/** What comes through the process's own streams: from programs that a cell has started, mostly. */
+export type OnText = (name: 'stdout' | 'stderr', text: string) => void;
+
 const stderrTailChars = 4000;
 
 /** @throws when the program cannot be started. */
 export async function spawnKernel(
   command: readonly string[],
   cwd: string,
+  onText: OnText = () => {},
   env: NodeJS.ProcessEnv = process.env,
 ): Promise<KernelProcess> {
   const [program, ...args] = command;
   const child = spawn(program!, args, {
     cwd,
     env: { ...env, JPY_PARENT_PID: String(process.pid) },
-    stdio: ['ignore', 'ignore', 'pipe'],
+    stdio: ['ignore', 'pipe', 'pipe'],
     detached: process.platform !== 'win32',
   });
-  const exited = followUntilExit(child);
+  const exited = followUntilExit(child, onText);
   await new Promise<void>((resolve, reject) => {
     child.once('spawn', resolve);
     child.once('error', reject);
@@ -47,15 +51,18 @@ export async function spawnKernel(
   };
 }
 
-function followUntilExit(child: ChildProcess): Promise<KernelExit> {
+function followUntilExit(child: ChildProcess, onText: OnText): Promise<KernelExit> {
   let tail = '';
+  child.stdout!.setEncoding('utf8').on('data', (text: string) => onText('stdout', text));
   child.stderr!.setEncoding('utf8').on('data', (text: string) => {
     tail = (tail + text).slice(-stderrTailChars);
+    onText('stderr', text);
   });
   return new Promise((resolve) => {
     // Not `close`: a process that the kernel has left behind may hold the pipe open for ever.
     child.once('exit', (code, signal) =>
       setImmediate(() => {
+        child.stdout!.destroy();
         child.stderr!.destroy();
         resolve({ code, signal, lastStderr: tail.trim() });
       }),

@@ -10,7 +10,7 @@ import { kernelScript } from '../packages.js';
 import { KernelClient } from './client.js';
 import { createConnection, writeConnectionFile } from './connection.js';
 import type { Message } from './message.js';
-import { type KernelExit, type KernelProcess, spawnKernel } from './process.js';
+import { type KernelExit, type KernelProcess, type OnText, spawnKernel } from './process.js';
 
 /** The kernel's process has ended when nobody had asked it to. */
 export class KernelDiedError extends NotebookError {
@@ -31,6 +31,10 @@ export interface SessionOptions {
   readonly command?: readonly string[];
   /** How long the kernel may take until it answers. Default 60 s. */
   readonly startTimeoutSeconds?: number;
+  /** Hears what programs print that a cell has started, and the kernel's process itself. */
+  readonly onText?: OnText;
+  /** Hears what a cell publishes after its end. */
+  readonly onLate?: (message: Message) => void;
 }
 
 export interface ExecuteReply {
@@ -88,6 +92,17 @@ export class KernelSession {
     };
   }
 
+  /**
+   * What cells have left behind that may still do something: timers, processes, connections, one word each. Empty for
+   * a kernel that does not say (one that is not this package's).
+   */
+  async leftovers(): Promise<string[]> {
+    if (this.#info.implementation !== 'specoffload') return [];
+    const { reply } = await this.#client.request('control', 'leftovers_request', {});
+    const { leftovers } = reply.content;
+    return Array.isArray(leftovers) ? leftovers.map(String) : [];
+  }
+
   /** Stops the cell under way, unless it computes without a pause after an `await`: then only `kill` helps. */
   interrupt(): void {
     this.#process.interrupt();
@@ -128,7 +143,7 @@ export class KernelSession {
   }
 
   async #tryStart(): Promise<void> {
-    const { cwd, command = defaultKernelCommand, startTimeoutSeconds = 60 } = this.#options;
+    const { cwd, command = defaultKernelCommand, startTimeoutSeconds = 60, onText, onLate } = this.#options;
     const folder = await mkdtemp(join(tmpdir(), 'specoffload-kernel-'));
     const connectionFile = join(folder, 'connection.json');
     const connection = await createConnection();
@@ -137,12 +152,13 @@ export class KernelSession {
       this.#process = await spawnKernel(
         command.map((word) => word.replace('{connection_file}', connectionFile)),
         cwd,
+        onText,
       );
     } catch (error) {
       await rm(folder, { recursive: true, force: true });
       throw new NotebookError(`cannot start the kernel: ${messageOf(error)}`);
     }
-    const client = await KernelClient.connect(connection);
+    const client = await KernelClient.connect(connection, onLate);
     this.#client = client;
     this.#gone = this.#process.exited.then(async (exit) => {
       client.end(new KernelDiedError(exit));

@@ -75,7 +75,26 @@ describe('parseDefinition', () => {
     ['strategy', { settings: { strategy: 'vllm' } }, 'invalid strategy: "vllm"; expected none, serial'],
     ['size', { settings: { deviceMemory: '24Gb' } }, 'invalid deviceMemory: 24Gb; expected a size'],
     ['acceptance', { settings: { acceptance: 1.2 } }, 'invalid acceptance: 1.2; expected a rate'],
-    ['unknown rate', { settings: { 'machine.link.speed': 1 } }, 'unknown rate: machine.link.speed'],
+    [
+      'unknown rate',
+      { settings: { 'machine.link.speed': 1 } },
+      'unknown rate of a machine: "machine.link.speed"; expected one of machine.disk.overheadSeconds, machine.disk.bytesPerSecond, machine.link.',
+    ],
+    [
+      'rate of no axis',
+      { axes: { 'machine.link.speed': [1] } },
+      'unknown rate of a machine: "machine.link.speed"; ex',
+    ],
+    [
+      'rate of an axis',
+      { axes: { 'machine.gpu.speed': [1, 2] } },
+      'unknown rate of a machine: "machine.gpu.speed"; ex',
+    ],
+    [
+      'derived rate',
+      { derived: { 'machine.disk.speed': '1' } },
+      'unknown rate of a machine: "machine.disk.speed"; ex',
+    ],
     ['prototype', { settings: JSON.parse('{"__proto__": 1}') }, 'unknown setting: __proto__'],
     ['measured only', { settings: { linkCap: '1GB/s' } }, 'linkCap is no setting of a simulated point'],
     ['empty axis', { axes: { candidates: [] } }, 'axis candidates is empty; expected a list with'],
