@@ -13,6 +13,8 @@ export interface Caps {
   readonly linkCacheBytesPerSecond: number | null;
   /** Of the experts that the host computes. */
   readonly hostFlopsPerSecond: number | null;
+  /** Of the weights that they read, as wide as they compute with them. */
+  readonly hostWeightBytesPerSecond: number | null;
 }
 
 export const noCaps: Caps = {
@@ -21,6 +23,7 @@ export const noCaps: Caps = {
   hostCacheBytesPerSecond: null,
   linkCacheBytesPerSecond: null,
   hostFlopsPerSecond: null,
+  hostWeightBytesPerSecond: null,
 };
 
 type CapSettings = Required<
@@ -31,6 +34,7 @@ type CapSettings = Required<
     | 'hostCacheBytesPerSecondCap'
     | 'linkCacheBytesPerSecondCap'
     | 'hostFlopsPerSecondCap'
+    | 'hostWeightBytesPerSecondCap'
   >
 >;
 
@@ -41,6 +45,7 @@ export function capsOf(settings: CapSettings): Caps {
     hostCacheBytesPerSecond: settings.hostCacheBytesPerSecondCap,
     linkCacheBytesPerSecond: settings.linkCacheBytesPerSecondCap,
     hostFlopsPerSecond: settings.hostFlopsPerSecondCap,
+    hostWeightBytesPerSecond: settings.hostWeightBytesPerSecondCap,
   };
 }
 
@@ -51,6 +56,7 @@ export function capSettingsOf(caps: Caps): CapSettings {
     hostCacheBytesPerSecondCap: caps.hostCacheBytesPerSecond,
     linkCacheBytesPerSecondCap: caps.linkCacheBytesPerSecond,
     hostFlopsPerSecondCap: caps.hostFlopsPerSecond,
+    hostWeightBytesPerSecondCap: caps.hostWeightBytesPerSecond,
   };
 }
 
@@ -63,6 +69,9 @@ export function capMachine(machine: MachineModel, caps: Caps): MachineModel {
     ...(rates.cacheBytesPerSecond === undefined
       ? {}
       : { cacheBytesPerSecond: slower(rates.cacheBytesPerSecond, caps.hostCacheBytesPerSecond) }),
+    ...(rates.memoryBytesPerSecond === undefined
+      ? {}
+      : { memoryBytesPerSecond: slower(rates.memoryBytesPerSecond, caps.hostWeightBytesPerSecond) }),
     ...(rates.arithmetic === undefined
       ? {}
       : {

@@ -30,6 +30,11 @@ const words: Readonly<Record<keyof Caps, CapWords>> = {
     affected: 'all that the host multiplies',
     format: formatFlops,
   },
+  hostWeightBytesPerSecond: {
+    paced: "the host's reading of weights paced",
+    flag: '--host-weights-cap',
+    affected: 'all that the host multiplies',
+  },
   hostCacheBytesPerSecond: {
     paced: "the host's attention paced",
     flag: '--host-cache-cap',

@@ -313,6 +313,15 @@ describe('a run', () => {
     expect(busy(once, 'expert') / (flops / 4e6)).toBeGreaterThan(0.95);
     expect(busy(twice, 'expert') / busy(once, 'expert')).toBeGreaterThan(1.6);
     expect(busy(twice, 'expert') / busy(once, 'expert')).toBeLessThan(2.4);
+    const read = await run('none', policy, { machine: { ...settings, hostWeightBytesPerSecondCap: 2e6 } });
+    const experts = read.spans.filter(
+      ({ lane, kind, flops: own }) => lane === 'host' && kind === 'expert' && own > 0,
+    );
+    const { hiddenSize, ffnSize } = target.config;
+    const seconds = (3 * hiddenSize * ffnSize * 4) / 2e6;
+    for (const { startSeconds, endSeconds } of experts)
+      expect(endSeconds - startSeconds).toBeGreaterThan(0.95 * seconds);
+    expect([read.outputDigest, experts.length > 0]).toEqual([free.outputDigest, true]);
     // Attention has a cap of its own.
     expect(busy(once, 'attention')).toBeLessThan(busy(once, 'expert') / 4);
   });

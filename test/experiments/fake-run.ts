@@ -49,6 +49,7 @@ export const fakeMachine: Required<MachineSettings> = {
   hostCacheBytesPerSecondCap: null,
   linkCacheBytesPerSecondCap: null,
   hostFlopsPerSecondCap: null,
+  hostWeightBytesPerSecondCap: null,
   deviceCacheFactor: 1,
   draftCacheFactor: 1,
   native: 'auto',

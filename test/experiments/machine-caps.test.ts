@@ -35,6 +35,7 @@ describe('a machine file measured under caps', () => {
     const all = setCaps({
       ...{ linkBytesPerSecond: 1e9, diskBytesPerSecond: 1e9 },
       ...{ hostCacheBytesPerSecond: 1e9, linkCacheBytesPerSecond: 1e9, hostFlopsPerSecond: 1e9 },
+      hostWeightBytesPerSecond: 1e9,
     });
     const sentence = describeForeignCaps({ ...workstation, measuredUnder: { ...all, 'new\u001b[31m': 5 } });
     for (const flag of [
@@ -43,6 +44,7 @@ describe('a machine file measured under caps', () => {
       '--host-cache-cap',
       '--link-cache-cap',
       '--host-arithmetic-cap',
+      '--host-weights-cap',
     ])
       expect(sentence).toContain(flag);
     expect(sentence).not.toContain('\u001b');

@@ -78,6 +78,7 @@ describe('key', () => {
     ['link cap', { machine: { ...fakeMachine, linkBytesPerSecondCap: 1e9 } }],
     ['link cache cap', { machine: { ...fakeMachine, linkCacheBytesPerSecondCap: 1e9 } }],
     ['host arithmetic cap', { machine: { ...fakeMachine, hostFlopsPerSecondCap: 1e9 } }],
+    ['host weights cap', { machine: { ...fakeMachine, hostWeightBytesPerSecondCap: 1e9 } }],
     ['what the KV cache counts as', { machine: { ...fakeMachine, deviceCacheFactor: 2 } }],
     ['what a draft cache counts as', { machine: { ...fakeMachine, draftCacheFactor: 2 } }],
     ['reads in flight', { machine: { ...fakeMachine, readsInFlight: 2 } }],

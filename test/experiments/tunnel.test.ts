@@ -172,7 +172,9 @@ describe('a cap', () => {
       ...workstation.host,
       kinds: { expert: { arithmetic: [[1, 5e10]] }, realign: {} },
     } as const;
-    const capped = capMachine({ ...workstation, host }, { ...noCaps, hostFlopsPerSecond: 3e10 });
+    const caps = { ...noCaps, hostFlopsPerSecond: 3e10, hostWeightBytesPerSecond: 1e9 };
+    const capped = capMachine({ ...workstation, host }, caps);
+    expect(capped.host.memoryBytesPerSecond).toBe(1e9);
     expect(capped.host.arithmetic).toEqual([
       [1, 2e10],
       [64, 3e10],
@@ -224,7 +226,8 @@ describe('a choice', () => {
     ...{ 'draft over pass': 1.6, 'link over pass': 0.7, 'arithmetic over pass': 0.04 },
     ...{ 'attention over pass': 0.9, 'device memory over model': 0.5, 'host memory over model': 3 },
     ...{ 'draft over model': 0.15, 'host arithmetic over device arithmetic': 0.01 },
-    ...{ 'host arithmetic over pass': 2, 'share of experts that a pass needs': 1, 'tokens per round': 3 },
+    ...{ 'weights read by the host over the link': 1.5, 'host arithmetic over pass': 2 },
+    ...{ 'share of experts that a pass needs': 1, 'tokens per round': 3 },
     ...{ 'prefill over run': 0.3, 'attention weights over device memory': 0.1 },
     ...{ 'KV cache over device memory': 1.2, 'kept draft cache over device memory': 1.4 },
   };
@@ -256,6 +259,7 @@ describe('a choice', () => {
     const ratio = (name: string) => choice.ratios.find((pair) => pair.name === name)!;
     for (const name of [
       'host arithmetic over device arithmetic',
+      'weights read by the host over the link',
       'KV cache over device memory',
       'kept draft cache over device memory',
     ])
@@ -288,8 +292,9 @@ describe('a choice', () => {
   it('says so when even the fastest link leaves the draft too light', async () => {
     const light = { ...request, theirs: { ...theirs, 'draft over pass': 1e6 } };
     const choice = await chooseTunnel(light);
-    const { hostFlopsPerSecond, ...others } = choice.caps;
-    expect({ ...others, hostFlopsPerSecond: null }).toEqual(noCaps);
+    const { hostFlopsPerSecond, hostWeightBytesPerSecond, ...others } = choice.caps;
+    expect({ ...others, hostFlopsPerSecond: null, hostWeightBytesPerSecond: null }).toEqual(noCaps);
+    expect(hostWeightBytesPerSecond).toBeGreaterThan(0);
     expect(hostFlopsPerSecond).toBeLessThan(1e10);
     const limits = { theirPromptTokens: 437, ourPromptTokens: 100, longestSeconds: 30 };
     const sentences = explainUnmatched(choice, limits);
@@ -512,6 +517,7 @@ describe('a tunnel file', () => {
         deviceMemory: '331000000B',
         linkCap: '477000000B/s',
         hostArithmeticCap: '300000000FLOP/s',
+        hostWeightsCap: undefined,
         deviceCacheFactor: '4.3',
         draftCacheFactor: '9',
         hostCacheCap: '32000000B/s',

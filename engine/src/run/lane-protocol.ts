@@ -13,7 +13,8 @@ export type LaneCaps = Readonly<
     | 'linkBytesPerSecondCap'
     | 'linkCacheBytesPerSecondCap'
     | 'hostCacheBytesPerSecondCap'
-    | 'hostFlopsPerSecondCap',
+    | 'hostFlopsPerSecondCap'
+    | 'hostWeightBytesPerSecondCap',
     number | null
   >
 >;

@@ -187,22 +187,30 @@ async function createLane(): Promise<Execute> {
 async function createPacedLane(): Promise<((op: WorkerOp) => Work | Promise<Work>) | null> {
   const { linkBytesPerSecondCap, linkCacheBytesPerSecondCap } = data.caps;
   if (data.lane === 'link' && (linkBytesPerSecondCap ?? linkCacheBytesPerSecondCap) !== null) return carry;
-  const { hostCacheBytesPerSecondCap, hostFlopsPerSecondCap } = data.caps;
-  if (data.lane !== 'host' || (hostCacheBytesPerSecondCap ?? hostFlopsPerSecondCap) === null) return null;
+  if (data.lane !== 'host' || !isHostPaced()) return null;
   const execute = await createHostLane();
   return async (op) => ({ result: await execute(op, async () => {}), seconds: hostSeconds(op) });
 }
 
 /** What the host's caps make of an op: attention is paced by the cache that it reads, an expert by its arithmetic. */
 function hostSeconds(op: WorkerOp): number {
-  const { hostCacheBytesPerSecondCap, hostFlopsPerSecondCap } = data.caps;
-  if (op.kind === 'attention') return op.cacheBytes * secondsPer(hostCacheBytesPerSecondCap);
-  return op.kind === 'host-expert' ? flopsOf(op) * secondsPer(hostFlopsPerSecondCap) : 0;
+  if (op.kind === 'attention') return op.cacheBytes * secondsPer(data.caps.hostCacheBytesPerSecondCap);
+  return op.kind === 'host-expert' ? expertSeconds(op) : 0;
 }
 
-/** A product takes two operations for each weight and row. */
-function flopsOf({ indices, weights: { gate, up, down } }: HostExpertOp): number {
-  return 2 * indices.length * (gate.count + up.count + down.count);
+/** As the cost model has it: bound by arithmetic, two operations for each weight and row, or by reading the weights. */
+function expertSeconds({ indices, weights: { gate, up, down } }: HostExpertOp): number {
+  const { hostFlopsPerSecondCap, hostWeightBytesPerSecondCap } = data.caps;
+  const elements = gate.count + up.count + down.count;
+  return Math.max(
+    2 * indices.length * elements * secondsPer(hostFlopsPerSecondCap),
+    elements * bytesPerElement.f32 * secondsPer(hostWeightBytesPerSecondCap),
+  );
+}
+
+function isHostPaced(): boolean {
+  const { hostCacheBytesPerSecondCap, hostFlopsPerSecondCap, hostWeightBytesPerSecondCap } = data.caps;
+  return (hostCacheBytesPerSecondCap ?? hostFlopsPerSecondCap ?? hostWeightBytesPerSecondCap) !== null;
 }
 
 type Push = (request: WorkerRequest) => void;

@@ -153,6 +153,7 @@ export class LocalMachine implements Machine {
         linkCacheBytesPerSecondCap: settings.linkCacheBytesPerSecondCap ?? null,
         hostCacheBytesPerSecondCap: settings.hostCacheBytesPerSecondCap ?? null,
         hostFlopsPerSecondCap: settings.hostFlopsPerSecondCap ?? null,
+        hostWeightBytesPerSecondCap: settings.hostWeightBytesPerSecondCap ?? null,
       },
       target: describeModel(plan.target, false),
       draft: plan.draft && describeModel(plan.draft, true),

@@ -29,6 +29,8 @@ export interface MachineSettings extends Budgets {
   readonly linkCacheBytesPerSecondCap?: number | null;
   /** Pace the experts that the host computes by their floating-point operations. @default null, not paced */
   readonly hostFlopsPerSecondCap?: number | null;
+  /** Pace them too by the weights that they read, as wide as they compute with them: few rows are bound by that. @default null */
+  readonly hostWeightBytesPerSecondCap?: number | null;
   /** Which core implementation to use. @default auto */
   readonly native?: 'auto' | 'native' | 'twin';
 }

@@ -19,6 +19,7 @@ export interface MachineOptions {
   readonly hostCacheCap?: string;
   readonly linkCacheCap?: string;
   readonly hostArithmeticCap?: string;
+  readonly hostWeightsCap?: string;
   readonly deviceCacheFactor?: string;
   readonly draftCacheFactor?: string;
   readonly native: 'auto' | 'native' | 'twin';
@@ -61,6 +62,10 @@ export function addMachineOptions(command: Command): Command {
       'pace the experts that the host computes, such as 300MFLOP/s (default: not paced)',
     )
     .option(
+      '--host-weights-cap <rate>',
+      'pace them by the weights that they read, as fp32 (default: not paced)',
+    )
+    .option(
       '--device-cache-factor <n>',
       'count every byte of KV cache in device memory as so many of its limit (default: 1)',
     )
@@ -91,6 +96,7 @@ export function toMachineSettings(options: MachineOptions): Required<MachineSett
     diskBytesPerSecondCap: cap('--disk-cap', options.diskCap),
     hostCacheBytesPerSecondCap: cap('--host-cache-cap', options.hostCacheCap),
     linkCacheBytesPerSecondCap: cap('--link-cache-cap', options.linkCacheCap),
+    hostWeightBytesPerSecondCap: cap('--host-weights-cap', options.hostWeightsCap),
     hostFlopsPerSecondCap:
       options.hostArithmeticCap === undefined
         ? null

@@ -175,7 +175,7 @@ function describeTunnel(tunnel: Tunnel): string {
     ],
     [
       'host',
-      `arithmetic ${caps.hostFlopsPerSecond === null ? 'not capped' : `capped to ${formatFlops(caps.hostFlopsPerSecond)}`}`,
+      `arithmetic ${caps.hostFlopsPerSecond === null ? 'not capped' : `capped to ${formatFlops(caps.hostFlopsPerSecond)}`}, weights it reads ${describeCap(caps.hostWeightBytesPerSecond)}`,
     ],
     [
       'memory',

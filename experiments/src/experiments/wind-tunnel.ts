@@ -1,11 +1,11 @@
-/** SpecOffload against FlexGen and against serial speculation, measured, where a small run has a large run's ratios. */
+/** SpecOffload, FlexGen, serial speculation and the planner's own picks, measured where a small run has a large run's ratios. */
 
 import { defineExperiment } from '../sweep/definition.js';
 
 export const windTunnel = defineExperiment({
   name: 'wind-tunnel',
   question:
-    'Does SpecOffload beat FlexGen, and serial speculation, where everything takes as long as on the paper’s machine?',
+    'Does SpecOffload beat FlexGen, serial speculation and the planner’s own picks, where everything takes as long as on the paper’s machine?',
   kind: 'measured',
   settings: { machine: 'tunnel:env1' },
   axes: {
@@ -18,6 +18,9 @@ export const windTunnel = defineExperiment({
       // As the paper's ablation has it: two batches, one after the other.
       { label: 'serial, two batches', settings: { strategy: 'serial', batches: 2 } },
       { label: 'SpecOffload', settings: { strategy: 'specoffload' } },
+      // What the planner picked in the tunnel: strategy and policy are in its file, and in every record.
+      { label: 'planned, a draft allowed', settings: { planned: 'with draft' } },
+      { label: 'planned, no draft', settings: { planned: 'without draft' } },
     ],
   },
   repeats: 6,

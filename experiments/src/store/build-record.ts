@@ -190,12 +190,14 @@ function toMachineRecord(machine: Required<MachineSettings>, core: 'native' | 't
 /** Later caps are named where there are any: keys of runs without them stay what they were. */
 function toCapsRecord(caps: Caps): MachineRecord['caps'] {
   const { linkBytesPerSecond, diskBytesPerSecond } = caps;
-  const { hostCacheBytesPerSecond, linkCacheBytesPerSecond, hostFlopsPerSecond } = caps;
+  const { hostCacheBytesPerSecond, linkCacheBytesPerSecond } = caps;
+  const { hostFlopsPerSecond, hostWeightBytesPerSecond } = caps;
   return {
     ...{ linkBytesPerSecond, diskBytesPerSecond },
     ...(hostCacheBytesPerSecond === null ? {} : { hostCacheBytesPerSecond }),
     ...(linkCacheBytesPerSecond === null ? {} : { linkCacheBytesPerSecond }),
     ...(hostFlopsPerSecond === null ? {} : { hostFlopsPerSecond }),
+    ...(hostWeightBytesPerSecond === null ? {} : { hostWeightBytesPerSecond }),
   };
 }
 

@@ -110,6 +110,7 @@ export interface MachineRecord {
     readonly hostCacheBytesPerSecond?: number;
     readonly linkCacheBytesPerSecond?: number;
     readonly hostFlopsPerSecond?: number;
+    readonly hostWeightBytesPerSecond?: number;
   };
   /** Core that ran: the C++ one or its TypeScript twin. */
   readonly core: 'native' | 'twin';

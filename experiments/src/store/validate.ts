@@ -177,6 +177,7 @@ const checkMeasured = object({
       hostCacheBytesPerSecond: orMissing(amount),
       linkCacheBytesPerSecond: orMissing(amount),
       hostFlopsPerSecond: orMissing(amount),
+      hostWeightBytesPerSecond: orMissing(amount),
     }),
     core: oneOf('native', 'twin'),
   }),

@@ -34,6 +34,8 @@ interface RunSettings {
   readonly linkCacheCap: string | number;
   /** Of the experts that the host computes: a number of operations per second, or written as `300MFLOP/s`. */
   readonly hostArithmeticCap: string | number;
+  /** Of the weights that they read, as fp32. */
+  readonly hostWeightsCap: string | number;
   /** What a byte of KV cache in device memory counts as, see `Budgets` of the engine. */
   readonly deviceCacheFactor: number;
   readonly draftCacheFactor: number;

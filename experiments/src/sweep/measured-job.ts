@@ -63,6 +63,7 @@ function identify({
   hostCacheBytesPerSecondCap,
   linkCacheBytesPerSecondCap,
   hostFlopsPerSecondCap,
+  hostWeightBytesPerSecondCap,
   deviceCacheFactor,
   draftCacheFactor,
   ...others
@@ -71,6 +72,7 @@ function identify({
     ...(others as Record<string, Json>),
     ...(namedFactors({ ...others, deviceCacheFactor, draftCacheFactor }) as Record<string, Json>),
     ...(hostFlopsPerSecondCap === null ? {} : { hostFlopsPerSecondCap }),
+    ...(hostWeightBytesPerSecondCap === null ? {} : { hostWeightBytesPerSecondCap }),
     ...(hostCacheBytesPerSecondCap === null ? {} : { hostCacheBytesPerSecondCap }),
     ...(linkCacheBytesPerSecondCap === null ? {} : { linkCacheBytesPerSecondCap }),
   };
@@ -104,6 +106,7 @@ function settingsOf({ models, caps, cores, memory, workload, policy }: Tunnel): 
     hostCacheCap: caps.hostCacheBytesPerSecond,
     linkCacheCap: caps.linkCacheBytesPerSecond,
     hostArithmeticCap: caps.hostFlopsPerSecond,
+    hostWeightsCap: caps.hostWeightBytesPerSecond,
   };
   return {
     ...models,
@@ -138,7 +141,7 @@ function toMachineSettings(
   const { deviceCores, hostCores, readsInFlight } = settings;
   assertCores('deviceCores', deviceCores);
   assertCores('hostCores', hostCores);
-  const cap = (name: 'linkCap' | 'diskCap' | 'hostCacheCap' | 'linkCacheCap') => {
+  const cap = (name: 'linkCap' | 'diskCap' | 'hostCacheCap' | 'linkCacheCap' | 'hostWeightsCap') => {
     const rate = settings[name];
     return rate === undefined ? null : toBytesPerSecond(name, rate);
   };
@@ -150,6 +153,7 @@ function toMachineSettings(
     diskBytesPerSecondCap: cap('diskCap'),
     hostCacheBytesPerSecondCap: cap('hostCacheCap'),
     linkCacheBytesPerSecondCap: cap('linkCacheCap'),
+    hostWeightBytesPerSecondCap: cap('hostWeightsCap'),
     hostFlopsPerSecondCap:
       settings.hostArithmeticCap === undefined
         ? null

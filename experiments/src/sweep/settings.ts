@@ -79,6 +79,7 @@ const runSettings: Readonly<Record<string, Setting>> = {
   diskCap: { kinds: measured, check: rate },
   hostCacheCap: { kinds: measured, check: rate },
   linkCacheCap: { kinds: measured, check: rate },
+  hostWeightsCap: { kinds: measured, check: rate },
   hostArithmeticCap: {
     kinds: measured,
     check: (name, value) => {

@@ -115,7 +115,8 @@ async function fitShape(request: ChoiceRequest, shape: Shape): Promise<Choice> {
   const { target, theirs } = request;
   const draft = shape.draft.checkpoint;
   const memory = await smallestBudgets(request, shape);
-  const { caps, loads } = await fitCaps(request, shape, memory);
+  const { caps: fitted, loads } = await fitCaps(request, shape, memory);
+  const caps = capHostWeights(request, fitted, loads);
   const simulation = toSimulation(request, shape, memory, caps);
   const course = await simulateCourse(simulation);
   const { shares, seconds } = course;
@@ -221,6 +222,15 @@ function capHostArithmetic({ theirs, machine, target, policy }: ChoiceRequest, {
   const wanted = theirs['host arithmetic over device arithmetic'] * productRate(machine, 'device', rows);
   const isSlower = wanted < productRate(machine, 'host', rows);
   return { ...noCaps, hostFlopsPerSecond: isSlower ? toThreeDigits(wanted) : null };
+}
+
+/** What the host reads of an expert's weights, in its proportion to what the link brings. */
+function capHostWeights({ theirs, machine, target }: ChoiceRequest, caps: Caps, loads: PassLoads): Caps {
+  const linkBytesPerSecond = loads.linkBytes / loads.linkSeconds;
+  const wanted =
+    theirs['weights read by the host over the link'] * linkBytesPerSecond * widening(target, machine.formats);
+  const isSlower = wanted < machine.host.memoryBytesPerSecond;
+  return { ...caps, hostWeightBytesPerSecond: isSlower ? toThreeDigits(wanted) : null };
 }
 
 function toSimulation(

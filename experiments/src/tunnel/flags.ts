@@ -20,6 +20,7 @@ export function flagsOf({ models, caps, cores, memory, workload, policy }: Tunne
     hostCacheCap: rate(caps.hostCacheBytesPerSecond),
     linkCacheCap: rate(caps.linkCacheBytesPerSecond),
     hostArithmeticCap: caps.hostFlopsPerSecond === null ? undefined : `${caps.hostFlopsPerSecond}FLOP/s`,
+    hostWeightsCap: rate(caps.hostWeightBytesPerSecond),
     deviceCacheFactor: String(memory.deviceCacheFactor),
     draftCacheFactor: String(memory.draftCacheFactor),
     ...Object.fromEntries(Object.entries(policy).map(([field, value]) => [field, String(value)])),

@@ -17,6 +17,7 @@ export const ratioNames = [
   'attention over pass',
   'host arithmetic over device arithmetic',
   'host arithmetic over pass',
+  'weights read by the host over the link',
   'share of experts that a pass needs',
   'tokens per round',
   'prefill over run',
@@ -67,6 +68,8 @@ export function ratiosOf(situation: Situation): Ratios {
     'attention over pass': loads.hostSeconds / passSeconds,
     'host arithmetic over device arithmetic': hostRate / productRate(machine, 'device', rows),
     'host arithmetic over pass': expertFlops(target, rows) / hostRate / passSeconds,
+    'weights read by the host over the link':
+      machine.host.memoryBytesPerSecond / widening(target, formats) / (loads.linkBytes / loads.linkSeconds),
     'share of experts that a pass needs': shareOfExperts(situation),
     'tokens per round': course.tokensPerRound,
     'prefill over run': course.prefillShare,

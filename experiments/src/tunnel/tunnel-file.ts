@@ -95,6 +95,7 @@ export function parseTunnel(json: unknown, source: string): Tunnel {
       hostCacheBytesPerSecond: rateOrNull('hostCacheBytesPerSecond'),
       linkCacheBytesPerSecond: rateOrNull('linkCacheBytesPerSecond'),
       hostFlopsPerSecond: rateOrNull('hostFlopsPerSecond'),
+      hostWeightBytesPerSecond: rateOrNull('hostWeightBytesPerSecond'),
     },
     cores: { device: part('cores').count('device'), host: part('cores').count('host') },
     memory: {

@@ -45,6 +45,8 @@ const reasons: Readonly<Record<RatioName, (choice: Choice, limits: Limits, pair:
     "this machine's host is slower than that even where nothing paces it",
   'host arithmetic over pass': () =>
     'the host keeps its proportion to the device, whose arithmetic takes more of a pass here: computing experts on the host is worth less than there',
+  'weights read by the host over the link': () =>
+    "this machine's host reads weights no faster, even where nothing paces it",
   'share of experts that a pass needs': () =>
     'with so few sequences some experts are chosen by none, and a run that brings only chosen ones has less to bring than there',
   'tokens per round': () => 'the shipped draft is right as often as it is',

@@ -31,7 +31,7 @@ describe('shipped experiments', () => {
     ['ablation', 16],
     ['draft-size', 48],
     ['prediction', 30],
-    ['wind-tunnel', 6],
+    ['wind-tunnel', 8],
   ])('%s has %i points', async (name, numPoints) => {
     const definition = await openExperiment(name);
     expect(definition.name).toBe(name);
