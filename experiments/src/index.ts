@@ -9,6 +9,7 @@ export * from './main-job/index.js';
 export * from './notebook-support/index.js';
 export * from './output.js';
 export * from './pair.js';
+export * from './plan-certainty.js';
 export * from './planner-model/index.js';
 export * from './prompts.js';
 export * from './report.js';

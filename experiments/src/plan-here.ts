@@ -17,7 +17,7 @@ import { threeDigits } from './format.js';
 import { describeForeignCaps } from './machine-caps.js';
 import { openMachine } from './machines.js';
 import type { Output } from './output.js';
-import { describePolicy } from './plan-report.js';
+import { describePolicy, describePredicted } from './plan-report.js';
 import { withDraftSpeed } from './tunnel/index.js';
 
 export interface ChooseRequest {
@@ -74,7 +74,7 @@ export async function choosePolicy(request: ChooseRequest, output: Output): Prom
   }).finally(() => follower.end());
   const [best] = plan.ranked as [PlannedPolicy];
   output.note(
-    `plan: ${best.strategy} ${describePolicy(best.policy)}; predicted ${threeDigits(best.outcome.tokensPerSecond)} tokens/s on ${machine.name}`,
+    `plan: ${best.strategy} ${describePolicy(best.policy)}; predicted on ${machine.name} ${describePredicted(plan)}`,
   );
   // What was predicted, number of kept layers included: nothing is left to chance.
   return { strategy: best.strategy, policy: best.policy, predicted: best.outcome };

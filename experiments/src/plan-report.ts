@@ -1,17 +1,18 @@
-/** A plan in words, for people: the best policies, what binds them, what would help, and what the options gain. */
+/** A plan in words, for people: the choice and how sure it is, other kinds, what binds, and what the options gain. */
 
-import {
-  type Ladder,
-  type LaneName,
-  laneNames,
-  type Plan,
-  type PlannedPolicy,
-  type Policy,
-  type PolicyInput,
-  type Sensitivity,
+import type {
+  Alternative,
+  Ladder,
+  LaneName,
+  Plan,
+  PlannedPolicy,
+  Policy,
+  PolicyInput,
 } from '@specoffload/engine';
-import { formatCount, formatPercent, formatSeconds, plural, threeDigits } from './format.js';
+import { formatCount, formatPercent, formatShare, plural, threeDigits } from './format.js';
+import { bindingOf, type Gain, ratioBySeed, regretOf, throughputOf } from './plan-certainty.js';
 import { alignFacts } from './report.js';
+import { describeSample } from './statistics/index.js';
 import { formatTable } from './table.js';
 
 const laneWords: Readonly<Record<LaneName, string>> = {
@@ -21,44 +22,54 @@ const laneWords: Readonly<Record<LaneName, string>> = {
   device: "device (the device's arithmetic)",
 };
 
-export function describePlans(plans: readonly PlannedPolicy[], title: string): string {
-  const utilization = ({ outcome }: PlannedPolicy, lane: LaneName) => {
-    const { prefill, decode } = outcome.phases;
-    return (prefill.lanes[lane].busySeconds + decode.lanes[lane].busySeconds) / outcome.seconds;
-  };
-  const table = formatTable<PlannedPolicy>(
+/** The choice, and the best policy of every other kind: how it differs, and how fast it is beside the choice. */
+export function describeChoice({ ranked, alternatives }: Plan, most: number): string {
+  const [choice] = ranked as [PlannedPolicy];
+  const rows = [
+    { planned: choice, differences: [] },
+    ...alternatives.slice(0, most),
+  ] satisfies readonly Alternative[];
+  const ratioOf = ({ planned }: Alternative) =>
+    ratioBySeed(planned.tokensPerSecondBySeed, choice.tokensPerSecondBySeed);
+  const isChoice = ({ planned }: Alternative) => planned === choice;
+  const table = formatTable<Alternative>(
     [
-      { title: 'strategy', align: 'left', text: ({ strategy }) => strategy },
-      { title: 'speculation', align: 'left', text: ({ policy }) => policy.speculation },
-      { title: 'tokens/s', text: ({ outcome }) => threeDigits(outcome.tokensPerSecond) },
-      { title: 'prefill', text: ({ outcome }) => formatSeconds(outcome.phases.prefill.seconds) },
-      { title: 'decode', text: ({ outcome }) => formatSeconds(outcome.phases.decode.seconds) },
-      { title: 'batch', text: ({ policy }) => `${policy.batches} x ${policy.decodeBatch}` },
+      { title: 'strategy', align: 'left', text: ({ planned }) => planned.strategy },
+      { title: 'speculation', align: 'left', text: ({ planned }) => planned.policy.speculation },
+      { title: 'tokens/s', text: ({ planned }) => threeDigits(throughputOf(planned).median) },
+      { title: '95 %', text: ({ planned }) => formatRange(throughputOf(planned), threeDigits) },
+      { title: 'of choice', text: (row) => (isChoice(row) ? '1' : threeDigits(ratioOf(row).ratio ?? 1)) },
+      { title: '95 %', text: (row) => (isChoice(row) ? '' : formatRange(ratioOf(row), threeDigits)) },
+      { title: 'seeds', text: ({ planned }) => String(planned.tokensPerSecondBySeed.length) },
+      { title: 'batch', text: ({ planned: { policy } }) => `${policy.batches} x ${policy.decodeBatch}` },
       {
         title: 'candidates',
-        text: ({ policy }) => (policy.speculation === 'none' ? '-' : String(policy.candidates)),
+        text: ({ planned: { policy } }) => (policy.speculation === 'none' ? '-' : String(policy.candidates)),
       },
-      { title: 'draft cache', align: 'left', text: ({ policy }) => describeDraftCache(policy) },
-      { title: 'pinned', text: ({ policy }) => String(policy.pinnedLayers) },
-      ...laneNames.map((lane) => ({
-        title: lane,
-        text: (planned: PlannedPolicy) => formatPercent(utilization(planned, lane)),
-      })),
+      { title: 'draft cache', align: 'left', text: ({ planned }) => describeDraftCache(planned.policy) },
+      {
+        title: "in place of the choice's",
+        align: 'left',
+        text: ({ differences }) => differences.map(({ value }) => value).join('; ') || '(the choice)',
+      },
     ],
-    plans,
+    rows,
   );
-  return `${title}\n${table}`;
+  return `the choice, and the best of every other kind, predicted: medians over seeds, ratios seed by seed\n${table}`;
 }
 
-/** The best policy in full, what binds it, and how near it is to that lane's bound. */
-export function describeBest({ strategy, policy, outcome, binding }: PlannedPolicy): string {
+/** The choice in full, how sure it is, what binds it, and how near it is to its busiest lane's bound. */
+export function describeBest(plan: Plan, gains: readonly Gain[]): string {
+  const [{ strategy, policy, outcome, busiest }] = plan.ranked as [PlannedPolicy];
   const facts = alignFacts([
     ['policy', `${strategy} ${describePolicy(policy)}`],
-    ['predicted', `${threeDigits(outcome.tokensPerSecond)} tokens/s`],
-    ['binding lane', `${laneWords[binding.lane]}, busy ${formatPercent(binding.utilization)} of the time`],
+    ['predicted', describePredicted(plan)],
+    ['regret', describeRegret(plan)],
+    ['binds', describeBinding(gains)],
     [
-      'bound',
-      `${threeDigits(binding.boundTokensPerSecond)} tokens/s if it worked without a gap; reached ${formatPercent(outcome.tokensPerSecond / binding.boundTokensPerSecond)}`,
+      'busiest lane',
+      `${laneWords[busiest.lane]}, ${formatPercent(busiest.utilization)} of the time; without a gap in it ` +
+        `${threeDigits(busiest.boundTokensPerSecond)} tokens/s, of which ${formatPercent(outcome.tokensPerSecond / busiest.boundTokensPerSecond)} are reached`,
     ],
   ]);
   if (policy.draftCache === 'window' && policy.speculation !== 'none')
@@ -68,48 +79,95 @@ export function describeBest({ strategy, policy, outcome, binding }: PlannedPoli
   return facts.join('\n');
 }
 
-export function describeSensitivity(sensitivities: readonly Sensitivity[]): string {
-  return `what would make the best policy faster\n${formatTable<Sensitivity>(
+/** `67.7 tokens/s, 66.9 to 68.5 (95 %; median over the seeds 2 to 10, found on seed 1)` */
+export function describePredicted({ ranked, seeds, searchSeed }: Plan): string {
+  const sample = throughputOf(ranked[0] as PlannedPolicy);
+  const range = sample.low === null ? '' : `, ${formatRange(sample, threeDigits)} (95 %)`;
+  const over =
+    seeds.length === 1 ? `on seed ${seeds[0]}` : `median over the seeds ${seeds[0]} to ${seeds.at(-1)}`;
+  return `${threeDigits(sample.median)} tokens/s${range}; ${over}, found on seed ${searchSeed}`;
+}
+
+const notKnown = 'not known: fewer than 3 seeds tell nothing; give more with --seeds';
+
+function describeRegret(plan: Plan): string {
+  const regret = regretOf(plan);
+  if (regret === null) return notKnown;
+  const { expected, low, high, numFinalists } = regret;
+  return (
+    `${formatShare(expected)} expected, ${formatShare(low)} to ${formatShare(high)} (95 %): ` +
+    `what the choice may lose against the best of ${plural(numFinalists, 'finalist')}`
+  );
+}
+
+function describeBinding(gains: readonly Gain[]): string {
+  if (gains.some(({ low }) => low === null)) return notKnown;
+  const binding = bindingOf(gains);
+  if (binding === null)
+    return 'no single resource: more of any alone gains nothing that can be told from none';
+  return `${binding.resource}: ${binding.change} gains most, ${formatGain(binding)}`;
+}
+
+export function describeGains(gains: readonly Gain[]): string {
+  return `what would make it faster, with the better of this policy and what would be chosen instead\n${formatTable<Gain>(
     [
       { title: 'change', align: 'left', text: ({ change }) => change },
-      { title: 'tokens/s', text: ({ tokensPerSecond }) => threeDigits(tokensPerSecond) },
-      { title: 'gain', text: ({ gain }) => formatGain(gain) },
+      { title: 'gain (95 %)', align: 'left', text: formatGain },
+      { title: 'policy', align: 'left', text: ({ isReplanned }) => (isReplanned ? 'another' : 'the same') },
     ],
-    sensitivities,
+    gains,
   )}`;
 }
 
 export function describeLadder(
-  { published, publishedAsCounted, steps, together }: Ladder,
+  { published, publishedBySeed, publishedAsCounted, steps }: Ladder,
+  { ranked }: Plan,
   source: string,
 ): string {
-  const rows: readonly (readonly [string, string, string])[] = [
-    [`SpecOffload as published (${source})`, threeDigits(published.tokensPerSecond), '1.00x'],
-    ...steps.map(({ option, fields, tokensPerSecond, gain }): [string, string, string] => [
-      `  ${option}: ${describeFields(fields)}`,
-      tokensPerSecond === null ? 'does not fit' : threeDigits(tokensPerSecond),
-      gain === null ? '-' : `${gain.toFixed(2)}x`,
-    ]),
-    [
-      'all together: the best policy',
-      threeDigits(published.tokensPerSecond * together),
-      `${together.toFixed(2)}x`,
-    ],
+  const [choice] = ranked as [PlannedPolicy];
+  type Row = readonly [option: string, bySeed: readonly number[] | null];
+  const rows: readonly Row[] = [
+    [`SpecOffload as published (${source})`, publishedBySeed],
+    ...steps.map(
+      ({ option, fields, tokensPerSecondBySeed }): Row => [
+        `  ${option}: ${describeFields(fields)}`,
+        tokensPerSecondBySeed,
+      ],
+    ),
+    ['all together: the choice', choice.tokensPerSecondBySeed],
   ];
-  const table = formatTable<(typeof rows)[number]>(
+  const ratioOf = (bySeed: readonly number[]) => ratioBySeed(bySeed, publishedBySeed);
+  const table = formatTable<Row>(
     [
       { title: 'one option at a time', align: 'left', text: ([option]) => option },
-      { title: 'tokens/s', text: ([, tokens]) => tokens },
-      { title: 'gain', text: ([, , gain]) => gain },
+      {
+        title: 'tokens/s',
+        text: ([, bySeed]) => (bySeed ? threeDigits(describeSample(bySeed).median) : 'does not fit'),
+      },
+      {
+        title: 'ratio',
+        text: ([, bySeed]) => (bySeed ? `${(ratioOf(bySeed).ratio ?? 1).toFixed(2)}x` : '-'),
+      },
+      {
+        title: '95 %',
+        text: ([, bySeed]) =>
+          bySeed && bySeed !== publishedBySeed
+            ? formatRange(ratioOf(bySeed), (ratio) => ratio.toFixed(2))
+            : '',
+      },
     ],
     rows,
   );
-  return `${table}\ntokens/s count what was asked for; as the released code counts, the published policy has ${threeDigits(publishedAsCounted)}`;
+  return `${table}\ntokens/s count what was asked for; as the released code counts, the published policy has ${threeDigits(publishedAsCounted)} where it has ${threeDigits(published.tokensPerSecond)}`;
 }
 
-export function describeEffort({ numConsidered, numRefused, numSimulated }: Plan, seconds: number): string {
+export function describeEffort(
+  { numConsidered, numRefused, numSimulated, numPredictions }: Plan,
+  seconds: number,
+): string {
   return (
-    `looked at ${formatCount(numConsidered)} policies in closed form, simulated ${numSimulated}, ` +
+    `looked at ${formatCount(numConsidered)} policies in closed form, simulated ${numSimulated} on one seed and ` +
+    `${formatCount(numPredictions - numSimulated)} runs of finalists on others, ` +
     `${plural(numRefused, 'candidate')} did not fit; ${seconds.toFixed(1)} s`
   );
 }
@@ -150,7 +208,16 @@ function describeDraftCache({ speculation, draftCache, draftWindow }: Policy): s
   return draftCache === 'window' ? `window ${draftWindow}` : draftCache;
 }
 
-function formatGain(gain: number): string {
-  const percent = 100 * (gain - 1);
-  return `${percent >= 0 ? '+' : ''}${percent.toFixed(1)} %`;
+function formatGain({ ratio, low, high, isDistinguishable }: Gain): string {
+  if (low === null || high === null) return 'not known';
+  if (!isDistinguishable) return 'not distinguishable from none';
+  const percent = (value: number) => `+${(100 * (value - 1)).toFixed(1)}`;
+  return `${percent(ratio)} % (${percent(low)} to ${percent(high)} %)`;
+}
+
+function formatRange(
+  { low, high }: { readonly low: number | null; readonly high: number | null },
+  format: (value: number) => string,
+): string {
+  return low === null || high === null ? '-' : `${format(low)} to ${format(high)}`;
 }

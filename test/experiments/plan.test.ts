@@ -90,19 +90,31 @@ describe('simulate', () => {
 });
 
 describe('plan', () => {
-  it('prints one document with the best policies, what binds them and what they gain', async () => {
-    const args = ['--acceptance', '0.7', '--simulations', '8', '--top', '3', '--json'];
+  it('prints one document with the choice, how sure it is, other kinds, what binds and what options gain', async () => {
+    const args = ['--acceptance', '0.7', '--simulations', '8', '--seeds', '5', '--seed', '3', '--json'];
     const { exitCode, stdout, stderr } = await runCli(['plan', ...small(), ...args]);
     expect(exitCode, stderr).toBe(0);
-    const { kind, best, ranked, bestByWay, sensitivity, ladder, effort } = JSON.parse(stdout);
+    const { kind, seeds, searchSeed, best, ranked, bestByWay, ...more } = JSON.parse(stdout);
+    const { tokensPerSecond, regret, alternatives, gains, binding, ladder, effort } = more;
     expect(kind).toBe('predicted');
-    expect(ranked.length).toBeLessThanOrEqual(3);
+    expect([searchSeed, seeds]).toEqual([3, [4, 5, 6, 7, 8]]);
     expect(ranked[0]).toEqual(best);
     expect(best.outcome.memoryBytes.device).toBeLessThanOrEqual(6e9);
-    expect(best.binding.boundTokensPerSecond).toBeGreaterThanOrEqual(best.outcome.tokensPerSecond);
+    expect(best.busiest.boundTokensPerSecond).toBeGreaterThanOrEqual(best.outcome.tokensPerSecond);
+    expect(best.tokensPerSecondBySeed).toHaveLength(5);
+    expect(tokensPerSecond).toMatchObject({ n: 5, median: best.outcome.tokensPerSecond });
+    expect(regret.low).toBeLessThanOrEqual(regret.expected);
     expect(bestByWay.length).toBeGreaterThan(1);
-    expect(sensitivity.length).toBeGreaterThanOrEqual(6);
+    expect(alternatives.length).toBeGreaterThan(1);
+    for (const { differences, overChoice } of alternatives) {
+      expect(differences.length).toBeGreaterThan(0);
+      expect(overChoice.n).toBeGreaterThanOrEqual(3);
+    }
+    expect(gains.length).toBeGreaterThanOrEqual(6);
+    for (const { ratio, low } of gains) expect(Math.min(ratio, low)).toBeGreaterThanOrEqual(1);
+    expect(gains.map(({ resource }: { resource: string }) => resource)).toContain(binding.resource);
     expect(ladder.steps.length).toBeGreaterThan(1);
+    expect(ladder.together.n).toBe(5);
     expect(effort.simulated).toBeLessThanOrEqual(8);
   });
 
@@ -111,11 +123,14 @@ describe('plan', () => {
     const { exitCode, stdout } = await runCli(['plan', ...small(), ...args]);
     expect(exitCode).toBe(0);
     for (const text of [
-      'best policies, predicted',
-      'binding lane',
-      'bound',
+      'the choice, and the best of every other kind, predicted',
+      'median over the seeds 2 to 10, found on seed 1',
+      'regret',
+      'binds',
+      'busiest lane',
       'candidates 2',
-      'what would make the best policy faster',
+      'what would make it faster',
+      '(the choice)',
       'SpecOffload as published',
     ])
       expect(stdout).toContain(text);
@@ -124,6 +139,8 @@ describe('plan', () => {
   it.each<[string, number, string]>([
     ['', 1, 'planning with a draft needs an acceptance'],
     ['--strategy vllm', 2, 'invalid --strategy: vllm; expected none, serial, specoffload'],
+    ['--seeds 0', 2, 'invalid --seeds: 0; expected a whole number from 1 to 1000'],
+    ['--acceptance 0.8,0.7 --candidates 4', 1, 'it has 2 positions, the run needs 4 candidates'],
     ['--top 0', 2, 'invalid --top: 0'],
     ['--draft none --device-memory 100MB', 1, 'the device memory budget of'],
     ['--draft none --strategy serial', 1, 'there is nothing to plan'],
@@ -135,6 +152,22 @@ describe('plan', () => {
     expect(stderr).not.toMatch(/^\s+at /m);
     expect([exitCode, stdout]).toEqual([code, '']);
   });
+});
+
+it('says once that the machine file was measured under a cap, which neither plan nor simulate has', async () => {
+  const capped = join(folder, 'capped.json');
+  await writeFile(capped, JSON.stringify({ ...machineFile(), measuredUnder: { diskBytesPerSecond: 2e9 } }));
+  const quick = {
+    plan: ['--simulations', '2', '--seeds', '1'],
+    simulate: ['--results', join(folder, 'capped')],
+  };
+  for (const [command, more] of Object.entries(quick)) {
+    const args = [command, ...small(), '--acceptance', '0.7', ...more, '--machine', capped, '--json'];
+    const { exitCode, stdout, stderr } = await runCli(args);
+    expect(exitCode, stderr).toBe(0);
+    JSON.parse(stdout);
+    expect(stderr.match(/was measured with the disk paced to 2.00 GB\/s \(--disk-cap\)/g)).toHaveLength(1);
+  }
 });
 
 describe('run --plan', () => {
@@ -150,6 +183,7 @@ describe('run --plan', () => {
     expect(record.policy).toEqual(predicted.policy);
     expect(record.result.newTokens).toBeGreaterThan(0);
     expect(stderr).toContain('measured');
+    expect(stderr).toContain('median over the seeds 2 to 10');
   });
 
   it.each<[string, number, string]>([

@@ -4,9 +4,10 @@ import { UserError } from '@specoffload/input';
 import type { MachineModel } from '../machine/machine-model.js';
 import type { Checkpoint } from '../model/types.js';
 import { type Placed, place } from '../run/prepare.js';
+import type { OpenPolicy } from '../schedule/policy.js';
 import { resolvePolicy } from '../schedule/resolve.js';
-import { strategies } from '../schedule/strategies/index.js';
-import type { Acceptance } from '../speculate/acceptance.js';
+import { strategies, usesDraft } from '../schedule/strategies/index.js';
+import { type Acceptance, assertAnswers } from '../speculate/acceptance.js';
 import { type ClosedForm, closedForm } from './closed-form.js';
 import type { Candidate } from './space.js';
 
@@ -34,6 +35,8 @@ export function placeCandidate(job: PlanningJob, { strategy, policy }: Candidate
 
 export interface Appraisal {
   readonly candidate: Candidate;
+  /** With what the engine has settled. */
+  readonly policy: OpenPolicy;
   /** The same for candidates that come to the same policy. */
   readonly key: string;
   readonly closedForm: ClosedForm;
@@ -90,12 +93,15 @@ export class Appraiser {
   #appraise(candidate: Candidate): Appraisal {
     const { machine, acceptance, promptLengths, maxNewTokens } = this.#job;
     const prepared = placeCandidate(this.#job, candidate);
+    const { candidates } = prepared.policy;
+    if (acceptance && usesDraft(prepared.policy))
+      assertAnswers(acceptance, { candidates, sequences: promptLengths.length, newTokens: maxNewTokens });
     const key = `${candidate.strategy} ${JSON.stringify(prepared.policy)}`;
     const known = this.#byKey.get(key);
     if (known) return known;
     const form = closedForm({ prepared, promptLengths, maxNewTokens, machine, acceptance });
     const appraisal: Appraisal = {
-      ...{ candidate, key, closedForm: form },
+      ...{ candidate, policy: prepared.policy, key, closedForm: form },
       tokensPerSecond: form.newTokens / form.seconds,
       boundTokensPerSecond: form.newTokens / form.boundSeconds,
     };

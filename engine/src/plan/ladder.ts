@@ -4,9 +4,9 @@ import { UserError } from '@specoffload/input';
 import type { RunOutcome } from '../run/types.js';
 import type { Policy, PolicyInput } from '../schedule/policy.js';
 import type { PlanningJob } from './appraise.js';
-import type { PlannedPolicy } from './plan.js';
-import { predict } from './search.js';
+import type { Plan, PlannedPolicy } from './plan.js';
 import type { Candidate } from './space.js';
+import { medianOf, middleOutcome, Trials, throughputs } from './trials.js';
 
 /**
  * SpecOffload as its released code runs it (anchors, section 2); batch sizes and candidates are those of the
@@ -24,20 +24,30 @@ export interface LadderStep {
   readonly option: string;
   /** The fields it sets. */
   readonly fields: PolicyInput;
-  /** null where the option alone does not fit into memory. */
-  readonly tokensPerSecond: number | null;
-  /** tokensPerSecond / the published policy's. */
-  readonly gain: number | null;
+  /** Seed by seed, on the first seeds of the plan; null where the option alone does not fit into memory. */
+  readonly tokensPerSecondBySeed: readonly number[] | null;
 }
 
 export interface Ladder {
+  /** On the seed in the middle, by tokens per second. */
   readonly published: RunOutcome;
+  /** Of the published policy, on the first seeds of the plan. */
+  readonly publishedBySeed: readonly number[];
   /** generatedTokens / seconds of the published policy: how the released code counts. */
   readonly publishedAsCounted: number;
+  /** By the median of what they write, the most first. */
   readonly steps: readonly LadderStep[];
-  /** The best policy over the published one. */
-  readonly together: number;
 }
+
+export interface LadderOptions {
+  readonly published?: PolicyInput;
+  readonly signal?: AbortSignal;
+}
+
+/** Of the published policy, which all is compared with. */
+const numSeeds = 5;
+/** Of each option alone: two runs that differ in one option mostly meet the same rounds. */
+const numStepSeeds = 3;
 
 /** Fields that only make sense together, and what they are about. */
 const options: readonly (readonly [option: string, fields: readonly (keyof Policy)[]])[] = [
@@ -58,20 +68,23 @@ const options: readonly (readonly [option: string, fields: readonly (keyof Polic
 /** @throws UserError when the published policy itself does not fit. */
 export async function climbLadder(
   job: PlanningJob,
-  best: PlannedPolicy,
-  published: PolicyInput = publishedPolicy,
-  signal?: AbortSignal,
+  { ranked: [best], seeds }: Plan,
+  { published = publishedPolicy, signal }: LadderOptions = {},
 ): Promise<Ladder> {
-  const base = await predict(job, { strategy: 'specoffload', policy: published }, signal);
-  const reference = base.outcome.tokensPerSecond;
+  const trials = new Trials(job, seeds, signal);
+  const base = await trials.of(
+    { strategy: 'specoffload', policy: published },
+    Math.min(numSeeds, seeds.length),
+  );
+  const reference = middleOutcome(base);
   const tried: { option: string; fields: PolicyInput; candidate: Candidate }[] = [];
   for (const [option, fields] of options) {
-    const changed = pickChanged(best, base.outcome.policy, published, fields);
+    const changed = pickChanged(best, reference.policy, published, fields);
     if (Object.keys(changed).length === 0) continue;
     const policy = withFields(published, changed, fields, best.input);
     tried.push({ option, fields: changed, candidate: { strategy: 'specoffload', policy } });
   }
-  if (best.strategy !== 'specoffload' || best.policy.decodeBatch !== base.outcome.policy.decodeBatch) {
+  if (best.strategy !== 'specoffload' || best.policy.decodeBatch !== reference.policy.decodeBatch) {
     const { speculation, batches, decodeBatch } = best.policy;
     const fields: PolicyInput = { speculation, batches, decodeBatch };
     tried.push({
@@ -82,25 +95,25 @@ export async function climbLadder(
   }
   const steps: LadderStep[] = [];
   for (const { option, fields, candidate } of tried) {
-    const tokensPerSecond = await maybePredict(job, candidate, signal);
-    steps.push({ option, fields, tokensPerSecond, gain: tokensPerSecond && tokensPerSecond / reference });
+    const tokensPerSecondBySeed = await maybeTry(trials, candidate, Math.min(numStepSeeds, seeds.length));
+    steps.push({ option, fields, tokensPerSecondBySeed });
   }
-  steps.sort((a, b) => (b.gain ?? 0) - (a.gain ?? 0) || (a.option < b.option ? -1 : 1));
+  const medianOfStep = ({ tokensPerSecondBySeed: values }: LadderStep) => (values ? medianOf(values) : 0);
+  steps.sort((a, b) => medianOfStep(b) - medianOfStep(a) || (a.option < b.option ? -1 : 1));
   return {
-    published: base.outcome,
-    publishedAsCounted: base.outcome.generatedTokens / base.outcome.seconds,
+    ...{ published: reference, publishedBySeed: throughputs(base) },
+    publishedAsCounted: reference.generatedTokens / reference.seconds,
     steps,
-    together: best.outcome.tokensPerSecond / reference,
   };
 }
 
-async function maybePredict(
-  job: PlanningJob,
+async function maybeTry(
+  trials: Trials,
   candidate: Candidate,
-  signal?: AbortSignal,
-): Promise<number | null> {
+  count: number,
+): Promise<readonly number[] | null> {
   try {
-    return (await predict(job, candidate, signal)).outcome.tokensPerSecond;
+    return throughputs(await trials.of(candidate, count));
   } catch (error) {
     if (error instanceof UserError) return null;
     throw error;

@@ -1,4 +1,4 @@
-/** The planner: from a job to ranked policies, each with its prediction and what holds it back. */
+/** The planner: from a job to a choice among finalists, each predicted over several seeds, and how they differ. */
 
 import { UserError } from '@specoffload/input';
 import { assertSameVocabulary } from '../model/tokenizer.js';
@@ -6,10 +6,13 @@ import { assertNewTokens } from '../run/prepare.js';
 import type { RunOutcome } from '../run/types.js';
 import type { Policy, PolicyInput, StrategyName } from '../schedule/policy.js';
 import { assertPromptsFit } from '../schedule/resolve.js';
+import { type Acceptance, assertAnswers } from '../speculate/acceptance.js';
 import { type LaneName, laneNames } from '../trace/types.js';
-import type { PlanningJob } from './appraise.js';
-import { type Predicted, type SearchProgress, search } from './search.js';
+import type { Appraiser, PlanningJob } from './appraise.js';
+import { aspects, chooseFinalists, decide } from './finalists.js';
+import { type SearchProgress, search } from './search.js';
 import { type AllowedValues, planMaySpeculate, planSpace } from './space.js';
+import { defaultNumSeeds, middleOutcome, seedsOf, type Trial, Trials, throughputs } from './trials.js';
 
 export interface PlanRequest extends PlanningJob {
   /** Leaves out every other strategy. @default none, serial and specoffload */
@@ -18,8 +21,10 @@ export interface PlanRequest extends PlanningJob {
   readonly fixed?: PolicyInput;
   /** Values that fields are held to, such as `localPolicyFields`. */
   readonly allowed?: AllowedValues;
-  /** @default 30 */
+  /** That the search may spend on its one seed, the job's. @default 24 */
   readonly mostSimulations?: number;
+  /** Over which finalists are decided: those behind the job's. @default 9 */
+  readonly numSeeds?: number;
   readonly onProgress?: (progress: SearchProgress) => void;
   readonly signal?: AbortSignal;
 }
@@ -30,13 +35,16 @@ export interface PlannedPolicy {
   readonly policy: Policy;
   /** What to ask for to get it: fields left out are the engine's to settle. */
   readonly input: PolicyInput;
+  /** On the seed in the middle, by tokens per second. */
   readonly outcome: RunOutcome;
+  /** On the first so many of the plan's seeds: all of them for the choice, fewer for what was soon behind. */
+  readonly tokensPerSecondBySeed: readonly number[];
   readonly estimatedTokensPerSecond: number;
-  readonly binding: Binding;
+  readonly busiest: BusiestLane;
 }
 
 /** The lane that has most to do, and what a run could reach if it did nothing else, without a gap. */
-export interface Binding {
+export interface BusiestLane {
   readonly lane: LaneName;
   readonly busySeconds: number;
   /** Share of the run's time, 0 to 1. */
@@ -45,16 +53,36 @@ export interface Binding {
   readonly boundTokensPerSecond: number;
 }
 
+/** The best policy found that differs from the choice in kind. */
+export interface Alternative {
+  readonly planned: PlannedPolicy;
+  /** In what: the name of each aspect, the choice's value and the alternative's. */
+  readonly differences: readonly {
+    readonly aspect: string;
+    readonly choice: string;
+    readonly value: string;
+  }[];
+}
+
 export interface Plan {
-  /** Fastest first, at least one. */
+  /** The finalists: the choice, then the others by the median of their ratios to it, seed by seed. */
   readonly ranked: readonly PlannedPolicy[];
-  /** The best of each way of speculating, fastest first. */
+  /** The best finalist of each way of speculating, in the same order. */
   readonly bestByWay: readonly PlannedPolicy[];
+  /** The best finalist of every kind but the choice's, in the same order. */
+  readonly alternatives: readonly Alternative[];
+  /** What was drawn for the finalists: acceptances and task times, the same for all of them. */
+  readonly seeds: readonly number[];
+  /** Of the search, which is none of those. */
+  readonly searchSeed: number;
   /** Different policies looked at in closed form. */
   readonly numConsidered: number;
   /** Candidates refused for their memory. */
   readonly numRefused: number;
+  /** Policies that the search simulated. */
   readonly numSimulated: number;
+  /** Simulations in all, of the search and of the finalists. */
+  readonly numPredictions: number;
 }
 
 /**
@@ -63,26 +91,65 @@ export interface Plan {
  */
 export async function planRun(request: PlanRequest): Promise<Plan> {
   assertJob(request);
-  const families = planSpace({ ...request, numPrompts: request.promptLengths.length });
+  const { acceptance, mostSimulations, numSeeds = defaultNumSeeds, signal, onProgress } = request;
+  const families = planSpace({
+    ...{ ...request, numPrompts: request.promptLengths.length },
+    mostCandidates: mostAnswered(acceptance),
+  });
   if (families.length === 0)
     throw new UserError(
       'there is nothing to plan: the strategies and fields asked for leave no policy; ask for less, or give a draft',
     );
-  const { mostSimulations, signal, onProgress } = request;
-  const { predicted, numConsidered, numRefused, appraiser } = await search(request, families, {
+  const found = await search(request, families, {
     ...(mostSimulations === undefined ? {} : { mostSimulations }),
     ...{ signal, onProgress },
   });
+  const { predicted, numConsidered, numRefused, appraiser } = found;
   if (predicted.length === 0)
     throw appraiser.refusal ?? new UserError('there is no policy that fits; use larger budgets');
-  const ranked = predicted.map(toPlanned);
-  const ways = new Map<string, PlannedPolicy>();
-  for (const planned of ranked)
-    if (!ways.has(planned.policy.speculation)) ways.set(planned.policy.speculation, planned);
+  const searchSeed = request.seed ?? 1;
+  const seeds = seedsOf(searchSeed, numSeeds);
+  const trials = new Trials(request, seeds, signal);
+  const decided = await decide(trials, chooseFinalists(found, families), numSeeds, () =>
+    onProgress?.({
+      ...{ numSimulated: predicted.length + trials.numPredictions, mostSimulations: null },
+      tokensPerSecond: predicted[0].outcome.tokensPerSecond,
+    }),
+  );
+  const ranked = decided.map((trial) => toPlanned(trial, appraiser));
   return {
-    ...{ ranked, bestByWay: [...ways.values()] },
+    ...{ ranked, bestByWay: firstOfEach(ranked, ({ policy }) => policy.speculation) },
+    ...{ alternatives: alternativesTo(ranked), seeds, searchSeed },
     ...{ numConsidered, numRefused, numSimulated: predicted.length },
+    numPredictions: predicted.length + trials.numPredictions,
   };
+}
+
+/** Candidates of which an acceptance says what becomes of them. */
+function mostAnswered(acceptance: Acceptance | null): number {
+  if (acceptance === null) return Number.POSITIVE_INFINITY;
+  if (acceptance.kind === 'recorded') return acceptance.candidates;
+  return acceptance.byPosition.length === 1 ? Number.POSITIVE_INFINITY : acceptance.byPosition.length;
+}
+
+/** The first finalist of every kind; the choice's own kind is no alternative. */
+function alternativesTo(ranked: readonly PlannedPolicy[]): Alternative[] {
+  const [choice] = ranked;
+  const kindOf = ({ strategy, policy }: PlannedPolicy) =>
+    aspects.map(({ inWords }) => inWords(strategy, policy));
+  const own = kindOf(choice);
+  return firstOfEach(ranked, (planned) => kindOf(planned).join('; ')).flatMap((planned) => {
+    const differences = kindOf(planned).flatMap((value, index) =>
+      value === own[index] ? [] : [{ aspect: aspects[index].name, choice: own[index], value }],
+    );
+    return differences.length === 0 ? [] : [{ planned, differences }];
+  });
+}
+
+function firstOfEach<T>(items: readonly T[], keyOf: (item: T) => string): T[] {
+  const first = new Map<string, T>();
+  for (const item of items) if (!first.has(keyOf(item))) first.set(keyOf(item), item);
+  return [...first.values()];
 }
 
 function assertJob(request: PlanRequest): void {
@@ -97,21 +164,28 @@ function assertJob(request: PlanRequest): void {
   );
   if (!draft) return;
   assertSameVocabulary({ checkpoint: target, tokenizer: null }, { checkpoint: draft, tokenizer: null });
-  if (!acceptance)
+  if (acceptance)
+    assertAnswers(acceptance, {
+      ...{ candidates: request.fixed?.candidates ?? 1, newTokens: maxNewTokens },
+      sequences: promptLengths.length,
+    });
+  else
     throw new UserError(
       'planning with a draft needs an acceptance; give a rate, rates by position or a recorded trace, or plan without a draft',
     );
 }
 
-function toPlanned({ candidate, outcome, appraisal }: Predicted): PlannedPolicy {
+function toPlanned(trial: Trial, appraiser: Appraiser): PlannedPolicy {
+  const { strategy, policy: input } = trial.candidate;
+  const outcome = middleOutcome(trial);
   return {
-    ...{ strategy: candidate.strategy, policy: outcome.policy, input: candidate.policy, outcome },
-    estimatedTokensPerSecond: appraisal.tokensPerSecond,
-    binding: bindingLane(outcome),
+    ...{ strategy, policy: outcome.policy, input, outcome, tokensPerSecondBySeed: throughputs(trial) },
+    estimatedTokensPerSecond: appraiser.appraise(trial.candidate)?.tokensPerSecond ?? Number.NaN,
+    busiest: busiestLane(outcome),
   };
 }
 
-export function bindingLane({ phases, newTokens, seconds }: RunOutcome): Binding {
+export function busiestLane({ phases, newTokens, seconds }: RunOutcome): BusiestLane {
   const busy = (lane: LaneName) =>
     phases.prefill.lanes[lane].busySeconds + phases.decode.lanes[lane].busySeconds;
   const lane = laneNames.reduce((most, next) => (busy(next) > busy(most) ? next : most));

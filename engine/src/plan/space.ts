@@ -11,6 +11,8 @@ export interface SpaceRequest {
   readonly target: Checkpoint;
   readonly draft: Checkpoint | null;
   readonly numPrompts: number;
+  /** Of which nothing says what more are worth. @default no such limit */
+  readonly mostCandidates?: number;
   /** Leaves out every other strategy. */
   readonly strategies?: readonly StrategyName[];
   /** Fields that the caller has settled. */
@@ -184,12 +186,17 @@ function commonCoordinates({ target, numPrompts, fixed = {} }: SpaceRequest, bat
   ];
 }
 
-function draftCoordinates({ numPrompts, fixed = {} }: SpaceRequest, batches: number): Coordinate[] {
+function draftCoordinates(
+  { numPrompts, mostCandidates = Number.POSITIVE_INFINITY, fixed = {} }: SpaceRequest,
+  batches: number,
+): Coordinate[] {
   const perBatch = Math.ceil(numPrompts / batches);
   const largest = Math.min(fixed.decodeBatch ?? perBatch, perBatch);
   const sizes = [...batchSizes.filter((size) => size < largest), largest];
+  const answered = candidateCounts.filter((count) => count <= mostCandidates);
+  const counts = answered.length > 0 ? answered : candidateCounts;
   return [
-    { name: 'candidates', values: startingAt(4, candidateCounts).map((candidates) => ({ candidates })) },
+    { name: 'candidates', values: startingAt(4, counts).map((candidates) => ({ candidates })) },
     {
       name: 'draftCache',
       values: [

@@ -2,12 +2,11 @@
 
 import {
   type Acceptance,
-  analyseSensitivity,
   climbLadder,
-  type PlannedPolicy,
   type PlanningJob,
   planRun,
   publishedPolicy,
+  relaxResources,
   simulateRun,
 } from '@specoffload/engine';
 import { formatSeconds } from '../format.js';
@@ -19,7 +18,7 @@ import { alignFacts } from '../report.js';
 export interface PredictionTimes {
   /** One run of SpecOffload as published, compiled: other programs only ever slow it down, so the best says most. */
   readonly simulationSeconds: { readonly best: number; readonly median: number; readonly repeats: number };
-  /** Search, sensitivities and ladder. */
+  /** Search, decision, relaxations and ladder. */
   readonly plans: readonly PlanTime[];
 }
 
@@ -27,7 +26,7 @@ interface PlanTime {
   readonly target: string;
   readonly machine: string;
   readonly seconds: number;
-  /** Policies simulated in the search. */
+  /** Runs simulated by search and decision. */
   readonly simulated: number;
 }
 
@@ -50,7 +49,7 @@ export async function timePredictions(output: Output, signal: AbortSignal): Prom
     ],
     ...plans.map(({ target, machine, seconds, simulated }): [string, string] => [
       `a whole plan, ${target} on ${machine}`,
-      `${formatSeconds(seconds)}, ${simulated} policies simulated in its search`,
+      `${formatSeconds(seconds)}, ${simulated} runs simulated by its search and decision`,
     ]),
   ]);
   output.say(facts.join('\n'));
@@ -80,10 +79,9 @@ async function timePlan(job: PlanningJob, signal: AbortSignal): Promise<PlanTime
   let simulated = 0;
   const seconds = await secondsOf(async () => {
     const plan = await planRun({ ...job, signal });
-    const [best] = plan.ranked as [PlannedPolicy];
-    await analyseSensitivity(job, best, signal);
-    await climbLadder(job, best, publishedPolicy, signal);
-    simulated = plan.numSimulated;
+    await relaxResources(job, plan, { signal });
+    await climbLadder(job, plan, { published: publishedPolicy, signal });
+    simulated = plan.numPredictions;
   });
   return { target: job.target.name, machine: job.machine.name, seconds, simulated };
 }

@@ -1,11 +1,14 @@
 /** `specoffload plan`: the fastest policy for a machine, models and workload, what binds it, and what it gains. */
 
 import {
-  analyseSensitivity,
   climbLadder,
+  defaultNumSeeds,
+  defaultSimulations,
   type Ladder,
+  type Plan,
   type PlannedPolicy,
   planRun,
+  relaxResources,
   type SearchProgress,
   type StrategyName,
   strategyNames,
@@ -14,12 +17,13 @@ import {
 import type { Command } from 'commander';
 import { threeDigits } from '../format.js';
 import type { Output } from '../output.js';
+import { bindingOf, type Gain, gainsOf, ratioBySeed, regretOf, throughputOf } from '../plan-certainty.js';
 import {
   describeBest,
+  describeChoice,
   describeEffort,
+  describeGains,
   describeLadder,
-  describePlans,
-  describeSensitivity,
 } from '../plan-report.js';
 import { publishedPolicyFor } from '../published.js';
 import {
@@ -44,6 +48,7 @@ interface PlanOptions extends CommonOptions, PredictionOptions, PolicyOptions {
   readonly top: number;
   readonly published: string;
   readonly simulations: number;
+  readonly seeds: number;
 }
 
 export function addPlanCommand(program: Command, context: CommandContext): void {
@@ -57,19 +62,26 @@ export function addPlanCommand(program: Command, context: CommandContext): void 
       `plan only for one of ${strategyNames.join(', ')}; a competitor's batches are planned, the rest is what it is`,
       oneOf('--strategy', strategyNames),
     )
-    .option('--top <n>', 'policies to show', wholeNumber('--top', 1, 100), 5)
+    .option('--top <n>', 'other kinds of policy to show', wholeNumber('--top', 1, 100), 8)
     .option('--published <dataset>', 'whose published batch sizes to compare with', 'HumanEval')
     .option(
       '--simulations <n>',
-      'simulations that the search may spend',
+      'simulations that the search may spend, all on --seed',
       wholeNumber('--simulations', 1, 10_000),
-      30,
+      defaultSimulations,
+    )
+    .option(
+      '--seeds <n>',
+      'seeds over which finalists are decided, those behind --seed: more make intervals narrower',
+      wholeNumber('--seeds', 1, 1000),
+      defaultNumSeeds,
     );
   addPredictionOptions(command);
   addPolicyOptions(command);
   withCommonOptions(
     command,
     'specoffload plan --machine env1 --acceptance 0.7',
+    'specoffload plan --strategy flexgen --draft none --seeds 15',
     'specoffload plan --machine env2 --target mixtral-8x22b --prompts 256 --acceptance 0.8,0.7,0.6 --draft-cache recompute',
   ).action((options: PlanOptions) => {
     const isGiven = (name: string) => command.getOptionValueSource(name) === 'cli';
@@ -93,42 +105,68 @@ async function plan(
   noteForeignCaps(prediction, output);
   const startSeconds = performance.now() / 1000;
   const follower = output.follow();
-  const found = await planRun({
-    ...{ ...job, fixed, signal, mostSimulations: options.simulations },
+  const request = {
+    ...{ ...job, fixed, signal, mostSimulations: options.simulations, numSeeds: options.seeds },
     ...(options.strategy ? { strategies: [options.strategy] } : {}),
+  };
+  const found = await planRun({
+    ...request,
     onProgress: (progress) => follower.update(() => describeSearch(progress)),
   }).finally(() => follower.end());
-  const [best] = found.ranked as [PlannedPolicy];
-  const sensitivity = await analyseSensitivity(job, best, signal);
+  const gains = gainsOf(await relaxResources(request, found, { signal }));
   const ladder = await maybeLadder(
-    () => climbLadder(job, best, published.policy, signal),
+    () => climbLadder(job, found, { published: published.policy, signal }),
     job.draft !== null,
   );
   const seconds = performance.now() / 1000 - startSeconds;
 
-  output.say(describePlans(found.ranked.slice(0, options.top), 'best policies, predicted'));
-  if (found.bestByWay.length > 1)
-    output.say(`\n${describePlans(found.bestByWay, 'the best of each way of speculating')}`);
-  output.say(`\n${describeBest(best)}`);
-  output.say(`\n${describeSensitivity(sensitivity)}`);
+  output.say(describeChoice(found, options.top));
+  output.say(`\n${describeBest(found, gains)}`);
+  output.say(`\n${describeGains(gains)}`);
   if (typeof ladder === 'string') output.say(`\n${ladder}`);
-  else if (ladder) output.say(`\n${describeLadder(ladder, published.source)}`);
+  else if (ladder) output.say(`\n${describeLadder(ladder, found, published.source)}`);
   output.say(`\n${describeEffort(found, seconds)}`);
-  output.document({
-    kind: 'predicted',
-    best,
-    ranked: found.ranked.slice(0, options.top),
-    bestByWay: found.bestByWay,
-    sensitivity,
-    ladder: typeof ladder === 'string' ? null : ladder,
-    published: published.source,
+  output.document(documentOf(found, gains, ladder, { published: published.source, seconds }));
+}
+
+function documentOf(
+  plan: Plan,
+  gains: readonly Gain[],
+  ladder: Ladder | string | null,
+  { published, seconds }: { readonly published: string; readonly seconds: number },
+) {
+  const { ranked, bestByWay, alternatives, seeds, searchSeed } = plan;
+  const [best] = ranked as [PlannedPolicy];
+  const ratioOf = (bySeed: readonly number[]) => ratioBySeed(bySeed, best.tokensPerSecondBySeed);
+  const overPublished = (bySeed: readonly number[] | null) =>
+    bySeed && typeof ladder === 'object' && ladder ? ratioBySeed(bySeed, ladder.publishedBySeed) : null;
+  return {
+    ...{ kind: 'predicted', seeds, searchSeed, best, tokensPerSecond: throughputOf(best) },
+    regret: regretOf(plan),
+    alternatives: alternatives.map(({ planned, differences }) => ({
+      ...{ ...planned, differences, overChoice: ratioOf(planned.tokensPerSecondBySeed) },
+    })),
+    ...{ ranked, bestByWay, gains, binding: bindingOf(gains) },
+    ladder:
+      typeof ladder === 'string' || ladder === null
+        ? null
+        : {
+            ...ladder,
+            steps: ladder.steps.map((step) => ({
+              ...step,
+              overPublished: overPublished(step.tokensPerSecondBySeed),
+            })),
+            together: overPublished(best.tokensPerSecondBySeed),
+          },
+    published,
     effort: {
-      considered: found.numConsidered,
-      refused: found.numRefused,
-      simulated: found.numSimulated,
+      considered: plan.numConsidered,
+      refused: plan.numRefused,
+      simulated: plan.numSimulated,
+      predictions: plan.numPredictions,
       seconds,
     },
-  });
+  };
 }
 
 /** A sentence where the published policy does not fit this machine; null without a draft. */
@@ -143,5 +181,8 @@ async function maybeLadder(climb: () => Promise<Ladder>, hasDraft: boolean): Pro
 }
 
 function describeSearch({ numSimulated, mostSimulations, tokensPerSecond }: SearchProgress): string {
-  return `plan: simulated ${numSimulated} of at most ${mostSimulations} policies, best ${threeDigits(tokensPerSecond)} tokens/s`;
+  const best = `best so far ${threeDigits(tokensPerSecond)} tokens/s`;
+  return mostSimulations === null
+    ? `plan: deciding among the finalists, ${numSimulated} runs simulated, ${best}`
+    : `plan: simulated ${numSimulated} of at most ${mostSimulations} policies, ${best}`;
 }

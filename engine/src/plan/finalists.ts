@@ -1,0 +1,153 @@
+/**
+ * The decision: what the search has found on one seed is tried on others. Finalists are the best few that differ in
+ * what makes their draws differ, and the best of every other kind; the worse ones get fewer seeds.
+ */
+
+import type { OpenPolicy } from '../schedule/policy.js';
+import type { Appraisal } from './appraise.js';
+import { familyOf, neighbours, type SearchResult } from './search.js';
+import type { Candidate, Family } from './space.js';
+import { medianOf, type Trial, type Trials, throughputs } from './trials.js';
+
+/** A way in which policies can differ in kind, not in degree. */
+export interface Aspect {
+  readonly name: string;
+  readonly inWords: (strategy: string, policy: OpenPolicy) => string;
+}
+
+export const aspects: readonly Aspect[] = [
+  {
+    name: 'who proposes, and when',
+    inWords: (strategy, { speculation }) =>
+      strategy === speculation ? strategy : `${strategy}, ${speculation}`,
+  },
+  {
+    name: "the draft's cache",
+    inWords: (_, { speculation, draftCache }) => (speculation === 'none' ? 'no draft' : draftCache),
+  },
+  {
+    name: 'places of attention and KV cache',
+    inWords: (_, { attention, cache }) => `attention on the ${attention}, cache on the ${cache}`,
+  },
+  { name: 'place of the projections', inWords: (_, { projections }) => `projections on the ${projections}` },
+  {
+    name: 'place of the FFNs',
+    inWords: (_, { experts, hostExpertRows, hostShare }) => {
+      if (hostShare > 0) return 'a share of the FFNs on the host';
+      if (experts === 'all') return 'FFNs on the device';
+      return hostExpertRows > 0 ? 'routed experts, some on the host' : 'routed experts on the device';
+    },
+  },
+];
+
+/** Finalists by what the search found, beside those of other kinds. */
+const mostContenders = 5;
+/** What is further behind on the search's seed does not come first on others: several times the spread of a ratio. */
+const reach = 0.06;
+/** Fields in which a policy of another kind may differ from the leader's for its own good. */
+const adapted = ['candidates', 'hostShare', 'microBatch', 'draftBatch', 'prefillBatch'];
+
+/** The leader of the search first. */
+export function chooseFinalists(found: SearchResult, families: readonly Family[]): Candidate[] {
+  const { predicted } = found;
+  const [leader] = predicted;
+  const keys = new Set<string>();
+  const finalists: Candidate[] = [];
+  const add = ({ key, candidate }: Appraisal) => {
+    if (keys.has(key)) return;
+    keys.add(key);
+    finalists.push(candidate);
+  };
+  const shapes = new Set<string>();
+  for (const { appraisal, outcome } of predicted) {
+    const { speculation, decodeBatch, candidates } = outcome.policy;
+    const shape = [appraisal.candidate.strategy, speculation, decodeBatch, candidates].join();
+    const isNear = outcome.tokensPerSecond >= leader.outcome.tokensPerSecond * (1 - reach);
+    if (!isNear || shapes.has(shape) || shapes.size === mostContenders) continue;
+    shapes.add(shape);
+    add(appraisal);
+  }
+  for (const appraisal of otherKinds(found, families)) add(appraisal);
+  return finalists;
+}
+
+/** The best of each way of proposing; of each other aspect, the best that differs from the leader in it. */
+function otherKinds(found: SearchResult, families: readonly Family[]): Appraisal[] {
+  const { predicted, appraiser } = found;
+  const [{ candidate: leader, outcome }] = predicted;
+  const others = new Map<string, Appraisal>();
+  for (const { appraisal } of predicted) {
+    const way = `${appraisal.candidate.strategy} ${appraisal.candidate.policy.speculation}`;
+    if (!others.has(way)) others.set(way, appraisal);
+  }
+  const family = familyOf(families, leader);
+  for (const { name, inWords } of aspects.slice(1)) {
+    const own = inWords(leader.strategy, outcome.policy);
+    const differs = ({ policy, candidate }: Appraisal) =>
+      candidate.strategy === leader.strategy &&
+      candidate.policy.speculation === leader.policy.speculation &&
+      inWords(candidate.strategy, policy) !== own;
+    const appraised = neighbours(family, leader).flatMap((candidate) => appraiser.appraise(candidate) ?? []);
+    let best = fastest([...appraiser.appraisals, ...appraised].filter(differs));
+    if (!best) continue;
+    for (const coordinate of family.coordinates.filter(({ name: field }) => adapted.includes(field))) {
+      const { strategy, policy } = best.candidate;
+      const tried = coordinate.values.flatMap(
+        (value) => appraiser.appraise({ strategy, policy: { ...policy, ...value } }) ?? [],
+      );
+      best = fastest([best, ...tried.filter(differs)]) as Appraisal;
+    }
+    others.set(name, best);
+  }
+  return [...others.values()];
+}
+
+function fastest(appraisals: readonly Appraisal[]): Appraisal | undefined {
+  return appraisals.reduce<Appraisal | undefined>(
+    (best, next) => (best && best.tokensPerSecond >= next.tokensPerSecond ? best : next),
+    undefined,
+  );
+}
+
+/** Seeds after which the worse half goes. */
+const rungs = [3, 5];
+
+/**
+ * Successive halving over the seeds. Those that are left at the end have all of them.
+ * @returns the choice first, then by median ratio to it over the seeds that both have
+ */
+export async function decide(
+  trials: Trials,
+  finalists: readonly Candidate[],
+  numSeeds: number,
+  onTried: () => void = () => {},
+): Promise<Trial[]> {
+  const latest = new Map<Candidate, Trial>();
+  let running = [...finalists];
+  for (const count of [...rungs.filter((rung) => rung < numSeeds), numSeeds]) {
+    for (const candidate of running) {
+      latest.set(candidate, await trials.of(candidate, count));
+      onTried();
+    }
+    const median = (candidate: Candidate) => medianOf(throughputs(latest.get(candidate) as Trial));
+    // Equal ones keep the search's order: the sort is stable.
+    running.sort((a, b) => median(b) - median(a));
+    const least = median(running[0]) * (1 - reach);
+    if (count < numSeeds)
+      running = running
+        .slice(0, Math.max(2, Math.ceil(running.length / 2)))
+        .filter((candidate) => median(candidate) >= least);
+  }
+  const choice = latest.get(running[0]) as Trial;
+  const others = [...latest.values()].filter((trial) => trial !== choice);
+  return [choice, ...others.sort((a, b) => medianRatio(b, choice) - medianRatio(a, choice))];
+}
+
+/** Median over the seeds that both have of one's throughput over the other's. */
+export function medianRatio(value: Trial, baseline: Trial): number {
+  const numSeeds = Math.min(value.outcomes.length, baseline.outcomes.length);
+  const ratios = value.outcomes
+    .slice(0, numSeeds)
+    .map(({ tokensPerSecond }, seed) => tokensPerSecond / baseline.outcomes[seed].tokensPerSecond);
+  return medianOf(ratios);
+}

@@ -1,0 +1,212 @@
+/** What would have to change to go faster: the plan on machines that are better in one way, on the seeds of the plan. */
+
+import { quote, UserError } from '@specoffload/input';
+import type { ComputeRates, KindRates, MachineModel } from '../machine/machine-model.js';
+import type { RunOutcome } from '../run/types.js';
+import { type Acceptance, type AcceptanceRates, averageRates } from '../speculate/acceptance.js';
+import type { LaneName } from '../trace/types.js';
+import { type Appraisal, Appraiser, type PlanningJob } from './appraise.js';
+import type { Plan, PlannedPolicy, PlanRequest } from './plan.js';
+import { familyOf, neighbours } from './search.js';
+import { type Candidate, type Family, planSpace } from './space.js';
+import { predict, Trials, throughputs } from './trials.js';
+
+/** What a machine has more or less of; one of them is what holds a plan back most. */
+export const resources = [
+  ...(['link', 'host arithmetic', 'device arithmetic'] as const),
+  ...(['device memory', 'host memory', 'disk'] as const),
+] as const;
+
+export type Resource = (typeof resources)[number];
+
+export interface Relaxation {
+  /** `acceptance` is nothing that a machine has, and never what binds. */
+  readonly resource: Resource | 'acceptance';
+  /** What was changed: `link x1.5`. */
+  readonly change: string;
+  /** Seed by seed, on the first seeds of the plan: with the change, and without. */
+  readonly tokensPerSecondBySeed: readonly number[];
+  readonly baselineBySeed: readonly number[];
+  /** Whether another policy than the plan's is used, because it gains more. */
+  readonly isReplanned: boolean;
+}
+
+export interface RelaxOptions {
+  readonly signal?: AbortSignal;
+  /** Of the plan's. @default 5 */
+  readonly numSeeds?: number;
+}
+
+const factor = 1.5;
+const acceptanceFactor = 1.1;
+/** Less is within what a closed form is wrong by from one policy to its neighbour. */
+const leastPromise = 1.01;
+
+/**
+ * Predicts the plan on a machine with more of each resource. Who has more may still do as before, so of the same policy
+ * and of what would be chosen instead, the better one counts; it is chosen on the search's seed and judged on others.
+ * @param request what the plan was made for
+ */
+export async function relaxResources(
+  request: PlanRequest,
+  { ranked: [best], seeds: planSeeds }: Plan,
+  { signal, numSeeds = 5 }: RelaxOptions = {},
+): Promise<Relaxation[]> {
+  const seeds = planSeeds.slice(0, Math.min(numSeeds, planSeeds.length));
+  const base = best.tokensPerSecondBySeed.slice(0, seeds.length);
+  const { strategy, policy } = best;
+  const families = planSpace({ ...request, numPrompts: request.promptLengths.length });
+  const relaxations: Relaxation[] = [];
+  for (const resource of resources) {
+    const relaxed = { ...request, machine: relax(request.machine, resource) };
+    const relaxation = { resource, change: `${resource} x${factor}`, baselineBySeed: base };
+    const same: Candidate = { strategy, policy };
+    const others = insteadOf(best, relaxed, families);
+    const chosen = await better(request, relaxed, same, others, signal);
+    if (chosen === same && isUnused(resource, best.outcome)) {
+      relaxations.push({ ...relaxation, tokensPerSecondBySeed: base, isReplanned: false });
+      continue;
+    }
+    const trial = await new Trials(relaxed, seeds, signal).of(chosen, seeds.length);
+    relaxations.push({
+      ...{ ...relaxation, tokensPerSecondBySeed: throughputs(trial) },
+      isReplanned: chosen !== same,
+    });
+  }
+  const luckier = await raiseAcceptance(request, best, seeds, signal);
+  return luckier ? [...relaxations, luckier] : relaxations;
+}
+
+/** More of a memory leaves a complete policy as it is; a lane that does nothing is not missed. */
+function isUnused(resource: Resource, { phases }: RunOutcome): boolean {
+  if (resource === 'device memory' || resource === 'host memory') return true;
+  const lane = laneOf[resource];
+  return phases.prefill.lanes[lane].busySeconds + phases.decode.lanes[lane].busySeconds === 0;
+}
+
+/** Policies that could gain more than the same one: as the engine would settle it there, and its best neighbour. */
+function insteadOf(
+  { strategy, input, policy }: PlannedPolicy,
+  relaxed: PlanningJob,
+  families: readonly Family[],
+): Candidate[] {
+  const appraiser = new Appraiser(relaxed);
+  const same = appraiser.appraise({ strategy, policy });
+  const settled = appraiser.appraise({ strategy, policy: input });
+  const least = (same ?? settled)?.tokensPerSecond ?? 0;
+  const family = familyOf(families, { strategy, policy: { ...input, speculation: policy.speculation } });
+  const [neighbour] = neighbours(family, { strategy, policy: input })
+    .flatMap((candidate) => appraiser.appraise(candidate) ?? [])
+    .filter(({ tokensPerSecond }) => tokensPerSecond > least * leastPromise)
+    .sort((a, b) => b.tokensPerSecond - a.tokensPerSecond);
+  const isOther = (appraisal: Appraisal | null | undefined): appraisal is Appraisal =>
+    appraisal != null && appraisal.key !== same?.key;
+  return [settled, neighbour].filter(isOther).map(({ candidate }) => candidate);
+}
+
+/**
+ * On the search's seed. What is better on the machine as it is, too, says nothing of the resource: the search has missed
+ * it, as searches do.
+ */
+async function better(
+  job: PlanningJob,
+  relaxed: PlanningJob,
+  same: Candidate,
+  others: readonly Candidate[],
+  signal?: AbortSignal,
+): Promise<Candidate> {
+  if (others.length === 0) return same;
+  const on = async (where: PlanningJob, candidate: Candidate) =>
+    (await predict(where, candidate, signal)).outcome.tokensPerSecond;
+  let [chosen, most] = [same, await on(relaxed, same)];
+  const before = await on(job, same);
+  const onThis = (other: Candidate) => on(job, other).catch(zeroIfRefused);
+  for (const other of others) {
+    const tokensPerSecond = await on(relaxed, other);
+    if (tokensPerSecond > most && (await onThis(other)) <= before) [chosen, most] = [other, tokensPerSecond];
+  }
+  return chosen;
+}
+
+/** What does not fit writes nothing. */
+function zeroIfRefused(error: unknown): number {
+  if (error instanceof UserError) return 0;
+  throw error;
+}
+
+/** null without a draft. A recorded course can't be raised; its average rates can, and are compared with themselves. */
+async function raiseAcceptance(
+  { acceptance, ...job }: PlanningJob,
+  { strategy, policy, tokensPerSecondBySeed }: PlannedPolicy,
+  seeds: readonly number[],
+  signal?: AbortSignal,
+): Promise<Relaxation | null> {
+  if (policy.speculation === 'none' || !acceptance) return null;
+  const rates = toRates(acceptance);
+  const over = async (given: AcceptanceRates) =>
+    throughputs(
+      await new Trials({ ...job, acceptance: given }, seeds, signal).of({ strategy, policy }, seeds.length),
+    );
+  return {
+    resource: 'acceptance',
+    change: `acceptance x${acceptanceFactor}`,
+    baselineBySeed:
+      acceptance.kind === 'rates' ? tokensPerSecondBySeed.slice(0, seeds.length) : await over(rates),
+    tokensPerSecondBySeed: await over(raise(rates)),
+    isReplanned: false,
+  };
+}
+
+function toRates(acceptance: Acceptance): AcceptanceRates {
+  return acceptance.kind === 'rates' ? acceptance : averageRates(acceptance);
+}
+
+function raise(rates: AcceptanceRates): AcceptanceRates {
+  return { ...rates, byPosition: rates.byPosition.map((rate) => Math.min(1, rate * acceptanceFactor)) };
+}
+
+const laneOf = {
+  ...{ link: 'link', disk: 'disk' },
+  ...{ 'host arithmetic': 'host', 'device arithmetic': 'device' },
+} as const satisfies Partial<Record<Resource, LaneName>>;
+
+/** More memory, or a lane with all its rates raised and all its fixed times shortened. */
+function relax(machine: MachineModel, resource: Resource): MachineModel {
+  const { memory } = machine;
+  switch (resource) {
+    case 'device memory':
+      return { ...machine, memory: { ...memory, deviceBytes: memory.deviceBytes * factor } };
+    case 'host memory':
+      return { ...machine, memory: { ...memory, hostBytes: memory.hostBytes * factor } };
+    case 'disk':
+    case 'link':
+      return { ...machine, [resource]: scaleNumbers(machine[resource]) };
+    case 'host arithmetic':
+    case 'device arithmetic': {
+      const lane = laneOf[resource];
+      const { kinds, ...rates } = machine[lane];
+      const fasterKinds = Object.fromEntries(
+        Object.entries(kinds).map(([kind, own]) => [kind, scaleRates(own)]),
+      );
+      return { ...machine, [lane]: { ...scaleRates(rates as ComputeRates), kinds: fasterKinds } };
+    }
+    default:
+      throw new UserError(`unknown resource: ${quote(resource)}`);
+  }
+}
+
+function scaleRates<Rates extends KindRates>({ arithmetic, ...numbers }: Rates): Rates {
+  return {
+    ...scaleNumbers(numbers),
+    ...(arithmetic ? { arithmetic: arithmetic.map(([rows, rate]) => [rows, rate * factor]) } : {}),
+  } as Rates;
+}
+
+function scaleNumbers<Numbers extends object>(numbers: Numbers): Numbers {
+  return Object.fromEntries(
+    Object.entries(numbers).map(([field, value]: [string, number]) => [
+      field,
+      field.endsWith('PerSecond') ? value * factor : value / factor,
+    ]),
+  ) as Numbers;
+}

@@ -1,0 +1,106 @@
+/** Policies predicted over several seeds, all over the same ones: what is compared has met the same texts and delays. */
+
+import { simulateRun } from '../run/simulate.js';
+import type { RunOutcome } from '../run/types.js';
+import type { Policy } from '../schedule/policy.js';
+import type { PlanningJob } from './appraise.js';
+import type { Candidate } from './space.js';
+
+/** Seeds over which a choice is made where nobody says how many. */
+export const defaultNumSeeds = 9;
+
+/**
+ * The seeds of a plan: the search has one, the choice others behind it, so that what was found because it was lucky on
+ * the one is judged on the others.
+ */
+export function seedsOf(first: number, count: number): readonly number[] {
+  return Array.from({ length: count }, (_, index) => first + 1 + index);
+}
+
+/** A policy's predictions, one per seed. */
+export interface Trial {
+  readonly candidate: Candidate;
+  /** Of the first so many seeds. */
+  readonly outcomes: readonly RunOutcome[];
+}
+
+/** Predicts over growing numbers of seeds; nothing twice. */
+export class Trials {
+  readonly #job: PlanningJob;
+  readonly #seeds: readonly number[];
+  readonly #signal: AbortSignal | undefined;
+  readonly #outcomes = new Map<string, RunOutcome[]>();
+  #numPredictions = 0;
+
+  constructor(job: PlanningJob, seeds: readonly number[], signal?: AbortSignal) {
+    this.#job = job;
+    this.#seeds = seeds;
+    this.#signal = signal;
+  }
+
+  /** Runs that were simulated. */
+  get numPredictions(): number {
+    return this.#numPredictions;
+  }
+
+  /** @throws UserError when it does not fit. */
+  async of(candidate: Candidate, numSeeds: number): Promise<Trial> {
+    const key = `${candidate.strategy} ${JSON.stringify(candidate.policy)}`;
+    const outcomes = this.#outcomes.get(key) ?? [];
+    this.#outcomes.set(key, outcomes);
+    for (const seed of this.#seeds.slice(outcomes.length, numSeeds)) {
+      const [first] = outcomes;
+      const isSettled = first !== undefined && !isDrawn(this.#job, first.policy);
+      outcomes.push(isSettled ? first : await this.#predict(candidate, seed));
+    }
+    return { candidate, outcomes: outcomes.slice(0, numSeeds) };
+  }
+
+  async #predict(candidate: Candidate, seed: number): Promise<RunOutcome> {
+    this.#numPredictions += 1;
+    return (await predict({ ...this.#job, seed }, candidate, this.#signal)).outcome;
+  }
+}
+
+/** Simulates one policy on the job's seed, with the draws that all policies share; its timeline is dropped. */
+export async function predict(
+  job: PlanningJob,
+  { strategy, policy }: Candidate,
+  signal?: AbortSignal,
+): Promise<{ readonly outcome: RunOutcome }> {
+  // Field by field: what a caller's job holds besides is not for the simulation.
+  const { target, draft, promptLengths, maxNewTokens, machine, acceptance, seed = 1 } = job;
+  const {
+    spans: _spans,
+    memoryLog: _memoryLog,
+    ...outcome
+  } = await simulateRun({
+    ...{ target, draft, promptLengths, maxNewTokens, machine, acceptance, seed, strategy, policy },
+    ...{ draws: 'common' },
+    ...(signal ? { signal } : {}),
+  });
+  return { outcome };
+}
+
+/** Whether anything of a policy's prediction depends on the seed. */
+function isDrawn({ acceptance, machine }: PlanningJob, { speculation, experts }: Policy): boolean {
+  const drawsAcceptance = speculation !== 'none' && acceptance?.kind === 'rates';
+  const drawsTimes = Object.values(machine.variability).some((sigma) => sigma > 0);
+  return drawsAcceptance || drawsTimes || experts === 'routed';
+}
+
+export function throughputs({ outcomes }: Trial): readonly number[] {
+  return outcomes.map(({ tokensPerSecond }) => tokensPerSecond);
+}
+
+/** The outcome in the middle; of an even number the slower one of the two. */
+export function middleOutcome({ outcomes }: Trial): RunOutcome {
+  const sorted = [...outcomes].sort((a, b) => a.tokensPerSecond - b.tokensPerSecond);
+  return sorted[(sorted.length - 1) >> 1];
+}
+
+export function medianOf(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const half = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
+}
