@@ -244,6 +244,7 @@ describe('a choice', () => {
     ...{ promptLengths: new Array<number>(32).fill(100), promptCounts: [4, 8] },
     ...{ policy: { candidates: 4, draftCache: 'recompute' }, maxNewTokens: 8, longestSeconds: 1e6 },
     acceptance: { kind: 'rates', name: '0.7', byPosition: [0.7] },
+    signal: new AbortController().signal,
   };
 
   it('caps link and attention so that a pass lasts, against drafting, as long as theirs, and each has its share', async () => {
@@ -328,15 +329,27 @@ describe('what the planner picks in a tunnel', () => {
       ...{ deviceBytes: 30e6, hostBytes: 2e8, deviceCacheFactor: 50, draftCacheFactor: 50 },
       ...capSettingsOf({ ...noCaps, linkBytesPerSecond: 1e8, hostFlopsPerSecond: 1e6 }),
     });
-    const { withDraft, withoutDraft } = await planInTunnel({
+    const plans = await planInTunnel({
       ...{ target, draft, machine, promptLengths: [40, 40, 40, 40], maxNewTokens: 8 },
       acceptance: { kind: 'rates', name: '0.9', byPosition: [0.9] },
       signal: new AbortController().signal,
     });
+    const [withDraft, withoutDraft] = [plans.withDraft!, plans.withoutDraft!];
     expect(withoutDraft.policy.speculation).toBe('none');
     expect(withDraft.tokensPerSecond).toBeGreaterThanOrEqual(withoutDraft.tokensPerSecond);
     for (const { policy } of [withDraft, withoutDraft])
       expect([policy.hostExpertRows, policy.projections]).toEqual([0, 'device']);
+  });
+
+  it('is nothing where nothing fits', async () => {
+    const target = describeModel({ name: 'target', config, unit: 'expert' });
+    const machine = { ...workstation, memory: { ...workstation.memory, deviceBytes: 1e6 } };
+    const plans = await planInTunnel({
+      ...{ target, draft: target, machine, promptLengths: [40], maxNewTokens: 8 },
+      acceptance: { kind: 'rates', name: '0.9', byPosition: [0.9] },
+      signal: new AbortController().signal,
+    });
+    expect(plans).toEqual({ withDraft: null, withoutDraft: null });
   });
 
   it('rests on how often candidates stood once those before them did', () => {

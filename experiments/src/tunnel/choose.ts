@@ -50,7 +50,7 @@ export interface ChoiceRequest {
   /** A run of SpecOffload may be predicted to take so long. */
   readonly longestSeconds: number;
   readonly onTried?: (tried: number, total: number) => void;
-  readonly signal?: AbortSignal;
+  readonly signal: AbortSignal;
 }
 
 export interface Choice {
@@ -80,7 +80,7 @@ export async function chooseTunnel(request: ChoiceRequest): Promise<Choice> {
   const choices: Choice[] = [];
   let refusal: UserError | null = null;
   for (const [index, shape] of shapes.entries()) {
-    signal?.throwIfAborted();
+    signal.throwIfAborted();
     onTried?.(index, shapes.length);
     try {
       choices.push(await fitShape(request, shape));
@@ -241,7 +241,7 @@ function toSimulation(
 ): SimulationRequest {
   const { target, machine, policy, promptLengths, maxNewTokens, acceptance, signal } = request;
   return {
-    ...{ target, draft: draft.checkpoint, maxNewTokens, acceptance, ...(signal ? { signal } : {}) },
+    ...{ target, draft: draft.checkpoint, maxNewTokens, acceptance, signal },
     strategy: 'specoffload',
     policy: toPolicy(policy, prompts),
     promptLengths: promptLengths.slice(0, prompts),

@@ -90,38 +90,53 @@ export async function createTunnel(
     longestSeconds: options.seconds,
     onTried: (tried, total) => follower.update(() => `tunnel: ${tried} of ${total} shapes tried`),
   };
-  const found = { theirs: course.shares, request, promptLengths };
   try {
-    const choice = await chooseTunnel(choosing);
-    const conclude = async (chosen: Choice, fast: MachineModel, rest: Measured): Promise<Tunnel> => {
-      const { draft, memory, caps } = chosen;
-      follower.update(() => 'tunnel: planning in it');
-      const planned = await planInTunnel({
-        ...{ target, draft: draft.checkpoint, maxNewTokens: options.newTokens, signal },
-        ...{ acceptance: rest.acceptance, promptLengths: promptLengths.slice(0, chosen.prompts) },
-        machine: withLimits(fast, { ...memory, ...capSettingsOf(caps) }),
-      });
-      return toTunnel(options, { ...found, ...rest, choice: chosen, planned });
-    };
-    if (!options.measures)
-      return await conclude(choice, machine, { draftSpeed: null, acceptance: choosing.acceptance });
-    const roundOf = (chosen: Choice) => measureDraft(options, chosen, target, prompts, output, signal);
-    // What is learnt of one size of the draft holds for the next one nearly: choose again, and measure that one.
-    const first = await roundOf(choice);
-    const second = await chooseTunnel({ ...choosing, machine: withDraftSpeed(machine, first.speed) });
-    const { speed, ...measured } = await roundOf(second);
-    const acceptance = options.acceptance ?? measured.acceptance;
-    const draftSpeed = first.speed * speed;
-    const fast = withDraftSpeed(machine, draftSpeed);
-    const last = await chooseTunnel({
-      ...choosing,
-      ...{ drafts: [second.draft], promptCounts: [second.prompts], acceptance },
-      ...{ machine: fast, longestSeconds: Number.POSITIVE_INFINITY },
+    const chosen = options.measures
+      ? await chooseByMeasuring(options, choosing, prompts, output)
+      : { choice: await chooseTunnel(choosing), machine, draftSpeed: null, acceptance: choosing.acceptance };
+    const { choice, acceptance } = chosen;
+    follower.update(() => 'tunnel: planning in it');
+    const planned = await planInTunnel({
+      ...{ target, draft: choice.draft.checkpoint, maxNewTokens: options.newTokens, acceptance, signal },
+      promptLengths: promptLengths.slice(0, choice.prompts),
+      machine: withLimits(chosen.machine, { ...choice.memory, ...capSettingsOf(choice.caps) }),
     });
-    return await conclude(last, fast, { draftSpeed, acceptance });
+    return toTunnel(options, { ...chosen, planned, theirs: course.shares, request, promptLengths });
   } finally {
     follower.end();
   }
+}
+
+interface Chosen {
+  readonly choice: Choice;
+  /** This one, with the draft as fast as it was found to be. */
+  readonly machine: MachineModel;
+  /** Measured over promised; null: not measured. */
+  readonly draftSpeed: number | null;
+  /** How often candidates stand here. */
+  readonly acceptance: Acceptance;
+}
+
+/** What is learnt of one size of the draft holds for the next one nearly: chooses again, and measures that one. */
+async function chooseByMeasuring(
+  options: TunnelOptions,
+  choosing: ChoiceRequest,
+  prompts: readonly (readonly number[])[],
+  output: Output,
+): Promise<Chosen> {
+  const { machine } = choosing;
+  const first = await measureDraft(options, choosing, await chooseTunnel(choosing), prompts, output);
+  const second = await chooseTunnel({ ...choosing, machine: withDraftSpeed(machine, first.speed) });
+  const measured = await measureDraft(options, choosing, second, prompts, output);
+  const draftSpeed = first.speed * measured.speed;
+  const acceptance = options.acceptance ?? measured.acceptance;
+  const fast = withDraftSpeed(machine, draftSpeed);
+  const choice = await chooseTunnel({
+    ...choosing,
+    ...{ drafts: [second.draft], promptCounts: [second.prompts], acceptance },
+    ...{ machine: fast, longestSeconds: Number.POSITIVE_INFINITY },
+  });
+  return { choice, machine: fast, draftSpeed, acceptance };
 }
 
 /** How much faster their KV cache crosses the link than their host's attention reads it. */
@@ -132,11 +147,10 @@ function cacheLinkOverHost({ link, host }: MachineModel): number {
 /** How fast the chosen draft is, over what it was chosen for, and how often it is right. */
 async function measureDraft(
   { cores }: TunnelOptions,
+  { target, signal }: ChoiceRequest,
   choice: Choice,
-  target: Checkpoint,
   prompts: readonly (readonly number[])[],
   output: Output,
-  signal: AbortSignal,
 ): Promise<{ readonly speed: number; readonly acceptance: Acceptance }> {
   const draft = await openCheckpoint(await locateModel('draft', choice.draft.name, output, signal));
   output.note('tunnel: running a round for real');
@@ -183,18 +197,9 @@ async function readPrompts({ workload, prompts }: TunnelOptions, target: Checkpo
   return loaded.prompts;
 }
 
-/** What a round in the tunnel has shown, or what is assumed where none was run. */
-interface Measured {
-  /** Measured over promised; null: not measured. */
-  readonly draftSpeed: number | null;
-  /** How often candidates stand here. */
-  readonly acceptance: Acceptance;
-}
-
-interface Found extends Measured {
+interface Found extends Chosen {
   readonly theirs: Tunnel['lanes']['theirs'];
   readonly request: Awaited<ReturnType<typeof openOriginal>>['request'];
-  readonly choice: Choice;
   readonly planned: Tunnel['planned'];
   readonly promptLengths: readonly number[];
 }

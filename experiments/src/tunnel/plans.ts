@@ -6,9 +6,11 @@ import {
   type Checkpoint,
   localPolicyFields,
   type MachineModel,
+  type PlanRequest,
   type Policy,
   planRun,
   type StrategyName,
+  UserError,
 } from '@specoffload/engine';
 
 /** A pick, complete: nothing of it is left for a run to settle. */
@@ -19,10 +21,11 @@ export interface TunnelPlan {
   readonly tokensPerSecond: number;
 }
 
+/** null where nothing fits. */
 export interface TunnelPlans {
   /** It may speculate, and need not. */
-  readonly withDraft: TunnelPlan;
-  readonly withoutDraft: TunnelPlan;
+  readonly withDraft: TunnelPlan | null;
+  readonly withoutDraft: TunnelPlan | null;
 }
 
 export interface PlansRequest {
@@ -36,17 +39,22 @@ export interface PlansRequest {
   readonly signal: AbortSignal;
 }
 
-/** @throws UserError when nothing fits. */
 export async function planInTunnel({ draft, acceptance, ...job }: PlansRequest): Promise<TunnelPlans> {
-  const plan = async (own: Checkpoint | null): Promise<TunnelPlan> => {
-    const { ranked } = await planRun({
-      ...{ ...job, draft: own, allowed: localPolicyFields },
-      acceptance: own && acceptance,
-    });
+  return {
+    withDraft: await plan({ ...job, draft, acceptance }),
+    withoutDraft: await plan({ ...job, draft: null, acceptance: null }),
+  };
+}
+
+async function plan(request: PlanRequest): Promise<TunnelPlan | null> {
+  try {
+    const { ranked } = await planRun({ ...request, allowed: localPolicyFields });
     const { strategy, policy, outcome } = ranked[0]!;
     return { strategy, policy, tokensPerSecond: outcome.tokensPerSecond };
-  };
-  return { withDraft: await plan(draft), withoutDraft: await plan(null) };
+  } catch (error) {
+    if (error instanceof UserError) return null;
+    throw error;
+  }
 }
 
 /** One rate for every position: of the candidates whose predecessors stood, those that stood too. */

@@ -39,8 +39,8 @@ export interface Tunnel {
   readonly workload: { readonly name: string; readonly prompts: number; readonly maxNewTokens: number };
   /** What all strategies are given; what concerns speculation alone is nothing to those that do not speculate. */
   readonly policy: PolicyInput;
-  /** What the planner picks in it, with a draft to its choice and without; null where it found nothing. */
-  readonly planned: { readonly [Which in keyof TunnelPlans]: TunnelPlan | null };
+  /** What the planner picks in it, with a draft to its choice and without. */
+  readonly planned: TunnelPlans;
   readonly ratios: readonly RatioPair[];
   /** How many times as fast as the profile promises the draft is; null: not measured. */
   readonly draftSpeed: number | null;
