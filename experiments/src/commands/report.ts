@@ -8,7 +8,9 @@ import { formatBytes, plural } from '../format.js';
 import type { Output } from '../output.js';
 import { defaultResultsDirectory, displayPath } from '../paths.js';
 import { readRuns, type StoredRun } from '../store/index.js';
-import { openQuestion, parseBaseline, type Question } from '../sweep/question.js';
+import { describeGeneration, type Generation, splitGenerations } from '../sweep/generations.js';
+import { chooseGenerations, judgeBy, openAsked, parseBaseline, questionOf } from '../sweep/question.js';
+import { readDefinitions } from '../sweep/stored-definitions.js';
 import { writeWhole } from '../whole-file.js';
 import { type CommandContext, type CommonOptions, outputFor, withCommonOptions } from './common.js';
 
@@ -17,6 +19,7 @@ interface ReportOptions extends CommonOptions {
   readonly metric?: string;
   readonly lowerIsBetter?: true;
   readonly baseline?: Readonly<Record<string, string | number>>;
+  readonly generation?: string;
   readonly results: string;
 }
 
@@ -28,12 +31,19 @@ export function addReportCommand(program: Command, context: CommandContext): voi
     )
     .argument('<experiment>', "a folder of the record store, or the definition's file")
     .option('--out <file>', 'the page (default: report.html in the folder of the experiment)')
-    .option('--metric <column>', "what is compared (default: the definition's, else tokensPerSecond)")
+    .option(
+      '--metric <column>',
+      "what is compared (default: the definition's as it is stored, else tokensPerSecond)",
+    )
     .option('--lower-is-better', 'of the metric')
     .option(
       '--baseline <axis=value>',
-      "what others are compared with (default: the definition's)",
+      "what others are compared with (default: the definition's as it is stored)",
       parseBaseline,
+    )
+    .option(
+      '--generation <id>',
+      'of runs that were asked for with different settings, these (default: the latest)',
     )
     .option('--results <dir>', 'record store', defaultResultsDirectory);
   withCommonOptions(
@@ -51,24 +61,25 @@ async function report(
   output: Output,
   signal: AbortSignal,
 ): Promise<void> {
-  const { results, metric, lowerIsBetter, baseline } = options;
-  const question: Question = {
-    ...(await openQuestion(experiment)),
-    ...(metric !== undefined && { metric }),
-    ...(lowerIsBetter && { lowerIsBetter }),
-    ...(baseline && { baseline }),
-  };
+  const { results } = options;
+  const asked = await openAsked(experiment);
   const follower = output.follow();
-  follower.update(() => `report: reading ${question.name}`);
-  const runs = await readRuns({ results, experiment: question.name, onWarning: output.note, signal }).finally(
+  follower.update(() => `report: reading ${asked.name}`);
+  const stored = await readRuns({ results, experiment: asked.name, onWarning: output.note, signal }).finally(
     () => follower.end(),
   );
-  if (runs.length === 0) throw await nothingToReport(question.name, results);
+  if (stored.length === 0) throw await nothingToReport(asked.name, results);
+  const all = splitGenerations(stored, await readDefinitions(results, asked.name, output.note));
+  const [generation] = chooseGenerations(all, asked, options.generation) as [Generation];
+  const notes = describeOthers(all, generation);
+  for (const note of notes) output.note(note);
+  const { runs } = generation;
+  const question = { ...judgeBy(await questionOf(asked, generation), options), notes };
   // Only here: the kernel package that figures are drawn with takes its time to load.
   const { createSubject, renderPage } = await import('../page/index.js');
   const subject = createSubject(runs, question, options.baseline ? undefined : output.note);
   const page = await renderPage(subject, output.note);
-  const path = resolve(options.out ?? join(results, question.name, 'report.html'));
+  const path = resolve(options.out ?? join(results, asked.name, 'report.html'));
   signal.throwIfAborted();
   await writePage(path, page.html);
   const bytes = Buffer.byteLength(page.html);
@@ -77,13 +88,22 @@ async function report(
       `${formatBytes(bytes)}: ${displayPath(path)}`,
   );
   output.document({
-    experiment: question.name,
+    experiment: asked.name,
     path,
     bytes,
     runs: runs.length,
     charts: page.numCharts,
     timelines: page.numTimelines,
   });
+}
+
+/** That other generations lie under the same name, and how to see them. */
+function describeOthers(all: readonly Generation[], shown: Generation): string[] {
+  if (all.length === 1) return [];
+  const others = all.filter((other) => other !== shown).map(describeGeneration);
+  return [
+    `Shown are runs with one of ${all.length} sets of settings under this name: ${describeGeneration(shown)}; not shown, --generation chooses: ${others.join('; ')}.`,
+  ];
 }
 
 async function nothingToReport(experiment: string, results: string): Promise<UserError> {

@@ -19,7 +19,7 @@ export function addRunsQueryCommand(runs: Command, context: CommandContext): voi
   addSelectionOptions(command);
   withCommonOptions(
     command,
-    'specoffload runs query "select strategy, count(*) as runs, median(tokensPerSecond) from runs group by strategy"',
+    'specoffload runs query "select any_value(strategy) as strategy, count(*) as runs, median(tokensPerSecond) from runs group by pointKey"',
   ).action(async (sql: string, options: QueryOptions) => {
     const output = outputFor(options);
     const { rows } = await selectRows(options, output, context.signal);

@@ -13,9 +13,18 @@ import {
   supersededPoints,
 } from '../statistics/index.js';
 import { columns } from '../store/index.js';
+import { describeGeneration, type Generation, splitGenerations } from '../sweep/generations.js';
 import { assertMetric, defaultMetric } from '../sweep/metrics.js';
-import { openQuestion, parseBaseline, type Question } from '../sweep/question.js';
+import {
+  type AskedExperiment,
+  chooseGenerations,
+  judgeBy,
+  openAsked,
+  parseBaseline,
+  questionOf,
+} from '../sweep/question.js';
 import { axisColumns } from '../sweep/report.js';
+import { readDefinitions } from '../sweep/stored-definitions.js';
 import { type Column, formatTable } from '../table.js';
 import { type CommandContext, type CommonOptions, outputFor, withCommonOptions } from './common.js';
 import { addResultsOption, type ResultsOptions, readSelected } from './runs-options.js';
@@ -23,21 +32,26 @@ import { addResultsOption, type ResultsOptions, readSelected } from './runs-opti
 interface RankCommandOptions extends CommonOptions, ResultsOptions {
   readonly metric?: string;
   readonly baseline?: Readonly<Record<string, string | number>>;
+  readonly generation?: string;
 }
 
 export function addRunsRankCommand(runs: Command, context: CommandContext): void {
   const command = runs
     .command('rank')
     .description("print an experiment's points, best first, with 95 % intervals and ratios to its baseline")
-    .argument('<experiment>', "a folder of the record store, or the definition's file")
+    .argument('<experiment>', "a folder of the record store, or a definition's file")
     .option(
       '--metric <column>',
-      "column of results to judge by, less of seconds and bytes being better (default: the experiment's own)",
+      "column of results to judge by, less of seconds and bytes being better (default: the definition's, as it is stored)",
     )
     .option(
       '--baseline <axis=value>',
-      "what others are compared with (default: the definition's)",
+      "what others are compared with (default: the definition's, as it is stored)",
       parseBaseline,
+    )
+    .option(
+      '--generation <id>',
+      'of runs that were asked for with different settings, only these (default: all, one after the other)',
     );
   addResultsOption(command);
   withCommonOptions(
@@ -46,41 +60,66 @@ export function addRunsRankCommand(runs: Command, context: CommandContext): void
     'specoffload runs rank candidates --metric passes --baseline candidates=4',
   ).action(async (experiment: string, options: RankCommandOptions) => {
     const output = outputFor(options);
-    const asked = await openQuestion(experiment);
-    const { metric, lowerIsBetter } = judgeBy(options, asked);
-    const { results, baseline = asked.baseline } = options;
-    const selection = { results, experiment: asked.name };
+    if (options.metric !== undefined) asUsage(() => assertMetric(options.metric));
+    const asked = await openAsked(experiment);
+    const selection = { results: options.results, experiment: asked.name };
     const { runs: stored, warnings } = await readSelected(selection, output, context.signal);
-    const records = stored.map(({ record }) => record);
-    const points = compareToBaseline(records, {
-      ...{ name: asked.name, metric, lowerIsBetter },
-      ...(baseline && { baseline }),
-    });
-    if (points.length === 0)
+    const definitions = await readDefinitions(options.results, asked.name, output.note);
+    const all = splitGenerations(stored, definitions);
+    const chosen = chooseGenerations(all, asked, options.generation);
+    const rankings = await Promise.all(
+      chosen.map((generation) => rankGeneration(asked, generation, options)),
+    );
+    const filled = rankings.filter(({ points }) => points.length > 0);
+    const [latest] = filled;
+    if (latest === undefined) {
+      const metric = rankings[0]?.metric ?? options.metric ?? defaultMetric;
       throw new UserError(
         `no runs of ${asked.name} have ${metric}; \`specoffload sweep\` makes some, \`specoffload runs list\` shows what is there`,
       );
-    const numOlder = supersededPoints(records).size;
-    if (numOlder > 0) output.note(describeSuperseded(numOlder));
-    output.say(describeRanking(points, metric));
+    }
+    for (const { generation, points, metric, numSuperseded } of filled) {
+      if (all.length > 1)
+        output.say(`${generation === filled[0]!.generation ? '' : '\n'}${describeGeneration(generation)}`);
+      if (numSuperseded > 0) output.note(describeSuperseded(numSuperseded));
+      output.say(describeRanking(points, metric));
+    }
+    const toDocument = ({ generation, metric, lowerIsBetter, baseline, points }: Ranking) => ({
+      ...{ generation: generation.id, settings: generation.settings },
+      ...{ metric, lowerIsBetter, baseline, points },
+    });
     output.document({
       experiment: asked.name,
-      ...{ metric, lowerIsBetter },
-      baseline: baseline ?? null,
-      points,
+      ...toDocument(latest),
+      ...(all.length > 1 && { generations: filled.map(toDocument) }),
       warnings,
     });
   });
 }
 
-function judgeBy(
-  { metric }: RankCommandOptions,
-  definition: Question,
-): { readonly metric: string; readonly lowerIsBetter: boolean } {
-  if (metric === undefined)
-    return { metric: definition.metric ?? defaultMetric, lowerIsBetter: definition.lowerIsBetter ?? false };
-  asUsage(() => assertMetric(metric));
-  return { metric, lowerIsBetter: ['s', 'B'].includes(unitOf(metric)) };
+interface Ranking {
+  readonly generation: Generation;
+  readonly metric: string;
+  readonly lowerIsBetter: boolean;
+  readonly baseline: Readonly<Record<string, string | number>> | null;
+  /** Best first. */
+  readonly points: readonly RankedPoint[];
+  readonly numSuperseded: number;
+}
+
+async function rankGeneration(
+  asked: AskedExperiment,
+  generation: Generation,
+  options: RankCommandOptions,
+): Promise<Ranking> {
+  const question = judgeBy(await questionOf(asked, generation), options);
+  const { metric = defaultMetric, lowerIsBetter = false, baseline = null } = question;
+  const records = generation.runs.map(({ record }) => record);
+  const points = compareToBaseline(records, question);
+  return {
+    ...{ generation, metric, lowerIsBetter, baseline, points },
+    numSuperseded: supersededPoints(records).size,
+  };
 }
 
 function unitOf(metric: string) {

@@ -51,6 +51,8 @@ export interface Subject {
   readonly points: readonly RankedPoint[];
   /** Points left out because they were run again later with other settings. */
   readonly numSuperseded: number;
+  /** What else is to be known of the runs, a sentence each. */
+  readonly notes: readonly string[];
 }
 
 /**
@@ -59,10 +61,10 @@ export interface Subject {
  */
 export function createSubject(
   stored: readonly StoredRun[],
-  asked: Question,
+  asked: Question & { readonly notes?: readonly string[] },
   onMissingBaseline: (sentence: string) => void = refuse,
 ): Subject {
-  const { name, question, metric = 'tokensPerSecond', lowerIsBetter = false } = asked;
+  const { name, question, metric = 'tokensPerSecond', lowerIsBetter = false, notes = [] } = asked;
   const all = placeRuns(stored, name);
   const superseded = supersededPoints(all.map(({ record }) => record));
   const placed = all.filter(({ record }) => !superseded.has(pointIdOf(pointOf(record))));
@@ -76,7 +78,7 @@ export function createSubject(
     { name, metric, lowerIsBetter, baseline },
   );
   const numSuperseded = superseded.size;
-  return { name, question, metric, lowerIsBetter, baseline, runs, axes, points, numSuperseded };
+  return { name, question, metric, lowerIsBetter, baseline, runs, axes, points, numSuperseded, notes };
 }
 
 /** Runs that no experiment asked for are told apart by whatever they differ in. */

@@ -22,6 +22,7 @@ export function verdicts(subject: Subject): string[] {
     ...[...kinds].flatMap(([kind, points]) => [describeBest(subject, points, kind)]),
     ...describeComparisons(subject).slice(0, mostSentences),
     ...describeDisturbed(subject),
+    ...subject.notes,
     ...(subject.numSuperseded > 0 ? [`${describeSuperseded(subject.numSuperseded)}.`] : []),
   ];
 }

@@ -17,7 +17,7 @@ export type QueryValue =
 export type QueryRow = Readonly<Record<string, QueryValue>>;
 
 /**
- * `queryRows(rows, 'select strategy, median(tokensPerSecond) from runs group by strategy')`: the table `runs` has the
+ * `queryRows(rows, 'select any_value(strategy), median(tokensPerSecond) from runs group by pointKey')`: the table `runs` has the
  * columns of the rows, see `columns`, and nothing outside it can be read or written.
  * @throws UserError with what DuckDB says of a wrong query
  */

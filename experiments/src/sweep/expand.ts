@@ -32,14 +32,7 @@ export function labelOf(value: SettingValue | Choice): SettingValue {
  * iterating, for a value that no setting takes.
  */
 export function expandPoints(definition: ExperimentDefinition): Iterable<Point> {
-  const { derived = {}, filters = [] } = definition;
-  const names = new Set([...Object.keys(definition.axes), ...settingNames]);
-  const formulas = Object.entries(derived).map(([name, text]) => {
-    const formula = [name, parseExpression(text, names, `derived.${name}`)] as const;
-    names.add(name);
-    return formula;
-  });
-  const conditions = filters.map((text, index) => parseExpression(text, names, `filters[${index}]`));
+  const { formulas, conditions } = parseExpressions(definition);
   const total = Object.values(definition.axes).reduce((product, { length }) => product * length, 1);
   if (total > mostPoints)
     throw new UserError(
@@ -53,6 +46,43 @@ export function expandPoints(definition: ExperimentDefinition): Iterable<Point> 
         if (point) yield point;
       }
     },
+  };
+}
+
+/** Expressions of a definition, parsed. */
+interface Expressions {
+  readonly formulas: readonly (readonly [string, Expression])[];
+  readonly conditions: readonly Expression[];
+}
+
+function parseExpressions({ axes, derived = {}, filters = [] }: ExperimentDefinition): Expressions {
+  const names = new Set([...Object.keys(axes), ...settingNames]);
+  const formulas = Object.entries(derived).map(([name, text]) => {
+    const formula = [name, parseExpression(text, names, `derived.${name}`)] as const;
+    names.add(name);
+    return formula;
+  });
+  const conditions = filters.map((text, index) => parseExpression(text, names, `filters[${index}]`));
+  return { formulas, conditions };
+}
+
+/**
+ * Finds the definition's point with given values of its axes, without making the others.
+ * @throws UserError for an expression that is refused; when it is asked, for a value that no setting takes.
+ */
+export function createLocator(definition: ExperimentDefinition): (axes: Point['axes']) => Point | null {
+  const { formulas, conditions } = parseExpressions(definition);
+  const names = Object.keys(definition.axes);
+  return (at) => {
+    if (Object.keys(at).length !== names.length) return null;
+    const axes: Record<string, ExperimentDefinition['axes'][string]> = {};
+    for (const name of names) {
+      const wanted = JSON.stringify(at[name]);
+      const value = definition.axes[name]!.find((item) => JSON.stringify(labelOf(item)) === wanted);
+      if (value === undefined) return null;
+      axes[name] = [value];
+    }
+    return makePoint({ ...definition, axes }, 0, formulas, conditions);
   };
 }
 

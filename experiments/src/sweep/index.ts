@@ -1,8 +1,10 @@
 export * from './definition.js';
+export { describeGeneration, type Generation, splitGenerations } from './generations.js';
 export { openExperiment } from './open-experiment.js';
 export type { SweepOptions } from './options.js';
 export { parseDefinition } from './parse.js';
 export { describeSweepProgress, type SweepProgress } from './progress.js';
 export type { ScoredPoint } from './ranking.js';
 export type { Refusal } from './refusals.js';
+export { readDefinitions, type StoredDefinition } from './stored-definitions.js';
 export { type FailedRun, runExperiment, type SweepOutcome } from './sweep.js';

@@ -12,10 +12,19 @@ export interface Turn {
   readonly repeat: number;
 }
 
-/** @param identity everything that the outcome depends on, seed and repeat left out. */
-export function locatePoint(experiment: string, { axes, settings }: Point, identity: Json): PointRecord {
+/**
+ * @param identity everything that the outcome depends on, seed and repeat left out.
+ * @param definition digest of the stored definition that asks for the point
+ */
+export function locatePoint(
+  experiment: string,
+  { axes, settings }: Point,
+  identity: Json,
+  definition?: string,
+): PointRecord {
   return {
     experiment,
+    ...(definition !== undefined && { definition }),
     // Half of sha256 is plenty for a folder's name.
     pointKey: digestOf({ schema: recordSchema, axes, identity } as Json).slice(0, 32),
     axes,

@@ -1,9 +1,13 @@
 /** What is asked of stored runs: a definition's question, or none where only the runs are there. */
 
-import { UsageError } from '../errors.js';
+import { asUsage, UsageError } from '../errors.js';
 import { shippedExperiments } from '../experiments/index.js';
+import { columns } from '../store/columns.js';
 import type { ExperimentDefinition } from './definition.js';
+import { type Generation, isSameGeneration } from './generations.js';
+import { assertMetric } from './metrics.js';
 import { openExperiment } from './open-experiment.js';
+import { toQuick } from './parse.js';
 
 /** The part of a definition by which its runs are judged. */
 export type Question = Pick<
@@ -11,15 +15,81 @@ export type Question = Pick<
   'name' | 'question' | 'metric' | 'lowerIsBetter' | 'baseline'
 >;
 
+/** An experiment by its name in the store, or by a definition of the caller's own. */
+export interface AskedExperiment {
+  readonly name: string;
+  /** From a file; null where the store is to say what was asked. */
+  readonly definition: ExperimentDefinition | null;
+}
+
 /**
- * @param experiment a shipped experiment, a definition's file, or a folder of the record store
- * @throws UsageError when it can be none of them, UserError when its definition is refused
+ * @param experiment a folder of the record store, or a definition's file
+ * @throws UsageError when it can be neither, UserError when its definition is refused
  */
-export async function openQuestion(experiment: string): Promise<Question> {
-  const isDefined = Object.hasOwn(shippedExperiments, experiment) || /\.(json|js|mjs)$/.test(experiment);
-  if (isDefined) return openExperiment(experiment);
-  if (/^[A-Za-z0-9][\w.-]*$/.test(experiment)) return { name: experiment, question: '' };
+export async function openAsked(experiment: string): Promise<AskedExperiment> {
+  if (/\.(json|js|mjs)$/.test(experiment)) {
+    const definition = await openExperiment(experiment);
+    return { name: definition.name, definition };
+  }
+  if (/^[A-Za-z0-9][\w.-]*$/.test(experiment)) return { name: experiment, definition: null };
   throw new UsageError(`invalid experiment: ${experiment}; expected a folder's name, such as main`);
+}
+
+/** Of a generation of runs: the file's where there is one, else that of its stored definition, else of a shipped one. */
+export async function questionOf(
+  { name, definition }: AskedExperiment,
+  generation: Generation,
+): Promise<Question> {
+  const stored = definition ?? generation.definition;
+  if (stored !== null) return stored;
+  const isShipped = Object.hasOwn(shippedExperiments, name);
+  return isShipped ? openExperiment(name) : { name, question: '' };
+}
+
+/** What a caller says in place of the question's own. */
+export interface Judging {
+  readonly metric?: string;
+  readonly lowerIsBetter?: true;
+  readonly baseline?: Readonly<Record<string, string | number>>;
+}
+
+/** Less of seconds and bytes is better where nobody says otherwise. @throws UsageError for an unknown metric */
+export function judgeBy(question: Question, { metric, lowerIsBetter, baseline }: Judging): Question {
+  const judged = { ...question, ...(baseline && { baseline }) };
+  if (metric !== undefined) asUsage(() => assertMetric(metric));
+  const isOwn = metric === undefined || metric === question.metric;
+  if (isOwn) return { ...judged, ...(lowerIsBetter && { lowerIsBetter }) };
+  return { ...judged, metric, lowerIsBetter: lowerIsBetter ?? isLessBetter(metric) };
+}
+
+function isLessBetter(metric: string): boolean {
+  const unit = columns.find(({ name }) => name === metric)?.unit ?? '';
+  return unit === 's' || unit === 'B';
+}
+
+/**
+ * Of an experiment's generations those that are asked for, the latest first: all, those of a definition's file where
+ * it has any, or the one whose id begins like this.
+ * @throws UsageError when there is no such
+ */
+export function chooseGenerations(
+  all: readonly Generation[],
+  { name, definition }: AskedExperiment,
+  idStart: string | undefined,
+): readonly Generation[] {
+  if (idStart !== undefined) {
+    const chosen = all.filter(({ id }) => id.startsWith(idStart));
+    if (chosen.length === 1) return chosen;
+    throw new UsageError(
+      `invalid --generation: ${idStart}; ${name} has ${all.map(({ id }) => id).join(', ')}, expected one of them`,
+    );
+  }
+  if (definition === null) return all;
+  const forms = [definition, toQuick(definition)];
+  const own = all.filter((one) =>
+    forms.some((form) => one.definition && isSameGeneration(one.definition, form)),
+  );
+  return own.length > 0 ? own : all;
 }
 
 /** `system=FlexGen`; numbers are numbers. @throws UsageError */

@@ -27,6 +27,7 @@ import { readRecord, readValue, type ScoredPoint, Scores } from './ranking.js';
 import { addRefusal, forgetRefusals, type Refusal, readRefusals } from './refusals.js';
 import type { PointRunner } from './runner.js';
 import { Shelf } from './shelf.js';
+import { keepDefinition } from './stored-definitions.js';
 import { type MeasuredPoint, predictMeasured } from './twins.js';
 import type { RunEnd } from './worker.js';
 
@@ -121,6 +122,8 @@ class Sweep {
   readonly #pruned = new Set<string>();
   readonly #active = new Set<Promise<void>>();
   #progress!: Progress;
+  /** Of the definition as it lies beside the records. */
+  #definitionDigest = '';
   #numPoints = 0;
   #before = 0;
   #stored = 0;
@@ -160,6 +163,7 @@ class Sweep {
     await mkdir(this.#folder, { recursive: true }).catch((error) => {
       throw explainStoreError(error, results);
     });
+    this.#definitionDigest = await keepDefinition(results, definition);
     if (retries) await forgetRefusals(results, definition.name);
     for (const name of await readdir(this.#folder)) this.#known.add(name);
     const refusals = await readRefusals(results, definition.name);
@@ -191,7 +195,8 @@ class Sweep {
     const points = expandPoints(definition);
     for (const point of isBackwards ? [...points].reverse() : points) {
       signal.throwIfAborted();
-      const record = locatePoint(definition.name, point, await this.#runner.identify(point));
+      const identity = await this.#runner.identify(point);
+      const record = locatePoint(definition.name, point, identity, this.#definitionDigest);
       yield { point, record };
     }
   }

@@ -44,7 +44,11 @@ export async function predictMeasured(
   for (const measured of points) {
     const job = await openMeasuredJob(measured.point.settings as Settings, shelf);
     const identity = { ...simulatedKind, of: job.identity, machine: shelf.digest(machine) };
-    const place = locateRun(locatePoint(definition.name, measured.point as Point, identity), twinTurn);
+    const { point } = measured;
+    const place = locateRun(
+      locatePoint(definition.name, point as Point, identity, point.definition),
+      twinTurn,
+    );
     if (!hasRun(place.key)) missing.push({ job, place, folder: measured.folder });
   }
   if (missing.length === 0) return 0;

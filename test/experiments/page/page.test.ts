@@ -271,7 +271,7 @@ describe('specoffload report', () => {
     ],
     [
       ['test', '--metric', 'beauty'],
-      1,
+      2,
       /^specoffload: unknown metric: "beauty"; expected one of tokensPerSecond, /,
     ],
     [['../test'], 2, /^specoffload: invalid experiment: \.\.\/test; expected a folder's name/],

@@ -48,7 +48,9 @@ function runChild(
 
 /** Inode and time of change of every record: a record that was written again would have others. */
 async function stampsOf(experimentFolder: string): Promise<Map<string, string>> {
-  const names = await readdir(experimentFolder).catch(() => []);
+  const names = (await readdir(experimentFolder).catch(() => [])).filter((name) =>
+    /^[0-9a-f]{32}$/.test(name),
+  );
   const stamps = await Promise.all(
     names.map(async (name) => {
       const { ino, mtimeMs } = await stat(join(experimentFolder, name, 'run.json'));
