@@ -2,8 +2,7 @@
 
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isRecord, maybeReadJson, UserError } from '@specoffload/input';
-import { hasCode } from '../errors.js';
+import { hasCode, isRecord, maybeReadJson, UserError } from '@specoffload/input';
 import { displayPath } from '../paths.js';
 import { digestOf, type Json } from '../store/canonical.js';
 import { explainStoreError } from '../store/index.js';
