@@ -37,7 +37,7 @@ export function parseBytesPerSecond(flag: string, text: string): number {
 
 /** @returns floating-point operations per second, with the prefixes that bytes have. @throws UsageError. */
 export function parseFlopsPerSecond(flag: string, text: string): number {
-  const number = /FLOP\/s\s*$/.test(text) ? toNumber(text.replace('FLOP', 'B'), 'B/s') : Number.NaN;
+  const number = /FLOP\s*\/\s*s\s*$/.test(text) ? toNumber(text.replace('FLOP', 'B'), 'B/s') : Number.NaN;
   if (!(1e5 <= number && number <= 1e18))
     throw new UsageError(
       `invalid ${flag}: ${text}; expected a rate from 100kFLOP/s to 1EFLOP/s with its unit, such as 300MFLOP/s`,

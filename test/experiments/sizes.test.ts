@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { UsageError } from '../../experiments/src/errors.js';
-import { parseBytes, parseBytesPerSecond } from '../../experiments/src/sizes.js';
+import { parseBytes, parseBytesPerSecond, parseFlopsPerSecond } from '../../experiments/src/sizes.js';
 
 describe('parseBytes', () => {
   it.each([
@@ -65,4 +65,34 @@ describe('parseBytesPerSecond', () => {
       );
     },
   );
+});
+
+describe('parseFlopsPerSecond', () => {
+  it.each([
+    ['300MFLOP/s', 3e8],
+    ['1.4 TFLOP / s', 1.4e12],
+    ['2.5e8FLOP/s', 2.5e8],
+    ['100kFLOP/s', 1e5],
+    ['1EFLOP/s', 1e18],
+  ])('%s', (text, flopsPerSecond) => {
+    const parsed = parseFlopsPerSecond('--x', text);
+    expect(parsed / flopsPerSecond).toBeCloseTo(1, 12);
+    expect(parseFlopsPerSecond('--x', `${parsed}FLOP/s`), 'as a tunnel writes it').toBe(parsed);
+  });
+
+  it.each([
+    '300',
+    '300M',
+    '300MB/s',
+    '300MFLOP',
+    '300MFLOPS',
+    '99FLOP/s',
+    '2EFLOP/s',
+    '-1GFLOP/s',
+    'GFLOP/s',
+  ])('refuses %j', (text) => {
+    expect(() => parseFlopsPerSecond('--host-arithmetic-cap', text)).toThrow(
+      `invalid --host-arithmetic-cap: ${text}; expected a rate from 100kFLOP/s to 1EFLOP/s with its unit, such as 300MFLOP/s`,
+    );
+  });
 });

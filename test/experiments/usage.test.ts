@@ -25,6 +25,13 @@ const wrong: readonly (readonly [args: string, message: string])[] = [
   ['run --device-memory 512', 'invalid --device-memory: 512; expected a size from 4KiB to 64TiB'],
   ['run --host-memory 1B', 'invalid --host-memory: 1B'],
   ['run --link-cap 12GB', 'invalid --link-cap: 12GB; expected a rate'],
+  [
+    'run --host-arithmetic-cap 300MB/s',
+    'invalid --host-arithmetic-cap: 300MB/s; expected a rate from 100kFLOP/s',
+  ],
+  ['run --host-weights-cap 1', 'invalid --host-weights-cap: 1; expected a rate'],
+  ['run --device-cache-factor 0.5', 'invalid --device-cache-factor: 0.5; expected a number from 1'],
+  ['run --draft-cache-factor many', 'invalid --draft-cache-factor: many; expected a number from 1'],
   ['run --tunnel', "option '--tunnel <file>' argument missing"],
   ['tunnel --out x', "required option '--like <which>' not specified"],
   ['tunnel --like env1', "required option '--out <file>' not specified"],

@@ -8,17 +8,18 @@ import {
   runEngine,
   type Span,
 } from '@specoffload/engine';
-import { formatRate } from '../format.js';
+import { formatFlops, formatRate } from '../format.js';
 import type { Output } from '../output.js';
 import { formatTable } from '../table.js';
 
-type PacedLane = Extract<LaneName, 'link' | 'disk' | 'host'>;
+type PacedLane = Extract<LaneName, 'link' | 'disk' | 'host'> | 'host experts';
 
 export interface PacingResult {
   readonly lane: PacedLane;
-  readonly capBytesPerSecond: number;
-  readonly deliveredBytesPerSecond: number;
-  /** deliveredBytesPerSecond / capBytesPerSecond. */
+  /** Bytes per second; of the host's experts, floating-point operations. */
+  readonly cap: number;
+  readonly delivered: number;
+  /** delivered / cap. */
   readonly ratio: number;
 }
 
@@ -29,12 +30,14 @@ export interface PacingOptions {
   readonly signal: AbortSignal;
 }
 
-/** Below what the lane does without a cap, on any machine that this is likely to run on; bytes per second. */
+/** Below what the lane does without a cap, on any machine that this is likely to run on. */
 const caps: Readonly<Record<PacedLane, readonly number[]>> = {
   link: [1e8, 3e8, 1e9, 2e9, 3e9, 5e9],
   disk: [1e8, 3e8, 6e8, 1e9],
   // KV cache that attention reads.
   host: [1e7, 3e7, 1e8],
+  // FLOP/s.
+  'host experts': [3e8, 1e9, 3e9],
 };
 
 /** A run lasts about so long at its cap, within limits. */
@@ -43,9 +46,9 @@ const mostNewTokens = 40;
 
 export async function measurePacing(options: PacingOptions): Promise<readonly PacingResult[]> {
   const results: PacingResult[] = [];
-  for (const lane of ['link', 'disk', 'host'] as const)
+  for (const lane of ['link', 'disk', 'host', 'host experts'] as const)
     for (const cap of caps[lane]) {
-      options.output.note(`bench: the ${lane} paced to ${formatRate(cap)}`);
+      options.output.note(`bench: the ${lane} paced to ${formatCap(lane, cap)}`);
       results.push(await measureCap(lane, cap, options));
     }
   return results;
@@ -56,8 +59,7 @@ async function measureCap(
   cap: number,
   { target, prompts, signal }: PacingOptions,
 ): Promise<PacingResult> {
-  const bytesPerPass = lane === 'host' ? cacheBytesOfPass(target, prompts, 0) : target.bytes;
-  const passes = Math.round((cap * runSeconds) / bytesPerPass);
+  const passes = Math.round((cap * runSeconds) / workOfPass(lane, target, prompts));
   const { spans } = await runEngine({
     ...{ target, draft: null, prompts, strategy: 'none', signal, stopAtEos: false },
     maxNewTokens: Math.min(mostNewTokens, Math.max(2, passes)),
@@ -68,15 +70,45 @@ async function measureCap(
       linkBytesPerSecondCap: lane === 'link' ? cap : null,
       diskBytesPerSecondCap: lane === 'disk' ? cap : null,
       hostCacheBytesPerSecondCap: lane === 'host' ? cap : null,
+      hostFlopsPerSecondCap: lane === 'host experts' ? cap : null,
     },
-    policy: { pinnedLayers: 0, ...(lane === 'disk' ? { keptLayers: 0 } : {}) },
+    policy: {
+      pinnedLayers: 0,
+      ...(lane === 'disk' ? { keptLayers: 0 } : {}),
+      ...(lane === 'host experts' ? everyExpertOnHost : {}),
+    },
   });
+  const delivered = deliveredRate(transfersOf(lane, spans, target, prompts));
+  return { lane, cap, delivered, ratio: delivered / cap };
+}
+
+const everyExpertOnHost = { experts: 'routed', hostExpertRows: 1 << 20 } as const;
+
+/** Bytes that cross the lane in a pass, or operations of its experts. */
+function workOfPass(lane: PacedLane, target: Checkpoint, prompts: PacingOptions['prompts']): number {
+  if (lane === 'host') return cacheBytesOfPass(target, prompts, 0);
+  if (lane !== 'host experts') return target.bytes;
+  const { hiddenSize, ffnSize, numLayers, expertsPerToken } = target.config;
+  return 2 * prompts.length * expertsPerToken * 3 * hiddenSize * ffnSize * numLayers;
+}
+
+/** What the lane was given in decode, and when; of the host's experts with operations in place of bytes. */
+function transfersOf(
+  lane: PacedLane,
+  spans: readonly Span[],
+  target: Checkpoint,
+  prompts: PacingOptions['prompts'],
+) {
+  if (lane === 'host experts')
+    return spans
+      .filter((span) => span.lane === 'host' && span.kind === 'expert' && span.phase === 'decode')
+      .map((span) => ({ ...span, bytes: span.flops }));
   const own = spans.filter((span) => span.lane === lane && span.pass >= 0);
-  const delivered = deliveredRate(lane === 'host' ? withCacheBytes(own, target, prompts) : own);
-  return {
-    ...{ lane, capBytesPerSecond: cap },
-    ...{ deliveredBytesPerSecond: delivered, ratio: delivered / cap },
-  };
+  return lane === 'host' ? withCacheBytes(own, target, prompts) : own;
+}
+
+function formatCap(lane: PacedLane, cap: number): string {
+  return lane === 'host experts' ? formatFlops(cap) : formatRate(cap);
 }
 
 /** Without speculation, a pass reads what each sequence has been given so far; the prompts' pass is number 0. */
@@ -114,8 +146,8 @@ export function sayPacing(results: readonly PacingResult[], output: Output): voi
     formatTable<PacingResult>(
       [
         { title: 'lane', align: 'left', text: ({ lane }) => lane },
-        { title: 'cap', text: ({ capBytesPerSecond }) => formatRate(capBytesPerSecond) },
-        { title: 'delivered', text: ({ deliveredBytesPerSecond }) => formatRate(deliveredBytesPerSecond) },
+        { title: 'cap', text: ({ lane, cap }) => formatCap(lane, cap) },
+        { title: 'delivered', text: ({ lane, delivered }) => formatCap(lane, delivered) },
         { title: 'delivered / cap', text: ({ ratio }) => ratio.toFixed(3) },
       ],
       results,

@@ -97,6 +97,22 @@ describe('parseDefinition', () => {
     ],
     ['prototype', { settings: JSON.parse('{"__proto__": 1}') }, 'unknown setting: __proto__'],
     ['measured only', { settings: { linkCap: '1GB/s' } }, 'linkCap is no setting of a simulated point'],
+    [
+      'arithmetic',
+      { kind: 'measured', settings: { hostArithmeticCap: '3GB/s' } },
+      'invalid hostArithmeticCap',
+    ],
+    ['factor', { kind: 'measured', settings: { deviceCacheFactor: 0.5 } }, 'invalid deviceCacheFactor: 0.5'],
+    [
+      'plan',
+      { kind: 'measured', settings: { planned: 'yes' } },
+      'invalid planned: "yes"; expected with draft, without',
+    ],
+    [
+      'a predicted plan',
+      { settings: { planned: 'with draft' } },
+      'planned is no setting of a simulated point',
+    ],
     ['empty axis', { axes: { candidates: [] } }, 'axis candidates is empty; expected a list with'],
     ['axis value', { axes: { candidates: [2, 'x'] } }, 'invalid candidates: x; expected a whole'],
     ['axis name', { axes: { 'my axis': [1] } }, 'invalid axis: "my axis"; expected a setting, or'],
