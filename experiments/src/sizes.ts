@@ -1,5 +1,6 @@
 /** Sizes and rates as people write them (`512MB`, `24GiB`, `1.2GB/s`), read by mathjs units. */
 
+import { parseNumber } from '@specoffload/input';
 import { UsageError } from './errors.js';
 import { loadMath } from './math.js';
 
@@ -63,12 +64,8 @@ export function parseSeconds(flag: string, text: string): number {
 
 /** NaN for anything that is not a number with a unit of time. */
 function toSeconds(text: string): number {
-  if (!/^\s*[0-9.]+\s*[A-Za-z]+\s*$/.test(text)) return Number.NaN;
-  try {
-    return loadMath().unit(text).toNumber('s');
-  } catch {
-    return Number.NaN; // no unit of time
-  }
+  const [number, unit] = splitQuantity(text);
+  return /^[A-Za-z]+$/.test(unit) ? convert(number, unit, 's') : Number.NaN;
 }
 
 function parseQuantity(flag: string, text: string, quantity: Quantity): number {
@@ -80,10 +77,20 @@ function parseQuantity(flag: string, text: string, quantity: Quantity): number {
 
 /** NaN for anything that is not a number with a unit of bytes: `512Mb` is megabits, surely a slip. */
 function toNumber(text: string, unit: Quantity['unit']): number {
-  const isBytes = /^\s*[0-9.]+(e[+-]?[0-9]+)?\s*[A-Za-z]*B(\s*\/\s*s)?\s*$/.test(text);
-  if (!isBytes) return Number.NaN;
+  const [number, written] = splitQuantity(text);
+  return /^[A-Za-z]*B(\s*\/\s*s)?$/.test(written) ? convert(number, written, unit) : Number.NaN;
+}
+
+/** `1.5e3 MB` as 1500 and `MB`; NaN where there is no number. */
+function splitQuantity(text: string): readonly [number: number, unit: string] {
+  const [, number = '', unit = ''] = /^\s*([\d.]+(?:e[+-]?\d+)?)\s*(\S.*?)\s*$/i.exec(text) ?? [];
+  return [parseNumber(number) ?? Number.NaN, unit];
+}
+
+function convert(number: number, from: string, to: string): number {
+  if (Number.isNaN(number)) return number;
   try {
-    return loadMath().unit(text).toNumber(unit);
+    return loadMath().unit(number, from).toNumber(to);
   } catch {
     return Number.NaN; // mathjs does not know the unit, or it measures something else
   }

@@ -345,9 +345,12 @@ describe('parseAcceptance', () => {
   it.each([
     [[], /invalid content: \[\]; expected a JSON object/],
     [{ kind: 'guess' }, /invalid kind: "guess"; expected rates or recorded/],
-    [{ kind: 'rates', byPosition: [] }, /invalid byPosition: \[\]; expected a list of numbers from 0 to 1/],
+    [
+      { kind: 'rates', byPosition: [] },
+      /invalid byPosition: \[\]; expected a list of 1 to 64 numbers from 0 to 1/,
+    ],
     [{ kind: 'rates', byPosition: [1.2] }, /invalid byPosition/],
-    [{ kind: 'recorded', candidates: 0 }, /invalid candidates: 0; expected a whole number from 1/],
+    [{ kind: 'recorded', candidates: 0 }, /invalid candidates: 0; expected a whole number from 1 to 64/],
     [{ kind: 'recorded', candidates: 2, newTokens: 3, sequences: [[3]] }, /invalid sequences/],
   ])('refuses %o', (json, message) => {
     expect(() => parseAcceptance(json, 'a.json')).toThrow(message);

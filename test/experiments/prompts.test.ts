@@ -13,7 +13,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-async function load(name: string, text: string, tokenizer = true, numPrompts: number | null = null) {
+async function load(name: string, text: string | Buffer, tokenizer = true, numPrompts: number | null = null) {
   await writeFile(join(folder, name), text);
   const vocabulary = { size: 100, tokenizer: tokenizer ? fakeTokenizer : null };
   return loadWorkload(join(folder, name), numPrompts, vocabulary);
@@ -45,6 +45,21 @@ describe('loadWorkload', () => {
   it('takes ids where there is no tokenizer', async () => {
     expect((await load('a.jsonl', '{"ids": [5]}', false)).prompts).toEqual([[5]]);
   });
+
+  it.each([
+    ['a.txt', 'ab', [[0, 1]]],
+    ['a.jsonl', '{"prompt": "ab"}', [[0, 1]]],
+    ['a.json', '[[1, 2]]', [[1, 2]]],
+  ])(
+    'a byte-order mark is no part of %s, and other encodings than UTF-8 are refused',
+    async (name, text, prompts) => {
+      expect((await load(name, `\ufeff${text}`)).prompts).toEqual(prompts);
+      await expect(load(name, Buffer.from(`${text}\u00e9`, 'latin1'))).rejects.toThrow(
+        `${name} is not UTF-8 text; save it as UTF-8`,
+      );
+      await expect(load(name, Buffer.from(`\ufeff${text}`, 'utf16le'))).rejects.toThrow('is not UTF-8 text');
+    },
+  );
 
   it('takes the first so many', async () => {
     expect((await load('a.txt', 'a\nb\nc', true, 2)).prompts).toEqual([[0], [1]]);

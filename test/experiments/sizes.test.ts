@@ -1,6 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { UsageError } from '../../experiments/src/errors.js';
-import { parseBytes, parseBytesPerSecond, parseFlopsPerSecond } from '../../experiments/src/sizes.js';
+import {
+  parseBytes,
+  parseBytesPerSecond,
+  parseFlopsPerSecond,
+  parseSeconds,
+} from '../../experiments/src/sizes.js';
 
 describe('parseBytes', () => {
   it.each([
@@ -10,6 +15,7 @@ describe('parseBytes', () => {
     ['1.5GB', 1.5e9],
     ['4KiB', 4096],
     ['5e8B', 5e8],
+    ['1.5E-3TB', 1.5e9],
     ['2TB', 2e12],
     ['64TiB', 2 ** 46],
     ['0.0000041GB', 4100],
@@ -94,5 +100,20 @@ describe('parseFlopsPerSecond', () => {
     expect(() => parseFlopsPerSecond('--host-arithmetic-cap', text)).toThrow(
       `invalid --host-arithmetic-cap: ${text}; expected a rate from 100kFLOP/s to 1EFLOP/s with its unit, such as 300MFLOP/s`,
     );
+  });
+});
+
+describe('parseSeconds', () => {
+  it.each([
+    ['90s', 90],
+    ['1.5e2s', 150],
+    ['10 min', 600],
+    ['2h', 7200],
+  ])('%s', (text, seconds) => {
+    expect(parseSeconds('--max-time', text)).toBeCloseTo(seconds, 9);
+  });
+
+  it.each(['90', '0s', '1e99s', '1e999s', '10MB', '1.2.3s', '31days'])('refuses %j', (text) => {
+    expect(() => parseSeconds('--max-time', text)).toThrow(`invalid --max-time: ${text}; expected a time`);
   });
 });

@@ -59,11 +59,38 @@ describe('assignments on the command line', () => {
     ['path=a=b', 'path', 'a=b'],
     ['empty=', 'empty', ''],
     ['list=[1, 2]', 'list', [1, 2]],
+    ['n=1e-7', 'n', 1e-7],
+    ['n=9007199254740991', 'n', 9007199254740991],
+    ['text="12345678901234567890"', 'text', '12345678901234567890'],
     ['object={"a": 1}', 'object', { a: 1 }],
     ['key=constructor', 'key', 'constructor'],
   ];
   it.each(cases)('%s', (text, name, value) => {
-    expect(parseAssignment(text)).toEqual([name, value]);
+    const [given, written] = parseAssignment(text);
+    expect([given, written.toValue(given)]).toEqual([name, value]);
+  });
+
+  it.each([
+    '12345678901234567890',
+    '-9007199254740993',
+    '1e999',
+    '[1, 12345678901234567890]',
+    '{"a": -1e999}',
+  ])('%s would become another number, and is refused', (text) => {
+    const [name, written] = parseAssignment(`n=${text}`);
+    expect(() => written.toValue(name)).toThrow(/^invalid parameter n: \S+ would become another number/);
+    expect(written.toText()).toBe(text);
+  });
+
+  it.each([
+    ['2024', '2024'],
+    ['true', 'true'],
+    ['1.50', '1.50'],
+    ['"2024"', '2024'],
+    ['"a" and "b"', '"a" and "b"'],
+    ['', ''],
+  ])('%s is text where text is declared', (text, expected) => {
+    expect(parseAssignment(`name=${text}`)[1].toText()).toBe(expected);
   });
 
   it.each(['quick', '=1', '', '1a=2', 'a b=1', 'a;b=1'])('%j is refused', (text) => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type Notebook, parseNotebook, serializeNotebook } from '../../kernel/src/notebook/format.js';
+import { parseAssignment } from '../../kernel/src/notebook/literal.js';
 import { injectParameters } from '../../kernel/src/notebook/parameters.js';
 import { createNotebookText, type TestCell } from './notebooks.js';
 
@@ -27,6 +28,24 @@ describe('parameters', () => {
     );
     expect(notebook.cells[2]!.metadata).toEqual({ tags: ['injected-parameters'] });
     expect(notebook.cells).toHaveLength(4);
+  });
+
+  it('given as words take the type of what is declared', () => {
+    const code = `const year = '2024', month: string | null = null, count = 1, label: string = \`a\`;
+let free: any = 1;`;
+    const notebook = open({ code, tags: ['parameters'] });
+    const words = ['year=2025', 'month=7', 'count=2', 'label=true', 'free=8'].map(parseAssignment);
+    injectParameters(notebook, Object.fromEntries(words));
+    expect(sources(notebook)[1]).toBe(
+      '// Parameters of this run\nlet year = "2025";\nlet month: string | null = "7";\nlet count = 2;\n' +
+        'let label: string = "true";\nlet free: any = 8;',
+    );
+    injectParameters(notebook, Object.fromEntries([parseAssignment('month=null')]));
+    expect(sources(notebook)[1]).toContain('let month: string | null = null;');
+    const large = Object.fromEntries([parseAssignment('free=12345678901234567890')]);
+    expect(() => injectParameters(notebook, large)).toThrow(
+      'invalid parameter free: 12345678901234567890 would',
+    );
   });
 
   it('replace those of an earlier run, or take them away', () => {

@@ -18,6 +18,7 @@ export {
   parseJson,
 } from './json.js';
 export { withJsonFields } from './json-fields.js';
+export { findRoundedNumber, parseNumber } from './numbers.js';
 export { explainSystemError, isSystemError } from './system.js';
 export { printable, printableJson, printableLines, quote } from './text.js';
 export { withinTime } from './time.js';

@@ -1,6 +1,7 @@
 /** The policy: every choice a planner may make, as one readonly object, parsed at the door. */
 
 import { isRecord, quote, UserError } from '@specoffload/input';
+import { mostCandidates } from '../speculate/acceptance.js';
 
 export const strategyNames = [
   'none',
@@ -43,7 +44,7 @@ const wholeNumberLimits = {
   microBatch: [1, 4096],
   prefillBatch: [1, 4096],
   draftBatch: [1, 4096],
-  candidates: [1, 64],
+  candidates: [1, mostCandidates],
   draftWindow: [1, 1_048_576],
   hostExpertRows: [0, 1_048_576],
   pinnedLayers: [0, 4096],

@@ -3,6 +3,12 @@
 import { isRecord, quote, UserError } from '@specoffload/input';
 import { createRandom, createRandomTable, type Random } from '../model/random.js';
 
+/** Proposed per round, at most; a longer stretch pays nowhere. */
+export const mostCandidates = 64;
+
+/** Beyond every context there is. */
+const mostNewTokens = 1 << 20;
+
 /** Decides, where nothing is computed, what would have come out. */
 export interface Oracle {
   /** Whether the candidate `step` places after new token `position` of a sequence would be what the target chooses. */
@@ -50,21 +56,26 @@ export function parseAcceptance(json: unknown, source: string): Acceptance {
   const { kind, byPosition, candidates, newTokens, sequences } = json;
   const name = typeof json.name === 'string' ? json.name : source;
   if (kind === 'rates') {
-    if (!(Array.isArray(byPosition) && byPosition.length > 0 && byPosition.every(isProbability)))
-      return refuse('byPosition', byPosition, 'a list of numbers from 0 to 1');
+    const isList = Array.isArray(byPosition) && byPosition.length > 0 && byPosition.length <= mostCandidates;
+    if (!(isList && byPosition.every(isProbability)))
+      return refuse('byPosition', byPosition, `a list of 1 to ${mostCandidates} numbers from 0 to 1`);
     return { kind, name, byPosition };
   }
   if (kind !== 'recorded') return refuse('kind', kind, 'rates or recorded');
-  if (!(Number.isInteger(candidates) && (candidates as number) >= 1))
-    return refuse('candidates', candidates, 'a whole number from 1');
-  if (!(Number.isInteger(newTokens) && (newTokens as number) >= 1))
-    return refuse('newTokens', newTokens, 'a whole number from 1');
+  if (!isCount(candidates, mostCandidates))
+    return refuse('candidates', candidates, `a whole number from 1 to ${mostCandidates}`);
+  if (!isCount(newTokens, mostNewTokens))
+    return refuse('newTokens', newTokens, `a whole number from 1 to ${mostNewTokens}`);
   const isRun = (run: unknown) =>
-    Number.isInteger(run) && 0 <= (run as number) && (run as number) <= (candidates as number);
+    Number.isInteger(run) && 0 <= (run as number) && (run as number) <= candidates;
   const isSequence = (runs: unknown) => Array.isArray(runs) && runs.every(isRun);
   if (!(Array.isArray(sequences) && sequences.length > 0 && sequences.every(isSequence)))
     return refuse('sequences', sequences, 'lists of whole numbers from 0 to candidates');
-  return { kind, name, candidates: candidates as number, newTokens: newTokens as number, sequences };
+  return { kind, name, candidates, newTokens, sequences };
+}
+
+function isCount(value: unknown, most: number): value is number {
+  return Number.isInteger(value) && 1 <= (value as number) && (value as number) <= most;
 }
 
 function isProbability(value: unknown): boolean {

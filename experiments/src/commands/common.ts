@@ -1,5 +1,6 @@
 /** What all commands share: the flags for output, number parsers, and the context that cli.ts hands in. */
 
+import { parseNumber } from '@specoffload/input';
 import type { Command } from 'commander';
 import { UsageError } from '../errors.js';
 import { createOutput, type Output } from '../output.js';
@@ -31,8 +32,8 @@ export function outputFor(options: CommonOptions): Output {
 /** A parser of whole numbers for commander's `.option`. */
 export function wholeNumber(flag: string, least: number, most: number): (text: string) => number {
   return (text) => {
-    const number = /^\d+$/.test(text) ? Number(text) : Number.NaN;
-    if (!(least <= number && number <= most))
+    const number = parseNumber(text) ?? Number.NaN;
+    if (!(Number.isInteger(number) && least <= number && number <= most))
       throw new UsageError(`invalid ${flag}: ${text}; expected a whole number from ${least} to ${most}`);
     return number;
   };

@@ -1,6 +1,7 @@
 /** The flags that say what a run may use of this machine. */
 
 import { defaultReadsInFlight, type MachineSettings } from '@specoffload/engine';
+import { parseNumber } from '@specoffload/input';
 import type { Command } from 'commander';
 import { mostCacheFactor } from '../caps.js';
 import { assertCores } from '../cores.js';
@@ -108,7 +109,7 @@ export function toMachineSettings(options: MachineOptions): Required<MachineSett
 }
 
 function factor(flag: string, text: string | undefined): number {
-  const number = text === undefined ? 1 : Number(/^\d+(\.\d+)?$/.test(text) ? text : Number.NaN);
+  const number = text === undefined ? 1 : (parseNumber(text) ?? Number.NaN);
   if (1 <= number && number <= mostCacheFactor) return number;
   throw new UsageError(`invalid ${flag}: ${text}; expected a number from 1 to ${mostCacheFactor}`);
 }

@@ -1,6 +1,7 @@
 /** The flags that set the policy's fields, one per field of the engine; what is left out is the strategy's choice. */
 
 import { type Policy, type PolicyInput, parsePolicy, policyFields } from '@specoffload/engine';
+import { parseNumber } from '@specoffload/input';
 import type { Command } from 'commander';
 import { asUsage } from '../errors.js';
 
@@ -64,9 +65,8 @@ export function toPolicyInput(options: PolicyOptions): PolicyInput {
   for (const field of fields) {
     const text = options[field];
     if (text === undefined) continue;
-    const isNumber = policyFields[field].kind !== 'choice' && /^\d+(\.\d+)?$/.test(text);
     // What is no number goes on as text, so that the refusal shows what was written.
-    given[field] = isNumber ? Number(text) : text;
+    given[field] = policyFields[field].kind === 'choice' ? text : (parseNumber(text) ?? text);
   }
   return asUsage(() => parsePolicy(given));
 }

@@ -6,10 +6,11 @@ import {
   loadTokenizer,
   type MachineModel,
   modelCatalog,
+  mostCandidates,
   parseAcceptance,
   UserError,
 } from '@specoffload/engine';
-import { maybeReadJson } from '@specoffload/input';
+import { maybeReadJson, parseNumber } from '@specoffload/input';
 import type { Command } from 'commander';
 import { UsageError } from '../errors.js';
 import { formatBytes, plural } from '../format.js';
@@ -194,9 +195,12 @@ const mostAcceptanceBytes = 1 << 26;
  * @throws UsageError for a rate out of range, UserError for a broken file.
  */
 export async function openAcceptance(flag: string, which: string): Promise<Acceptance> {
-  if (/^[\d.,\s]+$/.test(which)) {
-    const byPosition = which.split(',').map(Number);
-    if (!byPosition.every((rate) => 0 <= rate && rate <= 1))
+  const written = which.split(',');
+  const byPosition = written.flatMap((text) => parseNumber(text.trim()) ?? []);
+  // One number among commas is enough to tell a slip in a list of rates from the name of a file.
+  if (byPosition.length > 0 || /^[\s,.]*$/.test(which)) {
+    const isComplete = byPosition.length === written.length && byPosition.length <= mostCandidates;
+    if (!(isComplete && byPosition.every((rate) => 0 <= rate && rate <= 1)))
       throw new UsageError(
         `invalid ${flag}: ${which}; expected a rate from 0 to 1 such as 0.7, or one per position: 0.8,0.7,0.6`,
       );

@@ -1,6 +1,6 @@
 /** A metric over two axes, darker where it is larger, the best cell framed. */
 
-import { UserError } from '@specoffload/input';
+import { parseNumber, UserError } from '@specoffload/input';
 import type { Figure } from '@specoffload/kernel';
 import { tryParseBytes } from '../sizes.js';
 import { hoverFormatOf, nameOfColumn, numberStyleOf, titleOfColumn } from './labels.js';
@@ -94,5 +94,5 @@ function inOrder<Value extends string | number>(values: Value[]): Value[] {
 
 function amountOf(value: string | number): number | null {
   if (typeof value === 'number') return value;
-  return /^-?\d+(\.\d+)?(e[+-]?\d+)?$/.test(value) ? Number(value) : tryParseBytes(value);
+  return parseNumber(value) ?? tryParseBytes(value);
 }

@@ -1,5 +1,6 @@
 /** What is asked of stored runs: a definition's question, or none where only the runs are there. */
 
+import { parseNumber } from '@specoffload/input';
 import { asUsage, UsageError } from '../errors.js';
 import { shippedExperiments } from '../experiments/index.js';
 import { columns } from '../store/columns.js';
@@ -97,5 +98,5 @@ export function parseBaseline(text: string): Readonly<Record<string, string | nu
   const [, axis, value] = /^([^=]+)=(.+)$/.exec(text) ?? [];
   if (axis === undefined || value === undefined)
     throw new UsageError(`invalid --baseline: ${text}; expected an axis and a value, such as system=FlexGen`);
-  return { [axis]: Number.isFinite(Number(value)) ? Number(value) : value };
+  return { [axis]: parseNumber(value) ?? value };
 }

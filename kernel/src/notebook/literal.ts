@@ -1,6 +1,6 @@
 /** Values as TypeScript literals, and words of the command line as values. */
 
-import { parseJson, quote } from '@specoffload/input';
+import { findRoundedNumber, parseJson, printable, quote } from '@specoffload/input';
 import { NotebookError } from '../errors.js';
 
 /** What a notebook can be given: JSON, and the numbers that JSON lacks. */
@@ -48,20 +48,49 @@ const words: Readonly<Record<string, ParameterValue>> = {
   '-Infinity': Number.NEGATIVE_INFINITY,
 };
 
-/** `key=value`, where the value is JSON, NaN, Infinity, or else plain text. */
-export function parseAssignment(text: string): readonly [name: string, value: ParameterValue] {
+/** A value as somebody wrote it; what it means depends on what is declared. */
+export class WrittenValue {
+  readonly text: string;
+
+  constructor(text: string) {
+    this.text = text;
+  }
+
+  /**
+   * JSON, NaN, Infinity, or else plain text.
+   * @throws NotebookError for a number that JavaScript would turn into another one
+   */
+  toValue(name: string): ParameterValue {
+    if (Object.hasOwn(words, this.text)) return words[this.text]!;
+    const value = maybeJson(this.text);
+    if (value === undefined) return this.text;
+    const rounded = findRoundedNumber(this.text);
+    if (rounded === null) return value;
+    throw new NotebookError(
+      `invalid parameter ${name}: ${printable(rounded)} would become another number; expected one that 64 bits hold, whole ones up to ${Number.MAX_SAFE_INTEGER}; or hand it over as text, in quotes`,
+    );
+  }
+
+  /** The same where text is declared: `2024` and `true` are text, `"2024"` is the same text. */
+  toText(): string {
+    const value = this.text.startsWith('"') ? maybeJson(this.text) : undefined;
+    return typeof value === 'string' ? value : this.text;
+  }
+}
+
+/** `key=value`, such as `quick=true`. @throws NotebookError */
+export function parseAssignment(text: string): readonly [name: string, value: WrittenValue] {
   const border = text.indexOf('=');
   const name = text.slice(0, border).trim();
   if (border < 1 || !/^[A-Za-z_$][\w$]*$/.test(name))
     throw new NotebookError(`invalid parameter: ${text}; expected key=value, such as quick=true`);
-  return [name, parseWord(text.slice(border + 1))];
+  return [name, new WrittenValue(text.slice(border + 1))];
 }
 
-function parseWord(text: string): ParameterValue {
-  if (Object.hasOwn(words, text)) return words[text]!;
+function maybeJson(text: string): ParameterValue | undefined {
   try {
     return parseJson(text, 'the value') as ParameterValue;
   } catch {
-    return text;
+    return undefined;
   }
 }

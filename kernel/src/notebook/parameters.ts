@@ -3,14 +3,16 @@
 import { NotebookError } from '../errors.js';
 import { requireFromKernel } from '../packages.js';
 import { type Cell, type CodeCell, createCellId, hasTag, type Notebook } from './format.js';
-import { type ParameterValue, toTypeScript } from './literal.js';
+import { type ParameterValue, toTypeScript, WrittenValue } from './literal.js';
 
-export type Parameters = Readonly<Record<string, ParameterValue>>;
+export type Parameters = Readonly<Record<string, ParameterValue | WrittenValue>>;
 
 interface Declaration {
   readonly name: string;
   /** As written after the colon; empty if nothing is. */
   readonly type: string;
+  /** Whether its type, or else its default, is text; null may be allowed beside it. */
+  readonly isText: boolean;
 }
 
 const parametersTag = 'parameters';
@@ -44,8 +46,8 @@ function createInjectedCell(
   index: number,
 ): CodeCell {
   const lines = Object.entries(parameters).map(([name, value]) => {
-    const type = declared.find((declaration) => declaration.name === name)?.type ?? '';
-    return `let ${name}${type === '' ? '' : `: ${type}`} = ${toTypeScript(value)};`;
+    const { type, isText } = declared.find((declaration) => declaration.name === name)!;
+    return `let ${name}${type === '' ? '' : `: ${type}`} = ${toTypeScript(read(name, value, isText))};`;
   });
   const source = ['// Parameters of this run', ...lines].join('\n');
   return {
@@ -58,6 +60,14 @@ function createInjectedCell(
   };
 }
 
+function read(name: string, value: ParameterValue | WrittenValue, isText: boolean): ParameterValue {
+  if (!(value instanceof WrittenValue)) return value;
+  return isText && value.text !== 'null' ? value.toText() : value.toValue(name);
+}
+
+/** `string`, `string | null`, or either with undefined. */
+const textType = /^string( *\| *(null|undefined))*$/;
+
 /** What a cell declares at its top level, found by the parser that the kernel uses too. */
 function findDeclarations(cell: Cell): Declaration[] {
   const ts = requireFromKernel('@tslab/typescript-for-tslab') as TypeScript;
@@ -65,7 +75,13 @@ function findDeclarations(cell: Cell): Declaration[] {
   return file.statements
     .flatMap((statement) => (ts.isVariableStatement(statement) ? statement.declarationList.declarations : []))
     .filter(({ name }) => ts.isIdentifier(name))
-    .map(({ name, type }) => ({ name: name.getText(file), type: type?.getText(file) ?? '' }));
+    .map(({ name, type, initializer }) => ({
+      name: name.getText(file),
+      type: type?.getText(file) ?? '',
+      isText: type
+        ? textType.test(type.getText(file))
+        : initializer !== undefined && ts.isStringLiteralLike(initializer),
+    }));
 }
 
 /** The little that is needed of tslab's TypeScript, which is not a package of ours. */
@@ -74,6 +90,7 @@ interface TypeScript {
   createSourceFile(name: string, text: string, target: number, setParents: boolean): SourceFile;
   isVariableStatement(node: SyntaxNode): node is VariableStatement;
   isIdentifier(node: SyntaxNode): boolean;
+  isStringLiteralLike(node: SyntaxNode): boolean;
 }
 interface SyntaxNode {
   getText(file: SourceFile): string;
@@ -83,6 +100,10 @@ interface SourceFile extends SyntaxNode {
 }
 interface VariableStatement extends SyntaxNode {
   readonly declarationList: {
-    readonly declarations: readonly { readonly name: SyntaxNode; readonly type?: SyntaxNode }[];
+    readonly declarations: readonly {
+      readonly name: SyntaxNode;
+      readonly type?: SyntaxNode;
+      readonly initializer?: SyntaxNode;
+    }[];
   };
 }
