@@ -29,16 +29,26 @@ export function isPlotlyScript(html: unknown): boolean {
 
 const loaderGuard = 'if (window.Plotly || window.specoffloadPlotly) return;';
 
-let loader: string | undefined;
+/** The texts of all scripts that a page with figures runs, for a policy that lets these run and no others. */
+export function figureScripts(): string[] {
+  return [readPlotlyLoader(), wrapLibrary(readFileSync(libraryPath(), 'utf8')), drawWaitingFigures];
+}
 
-function readPlotlyLoader(): string {
-  loader ??= createLoader(
-    readFileSync(createRequire(import.meta.url).resolve('plotly.js-dist-min/plotly.min.js')),
-  );
-  return loader;
+function libraryPath(): string {
+  return createRequire(import.meta.url).resolve('plotly.js-dist-min/plotly.min.js');
 }
 
 /** A script of its own, inside the page: neither RequireJS nor a bundler's `module` may take it for theirs. */
+const [beforeLibrary, afterLibrary] = ['(function (module, exports, define) {', '\n})();'];
+const wrapLibrary = (source: string): string => `${beforeLibrary}${source}${afterLibrary}`;
+
+let loader: string | undefined;
+
+function readPlotlyLoader(): string {
+  loader ??= createLoader(readFileSync(libraryPath()));
+  return loader;
+}
+
 function createLoader(library: Uint8Array): string {
   const compressed = gzipSync(library, { level: 9 }).toString('base64');
   return `(function () {
@@ -47,7 +57,7 @@ function createLoader(library: Uint8Array): string {
   var text = new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'))).text();
   window.specoffloadPlotly = text.then(function (source) {
     var script = document.createElement('script');
-    script.textContent = '(function (module, exports, define) {' + source + '\\n})();';
+    script.textContent = ${JSON.stringify(beforeLibrary)} + source + ${JSON.stringify(afterLibrary)};
     document.head.appendChild(script);
     return window.Plotly;
   });

@@ -1,17 +1,18 @@
 /**
  * A notebook as one HTML page that needs no network and no server.
  *
- * The page shows what the notebook holds: its HTML outputs and the HTML in its texts run as they are, as they do in
- * Jupyter. Export only notebooks whose authors you trust.
+ * The page shows what the notebook holds and obeys nothing of it: HTML is kept by allow-list (`sanitize.ts`), and the
+ * page's policy lets no script run but the lab's own and nothing come from another place.
  */
 
+import { createHash } from 'node:crypto';
 import { escapeHtml } from '../display/escape.js';
-import { plotlyScript } from '../display/plotly.js';
+import { figureScripts, plotlyScript } from '../display/plotly.js';
 import type { Cell, CodeCell, Notebook } from '../notebook/format.js';
 import { saveFile } from '../notebook/save.js';
 import { highlight } from './highlight.js';
 import { renderMarkdown } from './markdown.js';
-import { needsPlotly, renderOutput } from './output.js';
+import { needsPlotly, needsWebGl, renderOutput } from './output.js';
 import { pageStyle } from './style.js';
 
 export async function exportHtml(notebook: Notebook, title: string, path: string): Promise<void> {
@@ -19,12 +20,13 @@ export async function exportHtml(notebook: Notebook, title: string, path: string
 }
 
 export function renderNotebook(notebook: Notebook, title: string): string {
-  const hasPlotly = notebook.cells.some(
-    (cell) => cell.cell_type === 'code' && cell.outputs.some(needsPlotly),
-  );
+  const outputs = notebook.cells.flatMap((cell) => (cell.cell_type === 'code' ? cell.outputs : []));
+  const hasPlotly = outputs.some(needsPlotly);
+  const policy = createPolicy(hasPlotly ? figureScripts() : [], outputs.some(needsWebGl));
   return [
     '<!doctype html>',
     '<html lang="en"><head><meta charset="utf-8">',
+    `<meta http-equiv="Content-Security-Policy" content="${policy}">`,
     '<meta name="viewport" content="width=device-width, initial-scale=1">',
     `<title>${escapeHtml(title)}</title>`,
     `<style>${pageStyle}</style>`,
@@ -35,10 +37,31 @@ export function renderNotebook(notebook: Notebook, title: string): string {
   ].join('\n');
 }
 
+/**
+ * Scripts by what they say, images by their data or from beside the page; all else is refused.
+ * @param mayEvaluate whether those scripts may make functions out of texts
+ */
+function createPolicy(scripts: readonly string[], mayEvaluate: boolean): string {
+  const hashes = scripts.map((text) => `'sha256-${createHash('sha256').update(text).digest('base64')}'`);
+  const allowed = [...hashes, ...(mayEvaluate ? ["'unsafe-eval'"] : [])];
+  return [
+    "default-src 'none'",
+    `script-src ${allowed.length === 0 ? "'none'" : allowed.join(' ')}`,
+    "style-src 'unsafe-inline'",
+    "img-src 'self' data: blob:",
+    'media-src data:',
+    'font-src data:',
+    "base-uri 'none'",
+    "form-action 'none'",
+  ].join('; ');
+}
+
 function renderCell(cell: Cell): string {
   if (cell.cell_type === 'code') return renderCode(cell);
   const html =
-    cell.cell_type === 'markdown' ? renderMarkdown(cell.source) : `<pre>${escapeHtml(cell.source)}</pre>`;
+    cell.cell_type === 'markdown'
+      ? renderMarkdown(cell.source, cell.attachments)
+      : `<pre>${escapeHtml(cell.source)}</pre>`;
   return `<section>${html}</section>`;
 }
 function renderCode({ source, execution_count, outputs }: CodeCell): string {

@@ -1,11 +1,13 @@
 /** One output of a cell as HTML: the richest form of it that a page without a server can show. */
 
-import { stripVTControlCharacters } from 'node:util';
 import { escapeHtml } from '../display/escape.js';
-import { type Figure, figureHtml, plotlyScript } from '../display/plotly.js';
+import { type Figure, figureHtml } from '../display/plotly.js';
 import { isObject } from '../json.js';
 import type { CellOutput, MimeBundle } from '../notebook/format.js';
+import { renderFormula, unwrapFormula } from './formula.js';
 import { renderMarkdown } from './markdown.js';
+import { sanitizeHtml } from './sanitize.js';
+import { renderText } from './text.js';
 
 const plotlyMime = 'application/vnd.plotly.v1+json';
 
@@ -17,10 +19,18 @@ export function renderOutput(output: CellOutput): string {
 
 /** Whether the page has to hold plotly.js for it. */
 export function needsPlotly(output: CellOutput): boolean {
-  if (!('data' in output)) return false;
-  const html = output.data['text/html'];
+  return 'data' in output && toFigure(output.data[plotlyMime]) !== null;
+}
+
+/** Kinds of traces that plotly.js draws with WebGL, for which it makes functions out of texts of its own. */
+const drawnByWebGl = /gl$|3d$|^(?:cone|isosurface|mesh3d|parcoords|splom|streamtube|surface|volume)$/;
+
+export function needsWebGl(output: CellOutput): boolean {
+  const figure = 'data' in output ? toFigure(output.data[plotlyMime]) : null;
   return (
-    toFigure(output.data[plotlyMime]) !== null || (typeof html === 'string' && html.includes(plotlyScript()))
+    figure?.data.some(
+      (trace) => isObject(trace) && typeof trace.type === 'string' && drawnByWebGl.test(trace.type),
+    ) ?? false
   );
 }
 
@@ -30,15 +40,16 @@ function describeError({ ename, evalue, traceback }: Extract<CellOutput, { outpu
 
 type Renderer = readonly [mime: string, render: (text: string) => string];
 
-/** Richest first. HTML and SVG are shown as the notebook holds them; only plotly.js is in the page already. */
+/** Richest first. */
 const renderers: readonly Renderer[] = [
-  ['text/html', (text) => text.replace(plotlyScript(), '')],
-  ['image/svg+xml', (text) => text],
+  ['text/html', (text) => sanitizeHtml(text)],
+  ['image/svg+xml', (text) => sanitizeHtml(text)],
   ['image/png', (text) => renderImage('image/png', text)],
   ['image/jpeg', (text) => renderImage('image/jpeg', text)],
   ['image/gif', (text) => renderImage('image/gif', text)],
-  ['text/markdown', renderMarkdown],
-  ['text/latex', (text) => `<pre class="formula">${escapeHtml(withoutDollars(text))}</pre>`],
+  ['image/webp', (text) => renderImage('image/webp', text)],
+  ['text/markdown', (text) => renderMarkdown(text)],
+  ['text/latex', renderLatex],
   ['text/plain', (text) => `<pre>${renderText(text)}</pre>`],
 ];
 
@@ -50,7 +61,7 @@ function renderBundle(data: MimeBundle): string {
     if (typeof part === 'string') return render(part);
   }
   const [mime, part] = Object.entries(data)[0] ?? ['nothing', null];
-  return `<pre>${escapeHtml(`${mime}: ${JSON.stringify(part, null, 1)}`)}</pre>`;
+  return `<pre>${renderText(`${mime}: ${JSON.stringify(part, null, 1)}`)}</pre>`;
 }
 
 function toFigure(value: unknown): Figure | null {
@@ -58,19 +69,11 @@ function toFigure(value: unknown): Figure | null {
   return { data: value.data, layout: isObject(value.layout) ? value.layout : {} };
 }
 
-function withoutDollars(latex: string): string {
-  return latex.trim().replace(/^\$\$?(?:\\displaystyle\s+)?([\s\S]*?)\$\$?$/, '$1');
+function renderLatex(text: string): string {
+  const { latex, isDisplay } = unwrapFormula(text);
+  return `<p class="formula">${renderFormula(latex, isDisplay)}</p>`;
 }
 
 function renderImage(mime: string, base64: string): string {
   return `<img alt="" src="data:${mime};base64,${escapeHtml(base64.replace(/\s/g, ''))}">`;
-}
-
-/** What a terminal would have shown in the end: no colours, and of an overwritten line the last state. */
-function renderText(text: string): string {
-  const shown = stripVTControlCharacters(text)
-    .split('\n')
-    .map((line) => line.replace(/\r$/, '').replace(/^.*\r/, ''))
-    .join('\n');
-  return escapeHtml(shown);
 }

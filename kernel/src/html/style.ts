@@ -13,7 +13,10 @@ pre.code { background: var(--faint); border: 1px solid var(--line); border-radiu
 .output { overflow-x: auto; }
 pre.stderr { border-left: 3px solid #c98a1b; }
 pre.error { border-left: 3px solid #c0392b; }
-.formula { font-style: italic; }
+code.formula { font-style: italic; }
+p.formula { overflow-x: auto; }
+math { font-size: 1.1em; }
+.note { color: var(--note); font-size: 0.9em; }
 .comment { color: var(--note); } .keyword { color: #8250df; } .string { color: #1a7f5a; } .number { color: #b35900; }
 table { border-collapse: collapse; margin: 0.5rem 0; }
 th, td { padding: 0.2rem 0.7rem; border-bottom: 1px solid var(--line); text-align: right; }
