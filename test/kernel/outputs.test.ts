@@ -134,6 +134,28 @@ it('that come after the end of their cell go to it, not to the one under way', (
   expect([texts(first), texts(second)]).toEqual([['ab'], ['xy']]);
 });
 
+it('that nest too deep for a notebook are named, and the rest is kept', () => {
+  let deep: unknown = 1;
+  for (let level = 0; level < 10_000; level++) deep = [deep];
+  const cell = collect([['display_data', { data: { 'application/json': deep }, metadata: {} }], show('x')]);
+  expect(texts(cell)).toEqual(['[left out: application/json nests more than 90 deep]', 'x']);
+});
+
+it('of an error are cut, too', () => {
+  const error = { ename: 'E', evalue: 'v'.repeat(100), traceback: ['a'.repeat(100), 'b'] };
+  const [output] = collect([['error', error]], {
+    streamChars: 10,
+    displayChars: 1000,
+    notebookChars: 1000,
+  }).outputs;
+  expect(output).toEqual({
+    output_type: 'error',
+    ename: 'E',
+    evalue: 'v'.repeat(10),
+    traceback: ['a'.repeat(10)],
+  });
+});
+
 it('that are cleared again and again need no room', () => {
   const rounds: Published[] = Array.from(
     { length: 20 },

@@ -143,7 +143,8 @@ function joinText(text: unknown): string | null {
   return isTextList(text) ? text.join('') : null;
 }
 
-function toText(value: unknown): string {
+/** Of a value that ought to be text. */
+export function toText(value: unknown): string {
   return typeof value === 'string' ? value : quote(value);
 }
 

@@ -1,8 +1,9 @@
 /** Collects what a kernel publishes into the outputs of notebook cells. */
 
+import { defaultMaxDepth } from '@specoffload/input';
 import { isObject, type JsonObject } from '../json.js';
 import type { Message } from '../wire/message.js';
-import type { CellOutput, CodeCell } from './format.js';
+import { type CellOutput, type CodeCell, toText } from './format.js';
 
 /** Longer outputs are cut, with a note of how much there was: a notebook is read by people. */
 export interface OutputLimits {
@@ -54,7 +55,7 @@ export class OutputCollector {
         execution_count: countOf(content),
       }),
     error: ({ ename, evalue, traceback }, to) =>
-      this.#push(to, errorOutput(String(ename), String(evalue), toLines(traceback))),
+      this.#pushError(to, toText(ename), toText(evalue), toLines(traceback)),
     clear_output: ({ wait }, to) => {
       to.isClearDue = true;
       if (wait !== true) this.#clearIfDue(to);
@@ -166,6 +167,15 @@ export class OutputCollector {
     to.cell.outputs.push(output);
   }
 
+  /** A message of 100 MB is one that somebody made by mistake. */
+  #pushError(to: Collected, ename: string, evalue: string, lines: readonly string[]): void {
+    const most = this.#limits.streamChars;
+    const traceback = lines.join('\n').slice(0, most).split('\n');
+    const output = errorOutput(ename.slice(0, most), evalue.slice(0, most), traceback);
+    this.#count(to, frameChars + ename.length + evalue.length + traceback.join('').length);
+    this.#push(to, output);
+  }
+
   /** Mutates `output` into a note where there is no room for it. @returns whether it did. */
   #countOrCut(to: Collected, output: BundleOutput): boolean {
     const { displayChars, notebookChars } = this.#limits;
@@ -203,7 +213,21 @@ export function errorOutput(ename: string, evalue: string, traceback: readonly s
 }
 
 function bundleOf({ data, metadata }: JsonObject): { data: JsonObject; metadata: JsonObject } {
-  return { data: isObject(data) ? data : {}, metadata: isObject(metadata) ? metadata : {} };
+  const parts = Object.entries(isObject(data) ? data : {}).map(([mime, part]) =>
+    isShallow(part) ? [mime, part] : ['text/plain', `[left out: ${mime} nests more than ${mostLevels} deep]`],
+  );
+  return {
+    data: Object.fromEntries(parts),
+    metadata: isObject(metadata) && isShallow(metadata) ? metadata : {},
+  };
+}
+
+/** What is deeper could be written, but not read again. */
+const mostLevels = defaultMaxDepth - 10;
+
+function isShallow(part: unknown, levels = mostLevels): boolean {
+  if (typeof part !== 'object' || part === null) return true;
+  return levels > 0 && Object.values(part).every((inner) => isShallow(inner, levels - 1));
 }
 
 function displayIdOf({ transient }: JsonObject): string | null {
@@ -215,7 +239,7 @@ function countOf({ execution_count }: JsonObject): number | null {
 }
 
 function toLines(value: unknown): string[] {
-  return Array.isArray(value) ? value.map(String) : [];
+  return Array.isArray(value) ? value.map(toText) : [];
 }
 
 function sizeOf(data: JsonObject): number {
