@@ -490,7 +490,7 @@ describe('parseMachineModel', () => {
     [{ formats: 'int4' }, /invalid formats: "int4"; expected fp32 or bf16/],
     [{ laneWidth: { gpu: 1 } }, /invalid laneWidth: "gpu"; expected disk, link, host, device/],
     [{ interruptsDraft: 'yes' }, /invalid interruptsDraft: "yes"; expected true or false/],
-    [{ memory: { ...file.memory, deviceBytes: constant(Number.NaN) } }, /invalid memory.deviceBytes: null/],
+    [{ memory: { ...file.memory, deviceBytes: constant(Number.NaN) } }, /invalid memory.deviceBytes: NaN/],
   ])('refuses %o', (changes, message) => {
     expect(() => parseMachineModel({ ...file, ...changes }, 'm.json')).toThrow(message);
   });
