@@ -72,11 +72,11 @@ export class Fields {
     return words.includes(value as Word) ? (value as Word) : this.refuse(field, words.join(', '));
   }
 
-  count(field: string): number {
+  count(field: string, most = 2 ** 31): number {
     const value = this.#get(field);
-    return Number.isInteger(value) && (value as number) >= 1
+    return Number.isInteger(value) && 1 <= (value as number) && (value as number) <= most
       ? (value as number)
-      : this.refuse(field, 'a whole number from 1');
+      : this.refuse(field, `a whole number from 1 to ${most}`);
   }
 
   number(field: string): number {

@@ -8,6 +8,7 @@ import {
   openCheckpoint,
 } from '@specoffload/engine';
 import { prepareTarget } from './main-job/inflated-target.js';
+import { assertModelDirectory, assertModelOrDirectory } from './model-names.js';
 import type { Output } from './output.js';
 import { cacheDirectory, pairPaths } from './paths.js';
 import { parseBytes } from './sizes.js';
@@ -21,8 +22,10 @@ export async function openOrDescribeModel(
   nameOrDirectory: string,
   unit: ModelDescription['unit'] = 'ffn',
 ): Promise<Checkpoint> {
-  const config = modelCatalog[nameOrDirectory];
-  return config ? describeModel({ name: nameOrDirectory, config, unit }) : openCheckpoint(nameOrDirectory);
+  if (Object.hasOwn(modelCatalog, nameOrDirectory))
+    return describeModel({ name: nameOrDirectory, config: modelCatalog[nameOrDirectory]!, unit });
+  await assertModelOrDirectory(nameOrDirectory);
+  return openCheckpoint(nameOrDirectory);
 }
 
 export type ModelRole = 'target' | 'draft';
@@ -38,7 +41,10 @@ export async function locateModel(
   signal: AbortSignal,
 ): Promise<string> {
   const [, size] = /^pair(?::(.*))?$/.exec(name) ?? [null, null];
-  if (size === null) return name;
+  if (size === null) {
+    await assertModelDirectory(name);
+    return name;
+  }
   if (size === undefined) return pairPaths[role];
   const request = { sourceDirectory: pairPaths[role], cacheDirectory, bytes: parseBytes(`--${role}`, size) };
   return (await prepareTarget(request, output, signal)).directory;

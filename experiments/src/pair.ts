@@ -7,6 +7,7 @@ import {
   openCheckpoint,
   type Tokenizer,
 } from '@specoffload/engine';
+import { assertModelDirectory } from './model-names.js';
 import { pairPaths } from './paths.js';
 
 export interface OpenPair {
@@ -21,9 +22,11 @@ export interface OpenPair {
  * @throws UserError when a checkpoint is broken or the vocabularies differ.
  */
 export async function openPair(targetDirectory: string, draftDirectory: string | null): Promise<OpenPair> {
+  await assertModelDirectory(targetDirectory);
   const target = await openCheckpoint(targetDirectory);
   const tokenizer = await loadTokenizer(targetDirectory);
   if (draftDirectory === null) return { target, draft: null, tokenizer };
+  await assertModelDirectory(draftDirectory);
   const draft = await openCheckpoint(draftDirectory);
   const draftTokenizer = await loadTokenizer(draftDirectory);
   assertSameVocabulary({ checkpoint: target, tokenizer }, { checkpoint: draft, tokenizer: draftTokenizer });

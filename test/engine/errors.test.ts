@@ -105,7 +105,7 @@ describe('requests that cannot be served', () => {
     {
       title: 'an unknown strategy',
       changes: { strategy: 'fast' as 'none' },
-      message: 'unknown strategy: fast; expected one of none, serial, specoffload',
+      message: 'unknown strategy: "fast"; expected one of none, serial, specoffload',
     },
     {
       title: 'a policy field out of range',

@@ -487,6 +487,15 @@ describe('parseMachineModel', () => {
       /invalid host.arithmetic: .*; expected pairs of ascending rows/,
     ],
     [{ device: { ...compute, kinds: { expert: { speed: 1 } } } }, /invalid device.kinds.expert.speed/],
+    [
+      {
+        device: {
+          ...compute,
+          kinds: JSON.parse('{"__proto__": {"overheadSeconds": {"value": 1, "source": "x"}}}'),
+        },
+      },
+      /invalid device.kinds: "__proto__"; expected load, upload/,
+    ],
     [{ formats: 'int4' }, /invalid formats: "int4"; expected fp32 or bf16/],
     [{ laneWidth: { gpu: 1 } }, /invalid laneWidth: "gpu"; expected disk, link, host, device/],
     [{ interruptsDraft: 'yes' }, /invalid interruptsDraft: "yes"; expected true or false/],

@@ -351,6 +351,16 @@ describe('parseChromeTrace', () => {
       'args: invalid waitedFor: "rain"; expected weights or attention or draft or nothing',
     ],
     [
+      'a duration below nothing',
+      { traceEvents: [{ ...complete, dur: -1 }] },
+      'event 0: invalid dur: -1; expected a number of at least 0',
+    ],
+    [
+      'bytes below nothing',
+      { traceEvents: [{ ...complete, args: { ...(complete!.args as object), bytes: -8 } }] },
+      'args: invalid bytes: -8; expected a number of at least 0',
+    ],
+    [
       'memory that is none',
       { traceEvents: [{ ph: 'C', name: 'host memory', ts: 0, args: { bytes: null } }] },
       'invalid bytes: null; expected a number',

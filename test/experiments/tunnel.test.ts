@@ -430,6 +430,10 @@ describe('a tunnel file', () => {
     [{ caps: { linkBytesPerSecond: 'fast' } }, 'invalid caps.linkBytesPerSecond: "fast"; expected a number'],
     [{ caps: { linkBytesPerSecond: 1e9 } }, 'invalid caps.diskBytesPerSecond: missing; expected a number'],
     [{ cores: { device: 0, host: 1 } }, 'invalid cores.device: 0; expected a whole number from 1'],
+    [
+      { cores: { device: 1e308, host: 1 } },
+      'invalid cores.device: 1e+308; expected a whole number from 1 to 1024',
+    ],
     [{ memory: { deviceBytes: 1 } }, 'invalid memory.deviceBytes: 1; expected a number from 4096'],
     [{ workload: null }, 'invalid workload; expected an object'],
     [{ policy: { candidates: 0 } }, 'invalid candidates: 0; expected a whole number from 1 to 64'],

@@ -13,6 +13,7 @@ describe('parseNumber', () => {
     ['0.000', 0],
     ['9007199254740991', Number.MAX_SAFE_INTEGER],
     ['1e22', 1e22],
+    ['1000000000000000000', 1e18], // beyond 2^53, and still that number
   ])('%s', (text, number) => {
     expect(parseNumber(text)).toBe(number);
   });

@@ -10,9 +10,14 @@ const decimal = /^[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?$/i;
 export function parseNumber(text: string): number | null {
   if (!decimal.test(text)) return null;
   const number = Number(text);
+  if (!Number.isFinite(number)) return null;
   const isWhole = /^[+-]?\d+$/.test(text);
-  const isKept = isWhole ? Number.isSafeInteger(number) : number !== 0 || !/[1-9]/.test(text.split(/e/i)[0]!);
-  return isKept && Number.isFinite(number) ? number : null;
+  const isKept = isWhole ? isExact(text, number) : number !== 0 || !/[1-9]/.test(text.split(/e/i)[0]!);
+  return isKept ? number : null;
+}
+
+function isExact(whole: string, number: number): boolean {
+  return Number.isSafeInteger(number) || BigInt(whole.replace('+', '')) === BigInt(number);
 }
 
 /**

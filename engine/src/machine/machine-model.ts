@@ -5,7 +5,7 @@
 
 import { isRecord, type JsonRecord, maybeReadJson, quote, UserError } from '@specoffload/input';
 import type { Budgets } from '../schedule/memory-plan.js';
-import { type LaneName, laneNames, type TaskKind } from '../trace/types.js';
+import { type LaneName, laneNames, type TaskKind, taskKinds } from '../trace/types.js';
 import { bf16Formats, type Formats, localFormats } from './formats.js';
 
 /** How long a computing lane takes; see `secondsOf` in cost-model.ts for the formula. */
@@ -196,11 +196,14 @@ class MachineFile {
     const overrides: Partial<Record<TaskKind, KindRates>> = {};
     for (const [kind, fields] of Object.entries(
       kinds === undefined ? {} : this.record(kinds, `${lane}.kinds`),
-    ))
+    )) {
+      if (!(taskKinds as readonly string[]).includes(kind))
+        this.refuse(`${lane}.kinds`, kind, taskKinds.join(', '));
       overrides[kind as TaskKind] = this.#rates(
         this.record(fields, `${lane}.kinds.${kind}`),
         `${lane}.kinds.${kind}`,
       );
+    }
     return { ...(rates as ComputeRates), kinds: overrides };
   }
 

@@ -1,6 +1,6 @@
 /** A request, checked and given its memory: the same for a run and for its prediction. */
 
-import { UserError } from '@specoffload/input';
+import { quote, UserError } from '@specoffload/input';
 import type { Formats } from '../machine/formats.js';
 import { assertSameVocabulary } from '../model/tokenizer.js';
 import type { Checkpoint } from '../model/types.js';
@@ -78,9 +78,10 @@ export function prepare(request: Request, budgets: Budgets, formats: Formats): P
 
 /** @throws UserError when there is no such strategy. */
 export function strategyNamed(name: StrategyName): Strategy {
-  const strategy = strategies[name];
-  if (strategy) return strategy;
-  throw new UserError(`unknown strategy: ${name}; expected one of ${Object.keys(strategies).join(', ')}`);
+  if (Object.hasOwn(strategies, name)) return strategies[name];
+  throw new UserError(
+    `unknown strategy: ${quote(name)}; expected one of ${Object.keys(strategies).join(', ')}`,
+  );
 }
 
 /** @throws UserError when the number of new tokens is none. */

@@ -30,7 +30,7 @@ export function parseChromeTrace(json: unknown, source = 'the trace'): ParsedTra
     const fields = new EventFields(event, `${source}, event ${index}`);
     if (event.ph === 'X') spans.push(toSpan(fields, spans.length));
     const pool = poolNames.find((name) => event.ph === 'C' && event.name === counterName(name));
-    if (pool) memory[pool].push({ seconds: fields.number('ts') / 1e6, bytes: fields.args.number('bytes') });
+    if (pool) memory[pool].push({ seconds: fields.number('ts') / 1e6, bytes: fields.args.amount('bytes') });
   }
   spans.sort((a, b) => a.startSeconds - b.startSeconds || a.id - b.id);
   return { spans, memory };
@@ -48,12 +48,12 @@ function toSpan(event: EventFields, index: number): Span {
     phase: args.word('phase', phaseNames),
     pass: args.number('pass'),
     batch: args.number('batch'),
-    bytes: args.number('bytes'),
-    rows: args.number('rows'),
-    flops: args.number('flops', 0),
+    bytes: args.amount('bytes'),
+    rows: args.amount('rows'),
+    flops: args.amount('flops', 0),
     readySeconds: startSeconds - args.number('waitedMicroseconds', 0) / 1e6,
     startSeconds,
-    endSeconds: startSeconds + event.number('dur') / 1e6,
+    endSeconds: startSeconds + event.amount('dur') / 1e6,
     waitedFor: args.word('waitedFor', idleCauses, 'nothing'),
   };
 }
@@ -79,6 +79,12 @@ class EventFields {
   number(field: string, fallback?: number): number {
     const value = this.#fields[field] ?? fallback;
     return typeof value === 'number' && Number.isFinite(value) ? value : this.refuse(field, 'a number');
+  }
+
+  /** What cannot be less than nothing. @param fallback for a field that may be missing */
+  amount(field: string, fallback?: number): number {
+    const value = this.number(field, fallback);
+    return value >= 0 ? value : this.refuse(field, 'a number of at least 0');
   }
 
   text(field: string): string {

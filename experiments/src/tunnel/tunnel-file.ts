@@ -97,7 +97,7 @@ export function parseTunnel(json: unknown, source: string): Tunnel {
       hostFlopsPerSecond: rateOrNull('hostFlopsPerSecond'),
       hostWeightBytesPerSecond: rateOrNull('hostWeightBytesPerSecond'),
     },
-    cores: { device: part('cores').count('device'), host: part('cores').count('host') },
+    cores: { device: part('cores').count('device', 1024), host: part('cores').count('host', 1024) },
     memory: {
       ...{ deviceBytes: pool('deviceBytes'), hostBytes: pool('hostBytes') },
       ...{
@@ -107,8 +107,8 @@ export function parseTunnel(json: unknown, source: string): Tunnel {
     },
     workload: {
       name: part('workload').text('name'),
-      prompts: part('workload').count('prompts'),
-      maxNewTokens: part('workload').count('maxNewTokens'),
+      prompts: part('workload').count('prompts', 65_536),
+      maxNewTokens: part('workload').count('maxNewTokens', 1 << 20),
     },
     policy: parsePolicyOf(fields, source),
     planned: { withDraft: plan('withDraft'), withoutDraft: plan('withoutDraft') },

@@ -55,12 +55,17 @@ export function readConnectionFile(path: string): ConnectionInfo {
   const wrong = (what: string) => new NotebookError(`invalid connection file ${path}: ${what}`);
   if (!isObject(value)) throw wrong('expected a JSON object');
   for (const channel of channelNames)
-    if (!Number.isInteger(value[`${channel}_port`])) throw wrong(`${channel}_port is no port`);
+    if (!isPort(value[`${channel}_port`]))
+      throw wrong(`${channel}_port ${quote(value[`${channel}_port`])}; expected a port from 1 to 65535`);
   for (const field of ['transport', 'ip', 'key'])
     if (typeof value[field] !== 'string') throw wrong(`${field} is missing`);
   if (value.signature_scheme !== 'hmac-sha256')
     throw wrong(`signature_scheme ${quote(value.signature_scheme)}; expected hmac-sha256`);
   return value as unknown as ConnectionInfo;
+}
+
+function isPort(value: unknown): boolean {
+  return Number.isInteger(value) && 1 <= (value as number) && (value as number) <= 65_535;
 }
 
 const mostBytes = 1 << 20;

@@ -1,0 +1,55 @@
+/** A model's name that means nothing: what was meant is likely the nearest one that does. */
+
+import { access } from 'node:fs/promises';
+import { modelCatalog } from '@specoffload/engine';
+import { quote, UserError } from '@specoffload/input';
+
+/** @throws UserError listing the models that can be predicted, the nearest first. */
+export async function assertModelOrDirectory(name: string): Promise<void> {
+  if (await exists(name)) return;
+  throw new UserError(
+    `unknown model: ${quote(name)}; expected ${nearestFirst(name, Object.keys(modelCatalog)).join(', ')}, or a checkpoint's directory, of which there is none by that name`,
+  );
+}
+
+/** @throws UserError when there is nothing of that name; says so if it can be predicted, but not run. */
+export async function assertModelDirectory(name: string): Promise<void> {
+  if (await exists(name)) return;
+  const isKnown = Object.hasOwn(modelCatalog, name);
+  throw new UserError(
+    isKnown
+      ? `${name} is known by its sizes alone, which simulate and plan can predict; expected a checkpoint's directory, since a run needs its weights`
+      : `there is no model ${quote(name)}; expected a checkpoint's directory with config.json and safetensors files; check the path, or predict ${nearestFirst(name, Object.keys(modelCatalog)).join(', ')} with simulate or plan`,
+  );
+}
+
+function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** By the number of letters to change, put in or leave out; equals keep their order. */
+export function nearestFirst(name: string, words: readonly string[]): string[] {
+  const distances = new Map(words.map((word) => [word, editDistance(name.slice(0, 64).toLowerCase(), word)]));
+  return [...words].sort((a, b) => distances.get(a)! - distances.get(b)!);
+}
+
+/** Levenshtein's, row by row. */
+function editDistance(one: string, other: string): number {
+  let above = Array.from({ length: other.length + 1 }, (_, column) => column);
+  for (const [row, letter] of [...one].entries()) {
+    const own = [row + 1];
+    for (let column = 0; column < other.length; column++)
+      own.push(
+        Math.min(
+          own[column]! + 1,
+          above[column + 1]! + 1,
+          above[column]! + (letter === other[column] ? 0 : 1),
+        ),
+      );
+    above = own;
+  }
+  return above.at(-1)!;
+}
