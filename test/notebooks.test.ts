@@ -61,6 +61,14 @@ describe.each(names)('%s', (name) => {
     expect(parameters[0]!.source).toMatch(/^let quick = false;/m);
   });
 
+  it('holds no parameters of the run that it shows', () => {
+    const tags = notebook.cells.flatMap(({ metadata }) => (metadata.tags as string[] | undefined) ?? []);
+    expect(tags).not.toContain('injected-parameters');
+    expect(codeOf(notebook).filter(({ source }) => source.startsWith('// Parameters of this run'))).toEqual(
+      [],
+    );
+  });
+
   it('shows nothing that failed; where it shows anything, it is a whole run of the full form with figures', () => {
     const outputs = outputsOf(notebook);
     expect(outputs.filter(({ output_type }) => output_type === 'error')).toEqual([]);

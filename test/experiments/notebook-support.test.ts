@@ -4,6 +4,7 @@ import {
   describeDecode,
   joinWords,
   runState,
+  runsState,
   storeOf,
   sweepState,
 } from '../../experiments/src/notebook-support/index.js';
@@ -53,6 +54,9 @@ describe('what a cell shows of work under way', () => {
       ...{ finishedSequences: 0, numSequences: 4, elapsedSeconds: 1 },
     } as const;
     expect(runState('serial', run)).toEqual({ done: 12, total: 64, note: 'serial, decode' });
+    const stateOf = runsState(['none', 'serial', 'specoffload']);
+    expect(stateOf('none', run)).toEqual({ done: 12, total: 192, note: 'none (1 of 3), decode' });
+    expect(stateOf('serial', run)).toEqual({ done: 76, total: 192, note: 'serial (2 of 3), decode' });
     const sweep = {
       done: 2,
       total: 9,

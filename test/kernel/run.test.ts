@@ -170,6 +170,15 @@ describe('notebook run', () => {
     expect(most).toBeLessThan(150e6);
   });
 
+  it('in place leaves no parameters of the run among the cells', async () => {
+    const path = await writeNotebook(folder, 'own.ipynb', [parameters, 'quick']);
+    const outcome = await runNotebook({ path, out: path, parameters: { quick: true } });
+    const { cells, metadata } = parseNotebook(await readFile(path, 'utf8'), 'own');
+    expect([outcome.cells.length, cells.length]).toEqual([3, 2]);
+    expect(metadata.specoffload).toMatchObject({ status: 'completed', parameters: { quick: true } });
+    expect(cells[1]).toMatchObject({ outputs: [{ data: { 'text/plain': 'true' } }] });
+  });
+
   it('adds little to what the kernel needs', async () => {
     const path = await writeNotebook(
       folder,

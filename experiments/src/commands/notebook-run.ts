@@ -46,7 +46,7 @@ export function addNotebookRunCommand(notebook: Command, context: CommandContext
     .option('--quick', 'the same as -p quick=true')
     .option(
       '--out <file>',
-      'the executed notebook, may be the notebook itself (default: NAME.executed.ipynb)',
+      'the executed notebook, may be the notebook itself (default: NAME.executed.ipynb); in place, the cell with the parameters of this run is left out',
     )
     .option('--html <file>', 'also write it as a page that stands alone')
     .option(

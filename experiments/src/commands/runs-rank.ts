@@ -148,6 +148,9 @@ function describeRanking(points: readonly RankedPoint[], metric: string): string
   const table = formatTable<RankedPoint>(
     [
       ...axisColumns(points),
+      ...(new Set(points.map(({ kind }) => kind)).size > 1
+        ? [{ title: 'kind', align: 'left' as const, text: ({ kind }: RankedPoint) => kind }]
+        : []),
       { title: metric, text: ({ sample }) => cell(sample.median) },
       { title: '95 %', text: ({ sample }) => range(sample.low, sample.high, cell) },
       { title: 'runs', text: ({ sample }) => String(sample.n) },

@@ -4,6 +4,7 @@ export {
   type MainJobOptions,
   type MainJobOutcome,
   type MainJobRunOptions,
+  mainStrategies,
   openMainJob,
   runMainJob,
   type WrittenText,

@@ -32,7 +32,8 @@ const fullSize: JobSize = { targetBytes: 2e9, promptsPerWorkload: 2, maxNewToken
 const quickSize: JobSize = { targetBytes: 4e8, promptsPerWorkload: 1, maxNewTokens: 16 };
 
 /** What the main job compares: no speculation, serial speculation, SpecOffload's. */
-const mainStrategies = ['none', 'serial', 'specoffload'] as const satisfies readonly StrategyName[];
+/** What the main job runs; the first is what the others' tokens are compared with. */
+export const mainStrategies = ['none', 'serial', 'specoffload'] as const satisfies readonly StrategyName[];
 
 /** Device and host together hold half of the target: whatever is kept, the rest streams from disk in every pass. */
 const deviceShare = 1 / 4;

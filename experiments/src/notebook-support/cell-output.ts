@@ -18,6 +18,20 @@ export function runState(title: string, { phase, newTokens, maxNewTokens }: RunP
   return { done: newTokens, total: maxNewTokens, note: `${title}, ${phase}` };
 }
 
+/**
+ * Several runs' progress for one bar, from the first to the last: in new tokens of all together.
+ * @param titles of the runs in their order, all of the same texts
+ */
+export function runsState(
+  titles: readonly string[],
+): (title: string, progress: RunProgress) => ProgressState {
+  return (title, progress) => {
+    const place = titles.indexOf(title);
+    const { done, total, note } = runState(`${title} (${place + 1} of ${titles.length})`, progress);
+    return { done: place * total + done, total: titles.length * total, ...(note !== undefined && { note }) };
+  };
+}
+
 /** A sweep's progress for a bar: in runs. */
 export function sweepState({ done, total, current }: SweepProgress): ProgressState {
   return { done, total, ...(current === null ? {} : { note: current }) };

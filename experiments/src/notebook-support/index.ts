@@ -1,2 +1,2 @@
-export { cellOutput, runState, storeOf, sweepState } from './cell-output.js';
+export { cellOutput, runState, runsState, storeOf, sweepState } from './cell-output.js';
 export { describeDecode, joinWords } from './sentences.js';

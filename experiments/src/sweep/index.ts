@@ -2,6 +2,7 @@ export * from './definition.js';
 export { describeGeneration, type Generation, splitGenerations } from './generations.js';
 export { openExperiment } from './open-experiment.js';
 export type { SweepOptions } from './options.js';
+export { readOutcome } from './outcome-runs.js';
 export { parseDefinition } from './parse.js';
 export { describeSweepProgress, type SweepProgress } from './progress.js';
 export type { ScoredPoint } from './ranking.js';

@@ -28,6 +28,11 @@ export function injectParameters(notebook: Notebook, parameters: Parameters): vo
   notebook.cells.splice(index + 1, 0, createInjectedCell(parameters, declared, index + 1));
 }
 
+/** The notebook as it was written: in place of its author's file no parameters of one run may be kept. */
+export function withoutInjected(notebook: Notebook): Notebook {
+  return { ...notebook, cells: notebook.cells.filter((cell) => !hasTag(cell, injectedTag)) };
+}
+
 function assertDeclared(names: readonly string[], declared: readonly Declaration[]): void {
   const unknown = names.filter((name) => !declared.some((declaration) => declaration.name === name));
   if (unknown.length === 0) return;

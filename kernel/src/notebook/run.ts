@@ -10,12 +10,15 @@ import { busySeconds, type CellFailure, describeDeath, type Limit, runCell } fro
 import { type Cell, type CodeCell, hasTag, type Notebook, readNotebook } from './format.js';
 import { findLateError, waitForLeftovers } from './late.js';
 import { errorOutput, OutputCollector } from './outputs.js';
-import { injectParameters, type Parameters } from './parameters.js';
+import { injectParameters, type Parameters, withoutInjected } from './parameters.js';
 import { assertWritable, saveNotebook } from './save.js';
 
 export interface RunNotebookOptions {
   readonly path: string;
-  /** Where the executed notebook goes; the same path runs it in place. Default: kept in memory only. */
+  /**
+   * Where the executed notebook goes; the same path runs it in place, and leaves the cell with this run's parameters out:
+   * they stand in the metadata. Default: kept in memory only.
+   */
   readonly out?: string;
   readonly parameters?: Parameters;
   /** Longer than this, and a cell is interrupted, then killed. Default: no limit. */
@@ -242,7 +245,9 @@ class NotebookRun {
         seconds: this.#seconds(),
       },
     };
-    if (this.#options.out !== undefined) await saveNotebook(this.#options.out, this.#notebook);
+    const { path, out } = this.#options;
+    if (out !== undefined)
+      await saveNotebook(out, isSameFile(path, out) ? withoutInjected(this.#notebook) : this.#notebook);
     this.#savedMs = performance.now();
   }
 
@@ -254,6 +259,8 @@ class NotebookRun {
     return (performance.now() - this.#startMs) / 1000;
   }
 }
+
+const isSameFile = (path: string, out: string) => resolve(path) === resolve(out);
 
 function isRunnable(cell: Cell): boolean {
   return cell.cell_type === 'code' && cell.source.trim() !== '';
