@@ -139,10 +139,16 @@ describe('writeWholeFile', () => {
     expect(alone('locked')).toEqual([]);
   });
 
+  it('refuses devices where a file is wanted', async () => {
+    await expect(writeWholeFile('/dev/null', 'x', { isFile: true })).rejects.toThrow(
+      'it is a device or a pipe',
+    );
+  });
+
   it('can be tried before there is anything to write', async () => {
     await assertCanWrite(place('new/other'));
     expect(readdirSync(place('new'))).toEqual(['deep']);
-    await expect(assertCanWrite('/proc/nowhere/file', 'choose another --out')).rejects.toThrow(
+    await expect(assertCanWrite('/proc/nowhere/file', { remedy: 'choose another --out' })).rejects.toThrow(
       /^cannot write \/proc\/nowhere\/file: .* \(ENOENT\); choose another --out$/,
     );
   });

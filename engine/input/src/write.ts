@@ -7,19 +7,25 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { hasCode, UserError } from './errors.js';
 import { explainSystemError } from './system.js';
 
+export interface WriteOptions {
+  /** What to do about a place that cannot be written. @default what helps against the system's reason */
+  readonly remedy?: string;
+  /** Refuses devices and pipes: for what is written again and again. @default false */
+  readonly isFile?: boolean;
+}
+
 /**
  * Writes a file, its folder too, so that readers see the old content or the new one, whole. A link stays a link: what
  * it leads to is replaced. A device, a pipe or an open descriptor, such as /dev/stdout, is written to as it is.
- * @param remedy what to do about a place that cannot be written
  * @throws UserError saying why not; what was there before is then still there, and nothing lies beside it
  */
 export async function writeWholeFile(
   path: string,
   content: string | Uint8Array,
-  remedy?: string,
+  { remedy, isFile = false }: WriteOptions = {},
 ): Promise<void> {
   try {
-    const place = await findPlace(path);
+    const place = await findPlace(path, isFile, remedy);
     if (place.isDevice) await writeDevice(place.path, content);
     else await replaceFile(place.path, content);
   } catch (error) {
@@ -27,16 +33,22 @@ export async function writeWholeFile(
   }
 }
 
+/** A block: a disk that is full is found too. */
+const trialText = ' '.repeat(4096);
+
 /**
  * Refuses early what could not be written after minutes of work: tries to, and takes the file away again, not its
  * folder.
  * @throws UserError as {@link writeWholeFile}
  */
-export async function assertCanWrite(path: string, remedy?: string): Promise<void> {
+export async function assertCanWrite(
+  path: string,
+  { remedy, isFile = false }: WriteOptions = {},
+): Promise<void> {
   try {
-    const place = await findPlace(path);
+    const place = await findPlace(path, isFile, remedy);
     if (place.isDevice) await (await openDevice(place.path)).close();
-    else await withAside(place.path, async () => {});
+    else await withAside(place.path, (file) => file.writeFile(trialText));
   } catch (error) {
     throw explainSystemError(error, `write ${path}`, remedy);
   }
@@ -78,7 +90,9 @@ interface Place {
 const deviceFolders = /^\/(?:dev|proc)\//;
 
 /** Where a file of this name really goes: links are followed, folders refused. */
-async function findPlace(path: string): Promise<Place> {
+async function findPlace(path: string, isFile: boolean, remedy?: string): Promise<Place> {
+  const refuse = (what: string, usualRemedy: string) =>
+    new UserError(`cannot write ${path}: ${what}; ${remedy ?? usualRemedy}`);
   const stats = await stat(path).catch((error) => {
     if (hasCode(error, 'ENOENT')) return null;
     throw error;
@@ -88,13 +102,13 @@ async function findPlace(path: string): Promise<Place> {
       () => true,
       () => false,
     );
-    if (isDangling)
-      throw new UserError(`cannot write ${path}: it is a link to nothing; remove it, or choose another name`);
+    if (isDangling) throw refuse('it is a link to nothing', 'remove it, or choose another name');
     await makeFolder(dirname(path));
     return { path, isDevice: false };
   }
-  if (stats.isDirectory()) throw new UserError(`cannot write ${path}: it is a folder; name a file in it`);
+  if (stats.isDirectory()) throw refuse('it is a folder', 'name a file in it');
   const isDevice = !stats.isFile() || deviceFolders.test(resolve(path));
+  if (isDevice && isFile) throw refuse('it is a device or a pipe, no regular file', 'name a file');
   return { path: isDevice ? resolve(path) : await realpath(path), isDevice };
 }
 

@@ -16,6 +16,9 @@ export interface CommonOptions {
   readonly verbose?: true;
 }
 
+/** What to do about a result that cannot be written where it was asked for. */
+export const outRemedy = 'choose another --out';
+
 /** Adds `--json`, `--verbose` and the example that ends every help page. */
 export function withCommonOptions(command: Command, ...examples: string[]): Command {
   return command

@@ -1,8 +1,7 @@
 /** `specoffload notebook images`: an executed notebook for readers who run nothing. */
 
-import { mkdir, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { UserError } from '@specoffload/engine';
+import { UserError, writeWholeFile } from '@specoffload/input';
 import type { Command } from 'commander';
 import { plural } from '../format.js';
 import type { Output } from '../output.js';
@@ -50,10 +49,9 @@ async function drawImages(path: string, options: NotebookImagesOptions, output: 
   ).finally(() => follower.end());
   const files: string[] = [];
   if (png !== undefined) {
-    await mkdir(png, { recursive: true });
     for (const [index, image] of images.entries()) {
       const file = imageFile(index);
-      await writeFile(file, image.png);
+      await writeWholeFile(file, image.png, { remedy: 'choose another --png' });
       files.push(file);
     }
   }

@@ -1,8 +1,9 @@
 /** `specoffload profile`: measures this machine's lanes into a machine file. */
 
-import { statfs, writeFile } from 'node:fs/promises';
+import { statfs } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { type Checkpoint, multipliedElements, parseMachineModel, UserError } from '@specoffload/engine';
+import { writeWholeFile } from '@specoffload/input';
 import type { Command } from 'commander';
 import { capsOf } from '../caps.js';
 import { formatRate, formatSeconds } from '../format.js';
@@ -13,7 +14,13 @@ import { cacheDirectory, displayPath, localMachinePath, pairPaths } from '../pat
 import { buildMachineFile } from '../profile/machine-file.js';
 import { measureRuns, numProfilePrompts } from '../profile/measure.js';
 import { loadWorkload } from '../prompts.js';
-import { type CommandContext, type CommonOptions, outputFor, withCommonOptions } from './common.js';
+import {
+  type CommandContext,
+  type CommonOptions,
+  outputFor,
+  outRemedy,
+  withCommonOptions,
+} from './common.js';
 import { addMachineOptions, type MachineOptions, toMachineSettings } from './machine-options.js';
 
 interface ProfileOptions extends CommonOptions, MachineOptions {
@@ -77,7 +84,7 @@ async function profile(options: ProfileOptions, output: Output, signal: AbortSig
     runs,
   );
   const machine = parseMachineModel(file, options.out); // what can't be read back is not written
-  await writeFile(options.out, `${JSON.stringify(file, null, 2)}\n`);
+  await writeWholeFile(options.out, `${JSON.stringify(file, null, 2)}\n`, { remedy: outRemedy });
   const seconds = (performance.now() - startMs) / 1000;
   output.say(
     `disk ${formatRate(machine.disk.bytesPerSecond)}, link ${formatRate(machine.link.bytesPerSecond)}; ` +

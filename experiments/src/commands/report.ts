@@ -1,8 +1,7 @@
 /** `specoffload report`: an experiment's records as one HTML page that opens anywhere. */
 
 import { join, resolve } from 'node:path';
-import { UserError } from '@specoffload/engine';
-import { hasCode } from '@specoffload/input';
+import { UserError, writeWholeFile } from '@specoffload/input';
 import type { Command } from 'commander';
 import { formatBytes, plural } from '../format.js';
 import type { Output } from '../output.js';
@@ -11,8 +10,13 @@ import { readRuns, type StoredRun } from '../store/index.js';
 import { describeGeneration, type Generation, splitGenerations } from '../sweep/generations.js';
 import { chooseGenerations, judgeBy, openAsked, parseBaseline, questionOf } from '../sweep/question.js';
 import { readDefinitions } from '../sweep/stored-definitions.js';
-import { writeWhole } from '../whole-file.js';
-import { type CommandContext, type CommonOptions, outputFor, withCommonOptions } from './common.js';
+import {
+  type CommandContext,
+  type CommonOptions,
+  outputFor,
+  outRemedy,
+  withCommonOptions,
+} from './common.js';
 
 interface ReportOptions extends CommonOptions {
   readonly out?: string;
@@ -81,7 +85,7 @@ async function report(
   const page = await renderPage(subject, output.note);
   const path = resolve(options.out ?? join(results, asked.name, 'report.html'));
   signal.throwIfAborted();
-  await writePage(path, page.html);
+  await writeWholeFile(path, page.html, { remedy: outRemedy });
   const bytes = Buffer.byteLength(page.html);
   output.say(
     `${plural(runs.length, 'run')}, ${plural(page.numCharts, 'chart')}, ${plural(page.numTimelines, 'timeline')}, ` +
@@ -114,16 +118,4 @@ async function nothingToReport(experiment: string, results: string): Promise<Use
   return new UserError(
     `no run of ${experiment} in ${displayPath(results)}: ${hint}; run specoffload sweep first, or choose another --results`,
   );
-}
-
-async function writePage(path: string, html: string): Promise<void> {
-  try {
-    await writeWhole(path, html);
-  } catch (error) {
-    if (hasCode(error, 'ENOSPC', 'EDQUOT', 'EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST', 'EISDIR'))
-      throw new UserError(
-        `cannot write ${displayPath(path)} (${(error as NodeJS.ErrnoException).code}); choose another --out`,
-      );
-    throw error;
-  }
 }

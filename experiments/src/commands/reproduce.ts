@@ -1,7 +1,7 @@
 /** `specoffload reproduce`: every published figure of the paper, predicted on simulated machines. */
 
-import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { writeWholeFile } from '@specoffload/input';
 import type { Command } from 'commander';
 import { formatSeconds } from '../format.js';
 import type { Output } from '../output.js';
@@ -45,7 +45,7 @@ export function addReproduceCommand(program: Command, context: CommandContext): 
 async function run(options: ReproduceCommandOptions, output: Output, signal: AbortSignal): Promise<void> {
   const { results, quick: isQuick = false } = options;
   const reference = await readReference(options.reference);
-  if (!isQuick) await assertWritable(results);
+  if (!isQuick) await assertWritable(results, 'reproduce');
   const started = performance.now();
   const elapsed = () => formatSeconds((performance.now() - started) / 1000);
   const follower = output.follow();
@@ -77,9 +77,9 @@ async function writeReport(
   output: Output,
 ): Promise<void> {
   const folder = join(results, 'reproduce');
-  await mkdir(folder, { recursive: true });
-  await writeFile(join(folder, 'report.md'), markdown);
-  await writeFile(join(folder, 'report.json'), `${JSON.stringify(reproduction, null, 2)}\n`);
+  const remedy = 'choose another --results';
+  await writeWholeFile(join(folder, 'report.md'), markdown, { remedy });
+  await writeWholeFile(join(folder, 'report.json'), `${JSON.stringify(reproduction, null, 2)}\n`, { remedy });
   const facts = alignFacts([
     ['report', displayPath(join(folder, 'report.md'))],
     ['numbers', displayPath(join(folder, 'report.json'))],

@@ -62,7 +62,7 @@ async function simulate(
 ): Promise<void> {
   const given = toPolicyInput(options);
   const { strategy, accounting } = options;
-  await assertWritable(options.results);
+  await assertWritable(options.results, 'simulate');
   const prediction = await openPrediction(
     options,
     { strategy, policy: given, isPlanned: false },

@@ -42,7 +42,7 @@ async function start(
   output: Output,
   signal: AbortSignal,
 ): Promise<void> {
-  await assertWritable(results);
+  await assertWritable(results, 'main');
   const job = await openMainJob({ quick: quick === true, results }, output, signal);
   output.note(`main job: ${describePlan(job)}`);
   const outcome = await runMainJob(job, output, {

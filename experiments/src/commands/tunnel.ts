@@ -1,7 +1,7 @@
 /** `specoffload tunnel`: a machine file under which a small run here has the ratios of a large run elsewhere. */
 
-import { writeFile } from 'node:fs/promises';
 import { laneNames } from '@specoffload/engine';
+import { parseJson, writeWholeFile } from '@specoffload/input';
 import type { Command } from 'commander';
 import { formatBytes, formatFlops, formatPercent, formatRate, plural, threeDigits } from '../format.js';
 import type { Output } from '../output.js';
@@ -21,6 +21,7 @@ import {
   type CommonOptions,
   oneOf,
   outputFor,
+  outRemedy,
   wholeNumber,
   withCommonOptions,
 } from './common.js';
@@ -140,8 +141,8 @@ async function tunnel(options: TunnelCommandOptions, output: Output, signal: Abo
     signal,
   );
   const text = `${JSON.stringify(created, null, 2)}\n`;
-  const parsed = parseTunnel(JSON.parse(text), options.out); // what can't be read back is not written
-  await writeFile(options.out, text);
+  const parsed = parseTunnel(parseJson(text, options.out), options.out); // what can't be read back is not written
+  await writeWholeFile(options.out, text, { remedy: outRemedy });
   output.say(describeTunnel(parsed));
   output.say(
     `\nwritten to ${displayPath(options.out)}; specoffload run --tunnel ${displayPath(options.out)}`,

@@ -1,10 +1,9 @@
 /** The fitted constants on disk, with those of every held-out test: read by each prediction, written by --fit. */
 
 import { join } from 'node:path';
-import { isRecord, maybeReadJson, UserError } from '@specoffload/input';
+import { isRecord, maybeReadJson, UserError, writeWholeFile } from '@specoffload/input';
 import { Fields } from '../fields.js';
 import { machinesDirectory } from '../machines.js';
-import { writeWhole } from '../whole-file.js';
 import { type Constants, constantNames, definitionOf, parseConstants } from './constants.js';
 import { machineFile } from './machine-files.js';
 import { type DatasetName, datasetNames, environmentNames } from './reference.js';
@@ -91,9 +90,9 @@ export async function writeCalibration(calibration: Calibration): Promise<void> 
     alternative: roundAll(alternative),
     heldOut: heldOut.map(({ left, constants: values }) => ({ ...left, constants: roundAll(values) })),
   };
-  await writeWhole(calibrationPath, formatJson(content));
+  await writeWholeFile(calibrationPath, formatJson(content));
   for (const environment of environmentNames)
-    await writeWhole(
+    await writeWholeFile(
       join(machinesDirectory, `${environment}.json`),
       formatJson(machineFile(environment, roundAll(constants))),
     );

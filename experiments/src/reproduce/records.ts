@@ -1,8 +1,7 @@
 /** Predictions in the record store, once each: the same prediction again finds its record there. */
 
-import { access } from 'node:fs/promises';
 import { join } from 'node:path';
-import { buildSimulatedRecord, collectProvenance, storeRun } from '../store/index.js';
+import { buildSimulatedRecord, collectProvenance, isStored, storeRun } from '../store/index.js';
 import type { Prediction } from './predict.js';
 
 const experiment = 'reproduce';
@@ -16,17 +15,8 @@ export async function createPredictionStore(
   return async ({ question, request, result }) => {
     const run = { request, result, workload: question.dataset, createdAt: new Date(), provenance };
     const { key } = buildSimulatedRecord(run, 0);
-    if (await exists(join(results, experiment, key))) return;
+    if (isStored(join(results, experiment, key))) return;
     const recordOf = (repeat: number) => buildSimulatedRecord(run, repeat);
     await storeRun(results, experiment, { recordOf, trace: null, tokens: null }, signal);
   };
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await access(path);
-    return true;
-  } catch {
-    return false;
-  }
 }

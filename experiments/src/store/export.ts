@@ -1,9 +1,9 @@
-/** Rows as one file for other tools: Parquet or CSV, written aside and renamed into place. */
+/** Rows as one file for other tools: Parquet or CSV, made by DuckDB in a folder of its own, then put in its place whole. */
 
-import { randomBytes } from 'node:crypto';
-import { rename, rm } from 'node:fs/promises';
-import { basename, dirname, extname, join } from 'node:path';
-import { UserError } from '@specoffload/engine';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, extname, join } from 'node:path';
+import { reasonOf, UserError, writeWholeFile } from '@specoffload/input';
 import { UsageError } from '../errors.js';
 import { displayPath } from '../paths.js';
 import { tableColumnsOf, withRowTable } from './row-table.js';
@@ -26,19 +26,18 @@ export function assertExportable(path: string): void {
  */
 export async function exportRows(rows: readonly Row[], path: string): Promise<void> {
   assertExportable(path);
-  const aside = join(
-    dirname(path),
-    `.writing-${process.pid}-${randomBytes(4).toString('hex')}-${basename(path)}`,
-  );
+  const workshop = await mkdtemp(join(tmpdir(), 'specoffload-export-'));
   try {
+    const made = join(workshop, basename(path));
     await withRowTable(rows, tableColumnsOf(rows), async (connection) => {
-      await connection.run(`copy runs to ${quoteText(aside)} (${formats[extname(path)]})`);
+      await connection.run(`copy runs to ${quoteText(made)} (${formats[extname(path)]})`);
     });
-    await rename(aside, path);
+    await writeWholeFile(path, await readFile(made), { remedy: 'choose another --out' });
   } catch (error) {
-    throw new UserError(`cannot write ${displayPath(path)}: ${(error as Error).message.split('\n')[0]}`);
+    if (error instanceof UserError) throw error;
+    throw new UserError(`cannot write ${displayPath(path)}: ${reasonOf(error)}; choose another --out`);
   } finally {
-    await rm(aside, { force: true }).catch(() => {});
+    await rm(workshop, { recursive: true, force: true }).catch(() => {});
   }
 }
 

@@ -12,10 +12,10 @@ export { assertExportable, exportRows } from './export.js';
 export { determinantsOf, type PointOfRun, pointIdOf, pointKeyOf, pointOf, turnIdOf } from './point.js';
 export { collectProvenance } from './provenance.js';
 export { filterRows, type QueryRow, type QueryValue, queryRows } from './query.js';
-export { byAge, findRun, type ReadRequest, readRuns, scanRuns } from './read.js';
+export { byAge, findRun, isStored, openRun, type ReadRequest, readRuns, scanRuns } from './read.js';
 export * from './record.js';
 export { type FixedRow, type Row, readRows, toRow, toRows } from './rows.js';
-export { formatTokens, type TokensLine } from './tokens.js';
+export { formatTokens, parseTokens, readTokens, type TokensLine } from './tokens.js';
 export { parseRunRecord } from './validate.js';
 export {
   assertWritable,

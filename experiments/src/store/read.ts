@@ -1,12 +1,13 @@
 /** The record store, read back: every whole record, and a sentence about everything in its place that is none. */
 
-import { type Dirent, readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { type Dirent, readdirSync, statSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { explainSystemError, hasCode, maybeReadTextSync, parseJson, UserError } from '@specoffload/input';
 import { UsageError } from '../errors.js';
 import { displayPath } from '../paths.js';
 import type { RunRecord } from './record.js';
+import { NewerRecordError } from './schema.js';
 import { parseRunRecord } from './validate.js';
 import type { StoredRun } from './write.js';
 
@@ -28,9 +29,9 @@ const keyPattern = /^[0-9a-f]{16,64}$/;
 const recordsPerTurn = 250;
 
 /**
- * Every record under `<results>/<experiment>/<key>/run.json`, one after the other. Each is validated; a folder that
- * cannot be read, or whose record says another key, is left out and named in a warning. Folders still being written are
- * no records yet.
+ * Every record under `<results>/<experiment>/<key>/run.json`, one after the other: the one way in which anything finds
+ * out what the store holds. Each is validated; a folder that cannot be read, or whose record says another key, is left
+ * out and named in a warning. Folders may be links to others. Those still being written are no records yet.
  * @throws UserError when the store itself cannot be read.
  */
 export async function* scanRuns(request: ReadRequest): AsyncGenerator<StoredRun> {
@@ -39,7 +40,7 @@ export async function* scanRuns(request: ReadRequest): AsyncGenerator<StoredRun>
   for (const name of directoriesIn(results)) {
     if (experiment !== undefined && name !== experiment) continue;
     const parent = join(results, name);
-    for (const key of directoriesIn(parent)) {
+    for (const key of directoriesOrWarn(parent, onWarning)) {
       const run = readRunOrWarn(join(parent, key), key, onWarning);
       if (run !== null && (kind === undefined || run.record.kind === kind)) yield run;
       untilTurn -= 1;
@@ -70,7 +71,7 @@ export function findRun(results: string, keyStart: string): StoredRun {
     );
   const found = directoriesIn(results)
     .filter((name) => experiment === undefined || name === experiment)
-    .flatMap((name) => directoriesIn(join(results, name)).map((key) => ({ name, key })))
+    .flatMap((name) => directoriesOrWarn(join(results, name)).map((key) => ({ name, key })))
     .filter(({ key }) => keyPattern.test(key) && key.startsWith(start));
   const [only] = found;
   if (only === undefined)
@@ -78,10 +79,7 @@ export function findRun(results: string, keyStart: string): StoredRun {
       `no run ${keyStart} in ${displayPath(results)}; \`specoffload runs list\` shows those that are there`,
     );
   if (found.length > 1) throw new UsageError(describeAmbiguity(keyStart, found));
-  const folder = join(results, only.name, only.key);
-  const run = readRun(folder, only.key);
-  if (run === null) throw new UserError(describeMissing(folder));
-  return run;
+  return openRun(join(results, only.name, only.key));
 }
 
 function describeAmbiguity(keyStart: string, found: readonly { name: string; key: string }[]): string {
@@ -98,12 +96,31 @@ export function byAge(a: Aged, b: Aged): number {
 
 type Aged = Pick<RunRecord, 'createdAt' | 'key'>;
 
-/** Names of the directories in one, hidden ones (`.writing-…`) left out. */
+/** Names of the directories in one, also of links to some; hidden ones (`.writing-…`) left out. */
 function directoriesIn(path: string): string[] {
   return listDirectory(path)
-    .filter((entry) => entry.isDirectory() && !entry.name.startsWith('.'))
+    .filter((entry) => !entry.name.startsWith('.') && isDirectory(path, entry))
     .map(({ name }) => name)
     .sort();
+}
+
+function isDirectory(parent: string, entry: Dirent): boolean {
+  if (!entry.isSymbolicLink()) return entry.isDirectory();
+  try {
+    return statSync(join(parent, entry.name)).isDirectory();
+  } catch {
+    return false; // it leads nowhere, or in a circle
+  }
+}
+
+function directoriesOrWarn(path: string, onWarning: (sentence: string) => void = () => {}): string[] {
+  try {
+    return directoriesIn(path);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    onWarning(error.message);
+    return [];
+  }
 }
 
 function listDirectory(path: string): Dirent[] {
@@ -141,6 +158,26 @@ function readRunOrWarn(
 
 /** Ours have some 10 kB; a hundred axes of long texts fit as well. */
 const mostRecordBytes = 1 << 22;
+
+/** @throws UserError when there is no record of the folder's name in it */
+export function openRun(folder: string): StoredRun {
+  const run = readRun(folder, basename(folder));
+  if (run === null) throw new UserError(describeMissing(folder));
+  return run;
+}
+
+/**
+ * Whether a run has its place in the store: a whole record of its key, also one that only a later version can read.
+ * What was cut short, by a full disk or a crash of the machine, has not.
+ */
+export function isStored(folder: string): boolean {
+  try {
+    return readRun(folder, basename(folder)) !== null;
+  } catch (error) {
+    if (error instanceof UserError) return error instanceof NewerRecordError;
+    throw error;
+  }
+}
 
 /** @returns null where there is no run.json. @throws UserError when it is no record of this name */
 function readRun(folder: string, name: string): StoredRun | null {

@@ -5,6 +5,9 @@ import { recordSchema } from './record.js';
 
 type Fields = Readonly<Record<string, unknown>>;
 
+/** A record that is whole, and that only a later version of the lab can read. */
+export class NewerRecordError extends UserError {}
+
 /**
  * There has been one schema so far, so nothing changes on the way. The second will add its step here, and change its
  * copy only: records on disk stay as they were written.
@@ -14,7 +17,7 @@ export function toCurrentSchema(input: Fields, source: string): Fields {
   const { schema } = input;
   if (schema === recordSchema) return input;
   if (Number.isSafeInteger(schema) && (schema as number) > recordSchema)
-    throw new UserError(
+    throw new NewerRecordError(
       `${source}: schema ${schema} is newer than this version reads (${recordSchema}); update SpecOffload Lab`,
     );
   throw new UserError(

@@ -3,13 +3,13 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { access, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
-import { UserError } from '@specoffload/engine';
-import { hasCode } from '@specoffload/input';
+import { explainSystemError, hasCode, makeFolder, UserError } from '@specoffload/input';
 import { displayPath } from '../paths.js';
 import { isAlive } from '../processes.js';
+import { isStored } from './read.js';
 import type { RunRecord } from './record.js';
 
 export interface RunFiles<Run extends RunRecord = RunRecord> {
@@ -75,9 +75,10 @@ async function withAside<T>(
   work: (aside: string, folder: string) => Promise<T>,
 ): Promise<T> {
   const folder = join(resultsDirectory, experiment);
-  const aside = join(resultsDirectory, nameAside());
+  // In the experiment's own folder, which may be a link to another file system: nothing is renamed across two.
+  const aside = join(folder, nameAside());
   try {
-    await mkdir(folder, { recursive: true });
+    await makeFolder(folder);
     await mkdir(aside);
     if (trace !== null) await writeFlushed(join(aside, 'trace.json.gz'), await promisify(gzip)(trace));
     if (tokens !== null) await writeFlushed(join(aside, 'tokens.jsonl'), tokens);
@@ -96,12 +97,14 @@ function nameAside(): string {
   return `${asidePrefix}${process.pid}-${randomBytes(4).toString('hex')}`;
 }
 
-/** Removes what killed processes of this machine left half-written. */
-export async function removeLitter(resultsDirectory: string): Promise<void> {
-  for (const name of await readdir(resultsDirectory).catch(() => [])) {
-    const pid = name.startsWith(asidePrefix) ? Number.parseInt(name.slice(asidePrefix.length), 10) : null;
-    if (pid !== null && !isAlive(pid)) await removeAside(join(resultsDirectory, name));
-  }
+/** Removes what killed processes of this machine left half-written in an experiment's folder. */
+export async function removeLitter(resultsDirectory: string, experiment: string): Promise<void> {
+  // Earlier versions wrote beside the experiments.
+  for (const parent of [resultsDirectory, join(resultsDirectory, experiment)])
+    for (const name of await readdir(parent).catch(() => [])) {
+      const pid = name.startsWith(asidePrefix) ? Number.parseInt(name.slice(asidePrefix.length), 10) : null;
+      if (pid !== null && !isAlive(pid)) await removeAside(join(parent, name));
+    }
 }
 
 /** Renames `aside` to the folder of the first free repeat. Another process may take a repeat meanwhile. */
@@ -126,18 +129,25 @@ async function writeRecord(aside: string, record: RunRecord, flush = flushDirect
   await flush(aside);
 }
 
-/** The one moment at which a run enters the store. @returns false when one of that key is there. */
+/**
+ * The one moment at which a run enters the store. What stands in its place and is no record, such as one that was cut
+ * short, is put aside under a hidden name.
+ * @returns false when a whole one of that key is there.
+ */
 async function renameInto(
   aside: string,
   folder: string,
   key: string,
   flush = flushDirectory,
 ): Promise<boolean> {
+  const place = join(folder, key);
   try {
-    await rename(aside, join(folder, key));
+    await rename(aside, place);
   } catch (error) {
-    if (hasCode(error, 'ENOTEMPTY', 'EEXIST')) return false;
-    throw error;
+    if (!hasCode(error, 'ENOTEMPTY', 'EEXIST', 'ENOTDIR')) throw error;
+    if (isStored(place)) return false;
+    await rename(place, join(folder, `.damaged-${key}-${randomBytes(4).toString('hex')}`));
+    await rename(aside, place);
   }
   await flush(folder);
   return true;
@@ -184,18 +194,29 @@ export function explainStoreError(error: unknown, resultsDirectory: string): unk
     return new UserError(`cannot write to ${where}; mend its permissions, or choose another --results`);
   if (hasCode(error, 'ENOTDIR', 'EEXIST'))
     return new UserError(`${where} is no directory; choose another --results`);
-  return error;
+  return explainSystemError(error, `write to ${where}`, 'choose another --results');
 }
 
-/** Refuses early what would fail after minutes of work. @throws UserError as {@link storeRun} does. */
-export async function assertWritable(resultsDirectory: string): Promise<void> {
-  const probe = join(resultsDirectory, nameAside());
+/**
+ * Refuses early what would fail after minutes of work.
+ * @param experiment whose folder may lie elsewhere, or be one that nobody may write to
+ * @throws UserError as {@link storeRun} does.
+ */
+export async function assertWritable(resultsDirectory: string, experiment?: string): Promise<void> {
   try {
-    await mkdir(dirname(probe), { recursive: true });
-    await mkdir(probe);
+    await makeFolder(resultsDirectory);
+    const folder = experiment === undefined ? null : join(resultsDirectory, experiment);
+    await probe(folder !== null && (await exists(folder)) ? folder : resultsDirectory);
   } catch (error) {
     throw explainStoreError(error, resultsDirectory);
+  }
+}
+
+async function probe(folder: string): Promise<void> {
+  const aside = join(folder, nameAside());
+  try {
+    await mkdir(aside);
   } finally {
-    await removeAside(probe);
+    await removeAside(aside);
   }
 }

@@ -1,10 +1,8 @@
 /** Whether all runs of the same texts wrote the same tokens, whatever their strategy: speculation may never change them. */
 
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { GeneratedSequence } from '@specoffload/engine';
 import { compareSequences, describeDifference } from '../compare.js';
-import type { MeasuredRecord, TokensLine } from '../store/index.js';
+import { type MeasuredRecord, readTokens } from '../store/index.js';
 
 export interface Agreement {
   /** Runs that were compared with another one of the same texts. */
@@ -27,6 +25,7 @@ export class AgreementCheck {
   #ties = 0;
   readonly #errors: string[] = [];
 
+  /** @throws UserError when the tokens of one of them cannot be read */
   async add(run: AgreeingRun): Promise<void> {
     const { model, workload, result } = run.record;
     const texts = `${model.target.digest} ${workload.digest} ${workload.maxNewTokens} ${workload.stopAtEos}`;
@@ -35,9 +34,12 @@ export class AgreementCheck {
       this.#references.set(texts, run);
       return;
     }
+    if (result.outputDigest === reference.record.result.outputDigest) {
+      this.#compared += 1;
+      return;
+    }
+    const [expected, actual] = [await readSequences(reference), await readSequences(run)];
     this.#compared += 1;
-    if (result.outputDigest === reference.record.result.outputDigest) return;
-    const [expected, actual] = await Promise.all([readSequences(reference), readSequences(run)]);
     const { differences, numErrors } = compareSequences(expected, actual);
     if (numErrors === 0) this.#ties += 1;
     else {
@@ -53,17 +55,8 @@ export class AgreementCheck {
   }
 }
 
-/** `tokens.jsonl`, read back. */
-export async function readTokens({ folder }: Pick<AgreeingRun, 'folder'>): Promise<TokensLine[]> {
-  const text = await readFile(join(folder, 'tokens.jsonl'), 'utf8');
-  return text
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => JSON.parse(line) as TokensLine);
-}
-
 async function readSequences(run: AgreeingRun): Promise<GeneratedSequence[]> {
-  return (await readTokens(run)).map(({ ids, margins, routerMargins, stopReason }) => ({
+  return (await readTokens(run.folder)).map(({ ids, margins, routerMargins, stopReason }) => ({
     ...{ ids, margins, stopReason },
     routerMargins: routerMargins ?? ids.map(() => Number.POSITIVE_INFINITY),
   }));

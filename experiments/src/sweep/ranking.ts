@@ -1,11 +1,7 @@
 /** Points by what their runs reached, best first. */
 
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { median } from 'simple-statistics';
-import { displayPath } from '../paths.js';
-import { type PointRecord, parseRunRecord, type RunRecord } from '../store/index.js';
-import { measure } from './metrics.js';
+import type { PointRecord } from '../store/index.js';
 
 export interface ScoredPoint {
   readonly pointKey: string;
@@ -51,15 +47,4 @@ export class Scores {
       })
       .sort((a, b) => (order(a) === order(b) ? 0 : order(a) - order(b)));
   }
-}
-
-/** @throws UserError when the folder's record cannot be read. */
-export async function readValue(folder: string, metric: string): Promise<number | null> {
-  return measure(await readRecord(folder), metric);
-}
-
-/** @throws UserError when the folder's record cannot be read. */
-export async function readRecord(folder: string): Promise<RunRecord> {
-  const path = join(folder, 'run.json');
-  return parseRunRecord(JSON.parse(await readFile(path, 'utf8')), displayPath(path));
 }

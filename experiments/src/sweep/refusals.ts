@@ -1,8 +1,8 @@
 /** Points that no run can serve, such as those that do not fit into memory: kept, so that nobody tries them again. */
 
-import { appendFile, readFile, rm } from 'node:fs/promises';
+import { appendFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { hasCode, parseJson } from '@specoffload/input';
+import { isRecord, maybeReadText, parseJson } from '@specoffload/input';
 import { explainStoreError, type PointRecord } from '../store/index.js';
 
 export interface Refusal {
@@ -43,20 +43,15 @@ function maybeRefusal(line: string): Refusal | null {
   try {
     const refusal = parseJson(line, 'a refusal') as Refusal | null;
     const isWhole =
-      typeof refusal?.pointKey === 'string' &&
-      typeof refusal.reason === 'string' &&
-      typeof refusal.axes === 'object';
+      typeof refusal?.pointKey === 'string' && typeof refusal.reason === 'string' && isRecord(refusal.axes);
     return isWhole ? refusal : null;
   } catch {
     return null;
   }
 }
 
+const mostBytes = 1 << 28;
+
 async function readText(path: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    if (hasCode(error, 'ENOENT')) return '';
-    throw error;
-  }
+  return (await maybeReadText(path, mostBytes)) ?? '';
 }

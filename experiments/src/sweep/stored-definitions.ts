@@ -2,11 +2,10 @@
 
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { hasCode, isRecord, maybeReadJson, UserError } from '@specoffload/input';
+import { hasCode, isRecord, maybeReadJson, UserError, writeWholeFile } from '@specoffload/input';
 import { displayPath } from '../paths.js';
 import { digestOf, type Json } from '../store/canonical.js';
 import { explainStoreError } from '../store/index.js';
-import { writeWhole } from '../whole-file.js';
 import type { ExperimentDefinition } from './definition.js';
 import { parseDefinition } from './parse.js';
 
@@ -37,7 +36,7 @@ export async function keepDefinition(results: string, definition: ExperimentDefi
   const content = { askedAt: new Date().toISOString(), definition: plain };
   const path = join(results, definition.name, `definition-${digest}.json`);
   try {
-    await writeWhole(path, `${JSON.stringify(content, null, 2)}\n`);
+    await writeWholeFile(path, `${JSON.stringify(content, null, 2)}\n`);
   } catch (error) {
     throw explainStoreError(error, results);
   }

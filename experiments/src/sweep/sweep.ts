@@ -1,16 +1,17 @@
 /** `runExperiment`: runs what a store does not have yet of an experiment's points, and says how it went. */
 
-import { access, mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { UserError } from '@specoffload/engine';
-import { reasonOf } from '@specoffload/input';
+import { makeFolder, reasonOf, UserError } from '@specoffload/input';
 import { formatCount, formatSeconds, plural } from '../format.js';
 import {
   assertWritable,
   explainStoreError,
+  isStored,
+  openRun,
   type PointRecord,
   type RunPlace,
   removeLitter,
+  scanRuns,
 } from '../store/index.js';
 import { type Agreement, AgreementCheck } from './agreement.js';
 import type { ExperimentDefinition } from './definition.js';
@@ -18,12 +19,12 @@ import { estimateSeconds } from './estimate.js';
 import { describeAxes, expandPoints, type Point } from './expand.js';
 import { choosePruned, rungsOf } from './halving.js';
 import { createMeasurementRunner } from './measurements.js';
-import { defaultMetric } from './metrics.js';
+import { defaultMetric, measure } from './metrics.js';
 import { type SweepOptions, type SweepRequest, settleRequest } from './options.js';
 import { locatePoint, locateRun, type Turn } from './place.js';
 import { createPredictionRunner } from './predictions.js';
 import { Progress } from './progress.js';
-import { readRecord, readValue, type ScoredPoint, Scores } from './ranking.js';
+import { type ScoredPoint, Scores } from './ranking.js';
 import { addRefusal, forgetRefusals, type Refusal, readRefusals } from './refusals.js';
 import type { PointRunner } from './runner.js';
 import { Shelf } from './shelf.js';
@@ -76,8 +77,9 @@ export async function runExperiment(
   options: SweepOptions = {},
 ): Promise<SweepOutcome> {
   const request = settleRequest(definition, options);
-  await assertWritable(request.results);
-  await removeLitter(request.results);
+  const { results } = request;
+  await assertWritable(results, request.definition.name);
+  await removeLitter(results, request.definition.name);
   const shelf = new Shelf(request.output, request.signal);
   const isMeasured = request.definition.kind === 'measured';
   const createRunner = isMeasured ? createMeasurementRunner : createPredictionRunner;
@@ -99,13 +101,6 @@ interface Located {
 /** So few are done sooner than anybody could say how long they take. */
 const fewPredictions = 200;
 
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
-}
-
 /** One session: mutable, used once. */
 class Sweep {
   readonly #request: SweepRequest;
@@ -113,8 +108,8 @@ class Sweep {
   readonly #shelf: Shelf;
   readonly #folder: string;
   readonly #startSeconds = performance.now() / 1000;
-  /** Keys of runs in the store. */
-  readonly #known = new Set<string>();
+  /** Of every run in the store, by its key: what it reached; null where it has no such number. */
+  readonly #known = new Map<string, number | null>();
   readonly #refusals = new Map<string, Refusal>();
   readonly #failed: FailedRun[] = [];
   readonly #scores = new Scores();
@@ -160,12 +155,12 @@ class Sweep {
   /** Finds out what there is and what is missing, and says so. */
   async #takeStock(): Promise<void> {
     const { results, definition, turns, retries, output } = this.#request;
-    await mkdir(this.#folder, { recursive: true }).catch((error) => {
+    await makeFolder(this.#folder).catch((error) => {
       throw explainStoreError(error, results);
     });
     this.#definitionDigest = await keepDefinition(results, definition);
     if (retries) await forgetRefusals(results, definition.name);
-    for (const name of await readdir(this.#folder)) this.#known.add(name);
+    await this.#readStore();
     const refusals = await readRefusals(results, definition.name);
     for await (const { record } of this.#points(false)) {
       this.#numPoints += 1;
@@ -188,6 +183,14 @@ class Sweep {
         `${this.#refusals.size > 0 ? `, ${formatCount(this.#refusals.size)} points refused earlier` : ''}` +
         `${seconds === null || missing === 0 ? '' : `, about ${formatSeconds(seconds)}`}`,
     );
+  }
+
+  /** What cannot be read is named, and counts as missing: it is run again. */
+  async #readStore(): Promise<void> {
+    const { results, definition, output, signal } = this.#request;
+    const { name: experiment, metric = defaultMetric } = definition;
+    for await (const { record } of scanRuns({ results, experiment, onWarning: output.note, signal }))
+      this.#known.set(record.key, measure(record, metric));
   }
 
   async *#points(isBackwards: boolean): AsyncGenerator<Located> {
@@ -231,10 +234,10 @@ class Sweep {
     this.#isPrepared = true;
     while (this.#active.size >= this.#runner.width) await Promise.race(this.#active);
     if (this.#mustHalt() || this.#refusals.has(record.pointKey)) return;
-    if (await exists(join(this.#folder, place.key))) {
+    if (isStored(join(this.#folder, place.key))) {
       // Another sweep on this folder was here since we took stock.
       this.#before += 1;
-      this.#known.add(place.key);
+      this.#readOthers(place.key);
       return this.#progress.find();
     }
     const turn = this.#request.turns[index]!;
@@ -255,13 +258,13 @@ class Sweep {
     switch (end.end) {
       case 'stored':
         this.#stored += 1;
-        this.#known.add(key);
+        this.#known.set(key, end.value);
         if (end.isDisturbed) this.#disturbed += 1;
         this.#scores.add(point, index, end.value);
         return this.#progress.end('done');
       case 'known':
         this.#before += 1;
-        this.#known.add(key);
+        this.#readOthers(key);
         return this.#progress.end('done');
       case 'refused': {
         if (this.#refusals.has(point.pointKey)) return this.#progress.end('stopped');
@@ -282,6 +285,18 @@ class Sweep {
     }
   }
 
+  /** A run that another process stored. */
+  #readOthers(key: string): void {
+    const { metric = defaultMetric } = this.#request.definition;
+    try {
+      this.#known.set(key, measure(openRun(join(this.#folder, key)).record, metric));
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      this.#request.output.note(error.message);
+      this.#known.set(key, null);
+    }
+  }
+
   async #searchByHalving(): Promise<void> {
     const { turns, definition, output } = this.#request;
     let done = 0;
@@ -289,7 +304,7 @@ class Sweep {
       await this.#runTurns(done, rung);
       await Promise.all(this.#active);
       if (this.#mustHalt() || rung === turns.length) return;
-      await this.#readScores();
+      await this.#addScores();
       const alive = await this.#alive();
       const { baseline = null, lowerIsBetter = false } = definition;
       const isBaseline = (axes: PointRecord['axes']) =>
@@ -313,23 +328,20 @@ class Sweep {
   }
 
   /** Of runs that this session did not make. */
-  async #readScores(): Promise<void> {
-    const { turns, definition } = this.#request;
+  async #addScores(): Promise<void> {
+    const { turns } = this.#request;
     for await (const { record } of this.#points(false))
       for (const [index, turn] of turns.entries()) {
         const { key } = locateRun(record, turn);
-        if (this.#scores.has(record.pointKey, index) || !this.#known.has(key)) continue;
-        this.#scores.add(
-          record,
-          index,
-          await readValue(join(this.#folder, key), definition.metric ?? defaultMetric),
-        );
+        const value = this.#known.get(key);
+        if (value !== undefined && !this.#scores.has(record.pointKey, index))
+          this.#scores.add(record, index, value);
       }
   }
 
   /** Holds the output of all measured runs against each other, and predicts their points where that is asked for. */
   async #compareOutputs(): Promise<Agreement> {
-    const { definition, turns } = this.#request;
+    const { definition, turns, output } = this.#request;
     const check = new AgreementCheck();
     const measured = new Map<string, MeasuredPoint>();
     for await (const { record: point } of this.#points(false))
@@ -337,10 +349,15 @@ class Sweep {
         const { key } = locateRun(point, turn);
         if (!this.#known.has(key)) continue;
         const folder = join(this.#folder, key);
-        const record = await readRecord(folder);
-        if (record.kind !== 'measured') continue;
-        await check.add({ record, folder });
-        measured.set(point.pointKey, { point, folder });
+        try {
+          const { record } = openRun(folder);
+          if (record.kind !== 'measured') continue;
+          await check.add({ record, folder });
+          measured.set(point.pointKey, { point, folder });
+        } catch (error) {
+          if (!(error instanceof UserError)) throw error;
+          output.note(error.message);
+        }
       }
     if (definition.predictOn !== undefined)
       await predictMeasured(this.#request, this.#shelf, [...measured.values()], (key) =>
@@ -352,7 +369,7 @@ class Sweep {
   async #conclude(): Promise<SweepOutcome> {
     const { definition, output, maxSeconds } = this.#request;
     const { name, kind, metric = defaultMetric, lowerIsBetter = false } = definition;
-    await this.#readScores();
+    await this.#addScores();
     const agreement = kind === 'measured' ? await this.#compareOutputs() : null;
     const ranking = this.#scores.rank(lowerIsBetter);
     const { total, done, elapsedSeconds } = this.#progress.now;

@@ -7,9 +7,9 @@ import {
   collectProvenance,
   type PointRecord,
   type RunPlace,
+  readTokens,
   storeRunAs,
 } from '../store/index.js';
-import { readTokens } from './agreement.js';
 import type { Settings } from './definition.js';
 import { describeAxes, type Point } from './expand.js';
 import { type MeasuredJob, openMeasuredJob } from './measured-job.js';
@@ -99,7 +99,7 @@ export async function predictMeasured(
           ...{ name: workload.name, draft: draft!, newTokens: maxNewTokens, signal },
           candidates: Math.max(leastCandidates, ...missing.map(({ job }) => job.plan.policy.candidates ?? 0)),
           machine: { deviceBytes: 2 * draft!.bytes + spareBytes, hostBytes: 2 * draft!.bytes + spareBytes },
-          texts: (await readTokens({ folder })).map(({ promptIds, ids }) => ({
+          texts: (await readTokens(folder)).map(({ promptIds, ids }) => ({
             prompt: promptIds,
             newIds: ids,
           })),

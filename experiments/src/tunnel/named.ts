@@ -3,10 +3,9 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UserError } from '@specoffload/engine';
-import { hasCode } from '@specoffload/input';
+import { hasCode, writeWholeFile } from '@specoffload/input';
 import type { Output } from '../output.js';
 import { cacheDirectory, defaultResultsDirectory, localMachinePath } from '../paths.js';
-import { writeWhole } from '../whole-file.js';
 import { createTunnel } from './create.js';
 import { openTunnel, type Tunnel } from './tunnel-file.js';
 
@@ -66,7 +65,7 @@ export async function openOrCreateTunnel(
   if (kept) return kept;
   output.note(`tunnel: looking for a small run like ${like}`);
   const tunnel = await create({ ...tunnelDefaults, like }, output, signal);
-  await writeWhole(path, `${JSON.stringify(tunnel, null, 2)}\n`);
+  await writeWholeFile(path, `${JSON.stringify(tunnel, null, 2)}\n`);
   return tunnel;
 }
 

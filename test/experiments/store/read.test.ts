@@ -1,4 +1,5 @@
-import { chmod, cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { chmod, cp, mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -69,6 +70,31 @@ describe('readRuns', () => {
     await writeFile(join(results, 'test', 'notes.json'), '{}');
     expect(await read()).toEqual({ runs: [stored], warnings: [] });
     expect((await read({ results: join(results, 'reference') })).runs).toHaveLength(1);
+  });
+
+  it('follows links to folders, and passes over those that lead nowhere or in a circle', async () => {
+    const stored = await store(fakeRecord({ axes: {}, tokensPerSecond: 1 }), 'elsewhere');
+    await rename(join(results, 'elsewhere'), `${results}-elsewhere`);
+    await symlink(`${results}-elsewhere`, join(results, 'linked'));
+    await symlink('circle', join(results, 'circle'));
+    await symlink('nowhere', join(results, 'dangling'));
+    const folder = join(results, 'linked', stored.record.key);
+    expect(await read()).toEqual({ runs: [{ ...stored, folder }], warnings: [] });
+    expect(findRun(results, stored.record.key).folder).toBe(folder);
+    await rm(`${results}-elsewhere`, { recursive: true });
+  });
+
+  it.each<[string, (path: string) => unknown, string]>([
+    ['a pipe', (path) => execFileSync('mkfifo', [path]), 'is not a regular file'],
+    ['a circle of links', (path) => symlink('run.json', path), 'its links lead in a circle'],
+    ['lists in lists', (path) => writeFile(path, `{"deep": ${'['.repeat(1e5)}`), 'more than 100 deep'],
+    ['bytes that are no text', (path) => writeFile(path, Buffer.from([0xff])), 'is not UTF-8'],
+    ['far too much', (path) => writeFile(path, Buffer.alloc(5_000_000)), 'expected at most'],
+  ])('names a record that is %s, and reads the rest', async (_what, make, warning) => {
+    const good = await store(fakeRecord({ axes: {}, tokensPerSecond: 1 }));
+    await mkdir(join(results, 'test', 'a'.repeat(32)));
+    await make(join(results, 'test', 'a'.repeat(32), 'run.json'));
+    expect(await read()).toEqual({ runs: [good], warnings: [expect.stringContaining(warning)] });
   });
 
   const [a, b, c] = ['a'.repeat(32), 'b'.repeat(32), 'c'.repeat(32)];

@@ -1,10 +1,11 @@
 /** Sweeps of predictions: what is run, stored, resumed, refused and let go. */
 
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { mkdtemp, readdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { parseRunRecord } from '../../../experiments/src/store/index.js';
+import { parseRunRecord, readRuns } from '../../../experiments/src/store/index.js';
 import {
   type ExperimentDefinition,
   runExperiment,
@@ -43,6 +44,35 @@ const recordsOf = async (experiment: string) => {
     }),
   );
 };
+
+describe('a store that was damaged', () => {
+  it.each<[string, (path: string) => unknown]>([
+    ['cut short', (path) => truncate(path, 300)],
+    ['missing', (path) => rm(path)],
+    ['a pipe', (path) => rm(path).then(() => execFileSync('mkfifo', [path]))],
+  ])('has the run whose record is %s again, and keeps what was there', async (_what, damage) => {
+    await runExperiment(cheap, { results });
+    const [key] = (await readdir(join(results, 'cheap'))).filter((name) => !name.includes('.'));
+    await damage(join(results, 'cheap', key!, 'run.json'));
+    const notes: string[] = [];
+    const outcome = await runExperiment(cheap, { results, onNote: (note) => notes.push(note) });
+    expect(outcome).toMatchObject({ stored: 1, before: 5, isComplete: true });
+    expect(outcome.ranking).toHaveLength(6);
+    expect(notes.join('')).toContain(key);
+    expect(await recordsOf('cheap')).toHaveLength(6);
+    const aside = (await readdir(join(results, 'cheap'))).filter((name) => name.startsWith('.'));
+    expect(aside).toEqual([expect.stringContaining(`.damaged-${key}`)]);
+  });
+
+  it('may have the experiment on another file system', async () => {
+    const elsewhere = await mkdtemp('/dev/shm/specoffload-');
+    await symlink(elsewhere, join(results, 'cheap'));
+    expect(await runExperiment(cheap, { results })).toMatchObject({ stored: 6, isComplete: true });
+    expect(await runExperiment(cheap, { results })).toMatchObject({ stored: 0, before: 6 });
+    expect((await readRuns({ results, experiment: 'cheap' })).length).toBe(6);
+    await rm(elsewhere, { recursive: true });
+  });
+});
 
 describe('runExperiment', () => {
   it('stores every point once, with its place, and ranks them', async () => {
