@@ -15,9 +15,9 @@
  *   tie between parts cannot separate them, because they are adjacent and all of them fit.
  */
 
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { maybeReadText, parseJson, withJsonFields } from '@specoffload/input';
+import { maybeReadBytes, maybeReadText, parseJson, withJsonFields } from '@specoffload/input';
 import { maxConfigBytes, openCheckpoint } from './checkpoint.js';
 import { parseModelConfig } from './config.js';
 import {
@@ -88,6 +88,9 @@ const sidecarNames = new Set([
   'vocab.json',
 ]);
 
+/** Three times the largest tokenizer that is published. */
+const maxSidecarBytes = 100_000_000;
+
 async function collectSidecars(
   { directory, name, digest }: Checkpoint,
   { config, parts }: InflationPlan,
@@ -115,7 +118,9 @@ async function collectSidecars(
   parseModelConfig(parseJson(inflated, path), path);
   const sidecars = new Map<string, string | Uint8Array>([['config.json', inflated]]);
   for (const file of await readdir(directory)) {
-    if (sidecarNames.has(file)) sidecars.set(file, await readFile(join(directory, file)));
+    if (!sidecarNames.has(file)) continue;
+    const contents = await maybeReadBytes(join(directory, file), maxSidecarBytes);
+    if (contents !== null) sidecars.set(file, contents);
   }
   return sidecars;
 }

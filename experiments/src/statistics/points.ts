@@ -118,10 +118,16 @@ function gatherPoints(records: readonly RunRecord[], metric: string): Point[] {
   return [...points.values()];
 }
 
+/** A command line cannot tell the text 2024 from the number: there, either means what the axis has. */
+function isMeant(value: unknown, wanted: string | number): boolean {
+  return value === wanted || (typeof value === 'string' && value === String(wanted));
+}
+
 function comparePoints(points: readonly Point[], options: RankOptions): RankedPoint[] {
   const { baseline } = options;
   const isBaseline = ({ point }: Point) =>
-    baseline !== undefined && Object.entries(baseline).every(([name, value]) => point.axes[name] === value);
+    baseline !== undefined &&
+    Object.entries(baseline).every(([name, value]) => isMeant(point.axes[name], value));
   const baselines = new Map(points.filter(isBaseline).map((point) => [axesKey(point, baseline), point]));
   return points.map((point) => {
     const { experiment, pointKey, axes } = point.point;

@@ -106,6 +106,17 @@ describe('compareToBaseline', () => {
     expect(only).toMatchObject([{ isBaseline: false, overBaseline: null }]);
   });
 
+  it('takes a baseline written as a number for the text that the axis has', () => {
+    const runs = ['2024', '2025'].flatMap((year) => repeats({ year, batch: 8 }, 5));
+    const named = (baseline: Record<string, string | number>) =>
+      compareToBaseline(runs, { name: 'test', baseline }).map(({ axes, isBaseline }) => [
+        axes.year,
+        isBaseline,
+      ]);
+    expect(named({ year: 2024 })).toContainEqual(['2024', true]);
+    expect(named({ year: 2024 })).toEqual(named({ year: '2024' }));
+  });
+
   it('takes repeats of a prediction for one run, and seeds for runs', () => {
     const predict = (system: string, seed: number, tokensPerSecond: number, repeat = 0) =>
       fakePrediction({ axes: { system }, tokensPerSecond, repeat, run: { seed } });
