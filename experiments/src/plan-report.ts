@@ -1,13 +1,14 @@
 /** A plan in words, for people: the choice and how sure it is, other kinds, what binds, and what the options gain. */
 
-import type {
-  Alternative,
-  Ladder,
-  LaneName,
-  Plan,
-  PlannedPolicy,
-  Policy,
-  PolicyInput,
+import {
+  type Alternative,
+  type Ladder,
+  type LaneName,
+  type Plan,
+  type PlannedPolicy,
+  type Policy,
+  type PolicyInput,
+  usesDraft,
 } from '@specoffload/engine';
 import { formatCount, formatPercent, formatShare, plural, threeDigits } from './format.js';
 import { bindingOf, type Gain, ratioBySeed, regretOf, throughputOf } from './plan-certainty.js';
@@ -44,7 +45,7 @@ export function describeChoice({ ranked, alternatives }: Plan, most: number): st
       { title: 'batch', text: ({ planned: { policy } }) => `${policy.batches} x ${policy.decodeBatch}` },
       {
         title: 'candidates',
-        text: ({ planned: { policy } }) => (policy.speculation === 'none' ? '-' : String(policy.candidates)),
+        text: ({ planned: { policy } }) => (usesDraft(policy) ? String(policy.candidates) : '-'),
       },
       { title: 'draft cache', align: 'left', text: ({ planned }) => describeDraftCache(planned.policy) },
       {
@@ -72,7 +73,7 @@ export function describeBest(plan: Plan, gains: readonly Gain[]): string {
         `${threeDigits(busiest.boundTokensPerSecond)} tokens/s, of which ${formatPercent(outcome.tokensPerSecond / busiest.boundTokensPerSecond)} are reached`,
     ],
   ]);
-  if (policy.draftCache === 'window' && policy.speculation !== 'none')
+  if (policy.draftCache === 'window' && usesDraft(policy))
     facts.push(
       `assumes that a draft which sees only the last ${policy.draftWindow} tokens is accepted as often: give an acceptance that was measured so, or --draft-cache recompute for the best without a window`,
     );
@@ -174,7 +175,7 @@ export function describeEffort(
 
 /** The fields that say most, as flags would set them. */
 export function describePolicy(policy: Policy): string {
-  const drafts = policy.speculation !== 'none';
+  const drafts = usesDraft(policy);
   const fields: PolicyInput = {
     ...{ batches: policy.batches, decodeBatch: policy.decodeBatch, microBatch: policy.microBatch },
     ...{ prefillBatch: policy.prefillBatch, prefillOrder: policy.prefillOrder },
@@ -204,7 +205,7 @@ function describeFields(fields: PolicyInput): string {
 }
 
 function describeDraftCache({ speculation, draftCache, draftWindow }: Policy): string {
-  if (speculation === 'none') return '-';
+  if (!usesDraft({ speculation })) return '-';
   return draftCache === 'window' ? `window ${draftWindow}` : draftCache;
 }
 

@@ -29,6 +29,7 @@ import type { GroupLayout } from '../schedule/group-layout.js';
 import { cacheBytesPerToken } from '../schedule/kv-cache.js';
 import type { ModelPlacement } from '../schedule/memory-plan.js';
 import { planMicroBatches } from '../schedule/resolve.js';
+import { usesDraft } from '../schedule/strategies/index.js';
 import type { Task } from '../schedule/task.js';
 import type { Acceptance } from '../speculate/acceptance.js';
 import { type LaneName, laneNames, type PhaseName, type TaskKind } from '../trace/types.js';
@@ -181,7 +182,7 @@ class Estimator {
   #decode(batches: readonly (readonly number[])[], waiting: readonly number[]): void {
     const { maxNewTokens, acceptance, prepared } = this.#request;
     const { policy } = prepared;
-    const speculates = policy.speculation !== 'none';
+    const speculates = usesDraft(policy);
     const limits = acceptance?.kind === 'recorded' ? acceptance.sequences.map((runs) => runs.length) : null;
     const limit = limits
       ? Math.max(1, Math.min(maxNewTokens, Math.round(sum(limits) / limits.length)))
@@ -247,11 +248,11 @@ class Estimator {
     const pass = this.#pass('decode', this.#verifyFrames(round, sequences, promptTokens, joining));
     const lanes = { ...pass.lanes };
     let realign = 0;
-    if (policy.ending === 'slowest' && policy.speculation !== 'none') {
+    if (policy.ending === 'slowest' && usesDraft(policy)) {
       realign = this.#time('host', 'realign', { rows: sequences * this.#config.numLayers });
       lanes.host += realign;
     }
-    if (policy.speculation === 'none') return { lanes, seconds: pass.seconds };
+    if (!usesDraft(policy)) return { lanes, seconds: pass.seconds };
     const draft = this.#draft(round, sequences, promptTokens, isFirst, 0);
     const waits = (draftSeconds: number, longestStep: number) =>
       machine.interruptsDraft ? 0 : Math.min(draftSeconds, (pass.chainTasks * longestStep) / 2);

@@ -3,6 +3,7 @@
 import { UserError } from '@specoffload/input';
 import type { RunOutcome } from '../run/types.js';
 import type { Policy, PolicyInput } from '../schedule/policy.js';
+import { usesDraft } from '../schedule/strategies/index.js';
 import type { PlanningJob } from './appraise.js';
 import type { Plan, PlannedPolicy } from './plan.js';
 import type { Candidate } from './space.js';
@@ -135,7 +136,7 @@ function pickChanged(
   return Object.fromEntries(
     fields
       .filter((field) => policy[field] !== base[field] && !isFollower(field))
-      .filter((field) => !(policy.speculation === 'none' && isAboutDrafts(field)))
+      .filter((field) => usesDraft(policy) || !isAboutDrafts(field))
       // The published batch is one micro-batch.
       .filter((field) => !(field === 'microBatch' && policy.microBatch === policy.decodeBatch))
       .map((field) => [field, policy[field]]),

@@ -3,6 +3,7 @@
 import { quote, UserError } from '@specoffload/input';
 import type { ComputeRates, KindRates, MachineModel } from '../machine/machine-model.js';
 import type { RunOutcome } from '../run/types.js';
+import { usesDraft } from '../schedule/strategies/index.js';
 import { type Acceptance, type AcceptanceRates, averageRates } from '../speculate/acceptance.js';
 import type { LaneName } from '../trace/types.js';
 import { type Appraisal, Appraiser, type PlanningJob } from './appraise.js';
@@ -141,7 +142,7 @@ async function raiseAcceptance(
   seeds: readonly number[],
   signal?: AbortSignal,
 ): Promise<Relaxation | null> {
-  if (policy.speculation === 'none' || !acceptance) return null;
+  if (!usesDraft(policy) || !acceptance) return null;
   const rates = toRates(acceptance);
   const over = async (given: AcceptanceRates) =>
     throughputs(

@@ -3,6 +3,7 @@
 import { simulateRun } from '../run/simulate.js';
 import type { RunOutcome } from '../run/types.js';
 import type { Policy } from '../schedule/policy.js';
+import { usesDraft } from '../schedule/strategies/index.js';
 import type { PlanningJob } from './appraise.js';
 import type { Candidate } from './space.js';
 
@@ -84,7 +85,7 @@ export async function predict(
 
 /** Whether anything of a policy's prediction depends on the seed. */
 function isDrawn({ acceptance, machine }: PlanningJob, { speculation, experts }: Policy): boolean {
-  const drawsAcceptance = speculation !== 'none' && acceptance?.kind === 'rates';
+  const drawsAcceptance = usesDraft({ speculation }) && acceptance?.kind === 'rates';
   const drawsTimes = Object.values(machine.variability).some((sigma) => sigma > 0);
   return drawsAcceptance || drawsTimes || experts === 'routed';
 }

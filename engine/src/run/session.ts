@@ -7,6 +7,7 @@ import type { HeadResult } from '../schedule/ops.js';
 import type { OpenPolicy } from '../schedule/policy.js';
 import { planMicroBatches } from '../schedule/resolve.js';
 import type { Rounds } from '../schedule/strategies/strategy.js';
+import { usesDraft } from '../schedule/strategies/strategy.js';
 import { buildTargetPass } from '../schedule/target-pass.js';
 import { createTask, type Task, type TaskHead } from '../schedule/task.js';
 import { residentTasks, WeightStream } from '../schedule/weight-stream.js';
@@ -238,7 +239,7 @@ export class Session {
   async #endRound(batch: number, sequences: Sequence[]): Promise<void> {
     const { policy, plan, dispatcher, waiting, isVirtual } = this.#options;
     this.#endTogether(sequences);
-    if (policy.ending === 'slowest' && isVirtual && policy.speculation !== 'none') {
+    if (policy.ending === 'slowest' && isVirtual && usesDraft(policy)) {
       const rows = sequences.length * plan.target.checkpoint.config.numLayers;
       await this.#runAlone(dispatcher, realignTask(this.#ids.next(), this.#passes, batch, rows));
     }
