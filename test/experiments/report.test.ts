@@ -73,8 +73,8 @@ describe('the main job', () => {
     ];
     expect(explain(records)).toEqual([
       'Busiest in decode: none the disk (97 %); serial the disk (97 %); specoffload the disk (97 %).',
-      'serial writes 2.50 times the tokens per second of none, 1.00 times in decode alone: a round yields 2.00 tokens per sequence, so the weights are needed for 2 passes instead of 2.',
-      'specoffload is SLOWER than serial on this machine (0.80 times its speed): each of its two batches has passes of its own, so it reads 20.0 GB where serial reads 10.0 GB.',
+      'serial wrote 2.50 times the tokens per second of none (one run of each), 1.00 times in decode alone: a round yields 2.00 tokens per sequence, so the weights are needed for 2 passes instead of 2.',
+      'specoffload was SLOWER than serial here (0.80 times its speed, one run of each): each of its two batches has passes of its own, so it reads 20.0 GB where serial reads 10.0 GB.',
     ]);
   });
 
@@ -85,7 +85,7 @@ describe('the main job', () => {
       recordOf('specoffload', 2, 2e10),
     ];
     expect(explain(records)[1]).toBe(
-      'Speculation does not pay here: the better of the two, serial, has 0.75 times the speed of none, for a round yields 2.00 tokens per sequence and its draft takes time.',
+      'Speculation did not pay here: the better of the two, serial, had 0.75 times the speed of none (one run of each), for a round yields 2.00 tokens per sequence and its draft takes time.',
     );
   });
 
@@ -96,7 +96,7 @@ describe('the main job', () => {
       recordOf('specoffload', 10, 1e10),
     ];
     expect(explain(records).at(-1)).toBe(
-      'specoffload is 1.25 times as fast as serial: it drafts for one batch while the other is verified.',
+      'specoffload was 1.25 times as fast as serial here, one run of each: it drafts for one batch while the other is verified.',
     );
   });
 });

@@ -58,11 +58,11 @@ function describeSpeedup(none: RunRecord, serial: RunRecord, specoffload: RunRec
   const speedup = ratio(better, none).toFixed(2);
   if (ratio(better, none) <= 1)
     return (
-      `Speculation does not pay here: the better of the two, ${better.strategy}, has ${speedup} times the speed of none, ` +
+      `Speculation did not pay here: the better of the two, ${better.strategy}, had ${speedup} times the speed of none (one run of each), ` +
       `for a round yields ${tokensPerRound} tokens per sequence and its draft takes time.`
     );
   return (
-    `${better.strategy} writes ${speedup} times the tokens per second of none, ${decodeRatio(better, none).toFixed(2)} times in decode alone: ` +
+    `${better.strategy} wrote ${speedup} times the tokens per second of none (one run of each), ${decodeRatio(better, none).toFixed(2)} times in decode alone: ` +
     `a round yields ${tokensPerRound} tokens per sequence, ` +
     `so the weights are needed for ${passes} passes instead of ${none.result.passes}.`
   );
@@ -77,9 +77,9 @@ function decodeRatio(a: RunRecord, b: RunRecord): number {
 function describeInterleaving(serial: RunRecord, specoffload: RunRecord): string {
   const speed = ratio(specoffload, serial);
   if (speed >= 1)
-    return `specoffload is ${speed.toFixed(2)} times as fast as serial: it drafts for one batch while the other is verified.`;
+    return `specoffload was ${speed.toFixed(2)} times as fast as serial here, one run of each: it drafts for one batch while the other is verified.`;
   return (
-    `specoffload is SLOWER than serial on this machine (${speed.toFixed(2)} times its speed): ` +
+    `specoffload was SLOWER than serial here (${speed.toFixed(2)} times its speed, one run of each): ` +
     'each of its two batches has passes of its own, so it reads ' +
     `${formatBytes(specoffload.result.bytesMoved.disk)} where serial reads ${formatBytes(serial.result.bytesMoved.disk)}.`
   );
