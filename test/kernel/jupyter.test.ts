@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -10,6 +11,13 @@ import { copyQuick, createNotebookText } from './notebooks.js';
 const missing = missingProgram('jupyter-nbconvert', 'jupyter-nbconvert');
 
 const frontEnd = join(projectDirectory, 'test', 'kernel', 'fixtures', 'front-end.ipynb');
+
+const kernelSuite = join(projectDirectory, 'test', 'kernel', 'fixtures', 'kernel_suite.py');
+const suiteModule = '/usr/lib/python3/dist-packages/jupyter_kernel_test/__init__.py';
+const missingSuite =
+  existsSync(suiteModule) || process.env.CI
+    ? null
+    : 'no jupyter_kernel_test; apt-get install python3-jupyter-kernel-test brings it';
 
 /** Of the lab's own; quick, and predicted only, so that they take as long anywhere. */
 const labNotebooks = ['02-gpu-utilisation.ipynb', '04-ablation.ipynb'];
@@ -74,6 +82,25 @@ describe.skipIf(missing !== null)(
       const { exitCode, said } = await runProgram('jupyter-nbconvert', ['--to', 'html', out], home);
       expect(said).toContain('ours.html');
       expect(exitCode).toBe(0);
+    });
+  },
+);
+
+describe.skipIf(missingSuite !== null)(
+  `under Jupyter's own suite for kernels${missingSuite ? `: ${missingSuite}` : ''}`,
+  { timeout: 300_000 },
+  () => {
+    it('does all that it tries, but for a pager', async () => {
+      const home = await createJupyterHome();
+      try {
+        const { exitCode, said } = await runProgram('/usr/bin/python3', [kernelSuite], home);
+        expect(said).toMatch(/^Ran 12 tests/m);
+        expect(said).toContain('OK (skipped=1)');
+        expect(said).toMatch(/test_pager .* skipped/);
+        expect(exitCode).toBe(0);
+      } finally {
+        await home.remove();
+      }
     });
   },
 );

@@ -19,6 +19,7 @@ export {
 } from './json.js';
 export { withJsonFields } from './json-fields.js';
 export { findRoundedNumber, parseNumber } from './numbers.js';
+export { currentSignal, publishSignal } from './signal.js';
 export { explainSystemError, isSystemError } from './system.js';
 export { printable, printableJson, printableLines, quote } from './text.js';
 export { withinTime } from './time.js';

@@ -1,3 +1,4 @@
+export { clearOutput, type PromptOptions, prompt } from './ask.js';
 export * from './display.js';
 export { escapeHtml, toScriptJson } from './escape.js';
 export { toLatex } from './formula.js';

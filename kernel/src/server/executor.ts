@@ -1,113 +1,101 @@
-/** tslab's executor, with results and failures as values instead of text on a console. */
+/** Runs cells: TypeScript in, a value or a failure out, whatever the cell does. */
 
-import { inspect } from 'node:util';
-import type { ConverterSet, Executor } from 'tslab/dist/executor.js';
+import { Script } from 'node:vm';
 import { requireFromKernel } from '../packages.js';
-import { spellOutShorthand } from './shorthand.js';
-
-/** Why a cell failed, as Jupyter's `error` message has it. */
-export interface CellFailure {
-  readonly ename: string;
-  readonly evalue: string;
-  readonly traceback: readonly string[];
-}
+import { awaitingName } from './awaits.js';
+import { type CellMetadata, type CompiledCell, type Compiler, createCompiler } from './compiler.js';
+import { type CellFailure, describeThrown } from './failure.js';
+import { awaiting, interruptCells, runInterruptible } from './interruption.js';
+import { type CellModules, createCellModules } from './modules.js';
+import { type ResultBundle, showResult } from './result.js';
+import { traceScript } from './traces.js';
 
 export interface CellOutcome {
-  /** The value of the cell's last expression as text, if it has one. */
-  readonly result: string | null;
+  /** The value of the cell's last expression in the forms that it can be shown in, if it has one. */
+  readonly result: ResultBundle | null;
   readonly failure: CellFailure | null;
 }
 
-export interface CellExecutor extends Pick<Executor, 'inspect' | 'complete' | 'interrupt' | 'close'> {
-  /** One cell at a time. */
-  execute(code: string): Promise<CellOutcome>;
+export interface CellExecutor extends Pick<Compiler, 'inspect' | 'complete' | 'close'> {
+  /**
+   * One cell at a time.
+   * @param number what the cell is called in traces of later ones; null for one without a number
+   */
+  execute(code: string, number?: number | null): Promise<CellOutcome>;
+  interrupt(): void;
 }
+
+type Exports = Record<string, unknown>;
 
 export function createCellExecutor(rootDirectory: string): CellExecutor {
-  const { createExecutor } = requireFromKernel(
-    'tslab/dist/executor.js',
-  ) as typeof import('tslab/dist/executor.js');
-  let result: string | null = null;
-  let diagnostics: string[] = [];
-  let thrown: { readonly value: unknown } | null = null;
-  // tslab logs the last expression's value, and as errors: what was thrown, or a type error in four pieces.
-  const executor = createExecutor(rootDirectory, createConverters(), {
-    log: (value: unknown) => {
-      result = typeof value === 'string' ? value : inspect(value);
+  const compiler = createCompiler();
+  const modules = createCellModules(rootDirectory);
+  const exports = createExports();
+  let numExecuted = 0;
+
+  return {
+    inspect: compiler.inspect,
+    complete: compiler.complete,
+    close: compiler.close,
+    interrupt: interruptCells,
+    async execute(code, number = null) {
+      const id = ++numExecuted;
+      const meta = readMetadata(code);
+      if (meta.module !== undefined)
+        return { result: null, failure: compiler.addModule(meta.module, code, meta) };
+      if (meta.mode === 'browser') return { result: null, failure: null };
+      const compiled = compiler.compile(code);
+      if ('ename' in compiled) return { result: null, failure: compiled };
+      modules.update(compiled.modules);
+      const file = `specoffload-cell-${id}`;
+      const label = () => (id === numExecuted || number === null ? 'cell' : `cell[${number}]`);
+      traceScript(file, { label, locate: compiled.locate });
+      try {
+        const result = await runInterruptible(() => evaluate(compiled, file, exports, modules));
+        compiled.keepDeclarations();
+        return { result, failure: null };
+      } catch (error) {
+        return { result: null, failure: describeThrown(error) };
+      }
     },
-    error: (first: unknown, ...pieces: unknown[]) => {
-      if (pieces.length === 4) diagnostics.push(`${pieces[0]}${pieces[1]}:${pieces[2]} - ${pieces[3]}`);
-      else thrown = { value: first };
+  };
+}
+
+/** `/** @module name *\/` and the like above a cell, which tslab reads. */
+function readMetadata(code: string): CellMetadata {
+  const { getCodeMetadata } = requireFromKernel(
+    'tslab/dist/metadata.js',
+  ) as typeof import('tslab/dist/metadata.js');
+  return getCodeMetadata(code);
+}
+
+async function evaluate(
+  { script, isAsync, resultName }: CompiledCell,
+  file: string,
+  exports: Exports,
+  { require }: CellModules,
+): Promise<ResultBundle | null> {
+  if (script === null) return null;
+  // A function, since cells declare anew what others have declared, and its own line, so that lines keep their numbers.
+  const head = `(${isAsync ? 'async ' : ''}function (exports, require, ${awaitingName}) {`;
+  const run = new Script(`${head}\n${script}\n})`, { filename: file, lineOffset: -1 }).runInThisContext();
+  await run(exports, require, awaiting);
+  if (resultName === null) return null;
+  const value = exports[resultName];
+  delete exports[resultName];
+  return value === null || value === undefined ? null : showResult(value);
+}
+
+/**
+ * What cells have declared, for one another. TypeScript defines what is imported by getters: they are read at once,
+ * so that a later cell may set the name anew.
+ */
+function createExports(): Exports {
+  const values: Exports = {};
+  return new Proxy(values, {
+    defineProperty(_target, name, { get, value }) {
+      if (name !== '__esModule') values[name as string] = get === undefined ? value : get();
+      return true;
     },
   });
-  return {
-    async execute(code) {
-      result = null;
-      diagnostics = [];
-      thrown = null;
-      const isDone = await executor.execute(spellOutShorthand(code));
-      return { result, failure: isDone ? null : describeFailure(diagnostics, thrown) };
-    },
-    inspect: executor.inspect,
-    complete: executor.complete,
-    interrupt: executor.interrupt,
-    close: executor.close,
-  };
-}
-
-/** The converter for Node.js is made at once, since it takes a second; the one for browsers when a cell asks for it. */
-function createConverters(): ConverterSet {
-  const { createConverter } = requireFromKernel(
-    'tslab/dist/converter.js',
-  ) as typeof import('tslab/dist/converter.js');
-  const node = createConverter({ isJS: false, isBrowser: false });
-  let browser: ReturnType<typeof createConverter> | undefined;
-  return {
-    node,
-    get browser() {
-      browser ??= createConverter({ isJS: false, isBrowser: true });
-      return browser;
-    },
-    close() {
-      node.close();
-      browser?.close();
-    },
-  };
-}
-
-function describeFailure(
-  diagnostics: readonly string[],
-  thrown: { readonly value: unknown } | null,
-): CellFailure {
-  if (thrown === null)
-    return { ename: 'TypeScriptError', evalue: diagnostics[0] ?? 'the cell failed', traceback: diagnostics };
-  return describeThrown(thrown.value);
-}
-
-export function describeThrown(value: unknown): CellFailure {
-  if (isInterruption(value))
-    return { ename: 'Interrupted', evalue: 'the cell was interrupted', traceback: ['Interrupted'] };
-  if (!(value instanceof Error) && !isErrorLike(value))
-    return { ename: 'Thrown', evalue: inspect(value), traceback: [`Thrown: ${inspect(value)}`] };
-  return { ename: value.name, evalue: value.message, traceback: withoutMachinery(inspect(value)) };
-}
-
-/** Errors of another realm are no instances of this one's `Error`. */
-function isErrorLike(value: unknown): value is Error {
-  return Object.prototype.toString.call(value) === '[object Error]';
-}
-
-function isInterruption(value: unknown): boolean {
-  if (!isErrorLike(value)) return false;
-  const isSignal = (value as NodeJS.ErrnoException).code === 'ERR_SCRIPT_EXECUTION_INTERRUPTED';
-  return isSignal || value.message === 'Interrupted asynchronously';
-}
-
-/** A stack trace without the frames of tslab and of this kernel: nobody debugs a cell with them. */
-function withoutMachinery(trace: string): string[] {
-  const isMachinery = /^\s+at .*(tslab[\\/]dist[\\/]|kernel[\\/]dist[\\/]server[\\/]|node:vm:|node:internal)/;
-  return trace
-    .split('\n')
-    .filter((line) => !isMachinery.test(line))
-    .map((line) => line.replace('evalmachine.<anonymous>', 'cell'));
 }

@@ -9,11 +9,12 @@
 
 import Module from 'node:module';
 import { join, parse, sep } from 'node:path';
-import { findPackagesDirectory, kernelDirectory, requireFromKernel } from '../packages.js';
+import { findPackagesDirectory, kernelDirectory } from '../packages.js';
 import { followExports } from './exports.js';
+import { tslabTypescript } from './typescript.js';
 
 /** The parts of TypeScript's `sys` that look at files. */
-interface System {
+export interface System {
   fileExists(path: string): boolean;
   directoryExists(path: string): boolean;
   readFile(path: string, encoding?: string): string | undefined;
@@ -28,11 +29,6 @@ export function shareLabPackages(): void {
   shareCode(packages);
   shareTypes(tslabTypescript().sys, packages);
   followExports();
-}
-
-/** The TypeScript that tslab brings: all its parts use this one object. */
-export function tslabTypescript(): { readonly version: string; readonly sys: System } {
-  return requireFromKernel('@tslab/typescript-for-tslab');
 }
 
 /** Leaves the environment as it was: what the notebook starts looks for its packages in its own way. */

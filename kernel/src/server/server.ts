@@ -1,142 +1,162 @@
-/** The kernel's five sockets: requests come in, answers and publications go out, cells run one after another. */
+/** What comes from the sockets, one after another: cells wait for each other, all else is answered at once. */
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { messageOf } from '../errors.js';
+import { NotebookError } from '../errors.js';
 import type { JsonObject } from '../json.js';
-import { addressOf, type ChannelName, type ConnectionInfo } from '../wire/connection.js';
-import {
-  createRequest,
-  createResponse,
-  decodeMessage,
-  encodeMessage,
-  type Message,
-} from '../wire/message.js';
+import { createRequest, createResponse, encodeMessage, type Message } from '../wire/message.js';
 import type { Handler } from './handler.js';
+import { enterKernel, interruptCells, leaveKernel } from './interruption.js';
 import type { StreamCatcher } from './streams.js';
-
-type ZeroMq = typeof import('zeromq');
-type Router = InstanceType<ZeroMq['Router']>;
+import type { FromWire, RequestChannel, Wire } from './wire-messages.js';
 
 /** After a failure, requests that were sent together with the failed one have this long to arrive. */
 const abortWindowMs = 20;
 
+interface Waiting {
+  readonly channel: RequestChannel;
+  readonly request: Message;
+}
+
 export class KernelServer {
-  readonly #connection: ConnectionInfo;
-  readonly #sockets: ReturnType<typeof createSockets>;
+  readonly #wire: Wire;
+  readonly #key: string;
+  readonly #handler: Handler;
+  readonly #streams: StreamCatcher;
   /** The latest cell's request: what is printed after its end still belongs to it. */
-  #cause: Message | null = null;
-  #queue: Promise<void> = Promise.resolve();
-  #numReceived = 0;
-  /** Cells up to this one are not run, because one before them failed. */
-  #abortedUpTo = 0;
+  #cell: Message | null = null;
+  #isAtWork = false;
+  #queue: Waiting[] = [];
+  /** Where the cell under way waits for what somebody types. */
+  #question: { answer(text: string): void; fail(error: Error): void } | null = null;
 
-  private constructor(connection: ConnectionInfo, zmq: ZeroMq) {
-    this.#connection = connection;
-    this.#sockets = createSockets(zmq);
-  }
-
-  /** @throws when a port is taken. */
-  static async bind(connection: ConnectionInfo): Promise<KernelServer> {
-    const server = new KernelServer(connection, await import('zeromq'));
-    const entries = Object.entries(server.#sockets) as [ChannelName, Router][];
-    await Promise.all(entries.map(([channel, socket]) => socket.bind(addressOf(connection, channel))));
-    return server;
-  }
-
-  /** Publishes as caused by the latest cell. */
-  publish(type: string, content: JsonObject): void {
-    if (this.#cause !== null) this.#publish(this.#cause, type, content);
+  constructor(wire: Wire, key: string, handler: Handler, streams: StreamCatcher) {
+    this.#wire = wire;
+    this.#key = key;
+    this.#handler = handler;
+    this.#streams = streams;
   }
 
   /** Returns when a front end asks for the end. */
-  async serve(handler: Handler, streams: StreamCatcher): Promise<void> {
-    this.#echoHeartbeats();
+  serve(): Promise<void> {
     this.#publish(createRequest('', '', {}), 'status', { execution_state: 'starting' });
-    const { shell, control } = this.#sockets;
-    await Promise.race([this.#serve(shell, handler, streams), this.#serve(control, handler, streams)]);
-    for (const socket of Object.values(this.#sockets)) socket.close();
+    return new Promise((resolve) => {
+      this.#wire.onMessage((message: FromWire) => {
+        if (message.kind === 'request') this.#take(message);
+        else if (message.kind === 'interrupt') this.#interrupt();
+        else if (message.kind === 'ended') resolve();
+      });
+    });
   }
 
-  /** Takes requests until one asks for the end. */
-  async #serve(socket: Router, handler: Handler, streams: StreamCatcher): Promise<void> {
-    for await (const frames of socket) {
-      const request = this.#decode(frames);
-      if (request === null) continue;
-      const type = request.header.msg_type;
-      if (type === 'execute_request') this.#enqueue(socket, request, handler, streams);
-      else await this.#answer(socket, request, handler);
-      if (type === 'shutdown_request') return;
-    }
+  /** Publishes as caused by the latest cell, unless that is to be silent. */
+  publish(type: string, content: JsonObject): void {
+    if (this.#cell !== null && this.#cell.content.silent !== true) this.#publish(this.#cell, type, content);
   }
 
-  /** A message that this kernel's key did not sign is none of its business. */
-  #decode(frames: Uint8Array[]): Message | null {
-    try {
-      return decodeMessage(frames, this.#connection.key);
-    } catch (error) {
-      console.error(messageOf(error));
-      return null;
-    }
+  /** Has whoever runs the cell under way type a line. @throws NotebookError where nobody can */
+  ask(prompt: string, isPassword: boolean): Promise<string> {
+    const cell = this.#cell;
+    if (cell === null || !this.#isAtWork)
+      throw new NotebookError('no cell is under way that could ask for input; await the prompt in its cell');
+    if (cell.content.allow_stdin !== true)
+      throw new NotebookError(
+        'nobody can type here (the front end does not allow stdin); run the notebook in one that does, or set a variable instead',
+      );
+    if (this.#question !== null)
+      throw new NotebookError('another prompt waits for its answer; await each before the next');
+    this.#streams.flush();
+    const request = createResponse(cell, 'input_request', { prompt, password: isPassword });
+    this.#send('stdin', request);
+    return new Promise<string>((resolve, reject) => {
+      this.#question = { answer: resolve, fail: reject };
+    }).finally(() => {
+      this.#question = null;
+    });
   }
 
-  async #answer(socket: Router, request: Message, handler: Handler): Promise<void> {
+  #take(waiting: Waiting): void {
+    const { request } = waiting;
+    const type = request.header.msg_type;
+    if (type === 'execute_request') {
+      this.#queue.push(waiting);
+      if (!this.#isAtWork) void this.#work();
+    } else if (type === 'input_reply') this.#question?.answer(String(request.content.value ?? ''));
+    else if (type.startsWith('comm_') && !type.endsWith('_request')) this.#refuseComm(request);
+    else this.#answer(waiting);
+  }
+
+  #interrupt(): void {
+    this.#wire.send({ kind: 'interrupted' });
+    this.#question?.fail(new NotebookError('the cell was interrupted'));
+    interruptCells();
+  }
+
+  #answer({ channel, request }: Waiting): void {
     this.#publish(request, 'status', { execution_state: 'busy' });
-    const answer = handler.answer(request.header.msg_type, request.content);
-    if (answer !== null) await this.#send(socket, createResponse(request, answer.type, answer.content));
+    const { type, content } = this.#handler.answer(request.header.msg_type, request.content);
+    this.#send(channel, createResponse(request, type, content));
     this.#publish(request, 'status', { execution_state: 'idle' });
   }
 
-  #enqueue(socket: Router, request: Message, handler: Handler, streams: StreamCatcher): void {
-    const number = ++this.#numReceived;
-    this.#queue = this.#queue.then(async () => {
-      this.#publish(request, 'status', { execution_state: 'busy' });
-      const content =
-        number <= this.#abortedUpTo ? { status: 'aborted' } : await this.#execute(request, handler, streams);
-      await this.#send(socket, createResponse(request, 'execute_reply', content));
-      this.#publish(request, 'status', { execution_state: 'idle' });
-    });
+  /** No widget of this kernel has another side: whoever opens one hears that it is closed. */
+  #refuseComm(request: Message): void {
+    const { msg_type: type } = request.header;
+    const { comm_id, target_name } = request.content;
+    this.#publish(request, 'status', { execution_state: 'busy' });
+    if (type === 'comm_open')
+      this.#publish(request, 'comm_close', { comm_id, data: { reason: 'unknown target', target_name } });
+    this.#publish(request, 'status', { execution_state: 'idle' });
   }
 
-  async #execute(request: Message, handler: Handler, streams: StreamCatcher): Promise<JsonObject> {
-    streams.begin();
-    this.#cause = request;
-    const content = await handler.execute(request.content, (type, published) => {
-      streams.flush();
+  /** Runs what waits until nothing does. */
+  async #work(): Promise<void> {
+    this.#isAtWork = true;
+    enterKernel();
+    for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
+      const { channel, request } = next;
+      this.#publish(request, 'status', { execution_state: 'busy' });
+      const content = await this.#execute(request);
+      const hasStopped = content.status === 'error' && request.content.stop_on_error !== false;
+      const batch = hasStopped ? await this.#takeBatch() : [];
+      this.#finish(channel, request, content);
+      for (const left of batch) {
+        this.#publish(left.request, 'status', { execution_state: 'busy' });
+        this.#finish(left.channel, left.request, { status: 'aborted' });
+      }
+    }
+    leaveKernel();
+    this.#isAtWork = false;
+  }
+
+  async #execute(request: Message): Promise<JsonObject> {
+    this.#streams.begin();
+    this.#cell = request;
+    const content = await this.#handler.execute(request.content, (type, published) => {
+      this.#streams.flush();
       this.#publish(request, type, published);
     });
-    streams.flush();
-    if (content.status === 'error' && request.content.stop_on_error !== false) {
-      await sleep(abortWindowMs);
-      this.#abortedUpTo = this.#numReceived;
-    }
+    this.#streams.flush();
     return content;
+  }
+
+  /** What was sent together with a cell that failed is not run: it may have counted on it. */
+  async #takeBatch(): Promise<Waiting[]> {
+    await sleep(abortWindowMs);
+    return this.#queue.splice(0);
+  }
+
+  #finish(channel: RequestChannel, request: Message, content: JsonObject): void {
+    this.#send(channel, createResponse(request, 'execute_reply', content));
+    this.#publish(request, 'status', { execution_state: 'idle' });
   }
 
   #publish(cause: Message, type: string, content: JsonObject): void {
     const message = createResponse(cause, type, content);
-    // A publisher never waits, so there is nothing to wait for.
-    void this.#sockets.iopub.send(
-      encodeMessage({ ...message, identities: [Buffer.from(type)] }, this.#connection.key),
-    );
+    const frames = encodeMessage({ ...message, identities: [Buffer.from(type)] }, this.#key);
+    this.#wire.send({ kind: 'send', channel: 'iopub', frames });
   }
 
-  async #send(socket: Router, message: Message): Promise<void> {
-    await socket.send(encodeMessage(message, this.#connection.key));
+  #send(channel: RequestChannel, message: Message): void {
+    this.#wire.send({ kind: 'send', channel, frames: encodeMessage(message, this.#key) });
   }
-
-  async #echoHeartbeats(): Promise<void> {
-    for await (const beat of this.#sockets.hb) await this.#sockets.hb.send(beat);
-  }
-}
-
-function createSockets(zmq: ZeroMq) {
-  return {
-    shell: new zmq.Router(),
-    control: new zmq.Router(),
-    stdin: new zmq.Router(),
-    // Without a limit: a publisher that has reached its limit drops messages, among them the one that ends a cell.
-    // Without a timeout: then a send is done when it returns, however many there are in one turn of the event loop.
-    iopub: new zmq.Publisher({ sendHighWaterMark: 0, sendTimeout: 0 }),
-    hb: new zmq.Reply(),
-  } as const;
 }

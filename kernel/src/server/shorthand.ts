@@ -4,11 +4,18 @@
  * converter), so that a cell that writes `{ quick }` fails with `quick is not defined`.
  */
 
-import { requireFromKernel } from '../packages.js';
+import type { SyntaxNode } from './syntax.js';
+import { tslabTypescript } from './typescript.js';
+
+export interface SpelledOut {
+  readonly code: string;
+  /** Where an offset in `code` lies in the original. */
+  toOriginal(offset: number): number;
+}
 
 /** Everything else stays as it is; lines keep their numbers. */
-export function spellOutShorthand(code: string): string {
-  const ts = requireFromKernel('@tslab/typescript-for-tslab') as TypeScript;
+export function spellOutShorthand(code: string): SpelledOut {
+  const ts = tslabTypescript();
   const file = ts.createSourceFile('cell.ts', code, ts.ScriptTarget.Latest, true);
   const names: SyntaxNode[] = [];
   const visit = (node: SyntaxNode): void => {
@@ -16,24 +23,20 @@ export function spellOutShorthand(code: string): string {
     ts.forEachChild(node, visit);
   };
   visit(file);
-  return names.reduceRight(
-    (text, name) => `${text.slice(0, name.end)}: ${name.getText(file)}${text.slice(name.end)}`,
-    code,
-  );
-}
-
-/** The little that is needed of tslab's TypeScript, which is not a package of ours. */
-interface TypeScript {
-  readonly ScriptTarget: { readonly Latest: number };
-  createSourceFile(name: string, text: string, target: number, setParents: boolean): SyntaxNode;
-  forEachChild(node: SyntaxNode, visit: (child: SyntaxNode) => void): void;
-  isShorthandPropertyAssignment(node: SyntaxNode): node is ShorthandProperty;
-}
-interface SyntaxNode {
-  /** Offset behind its last character. */
-  readonly end: number;
-  getText(file: SyntaxNode): string;
-}
-interface ShorthandProperty extends SyntaxNode {
-  readonly name: SyntaxNode;
+  const added = names.map((name) => {
+    const text = name.getText(file);
+    return { at: name.end, start: name.end - text.length, text: `: ${text}` };
+  });
+  return {
+    code: added.reduceRight((text, { at, text: more }) => text.slice(0, at) + more + text.slice(at), code),
+    toOriginal(offset) {
+      let original = offset;
+      for (const { at, start, text } of added) {
+        if (original <= at) break;
+        if (original < at + text.length) return start;
+        original -= text.length;
+      }
+      return original;
+    },
+  };
 }

@@ -1,17 +1,29 @@
 /** The kernel process: what `node kernel.js CONNECTION_FILE` runs. Jupyter starts it, and so does the runner. */
 
+import { Worker } from 'node:worker_threads';
+import { provideHost } from '../display/host.js';
+import { NotebookError } from '../errors.js';
 import { readKernelVersion, readTslabVersion, requireFromKernel } from '../packages.js';
 import { readConnectionFile } from '../wire/connection.js';
-import { type CellExecutor, type CellFailure, createCellExecutor, describeThrown } from './executor.js';
+import { containCells } from './containment.js';
+import { createCellExecutor } from './executor.js';
 import { createHandler } from './handler.js';
-import { endWithParent } from './parent.js';
-import { shareLabPackages, tslabTypescript } from './resolution.js';
+import { interruptCells, isInterruptible, publishCellSignal } from './interruption.js';
+import { shareLabPackages } from './resolution.js';
 import { KernelServer } from './server.js';
 import { catchStreams } from './streams.js';
+import { isInterruptibleName } from './terminator.js';
+import { traceErrors } from './traces.js';
+import { tslabTypescript } from './typescript.js';
+import type { FromWire, Wire, WireData } from './wire-messages.js';
 
 export async function startKernelProcess(connectionFile: string): Promise<void> {
-  endWithParent();
-  const server = await KernelServer.bind(readConnectionFile(connectionFile));
+  const connection = readConnectionFile(connectionFile);
+  // Until the other thread hears signals; from then on this is told of none.
+  process.on('SIGINT', interruptCells);
+  makeInterruptible();
+  const wire = startWireThread({ connection });
+  traceErrors();
   shareLabPackages();
   const executor = createCellExecutor(process.cwd());
   const handler = createHandler(executor, {
@@ -20,18 +32,56 @@ export async function startKernelProcess(connectionFile: string): Promise<void> 
     tslab: readTslabVersion(),
     typescript: tslabTypescript().version,
   });
+  await wire.isBound;
   const streams = catchStreams(process, (name, text) => server.publish('stream', { name, text }));
-  connectDisplay((type, content) => {
+  const server = new KernelServer(wire, connection.key, handler, streams);
+  const publish = (type: string, content: Record<string, unknown>) => {
     streams.flush();
     server.publish(type, content);
+  };
+  connectDisplay(publish);
+  provideHost({
+    clearOutput: (wait) => publish('clear_output', { wait }),
+    ask: async (prompt, isPassword) => server.ask(prompt, isPassword),
   });
-  outliveMistakes(executor, (failure) => {
-    streams.flush();
-    server.publish('error', { ...failure });
-  });
-  await server.serve(handler, streams);
+  const exit = containCells((failure) => publish('error', { ...failure }));
+  await server.serve();
   executor.close();
-  process.exit(0);
+  exit();
+}
+
+interface BoundWire extends Wire {
+  /** Rejects when a port is taken. */
+  readonly isBound: Promise<void>;
+}
+
+/** Begun before all else, which takes a second: what comes meanwhile waits. */
+function startWireThread(workerData: WireData): BoundWire {
+  const worker = new Worker(new URL('./wire-thread.js', import.meta.url), { workerData, execArgv: [] });
+  const early: FromWire[] = [];
+  let listen = (message: FromWire): void => void early.push(message);
+  const isBound = new Promise<void>((resolve, reject) => {
+    worker.on('message', (message: FromWire) => {
+      if (message.kind === 'bound') resolve();
+      else if (message.kind === 'failed') reject(new NotebookError(message.reason));
+      else listen(message);
+    });
+    worker.on('error', reject);
+  });
+  isBound.catch(() => {});
+  return {
+    isBound,
+    send: (message) => worker.postMessage(message),
+    onMessage(listener) {
+      listen = listener;
+      for (const message of early.splice(0)) listener(message);
+    },
+  };
+}
+
+function makeInterruptible(): void {
+  publishCellSignal();
+  Object.defineProperty(globalThis, Symbol.for(isInterruptibleName), { value: isInterruptible });
 }
 
 /** tslab's `display` writes to whatever function its Jupyter module holds at the time. */
@@ -41,21 +91,4 @@ function connectDisplay(publish: (type: string, content: Record<string, unknown>
   };
   jupyter.lastWriteDisplayData = (data, isUpdate) =>
     publish(isUpdate === true ? 'update_display_data' : 'display_data', { ...data });
-}
-
-/** An interrupt ends the cell; what a promise or a timer fails with that nobody waits for ends nothing, and is shown. */
-function outliveMistakes(executor: CellExecutor, publish: (failure: CellFailure) => void): void {
-  process.on('SIGINT', () => executor.interrupt());
-  process.on('uncaughtException', (error) => publish(describeStray('UncaughtException', error)));
-  process.on('unhandledRejection', (reason) => publish(describeStray('UnhandledRejection', reason)));
-}
-
-const strays = {
-  UncaughtException: 'thrown where no cell waits for it:',
-  UnhandledRejection: 'a promise was rejected that nobody awaits:',
-} as const;
-
-function describeStray(ename: keyof typeof strays, thrown: unknown): CellFailure {
-  const { ename: name, evalue, traceback } = describeThrown(thrown);
-  return { ename, evalue: `${name}: ${evalue}`, traceback: [strays[ename], ...traceback] };
 }

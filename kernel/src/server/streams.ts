@@ -57,6 +57,8 @@ export function catchStreams(
   host.stderr.write = createWrite((text) => hold('stderr', text));
   const begin = () => {
     flush();
+    // An interrupt may have come between the wish and the turn.
+    isFlushDue = false;
     flushedMs = Number.NEGATIVE_INFINITY;
     numChars = 0;
   };

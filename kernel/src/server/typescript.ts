@@ -1,0 +1,71 @@
+/**
+ * The TypeScript that tslab's converter is given: tslab's own, but for two things that it has no option for. What it
+ * emits can be traced back to the cell's lines, and what a cell awaits ends when the cell was interrupted meanwhile.
+ */
+
+import { requireFromKernel } from '../packages.js';
+import { guardAwaits } from './awaits.js';
+import type { Builder, Transformers, TypeScript, WatchHost } from './syntax.js';
+
+/** From emitted JavaScript back to TypeScript in two steps, as source maps: tslab emits modules, then translates those. */
+export interface MapTexts {
+  readonly toModule: string;
+  readonly toSource: string;
+}
+
+const moduleName = '@tslab/typescript-for-tslab';
+const mapComment = /\n?\/\/# sourceMappingURL=(?:data:application\/json;base64,)?(\S*)\s*$/;
+
+/** By emitted text: what tslab hands on has no other mark. */
+const mapsByText = new Map<string, MapTexts>();
+let provided: TypeScript | undefined;
+
+/** Call it before anything of tslab is loaded: all its parts share the one that they find then. */
+export function tslabTypescript(): TypeScript {
+  provided ??= provideTypeScript(requireFromKernel(moduleName));
+  return provided;
+}
+
+/** The maps of a text that was emitted since the last call. */
+export function takeMaps(texts: readonly string[]): (MapTexts | null)[] {
+  const maps = texts.map((text) => mapsByText.get(text) ?? null);
+  mapsByText.clear();
+  return maps;
+}
+
+function provideTypeScript(original: TypeScript): TypeScript {
+  const changes: Partial<TypeScript> = {
+    createWatchCompilerHost: (files, options, ...rest) =>
+      original.createWatchCompilerHost(files, { ...options, inlineSourceMap: true }, ...rest),
+    createWatchProgram: (host) => original.createWatchProgram(withGuardedAwaits(host, original)),
+    transpileModule(text, options) {
+      const compilerOptions = { ...options.compilerOptions, sourceMap: true };
+      const result = original.transpileModule(text, { ...options, compilerOptions });
+      const outputText = result.outputText.replace(mapComment, '\n');
+      const toSource = Buffer.from(mapComment.exec(text)?.[1] ?? '', 'base64').toString();
+      mapsByText.set(outputText, { toModule: result.sourceMapText ?? '', toSource });
+      return { ...result, outputText };
+    },
+  };
+  const descriptors = Object.getOwnPropertyDescriptors(original) as PropertyDescriptorMap;
+  for (const [name, value] of Object.entries(changes)) descriptors[name] = { value, enumerable: true };
+  const changed = Object.defineProperties({}, descriptors) as TypeScript;
+  // Of the module as tslab finds it: it has no other way to be told.
+  requireFromKernel.cache[requireFromKernel.resolve(moduleName)]!.exports = changed;
+  return changed;
+}
+
+/** Mutates `host`, whose `afterProgramCreate` tslab has set. */
+function withGuardedAwaits(host: WatchHost, ts: TypeScript): WatchHost {
+  const created = host.afterProgramCreate;
+  host.afterProgramCreate = (builder: Builder) => {
+    const emit = builder.emit.bind(builder);
+    builder.emit = (file, write, token, onlyTypes, transformers: Transformers) =>
+      emit(file, write, token, onlyTypes, {
+        ...transformers,
+        after: [guardAwaits(ts), ...(transformers.after ?? [])],
+      });
+    created.call(host, builder);
+  };
+  return host;
+}

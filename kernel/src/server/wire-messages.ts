@@ -1,0 +1,34 @@
+/** What the two threads of a kernel say to each other: one runs the cells, the other holds the sockets and never waits. */
+
+import type { ChannelName, ConnectionInfo } from '../wire/connection.js';
+import type { Message } from '../wire/message.js';
+
+/** Channels on which requests come. */
+export type RequestChannel = Extract<ChannelName, 'shell' | 'control' | 'stdin'>;
+
+export type FromWire =
+  | { readonly kind: 'bound' }
+  | { readonly kind: 'failed'; readonly reason: string }
+  | { readonly kind: 'request'; readonly channel: RequestChannel; readonly request: Message }
+  /** Answered with `interrupted`, at once if this thread is free to. */
+  | { readonly kind: 'interrupt' }
+  | { readonly kind: 'ended' };
+
+export type ToWire =
+  | {
+      readonly kind: 'send';
+      readonly channel: RequestChannel | 'iopub';
+      readonly frames: readonly (Uint8Array | string)[];
+    }
+  | { readonly kind: 'interrupted' };
+
+export interface WireData {
+  readonly connection: ConnectionInfo;
+}
+
+/** The thread with the sockets, as the thread with the cells sees it. */
+export interface Wire {
+  send(message: ToWire): void;
+  /** From now on, and what has come before. */
+  onMessage(listener: (message: FromWire) => void): void;
+}
