@@ -139,6 +139,8 @@ describe('the KV cache in device memory', () => {
       });
     const plain = ratios({});
     expect(plain['KV cache over device memory']).toBeCloseTo((200 * 131_072) / 1e9, 12);
+    // 192 tokens of 4096 numbers of two bytes, three times.
+    expect(plain['activations of all prompts over device memory']).toBeCloseTo((192 * 8192 * 3) / 1e9, 12);
     expect(plain['kept draft cache over device memory']).toBe(plain['KV cache over device memory']);
     const counted = ratios({ deviceCacheFactor: 4, draftCacheFactor: 5 });
     expect(counted['KV cache over device memory'] / plain['KV cache over device memory']).toBeCloseTo(4, 12);
@@ -229,6 +231,7 @@ describe('a choice', () => {
     ...{ 'weights read by the host over the link': 1.5, 'host arithmetic over pass': 2 },
     ...{ 'share of experts that a pass needs': 1, 'tokens per round': 3 },
     ...{ 'prefill over run': 0.3, 'attention weights over device memory': 0.1 },
+    'activations of all prompts over device memory': 0.2,
     ...{ 'KV cache over device memory': 1.2, 'kept draft cache over device memory': 1.4 },
   };
   /** Slow enough for a draft of this size to take a while. */

@@ -25,6 +25,7 @@ export const ratioNames = [
   'host memory over model',
   'draft over model',
   'attention weights over device memory',
+  'activations of all prompts over device memory',
   'KV cache over device memory',
   'kept draft cache over device memory',
 ] as const;
@@ -79,10 +80,17 @@ export function ratiosOf(situation: Situation): Ratios {
     'draft over model': draft.bytes / target.bytes,
     'attention weights over device memory':
       (attentionBytes(target) * widening(target, formats)) / memory.deviceBytes,
+    'activations of all prompts over device memory': activationBytes(situation) / memory.deviceBytes,
     'KV cache over device memory': (deviceCacheFactor * cacheBytesOf(target, situation)) / memory.deviceBytes,
     'kept draft cache over device memory':
       (draftCacheFactor * cacheBytesOf(draft, situation)) / memory.deviceBytes,
   };
+}
+
+/** What a layer-major prefill of all prompts holds: two hidden states of every token, and the normed one. */
+function activationBytes({ target, machine, promptLengths }: Situation): number {
+  const tokens = promptLengths.reduce((sum, length) => sum + length, 0);
+  return 3 * tokens * target.config.hiddenSize * machine.formats.activationElementBytes;
 }
 
 /** Keys and values of all sequences at their end. */

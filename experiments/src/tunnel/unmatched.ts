@@ -59,6 +59,8 @@ const reasons: Readonly<Record<RatioName, (choice: Choice, limits: Limits, pair:
     'the draft was chosen, or given, for the time that it takes rather than for its size',
   'attention weights over device memory': () =>
     'the shipped pair is narrow: its attention is another share of a layer than theirs',
+  'activations of all prompts over device memory': () =>
+    'prompts are shorter and the shipped pair is narrower than theirs: a prefill of all prompts, layer by layer, leaves more room for weights here',
   'KV cache over device memory': () => 'texts here are longer: a cache cannot count as less than it is',
   'kept draft cache over device memory': () =>
     'the draft keeps more of each token here: a cache cannot count as less than it is',
