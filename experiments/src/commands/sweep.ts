@@ -9,9 +9,10 @@ import type { Output } from '../output.js';
 import { defaultResultsDirectory, displayPath } from '../paths.js';
 import { parseSeconds } from '../sizes.js';
 import { estimateSeconds } from '../sweep/estimate.js';
-import { expandPoints } from '../sweep/expand.js';
+import { type Point, walkPoints } from '../sweep/expand.js';
 import { openExperiment } from '../sweep/open-experiment.js';
 import { type SweepOptions, type SweepRequest, searches, settleRequest } from '../sweep/options.js';
+import { noPoint } from '../sweep/parse.js';
 import { describeSweepProgress } from '../sweep/progress.js';
 import { axisColumns, describeOutcome } from '../sweep/report.js';
 import { Shelf } from '../sweep/shelf.js';
@@ -111,7 +112,9 @@ async function sweep(
 /** A measured point would first have to be prepared: how long it takes is said when the sweep starts. */
 async function listPoints(request: SweepRequest): Promise<void> {
   const { definition, turns, output, signal } = request;
-  const points = [...expandPoints(definition)];
+  const points: Point[] = [];
+  for await (const point of walkPoints(definition, signal)) points.push(point);
+  if (points.length === 0) throw noPoint(definition);
   const planned = { points: points.length, runs: points.length * turns.length };
   const seconds =
     definition.kind === 'measured'

@@ -7,7 +7,7 @@ import { capsOf, withLimits } from '../caps.js';
 import { localMachinePath } from '../paths.js';
 import { withDraftSpeed } from '../tunnel/index.js';
 import type { ExperimentDefinition } from './definition.js';
-import { expandPoints, type Point } from './expand.js';
+import { type Point, walkPoints } from './expand.js';
 import { openMeasuredJob } from './measured-job.js';
 import type { SweepRequest } from './options.js';
 import { openPredictedJob } from './predicted-job.js';
@@ -30,7 +30,7 @@ export async function estimateSeconds(
   shelf: Shelf,
   { points, runs }: PlannedRuns,
 ): Promise<number | null> {
-  const samples = sampleOf(definition, points);
+  const samples = await sampleOf(definition, points, signal);
   if (definition.kind === 'simulated')
     return ((await tryPredictions(samples, shelf, signal)) * runs) / workers;
   // A file of another version is no reason to measure nothing.
@@ -45,11 +45,15 @@ export async function estimateSeconds(
   return seconds.length === 0 ? null : mean(seconds) * runs;
 }
 
-function sampleOf(definition: ExperimentDefinition, numPoints: number): Point[] {
+async function sampleOf(
+  definition: ExperimentDefinition,
+  numPoints: number,
+  signal: AbortSignal,
+): Promise<Point[]> {
   const step = Math.max(1, numPoints / mostSamples);
   const samples: Point[] = [];
   let index = 0;
-  for (const point of expandPoints(definition)) {
+  for await (const point of walkPoints(definition, signal)) {
     if (index >= Math.round(samples.length * step)) samples.push(point);
     index += 1;
   }

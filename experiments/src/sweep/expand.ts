@@ -1,5 +1,6 @@
 /** From a definition to its points: every combination of the axes, derived settings added, filters applied. */
 
+import { setImmediate } from 'node:timers/promises';
 import { printable, quote, UserError } from '@specoffload/input';
 import type { Choice, ExperimentDefinition, Settings, SettingValue } from './definition.js';
 import { type Expression, type ExpressionValue, parseExpression } from './expression.js';
@@ -32,6 +33,59 @@ export function labelOf(value: SettingValue | Choice): SettingValue {
  * iterating, for a value that no setting takes.
  */
 export function expandPoints(definition: ExperimentDefinition): Iterable<Point> {
+  const { total, pointAt } = openCombinations(definition);
+  return {
+    *[Symbol.iterator]() {
+      for (let index = 0; index < total; index += 1) {
+        const point = pointAt(index);
+        if (point) yield point;
+      }
+    },
+  };
+}
+
+/** So many combinations between two looks at the signal and at whatever else the process has to do: some 10 ms. */
+const combinationsPerTurn = 1000;
+
+/**
+ * The same one by one for work that can be stopped: filters may let go of a million combinations in a row.
+ * @param isBackwards the last point first
+ * @throws the signal's reason when it aborts
+ */
+export async function* walkPoints(
+  definition: ExperimentDefinition,
+  signal: AbortSignal,
+  isBackwards = false,
+): AsyncGenerator<Point> {
+  const { total, pointAt } = openCombinations(definition);
+  for (let step = 0; step < total; step += 1) {
+    if (step % combinationsPerTurn === 0) {
+      await setImmediate();
+      signal.throwIfAborted();
+    }
+    const point = pointAt(isBackwards ? total - 1 - step : step);
+    if (point) yield point;
+  }
+}
+
+/**
+ * Whether the filters leave a point; the sweep itself finds out where nobody can tell in a moment.
+ * @returns null when none of the first fifty thousand combinations is one, and there are more
+ */
+export function hasPoint(definition: ExperimentDefinition): boolean | null {
+  const { total, pointAt } = openCombinations(definition);
+  const most = Math.min(total, 50_000);
+  for (let index = 0; index < most; index += 1) if (pointAt(index)) return true;
+  return most < total ? null : false;
+}
+
+interface Combinations {
+  readonly total: number;
+  /** null where a filter says no */
+  readonly pointAt: (index: number) => Point | null;
+}
+
+function openCombinations(definition: ExperimentDefinition): Combinations {
   const { formulas, conditions } = parseExpressions(definition);
   const total = Object.values(definition.axes).reduce((product, { length }) => product * length, 1);
   if (total > mostPoints)
@@ -39,14 +93,7 @@ export function expandPoints(definition: ExperimentDefinition): Iterable<Point> 
       `invalid axes: ${total} combinations; expected at most ${mostPoints}, take values or axes away`,
     );
   assertEffects(definition, new Set(formulas.flatMap(([, formula]) => formula.names)));
-  return {
-    *[Symbol.iterator]() {
-      for (let index = 0; index < total; index += 1) {
-        const point = makePoint(definition, index, formulas, conditions);
-        if (point) yield point;
-      }
-    },
-  };
+  return { total, pointAt: (index) => makePoint(definition, index, formulas, conditions) };
 }
 
 /** Expressions of a definition, parsed. */

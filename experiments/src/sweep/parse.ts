@@ -2,7 +2,7 @@
 
 import { isRecord, quote, UserError } from '@specoffload/input';
 import type { Axis, Choice, ExperimentDefinition, SettingValue } from './definition.js';
-import { expandPoints, labelOf } from './expand.js';
+import { hasPoint, labelOf } from './expand.js';
 import { reservedNames } from './expression.js';
 import { assertMetric } from './metrics.js';
 import { assertKnownRate, assertSetting, isSetting, isSettingValue } from './settings.js';
@@ -63,9 +63,12 @@ export function toQuick(definition: ExperimentDefinition): ExperimentDefinition 
 
 /** @throws UserError when the filters leave no point. */
 export function assertPoints(definition: ExperimentDefinition): void {
-  for (const _point of expandPoints(definition)) return;
-  throw new UserError(
-    `the filters leave no point: ${definition.filters?.join('; ')}; loosen them, or give the axes other values`,
+  if (hasPoint(definition) === false) throw noPoint(definition);
+}
+
+export function noPoint({ filters = [] }: ExperimentDefinition): UserError {
+  return new UserError(
+    `the filters leave no point: ${filters.join('; ')}; loosen them, or give the axes other values`,
   );
 }
 

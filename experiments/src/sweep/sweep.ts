@@ -16,11 +16,12 @@ import {
 import { type Agreement, AgreementCheck } from './agreement.js';
 import type { ExperimentDefinition } from './definition.js';
 import { estimateSeconds } from './estimate.js';
-import { describeAxes, expandPoints, type Point } from './expand.js';
+import { describeAxes, type Point, walkPoints } from './expand.js';
 import { choosePruned, rungsOf } from './halving.js';
 import { createMeasurementRunner } from './measurements.js';
 import { defaultMetric, measure } from './metrics.js';
 import { type SweepOptions, type SweepRequest, settleRequest } from './options.js';
+import { noPoint } from './parse.js';
 import { locatePoint, locateRun, type Turn } from './place.js';
 import { createPredictionRunner } from './predictions.js';
 import { Progress } from './progress.js';
@@ -168,6 +169,7 @@ class Sweep {
       if (refusal) this.#refusals.set(record.pointKey, refusal);
       else for (const turn of turns) if (this.#known.has(locateRun(record, turn).key)) this.#before += 1;
     }
+    if (this.#numPoints === 0) throw noPoint(definition);
     const total = (this.#numPoints - this.#refusals.size) * turns.length;
     const missing = total - this.#before;
     const isShort = definition.kind === 'simulated' && missing < fewPredictions;
@@ -195,8 +197,7 @@ class Sweep {
 
   async *#points(isBackwards: boolean): AsyncGenerator<Located> {
     const { definition, signal } = this.#request;
-    const points = expandPoints(definition);
-    for (const point of isBackwards ? [...points].reverse() : points) {
+    for await (const point of walkPoints(definition, signal, isBackwards)) {
       signal.throwIfAborted();
       const identity = await this.#runner.identify(point);
       const record = locatePoint(definition.name, point, identity, this.#definitionDigest);

@@ -1,6 +1,7 @@
 /** Sweeps of measurements: alone on the machine, in interleaved order, with what the machine did meanwhile. */
 
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -126,6 +127,31 @@ describe('lockMachine', () => {
     await writeFile(path, typeof content === 'string' ? content : JSON.stringify(content));
     await (await lock(path)).release();
     expect(await readdir(results)).toEqual([]);
+  });
+
+  it.each<[string, (path: string) => unknown]>([
+    ['a folder', (path) => mkdir(path)],
+    ['a link to nothing', (path) => symlink('nowhere', path)],
+    [
+      'a link to a file',
+      async (path) => symlink(await writeFile(`${path}-other`, '1').then(() => `${path}-other`), path),
+    ],
+    ['a pipe', (path) => execFileSync('mkfifo', [path])],
+    ['what is far too long', (path) => writeFile(path, 'x'.repeat(10_000))],
+  ])('refuses in a sentence where %s stands in its place, and leaves it there', async (_what, make) => {
+    const path = join(results, 'lock');
+    await make(path);
+    const before = await readdir(results);
+    await expect(lock(path)).rejects.toThrow(
+      /^cannot lock this machine for measuring: .*lock stands in the way/,
+    );
+    expect(await readdir(results)).toEqual(before);
+  });
+
+  it('refuses in a sentence where there can be no lock', async () => {
+    await expect(lock(join(results, 'none', 'lock'))).rejects.toThrow(
+      'cannot lock this machine for measuring',
+    );
   });
 
   it('gives up waiting with the reason of the signal', async () => {

@@ -50,7 +50,7 @@ describe('a store that was damaged', () => {
     ['cut short', (path) => truncate(path, 300)],
     ['missing', (path) => rm(path)],
     ['a pipe', (path) => rm(path).then(() => execFileSync('mkfifo', [path]))],
-  ])('has the run whose record is %s again, and keeps what was there', async (_what, damage) => {
+  ])('has the run whose record is %s again, and keeps what was there', async (what, damage) => {
     await runExperiment(cheap, { results });
     const [key] = (await readdir(join(results, 'cheap'))).filter((name) => !name.includes('.'));
     await damage(join(results, 'cheap', key!, 'run.json'));
@@ -61,7 +61,8 @@ describe('a store that was damaged', () => {
     expect(notes.join('')).toContain(key);
     expect(await recordsOf('cheap')).toHaveLength(6);
     const aside = (await readdir(join(results, 'cheap'))).filter((name) => name.startsWith('.'));
-    expect(aside).toEqual([expect.stringContaining(`.damaged-${key}`)]);
+    // Of a folder that was left empty there is nothing to keep.
+    expect(aside).toEqual(what === 'missing' ? [] : [expect.stringContaining(`.damaged-${key}`)]);
   });
 
   it('may have the experiment on another file system', async () => {
