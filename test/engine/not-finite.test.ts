@@ -1,4 +1,4 @@
-import { closeSync, openSync, statSync, writeSync } from 'node:fs';
+import { closeSync, openSync, rmSync, statSync, writeSync } from 'node:fs';
 import {
   type Checkpoint,
   createRandom,
@@ -13,6 +13,7 @@ import {
 } from '@specoffload/engine';
 import type { WeightDtype } from '@specoffload/native';
 import { describe, expect, it } from 'vitest';
+import { explainNotFinite } from '../../engine/dist/run/not-finite.js';
 import { drawPrompts } from './draw.js';
 import { createTemporaryDirectory } from './model/fixtures.js';
 import { writeTinyModel } from './tiny.js';
@@ -157,6 +158,16 @@ it('a file that turns into ones during the run ends it', async () => {
   };
   await expect(runEngine(request({ target, maxNewTokens: 20, onProgress }))).rejects.toThrow(
     /computes (hidden states|logits) that are not finite.*holds NaN in model\./,
+  );
+});
+
+it('files that are gone by the time of the search are said to be', async () => {
+  const target = await writeModel(dense);
+  rmSync(target.tensors.get('lm_head.weight')!.path);
+  const error = await explainNotFinite({ model: 'target', layer: dense.numLayers, what: 'logits' }, target);
+  expect(error).toBeInstanceOf(UserError);
+  expect(error.message).toMatch(
+    /not finite, and the weights that lead there cannot be read any more \(ENOENT/,
   );
 });
 

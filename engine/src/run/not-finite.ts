@@ -3,7 +3,7 @@
  * values leave the device, and looked up in the stored weights only when they have been found.
  */
 
-import { UserError } from '@specoffload/input';
+import { reasonOf, UserError } from '@specoffload/input';
 import { bytesPerElement, type WeightDtype } from '@specoffload/native';
 import { TensorReader } from '../model/inflate-bytes.js';
 import type { Checkpoint, TensorRef, WeightGroup } from '../model/types.js';
@@ -44,7 +44,15 @@ export async function explainNotFinite(
   const { directory, config } = checkpoint;
   const where = layer < config.numLayers ? ` in layer ${layer}` : '';
   const found = `the ${model} ${directory} computes ${what} that are not finite${where}`;
-  const weight = await findNotFiniteWeight(suspects(checkpoint, layer), signal);
+  let weight: FoundWeight | null;
+  try {
+    weight = await findNotFiniteWeight(suspects(checkpoint, layer), signal);
+  } catch (error) {
+    signal?.throwIfAborted();
+    return new UserError(
+      `${found}, and the weights that lead there cannot be read any more (${reasonOf(error)}); expected finite weights; check the files of the checkpoint`,
+    );
+  }
   if (weight === null)
     return new UserError(
       `${found}, though all stored weights that lead there are; expected numbers that fp32 can hold; the files were changed during the run, or the weights do not belong to this config.json`,
