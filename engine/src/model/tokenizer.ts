@@ -10,6 +10,7 @@ import type { Checkpoint, Tokenizer } from './types.js';
 /** Three times the largest that is published (Gemma's, 33 MB). */
 const maxTokenizerBytes = 100_000_000;
 const maxOptionsBytes = 16_000_000;
+const longestLoadMs = 30_000;
 const maxTokenId = 2 ** 24;
 
 /**
@@ -75,8 +76,12 @@ export function assertSameVocabulary(target: VocabularyOwner, draft: VocabularyO
 
 function createInner(json: object, options: unknown, path: string): HuggingFaceTokenizer {
   try {
-    return new HuggingFaceTokenizer(json, isRecord(options) ? options : {});
+    // Patterns are tried on the added tokens already here.
+    return withinPatience(path, 'its added tokens', longestLoadMs, () => {
+      return new HuggingFaceTokenizer(json, isRecord(options) ? options : {});
+    });
   } catch (error) {
+    if (error instanceof UserError) throw error;
     throw new UserError(
       `${path}: unsupported tokenizer (${reasonOf(error)}); use a checkpoint with a byte-level or SentencePiece BPE`,
       {

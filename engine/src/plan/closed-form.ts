@@ -19,6 +19,7 @@
  * It is a bound for the average course of acceptance: a draw may be some percent luckier, most with few sequences.
  */
 
+import { largest } from '../extremes.js';
 import { type CostModel, createCostModel } from '../machine/cost-model.js';
 import type { MachineModel } from '../machine/machine-model.js';
 import type { ModelConfig, WeightGroup } from '../model/types.js';
@@ -137,8 +138,8 @@ class Estimator {
     const { link, disk } = this.#streams('decode');
     const perLayer = { link: link / this.#config.numLayers, disk: disk / this.#config.numLayers };
     const busiest = (phase: PhaseName) =>
-      Math.max(
-        ...laneNames.map((lane) =>
+      largest(
+        laneNames.map((lane) =>
           phase === 'decode' && (lane === 'link' || lane === 'disk')
             ? this.#lanes[phase][lane] - ahead[lane] * perLayer[lane]
             : this.#lanes[phase][lane],
