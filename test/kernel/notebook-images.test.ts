@@ -1,8 +1,30 @@
 /** Executed notebooks for readers who run nothing. */
 
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { addImages, createDisplay, parseNotebook } from '@specoffload/kernel';
 import { describe, expect, it } from 'vitest';
+import { projectDirectory } from '../../experiments/src/paths.js';
 import { missingBrowser } from '../browser.js';
+import { runCli } from '../experiments/cli.js';
+
+it.each(['--out', '--png'])(
+  '%s where nothing can be written is refused before a figure is drawn',
+  async (flag) => {
+    const path = join(projectDirectory, 'test', 'kernel', 'fixtures', 'front-end.ipynb');
+    const result = await runCli([
+      'notebook',
+      'images',
+      path,
+      '--out',
+      join(tmpdir(), 'unused.ipynb'),
+      flag,
+      '/proc/x',
+    ]);
+    expect(result.stderr).toMatch(/^specoffload: cannot write \/proc\/x[^\n]+\n$/);
+    expect(result.exitCode).toBe(1);
+  },
+);
 
 describe.skipIf(missingBrowser !== null)(
   `addImages${missingBrowser === null ? '' : `: ${missingBrowser}`}`,

@@ -66,6 +66,10 @@ describe('a cell', () => {
       { stdout: 'grö' },
     ],
     ['await Promise.resolve(7)', { status: 'ok', result: '7' }],
+    [
+      'async function* two() { yield 1; yield 2; }\nfor await (const n of two()) console.log(n);',
+      { status: 'ok', stdout: '1\n2\n' },
+    ],
     ['const kept = { a: 1 };', { status: 'ok', result: undefined }],
     ['kept.a', { status: 'ok', result: '1' }],
     ['kept.b', { status: 'error', error: expect.stringContaining("1:6 - Property 'b' does not exist") }],

@@ -3,6 +3,7 @@
 import { reasonOf } from '@specoffload/input';
 import type { Converter, ConvertResult } from 'tslab/dist/converter.js';
 import { requireFromKernel } from '../packages.js';
+import { type CellSyntax, readCellSyntax } from './cell-syntax.js';
 import type { CellFailure } from './failure.js';
 import { spellOutShorthand } from './shorthand.js';
 import { createLocator, type Position, type TracedScript } from './traces.js';
@@ -12,6 +13,8 @@ export interface CompiledCell {
   /** Null where nothing of the cell is left to run. */
   readonly script: string | null;
   readonly isAsync: boolean;
+  /** What it imports, now or later. */
+  readonly imports: readonly string[];
   /** The export that the value of the last expression goes to. */
   readonly resultName: string | null;
   /** TypeScript modules that the cell imports, and that are new or have changed. */
@@ -68,6 +71,7 @@ export function createCompiler(): Compiler {
           );
         return toCompiledCell(
           converted,
+          readCellSyntax(code),
           ({ line, column }) => positionOf(code, spelled.toOriginal(offsetOf(spelled.code, line, column))),
           () => {
             declarations = converted.declOutput || '';
@@ -129,6 +133,7 @@ function createRenewable(isBrowser: boolean) {
 
 function toCompiledCell(
   converted: ConvertResult,
+  { imports, hasForAwait }: CellSyntax,
   toOriginal: (position: Position) => Position,
   keepDeclarations: () => void,
 ): CompiledCell {
@@ -142,7 +147,8 @@ function toCompiledCell(
   };
   return {
     script: output === '' ? null : output,
-    isAsync: hasToplevelAwait === true,
+    isAsync: hasToplevelAwait === true || hasForAwait,
+    imports,
     resultName: lastExpressionVar ?? null,
     modules: sideOutputs.map(({ path, data }, index) => ({ path, script: data, locate: others[index]! })),
     locate,

@@ -2,6 +2,7 @@
 
 import { Script } from 'node:vm';
 import { requireFromKernel } from '../packages.js';
+import { importAhead } from './awaited.js';
 import { awaitingName } from './awaits.js';
 import { type CellMetadata, type CompiledCell, type Compiler, createCompiler } from './compiler.js';
 import { type CellFailure, describeThrown } from './failure.js';
@@ -46,6 +47,7 @@ export function createCellExecutor(rootDirectory: string): CellExecutor {
       if (meta.mode === 'browser') return { result: null, failure: null };
       const compiled = compiler.compile(code);
       if ('ename' in compiled) return { result: null, failure: compiled };
+      await importAhead(compiled.imports, rootDirectory);
       modules.update(compiled.modules);
       const file = `specoffload-cell-${id}`;
       const label = () => (id === numExecuted || number === null ? 'cell' : `cell[${number}]`);

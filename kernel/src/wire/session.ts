@@ -162,7 +162,8 @@ export class KernelSession {
     this.#client = client;
     this.#gone = this.#process.exited.then(async (exit) => {
       client.end(new KernelDiedError(exit));
-      await rm(folder, { recursive: true, force: true });
+      // A folder of the system's temporary ones that stays is no reason to hide what else went wrong.
+      await rm(folder, { recursive: true, force: true }).catch(() => {});
     });
     try {
       this.#info = await this.#waitUntilReady(startTimeoutSeconds);
