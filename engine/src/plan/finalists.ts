@@ -44,8 +44,10 @@ export const aspects: readonly Aspect[] = [
 const mostContenders = 5;
 /** What is further behind on the search's seed does not come first on others: several times the spread of a ratio. */
 const reach = 0.06;
+/** Coordinates along which kinds differ. */
+const inKind = ['places', 'draftCache', 'hostShare', 'experts'];
 /** Fields in which a policy of another kind may differ from the leader's for its own good. */
-const adapted = ['candidates', 'hostShare', 'microBatch', 'draftBatch', 'prefillBatch'];
+const adapted = ['places', 'candidates', 'hostShare', 'microBatch', 'draftBatch', 'prefillBatch'];
 
 /** The leader of the search first. */
 export function chooseFinalists(found: SearchResult, families: readonly Family[]): Candidate[] {
@@ -71,7 +73,7 @@ export function chooseFinalists(found: SearchResult, families: readonly Family[]
   return finalists;
 }
 
-/** The best of each way of proposing; of each other aspect, the best that differs from the leader in it. */
+/** The best of each way of proposing; of each other aspect, the best that differs from the leader in it and drafts as it does or does not. */
 function otherKinds(found: SearchResult, families: readonly Family[]): Appraisal[] {
   const { predicted, appraiser } = found;
   const [{ candidate: leader, outcome }] = predicted;
@@ -80,17 +82,26 @@ function otherKinds(found: SearchResult, families: readonly Family[]): Appraisal
     const way = `${appraisal.candidate.strategy} ${appraisal.candidate.policy.speculation}`;
     if (!others.has(way)) others.set(way, appraisal);
   }
-  const family = familyOf(families, leader);
+  // Of each way the best, and what differs from it in kind alone: where the best of another kind is to be found. What
+  // the draft keeps decides how many sequences it can take at once.
+  for (const { candidate } of [...others.values()]) {
+    const family = coordinatesOf(families, candidate, inKind);
+    const [draftBatch] = coordinatesOf(families, candidate, ['draftBatch']).coordinates;
+    for (const other of neighbours(family, candidate))
+      for (const size of [
+        {},
+        ...(other.policy.draftCache === candidate.policy.draftCache ? [] : (draftBatch?.values ?? [])),
+      ])
+        appraiser.appraise({ ...other, policy: { ...other.policy, ...size } });
+  }
+  const isDrafting = leader.policy.speculation !== 'none';
   for (const { name, inWords } of aspects.slice(1)) {
     const own = inWords(leader.strategy, outcome.policy);
     const differs = ({ policy, candidate }: Appraisal) =>
-      candidate.strategy === leader.strategy &&
-      candidate.policy.speculation === leader.policy.speculation &&
-      inWords(candidate.strategy, policy) !== own;
-    const appraised = neighbours(family, leader).flatMap((candidate) => appraiser.appraise(candidate) ?? []);
-    let best = fastest([...appraiser.appraisals, ...appraised].filter(differs));
+      (policy.speculation !== 'none') === isDrafting && inWords(candidate.strategy, policy) !== own;
+    let best = fastest(appraiser.appraisals.filter(differs));
     if (!best) continue;
-    for (const coordinate of family.coordinates.filter(({ name: field }) => adapted.includes(field))) {
+    for (const coordinate of coordinatesOf(families, best.candidate, adapted).coordinates) {
       const { strategy, policy } = best.candidate;
       const tried = coordinate.values.flatMap(
         (value) => appraiser.appraise({ strategy, policy: { ...policy, ...value } }) ?? [],
@@ -100,6 +111,12 @@ function otherKinds(found: SearchResult, families: readonly Family[]): Appraisal
     others.set(name, best);
   }
   return [...others.values()];
+}
+
+/** The family with some of its coordinates. */
+function coordinatesOf(families: readonly Family[], candidate: Candidate, names: readonly string[]): Family {
+  const family = familyOf(families, candidate);
+  return { ...family, coordinates: family.coordinates.filter(({ name }) => names.includes(name)) };
 }
 
 function fastest(appraisals: readonly Appraisal[]): Appraisal | undefined {
