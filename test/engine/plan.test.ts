@@ -15,6 +15,7 @@ import {
   resources,
   UserError,
 } from '@specoffload/engine';
+import { publishSignal } from '@specoffload/input';
 import { describe, expect, it } from 'vitest';
 import { laptop, mistral, mixtral, rates, shrinkMemory, workstation } from './plan-cases.js';
 
@@ -237,6 +238,17 @@ describe('a plan', () => {
     const onProgress = () => controller.abort(reason);
     await expect(planRun({ ...job, signal: controller.signal, onProgress })).rejects.toBe(reason);
   });
+});
+
+it('a plan made in a notebook stops when its cell is interrupted', async () => {
+  const controller = new AbortController();
+  const reason = new Error('interrupted');
+  publishSignal(() => controller.signal);
+  try {
+    await expect(planRun({ ...job, onProgress: () => controller.abort(reason) })).rejects.toBe(reason);
+  } finally {
+    publishSignal(() => new AbortController().signal);
+  }
 });
 
 describe('more of a resource', () => {

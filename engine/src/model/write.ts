@@ -6,7 +6,7 @@
 import { randomBytes } from 'node:crypto';
 import { access, mkdir, open, rename, rm, statfs, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { reasonOf, UserError } from '@specoffload/input';
+import { currentSignal, reasonOf, UserError } from '@specoffload/input';
 import { directIoAlignmentBytes, type WeightDtype } from '@specoffload/native';
 import { dtypeNames, tensorBytes } from './safetensors.js';
 import { indexFileName, singleFileName } from './shards.js';
@@ -89,7 +89,7 @@ interface Shard {
  * @throws UserError when the target exists, the disk is too small, or a write fails; then nothing is left behind.
  */
 export async function writeCheckpoint(options: WriteCheckpointOptions): Promise<void> {
-  const { sections, sidecars, signal, disk = localDisk } = options;
+  const { sections, sidecars, signal = currentSignal(), disk = localDisk } = options;
   const target = resolve(options.targetDirectory);
   const parent = dirname(target);
   signal?.throwIfAborted();

@@ -1,6 +1,6 @@
 /** The planner: from a job to a choice among finalists, each predicted over several seeds, and how they differ. */
 
-import { UserError } from '@specoffload/input';
+import { currentSignal, UserError } from '@specoffload/input';
 import { assertSameVocabulary } from '../model/tokenizer.js';
 import { assertNewTokens } from '../run/prepare.js';
 import type { RunOutcome } from '../run/types.js';
@@ -91,7 +91,8 @@ export interface Plan {
  */
 export async function planRun(request: PlanRequest): Promise<Plan> {
   assertJob(request);
-  const { acceptance, mostSimulations, numSeeds = defaultNumSeeds, signal, onProgress } = request;
+  const { acceptance, mostSimulations, numSeeds = defaultNumSeeds, onProgress } = request;
+  const { signal = currentSignal() } = request;
   const families = planSpace({
     ...{ ...request, numPrompts: request.promptLengths.length },
     mostCandidates: mostAnswered(acceptance),

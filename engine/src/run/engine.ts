@@ -1,7 +1,7 @@
 /** The engine: a run on this machine, for real. */
 
 import { createHash } from 'node:crypto';
-import { UserError } from '@specoffload/input';
+import { currentSignal, UserError } from '@specoffload/input';
 import { localFormats } from '../machine/formats.js';
 import type { Checkpoint } from '../model/types.js';
 import { localPolicyFields } from '../schedule/policy.js';
@@ -94,7 +94,7 @@ async function withMachine<T>(
   { plan }: Prepared,
   work: (machine: LocalMachine, dispatcher: Dispatcher, setupStartSeconds: number) => Promise<T>,
 ): Promise<T> {
-  const { signal } = request;
+  const { signal = currentSignal() } = request;
   signal?.throwIfAborted();
   const setupStart = performance.now() / 1000;
   const machine = await LocalMachine.create(plan, request.machine);

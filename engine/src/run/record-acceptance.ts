@@ -1,5 +1,6 @@
 /** Finds out what a draft gets right of texts that the target has written. */
 
+import { currentSignal } from '@specoffload/input';
 import type { Checkpoint } from '../model/types.js';
 import type { AcceptanceTrace } from '../speculate/acceptance.js';
 import { runEngine } from './engine.js';
@@ -29,7 +30,8 @@ const beginningsAtOnce = 64;
  * @throws UserError as `runEngine`
  */
 export async function recordAcceptance(request: RecordAcceptanceRequest): Promise<AcceptanceTrace> {
-  const { name, draft, texts, candidates, newTokens, machine, onProgress, signal } = request;
+  const { name, draft, texts, candidates, newTokens, machine, onProgress } = request;
+  const { signal = currentSignal() } = request;
   const beginnings = texts.flatMap(({ prompt, newIds }) =>
     newIds.map((_, count) => ({ ids: [...prompt, ...newIds.slice(0, count)], rest: newIds.slice(count) })),
   );

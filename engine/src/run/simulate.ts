@@ -1,6 +1,6 @@
 /** A run's prediction: the same strategy, the same dispatcher, on a virtual machine. */
 
-import { UserError } from '@specoffload/input';
+import { currentSignal, UserError } from '@specoffload/input';
 import { createCostModel } from '../machine/cost-model.js';
 import type { MachineModel } from '../machine/machine-model.js';
 import { createRandom } from '../model/random.js';
@@ -59,7 +59,8 @@ export interface SimulationResult extends RunOutcome {
  * much), and when the acceptance does not match the run.
  */
 export async function simulateRun(request: SimulationRequest): Promise<SimulationResult> {
-  const { machine: model, maxNewTokens, promptLengths, seed = 1, signal } = request;
+  const { machine: model, maxNewTokens, promptLengths, seed = 1 } = request;
+  const { signal = currentSignal() } = request;
   assertNewTokens(maxNewTokens);
   signal?.throwIfAborted();
   const { acceptance = null } = request;

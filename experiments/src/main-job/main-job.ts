@@ -6,6 +6,7 @@ import {
   type StrategyName,
   type Tokenizer,
 } from '@specoffload/engine';
+import { currentSignal } from '@specoffload/input';
 import { capSettingsOf, noCaps } from '../caps.js';
 import { compareSequences } from '../compare.js';
 import { type ExecutedRun, executeRun, type RunPlan } from '../execute.js';
@@ -50,7 +51,7 @@ export interface MainJobOptions {
 export async function openMainJob(
   { quick, results }: MainJobOptions,
   output: Output,
-  signal: AbortSignal = new AbortController().signal,
+  signal: AbortSignal = currentSignal() ?? new AbortController().signal,
 ): Promise<MainJob> {
   const { targetBytes, promptsPerWorkload, maxNewTokens } = quick ? quickSize : fullSize;
   const request = { sourceDirectory: pairPaths.target, cacheDirectory, bytes: targetBytes };
@@ -97,7 +98,7 @@ export async function runMainJob(
   options: MainJobRunOptions = {},
 ): Promise<MainJobOutcome> {
   const { strategies = mainStrategies, onProgress = () => {}, onRun = () => {} } = options;
-  const { signal = new AbortController().signal } = options;
+  const { signal = currentSignal() ?? new AbortController().signal } = options;
   const runs: ExecutedRun[] = [];
   for (const strategy of strategies) {
     signal.throwIfAborted();

@@ -4,6 +4,7 @@
  * to the region's best point, simulate there, and go on from what came out. Deterministic.
  */
 
+import { currentSignal } from '@specoffload/input';
 import { type ConstantName, type Constants, constantNames, definitionOf } from './constants.js';
 import type { Observation } from './observations.js';
 import { type Estimate, type Estimator, touching } from './predict.js';
@@ -96,7 +97,7 @@ async function simulate(
 
 /** At the start, for the questions that have none yet. */
 async function measureSlopes(options: FitOptions): Promise<Slopes> {
-  const { observations, estimator, start, onProgress, signal } = options;
+  const { observations, estimator, start, onProgress, signal = currentSignal() } = options;
   const slopes = new Map(options.slopes);
   const questions = allQuestions(observations).filter((question) => !slopes.has(keyOf(question)));
   for (const [index, question] of questions.entries()) {

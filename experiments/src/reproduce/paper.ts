@@ -8,6 +8,7 @@ import {
   type PolicyInput,
   withRate,
 } from '@specoffload/engine';
+import { currentSignal } from '@specoffload/input';
 import { defaultResultsDirectory } from '../paths.js';
 import { createAnswerer } from './answer.js';
 import { readCalibration } from './calibration-file.js';
@@ -68,7 +69,7 @@ const quickUtilizationLength = 8;
 
 /** @throws UserError when the published figures or the calibration cannot be read. */
 export async function openPaper(options: PaperOptions = {}): Promise<Paper> {
-  const { quick: isQuick = false, signal } = options;
+  const { quick: isQuick = false, signal = currentSignal() } = options;
   const published = await readReference(options.reference ?? `${defaultResultsDirectory}/paper`);
   const { constants } = await readCalibration();
   const onPrediction = await openStore(options);

@@ -1,5 +1,6 @@
 /** The whole reproduction: every published figure predicted, and what comes out of comparing them. */
 
+import { currentSignal } from '@specoffload/input';
 import { findAnomalies } from './anomalies.js';
 import { createAnswerer } from './answer.js';
 import { assumptionTexts } from './assumptions.js';
@@ -63,7 +64,8 @@ export interface ReproduceOptions {
 }
 
 export async function reproduce(options: ReproduceOptions): Promise<Reproduction> {
-  const { reference, calibration, isQuick, onPrediction, onProgress, signal } = options;
+  const { reference, calibration, isQuick, onPrediction, onProgress } = options;
+  const { signal = currentSignal() } = options;
   const { constants } = calibration;
   const answer = createAnswerer({ scripts: reference, constants, isQuick, onPrediction, signal });
   const follow =

@@ -2,6 +2,7 @@
 
 import { availableParallelism } from 'node:os';
 import { UserError } from '@specoffload/engine';
+import { currentSignal } from '@specoffload/input';
 import { createOutput, type Output } from '../output.js';
 import { defaultResultsDirectory } from '../paths.js';
 import type { ExperimentDefinition } from './definition.js';
@@ -86,7 +87,7 @@ export function settleRequest(input: ExperimentDefinition, options: SweepOptions
     isHalving: search === 'halving',
     keepsTraces: options.traces ?? false,
     retries: options.retry ?? false,
-    signal: options.signal ?? new AbortController().signal,
+    signal: options.signal ?? currentSignal() ?? new AbortController().signal,
     onProgress: options.onProgress ?? (() => {}),
     output: createNoting(options.onNote ?? (() => {})),
   };

@@ -90,7 +90,7 @@ function createKernelspec(): JsonObject {
     argv: [process.execPath, kernelScript, '{connection_file}'],
     display_name: kernelDisplayName,
     language: 'typescript',
-    // A signal also stops a cell that computes without a pause; a message would wait for it.
+    // Both would do; a signal also reaches the programs that a cell has started.
     interrupt_mode: 'signal',
     metadata: { debugger: false, specoffload: { version: readKernelVersion() } },
   };

@@ -41,7 +41,14 @@ function follow(map: SourceMap, { line, column }: Position): Position | null {
 /** Wherever a stack is read from now on, it has the lines of who wrote the code. */
 export function traceErrors(): void {
   Error.prepareStackTrace = (error, frames) =>
-    [describeHead(error), ...frames.map((frame) => `    at ${retell(String(frame))}`)].join('\n');
+    [describeHead(error), ...frames.map((frame) => `    at ${retell(withoutExports(String(frame)))}`)].join(
+      '\n',
+    );
+}
+
+/** A function of an earlier cell is called as one of the cells' exports, which nobody has written. */
+function withoutExports(frame: string): string {
+  return frame.replace(/^(async )?Proxy\.(?=.*specoffload-cell-)/, '$1');
 }
 
 function describeHead(error: Error): string {

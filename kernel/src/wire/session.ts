@@ -103,7 +103,7 @@ export class KernelSession {
     return Array.isArray(leftovers) ? leftovers.map(String) : [];
   }
 
-  /** Stops the cell under way, unless it computes without a pause after an `await`: then only `kill` helps. */
+  /** Stops the cell under way; the kernel says on standard error of the cell if it cannot: then only `kill` helps. */
   interrupt(): void {
     this.#process.interrupt();
   }

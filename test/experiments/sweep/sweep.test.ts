@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { publishSignal } from '@specoffload/input';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parseRunRecord, readRuns } from '../../../experiments/src/store/index.js';
 import {
@@ -161,6 +162,21 @@ describe('runExperiment', () => {
     expect(finished).toBeGreaterThanOrEqual(2);
     expect(await readdir(results)).toEqual(['cheap']);
     expect(await runExperiment(cheap, { results })).toMatchObject({ before: finished, stored: 6 - finished });
+  });
+
+  it('ends with the signal of the cell that it was called from, where it is given none', async () => {
+    const controller = new AbortController();
+    const reason = new Error('interrupted');
+    publishSignal(() => controller.signal);
+    try {
+      const sweep = runExperiment(cheap, {
+        ...{ results, workers: 1 },
+        onProgress: ({ done }) => done >= 2 && controller.abort(reason),
+      });
+      await expect(sweep).rejects.toBe(reason);
+    } finally {
+      publishSignal(() => new AbortController().signal);
+    }
   });
 
   it('shares a folder with another sweep', async () => {
