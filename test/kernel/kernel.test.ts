@@ -138,6 +138,10 @@ describe('an interrupt', () => {
     ['a loop after an await', 'await new Promise((r) => setTimeout(r, 10)); console.log(1); while (true);'],
     ['promises without end', 'console.log(1); for (;;) await null;'],
     ['a pattern that backtracks', 'console.log(1); await null; /^(a+)+$/.test("a".repeat(50) + "b")'],
+    [
+      'what is thrown and never shown',
+      'console.log(1); throw { [Symbol.for("nodejs.util.inspect.custom")]() { while (true); } };',
+    ],
     ['what waits', 'console.log(1); await new Promise(() => {})'],
   ])('ends %s', async (_what, code) => {
     const { content } = await interrupted(code);

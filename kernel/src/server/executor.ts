@@ -53,14 +53,23 @@ export function createCellExecutor(rootDirectory: string): CellExecutor {
       const label = () => (id === numExecuted || number === null ? 'cell' : `cell[${number}]`);
       traceScript(file, { label, locate: compiled.locate });
       try {
-        const result = await runInterruptible(() => evaluate(compiled, file, exports, modules));
-        compiled.keepDeclarations();
-        return { result, failure: null };
-      } catch (error) {
-        return { result: null, failure: describeThrown(error) };
+        const outcome = await runInterruptible(() => settle(evaluate(compiled, file, exports, modules)));
+        if (outcome.failure === null) compiled.keepDeclarations();
+        return outcome;
+      } catch (interruption) {
+        return { result: null, failure: describeThrown(interruption) };
       }
     },
   };
+}
+
+/** Here, where it may be interrupted: what was thrown may run code of its own when it is looked at. */
+async function settle(result: Promise<ResultBundle | null>): Promise<CellOutcome> {
+  try {
+    return { result: await result, failure: null };
+  } catch (error) {
+    return { result: null, failure: describeThrown(error) };
+  }
 }
 
 /** `/** @module name *\/` and the like above a cell, which tslab reads. */

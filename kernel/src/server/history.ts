@@ -13,14 +13,15 @@ interface Entry {
 /** A kernel remembers what it has run itself: its one session has this number. */
 const session = 1;
 
-/** Older ones are forgotten. */
+/** Older ones are forgotten, and so is the end of long outputs. */
 const mostEntries = 10_000;
+const mostOutputChars = 10_000;
 
 export class History {
   readonly #entries: Entry[] = [];
 
   add(entry: Entry): void {
-    this.#entries.push(entry);
+    this.#entries.push({ ...entry, output: entry.output?.slice(0, mostOutputChars) ?? null });
     if (this.#entries.length > mostEntries) this.#entries.shift();
   }
 

@@ -1,7 +1,8 @@
 /** What comes from the sockets, one after another: cells wait for each other, all else is answered at once. */
 
+import { writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { NotebookError } from '../errors.js';
+import { messageOf, NotebookError } from '../errors.js';
 import type { JsonObject } from '../json.js';
 import { createRequest, createResponse, encodeMessage, type Message } from '../wire/message.js';
 import type { Handler } from './handler.js';
@@ -113,19 +114,23 @@ export class KernelServer {
     this.#isAtWork = true;
     enterKernel();
     for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
-      const { channel, request } = next;
-      this.#publish(request, 'status', { execution_state: 'busy' });
-      const content = await this.#execute(request);
-      const hasStopped = content.status === 'error' && request.content.stop_on_error !== false;
-      const batch = hasStopped ? await this.#takeBatch() : [];
-      this.#finish(channel, request, content);
-      for (const left of batch) {
-        this.#publish(left.request, 'status', { execution_state: 'busy' });
-        this.#finish(left.channel, left.request, { status: 'aborted' });
-      }
+      // What a cell has done to this realm (to JSON, say) may fail the kernel's own work: the next one may still run.
+      await this.#run(next).catch((error) => writeSync(2, `${messageOf(error)}\n`));
     }
     leaveKernel();
     this.#isAtWork = false;
+  }
+
+  async #run({ channel, request }: Waiting): Promise<void> {
+    this.#publish(request, 'status', { execution_state: 'busy' });
+    const content = await this.#execute(request);
+    const hasStopped = content.status === 'error' && request.content.stop_on_error !== false;
+    const batch = hasStopped ? await this.#takeBatch() : [];
+    this.#finish(channel, request, content);
+    for (const left of batch) {
+      this.#publish(left.request, 'status', { execution_state: 'busy' });
+      this.#finish(left.channel, left.request, { status: 'aborted' });
+    }
   }
 
   async #execute(request: Message): Promise<JsonObject> {

@@ -61,12 +61,20 @@ function startWireThread(workerData: WireData): BoundWire {
   const early: FromWire[] = [];
   let listen = (message: FromWire): void => void early.push(message);
   const isBound = new Promise<void>((resolve, reject) => {
+    let hasBound = false;
+    const fail = (error: Error) => {
+      reject(error);
+      // Without sockets nobody can reach this process any more.
+      if (hasBound) process.kill(process.pid, 'SIGKILL');
+    };
     worker.on('message', (message: FromWire) => {
-      if (message.kind === 'bound') resolve();
-      else if (message.kind === 'failed') reject(new NotebookError(message.reason));
+      if (message.kind === 'bound') {
+        hasBound = true;
+        resolve();
+      } else if (message.kind === 'failed') fail(new NotebookError(message.reason));
       else listen(message);
     });
-    worker.on('error', reject);
+    worker.on('error', fail);
   });
   isBound.catch(() => {});
   return {
