@@ -2,8 +2,8 @@
 
 import { createContext, Script } from 'node:vm';
 
-const callWork = new Script('work()');
-const context = createContext({ work: null as unknown });
+/** Made when it is first needed: a context takes a process two milliseconds. */
+let timed: { readonly script: Script; readonly context: { work: unknown } } | undefined;
 
 /**
  * Calls `work`, and ends it where it stands once its time is over.
@@ -16,10 +16,12 @@ export function withinTime<Result>(
   milliseconds: number,
   work: () => Result,
 ): { readonly result: Result } | null {
+  timed ??= { script: new Script('work()'), context: createContext({ work: null }) as { work: unknown } };
+  const { script, context } = timed;
   const before = context.work;
   context.work = work;
   try {
-    return { result: callWork.runInContext(context, { timeout: Math.ceil(milliseconds) }) as Result };
+    return { result: script.runInContext(context, { timeout: Math.ceil(milliseconds) }) as Result };
   } catch (error) {
     // It comes from the other context, and so is no Error of this one.
     if ((error as { code?: unknown } | null)?.code === 'ERR_SCRIPT_EXECUTION_TIMEOUT') return null;
