@@ -7,7 +7,11 @@ import { usesDraft } from '../schedule/strategies/index.js';
 import type { PlanningJob } from './appraise.js';
 import type { Candidate } from './space.js';
 
-/** Seeds over which a choice is made where nobody says how many. */
+/**
+ * Seeds over which a choice is made where nobody says how many. For Mixtral 8x7B on env1 a policy's throughput spreads by
+ * 1.2 to 2.3 % over seeds; ratios of policies on common draws by 0.1 % where they share their rounds and 1.3 to 1.7 %
+ * where they do not (2.2 to 3.2 % with draws in order). Nine seeds know the latter to about 1 %.
+ */
 export const defaultNumSeeds = 9;
 
 /**
