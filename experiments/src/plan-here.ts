@@ -17,7 +17,9 @@ import { threeDigits } from './format.js';
 import { describeForeignCaps } from './machine-caps.js';
 import { openMachine } from './machines.js';
 import type { Output } from './output.js';
+import { throughputOf } from './plan-certainty.js';
 import { describePolicy, describePredicted } from './plan-report.js';
+import type { SampleSummary } from './statistics/index.js';
 import { withDraftSpeed } from './tunnel/index.js';
 
 export interface ChooseRequest {
@@ -42,7 +44,10 @@ export interface ChooseRequest {
 export interface ChosenPolicy {
   readonly strategy: StrategyName;
   readonly policy: PolicyInput;
+  /** On the seed in the middle. */
   readonly predicted: RunOutcome;
+  /** Over the seeds on which the planner decided. */
+  readonly throughput: SampleSummary;
 }
 
 /** @throws UserError when nothing fits, or the acceptance is missing. */
@@ -77,5 +82,10 @@ export async function choosePolicy(request: ChooseRequest, output: Output): Prom
     `plan: ${best.strategy} ${describePolicy(best.policy)}; predicted on ${machine.name} ${describePredicted(plan)}`,
   );
   // What was predicted, number of kept layers included: nothing is left to chance.
-  return { strategy: best.strategy, policy: best.policy, predicted: best.outcome };
+  return {
+    strategy: best.strategy,
+    policy: best.policy,
+    predicted: best.outcome,
+    throughput: throughputOf(best),
+  };
 }

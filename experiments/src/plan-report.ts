@@ -216,7 +216,8 @@ function formatGain({ ratio, low, high, isDistinguishable }: Gain): string {
   return `${percent(ratio)} % (${percent(low)} to ${percent(high)} %)`;
 }
 
-function formatRange(
+/** `66.0 to 69.8`; a dash where there is no interval. */
+export function formatRange(
   { low, high }: { readonly low: number | null; readonly high: number | null },
   format: (value: number) => string,
 ): string {

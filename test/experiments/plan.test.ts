@@ -178,7 +178,9 @@ describe('run --plan', () => {
     const size = ['--new-tokens', '4', '--device-memory', '128MB', '--host-memory', '64MB'];
     const { exitCode, stdout, stderr } = await run(...args, ...size, '--json');
     expect(exitCode, stderr).toBe(0);
-    const { record, predicted } = JSON.parse(stdout);
+    const { record, predicted, throughput } = JSON.parse(stdout);
+    expect(throughput).toMatchObject({ n: 9, median: predicted.tokensPerSecond });
+    expect(stderr).toMatch(/predicted +\d\S* tokens\/s, \S+ to \S+ \(95 %, over seeds\)/);
     expect(record.kind).toBe('measured');
     expect(record.policy).toEqual(predicted.policy);
     expect(record.result.newTokens).toBeGreaterThan(0);

@@ -11,6 +11,7 @@ import type { Output } from '../output.js';
 import { type OpenPair, openPair } from '../pair.js';
 import { cacheDirectory, defaultResultsDirectory, displayPath, pairPaths } from '../paths.js';
 import { type ChosenPolicy, choosePolicy } from '../plan-here.js';
+import { formatRange } from '../plan-report.js';
 import { loadWorkload, type Workload } from '../prompts.js';
 import { alignFacts, describeRun, quoteSample } from '../report.js';
 import { assertWritable } from '../store/index.js';
@@ -224,16 +225,21 @@ function say(
     ['timeline', `${displayPath(join(folder, 'trace.json.gz'))} (open it in ui.perfetto.dev)`],
   ]);
   output.say(`\n${files.join('\n')}`);
-  output.document({ folder, record, ...(chosen ? { predicted: chosen.predicted } : {}) });
+  output.document({
+    folder,
+    record,
+    ...(chosen ? { predicted: chosen.predicted, throughput: chosen.throughput } : {}),
+  });
 }
 
-function comparePrediction({ predicted }: ChosenPolicy, measured: number): string {
+function comparePrediction({ throughput }: ChosenPolicy, measured: number): string {
+  const { median } = throughput;
   const facts = alignFacts([
-    ['predicted', `${threeDigits(predicted.tokensPerSecond)} tokens/s`],
     [
-      'measured',
-      `${threeDigits(measured)} tokens/s, ${formatPercent(measured / predicted.tokensPerSecond)} of it`,
+      'predicted',
+      `${threeDigits(median)} tokens/s, ${formatRange(throughput, threeDigits)} (95 %, over seeds)`,
     ],
+    ['measured', `${threeDigits(measured)} tokens/s, ${formatPercent(measured / median)} of it`],
   ]);
   return facts.join('\n');
 }
