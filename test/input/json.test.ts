@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { isDeeperThan, parseJson, UserError } from '../../engine/input/src/index.js';
+import { assertPlain, isDeeperThan, parseJson, UserError } from '../../engine/input/src/index.js';
 
 describe('parseJson', () => {
   it('reads JSON, with a byte-order mark or without', () => {
@@ -36,5 +36,25 @@ describe('isDeeperThan', () => {
     ['}}}{{', 1, false],
   ])('%s, %i: %s', (text, depth, expected) => {
     expect(isDeeperThan(text, depth)).toBe(expected);
+  });
+});
+
+describe('assertPlain', () => {
+  const circle: unknown[] = [];
+  circle.push(circle);
+
+  it.each([
+    [
+      'a getter',
+      { a: [Object.defineProperty({}, 'b', { enumerable: true, get: () => expect.unreachable() })] },
+    ],
+    ['a proxy', [new Proxy({}, { ownKeys: () => expect.unreachable() })]],
+    ['a circle', circle],
+  ])('refuses %s without calling it', (_what, value) => {
+    expect(() => assertPlain(value, 'x')).toThrow(UserError);
+  });
+
+  it('lets data pass', () => {
+    assertPlain({ a: [1, null, { b: 'x' }], c: undefined, d: () => {} }, 'x');
   });
 });

@@ -10,6 +10,7 @@ export {
   statFile,
 } from './files.js';
 export {
+  assertPlain,
   defaultMaxDepth,
   isDeeperThan,
   isRecord,

@@ -1,7 +1,8 @@
 /** JSON written by strangers: of bounded size and depth, and errors that are one sentence. */
 
+import { types } from 'node:util';
 import { reasonOf, UserError } from './errors.js';
-import { printable } from './text.js';
+import { printable, quote } from './text.js';
 
 export type JsonRecord = Readonly<Record<string, unknown>>;
 
@@ -64,4 +65,23 @@ export function isDeeperThan(text: string, maxDepth: number): boolean {
     } else if (code === 0x5d || code === 0x7d) depth -= 1; // ] or }
   }
   return false;
+}
+
+/**
+ * Checks what came as an object of this process, such as a module's export: that it is data, which says the same
+ * whenever it is read. What reads it may then recurse without counting.
+ * @param source named in the error
+ * @throws UserError for a getter, a proxy, or what nests deeper than `maxDepth`, itself included
+ */
+export function assertPlain(value: unknown, source: string, maxDepth = defaultMaxDepth): void {
+  if (typeof value !== 'object' || value === null) return;
+  if (maxDepth === 0)
+    throw new UserError(`${source} nests lists and objects more than ${defaultMaxDepth} deep; expected less`);
+  if (types.isProxy(value)) throw new UserError(`${source} holds a proxy; expected plain data`);
+  for (const key of Object.keys(value)) {
+    const field = Object.getOwnPropertyDescriptor(value, key);
+    if (field?.get !== undefined || field?.set !== undefined)
+      throw new UserError(`${source} computes its field ${quote(key)}; expected plain data`);
+    assertPlain(field?.value, source, maxDepth - 1);
+  }
 }

@@ -1,6 +1,6 @@
 /** The policy: every choice a planner may make, as one readonly object, parsed at the door. */
 
-import { isRecord, quote, UserError } from '@specoffload/input';
+import { assertPlain, isRecord, quote, UserError } from '@specoffload/input';
 import { mostCandidates } from '../speculate/acceptance.js';
 
 export const strategyNames = [
@@ -155,6 +155,7 @@ export const policyFields: Readonly<Record<keyof Policy, Kind>> = Object.fromEnt
 export function parsePolicy(input: unknown): PolicyInput {
   if (!isRecord(input))
     throw new UserError('invalid policy: expected an object of policy fields, such as {"candidates": 4}');
+  assertPlain(input, 'the policy');
   for (const [field, value] of Object.entries(input)) {
     if (!Object.hasOwn(policyFields, field))
       throw new UserError(

@@ -1,6 +1,6 @@
 /** The JSON form of a definition, checked before anything runs: what is wrong is said in one sentence. */
 
-import { isRecord, quote, UserError } from '@specoffload/input';
+import { assertPlain, isRecord, quote, UserError } from '@specoffload/input';
 import type { Axis, Choice, ExperimentDefinition, SettingValue } from './definition.js';
 import { hasPoint, labelOf } from './expand.js';
 import { reservedNames } from './expression.js';
@@ -37,6 +37,7 @@ const mostValues = 100_000;
  */
 export function parseDefinition(input: unknown, source: string): ExperimentDefinition {
   try {
+    assertPlain(input, 'the definition');
     checkDefinition(input);
     const definition = input as ExperimentDefinition;
     for (const form of [definition, toQuick(definition)]) assertPoints(form);

@@ -1,6 +1,6 @@
 /** Values as TypeScript literals, and words of the command line as values. */
 
-import { findRoundedNumber, parseJson, printable, quote } from '@specoffload/input';
+import { assertPlain, findRoundedNumber, parseJson, printable, quote, reasonOf } from '@specoffload/input';
 import { NotebookError } from '../errors.js';
 
 /** What a notebook can be given: JSON, and the numbers that JSON lacks. */
@@ -12,15 +12,27 @@ export type ParameterValue =
   | readonly ParameterValue[]
   | { readonly [key: string]: ParameterValue };
 
-/** Source text that evaluates to `value`, whatever the value holds. */
+/**
+ * Source text that evaluates to `value`, whatever the value holds.
+ * @throws NotebookError for what is no value, or is nested deeper than JSON of strangers may be
+ */
 export function toTypeScript(value: ParameterValue): string {
+  try {
+    assertPlain(value, 'it');
+  } catch (error) {
+    throw new NotebookError(`invalid parameter value: ${reasonOf(error)}`);
+  }
+  return writeLiteral(value);
+}
+
+function writeLiteral(value: ParameterValue): string {
   if (typeof value === 'number') return toNumberLiteral(value);
   if (typeof value === 'string') return toStringLiteral(value);
   if (value === null || typeof value === 'boolean') return String(value);
-  if (Array.isArray(value)) return `[${value.map(toTypeScript).join(', ')}]`;
+  if (Array.isArray(value)) return `[${value.map(writeLiteral).join(', ')}]`;
   if (typeof value !== 'object')
     throw new NotebookError(`invalid parameter value: ${quote(value)}; expected JSON, NaN or Infinity`);
-  const fields = Object.entries(value).map(([key, part]) => `${toKey(key)}: ${toTypeScript(part)}`);
+  const fields = Object.entries(value).map(([key, part]) => `${toKey(key)}: ${writeLiteral(part)}`);
   return fields.length === 0 ? '{}' : `{ ${fields.join(', ')} }`;
 }
 
