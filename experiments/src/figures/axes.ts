@@ -2,7 +2,7 @@
 
 import { largest, smallest } from '@specoffload/engine';
 import { tryParseBytes } from '../sizes.js';
-import { titleOfColumn } from './labels.js';
+import { formatValue, titleOfColumn } from './labels.js';
 import { label } from './theme.js';
 
 export interface Scale {
@@ -30,16 +30,14 @@ export function scaleOf(column: string, values: readonly (string | number)[]): S
   const placeOf = (value: string | number) => numbers[values.indexOf(value)]!;
   const ticks =
     values.length <= mostLabels
-      ? { tickvals: numbers, ticktext: values.map((value) => formatTick(value)) }
+      ? { tickvals: numbers, ticktext: values.map((value) => label(formatValue(column, value))) }
       : {};
   const type = growsByFactors(numbers) ? 'log' : 'linear';
   return { placeOf, isNumeric: true, layout: { title, type, ...ticks, minor: { ticks: '' } } };
 }
 
-function formatTick(value: string | number): string {
-  return typeof value === 'string'
-    ? label(value)
-    : value.toLocaleString('en-US', { maximumSignificantDigits: 4 });
+function formatTick(value: number): string {
+  return value.toLocaleString('en-US', { maximumSignificantDigits: 4 });
 }
 
 /** A logarithmic axis whose labels are round numbers in full, `0.5 1 2 5 10`. */

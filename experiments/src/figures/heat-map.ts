@@ -3,7 +3,7 @@
 import { parseNumber, UserError } from '@specoffload/input';
 import type { Figure } from '@specoffload/kernel';
 import { tryParseBytes } from '../sizes.js';
-import { hoverFormatOf, nameOfColumn, numberStyleOf, titleOfColumn } from './labels.js';
+import { formatValue, hoverFormatOf, nameOfColumn, numberStyleOf, titleOfColumn } from './labels.js';
 import { describeKinds, describeSummary, distinct, type FigureRow, gatherPoints } from './points.js';
 import { createFigure, hoverLines, ink, label, type Titles } from './theme.js';
 
@@ -51,7 +51,7 @@ export function heatMap(rows: readonly FigureRow[], options: HeatMapOptions): Fi
     [
       {
         type: 'heatmap',
-        x: columns.map((column) => label(String(column))),
+        x: columns.map((column) => label(formatValue(x, column))),
         y: lines.map((line) => label(String(line))),
         z: cells.map((line) => line.map((point) => point?.summary.median ?? null)),
         text: cells.map((line) =>

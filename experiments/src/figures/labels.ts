@@ -1,5 +1,6 @@
 /** What columns are called in figures, and how their numbers are written on axes. */
 
+import { formatBytes, formatRate } from '../format.js';
 import { columns } from '../store/index.js';
 
 /** Names that deserve better words than their own; the rest is read off: `decodeBatch` is `decode batch`. */
@@ -28,8 +29,22 @@ export type NumberStyle = 'share' | 'bytes' | 'plain';
 export function numberStyleOf(column: string): NumberStyle {
   const unit = units[column] ?? '';
   if (unit === '0 to 1' || /(Share|Utilization|Rate|Fraction)$/.test(column)) return 'share';
-  return unit === 'B' || /Bytes$/.test(column) ? 'bytes' : 'plain';
+  return unit === 'B' || /(Bytes|Memory)$/.test(column) ? 'bytes' : 'plain';
 }
+
+const isRate = (column: string) => /(Cap|bytesPerSecond)$/i.test(column);
+
+/** A value of a column as people write it: `1.2 GB`, `150 MB/s`, `0.8`. */
+export function formatValue(column: string, value: unknown): string {
+  if (Array.isArray(value)) return value.join('/');
+  if (typeof value !== 'number') return String(value ?? 'none');
+  if (isRate(column)) return trimZeros(formatRate(value));
+  if (numberStyleOf(column) === 'bytes') return trimZeros(formatBytes(value));
+  return value.toLocaleString('en-US', { maximumSignificantDigits: 4 });
+}
+
+/** `1.20 GB` as `1.2 GB`. */
+const trimZeros = (text: string) => text.replace(/(\.\d*?)0+(?= )/, '$1').replace('. ', ' ');
 
 /** `throughput`. */
 export function nameOfColumn(column: string): string {

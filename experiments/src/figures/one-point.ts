@@ -35,11 +35,10 @@ export function assertOnePoint(
   );
 }
 
-/** Repeats of a prediction are copies: one of them counts. Rows that do not say their turn are a run each. */
-export function distinctRuns(rows: readonly FigureRow[]): readonly FigureRow[] {
+/** By turn: repeats of a prediction are copies, of which one counts. Rows that do not say their turn are a run each. */
+export function distinctRuns(rows: readonly FigureRow[]): ReadonlyMap<string, FigureRow> {
   const isTold = rows.every(({ seed, repeat }) => typeof seed === 'number' && typeof repeat === 'number');
-  if (!isTold) return rows;
-  return [...new Map(rows.map((row) => [turnIdOf(row as unknown as Turn), row])).values()];
+  return new Map(rows.map((row, i) => [isTold ? turnIdOf(row as unknown as Turn) : `row ${i}`, row]));
 }
 
 type Turn = Parameters<typeof turnIdOf>[0];

@@ -14,6 +14,8 @@ export interface FigurePoint {
   /** `measured`, `simulated` or `published`. */
   readonly kind: string;
   readonly summary: SampleSummary;
+  /** By what makes a run the partner of another point's; by place where rows do not say. */
+  readonly byTurn: ReadonlyMap<string, number>;
 }
 
 export interface PointColumns {
@@ -32,7 +34,7 @@ export function gatherPoints(
   rows: readonly FigureRow[],
   { x, series, panel, metric }: PointColumns,
 ): FigurePoint[] {
-  const groups = new Map<string, { point: Omit<FigurePoint, 'summary'>; rows: FigureRow[] }>();
+  const groups = new Map<string, { point: Omit<FigurePoint, 'summary' | 'byTurn'>; rows: FigureRow[] }>();
   for (const row of rows) {
     if (!Number.isFinite(row[metric])) continue;
     const point = {
@@ -51,10 +53,10 @@ export function gatherPoints(
     shown,
     metric,
   );
-  return [...groups.values()].map(({ point, rows: members }) => ({
-    ...point,
-    summary: describeSample(distinctRuns(members).map((row) => row[metric] as number)),
-  }));
+  return [...groups.values()].map(({ point, rows: members }) => {
+    const byTurn = new Map([...distinctRuns(members)].map(([turn, row]) => [turn, row[metric] as number]));
+    return { ...point, summary: describeSample([...byTurn.values()]), byTurn };
+  });
 }
 
 /** Lists are acceptance rates by position. */

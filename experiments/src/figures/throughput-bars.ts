@@ -1,8 +1,10 @@
 /** Grouped bars with intervals: systems side by side, over workloads or whatever else there is. */
 
 import type { Figure } from '@specoffload/kernel';
+import { formatPercent } from '../format.js';
+import { pairedRatio } from '../statistics/index.js';
 import { byPanel } from './by-panel.js';
-import { nameOfColumn, numberAxis, titleOfColumn } from './labels.js';
+import { formatValue, nameOfColumn, numberAxis, numberStyleOf, titleOfColumn } from './labels.js';
 import {
   describeKinds,
   describeSummary,
@@ -48,6 +50,11 @@ export function throughputBars(rows: readonly FigureRow[], options: ThroughputBa
   const colors = colorsFor(names);
   const ratioOf = createRatio(points, baseline);
   const isCrowded = points.length > 40;
+  const isNarrow = points.length > 10;
+  const textOf = (point: FigurePoint) =>
+    [formatAmount(metric, point.summary.median), ratioOf(point)]
+      .filter(Boolean)
+      .join(isNarrow ? ', ' : '<br>');
   const traces = names.flatMap((name) =>
     kinds.flatMap((kind) => {
       const members = points.filter((point) => point.series === name && point.kind === kind);
@@ -62,8 +69,8 @@ export function throughputBars(rows: readonly FigureRow[], options: ThroughputBa
         y: members.map(({ summary }) => summary.median),
         error_y: errorBars(members, ink),
         marker: { color, ...fillOf(kind, kinds.length > 1, color) },
-        text: members.map((point) => (isCrowded ? '' : ratioOf(point))),
-        ...{ textposition: 'inside', insidetextanchor: 'start', textangle: points.length > 10 ? -90 : 0 },
+        text: members.map((point) => (isCrowded ? '' : textOf(point))),
+        ...{ textposition: 'inside', insidetextanchor: 'start', textangle: isNarrow ? -90 : 0 },
         textfont: { size: 12, color: kinds.length > 1 && kind !== 'measured' ? ink : inkOn(color) },
         hovertext: members.map((point) =>
           hoverLines(`${name}, ${kind}`, describeSummary(point.summary), ratioOf(point)),
@@ -90,7 +97,7 @@ function describe(points: readonly FigurePoint[], baseline: string | undefined):
   const parts = [
     describeKinds(points),
     kinds.length > 1 ? describeFills(kinds) : '',
-    baseline === undefined ? '' : `in the bars: times ${baseline}`,
+    baseline === undefined ? '' : `in the bars: the value, and times ${baseline}`,
   ];
   return parts.filter(Boolean).join('; ');
 }
@@ -114,18 +121,30 @@ function fillOf(kind: string, isMixed: boolean, color: string): Readonly<Record<
   };
 }
 
-/** `2.05×` of the baseline in the same group and of the same kind; empty where there is none. */
+/** `2.05×` of the baseline in the same group and of the same kind, run by run; empty where there is none. */
 function createRatio(
   points: readonly FigurePoint[],
   baseline: string | undefined,
 ): (point: FigurePoint) => string {
   const keyOf = ({ x, kind }: FigurePoint) => JSON.stringify([x, kind]);
   const baselines = new Map(
-    points.filter(({ series }) => series === baseline).map((point) => [keyOf(point), point.summary.median]),
+    points.filter(({ series }) => series === baseline).map((point) => [keyOf(point), point]),
   );
   return (point) => {
-    const value = baselines.get(keyOf(point));
-    if (value === undefined || value <= 0 || point.series === baseline) return '';
-    return `${(point.summary.median / value).toFixed(2)}×`;
+    const partner = baselines.get(keyOf(point));
+    if (partner === undefined || point === partner) return '';
+    const pairs = [...point.byTurn].flatMap(([turn, value]) => {
+      const other = partner.byTurn.get(turn);
+      return other !== undefined && other > 0 && value > 0 ? [{ value, baseline: other }] : [];
+    });
+    const { ratio } = pairedRatio(pairs);
+    return ratio === null ? '' : `${ratio.toFixed(2)}×`;
   };
+}
+
+/** Three digits, as much as a bar can tell. */
+function formatAmount(metric: string, value: number): string {
+  return numberStyleOf(metric) === 'share'
+    ? formatPercent(value)
+    : formatValue(metric, Number(value.toPrecision(3)));
 }

@@ -2,6 +2,7 @@
 
 import type { Figure } from '@specoffload/kernel';
 import { heatMap, ratioTable, sweepCurves, throughputBars } from '../figures/index.js';
+import { formatValue } from '../figures/labels.js';
 import { tryParseBytes } from '../sizes.js';
 import { cut, type Slice } from './slices.js';
 import type { ReportAxis, Subject } from './subject.js';
@@ -117,7 +118,7 @@ export function ratioCharts({ points, baseline, axes }: Subject): Chart[] {
   if (compared.length === 0) return [];
   const lines = compared.slice(0, mostRatios).map((point) => ({
     name: [
-      ...axes.map(({ name }) => String(point.axes[name])),
+      ...axes.map(({ name }) => formatValue(name, point.axes[name])),
       ...(isMixed(points) ? [point.kind] : []),
     ].join(', '),
     ratio: point.overBaseline!.ratio!,

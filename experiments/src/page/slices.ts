@@ -2,6 +2,7 @@
 
 import { median } from 'simple-statistics';
 import type { FigureRow } from '../figures/index.js';
+import { formatValue } from '../figures/labels.js';
 import { pointIdOf, pointOf } from '../store/index.js';
 import type { ReportAxis, ReportRun, Subject } from './subject.js';
 
@@ -52,7 +53,7 @@ const isGiven = ({ name }: ReportAxis) => givenNames.test(name);
 const weightOf = (axis: ReportAxis) => axis.values.length * (isGiven(axis) ? 1 : 1000);
 
 function describeAt(axes: Readonly<Record<string, unknown>>, chosen: readonly ReportAxis[]): string {
-  return chosen.map(({ name }) => `${name} ${String(axes[name])}`).join(', ');
+  return chosen.map(({ name }) => `${name} ${formatValue(name, axes[name])}`).join(', ');
 }
 
 /** Of the points that agree in `kept`, the runs of the best one. Kinds are judged apart. */

@@ -35,5 +35,25 @@ dt { color: var(--muted); }
 dd { margin: 0; overflow-wrap: anywhere; }
 footer { color: var(--muted); font-size: 13px; padding: 8px 0 40px; }
 code { font-family: ui-monospace, 'SF Mono', Menlo, Consolas, 'DejaVu Sans Mono', monospace; font-size: 0.93em; }
-@media print { section.card { break-inside: avoid; } .chart label { display: none; } }
+section.card:has(.scroll) { overflow: visible; }
+.filter { display: inline-flex; align-items: center; gap: 8px; margin-bottom: 8px; font-size: 13.5px; color: var(--muted); }
+.filter input { padding: 4px 8px; font: inherit; color: var(--ink); border: 1px solid #c5ccd6; border-radius: 6px; width: 20em; max-width: 60vw; }
+.filter + .note { margin-left: 12px; }
+@media (max-width: 760px) { .inner, main { padding: 0 14px; } section.card { padding: 12px; } dl { grid-template-columns: 1fr; gap: 1px; } dd { margin-bottom: 6px; } }
+@media print {
+  @page { size: A4; margin: 12mm; }
+  body { background: white; font-size: 12px; }
+  .inner, main { max-width: none; padding: 0; }
+  h2 { break-after: avoid; margin-top: 18px; }
+  section.card { break-inside: avoid; overflow: visible; }
+  section.card:has(.scroll) { break-inside: auto; }
+  .chart label, .filter, .modebar { display: none; }
+  .canvas { zoom: var(--print-zoom, 1); }
+  .scroll { overflow: visible; max-height: none; }
+  th { position: static; white-space: normal; }
+  td { white-space: normal; overflow-wrap: anywhere; }
+  table { font-size: 8.5px; }
+  th button, td { padding: 2px 4px; }
+  tr { break-inside: avoid; }
+}
 `;

@@ -1,7 +1,7 @@
 /** The points of an experiment as a table that a click sorts. */
 
 import { escapeHtml } from '@specoffload/kernel';
-import { titleOfColumn } from '../figures/labels.js';
+import { formatValue, titleOfColumn } from '../figures/labels.js';
 import { formatCount } from '../format.js';
 import { describeVerdict, type RankedPoint } from '../statistics/index.js';
 import type { Subject } from './subject.js';
@@ -28,7 +28,9 @@ export function pointTable(subject: Subject): string {
     points.length > shown.length
       ? `<p class="note">The best ${formatCount(shown.length)} of ${formatCount(points.length)} points; <code>specoffload runs export</code> writes them all.</p>`
       : '';
-  return `<div class="scroll"><table class="sortable"><thead><tr>${head}</tr></thead><tbody>${body}</tbody></table></div>${note}`;
+  const filter =
+    '<label class="filter">filter <input type="search" placeholder="words that a row must have"></label><span class="note" role="status"></span>';
+  return `${filter}<div class="scroll"><table class="sortable"><thead><tr>${head}</tr></thead><tbody>${body}</tbody></table></div>${note}`;
 }
 
 function headHtml({ title, value }: Column, points: readonly RankedPoint[]): string {
@@ -47,16 +49,35 @@ function columnsOf({ axes, points, metric }: Subject): Column[] {
   const hasSeveral = points.some(({ sample }) => sample.n > 1);
   const isCompared = points.some(({ overBaseline }) => overBaseline !== null);
   const isDisturbed = points.some(({ numDisturbed }) => numDisturbed > 0);
+  const amount = (value: number | null) => (value === null ? '' : formatValue(metric, value));
   const column = (title: string, value: Column['value'], text?: Column['text']): Column =>
     text ? { title, value, text } : { title, value };
   return [
-    ...axes.map(({ name }) => column(name, ({ axes: at }) => toCell(at[name]))),
+    ...axes.map(({ name }) =>
+      column(
+        name,
+        ({ axes: at }) => toCell(at[name]),
+        ({ axes: at }) => (at[name] === undefined ? '' : formatValue(name, at[name])),
+      ),
+    ),
     column('kind', ({ kind }) => kind),
-    column(titleOfColumn(metric), ({ sample }) => sample.median),
+    column(
+      titleOfColumn(metric),
+      ({ sample }) => sample.median,
+      ({ sample }) => amount(sample.median),
+    ),
     ...(hasSeveral
       ? [
-          column('95 % from', ({ sample }) => sample.low),
-          column('to', ({ sample }) => sample.high),
+          column(
+            '95 % from',
+            ({ sample }) => sample.low,
+            ({ sample }) => amount(sample.low),
+          ),
+          column(
+            'to',
+            ({ sample }) => sample.high,
+            ({ sample }) => amount(sample.high),
+          ),
           column('runs', ({ sample }) => sample.n),
           column('outliers', ({ sample }) => sample.outliers.length),
         ]

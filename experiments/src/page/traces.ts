@@ -6,6 +6,7 @@ import { gunzip } from 'node:zlib';
 import { type ParsedTrace, parseChromeTrace } from '@specoffload/engine';
 import { decodeUtf8, maybeReadBytes, parseJson, UserError } from '@specoffload/input';
 import { laneTimeline, memoryOverTime } from '../figures/index.js';
+import { formatValue } from '../figures/labels.js';
 import { displayPath } from '../paths.js';
 import type { Chart } from './charts.js';
 import { representatives } from './run-charts.js';
@@ -103,7 +104,7 @@ async function readTrace(run: ReportRun, packed: Buffer): Promise<ParsedTrace> {
 
 /** The axes' values; with the repeat where a point has several. */
 export function describeRunAt({ record }: ReportRun, { axes, runs }: Subject): string {
-  const values = axes.map(({ name }) => String(record.point.axes[name]));
+  const values = axes.map(({ name }) => formatValue(name, record.point.axes[name]));
   const hasRepeats = runs.some((other) => other.record.repeat > 0);
   return [
     ...(values.length > 0 ? values : [record.strategy]),

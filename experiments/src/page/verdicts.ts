@@ -1,8 +1,8 @@
 /** What an experiment found, in sentences that claim no more than its runs say. */
 
 import { largest, smallest } from '@specoffload/engine';
-import { nameOfColumn } from '../figures/labels.js';
-import { formatCount, plural, threeDigits } from '../format.js';
+import { formatValue, nameOfColumn } from '../figures/labels.js';
+import { formatBytes, formatCount, plural, threeDigits } from '../format.js';
 import {
   describeSuperseded,
   describeTooFew,
@@ -33,19 +33,25 @@ function describeBest(
   kind: string,
 ): string {
   const [best] = points as [RankedPoint];
+  const unit = columns.find(({ name }) => name === metric)?.unit ?? '';
+  const bare = (amount: number) =>
+    unit === 'tokens/s' || unit === 's' ? threeDigits(amount) : formatAmount(amount, unit);
   const { n, median: value, low, high } = best.sample;
-  const at = axes.map(({ name }) => `${name} ${String(best.axes[name])}`).join(', ');
-  const interval =
-    low === null || high === null ? '' : `, 95 % interval ${threeDigits(low)} to ${threeDigits(high)}`;
+  const at = axes.map(({ name }) => `${name} ${formatValue(name, best.axes[name])}`).join(', ');
+  const interval = low === null || high === null ? '' : `, 95 % interval ${bare(low)} to ${bare(high)}`;
   const few = best.kind === 'simulated' ? 'a prediction of one seed' : 'one run';
   const runs = n === 1 ? few : `median of ${n} ${best.kind === 'simulated' ? 'seeds' : 'runs'}${interval}`;
   const which =
     points.length === 1
       ? 'The only point'
       : `The ${lowerIsBetter ? 'lowest' : 'highest'} of ${formatCount(points.length)} points`;
-  const unit = columns.find(({ name }) => name === metric)?.unit ?? '';
-  const amount = unit === '0 to 1' ? `${(100 * value).toFixed(1)} %` : `${threeDigits(value)} ${unit}`.trim();
+  const amount = formatAmount(value, unit);
   return `${which} (${kind}): ${nameOfColumn(metric)} ${amount}${at === '' ? '' : ` at ${at}`}, ${runs}.`;
+}
+
+function formatAmount(value: number, unit: string): string {
+  if (unit === '0 to 1') return `${(100 * value).toFixed(1)} %`;
+  return unit === 'B' ? formatBytes(value) : `${threeDigits(value)} ${unit}`.trim();
 }
 
 /** One sentence for each value of the baseline's axes, over all other axes. */

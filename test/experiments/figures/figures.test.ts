@@ -34,8 +34,27 @@ describe('throughputBars', () => {
   it('writes multiples of the baseline of the same group, and none where there is no such', () => {
     const options = { series: 'system', group: 'workload', baseline: 'FlexGen' };
     const [flexgen, specoffload] = tracesOf(figures.throughputBars(repeats, options));
-    expect(flexgen!.text).toEqual(['']);
-    expect(specoffload!.text).toEqual(['2.00×', '']);
+    expect(flexgen!.text).toEqual(['11']);
+    expect(specoffload!.text).toEqual(['22<br>2.00×', '30']);
+  });
+
+  it('compares run by run, as rankings do, and writes bytes as people do', () => {
+    const runs = [
+      [10, 11],
+      [10, 16],
+      [20, 24],
+    ].flatMap(([flexgen, specoffload], repeat) => [
+      fakeRecord({ axes: { system: 'FlexGen' }, repeat, tokensPerSecond: flexgen! }),
+      fakeRecord({ axes: { system: 'SpecOffload' }, repeat, tokensPerSecond: specoffload! }),
+    ]);
+    const rows = runs.map((record) => toRow(record));
+    const options = { series: 'system', baseline: 'FlexGen' };
+    // Medians are 1.6 times each other; run by run it is 1.1, 1.6 and 1.2 times.
+    expect(tracesOf(figures.throughputBars(rows, options))[1]!.text).toEqual(['16<br>1.20×']);
+    const [bytes] = tracesOf(
+      figures.throughputBars([{ strategy: 'serial', diskBytes: 19.6e9 }], { metric: 'diskBytes' }),
+    );
+    expect(bytes!.text).toEqual(['19.6 GB']);
   });
 
   it('says what is measured, simulated and published, and fills them differently', () => {

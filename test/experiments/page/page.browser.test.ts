@@ -61,6 +61,52 @@ describe.skipIf(missingBrowser !== null)(
       expect(complaints).toEqual([]);
     });
 
+    it('keeps rows that have all the words of the filter', async () => {
+      const { page } = open;
+      const shown = page.locator('table.sortable tbody tr:visible');
+      const all = await shown.count();
+      await page.locator('.filter input').fill('flexgen prose');
+      expect(await shown.count()).toBe(3);
+      expect(await page.locator('[role=status]').textContent()).toBe(`3 of ${all}`);
+      await page.locator('.filter input').fill('');
+      expect(await shown.count()).toBe(all);
+    });
+
+    it('fits 700 pixels: nothing beside the page, legends and titles apart, tables scroll', async () => {
+      const { page } = open;
+      await page.setViewportSize({ width: 700, height: 900 });
+      const count = await page.locator('.chart').count();
+      for (let i = 0; i < count; i += 1) {
+        const chart = page.locator('.chart').nth(i);
+        await chart.scrollIntoViewIfNeeded();
+        await expect.poll(async () => Number(await chart.getAttribute('data-width'))).toBeLessThan(700);
+        const title = await chart.locator('.gtitle').boundingBox();
+        const legend = chart.locator('.legend');
+        if (title === null || (await legend.count()) === 0) continue;
+        const box = (await legend.first().boundingBox())!;
+        const isApart = box.y >= title.y + title.height || box.y + box.height <= title.y;
+        expect(isApart, `title and legend of chart ${i}`).toBe(true);
+      }
+      const sizes = await page.evaluate(
+        '[document.documentElement.scrollWidth - window.innerWidth, getComputedStyle(document.querySelector(".scroll")).overflowX]',
+      );
+      expect(sizes).toEqual([0, 'auto']);
+      await page.screenshot({ path: await outputPath('report-700.png'), fullPage: true });
+      await page.setViewportSize({ width: 1280, height: 900 });
+    });
+
+    it('prints charts no wider than a page of A4', async () => {
+      const { page } = open;
+      await page.emulateMedia({ media: 'print' });
+      const widths = (await page.evaluate(
+        '[...document.querySelectorAll(".canvas .main-svg")].map((svg) => svg.getBoundingClientRect().width)',
+      )) as number[];
+      await page.emulateMedia({ media: 'screen' });
+      expect(widths.length).toBeGreaterThan(0);
+      // 210 mm less two margins of 12 mm, at 96 pixels per inch.
+      for (const width of widths) expect(width).toBeLessThanOrEqual(703);
+    });
+
     it('sorts the table by a click, and back by another', async () => {
       const { page } = open;
       const head = page.locator('table.sortable th', { hasText: 'throughput' });
