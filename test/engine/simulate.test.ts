@@ -2,6 +2,7 @@ import {
   type Acceptance,
   averageRates,
   bf16Formats,
+  createCostModel,
   createRandom,
   describeModel,
   expectedTokens,
@@ -19,6 +20,7 @@ import {
   simulateRun,
 } from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
+import type { Task } from '../../engine/dist/schedule/task.js';
 import { createOracle } from '../../engine/dist/speculate/acceptance.js';
 
 const lane = {
@@ -295,6 +297,74 @@ describe('a prediction', () => {
   });
 });
 
+describe('software that copies the KV cache', () => {
+  const config = modelCatalog['mixtral-8x7b']!;
+  const traffic = (fixed: number, perHead: number) => ({ cacheTraffic: { fixed, perHead } });
+  const task = (kind: 'attention' | 'fetch' | 'draft', lane: 'host' | 'link' | 'device') =>
+    ({
+      ...{ kind, lane, rows: 0, productRows: 0, flops: 0, scoreFlops: 0, numParts: 1, isPageable: false },
+      ...(lane === 'link' ? { bytes: 1e9, cacheBytes: 0 } : { bytes: 0, cacheBytes: 1e9 }),
+    }) as unknown as Task;
+  const free = { ...lane, overheadSeconds: 0 };
+  const copying: MachineModel = {
+    ...machine,
+    link: { ...machine.link, ...traffic(0, 1) },
+    host: { ...machine.host, ...free, ...traffic(3, 2) },
+    device: { ...machine.device, ...free, ...traffic(3, 2), kinds: { draft: traffic(1, 0) } },
+  };
+
+  it.each<{ model: string; sharing: number }>([
+    { model: 'mixtral-8x7b', sharing: 4 },
+    { model: 'mixtral-8x22b', sharing: 6 },
+  ])('moves more bytes for $model, where $sharing heads share a KV head', ({ model, sharing }) => {
+    const costs = createCostModel(copying, modelCatalog[model]!, modelCatalog['mistral-7b']!);
+    expect(costs.secondsOf(task('attention', 'host'))).toBeCloseTo(((3 + 2 * sharing) * 1e9) / 20e9);
+    expect(costs.secondsOf(task('fetch', 'link'))).toBeCloseTo((sharing * 1e9) / 8e9);
+    expect(costs.secondsOf(task('attention', 'device'))).toBeCloseTo(((3 + 2 * sharing) * 1e9) / 800e9);
+    expect(costs.secondsOf(task('draft', 'device'))).toBeCloseTo(1e9 / 800e9);
+  });
+
+  it('costs nothing where a machine file does not speak of it', () => {
+    expect(createCostModel(machine, config).secondsOf(task('fetch', 'link'))).toBe(1e9 / 8e9);
+  });
+});
+
+describe('a target that host memory does not hold', () => {
+  const hostBytes = 60e9; // of 93 GB
+  const withPageCache: MachineModel = {
+    ...machine,
+    disk: { ...machine.disk, pageableBytesPerSecond: 1.75e9 },
+    memory: { ...machine.memory, hostBytes, hasPageCache: true },
+  };
+  const simulate = (pageLocked: number, on: MachineModel) =>
+    simulateRun(request('none', { pinnedLayers: 0, pageLocked }, { machine: on }));
+
+  it("loses all of its pageable half to the page cache in every pass, and reads it at the cache's rate", async () => {
+    const { policy, spans } = await simulate(0.5, withPageCache);
+    expect(policy.keptLayers).toBe(16);
+    const loads = spans.filter(({ lane, pass }) => lane === 'disk' && pass === 1);
+    expect(new Set(loads.map(({ name }) => Number(name.split('.')[1])))).toEqual(
+      new Set(Array.from({ length: 16 }, (_, layer) => 16 + layer)),
+    );
+    for (const { bytes, startSeconds, endSeconds } of loads)
+      expect(endSeconds - startSeconds).toBeCloseTo(bytes / 1.75e9);
+  });
+
+  it('keeps what fits where all weights are page-locked, or reads are direct', async () => {
+    const locked = await simulate(1, withPageCache);
+    const direct = await simulate(0.5, { ...machine, memory: { ...machine.memory, hostBytes } });
+    for (const { policy } of [locked, direct]) expect(policy.keptLayers).toBeGreaterThan(16);
+    expect(locked.tokensPerSecond).toBeGreaterThan(
+      1.5 * (await simulate(0.5, withPageCache)).tokensPerSecond,
+    );
+  });
+
+  it('keeps all of a target that fits', async () => {
+    const roomy = { ...withPageCache, memory: { ...machine.memory, hasPageCache: true } };
+    expect((await simulate(0.5, roomy)).policy.keptLayers).toBe(32);
+  });
+});
+
 describe('an impossible prediction', () => {
   it.each<{ title: string; changes: () => SimulationRequest; message: RegExp }>([
     {
@@ -456,7 +526,36 @@ describe('parseMachineModel', () => {
     });
   });
 
+  it('takes what software copies, and a page cache', () => {
+    const cacheTraffic = { fixed: constant(3), perHead: constant(2) };
+    const machine = parseMachineModel(
+      {
+        ...file,
+        disk: { ...file.disk, pageableBytesPerSecond: constant(5e8) },
+        link: { ...file.link, cacheTraffic },
+        host: { ...compute, cacheTraffic },
+      },
+      'm.json',
+    );
+    expect(machine.disk.pageableBytesPerSecond).toBe(5e8);
+    expect(machine.memory.hasPageCache).toBe(true);
+    for (const lane of [machine.link, machine.host])
+      expect(lane.cacheTraffic).toEqual({ fixed: 3, perHead: 2 });
+  });
+
   it.each<[object, RegExp]>([
+    [
+      { host: { ...compute, cacheTraffic: { fixed: constant(3) } } },
+      /invalid host.cacheTraffic.perHead: missing; expected an object/,
+    ],
+    [
+      { host: { ...compute, cacheTraffic: { fixed: constant(-1), perHead: constant(0) } } },
+      /invalid host.cacheTraffic.fixed: -1; expected a number from 0 to 1000 \(bytes moved per byte\)/,
+    ],
+    [
+      { disk: { ...file.disk, pageableBytesPerSecond: constant(1) } },
+      /invalid disk.pageableBytesPerSecond: 1; expected a number from 1000000/,
+    ],
     [
       { schema: 2 },
       /m.json: invalid schema: 2; expected 1; correct it or measure it with specoffload profile/,

@@ -1,7 +1,9 @@
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { cacheRate, modelCatalog } from '@specoffload/engine';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { readPublishedRuns } from '../../experiments/src/experiments/published.js';
 import { openMachine } from '../../experiments/src/machines.js';
 import { projectDirectory } from '../../experiments/src/paths.js';
 import { findAnomalies } from '../../experiments/src/reproduce/anomalies.js';
@@ -15,9 +17,15 @@ import { constantNames, definitionOf } from '../../experiments/src/reproduce/con
 import { heldOutTests, isLeftOut } from '../../experiments/src/reproduce/held-out.js';
 import { observe, questionOf } from '../../experiments/src/reproduce/observations.js';
 import { Estimator, estimate, predict, touching } from '../../experiments/src/reproduce/predict.js';
-import { type Bar, type Reference, readReference } from '../../experiments/src/reproduce/reference.js';
+import type { Question } from '../../experiments/src/reproduce/question.js';
+import {
+  type Bar,
+  type ModelName,
+  type Reference,
+  readReference,
+} from '../../experiments/src/reproduce/reference.js';
 import { reproduce } from '../../experiments/src/reproduce/reproduction.js';
-import { createMachine } from '../../experiments/src/reproduce/systems.js';
+import { createMachine, toRequest } from '../../experiments/src/reproduce/systems.js';
 import { toMarkdown, toSections } from '../../experiments/src/reproduce/tables.js';
 
 const paper = join(projectDirectory, 'results', 'paper');
@@ -128,6 +136,36 @@ describe('the machines', () => {
     expect(machine.device.memoryBytesPerSecond).toBe(1008e9);
   });
 
+  test('share what is the software, and differ in what is the machine', async () => {
+    const [env1, env2] = [await openMachine('env1'), await openMachine('env2')];
+    for (const lane of ['link', 'host', 'device'] as const)
+      expect(env1[lane].cacheTraffic).toEqual(env2[lane].cacheTraffic);
+    expect(env1.host.cacheTraffic).toEqual({ fixed: 3, perHead: 2 });
+    expect(env1.host.memoryBytesPerSecond).toBe(env2.host.memoryBytesPerSecond);
+    expect(env1.disk).toEqual(env2.disk);
+    // No AVX-512, no kernels for bf16.
+    expect(env2.host.arithmetic[0]![1]).toBeLessThan(env1.host.arithmetic[0]![1] / 2);
+    expect(env2.host.cacheBytesPerSecond).toBeLessThan(env1.host.cacheBytesPerSecond);
+  });
+
+  test('copy the cache of a model without released code as often as 8x7B, in sweeps, too', async () => {
+    const question: Omit<Question, 'model'> = {
+      ...({ system: 'SpecOffload', dataset: 'HumanEval' } as const),
+      ...({ environment: 'env1', generationLength: 16 } as const),
+    };
+    const machineOf = (model: ModelName) =>
+      toRequest({ ...question, model }, reference, calibration.constants).machine;
+    const heads = (name: string) => modelCatalog[name]!;
+    const [llama, mixtral] = [machineOf('LLaMA-3.3-70B'), machineOf('Mixtral 8x7B')];
+    for (const lane of ['link', 'host', 'device'] as const)
+      expect(cacheRate(llama[lane], heads('llama-3.3-70b'))).toBeCloseTo(
+        cacheRate(mixtral[lane], heads('mixtral-8x7b')),
+        0,
+      );
+    const settings = (await readPublishedRuns())({ ...question, model: 'LLaMA-3.3-70B' });
+    expect(settings['machine.host.cacheBytesPerSecond']).toBe(llama.host.cacheBytesPerSecond);
+  });
+
   test('a calibration outside its bounds is refused', async () => {
     const path = join(projectDirectory, 'experiments', 'machines', 'calibration', 'paper.json');
     const json = JSON.parse(await readFile(path, 'utf8')) as { constants: Record<string, { value: number }> };
@@ -176,6 +214,27 @@ describe('predictions', () => {
     const [whole, ...parts] = found.ablation;
     for (const part of parts) expect(part.predicted).toBeLessThan(whole!.predicted);
     expect(toMarkdown(toSections(found))).toContain('of lengths that the fit has not seen');
+  });
+
+  test('of 8x22B are far slower where half of it comes from the disk than where it stays in memory', async () => {
+    const { diskRuns, ...rest } = await quick(only([]));
+    expect(diskRuns.map(({ dataset }) => dataset)).toEqual(['HumanEval', 'C-Eval', 'SummEval', 'SAMSum']);
+    for (const { inMemory, fromDisk, direct, diskLayers } of diskRuns) {
+      expect(fromDisk).toBeLessThan(0.7 * inMemory);
+      expect(direct).toBeGreaterThan(1.5 * fromDisk);
+      expect(diskLayers).toBe(28);
+    }
+    const report = toMarkdown(toSections({ ...rest, diskRuns }));
+    expect(report).toContain('28 of 56');
+    expect(report).toContain('a cache that is too small for all of them has dropped each');
+  });
+
+  test('are explained: every constant has a cause and a limit in the report', async () => {
+    const report = toMarkdown(toSections(await quick(only([]))));
+    for (const name of constantNames) {
+      const { cause, limit } = definitionOf(name);
+      expect(report).toContain(`- ${name}: ${cause} (${limit})`);
+    }
   });
 
   test('are the same every time, and do not depend on what was published', async () => {

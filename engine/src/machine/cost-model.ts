@@ -1,8 +1,9 @@
 /** How long each task takes on a machine known by its numbers. */
 
+import type { ModelConfig } from '../model/types.js';
 import type { Task } from '../schedule/task.js';
 import type { TaskKind } from '../trace/types.js';
-import type { ComputeRates, MachineModel } from './machine-model.js';
+import type { CacheTraffic, ComputeRates, MachineModel } from './machine-model.js';
 
 export interface CostModel {
   /** Time on the lane. */
@@ -11,30 +12,43 @@ export interface CostModel {
   latencyOf(task: Task): number;
 }
 
+/** How many query heads share a KV head; the KV cache's bytes times this are what a library moves that repeats it. */
+export type HeadCounts = Pick<ModelConfig, 'numHeads' | 'numKvHeads'>;
+
 /**
  * disk, link: overhead + bytes / rate.
  *
  * host, device: parts * overhead + rows * secondsPerRow + max(flops / rate(rows), bytes / memory rate)
  * + max(score flops / score rate, cache bytes / cache rate): products are bound by arithmetic or by reading weights,
- * attention by arithmetic or by reading the cache, and one follows the other.
+ * attention by arithmetic or by reading the cache, and one follows the other. The cache's bytes count as often as the
+ * machine's software moves them for the model at hand.
  */
-export function createCostModel(machine: MachineModel): CostModel {
+export function createCostModel(
+  machine: MachineModel,
+  target: HeadCounts,
+  draft: HeadCounts = target,
+): CostModel {
   const ratesOf = { host: new Map<TaskKind, LaneRates>(), device: new Map<TaskKind, LaneRates>() };
   const lookUp = (lane: 'host' | 'device', kind: TaskKind): LaneRates => {
     let rates = ratesOf[lane].get(kind);
     if (!rates) {
       const { kinds, ...common } = machine[lane];
       const own = { ...common, ...kinds[kind] };
-      rates = { ...own, rateAt: interpolate(own.arithmetic) };
+      const cacheBytesPerSecond = cacheRate(own, kind === 'draft' ? draft : target);
+      rates = { ...own, cacheBytesPerSecond, rateAt: interpolate(own.arithmetic) };
       ratesOf[lane].set(kind, rates);
     }
     return rates;
   };
+  const fetchRate = cacheRate(machine.link, target);
   return {
     secondsOf(task) {
-      if (task.lane === 'disk')
-        return machine.disk.overheadSeconds + task.bytes / machine.disk.bytesPerSecond;
-      if (task.lane === 'link') return machine.link.overheadSeconds + task.bytes / linkRate(machine, task);
+      if (task.lane === 'disk') return machine.disk.overheadSeconds + task.bytes / diskRate(machine, task);
+      if (task.lane === 'link')
+        return (
+          machine.link.overheadSeconds +
+          task.bytes / (task.kind === 'fetch' ? fetchRate : weightRate(machine, task))
+        );
       return computeSeconds(lookUp(task.lane, task.kind), task);
     },
     latencyOf({ lane, kind, numParts }) {
@@ -43,8 +57,23 @@ export function createCostModel(machine: MachineModel): CostModel {
   };
 }
 
-function linkRate({ link }: MachineModel, { kind, isPageable }: Task): number {
-  if (kind === 'fetch') return link.cacheBytesPerSecond;
+/** Bytes of a model's KV cache per second, whatever software moves for each. */
+export function cacheRate(
+  {
+    cacheBytesPerSecond,
+    cacheTraffic,
+  }: { readonly cacheBytesPerSecond: number; readonly cacheTraffic?: CacheTraffic },
+  { numHeads, numKvHeads }: HeadCounts,
+): number {
+  if (!cacheTraffic) return cacheBytesPerSecond;
+  return cacheBytesPerSecond / (cacheTraffic.fixed + (cacheTraffic.perHead * numHeads) / numKvHeads);
+}
+
+function diskRate({ disk }: MachineModel, { isPageable }: Task): number {
+  return isPageable ? (disk.pageableBytesPerSecond ?? disk.bytesPerSecond) : disk.bytesPerSecond;
+}
+
+function weightRate({ link }: MachineModel, { isPageable }: Task): number {
   return isPageable ? link.pageableBytesPerSecond : link.bytesPerSecond;
 }
 

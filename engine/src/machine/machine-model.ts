@@ -4,7 +4,7 @@
  */
 
 import { isRecord, type JsonRecord, maybeReadJson, quote, UserError } from '@specoffload/input';
-import type { Budgets } from '../schedule/memory-plan.js';
+import type { MemoryLimits } from '../schedule/memory-plan.js';
 import { type LaneName, laneNames, type TaskKind, taskKinds } from '../trace/types.js';
 import { bf16Formats, type Formats, localFormats } from './formats.js';
 
@@ -16,8 +16,10 @@ export interface ComputeRates {
   readonly arithmetic: readonly (readonly [rows: number, flopsPerSecond: number])[];
   /** Weights read from the lane's memory. */
   readonly memoryBytesPerSecond: number;
-  /** KV cache read by attention. */
+  /** KV cache that attention reads and copies: see {@link CacheTraffic}. */
   readonly cacheBytesPerSecond: number;
+  /** @default each byte is read once */
+  readonly cacheTraffic?: CacheTraffic;
   /** Scores and weighted values of attention. */
   readonly scoreFlopsPerSecond: number;
   /** Work that is not a matrix product: norms, gathers, kernel launches per row. */
@@ -26,13 +28,31 @@ export interface ComputeRates {
   readonly latencySeconds: number;
 }
 
+/**
+ * Bytes that software moves for each byte of KV cache it uses: `fixed + perHead x query heads that share a KV head`.
+ * A library that appends by copying, and that repeats every KV head for the query heads that share it, moves many.
+ */
+export interface CacheTraffic {
+  readonly fixed: number;
+  readonly perHead: number;
+}
+
 /** What a kind of task does differently from its lane's other work. */
 export type KindRates = Partial<ComputeRates>;
 
 export interface MachineModel {
   readonly name: string;
   readonly description: string;
-  readonly disk: { readonly overheadSeconds: number; readonly bytesPerSecond: number };
+  readonly disk: {
+    readonly overheadSeconds: number;
+    /** Direct reads into page-locked memory. */
+    readonly bytesPerSecond: number;
+    /**
+     * Reads through the page cache, of weights that their policy does not keep in page-locked memory. Absent where
+     * every read is direct.
+     */
+    readonly pageableBytesPerSecond?: number;
+  };
   readonly link: {
     readonly overheadSeconds: number;
     /** Out of page-locked host memory. */
@@ -41,6 +61,8 @@ export interface MachineModel {
     readonly pageableBytesPerSecond: number;
     /** KV cache from host to device; the other way it goes as weights do. */
     readonly cacheBytesPerSecond: number;
+    /** @default each byte crosses once */
+    readonly cacheTraffic?: CacheTraffic;
   };
   readonly host: ComputeRates & { readonly kinds: Readonly<Partial<Record<TaskKind, KindRates>>> };
   readonly device: ComputeRates & { readonly kinds: Readonly<Partial<Record<TaskKind, KindRates>>> };
@@ -53,7 +75,7 @@ export interface MachineModel {
   readonly variability: Readonly<Record<LaneName, number>>;
   /** Tasks that a lane takes at once and works through in order, as a real lane does; 1 keeps priorities strict. */
   readonly laneWidth: Readonly<Record<LaneName, number>>;
-  readonly memory: Budgets & { readonly diskBytes: number };
+  readonly memory: MemoryLimits & { readonly diskBytes: number };
   readonly formats: Formats;
   /** Paces of the runs that the rates were measured in, such as `diskBytesPerSecond`; left out where nobody has said. */
   readonly measuredUnder?: Readonly<Record<string, number>>;
@@ -79,6 +101,7 @@ export const rateLimits = {
   latencySeconds: [0, 10],
   bytes: [1e6, 1e18],
   sigma: [0, 3],
+  traffic: [0, 1000],
 } as const;
 
 const maxFileBytes = 1 << 20;
@@ -108,6 +131,7 @@ export function parseMachineModel(json: unknown, source: string): MachineModel {
   const disk = file.record(root.disk, 'disk');
   const memory = file.record(root.memory, 'memory');
   const format = file.constantWord(root.formats, 'formats', Object.keys(formatsByName));
+  const hasPageCache = disk.pageableBytesPerSecond !== undefined;
   const linkRate = (field: keyof typeof rateLimits) => file.number(link[field], `link.${field}`, field);
   return {
     name: file.text(root.name, 'name'),
@@ -115,12 +139,21 @@ export function parseMachineModel(json: unknown, source: string): MachineModel {
     disk: {
       overheadSeconds: file.number(disk.overheadSeconds, 'disk.overheadSeconds', 'overheadSeconds'),
       bytesPerSecond: file.number(disk.bytesPerSecond, 'disk.bytesPerSecond', 'bytesPerSecond'),
+      ...(hasPageCache
+        ? {
+            pageableBytesPerSecond: file.number(
+              ...([disk.pageableBytesPerSecond, 'disk.pageableBytesPerSecond'] as const),
+              'pageableBytesPerSecond',
+            ),
+          }
+        : {}),
     },
     link: {
       overheadSeconds: linkRate('overheadSeconds'),
       bytesPerSecond: linkRate('bytesPerSecond'),
       pageableBytesPerSecond: linkRate('pageableBytesPerSecond'),
       cacheBytesPerSecond: linkRate('cacheBytesPerSecond'),
+      ...file.cacheTraffic(link.cacheTraffic, 'link.cacheTraffic'),
     },
     host: file.computeLane(root.host, 'host'),
     device: file.computeLane(root.device, 'device'),
@@ -131,6 +164,7 @@ export function parseMachineModel(json: unknown, source: string): MachineModel {
       deviceBytes: file.number(memory.deviceBytes, 'memory.deviceBytes', 'bytes'),
       hostBytes: file.number(memory.hostBytes, 'memory.hostBytes', 'bytes'),
       diskBytes: file.number(memory.diskBytes, 'memory.diskBytes', 'bytes'),
+      ...(hasPageCache ? { hasPageCache } : {}),
     },
     formats: formatsByName[format],
     ...(root.measuredUnder === undefined ? {} : { measuredUnder: file.caps(root.measuredUnder) }),
@@ -240,13 +274,28 @@ class MachineFile {
     return caps;
   }
 
+  /** Nothing where the file says nothing. */
+  cacheTraffic(value: unknown, path: string): { readonly cacheTraffic?: CacheTraffic } {
+    if (value === undefined) return {};
+    const fields = this.record(value, path);
+    const number = (field: keyof CacheTraffic) => this.number(fields[field], `${path}.${field}`, 'traffic');
+    return { cacheTraffic: { fixed: number('fixed'), perHead: number('perHead') } };
+  }
+
   #rates(fields: JsonRecord, path: string): KindRates {
     const rates: Record<string, unknown> = {};
     for (const [field, value] of Object.entries(fields)) {
       if (field === 'arithmetic') rates[field] = this.#arithmetic(value, `${path}.arithmetic`);
+      else if (field === 'cacheTraffic')
+        Object.assign(rates, this.cacheTraffic(value, `${path}.cacheTraffic`));
       else if ((computeFields as readonly string[]).includes(field))
         rates[field] = this.number(value, `${path}.${field}`, field as (typeof computeFields)[number]);
-      else this.refuse(`${path}.${field}`, value, `one of ${computeFields.join(', ')}, arithmetic`);
+      else
+        this.refuse(
+          `${path}.${field}`,
+          value,
+          `one of ${computeFields.join(', ')}, arithmetic, cacheTraffic`,
+        );
     }
     return rates as KindRates;
   }
@@ -281,6 +330,7 @@ class MachineFile {
 function unitOf(limit: keyof typeof rateLimits): string {
   if (limit === 'bytes') return 'bytes';
   if (limit === 'sigma') return 'standard deviation of the logarithm';
+  if (limit === 'traffic') return 'bytes moved per byte';
   if (limit.endsWith('Seconds') || limit === 'secondsPerRow') return 'seconds';
   return limit.startsWith('flops') || limit.startsWith('score')
     ? 'floating-point operations per second'

@@ -100,9 +100,10 @@ class Estimator {
 
   constructor(request: ClosedFormRequest) {
     this.#request = request;
-    this.#costs = createCostModel(request.machine);
-    this.#target = request.prepared.plan.target;
-    this.#config = this.#target.checkpoint.config;
+    const { target, draft } = request.prepared.plan;
+    this.#target = target;
+    this.#config = target.checkpoint.config;
+    this.#costs = createCostModel(request.machine, this.#config, draft?.checkpoint.config);
   }
 
   estimate(): ClosedForm {
@@ -561,12 +562,10 @@ class Estimator {
     const bring = (group: WeightGroup) => {
       if (pinned.has(group.id)) return;
       const share = group.kind === 'expert' ? 1 - hostShare : 1;
-      link += this.#time('link', 'upload', {
-        bytes: group.storedBytes * share,
-        isPageable: group.layer >= policy.pageLocked * numLayers,
-      });
-      if (!kept.has(group.id))
-        disk += this.#time('disk', 'load', { bytes: (layouts.get(group.id) as GroupLayout).stagedBytes });
+      const isPageable = group.layer >= policy.pageLocked * numLayers;
+      link += this.#time('link', 'upload', { bytes: group.storedBytes * share, isPageable });
+      const { stagedBytes } = layouts.get(group.id) as GroupLayout;
+      if (!kept.has(group.id)) disk += this.#time('disk', 'load', { bytes: stagedBytes, isPageable });
     };
     const bringsAttention =
       policy.projections === 'device' || phase === 'prefill' || policy.attention !== 'host';

@@ -4,7 +4,7 @@ import { quote, UserError } from '@specoffload/input';
 import type { Formats } from '../machine/formats.js';
 import { assertSameVocabulary } from '../model/tokenizer.js';
 import type { Checkpoint } from '../model/types.js';
-import type { Budgets, MemoryPlan } from '../schedule/memory-plan.js';
+import type { MemoryLimits, MemoryPlan } from '../schedule/memory-plan.js';
 import { planMemory } from '../schedule/placement.js';
 import type { OpenPolicy, PolicyInput, StrategyName } from '../schedule/policy.js';
 import { assertPromptsFit, measureDemand, planWaves, resolvePolicy, tokenRoom } from '../schedule/resolve.js';
@@ -46,7 +46,7 @@ export interface PlaceRequest {
 export function place(
   { target, draft, promptLengths, maxNewTokens }: PlaceRequest,
   policy: OpenPolicy,
-  budgets: Budgets,
+  budgets: MemoryLimits,
   formats: Formats,
 ): Placed {
   const waves = planWaves(policy, promptLengths.length);
@@ -56,7 +56,7 @@ export function place(
 }
 
 /** @throws UserError when the request cannot be served, saying what would do. */
-export function prepare(request: Request, budgets: Budgets, formats: Formats): Prepared {
+export function prepare(request: Request, budgets: MemoryLimits, formats: Formats): Prepared {
   const { target, prompts, maxNewTokens, limits } = request;
   const strategy = strategyNamed(request.strategy);
   const policy = resolvePolicy(strategy, request.policy ?? {}, prompts.length);

@@ -85,7 +85,11 @@ export async function simulateRun(request: SimulationRequest): Promise<Simulatio
   const { draws = 'in-order', routingSkew } = request;
   const answers = acceptance ?? neverAccepts;
   const machine = new VirtualMachine({
-    costs: createCostModel(model),
+    costs: createCostModel(
+      model,
+      prepared.plan.target.checkpoint.config,
+      prepared.plan.draft?.checkpoint.config,
+    ),
     oracle:
       draws === 'common'
         ? createCommonOracle(answers, seed, routingSkew)

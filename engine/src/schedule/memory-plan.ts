@@ -124,12 +124,23 @@ export interface Budgets {
   readonly draftCacheFactor?: number;
 }
 
+/** What placement has to respect. */
+export interface MemoryLimits extends Budgets {
+  /**
+   * Weights that are not page-locked lie in the page cache. Every pass reads them in the same order, so that a cache
+   * that cannot hold them all has dropped each by the time it is read again: all of them stay, or none. @default false
+   */
+  readonly hasPageCache?: boolean;
+}
+
 /** Everything a layout is made from besides the open choices. */
 export interface PlanRequest {
   readonly target: Checkpoint;
   readonly draft: Checkpoint | null;
   readonly demand: MemoryDemand;
   readonly policy: OpenPolicy;
+  /** Layers from this one on lie in the page cache, where they stay in host memory. */
+  readonly lockedLayers: number;
   readonly formats: Formats;
   readonly layouts: ReadonlyMap<string, GroupLayout>;
   readonly draftLayouts: ReadonlyMap<string, GroupLayout>;

@@ -6,7 +6,7 @@
 import { type Formats, localFormats } from '../machine/formats.js';
 import type { Checkpoint } from '../model/types.js';
 import { layOutGroups } from './group-layout.js';
-import type { Budgets, MemoryDemand, MemoryPlan, PlanRequest } from './memory-plan.js';
+import type { Budgets, MemoryDemand, MemoryLimits, MemoryPlan, PlanRequest } from './memory-plan.js';
 import type { OpenPolicy } from './policy.js';
 import { bufferLabel, layOutPools } from './pool-plan.js';
 import { keptBytes, pickKept, pickPinned, pinnedBytes } from './resident-layers.js';
@@ -19,12 +19,15 @@ export function planMemory(
   target: Checkpoint,
   draft: Checkpoint | null,
   demand: MemoryDemand,
-  budgets: Budgets,
+  budgets: MemoryLimits,
   policy: OpenPolicy,
   formats: Formats = localFormats,
 ): MemoryPlan {
   const request: PlanRequest = {
     ...{ target, draft, demand, policy, formats },
+    lockedLayers: budgets.hasPageCache
+      ? Math.ceil(policy.pageLocked * target.config.numLayers)
+      : target.config.numLayers,
     layouts: layOutGroups(target, formats),
     draftLayouts: draft ? layOutGroups(draft, formats) : new Map(),
     cacheFactors: { target: budgets.deviceCacheFactor ?? 1, draft: budgets.draftCacheFactor ?? 1 },
@@ -46,10 +49,7 @@ export function planMemory(
     );
   const pinned = pickPinned(target, Math.min(pinnedLayers, numLayers));
   const keptLayers =
-    policy.keptLayers ??
-    mostThatFit(numLayers - pinned.size, budgets.hostBytes - wished.host.totalBytes, (n) =>
-      keptBytes(request, pickKept(target, pinned, n)),
-    );
+    policy.keptLayers ?? mostKept(request, pinned, budgets.hostBytes - wished.host.totalBytes);
   return layOut(prefetchDepth, pinned.size, Math.min(keptLayers, numLayers - pinned.size));
 }
 
@@ -82,6 +82,17 @@ function assertFits(plan: MemoryPlan, budgets: Budgets, layOutSmallest: () => Me
         : `raise it to at least ${Math.ceil(least / 2 ** 20)} MiB (with prefetchDepth ${smallest.prefetchDepth}), or use smaller batches`;
     plan[pool].assertFits(budgets[`${pool}Bytes`], remedy);
   }
+}
+
+/** As many layers as fit; of those in the page cache all or none. */
+function mostKept(request: PlanRequest, pinned: ReadonlySet<number>, leftBytes: number): number {
+  const { target, lockedLayers } = request;
+  const others = [...target.layers.keys()].filter((layer) => !pinned.has(layer));
+  const fitting = mostThatFit(others.length, leftBytes, (n) =>
+    keptBytes(request, pickKept(request, pinned, n)),
+  );
+  if (fitting === others.length) return fitting;
+  return Math.min(fitting, others.filter((layer) => layer < lockedLayers).length);
 }
 
 /** Layers up to `most` whose bytes fit into what is left of a budget; they grow with the layers. */

@@ -95,7 +95,10 @@ export interface Policy {
   readonly hostExpertRows: number;
   /** Share of every FFN's rows that the host computes instead of sending them, 0 to 1. @default 0 */
   readonly hostShare: number;
-  /** Share of the weights in page-locked host memory, which crosses the link faster, 0 to 1. @default 1 */
+  /**
+   * Share of the weights in page-locked host memory, which crosses the link faster, 0 to 1. The layers behind it are
+   * pageable; a virtual machine with a page cache reads them through it where they do not all fit. @default 1
+   */
   readonly pageLocked: number;
   /** Target layers, at even distances, whose weights stay in device memory. @default as many as fit */
   readonly pinnedLayers: number;

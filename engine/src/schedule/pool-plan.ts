@@ -35,7 +35,7 @@ export function layOutPools(request: PlanRequest, choice: SettledChoices): Memor
   const host = new PoolLayout('host', formats.largestPieceBytes);
   const device = new PoolLayout('device', formats.largestPieceBytes);
   const pinnedSet = pickPinned(target, choice.pinnedLayers);
-  const keptSet = pickKept(target, pinnedSet, choice.keptLayers);
+  const keptSet = pickKept(request, pinnedSet, choice.keptLayers);
   const fixed = {
     ...placeModel(target, layouts, host, device, 'target'),
     pinned: new Map([

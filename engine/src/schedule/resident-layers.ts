@@ -10,15 +10,17 @@ export function pickPinned({ layers }: Checkpoint, count: number): ReadonlySet<n
   return spreadEvenly(count, [...layers.keys()]);
 }
 
+/** Those in page-locked memory first. */
 export function pickKept(
-  { layers }: Checkpoint,
+  { target, lockedLayers }: Pick<PlanRequest, 'target' | 'lockedLayers'>,
   pinned: ReadonlySet<number>,
   count: number,
 ): ReadonlySet<number> {
-  return spreadEvenly(
-    count,
-    [...layers.keys()].filter((layer) => !pinned.has(layer)),
-  );
+  const others = [...target.layers.keys()].filter((layer) => !pinned.has(layer));
+  const locked = others.filter((layer) => layer < lockedLayers);
+  if (count <= locked.length) return spreadEvenly(count, locked);
+  const pageable = others.filter((layer) => layer >= lockedLayers);
+  return new Set([...locked, ...spreadEvenly(count - locked.length, pageable)]);
 }
 
 /**

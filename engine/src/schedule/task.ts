@@ -33,7 +33,7 @@ export interface Task extends TaskLabel {
   readonly numParts: number;
   /** Made of so many small pieces that, on a device that can, more urgent work goes in between. */
   readonly isDivisible: boolean;
-  /** An upload or store into or out of host memory that is not page-locked. */
+  /** Into or out of host memory that is not page-locked; a load goes through the page cache then. */
   readonly isPageable: boolean;
   /**
    * Takes a slot of this class once nothing else is left to wait for; the slot stays taken until a task that `frees` it has ended. Slots go to

@@ -132,6 +132,7 @@ export class WeightStream {
       loadOp(layout, host.regions[isOnDemand ? 0 : slot].byteOffset),
     );
     load.bytes = layout.stagedBytes;
+    load.isPageable = this.#isPageable(group);
     load.takes = isOnDemand ? device.slotClass : host.slotClass;
     return load;
   }
@@ -143,7 +144,7 @@ export class WeightStream {
     load: number | null,
     after: readonly number[],
   ): OpenTask {
-    const { hostShare, hostExpertRows, streaming, pageLocked } = this.#policy;
+    const { hostShare, hostExpertRows, streaming } = this.#policy;
     const isExpert = group.kind === 'expert';
     const isOnDemand = streaming === 'on-demand';
     const upload = openTask(
@@ -152,11 +153,15 @@ export class WeightStream {
       () => uploadOp(this.#layoutOf(group), this.#stagedAddress(group, load), this.addressOf(pass, group)),
     );
     upload.bytes = group.storedBytes * (isExpert && phase === 'decode' ? 1 - hostShare : 1);
-    upload.isPageable = group.layer >= pageLocked * this.#target.checkpoint.config.numLayers;
+    upload.isPageable = this.#isPageable(group);
     if (load === null || !isOnDemand) upload.takes = this.#slotsFor(group).device.slotClass;
     const keepsStage = hostExpertRows > 0 && isExpert;
     if (load !== null && !isOnDemand && !keepsStage) upload.frees = [load];
     return upload;
+  }
+
+  #isPageable({ layer }: WeightGroup): boolean {
+    return layer >= this.#policy.pageLocked * this.#target.checkpoint.config.numLayers;
   }
 
   /** Weights pass in the order of the layers; the disk and link lanes see nothing else that is as urgent. */

@@ -1,13 +1,19 @@
 /** What the paper's systems were run with, as settings: the same requests that `reproduce` predicts its figures from. */
 
 import { join } from 'node:path';
-import { type PolicyInput, placeCandidate, type SimulationRequest, UserError } from '@specoffload/engine';
+import {
+  type MachineModel,
+  type PolicyInput,
+  placeCandidate,
+  type SimulationRequest,
+  UserError,
+} from '@specoffload/engine';
 import { defaultResultsDirectory } from '../paths.js';
 import { catalogNames, environmentOf } from '../reproduce/assumptions.js';
 import { readCalibration } from '../reproduce/calibration-file.js';
 import type { Question } from '../reproduce/question.js';
 import { type DatasetName, type ModelName, readReference, type SystemName } from '../reproduce/reference.js';
-import { toRequest } from '../reproduce/systems.js';
+import { cacheLanes, createMachine, toRequest } from '../reproduce/systems.js';
 import type { Choice, Settings } from '../sweep/definition.js';
 
 /** Settings of one published run, all but its models, machine and length. */
@@ -28,8 +34,19 @@ export async function readPublishedRuns(): Promise<PublishedRun> {
       ...(acceptance?.kind === 'rates' ? { acceptance: acceptance.byPosition[0]! } : {}),
       ...(routingSkew === undefined ? {} : { routingSkew }),
       ...(isByExpert ? { unit: 'expert' } : {}),
+      ...ratesThatDiffer(request.machine, createMachine(asked.environment, constants)),
     };
   };
+}
+
+/** How fast software copies the KV cache of a model that has none of its own. */
+function ratesThatDiffer(used: MachineModel, named: MachineModel): Settings {
+  const lanes = cacheLanes.filter(
+    (lane) => used[lane].cacheBytesPerSecond !== named[lane].cacheBytesPerSecond,
+  );
+  return Object.fromEntries(
+    lanes.map((lane) => [`machine.${lane}.cacheBytesPerSecond`, used[lane].cacheBytesPerSecond]),
+  );
 }
 
 /** New tokens of the longest published runs. */

@@ -63,6 +63,7 @@ export const assumptionTexts: readonly string[] = [
   `FlexGen passes ${flexgenBlock} GPU batches of the listed size through each layer together`,
   'FlexGen keeps as many layers on the GPU as the memory curve shows: its points lie one FFN layer apart (in GiB); LLaMA, which has no curve, keeps 10; fewer where the activations need the room',
   'weights of Accelerate, DeepSpeed and Fiddler lie in pageable memory, those of FlexGen in page-locked memory, half of those of SpecOffload in each (its released code pins half)',
+  'the KV cache is copied as the released code copies it: torch.cat and repeat_kv move 3 + 2g bytes for each of its bytes, g the query heads that share a KV head (4 in 8x7B, 6 in 8x22B), on the host and on the device; FlexGen is taken to copy it, repeated for each head, into page-locked memory before it crosses, which moves 2g; LLaMA, whose code is not released, to copy as often as 8x7B',
   'SpecOffload runs as released: attention with its projections on the CPU, no prefetch, prefill micro-batch by micro-batch, the draft prefilling its whole context every round, the draft moved in after prefill',
   'LLaMA has no scripts: SpecOffload uses the 8x7B batches, the baselines those times llamaBatch; the draft is Llama-3.1-8B; its padded prompts are llamaPrompt times as long (its published prefill is faster than the GPU peak for full prompts)',
   'Fiddler keeps attention on the GPU, brings experts after routing and computes those with up to 10 rows on the CPU; expert popularity is log-normal',

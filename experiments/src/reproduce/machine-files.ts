@@ -6,6 +6,8 @@ import type { EnvironmentName } from './reference.js';
 
 const GiB = 2 ** 30;
 
+const diskRate = 3.5e9;
+
 const hardware = {
   env1: {
     description:
@@ -13,8 +15,8 @@ const hardware = {
     host: { bytes: 256 * GiB, name: '256 GB of DDR4' },
     locked: 'lockedLink1',
     pageable: 'pageableLink1',
-    cacheLink: 'cacheLink1',
-    hostCache: 'hostCache1',
+    hostFlops: 'hostFlops1',
+    hostCopies: 'hostCopies1',
   },
   env2: {
     description:
@@ -22,14 +24,20 @@ const hardware = {
     host: { bytes: 448 * GiB, name: '448 GB of DDR4' },
     locked: 'lockedLink2',
     pageable: 'pageableLink2',
-    cacheLink: 'cacheLink2',
-    hostCache: 'hostCache2',
+    hostFlops: 'hostFlops2',
+    hostCopies: 'hostCopies2',
   },
 } as const satisfies Readonly<Record<EnvironmentName, unknown>>;
 
+/** What the operating system, two Python processes and CUDA's own buffers take of host memory. */
+const systemBytes = 8 * GiB;
+
+/** Of what the disk's sheet says, where weights are read page by page through the page cache: see assumptions.ts. */
+const pageCacheShare = 0.5;
+
 /** Content of a machine file; see `parseMachineModel`. */
 export function machineFile(environment: EnvironmentName, constants: Constants) {
-  const { description, host, locked, pageable, cacheLink, hostCache } = hardware[environment];
+  const { description, host, locked, pageable, hostFlops, hostCopies } = hardware[environment];
   const fitted = (name: ConstantName) => ({
     value: constants[name],
     source: `fitted to the published bars by specoffload reproduce --fit (${name}: ${definitionOf(name).meaning})`,
@@ -40,24 +48,50 @@ export function machineFile(environment: EnvironmentName, constants: Constants) 
   };
   const sheet = (value: number, what: string) => ({ value, source: `data sheet: ${what}` });
   const assumed = (value: number, why: string) => ({ value, source: `assumed: ${why}` });
+  const traffic = (fixed: number, perHead: number, why: string) => ({
+    fixed: { value: fixed, source: `counted in the released code: ${why}` },
+    perHead: { value: perHead, source: `counted in the released code: ${why}` },
+  });
+  const copies = traffic(
+    ...([3, 2] as const),
+    'torch.cat reads and writes the cache, repeat_kv reads it and writes it for every head, attention reads that',
+  );
   const nothing = assumed(0, 'no cost of its own is visible in the bars');
   return {
     schema: 1,
     name: environment,
     description,
-    disk: { overheadSeconds: nothing, bytesPerSecond: sheet(3.5e9, '3.5 GB/s read, as the paper states') },
+    disk: {
+      overheadSeconds: nothing,
+      bytesPerSecond: sheet(
+        diskRate,
+        '3.5 GB/s read, as the paper states; direct reads into page-locked memory reach it',
+      ),
+      pageableBytesPerSecond: assumed(
+        diskRate * pageCacheShare,
+        'half of the sheet through the page cache, where reads wait for each other and every byte is copied once more',
+      ),
+    },
     link: {
       overheadSeconds: nothing,
       bytesPerSecond: fitted(locked),
       pageableBytesPerSecond: fitted(pageable),
-      cacheBytesPerSecond: fitted(cacheLink),
+      cacheBytesPerSecond: fitted(hostCopies),
+      cacheTraffic: {
+        fixed: assumed(0, 'the crossing itself is faster than the copies before it'),
+        perHead: assumed(
+          2,
+          "FlexGen's cache, repeated for each head, is read and written to page-locked memory before it crosses",
+        ),
+      },
     },
     host: {
       overheadSeconds: nothing,
-      arithmetic: fittedRate('hostFlops'),
+      arithmetic: fittedRate(hostFlops),
       memoryBytesPerSecond: fitted('hostWeights'),
-      cacheBytesPerSecond: fitted(hostCache),
-      scoreFlopsPerSecond: assumed(constants.hostFlops, 'as fast as products; memory binds first'),
+      cacheBytesPerSecond: fitted(hostCopies),
+      cacheTraffic: copies,
+      scoreFlopsPerSecond: assumed(constants[hostFlops], 'as fast as products; memory binds first'),
       secondsPerRow: nothing,
       latencySeconds: nothing,
       kinds: {
@@ -73,10 +107,8 @@ export function machineFile(environment: EnvironmentName, constants: Constants) 
       overheadSeconds: nothing,
       arithmetic: fittedRate('deviceFlops'),
       memoryBytesPerSecond: sheet(1008e9, 'RTX 4090, 1008 GB/s'),
-      cacheBytesPerSecond: assumed(
-        126e9,
-        'memory bandwidth over 8 passes (copies and expansion of the cache)',
-      ),
+      cacheBytesPerSecond: sheet(1008e9, 'RTX 4090, 1008 GB/s'),
+      cacheTraffic: copies,
       scoreFlopsPerSecond: assumed(constants.deviceFlops, 'as fast as products'),
       secondsPerRow: nothing,
       latencySeconds: nothing,
@@ -85,7 +117,10 @@ export function machineFile(environment: EnvironmentName, constants: Constants) 
         attention: { overheadSeconds: fitted('deviceTask') },
         draft: {
           latencySeconds: fitted('draftCall'),
-          cacheBytesPerSecond: sheet(1008e9, 'RTX 4090, 1008 GB/s; the draft keeps no copies'),
+          cacheTraffic: {
+            fixed: assumed(1, 'the draft keeps no cache from round to round, so nothing is appended'),
+            perHead: assumed(0, 'its kernels read each KV head for all heads that share it'),
+          },
         },
       },
     },
@@ -93,7 +128,10 @@ export function machineFile(environment: EnvironmentName, constants: Constants) 
     laneWidth: { disk: 1, link: 1, host: 1, device: 2 },
     memory: {
       deviceBytes: sheet(24_564 * 2 ** 20, 'RTX 4090, 24564 MiB'),
-      hostBytes: sheet(host.bytes, host.name),
+      hostBytes: {
+        value: host.bytes - systemBytes,
+        source: `data sheet: ${host.name}; less 8 GiB (assumed) for the system, two Python processes and CUDA`,
+      },
       diskBytes: assumed(1e12, 'never full'),
     },
     formats: 'bf16',

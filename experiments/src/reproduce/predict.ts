@@ -25,12 +25,15 @@ export async function predict(
   constants: Constants,
   signal?: AbortSignal,
 ): Promise<Prediction> {
-  const { request, result } = await simulateFitting({
-    ...toRequest(question, scripts, constants),
-    ...(signal ? { signal } : {}),
-  });
+  const request = toRequest(question, scripts, constants);
+  return { question, ...(await predictRequest({ ...request, ...(signal ? { signal } : {}) })) };
+}
+
+/** What a question became; see {@link predict}. */
+export async function predictRequest(asked: SimulationRequest): Promise<Omit<Prediction, 'question'>> {
+  const { request, result } = await simulateFitting(asked);
   return {
-    ...{ question, request, result },
+    ...{ request, result },
     tokensPerSecond: result.generatedTokens / result.seconds,
     utilization: result.phases.decode.lanes.device.utilization,
   };

@@ -6,6 +6,7 @@ import { createAnswerer } from './answer.js';
 import { assumptionTexts } from './assumptions.js';
 import type { Calibration } from './calibration-file.js';
 import type { Constants } from './constants.js';
+import { type DiskRun, predictDiskRuns } from './disk-run.js';
 import { asAlternative, type HeldOutError, judgeHeldOut } from './held-out.js';
 import {
   type JudgedAblation,
@@ -44,6 +45,8 @@ export interface Reproduction {
   readonly utilization: readonly JudgedUtilization[];
   readonly memory: readonly JudgedMemory[];
   readonly memoryRises: readonly MemoryRise[];
+  /** Nothing is published beside it. */
+  readonly diskRuns: readonly DiskRun[];
   /** null with --quick. */
   readonly heldOut: readonly HeldOutError[] | null;
   /** Mean error when 8x22B on C-Eval is read as half of the listed batch; null with --quick. */
@@ -85,6 +88,7 @@ export async function reproduce(options: ReproduceOptions): Promise<Reproduction
     winners: judgeWinners(bars),
     speedUps: speedUps(bars),
     memoryRises: memoryRises(memory),
+    diskRuns: await predictDiskRuns({ scripts: reference, constants, onProgress, signal }),
     heldOut: isQuick ? null : await judgeHeldOut(reference, calibration.heldOut, onProgress, signal),
     alternativeError: isQuick ? null : await judgeAlternative(options),
     anomalies: findAnomalies(reference.bars, reference.policies),

@@ -2,6 +2,7 @@
 
 import {
   type Checkpoint,
+  cacheRate,
   describeModel,
   largest,
   type MachineModel,
@@ -12,6 +13,7 @@ import {
   type SimulationRequest,
   smallest,
   UserError,
+  withRate,
 } from '@specoffload/engine';
 import {
   catalogNames,
@@ -45,13 +47,14 @@ export function toRequest(question: Question, scripts: Scripts, constants: Const
   const { numPrompts, ...chosen } = choose(question, scripts, constants);
   const isByExpert = system === 'Fiddler' || system === 'FlexGen';
   const isLlama = model === 'LLaMA-3.3-70B';
+  const machine = createMachine(environment, constants);
   const promptTokens = Math.round(paddedPromptTokens[dataset] * (isLlama ? constants.llamaPrompt : 1));
   return {
     target: describe(target, isByExpert ? 'expert' : 'ffn'),
     draft: describe(draft, 'ffn'),
     promptLengths: new Array<number>(numPrompts).fill(promptTokens),
     maxNewTokens: generationLength,
-    machine: createMachine(environment, constants),
+    machine: isLlama ? copyingLike(scriptedLike[model]!, model, machine) : machine,
     acceptance: { kind: 'rates', name: dataset, byPosition: [acceptanceOf(constants, dataset)] },
     ...(system === 'Fiddler' ? { routingSkew: constants.routingSkew } : {}),
     ...chosen,
@@ -145,6 +148,19 @@ function describe(name: string, unit: NonNullable<ModelDescription['unit']>): Ch
   described.set(key, known);
   return known;
 }
+
+/** The machine, whose software copies one model's KV cache as often as another's. */
+function copyingLike(other: ModelName, model: ModelName, machine: MachineModel): MachineModel {
+  const configOf = (name: ModelName) => modelCatalog[catalogNames[name].target]!;
+  return cacheLanes.reduce((changed, lane) => {
+    const rates = machine[lane];
+    const factor = cacheRate(rates, configOf(other)) / cacheRate(rates, configOf(model));
+    return withRate(changed, `${lane}.cacheBytesPerSecond`, rates.cacheBytesPerSecond * factor);
+  }, machine);
+}
+
+/** Lanes whose software copies the KV cache. */
+export const cacheLanes = ['link', 'host', 'device'] as const;
 
 export function createMachine(environment: EnvironmentName, constants: Constants): MachineModel {
   return parseMachineModel(machineFile(environment, constants), environment);

@@ -3,12 +3,14 @@
 import {
   type Acceptance,
   type Checkpoint,
+  cacheRate,
   describeModel,
   largest,
   loadTokenizer,
   type MachineModel,
   openCheckpoint,
   planInflation,
+  type SimulationRequest,
 } from '@specoffload/engine';
 import { mean } from 'simple-statistics';
 import { capSettingsOf, withLimits } from '../caps.js';
@@ -79,7 +81,7 @@ export async function createTunnel(
   const follower = output.follow();
   const choosing: ChoiceRequest = {
     ...{ theirs, machine, target, drafts, promptLengths, signal },
-    cacheLinkOverHost: cacheLinkOverHost(request.machine),
+    cacheLinkOverHost: cacheLinkOverHost(request),
     promptCounts:
       options.prompts === null
         ? triedPrompts.filter((count) => count <= promptLengths.length)
@@ -140,8 +142,8 @@ async function chooseByMeasuring(
 }
 
 /** How much faster their KV cache crosses the link than their host's attention reads it. */
-function cacheLinkOverHost({ link, host }: MachineModel): number {
-  return link.cacheBytesPerSecond / (host.kinds.attention?.cacheBytesPerSecond ?? host.cacheBytesPerSecond);
+function cacheLinkOverHost({ machine: { link, host }, target: { config } }: SimulationRequest): number {
+  return cacheRate(link, config) / cacheRate({ ...host, ...host.kinds.attention }, config);
 }
 
 /** How fast the chosen draft is, over what it was chosen for, and how often it is right. */
