@@ -65,6 +65,11 @@ describe('an exported page', () => {
       show({ 'application/x+json': { a: '<' } }),
       'application/x+json: {\n &quot;a&quot;: &quot;&lt;&quot;\n}',
     ],
+    [
+      'HTML that no browser could bear: how much it was',
+      show({ 'text/html': '<p>'.repeat(4_000_000) }),
+      'left out: HTML of 12000000 characters; a page shows at most 10000000',
+    ],
     ['nothing', show({}), '<pre>nothing: null</pre>'],
   ];
   it.each(outputs)('shows %s', (_what, output, html) => {

@@ -32,7 +32,7 @@ export function renderNotebook(notebook: Notebook, title: string): string {
     `<style>${pageStyle}</style>`,
     ...(hasPlotly ? [plotlyScript()] : []),
     '</head><body><main>',
-    ...notebook.cells.map(renderCell),
+    ...renderCells(notebook.cells),
     '</main></body></html>\n',
   ].join('\n');
 }
@@ -54,6 +54,25 @@ function createPolicy(scripts: readonly string[], mayEvaluate: boolean): string 
     "base-uri 'none'",
     "form-action 'none'",
   ].join('; ');
+}
+
+/** What is longer fits into no string, and into no browser. */
+const mostChars = 300_000_000;
+
+function renderCells(cells: readonly Cell[]): string[] {
+  const sections: string[] = [];
+  let chars = 0;
+  for (const [index, cell] of cells.entries()) {
+    const section = renderCell(cell);
+    chars += section.length;
+    if (chars > mostChars)
+      return [
+        ...sections,
+        `<p class="note">left out: the cells from number ${index + 1} on; the page is full</p>`,
+      ];
+    sections.push(section);
+  }
+  return sections;
 }
 
 function renderCell(cell: Cell): string {

@@ -42,8 +42,8 @@ type Renderer = readonly [mime: string, render: (text: string) => string];
 
 /** Richest first. */
 const renderers: readonly Renderer[] = [
-  ['text/html', (text) => sanitizeHtml(text)],
-  ['image/svg+xml', (text) => sanitizeHtml(text)],
+  ['text/html', renderHtml],
+  ['image/svg+xml', renderHtml],
   ['image/png', (text) => renderImage('image/png', text)],
   ['image/jpeg', (text) => renderImage('image/jpeg', text)],
   ['image/gif', (text) => renderImage('image/gif', text)],
@@ -67,6 +67,15 @@ function renderBundle(data: MimeBundle): string {
 function toFigure(value: unknown): Figure | null {
   if (!isObject(value) || !Array.isArray(value.data)) return null;
   return { data: value.data, layout: isObject(value.layout) ? value.layout : {} };
+}
+
+/** A browser takes minutes for more, and so does reading it here. */
+const mostHtmlChars = 10_000_000;
+
+function renderHtml(text: string): string {
+  return text.length > mostHtmlChars
+    ? `<p class="note">left out: HTML of ${text.length} characters; a page shows at most ${mostHtmlChars}</p>`
+    : sanitizeHtml(text);
 }
 
 function renderLatex(text: string): string {
