@@ -18,14 +18,27 @@ interface Declaration {
 const parametersTag = 'parameters';
 const injectedTag = 'injected-parameters';
 
-/** Mutates `notebook`. A cell that an earlier run has injected is replaced, or taken away when there is no need for one. */
-export function injectParameters(notebook: Notebook, parameters: Parameters): void {
+/**
+ * Mutates `notebook`. A cell that an earlier run has injected is replaced, or taken away when there is no need for one.
+ * @returns the parameters as values: words read as what the notebook declares
+ */
+export function injectParameters(
+  notebook: Notebook,
+  parameters: Parameters,
+): Readonly<Record<string, ParameterValue>> {
   notebook.cells = notebook.cells.filter((cell) => !hasTag(cell, injectedTag));
-  if (Object.keys(parameters).length === 0) return;
+  if (Object.keys(parameters).length === 0) return {};
   const index = notebook.cells.findIndex((cell) => cell.cell_type === 'code' && hasTag(cell, parametersTag));
   const declared = index < 0 ? [] : findDeclarations(notebook.cells[index]!);
   assertDeclared(Object.keys(parameters), declared);
-  notebook.cells.splice(index + 1, 0, createInjectedCell(parameters, declared, index + 1));
+  const values = Object.fromEntries(
+    Object.entries(parameters).map(([name, value]) => {
+      const { isText } = declared.find((declaration) => declaration.name === name)!;
+      return [name, read(name, value, isText)];
+    }),
+  );
+  notebook.cells.splice(index + 1, 0, createInjectedCell(values, declared, index + 1));
+  return values;
 }
 
 /** The notebook as it was written: in place of its author's file no parameters of one run may be kept. */
@@ -46,13 +59,13 @@ function assertDeclared(names: readonly string[], declared: readonly Declaration
 
 /** `let`, so that `quick` has the type boolean and not the type true. */
 function createInjectedCell(
-  parameters: Parameters,
+  parameters: Readonly<Record<string, ParameterValue>>,
   declared: readonly Declaration[],
   index: number,
 ): CodeCell {
   const lines = Object.entries(parameters).map(([name, value]) => {
-    const { type, isText } = declared.find((declaration) => declaration.name === name)!;
-    return `let ${name}${type === '' ? '' : `: ${type}`} = ${toTypeScript(read(name, value, isText))};`;
+    const { type } = declared.find((declaration) => declaration.name === name)!;
+    return `let ${name}${type === '' ? '' : `: ${type}`} = ${toTypeScript(value)};`;
   });
   const source = ['// Parameters of this run', ...lines].join('\n');
   return {

@@ -83,15 +83,18 @@ export async function runNotebook(options: RunNotebookOptions): Promise<Notebook
   const { path, out, parameters = {} } = options;
   const notebook = await readNotebook(path);
   assertTypeScript(notebook, path);
-  injectParameters(notebook, parameters);
+  const values = injectParameters(notebook, parameters);
   clearOutputs(notebook);
   if (out !== undefined) await assertWritable(out);
-  return new NotebookRun(notebook, options).run();
+  return new NotebookRun(notebook, values, options).run();
 }
+
+type ParameterValues = ReturnType<typeof injectParameters>;
 
 /** One execution; mutates its notebook. */
 class NotebookRun {
   readonly #notebook: Notebook;
+  readonly #parameters: ParameterValues;
   readonly #options: RunNotebookOptions;
   readonly #cells: readonly CodeCell[];
   readonly #collector = new OutputCollector();
@@ -102,8 +105,9 @@ class NotebookRun {
   #leftovers: readonly string[] = [];
   #versions: JsonObject = {};
 
-  constructor(notebook: Notebook, options: RunNotebookOptions) {
+  constructor(notebook: Notebook, parameters: ParameterValues, options: RunNotebookOptions) {
     this.#notebook = notebook;
+    this.#parameters = parameters;
     this.#options = options;
     this.#cells = notebook.cells.filter((cell): cell is CodeCell => isRunnable(cell));
   }
@@ -239,7 +243,7 @@ class NotebookRun {
       ...this.#notebook.metadata,
       specoffload: {
         status,
-        parameters: toJson(this.#options.parameters ?? {}),
+        parameters: toJson(this.#parameters),
         versions: this.#versions,
         startedAt: this.#startedAt.toISOString(),
         seconds: this.#seconds(),
@@ -312,7 +316,7 @@ function createTimeLimit(seconds: number | undefined, what: string): TimeLimit |
 }
 
 /** As the metadata keep them: JSON has no word for the numbers that are none. */
-function toJson(parameters: Parameters): unknown {
+function toJson(parameters: ParameterValues): unknown {
   return JSON.parse(
     JSON.stringify(parameters, (_key, value) =>
       typeof value === 'number' && !Number.isFinite(value) ? String(value) : value,

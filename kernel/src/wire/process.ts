@@ -23,6 +23,9 @@ export type OnText = (name: 'stdout' | 'stderr', text: string) => void;
 
 const stderrTailChars = 4000;
 
+/** What Node says when a kernel ends that was about to be interrupted (`server/terminator.ts`). */
+const debuggerNote = 'Waiting for the debugger to disconnect...\n';
+
 /** @throws when the program cannot be started. */
 export async function spawnKernel(
   command: readonly string[],
@@ -55,8 +58,9 @@ function followUntilExit(child: ChildProcess, onText: OnText): Promise<KernelExi
   let tail = '';
   child.stdout!.setEncoding('utf8').on('data', (text: string) => onText('stdout', text));
   child.stderr!.setEncoding('utf8').on('data', (text: string) => {
-    tail = (tail + text).slice(-stderrTailChars);
-    onText('stderr', text);
+    const said = text.replaceAll(debuggerNote, '');
+    tail = (tail + said).slice(-stderrTailChars);
+    if (said !== '') onText('stderr', said);
   });
   return new Promise((resolve) => {
     // Not `close`: a process that the kernel has left behind may hold the pipe open for ever.
