@@ -203,11 +203,13 @@ function scaleRates<Rates extends KindRates>({ arithmetic, ...numbers }: Rates):
   } as Rates;
 }
 
+/** Rates go up, times go down; what is neither says how much there is to do, and stays. */
 function scaleNumbers<Numbers extends object>(numbers: Numbers): Numbers {
+  const scale = (field: string, value: unknown) => {
+    if (typeof value !== 'number') return value;
+    return field.endsWith('PerSecond') ? value * factor : value / factor;
+  };
   return Object.fromEntries(
-    Object.entries(numbers).map(([field, value]: [string, number]) => [
-      field,
-      field.endsWith('PerSecond') ? value * factor : value / factor,
-    ]),
+    Object.entries(numbers).map(([field, value]) => [field, scale(field, value)]),
   ) as Numbers;
 }
