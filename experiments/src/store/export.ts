@@ -1,9 +1,9 @@
 /** Rows as one file for other tools: Parquet or CSV, made by DuckDB in a folder of its own, then put in its place whole. */
 
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { basename, extname, join } from 'node:path';
-import { reasonOf, UserError, writeWholeFile } from '@specoffload/input';
+import { basename, dirname, extname, join } from 'node:path';
+import { explainSystemError, reasonOf, UserError, writeWholeFile } from '@specoffload/input';
 import { UsageError } from '../errors.js';
 import { displayPath } from '../paths.js';
 import { tableColumnsOf, withRowTable } from './row-table.js';
@@ -26,6 +26,7 @@ export function assertExportable(path: string): void {
  */
 export async function exportRows(rows: readonly Row[], path: string): Promise<void> {
   assertExportable(path);
+  await assertFolder(path);
   const workshop = await mkdtemp(join(tmpdir(), 'specoffload-export-'));
   try {
     const made = join(workshop, basename(path));
@@ -38,6 +39,15 @@ export async function exportRows(rows: readonly Row[], path: string): Promise<vo
     throw new UserError(`cannot write ${displayPath(path)}: ${reasonOf(error)}; choose another --out`);
   } finally {
     await rm(workshop, { recursive: true, force: true }).catch(() => {});
+  }
+}
+
+/** Other tools look where the file was asked for: a folder that is not there is a slip. */
+async function assertFolder(path: string): Promise<void> {
+  try {
+    await stat(dirname(path));
+  } catch (error) {
+    throw explainSystemError(error, `write ${displayPath(path)}`, 'make its folder, or choose another --out');
   }
 }
 

@@ -1,6 +1,6 @@
 /** The record store, read back: every whole record, and a sentence about everything in its place that is none. */
 
-import { type Dirent, readdirSync, statSync } from 'node:fs';
+import { type Dirent, readdirSync, realpathSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { explainSystemError, hasCode, maybeReadTextSync, parseJson, UserError } from '@specoffload/input';
@@ -37,8 +37,7 @@ const recordsPerTurn = 250;
 export async function* scanRuns(request: ReadRequest): AsyncGenerator<StoredRun> {
   const { results, experiment, kind, onWarning = () => {}, signal } = request;
   let untilTurn = recordsPerTurn;
-  for (const name of directoriesIn(results)) {
-    if (experiment !== undefined && name !== experiment) continue;
+  for (const name of experimentsIn(results, experiment)) {
     const parent = join(results, name);
     for (const key of directoriesOrWarn(parent, onWarning)) {
       const run = readRunOrWarn(join(parent, key), key, onWarning);
@@ -69,8 +68,7 @@ export function findRun(results: string, keyStart: string): StoredRun {
     throw new UsageError(
       `invalid key: ${keyStart}; expected the first letters of a run's key, 0 to 9 and a to f`,
     );
-  const found = directoriesIn(results)
-    .filter((name) => experiment === undefined || name === experiment)
+  const found = experimentsIn(results, experiment)
     .flatMap((name) => directoriesOrWarn(join(results, name)).map((key) => ({ name, key })))
     .filter(({ key }) => keyPattern.test(key) && key.startsWith(start));
   const [only] = found;
@@ -95,6 +93,20 @@ export function byAge(a: Aged, b: Aged): number {
 }
 
 type Aged = Pick<RunRecord, 'createdAt' | 'key'>;
+
+/**
+ * Names of the experiments, or the one that is asked for. A folder that two names lead to is one experiment, under the
+ * name that it has itself: its runs are there once.
+ */
+function experimentsIn(results: string, asked?: string): string[] {
+  const names = directoriesIn(results);
+  if (asked !== undefined) return names.filter((name) => name === asked);
+  const folders = new Map(names.map((name) => [name, realpathSync(join(results, name))]));
+  const nameOf = new Map<string, string>();
+  for (const [name, folder] of folders)
+    if (!nameOf.has(folder) || basename(folder) === name) nameOf.set(folder, name);
+  return names.filter((name) => nameOf.get(folders.get(name)!) === name);
+}
 
 /** Names of the directories in one, also of links to some; hidden ones (`.writing-…`) left out. */
 function directoriesIn(path: string): string[] {

@@ -165,6 +165,7 @@ describe('exportRows', () => {
   it('replaces what was there, and leaves it there when it fails', async () => {
     const path = join(directory, 'runs.csv');
     await writeFile(path, 'old');
+    await expect(exportRows(rows, join(directory, 'none', 'runs.csv'))).rejects.toThrow('cannot write');
     await expect(exportRows(rows, join(path, 'runs.csv'))).rejects.toThrow('cannot write');
     expect(await readFile(path, 'utf8')).toBe('old');
     await exportRows(rows, path);

@@ -84,6 +84,14 @@ describe('readRuns', () => {
     await rm(`${results}-elsewhere`, { recursive: true });
   });
 
+  it('finds a run once, though two names lead to it', async () => {
+    const stored = await store(fakeRecord({ axes: {}, tokensPerSecond: 1 }), 'test');
+    await symlink('test', join(results, 'alias'));
+    expect((await read()).runs).toEqual([stored]);
+    expect(findRun(results, stored.record.key)).toEqual(stored);
+    expect((await read({ experiment: 'alias' })).runs).toHaveLength(1);
+  });
+
   it.each<[string, (path: string) => unknown, string]>([
     ['a pipe', (path) => execFileSync('mkfifo', [path]), 'is not a regular file'],
     ['a circle of links', (path) => symlink('run.json', path), 'its links lead in a circle'],
