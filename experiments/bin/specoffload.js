@@ -8,7 +8,13 @@ process.on('SIGINT', () => process.exit(130));
 process.on('SIGTERM', () => process.exit(143));
 
 const cli = new URL('../dist/cli.js', import.meta.url);
-if (existsSync(cli)) import(cli.href);
+if (existsSync(cli))
+  import(cli.href).catch((error) => {
+    const remedy =
+      error.code === 'EMFILE' ? 'raise the limit of open files (ulimit -n)' : 'run `npm run setup`';
+    process.stderr.write(`specoffload: cannot start: ${error.message}; ${remedy}\n`);
+    process.exitCode = 1;
+  });
 else {
   process.stderr.write('specoffload: not compiled yet; run `npm run setup` first\n');
   process.exitCode = 1;

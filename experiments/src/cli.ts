@@ -80,6 +80,12 @@ function watchOutput(): void {
   });
 }
 
+// What fails beside the command's own way, such as a thread that finds no file to open any more.
+process.on('uncaughtException', (error) => {
+  process.stderr.write(`specoffload: ${describeError(error, process.argv.includes('--verbose'))}\n`);
+  process.exit(1);
+});
+
 watchOutput();
 main(process.argv.slice(2)).then((exitCode) => {
   process.exitCode = exitCode;
