@@ -35,7 +35,7 @@ const hostileObjects = [
   () => Object.create(null),
   () => ({ toString: () => fail(), valueOf: () => fail(), toJSON: () => fail() }),
   () => ({ toString: null, [Symbol.toPrimitive]: 1 }),
-  () => Object.defineProperty({}, 'x', { enumerable: true, get: () => fail() }),
+  () => Object.defineProperty({}, 'x', { enumerable: true, configurable: true, get: () => fail() }),
   () => Object.assign([], { length: 1000 }),
   () => Symbol('x'),
   () => () => {},
