@@ -181,7 +181,7 @@ export function toFlopsPerSecond(name: string, value: unknown): number {
 export function toRate(name: string, value: unknown): number {
   if (typeof value === 'string')
     return /bytes$/i.test(name) ? parseBytes(name, value) : parseBytesPerSecond(name, value);
-  if (!(typeof value === 'number' && value >= 0)) refuse(name, value, 'a number of at least 0');
+  if (!(Number.isFinite(value) && (value as number) >= 0)) refuse(name, value, 'a number of at least 0');
   return value as number;
 }
 
