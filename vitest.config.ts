@@ -1,15 +1,39 @@
 import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
-/** Files whose checks rest on time, on memory of the whole machine, or on the lock of measured runs. */
+/** Files whose checks rest on rates and times, on the checkout's builds, or on the lock of measured runs. */
 const alone = [
-  'test/engine/{paced-lane,strategies,wall}.test.ts',
-  'test/experiments/{privacy,run,setup}.test.ts',
-  'test/experiments/sweep/{kill,measured}.test.ts',
-  'test/experiments/{accuracy,pacing,profile,tunnel}*.test.ts',
+  'test/experiments/setup.test.ts',
+  'test/experiments/sweep/measured.test.ts',
   'test/native/{pacer,probe,streamer}.test.ts',
-  'test/**/*.browser.test.ts',
 ];
+
+/** Half a minute and more each: what begins last must be short, or one core waits for the other at the end. */
+const longest = [
+  'notebooks',
+  'engine/competitors',
+  'kernel/run',
+  'sweep/kill',
+  'kernel/jupyter',
+  'engine/property',
+  'sweep/shipped',
+  'kernel/browser',
+  'kernel/session',
+  'engine/strategies',
+  'experiments/plan',
+  'engine/plan',
+];
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rankOf = ({ moduleId }: TestSpecification) => {
+      const rank = longest.findIndex((name) => moduleId.endsWith(`/${name}.test.ts`));
+      return rank < 0 ? longest.length : rank;
+    };
+    return (await super.sort(files)).sort((a, b) => rankOf(a) - rankOf(b));
+  }
+}
 
 const everything = ['test/**/*.test.ts'];
 
@@ -17,6 +41,7 @@ export default defineConfig({
   test: {
     testTimeout: 120_000,
     hookTimeout: 120_000,
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         extends: true,
@@ -24,7 +49,8 @@ export default defineConfig({
           name: 'side by side',
           include: everything,
           exclude: alone,
-          maxWorkers: availableParallelism(),
+          // One more than cores: many wait for a kernel, a browser or a limit of time.
+          maxWorkers: availableParallelism() + 1,
           sequence: { groupOrder: 0 },
         },
       },

@@ -2,8 +2,6 @@
 
 import { UserError } from '@specoffload/input';
 
-export { reasonOf as messageOf } from '@specoffload/input';
-
 /** A notebook, a parameter, a kernel or a kernelspec that cannot be used. */
 export class NotebookError extends UserError {
   override readonly name: string = 'NotebookError';

@@ -599,6 +599,11 @@ describe('parseMachineModel', () => {
     [{ laneWidth: { gpu: 1 } }, /invalid laneWidth: "gpu"; expected disk, link, host, device/],
     [{ interruptsDraft: 'yes' }, /invalid interruptsDraft: "yes"; expected true or false/],
     [{ memory: { ...file.memory, deviceBytes: constant(Number.NaN) } }, /invalid memory.deviceBytes: NaN/],
+    [
+      { link: { ...file.link, latencySeconds: constant(0) } },
+      /invalid link.latencySeconds: .*; expected one of overheadSeconds, .* in this place/,
+    ],
+    [{ lanewidth: { disk: 2 } }, /invalid lanewidth: .*; expected one of schema, .*laneWidth/],
   ])('refuses %o', (changes, message) => {
     expect(() => parseMachineModel({ ...file, ...changes }, 'm.json')).toThrow(message);
   });

@@ -1,4 +1,5 @@
 export * from './cost-model.js';
 export * from './formats.js';
+export * from './machine-file.js';
 export * from './machine-model.js';
 export * from './rates.js';

@@ -2,7 +2,8 @@
 
 import { UserError } from '@specoffload/input';
 import { laneNames } from '../trace/types.js';
-import { type MachineModel, rateLimits } from './machine-model.js';
+import { rateLimits } from './machine-file.js';
+import type { MachineModel } from './machine-model.js';
 
 const compute = [
   ...['overheadSeconds', 'memoryBytesPerSecond', 'cacheBytesPerSecond', 'scoreFlopsPerSecond'],

@@ -2,7 +2,7 @@
 
 import { accessSync, constants, existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import { messageOf } from '../errors.js';
+import { reasonOf } from '@specoffload/input';
 import { kernelDirectory, kernelScript, readTslabVersion, requireFromKernel } from '../packages.js';
 import { KernelSession } from '../wire/session.js';
 import { defaultKernelName, findKernel } from './kernelspec.js';
@@ -46,7 +46,7 @@ async function tryOut(name: string, attempt: () => Promise<string>, remedy: stri
   try {
     return { name, isFine: true, finding: await attempt(), remedy: null };
   } catch (error) {
-    return { name, isFine: false, finding: messageOf(error), remedy };
+    return { name, isFine: false, finding: reasonOf(error), remedy };
   }
 }
 

@@ -3,8 +3,8 @@
 import { existsSync } from 'node:fs';
 import { copyFile, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { maybeReadTextSync, parseJson } from '@specoffload/input';
-import { messageOf, NotebookError } from '../errors.js';
+import { maybeReadTextSync, parseJson, reasonOf } from '@specoffload/input';
+import { NotebookError } from '../errors.js';
 import { isObject, type JsonObject } from '../json.js';
 import { saveFile } from '../notebook/save.js';
 import { kernelDirectory, kernelScript, readKernelVersion } from '../packages.js';
@@ -50,7 +50,7 @@ export async function installKernel(
     for (const logo of ['logo-64x64.png', 'logo-svg.svg'])
       await copyFile(join(kernelDirectory, 'assets', logo), join(directory, logo));
   } catch (error) {
-    throw new NotebookError(`cannot write ${directory}: ${messageOf(error)}`);
+    throw new NotebookError(`cannot write ${directory}: ${reasonOf(error)}`);
   }
   await saveFile(join(directory, 'kernel.json'), `${JSON.stringify(createKernelspec(), null, 2)}\n`);
   return directory;
@@ -68,7 +68,7 @@ export async function uninstallKernel(
   try {
     await rm(directory, { recursive: true });
   } catch (error) {
-    throw new NotebookError(`cannot remove ${directory}: ${messageOf(error)}`);
+    throw new NotebookError(`cannot remove ${directory}: ${reasonOf(error)}`);
   }
   return directory;
 }

@@ -1,7 +1,7 @@
 /** Runs one cell in a kernel, for as long as it may, and says how it ended. */
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { messageOf } from '../errors.js';
+import { reasonOf } from '@specoffload/input';
 import { isObject, type JsonObject } from '../json.js';
 import type { Message } from '../wire/message.js';
 import { type ExecuteReply, KernelDiedError, type KernelSession } from '../wire/session.js';
@@ -113,7 +113,7 @@ function firstBroken(limits: readonly Limit[], stop: AbortSignal): Promise<Limit
 /** @param error what a session throws when its kernel is gone. */
 export function describeDeath(error: unknown): CellFailure {
   const ename = error instanceof KernelDiedError ? 'KernelDied' : 'KernelLost';
-  const evalue = messageOf(error);
+  const evalue = reasonOf(error);
   return { kind: 'died', ename, evalue, traceback: evalue.split('\n') };
 }
 

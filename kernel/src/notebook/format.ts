@@ -1,8 +1,8 @@
 /** Notebook files, nbformat 4: read with a clear word about what is wrong, written as Jupyter writes them. */
 
 import { createHash } from 'node:crypto';
-import { maybeReadText, parseJson, quote } from '@specoffload/input';
-import { messageOf, NotebookError } from '../errors.js';
+import { maybeReadText, parseJson, quote, reasonOf } from '@specoffload/input';
+import { NotebookError } from '../errors.js';
 import { isObject, type JsonObject } from '../json.js';
 import { splitLines, writeSorted } from './lines.js';
 
@@ -47,7 +47,7 @@ const mostBytes = 1 << 28;
 
 export async function readNotebook(path: string): Promise<Notebook> {
   const text = await maybeReadText(path, mostBytes).catch((error) => {
-    throw new NotebookError(messageOf(error));
+    throw new NotebookError(reasonOf(error));
   });
   if (text === null) throw new NotebookError(`cannot read ${path}: there is no such file; check the name`);
   return parseNotebook(text, path);
@@ -73,7 +73,7 @@ function parseNotebookJson(text: string, wrong: Wrong): unknown {
   try {
     return parseJson(text, 'it');
   } catch (error) {
-    throw wrong(messageOf(error));
+    throw wrong(reasonOf(error));
   }
 }
 

@@ -2,8 +2,8 @@
 
 import { dirname, resolve } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { quote } from '@specoffload/input';
-import { messageOf, NotebookError } from '../errors.js';
+import { quote, reasonOf } from '@specoffload/input';
+import { NotebookError } from '../errors.js';
 import { isObject, type JsonObject } from '../json.js';
 import { KernelSession } from '../wire/session.js';
 import { busySeconds, type CellFailure, describeDeath, type Limit, runCell } from './cell.js';
@@ -300,7 +300,7 @@ interface TimeLimit extends Limit {
 /** The first cause first, whatever cleaning up added to it. */
 function describeMishaps(failure: NotebookFailure | null, mishaps: readonly unknown[]): NotebookError {
   const cell = failure === null ? [] : [`cell ${failure.cell} failed: ${failure.ename}: ${failure.evalue}`];
-  return new NotebookError([...cell, ...mishaps.map(messageOf)].join('; then '), { cause: mishaps[0] });
+  return new NotebookError([...cell, ...mishaps.map(reasonOf)].join('; then '), { cause: mishaps[0] });
 }
 
 function createTimeLimit(seconds: number | undefined, what: string): TimeLimit | null {

@@ -2,7 +2,8 @@
 
 import { writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { messageOf, NotebookError } from '../errors.js';
+import { reasonOf } from '@specoffload/input';
+import { NotebookError } from '../errors.js';
 import type { JsonObject } from '../json.js';
 import { createRequest, createResponse, encodeMessage, type Message } from '../wire/message.js';
 import type { Handler } from './handler.js';
@@ -115,7 +116,7 @@ export class KernelServer {
     enterKernel();
     for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
       // What a cell has done to this realm (to JSON, say) may fail the kernel's own work: the next one may still run.
-      await this.#run(next).catch((error) => writeSync(2, `${messageOf(error)}\n`));
+      await this.#run(next).catch((error) => writeSync(2, `${reasonOf(error)}\n`));
     }
     leaveKernel();
     this.#isAtWork = false;

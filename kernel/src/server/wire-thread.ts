@@ -6,7 +6,7 @@
 import { writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
-import { messageOf } from '../errors.js';
+import { reasonOf } from '@specoffload/input';
 import type { JsonObject } from '../json.js';
 import { addressOf, type ChannelName, type ConnectionInfo } from '../wire/connection.js';
 import { createResponse, decodeMessage, encodeMessage, type Message } from '../wire/message.js';
@@ -79,7 +79,7 @@ class WireThread {
     try {
       return decodeMessage(frames, this.#connection.key);
     } catch (error) {
-      writeSync(2, `${messageOf(error)}\n`);
+      writeSync(2, `${reasonOf(error)}\n`);
       return null;
     }
   }
@@ -185,7 +185,7 @@ function post(message: FromWire): void {
 }
 
 function say(error: unknown): void {
-  writeSync(2, `${messageOf(error)}\n`);
+  writeSync(2, `${reasonOf(error)}\n`);
 }
 
 /** Only where the starter says so, as Jupyter does: a kernel started by hand may be left alone on purpose. */
@@ -201,4 +201,4 @@ endWithParent();
 const { connection } = workerData as WireData;
 import('zeromq')
   .then((zmq) => new WireThread(connection, zmq).run())
-  .catch((error) => post({ kind: 'failed', reason: messageOf(error) }));
+  .catch((error) => post({ kind: 'failed', reason: reasonOf(error) }));

@@ -3,8 +3,8 @@
 import { randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
-import { maybeReadTextSync, parseJson, quote } from '@specoffload/input';
-import { messageOf, NotebookError } from '../errors.js';
+import { maybeReadTextSync, parseJson, quote, reasonOf } from '@specoffload/input';
+import { NotebookError } from '../errors.js';
 import { isObject } from '../json.js';
 
 export const channelNames = ['shell', 'iopub', 'stdin', 'control', 'hb'] as const;
@@ -75,14 +75,14 @@ function readJson(path: string): unknown {
   try {
     text = maybeReadTextSync(path, mostBytes);
   } catch (error) {
-    throw new NotebookError(`cannot read the connection file: ${messageOf(error)}`);
+    throw new NotebookError(`cannot read the connection file: ${reasonOf(error)}`);
   }
   if (text === null)
     throw new NotebookError(`cannot read the connection file ${path}: there is no such file`);
   try {
     return parseJson(text, path, {}, 'give a connection file that Jupyter wrote');
   } catch (error) {
-    throw new NotebookError(`cannot read the connection file: ${messageOf(error)}`);
+    throw new NotebookError(`cannot read the connection file: ${reasonOf(error)}`);
   }
 }
 

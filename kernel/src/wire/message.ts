@@ -5,8 +5,8 @@
  */
 
 import { createHmac, randomUUID, timingSafeEqual } from 'node:crypto';
-import { decodeUtf8, parseJson } from '@specoffload/input';
-import { messageOf, NotebookError } from '../errors.js';
+import { decodeUtf8, parseJson, reasonOf } from '@specoffload/input';
+import { NotebookError } from '../errors.js';
 import { isObject, type JsonObject } from '../json.js';
 
 export interface MessageHeader {
@@ -102,7 +102,7 @@ function parsePart(part: Uint8Array): JsonObject {
   try {
     value = parseJson(decodeUtf8(part, 'a part'), 'a part');
   } catch (error) {
-    throw new NotebookError(`invalid Jupyter message: ${messageOf(error)}`);
+    throw new NotebookError(`invalid Jupyter message: ${reasonOf(error)}`);
   }
   if (!isObject(value)) throw new NotebookError('invalid Jupyter message: a part is no JSON object');
   return value;

@@ -4,7 +4,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { messageOf, NotebookError } from '../errors.js';
+import { reasonOf } from '@specoffload/input';
+import { NotebookError } from '../errors.js';
 import type { JsonObject } from '../json.js';
 import { kernelScript } from '../packages.js';
 import { KernelClient } from './client.js';
@@ -156,7 +157,7 @@ export class KernelSession {
       );
     } catch (error) {
       await rm(folder, { recursive: true, force: true });
-      throw new NotebookError(`cannot start the kernel: ${messageOf(error)}`);
+      throw new NotebookError(`cannot start the kernel: ${reasonOf(error)}`);
     }
     const client = await KernelClient.connect(connection, onLate);
     this.#client = client;
