@@ -50,8 +50,8 @@ export async function readMachineFile(path: string): Promise<MachineModel> {
 export function parseMachineModel(json: unknown, source: string): MachineModel {
   const file = new MachineFile(source);
   const root = file.record(json, 'content');
-  file.assertKnown(root, '', rootFields);
   if (root.schema !== 1) file.refuse('schema', root.schema, '1');
+  file.assertKnown(root, '', rootFields);
   const link = file.record(root.link, 'link');
   const disk = file.record(root.disk, 'disk');
   const memory = file.record(root.memory, 'memory');

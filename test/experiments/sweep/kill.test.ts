@@ -61,11 +61,14 @@ async function stampsOf(experimentFolder: string): Promise<Map<string, string>> 
 }
 
 it('survives fifty kills at random moments', async () => {
-  const numPoints = 900; // more than fifty killed sweeps store, about a dozen each
+  // More runs than fifty killed sweeps store, about a dozen each; of few points, which are quickly laid out anew.
+  const [numPoints, seeds] = [60, Array.from({ length: 15 }, (_, i) => i + 1)];
+  const numRuns = numPoints * seeds.length;
   const definition = {
     ...{ name: 'killed', question: 'Does it survive?', kind: 'simulated' },
     settings: { machine: 'env1', target: 'mistral-7b', draft: 'none', strategy: 'none', maxNewTokens: 1 },
     axes: { promptTokens: Array.from({ length: numPoints }, (_, i) => i + 1), prompts: [1] },
+    seeds,
   };
   await writeFile(definitionPath, JSON.stringify(definition));
   const results = join(folder, 'results');
@@ -84,19 +87,19 @@ it('survives fifty kills at random moments', async () => {
   }
   expect(kills).toBe(50);
   expect(known.size).toBeGreaterThan(0);
-  expect(known.size).toBeLessThan(numPoints);
+  expect(known.size).toBeLessThan(numRuns);
 
   const outcome = await runChild(results, null);
-  expect(outcome).toEqual({ before: known.size, stored: numPoints - known.size, isComplete: true });
+  expect(outcome).toEqual({ before: known.size, stored: numRuns - known.size, isComplete: true });
   const stamps = await stampsOf(experimentFolder);
   for (const [key, stamp] of known) expect(stamps.get(key)).toBe(stamp);
-  const points = new Set<unknown>();
+  const runs = new Set<string>();
   for (const key of stamps.keys()) {
     const path = join(experimentFolder, key, 'run.json');
     const record = parseRunRecord(JSON.parse(await readFile(path, 'utf8')), path);
     expect(record.key).toBe(key);
-    points.add(record.point?.axes.promptTokens);
+    runs.add(`${record.point?.axes.promptTokens} ${record.seed}`);
   }
-  expect([stamps.size, points.size]).toEqual([numPoints, numPoints]);
+  expect([stamps.size, runs.size]).toEqual([numRuns, numRuns]);
   expect(await readdir(results)).toEqual(['killed']); // the litter of the killed ones is gone
 }, 600_000);
