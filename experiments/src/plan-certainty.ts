@@ -9,7 +9,13 @@ import {
   type Resource,
 } from '@specoffload/engine';
 import { mean, medianSorted, quantileSorted } from 'simple-statistics';
-import { describeSample, type PairedRatio, pairedRatio, type SampleSummary } from './statistics/index.js';
+import {
+  describeSample,
+  leastValues,
+  type PairedRatio,
+  pairedRatio,
+  type SampleSummary,
+} from './statistics/index.js';
 
 /** Of the tokens per second that a policy is predicted to write. */
 export function throughputOf({ tokensPerSecondBySeed }: PlannedPolicy): SampleSummary {
@@ -34,7 +40,6 @@ export interface Regret {
 }
 
 const numResamples = 2000;
-const leastSeeds = 3;
 
 /**
  * The expected loss against the finalist that is really the best, by the bootstrap over seeds: in every resample, how
@@ -42,7 +47,7 @@ const leastSeeds = 3;
  * @returns null of fewer than 3 seeds, which cannot tell
  */
 export function regretOf({ ranked, seeds }: Plan, random: Random = createRandom(1, 'regret')): Regret | null {
-  if (seeds.length < leastSeeds) return null;
+  if (seeds.length < leastValues) return null;
   const [choice, ...others] = ranked as [PlannedPolicy, ...PlannedPolicy[]];
   const ratios = others.map(({ tokensPerSecondBySeed }) =>
     tokensPerSecondBySeed.map((value, seed) => value / (choice.tokensPerSecondBySeed[seed] as number)),

@@ -4,6 +4,7 @@
  */
 
 import type { OpenPolicy } from '../schedule/policy.js';
+import { usesDraft } from '../schedule/strategies/index.js';
 import type { Appraisal } from './appraise.js';
 import { familyOf, neighbours, type SearchResult } from './search.js';
 import type { Candidate, Family } from './space.js';
@@ -23,7 +24,7 @@ export const aspects: readonly Aspect[] = [
   },
   {
     name: "the draft's cache",
-    inWords: (_, { speculation, draftCache }) => (speculation === 'none' ? 'no draft' : draftCache),
+    inWords: (_, policy) => (usesDraft(policy) ? policy.draftCache : 'no draft'),
   },
   {
     name: 'places of attention and KV cache',
@@ -94,11 +95,11 @@ function otherKinds(found: SearchResult, families: readonly Family[]): Appraisal
       ])
         appraiser.appraise({ ...other, policy: { ...other.policy, ...size } });
   }
-  const isDrafting = leader.policy.speculation !== 'none';
+  const isDrafting = usesDraft(outcome.policy);
   for (const { name, inWords } of aspects.slice(1)) {
     const own = inWords(leader.strategy, outcome.policy);
     const differs = ({ policy, candidate }: Appraisal) =>
-      (policy.speculation !== 'none') === isDrafting && inWords(candidate.strategy, policy) !== own;
+      usesDraft(policy) === isDrafting && inWords(candidate.strategy, policy) !== own;
     let best = fastest(appraiser.appraisals.filter(differs));
     if (!best) continue;
     for (const coordinate of coordinatesOf(families, best.candidate, adapted).coordinates) {

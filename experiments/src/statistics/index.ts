@@ -4,7 +4,7 @@ export {
   factorialEffects,
   type Levels,
 } from './factorial.js';
-export { type Interval, medianInterval } from './interval.js';
+export { type Interval, leastValues, medianInterval } from './interval.js';
 export {
   type Pair,
   type PairedRatio,
