@@ -3,9 +3,11 @@
 import {
   type Checkpoint,
   describeModel,
+  isConfigurationAlone,
   type ModelDescription,
   modelCatalog,
   openCheckpoint,
+  openConfiguration,
 } from '@specoffload/engine';
 import { prepareTarget } from './main-job/inflated-target.js';
 import { assertModelDirectory, assertModelOrDirectory } from './model-names.js';
@@ -14,8 +16,8 @@ import { cacheDirectory, pairPaths } from './paths.js';
 import { parseBytes } from './sizes.js';
 
 /**
- * @param nameOrDirectory `mixtral-8x7b` and the like, or a checkpoint's directory.
- * @param unit what moves at once, for a model of the catalogue.
+ * @param nameOrDirectory `mixtral-8x7b` and the like, a checkpoint's directory, or one with config.json alone.
+ * @param unit what moves at once, for a model without weights.
  * @throws UserError when it is neither.
  */
 export async function openOrDescribeModel(
@@ -25,6 +27,7 @@ export async function openOrDescribeModel(
   if (Object.hasOwn(modelCatalog, nameOrDirectory))
     return describeModel({ name: nameOrDirectory, config: modelCatalog[nameOrDirectory]!, unit });
   await assertModelOrDirectory(nameOrDirectory);
+  if (await isConfigurationAlone(nameOrDirectory)) return openConfiguration(nameOrDirectory, unit);
   return openCheckpoint(nameOrDirectory);
 }
 

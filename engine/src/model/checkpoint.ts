@@ -3,9 +3,9 @@
 import { createHash, type Hash } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
-import { maybeReadJson, quote, UserError } from '@specoffload/input';
-import { parseEosTokenIds, parseModelConfig } from './config.js';
+import { quote, UserError } from '@specoffload/input';
 import { warnOfCheckpoint } from './config-values.js';
+import { readModelConfig } from './configuration.js';
 import { areEqual } from './inflate-bytes.js';
 import {
   attentionSpec,
@@ -19,8 +19,6 @@ import {
 import { type HeaderTensor, type SafetensorsFile, toTensorRef } from './safetensors.js';
 import { readShards } from './shards.js';
 import type { Checkpoint, ModelConfig, TensorRef, WeightGroup } from './types.js';
-
-export const maxConfigBytes = 16_000_000;
 
 /**
  * Reads `config.json`, `generation_config.json` and all safetensors headers of `directory` and checks that they agree.
@@ -56,21 +54,6 @@ export async function openCheckpoint(directory: string): Promise<Checkpoint> {
     bytes: sum(refs.map((ref) => ref.byteLength)),
     digest: await digestOf(config, files),
   };
-}
-
-/** config.json, with the end-of-sequence ids of generation_config.json where that file gives some. */
-async function readModelConfig(directory: string): Promise<ModelConfig> {
-  const path = join(directory, 'config.json');
-  const json = await maybeReadJson(path, maxConfigBytes);
-  if (json === null) {
-    throw new UserError(
-      `there is no ${path}; expected the directory of a Hugging Face checkpoint; check the path or download the model`,
-    );
-  }
-  const config = parseModelConfig(json, path);
-  const generationPath = join(directory, 'generation_config.json');
-  const eosTokenIds = parseEosTokenIds(await maybeReadJson(generationPath, maxConfigBytes), generationPath);
-  return eosTokenIds === null ? config : { ...config, eosTokenIds };
 }
 
 /** The tensors that the files hold, and those that a group has taken so far. */

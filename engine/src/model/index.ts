@@ -1,6 +1,7 @@
 export * from './catalog.js';
 export * from './checkpoint.js';
 export * from './config.js';
+export { isConfigurationAlone, openConfiguration } from './configuration.js';
 export * from './describe.js';
 export * from './inflate.js';
 export * from './inflate-plan.js';

@@ -18,8 +18,9 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { maybeReadBytes, maybeReadText, parseJson, withJsonFields } from '@specoffload/input';
-import { maxConfigBytes, openCheckpoint } from './checkpoint.js';
+import { openCheckpoint } from './checkpoint.js';
 import { parseModelConfig } from './config.js';
+import { maxConfigBytes } from './configuration.js';
 import {
   copyRows,
   NormalPool,

@@ -26,7 +26,7 @@ export async function readShards(directory: string): Promise<readonly Safetensor
     const others = (await readdir(directory)).filter((name) => otherFormats.test(name));
     const instead = others.length === 0 ? '' : `, but ${quote(others[0])} in a format of its own`;
     throw new UserError(
-      `${directory} holds neither ${singleFileName} nor ${indexFileName}${instead}; download the checkpoint again, in the safetensors format of transformers`,
+      `${directory} has a configuration, which simulate and plan can predict, but no weights: neither ${singleFileName} nor ${indexFileName}${instead}; download the checkpoint again, in the safetensors format of transformers`,
     );
   }
   const shardOf = parseWeightMap(index, indexPath);

@@ -398,7 +398,7 @@ it.each([
   [
     'no weights',
     { 'config.json': mistralJson },
-    'dir holds neither model.safetensors nor model.safetensors.index.json',
+    'dir has a configuration, which simulate and plan can predict, but no weights: neither model.safetensors nor ',
   ],
   ['a config.json that is not JSON', { 'config.json': 'x' }, 'dir/config.json is not valid JSON'],
   ['a path that cannot be one', null, 'no file can have a name with a null character'],

@@ -1,0 +1,52 @@
+/** Models whose configuration is here and whose weights are not: enough to place, schedule and predict. */
+
+import { readdir, stat } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { maybeReadJson, UserError } from '@specoffload/input';
+import { parseEosTokenIds, parseModelConfig } from './config.js';
+import { describeModel, type ModelDescription } from './describe.js';
+import type { Checkpoint, ModelConfig } from './types.js';
+
+export const maxConfigBytes = 16_000_000;
+
+const configName = 'config.json';
+
+/** The configuration of a folder, with the end-of-sequence ids of generation_config.json where that file gives some. */
+export async function readModelConfig(directory: string): Promise<ModelConfig> {
+  return readConfigFile(join(directory, configName));
+}
+
+/** Whether `path` is a configuration itself, or a folder that holds one and no safetensors file. */
+export async function isConfigurationAlone(path: string): Promise<boolean> {
+  const stats = await stat(path).catch(() => null);
+  if (!stats?.isDirectory()) return stats !== null && path.endsWith('.json');
+  const names = await readdir(path);
+  return names.includes(configName) && !names.some((name) => /\.safetensors(\.index\.json)?$/.test(name));
+}
+
+/**
+ * A model by its configuration alone, named after its folder or, if the file has a name of its own, after that.
+ * @param path a folder with config.json, or the file itself
+ * @throws UserError naming what is wrong and what to do.
+ */
+export async function openConfiguration(
+  path: string,
+  unit: ModelDescription['unit'] = 'ffn',
+): Promise<Checkpoint> {
+  const file = path.endsWith('.json') ? path : join(path, configName);
+  const named = basename(file) === configName ? dirname(resolve(file)) : file.slice(0, -'.json'.length);
+  return describeModel({ name: basename(named), config: await readConfigFile(file), unit });
+}
+
+async function readConfigFile(path: string): Promise<ModelConfig> {
+  const json = await maybeReadJson(path, maxConfigBytes);
+  if (json === null) {
+    throw new UserError(
+      `there is no ${path}; expected the directory of a Hugging Face checkpoint; check the path or download the model`,
+    );
+  }
+  const config = parseModelConfig(json, path);
+  const generationPath = join(dirname(path), 'generation_config.json');
+  const eosTokenIds = parseEosTokenIds(await maybeReadJson(generationPath, maxConfigBytes), generationPath);
+  return eosTokenIds === null ? config : { ...config, eosTokenIds };
+}

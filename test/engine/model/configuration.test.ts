@@ -1,0 +1,88 @@
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  describeModel,
+  isConfigurationAlone,
+  modelCatalog,
+  openCheckpoint,
+  openConfiguration,
+} from '@specoffload/engine';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { goldenDirectory } from './golden.js';
+
+let root: string;
+let folder: string;
+beforeAll(() => {
+  root = mkdtempSync(join(tmpdir(), 'specoffload-configuration-'));
+  folder = join(root, 'mine');
+  mkdirSync(folder);
+  cpSync(join(goldenDirectory('mixtral'), 'config.json'), join(folder, 'config.json'));
+});
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+describe('a model by its configuration alone', () => {
+  it('has the sizes that its weights have', async () => {
+    const [described, opened] = [
+      await openConfiguration(folder, 'expert'),
+      await openCheckpoint(goldenDirectory('mixtral')),
+    ];
+    expect(described).toMatchObject({ name: 'mine', directory: '', config: opened.config });
+    expect([described.parameters, described.bytes]).toEqual([opened.parameters, opened.bytes]);
+    expect([...described.tensors.keys()].sort()).toEqual([...opened.tensors.keys()].sort());
+  });
+
+  it('is told from one with weights, and from a folder without either', async () => {
+    const broken = join(root, 'broken');
+    mkdirSync(broken);
+    cpSync(join(folder, 'config.json'), join(broken, 'config.json'));
+    writeFileSync(join(broken, 'model-00001-of-00002.safetensors'), '');
+    const cases = [
+      folder,
+      join(folder, 'config.json'),
+      goldenDirectory('mixtral'),
+      broken,
+      root,
+      join(root, 'no'),
+    ];
+    expect(await Promise.all(cases.map(isConfigurationAlone))).toEqual([
+      true,
+      true,
+      false,
+      false,
+      false,
+      false,
+    ]);
+  });
+
+  it('is named after its folder, or after its file where that says more; the digest is that of the configuration', async () => {
+    cpSync(join(folder, 'config.json'), join(root, 'tiny.json'));
+    const models = await Promise.all(
+      [folder, join(folder, 'config.json'), join(root, 'tiny.json')].map((path) => openConfiguration(path)),
+    );
+    expect(models.map(({ name }) => name)).toEqual(['mine', 'mine', 'tiny']);
+    expect(new Set(models.map(({ digest }) => digest)).size).toBe(1);
+    expect(models[0]!.digest).toBe(describeModel({ name: 'other', config: models[0]!.config }).digest);
+    expect(models[0]!.digest).not.toBe(
+      describeModel({ name: 'mine', config: modelCatalog['mixtral-8x7b']! }).digest,
+    );
+  });
+
+  it('ends where generation_config.json says', async () => {
+    const other = join(root, 'ends');
+    mkdirSync(other);
+    cpSync(join(folder, 'config.json'), join(other, 'config.json'));
+    writeFileSync(join(other, 'generation_config.json'), '{"eos_token_id": [7, 9]}');
+    expect((await openConfiguration(join(other, 'config.json'))).config.eosTokenIds).toEqual([7, 9]);
+  });
+
+  it('refuses what is no configuration, and one that is not there', async () => {
+    writeFileSync(join(root, 'list.json'), '[]');
+    await expect(openConfiguration(join(root, 'list.json'))).rejects.toThrow(
+      'list.json: invalid content: []; expected a JSON object',
+    );
+    await expect(openConfiguration(join(root, 'no'))).rejects.toThrow(
+      `there is no ${join(root, 'no', 'config.json')}`,
+    );
+  });
+});
