@@ -11,15 +11,11 @@ import {
   strategies,
 } from '@specoffload/engine';
 import { beforeAll, describe, expect, it } from 'vitest';
+import type { Budgets } from '../../engine/dist/machine/budgets.js';
 import { localFormats } from '../../engine/dist/machine/formats.js';
 import type { Region } from '../../engine/dist/machine/pool.js';
 import { cacheBytesPerToken } from '../../engine/dist/schedule/kv-cache.js';
-import type {
-  Budgets,
-  MemoryDemand,
-  MemoryPlan,
-  ModelPlacement,
-} from '../../engine/dist/schedule/memory-plan.js';
+import type { MemoryDemand, MemoryPlan, ModelPlacement } from '../../engine/dist/schedule/memory-plan.js';
 import { planMemory } from '../../engine/dist/schedule/placement.js';
 import { measureDemand, planWaves, resolvePolicy } from '../../engine/dist/schedule/resolve.js';
 import { drawPrompts, integer } from './draw.js';

@@ -131,7 +131,10 @@ describe('a virtual machine', () => {
     const spans = await run(
       [task(0, 'device', 1), task(1, 'device', 1), task(2, 'host', 1, { after: [0] })],
       {
-        costs: { secondsOf: ({ bytes }) => bytes, latencyOf: ({ id }) => (id === 0 ? 5 : 0) },
+        costs: {
+          secondsOf: ({ bytes }) => bytes,
+          latencyOf: (priced) => ((priced as Task).id === 0 ? 5 : 0),
+        },
         laneWidth: { disk: 1, link: 1, host: 1, device: 2 },
       },
     );

@@ -1,15 +1,31 @@
 /** How long each task takes on a machine known by its numbers. */
 
 import type { ModelConfig } from '../model/types.js';
-import type { Task } from '../schedule/task.js';
-import type { TaskKind } from '../trace/types.js';
+import type { TaskKind, TaskLabel } from '../trace/types.js';
 import type { CacheTraffic, ComputeRates, MachineModel } from './machine-model.js';
+
+/** What of a task decides how long it takes. */
+export interface PricedTask extends Pick<TaskLabel, 'lane' | 'kind' | 'bytes' | 'rows'> {
+  /** Of matrix products with weights. */
+  readonly flops: number;
+  /** Rows of each such product: an expert sees only the rows that chose it. */
+  readonly productRows: number;
+  /** Asked at the start, where the rows (and with them the arithmetic) depend on what the router chose. */
+  readonly actualRows?: (() => number) | undefined;
+  /** Of attention over a KV cache, and the cache's bytes it reads; 0 elsewhere. */
+  readonly scoreFlops: number;
+  readonly cacheBytes: number;
+  /** Products of equal size that it launches one by one, each with the lane's overhead. */
+  readonly numParts: number;
+  /** Into or out of host memory that is not page-locked; a load goes through the page cache then. */
+  readonly isPageable: boolean;
+}
 
 export interface CostModel {
   /** Time on the lane. */
-  secondsOf(task: Task): number;
+  secondsOf(task: PricedTask): number;
   /** Time from then until the result is there. */
-  latencyOf(task: Task): number;
+  latencyOf(task: PricedTask): number;
 }
 
 /** How many query heads share a KV head; the KV cache's bytes times this are what a library moves that repeats it. */
@@ -69,11 +85,11 @@ export function cacheRate(
   return cacheBytesPerSecond / (cacheTraffic.fixed + (cacheTraffic.perHead * numHeads) / numKvHeads);
 }
 
-function diskRate({ disk }: MachineModel, { isPageable }: Task): number {
+function diskRate({ disk }: MachineModel, { isPageable }: PricedTask): number {
   return isPageable ? (disk.pageableBytesPerSecond ?? disk.bytesPerSecond) : disk.bytesPerSecond;
 }
 
-function weightRate({ link }: MachineModel, { isPageable }: Task): number {
+function weightRate({ link }: MachineModel, { isPageable }: PricedTask): number {
   return isPageable ? link.pageableBytesPerSecond : link.bytesPerSecond;
 }
 
@@ -81,7 +97,7 @@ interface LaneRates extends ComputeRates {
   readonly rateAt: (rows: number) => number;
 }
 
-function computeSeconds(rates: LaneRates, task: Task): number {
+function computeSeconds(rates: LaneRates, task: PricedTask): number {
   let { rows, productRows, flops } = task;
   if (task.actualRows) {
     const actual = task.actualRows();

@@ -1,3 +1,4 @@
+export type { Budgets } from './budgets.js';
 export * from './cost-model.js';
 export * from './formats.js';
 export * from './machine-file.js';

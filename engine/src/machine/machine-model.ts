@@ -3,8 +3,8 @@
  * data sheets and fits; every constant says where it comes from.
  */
 
-import type { MemoryLimits } from '../schedule/memory-plan.js';
 import type { LaneName, TaskKind } from '../trace/types.js';
+import type { MemoryLimits } from './budgets.js';
 import type { Formats } from './formats.js';
 
 /** How long a computing lane takes; see `secondsOf` in cost-model.ts for the formula. */

@@ -20,7 +20,7 @@
  */
 
 import { largest } from '../extremes.js';
-import { type CostModel, createCostModel } from '../machine/cost-model.js';
+import { type CostModel, createCostModel, type PricedTask } from '../machine/cost-model.js';
 import type { MachineModel } from '../machine/machine-model.js';
 import type { ModelConfig, WeightGroup } from '../model/types.js';
 import type { Placed } from '../run/prepare.js';
@@ -31,7 +31,6 @@ import { cacheBytesPerToken } from '../schedule/kv-cache.js';
 import type { ModelPlacement } from '../schedule/memory-plan.js';
 import { planMicroBatches } from '../schedule/resolve.js';
 import { usesDraft } from '../schedule/strategies/index.js';
-import type { Task } from '../schedule/task.js';
 import type { Acceptance } from '../speculate/acceptance.js';
 import { type LaneName, laneNames, type PhaseName, type TaskKind } from '../trace/types.js';
 import { chanceThatAheadHolds, type LifetimeRound, lifetimes } from './lifetimes.js';
@@ -598,13 +597,13 @@ class Estimator {
     task.cacheBytes = work.cacheBytes ?? 0;
     task.numParts = work.numParts ?? 1;
     task.isPageable = work.isPageable ?? false;
-    return this.#costs.secondsOf(task as unknown as Task);
+    return this.#costs.secondsOf(task);
   }
 
   #latency(lane: LaneName, kind: TaskKind): number {
     this.#task.lane = lane;
     this.#task.kind = kind;
-    return this.#costs.latencyOf(this.#task as unknown as Task);
+    return this.#costs.latencyOf(this.#task);
   }
 
   #add(phase: PhaseName, lanes: Readonly<LaneSeconds>, seconds: number, times = 1): void {
@@ -613,19 +612,7 @@ class Estimator {
   }
 }
 
-/** What the cost model asks of a task. */
-interface Work {
-  lane: LaneName;
-  kind: TaskKind;
-  rows: number;
-  productRows: number;
-  bytes: number;
-  flops: number;
-  scoreFlops: number;
-  cacheBytes: number;
-  numParts: number;
-  isPageable: boolean;
-}
+type Work = { -readonly [Field in Exclude<keyof PricedTask, 'actualRows'>]: PricedTask[Field] };
 
 function noSeconds(): LaneSeconds {
   return { disk: 0, link: 0, host: 0, device: 0 };

@@ -1,10 +1,11 @@
 /** A request, checked and given its memory: the same for a run and for its prediction. */
 
 import { quote, UserError } from '@specoffload/input';
+import type { MemoryLimits } from '../machine/budgets.js';
 import type { Formats } from '../machine/formats.js';
 import { assertSameVocabulary } from '../model/tokenizer.js';
 import type { Checkpoint } from '../model/types.js';
-import type { MemoryLimits, MemoryPlan } from '../schedule/memory-plan.js';
+import type { MemoryPlan } from '../schedule/memory-plan.js';
 import { planMemory } from '../schedule/placement.js';
 import type { OpenPolicy, PolicyInput, StrategyName } from '../schedule/policy.js';
 import { assertPromptsFit, measureDemand, planWaves, resolvePolicy, tokenRoom } from '../schedule/resolve.js';

@@ -1,7 +1,7 @@
 /** What goes into a run and what comes out of it. */
 
+import type { Budgets } from '../machine/budgets.js';
 import type { Checkpoint } from '../model/types.js';
-import type { Budgets } from '../schedule/memory-plan.js';
 import type { Policy, PolicyInput, StrategyName } from '../schedule/policy.js';
 import type { AcceptanceReport } from '../speculate/statistics.js';
 import type { MemoryLog } from '../trace/memory.js';

@@ -3,10 +3,11 @@
  * first byte moves. What is left over keeps layers: device memory first (pinned), then host memory (kept).
  */
 
+import type { Budgets, MemoryLimits } from '../machine/budgets.js';
 import { type Formats, localFormats } from '../machine/formats.js';
 import type { Checkpoint } from '../model/types.js';
 import { layOutGroups } from './group-layout.js';
-import type { Budgets, MemoryDemand, MemoryLimits, MemoryPlan, PlanRequest } from './memory-plan.js';
+import type { MemoryDemand, MemoryPlan, PlanRequest } from './memory-plan.js';
 import type { OpenPolicy } from './policy.js';
 import { bufferLabel, layOutPools } from './pool-plan.js';
 import { keptBytes, pickKept, pickPinned, pinnedBytes } from './resident-layers.js';

@@ -1,5 +1,6 @@
 /** The task graph: what is to be done, where, after what, with which buffers. Data only; a dispatcher runs it. */
 
+import type { PricedTask } from '../machine/cost-model.js';
 import type { Oracle } from '../speculate/acceptance.js';
 import type { TaskLabel } from '../trace/types.js';
 import type { DraftResult, HeadResult, MixResult, Op } from './ops.js';
@@ -15,26 +16,14 @@ export interface SlotClass {
  * One piece of work on one lane.
  * Its op is made when the task starts, because it may name slots and tokens that are not known before.
  */
-export interface Task extends TaskLabel {
+export interface Task extends TaskLabel, PricedTask {
   /** Tasks that must have ended. Unknown ids count as ended. */
   readonly after: readonly number[];
   /** Lower goes first among the ready tasks of a lane; ties go to the lower id. */
   readonly priority: number;
-  /** Of matrix products with weights. */
-  readonly flops: number;
-  /** Rows of each such product: an expert sees only the rows that chose it. */
-  readonly productRows: number;
-  /** Asked at the start, where the rows (and with them the arithmetic) depend on what the router chose. */
   readonly actualRows: (() => number) | undefined;
-  /** Of attention over a KV cache, and the cache's bytes it reads; 0 elsewhere. */
-  readonly scoreFlops: number;
-  readonly cacheBytes: number;
-  /** Products of equal size that it launches one by one, each with the lane's overhead. */
-  readonly numParts: number;
   /** Made of so many small pieces that, on a device that can, more urgent work goes in between. */
   readonly isDivisible: boolean;
-  /** Into or out of host memory that is not page-locked; a load goes through the page cache then. */
-  readonly isPageable: boolean;
   /**
    * Takes a slot of this class once nothing else is left to wait for; the slot stays taken until a task that `frees` it has ended. Slots go to
    * takers in the order in which they were added, not in which they become ready: otherwise weights that are needed

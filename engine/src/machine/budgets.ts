@@ -1,0 +1,23 @@
+/** How much of each memory a run may take. */
+
+/** Hard limits of both pools. */
+export interface Budgets {
+  readonly deviceBytes: number;
+  readonly hostBytes: number;
+  /**
+   * Bytes that each byte of the target's KV cache in device memory counts as: a small run whose texts are short keeps a
+   * cache there that the large one it stands for has no room for. @default 1
+   */
+  readonly deviceCacheFactor?: number;
+  /** The same for a draft's cache that is kept between rounds. @default 1 */
+  readonly draftCacheFactor?: number;
+}
+
+/** What placement has to respect. */
+export interface MemoryLimits extends Budgets {
+  /**
+   * Weights that are not page-locked lie in the page cache. Every pass reads them in the same order, so that a cache
+   * that cannot hold them all has dropped each by the time it is read again: all of them stay, or none. @default false
+   */
+  readonly hasPageCache?: boolean;
+}
