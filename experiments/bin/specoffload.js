@@ -7,7 +7,7 @@ import { existsSync } from 'node:fs';
 process.on('SIGINT', () => process.exit(130));
 process.on('SIGTERM', () => process.exit(143));
 
-const cli = new URL('../dist/cli.js', import.meta.url);
+const cli = new URL('../dist/cli/main.js', import.meta.url);
 if (existsSync(cli))
   import(cli.href).catch((error) => {
     const remedy =

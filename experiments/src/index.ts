@@ -1,23 +1,21 @@
 export * from './acceptance/index.js';
-export * from './compare.js';
-export * from './conditions.js';
-export * from './execute.js';
-export { shippedExperiments } from './experiments/index.js';
 export * as figures from './figures/index.js';
-export * from './format.js';
-export * from './main-job/index.js';
+export * from './inputs/pair.js';
+export * from './inputs/prompts.js';
+export * from './inputs/sizes.js';
+export * from './job/compare.js';
+export * from './job/conditions.js';
+export * from './job/describe-run.js';
+export * from './job/execute.js';
+export * from './job/index.js';
 export * from './notebook-support/index.js';
-export * from './output.js';
-export * from './pair.js';
-export * from './plan-certainty.js';
-export * from './planner-model/index.js';
-export * from './prompts.js';
-export * from './report.js';
-
+export * from './plan/certainty.js';
+export * from './plan/index.js';
 export * from './reproduce/index.js';
-
-export * from './sizes.js';
 export * from './statistics/index.js';
 export * from './store/index.js';
+export { shippedExperiments } from './sweep/experiments/index.js';
 export * from './sweep/index.js';
+export * from './terminal/format.js';
+export * from './terminal/output.js';
 export * from './tunnel/index.js';

@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { openAcceptance } from '../../experiments/src/commands/prediction-options.js';
-import { UsageError } from '../../experiments/src/errors.js';
+import { openAcceptance } from '../../experiments/src/acceptance/open.js';
+import { UsageError } from '../../experiments/src/terminal/errors.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'specoffload-acceptance-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -10,8 +10,8 @@ import {
   speedOf,
   tokensPerRound,
 } from '../../experiments/src/acceptance/index.js';
-import { openShippedPair } from '../../experiments/src/pair.js';
-import { loadWorkload } from '../../experiments/src/prompts.js';
+import { openShippedPair } from '../../experiments/src/inputs/pair.js';
+import { loadWorkload } from '../../experiments/src/inputs/prompts.js';
 
 const trace = (candidates: number, ...sequences: number[][]): AcceptanceTrace => ({
   ...{ kind: 'recorded', name: 'test', candidates, newTokens: 8, sequences },

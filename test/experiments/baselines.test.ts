@@ -16,8 +16,7 @@ import {
   strategyNames,
 } from '@specoffload/engine';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { wantsDraft } from '../../experiments/src/commands/draft-use.js';
-import { createOutput } from '../../experiments/src/output.js';
+import { wantsDraft } from '../../experiments/src/cli/commands/draft-use.js';
 import {
   buildRecord,
   buildSimulatedRecord,
@@ -27,6 +26,7 @@ import {
 import { openMeasuredJob } from '../../experiments/src/sweep/measured-job.js';
 import { openPredictedJob } from '../../experiments/src/sweep/predicted-job.js';
 import { Shelf } from '../../experiments/src/sweep/shelf.js';
+import { createOutput } from '../../experiments/src/terminal/output.js';
 import { mixtral, workstation } from '../engine/plan-cases.js';
 import { runCli } from './cli.js';
 import { fakeCheckpoint, fakeResult, fakeRun } from './fake-run.js';

@@ -1,6 +1,6 @@
 import { type GeneratedSequence, routerTieMargin, tieMargin } from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
-import { compareSequences, describeDifference } from '../../experiments/src/compare.js';
+import { compareSequences, describeDifference } from '../../experiments/src/job/compare.js';
 
 function sequence(ids: number[], margins: number[], routerMargins?: number[]): GeneratedSequence {
   return {

@@ -11,7 +11,7 @@ import {
   sumTree,
   type Usage,
   watchConditions,
-} from '../../experiments/src/conditions.js';
+} from '../../experiments/src/job/conditions.js';
 
 describe('conditions between two looks at the processors', () => {
   const before: Usage = { total: 1000, stolen: 40, inProcesses: 500, own: 100 };

@@ -2,9 +2,9 @@ import { cp, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { prepareTarget } from '../../experiments/src/main-job/inflated-target.js';
-import { createOutput } from '../../experiments/src/output.js';
+import { prepareTarget } from '../../experiments/src/inputs/inflated-target.js';
 import { projectDirectory } from '../../experiments/src/paths.js';
+import { createOutput } from '../../experiments/src/terminal/output.js';
 
 let folder: string;
 let source: string;

@@ -3,8 +3,8 @@
 import { readFile } from 'node:fs/promises';
 import { parseMachineModel, readMachineFile } from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
-import { type Caps, noCaps } from '../../experiments/src/caps.js';
-import { describeForeignCaps, setCaps } from '../../experiments/src/machine-caps.js';
+import { type Caps, noCaps } from '../../experiments/src/inputs/caps.js';
+import { describeForeignCaps, setCaps } from '../../experiments/src/inputs/machine-caps.js';
 import { workstation } from '../engine/plan-cases.js';
 
 const caps: Caps = { ...noCaps, diskBytesPerSecond: 1.1e9 };

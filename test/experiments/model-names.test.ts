@@ -1,8 +1,8 @@
 import { modelCatalog, type StrategyName, UserError } from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
 import { strategyNamed } from '../../engine/dist/run/prepare.js';
-import { nearestFirst } from '../../experiments/src/model-names.js';
-import { openOrDescribeModel } from '../../experiments/src/models.js';
+import { nearestFirst } from '../../experiments/src/inputs/model-names.js';
+import { openOrDescribeModel } from '../../experiments/src/inputs/models.js';
 import { runCli } from './cli.js';
 
 const names = Object.keys(modelCatalog);

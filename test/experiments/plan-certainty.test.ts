@@ -8,7 +8,7 @@ import {
   ratioBySeed,
   regretOf,
   throughputOf,
-} from '../../experiments/src/plan-certainty.js';
+} from '../../experiments/src/plan/certainty.js';
 
 const seeds = [2, 3, 4, 5, 6, 7, 8];
 

@@ -1,10 +1,6 @@
 import { expectedTokens, type Span } from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
-import {
-  evaluatePlanner,
-  meanTaskTimes,
-  plannerFormulas,
-} from '../../experiments/src/planner-model/index.js';
+import { evaluatePlanner, meanTaskTimes, plannerFormulas } from '../../experiments/src/plan/index.js';
 import { openPaper } from '../../experiments/src/reproduce/paper.js';
 
 const times = {

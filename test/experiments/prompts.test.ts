@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { loadWorkload } from '../../experiments/src/prompts.js';
+import { loadWorkload } from '../../experiments/src/inputs/prompts.js';
 import { fakeTokenizer } from './fake-run.js';
 
 let folder: string;

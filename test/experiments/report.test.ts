@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { explain, formatComparison } from '../../experiments/src/main-job/summary.js';
-import { createOutput, describeProgress } from '../../experiments/src/output.js';
-import { describeRun, quoteSample } from '../../experiments/src/report.js';
+import { describeRun, quoteSample } from '../../experiments/src/job/describe-run.js';
+import { explain, formatComparison } from '../../experiments/src/job/summary.js';
 import { buildRecord, type RunRecord } from '../../experiments/src/store/index.js';
-import { formatTable } from '../../experiments/src/table.js';
+import { createOutput, describeProgress } from '../../experiments/src/terminal/output.js';
+import { formatTable } from '../../experiments/src/terminal/table.js';
 import { fakeResult, fakeRun } from './fake-run.js';
 
 describe('formatTable', () => {

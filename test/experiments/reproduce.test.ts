@@ -3,8 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { cacheRate, modelCatalog } from '@specoffload/engine';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { readPublishedRuns } from '../../experiments/src/experiments/published.js';
-import { openMachine } from '../../experiments/src/machines.js';
+import { openMachine } from '../../experiments/src/inputs/machines.js';
 import { projectDirectory } from '../../experiments/src/paths.js';
 import { findAnomalies } from '../../experiments/src/reproduce/anomalies.js';
 import { fitConstants } from '../../experiments/src/reproduce/calibrate.js';
@@ -27,6 +26,7 @@ import {
 import { reproduce } from '../../experiments/src/reproduce/reproduction.js';
 import { createMachine, toRequest } from '../../experiments/src/reproduce/systems.js';
 import { toMarkdown, toSections } from '../../experiments/src/reproduce/tables.js';
+import { readPublishedRuns } from '../../experiments/src/sweep/experiments/published.js';
 
 const paper = join(projectDirectory, 'results', 'paper');
 

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { UsageError } from '../../experiments/src/errors.js';
 import {
   parseBytes,
   parseBytesPerSecond,
   parseFlopsPerSecond,
   parseSeconds,
-} from '../../experiments/src/sizes.js';
+} from '../../experiments/src/inputs/sizes.js';
+import { UsageError } from '../../experiments/src/terminal/errors.js';
 
 describe('parseBytes', () => {
   it.each([

@@ -13,11 +13,11 @@ import {
   type Span,
 } from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
-import { capMachine, capSettingsOf, noCaps, withLimits } from '../../experiments/src/caps.js';
-import { createOutput } from '../../experiments/src/output.js';
+import { capMachine, capSettingsOf, noCaps, withLimits } from '../../experiments/src/inputs/caps.js';
 import { projectDirectory } from '../../experiments/src/paths.js';
 import { openMeasuredJob } from '../../experiments/src/sweep/measured-job.js';
 import { Shelf } from '../../experiments/src/sweep/shelf.js';
+import { createOutput } from '../../experiments/src/terminal/output.js';
 import { type ChoiceRequest, chooseTunnel } from '../../experiments/src/tunnel/choose.js';
 import { flagsOf } from '../../experiments/src/tunnel/flags.js';
 import { loadsOf, simulateLoads } from '../../experiments/src/tunnel/loads.js';

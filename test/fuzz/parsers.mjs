@@ -15,16 +15,16 @@ import {
   readSafetensors,
 } from '../../engine/dist/index.js';
 import { readShards } from '../../engine/dist/model/shards.js';
-import { openAcceptance } from '../../experiments/dist/commands/prediction-options.js';
-import { loadWorkload } from '../../experiments/dist/prompts.js';
+import { openAcceptance } from '../../experiments/dist/acceptance/open.js';
+import { expandPoints, hasPoint } from '../../experiments/dist/definitions/expand.js';
+import { parseExpression } from '../../experiments/dist/definitions/expression.js';
+import { parseDefinition } from '../../experiments/dist/definitions/parse.js';
+import { assertSetting } from '../../experiments/dist/definitions/settings.js';
+import { loadWorkload } from '../../experiments/dist/inputs/prompts.js';
+import { parseBytes, parseBytesPerSecond, parseSeconds } from '../../experiments/dist/inputs/sizes.js';
 import { parseCalibration } from '../../experiments/dist/reproduce/calibration-file.js';
-import { parseBytes, parseBytesPerSecond, parseSeconds } from '../../experiments/dist/sizes.js';
 import { parseTokens } from '../../experiments/dist/store/tokens.js';
 import { parseRunRecord } from '../../experiments/dist/store/validate.js';
-import { expandPoints, hasPoint } from '../../experiments/dist/sweep/expand.js';
-import { parseExpression } from '../../experiments/dist/sweep/expression.js';
-import { parseDefinition } from '../../experiments/dist/sweep/parse.js';
-import { assertSetting } from '../../experiments/dist/sweep/settings.js';
 import { renderNotebook } from '../../kernel/dist/html/export.js';
 import { parseNotebook, serializeNotebook } from '../../kernel/dist/notebook/format.js';
 import { parseAssignment, toTypeScript } from '../../kernel/dist/notebook/literal.js';

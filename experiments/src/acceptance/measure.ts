@@ -8,7 +8,7 @@ import {
   runEngine,
   UserError,
 } from '@specoffload/engine';
-import type { Workload } from '../prompts.js';
+import type { Workload } from '../inputs/prompts.js';
 
 export interface MeasureAcceptanceOptions {
   readonly target: Checkpoint;

@@ -1,13 +1,13 @@
 /** The benchmarks behind the README's claims: disk against plain reading, gaps, paced lanes, predictions, the record store. */
 
 import { laneNames, type RunResult, runEngine } from '@specoffload/engine';
-import { formatRate, formatSeconds } from '../format.js';
-import { prepareTarget } from '../main-job/inflated-target.js';
-import type { Output } from '../output.js';
-import { openPair } from '../pair.js';
+import { prepareTarget } from '../inputs/inflated-target.js';
+import { openPair } from '../inputs/pair.js';
+import { loadWorkload } from '../inputs/prompts.js';
 import { cacheDirectory, pairPaths } from '../paths.js';
-import { loadWorkload } from '../prompts.js';
-import { formatTable } from '../table.js';
+import { formatRate, formatSeconds } from '../terminal/format.js';
+import type { Output } from '../terminal/output.js';
+import { formatTable } from '../terminal/table.js';
 import { measurePacing, sayPacing } from './pacing.js';
 import { readPlainly, storageBytesRead } from './plain-read.js';
 import { timePredictions } from './predictions.js';

@@ -8,9 +8,9 @@ import {
   runEngine,
   type Span,
 } from '@specoffload/engine';
-import { formatFlops, formatRate } from '../format.js';
-import type { Output } from '../output.js';
-import { formatTable } from '../table.js';
+import { formatFlops, formatRate } from '../terminal/format.js';
+import type { Output } from '../terminal/output.js';
+import { formatTable } from '../terminal/table.js';
 
 type PacedLane = Extract<LaneName, 'link' | 'disk' | 'host'> | 'host experts';
 

@@ -9,11 +9,11 @@ import {
   relaxResources,
   simulateRun,
 } from '@specoffload/engine';
-import { formatSeconds } from '../format.js';
-import { openMachine } from '../machines.js';
-import { openOrDescribeModel } from '../models.js';
-import type { Output } from '../output.js';
-import { alignFacts } from '../report.js';
+import { openMachine } from '../inputs/machines.js';
+import { openOrDescribeModel } from '../inputs/models.js';
+import { alignFacts } from '../job/describe-run.js';
+import { formatSeconds } from '../terminal/format.js';
+import type { Output } from '../terminal/output.js';
 
 export interface PredictionTimes {
   /** One run of SpecOffload as published, compiled: other programs only ever slow it down, so the best says most. */

@@ -7,13 +7,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { type SimulationRequest, simulateRun } from '@specoffload/engine';
-import { formatCount, formatSeconds } from '../format.js';
-import { openMachine } from '../machines.js';
-import { openOrDescribeModel } from '../models.js';
-import type { Output } from '../output.js';
+import { openMachine } from '../inputs/machines.js';
+import { openOrDescribeModel } from '../inputs/models.js';
+import { alignFacts } from '../job/describe-run.js';
 import { projectDirectory } from '../paths.js';
-import { alignFacts } from '../report.js';
 import { buildSimulatedRecord, collectProvenance, type SimulatedRecord } from '../store/index.js';
+import { formatCount, formatSeconds } from '../terminal/format.js';
+import type { Output } from '../terminal/output.js';
 
 export interface RecordStoreTimes {
   readonly records: number;

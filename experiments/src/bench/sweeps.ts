@@ -4,10 +4,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { publishedPolicy } from '@specoffload/engine';
-import { formatBytes, formatSeconds } from '../format.js';
-import type { Output } from '../output.js';
-import { alignFacts } from '../report.js';
+import { alignFacts } from '../job/describe-run.js';
 import { runExperiment } from '../sweep/sweep.js';
+import { formatBytes, formatSeconds } from '../terminal/format.js';
+import type { Output } from '../terminal/output.js';
 
 export interface SweepTimes {
   /** Of them all, the first included, which take longer because Node is still compiling. */

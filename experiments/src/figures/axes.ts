@@ -1,7 +1,7 @@
 /** The horizontal axis of a sweep: numbers and sizes in order and to scale, anything else as it comes. */
 
 import { largest, smallest } from '@specoffload/engine';
-import { tryParseBytes } from '../sizes.js';
+import { tryParseBytes } from '../inputs/sizes.js';
 import { formatValue, titleOfColumn } from './labels.js';
 import { label } from './theme.js';
 

@@ -1,7 +1,7 @@
 /** What the device did with its time: busy, or idle, and what it waited for. */
 
 import type { Figure } from '@specoffload/kernel';
-import { formatPercent, formatSeconds } from '../format.js';
+import { formatPercent, formatSeconds } from '../terminal/format.js';
 import { createFigure, deviceTimeColors, hoverLines, label, type Titles } from './theme.js';
 
 export interface DeviceTime {

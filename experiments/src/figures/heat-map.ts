@@ -2,7 +2,7 @@
 
 import { parseNumber, UserError } from '@specoffload/input';
 import type { Figure } from '@specoffload/kernel';
-import { tryParseBytes } from '../sizes.js';
+import { tryParseBytes } from '../inputs/sizes.js';
 import { formatValue, hoverFormatOf, nameOfColumn, numberStyleOf, titleOfColumn } from './labels.js';
 import { describeKinds, describeSummary, distinct, type FigureRow, gatherPoints } from './points.js';
 import { createFigure, hoverLines, ink, label, type Titles } from './theme.js';

@@ -1,7 +1,7 @@
 /** What columns are called in figures, and how their numbers are written on axes. */
 
-import { formatBytes, formatRate } from '../format.js';
 import { columns } from '../store/index.js';
+import { formatBytes, formatRate } from '../terminal/format.js';
 
 /** Names that deserve better words than their own; the rest is read off: `decodeBatch` is `decode batch`. */
 const words: Readonly<Record<string, string>> = {

@@ -2,7 +2,7 @@
 
 import { laneNames, type Span, type TaskKind, windowOfPasses } from '@specoffload/engine';
 import type { Figure } from '@specoffload/kernel';
-import { formatCount, formatSeconds } from '../format.js';
+import { formatCount, formatSeconds } from '../terminal/format.js';
 import { createFigure, gridColor, label, mutedInk, type Titles, taskColors } from './theme.js';
 import { type Bar, type BarRow, type BarWindow, laneRows, toBarRows } from './timeline-bars.js';
 

@@ -2,7 +2,7 @@
 
 import { type LaneName, laneNames } from '@specoffload/engine';
 import type { Figure } from '@specoffload/kernel';
-import { formatPercent } from '../format.js';
+import { formatPercent } from '../terminal/format.js';
 import { createFigure, hoverLines, label, type Titles, taskColors } from './theme.js';
 
 export interface LaneShares {

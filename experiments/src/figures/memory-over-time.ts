@@ -1,7 +1,7 @@
 /** What the memory pools hold while a run goes on, against the walls they must not pass. */
 
 import type { Figure } from '@specoffload/kernel';
-import { formatBytes, formatSeconds } from '../format.js';
+import { formatBytes, formatSeconds } from '../terminal/format.js';
 import { createFigure, hoverLines, label, mutedInk, type Titles } from './theme.js';
 
 export interface PoolSeries {

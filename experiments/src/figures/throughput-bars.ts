@@ -1,8 +1,8 @@
 /** Grouped bars with intervals: systems side by side, over workloads or whatever else there is. */
 
 import type { Figure } from '@specoffload/kernel';
-import { formatPercent } from '../format.js';
 import { pairedRatio } from '../statistics/index.js';
+import { formatPercent } from '../terminal/format.js';
 import { byPanel } from './by-panel.js';
 import { formatValue, nameOfColumn, numberAxis, numberStyleOf, titleOfColumn } from './labels.js';
 import {

@@ -2,8 +2,8 @@
 
 import type { RunProgress } from '@specoffload/engine';
 import type { ProgressState } from '@specoffload/kernel';
-import type { Output } from '../output.js';
 import type { SweepProgress } from '../sweep/index.js';
+import type { Output } from '../terminal/output.js';
 
 /** Sentences go below the cell; work under way is shown by the cell's own progress bar. */
 export const cellOutput: Output = {

@@ -1,8 +1,8 @@
 /** What a figure shows, as a sentence made from the same numbers. */
 
 import { idleCauses, type PhaseReport } from '@specoffload/engine';
-import { formatPercent } from '../format.js';
-import { busiestLane } from '../report.js';
+import { busiestLane } from '../job/describe-run.js';
+import { formatPercent } from '../terminal/format.js';
 
 const waits = {
   weights: 'for weights',

@@ -3,7 +3,7 @@
 import type { Figure } from '@specoffload/kernel';
 import { heatMap, ratioTable, sweepCurves, throughputBars } from '../figures/index.js';
 import { formatValue } from '../figures/labels.js';
-import { tryParseBytes } from '../sizes.js';
+import { tryParseBytes } from '../inputs/sizes.js';
 import { cut, type Slice } from './slices.js';
 import type { ReportAxis, Subject } from './subject.js';
 

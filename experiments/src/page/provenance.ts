@@ -1,7 +1,7 @@
 /** Where a report's numbers come from: code, machine, models, and how many runs of which kind. */
 
-import { formatBytes, formatCount } from '../format.js';
 import type { RunRecord } from '../store/index.js';
+import { formatBytes, formatCount } from '../terminal/format.js';
 import type { Subject } from './subject.js';
 
 export type Fact = readonly [name: string, texts: readonly string[]];

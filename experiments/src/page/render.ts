@@ -3,7 +3,7 @@
 import { gzipSync } from 'node:zlib';
 import { escapeHtml, type Figure, plotlyScript, toScriptJson } from '@specoffload/kernel';
 import { figureTemplate } from '../figures/theme.js';
-import { plural } from '../format.js';
+import { plural } from '../terminal/format.js';
 import { type Chart, metricCharts, ratioCharts } from './charts.js';
 import { pageScript } from './client.js';
 import { countKinds, provenanceFacts } from './provenance.js';

@@ -10,9 +10,9 @@ import {
   type PredictedPair,
   predictedVsMeasured,
 } from '../figures/index.js';
-import { plural } from '../format.js';
 import { canonicalJson, type Json } from '../store/canonical.js';
 import { pointIdOf, pointOf } from '../store/index.js';
+import { plural } from '../terminal/format.js';
 import { type Chart, seriesAxis } from './charts.js';
 import { bestPoint, cut, groupBy } from './slices.js';
 import type { ReportRun, Subject } from './subject.js';

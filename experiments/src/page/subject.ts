@@ -19,7 +19,7 @@ import {
   type StoredRun,
   toRow,
 } from '../store/index.js';
-import type { SettingValue } from '../sweep/definition.js';
+import type { SettingValue } from '../store/record.js';
 import type { Question } from '../sweep/question.js';
 
 /** A column of the points that takes more than one value. */

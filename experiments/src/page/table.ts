@@ -2,8 +2,8 @@
 
 import { escapeHtml } from '@specoffload/kernel';
 import { formatValue, titleOfColumn } from '../figures/labels.js';
-import { formatCount } from '../format.js';
 import { describeVerdict, type RankedPoint } from '../statistics/index.js';
+import { formatCount } from '../terminal/format.js';
 import type { Subject } from './subject.js';
 
 /** Points in the table; a page of ten thousand lines serves nobody. */

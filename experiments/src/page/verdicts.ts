@@ -2,7 +2,6 @@
 
 import { largest, smallest } from '@specoffload/engine';
 import { formatValue, nameOfColumn } from '../figures/labels.js';
-import { formatBytes, formatCount, plural, threeDigits } from '../format.js';
 import {
   describeSuperseded,
   describeTooFew,
@@ -11,6 +10,7 @@ import {
   type Verdict,
 } from '../statistics/index.js';
 import { columns } from '../store/index.js';
+import { formatBytes, formatCount, plural, threeDigits } from '../terminal/format.js';
 import { groupBy } from './slices.js';
 import type { Subject } from './subject.js';
 

@@ -1,7 +1,7 @@
 /** From spans of real runs to rates: small, robust fits, each on tasks of one kind. */
 
 import type { ComputeRates } from '@specoffload/engine';
-import { loadMath } from '../math.js';
+import { loadMath } from '../inputs/math.js';
 
 export function median(values: readonly number[]): number {
   if (values.length === 0) return Number.NaN;

@@ -10,8 +10,8 @@ import {
   type Span,
   type TaskKind,
 } from '@specoffload/engine';
-import type { Caps } from '../caps.js';
-import { setCaps } from '../machine-caps.js';
+import type { Caps } from '../inputs/caps.js';
+import { setCaps } from '../inputs/machine-caps.js';
 import { fitArithmetic, fitNonNegative, logSpread, median, typicalMean } from './fit.js';
 
 /** A constant and where it comes from, as machine files hold them. */

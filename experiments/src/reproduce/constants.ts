@@ -4,7 +4,7 @@
  */
 
 import { UserError } from '@specoffload/engine';
-import { Fields } from '../fields.js';
+import { Fields } from '../inputs/fields.js';
 import type { Question } from './question.js';
 import { type DatasetName, datasetNames, type SystemName } from './reference.js';
 

@@ -2,7 +2,7 @@
 
 import { join } from 'node:path';
 import { maybeReadJson, UserError } from '@specoffload/input';
-import { Fields } from '../fields.js';
+import { Fields } from '../inputs/fields.js';
 
 export const systemNames = ['Accelerate', 'DeepSpeed', 'FlexGen', 'Fiddler', 'SpecOffload'] as const;
 export const modelNames = ['Mixtral 8x7B', 'Mixtral 8x22B', 'LLaMA-3.3-70B'] as const;

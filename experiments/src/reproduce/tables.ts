@@ -1,7 +1,7 @@
 /** A reproduction as text: sections of tables, for the terminal and for a Markdown file alike. */
 
-import { formatChange, formatShare, formatSigned, threeDigits } from '../format.js';
-import { type Column, formatTable } from '../table.js';
+import { formatChange, formatShare, formatSigned, threeDigits } from '../terminal/format.js';
+import { type Column, formatTable } from '../terminal/table.js';
 import { constantNames, definitionOf } from './constants.js';
 import { type DiskRun, diskAssumptions } from './disk-run.js';
 import { describeHeldOut } from './held-out.js';

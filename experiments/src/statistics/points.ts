@@ -1,11 +1,11 @@
 /** The points of an experiment, compared: records of the same point are a sample, and points that differ in the baseline alone are pairs. */
 
 import type { Random } from '@specoffload/engine';
-import { plural } from '../format.js';
+import type { ExperimentDefinition } from '../definitions/definition.js';
+import { assertMetric, defaultMetric, measure } from '../definitions/metrics.js';
 import { canonicalJson, type Json } from '../store/canonical.js';
 import { type PointRecord, pointIdOf, pointOf, type RunRecord, turnIdOf } from '../store/index.js';
-import type { ExperimentDefinition } from '../sweep/definition.js';
-import { assertMetric, defaultMetric, measure } from '../sweep/metrics.js';
+import { plural } from '../terminal/format.js';
 import { type Pair, type PairedRatio, pairedRatio } from './paired-ratio.js';
 import { describeSample, type SampleSummary } from './sample.js';
 import { nameVaryingSettings } from './varying.js';

@@ -2,7 +2,7 @@
 
 import { canonicalJson, type Json } from '../store/canonical.js';
 import type { PointRecord, RunRecord } from '../store/index.js';
-import type { SettingValue } from '../sweep/definition.js';
+import type { SettingValue } from '../store/record.js';
 
 /**
  * The records, their axes completed by every setting that differs between two records of the same experiment with the

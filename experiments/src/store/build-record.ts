@@ -11,7 +11,7 @@ import {
   type SimulationResult,
   usesDraft,
 } from '@specoffload/engine';
-import { type Caps, capsOf, namedFactors } from '../caps.js';
+import { type Caps, capsOf, namedFactors } from '../inputs/caps.js';
 import { digestOf, type Json } from './canonical.js';
 import {
   type ConditionsRecord,

@@ -4,8 +4,8 @@ import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, extname, join } from 'node:path';
 import { explainSystemError, reasonOf, UserError, writeWholeFile } from '@specoffload/input';
-import { UsageError } from '../errors.js';
 import { displayPath } from '../paths.js';
+import { UsageError } from '../terminal/errors.js';
 import { tableColumnsOf, withRowTable } from './row-table.js';
 import type { Row } from './rows.js';
 

@@ -13,9 +13,11 @@ import type {
   RunResult,
   StrategyName,
 } from '@specoffload/engine';
-import type { SettingValue } from '../sweep/definition.js';
 
 export const recordSchema = 1;
+
+/** A value as a definition, a record and a table hold it; lists are acceptance rates by position. */
+export type SettingValue = string | number | readonly number[];
 
 export type RunRecord = MeasuredRecord | SimulatedRecord;
 

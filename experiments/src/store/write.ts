@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import { explainSystemError, hasCode, makeFolder, UserError } from '@specoffload/input';
 import { displayPath } from '../paths.js';
-import { isAlive } from '../processes.js';
+import { isAlive } from './processes.js';
 import { isStored } from './read.js';
 import type { RunRecord } from './record.js';
 

@@ -1,7 +1,7 @@
 /** Whether all runs of the same texts wrote the same tokens, whatever their strategy: speculation may never change them. */
 
 import type { GeneratedSequence } from '@specoffload/engine';
-import { compareSequences, describeDifference } from '../compare.js';
+import { compareSequences, describeDifference } from '../job/compare.js';
 import { type MeasuredRecord, readTokens } from '../store/index.js';
 
 export interface Agreement {

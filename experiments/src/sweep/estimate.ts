@@ -3,11 +3,11 @@
 import { existsSync } from 'node:fs';
 import { type Acceptance, type MachineModel, simulateRun, UserError } from '@specoffload/engine';
 import { mean } from 'simple-statistics';
-import { capsOf, withLimits } from '../caps.js';
+import type { ExperimentDefinition } from '../definitions/definition.js';
+import { type Point, walkPoints } from '../definitions/expand.js';
+import { capsOf, withLimits } from '../inputs/caps.js';
 import { localMachinePath } from '../paths.js';
 import { withDraftSpeed } from '../tunnel/index.js';
-import type { ExperimentDefinition } from './definition.js';
-import { type Point, walkPoints } from './expand.js';
 import { openMeasuredJob } from './measured-job.js';
 import type { SweepRequest } from './options.js';
 import { openPredictedJob } from './predicted-job.js';

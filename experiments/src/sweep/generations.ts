@@ -3,12 +3,12 @@
  * generation while they agree in everything but which values of their axes they run.
  */
 
+import type { ExperimentDefinition } from '../definitions/definition.js';
+import { createLocator, isChoice, labelOf } from '../definitions/expand.js';
+import type { StoredDefinition } from '../definitions/stored-definitions.js';
 import { withAxes } from '../statistics/varying.js';
 import { canonicalJson, type Json } from '../store/canonical.js';
 import { byAge, type StoredRun } from '../store/index.js';
-import type { ExperimentDefinition } from './definition.js';
-import { createLocator, isChoice, labelOf } from './expand.js';
-import type { StoredDefinition } from './stored-definitions.js';
 
 export interface Generation {
   /** First letters of the digest of its latest definition; `unnamed` of runs whose definition is not stored. */

@@ -1,11 +1,11 @@
-export * from './definition.js';
+export * from '../definitions/definition.js';
+export { parseDefinition } from '../definitions/parse.js';
+export { readDefinitions, type StoredDefinition } from '../definitions/stored-definitions.js';
 export { describeGeneration, type Generation, splitGenerations } from './generations.js';
 export { openExperiment } from './open-experiment.js';
 export type { SweepOptions } from './options.js';
 export { readOutcome } from './outcome-runs.js';
-export { parseDefinition } from './parse.js';
 export { describeSweepProgress, type SweepProgress } from './progress.js';
 export type { ScoredPoint } from './ranking.js';
 export type { Refusal } from './refusals.js';
-export { readDefinitions, type StoredDefinition } from './stored-definitions.js';
 export { type FailedRun, runExperiment, type SweepOutcome } from './sweep.js';

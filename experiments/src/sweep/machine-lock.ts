@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { explainSystemError, hasCode, isRecord, parseJson, UserError } from '@specoffload/input';
-import { isAlive } from '../processes.js';
+import { isAlive } from '../store/processes.js';
 
 export const machineLockPath = join(tmpdir(), 'specoffload-measuring.lock');
 

@@ -10,14 +10,14 @@ import {
   speculates,
   UserError,
 } from '@specoffload/engine';
-import { withAccounting } from '../accounting.js';
-import { namedFactors } from '../caps.js';
-import { assertCores } from '../cores.js';
-import type { JobPlan } from '../execute.js';
+import type { Settings } from '../definitions/definition.js';
+import { policyOf, toBytes, toBytesPerSecond, toFlopsPerSecond } from '../definitions/settings.js';
+import { namedFactors } from '../inputs/caps.js';
+import { assertCores } from '../inputs/cores.js';
+import { withAccounting } from '../job/accounting.js';
+import type { JobPlan } from '../job/execute.js';
 import { digestOf, type Json } from '../store/canonical.js';
 import type { Tunnel } from '../tunnel/index.js';
-import type { Settings } from './definition.js';
-import { policyOf, toBytes, toBytesPerSecond, toFlopsPerSecond } from './settings.js';
 import type { Shelf } from './shelf.js';
 
 export interface MeasuredJob {

@@ -1,14 +1,14 @@
 /** Runs the points of a measured experiment, one at a time, alone on the machine. */
 
 import { UserError } from '@specoffload/engine';
-import { watchConditions } from '../conditions.js';
-import { type JobPlan, runPlan, sideFilesOf, toMeasuredRun } from '../execute.js';
+import type { Settings } from '../definitions/definition.js';
+import { describeAxes, type Point } from '../definitions/expand.js';
+import { defaultMetric, measure } from '../definitions/metrics.js';
+import { watchConditions } from '../job/conditions.js';
+import { type JobPlan, runPlan, sideFilesOf, toMeasuredRun } from '../job/execute.js';
 import { buildRecord, collectProvenance, type RunPlace, storeRunAs } from '../store/index.js';
-import type { Settings } from './definition.js';
-import { describeAxes, type Point } from './expand.js';
 import { lockMachine, type MachineLock } from './machine-lock.js';
 import { openMeasuredJob } from './measured-job.js';
-import { defaultMetric, measure } from './metrics.js';
 import type { SweepRequest } from './options.js';
 import type { Turn } from './place.js';
 import type { PointRunner } from './runner.js';

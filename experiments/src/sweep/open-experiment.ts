@@ -4,10 +4,10 @@ import { extname, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { UserError } from '@specoffload/engine';
 import { maybeReadJson, reasonOf } from '@specoffload/input';
-import { UsageError } from '../errors.js';
-import { shippedExperiments } from '../experiments/index.js';
-import type { ExperimentDefinition } from './definition.js';
-import { parseDefinition } from './parse.js';
+import type { ExperimentDefinition } from '../definitions/definition.js';
+import { parseDefinition } from '../definitions/parse.js';
+import { UsageError } from '../terminal/errors.js';
+import { shippedExperiments } from './experiments/index.js';
 
 const mostBytes = 1 << 20;
 

@@ -3,10 +3,10 @@
 import { availableParallelism } from 'node:os';
 import { UserError } from '@specoffload/engine';
 import { currentSignal } from '@specoffload/input';
-import { createOutput, type Output } from '../output.js';
+import type { ExperimentDefinition } from '../definitions/definition.js';
+import { assertPoints, parseDefinition, toQuick } from '../definitions/parse.js';
 import { defaultResultsDirectory } from '../paths.js';
-import type { ExperimentDefinition } from './definition.js';
-import { assertPoints, parseDefinition, toQuick } from './parse.js';
+import { createOutput, type Output } from '../terminal/output.js';
 import type { Turn } from './place.js';
 import type { SweepProgress } from './progress.js';
 

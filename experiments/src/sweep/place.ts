@@ -1,9 +1,9 @@
 /** Where a run of a point stands: its key, known before it runs, so that a sweep knows what it has. */
 
+import type { Point } from '../definitions/expand.js';
 import { digestOf, type Json } from '../store/canonical.js';
 import { type PointRecord, type RunPlace, recordSchema } from '../store/index.js';
-import type { SettingValue } from './definition.js';
-import type { Point } from './expand.js';
+import type { SettingValue } from '../store/record.js';
 
 /** One of a point's runs. */
 export interface Turn {

@@ -10,11 +10,11 @@ import {
   speculates,
   withRate,
 } from '@specoffload/engine';
-import { withAccounting } from '../accounting.js';
-import { noCaps } from '../caps.js';
+import type { Settings } from '../definitions/definition.js';
+import { policyOf, toBytes, toRate } from '../definitions/settings.js';
+import { noCaps } from '../inputs/caps.js';
+import { withAccounting } from '../job/accounting.js';
 import type { Json } from '../store/canonical.js';
-import type { Settings } from './definition.js';
-import { policyOf, toBytes, toRate } from './settings.js';
 import type { Shelf } from './shelf.js';
 
 /** The first version is not named: records that were made before there was a second one keep their keys. */

@@ -1,7 +1,7 @@
 /** Runs the points of a simulated experiment. */
 
+import { defaultMetric } from '../definitions/metrics.js';
 import { collectProvenance } from '../store/index.js';
-import { defaultMetric } from './metrics.js';
 import type { SweepRequest } from './options.js';
 import { createPredictionPool, type PredictionPool } from './pool.js';
 import { openPredictedJob } from './predicted-job.js';

@@ -1,6 +1,6 @@
 /** Where a sweep stands, as structured events: for a terminal's line, a notebook's bar, or a test. */
 
-import { formatCount, formatSeconds } from '../format.js';
+import { formatCount, formatSeconds } from '../terminal/format.js';
 
 export interface SweepProgress {
   /** Runs that have their record, those from earlier sessions included. */

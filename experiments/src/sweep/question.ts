@@ -1,14 +1,14 @@
 /** What is asked of stored runs: a definition's question, or none where only the runs are there. */
 
 import { parseNumber } from '@specoffload/input';
-import { asUsage, UsageError } from '../errors.js';
-import { shippedExperiments } from '../experiments/index.js';
+import type { ExperimentDefinition } from '../definitions/definition.js';
+import { assertMetric } from '../definitions/metrics.js';
+import { toQuick } from '../definitions/parse.js';
 import { columns } from '../store/columns.js';
-import type { ExperimentDefinition } from './definition.js';
+import { asUsage, UsageError } from '../terminal/errors.js';
+import { shippedExperiments } from './experiments/index.js';
 import { type Generation, isSameGeneration } from './generations.js';
-import { assertMetric } from './metrics.js';
 import { openExperiment } from './open-experiment.js';
-import { toQuick } from './parse.js';
 
 /** The part of a definition by which its runs are judged. */
 export type Question = Pick<

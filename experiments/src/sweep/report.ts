@@ -1,11 +1,11 @@
 /** What a sweep's end looks like to people: the points, best first, and what came of the others. */
 
 import { largest, smallest } from '@specoffload/engine';
-import { formatCount, formatSeconds, plural, threeDigits } from '../format.js';
+import { describeAxes } from '../definitions/expand.js';
 import { displayPath } from '../paths.js';
-import { type Column, formatTable } from '../table.js';
-import type { SettingValue } from './definition.js';
-import { describeAxes } from './expand.js';
+import type { SettingValue } from '../store/record.js';
+import { formatCount, formatSeconds, plural, threeDigits } from '../terminal/format.js';
+import { type Column, formatTable } from '../terminal/table.js';
 import type { ScoredPoint } from './ranking.js';
 import type { SweepOutcome } from './sweep.js';
 

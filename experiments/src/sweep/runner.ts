@@ -1,8 +1,8 @@
 /** What a sweep needs of whatever runs its points: predictions on a pool of threads, or measurements one by one. */
 
+import type { Point } from '../definitions/expand.js';
 import type { Json } from '../store/canonical.js';
 import type { RunPlace } from '../store/index.js';
-import type { Point } from './expand.js';
 import type { Turn } from './place.js';
 import type { RunEnd } from './worker.js';
 

@@ -9,17 +9,17 @@ import {
   modelCatalog,
   type Tokenizer,
 } from '@specoffload/engine';
-import type { Caps } from '../caps.js';
-import { openAcceptance } from '../commands/prediction-options.js';
-import { describeForeignCaps } from '../machine-caps.js';
-import { openMachine } from '../machines.js';
-import { locateModel, type ModelRole, openOrDescribeModel } from '../models.js';
-import type { Output } from '../output.js';
+import { openAcceptance } from '../acceptance/open.js';
+import type { Caps } from '../inputs/caps.js';
+import { describeForeignCaps } from '../inputs/machine-caps.js';
+import { openMachine } from '../inputs/machines.js';
+import { locateModel, type ModelRole, openOrDescribeModel } from '../inputs/models.js';
+import { loadWorkload, type Workload } from '../inputs/prompts.js';
 import { localMachinePath } from '../paths.js';
-import { loadWorkload, type Workload } from '../prompts.js';
 import { digestOf, type Json } from '../store/canonical.js';
+import type { SettingValue } from '../store/record.js';
+import type { Output } from '../terminal/output.js';
 import { openOrCreateTunnel, type Tunnel } from '../tunnel/index.js';
-import type { SettingValue } from './definition.js';
 
 export class Shelf {
   readonly #output: Output;

@@ -2,7 +2,11 @@
 
 import { join } from 'node:path';
 import { makeFolder, reasonOf, UserError } from '@specoffload/input';
-import { formatCount, formatSeconds, plural } from '../format.js';
+import type { ExperimentDefinition } from '../definitions/definition.js';
+import { describeAxes, type Point, walkPoints } from '../definitions/expand.js';
+import { defaultMetric, measure } from '../definitions/metrics.js';
+import { noPoint } from '../definitions/parse.js';
+import { keepDefinition } from '../definitions/stored-definitions.js';
 import {
   assertWritable,
   explainStoreError,
@@ -13,15 +17,12 @@ import {
   removeLitter,
   scanRuns,
 } from '../store/index.js';
+import { formatCount, formatSeconds, plural } from '../terminal/format.js';
 import { type Agreement, AgreementCheck } from './agreement.js';
-import type { ExperimentDefinition } from './definition.js';
 import { estimateSeconds } from './estimate.js';
-import { describeAxes, type Point, walkPoints } from './expand.js';
 import { choosePruned, rungsOf } from './halving.js';
 import { createMeasurementRunner } from './measurements.js';
-import { defaultMetric, measure } from './metrics.js';
 import { type SweepOptions, type SweepRequest, settleRequest } from './options.js';
-import { noPoint } from './parse.js';
 import { locatePoint, locateRun, type Turn } from './place.js';
 import { createPredictionRunner } from './predictions.js';
 import { Progress } from './progress.js';
@@ -29,7 +30,6 @@ import { type ScoredPoint, Scores } from './ranking.js';
 import { addRefusal, forgetRefusals, type Refusal, readRefusals } from './refusals.js';
 import type { PointRunner } from './runner.js';
 import { Shelf } from './shelf.js';
-import { keepDefinition } from './stored-definitions.js';
 import { type MeasuredPoint, predictMeasured } from './twins.js';
 import type { RunEnd } from './worker.js';
 

@@ -1,7 +1,9 @@
 /** Predictions of measured points: the same job on a machine file, with the acceptance that its own texts show. */
 
 import { type AcceptanceTrace, recordAcceptance, simulateRun, UserError } from '@specoffload/engine';
-import { capsOf, withLimits } from '../caps.js';
+import type { Settings } from '../definitions/definition.js';
+import { describeAxes, type Point } from '../definitions/expand.js';
+import { capsOf, withLimits } from '../inputs/caps.js';
 import {
   buildSimulatedRecord,
   collectProvenance,
@@ -10,8 +12,6 @@ import {
   readTokens,
   storeRunAs,
 } from '../store/index.js';
-import type { Settings } from './definition.js';
-import { describeAxes, type Point } from './expand.js';
 import { type MeasuredJob, openMeasuredJob } from './measured-job.js';
 import type { SweepRequest } from './options.js';
 import { locatePoint, locateRun } from './place.js';

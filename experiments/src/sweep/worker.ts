@@ -3,10 +3,10 @@
 import { memoryOverTime, simulateRun, toChromeTrace, UserError } from '@specoffload/engine';
 import { reasonOf } from '@specoffload/input';
 import { workerData } from 'piscina';
-import { createOutput } from '../output.js';
+import type { Settings } from '../definitions/definition.js';
+import { measure } from '../definitions/metrics.js';
 import { buildSimulatedRecord, type ProvenanceRecord, type RunPlace, storeRunAs } from '../store/index.js';
-import type { Settings } from './definition.js';
-import { measure } from './metrics.js';
+import { createOutput } from '../terminal/output.js';
 import type { Turn } from './place.js';
 import { openPredictedJob } from './predicted-job.js';
 import { Shelf } from './shelf.js';

@@ -10,7 +10,7 @@ import {
   smallest,
   UserError,
 } from '@specoffload/engine';
-import { type Caps, capSettingsOf, noCaps, withLimits } from '../caps.js';
+import { type Caps, capSettingsOf, noCaps, withLimits } from '../inputs/caps.js';
 import { type LaneShares, type PassLoads, simulateCourse, simulateLoads } from './loads.js';
 import {
   cacheBytesOf,

@@ -13,15 +13,15 @@ import {
   type SimulationRequest,
 } from '@specoffload/engine';
 import { mean } from 'simple-statistics';
-import { capSettingsOf, withLimits } from '../caps.js';
-import { describeConditions, watchConditions } from '../conditions.js';
-import { threeDigits } from '../format.js';
-import { describeForeignCaps } from '../machine-caps.js';
-import { openMachine } from '../machines.js';
-import { locateModel } from '../models.js';
-import type { Output } from '../output.js';
+import { capSettingsOf, withLimits } from '../inputs/caps.js';
+import { describeForeignCaps } from '../inputs/machine-caps.js';
+import { openMachine } from '../inputs/machines.js';
+import { locateModel } from '../inputs/models.js';
+import { loadWorkload } from '../inputs/prompts.js';
+import { describeConditions, watchConditions } from '../job/conditions.js';
 import { displayPath, pairPaths } from '../paths.js';
-import { loadWorkload } from '../prompts.js';
+import { threeDigits } from '../terminal/format.js';
+import type { Output } from '../terminal/output.js';
 import { type Choice, type ChoiceRequest, chooseTunnel, type DraftChoice } from './choose.js';
 import { simulateCourse, simulateLoads } from './loads.js';
 import { measureRound, withDraftSpeed } from './measure.js';

@@ -4,7 +4,7 @@
  */
 
 import { type AcceptanceReport, type Checkpoint, type MachineModel, runEngine } from '@specoffload/engine';
-import { capSettingsOf } from '../caps.js';
+import { capSettingsOf } from '../inputs/caps.js';
 import type { Choice } from './choose.js';
 import { loadsOf, type PassLoads } from './loads.js';
 import type { Tunnel } from './tunnel-file.js';

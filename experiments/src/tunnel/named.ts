@@ -4,8 +4,8 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UserError } from '@specoffload/engine';
 import { hasCode, writeWholeFile } from '@specoffload/input';
-import type { Output } from '../output.js';
 import { cacheDirectory, defaultResultsDirectory, localMachinePath } from '../paths.js';
+import type { Output } from '../terminal/output.js';
 import { createTunnel } from './create.js';
 import { openTunnel, type Tunnel } from './tunnel-file.js';
 

@@ -1,13 +1,13 @@
 /** The run that a wind tunnel imitates: SpecOffload as published, on its own machine. */
 
 import type { MachineModel, SimulationRequest } from '@specoffload/engine';
-import { UsageError } from '../errors.js';
-import { openMachine } from '../machines.js';
-import { openOrDescribeModel } from '../models.js';
+import { openMachine } from '../inputs/machines.js';
+import { openOrDescribeModel } from '../inputs/models.js';
 import { catalogNames, environmentOf } from '../reproduce/assumptions.js';
 import { readCalibration } from '../reproduce/calibration-file.js';
 import { type DatasetName, type ModelName, modelNames, readReference } from '../reproduce/reference.js';
 import { toRequest } from '../reproduce/systems.js';
+import { UsageError } from '../terminal/errors.js';
 
 export interface OriginalOptions {
   /** `env1`, `env2`, or a machine file. */

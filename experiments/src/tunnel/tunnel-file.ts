@@ -12,8 +12,8 @@ import {
   UserError,
 } from '@specoffload/engine';
 import { maybeReadJson } from '@specoffload/input';
-import { type Caps, mostCacheFactor } from '../caps.js';
-import { Fields } from '../fields.js';
+import { type Caps, mostCacheFactor } from '../inputs/caps.js';
+import { Fields } from '../inputs/fields.js';
 import type { LaneShares } from './loads.js';
 import type { TunnelPlan, TunnelPlans } from './plans.js';
 import { type RatioPair, ratioNames } from './ratios.js';

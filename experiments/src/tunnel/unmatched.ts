@@ -1,6 +1,6 @@
 /** Why a ratio could not be matched, a sentence each. */
 
-import { formatPercent, formatRate, formatSeconds, threeDigits } from '../format.js';
+import { formatPercent, formatRate, formatSeconds, threeDigits } from '../terminal/format.js';
 import type { Choice } from './choose.js';
 import { isMatched, type RatioName, type RatioPair } from './ratios.js';
 

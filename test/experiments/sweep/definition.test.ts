@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { expandPoints } from '../../../experiments/src/sweep/expand.js';
-import { parseDefinition, toQuick } from '../../../experiments/src/sweep/parse.js';
+import { expandPoints } from '../../../experiments/src/definitions/expand.js';
+import { parseDefinition, toQuick } from '../../../experiments/src/definitions/parse.js';
 
 const good = {
   name: 'mine',

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseExpression } from '../../../experiments/src/sweep/expression.js';
+import { parseExpression } from '../../../experiments/src/definitions/expression.js';
 
 const names = ['strategy', 'candidates', 'decodeBatch', 'label'];
 const parse = (text: unknown) => parseExpression(text, names, 'filters[0]');

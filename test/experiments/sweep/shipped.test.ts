@@ -4,8 +4,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { expandPoints } from '../../../experiments/src/definitions/expand.js';
 import { type RunRecord, readRuns } from '../../../experiments/src/store/index.js';
-import { expandPoints } from '../../../experiments/src/sweep/expand.js';
 import { openExperiment, runExperiment } from '../../../experiments/src/sweep/index.js';
 
 let results: string;

@@ -1,0 +1,188 @@
+/** `specoffload plan`: the fastest policy for a machine, models and workload, what binds it, and what it gains. */
+
+import {
+  climbLadder,
+  defaultNumSeeds,
+  defaultSimulations,
+  type Ladder,
+  type Plan,
+  type PlannedPolicy,
+  planRun,
+  relaxResources,
+  type SearchProgress,
+  type StrategyName,
+  strategyNames,
+  UserError,
+} from '@specoffload/engine';
+import type { Command } from 'commander';
+import { bindingOf, type Gain, gainsOf, ratioBySeed, regretOf, throughputOf } from '../../plan/certainty.js';
+import {
+  describeBest,
+  describeChoice,
+  describeEffort,
+  describeGains,
+  describeLadder,
+} from '../../plan/report.js';
+import { publishedPolicyFor } from '../../reproduce/published.js';
+import { threeDigits } from '../../terminal/format.js';
+import type { Output } from '../../terminal/output.js';
+import {
+  type CommandContext,
+  type CommonOptions,
+  oneOf,
+  outputFor,
+  wholeNumber,
+  withCommonOptions,
+} from './common.js';
+import { addPolicyOptions, type PolicyOptions, toPolicyInput } from './policy-options.js';
+import {
+  addPredictionOptions,
+  describePrediction,
+  noteForeignCaps,
+  openPrediction,
+  type PredictionOptions,
+} from './prediction-options.js';
+
+interface PlanOptions extends CommonOptions, PredictionOptions, PolicyOptions {
+  readonly strategy?: StrategyName;
+  readonly top: number;
+  readonly published: string;
+  readonly simulations: number;
+  readonly seeds: number;
+}
+
+export function addPlanCommand(program: Command, context: CommandContext): void {
+  const command = program
+    .command('plan')
+    .description(
+      'find the fastest policy for a machine, what binds it, and what it gains over SpecOffload as published',
+    )
+    .option(
+      '--strategy <name>',
+      `plan only for one of ${strategyNames.join(', ')}; a competitor's batches are planned, the rest is what it is`,
+      oneOf('--strategy', strategyNames),
+    )
+    .option('--top <n>', 'other kinds of policy to show', wholeNumber('--top', 1, 100), 8)
+    .option('--published <dataset>', 'whose published batch sizes to compare with', 'HumanEval')
+    .option(
+      '--simulations <n>',
+      'simulations that the search may spend, all on --seed',
+      wholeNumber('--simulations', 1, 10_000),
+      defaultSimulations,
+    )
+    .option(
+      '--seeds <n>',
+      'seeds over which finalists are decided, those behind --seed: more make intervals narrower',
+      wholeNumber('--seeds', 1, 1000),
+      defaultNumSeeds,
+    );
+  addPredictionOptions(command);
+  addPolicyOptions(command);
+  withCommonOptions(
+    command,
+    'specoffload plan --machine env1 --acceptance 0.7',
+    'specoffload plan --strategy flexgen --draft none --seeds 15',
+    'specoffload plan --machine env2 --target mixtral-8x22b --prompts 256 --acceptance 0.8,0.7,0.6 --draft-cache recompute',
+  ).action((options: PlanOptions) => {
+    const isGiven = (name: string) => command.getOptionValueSource(name) === 'cli';
+    return plan(options, isGiven, outputFor(options), context.signal);
+  });
+}
+
+async function plan(
+  options: PlanOptions,
+  isGiven: (name: string) => boolean,
+  output: Output,
+  signal: AbortSignal,
+): Promise<void> {
+  const fixed = toPolicyInput(options);
+  const { strategy, acceptance } = options;
+  const question = { ...(strategy ? { strategy } : {}), policy: fixed, isPlanned: true, acceptance };
+  const prediction = await openPrediction(options, question, isGiven, output);
+  const published = await publishedPolicyFor(options.target, options.published);
+  const { workload: _workload, ...job } = prediction;
+  output.note(`plan: ${describePrediction(prediction)}`);
+  noteForeignCaps(prediction, output);
+  const startSeconds = performance.now() / 1000;
+  const follower = output.follow();
+  const request = {
+    ...{ ...job, fixed, signal, mostSimulations: options.simulations, numSeeds: options.seeds },
+    ...(options.strategy ? { strategies: [options.strategy] } : {}),
+  };
+  const found = await planRun({
+    ...request,
+    onProgress: (progress) => follower.update(() => describeSearch(progress)),
+  }).finally(() => follower.end());
+  const gains = gainsOf(await relaxResources(request, found, { signal }));
+  const ladder = await maybeLadder(
+    () => climbLadder(job, found, { published: published.policy, signal }),
+    job.draft !== null,
+  );
+  const seconds = performance.now() / 1000 - startSeconds;
+
+  output.say(describeChoice(found, options.top));
+  output.say(`\n${describeBest(found, gains)}`);
+  output.say(`\n${describeGains(gains)}`);
+  if (typeof ladder === 'string') output.say(`\n${ladder}`);
+  else if (ladder) output.say(`\n${describeLadder(ladder, found, published.source)}`);
+  output.say(`\n${describeEffort(found, seconds)}`);
+  output.document(documentOf(found, gains, ladder, { published: published.source, seconds }));
+}
+
+function documentOf(
+  plan: Plan,
+  gains: readonly Gain[],
+  ladder: Ladder | string | null,
+  { published, seconds }: { readonly published: string; readonly seconds: number },
+) {
+  const { ranked, bestByWay, alternatives, seeds, searchSeed } = plan;
+  const [best] = ranked as [PlannedPolicy];
+  const ratioOf = (bySeed: readonly number[]) => ratioBySeed(bySeed, best.tokensPerSecondBySeed);
+  const overPublished = (bySeed: readonly number[] | null) =>
+    bySeed && typeof ladder === 'object' && ladder ? ratioBySeed(bySeed, ladder.publishedBySeed) : null;
+  return {
+    ...{ kind: 'predicted', seeds, searchSeed, best, tokensPerSecond: throughputOf(best) },
+    regret: regretOf(plan),
+    alternatives: alternatives.map(({ planned, differences }) => ({
+      ...{ ...planned, differences, overChoice: ratioOf(planned.tokensPerSecondBySeed) },
+    })),
+    ...{ ranked, bestByWay, gains, binding: bindingOf(gains) },
+    ladder:
+      typeof ladder === 'string' || ladder === null
+        ? null
+        : {
+            ...ladder,
+            steps: ladder.steps.map((step) => ({
+              ...step,
+              overPublished: overPublished(step.tokensPerSecondBySeed),
+            })),
+            together: overPublished(best.tokensPerSecondBySeed),
+          },
+    published,
+    effort: {
+      considered: plan.numConsidered,
+      refused: plan.numRefused,
+      simulated: plan.numSimulated,
+      predictions: plan.numPredictions,
+      seconds,
+    },
+  };
+}
+
+/** A sentence where the published policy does not fit this machine; null without a draft. */
+async function maybeLadder(climb: () => Promise<Ladder>, hasDraft: boolean): Promise<Ladder | string | null> {
+  if (!hasDraft) return null;
+  try {
+    return await climb();
+  } catch (error) {
+    if (error instanceof UserError) return `SpecOffload as published does not fit here: ${error.message}`;
+    throw error;
+  }
+}
+
+function describeSearch({ numSimulated, mostSimulations, tokensPerSecond }: SearchProgress): string {
+  const best = `best so far ${threeDigits(tokensPerSecond)} tokens/s`;
+  return mostSimulations === null
+    ? `plan: deciding among the finalists, ${numSimulated} runs simulated, ${best}`
+    : `plan: simulated ${numSimulated} of at most ${mostSimulations} policies, ${best}`;
+}

@@ -1,0 +1,185 @@
+/** The flags that `plan` and `simulate` share: machine, models, workload, acceptance; and what they open. */
+
+import {
+  type Acceptance,
+  type Checkpoint,
+  loadTokenizer,
+  type MachineModel,
+  modelCatalog,
+} from '@specoffload/engine';
+import type { Command } from 'commander';
+import { openAcceptance } from '../../acceptance/open.js';
+import { describeForeignCaps } from '../../inputs/machine-caps.js';
+import { openMachine } from '../../inputs/machines.js';
+import { openOrDescribeModel } from '../../inputs/models.js';
+import { loadWorkload } from '../../inputs/prompts.js';
+import { parseBytes } from '../../inputs/sizes.js';
+import { defaultResultsDirectory, displayPath } from '../../paths.js';
+import { UsageError } from '../../terminal/errors.js';
+import { formatBytes, plural } from '../../terminal/format.js';
+import type { Output } from '../../terminal/output.js';
+import { oneOf, wholeNumber } from './common.js';
+import { type DraftQuestion, noteUnusedDraft, wantsDraft } from './draft-use.js';
+
+export interface PredictionOptions {
+  readonly machine: string;
+  readonly target: string;
+  readonly draft: string;
+  readonly prompts?: number;
+  readonly promptTokens?: number;
+  readonly workload?: string;
+  readonly maxNewTokens: number;
+  readonly acceptance?: string;
+  readonly deviceMemory?: string;
+  readonly hostMemory?: string;
+  readonly unit: 'ffn' | 'expert';
+  readonly seed: number;
+  readonly results: string;
+}
+
+/** Of HumanEval's longest prompt, as the released scripts pad to it. */
+const defaultPromptTokens = 437;
+const defaultPrompts = 512;
+
+export function addPredictionOptions(command: Command): Command {
+  return command
+    .option('--machine <which>', 'env1, env2, or a machine file made by specoffload profile', 'env1')
+    .option(
+      '--target <which>',
+      `a model of the catalogue (${Object.keys(modelCatalog).join(', ')}) or a checkpoint directory`,
+      'mixtral-8x7b',
+    )
+    .option('--draft <which>', 'the same for the draft; none: no draft', 'mistral-7b')
+    .option(
+      '--prompts <n>',
+      `prompts of equal length (default: ${defaultPrompts})`,
+      wholeNumber('--prompts', 1, 1 << 16),
+    )
+    .option(
+      '--prompt-tokens <n>',
+      `tokens of each (default: ${defaultPromptTokens})`,
+      wholeNumber('--prompt-tokens', 1, 1 << 20),
+    )
+    .option(
+      '--workload <which>',
+      'prompts of a workload or file in place of equal ones, as specoffload run takes; with --prompts the first so many',
+    )
+    .option(
+      '--max-new-tokens <n>',
+      'new tokens per sequence',
+      wholeNumber('--max-new-tokens', 1, 1 << 20),
+      32,
+    )
+    .option(
+      '--acceptance <which>',
+      'chance that a candidate stands: 0.7, by position 0.8,0.7,0.6, or an acceptance file',
+    )
+    .option('--device-memory <size>', "in place of the machine's, such as 24GB")
+    .option('--host-memory <size>', "in place of the machine's, such as 256GB")
+    .option(
+      '--unit <which>',
+      'what moves at once of a catalogue model: a whole ffn, or single experts (ten times slower to predict)',
+      oneOf('--unit', ['ffn', 'expert']),
+      'ffn',
+    )
+    .option('--seed <n>', 'of what is drawn', wholeNumber('--seed', 0, 2 ** 31 - 1), 1)
+    .option('--results <dir>', 'record store', displayPath(defaultResultsDirectory));
+}
+
+/** What a prediction is made of, opened. */
+export interface OpenPrediction {
+  readonly machine: MachineModel;
+  readonly target: Checkpoint;
+  readonly draft: Checkpoint | null;
+  readonly promptLengths: readonly number[];
+  readonly maxNewTokens: number;
+  readonly acceptance: Acceptance | null;
+  readonly seed: number;
+  /** What the workload is called in records. */
+  readonly workload: string;
+}
+
+/**
+ * Without draft and acceptance where the question leaves nothing that speculates.
+ * @throws UserError or UsageError naming the flag or file that is wrong.
+ */
+export async function openPrediction(
+  options: PredictionOptions,
+  question: DraftQuestion,
+  isGiven: (name: string) => boolean,
+  output: Output,
+): Promise<OpenPrediction> {
+  const { maxNewTokens, seed } = options;
+  const usesDraft = wantsDraft(question);
+  const isMeant = (name: string) => isGiven(name) && !(name === 'draft' && options.draft === 'none');
+  if (!usesDraft) noteUnusedDraft(question, isMeant, output);
+  const acceptance =
+    usesDraft && options.acceptance !== undefined
+      ? await openAcceptance('--acceptance', options.acceptance)
+      : null;
+  const machine = withBudgets(await openMachine(options.machine), options);
+  const target = await openOrDescribeModel(options.target, options.unit);
+  const draft =
+    usesDraft && options.draft !== 'none' ? await openOrDescribeModel(options.draft, options.unit) : null;
+  return {
+    ...{ machine, target, draft, maxNewTokens, acceptance, seed },
+    ...(await openLengths(options, target)),
+  };
+}
+
+/** `512 prompts of 437 tokens, 32 new tokens each; mixtral-8x7b with mistral-7b on env1: device 24.0 GB, host 256 GB`. */
+export function describePrediction({
+  machine,
+  target,
+  draft,
+  promptLengths,
+  maxNewTokens,
+}: OpenPrediction): string {
+  const lengths = [...promptLengths].sort((a, b) => a - b);
+  const [least, most] = [lengths[0]!, lengths.at(-1)!];
+  const range = least === most ? `${most}` : `${least} to ${most}`;
+  return (
+    `${plural(promptLengths.length, 'prompt')} of ${range} tokens, ${plural(maxNewTokens, 'new token')} each; ` +
+    `${target.name}${draft ? ` with ${draft.name}` : ''} on ${machine.name}: ` +
+    `device ${formatBytes(machine.memory.deviceBytes)}, host ${formatBytes(machine.memory.hostBytes)}`
+  );
+}
+
+/** Nothing that `simulate` and `plan` predict is paced. */
+export function noteForeignCaps({ machine }: OpenPrediction, output: Output): void {
+  const sentence = describeForeignCaps(machine);
+  if (sentence !== null) output.note(sentence);
+}
+
+function withBudgets(
+  machine: MachineModel,
+  { deviceMemory, hostMemory }: Pick<PredictionOptions, 'deviceMemory' | 'hostMemory'>,
+): MachineModel {
+  const memory = {
+    ...machine.memory,
+    ...(deviceMemory === undefined ? {} : { deviceBytes: parseBytes('--device-memory', deviceMemory) }),
+    ...(hostMemory === undefined ? {} : { hostBytes: parseBytes('--host-memory', hostMemory) }),
+  };
+  return { ...machine, memory };
+}
+
+async function openLengths(
+  { workload, prompts, promptTokens, target: where }: PredictionOptions,
+  target: Checkpoint,
+): Promise<{ promptLengths: readonly number[]; workload: string }> {
+  if (workload === undefined) {
+    const tokens = promptTokens ?? defaultPromptTokens;
+    return {
+      promptLengths: new Array<number>(prompts ?? defaultPrompts).fill(tokens),
+      workload: `${prompts ?? defaultPrompts} x ${tokens}`,
+    };
+  }
+  if (promptTokens !== undefined)
+    throw new UsageError('--prompt-tokens and --workload exclude each other: a workload has its own lengths');
+  const tokenizer = target.directory === '' ? null : await loadTokenizer(where);
+  const loaded = await loadWorkload(workload, prompts ?? null, {
+    size: target.config.vocabSize,
+    tokenizer,
+  });
+  return { promptLengths: loaded.prompts.map(({ length }) => length), workload: loaded.name };
+}

@@ -1,0 +1,99 @@
+/** `specoffload profile`: measures this machine's lanes into a machine file. */
+
+import { statfs } from 'node:fs/promises';
+import { cpus } from 'node:os';
+import { type Checkpoint, multipliedElements, parseMachineModel, UserError } from '@specoffload/engine';
+import { writeWholeFile } from '@specoffload/input';
+import type { Command } from 'commander';
+import { capsOf } from '../../inputs/caps.js';
+import { prepareTarget } from '../../inputs/inflated-target.js';
+import { openPair } from '../../inputs/pair.js';
+import { loadWorkload } from '../../inputs/prompts.js';
+import { cacheDirectory, displayPath, localMachinePath, pairPaths } from '../../paths.js';
+import { buildMachineFile } from '../../profile/machine-file.js';
+import { measureRuns, numProfilePrompts } from '../../profile/measure.js';
+import { formatRate, formatSeconds } from '../../terminal/format.js';
+import { describeProgress, type Output } from '../../terminal/output.js';
+import {
+  type CommandContext,
+  type CommonOptions,
+  outputFor,
+  outRemedy,
+  withCommonOptions,
+} from './common.js';
+import { addMachineOptions, type MachineOptions, toMachineSettings } from './machine-options.js';
+
+interface ProfileOptions extends CommonOptions, MachineOptions {
+  readonly target?: string;
+  readonly draft: string;
+  readonly workload: string;
+  readonly out: string;
+}
+
+/** The main job's size: large enough that its products are bound by memory, as those of any larger model are. */
+const defaultTargetBytes = 2e9;
+
+export function addProfileCommand(program: Command, context: CommandContext): void {
+  const command = program
+    .command('profile')
+    .description("measure this machine's lanes, in about a minute, into a machine file for simulate and plan")
+    .option('--target <dir>', 'model to measure with (default: the shipped target, inflated to 2 GB)')
+    .option('--draft <dir>', 'its draft', displayPath(pairPaths.draft))
+    .option('--workload <name>', 'shipped workload or file whose prompts are run', 'code')
+    .option('--out <file>', 'the machine file', displayPath(localMachinePath));
+  addMachineOptions(command);
+  withCommonOptions(
+    command,
+    'specoffload profile',
+    'specoffload profile --target DIR --out my-machine.json',
+  ).action((options: ProfileOptions) => profile(options, outputFor(options), context.signal));
+}
+
+async function profile(options: ProfileOptions, output: Output, signal: AbortSignal): Promise<void> {
+  const startMs = performance.now();
+  const settings = toMachineSettings(options);
+  const targetDirectory = options.target ?? (await shippedTarget(output, signal)).directory;
+  const { target, draft, tokenizer } = await openPair(targetDirectory, options.draft);
+  const vocabulary = { size: target.config.vocabSize, tokenizer };
+  const { prompts } = await loadWorkload(options.workload, numProfilePrompts, vocabulary);
+  if (prompts.length < numProfilePrompts)
+    throw new UserError(
+      `the workload ${options.workload} has ${prompts.length} prompts; a profile needs ${numProfilePrompts}, name a larger one`,
+    );
+  const follower = output.follow();
+  const runs = await measureRuns({
+    ...{ target, prompts, machine: settings, signal },
+    draft: draft as Checkpoint,
+    onRun: ({ strategy, prompts: count, policy }, index, total) =>
+      output.note(
+        `profile ${index + 1}/${total}: ${strategy}, ${count} sequences${policy.candidates ? `, ${policy.candidates} candidates` : ''}`,
+      ),
+    onProgress: (progress) => follower.update(() => describeProgress('profile', progress)),
+  }).finally(() => follower.end());
+  const [{ model }] = cpus();
+  const { blocks, bsize } = await statfs(targetDirectory);
+  const file = buildMachineFile(
+    {
+      name: 'local',
+      description: `${model.trim()}, ${settings.deviceCores} core(s) for the device lane and ${settings.hostCores} for the host's, measured with ${target.name}`,
+      settings,
+      caps: capsOf(settings),
+      diskBytes: blocks * bsize,
+      draftElements: multipliedElements(draft as Checkpoint),
+    },
+    runs,
+  );
+  const machine = parseMachineModel(file, options.out); // what can't be read back is not written
+  await writeWholeFile(options.out, `${JSON.stringify(file, null, 2)}\n`, { remedy: outRemedy });
+  const seconds = (performance.now() - startMs) / 1000;
+  output.say(
+    `disk ${formatRate(machine.disk.bytesPerSecond)}, link ${formatRate(machine.link.bytesPerSecond)}; ` +
+      `measured in ${formatSeconds(seconds)}, written to ${displayPath(options.out)}`,
+  );
+  output.document({ path: options.out, seconds, machine: file });
+}
+
+function shippedTarget(output: Output, signal: AbortSignal): Promise<Checkpoint> {
+  const request = { sourceDirectory: pairPaths.target, cacheDirectory, bytes: defaultTargetBytes };
+  return prepareTarget(request, output, signal);
+}

@@ -1,0 +1,121 @@
+/** `specoffload report`: an experiment's records as one HTML page that opens anywhere. */
+
+import { join, resolve } from 'node:path';
+import { UserError, writeWholeFile } from '@specoffload/input';
+import type { Command } from 'commander';
+import { readDefinitions } from '../../definitions/stored-definitions.js';
+import { defaultResultsDirectory, displayPath } from '../../paths.js';
+import { readRuns, type StoredRun } from '../../store/index.js';
+import { describeGeneration, type Generation, splitGenerations } from '../../sweep/generations.js';
+import { chooseGenerations, judgeBy, openAsked, parseBaseline, questionOf } from '../../sweep/question.js';
+import { formatBytes, plural } from '../../terminal/format.js';
+import type { Output } from '../../terminal/output.js';
+import {
+  type CommandContext,
+  type CommonOptions,
+  outputFor,
+  outRemedy,
+  withCommonOptions,
+} from './common.js';
+
+interface ReportOptions extends CommonOptions {
+  readonly out?: string;
+  readonly metric?: string;
+  readonly lowerIsBetter?: true;
+  readonly baseline?: Readonly<Record<string, string | number>>;
+  readonly generation?: string;
+  readonly results: string;
+}
+
+export function addReportCommand(program: Command, context: CommandContext): void {
+  const command = program
+    .command('report')
+    .description(
+      'an HTML page of an experiment: what it found, figures, timelines, the table, where it comes from',
+    )
+    .argument('<experiment>', "a folder of the record store, or the definition's file")
+    .option('--out <file>', 'the page (default: report.html in the folder of the experiment)')
+    .option(
+      '--metric <column>',
+      "what is compared (default: the definition's as it is stored, else tokensPerSecond)",
+    )
+    .option('--lower-is-better', 'of the metric')
+    .option(
+      '--baseline <axis=value>',
+      "what others are compared with (default: the definition's as it is stored)",
+      parseBaseline,
+    )
+    .option(
+      '--generation <id>',
+      'of runs that were asked for with different settings, these (default: the latest)',
+    )
+    .option('--results <dir>', 'record store', defaultResultsDirectory);
+  withCommonOptions(
+    command,
+    'specoffload report candidates',
+    'specoffload report main --baseline strategy=none --out main.html',
+  ).action((experiment: string, options: ReportOptions) =>
+    report(experiment, options, outputFor(options), context.signal),
+  );
+}
+
+async function report(
+  experiment: string,
+  options: ReportOptions,
+  output: Output,
+  signal: AbortSignal,
+): Promise<void> {
+  const { results } = options;
+  const asked = await openAsked(experiment);
+  const follower = output.follow();
+  follower.update(() => `report: reading ${asked.name}`);
+  const stored = await readRuns({ results, experiment: asked.name, onWarning: output.note, signal }).finally(
+    () => follower.end(),
+  );
+  if (stored.length === 0) throw await nothingToReport(asked.name, results);
+  const all = splitGenerations(stored, await readDefinitions(results, asked.name, output.note));
+  const [generation] = chooseGenerations(all, asked, options.generation) as [Generation];
+  const notes = describeOthers(all, generation);
+  for (const note of notes) output.note(note);
+  const { runs } = generation;
+  const question = { ...judgeBy(await questionOf(asked, generation), options), notes };
+  // Only here: the kernel package that figures are drawn with takes its time to load.
+  const { createSubject, renderPage } = await import('../../page/index.js');
+  const subject = createSubject(runs, question, options.baseline ? undefined : output.note);
+  const page = await renderPage(subject, output.note);
+  const path = resolve(options.out ?? join(results, asked.name, 'report.html'));
+  signal.throwIfAborted();
+  await writeWholeFile(path, page.html, { remedy: outRemedy });
+  const bytes = Buffer.byteLength(page.html);
+  output.say(
+    `${plural(runs.length, 'run')}, ${plural(page.numCharts, 'chart')}, ${plural(page.numTimelines, 'timeline')}, ` +
+      `${formatBytes(bytes)}: ${displayPath(path)}`,
+  );
+  output.document({
+    experiment: asked.name,
+    path,
+    bytes,
+    runs: runs.length,
+    charts: page.numCharts,
+    timelines: page.numTimelines,
+  });
+}
+
+/** That other generations lie under the same name, and how to see them. */
+function describeOthers(all: readonly Generation[], shown: Generation): string[] {
+  if (all.length === 1) return [];
+  const others = all.filter((other) => other !== shown).map(describeGeneration);
+  return [
+    `Shown are runs with one of ${all.length} sets of settings under this name: ${describeGeneration(shown)}; not shown, --generation chooses: ${others.join('; ')}.`,
+  ];
+}
+
+async function nothingToReport(experiment: string, results: string): Promise<UserError> {
+  const known = new Set(
+    (await readRuns({ results })).map(({ folder }: StoredRun) => folder.split('/').at(-2)!),
+  );
+  const hint = known.size > 0 ? `it holds ${[...known].sort().slice(0, 10).join(', ')}` : 'it is empty';
+  return new UserError(
+    `no run of ${experiment} in ${displayPath(results)}: ${hint}; run specoffload sweep first, or choose another --results`,
+  );
+}

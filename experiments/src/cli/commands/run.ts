@@ -1,0 +1,245 @@
+/** `specoffload run`: one run of one strategy, with everything settable, ending in a record. */
+
+import { join } from 'node:path';
+import { type StrategyName, strategyNames } from '@specoffload/engine';
+import type { Command } from 'commander';
+import { locateModel } from '../../inputs/models.js';
+import { type OpenPair, openPair } from '../../inputs/pair.js';
+import { loadWorkload, type Workload } from '../../inputs/prompts.js';
+import { alignFacts, describeRun, quoteSample } from '../../job/describe-run.js';
+import { describePlan, type ExecutedRun, executeRun, type RunPlan } from '../../job/execute.js';
+import { cacheDirectory, defaultResultsDirectory, displayPath, pairPaths } from '../../paths.js';
+import { type ChosenPolicy, choosePolicy } from '../../plan/choose-here.js';
+import { formatRange } from '../../plan/report.js';
+import { assertWritable } from '../../store/index.js';
+import { UsageError } from '../../terminal/errors.js';
+import { formatPercent, threeDigits } from '../../terminal/format.js';
+import type { Output } from '../../terminal/output.js';
+import { flagsOf } from '../../tunnel/flags.js';
+import { openTunnel } from '../../tunnel/tunnel-file.js';
+import { sketchTimeline } from '../timeline.js';
+import {
+  type CommandContext,
+  type CommonOptions,
+  oneOf,
+  outputFor,
+  wholeNumber,
+  withCommonOptions,
+} from './common.js';
+import { type DraftQuestion, noteUnusedDraft, wantsDraft } from './draft-use.js';
+import { addMachineOptions, type MachineOptions, toMachineSettings } from './machine-options.js';
+import { addPolicyOptions, type PolicyOptions, toPolicyInput } from './policy-options.js';
+
+interface RunCommandOptions extends CommonOptions, MachineOptions, PolicyOptions {
+  readonly target: string;
+  readonly draft: string;
+  readonly prompts: string;
+  readonly numPrompts?: number;
+  /** Left out: specoffload, or with `--plan` whatever is fastest. */
+  readonly strategy?: StrategyName;
+  readonly tunnel?: string;
+  readonly plan?: true;
+  readonly machine?: string;
+  readonly acceptance?: string;
+  readonly newTokens: number;
+  /** False with `--no-eos`. */
+  readonly eos: boolean;
+  readonly seed: number;
+  readonly repeat: number;
+  readonly results: string;
+}
+
+/** Where specoffload profile writes unless told otherwise. */
+const defaultMachineFile = join(cacheDirectory, 'machine.json');
+
+const usualStrategy: StrategyName = 'specoffload';
+
+export function addRunCommand(program: Command, context: CommandContext): void {
+  const command = program
+    .command('run')
+    .description(
+      'generate with a target that streams from disk; write the record, the timeline and the tokens',
+    )
+    .option('--target <dir>', 'target checkpoint directory', displayPath(pairPaths.target))
+    .option('--draft <dir>', 'draft checkpoint directory', displayPath(pairPaths.draft))
+    .option(
+      '--prompts <which>',
+      'a workload (code, prose, dialogue, reference) or a file: .txt with a prompt per line, ' +
+        '.jsonl with {"prompt": "…"} or {"ids": […]} per line',
+      'code',
+    )
+    .option(
+      '--num-prompts <n>',
+      'how many of them (default: 16 of a workload, all of a file)',
+      wholeNumber('--num-prompts', 1, 4096),
+    )
+    .option(
+      '--strategy <name>',
+      `${strategyNames.join(', ')} (default: specoffload, or with --plan the fastest)`,
+      oneOf('--strategy', strategyNames),
+    )
+    .option(
+      '--tunnel <file>',
+      'models, workload, caps, budgets and policy of a file made by specoffload tunnel, and no end at an end-of-sequence token; flags that are given stay as they are',
+    )
+    .option('--plan', 'let the planner choose strategy and policy; flags that are given stay as they are')
+    .option(
+      '--machine <file>',
+      `with --plan: this machine as specoffload profile measured it (default: ${displayPath(defaultMachineFile)})`,
+    )
+    .option(
+      '--acceptance <which>',
+      'with --plan: chance that a candidate stands: 0.7, by position 0.8,0.7,0.6, or an acceptance file',
+    )
+    .option('--new-tokens <n>', 'most new tokens per sequence', wholeNumber('--new-tokens', 1, 1 << 20), 32)
+    .option('--no-eos', 'go on past the end-of-sequence token')
+    .option('--seed <n>', 'recorded with the run', wholeNumber('--seed', 0, 2 ** 31 - 1), 0)
+    .option('--repeat <n>', 'first number to try for this repeat', wholeNumber('--repeat', 0, 1 << 20), 0)
+    .option('--results <dir>', 'record store', displayPath(defaultResultsDirectory));
+  addPolicyOptions(command);
+  addMachineOptions(command);
+  withCommonOptions(
+    command,
+    'specoffload run --strategy serial --prompts code --num-prompts 4 --new-tokens 32',
+    'specoffload run --target mixtral/ --draft mistral/ --prompts mine.txt --device-memory 24GiB --host-memory 64GiB',
+    'specoffload run --plan --acceptance 0.7 --prompts code',
+    'specoffload tunnel --like env1 --out tunnel.json && specoffload run --tunnel tunnel.json --strategy flexgen',
+  ).action(async (options: RunCommandOptions) => {
+    const output = outputFor(options);
+    const { signal } = context;
+    const isGiven = (name: string) => command.getOptionValueSource(name) === 'cli';
+    const applied = await applyTunnel(options, isGiven, output, signal);
+    await run(applied, isGiven, output, signal);
+  });
+}
+
+/** Flags, and what only a tunnel knows. */
+interface AppliedOptions extends RunCommandOptions {
+  /** Of its draft, over what the machine file promises; null: unknown. */
+  readonly draftSpeed: number | null;
+}
+
+/** Puts a tunnel's values where no flag was given. */
+async function applyTunnel(
+  options: RunCommandOptions,
+  isGiven: (name: string) => boolean,
+  output: Output,
+  signal: AbortSignal,
+): Promise<AppliedOptions> {
+  if (options.tunnel === undefined) return { ...options, draftSpeed: null };
+  const tunnel = await openTunnel(options.tunnel);
+  const given = Object.entries(options).filter(([name]) => isGiven(name));
+  const merged = { ...options, ...flagsOf(tunnel), ...Object.fromEntries(given) };
+  return {
+    ...merged,
+    target: await locateModel('target', merged.target, output, signal),
+    draft: wantsDraft(questionOf(merged))
+      ? await locateModel('draft', merged.draft, output, signal)
+      : merged.draft,
+    draftSpeed: isGiven('draft') ? null : tunnel.draftSpeed,
+  };
+}
+
+function questionOf(options: RunCommandOptions): DraftQuestion {
+  const { strategy, plan, acceptance } = options;
+  const isPlanned = plan === true;
+  const settled = strategy ?? (isPlanned ? undefined : usualStrategy);
+  return { ...(settled ? { strategy: settled } : {}), policy: toPolicyInput(options), isPlanned, acceptance };
+}
+
+async function run(
+  options: AppliedOptions,
+  isGiven: (name: string) => boolean,
+  output: Output,
+  signal: AbortSignal,
+): Promise<void> {
+  const given = toPolicyInput(options);
+  const machine = toMachineSettings(options);
+  assertPlanFlags(options);
+  await assertWritable(options.results);
+  const strategy = options.strategy ?? usualStrategy;
+  const question = questionOf(options);
+  const usesDraft = wantsDraft(question);
+  if (!usesDraft) noteUnusedDraft(question, isGiven, output);
+  const pair = await openPair(options.target, usesDraft ? options.draft : null);
+  const workload = await loadWorkload(options.prompts, options.numPrompts ?? null, {
+    size: pair.target.config.vocabSize,
+    tokenizer: pair.tokenizer,
+  });
+  const chosen = options.plan
+    ? await choosePolicy(
+        {
+          ...{ target: pair.target, draft: pair.draft, machine, fixed: given, signal },
+          machineFile: options.machine ?? defaultMachineFile,
+          ...{ acceptance: options.acceptance ?? null, draftSpeed: options.draftSpeed },
+          ...(options.strategy ? { strategy: options.strategy } : {}),
+          promptLengths: workload.prompts.map(({ length }) => length),
+          maxNewTokens: options.newTokens,
+        },
+        output,
+      )
+    : null;
+  const plan: RunPlan = {
+    ...pair,
+    experiment: 'run',
+    resultsDirectory: options.results,
+    strategy: chosen?.strategy ?? strategy,
+    policy: chosen?.policy ?? given,
+    machine,
+    workload,
+    maxNewTokens: options.newTokens,
+    stopAtEos: options.eos,
+    seed: options.seed,
+    firstRepeat: options.repeat,
+  };
+  output.note(`${plan.strategy}: ${describePlan(plan)}`);
+  const executed = await executeRun(plan, output, signal);
+  say(executed, pair, workload, chosen, output);
+}
+
+/** @throws UsageError for flags that nothing would look at. */
+function assertPlanFlags({ plan, machine, acceptance }: RunCommandOptions): void {
+  const stray = machine !== undefined ? '--machine' : acceptance !== undefined ? '--acceptance' : null;
+  if (!plan && stray !== null)
+    throw new UsageError(`${stray} is for the planner; add --plan, or leave it out`);
+}
+
+function say(
+  { record, folder, result }: ExecutedRun,
+  { tokenizer }: OpenPair,
+  { prompts }: Workload,
+  chosen: ChosenPolicy | null,
+  output: Output,
+): void {
+  output.say(describeRun(record));
+  if (chosen) output.say(`\n${comparePrediction(chosen, record.result.tokensPerSecond)}`);
+  const sketch = sketchTimeline(result);
+  if (sketch !== null) output.say(`\n${sketch}`);
+  if (tokenizer !== null) {
+    output.say('\nsample (prompt 0)');
+    output.say(quoteSample(tokenizer.decode(prompts[0]!), tokenizer.decode(result.sequences[0]!.ids)));
+  }
+  const files = alignFacts([
+    ['record', displayPath(join(folder, 'run.json'))],
+    ['tokens', displayPath(join(folder, 'tokens.jsonl'))],
+    ['timeline', `${displayPath(join(folder, 'trace.json.gz'))} (open it in ui.perfetto.dev)`],
+  ]);
+  output.say(`\n${files.join('\n')}`);
+  output.document({
+    folder,
+    record,
+    ...(chosen ? { predicted: chosen.predicted, throughput: chosen.throughput } : {}),
+  });
+}
+
+function comparePrediction({ throughput }: ChosenPolicy, measured: number): string {
+  const { median } = throughput;
+  const facts = alignFacts([
+    [
+      'predicted',
+      `${threeDigits(median)} tokens/s, ${formatRange(throughput, threeDigits)} (95 %, over seeds)`,
+    ],
+    ['measured', `${threeDigits(measured)} tokens/s, ${formatPercent(measured / median)} of it`],
+  ]);
+  return facts.join('\n');
+}

@@ -1,0 +1,32 @@
+/** Ctrl-C: the first asks the work to stop, the second ends the process at once. */
+
+import { InterruptedError } from '../terminal/errors.js';
+
+/** npm passes on a Ctrl-C that the terminal has delivered already: both arrive within moments. */
+const echoMs = 500;
+
+const exitCodes = { SIGINT: 130, SIGTERM: 143 } as const;
+
+/**
+ * Listens until the process ends: a signal that finds nobody would end it by itself, whatever was under way.
+ * @returns aborted with an {@link InterruptedError}
+ */
+export function listenForInterrupts(host: NodeJS.Process): AbortSignal {
+  const controller = new AbortController();
+  let firstMs: number | null = null;
+  const onSignal = (name: NodeJS.Signals) => {
+    const exitCode = exitCodes[name as keyof typeof exitCodes];
+    const nowMs = performance.now();
+    if (firstMs === null) {
+      firstMs = nowMs;
+      controller.abort(new InterruptedError(exitCode));
+      if (host.stderr.isTTY) host.stderr.write('\nstopping; Ctrl-C again ends at once\n');
+    } else if (nowMs - firstMs > echoMs) host.exit(exitCode);
+  };
+  for (const name of Object.keys(exitCodes) as NodeJS.Signals[]) {
+    const early = host.listeners(name); // of bin/specoffload.js, which go only when somebody else is there
+    host.on(name, onSignal);
+    for (const listener of early) host.off(name, listener as NodeJS.SignalsListener);
+  }
+  return controller.signal;
+}

@@ -1,0 +1,54 @@
+/** Models by name or directory: a catalogue of what can be predicted without weights, and checkpoints that are here. */
+
+import {
+  type Checkpoint,
+  describeModel,
+  isConfigurationAlone,
+  type ModelDescription,
+  modelCatalog,
+  openCheckpoint,
+  openConfiguration,
+} from '@specoffload/engine';
+import { cacheDirectory, pairPaths } from '../paths.js';
+import type { Output } from '../terminal/output.js';
+import { prepareTarget } from './inflated-target.js';
+import { assertModelDirectory, assertModelOrDirectory } from './model-names.js';
+import { parseBytes } from './sizes.js';
+
+/**
+ * @param nameOrDirectory `mixtral-8x7b` and the like, a checkpoint's directory, or one with config.json alone.
+ * @param unit what moves at once, for a model without weights.
+ * @throws UserError when it is neither.
+ */
+export async function openOrDescribeModel(
+  nameOrDirectory: string,
+  unit: ModelDescription['unit'] = 'ffn',
+): Promise<Checkpoint> {
+  if (Object.hasOwn(modelCatalog, nameOrDirectory))
+    return describeModel({ name: nameOrDirectory, config: modelCatalog[nameOrDirectory]!, unit });
+  await assertModelOrDirectory(nameOrDirectory);
+  if (await isConfigurationAlone(nameOrDirectory)) return openConfiguration(nameOrDirectory, unit);
+  return openCheckpoint(nameOrDirectory);
+}
+
+export type ModelRole = 'target' | 'draft';
+
+/**
+ * The directory of a checkpoint that is here.
+ * @param name `pair`: the shipped one; `pair:2GB`: the shipped one, inflated, once, into the cache; or a directory.
+ */
+export async function locateModel(
+  role: ModelRole,
+  name: string,
+  output: Output,
+  signal: AbortSignal,
+): Promise<string> {
+  const [, size] = /^pair(?::(.*))?$/.exec(name) ?? [null, null];
+  if (size === null) {
+    await assertModelDirectory(name);
+    return name;
+  }
+  if (size === undefined) return pairPaths[role];
+  const request = { sourceDirectory: pairPaths[role], cacheDirectory, bytes: parseBytes(`--${role}`, size) };
+  return (await prepareTarget(request, output, signal)).directory;
+}

@@ -1,0 +1,123 @@
+/** One run in words, for people: throughput, lanes by phase, acceptance, memory, traffic. */
+
+import { idleCauses, type LaneName, laneNames, largest, type PhaseName } from '@specoffload/engine';
+import { printable } from '@specoffload/input';
+import type { PhaseRecord, RunRecord } from '../store/index.js';
+import {
+  formatBytes,
+  formatCount,
+  formatPercent,
+  formatRate,
+  formatSeconds,
+  plural,
+  threeDigits,
+} from '../terminal/format.js';
+import { formatTable } from '../terminal/table.js';
+
+export function describeRun(record: RunRecord): string {
+  const { strategy, workload, result } = record;
+  const title =
+    `${strategy}: ${plural(result.newTokens, 'new token')} for ${plural(workload.prompts, 'prompt')} ` +
+    `in ${formatSeconds(result.seconds)}, ${threeDigits(result.tokensPerSecond)} tokens/s`;
+  return [title, '', describePhases(result.phases), '', ...describeFacts(record)].join('\n');
+}
+
+/** Seconds and lane utilisation of each phase. */
+function describePhases(phases: RunRecord['result']['phases']): string {
+  const rows: readonly (readonly [PhaseName, PhaseRecord])[] = [
+    ['prefill', phases.prefill],
+    ['decode', phases.decode],
+  ];
+  return formatTable(
+    [
+      { title: 'phase', align: 'left', text: ([name]) => name },
+      { title: 'time', text: ([, phase]) => formatSeconds(phase.seconds) },
+      ...laneNames.map((lane) => ({
+        title: lane,
+        text: ([, phase]: readonly [PhaseName, PhaseRecord]) => formatPercent(phase.lanes[lane].utilization),
+      })),
+    ],
+    rows,
+  );
+}
+
+function describeFacts(record: RunRecord): string[] {
+  const { acceptance, memory, bytesMoved, seconds, passes } = record.result;
+  const directReads = record.kind === 'simulated' || record.result.directReads;
+  const facts: [string, string][] = [];
+  const idle = describeIdle(record.result.phases);
+  if (idle !== null) facts.push(['device idle', idle]);
+  if (acceptance !== null)
+    facts.push([
+      'acceptance',
+      `${formatPercent(acceptance.rate)} of ${plural(acceptance.proposed, 'candidate')}, ` +
+        `${threeDigits(acceptance.tokensPerRound)} tokens per round; ` +
+        `by position ${acceptance.byPosition.map((p) => formatPercent(p.accepted / p.proposed)).join(', ')}`,
+    ]);
+  facts.push(
+    ['peak memory', `device ${describePool(memory.device)}, host ${describePool(memory.host)}`],
+    [
+      'moved',
+      `${describeRead(bytesMoved.disk, seconds, directReads)}, ${formatBytes(bytesMoved.link)} over the link`,
+    ],
+    [
+      'target passes',
+      record.kind === 'measured'
+        ? `${formatCount(passes)}; ${plural(record.result.nearTies, 'token')} that rounding could have chosen otherwise`
+        : formatCount(passes),
+    ],
+  );
+  if (record.kind === 'measured' && record.machine.core === 'twin')
+    facts.push(['core', 'the TypeScript twin, slower than the native one']);
+  return alignFacts(facts);
+}
+
+/** `decode 34 %: weights 30 %, attention 4 %; prefill 2 %: nothing 2 %`; null in records of earlier versions. */
+function describeIdle(phases: RunRecord['result']['phases']): string | null {
+  const describe = (name: PhaseName) => {
+    const { seconds, lanes, deviceIdle } = phases[name];
+    if (!deviceIdle || seconds === 0) return [];
+    const parts = idleCauses
+      .map((cause) => ({ cause, share: deviceIdle[cause] / seconds }))
+      .filter(({ share }) => share >= 0.001)
+      .map(({ cause, share }) => `${cause} ${formatPercent(share)}`);
+    return [[`${name} ${formatPercent(1 - lanes.device.utilization)}`, parts.join(', ')].join(': ')];
+  };
+  const texts = [...describe('decode'), ...describe('prefill')];
+  return texts.length > 0 ? texts.join('; ') : null;
+}
+
+function describeRead(bytes: number, seconds: number, directReads: boolean): string {
+  if (bytes === 0) return 'nothing from disk'; // the target fits into the budgets
+  const how = directReads ? '' : ', through the page cache';
+  return `${formatBytes(bytes)} from disk (${formatRate(bytes / seconds)}${how})`;
+}
+
+function describePool({ peakBytes, budgetBytes }: { peakBytes: number; budgetBytes: number }): string {
+  return `${formatBytes(peakBytes)} of ${formatBytes(budgetBytes)}`;
+}
+
+/** `name   text` lines with the texts below each other. */
+export function alignFacts(facts: readonly (readonly [name: string, text: string])[]): string[] {
+  const width = largest(facts.map(([name]) => name.length));
+  return facts.map(([name, text]) => `${name.padEnd(width)}  ${text}`);
+}
+
+/** The lane that was busiest, and how busy. */
+export function busiestLane(phase: PhaseRecord): { lane: LaneName; utilization: number } {
+  const lane = laneNames.reduce((a, b) => (phase.lanes[b].utilization > phase.lanes[a].utilization ? b : a));
+  return { lane, utilization: phase.lanes[lane].utilization };
+}
+
+/** Generated text as a short indented quote: at most `maxLines` lines of a terminal's width. */
+export function quoteSample(prompt: string, continuation: string, maxLines = 8): string {
+  // Enough of the prompt to see what is being continued.
+  const tail = prompt.length > 60 ? `…${prompt.slice(-60)}` : prompt;
+  const lines = `${tail}⟫${continuation}`
+    .replaceAll('\t', '    ')
+    .split(/\r?\n/)
+    .map((line) => printable(line).trimEnd())
+    .filter((line, i, all) => line !== '' || (i > 0 && all[i - 1] !== ''));
+  const shown = lines.slice(0, maxLines).map((line) => `  │ ${line.slice(0, 100)}`.trimEnd());
+  return [...shown, ...(lines.length > maxLines ? ['  │ …'] : [])].join('\n');
+}

@@ -1,0 +1,142 @@
+/** One run from open checkpoints to a stored record: what `run` and `start` share. */
+
+import {
+  type Checkpoint,
+  type MachineSettings,
+  memoryOverTime,
+  type PolicyInput,
+  type RunProgress,
+  type RunResult,
+  runEngine,
+  type StrategyName,
+  speculates,
+  type Tokenizer,
+  toChromeTrace,
+} from '@specoffload/engine';
+import type { Workload } from '../inputs/prompts.js';
+import {
+  buildRecord,
+  collectProvenance,
+  formatTokens,
+  type MeasuredRecord,
+  type MeasuredRun,
+  type StoredRun,
+  storeRun,
+} from '../store/index.js';
+import { formatBytes, plural } from '../terminal/format.js';
+import { describeProgress, type Output } from '../terminal/output.js';
+
+/** What is run. */
+export interface JobPlan {
+  readonly strategy: StrategyName;
+  readonly policy: PolicyInput;
+  readonly target: Checkpoint;
+  /** Left out of the run when the strategy does not speculate. */
+  readonly draft: Checkpoint | null;
+  /** The target's. */
+  readonly tokenizer: Tokenizer | null;
+  readonly workload: Workload;
+  readonly maxNewTokens: number;
+  readonly stopAtEos: boolean;
+  readonly machine: Required<MachineSettings>;
+  readonly seed: number;
+}
+
+/** What is run, and where its record goes. */
+export interface RunPlan extends JobPlan {
+  readonly experiment: string;
+  readonly resultsDirectory: string;
+  readonly firstRepeat: number;
+}
+
+export interface ExecutedRun extends StoredRun<MeasuredRecord> {
+  readonly result: RunResult;
+}
+
+/** @throws UserError from the engine or the store; the signal's reason when it aborts. */
+export async function executeRun(
+  plan: RunPlan,
+  output: Output,
+  signal: AbortSignal,
+  onProgress: (progress: RunProgress) => void = () => {},
+): Promise<ExecutedRun> {
+  const provenance = await collectProvenance();
+  const createdAt = new Date();
+  const result = await runFollowed(plan, output, signal, onProgress);
+  const run = toMeasuredRun(plan, { result, createdAt, provenance });
+  const stored = await storeRun(
+    plan.resultsDirectory,
+    plan.experiment,
+    {
+      recordOf: (repeat) => buildRecord(run, repeat),
+      firstRepeat: plan.firstRepeat,
+      ...sideFilesOf(plan, result),
+    },
+    signal,
+  );
+  return { ...stored, result };
+}
+
+/** A plan and what came of it. */
+export function toMeasuredRun(
+  plan: JobPlan,
+  outcome: Pick<MeasuredRun, 'result' | 'createdAt' | 'provenance'>,
+): MeasuredRun {
+  const { target, machine, workload, maxNewTokens, stopAtEos, seed } = plan;
+  return {
+    ...outcome,
+    ...{ target, draft: draftOf(plan), machine, workload, maxNewTokens, stopAtEos, seed },
+  };
+}
+
+/** What a run leaves beside its record: the timeline and the tokens. */
+export function sideFilesOf({ workload, tokenizer }: JobPlan, { spans, sequences, memoryLog }: RunResult) {
+  return {
+    trace: JSON.stringify(toChromeTrace(spans, memoryOverTime(memoryLog))),
+    tokens: formatTokens(workload.prompts, sequences, tokenizer),
+  };
+}
+
+/** `16 prompts, at most 32 new tokens each; target 2.00 GB, device 500 MB, host 500 MB`. */
+export function describePlan(plan: Omit<JobPlan, 'strategy'>): string {
+  const { workload, maxNewTokens, target, machine } = plan;
+  return (
+    `${plural(workload.prompts.length, 'prompt')}, at most ${plural(maxNewTokens, 'new token')} each; ` +
+    `target ${formatBytes(target.bytes)}, device ${formatBytes(machine.deviceBytes)}, host ${formatBytes(machine.hostBytes)}`
+  );
+}
+
+async function runFollowed(
+  plan: JobPlan,
+  output: Output,
+  signal: AbortSignal,
+  onProgress: (progress: RunProgress) => void,
+): Promise<RunResult> {
+  const follower = output.follow();
+  try {
+    return await runPlan(plan, signal, (progress) => {
+      follower.update(() => describeProgress(plan.strategy, progress));
+      onProgress(progress);
+    });
+  } finally {
+    follower.end();
+  }
+}
+
+/** @throws UserError from the engine; the signal's reason when it aborts. */
+export function runPlan(
+  plan: JobPlan,
+  signal: AbortSignal,
+  onProgress: (progress: RunProgress) => void = () => {},
+): Promise<RunResult> {
+  const { target, strategy, policy, maxNewTokens, machine, stopAtEos, workload } = plan;
+  return runEngine({
+    ...{ target, strategy, policy, maxNewTokens, machine, stopAtEos, onProgress, signal },
+    draft: draftOf(plan),
+    prompts: workload.prompts,
+  });
+}
+
+function draftOf({ strategy, policy, draft }: JobPlan): Checkpoint | null {
+  return speculates(strategy, policy) ? draft : null;
+}

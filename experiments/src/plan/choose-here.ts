@@ -1,0 +1,91 @@
+/** Planning for the machine at hand: only what it can run, within the budgets of the run, at its measured rates. */
+
+import {
+  type Checkpoint,
+  localPolicyFields,
+  type MachineSettings,
+  type PlannedPolicy,
+  type PolicyInput,
+  planRun,
+  type RunOutcome,
+  type StrategyName,
+  UserError,
+} from '@specoffload/engine';
+import { openAcceptance } from '../acceptance/open.js';
+import { capsOf, withLimits } from '../inputs/caps.js';
+import { describeForeignCaps } from '../inputs/machine-caps.js';
+import { openMachine } from '../inputs/machines.js';
+import type { SampleSummary } from '../statistics/index.js';
+import { threeDigits } from '../terminal/format.js';
+import type { Output } from '../terminal/output.js';
+import { withDraftSpeed } from '../tunnel/index.js';
+import { throughputOf } from './certainty.js';
+import { describePolicy, describePredicted } from './report.js';
+
+export interface ChooseRequest {
+  readonly target: Checkpoint;
+  /** null where nothing that is planned may speculate. */
+  readonly draft: Checkpoint | null;
+  readonly machine: Required<MachineSettings>;
+  /** Made by `specoffload profile`. */
+  readonly machineFile: string;
+  /** How many times as fast the draft is as the machine file promises; null: nobody knows better. */
+  readonly draftSpeed: number | null;
+  /** As `--acceptance` takes it; null: nothing is known. */
+  readonly acceptance: string | null;
+  readonly strategy?: StrategyName;
+  /** Fields that the planner leaves as they are. */
+  readonly fixed: PolicyInput;
+  readonly promptLengths: readonly number[];
+  readonly maxNewTokens: number;
+  readonly signal: AbortSignal;
+}
+
+export interface ChosenPolicy {
+  readonly strategy: StrategyName;
+  readonly policy: PolicyInput;
+  /** On the seed in the middle. */
+  readonly predicted: RunOutcome;
+  /** Over the seeds on which the planner decided. */
+  readonly throughput: SampleSummary;
+}
+
+/** @throws UserError when nothing fits, or the acceptance is missing. */
+export async function choosePolicy(request: ChooseRequest, output: Output): Promise<ChosenPolicy> {
+  const { machine: settings, machineFile, strategy, draft } = request;
+  if (draft !== null && request.acceptance === null)
+    throw new UserError(
+      'planning with a draft needs its acceptance; give --acceptance with a rate such as 0.7 or a recorded file, or --strategy none',
+    );
+  const profiled = await openMachine(machineFile);
+  const { draftSpeed } = request;
+  const machine = withLimits(draftSpeed === null ? profiled : withDraftSpeed(profiled, draftSpeed), settings);
+  const foreignCaps = describeForeignCaps(machine, capsOf(settings));
+  if (foreignCaps !== null) output.note(`plan: ${foreignCaps}`);
+  const { target, promptLengths, maxNewTokens, fixed, signal } = request;
+  const follower = output.follow();
+  const plan = await planRun({
+    ...{ target, draft, promptLengths, maxNewTokens, machine, fixed, signal },
+    acceptance:
+      draft === null || request.acceptance === null
+        ? null
+        : await openAcceptance('--acceptance', request.acceptance),
+    allowed: localPolicyFields,
+    ...(strategy ? { strategies: [strategy] } : {}),
+    onProgress: ({ numSimulated, tokensPerSecond }) =>
+      follower.update(
+        () => `plan: simulated ${numSimulated} policies, best ${threeDigits(tokensPerSecond)} tokens/s`,
+      ),
+  }).finally(() => follower.end());
+  const [best] = plan.ranked as [PlannedPolicy];
+  output.note(
+    `plan: ${best.strategy} ${describePolicy(best.policy)}; predicted on ${machine.name} ${describePredicted(plan)}`,
+  );
+  // What was predicted, number of kept layers included: nothing is left to chance.
+  return {
+    strategy: best.strategy,
+    policy: best.policy,
+    predicted: best.outcome,
+    throughput: throughputOf(best),
+  };
+}

@@ -1,0 +1,27 @@
+/** The experiments that ship with the lab, by name. */
+
+import type { ExperimentDefinition } from '../../definitions/definition.js';
+import { createAblation } from './ablation.js';
+import { acceptance } from './acceptance.js';
+import { batch } from './batch.js';
+import { candidates } from './candidates.js';
+import { draftSize } from './draft-size.js';
+import { memory } from './memory.js';
+import { createOverall } from './overall.js';
+import { placement } from './placement.js';
+import { prediction } from './prediction.js';
+import { windTunnel } from './wind-tunnel.js';
+
+/** Some read what the paper published, so they are made when they are asked for. */
+export const shippedExperiments: Readonly<Record<string, () => Promise<ExperimentDefinition>>> = {
+  overall: createOverall,
+  candidates: async () => candidates,
+  batch: async () => batch,
+  memory: async () => memory,
+  placement: async () => placement,
+  acceptance: async () => acceptance,
+  ablation: createAblation,
+  'draft-size': async () => draftSize,
+  prediction: async () => prediction,
+  'wind-tunnel': async () => windTunnel,
+};

@@ -1,0 +1,50 @@
+/** SpecOffload, FlexGen, serial speculation and the planner's own picks, measured where a small run has a large run's ratios. */
+
+import { defineExperiment } from '../../definitions/definition.js';
+
+export const windTunnel = defineExperiment({
+  name: 'wind-tunnel',
+  question:
+    'Does SpecOffload beat FlexGen, serial speculation and the planner’s own picks, where everything takes as long as on the paper’s machine?',
+  kind: 'measured',
+  settings: { machine: 'tunnel:env1' },
+  axes: {
+    system: [
+      // The scripts run FlexGen with 3 blocks of 64 sequences where SpecOffload has 2 of 256: here 12 of 32.
+      { label: 'FlexGen', settings: { strategy: 'flexgen', decodeBatch: 12, microBatch: 4 } },
+      { label: 'FlexGen, same batch', settings: { strategy: 'flexgen' } },
+      { label: 'no speculation', settings: { strategy: 'none' } },
+      { label: 'serial', settings: { strategy: 'serial' } },
+      // As the paper's ablation has it: two batches, one after the other.
+      { label: 'serial, two batches', settings: { strategy: 'serial', batches: 2 } },
+      { label: 'SpecOffload', settings: { strategy: 'specoffload' } },
+      // What the planner picked in the tunnel: strategy and policy are in its file, and in every record.
+      { label: 'planned, a draft allowed', settings: { planned: 'with draft' } },
+      { label: 'planned, no draft', settings: { planned: 'without draft' } },
+    ],
+  },
+  repeats: 6,
+  baseline: { system: 'FlexGen' },
+  quick: {
+    axes: {
+      system: [
+        { label: 'FlexGen', settings: { strategy: 'flexgen', decodeBatch: 2, microBatch: 1 } },
+        { label: 'serial', settings: { strategy: 'serial' } },
+        { label: 'SpecOffload', settings: { strategy: 'specoffload' } },
+      ],
+    },
+    // Explicit caps: nothing about this machine has to be known.
+    settings: {
+      ...{
+        machine: 'local',
+        target: 'pair:100MB',
+        draft: 'pair',
+        workload: 'dialogue',
+        prompts: 4,
+        maxNewTokens: 8,
+      },
+      ...{ deviceMemory: '128MB', hostMemory: '256MB', linkCap: '150MB/s', candidates: 4 },
+    },
+    repeats: 3,
+  },
+});

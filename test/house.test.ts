@@ -1,0 +1,137 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, normalize, relative, sep } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { projectDirectory } from '../experiments/src/paths.js';
+
+type Rooms = Readonly<Record<string, string>>;
+
+/** The rooms of each package from the ground up: a room imports itself and those above it in this list, no other. */
+const houses: Readonly<Record<string, Rooms>> = {
+  engine: {
+    extremes: 'largest and smallest of long lists',
+    model: 'checkpoints and configurations, what they hold and how much of it',
+    trace: 'what happened when, on which lane',
+    speculate: 'candidates: proposed, verified, accepted, and how often',
+    machine: 'what a machine can do: lanes, memories, rates, devices',
+    schedule: 'tasks and their order: policy, placement, strategies',
+    run: 'tasks carried out, for real or on a virtual clock',
+    plan: 'policies chosen by predicting them',
+  },
+  kernel: {
+    errors: 'what a notebook command refuses',
+    json: 'checked access to JSON of strangers',
+    packages: 'tslab and what it brings, found where it is installed',
+    display: 'tables, figures and progress in a cell',
+    wire: 'the messages of Jupyter',
+    notebook: 'notebook files, their parameters, their run',
+    html: 'a notebook as a page',
+    image: 'a notebook as pictures',
+    install: 'the kernel made known to Jupyter',
+    server: 'the process that Jupyter starts',
+  },
+  experiments: {
+    paths: 'where the project keeps things',
+    terminal: 'what people read: numbers with units, tables, lines of output, failures',
+    inputs: 'what a job is made of: models, machines, caps, cores, prompts, sizes',
+    store: 'records of runs: kept, read, asked',
+    job: 'a run carried out and compared, and what else the machine did meanwhile',
+    definitions: "experiments as data: axes, settings, expressions, an experiment's points",
+    statistics: 'points of repeated runs, intervals, ratios, verdicts',
+    acceptance: 'how often a draft is right: measured, replayed, chosen',
+    accuracy: 'how far predictions are from what was measured',
+    figures: 'pictures of records and traces',
+    profile: 'the rates of this machine, measured and fitted',
+    reproduce: "the paper's numbers, predicted and judged",
+    tunnel: 'a big machine like this one, in ratios',
+    plan: 'policies chosen for the machine at hand, and how certain that is',
+    sweep: 'experiments carried out, and those that ship',
+    'notebook-support': 'what the notebooks say and show',
+    page: 'an experiment as a page',
+    bench: "the lab's own speed",
+    cli: 'the specoffload command',
+  },
+};
+
+/** Arrows up that still stand, as `from -> to`: take one out when it is gone, add none. */
+const knownArrowsUp = ['engine: machine -> schedule'];
+
+const mostLines = 350;
+
+/** Files that are still longer, with their lines: lower a number when its file shrinks, add none. */
+const knownLongFiles: Readonly<Record<string, number>> = {
+  'engine/src/plan/closed-form.ts': 682,
+  'experiments/src/sweep/sweep.ts': 390,
+};
+
+interface Source {
+  /** Below the project, with slashes. */
+  readonly path: string;
+  readonly text: string;
+}
+
+function sourcesOf(packageName: string): Source[] {
+  const folder = join(projectDirectory, packageName, 'src');
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((name) => /\.c?ts$/.test(name))
+    .map((name) => ({
+      path: relative(projectDirectory, join(folder, name)).split(sep).join('/'),
+      text: readFileSync(join(folder, name), 'utf8'),
+    }));
+}
+
+/** The first folder below `src`, or the file's own name; `index` for the package's door. */
+function roomOf(path: string): string {
+  return path.split('/')[2]!.replace(/\.[cm]?[jt]s$/, '');
+}
+
+function importsOf({ path, text }: Source): string[] {
+  return [...text.matchAll(/(?:\bfrom|\bimport|\bimport\()\s*'(\.[^']+)'/g)].map(([, target]) =>
+    normalize(join(dirname(path), target!)),
+  );
+}
+
+/** Arrows between rooms that go up, or to a room that is not in the list: `sweep -> cli (sweep/shelf.ts)`. */
+function arrowsUp(rooms: Rooms, sources: readonly Source[]): { arrow: string; path: string }[] {
+  const floors = Object.keys(rooms);
+  return sources
+    .filter(({ path }) => roomOf(path) !== 'index')
+    .flatMap((source) =>
+      importsOf(source)
+        .map((target) => [roomOf(source.path), roomOf(target)] as const)
+        .filter(([from, to]) => !(floors.includes(to) && floors.indexOf(to) <= floors.indexOf(from)))
+        .map(([from, to]) => ({ arrow: `${from} -> ${to}`, path: source.path })),
+    );
+}
+
+describe.each(Object.entries(houses))('%s', (name, rooms) => {
+  const sources = sourcesOf(name);
+
+  it('has the rooms of the list and no others', () => {
+    const found = new Set(sources.map(({ path }) => roomOf(path)).filter((room) => room !== 'index'));
+    expect([...found].sort()).toEqual(Object.keys(rooms).sort());
+  });
+
+  it('imports one way', () => {
+    const known = knownArrowsUp.filter((text) => text.startsWith(`${name}: `));
+    const found = arrowsUp(rooms, sources).map(({ arrow, path }) => ({ arrow: `${name}: ${arrow}`, path }));
+    expect(found.filter(({ arrow }) => !known.includes(arrow))).toEqual([]);
+    expect(known.filter((text) => !found.some(({ arrow }) => arrow === text))).toEqual([]);
+  });
+});
+
+it('tells an arrow up and a room that is not in the list from one down', () => {
+  const rooms = { ground: '', roof: '' };
+  const source = (path: string, target: string) => ({ path, text: `import { x } from '${target}';` });
+  expect(arrowsUp(rooms, [source('p/src/roof/a.ts', '../ground/b.js')])).toEqual([]);
+  expect(arrowsUp(rooms, [source('p/src/ground/a.ts', '../roof/b.js')])).toHaveLength(1);
+  expect(arrowsUp(rooms, [source('p/src/roof/a.ts', '../shed.js')])).toHaveLength(1);
+});
+
+it(`has files of at most ${mostLines} lines`, () => {
+  const lengths = ['native', 'engine/input', 'engine', 'kernel', 'experiments']
+    .flatMap(sourcesOf)
+    .map(({ path, text }) => [path, text.split('\n').length - 1] as const);
+  const long = lengths.filter(([, numLines]) => numLines > mostLines);
+  expect(long.filter(([path, numLines]) => numLines > (knownLongFiles[path] ?? mostLines))).toEqual([]);
+  expect(Object.keys(knownLongFiles).filter((path) => !long.some(([name]) => name === path))).toEqual([]);
+});
