@@ -57,6 +57,8 @@ export interface SweepRequest {
   readonly onProgress: (progress: SweepProgress) => void;
   /** Only its notes are used. */
   readonly output: Output;
+  /** Whether anybody reads the notes, and so is to be told beforehand how long it should take. */
+  readonly isAnnounced: boolean;
 }
 
 /** @throws UserError for a definition or an option that is refused. */
@@ -90,6 +92,7 @@ export function settleRequest(input: ExperimentDefinition, options: SweepOptions
     signal: options.signal ?? currentSignal() ?? new AbortController().signal,
     onProgress: options.onProgress ?? (() => {}),
     output: createNoting(options.onNote ?? (() => {})),
+    isAnnounced: options.onNote !== undefined,
   };
 }
 

@@ -155,7 +155,7 @@ class Sweep {
 
   /** Finds out what there is and what is missing, and says so. */
   async #takeStock(): Promise<void> {
-    const { results, definition, turns, retries, output } = this.#request;
+    const { results, definition, turns, retries, output, isAnnounced } = this.#request;
     await makeFolder(this.#folder).catch((error) => {
       throw explainStoreError(error, results);
     });
@@ -172,9 +172,10 @@ class Sweep {
     if (this.#numPoints === 0) throw noPoint(definition);
     const total = (this.#numPoints - this.#refusals.size) * turns.length;
     const missing = total - this.#before;
-    const isShort = definition.kind === 'simulated' && missing < fewPredictions;
+    // Trying predictions out takes a second; without it the first few runs tell.
+    const isTold = definition.kind === 'measured' || (isAnnounced && missing >= fewPredictions);
     const planned = { points: this.#numPoints, runs: missing };
-    const seconds = isShort ? null : await estimateSeconds(this.#request, this.#shelf, planned);
+    const seconds = isTold ? await estimateSeconds(this.#request, this.#shelf, planned) : null;
     this.#progress = new Progress(
       { total, done: this.#before, refused: this.#refusals.size, remainingSeconds: seconds },
       this.#request.onProgress,

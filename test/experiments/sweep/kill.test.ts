@@ -21,15 +21,17 @@ afterAll(async () => {
 const childPath = join(import.meta.dirname, 'sweep-child.mjs');
 
 /**
+ * @param workers threads that predict and store
  * @param killAfter beginnings and ends of runs, and milliseconds from there on; null lets it end by itself.
  * @returns how it ended, null when it was killed.
  */
 function runChild(
   results: string,
+  workers: number,
   killAfter: { readonly events: number; readonly ms: number } | null,
 ): Promise<object | null> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [childPath, definitionPath, results], {
+    const child = spawn(process.execPath, [childPath, definitionPath, results, `${workers}`], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     let stdout = '';
@@ -79,7 +81,9 @@ it('survives fifty kills at random moments', async () => {
   while (kills < 50) {
     // While threads start, while they predict, and while they store.
     const killAfter = { events: 1 + Math.floor(40 * random.uniform() ** 2), ms: 20 * random.uniform() };
-    if ((await runChild(results, killAfter)) !== null) break; // it was done before
+    // Every third with two threads, which store at the same time.
+    const workers = kills % 3 === 0 ? 2 : 1;
+    if ((await runChild(results, workers, killAfter)) !== null) break; // it was done before
     kills += 1;
     const now = await stampsOf(experimentFolder);
     for (const [key, stamp] of known) expect(now.get(key)).toBe(stamp);
@@ -89,7 +93,7 @@ it('survives fifty kills at random moments', async () => {
   expect(known.size).toBeGreaterThan(0);
   expect(known.size).toBeLessThan(numRuns);
 
-  const outcome = await runChild(results, null);
+  const outcome = await runChild(results, 2, null);
   expect(outcome).toEqual({ before: known.size, stored: numRuns - known.size, isComplete: true });
   const stamps = await stampsOf(experimentFolder);
   for (const [key, stamp] of known) expect(stamps.get(key)).toBe(stamp);
