@@ -11,7 +11,7 @@ describe('planning for a competitor', () => {
     (name) => {
       const families = planSpace({ target, draft, numPrompts: 64, strategies: [name] });
       expect(families.map(({ speculation }) => speculation)).toEqual(['none', 'serial']);
-      const { speculation: _speculation, batches: _batches, ...defining } = strategies[name].defaults;
+      const { batches: _batches, ...defining } = strategies[name].defaults;
       for (const { starts, coordinates } of families) {
         for (const start of starts) expect(start).toMatchObject(defining);
         expect(coordinates.map((coordinate) => coordinate.name)).toEqual(

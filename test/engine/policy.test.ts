@@ -1,4 +1,10 @@
-import { type PolicyInput, parsePolicy, type StrategyName, strategies } from '@specoffload/engine';
+import {
+  type PolicyInput,
+  parsePolicy,
+  type StrategyName,
+  strategies,
+  strategyNames,
+} from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
 import type { OpenPolicy } from '../../engine/dist/schedule/policy.js';
 import {
@@ -27,7 +33,7 @@ describe('parsePolicy', () => {
     { input: { candidates: Number.NaN }, message: 'invalid candidates: NaN; expected' },
     { input: { candidates: Number.POSITIVE_INFINITY }, message: 'invalid candidates: Infinity; expected' },
     { input: { candidates: null }, message: 'invalid candidates: null; expected' },
-    { input: { batches: 3 }, message: 'invalid batches: 3; expected a whole number from 1 to 2' },
+    { input: { batches: 65 }, message: 'invalid batches: 65; expected a whole number from 1 to 64' },
     { input: { pinnedLayers: -1 }, message: 'invalid pinnedLayers: -1; expected a whole number from 0' },
     {
       input: { prefetchDepth: -1 },
@@ -106,6 +112,10 @@ describe('resolvePolicy', () => {
       ...{ strategy: 'serial', input: { prefetchDepth: Number.NaN } },
       message: 'invalid prefetchDepth: NaN',
     },
+    ...strategyNames.map((strategy) => ({
+      ...{ strategy, input: { batches: 3 } },
+      message: `invalid batches: 3; the strategy ${strategy} has at most 2 in flight`,
+    })),
   ])('refuses $input for $strategy', ({ strategy, input, message }) => {
     expect(() => resolvePolicy(strategies[strategy], input, 4)).toThrow(message);
   });

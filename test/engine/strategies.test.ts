@@ -16,7 +16,6 @@ import {
   toChromeTrace,
 } from '@specoffload/engine';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { decode } from '../../engine/dist/schedule/strategies/index.js';
 import { goldenDirectory, readGolden } from './model/golden.js';
 
 describe('the order of proposing and verifying', () => {
@@ -44,7 +43,8 @@ describe('the order of proposing and verifying', () => {
           for (const sequence of batches[batch]!) sequence.append(choices, new Set());
         }),
     };
-    return decode[strategies[strategy].defaults.speculation](rounds).then(() => {
+    const [decode] = Object.values(strategies[strategy].orders);
+    return decode!(rounds).then(() => {
       expect(batches.flat().every(({ isFinished }) => isFinished)).toBe(true);
       return moves;
     });

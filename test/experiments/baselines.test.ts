@@ -12,6 +12,7 @@ import {
   type StrategyName,
   simulateRun,
   speculates,
+  speculationsOf,
   strategies,
   strategyNames,
 } from '@specoffload/engine';
@@ -41,7 +42,7 @@ afterAll(async () => {
 
 /** Every strategy in each of its ways, and as it is where nobody says. */
 const ways = strategyNames.flatMap((strategy) =>
-  [undefined, ...strategies[strategy].speculations].map((speculation) => ({
+  [undefined, ...speculationsOf(strategies[strategy])].map((speculation) => ({
     strategy,
     policy: (speculation === undefined ? {} : { speculation }) as PolicyInput,
   })),

@@ -1,6 +1,6 @@
 import { modelCatalog, type StrategyName, UserError } from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
-import { strategyNamed } from '../../engine/dist/run/prepare.js';
+import { strategyNamed } from '../../engine/dist/schedule/strategies/index.js';
 import { nearestFirst } from '../../experiments/src/inputs/model-names.js';
 import { openOrDescribeModel } from '../../experiments/src/inputs/models.js';
 import { runCli } from './cli.js';

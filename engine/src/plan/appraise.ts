@@ -4,9 +4,10 @@ import { UserError } from '@specoffload/input';
 import type { MachineModel } from '../machine/machine-model.js';
 import type { Checkpoint } from '../model/types.js';
 import { type Placed, place } from '../run/prepare.js';
+import type { RunRequest } from '../run/types.js';
 import type { OpenPolicy } from '../schedule/policy.js';
 import { resolvePolicy } from '../schedule/resolve.js';
-import { strategies, usesDraft } from '../schedule/strategies/index.js';
+import { strategyNamed, usesDraft } from '../schedule/strategies/index.js';
 import { type Acceptance, assertAnswers } from '../speculate/acceptance.js';
 import { type ClosedForm, closedForm } from './closed-form.js';
 import type { Candidate } from './space.js';
@@ -27,9 +28,12 @@ export interface PlanningJob {
 }
 
 /** @throws UserError when it does not fit. */
-export function placeCandidate(job: PlanningJob, { strategy, policy }: Candidate): Placed {
+export function placeCandidate(
+  job: PlanningJob,
+  { strategy, policy }: Pick<RunRequest, 'strategy'> & Pick<Candidate, 'policy'>,
+): Placed {
   const { machine, promptLengths } = job;
-  const resolved = resolvePolicy(strategies[strategy], policy, promptLengths.length);
+  const resolved = resolvePolicy(strategyNamed(strategy), policy, promptLengths.length);
   return place(job, resolved, machine.memory, machine.formats);
 }
 

@@ -1,8 +1,15 @@
 /** Which policies a planner looks at: one value of every coordinate, as far as machine, workload and caller allow. */
 
 import type { Checkpoint } from '../model/types.js';
-import type { Policy, PolicyInput, StrategyName } from '../schedule/policy.js';
-import { strategies as strategyTable, usesDraft } from '../schedule/strategies/index.js';
+import type { Policy, PolicyInput } from '../schedule/policy.js';
+import {
+  type Strategy,
+  type StrategyName,
+  speculationsOf,
+  strategyNames,
+  strategies as strategyTable,
+  usesDraft,
+} from '../schedule/strategies/index.js';
 
 /** Values that a field is held to, such as `localPolicyFields`. */
 export type AllowedValues = { readonly [Field in keyof Policy]?: readonly Policy[Field][] };
@@ -41,28 +48,23 @@ export interface Family {
   readonly coordinates: readonly Coordinate[];
 }
 
-const ways: readonly (readonly [StrategyName, Policy['speculation']])[] = [
-  ['none', 'none'],
-  ['serial', 'serial'],
-  ['serial', 'ahead'],
-  ['specoffload', 'interleaved'],
-];
+/** This project's own strategies, which are planned in every respect, unless the caller names others. */
+const own = strategyNames.filter((name) => strategyTable[name].planned === 'everything');
 
 /**
  * How a strategy may be planned: this project's own in every respect, a competitor only in its batches and, where the
  * caller asks for it, with a draft. What makes it that system stays as it is.
  */
-function familiesOf(strategies: readonly StrategyName[] | undefined, hasDraft: boolean) {
-  const own = ways.filter(([strategy]) => !strategies || strategies.includes(strategy));
-  const competitors = (strategies ?? []).filter((name) => !ways.some(([strategy]) => strategy === name));
-  return [
-    ...own.map(([strategy, speculation]) => ({ strategy, speculation, settled: {} as PolicyInput })),
-    ...competitors.flatMap((name) =>
-      strategyTable[name].speculations
-        .filter((speculation) => !usesDraft({ speculation }) || hasDraft)
-        .map((speculation) => ({ strategy: name, speculation, settled: settledBy(name) })),
-    ),
-  ];
+function familiesOf(strategies: readonly StrategyName[] = own, hasDraft: boolean) {
+  const competitors = strategies.filter((name) => !own.includes(name));
+  return [...own.filter((name) => strategies.includes(name)), ...competitors].flatMap((name) =>
+    speculationsOf(strategyTable[name])
+      .filter((speculation) => !usesDraft({ speculation }) || hasDraft)
+      .map((speculation) => ({
+        ...{ strategy: name, speculation },
+        settled: settledBy(strategyTable[name]),
+      })),
+  );
 }
 
 /** Whether any policy that is planned may need a draft: of one's own ways, and of a competitor with one added. */
@@ -80,21 +82,15 @@ const batching = ['batch', 'prefillBatch', 'prefillOrder', 'microBatch', 'pinned
 const drafting = ['candidates', 'draftCache', 'draftBatch', 'draftPlacement'];
 
 function isPlanned(strategy: StrategyName, coordinate: string): boolean {
-  if (ways.some(([own]) => own === strategy)) return true;
-  return (
-    [...batching, ...drafting].includes(coordinate) || (strategy === 'hetegen' && coordinate === 'hostShare')
-  );
+  const { planned } = strategyTable[strategy];
+  return planned === 'everything' || [...batching, ...drafting, ...planned].includes(coordinate);
 }
 
-/** HeteGen's share is for a planner to find; everything else that a competitor's preset says defines it. */
-function settledBy(name: StrategyName): PolicyInput {
-  const {
-    speculation: _speculation,
-    batches: _batches,
-    hostShare: _share,
-    ...settled
-  } = strategyTable[name].defaults;
-  return settled;
+/** What is not for a planner to find: everything else that a competitor's preset says defines it. */
+function settledBy({ planned, defaults }: Strategy): PolicyInput {
+  if (planned === 'everything') return {};
+  const isFree = (field: string) => field === 'batches' || planned.includes(field as keyof Policy);
+  return Object.fromEntries(Object.entries(defaults).filter(([field]) => !isFree(field)));
 }
 
 /** In how many waves the prompts go through. */
@@ -108,9 +104,8 @@ export function planSpace(request: SpaceRequest): Family[] {
   return familiesOf(strategies, draft !== null).flatMap(({ strategy, speculation, settled }) => {
     const fixed = { ...settled, ...request.fixed };
     const isAllowed = (values: PolicyInput) => agrees(values, fixed) && within(values, allowed);
-    if (usesDraft({ speculation }) && !draft) return [];
     if (!isAllowed({ speculation })) return [];
-    const batches = strategy === 'specoffload' ? (fixed.batches ?? 2) : (fixed.batches ?? 1);
+    const batches = fixed.batches ?? strategyTable[strategy].defaults.batches;
     const coordinates = [
       ...commonCoordinates(request, batches),
       ...(usesDraft({ speculation }) ? draftCoordinates(request, batches) : []),

@@ -6,6 +6,7 @@ import { localFormats } from '../machine/formats.js';
 import type { Checkpoint } from '../model/types.js';
 import { localPolicyFields } from '../schedule/policy.js';
 import { resolvePolicy } from '../schedule/resolve.js';
+import { strategyNamed } from '../schedule/strategies/index.js';
 import type { Sequence } from '../speculate/sequence.js';
 import { measureGaps } from '../trace/report.js';
 import { laneNames } from '../trace/types.js';
@@ -13,7 +14,7 @@ import { Dispatcher, toError } from './dispatcher.js';
 import { type Generated, generate } from './generate.js';
 import { LocalMachine } from './local-machine.js';
 import { explainNotFinite, NotFiniteError } from './not-finite.js';
-import { assertNewTokens, type Prepared, prepare, strategyNamed } from './prepare.js';
+import { assertNewTokens, type Prepared, prepare } from './prepare.js';
 import { Session } from './session.js';
 import { isNearTie } from './ties.js';
 import type { LogitsRequest, RunRequest, RunResult } from './types.js';
@@ -126,7 +127,7 @@ function assembleResult(
   const choices = sequences.flatMap((sequence) => sequence.choices);
   return {
     ...outcome,
-    ...{ strategy: request.strategy, setupSeconds, spans, memoryLog },
+    ...{ strategy: strategyNamed(request.strategy).name, setupSeconds, spans, memoryLog },
     sequences: sequences.map((sequence) => ({
       ids: sequence.choices.map(({ id }) => id),
       margins: sequence.choices.map(({ margin }) => margin),

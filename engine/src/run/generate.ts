@@ -1,7 +1,6 @@
 /** The sentence that a run is: wave by wave, prefill, then rounds until done; and what comes out of it. */
 
 import type { Policy } from '../schedule/policy.js';
-import { decode } from '../schedule/strategies/index.js';
 import type { Sequence } from '../speculate/sequence.js';
 import type { MemoryLog } from '../trace/memory.js';
 import { reportPhase, type TimeWindow } from '../trace/report.js';
@@ -50,7 +49,7 @@ export async function generate(options: GenerateOptions): Promise<Generated> {
     await session.prefill(batches);
     const decodeStart = machine.now();
     if (policy.draftPlacement === 'after-prefill') await session.bringDraft();
-    await decode[policy.speculation](session.rounds(batches));
+    await prepared.decode(session.rounds(batches));
     windows.prefill.push({ startSeconds: prefillStart, endSeconds: decodeStart });
     windows.decode.push({ startSeconds: decodeStart, endSeconds: machine.now() });
   }

@@ -1,22 +1,28 @@
 /** A request, checked and given its memory: the same for a run and for its prediction. */
 
-import { quote, UserError } from '@specoffload/input';
+import { UserError } from '@specoffload/input';
 import type { MemoryLimits } from '../machine/budgets.js';
 import type { Formats } from '../machine/formats.js';
 import { assertSameVocabulary } from '../model/tokenizer.js';
 import type { Checkpoint } from '../model/types.js';
 import type { MemoryPlan } from '../schedule/memory-plan.js';
 import { planMemory } from '../schedule/placement.js';
-import type { OpenPolicy, PolicyInput, StrategyName } from '../schedule/policy.js';
+import type { OpenPolicy, PolicyInput } from '../schedule/policy.js';
 import { assertPromptsFit, measureDemand, planWaves, resolvePolicy, tokenRoom } from '../schedule/resolve.js';
-import { type Strategy, strategies, usesDraft } from '../schedule/strategies/index.js';
+import {
+  type Order,
+  type Strategy,
+  type StrategyName,
+  strategyNamed,
+  usesDraft,
+} from '../schedule/strategies/index.js';
 import { Sequence } from '../speculate/sequence.js';
 
 export interface Request {
   readonly target: Checkpoint;
   readonly draft: Checkpoint | null;
   readonly prompts: readonly (readonly number[])[];
-  readonly strategy: StrategyName;
+  readonly strategy: StrategyName | Strategy;
   readonly policy?: PolicyInput;
   readonly maxNewTokens: number;
   /** Where sequences are known to end earlier: new tokens of each, in the order of the prompts. */
@@ -31,6 +37,7 @@ export interface Placed {
 }
 
 export interface Prepared extends Placed {
+  readonly decode: Order;
   readonly sequences: readonly Sequence[];
 }
 
@@ -74,15 +81,7 @@ export function prepare(request: Request, budgets: MemoryLimits, formats: Format
   const sequences = prompts.map(
     (prompt, index) => new Sequence(index, prompt, Math.min(room, limits?.[index] ?? room)),
   );
-  return { ...placed, sequences };
-}
-
-/** @throws UserError when there is no such strategy. */
-export function strategyNamed(name: StrategyName): Strategy {
-  if (Object.hasOwn(strategies, name)) return strategies[name];
-  throw new UserError(
-    `unknown strategy: ${quote(name)}; expected one of ${Object.keys(strategies).join(', ')}`,
-  );
+  return { ...placed, sequences, decode: strategy.orders[policy.speculation] as Order };
 }
 
 /** @throws UserError when the number of new tokens is none. */

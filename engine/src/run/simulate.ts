@@ -5,8 +5,8 @@ import { createCostModel } from '../machine/cost-model.js';
 import type { MachineModel } from '../machine/machine-model.js';
 import { createRandom } from '../model/random.js';
 import type { Checkpoint } from '../model/types.js';
-import type { PolicyInput, StrategyName } from '../schedule/policy.js';
-import { usesDraft } from '../schedule/strategies/index.js';
+import type { PolicyInput } from '../schedule/policy.js';
+import { type Strategy, type StrategyName, strategyNamed, usesDraft } from '../schedule/strategies/index.js';
 import { type Acceptance, assertAnswers, createCommonOracle, createOracle } from '../speculate/acceptance.js';
 import type { MemoryLog } from '../trace/memory.js';
 import type { LaneName, Span } from '../trace/types.js';
@@ -25,7 +25,8 @@ export interface SimulationRequest {
   readonly draft: Checkpoint | null;
   /** Tokens of each prompt. */
   readonly promptLengths: readonly number[];
-  readonly strategy: StrategyName;
+  /** By name, or one of the caller's own. */
+  readonly strategy: StrategyName | Strategy;
   readonly policy?: PolicyInput;
   readonly maxNewTokens: number;
   readonly machine: MachineModel;
@@ -45,7 +46,8 @@ export interface SimulationRequest {
 }
 
 export interface SimulationResult extends RunOutcome {
-  readonly strategy: StrategyName;
+  /** Its name. */
+  readonly strategy: string;
   /** Ordered by start. */
   readonly spans: readonly Span[];
   /** For {@link memoryOverTime}. */
@@ -77,7 +79,7 @@ export async function simulateRun(request: SimulationRequest): Promise<Simulatio
   if (speculates) {
     if (!acceptance)
       throw new UserError(
-        `the strategy ${request.strategy} speculates, so its prediction needs an acceptance; give rates by position or a recorded trace`,
+        `the strategy ${strategyNamed(request.strategy).name} speculates, so its prediction needs an acceptance; give rates by position or a recorded trace`,
       );
     const { candidates } = prepared.policy;
     assertAnswers(acceptance, { candidates, sequences: promptLengths.length, newTokens: maxNewTokens });
@@ -110,7 +112,7 @@ export async function simulateRun(request: SimulationRequest): Promise<Simulatio
       onProgress: request.onProgress,
       onPlaced: () => {},
     });
-    return { ...outcome, strategy: request.strategy, ...traced };
+    return { ...outcome, strategy: strategyNamed(request.strategy).name, ...traced };
   } finally {
     signal?.removeEventListener('abort', onAbort);
   }

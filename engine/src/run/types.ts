@@ -2,7 +2,8 @@
 
 import type { Budgets } from '../machine/budgets.js';
 import type { Checkpoint } from '../model/types.js';
-import type { Policy, PolicyInput, StrategyName } from '../schedule/policy.js';
+import type { Policy, PolicyInput } from '../schedule/policy.js';
+import type { Strategy, StrategyName } from '../schedule/strategies/index.js';
 import type { AcceptanceReport } from '../speculate/statistics.js';
 import type { MemoryLog } from '../trace/memory.js';
 import type { LaneGaps } from '../trace/report.js';
@@ -41,7 +42,8 @@ export interface RunRequest {
   readonly draft: Checkpoint | null;
   /** Token ids, at least one per prompt. */
   readonly prompts: readonly (readonly number[])[];
-  readonly strategy: StrategyName;
+  /** By name, or one of the caller's own. */
+  readonly strategy: StrategyName | Strategy;
   readonly policy?: PolicyInput;
   /** Most new tokens per sequence. */
   readonly maxNewTokens: number;
@@ -100,7 +102,8 @@ export interface RunOutcome {
 }
 
 export interface RunResult extends RunOutcome {
-  readonly strategy: StrategyName;
+  /** Its name. */
+  readonly strategy: string;
   /** In the order of the prompts. */
   readonly sequences: readonly GeneratedSequence[];
   readonly setupSeconds: number;

@@ -3,20 +3,6 @@
 import { assertPlain, isRecord, quote, UserError } from '@specoffload/input';
 import { mostCandidates } from '../speculate/acceptance.js';
 
-export const strategyNames = [
-  'none',
-  'serial',
-  'specoffload',
-  'accelerate',
-  'deepspeed',
-  'flexgen',
-  'fiddler',
-  'hetegen',
-  'apex',
-] as const;
-
-export type StrategyName = (typeof strategyNames)[number];
-
 /** Fields whose value is one of a few words. The first line of each says what the words mean. */
 const choices = {
   /**
@@ -40,7 +26,7 @@ const choices = {
 
 const wholeNumberLimits = {
   decodeBatch: [1, 4096],
-  batches: [1, 2],
+  batches: [1, 64],
   microBatch: [1, 4096],
   prefillBatch: [1, 4096],
   draftBatch: [1, 4096],
@@ -61,7 +47,7 @@ export interface Policy {
   readonly speculation: Choice<'speculation'>;
   /** Sequences per batch. @default all prompts over the batches in flight */
   readonly decodeBatch: number;
-  /** Batches in flight, 1 or 2. @default 2 for specoffload, else 1 */
+  /** Batches in flight, as many as the strategy's order can take. @default 2 for specoffload, else 1 */
   readonly batches: number;
   /** Sequences that compute together in decode; a layer's weights serve all of a batch's before they are freed. @default decodeBatch */
   readonly microBatch: number;

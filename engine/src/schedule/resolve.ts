@@ -5,7 +5,7 @@ import type { Checkpoint } from '../model/types.js';
 import { cacheCapacity } from './kv-cache.js';
 import type { MemoryDemand } from './memory-plan.js';
 import { type OpenPolicy, type PolicyInput, parsePolicy } from './policy.js';
-import { type Strategy, usesDraft } from './strategies/strategy.js';
+import { type Strategy, speculationsOf, usesDraft } from './strategies/strategy.js';
 
 /**
  * Fills in what the caller left out.
@@ -13,11 +13,17 @@ import { type Strategy, usesDraft } from './strategies/strategy.js';
  */
 export function resolvePolicy(strategy: Strategy, input: PolicyInput, numPrompts: number): OpenPolicy {
   const given = parsePolicy(input);
-  const wish = { ...strategy.defaults, ...given };
+  const ways = speculationsOf(strategy);
+  const wish = { speculation: ways[0], ...strategy.defaults, ...given };
   const { speculation } = wish;
-  if (!strategy.speculations.includes(speculation))
+  const { mostBatches = 2 } = strategy;
+  if (!ways.includes(speculation))
     throw new UserError(
-      `invalid speculation: ${speculation}; the strategy ${strategy.name} is defined by ${strategy.speculations.join(' or ')}, choose another strategy`,
+      `invalid speculation: ${speculation}; the strategy ${strategy.name} is defined by ${ways.join(' or ')}, choose another strategy`,
+    );
+  if (wish.batches > mostBatches)
+    throw new UserError(
+      `invalid batches: ${wish.batches}; the strategy ${strategy.name} has at most ${mostBatches} in flight`,
     );
   const batches = Math.min(wish.batches, numPrompts);
   const decodeBatch = Math.min(wish.decodeBatch ?? numPrompts, Math.ceil(numPrompts / batches));

@@ -11,7 +11,6 @@ import type {
   Policy,
   PoolReport,
   RunResult,
-  StrategyName,
 } from '@specoffload/engine';
 
 export const recordSchema = 1;
@@ -47,7 +46,7 @@ interface RecordBase {
   readonly key: string;
   /** ISO 8601, UTC. */
   readonly createdAt: string;
-  readonly strategy: StrategyName;
+  readonly strategy: string;
   /** Resolved: every field has its value. */
   readonly policy: Policy;
   readonly seed: number;

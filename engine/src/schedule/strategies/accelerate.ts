@@ -5,14 +5,15 @@
  * which says of the design that it does no pre-fetching.
  */
 
+import { plainOrWithDraft } from './orders.js';
 import type { Strategy } from './strategy.js';
 
 export const accelerate: Strategy = {
   name: 'accelerate',
   summary: 'each module is brought, computed and dropped; nothing overlaps',
-  speculations: ['none', 'serial'],
+  orders: plainOrWithDraft,
+  planned: [],
   defaults: {
-    ...{ speculation: 'none', batches: 1 },
-    ...{ cache: 'device', attention: 'device', streaming: 'on-demand', pageLocked: 0 },
+    ...{ batches: 1, cache: 'device', attention: 'device', streaming: 'on-demand', pageLocked: 0 },
   },
 };

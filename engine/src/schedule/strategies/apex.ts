@@ -4,12 +4,14 @@
  * fit into device memory. Virtual machine only. Source: arXiv 2506.03296.
  */
 
+import { plainOrWithDraft } from './orders.js';
 import type { Strategy } from './strategy.js';
 
 export const apex: Strategy = {
   name: 'apex',
   summary: 'all weights on the device; host and device share the attention by sequences',
-  speculations: ['none', 'serial'],
+  orders: plainOrWithDraft,
+  planned: [],
   // More layers than any model has: placement takes all, and refuses a model that does not fit.
-  defaults: { speculation: 'none', batches: 1, attention: 'split', pinnedLayers: 4096 },
+  defaults: { batches: 1, attention: 'split', pinnedLayers: 4096 },
 };

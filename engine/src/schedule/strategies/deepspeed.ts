@@ -4,14 +4,16 @@
  * the device. Source: DeepSpeed pull request 2271 and the ZeRO-Inference notes it cites.
  */
 
+import { plainOrWithDraft } from './orders.js';
 import type { Strategy } from './strategy.js';
 
 export const deepspeed: Strategy = {
   name: 'deepspeed',
   summary: 'each layer is brought, computed and dropped; the KV cache stays on the device',
-  speculations: ['none', 'serial'],
+  orders: plainOrWithDraft,
+  planned: [],
   defaults: {
-    ...{ speculation: 'none', batches: 1, pageLocked: 1 },
+    ...{ batches: 1, pageLocked: 1 },
     ...{ cache: 'device', attention: 'device', streaming: 'on-demand' },
   },
 };

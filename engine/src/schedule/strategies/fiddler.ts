@@ -5,15 +5,16 @@
  * whose costs of 7 per row on the host and 70 per expert on the device put the border at 10 rows.
  */
 
+import { plainOrWithDraft } from './orders.js';
 import type { Strategy } from './strategy.js';
 
 export const fiddler: Strategy = {
   name: 'fiddler',
   summary: 'experts with few rows are computed on the host, the others brought after the router has chosen',
-  speculations: ['none', 'serial'],
+  orders: plainOrWithDraft,
+  planned: [],
   defaults: {
-    ...{ speculation: 'none', batches: 1 },
-    ...{ cache: 'device', attention: 'device', attentionWeights: 'resident' },
+    ...{ batches: 1, cache: 'device', attention: 'device', attentionWeights: 'resident' },
     ...{ streaming: 'on-demand', experts: 'routed', hostExpertRows: 10, pageLocked: 0 },
   },
 };

@@ -5,14 +5,13 @@
  * `generation_loop_overlap_multi_batch` of FlexLLMGen's flex_opt.py.
  */
 
+import { plainOrWithDraft } from './orders.js';
 import type { Strategy } from './strategy.js';
 
 export const flexgen: Strategy = {
   name: 'flexgen',
   summary: "the next layer's weights and each micro-batch's KV cache cross while this one computes",
-  speculations: ['none', 'serial'],
-  defaults: {
-    ...{ speculation: 'none', batches: 1 },
-    ...{ cache: 'host', attention: 'device', prefetchDepth: 1 },
-  },
+  orders: plainOrWithDraft,
+  planned: [],
+  defaults: { batches: 1, cache: 'host', attention: 'device', prefetchDepth: 1 },
 };

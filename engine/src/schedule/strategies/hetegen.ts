@@ -4,14 +4,13 @@
  * machine only. Source: Zhao et al., arXiv 2403.01164 (no code published).
  */
 
+import { plainOrWithDraft } from './orders.js';
 import type { Strategy } from './strategy.js';
 
 export const hetegen: Strategy = {
   name: 'hetegen',
   summary: 'host and device share every FFN, so that less has to cross the link',
-  speculations: ['none', 'serial'],
-  defaults: {
-    ...{ speculation: 'none', batches: 1 },
-    ...{ cache: 'device', attention: 'device', prefetchDepth: 1, hostShare: 0.2 },
-  },
+  orders: plainOrWithDraft,
+  planned: ['hostShare'],
+  defaults: { batches: 1, cache: 'device', attention: 'device', prefetchDepth: 1, hostShare: 0.2 },
 };

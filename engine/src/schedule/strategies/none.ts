@@ -3,11 +3,13 @@
  * projections and FFNs. Every sequence of a batch advances by one token per pass.
  */
 
+import { inTurn, verifyOnly } from './orders.js';
 import type { Strategy } from './strategy.js';
 
 export const none: Strategy = {
   name: 'none',
   summary: 'weights stream with prefetch; one token per sequence and pass',
-  speculations: ['none'],
-  defaults: { speculation: 'none', batches: 1 },
+  orders: { none: inTurn(verifyOnly) },
+  planned: 'everything',
+  defaults: { batches: 1 },
 };

@@ -7,11 +7,13 @@
  * target verifies them.
  */
 
+import { inTurn, proposeAheadOfVerifying, proposeThenVerify } from './orders.js';
 import type { Strategy } from './strategy.js';
 
 export const serial: Strategy = {
   name: 'serial',
   summary: 'the draft proposes, then the target verifies in one pass',
-  speculations: ['serial', 'ahead'],
-  defaults: { speculation: 'serial', batches: 1 },
+  orders: { serial: inTurn(proposeThenVerify), ahead: inTurn(proposeAheadOfVerifying) },
+  planned: 'everything',
+  defaults: { batches: 1 },
 };

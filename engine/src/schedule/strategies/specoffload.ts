@@ -4,11 +4,13 @@
  * other batch; then the batches swap. Source: Zhuge et al., arXiv 2505.10259.
  */
 
+import { interleave } from './orders.js';
 import type { Strategy } from './strategy.js';
 
 export const specoffload: Strategy = {
   name: 'specoffload',
   summary: 'the target verifies one batch while the draft proposes for the other',
-  speculations: ['interleaved'],
-  defaults: { speculation: 'interleaved', batches: 2 },
+  orders: { interleaved: interleave },
+  planned: 'everything',
+  defaults: { batches: 2 },
 };

@@ -1,11 +1,11 @@
-/** What a strategy is: a name, a source, and where its policy differs from the common defaults. */
+/** What a strategy is: a name, a source, its orders of proposing and verifying, and where its policy differs. */
 
 import type { Sequence } from '../../speculate/sequence.js';
-import type { Policy, PolicyInput, StrategyName } from '../policy.js';
+import type { Policy, PolicyInput } from '../policy.js';
 
-/** The moves a strategy makes; each resolves when its tasks have ended. Finished sequences are left out of both. */
+/** The moves a strategy makes; each resolves when its tasks have ended. Finished sequences are left out of all. */
 export interface Rounds {
-  /** The batches in flight, 1 or 2. */
+  /** The batches in flight. */
   readonly batches: readonly (readonly Sequence[])[];
   /** The draft proposes candidates for a batch. */
   propose(batch: number): Promise<void>;
@@ -15,21 +15,29 @@ export interface Rounds {
   verify(batch: number): Promise<void>;
 }
 
+/** Decodes all batches until every sequence is finished. */
+export type Order = (rounds: Rounds) => Promise<void>;
+
 export interface Strategy {
-  readonly name: StrategyName;
+  readonly name: string;
   /** What it does on which lane, one sentence. */
   readonly summary: string;
-  /** The ways of speculating it can be asked for; a competitor as published does not speculate. */
-  readonly speculations: readonly Policy['speculation'][];
-  /** Policy fields where it differs from the common defaults; `speculation` is the first of its ways. */
-  readonly defaults: PolicyInput & Pick<Policy, 'speculation' | 'batches'>;
+  /** Its order for each way of speculating it can be asked for, its own way first. */
+  readonly orders: { readonly [Way in Policy['speculation']]?: Order };
+  /** Batches in flight, at most. @default 2 */
+  readonly mostBatches?: number;
+  /** What a planner may change: everything; or, of a published system, its batches, its draft and these fields. */
+  readonly planned: 'everything' | readonly (keyof Policy)[];
+  /** Policy fields where it differs from the common defaults. */
+  readonly defaults: Omit<PolicyInput, 'speculation'> & Pick<Policy, 'batches'>;
+}
+
+/** The ways of speculating that a strategy can be asked for, its own first. */
+export function speculationsOf({ orders }: Strategy): Policy['speculation'][] {
+  return Object.keys(orders) as Policy['speculation'][];
 }
 
 /** Whether a policy needs a draft. */
 export function usesDraft({ speculation }: Pick<Policy, 'speculation'>): boolean {
   return speculation !== 'none';
-}
-
-export function hasUnfinished(sequences: readonly Sequence[]): boolean {
-  return sequences.some(({ isFinished }) => !isFinished);
 }

@@ -5,6 +5,7 @@ import {
   planMaySpeculate,
   type StrategyName,
   speculates,
+  speculationsOf,
   strategies,
 } from '@specoffload/engine';
 import type { Output } from '../../terminal/output.js';
@@ -49,7 +50,7 @@ export function noteUnusedDraft(
 }
 
 function remedy(strategy: StrategyName | undefined, policy: PolicyInput, isPlanned: boolean): string {
-  const canBeGiven = strategy !== undefined && strategies[strategy].speculations.includes('serial');
+  const canBeGiven = strategy !== undefined && speculationsOf(strategies[strategy]).includes('serial');
   if (!canBeGiven || policy.speculation !== undefined) return 'take --strategy serial for a run with a draft';
   return isPlanned
     ? 'add --acceptance to plan it with a draft too'

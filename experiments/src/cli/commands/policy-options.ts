@@ -12,7 +12,7 @@ export type PolicyOptions = { readonly [Field in keyof Policy]?: string };
 const help: Readonly<Record<keyof Policy, readonly [meaning: string, otherwise: string]>> = {
   speculation: ['who proposes, and when', "the strategy's"],
   decodeBatch: ['sequences per batch', 'all prompts over the batches in flight'],
-  batches: ['batches in flight, 1 or 2', '2 for specoffload, else 1'],
+  batches: ['batches in flight, as many as the strategy can take', '2 for specoffload, else 1'],
   microBatch: ['sequences that compute together in decode', 'the decode batch'],
   prefillBatch: ['sequences per prefill micro-batch', 'the decode batch'],
   prefillOrder: ['stream all weights per micro-batch, or each layer once for all', 'layer-major'],

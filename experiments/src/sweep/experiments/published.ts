@@ -6,6 +6,7 @@ import {
   type PolicyInput,
   placeCandidate,
   type SimulationRequest,
+  strategyNamed,
   UserError,
 } from '@specoffload/engine';
 import type { Choice, Settings } from '../../definitions/definition.js';
@@ -35,7 +36,11 @@ export async function readPublishedRuns(): Promise<PublishedRun> {
     const isByExpert = question.system === 'FlexGen' || question.system === 'Fiddler';
     return {
       ...fitLayers(request),
-      ...{ strategy, prompts: promptLengths.length, promptTokens: promptLengths[0]! },
+      ...{
+        strategy: strategyNamed(strategy).name,
+        prompts: promptLengths.length,
+        promptTokens: promptLengths[0]!,
+      },
       ...(acceptance?.kind === 'rates' ? { acceptance: acceptance.byPosition[0]! } : {}),
       ...(routingSkew === undefined ? {} : { routingSkew }),
       ...(isByExpert ? { unit: 'expert' } : {}),
