@@ -1,11 +1,17 @@
 import { describe, expect, it } from 'vitest';
-import { Dispatcher, type Machine, type TaskListener } from '../../engine/dist/run/dispatcher.js';
+import { localTopology } from '../../engine/dist/machine/topology.js';
+import {
+  Dispatcher,
+  type Machine,
+  type MachineLane,
+  type TaskListener,
+} from '../../engine/dist/run/dispatcher.js';
 import { createTask, type SlotClass, type Task, type TaskHead } from '../../engine/dist/schedule/task.js';
 import type { LaneName } from '../../engine/dist/trace/types.js';
 
 /** A machine on which nothing is computed: every task takes as long as its `bytes` say, in virtual seconds. */
 class VirtualMachine implements Machine {
-  readonly laneWidth: Record<LaneName, number>;
+  readonly lanes: readonly MachineLane[];
   /** `+ name` when a task starts, with its slot if it took one; `- name` when it ends. */
   readonly log: string[] = [];
   readonly mostRunning: Record<LaneName, number> = { disk: 0, link: 0, host: 0, device: 0 };
@@ -15,8 +21,8 @@ class VirtualMachine implements Machine {
   #now = 0;
   #order = 0;
 
-  constructor(laneWidth: Partial<Record<LaneName, number>> = {}, failing: readonly string[] = []) {
-    this.laneWidth = { disk: 1, link: 1, host: 1, device: 1, ...laneWidth };
+  constructor(widths: Readonly<Record<LaneName, number>> = {}, failing: readonly string[] = []) {
+    this.lanes = localTopology.lanes.map((lane) => ({ ...lane, width: widths[lane.name] ?? 1 }));
     this.#failing = new Set(failing);
   }
 

@@ -1,8 +1,14 @@
 import { describe, expect, it } from 'vitest';
+import { localTopology } from '../../engine/dist/machine/topology.js';
 import { Dispatcher } from '../../engine/dist/run/dispatcher.js';
 import { VirtualMachine, type VirtualMachineOptions } from '../../engine/dist/run/virtual-machine.js';
 import { createTask, type Task, type TaskBody, type TaskHead } from '../../engine/dist/schedule/task.js';
 import type { LaneName } from '../../engine/dist/trace/types.js';
+
+/** The local machine's lanes, which take one task at a time unless `widths` says otherwise. */
+function lanes(widths: Readonly<Record<LaneName, number>> = {}) {
+  return localTopology.lanes.map((lane) => ({ ...lane, width: widths[lane.name] ?? 1 }));
+}
 
 /** A task that takes as many seconds as its `bytes` say. */
 function task(id: number, lane: LaneName, seconds: number, body: Partial<TaskBody> = {}): Task {
@@ -22,7 +28,7 @@ async function run(tasks: readonly Task[], options: Partial<VirtualMachineOption
   const machine = new VirtualMachine({
     costs: { secondsOf: ({ bytes }) => bytes, latencyOf: () => 0 },
     oracle: { accepts: () => true, chooseExperts: () => [] },
-    laneWidth: { disk: 1, link: 1, host: 1, device: 1 },
+    lanes: lanes(),
     interruptsDraft: false,
     ...options,
   });
@@ -95,7 +101,7 @@ describe('a virtual machine', () => {
     const machine = new VirtualMachine({
       costs: { secondsOf: ({ bytes }) => bytes, latencyOf: () => 0 },
       oracle: { accepts: () => true, chooseExperts: () => [] },
-      laneWidth: { disk: 1, link: 1, host: 1, device: 1 },
+      lanes: lanes(),
       interruptsDraft: false,
     });
     const dispatcher = new Dispatcher(machine);
@@ -114,13 +120,13 @@ describe('a virtual machine', () => {
       task(1, 'link', 2),
       task(2, 'device', 3, { after: [1] }),
     ];
-    const laneWidth = { disk: 1, link: 1, host: 1, device: 2 };
-    expect(await run(tasks, { interruptsDraft: true, laneWidth })).toEqual([
+    const wide = lanes({ device: 2 });
+    expect(await run(tasks, { interruptsDraft: true, lanes: wide })).toEqual([
       [1, 0, 2],
       [2, 2, 5],
       [0, 0, 13],
     ]);
-    expect(await run(tasks, { interruptsDraft: false, laneWidth }), 'a device that cannot').toEqual([
+    expect(await run(tasks, { interruptsDraft: false, lanes: wide }), 'a device that cannot').toEqual([
       [1, 0, 2],
       [0, 0, 10],
       [2, 10, 13],
@@ -135,7 +141,7 @@ describe('a virtual machine', () => {
           secondsOf: ({ bytes }) => bytes,
           latencyOf: (priced) => ((priced as Task).id === 0 ? 5 : 0),
         },
-        laneWidth: { disk: 1, link: 1, host: 1, device: 2 },
+        lanes: lanes({ device: 2 }),
       },
     );
     expect(spans).toEqual([
@@ -150,7 +156,7 @@ describe('a virtual machine', () => {
     const machine = new VirtualMachine({
       costs: { secondsOf: () => 1, latencyOf: () => 0 },
       oracle: { accepts: () => true, chooseExperts: () => [] },
-      laneWidth: { disk: 1, link: 1, host: 1, device: 1 },
+      lanes: lanes(),
       interruptsDraft: false,
       onStall: () => {
         stalls += 1;

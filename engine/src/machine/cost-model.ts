@@ -65,7 +65,7 @@ export function createCostModel(
           machine.link.overheadSeconds +
           task.bytes / (task.kind === 'fetch' ? fetchRate : weightRate(machine, task))
         );
-      return computeSeconds(lookUp(task.lane, task.kind), task);
+      return computeSeconds(lookUp(task.lane as 'host' | 'device', task.kind), task);
     },
     latencyOf({ lane, kind, numParts }) {
       return lane === 'host' || lane === 'device' ? numParts * lookUp(lane, kind).latencySeconds : 0;

@@ -4,3 +4,4 @@ export * from './formats.js';
 export * from './machine-file.js';
 export * from './machine-model.js';
 export * from './rates.js';
+export * from './topology.js';

@@ -1,7 +1,8 @@
 /** Reads machine files: every constant with its source, between what can exist, and no field that nothing looks at. */
 
 import { isRecord, type JsonRecord, maybeReadJson, printable, quote, UserError } from '@specoffload/input';
-import { type LaneName, laneNames, type TaskKind, taskKinds } from '../trace/types.js';
+import { laneNames } from '../trace/lanes.js';
+import { type LaneName, type TaskKind, taskKinds } from '../trace/types.js';
 import { bf16Formats, type Formats, localFormats } from './formats.js';
 import type { CacheTraffic, ComputeRates, KindRates, MachineModel } from './machine-model.js';
 
@@ -186,7 +187,7 @@ class MachineFile {
 
   /** None where the file says nothing. */
   variability(value: unknown): MachineModel['variability'] {
-    const sigmas = { disk: 0, link: 0, host: 0, device: 0 };
+    const sigmas: Record<LaneName, number> = { disk: 0, link: 0, host: 0, device: 0 };
     if (value === undefined) return sigmas;
     for (const [lane, sigma] of Object.entries(this.record(value, 'variability'))) {
       if (!laneNames.includes(lane as LaneName)) this.refuse('variability', lane, laneNames.join(', '));
@@ -196,7 +197,7 @@ class MachineFile {
   }
 
   laneWidth(value: unknown): MachineModel['laneWidth'] {
-    const widths = { disk: 1, link: 1, host: 1, device: 1 };
+    const widths: Record<LaneName, number> = { disk: 1, link: 1, host: 1, device: 1 };
     if (value === undefined) return widths;
     for (const [lane, width] of Object.entries(this.record(value, 'laneWidth'))) {
       if (!laneNames.includes(lane as LaneName)) this.refuse('laneWidth', lane, laneNames.join(', '));

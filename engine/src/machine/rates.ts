@@ -1,7 +1,7 @@
 /** A machine's rates by their path, as sweeps vary them: `link.bytesPerSecond`, `device.arithmetic`. */
 
 import { UserError } from '@specoffload/input';
-import { laneNames } from '../trace/types.js';
+import { laneNames } from '../trace/lanes.js';
 import { rateLimits } from './machine-file.js';
 import type { MachineModel } from './machine-model.js';
 

@@ -32,7 +32,7 @@ import type { ModelPlacement } from '../schedule/memory-plan.js';
 import { planMicroBatches } from '../schedule/resolve.js';
 import { usesDraft } from '../schedule/strategies/index.js';
 import type { Acceptance } from '../speculate/acceptance.js';
-import { type LaneName, laneNames, type PhaseName, type TaskKind } from '../trace/types.js';
+import type { LaneName, PhaseName, TaskKind } from '../trace/types.js';
 import { chanceThatAheadHolds, type LifetimeRound, lifetimes } from './lifetimes.js';
 
 export interface ClosedFormRequest {
@@ -43,7 +43,10 @@ export interface ClosedFormRequest {
   readonly acceptance: Acceptance | null;
 }
 
-export type LaneSeconds = Record<LaneName, number>;
+/** The lanes of machines that can be estimated: those of the local one. */
+const estimatedLanes = ['disk', 'link', 'host', 'device'] as const;
+
+export type LaneSeconds = Record<(typeof estimatedLanes)[number], number>;
 
 export interface ClosedForm {
   /** Expected. */
@@ -139,7 +142,7 @@ class Estimator {
     const perLayer = { link: link / this.#config.numLayers, disk: disk / this.#config.numLayers };
     const busiest = (phase: PhaseName) =>
       largest(
-        laneNames.map((lane) =>
+        estimatedLanes.map((lane) =>
           phase === 'decode' && (lane === 'link' || lane === 'disk')
             ? this.#lanes[phase][lane] - ahead[lane] * perLayer[lane]
             : this.#lanes[phase][lane],
@@ -608,7 +611,7 @@ class Estimator {
 
   #add(phase: PhaseName, lanes: Readonly<LaneSeconds>, seconds: number, times = 1): void {
     this.#seconds[phase] += this.#times * times * seconds;
-    for (const lane of laneNames) this.#lanes[phase][lane] += this.#times * times * lanes[lane];
+    for (const lane of estimatedLanes) this.#lanes[phase][lane] += this.#times * times * lanes[lane];
   }
 }
 

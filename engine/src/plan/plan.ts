@@ -8,7 +8,7 @@ import type { Policy, PolicyInput } from '../schedule/policy.js';
 import { assertPromptsFit } from '../schedule/resolve.js';
 import type { StrategyName } from '../schedule/strategies/index.js';
 import { type Acceptance, assertAnswers } from '../speculate/acceptance.js';
-import { type LaneName, laneNames } from '../trace/types.js';
+import type { LaneName } from '../trace/types.js';
 import type { Appraiser, PlanningJob } from './appraise.js';
 import { aspects, chooseFinalists, decide } from './finalists.js';
 import { type SearchProgress, search } from './search.js';
@@ -190,7 +190,9 @@ function toPlanned(trial: Trial, appraiser: Appraiser): PlannedPolicy {
 export function busiestLane({ phases, newTokens, seconds }: RunOutcome): BusiestLane {
   const busy = (lane: LaneName) =>
     phases.prefill.lanes[lane].busySeconds + phases.decode.lanes[lane].busySeconds;
-  const lane = laneNames.reduce((most, next) => (busy(next) > busy(most) ? next : most));
+  const lane = Object.keys(phases.decode.lanes).reduce((most, next) =>
+    busy(next) > busy(most) ? next : most,
+  );
   const busySeconds = busy(lane);
   return {
     ...{ lane, busySeconds, utilization: busySeconds / seconds },

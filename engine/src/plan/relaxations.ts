@@ -167,8 +167,10 @@ function raise(rates: AcceptanceRates): AcceptanceRates {
 }
 
 const laneOf = {
-  ...{ link: 'link', disk: 'disk' },
-  ...{ 'host arithmetic': 'host', 'device arithmetic': 'device' },
+  link: 'link',
+  disk: 'disk',
+  'host arithmetic': 'host',
+  'device arithmetic': 'device',
 } as const satisfies Partial<Record<Resource, LaneName>>;
 
 /** More memory, or a lane with all its rates raised and all its fixed times shortened. */

@@ -3,9 +3,10 @@
  * the trace. Knows nothing of models; the same code drives a real and a virtual machine.
  */
 
+import type { LanePlace } from '../machine/topology.js';
 import type { SlotClass, Task } from '../schedule/task.js';
 import { causeOf } from '../trace/idle.js';
-import { type IdleCause, type LaneName, laneNames, type Span } from '../trace/types.js';
+import type { IdleCause, LaneName, Span } from '../trace/types.js';
 
 /** When a task really ran, on the machine's clock (seconds), and what came out of it. */
 export interface TaskOutcome {
@@ -20,10 +21,13 @@ export interface TaskListener {
   failed(task: Task, error: Error): void;
 }
 
+/** A lane, and how many tasks it accepts at once: above 1 it works in order and is never left waiting for a message. */
+export type MachineLane = LanePlace & { readonly width: number };
+
 /** Something that can execute tasks: worker threads and a real clock, or a cost model and a virtual one. */
 export interface Machine {
-  /** Tasks a lane accepts at once. Above 1 the lane works in order and is never left waiting for a message. */
-  readonly laneWidth: Readonly<Record<LaneName, number>>;
+  /** In the order in which they are served where several could start something. */
+  readonly lanes: readonly MachineLane[];
   now(): number;
   /**
    * Starts the task in the slot it took (-1 without), and tells the listener once how it ended, never before returning.
@@ -65,8 +69,17 @@ interface Waiter {
   readonly reject: (error: Error) => void;
 }
 
+/** What waits and runs on a lane. */
+interface LaneState {
+  readonly lane: MachineLane;
+  /** The most urgent first. */
+  readonly ready: Entry[];
+  numRunning: number;
+}
+
 interface Entry {
   readonly task: Task;
+  readonly lane: LaneState;
   numBlockers: number;
   readySeconds: number;
   /** What the last task or slot that it waited for stands for. */
@@ -79,8 +92,8 @@ export class Dispatcher implements TaskListener {
   readonly #machine: Machine;
   /** By task number, which counts up from 0: predictions look thousands up, and this is the fastest table. */
   readonly #entries: (Entry | undefined)[] = [];
-  readonly #ready: Record<LaneName, Entry[]> = { disk: [], link: [], host: [], device: [] };
-  readonly #running: Record<LaneName, number> = { disk: 0, link: 0, host: 0, device: 0 };
+  readonly #lanes: readonly LaneState[];
+  readonly #laneByName: ReadonlyMap<LaneName, LaneState>;
   readonly #slots = new Map<SlotClass, SlotState>();
   readonly #holds = new Map<number, SlotHold>();
   readonly #waiters = new Map<number, Waiter[]>();
@@ -94,6 +107,8 @@ export class Dispatcher implements TaskListener {
 
   constructor(machine: Machine) {
     this.#machine = machine;
+    this.#lanes = machine.lanes.map((lane) => ({ lane, ready: [], numRunning: 0 }));
+    this.#laneByName = new Map(this.#lanes.map((state) => [state.lane.name, state]));
   }
 
   /** Every span so far, in order of ending. */
@@ -123,6 +138,7 @@ export class Dispatcher implements TaskListener {
     for (const task of tasks) {
       const entry: Entry = {
         task,
+        lane: this.#laneOf(task),
         numBlockers: 0,
         readySeconds: 0,
         waitedFor: 'nothing',
@@ -165,7 +181,7 @@ export class Dispatcher implements TaskListener {
   /** Drops all tasks that have not started and resolves when those under way have ended. */
   async drain(): Promise<void> {
     this.fail(new Error('the dispatcher is drained'));
-    if (laneNames.every((lane) => this.#running[lane] === 0)) return;
+    if (this.#isQuiet()) return;
     await new Promise<void>((resolve) => {
       this.#onQuiet = resolve;
     });
@@ -174,15 +190,15 @@ export class Dispatcher implements TaskListener {
   /** For the machine. */
   ended(task: Task, outcome: TaskOutcome): void {
     const entry = this.#entries[task.id] as Entry;
-    this.#running[task.lane] -= 1;
+    entry.lane.numRunning -= 1;
     this.#record(entry, outcome);
-    this.#end(entry, outcome.result, causeOf(task));
+    this.#end(entry, outcome.result, causeOf(task, entry.lane.lane));
     this.#notifyIfQuiet();
   }
 
   /** For the machine. */
   failed(task: Task, error: Error): void {
-    this.#running[task.lane] -= 1;
+    this.#laneOf(task).numRunning -= 1;
     this.fail(error);
     this.#notifyIfQuiet();
   }
@@ -214,7 +230,7 @@ export class Dispatcher implements TaskListener {
   #markReady(entry: Entry, cause: IdleCause): void {
     entry.waitedFor = cause;
     entry.readySeconds = this.#machine.now();
-    const ready = this.#ready[entry.task.lane];
+    const { ready } = entry.lane;
     let index = ready.length;
     while (index > 0 && isMoreUrgent(entry.task, ready[index - 1].task)) index -= 1;
     ready.splice(index, 0, entry);
@@ -226,15 +242,15 @@ export class Dispatcher implements TaskListener {
     let hasProgress = true;
     while (hasProgress && !this.#failure) {
       hasProgress = false;
-      for (const lane of laneNames) while (this.#startNext(lane)) hasProgress = true;
+      for (const lane of this.#lanes) while (this.#startNext(lane)) hasProgress = true;
     }
     this.#dispatching = false;
   }
 
   /** Starts the most urgent task of the lane; false when there is none or the lane is full. */
-  #startNext(lane: LaneName): boolean {
-    if (this.#failure || this.#running[lane] >= this.#machine.laneWidth[lane]) return false;
-    const entry = this.#ready[lane].shift();
+  #startNext({ lane, ready, numRunning }: LaneState): boolean {
+    if (this.#failure || numRunning >= lane.width) return false;
+    const entry = ready.shift();
     if (!entry) return false;
     this.#start(entry);
     return true;
@@ -258,7 +274,7 @@ export class Dispatcher implements TaskListener {
       this.#end(entry, undefined, entry.waitedFor);
       return;
     }
-    this.#running[task.lane] += 1;
+    entry.lane.numRunning += 1;
     try {
       this.#machine.start(task, slot, entry.readySeconds, this);
     } catch (error) {
@@ -330,9 +346,19 @@ export class Dispatcher implements TaskListener {
   }
 
   #notifyIfQuiet(): void {
-    if (!this.#onQuiet || laneNames.some((lane) => this.#running[lane] > 0)) return;
+    if (!this.#onQuiet || !this.#isQuiet()) return;
     this.#onQuiet();
     this.#onQuiet = null;
+  }
+
+  #isQuiet(): boolean {
+    return this.#lanes.every(({ numRunning }) => numRunning === 0);
+  }
+
+  #laneOf({ name, lane }: Task): LaneState {
+    const state = this.#laneByName.get(lane);
+    if (!state) throw new Error(`${name} is for a lane that the machine does not have: ${lane}`);
+    return state;
   }
 }
 

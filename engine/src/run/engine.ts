@@ -9,7 +9,6 @@ import { resolvePolicy } from '../schedule/resolve.js';
 import { strategyNamed } from '../schedule/strategies/index.js';
 import type { Sequence } from '../speculate/sequence.js';
 import { measureGaps } from '../trace/report.js';
-import { laneNames } from '../trace/types.js';
 import { Dispatcher, toError } from './dispatcher.js';
 import { type Generated, generate } from './generate.js';
 import { LocalMachine } from './local-machine.js';
@@ -142,9 +141,7 @@ function assembleResult(
     outputDigest: digestOutput(sequences),
     native: machine.core.kind,
     directReads: machine.readsDirectly,
-    laneGaps: Object.fromEntries(
-      laneNames.map((lane) => [lane, measureGaps(spans, lane)]),
-    ) as RunResult['laneGaps'],
+    laneGaps: Object.fromEntries(machine.lanes.map(({ name }) => [name, measureGaps(spans, name)])),
   };
 }
 

@@ -4,7 +4,6 @@ import type { ArenaHandle, WeightDtype } from '@specoffload/native';
 import type { AttentionWeights, DeviceAddress, ExpertWeights, HostAddress } from '../machine/device.js';
 import type { ModelPlacement } from '../schedule/memory-plan.js';
 import type { WorkerOp } from '../schedule/ops.js';
-import type { LaneName } from '../trace/types.js';
 import type { ModelRole, NotFinitePlace } from './not-finite.js';
 
 /** Rates that lanes are paced to; null: not paced. */
@@ -21,7 +20,7 @@ export type LaneCaps = Readonly<
 
 /** Handed to a lane's worker at its birth. */
 export interface LaneWorkerData {
-  readonly lane: Exclude<LaneName, 'disk'>;
+  readonly lane: 'link' | 'host' | 'device';
   readonly core: 'native' | 'twin';
   readonly host: readonly ArenaHandle[];
   readonly device: readonly ArenaHandle[];

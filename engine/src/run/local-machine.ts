@@ -8,13 +8,14 @@ import { UserError } from '@specoffload/input';
 import { loadNativeCore, type NativeCore, type Streamer, type StreamFile } from '@specoffload/native';
 import type { DeviceAddress } from '../machine/device.js';
 import { PoolMemory, type Region } from '../machine/pool.js';
+import { localTopology } from '../machine/topology.js';
 import { createRopeTables } from '../model/rope.js';
 import type { MemoryPlan, ModelPlacement, RopeRegions } from '../schedule/memory-plan.js';
 import type { LoadOp, Op } from '../schedule/ops.js';
 import type { Task } from '../schedule/task.js';
 import { attentionWeights, expertWeights, headWeights } from '../schedule/work.js';
 import type { LaneName } from '../trace/types.js';
-import type { Machine, TaskListener, TaskOutcome } from './dispatcher.js';
+import type { Machine, MachineLane, TaskListener, TaskOutcome } from './dispatcher.js';
 import type { LaneWorkerData, WorkerModel, WorkerReply, WorkerRequest } from './lane-protocol.js';
 import { NotFiniteError } from './not-finite.js';
 import { defaultReadsInFlight, type MachineSettings } from './types.js';
@@ -29,7 +30,7 @@ interface Pending {
 export class LocalMachine implements Machine {
   // A task that is ready may wait inside the lane, so that no time is lost on messages between two. The device has a
   // place more: a draft step that is under way lets target work in between its layers, of which two tasks may wait.
-  readonly laneWidth = { disk: 3, link: 3, host: 2, device: 3 } as const;
+  readonly lanes = lanesOf({ disk: 3, link: 3, host: 2, device: 3 });
   readonly core: NativeCore;
   readonly #host: PoolMemory;
   readonly #device: PoolMemory;
@@ -200,6 +201,11 @@ export class LocalMachine implements Machine {
     for (const { task, listener } of this.#pending.values()) listener.failed(task, error);
     this.#pending.clear();
   }
+}
+
+/** @param widths by lane */
+function lanesOf(widths: Readonly<Record<LaneName, number>>): readonly MachineLane[] {
+  return localTopology.lanes.map((lane) => ({ ...lane, width: widths[lane.name] }));
 }
 
 function failureOf(lane: LaneName, { error, notFinite }: Extract<WorkerReply, { error: string }>): Error {

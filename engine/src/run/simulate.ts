@@ -3,6 +3,7 @@
 import { currentSignal, UserError } from '@specoffload/input';
 import { createCostModel } from '../machine/cost-model.js';
 import type { MachineModel } from '../machine/machine-model.js';
+import { localTopology } from '../machine/topology.js';
 import { createRandom } from '../model/random.js';
 import type { Checkpoint } from '../model/types.js';
 import type { PolicyInput } from '../schedule/policy.js';
@@ -96,7 +97,7 @@ export async function simulateRun(request: SimulationRequest): Promise<Simulatio
       draws === 'common'
         ? createCommonOracle(answers, seed, routingSkew)
         : createOracle(answers, createRandom(seed, 'simulation'), routingSkew),
-    laneWidth: model.laneWidth,
+    lanes: localTopology.lanes.map((lane) => ({ ...lane, width: model.laneWidth[lane.name] })),
     interruptsDraft: model.interruptsDraft,
     drawFactor: createFactors(model, seed, draws),
     onStall: () => dispatcher.fail(new Error('nothing is left to do, but the run is not finished: a bug')),
@@ -126,13 +127,12 @@ function createFactors(
 ): (lane: LaneName) => number {
   const shared = createRandom(seed, 'durations');
   const ofLane = (lane: LaneName) => (draws === 'common' ? createRandom(seed, `durations ${lane}`) : shared);
-  const random = {
-    ...{ disk: ofLane('disk'), link: ofLane('link') },
-    ...{ host: ofLane('host'), device: ofLane('device') },
-  };
+  const lanes = new Map(
+    Object.entries(variability).map(([lane, sigma]) => [lane, { sigma, random: ofLane(lane) }]),
+  );
   return (lane) => {
-    const sigma = variability[lane];
-    return sigma === 0 ? 1 : Math.exp(sigma * random[lane].normal() - (sigma * sigma) / 2);
+    const { sigma, random } = lanes.get(lane) as NonNullable<ReturnType<typeof lanes.get>>;
+    return sigma === 0 ? 1 : Math.exp(sigma * random.normal() - (sigma * sigma) / 2);
   };
 }
 

@@ -7,7 +7,7 @@ import type { CostModel } from '../machine/cost-model.js';
 import type { Task } from '../schedule/task.js';
 import type { Oracle } from '../speculate/acceptance.js';
 import type { LaneName } from '../trace/types.js';
-import type { Machine, TaskListener } from './dispatcher.js';
+import type { Machine, MachineLane, TaskListener } from './dispatcher.js';
 
 interface Event {
   /** When the result is there. Later than planned when more urgent work has gone in between. */
@@ -22,7 +22,7 @@ interface Event {
 export interface VirtualMachineOptions {
   readonly costs: CostModel;
   readonly oracle: Oracle;
-  readonly laneWidth: Readonly<Record<LaneName, number>>;
+  readonly lanes: readonly MachineLane[];
   readonly interruptsDraft: boolean;
   /** A factor of a task's time, drawn anew for each. @default always 1 */
   readonly drawFactor?: (lane: LaneName) => number;
@@ -30,20 +30,26 @@ export interface VirtualMachineOptions {
   readonly onStall?: () => void;
 }
 
+/** What a lane is at. */
+interface LaneClock {
+  freeAtSeconds: number;
+  /** The divisible task that it is working on or has last worked on. */
+  divisible: Event | null;
+}
+
 export class VirtualMachine implements Machine {
-  readonly laneWidth: Readonly<Record<LaneName, number>>;
+  readonly lanes: readonly MachineLane[];
   readonly #options: VirtualMachineOptions;
   readonly #events = new EventQueue();
-  readonly #freeAtSeconds: Record<LaneName, number> = { disk: 0, link: 0, host: 0, device: 0 };
-  /** The divisible task that a lane is working on or has last worked on. */
-  readonly #divisible: Partial<Record<LaneName, Event>> = {};
+  readonly #clocks: ReadonlyMap<LaneName, LaneClock>;
   #nowSeconds = 0;
   #isPumping = false;
   #isPaused = false;
 
   constructor(options: VirtualMachineOptions) {
     this.#options = options;
-    this.laneWidth = options.laneWidth;
+    this.lanes = options.lanes;
+    this.#clocks = new Map(options.lanes.map(({ name }) => [name, { freeAtSeconds: 0, divisible: null }]));
   }
 
   now(): number {
@@ -54,10 +60,11 @@ export class VirtualMachine implements Machine {
     const { lane } = task;
     const { costs, drawFactor } = this.#options;
     const seconds = costs.secondsOf(task) * (drawFactor?.(lane) ?? 1);
+    const clock = this.#clocks.get(lane) as LaneClock;
     const startSeconds =
-      this.#interrupt(task, seconds) ?? Math.max(this.#nowSeconds, this.#freeAtSeconds[lane]);
+      this.#interrupt(task, clock, seconds) ?? Math.max(this.#nowSeconds, clock.freeAtSeconds);
     const endSeconds = startSeconds + seconds;
-    this.#freeAtSeconds[lane] = Math.max(this.#freeAtSeconds[lane], endSeconds);
+    clock.freeAtSeconds = Math.max(clock.freeAtSeconds, endSeconds);
     const event: Event = {
       startSeconds,
       endSeconds,
@@ -65,7 +72,7 @@ export class VirtualMachine implements Machine {
       task,
       listener,
     };
-    if (task.isDivisible) this.#divisible[lane] = event;
+    if (task.isDivisible) clock.divisible = event;
     this.#events.push(event);
     this.#schedulePump();
   }
@@ -74,18 +81,18 @@ export class VirtualMachine implements Machine {
    * Lets a more urgent task go in between the pieces of the divisible one under way, which ends so much later.
    * @returns when the task starts; undefined when it must wait its turn
    */
-  #interrupt(task: Task, seconds: number): number | undefined {
-    const running = this.#divisible[task.lane];
+  #interrupt(task: Task, clock: LaneClock, seconds: number): number | undefined {
+    const running = clock.divisible;
     const isPossible =
       this.#options.interruptsDraft &&
-      running !== undefined &&
+      running !== null &&
       !task.isDivisible &&
       running.startSeconds <= this.#nowSeconds &&
       this.#nowSeconds < running.endSeconds &&
-      running.endSeconds === this.#freeAtSeconds[task.lane];
+      running.endSeconds === clock.freeAtSeconds;
     if (!isPossible) return undefined;
     running.endSeconds += seconds;
-    this.#freeAtSeconds[task.lane] += seconds;
+    clock.freeAtSeconds += seconds;
     this.#events.delay(running, seconds);
     return this.#nowSeconds;
   }

@@ -1,7 +1,8 @@
 /** Spans and memory as a Chrome trace, which Perfetto (ui.perfetto.dev) and chrome://tracing open. */
 
+import { lanesOf } from './lanes.js';
 import { type MemoryOverTime, type PoolName, poolNames } from './memory.js';
-import { laneNames, type Span } from './types.js';
+import type { Span } from './types.js';
 
 /** The JSON object of the trace event format. Source: "Trace Event Format", Google, 2016. Times are microseconds. */
 export interface ChromeTrace {
@@ -29,7 +30,7 @@ export function toChromeTrace(
   const events: Record<string, unknown>[] = [
     { name: 'process_name', ph: 'M', pid: 1, tid: 0, args: { name: processName } },
   ];
-  for (const [laneIndex, lane] of laneNames.entries()) {
+  for (const [laneIndex, lane] of lanesOf(spans).entries()) {
     const rowEnds: number[] = [];
     const sorted = spans
       .filter((span) => span.lane === lane)

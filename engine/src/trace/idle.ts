@@ -3,6 +3,7 @@
  * the moment when that task was ready; the rest of it, and a gap that lasts to the end of its phase, to nothing.
  */
 
+import type { LanePlace } from '../machine/topology.js';
 import type { IdleCause, TaskLabel } from './types.js';
 
 /**
@@ -12,8 +13,8 @@ import type { IdleCause, TaskLabel } from './types.js';
  * - `draft`: its proposals;
  * - `nothing`: work of the device itself, behind which only overheads and the building of the next graph remain.
  */
-export function causeOf({ lane, kind }: Pick<TaskLabel, 'lane' | 'kind'>): IdleCause {
+export function causeOf({ kind }: Pick<TaskLabel, 'kind'>, lane: LanePlace): IdleCause {
   if (kind === 'draft') return 'draft';
-  if (lane === 'device') return 'nothing';
+  if ('computesOn' in lane && lane.computesOn === 'device') return 'nothing';
   return kind === 'load' || kind === 'upload' || kind === 'expert' ? 'weights' : 'attention';
 }

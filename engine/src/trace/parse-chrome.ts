@@ -2,8 +2,9 @@
 
 import { isRecord, type JsonRecord, quote, UserError } from '@specoffload/input';
 import { counterName, rowsPerLane } from './chrome.js';
+import { laneNames } from './lanes.js';
 import { type MemoryOverTime, type MemoryStep, type PoolName, poolNames } from './memory.js';
-import { idleCauses, laneNames, phaseNames, type Span, taskKinds } from './types.js';
+import { idleCauses, type LaneName, phaseNames, type Span, taskKinds } from './types.js';
 
 export interface ParsedTrace {
   /** Ordered by start. */
@@ -23,12 +24,13 @@ export function parseChromeTrace(json: unknown, source = 'the trace'): ParsedTra
     throw new UserError(
       `${source} is no Chrome trace: expected an object with traceEvents; give a trace.json.gz that specoffload wrote, unpacked`,
     );
+  const lanes = readLanes(events);
   const spans: Span[] = [];
   const memory: Record<PoolName, MemoryStep[]> = { device: [], host: [] };
   for (const [index, event] of events.entries()) {
     if (!isRecord(event)) continue;
     const fields = new EventFields(event, `${source}, event ${index}`);
-    if (event.ph === 'X') spans.push(toSpan(fields, spans.length));
+    if (event.ph === 'X') spans.push(toSpan(fields, spans.length, lanes));
     const pool = poolNames.find((name) => event.ph === 'C' && event.name === counterName(name));
     if (pool) memory[pool].push({ seconds: fields.number('ts') / 1e6, bytes: fields.args.amount('bytes') });
   }
@@ -36,13 +38,25 @@ export function parseChromeTrace(json: unknown, source = 'the trace'): ParsedTra
   return { spans, memory };
 }
 
+/** The names of the rows, by lane: `disk` where the rows of the first lane are called `disk`, `disk (2)`, …. */
+function readLanes(events: readonly unknown[]): readonly LaneName[] {
+  const lanes = [...laneNames];
+  for (const event of events) {
+    if (!(isRecord(event) && event.name === 'thread_name' && isRecord(event.args))) continue;
+    const { tid, args } = event;
+    if (typeof tid === 'number' && tid % rowsPerLane === 0 && typeof args.name === 'string')
+      lanes[tid / rowsPerLane] = args.name;
+  }
+  return lanes;
+}
+
 /** Traces of earlier versions have neither ids nor operations nor causes. */
-function toSpan(event: EventFields, index: number): Span {
+function toSpan(event: EventFields, index: number, lanes: readonly LaneName[]): Span {
   const { args } = event;
   const startSeconds = event.number('ts') / 1e6;
   return {
     id: args.number('id', index),
-    lane: laneNames[Math.floor(event.number('tid') / rowsPerLane)] ?? event.refuse('tid', 'a row of a lane'),
+    lane: lanes[Math.floor(event.number('tid') / rowsPerLane)] ?? event.refuse('tid', 'a row of a lane'),
     kind: event.word('cat', taskKinds),
     name: event.text('name'),
     phase: args.word('phase', phaseNames),

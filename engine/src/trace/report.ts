@@ -1,13 +1,7 @@
 /** From spans to numbers: busy time, utilisation and gaps of each lane, and what the device waited for. */
 
-import {
-  type IdleCause,
-  type LaneName,
-  type LaneReport,
-  laneNames,
-  type PhaseReport,
-  type Span,
-} from './types.js';
+import { isTransfer, type LanePlace, localTopology, Routes, type Topology } from '../machine/topology.js';
+import type { IdleCause, LaneName, LaneReport, PhaseReport, Span } from './types.js';
 
 /** A stretch of time that belongs to a phase; a run with several waves has several per phase. */
 export interface TimeWindow {
@@ -19,18 +13,21 @@ export interface TimeWindow {
  * One phase's lanes. A span counts where it overlaps the windows; spans of one lane that overlap count once.
  * @param windows in the order of time, apart from each other
  */
-export function reportPhase(spans: readonly Span[], windows: readonly TimeWindow[]): PhaseReport {
+export function reportPhase(
+  spans: readonly Span[],
+  windows: readonly TimeWindow[],
+  topology: Topology = localTopology,
+): PhaseReport {
   const seconds = windows.reduce((sum, { startSeconds, endSeconds }) => sum + endSeconds - startSeconds, 0);
   const deviceIdle = { weights: 0, attention: 0, draft: 0, nothing: 0 };
-  const meters = {
-    disk: new LaneMeter(windows, null),
-    link: new LaneMeter(windows, null),
-    host: new LaneMeter(windows, null),
-    device: new LaneMeter(windows, deviceIdle),
-  };
-  for (const span of inOrder(spans)) meters[span.lane].count(span);
-  const lanes = Object.fromEntries(laneNames.map((lane) => [lane, meters[lane].report(lane, seconds)]));
-  return { seconds, lanes: lanes as Record<LaneName, LaneReport>, deviceIdle };
+  // Where the target's layers are computed; what only drafts, or merges, may rest.
+  const device = new Routes(topology).computing('mix', 'device');
+  const meters = new Map(
+    topology.lanes.map(({ name }) => [name, new LaneMeter(windows, name === device ? deviceIdle : null)]),
+  );
+  for (const span of inOrder(spans)) meters.get(span.lane)?.count(span);
+  const lanes = topology.lanes.map((lane) => [lane.name, meters.get(lane.name)?.report(lane, seconds)]);
+  return { seconds, lanes: Object.fromEntries(lanes), deviceIdle };
 }
 
 /** Adds up one lane's spans, which come in the order of their start. */
@@ -65,14 +62,14 @@ class LaneMeter {
     }
   }
 
-  report(lane: LaneName, phaseSeconds: number): LaneReport {
+  report(lane: LanePlace, phaseSeconds: number): LaneReport {
     if (this.#idle)
       for (const [index, { endSeconds }] of this.#windows.entries())
         this.#idle.nothing += endSeconds - this.#coveredUntil[index];
     return {
       busySeconds: this.#busySeconds,
       utilization: phaseSeconds > 0 ? this.#busySeconds / phaseSeconds : 0,
-      bytes: lane === 'disk' || lane === 'link' ? this.#bytes : 0,
+      bytes: isTransfer(lane) ? this.#bytes : 0,
       numTasks: this.#numTasks,
     };
   }

@@ -1,8 +1,9 @@
 /** A stretch of a run as text: one row per lane, one character per slice of time, darker where the lane is busier. */
 
 import { largest, smallest } from '../extremes.js';
+import { isTargetOnDevice, lanesOf } from './lanes.js';
 import type { TimeWindow } from './report.js';
-import { laneNames, type Span } from './types.js';
+import type { Span } from './types.js';
 
 export interface StripRow {
   /** A lane's name; the draft's share of the device has a row of its own. */
@@ -14,9 +15,7 @@ const shades = [' ', '░', '▒', '▓', '█'];
 
 /** From the first to the last target task of passes `first` to `last`; null when no such pass was run. */
 export function windowOfPasses(spans: readonly Span[], first: number, last: number): TimeWindow | null {
-  const chosen = spans.filter(
-    ({ lane, kind, pass }) => lane === 'device' && kind !== 'draft' && first <= pass && pass <= last,
-  );
+  const chosen = spans.filter((span) => isTargetOnDevice(span) && first <= span.pass && span.pass <= last);
   if (chosen.length === 0) return null;
   return {
     startSeconds: smallest(chosen.map(({ startSeconds }) => startSeconds)),
@@ -27,8 +26,8 @@ export function windowOfPasses(spans: readonly Span[], first: number, last: numb
 /** @param columns characters per row, at least 1 */
 export function drawStrip(spans: readonly Span[], window: TimeWindow, columns: number): StripRow[] {
   const isDraft = ({ kind }: Span) => kind === 'draft';
-  const rows = laneNames.map((lane) => ({
-    name: lane as string,
+  const rows = lanesOf(spans).map((lane) => ({
+    name: lane,
     spans: spans.filter((span) => span.lane === lane && !isDraft(span)),
   }));
   const draft = spans.filter(isDraft);

@@ -1,16 +1,14 @@
 /** What happened, when, on which lane: the record that utilisation, timelines and predictions are made from. */
 
-/** The places where work happens. `disk`: storage to host memory; `link`: host to device memory. */
-export type LaneName = 'disk' | 'link' | 'host' | 'device';
-
-export const laneNames: readonly LaneName[] = ['disk', 'link', 'host', 'device'];
+/** A place where work happens, as the machine's topology names it: `disk`, `link`, `host`, `device` in most. */
+export type LaneName = string;
 
 export const phaseNames = ['prefill', 'decode'] as const;
 
 export type PhaseName = (typeof phaseNames)[number];
 
 export const taskKinds = [
-  'load', // disk: storage to host memory
+  'load', // disk: weights from storage to the next memory on their way
   'upload', // link: weights from host to device memory, widened to fp32 on the local machine
   'fetch', // link: one frame's part of one layer's KV cache, host to device
   'store', // link: the same, device to host
@@ -67,7 +65,7 @@ export interface LaneReport {
   readonly busySeconds: number;
   /** busySeconds / the phase's seconds, 0 to 1. */
   readonly utilization: number;
-  /** Bytes moved on disk and link in this phase; 0 on the computing lanes. */
+  /** Bytes moved in this phase; 0 on the computing lanes. */
   readonly bytes: number;
   readonly numTasks: number;
 }

@@ -1,18 +1,11 @@
 /** How near paced lanes come to their caps in real runs: what was delivered while there was something to deliver. */
 
-import {
-  type Checkpoint,
-  cacheBytesPerToken,
-  type LaneName,
-  localFormats,
-  runEngine,
-  type Span,
-} from '@specoffload/engine';
+import { type Checkpoint, cacheBytesPerToken, localFormats, runEngine, type Span } from '@specoffload/engine';
 import { formatFlops, formatRate } from '../terminal/format.js';
 import type { Output } from '../terminal/output.js';
 import { formatTable } from '../terminal/table.js';
 
-type PacedLane = Extract<LaneName, 'link' | 'disk' | 'host'> | 'host experts';
+type PacedLane = 'link' | 'disk' | 'host' | 'host experts';
 
 export interface PacingResult {
   readonly lane: PacedLane;
