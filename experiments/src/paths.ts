@@ -14,6 +14,9 @@ export const pairPaths = {
   workloads: join(pairDirectory, 'workloads'),
 } as const;
 
+/** Machine files that ship with the project, and parts that machines are put together from. */
+export const machinesDirectory = join(projectDirectory, 'experiments', 'machines');
+
 export const defaultResultsDirectory = join(projectDirectory, 'results');
 
 /** Inflated checkpoints; ignored by git. */

@@ -7,6 +7,7 @@ import { describeError, exitCodeOf } from '../terminal/errors.js';
 import { addAccuracyCommand } from './commands/accuracy.js';
 import { addBenchCommand } from './commands/bench.js';
 import type { CommandContext } from './commands/common.js';
+import { addMachinesCommand } from './commands/machines.js';
 import { addModelCommand } from './commands/model.js';
 import { addNotebookCommand } from './commands/notebook.js';
 import { addPlanCommand } from './commands/plan.js';
@@ -41,6 +42,7 @@ function createProgram(context: CommandContext): Command {
   addAccuracyCommand(program, context);
   addTunnelCommand(program, context);
   addRunsCommand(program, context);
+  addMachinesCommand(program, context);
   addModelCommand(program, context);
   addNotebookCommand(program, context);
   addBenchCommand(program, context);

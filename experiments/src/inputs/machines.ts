@@ -1,23 +1,26 @@
-/** Machines by name or file: those of the paper ship with the project, this one's is measured by `profile`. */
+/** Machines by name, by parts or by file: those of the paper ship with the project, this one's is measured by `profile`. */
 
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type MachineModel, readMachineFile, UserError } from '@specoffload/engine';
-import { projectDirectory } from '../paths.js';
-
-export const machinesDirectory = join(projectDirectory, 'experiments', 'machines');
+import { type MachineModel, parseMachineModel, readMachineFile } from '@specoffload/engine';
+import { machinesDirectory } from '../paths.js';
+import { composeMachine } from './machine-parts.js';
 
 /**
- * @param nameOrPath `env1`, `env2`, or the path of a machine file (it contains a slash or ends in .json).
+ * @param which `env1`, `env2`, parts such as `rtx-4090+pcie4+ddr5-dual+nvme4`, or the path of a machine file (it
+ * contains a slash or ends in .json).
  * @throws UserError when there is none, or it is incomplete.
  */
-export async function openMachine(nameOrPath: string): Promise<MachineModel> {
-  if (nameOrPath.includes('/') || nameOrPath.endsWith('.json')) return readMachineFile(nameOrPath);
+export async function openMachine(which: string): Promise<MachineModel> {
+  const path = await maybeMachinePath(which);
+  return path === null ? parseMachineModel(await composeMachine(which), which) : readMachineFile(path);
+}
+
+/** null for what is put together from parts. */
+export async function maybeMachinePath(which: string): Promise<string | null> {
+  if (which.includes('/') || which.endsWith('.json')) return which;
   const shipped = await shippedMachines();
-  if (shipped.includes(nameOrPath)) return readMachineFile(join(machinesDirectory, `${nameOrPath}.json`));
-  throw new UserError(
-    `unknown machine: ${nameOrPath}; expected ${shipped.join(', ')}, or the path of a machine file made by specoffload profile`,
-  );
+  return shipped.includes(which) ? join(machinesDirectory, `${which}.json`) : null;
 }
 
 export async function shippedMachines(): Promise<string[]> {

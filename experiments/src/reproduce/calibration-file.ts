@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 import { isRecord, maybeReadJson, UserError, writeWholeFile } from '@specoffload/input';
 import { Fields } from '../inputs/fields.js';
-import { machinesDirectory } from '../inputs/machines.js';
+import { machinesDirectory } from '../paths.js';
 import { type Constants, constantNames, definitionOf, parseConstants } from './constants.js';
 import { machineFile } from './machine-files.js';
 import { type DatasetName, datasetNames, environmentNames } from './reference.js';

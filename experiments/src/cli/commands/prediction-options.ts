@@ -43,7 +43,11 @@ const defaultPrompts = 512;
 
 export function addPredictionOptions(command: Command): Command {
   return command
-    .option('--machine <which>', 'env1, env2, or a machine file made by specoffload profile', 'env1')
+    .option(
+      '--machine <which>',
+      'env1, env2, parts such as rtx-4090+pcie4+ddr5-dual+nvme4 (specoffload machines list), or a machine file',
+      'env1',
+    )
     .option(
       '--target <which>',
       `a model of the catalogue (${Object.keys(modelCatalog).join(', ')}) or a checkpoint directory`,
