@@ -35,7 +35,9 @@ export async function openConfiguration(
 ): Promise<Checkpoint> {
   const file = path.endsWith('.json') ? path : join(path, configName);
   const named = basename(file) === configName ? dirname(resolve(file)) : file.slice(0, -'.json'.length);
-  return describeModel({ name: basename(named), config: await readConfigFile(file), unit });
+  const model = describeModel({ name: basename(named), config: await readConfigFile(file), unit });
+  // Where its tokenizer lies, if it has one.
+  return { ...model, directory: dirname(file) };
 }
 
 async function readConfigFile(path: string): Promise<ModelConfig> {

@@ -76,8 +76,13 @@ function eosOf({ stopAtEos, target }: RunRequest): ReadonlySet<number> {
   return new Set(stopAtEos === false ? [] : target.config.eosTokenIds);
 }
 
-/** @throws UserError when the policy asks for what only the virtual machine does. */
-function assertLocal({ strategy, policy: input = {}, prompts }: RunRequest): void {
+/** @throws UserError when there are no weights, or the policy asks for what only the virtual machine does. */
+function assertLocal({ strategy, policy: input = {}, prompts, target, draft }: RunRequest): void {
+  for (const model of [target, draft])
+    if (model?.embedding.tensors.some(({ ref }) => ref.path === ''))
+      throw new UserError(
+        `${model.name} is known by its configuration alone, which simulate and plan can predict; expected a checkpoint with weights`,
+      );
   const policy = resolvePolicy(strategyNamed(strategy), input, prompts.length);
   for (const [field, words] of Object.entries(localPolicyFields)) {
     const value = policy[field as keyof typeof localPolicyFields];

@@ -6,7 +6,7 @@ import type { SettingValue } from '../store/record.js';
 /** Everything about a run that is no policy field. Sizes and rates are numbers, or written as `24GB`, `1.2GB/s`. */
 interface RunSettings {
   readonly strategy: string;
-  /** Catalogue name or checkpoint directory; `pair:2GB` is the shipped target, inflated. */
+  /** Catalogue name or directory (simulated: config.json is enough); `pair:2GB` is the shipped target, inflated. */
   readonly target: string;
   /** The same for the draft; `none`: no draft. */
   readonly draft: string;
@@ -24,7 +24,7 @@ interface RunSettings {
   readonly accounting: 'useful' | 'as-published';
   /** How unequally experts are chosen, see the engine's `routingSkew`. */
   readonly routingSkew: number;
-  /** Simulated: what moves at once of a catalogue model; by expert is ten times slower to predict. @default ffn */
+  /** Simulated: what moves at once of a model without weights; by expert is ten times slower to predict. @default ffn */
   readonly unit: 'ffn' | 'expert';
   readonly linkCap: string | number;
   readonly diskCap: string | number;

@@ -14,7 +14,12 @@ export async function assertModelOrDirectory(name: string): Promise<void> {
 
 /** @throws UserError when there is nothing of that name; says so if it can be predicted, but not run. */
 export async function assertModelDirectory(name: string): Promise<void> {
-  if (await exists(name)) return;
+  if (await exists(name)) {
+    if (!name.endsWith('.json')) return;
+    throw new UserError(
+      `${name} is a configuration, which simulate and plan can predict, without weights; expected the directory of a checkpoint that has them`,
+    );
+  }
   const isKnown = Object.hasOwn(modelCatalog, name);
   throw new UserError(
     isKnown

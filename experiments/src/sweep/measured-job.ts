@@ -123,10 +123,10 @@ async function openModels(
   isSpeculating: boolean,
   shelf: Shelf,
 ): Promise<Pick<JobPlan, 'target' | 'draft' | 'tokenizer'>> {
-  const target = await shelf.model('target', settings.target);
+  const target = await shelf.checkpoint('target', settings.target);
   const tokenizer = await shelf.tokenizer(target.directory);
   if (!isSpeculating || settings.draft === 'none') return { target, draft: null, tokenizer };
-  const draft = await shelf.model('draft', settings.draft);
+  const draft = await shelf.checkpoint('draft', settings.draft);
   assertSameVocabulary(
     { checkpoint: target, tokenizer },
     { checkpoint: draft, tokenizer: await shelf.tokenizer(draft.directory) },

@@ -6,7 +6,7 @@ import {
   loadTokenizer,
   type MachineModel,
   type ModelDescription,
-  modelCatalog,
+  openCheckpoint,
   type Tokenizer,
 } from '@specoffload/engine';
 import { openAcceptance } from '../acceptance/open.js';
@@ -34,12 +34,17 @@ export class Shelf {
     this.#signal = signal;
   }
 
-  /** @param name of the catalogue, `pair`, `pair:2GB`, or a directory. */
+  /** @param name of the catalogue, `pair`, `pair:2GB`, or a directory with config.json, with weights or without. */
   model(role: ModelRole, name: string, unit: ModelDescription['unit'] = 'ffn'): Promise<Checkpoint> {
     return this.#once(`model ${role} ${name} ${unit}`, async () =>
-      Object.hasOwn(modelCatalog, name)
-        ? openOrDescribeModel(name, unit)
-        : openOrDescribeModel(await this.directory(role, name)),
+      openOrDescribeModel(/^pair(:|$)/.test(name) ? await this.directory(role, name) : name, unit),
+    );
+  }
+
+  /** A model whose weights are here. */
+  checkpoint(role: ModelRole, name: string): Promise<Checkpoint> {
+    return this.#once(`checkpoint ${role} ${name}`, async () =>
+      openCheckpoint(await this.directory(role, name)),
     );
   }
 

@@ -27,7 +27,7 @@ describe('a model by its configuration alone', () => {
       await openConfiguration(folder, 'expert'),
       await openCheckpoint(goldenDirectory('mixtral')),
     ];
-    expect(described).toMatchObject({ name: 'mine', directory: '', config: opened.config });
+    expect(described).toMatchObject({ name: 'mine', directory: folder, config: opened.config });
     expect([described.parameters, described.bytes]).toEqual([opened.parameters, opened.bytes]);
     expect([...described.tensors.keys()].sort()).toEqual([...opened.tensors.keys()].sort());
   });

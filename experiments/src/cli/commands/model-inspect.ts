@@ -1,7 +1,8 @@
 /** `specoffload model inspect`: architecture, parameters, bytes by role and by layer. */
 
-import { type CheckpointReport, inspectCheckpoint, openCheckpoint } from '@specoffload/engine';
+import { type CheckpointReport, inspectCheckpoint } from '@specoffload/engine';
 import type { Command } from 'commander';
+import { openOrDescribeModel } from '../../inputs/models.js';
 import { alignFacts } from '../../job/describe-run.js';
 import { formatBytes, formatCount, formatPercent } from '../../terminal/format.js';
 import { formatTable } from '../../terminal/table.js';
@@ -11,15 +12,20 @@ export function addInspectCommand(model: Command, _context: CommandContext): voi
   const command = model
     .command('inspect')
     .description('print architecture, parameters, bytes by role and by layer')
-    .argument('<directory>', 'checkpoint directory: config.json beside its safetensors files');
-  withCommonOptions(command, 'specoffload model inspect experiments/pair/target').action(
-    async (directory: string, options: CommonOptions) => {
-      const report = inspectCheckpoint(await openCheckpoint(directory));
-      const output = outputFor(options);
-      output.say(describeCheckpoint(report));
-      output.document(report);
-    },
-  );
+    .argument(
+      '<directory>',
+      'a directory with config.json, with weights or without, or a model of the catalogue',
+    );
+  withCommonOptions(
+    command,
+    'specoffload model inspect experiments/pair/target',
+    'specoffload model inspect mixtral-8x7b',
+  ).action(async (directory: string, options: CommonOptions) => {
+    const report = inspectCheckpoint(await openOrDescribeModel(directory));
+    const output = outputFor(options);
+    output.say(describeCheckpoint(report));
+    output.document(report);
+  });
 }
 
 export function describeCheckpoint(report: CheckpointReport): string {

@@ -50,7 +50,7 @@ export function addPredictionOptions(command: Command): Command {
     )
     .option(
       '--target <which>',
-      `a model of the catalogue (${Object.keys(modelCatalog).join(', ')}) or a checkpoint directory`,
+      `a model of the catalogue (${Object.keys(modelCatalog).join(', ')}) or a directory with config.json, with weights or without`,
       'mixtral-8x7b',
     )
     .option('--draft <which>', 'the same for the draft; none: no draft', 'mistral-7b')
@@ -82,7 +82,7 @@ export function addPredictionOptions(command: Command): Command {
     .option('--host-memory <size>', "in place of the machine's, such as 256GB")
     .option(
       '--unit <which>',
-      'what moves at once of a catalogue model: a whole ffn, or single experts (ten times slower to predict)',
+      'what moves at once of a model without weights: a whole ffn, or single experts (ten times slower to predict)',
       oneOf('--unit', ['ffn', 'expert']),
       'ffn',
     )
@@ -168,7 +168,7 @@ function withBudgets(
 }
 
 async function openLengths(
-  { workload, prompts, promptTokens, target: where }: PredictionOptions,
+  { workload, prompts, promptTokens }: PredictionOptions,
   target: Checkpoint,
 ): Promise<{ promptLengths: readonly number[]; workload: string }> {
   if (workload === undefined) {
@@ -180,7 +180,7 @@ async function openLengths(
   }
   if (promptTokens !== undefined)
     throw new UsageError('--prompt-tokens and --workload exclude each other: a workload has its own lengths');
-  const tokenizer = target.directory === '' ? null : await loadTokenizer(where);
+  const tokenizer = target.directory === '' ? null : await loadTokenizer(target.directory);
   const loaded = await loadWorkload(workload, prompts ?? null, {
     size: target.config.vocabSize,
     tokenizer,
