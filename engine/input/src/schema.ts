@@ -1,0 +1,241 @@
+/**
+ * What a value from outside must be, in a few words, and one sentence about the first thing that is not so. valibot does
+ * the checking and stays in here: its types are larger than what the notebooks' compiler should have to read.
+ */
+
+import * as v from 'valibot';
+import { UserError } from './errors.js';
+import { isRecord } from './json.js';
+import { printable, quote } from './text.js';
+
+/** What a value must be; `Output` is what it then is. */
+export interface Schema<Output = unknown> {
+  /** For the compiler alone: nothing is there. */
+  readonly '~output'?: () => Output;
+}
+
+/** A field that may be missing. */
+export interface MissableSchema<Output = unknown> extends Schema<Output | undefined> {
+  readonly '~missable': true;
+}
+
+/** What a value is that was checked. */
+export type Checked<Of> = Of extends Schema<infer Output> ? Output : never;
+
+type Entries = Readonly<Record<string, Schema>>;
+type MissableNames<Of extends Entries> = {
+  [Name in keyof Of]: Of[Name] extends MissableSchema ? Name : never;
+}[keyof Of];
+
+/** An object of such fields. */
+export type CheckedFields<Of extends Entries> = {
+  readonly [Name in keyof Of as Name extends MissableNames<Of> ? never : Name]: Checked<Of[Name]>;
+} & { readonly [Name in MissableNames<Of>]?: Exclude<Checked<Of[Name]>, undefined> };
+
+type Inner = v.GenericSchema<unknown, unknown>;
+const inner = (schema: Schema): Inner => schema as unknown as Inner;
+const outer = <Output>(schema: object): Schema<Output> => schema as Schema<Output>;
+
+/**
+ * Checks plain data, such as JSON or what {@link assertPlain} let through.
+ * @param source named in the message, usually the file
+ * @param remedy what to do about a wrong value; left out: nothing but what was expected
+ * @returns a copy; fields that the schema does not name are in it where it lets them through
+ * @throws UserError: `mine.json: invalid memory.deviceBytes: "much"; expected a number above 0`
+ */
+export function check<Output>(
+  schema: Schema<Output>,
+  value: unknown,
+  source: string,
+  { whole = 'content', remedy = '' }: { readonly whole?: string; readonly remedy?: string } = {},
+): Output {
+  const result = v.safeParse(inner(schema), value, { abortEarly: true });
+  if (result.success) return result.output as Output;
+  const { path = [], input, message, type, expected } = result.issues[0];
+  const place = path.map(({ key }) => printable(String(key).slice(0, 80))).join('.') || whole;
+  const isStray = type === 'strict_object' && expected === 'never';
+  const what = isStray ? `unknown field: ${place}` : `invalid ${place}: ${quote(input)}`;
+  throw new UserError(
+    `${source === '' ? '' : `${source}: `}${what}; expected ${message}${remedy && `; ${remedy}`}`,
+  );
+}
+
+/** Whether {@link check} would let it through. */
+export function accepts<Output>(schema: Schema<Output>, value: unknown): value is Output {
+  return v.is(inner(schema), value);
+}
+
+/** `a`, `a or b`, `a, b or c`. */
+export function listWords(words: readonly unknown[]): string {
+  return words.length < 2 ? words.join() : `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`;
+}
+
+/** Whatever passes the test. */
+export function such<Output>(test: (value: unknown) => boolean, expected: string): Schema<Output> {
+  return outer(v.custom(test, expected));
+}
+
+/** What another parser makes of it, whose refusal is the sentence. */
+export function parsed<Output>(parse: (value: unknown) => Output): Schema<Output> {
+  return outer(v.pipe(v.unknown(), v.transform(parse)));
+}
+
+/** What more must be true. */
+export function that<Output>(
+  schema: Schema<Output>,
+  test: (value: Output) => boolean,
+  expected: string,
+): Schema<Output> {
+  const isSo = test as (value: unknown) => boolean;
+  return outer(v.pipe(inner(schema), v.check(isSo, expected)));
+}
+
+export const anything: Schema<unknown> = outer(v.unknown());
+
+/** May be empty. */
+export const anyText: Schema<string> = outer(v.string('a text'));
+
+export const text: Schema<string> = outer(v.pipe(v.string('a text'), v.nonEmpty('a text')));
+
+export const flag: Schema<boolean> = outer(v.boolean('true or false'));
+
+export function matching(pattern: RegExp, expected: string): Schema<string> {
+  return outer(v.pipe(v.string(expected), v.regex(pattern, expected)));
+}
+
+export function numberFrom(
+  least: number,
+  most: number,
+  expected = `a number from ${least} to ${most}`,
+): Schema<number> {
+  return outer(v.pipe(v.number(expected), v.minValue(least, expected), v.maxValue(most, expected)));
+}
+
+/** Above 0 and finite. */
+export const positive = numberFrom(Number.MIN_VALUE, Number.MAX_VALUE, 'a number above 0');
+
+/** From 0 and finite. */
+export const amount = numberFrom(0, Number.MAX_VALUE, 'a number of at least 0');
+
+export function wholeFrom(
+  least: number,
+  most: number = Number.MAX_SAFE_INTEGER,
+  expected = `a whole number from ${least}${most === Number.MAX_SAFE_INTEGER ? '' : ` to ${most}`}`,
+): Schema<number> {
+  return outer(
+    v.pipe(
+      v.number(expected),
+      v.safeInteger(expected),
+      v.minValue(least, expected),
+      v.maxValue(most, expected),
+    ),
+  );
+}
+
+export function oneOf<const Word extends string | number>(
+  words: readonly Word[],
+  expected = listWords(words),
+): Schema<Word> {
+  return outer(v.picklist(words as readonly string[], expected));
+}
+
+export function orNull<Output>(schema: Schema<Output>): Schema<Output | null> {
+  return outer(v.nullable(inner(schema)));
+}
+
+export function orMissing<Output>(schema: Schema<Output>): MissableSchema<Output> {
+  return v.optional(inner(schema)) as unknown as MissableSchema<Output>;
+}
+
+/** The first that it is, or what is wrong with the first that it nearly is. */
+export function either<Outputs extends readonly unknown[]>(
+  expected: string,
+  ...schemas: { [Index in keyof Outputs]: Schema<Outputs[Index]> }
+): Schema<Outputs[number]> {
+  return outer(v.union(schemas.map(inner), expected));
+}
+
+export function listOf<Output>(
+  item: Schema<Output>,
+  { least = 0, expected = 'a list' }: { readonly least?: number; readonly expected?: string } = {},
+): Schema<readonly Output[]> {
+  return outer(v.pipe(v.array(inner(item), expected), v.minLength(least, expected)));
+}
+
+const object = v.custom<object>(isRecord, 'an object');
+
+/** Of names that are data themselves. */
+export function mapOf<Output>(value: Schema<Output>): Schema<Readonly<Record<string, Output>>> {
+  return outer(v.pipe(object, v.record(v.string(), inner(value))));
+}
+
+/** Fields that are not named are let through. */
+export function fields<const Of extends Entries>(entries: Of): Schema<CheckedFields<Of>> {
+  return withEntries(v.looseObject(toInner(entries), missing(entries)), entries);
+}
+
+/** Fields that are not named are refused: a slip of the pen, or nothing would look at them. */
+export function onlyFields<const Of extends Entries>(entries: Of): Schema<CheckedFields<Of>> {
+  return withEntries(v.strictObject(toInner(entries), missing(entries)), entries);
+}
+
+/** One of several objects, told apart by the word in one of their fields. */
+export function variant<Name extends string, Outputs extends Readonly<Record<string, unknown>>>(
+  name: Name,
+  schemas: { readonly [Word in keyof Outputs]: Schema<Outputs[Word]> },
+): Schema<Outputs[keyof Outputs]> {
+  const words = Object.keys(schemas);
+  const word = fields({ [name]: oneOf(words) });
+  const choose = v.lazy((value) => inner(schemas[(value as Record<Name, string>)[name]] as Schema));
+  return outer(v.pipe(inner(word), choose));
+}
+
+function withEntries<Of extends Entries>(schema: Inner, entries: Of): Schema<CheckedFields<Of>> {
+  return {
+    ...outer<CheckedFields<Of>>(v.pipe(object, schema as v.GenericSchema<object>)),
+    [entriesKey]: entries,
+  } as never;
+}
+
+function toInner(entries: Entries): Record<string, Inner> {
+  return entries as unknown as Record<string, Inner>;
+}
+
+/** What was expected of a field that is missing, or names of those there are. */
+function missing(entries: Entries) {
+  return ({ expected, path }: v.BaseIssue<unknown>): string => {
+    if (expected === 'never') return listWords(Object.keys(entries));
+    const field = entries[String(path?.[0]?.key)];
+    return (field && v.safeParse(inner(field), undefined).issues?.[0].message) ?? 'an object';
+  };
+}
+
+const entriesKey = Symbol('entries');
+const factsKey = Symbol('facts');
+
+/** What people are told of a field, and tables need to know. */
+export interface Facts {
+  readonly meaning: string;
+  /** Empty for names, counts and flags. */
+  readonly unit: string;
+  /** The schema that was described. */
+  readonly schema: Schema;
+}
+
+/** The same schema with what it means written on it. */
+export function described<Of extends Schema>(schema: Of, unit: string, meaning: string): Of {
+  const facts: Facts = { meaning, unit, schema };
+  return { ...schema, [factsKey]: facts };
+}
+
+/** What {@link described} wrote on the field at a path. */
+export function factsAt(schema: Schema, path: readonly string[]): Facts | undefined {
+  if (path.length === 0) return (schema as { readonly [factsKey]?: Facts })[factsKey];
+  const within = entriesOf(schema)?.[path[0]!];
+  return within && factsAt(within, path.slice(1));
+}
+
+function entriesOf(schema: Schema): Entries | undefined {
+  const { [entriesKey]: entries, wrapped } = schema as { [entriesKey]?: Entries; wrapped?: Schema };
+  return entries ?? (wrapped && entriesOf(wrapped));
+}
