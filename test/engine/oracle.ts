@@ -1,7 +1,10 @@
 /** Comparing what the engine wrote with what the reference would have written, ties told apart from errors. */
 
 import { type GeneratedSequence, type ReferenceWeights, referenceLogits } from '@specoffload/engine';
-import { isNearTie, routerTieMargin, tieMargin } from '../../engine/dist/run/ties.js';
+import { f32Arithmetic } from '../../engine/dist/machine/arithmetic.js';
+import { isNearTie } from '../../engine/dist/run/ties.js';
+
+const { tieMargin, routerTieMargin } = f32Arithmetic;
 
 /** What the reference says about one new token, given the engine's tokens before it. */
 export interface Judgement {
@@ -69,7 +72,7 @@ export function compare(judgements: readonly Judgement[], sequence: GeneratedSeq
     const { position, logits, best, margin, routerMargin, routerMarginSoFar } = judgement;
     const id = sequence.ids[index]!;
     const isRouterTie = routerMarginSoFar < routerTieMargin;
-    if (isNearTie({ margin, routerMargin: routerMarginSoFar })) nearTies += 1;
+    if (isNearTie({ margin, routerMargin: routerMarginSoFar }, f32Arithmetic)) nearTies += 1;
     if (id !== best) {
       const isTie = isRouterTie || logits[best]! - logits[id]! < tieMargin;
       (isTie ? ties : errors).push(

@@ -1,4 +1,4 @@
-import { type GeneratedSequence, routerTieMargin, tieMargin } from '@specoffload/engine';
+import { f32Arithmetic, type GeneratedSequence } from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
 import { compareSequences, describeDifference } from '../../experiments/src/job/compare.js';
 
@@ -11,6 +11,7 @@ function sequence(ids: number[], margins: number[], routerMargins?: number[]): G
   };
 }
 
+const { tieMargin, routerTieMargin } = f32Arithmetic;
 const small = tieMargin / 2;
 const smallRouter = routerTieMargin / 2;
 

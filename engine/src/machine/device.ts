@@ -1,16 +1,24 @@
 /**
- * The device: memory of its own, arithmetic of its own. Nothing above this interface may assume that device memory
- * is host memory, so that a GPU can take the place of the processor.
+ * The device: memory of its own, arithmetic of its own, and nobody else touches either. What it is to do is submitted to
+ * one of its queues as a list of commands on addresses, and awaited; a GPU can take the place of the processor, since
+ * nothing above this contract ever sees a byte of device memory.
  */
 
-import type { WeightDtype } from '@specoffload/native';
+import type { TransferListItem } from 'node:worker_threads';
+import type { ArenaHandle, NativeCore, WeightDtype } from '@specoffload/native';
 import type { ModelConfig } from '../model/types.js';
+import type { Arithmetic } from './arithmetic.js';
+import type { Formats } from './formats.js';
+import type { PoolLayout } from './pool.js';
 
 /** A byte offset in the device pool. */
 export type DeviceAddress = number;
 
 /** A byte offset in the host pool. */
 export type HostAddress = number;
+
+/** The models that share a device. */
+export type ModelRole = 'target' | 'draft';
 
 /** A layer's attention group in device memory. Shapes as in {@link TensorRole}. */
 export interface AttentionWeights {
@@ -36,8 +44,64 @@ export interface HeadWeights {
   readonly head: DeviceAddress;
 }
 
+/** Makes bytes of device memory zero; until then they may be anything. */
+export interface ZeroCommand {
+  readonly kind: 'zero';
+  readonly target: DeviceAddress;
+  readonly byteLength: number;
+}
+
+/** Puts a few values, which travel with the command, into device memory. */
+export interface WriteCommand {
+  readonly kind: 'write';
+  readonly values: Float32Array;
+  readonly target: DeviceAddress;
+}
+
+/** Stored weights in host memory, decoded on their way to the format in which the device computes. */
+export interface DecodeCommand {
+  readonly kind: 'decode';
+  readonly source: HostAddress;
+  readonly dtype: WeightDtype;
+  readonly count: number;
+  readonly target: DeviceAddress;
+}
+
+/** Activations or keys and values across the link, fp32 in host memory. */
+export interface CopyCommand {
+  readonly kind: 'upload' | 'read-back';
+  readonly host: HostAddress;
+  readonly device: DeviceAddress;
+  /** (stretch, 3): element offsets from `host` and from `device`, and elements. */
+  readonly stretches: Float64Array;
+}
+
+/** target[row] = embedding of ids[row], from the table in host memory, as stored. */
+export interface EmbedCommand {
+  readonly kind: 'embed';
+  readonly model: ModelRole;
+  readonly table: HostAddress; // (vocab, hidden)
+  readonly dtype: WeightDtype;
+  readonly ids: Int32Array; // (row)
+  readonly target: DeviceAddress; // (row, hidden)
+}
+
+/** q, k, v = projections of the normed rows of `x`. */
+export interface ProjectCommand {
+  readonly kind: 'project';
+  readonly model: ModelRole;
+  readonly x: DeviceAddress; // (row, hidden)
+  readonly rows: number;
+  readonly weights: AttentionWeights;
+  readonly q: DeviceAddress; // (row, head, headDim)
+  readonly k: DeviceAddress; // (row, kvHead, headDim)
+  readonly v: DeviceAddress; // (row, kvHead, headDim)
+}
+
 /** Attention over a KV cache in device memory; the arguments are those of the native `AttentionCall`. */
-export interface DeviceAttention {
+export interface AttendCommand {
+  readonly kind: 'attend';
+  readonly model: ModelRole;
   readonly q: DeviceAddress; // (row, head, headDim)
   readonly k: DeviceAddress; // (row, kvHead, headDim)
   readonly v: DeviceAddress; // (row, kvHead, headDim)
@@ -52,58 +116,175 @@ export interface DeviceAttention {
   readonly numPositions: number;
 }
 
-/** The arithmetic of one model's layers, on buffers in device memory. All rows are independent of each other. */
-export interface DeviceModel {
-  readonly config: ModelConfig;
-  /** q, k, v = projections of the normed rows of `x` (row, hidden). */
-  project(
-    x: DeviceAddress,
-    rows: number,
-    weights: AttentionWeights,
-    out: { readonly q: DeviceAddress; readonly k: DeviceAddress; readonly v: DeviceAddress },
-  ): Promise<void>;
-  /** y = x + attention · oᵀ; normed = norm(y); router logits (row, expert) when the model has a router. */
-  mix(
-    attention: DeviceAddress,
-    x: DeviceAddress,
-    rows: number,
-    weights: AttentionWeights,
-    out: { readonly y: DeviceAddress; readonly normed: DeviceAddress; readonly router: DeviceAddress },
-  ): Promise<void>;
-  /** out (row, hidden) = down · (silu(gate · x) * (up · x)). */
-  feedForward(x: DeviceAddress, rows: number, weights: ExpertWeights, out: DeviceAddress): Promise<void>;
-  /** logits (row, vocab) = head · norm(x). */
-  logits(x: DeviceAddress, rows: number, weights: HeadWeights, out: DeviceAddress): Promise<void>;
-  attend(call: DeviceAttention): void;
+/** y = x + attention · oᵀ; normed = norm(y); router logits when the model has a router. */
+export interface MixCommand {
+  readonly kind: 'mix';
+  readonly model: ModelRole;
+  readonly attention: DeviceAddress; // (row, head, headDim)
+  readonly x: DeviceAddress; // (row, hidden)
+  readonly rows: number;
+  readonly weights: AttentionWeights;
+  readonly y: DeviceAddress; // (row, hidden)
+  readonly normed: DeviceAddress; // (row, hidden)
+  readonly router: DeviceAddress; // (row, expert)
 }
 
-/** Row-wise data movement and small reductions that every provider must offer beside the matrix products. */
-export interface Device {
-  createModel(config: ModelConfig): Promise<DeviceModel>;
-  /** Copies fp32 values from host to device memory. */
-  upload(source: HostAddress, target: DeviceAddress, count: number): void;
-  /** Copies fp32 values from device to host memory. */
-  readBack(source: DeviceAddress, target: HostAddress, count: number): void;
-  /** Values of device memory, as this thread's own copy. */
-  read(source: DeviceAddress, count: number): Float32Array;
-  /** Crosses the link: stored weights in host memory to fp32 in device memory. */
-  widen(source: HostAddress, dtype: WeightDtype, count: number, target: DeviceAddress): void;
-  /** target[i] = source[indices[i]], rows of `width` values. */
-  gatherRows(source: DeviceAddress, indices: Int32Array, width: number, target: DeviceAddress): void;
-  /** target[indices[i]] += scales[i] * source[i], rows of `width` values. */
-  scatterAddRows(
-    source: DeviceAddress,
-    indices: Int32Array,
-    scales: Float32Array,
-    width: number,
-    target: DeviceAddress,
-  ): void;
+/** out = down · (silu(gate · x) * (up · x)). */
+export interface FeedForwardCommand {
+  readonly kind: 'feed-forward';
+  readonly model: ModelRole;
+  readonly x: DeviceAddress; // (row, hidden)
+  readonly rows: number;
+  readonly weights: ExpertWeights;
+  readonly out: DeviceAddress; // (row, hidden)
+}
+
+/** logits = head · norm(x). */
+export interface LogitsCommand {
+  readonly kind: 'logits';
+  readonly model: ModelRole;
+  readonly x: DeviceAddress; // (row, hidden)
+  readonly rows: number;
+  readonly weights: HeadWeights;
+  readonly out: DeviceAddress; // (row, vocab)
+}
+
+/** target[i] = source[indices[i]], rows of `width` values. */
+export interface GatherCommand {
+  readonly kind: 'gather';
+  readonly source: DeviceAddress;
+  readonly indices: Int32Array;
+  readonly width: number;
+  readonly target: DeviceAddress;
+}
+
+/** target[indices[i]] += scales[i] * source[i], rows of `width` values. */
+export interface ScatterAddCommand {
+  readonly kind: 'scatter-add';
+  readonly source: DeviceAddress;
+  readonly indices: Int32Array;
+  readonly scales: Float32Array;
+  readonly width: number;
+  readonly target: DeviceAddress;
+}
+
+/** Answers with values of device memory. */
+export interface ReadCommand {
+  readonly kind: 'read';
+  readonly source: DeviceAddress;
+  readonly count: number;
+}
+
+/** Answers with the largest of each row. */
+export interface ArgmaxCommand {
+  readonly kind: 'argmax';
+  readonly source: DeviceAddress; // (row, width)
+  readonly rows: number;
+  readonly width: number;
+}
+
+/** Answers whether the first value of every row is finite. */
+export interface StartsFiniteCommand {
+  readonly kind: 'starts-finite';
+  readonly source: DeviceAddress; // (row, width)
+  readonly rows: number;
+  readonly width: number;
+}
+
+/** Matrix products and what is fused with them. */
+export type ProductCommand = ProjectCommand | MixCommand | FeedForwardCommand | LogitsCommand;
+
+/** What moves between host and device memory: all that a copy queue has to take. */
+export type TransferCommand = DecodeCommand | CopyCommand;
+
+/** What is answered in the completion. */
+export type QuestionCommand = ReadCommand | ArgmaxCommand | StartsFiniteCommand;
+
+export type Command =
+  | ProductCommand
+  | TransferCommand
+  | QuestionCommand
+  | ZeroCommand
+  | WriteCommand
+  | EmbedCommand
+  | AttendCommand
+  | GatherCommand
+  | ScatterAddCommand;
+
+/** The largest value of every row. */
+export interface RowMaxima {
+  readonly ids: Int32Array; // (row); the lowest among equals
+  /** (row): the lead over the second, NaN where a value of the row is not finite. */
+  readonly margins: Float32Array;
+}
+
+/** When the device really worked, on the clock of `process.hrtime`, and its answers in the order of the commands. */
+export interface Completion {
+  readonly startSeconds: number;
+  readonly endSeconds: number;
+  readonly values: readonly Float32Array[]; // of `read`
+  readonly maxima: readonly RowMaxima[]; // of `argmax`
+  readonly areFinite: readonly boolean[]; // of `starts-finite`
+}
+
+/**
+ * Work in order: a command sees what all before it on the same queue have done, whether awaited or not. Between two
+ * queues there is no order but what is awaited, and answers may come in any.
+ */
+export interface DeviceQueue {
   /**
-   * Per row of (row, width): the largest value's index (the lowest among equals) and its lead over the second, which is
-   * NaN where a value of the row is not finite.
+   * Settles when all of it is done, and what it wrote to host memory can be seen there. Host memory that it reads is
+   * read at any time until then.
    */
-  argmaxRows(source: DeviceAddress, rows: number, width: number): { ids: Int32Array; margins: Float32Array };
-  /** Whether the first value of every row of (row, width) is finite. */
-  startsFinite(source: DeviceAddress, rows: number, width: number): boolean;
-  release(): Promise<void>;
+  submit(commands: readonly Command[]): Promise<Completion>;
+}
+
+/** The device lane's queue takes every command, the link lane's those that transfer. */
+export type QueueName = 'compute' | 'copy';
+
+/** What crosses to the thread that submits to a queue. */
+export interface QueueHandle {
+  readonly kind: string;
+  readonly data: unknown;
+  readonly transfer: TransferListItem[];
+}
+
+/** An open device as the thread that opened it sees it: others submit. */
+export interface Device {
+  readonly arithmetic: Arithmetic;
+  /** Hands a queue over; once for each. */
+  handOver(queue: QueueName): QueueHandle;
+  /** Ends it and gives its memory back; the threads that submitted have ended. */
+  close(): Promise<void>;
+}
+
+export interface DeviceOptions {
+  readonly core: NativeCore;
+  /** What has been planned to lie in its memory. */
+  readonly memory: PoolLayout;
+  /** How wide the plan takes its numbers to be. */
+  readonly formats: Formats;
+  /** The host pool, which it reads and writes where commands say so. */
+  readonly host: readonly ArenaHandle[];
+  readonly models: DeviceModels;
+  /** Cores it may compute on, where those are the processor's. */
+  readonly threads: number;
+  /** Of a device that behaves differently each time, to make it behave the same. */
+  readonly seed: number;
+}
+
+export type DeviceModels = Readonly<Record<ModelRole, ModelConfig | null>>;
+
+/** A kind of device. */
+export interface DeviceDriver {
+  /** What a plan has to be laid out for. */
+  readonly formats: Formats;
+  open(options: DeviceOptions): Device;
+  /** In the thread that submits. */
+  connect(handle: QueueHandle): Promise<DeviceQueue>;
+}
+
+/** One stretch: `count` values in a row. */
+export function stretch(count: number): Float64Array {
+  return Float64Array.of(0, 0, count);
 }

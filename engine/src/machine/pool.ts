@@ -147,9 +147,12 @@ export class PoolMemory {
     );
   }
 
-  static create(core: NativeCore, layout: PoolLayout): PoolMemory {
-    const numBanks = Math.max(1, Math.ceil(layout.allocatedBytes / bankBytes));
-    const bytesOf = (bank: number) => Math.min(bankBytes, layout.allocatedBytes - bank * bankBytes);
+  static create(
+    core: NativeCore,
+    { allocatedBytes: byteLength }: Pick<PoolLayout, 'allocatedBytes'>,
+  ): PoolMemory {
+    const numBanks = Math.max(1, Math.ceil(byteLength / bankBytes));
+    const bytesOf = (bank: number) => Math.min(bankBytes, byteLength - bank * bankBytes);
     return new PoolMemory(
       Array.from({ length: numBanks }, (_, bank) =>
         core.createArena(Math.max(bytesOf(bank), alignmentBytes)),
@@ -175,6 +178,11 @@ export class PoolMemory {
   floats(address: number, count: number): Float32Array {
     const first = (address % bankBytes) / 4;
     return this.#floats[Math.floor(address / bankBytes)].subarray(first, first + count);
+  }
+
+  /** Makes every value of it the same. */
+  fill(value: number): void {
+    for (const floats of this.#floats) floats.fill(value);
   }
 
   release(): void {

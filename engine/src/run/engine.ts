@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import { currentSignal, UserError } from '@specoffload/input';
-import { localFormats } from '../machine/formats.js';
+import { formatsOf } from '../machine/devices.js';
 import type { Checkpoint } from '../model/types.js';
 import { localPolicyFields } from '../schedule/policy.js';
 import { resolvePolicy } from '../schedule/resolve.js';
@@ -28,7 +28,7 @@ import type { LogitsRequest, RunRequest, RunResult } from './types.js';
 export async function runEngine(request: RunRequest): Promise<RunResult> {
   assertNewTokens(request.maxNewTokens);
   assertLocal(request);
-  const prepared = prepare(request, request.machine, localFormats);
+  const prepared = prepare(request, request.machine, formatsOf(request.device));
   return withMachine(request, prepared, async (machine, dispatcher, setupStart) => {
     let setupSeconds = 0;
     const generated = await generate({
@@ -54,7 +54,7 @@ export async function runEngine(request: RunRequest): Promise<RunResult> {
 export async function runLogits(request: LogitsRequest): Promise<Float32Array[]> {
   const run: RunRequest = { ...request, draft: null, strategy: 'none', maxNewTokens: 0 };
   assertLocal(run);
-  const prepared = prepare(run, request.machine, localFormats);
+  const prepared = prepare(run, request.machine, formatsOf(request.device));
   return withMachine(run, prepared, async (_machine, dispatcher) => {
     const { plan, policy, waves, sequences } = prepared;
     const session = new Session({
@@ -102,7 +102,7 @@ async function withMachine<T>(
   const { signal = currentSignal() } = request;
   signal?.throwIfAborted();
   const setupStart = performance.now() / 1000;
-  const machine = await LocalMachine.create(plan, request.machine);
+  const machine = await LocalMachine.create(plan, request.machine, request.device);
   const dispatcher = new Dispatcher(machine);
   const onAbort = () => dispatcher.fail(toError(signal?.reason));
   signal?.addEventListener('abort', onAbort, { once: true });
@@ -142,7 +142,7 @@ function assembleResult(
       device: { peakBytes: plan.device.totalBytes, budgetBytes: request.machine.deviceBytes },
       host: { peakBytes: plan.host.totalBytes, budgetBytes: request.machine.hostBytes },
     },
-    nearTies: choices.filter(isNearTie).length,
+    nearTies: choices.filter((choice) => isNearTie(choice, machine.arithmetic)).length,
     outputDigest: digestOutput(sequences),
     native: machine.core.kind,
     directReads: machine.readsDirectly,

@@ -1,10 +1,18 @@
 /** The messages between the main thread and the lanes' worker threads. */
 
 import type { ArenaHandle, WeightDtype } from '@specoffload/native';
-import type { AttentionWeights, DeviceAddress, ExpertWeights, HostAddress } from '../machine/device.js';
+import type {
+  AttentionWeights,
+  DeviceAddress,
+  ExpertWeights,
+  HostAddress,
+  ModelRole,
+  QueueHandle,
+} from '../machine/device.js';
+import type { Region } from '../machine/pool.js';
 import type { ModelPlacement } from '../schedule/memory-plan.js';
 import type { WorkerOp } from '../schedule/ops.js';
-import type { ModelRole, NotFinitePlace } from './not-finite.js';
+import type { NotFinitePlace } from './not-finite.js';
 
 /** Rates that lanes are paced to; null: not paced. */
 export type LaneCaps = Readonly<
@@ -23,7 +31,10 @@ export interface LaneWorkerData {
   readonly lane: 'link' | 'host' | 'device';
   readonly core: 'native' | 'twin';
   readonly host: readonly ArenaHandle[];
-  readonly device: readonly ArenaHandle[];
+  /** The lane's way to the device; null for the host's, which has none. */
+  readonly queue: QueueHandle | null;
+  /** Device memory that transfers fill, to be there in full before the first. */
+  readonly landing: readonly Region[];
   readonly threads: number;
   readonly caps: LaneCaps;
   readonly target: WorkerModel;

@@ -1,12 +1,37 @@
-/** One model's layers on a device: the steps that tasks are made of, on the frames and scratch of a placement. */
+/**
+ * One model's layers on a device: tasks turned into commands on the frames and scratch of a placement, one submission
+ * each, and what their answers say.
+ */
 
-import type { AttentionWeights, Device, DeviceModel, ExpertWeights } from '../machine/device.js';
+import {
+  type AttentionWeights,
+  type Command,
+  type DeviceQueue,
+  type ExpertWeights,
+  stretch,
+} from '../machine/device.js';
+import type { Region } from '../machine/pool.js';
 import { headChunkRows } from '../schedule/memory-plan.js';
-import type { DeviceAttentionOp, DraftOp, HeadResult, MixResult } from '../schedule/ops.js';
+import type {
+  DeviceAttentionOp,
+  DraftOp,
+  DraftResult,
+  HeadOp,
+  HeadResult,
+  MixResult,
+} from '../schedule/ops.js';
+import { type Outcome, outcomeOf } from './lane.js';
 import type { WorkerModel } from './lane-protocol.js';
 import type { GiveWay } from './lane-queue.js';
 import { NotFiniteError } from './not-finite.js';
 import { chooseExperts, type ExpertRows, everyRow, inChunks } from './routing.js';
+
+/** A frame's rows on their way through a layer. */
+export interface FramePart {
+  readonly frame: number;
+  readonly layer: number;
+  readonly rows: number;
+}
 
 /** What `mix` found out about a frame's rows and the experts and the head need. */
 interface FrameState {
@@ -15,14 +40,12 @@ interface FrameState {
 }
 
 export class LayerKernels {
-  readonly #device: Device;
-  readonly #ops: DeviceModel;
+  readonly #queue: DeviceQueue;
   readonly #model: WorkerModel;
-  readonly #frames: FrameState[];
+  readonly #frames: readonly FrameState[];
 
-  constructor(device: Device, ops: DeviceModel, model: WorkerModel) {
-    this.#device = device;
-    this.#ops = ops;
+  constructor(queue: DeviceQueue, model: WorkerModel) {
+    this.#queue = queue;
     this.#model = model;
     this.#frames = model.frames.map(({ normed }) => ({
       expertRows: [],
@@ -31,194 +54,227 @@ export class LayerKernels {
   }
 
   /** Starts a frame: its rows' embeddings become the hidden state of layer 0. */
-  embed(frame: number, ids: Int32Array): void {
-    const { embedding, config, frames } = this.#model;
-    const { address, dtype } = embedding;
-    const storedRowBytes = config.hiddenSize * (dtype === 'f32' ? 4 : 2);
-    const target = frames[frame].hidden[0].byteOffset;
-    for (let row = 0; row < ids.length; row += 1)
-      this.#device.widen(
-        address + ids[row] * storedRowBytes,
-        dtype,
-        config.hiddenSize,
-        target + row * config.hiddenSize * 4,
-      );
-    this.#frames[frame].routerMargins.fill(Number.POSITIVE_INFINITY);
+  async embed(frame: number, ids: Int32Array): Promise<Outcome<null>> {
+    return outcomeOf(await this.#queue.submit([this.#embedding(frame, ids)]));
   }
 
-  /** Norm and projections; q, k and v stay in scratch. */
-  async project(frame: number, layer: number, rows: number, weights: AttentionWeights): Promise<void> {
-    const { q, k, v } = this.#model.scratch;
-    await this.#ops.project(this.#hidden(frame, layer), rows, weights, {
-      q: q.byteOffset,
-      k: k.byteOffset,
-      v: v.byteOffset,
-    });
+  /** Norm and projections, which go to the frame's host buffers. */
+  async project(part: FramePart, weights: AttentionWeights): Promise<Outcome<null>> {
+    const { scratch, config } = this.#model;
+    const { rows } = part;
+    const host = this.#hostBuffers(part.frame);
+    const numQueries = rows * config.numHeads * config.headDim;
+    const numKeys = rows * config.numKvHeads * config.headDim;
+    return outcomeOf(
+      await this.#queue.submit([
+        this.#projections(part, weights),
+        copy('read-back', host.q, scratch.q, numQueries),
+        copy('read-back', host.k, scratch.k, numKeys),
+        copy('read-back', host.v, scratch.v, numKeys),
+      ]),
+    );
   }
 
-  /** Brings the projected rows to the frame's host buffers. */
-  readBackProjections(frame: number, rows: number): void {
-    const { scratch, frames, config } = this.#model;
-    const host = frames[frame].host;
-    if (!host) throw new Error('a frame without host buffers has nowhere to read back to');
-    const keys = rows * config.numKvHeads * config.headDim;
-    this.#device.readBack(scratch.q.byteOffset, host.q.byteOffset, rows * config.numHeads * config.headDim);
-    this.#device.readBack(scratch.k.byteOffset, host.k.byteOffset, keys);
-    this.#device.readBack(scratch.v.byteOffset, host.v.byteOffset, keys);
-  }
-
-  /** Brings the host's attention output to scratch. */
-  uploadAttention(frame: number, rows: number): void {
-    const { scratch, frames, config } = this.#model;
-    const host = frames[frame].host;
-    if (!host) throw new Error('a frame without host buffers has nothing to upload');
-    const count = rows * config.numHeads * config.headDim;
-    this.#device.upload(host.out.byteOffset, scratch.attention.byteOffset, count);
-  }
-
-  /** Projections, attention over a cache in device memory, then as {@link mix}. */
-  async attend(op: DeviceAttentionOp): Promise<MixResult> {
-    const { frame, layer, rows, weights, wantsRouting } = op;
-    await this.project(frame, layer, rows, weights);
-    this.#attend(op);
-    return this.mix(frame, layer, rows, weights, wantsRouting);
+  /** What follows the host's attention: brings its output, then as {@link attend} goes on. */
+  mix(part: FramePart, weights: AttentionWeights, wantsRouting: boolean): Promise<Outcome<MixResult>> {
+    const { scratch, config } = this.#model;
+    const count = part.rows * config.numHeads * config.headDim;
+    const upload = copy('upload', this.#hostBuffers(part.frame).out, scratch.attention, count);
+    return this.#route(part, [upload, ...this.#mixing(part, weights, wantsRouting)], wantsRouting);
   }
 
   /**
-   * Output projection, residual, norm and routing. With `wantsRouting` the normed rows go to the frame's host
-   * buffer, and which rows chose each expert is returned too.
+   * Projections, attention over a cache in device memory, output projection, residual, norm and routing. With
+   * `wantsRouting` the normed rows go to the frame's host buffer, and which rows chose each expert is returned too.
    */
-  async mix(
-    frame: number,
-    layer: number,
-    rows: number,
-    weights: AttentionWeights,
-    wantsRouting: boolean,
-  ): Promise<MixResult> {
-    const { scratch, frames, config } = this.#model;
-    const state = this.#frames[frame];
-    await this.#ops.mix(scratch.attention.byteOffset, this.#hidden(frame, layer), rows, weights, {
-      y: this.#hidden(frame, layer + 1),
-      normed: frames[frame].normed.byteOffset,
-      router: scratch.router.byteOffset,
-    });
-    // One value stands for its row: a product with o and a norm have spread whatever is not finite over all of it.
-    if (!this.#device.startsFinite(this.#hidden(frame, layer + 1), rows, config.hiddenSize))
-      throw this.#notFinite(layer, 'hidden states');
-    state.expertRows = config.numExperts === 1 ? [everyRow(rows)] : this.#route(frame, layer, rows);
-    const rowsPerExpert = state.expertRows.map(({ indices }) => indices.length);
-    if (!wantsRouting) return { rowsPerExpert };
-    const { normed, hostExperts } = frames[frame];
-    if (!hostExperts) throw new Error('a frame without host buffers has nowhere to read back to');
-    this.#device.readBack(normed.byteOffset, hostExperts.normed.byteOffset, rows * config.hiddenSize);
-    return { rowsPerExpert, expertRows: state.expertRows.map(({ indices }) => indices) };
-  }
-
-  #route(frame: number, layer: number, rows: number): readonly ExpertRows[] {
-    const { scratch, config } = this.#model;
-    const scores = this.#device.read(scratch.router.byteOffset, rows * config.numExperts);
-    if (!scores.every(Number.isFinite)) throw this.#notFinite(layer, 'router scores');
-    const margins = this.#frames[frame].routerMargins.subarray(0, rows);
-    return chooseExperts(scores, config.numExperts, config.expertsPerToken, margins);
+  attend(op: DeviceAttentionOp): Promise<Outcome<MixResult>> {
+    const { weights, wantsRouting } = op;
+    const commands = [
+      this.#projections(op, weights),
+      this.#attention(op),
+      ...this.#mixing(op, weights, wantsRouting),
+    ];
+    return this.#route(op, commands, wantsRouting);
   }
 
   /** Adds one expert's output to the rows that chose it. */
-  async expert(frame: number, layer: number, expert: number, weights: ExpertWeights): Promise<void> {
-    const { scratch, frames, config } = this.#model;
-    const { gathered, ffnOut } = scratch;
-    const normed = frames[frame].normed.byteOffset;
-    for (const { indices, weights: scales } of inChunks(this.#frames[frame].expertRows[expert])) {
-      this.#device.gatherRows(normed, indices, config.hiddenSize, gathered.byteOffset);
-      await this.#ops.feedForward(gathered.byteOffset, indices.length, weights, ffnOut.byteOffset);
-      this.#addFeedForward(frame, layer, indices, scales);
+  async expert(frame: number, layer: number, expert: number, weights: ExpertWeights): Promise<Outcome<null>> {
+    const { scratch, frames, config, role } = this.#model;
+    const [x, out] = [scratch.gathered.byteOffset, scratch.ffnOut.byteOffset];
+    const commands: Command[] = [];
+    for (const chunk of inChunks(this.#frames[frame].expertRows[expert])) {
+      const { indices } = chunk;
+      commands.push(
+        {
+          ...{ kind: 'gather', source: frames[frame].normed.byteOffset, indices },
+          ...{ width: config.hiddenSize, target: x },
+        },
+        { kind: 'feed-forward', model: role, x, rows: indices.length, weights, out },
+        this.#addition(frame, layer, chunk),
+      );
     }
+    return outcomeOf(await this.#queue.submit(commands));
   }
 
   /** Brings what the host has computed of one expert, and adds it to the rows that chose it. */
-  merge(frame: number, layer: number, expert: number): void {
+  async merge(frame: number, layer: number, expert: number): Promise<Outcome<null>> {
     const { scratch, frames, config } = this.#model;
     const { hostExperts } = frames[frame];
     if (!hostExperts) throw new Error('a frame without host buffers has nothing to merge');
-    let source = hostExperts.out.byteOffset;
-    for (const { indices, weights: scales } of inChunks(this.#frames[frame].expertRows[expert])) {
-      const count = indices.length * config.hiddenSize;
-      this.#device.upload(source, scratch.ffnOut.byteOffset, count);
-      this.#addFeedForward(frame, layer, indices, scales);
-      source += count * 4;
+    const commands: Command[] = [];
+    let host = hostExperts.out.byteOffset;
+    for (const chunk of inChunks(this.#frames[frame].expertRows[expert])) {
+      const count = chunk.indices.length * config.hiddenSize;
+      commands.push(
+        { kind: 'upload', host, device: scratch.ffnOut.byteOffset, stretches: stretch(count) },
+        this.#addition(frame, layer, chunk),
+      );
+      host += count * 4;
     }
-  }
-
-  #addFeedForward(frame: number, layer: number, indices: Int32Array, scales: Float32Array): void {
-    const { scratch, config } = this.#model;
-    const target = this.#hidden(frame, layer + 1);
-    this.#device.scatterAddRows(scratch.ffnOut.byteOffset, indices, scales, config.hiddenSize, target);
+    return outcomeOf(await this.#queue.submit(commands));
   }
 
   /** The target's choice after each of the given rows. */
-  async head(frame: number, rowIndices: Int32Array, wantsLogits: boolean): Promise<HeadResult> {
-    const { scratch, head, config } = this.#model;
+  async head({ frame, rowIndices, wantsLogits }: Omit<HeadOp, 'kind'>): Promise<Outcome<HeadResult>> {
+    const { scratch, head, config, role } = this.#model;
+    const [x, out] = [scratch.headIn.byteOffset, scratch.logits.byteOffset];
     const source = this.#hidden(frame, config.numLayers);
-    const numRows = rowIndices.length;
-    const ids = new Int32Array(numRows);
-    const margins = new Float32Array(numRows);
-    const logits = wantsLogits ? new Float32Array(numRows * config.vocabSize) : null;
-    for (let start = 0; start < numRows; start += headChunkRows) {
-      const indices = rowIndices.subarray(start, start + headChunkRows);
-      this.#device.gatherRows(source, indices, config.hiddenSize, scratch.headIn.byteOffset);
-      await this.#ops.logits(scratch.headIn.byteOffset, indices.length, head, scratch.logits.byteOffset);
-      const chosen = this.#device.argmaxRows(scratch.logits.byteOffset, indices.length, config.vocabSize);
-      if (chosen.margins.some(Number.isNaN)) throw this.#notFinite(config.numLayers, 'logits');
-      ids.set(chosen.ids, start);
-      margins.set(chosen.margins, start);
-      logits?.set(
-        this.#device.read(scratch.logits.byteOffset, indices.length * config.vocabSize),
-        start * config.vocabSize,
+    const commands: Command[] = [];
+    for (let start = 0; start < rowIndices.length; start += headChunkRows) {
+      const indices = rowIndices.slice(start, start + headChunkRows);
+      const rows = indices.length;
+      commands.push(
+        { kind: 'gather', source, indices, width: config.hiddenSize, target: x },
+        { kind: 'logits', model: role, x, rows, weights: head, out },
+        { kind: 'argmax', source: out, rows, width: config.vocabSize },
       );
+      if (wantsLogits) commands.push({ kind: 'read', source: out, count: rows * config.vocabSize });
     }
-    const { routerMargins } = this.#frames[frame];
-    return {
-      ids,
+    const completion = await this.#queue.submit(commands);
+    const margins = joined(
+      completion.maxima.map((maxima) => maxima.margins),
+      Float32Array,
+    );
+    if (margins.some(Number.isNaN)) throw this.#notFinite(config.numLayers, 'logits');
+    return outcomeOf(completion, {
+      ids: joined(
+        completion.maxima.map(({ ids }) => ids),
+        Int32Array,
+      ),
       margins,
-      routerMargins: routerMargins.slice(0, (rowIndices.at(-1) ?? -1) + 1),
-      logits,
-    };
+      routerMargins: this.#frames[frame].routerMargins.slice(0, (rowIndices.at(-1) ?? -1) + 1),
+      logits: wantsLogits ? joined(completion.values, Float32Array) : null,
+    });
   }
 
   /** A whole forward pass of a model that lives on the device, attention included. */
-  async draftStep({ ids, sequences, rowIndices }: DraftOp, giveWay: GiveWay): Promise<Int32Array> {
+  async draftStep({ ids, sequences, rowIndices }: DraftOp, giveWay: GiveWay): Promise<Outcome<DraftResult>> {
     const { layers, kvCache } = this.#model;
     const rows = ids.length;
-    this.embed(0, ids);
+    const { startSeconds } = await this.embed(0, ids);
     for (const [layer, { attention, experts }] of layers.entries()) {
       const { byteOffset: cache, byteLength } = kvCache[layer];
       await giveWay();
-      const { rowsPerExpert } = await this.attend({
+      const { result } = await this.attend({
         ...{ kind: 'device-attention', frame: 0, layer, rows, weights: attention, wantsRouting: false },
         ...{ cache, cacheElements: byteLength / 4, sequences },
       });
       for (const [expert, weights] of experts.entries())
-        if (rowsPerExpert[expert] > 0) {
+        if (result.rowsPerExpert[expert] > 0) {
           await giveWay();
           await this.expert(0, layer, expert, weights);
         }
     }
     await giveWay();
-    return (await this.head(0, rowIndices, false)).ids;
+    const head = await this.head({ frame: 0, rowIndices, wantsLogits: false });
+    return { startSeconds, endSeconds: head.endSeconds, result: { ids: head.result.ids } };
+  }
+
+  /** Submits all up to the router, and finds out which rows go to which expert. */
+  async #route(
+    { frame, layer, rows }: FramePart,
+    commands: readonly Command[],
+    wantsRouting: boolean,
+  ): Promise<Outcome<MixResult>> {
+    const { numExperts, expertsPerToken } = this.#model.config;
+    const completion = await this.#queue.submit(commands);
+    const [areFinite] = completion.areFinite;
+    const [scores] = completion.values;
+    if (!areFinite) throw this.#notFinite(layer, 'hidden states');
+    if (scores && !scores.every(Number.isFinite)) throw this.#notFinite(layer, 'router scores');
+    const state = this.#frames[frame];
+    state.expertRows = scores
+      ? chooseExperts(scores, numExperts, expertsPerToken, state.routerMargins.subarray(0, rows))
+      : [everyRow(rows)];
+    const expertRows = state.expertRows.map(({ indices }) => indices);
+    const rowsPerExpert = expertRows.map(({ length }) => length);
+    return outcomeOf(completion, wantsRouting ? { rowsPerExpert, expertRows } : { rowsPerExpert });
+  }
+
+  #embedding(frame: number, ids: Int32Array): Command {
+    const { embedding, frames, role } = this.#model;
+    this.#frames[frame].routerMargins.fill(Number.POSITIVE_INFINITY);
+    return {
+      ...{ kind: 'embed', model: role, table: embedding.address, dtype: embedding.dtype, ids },
+      target: frames[frame].hidden[0].byteOffset,
+    };
+  }
+
+  /** q, k and v of a frame's rows, to scratch. */
+  #projections({ frame, layer, rows }: FramePart, weights: AttentionWeights): Command {
+    const { scratch, role } = this.#model;
+    return {
+      ...{ kind: 'project', model: role, x: this.#hidden(frame, layer), rows, weights },
+      ...{ q: scratch.q.byteOffset, k: scratch.k.byteOffset, v: scratch.v.byteOffset },
+    };
   }
 
   /** Attention of the projected rows in scratch; its output stays there too. */
-  #attend({ rows, cache, cacheElements, sequences }: DeviceAttentionOp): void {
-    const { scratch, rope, numPositions } = this.#model;
+  #attention({ rows, cache, cacheElements, sequences }: DeviceAttentionOp): Command {
+    const { scratch, rope, numPositions, role } = this.#model;
     if (!rope.device) throw new Error('attention on the device needs rotation tables there');
-    this.#ops.attend({
-      q: scratch.q.byteOffset,
-      k: scratch.k.byteOffset,
-      v: scratch.v.byteOffset,
+    return {
+      ...{ kind: 'attend', model: role, rows, cache, cacheElements, sequences, numPositions },
+      ...{ q: scratch.q.byteOffset, k: scratch.k.byteOffset, v: scratch.v.byteOffset },
       out: scratch.attention.byteOffset,
-      ...{ rows, cache, cacheElements, sequences, numPositions },
-      ropeCos: rope.device.cos.byteOffset,
-      ropeSin: rope.device.sin.byteOffset,
-    });
+      ...{ ropeCos: rope.device.cos.byteOffset, ropeSin: rope.device.sin.byteOffset },
+    };
+  }
+
+  /** From the attention's output in scratch to normed rows, and what the host has to know of them. */
+  #mixing({ frame, layer, rows }: FramePart, weights: AttentionWeights, wantsRouting: boolean): Command[] {
+    const { scratch, frames, config, role } = this.#model;
+    const { normed, hostExperts } = frames[frame];
+    const [x, y] = [this.#hidden(frame, layer), this.#hidden(frame, layer + 1)];
+    const router = scratch.router.byteOffset;
+    const commands: Command[] = [
+      {
+        ...{ kind: 'mix', model: role, attention: scratch.attention.byteOffset, x, rows, weights },
+        ...{ y, normed: normed.byteOffset, router },
+      },
+      // One value stands for its row: a product with o and a norm have spread whatever is not finite over all of it.
+      { kind: 'starts-finite', source: y, rows, width: config.hiddenSize },
+    ];
+    if (config.numExperts > 1)
+      commands.push({ kind: 'read', source: router, count: rows * config.numExperts });
+    if (!wantsRouting) return commands;
+    if (!hostExperts) throw new Error('a frame without host buffers has nowhere to read back to');
+    return [...commands, copy('read-back', hostExperts.normed, normed, rows * config.hiddenSize)];
+  }
+
+  /** Adds what an expert has computed of some rows, which lies in scratch. */
+  #addition(frame: number, layer: number, { indices, weights: scales }: ExpertRows): Command {
+    const { scratch, config } = this.#model;
+    return {
+      ...{ kind: 'scatter-add', source: scratch.ffnOut.byteOffset, indices, scales },
+      ...{ width: config.hiddenSize, target: this.#hidden(frame, layer + 1) },
+    };
+  }
+
+  #hostBuffers(frame: number) {
+    const { host } = this.#model.frames[frame];
+    if (host) return host;
+    throw new Error('a frame without host buffers has nothing to exchange with the host');
   }
 
   #notFinite(layer: number, what: string): NotFiniteError {
@@ -230,4 +286,24 @@ export class LayerKernels {
     // N + 1's input.
     return this.#model.frames[frame].hidden[layer % 2].byteOffset;
   }
+}
+
+function copy(kind: 'upload' | 'read-back', host: Region, device: Region, count: number): Command {
+  return { kind, host: host.byteOffset, device: device.byteOffset, stretches: stretch(count) };
+}
+
+/** Answers of several commands, one behind the other. */
+function joined<Values extends Float32Array | Int32Array>(
+  parts: readonly Values[],
+  Values: new (length: number) => Values,
+): Values {
+  const [only] = parts;
+  if (parts.length === 1 && only) return only;
+  const values = new Values(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    values.set(part, at);
+    at += part.length;
+  }
+  return values;
 }

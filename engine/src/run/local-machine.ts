@@ -6,7 +6,10 @@
 import { SHARE_ENV, Worker } from 'node:worker_threads';
 import { UserError } from '@specoffload/input';
 import { loadNativeCore, type NativeCore, type Streamer, type StreamFile } from '@specoffload/native';
-import type { DeviceAddress } from '../machine/device.js';
+import type { Arithmetic } from '../machine/arithmetic.js';
+import { nowSeconds } from '../machine/clock.js';
+import type { Device, DeviceAddress } from '../machine/device.js';
+import { type DeviceChoice, openDevice } from '../machine/devices.js';
 import { PoolMemory, type Region } from '../machine/pool.js';
 import { localTopology } from '../machine/topology.js';
 import { createRopeTables } from '../model/rope.js';
@@ -33,14 +36,14 @@ export class LocalMachine implements Machine {
   readonly lanes = lanesOf({ disk: 3, link: 3, host: 2, device: 3 });
   readonly core: NativeCore;
   readonly #host: PoolMemory;
-  readonly #device: PoolMemory;
+  readonly #device: Device;
   readonly #streamer: Streamer;
   readonly #files = new Map<string, StreamFile>();
   readonly #workers = new Map<WorkerLane, Worker>();
   readonly #pending = new Map<number, Pending>();
   #originSeconds = 0;
 
-  private constructor(core: NativeCore, host: PoolMemory, device: PoolMemory, streamer: Streamer) {
+  private constructor(core: NativeCore, host: PoolMemory, device: Device, streamer: Streamer) {
     this.core = core;
     this.#host = host;
     this.#device = device;
@@ -48,23 +51,30 @@ export class LocalMachine implements Machine {
   }
 
   /** Takes the planned memory and starts the lanes. */
-  static async create(plan: MemoryPlan, settings: MachineSettings): Promise<LocalMachine> {
+  static async create(
+    plan: MemoryPlan,
+    settings: MachineSettings,
+    choice?: DeviceChoice,
+  ): Promise<LocalMachine> {
     const core = loadNativeCore(settings.native ?? 'auto');
+    const host = PoolMemory.create(core, plan.host);
+    const device = openDevice(choice, {
+      ...{ core, memory: plan.device, host: host.handles },
+      formats: plan.target.formats,
+      models: { target: plan.target.checkpoint.config, draft: plan.draft?.checkpoint.config ?? null },
+      threads: settings.deviceCores ?? 1,
+    });
     const machine = new LocalMachine(
       core,
-      PoolMemory.create(core, plan.host),
-      PoolMemory.create(core, plan.device),
+      host,
+      device,
       core.createStreamer({
         readsInFlight: settings.readsInFlight ?? defaultReadsInFlight,
         bytesPerSecondCap: settings.diskBytesPerSecondCap ?? null,
       }),
     );
     for (const { regions } of Object.values(plan.hostSlots)) touch(regions, machine.#host);
-    for (const { regions } of Object.values(plan.deviceSlots)) touch(regions, machine.#device);
-    for (const model of plan.draft ? [plan.target, plan.draft] : [plan.target]) {
-      writeRopeTables(model, model.rope.host, machine.#host);
-      writeRopeTables(model, model.rope.device, machine.#device);
-    }
+    writeRopeTables(plan.target, plan.target.rope.host, machine.#host);
     try {
       await machine.#startWorkers(plan, settings);
     } catch (error) {
@@ -80,13 +90,18 @@ export class LocalMachine implements Machine {
     return [...this.#files.values()].every(({ direct }) => direct);
   }
 
+  /** How the device rounds. */
+  get arithmetic(): Arithmetic {
+    return this.#device.arithmetic;
+  }
+
   now(): number {
-    return clockSeconds() - this.#originSeconds;
+    return nowSeconds() - this.#originSeconds;
   }
 
   /** Makes now the time 0. */
   restartClock(): void {
-    this.#originSeconds = clockSeconds();
+    this.#originSeconds = nowSeconds();
   }
 
   start(task: Task, slot: number, readySeconds: number, listener: TaskListener): void {
@@ -110,8 +125,8 @@ export class LocalMachine implements Machine {
     await Promise.all([...this.#workers.values()].map((worker) => worker.terminate()));
     this.#workers.clear();
     await this.#streamer.close();
+    await this.#device.close();
     this.#host.release();
-    this.#device.release();
   }
 
   async #load({ ranges }: LoadOp): Promise<TaskOutcome> {
@@ -148,7 +163,7 @@ export class LocalMachine implements Machine {
     const shared = {
       core: this.core.kind,
       host: this.#host.handles,
-      device: this.#device.handles,
+      landing: Object.values(plan.deviceSlots).flatMap(({ regions }) => regions),
       caps: {
         linkBytesPerSecondCap: settings.linkBytesPerSecondCap ?? null,
         linkCacheBytesPerSecondCap: settings.linkCacheBytesPerSecondCap ?? null,
@@ -159,10 +174,13 @@ export class LocalMachine implements Machine {
       target: describeModel(plan.target, false),
       draft: plan.draft && describeModel(plan.draft, true),
     };
-    const threads = { link: 1, host: settings.hostCores ?? 1, device: settings.deviceCores ?? 1 };
+    const queues = {
+      ...{ link: this.#device.handOver('copy'), device: this.#device.handOver('compute'), host: null },
+    };
+    const threads = settings.hostCores ?? 1;
     await Promise.all(
-      (Object.keys(threads) as WorkerLane[]).map((lane) =>
-        this.#startWorker({ ...shared, lane, threads: threads[lane] }),
+      (Object.keys(queues) as WorkerLane[]).map((lane) =>
+        this.#startWorker({ ...shared, lane, threads, queue: queues[lane] }),
       ),
     );
   }
@@ -171,7 +189,7 @@ export class LocalMachine implements Machine {
     const worker = new Worker(new URL('./lane-worker.js', import.meta.url), {
       workerData: data,
       env: SHARE_ENV, // see setVariable of the native core's twin
-      name: `${data.lane} lane`,
+      ...{ name: `${data.lane} lane`, transferList: data.queue?.transfer },
     });
     this.#workers.set(data.lane, worker);
     return new Promise((resolve, reject) => {
@@ -240,11 +258,6 @@ function assertReaches(file: StreamFile, fileOffset: number): StreamFile {
   throw new UserError(
     `${file.path} ends at byte ${file.byteLength}, before weights that its header places at ${fileOffset}; the file was cut short since it was opened, download it again`,
   );
-}
-
-/** Seconds on the clock that all threads and the native core share. */
-function clockSeconds(): number {
-  return Number(process.hrtime.bigint()) / 1e9;
 }
 
 /** The part of a placement that workers need. */

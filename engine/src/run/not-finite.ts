@@ -5,11 +5,10 @@
 
 import { reasonOf, UserError } from '@specoffload/input';
 import { bytesPerElement, type WeightDtype } from '@specoffload/native';
+import type { ModelRole } from '../machine/device.js';
 import { TensorReader } from '../model/inflate-bytes.js';
 import type { Checkpoint, TensorRef, WeightGroup } from '../model/types.js';
 import { readElement } from '../model/widths.js';
-
-export type ModelRole = 'target' | 'draft';
 
 /** Where it came to light. */
 export interface NotFinitePlace {

@@ -32,6 +32,11 @@ export interface Work {
   readonly result?: unknown;
 }
 
+/** Of a byte or an operation; 0 where nothing paces it. */
+export function secondsPer(cap: number | null): number {
+  return cap === null ? 0 : 1 / cap;
+}
+
 export interface PacedLaneOptions<Op> {
   /** Really does it. */
   readonly work: (op: Op) => Work | Promise<Work>;

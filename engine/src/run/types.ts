@@ -1,6 +1,7 @@
 /** What goes into a run and what comes out of it. */
 
 import type { Budgets } from '../machine/budgets.js';
+import type { DeviceChoice } from '../machine/devices.js';
 import type { Checkpoint } from '../model/types.js';
 import type { Policy, PolicyInput } from '../schedule/policy.js';
 import type { Strategy, StrategyName } from '../schedule/strategies/index.js';
@@ -48,6 +49,8 @@ export interface RunRequest {
   /** Most new tokens per sequence. */
   readonly maxNewTokens: number;
   readonly machine: MachineSettings;
+  /** @default cpu */
+  readonly device?: DeviceChoice;
   /** End a sequence at the target's end-of-sequence ids. @default true */
   readonly stopAtEos?: boolean;
   readonly onProgress?: (progress: RunProgress) => void;
@@ -130,5 +133,5 @@ export interface RunResult extends RunOutcome {
 /** Asks for logits instead of a continuation. */
 export type LogitsRequest = Pick<
   RunRequest,
-  'target' | 'prompts' | 'machine' | 'policy' | 'onProgress' | 'signal'
+  'target' | 'prompts' | 'machine' | 'device' | 'policy' | 'onProgress' | 'signal'
 >;

@@ -1,6 +1,6 @@
 /** Whether two runs wrote the same tokens, and whether rounding explains it where they did not. */
 
-import { type GeneratedSequence, routerTieMargin, tieMargin } from '@specoffload/engine';
+import { f32Arithmetic, type GeneratedSequence } from '@specoffload/engine';
 
 /**
  * Why rounding may have parted two runs: the target's two best tokens are level there, or two of its experts were,
@@ -70,8 +70,8 @@ function firstDifference(
 
 /** NaN is no tie. */
 function causeOf(margin: number, routerMargin: number): TieCause | null {
-  if (margin < tieMargin) return 'logits';
-  return routerMargin < routerTieMargin ? 'routing' : null;
+  if (margin < f32Arithmetic.tieMargin) return 'logits';
+  return routerMargin < f32Arithmetic.routerTieMargin ? 'routing' : null;
 }
 
 /** NaN when neither run recorded one. */

@@ -1,0 +1,188 @@
+/** A queue of the processor: commands are carried out one after the other, on the thread that submits them. */
+
+import { bytesPerElement, type NativeCore } from '@specoffload/native';
+import type { ModelConfig } from '../model/types.js';
+import { nowSeconds } from './clock.js';
+import { CpuProducts } from './cpu-products.js';
+import { gatherRows, maximaOf, scatterAddRows, startsFinite } from './cpu-rows.js';
+import type {
+  AttendCommand,
+  Command,
+  Completion,
+  CopyCommand,
+  DecodeCommand,
+  DeviceModels,
+  DeviceQueue,
+  EmbedCommand,
+  ModelRole,
+  ProductCommand,
+  QuestionCommand,
+  RowMaxima,
+} from './device.js';
+import type { PoolMemory } from './pool.js';
+
+export interface CpuQueueOptions {
+  readonly core: NativeCore;
+  readonly device: PoolMemory;
+  readonly host: PoolMemory;
+  /** Null for a queue that only transfers. */
+  readonly models: DeviceModels | null;
+  /** Threads of one matrix product, and of attention. */
+  readonly threads: number;
+}
+
+export class CpuQueue implements DeviceQueue {
+  readonly #options: CpuQueueOptions;
+  readonly #device: PoolMemory;
+  readonly #host: PoolMemory;
+  readonly #products: CpuProducts | null;
+  /** The latest submission; the next begins behind it. */
+  #last: Promise<unknown> = Promise.resolve();
+
+  private constructor(options: CpuQueueOptions, products: CpuProducts | null) {
+    this.#options = options;
+    this.#device = options.device;
+    this.#host = options.host;
+    this.#products = products;
+  }
+
+  static async create(options: CpuQueueOptions): Promise<CpuQueue> {
+    const { core, device, models, threads } = options;
+    const products = models && (await CpuProducts.create(core, device, models, threads));
+    return new CpuQueue(options, products);
+  }
+
+  submit(commands: readonly Command[]): Promise<Completion> {
+    const completion = this.#last.then(() => this.#work(commands));
+    this.#last = completion.catch(() => {});
+    return completion;
+  }
+
+  async #work(commands: readonly Command[]): Promise<Completion> {
+    const answers: Answers = { values: [], maxima: [], areFinite: [] };
+    const startSeconds = nowSeconds();
+    for (const command of commands) {
+      const product = this.#carryOut(command, answers);
+      if (product) await product;
+    }
+    return { startSeconds, endSeconds: nowSeconds(), ...answers };
+  }
+
+  /** @returns what to wait for, where that is not done at once */
+  #carryOut(command: Command, answers: Answers): Promise<void> | null {
+    switch (command.kind) {
+      case 'project':
+      case 'mix':
+      case 'feed-forward':
+      case 'logits':
+        if (this.#products) return this.#products.run(command);
+        throw new Error(`a queue that only transfers cannot ${command.kind}`);
+      case 'read':
+      case 'argmax':
+      case 'starts-finite':
+        this.#answer(command, answers);
+        return null;
+      default:
+        this.#move(command);
+        return null;
+    }
+  }
+
+  #answer(command: QuestionCommand, { values, maxima, areFinite }: Answers): void {
+    switch (command.kind) {
+      case 'read':
+        values.push(this.#device.floats(command.source, command.count).slice());
+        break;
+      case 'argmax':
+        maxima.push(maximaOf(this.#device, command));
+        break;
+      case 'starts-finite':
+        areFinite.push(startsFinite(this.#device, command));
+    }
+  }
+
+  #move(command: Exclude<Command, ProductCommand | QuestionCommand>): void {
+    switch (command.kind) {
+      case 'attend':
+        this.#attend(command);
+        break;
+      case 'decode':
+        this.#decode(command);
+        break;
+      case 'upload':
+      case 'read-back':
+        this.#copy(command);
+        break;
+      case 'embed':
+        this.#embed(command);
+        break;
+      case 'gather':
+        gatherRows(this.#device, command);
+        break;
+      case 'scatter-add':
+        scatterAddRows(this.#device, command);
+        break;
+      case 'zero':
+        this.#device.floats(command.target, Math.floor(command.byteLength / 4)).fill(0);
+        break;
+      case 'write':
+        this.#device.floats(command.target, command.values.length).set(command.values);
+    }
+  }
+
+  #decode({ source, dtype, count, target }: Omit<DecodeCommand, 'kind'>): void {
+    const from = this.#host.locate(source);
+    const to = this.#device.locate(target);
+    this.#options.core.widen(from.arena, from.offset, dtype, count, to.arena, to.offset);
+  }
+
+  #copy({ kind, host, device, stretches }: CopyCommand): void {
+    for (let i = 0; i < stretches.length; i += 3) {
+      const count = stretches[i + 2];
+      const inHost = this.#host.floats(host + stretches[i] * 4, count);
+      const inDevice = this.#device.floats(device + stretches[i + 1] * 4, count);
+      if (kind === 'upload') inDevice.set(inHost);
+      else inHost.set(inDevice);
+    }
+  }
+
+  #embed({ model, table, dtype, ids, target }: EmbedCommand): void {
+    const count = this.#configOf(model).hiddenSize;
+    const storedRowBytes = count * bytesPerElement[dtype];
+    for (let row = 0; row < ids.length; row += 1)
+      this.#decode({
+        ...{ dtype, count },
+        source: table + ids[row] * storedRowBytes,
+        target: target + row * count * 4,
+      });
+  }
+
+  #attend(call: AttendCommand): void {
+    const { numHeads, numKvHeads, headDim, slidingWindow } = this.#configOf(call.model);
+    const tableLength = (call.numPositions * headDim) / 2;
+    this.#options.core.attend({
+      shape: { numHeads, numKvHeads, headDim, slidingWindow: slidingWindow ?? 0 },
+      q: this.#device.floats(call.q, call.rows * numHeads * headDim),
+      k: this.#device.floats(call.k, call.rows * numKvHeads * headDim),
+      v: this.#device.floats(call.v, call.rows * numKvHeads * headDim),
+      out: this.#device.floats(call.out, call.rows * numHeads * headDim),
+      cache: this.#device.floats(call.cache, call.cacheElements),
+      sequences: call.sequences,
+      ropeCos: this.#device.floats(call.ropeCos, tableLength),
+      ropeSin: this.#device.floats(call.ropeSin, tableLength),
+      threads: this.#options.threads,
+    });
+  }
+
+  #configOf(model: ModelRole): ModelConfig {
+    const config = this.#options.models?.[model];
+    if (config) return config;
+    throw new Error(`this queue computes no ${model}`);
+  }
+}
+
+interface Answers {
+  readonly values: Float32Array[];
+  readonly maxima: RowMaxima[];
+  readonly areFinite: boolean[];
+}

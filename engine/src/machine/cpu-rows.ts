@@ -1,0 +1,56 @@
+/** Row-wise data movement and small reductions of the processor. */
+
+import type {
+  ArgmaxCommand,
+  GatherCommand,
+  RowMaxima,
+  ScatterAddCommand,
+  StartsFiniteCommand,
+} from './device.js';
+import type { PoolMemory } from './pool.js';
+
+export function gatherRows(memory: PoolMemory, { source, indices, width, target }: GatherCommand): void {
+  const to = memory.floats(target, indices.length * width);
+  for (let row = 0; row < indices.length; row += 1)
+    to.set(memory.floats(source + indices[row] * width * 4, width), row * width);
+}
+
+export function scatterAddRows(
+  memory: PoolMemory,
+  { source, indices, scales, width, target }: ScatterAddCommand,
+): void {
+  for (let row = 0; row < indices.length; row += 1) {
+    const from = memory.floats(source + row * width * 4, width);
+    const to = memory.floats(target + indices[row] * width * 4, width);
+    const scale = scales[row];
+    for (let i = 0; i < width; i += 1) to[i] += scale * from[i];
+  }
+}
+
+export function maximaOf(memory: PoolMemory, { source, rows, width }: ArgmaxCommand): RowMaxima {
+  const ids = new Int32Array(rows);
+  const margins = new Float32Array(rows);
+  for (let row = 0; row < rows; row += 1) {
+    const values = memory.floats(source + row * width * 4, width);
+    let best = 0;
+    let second = Number.NEGATIVE_INFINITY;
+    let notFinite = values[0] - values[0]; // NaN from the first value on that is not finite
+    for (let id = 1; id < width; id += 1) {
+      const value = values[id];
+      notFinite += value - value;
+      if (value > values[best]) {
+        second = values[best];
+        best = id;
+      } else if (value > second) second = value;
+    }
+    ids[row] = best;
+    margins[row] = values[best] - second + notFinite;
+  }
+  return { ids, margins };
+}
+
+export function startsFinite(memory: PoolMemory, { source, rows, width }: StartsFiniteCommand): boolean {
+  const values = memory.floats(source, rows * width);
+  for (let at = 0; at < values.length; at += width) if (!Number.isFinite(values[at])) return false;
+  return true;
+}

@@ -1,0 +1,100 @@
+/**
+ * A device as unlike the processor as can be without one: its memory belongs to a thread of its own and holds anything but
+ * zeros at first, commands begin late, copies run between the commands of a computation, and answers come later still and
+ * in any order. What breaks on it would break on a GPU.
+ */
+
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import type { ArenaHandle, NativeCore } from '@specoffload/native';
+import { f32Arithmetic } from './arithmetic.js';
+import type {
+  Command,
+  Completion,
+  Device,
+  DeviceDriver,
+  DeviceModels,
+  DeviceOptions,
+  DeviceQueue,
+  QueueHandle,
+  QueueName,
+} from './device.js';
+import { localFormats } from './formats.js';
+
+/** Handed to the device's thread at its birth. */
+export interface IsolatedDeviceData {
+  readonly core: NativeCore['kind'];
+  readonly memoryBytes: number;
+  readonly host: readonly ArenaHandle[];
+  readonly models: DeviceModels;
+  readonly threads: number;
+  readonly seed: number;
+  readonly queues: Readonly<Record<QueueName, MessagePort>>;
+}
+
+export interface Submission {
+  readonly id: number;
+  readonly commands: readonly Command[];
+}
+
+export type Answer =
+  | { readonly id: number; readonly completion: Completion }
+  | { readonly id: number; readonly error: Error };
+
+export const isolatedDriver: DeviceDriver = {
+  formats: localFormats,
+  open: (options) => new IsolatedDevice(options),
+  connect: async ({ data }) => new IsolatedQueue(data as MessagePort),
+};
+
+class IsolatedDevice implements Device {
+  readonly arithmetic = f32Arithmetic;
+  readonly #worker: Worker;
+  readonly #queues = { compute: new MessageChannel(), copy: new MessageChannel() };
+
+  constructor({ core, memory, host, models, threads, seed }: DeviceOptions) {
+    const queues = { compute: this.#queues.compute.port1, copy: this.#queues.copy.port1 };
+    const workerData: IsolatedDeviceData = {
+      ...{ core: core.kind, memoryBytes: memory.allocatedBytes, host, models, threads, seed, queues },
+    };
+    this.#worker = new Worker(new URL('./isolated-worker.js', import.meta.url), {
+      ...{ workerData, transferList: Object.values(queues), name: 'isolated device' },
+    });
+  }
+
+  handOver(queue: QueueName): QueueHandle {
+    const { port2 } = this.#queues[queue];
+    return { kind: 'isolated', data: port2, transfer: [port2] };
+  }
+
+  async close(): Promise<void> {
+    await this.#worker.terminate();
+  }
+}
+
+interface Waiting {
+  readonly resolve: (completion: Completion) => void;
+  readonly reject: (error: Error) => void;
+}
+
+class IsolatedQueue implements DeviceQueue {
+  readonly #port: MessagePort;
+  readonly #waiting = new Map<number, Waiting>();
+  #submissions = 0;
+
+  constructor(port: MessagePort) {
+    this.#port = port;
+    port.on('message', (answer: Answer) => {
+      const waiting = this.#waiting.get(answer.id);
+      this.#waiting.delete(answer.id);
+      if ('error' in answer) waiting?.reject(answer.error);
+      else waiting?.resolve(answer.completion);
+    });
+  }
+
+  submit(commands: readonly Command[]): Promise<Completion> {
+    this.#submissions += 1;
+    const id = this.#submissions;
+    this.#port.postMessage({ id, commands } satisfies Submission);
+    return new Promise((resolve, reject) => this.#waiting.set(id, { resolve, reject }));
+  }
+}

@@ -1,0 +1,50 @@
+/** The device lane: everything that is computed on the device. */
+
+import type { Command, DeviceQueue } from '../machine/device.js';
+import { createRopeTables } from '../model/rope.js';
+import type { Execute } from './lane.js';
+import type { LaneWorkerData, WorkerModel } from './lane-protocol.js';
+import { LayerKernels } from './layer-kernels.js';
+
+export async function createDeviceLane(data: LaneWorkerData, queue: DeviceQueue): Promise<Execute> {
+  const models = data.draft ? [data.target, data.draft] : [data.target];
+  await queue.submit([
+    ...data.landing.map(
+      ({ byteOffset: target, byteLength }): Command => ({ kind: 'zero', target, byteLength }),
+    ),
+    ...models.flatMap(rotationTables),
+  ]);
+  const target = new LayerKernels(queue, data.target);
+  const draft = data.draft && new LayerKernels(queue, data.draft);
+  return async (op, giveWay) => {
+    switch (op.kind) {
+      case 'embed':
+        return target.embed(op.frame, op.ids);
+      case 'project':
+        return target.project(op, op.weights);
+      case 'mix':
+        return target.mix(op, op.weights, op.wantsRouting);
+      case 'device-attention':
+        return target.attend(op);
+      case 'expert':
+        return target.expert(op.frame, op.layer, op.expert, op.weights);
+      case 'merge':
+        return target.merge(op.frame, op.layer, op.expert);
+      case 'head':
+        return target.head(op);
+      case 'draft':
+        if (draft) return draft.draftStep(op, giveWay);
+    }
+    throw new Error(`the device lane cannot ${op.kind}`);
+  };
+}
+
+/** Puts a model's rotation tables into device memory, where its attention is computed there. */
+function rotationTables({ config, rope, numPositions }: WorkerModel): Command[] {
+  if (!rope.device) return [];
+  const { cos, sin } = createRopeTables(config, numPositions);
+  return [
+    { kind: 'write', values: cos, target: rope.device.cos.byteOffset },
+    { kind: 'write', values: sin, target: rope.device.sin.byteOffset },
+  ];
+}

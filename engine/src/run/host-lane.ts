@@ -1,0 +1,123 @@
+/** The host lane: attention and experts where the cache and the weights are. */
+
+import { bytesPerElement, type NativeCore } from '@specoffload/native';
+import { CpuQueue } from '../machine/cpu-queue.js';
+import type { Command } from '../machine/device.js';
+import type { PoolMemory } from '../machine/pool.js';
+import { alignUp, tensorAlignmentBytes } from '../schedule/group-layout.js';
+import { ffnChunkRows, type HostExpertRegions } from '../schedule/memory-plan.js';
+import type { AttentionOp, HostExpertOp, StoredTensor, WorkerOp } from '../schedule/ops.js';
+import { type Execute, timed } from './lane.js';
+import type { LaneCaps, LaneWorkerData, WorkerModel } from './lane-protocol.js';
+import { secondsPer, type Work } from './paced-lane.js';
+
+export async function createHostLane(
+  data: LaneWorkerData,
+  core: NativeCore,
+  memory: PoolMemory,
+): Promise<Execute> {
+  const { target, threads } = data;
+  const attend = createAttention(target, core, memory, threads);
+  const experts =
+    target.hostExperts && (await createExperts(target, target.hostExperts, core, memory, threads));
+  return (op) =>
+    timed<unknown>(() => {
+      if (op.kind === 'attention') return attend(op);
+      if (op.kind === 'host-expert' && experts) return experts(op);
+      throw new Error(`the host lane cannot ${op.kind}`);
+    });
+}
+
+/** The same where caps pace it; null where none does. */
+export function createPacedHost(caps: LaneCaps, execute: Execute): ((op: WorkerOp) => Promise<Work>) | null {
+  const { hostCacheBytesPerSecondCap, hostFlopsPerSecondCap, hostWeightBytesPerSecondCap } = caps;
+  if ((hostCacheBytesPerSecondCap ?? hostFlopsPerSecondCap ?? hostWeightBytesPerSecondCap) === null)
+    return null;
+  return async (op) => {
+    const { result } = await execute(op, async () => {});
+    return { result, seconds: hostSeconds(op, caps) };
+  };
+}
+
+/** What the host's caps make of an op: attention is paced by the cache that it reads, an expert by its arithmetic. */
+function hostSeconds(op: WorkerOp, caps: LaneCaps): number {
+  if (op.kind === 'attention') return op.cacheBytes * secondsPer(caps.hostCacheBytesPerSecondCap);
+  return op.kind === 'host-expert' ? expertSeconds(op, caps) : 0;
+}
+
+/** As the cost model has it: bound by arithmetic, two operations for each weight and row, or by reading the weights. */
+function expertSeconds(
+  { indices, weights: { gate, up, down } }: HostExpertOp,
+  { hostFlopsPerSecondCap, hostWeightBytesPerSecondCap }: LaneCaps,
+): number {
+  const elements = gate.count + up.count + down.count;
+  return Math.max(
+    2 * indices.length * elements * secondsPer(hostFlopsPerSecondCap),
+    elements * bytesPerElement.f32 * secondsPer(hostWeightBytesPerSecondCap),
+  );
+}
+
+function createAttention(
+  { config, frames, kvCache, rope, numPositions }: WorkerModel,
+  core: NativeCore,
+  memory: PoolMemory,
+  threads: number,
+): (op: AttentionOp) => void {
+  const floats = (address: number, count: number) => memory.floats(address, count);
+  const { numHeads, numKvHeads, headDim, slidingWindow } = config;
+  const tableLength = (numPositions * headDim) / 2;
+  return ({ frame, layer, rows, sequences }) => {
+    const regions = frames[frame].host;
+    if (!regions || !rope.host)
+      throw new Error('the host lane needs buffers and rotation tables in host memory');
+    core.attend({
+      shape: { numHeads, numKvHeads, headDim, slidingWindow: slidingWindow ?? 0 },
+      q: floats(regions.q.byteOffset, rows * numHeads * headDim),
+      k: floats(regions.k.byteOffset, rows * numKvHeads * headDim),
+      v: floats(regions.v.byteOffset, rows * numKvHeads * headDim),
+      out: floats(regions.out.byteOffset, rows * numHeads * headDim),
+      cache: floats(kvCache[layer].byteOffset, kvCache[layer].byteLength / 4),
+      sequences,
+      ropeCos: floats(rope.host.cos.byteOffset, tableLength),
+      ropeSin: floats(rope.host.sin.byteOffset, tableLength),
+      threads,
+    });
+  };
+}
+
+/** Experts by the processor, whose device memory is the host's here: as the cpu device does it, the same graph rounds. */
+async function createExperts(
+  { config, frames }: WorkerModel,
+  { gathered, weights: widened }: HostExpertRegions,
+  core: NativeCore,
+  memory: PoolMemory,
+  threads: number,
+): Promise<(op: HostExpertOp) => Promise<void>> {
+  const models = { target: config, draft: null };
+  const processor = await CpuQueue.create({ core, device: memory, host: memory, models, threads });
+  return async ({ frame, indices, weights: stored }) => {
+    const { hostExperts } = frames[frame];
+    if (!hostExperts || !widened)
+      throw new Error('the host lane needs buffers for the experts that it computes');
+    const commands: Command[] = [];
+    let address = widened.byteOffset;
+    const decode = ({ source, dtype, count }: StoredTensor) => {
+      const target = address;
+      commands.push({ kind: 'decode', source, dtype, count, target });
+      address += alignUp(count * 4, tensorAlignmentBytes);
+      return target;
+    };
+    const weights = { gate: decode(stored.gate), up: decode(stored.up), down: decode(stored.down) };
+    const [source, x] = [hostExperts.normed.byteOffset, gathered.byteOffset];
+    let out = hostExperts.out.byteOffset;
+    for (let start = 0; start < indices.length; start += ffnChunkRows) {
+      const chunk = indices.subarray(start, start + ffnChunkRows);
+      commands.push(
+        { kind: 'gather', source, indices: chunk, width: config.hiddenSize, target: x },
+        { kind: 'feed-forward', model: 'target', x, rows: chunk.length, weights, out },
+      );
+      out += chunk.length * config.hiddenSize * 4;
+    }
+    await processor.submit(commands);
+  };
+}

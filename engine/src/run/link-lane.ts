@@ -1,0 +1,50 @@
+/** The link lane: what crosses to the device and back, through the device's own queue for copies. */
+
+import { bytesPerElement } from '@specoffload/native';
+import type { DeviceQueue, TransferCommand } from '../machine/device.js';
+import type { WorkerOp } from '../schedule/ops.js';
+import { type Execute, outcomeOf } from './lane.js';
+import type { LaneCaps } from './lane-protocol.js';
+import { secondsPer, type Work } from './paced-lane.js';
+
+export function createLinkLane(queue: DeviceQueue): Execute {
+  return async (op) => outcomeOf(await queue.submit(transfersOf(op)));
+}
+
+/** The same where caps pace it; null where none does. */
+export function createPacedLink(
+  { linkBytesPerSecondCap, linkCacheBytesPerSecondCap }: LaneCaps,
+  queue: DeviceQueue,
+): ((op: WorkerOp) => Promise<Work>) | null {
+  if ((linkBytesPerSecondCap ?? linkCacheBytesPerSecondCap) === null) return null;
+  return async (op) => {
+    const transfers = transfersOf(op);
+    await queue.submit(transfers);
+    // As the cost model has it: to the device cache goes at a rate of its own, from there as everything does.
+    const ownCap = op.kind === 'fetch' ? linkCacheBytesPerSecondCap : null;
+    const secondsPerByte = Math.max(secondsPer(linkBytesPerSecondCap), secondsPer(ownCap));
+    return { seconds: transfers.reduce((sum, transfer) => sum + bytesOf(transfer), 0) * secondsPerByte };
+  };
+}
+
+function transfersOf(op: WorkerOp): readonly TransferCommand[] {
+  switch (op.kind) {
+    case 'upload':
+      return op.pieces.map((piece) => ({ kind: 'decode', ...piece }));
+    case 'fetch':
+      return [{ kind: 'upload', host: op.host, device: op.device, stretches: op.stretches }];
+    case 'store':
+      return [{ kind: 'read-back', host: op.host, device: op.device, stretches: op.stretches }];
+    default:
+      throw new Error(`the link lane cannot ${op.kind}`);
+  }
+}
+
+/** Bytes that cross. */
+function bytesOf(transfer: TransferCommand): number {
+  if (transfer.kind === 'decode') return transfer.count * bytesPerElement[transfer.dtype];
+  const { stretches } = transfer;
+  let elements = 0;
+  for (let i = 2; i < stretches.length; i += 3) elements += stretches[i];
+  return elements * 4;
+}

@@ -1,0 +1,77 @@
+/**
+ * Every strategy on a device whose memory nobody else can read, that answers late and in any order: whoever touches
+ * device memory, counts on zeros there, or does not wait for an answer writes other tokens here than elsewhere.
+ */
+
+import {
+  type Checkpoint,
+  openCheckpoint,
+  type PolicyInput,
+  type RunRequest,
+  runEngine,
+  runLogits,
+  type StrategyName,
+} from '@specoffload/engine';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { goldenDirectory, maxDifference, readGolden } from './model/golden.js';
+
+const golden = readGolden('mixtral').prompts;
+const prompts = golden.map(({ ids }) => ids);
+const expected = golden.map(({ greedy_ids }) => greedy_ids);
+const streamed: PolicyInput = { pinnedLayers: 0, keptLayers: 0 };
+let target: Checkpoint;
+let dense: Checkpoint;
+
+beforeAll(async () => {
+  target = await openCheckpoint(goldenDirectory('mixtral'));
+  dense = await openCheckpoint(goldenDirectory('mistral-full'));
+});
+
+function request(changes: Partial<RunRequest> = {}): RunRequest {
+  return {
+    ...{ target, draft: null, prompts, strategy: 'none', maxNewTokens: expected[0]!.length },
+    ...{ machine: { deviceBytes: 16e6, hostBytes: 16e6 }, device: { kind: 'isolated' }, policy: streamed },
+    ...changes,
+  };
+}
+
+describe('on an isolated device', () => {
+  it.each<[StrategyName, 'dense' | 'target' | null, PolicyInput]>([
+    ['none', null, streamed],
+    ['none', null, { ...streamed, attention: 'device', prefillAttention: 'host', microBatch: 2 }],
+    ['none', null, { ...streamed, prefetchDepth: 0, attentionWeights: 'resident', prefillBatch: 1 }],
+    ['serial', 'dense', { ...streamed, candidates: 2 }],
+    ['serial', 'target', { ...streamed, candidates: 4, draftCache: 'recompute' }],
+    ['specoffload', 'dense', { ...streamed, candidates: 4 }],
+    ['specoffload', 'target', { pinnedLayers: 1, keptLayers: 1, candidates: 4, prefetchDepth: 1 }],
+    ['serial', 'dense', { ...streamed, speculation: 'ahead', candidates: 3 }],
+    ['accelerate', null, {}],
+    ['deepspeed', null, { ...streamed, experts: 'routed', microBatch: 2 }],
+    ['flexgen', null, { ...streamed, microBatch: 1, prefetchDepth: 3, prefillBatch: 2 }],
+    ['flexgen', 'dense', { ...streamed, speculation: 'serial', candidates: 2 }],
+    ['fiddler', null, { ...streamed, hostExpertRows: 2, prefillBatch: 1 }],
+    ['fiddler', null, { pinnedLayers: 1, keptLayers: 1, hostExpertRows: 1000, microBatch: 2 }],
+  ])('%s with draft %s and %o continues as transformers does', async (strategy, draft, policy) => {
+    const drafts = { dense, target };
+    const seed = JSON.stringify([strategy, policy]).length;
+    const result = await runEngine(
+      request({
+        ...{ strategy, policy, draft: draft && drafts[draft], device: { kind: 'isolated', seed } },
+      }),
+    );
+    expect(result.sequences.map(({ ids }) => ids)).toEqual(expected);
+    expect(result.nearTies).toBe(0);
+  });
+
+  it('has the logits of transformers', async () => {
+    const logits = await runLogits(request());
+    for (const [index, { last_logits }] of golden.entries())
+      expect(maxDifference(logits[index]!, last_logits)).toBeLessThan(1e-4);
+  });
+});
+
+it('a kind of device that there is none of is refused, with those that there are', async () => {
+  await expect(runEngine(request({ device: { kind: 'abacus' } }))).rejects.toThrow(
+    'invalid device: abacus; expected cpu or isolated',
+  );
+});
