@@ -36,6 +36,7 @@ async function main() {
   await installPackages();
   await buildNativeCore();
   await compileTypeScript();
+  await prepareKernel();
 }
 
 function assertNode(version) {
@@ -111,6 +112,22 @@ async function compileTypeScript() {
     ),
   );
   writeStamp('typescript', stamp);
+}
+
+/** Where it fails, kernels start without: a warning, once. */
+async function prepareKernel() {
+  const place = join(root, 'kernel', 'dist', 'snapshot', 'place.js');
+  const { snapshotPath } = await import(pathToFileURL(place).href);
+  const path = snapshotPath();
+  if (existsSync(path) || readStamp('no-snapshot') === path) return;
+  try {
+    await step('prepare the kernel', () =>
+      runProgram('the snapshot', process.execPath, [join(root, 'kernel', 'bin', 'snapshot.js')], () => ''),
+    );
+  } catch (error) {
+    writeStamp('no-snapshot', path);
+    process.stderr.write(`${error.log}\nsetup: warning: no snapshot; kernels start more slowly\n`);
+  }
 }
 
 /** What `tsc -b` reads, as a digest of names, sizes and times of change, and what it must have written. */

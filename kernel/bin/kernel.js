@@ -9,6 +9,8 @@ if (!existsSync(start)) fail('not compiled yet; run `npm run setup` in the proje
 else if (connectionFile === undefined)
   fail('expected a connection file; Jupyter and `specoffload notebook run` give one');
 else {
+  const { startFromSnapshot } = await import('../dist/snapshot/place.js');
+  startFromSnapshot();
   const { startKernelProcess } = await import(start.href);
   startKernelProcess(connectionFile).catch((error) => fail(error.message));
 }

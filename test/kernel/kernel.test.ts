@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { JsonObject } from '../../kernel/src/json.js';
-import { kernelScript } from '../../kernel/src/packages.js';
+import { kernelCommand } from '../../kernel/src/snapshot/place.js';
 import { KernelClient } from '../../kernel/src/wire/client.js';
 import {
   addressOf,
@@ -26,7 +26,10 @@ beforeAll(async () => {
   connection = await createConnection();
   const file = join(folder, 'connection.json');
   await writeConnectionFile(connection, file);
-  kernel = await spawnKernel([process.execPath, kernelScript, file], folder);
+  kernel = await spawnKernel(
+    kernelCommand(true).map((word) => word.replace('{connection_file}', file)),
+    folder,
+  );
   client = await KernelClient.connect(connection);
   await client.request('shell', 'kernel_info_request', {});
 }, 60_000);

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { requireFromKernel } from '../../kernel/src/packages.js';
+import { kernelScript, requireFromKernel } from '../../kernel/src/packages.js';
 import type { Message } from '../../kernel/src/wire/message.js';
 import { KernelDiedError, KernelSession } from '../../kernel/src/wire/session.js';
 import { runNode } from '../experiments/cli.js';
@@ -201,6 +201,23 @@ describe('a kernel', () => {
     await expect(session.execute('1')).rejects.toThrow('the kernel ended');
     await session.restart();
     expect(await run('1')).toMatchObject({ result: '1' });
+  });
+
+  it('starts from the snapshot, of which nothing shows in what cells start', async () => {
+    expect(
+      await run('[Symbol.for("specoffload.typescript") in globalThis, process.execArgv.length]'),
+    ).toMatchObject({ result: '[ true, 0 ]' });
+  });
+
+  it('starts without a snapshot that Node refuses', async () => {
+    const broken = join(folder, 'broken.blob');
+    await writeFile(broken, 'no snapshot');
+    const command = [process.execPath, '--snapshot-blob', broken, kernelScript, '{connection_file}'];
+    const slow = await KernelSession.start({ cwd: folder, command });
+    expect(await run('Symbol.for("specoffload.typescript") in globalThis', slow)).toMatchObject({
+      result: 'false',
+    });
+    await slow.shutdown();
   });
 
   it('that cannot start says so', async () => {

@@ -96,6 +96,8 @@ function createResolver(typescript: TypeScript, host: Host): NonNullable<Host['r
     };
     return names.map(({ text }) => {
       if (isRelative(text)) return resolve(text, ways[2]);
+      // Declared by name in Node's types, which TypeScript prefers to any file.
+      if (Module.isBuiltin(text)) return {};
       const found: Resolution[] = [];
       for (const way of ways) {
         const resolution = resolve(text, way);

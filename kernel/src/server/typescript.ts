@@ -3,7 +3,9 @@
  * emits can be traced back to the cell's lines, and what a cell awaits ends when the cell was interrupted meanwhile.
  */
 
+import Module from 'node:module';
 import { requireFromKernel } from '../packages.js';
+import { type Kept, keptName } from '../snapshot/entry.js';
 import { guardAwaits } from './awaits.js';
 import type { Builder, Transformers, TypeScript, WatchHost } from './syntax.js';
 
@@ -22,8 +24,21 @@ let provided: TypeScript | undefined;
 
 /** Call it before anything of tslab is loaded: all its parts share the one that they find then. */
 export function tslabTypescript(): TypeScript {
-  provided ??= provideTypeScript(requireFromKernel(moduleName));
+  provided ??= provideTypeScript(loadTypeScript());
   return provided;
+}
+
+/** From the heap that this process was started with, where it is there. */
+function loadTypeScript(): TypeScript {
+  const kept = (globalThis as Record<symbol, unknown>)[Symbol.for(keptName)] as Kept | undefined;
+  const path = requireFromKernel.resolve(moduleName);
+  if (kept?.path === path) {
+    const module = Object.assign(new Module(path), { filename: path, loaded: true, exports: kept.exports });
+    requireFromKernel.cache[path] = module;
+    // As TypeScript sets it, which a snapshot does not keep.
+    Error.stackTraceLimit = 100;
+  }
+  return requireFromKernel(moduleName);
 }
 
 /** The maps of a text that was emitted since the last call. */

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { reasonOf } from '@specoffload/input';
 import { NotebookError } from '../errors.js';
 import type { JsonObject } from '../json.js';
-import { kernelScript } from '../packages.js';
+import { kernelCommand, snapshotFlag } from '../snapshot/place.js';
 import { KernelClient } from './client.js';
 import { createConnection, writeConnectionFile } from './connection.js';
 import type { Message } from './message.js';
@@ -43,8 +43,6 @@ export interface ExecuteReply {
   readonly executionCount: number | null;
   readonly content: JsonObject;
 }
-
-export const defaultKernelCommand: readonly string[] = [process.execPath, kernelScript, '{connection_file}'];
 
 /** A port that was free may be taken by the time the kernel gets there. */
 const startAttempts = 3;
@@ -133,18 +131,22 @@ export class KernelSession {
   }
 
   async #start(): Promise<void> {
+    let command = this.#options.command ?? kernelCommand(true);
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.#tryStart();
+        return await this.#tryStart(command);
       } catch (error) {
-        const isPortTaken = error instanceof KernelDiedError && /in use/i.test(error.exit.lastStderr);
-        if (!isPortTaken || attempt === startAttempts) throw error;
+        if (!(error instanceof KernelDiedError) || attempt === startAttempts) throw error;
+        const isPortTaken = /in use/i.test(error.exit.lastStderr);
+        const isSnapshotRefused = command.includes(snapshotFlag);
+        if (!isPortTaken && !isSnapshotRefused) throw error;
+        if (!isPortTaken) command = kernelCommand(false);
       }
     }
   }
 
-  async #tryStart(): Promise<void> {
-    const { cwd, command = defaultKernelCommand, startTimeoutSeconds = 60, onText, onLate } = this.#options;
+  async #tryStart(command: readonly string[]): Promise<void> {
+    const { cwd, startTimeoutSeconds = 60, onText, onLate } = this.#options;
     const folder = await mkdtemp(join(tmpdir(), 'specoffload-kernel-'));
     const connectionFile = join(folder, 'connection.json');
     const connection = await createConnection();

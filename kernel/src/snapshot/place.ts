@@ -1,0 +1,53 @@
+/** Where the kernel's snapshot lies: a heap with TypeScript loaded, and the declarations of packages read. */
+
+import { createHash } from 'node:crypto';
+import { existsSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { cachedDataVersionTag } from 'node:v8';
+import { kernelDirectory, kernelScript, requireFromKernel } from '../packages.js';
+import { entryTemplate } from './entry.js';
+
+export const snapshotFlag = '--snapshot-blob';
+export const snapshotFolder = join(kernelDirectory, 'dist', 'snapshots');
+
+/** Behind the connection file: start without it, where it was tried in vain. */
+const withoutSnapshot = '--without-snapshot';
+
+/** For this Node in its present settings, which alone can read it, and for the TypeScript that is installed. */
+export function snapshotPath(): string {
+  const typescript = requireFromKernel.resolve('@tslab/typescript-for-tslab');
+  const { size, mtimeMs } = statSync(typescript);
+  const facts = [process.arch, cachedDataVersionTag(), typescript, size, mtimeMs, entryTemplate];
+  const digest = createHash('sha256').update(JSON.stringify(facts)).digest('hex').slice(0, 16);
+  return join(snapshotFolder, `${process.version}-${digest}.blob`);
+}
+
+/** The program and its arguments; `{connection_file}` is to be replaced. */
+export function kernelCommand(isQuick: boolean): string[] {
+  const command = [process.execPath, ...(isQuick ? snapshotArguments() : []), kernelScript];
+  return [...command, '{connection_file}', ...(isQuick ? [] : [withoutSnapshot])];
+}
+
+/** In a kernel that Jupyter has started: becomes one that was started from the snapshot, where Node knows how. */
+export function startFromSnapshot(): void {
+  const { execve, execPath, execArgv, argv, env } = process as NodeJS.Process & {
+    execve?: (file: string, args: readonly string[], env: NodeJS.ProcessEnv) => never;
+  };
+  const at = execArgv.indexOf(snapshotFlag);
+  // What cells start has a heap of its own.
+  if (at >= 0) execArgv.splice(at, 2);
+  else if (execve !== undefined && !argv.includes(withoutSnapshot)) {
+    const flags = snapshotArguments();
+    if (flags.length > 0) execve(execPath, [execPath, ...execArgv, ...flags, ...argv.slice(1)], env);
+  }
+}
+
+/** Nothing where there is no snapshot: kernels start all the same, three times as slowly. */
+function snapshotArguments(): string[] {
+  try {
+    const path = snapshotPath();
+    return existsSync(path) ? [snapshotFlag, path] : [];
+  } catch {
+    return [];
+  }
+}
