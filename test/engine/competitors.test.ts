@@ -4,7 +4,7 @@ import {
   type Checkpoint,
   createRandom,
   loadReferenceWeights,
-  type ModelConfig,
+  type ModelSummary,
   openCheckpoint,
   type PolicyInput,
   type RunRequest,
@@ -129,7 +129,7 @@ describe('mixtral, whatever the policy', () => {
 });
 
 describe('a run', () => {
-  const config: ModelConfig = {
+  const config: ModelSummary = {
     ...{ architecture: 'mixtral', vocabSize: 60, hiddenSize: 32, numLayers: 3, numHeads: 4, numKvHeads: 2 },
     ...{ headDim: 8, ffnSize: 48, numExperts: 6, expertsPerToken: 2, slidingWindow: null, ropeTheta: 1e4 },
     ...{ ropeScaling: null, rmsNormEps: 1e-5, tieEmbeddings: false, maxPositions: 64, eosTokenIds: [] },
@@ -306,7 +306,7 @@ describe('a run', () => {
   it('of sequences that end one by one leaves gaps in the cache that no frame crosses', async () => {
     // Ends of sequences that micro-batches share with others: every third new token ends one.
     const eosTokenIds = [...new Set(expected.map((ids, index) => ids[index] ?? -1))];
-    const ending: Checkpoint = { ...target, config: { ...config, eosTokenIds } };
+    const ending: Checkpoint = { ...target, spec: { ...target.spec, eosTokenIds } };
     const plain = await run('none', {}, { target: ending });
     expect(new Set(plain.sequences.map(({ ids }) => ids.length)).size).toBeGreaterThan(1);
     for (const strategy of competitors)
@@ -456,7 +456,7 @@ describe('a run', () => {
       '%s lets nobody wait for a sequence that has ended by itself',
       async (strategy) => {
         const eosTokenIds = [expected[0]![2]!];
-        const ending: Checkpoint = { ...target, config: { ...config, eosTokenIds } };
+        const ending: Checkpoint = { ...target, spec: { ...target.spec, eosTokenIds } };
         const usual = await run(strategy, {}, { target: ending });
         const result = await run(strategy, slowest, { target: ending });
         expect(result.outputDigest).toBe(usual.outputDigest);

@@ -1,6 +1,6 @@
 /** Random configurations, policies and prompts. Every draw takes its generator, so a case is its seed. */
 
-import type { ModelConfig, PolicyInput, Random, StrategyName } from '@specoffload/engine';
+import type { ModelSummary, PolicyInput, Random, StrategyName } from '@specoffload/engine';
 
 /** A uniform integer from `least` to `most`. */
 export function integer(random: Random, least: number, most: number): number {
@@ -12,7 +12,7 @@ export function pick<T>(random: Random, items: readonly T[]): T {
 }
 
 /** Odd sizes on purpose: nothing but the head's size needs to be even. */
-export function drawConfig(random: Random): ModelConfig {
+export function drawConfig(random: Random): ModelSummary {
   const architecture = pick(random, ['mixtral', 'mixtral', 'mistral', 'llama'] as const);
   const numKvHeads = integer(random, 1, 3);
   const numExperts = architecture === 'mixtral' ? integer(random, 1, 6) : 1;

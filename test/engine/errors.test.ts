@@ -4,7 +4,7 @@ import {
   type Checkpoint,
   createRandom,
   loadReferenceWeights,
-  type ModelConfig,
+  type ModelSummary,
   openCheckpoint,
   type RunRequest,
   referenceGreedy,
@@ -18,7 +18,7 @@ import { createTemporaryDirectory } from './model/fixtures.js';
 import { goldenDirectory } from './model/golden.js';
 import { writeTinyModel } from './tiny.js';
 
-const config: ModelConfig = {
+const config: ModelSummary = {
   ...{ architecture: 'mixtral', vocabSize: 50, hiddenSize: 32, numLayers: 3, numHeads: 4, numKvHeads: 2 },
   ...{ headDim: 8, ffnSize: 48, numExperts: 4, expertsPerToken: 2, slidingWindow: null, ropeTheta: 1e4 },
   ...{ ropeScaling: null, rmsNormEps: 1e-5, tieEmbeddings: false, maxPositions: 40, eosTokenIds: [] },
@@ -31,7 +31,7 @@ let target: Checkpoint;
 let numModels = 0;
 
 /** A model of its own, for tests that break files. */
-function writeModel(changes: Partial<ModelConfig> = {}): Promise<Checkpoint> {
+function writeModel(changes: Partial<ModelSummary> = {}): Promise<Checkpoint> {
   numModels += 1;
   return writeTinyModel(
     directory,

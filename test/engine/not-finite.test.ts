@@ -3,7 +3,7 @@ import {
   type Checkpoint,
   createRandom,
   loadReferenceWeights,
-  type ModelConfig,
+  type ModelSummary,
   narrowToBytes,
   type RunRequest,
   referenceLogits,
@@ -19,16 +19,16 @@ import { createTemporaryDirectory } from './model/fixtures.js';
 import { writeTinyModel } from './tiny.js';
 
 const directory = createTemporaryDirectory();
-const sparse: ModelConfig = {
+const sparse: ModelSummary = {
   ...{ architecture: 'mixtral', vocabSize: 50, hiddenSize: 32, numLayers: 3, numHeads: 4, numKvHeads: 2 },
   ...{ headDim: 8, ffnSize: 48, numExperts: 4, expertsPerToken: 2, slidingWindow: null, ropeTheta: 1e4 },
   ...{ ropeScaling: null, rmsNormEps: 1e-5, tieEmbeddings: false, maxPositions: 40, eosTokenIds: [] },
 };
-const dense: ModelConfig = { ...sparse, architecture: 'mistral', numExperts: 1, expertsPerToken: 1 };
+const dense: ModelSummary = { ...sparse, architecture: 'mistral', numExperts: 1, expertsPerToken: 1 };
 const machine = { deviceBytes: 4e6, hostBytes: 4e6 };
 let numModels = 0;
 
-function writeModel(config: ModelConfig, dtype: WeightDtype = 'bf16'): Promise<Checkpoint> {
+function writeModel(config: ModelSummary, dtype: WeightDtype = 'bf16'): Promise<Checkpoint> {
   numModels += 1;
   return writeTinyModel(directory, `model-${numModels}`, config, { dtype, seed: numModels });
 }

@@ -5,7 +5,7 @@ import {
   createRandom,
   inflateCheckpoint,
   loadReferenceWeights,
-  type ModelConfig,
+  type ModelSummary,
   openCheckpoint,
   referenceGreedy,
   runEngine,
@@ -17,7 +17,7 @@ import { writeTinyModel } from './tiny.js';
 
 /** The format pads no header: MLX writes them as they come, and then every tensor starts at an odd byte. */
 const directory = createTemporaryDirectory();
-const config: ModelConfig = {
+const config: ModelSummary = {
   ...{ architecture: 'mixtral', vocabSize: 50, hiddenSize: 32, numLayers: 3, numHeads: 4, numKvHeads: 2 },
   ...{ headDim: 8, ffnSize: 48, numExperts: 4, expertsPerToken: 2, slidingWindow: null, ropeTheta: 1e4 },
   ...{ ropeScaling: null, rmsNormEps: 1e-5, tieEmbeddings: false, maxPositions: 40, eosTokenIds: [] },

@@ -1,6 +1,11 @@
 /** Comparing what the engine wrote with what the reference would have written, ties told apart from errors. */
 
-import { type GeneratedSequence, type ReferenceWeights, referenceLogits } from '@specoffload/engine';
+import {
+  type GeneratedSequence,
+  type ReferenceWeights,
+  referenceLogits,
+  summarise,
+} from '@specoffload/engine';
 import { f32Arithmetic } from '../../engine/dist/machine/arithmetic.js';
 import { isNearTie } from '../../engine/dist/run/ties.js';
 
@@ -39,7 +44,7 @@ export function judge(
   prompt: readonly number[],
   ids: readonly number[],
 ): Judgement[] {
-  const { expertsPerToken, numExperts } = weights.config;
+  const { expertsPerToken, numExperts } = summarise(weights.spec);
   const leads = [...prompt, ...ids].map(() => Number.POSITIVE_INFINITY); // (position)
   const logits = referenceLogits(weights, [...prompt, ...ids.slice(0, -1)], {
     onRoute: ({ position, logits: scores }) => {

@@ -2,7 +2,7 @@ import {
   type Checkpoint,
   createRandom,
   loadReferenceWeights,
-  type ModelConfig,
+  type ModelSummary,
   type PolicyInput,
   type RunRequest,
   referenceGreedy,
@@ -20,12 +20,12 @@ import { planMemory } from '../../engine/dist/schedule/placement.js';
 import { measureDemand, planWaves, resolvePolicy } from '../../engine/dist/schedule/resolve.js';
 import { drawPrompts, integer } from './draw.js';
 import { createTemporaryDirectory } from './model/fixtures.js';
-import { writeTinyModel } from './tiny.js';
+import { specOf, writeTinyModel } from './tiny.js';
 
 const mebibyte = 2 ** 20;
 
 /** Layers of about half a mebibyte on the device, so that budgets in mebibytes make a difference. */
-const config: ModelConfig = {
+const config: ModelSummary = {
   ...{ architecture: 'mixtral', vocabSize: 60, hiddenSize: 64, numLayers: 8, numHeads: 4, numKvHeads: 2 },
   ...{ headDim: 16, ffnSize: 160, numExperts: 4, expertsPerToken: 2, slidingWindow: null, ropeTheta: 1e4 },
   ...{ ropeScaling: null, rmsNormEps: 1e-5, tieEmbeddings: false, maxPositions: 400, eosTokenIds: [] },
@@ -315,9 +315,9 @@ describe('regions', () => {
   it('hold the caches that the sequences need', () => {
     const { target: large } = plan('none', {}, plenty);
     const tokens = prompts.reduce((sum, { length }) => sum + Math.ceil((length + maxNewTokens) / 4) * 4, 0);
-    expect(cacheBytesPerToken(config, localFormats)).toBe(8 * 2 * 2 * 16 * 4); // layer, K and V, kvHead, headDim, fp32
+    expect(cacheBytesPerToken(specOf(config), localFormats)).toBe(8 * 2 * 2 * 16 * 4); // layer, K and V, kvHead, headDim, fp32
     expect(large.kvCache.reduce((sum, { byteLength }) => sum + byteLength, 0)).toBe(
-      tokens * cacheBytesPerToken(config, localFormats),
+      tokens * cacheBytesPerToken(specOf(config), localFormats),
     );
   });
 });

@@ -4,11 +4,13 @@ import {
   type Acceptance,
   bf16Formats,
   type Checkpoint,
+  catalogSpec,
   describeModel,
   type MachineModel,
-  type ModelConfig,
-  modelCatalog,
+  type ModelSpec,
+  summarise,
 } from '@specoffload/engine';
+import { specOf } from './tiny.js';
 
 const lane = (rates: Partial<MachineModel['host']>): MachineModel['host'] => ({
   ...{ overheadSeconds: 0, secondsPerRow: 0, latencySeconds: 0, kinds: {} },
@@ -58,11 +60,11 @@ export const laptop: MachineModel = {
 
 /** Mixtral 8x7B with fewer layers: prefill, passes and rounds as those of the whole, in a quarter of the time. */
 export function mixtral(numLayers = 8): Checkpoint {
-  return describeModel({ name: `mixtral-${numLayers}`, config: shorten('mixtral-8x7b', numLayers) });
+  return describeModel({ name: `mixtral-${numLayers}`, spec: shorten('mixtral-8x7b', numLayers) });
 }
 
 export function mistral(numLayers = 8): Checkpoint {
-  return describeModel({ name: `mistral-${numLayers}`, config: shorten('mistral-7b', numLayers) });
+  return describeModel({ name: `mistral-${numLayers}`, spec: shorten('mistral-7b', numLayers) });
 }
 
 /** What the models need, so that as much streams as of the whole ones. */
@@ -78,6 +80,6 @@ export function rates(...byPosition: number[]): Acceptance {
   return { kind: 'rates', name: byPosition.join(), byPosition };
 }
 
-function shorten(name: string, numLayers: number): ModelConfig {
-  return { ...(modelCatalog[name] as ModelConfig), numLayers };
+function shorten(name: string, numLayers: number): ModelSpec {
+  return specOf({ ...summarise(catalogSpec(name)), numLayers });
 }

@@ -1,9 +1,9 @@
-import { describeModel, modelCatalog, strategies } from '@specoffload/engine';
+import { catalogSpec, describeModel, strategies } from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
 import { planSpace } from '../../engine/dist/plan/space.js';
 
-const target = describeModel({ name: 'target', config: modelCatalog['mixtral-8x7b']! });
-const draft = describeModel({ name: 'draft', config: modelCatalog['mistral-7b']! });
+const target = describeModel({ name: 'target', spec: catalogSpec('mixtral-8x7b') });
+const draft = describeModel({ name: 'draft', spec: catalogSpec('mistral-7b') });
 
 describe('planning for a competitor', () => {
   it.each(['accelerate', 'deepspeed', 'flexgen', 'fiddler'] as const)(

@@ -8,22 +8,27 @@ import { createHash } from 'node:crypto';
 import {
   type Acceptance,
   bf16Formats,
+  catalogSpec,
   describeModel,
   type MachineModel,
-  modelCatalog,
   type PolicyInput,
   predictionVersion,
   type SimulationRequest,
   type StrategyName,
   simulateRun,
+  summarise,
 } from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
+import { specOf } from './tiny.js';
 
-const shallow = (name: string, numLayers: number) => ({ ...modelCatalog[name]!, numLayers });
+const shallow = (name: string, numLayers: number) => ({
+  ...summarise(catalogSpec(name)),
+  numLayers,
+});
 const models = {
-  mixtral: describeModel({ name: 'mixtral', config: shallow('mixtral-8x7b', 6) }),
-  experts: describeModel({ name: 'experts', config: shallow('mixtral-8x7b', 3), unit: 'expert' }),
-  llama: describeModel({ name: 'llama', config: shallow('llama-3.3-70b', 5) }),
+  mixtral: describeModel({ name: 'mixtral', spec: specOf(shallow('mixtral-8x7b', 6)) }),
+  experts: describeModel({ name: 'experts', spec: specOf(shallow('mixtral-8x7b', 3)), unit: 'expert' }),
+  llama: describeModel({ name: 'llama', spec: specOf(shallow('llama-3.3-70b', 5)) }),
 };
 const byPosition: Acceptance = { kind: 'rates', name: 'falling', byPosition: [0.9, 0.8, 0.7, 0.6, 0.5, 0.4] };
 const recorded: Acceptance = {
@@ -174,10 +179,10 @@ const cases: readonly Case[] = [
 
 describe('predictions', () => {
   it.each(cases)('of $strategy with $model on $machine, $policy', async (one) => {
-    const { config } = models[one.model];
+    const { vocabSize } = models[one.model].spec;
     const draft = describeModel({
       name: 'draft',
-      config: { ...shallow('mistral-7b', 2), vocabSize: config.vocabSize },
+      spec: specOf({ ...shallow('mistral-7b', 2), vocabSize }),
     });
     const request: SimulationRequest = {
       ...{ target: models[one.model], draft, strategy: one.strategy, policy: one.policy },

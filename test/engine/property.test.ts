@@ -17,6 +17,7 @@ import {
   type Span,
   type StrategyName,
   strategies,
+  summarise,
 } from '@specoffload/engine';
 import { afterAll, describe, expect, it } from 'vitest';
 import { ffnChunkRows, headChunkRows } from '../../engine/dist/schedule/memory-plan.js';
@@ -66,7 +67,7 @@ describe.each(Array.from({ length: numModels }, (_, index) => index))('random mo
       (strategy) => [strategy, drawPolicy(random, strategy, drawn.prompts.length)] as const,
     );
     for (const [strategy, policy] of [...runs, ...drawPlacedRuns(index, drawn.prompts.length)]) {
-      const { numLayers, architecture } = drawn.target.config;
+      const { numLayers, architecture } = summarise(drawn.target.spec);
       const title = `${architecture}, ${numLayers} layers, ${drawn.prompts.length} prompts, ${strategy} ${JSON.stringify(policy)}`;
       const result = await runWithin(drawn, strategy, policy);
       assertEnds(result, drawn, title);
@@ -186,8 +187,13 @@ async function drawCase(random: Random, index: number): Promise<Case> {
   // An end-of-sequence id that occurs: one that the first sequence comes to.
   const weights = await loadReferenceWeights(target);
   const eosTokenIds = referenceGreedy(weights, prompts[0]!, integer(random, 1, 6)).ids.slice(-1);
-  const ending = { ...config, eosTokenIds };
-  return { target: { ...target, config: ending }, weights, draft, prompts, maxNewTokens };
+  return {
+    target: { ...target, spec: { ...target.spec, eosTokenIds } },
+    weights,
+    draft,
+    prompts,
+    maxNewTokens,
+  };
 }
 
 /** Runs with budgets that are just large enough, to the byte. */
@@ -221,7 +227,7 @@ function assertEnds(
   { target, maxNewTokens }: Case,
   title: string,
 ): void {
-  const { eosTokenIds } = target.config;
+  const { eosTokenIds } = target.spec;
   for (const { ids, margins, routerMargins, stopReason } of sequences) {
     const eos = ids.findIndex((id) => eosTokenIds.includes(id));
     const expected =
@@ -241,7 +247,7 @@ function assertNoPadding(
   { target, prompts }: Case,
   title: string,
 ): void {
-  const { numLayers, expertsPerToken } = target.config;
+  const { numLayers, expertsPerToken } = summarise(target.spec);
   const decoded = generatedTokens - prompts.length; // the prefill brings each sequence's first token
   // One row for the last token of each sequence and verification, one for each candidate.
   const verifications = acceptance ? Math.round(decoded / acceptance.tokensPerRound) : decoded;

@@ -2,6 +2,8 @@ import {
   type Acceptance,
   averageRates,
   bf16Formats,
+  catalogSpec,
+  countHeads,
   createCostModel,
   createRandom,
   describeModel,
@@ -10,7 +12,6 @@ import {
   interpolate,
   type MachineModel,
   memoryOverTime,
-  modelCatalog,
   type PolicyInput,
   parseAcceptance,
   parseMachineModel,
@@ -68,9 +69,9 @@ const machine: MachineModel = {
 /** The same with a link that is never in the way, so that the draft and the host are. */
 const fastLink: MachineModel = { ...machine, link: { ...machine.link, bytesPerSecond: 1e13 } };
 
-const target = describeModel({ name: 'target', config: modelCatalog['mixtral-8x7b']! });
-const draft = describeModel({ name: 'draft', config: modelCatalog['llama-3.2-1b']! });
-const sameVocabulary = { ...draft, config: { ...draft.config, vocabSize: target.config.vocabSize } };
+const target = describeModel({ name: 'target', spec: catalogSpec('mixtral-8x7b') });
+const draft = describeModel({ name: 'draft', spec: catalogSpec('llama-3.2-1b') });
+const sameVocabulary = { ...draft, spec: { ...draft.spec, vocabSize: target.spec.vocabSize } };
 
 function request(strategy: StrategyName, policy: PolicyInput = {}, changes: Partial<SimulationRequest> = {}) {
   return {
@@ -106,7 +107,7 @@ describe('a prediction', () => {
       request('none', { pinnedLayers: 0, prefillOrder: 'layer-major' }),
     );
     expect(passes).toBe(16);
-    const layerBytes = target.bytes - 2 * target.config.vocabSize * target.config.hiddenSize * 2;
+    const layerBytes = target.bytes - 2 * target.spec.vocabSize * target.spec.hiddenSize * 2;
     // One prefill, 15 decoding passes, the start of one that never comes; the cache's way to the host.
     expect(bytesMoved.link / layerBytes).toBeGreaterThan(16);
     expect(bytesMoved.link / layerBytes).toBeLessThan(16.7);
@@ -282,7 +283,7 @@ describe('a prediction', () => {
   });
 
   it('loads only experts that some row chose, and computes unpopular ones on the host', async () => {
-    const experts = describeModel({ name: 'experts', config: modelCatalog['mixtral-8x7b']!, unit: 'expert' });
+    const experts = describeModel({ name: 'experts', spec: catalogSpec('mixtral-8x7b'), unit: 'expert' });
     const few = { promptLengths: [50, 50], target: experts, maxNewTokens: 4 };
     const moved = async (policy: PolicyInput) =>
       (await simulateRun(request('fiddler', { pinnedLayers: 0, ...policy }, few))).phases.decode.lanes;
@@ -298,7 +299,8 @@ describe('a prediction', () => {
 });
 
 describe('software that copies the KV cache', () => {
-  const config = modelCatalog['mixtral-8x7b']!;
+  const headsOf = (name: string) => countHeads(catalogSpec(name));
+  const heads = headsOf('mixtral-8x7b');
   const traffic = (fixed: number, perHead: number) => ({ cacheTraffic: { fixed, perHead } });
   const task = (kind: 'attention' | 'fetch' | 'draft', lane: 'host' | 'link' | 'device') =>
     ({
@@ -317,7 +319,7 @@ describe('software that copies the KV cache', () => {
     { model: 'mixtral-8x7b', sharing: 4 },
     { model: 'mixtral-8x22b', sharing: 6 },
   ])('moves more bytes for $model, where $sharing heads share a KV head', ({ model, sharing }) => {
-    const costs = createCostModel(copying, modelCatalog[model]!, modelCatalog['mistral-7b']!);
+    const costs = createCostModel(copying, headsOf(model), headsOf('mistral-7b'));
     expect(costs.secondsOf(task('attention', 'host'))).toBeCloseTo(((3 + 2 * sharing) * 1e9) / 20e9);
     expect(costs.secondsOf(task('fetch', 'link'))).toBeCloseTo((sharing * 1e9) / 8e9);
     expect(costs.secondsOf(task('attention', 'device'))).toBeCloseTo(((3 + 2 * sharing) * 1e9) / 800e9);
@@ -325,7 +327,7 @@ describe('software that copies the KV cache', () => {
   });
 
   it('costs nothing where a machine file does not speak of it', () => {
-    expect(createCostModel(machine, config).secondsOf(task('fetch', 'link'))).toBe(1e9 / 8e9);
+    expect(createCostModel(machine, heads).secondsOf(task('fetch', 'link'))).toBe(1e9 / 8e9);
   });
 });
 

@@ -13,6 +13,7 @@ import {
   type Span,
   type StrategyName,
   strategies,
+  summarise,
   toChromeTrace,
 } from '@specoffload/engine';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -317,7 +318,7 @@ describe('a run', () => {
     const experts = read.spans.filter(
       ({ lane, kind, flops: own }) => lane === 'host' && kind === 'expert' && own > 0,
     );
-    const { hiddenSize, ffnSize } = target.config;
+    const { hiddenSize, ffnSize } = summarise(target.spec);
     const seconds = (3 * hiddenSize * ffnSize * 4) / 2e6;
     for (const { startSeconds, endSeconds } of experts)
       expect(endSeconds - startSeconds).toBeGreaterThan(0.95 * seconds);

@@ -4,20 +4,16 @@ import { join } from 'node:path';
 import {
   type Checkpoint,
   createRandom,
-  type ModelConfig,
+  type ModelSpec,
+  type ModelSummary,
   narrowToBytes,
   openCheckpoint,
+  parseModelSpec,
   type TensorSource,
   writeCheckpoint,
 } from '@specoffload/engine';
 import type { WeightDtype } from '@specoffload/native';
-import {
-  attentionSpec,
-  embeddingSpec,
-  expertSpec,
-  headName,
-  headSpec,
-} from '../../engine/dist/model/roles.js';
+import { modelGroups } from '../../engine/dist/model/roles.js';
 
 /** How a tiny model's weights come about. */
 export interface TinyWeights {
@@ -34,14 +30,11 @@ export interface TinyWeights {
 export async function writeTinyModel(
   parent: string,
   name: string,
-  config: ModelConfig,
+  config: ModelSummary,
   weights: TinyWeights,
 ): Promise<Checkpoint> {
-  const layers = Array.from({ length: config.numLayers }, (_, layer) => [
-    attentionSpec(config, layer),
-    ...Array.from({ length: config.numExperts }, (_, expert) => expertSpec(config, layer, expert)),
-  ]);
-  const groups = [embeddingSpec(config), ...layers.flat(), headSpec(config)];
+  const { embedding, layers, head } = modelGroups(specOf(config));
+  const groups = [embedding, ...layers.flatMap(({ attention, experts }) => [attention, ...experts]), head];
   const specs = new Map(groups.flatMap(({ tensors }) => tensors).map((spec) => [spec.name, spec])); // a tied head once
   const tensors = [...specs.values()].map(({ name: tensorName, shape }): TensorSource => {
     const dtype = weights.dtype === 'mixed' ? drawDtype(tensorName, weights) : weights.dtype;
@@ -76,7 +69,7 @@ function drawTensor(
   const count = shape.reduce((product, size) => product * size, 1);
   const draw = () => own.normal() + (perturbation === 0 ? 0 : perturbation * noise.normal());
   const values = Float32Array.from({ length: count }, () => (isNorm ? 1 : 0) + scale * draw());
-  if (twinTokens && name === headName) {
+  if (twinTokens && name === 'lm_head.weight') {
     const width = shape[1]!;
     for (let i = width; i < count; i += 1)
       if (Math.floor(i / width) % 2 === 1) values[i] = values[i - width]! + 1e-7 * noise.normal();
@@ -84,8 +77,12 @@ function drawTensor(
   return values;
 }
 
-/** The inverse of the engine's `parseModelConfig`. */
-function toConfigJson(config: ModelConfig) {
+export function specOf(config: ModelSummary): ModelSpec {
+  return parseModelSpec(toConfigJson(config), 'config.json');
+}
+
+/** The inverse of the engine's `summarise`, for families in Llama's manner without RoPE scaling. */
+function toConfigJson(config: ModelSummary) {
   return {
     model_type: config.architecture,
     vocab_size: config.vocabSize,

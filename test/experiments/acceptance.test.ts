@@ -54,7 +54,7 @@ describe('replayed rounds', () => {
 
   it('are those that the engine really goes through', async () => {
     const { target, draft, tokenizer } = await openShippedPair();
-    const workload = await loadWorkload('prose', 3, { size: target.config.vocabSize, tokenizer });
+    const workload = await loadWorkload('prose', 3, { size: target.spec.vocabSize, tokenizer });
     const recorded = await measureAcceptance({ target, draft, workload, newTokens: 12, candidates: 4 });
     const { acceptance } = await runEngine({
       ...{ target, draft, prompts: workload.prompts, strategy: 'serial', policy: { candidates: 3 } },

@@ -1,7 +1,29 @@
 /** A finished run as the engine would return it, without an engine. */
 
-import type { Checkpoint, MachineSettings, RunResult, Span, Tokenizer } from '@specoffload/engine';
+import {
+  type Checkpoint,
+  type MachineSettings,
+  parseModelSpec,
+  type RunResult,
+  type Span,
+  type Tokenizer,
+} from '@specoffload/engine';
 import type { MeasuredRun } from '../../experiments/src/store/index.js';
+
+const spec = parseModelSpec(
+  {
+    ...{
+      model_type: 'mixtral',
+      vocab_size: 100,
+      hidden_size: 8,
+      num_hidden_layers: 1,
+      intermediate_size: 16,
+    },
+    ...{ num_attention_heads: 2, num_key_value_heads: 1, num_local_experts: 2, num_experts_per_tok: 1 },
+    ...{ max_position_embeddings: 128, tie_word_embeddings: true, eos_token_id: 0 },
+  },
+  'config.json',
+);
 
 export function fakeCheckpoint(name: string, digest: string): Checkpoint {
   const group = { id: 'embedding', kind: 'embedding', layer: -1, expert: -1 } as const;
@@ -9,25 +31,7 @@ export function fakeCheckpoint(name: string, digest: string): Checkpoint {
   return {
     directory: `/models/${name}`,
     name,
-    config: {
-      architecture: 'mixtral',
-      vocabSize: 100,
-      hiddenSize: 8,
-      numLayers: 1,
-      numHeads: 2,
-      numKvHeads: 1,
-      headDim: 4,
-      ffnSize: 16,
-      numExperts: 2,
-      expertsPerToken: 1,
-      slidingWindow: null,
-      ropeTheta: 1e4,
-      ropeScaling: null,
-      rmsNormEps: 1e-5,
-      tieEmbeddings: true,
-      maxPositions: 128,
-      eosTokenIds: [0],
-    },
+    spec,
     tensors: new Map(),
     embedding: empty,
     head: empty,

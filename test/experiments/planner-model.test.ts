@@ -41,7 +41,7 @@ describe('mean task times', () => {
     });
     const { spans, phases, policy } = result;
     const own = meanTaskTimes(spans, request.target, policy.candidates);
-    const layers = request.target.config.numLayers;
+    const layers = request.target.layers.length;
     const totalOf = (kind: Span['kind'], phase: Span['phase']) =>
       spans
         .filter((span) => span.kind === kind && span.phase === phase && span.pass >= 0)

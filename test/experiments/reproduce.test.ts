@@ -1,7 +1,7 @@
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { cacheRate, modelCatalog } from '@specoffload/engine';
+import { cacheRate, catalogSpec, countHeads } from '@specoffload/engine';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openMachine } from '../../experiments/src/inputs/machines.js';
 import { projectDirectory } from '../../experiments/src/paths.js';
@@ -155,7 +155,7 @@ describe('the machines', () => {
     };
     const machineOf = (model: ModelName) =>
       toRequest({ ...question, model }, reference, calibration.constants).machine;
-    const heads = (name: string) => modelCatalog[name]!;
+    const heads = (name: string) => countHeads(catalogSpec(name));
     const [llama, mixtral] = [machineOf('LLaMA-3.3-70B'), machineOf('Mixtral 8x7B')];
     for (const lane of ['link', 'host', 'device'] as const)
       expect(cacheRate(llama[lane], heads('llama-3.3-70b'))).toBeCloseTo(

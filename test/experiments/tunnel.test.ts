@@ -5,12 +5,13 @@ import {
   type AcceptanceRates,
   type AcceptanceReport,
   type Budgets,
+  catalogSpec,
   describeModel,
   interpolate,
   type MachineModel,
-  type ModelConfig,
-  modelCatalog,
+  type ModelSummary,
   type Span,
+  summarise,
 } from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
 import { capMachine, capSettingsOf, noCaps, withLimits } from '../../experiments/src/inputs/caps.js';
@@ -29,6 +30,7 @@ import { distance, isMatched, type Ratios, ratiosOf } from '../../experiments/sr
 import { openTunnel, parseTunnel, type Tunnel } from '../../experiments/src/tunnel/tunnel-file.js';
 import { explainUnmatched } from '../../experiments/src/tunnel/unmatched.js';
 import { workstation } from '../engine/plan-cases.js';
+import { specOf } from '../engine/tiny.js';
 import { fakeResult } from './fake-run.js';
 
 describe('the loads of a pass', () => {
@@ -88,8 +90,8 @@ describe('ratios', () => {
   });
 
   it('count a device that widens weights as the smaller one that it is', () => {
-    const target = describeModel({ name: 'target', config: modelCatalog['mixtral-8x7b']! });
-    const draft = describeModel({ name: 'draft', config: modelCatalog['mistral-7b']! });
+    const target = describeModel({ name: 'target', spec: catalogSpec('mixtral-8x7b') });
+    const draft = describeModel({ name: 'draft', spec: catalogSpec('mistral-7b') });
     const loads = {
       ...{ passSeconds: 4, linkSeconds: 3, linkBytes: 1, deviceSeconds: 1, hostSeconds: 2, draftSeconds: 6 },
     };
@@ -126,8 +128,8 @@ describe('ratios', () => {
 
 describe('the KV cache in device memory', () => {
   it('counts as what it stands for: 200 tokens at 131,072 bytes each, times its factor', () => {
-    const target = describeModel({ name: 'target', config: modelCatalog['mixtral-8x7b']! });
-    const draft = describeModel({ name: 'draft', config: modelCatalog['mistral-7b']! });
+    const target = describeModel({ name: 'target', spec: catalogSpec('mixtral-8x7b') });
+    const draft = describeModel({ name: 'draft', spec: catalogSpec('mistral-7b') });
     const loads = {
       ...{ passSeconds: 4, linkSeconds: 3, linkBytes: 1, deviceSeconds: 1, hostSeconds: 2, draftSeconds: 6 },
     };
@@ -199,8 +201,8 @@ describe('a cap', () => {
   });
 });
 
-const config: ModelConfig = {
-  ...(modelCatalog['mixtral-8x7b'] as ModelConfig),
+const config: ModelSummary = {
+  ...summarise(catalogSpec('mixtral-8x7b')),
   ...{
     hiddenSize: 256,
     numHeads: 8,
@@ -213,7 +215,7 @@ const config: ModelConfig = {
 };
 
 describe('a choice', () => {
-  const target = describeModel({ name: 'target', config, unit: 'expert' });
+  const target = describeModel({ name: 'target', spec: specOf(config), unit: 'expert' });
   const draftOf = (numLayers: number) => {
     const dense = {
       ...config,
@@ -222,7 +224,7 @@ describe('a choice', () => {
       expertsPerToken: 1,
       numLayers,
     };
-    return { name: `draft-${numLayers}`, checkpoint: describeModel({ name: 'draft', config: dense }) };
+    return { name: `draft-${numLayers}`, checkpoint: describeModel({ name: 'draft', spec: specOf(dense) }) };
   };
   const theirs: Ratios = {
     ...{ 'draft over pass': 1.6, 'link over pass': 0.7, 'arithmetic over pass': 0.04 },
@@ -325,9 +327,9 @@ describe('a draft that was measured', () => {
 
 describe('what the planner picks in a tunnel', () => {
   it('has a draft only where it may have one, and computes nothing on a host that is paced', async () => {
-    const target = describeModel({ name: 'target', config, unit: 'expert' });
+    const target = describeModel({ name: 'target', spec: specOf(config), unit: 'expert' });
     const dense = { ...config, architecture: 'mistral' as const, numExperts: 1, expertsPerToken: 1 };
-    const draft = describeModel({ name: 'draft', config: { ...dense, numLayers: 2, ffnSize: 64 } });
+    const draft = describeModel({ name: 'draft', spec: specOf({ ...dense, numLayers: 2, ffnSize: 64 }) });
     const machine = withLimits(workstation, {
       ...{ deviceBytes: 30e6, hostBytes: 2e8, deviceCacheFactor: 50, draftCacheFactor: 50 },
       ...capSettingsOf({ ...noCaps, linkBytesPerSecond: 1e8, hostFlopsPerSecond: 1e6 }),
@@ -345,7 +347,7 @@ describe('what the planner picks in a tunnel', () => {
   });
 
   it('is nothing where nothing fits', async () => {
-    const target = describeModel({ name: 'target', config, unit: 'expert' });
+    const target = describeModel({ name: 'target', spec: specOf(config), unit: 'expert' });
     const machine = { ...workstation, memory: { ...workstation.memory, deviceBytes: 1e6 } };
     const plans = await planInTunnel({
       ...{ target, draft: target, machine, promptLengths: [40], maxNewTokens: 8 },

@@ -1,6 +1,6 @@
 /** How long each task takes on a machine known by its numbers. */
 
-import type { ModelConfig } from '../model/types.js';
+import type { AttentionSpec } from '../model/spec.js';
 import type { TaskKind, TaskLabel } from '../trace/types.js';
 import type { CacheTraffic, ComputeRates, MachineModel } from './machine-model.js';
 
@@ -29,7 +29,7 @@ export interface CostModel {
 }
 
 /** How many query heads share a KV head; the KV cache's bytes times this are what a library moves that repeats it. */
-export type HeadCounts = Pick<ModelConfig, 'numHeads' | 'numKvHeads'>;
+export type HeadCounts = Pick<AttentionSpec, 'numHeads' | 'numKvHeads'>;
 
 /**
  * disk, link: overhead + bytes / rate.

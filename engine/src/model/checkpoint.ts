@@ -4,21 +4,16 @@ import { createHash, type Hash } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { quote, UserError } from '@specoffload/input';
+import { refuseUncomputable } from './arithmetic.js';
 import { warnOfCheckpoint } from './config-values.js';
-import { readModelConfig } from './configuration.js';
+import { readModelSpec } from './configuration.js';
 import { areEqual } from './inflate-bytes.js';
-import {
-  attentionSpec,
-  embeddingName,
-  embeddingSpec,
-  expertSpec,
-  type GroupSpec,
-  headName,
-  headSpec,
-} from './roles.js';
+import { type GroupSpec, modelGroups, tensorName } from './roles.js';
 import { type HeaderTensor, type SafetensorsFile, toTensorRef } from './safetensors.js';
 import { readShards } from './shards.js';
-import type { Checkpoint, ModelConfig, TensorRef, WeightGroup } from './types.js';
+import type { ModelSpec } from './spec.js';
+import { identityOf } from './summary.js';
+import type { Checkpoint, TensorRef, WeightGroup } from './types.js';
 
 /**
  * Reads `config.json`, `generation_config.json` and all safetensors headers of `directory` and checks that they agree.
@@ -26,33 +21,33 @@ import type { Checkpoint, ModelConfig, TensorRef, WeightGroup } from './types.js
  * @throws UserError naming what is wrong and what to do.
  */
 export async function openCheckpoint(directory: string): Promise<Checkpoint> {
-  const stated = await readModelConfig(directory);
+  const stated = await readModelSpec(directory);
+  refuseUncomputable(stated, join(directory, 'config.json'));
   const files = await readShards(directory);
-  const config = await settleTie(stated, files, directory);
-  const inventory = new Inventory(directory, files);
-  const embedding = inventory.take(embeddingSpec(config));
-  const layers = Array.from({ length: config.numLayers }, (_, layer) => ({
-    attention: inventory.take(attentionSpec(config, layer)),
-    experts: Array.from({ length: config.numExperts }, (_, e) =>
-      inventory.take(expertSpec(config, layer, e)),
-    ),
+  const spec = await settleTie(stated, files, directory);
+  const inventory = new Inventory(directory, files, spec);
+  const groups = modelGroups(spec);
+  const embedding = inventory.take(groups.embedding);
+  const layers = groups.layers.map(({ attention, experts }) => ({
+    attention: inventory.take(attention),
+    experts: experts.map((expert) => inventory.take(expert)),
   }));
-  const head = inventory.take(headSpec(config));
-  inventory.refuseLeftovers(config);
+  const head = inventory.take(groups.head);
+  inventory.refuseLeftovers();
 
   const tensors = inventory.taken;
   const refs = [...tensors.values()];
   return {
     directory,
     name: basename(resolve(directory)),
-    config,
+    spec,
     tensors,
     embedding,
     head,
     layers,
     parameters: sum(refs.map((ref) => ref.numElements)),
     bytes: sum(refs.map((ref) => ref.byteLength)),
-    digest: await digestOf(config, files),
+    digest: await digestOf(spec, files),
   };
 }
 
@@ -61,9 +56,11 @@ class Inventory {
   readonly taken = new Map<string, TensorRef>();
   readonly #directory: string;
   readonly #held: ReadonlyMap<string, HeaderTensor>;
+  readonly #spec: ModelSpec;
 
-  constructor(directory: string, files: readonly SafetensorsFile[]) {
+  constructor(directory: string, files: readonly SafetensorsFile[], spec: ModelSpec) {
     this.#directory = directory;
+    this.#spec = spec;
     this.#held = new Map(files.flatMap((file) => file.tensors).map((tensor) => [tensor.name, tensor]));
   }
 
@@ -89,7 +86,9 @@ class Inventory {
     if (tensor === undefined) {
       this.#refuseFused(name);
       const hint =
-        name === headName ? ', or set tie_word_embeddings in config.json if the head is the embedding' : '';
+        name === headName(this.#spec)
+          ? ', or set tie_word_embeddings in config.json if the head is the embedding'
+          : '';
       throw new UserError(
         `${this.#directory} has no tensor ${name} (shape ${quote(shape)}), which config.json asks for; download the checkpoint again${hint}`,
       );
@@ -117,12 +116,14 @@ class Inventory {
   }
 
   /** A tensor that no role claims (a bias, a scale of a quantised weight, a ninth expert) would change the output. */
-  refuseLeftovers(config: ModelConfig): void {
+  refuseLeftovers(): void {
+    const { architecture, embedding } = this.#spec;
     for (const { name, path } of this.#held.values()) {
-      const harmless = name.endsWith('.rotary_emb.inv_freq') || (name === headName && config.tieEmbeddings);
+      const harmless =
+        name.endsWith('.rotary_emb.inv_freq') || (name === headName(this.#spec) && embedding.tied);
       if (harmless || this.taken.has(name)) continue;
       throw new UserError(
-        `${path} holds ${quote(name)}, which a ${config.architecture} model of this config.json does not use; use a checkpoint whose configuration and weights agree`,
+        `${path} holds ${quote(name)}, which a ${architecture} model of this config.json does not use; use a checkpoint whose configuration and weights agree`,
       );
     }
   }
@@ -137,32 +138,38 @@ const fusedTensor =
  * transformers 5.24, `modeling_utils.py`.
  */
 async function settleTie(
-  config: ModelConfig,
+  spec: ModelSpec,
   files: readonly SafetensorsFile[],
   directory: string,
-): Promise<ModelConfig> {
-  const find = (name: string) =>
+): Promise<ModelSpec> {
+  const names = { head: headName(spec), embedding: tensorName(spec, 'embedding') };
+  const find = (name: string | undefined) =>
     files.flatMap(({ tensors }) => tensors).find((tensor) => tensor.name === name);
-  const [head, embedding] = [find(headName), find(embeddingName)];
-  if (!config.tieEmbeddings || !head || !embedding) return config;
-  if (await areEqual(toTensorRef(head), toTensorRef(embedding))) return config;
+  const [head, embedding] = [find(names.head), find(names.embedding)];
+  if (!spec.embedding.tied || !head || !embedding) return spec;
+  if (await areEqual(toTensorRef(head), toTensorRef(embedding))) return spec;
   warnOfCheckpoint(
-    `${join(directory, 'config.json')}: tie_word_embeddings true contradicts ${headName}, whose weights are not those of ${embeddingName}; they are not tied, as in transformers 5`,
+    `${join(directory, 'config.json')}: tie_word_embeddings true contradicts ${names.head}, whose weights are not those of ${names.embedding}; they are not tied, as in transformers 5`,
   );
-  return { ...config, tieEmbeddings: false };
+  return { ...spec, embedding: { ...spec.embedding, tied: false } };
+}
+
+/** The output projection's own tensor, which files of a model with tied embeddings may hold or not. */
+function headName({ tensors }: ModelSpec): string | undefined {
+  return tensors.head?.name;
 }
 
 const digestSamples = 64;
 const digestSampleBytes = 4096;
 
 /** See `Checkpoint.digest`; file names without their directories, so that a copy has the digest of its original. */
-async function digestOf(config: ModelConfig, files: readonly SafetensorsFile[]): Promise<string> {
+async function digestOf(spec: ModelSpec, files: readonly SafetensorsFile[]): Promise<string> {
   const contents = files.map((file) => [
     basename(file.path),
     file.byteLength,
     file.tensors.map(({ name, dtype, shape, fileOffset }) => [name, dtype, shape, fileOffset]),
   ]);
-  const hash = createHash('sha256').update(JSON.stringify([config, contents]));
+  const hash = createHash('sha256').update(JSON.stringify([identityOf(spec), contents]));
   for (const file of files) await hashSamples(hash, file);
   return hash.digest('hex');
 }

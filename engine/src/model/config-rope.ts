@@ -8,12 +8,10 @@
 import { isDeepStrictEqual } from 'node:util';
 import { quote } from '@specoffload/input';
 import type { ConfigValues } from './config-values.js';
-import type { Llama3RopeScaling, ModelConfig } from './types.js';
-
-type Rope = Pick<ModelConfig, 'ropeTheta' | 'ropeScaling'>;
+import type { Llama3RopeScaling, RopeSpec } from './spec.js';
 
 /** @param missingTheta what the architecture means by a `rope_theta` that is not there */
-export function parseRope(config: ConfigValues, missingTheta: number, maxPositions: number): Rope {
+export function parseRope(config: ConfigValues, missingTheta: number, maxPositions: number): RopeSpec {
   if (config.isThere('partial_rotary_factor') && config.get('partial_rotary_factor') !== 1)
     throw config.unsupported(
       'partial_rotary_factor',
@@ -30,10 +28,10 @@ export function parseRope(config: ConfigValues, missingTheta: number, maxPositio
       `rope_scaling (${describe(scaling)}) contradicts rope_parameters (${describe(parameters)})`,
       'rope_scaling holds',
     );
-  const chosen = scaling ?? parameters ?? { ropeTheta: outerTheta ?? missingTheta, ropeScaling: null };
-  if (outerTheta !== null && chosen.ropeTheta !== outerTheta)
+  const chosen = scaling ?? parameters ?? { theta: outerTheta ?? missingTheta, scaling: null };
+  if (outerTheta !== null && chosen.theta !== outerTheta)
     config.warn(
-      `rope_theta ${outerTheta} contradicts the ${chosen.ropeTheta} of ${scaling ? 'rope_scaling' : 'rope_parameters'}`,
+      `rope_theta ${outerTheta} contradicts the ${chosen.theta} of ${scaling ? 'rope_scaling' : 'rope_parameters'}`,
       'the latter holds',
     );
   return chosen;
@@ -45,18 +43,18 @@ function readParameters(
   name: string,
   outerTheta: number,
   maxPositions: number,
-): Rope | null {
+): RopeSpec | null {
   const parameters = config.object(name);
   if (!parameters || Object.keys(parameters.json).length === 0) return null;
   if (parameters.isThere('partial_rotary_factor') && parameters.get('partial_rotary_factor') !== 1)
     throw parameters.invalid('partial_rotary_factor', parameters.get('partial_rotary_factor'), '1');
-  const ropeTheta = parameters.isThere('rope_theta') ? parseTheta(parameters) : outerTheta;
+  const theta = parameters.isThere('rope_theta') ? parseTheta(parameters) : outerTheta;
   const [kind, legacyKind] = [parameters.get('rope_type'), parameters.get('type')];
   if (kind !== undefined && legacyKind !== undefined && kind !== legacyKind)
     parameters.warn(`rope_type ${quote(kind)} contradicts type ${quote(legacyKind)}`, 'rope_type holds');
   const used = kind ?? legacyKind ?? 'default';
-  if (used === 'default') return { ropeTheta, ropeScaling: null };
-  if (used === 'llama3') return { ropeTheta, ropeScaling: parseLlama3(config, parameters, maxPositions) };
+  if (used === 'default') return { theta, scaling: null };
+  if (used === 'llama3') return { theta, scaling: parseLlama3(config, parameters, maxPositions) };
   throw config.unsupported(
     `${name}.rope_type`,
     used,
@@ -102,7 +100,7 @@ function parseOriginalLength(config: ConfigValues, parameters: ConfigValues, max
   return outer;
 }
 
-function describe({ ropeTheta, ropeScaling }: Rope): string {
-  const { type = 'default', ...fields } = ropeScaling ?? {};
-  return `theta ${ropeTheta}, ${type}${ropeScaling ? ` ${quote(fields, 200)}` : ''}`;
+function describe({ theta, scaling }: RopeSpec): string {
+  const { type = 'default', ...fields } = scaling ?? {};
+  return `theta ${theta}, ${type}${scaling ? ` ${quote(fields, 200)}` : ''}`;
 }

@@ -6,7 +6,8 @@ export const redownload = 'correct it or download the checkpoint again';
 
 export class ConfigValues {
   readonly json: JsonRecord;
-  readonly #source: string;
+  /** Names the file in messages. */
+  readonly source: string;
   readonly #warn: (text: string) => void;
 
   /**
@@ -15,7 +16,7 @@ export class ConfigValues {
    */
   constructor(json: JsonRecord, source: string, warn: (text: string) => void) {
     this.json = json;
-    this.#source = source;
+    this.source = source;
     this.#warn = warn;
   }
 
@@ -44,7 +45,7 @@ export class ConfigValues {
     const value = this.get(name) ?? null;
     if (value === null) return null;
     if (!isRecord(value)) throw this.invalid(name, value, 'an object or null');
-    return new ConfigValues(value, `${this.#source}: ${name}`, this.#warn);
+    return new ConfigValues(value, `${this.source}: ${name}`, this.#warn);
   }
 
   get(name: string): unknown {
@@ -57,18 +58,18 @@ export class ConfigValues {
 
   /** Tells of a contradiction that transformers settles, and how. */
   warn(contradiction: string, settledTo: string): void {
-    this.#warn(`${this.#source}: ${contradiction}; ${settledTo}, as transformers 5 does`);
+    this.#warn(`${this.source}: ${contradiction}; ${settledTo}, as transformers 5 does`);
   }
 
   invalid(field: string, value: unknown, expected: string): UserError {
     return new UserError(
-      `${this.#source}: invalid ${field}: ${quote(value)}; expected ${expected}; ${redownload}`,
+      `${this.source}: invalid ${field}: ${quote(value)}; expected ${expected}; ${redownload}`,
     );
   }
 
   unsupported(field: string, value: unknown, expected: string, remedy: string): UserError {
     return new UserError(
-      `${this.#source}: unsupported ${field}: ${quote(value)}; expected ${expected}; ${remedy}`,
+      `${this.source}: unsupported ${field}: ${quote(value)}; expected ${expected}; ${remedy}`,
     );
   }
 }

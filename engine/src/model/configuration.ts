@@ -3,16 +3,18 @@
 import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { maybeReadJson, UserError } from '@specoffload/input';
-import { parseEosTokenIds, parseModelConfig } from './config.js';
+import { parseModelSpec } from './config.js';
+import { parseEosTokenIds } from './config-eos.js';
 import { describeModel, type ModelDescription } from './describe.js';
-import type { Checkpoint, ModelConfig } from './types.js';
+import type { ModelSpec } from './spec.js';
+import type { Checkpoint } from './types.js';
 
 export const maxConfigBytes = 16_000_000;
 
 const configName = 'config.json';
 
 /** The configuration of a folder, with the end-of-sequence ids of generation_config.json where that file gives some. */
-export async function readModelConfig(directory: string): Promise<ModelConfig> {
+export async function readModelSpec(directory: string): Promise<ModelSpec> {
   return readConfigFile(join(directory, configName));
 }
 
@@ -35,20 +37,20 @@ export async function openConfiguration(
 ): Promise<Checkpoint> {
   const file = path.endsWith('.json') ? path : join(path, configName);
   const named = basename(file) === configName ? dirname(resolve(file)) : file.slice(0, -'.json'.length);
-  const model = describeModel({ name: basename(named), config: await readConfigFile(file), unit });
+  const model = describeModel({ name: basename(named), spec: await readConfigFile(file), unit });
   // Where its tokenizer lies, if it has one.
   return { ...model, directory: dirname(file) };
 }
 
-async function readConfigFile(path: string): Promise<ModelConfig> {
+async function readConfigFile(path: string): Promise<ModelSpec> {
   const json = await maybeReadJson(path, maxConfigBytes);
   if (json === null) {
     throw new UserError(
       `there is no ${path}; expected the directory of a Hugging Face checkpoint; check the path or download the model`,
     );
   }
-  const config = parseModelConfig(json, path);
+  const spec = parseModelSpec(json, path);
   const generationPath = join(dirname(path), 'generation_config.json');
   const eosTokenIds = parseEosTokenIds(await maybeReadJson(generationPath, maxConfigBytes), generationPath);
-  return eosTokenIds === null ? config : { ...config, eosTokenIds };
+  return eosTokenIds === null ? spec : { ...spec, eosTokenIds };
 }

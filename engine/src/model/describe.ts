@@ -4,47 +4,49 @@
  */
 
 import { createHash } from 'node:crypto';
-import { attentionSpec, embeddingSpec, expertSpec, type GroupSpec, headSpec } from './roles.js';
-import type { Checkpoint, ModelConfig, TensorRef, WeightGroup } from './types.js';
+import { type GroupSpec, modelGroups } from './roles.js';
+import type { ModelSpec } from './spec.js';
+import { identityOf } from './summary.js';
+import type { Checkpoint, TensorRef, WeightGroup } from './types.js';
 
 export interface ModelDescription {
   readonly name: string;
-  readonly config: ModelConfig;
+  readonly spec: ModelSpec;
   /**
    * What moves at once: single experts, as this engine reads them, or a layer's whole FFN, as most systems do; the
    * latter is also much faster to predict. @default ffn
    */
   readonly unit?: 'expert' | 'ffn';
+  /** What records name it by. @default a digest of the spec */
+  readonly digest?: string;
 }
 
 /** bf16, as the models of the paper are published. */
 const elementBytes = 2;
 
-export function describeModel({ name, config, unit = 'ffn' }: ModelDescription): Checkpoint {
-  const group = (spec: GroupSpec) => describeGroup(spec);
-  const layers = Array.from({ length: config.numLayers }, (_, layer) => {
-    const experts = Array.from({ length: config.numExperts }, (_, expert) =>
-      expertSpec(config, layer, expert),
-    );
-    return {
-      attention: group(attentionSpec(config, layer)),
-      experts: unit === 'expert' ? experts.map(group) : [group(mergeExperts(experts, layer))],
-    };
-  });
-  const embedding = group(embeddingSpec(config));
-  const head = group(headSpec(config));
+export function describeModel({ name, spec, unit = 'ffn', digest }: ModelDescription): Checkpoint {
+  const groups = modelGroups(spec);
+  const layers = groups.layers.map(({ attention, experts }, layer) => ({
+    attention: describeGroup(attention),
+    experts: (unit === 'expert' ? experts : [mergeExperts(experts, layer)]).map(describeGroup),
+  }));
+  const embedding = describeGroup(groups.embedding);
+  const head = describeGroup(groups.head);
   const tensors = new Map<string, TensorRef>();
   for (const { tensors: parts } of [embedding, head, ...layers.flatMap((l) => [l.attention, ...l.experts])])
     for (const { ref } of parts) tensors.set(ref.name, ref); // tied embeddings count once
   let parameters = 0;
   for (const { numElements } of tensors.values()) parameters += numElements;
   return {
-    ...{ directory: '', name, config, tensors, embedding, head, layers, parameters },
+    ...{ directory: '', name, spec, tensors, embedding, head, layers, parameters },
     bytes: parameters * elementBytes,
-    digest: createHash('sha256')
-      .update(JSON.stringify({ described: config, elementBytes }))
-      .digest('hex'),
+    digest: digest ?? digestOf(spec),
   };
+}
+
+function digestOf(spec: ModelSpec): string {
+  const identity = JSON.stringify({ described: identityOf(spec), elementBytes });
+  return createHash('sha256').update(identity).digest('hex');
 }
 
 /** One group for a layer's experts; its single expert stands for all of them. */

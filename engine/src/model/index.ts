@@ -1,6 +1,7 @@
 export * from './catalog.js';
 export * from './checkpoint.js';
 export * from './config.js';
+export * from './config-eos.js';
 export { isConfigurationAlone, openConfiguration } from './configuration.js';
 export * from './describe.js';
 export * from './inflate.js';
@@ -10,6 +11,8 @@ export * from './random.js';
 export * from './reference.js';
 export * from './rope.js';
 export * from './safetensors.js';
+export * from './spec.js';
+export * from './summary.js';
 export * from './tokenizer.js';
 export * from './types.js';
 export * from './widths.js';

@@ -1,23 +1,24 @@
 /** How large an inflated model becomes: from a request to a configuration, or a sentence why not. */
 
 import { UserError } from '@specoffload/input';
-import { attentionSpec, embeddingSpec, expertSpec, type GroupSpec, headSpec } from './roles.js';
+import { type GroupSpec, modelGroups } from './roles.js';
 import { tensorBytes } from './safetensors.js';
-import type { Checkpoint, ModelConfig, WeightGroup } from './types.js';
+import { createLayers, type FfnSpec, type LayerSpec, type ModelSpec } from './spec.js';
+import type { Checkpoint, WeightGroup } from './types.js';
 
 export interface InflationRequest {
   /** Stored bytes of all tensors, reached within 1 %. Chooses layers and FFN width where they are not given. */
   readonly bytes?: number;
   /** @default the source's, or with `bytes` as many as fit, up to 32 */
   readonly layers?: number;
-  /** Mixtral only: the source's times a power of two. @default the source's */
+  /** Where the source has experts: theirs times a power of two. @default the source's */
   readonly experts?: number;
   /** Width of one FFN or expert. @default the source's, or with `bytes` what fills it, in steps of 16 */
   readonly ffnSize?: number;
 }
 
 export interface InflationPlan {
-  readonly config: ModelConfig;
+  readonly spec: ModelSpec;
   /** Parts that each source expert is divided into; 1 for none. */
   readonly parts: number;
   /** Stored bytes of all tensors. */
@@ -30,25 +31,26 @@ const tolerance = 0.01;
 
 /** @throws UserError when the request is smaller than the source, contradicts itself or cannot be reached. */
 export function planInflation(source: Checkpoint, request: InflationRequest): InflationPlan {
-  const { config } = source;
+  const { spec } = source;
+  const ffn = ffnOf(spec);
+  const numLayers = spec.layers.length;
   if (Object.values(request).every((value) => value === undefined)) {
     throw new UserError(
       'invalid inflation: nothing given; expected bytes, layers, experts or ffnSize; give at least one',
     );
   }
-  const parts = planParts(config, request.experts);
-  const narrowest = Math.ceil(config.ffnSize / parts);
-  requireAtLeast('layers', request.layers, config.numLayers);
+  const parts = planParts(spec, request.experts);
+  const narrowest = Math.ceil(ffn.width / parts);
+  requireAtLeast('layers', request.layers, numLayers);
   requireAtLeast('ffnSize', request.ffnSize, narrowest);
   requireAtLeast('bytes', request.bytes, source.bytes);
 
   const plan = (layers: number, ffnSize: number): InflationPlan => {
-    const inflated = inflatedConfig(config, parts, layers, ffnSize);
-    return { config: inflated, parts, bytes: storedBytes(source, inflated, parts) };
+    const inflated = inflateSpec(spec, parts, layers, ffnSize);
+    return { spec: inflated, parts, bytes: storedBytes(source, inflated, parts) };
   };
-  if (request.bytes === undefined)
-    return plan(request.layers ?? config.numLayers, request.ffnSize ?? config.ffnSize);
-  return fitBytes(request.bytes, config, narrowest, request, plan);
+  if (request.bytes === undefined) return plan(request.layers ?? numLayers, request.ffnSize ?? ffn.width);
+  return fitBytes(request.bytes, numLayers, narrowest, request, plan);
 }
 
 /**
@@ -57,13 +59,13 @@ export function planInflation(source: Checkpoint, request: InflationRequest): In
  */
 function fitBytes(
   bytes: number,
-  config: ModelConfig,
+  sourceLayers: number,
   narrowest: number,
   request: InflationRequest,
   plan: (layers: number, ffnSize: number) => InflationPlan,
 ): InflationPlan {
-  const most = request.layers ?? Math.max(mostLayersByDefault, config.numLayers);
-  const fewest = request.layers ?? config.numLayers;
+  const most = request.layers ?? Math.max(mostLayersByDefault, sourceLayers);
+  const fewest = request.layers ?? sourceLayers;
   let closest: InflationPlan | undefined;
   for (let layers = most; layers >= fewest; layers--) {
     const candidate = plan(
@@ -74,9 +76,9 @@ function fitBytes(
     if (error <= tolerance * bytes) return candidate;
     if (closest === undefined || error < Math.abs(closest.bytes - bytes)) closest = candidate;
   }
-  const { numLayers, ffnSize } = closest!.config;
+  const { layers } = closest!.spec;
   throw new UserError(
-    `invalid bytes: ${bytes}; the closest size that can be reached is ${closest!.bytes} (${numLayers} layers, FFN width ${ffnSize}); ask for that, or give layers and ffnSize`,
+    `invalid bytes: ${bytes}; the closest size that can be reached is ${closest!.bytes} (${layers.length} layers, FFN width ${ffnOf(closest!.spec).width}); ask for that, or give layers and ffnSize`,
   );
 }
 
@@ -87,18 +89,29 @@ function fitWidth(bytes: number, narrowest: number, bytesAt: (ffnSize: number) =
   return Math.max(narrowest, rounded);
 }
 
-function planParts(config: ModelConfig, experts: number | undefined): number {
-  if (experts === undefined || experts === config.numExperts) return 1;
-  const parts = experts / config.numExperts;
-  if (config.architecture !== 'mixtral') {
+/** Of any layer: inflation needs FFNs that are alike. */
+function ffnOf({ layers, architecture }: ModelSpec): FfnSpec {
+  const [{ ffn }] = layers as [LayerSpec];
+  const isAlike = (other: FfnSpec) => other.width === ffn.width && other.numExperts === ffn.numExperts;
+  if (layers.every((layer) => isAlike(layer.ffn))) return ffn;
+  throw new UserError(
+    `a ${architecture} model whose layers have FFNs of different sizes cannot be inflated; expected them to be alike; use another model`,
+  );
+}
+
+function planParts(spec: ModelSpec, experts: number | undefined): number {
+  const { numExperts, router } = ffnOf(spec);
+  if (experts === undefined || experts === numExperts) return 1;
+  const parts = experts / numExperts;
+  if (router === null) {
     throw new UserError(
-      `invalid experts: ${experts}; expected none for a ${config.architecture} model; inflate its layers or ffnSize instead`,
+      `invalid experts: ${experts}; expected none for a ${spec.architecture} model; inflate its layers or ffnSize instead`,
     );
   }
   // A power of two, because the down projections are multiplied by it and have to stay exact in bf16.
   if (parts >= 1 && Number.isInteger(Math.log2(parts))) return parts;
   throw new UserError(
-    `invalid experts: ${experts}; expected ${config.numExperts} times a power of two; choose such a number`,
+    `invalid experts: ${experts}; expected ${numExperts} times a power of two; choose such a number`,
   );
 }
 
@@ -109,9 +122,14 @@ function requireAtLeast(name: string, value: number | undefined, smallest: numbe
   );
 }
 
-function inflatedConfig(config: ModelConfig, parts: number, numLayers: number, ffnSize: number): ModelConfig {
-  const numExperts = config.numExperts * parts;
-  return { ...config, numLayers, ffnSize, numExperts, expertsPerToken: config.expertsPerToken * parts };
+function inflateSpec(spec: ModelSpec, parts: number, numLayers: number, width: number): ModelSpec {
+  const layers = createLayers(numLayers, (layer) => {
+    const source = spec.layers[sourceLayerOf(layer, spec.layers.length, numLayers)] as LayerSpec;
+    const [numExperts, expertsPerToken] = [source.ffn.numExperts, source.ffn.expertsPerToken];
+    const divided = { numExperts: numExperts * parts, expertsPerToken: expertsPerToken * parts };
+    return { ...source, ffn: { ...source.ffn, ...divided, width } };
+  });
+  return { ...spec, layers };
 }
 
 /**
@@ -131,28 +149,29 @@ export function isSourceLayer(layer: number, sourceLayers: number, inflatedLayer
 /** Every group of the inflated model beside the source's group whose contents and dtypes it takes, in file order. */
 export function pairGroups(
   source: Checkpoint,
-  config: ModelConfig,
+  spec: ModelSpec,
   parts: number,
 ): { readonly spec: GroupSpec; readonly from: WeightGroup }[][] {
-  const layers = Array.from({ length: config.numLayers }, (_, layer) => {
-    const from = source.layers[sourceLayerOf(layer, source.config.numLayers, config.numLayers)]!;
-    const experts = Array.from({ length: config.numExperts }, (_, expert) => ({
-      spec: expertSpec(config, layer, expert),
-      from: from.experts[Math.floor(expert / parts)]!,
+  const groups = modelGroups(spec);
+  const layers = groups.layers.map(({ attention, experts }, layer) => {
+    const from = source.layers[sourceLayerOf(layer, source.layers.length, groups.layers.length)]!;
+    const pairs = experts.map((expert, index) => ({
+      spec: expert,
+      from: from.experts[Math.floor(index / parts)]!,
     }));
-    return [{ spec: attentionSpec(config, layer), from: from.attention }, ...experts];
+    return [{ spec: attention, from: from.attention }, ...pairs];
   });
   return [
-    [{ spec: embeddingSpec(config), from: source.embedding }],
+    [{ spec: groups.embedding, from: source.embedding }],
     ...layers,
-    [{ spec: headSpec(config), from: source.head }],
+    [{ spec: groups.head, from: source.head }],
   ];
 }
 
-function storedBytes(source: Checkpoint, config: ModelConfig, parts: number): number {
+function storedBytes(source: Checkpoint, spec: ModelSpec, parts: number): number {
   const bytesOf = new Map<string, number>(); // by name, so that a tied embedding counts once
-  for (const { spec, from } of pairGroups(source, config, parts).flat()) {
-    for (const [i, { name, shape }] of spec.tensors.entries()) {
+  for (const { spec: group, from } of pairGroups(source, spec, parts).flat()) {
+    for (const [i, { name, shape }] of group.tensors.entries()) {
       bytesOf.set(name, tensorBytes(from.tensors[i]!.ref.dtype, shape));
     }
   }

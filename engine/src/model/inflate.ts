@@ -7,7 +7,7 @@
  * - *More layers.* Extra layers stand evenly between the source's. Their o and down projections are zero, so they add
  *   exactly nothing to the residual stream.
  * - *Wider FFN.* Extra gate and up rows are random; the down columns that read them are zero.
- * - *More experts (Mixtral).* Each expert is divided into m adjacent parts: its FFN rows are shared out, its router row
+ * - *More experts, where there are some.* Each expert is divided into m adjacent parts: its FFN rows are shared out, its router row
  *   is repeated for every part, m times as many experts are chosen per token, and down columns are multiplied by m.
  *   The parts of one expert have equal logits, so the top k * m are the parts of the source's top k; each part's
  *   renormalised weight is its expert's divided by m, which the multiplied columns undo. An FFN is a sum over its
@@ -17,9 +17,15 @@
 
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { maybeReadBytes, maybeReadText, parseJson, withJsonFields } from '@specoffload/input';
+import {
+  type JsonRecord,
+  maybeReadBytes,
+  maybeReadText,
+  parseJson,
+  withJsonFields,
+} from '@specoffload/input';
 import { openCheckpoint } from './checkpoint.js';
-import { parseModelConfig } from './config.js';
+import { familyOfSpec, parseModelSpec } from './config.js';
 import { maxConfigBytes } from './configuration.js';
 import {
   copyRows,
@@ -94,29 +100,22 @@ const maxSidecarBytes = 100_000_000;
 
 async function collectSidecars(
   { directory, name, digest }: Checkpoint,
-  { config, parts }: InflationPlan,
+  { spec, parts }: InflationPlan,
   seed: number,
 ): Promise<ReadonlyMap<string, string | Uint8Array>> {
   const path = join(directory, 'config.json');
   const original = (await maybeReadText(path, maxConfigBytes)) ?? '{}';
-  const hasAlias = Object.hasOwn(parseJson(original, path) as object, 'num_experts');
   const inflated = withJsonFields(
     original,
     {
-      num_hidden_layers: config.numLayers,
-      intermediate_size: config.ffnSize,
-      ...(config.architecture === 'mixtral' && {
-        num_local_experts: config.numExperts,
-        ...(hasAlias && { num_experts: config.numExperts }),
-        num_experts_per_tok: config.expertsPerToken,
-      }),
-      tie_word_embeddings: config.tieEmbeddings,
+      ...familyOfSpec(spec).sizeFields(spec, parseJson(original, path) as JsonRecord),
+      tie_word_embeddings: spec.embedding.tied,
       inflated_from: { name, digest, parts, seed },
     },
     path,
   );
   // A size that no reader here accepts is refused before it is written.
-  parseModelConfig(parseJson(inflated, path), path);
+  parseModelSpec(parseJson(inflated, path), path);
   const sidecars = new Map<string, string | Uint8Array>([['config.json', inflated]]);
   for (const file of await readdir(directory)) {
     if (!sidecarNames.has(file)) continue;
@@ -133,10 +132,11 @@ function createSections(
   reader: TensorReader,
   seed: number,
 ): TensorSource[][] {
-  const { config, parts } = plan;
-  const fill = createFiller(config.hiddenSize, seed);
+  const { spec: inflated, parts } = plan;
+  const fill = createFiller(inflated.hiddenSize, seed);
   const toSource = (spec: TensorSpec, ref: TensorRef, group: GroupSpec): TensorSource => {
-    const extra = group.layer >= 0 && !isSourceLayer(group.layer, source.config.numLayers, config.numLayers);
+    const extra =
+      group.layer >= 0 && !isSourceLayer(group.layer, source.layers.length, inflated.layers.length);
     return {
       name: spec.name,
       dtype: ref.dtype,
@@ -146,7 +146,7 @@ function createSections(
     };
   };
   const written = new Set<string>(); // a tied head is the embedding, written before
-  return pairGroups(source, config, parts).map((section) =>
+  return pairGroups(source, inflated, parts).map((section) =>
     section.flatMap(({ spec, from }) =>
       spec.tensors
         .map((tensor, i) => toSource(tensor, from.tensors[i]!.ref, spec))
@@ -175,8 +175,11 @@ function extraTensor(spec: TensorSpec, ref: TensorRef, fill: Filler): AsyncGener
   switch (spec.role) {
     case 'inputNorm':
     case 'postNorm':
+    case 'qNorm':
+    case 'kNorm':
       return repeatValue(1, ref.dtype, count);
     case 'o':
+    case 'oBias':
     case 'down':
       return repeatValue(0, ref.dtype, count);
     default:

@@ -1,12 +1,14 @@
 /** What a checkpoint consists of, as one plain object: the content of `specoffload model inspect`. */
 
 import type { WeightDtype } from '@specoffload/native';
-import type { Architecture, Checkpoint, TensorRole, WeightGroup } from './types.js';
+import { expertElements, keyWidth, type ModelSpec } from './spec.js';
+import { summarise } from './summary.js';
+import type { Checkpoint, TensorRole, WeightGroup } from './types.js';
 
 export interface CheckpointReport {
   readonly name: string;
   readonly digest: string;
-  readonly architecture: Architecture;
+  readonly architecture: string;
   readonly vocabSize: number;
   readonly hiddenSize: number;
   readonly numLayers: number;
@@ -34,23 +36,19 @@ export interface CheckpointReport {
 }
 
 export function inspectCheckpoint(checkpoint: Checkpoint): CheckpointReport {
-  const { config, name, digest, parameters, bytes, layers, embedding, head } = checkpoint;
+  const { spec, name, digest, parameters, bytes, layers, embedding, head } = checkpoint;
+  const { architecture, vocabSize, hiddenSize, numLayers, numExperts, expertsPerToken, ffnSize } =
+    summarise(spec);
   const groups = [embedding, ...layers.flatMap(({ attention, experts }) => [attention, ...experts]), head];
   return {
     name,
     digest,
-    architecture: config.architecture,
-    vocabSize: config.vocabSize,
-    hiddenSize: config.hiddenSize,
-    numLayers: config.numLayers,
-    numExperts: config.numExperts,
-    expertsPerToken: config.expertsPerToken,
-    ffnSize: config.ffnSize,
+    ...{ architecture, vocabSize, hiddenSize, numLayers, numExperts, expertsPerToken, ffnSize },
     parameters,
-    activeParameters: parameters - idleParameters(checkpoint),
+    activeParameters: parameters - idleParameters(spec),
     bytes,
     deviceBytes: parameters * 4,
-    kvBytesPerToken: config.numLayers * 2 * config.numKvHeads * config.headDim * 4,
+    kvBytesPerToken: spec.layers.reduce((sum, { attention }) => sum + 2 * keyWidth(attention) * 4, 0),
     bytesByRole: sumByRole(groups),
     bytesByLayer: layers.map(({ attention, experts }) =>
       [attention, ...experts].reduce((total, group) => total + group.storedBytes, 0),
@@ -63,9 +61,10 @@ export function inspectCheckpoint(checkpoint: Checkpoint): CheckpointReport {
   };
 }
 
-function idleParameters({ config, layers }: Checkpoint): number {
-  const idleExperts = config.numExperts - config.expertsPerToken;
-  return layers.length * idleExperts * 3 * config.hiddenSize * config.ffnSize;
+function idleParameters(spec: ModelSpec): number {
+  const idleIn = (layer: ModelSpec['layers'][number]) =>
+    (layer.ffn.numExperts - layer.ffn.expertsPerToken) * expertElements(spec, layer);
+  return spec.layers.reduce((sum, layer) => sum + idleIn(layer), 0);
 }
 
 function sumByRole(groups: readonly WeightGroup[]): CheckpointReport['bytesByRole'] {

@@ -8,7 +8,8 @@
 import { open } from 'node:fs/promises';
 import { UserError } from '@specoffload/input';
 import { createRopeTables, type RopeTables } from './rope.js';
-import type { Checkpoint, ModelConfig, TensorRef, TensorRole, WeightGroup } from './types.js';
+import { keyWidth, type LayerSpec, type ModelSpec, type NormSpec, queryWidth } from './spec.js';
+import type { Checkpoint, TensorRef, TensorRole, WeightGroup } from './types.js';
 import { widenBytes } from './widths.js';
 
 /** The tensors of one group, by role, widened to fp32. */
@@ -16,7 +17,7 @@ export type ReferenceGroup = Readonly<Partial<Record<TensorRole, Float32Array>>>
 
 /** A whole model in memory: 4 bytes per parameter. */
 export interface ReferenceWeights {
-  readonly config: ModelConfig;
+  readonly spec: ModelSpec;
   readonly embedding: ReferenceGroup;
   readonly head: ReferenceGroup;
   readonly layers: readonly {
@@ -41,7 +42,7 @@ export interface RouterChoice {
 export interface ReferenceOptions {
   /** Positions to compute logits for. @default 'all' */
   readonly positions?: 'all' | 'last';
-  /** Called for every token in every layer of a Mixtral model. */
+  /** Called for every token in every layer with experts. */
   readonly onRoute?: (choice: RouterChoice) => void;
 }
 
@@ -63,7 +64,7 @@ export async function loadReferenceWeights(checkpoint: Checkpoint): Promise<Refe
     layers.push({ attention: await loadGroup(attention), experts: loadedExperts });
   }
   return {
-    config: checkpoint.config,
+    spec: checkpoint.spec,
     embedding: await loadGroup(checkpoint.embedding),
     layers,
     head: await loadGroup(checkpoint.head),
@@ -101,23 +102,23 @@ export function referenceLogits(
   ids: readonly number[],
   options: ReferenceOptions = {},
 ): Float32Array[] {
-  const { config } = weights;
-  const rope = createRopeTables(config, ids.length);
+  const { spec } = weights;
   let stream = ids.map((id) => embed(weights, id)); // (position, hidden)
-  for (const [layer, { attention, experts }] of weights.layers.entries()) {
-    const mixed = attend(config, attention, rope, stream);
+  for (const [index, layer] of spec.layers.entries()) {
+    const { attention, experts } = weights.layers[index]!;
+    const mixed = attend(layer, attention, stream);
     stream = stream.map((x, position) => add(x, mixed[position]!));
     stream = stream.map((x, position) => {
-      const normed = rmsNorm(x, attention.postNorm!, config.rmsNormEps);
+      const normed = rmsNorm(x, attention.postNorm!, layer.norms.beforeFfn);
       if (attention.router === undefined) return add(x, gatedFfn(experts[0]!, normed));
-      const choice = route(config, attention.router, normed, layer, position);
+      const choice = route(layer, attention.router, normed, index, position);
       options.onRoute?.(choice);
       return add(x, mixExperts(experts, choice, normed));
     });
   }
   const wanted = options.positions === 'last' ? stream.slice(-1) : stream;
   const logits = wanted.map((x) =>
-    project(weights.head.head!, rmsNorm(x, weights.head.finalNorm!, config.rmsNormEps), config.vocabSize),
+    project(weights.head.head!, rmsNorm(x, weights.head.finalNorm!, spec.finalNorm), spec.vocabSize),
   );
   if (logits.every((row) => row.every(Number.isFinite))) return logits;
   throw new UserError(
@@ -143,7 +144,7 @@ export function referenceGreedy(
 ): GreedyResult {
   const ids: number[] = [];
   const margins: number[] = [];
-  while (ids.length < maxNewTokens && !weights.config.eosTokenIds.includes(ids.at(-1) ?? -1)) {
+  while (ids.length < maxNewTokens && !weights.spec.eosTokenIds.includes(ids.at(-1) ?? -1)) {
     const [logits] = referenceLogits(weights, [...prompt, ...ids], { positions: 'last' });
     const [best, second] = topIndices(logits!, 2) as [number, number];
     ids.push(best);
@@ -152,36 +153,44 @@ export function referenceGreedy(
   return { ids, margins };
 }
 
-function embed({ config, embedding }: ReferenceWeights, id: number): Float32Array {
-  if (!(Number.isInteger(id) && 0 <= id && id < config.vocabSize)) {
-    throw new RangeError(`invalid token id: ${id}; expected an integer from 0 to ${config.vocabSize - 1}`);
+function embed({ spec, embedding }: ReferenceWeights, id: number): Float32Array {
+  const { vocabSize, hiddenSize } = spec;
+  if (!(Number.isInteger(id) && 0 <= id && id < vocabSize)) {
+    throw new RangeError(`invalid token id: ${id}; expected an integer from 0 to ${vocabSize - 1}`);
   }
-  return embedding.embedding!.slice(id * config.hiddenSize, (id + 1) * config.hiddenSize);
+  return embedding.embedding!.slice(id * hiddenSize, (id + 1) * hiddenSize);
 }
 
 /** Causal grouped-query attention over the whole sequence: (position, hidden) to (position, hidden). */
 function attend(
-  config: ModelConfig,
+  { attention, norms }: LayerSpec,
   weights: ReferenceGroup,
-  rope: RopeTables,
   stream: readonly Float32Array[],
 ): Float32Array[] {
-  const { numHeads, numKvHeads, headDim, hiddenSize } = config;
-  const normed = stream.map((x) => rmsNorm(x, weights.inputNorm!, config.rmsNormEps));
-  const rotated = (w: Float32Array, heads: number) =>
-    normed.map((x, position) => rotate(project(w, x, heads * headDim), rope, position, headDim));
-  const queries = rotated(weights.q!, numHeads); // (position, head * headDim)
-  const keys = rotated(weights.k!, numKvHeads); // (position, kvHead * headDim)
-  const values = normed.map((x) => project(weights.v!, x, numKvHeads * headDim)); // (position, kvHead * headDim)
+  const { numHeads, numKvHeads, headDim, window, scale, qkNorm } = attention;
+  const [queryLength, keyLength] = [queryWidth(attention), keyWidth(attention)];
+  const rope = createRopeTables(attention, stream.length);
+  const normed = stream.map((x) => rmsNorm(x, weights.inputNorm!, norms.beforeAttention));
+  const normHeads = (x: Float32Array, weight: Float32Array | undefined) =>
+    qkNorm && weight ? normEach(x, weight, qkNorm.norm) : x;
+  const queries = normed.map((x, position) => {
+    const q = biased(project(weights.q!, x, queryLength), weights.qBias);
+    return rotate(normHeads(q, weights.qNorm), rope, position, headDim);
+  }); // (position, head * headDim)
+  const keys = normed.map((x, position) => {
+    const k = biased(project(weights.k!, x, keyLength), weights.kBias);
+    return rotate(normHeads(k, weights.kNorm), rope, position, headDim);
+  }); // (position, kvHead * headDim)
+  const values = normed.map((x) => biased(project(weights.v!, x, keyLength), weights.vBias)); // (position, kvHead * headDim)
 
   return queries.map((query, position) => {
-    const first = config.slidingWindow === null ? 0 : Math.max(0, position - config.slidingWindow + 1);
-    const out = new Float32Array(numHeads * headDim);
+    const first = window === null ? 0 : Math.max(0, position - window + 1);
+    const out = new Float32Array(queryLength);
     for (let head = 0; head < numHeads; head++) {
       const kvBase = Math.floor(head / (numHeads / numKvHeads)) * headDim;
       const scores = new Float32Array(position - first + 1); // (seen)
       for (let j = 0; j < scores.length; j++) {
-        scores[j] = dot(query, head * headDim, keys[first + j]!, kvBase, headDim) / Math.sqrt(headDim);
+        scores[j] = dot(query, head * headDim, keys[first + j]!, kvBase, headDim) * scale;
       }
       const probabilities = softmax(scores);
       for (let c = 0; c < headDim; c++) {
@@ -190,8 +199,20 @@ function attend(
         out[head * headDim + c] = total;
       }
     }
-    return project(weights.o!, out, hiddenSize);
+    return biased(project(weights.o!, out, stream[position]!.length), weights.oBias);
   });
+}
+
+function biased(x: Float32Array, bias: Float32Array | undefined): Float32Array {
+  return bias ? add(x, bias) : x;
+}
+
+/** RMS norm of each stretch of `x` that is as long as `weight`. */
+function normEach(x: Float32Array, weight: Float32Array, norm: NormSpec): Float32Array {
+  const out = new Float32Array(x.length);
+  for (let base = 0; base < x.length; base += weight.length)
+    out.set(rmsNorm(x.subarray(base, base + weight.length), weight, norm), base);
+  return out;
 }
 
 /** Rotates channel pairs (i, i + headDim / 2) of every head by the angles of `position`. Mutates and returns `x`. */
@@ -212,15 +233,15 @@ function rotate(x: Float32Array, rope: RopeTables, position: number, headDim: nu
 
 /** Softmax over all experts, the best `expertsPerToken` of them, renormalised (`MixtralSparseMoeBlock`). */
 function route(
-  config: ModelConfig,
+  { ffn }: LayerSpec,
   router: Float32Array,
   normed: Float32Array,
   layer: number,
   position: number,
 ): RouterChoice {
-  const logits = project(router, normed, config.numExperts); // (expert)
+  const logits = project(router, normed, ffn.numExperts); // (expert)
   const probabilities = softmax(logits);
-  const experts = topIndices(probabilities, config.expertsPerToken);
+  const experts = topIndices(probabilities, ffn.expertsPerToken);
   const total = experts.reduce((sum, expert) => sum + probabilities[expert]!, 0);
   return {
     layer,
@@ -274,7 +295,7 @@ function add(a: Float32Array, b: Float32Array): Float32Array {
   return a.map((value, i) => value + b[i]!);
 }
 
-function rmsNorm(x: Float32Array, weight: Float32Array, eps: number): Float32Array {
+function rmsNorm(x: Float32Array, weight: Float32Array, { eps }: NormSpec): Float32Array {
   const scale = 1 / Math.sqrt(dot(x, 0, x, 0, x.length) / x.length + eps);
   return x.map((value, i) => Math.fround(value * scale) * weight[i]!);
 }

@@ -1,15 +1,16 @@
-/** Which tensors a model of a given configuration consists of: Hugging Face's names, roles and shapes. */
+/** Which tensors a model consists of, by role: names and shapes, derived from its spec. */
 
-import type { GroupKind, ModelConfig, TensorRole } from './types.js';
+import { type AttentionSpec, keyWidth, type LayerSpec, type ModelSpec, queryWidth } from './spec.js';
+import type { GroupKind, TensorRole } from './types.js';
 
-/** A tensor as the configuration promises it. */
+/** A tensor as the spec promises it. */
 export interface TensorSpec {
   readonly role: TensorRole;
   readonly name: string;
   readonly shape: readonly number[];
 }
 
-/** A group as the configuration promises it; fields as in `WeightGroup`. */
+/** A group as the spec promises it; fields as in `WeightGroup`. */
 export interface GroupSpec {
   readonly id: string;
   readonly kind: GroupKind;
@@ -18,64 +19,94 @@ export interface GroupSpec {
   readonly tensors: readonly TensorSpec[];
 }
 
-export function embeddingSpec(config: ModelConfig): GroupSpec {
+export interface ModelGroups {
+  readonly embedding: GroupSpec;
+  readonly layers: readonly { readonly attention: GroupSpec; readonly experts: readonly GroupSpec[] }[];
+  readonly head: GroupSpec;
+}
+
+export function modelGroups(spec: ModelSpec): ModelGroups {
   return {
-    id: 'embedding',
-    kind: 'embedding',
-    layer: -1,
-    expert: -1,
-    tensors: [embeddingTensor('embedding', config)],
+    embedding: outerGroup(spec, 'embedding', [['embedding', embeddingShape(spec)]]),
+    layers: spec.layers.map((layer, index) => ({
+      attention: layerGroup(spec, 'attention', index, -1, attentionShapes(spec, layer)),
+      experts: Array.from({ length: layer.ffn.numExperts }, (_, expert) =>
+        layerGroup(spec, 'expert', index, expert, expertShapes(spec, layer)),
+      ),
+    })),
+    head: outerGroup(spec, 'head', [
+      ['finalNorm', [spec.hiddenSize]],
+      ['head', embeddingShape(spec)],
+    ]),
   };
 }
 
-/** Tied embeddings: the head's tensor is the embedding's, whether or not the file has an `lm_head` as well. */
-export function headSpec(config: ModelConfig): GroupSpec {
-  const { vocabSize, hiddenSize } = config;
-  const head: TensorSpec = config.tieEmbeddings
-    ? embeddingTensor('head', config)
-    : { role: 'head', name: headName, shape: [vocabSize, hiddenSize] };
-  const finalNorm: TensorSpec = { role: 'finalNorm', name: 'model.norm.weight', shape: [hiddenSize] };
-  return { id: 'head', kind: 'head', layer: -1, expert: -1, tensors: [finalNorm, head] };
+/** Tied embeddings: the head's tensor is the embedding's, whether or not the file has one of its own as well. */
+export function tensorName(spec: ModelSpec, role: TensorRole, layer = -1, expert = -1): string {
+  const place = spec.tensors[role === 'head' && spec.embedding.tied ? 'embedding' : role];
+  if (!place) throw new Error(`${spec.architecture} does not say where ${role} lies`);
+  return place.name.replace('{layer}', `${layer}`).replace('{expert}', `${expert}`);
 }
 
-export const headName = 'lm_head.weight';
-export const embeddingName = 'model.embed_tokens.weight';
+type Shapes = readonly (readonly [role: TensorRole, shape: readonly number[]])[];
 
-function embeddingTensor(role: TensorRole, config: ModelConfig): TensorSpec {
-  return { role, name: embeddingName, shape: [config.vocabSize, config.hiddenSize] };
+function embeddingShape({ vocabSize, hiddenSize }: ModelSpec): readonly number[] {
+  return [vocabSize, hiddenSize];
 }
 
-export function attentionSpec(config: ModelConfig, layer: number): GroupSpec {
-  const { hiddenSize, numHeads, numKvHeads, headDim } = config;
-  const prefix = `model.layers.${layer}.`;
-  const tensor = (role: TensorRole, name: string, ...shape: number[]): TensorSpec => ({
+function attentionShapes({ hiddenSize }: ModelSpec, { attention, ffn }: LayerSpec): Shapes {
+  const [queries, keys] = [queryWidth(attention), keyWidth(attention)];
+  const { biases, qkNorm } = attention;
+  return [
+    ['inputNorm', [hiddenSize]],
+    ['q', [queries, hiddenSize]],
+    ['k', [keys, hiddenSize]],
+    ['v', [keys, hiddenSize]],
+    ['o', [hiddenSize, queries]],
+    ...maybe(biases.q, 'qBias', queries),
+    ...maybe(biases.k, 'kBias', keys),
+    ...maybe(biases.v, 'vBias', keys),
+    ...maybe(biases.o, 'oBias', hiddenSize),
+    ...maybe(qkNorm !== null, 'qNorm', normWidth(attention, queries)),
+    ...maybe(qkNorm !== null, 'kNorm', normWidth(attention, keys)),
+    ['postNorm', [hiddenSize]],
+    ...(ffn.router ? ([['router', [ffn.numExperts, hiddenSize]]] as const) : []),
+  ];
+}
+
+function normWidth({ qkNorm, headDim }: AttentionSpec, projection: number): number {
+  return qkNorm?.over === 'projection' ? projection : headDim;
+}
+
+function maybe(isThere: boolean, role: TensorRole, length: number): Shapes {
+  return isThere ? [[role, [length]]] : [];
+}
+
+function expertShapes({ hiddenSize }: ModelSpec, { ffn: { width } }: LayerSpec): Shapes {
+  return [
+    ['gate', [width, hiddenSize]],
+    ['up', [width, hiddenSize]],
+    ['down', [hiddenSize, width]],
+  ];
+}
+
+function outerGroup(spec: ModelSpec, kind: 'embedding' | 'head', shapes: Shapes): GroupSpec {
+  const tensors = shapes.map(([role, shape]) => ({ role, name: tensorName(spec, role), shape }));
+  return { id: kind, kind, layer: -1, expert: -1, tensors };
+}
+
+function layerGroup(
+  spec: ModelSpec,
+  kind: 'attention' | 'expert',
+  layer: number,
+  expert: number,
+  shapes: Shapes,
+): GroupSpec {
+  const id = kind === 'attention' ? `layer.${layer}.attention` : `layer.${layer}.expert.${expert}`;
+  const tensors = shapes.map(([role, shape]) => ({
     role,
-    name: `${prefix}${name}.weight`,
+    name: tensorName(spec, role, layer, expert),
     shape,
-  });
-  const tensors = [
-    tensor('inputNorm', 'input_layernorm', hiddenSize),
-    tensor('q', 'self_attn.q_proj', numHeads * headDim, hiddenSize),
-    tensor('k', 'self_attn.k_proj', numKvHeads * headDim, hiddenSize),
-    tensor('v', 'self_attn.v_proj', numKvHeads * headDim, hiddenSize),
-    tensor('o', 'self_attn.o_proj', hiddenSize, numHeads * headDim),
-    tensor('postNorm', 'post_attention_layernorm', hiddenSize),
-  ];
-  if (config.architecture === 'mixtral') {
-    tensors.push(tensor('router', 'block_sparse_moe.gate', config.numExperts, hiddenSize));
-  }
-  return { id: `layer.${layer}.attention`, kind: 'attention', layer, expert: -1, tensors };
-}
-
-export function expertSpec(config: ModelConfig, layer: number, expert: number): GroupSpec {
-  const { architecture, hiddenSize, ffnSize } = config;
-  const sparse = architecture === 'mixtral';
-  const prefix = `model.layers.${layer}.${sparse ? `block_sparse_moe.experts.${expert}` : 'mlp'}.`;
-  const [gate, up, down] = sparse ? ['w1', 'w3', 'w2'] : ['gate_proj', 'up_proj', 'down_proj'];
-  const tensors: TensorSpec[] = [
-    { role: 'gate', name: `${prefix}${gate}.weight`, shape: [ffnSize, hiddenSize] },
-    { role: 'up', name: `${prefix}${up}.weight`, shape: [ffnSize, hiddenSize] },
-    { role: 'down', name: `${prefix}${down}.weight`, shape: [hiddenSize, ffnSize] },
-  ];
-  return { id: `layer.${layer}.expert.${expert}`, kind: 'expert', layer, expert, tensors };
+  }));
+  return { id, kind, layer, expert, tensors };
 }

@@ -1,6 +1,6 @@
 /** Rotary position tables, rounded to fp32 where Hugging Face rounds. Source: transformers `modeling_rope_utils.py`. */
 
-import type { Llama3RopeScaling, ModelConfig } from './types.js';
+import type { AttentionSpec, Llama3RopeScaling } from './spec.js';
 
 export interface RopeTables {
   readonly cos: Float32Array; // (position, headDim / 2)
@@ -9,10 +9,10 @@ export interface RopeTables {
 
 /** cos and sin of position * inverse frequency; the rotate-half convention pairs channel i with i + headDim / 2. */
 export function createRopeTables(
-  config: Pick<ModelConfig, 'headDim' | 'ropeTheta' | 'ropeScaling'>,
+  attention: Pick<AttentionSpec, 'headDim' | 'rope'>,
   numPositions: number,
 ): RopeTables {
-  const frequencies = inverseFrequencies(config); // (headDim / 2)
+  const frequencies = inverseFrequencies(attention); // (headDim / 2)
   const half = frequencies.length;
   const cos = new Float32Array(numPositions * half);
   const sin = new Float32Array(numPositions * half);
@@ -27,14 +27,14 @@ export function createRopeTables(
 }
 
 /** theta^(-2i / headDim), (headDim / 2), each step rounded to fp32, then scaled as the configuration asks. */
-export function inverseFrequencies(
-  config: Pick<ModelConfig, 'headDim' | 'ropeTheta' | 'ropeScaling'>,
-): Float32Array {
-  const { headDim, ropeTheta, ropeScaling } = config;
+export function inverseFrequencies({ headDim, rope }: Pick<AttentionSpec, 'headDim' | 'rope'>): Float32Array {
+  const { theta, scaling } = rope;
+  if (scaling && scaling.type !== 'llama3')
+    throw new Error(`RoPE scaling ${scaling.type} is not implemented`);
   return Float32Array.from({ length: headDim / 2 }, (_, i) => {
     const exponent = Math.fround((2 * i) / headDim);
-    const frequency = Math.fround(1 / Math.fround(ropeTheta ** exponent));
-    return ropeScaling === null ? frequency : scaleLlama3(frequency, ropeScaling);
+    const frequency = Math.fround(1 / Math.fround(theta ** exponent));
+    return scaling === null ? frequency : scaleLlama3(frequency, scaling);
   });
 }
 

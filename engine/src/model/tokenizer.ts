@@ -44,7 +44,7 @@ export async function loadTokenizer(directory: string): Promise<Tokenizer | null
 
 /** A model and the tokenizer found beside it. */
 export interface VocabularyOwner {
-  readonly checkpoint: Pick<Checkpoint, 'directory' | 'config'>;
+  readonly checkpoint: Pick<Checkpoint, 'directory' | 'spec'>;
   readonly tokenizer: Tokenizer | null;
 }
 
@@ -54,8 +54,8 @@ export interface VocabularyOwner {
  * @throws UserError saying what differs.
  */
 export function assertSameVocabulary(target: VocabularyOwner, draft: VocabularyOwner): void {
-  const targetSize = target.checkpoint.config.vocabSize;
-  const draftSize = draft.checkpoint.config.vocabSize;
+  const targetSize = target.checkpoint.spec.vocabSize;
+  const draftSize = draft.checkpoint.spec.vocabSize;
   const pair = `target ${target.checkpoint.directory} and draft ${draft.checkpoint.directory}`;
   if (targetSize !== draftSize) {
     throw new UserError(

@@ -1,44 +1,9 @@
-/** The model's vocabulary: configuration, tensors on disk, and the groups of weights that move together. */
+/** A model on disk: its tensors, and the groups of weights that move together. */
 
 import type { WeightDtype } from '@specoffload/native';
+import type { ModelSpec } from './spec.js';
 
-export type Architecture = 'mixtral' | 'mistral' | 'llama';
-
-/** RoPE frequency scaling of Llama 3 (`rope_scaling` with `rope_type: "llama3"` in config.json). */
-export interface Llama3RopeScaling {
-  readonly type: 'llama3';
-  readonly factor: number;
-  readonly lowFreqFactor: number;
-  readonly highFreqFactor: number;
-  readonly originalMaxPositions: number;
-}
-
-/** What config.json says, in this project's terms. Source: Hugging Face `MixtralConfig`, `MistralConfig`, `LlamaConfig`. */
-export interface ModelConfig {
-  readonly architecture: Architecture;
-  readonly vocabSize: number;
-  readonly hiddenSize: number;
-  readonly numLayers: number;
-  readonly numHeads: number;
-  readonly numKvHeads: number;
-  readonly headDim: number;
-  /** Width of one FFN (dense) or of one expert. */
-  readonly ffnSize: number;
-  /** 1 for dense models. */
-  readonly numExperts: number;
-  /** Experts that each token passes through; 1 for dense models. */
-  readonly expertsPerToken: number;
-  /** Keys a query sees, itself included; null for all. */
-  readonly slidingWindow: number | null;
-  readonly ropeTheta: number;
-  readonly ropeScaling: Llama3RopeScaling | null;
-  readonly rmsNormEps: number;
-  readonly tieEmbeddings: boolean;
-  /** Context length in tokens. */
-  readonly maxPositions: number;
-  /** Generation ends at any of these; may be empty. */
-  readonly eosTokenIds: readonly number[];
-}
+export type { ModelSummary as ModelConfig } from './summary.js';
 
 /** One tensor inside one safetensors file, validated. */
 export interface TensorRef {
@@ -59,8 +24,14 @@ export type TensorRole =
   | 'k' // (kvHeads * headDim, hidden)
   | 'v' // (kvHeads * headDim, hidden)
   | 'o' // (hidden, heads * headDim)
-  | 'postNorm' // (hidden)
-  | 'router' // (experts, hidden), Mixtral only
+  | 'qBias' // (heads * headDim)
+  | 'kBias' // (kvHeads * headDim)
+  | 'vBias' // (kvHeads * headDim)
+  | 'oBias' // (hidden)
+  | 'qNorm' // (headDim)
+  | 'kNorm' // (headDim)
+  | 'postNorm' // (hidden), before the FFN
+  | 'router' // (experts, hidden)
   | 'gate' // (ffn, hidden): w1 of an expert, gate_proj of a dense FFN
   | 'up' // (ffn, hidden): w3, up_proj
   | 'down' // (hidden, ffn): w2, down_proj
@@ -105,7 +76,7 @@ export interface Checkpoint {
   readonly directory: string;
   /** The directory's name. */
   readonly name: string;
-  readonly config: ModelConfig;
+  readonly spec: ModelSpec;
   readonly tensors: ReadonlyMap<string, TensorRef>;
   readonly embedding: WeightGroup;
   readonly head: WeightGroup;

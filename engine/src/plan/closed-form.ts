@@ -22,12 +22,13 @@
 import { largest } from '../extremes.js';
 import { type CostModel, createCostModel, type PricedTask } from '../machine/cost-model.js';
 import type { MachineModel } from '../machine/machine-model.js';
-import type { ModelConfig, WeightGroup } from '../model/types.js';
+import { countHeads } from '../model/spec.js';
+import type { WeightGroup } from '../model/types.js';
 import type { Placed } from '../run/prepare.js';
 import { draftSizes, headWeightBytes } from '../schedule/draft-round.js';
 import { countScores } from '../schedule/feeds.js';
 import type { GroupLayout } from '../schedule/group-layout.js';
-import { cacheBytesPerToken } from '../schedule/kv-cache.js';
+import { type ModelCosts, modelCosts, scoreFlops } from '../schedule/layer-costs.js';
 import type { ModelPlacement } from '../schedule/memory-plan.js';
 import { planMicroBatches } from '../schedule/resolve.js';
 import { usesDraft } from '../schedule/strategies/index.js';
@@ -90,7 +91,8 @@ class Estimator {
   readonly #request: ClosedFormRequest;
   readonly #costs: CostModel;
   readonly #target: ModelPlacement;
-  readonly #config: ModelConfig;
+  readonly #costsOf: ModelCosts;
+  readonly #numLayers: number;
   readonly #task: Work = {
     ...{ lane: 'host', kind: 'attention', rows: 0, productRows: 0, bytes: 0, flops: 0 },
     ...{ scoreFlops: 0, cacheBytes: 0, numParts: 1, isPageable: false },
@@ -104,8 +106,10 @@ class Estimator {
     this.#request = request;
     const { target, draft } = request.prepared.plan;
     this.#target = target;
-    this.#config = target.checkpoint.config;
-    this.#costs = createCostModel(request.machine, this.#config, draft?.checkpoint.config);
+    this.#costsOf = modelCosts(target);
+    this.#numLayers = target.checkpoint.layers.length;
+    const headsOf = ({ checkpoint }: ModelPlacement) => countHeads(checkpoint.spec);
+    this.#costs = createCostModel(request.machine, headsOf(target), draft ? headsOf(draft) : undefined);
   }
 
   estimate(): ClosedForm {
@@ -139,7 +143,7 @@ class Estimator {
     const depth = plan.prefetchDepth;
     const ahead = { link: depth + 1, disk: 2 * depth + 1, host: 0, device: 0 };
     const { link, disk } = this.#streams('decode');
-    const perLayer = { link: link / this.#config.numLayers, disk: disk / this.#config.numLayers };
+    const perLayer = { link: link / this.#numLayers, disk: disk / this.#numLayers };
     const busiest = (phase: PhaseName) =>
       largest(
         estimatedLanes.map((lane) =>
@@ -162,7 +166,7 @@ class Estimator {
     const frames = planMicroBatches(policy, members).map(({ batch, members: indices }): FrameWork => {
       const lengths = indices.map((index) => batches[batch][index]);
       const rows = sum(lengths);
-      const window = this.#config.slidingWindow ?? Number.POSITIVE_INFINITY;
+      const { window } = this.#costsOf.layers[0];
       return {
         ...{ count: 1, rows },
         cacheTokens: sum(lengths.map((length) => Math.min(length, window))),
@@ -253,7 +257,7 @@ class Estimator {
     const lanes = { ...pass.lanes };
     let realign = 0;
     if (policy.ending === 'slowest' && usesDraft(policy)) {
-      realign = this.#time('host', 'realign', { rows: sequences * this.#config.numLayers });
+      realign = this.#time('host', 'realign', { rows: sequences * this.#numLayers });
       lanes.host += realign;
     }
     if (!usesDraft(policy)) return { lanes, seconds: pass.seconds };
@@ -287,7 +291,7 @@ class Estimator {
 
   /** A pass after a stretch in which link and disk could fill their buffers. */
   #behind({ streams, computeSeconds, seconds }: PassCost, idleSeconds: number): number {
-    const { numLayers } = this.#config;
+    const numLayers = this.#numLayers;
     const { policy, plan } = this.#request.prepared;
     const depth = plan.prefetchDepth;
     if (depth === 0 || policy.streaming === 'on-demand') return seconds;
@@ -300,7 +304,7 @@ class Estimator {
     const { policy } = this.#request.prepared;
     const alive = Math.max(1, round.alive * sequences);
     const perSequence = round.alive > 0 ? round.rows / round.alive : 1;
-    const window = this.#config.slidingWindow ?? Number.POSITIVE_INFINITY;
+    const { window } = this.#costsOf.layers[0];
     const cached = promptTokens + (round.alive > 0 ? round.tokens : 0) - 1;
     const numFrames = Math.max(1, Math.ceil(alive / policy.microBatch - 1e-9));
     const n = alive / numFrames;
@@ -325,7 +329,7 @@ class Estimator {
   /** A forward pass of the target. */
   #pass(phase: PhaseName, frames: readonly FrameWork[]): PassCost {
     const { policy, plan } = this.#request.prepared;
-    const { numLayers } = this.#config;
+    const numLayers = this.#numLayers;
     const layer = this.#layer(phase, frames);
     const streams = this.#streams(phase);
     const link = streams.link + numLayers * layer.crossing;
@@ -338,11 +342,11 @@ class Estimator {
         productRows: rows,
         bytes: rows * this.#hiddenBytes,
       });
-      const { vocabSize, hiddenSize } = this.#config;
+      const { headElements } = this.#costsOf;
       const head = this.#time('device', 'head', {
         ...{ rows: headRows, productRows: headRows },
-        bytes: vocabSize * hiddenSize * this.#weightBytes,
-        flops: 2 * headRows * vocabSize * hiddenSize,
+        bytes: headElements * this.#weightBytes,
+        flops: 2 * headRows * headElements,
       });
       ends += count * (embed + head);
     }
@@ -370,16 +374,13 @@ class Estimator {
   /** One layer for all frames. */
   #layer(phase: PhaseName, frames: readonly FrameWork[]) {
     const { policy, plan } = this.#request.prepared;
-    const { hiddenSize, headDim, numHeads, numKvHeads, numExperts, expertsPerToken, ffnSize, numLayers } =
-      this.#config;
+    const { attention, numExperts, expertsPerToken } = this.#costsOf.layers[0];
+    const { projectionElements: projection, outputElements: output } = this.#costsOf.layers[0];
+    const { expertElements: expert, cacheBytesPerToken: cacheBytes } = this.#costsOf.layers[0];
     const weightBytes = this.#weightBytes;
-    const projection = hiddenSize * headDim * (numHeads + 2 * numKvHeads);
-    const output = hiddenSize * (headDim * numHeads + numExperts);
-    const expert = 3 * hiddenSize * ffnSize;
     const { layers } = this.#target.checkpoint;
     const numGroups = layers[0].experts.length;
     const perGroup = numExperts / numGroups;
-    const cacheBytes = cacheBytesPerToken(this.#config, this.#target.formats) / numLayers;
     const hostShare = phase === 'decode' ? policy.hostShare : 0;
     const decodeLane = (index: number) =>
       policy.attention === 'split' ? (index === 0 ? 'device' : 'host') : policy.attention;
@@ -396,7 +397,7 @@ class Estimator {
     for (const [index, frame] of frames.entries()) {
       const { count, rows, cacheTokens, scores, fetched } = frame;
       const lane = phase === 'prefill' ? policy.prefillAttention : decodeLane(index);
-      const scoring = { cacheBytes: cacheTokens * cacheBytes, scoreFlops: 4 * scores * numHeads * headDim };
+      const scoring = { cacheBytes: cacheTokens * cacheBytes, scoreFlops: scoreFlops(attention, scores) };
       const rowsOf = { rows, productRows: rows };
       let chain = 0;
       if (lane === 'device' || (policy.projections === 'host' && phase === 'decode')) {
@@ -486,7 +487,7 @@ class Estimator {
   /** Shares of the experts (and of all rows) that device and host compute, with `experts: routed`. */
   #expertUse(rows: number) {
     const { hostExpertRows } = this.#request.prepared.policy;
-    const { numExperts, expertsPerToken } = this.#config;
+    const { numExperts, expertsPerToken } = this.#costsOf.layers[0];
     const p = expertsPerToken / numExperts;
     let chance = (1 - p) ** rows;
     let host = 0;
@@ -511,9 +512,9 @@ class Estimator {
     const { plan, policy } = this.#request.prepared;
     const { draft } = plan;
     if (!draft || round.wanting.length === 0) return { seconds: 0, longestStep: 0 };
-    const { config } = draft.checkpoint;
     const sizes = draftSizes(draft);
-    const window = config.slidingWindow ?? Number.POSITIVE_INFINITY;
+    const [kind] = sizes.kinds;
+    const { window } = kind;
     const known = promptTokens + round.tokens;
     const { draftCache, draftWindow, draftBatch } = policy;
     // A kept cache lacks the target's own token, and the last candidate where all were accepted.
@@ -540,8 +541,8 @@ class Estimator {
         ...{ rows, productRows: rows },
         bytes: sizes.elements * sizes.weightBytes,
         flops: 2 * rows * sizes.elements,
-        cacheBytes: n * Math.min(cached + count, window) * sizes.cacheBytes,
-        scoreFlops: n * countScores(cached, count, window) * sizes.scoreFlops,
+        cacheBytes: n * Math.min(cached + count, window) * kind.cacheBytes,
+        scoreFlops: n * countScores(cached, count, window) * kind.scoreFlops,
       });
       longestStep = Math.max(longestStep, time);
       seconds += time + this.#latency('device', 'draft');
@@ -557,7 +558,7 @@ class Estimator {
     if (known) return known;
     const { policy } = this.#request.prepared;
     const { pinned, kept, layouts, checkpoint } = this.#target;
-    const { numLayers } = this.#config;
+    const numLayers = this.#numLayers;
     const hostShare = phase === 'decode' ? policy.hostShare : 0;
     let link = 0;
     let disk = 0;
@@ -580,7 +581,7 @@ class Estimator {
   }
 
   get #hiddenBytes(): number {
-    return this.#config.hiddenSize * this.#target.formats.activationElementBytes;
+    return this.#costsOf.hiddenBytes;
   }
 
   get #weightBytes(): number {

@@ -42,7 +42,10 @@ export async function createDeviceLane(data: LaneWorkerData, queue: DeviceQueue)
 /** Puts a model's rotation tables into device memory, where its attention is computed there. */
 function rotationTables({ config, rope, numPositions }: WorkerModel): Command[] {
   if (!rope.device) return [];
-  const { cos, sin } = createRopeTables(config, numPositions);
+  const { cos, sin } = createRopeTables(
+    { headDim: config.headDim, rope: { theta: config.ropeTheta, scaling: config.ropeScaling } },
+    numPositions,
+  );
   return [
     { kind: 'write', values: cos, target: rope.device.cos.byteOffset },
     { kind: 'write', values: sin, target: rope.device.sin.byteOffset },

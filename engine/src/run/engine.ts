@@ -73,7 +73,7 @@ export async function runLogits(request: LogitsRequest): Promise<Float32Array[]>
 }
 
 function eosOf({ stopAtEos, target }: RunRequest): ReadonlySet<number> {
-  return new Set(stopAtEos === false ? [] : target.config.eosTokenIds);
+  return new Set(stopAtEos === false ? [] : target.spec.eosTokenIds);
 }
 
 /** @throws UserError when there are no weights, or the policy asks for what only the virtual machine does. */

@@ -13,6 +13,7 @@ import { type DeviceChoice, openDevice } from '../machine/devices.js';
 import { PoolMemory, type Region } from '../machine/pool.js';
 import { localTopology } from '../machine/topology.js';
 import { createRopeTables } from '../model/rope.js';
+import { summarise } from '../model/summary.js';
 import type { MemoryPlan, ModelPlacement, RopeRegions } from '../schedule/memory-plan.js';
 import type { LoadOp, Op } from '../schedule/ops.js';
 import type { Task } from '../schedule/task.js';
@@ -61,7 +62,10 @@ export class LocalMachine implements Machine {
     const device = openDevice(choice, {
       ...{ core, memory: plan.device, host: host.handles },
       formats: plan.target.formats,
-      models: { target: plan.target.checkpoint.config, draft: plan.draft?.checkpoint.config ?? null },
+      models: {
+        target: summarise(plan.target.checkpoint.spec),
+        draft: plan.draft && summarise(plan.draft.checkpoint.spec),
+      },
       threads: settings.deviceCores ?? 1,
     });
     const machine = new LocalMachine(
@@ -236,7 +240,7 @@ function writeRopeTables(
   pool: PoolMemory,
 ): void {
   if (!regions) return;
-  const { cos, sin } = createRopeTables(checkpoint.config, numPositions);
+  const { cos, sin } = createRopeTables(checkpoint.spec.layers[0].attention, numPositions);
   pool.floats(regions.cos.byteOffset, cos.length).set(cos);
   pool.floats(regions.sin.byteOffset, sin.length).set(sin);
 }
@@ -270,7 +274,7 @@ function describeModel(placement: ModelPlacement, isOnDevice: boolean): WorkerMo
   return {
     ...{ frames, scratch, hostExperts, kvCache, rope, numPositions },
     role: isOnDevice ? 'draft' : 'target',
-    config: checkpoint.config,
+    config: summarise(checkpoint.spec),
     embedding: {
       address: placement.embedding.byteOffset + embedding.stagedOffset,
       dtype: embedding.dtype,

@@ -40,8 +40,8 @@ export async function explainNotFinite(
   checkpoint: Checkpoint,
   signal?: AbortSignal,
 ): Promise<UserError> {
-  const { directory, config } = checkpoint;
-  const where = layer < config.numLayers ? ` in layer ${layer}` : '';
+  const { directory, layers } = checkpoint;
+  const where = layer < layers.length ? ` in layer ${layer}` : '';
   const found = `the ${model} ${directory} computes ${what} that are not finite${where}`;
   let weight: FoundWeight | null;
   try {

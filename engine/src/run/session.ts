@@ -85,9 +85,8 @@ export class Session {
   /** Gives every sequence of a wave its room in the caches. */
   assignCaches(sequences: readonly Sequence[]): void {
     const { plan, policy } = this.#options;
-    assignBlocks(plan.target.checkpoint.config, sequences, 'targetBlock');
-    if (plan.draft && policy.draftCache === 'resident')
-      assignBlocks(plan.draft.checkpoint.config, sequences, 'draftBlock');
+    assignBlocks(sequences, 'targetBlock');
+    if (plan.draft && policy.draftCache === 'resident') assignBlocks(sequences, 'draftBlock');
   }
 
   /** Sends all prompts of a wave through the target; every sequence gets its first new token. */
@@ -103,7 +102,7 @@ export class Session {
   /** The target's logits after each prompt of a wave; leaves the sequences as they are. */
   async promptLogits(batches: readonly (readonly Sequence[])[]): Promise<Map<number, Float32Array>> {
     const logits = new Map<number, Float32Array>();
-    const { vocabSize } = this.#options.plan.target.checkpoint.config;
+    const { vocabSize } = this.#options.plan.target.checkpoint.spec;
     for (const frames of this.#prefillPasses(batches)) {
       const results = await this.#targetPass('prefill', frames, true);
       for (const [index, { feeds }] of frames.entries())
@@ -240,7 +239,7 @@ export class Session {
     const { policy, plan, dispatcher, waiting, isVirtual } = this.#options;
     this.#endTogether(sequences);
     if (policy.ending === 'slowest' && isVirtual && usesDraft(policy)) {
-      const rows = sequences.length * plan.target.checkpoint.config.numLayers;
+      const rows = sequences.length * plan.target.checkpoint.layers.length;
       await this.#runAlone(dispatcher, realignTask(this.#ids.next(), this.#passes, batch, rows));
     }
     if (waiting.length === 0) return;

@@ -5,6 +5,7 @@ import { createCostModel } from '../machine/cost-model.js';
 import type { MachineModel } from '../machine/machine-model.js';
 import { localTopology } from '../machine/topology.js';
 import { createRandom } from '../model/random.js';
+import { countHeads } from '../model/spec.js';
 import type { Checkpoint } from '../model/types.js';
 import type { PolicyInput } from '../schedule/policy.js';
 import { type Strategy, type StrategyName, strategyNamed, usesDraft } from '../schedule/strategies/index.js';
@@ -90,8 +91,8 @@ export async function simulateRun(request: SimulationRequest): Promise<Simulatio
   const machine = new VirtualMachine({
     costs: createCostModel(
       model,
-      prepared.plan.target.checkpoint.config,
-      prepared.plan.draft?.checkpoint.config,
+      countHeads(prepared.plan.target.checkpoint.spec),
+      prepared.plan.draft ? countHeads(prepared.plan.draft.checkpoint.spec) : undefined,
     ),
     oracle:
       draws === 'common'

@@ -3,7 +3,7 @@
 import { largest } from '../extremes.js';
 import type { Formats } from '../machine/formats.js';
 import type { PoolLayout as Pool } from '../machine/pool.js';
-import type { ModelConfig } from '../model/types.js';
+import { keyWidth, type LayerSpec, type ModelSpec, queryWidth } from '../model/spec.js';
 import { groupLayout } from './group-layout.js';
 import {
   type FrameRegions,
@@ -17,16 +17,28 @@ import {
 } from './memory-plan.js';
 import type { OpenPolicy } from './policy.js';
 
+/** The widest of what a model's layers have on the way. */
+function widestOf({ layers }: ModelSpec) {
+  const widest = (width: (layer: LayerSpec) => number) => largest(layers.map(width));
+  return {
+    queries: widest(({ attention }) => queryWidth(attention)),
+    keys: widest(({ attention }) => keyWidth(attention)),
+    experts: widest(({ ffn }) => ffn.numExperts),
+    ffn: widest(({ ffn }) => ffn.width),
+  };
+}
+
 export function placeFrame(
-  config: ModelConfig,
+  spec: ModelSpec,
   rows: number,
   device: Pool,
   host: Pool | null,
   { activationElementBytes }: Formats,
 ): Omit<FrameRegions, 'hostExperts'> {
-  const hiddenBytes = rows * config.hiddenSize * activationElementBytes;
-  const queryBytes = rows * config.numHeads * config.headDim * activationElementBytes;
-  const keyBytes = rows * config.numKvHeads * config.headDim * activationElementBytes;
+  const { queries, keys } = widestOf(spec);
+  const hiddenBytes = rows * spec.hiddenSize * activationElementBytes;
+  const queryBytes = rows * queries * activationElementBytes;
+  const keyBytes = rows * keys * activationElementBytes;
   const label = 'activations';
   return {
     hidden: [device.place(label, hiddenBytes), device.place(label, hiddenBytes)],
@@ -45,7 +57,7 @@ export function placeHostExpertRows(
   rows: number,
   host: Pool,
 ): FrameRegions['hostExperts'] {
-  const rowBytes = target.config.hiddenSize * formats.activationElementBytes;
+  const rowBytes = target.spec.hiddenSize * formats.activationElementBytes;
   return {
     normed: host.place('activations', rows * rowBytes),
     out: host.place('activations', Math.min(rows, policy.hostExpertRows) * rowBytes),
@@ -57,10 +69,15 @@ export function placeHostExperts(
   rows: number,
   host: Pool,
 ): HostExpertRegions {
-  const { hiddenSize, ffnSize } = target.config;
+  const { hiddenSize } = target.spec;
   const chunkRows = Math.min(rows, policy.hostExpertRows, ffnChunkRows);
-  host.reserve('provider workspace', 3 * chunkRows * ffnSize * formats.activationElementBytes);
-  const widenedBytes = target.layers[0].experts.map((group) => groupLayout(layouts, group).deviceBytes);
+  host.reserve(
+    'provider workspace',
+    3 * chunkRows * widestOf(target.spec).ffn * formats.activationElementBytes,
+  );
+  const widenedBytes = target.layers.map(({ experts }) =>
+    largest(experts.map((group) => groupLayout(layouts, group).deviceBytes)),
+  );
   return {
     gathered: host.place('scratch', chunkRows * hiddenSize * formats.activationElementBytes),
     weights: formats.weightElementBytes === null ? null : host.place('scratch', largest(widenedBytes)),
@@ -68,21 +85,22 @@ export function placeHostExperts(
 }
 
 export function placeScratch(
-  config: ModelConfig,
+  spec: ModelSpec,
   rows: number,
   device: Pool,
   { activationElementBytes }: Formats,
 ): ScratchRegions {
   const floats = (count: number) => device.place('scratch', count * activationElementBytes);
-  const { hiddenSize, numHeads, numKvHeads, headDim, ffnSize, vocabSize, numExperts } = config;
+  const { hiddenSize, vocabSize } = spec;
+  const { queries, keys, experts, ffn } = widestOf(spec);
   // The provider allocates the products inside an FFN itself: gate, its sigmoid, and up, each (row, ffn).
-  device.reserve('provider workspace', 3 * Math.min(rows, ffnChunkRows) * ffnSize * activationElementBytes);
+  device.reserve('provider workspace', 3 * Math.min(rows, ffnChunkRows) * ffn * activationElementBytes);
   return {
-    q: floats(rows * numHeads * headDim),
-    k: floats(rows * numKvHeads * headDim),
-    v: floats(rows * numKvHeads * headDim),
-    attention: floats(rows * numHeads * headDim),
-    router: floats(rows * numExperts),
+    q: floats(rows * queries),
+    k: floats(rows * keys),
+    v: floats(rows * keys),
+    attention: floats(rows * queries),
+    router: floats(rows * experts),
     gathered: floats(Math.min(rows, ffnChunkRows) * hiddenSize),
     ffnOut: floats(Math.min(rows, ffnChunkRows) * hiddenSize),
     headIn: floats(Math.min(rows, headChunkRows) * hiddenSize),
@@ -91,7 +109,7 @@ export function placeScratch(
 }
 
 export function placeRopes(
-  config: ModelConfig,
+  spec: ModelSpec,
   numPositions: number,
   host: Pool,
   device: Pool,
@@ -99,13 +117,17 @@ export function placeRopes(
 ): ModelPlacement['rope'] {
   const lanes = [attention === 'split' ? 'host' : attention, prefillAttention];
   return {
-    host: lanes.includes('host') ? placeRope(config, numPositions, host) : null,
-    device:
-      lanes.includes('device') || attention === 'split' ? placeRope(config, numPositions, device) : null,
+    host: lanes.includes('host') ? placeRope(spec, numPositions, host) : null,
+    device: lanes.includes('device') || attention === 'split' ? placeRope(spec, numPositions, device) : null,
   };
 }
 
-export function placeRope(config: ModelConfig, numPositions: number, pool: Pool): RopeRegions {
-  const bytes = (numPositions * config.headDim * 4) / 2;
+/** Tables of every rotation that layers have. */
+export function placeRope({ layers }: ModelSpec, numPositions: number, pool: Pool): RopeRegions {
+  const rotations = new Map(
+    layers.map(({ attention: { headDim, rope } }) => [JSON.stringify([headDim, rope]), headDim]),
+  );
+  const width = [...rotations.values()].reduce((sum, headDim) => sum + headDim, 0);
+  const bytes = (numPositions * width * 4) / 2;
   return { cos: pool.place('rotation tables', bytes), sin: pool.place('rotation tables', bytes) };
 }

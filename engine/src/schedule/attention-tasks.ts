@@ -4,11 +4,13 @@
  */
 
 import type { Region } from '../machine/pool.js';
+import { keyWidth } from '../model/spec.js';
 import type { WeightGroup } from '../model/types.js';
 import { cacheFields, cacheStretches, packBlocks } from './feeds.js';
+import { mixes, projects, projectsAndMixes, scores } from './layer-costs.js';
 import type { Slots } from './memory-plan.js';
 import type { CacheOp, DeviceAttentionOp, MixResult } from './ops.js';
-import { type Flow, type PassContext, unrouted } from './pass-context.js';
+import { type Flow, type FlowLoad, type PassContext, unrouted } from './pass-context.js';
 import type { OpenTask, Task } from './task.js';
 import { attentionWeights } from './work.js';
 
@@ -38,7 +40,8 @@ function attendAcrossLanes(
   arrival: number | null,
   frees: Task['frees'],
 ): void {
-  const { projectionElements, outputElements, weightBytes } = context.sizes;
+  const costs = context.costs.layers[layer];
+  const load = flow.loads[costs.kind];
   const { index: frame, rows } = flow;
   const arrived = context.afterArrival(flow, arrival);
   const project = context.push(flow, 'project', 'device', `project layer.${layer}`, arrived, () => ({
@@ -46,15 +49,14 @@ function attendAcrossLanes(
     ...{ frame, layer, rows },
     weights: weightsOf(context, group),
   }));
-  project.bytes = projectionElements * weightBytes;
-  project.flops = 2 * rows * projectionElements;
+  projects(project, costs, rows);
   const projected = [project.id];
   const score = context.push(flow, 'attention', 'host', `attention layer.${layer}`, projected, () => ({
     kind: 'attention',
-    ...{ frame, layer, rows, cacheBytes: flow.cacheBytes },
-    sequences: cacheFields(context.config, flow.feeds),
+    ...{ frame, layer, rows, cacheBytes: load.cacheBytes },
+    sequences: cacheFields(costs.attention, flow.feeds),
   }));
-  scores(score, flow);
+  scores(score, load);
   // After the previous frame's too, so that the last frame's is the weights' last user.
   const scored = frame > 0 ? [score.id, context.flows[frame - 1].last] : [score.id];
   const mix = context.push(flow, 'mix', 'device', `mix layer.${layer}`, scored, () => ({
@@ -63,10 +65,9 @@ function attendAcrossLanes(
     weights: weightsOf(context, group),
     wantsRouting: context.request.policy.hostExpertRows > 0,
   }));
-  mix.bytes = outputElements * weightBytes;
-  mix.flops = 2 * rows * outputElements;
+  mixes(mix, costs, rows);
   mix.frees = frees;
-  routes(context, mix, flow);
+  routes(context, mix, flow, layer);
   flow.last = mix.id;
 }
 
@@ -90,10 +91,10 @@ function attendOnDevice(
     const held = fetch === null ? slot : context.request.stream.slotOf(fetch);
     return deviceAttentionOp(context, flow, layer, group, crosses ? slots.regions[held] : null);
   });
-  scoresAndProjects(context, task, flow);
+  scoresAndProjects(context, task, flow, layer);
   if (crosses && fetch === null) task.takes = slots.slotClass;
   task.frees = frees;
-  routes(context, task, flow);
+  routes(context, task, flow, layer);
   flow.last = task.id;
   if (crosses) storeCache(context, flow, layer, slots, fetch ?? task.id);
 }
@@ -106,16 +107,17 @@ function deviceAttentionOp(
   group: WeightGroup,
   buffer: Region | null,
 ): DeviceAttentionOp {
-  const { config, placement, request } = context;
-  const packed = buffer && packBlocks(config, feeds);
+  const { costs, placement, request } = context;
+  const { attention } = costs.layers[layer];
+  const packed = buffer && packBlocks(feeds);
   const region = buffer ?? placement.kvCache[layer];
   return {
     kind: 'device-attention',
     ...{ frame, layer, rows },
     weights: weightsOf(context, group),
     cache: region.byteOffset,
-    cacheElements: packed?.numElements ?? region.byteLength / 4,
-    sequences: cacheFields(config, feeds, packed?.blocks),
+    cacheElements: packed ? 2 * packed.numTokens * keyWidth(attention) : region.byteLength / 4,
+    sequences: cacheFields(attention, feeds, packed?.blocks),
     wantsRouting: request.policy.hostExpertRows > 0,
   };
 }
@@ -130,9 +132,9 @@ function attendOnHost(
 ): void {
   const after = context.afterPrevious(flow, arrival);
   const task = context.push(flow, 'attention', 'host', `attention layer.${layer}`, after);
-  scoresAndProjects(context, task, flow);
+  scoresAndProjects(context, task, flow, layer);
   task.frees = frees;
-  routes(context, task, flow);
+  routes(context, task, flow, layer);
   flow.last = task.id;
 }
 
@@ -140,7 +142,7 @@ function fetchCache(context: PassContext, flow: Flow, layer: number, slots: Slot
   const fetch = context.push(flow, 'fetch', 'link', `fetch layer.${layer}`, [], (slot) =>
     cacheOp('fetch', context, flow, layer, slots.regions[slot]),
   );
-  crosses(context, fetch, layer, flow.fetchBytes);
+  crosses(context, fetch, layer, loadOf(context, flow, layer).fetchBytes);
   fetch.takes = slots.slotClass;
   return fetch.id;
 }
@@ -150,46 +152,44 @@ function storeCache(context: PassContext, flow: Flow, layer: number, slots: Slot
   const store = context.push(flow, 'store', 'link', `store layer.${layer}`, [flow.last], () =>
     cacheOp('store', context, flow, layer, slots.regions[context.request.stream.slotOf(holder)]),
   );
-  crosses(context, store, layer, flow.storeBytes);
+  crosses(context, store, layer, loadOf(context, flow, layer).storeBytes);
   store.frees = [holder];
   flow.stores.push(store.id);
 }
 
 /** Fills in a transfer: it goes behind the layer's own weights and before the next one's. */
-function crosses({ request, config }: PassContext, task: OpenTask, layer: number, bytes: number): void {
+function crosses({ request, spec }: PassContext, task: OpenTask, layer: number, bytes: number): void {
   task.rows = 0;
   task.productRows = 0;
-  task.priority = request.pass * config.numLayers + layer;
+  task.priority = request.pass * spec.layers.length + layer;
   task.bytes = bytes;
 }
 
 function cacheOp(
   kind: CacheOp['kind'],
-  { config, placement }: PassContext,
+  { costs, placement }: PassContext,
   { feeds }: Flow,
   layer: number,
   buffer: Region,
 ): CacheOp {
   const host = placement.kvCache[layer].byteOffset;
-  return { kind, host, device: buffer.byteOffset, stretches: cacheStretches(config, kind, feeds) };
+  const { attention } = costs.layers[layer];
+  return { kind, host, device: buffer.byteOffset, stretches: cacheStretches(attention, kind, feeds) };
 }
 
-function scores(task: OpenTask, { scoreFlops, cacheBytes }: Flow): void {
-  task.scoreFlops = scoreFlops;
-  task.cacheBytes = cacheBytes;
+function loadOf({ costs }: PassContext, { loads }: Flow, layer: number): FlowLoad {
+  return loads[costs.layers[layer].kind];
 }
 
-function scoresAndProjects({ sizes }: PassContext, task: OpenTask, flow: Flow): void {
-  const elements = sizes.projectionElements + sizes.outputElements;
-  scores(task, flow);
-  task.bytes = elements * sizes.weightBytes;
-  task.flops = 2 * flow.rows * elements;
+function scoresAndProjects(context: PassContext, task: OpenTask, flow: Flow, layer: number): void {
+  scores(task, loadOf(context, flow, layer));
+  projectsAndMixes(task, context.costs.layers[layer], flow.rows);
 }
 
 /** Lets the task's end tell how many of the frame's rows chose each expert. Groups of several need not know. */
-function routes({ sizes, config }: PassContext, task: OpenTask, flow: Flow): void {
-  if (sizes.expertsPerGroup > 1) return;
-  const { numExperts, expertsPerToken } = config;
+function routes({ costs }: PassContext, task: OpenTask, flow: Flow, layer: number): void {
+  const { numExperts, expertsPerToken, expertsPerGroup } = costs.layers[layer];
+  if (expertsPerGroup > 1) return;
   const { rows } = flow;
   const routing = { ...unrouted };
   flow.routing = routing;

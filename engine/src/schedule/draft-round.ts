@@ -3,12 +3,12 @@
  * micro-batch, so that the target's work on the device never waits for more than one step.
  */
 
-import type { Checkpoint, ModelConfig } from '../model/types.js';
+import type { Checkpoint } from '../model/types.js';
 import type { Oracle } from '../speculate/acceptance.js';
 import type { Sequence } from '../speculate/sequence.js';
 import { type AttentionWork, addAttention, assignBlocks, cacheFields, type Feed, lastRows } from './feeds.js';
 import type { GroupLayout } from './group-layout.js';
-import { cacheBytesPerToken } from './kv-cache.js';
+import { modelCosts, scoreFlops } from './layer-costs.js';
 import type { ModelPlacement } from './memory-plan.js';
 import type { DraftResult } from './ops.js';
 import type { OpenPolicy } from './policy.js';
@@ -64,7 +64,7 @@ export function buildDraftRound(request: DraftRoundRequest): Task[] {
   const tasks: Task[] = [];
   for (let start = 0; start < proposals.length; start += policy.draftBatch) {
     const microBatch = proposals.slice(start, start + policy.draftBatch);
-    if (policy.draftCache !== 'resident') restart(draft, policy, microBatch);
+    if (policy.draftCache !== 'resident') restart(policy, microBatch);
     const numSteps = microBatch.reduce((most, { wanted }) => Math.max(most, wanted), 0);
     for (let step = 0; step < numSteps; ) {
       const end = isCoarse && step > 0 ? numSteps : step + 1;
@@ -90,25 +90,28 @@ function begin(sequence: Sequence, candidates: number, isAhead: boolean): Propos
 /** The steps of a micro-batch from `first` to before `end`; an engine that computes takes them one by one. */
 function draftSteps(
   { draft, ids, pass, batch, isAhead = false }: DraftRoundRequest,
-  { elements, weightBytes, cacheBytes, scoreFlops }: DraftSizes,
+  { elements, weightBytes, kinds }: DraftSizes,
   microBatch: readonly Proposal[],
   first: number,
   end: number,
   previous: number | undefined,
 ): Task {
-  const { config } = draft.checkpoint;
+  const { attention } = draft.checkpoint.spec.layers[0];
   const numSteps = end - first;
   const active = first === 0 ? microBatch : microBatch.filter(({ wanted }) => wanted > first);
-  const work: AttentionWork = { rows: 0, cacheTokens: 0, scores: 0 };
-  for (let step = first; step < end; step += 1) planAttention(work, config, active, step);
-  const { rows } = work;
+  const works = kinds.map(({ window }) => {
+    const work: AttentionWork = { rows: 0, cacheTokens: 0, scores: 0 };
+    for (let step = first; step < end; step += 1) planAttention(work, window, active, step);
+    return work;
+  });
+  const { rows } = works[0];
   const createOp: Task['createOp'] = () => {
     const fed = active.map((proposal) => feedFor(proposal, first));
     const blocks = active.map(({ sequence }) => sequence.draftBlock);
     return {
       kind: 'draft',
       ids: Int32Array.from(active.flatMap((proposal) => tokensFor(proposal, first))),
-      sequences: cacheFields(config, fed, blocks),
+      sequences: cacheFields(attention, fed, blocks),
       rowIndices: lastRows(fed),
     };
   };
@@ -132,8 +135,10 @@ function draftSteps(
   task.productRows = rows / numSteps;
   task.bytes = numSteps * elements * weightBytes;
   task.flops = 2 * rows * elements;
-  task.cacheBytes = work.cacheTokens * cacheBytes;
-  task.scoreFlops = work.scores * scoreFlops;
+  for (const [kind, work] of works.entries()) {
+    task.cacheBytes += work.cacheTokens * kinds[kind].cacheBytes;
+    task.scoreFlops += work.scores * kinds[kind].scoreFlops;
+  }
   task.imagine = (oracle) => ({ ids: imagineProposals(oracle, active, first, end) });
   task.onEnd = (result) => keepProposals((result as DraftResult).ids, active, first, end, isAhead);
   return task;
@@ -196,28 +201,22 @@ function tokensFor({ sequence, assumed, ids }: Proposal, step: number): readonly
  * Adds what a step will ask of attention, which only lengths decide: the first feeds what is missing, others one token.
  * Mutates `work`.
  */
-function planAttention(
-  work: AttentionWork,
-  config: ModelConfig,
-  active: readonly Proposal[],
-  step: number,
-): void {
+function planAttention(work: AttentionWork, window: number, active: readonly Proposal[], step: number): void {
   for (const { sequence, assumed, wanted } of active) {
     if (wanted <= step) continue;
     const known = sequence.length + assumed.length;
-    if (step === 0) addAttention(work, config, sequence.draftCached, known - sequence.draftCached);
-    else addAttention(work, config, known + step - 1, 1);
+    if (step === 0) addAttention(work, window, sequence.draftCached, known - sequence.draftCached);
+    else addAttention(work, window, known + step - 1, 1);
   }
 }
 
 /** Micro-batches take turns in the draft's cache, each starting from nothing. */
 function restart(
-  draft: ModelPlacement,
   { draftCache, draftWindow }: DraftRoundRequest['policy'],
   microBatch: readonly Proposal[],
 ): void {
   const sequences = microBatch.map(({ sequence }) => sequence);
-  assignBlocks(draft.checkpoint.config, sequences, 'draftBlock');
+  assignBlocks(sequences, 'draftBlock');
   // What lies before the window counts as held: the draft neither reads nor computes it.
   for (const { sequence, assumed } of microBatch) {
     const length = sequence.length + assumed.length;
@@ -230,25 +229,32 @@ export interface DraftSizes {
   /** Weights that a step multiplies with: all but the embedding, of which it looks up rows. */
   readonly elements: number;
   readonly weightBytes: number;
-  /** Keys and values of one token, all layers. */
-  readonly cacheBytes: number;
-  /** Per pair of a new token and a key it sees, all layers. */
-  readonly scoreFlops: number;
+  /** Layers that are alike, together. */
+  readonly kinds: readonly {
+    readonly window: number;
+    /** Keys and values of one token. */
+    readonly cacheBytes: number;
+    /** Per pair of a new token and a key it sees. */
+    readonly scoreFlops: number;
+  }[];
 }
 
-export function draftSizes({ checkpoint, layouts, formats }: ModelPlacement): DraftSizes {
-  const { config } = checkpoint;
+export function draftSizes(placement: ModelPlacement): DraftSizes {
+  const { checkpoint, layouts } = placement;
   return {
     elements: multipliedElements(checkpoint),
     weightBytes: headWeightBytes(layouts),
-    cacheBytes: cacheBytesPerToken(config, formats),
-    scoreFlops: 4 * config.numHeads * config.headDim * config.numLayers,
+    kinds: modelCosts(placement).kinds.map(({ costs, numLayers }) => ({
+      window: costs.window,
+      cacheBytes: costs.cacheBytesPerToken * numLayers,
+      scoreFlops: scoreFlops(costs.attention, numLayers),
+    })),
   };
 }
 
 /** Weights that a token is multiplied with: all but an embedding that is only looked up. */
-export function multipliedElements({ parameters, config }: Checkpoint): number {
-  return parameters - (config.tieEmbeddings ? 0 : config.vocabSize * config.hiddenSize);
+export function multipliedElements({ parameters, spec }: Checkpoint): number {
+  return parameters - (spec.embedding.tied ? 0 : spec.vocabSize * spec.hiddenSize);
 }
 
 /** Device bytes of one weight, as the head has them. */

@@ -1,7 +1,7 @@
 /** What sequences send through a model together, and where their tokens lie in its KV cache. */
 
 import { sequenceFields } from '@specoffload/native';
-import type { ModelConfig } from '../model/types.js';
+import { type AttentionSpec, keyWidth } from '../model/spec.js';
 import type { CacheBlock, Sequence } from '../speculate/sequence.js';
 import { cacheCapacity } from './kv-cache.js';
 
@@ -21,7 +21,7 @@ export interface Frame {
   readonly headRows: Int32Array;
 }
 
-/** How much attention some feeds ask for, in every layer alike. */
+/** How much attention some feeds ask for in a layer. */
 export interface AttentionWork {
   rows: number;
   /** Keys read. */
@@ -30,20 +30,14 @@ export interface AttentionWork {
   scores: number;
 }
 
-export function measureAttention(config: ModelConfig, feeds: readonly Feed[]): AttentionWork {
+export function measureAttention(window: number, feeds: readonly Feed[]): AttentionWork {
   const work: AttentionWork = { rows: 0, cacheTokens: 0, scores: 0 };
-  for (const { cached, count } of feeds) addAttention(work, config, cached, count);
+  for (const { cached, count } of feeds) addAttention(work, window, cached, count);
   return work;
 }
 
-/** Adds `count` new tokens behind `cached` ones. Mutates `work`. */
-export function addAttention(
-  work: AttentionWork,
-  { slidingWindow }: ModelConfig,
-  cached: number,
-  count: number,
-): void {
-  const window = slidingWindow ?? Number.POSITIVE_INFINITY;
+/** Adds `count` new tokens behind `cached` ones, each seeing at most `window` keys. Mutates `work`. */
+export function addAttention(work: AttentionWork, window: number, cached: number, count: number): void {
   work.rows += count;
   work.cacheTokens += Math.min(cached + count, window);
   work.scores += countScores(cached, count, window);
@@ -56,20 +50,18 @@ export function countScores(cached: number, count: number, window: number): numb
   return (growing * (2 * cached + growing + 1)) / 2 + (count - growing) * Math.min(window, cached + count);
 }
 
-/** The native attention's description of each sequence's block, the same in every layer. */
+/** The native attention's description of each sequence's block in a layer. */
 export function cacheFields(
-  config: ModelConfig,
+  attention: AttentionSpec,
   feeds: readonly Feed[],
   blocks: readonly CacheBlock[] = feeds.map(({ sequence }) => sequence.targetBlock),
 ): Float64Array {
+  const width = keyWidth(attention);
   const fields = new Float64Array(feeds.length * sequenceFields);
   for (const [index, { cached, count }] of feeds.entries()) {
-    const { elementOffset, capacity } = blocks[index];
-    const halfElements = config.numKvHeads * capacity * config.headDim;
-    fields.set(
-      [elementOffset, elementOffset + halfElements, capacity, cached, count],
-      index * sequenceFields,
-    );
+    const { tokenOffset, capacity } = blocks[index];
+    const keys = 2 * tokenOffset * width;
+    fields.set([keys, keys + capacity * width, capacity, cached, count], index * sequenceFields);
   }
   return fields;
 }
@@ -78,28 +70,28 @@ export function cacheFields(
  * The feeds' blocks one behind the other, as they lie in a buffer of their own: in the cache itself, blocks of
  * sequences that have ended may lie between them.
  */
-export function packBlocks(
-  { numKvHeads, headDim }: ModelConfig,
-  feeds: readonly Feed[],
-): { readonly blocks: readonly CacheBlock[]; readonly numElements: number } {
-  let numElements = 0;
+export function packBlocks(feeds: readonly Feed[]): {
+  readonly blocks: readonly CacheBlock[];
+  readonly numTokens: number;
+} {
+  let numTokens = 0;
   const blocks = feeds.map(({ sequence }) => {
     const { capacity } = sequence.targetBlock;
-    const elementOffset = numElements;
-    numElements += 2 * numKvHeads * capacity * headDim;
-    return { elementOffset, capacity };
+    const tokenOffset = numTokens;
+    numTokens += capacity;
+    return { tokenOffset, capacity };
   });
-  return { blocks, numElements };
+  return { blocks, numTokens };
 }
 
 /** Tokens of each feed that cross the link: what its rows see of the cache, or what they add to it. */
 export function crossingTokens(
-  { slidingWindow }: ModelConfig,
+  window: number,
   kind: 'fetch' | 'store',
   { cached, count: added }: Feed,
 ): { readonly first: number; readonly count: number } {
   if (kind === 'store') return { first: cached, count: added };
-  const count = Math.min(cached, (slidingWindow ?? Number.POSITIVE_INFINITY) - 1);
+  const count = Math.min(cached, window - 1);
   return { first: cached - count, count };
 }
 
@@ -108,37 +100,36 @@ export function crossingTokens(
  * and in the packed buffer, and elements.
  */
 export function cacheStretches(
-  config: ModelConfig,
+  attention: AttentionSpec,
   kind: 'fetch' | 'store',
   feeds: readonly Feed[],
 ): Float64Array {
-  const { numKvHeads, headDim } = config;
-  const { blocks } = packBlocks(config, feeds);
+  const { numKvHeads, headDim } = attention;
+  const tokenElements = 2 * keyWidth(attention);
+  const window = attention.window ?? Number.POSITIVE_INFINITY;
+  const { blocks } = packBlocks(feeds);
   const stretches: number[] = [];
   for (const [index, feed] of feeds.entries()) {
-    const { first, count } = crossingTokens(config, kind, feed);
+    const { first, count } = crossingTokens(window, kind, feed);
     if (count === 0) continue;
-    const { elementOffset, capacity } = feed.sequence.targetBlock;
+    const { tokenOffset, capacity } = feed.sequence.targetBlock;
+    const [inCache, inBuffer] = [tokenOffset * tokenElements, blocks[index].tokenOffset * tokenElements];
     // Of every head's keys, then of every head's values.
     for (let part = 0; part < 2 * numKvHeads; part += 1) {
       const offset = (part * capacity + first) * headDim;
-      stretches.push(elementOffset + offset, blocks[index].elementOffset + offset, count * headDim);
+      stretches.push(inCache + offset, inBuffer + offset, count * headDim);
     }
   }
   return Float64Array.from(stretches);
 }
 
 /** Gives the sequences room in a cache, one behind the other from its start. */
-export function assignBlocks(
-  { numKvHeads, headDim }: ModelConfig,
-  sequences: readonly Sequence[],
-  block: 'targetBlock' | 'draftBlock',
-): void {
-  let elementOffset = 0;
+export function assignBlocks(sequences: readonly Sequence[], block: 'targetBlock' | 'draftBlock'): void {
+  let tokenOffset = 0;
   for (const sequence of sequences) {
     const capacity = cacheCapacity(sequence.prompt.length, sequence.maxNewTokens);
-    sequence[block] = { elementOffset, capacity };
-    elementOffset += 2 * numKvHeads * capacity * headDim;
+    sequence[block] = { tokenOffset, capacity };
+    tokenOffset += capacity;
   }
 }
 

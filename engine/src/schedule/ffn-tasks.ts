@@ -2,6 +2,7 @@
 
 import type { WeightGroup } from '../model/types.js';
 import type { GroupLayout } from './group-layout.js';
+import { computesExperts, type LayerCosts } from './layer-costs.js';
 import type { HostExpertOp } from './ops.js';
 import type { Flow, PassContext, Routing } from './pass-context.js';
 import type { OpenTask } from './task.js';
@@ -19,7 +20,7 @@ export function feedForward(
   routers: readonly number[],
 ): void {
   const { policy, phase } = context.request;
-  const choice = new Choice(context, expert, group);
+  const choice = new Choice(context, layer, expert, group);
   if (policy.experts === 'routed') bringChosen(context, group, choice, routers);
   const arrival = context.arrive(group);
   const hostShare = phase === 'decode' ? policy.hostShare : 0;
@@ -41,6 +42,7 @@ export function feedForward(
 /** Who chose an expert, asked when it is known. */
 class Choice {
   readonly expert: number;
+  readonly costs: LayerCosts;
   /** Fiddler's choice: an expert with few rows is cheaper where its weights are. Pinned ones are on the device alone. */
   readonly mayBeForHost: boolean;
   /** Whether the router's word counts: a group of several experts is computed whatever it says. */
@@ -49,11 +51,17 @@ class Choice {
   /** This layer's: a frame that is done here may already be routed in the next one. */
   readonly #routings: readonly Routing[];
 
-  constructor({ request, placement, sizes, flows }: PassContext, expert: number, { id }: WeightGroup) {
+  constructor(
+    { request, placement, costs, flows }: PassContext,
+    layer: number,
+    expert: number,
+    { id }: WeightGroup,
+  ) {
     this.expert = expert;
+    this.costs = costs.layers[layer];
     this.#hostExpertRows = request.policy.hostExpertRows;
     this.mayBeForHost = this.#hostExpertRows > 0 && !placement.pinned.has(id);
-    this.isRouted = sizes.expertsPerGroup === 1;
+    this.isRouted = this.costs.expertsPerGroup === 1;
     this.#routings = flows.map(({ routing }) => routing);
   }
 
@@ -111,7 +119,7 @@ function expertOnDevice(
     ...{ frame: flow.index, layer, rows: flow.rows, expert: choice.expert },
     weights: expertWeights(context.layoutOf(group), stream.addressOf(pass, group)),
   }));
-  computes(context, task, flow, choice, share);
+  computes(task, flow, choice, share);
   if (choice.isRouted) task.isIdle = () => choice.rowsOf(flow) === 0 || choice.isForHost();
   return task;
 }
@@ -126,9 +134,9 @@ function shareWithHost(
   share: number,
 ): void {
   const onHost = context.push(flow, 'expert', 'host', group.id, [start]);
-  computes(context, onHost, flow, choice, share);
+  computes(onHost, flow, choice, share);
   const merge = context.push(flow, 'merge', 'device', `merge ${group.id}`, [flow.last, onHost.id]);
-  merge.bytes = flow.rows * context.sizes.hiddenBytes;
+  merge.bytes = flow.rows * context.costs.hiddenBytes;
   flow.last = merge.id;
 }
 
@@ -149,7 +157,7 @@ function expertOnHost(
     indices: choice.indicesOf(flow),
     weights: storedExpert(context.layoutOf(group), stream.stagedAddressOf(pass, group)),
   }));
-  computes(context, task, flow, choice, 1);
+  computes(task, flow, choice, 1);
   task.isIdle = () => choice.rowsOf(flow) === 0 || !choice.isForHost();
   return task;
 }
@@ -168,18 +176,13 @@ function mergeFromHost(
     ...{ frame: flow.index, layer, expert },
   }));
   merge.isIdle = () => choice.rowsOf(flow) === 0 || !choice.isForHost();
-  merge.bytes = flow.rows * context.sizes.hiddenBytes;
+  merge.bytes = flow.rows * context.costs.hiddenBytes;
   flow.last = merge.id;
 }
 
 /** Fills in a share of a group's arithmetic. */
-function computes({ sizes, config }: PassContext, task: OpenTask, flow: Flow, choice: Choice, share: number) {
-  const { expertElements, weightBytes, expertsPerGroup } = sizes;
-  task.productRows = (flow.rows * config.expertsPerToken) / config.numExperts;
-  task.rows = task.productRows * expertsPerGroup;
-  task.numParts = expertsPerGroup;
-  task.bytes = share * expertElements * expertsPerGroup * weightBytes;
-  task.flops = share * 2 * task.rows * expertElements;
+function computes(task: OpenTask, flow: Flow, choice: Choice, share: number): void {
+  computesExperts(task, choice.costs, flow.rows, share);
   const { rows } = task;
   if (choice.isRouted) task.actualRows = () => choice.rowsOf(flow) ?? rows;
 }

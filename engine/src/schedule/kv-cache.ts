@@ -2,12 +2,17 @@
 
 import type { Formats } from '../machine/formats.js';
 import type { PoolLayout, Region } from '../machine/pool.js';
-import type { ModelConfig } from '../model/types.js';
+import { type AttentionSpec, keyWidth, type ModelSpec } from '../model/spec.js';
 import { alignUp } from './group-layout.js';
 
+/** Keys and values of one token in one layer. */
+export function layerCacheBytes(attention: AttentionSpec, { cacheElementBytes }: Formats): number {
+  return 2 * keyWidth(attention) * cacheElementBytes;
+}
+
 /** Keys and values of one token in all layers. */
-export function cacheBytesPerToken(config: ModelConfig, { cacheElementBytes }: Formats): number {
-  return config.numLayers * 2 * config.numKvHeads * config.headDim * cacheElementBytes;
+export function cacheBytesPerToken({ layers }: ModelSpec, formats: Formats): number {
+  return layers.reduce((sum, { attention }) => sum + layerCacheBytes(attention, formats), 0);
 }
 
 /**
@@ -19,12 +24,11 @@ export function cacheCapacity(promptTokens: number, maxNewTokens: number): numbe
 }
 
 export function placeCache(
-  config: ModelConfig,
+  { layers }: ModelSpec,
   tokens: number,
   pool: PoolLayout,
   label: string,
   formats: Formats,
 ): Region[] {
-  const layerBytes = (tokens * cacheBytesPerToken(config, formats)) / config.numLayers;
-  return Array.from({ length: config.numLayers }, () => pool.place(label, layerBytes));
+  return layers.map(({ attention }) => pool.place(label, tokens * layerCacheBytes(attention, formats)));
 }

@@ -1,10 +1,17 @@
 /** What the parts of a target pass share: the frames on their way through the layers, sizes, and the growing graph. */
 
-import type { ModelConfig, WeightGroup } from '../model/types.js';
+import type { ModelSpec } from '../model/spec.js';
+import type { WeightGroup } from '../model/types.js';
 import type { LaneName, PhaseName } from '../trace/types.js';
 import { crossingTokens, type Feed, type Frame, measureAttention } from './feeds.js';
 import type { GroupLayout } from './group-layout.js';
-import { cacheBytesPerToken } from './kv-cache.js';
+import {
+  type AttentionLoad,
+  type LayerCosts,
+  type ModelCosts,
+  modelCosts,
+  scoreFlops,
+} from './layer-costs.js';
 import type { MemoryPlan, ModelPlacement } from './memory-plan.js';
 import type { MixResult } from './ops.js';
 import type { OpenPolicy } from './policy.js';
@@ -30,12 +37,8 @@ export interface Flow {
   readonly batch: number;
   readonly feeds: readonly Feed[];
   readonly rows: number;
-  /** Of attention in each layer: floating-point operations, and bytes of the cache that it reads. */
-  readonly scoreFlops: number;
-  readonly cacheBytes: number;
-  /** Bytes of the cache that cross the link in each layer, where it does. */
-  readonly fetchBytes: number;
-  readonly storeBytes: number;
+  /** What attention asks of each kind of layer. */
+  readonly loads: readonly FlowLoad[];
   /** Whether the cache holds anything of any of the feeds. */
   readonly hasCached: boolean;
   readonly attentionLane: 'host' | 'device';
@@ -47,6 +50,12 @@ export interface Flow {
   routing: Routing;
 }
 
+export interface FlowLoad extends AttentionLoad {
+  /** Of the cache, across the link, where it does. */
+  readonly fetchBytes: number;
+  readonly storeBytes: number;
+}
+
 /** Empty until the router has chosen, and for good where a group holds several experts. */
 export interface Routing {
   result: MixResult;
@@ -55,37 +64,30 @@ export interface Routing {
 export class PassContext {
   readonly request: PassRequest;
   readonly placement: ModelPlacement;
-  readonly config: ModelConfig;
-  readonly sizes: LayerSizes;
+  readonly spec: ModelSpec;
+  readonly costs: ModelCosts;
   readonly flows: readonly Flow[];
   readonly tasks: Task[] = [];
 
   constructor(request: PassRequest) {
     this.request = request;
     this.placement = request.plan.target;
-    this.config = this.placement.checkpoint.config;
-    this.sizes = measureLayer(this.placement);
+    this.spec = this.placement.checkpoint.spec;
+    this.costs = modelCosts(this.placement);
     this.flows = request.frames.map((frame, index) => this.#createFlow(frame, index));
   }
 
   #createFlow({ batch, feeds }: Frame, index: number): Flow {
     const { policy, phase } = this.request;
-    const { cacheBytesPerToken: tokenBytes } = this.sizes;
-    const { numHeads, headDim } = this.config;
-    const { rows, cacheTokens, scores } = measureAttention(this.config, feeds);
-    const crossing = (kind: 'fetch' | 'store') =>
-      feeds.reduce((sum, feed) => sum + crossingTokens(this.config, kind, feed).count, 0) * tokenBytes;
     const split = index === 0 ? 'device' : 'host';
     const decodeLane = policy.attention === 'split' ? split : policy.attention;
     const attentionLane = phase === 'prefill' ? policy.prefillAttention : decodeLane;
     // With split attention, the device's share of the cache stays there.
     const crosses = attentionLane === 'device' && policy.attention !== 'split';
     return {
-      ...{ index, batch, feeds, rows, attentionLane },
-      scoreFlops: 4 * scores * numHeads * headDim,
-      cacheBytes: cacheTokens * tokenBytes,
-      fetchBytes: crosses ? crossing('fetch') : 0,
-      storeBytes: crosses ? crossing('store') : 0,
+      ...{ index, batch, feeds, attentionLane },
+      rows: feeds.reduce((sum, { count }) => sum + count, 0),
+      loads: this.costs.kinds.map(({ costs }) => measureLoad(costs, feeds, crosses)),
       hasCached: feeds.some(({ cached }) => cached > 0),
       ...{ last: -1, stores: [], routing: unrouted },
     };
@@ -153,33 +155,18 @@ function imagined() {
   return { kind: 'imagined' } as const;
 }
 
-export interface LayerSizes {
-  /** Elements of q, k and v, of the output projection with the router, and of one expert. */
-  readonly projectionElements: number;
-  readonly outputElements: number;
-  readonly expertElements: number;
-  /** More than 1 where a group holds all experts of a layer. */
-  readonly expertsPerGroup: number;
-  /** Of one weight in device memory. */
-  readonly weightBytes: number;
-  /** One row of hidden state. */
-  readonly hiddenBytes: number;
-  /** Keys and values of one token in one layer. */
-  readonly cacheBytesPerToken: number;
-}
-
-function measureLayer({ checkpoint, formats, layouts }: ModelPlacement): LayerSizes {
-  const { config, layers } = checkpoint;
-  const { hiddenSize, headDim, numHeads, numKvHeads, numExperts, ffnSize, numLayers } = config;
-  const [expert] = layers[0].experts;
-  const elements = expert.tensors.reduce((sum, { ref }) => sum + ref.numElements, 0);
+function measureLoad(
+  { attention, window, cacheBytesPerToken }: LayerCosts,
+  feeds: readonly Feed[],
+  crosses: boolean,
+): FlowLoad {
+  const { cacheTokens, scores } = measureAttention(window, feeds);
+  const crossing = (kind: 'fetch' | 'store') =>
+    feeds.reduce((sum, feed) => sum + crossingTokens(window, kind, feed).count, 0) * cacheBytesPerToken;
   return {
-    projectionElements: hiddenSize * headDim * (numHeads + 2 * numKvHeads),
-    outputElements: hiddenSize * (headDim * numHeads + numExperts),
-    expertElements: 3 * hiddenSize * ffnSize,
-    expertsPerGroup: numExperts / layers[0].experts.length,
-    weightBytes: (layouts.get(expert.id) as GroupLayout).deviceBytes / elements,
-    hiddenBytes: hiddenSize * formats.activationElementBytes,
-    cacheBytesPerToken: cacheBytesPerToken(config, formats) / numLayers,
+    scoreFlops: scoreFlops(attention, scores),
+    cacheBytes: cacheTokens * cacheBytesPerToken,
+    fetchBytes: crosses ? crossing('fetch') : 0,
+    storeBytes: crosses ? crossing('store') : 0,
   };
 }

@@ -24,18 +24,16 @@ export function planMemory(
   policy: OpenPolicy,
   formats: Formats = localFormats,
 ): MemoryPlan {
+  const numLayers = target.layers.length;
   const request: PlanRequest = {
     ...{ target, draft, demand, policy, formats },
-    lockedLayers: budgets.hasPageCache
-      ? Math.ceil(policy.pageLocked * target.config.numLayers)
-      : target.config.numLayers,
+    lockedLayers: budgets.hasPageCache ? Math.ceil(policy.pageLocked * numLayers) : numLayers,
     layouts: layOutGroups(target, formats),
     draftLayouts: draft ? layOutGroups(draft, formats) : new Map(),
     cacheFactors: { target: budgets.deviceCacheFactor ?? 1, draft: budgets.draftCacheFactor ?? 1 },
   };
   const layOut = (prefetchDepth: number, pinnedLayers: number, keptLayers: number) =>
     layOutPools(request, { prefetchDepth, pinnedLayers, keptLayers });
-  const { numLayers } = target.config;
   const pinnedWish = Math.min(policy.pinnedLayers ?? 0, numLayers);
   const keptWish = Math.min(policy.keptLayers ?? 0, numLayers - pinnedWish);
   const prefetchDepth =

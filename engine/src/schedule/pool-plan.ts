@@ -13,7 +13,7 @@ import {
   placeScratch,
 } from './activations.js';
 import { type GroupLayout, groupLayout } from './group-layout.js';
-import { cacheBytesPerToken, placeCache } from './kv-cache.js';
+import { layerCacheBytes, placeCache } from './kv-cache.js';
 import type { MemoryPlan, ModelPlacement, PlanRequest, SettledChoices, Slots } from './memory-plan.js';
 import { pickKept, pickPinned, placeLayers, placeResidentAttention } from './resident-layers.js';
 
@@ -48,13 +48,13 @@ export function layOutPools(request: PlanRequest, choice: SettledChoices): Memor
       host.place('kept layers', groupLayout(layouts, group).stagedBytes),
     ),
     kvCache: placeCache(
-      target.config,
+      target.spec,
       demand.targetCacheTokens,
       policy.cache === 'host' ? host : device,
       cacheLabel,
       formats,
     ),
-    rope: placeRopes(target.config, demand.numPositions, host, device, policy),
+    rope: placeRopes(target.spec, demand.numPositions, host, device, policy),
     ...{ formats, numPositions: demand.numPositions },
   };
   countCache(device, cacheLabel, request.cacheFactors.target);
@@ -62,10 +62,10 @@ export function layOutPools(request: PlanRequest, choice: SettledChoices): Memor
   const usesHost = policy.attention !== 'device' || policy.prefillAttention === 'host';
   const placeActivations = (frameRows: readonly number[], hostPool: Pool | null, placesExperts: boolean) => ({
     frames: frameRows.map((rows) => ({
-      ...placeFrame(target.config, rows, device, hostPool, formats),
+      ...placeFrame(target.spec, rows, device, hostPool, formats),
       hostExperts: placesExperts ? placeHostExpertRows(request, rows, host) : null,
     })),
-    scratch: placeScratch(target.config, largest(frameRows), device, formats),
+    scratch: placeScratch(target.spec, largest(frameRows), device, formats),
     hostExperts: placesExperts ? placeHostExperts(request, largest(frameRows), host) : null,
   });
   const activate = () => ({
@@ -163,7 +163,8 @@ function placeCacheSlots(
   if (policy.cache === 'device' || demand.frameCacheTokens === 0) return null;
   const count = prefetchDepth > 0 ? 2 : 1;
   const bytes =
-    (demand.frameCacheTokens * cacheBytesPerToken(target.config, formats)) / target.config.numLayers;
+    demand.frameCacheTokens *
+    largest(target.spec.layers.map(({ attention }) => layerCacheBytes(attention, formats)));
   const regions = Array.from({ length: count }, () => device.place(cacheBufferLabel, bytes));
   countCache(device, cacheBufferLabel, cacheFactors.target);
   return { slotClass: { name: 'device.cache', count }, regions };
@@ -177,7 +178,7 @@ function placeDraft(
   device: Pool,
 ): ModelPlacement {
   const allLayers = new Set(draft.layers.keys());
-  const kvCache = placeCache(draft.config, demand.draftCacheTokens, device, draftCacheLabel, formats);
+  const kvCache = placeCache(draft.spec, demand.draftCacheTokens, device, draftCacheLabel, formats);
   // Any other holds no more than one step's sequences, however many there are.
   if (policy.draftCache === 'resident') countCache(device, draftCacheLabel, cacheFactors.draft);
   return {
@@ -186,11 +187,11 @@ function placeDraft(
       device.place('draft weights', groupLayout(layouts, group).deviceBytes),
     ),
     kept: new Map(),
-    frames: [{ ...placeFrame(draft.config, demand.draftRows, device, null, formats), hostExperts: null }],
-    scratch: placeScratch(draft.config, demand.draftRows, device, formats),
+    frames: [{ ...placeFrame(draft.spec, demand.draftRows, device, null, formats), hostExperts: null }],
+    scratch: placeScratch(draft.spec, demand.draftRows, device, formats),
     hostExperts: null,
     kvCache,
-    rope: { host: null, device: placeRope(draft.config, demand.numPositions, device) },
+    rope: { host: null, device: placeRope(draft.spec, demand.numPositions, device) },
     ...{ formats, numPositions: demand.numPositions },
   };
 }

@@ -172,15 +172,15 @@ export function assertPromptsFit(
   if (prompts.length === 0) throw new UserError('there are no prompts; give at least one');
   for (const [index, prompt] of prompts.entries()) {
     if (prompt.length === 0) throw new UserError(`prompt ${index + 1} is empty; expected at least one token`);
-    const stranger = prompt.find((id) => !(Number.isInteger(id) && 0 <= id && id < target.config.vocabSize));
+    const stranger = prompt.find((id) => !(Number.isInteger(id) && 0 <= id && id < target.spec.vocabSize));
     if (stranger !== undefined)
       throw new UserError(
-        `prompt ${index + 1} contains token ${stranger}; expected ids from 0 to ${target.config.vocabSize - 1} of ${target.name}'s vocabulary`,
+        `prompt ${index + 1} contains token ${stranger}; expected ids from 0 to ${target.spec.vocabSize - 1} of ${target.name}'s vocabulary`,
       );
-    for (const { name, config } of draft ? [target, draft] : [target])
-      if (prompt.length + maxNewTokens > config.maxPositions)
+    for (const { name, spec } of draft ? [target, draft] : [target])
+      if (prompt.length + maxNewTokens > spec.maxPositions)
         throw new UserError(
-          `prompt ${index + 1} has ${prompt.length} tokens and ${maxNewTokens} new ones were asked for, but the context of ${name} is ${config.maxPositions} tokens; shorten the prompt or ask for fewer new tokens`,
+          `prompt ${index + 1} has ${prompt.length} tokens and ${maxNewTokens} new ones were asked for, but the context of ${name} is ${spec.maxPositions} tokens; shorten the prompt or ask for fewer new tokens`,
         );
   }
 }

@@ -8,6 +8,7 @@
 import { attend } from './attention-tasks.js';
 import { feedTokens } from './feeds.js';
 import { feedForward } from './ffn-tasks.js';
+import { choosesTokens } from './layer-costs.js';
 import type { HeadResult } from './ops.js';
 import { type Flow, PassContext, type PassRequest } from './pass-context.js';
 import type { Task } from './task.js';
@@ -38,14 +39,13 @@ function embed(context: PassContext, flow: Flow): void {
     frame: flow.index,
     ids: feedTokens(flow.feeds),
   }));
-  task.bytes = flow.rows * context.sizes.hiddenBytes;
+  task.bytes = flow.rows * context.costs.hiddenBytes;
   flow.last = task.id;
 }
 
 /** The head, for the rows whose choice is wanted; its result goes to `results`. */
 function chooseTokens(context: PassContext, flow: Flow, results: (HeadResult | null)[]): number {
   const { frames, wantsLogits = false } = context.request;
-  const { vocabSize, hiddenSize } = context.config;
   const { index: frame, batch, last, stores } = flow;
   const { headRows: rowIndices } = frames[frame];
   const rows = rowIndices.length;
@@ -53,10 +53,7 @@ function chooseTokens(context: PassContext, flow: Flow, results: (HeadResult | n
     kind: 'head',
     ...{ frame, rowIndices, wantsLogits },
   }));
-  task.rows = rows;
-  task.productRows = rows;
-  task.bytes = vocabSize * hiddenSize * context.sizes.weightBytes;
-  task.flops = 2 * rows * vocabSize * hiddenSize;
+  choosesTokens(task, context.costs, rows);
   task.imagine = () => imagineHead(rows);
   task.onEnd = (result) => {
     results[frame] = result as HeadResult;

@@ -161,7 +161,7 @@ export class WeightStream {
   }
 
   #isPageable({ layer }: WeightGroup): boolean {
-    return layer >= this.#policy.pageLocked * this.#target.checkpoint.config.numLayers;
+    return layer >= this.#policy.pageLocked * this.#target.checkpoint.layers.length;
   }
 
   /** Weights pass in the order of the layers; the disk and link lanes see nothing else that is as urgent. */
@@ -172,7 +172,7 @@ export class WeightStream {
     pass: number,
     phase: PhaseName,
   ): TaskHead {
-    const priority = pass * this.#target.checkpoint.config.numLayers + layer;
+    const priority = pass * this.#target.checkpoint.layers.length + layer;
     const id = this.#ids.next();
     return { id, lane, kind, name: `${kind} ${group}`, phase, pass, batch: -1, priority, rows: 0 };
   }

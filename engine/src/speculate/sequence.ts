@@ -2,8 +2,8 @@
 
 /** A sequence's room in every layer's part of a KV cache: (K then V, kvHead, capacity, headDim), fp32. */
 export interface CacheBlock {
-  /** From the start of the layer's part. */
-  readonly elementOffset: number;
+  /** Tokens of other sequences that lie before it in the layer's part. */
+  readonly tokenOffset: number;
   /** Tokens. */
   readonly capacity: number;
 }
@@ -33,8 +33,8 @@ export class Sequence {
   targetCached = 0;
   /** Tokens whose keys and values the draft's cache holds and that are part of the sequence. */
   draftCached = 0;
-  targetBlock: CacheBlock = { elementOffset: 0, capacity: 0 };
-  draftBlock: CacheBlock = { elementOffset: 0, capacity: 0 };
+  targetBlock: CacheBlock = { tokenOffset: 0, capacity: 0 };
+  draftBlock: CacheBlock = { tokenOffset: 0, capacity: 0 };
 
   constructor(index: number, prompt: readonly number[], maxNewTokens: number) {
     this.index = index;

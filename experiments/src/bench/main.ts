@@ -42,7 +42,7 @@ export async function runBenchmarks({ quick, output, signal }: BenchOptions): Pr
   const request = { sourceDirectory: pairPaths.target, cacheDirectory, bytes };
   const { directory } = await prepareTarget(request, output, signal);
   const pair = await openPair(directory, pairPaths.draft);
-  const vocabulary = { size: pair.target.config.vocabSize, tokenizer: pair.tokenizer };
+  const vocabulary = { size: pair.target.spec.vocabSize, tokenizer: pair.tokenizer };
   const { prompts } = await loadWorkload('code', numPrompts, vocabulary);
   const machine = { deviceBytes: pair.target.bytes / 4, hostBytes: pair.target.bytes / 4 };
   const paths = [...new Set([...pair.target.tensors.values()].map(({ path }) => path))];

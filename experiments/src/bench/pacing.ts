@@ -1,6 +1,13 @@
 /** How near paced lanes come to their caps in real runs: what was delivered while there was something to deliver. */
 
-import { type Checkpoint, cacheBytesPerToken, localFormats, runEngine, type Span } from '@specoffload/engine';
+import {
+  type Checkpoint,
+  cacheBytesPerToken,
+  expertElements,
+  localFormats,
+  runEngine,
+  type Span,
+} from '@specoffload/engine';
 import { formatFlops, formatRate } from '../terminal/format.js';
 import type { Output } from '../terminal/output.js';
 import { formatTable } from '../terminal/table.js';
@@ -81,8 +88,11 @@ const everyExpertOnHost = { experts: 'routed', hostExpertRows: 1 << 20 } as cons
 function workOfPass(lane: PacedLane, target: Checkpoint, prompts: PacingOptions['prompts']): number {
   if (lane === 'host') return cacheBytesOfPass(target, prompts, 0);
   if (lane !== 'host experts') return target.bytes;
-  const { hiddenSize, ffnSize, numLayers, expertsPerToken } = target.config;
-  return 2 * prompts.length * expertsPerToken * 3 * hiddenSize * ffnSize * numLayers;
+  const elements = target.spec.layers.reduce(
+    (sum, layer) => sum + layer.ffn.expertsPerToken * expertElements(target.spec, layer),
+    0,
+  );
+  return 2 * prompts.length * elements;
 }
 
 /** What the lane was given in decode, and when; of the host's experts with operations in place of bytes. */
@@ -107,7 +117,7 @@ function formatCap(lane: PacedLane, cap: number): string {
 /** Without speculation, a pass reads what each sequence has been given so far; the prompts' pass is number 0. */
 function cacheBytesOfPass(target: Checkpoint, prompts: PacingOptions['prompts'], pass: number): number {
   const tokens = prompts.reduce((sum, { length }) => sum + length + pass, 0);
-  return tokens * cacheBytesPerToken(target.config, localFormats);
+  return tokens * cacheBytesPerToken(target.spec, localFormats);
 }
 
 /** Spans of attention say how long it took, not what it read: a pass's bytes, spread over its spans. */

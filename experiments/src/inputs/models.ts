@@ -2,7 +2,7 @@
 
 import {
   type Checkpoint,
-  describeModel,
+  describeCatalogModel,
   isConfigurationAlone,
   type ModelDescription,
   modelCatalog,
@@ -24,8 +24,7 @@ export async function openOrDescribeModel(
   nameOrDirectory: string,
   unit: ModelDescription['unit'] = 'ffn',
 ): Promise<Checkpoint> {
-  if (Object.hasOwn(modelCatalog, nameOrDirectory))
-    return describeModel({ name: nameOrDirectory, config: modelCatalog[nameOrDirectory]!, unit });
+  if (Object.hasOwn(modelCatalog, nameOrDirectory)) return describeCatalogModel(nameOrDirectory, unit);
   await assertModelOrDirectory(nameOrDirectory);
   if (await isConfigurationAlone(nameOrDirectory)) return openConfiguration(nameOrDirectory, unit);
   return openCheckpoint(nameOrDirectory);

@@ -60,7 +60,7 @@ export async function openMainJob(
   const { target, tokenizer } = pair;
   return {
     ...pair,
-    workload: await loadMixedWorkload(promptsPerWorkload, { size: target.config.vocabSize, tokenizer }),
+    workload: await loadMixedWorkload(promptsPerWorkload, { size: target.spec.vocabSize, tokenizer }),
     ...{ experiment: 'main', resultsDirectory: results, policy: {}, maxNewTokens },
     machine: {
       deviceBytes: Math.floor(target.bytes * deviceShare),

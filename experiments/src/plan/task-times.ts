@@ -27,7 +27,7 @@ export function meanTaskTimes(
   target: SimulationRequest['target'],
   candidates: number,
 ): TaskTimes {
-  const { numLayers } = target.config;
+  const numLayers = target.layers.length;
   const secondsOf = (chosen: readonly Span[]) =>
     chosen.reduce((sum, { startSeconds, endSeconds }) => sum + endSeconds - startSeconds, 0);
   const meanOf = (chosen: readonly Span[], count: number, what: string) => {

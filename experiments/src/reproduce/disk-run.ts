@@ -60,7 +60,7 @@ export async function predictDiskRuns({
     const inMemory = await run('env2');
     const fromDisk = await run('env1');
     const direct = await run('env1', withDirectReads);
-    const { numLayers } = fromDisk.request.target.config;
+    const numLayers = fromDisk.request.target.layers.length;
     runs.push({
       ...{ dataset, generationLength, numLayers },
       inMemory: inMemory.tokensPerSecond,

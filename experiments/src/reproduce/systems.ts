@@ -3,11 +3,11 @@
 import {
   type Checkpoint,
   cacheRate,
-  describeModel,
+  countHeads,
+  describeCatalogModel,
   largest,
   type MachineModel,
   type ModelDescription,
-  modelCatalog,
   type PolicyInput,
   parseMachineModel,
   type SimulationRequest,
@@ -135,8 +135,8 @@ function listedBatch({ system, model, dataset, batchDivisor = 1 }: Question, { p
 function residentLayers({ model, gpuMemoryGB }: Question, curve: readonly MemoryPoint[]): number {
   const sizes = curve.filter((point) => point.model === model).map((point) => point.gpuMemoryGB);
   if (sizes.length === 0) return flexgenDefaultLayers;
-  const { hiddenSize, ffnSize, numExperts } = modelCatalog[catalogNames[model].target]!;
-  const layerGiB = (numExperts * 3 * hiddenSize * ffnSize * 2) / 2 ** 30;
+  const [{ experts }] = describe(catalogNames[model].target, 'ffn').layers;
+  const layerGiB = experts.reduce((sum, { storedBytes }) => sum + storedBytes, 0) / 2 ** 30;
   return Math.round(((gpuMemoryGB ?? largest(sizes)) - smallest(sizes)) / layerGiB);
 }
 
@@ -144,17 +144,17 @@ const described = new Map<string, Checkpoint>();
 
 function describe(name: string, unit: NonNullable<ModelDescription['unit']>): Checkpoint {
   const key = `${name} by ${unit}`;
-  const known = described.get(key) ?? describeModel({ name, config: modelCatalog[name]!, unit });
+  const known = described.get(key) ?? describeCatalogModel(name, unit);
   described.set(key, known);
   return known;
 }
 
 /** The machine, whose software copies one model's KV cache as often as another's. */
 function copyingLike(other: ModelName, model: ModelName, machine: MachineModel): MachineModel {
-  const configOf = (name: ModelName) => modelCatalog[catalogNames[name].target]!;
+  const headsOf = (name: ModelName) => countHeads(describe(catalogNames[name].target, 'ffn').spec);
   return cacheLanes.reduce((changed, lane) => {
     const rates = machine[lane];
-    const factor = cacheRate(rates, configOf(other)) / cacheRate(rates, configOf(model));
+    const factor = cacheRate(rates, headsOf(other)) / cacheRate(rates, headsOf(model));
     return withRate(changed, `${lane}.cacheBytesPerSecond`, rates.cacheBytesPerSecond * factor);
   }, machine);
 }

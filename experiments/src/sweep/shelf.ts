@@ -85,7 +85,7 @@ export class Shelf {
   workload(which: string, numPrompts: number | null, target: Checkpoint): Promise<Workload> {
     return this.#once(`workload ${which} ${numPrompts} ${target.digest}`, async () =>
       loadWorkload(which, numPrompts, {
-        size: target.config.vocabSize,
+        size: target.spec.vocabSize,
         tokenizer: target.directory === '' ? null : await this.tokenizer(target.directory),
       }),
     );

@@ -4,6 +4,7 @@ import {
   type Acceptance,
   type Checkpoint,
   cacheRate,
+  countHeads,
   describeModel,
   largest,
   loadTokenizer,
@@ -142,8 +143,9 @@ async function chooseByMeasuring(
 }
 
 /** How much faster their KV cache crosses the link than their host's attention reads it. */
-function cacheLinkOverHost({ machine: { link, host }, target: { config } }: SimulationRequest): number {
-  return cacheRate(link, config) / cacheRate({ ...host, ...host.kinds.attention }, config);
+function cacheLinkOverHost({ machine: { link, host }, target: { spec } }: SimulationRequest): number {
+  const heads = countHeads(spec);
+  return cacheRate(link, heads) / cacheRate({ ...host, ...host.kinds.attention }, heads);
 }
 
 /** How fast the chosen draft is, over what it was chosen for, and how often it is right. */
@@ -184,15 +186,15 @@ async function openDrafts(
     const megabytes = Math.round((factor * theirs['draft over model'] * target.bytes) / 1e6);
     const bytes = megabytes * 1e6;
     if (bytes < source.bytes) return [];
-    const { config } = planInflation(source, { bytes });
+    const { spec } = planInflation(source, { bytes });
     const name = `pair:${megabytes}MB`;
-    return [{ name, checkpoint: describeModel({ name, config }) }];
+    return [{ name, checkpoint: describeModel({ name, spec }) }];
   });
 }
 
 async function readPrompts({ workload, prompts }: TunnelOptions, target: Checkpoint) {
   const vocabulary = {
-    size: target.config.vocabSize,
+    size: target.spec.vocabSize,
     tokenizer: await loadTokenizer(target.directory),
   };
   const loaded = await loadWorkload(workload, prompts ?? largest(triedPrompts), vocabulary);

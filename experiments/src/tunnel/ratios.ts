@@ -3,7 +3,9 @@
 import {
   type Checkpoint,
   cacheBytesPerToken,
+  expertElements,
   interpolate,
+  type LayerSpec,
   type MachineModel,
   type PolicyInput,
 } from '@specoffload/engine';
@@ -90,28 +92,28 @@ export function ratiosOf(situation: Situation): Ratios {
 /** What a layer-major prefill of all prompts holds: two hidden states of every token, and the normed one. */
 function activationBytes({ target, machine, promptLengths }: Situation): number {
   const tokens = promptLengths.reduce((sum, length) => sum + length, 0);
-  return 3 * tokens * target.config.hiddenSize * machine.formats.activationElementBytes;
+  return 3 * tokens * target.spec.hiddenSize * machine.formats.activationElementBytes;
 }
 
 /** Keys and values of all sequences at their end. */
 export function cacheBytesOf(
-  { config }: Checkpoint,
+  { spec }: Checkpoint,
   { machine, promptLengths, maxNewTokens }: Pick<Situation, 'machine' | 'promptLengths' | 'maxNewTokens'>,
 ): number {
   const tokens = promptLengths.reduce((sum, length) => sum + length + maxNewTokens, 0);
-  return tokens * cacheBytesPerToken(config, machine.formats);
+  return tokens * cacheBytesPerToken(spec, machine.formats);
 }
 
 /** Rows of an expert's products in a pass that verifies a full batch, whose experts share the work. */
 export function rowsPerExpert({ target, policy }: Pick<Situation, 'target' | 'policy'>): number {
   const { decodeBatch = 1, candidates = 1 } = policy;
-  const { expertsPerToken, numExperts } = target.config;
+  const { expertsPerToken, numExperts } = target.spec.layers[0]!.ffn;
   return (decodeBatch * (candidates + 1) * expertsPerToken) / numExperts;
 }
 
 /** Of a pass over all sequences that speculates nothing: what `experts: routed` has to bring. */
 function shareOfExperts({ target, promptLengths }: Situation): number {
-  const { expertsPerToken, numExperts } = target.config;
+  const { expertsPerToken, numExperts } = target.spec.layers[0]!.ffn;
   return 1 - (1 - expertsPerToken / numExperts) ** promptLengths.length;
 }
 
@@ -126,9 +128,9 @@ export function productRate(machine: MachineModel, lane: 'host' | 'device', rows
 }
 
 /** Operations of all experts of a pass. */
-function expertFlops({ layers, config }: Checkpoint, rows: number): number {
-  const elements = 3 * config.hiddenSize * config.ffnSize * config.numExperts;
-  return 2 * rows * elements * layers.length;
+function expertFlops({ spec }: Checkpoint, rows: number): number {
+  const elementsOf = (layer: LayerSpec) => layer.ffn.numExperts * expertElements(spec, layer);
+  return 2 * rows * spec.layers.reduce((sum, layer) => sum + elementsOf(layer), 0);
 }
 
 /** Bytes that the device holds for each byte stored. */

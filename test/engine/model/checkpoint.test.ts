@@ -109,11 +109,11 @@ describe('openCheckpoint', () => {
       const warnings: Error[] = [];
       const listen = (warning: Error) => warnings.push(warning);
       process.on('warning', listen);
-      const { head, config, tensors: used } = await openCheckpoint(directory);
+      const { head, spec, tensors: used } = await openCheckpoint(directory);
       await new Promise(setImmediate);
       process.off('warning', listen);
       expect(head.tensors[1]!.ref.name).toBe('lm_head.weight');
-      expect(config.tieEmbeddings).toBe(false);
+      expect(spec.embedding.tied).toBe(false);
       expect(used.size).toBe(12);
       expect(warnings.map(({ name, message }) => [name, message])).toEqual([
         [
@@ -130,7 +130,7 @@ describe('openCheckpoint', () => {
       'generation_config.json': { eos_token_id: [3, 4] },
       'model.safetensors': encodeSafetensors(createHeader()),
     });
-    expect((await openCheckpoint(directory)).config.eosTokenIds).toEqual([3, 4]);
+    expect((await openCheckpoint(directory)).spec.eosTokenIds).toEqual([3, 4]);
   });
 
   it('gives a copy the digest of its original, and another configuration another one', async () => {

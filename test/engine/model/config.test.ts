@@ -1,4 +1,4 @@
-import { parseEosTokenIds, parseModelConfig, UserError } from '@specoffload/engine';
+import { parseEosTokenIds, parseModelSpec, summarise, UserError } from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
 import { mistralJson } from './fixtures.js';
 
@@ -20,9 +20,11 @@ const llama3Parsed = {
 const without = (json: object, field: string) =>
   Object.fromEntries(Object.entries(json).filter(([k]) => k !== field));
 
-describe('parseModelConfig', () => {
+const parse = (...of: Parameters<typeof parseModelSpec>) => summarise(parseModelSpec(...of));
+
+describe('parseModelSpec', () => {
   it('reads a dense model', () => {
-    expect(parseModelConfig(mistralJson, 'config.json')).toEqual({
+    expect(parse(mistralJson, 'config.json')).toEqual({
       architecture: 'mistral',
       vocabSize: 6,
       hiddenSize: 4,
@@ -132,7 +134,7 @@ describe('parseModelConfig', () => {
     ['several eos ids', { ...mistralJson, eos_token_id: [2, 5] }, { eosTokenIds: [2, 5] }],
     ['no eos id', { ...mistralJson, eos_token_id: null }, { eosTokenIds: [] }],
   ])('understands %s', (_, json, expected) => {
-    expect(parseModelConfig(json, 'config.json')).toMatchObject(expected);
+    expect(parse(json, 'config.json')).toMatchObject(expected);
   });
 
   it.each([
@@ -200,9 +202,9 @@ describe('parseModelConfig', () => {
       'rope_scaling: invalid high_freq_factor: 1; expected more than low_freq_factor (1)',
     ],
   ])('refuses %j', (json, message) => {
-    const parse = () => parseModelConfig(json, 'a/config.json');
-    expect(parse).toThrow(UserError);
-    expect(parse).toThrow(`a/config.json: ${message}`);
+    const parseIt = () => parse(json, 'a/config.json');
+    expect(parseIt).toThrow(UserError);
+    expect(parseIt).toThrow(`a/config.json: ${message}`);
   });
 });
 
@@ -266,7 +268,7 @@ describe('two fields that contradict each other', () => {
     ],
   ])('%s: settled as in transformers, and said', (_, json, expected, texts) => {
     const warnings: string[] = [];
-    expect(parseModelConfig(json, 'a/config.json', (text) => warnings.push(text))).toMatchObject(expected);
+    expect(parse(json, 'a/config.json', (text) => warnings.push(text))).toMatchObject(expected);
     expect(warnings).toHaveLength(1);
     expect(warnings[0]).toMatch(/^a\/config\.json: .*, as transformers 5 does$/);
     for (const text of texts) expect(warnings[0]).toContain(text);
@@ -277,7 +279,7 @@ describe('two fields that contradict each other', () => {
     ['an empty one', { ...llamaJson, rope_scaling: {}, rope_parameters: { rope_type: 'default' } }],
     ['the same number of experts', { ...mixtralJson, num_experts: 8 }],
   ])('no word about %s', (_, json) => {
-    parseModelConfig(json, 'config.json', (text) => expect.fail(text));
+    parse(json, 'config.json', (text) => expect.fail(text));
   });
 });
 

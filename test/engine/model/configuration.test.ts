@@ -2,9 +2,9 @@ import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
+  catalogSpec,
   describeModel,
   isConfigurationAlone,
-  modelCatalog,
   openCheckpoint,
   openConfiguration,
 } from '@specoffload/engine';
@@ -27,7 +27,7 @@ describe('a model by its configuration alone', () => {
       await openConfiguration(folder, 'expert'),
       await openCheckpoint(goldenDirectory('mixtral')),
     ];
-    expect(described).toMatchObject({ name: 'mine', directory: folder, config: opened.config });
+    expect(described).toMatchObject({ name: 'mine', directory: folder, spec: opened.spec });
     expect([described.parameters, described.bytes]).toEqual([opened.parameters, opened.bytes]);
     expect([...described.tensors.keys()].sort()).toEqual([...opened.tensors.keys()].sort());
   });
@@ -62,9 +62,9 @@ describe('a model by its configuration alone', () => {
     );
     expect(models.map(({ name }) => name)).toEqual(['mine', 'mine', 'tiny']);
     expect(new Set(models.map(({ digest }) => digest)).size).toBe(1);
-    expect(models[0]!.digest).toBe(describeModel({ name: 'other', config: models[0]!.config }).digest);
+    expect(models[0]!.digest).toBe(describeModel({ name: 'other', spec: models[0]!.spec }).digest);
     expect(models[0]!.digest).not.toBe(
-      describeModel({ name: 'mine', config: modelCatalog['mixtral-8x7b']! }).digest,
+      describeModel({ name: 'mine', spec: catalogSpec('mixtral-8x7b') }).digest,
     );
   });
 
@@ -73,7 +73,7 @@ describe('a model by its configuration alone', () => {
     mkdirSync(other);
     cpSync(join(folder, 'config.json'), join(other, 'config.json'));
     writeFileSync(join(other, 'generation_config.json'), '{"eos_token_id": [7, 9]}');
-    expect((await openConfiguration(join(other, 'config.json'))).config.eosTokenIds).toEqual([7, 9]);
+    expect((await openConfiguration(join(other, 'config.json'))).spec.eosTokenIds).toEqual([7, 9]);
   });
 
   it('refuses what is no configuration, and one that is not there', async () => {

@@ -13,6 +13,7 @@ import {
   readTensor,
   referenceGreedy,
   referenceLogits,
+  summarise,
   UserError,
   widenBytes,
   writeCheckpoint,
@@ -177,9 +178,9 @@ describe('planInflation', () => {
     const source = await openCheckpoint(goldenDirectory('mixtral'));
     const plan = planInflation(source, { bytes });
     expect(Math.abs(plan.bytes - bytes)).toBeLessThanOrEqual(0.01 * bytes);
-    expect(plan.config.numLayers).toBeLessThanOrEqual(32);
-    if (bytes > 2e7) expect(plan.config.numLayers).toBe(32);
-    expect(plan.config.ffnSize % 16).toBe(0);
+    expect(plan.spec.layers.length).toBeLessThanOrEqual(32);
+    if (bytes > 2e7) expect(plan.spec.layers.length).toBe(32);
+    expect(plan.spec.layers[0]!.ffn.width % 16).toBe(0);
   });
 
   it('promises the bytes that inflation writes', async () => {
@@ -319,7 +320,7 @@ it('inflates experts that the configuration calls num_experts', async () => {
   );
   const config = String(files['config.json']).replace('num_local_experts', 'num_experts');
   const source = await openCheckpoint(writeDirectory(root, 'alias', { ...files, 'config.json': config }));
-  const experts = source.config.numExperts * 2;
+  const experts = summarise(source.spec).numExperts * 2;
   const inflated = await inflateCheckpoint({ source, targetDirectory: newTarget(), experts, seed: 1 });
-  expect(inflated.config.numExperts).toBe(experts);
+  expect(summarise(inflated.spec).numExperts).toBe(experts);
 });

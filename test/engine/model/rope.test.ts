@@ -1,7 +1,7 @@
 import { createRopeTables, inverseFrequencies, type Llama3RopeScaling } from '@specoffload/engine';
 import { expect, it } from 'vitest';
 
-const plain = { headDim: 8, ropeTheta: 10000, ropeScaling: null };
+const plain = { headDim: 8, rope: { theta: 10000, scaling: null } };
 
 it('holds the cosine and sine of position times theta^(-2i / headDim), as (position, headDim / 2)', () => {
   const { cos, sin } = createRopeTables(plain, 5);
@@ -16,7 +16,7 @@ it('holds the cosine and sine of position times theta^(-2i / headDim), as (posit
 });
 
 it('keeps short wavelengths, blends medium and stretches long ones for Llama 3', () => {
-  const ropeScaling: Llama3RopeScaling = {
+  const scaling: Llama3RopeScaling = {
     type: 'llama3',
     factor: 8,
     lowFreqFactor: 1,
@@ -24,7 +24,7 @@ it('keeps short wavelengths, blends medium and stretches long ones for Llama 3',
     originalMaxPositions: 200,
   };
   // Wavelengths 2 pi * (1, 10, 100, 1000): below 200 / 4, between, above 200 / 1, above.
-  const [first, second, third, fourth] = inverseFrequencies({ ...plain, ropeScaling });
+  const [first, second, third, fourth] = inverseFrequencies({ ...plain, rope: { ...plain.rope, scaling } });
   const smooth = (200 / (20 * Math.PI) - 1) / 3;
   expect(first).toBe(1);
   expect(second).toBeCloseTo((0.1 * (1 - smooth)) / 8 + 0.1 * smooth, 7);

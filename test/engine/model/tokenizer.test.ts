@@ -150,7 +150,7 @@ describe('a pattern that backtracks for ever', () => {
 
 describe('assertSameVocabulary', () => {
   const owner = (directory: string, vocabSize: number, tokenizer: Tokenizer | null) =>
-    ({ checkpoint: { directory, config: { vocabSize } }, tokenizer }) as Parameters<
+    ({ checkpoint: { directory, spec: { vocabSize } }, tokenizer }) as Parameters<
       typeof assertSameVocabulary
     >[0];
   const other = {

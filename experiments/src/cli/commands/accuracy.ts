@@ -66,7 +66,7 @@ async function accuracy(options: AccuracyOptions, output: Output, signal: AbortS
   const { target, draft, tokenizer } = await openPair(directory, pairPaths.draft);
   const grid = accuracyGrid(options.quick === true);
   const most = largest(grid.map(({ prompts }) => prompts));
-  const vocabulary = { size: target.config.vocabSize, tokenizer };
+  const vocabulary = { size: target.spec.vocabSize, tokenizer };
   const workload = await loadWorkload(options.workload, most, vocabulary);
   const pair = { target, draft: draft as Checkpoint, prompts: workload.prompts };
 

@@ -1,6 +1,6 @@
 /** `specoffload model inflate`: the same function in a bigger checkpoint. */
 
-import { openCheckpoint } from '@specoffload/engine';
+import { openCheckpoint, summarise } from '@specoffload/engine';
 import type { Command } from 'commander';
 import { inflateWithProgress } from '../../inputs/inflated-target.js';
 import { parseBytes } from '../../inputs/sizes.js';
@@ -52,11 +52,12 @@ export function addInflateCommand(model: Command, context: CommandContext): void
       output,
     );
     const seconds = (performance.now() - startMs) / 1000;
+    const config = summarise(target.spec);
     output.say(
       `${targetDirectory}: ${formatBytes(target.bytes)} in ${formatSeconds(seconds)}, ` +
-        `${target.config.numLayers} layers, ${target.config.numExperts} experts ${formatCount(target.config.ffnSize)} wide`,
+        `${config.numLayers} layers, ${config.numExperts} experts ${formatCount(config.ffnSize)} wide`,
     );
-    const { name, digest, parameters, config } = target;
+    const { name, digest, parameters } = target;
     output.document({
       directory: targetDirectory,
       name,

@@ -28,7 +28,7 @@ export function addLogitsCommand(model: Command, context: CommandContext): void 
   ).action(async (options: LogitsCommandOptions) => {
     const machine = toMachineSettings(options);
     const target = await openCheckpoint(options.target);
-    const { vocabSize } = target.config;
+    const { vocabSize } = target.spec;
     // Ids only: other implementations are given ids too.
     const { prompts } = await loadWorkload(options.ids, null, { size: vocabSize, tokenizer: null });
     const { signal } = context;

@@ -182,7 +182,7 @@ async function openLengths(
     throw new UsageError('--prompt-tokens and --workload exclude each other: a workload has its own lengths');
   const tokenizer = target.directory === '' ? null : await loadTokenizer(target.directory);
   const loaded = await loadWorkload(workload, prompts ?? null, {
-    size: target.config.vocabSize,
+    size: target.spec.vocabSize,
     tokenizer,
   });
   return { promptLengths: loaded.prompts.map(({ length }) => length), workload: loaded.name };

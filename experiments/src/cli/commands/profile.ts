@@ -54,7 +54,7 @@ async function profile(options: ProfileOptions, output: Output, signal: AbortSig
   const settings = toMachineSettings(options);
   const targetDirectory = options.target ?? (await shippedTarget(output, signal)).directory;
   const { target, draft, tokenizer } = await openPair(targetDirectory, options.draft);
-  const vocabulary = { size: target.config.vocabSize, tokenizer };
+  const vocabulary = { size: target.spec.vocabSize, tokenizer };
   const { prompts } = await loadWorkload(options.workload, numProfilePrompts, vocabulary);
   if (prompts.length < numProfilePrompts)
     throw new UserError(

@@ -163,7 +163,7 @@ async function run(
   if (!usesDraft) noteUnusedDraft(question, isGiven, output);
   const pair = await openPair(options.target, usesDraft ? options.draft : null);
   const workload = await loadWorkload(options.prompts, options.numPrompts ?? null, {
-    size: pair.target.config.vocabSize,
+    size: pair.target.spec.vocabSize,
     tokenizer: pair.tokenizer,
   });
   const chosen = options.plan

@@ -1,0 +1,37 @@
+/** Llama: a dense decoder. Source: `LlamaConfig` in transformers 5.24. */
+
+import { createLayers } from '../spec.js';
+import {
+  createSpec,
+  decoderLayer,
+  decoderSizeFields,
+  decoderTensors,
+  parseDecoder,
+  refuseFields,
+} from './decoder.js';
+import type { Family } from './family.js';
+import { refuseMixedLayers } from './window.js';
+
+export const llama: Family = {
+  modelType: 'llama',
+  className: 'LlamaForCausalLM',
+  parse(config) {
+    refuseFields(config, 'attention_bias', 'mlp_bias');
+    const decoder = parseDecoder(config, {
+      ...{
+        vocabSize: 32_000,
+        hiddenSize: 4096,
+        numLayers: 32,
+        numHeads: 32,
+        numKvHeads: null,
+        headDim: null,
+      },
+      ...{ ffnSize: 11_008, maxPositions: 2048, rmsNormEps: 1e-6, ropeTheta: 1e4, eosTokenIds: [2] },
+    });
+    refuseMixedLayers(config, null);
+    const layer = decoderLayer(decoder, { window: null });
+    const layers = createLayers(decoder.numLayers, () => layer);
+    return createSpec('llama', decoder, layers, decoderTensors);
+  },
+  sizeFields: decoderSizeFields,
+};

@@ -1,0 +1,29 @@
+/** Mistral: a dense decoder whose layers may all attend to a window. Source: `MistralConfig` in transformers 5.24. */
+
+import { createLayers } from '../spec.js';
+import {
+  createSpec,
+  decoderLayer,
+  decoderSizeFields,
+  decoderTensors,
+  parseDecoder,
+  refuseFields,
+} from './decoder.js';
+import type { Family } from './family.js';
+import { parseSameWindow } from './window.js';
+
+export const mistral: Family = {
+  modelType: 'mistral',
+  className: 'MistralForCausalLM',
+  parse(config) {
+    refuseFields(config, 'attention_bias', 'mlp_bias');
+    const decoder = parseDecoder(config, {
+      ...{ vocabSize: 32_000, hiddenSize: 4096, numLayers: 32, numHeads: 32, numKvHeads: 8, headDim: null },
+      ...{ ffnSize: 14_336, maxPositions: 131_072, rmsNormEps: 1e-6, ropeTheta: 1e4, eosTokenIds: [2] },
+    });
+    const layer = decoderLayer(decoder, { window: parseSameWindow(config, 4096) });
+    const layers = createLayers(decoder.numLayers, () => layer);
+    return createSpec('mistral', decoder, layers, decoderTensors);
+  },
+  sizeFields: decoderSizeFields,
+};

@@ -1,0 +1,190 @@
+/**
+ * A model as data: what each layer computes and where each tensor lies. A family (`families/`) makes it from
+ * config.json; the reference pass, the device's graphs, the task graph, sizes and costs are derived from it.
+ */
+
+import type { TensorRole } from './types.js';
+
+export interface ModelSpec {
+  /** The family's name, `model_type` in config.json. */
+  readonly architecture: string;
+  readonly vocabSize: number;
+  readonly hiddenSize: number;
+  readonly embedding: {
+    /** What embeddings are multiplied with. */
+    readonly scale: number;
+    /** The output projection is the embedding. */
+    readonly tied: boolean;
+  };
+  /** In order; equal layers are one object. */
+  readonly layers: readonly LayerSpec[];
+  readonly finalNorm: NormSpec;
+  /** Context length in tokens. */
+  readonly maxPositions: number;
+  /** Generation ends at any of these; may be empty. */
+  readonly eosTokenIds: readonly number[];
+  readonly tensors: TensorPlaces;
+}
+
+export interface LayerSpec {
+  readonly attention: AttentionSpec;
+  readonly norms: {
+    readonly beforeAttention: NormSpec;
+    /** Of what attention adds to the hidden state. */
+    readonly afterAttention: NormSpec | null;
+    readonly beforeFfn: NormSpec;
+    readonly afterFfn: NormSpec | null;
+  };
+  readonly ffn: FfnSpec;
+}
+
+/** RMS norm: x / sqrt(mean(x²) + eps) * (offset + weight). */
+export interface NormSpec {
+  readonly eps: number;
+  /** 1 in Gemma, whose weights are stored less 1. */
+  readonly offset: 0 | 1;
+}
+
+export interface AttentionSpec {
+  readonly numHeads: number;
+  /** Divides numHeads. */
+  readonly numKvHeads: number;
+  readonly headDim: number;
+  readonly rope: RopeSpec;
+  /** Keys a query sees, itself included; null for all. */
+  readonly window: number | null;
+  /** What scores are multiplied with before the softmax. */
+  readonly scale: number;
+  readonly biases: Readonly<Record<'q' | 'k' | 'v' | 'o', boolean>>;
+  /** Norms of q and k before they are rotated: of each head by itself, or of all heads together. */
+  readonly qkNorm: { readonly over: 'head' | 'projection'; readonly norm: NormSpec } | null;
+  /** A learned score per head that takes part in the softmax and has no value. */
+  readonly sinks: boolean;
+}
+
+/** Rotary positions in the rotate-half convention: channel i is paired with i + headDim / 2. */
+export interface RopeSpec {
+  readonly theta: number;
+  readonly scaling: RopeScaling | null;
+}
+
+export type RopeScaling = Llama3RopeScaling | YarnRopeScaling | LinearRopeScaling;
+
+/** Llama 3 (`rope_type: "llama3"`). */
+export interface Llama3RopeScaling {
+  readonly type: 'llama3';
+  readonly factor: number;
+  readonly lowFreqFactor: number;
+  readonly highFreqFactor: number;
+  readonly originalMaxPositions: number;
+}
+
+/** YaRN (`rope_type: "yarn"`). */
+export interface YarnRopeScaling {
+  readonly type: 'yarn';
+  readonly factor: number;
+  readonly betaFast: number;
+  readonly betaSlow: number;
+  readonly originalMaxPositions: number;
+  readonly truncate: boolean;
+  /** What cos and sin are multiplied with. */
+  readonly attentionFactor: number;
+}
+
+/** All frequencies divided by a factor (`rope_type: "linear"`). */
+export interface LinearRopeScaling {
+  readonly type: 'linear';
+  readonly factor: number;
+}
+
+/** down · (activation(gate · x) * (up · x)), once, or in each of the experts that a token is sent to. */
+export interface FfnSpec {
+  /** 1 for a dense FFN. */
+  readonly numExperts: number;
+  /** Experts that each token passes through; 1 for a dense FFN. */
+  readonly expertsPerToken: number;
+  /** Of the FFN or of one expert. */
+  readonly width: number;
+  readonly activation: 'silu' | 'gelu-tanh' | 'clamped-swiglu';
+  readonly biases: boolean;
+  /** null for a dense FFN. */
+  readonly router: RouterSpec | null;
+  /** Width of an expert that every token passes through besides; null for none. */
+  readonly sharedWidth: number | null;
+}
+
+export interface RouterSpec {
+  /**
+   * What the outputs of the chosen experts are multiplied with: their softmax over all experts, made to sum to one or
+   * as it is.
+   */
+  readonly weights: 'renormalised' | 'as-is';
+  readonly biases: boolean;
+}
+
+/** Where the tensor of each role lies. */
+export type TensorPlaces = Readonly<Partial<Record<TensorRole, TensorPlace>>>;
+
+export interface TensorPlace {
+  /** In the files; `{layer}` and `{expert}` stand for their zero-based numbers. */
+  readonly name: string;
+  /** What of the stored tensor it is; all of it where there is none. */
+  readonly slice?: TensorSlice;
+}
+
+/** Part of a stored tensor. */
+export interface TensorSlice {
+  /** The stored tensor holds all experts one behind the other. */
+  readonly isStackOfExperts: boolean;
+  /** Of its rows, every `step`-th from `first` on: gate and up may lie interleaved, or one behind the other. */
+  readonly rows?: { readonly first: number; readonly step: number; readonly count: number };
+  /** Stored as (in, out). */
+  readonly isTransposed: boolean;
+}
+
+/** Layers by number, equal ones as one object. */
+export function createLayers(numLayers: number, layerAt: (layer: number) => LayerSpec): LayerSpec[] {
+  const known = new Map<string, LayerSpec>();
+  return Array.from({ length: numLayers }, (_, layer) => {
+    const spec = layerAt(layer);
+    const key = JSON.stringify(spec);
+    const equal = known.get(key) ?? spec;
+    known.set(key, equal);
+    return equal;
+  });
+}
+
+/** Elements of one row of q, and of k or v. */
+export function queryWidth({ numHeads, headDim }: AttentionSpec): number {
+  return numHeads * headDim;
+}
+
+export function keyWidth({ numKvHeads, headDim }: AttentionSpec): number {
+  return numKvHeads * headDim;
+}
+
+/** Elements of q, k and v, with which a row of hidden state is multiplied before attention. */
+export function projectionElements({ hiddenSize }: ModelSpec, { attention }: LayerSpec): number {
+  return hiddenSize * (queryWidth(attention) + 2 * keyWidth(attention));
+}
+
+/** Elements of the output projection and the router, after attention; a dense FFN counts as one routed expert. */
+export function outputElements({ hiddenSize }: ModelSpec, { attention, ffn }: LayerSpec): number {
+  return hiddenSize * (queryWidth(attention) + ffn.numExperts);
+}
+
+/** Elements of gate, up and down. */
+export function expertElements({ hiddenSize }: ModelSpec, { ffn }: LayerSpec): number {
+  return 3 * hiddenSize * ffn.width;
+}
+
+/** Heads of queries, and of keys and values: of one layer where all are alike, else of all together. */
+export function countHeads({ layers }: ModelSpec): Pick<AttentionSpec, 'numHeads' | 'numKvHeads'> {
+  const [{ attention: first }] = layers as [LayerSpec];
+  const isAlike = ({ attention }: LayerSpec) =>
+    attention.numHeads === first.numHeads && attention.numKvHeads === first.numKvHeads;
+  if (layers.every(isAlike)) return { numHeads: first.numHeads, numKvHeads: first.numKvHeads };
+  const sum = (field: 'numHeads' | 'numKvHeads') =>
+    layers.reduce((total, { attention }) => total + attention[field], 0);
+  return { numHeads: sum('numHeads'), numKvHeads: sum('numKvHeads') };
+}

@@ -1,0 +1,161 @@
+/**
+ * What the pieces of a forward pass cost: operations, bytes and rows of attention, FFN and head. The task graph and the
+ * planner's closed form both ask here.
+ */
+
+import {
+  type AttentionSpec,
+  expertElements,
+  type LayerSpec,
+  type ModelSpec,
+  outputElements,
+  projectionElements,
+} from '../model/spec.js';
+import type { WeightGroup } from '../model/types.js';
+import type { GroupLayout } from './group-layout.js';
+import { layerCacheBytes } from './kv-cache.js';
+import type { ModelPlacement } from './memory-plan.js';
+import type { OpenTask } from './task.js';
+
+/** A layer's sizes. Layers that are alike share one object: there are few kinds and many layers. */
+export interface LayerCosts {
+  /** Number of the kind, from 0. */
+  readonly kind: number;
+  readonly attention: AttentionSpec;
+  /** Keys a query sees; infinity for all. */
+  readonly window: number;
+  readonly numExperts: number;
+  readonly expertsPerToken: number;
+  /** Elements of q, k and v, of the output projection with the router, and of one expert. */
+  readonly projectionElements: number;
+  readonly outputElements: number;
+  readonly expertElements: number;
+  /** More than 1 where a group holds several experts. */
+  readonly expertsPerGroup: number;
+  /** Of one weight in device memory. */
+  readonly weightBytes: number;
+  /** Keys and values of one token. */
+  readonly cacheBytesPerToken: number;
+}
+
+export interface ModelCosts {
+  /** By layer. */
+  readonly layers: readonly LayerCosts[];
+  /** By kind, each with the number of its layers. */
+  readonly kinds: readonly { readonly costs: LayerCosts; readonly numLayers: number }[];
+  /** One row of hidden state. */
+  readonly hiddenBytes: number;
+  readonly headElements: number;
+}
+
+/** Costs never change, and a simulation asks for those of the same placement in every pass. */
+const costsOf = new WeakMap<ReadonlyMap<string, GroupLayout>, ModelCosts>();
+
+export function modelCosts(placement: ModelPlacement): ModelCosts {
+  const { checkpoint, formats, layouts } = placement;
+  const known = costsOf.get(layouts);
+  if (known) return known;
+  const { spec } = checkpoint;
+  const kinds: { costs: LayerCosts; numLayers: number }[] = [];
+  const kindOf = new Map<string, { costs: LayerCosts; numLayers: number }>();
+  const layers = spec.layers.map((layer, index) => {
+    const { experts } = checkpoint.layers[index];
+    const costs = measureLayer(spec, layer, experts, placement, kinds.length);
+    const key = JSON.stringify({ ...costs, kind: 0 });
+    let kind = kindOf.get(key);
+    if (!kind) {
+      kind = { costs, numLayers: 0 };
+      kindOf.set(key, kind);
+      kinds.push(kind);
+    }
+    kind.numLayers += 1;
+    return kind.costs;
+  });
+  const { hiddenSize, vocabSize } = spec;
+  const costs = {
+    ...{ layers, kinds, headElements: vocabSize * hiddenSize },
+    hiddenBytes: hiddenSize * formats.activationElementBytes,
+  };
+  costsOf.set(layouts, costs);
+  return costs;
+}
+
+function measureLayer(
+  spec: ModelSpec,
+  layer: LayerSpec,
+  experts: readonly WeightGroup[],
+  { formats, layouts }: ModelPlacement,
+  kind: number,
+): LayerCosts {
+  const { attention, ffn } = layer;
+  const elements = experts[0].tensors.reduce((sum, { ref }) => sum + ref.numElements, 0);
+  const { numExperts, expertsPerToken } = ffn;
+  return {
+    ...{ kind, attention, numExperts, expertsPerToken },
+    window: attention.window ?? Number.POSITIVE_INFINITY,
+    projectionElements: projectionElements(spec, layer),
+    outputElements: outputElements(spec, layer),
+    expertElements: expertElements(spec, layer),
+    expertsPerGroup: numExperts / experts.length,
+    weightBytes: (layouts.get(experts[0].id) as GroupLayout).deviceBytes / elements,
+    cacheBytesPerToken: layerCacheBytes(attention, formats),
+  };
+}
+
+/** The part of a task that says what it costs. */
+export type OpenWork = Pick<
+  OpenTask,
+  'rows' | 'productRows' | 'bytes' | 'flops' | 'scoreFlops' | 'cacheBytes' | 'numParts'
+>;
+
+/** What attention asks of a frame's cache in one layer. */
+export interface AttentionLoad {
+  readonly scoreFlops: number;
+  /** Of the cache, read. */
+  readonly cacheBytes: number;
+}
+
+/** @param scores pairs of a new token and a key it sees */
+export function scoreFlops({ numHeads, headDim }: AttentionSpec, scores: number): number {
+  return 4 * scores * numHeads * headDim;
+}
+
+/** Each fills in what a task on `rows` rows costs. Mutates `work`. */
+export function projects(work: OpenWork, costs: LayerCosts, rows: number): void {
+  multiplies(work, costs.projectionElements, costs.weightBytes, rows);
+}
+
+export function mixes(work: OpenWork, costs: LayerCosts, rows: number): void {
+  multiplies(work, costs.outputElements, costs.weightBytes, rows);
+}
+
+export function projectsAndMixes(work: OpenWork, costs: LayerCosts, rows: number): void {
+  multiplies(work, costs.projectionElements + costs.outputElements, costs.weightBytes, rows);
+}
+
+export function scores(work: OpenWork, load: AttentionLoad): void {
+  work.scoreFlops = load.scoreFlops;
+  work.cacheBytes = load.cacheBytes;
+}
+
+/** A share of one group of experts, for all rows that choose them on average. */
+export function computesExperts(work: OpenWork, costs: LayerCosts, rows: number, share: number): void {
+  const { expertElements: elements, weightBytes, expertsPerGroup, expertsPerToken, numExperts } = costs;
+  work.productRows = (rows * expertsPerToken) / numExperts;
+  work.rows = work.productRows * expertsPerGroup;
+  work.numParts = expertsPerGroup;
+  work.bytes = share * elements * expertsPerGroup * weightBytes;
+  work.flops = share * 2 * work.rows * elements;
+}
+
+export function choosesTokens(work: OpenWork, costs: ModelCosts, rows: number): void {
+  work.rows = rows;
+  work.productRows = rows;
+  work.bytes = costs.headElements * costs.layers[0].weightBytes;
+  work.flops = 2 * rows * costs.headElements;
+}
+
+function multiplies(work: OpenWork, elements: number, weightBytes: number, rows: number): void {
+  work.bytes = elements * weightBytes;
+  work.flops = 2 * rows * elements;
+}
