@@ -24,7 +24,7 @@ describe('parsePolicy', () => {
     { input: 'fast', message: 'invalid policy: expected an object' },
     {
       input: { candidate: 4 },
-      message: 'invalid policy field: candidate; expected one of speculation, prefillOrder',
+      message: 'invalid policy field: candidate; expected one of speculation, batches',
     },
     { input: { candidates: '4' }, message: 'invalid candidates: 4; expected a whole number from 1 to 64' },
     { input: { candidates: 0 }, message: 'invalid candidates: 0; expected a whole number from 1 to 64' },

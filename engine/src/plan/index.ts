@@ -5,5 +5,5 @@ export * from './ladder.js';
 export * from './plan.js';
 export * from './relaxations.js';
 export { defaultSimulations, type SearchProgress } from './search.js';
-export { type AllowedValues, type Candidate, planMaySpeculate, planSpace } from './space.js';
+export { type Candidate, planMaySpeculate, planSpace } from './space.js';
 export { defaultNumSeeds, predict } from './trials.js';

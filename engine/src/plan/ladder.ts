@@ -2,7 +2,7 @@
 
 import { UserError } from '@specoffload/input';
 import type { RunOutcome } from '../run/types.js';
-import type { Policy, PolicyInput } from '../schedule/policy.js';
+import { isOpenField, type Policy, type PolicyInput, policyFields } from '../schedule/policy.js';
 import { usesDraft } from '../schedule/strategies/index.js';
 import type { PlanningJob } from './appraise.js';
 import type { Plan, PlannedPolicy } from './plan.js';
@@ -132,7 +132,7 @@ function pickChanged(
     // Left open on both sides: what fits differs, the choice does not.
     published[field] === undefined && (field === 'pinnedLayers' || field === 'keptLayers');
   // A draft that the best policy does without says nothing about drafts.
-  const isAboutDrafts = (field: keyof Policy) => field.startsWith('draft') || field === 'candidates';
+  const isAboutDrafts = (field: keyof Policy) => policyFields[field].about === 'draft';
   return Object.fromEntries(
     fields
       .filter((field) => policy[field] !== base[field] && !isFollower(field))
@@ -152,10 +152,6 @@ function withFields(
 ): PolicyInput {
   const policy: Record<string, unknown> = { ...published, ...changed };
   for (const field of fields)
-    if (field in changed && input[field] === undefined && isOpen(field)) delete policy[field];
+    if (field in changed && input[field] === undefined && isOpenField(field)) delete policy[field];
   return policy as PolicyInput;
-}
-
-function isOpen(field: keyof Policy): boolean {
-  return field === 'prefetchDepth' || field === 'pinnedLayers' || field === 'keptLayers';
 }

@@ -4,7 +4,7 @@ import { currentSignal, UserError } from '@specoffload/input';
 import { assertSameVocabulary } from '../model/tokenizer.js';
 import { assertNewTokens } from '../run/prepare.js';
 import type { RunOutcome } from '../run/types.js';
-import type { Policy, PolicyInput } from '../schedule/policy.js';
+import type { AllowedValues, Policy, PolicyInput } from '../schedule/policy.js';
 import { assertPromptsFit } from '../schedule/resolve.js';
 import type { StrategyName } from '../schedule/strategies/index.js';
 import { type Acceptance, assertAnswers } from '../speculate/acceptance.js';
@@ -12,7 +12,7 @@ import type { LaneName } from '../trace/types.js';
 import type { Appraiser, PlanningJob } from './appraise.js';
 import { aspects, chooseFinalists, decide } from './finalists.js';
 import { type SearchProgress, search } from './search.js';
-import { type AllowedValues, planMaySpeculate, planSpace } from './space.js';
+import { planMaySpeculate, planSpace } from './space.js';
 import { defaultNumSeeds, middleOutcome, seedsOf, type Trial, Trials, throughputs } from './trials.js';
 
 export interface PlanRequest extends PlanningJob {

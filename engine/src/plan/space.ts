@@ -1,7 +1,14 @@
 /** Which policies a planner looks at: one value of every coordinate, as far as machine, workload and caller allow. */
 
 import type { Checkpoint } from '../model/types.js';
-import type { Policy, PolicyInput } from '../schedule/policy.js';
+import {
+  type AllowedValues,
+  type Policy,
+  type PolicyInput,
+  policyFieldNames,
+  policyFields,
+} from '../schedule/policy.js';
+import type { AxisName, FieldsOn } from '../schedule/policy-fields.js';
 import {
   type Strategy,
   type StrategyName,
@@ -10,9 +17,6 @@ import {
   strategies as strategyTable,
   usesDraft,
 } from '../schedule/strategies/index.js';
-
-/** Values that a field is held to, such as `localPolicyFields`. */
-export type AllowedValues = { readonly [Field in keyof Policy]?: readonly Policy[Field][] };
 
 export interface SpaceRequest {
   readonly target: Checkpoint;
@@ -33,9 +37,12 @@ export interface Candidate {
   readonly policy: PolicyInput;
 }
 
-/** One choice among a few; a value may settle several fields that only make sense together. */
+/** Every axis that a policy field names, and no other; a value may settle several fields that only make sense together. */
+type AxisValues = { readonly [Axis in AxisName]: readonly Partial<Pick<Policy, FieldsOn<Axis>>>[] };
+
+/** One choice among a few. */
 export interface Coordinate {
-  readonly name: string;
+  readonly name: AxisName;
   readonly values: readonly PolicyInput[];
 }
 
@@ -78,8 +85,17 @@ export function planMaySpeculate({
 }
 
 /** What is planned of a competitor. */
-const batching = ['batch', 'prefillBatch', 'prefillOrder', 'microBatch', 'pinned'];
-const drafting = ['candidates', 'draftCache', 'draftBatch', 'draftPlacement'];
+const batching: readonly string[] = [
+  'batch',
+  'prefillBatch',
+  'prefillOrder',
+  'microBatch',
+  'pinned',
+] satisfies AxisName[];
+const drafting: readonly string[] = policyFieldNames.flatMap((name): readonly string[] => {
+  const { about, axis } = policyFields[name];
+  return about === 'draft' && !('notSearched' in axis) ? axis : [];
+});
 
 function isPlanned(strategy: StrategyName, coordinate: string): boolean {
   const { planned } = strategyTable[strategy];
@@ -106,11 +122,11 @@ export function planSpace(request: SpaceRequest): Family[] {
     const isAllowed = (values: PolicyInput) => agrees(values, fixed) && within(values, allowed);
     if (!isAllowed({ speculation })) return [];
     const batches = fixed.batches ?? strategyTable[strategy].defaults.batches;
-    const coordinates = [
-      ...commonCoordinates(request, batches),
-      ...(usesDraft({ speculation }) ? draftCoordinates(request, batches) : []),
-    ].flatMap(({ name, values }) => {
+    const coordinates = (
+      Object.entries(valuesOfAxes(request, batches)) as [AxisName, readonly PolicyInput[]][]
+    ).flatMap(([name, values]) => {
       if (!isPlanned(strategy, name)) return [];
+      if (drafting.includes(name) && !usesDraft({ speculation })) return [];
       // A field that the caller has settled stays as it is; what else a value says still counts.
       const left = values.filter(isAllowed);
       return left.length > 0 ? [{ name, values: left }] : [];
@@ -131,78 +147,54 @@ export function planSpace(request: SpaceRequest): Family[] {
   });
 }
 
-/** Values first that ask for least memory. */
-function commonCoordinates({ target, numPrompts, fixed = {} }: SpaceRequest, batches: number): Coordinate[] {
-  const perBatch = Math.ceil(numPrompts / batches);
-  const decodeBatches = [...new Set(waveCounts.map((waves) => Math.ceil(perBatch / waves)))];
-  const upTo = (most: number) => [...batchSizes.filter((size) => size < most), most];
-  const largest = Math.min(fixed.decodeBatch ?? perBatch, perBatch);
-  const perExpert = target.layers[0].experts.length > 1;
-  return [
-    { name: 'batch', values: decodeBatches.map((decodeBatch) => ({ decodeBatch, microBatch: decodeBatch })) },
-    {
-      name: 'places',
-      values: [
-        { attention: 'host', prefillAttention: 'device', projections: 'device', cache: 'host' },
-        { attention: 'host', prefillAttention: 'host', projections: 'device', cache: 'host' },
-        { attention: 'host', prefillAttention: 'device', projections: 'host', cache: 'host' },
-        { attention: 'host', prefillAttention: 'host', projections: 'host', cache: 'host' },
-        { attention: 'device', prefillAttention: 'device', projections: 'device', cache: 'host' },
-        { attention: 'device', prefillAttention: 'device', projections: 'device', cache: 'device' },
-      ],
-    },
-    {
-      name: 'prefillBatch',
-      values: startingAt(8, [...upTo(largest), 1]).map((prefillBatch) => ({ prefillBatch })),
-    },
-    { name: 'prefillOrder', values: [{ prefillOrder: 'batch-major' }, { prefillOrder: 'layer-major' }] },
-    { name: 'microBatch', values: [1, 2, 4, 8].map((parts) => ({ microBatch: Math.ceil(largest / parts) })) },
-    { name: 'prefetch', values: [{}, { prefetchDepth: 1 }, { prefetchDepth: 2 }, { prefetchDepth: 0 }] },
-    { name: 'pinned', values: [{}, { pinnedLayers: 0 }] },
-    {
-      name: 'attentionWeights',
-      values: [{ attentionWeights: 'streamed' }, { attentionWeights: 'resident' }],
-    },
-    { name: 'refill', values: [{ refill: 'no' }, { refill: 'yes' }] },
-    { name: 'hostShare', values: [0, 0.1, 0.2, 0.35, 0.5].map((hostShare) => ({ hostShare })) },
-    ...(perExpert
-      ? [
-          {
-            name: 'experts',
-            values: [
-              { experts: 'all', hostExpertRows: 0 },
-              { experts: 'routed', hostExpertRows: 0 },
-              { experts: 'routed', hostExpertRows: 4 },
-              { experts: 'routed', hostExpertRows: 16 },
-            ] as const,
-          },
-        ]
-      : []),
-  ];
-}
-
-function draftCoordinates(
-  { numPrompts, mostCandidates = Number.POSITIVE_INFINITY, fixed = {} }: SpaceRequest,
+/** What each axis tries, in the order of a search; values first that ask for least memory. */
+function valuesOfAxes(
+  { target, numPrompts, fixed = {}, mostCandidates = Number.POSITIVE_INFINITY }: SpaceRequest,
   batches: number,
-): Coordinate[] {
+): AxisValues {
   const perBatch = Math.ceil(numPrompts / batches);
   const largest = Math.min(fixed.decodeBatch ?? perBatch, perBatch);
+  const decodeBatches = [...new Set(waveCounts.map((waves) => Math.ceil(perBatch / waves)))];
   const sizes = [...batchSizes.filter((size) => size < largest), largest];
   const answered = candidateCounts.filter((count) => count <= mostCandidates);
-  const counts = answered.length > 0 ? answered : candidateCounts;
-  return [
-    { name: 'candidates', values: startingAt(4, counts).map((candidates) => ({ candidates })) },
-    {
-      name: 'draftCache',
-      values: [
-        { draftCache: 'recompute' },
-        { draftCache: 'resident' },
-        ...draftWindows.map((draftWindow) => ({ draftCache: 'window', draftWindow }) as const),
-      ],
-    },
-    { name: 'draftBatch', values: startingAt(8, sizes).map((draftBatch) => ({ draftBatch })) },
-    { name: 'draftPlacement', values: [{ draftPlacement: 'after-prefill' }, { draftPlacement: 'start' }] },
-  ];
+  return {
+    batch: decodeBatches.map((decodeBatch) => ({ decodeBatch, microBatch: decodeBatch })),
+    places: [
+      { attention: 'host', prefillAttention: 'device', projections: 'device', cache: 'host' },
+      { attention: 'host', prefillAttention: 'host', projections: 'device', cache: 'host' },
+      { attention: 'host', prefillAttention: 'device', projections: 'host', cache: 'host' },
+      { attention: 'host', prefillAttention: 'host', projections: 'host', cache: 'host' },
+      { attention: 'device', prefillAttention: 'device', projections: 'device', cache: 'host' },
+      { attention: 'device', prefillAttention: 'device', projections: 'device', cache: 'device' },
+    ],
+    prefillBatch: startingAt(8, [...sizes, 1]).map((prefillBatch) => ({ prefillBatch })),
+    prefillOrder: [{ prefillOrder: 'batch-major' }, { prefillOrder: 'layer-major' }],
+    microBatch: [1, 2, 4, 8].map((parts) => ({ microBatch: Math.ceil(largest / parts) })),
+    prefetch: [{}, { prefetchDepth: 1 }, { prefetchDepth: 2 }, { prefetchDepth: 0 }],
+    pinned: [{}, { pinnedLayers: 0 }],
+    attentionWeights: [{ attentionWeights: 'streamed' }, { attentionWeights: 'resident' }],
+    refill: [{ refill: 'no' }, { refill: 'yes' }],
+    hostShare: [0, 0.1, 0.2, 0.35, 0.5].map((hostShare) => ({ hostShare })),
+    experts:
+      target.layers[0].experts.length > 1
+        ? [
+            { experts: 'all', hostExpertRows: 0 },
+            { experts: 'routed', hostExpertRows: 0 },
+            { experts: 'routed', hostExpertRows: 4 },
+            { experts: 'routed', hostExpertRows: 16 },
+          ]
+        : [],
+    candidates: startingAt(4, answered.length > 0 ? answered : candidateCounts).map((candidates) => ({
+      candidates,
+    })),
+    draftCache: [
+      { draftCache: 'recompute' },
+      { draftCache: 'resident' },
+      ...draftWindows.map((draftWindow) => ({ draftCache: 'window', draftWindow }) as const),
+    ],
+    draftBatch: startingAt(8, sizes).map((draftBatch) => ({ draftBatch })),
+    draftPlacement: [{ draftPlacement: 'after-prefill' }, { draftPlacement: 'start' }],
+  };
 }
 
 /** The same values, the one nearest to `first` in front. */

@@ -1,3 +1,4 @@
+export * from './describe-policy.js';
 export { multipliedElements } from './draft-round.js';
 export { cacheBytesPerToken } from './kv-cache.js';
 export * from './policy.js';

@@ -4,7 +4,15 @@ import { UserError } from '@specoffload/input';
 import type { Checkpoint } from '../model/types.js';
 import { cacheCapacity } from './kv-cache.js';
 import type { MemoryDemand } from './memory-plan.js';
-import { type OpenPolicy, type PolicyInput, parsePolicy } from './policy.js';
+import {
+  type OpenPolicy,
+  type Policy,
+  type PolicyField,
+  type PolicyInput,
+  parsePolicy,
+  policyFieldNames,
+  policyFields,
+} from './policy.js';
 import { type Strategy, speculationsOf, usesDraft } from './strategies/strategy.js';
 
 /**
@@ -25,39 +33,29 @@ export function resolvePolicy(strategy: Strategy, input: PolicyInput, numPrompts
     throw new UserError(
       `invalid batches: ${wish.batches}; the strategy ${strategy.name} has at most ${mostBatches} in flight`,
     );
-  const batches = Math.min(wish.batches, numPrompts);
-  const decodeBatch = Math.min(wish.decodeBatch ?? numPrompts, Math.ceil(numPrompts / batches));
-  const attention = wish.attention ?? 'host';
-  const policy: OpenPolicy = {
-    ...{ speculation, batches, decodeBatch, attention },
-    microBatch: Math.min(
-      wish.microBatch ?? (attention === 'split' ? Math.ceil(decodeBatch / 2) : decodeBatch),
-      decodeBatch,
-    ),
-    prefillBatch: Math.min(wish.prefillBatch ?? decodeBatch, decodeBatch),
-    prefillOrder: wish.prefillOrder ?? 'layer-major',
-    draftBatch: Math.min(wish.draftBatch ?? decodeBatch, decodeBatch),
-    candidates: wish.candidates ?? 4,
-    draftCache: wish.draftCache ?? 'resident',
-    draftWindow: wish.draftWindow ?? 64,
-    cache: wish.cache ?? 'host',
-    prefillAttention: wish.prefillAttention ?? (attention === 'host' ? 'host' : 'device'),
-    projections: wish.projections ?? 'device',
-    streaming: wish.streaming ?? 'ahead',
-    attentionWeights: wish.attentionWeights ?? 'streamed',
-    experts: wish.experts ?? 'all',
-    hostExpertRows: wish.hostExpertRows ?? 0,
-    hostShare: wish.hostShare ?? 0,
-    pageLocked: wish.pageLocked ?? 1,
-    draftPlacement: wish.draftPlacement ?? 'start',
-    ending: wish.ending ?? 'own-limit',
-    refill: wish.refill ?? 'no',
-    prefetchDepth: wish.prefetchDepth ?? null,
-    pinnedLayers: wish.pinnedLayers ?? null,
-    keptLayers: wish.keptLayers ?? null,
-  };
+  const policy = settle(wish, numPrompts);
   assertConsistent(policy);
   return policy;
+}
+
+/** Field by field, in the table's order. */
+function settle(wish: PolicyInput, numPrompts: number): OpenPolicy {
+  const settled: Record<string, string | number | null> = {};
+  const above = settled as Policy & typeof settled;
+  for (const name of policyFieldNames) {
+    const field: PolicyField = policyFields[name];
+    const value = wish[name] ?? settleDefault(field, above, numPrompts);
+    settled[name] =
+      field.kind === 'count' && field.atMost && typeof value === 'number'
+        ? Math.min(value, field.atMost(above, numPrompts))
+        : value;
+  }
+  return settled as unknown as OpenPolicy;
+}
+
+function settleDefault(field: PolicyField, above: Policy, numPrompts: number): string | number | null {
+  if (typeof field.default !== 'object') return field.default;
+  return 'of' in field.default ? field.default.of(above, numPrompts) : null;
 }
 
 /** @throws UserError when two fields contradict each other. */

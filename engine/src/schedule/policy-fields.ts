@@ -1,0 +1,326 @@
+/**
+ * Every field of a policy, declared once: type, parser, command line, planner and docs/policy.md come from this table.
+ * Its order is the one in which fields are settled: a default may look at the fields above it.
+ */
+
+import { mostCandidates } from '../speculate/acceptance.js';
+
+/** The fields that others are derived from. */
+interface Settled {
+  readonly batches: number;
+  readonly decodeBatch: number;
+  readonly attention: 'host' | 'device' | 'split';
+}
+
+type Derive<Value> = (above: Settled, numPrompts: number) => Value;
+
+/**
+ * What a field is where nobody has said: a value, one derived from others, the strategy's, or left open until
+ * placement sees what fits; all but a value also in words.
+ */
+type Default<Value> =
+  | Value
+  | { readonly inWords: string; readonly of: Derive<Value> }
+  | { readonly byStrategy: string }
+  | { readonly byPlacement: string };
+
+/** Names of the planner's axes that set the field, or why a planner leaves it alone. */
+type Axis = readonly string[] | { readonly notSearched: string };
+
+interface Declared<Value, A extends Axis = Axis> {
+  readonly about: 'speculation' | 'batches' | 'places' | 'weights' | 'draft' | 'ends';
+  /** One sentence, or part of one. */
+  readonly meaning: string;
+  /** Values that the local machine runs; the virtual machine runs all. */
+  readonly local: 'all' | readonly Value[];
+  readonly axis: A;
+}
+
+type Words = Readonly<Record<string, string>>;
+
+/** A field as parsers, command lines and docs see it. */
+export type PolicyField =
+  | (Declared<string> & {
+      readonly kind: 'choice';
+      /** What each word means. */
+      readonly words: Words;
+      readonly default: Default<string>;
+    })
+  | (Declared<number> & {
+      readonly kind: 'count' | 'share';
+      readonly limits: readonly [least: number, most: number];
+      readonly default: Default<number>;
+      /** More is lowered to this. */
+      readonly atMost?: Derive<number>;
+    });
+
+const choice = <const W extends Words, const A extends Axis>(
+  field: Declared<keyof W, A> & { readonly words: W; readonly default: Default<keyof W> },
+) => ({ kind: 'choice' as const, ...field });
+
+const count = <const A extends Axis, const D extends Default<number>>(
+  limits: readonly [number, number],
+  field: Declared<number, A> & { readonly default: D; readonly atMost?: Derive<number> },
+) => ({ kind: 'count' as const, limits, ...field });
+
+const share = <const A extends Axis>(field: Declared<number, A> & { readonly default: number }) => ({
+  kind: 'share' as const,
+  limits: [0, 1] as const,
+  ...field,
+});
+
+const ofBatch = {
+  default: { inWords: 'the decode batch', of: ({ decodeBatch }: Settled) => decodeBatch },
+  atMost: ({ decodeBatch }: Settled) => decodeBatch,
+} as const;
+
+export const policyFields = {
+  speculation: choice({
+    about: 'speculation',
+    meaning: 'who proposes, and when',
+    words: {
+      none: 'nobody',
+      serial: 'the draft before each pass',
+      interleaved: 'the draft for one batch while another is verified',
+      ahead: 'the draft, as if all its candidates were accepted, while the target verifies them',
+    },
+    default: { byStrategy: "the strategy's" },
+    local: 'all',
+    axis: { notSearched: 'each way is searched on its own' },
+  }),
+  batches: count([1, 64], {
+    about: 'batches',
+    meaning: 'batches in flight, as many as the strategy can take',
+    default: { byStrategy: '2 for specoffload, else 1' },
+    atMost: (_, numPrompts) => numPrompts,
+    local: 'all',
+    axis: { notSearched: 'the strategy decides' },
+  }),
+  decodeBatch: count([1, 4096], {
+    about: 'batches',
+    meaning: 'sequences per batch',
+    default: { inWords: 'all prompts over the batches in flight', of: (_, numPrompts) => numPrompts },
+    atMost: ({ batches }, numPrompts) => Math.ceil(numPrompts / batches),
+    local: 'all',
+    axis: ['batch'],
+  }),
+  attention: choice({
+    about: 'places',
+    meaning: "lane of the target's attention in decode",
+    words: {
+      host: 'the host',
+      device: 'the device',
+      split: 'the first micro-batch on the device, the others on the host',
+    },
+    default: 'host',
+    local: ['host', 'device'],
+    axis: ['places'],
+  }),
+  microBatch: count([1, 4096], {
+    about: 'batches',
+    meaning:
+      "sequences that compute together in decode; a layer's weights serve all of a batch's before they go",
+    ...ofBatch,
+    default: {
+      inWords: 'the decode batch, half of it where the attention is split',
+      of: ({ attention, decodeBatch }) => (attention === 'split' ? Math.ceil(decodeBatch / 2) : decodeBatch),
+    },
+    local: 'all',
+    axis: ['batch', 'microBatch'],
+  }),
+  prefillBatch: count([1, 4096], {
+    ...ofBatch,
+    about: 'batches',
+    meaning: 'sequences per prefill micro-batch',
+    local: 'all',
+    axis: ['prefillBatch'],
+  }),
+  prefillOrder: choice({
+    about: 'batches',
+    meaning: 'how often weights stream in prefill',
+    words: {
+      'batch-major': 'all of them once per micro-batch',
+      'layer-major': 'each layer once for all micro-batches',
+    },
+    default: 'layer-major',
+    local: 'all',
+    axis: ['prefillOrder'],
+  }),
+  draftBatch: count([1, 4096], {
+    ...ofBatch,
+    about: 'draft',
+    meaning: 'sequences per draft step',
+    local: 'all',
+    axis: ['draftBatch'],
+  }),
+  candidates: count([1, mostCandidates], {
+    about: 'draft',
+    meaning: 'tokens proposed per sequence and round',
+    default: 4,
+    local: 'all',
+    axis: ['candidates'],
+  }),
+  draftCache: choice({
+    about: 'draft',
+    meaning: "what becomes of the draft's KV cache between rounds",
+    words: {
+      recompute: 'the whole context is prefilled again every round',
+      resident: 'it is kept',
+      window: 'a window of the context is prefilled again every round',
+    },
+    default: 'resident',
+    local: ['resident', 'recompute'],
+    axis: ['draftCache'],
+  }),
+  draftWindow: count([1, 1_048_576], {
+    about: 'draft',
+    meaning: 'latest tokens that a draft with draftCache window sees',
+    default: 64,
+    local: 'all',
+    axis: ['draftCache'],
+  }),
+  cache: choice({
+    about: 'places',
+    meaning: "memory that holds the target's KV cache",
+    words: { host: 'host memory', device: 'device memory' },
+    default: 'host',
+    local: 'all',
+    axis: ['places'],
+  }),
+  prefillAttention: choice({
+    about: 'places',
+    meaning: "lane of the target's attention in prefill",
+    words: { host: 'the host', device: 'the device' },
+    default: {
+      inWords: 'host where attention is, else device',
+      of: ({ attention }) => (attention === 'host' ? 'host' : 'device'),
+    },
+    local: 'all',
+    axis: ['places'],
+  }),
+  projections: choice({
+    about: 'places',
+    meaning: "lane of the attention's projections (q, k, v, output) and the router in decode",
+    words: { host: 'the host', device: 'the device' },
+    default: 'device',
+    local: ['device'],
+    axis: ['places'],
+  }),
+  streaming: choice({
+    about: 'weights',
+    meaning: 'when weights come',
+    words: {
+      ahead: 'as far ahead as there are buffers',
+      'on-demand': 'each group only when its turn has come, into the only buffer',
+    },
+    default: 'ahead',
+    local: 'all',
+    axis: { notSearched: 'on demand is never faster' },
+  }),
+  attentionWeights: choice({
+    about: 'weights',
+    meaning: 'what becomes of the attention weights of all layers',
+    words: { streamed: 'they cross the link in every pass', resident: 'they stay in device memory' },
+    default: 'streamed',
+    local: 'all',
+    axis: ['attentionWeights'],
+  }),
+  experts: choice({
+    about: 'weights',
+    meaning: 'which experts of a layer are brought',
+    words: { all: 'all of them', routed: 'after its router has chosen, those that some row chose' },
+    default: 'all',
+    local: 'all',
+    axis: ['experts'],
+  }),
+  hostExpertRows: count([0, 1_048_576], {
+    about: 'places',
+    meaning: 'experts that at most so many rows chose are computed on the host, with experts routed',
+    default: 0,
+    local: 'all',
+    axis: ['experts'],
+  }),
+  hostShare: share({
+    about: 'places',
+    meaning: "share of every FFN's rows that the host computes instead of sending them",
+    default: 0,
+    local: [0],
+    axis: ['hostShare'],
+  }),
+  pageLocked: share({
+    about: 'weights',
+    meaning:
+      'share of the weights in page-locked host memory, which crosses the link faster; the layers behind it are pageable, and a virtual machine with a page cache reads them through it where they do not all fit',
+    default: 1,
+    local: 'all',
+    axis: { notSearched: 'more is never slower; software that locks less says so' },
+  }),
+  draftPlacement: choice({
+    about: 'draft',
+    meaning: 'when the draft takes its place in device memory',
+    words: { start: 'before the run', 'after-prefill': 'once all prompts are through' },
+    default: 'start',
+    local: ['start'],
+    axis: ['draftPlacement'],
+  }),
+  ending: choice({
+    about: 'ends',
+    meaning: 'when a sequence ends',
+    words: { 'own-limit': 'at its own limit', slowest: 'when the slowest of its batch is there' },
+    default: 'own-limit',
+    local: 'all',
+    axis: { notSearched: 'waiting for the slowest writes nothing that counts' },
+  }),
+  refill: choice({
+    about: 'ends',
+    meaning: "what becomes of a finished sequence's place",
+    words: { no: 'nothing: a wave ends before the next begins', yes: 'it goes to the next prompt at once' },
+    default: 'no',
+    local: ['no'],
+    axis: ['refill'],
+  }),
+  prefetchDepth: count([0, 64], {
+    about: 'weights',
+    meaning:
+      "weight groups of each kind that may wait ahead, per tier; 0: a group's successor starts when it has been used",
+    default: { byPlacement: 'up to 8, in a third of each budget' },
+    local: 'all',
+    axis: ['prefetch'],
+  }),
+  pinnedLayers: count([0, 4096], {
+    about: 'weights',
+    meaning: 'target layers, at even distances, whose weights stay on the device',
+    default: { byPlacement: 'as many as fit' },
+    local: 'all',
+    axis: ['pinned'],
+  }),
+  keptLayers: count([0, 4096], {
+    about: 'weights',
+    meaning: 'further target layers whose stored weights stay in host memory',
+    default: { byPlacement: 'as many as fit' },
+    local: 'all',
+    axis: { notSearched: 'more is never slower' },
+  }),
+};
+
+type Fields = typeof policyFields;
+
+type AxisOf<Name extends keyof Fields> = Fields[Name]['axis'] extends readonly (infer A)[] ? A : never;
+
+/** What a planner has to search. */
+export type AxisName = { [Name in keyof Fields]: AxisOf<Name> }[keyof Fields];
+
+/** The fields that an axis sets. */
+export type FieldsOn<A extends AxisName> = {
+  [Name in keyof Fields]: A extends AxisOf<Name> ? Name : never;
+}[keyof Fields];
+
+/** Fields that placement settles where nobody has. */
+export type OpenField = {
+  [Name in keyof Fields]: Fields[Name]['default'] extends { readonly byPlacement: string } ? Name : never;
+}[keyof Fields];
+
+type ValueOf<Field> = Field extends { readonly words: infer W } ? keyof W & string : number;
+
+/** What a run is asked to do in every respect; see docs/policy.md. */
+export type Policy = { readonly [Name in keyof Fields]: ValueOf<Fields[Name]> };
