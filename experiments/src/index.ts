@@ -1,5 +1,7 @@
 export * from './acceptance/index.js';
 export * as figures from './figures/index.js';
+export { openMachine } from './inputs/machines.js';
+export { openOrDescribeModel } from './inputs/models.js';
 export * from './inputs/pair.js';
 export * from './inputs/prompts.js';
 export * from './inputs/sizes.js';

@@ -1,6 +1,6 @@
 /** The library of machines: parts that fit, rates below what data sheets say, and predictions within physical bounds. */
 
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { planRun } from '@specoffload/engine';
@@ -9,6 +9,7 @@ import { composeMachine, readParts } from '../../experiments/src/inputs/machine-
 import { openMachine } from '../../experiments/src/inputs/machines.js';
 import { openOrDescribeModel } from '../../experiments/src/inputs/models.js';
 import { parseBytes, parseBytesPerSecond, parseFlopsPerSecond } from '../../experiments/src/inputs/sizes.js';
+import { projectDirectory } from '../../experiments/src/paths.js';
 import { runCli } from './cli.js';
 
 const parts = await readParts();
@@ -115,3 +116,53 @@ describe('specoffload machines', () => {
     expect(await openMachine(out)).toEqual(await openMachine('h100-sxm+nvme5'));
   });
 });
+
+describe('docs/machine.schema.json', () => {
+  const read = async (path: string) => JSON.parse(await readFile(join(projectDirectory, path), 'utf8'));
+
+  it.each(['env1', 'env2', 'rtx-3090', 'radeon-780m'])('describes %s', async (name) => {
+    const machine = name.startsWith('env')
+      ? await read(`experiments/machines/${name}.json`)
+      : await composeMachine(name);
+    expect(misfits(await read('docs/machine.schema.json'), machine)).toEqual([]);
+  });
+
+  it('refuses what a machine file refuses', async () => {
+    const schema = await read('docs/machine.schema.json');
+    const machine = await composeMachine('rtx-3090');
+    const { link, ...rest } = machine as Record<string, object>;
+    expect(misfits(schema, { ...rest, link: { ...link, bytesPerSeconds: 1 } })).toEqual([
+      'link.bytesPerSeconds',
+    ]);
+    expect(misfits(schema, rest)).toEqual(['link']);
+    expect(misfits(schema, { ...machine, memory: { deviceBytes: 'much' } })).toContain('memory.deviceBytes');
+  });
+});
+
+type Schema = Readonly<Record<string, unknown>>;
+
+/** Paths at which a value is not what the schema says; of JSON Schema what the file uses. */
+function misfits(root: Schema, value: unknown, schema: Schema = root, path = ''): string[] {
+  const at = (name: string | number) => (path === '' ? `${name}` : `${path}.${name}`);
+  const { $ref, type, enum: words, required = [], properties = {}, items, additionalProperties } = schema;
+  if (typeof $ref === 'string') {
+    const defs = root.$defs as Record<string, Schema>;
+    return misfits(root, value, defs[$ref.slice('#/$defs/'.length)]!, path);
+  }
+  if ('const' in schema) return value === schema.const ? [] : [path];
+  if (words) return (words as unknown[]).includes(value) ? [] : [path];
+  if (type === 'array')
+    return Array.isArray(value)
+      ? value.flatMap((item, i) => misfits(root, item, items as Schema, at(i)))
+      : [path];
+  if (type !== 'object') return typeof value === (type === 'integer' ? 'number' : type) ? [] : [path];
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return [path];
+  const known = properties as Record<string, Schema>;
+  return [
+    ...(required as string[]).filter((name) => !(name in value)).map(at),
+    ...Object.entries(value).flatMap(([name, entry]) => {
+      const inner = known[name] ?? additionalProperties;
+      return inner ? misfits(root, entry, inner as Schema, at(name)) : [at(name)];
+    }),
+  ];
+}
