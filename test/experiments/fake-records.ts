@@ -37,7 +37,14 @@ export function fakeRecord(fake: FakePoint): MeasuredRecord {
 
 /** The same as a prediction. */
 export function fakePrediction(fake: FakePoint): SimulatedRecord {
-  const { conditions: _conditions, machine: _machine, result, workload, ...rest } = fakeRecord(fake);
+  const {
+    conditions: _conditions,
+    machine: _machine,
+    result,
+    workload,
+    spec: _spec,
+    ...rest
+  } = fakeRecord(fake);
   const { nearTies: _ties, setupSeconds: _setup, outputDigest: _digest, ...outcome } = result;
   const { directReads: _direct, laneGaps: _gaps, ...common } = outcome;
   const predicted = {

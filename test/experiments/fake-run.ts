@@ -8,7 +8,7 @@ import {
   type Span,
   type Tokenizer,
 } from '@specoffload/engine';
-import type { MeasuredRun } from '../../experiments/src/store/index.js';
+import { type MeasuredRun, specOfRun } from '../../experiments/src/store/index.js';
 
 const spec = parseModelSpec(
   {
@@ -143,7 +143,7 @@ export function fakeResult(changes: Partial<RunResult> = {}): RunResult {
 }
 
 export function fakeRun(changes: Partial<MeasuredRun> = {}): MeasuredRun {
-  return {
+  const run = {
     result: fakeResult(),
     target: fakeCheckpoint('target', 'a'),
     draft: fakeCheckpoint('draft', 'b'),
@@ -164,4 +164,5 @@ export function fakeRun(changes: Partial<MeasuredRun> = {}): MeasuredRun {
     },
     ...changes,
   };
+  return { spec: specOfRun({ ...run, strategy: run.result.strategy }), ...run };
 }

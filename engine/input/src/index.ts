@@ -21,7 +21,14 @@ export {
 export { withJsonFields } from './json-fields.js';
 export { findRoundedNumber, parseNumber } from './numbers.js';
 export * as is from './schema.js';
-export { type Checked, check, listWords, type Schema } from './schema.js';
+export {
+  type Checked,
+  type CheckedFields,
+  check,
+  listWords,
+  type MissableSchema,
+  type Schema,
+} from './schema.js';
 export { currentSignal, publishSignal } from './signal.js';
 export { explainSystemError, isSystemError } from './system.js';
 export { printable, printableJson, printableLines, quote } from './text.js';

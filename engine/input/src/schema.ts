@@ -100,7 +100,7 @@ export const text: Schema<string> = outer(v.pipe(v.string('a text'), v.nonEmpty(
 export const flag: Schema<boolean> = outer(v.boolean('true or false'));
 
 export function matching(pattern: RegExp, expected: string): Schema<string> {
-  return outer(v.pipe(v.string(expected), v.regex(pattern, expected)));
+  return such((value) => typeof value === 'string' && pattern.test(value), expected);
 }
 
 export function numberFrom(
@@ -108,7 +108,7 @@ export function numberFrom(
   most: number,
   expected = `a number from ${least} to ${most}`,
 ): Schema<number> {
-  return outer(v.pipe(v.number(expected), v.minValue(least, expected), v.maxValue(most, expected)));
+  return such((value) => typeof value === 'number' && least <= value && value <= most, expected);
 }
 
 /** Above 0 and finite. */
@@ -122,14 +122,9 @@ export function wholeFrom(
   most: number = Number.MAX_SAFE_INTEGER,
   expected = `a whole number from ${least}${most === Number.MAX_SAFE_INTEGER ? '' : ` to ${most}`}`,
 ): Schema<number> {
-  return outer(
-    v.pipe(
-      v.number(expected),
-      v.safeInteger(expected),
-      v.minValue(least, expected),
-      v.maxValue(most, expected),
-    ),
-  );
+  const isOne = (value: unknown) =>
+    Number.isSafeInteger(value) && least <= (value as number) && (value as number) <= most;
+  return such(isOne, expected);
 }
 
 export function oneOf<const Word extends string | number>(
@@ -230,12 +225,16 @@ export function described<Of extends Schema>(schema: Of, unit: string, meaning: 
 
 /** What {@link described} wrote on the field at a path. */
 export function factsAt(schema: Schema, path: readonly string[]): Facts | undefined {
-  if (path.length === 0) return (schema as { readonly [factsKey]?: Facts })[factsKey];
-  const within = entriesOf(schema)?.[path[0]!];
-  return within && factsAt(within, path.slice(1));
+  const { [entriesKey]: entries, [factsKey]: facts, wrapped } = schema as Noted;
+  const within = path.length === 0 ? undefined : entries?.[path[0]!];
+  if (path.length === 0 && facts) return facts;
+  if (within) return factsAt(within, path.slice(1));
+  return wrapped && factsAt(wrapped, path);
 }
 
-function entriesOf(schema: Schema): Entries | undefined {
-  const { [entriesKey]: entries, wrapped } = schema as { [entriesKey]?: Entries; wrapped?: Schema };
-  return entries ?? (wrapped && entriesOf(wrapped));
+interface Noted {
+  readonly [entriesKey]?: Entries;
+  readonly [factsKey]?: Facts;
+  /** Of one that may be null or missing. */
+  readonly wrapped?: Schema;
 }

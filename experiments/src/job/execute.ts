@@ -21,6 +21,7 @@ import {
   type MeasuredRecord,
   type MeasuredRun,
   type StoredRun,
+  specOfRun,
   storeRun,
 } from '../store/index.js';
 import { formatBytes, plural } from '../terminal/format.js';
@@ -83,9 +84,10 @@ export function toMeasuredRun(
   outcome: Pick<MeasuredRun, 'result' | 'createdAt' | 'provenance'>,
 ): MeasuredRun {
   const { target, machine, workload, maxNewTokens, stopAtEos, seed } = plan;
+  const draft = draftOf(plan);
   return {
-    ...outcome,
-    ...{ target, draft: draftOf(plan), machine, workload, maxNewTokens, stopAtEos, seed },
+    ...{ ...outcome, spec: specOfRun({ ...plan, draft }) },
+    ...{ target, draft, machine, workload, maxNewTokens, stopAtEos, seed },
   };
 }
 

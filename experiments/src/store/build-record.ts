@@ -27,6 +27,7 @@ import {
   type SimulatedRecord,
   type WorkloadRecord,
 } from './record.js';
+import { type MeasuredSpec, specOfPrediction, type TwinSpec } from './spec.js';
 
 /** Of a run that an experiment asked for: its point, and the key it was given before it ran. */
 export interface RunPlace {
@@ -36,6 +37,8 @@ export interface RunPlace {
 
 /** Everything about a run but its number among its repeats, which the store finds. */
 export interface MeasuredRun {
+  /** Made before it ran. */
+  readonly spec: MeasuredSpec;
   readonly result: RunResult;
   readonly target: Checkpoint;
   /** Nothing to a run that did not speculate: its record names none. */
@@ -66,6 +69,7 @@ export function buildRecord(run: MeasuredRun, repeat: number): MeasuredRecord {
     workload: toWorkloadRecord(run),
     result: toResultRecord(run.result),
     ...(run.conditions ? { conditions: run.conditions } : {}),
+    spec: run.spec,
     ...(run.place ? { point: run.place.point } : {}),
     provenance: run.provenance,
   } as const;
@@ -75,6 +79,8 @@ export function buildRecord(run: MeasuredRun, repeat: number): MeasuredRecord {
 
 /** Everything about a prediction but its number among its repeats. */
 export interface SimulatedRun {
+  /** @default that of the request */
+  readonly spec?: TwinSpec;
   readonly request: SimulationRequest;
   readonly result: SimulationResult;
   /** What the workload is called. */
@@ -113,6 +119,7 @@ export function buildSimulatedRecord(run: SimulatedRun, repeat: number): Simulat
       digest: digestOf({ promptLengths, acceptance: speculates ? acceptance : null } as unknown as Json),
     },
     result: toOutcomeRecord(result, memory),
+    spec: run.spec ?? specOfPrediction(request),
     ...(run.place ? { point: run.place.point } : {}),
     provenance: run.provenance,
   } as const;
@@ -132,7 +139,7 @@ export function keyOf(record: Determining): string {
   return digestOf(determiningOf(record) as unknown as Json).slice(0, 32);
 }
 
-type Determining = OmitEach<RunRecord, 'key' | 'createdAt' | 'result' | 'provenance'>;
+type Determining = OmitEach<RunRecord, 'key' | 'createdAt' | 'result' | 'provenance' | 'spec'>;
 
 /** What {@link keyOf} digests. */
 export function determiningOf(record: Determining) {

@@ -24,3 +24,18 @@ function isList(value: object): value is readonly Json[] {
 export function digestOf(value: Json): string {
   return createHash('sha256').update(canonicalJson(value)).digest('hex');
 }
+
+const known = new WeakMap<object, string>();
+
+/** Of an object that does not change, computed once; a number without limit, which JSON cannot say, is `Infinity`. */
+export function digestOnce(value: object): string {
+  const digest =
+    known.get(value) ??
+    digestOf(
+      JSON.parse(
+        JSON.stringify(value, (_, item) => (item === Number.POSITIVE_INFINITY ? 'Infinity' : item)),
+      ) as Json,
+    );
+  known.set(value, digest);
+  return digest;
+}

@@ -14,9 +14,19 @@ export { collectProvenance } from './provenance.js';
 export { filterRows, type QueryRow, type QueryValue, queryRows } from './query.js';
 export { byAge, findRun, isStored, openRun, type ReadRequest, readRuns, scanRuns } from './read.js';
 export * from './record.js';
+export { parseRunRecord } from './record.js';
 export { type FixedRow, type Row, readRows, toRow, toRows } from './rows.js';
+export {
+  type MeasuredSpec,
+  type RunSpec,
+  type SimulatedSpec,
+  specOfPrediction,
+  specOfRun,
+  specOfTwin,
+  type Turn,
+  type TwinSpec,
+} from './spec.js';
 export { formatTokens, parseTokens, readTokens, type TokensLine } from './tokens.js';
-export { parseRunRecord } from './validate.js';
 export {
   assertWritable,
   explainStoreError,

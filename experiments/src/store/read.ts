@@ -7,8 +7,8 @@ import { explainSystemError, hasCode, maybeReadTextSync, parseJson, UserError } 
 import { displayPath } from '../paths.js';
 import { UsageError } from '../terminal/errors.js';
 import type { RunRecord } from './record.js';
+import { parseRunRecord } from './record.js';
 import { NewerRecordError } from './schema.js';
-import { parseRunRecord } from './validate.js';
 import type { StoredRun } from './write.js';
 
 export interface ReadRequest {

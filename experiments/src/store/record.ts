@@ -1,213 +1,300 @@
-/** The record of one run, as `run.json` holds it: schema 1 of the design, which DuckDB and the notebooks read. */
+/**
+ * The record of one run, as `run.json` holds it: declared once. What checks a file, the compiler's types, and what the
+ * columns of tables are said to mean all come from here.
+ */
 
-import type {
-  Acceptance,
-  Budgets,
-  Formats,
-  IdleCause,
-  LaneName,
-  MachineModel,
-  PhaseName,
-  Policy,
-  PoolReport,
-  RunResult,
+import {
+  type Acceptance,
+  idleCauses,
+  type LaneName,
+  laneNames,
+  type MachineModel,
+  type PhaseName,
+  type Policy,
+  type RunResult,
+  strategyNames,
 } from '@specoffload/engine';
+import { type Checked, check, is, type Schema } from '@specoffload/input';
+import { toCurrentSchema } from './schema.js';
+import { specs } from './spec.js';
+import { count, digest, fraction, isoTime, keyed, setting } from './words.js';
+
+export type { SettingValue } from './words.js';
+
+const { amount, anyText, described, fields, flag, listOf, mapOf, oneOf, orMissing, orNull } = is;
+
+const modelRecord = (role: string) =>
+  fields({
+    name: described(anyText, '', `name of the ${role} model`),
+    parameters: count,
+    bytes: described(count, 'B', 'as stored'),
+    digest: described(digest, '', 'sha256 over configuration, tensor headers and file sizes'),
+  });
+
+/** Where a run stands in its experiment. */
+const pointRecord = fields({
+  experiment: described(anyText, '', 'folder of the record'),
+  definition: described(
+    orMissing(digest),
+    '',
+    'of the definition that asked for it, which lies beside the record; missing in records of earlier versions',
+  ),
+  pointKey: described(
+    digest,
+    '',
+    'digest of what was asked for, seed and repeat left out: only runs that share it are repeats of each other',
+  ),
+  axes: described(mapOf(setting), '', "the axes' values; a choice by its label"),
+  settings: described(mapOf(setting), '', 'all that the point asked for, axes and derived settings included'),
+});
+
+const conditionsRecord = fields({
+  stolenShare: described(fraction, '0 to 1', "processors' time that the hypervisor gave away"),
+  othersShare: described(fraction, '0 to 1', "processors' time that other processes took"),
+  isDisturbed: described(flag, '', 'whether either was too large to trust the run'),
+});
+
+const cacheFactors = {
+  deviceCacheFactor: described(
+    orMissing(amount),
+    '',
+    'what a byte of KV cache in device memory counts as, where that is not 1',
+  ),
+  draftCacheFactor: orMissing(amount),
+};
+
+const machineName = described(anyText, '', 'name of the machine');
+
+const machineRecord = fields({
+  name: machineName,
+  lanes: fields({
+    device: fields({ cores: count }),
+    host: fields({ cores: count }),
+    disk: fields({ readsInFlight: count }),
+  }),
+  memory: fields({ deviceBytes: count, hostBytes: count, ...cacheFactors }),
+  caps: described(
+    fields({
+      linkBytesPerSecond: orNull(amount),
+      diskBytesPerSecond: orNull(amount),
+      hostCacheBytesPerSecond: orMissing(amount),
+      linkCacheBytesPerSecond: orMissing(amount),
+      hostFlopsPerSecond: orMissing(amount),
+      hostWeightBytesPerSecond: orMissing(amount),
+    }),
+    '',
+    'null or, of KV cache and host arithmetic, left out: not paced',
+  ),
+  core: described(
+    oneOf(['native', 'twin']),
+    '',
+    'native: the C++ core, or its TypeScript twin; measured runs only',
+  ),
+});
+
+/** The rates that a prediction was made with. */
+const virtualMachineRecord = fields({
+  name: machineName,
+  lanes: keyed(laneNames, () => fields({})) as Schema as Schema<
+    Pick<MachineModel, 'disk' | 'link' | 'host' | 'device'>
+  >,
+  memory: fields({ deviceBytes: count, hostBytes: count, diskBytes: count, ...cacheFactors }),
+  options: fields({
+    interruptsDraft: flag,
+    laneWidth: keyed(laneNames, () => count),
+    variability: keyed(laneNames, () => amount),
+    formats: described(
+      orMissing(
+        fields({
+          weightElementBytes: orNull(amount),
+          cacheElementBytes: amount,
+          activationElementBytes: amount,
+          largestPieceBytes: described(orNull(amount), 'B', 'null: without limit'),
+        }),
+      ),
+      '',
+      'bytes of a weight, a key or value, an activation, and of a piece of memory; missing in records of earlier versions',
+    ),
+    predictionVersion: described(orMissing(count), '', 'of the engine that predicted; left out: the first'),
+  }),
+});
+
+const workload = {
+  name: described(anyText, '', 'name of the prompts'),
+  prompts: described(count, '', 'number of prompts'),
+  promptTokens: described(count, 'tokens', 'of all prompts together'),
+  maxNewTokens: described(count, 'tokens', 'limit of each sequence'),
+  stopAtEos: flag,
+  digest: described(digest, '', "sha256 of the prompts' token ids"),
+};
+const workloadRecord = fields(workload);
+
+/** What a prediction takes for given beside the prompts' lengths. */
+const virtualWorkloadRecord = fields({
+  ...workload,
+  acceptance: described(
+    orNull(
+      fields({ kind: oneOf(['rates', 'recorded']) satisfies Schema<Acceptance['kind']>, name: anyText }),
+    ),
+    '',
+    'null when nothing is proposed',
+  ),
+  routingSkew: amount,
+});
+
+const laneRecord = (phase: PhaseName, lane: LaneName) =>
+  fields({
+    busySeconds: described(amount, 's', `of ${phase} that the ${lane} lane was busy`),
+    utilization: described(fraction, '0 to 1', `share of ${phase} that the ${lane} lane was busy`),
+    bytes: described(amount, 'B', `that the ${lane} lane moved in ${phase}`),
+    numTasks: count,
+  });
+
+const phaseRecord = (phase: PhaseName) =>
+  fields({
+    seconds: described(amount, 's', phase),
+    lanes: keyed(laneNames, (lane) => laneRecord(phase, lane)),
+    deviceIdle: described(
+      orMissing(keyed(idleCauses, () => amount)),
+      's',
+      'in which the device had nothing to do, by what it waited for; missing in records of earlier versions',
+    ),
+  });
+
+const poolRecord = (memory: string) =>
+  fields({
+    peakBytes: described(amount, 'B', `most ${memory} memory in use`),
+    budgetBytes: described(amount, 'B', `${memory} memory that was allowed`),
+  });
+
+/** What measured and predicted runs have in common. */
+const outcome = {
+  newTokens: described(count, 'tokens', "within each sequence's own limit"),
+  generatedTokens: described(count, 'tokens', "with those beyond a sequence's own limit"),
+  seconds: described(amount, 's', 'prefill and decode'),
+  tokensPerSecond: described(amount, 'tokens/s', 'newTokens / seconds'),
+  phases: fields({ prefill: phaseRecord('prefill'), decode: phaseRecord('decode') }),
+  acceptance: orNull(
+    fields({
+      proposed: count,
+      accepted: count,
+      rate: described(fraction, '0 to 1', 'accepted / proposed; null without speculation'),
+      tokensPerRound: described(amount, 'tokens', 'of one sequence in one round; null without speculation'),
+      byPosition: listOf(fields({ proposed: count, accepted: count })),
+    }),
+  ) satisfies Schema<RunResult['acceptance']>,
+  memory: fields({ device: poolRecord('device'), host: poolRecord('host') }),
+  bytesMoved: fields({
+    disk: described(amount, 'B', 'read from disk'),
+    link: described(amount, 'B', 'moved over the link'),
+  }),
+  passes: described(count, '', 'target passes, prefill included'),
+};
+const outcomeRecord = fields(outcome);
+
+const resultRecord = fields({
+  ...outcome,
+  setupSeconds: described(
+    amount,
+    's',
+    'before prefill: opening files, pinning, loading the draft; measured runs only',
+  ),
+  nearTies: described(count, 'tokens', 'that rounding could have chosen otherwise; measured runs only'),
+  outputDigest: described(digest, '', 'digest of all new tokens; measured runs only'),
+  directReads: described(flag, '', 'whether reads bypassed the page cache'),
+  laneGaps: described(
+    keyed(laneNames, () => fields({ median: amount, p95: amount, count })),
+    's',
+    "between one task's end and the next one's start on a lane that had work ready",
+  ),
+});
+
+const provenanceRecord = fields({
+  commit: orNull(described(anyText, '', 'of the code; null outside git')),
+  dirty: orNull(described(flag, '', 'whether tracked files differed from the commit')),
+  node: anyText,
+  packages: described(mapOf(anyText), '', 'version by name, of what computes'),
+  cpu: described(anyText, '', 'processor that ran or predicted it'),
+  cores: described(count, '', 'of that processor'),
+  memoryBytes: count,
+});
 
 export const recordSchema = 1;
 
-/** A value as a definition, a record and a table hold it; lists are acceptance rates by position. */
-export type SettingValue = string | number | readonly number[];
+const common = {
+  schema: oneOf([recordSchema]),
+  key: described(digest, '', 'digest of everything that determines the run, and its folder'),
+  createdAt: described(isoTime, 'ISO 8601', 'start of the run, UTC'),
+  strategy: described(oneOf(strategyNames) as Schema<string>, '', 'name of the strategy'),
+  policy: described(mapOf(setting) as Schema as Schema<Policy>, '', 'resolved: every field has its value'),
+  seed: described(count, '', 'of what is drawn'),
+  repeat: described(count, '', 'number among the runs that differ in nothing else, from 0'),
+  model: fields({
+    target: modelRecord('target'),
+    draft: described(orNull(modelRecord('draft')), '', 'null when the strategy does not speculate'),
+  }),
+  point: described(
+    orMissing(pointRecord),
+    '',
+    "of an experiment that asked for this run; missing in runs that nobody's experiment asked for",
+  ),
+  provenance: provenanceRecord,
+};
 
-export type RunRecord = MeasuredRecord | SimulatedRecord;
+const specMeaning = 'what the run was before it ran; missing in records of earlier versions';
 
 /** A run that happened. */
-export interface MeasuredRecord extends RecordBase {
-  readonly kind: 'measured';
-  readonly machine: MachineRecord;
-  readonly result: ResultRecord;
-  /** Missing where nobody looked. */
-  readonly conditions?: ConditionsRecord;
-}
+const measuredRecord = fields({
+  ...{ ...common, kind: described(oneOf(['measured']), '', 'measured or simulated') },
+  spec: described(orMissing(specs.measured), '', specMeaning),
+  machine: machineRecord,
+  workload: workloadRecord,
+  result: resultRecord,
+  conditions: described(orMissing(conditionsRecord), '', 'missing where nobody looked'),
+});
 
 /** A run that was predicted. */
-export interface SimulatedRecord extends RecordBase {
-  readonly kind: 'simulated';
-  readonly machine: VirtualMachineRecord;
-  readonly workload: VirtualWorkloadRecord;
-  readonly result: OutcomeRecord;
+const simulatedRecord = fields({
+  ...{ ...common, kind: oneOf(['simulated']) },
+  spec: described(orMissing(specs.simulated), '', specMeaning),
+  machine: virtualMachineRecord,
+  workload: virtualWorkloadRecord,
+  result: outcomeRecord,
+});
+
+export type RunRecord = MeasuredRecord | SimulatedRecord;
+export type MeasuredRecord = Checked<typeof measuredRecord>;
+export type SimulatedRecord = Checked<typeof simulatedRecord>;
+export type PointRecord = Checked<typeof pointRecord>;
+export type ConditionsRecord = Checked<typeof conditionsRecord>;
+export type ModelRecord = MeasuredRecord['model']['target'];
+export type MachineRecord = Checked<typeof machineRecord>;
+export type VirtualMachineRecord = Checked<typeof virtualMachineRecord>;
+export type WorkloadRecord = Checked<typeof workloadRecord>;
+export type VirtualWorkloadRecord = Checked<typeof virtualWorkloadRecord>;
+export type OutcomeRecord = Checked<typeof outcomeRecord>;
+export type ResultRecord = Checked<typeof resultRecord>;
+export type PhaseRecord = OutcomeRecord['phases'][PhaseName];
+export type LaneRecord = PhaseRecord['lanes'][LaneName];
+export type ProvenanceRecord = Checked<typeof provenanceRecord>;
+
+const runRecord: Schema<RunRecord> = is.variant('kind', {
+  measured: measuredRecord,
+  simulated: simulatedRecord,
+});
+
+/**
+ * Reads `run.json`.
+ * @param source named in the message, usually the file's path.
+ * @throws UserError: `results/…/run.json: invalid result.seconds: "fast"; expected a number of at least 0`.
+ */
+export function parseRunRecord(input: unknown, source: string): RunRecord {
+  const whole = { whole: 'record' };
+  const record = toCurrentSchema(check(fields({}), input, source, whole), source, recordSchema);
+  return check(runRecord, record, source, whole);
 }
 
-interface RecordBase {
-  readonly schema: typeof recordSchema;
-  /**
-   * Digest of everything that determines the run, see `keyOf`; a sweep's runs are keyed by what was asked for instead,
-   * which is known before they run. The name of the record's folder.
-   */
-  readonly key: string;
-  /** ISO 8601, UTC. */
-  readonly createdAt: string;
-  readonly strategy: string;
-  /** Resolved: every field has its value. */
-  readonly policy: Policy;
-  readonly seed: number;
-  /** 0-based number among the runs that differ in nothing else. */
-  readonly repeat: number;
-  readonly model: {
-    readonly target: ModelRecord;
-    /** null when the strategy does not speculate. */
-    readonly draft: ModelRecord | null;
-  };
-  readonly workload: WorkloadRecord;
-  /** The point of an experiment that asked for this run; missing in runs that nobody's experiment asked for. */
-  readonly point?: PointRecord;
-  readonly provenance: ProvenanceRecord;
-}
-
-/** Where a run stands in its experiment. */
-export interface PointRecord {
-  readonly experiment: string;
-  /** Digest of the definition that asked for it, which lies beside the record; missing in records of earlier versions. */
-  readonly definition?: string;
-  /** Digest of what was asked for, repeat and seed left out: repeats of one point share it. */
-  readonly pointKey: string;
-  /** The axes' values; a choice by its label. */
-  readonly axes: Readonly<Record<string, SettingValue>>;
-  /** All that the point asked for, axes and derived settings included. */
-  readonly settings: Readonly<Record<string, SettingValue>>;
-}
-
-/** What else the machine did during a measured run. */
-export interface ConditionsRecord {
-  /** Share of the processors' time that the hypervisor gave to other machines, 0 to 1. */
-  readonly stolenShare: number;
-  /** Share that other processes of this machine took, 0 to 1. */
-  readonly othersShare: number;
-  /** Whether either was large enough to distrust the run. */
-  readonly isDisturbed: boolean;
-}
-
-export interface ModelRecord {
-  readonly name: string;
-  readonly parameters: number;
-  /** As stored. */
-  readonly bytes: number;
-  /** sha256 over configuration, tensor headers and file sizes, hex. */
-  readonly digest: string;
-}
-
-export interface MachineRecord {
-  readonly name: string;
-  readonly lanes: {
-    readonly device: { readonly cores: number };
-    readonly host: { readonly cores: number };
-    readonly disk: { readonly readsInFlight: number };
-  };
-  /** What a byte of KV cache in device memory counts as is named where it is not 1. */
-  readonly memory: Budgets;
-  /** null or, of KV cache and host arithmetic, left out: not paced. */
-  readonly caps: {
-    readonly linkBytesPerSecond: number | null;
-    readonly diskBytesPerSecond: number | null;
-    readonly hostCacheBytesPerSecond?: number;
-    readonly linkCacheBytesPerSecond?: number;
-    readonly hostFlopsPerSecond?: number;
-    readonly hostWeightBytesPerSecond?: number;
-  };
-  /** Core that ran: the C++ one or its TypeScript twin. */
-  readonly core: 'native' | 'twin';
-}
-
-/** The rates that a prediction was made with. */
-export interface VirtualMachineRecord {
-  readonly name: string;
-  readonly lanes: Pick<MachineModel, 'disk' | 'link' | 'host' | 'device'>;
-  readonly memory: MachineModel['memory'];
-  /** Lane widths, formats and whatever else changes a prediction. */
-  readonly options: Pick<MachineModel, 'interruptsDraft' | 'laneWidth' | 'variability'> & {
-    /** Bytes of a weight, a key or value, an activation, and of a piece of memory; missing in records of earlier versions. */
-    readonly formats?: Omit<Formats, 'largestPieceBytes'> & {
-      /** null: without limit. */
-      readonly largestPieceBytes: number | null;
-    };
-    /** Of the engine that predicted; left out: the first. */
-    readonly predictionVersion?: number;
-  };
-}
-
-/** What a prediction takes for given beside the prompts' lengths. */
-export interface VirtualWorkloadRecord extends WorkloadRecord {
-  /** null when nothing is proposed. */
-  readonly acceptance: { readonly kind: Acceptance['kind']; readonly name: string } | null;
-  readonly routingSkew: number;
-}
-
-export interface WorkloadRecord {
-  readonly name: string;
-  /** How many. */
-  readonly prompts: number;
-  /** Of all prompts together. */
-  readonly promptTokens: number;
-  /** Per sequence. */
-  readonly maxNewTokens: number;
-  readonly stopAtEos: boolean;
-  /** sha256 of the prompts' token ids, hex. */
-  readonly digest: string;
-}
-
-/** What measured and predicted runs have in common. */
-export interface OutcomeRecord {
-  /** Within each sequence's own limit. */
-  readonly newTokens: number;
-  /** With those generated beyond a sequence's own limit. */
-  readonly generatedTokens: number;
-  /** Prefill and decode. */
-  readonly seconds: number;
-  readonly tokensPerSecond: number;
-  readonly phases: Readonly<Record<PhaseName, PhaseRecord>>;
-  readonly acceptance: RunResult['acceptance'];
-  readonly memory: { readonly device: PoolReport; readonly host: PoolReport };
-  readonly bytesMoved: { readonly disk: number; readonly link: number };
-  /** Target passes, prefill included. */
-  readonly passes: number;
-}
-
-export interface ResultRecord extends OutcomeRecord {
-  /** Before prefill: opening files, pinning, loading the draft. */
-  readonly setupSeconds: number;
-  /** New tokens that rounding could have chosen otherwise. */
-  readonly nearTies: number;
-  /** sha256 of all new token ids, hex. */
-  readonly outputDigest: string;
-  /** Whether reads bypassed the page cache. */
-  readonly directReads: boolean;
-  /** Seconds between one task's end and the next one's start on a lane that had work ready. */
-  readonly laneGaps: RunResult['laneGaps'];
-}
-
-export interface PhaseRecord {
-  readonly seconds: number;
-  readonly lanes: Readonly<Record<LaneName, LaneRecord>>;
-  /** Seconds in which the device had nothing to do, by what it waited for; missing in records of earlier versions. */
-  readonly deviceIdle?: Readonly<Record<IdleCause, number>>;
-}
-
-export interface LaneRecord {
-  readonly busySeconds: number;
-  /** 0 to 1. */
-  readonly utilization: number;
-  readonly bytes: number;
-  readonly numTasks: number;
-}
-
-export interface ProvenanceRecord {
-  /** null outside a git checkout. */
-  readonly commit: string | null;
-  /** Whether tracked files differed from the commit. */
-  readonly dirty: boolean | null;
-  readonly node: string;
-  /** Version by name, of what computes. */
-  readonly packages: Readonly<Record<string, string>>;
-  readonly cpu: string;
-  readonly cores: number;
-  readonly memoryBytes: number;
+/** What the field at a path is said to be, such as `result.seconds`; of what predictions have too, the same. */
+export function factsOf(path: string): is.Facts | undefined {
+  return is.factsAt(measuredRecord, path.split('.'));
 }

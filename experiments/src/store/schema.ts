@@ -1,7 +1,6 @@
 /** Versions of `run.json`: the one place where a record of an earlier schema would become one of today's. */
 
 import { quote, UserError } from '@specoffload/input';
-import { recordSchema } from './record.js';
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -13,14 +12,14 @@ export class NewerRecordError extends UserError {}
  * copy only: records on disk stay as they were written.
  * @throws UserError: `results/…/run.json: schema 2 is newer than this version reads (1); update SpecOffload Lab`.
  */
-export function toCurrentSchema(input: Fields, source: string): Fields {
+export function toCurrentSchema(input: Fields, source: string, current: number): Fields {
   const { schema } = input;
-  if (schema === recordSchema) return input;
-  if (Number.isSafeInteger(schema) && (schema as number) > recordSchema)
+  if (schema === current) return input;
+  if (Number.isSafeInteger(schema) && (schema as number) > current)
     throw new NewerRecordError(
-      `${source}: schema ${schema} is newer than this version reads (${recordSchema}); update SpecOffload Lab`,
+      `${source}: schema ${schema} is newer than this version reads (${current}); update SpecOffload Lab`,
     );
   throw new UserError(
-    `${source}: invalid schema: ${quote(schema)}; expected ${recordSchema}, as every run.json has`,
+    `${source}: invalid schema: ${quote(schema)}; expected ${current}, as every run.json has`,
   );
 }

@@ -1,4 +1,4 @@
-/** A measured point as a plan to run, and as what identifies it. */
+/** A measured point as a plan to run, and what it is before it runs. */
 
 import {
   assertSameVocabulary,
@@ -16,14 +16,13 @@ import { namedFactors } from '../inputs/caps.js';
 import { assertCores } from '../inputs/cores.js';
 import { withAccounting } from '../job/accounting.js';
 import type { JobPlan } from '../job/execute.js';
-import { digestOf, type Json } from '../store/canonical.js';
+import { type MeasuredSpec, specOfRun } from '../store/index.js';
 import type { Tunnel } from '../tunnel/index.js';
 import type { Shelf } from './shelf.js';
 
 export interface MeasuredJob {
   readonly plan: Omit<JobPlan, 'seed'>;
-  /** Everything that the outcome depends on but the machine itself, seed left out. */
-  readonly identity: Json;
+  readonly spec: MeasuredSpec;
 }
 
 const defaults = {
@@ -42,40 +41,11 @@ export async function openMeasuredJob(given: Settings, shelf: Shelf): Promise<Me
   const strategy = settings.strategy as StrategyName;
   const policy = withAccounting(strategy, parsePolicy(policyOf(settings)), accounting);
   const models = await openModels(settings, speculates(strategy, policy), shelf);
-  const { target, draft } = models;
-  const workload = await shelf.workload(settings.workload, settings.prompts ?? null, target);
+  const workload = await shelf.workload(settings.workload, settings.prompts ?? null, models.target);
   const machine = toMachineSettings(settings);
-  return {
-    // Sequences of one length: what stops by itself would make runs of different strategies unequal where rounding ties.
-    plan: { ...models, strategy, policy, machine, workload, maxNewTokens, stopAtEos: false },
-    identity: {
-      kind: 'measured',
-      ...{ strategy, policy: policy as Json, maxNewTokens, stopAtEos: false },
-      models: { target: target.digest, draft: draft?.digest ?? null },
-      machine: identify(machine),
-      prompts: digestOf(workload.prompts),
-    },
-  };
-}
-
-/** Later caps and factors are named where there are any: what was run before there were keeps its key. */
-function identify({
-  hostCacheBytesPerSecondCap,
-  linkCacheBytesPerSecondCap,
-  hostFlopsPerSecondCap,
-  hostWeightBytesPerSecondCap,
-  deviceCacheFactor,
-  draftCacheFactor,
-  ...others
-}: Required<MachineSettings>): Json {
-  return {
-    ...(others as Record<string, Json>),
-    ...(namedFactors({ ...others, deviceCacheFactor, draftCacheFactor }) as Record<string, Json>),
-    ...(hostFlopsPerSecondCap === null ? {} : { hostFlopsPerSecondCap }),
-    ...(hostWeightBytesPerSecondCap === null ? {} : { hostWeightBytesPerSecondCap }),
-    ...(hostCacheBytesPerSecondCap === null ? {} : { hostCacheBytesPerSecondCap }),
-    ...(linkCacheBytesPerSecondCap === null ? {} : { linkCacheBytesPerSecondCap }),
-  };
+  // Sequences of one length: what stops by itself would make runs of different strategies unequal where rounding ties.
+  const plan = { ...models, strategy, policy, machine, workload, maxNewTokens, stopAtEos: false };
+  return { plan, spec: specOfRun(plan) };
 }
 
 /** What a tunnel says, and, where a point asks for it, what the planner picked there. */

@@ -6,11 +6,11 @@ import { describeAxes, type Point } from '../definitions/expand.js';
 import { defaultMetric, measure } from '../definitions/metrics.js';
 import { watchConditions } from '../job/conditions.js';
 import { type JobPlan, runPlan, sideFilesOf, toMeasuredRun } from '../job/execute.js';
+import type { Turn } from '../store/index.js';
 import { buildRecord, collectProvenance, type RunPlace, storeRunAs } from '../store/index.js';
 import { lockMachine, type MachineLock } from './machine-lock.js';
 import { openMeasuredJob } from './measured-job.js';
 import type { SweepRequest } from './options.js';
-import type { Turn } from './place.js';
 import type { PointRunner } from './runner.js';
 import type { Shelf } from './shelf.js';
 import type { RunEnd } from './worker.js';
@@ -22,7 +22,7 @@ export async function createMeasurementRunner(request: SweepRequest, shelf: Shel
   let lock: MachineLock | null = null;
   return {
     width: 1,
-    identify: async ({ settings }) => (await openMeasuredJob(settings, shelf)).identity,
+    specOf: async ({ settings }) => (await openMeasuredJob(settings, shelf)).spec,
     async prepare(first) {
       lock = await lockMachine({
         onWait: (pid) =>

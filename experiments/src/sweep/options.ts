@@ -6,8 +6,8 @@ import { currentSignal } from '@specoffload/input';
 import type { ExperimentDefinition } from '../definitions/definition.js';
 import { assertPoints, parseDefinition, toQuick } from '../definitions/parse.js';
 import { defaultResultsDirectory } from '../paths.js';
+import type { Turn } from '../store/index.js';
 import { createOutput, type Output } from '../terminal/output.js';
-import type { Turn } from './place.js';
 import type { SweepProgress } from './progress.js';
 
 export const searches = ['full', 'halving'] as const;

@@ -1,10 +1,9 @@
-/** A simulated point as a request, and as what identifies it. */
+/** A simulated point as a request, and what it is before it is predicted. */
 
 import {
   type Acceptance,
   type MachineModel,
   parsePolicy,
-  predictionVersion,
   type SimulationRequest,
   type StrategyName,
   speculates,
@@ -14,22 +13,15 @@ import type { Settings } from '../definitions/definition.js';
 import { policyOf, toBytes, toRate } from '../definitions/settings.js';
 import { noCaps } from '../inputs/caps.js';
 import { withAccounting } from '../job/accounting.js';
-import type { Json } from '../store/canonical.js';
+import { type SimulatedSpec, specOfPrediction } from '../store/index.js';
 import type { Shelf } from './shelf.js';
-
-/** The first version is not named: records that were made before there was a second one keep their keys. */
-export const simulatedKind = {
-  kind: 'simulated',
-  ...((predictionVersion as number) === 1 ? {} : { version: predictionVersion }),
-} as const;
 
 /** What a sweep runs, whatever it is: all that identifies it is known before it runs. */
 export interface PredictedJob {
   readonly request: Omit<SimulationRequest, 'seed' | 'signal'>;
   /** What the workload is called in records. */
   readonly workload: string;
-  /** Everything that the outcome depends on, seed left out. */
-  readonly identity: Json;
+  readonly spec: SimulatedSpec;
 }
 
 /** As `specoffload simulate` has them. */
@@ -52,20 +44,10 @@ export async function openPredictedJob(given: Settings, shelf: Shelf): Promise<P
   const acceptance: Acceptance | null =
     isSpeculating && settings.acceptance !== undefined ? await shelf.acceptance(settings.acceptance) : null;
   const { promptLengths, workload } = await openLengths(given, shelf);
-  return {
-    request: {
-      ...{ target, draft, machine, promptLengths, strategy, policy, maxNewTokens, acceptance, routingSkew },
-    },
-    workload,
-    identity: {
-      ...simulatedKind,
-      ...{ strategy, policy: policy as Json, maxNewTokens, routingSkew },
-      models: { target: target.digest, draft: draft?.digest ?? null },
-      machine: shelf.digest(machine),
-      prompts: shelf.digest(promptLengths),
-      acceptance: acceptance && shelf.digest(acceptance),
-    },
+  const request = {
+    ...{ target, draft, machine, promptLengths, strategy, policy, maxNewTokens, acceptance, routingSkew },
   };
+  return { request, workload, spec: specOfPrediction(request) };
 
   async function openLengths({ workload, prompts, promptTokens }: Settings, from: Shelf) {
     if (workload === undefined) {

@@ -23,7 +23,7 @@ export async function createPredictionRunner(request: SweepRequest, shelf: Shelf
   };
   return {
     width: 2 * workers,
-    identify: async ({ settings }) => (await openPredictedJob(settings, shelf)).identity,
+    specOf: async ({ settings }) => (await openPredictedJob(settings, shelf)).spec,
     prepare: async () => {},
     run: (place, turn) => open().run({ place, turn }),
     stop: () => pool?.stop(),

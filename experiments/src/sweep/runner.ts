@@ -1,16 +1,14 @@
 /** What a sweep needs of whatever runs its points: predictions on a pool of threads, or measurements one by one. */
 
 import type { Point } from '../definitions/expand.js';
-import type { Json } from '../store/canonical.js';
-import type { RunPlace } from '../store/index.js';
-import type { Turn } from './place.js';
+import type { RunPlace, RunSpec, Turn } from '../store/index.js';
 import type { RunEnd } from './worker.js';
 
 export interface PointRunner {
   /** Runs that are under way at once. */
   readonly width: number;
-  /** Everything that a point's outcome depends on; opens what the point refers to. @throws UserError */
-  identify(point: Point): Promise<Json>;
+  /** Opens what the point refers to. @throws UserError */
+  specOf(point: Point): Promise<RunSpec>;
   /** Called once, before the first run of a session that has any. */
   prepare(first: Point): Promise<void>;
   run(place: RunPlace, turn: Turn): Promise<RunEnd>;

@@ -16,7 +16,6 @@ import { openMachine } from '../inputs/machines.js';
 import { locateModel, type ModelRole, openOrDescribeModel } from '../inputs/models.js';
 import { loadWorkload, type Workload } from '../inputs/prompts.js';
 import { localMachinePath } from '../paths.js';
-import { digestOf, type Json } from '../store/canonical.js';
 import type { SettingValue } from '../store/record.js';
 import type { Output } from '../terminal/output.js';
 import { openOrCreateTunnel, type Tunnel } from '../tunnel/index.js';
@@ -26,7 +25,6 @@ export class Shelf {
   readonly #signal: AbortSignal;
   readonly #opened = new Map<string, Promise<unknown>>();
   readonly #said = new Set<string>();
-  readonly #digests = new WeakMap<object, string>();
 
   /** @param output notes what takes long, such as inflating a target for the first time. */
   constructor(output: Output, signal: AbortSignal) {
@@ -96,23 +94,9 @@ export class Shelf {
     return this.#once(`lengths ${prompts} ${tokens}`, async () => new Array<number>(prompts).fill(tokens));
   }
 
-  /** Of something that the shelf opened, computed once. */
-  digest(value: object): string {
-    const known = this.#digests.get(value) ?? digestOf(finite(value));
-    this.#digests.set(value, known);
-    return known;
-  }
-
   #once<T>(key: string, open: () => Promise<T>): Promise<T> {
     const opened = (this.#opened.get(key) as Promise<T> | undefined) ?? open();
     this.#opened.set(key, opened);
     return opened;
   }
-}
-
-/** A machine without limit on its pieces says Infinity, which JSON cannot. */
-function finite(value: unknown): Json {
-  return JSON.parse(
-    JSON.stringify(value, (_, item) => (item === Number.POSITIVE_INFINITY ? 'Infinity' : item)),
-  );
 }

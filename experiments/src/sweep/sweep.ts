@@ -7,6 +7,7 @@ import { describeAxes, type Point, walkPoints } from '../definitions/expand.js';
 import { defaultMetric, measure } from '../definitions/metrics.js';
 import { noPoint } from '../definitions/parse.js';
 import { keepDefinition } from '../definitions/stored-definitions.js';
+import type { Turn } from '../store/index.js';
 import {
   assertWritable,
   explainStoreError,
@@ -23,7 +24,7 @@ import { estimateSeconds } from './estimate.js';
 import { choosePruned, rungsOf } from './halving.js';
 import { createMeasurementRunner } from './measurements.js';
 import { type SweepOptions, type SweepRequest, settleRequest } from './options.js';
-import { locatePoint, locateRun, type Turn } from './place.js';
+import { locatePoint, locateRun } from './place.js';
 import { createPredictionRunner } from './predictions.js';
 import { Progress } from './progress.js';
 import { type ScoredPoint, Scores } from './ranking.js';
@@ -200,8 +201,8 @@ class Sweep {
     const { definition, signal } = this.#request;
     for await (const point of walkPoints(definition, signal, isBackwards)) {
       signal.throwIfAborted();
-      const identity = await this.#runner.identify(point);
-      const record = locatePoint(definition.name, point, identity, this.#definitionDigest);
+      const spec = await this.#runner.specOf(point);
+      const record = locatePoint(definition.name, point, spec, this.#definitionDigest);
       yield { point, record };
     }
   }

@@ -4,18 +4,20 @@ import { type AcceptanceTrace, recordAcceptance, simulateRun, UserError } from '
 import type { Settings } from '../definitions/definition.js';
 import { describeAxes, type Point } from '../definitions/expand.js';
 import { capsOf, withLimits } from '../inputs/caps.js';
+import { digestOnce } from '../store/canonical.js';
 import {
   buildSimulatedRecord,
   collectProvenance,
   type PointRecord,
   type RunPlace,
   readTokens,
+  specOfTwin,
   storeRunAs,
+  type TwinSpec,
 } from '../store/index.js';
 import { type MeasuredJob, openMeasuredJob } from './measured-job.js';
 import type { SweepRequest } from './options.js';
 import { locatePoint, locateRun } from './place.js';
-import { simulatedKind } from './predicted-job.js';
 import type { Shelf } from './shelf.js';
 
 /** A point that has been measured, and the folder of one of its records. */
@@ -43,13 +45,10 @@ export async function predictMeasured(
   const missing: Twin[] = [];
   for (const measured of points) {
     const job = await openMeasuredJob(measured.point.settings as Settings, shelf);
-    const identity = { ...simulatedKind, of: job.identity, machine: shelf.digest(machine) };
+    const spec = specOfTwin(job.spec, machine);
     const { point } = measured;
-    const place = locateRun(
-      locatePoint(definition.name, point as Point, identity, point.definition),
-      twinTurn,
-    );
-    if (!hasRun(place.key)) missing.push({ job, place, folder: measured.folder });
+    const place = locateRun(locatePoint(definition.name, point as Point, spec, point.definition), twinTurn);
+    if (!hasRun(place.key)) missing.push({ job, spec, place, folder: measured.folder });
   }
   if (missing.length === 0) return 0;
   output.note(
@@ -58,7 +57,7 @@ export async function predictMeasured(
   const provenance = await collectProvenance();
   const traces = new Map<string, Promise<AcceptanceTrace>>();
   let stored = 0;
-  for (const { job, place, folder } of missing) {
+  for (const { job, spec, place, folder } of missing) {
     signal.throwIfAborted();
     const { plan } = job;
     shelf.noteForeignCaps(machine, capsOf(plan.machine));
@@ -73,6 +72,7 @@ export async function predictMeasured(
       const createdAt = new Date();
       const result = await simulateRun(twinRequest);
       const run = {
+        spec,
         request: twinRequest,
         result,
         workload: plan.workload.name,
@@ -91,7 +91,7 @@ export async function predictMeasured(
 
   /** Once for all points of the same texts. */
   function traceOf({ target, draft, workload, maxNewTokens }: MeasuredJob['plan'], folder: string) {
-    const key = `${target.digest} ${draft!.digest} ${shelf.digest(workload.prompts)} ${maxNewTokens}`;
+    const key = `${target.digest} ${draft!.digest} ${digestOnce(workload.prompts)} ${maxNewTokens}`;
     const known =
       traces.get(key) ??
       (async () =>
@@ -111,6 +111,7 @@ export async function predictMeasured(
 
 interface Twin {
   readonly job: MeasuredJob;
+  readonly spec: TwinSpec;
   readonly place: RunPlace;
   /** Of a record whose tokens the draft is held against. */
   readonly folder: string;

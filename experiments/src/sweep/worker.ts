@@ -5,9 +5,9 @@ import { reasonOf } from '@specoffload/input';
 import { workerData } from 'piscina';
 import type { Settings } from '../definitions/definition.js';
 import { measure } from '../definitions/metrics.js';
+import type { Turn } from '../store/index.js';
 import { buildSimulatedRecord, type ProvenanceRecord, type RunPlace, storeRunAs } from '../store/index.js';
 import { createOutput } from '../terminal/output.js';
-import type { Turn } from './place.js';
 import { openPredictedJob } from './predicted-job.js';
 import { Shelf } from './shelf.js';
 

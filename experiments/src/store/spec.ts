@@ -1,0 +1,166 @@
+/**
+ * What a run is before it runs: everything that its outcome depends on, in one spelling, made in one place whoever asks.
+ * Seed and repeat stand beside it, see {@link Turn}. What has the same digest is the same run.
+ */
+
+import {
+  type Checkpoint,
+  type MachineModel,
+  type MachineSettings,
+  type PolicyInput,
+  predictionVersion,
+  type SimulationRequest,
+  type Strategy,
+  strategyNames,
+} from '@specoffload/engine';
+import { type Checked, is, type Schema } from '@specoffload/input';
+import { namedFactors } from '../inputs/caps.js';
+import { digestOf, digestOnce, type Json } from './canonical.js';
+import { count, digest, setting } from './words.js';
+
+const { amount, described, fields, flag, mapOf, oneOf, orMissing, orNull } = is;
+
+const asked = {
+  strategy: oneOf(strategyNames) as Schema<string>,
+  policy: described(
+    mapOf(setting) as Schema as Schema<PolicyInput>,
+    '',
+    'as asked for: what is left out takes its default',
+  ),
+  maxNewTokens: count,
+  models: fields({ target: digest, draft: orNull(digest) }),
+  prompts: described(digest, '', "of the prompts' token ids; of a prediction, of their numbers of tokens"),
+};
+
+const measuredSpec = fields({
+  kind: oneOf(['measured']),
+  ...asked,
+  stopAtEos: flag,
+  machine: described(
+    mapOf(is.either('a number, a text or null', amount, is.text, orNull(amount))) as Schema<
+      Readonly<Record<string, string | number | null>>
+    >,
+    '',
+    'budgets, cores and caps; later ones are named where there are any',
+  ),
+});
+
+const predicted = {
+  kind: oneOf(['simulated']),
+  version: described(orMissing(count), '', 'of the engine that predicts; left out: the first'),
+  machine: described(digest, '', 'of all rates of the machine'),
+};
+
+const simulatedSpec = fields({
+  ...{ ...predicted, ...asked, routingSkew: amount },
+  acceptance: described(orNull(digest), '', 'null where nothing is proposed'),
+});
+
+/** The prediction of a measured run, with the acceptance that its own texts show. */
+const twinSpec = fields({ ...predicted, of: measuredSpec });
+
+export type MeasuredSpec = Checked<typeof measuredSpec>;
+export type SimulatedSpec = Checked<typeof simulatedSpec>;
+export type TwinSpec = Checked<typeof twinSpec>;
+export type RunSpec = MeasuredSpec | SimulatedSpec | TwinSpec;
+
+export const specs = {
+  measured: measuredSpec,
+  simulated: is.either('what was asked for', twinSpec, simulatedSpec) as Schema<SimulatedSpec | TwinSpec>,
+};
+
+/** One of the runs of a spec. */
+export interface Turn {
+  readonly seed: number;
+  /** 0-based. */
+  readonly repeat: number;
+}
+
+interface Job {
+  readonly strategy: string | Pick<Strategy, 'name'>;
+  readonly policy?: PolicyInput;
+  readonly target: Pick<Checkpoint, 'digest'>;
+  /** null where nothing is proposed. */
+  readonly draft: Pick<Checkpoint, 'digest'> | null;
+  readonly maxNewTokens: number;
+}
+
+/** Of a run on this machine. */
+export function specOfRun(
+  job: Job & {
+    readonly machine: Required<MachineSettings>;
+    readonly workload: { readonly prompts: readonly (readonly number[])[] };
+    readonly stopAtEos: boolean;
+  },
+): MeasuredSpec {
+  return {
+    kind: 'measured',
+    ...askedOf(job),
+    stopAtEos: job.stopAtEos,
+    machine: identify(job.machine),
+    prompts: digestOnce(job.workload.prompts),
+  };
+}
+
+/** Of a prediction. */
+export function specOfPrediction(request: Omit<SimulationRequest, 'seed' | 'signal'>): SimulatedSpec {
+  const { machine, promptLengths, acceptance = null, routingSkew = 0 } = request;
+  return {
+    ...predictedOn(machine),
+    ...{ ...askedOf(request), routingSkew },
+    prompts: digestOnce(promptLengths),
+    acceptance: acceptance && digestOnce(acceptance),
+  };
+}
+
+export function specOfTwin(of: MeasuredSpec, machine: MachineModel): TwinSpec {
+  return { ...predictedOn(machine), of };
+}
+
+function askedOf({ strategy, policy = {}, target, draft, maxNewTokens }: Job) {
+  return {
+    strategy: typeof strategy === 'string' ? strategy : strategy.name,
+    ...{ policy, maxNewTokens },
+    models: { target: target.digest, draft: draft?.digest ?? null },
+  };
+}
+
+/** The first version is not named: records that were made before there was a second one keep their keys. */
+function predictedOn(machine: MachineModel) {
+  const version = (predictionVersion as number) === 1 ? {} : { version: predictionVersion };
+  return { kind: 'simulated', ...version, machine: digestOnce(machine) } as const;
+}
+
+/** Later caps and factors are named where there are any: what was run before there were keeps its key. */
+function identify({
+  hostCacheBytesPerSecondCap,
+  linkCacheBytesPerSecondCap,
+  hostFlopsPerSecondCap,
+  hostWeightBytesPerSecondCap,
+  deviceCacheFactor,
+  draftCacheFactor,
+  ...others
+}: Required<MachineSettings>): MeasuredSpec['machine'] {
+  const later = {
+    ...{ hostFlopsPerSecondCap, hostWeightBytesPerSecondCap },
+    ...{ hostCacheBytesPerSecondCap, linkCacheBytesPerSecondCap },
+  };
+  return {
+    ...others,
+    ...namedFactors({ ...others, deviceCacheFactor, draftCacheFactor }),
+    ...Object.fromEntries(Object.entries(later).filter(([, cap]) => cap !== null)),
+  };
+}
+
+/** Half of sha256 is plenty for a folder's name. */
+const shortDigestOf = (value: unknown) => digestOf(value as Json).slice(0, 32);
+
+/** Of a point of an experiment: its axes' values, and what they come to. All its runs share it. */
+export function keyOfPoint(axes: Readonly<Record<string, unknown>>, spec: RunSpec): string {
+  return shortDigestOf({ schema: 1, axes, identity: spec });
+}
+
+/** Of one of its runs, known before it runs. */
+export function keyOfTurn(pointKey: string, { seed, repeat }: Turn): string {
+  return shortDigestOf({ point: pointKey, seed, repeat });
+}

@@ -1,0 +1,35 @@
+/** What records are made of, beside what every file is made of. */
+
+import { type Checked, is, type Schema } from '@specoffload/input';
+
+/** Numbers of things: bytes, tokens, cores. */
+export const count = is.wholeFrom(0, Number.MAX_SAFE_INTEGER, 'a whole number');
+
+/** A sum of durations may exceed the whole by its rounding. */
+export const fraction = is.numberFrom(0, 1 + 1e-9, '0 to 1');
+
+export const digest = is.matching(/^[0-9a-f]{16,64}$/, 'a hex digest');
+
+const timeWords = 'a time such as 2026-01-31T12:00:00.000Z';
+export const isoTime = is.that(
+  is.matching(/^\d{4}-\d\d-\d\dT/, timeWords),
+  (text) => !Number.isNaN(Date.parse(text)),
+  timeWords,
+);
+
+const finite = is.numberFrom(-Number.MAX_VALUE, Number.MAX_VALUE);
+
+/** A value as a definition, a record and a table hold it; lists are acceptance rates by position. */
+export type SettingValue = Checked<typeof setting>;
+export const setting = is.either(
+  'a text, a number or a list of numbers',
+  ...([is.anyText, finite, is.listOf(finite)] as const),
+) as Schema<string | number | readonly number[]>;
+
+/** An object with a field of each name. */
+export function keyed<Name extends string, Output>(
+  names: readonly Name[],
+  schemaOf: (name: Name) => Schema<Output>,
+): Schema<Readonly<Record<Name, Output>>> {
+  return is.fields(Object.fromEntries(names.map((name) => [name, schemaOf(name)]))) as never;
+}

@@ -1,0 +1,64 @@
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import type { Settings } from '../../../experiments/src/definitions/definition.js';
+import { projectDirectory } from '../../../experiments/src/paths.js';
+import { digestOnce } from '../../../experiments/src/store/canonical.js';
+import { readRuns, specOfPrediction, specOfRun, specOfTwin } from '../../../experiments/src/store/index.js';
+import { keyOfPoint, keyOfTurn } from '../../../experiments/src/store/spec.js';
+import { openPredictedJob } from '../../../experiments/src/sweep/predicted-job.js';
+import { Shelf } from '../../../experiments/src/sweep/shelf.js';
+import { createOutput } from '../../../experiments/src/terminal/output.js';
+import { fakeMachine, fakeRun } from '../fake-run.js';
+
+const run = { ...fakeRun(), strategy: 'serial', policy: { candidates: 4 } };
+const spec = specOfRun(run);
+
+describe('the spec of a run', () => {
+  it('is what its outcome depends on, and no names', () => {
+    expect(spec).toEqual({
+      ...{ kind: 'measured', strategy: 'serial', policy: { candidates: 4 } },
+      ...{ maxNewTokens: 2, stopAtEos: true, prompts: digestOnce(run.workload.prompts) },
+      models: { target: 'a'.repeat(64), draft: 'b'.repeat(64) },
+      machine: expect.objectContaining({ deviceBytes: 5e8, deviceCores: 1, linkBytesPerSecondCap: null }),
+    });
+    expect(Object.keys(spec.machine)).not.toContain('hostCacheBytesPerSecondCap');
+  });
+
+  it.each<[string, Partial<Parameters<typeof specOfRun>[0]>]>([
+    ['policy', { policy: { candidates: 5 } }],
+    ['strategy', { strategy: 'none' }],
+    ['draft', { draft: null }],
+    ['cap that came later', { machine: { ...fakeMachine, hostCacheBytesPerSecondCap: 1e9 } }],
+    ['order of prompts', { workload: { prompts: [[4], [1, 2, 3]] } }],
+    ['end', { stopAtEos: false }],
+  ])('gives another key to another %s', (_, change) => {
+    expect(keyOfPoint({}, specOfRun({ ...run, ...change }))).not.toBe(keyOfPoint({}, spec));
+  });
+
+  it('gives every turn a key of its own', () => {
+    const keys = [0, 1].flatMap((seed) => [0, 1].map((repeat) => keyOfTurn('p', { seed, repeat })));
+    expect(new Set(keys).size).toBe(4);
+  });
+
+  it('tells a prediction of it from it', () => {
+    const machine = { name: 'x' } as Parameters<typeof specOfTwin>[1];
+    expect(specOfTwin(spec, machine)).toEqual({ kind: 'simulated', machine: digestOnce(machine), of: spec });
+  });
+});
+
+describe.each(['ablation', 'planner-grid'])('committed records of %s', (experiment) => {
+  it('have the keys that their settings come to today', async () => {
+    const results = join(projectDirectory, 'results', 'reference');
+    const output = createOutput({ write: () => {} }, { write: () => {} }, false);
+    const shelf = new Shelf(output, new AbortController().signal);
+    const runs = await readRuns({ results, experiment });
+    expect(runs.length).toBeGreaterThan(0);
+    for (const { record } of runs.filter((_, index) => index % 12 === 0)) {
+      const { axes, settings, pointKey } = record.point!;
+      const job = await openPredictedJob(settings as Settings, shelf);
+      expect(specOfPrediction(job.request)).toEqual(job.spec);
+      expect(keyOfPoint(axes, job.spec)).toBe(pointKey);
+      expect(keyOfTurn(pointKey, record)).toBe(record.key);
+    }
+  });
+});
