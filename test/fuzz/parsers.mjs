@@ -9,7 +9,7 @@ import {
   parseChromeTrace,
   parseEosTokenIds,
   parseMachineModel,
-  parseModelConfig,
+  parseModelSpec,
   parsePolicy,
   policyFields,
   readSafetensors,
@@ -66,7 +66,7 @@ export function createParsers(folder) {
     value(
       'config',
       [configFile, samples.config],
-      (input) => parseModelConfig(input, 'config.json'),
+      (input) => parseModelSpec(input, 'config.json'),
       (config) =>
         ['vocabSize', 'hiddenSize', 'numLayers', 'numHeads', 'numKvHeads', 'headDim', 'ffnSize'].every(
           (field) => isCount(config[field], 1),
