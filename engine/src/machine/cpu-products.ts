@@ -1,8 +1,16 @@
 /** The matrix products of the processor, by onnxruntime's cpu provider, on tensors where they lie. */
 
 import type { NativeCore } from '@specoffload/native';
-import type { ModelConfig } from '../model/types.js';
-import type { DeviceAddress, DeviceModels, ProductCommand } from './device.js';
+import { keyWidth, type LayerSpec, type ModelSpec, queryWidth } from '../model/spec.js';
+import type {
+  DeviceAddress,
+  DeviceModels,
+  FeedForwardCommand,
+  LogitsCommand,
+  MixCommand,
+  ProductCommand,
+  ProjectCommand,
+} from './device.js';
 import { feedForwardGraph, logitsGraph, mixGraph, projectGraph } from './graphs.js';
 import { encodeOnnxModel, type OnnxGraph } from './onnx.js';
 import { type InferenceSession, loadOnnxruntime, type Tensor } from './onnxruntime.js';
@@ -13,7 +21,18 @@ type Place = readonly [address: DeviceAddress, ...shape: number[]];
 
 type Places = Readonly<Record<string, Place>>;
 
-type Sessions = Readonly<Record<ProductCommand['kind'], InferenceSession>>;
+interface Binding {
+  readonly inputs: Places;
+  readonly outputs: Places;
+}
+
+type LayerSessions = Readonly<Record<'project' | 'mix' | 'feed-forward', InferenceSession>>;
+
+/** Of one model; layers that are alike share theirs. */
+interface Sessions {
+  readonly layers: readonly LayerSessions[];
+  readonly logits: InferenceSession;
+}
 
 export class CpuProducts {
   readonly #memory: PoolMemory;
@@ -21,13 +40,13 @@ export class CpuProducts {
   readonly #copiesTensors: boolean;
   readonly #ort: ReturnType<typeof loadOnnxruntime>;
   readonly #models: DeviceModels;
-  readonly #sessions: ReadonlyMap<ModelConfig, Sessions>;
+  readonly #sessions: ReadonlyMap<ModelSpec, Sessions>;
 
   private constructor(
     core: NativeCore,
     memory: PoolMemory,
     models: DeviceModels,
-    sessions: ReadonlyMap<ModelConfig, Sessions>,
+    sessions: ReadonlyMap<ModelSpec, Sessions>,
   ) {
     this.#ort = loadOnnxruntime(core);
     this.#copiesTensors = core.kind === 'twin';
@@ -44,22 +63,24 @@ export class CpuProducts {
     threads: number,
   ): Promise<CpuProducts> {
     const factory = new SessionFactory(core, threads);
-    const configs = [models.target, models.draft].filter((config) => config !== null);
-    const sessions = await Promise.all(configs.map((config) => createSessions(factory, config)));
+    const specs = [models.target, models.draft].filter((spec) => spec !== null);
+    const sessions = await Promise.all(specs.map((spec) => createSessions(factory, spec)));
     return new CpuProducts(
       core,
       memory,
       models,
-      new Map(configs.map((config, index) => [config, sessions[index]])),
+      new Map(specs.map((spec, index) => [spec, sessions[index]])),
     );
   }
 
   async run(command: ProductCommand): Promise<void> {
-    const config = this.#models[command.model];
-    const sessions = config && this.#sessions.get(config);
+    const spec = this.#models[command.model];
+    const sessions = spec && this.#sessions.get(spec);
     if (!sessions) throw new Error(`the device holds no ${command.model}`);
-    const { inputs, outputs } = bind(config, command);
-    const results = await sessions[command.kind].run(this.#tensors(inputs), this.#tensors(outputs));
+    const { inputs, outputs } = bind(spec, command);
+    const session =
+      command.kind === 'logits' ? sessions.logits : sessions.layers[command.layer][command.kind];
+    const results = await session.run(this.#tensors(inputs), this.#tensors(outputs));
     if (!this.#copiesTensors) return;
     for (const [name, [address]] of Object.entries(outputs)) {
       const values = results[name].data as Float32Array;
@@ -79,20 +100,26 @@ export class CpuProducts {
   }
 }
 
-async function createSessions(
-  factory: SessionFactory,
-  { rmsNormEps, numExperts }: ModelConfig,
-): Promise<Sessions> {
-  const [project, mix, feedForward, logits] = await Promise.all([
-    factory.session(projectGraph(rmsNormEps)),
-    factory.session(mixGraph(rmsNormEps, numExperts > 1)),
-    factory.session(feedForwardGraph()),
-    factory.session(logitsGraph(rmsNormEps)),
-  ]);
-  return { project, mix, 'feed-forward': feedForward, logits };
+async function createSessions(factory: SessionFactory, spec: ModelSpec): Promise<Sessions> {
+  const kinds = [...new Set(spec.layers)];
+  const sessions = await Promise.all(kinds.map((layer) => createLayerSessions(factory, layer)));
+  const sessionsOf = new Map(kinds.map((layer, index) => [layer, sessions[index]]));
+  return {
+    layers: spec.layers.map((layer) => sessionsOf.get(layer) as LayerSessions),
+    logits: await factory.session(logitsGraph(spec.finalNorm)),
+  };
 }
 
-/** Sizes are in the tensors, so models whose graphs are alike share sessions. */
+async function createLayerSessions(factory: SessionFactory, layer: LayerSpec): Promise<LayerSessions> {
+  const [project, mix, feedForward] = await Promise.all([
+    factory.session(projectGraph(layer)),
+    factory.session(mixGraph(layer)),
+    factory.session(feedForwardGraph()),
+  ]);
+  return { project, mix, 'feed-forward': feedForward };
+}
+
+/** Sizes are in the tensors, so layers whose graphs are alike share sessions. */
 class SessionFactory {
   readonly #ort: ReturnType<typeof loadOnnxruntime>;
   readonly #threads: number;
@@ -120,56 +147,84 @@ class SessionFactory {
 }
 
 /** Ties a graph's inputs and outputs to what a command says of memory. */
-function bind(
-  config: ModelConfig,
-  command: ProductCommand,
-): { readonly inputs: Places; readonly outputs: Places } {
-  const { hiddenSize: h, ffnSize: f, numExperts: e, vocabSize } = config;
-  const a = config.numHeads * config.headDim;
-  const b = config.numKvHeads * config.headDim;
-  const { rows } = command;
-  switch (command.kind) {
-    case 'project': {
-      const { x, weights: w, q, k, v } = command;
-      return {
-        inputs: {
-          x: [x, rows, h],
-          norm: [w.inputNorm, h],
-          wq: [w.q, a, h],
-          wk: [w.k, b, h],
-          wv: [w.v, b, h],
-        },
-        outputs: { q: [q, rows, a], k: [k, rows, b], v: [v, rows, b] },
-      };
-    }
-    case 'mix': {
-      const { attention, x, weights: w, y, normed, router } = command;
-      const inputs: Places = {
-        a: [attention, rows, a],
-        wo: [w.o, h, a],
-        x: [x, rows, h],
-        norm: [w.postNorm, h],
-      };
-      const outputs: Places = { y: [y, rows, h], n: [normed, rows, h] };
-      if (e === 1) return { inputs, outputs };
-      return {
-        inputs: { ...inputs, wr: [w.router as DeviceAddress, e, h] },
-        outputs: { ...outputs, r: [router, rows, e] },
-      };
-    }
-    case 'feed-forward': {
-      const { x, weights: w, out } = command;
-      return {
-        inputs: { x: [x, rows, h], wg: [w.gate, f, h], wu: [w.up, f, h], wd: [w.down, h, f] },
-        outputs: { y: [out, rows, h] },
-      };
-    }
-    case 'logits': {
-      const { x, weights: w, out } = command;
-      return {
-        inputs: { x: [x, rows, h], norm: [w.finalNorm, h], w: [w.head, vocabSize, h] },
-        outputs: { y: [out, rows, vocabSize] },
-      };
-    }
-  }
+function bind(spec: ModelSpec, command: ProductCommand): Binding {
+  if (command.kind === 'logits') return bindLogits(spec, command);
+  const layer = spec.layers[command.layer];
+  if (command.kind === 'project') return bindProjections(spec, layer, command);
+  return command.kind === 'mix' ? bindMix(spec, layer, command) : bindFeedForward(spec, layer, command);
+}
+
+function bindProjections(
+  { hiddenSize: h }: ModelSpec,
+  { attention }: LayerSpec,
+  { x, rows, weights: w, q, k, v }: ProjectCommand,
+): Binding {
+  const { numHeads, numKvHeads, headDim, qkNorm } = attention;
+  const [a, b] = [queryWidth(attention), keyWidth(attention)];
+  const isNormed = qkNorm !== null;
+  return {
+    inputs: {
+      x: [x, rows, h],
+      norm: [w.inputNorm, h],
+      wq: [w.q, a, h],
+      wk: [w.k, b, h],
+      wv: [w.v, b, h],
+      ...maybePlace('bq', w.qBias, a),
+      ...maybePlace('bk', w.kBias, b),
+      ...maybePlace('bv', w.vBias, b),
+      ...maybePlace('qnorm', w.qNorm, headDim),
+      ...maybePlace('knorm', w.kNorm, headDim),
+    },
+    outputs: {
+      q: isNormed ? [q, rows, numHeads, headDim] : [q, rows, a],
+      k: isNormed ? [k, rows, numKvHeads, headDim] : [k, rows, b],
+      v: [v, rows, b],
+    },
+  };
+}
+
+function bindMix(
+  { hiddenSize: h }: ModelSpec,
+  { attention: shape, ffn }: LayerSpec,
+  { attention, x, rows, weights: w, y, normed, router }: MixCommand,
+): Binding {
+  const a = queryWidth(shape);
+  const e = ffn.numExperts;
+  return {
+    inputs: {
+      a: [attention, rows, a],
+      wo: [w.o, h, a],
+      x: [x, rows, h],
+      norm: [w.postNorm, h],
+      ...maybePlace('bo', w.oBias, h),
+      ...(e > 1 && maybePlace('wr', w.router, e, h)),
+    },
+    outputs: { y: [y, rows, h], n: [normed, rows, h], ...(e > 1 && { r: [router, rows, e] }) },
+  };
+}
+
+function bindFeedForward(
+  { hiddenSize: h }: ModelSpec,
+  { ffn: { width: f } }: LayerSpec,
+  { x, rows, weights: w, out }: FeedForwardCommand,
+): Binding {
+  return {
+    inputs: { x: [x, rows, h], wg: [w.gate, f, h], wu: [w.up, f, h], wd: [w.down, h, f] },
+    outputs: { y: [out, rows, h] },
+  };
+}
+
+function bindLogits(
+  { hiddenSize: h, vocabSize }: ModelSpec,
+  { x, rows, weights: w, out }: LogitsCommand,
+): Binding {
+  return {
+    inputs: { x: [x, rows, h], norm: [w.finalNorm, h], w: [w.head, vocabSize, h] },
+    outputs: { y: [out, rows, vocabSize] },
+  };
+}
+
+/** A tensor that not every layer has. */
+function maybePlace(name: string, address: DeviceAddress | undefined, ...shape: number[]): Places {
+  return address === undefined ? {} : { [name]: [address, ...shape] };
 }

@@ -1,7 +1,7 @@
 /** A queue of the processor: commands are carried out one after the other, on the thread that submits them. */
 
-import { bytesPerElement, type NativeCore } from '@specoffload/native';
-import type { ModelConfig } from '../model/types.js';
+import { type AttentionShape, bytesPerElement, type NativeCore } from '@specoffload/native';
+import { type AttentionSpec, keyWidth, type ModelSpec, queryWidth } from '../model/spec.js';
 import { nowSeconds } from './clock.js';
 import { CpuProducts } from './cpu-products.js';
 import { gatherRows, maximaOf, scatterAddRows, startsFinite } from './cpu-rows.js';
@@ -147,7 +147,7 @@ export class CpuQueue implements DeviceQueue {
   }
 
   #embed({ model, table, dtype, ids, target }: EmbedCommand): void {
-    const count = this.#configOf(model).hiddenSize;
+    const count = this.#specOf(model).hiddenSize;
     const storedRowBytes = count * bytesPerElement[dtype];
     for (let row = 0; row < ids.length; row += 1)
       this.#decode({
@@ -158,14 +158,15 @@ export class CpuQueue implements DeviceQueue {
   }
 
   #attend(call: AttendCommand): void {
-    const { numHeads, numKvHeads, headDim, slidingWindow } = this.#configOf(call.model);
-    const tableLength = (call.numPositions * headDim) / 2;
+    const { attention } = this.#specOf(call.model).layers[call.layer];
+    const [queries, keys] = [call.rows * queryWidth(attention), call.rows * keyWidth(attention)];
+    const tableLength = (call.numPositions * attention.headDim) / 2;
     this.#options.core.attend({
-      shape: { numHeads, numKvHeads, headDim, slidingWindow: slidingWindow ?? 0 },
-      q: this.#device.floats(call.q, call.rows * numHeads * headDim),
-      k: this.#device.floats(call.k, call.rows * numKvHeads * headDim),
-      v: this.#device.floats(call.v, call.rows * numKvHeads * headDim),
-      out: this.#device.floats(call.out, call.rows * numHeads * headDim),
+      shape: attentionShape(attention),
+      q: this.#device.floats(call.q, queries),
+      k: this.#device.floats(call.k, keys),
+      v: this.#device.floats(call.v, keys),
+      out: this.#device.floats(call.out, queries),
       cache: this.#device.floats(call.cache, call.cacheElements),
       sequences: call.sequences,
       ropeCos: this.#device.floats(call.ropeCos, tableLength),
@@ -174,11 +175,16 @@ export class CpuQueue implements DeviceQueue {
     });
   }
 
-  #configOf(model: ModelRole): ModelConfig {
-    const config = this.#options.models?.[model];
-    if (config) return config;
+  #specOf(model: ModelRole): ModelSpec {
+    const spec = this.#options.models?.[model];
+    if (spec) return spec;
     throw new Error(`this queue computes no ${model}`);
   }
+}
+
+/** What the native attention has to know of a layer. */
+export function attentionShape({ numHeads, numKvHeads, headDim, window }: AttentionSpec): AttentionShape {
+  return { numHeads, numKvHeads, headDim, slidingWindow: window ?? 0 };
 }
 
 interface Answers {

@@ -6,7 +6,7 @@
 
 import type { TransferListItem } from 'node:worker_threads';
 import type { ArenaHandle, NativeCore, WeightDtype } from '@specoffload/native';
-import type { ModelConfig } from '../model/types.js';
+import type { ModelSpec } from '../model/spec.js';
 import type { Arithmetic } from './arithmetic.js';
 import type { Formats } from './formats.js';
 import type { PoolLayout } from './pool.js';
@@ -28,8 +28,14 @@ export interface AttentionWeights {
   readonly v: DeviceAddress;
   readonly o: DeviceAddress;
   readonly postNorm: DeviceAddress;
-  /** Absent in dense models. */
+  /** Each of these is absent where the layer has none. */
   readonly router?: DeviceAddress;
+  readonly qBias?: DeviceAddress;
+  readonly kBias?: DeviceAddress;
+  readonly vBias?: DeviceAddress;
+  readonly oBias?: DeviceAddress;
+  readonly qNorm?: DeviceAddress;
+  readonly kNorm?: DeviceAddress;
 }
 
 /** One expert (or the dense FFN) in device memory. */
@@ -86,10 +92,11 @@ export interface EmbedCommand {
   readonly target: DeviceAddress; // (row, hidden)
 }
 
-/** q, k, v = projections of the normed rows of `x`. */
+/** q, k, v = projections of the normed rows of `x`, with the biases and norms that the layer has. */
 export interface ProjectCommand {
   readonly kind: 'project';
   readonly model: ModelRole;
+  readonly layer: number;
   readonly x: DeviceAddress; // (row, hidden)
   readonly rows: number;
   readonly weights: AttentionWeights;
@@ -102,6 +109,7 @@ export interface ProjectCommand {
 export interface AttendCommand {
   readonly kind: 'attend';
   readonly model: ModelRole;
+  readonly layer: number;
   readonly q: DeviceAddress; // (row, head, headDim)
   readonly k: DeviceAddress; // (row, kvHead, headDim)
   readonly v: DeviceAddress; // (row, kvHead, headDim)
@@ -116,10 +124,11 @@ export interface AttendCommand {
   readonly numPositions: number;
 }
 
-/** y = x + attention · oᵀ; normed = norm(y); router logits when the model has a router. */
+/** y = x + attention · oᵀ; normed = norm(y); router logits where there is a choice. */
 export interface MixCommand {
   readonly kind: 'mix';
   readonly model: ModelRole;
+  readonly layer: number;
   readonly attention: DeviceAddress; // (row, head, headDim)
   readonly x: DeviceAddress; // (row, hidden)
   readonly rows: number;
@@ -133,6 +142,7 @@ export interface MixCommand {
 export interface FeedForwardCommand {
   readonly kind: 'feed-forward';
   readonly model: ModelRole;
+  readonly layer: number;
   readonly x: DeviceAddress; // (row, hidden)
   readonly rows: number;
   readonly weights: ExpertWeights;
@@ -273,7 +283,7 @@ export interface DeviceOptions {
   readonly seed: number;
 }
 
-export type DeviceModels = Readonly<Record<ModelRole, ModelConfig | null>>;
+export type DeviceModels = Readonly<Record<ModelRole, ModelSpec | null>>;
 
 /** A kind of device. */
 export interface DeviceDriver {

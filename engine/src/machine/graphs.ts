@@ -1,9 +1,10 @@
 /** The ONNX graphs of the device lane. Weights are inputs, so that one session serves every layer. */
 
+import type { AttentionSpec, LayerSpec, NormSpec } from '../model/spec.js';
 import type { OnnxGraph, OnnxNode } from './onnx.js';
 
 /** y = x / sqrt(mean(x²) + eps) * weight, over the last axis. */
-function rmsNorm(x: string, weight: string, y: string, eps: number): OnnxNode {
+function rmsNorm(x: string, weight: string, y: string, { eps }: NormSpec): OnnxNode {
   return {
     operator: 'SimplifiedLayerNormalization',
     inputs: [x, weight],
@@ -22,28 +23,69 @@ function linear(x: string, weight: string, y: string, addend?: string): OnnxNode
   };
 }
 
-export function projectGraph(eps: number): OnnxGraph {
+/** Norm of the hidden state, then q, k and v, with what the layer adds and normalises. */
+export function projectGraph({ attention, norms }: LayerSpec): OnnxGraph {
+  const { numHeads, numKvHeads } = attention;
+  const projections = [
+    projection('q', attention, numHeads),
+    projection('k', attention, numKvHeads),
+    projection('v', attention, numKvHeads),
+  ];
   return {
-    nodes: [
-      rmsNorm('x', 'norm', 'n', eps),
-      linear('n', 'wq', 'q'),
-      linear('n', 'wk', 'k'),
-      linear('n', 'wv', 'v'),
-    ],
-    inputs: { x: ['row', 'h'], norm: ['h'], wq: ['a', 'h'], wk: ['b', 'h'], wv: ['b', 'h'] },
-    outputs: { q: ['row', 'a'], k: ['row', 'b'], v: ['row', 'b'] },
+    nodes: [rmsNorm('x', 'norm', 'n', norms.beforeAttention), ...projections.flatMap(({ nodes }) => nodes)],
+    inputs: {
+      ...{ x: ['row', 'h'], norm: ['h'] },
+      ...Object.assign({}, ...projections.map(({ inputs }) => inputs)),
+    },
+    outputs: Object.assign({}, ...projections.map(({ outputs }) => outputs)),
   };
 }
 
-export function mixGraph(eps: number, hasRouter: boolean): OnnxGraph {
-  const nodes = [linear('a', 'wo', 'y', 'x'), rmsNorm('y', 'norm', 'n', eps)];
-  const inputs = { a: ['row', 'a'], wo: ['h', 'a'], x: ['row', 'h'], norm: ['h'] };
-  const outputs = { y: ['row', 'h'], n: ['row', 'h'] };
-  if (!hasRouter) return { nodes, inputs, outputs };
+/** One of q, k and v; where heads are normalised, each by itself, it comes out as (row, head, headDim). */
+function projection(name: 'q' | 'k' | 'v', { headDim, biases, qkNorm }: AttentionSpec, heads: number) {
+  const width = `${name} width`;
+  const isNormed = qkNorm !== null && name !== 'v';
+  const projected = isNormed ? `${name} projected` : name;
+  const nodes = [linear('n', `w${name}`, projected, biases[name] ? `b${name}` : undefined)];
+  if (isNormed)
+    nodes.push(
+      {
+        operator: 'Constant',
+        inputs: [],
+        outputs: [`${name} shape`],
+        attributes: { value_ints: [0, heads, headDim] }, // 0: as many rows as there are
+      },
+      { operator: 'Reshape', inputs: [projected, `${name} shape`], outputs: [`${name} heads`] },
+      rmsNorm(`${name} heads`, `${name}norm`, name, qkNorm.norm),
+    );
   return {
-    nodes: [...nodes, linear('n', 'wr', 'r')],
-    inputs: { ...inputs, wr: ['e', 'h'] },
-    outputs: { ...outputs, r: ['row', 'e'] },
+    nodes,
+    inputs: {
+      [`w${name}`]: [width, 'h'],
+      ...(biases[name] && { [`b${name}`]: [width] }),
+      ...(isNormed && { [`${name}norm`]: [headDim] }),
+    },
+    outputs: { [name]: isNormed ? ['row', heads, headDim] : ['row', width] },
+  };
+}
+
+/** Output projection, residual, norm and, where there is something to choose, the router. */
+export function mixGraph({ attention, norms, ffn }: LayerSpec): OnnxGraph {
+  const { o: hasBias } = attention.biases;
+  const hasRouter = ffn.numExperts > 1;
+  return {
+    nodes: [
+      linear('a', 'wo', hasBias ? 'sum' : 'y', 'x'),
+      ...(hasBias ? [{ operator: 'Add', inputs: ['sum', 'bo'], outputs: ['y'] }] : []),
+      rmsNorm('y', 'norm', 'n', norms.beforeFfn),
+      ...(hasRouter ? [linear('n', 'wr', 'r')] : []),
+    ],
+    inputs: {
+      ...{ a: ['row', 'a'], wo: ['h', 'a'], x: ['row', 'h'], norm: ['h'] },
+      ...(hasBias && { bo: ['h'] }),
+      ...(hasRouter && { wr: ['e', 'h'] }),
+    },
+    outputs: { y: ['row', 'h'], n: ['row', 'h'], ...(hasRouter && { r: ['row', 'e'] }) },
   };
 }
 
@@ -62,9 +104,9 @@ export function feedForwardGraph(): OnnxGraph {
   };
 }
 
-export function logitsGraph(eps: number): OnnxGraph {
+export function logitsGraph(norm: NormSpec): OnnxGraph {
   return {
-    nodes: [rmsNorm('x', 'norm', 'n', eps), linear('n', 'w', 'y')],
+    nodes: [rmsNorm('x', 'norm', 'n', norm), linear('n', 'w', 'y')],
     inputs: { x: ['row', 'h'], norm: ['h'], w: ['v', 'h'] },
     outputs: { y: ['row', 'v'] },
   };

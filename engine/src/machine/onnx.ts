@@ -9,9 +9,10 @@ const microsoftOpsetVersion = 1;
 const elementTypeFloat = 1;
 const attributeTypeFloat = 1;
 const attributeTypeInt = 2;
+const attributeTypeInts = 7;
 
-/** A node's attribute: whole numbers are written as INT, the others by `{ float }`. */
-export type OnnxAttribute = number | { readonly float: number };
+/** A node's attribute: whole numbers are written as INT or INTS, the others by `{ float }`. */
+export type OnnxAttribute = number | readonly number[] | { readonly float: number };
 
 export interface OnnxNode {
   readonly operator: string;
@@ -60,11 +61,13 @@ function encodeNode({ operator, inputs, outputs, attributes = {}, domain = '' }:
 }
 
 function encodeAttribute(name: string, value: OnnxAttribute): Buffer {
-  const payload =
-    typeof value === 'number'
-      ? [varintField(3, value), varintField(20, attributeTypeInt)]
-      : [floatField(2, value.float), varintField(20, attributeTypeFloat)];
-  return Buffer.concat([bytesField(1, name), ...payload]);
+  return Buffer.concat([bytesField(1, name), ...encodeAttributeValue(value)]);
+}
+
+function encodeAttributeValue(value: OnnxAttribute): Buffer[] {
+  if (typeof value === 'number') return [varintField(3, value), varintField(20, attributeTypeInt)];
+  if ('float' in value) return [floatField(2, value.float), varintField(20, attributeTypeFloat)];
+  return [...value.map((item) => varintField(8, item)), varintField(20, attributeTypeInts)];
 }
 
 function encodeValueInfo(name: string, shape: readonly (number | string)[]): Buffer {

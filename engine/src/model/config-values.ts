@@ -20,12 +20,12 @@ export class ConfigValues {
     this.#warn = warn;
   }
 
-  /** An integer from 1 to `max`. @param missing what a field that is not there means */
-  count(name: string, max: number, missing?: number): number {
+  /** An integer from `least` to `max`. @param missing what a field that is not there means */
+  count(name: string, max: number, missing?: number, least = 1): number {
     const value = this.get(name) === undefined ? missing : this.get(name);
-    if (Number.isSafeInteger(value) && (value as number) >= 1 && (value as number) <= max)
+    if (Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= max)
       return value as number;
-    throw this.invalid(name, value, `an integer from 1 to ${max}`);
+    throw this.invalid(name, value, `an integer from ${least} to ${max}`);
   }
 
   real(name: string, min: number, max: number, missing?: number): number {

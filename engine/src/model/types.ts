@@ -3,8 +3,6 @@
 import type { WeightDtype } from '@specoffload/native';
 import type { ModelSpec } from './spec.js';
 
-export type { ModelSummary as ModelConfig } from './summary.js';
-
 /** One tensor inside one safetensors file, validated. */
 export interface TensorRef {
   readonly name: string;

@@ -40,12 +40,9 @@ export async function createDeviceLane(data: LaneWorkerData, queue: DeviceQueue)
 }
 
 /** Puts a model's rotation tables into device memory, where its attention is computed there. */
-function rotationTables({ config, rope, numPositions }: WorkerModel): Command[] {
+function rotationTables({ spec, rope, numPositions }: WorkerModel): Command[] {
   if (!rope.device) return [];
-  const { cos, sin } = createRopeTables(
-    { headDim: config.headDim, rope: { theta: config.ropeTheta, scaling: config.ropeScaling } },
-    numPositions,
-  );
+  const { cos, sin } = createRopeTables(spec.layers[0].attention, numPositions);
   return [
     { kind: 'write', values: cos, target: rope.device.cos.byteOffset },
     { kind: 'write', values: sin, target: rope.device.sin.byteOffset },

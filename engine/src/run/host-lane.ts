@@ -1,9 +1,10 @@
 /** The host lane: attention and experts where the cache and the weights are. */
 
 import { bytesPerElement, type NativeCore } from '@specoffload/native';
-import { CpuQueue } from '../machine/cpu-queue.js';
+import { attentionShape, CpuQueue } from '../machine/cpu-queue.js';
 import type { Command } from '../machine/device.js';
 import type { PoolMemory } from '../machine/pool.js';
+import { keyWidth, queryWidth } from '../model/spec.js';
 import { alignUp, tensorAlignmentBytes } from '../schedule/group-layout.js';
 import { ffnChunkRows, type HostExpertRegions } from '../schedule/memory-plan.js';
 import type { AttentionOp, HostExpertOp, StoredTensor, WorkerOp } from '../schedule/ops.js';
@@ -58,24 +59,25 @@ function expertSeconds(
 }
 
 function createAttention(
-  { config, frames, kvCache, rope, numPositions }: WorkerModel,
+  { spec, frames, kvCache, rope, numPositions }: WorkerModel,
   core: NativeCore,
   memory: PoolMemory,
   threads: number,
 ): (op: AttentionOp) => void {
   const floats = (address: number, count: number) => memory.floats(address, count);
-  const { numHeads, numKvHeads, headDim, slidingWindow } = config;
-  const tableLength = (numPositions * headDim) / 2;
   return ({ frame, layer, rows, sequences }) => {
     const regions = frames[frame].host;
     if (!regions || !rope.host)
       throw new Error('the host lane needs buffers and rotation tables in host memory');
+    const { attention } = spec.layers[layer];
+    const [queries, keys] = [rows * queryWidth(attention), rows * keyWidth(attention)];
+    const tableLength = (numPositions * attention.headDim) / 2;
     core.attend({
-      shape: { numHeads, numKvHeads, headDim, slidingWindow: slidingWindow ?? 0 },
-      q: floats(regions.q.byteOffset, rows * numHeads * headDim),
-      k: floats(regions.k.byteOffset, rows * numKvHeads * headDim),
-      v: floats(regions.v.byteOffset, rows * numKvHeads * headDim),
-      out: floats(regions.out.byteOffset, rows * numHeads * headDim),
+      shape: attentionShape(attention),
+      q: floats(regions.q.byteOffset, queries),
+      k: floats(regions.k.byteOffset, keys),
+      v: floats(regions.v.byteOffset, keys),
+      out: floats(regions.out.byteOffset, queries),
       cache: floats(kvCache[layer].byteOffset, kvCache[layer].byteLength / 4),
       sequences,
       ropeCos: floats(rope.host.cos.byteOffset, tableLength),
@@ -87,15 +89,15 @@ function createAttention(
 
 /** Experts by the processor, whose device memory is the host's here: as the cpu device does it, the same graph rounds. */
 async function createExperts(
-  { config, frames }: WorkerModel,
+  { spec, frames }: WorkerModel,
   { gathered, weights: widened }: HostExpertRegions,
   core: NativeCore,
   memory: PoolMemory,
   threads: number,
 ): Promise<(op: HostExpertOp) => Promise<void>> {
-  const models = { target: config, draft: null };
+  const models = { target: spec, draft: null };
   const processor = await CpuQueue.create({ core, device: memory, host: memory, models, threads });
-  return async ({ frame, indices, weights: stored }) => {
+  return async ({ frame, layer, indices, weights: stored }) => {
     const { hostExperts } = frames[frame];
     if (!hostExperts || !widened)
       throw new Error('the host lane needs buffers for the experts that it computes');
@@ -113,10 +115,10 @@ async function createExperts(
     for (let start = 0; start < indices.length; start += ffnChunkRows) {
       const chunk = indices.subarray(start, start + ffnChunkRows);
       commands.push(
-        { kind: 'gather', source, indices: chunk, width: config.hiddenSize, target: x },
-        { kind: 'feed-forward', model: 'target', x, rows: chunk.length, weights, out },
+        { kind: 'gather', source, indices: chunk, width: spec.hiddenSize, target: x },
+        { kind: 'feed-forward', model: 'target', layer, x, rows: chunk.length, weights, out },
       );
-      out += chunk.length * config.hiddenSize * 4;
+      out += chunk.length * spec.hiddenSize * 4;
     }
     await processor.submit(commands);
   };

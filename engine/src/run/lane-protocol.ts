@@ -10,7 +10,7 @@ import type {
   QueueHandle,
 } from '../machine/device.js';
 import type { Region } from '../machine/pool.js';
-import type { ModelConfig } from '../model/types.js';
+import type { ModelSpec } from '../model/spec.js';
 import type { ModelPlacement } from '../schedule/memory-plan.js';
 import type { WorkerOp } from '../schedule/ops.js';
 import type { NotFinitePlace } from './not-finite.js';
@@ -48,7 +48,7 @@ export type WorkerModel = Pick<
   'frames' | 'scratch' | 'hostExperts' | 'kvCache' | 'rope' | 'numPositions'
 > & {
   readonly role: ModelRole;
-  readonly config: ModelConfig;
+  readonly spec: ModelSpec;
   readonly embedding: { readonly address: HostAddress; readonly dtype: WeightDtype };
   readonly head: { readonly finalNorm: DeviceAddress; readonly head: DeviceAddress };
   /** The draft's layers, all of them on the device; empty for the target, whose tasks name their weights. */

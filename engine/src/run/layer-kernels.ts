@@ -11,6 +11,7 @@ import {
   stretch,
 } from '../machine/device.js';
 import type { Region } from '../machine/pool.js';
+import { keyWidth, queryWidth } from '../model/spec.js';
 import { headChunkRows } from '../schedule/memory-plan.js';
 import type {
   DeviceAttentionOp,
@@ -49,7 +50,7 @@ export class LayerKernels {
     this.#model = model;
     this.#frames = model.frames.map(({ normed }) => ({
       expertRows: [],
-      routerMargins: new Float32Array(normed.byteLength / 4 / model.config.hiddenSize),
+      routerMargins: new Float32Array(normed.byteLength / 4 / model.spec.hiddenSize),
     }));
   }
 
@@ -60,11 +61,12 @@ export class LayerKernels {
 
   /** Norm and projections, which go to the frame's host buffers. */
   async project(part: FramePart, weights: AttentionWeights): Promise<Outcome<null>> {
-    const { scratch, config } = this.#model;
+    const { scratch, spec } = this.#model;
+    const { attention } = spec.layers[part.layer];
     const { rows } = part;
     const host = this.#hostBuffers(part.frame);
-    const numQueries = rows * config.numHeads * config.headDim;
-    const numKeys = rows * config.numKvHeads * config.headDim;
+    const numQueries = rows * queryWidth(attention);
+    const numKeys = rows * keyWidth(attention);
     return outcomeOf(
       await this.#queue.submit([
         this.#projections(part, weights),
@@ -77,8 +79,8 @@ export class LayerKernels {
 
   /** What follows the host's attention: brings its output, then as {@link attend} goes on. */
   mix(part: FramePart, weights: AttentionWeights, wantsRouting: boolean): Promise<Outcome<MixResult>> {
-    const { scratch, config } = this.#model;
-    const count = part.rows * config.numHeads * config.headDim;
+    const { scratch, spec } = this.#model;
+    const count = part.rows * queryWidth(spec.layers[part.layer].attention);
     const upload = copy('upload', this.#hostBuffers(part.frame).out, scratch.attention, count);
     return this.#route(part, [upload, ...this.#mixing(part, weights, wantsRouting)], wantsRouting);
   }
@@ -99,7 +101,7 @@ export class LayerKernels {
 
   /** Adds one expert's output to the rows that chose it. */
   async expert(frame: number, layer: number, expert: number, weights: ExpertWeights): Promise<Outcome<null>> {
-    const { scratch, frames, config, role } = this.#model;
+    const { scratch, frames, spec, role } = this.#model;
     const [x, out] = [scratch.gathered.byteOffset, scratch.ffnOut.byteOffset];
     const commands: Command[] = [];
     for (const chunk of inChunks(this.#frames[frame].expertRows[expert])) {
@@ -107,9 +109,9 @@ export class LayerKernels {
       commands.push(
         {
           ...{ kind: 'gather', source: frames[frame].normed.byteOffset, indices },
-          ...{ width: config.hiddenSize, target: x },
+          ...{ width: spec.hiddenSize, target: x },
         },
-        { kind: 'feed-forward', model: role, x, rows: indices.length, weights, out },
+        { kind: 'feed-forward', model: role, layer, x, rows: indices.length, weights, out },
         this.#addition(frame, layer, chunk),
       );
     }
@@ -118,13 +120,13 @@ export class LayerKernels {
 
   /** Brings what the host has computed of one expert, and adds it to the rows that chose it. */
   async merge(frame: number, layer: number, expert: number): Promise<Outcome<null>> {
-    const { scratch, frames, config } = this.#model;
+    const { scratch, frames, spec } = this.#model;
     const { hostExperts } = frames[frame];
     if (!hostExperts) throw new Error('a frame without host buffers has nothing to merge');
     const commands: Command[] = [];
     let host = hostExperts.out.byteOffset;
     for (const chunk of inChunks(this.#frames[frame].expertRows[expert])) {
-      const count = chunk.indices.length * config.hiddenSize;
+      const count = chunk.indices.length * spec.hiddenSize;
       commands.push(
         { kind: 'upload', host, device: scratch.ffnOut.byteOffset, stretches: stretch(count) },
         this.#addition(frame, layer, chunk),
@@ -136,26 +138,26 @@ export class LayerKernels {
 
   /** The target's choice after each of the given rows. */
   async head({ frame, rowIndices, wantsLogits }: Omit<HeadOp, 'kind'>): Promise<Outcome<HeadResult>> {
-    const { scratch, head, config, role } = this.#model;
+    const { scratch, head, spec, role } = this.#model;
     const [x, out] = [scratch.headIn.byteOffset, scratch.logits.byteOffset];
-    const source = this.#hidden(frame, config.numLayers);
+    const source = this.#hidden(frame, spec.layers.length);
     const commands: Command[] = [];
     for (let start = 0; start < rowIndices.length; start += headChunkRows) {
       const indices = rowIndices.slice(start, start + headChunkRows);
       const rows = indices.length;
       commands.push(
-        { kind: 'gather', source, indices, width: config.hiddenSize, target: x },
+        { kind: 'gather', source, indices, width: spec.hiddenSize, target: x },
         { kind: 'logits', model: role, x, rows, weights: head, out },
-        { kind: 'argmax', source: out, rows, width: config.vocabSize },
+        { kind: 'argmax', source: out, rows, width: spec.vocabSize },
       );
-      if (wantsLogits) commands.push({ kind: 'read', source: out, count: rows * config.vocabSize });
+      if (wantsLogits) commands.push({ kind: 'read', source: out, count: rows * spec.vocabSize });
     }
     const completion = await this.#queue.submit(commands);
     const margins = joined(
       completion.maxima.map((maxima) => maxima.margins),
       Float32Array,
     );
-    if (margins.some(Number.isNaN)) throw this.#notFinite(config.numLayers, 'logits');
+    if (margins.some(Number.isNaN)) throw this.#notFinite(spec.layers.length, 'logits');
     return outcomeOf(completion, {
       ids: joined(
         completion.maxima.map(({ ids }) => ids),
@@ -196,7 +198,7 @@ export class LayerKernels {
     commands: readonly Command[],
     wantsRouting: boolean,
   ): Promise<Outcome<MixResult>> {
-    const { numExperts, expertsPerToken } = this.#model.config;
+    const { numExperts, expertsPerToken } = this.#model.spec.layers[layer].ffn;
     const completion = await this.#queue.submit(commands);
     const [areFinite] = completion.areFinite;
     const [scores] = completion.values;
@@ -224,17 +226,17 @@ export class LayerKernels {
   #projections({ frame, layer, rows }: FramePart, weights: AttentionWeights): Command {
     const { scratch, role } = this.#model;
     return {
-      ...{ kind: 'project', model: role, x: this.#hidden(frame, layer), rows, weights },
+      ...{ kind: 'project', model: role, layer, x: this.#hidden(frame, layer), rows, weights },
       ...{ q: scratch.q.byteOffset, k: scratch.k.byteOffset, v: scratch.v.byteOffset },
     };
   }
 
   /** Attention of the projected rows in scratch; its output stays there too. */
-  #attention({ rows, cache, cacheElements, sequences }: DeviceAttentionOp): Command {
+  #attention({ layer, rows, cache, cacheElements, sequences }: DeviceAttentionOp): Command {
     const { scratch, rope, numPositions, role } = this.#model;
     if (!rope.device) throw new Error('attention on the device needs rotation tables there');
     return {
-      ...{ kind: 'attend', model: role, rows, cache, cacheElements, sequences, numPositions },
+      ...{ kind: 'attend', model: role, layer, rows, cache, cacheElements, sequences, numPositions },
       ...{ q: scratch.q.byteOffset, k: scratch.k.byteOffset, v: scratch.v.byteOffset },
       out: scratch.attention.byteOffset,
       ...{ ropeCos: rope.device.cos.byteOffset, ropeSin: rope.device.sin.byteOffset },
@@ -243,31 +245,31 @@ export class LayerKernels {
 
   /** From the attention's output in scratch to normed rows, and what the host has to know of them. */
   #mixing({ frame, layer, rows }: FramePart, weights: AttentionWeights, wantsRouting: boolean): Command[] {
-    const { scratch, frames, config, role } = this.#model;
+    const { scratch, frames, spec, role } = this.#model;
     const { normed, hostExperts } = frames[frame];
     const [x, y] = [this.#hidden(frame, layer), this.#hidden(frame, layer + 1)];
     const router = scratch.router.byteOffset;
     const commands: Command[] = [
       {
-        ...{ kind: 'mix', model: role, attention: scratch.attention.byteOffset, x, rows, weights },
+        ...{ kind: 'mix', model: role, layer, attention: scratch.attention.byteOffset, x, rows, weights },
         ...{ y, normed: normed.byteOffset, router },
       },
       // One value stands for its row: a product with o and a norm have spread whatever is not finite over all of it.
-      { kind: 'starts-finite', source: y, rows, width: config.hiddenSize },
+      { kind: 'starts-finite', source: y, rows, width: spec.hiddenSize },
     ];
-    if (config.numExperts > 1)
-      commands.push({ kind: 'read', source: router, count: rows * config.numExperts });
+    const { numExperts } = spec.layers[layer].ffn;
+    if (numExperts > 1) commands.push({ kind: 'read', source: router, count: rows * numExperts });
     if (!wantsRouting) return commands;
     if (!hostExperts) throw new Error('a frame without host buffers has nowhere to read back to');
-    return [...commands, copy('read-back', hostExperts.normed, normed, rows * config.hiddenSize)];
+    return [...commands, copy('read-back', hostExperts.normed, normed, rows * spec.hiddenSize)];
   }
 
   /** Adds what an expert has computed of some rows, which lies in scratch. */
   #addition(frame: number, layer: number, { indices, weights: scales }: ExpertRows): Command {
-    const { scratch, config } = this.#model;
+    const { scratch, spec } = this.#model;
     return {
       ...{ kind: 'scatter-add', source: scratch.ffnOut.byteOffset, indices, scales },
-      ...{ width: config.hiddenSize, target: this.#hidden(frame, layer + 1) },
+      ...{ width: spec.hiddenSize, target: this.#hidden(frame, layer + 1) },
     };
   }
 

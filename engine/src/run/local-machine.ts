@@ -13,7 +13,6 @@ import { type DeviceChoice, openDevice } from '../machine/devices.js';
 import { PoolMemory, type Region } from '../machine/pool.js';
 import { localTopology } from '../machine/topology.js';
 import { createRopeTables } from '../model/rope.js';
-import { summarise } from '../model/summary.js';
 import type { MemoryPlan, ModelPlacement, RopeRegions } from '../schedule/memory-plan.js';
 import type { LoadOp, Op } from '../schedule/ops.js';
 import type { Task } from '../schedule/task.js';
@@ -63,8 +62,8 @@ export class LocalMachine implements Machine {
       ...{ core, memory: plan.device, host: host.handles },
       formats: plan.target.formats,
       models: {
-        target: summarise(plan.target.checkpoint.spec),
-        draft: plan.draft && summarise(plan.draft.checkpoint.spec),
+        target: plan.target.checkpoint.spec,
+        draft: plan.draft?.checkpoint.spec ?? null,
       },
       threads: settings.deviceCores ?? 1,
     });
@@ -274,7 +273,7 @@ function describeModel(placement: ModelPlacement, isOnDevice: boolean): WorkerMo
   return {
     ...{ frames, scratch, hostExperts, kvCache, rope, numPositions },
     role: isOnDevice ? 'draft' : 'target',
-    config: summarise(checkpoint.spec),
+    spec: checkpoint.spec,
     embedding: {
       address: placement.embedding.byteOffset + embedding.stagedOffset,
       dtype: embedding.dtype,

@@ -100,12 +100,13 @@ export function createSpec(
 export function decoderSizeFields({ layers }: ModelSpec, original: JsonRecord): JsonRecord {
   const [first] = layers as [LayerSpec];
   const isMixed = layers.some(({ attention: { window } }) => window !== first.attention.window);
+  const saysWhich = Array.isArray(original.layer_types) || original.use_sliding_window === true;
   const kindOf = ({ attention: { window } }: LayerSpec) =>
     window === null ? 'full_attention' : 'sliding_attention';
   return {
     num_hidden_layers: layers.length,
     intermediate_size: first.ffn.width,
-    ...((isMixed || Array.isArray(original.layer_types)) && { layer_types: layers.map(kindOf) }),
+    ...((isMixed || saysWhich) && { layer_types: layers.map(kindOf) }),
   };
 }
 

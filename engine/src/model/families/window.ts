@@ -25,3 +25,30 @@ export function refuseMixedLayers(config: ConfigValues, window: number | null): 
     'use a checkpoint whose layers all attend alike',
   );
 }
+
+export type LayerType = 'full_attention' | 'sliding_attention';
+
+/**
+ * The window of each layer, where `layer_types` says which layers have one.
+ * @param window of those that have; null where the configuration has none
+ * @param missing what a `layer_types` that is not there means
+ */
+export function parseLayerWindows(
+  config: ConfigValues,
+  numLayers: number,
+  window: number | null,
+  missing: (layer: number) => LayerType,
+): (number | null)[] {
+  const types = config.get('layer_types') ?? Array.from({ length: numLayers }, (_, layer) => missing(layer));
+  const known: readonly unknown[] = window === null ? ['full_attention'] : layerTypes;
+  if (Array.isArray(types) && types.length === numLayers && types.every((type) => known.includes(type)))
+    return types.map((type) => (type === 'sliding_attention' ? window : null));
+  throw config.unsupported(
+    'layer_types',
+    types,
+    `${numLayers} times ${known.map((type) => `"${type}"`).join(' or ')}${window === null ? ', beside no window' : ''}`,
+    'use a checkpoint with such layers',
+  );
+}
+
+const layerTypes: readonly LayerType[] = ['full_attention', 'sliding_attention'];

@@ -1,0 +1,86 @@
+import {
+  type AttentionSpec,
+  catalogSpec,
+  describeModel,
+  type LayerSpec,
+  type ModelSpec,
+} from '@specoffload/engine';
+import { describe, expect, it } from 'vitest';
+import { refuseUncomputable } from '../../../engine/dist/model/arithmetic.js';
+import { modelGroups } from '../../../engine/dist/model/roles.js';
+
+const spec = catalogSpec('mixtral-8x7b');
+const norm = { eps: 1e-5, offset: 0 } as const;
+
+/** The model with its third layer changed. */
+function withLayer(change: (layer: LayerSpec) => LayerSpec): ModelSpec {
+  return { ...spec, layers: spec.layers.map((layer, index) => (index === 2 ? change(layer) : layer)) };
+}
+
+function withAttention(changes: Partial<AttentionSpec>): ModelSpec {
+  return withLayer((layer) => ({ ...layer, attention: { ...layer.attention, ...changes } }));
+}
+
+describe('a spec whose arithmetic nothing computes', () => {
+  it.each<[string, ModelSpec]>([
+    ['scaled embeddings', { ...spec, embedding: { scale: 8, tied: false } }],
+    ['norms whose weights are stored less one', { ...spec, finalNorm: { eps: 1e-5, offset: 1 } }],
+    ['attention sinks in layer 2', withAttention({ sinks: true })],
+    ['scores multiplied with 0.5 in layer 2', withAttention({ scale: 0.5 })],
+    [
+      'q and k normalised over all heads together in layer 2',
+      withAttention({ qkNorm: { over: 'projection', norm } }),
+    ],
+    ['layers that rotate positions differently', withAttention({ rope: { theta: 1e4, scaling: null } })],
+    ['layers whose keys differ in size', withAttention({ numKvHeads: 4 })],
+    [
+      'norms after attention or FFN in layer 2',
+      withLayer((layer) => ({ ...layer, norms: { ...layer.norms, afterFfn: norm } })),
+    ],
+    [
+      'experts whose weights do not sum to one in layer 2',
+      withLayer(({ ffn, ...layer }) => ({
+        ...layer,
+        ffn: { ...ffn, router: { weights: 'as-is', biases: false } },
+      })),
+    ],
+    [
+      'a shared expert in layer 2',
+      withLayer(({ ffn, ...layer }) => ({ ...layer, ffn: { ...ffn, sharedWidth: 64 } })),
+    ],
+  ])('is refused: %s', (problem, changed) => {
+    expect(() => refuseUncomputable(changed, 'a/config.json')).toThrow(
+      `a/config.json: a mixtral model with ${problem}, which no device here computes`,
+    );
+  });
+
+  it('is not what layers of different windows, biases or norms of heads are', () => {
+    const biases = { q: true, k: true, v: true, o: true };
+    const changed = withAttention({ window: 7, biases, qkNorm: { over: 'head', norm } });
+    expect(() => refuseUncomputable(changed, 'a/config.json')).not.toThrow();
+  });
+});
+
+it('has the tensors that its layers have, in the order of their use', () => {
+  const changed = withAttention({
+    biases: { q: true, k: true, v: true, o: false },
+    qkNorm: { over: 'head', norm },
+  });
+  const rolesOf = (layer: number) =>
+    modelGroups(changed).layers[layer]!.attention.tensors.map(({ role }) => role);
+  expect(rolesOf(1)).toEqual(['inputNorm', 'q', 'k', 'v', 'o', 'postNorm', 'router']);
+  expect(rolesOf(2)).toEqual([
+    ...['inputNorm', 'q', 'k', 'v', 'o', 'qBias', 'kBias', 'vBias', 'qNorm', 'kNorm', 'postNorm', 'router'],
+  ]);
+});
+
+it('has a digest of its own wherever one of its layers differs', () => {
+  const models = [
+    spec,
+    withAttention({ window: 7 }),
+    withAttention({ scale: 0.5 }),
+    withAttention({ sinks: true }),
+  ];
+  const digests = models.map((changed) => describeModel({ name: 'one', spec: changed }).digest);
+  expect(new Set(digests).size).toBe(models.length);
+});
