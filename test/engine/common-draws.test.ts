@@ -6,6 +6,7 @@ import {
   type SimulationRequest,
   type StrategyName,
   simulateRun,
+  withLane,
 } from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
 import { createCommonOracle } from '../../engine/dist/speculate/acceptance.js';
@@ -96,7 +97,10 @@ describe('common draws', () => {
   });
 
   it('draw task times lane by lane: what another lane does moves none of them', async () => {
-    const machine = { ...job.machine, variability: { disk: 0, link: 0.3, host: 0.3, device: 0 } };
+    const machine = ['link', 'host'].reduce(
+      (uneven, lane) => withLane(uneven, lane, { variability: 0.3 }),
+      job.machine,
+    );
     const linkTimes = async (policy: PolicyInput) => {
       const { spans } = await simulateRun({
         ...{ ...job, machine, draft: null, acceptance: null, strategy: 'none', seed: 5, draws: 'common' },

@@ -6,20 +6,24 @@ import {
   type Checkpoint,
   catalogSpec,
   describeModel,
+  type FlatMachine,
+  limitsOf,
   type MachineModel,
   type ModelSpec,
   summarise,
+  unflattenMachine,
+  withBudgets,
 } from '@specoffload/engine';
 import { specOf } from './tiny.js';
 
-const lane = (rates: Partial<MachineModel['host']>): MachineModel['host'] => ({
+const lane = (rates: Partial<FlatMachine['host']>): FlatMachine['host'] => ({
   ...{ overheadSeconds: 0, secondsPerRow: 0, latencySeconds: 0, kinds: {} },
   ...{ arithmetic: [[1, 1e12]], memoryBytesPerSecond: 1e11, cacheBytesPerSecond: 1e10 },
   ...{ scoreFlopsPerSecond: 1e11, ...rates },
 });
 
 /** A GPU behind a slow link, with a host of many cores: the numbers are made up. */
-export const workstation: MachineModel = {
+const flatWorkstation: FlatMachine = {
   ...{ name: 'workstation', description: 'a GPU of 24 GB behind PCIe 3' },
   disk: { overheadSeconds: 1e-4, bytesPerSecond: 3.5e9 },
   link: {
@@ -49,14 +53,16 @@ export const workstation: MachineModel = {
   formats: bf16Formats,
 };
 
+export const workstation = unflattenMachine(flatWorkstation);
+
 /** Half of the model comes from disk in every pass. */
-export const laptop: MachineModel = {
-  ...workstation,
+export const laptop = unflattenMachine({
+  ...flatWorkstation,
   ...{ name: 'laptop', description: 'little memory of either kind; draft steps are not interrupted' },
-  host: { ...workstation.host, secondsPerRow: 2e-7 },
+  host: { ...flatWorkstation.host, secondsPerRow: 2e-7 },
   interruptsDraft: false,
   memory: { deviceBytes: 18e9, hostBytes: 48e9, diskBytes: 1e12 },
-};
+});
 
 /** Mixtral 8x7B with fewer layers: prefill, passes and rounds as those of the whole, in a quarter of the time. */
 export function mixtral(numLayers = 8): Checkpoint {
@@ -69,11 +75,8 @@ export function mistral(numLayers = 8): Checkpoint {
 
 /** What the models need, so that as much streams as of the whole ones. */
 export function shrinkMemory(machine: MachineModel, share: number): MachineModel {
-  const { deviceBytes, hostBytes } = machine.memory;
-  return {
-    ...machine,
-    memory: { ...machine.memory, deviceBytes: deviceBytes * share, hostBytes: hostBytes * share },
-  };
+  const { deviceBytes, hostBytes } = limitsOf(machine);
+  return withBudgets(machine, { deviceBytes: deviceBytes * share, hostBytes: hostBytes * share });
 }
 
 export function rates(...byPosition: number[]): Acceptance {

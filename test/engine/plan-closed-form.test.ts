@@ -8,6 +8,7 @@ import {
   type PolicyInput,
   type StrategyName,
   simulateRun,
+  withBudgets,
 } from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
 import { placeCandidate } from '../../engine/dist/plan/appraise.js';
@@ -42,7 +43,7 @@ const policies: readonly (readonly [StrategyName, PolicyInput])[] = [
 
 const machines: readonly MachineModel[] = [
   shrinkMemory(workstation, 1 / 2),
-  shrinkMemory({ ...laptop, memory: { ...laptop.memory, deviceBytes: 24e9 } }, 1 / 2),
+  shrinkMemory(withBudgets(laptop, { deviceBytes: 24e9 }), 1 / 2),
 ];
 
 describe.each(machines)('on $name', (machine) => {

@@ -3,6 +3,7 @@
 import {
   type AllowedValues,
   climbLadder,
+  limitsOf,
   type MachineModel,
   type PlannedPolicy,
   type PlanRequest,
@@ -14,17 +15,18 @@ import {
   relaxResources,
   resources,
   UserError,
+  withBudgets,
+  withLane,
 } from '@specoffload/engine';
 import { publishSignal } from '@specoffload/input';
 import { describe, expect, it } from 'vitest';
 import { laptop, mistral, mixtral, rates, shrinkMemory, workstation } from './plan-cases.js';
 
 const gpu = shrinkMemory(workstation, 1 / 2);
-const small = shrinkMemory({ ...laptop, memory: { ...laptop.memory, deviceBytes: 24e9 } }, 1 / 2);
+const small = shrinkMemory(withBudgets(laptop, { deviceBytes: 24e9 }), 1 / 2);
 const fastLink: MachineModel = {
-  ...gpu,
+  ...withLane(gpu, 'link', { bytesPerSecond: 50e9, cacheBytesPerSecond: 40e9 }),
   name: 'fast link',
-  link: { ...gpu.link, bytesPerSecond: 50e9, cacheBytesPerSecond: 40e9 },
 };
 
 const job: PlanRequest = {
@@ -119,8 +121,8 @@ describe('a plan', () => {
   it('keeps to the budgets, and knows no more than its lanes can do', async () => {
     const { ranked } = await planRun({ ...job, machine: small });
     for (const { outcome, busiest } of ranked) {
-      expect(outcome.memoryBytes.device).toBeLessThanOrEqual(small.memory.deviceBytes);
-      expect(outcome.memoryBytes.host).toBeLessThanOrEqual(small.memory.hostBytes);
+      expect(outcome.memoryBytes.device).toBeLessThanOrEqual(limitsOf(small).deviceBytes);
+      expect(outcome.memoryBytes.host).toBeLessThanOrEqual(limitsOf(small).hostBytes);
       expect(busiest.boundTokensPerSecond).toBeGreaterThanOrEqual(outcome.tokensPerSecond * (1 - 1e-9));
     }
   });
@@ -210,12 +212,12 @@ describe('a plan', () => {
   it.each<[string, Partial<PlanRequest>, RegExp]>([
     [
       'too little device memory',
-      { machine: { ...gpu, memory: { ...gpu.memory, deviceBytes: 1e9 } } },
+      { machine: withBudgets(gpu, { deviceBytes: 1e9 }) },
       /^the device memory budget of 953\.7 MiB is too small: this run needs \d.*raise it to at least \d+ MiB/,
     ],
     [
       'too little host memory',
-      { machine: { ...gpu, memory: { ...gpu.memory, hostBytes: 1e9 } } },
+      { machine: withBudgets(gpu, { hostBytes: 1e9 }) },
       /^the host memory budget of 953\.7 MiB is too small/,
     ],
     ['no acceptance', { acceptance: null }, /needs an acceptance/],

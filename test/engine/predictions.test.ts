@@ -10,13 +10,14 @@ import {
   bf16Formats,
   catalogSpec,
   describeModel,
-  type MachineModel,
+  type FlatMachine,
   type PolicyInput,
   predictionVersion,
   type SimulationRequest,
   type StrategyName,
   simulateRun,
   summarise,
+  unflattenMachine,
 } from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
 import { specOf } from './tiny.js';
@@ -41,7 +42,7 @@ const recorded: Acceptance = {
 const lane = { overheadSeconds: 1e-5, secondsPerRow: 0, latencySeconds: 0 };
 
 /** Like the paper's first machine, with every kind of cost; not a machine file, because a new fit changes those. */
-const desktop: MachineModel = {
+const desktop: FlatMachine = {
   ...{ name: 'desktop', description: 'for tests', formats: bf16Formats, interruptsDraft: true },
   disk: { overheadSeconds: 1e-4, bytesPerSecond: 3.5e9 },
   link: {
@@ -65,7 +66,7 @@ const desktop: MachineModel = {
   laneWidth: { disk: 1, link: 1, host: 1, device: 2 },
   memory: { deviceBytes: 24e9, hostBytes: 256e9, diskBytes: 1e12 },
 };
-const machines = {
+const flatMachines = {
   desktop,
   server: { ...desktop, name: 'server', link: { ...desktop.link, bytesPerSecond: 25e9 } },
   uneven: {
@@ -74,12 +75,12 @@ const machines = {
     laneWidth: { disk: 2, link: 1, host: 1, device: 2 },
     memory: { ...desktop.memory, deviceBytes: 18e9, hostBytes: 16e9 },
   },
-} satisfies Record<string, MachineModel>;
+} satisfies Record<string, FlatMachine>;
 
 interface Case {
   readonly strategy: StrategyName;
   readonly model: keyof typeof models;
-  readonly machine: keyof typeof machines;
+  readonly machine: keyof typeof flatMachines;
   readonly policy: PolicyInput;
   readonly acceptance?: Acceptance;
   /** Half a digest of everything that came out, spans included. */
@@ -187,7 +188,11 @@ describe('predictions', () => {
     const request: SimulationRequest = {
       ...{ target: models[one.model], draft, strategy: one.strategy, policy: one.policy },
       promptLengths: Array.from({ length: 24 }, (_, index) => 40 + ((index * 83) % 160)),
-      ...{ maxNewTokens: 12, machine: machines[one.machine], acceptance: one.acceptance ?? byPosition },
+      ...{
+        maxNewTokens: 12,
+        machine: unflattenMachine(flatMachines[one.machine]),
+        acceptance: one.acceptance ?? byPosition,
+      },
       routingSkew: 0.4,
     };
     expect(digestOf(await simulateRun(request))).toBe(one.digest);

@@ -8,6 +8,8 @@ import {
   createRandom,
   describeModel,
   expectedTokens,
+  type FlatMachine,
+  flattenMachine,
   type IdleCause,
   interpolate,
   type MachineModel,
@@ -19,6 +21,10 @@ import {
   type SimulationRequest,
   type StrategyName,
   simulateRun,
+  unflattenMachine,
+  withBudgets,
+  withLane,
+  withMemory,
 } from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
 import type { Task } from '../../engine/dist/schedule/task.js';
@@ -32,7 +38,7 @@ const lane = {
 };
 
 /** Something like an RTX 4090 behind PCIe 3. */
-const machine: MachineModel = {
+const flat: FlatMachine = {
   name: 'test',
   description: 'for tests',
   disk: { overheadSeconds: 0, bytesPerSecond: 3.5e9 },
@@ -65,9 +71,10 @@ const machine: MachineModel = {
   memory: { deviceBytes: 24e9, hostBytes: 256e9, diskBytes: 1e12 },
   formats: bf16Formats,
 };
+const machine = unflattenMachine(flat);
 
 /** The same with a link that is never in the way, so that the draft and the host are. */
-const fastLink: MachineModel = { ...machine, link: { ...machine.link, bytesPerSecond: 1e13 } };
+const fastLink = withLane(machine, 'link', { bytesPerSecond: 1e13 });
 
 const target = describeModel({ name: 'target', spec: catalogSpec('mixtral-8x7b') });
 const draft = describeModel({ name: 'draft', spec: catalogSpec('llama-3.2-1b') });
@@ -165,16 +172,13 @@ describe('a prediction', () => {
     { title: 'a slow link as weights', on: machine, policy: { pinnedLayers: 0 }, cause: 'weights' },
     {
       title: 'a slow host as attention',
-      on: { ...fastLink, host: { ...fastLink.host, cacheBytesPerSecond: 1e8 } },
+      on: withLane(fastLink, 'host', { cacheBytesPerSecond: 1e8 }),
       policy: {},
       cause: 'attention',
     },
     {
       title: 'results of the draft that come late as the draft',
-      on: {
-        ...fastLink,
-        device: { ...fastLink.device, kinds: { draft: { ...fastLink.device, latencySeconds: 1 } } },
-      },
+      on: withLane(fastLink, 'device', { kinds: { draft: { latencySeconds: 1 } } }),
       policy: { speculation: 'serial' },
       cause: 'draft',
     },
@@ -308,12 +312,12 @@ describe('software that copies the KV cache', () => {
       ...(lane === 'link' ? { bytes: 1e9, cacheBytes: 0 } : { bytes: 0, cacheBytes: 1e9 }),
     }) as unknown as Task;
   const free = { ...lane, overheadSeconds: 0 };
-  const copying: MachineModel = {
-    ...machine,
-    link: { ...machine.link, ...traffic(0, 1) },
-    host: { ...machine.host, ...free, ...traffic(3, 2) },
-    device: { ...machine.device, ...free, ...traffic(3, 2), kinds: { draft: traffic(1, 0) } },
-  };
+  const copying = unflattenMachine({
+    ...flat,
+    link: { ...flat.link, ...traffic(0, 1) },
+    host: { ...flat.host, ...free, ...traffic(3, 2) },
+    device: { ...flat.device, ...free, ...traffic(3, 2), kinds: { draft: traffic(1, 0) } },
+  });
 
   it.each<{ model: string; sharing: number }>([
     { model: 'mixtral-8x7b', sharing: 4 },
@@ -333,11 +337,11 @@ describe('software that copies the KV cache', () => {
 
 describe('a target that host memory does not hold', () => {
   const hostBytes = 60e9; // of 93 GB
-  const withPageCache: MachineModel = {
-    ...machine,
-    disk: { ...machine.disk, pageableBytesPerSecond: 1.75e9 },
-    memory: { ...machine.memory, hostBytes, hasPageCache: true },
-  };
+  const withPageCache = unflattenMachine({
+    ...flat,
+    disk: { ...flat.disk, pageableBytesPerSecond: 1.75e9 },
+    memory: { ...flat.memory, hostBytes, hasPageCache: true },
+  });
   const simulate = (pageLocked: number, on: MachineModel) =>
     simulateRun(request('none', { pinnedLayers: 0, pageLocked }, { machine: on }));
 
@@ -354,7 +358,7 @@ describe('a target that host memory does not hold', () => {
 
   it('keeps what fits where all weights are page-locked, or reads are direct', async () => {
     const locked = await simulate(1, withPageCache);
-    const direct = await simulate(0.5, { ...machine, memory: { ...machine.memory, hostBytes } });
+    const direct = await simulate(0.5, withBudgets(machine, { hostBytes }));
     for (const { policy } of [locked, direct]) expect(policy.keptLayers).toBeGreaterThan(16);
     expect(locked.tokensPerSecond).toBeGreaterThan(
       1.5 * (await simulate(0.5, withPageCache)).tokensPerSecond,
@@ -362,7 +366,7 @@ describe('a target that host memory does not hold', () => {
   });
 
   it('keeps all of a target that fits', async () => {
-    const roomy = { ...withPageCache, memory: { ...machine.memory, hasPageCache: true } };
+    const roomy = withMemory(withPageCache, 'host', { bytes: flat.memory.hostBytes });
     expect((await simulate(0.5, roomy)).policy.keptLayers).toBe(32);
   });
 });
@@ -462,7 +466,10 @@ describe('a cost model', () => {
 
 describe('unequal times', () => {
   it('cost a balanced pipeline time, are drawn from the seed, and change nothing on average of one lane', async () => {
-    const uneven = { ...machine, variability: { disk: 0, link: 0.5, host: 0.5, device: 0.5 } };
+    const uneven = unflattenMachine({
+      ...flat,
+      variability: { disk: 0, link: 0.5, host: 0.5, device: 0.5 },
+    });
     const even = await simulateRun(request('none', { pinnedLayers: 0 }));
     const drawn = await simulateRun(request('none', { pinnedLayers: 0 }, { machine: uneven }));
     expect(drawn.seconds).not.toBe(even.seconds);
@@ -521,7 +528,7 @@ describe('parseMachineModel', () => {
   };
 
   it('takes a complete file', () => {
-    expect(parseMachineModel(file, 'm.json')).toMatchObject({
+    expect(flattenMachine(parseMachineModel(file, 'm.json'))).toMatchObject({
       name: 'm',
       device: { kinds: { expert: { overheadSeconds: 1e-3 } } },
       laneWidth: { disk: 1, link: 1, host: 1, device: 1 },
@@ -530,14 +537,16 @@ describe('parseMachineModel', () => {
 
   it('takes what software copies, and a page cache', () => {
     const cacheTraffic = { fixed: constant(3), perHead: constant(2) };
-    const machine = parseMachineModel(
-      {
-        ...file,
-        disk: { ...file.disk, pageableBytesPerSecond: constant(5e8) },
-        link: { ...file.link, cacheTraffic },
-        host: { ...compute, cacheTraffic },
-      },
-      'm.json',
+    const machine = flattenMachine(
+      parseMachineModel(
+        {
+          ...file,
+          disk: { ...file.disk, pageableBytesPerSecond: constant(5e8) },
+          link: { ...file.link, cacheTraffic },
+          host: { ...compute, cacheTraffic },
+        },
+        'm.json',
+      ),
     );
     expect(machine.disk.pageableBytesPerSecond).toBe(5e8);
     expect(machine.memory.hasPageCache).toBe(true);

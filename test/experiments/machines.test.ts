@@ -3,7 +3,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { planRun } from '@specoffload/engine';
+import { computeLane, flattenMachine, planRun, transferLane, withBudgets } from '@specoffload/engine';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { composeMachine, readParts } from '../../experiments/src/inputs/machine-parts.js';
 import { openMachine } from '../../experiments/src/inputs/machines.js';
@@ -25,7 +25,7 @@ it.each([
 
 describe.each(gpus)('%s', (gpu) => {
   it('reaches no more than its data sheets say, and not much less than half of it', async () => {
-    const { device, link, disk, host, memory, name } = await openMachine(gpu);
+    const { device, link, disk, host, memory, name } = flattenMachine(await openMachine(gpu));
     const [, linkName, hostName, diskName] = name.split('+') as [string, string, string, string];
     const part = parts.gpu[gpu]!;
     const rate = (text: string | undefined) => parseBytesPerSecond('rate', text!);
@@ -50,16 +50,16 @@ describe.each(gpus)('%s', (gpu) => {
     const target = await openOrDescribeModel('llama-3.1-8b');
     const plan = await planRun({
       ...{ target, draft: null, acceptance: null, strategies: ['none'], mostSimulations: 3, numSeeds: 1 },
-      machine: { ...machine, memory: { ...machine.memory, deviceBytes: 8e9 } },
+      machine: withBudgets(machine, { deviceBytes: 8e9 }),
       promptLengths: new Array<number>(16).fill(64),
       maxNewTokens: 8,
     });
     const { seconds, bytesMoved, passes, tokensPerSecond } = plan.ranked[0]!.outcome;
-    const linkSeconds = bytesMoved.link / machine.link.bytesPerSecond;
+    const linkSeconds = bytesMoved.link / transferLane(machine, 'link').bytesPerSecond;
     expect(seconds).toBeGreaterThanOrEqual(linkSeconds);
     // Not everything fits beside what a pass needs, so every pass moves something.
     expect(bytesMoved.link / passes).toBeGreaterThan(target.bytes / 4);
-    const weights = target.bytes / machine.device.memoryBytesPerSecond;
+    const weights = target.bytes / computeLane(machine, 'device').memoryBytesPerSecond;
     expect(seconds).toBeGreaterThanOrEqual(passes * weights);
     expect(tokensPerSecond).toBeGreaterThan(0.1 * ((16 * 8) / (linkSeconds + passes * weights)));
   });
@@ -68,7 +68,7 @@ describe.each(gpus)('%s', (gpu) => {
 it('needs less time behind a faster link, and says what is assumed', async () => {
   const rates = await Promise.all(
     ['pcie3', 'pcie4', 'pcie5'].map(
-      async (link) => (await openMachine(`rtx-5090+${link}`)).link.bytesPerSecond,
+      async (link) => transferLane(await openMachine(`rtx-5090+${link}`), 'link').bytesPerSecond,
     ),
   );
   expect(rates).toEqual([11.56e9, 26e9, 52e9]);

@@ -1,4 +1,4 @@
-import { type MachineModel, parseMachineModel, type RunResult, type Span } from '@specoffload/engine';
+import { flattenMachine, parseMachineModel, type RunResult, type Span } from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
 import { compare, summarize } from '../../experiments/src/accuracy/compare.js';
 import { accuracyGrid } from '../../experiments/src/accuracy/grid.js';
@@ -79,7 +79,7 @@ describe('a machine file', () => {
       },
       [run],
     );
-    const machine: MachineModel = parseMachineModel(file, 'test.json');
+    const machine = flattenMachine(parseMachineModel(file, 'test.json'));
     expect(machine.link.bytesPerSecond / 4e9).toBeCloseTo(1, 2);
     expect(machine.device.arithmetic.map(([rows]) => rows)).toEqual([2, 8, 32]);
     for (const [rows, rate] of machine.device.arithmetic) expect(rate / (rows * 1e9)).toBeCloseTo(1, 2);

@@ -1,7 +1,7 @@
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { cacheRate, catalogSpec, countHeads } from '@specoffload/engine';
+import { cacheRate, catalogSpec, countHeads, flattenMachine } from '@specoffload/engine';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openMachine } from '../../experiments/src/inputs/machines.js';
 import { projectDirectory } from '../../experiments/src/paths.js';
@@ -127,8 +127,9 @@ describe('the machines', () => {
     ['env1', [9e9, 13e9]],
     ['env2', [18e9, 26e9]],
   ] as const)('%s is the calibrated one, inside physical bounds', async (name, [least, most]) => {
-    const machine = await openMachine(name);
-    expect(machine).toEqual(createMachine(name, calibration.constants));
+    const opened = await openMachine(name);
+    expect(opened).toEqual(createMachine(name, calibration.constants));
+    const machine = flattenMachine(opened);
     expect(machine.link.bytesPerSecond).toBeGreaterThanOrEqual(least);
     expect(machine.link.bytesPerSecond).toBeLessThanOrEqual(most);
     expect(machine.link.pageableBytesPerSecond).toBeLessThanOrEqual(machine.link.bytesPerSecond);
@@ -137,7 +138,10 @@ describe('the machines', () => {
   });
 
   test('share what is the software, and differ in what is the machine', async () => {
-    const [env1, env2] = [await openMachine('env1'), await openMachine('env2')];
+    const [env1, env2] = [
+      flattenMachine(await openMachine('env1')),
+      flattenMachine(await openMachine('env2')),
+    ];
     for (const lane of ['link', 'host', 'device'] as const)
       expect(env1[lane].cacheTraffic).toEqual(env2[lane].cacheTraffic);
     expect(env1.host.cacheTraffic).toEqual({ fixed: 3, perHead: 2 });
@@ -154,7 +158,7 @@ describe('the machines', () => {
       ...({ environment: 'env1', generationLength: 16 } as const),
     };
     const machineOf = (model: ModelName) =>
-      toRequest({ ...question, model }, reference, calibration.constants).machine;
+      flattenMachine(toRequest({ ...question, model }, reference, calibration.constants).machine);
     const heads = (name: string) => countHeads(catalogSpec(name));
     const [llama, mixtral] = [machineOf('LLaMA-3.3-70B'), machineOf('Mixtral 8x7B')];
     for (const lane of ['link', 'host', 'device'] as const)

@@ -6,12 +6,17 @@ import {
   type AcceptanceReport,
   type Budgets,
   catalogSpec,
+  computeLane,
   describeModel,
+  flattenMachine,
   interpolate,
   type MachineModel,
   type ModelSummary,
   type Span,
   summarise,
+  transferLane,
+  withBudgets,
+  withLane,
 } from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
 import { capMachine, capSettingsOf, noCaps, withLimits } from '../../experiments/src/inputs/caps.js';
@@ -99,10 +104,10 @@ describe('ratios', () => {
       ...{ loads, target, draft, policy: { decodeBatch: 64, candidates: 3 }, maxNewTokens: 4 },
       ...{ promptLengths: [96, 96], course: { tokensPerRound: 2.5, prefillShare: 0.4 } },
     };
-    const machine = {
-      ...workstation,
-      memory: { ...workstation.memory, deviceBytes: target.bytes / 4, hostBytes: 2 * target.bytes },
-    };
+    const machine = withBudgets(workstation, {
+      deviceBytes: target.bytes / 4,
+      hostBytes: 2 * target.bytes,
+    });
     const bf16 = ratiosOf({ ...rest, machine });
     expect(bf16).toMatchObject({
       ...{ 'draft over pass': 1.5, 'link over pass': 0.75, 'arithmetic over pass': 0.25 },
@@ -119,7 +124,7 @@ describe('ratios', () => {
     // 7 of 16: two of eight experts, twice.
     expect(bf16['share of experts that a pass needs']).toBeCloseTo(7 / 16, 12);
     // 64 rows of an expert: the host does 1e12 there, the device twice the time of one row less than 1e14.
-    const rate = interpolate(machine.device.arithmetic)(64);
+    const rate = interpolate(computeLane(machine, 'device').arithmetic)(64);
     expect(bf16['host arithmetic over device arithmetic']).toBeCloseTo(1e12 / rate, 12);
     const flops = 2 * 64 * 3 * 4096 * 14336 * 8 * 32;
     expect(bf16['host arithmetic over pass']).toBeCloseTo(flops / 1e12 / 4, 9);
@@ -137,7 +142,7 @@ describe('the KV cache in device memory', () => {
       ratiosOf({
         ...{ loads, target, draft, policy: {}, promptLengths: [96, 96], maxNewTokens: 4 },
         course: { tokensPerRound: 1, prefillShare: 0.1 },
-        machine: { ...workstation, memory: { ...workstation.memory, deviceBytes: 1e9, ...factors } },
+        machine: withBudgets(workstation, { deviceBytes: 1e9, ...factors }),
       });
     const plain = ratios({});
     expect(plain['KV cache over device memory']).toBeCloseTo((200 * 131_072) / 1e9, 12);
@@ -153,38 +158,35 @@ describe('the KV cache in device memory', () => {
 });
 
 describe('a cap', () => {
+  const flat = flattenMachine(workstation);
+
   it('slows down whatever crosses the link, and nothing that is slower anyway', () => {
-    const { link } = capMachine(workstation, { ...noCaps, linkBytesPerSecond: 5e9 });
+    const { link } = flattenMachine(capMachine(workstation, { ...noCaps, linkBytesPerSecond: 5e9 }));
     for (const field of ['bytesPerSecond', 'pageableBytesPerSecond', 'cacheBytesPerSecond'] as const)
-      expect(link[field]).toBe(Math.min(workstation.link[field], 5e9));
+      expect(link[field]).toBe(Math.min(flat.link[field]!, 5e9));
     expect(capMachine(workstation, noCaps)).toEqual(workstation);
   });
 
   it('of the KV cache slows down attention on the host, and cache on its way to the device', () => {
-    const host = { ...workstation.host, kinds: { attention: { cacheBytesPerSecond: 8e8 }, realign: {} } };
-    const capped = capMachine(
-      { ...workstation, host },
-      { ...noCaps, hostCacheBytesPerSecond: 1e8, linkCacheBytesPerSecond: 2e8 },
-    );
+    const kinds = { attention: { cacheBytesPerSecond: 8e8 }, realign: {} };
+    const caps = { ...noCaps, hostCacheBytesPerSecond: 1e8, linkCacheBytesPerSecond: 2e8 };
+    const capped = flattenMachine(capMachine(withLane(workstation, 'host', { kinds }), caps));
     expect(capped.host.cacheBytesPerSecond).toBe(1e8);
     expect(capped.host.kinds).toEqual({ attention: { cacheBytesPerSecond: 1e8 }, realign: {} });
-    expect(capped.link).toEqual({ ...workstation.link, cacheBytesPerSecond: 2e8 });
+    expect(capped.link).toEqual({ ...flat.link, cacheBytesPerSecond: 2e8 });
   });
 
   it("of the host's arithmetic slows down its products whatever their kind, and nothing that is slower anyway", () => {
-    const host = {
-      ...workstation.host,
-      kinds: { expert: { arithmetic: [[1, 5e10]] }, realign: {} },
-    } as const;
+    const kinds = { expert: { arithmetic: [[1, 5e10]] }, realign: {} } as const;
     const caps = { ...noCaps, hostFlopsPerSecond: 3e10, hostWeightBytesPerSecond: 1e9 };
-    const capped = capMachine({ ...workstation, host }, caps);
+    const capped = flattenMachine(capMachine(withLane(workstation, 'host', { kinds }), caps));
     expect(capped.host.memoryBytesPerSecond).toBe(1e9);
     expect(capped.host.arithmetic).toEqual([
       [1, 2e10],
       [64, 3e10],
     ]);
     expect(capped.host.kinds).toEqual({ expert: { arithmetic: [[1, 3e10]] }, realign: {} });
-    expect([capped.device, capped.link]).toEqual([workstation.device, workstation.link]);
+    expect([capped.device, capped.link]).toEqual([flat.device, flat.link]);
   });
 
   it('of a run goes into its prediction, with its budgets', () => {
@@ -193,10 +195,12 @@ describe('a cap', () => {
       hostBytes: 2e9,
       ...capSettingsOf({ ...noCaps, diskBytesPerSecond: 1e8 }),
     };
-    const { memory, disk, link } = withLimits(workstation, settings);
-    expect(memory).toEqual({ ...workstation.memory, deviceBytes: 1e9, hostBytes: 2e9 });
-    expect([disk.bytesPerSecond, link]).toEqual([1e8, workstation.link]);
-    const counting = withLimits(workstation, { ...settings, deviceCacheFactor: 4.3, draftCacheFactor: 1 });
+    const { memory, disk, link } = flattenMachine(withLimits(workstation, settings));
+    expect(memory).toEqual({ ...flat.memory, deviceBytes: 1e9, hostBytes: 2e9 });
+    expect([disk.bytesPerSecond, link]).toEqual([1e8, flat.link]);
+    const counting = flattenMachine(
+      withLimits(workstation, { ...settings, deviceCacheFactor: 4.3, draftCacheFactor: 1 }),
+    );
     expect(counting.memory).toEqual({ ...memory, deviceCacheFactor: 4.3 });
   });
 });
@@ -237,13 +241,7 @@ describe('a choice', () => {
     ...{ 'KV cache over device memory': 1.2, 'kept draft cache over device memory': 1.4 },
   };
   /** Slow enough for a draft of this size to take a while. */
-  const machine: MachineModel = {
-    ...workstation,
-    device: {
-      ...workstation.device,
-      arithmetic: [[1, 5e10]],
-    },
-  };
+  const machine = withLane(workstation, 'device', { arithmetic: [[1, 5e10]] });
   const request: ChoiceRequest = {
     ...{ theirs, cacheLinkOverHost: 1.6, target, drafts: [draftOf(2), draftOf(4)], machine },
     ...{ promptLengths: new Array<number>(32).fill(100), promptCounts: [4, 8] },
@@ -260,7 +258,7 @@ describe('a choice', () => {
     expect(hostSeconds / passSeconds).toBeGreaterThan(0.5);
     expect(hostSeconds / passSeconds).toBeLessThanOrEqual(0.91);
     const { linkBytesPerSecond, hostCacheBytesPerSecond, linkCacheBytesPerSecond } = choice.caps;
-    expect(linkBytesPerSecond).toBeLessThan(machine.link.bytesPerSecond);
+    expect(linkBytesPerSecond).toBeLessThan(transferLane(machine, 'link').bytesPerSecond);
     expect(linkCacheBytesPerSecond! / hostCacheBytesPerSecond!).toBeCloseTo(1.6, 1);
     const ratio = (name: string) => choice.ratios.find((pair) => pair.name === name)!;
     for (const name of [
@@ -278,7 +276,7 @@ describe('a choice', () => {
         policy: choice.policy,
         promptLengths: request.promptLengths.slice(0, choice.prompts),
       },
-      machine: { ...capMachine(machine, choice.caps), memory: { ...machine.memory, ...choice.memory } },
+      machine: withBudgets(capMachine(machine, choice.caps), choice.memory),
     });
     expect(again).toEqual(choice.loads);
   });
@@ -315,13 +313,15 @@ describe('a draft that was measured', () => {
   it('is so many times as fast, whether or not the profile had rates of its own for drafts', async () => {
     const own = { arithmetic: [[1, 2e9]] } as const;
     const kinds = { draft: { ...own, scoreFlopsPerSecond: 1e18 } };
-    const profiled = { ...workstation, device: { ...workstation.device, kinds } };
-    expect(withDraftSpeed(profiled, 3).device.kinds.draft).toEqual({
+    const fasterDevice = (machine: MachineModel, factor: number) =>
+      computeLane(withDraftSpeed(machine, factor), 'device');
+    expect(fasterDevice(withLane(workstation, 'device', { kinds }), 3).kinds.draft).toEqual({
       ...{ arithmetic: [[1, 6e9]], scoreFlopsPerSecond: 1e18 },
     });
-    const [[rows, rate]] = workstation.device.arithmetic as [readonly [number, number]];
-    expect(withDraftSpeed(workstation, 2).device.kinds.draft?.arithmetic?.[0]).toEqual([rows, 2 * rate]);
-    expect(withDraftSpeed(workstation, 2).device.arithmetic).toEqual(workstation.device.arithmetic);
+    const { arithmetic } = computeLane(workstation, 'device');
+    const [[rows, rate]] = arithmetic as [readonly [number, number]];
+    expect(fasterDevice(workstation, 2).kinds.draft?.arithmetic?.[0]).toEqual([rows, 2 * rate]);
+    expect(fasterDevice(workstation, 2).arithmetic).toEqual(arithmetic);
   });
 });
 
@@ -348,7 +348,7 @@ describe('what the planner picks in a tunnel', () => {
 
   it('is nothing where nothing fits', async () => {
     const target = describeModel({ name: 'target', spec: specOf(config), unit: 'expert' });
-    const machine = { ...workstation, memory: { ...workstation.memory, deviceBytes: 1e6 } };
+    const machine = withBudgets(workstation, { deviceBytes: 1e6 });
     const plans = await planInTunnel({
       ...{ target, draft: target, machine, promptLengths: [40], maxNewTokens: 8 },
       acceptance: { kind: 'rates', name: '0.9', byPosition: [0.9] },

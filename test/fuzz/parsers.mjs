@@ -108,7 +108,7 @@ export function createParsers(folder) {
       [json('experiments/machines/env1.json'), json('experiments/machines/env2.json')],
       (input) => parseMachineModel(input, 'm.json'),
       (machine) =>
-        allFinite(machine, (name) => name === 'largestPieceBytes') && machine.link.bytesPerSecond >= 1e6,
+        allFinite(machine, (name) => name === 'largestPieceBytes') && machine.lanes[1].bytesPerSecond >= 1e6,
     ),
     value(
       'calibration',

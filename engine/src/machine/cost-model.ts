@@ -2,7 +2,14 @@
 
 import type { AttentionSpec } from '../model/spec.js';
 import type { TaskKind, TaskLabel } from '../trace/types.js';
-import type { CacheTraffic, ComputeRates, MachineModel } from './machine-model.js';
+import type {
+  ComputeLane,
+  ComputeRates,
+  MachineModel,
+  TransferLane,
+  TransferRates,
+} from './machine-model.js';
+import { isTransfer } from './topology.js';
 
 /** What of a task decides how long it takes. */
 export interface PricedTask extends Pick<TaskLabel, 'lane' | 'kind' | 'bytes' | 'rows'> {
@@ -32,9 +39,9 @@ export interface CostModel {
 export type HeadCounts = Pick<AttentionSpec, 'numHeads' | 'numKvHeads'>;
 
 /**
- * disk, link: overhead + bytes / rate.
+ * Lanes that move: overhead + bytes / rate.
  *
- * host, device: parts * overhead + rows * secondsPerRow + max(flops / rate(rows), bytes / memory rate)
+ * Lanes that compute: parts * overhead + rows * secondsPerRow + max(flops / rate(rows), bytes / memory rate)
  * + max(score flops / score rate, cache bytes / cache rate): products are bound by arithmetic or by reading weights,
  * attention by arithmetic or by reading the cache, and one follows the other. The cache's bytes count as often as the
  * machine's software moves them for the model at hand.
@@ -44,53 +51,81 @@ export function createCostModel(
   target: HeadCounts,
   draft: HeadCounts = target,
 ): CostModel {
-  const ratesOf = { host: new Map<TaskKind, LaneRates>(), device: new Map<TaskKind, LaneRates>() };
-  const lookUp = (lane: 'host' | 'device', kind: TaskKind): LaneRates => {
-    let rates = ratesOf[lane].get(kind);
+  const lanes = new Map(
+    machine.lanes.map((lane) => [
+      lane.name,
+      isTransfer(lane) ? new TransferCosts(lane, target) : new ComputeCosts(lane, target, draft),
+    ]),
+  );
+  const costsOf = ({ lane }: PricedTask) => lanes.get(lane) as TransferCosts | ComputeCosts;
+  return {
+    secondsOf: (task) => costsOf(task).secondsOf(task),
+    latencyOf: (task) => costsOf(task).latencyOf(task),
+  };
+}
+
+class TransferCosts implements CostModel {
+  readonly #lane: TransferLane;
+  readonly #pageableRate: number;
+  readonly #fetchRate: number;
+
+  constructor(lane: TransferLane, target: HeadCounts) {
+    this.#lane = lane;
+    this.#pageableRate = lane.pageableBytesPerSecond ?? lane.bytesPerSecond;
+    this.#fetchRate = cacheRate(lane, target);
+  }
+
+  secondsOf({ kind, bytes, isPageable }: PricedTask): number {
+    const { overheadSeconds, bytesPerSecond } = this.#lane;
+    const weightRate = isPageable ? this.#pageableRate : bytesPerSecond;
+    return overheadSeconds + bytes / (kind === 'fetch' ? this.#fetchRate : weightRate);
+  }
+
+  latencyOf(): number {
+    return 0;
+  }
+}
+
+class ComputeCosts implements CostModel {
+  readonly #lane: ComputeLane;
+  readonly #target: HeadCounts;
+  readonly #draft: HeadCounts;
+  readonly #byKind = new Map<TaskKind, LaneRates>();
+
+  constructor(lane: ComputeLane, target: HeadCounts, draft: HeadCounts) {
+    this.#lane = lane;
+    this.#target = target;
+    this.#draft = draft;
+  }
+
+  secondsOf(task: PricedTask): number {
+    return computeSeconds(this.#ratesOf(task.kind), task);
+  }
+
+  latencyOf({ kind, numParts }: PricedTask): number {
+    return numParts * this.#ratesOf(kind).latencySeconds;
+  }
+
+  #ratesOf(kind: TaskKind): LaneRates {
+    let rates = this.#byKind.get(kind);
     if (!rates) {
-      const { kinds, ...common } = machine[lane];
-      const own = { ...common, ...kinds[kind] };
-      const cacheBytesPerSecond = cacheRate(own, kind === 'draft' ? draft : target);
+      const own: ComputeRates = { ...this.#lane, ...this.#lane.kinds[kind] };
+      const cacheBytesPerSecond = cacheRate(own, kind === 'draft' ? this.#draft : this.#target);
       rates = { ...own, cacheBytesPerSecond, rateAt: interpolate(own.arithmetic) };
-      ratesOf[lane].set(kind, rates);
+      this.#byKind.set(kind, rates);
     }
     return rates;
-  };
-  const fetchRate = cacheRate(machine.link, target);
-  return {
-    secondsOf(task) {
-      if (task.lane === 'disk') return machine.disk.overheadSeconds + task.bytes / diskRate(machine, task);
-      if (task.lane === 'link')
-        return (
-          machine.link.overheadSeconds +
-          task.bytes / (task.kind === 'fetch' ? fetchRate : weightRate(machine, task))
-        );
-      return computeSeconds(lookUp(task.lane as 'host' | 'device', task.kind), task);
-    },
-    latencyOf({ lane, kind, numParts }) {
-      return lane === 'host' || lane === 'device' ? numParts * lookUp(lane, kind).latencySeconds : 0;
-    },
-  };
+  }
 }
 
 /** Bytes of a model's KV cache per second, whatever software moves for each. */
 export function cacheRate(
-  {
-    cacheBytesPerSecond,
-    cacheTraffic,
-  }: { readonly cacheBytesPerSecond: number; readonly cacheTraffic?: CacheTraffic },
+  rates: Pick<TransferRates, 'cacheBytesPerSecond' | 'cacheTraffic'> & { readonly bytesPerSecond?: number },
   { numHeads, numKvHeads }: HeadCounts,
 ): number {
+  const { cacheTraffic, cacheBytesPerSecond = rates.bytesPerSecond as number } = rates;
   if (!cacheTraffic) return cacheBytesPerSecond;
   return cacheBytesPerSecond / (cacheTraffic.fixed + (cacheTraffic.perHead * numHeads) / numKvHeads);
-}
-
-function diskRate({ disk }: MachineModel, { isPageable }: PricedTask): number {
-  return isPageable ? (disk.pageableBytesPerSecond ?? disk.bytesPerSecond) : disk.bytesPerSecond;
-}
-
-function weightRate({ link }: MachineModel, { isPageable }: PricedTask): number {
-  return isPageable ? link.pageableBytesPerSecond : link.bytesPerSecond;
 }
 
 interface LaneRates extends ComputeRates {

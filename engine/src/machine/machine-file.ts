@@ -3,6 +3,7 @@
 import { isRecord, type JsonRecord, maybeReadJson, printable, quote, UserError } from '@specoffload/input';
 import { laneNames } from '../trace/lanes.js';
 import { type LaneName, type TaskKind, taskKinds } from '../trace/types.js';
+import { type FlatComputeLane, type FlatMachine, unflattenMachine } from './flat-machine.js';
 import { bf16Formats, type Formats, localFormats } from './formats.js';
 import type { CacheTraffic, ComputeRates, KindRates, MachineModel } from './machine-model.js';
 
@@ -49,6 +50,10 @@ export async function readMachineFile(path: string): Promise<MachineModel> {
  * @throws UserError naming source, field, value, and what was expected.
  */
 export function parseMachineModel(json: unknown, source: string): MachineModel {
+  return unflattenMachine(parseFlatMachine(json, source));
+}
+
+function parseFlatMachine(json: unknown, source: string): FlatMachine {
   const file = new MachineFile(source);
   const root = file.record(json, 'content');
   if (root.schema !== 1) file.refuse('schema', root.schema, '1');
@@ -165,7 +170,7 @@ class MachineFile {
     return number as number;
   }
 
-  computeLane(value: unknown, lane: string): MachineModel['host'] {
+  computeLane(value: unknown, lane: string): FlatComputeLane {
     const { kinds, ...rest } = this.record(value, lane);
     const rates = this.#rates(rest, lane);
     for (const field of [...computeFields, 'arithmetic'] as const)
@@ -186,7 +191,7 @@ class MachineFile {
   }
 
   /** None where the file says nothing. */
-  variability(value: unknown): MachineModel['variability'] {
+  variability(value: unknown): FlatMachine['variability'] {
     const sigmas: Record<LaneName, number> = { disk: 0, link: 0, host: 0, device: 0 };
     if (value === undefined) return sigmas;
     for (const [lane, sigma] of Object.entries(this.record(value, 'variability'))) {
@@ -196,7 +201,7 @@ class MachineFile {
     return sigmas;
   }
 
-  laneWidth(value: unknown): MachineModel['laneWidth'] {
+  laneWidth(value: unknown): FlatMachine['laneWidth'] {
     const widths: Record<LaneName, number> = { disk: 1, link: 1, host: 1, device: 1 };
     if (value === undefined) return widths;
     for (const [lane, width] of Object.entries(this.record(value, 'laneWidth'))) {

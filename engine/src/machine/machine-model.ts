@@ -3,9 +3,17 @@
  * data sheets and fits; every constant says where it comes from.
  */
 
+import { UserError } from '@specoffload/input';
 import type { LaneName, TaskKind } from '../trace/types.js';
-import type { MemoryLimits } from './budgets.js';
+import type { Budgets, MemoryLimits } from './budgets.js';
 import type { Formats } from './formats.js';
+import {
+  type ComputePlace,
+  isTransfer,
+  type MemoryName,
+  type Topology,
+  type TransferPlace,
+} from './topology.js';
 
 /** How long a computing lane takes; see `secondsOf` in cost-model.ts for the formula. */
 export interface ComputeRates {
@@ -39,43 +47,137 @@ export interface CacheTraffic {
 /** What a kind of task does differently from its lane's other work. */
 export type KindRates = Partial<ComputeRates>;
 
-export interface MachineModel {
-  readonly name: string;
-  readonly description: string;
-  readonly disk: {
-    readonly overheadSeconds: number;
-    /** Direct reads into page-locked memory. */
-    readonly bytesPerSecond: number;
-    /**
-     * Reads through the page cache, of weights that their policy does not keep in page-locked memory. Absent where
-     * every read is direct.
-     */
-    readonly pageableBytesPerSecond?: number;
-  };
-  readonly link: {
-    readonly overheadSeconds: number;
-    /** Out of page-locked host memory. */
-    readonly bytesPerSecond: number;
-    /** Out of any other. */
-    readonly pageableBytesPerSecond: number;
-    /** KV cache from host to device; the other way it goes as weights do. */
-    readonly cacheBytesPerSecond: number;
-    /** @default each byte crosses once */
-    readonly cacheTraffic?: CacheTraffic;
-  };
-  readonly host: ComputeRates & { readonly kinds: Readonly<Partial<Record<TaskKind, KindRates>>> };
-  readonly device: ComputeRates & { readonly kinds: Readonly<Partial<Record<TaskKind, KindRates>>> };
-  /** More urgent work goes in between the pieces of a draft step, as between the kernels of a GPU. */
-  readonly interruptsDraft: boolean;
+/** How long moving takes: overhead + bytes / rate. */
+export interface TransferRates {
+  readonly overheadSeconds: number;
+  /** Into or out of page-locked memory, past the page cache. */
+  readonly bytesPerSecond: number;
+  /**
+   * Into or out of memory that is not page-locked: through the page cache where it is read from storage.
+   * @default as page-locked
+   */
+  readonly pageableBytesPerSecond?: number;
+  /** KV cache towards the device; the other way it goes as weights do. @default as weights */
+  readonly cacheBytesPerSecond?: number;
+  /** @default each byte crosses once */
+  readonly cacheTraffic?: CacheTraffic;
+}
+
+interface LaneConduct {
   /**
    * How unequally long equal tasks take: the spread (sigma) of a log-normal factor of mean 1. A pipeline of lanes that
    * are nearly equally busy loses time to it, because buffers run full or empty.
    */
-  readonly variability: Readonly<Record<LaneName, number>>;
-  /** Tasks that a lane takes at once and works through in order, as a real lane does; 1 keeps priorities strict. */
-  readonly laneWidth: Readonly<Record<LaneName, number>>;
-  readonly memory: MemoryLimits & { readonly diskBytes: number };
+  readonly variability: number;
+  /** Tasks that it takes at once and works through in order, as a real lane does; 1 keeps priorities strict. */
+  readonly width: number;
+}
+
+export interface TransferLane extends TransferPlace, TransferRates, LaneConduct {}
+
+export interface ComputeLane extends ComputePlace, ComputeRates, LaneConduct {
+  readonly kinds: Readonly<Partial<Record<TaskKind, KindRates>>>;
+  /** More urgent work goes in between the pieces of a draft step, as between the kernels of a GPU. */
+  readonly interruptsDraft: boolean;
+}
+
+export type Lane = TransferLane | ComputeLane;
+
+export interface Memory {
+  readonly name: MemoryName;
+  /** What a run may take of it. */
+  readonly bytes: number;
+  /** Weights of the host that are not page-locked lie in its page cache, see `MemoryLimits`. @default false */
+  readonly hasPageCache?: boolean;
+  /** What a byte of KV cache in device memory counts as, see `Budgets`. @default 1 */
+  readonly deviceCacheFactor?: number;
+  readonly draftCacheFactor?: number;
+}
+
+export interface MachineModel extends Topology {
+  readonly name: string;
+  readonly description: string;
+  readonly memories: readonly Memory[];
+  readonly lanes: readonly Lane[];
   readonly formats: Formats;
   /** Paces of the runs that the rates were measured in, such as `diskBytesPerSecond`; left out where nobody has said. */
   readonly measuredUnder?: Readonly<Record<string, number>>;
+}
+
+/** @throws UserError when the machine has no such lane */
+export function laneNamed(machine: MachineModel, name: LaneName): Lane {
+  return named(machine, 'lane', machine.lanes, name);
+}
+
+/** @throws UserError when the machine has no such lane that moves data */
+export function transferLane(machine: MachineModel, name: LaneName): TransferLane {
+  return named(
+    machine,
+    'lane that moves data',
+    machine.lanes.filter(isTransfer<TransferLane, ComputeLane>),
+    name,
+  );
+}
+
+/** @throws UserError when the machine has no such lane that computes */
+export function computeLane(machine: MachineModel, name: LaneName): ComputeLane {
+  const computes = (lane: Lane): lane is ComputeLane => !isTransfer(lane);
+  return named(machine, 'lane that computes', machine.lanes.filter(computes), name);
+}
+
+/** @throws UserError when the machine has no such memory */
+export function memoryNamed(machine: MachineModel, name: MemoryName): Memory {
+  return named(machine, 'memory', machine.memories, name);
+}
+
+function named<One extends { readonly name: string }>(
+  machine: MachineModel,
+  what: string,
+  known: readonly One[],
+  name: string,
+): One {
+  const one = known.find((candidate) => candidate.name === name);
+  if (one) return one;
+  const names = known.map((candidate) => candidate.name).join(', ');
+  throw new UserError(`the machine ${machine.name} has no ${what} called ${name}; expected one of ${names}`);
+}
+
+/** The machine with changes to one lane. */
+export function withLane(
+  machine: MachineModel,
+  name: LaneName,
+  changes: Partial<TransferRates> | Partial<ComputeLane>,
+): MachineModel {
+  const lanes = machine.lanes.map((lane) => (lane.name === name ? ({ ...lane, ...changes } as Lane) : lane));
+  return { ...machine, lanes };
+}
+
+/** The machine with changes to one memory. */
+export function withMemory(
+  machine: MachineModel,
+  name: MemoryName,
+  changes: Partial<Omit<Memory, 'name'>>,
+): MachineModel {
+  const memories = machine.memories.map((memory) =>
+    memory.name === name ? { ...memory, ...changes } : memory,
+  );
+  return { ...machine, memories };
+}
+
+/** The machine with other budgets, those that are given. */
+export function withBudgets(machine: MachineModel, budgets: Partial<Budgets>): MachineModel {
+  const { deviceBytes, hostBytes, ...cacheFactors } = budgets;
+  const device = deviceBytes === undefined ? cacheFactors : { bytes: deviceBytes, ...cacheFactors };
+  return withMemory(
+    withMemory(machine, 'device', device),
+    'host',
+    hostBytes === undefined ? {} : { bytes: hostBytes },
+  );
+}
+
+/** What placement has to respect on this machine. */
+export function limitsOf(machine: MachineModel): MemoryLimits {
+  const { bytes: deviceBytes, deviceCacheFactor, draftCacheFactor } = memoryNamed(machine, 'device');
+  const { bytes: hostBytes, hasPageCache } = memoryNamed(machine, 'host');
+  return { deviceBytes, hostBytes, deviceCacheFactor, draftCacheFactor, hasPageCache };
 }

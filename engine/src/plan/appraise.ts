@@ -1,7 +1,7 @@
 /** Memory and closed form of candidates, each asked only once: what a search looks at before it simulates. */
 
 import { UserError } from '@specoffload/input';
-import type { MachineModel } from '../machine/machine-model.js';
+import { limitsOf, type MachineModel } from '../machine/machine-model.js';
 import type { Checkpoint } from '../model/types.js';
 import { type Placed, place } from '../run/prepare.js';
 import type { RunRequest } from '../run/types.js';
@@ -34,7 +34,7 @@ export function placeCandidate(
 ): Placed {
   const { machine, promptLengths } = job;
   const resolved = resolvePolicy(strategyNamed(strategy), policy, promptLengths.length);
-  return place(job, resolved, machine.memory, machine.formats);
+  return place(job, resolved, limitsOf(machine), machine.formats);
 }
 
 export interface Appraisal {

@@ -21,7 +21,7 @@
 
 import { largest } from '../extremes.js';
 import { type CostModel, createCostModel, type PricedTask } from '../machine/cost-model.js';
-import type { MachineModel } from '../machine/machine-model.js';
+import { computeLane, type MachineModel } from '../machine/machine-model.js';
 import { countHeads } from '../model/spec.js';
 import type { WeightGroup } from '../model/types.js';
 import type { Placed } from '../run/prepare.js';
@@ -263,7 +263,9 @@ class Estimator {
     if (!usesDraft(policy)) return { lanes, seconds: pass.seconds };
     const draft = this.#draft(round, sequences, promptTokens, isFirst, 0);
     const waits = (draftSeconds: number, longestStep: number) =>
-      machine.interruptsDraft ? 0 : Math.min(draftSeconds, (pass.chainTasks * longestStep) / 2);
+      computeLane(machine, 'device').interruptsDraft
+        ? 0
+        : Math.min(draftSeconds, (pass.chainTasks * longestStep) / 2);
     if (policy.speculation === 'interleaved' && waves[0].length > 1) {
       lanes.device += draft.seconds;
       const verify =

@@ -1,7 +1,15 @@
 /** What would have to change to go faster: the plan on machines that are better in one way, on the seeds of the plan. */
 
 import { quote, UserError } from '@specoffload/input';
-import type { ComputeRates, KindRates, MachineModel } from '../machine/machine-model.js';
+import {
+  computeLane,
+  type KindRates,
+  type MachineModel,
+  memoryNamed,
+  transferLane,
+  withLane,
+  withMemory,
+} from '../machine/machine-model.js';
 import type { RunOutcome } from '../run/types.js';
 import { usesDraft } from '../schedule/strategies/index.js';
 import { type Acceptance, type AcceptanceRates, averageRates } from '../speculate/acceptance.js';
@@ -175,23 +183,25 @@ const laneOf = {
 
 /** More memory, or a lane with all its rates raised and all its fixed times shortened. */
 function relax(machine: MachineModel, resource: Resource): MachineModel {
-  const { memory } = machine;
   switch (resource) {
     case 'device memory':
-      return { ...machine, memory: { ...memory, deviceBytes: memory.deviceBytes * factor } };
-    case 'host memory':
-      return { ...machine, memory: { ...memory, hostBytes: memory.hostBytes * factor } };
+    case 'host memory': {
+      const [name] = resource.split(' ') as [string];
+      return withMemory(machine, name, { bytes: memoryNamed(machine, name).bytes * factor });
+    }
     case 'disk':
-    case 'link':
-      return { ...machine, [resource]: scaleNumbers(machine[resource]) };
+    case 'link': {
+      const { variability: _variability, width: _width, ...rates } = transferLane(machine, resource);
+      return withLane(machine, resource, scaleNumbers(rates));
+    }
     case 'host arithmetic':
     case 'device arithmetic': {
       const lane = laneOf[resource];
-      const { kinds, ...rates } = machine[lane];
+      const { variability: _variability, width: _width, kinds, ...rates } = computeLane(machine, lane);
       const fasterKinds = Object.fromEntries(
         Object.entries(kinds).map(([kind, own]) => [kind, scaleRates(own)]),
       );
-      return { ...machine, [lane]: { ...scaleRates(rates as ComputeRates), kinds: fasterKinds } };
+      return withLane(machine, lane, { ...scaleRates(rates), kinds: fasterKinds });
     }
     default:
       throw new UserError(`unknown resource: ${quote(resource)}`);

@@ -90,7 +90,7 @@ export async function predict(
 /** Whether anything of a policy's prediction depends on the seed. */
 function isDrawn({ acceptance, machine }: PlanningJob, { speculation, experts }: Policy): boolean {
   const drawsAcceptance = usesDraft({ speculation }) && acceptance?.kind === 'rates';
-  const drawsTimes = Object.values(machine.variability).some((sigma) => sigma > 0);
+  const drawsTimes = machine.lanes.some(({ variability }) => variability > 0);
   return drawsAcceptance || drawsTimes || experts === 'routed';
 }
 

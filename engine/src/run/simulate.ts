@@ -2,8 +2,7 @@
 
 import { currentSignal, UserError } from '@specoffload/input';
 import { createCostModel } from '../machine/cost-model.js';
-import type { MachineModel } from '../machine/machine-model.js';
-import { localTopology } from '../machine/topology.js';
+import { computeLane, limitsOf, type MachineModel } from '../machine/machine-model.js';
 import { createRandom } from '../model/random.js';
 import { countHeads } from '../model/spec.js';
 import type { Checkpoint } from '../model/types.js';
@@ -74,7 +73,7 @@ export async function simulateRun(request: SimulationRequest): Promise<Simulatio
       prompts: imaginePrompts(promptLengths),
       ...(acceptance?.kind === 'recorded' ? { limits: acceptance.sequences.map((runs) => runs.length) } : {}),
     },
-    model.memory,
+    limitsOf(model),
     model.formats,
   );
   const speculates = usesDraft(prepared.policy);
@@ -88,6 +87,7 @@ export async function simulateRun(request: SimulationRequest): Promise<Simulatio
   }
   const { draws = 'in-order', routingSkew } = request;
   const answers = acceptance ?? neverAccepts;
+  const { interruptsDraft } = computeLane(model, 'device');
   const machine = new VirtualMachine({
     costs: createCostModel(
       model,
@@ -98,8 +98,8 @@ export async function simulateRun(request: SimulationRequest): Promise<Simulatio
       draws === 'common'
         ? createCommonOracle(answers, seed, routingSkew)
         : createOracle(answers, createRandom(seed, 'simulation'), routingSkew),
-    lanes: localTopology.lanes.map((lane) => ({ ...lane, width: model.laneWidth[lane.name] })),
-    interruptsDraft: model.interruptsDraft,
+    lanes: model.lanes,
+    interruptsDraft,
     drawFactor: createFactors(model, seed, draws),
     onStall: () => dispatcher.fail(new Error('nothing is left to do, but the run is not finished: a bug')),
   });
@@ -109,7 +109,7 @@ export async function simulateRun(request: SimulationRequest): Promise<Simulatio
   try {
     const { outcome, ...traced } = await generate({
       ...{ prepared, dispatcher, machine, maxNewTokens, isVirtual: true },
-      interruptsDraft: model.interruptsDraft,
+      interruptsDraft,
       eosTokenIds: new Set(),
       onProgress: request.onProgress,
       onPlaced: () => {},
@@ -122,14 +122,14 @@ export async function simulateRun(request: SimulationRequest): Promise<Simulatio
 
 /** Log-normal, of mean 1; with common draws each lane has its own, so that its n-th task always gets the same. */
 function createFactors(
-  { variability }: MachineModel,
+  { lanes: modelLanes }: MachineModel,
   seed: number,
   draws: SimulationRequest['draws'],
 ): (lane: LaneName) => number {
   const shared = createRandom(seed, 'durations');
   const ofLane = (lane: LaneName) => (draws === 'common' ? createRandom(seed, `durations ${lane}`) : shared);
   const lanes = new Map(
-    Object.entries(variability).map(([lane, sigma]) => [lane, { sigma, random: ofLane(lane) }]),
+    modelLanes.map(({ name, variability }) => [name, { sigma: variability, random: ofLane(name) }]),
   );
   return (lane) => {
     const { sigma, random } = lanes.get(lane) as NonNullable<ReturnType<typeof lanes.get>>;

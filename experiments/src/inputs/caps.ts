@@ -1,6 +1,17 @@
 /** Rates that the lanes of a run are paced to, as tunnels and records say them. */
 
-import type { Budgets, KindRates, MachineModel, MachineSettings } from '@specoffload/engine';
+import {
+  type Budgets,
+  type ComputeLane,
+  computeLane,
+  type KindRates,
+  type MachineModel,
+  type MachineSettings,
+  type TransferLane,
+  transferLane,
+  withBudgets,
+  withLane,
+} from '@specoffload/engine';
 
 /** null: not paced. */
 export interface Caps {
@@ -62,7 +73,9 @@ export function capSettingsOf(caps: Caps): CapSettings {
 
 /** The machine with its lanes paced. Whatever crosses the link keeps within the link's cap. */
 export function capMachine(machine: MachineModel, caps: Caps): MachineModel {
-  const { disk, link, host } = machine;
+  const disk = transferLane(machine, 'disk');
+  const link = transferLane(machine, 'link');
+  const { kinds, ...host } = computeLane(machine, 'host');
   const onLink = (rate: number) => slower(rate, caps.linkBytesPerSecond);
   const onHost = <Rates extends KindRates>(rates: Rates): Rates => ({
     ...rates,
@@ -78,29 +91,39 @@ export function capMachine(machine: MachineModel, caps: Caps): MachineModel {
           arithmetic: rates.arithmetic.map(([rows, rate]) => [rows, slower(rate, caps.hostFlopsPerSecond)]),
         }),
   });
-  return {
-    ...machine,
-    disk: { ...disk, bytesPerSecond: slower(disk.bytesPerSecond, caps.diskBytesPerSecond) },
-    link: {
-      ...link,
-      bytesPerSecond: onLink(link.bytesPerSecond),
-      pageableBytesPerSecond: onLink(link.pageableBytesPerSecond),
-      cacheBytesPerSecond: slower(onLink(link.cacheBytesPerSecond), caps.linkCacheBytesPerSecond),
-    },
-    host: {
-      ...onHost(host),
-      kinds: Object.fromEntries(Object.entries(host.kinds).map(([kind, rates]) => [kind, onHost(rates)])),
-    },
-  };
+  const {
+    bytesPerSecond,
+    pageableBytesPerSecond = bytesPerSecond,
+    cacheBytesPerSecond = bytesPerSecond,
+  } = link;
+  const capped: readonly (readonly [string, Partial<TransferLane> | Partial<ComputeLane>])[] = [
+    ['disk', { bytesPerSecond: slower(disk.bytesPerSecond, caps.diskBytesPerSecond) }],
+    [
+      'link',
+      {
+        bytesPerSecond: onLink(bytesPerSecond),
+        pageableBytesPerSecond: onLink(pageableBytesPerSecond),
+        cacheBytesPerSecond: slower(onLink(cacheBytesPerSecond), caps.linkCacheBytesPerSecond),
+      },
+    ],
+    [
+      'host',
+      {
+        ...onHost(host),
+        kinds: Object.fromEntries(Object.entries(kinds).map(([kind, rates]) => [kind, onHost(rates)])),
+      },
+    ],
+  ];
+  return capped.reduce((slowed, [lane, changes]) => withLane(slowed, lane, changes), machine);
 }
 
 /** The machine with the budgets and caps that a run has. */
 export function withLimits(machine: MachineModel, settings: CapSettings & Budgets): MachineModel {
   const { deviceBytes, hostBytes } = settings;
-  return {
-    ...capMachine(machine, capsOf(settings)),
-    memory: { ...machine.memory, deviceBytes, hostBytes, ...namedFactors(settings) },
-  };
+  return withBudgets(capMachine(machine, capsOf(settings)), {
+    ...{ deviceBytes, hostBytes },
+    ...namedFactors(settings),
+  });
 }
 
 /** Whatever a budget is, a cache that counts as more than this has no room in it. */

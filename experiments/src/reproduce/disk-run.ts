@@ -3,7 +3,7 @@
  * bar for that, so this is a prediction with nothing beside it but env2, where everything stays in memory.
  */
 
-import type { MachineModel } from '@specoffload/engine';
+import { type MachineModel, withMemory } from '@specoffload/engine';
 import type { Constants } from './constants.js';
 import { predictRequest } from './predict.js';
 import type { Question } from './question.js';
@@ -80,7 +80,11 @@ function isListed({ policies }: Scripts, dataset: DatasetName): boolean {
 }
 
 /** The machine as the lab's own policies use it. */
-function withDirectReads({ disk, memory, ...machine }: MachineModel): MachineModel {
-  const { pageableBytesPerSecond: _rate, ...directDisk } = disk;
-  return { ...machine, disk: directDisk, memory: { ...memory, hasPageCache: false } };
+function withDirectReads(machine: MachineModel): MachineModel {
+  const lanes = machine.lanes.map((lane) => {
+    if (lane.name !== 'disk' || !('pageableBytesPerSecond' in lane)) return lane;
+    const { pageableBytesPerSecond: _rate, ...direct } = lane;
+    return direct;
+  });
+  return withMemory({ ...machine, lanes }, 'host', { hasPageCache: false });
 }

@@ -1,6 +1,13 @@
 /** Predictions by simulation: whole runs for the report, and shortened ones for the search of a fit. */
 
-import { type SimulationRequest, type SimulationResult, simulateRun, UserError } from '@specoffload/engine';
+import {
+  limitsOf,
+  type SimulationRequest,
+  type SimulationResult,
+  simulateRun,
+  UserError,
+  withBudgets,
+} from '@specoffload/engine';
 import { type ConstantName, type Constants, constantNames, definitionOf } from './constants.js';
 import type { Question } from './question.js';
 import { type Scripts, toRequest } from './systems.js';
@@ -79,13 +86,13 @@ export async function estimate(
     maxNewTokens: 1,
   });
   const extraTokens = Math.round((steps - shortRun + 1) / 2);
-  const { memory } = request.machine;
+  const { deviceBytes } = limitsOf(request.machine);
   const { phases } = await simulateRun({
     ...request,
     maxNewTokens: shortRun,
     promptLengths: request.promptLengths.map((tokens) => tokens + extraTokens),
     // Longer prompts stand for later steps; the room that they would need is not asked of the real machine.
-    machine: { ...request.machine, memory: { ...memory, deviceBytes: 2 * memory.deviceBytes } },
+    machine: withBudgets(request.machine, { deviceBytes: 2 * deviceBytes }),
   });
   const seconds = prefill.seconds + (phases.decode.seconds / (shortRun - 1)) * steps;
   return {

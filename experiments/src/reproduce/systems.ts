@@ -5,6 +5,8 @@ import {
   cacheRate,
   countHeads,
   describeCatalogModel,
+  type Lane,
+  laneNamed,
   largest,
   type MachineModel,
   type ModelDescription,
@@ -12,6 +14,7 @@ import {
   parseMachineModel,
   type SimulationRequest,
   smallest,
+  type TransferLane,
   UserError,
   withRate,
 } from '@specoffload/engine';
@@ -153,10 +156,15 @@ function describe(name: string, unit: NonNullable<ModelDescription['unit']>): Ch
 function copyingLike(other: ModelName, model: ModelName, machine: MachineModel): MachineModel {
   const headsOf = (name: ModelName) => countHeads(describe(catalogNames[name].target, 'ffn').spec);
   return cacheLanes.reduce((changed, lane) => {
-    const rates = machine[lane];
+    const rates = laneNamed(machine, lane);
     const factor = cacheRate(rates, headsOf(other)) / cacheRate(rates, headsOf(model));
-    return withRate(changed, `${lane}.cacheBytesPerSecond`, rates.cacheBytesPerSecond * factor);
+    return withRate(changed, `${lane}.cacheBytesPerSecond`, cacheBytesPerSecond(rates) * factor);
   }, machine);
+}
+
+/** Of KV cache as software moves it, on one lane. */
+export function cacheBytesPerSecond(lane: Lane): number {
+  return lane.cacheBytesPerSecond ?? (lane as TransferLane).bytesPerSecond;
 }
 
 /** Lanes whose software copies the KV cache. */

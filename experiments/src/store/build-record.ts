@@ -2,7 +2,8 @@
 
 import {
   type Checkpoint,
-  type MachineModel,
+  type FlatMachine,
+  flattenMachine,
   type MachineSettings,
   predictionVersion,
   type RunOutcome,
@@ -93,7 +94,8 @@ export interface SimulatedRun {
 export function buildSimulatedRecord(run: SimulatedRun, repeat: number): SimulatedRecord {
   const { request, result } = run;
   const { machine, promptLengths, maxNewTokens, acceptance = null, routingSkew = 0, seed = 1 } = request;
-  const { name, disk, link, host, device, memory } = machine;
+  const flat = flattenMachine(machine);
+  const { name, memory } = flat;
   const speculates = usesDraft(result.policy);
   const record = {
     schema: recordSchema,
@@ -105,9 +107,11 @@ export function buildSimulatedRecord(run: SimulatedRun, repeat: number): Simulat
     model: toModels(result, request.target, request.draft),
     machine: {
       name,
-      lanes: { disk, link, host, device },
+      lanes: Object.fromEntries(
+        machine.lanes.map((lane) => [lane.name, flat[lane.name]]),
+      ) as SimulatedRecord['machine']['lanes'],
       memory,
-      options: toOptions(machine),
+      options: toOptions(flat),
     },
     workload: {
       name: run.workload,
@@ -165,7 +169,7 @@ function toModels(
   };
 }
 
-function toOptions({ interruptsDraft, laneWidth, variability, formats }: MachineModel) {
+function toOptions({ interruptsDraft, laneWidth, variability, formats }: FlatMachine) {
   const { largestPieceBytes } = formats;
   return {
     ...{ interruptsDraft, laneWidth, variability },

@@ -27,13 +27,19 @@ export function digestOf(value: Json): string {
 
 const known = new WeakMap<object, string>();
 
-/** Of an object that does not change, computed once; a number without limit, which JSON cannot say, is `Infinity`. */
-export function digestOnce(value: object): string {
+/**
+ * Of an object that does not change, computed once; a number without limit, which JSON cannot say, is `Infinity`.
+ * @param spell what is digested of it
+ */
+export function digestOnce<Value extends object>(
+  value: Value,
+  spell: (value: Value) => object = (itself) => itself,
+): string {
   const digest =
     known.get(value) ??
     digestOf(
       JSON.parse(
-        JSON.stringify(value, (_, item) => (item === Number.POSITIVE_INFINITY ? 'Infinity' : item)),
+        JSON.stringify(spell(value), (_, item) => (item === Number.POSITIVE_INFINITY ? 'Infinity' : item)),
       ) as Json,
     );
   known.set(value, digest);

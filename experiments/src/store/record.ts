@@ -5,10 +5,10 @@
 
 import {
   type Acceptance,
+  type FlatMachine,
   idleCauses,
   type LaneName,
   laneNames,
-  type MachineModel,
   type PhaseName,
   type Policy,
   type RunResult,
@@ -96,7 +96,7 @@ const machineRecord = fields({
 const virtualMachineRecord = fields({
   name: machineName,
   lanes: keyed(laneNames, () => fields({})) as Schema as Schema<
-    Pick<MachineModel, 'disk' | 'link' | 'host' | 'device'>
+    Pick<FlatMachine, 'disk' | 'link' | 'host' | 'device'>
   >,
   memory: fields({ deviceBytes: count, hostBytes: count, diskBytes: count, ...cacheFactors }),
   options: fields({

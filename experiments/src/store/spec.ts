@@ -5,6 +5,7 @@
 
 import {
   type Checkpoint,
+  flattenMachine,
   type MachineModel,
   type MachineSettings,
   type PolicyInput,
@@ -128,7 +129,7 @@ function askedOf({ strategy, policy = {}, target, draft, maxNewTokens }: Job) {
 /** The first version is not named: records that were made before there was a second one keep their keys. */
 function predictedOn(machine: MachineModel) {
   const version = (predictionVersion as number) === 1 ? {} : { version: predictionVersion };
-  return { kind: 'simulated', ...version, machine: digestOnce(machine) } as const;
+  return { kind: 'simulated', ...version, machine: digestOnce(machine, flattenMachine) } as const;
 }
 
 /** Later caps and factors are named where there are any: what was run before there were keeps its key. */

@@ -1,7 +1,14 @@
 /** How long an experiment's runs should take, before the first of them: a guess, and said to be one. */
 
 import { existsSync } from 'node:fs';
-import { type Acceptance, type MachineModel, simulateRun, UserError } from '@specoffload/engine';
+import {
+  type Acceptance,
+  limitsOf,
+  type MachineModel,
+  simulateRun,
+  transferLane,
+  UserError,
+} from '@specoffload/engine';
 import { mean } from 'simple-statistics';
 import type { ExperimentDefinition } from '../definitions/definition.js';
 import { type Point, walkPoints } from '../definitions/expand.js';
@@ -104,9 +111,9 @@ async function predictMeasurement(
     }),
   );
   if (result === null) return null;
-  const { deviceBytes, hostBytes } = limited.memory;
+  const { deviceBytes, hostBytes } = limitsOf(limited);
   const placedBytes = Math.min(target.bytes + (draft?.bytes ?? 0), deviceBytes + hostBytes);
-  return setUpSeconds + placedBytes / limited.disk.bytesPerSecond + result.seconds;
+  return setUpSeconds + placedBytes / transferLane(limited, 'disk').bytesPerSecond + result.seconds;
 }
 
 /** A profile is made with a small draft; how fast another one is, its tunnel knows. */

@@ -4,6 +4,7 @@ import {
   type Acceptance,
   type Budgets,
   type Checkpoint,
+  computeLane,
   type MachineModel,
   type PolicyInput,
   type SimulationRequest,
@@ -229,7 +230,7 @@ function capHostWeights({ theirs, machine, target }: ChoiceRequest, caps: Caps, 
   const linkBytesPerSecond = loads.linkBytes / loads.linkSeconds;
   const wanted =
     theirs['weights read by the host over the link'] * linkBytesPerSecond * widening(target, machine.formats);
-  const isSlower = wanted < machine.host.memoryBytesPerSecond;
+  const isSlower = wanted < computeLane(machine, 'host').memoryBytesPerSecond;
   return { ...caps, hostWeightBytesPerSecond: isSlower ? toThreeDigits(wanted) : null };
 }
 

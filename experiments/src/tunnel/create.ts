@@ -4,6 +4,7 @@ import {
   type Acceptance,
   type Checkpoint,
   cacheRate,
+  computeLane,
   countHeads,
   describeModel,
   largest,
@@ -12,6 +13,7 @@ import {
   openCheckpoint,
   planInflation,
   type SimulationRequest,
+  transferLane,
 } from '@specoffload/engine';
 import { mean } from 'simple-statistics';
 import { capSettingsOf, withLimits } from '../inputs/caps.js';
@@ -143,8 +145,10 @@ async function chooseByMeasuring(
 }
 
 /** How much faster their KV cache crosses the link than their host's attention reads it. */
-function cacheLinkOverHost({ machine: { link, host }, target: { spec } }: SimulationRequest): number {
+function cacheLinkOverHost({ machine, target: { spec } }: SimulationRequest): number {
   const heads = countHeads(spec);
+  const host = computeLane(machine, 'host');
+  const link = transferLane(machine, 'link');
   return cacheRate(link, heads) / cacheRate({ ...host, ...host.kinds.attention }, heads);
 }
 

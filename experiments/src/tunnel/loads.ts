@@ -2,7 +2,6 @@
 
 import {
   type LaneName,
-  laneNames,
   largest,
   type SimulationRequest,
   type Span,
@@ -30,10 +29,11 @@ export interface PassLoads {
  * stands, so that every batch stays full, and equal tasks take equally long: what is wanted is the mean.
  */
 export async function simulateLoads(request: SimulationRequest): Promise<PassLoads> {
+  const { machine } = request;
   const candidates = request.policy?.candidates ?? 1;
   const { spans } = await simulateRun({
     ...request,
-    machine: { ...request.machine, variability: { disk: 0, link: 0, host: 0, device: 0 } },
+    machine: { ...machine, lanes: machine.lanes.map((lane) => ({ ...lane, variability: 0 })) },
     strategy: 'serial',
     acceptance: { kind: 'rates', name: 'none stands', byPosition: [0] },
     // The rounds that are looked at propose in full: a sequence never proposes beyond its limit.
@@ -102,8 +102,8 @@ export interface RunCourse {
 export async function simulateCourse(request: SimulationRequest): Promise<RunCourse> {
   const { phases, seconds, acceptance } = await simulateRun(request);
   const shares = Object.fromEntries(
-    laneNames.map((lane) => [lane, phases.decode.lanes[lane].utilization]),
-  ) as Record<LaneName, number>;
+    Object.entries(phases.decode.lanes).map(([lane, { utilization }]) => [lane, utilization]),
+  );
   return {
     ...{ shares, seconds, tokensPerRound: acceptance?.tokensPerRound ?? 1 },
     prefillShare: phases.prefill.seconds / seconds,

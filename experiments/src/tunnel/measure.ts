@@ -3,7 +3,14 @@
  * size, and larger products reach higher rates.
  */
 
-import { type AcceptanceReport, type Checkpoint, type MachineModel, runEngine } from '@specoffload/engine';
+import {
+  type AcceptanceReport,
+  type Checkpoint,
+  computeLane,
+  type MachineModel,
+  runEngine,
+  withLane,
+} from '@specoffload/engine';
 import { capSettingsOf } from '../inputs/caps.js';
 import type { Choice } from './choose.js';
 import { loadsOf, type PassLoads } from './loads.js';
@@ -41,10 +48,7 @@ export async function measureRound(
 
 /** The machine with a draft that is so many times as fast. */
 export function withDraftSpeed(machine: MachineModel, factor: number): MachineModel {
-  const { device } = machine;
-  const { draft } = device.kinds;
-  const arithmetic = (draft?.arithmetic ?? device.arithmetic).map(
-    ([rows, rate]) => [rows, rate * factor] as const,
-  );
-  return { ...machine, device: { ...device, kinds: { ...device.kinds, draft: { ...draft, arithmetic } } } };
+  const { kinds, arithmetic: usual } = computeLane(machine, 'device');
+  const arithmetic = (kinds.draft?.arithmetic ?? usual).map(([rows, rate]) => [rows, rate * factor] as const);
+  return withLane(machine, 'device', { kinds: { ...kinds, draft: { ...kinds.draft, arithmetic } } });
 }

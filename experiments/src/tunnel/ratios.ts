@@ -3,9 +3,11 @@
 import {
   type Checkpoint,
   cacheBytesPerToken,
+  computeLane,
   expertElements,
   interpolate,
   type LayerSpec,
+  limitsOf,
   type MachineModel,
   type PolicyInput,
 } from '@specoffload/engine';
@@ -60,7 +62,8 @@ export interface Situation {
 export function ratiosOf(situation: Situation): Ratios {
   const { loads, course, machine, target, draft } = situation;
   const { passSeconds } = loads;
-  const { memory, formats } = machine;
+  const { formats } = machine;
+  const memory = limitsOf(machine);
   const { deviceCacheFactor = 1, draftCacheFactor = 1 } = memory;
   const rows = rowsPerExpert(situation);
   const hostRate = productRate(machine, 'host', rows);
@@ -72,7 +75,9 @@ export function ratiosOf(situation: Situation): Ratios {
     'host arithmetic over device arithmetic': hostRate / productRate(machine, 'device', rows),
     'host arithmetic over pass': expertFlops(target, rows) / hostRate / passSeconds,
     'weights read by the host over the link':
-      machine.host.memoryBytesPerSecond / widening(target, formats) / (loads.linkBytes / loads.linkSeconds),
+      computeLane(machine, 'host').memoryBytesPerSecond /
+      widening(target, formats) /
+      (loads.linkBytes / loads.linkSeconds),
     'share of experts that a pass needs': shareOfExperts(situation),
     'tokens per round': course.tokensPerRound,
     'prefill over run': course.prefillShare,
@@ -123,7 +128,7 @@ function attentionBytes({ layers }: Checkpoint): number {
 
 /** FLOP/s of an expert's products. */
 export function productRate(machine: MachineModel, lane: 'host' | 'device', rows: number): number {
-  const { kinds, arithmetic } = machine[lane];
+  const { kinds, arithmetic } = computeLane(machine, lane);
   return interpolate(kinds.expert?.arithmetic ?? arithmetic)(rows);
 }
 

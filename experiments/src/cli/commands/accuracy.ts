@@ -9,6 +9,7 @@ import {
   type RunResult,
   runEngine,
   simulateRun,
+  withBudgets,
 } from '@specoffload/engine';
 import type { Command } from 'commander';
 import { measureAcceptance } from '../../acceptance/measure.js';
@@ -79,12 +80,7 @@ async function accuracy(options: AccuracyOptions, output: Output, signal: AbortS
   for (const [index, point] of grid.entries()) {
     output.note(`accuracy ${index + 1}/${grid.length}: ${describePoint(point)}`);
     const settings = budgetsOf(point, target);
-    const predicted = await predict(
-      point,
-      pair,
-      { ...machine, memory: { ...machine.memory, ...settings } },
-      trace,
-    );
+    const predicted = await predict(point, pair, withBudgets(machine, settings), trace);
     const { measured, conditions } = await measureUndisturbed(
       () => measure(point, pair, { ...settings, diskBytesPerSecondCap: cap }, signal),
       output,

@@ -3,9 +3,11 @@
 import {
   type Acceptance,
   type Checkpoint,
+  limitsOf,
   loadTokenizer,
   type MachineModel,
   modelCatalog,
+  withBudgets,
 } from '@specoffload/engine';
 import type { Command } from 'commander';
 import { openAcceptance } from '../../acceptance/open.js';
@@ -121,7 +123,7 @@ export async function openPrediction(
     usesDraft && options.acceptance !== undefined
       ? await openAcceptance('--acceptance', options.acceptance)
       : null;
-  const machine = withBudgets(await openMachine(options.machine), options);
+  const machine = withMemoryOptions(await openMachine(options.machine), options);
   const target = await openOrDescribeModel(options.target, options.unit);
   const draft =
     usesDraft && options.draft !== 'none' ? await openOrDescribeModel(options.draft, options.unit) : null;
@@ -142,10 +144,11 @@ export function describePrediction({
   const lengths = [...promptLengths].sort((a, b) => a - b);
   const [least, most] = [lengths[0]!, lengths.at(-1)!];
   const range = least === most ? `${most}` : `${least} to ${most}`;
+  const { deviceBytes, hostBytes } = limitsOf(machine);
   return (
     `${plural(promptLengths.length, 'prompt')} of ${range} tokens, ${plural(maxNewTokens, 'new token')} each; ` +
     `${target.name}${draft ? ` with ${draft.name}` : ''} on ${machine.name}: ` +
-    `device ${formatBytes(machine.memory.deviceBytes)}, host ${formatBytes(machine.memory.hostBytes)}`
+    `device ${formatBytes(deviceBytes)}, host ${formatBytes(hostBytes)}`
   );
 }
 
@@ -155,16 +158,14 @@ export function noteForeignCaps({ machine }: OpenPrediction, output: Output): vo
   if (sentence !== null) output.note(sentence);
 }
 
-function withBudgets(
+function withMemoryOptions(
   machine: MachineModel,
   { deviceMemory, hostMemory }: Pick<PredictionOptions, 'deviceMemory' | 'hostMemory'>,
 ): MachineModel {
-  const memory = {
-    ...machine.memory,
+  return withBudgets(machine, {
     ...(deviceMemory === undefined ? {} : { deviceBytes: parseBytes('--device-memory', deviceMemory) }),
     ...(hostMemory === undefined ? {} : { hostBytes: parseBytes('--host-memory', hostMemory) }),
-  };
-  return { ...machine, memory };
+  });
 }
 
 async function openLengths(

@@ -2,7 +2,13 @@
 
 import { statfs } from 'node:fs/promises';
 import { cpus } from 'node:os';
-import { type Checkpoint, multipliedElements, parseMachineModel, UserError } from '@specoffload/engine';
+import {
+  type Checkpoint,
+  multipliedElements,
+  parseMachineModel,
+  transferLane,
+  UserError,
+} from '@specoffload/engine';
 import { writeWholeFile } from '@specoffload/input';
 import type { Command } from 'commander';
 import { capsOf } from '../../inputs/caps.js';
@@ -86,8 +92,9 @@ async function profile(options: ProfileOptions, output: Output, signal: AbortSig
   const machine = parseMachineModel(file, options.out); // what can't be read back is not written
   await writeWholeFile(options.out, `${JSON.stringify(file, null, 2)}\n`, { remedy: outRemedy });
   const seconds = (performance.now() - startMs) / 1000;
+  const rateOf = (lane: string) => formatRate(transferLane(machine, lane).bytesPerSecond);
   output.say(
-    `disk ${formatRate(machine.disk.bytesPerSecond)}, link ${formatRate(machine.link.bytesPerSecond)}; ` +
+    `disk ${rateOf('disk')}, link ${rateOf('link')}; ` +
       `measured in ${formatSeconds(seconds)}, written to ${displayPath(options.out)}`,
   );
   output.document({ path: options.out, seconds, machine: file });

@@ -2,6 +2,7 @@
 
 import { join } from 'node:path';
 import {
+  laneNamed,
   type MachineModel,
   type PolicyInput,
   placeCandidate,
@@ -20,7 +21,7 @@ import {
   readReference,
   type SystemName,
 } from '../../reproduce/reference.js';
-import { cacheLanes, createMachine, toRequest } from '../../reproduce/systems.js';
+import { cacheBytesPerSecond, cacheLanes, createMachine, toRequest } from '../../reproduce/systems.js';
 
 /** Settings of one published run, all but its models, machine and length. */
 export type PublishedRun = (question: Omit<Question, 'environment' | 'generationLength'>) => Settings;
@@ -51,12 +52,9 @@ export async function readPublishedRuns(): Promise<PublishedRun> {
 
 /** How fast software copies the KV cache of a model that has none of its own. */
 function ratesThatDiffer(used: MachineModel, named: MachineModel): Settings {
-  const lanes = cacheLanes.filter(
-    (lane) => used[lane].cacheBytesPerSecond !== named[lane].cacheBytesPerSecond,
-  );
-  return Object.fromEntries(
-    lanes.map((lane) => [`machine.${lane}.cacheBytesPerSecond`, used[lane].cacheBytesPerSecond]),
-  );
+  const rateOf = (machine: MachineModel, lane: string) => cacheBytesPerSecond(laneNamed(machine, lane));
+  const lanes = cacheLanes.filter((lane) => rateOf(used, lane) !== rateOf(named, lane));
+  return Object.fromEntries(lanes.map((lane) => [`machine.${lane}.cacheBytesPerSecond`, rateOf(used, lane)]));
 }
 
 /** New tokens of the longest published runs. */
