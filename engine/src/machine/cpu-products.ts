@@ -88,6 +88,11 @@ export class CpuProducts {
     }
   }
 
+  async close(): Promise<void> {
+    const sessions = new Set([...this.#sessions.values()].flatMap((ofModel) => Object.values(ofModel)));
+    for (const session of sessions) await session.release();
+  }
+
   #tensors(places: Places): Record<string, Tensor> {
     const tensors: Record<string, Tensor> = {};
     for (const [name, [address, ...shape]] of Object.entries(places)) {

@@ -58,6 +58,12 @@ export class CpuQueue implements DeviceQueue {
     return completion;
   }
 
+  async close(): Promise<void> {
+    await this.#products?.close();
+    this.#device.release();
+    this.#host.release();
+  }
+
   async #work(commands: readonly Command[]): Promise<Completion> {
     const answers: Answers = { values: [], maxima: [], areFinite: [] };
     const startSeconds = nowSeconds();

@@ -247,6 +247,8 @@ export interface DeviceQueue {
    * read at any time until then.
    */
   submit(commands: readonly Command[]): Promise<Completion>;
+  /** Lets go of all memory; everything submitted is done, and nothing follows. */
+  close(): Promise<void>;
 }
 
 /** The device lane's queue takes every command, the link lane's those that transfer. */
@@ -264,7 +266,7 @@ export interface Device {
   readonly arithmetic: Arithmetic;
   /** Hands a queue over; once for each. */
   handOver(queue: QueueName): QueueHandle;
-  /** Ends it and gives its memory back; the threads that submitted have ended. */
+  /** Ends it and gives its memory back; its queues are closed, or their threads have ended. */
   close(): Promise<void>;
 }
 

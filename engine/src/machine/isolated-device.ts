@@ -97,4 +97,8 @@ class IsolatedQueue implements DeviceQueue {
     this.#port.postMessage({ id, commands } satisfies Submission);
     return new Promise((resolve, reject) => this.#waiting.set(id, { resolve, reject }));
   }
+
+  async close(): Promise<void> {
+    this.#port.close();
+  }
 }

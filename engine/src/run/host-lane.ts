@@ -2,7 +2,7 @@
 
 import { bytesPerElement, type NativeCore } from '@specoffload/native';
 import { attentionShape, CpuQueue } from '../machine/cpu-queue.js';
-import type { Command } from '../machine/device.js';
+import type { Command, DeviceQueue } from '../machine/device.js';
 import type { PoolMemory } from '../machine/pool.js';
 import { keyWidth, queryWidth } from '../model/spec.js';
 import { alignUp, tensorAlignmentBytes } from '../schedule/group-layout.js';
@@ -16,17 +16,26 @@ export async function createHostLane(
   data: LaneWorkerData,
   core: NativeCore,
   memory: PoolMemory,
-): Promise<Execute> {
+): Promise<{ readonly execute: Execute; readonly close: () => Promise<void> }> {
   const { target, threads } = data;
+  const { spec, hostExperts } = target;
   const attend = createAttention(target, core, memory, threads);
-  const experts =
-    target.hostExperts && (await createExperts(target, target.hostExperts, core, memory, threads));
-  return (op) =>
-    timed<unknown>(() => {
-      if (op.kind === 'attention') return attend(op);
-      if (op.kind === 'host-expert' && experts) return experts(op);
-      throw new Error(`the host lane cannot ${op.kind}`);
-    });
+  const models = { target: spec, draft: null };
+  const processor =
+    hostExperts && (await CpuQueue.create({ core, device: memory, host: memory, models, threads }));
+  const experts = processor && createExperts(target, hostExperts, processor);
+  return {
+    execute: (op) =>
+      timed<unknown>(() => {
+        if (op.kind === 'attention') return attend(op);
+        if (op.kind === 'host-expert' && experts) return experts(op);
+        throw new Error(`the host lane cannot ${op.kind}`);
+      }),
+    close: async () => {
+      await processor?.close();
+      memory.release();
+    },
+  };
 }
 
 /** The same where caps pace it; null where none does. */
@@ -88,15 +97,11 @@ function createAttention(
 }
 
 /** Experts by the processor, whose device memory is the host's here: as the cpu device does it, the same graph rounds. */
-async function createExperts(
+function createExperts(
   { spec, frames }: WorkerModel,
   { gathered, weights: widened }: HostExpertRegions,
-  core: NativeCore,
-  memory: PoolMemory,
-  threads: number,
-): Promise<(op: HostExpertOp) => Promise<void>> {
-  const models = { target: spec, draft: null };
-  const processor = await CpuQueue.create({ core, device: memory, host: memory, models, threads });
+  processor: DeviceQueue,
+): (op: HostExpertOp) => Promise<void> {
   return async ({ frame, layer, indices, weights: stored }) => {
     const { hostExperts } = frames[frame];
     if (!hostExperts || !widened)

@@ -27,9 +27,12 @@ export type LaneCaps = Readonly<
   >
 >;
 
-/** Handed to a lane's worker at its birth. */
+/** The lanes that have a thread; the disk's are the native core's. */
+export type WorkerLane = 'link' | 'host' | 'device';
+
+/** What a lane's thread needs for a run. */
 export interface LaneWorkerData {
-  readonly lane: 'link' | 'host' | 'device';
+  readonly lane: WorkerLane;
   readonly core: 'native' | 'twin';
   readonly host: readonly ArenaHandle[];
   /** The lane's way to the device; null for the host's, which has none. */
@@ -68,8 +71,12 @@ export interface WorkerRequest {
   readonly readySeconds: number;
 }
 
+/** A thread opens its lane for a run, serves its ops, closes it, and may open it for another run. */
+export type WorkerMessage = { readonly open: LaneWorkerData } | WorkerRequest | { readonly close: true };
+
 export type WorkerReply =
-  | { readonly id: -1; readonly ready: true }
+  | { readonly ready: true }
+  | { readonly closed: true }
   | {
       readonly id: number;
       readonly startSeconds: number;

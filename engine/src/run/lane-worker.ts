@@ -1,7 +1,10 @@
-/** A lane's thread: takes its ops in order, and says when each really began and ended. */
+/**
+ * A lane's thread: takes its ops in order, and says when each really began and ended. It serves one run at a time, and
+ * another one after it if it is asked to.
+ */
 
 import { setImmediate } from 'node:timers/promises';
-import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import { type MessagePort, parentPort } from 'node:worker_threads';
 import { loadNativeCore } from '@specoffload/native';
 import { nowSeconds } from '../machine/clock.js';
 import type { DeviceQueue } from '../machine/device.js';
@@ -11,7 +14,7 @@ import type { WorkerOp } from '../schedule/ops.js';
 import { createDeviceLane } from './device-lane.js';
 import { createHostLane, createPacedHost } from './host-lane.js';
 import type { Execute } from './lane.js';
-import type { LaneWorkerData, WorkerReply, WorkerRequest } from './lane-protocol.js';
+import type { LaneWorkerData, WorkerMessage, WorkerReply, WorkerRequest } from './lane-protocol.js';
 import { type GiveWay, LaneQueue } from './lane-queue.js';
 import { createLinkLane, createPacedLink } from './link-lane.js';
 import { NotFiniteError } from './not-finite.js';
@@ -21,21 +24,30 @@ type Push = (request: WorkerRequest) => void;
 
 type Send = (reply: WorkerReply) => void;
 
-/** Takes requests from now on. */
-async function openLane(data: LaneWorkerData, send: Send): Promise<Push> {
+/** A lane that serves a run. */
+interface OpenLane {
+  readonly push: Push;
+  /** Lets go of the run's memory. */
+  readonly close: () => Promise<void>;
+}
+
+async function openLane(data: LaneWorkerData, send: Send): Promise<OpenLane> {
   switch (data.lane) {
-    case 'device':
-      return openQueue(await createDeviceLane(data, await connect(data)), send);
+    case 'device': {
+      const queue = await connect(data);
+      return { push: openQueue(await createDeviceLane(data, queue), send), close: () => queue.close() };
+    }
     case 'link': {
       const queue = await connect(data);
       const paced = createPacedLink(data.caps, queue);
-      return paced ? openPacedLane(paced, send) : openQueue(createLinkLane(queue), send);
+      const push = paced ? openPacedLane(paced, send) : openQueue(createLinkLane(queue), send);
+      return { push, close: () => queue.close() };
     }
     case 'host': {
       const core = loadNativeCore(data.core);
-      const execute = await createHostLane(data, core, PoolMemory.open(core, data.host));
+      const { execute, close } = await createHostLane(data, core, PoolMemory.open(core, data.host));
       const paced = createPacedHost(data.caps, execute);
-      return paced ? openPacedLane(paced, send) : openQueue(execute, send);
+      return { push: paced ? openPacedLane(paced, send) : openQueue(execute, send), close };
     }
   }
 }
@@ -82,13 +94,20 @@ function failureOf(id: number, error: unknown): WorkerReply {
   };
 }
 
-async function main(messages: MessagePort): Promise<void> {
+function main(messages: MessagePort): void {
   const send: Send = (reply) => messages.postMessage(reply);
-  messages.on('message', await openLane(workerData as LaneWorkerData, send));
-  send({ id: -1, ready: true });
+  let lane: OpenLane | null = null;
+  messages.on('message', async (message: WorkerMessage) => {
+    if ('id' in message) return lane?.push(message);
+    if ('open' in message) {
+      lane = await openLane(message.open, send);
+      return send({ ready: true });
+    }
+    await lane?.close();
+    lane = null;
+    send({ closed: true });
+  });
 }
 
 if (!parentPort) throw new Error('lane-worker runs only as a worker thread');
-main(parentPort).catch((error) => {
-  throw error;
-});
+main(parentPort);

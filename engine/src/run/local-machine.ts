@@ -3,7 +3,7 @@
  * clock. The main thread only passes messages.
  */
 
-import { SHARE_ENV, Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { UserError } from '@specoffload/input';
 import { loadNativeCore, type NativeCore, type Streamer, type StreamFile } from '@specoffload/native';
 import type { Arithmetic } from '../machine/arithmetic.js';
@@ -19,11 +19,17 @@ import type { Task } from '../schedule/task.js';
 import { attentionWeights, expertWeights, headWeights } from '../schedule/work.js';
 import type { LaneName } from '../trace/types.js';
 import type { Machine, MachineLane, TaskListener, TaskOutcome } from './dispatcher.js';
-import type { LaneWorkerData, WorkerModel, WorkerReply, WorkerRequest } from './lane-protocol.js';
+import type {
+  LaneWorkerData,
+  WorkerLane,
+  WorkerMessage,
+  WorkerModel,
+  WorkerReply,
+  WorkerRequest,
+} from './lane-protocol.js';
+import { endThread, keepThread, takeThread } from './lane-threads.js';
 import { NotFiniteError } from './not-finite.js';
 import { defaultReadsInFlight, type MachineSettings } from './types.js';
-
-type WorkerLane = LaneWorkerData['lane'];
 
 interface Pending {
   readonly task: Task;
@@ -41,6 +47,8 @@ export class LocalMachine implements Machine {
   readonly #files = new Map<string, StreamFile>();
   readonly #workers = new Map<WorkerLane, Worker>();
   readonly #pending = new Map<number, Pending>();
+  /** A thread has failed. */
+  #isBroken = false;
   #originSeconds = 0;
 
   private constructor(core: NativeCore, host: PoolMemory, device: Device, streamer: Streamer) {
@@ -125,7 +133,11 @@ export class LocalMachine implements Machine {
 
   /** Ends the lanes and gives the memory back. */
   async close(): Promise<void> {
-    await Promise.all([...this.#workers.values()].map((worker) => worker.terminate()));
+    // A thread that is still at work cannot serve another run. The twin's memory goes only with its threads.
+    const isReusable = this.core.kind === 'native' && !this.#isBroken && this.#pending.size === 0;
+    await Promise.all(
+      [...this.#workers].map(([lane, thread]) => (isReusable ? keepThread(lane, thread) : endThread(thread))),
+    );
     this.#workers.clear();
     await this.#streamer.close();
     await this.#device.close();
@@ -189,27 +201,26 @@ export class LocalMachine implements Machine {
   }
 
   #startWorker(data: LaneWorkerData): Promise<void> {
-    const worker = new Worker(new URL('./lane-worker.js', import.meta.url), {
-      workerData: data,
-      env: SHARE_ENV, // see setVariable of the native core's twin
-      ...{ name: `${data.lane} lane`, transferList: data.queue?.transfer },
-    });
-    this.#workers.set(data.lane, worker);
+    const { lane, queue } = data;
+    const worker = takeThread(lane);
+    this.#workers.set(lane, worker);
     return new Promise((resolve, reject) => {
       const fail = (error: Error) => {
+        this.#isBroken = true;
         reject(error);
-        this.#failAll(new Error(`the ${data.lane} lane failed: ${error.message}`, { cause: error }));
+        this.#failAll(new Error(`the ${lane} lane failed: ${error.message}`, { cause: error }));
       };
       worker.on('error', fail);
       worker.on('exit', (code) => fail(new Error(`its thread ended with code ${code}`)));
       worker.on('message', (reply: WorkerReply) => {
         if ('ready' in reply) resolve();
-        else this.#settle(data.lane, reply);
+        else if ('id' in reply) this.#settle(lane, reply);
       });
+      worker.postMessage({ open: data } satisfies WorkerMessage, queue?.transfer);
     });
   }
 
-  #settle(lane: LaneName, reply: Exclude<WorkerReply, { ready: true }>): void {
+  #settle(lane: LaneName, reply: Extract<WorkerReply, { id: number }>): void {
     const pending = this.#pending.get(reply.id);
     this.#pending.delete(reply.id);
     if (!pending) return;
