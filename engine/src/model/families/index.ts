@@ -4,5 +4,7 @@ import type { Family } from './family.js';
 import { llama } from './llama.js';
 import { mistral } from './mistral.js';
 import { mixtral } from './mixtral.js';
+import { qwen2 } from './qwen2.js';
+import { qwen3 } from './qwen3.js';
 
-export const families: readonly Family[] = [mixtral, mistral, llama];
+export const families: readonly Family[] = [mixtral, mistral, llama, qwen2, qwen3];
