@@ -49,15 +49,24 @@ export function check<Output>(
   source: string,
   { whole = 'content', remedy = '' }: { readonly whole?: string; readonly remedy?: string } = {},
 ): Output {
-  const result = v.safeParse(inner(schema), value, { abortEarly: true });
+  const prefix = source === '' ? '' : `${source}: `;
+  const result = parseWith(schema, value, prefix);
   if (result.success) return result.output as Output;
   const { path = [], input, message, type, expected } = result.issues[0];
   const place = path.map(({ key }) => printable(String(key).slice(0, 80))).join('.') || whole;
   const isStray = type === 'strict_object' && expected === 'never';
   const what = isStray ? `unknown field: ${place}` : `invalid ${place}: ${quote(input)}`;
-  throw new UserError(
-    `${source === '' ? '' : `${source}: `}${what}; expected ${message}${remedy && `; ${remedy}`}`,
-  );
+  throw new UserError(`${prefix}${what}; expected ${message}${remedy && `; ${remedy}`}`);
+}
+
+function parseWith(schema: Schema, value: unknown, prefix: string) {
+  try {
+    return v.safeParse(inner(schema), value, { abortEarly: true });
+  } catch (error) {
+    // Another parser's sentence, see `parsed`.
+    if (error instanceof UserError) throw new UserError(`${prefix}${error.message}`);
+    throw error;
+  }
 }
 
 /** Whether {@link check} would let it through. */
@@ -84,10 +93,12 @@ export function parsed<Output>(parse: (value: unknown) => Output): Schema<Output
 export function that<Output>(
   schema: Schema<Output>,
   test: (value: Output) => boolean,
-  expected: string,
+  expected: string | ((value: Output) => string),
 ): Schema<Output> {
   const isSo = test as (value: unknown) => boolean;
-  return outer(v.pipe(inner(schema), v.check(isSo, expected)));
+  const words =
+    typeof expected === 'string' ? expected : ({ input }: { input: unknown }) => expected(input as Output);
+  return outer(v.pipe(inner(schema), v.check(isSo, words)));
 }
 
 export const anything: Schema<unknown> = outer(v.unknown());
@@ -142,6 +153,11 @@ export function orMissing<Output>(schema: Schema<Output>): MissableSchema<Output
   return v.optional(inner(schema)) as unknown as MissableSchema<Output>;
 }
 
+/** What stands for a field that is missing. */
+export function orElse<Output>(schema: Schema<Output>, value: Output): Schema<Output> {
+  return outer(v.optional(inner(schema), value as never));
+}
+
 /** The first that it is, or what is wrong with the first that it nearly is. */
 export function either<Outputs extends readonly unknown[]>(
   expected: string,
@@ -167,6 +183,11 @@ export function mapOf<Output>(value: Schema<Output>): Schema<Readonly<Record<str
 /** Fields that are not named are let through. */
 export function fields<const Of extends Entries>(entries: Of): Schema<CheckedFields<Of>> {
   return withEntries(v.looseObject(toInner(entries), missing(entries)), entries);
+}
+
+/** Fields that are not named are left out. */
+export function picked<const Of extends Entries>(entries: Of): Schema<CheckedFields<Of>> {
+  return withEntries(v.object(toInner(entries), missing(entries)), entries);
 }
 
 /** Fields that are not named are refused: a slip of the pen, or nothing would look at them. */

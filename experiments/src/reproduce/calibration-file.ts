@@ -1,8 +1,7 @@
 /** The fitted constants on disk, with those of every held-out test: read by each prediction, written by --fit. */
 
 import { join } from 'node:path';
-import { isRecord, maybeReadJson, UserError, writeWholeFile } from '@specoffload/input';
-import { Fields } from '../inputs/fields.js';
+import { check, is, isRecord, maybeReadJson, UserError, writeWholeFile } from '@specoffload/input';
 import { machinesDirectory } from '../paths.js';
 import { type Constants, constantNames, definitionOf, parseConstants } from './constants.js';
 import { machineFile } from './machine-files.js';
@@ -39,37 +38,35 @@ export async function readCalibration(path: string = calibrationPath): Promise<C
   return parseCalibration(json, path);
 }
 
+const file = is.fields({
+  schema: is.oneOf([1]),
+  seenLengths: is.listOf(is.wholeFrom(1), { expected: 'a list of generation lengths' }),
+  constants: is.mapOf(is.anything),
+  heldOut: is.listOf(is.mapOf(is.anything)),
+});
+
+const leftOut = is.either(
+  'a generationLength or a dataset',
+  is.picked({ generationLength: is.wholeFrom(1) }),
+  is.picked({ dataset: is.oneOf(datasetNames) }),
+);
+
 export function parseCalibration(json: unknown, source: string): Calibration {
-  const root = new Fields(json, source);
-  const { constants, heldOut, alternative, seenLengths } = json as Record<string, unknown>;
-  if (root.count('schema') !== 1 || !Array.isArray(heldOut) || !isLengths(seenLengths))
-    throw new UserError(
-      `${source}: invalid content; expected schema 1 with seenLengths and heldOut; ${remedy}`,
-    );
+  const { constants, heldOut, seenLengths, ...rest } = check(file, json, source, { remedy });
   return {
     constants: parseConstants(valuesOf(constants), `${source}: constants`),
     seenLengths,
-    heldOut: heldOut.map((entry: unknown, index) => {
+    heldOut: heldOut.map((entry, index) => {
       const place = `${source}: heldOut ${index + 1}`;
-      const fields = new Fields(entry, place);
-      const { generationLength, constants: values } = entry as Record<string, unknown>;
-      const left: HeldOut =
-        generationLength === undefined
-          ? { dataset: fields.word('dataset', datasetNames) }
-          : { generationLength: fields.count('generationLength') };
-      return { left, constants: parseConstants(values, place) };
+      const left = check(leftOut, entry, place, { whole: 'entry', remedy });
+      return { left, constants: parseConstants(entry.constants, place) };
     }),
-    alternative: parseConstants(alternative, `${source}: alternative`),
+    alternative: parseConstants((rest as { alternative?: unknown }).alternative, `${source}: alternative`),
   };
 }
 
-function isLengths(value: unknown): value is number[] {
-  return Array.isArray(value) && value.every((length) => Number.isInteger(length));
-}
-
 /** From `{"name": {"value": 1, …}}` to `{"name": 1}`. */
-function valuesOf(constants: unknown): unknown {
-  if (!isRecord(constants)) return constants;
+function valuesOf(constants: Readonly<Record<string, unknown>>) {
   return Object.fromEntries(
     Object.entries(constants).map(([name, entry]) => [name, isRecord(entry) ? entry.value : entry]),
   );

@@ -3,8 +3,7 @@
  * they do is said in machine-files.ts (rates of the two machines) and assumptions.ts (everything else).
  */
 
-import { UserError } from '@specoffload/engine';
-import { Fields } from '../inputs/fields.js';
+import { check, is, type Schema } from '@specoffload/input';
 import type { Question } from './question.js';
 import { type DatasetName, datasetNames, type SystemName } from './reference.js';
 
@@ -204,24 +203,21 @@ export function withUnseenAcceptance(constants: Constants, unseen: DatasetName):
   return { ...constants, [acceptanceNames[unseen]]: mean };
 }
 
+const constants = is.picked(
+  Object.fromEntries(
+    constantNames.map((name) => {
+      const { bounds, unit } = definitionOf(name);
+      const [least, most] = bounds;
+      // A value at its bound may have been rounded over it.
+      return [name, is.numberFrom(least * (1 - 1e-3), most * (1 + 1e-3), `${least} to ${most} ${unit}`)];
+    }),
+  ),
+) as Schema<Constants>;
+
 /**
  * Checks constants that were read from a file.
  * @throws UserError when one is missing or outside its bounds.
  */
 export function parseConstants(json: unknown, source: string): Constants {
-  const fields = new Fields(json, source);
-  const entries = constantNames.map((name) => {
-    const value = fields.number(name);
-    const {
-      bounds: [least, most],
-      unit,
-    } = definitionOf(name);
-    // A value at its bound may have been rounded over it.
-    if (!(least * (1 - 1e-3) <= value && value <= most * (1 + 1e-3)))
-      throw new UserError(
-        `${source}: invalid ${name}: ${value}; expected ${least} to ${most} ${unit}; run specoffload reproduce --fit`,
-      );
-    return [name, value];
-  });
-  return Object.fromEntries(entries) as Constants;
+  return check(constants, json, source, { remedy: 'run specoffload reproduce --fit' });
 }

@@ -1,8 +1,7 @@
 /** What the paper published, read from a folder of JSON files and checked: see results/paper. */
 
 import { join } from 'node:path';
-import { maybeReadJson, UserError } from '@specoffload/input';
-import { Fields } from '../inputs/fields.js';
+import { type Checked, check, is, maybeReadJson, type Schema, UserError } from '@specoffload/input';
 
 export const systemNames = ['Accelerate', 'DeepSpeed', 'FlexGen', 'Fiddler', 'SpecOffload'] as const;
 export const modelNames = ['Mixtral 8x7B', 'Mixtral 8x22B', 'LLaMA-3.3-70B'] as const;
@@ -21,56 +20,64 @@ export type DatasetName = (typeof datasetNames)[number];
 export type EnvironmentName = (typeof environmentNames)[number];
 export type VariantName = (typeof variantNames)[number];
 
-/** One bar of the main figure. */
-export interface Bar {
-  readonly system: SystemName;
-  readonly model: ModelName;
-  readonly environment: EnvironmentName;
-  readonly dataset: DatasetName;
+const run = {
+  model: is.oneOf(modelNames),
+  environment: is.oneOf(environmentNames),
+  dataset: is.oneOf(datasetNames),
   /** New tokens per sequence. */
-  readonly generationLength: number;
-  readonly tokensPerSecond: number;
-}
+  generationLength: is.wholeFrom(1),
+  tokensPerSecond: is.positive,
+};
+
+/** One bar of the main figure. */
+export type Bar = Checked<typeof bar>;
+const bar = is.picked({ system: is.oneOf(systemNames), ...run });
 
 /** One bar of the ablation: SpecOffload with something left out. */
-export interface AblationBar extends Omit<Bar, 'system'> {
-  readonly variant: VariantName;
-}
+export type AblationBar = Checked<typeof ablationBar>;
+const ablationBar = is.picked({ variant: is.oneOf(variantNames), ...run });
 
-export interface UtilizationBar {
-  readonly system: SystemName;
-  readonly gpuCoreUtilizationPercent: number;
-}
+export type UtilizationBar = Checked<typeof utilizationBar>;
+const utilizationBar = is.picked({
+  system: is.oneOf(systemNames),
+  gpuCoreUtilizationPercent: is.positive,
+});
 
 /** One point of throughput against GPU memory. */
-export interface MemoryPoint {
-  readonly system: SystemName;
-  readonly model: ModelName;
-  readonly gpuMemoryGB: number;
-  readonly tokensPerSecond: number;
-}
+export type MemoryPoint = Checked<typeof memoryPoint>;
+const memoryPoint = is.picked({
+  system: is.oneOf(systemNames),
+  model: is.oneOf(modelNames),
+  gpuMemoryGB: is.positive,
+  tokensPerSecond: is.positive,
+});
 
 /** The batches that a released script runs a system with. */
 export type BatchChoice = BaselineBatch | SpecOffloadBatch;
 
-interface BatchOwner {
-  readonly model: ModelName;
-  readonly dataset: DatasetName;
-}
+const owner = { model: is.oneOf(modelNames), dataset: is.oneOf(datasetNames) };
 
-export interface BaselineBatch extends BatchOwner {
-  readonly system: Exclude<SystemName, 'SpecOffload'>;
-  readonly batch: number;
-}
+export type BaselineBatch = Checked<typeof baselineBatch>;
+const baselineBatch = is.picked({
+  system: is.oneOf(['Accelerate', 'DeepSpeed', 'FlexGen', 'Fiddler']),
+  ...{ ...owner, batch: is.wholeFrom(1) },
+});
 
-export interface SpecOffloadBatch extends BatchOwner {
-  readonly system: 'SpecOffload';
-  readonly decodeBatch: number;
-  readonly batches: number;
-  readonly prefillBatch: number;
-  readonly draftBatch: number;
-  readonly candidates: number;
-}
+export type SpecOffloadBatch = Checked<typeof specOffloadBatch>;
+const specOffloadBatch = is.picked({
+  system: is.oneOf(['SpecOffload']),
+  ...owner,
+  decodeBatch: is.wholeFrom(1),
+  batches: is.wholeFrom(1),
+  prefillBatch: is.wholeFrom(1),
+  draftBatch: is.wholeFrom(1),
+  candidates: is.wholeFrom(1),
+});
+
+const batchChoice: Schema<BatchChoice> = is.variant('system', {
+  ...{ Accelerate: baselineBatch, DeepSpeed: baselineBatch, FlexGen: baselineBatch },
+  ...{ Fiddler: baselineBatch, SpecOffload: specOffloadBatch },
+});
 
 export interface Reference {
   readonly bars: readonly Bar[];
@@ -82,52 +89,14 @@ export interface Reference {
 
 /** @throws UserError naming file, entry, field, value and what was expected. */
 export async function readReference(directory: string): Promise<Reference> {
-  const read = async <Entry>(name: string, parse: (fields: Fields) => Entry) =>
-    parseEntries(await readJson(join(directory, name)), join(directory, name), parse);
+  const read = async <Entry>(name: string, entry: Schema<Entry>) =>
+    parseEntries(await readJson(join(directory, name)), join(directory, name), entry);
   return {
-    bars: await read('throughput.json', (fields) => ({
-      system: fields.word('system', systemNames),
-      ...parseRun(fields),
-    })),
-    policies: await read('policies.json', parseBatchChoice),
-    ablation: await read('ablation.json', (fields) => ({
-      variant: fields.word('variant', variantNames),
-      ...parseRun(fields),
-    })),
-    utilization: await read('gpu-utilization.json', (fields) => ({
-      system: fields.word('system', systemNames),
-      gpuCoreUtilizationPercent: fields.number('gpuCoreUtilizationPercent'),
-    })),
-    memory: await read('gpu-memory.json', (fields) => ({
-      system: fields.word('system', systemNames),
-      model: fields.word('model', modelNames),
-      gpuMemoryGB: fields.number('gpuMemoryGB'),
-      tokensPerSecond: fields.number('tokensPerSecond'),
-    })),
-  };
-}
-
-function parseRun(fields: Fields) {
-  return {
-    model: fields.word('model', modelNames),
-    environment: fields.word('environment', environmentNames),
-    dataset: fields.word('dataset', datasetNames),
-    generationLength: fields.count('generationLength'),
-    tokensPerSecond: fields.number('tokensPerSecond'),
-  };
-}
-
-function parseBatchChoice(fields: Fields): BatchChoice {
-  const system = fields.word('system', systemNames);
-  const owner = { model: fields.word('model', modelNames), dataset: fields.word('dataset', datasetNames) };
-  if (system !== 'SpecOffload') return { system, ...owner, batch: fields.count('batch') };
-  return {
-    ...{ system, ...owner },
-    decodeBatch: fields.count('decodeBatch'),
-    batches: fields.count('batches'),
-    prefillBatch: fields.count('prefillBatch'),
-    draftBatch: fields.count('draftBatch'),
-    candidates: fields.count('candidates'),
+    bars: await read('throughput.json', bar),
+    policies: await read('policies.json', batchChoice),
+    ablation: await read('ablation.json', ablationBar),
+    utilization: await read('gpu-utilization.json', utilizationBar),
+    memory: await read('gpu-memory.json', memoryPoint),
   };
 }
 
@@ -141,12 +110,9 @@ async function readJson(path: string): Promise<unknown> {
   );
 }
 
-/** Checks a list of entries, each by its fields. */
-export function parseEntries<Entry>(
-  json: unknown,
-  source: string,
-  parse: (fields: Fields) => Entry,
-): Entry[] {
-  if (!Array.isArray(json)) throw new UserError(`${source}: invalid content; expected a list of objects`);
-  return json.map((entry, index) => parse(new Fields(entry, `${source}: entry ${index + 1}`)));
+/** Checks a list of entries one by one, so that a message counts them as people do. */
+export function parseEntries<Entry>(json: unknown, source: string, entry: Schema<Entry>): Entry[] {
+  return check(is.listOf(is.anything, { expected: 'a list of objects' }), json, source).map((item, index) =>
+    check(entry, item, `${source}: entry ${index + 1}`, { whole: 'entry' }),
+  );
 }

@@ -2,23 +2,31 @@
 
 import { join } from 'node:path';
 import type { GeneratedSequence, Tokenizer } from '@specoffload/engine';
-import { isRecord, maybeReadText, parseJson, UserError } from '@specoffload/input';
+import { type Checked, check, is, maybeReadText, parseJson, UserError } from '@specoffload/input';
 import { displayPath } from '../paths.js';
+import { count } from './words.js';
 
-export interface TokensLine {
-  /** 0-based, in the order of the run. */
-  readonly prompt: number;
-  readonly promptIds: readonly number[];
-  /** New tokens. */
-  readonly ids: readonly number[];
-  /** Of the new tokens; absent where the target has no tokenizer. */
-  readonly text?: string;
-  /** Top-1 minus top-2 logit of the target at each new token. */
-  readonly margins: readonly number[];
-  /** Smallest lead of the last chosen expert over the best other one, at each new token; absent if dense. */
-  readonly routerMargins?: readonly number[];
-  readonly stopReason: 'eos' | 'length';
-}
+const margins = is.listOf(is.amount);
+const tokensLine = is.that(
+  is.fields({
+    /** 0-based, in the order of the run. */
+    prompt: count,
+    promptIds: is.listOf(count),
+    /** New tokens. */
+    ids: is.listOf(count),
+    /** Of the new tokens; absent where the target has no tokenizer. */
+    text: is.orMissing(is.anyText),
+    /** Top-1 minus top-2 logit of the target at each new token. */
+    margins,
+    /** Smallest lead of the last chosen expert over the best other one, at each new token; absent if dense. */
+    routerMargins: is.orMissing(margins),
+    stopReason: is.oneOf(['eos', 'length']),
+  }),
+  (line) =>
+    [line.margins, line.routerMargins ?? line.margins].every(({ length }) => length === line.ids.length),
+  'a margin for each of its ids',
+);
+export type TokensLine = Checked<typeof tokensLine>;
 
 export function formatTokens(
   prompts: readonly (readonly number[])[],
@@ -42,6 +50,7 @@ export function formatTokens(
 }
 
 const mostTokensBytes = 1 << 28;
+const remedy = 'remove its folder, and run it again';
 
 /**
  * `tokens.jsonl` of a run's folder, read back.
@@ -50,7 +59,7 @@ const mostTokensBytes = 1 << 28;
 export async function readTokens(folder: string): Promise<TokensLine[]> {
   const path = displayPath(join(folder, 'tokens.jsonl'));
   const text = await maybeReadText(path, mostTokensBytes);
-  if (text === null) throw new UserError(`there is no ${path}; remove its folder, and run it again`);
+  if (text === null) throw new UserError(`there is no ${path}; ${remedy}`);
   return parseTokens(text, path);
 }
 
@@ -61,36 +70,7 @@ export function parseTokens(text: string, source: string): TokensLine[] {
     .map((line, index) => ({ line, where: `${source} line ${index + 1}` }))
     .filter(({ line }) => line !== '')
     .map(({ line, where }) => {
-      const tokens = parseJson(line, where, {}, 'remove its folder, and run it again');
-      if (isTokensLine(tokens)) return tokens;
-      throw new UserError(
-        `${where} holds no tokens of a prompt; expected what a run writes, remove its folder and run it again`,
-      );
+      const tokens = parseJson(line, where, {}, remedy);
+      return check(tokensLine, tokens, where, { whole: 'line', remedy });
     });
-}
-
-function isTokensLine(value: unknown): value is TokensLine & Record<string, unknown> {
-  if (!isRecord(value)) return false;
-  const { prompt, promptIds, ids, text, margins, routerMargins, stopReason } = value;
-  return (
-    isId(prompt) &&
-    isListOf(promptIds, isId) &&
-    isListOf(ids, isId) &&
-    (text === undefined || typeof text === 'string') &&
-    isListOf(margins, isMargin, ids.length) &&
-    (routerMargins === undefined || isListOf(routerMargins, isMargin, ids.length)) &&
-    (stopReason === 'eos' || stopReason === 'length')
-  );
-}
-
-function isListOf(value: unknown, isItem: (item: unknown) => boolean, length?: number): value is unknown[] {
-  return Array.isArray(value) && (length === undefined || value.length === length) && value.every(isItem);
-}
-
-function isId(value: unknown): boolean {
-  return Number.isSafeInteger(value) && (value as number) >= 0;
-}
-
-function isMargin(value: unknown): boolean {
-  return Number.isFinite(value) && (value as number) >= 0;
 }
