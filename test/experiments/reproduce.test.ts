@@ -63,7 +63,11 @@ describe('the reference', () => {
     ...{ system: 'FlexGen', tokensPerSecond: 3 },
   };
   const cases: [string, unknown, RegExp][] = [
-    ['throughput.json', { bars: [] }, /throughput\.json: invalid content: {"bars":\[\]}; expected a list of objects/],
+    [
+      'throughput.json',
+      { bars: [] },
+      /throughput\.json: invalid content: {"bars":\[\]}; expected a list of objects/,
+    ],
     ['throughput.json', [valid, 7], /entry 2: invalid entry: 7; expected an object/],
     [
       'throughput.json',

@@ -67,9 +67,10 @@ export function createParsers(folder) {
       'config',
       [configFile, samples.config],
       (input) => parseModelSpec(input, 'config.json'),
-      (config) =>
-        ['vocabSize', 'hiddenSize', 'numLayers', 'numHeads', 'numKvHeads', 'headDim', 'ffnSize'].every(
-          (field) => isCount(config[field], 1),
+      ({ vocabSize, hiddenSize, layers }) =>
+        [vocabSize, hiddenSize].every((size) => isCount(size, 1)) &&
+        layers.every(({ attention: { numHeads, numKvHeads, headDim }, ffn }) =>
+          [numHeads, numKvHeads, headDim, ffn.numExperts, ffn.width].every((size) => isCount(size, 1)),
         ),
     ),
     value(
