@@ -13,7 +13,7 @@ const wrong: readonly (readonly [args: string, message: string])[] = [
   ['run --strategy fast', 'invalid --strategy: fast; expected none, serial, specoffload'],
   ['run --candidates 0', 'invalid candidates: 0; expected a whole number from 1 to 64'],
   ['run --candidates four', 'invalid candidates: four; expected a whole number from 1 to 64'],
-  ['run --batches 3', 'invalid batches: 3; expected a whole number from 1 to 2'],
+  ['run --batches 65', 'invalid batches: 65; expected a whole number from 1 to 64'],
   ['run --prefill-order sideways', 'invalid prefillOrder: sideways; expected batch-major or layer-major'],
   ['run --draft-cache none', 'invalid draftCache: none; expected recompute or resident'],
   ['run --new-tokens 0', 'invalid --new-tokens: 0; expected a whole number from 1 to 1048576'],
