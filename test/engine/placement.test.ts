@@ -16,6 +16,7 @@ import { localFormats } from '../../engine/dist/machine/formats.js';
 import type { Region } from '../../engine/dist/machine/pool.js';
 import { cacheBytesPerToken } from '../../engine/dist/schedule/kv-cache.js';
 import type { MemoryDemand, MemoryPlan, ModelPlacement } from '../../engine/dist/schedule/memory-plan.js';
+import { modelDrafter } from '../../engine/dist/schedule/model-drafter.js';
 import { planMemory } from '../../engine/dist/schedule/placement.js';
 import { measureDemand, planWaves, resolvePolicy } from '../../engine/dist/schedule/resolve.js';
 import { drawPrompts, integer } from './draw.js';
@@ -58,7 +59,7 @@ function plan(strategy: StrategyName, input: PolicyInput, budgets: Budgets): Mem
     lengths,
     maxNewTokens,
   );
-  return planMemory(target, strategy === 'none' ? null : draft, demand, budgets, policy);
+  return planMemory(target, strategy === 'none' ? null : modelDrafter(draft), demand, budgets, policy);
 }
 
 /** Numbers of the layers that a map of groups by id holds, ascending. */

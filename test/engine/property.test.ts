@@ -21,6 +21,7 @@ import {
 } from '@specoffload/engine';
 import { afterAll, describe, expect, it } from 'vitest';
 import { ffnChunkRows, headChunkRows } from '../../engine/dist/schedule/memory-plan.js';
+import { modelDrafter } from '../../engine/dist/schedule/model-drafter.js';
 import { planMemory } from '../../engine/dist/schedule/placement.js';
 import { measureDemand, planWaves, resolvePolicy } from '../../engine/dist/schedule/resolve.js';
 import { drawConfig, drawPlaces, drawPolicy, drawPrompts, integer, pick } from './draw.js';
@@ -204,7 +205,13 @@ async function runWithin(drawn: Case, strategy: StrategyName, policy: PolicyInpu
   const demand = measureDemand(open, planWaves(open, prompts.length), promptLengths, maxNewTokens);
   const endless = { deviceBytes: Number.POSITIVE_INFINITY, hostBytes: Number.POSITIVE_INFINITY };
   const usedDraft = open.speculation === 'none' ? null : draft;
-  const { device, host, prefetchDepth } = planMemory(target, usedDraft, demand, endless, open);
+  const { device, host, prefetchDepth } = planMemory(
+    target,
+    usedDraft && modelDrafter(usedDraft),
+    demand,
+    endless,
+    open,
+  );
   const machine = { deviceBytes: device.totalBytes, hostBytes: host.totalBytes };
   const result = await runEngine({
     target,

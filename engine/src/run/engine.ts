@@ -58,7 +58,7 @@ export async function runLogits(request: LogitsRequest): Promise<Float32Array[]>
   return withMachine(run, prepared, async (_machine, dispatcher) => {
     const { plan, policy, waves, sequences } = prepared;
     const session = new Session({
-      ...{ plan, policy, dispatcher, maxNewTokens: 0, isVirtual: false },
+      ...{ plan, policy, drafter: null, dispatcher, maxNewTokens: 0, isVirtual: false },
       ...{ eosTokenIds: eosOf(run), waiting: [], onPass: () => {} },
     });
     await session.placeResidents();

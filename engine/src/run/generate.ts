@@ -73,9 +73,9 @@ function splitWaves({ waves, sequences, policy }: Prepared): {
 function createSession(options: GenerateOptions, waiting: Sequence[]): Session {
   const { prepared, dispatcher, machine, maxNewTokens, eosTokenIds, isVirtual, onProgress } = options;
   const { interruptsDraft = false } = options;
-  const { plan, policy, sequences } = prepared;
+  const { plan, policy, drafter, sequences } = prepared;
   return new Session({
-    ...{ plan, policy, dispatcher, maxNewTokens, eosTokenIds, isVirtual, interruptsDraft, waiting },
+    ...{ plan, policy, drafter, dispatcher, maxNewTokens, eosTokenIds, isVirtual, interruptsDraft, waiting },
     onPass: (phase, passes) =>
       onProgress?.({
         ...{ phase, passes, numSequences: sequences.length, elapsedSeconds: machine.now() },

@@ -14,7 +14,7 @@ import { PoolMemory, type Region } from '../machine/pool.js';
 import { localTopology } from '../machine/topology.js';
 import { createRopeTables } from '../model/rope.js';
 import type { MemoryPlan, ModelPlacement, RopeRegions } from '../schedule/memory-plan.js';
-import type { LoadOp, Op } from '../schedule/ops.js';
+import type { LoadOp, LookUpOp, Op } from '../schedule/ops.js';
 import type { Task } from '../schedule/task.js';
 import { attentionWeights, expertWeights, headWeights } from '../schedule/work.js';
 import type { LaneName } from '../trace/types.js';
@@ -117,8 +117,8 @@ export class LocalMachine implements Machine {
 
   start(task: Task, slot: number, readySeconds: number, listener: TaskListener): void {
     const op: Op = task.createOp(slot);
-    if (op.kind === 'load') {
-      this.#load(op).then(
+    if (op.kind === 'load' || op.kind === 'look-up') {
+      (op.kind === 'load' ? this.#load(op) : lookUp(op)).then(
         (outcome) => listener.ended(task, this.#onOurClock(outcome)),
         (error) => listener.failed(task, error),
       );
@@ -297,4 +297,10 @@ function describeModel(placement: ModelPlacement, isOnDevice: boolean): WorkerMo
         }))
       : [],
   };
+}
+
+async function lookUp({ work }: LookUpOp): Promise<TaskOutcome> {
+  const startSeconds = nowSeconds();
+  const result = work();
+  return { startSeconds, endSeconds: nowSeconds(), result };
 }

@@ -1,6 +1,6 @@
 /** A run in progress: the moves of prefill, proposing and verifying, turned into task graphs and awaited. */
 
-import { buildDraftRound } from '../schedule/draft-round.js';
+import type { Drafter, Drafting } from '../schedule/drafter.js';
 import { assignBlocks, type Frame, feedOf, lastRows, verifiedRows } from '../schedule/feeds.js';
 import type { MemoryPlan } from '../schedule/memory-plan.js';
 import type { HeadResult } from '../schedule/ops.js';
@@ -21,6 +21,8 @@ import type { Dispatcher } from './dispatcher.js';
 export interface SessionOptions {
   readonly plan: MemoryPlan;
   readonly policy: OpenPolicy;
+  /** Null where nobody proposes. */
+  readonly drafter: Drafter | null;
   readonly dispatcher: Dispatcher;
   readonly eosTokenIds: ReadonlySet<number>;
   /** New tokens that every sequence is asked for; with `ending: slowest` the sequences themselves may go beyond. */
@@ -39,12 +41,15 @@ export class Session {
   readonly #options: SessionOptions;
   readonly #ids = new TaskIds();
   readonly #stream: WeightStream;
+  readonly #drafting: Drafting | null;
   #passes = 0;
   /** The latest proposing ahead, which counts on the candidates as they are until it has ended. */
   #proposingAhead: Promise<void> = Promise.resolve();
 
   constructor(options: SessionOptions) {
     this.#options = options;
+    const { drafter, plan, policy, interruptsDraft: isCoarse = false } = options;
+    this.#drafting = drafter?.begin({ placement: plan.draft, policy, ids: this.#ids, isCoarse }) ?? null;
     this.#stream = new WeightStream(options.plan, options.policy, this.#ids, (id) =>
       options.dispatcher.slotOf(id),
     );
@@ -65,28 +70,13 @@ export class Session {
 
   /** Brings the draft to the device, where it was not before; all at once, since nothing else is under way. */
   async bringDraft(): Promise<void> {
-    const { plan, dispatcher } = this.#options;
-    if (!plan.draft) return;
-    const head: TaskHead = {
-      id: this.#ids.next(),
-      lane: 'link',
-      kind: 'upload',
-      name: 'upload draft',
-      phase: 'decode',
-      ...{ pass: this.#passes, batch: -1, priority: 0, rows: 0 },
-    };
-    const bytes = plan.draft.checkpoint.bytes;
-    await this.#runAlone(
-      dispatcher,
-      createTask(head, { after: [], bytes, createOp: () => ({ kind: 'imagined' }) }),
-    );
+    await this.#runToEnd(this.#drafting?.bring(this.#passes) ?? []);
   }
 
   /** Gives every sequence of a wave its room in the caches. */
   assignCaches(sequences: readonly Sequence[]): void {
-    const { plan, policy } = this.#options;
     assignBlocks(sequences, 'targetBlock');
-    if (plan.draft && policy.draftCache === 'resident') assignBlocks(sequences, 'draftBlock');
+    this.#drafting?.admit(sequences);
   }
 
   /** Sends all prompts of a wave through the target; every sequence gets its first new token. */
@@ -141,21 +131,12 @@ export class Session {
   }
 
   async #propose(batch: number, sequences: readonly Sequence[], isAhead = false): Promise<void> {
-    const { plan, policy, dispatcher } = this.#options;
-    const { draft } = plan;
-    if (!draft) throw new Error('there is no draft to propose');
+    if (!this.#drafting) throw new Error('there is nobody to propose');
     // What has been proposed ahead and still holds need not be proposed again.
     const wanting = sequences.filter(
       ({ isFinished, candidates }) => !isFinished && (isAhead || candidates.length === 0),
     );
-    const tasks = buildDraftRound({
-      ...{ draft, policy, ids: this.#ids, pass: this.#passes, batch, sequences: wanting, isAhead },
-      isCoarse: this.#options.interruptsDraft === true,
-    });
-    const last = tasks.at(-1);
-    if (!last) return;
-    dispatcher.add(tasks);
-    await dispatcher.settled(last.id);
+    await this.#runToEnd(this.#drafting.propose({ pass: this.#passes, batch, sequences: wanting, isAhead }));
   }
 
   async #verify(batch: number, sequences: Sequence[]): Promise<void> {
@@ -217,13 +198,17 @@ export class Session {
     sequence.nextCandidates = nothing;
     // The last token is the target's own and has not been fed to either model yet.
     sequence.targetCached = sequence.length - 1;
-    if (!holds) sequence.draftCached = Math.min(sequence.draftCached, sequence.length - 1);
+    if (!holds) this.#drafting?.forget(sequence, sequence.length - 1);
     this.acceptance.count(candidates.length, accepted, sequence.choices.length - before);
   }
 
-  async #runAlone(dispatcher: Dispatcher, task: Task): Promise<void> {
-    dispatcher.add([task]);
-    await dispatcher.settled(task.id);
+  /** Until the last of the tasks has ended. */
+  async #runToEnd(tasks: readonly Task[]): Promise<void> {
+    const { dispatcher } = this.#options;
+    const last = tasks.at(-1);
+    if (!last) return;
+    dispatcher.add(tasks);
+    await dispatcher.settled(last.id);
   }
 
   /** With `ending: slowest`, ends a batch's sequences once all of them are there. */
@@ -236,11 +221,11 @@ export class Session {
 
   /** What the policy makes of a batch after its verification: who ends, who takes a place, what it costs. */
   async #endRound(batch: number, sequences: Sequence[]): Promise<void> {
-    const { policy, plan, dispatcher, waiting, isVirtual } = this.#options;
+    const { policy, plan, waiting, isVirtual } = this.#options;
     this.#endTogether(sequences);
     if (policy.ending === 'slowest' && isVirtual && usesDraft(policy)) {
       const rows = sequences.length * plan.target.checkpoint.layers.length;
-      await this.#runAlone(dispatcher, realignTask(this.#ids.next(), this.#passes, batch, rows));
+      await this.#runToEnd([realignTask(this.#ids.next(), this.#passes, batch, rows)]);
     }
     if (waiting.length === 0) return;
     let joining = 0;

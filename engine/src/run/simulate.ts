@@ -6,6 +6,7 @@ import { computeLane, limitsOf, type MachineModel } from '../machine/machine-mod
 import { createRandom } from '../model/random.js';
 import { countHeads } from '../model/spec.js';
 import type { Checkpoint } from '../model/types.js';
+import type { Drafter } from '../schedule/drafter.js';
 import type { PolicyInput } from '../schedule/policy.js';
 import { type Strategy, type StrategyName, strategyNamed, usesDraft } from '../schedule/strategies/index.js';
 import { type Acceptance, assertAnswers, createCommonOracle, createOracle } from '../speculate/acceptance.js';
@@ -24,6 +25,8 @@ export interface SimulationRequest {
   /** Opened from a directory, or described by its configuration. */
   readonly target: Checkpoint;
   readonly draft: Checkpoint | null;
+  /** Proposes in place of a draft model. @default the draft model */
+  readonly drafter?: Drafter;
   /** Tokens of each prompt. */
   readonly promptLengths: readonly number[];
   /** By name, or one of the caller's own. */

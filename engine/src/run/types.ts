@@ -3,6 +3,7 @@
 import type { Budgets } from '../machine/budgets.js';
 import type { DeviceChoice } from '../machine/devices.js';
 import type { Checkpoint } from '../model/types.js';
+import type { Drafter } from '../schedule/drafter.js';
 import type { Policy, PolicyInput } from '../schedule/policy.js';
 import type { Strategy, StrategyName } from '../schedule/strategies/index.js';
 import type { AcceptanceReport } from '../speculate/statistics.js';
@@ -41,6 +42,8 @@ export interface RunRequest {
   readonly target: Checkpoint;
   /** Needed when the policy speculates. */
   readonly draft: Checkpoint | null;
+  /** Proposes in place of a draft model. @default the draft model */
+  readonly drafter?: Drafter;
   /** Token ids, at least one per prompt. */
   readonly prompts: readonly (readonly number[])[];
   /** By name, or one of the caller's own. */

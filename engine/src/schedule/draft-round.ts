@@ -4,63 +4,43 @@
  */
 
 import type { Checkpoint } from '../model/types.js';
-import type { Oracle } from '../speculate/acceptance.js';
-import type { Sequence } from '../speculate/sequence.js';
+import type { DraftRound, DraftRun } from './drafter.js';
 import { type AttentionWork, addAttention, assignBlocks, cacheFields, type Feed, lastRows } from './feeds.js';
 import type { GroupLayout } from './group-layout.js';
 import { modelCosts, scoreFlops } from './layer-costs.js';
 import type { ModelPlacement } from './memory-plan.js';
 import type { DraftResult } from './ops.js';
-import type { OpenPolicy } from './policy.js';
+import { beginProposals, draftPriority, imagineProposals, keepProposal, type Proposal } from './proposals.js';
 import { openTask, type Task } from './task.js';
-import type { TaskIds } from './work.js';
-
-/** After all target work: the draft uses the device's idle time. Target priorities are pass numbers. */
-const draftPriority = 1e9;
 
 /** One sequence in the round. */
-interface Proposal {
-  readonly sequence: Sequence;
-  readonly wanted: number;
-  /** Candidates under verification that the round takes for accepted: it goes on behind them. */
-  readonly assumed: readonly number[];
+interface StepwiseProposal extends Proposal {
   /** What has been proposed so far: the first `numProposed` of `wanted`. */
   readonly ids: number[];
   numProposed: number;
 }
 
-const nothing: readonly number[] = [];
-
-export interface DraftRoundRequest {
-  readonly draft: ModelPlacement;
-  readonly policy: Pick<OpenPolicy, 'candidates' | 'draftBatch' | 'draftCache' | 'draftWindow'>;
-  readonly ids: TaskIds;
-  /** The pass that will verify. */
-  readonly pass: number;
-  readonly batch: number;
-  /** Unfinished ones. */
-  readonly sequences: readonly Sequence[];
-  /** Propose behind the candidates that are being verified, the token that the target adds included. */
-  readonly isAhead?: boolean;
-  /** One task for all steps behind the first: enough for a machine that lets urgent work in between anyway. */
-  readonly isCoarse?: boolean;
+/** A round, and all that is the same in every round of a run. */
+export interface DraftRoundRequest extends DraftRound, Omit<DraftRun, 'placement'> {
+  readonly placement: ModelPlacement;
+  readonly sizes: DraftSizes;
 }
 
 /**
- * Tasks that fill `candidates` (ahead: `nextCandidates`) of the sequences. A sequence never gets more candidates than
- * it could still use: the target adds a token of its own to those it accepts.
+ * Tasks that fill `candidates` (ahead: `nextCandidates`) of the sequences.
  *
  * Mutates the sequences when the tasks end: `candidates` or `nextCandidates`, `draftCached`, and with a recomputed
  * cache `draftBlock`.
  */
 export function buildDraftRound(request: DraftRoundRequest): Task[] {
-  const { policy, draft, sequences, isAhead = false, isCoarse = false } = request;
-  const proposals: Proposal[] = [];
-  for (const sequence of sequences) {
-    const proposal = begin(sequence, policy.candidates, isAhead);
-    if (proposal.wanted > 0) proposals.push(proposal);
-  }
-  const sizes = draftSizes(draft);
+  const { policy, isCoarse } = request;
+  const proposals = beginProposals(request, policy.candidates).map(
+    (proposal): StepwiseProposal => ({
+      ...proposal,
+      ids: new Array<number>(proposal.wanted),
+      numProposed: 0,
+    }),
+  );
   const tasks: Task[] = [];
   for (let start = 0; start < proposals.length; start += policy.draftBatch) {
     const microBatch = proposals.slice(start, start + policy.draftBatch);
@@ -68,35 +48,23 @@ export function buildDraftRound(request: DraftRoundRequest): Task[] {
     const numSteps = microBatch.reduce((most, { wanted }) => Math.max(most, wanted), 0);
     for (let step = 0; step < numSteps; ) {
       const end = isCoarse && step > 0 ? numSteps : step + 1;
-      tasks.push(draftSteps(request, sizes, microBatch, step, end, tasks.at(-1)?.id));
+      tasks.push(draftSteps(request, microBatch, step, end, tasks.at(-1)?.id));
       step = end;
     }
   }
   return tasks;
 }
 
-/** Forgets what was proposed for a sequence before, and says how much it wants now. Mutates it. */
-function begin(sequence: Sequence, candidates: number, isAhead: boolean): Proposal {
-  const assumed = isAhead ? sequence.candidates : nothing;
-  if (isAhead) sequence.nextCandidates = nothing;
-  else sequence.candidates = nothing;
-  // Ahead, the first proposal stands for the target's own token.
-  const extra = isAhead ? 1 : 0;
-  const left = sequence.remaining - 1 - assumed.length;
-  const wanted = left > extra ? Math.min(candidates + extra, left) : 0;
-  return { sequence, assumed, wanted, ids: new Array<number>(wanted), numProposed: 0 };
-}
-
 /** The steps of a micro-batch from `first` to before `end`; an engine that computes takes them one by one. */
 function draftSteps(
-  { draft, ids, pass, batch, isAhead = false }: DraftRoundRequest,
-  { elements, weightBytes, kinds }: DraftSizes,
-  microBatch: readonly Proposal[],
+  { placement, sizes, ids, pass, batch, isAhead }: DraftRoundRequest,
+  microBatch: readonly StepwiseProposal[],
   first: number,
   end: number,
   previous: number | undefined,
 ): Task {
-  const { attention } = draft.checkpoint.spec.layers[0];
+  const { elements, weightBytes, kinds } = sizes;
+  const { attention } = placement.checkpoint.spec.layers[0];
   const numSteps = end - first;
   const active = first === 0 ? microBatch : microBatch.filter(({ wanted }) => wanted > first);
   const works = kinds.map(({ window }) => {
@@ -144,26 +112,10 @@ function draftSteps(
   return task;
 }
 
-/** What the target chooses (0) or something else (1): sequence by sequence, step by step. */
-function imagineProposals(
-  oracle: Oracle,
-  active: readonly Proposal[],
-  first: number,
-  end: number,
-): readonly number[] {
-  const proposed: number[] = [];
-  for (const { sequence, assumed, wanted } of active) {
-    const position = sequence.choices.length + assumed.length;
-    for (let step = first; step < end && step < wanted; step += 1)
-      proposed.push(oracle.accepts(sequence.index, position, step) ? 0 : 1);
-  }
-  return proposed;
-}
-
 /** Hands the proposals of some steps to their sequences. Mutates both. */
 function keepProposals(
   proposed: ArrayLike<number>,
-  active: readonly Proposal[],
+  active: readonly StepwiseProposal[],
   first: number,
   end: number,
   isAhead: boolean,
@@ -179,8 +131,7 @@ function keepProposals(
     // Behind the first step the draft's cache holds everything up to the token it was given.
     sequence.draftCached = sequence.length + assumed.length + proposal.numProposed - 1;
     if (proposal.numProposed !== wanted) continue;
-    if (isAhead) sequence.nextCandidates = ids;
-    else sequence.candidates = ids;
+    keepProposal(sequence, ids, isAhead);
   }
 }
 
@@ -190,7 +141,7 @@ function feedFor({ sequence, assumed }: Proposal, step: number): Feed {
   return { sequence, cached, count: step > 0 ? 1 : sequence.length + assumed.length - cached };
 }
 
-function tokensFor({ sequence, assumed, ids }: Proposal, step: number): readonly number[] {
+function tokensFor({ sequence, assumed, ids }: StepwiseProposal, step: number): readonly number[] {
   if (step > 0) return [ids[step - 1]];
   const cached = sequence.draftCached;
   const known = sequence.length;
@@ -201,7 +152,12 @@ function tokensFor({ sequence, assumed, ids }: Proposal, step: number): readonly
  * Adds what a step will ask of attention, which only lengths decide: the first feeds what is missing, others one token.
  * Mutates `work`.
  */
-function planAttention(work: AttentionWork, window: number, active: readonly Proposal[], step: number): void {
+function planAttention(
+  work: AttentionWork,
+  window: number,
+  active: readonly StepwiseProposal[],
+  step: number,
+): void {
   for (const { sequence, assumed, wanted } of active) {
     if (wanted <= step) continue;
     const known = sequence.length + assumed.length;
@@ -213,7 +169,7 @@ function planAttention(work: AttentionWork, window: number, active: readonly Pro
 /** Micro-batches take turns in the draft's cache, each starting from nothing. */
 function restart(
   { draftCache, draftWindow }: DraftRoundRequest['policy'],
-  microBatch: readonly Proposal[],
+  microBatch: readonly StepwiseProposal[],
 ): void {
   const sequences = microBatch.map(({ sequence }) => sequence);
   assignBlocks(sequences, 'draftBlock');

@@ -32,3 +32,8 @@ export function placeCache(
 ): Region[] {
   return layers.map(({ attention }) => pool.place(label, tokens * layerCacheBytes(attention, formats)));
 }
+
+/** Counts what was placed under a label as so many times its bytes. */
+export function countCache(pool: PoolLayout, label: string, factor: number): void {
+  if (factor > 1) pool.reserve(label, (factor - 1) * pool.bytesOf(label));
+}

@@ -101,10 +101,10 @@ export interface MemoryDemand {
   readonly targetFrameRows: readonly number[];
   /** The same in decode alone. */
   readonly decodeFrameRows: readonly number[];
-  readonly draftRows: number;
   /** Tokens of all KV blocks alive at the same time. */
   readonly targetCacheTokens: number;
-  readonly draftCacheTokens: number;
+  /** Per wave: tokens of each sequence's KV block, most first. */
+  readonly sequenceTokens: readonly (readonly number[])[];
   /** Tokens of the KV blocks of a frame whose attention is on the device, at most. */
   readonly frameCacheTokens: number;
   /** Longest sequence, for the rotation tables. */
@@ -114,16 +114,16 @@ export interface MemoryDemand {
 /** Everything a layout is made from besides the open choices. */
 export interface PlanRequest {
   readonly target: Checkpoint;
-  readonly draft: Checkpoint | null;
+  /** Takes what the drafter needs from both pools; null where nobody proposes. */
+  readonly placeDraft: ((host: PoolLayout, device: PoolLayout) => ModelPlacement | null) | null;
   readonly demand: MemoryDemand;
   readonly policy: OpenPolicy;
   /** Layers from this one on lie in the page cache, where they stay in host memory. */
   readonly lockedLayers: number;
   readonly formats: Formats;
   readonly layouts: ReadonlyMap<string, GroupLayout>;
-  readonly draftLayouts: ReadonlyMap<string, GroupLayout>;
-  /** What a byte of KV cache in device memory counts as, see `Budgets`. */
-  readonly cacheFactors: { readonly target: number; readonly draft: number };
+  /** What a byte of the KV cache in device memory counts as, see `Budgets`. */
+  readonly cacheFactor: number;
 }
 
 export type SettledChoices = { readonly [Field in keyof OpenChoices]: number };

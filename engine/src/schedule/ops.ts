@@ -148,8 +148,8 @@ export interface DraftOp {
   readonly rowIndices: Int32Array;
 }
 
-export interface DraftResult {
-  readonly ids: ArrayLike<number>; // (sequence); on a virtual machine (sequence, step)
+export interface DraftResult<Ids = number> {
+  readonly ids: ArrayLike<Ids>; // (sequence); on a virtual machine (sequence, step)
 }
 
 /** Work that only a virtual machine does. */
@@ -183,4 +183,10 @@ export interface LoadOp {
   }[];
 }
 
-export type Op = WorkerOp | LoadOp;
+/** Work of microseconds on what only the scheduling thread knows, which it does itself. */
+export interface LookUpOp {
+  readonly kind: 'look-up';
+  readonly work: () => unknown;
+}
+
+export type Op = WorkerOp | LoadOp | LookUpOp;

@@ -6,6 +6,7 @@
 import type { Budgets, MemoryLimits } from '../machine/budgets.js';
 import { type Formats, localFormats } from '../machine/formats.js';
 import type { Checkpoint } from '../model/types.js';
+import type { Drafter } from './drafter.js';
 import { layOutGroups } from './group-layout.js';
 import type { MemoryDemand, MemoryPlan, PlanRequest } from './memory-plan.js';
 import type { OpenPolicy } from './policy.js';
@@ -18,7 +19,7 @@ import { keptBytes, pickKept, pickPinned, pinnedBytes } from './resident-layers.
  */
 export function planMemory(
   target: Checkpoint,
-  draft: Checkpoint | null,
+  drafter: Drafter | null,
   demand: MemoryDemand,
   budgets: MemoryLimits,
   policy: OpenPolicy,
@@ -26,11 +27,12 @@ export function planMemory(
 ): MemoryPlan {
   const numLayers = target.layers.length;
   const request: PlanRequest = {
-    ...{ target, draft, demand, policy, formats },
+    ...{ target, demand, policy, formats },
+    placeDraft:
+      drafter?.reserve({ policy, demand, formats, cacheFactor: budgets.draftCacheFactor ?? 1 }) ?? null,
     lockedLayers: budgets.hasPageCache ? Math.ceil(policy.pageLocked * numLayers) : numLayers,
     layouts: layOutGroups(target, formats),
-    draftLayouts: draft ? layOutGroups(draft, formats) : new Map(),
-    cacheFactors: { target: budgets.deviceCacheFactor ?? 1, draft: budgets.draftCacheFactor ?? 1 },
+    cacheFactor: budgets.deviceCacheFactor ?? 1,
   };
   const layOut = (prefetchDepth: number, pinnedLayers: number, keptLayers: number) =>
     layOutPools(request, { prefetchDepth, pinnedLayers, keptLayers });

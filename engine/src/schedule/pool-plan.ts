@@ -3,19 +3,17 @@
 import { directIoAlignmentBytes } from '@specoffload/native';
 import { largest } from '../extremes.js';
 import { type PoolLayout as Pool, PoolLayout } from '../machine/pool.js';
-import type { Checkpoint } from '../model/types.js';
 import {
   placeFrame,
   placeHostExpertRows,
   placeHostExperts,
-  placeRope,
   placeRopes,
   placeScratch,
 } from './activations.js';
 import { type GroupLayout, groupLayout } from './group-layout.js';
-import { layerCacheBytes, placeCache } from './kv-cache.js';
+import { countCache, layerCacheBytes, placeCache } from './kv-cache.js';
 import type { MemoryPlan, ModelPlacement, PlanRequest, SettledChoices, Slots } from './memory-plan.js';
-import { pickKept, pickPinned, placeLayers, placeResidentAttention } from './resident-layers.js';
+import { pickKept, pickPinned, placeLayers, placeModel, placeResidentAttention } from './resident-layers.js';
 
 export function bufferLabel(pool: Pool['name']): string {
   return `${pool} weight buffers`;
@@ -23,7 +21,6 @@ export function bufferLabel(pool: Pool['name']): string {
 
 const cacheLabel = 'KV cache';
 const cacheBufferLabel = 'KV cache buffers';
-const draftCacheLabel = 'draft KV cache';
 
 /** Planned so far, slots left out. */
 function residentBytesOf(pool: Pool): number {
@@ -31,7 +28,7 @@ function residentBytesOf(pool: Pool): number {
 }
 
 export function layOutPools(request: PlanRequest, choice: SettledChoices): MemoryPlan {
-  const { target, draft, demand, policy, formats, layouts } = request;
+  const { target, demand, policy, formats, layouts, placeDraft } = request;
   const host = new PoolLayout('host', formats.largestPieceBytes);
   const device = new PoolLayout('device', formats.largestPieceBytes);
   const pinnedSet = pickPinned(target, choice.pinnedLayers);
@@ -57,7 +54,7 @@ export function layOutPools(request: PlanRequest, choice: SettledChoices): Memor
     rope: placeRopes(target.spec, demand.numPositions, host, device, policy),
     ...{ formats, numPositions: demand.numPositions },
   };
-  countCache(device, cacheLabel, request.cacheFactors.target);
+  countCache(device, cacheLabel, request.cacheFactor);
   const slots = placeSlots(request, choice.prefetchDepth, host, device);
   const usesHost = policy.attention !== 'device' || policy.prefillAttention === 'host';
   const placeActivations = (frameRows: readonly number[], hostPool: Pool | null, placesExperts: boolean) => ({
@@ -86,11 +83,11 @@ export function layOutPools(request: PlanRequest, choice: SettledChoices): Memor
       decode: { device: decodeBytes, host: residentBytesOf(host) },
     },
   });
-  if (policy.draftPlacement === 'start' || !draft)
-    return settle(activate(), draft && placeDraft(request, draft, host, device));
+  if (policy.draftPlacement === 'start' || !placeDraft)
+    return settle(activate(), placeDraft?.(host, device) ?? null);
 
   let prefill: ReturnType<typeof activate> | undefined;
-  let draftPlacement: ModelPlacement | undefined;
+  let draftPlacement: ModelPlacement | null = null;
   let prefillBytes = 0;
   let decodeBytes = 0;
   device.overlay(
@@ -100,11 +97,11 @@ export function layOutPools(request: PlanRequest, choice: SettledChoices): Memor
     },
     () => {
       placeActivations(demand.decodeFrameRows, null, false);
-      draftPlacement = placeDraft(request, draft, host, device);
+      draftPlacement = placeDraft(host, device);
       decodeBytes = residentBytesOf(device);
     },
   );
-  return settle(prefill as ReturnType<typeof activate>, draftPlacement ?? null, prefillBytes, decodeBytes);
+  return settle(prefill as ReturnType<typeof activate>, draftPlacement, prefillBytes, decodeBytes);
 }
 
 /**
@@ -149,14 +146,9 @@ function placeSlots({ layouts, policy }: PlanRequest, prefetchDepth: number, hos
   return { hostSlots, deviceSlots };
 }
 
-/** Counts what was placed under a label as so many times its bytes. */
-function countCache(pool: Pool, label: string, factor: number): void {
-  if (factor > 1) pool.reserve(label, (factor - 1) * pool.bytesOf(label));
-}
-
 /** One frame's part of one layer's cache, twice where the next one may cross while one is in use. */
 function placeCacheSlots(
-  { target, demand, policy, formats, cacheFactors }: PlanRequest,
+  { target, demand, policy, formats, cacheFactor }: PlanRequest,
   prefetchDepth: number,
   device: Pool,
 ): Slots | null {
@@ -166,47 +158,6 @@ function placeCacheSlots(
     demand.frameCacheTokens *
     largest(target.spec.layers.map(({ attention }) => layerCacheBytes(attention, formats)));
   const regions = Array.from({ length: count }, () => device.place(cacheBufferLabel, bytes));
-  countCache(device, cacheBufferLabel, cacheFactors.target);
+  countCache(device, cacheBufferLabel, cacheFactor);
   return { slotClass: { name: 'device.cache', count }, regions };
-}
-
-/** The draft lives on the device: weights, KV cache and activations. */
-function placeDraft(
-  { demand, formats, draftLayouts: layouts, policy, cacheFactors }: PlanRequest,
-  draft: Checkpoint,
-  host: Pool,
-  device: Pool,
-): ModelPlacement {
-  const allLayers = new Set(draft.layers.keys());
-  const kvCache = placeCache(draft.spec, demand.draftCacheTokens, device, draftCacheLabel, formats);
-  // Any other holds no more than one step's sequences, however many there are.
-  if (policy.draftCache === 'resident') countCache(device, draftCacheLabel, cacheFactors.draft);
-  return {
-    ...placeModel(draft, layouts, host, device, 'draft'),
-    pinned: placeLayers(draft, allLayers, (group) =>
-      device.place('draft weights', groupLayout(layouts, group).deviceBytes),
-    ),
-    kept: new Map(),
-    frames: [{ ...placeFrame(draft.spec, demand.draftRows, device, null, formats), hostExperts: null }],
-    scratch: placeScratch(draft.spec, demand.draftRows, device, formats),
-    hostExperts: null,
-    kvCache,
-    rope: { host: null, device: placeRope(draft.spec, demand.numPositions, device) },
-    ...{ formats, numPositions: demand.numPositions },
-  };
-}
-
-function placeModel(
-  checkpoint: Checkpoint,
-  layouts: ReadonlyMap<string, GroupLayout>,
-  host: Pool,
-  device: Pool,
-  name: string,
-) {
-  return {
-    checkpoint,
-    layouts,
-    embedding: host.place(`${name} embedding`, groupLayout(layouts, checkpoint.embedding).stagedBytes),
-    head: device.place(`${name} head`, groupLayout(layouts, checkpoint.head).deviceBytes),
-  };
 }

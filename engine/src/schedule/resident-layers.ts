@@ -3,7 +3,7 @@
 import { UserError } from '@specoffload/input';
 import { type PoolLayout, placedBytes, type Region } from '../machine/pool.js';
 import type { Checkpoint, WeightGroup } from '../model/types.js';
-import { groupLayout } from './group-layout.js';
+import { type GroupLayout, groupLayout } from './group-layout.js';
 import type { PlanRequest } from './memory-plan.js';
 
 export function pickPinned({ layers }: Checkpoint, count: number): ReadonlySet<number> {
@@ -86,4 +86,20 @@ export function placeResidentAttention(
       attention.id,
       device.place('attention weights', groupLayout(layouts, attention).deviceBytes),
     ]);
+}
+
+/** What every model has in memory, however much of its layers stays. */
+export function placeModel(
+  checkpoint: Checkpoint,
+  layouts: ReadonlyMap<string, GroupLayout>,
+  host: PoolLayout,
+  device: PoolLayout,
+  name: string,
+) {
+  return {
+    checkpoint,
+    layouts,
+    embedding: host.place(`${name} embedding`, groupLayout(layouts, checkpoint.embedding).stagedBytes),
+    head: device.place(`${name} head`, groupLayout(layouts, checkpoint.head).deviceBytes),
+  };
 }

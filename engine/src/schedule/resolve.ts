@@ -121,9 +121,8 @@ export function measureDemand(
       Math.min(policy.microBatch, policy.decodeBatch - start) * (candidates + 1) + joiningRows,
     );
   const prefillFrameRows: number[] = [];
-  let draftRows = policy.draftBatch;
   let targetCacheTokens = 0;
-  let draftCacheTokens = 0;
+  const sequenceTokens: number[][] = [];
   let frameCacheTokens = 0;
   for (const wave of waves) {
     const microBatches = planMicroBatches(policy, wave);
@@ -136,23 +135,16 @@ export function measureDemand(
     const capacities = wave.flat().map(capacity);
     targetCacheTokens = Math.max(targetCacheTokens, sum(capacities));
     const descending = [...capacities].sort((a, b) => b - a);
+    sequenceTokens.push(descending);
     if (policy.attention !== 'host')
       frameCacheTokens = Math.max(frameCacheTokens, sum(descending.slice(0, policy.microBatch)));
-    // Its first step, or every one that recomputes the cache, feeds whole contexts, or what the window shows of them.
-    const seen =
-      policy.draftCache === 'window' ? policy.draftWindow + policy.candidates : Number.POSITIVE_INFINITY;
-    const contexts = descending.map((tokens) => Math.min(tokens, seen));
-    draftRows = Math.max(draftRows, sum(contexts.slice(0, policy.draftBatch)));
-    const draftTokens =
-      policy.draftCache === 'resident' ? sum(capacities) : sum(contexts.slice(0, policy.draftBatch));
-    draftCacheTokens = Math.max(draftCacheTokens, draftTokens);
   }
   const numFrames = Math.max(decodeFrameRows.length, prefillFrameRows.length);
   const targetFrameRows = Array.from({ length: numFrames }, (_, frame) =>
     Math.max(decodeFrameRows[frame] ?? 0, prefillFrameRows[frame] ?? 0),
   );
   return {
-    ...{ targetFrameRows, decodeFrameRows, draftRows, targetCacheTokens, draftCacheTokens, frameCacheTokens },
+    ...{ targetFrameRows, decodeFrameRows, targetCacheTokens, sequenceTokens, frameCacheTokens },
     numPositions: promptLengths.reduce((a, b) => Math.max(a, b), 0) + room,
   };
 }

@@ -37,7 +37,9 @@ export interface Task extends TaskLabel, PricedTask {
   /** `slot` is the index of the slot it took, -1 without. */
   readonly createOp: (slot: number) => Op;
   /** What a machine without arithmetic returns in place of a result; absent where nothing is returned. */
-  readonly imagine: ((oracle: Oracle) => HeadResult | MixResult | DraftResult) | undefined;
+  readonly imagine:
+    | ((oracle: Oracle) => HeadResult | MixResult | DraftResult | DraftResult<readonly number[]>)
+    | undefined;
   /** Called at the end, before dependents start. */
   readonly onEnd: ((result: unknown) => void) | undefined;
 }

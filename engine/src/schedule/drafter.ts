@@ -1,0 +1,62 @@
+/** Who proposes: a model, or anything else that can guess how a text goes on. */
+
+import type { Formats } from '../machine/formats.js';
+import type { PoolLayout } from '../machine/pool.js';
+import type { Checkpoint } from '../model/types.js';
+import type { Sequence } from '../speculate/sequence.js';
+import type { MemoryDemand, ModelPlacement } from './memory-plan.js';
+import type { OpenPolicy } from './policy.js';
+import type { Task } from './task.js';
+import type { TaskIds } from './work.js';
+
+/** Takes what a drafter needs from both pools; a model's placement, null without one. */
+export type PlaceDraft = (host: PoolLayout, device: PoolLayout) => ModelPlacement | null;
+
+export interface DraftNeeds {
+  readonly policy: OpenPolicy;
+  readonly demand: MemoryDemand;
+  readonly formats: Formats;
+  /** What a byte of a cache that it keeps in device memory counts as, see `Budgets`. */
+  readonly cacheFactor: number;
+}
+
+export interface Drafter {
+  readonly name: string;
+  /** The model it computes with, of the target's vocabulary; null without one. */
+  readonly checkpoint: Checkpoint | null;
+  /** What it needs in memory. Asked once for a plan, which may lay its pools out many times. */
+  reserve(needs: DraftNeeds): PlaceDraft;
+  /** Its part in one run. */
+  begin(run: DraftRun): Drafting;
+}
+
+export interface DraftRun {
+  /** What `reserve` has placed. */
+  readonly placement: ModelPlacement | null;
+  readonly policy: OpenPolicy;
+  readonly ids: TaskIds;
+  /** One task for all steps behind the first: enough for a machine that lets urgent work in between anyway. */
+  readonly isCoarse: boolean;
+}
+
+/** A drafter at work. What its tasks say of their arithmetic and bytes is what they cost on a virtual machine. */
+export interface Drafting {
+  /** Makes room for the sequences of a wave. */
+  admit(sequences: readonly Sequence[]): void;
+  /** What brings it to the device where it was not before; nothing else is under way then. */
+  bring(pass: number): Task[];
+  /** Tasks, the last one last, that fill `candidates` (ahead: `nextCandidates`) of the sequences when they end. */
+  propose(round: DraftRound): Task[];
+  /** A sequence is `length` tokens long: what was proposed behind them is no part of it. */
+  forget(sequence: Sequence, length: number): void;
+}
+
+export interface DraftRound {
+  /** The pass that will verify. */
+  readonly pass: number;
+  readonly batch: number;
+  /** Unfinished ones. */
+  readonly sequences: readonly Sequence[];
+  /** Propose behind the candidates that are being verified, the token that the target adds included. */
+  readonly isAhead: boolean;
+}

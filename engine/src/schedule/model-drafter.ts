@@ -1,0 +1,94 @@
+/** A draft model as the drafter: weights, KV cache and activations live on the device. */
+
+import type { Checkpoint } from '../model/types.js';
+import { placeFrame, placeRope, placeScratch } from './activations.js';
+import { buildDraftRound, draftSizes } from './draft-round.js';
+import type { Drafter, Drafting, DraftNeeds, DraftRun, PlaceDraft } from './drafter.js';
+import { assignBlocks } from './feeds.js';
+import { groupLayout, layOutGroups } from './group-layout.js';
+import { countCache, placeCache } from './kv-cache.js';
+import type { ModelPlacement } from './memory-plan.js';
+import type { OpenPolicy } from './policy.js';
+import { placeLayers, placeModel } from './resident-layers.js';
+import { createTask, type Task, type TaskHead } from './task.js';
+
+export function modelDrafter(checkpoint: Checkpoint): Drafter {
+  return {
+    ...{ name: checkpoint.name, checkpoint },
+    reserve: (needs) => placeOnDevice(checkpoint, needs),
+    begin: (run) => draftWith(checkpoint, run),
+  };
+}
+
+const cacheLabel = 'draft KV cache';
+
+function placeOnDevice(draft: Checkpoint, { policy, demand, formats, cacheFactor }: DraftNeeds): PlaceDraft {
+  const layouts = layOutGroups(draft, formats);
+  const allLayers = new Set(draft.layers.keys());
+  const { rows, cacheTokens } = measureDraft(policy, demand.sequenceTokens);
+  return (host, device) => {
+    const kvCache = placeCache(draft.spec, cacheTokens, device, cacheLabel, formats);
+    // Any other holds no more than one step's sequences, however many there are.
+    if (policy.draftCache === 'resident') countCache(device, cacheLabel, cacheFactor);
+    return {
+      ...placeModel(draft, layouts, host, device, 'draft'),
+      pinned: placeLayers(draft, allLayers, (group) =>
+        device.place('draft weights', groupLayout(layouts, group).deviceBytes),
+      ),
+      kept: new Map(),
+      frames: [{ ...placeFrame(draft.spec, rows, device, null, formats), hostExperts: null }],
+      scratch: placeScratch(draft.spec, rows, device, formats),
+      hostExperts: null,
+      kvCache,
+      rope: { host: null, device: placeRope(draft.spec, demand.numPositions, device) },
+      ...{ formats, numPositions: demand.numPositions },
+    };
+  };
+}
+
+/**
+ * The most rows of a step, and tokens in the cache, that any wave asks for.
+ * @param sequenceTokens see `MemoryDemand`
+ */
+export function measureDraft(
+  { draftBatch, draftCache, draftWindow, candidates }: OpenPolicy,
+  sequenceTokens: readonly (readonly number[])[],
+): { readonly rows: number; readonly cacheTokens: number } {
+  let rows = draftBatch;
+  let cacheTokens = 0;
+  // Its first step, or every one that recomputes the cache, feeds whole contexts, or what the window shows of them.
+  const seen = draftCache === 'window' ? draftWindow + candidates : Number.POSITIVE_INFINITY;
+  for (const longestFirst of sequenceTokens) {
+    const fed = sum(longestFirst.slice(0, draftBatch).map((tokens) => Math.min(tokens, seen)));
+    rows = Math.max(rows, fed);
+    cacheTokens = Math.max(cacheTokens, draftCache === 'resident' ? sum(longestFirst) : fed);
+  }
+  return { rows, cacheTokens };
+}
+
+function draftWith(checkpoint: Checkpoint, run: DraftRun): Drafting {
+  const placement = run.placement as ModelPlacement;
+  const shared = { ...run, placement, sizes: draftSizes(placement) };
+  return {
+    admit(sequences) {
+      if (run.policy.draftCache === 'resident') assignBlocks(sequences, 'draftBlock');
+    },
+    bring: (pass) => [uploadTask(run.ids.next(), pass, checkpoint.bytes)],
+    propose: (round) => buildDraftRound({ ...shared, ...round }),
+    forget(sequence, length) {
+      sequence.draftCached = Math.min(sequence.draftCached, length);
+    },
+  };
+}
+
+function uploadTask(id: number, pass: number, bytes: number): Task {
+  const head: TaskHead = {
+    ...{ id, lane: 'link', kind: 'upload', name: 'upload draft', phase: 'decode' },
+    ...{ pass, batch: -1, priority: 0, rows: 0 },
+  };
+  return createTask(head, { after: [], bytes, createOp: () => ({ kind: 'imagined' }) });
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}

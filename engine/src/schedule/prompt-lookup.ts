@@ -1,0 +1,65 @@
+/**
+ * Prompt lookup: texts repeat themselves, so what followed the latest tokens where they stood before is proposed again.
+ * No model, no memory, microseconds on the host; nothing is proposed where the latest token is a new one.
+ * Source: Saxena, github.com/apoorvumang/prompt-lookup-decoding.
+ */
+
+import type { Drafter } from './drafter.js';
+import type { DraftResult } from './ops.js';
+import { beginProposals, draftPriority, imagineProposals, keepProposal, type Proposal } from './proposals.js';
+import { createTask, type TaskHead } from './task.js';
+
+/** The longest run of latest tokens that is looked for; where it never stood before, shorter ones are. */
+const longestMatch = 3;
+
+export const promptLookup: Drafter = {
+  name: 'prompt-lookup',
+  checkpoint: null,
+  reserve: () => () => null,
+  begin: ({ policy, ids }) => ({
+    admit() {},
+    bring: () => [],
+    propose(round) {
+      const proposals = beginProposals(round, policy.candidates);
+      if (proposals.length === 0) return [];
+      const { pass, batch, isAhead } = round;
+      const head: TaskHead = {
+        ...{ id: ids.next(), lane: 'host', kind: 'draft', name: `look up batch ${batch}`, phase: 'decode' },
+        ...{ pass, batch, priority: draftPriority, rows: proposals.length },
+      };
+      const tokens = proposals.reduce((sum, { sequence }) => sum + sequence.length, 0);
+      const task = createTask(head, {
+        after: [],
+        // Every token is compared with the latest ones.
+        ...{ bytes: 4 * tokens, flops: longestMatch * tokens },
+        createOp: () => ({ kind: 'look-up', work: () => ({ ids: proposals.map(lookUp) }) }),
+        imagine: (oracle) => ({
+          ids: proposals.map((proposal) => imagineProposals(oracle, [proposal], 0, proposal.wanted)),
+        }),
+        onEnd: (result) => {
+          const { ids: found } = result as DraftResult<readonly number[]>;
+          for (const [index, { sequence }] of proposals.entries())
+            keepProposal(sequence, found[index], isAhead);
+        },
+      });
+      return [task];
+    },
+    forget() {},
+  }),
+};
+
+/** What followed the latest tokens at the latest place where as many of them as possible stood before. */
+function lookUp({ sequence, assumed, wanted }: Proposal): readonly number[] {
+  const tokens = [...sequence.tokensFrom(0), ...assumed];
+  for (let count = Math.min(longestMatch, tokens.length - 1); count > 0; count -= 1)
+    for (let start = tokens.length - count - 1; start >= 0; start -= 1)
+      if (isRepeated(tokens, start, count)) return tokens.slice(start + count, start + count + wanted);
+  return [];
+}
+
+/** Whether the last `count` tokens stand at `start`, too. */
+function isRepeated(tokens: readonly number[], start: number, count: number): boolean {
+  for (let i = 0; i < count; i += 1)
+    if (tokens[start + i] !== tokens[tokens.length - count + i]) return false;
+  return true;
+}

@@ -1,0 +1,58 @@
+/** What all drafters have in common: how much a sequence wants proposed, and what becomes of it. */
+
+import type { Oracle } from '../speculate/acceptance.js';
+import type { Sequence } from '../speculate/sequence.js';
+import type { DraftRound } from './drafter.js';
+
+/** After all target work: drafters use the idle time of their lanes. Target priorities are pass numbers. */
+export const draftPriority = 1e9;
+
+/** One sequence in a round of proposing. */
+export interface Proposal {
+  readonly sequence: Sequence;
+  readonly wanted: number;
+  /** Candidates under verification that the round takes for accepted: it goes on behind them. */
+  readonly assumed: readonly number[];
+}
+
+const nothing: readonly number[] = [];
+
+/**
+ * Forgets what was proposed for the sequences before, and says what they want now: never more than they could still
+ * use, since the target adds a token of its own to those it accepts. Mutates the sequences.
+ */
+export function beginProposals({ sequences, isAhead }: DraftRound, candidates: number): Proposal[] {
+  // Ahead, the first proposal stands for the target's own token.
+  const extra = isAhead ? 1 : 0;
+  const proposals: Proposal[] = [];
+  for (const sequence of sequences) {
+    const assumed = isAhead ? sequence.candidates : nothing;
+    keepProposal(sequence, nothing, isAhead);
+    const left = sequence.remaining - 1 - assumed.length;
+    const wanted = left > extra ? Math.min(candidates + extra, left) : 0;
+    if (wanted > 0) proposals.push({ sequence, assumed, wanted });
+  }
+  return proposals;
+}
+
+/** Mutates the sequence. */
+export function keepProposal(sequence: Sequence, ids: readonly number[], isAhead: boolean): void {
+  if (isAhead) sequence.nextCandidates = ids;
+  else sequence.candidates = ids;
+}
+
+/** The proposals of steps `first` to before `end`: what the target chooses (0) or something else (1). */
+export function imagineProposals(
+  oracle: Oracle,
+  proposals: readonly Proposal[],
+  first: number,
+  end: number,
+): number[] {
+  const proposed: number[] = [];
+  for (const { sequence, assumed, wanted } of proposals) {
+    const position = sequence.choices.length + assumed.length;
+    for (let step = first; step < end && step < wanted; step += 1)
+      proposed.push(oracle.accepts(sequence.index, position, step) ? 0 : 1);
+  }
+  return proposed;
+}

@@ -1,0 +1,105 @@
+import {
+  type Drafter,
+  openCheckpoint,
+  type PolicyInput,
+  promptLookup,
+  type RunRequest,
+  runEngine,
+  type SimulationRequest,
+  type StrategyName,
+  simulateRun,
+} from '@specoffload/engine';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { goldenDirectory, readGolden } from './model/golden.js';
+import { workstation } from './plan-cases.js';
+
+describe('a drafter without a model', () => {
+  const prompts = readGolden('mixtral').prompts.map(({ ids }) => [...ids, ...ids.slice(0, 3)]);
+  let request: Omit<RunRequest, 'strategy'>;
+  let plain: string;
+
+  beforeAll(async () => {
+    request = {
+      ...{ target: await openCheckpoint(goldenDirectory('mixtral')), draft: null, prompts },
+      ...{ maxNewTokens: 16, machine: { deviceBytes: 16e6, hostBytes: 16e6 } },
+      policy: { pinnedLayers: 0, keptLayers: 0 },
+    };
+    plain = (await runEngine({ ...request, strategy: 'none' })).outputDigest;
+  });
+
+  it.each<[StrategyName, PolicyInput]>([
+    ['serial', { candidates: 3 }],
+    ['serial', { candidates: 4, speculation: 'ahead', microBatch: 1 }],
+    ['specoffload', { candidates: 2, decodeBatch: 1 }],
+    ['deepspeed', { candidates: 5, speculation: 'serial' }],
+  ])('writes what plain decoding writes: prompt lookup under %s with %o', async (strategy, policy) => {
+    const run = await runEngine({
+      ...{ ...request, strategy, drafter: promptLookup },
+      policy: { ...request.policy, ...policy },
+    });
+    expect(run.outputDigest).toBe(plain);
+    expect(run.acceptance?.proposed).toBeGreaterThan(0);
+    const looked = run.spans.filter(({ kind }) => kind === 'draft');
+    expect(new Set(looked.map(({ lane }) => lane))).toEqual(new Set(['host']));
+  });
+
+  it('saves passes where a text repeats itself', async () => {
+    const repeated = {
+      ...{ ...request, target: await openCheckpoint(goldenDirectory('mistral-full')), maxNewTokens: 90 },
+      prompts: readGolden('mistral-full').prompts.map(({ ids }) => ids),
+    };
+    const alone = await runEngine({ ...repeated, strategy: 'none' });
+    const looking = await runEngine({ ...repeated, strategy: 'serial', drafter: promptLookup });
+    expect(looking.outputDigest).toBe(alone.outputDigest);
+    expect(looking.acceptance?.rate).toBeGreaterThan(0.1);
+    expect(looking.passes).toBeLessThan(alone.passes);
+  });
+
+  const imagined = (): SimulationRequest => ({
+    ...{ ...request, machine: workstation, strategy: 'serial', policy: { candidates: 3 } },
+    promptLengths: prompts.map(({ length }) => length),
+    acceptance: { kind: 'rates', name: 'half', byPosition: [0.5] },
+  });
+
+  it('is predicted like any other: what it proposes, and what its tasks cost', async () => {
+    const looking = await simulateRun({ ...imagined(), drafter: promptLookup });
+    expect(looking.newTokens).toBe(16 * prompts.length);
+    expect(looking.acceptance?.rate).toBeGreaterThan(0.2);
+    const looked = looking.spans.filter(({ kind }) => kind === 'draft');
+    expect(looked.length).toBeGreaterThan(0);
+    for (const { startSeconds, endSeconds, flops } of looked) {
+      expect(flops).toBeGreaterThan(0);
+      expect(endSeconds).toBeGreaterThan(startSeconds);
+    }
+  });
+
+  it('has the memory that it asks for counted, and is told where sequences end', async () => {
+    const forgotten: number[] = [];
+    const hungry: Drafter = {
+      ...promptLookup,
+      reserve: () => (host, device) => {
+        host.place('n-grams', 1 << 20);
+        device.place('n-grams', 1 << 21);
+        return null;
+      },
+      begin: (run) => ({
+        ...promptLookup.begin(run),
+        forget: (sequence, length) => forgotten.push(sequence.length - length),
+      }),
+    };
+    const [modest, more] = [
+      await simulateRun({ ...imagined(), drafter: promptLookup }),
+      await simulateRun({ ...imagined(), drafter: hungry }),
+    ];
+    expect(more.memoryBytes.host - modest.memoryBytes.host).toBe(1 << 20);
+    expect(more.memoryBytes.device - modest.memoryBytes.device).toBe(1 << 21);
+    // The last token is the target's own, which nobody has been given yet.
+    expect(new Set(forgotten)).toEqual(new Set([1]));
+  });
+
+  it('or one with, is needed by whatever speculates', async () => {
+    await expect(runEngine({ ...request, strategy: 'serial' })).rejects.toThrow(
+      'the strategy serial needs a draft model; give one, or use strategy none',
+    );
+  });
+});
