@@ -40,18 +40,21 @@ export class CpuProducts {
   readonly #copiesTensors: boolean;
   readonly #ort: ReturnType<typeof loadOnnxruntime>;
   readonly #models: DeviceModels;
+  readonly #factory: SessionFactory;
   readonly #sessions: ReadonlyMap<ModelSpec, Sessions>;
 
   private constructor(
     core: NativeCore,
     memory: PoolMemory,
     models: DeviceModels,
+    factory: SessionFactory,
     sessions: ReadonlyMap<ModelSpec, Sessions>,
   ) {
     this.#ort = loadOnnxruntime(core);
     this.#copiesTensors = core.kind === 'twin';
     this.#memory = memory;
     this.#models = models;
+    this.#factory = factory;
     this.#sessions = sessions;
   }
 
@@ -69,6 +72,7 @@ export class CpuProducts {
       core,
       memory,
       models,
+      factory,
       new Map(specs.map((spec, index) => [spec, sessions[index]])),
     );
   }
@@ -88,9 +92,8 @@ export class CpuProducts {
     }
   }
 
-  async close(): Promise<void> {
-    const sessions = new Set([...this.#sessions.values()].flatMap((ofModel) => Object.values(ofModel)));
-    for (const session of sessions) await session.release();
+  close(): Promise<void> {
+    return this.#factory.close();
   }
 
   #tensors(places: Places): Record<string, Tensor> {
@@ -148,6 +151,10 @@ class SessionFactory {
     });
     this.#sessions.set(key, session);
     return session;
+  }
+
+  async close(): Promise<void> {
+    for (const session of this.#sessions.values()) await (await session).release();
   }
 }
 
