@@ -85,7 +85,10 @@ function sourcesOf(packageName: string): Source[] {
     }));
 }
 
-/** The first folder below `src`, or the file's own name; `index` for the package's door. */
+/** What a package is entered by: its index, and the two lists of names that the engine's is made of. */
+const doors = ['index', 'public', 'internals'];
+
+/** The first folder below `src`, or the file's own name. */
 function roomOf(path: string): string {
   return path.split('/')[2]!.replace(/\.[cm]?[jt]s$/, '');
 }
@@ -100,7 +103,7 @@ function importsOf({ path, text }: Source): string[] {
 function arrowsUp(rooms: Rooms, sources: readonly Source[]): { arrow: string; path: string }[] {
   const floors = Object.keys(rooms);
   return sources
-    .filter(({ path }) => roomOf(path) !== 'index')
+    .filter(({ path }) => !doors.includes(roomOf(path)))
     .flatMap((source) =>
       importsOf(source)
         .map((target) => [roomOf(source.path), roomOf(target)] as const)
@@ -113,8 +116,16 @@ describe.each(Object.entries(houses))('%s', (name, rooms) => {
   const sources = sourcesOf(name);
 
   it('has the rooms of the list and no others', () => {
-    const found = new Set(sources.map(({ path }) => roomOf(path)).filter((room) => room !== 'index'));
+    const found = new Set(sources.map(({ path }) => roomOf(path)).filter((room) => !doors.includes(room)));
     expect([...found].sort()).toEqual(Object.keys(rooms).sort());
+  });
+
+  it('names what it lets out', () => {
+    const open = sources.filter(
+      ({ path, text }) =>
+        doors.includes(roomOf(path)) && /export \* from '\.\/(?!public|internals)/.test(text),
+    );
+    expect(open.map(({ path }) => path)).toEqual([]);
   });
 
   it('imports one way', () => {

@@ -1,0 +1,32 @@
+/** What the lab's own packages and tests need of the engine beside its public names; may change with any version. */
+
+export { f32Arithmetic } from './machine/arithmetic.js';
+export { cacheRate, createCostModel, interpolate } from './machine/cost-model.js';
+export { type FlatMachine, flattenMachine, unflattenMachine } from './machine/flat-machine.js';
+export { catalogSpec } from './model/catalog.js';
+export { parseEosTokenIds } from './model/config-eos.js';
+export { createRandomTable } from './model/random.js';
+export {
+  loadReferenceWeights,
+  type ReferenceWeights,
+  type RouterChoice,
+  readTensor,
+  referenceGreedy,
+  referenceLogits,
+} from './model/reference.js';
+export { createRopeTables, inverseFrequencies } from './model/rope.js';
+export { readSafetensors } from './model/safetensors.js';
+export { countHeads, expertElements } from './model/spec.js';
+export { type ModelSummary, summarise } from './model/summary.js';
+export { narrowBf16, narrowF16, narrowToBytes, widenBf16, widenBytes, widenF16 } from './model/widths.js';
+export { localDisk } from './model/write.js';
+export { placeCandidate } from './plan/appraise.js';
+export { closedForm } from './plan/closed-form.js';
+export { planMaySpeculate } from './plan/space.js';
+export { predict } from './plan/trials.js';
+export { predictionVersion } from './run/simulate.js';
+export { describePolicyFields } from './schedule/describe-policy.js';
+export { multipliedElements } from './schedule/draft-round.js';
+export { cacheBytesPerToken } from './schedule/kv-cache.js';
+export { promptLookup } from './schedule/prompt-lookup.js';
+export { AcceptanceCounter } from './speculate/statistics.js';

@@ -1,0 +1,206 @@
+/**
+ * The engine's public names, by purpose: what users, notebooks and experiments build on. `internals.ts` holds what the
+ * lab's own packages and tests need besides.
+ */
+
+// Run for real.
+
+export { largest, smallest } from './extremes.js';
+export { type DeviceChoice, deviceKinds } from './machine/devices.js';
+export type { Checkpoint, GroupKind, TensorRef, WeightGroup } from './model/types.js';
+export { runEngine, runLogits } from './run/engine.js';
+export {
+  defaultReadsInFlight,
+  type GeneratedSequence,
+  type LogitsRequest,
+  type MachineSettings,
+  type PoolReport,
+  type RunOutcome,
+  type RunProgress,
+  type RunRequest,
+  type RunResult,
+} from './run/types.js';
+export type { Drafter, Drafting, DraftNeeds, DraftRound, DraftRun, PlaceDraft } from './schedule/drafter.js';
+export type { OpenChoices, OpenPolicy } from './schedule/policy.js';
+export type { BufferUse, MemoryLog } from './trace/memory.js';
+export type { LaneGaps } from './trace/report.js';
+export type { LaneName, PhaseName, Span } from './trace/types.js';
+
+// Models: checkpoints, configurations, the catalogue.
+
+export { type CatalogEntry, describeCatalogModel, modelCatalog } from './model/catalog.js';
+export { openCheckpoint } from './model/checkpoint.js';
+export { parseModelSpec } from './model/config.js';
+export { isConfigurationAlone, openConfiguration } from './model/configuration.js';
+export { describeModel, type ModelDescription } from './model/describe.js';
+export { type InflationOptions, inflateCheckpoint } from './model/inflate.js';
+export { type InflationPlan, type InflationRequest, planInflation } from './model/inflate-plan.js';
+export { type CheckpointReport, inspectCheckpoint } from './model/inspect.js';
+export type {
+  AttentionSpec,
+  FfnSpec,
+  LayerSpec,
+  LinearRopeScaling,
+  Llama3RopeScaling,
+  ModelSpec,
+  NormSpec,
+  RopeScaling,
+  RopeSpec,
+  RouterSpec,
+  TensorPlace,
+  TensorPlaces,
+  TensorSlice,
+  YarnRopeScaling,
+} from './model/spec.js';
+export { assertSameVocabulary, loadTokenizer, type VocabularyOwner } from './model/tokenizer.js';
+export type { TensorRole, Tokenizer } from './model/types.js';
+export {
+  type Disk,
+  type OutputFile,
+  type TensorSource,
+  type WriteCheckpointOptions,
+  type WriteProgress,
+  writeCheckpoint,
+} from './model/write.js';
+
+// Predict: machines and runs on a virtual clock.
+
+export type { Budgets } from './machine/budgets.js';
+export { bf16Formats, type Formats, localFormats } from './machine/formats.js';
+export { parseMachineModel, readMachineFile } from './machine/machine-file.js';
+export {
+  type CacheTraffic,
+  type ComputeLane,
+  type ComputeRates,
+  computeLane,
+  type KindRates,
+  type Lane,
+  laneNamed,
+  limitsOf,
+  type MachineModel,
+  type Memory,
+  type TransferLane,
+  type TransferRates,
+  transferLane,
+  withBudgets,
+  withLane,
+  withMemory,
+} from './machine/machine-model.js';
+export { isRateOfMachine, machineRates, withRate } from './machine/rates.js';
+export {
+  type ComputePlace,
+  localTopology,
+  type MemoryName,
+  type Move,
+  type Topology,
+  type TransferPlace,
+} from './machine/topology.js';
+export { type SimulationRequest, type SimulationResult, simulateRun } from './run/simulate.js';
+export type { TaskKind } from './trace/types.js';
+
+// Plan: the fastest policy, how sure that is, and what binds it.
+
+export type { PlanningJob } from './plan/appraise.js';
+export {
+  climbLadder,
+  type Ladder,
+  type LadderOptions,
+  type LadderStep,
+  publishedPolicy,
+} from './plan/ladder.js';
+export {
+  type Alternative,
+  type BusiestLane,
+  type Plan,
+  type PlannedPolicy,
+  type PlanRequest,
+  planRun,
+} from './plan/plan.js';
+export {
+  type Relaxation,
+  type RelaxOptions,
+  type Resource,
+  relaxResources,
+  resources,
+} from './plan/relaxations.js';
+export { defaultSimulations, type SearchProgress } from './plan/search.js';
+export { planSpace } from './plan/space.js';
+export { defaultNumSeeds } from './plan/trials.js';
+
+// Policies and strategies.
+
+export { describePolicyField } from './schedule/describe-policy.js';
+export {
+  type AllowedValues,
+  localPolicyFields,
+  type PolicyInput,
+  parsePolicy,
+  policyFieldNames,
+} from './schedule/policy.js';
+export { type Policy, policyFields } from './schedule/policy-fields.js';
+export {
+  type StrategyName,
+  speculates,
+  strategies,
+  strategyNamed,
+  strategyNames,
+} from './schedule/strategies/index.js';
+export {
+  hasUnfinished,
+  inTurn,
+  interleave,
+  plainOrWithDraft,
+  proposeAheadOfVerifying,
+  proposeThenVerify,
+  type Round,
+  verifyOnly,
+} from './schedule/strategies/orders.js';
+export {
+  type Order,
+  type Rounds,
+  type Strategy,
+  speculationsOf,
+  usesDraft,
+} from './schedule/strategies/strategy.js';
+export { type CacheBlock, Sequence, type TargetChoice } from './speculate/sequence.js';
+
+// Acceptance: how often a draft is right.
+
+export { type RecordAcceptanceRequest, recordAcceptance } from './run/record-acceptance.js';
+export { acceptGreedy, acceptSampled, type SampledAcceptance } from './speculate/accept.js';
+export {
+  type Acceptance,
+  type AcceptanceRates,
+  type AcceptanceTrace,
+  averageRates,
+  expectedTokens,
+  mostCandidates,
+  parseAcceptance,
+  releasedExpectedTokens,
+} from './speculate/acceptance.js';
+export type { AcceptanceReport, PositionCount } from './speculate/statistics.js';
+
+// Traces: what happened when.
+
+export type { LanePlace } from './machine/topology.js';
+export { type ChromeTrace, toChromeTrace } from './trace/chrome.js';
+export { causeOf } from './trace/idle.js';
+export { laneNames } from './trace/lanes.js';
+export { type MemoryOverTime, type MemoryStep, memoryOverTime, type PoolName } from './trace/memory.js';
+export { type ParsedTrace, parseChromeTrace } from './trace/parse-chrome.js';
+export { measureGaps, reportPhase, type TimeWindow } from './trace/report.js';
+export { drawStrip, type StripRow, windowOfPasses } from './trace/strip.js';
+export {
+  type IdleCause,
+  idleCauses,
+  type LaneReport,
+  type PhaseReport,
+  phaseNames,
+  type TaskLabel,
+  taskKinds,
+} from './trace/types.js';
+
+// Errors and chance.
+
+export { UserError } from '@specoffload/input';
+export { createRandom, type Random } from './model/random.js';
