@@ -61,6 +61,12 @@ describe('on an isolated device', () => {
     );
     expect(result.sequences.map(({ ids }) => ids)).toEqual(expected);
     expect(result.nearTies).toBe(0);
+    // Several submissions may be under way; the device says when it really worked on each.
+    for (const lane of ['link', 'device']) {
+      const spans = result.spans.filter((span) => span.lane === lane && span.kind !== 'draft');
+      for (const [i, { startSeconds, name }] of spans.entries())
+        if (i > 0) expect(startSeconds, name).toBeGreaterThanOrEqual(spans[i - 1]!.endSeconds);
+    }
   });
 
   it('has the logits of transformers', async () => {

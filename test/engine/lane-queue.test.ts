@@ -61,4 +61,23 @@ describe('a lane', () => {
       ...['a', 'b', 'draft.0'],
     ]);
   });
+
+  it.each([1, 2, 3])('has %i ops under way where those who serve them keep their order', async (depth) => {
+    const begun: number[] = [];
+    const ends: (() => void)[] = [];
+    const queue = new LaneQueue<number>({
+      ...{ depth, isDivisible: () => false, receive: setImmediate },
+      serve: (op) => {
+        begun.push(op);
+        return new Promise((resolve) => ends.push(resolve));
+      },
+    });
+    for (let op = 0; op < 5; op += 1) queue.push(op);
+    for (let ended = 0; ended < 5; ended += 1) {
+      await setImmediate();
+      expect(begun).toEqual([0, 1, 2, 3, 4].slice(0, depth + ended));
+      // Whichever ends first makes room.
+      ends.splice(ended % ends.length, 1)[0]?.();
+    }
+  });
 });

@@ -34,6 +34,14 @@ interface Sessions {
   readonly logits: InferenceSession;
 }
 
+export interface CpuProductsOptions {
+  readonly core: NativeCore;
+  readonly memory: PoolMemory;
+  readonly models: DeviceModels;
+  /** Of one product. */
+  readonly threads: number;
+}
+
 export class CpuProducts {
   readonly #memory: PoolMemory;
   /** onnxruntime takes no SharedArrayBuffer, so the twin's tensors are copies and results are copied back. */
@@ -44,9 +52,7 @@ export class CpuProducts {
   readonly #sessions: ReadonlyMap<ModelSpec, Sessions>;
 
   private constructor(
-    core: NativeCore,
-    memory: PoolMemory,
-    models: DeviceModels,
+    { core, memory, models }: CpuProductsOptions,
     factory: SessionFactory,
     sessions: ReadonlyMap<ModelSpec, Sessions>,
   ) {
@@ -58,23 +64,12 @@ export class CpuProducts {
     this.#sessions = sessions;
   }
 
-  /** @param threads of one product */
-  static async create(
-    core: NativeCore,
-    memory: PoolMemory,
-    models: DeviceModels,
-    threads: number,
-  ): Promise<CpuProducts> {
+  static async create(options: CpuProductsOptions): Promise<CpuProducts> {
+    const { core, models, threads } = options;
     const factory = new SessionFactory(core, threads);
     const specs = [models.target, models.draft].filter((spec) => spec !== null);
     const sessions = await Promise.all(specs.map((spec) => createSessions(factory, spec)));
-    return new CpuProducts(
-      core,
-      memory,
-      models,
-      factory,
-      new Map(specs.map((spec, index) => [spec, sessions[index]])),
-    );
+    return new CpuProducts(options, factory, new Map(specs.map((spec, index) => [spec, sessions[index]])));
   }
 
   async run(command: ProductCommand): Promise<void> {

@@ -32,6 +32,7 @@ export interface CpuQueueOptions {
 }
 
 export class CpuQueue implements DeviceQueue {
+  readonly depth = 1;
   readonly #options: CpuQueueOptions;
   readonly #device: PoolMemory;
   readonly #host: PoolMemory;
@@ -47,8 +48,8 @@ export class CpuQueue implements DeviceQueue {
   }
 
   static async create(options: CpuQueueOptions): Promise<CpuQueue> {
-    const { core, device, models, threads } = options;
-    const products = models && (await CpuProducts.create(core, device, models, threads));
+    const { core, device: memory, models, threads } = options;
+    const products = models && (await CpuProducts.create({ core, memory, models, threads }));
     return new CpuQueue(options, products);
   }
 

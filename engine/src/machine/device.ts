@@ -242,6 +242,8 @@ export interface Completion {
  * queues there is no order but what is awaited, and answers may come in any.
  */
 export interface DeviceQueue {
+  /** Submissions worth having under way: more than one where the device works by itself. */
+  readonly depth: number;
   /**
    * Settles when all of it is done, and what it wrote to host memory can be seen there. Host memory that it reads is
    * read at any time until then.

@@ -77,6 +77,7 @@ interface Waiting {
 }
 
 class IsolatedQueue implements DeviceQueue {
+  readonly depth = 3;
   readonly #port: MessagePort;
   readonly #waiting = new Map<number, Waiting>();
   #submissions = 0;

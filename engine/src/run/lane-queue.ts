@@ -1,4 +1,4 @@
-/** A lane's order: one op at a time as they come, but a divisible one lets what is more urgent in between its pieces. */
+/** A lane's order: ops as they come, but a divisible one lets what is more urgent in between its pieces. */
 
 /** Serves every other op that has come meanwhile. */
 export type GiveWay = () => Promise<void>;
@@ -9,11 +9,14 @@ export interface LaneQueueOptions<Op> {
   readonly isDivisible: (op: Op) => boolean;
   /** Lets the thread receive what was sent to it. */
   readonly receive: () => Promise<void>;
+  /** Ops that may be under way, where whoever serves them keeps their order. @default 1 */
+  readonly depth?: number;
 }
 
 export class LaneQueue<Op> {
   readonly #options: LaneQueueOptions<Op>;
   readonly #waiting: Op[] = [];
+  readonly #underWay = new Set<Promise<void>>();
   #isServing = false;
 
   constructor(options: LaneQueueOptions<Op>) {
@@ -29,19 +32,27 @@ export class LaneQueue<Op> {
     const { serve, isDivisible } = this.#options;
     this.#isServing = true;
     for (let op = this.#waiting.shift(); op !== undefined; op = this.#waiting.shift())
-      await serve(op, isDivisible(op) ? () => this.#giveWay() : nothing);
+      await (isDivisible(op) ? serve(op, () => this.#giveWay()) : this.#begin(op));
     this.#isServing = false;
   }
 
   async #giveWay(): Promise<void> {
-    const { serve, isDivisible, receive } = this.#options;
+    const { isDivisible, receive } = this.#options;
     await receive();
     for (;;) {
       const next = this.#waiting.findIndex((op) => !isDivisible(op));
       if (next < 0) return;
       const [op] = this.#waiting.splice(next, 1) as [Op];
-      await serve(op, nothing);
+      await this.#begin(op);
     }
+  }
+
+  /** Begins an indivisible op; settles when there is room for another. */
+  async #begin(op: Op): Promise<void> {
+    const { serve, depth = 1 } = this.#options;
+    const served = serve(op, nothing).finally(() => this.#underWay.delete(served));
+    this.#underWay.add(served);
+    if (this.#underWay.size >= depth) await Promise.race(this.#underWay);
   }
 }
 

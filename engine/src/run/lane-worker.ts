@@ -35,19 +35,20 @@ async function openLane(data: LaneWorkerData, send: Send): Promise<OpenLane> {
   switch (data.lane) {
     case 'device': {
       const queue = await connect(data);
-      return { push: openQueue(await createDeviceLane(data, queue), send), close: () => queue.close() };
+      const execute = await createDeviceLane(data, queue);
+      return { push: openQueue(execute, send, queue.depth), close: () => queue.close() };
     }
     case 'link': {
       const queue = await connect(data);
       const paced = createPacedLink(data.caps, queue);
-      const push = paced ? openPacedLane(paced, send) : openQueue(createLinkLane(queue), send);
+      const push = paced ? openPacedLane(paced, send) : openQueue(createLinkLane(queue), send, queue.depth);
       return { push, close: () => queue.close() };
     }
     case 'host': {
       const core = loadNativeCore(data.core);
       const { execute, close } = await createHostLane(data, core, PoolMemory.open(core, data.host));
       const paced = createPacedHost(data.caps, execute);
-      return { push: paced ? openPacedLane(paced, send) : openQueue(execute, send), close };
+      return { push: paced ? openPacedLane(paced, send) : openQueue(execute, send, 1), close };
     }
   }
 }
@@ -57,8 +58,8 @@ function connect({ queue, lane }: LaneWorkerData): Promise<DeviceQueue> {
   return connectQueue(queue);
 }
 
-/** One op after the other, as fast as it goes. */
-function openQueue(execute: Execute, send: Send): Push {
+/** Ops in their order, as fast as it goes. */
+function openQueue(execute: Execute, send: Send, depth: number): Push {
   const serve = async ({ id, op }: WorkerRequest, giveWay: GiveWay) => {
     try {
       send({ id, ...(await execute(op, giveWay)) });
@@ -67,7 +68,7 @@ function openQueue(execute: Execute, send: Send): Push {
     }
   };
   const isDivisible = ({ op }: WorkerRequest) => op.kind === 'draft';
-  const queue = new LaneQueue<WorkerRequest>({ serve, isDivisible, receive: setImmediate });
+  const queue = new LaneQueue<WorkerRequest>({ serve, isDivisible, receive: setImmediate, depth });
   return (request) => queue.push(request);
 }
 

@@ -1,0 +1,362 @@
+/** What every kind of device has to do, command by command, against plain arithmetic; a new kind is tested by its name. */
+
+import { createRandom, deviceKinds, type Random } from '@specoffload/engine';
+import { loadNativeCore } from '@specoffload/native';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type {
+  Command,
+  Completion,
+  Device,
+  DeviceQueue,
+  QueueName,
+} from '../../engine/dist/machine/device.js';
+import { connectQueue, formatsOf, openDevice } from '../../engine/dist/machine/devices.js';
+import { PoolLayout, PoolMemory } from '../../engine/dist/machine/pool.js';
+import { narrowToBytes } from '../../engine/dist/model/widths.js';
+import { attend } from '../../native/dist/twin/attention.js';
+import { maxDifference } from './model/golden.js';
+import { specOf } from './tiny.js';
+
+const sizes = {
+  ...{ vocabSize: 11, hiddenSize: 8, numLayers: 1, numHeads: 4, numKvHeads: 2, headDim: 4, ffnSize: 12 },
+  ...{ numExperts: 3, expertsPerToken: 2, slidingWindow: null, ropeTheta: 1e4, ropeScaling: null },
+  ...{ rmsNormEps: 1e-5, tieEmbeddings: false, maxPositions: 40, eosTokenIds: [] },
+};
+
+/** A device with one queue of each name, and places in both memories. */
+class Bench {
+  readonly random: Random;
+  readonly host: PoolMemory;
+  readonly #device: Device;
+  readonly #queues: Promise<Record<QueueName, DeviceQueue>>;
+  #deviceEnd = 0;
+  #hostEnd = 0;
+
+  constructor(kind: string, seed = 1) {
+    const core = loadNativeCore('auto');
+    const memory = new PoolLayout('device');
+    memory.place('all', 2 ** 20);
+    this.random = createRandom(seed);
+    this.host = PoolMemory.create(core, memory);
+    this.#device = openDevice(
+      { kind, seed },
+      {
+        ...{ core, memory, formats: formatsOf({ kind }), host: this.host.handles, threads: 1 },
+        models: { target: specOf({ architecture: 'mixtral', ...sizes }), draft: null },
+      },
+    );
+    this.#queues = connect(this.#device);
+  }
+
+  /** Room for values in device memory. */
+  room(count: number): number {
+    this.#deviceEnd += 64 * Math.ceil((count * 4) / 64);
+    return this.#deviceEnd - 64 * Math.ceil((count * 4) / 64);
+  }
+
+  hostRoom(byteLength: number): number {
+    this.#hostEnd += 64 * Math.ceil(byteLength / 64);
+    return this.#hostEnd - 64 * Math.ceil(byteLength / 64);
+  }
+
+  draw(count: number): Float32Array {
+    return Float32Array.from({ length: count }, () => this.random.normal());
+  }
+
+  async submit(...commands: Command[]): Promise<Completion> {
+    return (await this.#queues).compute.submit(commands);
+  }
+
+  async copy(...commands: Command[]): Promise<Completion> {
+    return (await this.#queues).copy.submit(commands);
+  }
+
+  /** Puts values into device memory. */
+  async put(values: Float32Array): Promise<number> {
+    const target = this.room(values.length);
+    await this.submit({ kind: 'write', values, target });
+    return target;
+  }
+
+  async get(source: number, count: number): Promise<Float32Array> {
+    const { values } = await this.submit({ kind: 'read', source, count });
+    return values[0]!;
+  }
+
+  async close(): Promise<void> {
+    const { compute, copy } = await this.#queues;
+    await compute.close();
+    await copy.close();
+    await this.#device.close();
+    this.host.release();
+  }
+}
+
+async function connect(device: Device): Promise<Record<QueueName, DeviceQueue>> {
+  return {
+    compute: await connectQueue(device.handOver('compute')),
+    copy: await connectQueue(device.handOver('copy')),
+  };
+}
+
+/** x · weightᵀ, with weight (out, in). */
+function linear(x: Float32Array, weight: Float32Array, width: number): Float32Array {
+  const numOut = weight.length / width;
+  return Float32Array.from({ length: (x.length / width) * numOut }, (_, i) => {
+    const [row, out] = [Math.floor(i / numOut), i % numOut];
+    let sum = 0;
+    for (let j = 0; j < width; j += 1) sum += x[row * width + j]! * weight[out * width + j]!;
+    return sum;
+  });
+}
+
+function rmsNorm(x: Float32Array, weight: Float32Array): Float32Array {
+  const width = weight.length;
+  return x.map((value, i) => {
+    const row = x.subarray(Math.floor(i / width) * width, (Math.floor(i / width) + 1) * width);
+    const meanSquare = row.reduce((sum, each) => sum + each * each, 0) / width;
+    return (value / Math.sqrt(meanSquare + sizes.rmsNormEps)) * weight[i % width]!;
+  });
+}
+
+const add = (a: Float32Array, b: Float32Array) => a.map((value, i) => value + b[i]!);
+const { hiddenSize: h, ffnSize: f, numExperts, vocabSize } = sizes;
+const a = sizes.numHeads * sizes.headDim;
+const b = sizes.numKvHeads * sizes.headDim;
+const rows = 5;
+
+describe.each(deviceKinds)('the %s device', (kind) => {
+  let bench: Bench;
+
+  beforeAll(() => {
+    bench = new Bench(kind);
+  });
+
+  afterAll(() => bench.close());
+
+  it('projects', async () => {
+    const [x, norm, wq, wk, wv] = [rows * h, h, a * h, b * h, b * h].map((count) => bench.draw(count));
+    const places = [];
+    for (const values of [x, norm, wq, wk, wv]) places.push(await bench.put(values!));
+    const [q, k, v] = [bench.room(rows * a), bench.room(rows * b), bench.room(rows * b)];
+    const weights = {
+      ...{ inputNorm: places[1]!, q: places[2]!, k: places[3]!, v: places[4]! },
+      ...{ o: 0, postNorm: 0 },
+    };
+    await bench.submit({
+      ...{ kind: 'project', model: 'target', layer: 0, x: places[0]!, rows, weights, q, k, v },
+    });
+    const normed = rmsNorm(x!, norm!);
+    expect(maxDifference(await bench.get(q, rows * a), linear(normed, wq!, h))).toBeLessThan(1e-5);
+    expect(maxDifference(await bench.get(k, rows * b), linear(normed, wk!, h))).toBeLessThan(1e-5);
+    expect(maxDifference(await bench.get(v, rows * b), linear(normed, wv!, h))).toBeLessThan(1e-5);
+  });
+
+  it('mixes', async () => {
+    const counts = [rows * a, rows * h, h * a, h, numExperts * h];
+    const [attention, x, wo, norm, wr] = counts.map((count) => bench.draw(count));
+    const places: number[] = [];
+    for (const values of [attention, x, wo, norm, wr]) places.push(await bench.put(values!));
+    const [y, normed, router] = [rows * h, rows * h, rows * numExperts].map((count) => bench.room(count));
+    await bench.submit({
+      ...{ kind: 'mix', model: 'target', layer: 0, attention: places[0]!, x: places[1]!, rows },
+      weights: { inputNorm: 0, q: 0, k: 0, v: 0, o: places[2]!, postNorm: places[3]!, router: places[4]! },
+      ...{ y: y!, normed: normed!, router: router! },
+    });
+    const mixed = add(linear(attention!, wo!, a), x!);
+    expect(maxDifference(await bench.get(y!, rows * h), mixed)).toBeLessThan(1e-5);
+    const expected = rmsNorm(mixed, norm!);
+    expect(maxDifference(await bench.get(normed!, rows * h), expected)).toBeLessThan(1e-5);
+    const scores = linear(expected, wr!, h);
+    expect(maxDifference(await bench.get(router!, rows * numExperts), scores)).toBeLessThan(1e-5);
+  });
+
+  it('gathers rows, feeds them forward and adds them where they belong', async () => {
+    const [x, gate, up, down, y] = [rows * h, f * h, f * h, h * f, rows * h].map((count) =>
+      bench.draw(count),
+    );
+    const places: number[] = [];
+    for (const values of [x, gate, up, down, y]) places.push(await bench.put(values!));
+    const indices = Int32Array.of(3, 0, 4);
+    const scales = Float32Array.of(0.5, 2, -1);
+    const [gathered, out] = [bench.room(3 * h), bench.room(3 * h)];
+    const weights = { gate: places[1]!, up: places[2]!, down: places[3]! };
+    await bench.submit(
+      { kind: 'gather', source: places[0]!, indices, width: h, target: gathered },
+      { kind: 'feed-forward', model: 'target', layer: 0, x: gathered, rows: 3, weights, out },
+      { kind: 'scatter-add', source: out, indices, scales, width: h, target: places[4]! },
+    );
+    const picked = Float32Array.from([...indices].flatMap((row) => [...x!.subarray(row * h, (row + 1) * h)]));
+    const gates = linear(picked, gate!, h).map((value) => value / (1 + Math.exp(-value)));
+    const inner = gates.map((value, i) => value * linear(picked, up!, h)[i]!);
+    const expected = Float32Array.from(y!);
+    for (const [row, value] of linear(inner, down!, f).entries())
+      expected[indices[Math.floor(row / h)]! * h + (row % h)]! += scales[Math.floor(row / h)]! * value;
+    expect(maxDifference(await bench.get(places[4]!, rows * h), expected)).toBeLessThan(1e-5);
+  });
+
+  it('finds the largest logits, their leads, and what is not finite', async () => {
+    const [x, norm, head] = [rows * h, h, vocabSize * h].map((count) => bench.draw(count));
+    const places: number[] = [];
+    for (const values of [x, norm, head]) places.push(await bench.put(values!));
+    const out = bench.room(rows * vocabSize);
+    const weights = { finalNorm: places[1]!, head: places[2]! };
+    const spoiled = await bench.put(Float32Array.of(1, 2, 2, 5, Number.NaN, 0, Number.POSITIVE_INFINITY, 0));
+    const { maxima, areFinite } = await bench.submit(
+      { kind: 'logits', model: 'target', x: places[0]!, rows, weights, out },
+      { kind: 'argmax', source: out, rows, width: vocabSize },
+      { kind: 'argmax', source: spoiled, rows: 2, width: 4 },
+      { kind: 'starts-finite', source: spoiled, rows: 2, width: 2 },
+      { kind: 'starts-finite', source: spoiled, rows: 4, width: 2 },
+    );
+    const expected = linear(rmsNorm(x!, norm!), head!, h);
+    for (let row = 0; row < rows; row += 1) {
+      const logits = [...expected.subarray(row * vocabSize, (row + 1) * vocabSize)];
+      const [best, second] = [...logits].sort((one, other) => other - one);
+      expect(maxima[0]!.ids[row]).toBe(logits.indexOf(best!));
+      expect(maxima[0]!.margins[row]).toBeCloseTo(best! - second!, 4);
+    }
+    expect(maxima[1]!.ids[0]).toBe(3);
+    expect([...maxima[1]!.margins]).toEqual([3, Number.NaN]);
+    expect(areFinite).toEqual([true, false]);
+  });
+
+  it('attends over a cache in its memory', async () => {
+    const [capacity, cached, numPositions] = [8, 2, 8];
+    const half = b * capacity;
+    const sequences = Float64Array.of(0, half, capacity, cached, rows);
+    const [q, k, v, cache] = [rows * a, rows * b, rows * b, 2 * half].map((count) => bench.draw(count));
+    const tables = bench.draw(numPositions * sizes.headDim);
+    const [ropeCos, ropeSin] = [tables.slice(0, tables.length / 2), tables.slice(tables.length / 2)];
+    const places: number[] = [];
+    for (const values of [q, k, v, cache, ropeCos, ropeSin]) places.push(await bench.put(values!));
+    const out = bench.room(rows * a);
+    await bench.submit({
+      ...{
+        kind: 'attend',
+        model: 'target',
+        layer: 0,
+        q: places[0]!,
+        k: places[1]!,
+        v: places[2]!,
+        out,
+        rows,
+      },
+      ...{ cache: places[3]!, cacheElements: 2 * half, sequences, numPositions },
+      ...{ ropeCos: places[4]!, ropeSin: places[5]! },
+    });
+    const expected = new Float32Array(rows * a);
+    const { numHeads, numKvHeads, headDim } = sizes;
+    attend({
+      shape: { numHeads, numKvHeads, headDim, slidingWindow: 0 },
+      ...{ q: q!, k: k!, v: v!, out: expected, cache: cache!, sequences, ropeCos, ropeSin, threads: 1 },
+    });
+    expect(maxDifference(await bench.get(out, rows * a), expected)).toBeLessThan(1e-5);
+    expect(maxDifference(await bench.get(places[3]!, 2 * half), cache!)).toBeLessThan(1e-5);
+  });
+
+  it.each(['bf16', 'f16', 'f32'] as const)('decodes and embeds what is stored in %s', async (dtype) => {
+    const table = Float32Array.from({ length: vocabSize * h }, (_, i) => (i % 64) - 32); // exact in all three
+    const bytes = narrowToBytes(table, dtype);
+    const source = bench.hostRoom(bytes.length);
+    const { arena, offset } = bench.host.locate(source);
+    new Uint8Array(arena.buffer, offset, bytes.length).set(bytes);
+    const [target, embedded] = [bench.room(table.length), bench.room(2 * h)];
+    const ids = Int32Array.of(10, 3);
+    await bench.copy({ kind: 'decode', source, dtype, count: table.length, target });
+    await bench.submit({ kind: 'embed', model: 'target', table: source, dtype, ids, target: embedded });
+    expect(await bench.get(target, table.length)).toEqual(table);
+    expect([...(await bench.get(embedded, 2 * h))]).toEqual(
+      [...ids].flatMap((id) => [...table.subarray(id * h, (id + 1) * h)]),
+    );
+  });
+
+  it('copies stretches across the link, zeros what it is told to, and leaves the rest', async () => {
+    const values = bench.draw(12);
+    const [host, back] = [bench.hostRoom(48), bench.hostRoom(48)];
+    bench.host.floats(host, 12).set(values);
+    bench.host.floats(back, 12).fill(7);
+    const device = await bench.put(new Float32Array(12).fill(1));
+    await bench.copy({ kind: 'upload', host, device, stretches: Float64Array.of(0, 4, 3, 8, 0, 2) });
+    await bench.submit({ kind: 'zero', target: device + 32, byteLength: 8 });
+    const [v0, v1, v2, , , , , , v8, v9] = values;
+    const expected = [v8, v9, 1, 1, v0, v1, v2, 1, 0, 0, 1, 1];
+    expect([...(await bench.get(device, 12))]).toEqual(expected);
+    await bench.copy({ kind: 'read-back', host: back, device, stretches: Float64Array.of(1, 4, 3) });
+    expect([...bench.host.floats(back, 12)]).toEqual([7, v0, v1, v2, 7, 7, 7, 7, 7, 7, 7, 7]);
+  });
+
+  it('keeps the order of a queue, awaited or not, and takes nothing too', async () => {
+    const place = bench.room(1);
+    const completions: Promise<Completion>[] = [];
+    for (let value = 0; value < 20; value += 1)
+      completions.push(
+        bench.submit(
+          { kind: 'write', values: Float32Array.of(value), target: place },
+          { kind: 'read', source: place, count: 1 },
+        ),
+      );
+    const done = await Promise.all(completions);
+    expect(done.map(({ values }) => values[0]![0])).toEqual(Array.from({ length: 20 }, (_, i) => i));
+    for (const [i, { startSeconds, endSeconds }] of done.entries()) {
+      expect(endSeconds).toBeGreaterThanOrEqual(startSeconds);
+      if (i > 0) expect(startSeconds).toBeGreaterThanOrEqual(done[i - 1]!.endSeconds);
+    }
+    expect(await bench.submit()).toMatchObject({ values: [], maxima: [], areFinite: [] });
+  });
+
+  it('goes on behind commands that fail', async () => {
+    const place = await bench.put(Float32Array.of(3));
+    const weights = { finalNorm: 0, head: 0 };
+    await expect(
+      bench.copy({ kind: 'logits', model: 'target', x: 0, rows: 1, weights, out: 0 }),
+    ).rejects.toThrow('cannot logits');
+    await expect(
+      bench.submit({ kind: 'logits', model: 'draft', x: 0, rows: 1, weights, out: 0 }),
+    ).rejects.toThrow('draft');
+    expect([...(await bench.get(place, 1))]).toEqual([3]);
+  });
+});
+
+describe('the isolated device', () => {
+  /** The order in which the answers to commands that were submitted together come. */
+  async function orderOfAnswers(seed: number): Promise<number[]> {
+    const bench = new Bench('isolated', seed);
+    const place = await bench.put(Float32Array.of(0));
+    const order: number[] = [];
+    await Promise.all(
+      Array.from({ length: 30 }, async (_, i) => {
+        await bench.submit({ kind: 'read', source: place, count: 1 });
+        order.push(i);
+      }),
+    );
+    await bench.close();
+    return order;
+  }
+
+  it('holds nothing at first that looks like zeros', async () => {
+    const bench = new Bench('isolated');
+    expect((await bench.get(0, 1000)).every(Number.isNaN)).toBe(true);
+    await bench.close();
+  });
+
+  it('answers in another order than it was asked', async () => {
+    const order = await orderOfAnswers(5);
+    expect([...order].sort((one, other) => one - other)).toEqual(order.map((_, i) => i));
+    expect(order).not.toEqual(order.map((_, i) => i));
+  });
+
+  it('reads host memory when it gets to it, not when it is asked', async () => {
+    const bench = new Bench('isolated');
+    const host = bench.hostRoom(4);
+    const device = await bench.put(Float32Array.of(0));
+    bench.host.floats(host, 1).fill(1);
+    const upload = bench.copy({ kind: 'upload', host, device, stretches: Float64Array.of(0, 0, 1) });
+    // Queues are open by now, so the command is on its way.
+    await Promise.resolve();
+    bench.host.floats(host, 1).fill(2);
+    await upload;
+    expect([...(await bench.get(device, 1))]).toEqual([2]);
+    await bench.close();
+  });
+});
