@@ -4,7 +4,7 @@ import type { Policy } from '@specoffload/engine';
 import type { SettingValue } from '../store/record.js';
 
 /** Everything about a run that is no policy field. Sizes and rates are numbers, or written as `24GB`, `1.2GB/s`. */
-interface RunSettings {
+export interface RunSettings {
   readonly strategy: string;
   /** Catalogue name or directory (simulated: config.json is enough); `pair:2GB` is the shipped target, inflated. */
   readonly target: string;

@@ -1,32 +1,17 @@
 /** The JSON form of a definition, checked before anything runs: what is wrong is said in one sentence. */
 
-import { assertPlain, isRecord, quote, UserError } from '@specoffload/input';
+import { assertPlain, check, is, isRecord, quote, type Schema, UserError } from '@specoffload/input';
 import type { SettingValue } from '../store/record.js';
-import type { Axis, Choice, ExperimentDefinition } from './definition.js';
+import type { Axis, Choice, ExperimentDefinition, Settings } from './definition.js';
 import { hasPoint, labelOf } from './expand.js';
 import { reservedNames } from './expression.js';
 import { assertMetric } from './metrics.js';
 import { assertKnownRate, assertSetting, isSetting, isSettingValue } from './settings.js';
 
-const fieldNames = [
-  ...[
-    'name',
-    'question',
-    'kind',
-    'metric',
-    'lowerIsBetter',
-    'settings',
-    'axes',
-    'cases',
-    'derived',
-    'filters',
-  ],
-  ...['predictOn', 'repeats', 'warmups', 'seeds', 'baseline', 'quick'],
-];
-const quickNames = ['settings', 'axes', 'filters', 'repeats', 'warmups', 'seeds'];
-
 /** Columns of every record: an axis of that name would hide them. */
 const columnNames = ['key', 'pointKey', 'experiment', 'kind', 'seed', 'repeat', 'createdAt', 'folder'];
+
+type Kind = ExperimentDefinition['kind'];
 
 const mostRepeats = 1000;
 const mostValues = 100_000;
@@ -39,8 +24,8 @@ const mostValues = 100_000;
 export function parseDefinition(input: unknown, source: string): ExperimentDefinition {
   try {
     assertPlain(input, 'the definition');
-    checkDefinition(input);
-    const definition = input as ExperimentDefinition;
+    const definition: ExperimentDefinition = check(is.variant('kind', forms), input, '');
+    checkAgainstAxes(definition);
     for (const form of [definition, toQuick(definition)]) assertPoints(form);
     return definition;
   } catch (error) {
@@ -74,74 +59,100 @@ export function noPoint({ filters = [] }: ExperimentDefinition): UserError {
   );
 }
 
-function checkDefinition(input: unknown): void {
-  const fields = toObject(input, 'content');
-  assertNames(fields, fieldNames, 'field');
-  const { name, question, kind, metric, lowerIsBetter } = fields;
-  if (!(typeof name === 'string' && /^[a-z0-9][a-z0-9-]{0,63}$/.test(name)))
-    refuse('name', name, 'small letters, digits and hyphens');
-  if (!(typeof question === 'string' && question !== '')) refuse('question', question, 'a sentence');
-  if (!(kind === 'measured' || kind === 'simulated')) refuse('kind', kind, 'measured or simulated');
-  const definition = fields as unknown as ExperimentDefinition;
-  if (metric !== undefined) assertMetric(metric);
-  if (!(lowerIsBetter === undefined || typeof lowerIsBetter === 'boolean'))
-    refuse('lowerIsBetter', lowerIsBetter, 'true or false');
-  if (fields.axes === undefined) refuse('axes', undefined, 'an object, {} for a single point');
-  checkParts(fields, definition.kind);
-  checkCases(fields.cases, definition);
-  checkDerived(fields.derived);
-  checkBaseline(fields.baseline, definition.axes, 'baseline');
-  if (fields.predictOn !== undefined && !(typeof fields.predictOn === 'string' && kind === 'measured'))
-    refuse('predictOn', fields.predictOn, 'the path of a machine file, or this, in a measured experiment');
-  if (fields.quick === undefined) return;
-  const quick = toObject(fields.quick, 'quick');
-  assertNames(quick, quickNames, 'field of quick');
-  checkParts(quick, definition.kind);
-  for (const axis of Object.keys(definition.quick?.axes ?? {}))
-    if (!Object.hasOwn(definition.axes, axis))
-      refuse('quick.axes', axis, `axes of the definition: ${Object.keys(definition.axes).join(', ')}`);
+/** Settings of one kind of run, each as it says. */
+const settingsOf = (kind: Kind) =>
+  eachOf<Settings>('an object', (name, value) => assertSetting(kind, name, value));
+
+const axesOf = (kind: Kind) =>
+  eachOf<ExperimentDefinition['axes']>('an object, {} for a single point', (name, values) =>
+    checkAxis(kind, name, values),
+  );
+
+/** An object whose fields are checked one by one, whatever they are called. */
+function eachOf<Output>(expected: string, checkOne: (name: string, value: unknown) => void): Schema<Output> {
+  const all = (value: unknown) => {
+    for (const [name, item] of Object.entries(value as object)) checkOne(name, item);
+    return true;
+  };
+  return is.that(is.such<Output>(isRecord, expected), all, expected);
 }
 
+const seedList = is.such<readonly number[]>((seeds) => {
+  const isList = is.accepts(is.listOf(is.wholeFrom(0, 2 ** 31 - 1), { least: 1 }), seeds);
+  return isList && new Set(seeds).size === seeds.length;
+}, 'a list of different whole numbers from 0 to 2147483647');
+
+const oneRepeat = is.oneOf(
+  [1],
+  '1: a prediction comes out the same every time; ask for several seeds instead',
+);
+
 /** What a definition and its quick form both may have. */
-function checkParts(fields: Readonly<Record<string, unknown>>, kind: ExperimentDefinition['kind']): void {
-  const { settings = {}, axes = {}, filters, repeats, warmups, seeds } = fields;
-  for (const [name, value] of Object.entries(toObject(settings, 'settings')))
-    assertSetting(kind, name, value);
-  for (const [name, values] of Object.entries(toObject(axes, 'axes'))) checkAxis(kind, name, values);
-  if (filters !== undefined && !(Array.isArray(filters) && filters.every((text) => typeof text === 'string')))
-    refuse('filters', filters, 'a list of expressions');
-  if (repeats !== undefined) checkCount('repeats', repeats, 1);
-  if (warmups !== undefined) checkCount('warmups', warmups, 0);
-  if (kind === 'simulated') assertOneRepeat(repeats);
-  if (seeds !== undefined) assertSeeds(seeds);
+const partsOf = (kind: Kind) => ({
+  filters: is.orMissing(is.listOf(is.anyText, { expected: 'a list of expressions' })),
+  repeats: is.orMissing<number>(kind === 'simulated' ? oneRepeat : is.wholeFrom(1, mostRepeats)),
+  warmups: is.orMissing(is.wholeFrom(0, mostRepeats)),
+  seeds: is.orMissing(seedList),
+});
+
+/** What they must be, the axes say. */
+const values = is.such<Readonly<Record<string, string | number>>>(isRecord, 'an object');
+
+const formOf = (kind: Kind) =>
+  is.onlyFields({
+    name: is.matching(/^[a-z0-9][a-z0-9-]{0,63}$/, 'small letters, digits and hyphens'),
+    question: is.matching(/./s, 'a sentence'),
+    kind: is.oneOf([kind]),
+    metric: is.orMissing(is.parsed(toMetric)),
+    lowerIsBetter: is.orMissing(is.flag),
+    // May be left out, and is then left as it was written.
+    settings: is.orMissing(settingsOf(kind)) as Schema<Settings>,
+    axes: axesOf(kind),
+    ...partsOf(kind),
+    cases: is.orMissing(is.listOf(is.onlyFields({ when: values, settings: settingsOf(kind) }))),
+    derived: is.orMissing(eachOf<Readonly<Record<string, string>>>('an object', checkDerived)),
+    predictOn: is.orMissing(
+      is.such<string>(
+        (path) => kind === 'measured' && typeof path === 'string',
+        'the path of a machine file, or this, in a measured experiment',
+      ),
+    ),
+    baseline: is.orMissing(values),
+    quick: is.orMissing(
+      is.onlyFields({
+        ...partsOf(kind),
+        ...{ settings: is.orMissing(settingsOf(kind)), axes: is.orMissing(axesOf(kind)) },
+      }),
+    ),
+  }) satisfies Schema<ExperimentDefinition>;
+
+const forms = { measured: formOf('measured'), simulated: formOf('simulated') };
+
+/** Whatever names values of axes names those that there are. */
+function checkAgainstAxes({ axes, baseline = {}, cases = [], quick = {} }: ExperimentDefinition): void {
+  for (const [index, { when }] of cases.entries()) checkValues(when, axes, `cases[${index}].when`);
+  checkValues(baseline, axes, 'baseline');
+  for (const axis of Object.keys(quick.axes ?? {}))
+    if (!Object.hasOwn(axes, axis))
+      refuse('quick.axes', axis, `axes of the definition: ${Object.keys(axes).join(', ')}`);
 }
 
 /** @throws UserError */
 export function assertSeeds(seeds: unknown): asserts seeds is readonly number[] {
-  const isSeed = (seed: unknown) =>
-    Number.isInteger(seed) && 0 <= (seed as number) && (seed as number) < 2 ** 31;
-  if (
-    !(Array.isArray(seeds) && seeds.length > 0 && seeds.every(isSeed) && new Set(seeds).size === seeds.length)
-  )
-    refuse('seeds', seeds, 'a list of different whole numbers from 0 to 2147483647');
+  check(seedList, seeds, '', { whole: 'seeds' });
 }
 
 /** @throws UserError for several repeats of a prediction. */
 export function assertOneRepeat(repeats: unknown): void {
-  if (repeats !== undefined && repeats !== 1)
-    refuse(
-      'repeats',
-      repeats,
-      '1: a prediction comes out the same every time; ask for several seeds instead',
-    );
+  check(is.orMissing(oneRepeat), repeats, '', { whole: 'repeats' });
 }
 
-function checkCount(name: string, value: unknown, least: number): void {
-  if (!(Number.isInteger(value) && least <= (value as number) && (value as number) <= mostRepeats))
-    refuse(name, value, `a whole number from ${least} to ${mostRepeats}`);
+function toMetric(name: unknown): string {
+  assertMetric(name);
+  return name;
 }
 
-function checkAxis(kind: ExperimentDefinition['kind'], name: string, values: unknown): void {
+function checkAxis(kind: Kind, name: string, values: unknown): void {
   assertKnownRate(name);
   if (!(isSetting(name) || /^[A-Za-z][A-Za-z0-9]*$/.test(name)))
     refuse('axis', name, 'a setting, or a name of letters and digits');
@@ -160,7 +171,7 @@ function checkAxis(kind: ExperimentDefinition['kind'], name: string, values: unk
   }
 }
 
-function checkAxisValue(kind: ExperimentDefinition['kind'], name: string, value: unknown): void {
+function checkAxisValue(kind: Kind, name: string, value: unknown): void {
   if (isSettingValue(value)) {
     if (isSetting(name)) assertSetting(kind, name, value);
     return;
@@ -174,31 +185,15 @@ function checkAxisValue(kind: ExperimentDefinition['kind'], name: string, value:
     assertSetting(kind, setting, own);
 }
 
-function checkCases(cases: unknown, { axes, kind }: ExperimentDefinition): void {
-  if (cases === undefined) return;
-  if (!Array.isArray(cases)) refuse('cases', cases, 'a list of {"when": {…}, "settings": {…}}');
-  for (const [index, entry] of cases.entries()) {
-    const { when, settings, ...others } = toObject(entry, `cases[${index}]`);
-    assertNames(others, [], `field of cases[${index}]`);
-    checkBaseline(toObject(when, `cases[${index}].when`), axes, `cases[${index}].when`);
-    for (const [name, value] of Object.entries(toObject(settings, `cases[${index}].settings`)))
-      assertSetting(kind, name, value);
-  }
-}
-
-function checkDerived(derived: unknown): void {
-  if (derived === undefined) return;
-  for (const name of Object.keys(toObject(derived, 'derived'))) {
-    assertKnownRate(name);
-    if (!(isSetting(name) || /^[A-Za-z][A-Za-z0-9]*$/.test(name)) || reservedNames.includes(name))
-      refuse('derived', name, 'settings, or names of letters and digits');
-  }
+function checkDerived(name: string): void {
+  assertKnownRate(name);
+  if (!(isSetting(name) || /^[A-Za-z][A-Za-z0-9]*$/.test(name)) || reservedNames.includes(name))
+    refuse('derived', name, 'settings, or names of letters and digits');
 }
 
 /** Axes and values that exist. */
-function checkBaseline(baseline: unknown, axes: ExperimentDefinition['axes'], where: string): void {
-  if (baseline === undefined) return;
-  for (const [name, value] of Object.entries(toObject(baseline, where))) {
+function checkValues(chosen: object, axes: ExperimentDefinition['axes'], where: string): void {
+  for (const [name, value] of Object.entries(chosen)) {
     const values: readonly (SettingValue | Choice)[] | undefined = Object.hasOwn(axes, name)
       ? axes[name]
       : undefined;
@@ -210,12 +205,6 @@ function checkBaseline(baseline: unknown, axes: ExperimentDefinition['axes'], wh
 
 function toObject(value: unknown, where: string): Readonly<Record<string, unknown>> {
   return isRecord(value) ? value : refuse(where, value, 'an object');
-}
-
-function assertNames(fields: object, names: readonly string[], what: string): void {
-  const stranger = Object.keys(fields).find((name) => !names.includes(name));
-  if (stranger !== undefined)
-    throw new UserError(`unknown ${what}: ${stranger}; expected ${names.join(', ') || 'when and settings'}`);
 }
 
 function refuse(what: string, value: unknown, expected: string): never {

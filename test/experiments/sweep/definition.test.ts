@@ -106,7 +106,7 @@ describe('parseDefinition', () => {
     [
       'plan',
       { kind: 'measured', settings: { planned: 'yes' } },
-      'invalid planned: "yes"; expected with draft, without',
+      'invalid planned: "yes"; expected with draft or without',
     ],
     [
       'a predicted plan',
@@ -138,7 +138,7 @@ describe('parseDefinition', () => {
     ['seeds', { seeds: [1, 1] }, 'invalid seeds: [1,1]; expected a list of different whole numbers'],
     ['baseline', { baseline: { system: 'Orca' } }, 'invalid baseline.system: "Orca"; expected FlexGen, ours'],
     ['quick axis', { quick: { axes: { other: [1] } } }, 'invalid quick.axes: "other"; expected axes of'],
-    ['quick field', { quick: { name: 'x' } }, 'unknown field of quick: name'],
+    ['quick field', { quick: { name: 'x' } }, 'unknown field: quick.name; expected filters,'],
     [
       'too many',
       { axes: tooMany(), cases: [], derived: {}, filters: [], baseline: {}, quick: {} },
