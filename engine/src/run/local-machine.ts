@@ -36,6 +36,9 @@ interface Pending {
   readonly listener: TaskListener;
 }
 
+/** What an idle thread may keep of the run before. */
+const littleBytes = 64 * 2 ** 20;
+
 export class LocalMachine implements Machine {
   // A task that is ready may wait inside the lane, so that no time is lost on messages between two. The device has a
   // place more: a draft step that is under way lets target work in between its layers, of which two tasks may wait.
@@ -49,6 +52,8 @@ export class LocalMachine implements Machine {
   readonly #pending = new Map<number, Pending>();
   /** A thread has failed. */
   #isBroken = false;
+  /** The twin's memory goes with its threads, or when they next collect their garbage. */
+  #leavesLittle = true;
   #originSeconds = 0;
 
   private constructor(core: NativeCore, host: PoolMemory, device: Device, streamer: Streamer) {
@@ -84,6 +89,8 @@ export class LocalMachine implements Machine {
         bytesPerSecondCap: settings.diskBytesPerSecondCap ?? null,
       }),
     );
+    const poolBytes = plan.host.allocatedBytes + plan.device.allocatedBytes;
+    machine.#leavesLittle = core.kind === 'native' || poolBytes <= littleBytes;
     for (const { regions } of Object.values(plan.hostSlots)) touch(regions, machine.#host);
     writeRopeTables(plan.target, plan.target.rope.host, machine.#host);
     try {
@@ -133,8 +140,8 @@ export class LocalMachine implements Machine {
 
   /** Ends the lanes and gives the memory back. */
   async close(): Promise<void> {
-    // A thread that is still at work cannot serve another run. The twin's memory goes only with its threads.
-    const isReusable = this.core.kind === 'native' && !this.#isBroken && this.#pending.size === 0;
+    // A thread that is still at work cannot serve another run.
+    const isReusable = !this.#isBroken && this.#pending.size === 0 && this.#leavesLittle;
     await Promise.all(
       [...this.#workers].map(([lane, thread]) => (isReusable ? keepThread(lane, thread) : endThread(thread))),
     );
