@@ -3,6 +3,7 @@
 export { f32Arithmetic } from './machine/arithmetic.js';
 export { cacheRate, createCostModel, interpolate } from './machine/cost-model.js';
 export { type FlatMachine, flattenMachine, unflattenMachine } from './machine/flat-machine.js';
+export { activationBytes } from './machine/formats.js';
 export { catalogSpec } from './model/catalog.js';
 export { parseEosTokenIds } from './model/config-eos.js';
 export { createRandomTable } from './model/random.js';
@@ -18,7 +19,6 @@ export { createRopeTables, inverseFrequencies } from './model/rope.js';
 export { readSafetensors } from './model/safetensors.js';
 export { countHeads, expertElements } from './model/spec.js';
 export { type ModelSummary, summarise } from './model/summary.js';
-export { narrowBf16, narrowF16, narrowToBytes, widenBf16, widenBytes, widenF16 } from './model/widths.js';
 export { localDisk } from './model/write.js';
 export { placeCandidate } from './plan/appraise.js';
 export { closedForm } from './plan/closed-form.js';

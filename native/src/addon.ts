@@ -10,6 +10,7 @@ import {
   checkRanges,
   checkWiden,
 } from './checks.js';
+import type { WeightDtype } from './codecs/index.js';
 import { probeSystem } from './probe.js';
 import type {
   Arena,
@@ -22,7 +23,6 @@ import type {
   Streamer,
   StreamerOptions,
   StreamFile,
-  WeightDtype,
 } from './types.js';
 
 interface RawStreamer {

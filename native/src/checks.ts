@@ -1,9 +1,9 @@
 /** The checks at the door of the core: the addon and its twin refuse the same calls with the same sentences. */
 
-import type { Arena, AttentionCall, ReadRange, StreamerOptions, StreamFile, WeightDtype } from './types.js';
-import { bytesPerElement, directIoAlignmentBytes, sequenceFields } from './types.js';
+import { codecs, f32, type WeightDtype } from './codecs/index.js';
+import type { Arena, AttentionCall, ReadRange, StreamerOptions, StreamFile } from './types.js';
+import { directIoAlignmentBytes, sequenceFields } from './types.js';
 
-const fp32Bytes = 4;
 const maxThreads = 1024;
 const maxReadsInFlight = 64;
 const maxChunkBytes = 2 ** 30;
@@ -74,17 +74,17 @@ export function checkWiden(
   target: Arena,
   targetOffset: number,
 ): void {
-  if (!Object.hasOwn(bytesPerElement, dtype)) {
-    const known = Object.keys(bytesPerElement).join(', ');
+  if (!Object.hasOwn(codecs, dtype)) {
+    const known = Object.keys(codecs).join(', ');
     throw new RangeError(`invalid dtype: ${dtype}; expected one of ${known}`);
   }
-  checkWhole('count', count, 0, Number.MAX_SAFE_INTEGER / fp32Bytes);
-  const sourceBytes = count * bytesPerElement[dtype];
-  const targetBytes = count * fp32Bytes;
+  checkWhole('count', count, 0, f32.count(Number.MAX_SAFE_INTEGER));
+  const sourceBytes = codecs[dtype].bytes(count);
+  const targetBytes = f32.bytes(count);
   checkFits('sourceOffset', sourceOffset, sourceBytes, source);
   checkFits('targetOffset', targetOffset, targetBytes, target);
-  if (targetOffset % fp32Bytes !== 0) {
-    throw new RangeError(`invalid targetOffset: ${targetOffset}; expected a multiple of ${fp32Bytes}`);
+  if (targetOffset % f32.bytes(1) !== 0) {
+    throw new RangeError(`invalid targetOffset: ${targetOffset}; expected a multiple of ${f32.bytes(1)}`);
   }
   const apart = sourceOffset + sourceBytes <= targetOffset || targetOffset + targetBytes <= sourceOffset;
   if (source.buffer === target.buffer && !apart && count > 0) {

@@ -18,7 +18,8 @@ export {
 
 // Numbers as they are stored.
 
-export { bytesPerElement, directIoAlignmentBytes, type WeightDtype } from './types.js';
+export { type Codec, codecs, decodeWeights, f32, type WeightDtype } from './codecs/index.js';
+export { directIoAlignmentBytes } from './types.js';
 
 // Pacing.
 

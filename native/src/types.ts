@@ -5,11 +5,7 @@
  * bytes and nothing is copied between lanes except where a copy is the point (the link).
  */
 
-/** Element types a checkpoint may store. */
-export type WeightDtype = 'bf16' | 'f16' | 'f32';
-
-/** Bytes of one element of each stored type. */
-export const bytesPerElement: Readonly<Record<WeightDtype, number>> = { bf16: 2, f16: 2, f32: 4 };
+import type { WeightDtype } from './codecs/index.js';
 
 /** Direct reads need file offsets, lengths and memory addresses that are multiples of this. */
 export const directIoAlignmentBytes = 4096;

@@ -6,13 +6,12 @@ import {
   createRandom,
   type ModelSpec,
   type ModelSummary,
-  narrowToBytes,
   openCheckpoint,
   parseModelSpec,
   type TensorSource,
   writeCheckpoint,
 } from '@specoffload/engine';
-import type { WeightDtype } from '@specoffload/native';
+import { codecs, type WeightDtype } from '@specoffload/native';
 import { modelGroups } from '../../engine/dist/model/roles.js';
 
 /** How a tiny model's weights come about. */
@@ -41,7 +40,7 @@ export async function writeTinyModel(
     return {
       ...{ name: tensorName, shape, dtype },
       async *chunks() {
-        yield narrowToBytes(drawTensor(tensorName, shape, weights), dtype);
+        yield codecs[dtype].encode(drawTensor(tensorName, shape, weights));
       },
     };
   });

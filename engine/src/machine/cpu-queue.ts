@@ -1,6 +1,6 @@
 /** A queue of the processor: commands are carried out one after the other, on the thread that submits them. */
 
-import { type AttentionShape, bytesPerElement, type NativeCore } from '@specoffload/native';
+import { type AttentionShape, codecs, f32, type NativeCore } from '@specoffload/native';
 import { type AttentionSpec, keyWidth, type ModelSpec, queryWidth } from '../model/spec.js';
 import { nowSeconds } from './clock.js';
 import { CpuProducts } from './cpu-products.js';
@@ -130,7 +130,7 @@ export class CpuQueue implements DeviceQueue {
         scatterAddRows(this.#device, command);
         break;
       case 'zero':
-        this.#device.floats(command.target, Math.floor(command.byteLength / 4)).fill(0);
+        this.#device.floats(command.target, f32.count(command.byteLength)).fill(0);
         break;
       case 'write':
         this.#device.floats(command.target, command.values.length).set(command.values);
@@ -146,8 +146,8 @@ export class CpuQueue implements DeviceQueue {
   #copy({ kind, host, device, stretches }: CopyCommand): void {
     for (let i = 0; i < stretches.length; i += 3) {
       const count = stretches[i + 2];
-      const inHost = this.#host.floats(host + stretches[i] * 4, count);
-      const inDevice = this.#device.floats(device + stretches[i + 1] * 4, count);
+      const inHost = this.#host.floats(host + f32.bytes(stretches[i]), count);
+      const inDevice = this.#device.floats(device + f32.bytes(stretches[i + 1]), count);
       if (kind === 'upload') inDevice.set(inHost);
       else inHost.set(inDevice);
     }
@@ -155,12 +155,12 @@ export class CpuQueue implements DeviceQueue {
 
   #embed({ model, table, dtype, ids, target }: EmbedCommand): void {
     const count = this.#specOf(model).hiddenSize;
-    const storedRowBytes = count * bytesPerElement[dtype];
+    const storedRowBytes = codecs[dtype].bytes(count);
     for (let row = 0; row < ids.length; row += 1)
       this.#decode({
         ...{ dtype, count },
         source: table + ids[row] * storedRowBytes,
-        target: target + row * count * 4,
+        target: target + f32.bytes(row * count),
       });
   }
 

@@ -1,5 +1,6 @@
 /** Row-wise data movement and small reductions of the processor. */
 
+import { f32 } from '@specoffload/native';
 import type {
   ArgmaxCommand,
   GatherCommand,
@@ -12,7 +13,7 @@ import type { PoolMemory } from './pool.js';
 export function gatherRows(memory: PoolMemory, { source, indices, width, target }: GatherCommand): void {
   const to = memory.floats(target, indices.length * width);
   for (let row = 0; row < indices.length; row += 1)
-    to.set(memory.floats(source + indices[row] * width * 4, width), row * width);
+    to.set(memory.floats(source + f32.bytes(indices[row] * width), width), row * width);
 }
 
 export function scatterAddRows(
@@ -20,8 +21,8 @@ export function scatterAddRows(
   { source, indices, scales, width, target }: ScatterAddCommand,
 ): void {
   for (let row = 0; row < indices.length; row += 1) {
-    const from = memory.floats(source + row * width * 4, width);
-    const to = memory.floats(target + indices[row] * width * 4, width);
+    const from = memory.floats(source + f32.bytes(row * width), width);
+    const to = memory.floats(target + f32.bytes(indices[row] * width), width);
     const scale = scales[row];
     for (let i = 0; i < width; i += 1) to[i] += scale * from[i];
   }
@@ -31,7 +32,7 @@ export function maximaOf(memory: PoolMemory, { source, rows, width }: ArgmaxComm
   const ids = new Int32Array(rows);
   const margins = new Float32Array(rows);
   for (let row = 0; row < rows; row += 1) {
-    const values = memory.floats(source + row * width * 4, width);
+    const values = memory.floats(source + f32.bytes(row * width), width);
     let best = 0;
     let second = Number.NEGATIVE_INFINITY;
     let notFinite = values[0] - values[0]; // NaN from the first value on that is not finite

@@ -1,5 +1,7 @@
 /** How many bytes a number takes on a machine: the local device widens everything to fp32, a GPU keeps bf16. */
 
+import { codecs, f32, type WeightDtype } from '@specoffload/native';
+
 export interface Formats {
   /** Bytes of one weight in device memory; null: as stored. */
   readonly weightElementBytes: number | null;
@@ -12,16 +14,30 @@ export interface Formats {
 
 /** The local machine: fp32 everywhere, arenas of at most 4 GiB (an ArrayBuffer of Node 20). */
 export const localFormats: Formats = {
-  weightElementBytes: 4,
-  cacheElementBytes: 4,
-  activationElementBytes: 4,
+  weightElementBytes: f32.bytes(1),
+  cacheElementBytes: f32.bytes(1),
+  activationElementBytes: f32.bytes(1),
   largestPieceBytes: 2 ** 32,
 };
 
 /** A GPU that computes in bf16. */
 export const bf16Formats: Formats = {
   weightElementBytes: null,
-  cacheElementBytes: 2,
-  activationElementBytes: 2,
+  cacheElementBytes: codecs.bf16.bytes(1),
+  activationElementBytes: codecs.bf16.bytes(1),
   largestPieceBytes: Number.POSITIVE_INFINITY,
 };
+
+/** Of a tensor in device memory. */
+export function weightBytes({ weightElementBytes }: Formats, dtype: WeightDtype, count: number): number {
+  return weightElementBytes === null ? codecs[dtype].bytes(count) : count * weightElementBytes;
+}
+
+/** Of keys and values. */
+export function cacheBytes({ cacheElementBytes }: Formats, count: number): number {
+  return count * cacheElementBytes;
+}
+
+export function activationBytes({ activationElementBytes }: Formats, count: number): number {
+  return count * activationElementBytes;
+}

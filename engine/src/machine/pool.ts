@@ -1,7 +1,7 @@
 /** Memory pools with hard limits: a layout is planned first, refused if it does not fit, and only then allocated. */
 
 import { UserError } from '@specoffload/input';
-import type { Arena, ArenaHandle, NativeCore } from '@specoffload/native';
+import { type Arena, type ArenaHandle, f32, type NativeCore } from '@specoffload/native';
 
 /** Everything starts at a multiple of this: direct reads need 4096. */
 const alignmentBytes = 4096;
@@ -142,9 +142,7 @@ export class PoolMemory {
 
   private constructor(banks: readonly Arena[]) {
     this.#banks = banks;
-    this.#floats = banks.map(
-      ({ buffer, byteLength }) => new Float32Array(buffer, 0, Math.floor(byteLength / 4)),
-    );
+    this.#floats = banks.map(({ buffer, byteLength }) => new Float32Array(buffer, 0, f32.count(byteLength)));
   }
 
   static create(
@@ -176,7 +174,7 @@ export class PoolMemory {
 
   /** `count` fp32 values at a byte address that is a multiple of 4; shared, not copied. */
   floats(address: number, count: number): Float32Array {
-    const first = (address % bankBytes) / 4;
+    const first = f32.count(address % bankBytes);
     return this.#floats[Math.floor(address / bankBytes)].subarray(first, first + count);
   }
 

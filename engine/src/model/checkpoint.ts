@@ -4,6 +4,7 @@ import { createHash, type Hash } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { quote, UserError } from '@specoffload/input';
+import { f32 } from '@specoffload/native';
 import { refuseUncomputable } from './arithmetic.js';
 import { warnOfCheckpoint } from './config-values.js';
 import { readModelSpec } from './configuration.js';
@@ -77,7 +78,7 @@ class Inventory {
       expert,
       tensors,
       storedBytes: sum(tensors.map(({ ref }) => ref.byteLength)),
-      deviceBytes: sum(tensors.map(({ ref }) => ref.numElements * 4)),
+      deviceBytes: sum(tensors.map(({ ref }) => f32.bytes(ref.numElements))),
     };
   }
 

@@ -4,7 +4,9 @@
  */
 
 import { createHash } from 'node:crypto';
+import { codecs, f32 } from '@specoffload/native';
 import { type GroupSpec, modelGroups } from './roles.js';
+import { countElements } from './safetensors.js';
 import type { ModelSpec } from './spec.js';
 import { identityOf } from './summary.js';
 import type { Checkpoint, TensorRef, WeightGroup } from './types.js';
@@ -21,8 +23,9 @@ export interface ModelDescription {
   readonly digest?: string;
 }
 
-/** bf16, as the models of the paper are published. */
-const elementBytes = 2;
+/** As the models of the paper are published. */
+const dtype = 'bf16';
+const codec = codecs[dtype];
 
 export function describeModel({ name, spec, unit = 'ffn', digest }: ModelDescription): Checkpoint {
   const groups = modelGroups(spec);
@@ -39,13 +42,13 @@ export function describeModel({ name, spec, unit = 'ffn', digest }: ModelDescrip
   for (const { numElements } of tensors.values()) parameters += numElements;
   return {
     ...{ directory: '', name, spec, tensors, embedding, head, layers, parameters },
-    bytes: parameters * elementBytes,
+    bytes: codec.bytes(parameters),
     digest: digest ?? digestOf(spec),
   };
 }
 
 function digestOf(spec: ModelSpec): string {
-  const identity = JSON.stringify({ described: identityOf(spec), elementBytes });
+  const identity = JSON.stringify({ described: identityOf(spec), elementBytes: codec.bytes(1) });
   return createHash('sha256').update(identity).digest('hex');
 }
 
@@ -62,18 +65,20 @@ function mergeExperts(experts: readonly GroupSpec[], layer: number): GroupSpec {
 /** Tensors lie one behind the other in a file that does not exist. */
 function describeGroup({ id, kind, layer, expert, tensors }: GroupSpec): WeightGroup {
   let fileOffset = 0;
+  let deviceBytes = 0;
   const described = tensors.map(({ role, name, shape }) => {
-    const numElements = shape.reduce((product, length) => product * length, 1);
-    const byteLength = numElements * elementBytes;
+    const numElements = countElements(shape);
+    const byteLength = codec.bytes(numElements);
     const ref: TensorRef = {
-      ...{ name, path: '', dtype: 'bf16', shape, fileOffset, byteLength, numElements },
+      ...{ name, path: '', dtype, shape, fileOffset, byteLength, numElements },
     };
     fileOffset += byteLength;
+    deviceBytes += f32.bytes(numElements);
     return { role, ref };
   });
   return {
     ...{ id, kind, layer, expert, tensors: described },
     storedBytes: fileOffset,
-    deviceBytes: fileOffset * 2,
+    deviceBytes,
   };
 }

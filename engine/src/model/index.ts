@@ -15,5 +15,4 @@ export * from './spec.js';
 export * from './summary.js';
 export * from './tokenizer.js';
 export * from './types.js';
-export * from './widths.js';
 export * from './write.js';

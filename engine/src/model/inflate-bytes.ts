@@ -2,10 +2,9 @@
 
 import { type FileHandle, open } from 'node:fs/promises';
 import { UserError } from '@specoffload/input';
-import { bytesPerElement, type WeightDtype } from '@specoffload/native';
+import { type Codec, codecs, decodeWeights, f32, type WeightDtype } from '@specoffload/native';
 import type { Random } from './random.js';
 import type { TensorRef } from './types.js';
-import { narrowToBytes, readElement, widenBytes, writeElement } from './widths.js';
 
 const chunkBytes = 4 * 2 ** 20;
 
@@ -41,11 +40,12 @@ export async function areEqual(one: TensorRef, other: TensorRef): Promise<boolea
   if (one.numElements !== other.numElements) return false;
   const reader = new TensorReader();
   const read = async (ref: TensorRef, first: number, count: number) => {
-    const bytes = Buffer.alloc(count * bytesPerElement[ref.dtype]);
-    await reader.read(ref, first * bytesPerElement[ref.dtype], bytes);
-    return one.dtype === other.dtype ? bytes : Buffer.from(widenBytes(bytes, ref.dtype).buffer);
+    const codec = codecs[ref.dtype];
+    const bytes = Buffer.alloc(codec.bytes(count));
+    await reader.read(ref, codec.bytes(first), bytes);
+    return one.dtype === other.dtype ? bytes : Buffer.from(decodeWeights(bytes, ref.dtype).buffer);
   };
-  const step = chunkBytes / 4;
+  const step = f32.count(chunkBytes);
   try {
     for (let first = 0; first < one.numElements; first += step) {
       const count = Math.min(step, one.numElements - first);
@@ -102,38 +102,33 @@ export async function* widenColumns(
   width: number,
 ): AsyncGenerator<Uint8Array> {
   const [numRows, numColumns] = ref.shape as [number, number];
-  const elementBytes = bytesPerElement[ref.dtype];
-  const kept = (columns.end - columns.begin) * elementBytes;
-  const widestBytes = Math.max(numColumns, width) * elementBytes;
-  const rowsAtOnce = Math.min(numRows, Math.max(1, Math.floor(chunkBytes / widestBytes)));
-  const input = new Uint8Array(rowsAtOnce * numColumns * elementBytes); // (rowsAtOnce, numColumns)
-  const output = new Uint8Array(rowsAtOnce * width * elementBytes); // (rowsAtOnce, width); beyond `kept` it stays zero
+  const { bytes } = codecs[ref.dtype];
+  const kept = bytes(columns.end - columns.begin);
+  const rowsAtOnce = Math.min(
+    numRows,
+    Math.max(1, Math.floor(chunkBytes / bytes(Math.max(numColumns, width)))),
+  );
+  const input = new Uint8Array(bytes(rowsAtOnce * numColumns)); // (rowsAtOnce, numColumns)
+  const output = new Uint8Array(bytes(rowsAtOnce * width)); // (rowsAtOnce, width); beyond `kept` it stays zero
   for (let row = 0; row < numRows; row += rowsAtOnce) {
     const count = Math.min(rowsAtOnce, numRows - row);
-    await reader.read(
-      ref,
-      row * numColumns * elementBytes,
-      input.subarray(0, count * numColumns * elementBytes),
-    );
+    await reader.read(ref, bytes(row * numColumns), input.subarray(0, bytes(count * numColumns)));
     for (let r = 0; r < count; r++) {
-      const from = (r * numColumns + columns.begin) * elementBytes;
-      output.set(input.subarray(from, from + kept), r * width * elementBytes);
-      if (factor !== 1) scale(output, r * width * elementBytes, kept, factor, ref);
+      const from = bytes(r * numColumns + columns.begin);
+      const part = input.subarray(from, from + kept);
+      output.set(factor === 1 ? part : scaled(part, factor, ref), bytes(r * width));
     }
-    yield output.subarray(0, count * width * elementBytes);
+    yield output.subarray(0, bytes(count * width));
   }
 }
 
-/** Multiplies elements in place; exact in every dtype when `factor` is a power of two. */
-function scale(bytes: Uint8Array, offset: number, byteLength: number, factor: number, ref: TensorRef): void {
-  const view = new DataView(bytes.buffer, bytes.byteOffset);
-  for (let at = offset; at < offset + byteLength; at += bytesPerElement[ref.dtype]) {
-    writeElement(view, at, ref.dtype, readElement(view, at, ref.dtype) * factor);
-    if (Number.isFinite(readElement(view, at, ref.dtype))) continue;
-    throw new UserError(
-      `${ref.name} holds weights too large to multiply by ${factor} in ${ref.dtype}; ask for fewer experts`,
-    );
-  }
+/** Weights times a factor; exact in every dtype when that is a power of two. */
+function scaled(stored: Uint8Array, factor: number, { name, dtype }: TensorRef): Uint8Array {
+  const bytes = codecs[dtype].encode(decodeWeights(stored, dtype).map((value) => value * factor));
+  if (decodeWeights(bytes, dtype).every(Number.isFinite)) return bytes;
+  throw new UserError(
+    `${name} holds weights too large to multiply by ${factor} in ${dtype}; ask for fewer experts`,
+  );
 }
 
 export async function* repeatValue(
@@ -141,8 +136,9 @@ export async function* repeatValue(
   dtype: WeightDtype,
   count: number,
 ): AsyncGenerator<Uint8Array> {
-  const buffer = narrowToBytes(new Float32Array(Math.min(count, chunkBytes / 4)).fill(value), dtype);
-  for (let left = count * bytesPerElement[dtype]; left > 0; left -= buffer.length) {
+  const codec = codecs[dtype];
+  const buffer = codec.encode(new Float32Array(Math.min(count, f32.count(chunkBytes))).fill(value));
+  for (let left = codec.bytes(count); left > 0; left -= buffer.length) {
     yield buffer.subarray(0, Math.min(left, buffer.length));
   }
 }
@@ -155,25 +151,22 @@ const longestRun = 2 ** 16;
  * Normal numbers of a sensible size are neither NaN nor denormal in fp32, which would slow arithmetic down tenfold.
  */
 export class NormalPool {
-  readonly #dtype: WeightDtype;
+  readonly #codec: Codec;
   readonly #bytes: Uint8Array;
 
   constructor(dtype: WeightDtype, std: number, random: Random) {
-    this.#dtype = dtype;
-    this.#bytes = narrowToBytes(
-      Float32Array.from({ length: poolSize }, () => std * random.normal()),
-      dtype,
-    );
+    this.#codec = codecs[dtype];
+    this.#bytes = this.#codec.encode(Float32Array.from({ length: poolSize }, () => std * random.normal()));
   }
 
   async *draw(count: number, random: Random): AsyncGenerator<Uint8Array> {
-    const elementBytes = bytesPerElement[this.#dtype];
-    const buffer = new Uint8Array(Math.min(chunkBytes, count * elementBytes));
-    for (let left = count * elementBytes; left > 0; left -= buffer.length) {
+    const codec = this.#codec;
+    const buffer = new Uint8Array(Math.min(chunkBytes, codec.bytes(count)));
+    for (let left = codec.bytes(count); left > 0; left -= buffer.length) {
       const chunk = buffer.subarray(0, Math.min(left, buffer.length));
       for (let at = 0; at < chunk.length; ) {
-        const run = Math.min(longestRun * elementBytes, chunk.length - at);
-        const from = Math.floor(random.uniform() * (poolSize - longestRun)) * elementBytes;
+        const run = Math.min(codec.bytes(longestRun), chunk.length - at);
+        const from = codec.bytes(Math.floor(random.uniform() * (poolSize - longestRun)));
         chunk.set(this.#bytes.subarray(from, from + run), at);
         at += run;
       }

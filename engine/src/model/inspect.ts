@@ -1,6 +1,6 @@
 /** What a checkpoint consists of, as one plain object: the content of `specoffload model inspect`. */
 
-import type { WeightDtype } from '@specoffload/native';
+import { f32, type WeightDtype } from '@specoffload/native';
 import { expertElements, keyWidth, type ModelSpec } from './spec.js';
 import { summarise } from './summary.js';
 import type { Checkpoint, TensorRole, WeightGroup } from './types.js';
@@ -47,8 +47,8 @@ export function inspectCheckpoint(checkpoint: Checkpoint): CheckpointReport {
     parameters,
     activeParameters: parameters - idleParameters(spec),
     bytes,
-    deviceBytes: parameters * 4,
-    kvBytesPerToken: spec.layers.reduce((sum, { attention }) => sum + 2 * keyWidth(attention) * 4, 0),
+    deviceBytes: f32.bytes(parameters),
+    kvBytesPerToken: spec.layers.reduce((sum, { attention }) => sum + f32.bytes(2 * keyWidth(attention)), 0),
     bytesByRole: sumByRole(groups),
     bytesByLayer: layers.map(({ attention, experts }) =>
       [attention, ...experts].reduce((total, group) => total + group.storedBytes, 0),

@@ -7,10 +7,10 @@
 
 import { open } from 'node:fs/promises';
 import { UserError } from '@specoffload/input';
+import { decodeWeights } from '@specoffload/native';
 import { createRopeTables, type RopeTables } from './rope.js';
 import { keyWidth, type LayerSpec, type ModelSpec, type NormSpec, queryWidth } from './spec.js';
 import type { Checkpoint, TensorRef, TensorRole, WeightGroup } from './types.js';
-import { widenBytes } from './widths.js';
 
 /** The tensors of one group, by role, widened to fp32. */
 export type ReferenceGroup = Readonly<Partial<Record<TensorRole, Float32Array>>>;
@@ -90,7 +90,7 @@ export async function readTensor(ref: TensorRef): Promise<Float32Array> {
   } finally {
     await file.close();
   }
-  return widenBytes(bytes, ref.dtype);
+  return decodeWeights(bytes, ref.dtype);
 }
 
 /**

@@ -15,7 +15,7 @@ import {
   statFile,
   UserError,
 } from '@specoffload/input';
-import { bytesPerElement, type WeightDtype } from '@specoffload/native';
+import { codecs, type WeightDtype } from '@specoffload/native';
 import type { TensorRef } from './types.js';
 
 /** The format's own limit (`MAX_HEADER_SIZE` of the reference implementation). */
@@ -45,10 +45,9 @@ const bitsPerElement: Readonly<Record<string, number>> = {
   C64: 64,
 };
 
-const weightDtypes: Readonly<Record<string, WeightDtype>> = { BF16: 'bf16', F16: 'f16', F32: 'f32' };
-
-/** How the format writes a dtype of ours. */
-export const dtypeNames: Readonly<Record<WeightDtype, string>> = { bf16: 'BF16', f16: 'F16', f32: 'F32' };
+const weightDtypes: Readonly<Record<string, WeightDtype>> = Object.fromEntries(
+  Object.entries(codecs).map(([dtype, { storedName }]) => [storedName, dtype as WeightDtype]),
+);
 
 /** One entry of a header; its dtype may be one that no kernel here computes with. */
 export interface HeaderTensor extends Omit<TensorRef, 'dtype'> {
@@ -216,7 +215,11 @@ function refuseOverlaps(tensors: readonly HeaderTensor[], path: string): void {
   }
 }
 
+export function countElements(shape: readonly number[]): number {
+  return shape.reduce((product, size) => product * size, 1);
+}
+
 /** Bytes of a tensor of this dtype and shape. */
 export function tensorBytes(dtype: WeightDtype, shape: readonly number[]): number {
-  return shape.reduce((product, size) => product * size, bytesPerElement[dtype]);
+  return codecs[dtype].bytes(countElements(shape));
 }

@@ -7,8 +7,8 @@ import { randomBytes } from 'node:crypto';
 import { access, mkdir, open, rename, rm, statfs, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { currentSignal, reasonOf, UserError } from '@specoffload/input';
-import { directIoAlignmentBytes, type WeightDtype } from '@specoffload/native';
-import { dtypeNames, tensorBytes } from './safetensors.js';
+import { codecs, directIoAlignmentBytes, type WeightDtype } from '@specoffload/native';
+import { tensorBytes } from './safetensors.js';
 import { indexFileName, singleFileName } from './shards.js';
 
 /** A tensor to be written. */
@@ -148,7 +148,7 @@ function encodeHeader(tensors: readonly TensorSource[]): Buffer {
   for (const { name, dtype, shape } of tensors) {
     const begin = end;
     end += tensorBytes(dtype, shape);
-    entries.push([name, { dtype: dtypeNames[dtype], shape, data_offsets: [begin, end] }]);
+    entries.push([name, { dtype: codecs[dtype].storedName, shape, data_offsets: [begin, end] }]);
   }
   const json = Buffer.from(JSON.stringify(Object.fromEntries(entries)));
   const blocks = Math.ceil((8 + json.length) / directIoAlignmentBytes);

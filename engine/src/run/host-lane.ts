@@ -1,6 +1,6 @@
 /** The host lane: attention and experts where the cache and the weights are. */
 
-import { bytesPerElement, type NativeCore } from '@specoffload/native';
+import { f32, type NativeCore } from '@specoffload/native';
 import { attentionShape, CpuQueue } from '../machine/cpu-queue.js';
 import type { Command, DeviceQueue } from '../machine/device.js';
 import type { PoolMemory } from '../machine/pool.js';
@@ -63,7 +63,7 @@ function expertSeconds(
   const elements = gate.count + up.count + down.count;
   return Math.max(
     2 * indices.length * elements * secondsPer(hostFlopsPerSecondCap),
-    elements * bytesPerElement.f32 * secondsPer(hostWeightBytesPerSecondCap),
+    f32.bytes(elements) * secondsPer(hostWeightBytesPerSecondCap),
   );
 }
 
@@ -87,7 +87,7 @@ function createAttention(
       k: floats(regions.k.byteOffset, keys),
       v: floats(regions.v.byteOffset, keys),
       out: floats(regions.out.byteOffset, queries),
-      cache: floats(kvCache[layer].byteOffset, kvCache[layer].byteLength / 4),
+      cache: floats(kvCache[layer].byteOffset, f32.count(kvCache[layer].byteLength)),
       sequences,
       ropeCos: floats(rope.host.cos.byteOffset, tableLength),
       ropeSin: floats(rope.host.sin.byteOffset, tableLength),
@@ -111,7 +111,7 @@ function createExperts(
     const decode = ({ source, dtype, count }: StoredTensor) => {
       const target = address;
       commands.push({ kind: 'decode', source, dtype, count, target });
-      address += alignUp(count * 4, tensorAlignmentBytes);
+      address += alignUp(f32.bytes(count), tensorAlignmentBytes);
       return target;
     };
     const weights = { gate: decode(stored.gate), up: decode(stored.up), down: decode(stored.down) };
@@ -123,7 +123,7 @@ function createExperts(
         { kind: 'gather', source, indices: chunk, width: spec.hiddenSize, target: x },
         { kind: 'feed-forward', model: 'target', layer, x, rows: chunk.length, weights, out },
       );
-      out += chunk.length * spec.hiddenSize * 4;
+      out += f32.bytes(chunk.length * spec.hiddenSize);
     }
     await processor.submit(commands);
   };

@@ -3,6 +3,7 @@
  * each, and what their answers say.
  */
 
+import { f32 } from '@specoffload/native';
 import {
   type AttentionWeights,
   type Command,
@@ -50,7 +51,7 @@ export class LayerKernels {
     this.#model = model;
     this.#frames = model.frames.map(({ normed }) => ({
       expertRows: [],
-      routerMargins: new Float32Array(normed.byteLength / 4 / model.spec.hiddenSize),
+      routerMargins: new Float32Array(f32.count(normed.byteLength) / model.spec.hiddenSize),
     }));
   }
 
@@ -131,7 +132,7 @@ export class LayerKernels {
         { kind: 'upload', host, device: scratch.ffnOut.byteOffset, stretches: stretch(count) },
         this.#addition(frame, layer, chunk),
       );
-      host += count * 4;
+      host += f32.bytes(count);
     }
     return outcomeOf(await this.#queue.submit(commands));
   }
@@ -179,7 +180,7 @@ export class LayerKernels {
       await giveWay();
       const { result } = await this.attend({
         ...{ kind: 'device-attention', frame: 0, layer, rows, weights: attention, wantsRouting: false },
-        ...{ cache, cacheElements: byteLength / 4, sequences },
+        ...{ cache, cacheElements: f32.count(byteLength), sequences },
       });
       for (const [expert, weights] of experts.entries())
         if (result.rowsPerExpert[expert] > 0) {

@@ -1,6 +1,6 @@
 /** The link lane: what crosses to the device and back, through the device's own queue for copies. */
 
-import { bytesPerElement } from '@specoffload/native';
+import { codecs, f32 } from '@specoffload/native';
 import type { DeviceQueue, TransferCommand } from '../machine/device.js';
 import type { WorkerOp } from '../schedule/ops.js';
 import { type Execute, outcomeOf } from './lane.js';
@@ -42,9 +42,9 @@ function transfersOf(op: WorkerOp): readonly TransferCommand[] {
 
 /** Bytes that cross. */
 function bytesOf(transfer: TransferCommand): number {
-  if (transfer.kind === 'decode') return transfer.count * bytesPerElement[transfer.dtype];
+  if (transfer.kind === 'decode') return codecs[transfer.dtype].bytes(transfer.count);
   const { stretches } = transfer;
   let elements = 0;
   for (let i = 2; i < stretches.length; i += 3) elements += stretches[i];
-  return elements * 4;
+  return f32.bytes(elements);
 }

@@ -5,7 +5,7 @@
 
 import type { Worker } from 'node:worker_threads';
 import { UserError } from '@specoffload/input';
-import { loadNativeCore, type NativeCore, type Streamer, type StreamFile } from '@specoffload/native';
+import { f32, loadNativeCore, type NativeCore, type Streamer, type StreamFile } from '@specoffload/native';
 import type { Arithmetic } from '../machine/arithmetic.js';
 import { nowSeconds } from '../machine/clock.js';
 import type { Device, DeviceAddress } from '../machine/device.js';
@@ -268,8 +268,8 @@ const pageBytes = 4096;
 /** Has the system hand buffers over page by page now: else the transfers that first fill them wait for it. */
 function touch(buffers: readonly Region[], pool: PoolMemory): void {
   for (const { byteOffset, byteLength } of buffers) {
-    const floats = pool.floats(byteOffset, Math.floor(byteLength / 4));
-    for (let index = 0; index < floats.length; index += pageBytes / 4) floats[index] = 0;
+    const floats = pool.floats(byteOffset, f32.count(byteLength));
+    for (let index = 0; index < floats.length; index += f32.count(pageBytes)) floats[index] = 0;
   }
 }
 

@@ -4,11 +4,10 @@
  */
 
 import { reasonOf, UserError } from '@specoffload/input';
-import { bytesPerElement, type WeightDtype } from '@specoffload/native';
+import { codecs, decodeWeights } from '@specoffload/native';
 import type { ModelRole } from '../machine/device.js';
 import { TensorReader } from '../model/inflate-bytes.js';
 import type { Checkpoint, TensorRef, WeightGroup } from '../model/types.js';
-import { readElement } from '../model/widths.js';
 
 /** Where it came to light. */
 export interface NotFinitePlace {
@@ -100,27 +99,14 @@ async function searchTensor(
   ref: TensorRef,
   signal?: AbortSignal,
 ): Promise<FoundWeight | null> {
-  const elementBytes = bytesPerElement[ref.dtype];
   const buffer = new Uint8Array(Math.min(chunkBytes, ref.byteLength));
   for (let offset = 0; offset < ref.byteLength; offset += buffer.length) {
     signal?.throwIfAborted();
     const chunk = buffer.subarray(0, Math.min(buffer.length, ref.byteLength - offset));
     await reader.read(ref, offset, chunk);
-    const index = firstNotFinite(chunk, ref.dtype);
-    if (index < 0) continue;
-    const value = readElement(new DataView(chunk.buffer), index * elementBytes, ref.dtype);
-    return { ref, element: offset / elementBytes + index, value };
+    const values = decodeWeights(chunk, ref.dtype);
+    const index = values.findIndex((value) => !Number.isFinite(value));
+    if (index >= 0) return { ref, element: codecs[ref.dtype].count(offset) + index, value: values[index] };
   }
   return null;
-}
-
-/** An exponent of ones only is what infinity and all NaNs have in common. */
-const exponentBits: Readonly<Record<WeightDtype, number>> = { bf16: 0x7f80, f16: 0x7c00, f32: 0x7f800000 };
-
-function firstNotFinite(chunk: Uint8Array, dtype: WeightDtype): number {
-  const Words = dtype === 'f32' ? Uint32Array : Uint16Array;
-  const words = new Words(chunk.buffer as ArrayBuffer, 0, chunk.byteLength / Words.BYTES_PER_ELEMENT);
-  const exponent = exponentBits[dtype];
-  for (let i = 0; i < words.length; i += 1) if ((words[i] & exponent) === exponent) return i;
-  return -1;
 }

@@ -1,7 +1,8 @@
 /** Places of what is computed on the way: hidden states, scratch, rotation tables, an expert's rows on the host. */
 
+import { f32 } from '@specoffload/native';
 import { largest } from '../extremes.js';
-import type { Formats } from '../machine/formats.js';
+import { activationBytes, type Formats } from '../machine/formats.js';
 import type { PoolLayout as Pool } from '../machine/pool.js';
 import { keyWidth, type LayerSpec, type ModelSpec, queryWidth } from '../model/spec.js';
 import { groupLayout } from './group-layout.js';
@@ -33,12 +34,12 @@ export function placeFrame(
   rows: number,
   device: Pool,
   host: Pool | null,
-  { activationElementBytes }: Formats,
+  formats: Formats,
 ): Omit<FrameRegions, 'hostExperts'> {
   const { queries, keys } = widestOf(spec);
-  const hiddenBytes = rows * spec.hiddenSize * activationElementBytes;
-  const queryBytes = rows * queries * activationElementBytes;
-  const keyBytes = rows * keys * activationElementBytes;
+  const hiddenBytes = activationBytes(formats, rows * spec.hiddenSize);
+  const queryBytes = activationBytes(formats, rows * queries);
+  const keyBytes = activationBytes(formats, rows * keys);
   const label = 'activations';
   return {
     hidden: [device.place(label, hiddenBytes), device.place(label, hiddenBytes)],
@@ -57,7 +58,7 @@ export function placeHostExpertRows(
   rows: number,
   host: Pool,
 ): FrameRegions['hostExperts'] {
-  const rowBytes = target.spec.hiddenSize * formats.activationElementBytes;
+  const rowBytes = activationBytes(formats, target.spec.hiddenSize);
   return {
     normed: host.place('activations', rows * rowBytes),
     out: host.place('activations', Math.min(rows, policy.hostExpertRows) * rowBytes),
@@ -71,30 +72,22 @@ export function placeHostExperts(
 ): HostExpertRegions {
   const { hiddenSize } = target.spec;
   const chunkRows = Math.min(rows, policy.hostExpertRows, ffnChunkRows);
-  host.reserve(
-    'provider workspace',
-    3 * chunkRows * widestOf(target.spec).ffn * formats.activationElementBytes,
-  );
+  host.reserve('provider workspace', activationBytes(formats, 3 * chunkRows * widestOf(target.spec).ffn));
   const widenedBytes = target.layers.map(({ experts }) =>
     largest(experts.map((group) => groupLayout(layouts, group).deviceBytes)),
   );
   return {
-    gathered: host.place('scratch', chunkRows * hiddenSize * formats.activationElementBytes),
+    gathered: host.place('scratch', activationBytes(formats, chunkRows * hiddenSize)),
     weights: formats.weightElementBytes === null ? null : host.place('scratch', largest(widenedBytes)),
   };
 }
 
-export function placeScratch(
-  spec: ModelSpec,
-  rows: number,
-  device: Pool,
-  { activationElementBytes }: Formats,
-): ScratchRegions {
-  const floats = (count: number) => device.place('scratch', count * activationElementBytes);
+export function placeScratch(spec: ModelSpec, rows: number, device: Pool, formats: Formats): ScratchRegions {
+  const floats = (count: number) => device.place('scratch', activationBytes(formats, count));
   const { hiddenSize, vocabSize } = spec;
   const { queries, keys, experts, ffn } = widestOf(spec);
   // The provider allocates the products inside an FFN itself: gate, its sigmoid, and up, each (row, ffn).
-  device.reserve('provider workspace', 3 * Math.min(rows, ffnChunkRows) * ffn * activationElementBytes);
+  device.reserve('provider workspace', activationBytes(formats, 3 * Math.min(rows, ffnChunkRows) * ffn));
   return {
     q: floats(rows * queries),
     k: floats(rows * keys),
@@ -128,6 +121,6 @@ export function placeRope({ layers }: ModelSpec, numPositions: number, pool: Poo
     layers.map(({ attention: { headDim, rope } }) => [JSON.stringify([headDim, rope]), headDim]),
   );
   const width = [...rotations.values()].reduce((sum, headDim) => sum + headDim, 0);
-  const bytes = (numPositions * width * 4) / 2;
+  const bytes = f32.bytes(numPositions * (width / 2));
   return { cos: pool.place('rotation tables', bytes), sin: pool.place('rotation tables', bytes) };
 }

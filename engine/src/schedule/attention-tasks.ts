@@ -3,6 +3,7 @@
  * attention -> mix), else one on its lane.
  */
 
+import { f32 } from '@specoffload/native';
 import type { Region } from '../machine/pool.js';
 import { keyWidth } from '../model/spec.js';
 import type { WeightGroup } from '../model/types.js';
@@ -116,7 +117,7 @@ function deviceAttentionOp(
     ...{ frame, layer, rows },
     weights: weightsOf(context, group),
     cache: region.byteOffset,
-    cacheElements: packed ? 2 * packed.numTokens * keyWidth(attention) : region.byteLength / 4,
+    cacheElements: packed ? 2 * packed.numTokens * keyWidth(attention) : f32.count(region.byteLength),
     sequences: cacheFields(attention, feeds, packed?.blocks),
     wantsRouting: request.policy.hostExpertRows > 0,
   };

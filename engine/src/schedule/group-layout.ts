@@ -1,7 +1,7 @@
 /** How a weight group lies in host memory after a direct read, and in device memory after crossing the link. */
 
 import { directIoAlignmentBytes, type WeightDtype } from '@specoffload/native';
-import type { Formats } from '../machine/formats.js';
+import { type Formats, weightBytes } from '../machine/formats.js';
 import type { Checkpoint, TensorRole, WeightGroup } from '../model/types.js';
 
 /** A range of one file, with borders that direct reads accept. */
@@ -36,7 +36,7 @@ export interface GroupLayout {
 export const tensorAlignmentBytes = 64;
 
 /** Plans a group's reads: tensors that are neighbours in a file are read as one range. */
-export function layOutGroup(group: WeightGroup, { weightElementBytes }: Formats): GroupLayout {
+export function layOutGroup(group: WeightGroup, formats: Formats): GroupLayout {
   const ranges = coalesceRanges(group);
   let deviceBytes = 0;
   const tensors = group.tensors.map(({ role, ref }): StagedTensor => {
@@ -45,8 +45,7 @@ export function layOutGroup(group: WeightGroup, { weightElementBytes }: Formats)
         path === ref.path && fileOffset <= ref.fileOffset && ref.fileOffset < fileOffset + byteLength,
     ) as StagedRange;
     const deviceOffset = deviceBytes;
-    const elementBytes = weightElementBytes ?? ref.byteLength / ref.numElements;
-    deviceBytes += alignUp(ref.numElements * elementBytes, tensorAlignmentBytes);
+    deviceBytes += alignUp(weightBytes(formats, ref.dtype, ref.numElements), tensorAlignmentBytes);
     return {
       ...{ role, dtype: ref.dtype, count: ref.numElements, deviceOffset },
       stagedOffset: range.stagedOffset + ref.fileOffset - range.fileOffset,

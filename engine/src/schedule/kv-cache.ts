@@ -1,13 +1,13 @@
 /** How much room a KV cache takes. */
 
-import type { Formats } from '../machine/formats.js';
+import { cacheBytes, type Formats } from '../machine/formats.js';
 import type { PoolLayout, Region } from '../machine/pool.js';
 import { type AttentionSpec, keyWidth, type ModelSpec } from '../model/spec.js';
 import { alignUp } from './group-layout.js';
 
 /** Keys and values of one token in one layer. */
-export function layerCacheBytes(attention: AttentionSpec, { cacheElementBytes }: Formats): number {
-  return 2 * keyWidth(attention) * cacheElementBytes;
+export function layerCacheBytes(attention: AttentionSpec, formats: Formats): number {
+  return cacheBytes(formats, 2 * keyWidth(attention));
 }
 
 /** Keys and values of one token in all layers. */

@@ -3,6 +3,7 @@
  * planner's closed form both ask here.
  */
 
+import { activationBytes } from '../machine/formats.js';
 import {
   type AttentionSpec,
   expertElements,
@@ -74,7 +75,7 @@ export function modelCosts(placement: ModelPlacement): ModelCosts {
   const { hiddenSize, vocabSize } = spec;
   const costs = {
     ...{ layers, kinds, headElements: vocabSize * hiddenSize },
-    hiddenBytes: hiddenSize * formats.activationElementBytes,
+    hiddenBytes: activationBytes(formats, hiddenSize),
   };
   costsOf.set(layouts, costs);
   return costs;

@@ -4,6 +4,7 @@
  * first groups can be on their way while this pass is still computing or the draft is proposing.
  */
 
+import { type Codec, codecs, f32 } from '@specoffload/native';
 import type { WeightGroup } from '../model/types.js';
 import type { LaneName, PhaseName, TaskKind } from '../trace/types.js';
 import type { GroupLayout } from './group-layout.js';
@@ -247,17 +248,18 @@ function splitLayout(layout: GroupLayout, stagingBytes: number): GroupLayout[] {
   if (layout.stagedBytes <= stagingBytes) return [layout];
   return layout.group.tensors.flatMap(({ ref }, index) => {
     const tensor = layout.tensors[index];
-    const elementBytes = ref.byteLength / ref.numElements;
+    const codec: Codec = codecs[ref.dtype];
     const block = 4096; // borders that direct reads accept, one block spare at either end
-    const pieceElements = Math.floor((stagingBytes - 2 * block) / elementBytes);
+    const fitting = codec.count(stagingBytes - 2 * block);
+    const pieceElements = fitting - (fitting % codec.blockElements);
     if (pieceElements < 1)
       throw new Error(`a staging buffer of ${stagingBytes} bytes is too small to split into`);
     return Array.from({ length: Math.ceil(ref.numElements / pieceElements) }, (_, piece): GroupLayout => {
       const first = piece * pieceElements;
       const count = Math.min(pieceElements, ref.numElements - first);
-      const start = ref.fileOffset + first * elementBytes;
+      const start = ref.fileOffset + codec.bytes(first);
       const fileOffset = Math.floor(start / block) * block;
-      const byteLength = Math.ceil((start + count * elementBytes) / block) * block - fileOffset;
+      const byteLength = Math.ceil((start + codec.bytes(count)) / block) * block - fileOffset;
       return {
         ...layout,
         ranges: [{ path: ref.path, fileOffset, byteLength, stagedOffset: 0 }],
@@ -267,7 +269,7 @@ function splitLayout(layout: GroupLayout, stagingBytes: number): GroupLayout[] {
             ...tensor,
             count,
             stagedOffset: start - fileOffset,
-            deviceOffset: tensor.deviceOffset + first * 4,
+            deviceOffset: tensor.deviceOffset + f32.bytes(first),
           },
         ],
       };

@@ -1,6 +1,7 @@
 /** The ratios that make one run resemble another, and how far apart two runs are in them. */
 
 import {
+  activationBytes,
   type Checkpoint,
   cacheBytesPerToken,
   computeLane,
@@ -87,7 +88,7 @@ export function ratiosOf(situation: Situation): Ratios {
     'draft over model': draft.bytes / target.bytes,
     'attention weights over device memory':
       (attentionBytes(target) * widening(target, formats)) / memory.deviceBytes,
-    'activations of all prompts over device memory': activationBytes(situation) / memory.deviceBytes,
+    'activations of all prompts over device memory': prefillBytes(situation) / memory.deviceBytes,
     'KV cache over device memory': (deviceCacheFactor * cacheBytesOf(target, situation)) / memory.deviceBytes,
     'kept draft cache over device memory':
       (draftCacheFactor * cacheBytesOf(draft, situation)) / memory.deviceBytes,
@@ -95,9 +96,9 @@ export function ratiosOf(situation: Situation): Ratios {
 }
 
 /** What a layer-major prefill of all prompts holds: two hidden states of every token, and the normed one. */
-function activationBytes({ target, machine, promptLengths }: Situation): number {
+function prefillBytes({ target, machine, promptLengths }: Situation): number {
   const tokens = promptLengths.reduce((sum, length) => sum + length, 0);
-  return 3 * tokens * target.spec.hiddenSize * machine.formats.activationElementBytes;
+  return activationBytes(machine.formats, 3 * tokens * target.spec.hiddenSize);
 }
 
 /** Keys and values of all sequences at their end. */

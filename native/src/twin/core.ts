@@ -1,12 +1,12 @@
 /** The whole twin: what the addon does, in TypeScript alone. */
 
 import { checkArenaByteLength, checkAttention, checkCores, checkOptions, checkWiden } from '../checks.js';
+import { codecs } from '../codecs/index.js';
 import type { Arena, NativeCore } from '../types.js';
 import { createTwinArena, openTwinArena } from './arena.js';
 import { attend } from './attention.js';
 import { probeTwin } from './probe.js';
 import { TwinStreamer } from './streamer.js';
-import { widenBytes } from './widen.js';
 
 export function createTwin(): NativeCore {
   return {
@@ -19,7 +19,11 @@ export function createTwin(): NativeCore {
     createStreamer: (options = {}) => new TwinStreamer(checkOptions(options)),
     widen(source, sourceOffset, dtype, count, target, targetOffset): void {
       checkWiden(source, sourceOffset, dtype, count, target, targetOffset);
-      widenBytes(source.buffer, sourceOffset, dtype, count, target.buffer, targetOffset);
+      const codec = codecs[dtype];
+      codec.decode(
+        new Uint8Array(source.buffer, sourceOffset, codec.bytes(count)),
+        new Uint32Array(target.buffer, targetOffset, count),
+      );
     },
     attend(call): void {
       checkAttention(call);

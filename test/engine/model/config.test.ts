@@ -141,7 +141,7 @@ describe('parseModelSpec', () => {
     [[], 'invalid content: []; expected a JSON object'],
     [
       { ...mistralJson, model_type: 'gpt2' },
-      'unsupported model_type: "gpt2"; expected mixtral, mistral or llama; use',
+      'unsupported model_type: "gpt2"; expected mixtral, mistral, llama',
     ],
     [{}, 'unsupported architectures: missing;'],
     [{ ...mistralJson, attention_bias: true }, 'unsupported attention_bias: true; expected false; use'],

@@ -7,7 +7,6 @@ import {
   inflateCheckpoint,
   loadReferenceWeights,
   localDisk,
-  narrowToBytes,
   openCheckpoint,
   planInflation,
   readTensor,
@@ -15,10 +14,9 @@ import {
   referenceLogits,
   summarise,
   UserError,
-  widenBytes,
   writeCheckpoint,
 } from '@specoffload/engine';
-import type { WeightDtype } from '@specoffload/native';
+import { codecs, decodeWeights, type WeightDtype } from '@specoffload/native';
 import { describe, expect, it } from 'vitest';
 import { createTemporaryDirectory, writeDirectory } from './fixtures.js';
 import { goldenDirectory, maxDifference, readGolden } from './golden.js';
@@ -85,7 +83,7 @@ async function convert(name: string, dtype: WeightDtype): Promise<string> {
     dtype,
     shape: ref.shape,
     async *chunks() {
-      yield narrowToBytes(await readTensor(ref), dtype);
+      yield codecs[dtype].encode(await readTensor(ref));
     },
   }));
   const sidecars = new Map([['config.json', readFileSync(join(directory, 'config.json'))]]);
@@ -130,7 +128,7 @@ it('copies the source bit by bit, and adds no NaN, infinity or denormal', async 
     }
   }
   for (const ref of inflated.tensors.values()) {
-    const strange = widenBytes(bytesOf(ref), ref.dtype).filter(
+    const strange = decodeWeights(bytesOf(ref), ref.dtype).filter(
       (x) => !Number.isFinite(x) || (x !== 0 && Math.abs(x) < 2 ** -126),
     );
     expect(strange.length, ref.name).toBe(0);

@@ -1,5 +1,11 @@
-import { narrowBf16, narrowF16, narrowToBytes, widenBf16, widenBytes, widenF16 } from '@specoffload/engine';
+import { codecs, decodeWeights } from '@specoffload/native';
 import { describe, expect, it } from 'vitest';
+import { narrowBf16 } from '../../native/dist/codecs/bf16.js';
+import { narrowF16 } from '../../native/dist/codecs/f16.js';
+
+const widen = (dtype: 'bf16' | 'f16') => (half: number) =>
+  decodeWeights(new Uint8Array(Uint16Array.of(half).buffer), dtype)[0]!;
+const [widenBf16, widenF16] = [widen('bf16'), widen('f16')];
 
 describe('bf16', () => {
   it.each([
@@ -74,9 +80,15 @@ it.each(['bf16', 'f16', 'f32'] as const)(
   '%s bytes survive the way there and back, at odd offsets too',
   (dtype) => {
     const values = Float32Array.of(0, 1, -1.5, 0.25, 1024);
-    const bytes = narrowToBytes(values, dtype);
+    const bytes = codecs[dtype].encode(values);
     const shifted = new Uint8Array(bytes.length + 1);
     shifted.set(bytes, 1);
-    expect(widenBytes(shifted.subarray(1), dtype)).toEqual(values);
+    expect(decodeWeights(shifted.subarray(1), dtype)).toEqual(values);
   },
 );
+
+it.each(['bf16', 'f16', 'f32'] as const)('%s counts the values that its bytes hold', (dtype) => {
+  const { bytes, count, encode } = codecs[dtype];
+  expect(encode(new Float32Array(7)).length).toBe(bytes(7));
+  expect([count(bytes(7)), count(bytes(7) + 1), count(bytes(7) - 1)]).toEqual([7, 7, 6]);
+});
