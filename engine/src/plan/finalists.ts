@@ -4,6 +4,7 @@
  */
 
 import type { OpenPolicy } from '../schedule/policy.js';
+import type { AxisName } from '../schedule/policy-fields.js';
 import { usesDraft } from '../schedule/strategies/index.js';
 import type { Appraisal } from './appraise.js';
 import { familyOf, neighbours, type SearchResult } from './search.js';
@@ -46,9 +47,16 @@ const mostContenders = 5;
 /** What is further behind on the search's seed does not come first on others: several times the spread of a ratio. */
 const reach = 0.06;
 /** Coordinates along which kinds differ. */
-const inKind = ['places', 'draftCache', 'hostShare', 'experts'];
+const inKind: readonly AxisName[] = ['places', 'draftCache', 'hostShare', 'experts'];
 /** Fields in which a policy of another kind may differ from the leader's for its own good. */
-const adapted = ['places', 'candidates', 'hostShare', 'microBatch', 'draftBatch', 'prefillBatch'];
+const adapted: readonly AxisName[] = [
+  'places',
+  'candidates',
+  'hostShare',
+  'microBatch',
+  'draftBatch',
+  'prefillBatch',
+];
 
 /** The leader of the search first. */
 export function chooseFinalists(found: SearchResult, families: readonly Family[]): Candidate[] {
@@ -115,7 +123,11 @@ function otherKinds(found: SearchResult, families: readonly Family[]): Appraisal
 }
 
 /** The family with some of its coordinates. */
-function coordinatesOf(families: readonly Family[], candidate: Candidate, names: readonly string[]): Family {
+function coordinatesOf(
+  families: readonly Family[],
+  candidate: Candidate,
+  names: readonly AxisName[],
+): Family {
   const family = familyOf(families, candidate);
   return { ...family, coordinates: family.coordinates.filter(({ name }) => names.includes(name)) };
 }

@@ -6,6 +6,7 @@
 
 import type { RunOutcome } from '../run/types.js';
 import type { PolicyInput } from '../schedule/policy.js';
+import type { AxisName } from '../schedule/policy-fields.js';
 import { type Appraisal, Appraiser, type PlanningJob } from './appraise.js';
 import type { Candidate, Family } from './space.js';
 import { predict } from './trials.js';
@@ -50,7 +51,7 @@ const mostSweeps = 2;
 const inPairs = [
   ['candidates', 'hostShare'],
   ['candidates', 'places'],
-] as const;
+] as const satisfies readonly (readonly AxisName[])[];
 /** Simulated at first: so many of all, and so many of each family. */
 const firstOfAll = 6;
 const firstOfFamily = 4;

@@ -109,6 +109,9 @@ function settledBy({ planned, defaults }: Strategy): PolicyInput {
   return Object.fromEntries(Object.entries(defaults).filter(([field]) => !isFree(field)));
 }
 
+/** Whatever decides most about memory. */
+const startAxes: readonly AxisName[] = ['batch', 'draftCache', 'places', 'prefetch', 'prefillBatch'];
+
 /** In how many waves the prompts go through. */
 const waveCounts = [1, 2, 3, 4, 6, 8, 12, 16, 32, 64];
 const batchSizes = [8, 32, 64, 128, 256];
@@ -132,8 +135,8 @@ export function planSpace(request: SpaceRequest): Family[] {
       return left.length > 0 ? [{ name, values: left }] : [];
     });
     const first = Object.assign({}, ...coordinates.map(({ values }) => values[0])) as PolicyInput;
-    // Whatever decides most about memory, in all combinations, the largest batches first.
-    const starts = ['batch', 'draftCache', 'places', 'prefetch', 'prefillBatch']
+    // In all combinations, the largest batches first.
+    const starts = startAxes
       .reduce<PolicyInput[]>(
         (made, name) => {
           const values = coordinates.find((coordinate) => coordinate.name === name)?.values ?? [{}];

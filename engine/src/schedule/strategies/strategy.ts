@@ -22,7 +22,10 @@ export interface Strategy {
   readonly name: string;
   /** What it does on which lane, one sentence. */
   readonly summary: string;
-  /** Its order for each way of speculating it can be asked for, its own way first. */
+  /**
+   * Its order for each way of speculating it can be asked for, its own way first. Predictions follow the order; what
+   * the planner estimates before it predicts goes by the way.
+   */
   readonly orders: { readonly [Way in Policy['speculation']]?: Order };
   /** Batches in flight, at most. @default 2 */
   readonly mostBatches?: number;
