@@ -11,6 +11,7 @@ import {
   readNotebook,
   runNotebook,
 } from '../kernel/src/index.js';
+import { KernelSession } from '../kernel/src/wire/session.js';
 
 const folder = join(projectDirectory, 'notebooks');
 const names = readdirSync(folder).filter(
@@ -94,11 +95,17 @@ it('no code but imports stands in two cells', async () => {
 
 describe('run in quick mode', () => {
   let results: string;
+  /** One for all: each begins without what the ones before have declared. */
+  let session: KernelSession;
 
   beforeAll(async () => {
     results = await mkdtemp(join(tmpdir(), 'notebooks-'));
+    session = await KernelSession.start({ cwd: folder });
   });
-  afterAll(() => rm(results, { recursive: true }));
+  afterAll(async () => {
+    await session.shutdown();
+    await rm(results, { recursive: true });
+  });
 
   it.each(names)(
     '%s ends without an error and draws figures',
@@ -108,6 +115,7 @@ describe('run in quick mode', () => {
       const wantsStore = /^let results\b/m.test(parameters!.source);
       const outcome = await runNotebook({
         path,
+        session,
         parameters: { quick: true, ...(wantsStore && { results }) },
         totalTimeoutSeconds: 540,
       });

@@ -180,6 +180,19 @@ describe('a kernel', () => {
     expect(await run('1')).toMatchObject({ status: 'ok', result: '1' });
   });
 
+  it('forgets what cells have declared, in place', async () => {
+    await run('const declared = 1; interface Shape { a: number }');
+    await run('import { double } from "./helper"; (globalThis as any).kept = double(1);');
+    const { pid } = session;
+    await session.forget();
+    expect(session.pid).toBe(pid);
+    expect(await run('declared')).toMatchObject({ error: expect.stringContaining("name 'declared'") });
+    expect(await run('let a: Shape;')).toMatchObject({ error: expect.stringContaining("name 'Shape'") });
+    expect(await run('double(1)')).toMatchObject({ error: expect.stringContaining("name 'double'") });
+    expect(await session.execute('(globalThis as any).kept')).toMatchObject({ executionCount: 4 });
+    expect(await run('import { double } from "./helper"; double(2)')).toMatchObject({ result: '4' });
+  });
+
   it('has forgotten everything when it was restarted', async () => {
     await run('const remembered = 1;');
     const { pid } = session;

@@ -5,7 +5,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { quote, reasonOf } from '@specoffload/input';
 import { NotebookError } from '../errors.js';
 import { isObject, type JsonObject } from '../json.js';
-import { KernelSession } from '../wire/session.js';
+import { KernelSession, type SessionListener } from '../wire/session.js';
 import { busySeconds, type CellFailure, describeDeath, type Limit, runCell } from './cell.js';
 import { type Cell, type CodeCell, hasTag, type Notebook, readNotebook } from './format.js';
 import { findLateError, waitForLeftovers } from './late.js';
@@ -29,6 +29,11 @@ export interface RunNotebookOptions {
   readonly cwd?: string;
   /** The program and its arguments, `{connection_file}` among them. Default: this package's kernel. */
   readonly kernelCommand?: readonly string[];
+  /**
+   * A kernel that is there already, in its own folder: it forgets what cells have declared, and goes on to live when
+   * the notebook has ended. Default: one of the notebook's own.
+   */
+  readonly session?: KernelSession;
   readonly onProgress?: (progress: NotebookProgress) => void;
   /** Interrupts the cell under way; the notebook ends there, and what was executed is saved. */
   readonly signal?: AbortSignal;
@@ -114,13 +119,7 @@ class NotebookRun {
 
   async run(): Promise<NotebookOutcome> {
     this.#report('starting', 0, '', 0);
-    const { path, cwd = dirname(resolve(path)), kernelCommand: command } = this.#options;
-    const session = await KernelSession.start({
-      cwd,
-      ...(command && { command }),
-      onText: (name, text) => this.#collector.addText(name, text),
-      onLate: (message) => this.#collector.add(message),
-    });
+    const session = await this.#openSession();
     this.#describeKernel(session.info);
     const mishaps: unknown[] = [];
     const failure = await this.#runCells(session).catch((error: unknown) => {
@@ -131,7 +130,7 @@ class NotebookRun {
     const status = failure === null && mishaps.length === 0 ? 'completed' : 'failed';
     // Each whatever became of the one before: a kernel that is left behind would hold this process.
     await this.#save(status).catch((error: unknown) => mishaps.push(error));
-    await session.shutdown().catch((error: unknown) => mishaps.push(error));
+    await this.#leave(session).catch((error: unknown) => mishaps.push(error));
     if (mishaps.length > 0) throw describeMishaps(failure, mishaps);
     return {
       status,
@@ -141,6 +140,23 @@ class NotebookRun {
       leftovers: this.#leftovers,
       seconds: this.#seconds(),
     };
+  }
+
+  async #openSession(): Promise<KernelSession> {
+    const { path, session, cwd = dirname(resolve(path)), kernelCommand: command } = this.#options;
+    const listener: SessionListener = {
+      onText: (name, text) => this.#collector.addText(name, text),
+      onLate: (message) => this.#collector.add(message),
+    };
+    if (session === undefined) return KernelSession.start({ cwd, ...(command && { command }), ...listener });
+    await session.forget();
+    session.listen(listener);
+    return session;
+  }
+
+  async #leave(session: KernelSession): Promise<void> {
+    if (this.#options.session === undefined) await session.shutdown();
+    else session.listen({});
   }
 
   async #runCells(session: KernelSession): Promise<NotebookFailure | null> {

@@ -36,6 +36,8 @@ export interface Compiler {
   addModule(name: string, code: string, meta: CellMetadata): CellFailure | null;
   inspect(code: string, offset: number): ReturnType<Converter['inspect']> | null;
   complete(code: string, offset: number): ReturnType<Converter['complete']> | null;
+  /** What cells have declared. */
+  forget(): void;
   close(): void;
 }
 
@@ -94,6 +96,9 @@ export function createCompiler(): Compiler {
     },
     inspect: (code, offset) => ask((converter) => converter.inspect(declarations, code, offset)),
     complete: (code, offset) => ask((converter) => converter.complete(declarations, code, offset)),
+    forget() {
+      declarations = '';
+    },
     close() {
       node.close();
       browser.close();

@@ -24,6 +24,8 @@ export interface CellExecutor extends Pick<Compiler, 'inspect' | 'complete' | 'c
    */
   execute(code: string, number?: number | null): Promise<CellOutcome>;
   interrupt(): void;
+  /** What cells have declared; what they did to the process stays, and packages stay loaded. */
+  forget(): void;
 }
 
 type Exports = Record<string, unknown>;
@@ -39,6 +41,11 @@ export function createCellExecutor(rootDirectory: string): CellExecutor {
     complete: compiler.complete,
     close: compiler.close,
     interrupt: interruptCells,
+    forget() {
+      compiler.forget();
+      modules.forget();
+      for (const name of Object.keys(exports)) delete exports[name];
+    },
     async execute(code, number = null) {
       const id = ++numExecuted;
       const meta = readMetadata(code);

@@ -29,12 +29,18 @@ export interface KernelVersions {
 
 export function createHandler(executor: CellExecutor, versions: KernelVersions): Handler {
   let executionCount = 0;
-  const history = new History();
+  let history = new History();
   const answers: Readonly<Record<string, (content: JsonObject) => JsonObject>> = {
     kernel_info: () => kernelInfo(versions),
     is_complete: (content) => judgeCompleteness(readText(content, 'code')),
     inspect: (content) => inspect(executor, readText(content, 'code'), readCursor(content)),
     complete: (content) => complete(executor, readText(content, 'code'), readCursor(content)),
+    forget() {
+      executor.forget();
+      history = new History();
+      executionCount = 0;
+      return { status: 'ok' };
+    },
     leftovers: () => ({ status: 'ok', leftovers: listLeftovers() }),
     comm_info: () => ({ status: 'ok', comms: {} }),
     history: (content) => history.answer(content),

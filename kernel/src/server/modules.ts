@@ -23,6 +23,8 @@ export interface CellModules {
   readonly require: NodeJS.Require;
   /** New ones, or new versions: whoever imports one from now on gets it as it is now. */
   update(modules: readonly CompiledModule[]): void;
+  /** Whoever imports one from now on has it run anew. */
+  forget(): void;
 }
 
 export function createCellModules(rootDirectory: string): CellModules {
@@ -53,6 +55,7 @@ export function createCellModules(rootDirectory: string): CellModules {
     });
   return {
     require: wrap(Module.createRequire(join(rootDirectory, 'cell.js')), rootDirectory),
+    forget: () => loaded.clear(),
     update(modules) {
       for (const { path, script, locate } of modules) {
         loaded.delete(path);

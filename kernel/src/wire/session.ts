@@ -25,13 +25,16 @@ export class KernelDiedError extends NotebookError {
   }
 }
 
-export interface SessionOptions {
+export interface SessionOptions extends SessionListener {
   /** The folder in which cells run. */
   readonly cwd: string;
   /** The program and its arguments; `{connection_file}` is replaced. Default: this package's kernel. */
   readonly command?: readonly string[];
   /** How long the kernel may take until it answers. Default 60 s. */
   readonly startTimeoutSeconds?: number;
+}
+
+export interface SessionListener {
   /** Hears what programs print that a cell has started, and the kernel's process itself. */
   readonly onText?: OnText;
   /** Hears what a cell publishes after its end. */
@@ -50,6 +53,7 @@ const shutdownMs = 3000;
 
 export class KernelSession {
   readonly #options: SessionOptions;
+  #listener: SessionListener;
   #process!: KernelProcess;
   #client!: KernelClient;
   #info!: JsonObject;
@@ -58,6 +62,7 @@ export class KernelSession {
 
   private constructor(options: SessionOptions) {
     this.#options = options;
+    this.#listener = options;
   }
 
   static async start(options: SessionOptions): Promise<KernelSession> {
@@ -100,6 +105,17 @@ export class KernelSession {
     const { reply } = await this.#client.request('control', 'leftovers_request', {});
     const { leftovers } = reply.content;
     return Array.isArray(leftovers) ? leftovers.map(String) : [];
+  }
+
+  /** From now on in place of who has listened so far. */
+  listen(listener: SessionListener): void {
+    this.#listener = listener;
+  }
+
+  /** What cells have declared: as a restart, but that the process stays, with the packages that it has loaded. */
+  async forget(): Promise<void> {
+    if (this.#info.implementation !== 'specoffload') return this.restart();
+    await this.#client.request('shell', 'forget_request', {});
   }
 
   /** Stops the cell under way; the kernel says on standard error of the cell if it cannot: then only `kill` helps. */
@@ -146,7 +162,7 @@ export class KernelSession {
   }
 
   async #tryStart(command: readonly string[]): Promise<void> {
-    const { cwd, startTimeoutSeconds = 60, onText, onLate } = this.#options;
+    const { cwd, startTimeoutSeconds = 60 } = this.#options;
     const folder = await mkdtemp(join(tmpdir(), 'specoffload-kernel-'));
     const connectionFile = join(folder, 'connection.json');
     const connection = await createConnection();
@@ -155,13 +171,13 @@ export class KernelSession {
       this.#process = await spawnKernel(
         command.map((word) => word.replace('{connection_file}', connectionFile)),
         cwd,
-        onText,
+        (name, text) => this.#listener.onText?.(name, text),
       );
     } catch (error) {
       await rm(folder, { recursive: true, force: true });
       throw new NotebookError(`cannot start the kernel: ${reasonOf(error)}`);
     }
-    const client = await KernelClient.connect(connection, onLate);
+    const client = await KernelClient.connect(connection, (message) => this.#listener.onLate?.(message));
     this.#client = client;
     this.#gone = this.#process.exited.then(async (exit) => {
       client.end(new KernelDiedError(exit));
