@@ -41,7 +41,7 @@ describe('the spec of a run', () => {
   });
 
   it('tells a prediction of it from it', () => {
-    const machine = { name: 'x' } as Parameters<typeof specOfTwin>[1];
+    const machine = { name: 'x', lanes: [], memories: [] } as unknown as Parameters<typeof specOfTwin>[1];
     expect(specOfTwin(spec, machine)).toEqual({ kind: 'simulated', machine: digestOnce(machine), of: spec });
   });
 });
