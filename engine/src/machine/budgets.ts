@@ -1,5 +1,7 @@
 /** How much of each memory a run may take. */
 
+import type { LanePlace } from './topology.js';
+
 /** Hard limits of both pools. */
 export interface Budgets {
   readonly deviceBytes: number;
@@ -15,6 +17,8 @@ export interface Budgets {
 
 /** What placement has to respect. */
 export interface MemoryLimits extends Budgets {
+  /** @default those of the local machine */
+  readonly lanes?: readonly LanePlace[];
   /**
    * Weights that are not page-locked lie in the page cache. Every pass reads them in the same order, so that a cache
    * that cannot hold them all has dropped each by the time it is read again: all of them stay, or none. @default false

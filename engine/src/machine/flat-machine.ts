@@ -12,9 +12,10 @@ import type {
   Lane,
   MachineModel,
   Memory,
+  TransferLane,
   TransferRates,
 } from './machine-model.js';
-import { isTransfer, localTopology } from './topology.js';
+import { isTransfer, localTopology, placeOf } from './topology.js';
 
 export interface FlatMachine {
   readonly name: string;
@@ -76,16 +77,14 @@ export function flattenMachine({ name, description, formats, measuredUnder, ...m
 
 /** With what tells the lane from one of the four, where anything does. */
 function ratesOf(lane: Lane): object {
-  const usual = localTopology.lanes.find(({ name }) => name === lane.name);
-  if (isTransfer(lane)) {
-    const { name: _name, variability: _variability, width: _width, moves, ...rates } = lane;
-    const isUsual =
-      usual && isTransfer(usual) && usual.moves.from === moves.from && usual.moves.to === moves.to;
+  const isUsual = localTopology.lanes.some((usual) => placeOf(usual) === placeOf(lane));
+  const { name: _name, variability: _variability, width: _width, ...placed } = lane;
+  if (isTransfer<TransferLane, ComputeLane>(lane)) {
+    const { moves, ...rates } = placed as TransferLane;
     return isUsual ? rates : { moves, ...rates };
   }
-  const { name: _name, variability: _variability, width: _width, computesOn, ...others } = lane;
-  const { interruptsDraft: _interruptsDraft, ...rates } = others;
-  return usual && !isTransfer(usual) && usual.computesOn === computesOn ? rates : { computesOn, ...rates };
+  const { computesOn, interruptsDraft: _interruptsDraft, ...rates } = placed as ComputeLane;
+  return isUsual ? rates : { computesOn, ...rates };
 }
 
 function flattenMemory({ name, bytes, ...others }: Memory): object {

@@ -179,5 +179,5 @@ export function withBudgets(machine: MachineModel, budgets: Partial<Budgets>): M
 export function limitsOf(machine: MachineModel): MemoryLimits {
   const { bytes: deviceBytes, deviceCacheFactor, draftCacheFactor } = memoryNamed(machine, 'device');
   const { bytes: hostBytes, hasPageCache } = memoryNamed(machine, 'host');
-  return { deviceBytes, hostBytes, deviceCacheFactor, draftCacheFactor, hasPageCache };
+  return { deviceBytes, hostBytes, deviceCacheFactor, draftCacheFactor, hasPageCache, lanes: machine.lanes };
 }

@@ -53,27 +53,32 @@ export function isTransfer<Transfer extends TransferPlace, Compute extends Compu
   return 'moves' in lane;
 }
 
-/** One lane's part of a way: what is moved rests in `to` until the next hop takes it on. */
-export interface Hop {
-  readonly lane: LaneName;
-  readonly to: MemoryName;
+/** A lane's name and place as one word: equal for lanes that can stand for each other. */
+export function placeOf(lane: LanePlace): string {
+  return `${lane.name}: ${isTransfer(lane) ? `${lane.moves.from} to ${lane.moves.to}` : lane.computesOn}`;
 }
 
-/** Which lane does what, found once for a topology. */
-export class Routes {
-  readonly #topology: Topology;
-  readonly #computing = new Map<MemoryName, Map<TaskKind, LaneName>>();
+/** One lane's part of a way: what is moved rests in `to` until the next hop takes it on. */
+export interface Hop extends Move {
+  readonly lane: LaneName;
+}
 
-  constructor(topology: Topology) {
-    this.#topology = topology;
+/** Which lane does what. */
+export class Routes {
+  readonly #lanes: readonly LanePlace[];
+  readonly #computing = new Map<MemoryName, Map<TaskKind, LaneName>>();
+  readonly #ways = new Map<string, readonly Hop[]>();
+
+  constructor(lanes: readonly LanePlace[]) {
+    this.#lanes = lanes;
   }
 
-  /** @throws UserError when no lane computes on that memory, or none that does takes this kind of task */
+  /** @throws UserError when no lane that computes on that memory takes this kind of task */
   computing(kind: TaskKind, memory: MemoryName): LaneName {
     const byKind = this.#computing.get(memory) ?? new Map<TaskKind, LaneName>();
     const known = byKind.get(kind);
     if (known !== undefined) return known;
-    const lanes = this.#topology.lanes.filter((lane) => !isTransfer(lane) && lane.computesOn === memory);
+    const lanes = this.#lanes.filter((lane) => !isTransfer(lane) && lane.computesOn === memory);
     const lane = pick(lanes, kind);
     if (!lane)
       throw new UserError(
@@ -85,14 +90,69 @@ export class Routes {
 
   /** The lane that does a task of this kind between two memories next to each other; undefined where there is none. */
   moving(kind: TaskKind, from: MemoryName, to: MemoryName): LaneName | undefined {
-    const lanes = this.#topology.lanes.filter(isTransfer);
+    const lanes = this.#lanes.filter(isTransfer);
     const forward = lanes.filter(({ moves }) => moves.from === from && moves.to === to);
     const backward = lanes.filter(({ moves }) => moves.from === to && moves.to === from);
     return (pick(forward, kind) ?? pick(backward, kind))?.name;
   }
+
+  /**
+   * The way of weights from where they rest to where they are used: the fewest hops, through the lanes named first.
+   * @throws UserError when no lanes lead there
+   */
+  way(from: MemoryName, to: MemoryName): readonly Hop[] {
+    const key = `${from} ${to}`;
+    const known = this.#ways.get(key);
+    if (known) return known;
+    const way = this.#findWay(from, to);
+    if (!way)
+      throw new UserError(
+        `no lanes lead from the memory ${from} to ${to}; add one with "moves": {"from": "${from}", "to": "${to}"} to the machine's lanes`,
+      );
+    this.#ways.set(key, way);
+    return way;
+  }
+
+  #findWay(from: MemoryName, to: MemoryName): readonly Hop[] | undefined {
+    let ways: readonly (readonly Hop[])[] = [[]];
+    const reached = new Set([from]);
+    while (ways.length > 0) {
+      const arrived = ways.find((way) => (way.at(-1)?.to ?? from) === to);
+      if (arrived) return arrived;
+      ways = ways.flatMap((way) =>
+        this.#hopsFrom(way.at(-1)?.to ?? from, reached).map((hop) => [...way, hop]),
+      );
+    }
+    return undefined;
+  }
+
+  /** @param reached mutated: gets the memories that these hops reach first */
+  #hopsFrom(from: MemoryName, reached: Set<MemoryName>): Hop[] {
+    const next = this.#lanes.filter(isTransfer).flatMap(({ moves }) => (moves.from === from ? moves.to : []));
+    return next.flatMap((to) => {
+      const lane = this.moving(kindOfHop(from), from, to);
+      if (reached.has(to) || lane === undefined) return [];
+      reached.add(to);
+      return { lane, from, to };
+    });
+  }
+}
+
+/** What a task is called that takes weights on from a memory. */
+export function kindOfHop(from: MemoryName): 'load' | 'upload' {
+  return from === 'disk' ? 'load' : 'upload';
 }
 
 /** One that is there for this kind, or else one that is there for any. */
 function pick<Lane extends LanePlace>(lanes: readonly Lane[], kind: TaskKind): Lane | undefined {
   return lanes.find(({ serves }) => serves?.includes(kind)) ?? lanes.find(({ serves }) => !serves);
+}
+
+const routesByLanes = new WeakMap<readonly LanePlace[], Routes>();
+
+/** Found once for each list of lanes: plans ask for them again and again. */
+export function routesOf(lanes: readonly LanePlace[]): Routes {
+  const routes = routesByLanes.get(lanes) ?? new Routes(lanes);
+  routesByLanes.set(lanes, routes);
+  return routes;
 }

@@ -2,6 +2,7 @@
 
 import { UserError } from '@specoffload/input';
 import { limitsOf, type MachineModel } from '../machine/machine-model.js';
+import { type LanePlace, localTopology, placeOf } from '../machine/topology.js';
 import type { Checkpoint } from '../model/types.js';
 import { type Placed, place } from '../run/prepare.js';
 import type { RunRequest } from '../run/types.js';
@@ -50,6 +51,17 @@ export interface Appraisal {
   readonly boundTokensPerSecond: number;
 }
 
+/** @throws UserError for a machine whose lanes the closed form does not know. */
+function assertEstimable({ name, lanes }: MachineModel): void {
+  const isUsual = (lane: LanePlace) =>
+    localTopology.lanes.some((usual) => placeOf(usual) === placeOf(lane)) && lane.serves === undefined;
+  const others = lanes.filter((lane) => !isUsual(lane));
+  if (others.length > 0)
+    throw new UserError(
+      `the planner knows no lanes but ${localTopology.lanes.map((lane) => lane.name).join(', ')}, and ${name} has ${others.map((lane) => lane.name).join(', ')}; name a policy and simulate it`,
+    );
+}
+
 export class Appraiser {
   readonly #job: PlanningJob;
   readonly #byCandidate = new Map<string, Appraisal | null>();
@@ -58,6 +70,7 @@ export class Appraiser {
   #refusal: UserError | null = null;
 
   constructor(job: PlanningJob) {
+    assertEstimable(job.machine);
     this.#job = job;
   }
 

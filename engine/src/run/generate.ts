@@ -1,5 +1,6 @@
 /** The sentence that a run is: wave by wave, prefill, then rounds until done; and what comes out of it. */
 
+import { isTransfer } from '../machine/topology.js';
 import type { Policy } from '../schedule/policy.js';
 import type { Sequence } from '../speculate/sequence.js';
 import type { MemoryLog } from '../trace/memory.js';
@@ -87,7 +88,7 @@ function createSession(options: GenerateOptions, waiting: Sequence[]): Session {
 }
 
 function assemble(
-  { prepared, maxNewTokens }: GenerateOptions,
+  { prepared, machine, maxNewTokens }: GenerateOptions,
   session: Session,
   windows: Readonly<Record<PhaseName, readonly TimeWindow[]>>,
   spans: readonly Span[],
@@ -96,8 +97,8 @@ function assemble(
   const { prefetchDepth, pinnedLayers, keptLayers } = plan;
   const policy: Policy = { ...open, prefetchDepth, pinnedLayers, keptLayers };
   const phases = {
-    prefill: reportPhase(spans, windows.prefill),
-    decode: reportPhase(spans, windows.decode),
+    prefill: reportPhase(spans, windows.prefill, machine.lanes),
+    decode: reportPhase(spans, windows.decode, machine.lanes),
   };
   const seconds = phases.prefill.seconds + phases.decode.seconds;
   const newTokens = countUseful(sequences, maxNewTokens);
@@ -107,7 +108,10 @@ function assemble(
     generatedTokens: sequences.reduce((sum, { choices }) => sum + choices.length, 0),
     tokensPerSecond: newTokens / seconds,
     acceptance: session.acceptance.report(),
-    bytesMoved: { disk: moved('disk'), link: moved('link') },
+    bytesMoved: {
+      ...{ disk: 0, link: 0 }, // of records and tables, whatever the machine
+      ...Object.fromEntries(machine.lanes.filter(isTransfer).map(({ name }) => [name, moved(name)])),
+    },
     memoryBytes: { device: plan.device.totalBytes, host: plan.host.totalBytes },
     passes: session.passes,
   };

@@ -49,7 +49,9 @@ export class Session {
   constructor(options: SessionOptions) {
     this.#options = options;
     const { drafter, plan, policy, interruptsDraft: isCoarse = false } = options;
-    this.#drafting = drafter?.begin({ placement: plan.draft, policy, ids: this.#ids, isCoarse }) ?? null;
+    this.#drafting =
+      drafter?.begin({ placement: plan.draft, policy, routes: plan.routes, ids: this.#ids, isCoarse }) ??
+      null;
     this.#stream = new WeightStream(options.plan, options.policy, this.#ids, (id) =>
       options.dispatcher.slotOf(id),
     );
@@ -225,7 +227,7 @@ export class Session {
     this.#endTogether(sequences);
     if (policy.ending === 'slowest' && isVirtual && usesDraft(policy)) {
       const rows = sequences.length * plan.target.checkpoint.layers.length;
-      await this.#runToEnd([realignTask(this.#ids.next(), this.#passes, batch, rows)]);
+      await this.#runToEnd([this.#realignTask(batch, rows)]);
     }
     if (waiting.length === 0) return;
     let joining = 0;
@@ -254,6 +256,19 @@ export class Session {
     this.#passes += 1;
     return graph.results as HeadResult[];
   }
+
+  /** The released code shifts every sequence's cache, layer by layer, after each round (anchors, section 2). */
+  #realignTask(batch: number, rows: number): Task {
+    const head: TaskHead = {
+      id: this.#ids.next(),
+      lane: this.#options.plan.routes.computing('realign', 'host'),
+      kind: 'realign',
+      name: `realign batch ${batch}`,
+      phase: 'decode',
+      ...{ pass: this.#passes, batch, priority: this.#passes, rows },
+    };
+    return createTask(head, { after: [], createOp: () => ({ kind: 'imagined' }) });
+  }
 }
 
 const nothing: readonly number[] = [];
@@ -269,17 +284,4 @@ function choiceAt({ ids, margins, routerMargins }: HeadResult, index: number, ro
   // One for all: a prediction would make ten thousands.
   if (margins.length === 0) return imagined;
   return { id: ids[index], margin: margins[index], routerMargin: routerMargins[row] };
-}
-
-/** The released code shifts every sequence's cache, layer by layer, after each round (anchors, section 2). */
-function realignTask(id: number, pass: number, batch: number, rows: number): Task {
-  const head: TaskHead = {
-    id,
-    lane: 'host',
-    kind: 'realign',
-    name: `realign batch ${batch}`,
-    phase: 'decode',
-    ...{ pass, batch, priority: pass, rows },
-  };
-  return createTask(head, { after: [], createOp: () => ({ kind: 'imagined' }) });
 }

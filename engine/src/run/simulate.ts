@@ -90,7 +90,8 @@ export async function simulateRun(request: SimulationRequest): Promise<Simulatio
   }
   const { draws = 'in-order', routingSkew } = request;
   const answers = acceptance ?? neverAccepts;
-  const { interruptsDraft } = computeLane(model, 'device');
+  const draftLane = prepared.plan.routes.computing('draft', 'device');
+  const { interruptsDraft } = computeLane(model, draftLane);
   const machine = new VirtualMachine({
     costs: createCostModel(
       model,

@@ -100,7 +100,8 @@ export interface RunOutcome {
   readonly tokensPerSecond: number;
   readonly phases: Readonly<Record<PhaseName, PhaseReport>>;
   readonly acceptance: AcceptanceReport | null;
-  readonly bytesMoved: { readonly disk: number; readonly link: number };
+  /** By lane that moves data. */
+  readonly bytesMoved: Readonly<Record<LaneName, number>> & { readonly disk: number; readonly link: number };
   /** Peak of each pool. */
   readonly memoryBytes: { readonly device: number; readonly host: number };
   /** Target passes, prefill included. */

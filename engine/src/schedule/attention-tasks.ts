@@ -140,7 +140,7 @@ function attendOnHost(
 }
 
 function fetchCache(context: PassContext, flow: Flow, layer: number, slots: Slots): number {
-  const fetch = context.push(flow, 'fetch', 'link', `fetch layer.${layer}`, [], (slot) =>
+  const fetch = context.pushCrossing(flow, 'fetch', `fetch layer.${layer}`, [], (slot) =>
     cacheOp('fetch', context, flow, layer, slots.regions[slot]),
   );
   crosses(context, fetch, layer, loadOf(context, flow, layer).fetchBytes);
@@ -150,7 +150,7 @@ function fetchCache(context: PassContext, flow: Flow, layer: number, slots: Slot
 
 /** @param holder the task that took the buffer */
 function storeCache(context: PassContext, flow: Flow, layer: number, slots: Slots, holder: number): void {
-  const store = context.push(flow, 'store', 'link', `store layer.${layer}`, [flow.last], () =>
+  const store = context.pushCrossing(flow, 'store', `store layer.${layer}`, [flow.last], () =>
     cacheOp('store', context, flow, layer, slots.regions[context.request.stream.slotOf(holder)]),
   );
   crosses(context, store, layer, loadOf(context, flow, layer).storeBytes);

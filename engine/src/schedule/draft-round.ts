@@ -57,7 +57,7 @@ export function buildDraftRound(request: DraftRoundRequest): Task[] {
 
 /** The steps of a micro-batch from `first` to before `end`; an engine that computes takes them one by one. */
 function draftSteps(
-  { placement, sizes, ids, pass, batch, isAhead }: DraftRoundRequest,
+  { placement, sizes, routes, ids, pass, batch, isAhead }: DraftRoundRequest,
   microBatch: readonly StepwiseProposal[],
   first: number,
   end: number,
@@ -86,7 +86,7 @@ function draftSteps(
   const task = openTask(
     {
       id: ids.next(),
-      lane: 'device',
+      lane: routes.computing('draft', 'device'),
       kind: 'draft',
       name: `draft batch ${batch} step ${first}`,
       phase: 'decode',

@@ -2,6 +2,7 @@
 
 import type { Formats } from '../machine/formats.js';
 import type { PoolLayout } from '../machine/pool.js';
+import type { Routes } from '../machine/topology.js';
 import type { Checkpoint } from '../model/types.js';
 import type { Sequence } from '../speculate/sequence.js';
 import type { MemoryDemand, ModelPlacement } from './memory-plan.js';
@@ -34,6 +35,8 @@ export interface DraftRun {
   /** What `reserve` has placed. */
   readonly placement: ModelPlacement | null;
   readonly policy: OpenPolicy;
+  /** Which lane its work goes to. */
+  readonly routes: Routes;
   readonly ids: TaskIds;
   /** One task for all steps behind the first: enough for a machine that lets urgent work in between anyway. */
   readonly isCoarse: boolean;

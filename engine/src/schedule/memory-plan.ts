@@ -2,6 +2,7 @@
 
 import type { Formats } from '../machine/formats.js';
 import type { PoolLayout, Region } from '../machine/pool.js';
+import type { Routes } from '../machine/topology.js';
 import type { Checkpoint } from '../model/types.js';
 import type { PhaseName } from '../trace/types.js';
 import type { GroupLayout } from './group-layout.js';
@@ -83,7 +84,9 @@ export interface MemoryPlan {
   readonly device: PoolLayout;
   readonly target: ModelPlacement;
   readonly draft: ModelPlacement | null;
-  /** By group kind: staging in host memory and landing in device memory. */
+  /** Which lane does what. */
+  readonly routes: Routes;
+  /** By group kind: staging in host memory, where weights stop there, and landing in device memory. */
   readonly hostSlots: Readonly<Record<'attention' | 'expert', Slots>>;
   readonly deviceSlots: Readonly<Record<'attention' | 'expert', Slots>>;
   /** Device buffers for one layer's part of a frame's KV cache, where it lives in host memory and is used on the device. */
@@ -121,6 +124,7 @@ export interface PlanRequest {
   /** Layers from this one on lie in the page cache, where they stay in host memory. */
   readonly lockedLayers: number;
   readonly formats: Formats;
+  readonly routes: Routes;
   readonly layouts: ReadonlyMap<string, GroupLayout>;
   /** What a byte of the KV cache in device memory counts as, see `Budgets`. */
   readonly cacheFactor: number;

@@ -73,7 +73,7 @@ function draftWith(checkpoint: Checkpoint, run: DraftRun): Drafting {
     admit(sequences) {
       if (run.policy.draftCache === 'resident') assignBlocks(sequences, 'draftBlock');
     },
-    bring: (pass) => [uploadTask(run.ids.next(), pass, checkpoint.bytes)],
+    bring: (pass) => [uploadTask(run, pass, checkpoint.bytes)],
     propose: (round) => buildDraftRound({ ...shared, ...round }),
     forget(sequence, length) {
       sequence.draftCached = Math.min(sequence.draftCached, length);
@@ -81,9 +81,11 @@ function draftWith(checkpoint: Checkpoint, run: DraftRun): Drafting {
   };
 }
 
-function uploadTask(id: number, pass: number, bytes: number): Task {
+function uploadTask({ ids, routes }: DraftRun, pass: number, bytes: number): Task {
+  const way = routes.way('disk', 'device');
+  const { lane } = way[way.length - 1];
   const head: TaskHead = {
-    ...{ id, lane: 'link', kind: 'upload', name: 'upload draft', phase: 'decode' },
+    ...{ id: ids.next(), lane, kind: 'upload', name: 'upload draft', phase: 'decode' },
     ...{ pass, batch: -1, priority: 0, rows: 0 },
   };
   return createTask(head, { after: [], bytes, createOp: () => ({ kind: 'imagined' }) });

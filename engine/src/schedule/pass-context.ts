@@ -1,5 +1,6 @@
 /** What the parts of a target pass share: the frames on their way through the layers, sizes, and the growing graph. */
 
+import { UserError } from '@specoffload/input';
 import type { ModelSpec } from '../model/spec.js';
 import type { WeightGroup } from '../model/types.js';
 import type { LaneName, PhaseName } from '../trace/types.js';
@@ -97,10 +98,38 @@ export class PassContext {
   push(
     flow: Flow,
     kind: Task['kind'],
-    lane: LaneName,
+    memory: 'host' | 'device',
     name: string,
     after: readonly number[],
     createOp: Task['createOp'] = imagined,
+  ): OpenTask {
+    return this.#push(flow, kind, this.request.plan.routes.computing(kind, memory), name, after, createOp);
+  }
+
+  /** The same for a task that moves the frame's cache. */
+  pushCrossing(
+    flow: Flow,
+    kind: 'fetch' | 'store',
+    name: string,
+    after: readonly number[],
+    createOp: Task['createOp'],
+  ): OpenTask {
+    const [from, to] = kind === 'fetch' ? ['host', 'device'] : ['device', 'host'];
+    const lane = this.request.plan.routes.moving(kind, from, to);
+    if (lane === undefined)
+      throw new UserError(
+        `no lane moves the KV cache from ${from} to ${to} memory; add one to the machine's lanes, or keep the cache where attention is computed`,
+      );
+    return this.#push(flow, kind, lane, name, after, createOp);
+  }
+
+  #push(
+    flow: Flow,
+    kind: Task['kind'],
+    lane: LaneName,
+    name: string,
+    after: readonly number[],
+    createOp: Task['createOp'],
   ): OpenTask {
     const { ids, pass, phase } = this.request;
     const { batch, rows } = flow;

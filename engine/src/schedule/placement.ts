@@ -5,6 +5,7 @@
 
 import type { Budgets, MemoryLimits } from '../machine/budgets.js';
 import { type Formats, localFormats } from '../machine/formats.js';
+import { localTopology, routesOf } from '../machine/topology.js';
 import type { Checkpoint } from '../model/types.js';
 import type { Drafter } from './drafter.js';
 import { layOutGroups } from './group-layout.js';
@@ -27,7 +28,7 @@ export function planMemory(
 ): MemoryPlan {
   const numLayers = target.layers.length;
   const request: PlanRequest = {
-    ...{ target, demand, policy, formats },
+    ...{ target, demand, policy, formats, routes: routesOf(budgets.lanes ?? localTopology.lanes) },
     placeDraft:
       drafter?.reserve({ policy, demand, formats, cacheFactor: budgets.draftCacheFactor ?? 1 }) ?? null,
     lockedLayers: budgets.hasPageCache ? Math.ceil(policy.pageLocked * numLayers) : numLayers,

@@ -14,6 +14,7 @@ import { type GroupLayout, groupLayout } from './group-layout.js';
 import { countCache, layerCacheBytes, placeCache } from './kv-cache.js';
 import type { MemoryPlan, ModelPlacement, PlanRequest, SettledChoices, Slots } from './memory-plan.js';
 import { pickKept, pickPinned, placeLayers, placeModel, placeResidentAttention } from './resident-layers.js';
+import { type StreamedKind, wayOfStreamed } from './weight-way.js';
 
 export function bufferLabel(pool: Pool['name']): string {
   return `${pool} weight buffers`;
@@ -75,7 +76,7 @@ export function layOutPools(request: PlanRequest, choice: SettledChoices): Memor
     prefillBytes = residentBytesOf(device),
     decodeBytes = prefillBytes,
   ): MemoryPlan => ({
-    ...{ host, device, ...slots, cacheSlots, ...choice },
+    ...{ host, device, routes: request.routes, ...slots, cacheSlots, ...choice },
     target: { ...fixed, ...activations },
     draft: draftPlacement,
     residentBytes: {
@@ -111,8 +112,13 @@ export function layOutPools(request: PlanRequest, choice: SettledChoices): Memor
 const smallestStagingBytes = 16 * directIoAlignmentBytes;
 
 /** Where streamed groups wait in host memory, and where they land in device memory. */
-function placeSlots({ layouts, policy }: PlanRequest, prefetchDepth: number, host: Pool, device: Pool) {
-  const largest = (kind: 'attention' | 'expert', bytesOf: (layout: GroupLayout) => number) => {
+function placeSlots(
+  { layouts, policy, routes }: PlanRequest,
+  prefetchDepth: number,
+  host: Pool,
+  device: Pool,
+) {
+  const largest = (kind: StreamedKind, bytesOf: (layout: GroupLayout) => number) => {
     let bytes = 0;
     for (const layout of layouts.values())
       if (layout.group.kind === kind) bytes = Math.max(bytes, bytesOf(layout));
@@ -122,17 +128,18 @@ function placeSlots({ layouts, policy }: PlanRequest, prefetchDepth: number, hos
     slotClass: { name: `${pool.name}.${name}`, count },
     regions: Array.from({ length: count }, () => pool.place(bufferLabel(pool.name), slotBytes)),
   });
-  const stagedBytes = (kind: 'attention' | 'expert') =>
+  const stagedBytes = (kind: StreamedKind) =>
     Math.max(
       largest(kind, (layout) => layout.stagedBytes),
       smallestStagingBytes,
     );
-  const deviceBytes = (kind: 'attention' | 'expert') => largest(kind, (layout) => layout.deviceBytes);
+  const deviceBytes = (kind: StreamedKind) => largest(kind, (layout) => layout.deviceBytes);
   // On demand nothing waits: one group is staged at a time.
-  const numStaged = policy.streaming === 'on-demand' ? 1 : Math.max(1, prefetchDepth);
+  const mostStaged = policy.streaming === 'on-demand' ? 1 : Math.max(1, prefetchDepth);
+  const numStaged = (kind: StreamedKind) => (wayOfStreamed(routes, policy, kind).length > 1 ? mostStaged : 0);
   const hostSlots = {
-    attention: place(host, 'attention', numStaged, stagedBytes('attention')),
-    expert: place(host, 'expert', numStaged, stagedBytes('expert')),
+    attention: place(host, 'attention', numStaged('attention'), stagedBytes('attention')),
+    expert: place(host, 'expert', numStaged('expert'), stagedBytes('expert')),
   };
   if (policy.streaming === 'on-demand') {
     const only = place(device, 'group', 1, Math.max(deviceBytes('attention'), deviceBytes('expert')));

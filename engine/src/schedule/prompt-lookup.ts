@@ -16,7 +16,7 @@ export const promptLookup: Drafter = {
   name: 'prompt-lookup',
   checkpoint: null,
   reserve: () => () => null,
-  begin: ({ policy, ids }) => ({
+  begin: ({ policy, routes, ids }) => ({
     admit() {},
     bring: () => [],
     propose(round) {
@@ -24,7 +24,8 @@ export const promptLookup: Drafter = {
       if (proposals.length === 0) return [];
       const { pass, batch, isAhead } = round;
       const head: TaskHead = {
-        ...{ id: ids.next(), lane: 'host', kind: 'draft', name: `look up batch ${batch}`, phase: 'decode' },
+        ...{ id: ids.next(), lane: routes.computing('draft', 'host'), kind: 'draft' },
+        ...{ name: `look up batch ${batch}`, phase: 'decode' },
         ...{ pass, batch, priority: draftPriority, rows: proposals.length },
       };
       const tokens = proposals.reduce((sum, { sequence }) => sum + sequence.length, 0);

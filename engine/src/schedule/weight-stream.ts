@@ -1,17 +1,19 @@
 /**
- * The stream of weights: pass after pass the same groups in the same order, from disk over host memory to the
- * device, as far ahead of the computation as there are slots. Because the order never changes, the next pass's
+ * The stream of weights: pass after pass the same groups in the same order, hop by hop from disk to the device, in
+ * most machines over host memory, as far ahead of the computation as there are slots. Because the order never changes, the next pass's
  * first groups can be on their way while this pass is still computing or the draft is proposing.
  */
 
 import { type Codec, codecs, f32 } from '@specoffload/native';
+import { type Hop, kindOfHop } from '../machine/topology.js';
 import type { WeightGroup } from '../model/types.js';
-import type { LaneName, PhaseName, TaskKind } from '../trace/types.js';
+import type { PhaseName } from '../trace/types.js';
 import type { GroupLayout } from './group-layout.js';
 import type { MemoryPlan, ModelPlacement } from './memory-plan.js';
 import type { LoadOp, UploadOp } from './ops.js';
 import type { OpenPolicy } from './policy.js';
 import { createTask, type OpenTask, openTask, type SlotClass, type Task, type TaskHead } from './task.js';
+import { type StreamedKind, wayOfStreamed } from './weight-way.js';
 import type { TaskIds } from './work.js';
 
 /** Finds the slot that a task took; known from its start until its slot is freed. */
@@ -37,6 +39,7 @@ export class WeightStream {
   readonly #target: ModelPlacement;
   readonly #ids: TaskIds;
   readonly #slotOf: SlotOf;
+  readonly #ways: Readonly<Record<StreamedKind | 'kept', readonly Hop[]>>;
   readonly #arrivals = new Map<number, Map<string, Arrival>>();
   #nextPass = 0;
 
@@ -46,6 +49,12 @@ export class WeightStream {
     this.#target = plan.target;
     this.#ids = ids;
     this.#slotOf = slotOf;
+    const { routes } = plan;
+    this.#ways = {
+      attention: wayOfStreamed(routes, policy, 'attention'),
+      expert: wayOfStreamed(routes, policy, 'expert'),
+      kept: this.#target.kept.size > 0 ? routes.way('host', 'device') : [],
+    };
   }
 
   /**
@@ -116,8 +125,9 @@ export class WeightStream {
 
   #bring(group: WeightGroup, pass: number, phase: PhaseName, condition?: Condition): Task[] {
     const { after = [], isUnused, isForHost } = condition ?? {};
-    const load = this.#target.kept.has(group.id) ? null : this.#load(group, pass, phase, after);
-    const upload = this.#upload(group, pass, phase, load?.id ?? null, after);
+    const way = this.#target.kept.has(group.id) ? this.#ways.kept : this.#ways[streamedKind(group)];
+    const load = way.length > 1 ? this.#load(way[0], group, pass, phase, after) : null;
+    const upload = this.#upload(way[way.length - 1], group, pass, phase, load?.id ?? null, after);
     if (load) load.isIdle = isUnused;
     upload.isIdle = isForHost ? () => (isUnused?.() ?? false) || isForHost() : isUnused;
     const arrivals = this.#arrivals.get(pass) ?? new Map<string, Arrival>();
@@ -125,11 +135,12 @@ export class WeightStream {
     return load ? [load, upload] : [upload];
   }
 
-  #load(group: WeightGroup, pass: number, phase: PhaseName, after: readonly number[]): OpenTask {
+  /** The hop that ends in host memory. */
+  #load(hop: Hop, group: WeightGroup, pass: number, phase: PhaseName, after: readonly number[]): OpenTask {
     const layout = this.#layoutOf(group);
     const { host, device } = this.#slotsFor(group);
     const isOnDemand = this.#policy.streaming === 'on-demand';
-    const load = openTask(this.#head('disk', 'load', group, pass, phase), after, (slot) =>
+    const load = openTask(this.#head(hop, group, pass, phase), after, (slot) =>
       loadOp(layout, host.regions[isOnDemand ? 0 : slot].byteOffset),
     );
     load.bytes = layout.stagedBytes;
@@ -138,7 +149,9 @@ export class WeightStream {
     return load;
   }
 
+  /** The hop that ends on the device. */
   #upload(
+    hop: Hop,
     group: WeightGroup,
     pass: number,
     phase: PhaseName,
@@ -148,12 +161,18 @@ export class WeightStream {
     const { hostShare, hostExpertRows, streaming } = this.#policy;
     const isExpert = group.kind === 'expert';
     const isOnDemand = streaming === 'on-demand';
+    const isDirect = hop.from === 'disk';
     const upload = openTask(
-      this.#head('link', 'upload', group, pass, phase),
+      this.#head(hop, group, pass, phase),
       load === null ? after : [load],
-      () => uploadOp(this.#layoutOf(group), this.#stagedAddress(group, load), this.addressOf(pass, group)),
+      isDirect
+        ? () => ({ kind: 'imagined' })
+        : () =>
+            uploadOp(this.#layoutOf(group), this.#stagedAddress(group, load), this.addressOf(pass, group)),
     );
-    upload.bytes = group.storedBytes * (isExpert && phase === 'decode' ? 1 - hostShare : 1);
+    upload.bytes = isDirect
+      ? this.#layoutOf(group).stagedBytes
+      : group.storedBytes * (isExpert && phase === 'decode' ? 1 - hostShare : 1);
     upload.isPageable = this.#isPageable(group);
     if (load === null || !isOnDemand) upload.takes = this.#slotsFor(group).device.slotClass;
     const keepsStage = hostExpertRows > 0 && isExpert;
@@ -165,16 +184,11 @@ export class WeightStream {
     return layer >= this.#policy.pageLocked * this.#target.checkpoint.layers.length;
   }
 
-  /** Weights pass in the order of the layers; the disk and link lanes see nothing else that is as urgent. */
-  #head(
-    lane: LaneName,
-    kind: TaskKind,
-    { id: group, layer }: WeightGroup,
-    pass: number,
-    phase: PhaseName,
-  ): TaskHead {
+  /** Weights pass in the order of the layers; the lanes that they cross see nothing else that is as urgent. */
+  #head({ lane, from }: Hop, { id: group, layer }: WeightGroup, pass: number, phase: PhaseName): TaskHead {
     const priority = pass * this.#target.checkpoint.layers.length + layer;
     const id = this.#ids.next();
+    const kind = kindOfHop(from);
     return { id, lane, kind, name: `${kind} ${group}`, phase, pass, batch: -1, priority, rows: 0 };
   }
 
@@ -194,10 +208,15 @@ export class WeightStream {
     return this.#policy.streaming === 'on-demand' ? (load ?? upload) : upload;
   }
 
-  #slotsFor({ kind }: WeightGroup) {
-    if (kind !== 'attention' && kind !== 'expert') throw new Error(`${kind} weights are resident`);
+  #slotsFor(group: WeightGroup) {
+    const kind = streamedKind(group);
     return { host: this.#plan.hostSlots[kind], device: this.#plan.deviceSlots[kind] };
   }
+}
+
+function streamedKind({ kind }: WeightGroup): StreamedKind {
+  if (kind !== 'attention' && kind !== 'expert') throw new Error(`${kind} weights are resident`);
+  return kind;
 }
 
 /**
@@ -206,10 +225,12 @@ export class WeightStream {
  */
 export function residentTasks(plan: MemoryPlan, ids: TaskIds, slotOf: SlotOf): Task[] {
   const tasks: Task[] = [];
+  const [toStage] = plan.routes.way('disk', 'host');
+  const [fromStage] = plan.routes.way('host', 'device');
   const common = { phase: 'prefill', pass: -1, batch: -1, priority: -1, rows: 0 } as const;
   const load = (layout: GroupLayout, takes: SlotClass | undefined, addressOf: (slot: number) => number) => {
     const task = createTask(
-      { ...common, id: ids.next(), lane: 'disk', kind: 'load', name: `load ${layout.group.id}` },
+      { ...common, id: ids.next(), lane: toStage.lane, kind: 'load', name: `load ${layout.group.id}` },
       { after: [], bytes: layout.stagedBytes, takes, createOp: (slot) => loadOp(layout, addressOf(slot)) },
     );
     tasks.push(task);
@@ -222,7 +243,13 @@ export function residentTasks(plan: MemoryPlan, ids: TaskIds, slotOf: SlotOf): T
       const { id } = load(piece, staging.slotClass, (slot) => staging.regions[slot].byteOffset);
       tasks.push(
         createTask(
-          { ...common, id: ids.next(), lane: 'link', kind: 'upload', name: `upload ${layout.group.id}` },
+          {
+            ...common,
+            id: ids.next(),
+            lane: fromStage.lane,
+            kind: 'upload',
+            name: `upload ${layout.group.id}`,
+          },
           {
             after: [id],
             bytes: layout.group.storedBytes,

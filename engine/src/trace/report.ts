@@ -1,6 +1,6 @@
 /** From spans to numbers: busy time, utilisation and gaps of each lane, and what the device waited for. */
 
-import { isTransfer, type LanePlace, localTopology, Routes, type Topology } from '../machine/topology.js';
+import { isTransfer, type LanePlace, localTopology, routesOf } from '../machine/topology.js';
 import type { IdleCause, LaneName, LaneReport, PhaseReport, Span } from './types.js';
 
 /** A stretch of time that belongs to a phase; a run with several waves has several per phase. */
@@ -16,18 +16,18 @@ export interface TimeWindow {
 export function reportPhase(
   spans: readonly Span[],
   windows: readonly TimeWindow[],
-  topology: Topology = localTopology,
+  lanes: readonly LanePlace[] = localTopology.lanes,
 ): PhaseReport {
   const seconds = windows.reduce((sum, { startSeconds, endSeconds }) => sum + endSeconds - startSeconds, 0);
   const deviceIdle = { weights: 0, attention: 0, draft: 0, nothing: 0 };
   // Where the target's layers are computed; what only drafts, or merges, may rest.
-  const device = new Routes(topology).computing('mix', 'device');
+  const device = routesOf(lanes).computing('mix', 'device');
   const meters = new Map(
-    topology.lanes.map(({ name }) => [name, new LaneMeter(windows, name === device ? deviceIdle : null)]),
+    lanes.map(({ name }) => [name, new LaneMeter(windows, name === device ? deviceIdle : null)]),
   );
   for (const span of inOrder(spans)) meters.get(span.lane)?.count(span);
-  const lanes = topology.lanes.map((lane) => [lane.name, meters.get(lane.name)?.report(lane, seconds)]);
-  return { seconds, lanes: Object.fromEntries(lanes), deviceIdle };
+  const reports = lanes.map((lane) => [lane.name, meters.get(lane.name)?.report(lane, seconds)]);
+  return { seconds, lanes: Object.fromEntries(reports), deviceIdle };
 }
 
 /** Adds up one lane's spans, which come in the order of their start. */

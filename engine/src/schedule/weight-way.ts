@@ -1,0 +1,27 @@
+/** The way of weights that do not stay: hop by hop from storage to the device, with a stop in host memory or without. */
+
+import { UserError } from '@specoffload/input';
+import type { Hop, Routes } from '../machine/topology.js';
+import type { WeightGroup } from '../model/types.js';
+import type { OpenPolicy } from './policy.js';
+
+/** What streams. */
+export type StreamedKind = Extract<WeightGroup['kind'], 'attention' | 'expert'>;
+
+/** One or two hops: experts that the host computes with stop in its memory, others where no lane leads past it. */
+export function wayOfStreamed(
+  routes: Routes,
+  { hostExpertRows, hostShare }: Pick<OpenPolicy, 'hostExpertRows' | 'hostShare'>,
+  kind: StreamedKind,
+): readonly Hop[] {
+  const isUsedByHost = kind === 'expert' && (hostExpertRows > 0 || hostShare > 0);
+  const way = isUsedByHost
+    ? [...routes.way('disk', 'host'), ...routes.way('host', 'device')]
+    : routes.way('disk', 'device');
+  const stop = way.slice(0, -1).find(({ to }) => to !== 'host');
+  if (way.length > 2 || stop)
+    throw new UserError(
+      `weights would pass ${way.map(({ to }) => to).join(', ')} on their way from disk; expected a stop in host memory at most; add a lane with "moves": {"from": "disk", "to": "host"}`,
+    );
+  return way;
+}
