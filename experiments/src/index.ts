@@ -39,7 +39,7 @@ export { parseBytes, parseBytesPerSecond, parseFlopsPerSecond, parseSeconds } fr
 
 export { type Comparison, compareSequences, type Difference, type TieCause } from './job/compare.js';
 export { describeRun } from './job/describe-run.js';
-export { type ExecutedRun, executeRun, type JobPlan, type RunPlan } from './job/execute.js';
+export { type ExecutedRun, executeRun, type Job, type JobPlan, type RunPlan } from './job/execute.js';
 export {
   firstTexts,
   type MainJob,

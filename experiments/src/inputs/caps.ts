@@ -4,6 +4,7 @@ import {
   type Budgets,
   type ComputeLane,
   computeLane,
+  defaultReadsInFlight,
   type KindRates,
   type MachineModel,
   type MachineSettings,
@@ -124,6 +125,15 @@ export function withLimits(machine: MachineModel, settings: CapSettings & Budget
     ...{ deviceBytes, hostBytes },
     ...namedFactors(settings),
   });
+}
+
+/** What a run on this machine takes where nobody says otherwise: one core a lane, and nothing paced. */
+export function localSettings(given: MachineSettings): Required<MachineSettings> {
+  return {
+    ...{ deviceCores: 1, hostCores: 1, readsInFlight: defaultReadsInFlight, native: 'auto' },
+    ...{ ...capSettingsOf(noCaps), deviceCacheFactor: 1, draftCacheFactor: 1 },
+    ...given,
+  };
 }
 
 /** Whatever a budget is, a cache that counts as more than this has no room in it. */

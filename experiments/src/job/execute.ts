@@ -1,18 +1,22 @@
 /** One run from open checkpoints to a stored record: what `run` and `start` share. */
 
 import {
+  type Acceptance,
   type Checkpoint,
+  type MachineModel,
   type MachineSettings,
   memoryOverTime,
   type PolicyInput,
   type RunProgress,
   type RunResult,
   runEngine,
+  type SimulationRequest,
   type StrategyName,
   speculates,
   type Tokenizer,
   toChromeTrace,
 } from '@specoffload/engine';
+import { withLimits } from '../inputs/caps.js';
 import type { Workload } from '../inputs/prompts.js';
 import {
   buildRecord,
@@ -27,8 +31,8 @@ import {
 import { formatBytes, plural } from '../terminal/format.js';
 import { describeProgress, type Output } from '../terminal/output.js';
 
-/** What is run. */
-export interface JobPlan {
+/** What a run is made of, opened: its spec is `specOfRun`. */
+export interface Job {
   readonly strategy: StrategyName;
   readonly policy: PolicyInput;
   readonly target: Checkpoint;
@@ -40,6 +44,10 @@ export interface JobPlan {
   readonly maxNewTokens: number;
   readonly stopAtEos: boolean;
   readonly machine: Required<MachineSettings>;
+}
+
+/** One run of it. */
+export interface JobPlan extends Job {
   readonly seed: number;
 }
 
@@ -92,7 +100,7 @@ export function toMeasuredRun(
 }
 
 /** What a run leaves beside its record: the timeline and the tokens. */
-export function sideFilesOf({ workload, tokenizer }: JobPlan, { spans, sequences, memoryLog }: RunResult) {
+export function sideFilesOf({ workload, tokenizer }: Job, { spans, sequences, memoryLog }: RunResult) {
   return {
     trace: JSON.stringify(toChromeTrace(spans, memoryOverTime(memoryLog))),
     tokens: formatTokens(workload.prompts, sequences, tokenizer),
@@ -100,7 +108,7 @@ export function sideFilesOf({ workload, tokenizer }: JobPlan, { spans, sequences
 }
 
 /** `16 prompts, at most 32 new tokens each; target 2.00 GB, device 500 MB, host 500 MB`. */
-export function describePlan(plan: Omit<JobPlan, 'strategy'>): string {
+export function describePlan(plan: Omit<Job, 'strategy'>): string {
   const { workload, maxNewTokens, target, machine } = plan;
   return (
     `${plural(workload.prompts.length, 'prompt')}, at most ${plural(maxNewTokens, 'new token')} each; ` +
@@ -127,7 +135,7 @@ async function runFollowed(
 
 /** @throws UserError from the engine; the signal's reason when it aborts. */
 export function runPlan(
-  plan: JobPlan,
+  plan: Job,
   signal: AbortSignal,
   onProgress: (progress: RunProgress) => void = () => {},
 ): Promise<RunResult> {
@@ -139,6 +147,20 @@ export function runPlan(
   });
 }
 
-function draftOf({ strategy, policy, draft }: JobPlan): Checkpoint | null {
+function draftOf({ strategy, policy, draft }: Job): Checkpoint | null {
   return speculates(strategy, policy) ? draft : null;
+}
+
+/** The same job as a question to the virtual machine: on a machine's rates, within the job's own limits. */
+export function toPrediction(
+  job: Job,
+  machine: MachineModel,
+  acceptance: Acceptance | null,
+): Omit<SimulationRequest, 'signal'> {
+  const { target, strategy, policy, maxNewTokens, workload } = job;
+  return {
+    ...{ target, draft: draftOf(job), strategy, policy, maxNewTokens, acceptance },
+    promptLengths: workload.prompts.map(({ length }) => length),
+    machine: withLimits(machine, job.machine),
+  };
 }

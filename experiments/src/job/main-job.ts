@@ -1,13 +1,8 @@
 /** The main job: one target that does not fit into its memory, written with by several strategies that differ in nothing else. */
 
-import {
-  defaultReadsInFlight,
-  type RunProgress,
-  type StrategyName,
-  type Tokenizer,
-} from '@specoffload/engine';
+import type { RunProgress, StrategyName, Tokenizer } from '@specoffload/engine';
 import { currentSignal } from '@specoffload/input';
-import { capSettingsOf, noCaps } from '../inputs/caps.js';
+import { localSettings } from '../inputs/caps.js';
 import { prepareTarget } from '../inputs/inflated-target.js';
 import { openPair } from '../inputs/pair.js';
 import { loadWorkload, type Vocabulary, type Workload, workloadNames } from '../inputs/prompts.js';
@@ -32,7 +27,6 @@ interface JobSize {
 const fullSize: JobSize = { targetBytes: 2e9, promptsPerWorkload: 2, maxNewTokens: 32 };
 const quickSize: JobSize = { targetBytes: 2e8, promptsPerWorkload: 1, maxNewTokens: 8 };
 
-/** What the main job compares: no speculation, serial speculation, SpecOffload's. */
 /** What the main job runs; the first is what the others' tokens are compared with. */
 export const mainStrategies = ['none', 'serial', 'specoffload'] as const satisfies readonly StrategyName[];
 
@@ -62,15 +56,10 @@ export async function openMainJob(
     ...pair,
     workload: await loadMixedWorkload(promptsPerWorkload, { size: target.spec.vocabSize, tokenizer }),
     ...{ experiment: 'main', resultsDirectory: results, policy: {}, maxNewTokens },
-    machine: {
+    machine: localSettings({
       deviceBytes: Math.floor(target.bytes * deviceShare),
       hostBytes: Math.floor(target.bytes * hostShare),
-      deviceCores: 1,
-      hostCores: 1,
-      readsInFlight: defaultReadsInFlight,
-      ...capSettingsOf(noCaps),
-      ...{ native: 'auto', deviceCacheFactor: 1, draftCacheFactor: 1 },
-    },
+    }),
     ...{ stopAtEos: true, seed: 0, firstRepeat: 0 },
   };
 }

@@ -15,13 +15,13 @@ import { policyOf, toBytes, toBytesPerSecond, toFlopsPerSecond } from '../defini
 import { namedFactors } from '../inputs/caps.js';
 import { assertCores } from '../inputs/cores.js';
 import { withAccounting } from '../job/accounting.js';
-import type { JobPlan } from '../job/execute.js';
+import type { Job } from '../job/execute.js';
 import { type MeasuredSpec, specOfRun } from '../store/index.js';
 import type { Tunnel } from '../tunnel/index.js';
 import type { Shelf } from './shelf.js';
 
 export interface MeasuredJob {
-  readonly plan: Omit<JobPlan, 'seed'>;
+  readonly plan: Job;
   readonly spec: MeasuredSpec;
 }
 
@@ -92,7 +92,7 @@ async function openModels(
   settings: { readonly target: string; readonly draft: string },
   isSpeculating: boolean,
   shelf: Shelf,
-): Promise<Pick<JobPlan, 'target' | 'draft' | 'tokenizer'>> {
+): Promise<Pick<Job, 'target' | 'draft' | 'tokenizer'>> {
   const target = await shelf.checkpoint('target', settings.target);
   const tokenizer = await shelf.tokenizer(target.directory);
   if (!isSpeculating || settings.draft === 'none') return { target, draft: null, tokenizer };

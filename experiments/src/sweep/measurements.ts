@@ -40,7 +40,7 @@ export async function createMeasurementRunner(request: SweepRequest, shelf: Shel
   async function warmUp(point: Point): Promise<void> {
     output.note(`${definition.name}: warming up, ${describeAxes(point.axes)}`);
     const { plan } = await openMeasuredJob(point.settings, shelf);
-    await runPlan({ ...plan, seed: 0 }, signal).catch(() => {});
+    await runPlan(plan, signal).catch(() => {});
     signal.throwIfAborted();
   }
 

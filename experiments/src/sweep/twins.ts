@@ -3,7 +3,8 @@
 import { type AcceptanceTrace, recordAcceptance, simulateRun, UserError } from '@specoffload/engine';
 import type { Settings } from '../definitions/definition.js';
 import { describeAxes, type Point } from '../definitions/expand.js';
-import { capsOf, withLimits } from '../inputs/caps.js';
+import { capsOf } from '../inputs/caps.js';
+import { toPrediction } from '../job/execute.js';
 import { digestOnce } from '../store/canonical.js';
 import {
   buildSimulatedRecord,
@@ -62,12 +63,7 @@ export async function predictMeasured(
     const { plan } = job;
     shelf.noteForeignCaps(machine, capsOf(plan.machine));
     const acceptance = plan.draft ? await traceOf(plan, folder) : null;
-    const twinRequest = {
-      ...{ target: plan.target, draft: plan.draft, strategy: plan.strategy, policy: plan.policy },
-      ...{ maxNewTokens: plan.maxNewTokens, acceptance, seed: twinTurn.seed, signal },
-      promptLengths: plan.workload.prompts.map(({ length }) => length),
-      machine: withLimits(machine, plan.machine),
-    };
+    const twinRequest = { ...toPrediction(plan, machine, acceptance), seed: twinTurn.seed, signal };
     try {
       const createdAt = new Date();
       const result = await simulateRun(twinRequest);

@@ -8,10 +8,10 @@ import {
   type Checkpoint,
   computeLane,
   type MachineModel,
-  runEngine,
   withLane,
 } from '@specoffload/engine';
-import { capSettingsOf } from '../inputs/caps.js';
+import { capSettingsOf, localSettings } from '../inputs/caps.js';
+import { type Job, runPlan } from '../job/execute.js';
 import type { Choice } from './choose.js';
 import { loadsOf, type PassLoads } from './loads.js';
 import type { Tunnel } from './tunnel-file.js';
@@ -33,16 +33,18 @@ export async function measureRound(
   const { choice, target, draft, prompts, cores, signal } = request;
   const { policy, memory, caps } = choice;
   const { candidates = 1, batches = 1 } = policy;
-  const { spans, acceptance } = await runEngine({
-    ...{ target, draft, prompts, policy, signal, stopAtEos: false, strategy: 'serial' },
+  const job: Job = {
+    ...{ target, draft, tokenizer: null, policy, stopAtEos: false, strategy: 'serial' },
+    workload: { name: 'one round', prompts },
     // However many of the first round's candidates stand, the second proposes in full.
     maxNewTokens: 2 * (candidates + 1) + 2,
-    machine: {
+    machine: localSettings({
       ...memory,
       ...{ deviceCores: cores.device, hostCores: cores.host },
       ...capSettingsOf(caps),
-    },
-  });
+    }),
+  };
+  const { spans, acceptance } = await runPlan(job, signal);
   return { loads: loadsOf(spans, batches), acceptance };
 }
 

@@ -1,20 +1,11 @@
 /** `specoffload accuracy`: how wrong predictions are on this machine, run by run. */
 
-import {
-  type AcceptanceTrace,
-  type Checkpoint,
-  largest,
-  type MachineModel,
-  type MachineSettings,
-  type RunResult,
-  runEngine,
-  simulateRun,
-  withBudgets,
-} from '@specoffload/engine';
+import { type Checkpoint, largest } from '@specoffload/engine';
 import type { Command } from 'commander';
 import { measureAcceptance } from '../../acceptance/measure.js';
-import { type Comparison, compare, summarize } from '../../accuracy/compare.js';
+import { type Comparison, summarize } from '../../accuracy/compare.js';
 import { accuracyGrid, type GridPoint, groupOf } from '../../accuracy/grid.js';
+import { comparePoint } from '../../accuracy/measure.js';
 import { noCaps } from '../../inputs/caps.js';
 import { prepareTarget } from '../../inputs/inflated-target.js';
 import { describeForeignCaps } from '../../inputs/machine-caps.js';
@@ -22,9 +13,7 @@ import { openMachine } from '../../inputs/machines.js';
 import { openPair } from '../../inputs/pair.js';
 import { loadWorkload } from '../../inputs/prompts.js';
 import { parseBytesPerSecond } from '../../inputs/sizes.js';
-import { describeConditions, watchConditions } from '../../job/conditions.js';
 import { cacheDirectory, displayPath, localMachinePath, pairPaths } from '../../paths.js';
-import type { ConditionsRecord } from '../../store/index.js';
 import { formatPercent, threeDigits } from '../../terminal/format.js';
 import type { Output } from '../../terminal/output.js';
 import { formatTable } from '../../terminal/table.js';
@@ -69,23 +58,18 @@ async function accuracy(options: AccuracyOptions, output: Output, signal: AbortS
   const most = largest(grid.map(({ prompts }) => prompts));
   const vocabulary = { size: target.spec.vocabSize, tokenizer };
   const workload = await loadWorkload(options.workload, most, vocabulary);
-  const pair = { target, draft: draft as Checkpoint, prompts: workload.prompts };
+  const pair = { target, draft: draft as Checkpoint, workload };
 
   output.note('accuracy: recording what the draft gets right');
-  const trace = await measureAcceptance({
-    ...{ target, draft: pair.draft, workload, newTokens, signal },
+  const acceptance = await measureAcceptance({
+    ...{ ...pair, newTokens, signal },
     candidates: largest(grid.map(({ policy }) => policy.candidates ?? 1)),
   });
+  const shared = { ...pair, machine, acceptance, maxNewTokens: newTokens, diskBytesPerSecondCap: cap };
   const comparisons: Comparison[] = [];
   for (const [index, point] of grid.entries()) {
     output.note(`accuracy ${index + 1}/${grid.length}: ${describePoint(point)}`);
-    const settings = budgetsOf(point, target);
-    const predicted = await predict(point, pair, withBudgets(machine, settings), trace);
-    const { measured, conditions } = await measureUndisturbed(
-      () => measure(point, pair, { ...settings, diskBytesPerSecondCap: cap }, signal),
-      output,
-    );
-    comparisons.push(compare(point, measured, predicted, conditions));
+    comparisons.push(await comparePoint(shared, point, output, signal));
   }
   const summary = summarize(comparisons);
   say(comparisons, summary, output);
@@ -97,62 +81,6 @@ async function accuracy(options: AccuracyOptions, output: Output, signal: AbortS
       measured: { tokensPerSecond: measured.tokensPerSecond, phases: measured.phases },
       predicted: { tokensPerSecond: predicted.tokensPerSecond, phases: predicted.phases },
     })),
-  });
-}
-
-/** How often a disturbed run is measured before the least disturbed one counts. */
-const mostAttempts = 3;
-
-interface Measurement {
-  readonly measured: RunResult;
-  readonly conditions: ConditionsRecord | null;
-}
-
-/** Measures until the machine was left alone, at most a few times. */
-async function measureUndisturbed(run: () => Promise<RunResult>, output: Output): Promise<Measurement> {
-  const disturbance = ({ conditions }: Measurement) =>
-    (conditions?.stolenShare ?? 0) + (conditions?.othersShare ?? 0);
-  let best: Measurement | null = null;
-  for (let attempt = 1; attempt <= mostAttempts; attempt += 1) {
-    const watch = watchConditions();
-    const measured = await run();
-    const latest = { measured, conditions: await watch.stop() };
-    if (!best || disturbance(latest) < disturbance(best)) best = latest;
-    if (!latest.conditions?.isDisturbed) return latest;
-    if (attempt < mostAttempts)
-      output.note(`accuracy: ${describeConditions(latest.conditions)}; measuring again`);
-  }
-  return best as Measurement;
-}
-
-interface Pair {
-  readonly target: Checkpoint;
-  readonly draft: Checkpoint;
-  readonly prompts: readonly (readonly number[])[];
-}
-
-function budgetsOf({ budgetShare }: GridPoint, { bytes }: Checkpoint) {
-  return { deviceBytes: Math.floor(bytes * budgetShare), hostBytes: Math.floor(bytes * budgetShare) };
-}
-
-function predict(point: GridPoint, pair: Pair, machine: MachineModel, acceptance: AcceptanceTrace) {
-  return simulateRun({
-    ...{ target: pair.target, draft: pair.draft, machine, acceptance },
-    ...{ strategy: point.strategy, policy: point.policy, maxNewTokens: newTokens },
-    promptLengths: pair.prompts.slice(0, point.prompts).map(({ length }) => length),
-  });
-}
-
-function measure(
-  point: GridPoint,
-  pair: Pair,
-  machine: MachineSettings,
-  signal: AbortSignal,
-): Promise<RunResult> {
-  return runEngine({
-    ...{ target: pair.target, draft: pair.draft, machine, signal, stopAtEos: false },
-    ...{ strategy: point.strategy, policy: point.policy, maxNewTokens: newTokens },
-    prompts: pair.prompts.slice(0, point.prompts),
   });
 }
 

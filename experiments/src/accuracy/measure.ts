@@ -1,0 +1,80 @@
+/** One point of the grid: a job, what came of it on a machine that was left alone, and what had been predicted. */
+
+import {
+  type AcceptanceTrace,
+  type Checkpoint,
+  type MachineModel,
+  type RunResult,
+  simulateRun,
+} from '@specoffload/engine';
+import { localSettings } from '../inputs/caps.js';
+import type { Workload } from '../inputs/prompts.js';
+import { describeConditions, watchConditions } from '../job/conditions.js';
+import { type Job, runPlan, toPrediction } from '../job/execute.js';
+import type { ConditionsRecord } from '../store/index.js';
+import type { Output } from '../terminal/output.js';
+import { type Comparison, compare } from './compare.js';
+import type { GridPoint } from './grid.js';
+
+/** What all points of a grid share. */
+export interface GridRequest {
+  readonly target: Checkpoint;
+  readonly draft: Checkpoint;
+  readonly workload: Workload;
+  readonly maxNewTokens: number;
+  /** null: the disk is not paced. */
+  readonly diskBytesPerSecondCap: number | null;
+  /** Whose rates predict. */
+  readonly machine: MachineModel;
+  readonly acceptance: AcceptanceTrace;
+}
+
+export async function comparePoint(
+  request: GridRequest,
+  point: GridPoint,
+  output: Output,
+  signal: AbortSignal,
+): Promise<Comparison> {
+  const job = jobOf(request, point);
+  const predicted = await simulateRun(toPrediction(job, request.machine, request.acceptance));
+  const { measured, conditions } = await measureUndisturbed(() => runPlan(job, signal), output);
+  return compare(point, measured, predicted, conditions);
+}
+
+function jobOf(
+  { workload, ...request }: GridRequest,
+  { strategy, policy, prompts, budgetShare }: GridPoint,
+): Job {
+  const { target, draft, maxNewTokens, diskBytesPerSecondCap } = request;
+  const budget = Math.floor(target.bytes * budgetShare);
+  return {
+    ...{ strategy, policy, target, draft, tokenizer: null, maxNewTokens, stopAtEos: false },
+    workload: { name: workload.name, prompts: workload.prompts.slice(0, prompts) },
+    machine: localSettings({ deviceBytes: budget, hostBytes: budget, diskBytesPerSecondCap }),
+  };
+}
+
+/** How often a disturbed run is measured before the least disturbed one counts. */
+const mostAttempts = 3;
+
+interface Measurement {
+  readonly measured: RunResult;
+  readonly conditions: ConditionsRecord | null;
+}
+
+/** Measures until the machine was left alone, at most a few times. */
+async function measureUndisturbed(run: () => Promise<RunResult>, output: Output): Promise<Measurement> {
+  const disturbance = ({ conditions }: Measurement) =>
+    (conditions?.stolenShare ?? 0) + (conditions?.othersShare ?? 0);
+  let best: Measurement | null = null;
+  for (let attempt = 1; attempt <= mostAttempts; attempt += 1) {
+    const watch = watchConditions();
+    const measured = await run();
+    const latest = { measured, conditions: await watch.stop() };
+    if (!best || disturbance(latest) < disturbance(best)) best = latest;
+    if (!latest.conditions?.isDisturbed) return latest;
+    if (attempt < mostAttempts)
+      output.note(`accuracy: ${describeConditions(latest.conditions)}; measuring again`);
+  }
+  return best as Measurement;
+}
