@@ -34,7 +34,7 @@ describe('a drafter without a model', () => {
     ['deepspeed', { candidates: 5, speculation: 'serial' }],
   ])('writes what plain decoding writes: prompt lookup under %s with %o', async (strategy, policy) => {
     const run = await runEngine({
-      ...{ ...request, strategy, drafter: promptLookup },
+      ...{ ...request, strategy, drafter: promptLookup, device: { kind: 'isolated' } },
       policy: { ...request.policy, ...policy },
     });
     expect(run.outputDigest).toBe(plain);
