@@ -28,5 +28,4 @@ export { predictionVersion } from './run/simulate.js';
 export { describePolicyFields } from './schedule/describe-policy.js';
 export { multipliedElements } from './schedule/draft-round.js';
 export { cacheBytesPerToken } from './schedule/kv-cache.js';
-export { promptLookup } from './schedule/prompt-lookup.js';
 export { AcceptanceCounter } from './speculate/statistics.js';

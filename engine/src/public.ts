@@ -1,6 +1,8 @@
 /**
  * The engine's public names, by purpose: what users, notebooks and experiments build on. `internals.ts` holds what the
  * lab's own packages and tests need besides.
+ *
+ * @module engine
  */
 
 // Run for real.
@@ -20,8 +22,6 @@ export {
   type RunRequest,
   type RunResult,
 } from './run/types.js';
-export type { Drafter, Drafting, DraftNeeds, DraftRound, DraftRun, PlaceDraft } from './schedule/drafter.js';
-export type { OpenChoices, OpenPolicy } from './schedule/policy.js';
 export type { BufferUse, MemoryLog } from './trace/memory.js';
 export type { LaneGaps } from './trace/report.js';
 export type { LaneName, PhaseName, Span } from './trace/types.js';
@@ -127,17 +127,21 @@ export { defaultSimulations, type SearchProgress } from './plan/search.js';
 export { planSpace } from './plan/space.js';
 export { defaultNumSeeds } from './plan/trials.js';
 
-// Policies and strategies.
+// Policies, strategies, drafters.
 
 export { describePolicyField } from './schedule/describe-policy.js';
+export type { Drafter, Drafting, DraftNeeds, DraftRound, DraftRun, PlaceDraft } from './schedule/drafter.js';
 export {
   type AllowedValues,
   localPolicyFields,
+  type OpenChoices,
+  type OpenPolicy,
   type PolicyInput,
   parsePolicy,
   policyFieldNames,
 } from './schedule/policy.js';
 export { type Policy, policyFields } from './schedule/policy-fields.js';
+export { promptLookup } from './schedule/prompt-lookup.js';
 export {
   type StrategyName,
   speculates,

@@ -1,6 +1,8 @@
 /**
  * The public names of the experiments package, by purpose: what notebooks and programs of your own build on. Tests import
  * the rest by its file.
+ *
+ * @module experiments
  */
 
 // Ask: experiments as data, run and resumed.
@@ -11,6 +13,7 @@ export {
   type Choice,
   defineExperiment,
   type ExperimentDefinition,
+  type RunSettings,
   type Settings,
 } from './definitions/definition.js';
 export { parseDefinition } from './definitions/parse.js';

@@ -1,4 +1,8 @@
-/** The Jupyter side of the lab: what notebooks show, and what runs them. Public names, by purpose. */
+/**
+ * The Jupyter side of the lab: what notebooks show, and what runs them. Public names, by purpose.
+ *
+ * @module kernel
+ */
 
 // In a cell: figures, tables, formulas, progress, questions.
 

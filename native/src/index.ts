@@ -1,4 +1,8 @@
-/** Memory that all threads share, direct reads, attention and probes in C++, and their TypeScript twins. */
+/**
+ * Memory that all threads share, direct reads, attention and probes in C++, and their TypeScript twins.
+ *
+ * @module native
+ */
 
 // The core and what it gives out.
 
