@@ -24,11 +24,12 @@ export { shippedExperiments } from './sweep/experiments/index.js';
 export { describeGeneration, type Generation, splitGenerations } from './sweep/generations.js';
 export { openExperiment } from './sweep/open-experiment.js';
 export type { SweepOptions } from './sweep/options.js';
+export type { FailedRun, SweepOutcome } from './sweep/outcome.js';
 export { readOutcome } from './sweep/outcome-runs.js';
 export { describeSweepProgress, type SweepProgress } from './sweep/progress.js';
 export type { ScoredPoint } from './sweep/ranking.js';
 export type { Refusal } from './sweep/refusals.js';
-export { type FailedRun, runExperiment, type SweepOutcome } from './sweep/sweep.js';
+export { runExperiment } from './sweep/sweep.js';
 
 // Inputs: machines, models, prompts, sizes.
 

@@ -4,8 +4,9 @@ export { readDefinitions, type StoredDefinition } from '../definitions/stored-de
 export { describeGeneration, type Generation, splitGenerations } from './generations.js';
 export { openExperiment } from './open-experiment.js';
 export type { SweepOptions } from './options.js';
+export type { FailedRun, SweepOutcome } from './outcome.js';
 export { readOutcome } from './outcome-runs.js';
 export { describeSweepProgress, type SweepProgress } from './progress.js';
 export type { ScoredPoint } from './ranking.js';
 export type { Refusal } from './refusals.js';
-export { type FailedRun, runExperiment, type SweepOutcome } from './sweep.js';
+export { runExperiment } from './sweep.js';

@@ -2,7 +2,7 @@
 
 import { basename, dirname } from 'node:path';
 import { type RunRecord, readRuns, type StoredRun } from '../store/index.js';
-import type { SweepOutcome } from './sweep.js';
+import type { SweepOutcome } from './outcome.js';
 
 /**
  * Runs of the points that the sweep asked for, those of earlier sessions too, oldest first. What the same name was asked

@@ -6,8 +6,8 @@ import { displayPath } from '../paths.js';
 import type { SettingValue } from '../store/record.js';
 import { formatCount, formatSeconds, plural, threeDigits } from '../terminal/format.js';
 import { type Column, formatTable } from '../terminal/table.js';
+import type { SweepOutcome } from './outcome.js';
 import type { ScoredPoint } from './ranking.js';
-import type { SweepOutcome } from './sweep.js';
 
 /** Beyond so many lines nobody reads. */
 const mostLines = 20;

@@ -7,7 +7,6 @@ import { describeAxes, type Point, walkPoints } from '../definitions/expand.js';
 import { defaultMetric, measure } from '../definitions/metrics.js';
 import { noPoint } from '../definitions/parse.js';
 import { keepDefinition } from '../definitions/stored-definitions.js';
-import type { Turn } from '../store/index.js';
 import {
   assertWritable,
   explainStoreError,
@@ -19,54 +18,21 @@ import {
   scanRuns,
 } from '../store/index.js';
 import { formatCount, formatSeconds, plural } from '../terminal/format.js';
-import { type Agreement, AgreementCheck } from './agreement.js';
 import { estimateSeconds } from './estimate.js';
 import { choosePruned, rungsOf } from './halving.js';
 import { createMeasurementRunner } from './measurements.js';
 import { type SweepOptions, type SweepRequest, settleRequest } from './options.js';
+import type { FailedRun, SweepOutcome } from './outcome.js';
+import { compareOutputs } from './outputs.js';
 import { locatePoint, locateRun } from './place.js';
 import { createPredictionRunner } from './predictions.js';
 import { Progress } from './progress.js';
-import { type ScoredPoint, Scores } from './ranking.js';
+import { Scores } from './ranking.js';
 import { addRefusal, forgetRefusals, type Refusal, readRefusals } from './refusals.js';
 import type { PointRunner } from './runner.js';
 import { Shelf } from './shelf.js';
-import { type MeasuredPoint, predictMeasured } from './twins.js';
+import type { MeasuredPoint } from './twins.js';
 import type { RunEnd } from './worker.js';
-
-export interface FailedRun extends Turn {
-  readonly axes: PointRecord['axes'];
-  readonly message: string;
-}
-
-export interface SweepOutcome {
-  readonly experiment: string;
-  readonly kind: ExperimentDefinition['kind'];
-  /** Where the records are. */
-  readonly folder: string;
-  readonly metric: string;
-  readonly lowerIsBetter: boolean;
-  readonly points: number;
-  /** Runs that were asked for, those of refused and pruned points left out. */
-  readonly runs: number;
-  /** Of them, those that had been finished before. */
-  readonly before: number;
-  /** Of them, those that this session stored. */
-  readonly stored: number;
-  readonly failed: readonly FailedRun[];
-  readonly refused: readonly Refusal[];
-  /** Points that halving let go, worst first. */
-  readonly pruned: readonly ScoredPoint[];
-  /** Points with at least one run, best first; the pruned ones too. */
-  readonly ranking: readonly ScoredPoint[];
-  /** Of the stored runs, those during which the machine did something else as well. */
-  readonly disturbed: number;
-  /** Whether measured runs of the same texts wrote the same tokens; null of predictions. */
-  readonly agreement: Agreement | null;
-  /** Whether nothing is left to run. */
-  readonly isComplete: boolean;
-  readonly elapsedSeconds: number;
-}
 
 /**
  * Runs an experiment: every point that can be served ends with a record per run in the store. What the store has
@@ -342,38 +308,22 @@ class Sweep {
       }
   }
 
-  /** Holds the output of all measured runs against each other, and predicts their points where that is asked for. */
-  async #compareOutputs(): Promise<Agreement> {
-    const { definition, turns, output } = this.#request;
-    const check = new AgreementCheck();
-    const measured = new Map<string, MeasuredPoint>();
+  /** Where the records of measured points are. */
+  async *#measured(): AsyncGenerator<MeasuredPoint> {
     for await (const { record: point } of this.#points(false))
-      for (const turn of turns) {
+      for (const turn of this.#request.turns) {
         const { key } = locateRun(point, turn);
-        if (!this.#known.has(key)) continue;
-        const folder = join(this.#folder, key);
-        try {
-          const { record } = openRun(folder);
-          if (record.kind !== 'measured') continue;
-          await check.add({ record, folder });
-          measured.set(point.pointKey, { point, folder });
-        } catch (error) {
-          if (!(error instanceof UserError)) throw error;
-          output.note(error.message);
-        }
+        if (this.#known.has(key)) yield { point, folder: join(this.#folder, key) };
       }
-    if (definition.predictOn !== undefined)
-      await predictMeasured(this.#request, this.#shelf, [...measured.values()], (key) =>
-        this.#known.has(key),
-      );
-    return check.result;
   }
 
   async #conclude(): Promise<SweepOutcome> {
     const { definition, output, maxSeconds } = this.#request;
     const { name, kind, metric = defaultMetric, lowerIsBetter = false } = definition;
     await this.#addScores();
-    const agreement = kind === 'measured' ? await this.#compareOutputs() : null;
+    const hasRun = (key: string) => this.#known.has(key);
+    const agreement =
+      kind === 'measured' ? await compareOutputs(this.#request, this.#shelf, this.#measured(), hasRun) : null;
     const ranking = this.#scores.rank(lowerIsBetter);
     const { total, done, elapsedSeconds } = this.#progress.now;
     if (this.#halt === 'time')
