@@ -27,7 +27,7 @@ const sizes = {
 class Bench {
   readonly random: Random;
   readonly host: PoolMemory;
-  readonly #device: Device;
+  readonly #device: Promise<Device>;
   readonly #queues: Promise<Record<QueueName, DeviceQueue>>;
   #deviceEnd = 0;
   #hostEnd = 0;
@@ -87,12 +87,13 @@ class Bench {
     const { compute, copy } = await this.#queues;
     await compute.close();
     await copy.close();
-    await this.#device.close();
+    await (await this.#device).close();
     this.host.release();
   }
 }
 
-async function connect(device: Device): Promise<Record<QueueName, DeviceQueue>> {
+async function connect(opening: Promise<Device>): Promise<Record<QueueName, DeviceQueue>> {
+  const device = await opening;
   return {
     compute: await connectQueue(device.handOver('compute')),
     copy: await connectQueue(device.handOver('copy')),

@@ -19,7 +19,7 @@ interface CpuQueueData {
 
 export const cpuDriver: DeviceDriver = {
   formats: localFormats,
-  open: (options) => new CpuDevice(options),
+  open: async (options) => new CpuDevice(options),
   connect: (handle) => {
     const { core: kind, device, host, models, threads } = handle.data as CpuQueueData;
     const core = loadNativeCore(kind);

@@ -293,7 +293,7 @@ export type DeviceModels = Readonly<Record<ModelRole, ModelSpec | null>>;
 export interface DeviceDriver {
   /** What a plan has to be laid out for. */
   readonly formats: Formats;
-  open(options: DeviceOptions): Device;
+  open(options: DeviceOptions): Promise<Device>;
   /** In the thread that submits. */
   connect(handle: QueueHandle): Promise<DeviceQueue>;
 }

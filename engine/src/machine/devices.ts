@@ -28,7 +28,10 @@ export function formatsOf({ kind } = defaultChoice): Formats {
 }
 
 /** Takes the device's memory. */
-export function openDevice({ kind, seed = 0 } = defaultChoice, options: Omit<DeviceOptions, 'seed'>): Device {
+export async function openDevice(
+  { kind, seed = 0 } = defaultChoice,
+  options: Omit<DeviceOptions, 'seed'>,
+): Promise<Device> {
   const driver = driverOf(kind);
   if (options.formats !== driver.formats)
     throw new Error(`the plan is not laid out for the numbers of the ${kind} device`);

@@ -42,7 +42,7 @@ export type Answer =
 
 export const isolatedDriver: DeviceDriver = {
   formats: localFormats,
-  open: (options) => new IsolatedDevice(options),
+  open: async (options) => new IsolatedDevice(options),
   connect: async ({ data }) => new IsolatedQueue(data as MessagePort),
 };
 

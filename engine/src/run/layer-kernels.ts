@@ -49,9 +49,10 @@ export class LayerKernels {
   constructor(queue: DeviceQueue, model: WorkerModel) {
     this.#queue = queue;
     this.#model = model;
+    const rowBytes = model.spec.hiddenSize * model.formats.activationElementBytes;
     this.#frames = model.frames.map(({ normed }) => ({
       expertRows: [],
-      routerMargins: new Float32Array(f32.count(normed.byteLength) / model.spec.hiddenSize),
+      routerMargins: new Float32Array(normed.byteLength / rowBytes),
     }));
   }
 
@@ -172,7 +173,7 @@ export class LayerKernels {
 
   /** A whole forward pass of a model that lives on the device, attention included. */
   async draftStep({ ids, sequences, rowIndices }: DraftOp, giveWay: GiveWay): Promise<Outcome<DraftResult>> {
-    const { layers, kvCache } = this.#model;
+    const { layers, kvCache, formats } = this.#model;
     const rows = ids.length;
     const { startSeconds } = await this.embed(0, ids);
     for (const [layer, { attention, experts }] of layers.entries()) {
@@ -180,7 +181,7 @@ export class LayerKernels {
       await giveWay();
       const { result } = await this.attend({
         ...{ kind: 'device-attention', frame: 0, layer, rows, weights: attention, wantsRouting: false },
-        ...{ cache, cacheElements: f32.count(byteLength), sequences },
+        ...{ cache, cacheElements: byteLength / formats.cacheElementBytes, sequences },
       });
       for (const [expert, weights] of experts.entries())
         if (result.rowsPerExpert[expert] > 0) {

@@ -71,7 +71,7 @@ export class LocalMachine implements Machine {
   ): Promise<LocalMachine> {
     const core = loadNativeCore(settings.native ?? 'auto');
     const host = PoolMemory.create(core, plan.host);
-    const device = openDevice(choice, {
+    const device = await openDevice(choice, {
       ...{ core, memory: plan.device, host: host.handles },
       formats: plan.target.formats,
       models: {
@@ -283,13 +283,13 @@ function assertReaches(file: StreamFile, fileOffset: number): StreamFile {
 
 /** The part of a placement that workers need. */
 function describeModel(placement: ModelPlacement, isOnDevice: boolean): WorkerModel {
-  const { checkpoint, layouts, pinned, frames, scratch, hostExperts, kvCache, rope, numPositions } =
+  const { checkpoint, layouts, pinned, formats, frames, scratch, hostExperts, kvCache, rope, numPositions } =
     placement;
   const layoutOf = (id: string) => layouts.get(id) as NonNullable<ReturnType<typeof layouts.get>>;
   const base = (id: string) => (pinned.get(id) as { byteOffset: DeviceAddress }).byteOffset;
   const [embedding] = layoutOf('embedding').tensors;
   return {
-    ...{ frames, scratch, hostExperts, kvCache, rope, numPositions },
+    ...{ formats, frames, scratch, hostExperts, kvCache, rope, numPositions },
     role: isOnDevice ? 'draft' : 'target',
     spec: checkpoint.spec,
     embedding: {

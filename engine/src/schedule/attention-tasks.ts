@@ -3,7 +3,6 @@
  * attention -> mix), else one on its lane.
  */
 
-import { f32 } from '@specoffload/native';
 import type { Region } from '../machine/pool.js';
 import { keyWidth } from '../model/spec.js';
 import type { WeightGroup } from '../model/types.js';
@@ -117,7 +116,9 @@ function deviceAttentionOp(
     ...{ frame, layer, rows },
     weights: weightsOf(context, group),
     cache: region.byteOffset,
-    cacheElements: packed ? 2 * packed.numTokens * keyWidth(attention) : f32.count(region.byteLength),
+    cacheElements: packed
+      ? 2 * packed.numTokens * keyWidth(attention)
+      : region.byteLength / placement.formats.cacheElementBytes,
     sequences: cacheFields(attention, feeds, packed?.blocks),
     wantsRouting: request.policy.hostExpertRows > 0,
   };

@@ -4,7 +4,8 @@
  * first groups can be on their way while this pass is still computing or the draft is proposing.
  */
 
-import { type Codec, codecs, f32 } from '@specoffload/native';
+import { type Codec, codecs } from '@specoffload/native';
+import { type Formats, weightBytes } from '../machine/formats.js';
 import { type Hop, kindOfHop } from '../machine/topology.js';
 import type { WeightGroup } from '../model/types.js';
 import type { PhaseName } from '../trace/types.js';
@@ -239,7 +240,7 @@ export function residentTasks(plan: MemoryPlan, ids: TaskIds, slotOf: SlotOf): T
   const toHost = (layout: GroupLayout, target: number) => load(layout, undefined, () => target);
   const toDevice = (layout: GroupLayout, target: number) => {
     const staging = plan.hostSlots.expert;
-    for (const piece of splitLayout(layout, staging.regions[0].byteLength)) {
+    for (const piece of splitLayout(layout, staging.regions[0].byteLength, plan.target.formats)) {
       const { id } = load(piece, staging.slotClass, (slot) => staging.regions[slot].byteOffset);
       tasks.push(
         createTask(
@@ -271,7 +272,7 @@ export function residentTasks(plan: MemoryPlan, ids: TaskIds, slotOf: SlotOf): T
 }
 
 /** The layout in pieces that fit a staging buffer; one piece when it fits as it is. */
-function splitLayout(layout: GroupLayout, stagingBytes: number): GroupLayout[] {
+function splitLayout(layout: GroupLayout, stagingBytes: number, formats: Formats): GroupLayout[] {
   if (layout.stagedBytes <= stagingBytes) return [layout];
   return layout.group.tensors.flatMap(({ ref }, index) => {
     const tensor = layout.tensors[index];
@@ -296,7 +297,7 @@ function splitLayout(layout: GroupLayout, stagingBytes: number): GroupLayout[] {
             ...tensor,
             count,
             stagedOffset: start - fileOffset,
-            deviceOffset: tensor.deviceOffset + f32.bytes(first),
+            deviceOffset: tensor.deviceOffset + weightBytes(formats, ref.dtype, first),
           },
         ],
       };
