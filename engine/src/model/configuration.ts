@@ -2,7 +2,8 @@
 
 import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { maybeReadJson, UserError } from '@specoffload/input';
+import { isRecord, maybeReadJson, UserError } from '@specoffload/input';
+import type { WeightDtype } from '@specoffload/native';
 import { parseModelSpec } from './config.js';
 import { parseEosTokenIds } from './config-eos.js';
 import { describeModel, type ModelDescription } from './describe.js';
@@ -15,7 +16,8 @@ const configName = 'config.json';
 
 /** The configuration of a folder, with the end-of-sequence ids of generation_config.json where that file gives some. */
 export async function readModelSpec(directory: string): Promise<ModelSpec> {
-  return readConfigFile(join(directory, configName));
+  const file = join(directory, configName);
+  return parseConfig(await readConfigJson(file), file);
 }
 
 /** Whether `path` is a configuration itself, or a folder that holds one and no safetensors file. */
@@ -37,20 +39,39 @@ export async function openConfiguration(
 ): Promise<Checkpoint> {
   const file = path.endsWith('.json') ? path : join(path, configName);
   const named = basename(file) === configName ? dirname(resolve(file)) : file.slice(0, -'.json'.length);
-  const model = describeModel({ name: basename(named), spec: await readConfigFile(file), unit });
+  const json = await readConfigJson(file);
+  const spec = await parseConfig(json, file);
+  const model = describeModel({ name: basename(named), spec, unit, dtype: parseDtype(json) });
   // Where its tokenizer lies, if it has one.
   return { ...model, directory: dirname(file) };
 }
 
-async function readConfigFile(path: string): Promise<ModelSpec> {
+async function readConfigJson(path: string): Promise<unknown> {
   const json = await maybeReadJson(path, maxConfigBytes);
   if (json === null) {
     throw new UserError(
       `there is no ${path}; expected the directory of a Hugging Face checkpoint; check the path or download the model`,
     );
   }
+  return json;
+}
+
+async function parseConfig(json: unknown, path: string): Promise<ModelSpec> {
   const spec = parseModelSpec(json, path);
   const generationPath = join(dirname(path), 'generation_config.json');
   const eosTokenIds = parseEosTokenIds(await maybeReadJson(generationPath, maxConfigBytes), generationPath);
   return eosTokenIds === null ? spec : { ...spec, eosTokenIds };
+}
+
+const dtypeNames: Readonly<Record<string, WeightDtype>> = {
+  bfloat16: 'bf16',
+  float16: 'f16',
+  float32: 'f32',
+};
+
+/** What the weights were saved as, which transformers 5 calls dtype and older ones torch_dtype; bf16 where nothing is said. */
+function parseDtype(json: unknown): WeightDtype {
+  const { dtype, torch_dtype: former } = isRecord(json) ? json : {};
+  const name = String(dtype ?? former);
+  return Object.hasOwn(dtypeNames, name) ? dtypeNames[name]! : 'bf16';
 }

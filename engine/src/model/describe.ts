@@ -4,7 +4,7 @@
  */
 
 import { createHash } from 'node:crypto';
-import { codecs, f32 } from '@specoffload/native';
+import { type Codec, codecs, f32, type WeightDtype } from '@specoffload/native';
 import { type GroupSpec, modelGroups } from './roles.js';
 import { countElements } from './safetensors.js';
 import type { ModelSpec } from './spec.js';
@@ -21,14 +21,15 @@ export interface ModelDescription {
   readonly unit?: 'expert' | 'ffn';
   /** What records name it by. @default a digest of the spec */
   readonly digest?: string;
+  /** How every weight is stored. @default bf16, as the models of the paper are published */
+  readonly dtype?: WeightDtype;
 }
 
-/** As the models of the paper are published. */
-const dtype = 'bf16';
-const codec = codecs[dtype];
-
-export function describeModel({ name, spec, unit = 'ffn', digest }: ModelDescription): Checkpoint {
+export function describeModel(description: ModelDescription): Checkpoint {
+  const { name, spec, unit = 'ffn', digest, dtype = 'bf16' } = description;
+  const codec: Codec = codecs[dtype];
   const groups = modelGroups(spec);
+  const describeGroup = (group: GroupSpec) => placeGroup(group, dtype);
   const layers = groups.layers.map(({ attention, experts }, layer) => ({
     attention: describeGroup(attention),
     experts: (unit === 'expert' ? experts : [mergeExperts(experts, layer)]).map(describeGroup),
@@ -43,11 +44,11 @@ export function describeModel({ name, spec, unit = 'ffn', digest }: ModelDescrip
   return {
     ...{ directory: '', name, spec, tensors, embedding, head, layers, parameters },
     bytes: codec.bytes(parameters),
-    digest: digest ?? digestOf(spec),
+    digest: digest ?? digestOf(spec, codec),
   };
 }
 
-function digestOf(spec: ModelSpec): string {
+function digestOf(spec: ModelSpec, codec: Codec): string {
   const identity = JSON.stringify({ described: identityOf(spec), elementBytes: codec.bytes(1) });
   return createHash('sha256').update(identity).digest('hex');
 }
@@ -63,7 +64,8 @@ function mergeExperts(experts: readonly GroupSpec[], layer: number): GroupSpec {
 }
 
 /** Tensors lie one behind the other in a file that does not exist. */
-function describeGroup({ id, kind, layer, expert, tensors }: GroupSpec): WeightGroup {
+function placeGroup({ id, kind, layer, expert, tensors }: GroupSpec, dtype: WeightDtype): WeightGroup {
+  const codec: Codec = codecs[dtype];
   let fileOffset = 0;
   let deviceBytes = 0;
   const described = tensors.map(({ role, name, shape }) => {

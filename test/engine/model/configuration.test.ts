@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
@@ -66,6 +66,27 @@ describe('a model by its configuration alone', () => {
     expect(models[0]!.digest).not.toBe(
       describeModel({ name: 'mine', spec: catalogSpec('mixtral-8x7b') }).digest,
     );
+  });
+
+  it('takes as many bytes as its weights were saved with', async () => {
+    const sizes = await Promise.all(
+      [{ torch_dtype: 'float32' }, { dtype: 'float16', torch_dtype: 'float32' }, { torch_dtype: 'auto' }].map(
+        async (saved, index) => {
+          const path = join(root, `saved-${index}.json`);
+          const { torch_dtype, dtype, ...config } = JSON.parse(
+            readFileSync(join(folder, 'config.json'), 'utf8'),
+          );
+          writeFileSync(path, JSON.stringify({ ...config, ...saved }));
+          const { bytes, parameters, layers } = await openConfiguration(path);
+          return [bytes / parameters, layers[0]!.attention.tensors[0]!.ref.dtype];
+        },
+      ),
+    );
+    expect(sizes).toEqual([
+      [4, 'f32'],
+      [2, 'f16'],
+      [2, 'bf16'],
+    ]);
   });
 
   it('ends where generation_config.json says', async () => {
