@@ -1,7 +1,7 @@
 /** What every kind of device has to do, command by command, against plain arithmetic; a new kind is tested by its name. */
 
 import { createRandom, deviceKinds, type Random } from '@specoffload/engine';
-import { loadNativeCore } from '@specoffload/native';
+import { codecs, loadNativeCore } from '@specoffload/native';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type {
   Command,
@@ -12,7 +12,6 @@ import type {
 } from '../../engine/dist/machine/device.js';
 import { connectQueue, formatsOf, openDevice } from '../../engine/dist/machine/devices.js';
 import { PoolLayout, PoolMemory } from '../../engine/dist/machine/pool.js';
-import { narrowToBytes } from '../../engine/dist/model/widths.js';
 import { attend } from '../../native/dist/twin/attention.js';
 import { maxDifference } from './model/golden.js';
 import { specOf } from './tiny.js';
@@ -258,7 +257,7 @@ describe.each(deviceKinds)('the %s device', (kind) => {
 
   it.each(['bf16', 'f16', 'f32'] as const)('decodes and embeds what is stored in %s', async (dtype) => {
     const table = Float32Array.from({ length: vocabSize * h }, (_, i) => (i % 64) - 32); // exact in all three
-    const bytes = narrowToBytes(table, dtype);
+    const bytes = codecs[dtype].encode(table);
     const source = bench.hostRoom(bytes.length);
     const { arena, offset } = bench.host.locate(source);
     new Uint8Array(arena.buffer, offset, bytes.length).set(bytes);
