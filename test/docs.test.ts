@@ -16,7 +16,7 @@ const pages = [
 
 const textOf = (page: string) => readFileSync(join(projectDirectory, page), 'utf8');
 const scripts = JSON.parse(textOf('package.json')).scripts as Record<string, string>;
-const program = createProgram({ signal: new AbortController().signal });
+const program = await createProgram([], { signal: new AbortController().signal });
 
 const flagsOf = (command: Command): string[] => [
   ...command.options.flatMap(({ long }) => (long ? [long] : [])),

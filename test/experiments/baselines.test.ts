@@ -29,7 +29,7 @@ import { openPredictedJob } from '../../experiments/src/sweep/predicted-job.js';
 import { Shelf } from '../../experiments/src/sweep/shelf.js';
 import { createOutput } from '../../experiments/src/terminal/output.js';
 import { mixtral, workstation } from '../engine/plan-cases.js';
-import { runCli } from './cli.js';
+import { callCli } from './cli.js';
 import { fakeCheckpoint, fakeResult, fakeRun } from './fake-run.js';
 
 let folder: string;
@@ -148,10 +148,10 @@ describe('a target whose vocabulary is not the default draft’s', () => {
     await writeFile(ids, '{"ids": [5, 6, 7]}\n{"ids": [8]}\n');
     const results = join(folder, 'results');
     const args = [...own, '--prompts', ids, '--new-tokens', '2', '--results', results, '--json'];
-    const plain = await runCli(['run', '--strategy', 'flexgen', ...args]);
+    const plain = await callCli(['run', '--strategy', 'flexgen', ...args]);
     expect(plain.exitCode, plain.stderr).toBe(0);
     expect(plain.stderr).not.toContain('not used');
-    const given = await runCli([
+    const given = await callCli([
       'run',
       '--strategy',
       'flexgen',
@@ -165,13 +165,13 @@ describe('a target whose vocabulary is not the default draft’s', () => {
     );
     const [first, second] = [plain, given].map(({ stdout }) => JSON.parse(stdout).record);
     expect([first.model.draft, first.repeat, second.repeat]).toEqual([null, 0, 1]);
-    const drafted = await runCli(['run', '--strategy', 'flexgen', '--speculation', 'serial', ...args]);
+    const drafted = await callCli(['run', '--strategy', 'flexgen', '--speculation', 'serial', ...args]);
     expect(drafted.stderr).toContain('vocabular');
   });
 
   it('is predicted and planned for a baseline', async () => {
     const llama = ['--target', 'llama-3.3-70b', '--prompts', '4', '--prompt-tokens', '20'];
-    const simulated = await runCli([
+    const simulated = await callCli([
       ...['simulate', '--strategy', 'none', ...llama, '--max-new-tokens', '2', '--acceptance', 'nowhere'],
       ...['--results', join(folder, 'simulated'), '--json'],
     ]);
@@ -179,7 +179,7 @@ describe('a target whose vocabulary is not the default draft’s', () => {
     expect(simulated.stderr).toContain(
       'none does not speculate: --acceptance is not used; take --strategy serial',
     );
-    const planned = await runCli([
+    const planned = await callCli([
       ...['plan', '--strategy', 'none', ...llama, '--max-new-tokens', '2', '--simulations', '2', '--json'],
     ]);
     expect(planned.exitCode, planned.stderr).toBe(0);

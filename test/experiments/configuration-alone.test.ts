@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { openConfiguration, runEngine } from '@specoffload/engine';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { goldenDirectory } from '../engine/model/golden.js';
-import { runCli } from './cli.js';
+import { callCli } from './cli.js';
 
 let root: string;
 let folder: string;
@@ -33,7 +33,7 @@ const work = [
 describe('a model by configuration alone', () => {
   it('is predicted by its folder or its file', async () => {
     const predict = async (target: string) => {
-      const { exitCode, stdout, stderr } = await runCli([
+      const { exitCode, stdout, stderr } = await callCli([
         'simulate',
         '--target',
         target,
@@ -65,7 +65,7 @@ describe('a model by configuration alone', () => {
       };
       const file = join(root, `${kind}.json`);
       await writeFile(file, JSON.stringify(definition));
-      return runCli(['sweep', file, '--results', join(root, 'results')]);
+      return callCli(['sweep', file, '--results', join(root, 'results')]);
     };
     const predicted = await sweep('simulated');
     expect(predicted.exitCode, predicted.stderr).toBe(0);
@@ -77,10 +77,10 @@ describe('a model by configuration alone', () => {
   });
 
   it('is inspected, as models of the catalogue are', async () => {
-    expect((await runCli(['model', 'inspect', folder])).stdout).toMatch(
+    expect((await callCli(['model', 'inspect', folder])).stdout).toMatch(
       /^mine\narchitecture +mixtral, 3 layers/,
     );
-    expect((await runCli(['model', 'inspect', 'mixtral-8x7b'])).stdout).toContain('46,702,792,704, ');
+    expect((await callCli(['model', 'inspect', 'mixtral-8x7b'])).stdout).toContain('46,702,792,704, ');
   });
 
   it.each([
@@ -93,7 +93,7 @@ describe('a model by configuration alone', () => {
       'is a configuration, which simulate and plan can predict, without weights; expected the directory',
     ],
   ])('is no checkpoint that could run: %j', async (end, message) => {
-    const { exitCode, stderr } = await runCli(['run', '--target', `${folder}${end}`, '--strategy', 'none']);
+    const { exitCode, stderr } = await callCli(['run', '--target', `${folder}${end}`, '--strategy', 'none']);
     expect(stderr).toContain(message);
     expect(stderr.trim().split('\n')).toHaveLength(1);
     expect(exitCode).toBe(1);

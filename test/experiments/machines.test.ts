@@ -10,7 +10,7 @@ import { openMachine } from '../../experiments/src/inputs/machines.js';
 import { openOrDescribeModel } from '../../experiments/src/inputs/models.js';
 import { parseBytes, parseBytesPerSecond, parseFlopsPerSecond } from '../../experiments/src/inputs/sizes.js';
 import { projectDirectory } from '../../experiments/src/paths.js';
-import { runCli } from './cli.js';
+import { callCli } from './cli.js';
 
 const parts = await readParts();
 const gpus = Object.keys(parts.gpu);
@@ -104,14 +104,14 @@ describe('specoffload machines', () => {
   afterAll(() => rm(folder, { recursive: true, force: true }));
 
   it('lists whole machines and parts', async () => {
-    const { stdout } = await runCli(['machines', 'list', '--json']);
+    const { stdout } = await callCli(['machines', 'list', '--json']);
     expect(JSON.parse(stdout).whole).toEqual(['env1', 'env2']);
     expect(Object.keys(JSON.parse(stdout).parts.gpu)).toEqual(gpus);
   });
 
   it('shows constants and writes a file that predicts the same', async () => {
     const out = join(folder, 'mine.json');
-    const { stdout } = await runCli(['machines', 'show', 'h100-sxm+nvme5', '--out', out]);
+    const { stdout } = await callCli(['machines', 'show', 'h100-sxm+nvme5', '--out', out]);
     expect(stdout).toMatch(/link\.bytesPerSecond +52\.0 GB\/s +yes +63\.02GB\/s/);
     expect(await openMachine(out)).toEqual(await openMachine('h100-sxm+nvme5'));
   });

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { strategyNamed } from '../../engine/dist/schedule/strategies/index.js';
 import { nearestFirst } from '../../experiments/src/inputs/model-names.js';
 import { openOrDescribeModel } from '../../experiments/src/inputs/models.js';
-import { runCli } from './cli.js';
+import { callCli } from './cli.js';
 
 const names = Object.keys(modelCatalog);
 
@@ -37,13 +37,13 @@ describe('a name that means no model', () => {
   });
 
   it('run says of a model of the catalogue that it can be predicted only', async () => {
-    const { exitCode, stderr } = await runCli(['run', '--target', 'mixtral-8x7b', '--strategy', 'none']);
+    const { exitCode, stderr } = await callCli(['run', '--target', 'mixtral-8x7b', '--strategy', 'none']);
     expect(stderr).toContain('mixtral-8x7b is known by its sizes alone, which simulate and plan can predict');
     expect(exitCode).toBe(1);
   });
 
   it('run lists what can be predicted for a directory that is not there', async () => {
-    const { exitCode, stderr } = await runCli(['run', '--target', 'mistral-7', '--strategy', 'none']);
+    const { exitCode, stderr } = await callCli(['run', '--target', 'mistral-7', '--strategy', 'none']);
     expect(stderr).toContain('there is no model "mistral-7"; expected a checkpoint\'s directory');
     expect(stderr).toContain('predict mistral-7b, ');
     expect(exitCode).toBe(1);

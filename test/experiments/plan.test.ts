@@ -1,11 +1,11 @@
-/** `specoffload plan`, `simulate` and `run --plan` as a user has them: child processes, small models of the catalogue. */
+/** `specoffload plan`, `simulate` and `run --plan` as a user has them, with small models of the catalogue. */
 
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseRunRecord } from '../../experiments/src/store/index.js';
-import { runCli } from './cli.js';
+import { callCli, runCli } from './cli.js';
 
 let folder: string;
 let machine: string;
@@ -24,12 +24,15 @@ const budgets = ['--device-memory', '6GB', '--host-memory', '12GB'];
 const small = () => ['--machine', machine, ...models, ...work, ...budgets];
 
 describe('simulate', () => {
-  const simulate = (...args: string[]) =>
-    runCli(['simulate', ...small(), '--results', join(folder, 'results'), ...args]);
+  const simulation = (...args: string[]) => [
+    ...['simulate', ...small(), '--results', join(folder, 'results'), ...args],
+  ];
+  const simulate = (...args: string[]) => callCli(simulation(...args));
 
   it('stores a prediction with its timeline and prints it as one document', async () => {
     const args = ['--strategy', 'serial', '--candidates', '3', '--acceptance', '0.8,0.7,0.6', '--json'];
-    const { exitCode, stdout, stderr } = await simulate(...args);
+    // As a process of its own, the others within this one.
+    const { exitCode, stdout, stderr } = await runCli(simulation(...args));
     expect(exitCode, stderr).toBe(0);
     const document = JSON.parse(stdout); // one document and nothing else
     const record = parseRunRecord(document.record, 'stdout');
@@ -92,7 +95,7 @@ describe('simulate', () => {
 describe('plan', () => {
   it('prints one document with the choice, how sure it is, other kinds, what binds and what options gain', async () => {
     const args = ['--acceptance', '0.7', '--simulations', '8', '--seeds', '5', '--seed', '3', '--json'];
-    const { exitCode, stdout, stderr } = await runCli(['plan', ...small(), ...args]);
+    const { exitCode, stdout, stderr } = await callCli(['plan', ...small(), ...args]);
     expect(exitCode, stderr).toBe(0);
     const { kind, seeds, searchSeed, best, ranked, bestByWay, ...more } = JSON.parse(stdout);
     const { tokensPerSecond, regret, alternatives, gains, binding, ladder, effort } = more;
@@ -120,7 +123,7 @@ describe('plan', () => {
 
   it('says it for people, and leaves alone what was given', async () => {
     const args = ['--strategy', 'serial', '--candidates', '2', '--acceptance', '0.7', '--simulations', '3'];
-    const { exitCode, stdout } = await runCli(['plan', ...small(), ...args]);
+    const { exitCode, stdout } = await callCli(['plan', ...small(), ...args]);
     expect(exitCode).toBe(0);
     for (const text of [
       'the choice, and the best of every other kind, predicted',
@@ -147,7 +150,7 @@ describe('plan', () => {
     ['--target mixtral-8x7b --published MMLU', 1, 'invalid --published: MMLU; expected HumanEval'],
   ])('refuses "%s"', async (args, code, message) => {
     const given = args.split(' ').filter((word) => word !== '');
-    const { exitCode, stdout, stderr } = await runCli(['plan', ...small(), ...given]);
+    const { exitCode, stdout, stderr } = await callCli(['plan', ...small(), ...given]);
     expect(stderr).toContain(message);
     expect(stderr).not.toMatch(/^\s+at /m);
     expect([exitCode, stdout]).toEqual([code, '']);
@@ -163,7 +166,7 @@ it('says once that the machine file was measured under a cap, which neither plan
   };
   for (const [command, more] of Object.entries(quick)) {
     const args = [command, ...small(), '--acceptance', '0.7', ...more, '--machine', capped, '--json'];
-    const { exitCode, stdout, stderr } = await runCli(args);
+    const { exitCode, stdout, stderr } = await callCli(args);
     expect(exitCode, stderr).toBe(0);
     JSON.parse(stdout);
     expect(stderr.match(/was measured with the disk paced to 2.00 GB\/s \(--disk-cap\)/g)).toHaveLength(1);
@@ -171,7 +174,7 @@ it('says once that the machine file was measured under a cap, which neither plan
 });
 
 describe('run --plan', () => {
-  const run = (...args: string[]) => runCli(['run', '--results', join(folder, 'runs'), ...args]);
+  const run = (...args: string[]) => callCli(['run', '--results', join(folder, 'runs'), ...args]);
 
   it('runs what it planned and compares', async () => {
     const args = ['--plan', '--machine', machine, '--acceptance', '0.6', '--num-prompts', '2'];
@@ -200,7 +203,7 @@ describe('run --plan', () => {
 });
 
 it.each(['plan', 'simulate'])('%s --help ends with an example', async (command) => {
-  const { exitCode, stdout } = await runCli([command, '--help']);
+  const { exitCode, stdout } = await callCli([command, '--help']);
   expect(exitCode).toBe(0);
   expect(stdout).toContain(`Example:\n  specoffload ${command}`);
 });

@@ -1,4 +1,4 @@
-/** `specoffload run` and `model …` as a user has them: child processes, the shipped pair, the real engine. */
+/** `specoffload run` and `model …` as a user has them: the shipped pair, the real engine, child processes where runs are stored. */
 
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { pairPaths, projectDirectory } from '../../experiments/src/paths.js';
 import { type MeasuredRecord, parseRunRecord } from '../../experiments/src/store/index.js';
-import { type Disturbance, runCli } from './cli.js';
+import { callCli, type Disturbance, runCli } from './cli.js';
 
 let folder: string;
 beforeAll(async () => {
@@ -47,7 +47,7 @@ describe('run', () => {
   });
 
   it('says for people what it found', async () => {
-    const { exitCode, stdout } = await runCli(
+    const { exitCode, stdout } = await callCli(
       ['run', ...budgets, '--num-prompts', '1', '--new-tokens', '4', '--results', join(folder, 'people')], // prettier
     );
     expect(exitCode).toBe(0);
@@ -82,7 +82,7 @@ describe('run', () => {
     const tokens = JSON.parse(await readFile(join(recordFolder, 'tokens.jsonl'), 'utf8'));
     expect(tokens).not.toHaveProperty('text');
 
-    const refused = await runCli(['run', ...args, '--prompts', 'code']);
+    const refused = await callCli(['run', ...args, '--prompts', 'code']);
     expect(refused.stderr).toContain('code.jsonl line 1 is text, but the target has no tokenizer.json');
     expect(refused.exitCode).toBe(1);
   });
@@ -96,7 +96,7 @@ describe('run', () => {
     ['a context too short', ['--new-tokens', '1000000'], 'context'],
   ])('refuses %s in one sentence', async (_what, args, message) => {
     const results = join(folder, 'refused');
-    const { exitCode, stdout, stderr } = await runCli(['run', ...args, '--results', results, '--json']);
+    const { exitCode, stdout, stderr } = await callCli(['run', ...args, '--results', results, '--json']);
     expect(stderr).toContain(message);
     expect(stderr.trimEnd().split('\n').at(-1)).toMatch(/^specoffload: (?!unexpected)/);
     expect(stderr).not.toMatch(/^\s+at /m);
@@ -105,7 +105,7 @@ describe('run', () => {
   });
 
   it('shows the stack trace with --verbose', async () => {
-    const { stderr } = await runCli(['run', '--target', 'nowhere', '--verbose']);
+    const { stderr } = await callCli(['run', '--target', 'nowhere', '--verbose']);
     expect(stderr).toMatch(/^\s+at /m);
   });
 
@@ -158,14 +158,14 @@ describe('start', () => {
 
 describe('model', () => {
   it('inspects', async () => {
-    const { exitCode, stdout } = await runCli(['model', 'inspect', pairPaths.target, '--json']);
+    const { exitCode, stdout } = await callCli(['model', 'inspect', pairPaths.target, '--json']);
     expect(exitCode).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({ name: 'target', architecture: 'mixtral', numExperts: 8 });
   });
 
   it('inflates without changing the logits', async () => {
     const big = join(folder, 'big');
-    const inflated = await runCli(
+    const inflated = await callCli(
       ['model', 'inflate', '--source', pairPaths.target, '--target', big, '--bytes', '60MB', '--json'], // prettier
     );
     expect(inflated.exitCode, inflated.stderr).toBe(0);
@@ -176,7 +176,7 @@ describe('model', () => {
     const [small, large] = await Promise.all(
       [pairPaths.target, big].map(async (target) => {
         const args = ['model', 'logits', '--target', target, '--ids', ids, '--json'];
-        const { exitCode, stdout, stderr } = await runCli(args);
+        const { exitCode, stdout, stderr } = await callCli(args);
         expect(exitCode, stderr).toBe(0);
         return JSON.parse(stdout).logits as number[][];
       }),
@@ -186,7 +186,7 @@ describe('model', () => {
     for (const [i, row] of small!.entries())
       for (const [id, logit] of row.entries()) expect(Math.abs(large![i]![id]! - logit)).toBeLessThan(1e-4);
 
-    const again = await runCli([
+    const again = await callCli([
       'model',
       'inflate',
       '--source',
@@ -202,7 +202,7 @@ describe('model', () => {
 
   it('refuses a draft with another vocabulary', async () => {
     const golden = join(projectDirectory, 'test', 'golden');
-    const { exitCode, stderr } = await runCli(['run', '--draft', join(golden, 'mixtral')]);
+    const { exitCode, stderr } = await callCli(['run', '--draft', join(golden, 'mixtral')]);
     expect(stderr).toContain('expected the same');
     expect(exitCode).toBe(1);
   });

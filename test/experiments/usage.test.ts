@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { runCli } from './cli.js';
+import { callCli, runCli } from './cli.js';
 
 // Each case: what was typed, and what standard error must say. All end with exit code 2 and an empty answer.
 const wrong: readonly (readonly [args: string, message: string])[] = [
@@ -46,8 +46,14 @@ const wrong: readonly (readonly [args: string, message: string])[] = [
 ];
 
 describe('wrong usage', () => {
-  it.each(wrong)('%s', async (args, message) => {
-    const { exitCode, stdout, stderr } = await runCli(args.split(' ').filter((word) => word !== ''));
+  // Two as a process of their own: an error of the program, and one of a command.
+  const inChildren = wrong.slice(1, 3);
+
+  it.each([
+    ...wrong.map((mistake) => [...mistake, callCli] as const),
+    ...inChildren.map((mistake) => [...mistake, runCli] as const),
+  ])('%s', async (args, message, call) => {
+    const { exitCode, stdout, stderr } = await call(args.split(' ').filter((word) => word !== ''));
     expect(stderr).toContain(message);
     expect(stderr).not.toMatch(/^\s+at /m);
     expect(exitCode).toBe(2);
@@ -59,7 +65,7 @@ describe('help', () => {
   it.each(['start', 'run', 'model inspect', 'model inflate', 'model logits', 'bench', 'tunnel'])(
     '%s --help ends with an example',
     async (command) => {
-      const { exitCode, stdout } = await runCli([...command.split(' '), '--help']);
+      const { exitCode, stdout } = await callCli([...command.split(' '), '--help']);
       expect(exitCode).toBe(0);
       expect(stdout).toContain(`Example:\n  specoffload ${command}`);
     },

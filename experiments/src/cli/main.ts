@@ -1,24 +1,9 @@
-/** The `specoffload` command: reads the arguments, runs one command, and turns its end into an exit code. */
+/** The process of `specoffload`: what comes to it from outside beside its arguments, and how it ends. */
 
 import { explainSystemError, hasCode } from '@specoffload/input';
-import { CommanderError } from 'commander';
-import { describeError, exitCodeOf } from '../terminal/errors.js';
+import { describeError } from '../terminal/errors.js';
+import { runCommandLine } from './command-line.js';
 import { listenForInterrupts } from './interrupt.js';
-import { createProgram } from './program.js';
-
-/** @returns the exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted. */
-async function main(args: readonly string[]): Promise<number> {
-  const signal = listenForInterrupts(process);
-  try {
-    await createProgram({ signal }).parseAsync(args, { from: 'user' });
-    return 0;
-  } catch (error) {
-    // commander has said what was wrong; help and version arrive here too, with exit code 0.
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-    process.stderr.write(`specoffload: ${describeError(error, args.includes('--verbose'))}\n`);
-    return exitCodeOf(error);
-  }
-}
 
 /** An answer that nobody can read has failed; a reader that has seen enough (`| head`) is no failure. */
 function watchOutput(): void {
@@ -42,7 +27,7 @@ process.on('uncaughtException', (error) => {
 });
 
 watchOutput();
-main(process.argv.slice(2)).then((exitCode) => {
+runCommandLine(process.argv.slice(2), listenForInterrupts(process)).then((exitCode) => {
   process.exitCode = exitCode;
   // Its own end takes Node a while, during which another Ctrl-C would end it by that signal.
   if (exitCode >= 128) process.exit();

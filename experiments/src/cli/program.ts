@@ -1,26 +1,33 @@
-/** All commands of `specoffload`, each from a file of its own. */
+/** All commands of `specoffload`, each from a file of its own, which is loaded when it is needed. */
 
 import { createRequire } from 'node:module';
 import { printableLines } from '@specoffload/input';
 import { Command } from 'commander';
-import { addAccuracyCommand } from './commands/accuracy.js';
-import { addBenchCommand } from './commands/bench.js';
 import type { CommandContext } from './commands/common.js';
-import { addMachinesCommand } from './commands/machines.js';
-import { addModelCommand } from './commands/model.js';
-import { addNotebookCommand } from './commands/notebook.js';
-import { addPlanCommand } from './commands/plan.js';
-import { addProfileCommand } from './commands/profile.js';
-import { addReportCommand } from './commands/report.js';
-import { addReproduceCommand } from './commands/reproduce.js';
-import { addRunCommand } from './commands/run.js';
-import { addRunsCommand } from './commands/runs.js';
-import { addSimulateCommand } from './commands/simulate.js';
-import { addStartCommand } from './commands/start.js';
-import { addSweepCommand } from './commands/sweep.js';
-import { addTunnelCommand } from './commands/tunnel.js';
 
-export function createProgram(context: CommandContext): Command {
+type Add = (program: Command, context: CommandContext) => void;
+
+/** By name, in the order of the help page. */
+const commands: Readonly<Record<string, () => Promise<Add>>> = {
+  start: async () => (await import('./commands/start.js')).addStartCommand,
+  run: async () => (await import('./commands/run.js')).addRunCommand,
+  plan: async () => (await import('./commands/plan.js')).addPlanCommand,
+  simulate: async () => (await import('./commands/simulate.js')).addSimulateCommand,
+  sweep: async () => (await import('./commands/sweep.js')).addSweepCommand,
+  report: async () => (await import('./commands/report.js')).addReportCommand,
+  reproduce: async () => (await import('./commands/reproduce.js')).addReproduceCommand,
+  profile: async () => (await import('./commands/profile.js')).addProfileCommand,
+  accuracy: async () => (await import('./commands/accuracy.js')).addAccuracyCommand,
+  tunnel: async () => (await import('./commands/tunnel.js')).addTunnelCommand,
+  runs: async () => (await import('./commands/runs.js')).addRunsCommand,
+  machines: async () => (await import('./commands/machines.js')).addMachinesCommand,
+  model: async () => (await import('./commands/model.js')).addModelCommand,
+  notebook: async () => (await import('./commands/notebook.js')).addNotebookCommand,
+  bench: async () => (await import('./commands/bench.js')).addBenchCommand,
+};
+
+/** @param args what was typed: the command that they begin with is the only one there is, without one there are all. */
+export async function createProgram(args: readonly string[], context: CommandContext): Promise<Command> {
   const program = new Command('specoffload')
     .description('Speculative decoding inside weight offloading, run for real.')
     .version(readVersion())
@@ -29,22 +36,13 @@ export function createProgram(context: CommandContext): Command {
       outputError: (text, write) => write(printableLines(text.replace(/^error: /, 'specoffload: '))),
     })
     .showHelpAfterError('(--help shows the flags and an example)');
-  addStartCommand(program, context);
-  addRunCommand(program, context);
-  addPlanCommand(program, context);
-  addSimulateCommand(program, context);
-  addSweepCommand(program, context);
-  addReportCommand(program, context);
-  addReproduceCommand(program, context);
-  addProfileCommand(program, context);
-  addAccuracyCommand(program, context);
-  addTunnelCommand(program, context);
-  addRunsCommand(program, context);
-  addMachinesCommand(program, context);
-  addModelCommand(program, context);
-  addNotebookCommand(program, context);
-  addBenchCommand(program, context);
+  for (const load of neededFor(args)) (await load())(program, context);
   return program;
+}
+
+function neededFor([first = '']: readonly string[]): readonly (() => Promise<Add>)[] {
+  if (first === '--version' || first === '-V') return [];
+  return Object.hasOwn(commands, first) ? [commands[first]!] : Object.values(commands);
 }
 
 function readVersion(): string {

@@ -8,7 +8,7 @@ import { acceptanceCharts, predictionCharts } from '../../../experiments/src/pag
 import { bestPoint, cut } from '../../../experiments/src/page/slices.js';
 import { verdicts } from '../../../experiments/src/page/verdicts.js';
 import type { PointRecord, RunRecord, StoredRun } from '../../../experiments/src/store/index.js';
-import { runCli } from '../cli.js';
+import { callCli } from '../cli.js';
 import { fakePrediction, fakeRecord } from '../fake-records.js';
 import { hostile, recordAt, storeExperiment } from './experiment.js';
 
@@ -238,7 +238,7 @@ describe('the page', () => {
 describe('specoffload report', () => {
   it('writes the page where it is told, whole, and says so in one document', async () => {
     const out = join(results, 'page', 'here.html');
-    const { exitCode, stdout } = await runCli([
+    const { exitCode, stdout } = await callCli([
       'report',
       'test',
       '--results',
@@ -281,7 +281,7 @@ describe('specoffload report', () => {
       /^specoffload: cannot write \/dev\/null\/page.html: a part of its path is no folder \(ENOTDIR\); choose another --out$/m,
     ],
   ])('refuses %j', async (args, expected, sentence) => {
-    const { exitCode, stderr } = await runCli(['report', ...args, '--results', results]);
+    const { exitCode, stderr } = await callCli(['report', ...args, '--results', results]);
     expect(stderr).toMatch(sentence);
     expect(exitCode).toBe(expected);
   });

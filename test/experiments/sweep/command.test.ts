@@ -4,7 +4,7 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { runCli } from '../cli.js';
+import { callCli, runCli } from '../cli.js';
 
 let folder: string;
 const definition = {
@@ -27,7 +27,7 @@ afterAll(async () => {
 });
 
 const sweep = (file: string, ...args: string[]) =>
-  runCli(['sweep', join(folder, file), '--results', join(folder, 'results'), ...args]);
+  callCli(['sweep', join(folder, file), '--results', join(folder, 'results'), ...args]);
 
 describe('sweep', () => {
   it('lists its points and runs none', async () => {

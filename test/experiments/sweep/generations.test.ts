@@ -13,7 +13,7 @@ import {
   splitGenerations,
   toRows,
 } from '../../../experiments/src/index.js';
-import { runCli } from '../cli.js';
+import { callCli } from '../cli.js';
 import { fakeRecord } from '../fake-records.js';
 
 const first = defineExperiment({
@@ -39,7 +39,7 @@ const sweep = (definition: ExperimentDefinition) => runExperiment(definition, { 
 const generations = async () =>
   splitGenerations(await readRuns({ results, experiment: 'asked' }), await readDefinitions(results, 'asked'));
 const rank = async (...args: string[]) => {
-  const { stdout } = await runCli(['runs', 'rank', 'asked', '--results', results, '--json', ...args]);
+  const { stdout } = await callCli(['runs', 'rank', 'asked', '--results', results, '--json', ...args]);
   return JSON.parse(stdout);
 };
 
@@ -113,7 +113,7 @@ describe('generations', () => {
       expect(points).toHaveLength(4);
       for (const { sample } of points) expect(sample.n).toBe(3);
     }
-    const text = (await runCli(['runs', 'rank', 'asked', '--results', results])).stdout;
+    const text = (await callCli(['runs', 'rank', 'asked', '--results', results])).stdout;
     expect(text).toMatch(/^acceptance 0\.5, 12 runs[\s\S]*\nacceptance 0\.7, 12 runs/);
   });
 
@@ -121,7 +121,7 @@ describe('generations', () => {
     const [, older] = await generations();
     const document = await rank('--generation', older!.id);
     expect(document).toMatchObject({ generation: older!.id, settings: 'acceptance 0.7' });
-    const { exitCode, stderr } = await runCli([
+    const { exitCode, stderr } = await callCli([
       ...['runs', 'rank', 'asked', '--results', results],
       ...['--generation', 'none'],
     ]);
@@ -133,7 +133,7 @@ describe('generations', () => {
 
   it('are reported one at a time, the others named', async () => {
     const out = join(results, 'page.html');
-    const { stderr } = await runCli(['report', 'asked', '--results', results, '--out', out, '--json']);
+    const { stderr } = await callCli(['report', 'asked', '--results', results, '--out', out, '--json']);
     expect(stderr).toContain('one of 2 sets of settings under this name: acceptance 0.5, 12 runs');
     expect(await readFile(out, 'utf8')).toContain('not shown, --generation chooses: acceptance 0.7');
   });
