@@ -14,62 +14,62 @@ import {
   withLane,
 } from '@specoffload/engine';
 
-/** null: not paced. */
-export interface Caps {
+/** Every cap, and the setting of a definition (with hyphens the flag of a command) that asks for it. */
+export const capSettings = {
   /** Of stored weights. */
-  readonly linkBytesPerSecond: number | null;
-  readonly diskBytesPerSecond: number | null;
+  linkBytesPerSecond: 'linkCap',
+  diskBytesPerSecond: 'diskCap',
   /** Of KV cache that the host's attention reads. */
-  readonly hostCacheBytesPerSecond: number | null;
+  hostCacheBytesPerSecond: 'hostCacheCap',
   /** Of KV cache on its way to the device. */
-  readonly linkCacheBytesPerSecond: number | null;
+  linkCacheBytesPerSecond: 'linkCacheCap',
   /** Of the experts that the host computes. */
-  readonly hostFlopsPerSecond: number | null;
+  hostFlopsPerSecond: 'hostArithmeticCap',
   /** Of the weights that they read, as wide as they compute with them. */
-  readonly hostWeightBytesPerSecond: number | null;
+  hostWeightBytesPerSecond: 'hostWeightsCap',
+} as const;
+
+export type CapName = keyof typeof capSettings;
+export type CapSetting = (typeof capSettings)[CapName];
+
+/** null: not paced. */
+export type Caps = Readonly<Record<CapName, number | null>>;
+
+export const capNames = Object.keys(capSettings) as readonly CapName[];
+
+export function mapCaps<Value>(
+  of: (name: CapName, setting: CapSetting) => Value,
+): Readonly<Record<CapName, Value>> {
+  return Object.fromEntries(capNames.map((name) => [name, of(name, capSettings[name])])) as Record<
+    CapName,
+    Value
+  >;
 }
 
-export const noCaps: Caps = {
-  linkBytesPerSecond: null,
-  diskBytesPerSecond: null,
-  hostCacheBytesPerSecond: null,
-  linkCacheBytesPerSecond: null,
-  hostFlopsPerSecond: null,
-  hostWeightBytesPerSecond: null,
-};
+export const noCaps: Caps = mapCaps(() => null);
 
-type CapSettings = Required<
-  Pick<
-    MachineSettings,
-    | 'linkBytesPerSecondCap'
-    | 'diskBytesPerSecondCap'
-    | 'hostCacheBytesPerSecondCap'
-    | 'linkCacheBytesPerSecondCap'
-    | 'hostFlopsPerSecondCap'
-    | 'hostWeightBytesPerSecondCap'
-  >
->;
+/** As the engine has them. */
+type CapFields = Readonly<Record<`${CapName}Cap`, number | null>>;
 
-export function capsOf(settings: CapSettings): Caps {
-  return {
-    linkBytesPerSecond: settings.linkBytesPerSecondCap,
-    diskBytesPerSecond: settings.diskBytesPerSecondCap,
-    hostCacheBytesPerSecond: settings.hostCacheBytesPerSecondCap,
-    linkCacheBytesPerSecond: settings.linkCacheBytesPerSecondCap,
-    hostFlopsPerSecond: settings.hostFlopsPerSecondCap,
-    hostWeightBytesPerSecond: settings.hostWeightBytesPerSecondCap,
+export function capsOf(settings: CapFields): Caps {
+  return mapCaps((name) => settings[`${name}Cap`]);
+}
+
+export function capSettingsOf<Some extends Partial<Caps>>(caps: Some) {
+  return Object.fromEntries(Object.entries(caps).map(([name, rate]) => [`${name}Cap`, rate])) as {
+    readonly [Name in keyof Some & string as `${Name}Cap`]: Some[Name];
   };
 }
 
-export function capSettingsOf(caps: Caps): CapSettings {
-  return {
-    linkBytesPerSecondCap: caps.linkBytesPerSecond,
-    diskBytesPerSecondCap: caps.diskBytesPerSecond,
-    hostCacheBytesPerSecondCap: caps.hostCacheBytesPerSecond,
-    linkCacheBytesPerSecondCap: caps.linkCacheBytesPerSecond,
-    hostFlopsPerSecondCap: caps.hostFlopsPerSecond,
-    hostWeightBytesPerSecondCap: caps.hostWeightBytesPerSecond,
-  };
+type FirstCap = 'linkBytesPerSecond' | 'diskBytesPerSecond';
+
+/** The first two, and of those that came later those there are: keys of runs without them stay what they were. */
+export function namedCaps(
+  caps: Caps,
+): Pick<Caps, FirstCap> & { readonly [Name in Exclude<CapName, FirstCap>]?: number } {
+  const { linkBytesPerSecond, diskBytesPerSecond, ...later } = caps;
+  const named = Object.entries(later).filter(([, rate]) => rate !== null);
+  return { linkBytesPerSecond, diskBytesPerSecond, ...Object.fromEntries(named) };
 }
 
 /** The machine with its lanes paced. Whatever crosses the link keeps within the link's cap. */
@@ -119,7 +119,7 @@ export function capMachine(machine: MachineModel, caps: Caps): MachineModel {
 }
 
 /** The machine with the budgets and caps that a run has. */
-export function withLimits(machine: MachineModel, settings: CapSettings & Budgets): MachineModel {
+export function withLimits(machine: MachineModel, settings: CapFields & Budgets): MachineModel {
   const { deviceBytes, hostBytes } = settings;
   return withBudgets(capMachine(machine, capsOf(settings)), {
     ...{ deviceBytes, hostBytes },

@@ -6,11 +6,10 @@
 import type { MachineModel } from '@specoffload/engine';
 import { printable } from '@specoffload/input';
 import { formatFlops, formatRate } from '../terminal/format.js';
-import { type Caps, noCaps } from './caps.js';
+import { type CapName, type CapSetting, type Caps, capSettings, noCaps } from './caps.js';
 
 interface CapWords {
   readonly paced: string;
-  readonly flag: string;
   /** What of a prediction stands on the rate. */
   readonly affected: string;
   /** @default bytes a second */
@@ -20,32 +19,32 @@ interface CapWords {
 const words: Readonly<Record<keyof Caps, CapWords>> = {
   linkBytesPerSecond: {
     paced: 'the link paced',
-    flag: '--link-cap',
     affected: 'all that crosses the link',
   },
-  diskBytesPerSecond: { paced: 'the disk paced', flag: '--disk-cap', affected: 'all that is read from disk' },
+  diskBytesPerSecond: { paced: 'the disk paced', affected: 'all that is read from disk' },
   hostFlopsPerSecond: {
     paced: "the host's arithmetic paced",
-    flag: '--host-arithmetic-cap',
     affected: 'all that the host multiplies',
     format: formatFlops,
   },
   hostWeightBytesPerSecond: {
     paced: "the host's reading of weights paced",
-    flag: '--host-weights-cap',
     affected: 'all that the host multiplies',
   },
   hostCacheBytesPerSecond: {
     paced: "the host's attention paced",
-    flag: '--host-cache-cap',
     affected: "the host's attention",
   },
   linkCacheBytesPerSecond: {
     paced: 'KV cache on the link paced',
-    flag: '--link-cache-cap',
     affected: 'KV cache that crosses the link',
   },
 };
+
+/** `--link-cap` */
+export function capFlag(setting: CapSetting): string {
+  return `--${setting.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}
 
 /** Of the same cap, typed once in bytes and once in GB. */
 const rounding = 1e-6;
@@ -74,6 +73,7 @@ export function describeForeignCaps(
     rate,
     own: caps[cap as keyof Caps] ?? null,
     ...wordsOf(cap),
+    flag: Object.hasOwn(capSettings, cap) ? capFlag(capSettings[cap as CapName]) : 'of another version',
   }));
   const measured = known.map(
     ({ paced, rate, flag, format = formatRate }) => `${paced} to ${format(rate)} (${flag})`,
@@ -90,5 +90,5 @@ export function describeForeignCaps(
 function wordsOf(cap: string): CapWords {
   return Object.hasOwn(words, cap)
     ? words[cap as keyof Caps]
-    : { paced: `${printable(cap)} held`, flag: 'of another version', affected: 'what depends on it' };
+    : { paced: `${printable(cap)} held`, affected: 'what depends on it' };
 }

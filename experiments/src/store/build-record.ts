@@ -12,7 +12,7 @@ import {
   type SimulationResult,
   usesDraft,
 } from '@specoffload/engine';
-import { type Caps, capsOf, namedFactors } from '../inputs/caps.js';
+import { capsOf, namedCaps, namedFactors } from '../inputs/caps.js';
 import { digestOf, type Json } from './canonical.js';
 import {
   type ConditionsRecord,
@@ -193,22 +193,8 @@ function toMachineRecord(machine: Required<MachineSettings>, core: 'native' | 't
       disk: { readsInFlight: machine.readsInFlight },
     },
     memory: { deviceBytes: machine.deviceBytes, hostBytes: machine.hostBytes, ...namedFactors(machine) },
-    caps: toCapsRecord(capsOf(machine)),
+    caps: namedCaps(capsOf(machine)),
     core,
-  };
-}
-
-/** Later caps are named where there are any: keys of runs without them stay what they were. */
-function toCapsRecord(caps: Caps): MachineRecord['caps'] {
-  const { linkBytesPerSecond, diskBytesPerSecond } = caps;
-  const { hostCacheBytesPerSecond, linkCacheBytesPerSecond } = caps;
-  const { hostFlopsPerSecond, hostWeightBytesPerSecond } = caps;
-  return {
-    ...{ linkBytesPerSecond, diskBytesPerSecond },
-    ...(hostCacheBytesPerSecond === null ? {} : { hostCacheBytesPerSecond }),
-    ...(linkCacheBytesPerSecond === null ? {} : { linkCacheBytesPerSecond }),
-    ...(hostFlopsPerSecond === null ? {} : { hostFlopsPerSecond }),
-    ...(hostWeightBytesPerSecond === null ? {} : { hostWeightBytesPerSecond }),
   };
 }
 

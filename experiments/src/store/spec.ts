@@ -15,7 +15,7 @@ import {
   strategyNames,
 } from '@specoffload/engine';
 import { type Checked, is, type Schema } from '@specoffload/input';
-import { namedFactors } from '../inputs/caps.js';
+import { capSettingsOf, capsOf, namedCaps, namedFactors } from '../inputs/caps.js';
 import { digestOf, digestOnce, type Json } from './canonical.js';
 import { count, digest, setting } from './words.js';
 
@@ -133,24 +133,11 @@ function predictedOn(machine: MachineModel) {
 }
 
 /** Later caps and factors are named where there are any: what was run before there were keeps its key. */
-function identify({
-  hostCacheBytesPerSecondCap,
-  linkCacheBytesPerSecondCap,
-  hostFlopsPerSecondCap,
-  hostWeightBytesPerSecondCap,
-  deviceCacheFactor,
-  draftCacheFactor,
-  ...others
-}: Required<MachineSettings>): MeasuredSpec['machine'] {
-  const later = {
-    ...{ hostFlopsPerSecondCap, hostWeightBytesPerSecondCap },
-    ...{ hostCacheBytesPerSecondCap, linkCacheBytesPerSecondCap },
-  };
-  return {
-    ...others,
-    ...namedFactors({ ...others, deviceCacheFactor, draftCacheFactor }),
-    ...Object.fromEntries(Object.entries(later).filter(([, cap]) => cap !== null)),
-  };
+function identify(machine: Required<MachineSettings>): MeasuredSpec['machine'] {
+  const { deviceCacheFactor: _target, draftCacheFactor: _draft, ...others } = machine;
+  const [all, named] = [capsOf(machine), namedCaps(capsOf(machine))].map(capSettingsOf);
+  const kept = Object.entries(others).filter(([name]) => !(name in all!) || name in named!);
+  return { ...Object.fromEntries(kept), ...namedFactors(machine) };
 }
 
 /** Half of sha256 is plenty for a folder's name. */

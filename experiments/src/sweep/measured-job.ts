@@ -12,7 +12,7 @@ import {
 } from '@specoffload/engine';
 import type { Settings } from '../definitions/definition.js';
 import { policyOf, toBytes, toBytesPerSecond, toFlopsPerSecond } from '../definitions/settings.js';
-import { namedFactors } from '../inputs/caps.js';
+import { capNames, capSettings, capSettingsOf, mapCaps, namedFactors } from '../inputs/caps.js';
 import { assertCores } from '../inputs/cores.js';
 import { withAccounting } from '../job/accounting.js';
 import type { Job } from '../job/execute.js';
@@ -70,21 +70,14 @@ function assertUnplanned({ planned }: Settings): void {
 
 /** What a tunnel says, as settings that a point's own go before. */
 function settingsOf({ models, caps, cores, memory, workload, policy }: Tunnel): Settings {
-  const paced = {
-    linkCap: caps.linkBytesPerSecond,
-    diskCap: caps.diskBytesPerSecond,
-    hostCacheCap: caps.hostCacheBytesPerSecond,
-    linkCacheCap: caps.linkCacheBytesPerSecond,
-    hostArithmeticCap: caps.hostFlopsPerSecond,
-    hostWeightsCap: caps.hostWeightBytesPerSecond,
-  };
+  const paced = capNames.map((name) => [capSettings[name], caps[name]] as const);
   return {
     ...models,
     ...(policy as PolicyInput),
     ...{ workload: workload.name, prompts: workload.prompts, maxNewTokens: workload.maxNewTokens },
     ...{ deviceMemory: memory.deviceBytes, hostMemory: memory.hostBytes, ...namedFactors(memory) },
     ...{ deviceCores: cores.device, hostCores: cores.host },
-    ...Object.fromEntries(Object.entries(paced).filter(([, rate]) => rate !== null)),
+    ...Object.fromEntries(paced.filter(([, rate]) => rate !== null)),
   };
 }
 
@@ -111,23 +104,16 @@ function toMachineSettings(
   const { deviceCores, hostCores, readsInFlight } = settings;
   assertCores('deviceCores', deviceCores);
   assertCores('hostCores', hostCores);
-  const cap = (name: 'linkCap' | 'diskCap' | 'hostCacheCap' | 'linkCacheCap' | 'hostWeightsCap') => {
-    const rate = settings[name];
-    return rate === undefined ? null : toBytesPerSecond(name, rate);
-  };
+  const caps = mapCaps((name, setting) => {
+    const rate = settings[setting];
+    const toRate = name === 'hostFlopsPerSecond' ? toFlopsPerSecond : toBytesPerSecond;
+    return rate === undefined ? null : toRate(setting, rate);
+  });
   return {
     deviceBytes: toBytes('deviceMemory', settings.deviceMemory),
     hostBytes: toBytes('hostMemory', settings.hostMemory),
     ...{ deviceCores, hostCores, readsInFlight, native: 'auto' },
-    linkBytesPerSecondCap: cap('linkCap'),
-    diskBytesPerSecondCap: cap('diskCap'),
-    hostCacheBytesPerSecondCap: cap('hostCacheCap'),
-    linkCacheBytesPerSecondCap: cap('linkCacheCap'),
-    hostWeightBytesPerSecondCap: cap('hostWeightsCap'),
-    hostFlopsPerSecondCap:
-      settings.hostArithmeticCap === undefined
-        ? null
-        : toFlopsPerSecond('hostArithmeticCap', settings.hostArithmeticCap),
+    ...capSettingsOf(caps),
     deviceCacheFactor: settings.deviceCacheFactor ?? 1,
     draftCacheFactor: settings.draftCacheFactor ?? 1,
   };

@@ -1,10 +1,13 @@
 /** A tunnel as the flags of `specoffload run` that would say the same. */
 
+import { type CapSetting, capNames, capSettings } from '../inputs/caps.js';
 import type { Tunnel } from './tunnel-file.js';
 
 export function flagsOf({ models, caps, cores, memory, workload, policy }: Tunnel) {
-  const rate = (bytesPerSecond: number | null) =>
-    bytesPerSecond === null ? undefined : `${bytesPerSecond}B/s`;
+  const paced = capNames.map((name) => {
+    const unit = name === 'hostFlopsPerSecond' ? 'FLOP/s' : 'B/s';
+    return [capSettings[name], caps[name] === null ? undefined : `${caps[name]}${unit}`];
+  });
   return {
     ...models,
     prompts: workload.name,
@@ -15,12 +18,7 @@ export function flagsOf({ models, caps, cores, memory, workload, policy }: Tunne
     hostMemory: `${memory.hostBytes}B`,
     deviceCores: cores.device,
     hostCores: cores.host,
-    linkCap: rate(caps.linkBytesPerSecond),
-    diskCap: rate(caps.diskBytesPerSecond),
-    hostCacheCap: rate(caps.hostCacheBytesPerSecond),
-    linkCacheCap: rate(caps.linkCacheBytesPerSecond),
-    hostArithmeticCap: caps.hostFlopsPerSecond === null ? undefined : `${caps.hostFlopsPerSecond}FLOP/s`,
-    hostWeightsCap: rate(caps.hostWeightBytesPerSecond),
+    ...(Object.fromEntries(paced) as Partial<Record<CapSetting, string>>),
     deviceCacheFactor: String(memory.deviceCacheFactor),
     draftCacheFactor: String(memory.draftCacheFactor),
     ...Object.fromEntries(Object.entries(policy).map(([field, value]) => [field, String(value)])),

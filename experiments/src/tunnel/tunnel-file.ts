@@ -10,7 +10,7 @@ import {
   UserError,
 } from '@specoffload/engine';
 import { type Checked, check, is, maybeReadJson, type Schema } from '@specoffload/input';
-import { type Caps, mostCacheFactor } from '../inputs/caps.js';
+import { capNames, mostCacheFactor } from '../inputs/caps.js';
 import { keyed } from '../store/words.js';
 import type { LaneShares } from './loads.js';
 import type { TunnelPlan } from './plans.js';
@@ -48,11 +48,7 @@ const tunnel = is.onlyFields({
   like: is.picked({ machine: is.text, target: is.text, draft: is.text, dataset: is.text }),
   /** `pair:600MB` is the shipped model, inflated; else a checkpoint directory. */
   models: is.picked({ target: is.text, draft: is.text }),
-  caps: is.picked({
-    ...{ linkBytesPerSecond: cap, diskBytesPerSecond: cap },
-    ...{ hostCacheBytesPerSecond: cap, linkCacheBytesPerSecond: cap },
-    ...{ hostFlopsPerSecond: cap, hostWeightBytesPerSecond: cap },
-  }) satisfies Schema<Caps>,
+  caps: keyed(capNames, () => cap),
   cores: is.picked({ device: cores, host: cores }),
   memory: is.picked({
     ...{ deviceBytes: pool, hostBytes: pool },

@@ -3,7 +3,13 @@ import { describe, expect, it } from 'vitest';
 import type { Settings } from '../../../experiments/src/definitions/definition.js';
 import { projectDirectory } from '../../../experiments/src/paths.js';
 import { digestOnce } from '../../../experiments/src/store/canonical.js';
-import { readRuns, specOfPrediction, specOfRun, specOfTwin } from '../../../experiments/src/store/index.js';
+import {
+  keyOf,
+  readRuns,
+  specOfPrediction,
+  specOfRun,
+  specOfTwin,
+} from '../../../experiments/src/store/index.js';
 import { keyOfPoint, keyOfTurn } from '../../../experiments/src/store/spec.js';
 import { openPredictedJob } from '../../../experiments/src/sweep/predicted-job.js';
 import { Shelf } from '../../../experiments/src/sweep/shelf.js';
@@ -61,4 +67,11 @@ describe.each(['ablation', 'planner-grid'])('committed records of %s', (experime
       expect(keyOfTurn(pointKey, record)).toBe(record.key);
     }
   });
+});
+
+it('leaves the keys of runs that no experiment asked for as they were', async () => {
+  const results = join(projectDirectory, 'results', 'reference');
+  const runs = await readRuns({ results, experiment: 'reproduce' });
+  expect(runs.length).toBeGreaterThan(0);
+  for (const { record } of runs) expect(keyOf(record)).toBe(record.key);
 });

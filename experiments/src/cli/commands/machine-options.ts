@@ -3,24 +3,19 @@
 import { defaultReadsInFlight, type MachineSettings } from '@specoffload/engine';
 import { parseNumber } from '@specoffload/input';
 import type { Command } from 'commander';
-import { mostCacheFactor } from '../../inputs/caps.js';
+import { type CapSetting, capSettingsOf, mapCaps, mostCacheFactor } from '../../inputs/caps.js';
 import { assertCores } from '../../inputs/cores.js';
+import { capFlag } from '../../inputs/machine-caps.js';
 import { parseBytes, parseBytesPerSecond, parseFlopsPerSecond } from '../../inputs/sizes.js';
 import { asUsage, UsageError } from '../../terminal/errors.js';
 import { oneOf, wholeNumber } from './common.js';
 
-export interface MachineOptions {
+export interface MachineOptions extends Readonly<Partial<Record<CapSetting, string>>> {
   readonly deviceMemory: string;
   readonly hostMemory: string;
   readonly deviceCores: number;
   readonly hostCores: number;
   readonly readsInFlight: number;
-  readonly linkCap?: string;
-  readonly diskCap?: string;
-  readonly hostCacheCap?: string;
-  readonly linkCacheCap?: string;
-  readonly hostArithmeticCap?: string;
-  readonly hostWeightsCap?: string;
   readonly deviceCacheFactor?: string;
   readonly draftCacheFactor?: string;
   readonly native: 'auto' | 'native' | 'twin';
@@ -85,23 +80,18 @@ export function toMachineSettings(options: MachineOptions): Required<MachineSett
     assertCores('--device-cores', options.deviceCores);
     assertCores('--host-cores', options.hostCores);
   });
-  const cap = (flag: string, text: string | undefined) =>
-    text === undefined ? null : parseBytesPerSecond(flag, text);
+  const caps = mapCaps((name, setting) => {
+    const text = options[setting];
+    const parse = name === 'hostFlopsPerSecond' ? parseFlopsPerSecond : parseBytesPerSecond;
+    return text === undefined ? null : parse(capFlag(setting), text);
+  });
   return {
     deviceBytes: parseBytes('--device-memory', options.deviceMemory),
     hostBytes: parseBytes('--host-memory', options.hostMemory),
     deviceCores: options.deviceCores,
     hostCores: options.hostCores,
     readsInFlight: options.readsInFlight,
-    linkBytesPerSecondCap: cap('--link-cap', options.linkCap),
-    diskBytesPerSecondCap: cap('--disk-cap', options.diskCap),
-    hostCacheBytesPerSecondCap: cap('--host-cache-cap', options.hostCacheCap),
-    linkCacheBytesPerSecondCap: cap('--link-cache-cap', options.linkCacheCap),
-    hostWeightBytesPerSecondCap: cap('--host-weights-cap', options.hostWeightsCap),
-    hostFlopsPerSecondCap:
-      options.hostArithmeticCap === undefined
-        ? null
-        : parseFlopsPerSecond('--host-arithmetic-cap', options.hostArithmeticCap),
+    ...capSettingsOf(caps),
     deviceCacheFactor: factor('--device-cache-factor', options.deviceCacheFactor),
     draftCacheFactor: factor('--draft-cache-factor', options.draftCacheFactor),
     native: options.native,
