@@ -9,14 +9,12 @@ import {
   describeModel,
   expectedTokens,
   type FlatMachine,
-  flattenMachine,
   type IdleCause,
   interpolate,
   type MachineModel,
   memoryOverTime,
   type PolicyInput,
   parseAcceptance,
-  parseMachineModel,
   releasedExpectedTokens,
   type SimulationRequest,
   type StrategyName,
@@ -495,127 +493,5 @@ describe('imagined routing', () => {
       return Math.min(...oracle.chooseExperts(400, 8, 2));
     };
     expect(spread(1)).toBeLessThan(spread(0));
-  });
-});
-
-describe('parseMachineModel', () => {
-  const constant = (value: unknown) => ({ value, source: 'test' });
-  const compute = {
-    overheadSeconds: constant(0),
-    memoryBytesPerSecond: constant(1e11),
-    cacheBytesPerSecond: constant(1e11),
-    scoreFlopsPerSecond: constant(1e11),
-    secondsPerRow: constant(0),
-    latencySeconds: constant(0),
-    arithmetic: { values: [[1, 1e9]], source: 'test' },
-  };
-  const file = {
-    schema: 1,
-    name: 'm',
-    description: 'd',
-    formats: 'bf16',
-    interruptsDraft: true,
-    disk: { overheadSeconds: constant(0), bytesPerSecond: constant(1e9) },
-    link: {
-      overheadSeconds: constant(0),
-      bytesPerSecond: constant(1e9),
-      pageableBytesPerSecond: constant(1e9),
-      cacheBytesPerSecond: constant(1e9),
-    },
-    host: compute,
-    device: { ...compute, kinds: { expert: { overheadSeconds: constant(1e-3) } } },
-    memory: { deviceBytes: constant(1e9), hostBytes: constant(1e9), diskBytes: constant(1e9) },
-  };
-
-  it('takes a complete file', () => {
-    expect(flattenMachine(parseMachineModel(file, 'm.json'))).toMatchObject({
-      name: 'm',
-      device: { kinds: { expert: { overheadSeconds: 1e-3 } } },
-      laneWidth: { disk: 1, link: 1, host: 1, device: 1 },
-    });
-  });
-
-  it('takes what software copies, and a page cache', () => {
-    const cacheTraffic = { fixed: constant(3), perHead: constant(2) };
-    const machine = flattenMachine(
-      parseMachineModel(
-        {
-          ...file,
-          disk: { ...file.disk, pageableBytesPerSecond: constant(5e8) },
-          link: { ...file.link, cacheTraffic },
-          host: { ...compute, cacheTraffic },
-        },
-        'm.json',
-      ),
-    );
-    expect(machine.disk.pageableBytesPerSecond).toBe(5e8);
-    expect(machine.memory.hasPageCache).toBe(true);
-    for (const lane of [machine.link, machine.host])
-      expect(lane.cacheTraffic).toEqual({ fixed: 3, perHead: 2 });
-  });
-
-  it.each<[object, RegExp]>([
-    [
-      { host: { ...compute, cacheTraffic: { fixed: constant(3) } } },
-      /invalid host.cacheTraffic.perHead: missing; expected an object/,
-    ],
-    [
-      { host: { ...compute, cacheTraffic: { fixed: constant(-1), perHead: constant(0) } } },
-      /invalid host.cacheTraffic.fixed: -1; expected a number from 0 to 1000 \(bytes moved per byte\)/,
-    ],
-    [
-      { disk: { ...file.disk, pageableBytesPerSecond: constant(1) } },
-      /invalid disk.pageableBytesPerSecond: 1; expected a number from 1000000/,
-    ],
-    [
-      { schema: 2 },
-      /m.json: invalid schema: 2; expected 1; correct it or measure it with specoffload profile/,
-    ],
-    [{ disk: {} }, /invalid disk.overheadSeconds: missing; expected an object/],
-    [
-      { disk: { ...file.disk, bytesPerSecond: constant(3.5) } },
-      /invalid disk.bytesPerSecond: 3.5; expected a number from 1000000 to .* \(bytes per second\)/,
-    ],
-    [
-      { disk: { ...file.disk, bytesPerSecond: { value: 1e9 } } },
-      /invalid disk.bytesPerSecond.source: missing/,
-    ],
-    [{ host: { ...compute, arithmetic: undefined } }, /invalid host.arithmetic/],
-    [
-      {
-        host: {
-          ...compute,
-          arithmetic: {
-            values: [
-              [2, 1e9],
-              [1, 1e9],
-            ],
-            source: 'x',
-          },
-        },
-      },
-      /invalid host.arithmetic: .*; expected pairs of ascending rows/,
-    ],
-    [{ device: { ...compute, kinds: { expert: { speed: 1 } } } }, /invalid device.kinds.expert.speed/],
-    [
-      {
-        device: {
-          ...compute,
-          kinds: JSON.parse('{"__proto__": {"overheadSeconds": {"value": 1, "source": "x"}}}'),
-        },
-      },
-      /invalid device.kinds: "__proto__"; expected load, upload/,
-    ],
-    [{ formats: 'int4' }, /invalid formats: "int4"; expected fp32 or bf16/],
-    [{ laneWidth: { gpu: 1 } }, /invalid laneWidth: "gpu"; expected disk, link, host, device/],
-    [{ interruptsDraft: 'yes' }, /invalid interruptsDraft: "yes"; expected true or false/],
-    [{ memory: { ...file.memory, deviceBytes: constant(Number.NaN) } }, /invalid memory.deviceBytes: NaN/],
-    [
-      { link: { ...file.link, latencySeconds: constant(0) } },
-      /invalid link.latencySeconds: .*; expected one of overheadSeconds, .* in this place/,
-    ],
-    [{ lanewidth: { disk: 2 } }, /invalid lanewidth: .*; expected one of schema, .*laneWidth/],
-  ])('refuses %o', (changes, message) => {
-    expect(() => parseMachineModel({ ...file, ...changes }, 'm.json')).toThrow(message);
   });
 });

@@ -20,6 +20,7 @@ export {
 } from './json.js';
 export { withJsonFields } from './json-fields.js';
 export { findRoundedNumber, parseNumber } from './numbers.js';
+export { parseQuantity, type Unit } from './quantity.js';
 export * as is from './schema.js';
 export {
   type Checked,

@@ -89,6 +89,34 @@ export function parsed<Output>(parse: (value: unknown) => Output): Schema<Output
   return outer(v.pipe(v.unknown(), v.transform(parse)));
 }
 
+/** What a reader makes of it; undefined: it is not what was expected. */
+export function readAs<Output>(
+  read: (value: unknown) => Output | undefined,
+  expected: string,
+): Schema<Output> {
+  return outer(
+    v.pipe(
+      v.unknown(),
+      v.rawTransform(({ dataset, addIssue, NEVER }) => {
+        const output = read(dataset.value);
+        if (output !== undefined) return output;
+        addIssue({ message: expected });
+        return NEVER;
+      }),
+    ),
+  );
+}
+
+/** The schema that its look decides for. */
+export function chosen<Output>(choose: (value: unknown) => Schema<Output>): Schema<Output> {
+  return outer(v.lazy((value) => inner(choose(value))));
+}
+
+/** What is made of it once it has been checked. */
+export function into<Input, Output>(schema: Schema<Input>, make: (value: Input) => Output): Schema<Output> {
+  return outer(v.pipe(inner(schema), v.transform(make as (value: unknown) => Output)));
+}
+
 /** What more must be true. */
 export function that<Output>(
   schema: Schema<Output>,
@@ -214,7 +242,8 @@ function withEntries<Of extends Entries>(schema: Inner, entries: Of): Schema<Che
 }
 
 function toInner(entries: Entries): Record<string, Inner> {
-  return entries as unknown as Record<string, Inner>;
+  // Without a prototype: `__proto__` is a name like any other.
+  return Object.assign(Object.create(null), entries);
 }
 
 /** What was expected of a field that is missing, or names of those there are. */

@@ -1,11 +1,12 @@
-/** Reads machine files: every constant with its source, between what can exist, and no field that nothing looks at. */
+/** Reads machine files: lists of memories and lanes, every constant between what can exist, no field that nothing reads. */
 
-import { isRecord, type JsonRecord, maybeReadJson, printable, quote, UserError } from '@specoffload/input';
-import { laneNames } from '../trace/lanes.js';
-import { type LaneName, type TaskKind, taskKinds } from '../trace/types.js';
-import { type FlatComputeLane, type FlatMachine, unflattenMachine } from './flat-machine.js';
+import { check, is, isRecord, listWords, maybeReadJson, type Schema, UserError } from '@specoffload/input';
+import { type TaskKind, taskKinds } from '../trace/types.js';
+import { fromFirstSchema } from './first-machine-file.js';
 import { bf16Formats, type Formats, localFormats } from './formats.js';
-import type { CacheTraffic, ComputeRates, KindRates, MachineModel } from './machine-model.js';
+import { arithmetic, constant } from './machine-constants.js';
+import type { ComputeLane, ComputeRates, KindRates, Lane, MachineModel, Memory } from './machine-model.js';
+import type { Move } from './topology.js';
 
 const formatsByName: Readonly<Record<string, Formats>> = {
   fp32: localFormats,
@@ -13,22 +14,6 @@ const formatsByName: Readonly<Record<string, Formats>> = {
   // For predictions of larger models on this machine: what it holds, without the limit of one arena.
   'fp32-unbounded': { ...localFormats, largestPieceBytes: Number.POSITIVE_INFINITY },
 };
-
-/** Nothing that exists is outside these; a rate that is was written in the wrong unit. */
-export const rateLimits = {
-  overheadSeconds: [0, 10],
-  bytesPerSecond: [1e6, 1e14],
-  pageableBytesPerSecond: [1e6, 1e14],
-  cacheBytesPerSecond: [1e6, 1e14],
-  memoryBytesPerSecond: [1e6, 1e15],
-  scoreFlopsPerSecond: [1e6, 1e18],
-  flopsPerSecond: [1e5, 1e18],
-  secondsPerRow: [0, 1],
-  latencySeconds: [0, 10],
-  bytes: [1e6, 1e18],
-  sigma: [0, 3],
-  traffic: [0, 1000],
-} as const;
 
 const maxFileBytes = 1 << 20;
 
@@ -46,242 +31,155 @@ export async function readMachineFile(path: string): Promise<MachineModel> {
 }
 
 /**
- * Parses a machine file: constants as `{"value": 11e9, "source": "fitted: …"}`, tables as `{"values": […], "source"}`.
+ * Parses a machine file, of the first schema too. A constant is a number, a text with its unit, or either with where it
+ * comes from: `{"value": "11GB/s", "source": "…", "assumed": true}`.
  * @throws UserError naming source, field, value, and what was expected.
  */
 export function parseMachineModel(json: unknown, source: string): MachineModel {
-  return unflattenMachine(parseFlatMachine(json, source));
-}
-
-function parseFlatMachine(json: unknown, source: string): FlatMachine {
-  const file = new MachineFile(source);
-  const root = file.record(json, 'content');
-  if (root.schema !== 1) file.refuse('schema', root.schema, '1');
-  file.assertKnown(root, '', rootFields);
-  const link = file.record(root.link, 'link');
-  const disk = file.record(root.disk, 'disk');
-  const memory = file.record(root.memory, 'memory');
-  file.assertKnown(link, 'link.', linkFields);
-  file.assertKnown(disk, 'disk.', diskFields);
-  file.assertKnown(memory, 'memory.', memoryFields);
-  const format = file.constantWord(root.formats, 'formats', Object.keys(formatsByName));
-  const hasPageCache = disk.pageableBytesPerSecond !== undefined;
-  const linkRate = (field: keyof typeof rateLimits) => file.number(link[field], `link.${field}`, field);
+  const options = { remedy: 'correct it or measure it with specoffload profile' };
+  const file = check(machineFile, fromFirstSchema(json, source), source, options);
+  const memories = byName(file.memories, 'memory', source);
+  const lanes = byName(file.lanes, 'lane', source);
+  for (const needed of ['disk', 'host', 'device'])
+    if (!Object.hasOwn(memories, needed))
+      throw new UserError(
+        `${source}: there is no memory ${needed} among ${listWords(Object.keys(memories))}; add it: weights rest on disk, pass host memory or lie in it, and are used on the device`,
+      );
+  const laneSchema = laneOf(Object.keys(memories));
+  const { name, description, measuredUnder, formats } = file;
   return {
-    name: file.text(root.name, 'name'),
-    description: file.text(root.description, 'description'),
-    disk: {
-      overheadSeconds: file.number(disk.overheadSeconds, 'disk.overheadSeconds', 'overheadSeconds'),
-      bytesPerSecond: file.number(disk.bytesPerSecond, 'disk.bytesPerSecond', 'bytesPerSecond'),
-      ...(hasPageCache
-        ? {
-            pageableBytesPerSecond: file.number(
-              ...([disk.pageableBytesPerSecond, 'disk.pageableBytesPerSecond'] as const),
-              'pageableBytesPerSecond',
-            ),
-          }
-        : {}),
-    },
-    link: {
-      overheadSeconds: linkRate('overheadSeconds'),
-      bytesPerSecond: linkRate('bytesPerSecond'),
-      pageableBytesPerSecond: linkRate('pageableBytesPerSecond'),
-      cacheBytesPerSecond: linkRate('cacheBytesPerSecond'),
-      ...file.cacheTraffic(link.cacheTraffic, 'link.cacheTraffic'),
-    },
-    host: file.computeLane(root.host, 'host'),
-    device: file.computeLane(root.device, 'device'),
-    interruptsDraft: file.flag(root.interruptsDraft, 'interruptsDraft'),
-    variability: file.variability(root.variability),
-    laneWidth: file.laneWidth(root.laneWidth),
-    memory: {
-      deviceBytes: file.number(memory.deviceBytes, 'memory.deviceBytes', 'bytes'),
-      hostBytes: file.number(memory.hostBytes, 'memory.hostBytes', 'bytes'),
-      diskBytes: file.number(memory.diskBytes, 'memory.diskBytes', 'bytes'),
-      ...(hasPageCache ? { hasPageCache } : {}),
-    },
-    formats: formatsByName[format],
-    ...(root.measuredUnder === undefined ? {} : { measuredUnder: file.caps(root.measuredUnder) }),
+    ...{ name, description, formats: formatsByName[formats] },
+    ...(measuredUnder ? { measuredUnder } : {}),
+    memories: Object.values(check(eachOf(memories, memory), memories, `${source}, memories`, options)),
+    lanes: Object.values(check(eachOf(lanes, laneSchema), lanes, source, options)),
   };
 }
 
-const rootFields = [
-  ...(['schema', 'name', 'description', 'disk', 'link', 'host', 'device', 'memory', 'formats'] as const),
-  ...(['interruptsDraft', 'variability', 'laneWidth', 'measuredUnder'] as const),
-];
-const diskFields = ['overheadSeconds', 'bytesPerSecond', 'pageableBytesPerSecond'];
-const linkFields = [...diskFields, 'cacheBytesPerSecond', 'cacheTraffic'];
-const memoryFields = ['deviceBytes', 'hostBytes', 'diskBytes'];
-
-const computeFields = [
-  'overheadSeconds',
-  'memoryBytesPerSecond',
-  'cacheBytesPerSecond',
-  'scoreFlopsPerSecond',
-  'secondsPerRow',
-  'latencySeconds',
-] as const;
-
-class MachineFile {
-  readonly #source: string;
-
-  constructor(source: string) {
-    this.#source = source;
+/** So that messages name a lane or a memory, not its number in the list. */
+function byName<One extends { readonly name: string }>(
+  list: readonly One[],
+  what: string,
+  source: string,
+): Readonly<Record<string, One>> {
+  const known: Record<string, One> = Object.create(null);
+  for (const one of list) {
+    if (one.name in known)
+      throw new UserError(`${source}: there are two of ${what} ${one.name}; give one of them another name`);
+    known[one.name] = one;
   }
-
-  refuse(field: string, value: unknown, expected: string): never {
-    throw new UserError(
-      `${this.#source}: invalid ${field}: ${quote(value)}; expected ${expected}; correct it or measure it with specoffload profile`,
-    );
-  }
-
-  record(value: unknown, field: string): JsonRecord {
-    return isRecord(value) ? value : this.refuse(field, value, 'an object');
-  }
-
-  /** Refuses a slip of the pen: a field that nothing would look at. */
-  assertKnown(fields: JsonRecord, path: string, known: readonly string[]): void {
-    for (const [field, value] of Object.entries(fields))
-      if (!known.includes(field))
-        this.refuse(`${path}${printable(field)}`, value, `one of ${known.join(', ')} in this place`);
-  }
-
-  text(value: unknown, field: string): string {
-    return typeof value === 'string' && value !== '' ? value : this.refuse(field, value, 'a text');
-  }
-
-  flag(value: unknown, field: string): boolean {
-    return typeof value === 'boolean' ? value : this.refuse(field, value, 'true or false');
-  }
-
-  constantWord(value: unknown, field: string, words: readonly string[]): string {
-    return words.includes(value as string)
-      ? (value as string)
-      : this.refuse(field, value, words.join(' or '));
-  }
-
-  /** A constant with its source. */
-  number(value: unknown, field: string, limit: keyof typeof rateLimits): number {
-    const { value: number, source } = this.record(value, field);
-    const [least, most] = rateLimits[limit];
-    if (!(typeof number === 'number' && least <= number && number <= most))
-      this.refuse(field, number, `a number from ${least} to ${most} (${unitOf(limit)})`);
-    this.text(source, `${field}.source`);
-    return number as number;
-  }
-
-  computeLane(value: unknown, lane: string): FlatComputeLane {
-    const { kinds, ...rest } = this.record(value, lane);
-    const rates = this.#rates(rest, lane);
-    for (const field of [...computeFields, 'arithmetic'] as const)
-      if (rates[field] === undefined)
-        this.refuse(`${lane}.${field}`, undefined, 'a constant with its source');
-    const overrides: Partial<Record<TaskKind, KindRates>> = {};
-    for (const [kind, fields] of Object.entries(
-      kinds === undefined ? {} : this.record(kinds, `${lane}.kinds`),
-    )) {
-      if (!(taskKinds as readonly string[]).includes(kind))
-        this.refuse(`${lane}.kinds`, kind, taskKinds.join(', '));
-      overrides[kind as TaskKind] = this.#rates(
-        this.record(fields, `${lane}.kinds.${kind}`),
-        `${lane}.kinds.${kind}`,
-      );
-    }
-    return { ...(rates as ComputeRates), kinds: overrides };
-  }
-
-  /** None where the file says nothing. */
-  variability(value: unknown): FlatMachine['variability'] {
-    const sigmas: Record<LaneName, number> = { disk: 0, link: 0, host: 0, device: 0 };
-    if (value === undefined) return sigmas;
-    for (const [lane, sigma] of Object.entries(this.record(value, 'variability'))) {
-      if (!laneNames.includes(lane as LaneName)) this.refuse('variability', lane, laneNames.join(', '));
-      sigmas[lane as LaneName] = this.number(sigma, `variability.${lane}`, 'sigma');
-    }
-    return sigmas;
-  }
-
-  laneWidth(value: unknown): FlatMachine['laneWidth'] {
-    const widths: Record<LaneName, number> = { disk: 1, link: 1, host: 1, device: 1 };
-    if (value === undefined) return widths;
-    for (const [lane, width] of Object.entries(this.record(value, 'laneWidth'))) {
-      if (!laneNames.includes(lane as LaneName)) this.refuse('laneWidth', lane, laneNames.join(', '));
-      if (!(Number.isInteger(width) && 1 <= (width as number) && (width as number) <= 64))
-        this.refuse(`laneWidth.${lane}`, width, 'a whole number from 1 to 64');
-      widths[lane as LaneName] = width as number;
-    }
-    return widths;
-  }
-
-  caps(value: unknown): Readonly<Record<string, number>> {
-    const caps: Record<string, number> = {};
-    for (const [name, cap] of Object.entries(this.record(value, 'measuredUnder'))) {
-      if (!(typeof cap === 'number' && 0 < cap && cap < Number.POSITIVE_INFINITY))
-        this.refuse(`measuredUnder.${quote(name)}`, cap, 'a number above 0');
-      caps[name] = cap;
-    }
-    return caps;
-  }
-
-  /** Nothing where the file says nothing. */
-  cacheTraffic(value: unknown, path: string): { readonly cacheTraffic?: CacheTraffic } {
-    if (value === undefined) return {};
-    const fields = this.record(value, path);
-    const number = (field: keyof CacheTraffic) => this.number(fields[field], `${path}.${field}`, 'traffic');
-    return { cacheTraffic: { fixed: number('fixed'), perHead: number('perHead') } };
-  }
-
-  #rates(fields: JsonRecord, path: string): KindRates {
-    const rates: Record<string, unknown> = {};
-    for (const [field, value] of Object.entries(fields)) {
-      if (field === 'arithmetic') rates[field] = this.#arithmetic(value, `${path}.arithmetic`);
-      else if (field === 'cacheTraffic')
-        Object.assign(rates, this.cacheTraffic(value, `${path}.cacheTraffic`));
-      else if ((computeFields as readonly string[]).includes(field))
-        rates[field] = this.number(value, `${path}.${field}`, field as (typeof computeFields)[number]);
-      else
-        this.refuse(
-          `${path}.${field}`,
-          value,
-          `one of ${computeFields.join(', ')}, arithmetic, cacheTraffic`,
-        );
-    }
-    return rates as KindRates;
-  }
-
-  #arithmetic(value: unknown, field: string): ComputeRates['arithmetic'] {
-    const { values, source } = this.record(value, field);
-    this.text(source, `${field}.source`);
-    const [least, most] = rateLimits.flopsPerSecond;
-    let lastRows = 0;
-    const isPoint = (point: unknown): point is [number, number] => {
-      if (!(Array.isArray(point) && point.length === 2)) return false;
-      const [rows, rate] = point as [unknown, unknown];
-      const isValid =
-        typeof rows === 'number' &&
-        rows > lastRows &&
-        typeof rate === 'number' &&
-        least <= rate &&
-        rate <= most;
-      if (isValid) lastRows = rows;
-      return isValid;
-    };
-    if (!(Array.isArray(values) && values.length > 0 && values.every(isPoint)))
-      return this.refuse(
-        field,
-        values,
-        `pairs of ascending rows and floating-point operations per second from ${least} to ${most}`,
-      );
-    return values;
-  }
+  return known;
 }
 
-function unitOf(limit: keyof typeof rateLimits): string {
-  if (limit === 'bytes') return 'bytes';
-  if (limit === 'sigma') return 'standard deviation of the logarithm';
-  if (limit === 'traffic') return 'bytes moved per byte';
-  if (limit.endsWith('Seconds') || limit === 'secondsPerRow') return 'seconds';
-  return limit.startsWith('flops') || limit.startsWith('score')
-    ? 'floating-point operations per second'
-    : 'bytes per second';
+function eachOf<Output>(named: object, schema: Schema<Output>): Schema<Readonly<Record<string, Output>>> {
+  return is.onlyFields(Object.fromEntries(Object.keys(named).map((name) => [name, schema]))) as never;
+}
+
+// `memory` and `variability` begin the paths of other rates, see rates.ts.
+const laneName = is.that(
+  is.matching(/^[A-Za-z][\w-]*$/, 'a name of letters, digits, - and _'),
+  (name) => name !== 'memory' && name !== 'variability',
+  'another name than memory and variability, which mean something else in the paths of rates',
+);
+
+const memoryName = is.matching(/^[A-Za-z][\w-]*$/, 'a name of letters, digits, - and _');
+
+const machineFile = is.onlyFields({
+  schema: is.oneOf([2], '1 or 2'),
+  name: is.text,
+  description: is.text,
+  formats: is.oneOf(Object.keys(formatsByName)),
+  memories: is.listOf(is.fields({ name: memoryName })),
+  lanes: is.listOf(is.fields({ name: laneName })),
+  measuredUnder: is.orMissing(is.mapOf(is.positive)),
+});
+
+const memory: Schema<Memory> = is.into(
+  is.that(
+    is.onlyFields({
+      name: is.text,
+      bytes: constant('bytes'),
+      reservedBytes: is.orElse(constant('reservedBytes'), 0),
+      pageCache: is.orElse(is.flag, false),
+    }),
+    ({ bytes, reservedBytes }) => bytes > reservedBytes,
+    'more bytes than are reserved',
+  ),
+  ({ name, bytes, reservedBytes, pageCache }) => ({
+    ...{ name, bytes: bytes - reservedBytes },
+    ...(pageCache ? { hasPageCache: true } : {}),
+  }),
+);
+
+const cacheTraffic = is.onlyFields({ fixed: constant('traffic'), perHead: constant('traffic') });
+
+const conduct = {
+  name: is.text,
+  serves: is.orMissing(is.listOf(is.oneOf(taskKinds))),
+  variability: is.orElse(constant('sigma'), 0),
+  width: is.orElse(is.wholeFrom(1, 64), 1),
+};
+
+function laneOf(memories: readonly string[]): Schema<Lane> {
+  const where = is.oneOf(memories, `a memory: ${listWords(memories)}`);
+  const moves: Schema<Move> = is.that(
+    is.onlyFields({ from: where, to: where }),
+    ({ from, to }) => from !== to,
+    'two different memories',
+  );
+  const transfer = is.onlyFields({
+    ...conduct,
+    moves,
+    overheadSeconds: is.orElse(constant('overheadSeconds'), 0),
+    bytesPerSecond: constant('bytesPerSecond'),
+    pageableBytesPerSecond: is.orMissing(constant('pageableBytesPerSecond')),
+    cacheBytesPerSecond: is.orMissing(constant('cacheBytesPerSecond')),
+    cacheTraffic: is.orMissing(cacheTraffic),
+  });
+  const compute = is.into(
+    is.onlyFields({
+      ...conduct,
+      computesOn: where,
+      interruptsDraft: is.orElse(is.flag, false),
+      ...rates,
+      arithmetic,
+      memoryBytesPerSecond: constant('memoryBytesPerSecond'),
+      kinds: is.orElse(kinds, {}),
+    }),
+    withUsualRates,
+  );
+  const neither = is.such<Lane>(() => false, 'a lane with "moves" or "computesOn"');
+  return is.chosen<Lane>((value) => {
+    if (!isRecord(value)) return neither;
+    if (value.moves !== undefined) return transfer;
+    return value.computesOn === undefined ? neither : compute;
+  });
+}
+
+const rates = {
+  overheadSeconds: is.orMissing(constant('overheadSeconds')),
+  arithmetic: is.orMissing(arithmetic),
+  memoryBytesPerSecond: is.orMissing(constant('memoryBytesPerSecond')),
+  cacheBytesPerSecond: is.orMissing(constant('cacheBytesPerSecond')),
+  cacheTraffic: is.orMissing(cacheTraffic),
+  scoreFlopsPerSecond: is.orMissing(constant('scoreFlopsPerSecond')),
+  secondsPerRow: is.orMissing(constant('secondsPerRow')),
+  latencySeconds: is.orMissing(constant('latencySeconds')),
+};
+
+const kinds: Schema<Readonly<Partial<Record<TaskKind, KindRates>>>> = is.onlyFields(
+  Object.fromEntries(taskKinds.map((kind) => [kind, is.orMissing(is.onlyFields(rates))])),
+) as never;
+
+/** What a file may leave out: times that are none, and attention as fast as products and the weights' memory. */
+function withUsualRates(
+  lane: Partial<ComputeRates> &
+    Pick<ComputeRates, 'arithmetic' | 'memoryBytesPerSecond'> &
+    Omit<ComputeLane, keyof ComputeRates>,
+): ComputeLane {
+  const { arithmetic: points, memoryBytesPerSecond } = lane;
+  return {
+    ...{ overheadSeconds: 0, secondsPerRow: 0, latencySeconds: 0, cacheBytesPerSecond: memoryBytesPerSecond },
+    scoreFlopsPerSecond: points[points.length - 1][1],
+    ...lane,
+  };
 }

@@ -1,11 +1,11 @@
 /** A machine's rates by their path, as sweeps vary them: `link.bytesPerSecond`, `device.arithmetic`, `memory.hostBytes`. */
 
 import { UserError } from '@specoffload/input';
-import { rateLimits } from './machine-file.js';
+import { type Limited, rateLimits } from './machine-constants.js';
 import { type MachineModel, withLane, withMemory } from './machine-model.js';
 import { isTransfer, type LanePlace, localTopology, type Topology } from './topology.js';
 
-type RateField = Exclude<keyof typeof rateLimits, 'bytes' | 'sigma' | 'traffic' | 'flopsPerSecond'>;
+type RateField = Exclude<Limited, 'bytes' | 'reservedBytes' | 'sigma' | 'traffic' | 'flopsPerSecond'>;
 
 const computeFields = [
   ...(['overheadSeconds', 'memoryBytesPerSecond', 'cacheBytesPerSecond', 'scoreFlopsPerSecond'] as const),
@@ -61,7 +61,7 @@ export function withRate(machine: MachineModel, path: string, value: number): Ma
   return withLane(machine, part, { [field]: field === 'arithmetic' ? [[1, value]] : value });
 }
 
-function limitOf(part: string, field: string): keyof typeof rateLimits {
+function limitOf(part: string, field: string): Limited {
   if (part === 'memory') return 'bytes';
   if (part === 'variability') return 'sigma';
   return field === 'arithmetic' ? 'flopsPerSecond' : (field as RateField);

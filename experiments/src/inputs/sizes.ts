@@ -1,11 +1,10 @@
-/** Sizes and rates as people write them (`512MB`, `24GiB`, `1.2GB/s`), read by mathjs units. */
+/** Sizes, rates and times as people write them (`512MB`, `24GiB`, `1.2GB/s`, `10min`), within what flags accept. */
 
-import { parseNumber } from '@specoffload/input';
+import { parseQuantity, type Unit } from '@specoffload/input';
 import { UsageError } from '../terminal/errors.js';
-import { loadMath } from './math.js';
 
 interface Quantity {
-  readonly unit: 'B' | 'B/s';
+  readonly unit: Unit;
   readonly least: number;
   readonly most: number;
   /** The limits in words, and an example. */
@@ -26,72 +25,47 @@ const rate: Quantity = {
   expected: 'a rate from 1kB/s to 10TB/s with its unit, such as 1.2GB/s',
 };
 
+const flops: Quantity = {
+  unit: 'FLOP/s',
+  least: 1e5,
+  most: 1e18,
+  expected: 'a rate from 100kFLOP/s to 1EFLOP/s with its unit, such as 300MFLOP/s',
+};
+const time: Quantity = {
+  unit: 's',
+  least: 1,
+  most: 30 * 86_400,
+  expected: 'a time from 1s to 30days with its unit, such as 90s, 10min or 2h',
+};
+
 /** @returns whole bytes. @throws UsageError: `invalid --device-memory: 512; expected a size …`. */
 export function parseBytes(flag: string, text: string): number {
-  return Math.round(parseQuantity(flag, text, size));
+  return Math.round(parseWithin(flag, text, size));
 }
 
 /** @returns bytes per second. @throws UsageError. */
 export function parseBytesPerSecond(flag: string, text: string): number {
-  return parseQuantity(flag, text, rate);
+  return parseWithin(flag, text, rate);
 }
 
 /** @returns floating-point operations per second, with the prefixes that bytes have. @throws UsageError. */
 export function parseFlopsPerSecond(flag: string, text: string): number {
-  const number = /FLOP\s*\/\s*s\s*$/.test(text) ? toNumber(text.replace('FLOP', 'B'), 'B/s') : Number.NaN;
-  if (!(1e5 <= number && number <= 1e18))
-    throw new UsageError(
-      `invalid ${flag}: ${text}; expected a rate from 100kFLOP/s to 1EFLOP/s with its unit, such as 300MFLOP/s`,
-    );
-  return number;
+  return parseWithin(flag, text, flops);
 }
 
 /** Bytes of a text that may be a size; null for any other text. */
 export function tryParseBytes(text: string): number | null {
-  const bytes = toNumber(text, size.unit);
-  return Number.isNaN(bytes) ? null : bytes;
+  return parseQuantity(text, 'B');
 }
 
 /** @returns seconds. @throws UsageError: `invalid --max-time: 10; expected a time from 1s to 30days …`. */
 export function parseSeconds(flag: string, text: string): number {
-  const seconds = toSeconds(text);
-  if (!(1 <= seconds && seconds <= 30 * 86_400))
-    throw new UsageError(
-      `invalid ${flag}: ${text}; expected a time from 1s to 30days with its unit, such as 90s, 10min or 2h`,
-    );
-  return seconds;
+  return parseWithin(flag, text, time);
 }
 
-/** NaN for anything that is not a number with a unit of time. */
-function toSeconds(text: string): number {
-  const [number, unit] = splitQuantity(text);
-  return /^[A-Za-z]+$/.test(unit) ? convert(number, unit, 's') : Number.NaN;
-}
-
-function parseQuantity(flag: string, text: string, quantity: Quantity): number {
-  const number = toNumber(text, quantity.unit);
-  if (!(quantity.least <= number && number <= quantity.most))
-    throw new UsageError(`invalid ${flag}: ${text}; expected ${quantity.expected}`);
+function parseWithin(flag: string, text: string, { unit, least, most, expected }: Quantity): number {
+  const number = parseQuantity(text, unit) ?? Number.NaN;
+  if (!(least <= number && number <= most))
+    throw new UsageError(`invalid ${flag}: ${text}; expected ${expected}`);
   return number;
-}
-
-/** NaN for anything that is not a number with a unit of bytes: `512Mb` is megabits, surely a slip. */
-function toNumber(text: string, unit: Quantity['unit']): number {
-  const [number, written] = splitQuantity(text);
-  return /^[A-Za-z]*B(\s*\/\s*s)?$/.test(written) ? convert(number, written, unit) : Number.NaN;
-}
-
-/** `1.5e3 MB` as 1500 and `MB`; NaN where there is no number. */
-function splitQuantity(text: string): readonly [number: number, unit: string] {
-  const [, number = '', unit = ''] = /^\s*([\d.]+(?:e[+-]?\d+)?)\s*(\S.*?)\s*$/i.exec(text) ?? [];
-  return [parseNumber(number) ?? Number.NaN, unit];
-}
-
-function convert(number: number, from: string, to: string): number {
-  if (Number.isNaN(number)) return number;
-  try {
-    return loadMath().unit(number, from).toNumber(to);
-  } catch {
-    return Number.NaN; // mathjs does not know the unit, or it measures something else
-  }
 }

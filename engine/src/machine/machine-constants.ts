@@ -1,0 +1,83 @@
+/** A constant of a machine file, with its unit and where it comes from, and what can exist. */
+
+import { is, isRecord, parseQuantity, type Schema, type Unit } from '@specoffload/input';
+import type { ComputeRates } from './machine-model.js';
+
+/** Nothing that exists is outside these; a rate that is was written in the wrong unit. */
+export const rateLimits = {
+  overheadSeconds: [0, 10],
+  bytesPerSecond: [1e6, 1e14],
+  pageableBytesPerSecond: [1e6, 1e14],
+  cacheBytesPerSecond: [1e6, 1e14],
+  memoryBytesPerSecond: [1e6, 1e15],
+  scoreFlopsPerSecond: [1e6, 1e18],
+  flopsPerSecond: [1e5, 1e18],
+  secondsPerRow: [0, 1],
+  latencySeconds: [0, 10],
+  bytes: [1e6, 1e18],
+  reservedBytes: [0, 1e18],
+  sigma: [0, 3],
+  traffic: [0, 1000],
+} as const;
+
+export type Limited = keyof typeof rateLimits;
+
+/** Its unit in words, as people write it, and an example. */
+function unitOf(limited: Limited): readonly [words: string, unit: Unit | null, example: string] {
+  if (limited === 'bytes' || limited === 'reservedBytes') return ['bytes', 'B', '24GiB'];
+  if (limited === 'sigma') return ['standard deviation of the logarithm', null, ''];
+  if (limited === 'traffic') return ['bytes moved per byte', null, ''];
+  if (limited.endsWith('Seconds') || limited === 'secondsPerRow') return ['seconds', 's', '20us'];
+  return limited === 'flopsPerSecond' || limited === 'scoreFlopsPerSecond'
+    ? ['floating-point operations per second', 'FLOP/s', '165TFLOP/s']
+    : ['bytes per second', 'B/s', '16GB/s'];
+}
+
+function read(limited: Limited, value: unknown): number | undefined {
+  const [least, most] = rateLimits[limited];
+  const [, unit] = unitOf(limited);
+  const number = typeof value === 'string' && unit ? parseQuantity(value, unit) : value;
+  return typeof number === 'number' && least <= number && number <= most ? number : undefined;
+}
+
+/** A number, a text with its unit, or either as `{"value", "source", "assumed"}`. */
+export function constant(limited: Limited): Schema<number> {
+  const [least, most] = rateLimits[limited];
+  const [words, , example] = unitOf(limited);
+  const expected = `a number from ${least} to ${most} (${words})${example && ` or a text such as ${example}`}`;
+  return sourced(is.readAs((value) => read(limited, value), expected));
+}
+
+const [leastFlops, mostFlops] = rateLimits.flopsPerSecond;
+
+/** One rate for any number of rows, or pairs of rows and the rate they reach. */
+export const arithmetic: Schema<ComputeRates['arithmetic']> = sourced(
+  is.readAs(
+    readArithmetic,
+    `a rate such as 165TFLOP/s, or pairs of ascending rows and floating-point operations per second from ${leastFlops} to ${mostFlops}`,
+  ),
+);
+
+function readArithmetic(value: unknown): ComputeRates['arithmetic'] | undefined {
+  if (!Array.isArray(value)) {
+    const rate = read('flopsPerSecond', value);
+    return rate === undefined ? undefined : [[1, rate]];
+  }
+  const points: [number, number][] = [];
+  for (const point of value as unknown[]) {
+    const [rows, written] = Array.isArray(point) && point.length === 2 ? (point as unknown[]) : [];
+    const rate = read('flopsPerSecond', written);
+    const lastRows = points.at(-1)?.[0] ?? 0;
+    if (!(typeof rows === 'number' && rows > lastRows && rate !== undefined)) return undefined;
+    points.push([rows, rate]);
+  }
+  return points.length > 0 ? points : undefined;
+}
+
+function sourced<Value>(schema: Schema<Value>): Schema<Value> {
+  const withSource = is.into(
+    is.onlyFields({ value: schema, source: is.text, assumed: is.orElse(is.flag, false) }),
+    ({ value }) => value as Value,
+  );
+  return is.chosen((value) => (isRecord(value) ? withSource : schema));
+}
