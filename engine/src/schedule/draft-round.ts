@@ -7,7 +7,7 @@ import type { Checkpoint } from '../model/types.js';
 import type { DraftRound, DraftRun } from './drafter.js';
 import { type AttentionWork, addAttention, assignBlocks, cacheFields, type Feed, lastRows } from './feeds.js';
 import type { GroupLayout } from './group-layout.js';
-import { modelCosts, scoreFlops } from './layer-costs.js';
+import { modelCosts, type OpenWork, scoreFlops } from './layer-costs.js';
 import type { ModelPlacement } from './memory-plan.js';
 import type { DraftResult } from './ops.js';
 import { beginProposals, draftPriority, imagineProposals, keepProposal, type Proposal } from './proposals.js';
@@ -63,11 +63,10 @@ function draftSteps(
   end: number,
   previous: number | undefined,
 ): Task {
-  const { elements, weightBytes, kinds } = sizes;
   const { attention } = placement.checkpoint.spec.layers[0];
   const numSteps = end - first;
   const active = first === 0 ? microBatch : microBatch.filter(({ wanted }) => wanted > first);
-  const works = kinds.map(({ window }) => {
+  const works = sizes.kinds.map(({ window }) => {
     const work: AttentionWork = { rows: 0, cacheTokens: 0, scores: 0 };
     for (let step = first; step < end; step += 1) planAttention(work, window, active, step);
     return work;
@@ -99,14 +98,9 @@ function draftSteps(
     createOp,
   );
   task.isDivisible = true;
-  task.numParts = numSteps;
-  task.productRows = rows / numSteps;
-  task.bytes = numSteps * elements * weightBytes;
-  task.flops = 2 * rows * elements;
-  for (const [kind, work] of works.entries()) {
-    task.cacheBytes += work.cacheTokens * kinds[kind].cacheBytes;
-    task.scoreFlops += work.scores * kinds[kind].scoreFlops;
-  }
+  computesDraft(task, sizes, rows, numSteps);
+  for (const [kind, work] of works.entries())
+    scoresDraft(task, sizes.kinds[kind], work.cacheTokens, work.scores);
   task.imagine = (oracle) => ({ ids: imagineProposals(oracle, active, first, end) });
   task.onEnd = (result) => keepProposals((result as DraftResult).ids, active, first, end, isAhead);
   return task;
@@ -185,14 +179,30 @@ export interface DraftSizes {
   /** Weights that a step multiplies with: all but the embedding, of which it looks up rows. */
   readonly elements: number;
   readonly weightBytes: number;
-  /** Layers that are alike, together. */
-  readonly kinds: readonly {
-    readonly window: number;
-    /** Keys and values of one token. */
-    readonly cacheBytes: number;
-    /** Per pair of a new token and a key it sees. */
-    readonly scoreFlops: number;
-  }[];
+  readonly kinds: readonly DraftKind[];
+}
+
+/** Layers that are alike, together. */
+interface DraftKind {
+  readonly window: number;
+  /** Keys and values of one token. */
+  readonly cacheBytes: number;
+  /** Per pair of a new token and a key it sees. */
+  readonly scoreFlops: number;
+}
+
+/** Fills in the products of some steps on `rows` rows in all. Mutates `work`. */
+export function computesDraft(work: OpenWork, sizes: DraftSizes, rows: number, numSteps: number): void {
+  work.numParts = numSteps;
+  work.productRows = rows / numSteps;
+  work.bytes = numSteps * sizes.elements * sizes.weightBytes;
+  work.flops = 2 * rows * sizes.elements;
+}
+
+/** Adds attention in the layers of a kind. Mutates `work`. */
+export function scoresDraft(work: OpenWork, kind: DraftKind, cacheTokens: number, scores: number): void {
+  work.cacheBytes += cacheTokens * kind.cacheBytes;
+  work.scoreFlops += scores * kind.scoreFlops;
 }
 
 export function draftSizes(placement: ModelPlacement): DraftSizes {
@@ -214,7 +224,7 @@ export function multipliedElements({ parameters, spec }: Checkpoint): number {
 }
 
 /** Device bytes of one weight, as the head has them. */
-export function headWeightBytes(layouts: ModelPlacement['layouts']): number {
+function headWeightBytes(layouts: ModelPlacement['layouts']): number {
   const { deviceBytes, group } = layouts.get('head') as GroupLayout;
   return deviceBytes / group.tensors.reduce((sum, { ref }) => sum + ref.numElements, 0);
 }

@@ -1,0 +1,76 @@
+/** What proposing for a batch takes, all its draft batches together. */
+
+import type { Placed } from '../run/prepare.js';
+import { computesDraft, type DraftSizes, draftSizes, scoresDraft } from '../schedule/draft-round.js';
+import { countScores } from '../schedule/feeds.js';
+import type { LifetimeRound } from './lifetimes.js';
+import type { TaskSeconds } from './task-seconds.js';
+
+export interface DraftSituation {
+  readonly round: LifetimeRound;
+  /** Sequences that the batch began with. */
+  readonly sequences: number;
+  readonly promptTokens: number;
+  /** The draft's cache holds nothing yet. */
+  readonly isFirst: boolean;
+  /** Behind candidates that are being verified, one more for the target's own token. */
+  readonly isAhead: boolean;
+}
+
+export interface DraftSeconds {
+  readonly seconds: number;
+  readonly longestStep: number;
+}
+
+export function draftSeconds(tasks: TaskSeconds, placed: Placed, situation: DraftSituation): DraftSeconds {
+  const { policy, plan } = placed;
+  const { round, sequences, isAhead } = situation;
+  if (!plan.draft || round.wanting.length === 0) return { seconds: 0, longestStep: 0 };
+  const sizes = draftSizes(plan.draft);
+  const steps = isAhead ? [round.wanting[0], ...round.wanting] : round.wanting;
+  const numChunks = Math.max(1, Math.ceil((steps[0] * sequences) / policy.draftBatch - 1e-9));
+  let seconds = 0;
+  let longestStep = 0;
+  for (const [step, share] of steps.entries()) {
+    const n = (share * sequences) / numChunks;
+    if (n <= 0) continue;
+    const time = stepSeconds(tasks, sizes, n, fedIn(step, placed, situation));
+    longestStep = Math.max(longestStep, time);
+    seconds += time + tasks.latencyOf('device', 'draft');
+  }
+  return { seconds: numChunks * seconds, longestStep };
+}
+
+/** Tokens that a step feeds for one sequence, behind those that the draft's cache holds. */
+interface Fed {
+  readonly cached: number;
+  readonly count: number;
+}
+
+function fedIn(
+  step: number,
+  { policy }: Placed,
+  { round, promptTokens, isFirst, isAhead }: DraftSituation,
+): Fed {
+  const known = promptTokens + round.tokens;
+  if (step > 0) return { cached: known + step - 1, count: 1 };
+  const { draftCache, draftWindow } = policy;
+  // A kept cache lacks the target's own token, and the last candidate where all were accepted.
+  let count = isAhead ? 1 : 1.3;
+  if (draftCache === 'window') count = Math.min(known, draftWindow);
+  else if (draftCache === 'recompute' || isFirst) count = known;
+  return { cached: known - count, count };
+}
+
+/** One step for `n` sequences. */
+function stepSeconds(tasks: TaskSeconds, sizes: DraftSizes, n: number, { cached, count }: Fed): number {
+  const rows = n * count;
+  return tasks.of('device', 'draft', rows, (work) => {
+    computesDraft(work, sizes, rows, 1);
+    for (const kind of sizes.kinds) {
+      const { window } = kind;
+      const cacheTokens = n * Math.min(cached + count, window);
+      scoresDraft(work, kind, cacheTokens, n * countScores(cached, count, window));
+    }
+  });
+}
