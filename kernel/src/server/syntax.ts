@@ -18,7 +18,15 @@ export interface TypeScript {
   isForOfStatement(node: SyntaxNode): node is ForOfStatement;
   isShorthandPropertyAssignment(node: SyntaxNode): node is ShorthandProperty;
   transpileModule(text: string, options: { readonly compilerOptions: object }): Transpiled;
-  createWatchCompilerHost(files: unknown, options: object, ...rest: unknown[]): WatchHost;
+  createWatchCompilerHost(
+    files: unknown,
+    options: object,
+    system: unknown,
+    createProgram: unknown,
+    ...rest: unknown[]
+  ): WatchHost;
+  createAbstractBuilder(...args: unknown[]): Builder;
+  bindSourceFile(file: SourceFile, options: object): void;
   createWatchProgram(host: WatchHost): unknown;
 }
 
@@ -32,6 +40,17 @@ export interface SourceFile extends SyntaxNode {
   readonly fileName: string;
   /** Of syntax alone. */
   readonly parseDiagnostics: readonly SyntaxDiagnostic[];
+  readonly resolvedModules?: {
+    forEach(visit: (resolution: { readonly resolvedModule?: ResolvedModule }) => void): void;
+  };
+}
+
+export interface ResolvedModule {
+  readonly resolvedFileName: string;
+}
+
+export interface Program {
+  getSourceFile(name: string): SourceFile | undefined;
 }
 
 export interface SyntaxDiagnostic {
@@ -70,6 +89,10 @@ export interface Transformers {
 }
 
 export interface Builder {
+  getProgram(): Program;
+  getCompilerOptions(): object;
+  getSourceFile(name: string): SourceFile | undefined;
+  getAllDependencies(file: SourceFile): readonly string[];
   emit(
     file: unknown,
     write: unknown,

@@ -7,6 +7,7 @@ import Module from 'node:module';
 import { requireFromKernel } from '../packages.js';
 import { type Kept, keptName } from '../snapshot/entry.js';
 import { guardAwaits } from './awaits.js';
+import { createProgramOf } from './program.js';
 import type { Builder, Transformers, TypeScript, WatchHost } from './syntax.js';
 
 /** From emitted JavaScript back to TypeScript in two steps, as source maps: tslab emits modules, then translates those. */
@@ -50,8 +51,10 @@ export function takeMaps(texts: readonly string[]): (MapTexts | null)[] {
 
 function provideTypeScript(original: TypeScript): TypeScript {
   const changes: Partial<TypeScript> = {
-    createWatchCompilerHost: (files, options, ...rest) =>
-      original.createWatchCompilerHost(files, { ...options, inlineSourceMap: true }, ...rest),
+    createWatchCompilerHost: (files, options, system, _createProgram, ...rest) => {
+      const mapped = { ...options, inlineSourceMap: true };
+      return original.createWatchCompilerHost(files, mapped, system, createProgramOf(original), ...rest);
+    },
     createWatchProgram: (host) => original.createWatchProgram(withGuardedAwaits(host, original)),
     transpileModule(text, options) {
       const compilerOptions = { ...options.compilerOptions, sourceMap: true };

@@ -6,7 +6,7 @@ import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:f
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import { kernelScript, requireFromKernel } from '../packages.js';
+import { findPackagesDirectory, kernelScript, requireFromKernel } from '../packages.js';
 import { createCompiler } from '../server/compiler.js';
 import { shareLabPackages } from '../server/resolution.js';
 import { tslabTypescript } from '../server/typescript.js';
@@ -22,14 +22,17 @@ const cell = ['@specoffload/experiments', '@specoffload/kernel', 'danfojs', 'mat
 /** Once per process, which must not be a kernel's. */
 export async function buildSnapshot(): Promise<void> {
   const path = snapshotPath();
-  const names = readDeclarations();
+  const declarations = readDeclarations();
   const typescript = requireFromKernel.resolve('@tslab/typescript-for-tslab');
   const text = await readFile(typescript, 'utf8');
   await mkdir(snapshotFolder, { recursive: true });
   const folder = await mkdtemp(join(snapshotFolder, 'build-'));
   try {
     const [entry, blob] = [join(folder, 'entry.cjs'), join(folder, 'blob')];
-    await writeFile(entry, createEntry({ text, path: typescript, folder: dirname(typescript) }, names));
+    await writeFile(
+      entry,
+      createEntry({ text, path: typescript, folder: dirname(typescript) }, declarations),
+    );
     await promisify(execFile)(process.execPath, [snapshotFlag, blob, '--build-snapshot', entry]);
     await tryOut(blob);
     await rename(blob, path);
@@ -39,20 +42,25 @@ export async function buildSnapshot(): Promise<void> {
   await removeOthers(basename(path));
 }
 
-/** The files of packages that a cell's translation reads. The lab's own change with every compilation. */
-function readDeclarations(): string[] {
-  const names = new Set<string>();
+/** What a cell's translation reads of packages: under what name, and where it lies. */
+function readDeclarations(): [name: string, path: string][] {
+  const paths = new Map<string, string>();
+  const packages = findPackagesDirectory();
   shareLabPackages();
   const { sys } = tslabTypescript();
   const { readFile: read } = sys;
   sys.readFile = (name, encoding) => {
-    if (/\.d\.[cm]?ts$/.test(name) && name.includes('/node_modules/') && existsSync(name)) names.add(name);
+    if (/\.d\.[cm]?ts$/.test(name) && name.includes('/node_modules/')) {
+      // The lab's own have the names of a folder that does not exist (`nameByPackage`).
+      const path = existsSync(name) ? name : join(packages, name.slice('/node_modules'.length));
+      if (existsSync(path)) paths.set(name, path);
+    }
     return read(name, encoding);
   };
   const compiler = createCompiler();
   compiler.compile(cell);
   compiler.close();
-  return [...names];
+  return [...paths];
 }
 
 /** What Node cannot keep in a snapshot it says at times only when it is used. */

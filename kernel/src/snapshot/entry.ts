@@ -32,8 +32,8 @@ $typescript
 })(loaded, loaded.exports, requireLater, $path, $folder);
 const ts = loaded.exports;
 const { readFileSync } = require('fs');
-for (const name of $names) {
-  const file = ts.createSourceFile(name, readFileSync(name, 'utf8'), { languageVersion });
+for (const [name, path] of $declarations) {
+  const file = ts.createSourceFile(name, readFileSync(path, 'utf8'), { languageVersion });
   ts.bindSourceFile(file, { target: languageVersion });
   files.set(name, file);
 }
@@ -44,7 +44,7 @@ Object.defineProperty(globalThis, Symbol.for('${keptName}'), { value: kept, conf
 /** @throws where this TypeScript is another than the one that this was written for. */
 export function createEntry(
   typescript: { readonly text: string; readonly path: string; readonly folder: string },
-  names: readonly string[],
+  declarations: readonly (readonly [name: string, path: string])[],
 ): string {
   if (!typescript.text.includes(parser)) throw new Error('its TypeScript reads files in another way');
   const values: Readonly<Record<string, string>> = {
@@ -55,7 +55,10 @@ export function createEntry(
     ),
     path: JSON.stringify(typescript.path),
     folder: JSON.stringify(typescript.folder),
-    names: JSON.stringify(names),
+    declarations: JSON.stringify(declarations),
   };
-  return entryTemplate.replace(/\$(typescript|path|folder|names)\b/g, (_, name: string) => values[name]!);
+  return entryTemplate.replace(
+    /\$(typescript|path|folder|declarations)\b/g,
+    (_, name: string) => values[name]!,
+  );
 }
