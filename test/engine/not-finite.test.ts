@@ -124,9 +124,10 @@ describe('a stored weight that is no number', () => {
       const target = await writeModel(sparse);
       const draft = await writeModel(dense);
       spoil(draft, 'model.layers.2.mlp.up_proj.weight', Number.NaN);
-      await expect(runEngine(request({ target, draft, strategy }))).rejects.toThrow(
-        `the draft ${draft.directory} computes logits that are not finite: ${draft.directory}/model.safetensors holds NaN in model.layers.2.mlp.up_proj.weight`,
-      );
+      for (const kind of ['cpu', 'isolated'])
+        await expect(runEngine(request({ target, draft, strategy, device: { kind } })), kind).rejects.toThrow(
+          `the draft ${draft.directory} computes logits that are not finite: ${draft.directory}/model.safetensors holds NaN in model.layers.2.mlp.up_proj.weight`,
+        );
     },
   );
 

@@ -92,32 +92,13 @@ export class LayerKernels {
    * `wantsRouting` the normed rows go to the frame's host buffer, and which rows chose each expert is returned too.
    */
   attend(op: DeviceAttentionOp): Promise<Outcome<MixResult>> {
-    const { weights, wantsRouting } = op;
-    const commands = [
-      this.#projections(op, weights),
-      this.#attention(op),
-      ...this.#mixing(op, weights, wantsRouting),
-    ];
-    return this.#route(op, commands, wantsRouting);
+    return this.#route(op, this.#attending(op), op.wantsRouting);
   }
 
   /** Adds one expert's output to the rows that chose it. */
   async expert(frame: number, layer: number, expert: number, weights: ExpertWeights): Promise<Outcome<null>> {
-    const { scratch, frames, spec, role } = this.#model;
-    const [x, out] = [scratch.gathered.byteOffset, scratch.ffnOut.byteOffset];
-    const commands: Command[] = [];
-    for (const chunk of inChunks(this.#frames[frame].expertRows[expert])) {
-      const { indices } = chunk;
-      commands.push(
-        {
-          ...{ kind: 'gather', source: frames[frame].normed.byteOffset, indices },
-          ...{ width: spec.hiddenSize, target: x },
-        },
-        { kind: 'feed-forward', model: role, layer, x, rows: indices.length, weights, out },
-        this.#addition(frame, layer, chunk),
-      );
-    }
-    return outcomeOf(await this.#queue.submit(commands));
+    const rows = this.#frames[frame].expertRows[expert];
+    return outcomeOf(await this.#queue.submit(this.#feedingForward(frame, layer, rows, weights)));
   }
 
   /** Brings what the host has computed of one expert, and adds it to the rows that chose it. */
@@ -172,26 +153,41 @@ export class LayerKernels {
   }
 
   /** A whole forward pass of a model that lives on the device, attention included. */
-  async draftStep({ ids, sequences, rowIndices }: DraftOp, giveWay: GiveWay): Promise<Outcome<DraftResult>> {
-    const { layers, kvCache, formats } = this.#model;
-    const rows = ids.length;
-    const { startSeconds } = await this.embed(0, ids);
-    for (const [layer, { attention, experts }] of layers.entries()) {
-      const { byteOffset: cache, byteLength } = kvCache[layer];
+  async draftStep(op: DraftOp, giveWay: GiveWay): Promise<Outcome<DraftResult>> {
+    const { startSeconds } = await this.embed(0, op.ids);
+    for (const layer of this.#model.layers.keys()) {
       await giveWay();
-      const { result } = await this.attend({
-        ...{ kind: 'device-attention', frame: 0, layer, rows, weights: attention, wantsRouting: false },
-        ...{ cache, cacheElements: byteLength / formats.cacheElementBytes, sequences },
-      });
-      for (const [expert, weights] of experts.entries())
-        if (result.rowsPerExpert[expert] > 0) {
-          await giveWay();
-          await this.expert(0, layer, expert, weights);
-        }
+      await this.#draftLayer(layer, op, giveWay);
     }
     await giveWay();
-    const head = await this.head({ frame: 0, rowIndices, wantsLogits: false });
-    return { startSeconds, endSeconds: head.endSeconds, result: { ids: head.result.ids } };
+    const { endSeconds, result } = await this.head({
+      ...{ frame: 0, rowIndices: op.rowIndices, wantsLogits: false },
+    });
+    return { startSeconds, endSeconds, result: { ids: result.ids } };
+  }
+
+  async #draftLayer(layer: number, { ids, sequences }: DraftOp, giveWay: GiveWay): Promise<void> {
+    const { layers, kvCache, formats } = this.#model;
+    const { attention: weights, experts } = layers[layer];
+    const { byteOffset: cache, byteLength } = kvCache[layer];
+    const rows = ids.length;
+    const op: DeviceAttentionOp = {
+      ...{ kind: 'device-attention', frame: 0, layer, rows, weights, wantsRouting: false },
+      ...{ cache, cacheElements: byteLength / formats.cacheElementBytes, sequences },
+    };
+    // All rows go to the only expert, nobody has to be asked. Yet where the lane's own thread computes, shorter pieces
+    // let urgent work in between.
+    if (experts.length === 1 && this.#queue.depth > 1) {
+      const feedForward = this.#feedingForward(0, layer, everyRow(rows), experts[0]);
+      await this.#route(op, [...this.#attending(op), ...feedForward], false);
+      return;
+    }
+    const { result } = await this.attend(op);
+    for (const [expert, expertWeights] of experts.entries())
+      if (result.rowsPerExpert[expert] > 0) {
+        await giveWay();
+        await this.expert(0, layer, expert, expertWeights);
+      }
   }
 
   /** Submits all up to the router, and finds out which rows go to which expert. */
@@ -213,6 +209,29 @@ export class LayerKernels {
     const expertRows = state.expertRows.map(({ indices }) => indices);
     const rowsPerExpert = expertRows.map(({ length }) => length);
     return outcomeOf(completion, wantsRouting ? { rowsPerExpert, expertRows } : { rowsPerExpert });
+  }
+
+  #attending(op: DeviceAttentionOp): Command[] {
+    const { weights, wantsRouting } = op;
+    return [this.#projections(op, weights), this.#attention(op), ...this.#mixing(op, weights, wantsRouting)];
+  }
+
+  #feedingForward(frame: number, layer: number, expertRows: ExpertRows, weights: ExpertWeights): Command[] {
+    const { scratch, frames, spec, role } = this.#model;
+    const [x, out] = [scratch.gathered.byteOffset, scratch.ffnOut.byteOffset];
+    const commands: Command[] = [];
+    for (const chunk of inChunks(expertRows)) {
+      const { indices } = chunk;
+      commands.push(
+        {
+          ...{ kind: 'gather', source: frames[frame].normed.byteOffset, indices },
+          ...{ width: spec.hiddenSize, target: x },
+        },
+        { kind: 'feed-forward', model: role, layer, x, rows: indices.length, weights, out },
+        this.#addition(frame, layer, chunk),
+      );
+    }
+    return commands;
   }
 
   #embedding(frame: number, ids: Int32Array): Command {
