@@ -2,7 +2,7 @@
 
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { hasCode, isRecord, maybeReadJson, UserError, writeWholeFile } from '@specoffload/input';
+import { check, hasCode, is, maybeReadJson, UserError, writeWholeFile } from '@specoffload/input';
 import { displayPath } from '../paths.js';
 import { digestOf, type Json } from '../store/canonical.js';
 import { explainStoreError } from '../store/index.js';
@@ -67,15 +67,18 @@ export async function readDefinitions(
   return stored.sort((a, b) => (a.askedAt < b.askedAt ? 1 : -1));
 }
 
+const isTime = (value: unknown) => typeof value === 'string' && !Number.isNaN(Date.parse(value));
+const file = is.fields({ askedAt: is.such<string>(isTime, 'a time'), definition: is.anything });
+
 async function readDefinition(path: string, digest: string): Promise<StoredDefinition> {
-  const content = await maybeReadJson(path, mostBytes);
   const source = displayPath(path);
-  if (!isRecord(content) || typeof content.askedAt !== 'string' || Number.isNaN(Date.parse(content.askedAt)))
-    throw new UserError(`${source} holds no definition; expected what a sweep writes, remove it`);
-  const definition = parseDefinition(content.definition, source);
-  if (digestOf(content.definition as Json).slice(0, 32) !== digest)
+  const { askedAt, definition } = check(file, await maybeReadJson(path, mostBytes), source, {
+    remedy: 'remove it: no sweep wrote this',
+  });
+  const parsed = parseDefinition(definition, source);
+  if (digestOf(definition as Json).slice(0, 32) !== digest)
     throw new UserError(`${source} was edited: its content has another digest; remove it, and sweep again`);
-  return { digest, definition, askedAt: content.askedAt };
+  return { digest, definition: parsed, askedAt };
 }
 
 async function namesIn(folder: string): Promise<string[]> {

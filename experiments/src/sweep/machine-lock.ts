@@ -5,7 +5,15 @@ import { link, lstat, open, readFile, rename, unlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { explainSystemError, hasCode, isRecord, parseJson, UserError } from '@specoffload/input';
+import {
+  type Checked,
+  check,
+  explainSystemError,
+  hasCode,
+  is,
+  parseJson,
+  UserError,
+} from '@specoffload/input';
 import { isAlive } from '../store/processes.js';
 
 export const machineLockPath = join(tmpdir(), 'specoffload-measuring.lock');
@@ -115,21 +123,23 @@ async function readLock(path: string): Promise<string | null> {
   }
 }
 
+/** When its process started, where the system says so: ids are given again. */
+const lock = is.fields({ pid: is.wholeFrom(1), started: is.orMissing(is.orNull(is.anyText)) });
+
 /**
  * null when the lock's process is gone, or its id belongs to another one by now.
  */
 async function maybeHolder(content: string): Promise<number | null> {
-  let lock: unknown;
+  let holder: Checked<typeof lock>;
   try {
-    lock = parseJson(content, 'the lock');
+    holder = check(lock, parseJson(content, 'the lock'), 'the lock');
   } catch {
     return null;
   }
-  if (!isRecord(lock) || !Number.isSafeInteger(lock.pid)) return null;
-  const { pid, started } = lock as { readonly pid: number; readonly started: unknown };
+  const { pid, started = null } = holder;
   if (!isAlive(pid)) return null;
   const actual = await startOf(pid);
-  const isSame = typeof started !== 'string' || actual === null || actual === started;
+  const isSame = started === null || actual === null || actual === started;
   return isSame ? pid : null;
 }
 

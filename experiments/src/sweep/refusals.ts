@@ -2,17 +2,18 @@
 
 import { appendFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isRecord, maybeReadText, parseJson } from '@specoffload/input';
-import { explainStoreError, type PointRecord } from '../store/index.js';
+import { type Checked, check, is, maybeReadText, parseJson } from '@specoffload/input';
+import { explainStoreError } from '../store/index.js';
+import { isoTime, setting } from '../store/words.js';
 
-export interface Refusal {
-  readonly pointKey: string;
-  readonly axes: PointRecord['axes'];
+export type Refusal = Checked<typeof refusal>;
+const refusal = is.fields({
+  pointKey: is.text,
+  axes: is.mapOf(setting),
   /** One sentence. */
-  readonly reason: string;
-  /** ISO 8601, UTC. */
-  readonly createdAt: string;
-}
+  reason: is.text,
+  createdAt: isoTime,
+});
 
 const pathOf = (results: string, experiment: string) => join(results, experiment, 'refused.jsonl');
 
@@ -20,16 +21,16 @@ const pathOf = (results: string, experiment: string) => join(results, experiment
 export async function readRefusals(results: string, experiment: string): Promise<Map<string, Refusal>> {
   const refusals = new Map<string, Refusal>();
   for (const line of (await readText(pathOf(results, experiment))).split('\n')) {
-    const refusal = maybeRefusal(line);
-    if (refusal) refusals.set(refusal.pointKey, refusal);
+    const found = maybeRefusal(line);
+    if (found) refusals.set(found.pointKey, found);
   }
   return refusals;
 }
 
 /** Appends a line of its own: an unfinished one before it stays alone in its ruin. */
-export async function addRefusal(results: string, experiment: string, refusal: Refusal): Promise<void> {
+export async function addRefusal(results: string, experiment: string, added: Refusal): Promise<void> {
   try {
-    await appendFile(pathOf(results, experiment), `\n${JSON.stringify(refusal)}\n`, { flush: true });
+    await appendFile(pathOf(results, experiment), `\n${JSON.stringify(added)}\n`, { flush: true });
   } catch (error) {
     throw explainStoreError(error, results);
   }
@@ -41,10 +42,7 @@ export async function forgetRefusals(results: string, experiment: string): Promi
 
 function maybeRefusal(line: string): Refusal | null {
   try {
-    const refusal = parseJson(line, 'a refusal') as Refusal | null;
-    const isWhole =
-      typeof refusal?.pointKey === 'string' && typeof refusal.reason === 'string' && isRecord(refusal.axes);
-    return isWhole ? refusal : null;
+    return check(refusal, parseJson(line, 'a refusal'), 'a refusal');
   } catch {
     return null;
   }

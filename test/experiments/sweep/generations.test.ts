@@ -87,7 +87,7 @@ describe('definitions in the store', () => {
     await rm(path);
     expect(warnings).toEqual([
       expect.stringContaining('is not valid JSON'),
-      expect.stringContaining('holds no definition'),
+      expect.stringContaining('invalid askedAt: 1; expected a time; remove it: no sweep wrote this'),
       expect.stringContaining('was edited'),
     ]);
   });

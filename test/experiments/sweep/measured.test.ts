@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type MeasuredRecord, readRuns } from '../../../experiments/src/store/index.js';
+import { keyOfPoint, keyOfTurn } from '../../../experiments/src/store/spec.js';
 import { AgreementCheck } from '../../../experiments/src/sweep/agreement.js';
 import { type ExperimentDefinition, runExperiment } from '../../../experiments/src/sweep/index.js';
 import { lockMachine } from '../../../experiments/src/sweep/machine-lock.js';
@@ -44,7 +45,9 @@ describe('a measured sweep', () => {
       ['serial', 1],
       ['none', 1],
     ]);
-    for (const { conditions, workload, point } of runs) {
+    for (const { conditions, workload, point, ...run } of runs) {
+      expect(keyOfPoint(point!.axes, run.spec!)).toBe(point!.pointKey);
+      expect(keyOfTurn(point!.pointKey, run)).toBe(run.key);
       expect(conditions).toMatchObject({ isDisturbed: expect.any(Boolean) });
       expect(workload.stopAtEos).toBe(false);
       expect(point).toMatchObject({ experiment: 'small', settings: { prompts: 1 } });

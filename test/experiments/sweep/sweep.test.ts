@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { publishSignal } from '@specoffload/input';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parseRunRecord, readRuns } from '../../../experiments/src/store/index.js';
+import { keyOfPoint, keyOfTurn } from '../../../experiments/src/store/spec.js';
 import {
   type ExperimentDefinition,
   runExperiment,
@@ -84,7 +85,9 @@ describe('runExperiment', () => {
     expect(outcome.ranking.map(({ axes }) => axes.prompts)).toEqual([32, 16, 8, 4, 2, 1]);
     const records = await recordsOf('cheap');
     expect(records.map(({ point }) => point?.axes.prompts).sort()).toEqual([1, 16, 2, 32, 4, 8]);
-    for (const { point, workload } of records) {
+    for (const { point, workload, ...run } of records) {
+      expect(keyOfPoint(point!.axes, run.spec!)).toBe(point!.pointKey);
+      expect(keyOfTurn(point!.pointKey, run)).toBe(run.key);
       expect(point).toMatchObject({ experiment: 'cheap', settings: { machine: 'env1', promptTokens: 16 } });
       expect(workload.prompts).toBe(point!.axes.prompts);
     }
