@@ -189,7 +189,7 @@ export type { AcceptanceReport, PositionCount } from './speculate/statistics.js'
 export type { LanePlace } from './machine/topology.js';
 export { type ChromeTrace, toChromeTrace } from './trace/chrome.js';
 export { causeOf } from './trace/idle.js';
-export { laneNames } from './trace/lanes.js';
+export { inUsualOrder, isTargetOnDevice, laneNames, lanesOf } from './trace/lanes.js';
 export { type MemoryOverTime, type MemoryStep, memoryOverTime, type PoolName } from './trace/memory.js';
 export { type ParsedTrace, parseChromeTrace } from './trace/parse-chrome.js';
 export { measureGaps, reportPhase, type TimeWindow } from './trace/report.js';

@@ -6,9 +6,14 @@ import type { LaneName, Span } from './types.js';
 /** Lanes of the local machine, in the order in which reports and figures show them. */
 export const laneNames: readonly LaneName[] = localTopology.lanes.map(({ name }) => name);
 
-/** The lanes to show for some spans: the local machine's, or where there are others too, those that have any. */
+/** The lanes to show for some spans, see {@link inUsualOrder}. */
 export function lanesOf(spans: readonly Pick<Span, 'lane'>[]): readonly LaneName[] {
-  const named = new Set(spans.map(({ lane }) => lane));
+  return inUsualOrder(new Set(spans.map(({ lane }) => lane)));
+}
+
+/** The local machine's lanes where there are no others; else those that are named, its own first. */
+export function inUsualOrder(names: Iterable<LaneName>): readonly LaneName[] {
+  const named = new Set(names);
   const others = [...named].filter((lane) => !laneNames.includes(lane));
   return others.length === 0 ? laneNames : [...laneNames.filter((lane) => named.has(lane)), ...others];
 }

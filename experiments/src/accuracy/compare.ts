@@ -1,6 +1,6 @@
 /** How far predictions were off, and what a planner that trusts them would have lost. */
 
-import { type LaneName, laneNames, largest, type PhaseReport, type RunOutcome } from '@specoffload/engine';
+import { type LaneName, largest, type PhaseReport, type RunOutcome } from '@specoffload/engine';
 import type { ConditionsRecord } from '../store/index.js';
 import { type GridPoint, groupOf } from './grid.js';
 
@@ -30,7 +30,7 @@ export function compare(
 }
 
 function worstLane(measured: PhaseReport, predicted: PhaseReport): Comparison['laneError'] {
-  const differences = laneNames.map((lane) => ({
+  const differences = Object.keys(measured.lanes).map((lane) => ({
     lane,
     difference: predicted.lanes[lane].utilization - measured.lanes[lane].utilization,
   }));

@@ -1,10 +1,17 @@
 /** Every task of a run on its lane: what waits for what becomes visible. */
 
-import { laneNames, type Span, type TaskKind, windowOfPasses } from '@specoffload/engine';
+import { isTargetOnDevice, type Span, type TaskKind, windowOfPasses } from '@specoffload/engine';
 import type { Figure } from '@specoffload/kernel';
 import { formatCount, formatSeconds } from '../terminal/format.js';
 import { createFigure, gridColor, label, mutedInk, type Titles, taskColors } from './theme.js';
-import { type Bar, type BarRow, type BarWindow, laneRows, toBarRows } from './timeline-bars.js';
+import {
+  type Bar,
+  type BarRow,
+  type BarWindow,
+  type LaneRow,
+  laneRowsOf,
+  toBarRows,
+} from './timeline-bars.js';
 
 export interface LaneTimelineOptions extends Partial<Titles> {
   /** Stretch that is shown first, and task by task. @default two decode passes in the middle of the run */
@@ -21,7 +28,7 @@ export function laneTimeline(spans: readonly Span[], options: LaneTimelineOption
   const whole = windowOf(spans);
   const window = options.window ?? middlePasses(spans) ?? whole;
   const rows = toBarRows(spans, window, mostBars);
-  const places = placeRows(rows);
+  const places = placeRows(rows, laneRowsOf(spans));
   const kinds = (Object.keys(taskColors) as TaskKind[]).filter((kind) =>
     rows.some(({ bars }) => bars.some((bar) => bar.kind === kind)),
   );
@@ -69,7 +76,9 @@ function windowOf(spans: readonly Span[]): BarWindow {
 }
 
 function middlePasses(spans: readonly Span[]): BarWindow | null {
-  const decode = spans.filter(({ phase, lane }) => phase === 'decode' && lane === 'device');
+  const decode = spans.filter(
+    (span) => span.phase === 'decode' && (isTargetOnDevice(span) || span.kind === 'draft'),
+  );
   const passes = [...new Set(decode.map(({ pass }) => pass))].sort((a, b) => a - b);
   const middle = passes[Math.floor(passes.length / 2)];
   return middle === undefined ? null : windowOfPasses(decode, middle, middle + 1);
@@ -88,7 +97,7 @@ interface Places {
   readonly height: number;
 }
 
-function placeRows(rows: readonly BarRow[]): Places {
+function placeRows(rows: readonly BarRow[], laneRows: readonly LaneRow[]): Places {
   const centers: number[] = [];
   const heights: number[] = [];
   const ticks: { at: number; name: string }[] = [];
@@ -154,9 +163,11 @@ const mostPassLines = 200;
 /** A thin line where the device begins a target pass. */
 function passLines(spans: readonly Span[]) {
   const starts = new Map<number, number>();
-  for (const { lane, kind, pass, startSeconds } of spans)
-    if (lane === 'device' && kind !== 'draft' && pass >= 0)
+  for (const span of spans) {
+    const { pass, startSeconds } = span;
+    if (isTargetOnDevice(span) && pass >= 0)
       starts.set(pass, Math.min(starts.get(pass) ?? Number.POSITIVE_INFINITY, startSeconds));
+  }
   if (starts.size > mostPassLines) return [];
   return [...starts.values()].map((at) => ({
     ...{ type: 'line', layer: 'below', x0: at, x1: at, yref: 'paper', y0: 0, y1: 1 },
@@ -167,7 +178,7 @@ function passLines(spans: readonly Span[]) {
 /** Buttons that zoom to the first window, a phase, or everything. */
 function stretchButtons(spans: readonly Span[], window: BarWindow, whole: BarWindow, numRows: number) {
   const phases = (['prefill', 'decode'] as const).flatMap((phase) => {
-    const members = spans.filter((span) => span.phase === phase && laneNames.includes(span.lane));
+    const members = spans.filter((span) => span.phase === phase);
     return members.length === 0 ? [] : [{ name: phase, stretch: windowOf(members) }];
   });
   const stretches = [{ name: 'detail', stretch: window }, ...phases, { name: 'whole run', stretch: whole }];

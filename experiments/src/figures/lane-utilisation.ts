@@ -1,6 +1,6 @@
 /** How busy each lane is, run by run. */
 
-import { type LaneName, laneNames } from '@specoffload/engine';
+import { inUsualOrder, type LaneName } from '@specoffload/engine';
 import type { Figure } from '@specoffload/kernel';
 import { formatPercent } from '../terminal/format.js';
 import { createFigure, hoverLines, label, type Titles, taskColors } from './theme.js';
@@ -20,16 +20,18 @@ const laneColors: Readonly<Record<LaneName, string>> = {
 
 /** `laneUtilisation([{ name: 'serial', lanes: { disk: 0.84, link: 0.63, host: 0.01, device: 0.78 } }])` */
 export function laneUtilisation(runs: readonly LaneShares[], titles: Partial<Titles> = {}): Figure {
-  const traces = laneNames.map((lane) => ({
+  const traces = inUsualOrder(runs.flatMap(({ lanes }) => Object.keys(lanes))).map((lane) => ({
     ...{ type: 'bar', name: lane },
     x: runs.map(({ name }) => label(name)),
-    y: runs.map(({ lanes }) => lanes[lane]),
+    y: runs.map(({ lanes }) => lanes[lane] ?? 0),
     marker: { color: laneColors[lane] },
-    text: runs.map(({ lanes }) => (runs.length <= 8 ? formatPercent(lanes[lane]) : '')),
+    text: runs.map(({ lanes }) => (runs.length <= 8 ? formatPercent(lanes[lane] ?? 0) : '')),
     textposition: 'outside',
     cliponaxis: false,
     textfont: { size: 11 },
-    hovertext: runs.map(({ name, lanes }) => hoverLines(name, `${lane} busy ${formatPercent(lanes[lane])}`)),
+    hovertext: runs.map(({ name, lanes }) =>
+      hoverLines(name, `${lane} busy ${formatPercent(lanes[lane] ?? 0)}`),
+    ),
     hoverinfo: 'text',
   }));
   return createFigure({ title: 'how busy each lane is', ...titles }, traces, {

@@ -1,6 +1,6 @@
 /** From spans to the bars of a timeline: a row for each task at a time, and no more bars than a page can draw. */
 
-import { laneNames, largest, type Span, smallest, type TaskKind } from '@specoffload/engine';
+import { lanesOf, largest, type Span, smallest, type TaskKind } from '@specoffload/engine';
 
 export interface Bar {
   readonly kind: TaskKind;
@@ -23,9 +23,12 @@ export interface BarRow {
   readonly bars: readonly Bar[];
 }
 
-/** The draft's share of the device has a row of its own. */
-export type LaneRow = (typeof laneNames)[number] | 'draft';
-export const laneRows: readonly LaneRow[] = [...laneNames, 'draft'];
+/** A lane; the draft's share of the device has a row of its own. */
+export type LaneRow = string;
+
+export function laneRowsOf(spans: readonly Span[]): readonly LaneRow[] {
+  return [...lanesOf(spans), 'draft'];
+}
 
 export interface BarWindow {
   readonly startSeconds: number;
@@ -63,7 +66,7 @@ const countBars = (rows: readonly (readonly unknown[])[]) => rows.reduce((sum, r
 
 /** Lanes in order; where tasks of a lane overlap, such as reads in flight, each takes the first row that is free. */
 function toRows(spans: readonly Span[]): Span[][] {
-  return laneRows.flatMap((lane) => {
+  return laneRowsOf(spans).flatMap((lane) => {
     const rows: Span[][] = [];
     const sorted = spans
       .filter((span) => laneRowOf(span) === lane && span.endSeconds > span.startSeconds)

@@ -1,6 +1,6 @@
 /** One run in words, for people: throughput, lanes by phase, acceptance, memory, traffic. */
 
-import { idleCauses, type LaneName, laneNames, largest, type PhaseName } from '@specoffload/engine';
+import { idleCauses, inUsualOrder, type LaneName, largest, type PhaseName } from '@specoffload/engine';
 import { printable } from '@specoffload/input';
 import type { PhaseRecord, RunRecord } from '../store/index.js';
 import {
@@ -32,7 +32,7 @@ function describePhases(phases: RunRecord['result']['phases']): string {
     [
       { title: 'phase', align: 'left', text: ([name]) => name },
       { title: 'time', text: ([, phase]) => formatSeconds(phase.seconds) },
-      ...laneNames.map((lane) => ({
+      ...inUsualOrder(Object.keys(phases.decode.lanes)).map((lane) => ({
         title: lane,
         text: ([, phase]: readonly [PhaseName, PhaseRecord]) => formatPercent(phase.lanes[lane].utilization),
       })),
@@ -58,7 +58,12 @@ function describeFacts(record: RunRecord): string[] {
     ['peak memory', `device ${describePool(memory.device)}, host ${describePool(memory.host)}`],
     [
       'moved',
-      `${describeRead(bytesMoved.disk, seconds, directReads)}, ${formatBytes(bytesMoved.link)} over the link`,
+      [
+        describeRead(bytesMoved.disk, seconds, directReads),
+        ...Object.entries(bytesMoved)
+          .filter(([lane]) => lane !== 'disk')
+          .map(([lane, bytes]) => `${formatBytes(bytes)} over ${lane === 'link' ? 'the link' : lane}`),
+      ].join(', '),
     ],
     [
       'target passes',
@@ -105,7 +110,9 @@ export function alignFacts(facts: readonly (readonly [name: string, text: string
 
 /** The lane that was busiest, and how busy. */
 export function busiestLane(phase: PhaseRecord): { lane: LaneName; utilization: number } {
-  const lane = laneNames.reduce((a, b) => (phase.lanes[b].utilization > phase.lanes[a].utilization ? b : a));
+  const lane = inUsualOrder(Object.keys(phase.lanes)).reduce((a, b) =>
+    phase.lanes[b].utilization > phase.lanes[a].utilization ? b : a,
+  );
   return { lane, utilization: phase.lanes[lane].utilization };
 }
 

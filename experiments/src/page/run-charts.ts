@@ -1,6 +1,6 @@
 /** Figures of what happened inside the runs: acceptance, lanes, the device's time, prediction against measurement. */
 
-import { type laneNames, largest, type PhaseName, smallest } from '@specoffload/engine';
+import { inUsualOrder, largest, type PhaseName, smallest } from '@specoffload/engine';
 import { triedAt } from '../figures/acceptance-by-position.js';
 import {
   acceptanceByPosition,
@@ -141,10 +141,10 @@ function toDeviceTime({ name, runs }: Representative, phase: PhaseName): DeviceT
 function toLaneShares({ name, runs }: Representative, phase: PhaseName) {
   const phases = runs.map(({ record }) => record.result.phases[phase]);
   const seconds = phases.reduce((sum, each) => sum + each.seconds, 0);
-  const share = (lane: (typeof laneNames)[number]) =>
-    seconds === 0 ? 0 : phases.reduce((sum, { lanes }) => sum + lanes[lane].busySeconds, 0) / seconds;
-  const lanes = { disk: share('disk'), link: share('link'), host: share('host'), device: share('device') };
-  return { name, lanes };
+  const share = (lane: string) =>
+    seconds === 0 ? 0 : phases.reduce((sum, { lanes }) => sum + (lanes[lane]?.busySeconds ?? 0), 0) / seconds;
+  const lanes = inUsualOrder(phases.flatMap((each) => Object.keys(each.lanes)));
+  return { name, lanes: Object.fromEntries(lanes.map((lane) => [lane, share(lane)])) };
 }
 
 /** Points that were both predicted and measured. */

@@ -17,7 +17,7 @@ import {
 import { type Checked, check, is, type Schema } from '@specoffload/input';
 import { toCurrentSchema } from './schema.js';
 import { specs } from './spec.js';
-import { count, digest, fraction, isoTime, keyed, setting } from './words.js';
+import { count, digest, fraction, isoTime, keyed, keyedAtMost, setting } from './words.js';
 
 export type { SettingValue } from './words.js';
 
@@ -95,14 +95,14 @@ const machineRecord = fields({
 /** The rates that a prediction was made with. */
 const virtualMachineRecord = fields({
   name: machineName,
-  lanes: keyed(laneNames, () => fields({})) as Schema as Schema<
+  lanes: keyedAtMost(laneNames, () => fields({})) as Schema as Schema<
     Pick<FlatMachine, 'disk' | 'link' | 'host' | 'device'>
   >,
   memory: fields({ deviceBytes: count, hostBytes: count, diskBytes: count, ...cacheFactors }),
   options: fields({
     interruptsDraft: flag,
-    laneWidth: keyed(laneNames, () => count),
-    variability: keyed(laneNames, () => amount),
+    laneWidth: keyedAtMost(laneNames, () => count),
+    variability: keyedAtMost(laneNames, () => amount),
     formats: described(
       orMissing(
         fields({
@@ -142,6 +142,12 @@ const virtualWorkloadRecord = fields({
   routingSkew: amount,
 });
 
+/** By lane: those of the local machine, or whatever a predicted one has. */
+type Keyed = <Output>(
+  names: readonly string[],
+  schemaOf: (name: string) => Schema<Output>,
+) => Schema<Readonly<Record<string, Output>>>;
+
 const laneRecord = (phase: PhaseName, lane: LaneName) =>
   fields({
     busySeconds: described(amount, 's', `of ${phase} that the ${lane} lane was busy`),
@@ -150,10 +156,10 @@ const laneRecord = (phase: PhaseName, lane: LaneName) =>
     numTasks: count,
   });
 
-const phaseRecord = (phase: PhaseName) =>
+const phaseRecord = (phase: PhaseName, lanes: Keyed) =>
   fields({
     seconds: described(amount, 's', phase),
-    lanes: keyed(laneNames, (lane) => laneRecord(phase, lane)),
+    lanes: lanes(laneNames, (lane) => laneRecord(phase, lane)),
     deviceIdle: described(
       orMissing(keyed(idleCauses, () => amount)),
       's',
@@ -168,12 +174,12 @@ const poolRecord = (memory: string) =>
   });
 
 /** What measured and predicted runs have in common. */
-const outcome = {
+const outcome = (lanes: Keyed) => ({
   newTokens: described(count, 'tokens', "within each sequence's own limit"),
   generatedTokens: described(count, 'tokens', "with those beyond a sequence's own limit"),
   seconds: described(amount, 's', 'prefill and decode'),
   tokensPerSecond: described(amount, 'tokens/s', 'newTokens / seconds'),
-  phases: fields({ prefill: phaseRecord('prefill'), decode: phaseRecord('decode') }),
+  phases: fields({ prefill: phaseRecord('prefill', lanes), decode: phaseRecord('decode', lanes) }),
   acceptance: orNull(
     fields({
       proposed: count,
@@ -189,11 +195,11 @@ const outcome = {
     link: described(amount, 'B', 'moved over the link'),
   }),
   passes: described(count, '', 'target passes, prefill included'),
-};
-const outcomeRecord = fields(outcome);
+});
+const outcomeRecord = fields(outcome(keyedAtMost));
 
 const resultRecord = fields({
-  ...outcome,
+  ...outcome(keyed),
   setupSeconds: described(
     amount,
     's',

@@ -26,6 +26,16 @@ export const setting = is.either(
   ...([is.anyText, finite, is.listOf(finite)] as const),
 ) as Schema<string | number | readonly number[]>;
 
+/** The same where some names may be missing and others may be there: what a machine's lanes are called, it says itself. */
+export function keyedAtMost<Output>(
+  names: readonly string[],
+  schemaOf: (name: string) => Schema<Output>,
+): Schema<Readonly<Record<string, Output>>> {
+  return is.fields(
+    Object.fromEntries(names.map((name) => [name, is.orMissing(schemaOf(name))])),
+  ) as Schema as never;
+}
+
 /** An object with a field of each name. */
 export function keyed<Name extends string, Output>(
   names: readonly Name[],
