@@ -1,8 +1,7 @@
-/** One thread of the pool of a simulated sweep: opens models once, predicts points, and stores their records itself. */
+/** One thread of the pool of simulated sweeps: opens models once a sweep, predicts points, and stores their records itself. */
 
 import { memoryOverTime, simulateRun, toChromeTrace, UserError } from '@specoffload/engine';
 import { reasonOf } from '@specoffload/input';
-import { workerData } from 'piscina';
 import type { Settings } from '../definitions/definition.js';
 import { measure } from '../definitions/metrics.js';
 import type { Turn } from '../store/index.js';
@@ -12,7 +11,9 @@ import { openPredictedJob } from './predicted-job.js';
 import { Shelf } from './shelf.js';
 
 /** What all points of a sweep share. */
-export interface WorkerSetup {
+export interface SweepSetup {
+  /** Which sweep of this process it is. */
+  readonly id: number;
   readonly results: string;
   readonly experiment: string;
   readonly metric: string;
@@ -25,6 +26,7 @@ export interface WorkerSetup {
 export interface PointTask {
   readonly place: RunPlace;
   readonly turn: Turn;
+  readonly setup: SweepSetup;
 }
 
 /** How a run of a point ended. */
@@ -40,15 +42,23 @@ export type RunEnd =
 
 class Stopped extends Error {}
 
-const setup = workerData as WorkerSetup;
 const silent = { write: () => true };
-const shelf = new Shelf(createOutput(silent, silent, false), new AbortController().signal);
+let shelf: Shelf;
+let shelfOf = 0;
 
-export default async function runPoint({ place, turn }: PointTask): Promise<RunEnd> {
+/** What the sweep has opened so far: files may have changed since the one before. */
+function openShelf({ id }: SweepSetup): Shelf {
+  if (id !== shelfOf) shelf = new Shelf(createOutput(silent, silent, false), new AbortController().signal);
+  shelfOf = id;
+  return shelf;
+}
+
+export default async function runPoint(task: PointTask): Promise<RunEnd> {
+  const { place, turn, setup } = task;
   const createdAt = new Date();
   let predicted: Awaited<ReturnType<typeof predict>>;
   try {
-    predicted = await inTurn(() => predict(place, turn));
+    predicted = await inTurn(() => predict(task));
   } catch (error) {
     if (error instanceof Stopped) return { end: 'stopped' };
     if (error instanceof UserError) return { end: 'refused', reason: error.message };
@@ -76,8 +86,8 @@ function inTurn<T>(work: () => Promise<T>): Promise<T> {
   return result;
 }
 
-async function predict({ point }: RunPlace, { seed }: Turn) {
-  const job = await openPredictedJob(point.settings as Settings, shelf);
+async function predict({ place: { point }, turn: { seed }, setup }: PointTask) {
+  const job = await openPredictedJob(point.settings as Settings, openShelf(setup));
   const request = {
     ...{ ...job.request, seed },
     onProgress: () => {

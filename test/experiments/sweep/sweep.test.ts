@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { publishSignal } from '@specoffload/input';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { projectDirectory } from '../../../experiments/src/paths.js';
 import { parseRunRecord, readRuns } from '../../../experiments/src/store/index.js';
 import { keyOfPoint, keyOfTurn } from '../../../experiments/src/store/spec.js';
 import {
@@ -180,6 +181,23 @@ describe('runExperiment', () => {
     } finally {
       publishSignal(() => new AbortController().signal);
     }
+  });
+
+  it('reads a machine file again that has changed since the sweep before', async () => {
+    const path = join(results, 'mine.json');
+    const speeds: number[] = [];
+    for (const name of ['env1', 'env2']) {
+      const machine = join(projectDirectory, 'experiments', 'machines', `${name}.json`);
+      const changed = { ...JSON.parse(await readFile(machine, 'utf8')), name: 'mine' };
+      await writeFile(path, JSON.stringify(changed));
+      const definition = { ...cheap, name, settings: { ...cheap.settings, machine: path } };
+      const { ranking } = await runExperiment(definition, { results, workers: 1 });
+      const alone = { ...definition, name: `${name}-itself`, settings: { ...cheap.settings, machine: name } };
+      const itself = await runExperiment(alone, { results, workers: 1 });
+      expect(ranking.map(({ median }) => median)).toEqual(itself.ranking.map(({ median }) => median));
+      speeds.push(ranking[0]!.median!);
+    }
+    expect(speeds[0]).not.toBe(speeds[1]);
   });
 
   it('shares a folder with another sweep', async () => {
