@@ -64,7 +64,6 @@ const mostLines = 350;
 
 /** Files that are still longer, with their lines: lower a number when its file shrinks, add none. */
 const knownLongFiles: Readonly<Record<string, number>> = {
-  'engine/src/plan/closed-form.ts': 682,
   'engine/src/run/dispatcher.ts': 373,
 };
 

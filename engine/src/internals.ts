@@ -2,6 +2,7 @@
 
 export { f32Arithmetic } from './machine/arithmetic.js';
 export { cacheRate, createCostModel, interpolate } from './machine/cost-model.js';
+export { fromFirstSchema } from './machine/first-machine-file.js';
 export { type FlatMachine, flattenMachine, unflattenMachine } from './machine/flat-machine.js';
 export { activationBytes } from './machine/formats.js';
 export { catalogSpec } from './model/catalog.js';

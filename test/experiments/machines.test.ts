@@ -3,7 +3,15 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { computeLane, flattenMachine, planRun, transferLane, withBudgets } from '@specoffload/engine';
+import {
+  computeLane,
+  flattenMachine,
+  fromFirstSchema,
+  parseMachineModel,
+  planRun,
+  transferLane,
+  withBudgets,
+} from '@specoffload/engine';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { composeMachine, readParts } from '../../experiments/src/inputs/machine-parts.js';
 import { openMachine } from '../../experiments/src/inputs/machines.js';
@@ -72,15 +80,11 @@ it('needs less time behind a faster link, and says what is assumed', async () =>
     ),
   );
   expect(rates).toEqual([11.56e9, 26e9, 52e9]);
-  const { device, link } = (await composeMachine('rtx-5090')) as Record<
-    string,
-    Record<string, { assumed?: true }>
-  >;
-  expect([
-    device!.arithmetic!.assumed,
-    device!.memoryBytesPerSecond!.assumed,
-    link!.bytesPerSecond!.assumed,
-  ]).toEqual([true, undefined, true]);
+  const { lanes } = await composeMachine('rtx-5090');
+  const [, link, , device] = lanes as unknown as Record<string, { assumed?: true }>[];
+  expect(
+    [device!.arithmetic!, device!.memoryBytesPerSecond!, link!.bytesPerSecond!].map(({ assumed }) => assumed),
+  ).toEqual([true, undefined, true]);
 });
 
 it.each([
@@ -119,23 +123,34 @@ describe('specoffload machines', () => {
 
 describe('docs/machine.schema.json', () => {
   const read = async (path: string) => JSON.parse(await readFile(join(projectDirectory, path), 'utf8'));
+  let schema: Schema;
+  beforeAll(async () => {
+    schema = await read('docs/machine.schema.json');
+  });
 
   it.each(['env1', 'env2', 'rtx-3090', 'radeon-780m'])('describes %s', async (name) => {
     const machine = name.startsWith('env')
-      ? await read(`experiments/machines/${name}.json`)
+      ? fromFirstSchema(await read(`experiments/machines/${name}.json`), name)
       : await composeMachine(name);
-    expect(misfits(await read('docs/machine.schema.json'), machine)).toEqual([]);
+    expect(misfits(schema, machine)).toEqual([]);
+  });
+
+  it('describes the example of the docs, which is one that the lab reads', async () => {
+    const page = await readFile(join(projectDirectory, 'docs/own-machines.md'), 'utf8');
+    const example: unknown = JSON.parse(/```json\n(\{[\s\S]*?\})\n```/.exec(page)![1]!);
+    expect(misfits(schema, example)).toEqual([]);
+    expect(parseMachineModel(example, 'docs').lanes).toHaveLength(4);
   });
 
   it('refuses what a machine file refuses', async () => {
-    const schema = await read('docs/machine.schema.json');
     const machine = await composeMachine('rtx-3090');
-    const { link, ...rest } = machine as Record<string, object>;
-    expect(misfits(schema, { ...rest, link: { ...link, bytesPerSeconds: 1 } })).toEqual([
-      'link.bytesPerSeconds',
-    ]);
-    expect(misfits(schema, rest)).toEqual(['link']);
-    expect(misfits(schema, { ...machine, memory: { deviceBytes: 'much' } })).toContain('memory.deviceBytes');
+    const [disk, link, ...lanes] = machine.lanes;
+    expect(misfits(schema, { ...machine, lanes: [disk, { ...link, bytesPerSeconds: 1 }, ...lanes] })).toEqual(
+      ['lanes.1'],
+    );
+    const { memories: _memories, ...rest } = machine;
+    expect(misfits(schema, rest)).toEqual(['memories']);
+    expect(misfits(schema, { ...machine, memories: [{ name: 'disk' }] })).toEqual(['memories.0.bytes']);
   });
 });
 
@@ -144,11 +159,20 @@ type Schema = Readonly<Record<string, unknown>>;
 /** Paths at which a value is not what the schema says; of JSON Schema what the file uses. */
 function misfits(root: Schema, value: unknown, schema: Schema = root, path = ''): string[] {
   const at = (name: string | number) => (path === '' ? `${name}` : `${path}.${name}`);
-  const { $ref, type, enum: words, required = [], properties = {}, items, additionalProperties } = schema;
-  if (typeof $ref === 'string') {
-    const defs = root.$defs as Record<string, Schema>;
-    return misfits(root, value, defs[$ref.slice('#/$defs/'.length)]!, path);
-  }
+  const {
+    $ref,
+    anyOf,
+    type,
+    enum: words,
+    required = [],
+    properties = {},
+    items,
+    additionalProperties,
+  } = schema;
+  if (typeof $ref === 'string')
+    return misfits(root, value, (root.$defs as Record<string, Schema>)[$ref.slice('#/$defs/'.length)], path);
+  if (anyOf)
+    return (anyOf as Schema[]).some((one) => misfits(root, value, one, path).length === 0) ? [] : [path];
   if ('const' in schema) return value === schema.const ? [] : [path];
   if (words) return (words as unknown[]).includes(value) ? [] : [path];
   if (type === 'array')

@@ -5,9 +5,9 @@
 
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { printable, quote, UserError } from '@specoffload/input';
+import { fromFirstSchema } from '@specoffload/engine';
+import { parseQuantity, printable, quote, UserError } from '@specoffload/input';
 import { machinesDirectory } from '../paths.js';
-import { parseBytes, parseBytesPerSecond, parseFlopsPerSecond } from './sizes.js';
 
 export const partKinds = ['gpu', 'link', 'host', 'disk'] as const;
 export type PartKind = (typeof partKinds)[number];
@@ -52,48 +52,59 @@ type FittedName = keyof typeof fitted;
 type PartNames = Readonly<Record<PartKind, string>>;
 type FactName = 'flops' | 'memory' | 'bytes' | 'rate';
 
-/** Where each rate of a machine file comes from. */
-const rates: readonly (readonly [path: string, kind: PartKind, fact: FactName])[] = [
-  ['disk.bytesPerSecond', 'disk', 'rate'],
-  ['disk.pageableBytesPerSecond', 'disk', 'rate'],
-  ['link.bytesPerSecond', 'link', 'rate'],
-  ['link.cacheBytesPerSecond', 'host', 'memory'],
-  ['host.arithmetic', 'host', 'flops'],
-  ['host.memoryBytesPerSecond', 'host', 'memory'],
-  ['host.cacheBytesPerSecond', 'host', 'memory'],
-  ['host.scoreFlopsPerSecond', 'host', 'flops'],
-  ['device.arithmetic', 'gpu', 'flops'],
-  ['device.memoryBytesPerSecond', 'gpu', 'memory'],
-  ['device.cacheBytesPerSecond', 'gpu', 'memory'],
-  ['device.scoreFlopsPerSecond', 'gpu', 'flops'],
-  ['memory.deviceBytes', 'gpu', 'bytes'],
+/** Where each constant of a machine file comes from: of a lane, or the bytes of a memory. */
+const constants: readonly (readonly [place: string, field: string, kind: PartKind, fact: FactName])[] = [
+  ['disk', 'bytesPerSecond', 'disk', 'rate'],
+  ['disk', 'pageableBytesPerSecond', 'disk', 'rate'],
+  ['link', 'bytesPerSecond', 'link', 'rate'],
+  ['link', 'cacheBytesPerSecond', 'host', 'memory'],
+  ['host', 'arithmetic', 'host', 'flops'],
+  ['host', 'memoryBytesPerSecond', 'host', 'memory'],
+  ['host', 'cacheBytesPerSecond', 'host', 'memory'],
+  ['host', 'scoreFlopsPerSecond', 'host', 'flops'],
+  ['device', 'arithmetic', 'gpu', 'flops'],
+  ['device', 'memoryBytesPerSecond', 'gpu', 'memory'],
+  ['device', 'cacheBytesPerSecond', 'gpu', 'memory'],
+  ['device', 'scoreFlopsPerSecond', 'gpu', 'flops'],
+  ['device', 'bytes', 'gpu', 'bytes'],
 ];
 
 /** A constant of a machine file. */
-export interface MachineConstant {
-  readonly value: number;
+interface Constant {
+  readonly value: number | string | readonly (readonly [rows: number, rate: number])[];
   readonly source: string;
   readonly assumed?: true;
 }
 
+type Named = { readonly name: string } & Record<string, unknown>;
+
+/** The content of a machine file. */
+export interface MachineContent {
+  readonly name: string;
+  readonly description: string;
+  readonly memories: readonly Named[];
+  readonly lanes: readonly Named[];
+}
+
 /**
- * The content of a machine file. What no part says, such as how often software copies the KV cache, is as on `env1`.
+ * What no part says, such as how often software copies the KV cache, is as on `env1`.
  * @param name parts joined by +, such as `rtx-4090+pcie4+ddr5-dual+nvme4`; what is left out is what the GPU usually
  * comes with
  * @throws UserError when there is no such part, or the parts do not fit each other
  */
-export async function composeMachine(name: string): Promise<Record<string, unknown>> {
+export async function composeMachine(name: string): Promise<MachineContent> {
   const catalog = await readParts();
   const names = chooseParts(name, catalog);
-  const bases = { env1: await readJson('env1.json'), env2: await readJson('env2.json') };
+  const bases = { env1: await readBase('env1'), env2: await readBase('env2') };
   const machine = structuredClone(bases.env1);
-  for (const [path, kind, fact] of rates)
-    setConstant(machine, path, reachedRate(catalog, names, bases, path, kind, fact));
-  const link = constantAt(machine, 'link.bytesPerSecond');
-  const { like } = factOf(catalog, 'host', names.host, 'memory');
-  const staged = constantAt(bases[like], 'link.pageableBytesPerSecond');
-  setConstant(machine, 'link.pageableBytesPerSecond', staged.value < link.value ? staged : link);
-  setConstant(machine, 'memory.hostBytes', hostBytes(catalog, names, bases));
+  for (const [place, field, kind, fact] of constants)
+    holderOf(machine, place, field)[field] = reached({ catalog, names, bases, place, field, kind, fact });
+  const link = holderOf(machine, 'link', 'bytesPerSecond');
+  const { like } = catalog.host[names.host]!.memory!;
+  const staged = constantAt(bases[like], 'link', 'pageableBytesPerSecond');
+  const isBelow = numberOf(staged) < numberOf(link.bytesPerSecond as Constant);
+  link.pageableBytesPerSecond = isBelow ? staged : link.bytesPerSecond;
+  Object.assign(holderOf(machine, 'host', 'bytes'), hostMemory(catalog, names, bases));
   const titles = partKinds.map((kind) => catalog[kind][names[kind]]!.name);
   return {
     ...machine,
@@ -134,81 +145,81 @@ function expected(catalog: PartCatalog): string {
   return `env1, env2, the path of a machine file, or parts such as rtx-4090+pcie4+ddr5-dual+nvme4 (${kinds.join('; ')})`;
 }
 
-type Bases = Readonly<Record<FittedName, Record<string, unknown>>>;
+type Bases = Readonly<Record<FittedName, MachineContent>>;
 
-/** The sheet's rate times the share that the paper's machine reaches of its own; as fitted where the part is its own. */
-function reachedRate(
-  catalog: PartCatalog,
-  names: PartNames,
-  bases: Bases,
-  path: string,
-  kind: PartKind,
-  factName: FactName,
-): MachineConstant {
-  const fact = factOf(catalog, kind, names[kind], factName);
-  const { like } = fact;
-  const base = constantAt(bases[like], path);
-  if (fitted[like][kind] === names[kind]) return base;
-  const share = base.value / sheetValue(factOf(catalog, kind, fitted[like][kind], factName));
-  const isWhole = Math.abs(share - 1) < 1e-9;
-  const source = isWhole
-    ? fact.source
-    : `${fact.value} (${fact.source}) times ${share.toPrecision(3)}, the share that ${like} reaches of its own: ${base.source}`;
-  return {
-    value: Number((sheetValue(fact) * share).toPrecision(isWhole ? 12 : 4)),
-    source,
-    ...(isWhole && !fact.assumed ? {} : { assumed: true as const }),
-  };
+interface Wanted {
+  readonly catalog: PartCatalog;
+  readonly names: PartNames;
+  readonly bases: Bases;
+  readonly place: string;
+  readonly field: string;
+  readonly kind: PartKind;
+  readonly fact: FactName;
 }
 
-/** What the system takes on the paper's machine, it takes here. */
-function hostBytes(catalog: PartCatalog, names: PartNames, bases: Bases): MachineConstant {
-  const fact = factOf(catalog, 'host', names.host, 'bytes');
-  const own = fitted[fact.like].host;
-  const base = constantAt(bases[fact.like], 'memory.hostBytes');
-  const gpu = catalog.gpu[names.gpu]!;
-  if (own === names.host && !gpu.takesHostMemory) return base;
-  const taken = gpu.takesHostMemory ? sheetValue(gpu.bytes!) : 0;
-  const reserved = sheetValue(factOf(catalog, 'host', own, 'bytes')) - base.value;
+/** The sheet's number times the share that the paper's machine reaches of its own; as fitted where the part is its own. */
+function reached({ catalog, names, bases, place, field, kind, fact }: Wanted): Constant {
+  const sheet = catalog[kind][names[kind]]![fact]!;
+  const { value, source, like } = sheet;
+  const base = constantAt(bases[like], place, field);
+  const own = fitted[like][kind];
+  if (own === names[kind]) return base;
+  const share = numberOf(base) / numberOf(catalog[kind][own]![fact]!);
+  if (Math.abs(share - 1) < 1e-9) return { value, source, ...(sheet.assumed ? { assumed: true } : {}) };
   return {
-    value: sheetValue(fact) - reserved - taken,
-    source: `${fact.value} (${fact.source}), less what the system takes on ${fact.like}${taken > 0 ? ' and what the GPU is given' : ''}`,
+    value: Number((numberOf(sheet) * share).toPrecision(4)),
+    source: `${value} (${source}) times ${share.toPrecision(3)}, the share that ${like} reaches of its own: ${base.source}`,
     assumed: true,
   };
 }
 
-function factOf(catalog: PartCatalog, kind: PartKind, part: string, fact: FactName): SheetFact {
-  return catalog[kind][part]![fact]!;
-}
-
-function sheetValue({ value }: SheetFact): number {
-  if (value.endsWith('FLOP/s')) return parseFlopsPerSecond('part', value);
-  return value.endsWith('/s') ? parseBytesPerSecond('part', value) : parseBytes('part', value);
-}
-
-/** Of a machine file; of a table its first rate. */
-export function constantAt(machine: Record<string, unknown>, path: string): MachineConstant {
-  const { values, ...constant } = path
-    .split('.')
-    .reduce((node, name) => node[name] as Record<string, unknown>, machine) as unknown as MachineConstant & {
-    readonly values?: readonly (readonly [number, number])[];
+/** What the system takes on the paper's machine, it takes here; an integrated GPU takes its memory, too. */
+function hostMemory(
+  catalog: PartCatalog,
+  names: PartNames,
+  bases: Bases,
+): Readonly<Record<string, Constant>> {
+  const { value, source, like, assumed } = catalog.host[names.host]!.bytes!;
+  const own = fitted[like].host;
+  const bytes = constantAt(bases[like], 'host', 'bytes');
+  const gpu = catalog.gpu[names.gpu]!;
+  if (own === names.host && !gpu.takesHostMemory) return { bytes };
+  const system = numberOf(catalog.host[own]!.bytes!) - numberOf(bytes);
+  const reservedBytes: Constant = {
+    value: system + (gpu.takesHostMemory ? numberOf(gpu.bytes!) : 0),
+    source: `what the system takes on ${like}${gpu.takesHostMemory ? ', and what the GPU is given' : ''}`,
+    assumed: true,
   };
-  return values ? { ...constant, value: values[0]![1] } : constant;
+  return { bytes: { value, source, ...(assumed ? { assumed } : {}) }, reservedBytes };
 }
 
-function setConstant(
-  machine: Record<string, unknown>,
-  path: string,
-  { value, ...rest }: MachineConstant,
-): void {
-  const [part, field] = path.split('.') as [string, string];
-  const isTable = field === 'arithmetic';
-  (machine[part] as Record<string, unknown>)[field] = {
-    ...(isTable ? { values: [[1, value]] } : { value }),
-    ...rest,
-  };
+/** Of a table its first rate. */
+function numberOf({ value }: Pick<Constant, 'value'>): number {
+  if (typeof value === 'number') return value;
+  if (typeof value !== 'string') return value[0]![1];
+  const unit = value.endsWith('FLOP/s') ? 'FLOP/s' : value.endsWith('/s') ? 'B/s' : 'B';
+  const number = parseQuantity(value, unit);
+  if (number === null) throw new Error(`${value} is no ${unit}`);
+  return number;
 }
 
-async function readJson(name: string): Promise<Record<string, unknown>> {
+/** The lane or the memory that has the field. */
+function holderOf(
+  { lanes, memories }: MachineContent,
+  place: string,
+  field: string,
+): Record<string, unknown> {
+  return (field === 'bytes' ? memories : lanes).find(({ name }) => name === place)!;
+}
+
+function constantAt(machine: MachineContent, place: string, field: string): Constant {
+  return holderOf(machine, place, field)[field] as Constant;
+}
+
+async function readBase(name: FittedName): Promise<MachineContent> {
+  return fromFirstSchema(await readJson(`${name}.json`), name) as MachineContent;
+}
+
+async function readJson(name: string): Promise<unknown> {
   return JSON.parse(await readFile(join(machinesDirectory, name), 'utf8'));
 }

@@ -1,9 +1,11 @@
 /** `specoffload machines`: what can be predicted on, and what each machine's constants are and come from. */
 
+import { fromFirstSchema } from '@specoffload/engine';
 import { isRecord, maybeReadJson, UserError, writeWholeFile } from '@specoffload/input';
 import type { Command } from 'commander';
 import {
   composeMachine,
+  type MachineContent,
   type MachinePart,
   type PartKind,
   partKinds,
@@ -83,7 +85,8 @@ function addShowCommand(machines: Command): void {
   ).action(async (which: string, { out, ...options }: ShowOptions) => {
     const content = await readContent(which);
     const output = outputFor(options);
-    output.say(`${content.name}: ${content.description}\n`);
+    const { name, description } = content as MachineContent;
+    output.say(`${name}: ${description}\n`);
     output.say(describeConstants(constantsIn(content)));
     if (out !== undefined) {
       await writeWholeFile(out, `${JSON.stringify(content, null, 2)}\n`);
@@ -93,13 +96,13 @@ function addShowCommand(machines: Command): void {
   });
 }
 
-async function readContent(which: string): Promise<Record<string, unknown>> {
+async function readContent(which: string): Promise<object> {
   const path = await maybeMachinePath(which);
   if (path === null) return composeMachine(which);
   const json = await maybeReadJson(path, 1 << 20);
   if (!isRecord(json))
     throw new UserError(`there is no machine file ${path}; specoffload machines list names others`);
-  return json;
+  return fromFirstSchema(json, path) as object;
 }
 
 interface ConstantRow {
@@ -121,15 +124,17 @@ function describeConstants(rows: readonly ConstantRow[]): string {
   );
 }
 
-/** Whatever has a source, in the order of the file. */
-function constantsIn(node: Record<string, unknown>, path = ''): ConstantRow[] {
-  return Object.entries(node).flatMap(([name, entry]) => {
+/** Whatever has a source, in the order of the file; lanes and memories by their names. */
+function constantsIn(node: object, path = ''): ConstantRow[] {
+  return Object.entries(node).flatMap(([key, entry]: [string, unknown]) => {
+    if (Array.isArray(entry))
+      return constantsIn(Object.fromEntries(entry.map((one) => [one.name, one])), path);
     if (!isRecord(entry)) return [];
-    const here = `${path}${name}`;
-    if (typeof entry.source !== 'string') return constantsIn(entry, `${here}.`);
-    const { source, value, values } = entry;
-    const isAssumed = entry.assumed === true || source.startsWith('assumed');
-    return [{ path: here, value: formatConstant(here, value ?? values), isAssumed, source }];
+    const here = `${path}${key}`;
+    const { source, value, assumed } = entry;
+    if (typeof source !== 'string') return constantsIn(entry, `${here}.`);
+    const isAssumed = assumed === true || source.startsWith('assumed');
+    return [{ path: here, value: formatConstant(here, value), isAssumed, source }];
   });
 }
 
@@ -139,9 +144,9 @@ function formatConstant(path: string, value: unknown): string {
       .map(([rows, rate]) => `${value.length > 1 ? `${rows} rows ` : ''}${formatFlops(rate)}`)
       .join(', ');
   if (typeof value !== 'number') return String(value);
-  if (path.endsWith('FlopsPerSecond')) return formatFlops(value);
+  if (/(FlopsPerSecond|arithmetic)$/.test(path)) return formatFlops(value);
   if (path.endsWith('BytesPerSecond') || path.endsWith('bytesPerSecond')) return formatRate(value);
-  if (path.endsWith('Bytes')) return formatBytes(value);
+  if (/(^|\.)(bytes|\w*Bytes)$/.test(path)) return formatBytes(value);
   return /[sS]econds(PerRow)?$/.test(path)
     ? `${Number((value * 1e6).toPrecision(4))} µs`
     : threeDigits(value);
