@@ -26,13 +26,23 @@ export interface TinyWeights {
 }
 
 /** Writes the model to `parent/name` and opens it. Models of equal configuration and seed differ by their perturbation only. */
-export async function writeTinyModel(
+export function writeTinyModel(
   parent: string,
   name: string,
   config: ModelSummary,
   weights: TinyWeights,
 ): Promise<Checkpoint> {
-  const { embedding, layers, head } = modelGroups(specOf(config));
+  return writeTinyCheckpoint(parent, name, toConfigJson(config), weights);
+}
+
+/** The same for what a config.json says. */
+export async function writeTinyCheckpoint(
+  parent: string,
+  name: string,
+  json: Readonly<Record<string, unknown>>,
+  weights: TinyWeights,
+): Promise<Checkpoint> {
+  const { embedding, layers, head } = modelGroups(parseModelSpec(json, 'config.json'));
   const groups = [embedding, ...layers.flatMap(({ attention, experts }) => [attention, ...experts]), head];
   const specs = new Map(groups.flatMap(({ tensors }) => tensors).map((spec) => [spec.name, spec])); // a tied head once
   const tensors = [...specs.values()].map(({ name: tensorName, shape }): TensorSource => {
@@ -45,7 +55,7 @@ export async function writeTinyModel(
     };
   });
   const targetDirectory = join(parent, name);
-  const sidecars = new Map([['config.json', JSON.stringify(toConfigJson(config))]]);
+  const sidecars = new Map([['config.json', JSON.stringify(json)]]);
   await writeCheckpoint({ targetDirectory, sections: [tensors], sidecars });
   return openCheckpoint(targetDirectory);
 }
@@ -55,7 +65,7 @@ function drawDtype(name: string, { seed }: TinyWeights): WeightDtype {
   return dtypes[createRandom(seed, `dtype of ${name}`).uint32() % 3]!;
 }
 
-/** Norms around 1; matrices that keep the size of what they are multiplied with; embeddings of size 1. */
+/** Norms around 1, biases around 0; matrices that keep the size of what they are multiplied with; embeddings of size 1. */
 function drawTensor(
   name: string,
   shape: readonly number[],
@@ -63,8 +73,8 @@ function drawTensor(
 ): Float32Array {
   const own = createRandom(seed, name);
   const noise = createRandom(seed, `perturbation of ${name}`);
-  const isNorm = shape.length === 1;
-  const scale = isNorm ? 0.1 : name.includes('embed_tokens') ? 1 : shape[1]! ** -0.5;
+  const isNorm = shape.length === 1 && !name.endsWith('.bias');
+  const scale = shape.length === 1 ? 0.1 : name.includes('embed_tokens') ? 1 : shape[1]! ** -0.5;
   const count = shape.reduce((product, size) => product * size, 1);
   const draw = () => own.normal() + (perturbation === 0 ? 0 : perturbation * noise.normal());
   const values = Float32Array.from({ length: count }, () => (isNorm ? 1 : 0) + scale * draw());

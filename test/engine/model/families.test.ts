@@ -1,0 +1,151 @@
+/** What a family's config.json may say, and that it is computed: by the reference, by every lane, and inflated. */
+
+import { join } from 'node:path';
+import {
+  type Checkpoint,
+  inflateCheckpoint,
+  loadReferenceWeights,
+  type PolicyInput,
+  parseModelSpec,
+  referenceGreedy,
+  runEngine,
+  type StrategyName,
+  UserError,
+} from '@specoffload/engine';
+import { describe, expect, it } from 'vitest';
+import { writeTinyCheckpoint } from '../tiny.js';
+import { createTemporaryDirectory } from './fixtures.js';
+
+const sizes = {
+  ...{ vocab_size: 61, hidden_size: 24, intermediate_size: 40, num_hidden_layers: 4 },
+  ...{ num_attention_heads: 4, num_key_value_heads: 2, max_position_embeddings: 128 },
+};
+const windowsOf = (json: object) =>
+  parseModelSpec({ ...sizes, ...json }, 'config.json').layers.map(({ attention }) => attention.window);
+const [full, sliding] = ['full_attention', 'sliding_attention'];
+
+describe.each(['qwen2', 'qwen3'])('%s', (model_type) => {
+  it('means by a missing field what its configuration class does', () => {
+    const { layers, ...spec } = parseModelSpec({ model_type }, 'config.json');
+    expect(spec).toMatchObject({
+      ...{ architecture: model_type, vocabSize: 151_936, hiddenSize: 4096, maxPositions: 32_768 },
+      ...{ embedding: { scale: 1, tied: false }, finalNorm: { eps: 1e-6, offset: 0 }, eosTokenIds: [] },
+    });
+    expect(layers).toHaveLength(32);
+    expect(layers[31]).toMatchObject({
+      attention: {
+        ...{ numHeads: 32, numKvHeads: 32, headDim: 128, rope: { theta: 1e4, scaling: null }, window: null },
+      },
+      ffn: { width: 22_016, numExperts: 1, router: null },
+    });
+  });
+
+  it.each<[string, object, (number | null)[]]>([
+    ['none unless asked for', { sliding_window: 5, max_window_layers: 1 }, [null, null, null, null]],
+    [
+      'one from a layer on',
+      { use_sliding_window: true, sliding_window: 5, max_window_layers: 3 },
+      [null, null, null, 5],
+    ],
+    ['one everywhere', { use_sliding_window: true, max_window_layers: 0 }, [4096, 4096, 4096, 4096]],
+    ['one nowhere yet', { use_sliding_window: true, sliding_window: 5 }, [null, null, null, null]],
+    [
+      'none of no size',
+      { use_sliding_window: true, sliding_window: null, max_window_layers: 0 },
+      [null, null, null, null],
+    ],
+    [
+      'those of layer_types',
+      { use_sliding_window: true, sliding_window: 5, layer_types: [sliding, full, sliding, full] },
+      [5, null, 5, null],
+    ],
+  ])('has windows: %s', (_, json, windows) => {
+    expect(windowsOf({ model_type, ...json })).toEqual(windows);
+  });
+
+  it.each<[object, string]>([
+    [{ layer_types: [sliding, full, full, full] }, 'expected 4 times "full_attention", beside no window'],
+    [
+      { use_sliding_window: true, layer_types: [full, full] },
+      'expected 4 times "full_attention" or "sliding_attention"',
+    ],
+    [{ max_window_layers: -1 }, 'invalid max_window_layers: -1; expected an integer from 0 to 4096'],
+    [{ hidden_act: 'gelu' }, 'unsupported hidden_act: "gelu"; expected "silu"'],
+  ])('refuses %j', (json, message) => {
+    const parse = () => parseModelSpec({ model_type, ...sizes, ...json }, 'config.json');
+    expect(parse).toThrow(UserError);
+    expect(parse).toThrow(message);
+  });
+});
+
+it('has biases where its family has them', () => {
+  const biasesOf = (json: object) =>
+    parseModelSpec({ ...sizes, ...json }, 'config.json').layers[0]!.attention.biases;
+  expect(biasesOf({ model_type: 'qwen2' })).toEqual({ q: true, k: true, v: true, o: false });
+  expect(biasesOf({ model_type: 'qwen3' })).toEqual({ q: false, k: false, v: false, o: false });
+  expect(biasesOf({ model_type: 'qwen3', attention_bias: true })).toEqual({
+    q: true,
+    k: true,
+    v: true,
+    o: true,
+  });
+});
+
+const windows = { use_sliding_window: true, sliding_window: 5, max_window_layers: 2 };
+
+describe.each<[string, object]>([
+  ['biases, and windows in the upper layers', { model_type: 'qwen2', ...windows }],
+  [
+    'norms of heads, all biases, and windows',
+    { model_type: 'qwen3', attention_bias: true, head_dim: 10, ...windows },
+  ],
+  ['tied embeddings', { model_type: 'qwen3', head_dim: 8, tie_word_embeddings: true }],
+])('%s', (name, json) => {
+  const directory = createTemporaryDirectory();
+  const prompts = [[3, 1, 4], [1, 5, 9, 2, 6, 5, 35, 8, 9, 7, 9, 32], [38]];
+  const maxNewTokens = 12;
+  const open = (perturbation: number) =>
+    writeTinyCheckpoint(
+      directory,
+      `${name} ${perturbation}`,
+      { ...sizes, ...json },
+      {
+        ...{ dtype: 'f32', seed: 7, perturbation },
+      },
+    );
+  const continued = async (checkpoint: Checkpoint) => {
+    const weights = await loadReferenceWeights(checkpoint);
+    return prompts.map((prompt) => referenceGreedy(weights, prompt, maxNewTokens).ids);
+  };
+
+  it('is computed alike by the reference and by every lane, as target and as draft', async () => {
+    const [target, draft] = [await open(0), await open(0.2)];
+    const expected = await continued(target);
+    const policies: [StrategyName, PolicyInput][] = [
+      ['none', { prefillAttention: 'device', attention: 'device', cache: 'host' }],
+      ['serial', { pinnedLayers: 0, keptLayers: 0, prefillAttention: 'host', candidates: 3 }],
+      ['specoffload', { prefillAttention: 'device', attention: 'device', cache: 'device', candidates: 2 }],
+    ];
+    for (const [strategy, policy] of policies) {
+      const { sequences } = await runEngine({
+        ...{ target, draft: strategy === 'none' ? null : draft, prompts, strategy, maxNewTokens, policy },
+        machine: { deviceBytes: 16e6, hostBytes: 16e6 },
+      });
+      expect(
+        sequences.map(({ ids }) => ids),
+        strategy,
+      ).toEqual(expected);
+    }
+  });
+
+  it('goes on as before when it is inflated', async () => {
+    const source = await open(0.1);
+    const request = { layers: 9, ffnSize: 64, seed: 3 };
+    const targetDirectory = join(directory, 'inflated');
+    const inflated = await inflateCheckpoint({ source, targetDirectory, ...request });
+    expect(inflated.spec.layers.map(({ attention }) => attention.window)).toEqual(
+      [0, 0, 0, 1, 1, 2, 2, 3, 3].map((layer) => source.spec.layers[layer]!.attention.window),
+    );
+    expect(await continued(inflated)).toEqual(await continued(source));
+  });
+});
