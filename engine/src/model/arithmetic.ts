@@ -8,7 +8,7 @@ export function refuseUncomputable(spec: ModelSpec, source: string): void {
   const [first] = spec.layers;
   const problem =
     problemOfModel(spec) ??
-    spec.layers.map((layer, index) => problemOfLayer(layer, index, first as LayerSpec)).find(Boolean);
+    spec.layers.map((layer, index) => problemOfLayer(layer, index, first)).find(Boolean);
   if (!problem) return;
   throw new UserError(
     `${source}: a ${spec.architecture} model with ${problem}, which no device here computes; it can be predicted by its config.json alone; run a model without it`,

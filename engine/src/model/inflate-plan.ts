@@ -3,7 +3,7 @@
 import { UserError } from '@specoffload/input';
 import { type GroupSpec, modelGroups } from './roles.js';
 import { tensorBytes } from './safetensors.js';
-import { createLayers, type FfnSpec, type LayerSpec, type ModelSpec } from './spec.js';
+import { createLayers, type FfnSpec, type ModelSpec } from './spec.js';
 import type { Checkpoint, WeightGroup } from './types.js';
 
 export interface InflationRequest {
@@ -91,7 +91,7 @@ function fitWidth(bytes: number, narrowest: number, bytesAt: (ffnSize: number) =
 
 /** Of any layer: inflation needs FFNs that are alike. */
 function ffnOf({ layers, architecture }: ModelSpec): FfnSpec {
-  const [{ ffn }] = layers as [LayerSpec];
+  const { ffn } = layers[0];
   const isAlike = (other: FfnSpec) => other.width === ffn.width && other.numExperts === ffn.numExperts;
   if (layers.every((layer) => isAlike(layer.ffn))) return ffn;
   throw new UserError(
@@ -124,7 +124,7 @@ function requireAtLeast(name: string, value: number | undefined, smallest: numbe
 
 function inflateSpec(spec: ModelSpec, parts: number, numLayers: number, width: number): ModelSpec {
   const layers = createLayers(numLayers, (layer) => {
-    const source = spec.layers[sourceLayerOf(layer, spec.layers.length, numLayers)] as LayerSpec;
+    const source = spec.layers[sourceLayerOf(layer, spec.layers.length, numLayers)];
     const [numExperts, expertsPerToken] = [source.ffn.numExperts, source.ffn.expertsPerToken];
     const divided = { numExperts: numExperts * parts, expertsPerToken: expertsPerToken * parts };
     return { ...source, ffn: { ...source.ffn, ...divided, width } };

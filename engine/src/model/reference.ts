@@ -2,7 +2,8 @@
  * The oracle: a forward pass without batches, caches or threads, written to be compared with a textbook.
  *
  * Weights and activations are fp32, sums are taken in double precision. Source: transformers 4.47,
- * `modeling_mixtral.py`, `modeling_mistral.py`, `modeling_llama.py`, with eager attention.
+ * `modeling_mixtral.py`, `modeling_mistral.py`, `modeling_llama.py`, and 5.18, `modeling_qwen2.py`,
+ * `modeling_qwen3.py`, with eager attention.
  */
 
 import { open } from 'node:fs/promises';

@@ -180,7 +180,7 @@ export function expertElements({ hiddenSize }: ModelSpec, { ffn }: LayerSpec): n
 
 /** Heads of queries, and of keys and values: of one layer where all are alike, else of all together. */
 export function countHeads({ layers }: ModelSpec): Pick<AttentionSpec, 'numHeads' | 'numKvHeads'> {
-  const [{ attention: first }] = layers as [LayerSpec];
+  const { attention: first } = layers[0];
   const isAlike = ({ attention }: LayerSpec) =>
     attention.numHeads === first.numHeads && attention.numKvHeads === first.numKvHeads;
   if (layers.every(isAlike)) return { numHeads: first.numHeads, numKvHeads: first.numKvHeads };

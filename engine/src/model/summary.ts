@@ -3,6 +3,7 @@
  * that these numbers tell apart from no other must go on having the same fields in the same order.
  */
 
+import { isDeepStrictEqual } from 'node:util';
 import type { LayerSpec, ModelSpec, RopeScaling } from './spec.js';
 
 /** Of the first layer, where layers differ. */
@@ -33,7 +34,7 @@ export interface ModelSummary {
 
 export function summarise(spec: ModelSpec): ModelSummary {
   const { architecture, vocabSize, hiddenSize, layers, maxPositions, eosTokenIds } = spec;
-  const { attention, ffn } = layers[0] as LayerSpec;
+  const { attention, ffn } = layers[0];
   const { numHeads, numKvHeads, headDim, window, rope } = attention;
   return {
     ...{ architecture, vocabSize, hiddenSize, numLayers: layers.length, numHeads, numKvHeads, headDim },
@@ -53,14 +54,14 @@ export function identityOf(spec: ModelSpec): object {
 
 /** Whether the summary, and that it is a decoder in Llama's manner, say all of a layer. */
 function isSummed({ attention, norms, ffn }: LayerSpec, summary: ModelSummary): boolean {
-  const { numHeads, numKvHeads, headDim, window, scale, biases, qkNorm, sinks } = attention;
+  const { numHeads, numKvHeads, headDim, rope, window, scale, biases, qkNorm, sinks } = attention;
   const { beforeAttention, beforeFfn, afterAttention, afterFfn } = norms;
   return (
     numHeads === summary.numHeads &&
     numKvHeads === summary.numKvHeads &&
     headDim === summary.headDim &&
     window === summary.slidingWindow &&
-    attention.rope.theta === summary.ropeTheta &&
+    isDeepStrictEqual(rope, { theta: summary.ropeTheta, scaling: summary.ropeScaling }) &&
     scale === headDim ** -0.5 &&
     !Object.values(biases).includes(true) &&
     qkNorm === null &&

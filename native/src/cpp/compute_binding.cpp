@@ -20,14 +20,21 @@ constexpr size_t maxWholeNumber = (size_t{1} << 53) - 1;
 constexpr size_t sequenceFields = 5;
 constexpr size_t maxThreads = 1024;
 
+/** A codec of `native/src/codecs/` that is written in TypeScript alone is refused: its bytes would be taken for others. */
+WeightDtype dtypeNamed(const std::string& name) {
+  if (name == "bf16") return WeightDtype::bf16;
+  if (name == "f16") return WeightDtype::f16;
+  if (name == "f32") return WeightDtype::f32;
+  throw RangeError("the native core cannot decode " + name + "; run with the TypeScript twin");
+}
+
 /** widen(sourceId, sourceOffset, 'bf16' | 'f16' | 'f32', count, targetId, targetOffset) */
 void widenFrom(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   guard(env, [&] {
     const std::shared_ptr<Arena> source = openArenaOf(env, info[0]);
     const size_t sourceOffset = wholeNumber(info[1], "sourceOffset", 0, maxWholeNumber);
-    const std::string name = info[2].ToString().Utf8Value();
-    const WeightDtype dtype = name == "bf16" ? WeightDtype::bf16 : name == "f16" ? WeightDtype::f16 : WeightDtype::f32;
+    const WeightDtype dtype = dtypeNamed(info[2].ToString().Utf8Value());
     const size_t count = wholeNumber(info[3], "count", 0, maxWholeNumber / 4);
     const std::shared_ptr<Arena> target = openArenaOf(env, info[4]);
     const size_t targetOffset = wholeNumber(info[5], "targetOffset", 0, maxWholeNumber);

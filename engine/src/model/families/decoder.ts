@@ -98,7 +98,7 @@ export function createSpec(
 
 /** See `Family.sizeFields`. */
 export function decoderSizeFields({ layers }: ModelSpec, original: JsonRecord): JsonRecord {
-  const [first] = layers as [LayerSpec];
+  const [first] = layers;
   const isMixed = layers.some(({ attention: { window } }) => window !== first.attention.window);
   const saysWhich = Array.isArray(original.layer_types) || original.use_sliding_window === true;
   const kindOf = ({ attention: { window } }: LayerSpec) =>

@@ -1,7 +1,7 @@
 /** Mixtral: Mistral's attention, and experts chosen per token. Source: `MixtralConfig` in transformers 5.24. */
 
 import type { ConfigValues } from '../config-values.js';
-import { createLayers, type FfnSpec, type LayerSpec } from '../spec.js';
+import { createLayers, type FfnSpec } from '../spec.js';
 import {
   createSpec,
   decoderLayer,
@@ -37,7 +37,7 @@ export const mixtral: Family = {
     });
   },
   sizeFields(spec, original) {
-    const [{ ffn }] = spec.layers as [LayerSpec];
+    const { ffn } = spec.layers[0];
     return {
       ...decoderSizeFields(spec, original),
       num_local_experts: ffn.numExperts,
