@@ -1,3 +1,0 @@
-export * from './check.js';
-export * from './kernelspec.js';
-export * from './places.js';
