@@ -292,14 +292,14 @@ describe('a run', () => {
   });
 
   it('of flexgen takes the cache across the link at the pace of the link', async () => {
-    const linkBytesPerSecondCap = 3e6;
+    const linkBytesPerSecond = 3e6;
     const { phases, outputDigest } = await run(
       'flexgen',
       {},
-      { machine: { ...machine, linkBytesPerSecondCap } },
+      { machine: { ...machine, caps: { linkBytesPerSecond } } },
     );
     const { bytes, busySeconds } = phases.decode.lanes.link;
-    expect(bytes / busySeconds).toBeLessThan(linkBytesPerSecondCap * 1.1);
+    expect(bytes / busySeconds).toBeLessThan(linkBytesPerSecond * 1.1);
     expect(outputDigest).toBe((await run('none')).outputDigest);
   });
 

@@ -182,7 +182,7 @@ describe('aborting', () => {
           if (phase === 'decode') setTimeout(() => controller.abort(reason), 2);
         },
         maxNewTokens: 30,
-        machine: { ...machine, diskBytesPerSecondCap: 1e6 },
+        machine: { ...machine, caps: { diskBytesPerSecond: 1e6 } },
       }),
     );
     await expect(run).rejects.toBe(reason);

@@ -38,8 +38,10 @@ it('serve runs of other models, policies, caps and cores', async () => {
   const machine = { deviceBytes: 16e6, hostBytes: 16e6 };
   await run('mistral-full', { strategy: 'none' });
   await run('mixtral', { policy: { hostExpertRows: 1000 } });
-  await run('mixtral', { machine: { ...machine, linkBytesPerSecondCap: 1e8, hostCores: 2, deviceCores: 2 } });
-  await run('mixtral', { machine: { ...machine, hostFlopsPerSecondCap: 1e12 } });
+  await run('mixtral', {
+    machine: { ...machine, caps: { linkBytesPerSecond: 1e8 }, hostCores: 2, deviceCores: 2 },
+  });
+  await run('mixtral', { machine: { ...machine, caps: { hostFlopsPerSecond: 1e12 } } });
   await run('mixtral', { device: { kind: 'isolated' } });
   await run('mixtral');
   expect(await idsOfWaiting()).toEqual(ids);

@@ -157,7 +157,7 @@ describe('a run', () => {
 
   it('says where the idle time of the device went, and what its memory held when', async () => {
     // Paced reads: the device waits for weights, and for little else.
-    const machine = { deviceBytes: 16e6, hostBytes: 16e6, diskBytesPerSecondCap: 5e6 };
+    const machine = { deviceBytes: 16e6, hostBytes: 16e6, caps: { diskBytesPerSecond: 5e6 } };
     const { phases, spans, memoryLog, memory } = await run('none', {}, { machine, maxNewTokens: 4 });
     for (const { seconds, lanes, deviceIdle } of Object.values(phases)) {
       const idleSeconds = Object.values(deviceIdle).reduce((sum, part) => sum + part, 0);
@@ -182,7 +182,7 @@ describe('a run', () => {
 
   it('of specoffload drafts for one batch during the pass that verifies the other', async () => {
     // Paced reads stretch every pass to what it is on a large model, so that there is idle time to use.
-    const machine = { deviceBytes: 16e6, hostBytes: 16e6, diskBytesPerSecondCap: 20e6 };
+    const machine = { deviceBytes: 16e6, hostBytes: 16e6, caps: { diskBytesPerSecond: 20e6 } };
     const result = await run('specoffload', { candidates: 2 }, { machine });
     const drafts = spansOf(result, 'draft');
     const heads = spansOf(result, 'head').filter(({ phase }) => phase === 'decode');
@@ -261,8 +261,7 @@ describe('a run', () => {
     const machine = {
       deviceBytes: 16e6,
       hostBytes: 16e6,
-      diskBytesPerSecondCap: 30e6,
-      linkBytesPerSecondCap: 20e6,
+      caps: { diskBytesPerSecond: 30e6, linkBytesPerSecond: 20e6 },
     };
     const paced = await run('specoffload', { candidates: 3 }, { machine });
     expect(paced.outputDigest).toBe(free.outputDigest);
@@ -277,11 +276,11 @@ describe('a run', () => {
   });
 
   it("writes the same however slowly the host's attention may read its cache, and takes as long as that lets it", async () => {
-    const paced = (hostCacheBytesPerSecondCap: number) =>
+    const paced = (hostCacheBytesPerSecond: number) =>
       run(
         'specoffload',
         { candidates: 3 },
-        { machine: { deviceBytes: 16e6, hostBytes: 16e6, hostCacheBytesPerSecondCap } },
+        { machine: { deviceBytes: 16e6, hostBytes: 16e6, caps: { hostCacheBytesPerSecond } } },
       );
     const [free, once, twice] = [
       await run('specoffload', { candidates: 3 }),
@@ -298,8 +297,8 @@ describe('a run', () => {
   it('writes the same however slowly the host may compute experts, which then take what their cap lets them', async () => {
     const settings = { deviceBytes: 16e6, hostBytes: 16e6 };
     const policy = { experts: 'routed', hostExpertRows: 1000, pinnedLayers: 0 } as const;
-    const paced = (hostFlopsPerSecondCap: number) =>
-      run('none', policy, { machine: { ...settings, hostFlopsPerSecondCap } });
+    const paced = (hostFlopsPerSecond: number) =>
+      run('none', policy, { machine: { ...settings, caps: { hostFlopsPerSecond } } });
     const free = await run('none', policy, { machine: settings });
     const [once, twice] = [await paced(4e6), await paced(2e6)];
     expect([once.outputDigest, twice.outputDigest]).toEqual([free.outputDigest, free.outputDigest]);
@@ -314,7 +313,9 @@ describe('a run', () => {
     expect(busy(once, 'expert') / (flops / 4e6)).toBeGreaterThan(0.95);
     expect(busy(twice, 'expert') / busy(once, 'expert')).toBeGreaterThan(1.6);
     expect(busy(twice, 'expert') / busy(once, 'expert')).toBeLessThan(2.4);
-    const read = await run('none', policy, { machine: { ...settings, hostWeightBytesPerSecondCap: 2e6 } });
+    const read = await run('none', policy, {
+      machine: { ...settings, caps: { hostWeightBytesPerSecond: 2e6 } },
+    });
     const experts = read.spans.filter(
       ({ lane, kind, flops: own }) => lane === 'host' && kind === 'expert' && own > 0,
     );
@@ -330,7 +331,11 @@ describe('a run', () => {
   it('writes the same however slowly the cache may cross the link, weights at their own rate', async () => {
     const settings = { deviceBytes: 16e6, hostBytes: 16e6 };
     const free = await run('flexgen', {}, { machine: settings });
-    const paced = await run('flexgen', {}, { machine: { ...settings, linkCacheBytesPerSecondCap: 1e6 } });
+    const paced = await run(
+      'flexgen',
+      {},
+      { machine: { ...settings, caps: { linkCacheBytesPerSecond: 1e6 } } },
+    );
     expect(paced.outputDigest).toBe(free.outputDigest);
     const rate = ({ spans }: RunResult, kind: Span['kind']) => {
       const some = spans.filter((span) => span.kind === kind);

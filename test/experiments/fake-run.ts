@@ -2,12 +2,13 @@
 
 import {
   type Checkpoint,
-  type MachineSettings,
+  noCaps,
   parseModelSpec,
   type RunResult,
   type Span,
   type Tokenizer,
 } from '@specoffload/engine';
+import type { LocalSettings } from '../../experiments/src/inputs/caps.js';
 import { type MeasuredRun, specOfRun } from '../../experiments/src/store/index.js';
 
 const spec = parseModelSpec(
@@ -42,18 +43,13 @@ export function fakeCheckpoint(name: string, digest: string): Checkpoint {
   };
 }
 
-export const fakeMachine: Required<MachineSettings> = {
+export const fakeMachine: LocalSettings = {
   deviceBytes: 5e8,
   hostBytes: 5e8,
   deviceCores: 1,
   hostCores: 1,
   readsInFlight: 4,
-  linkBytesPerSecondCap: null,
-  diskBytesPerSecondCap: null,
-  hostCacheBytesPerSecondCap: null,
-  linkCacheBytesPerSecondCap: null,
-  hostFlopsPerSecondCap: null,
-  hostWeightBytesPerSecondCap: null,
+  caps: noCaps,
   deviceCacheFactor: 1,
   draftCacheFactor: 1,
   native: 'auto',

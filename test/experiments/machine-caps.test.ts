@@ -1,10 +1,10 @@
 /** A machine file that was measured under caps, used for runs with the same, with others and without. */
 
 import { readFile } from 'node:fs/promises';
-import { parseMachineModel, readMachineFile } from '@specoffload/engine';
+import { type Caps, noCaps, parseMachineModel, readMachineFile } from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
-import { type Caps, noCaps } from '../../experiments/src/inputs/caps.js';
-import { describeForeignCaps, setCaps } from '../../experiments/src/inputs/machine-caps.js';
+import { setCaps } from '../../experiments/src/inputs/caps.js';
+import { describeForeignCaps } from '../../experiments/src/inputs/machine-caps.js';
 import { workstation } from '../engine/plan-cases.js';
 
 const caps: Caps = { ...noCaps, diskBytesPerSecond: 1.1e9 };

@@ -1,8 +1,7 @@
-import { flattenMachine, parseMachineModel, type RunResult, type Span } from '@specoffload/engine';
+import { flattenMachine, noCaps, parseMachineModel, type RunResult, type Span } from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
 import { compare, summarize } from '../../experiments/src/accuracy/compare.js';
 import { accuracyGrid } from '../../experiments/src/accuracy/grid.js';
-import { noCaps } from '../../experiments/src/inputs/caps.js';
 import { fitArithmetic, fitNonNegative, median } from '../../experiments/src/profile/fit.js';
 import { buildMachineFile, withoutInterruptions } from '../../experiments/src/profile/machine-file.js';
 import { fakeRun } from './fake-run.js';

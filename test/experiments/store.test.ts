@@ -2,7 +2,7 @@ import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
-import { toChromeTrace } from '@specoffload/engine';
+import { noCaps, toChromeTrace } from '@specoffload/engine';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { canonicalJson } from '../../experiments/src/store/canonical.js';
 import {
@@ -75,10 +75,10 @@ describe('key', () => {
     ['policy', { result: fakeResult({ policy: { ...fakeResult().policy, candidates: 5 } }) }],
     ['core', { result: fakeResult({ native: 'twin' }) }],
     ['device memory', { machine: { ...fakeMachine, deviceBytes: 4e8 } }],
-    ['link cap', { machine: { ...fakeMachine, linkBytesPerSecondCap: 1e9 } }],
-    ['link cache cap', { machine: { ...fakeMachine, linkCacheBytesPerSecondCap: 1e9 } }],
-    ['host arithmetic cap', { machine: { ...fakeMachine, hostFlopsPerSecondCap: 1e9 } }],
-    ['host weights cap', { machine: { ...fakeMachine, hostWeightBytesPerSecondCap: 1e9 } }],
+    ['link cap', { machine: { ...fakeMachine, caps: { ...noCaps, linkBytesPerSecond: 1e9 } } }],
+    ['link cache cap', { machine: { ...fakeMachine, caps: { ...noCaps, linkCacheBytesPerSecond: 1e9 } } }],
+    ['host arithmetic cap', { machine: { ...fakeMachine, caps: { ...noCaps, hostFlopsPerSecond: 1e9 } } }],
+    ['host weights cap', { machine: { ...fakeMachine, caps: { ...noCaps, hostWeightBytesPerSecond: 1e9 } } }],
     ['what the KV cache counts as', { machine: { ...fakeMachine, deviceCacheFactor: 2 } }],
     ['what a draft cache counts as', { machine: { ...fakeMachine, draftCacheFactor: 2 } }],
     ['reads in flight', { machine: { ...fakeMachine, readsInFlight: 2 } }],

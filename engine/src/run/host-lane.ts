@@ -1,6 +1,7 @@
 /** The host lane: attention and experts where the cache and the weights are. */
 
 import { f32, type NativeCore } from '@specoffload/native';
+import type { Caps } from '../machine/caps.js';
 import { attentionShape, CpuQueue } from '../machine/cpu-queue.js';
 import type { Command, DeviceQueue } from '../machine/device.js';
 import type { PoolMemory } from '../machine/pool.js';
@@ -9,7 +10,7 @@ import { alignUp, tensorAlignmentBytes } from '../schedule/group-layout.js';
 import { ffnChunkRows, type HostExpertRegions } from '../schedule/memory-plan.js';
 import type { AttentionOp, HostExpertOp, StoredTensor, WorkerOp } from '../schedule/ops.js';
 import { type Execute, timed } from './lane.js';
-import type { LaneCaps, LaneWorkerData, WorkerModel } from './lane-protocol.js';
+import type { LaneWorkerData, WorkerModel } from './lane-protocol.js';
 import { secondsPer, type Work } from './paced-lane.js';
 
 export async function createHostLane(
@@ -39,10 +40,9 @@ export async function createHostLane(
 }
 
 /** The same where caps pace it; null where none does. */
-export function createPacedHost(caps: LaneCaps, execute: Execute): ((op: WorkerOp) => Promise<Work>) | null {
-  const { hostCacheBytesPerSecondCap, hostFlopsPerSecondCap, hostWeightBytesPerSecondCap } = caps;
-  if ((hostCacheBytesPerSecondCap ?? hostFlopsPerSecondCap ?? hostWeightBytesPerSecondCap) === null)
-    return null;
+export function createPacedHost(caps: Caps, execute: Execute): ((op: WorkerOp) => Promise<Work>) | null {
+  const { hostCacheBytesPerSecond, hostFlopsPerSecond, hostWeightBytesPerSecond } = caps;
+  if ((hostCacheBytesPerSecond ?? hostFlopsPerSecond ?? hostWeightBytesPerSecond) === null) return null;
   return async (op) => {
     const { result } = await execute(op, async () => {});
     return { result, seconds: hostSeconds(op, caps) };
@@ -50,20 +50,20 @@ export function createPacedHost(caps: LaneCaps, execute: Execute): ((op: WorkerO
 }
 
 /** What the host's caps make of an op: attention is paced by the cache that it reads, an expert by its arithmetic. */
-function hostSeconds(op: WorkerOp, caps: LaneCaps): number {
-  if (op.kind === 'attention') return op.cacheBytes * secondsPer(caps.hostCacheBytesPerSecondCap);
+function hostSeconds(op: WorkerOp, caps: Caps): number {
+  if (op.kind === 'attention') return op.cacheBytes * secondsPer(caps.hostCacheBytesPerSecond);
   return op.kind === 'host-expert' ? expertSeconds(op, caps) : 0;
 }
 
 /** As the cost model has it: bound by arithmetic, two operations for each weight and row, or by reading the weights. */
 function expertSeconds(
   { indices, weights: { gate, up, down } }: HostExpertOp,
-  { hostFlopsPerSecondCap, hostWeightBytesPerSecondCap }: LaneCaps,
+  { hostFlopsPerSecond, hostWeightBytesPerSecond }: Caps,
 ): number {
   const elements = gate.count + up.count + down.count;
   return Math.max(
-    2 * indices.length * elements * secondsPer(hostFlopsPerSecondCap),
-    f32.bytes(elements) * secondsPer(hostWeightBytesPerSecondCap),
+    2 * indices.length * elements * secondsPer(hostFlopsPerSecond),
+    f32.bytes(elements) * secondsPer(hostWeightBytesPerSecond),
   );
 }
 

@@ -1,6 +1,7 @@
 /** The messages between the main thread and the lanes' worker threads. */
 
 import type { ArenaHandle, WeightDtype } from '@specoffload/native';
+import type { Caps } from '../machine/caps.js';
 import type {
   AttentionWeights,
   DeviceAddress,
@@ -15,18 +16,6 @@ import type { ModelPlacement } from '../schedule/memory-plan.js';
 import type { WorkerOp } from '../schedule/ops.js';
 import type { NotFinitePlace } from './not-finite.js';
 
-/** Rates that lanes are paced to; null: not paced. */
-export type LaneCaps = Readonly<
-  Record<
-    | 'linkBytesPerSecondCap'
-    | 'linkCacheBytesPerSecondCap'
-    | 'hostCacheBytesPerSecondCap'
-    | 'hostFlopsPerSecondCap'
-    | 'hostWeightBytesPerSecondCap',
-    number | null
-  >
->;
-
 /** The lanes that have a thread; the disk's are the native core's. */
 export type WorkerLane = 'link' | 'host' | 'device';
 
@@ -40,7 +29,7 @@ export interface LaneWorkerData {
   /** Device memory that transfers fill, to be there in full before the first. */
   readonly landing: readonly Region[];
   readonly threads: number;
-  readonly caps: LaneCaps;
+  readonly caps: Caps;
   readonly target: WorkerModel;
   readonly draft: WorkerModel | null;
 }

@@ -1,10 +1,10 @@
 /** The link lane: what crosses to the device and back, through the device's own queue for copies. */
 
 import { codecs, f32 } from '@specoffload/native';
+import type { Caps } from '../machine/caps.js';
 import type { DeviceQueue, TransferCommand } from '../machine/device.js';
 import type { WorkerOp } from '../schedule/ops.js';
 import { type Execute, outcomeOf } from './lane.js';
-import type { LaneCaps } from './lane-protocol.js';
 import { secondsPer, type Work } from './paced-lane.js';
 
 export function createLinkLane(queue: DeviceQueue): Execute {
@@ -13,16 +13,16 @@ export function createLinkLane(queue: DeviceQueue): Execute {
 
 /** The same where caps pace it; null where none does. */
 export function createPacedLink(
-  { linkBytesPerSecondCap, linkCacheBytesPerSecondCap }: LaneCaps,
+  { linkBytesPerSecond, linkCacheBytesPerSecond }: Caps,
   queue: DeviceQueue,
 ): ((op: WorkerOp) => Promise<Work>) | null {
-  if ((linkBytesPerSecondCap ?? linkCacheBytesPerSecondCap) === null) return null;
+  if ((linkBytesPerSecond ?? linkCacheBytesPerSecond) === null) return null;
   return async (op) => {
     const transfers = transfersOf(op);
     await queue.submit(transfers);
     // As the cost model has it: to the device cache goes at a rate of its own, from there as everything does.
-    const ownCap = op.kind === 'fetch' ? linkCacheBytesPerSecondCap : null;
-    const secondsPerByte = Math.max(secondsPer(linkBytesPerSecondCap), secondsPer(ownCap));
+    const ownCap = op.kind === 'fetch' ? linkCacheBytesPerSecond : null;
+    const secondsPerByte = Math.max(secondsPer(linkBytesPerSecond), secondsPer(ownCap));
     return { seconds: transfers.reduce((sum, transfer) => sum + bytesOf(transfer), 0) * secondsPerByte };
   };
 }

@@ -7,6 +7,7 @@ import type { Worker } from 'node:worker_threads';
 import { UserError } from '@specoffload/input';
 import { f32, loadNativeCore, type NativeCore, type Streamer, type StreamFile } from '@specoffload/native';
 import type { Arithmetic } from '../machine/arithmetic.js';
+import { noCaps } from '../machine/caps.js';
 import { nowSeconds } from '../machine/clock.js';
 import type { Device, DeviceAddress } from '../machine/device.js';
 import { type DeviceChoice, openDevice } from '../machine/devices.js';
@@ -86,7 +87,7 @@ export class LocalMachine implements Machine {
       device,
       core.createStreamer({
         readsInFlight: settings.readsInFlight ?? defaultReadsInFlight,
-        bytesPerSecondCap: settings.diskBytesPerSecondCap ?? null,
+        bytesPerSecondCap: settings.caps?.diskBytesPerSecond ?? null,
       }),
     );
     const poolBytes = plan.host.allocatedBytes + plan.device.allocatedBytes;
@@ -186,13 +187,7 @@ export class LocalMachine implements Machine {
       core: this.core.kind,
       host: this.#host.handles,
       landing: Object.values(plan.deviceSlots).flatMap(({ regions }) => regions),
-      caps: {
-        linkBytesPerSecondCap: settings.linkBytesPerSecondCap ?? null,
-        linkCacheBytesPerSecondCap: settings.linkCacheBytesPerSecondCap ?? null,
-        hostCacheBytesPerSecondCap: settings.hostCacheBytesPerSecondCap ?? null,
-        hostFlopsPerSecondCap: settings.hostFlopsPerSecondCap ?? null,
-        hostWeightBytesPerSecondCap: settings.hostWeightBytesPerSecondCap ?? null,
-      },
+      caps: { ...noCaps, ...settings.caps },
       target: describeModel(plan.target, false),
       draft: plan.draft && describeModel(plan.draft, true),
     };

@@ -1,6 +1,7 @@
 /** What goes into a run and what comes out of it. */
 
 import type { Budgets } from '../machine/budgets.js';
+import type { Caps } from '../machine/caps.js';
 import type { DeviceChoice } from '../machine/devices.js';
 import type { Checkpoint } from '../model/types.js';
 import type { Drafter } from '../schedule/drafter.js';
@@ -14,7 +15,7 @@ import type { LaneName, PhaseName, PhaseReport, Span } from '../trace/types.js';
 /** Reads in flight on the disk lane where nobody says otherwise: 2 left it at 0.92 of plain reading, 4 brought it level. */
 export const defaultReadsInFlight = 4;
 
-/** The machine a run may use: hard memory budgets, cores and optional caps. */
+/** The machine a run may use: hard memory budgets, cores and caps. */
 export interface MachineSettings extends Budgets {
   /** Threads of the device lane's arithmetic. @default 1 */
   readonly deviceCores?: number;
@@ -22,18 +23,8 @@ export interface MachineSettings extends Budgets {
   readonly hostCores?: number;
   /** Reads in flight on the disk lane. @default 4 */
   readonly readsInFlight?: number;
-  /** Pace the link to this rate, bytes of stored weights per second. @default null, not paced */
-  readonly linkBytesPerSecondCap?: number | null;
-  /** Pace the disk to this rate. @default null, not paced */
-  readonly diskBytesPerSecondCap?: number | null;
-  /** Pace the host's attention by the bytes of KV cache that it reads. @default null, not paced */
-  readonly hostCacheBytesPerSecondCap?: number | null;
-  /** Pace KV cache on its way to the device; what else crosses the link keeps its own cap. @default null, not paced */
-  readonly linkCacheBytesPerSecondCap?: number | null;
-  /** Pace the experts that the host computes by their floating-point operations. @default null, not paced */
-  readonly hostFlopsPerSecondCap?: number | null;
-  /** Pace them too by the weights that they read, as wide as they compute with them: few rows are bound by that. @default null */
-  readonly hostWeightBytesPerSecondCap?: number | null;
+  /** What the lanes are slowed down to. @default none */
+  readonly caps?: Partial<Caps>;
   /** Which core implementation to use. @default auto */
   readonly native?: 'auto' | 'native' | 'twin';
 }

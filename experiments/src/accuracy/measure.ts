@@ -23,7 +23,7 @@ export interface GridRequest {
   readonly workload: Workload;
   readonly maxNewTokens: number;
   /** null: the disk is not paced. */
-  readonly diskBytesPerSecondCap: number | null;
+  readonly diskBytesPerSecond: number | null;
   /** Whose rates predict. */
   readonly machine: MachineModel;
   readonly acceptance: AcceptanceTrace;
@@ -45,12 +45,12 @@ function jobOf(
   { workload, ...request }: GridRequest,
   { strategy, policy, prompts, budgetShare }: GridPoint,
 ): Job {
-  const { target, draft, maxNewTokens, diskBytesPerSecondCap } = request;
+  const { target, draft, maxNewTokens, diskBytesPerSecond } = request;
   const budget = Math.floor(target.bytes * budgetShare);
   return {
     ...{ strategy, policy, target, draft, tokenizer: null, maxNewTokens, stopAtEos: false },
     workload: { name: workload.name, prompts: workload.prompts.slice(0, prompts) },
-    machine: localSettings({ deviceBytes: budget, hostBytes: budget, diskBytesPerSecondCap }),
+    machine: localSettings({ deviceBytes: budget, hostBytes: budget, caps: { diskBytesPerSecond } }),
   };
 }
 

@@ -1,6 +1,7 @@
 /** How near paced lanes come to their caps in real runs: what was delivered while there was something to deliver. */
 
 import {
+  type Caps,
   type Checkpoint,
   cacheBytesPerToken,
   expertElements,
@@ -8,11 +9,16 @@ import {
   runEngine,
   type Span,
 } from '@specoffload/engine';
-import { formatFlops, formatRate } from '../terminal/format.js';
+import { formatCap as formatRateOf } from '../inputs/caps.js';
 import type { Output } from '../terminal/output.js';
 import { formatTable } from '../terminal/table.js';
 
-type PacedLane = 'link' | 'disk' | 'host' | 'host experts';
+const capOf = {
+  ...{ link: 'linkBytesPerSecond', disk: 'diskBytesPerSecond' },
+  ...{ host: 'hostCacheBytesPerSecond', 'host experts': 'hostFlopsPerSecond' },
+} as const satisfies Readonly<Record<string, keyof Caps>>;
+
+type PacedLane = keyof typeof capOf;
 
 export interface PacingResult {
   readonly lane: PacedLane;
@@ -67,10 +73,7 @@ async function measureCap(
       deviceBytes: target.bytes,
       // Of the disk: nothing is kept. Of the others: the host keeps everything, and the disk rests.
       hostBytes: lane === 'disk' ? target.bytes : 2 * target.bytes,
-      linkBytesPerSecondCap: lane === 'link' ? cap : null,
-      diskBytesPerSecondCap: lane === 'disk' ? cap : null,
-      hostCacheBytesPerSecondCap: lane === 'host' ? cap : null,
-      hostFlopsPerSecondCap: lane === 'host experts' ? cap : null,
+      caps: { [capOf[lane]]: cap },
     },
     policy: {
       pinnedLayers: 0,
@@ -111,7 +114,7 @@ function transfersOf(
 }
 
 function formatCap(lane: PacedLane, cap: number): string {
-  return lane === 'host experts' ? formatFlops(cap) : formatRate(cap);
+  return formatRateOf(capOf[lane], cap);
 }
 
 /** Without speculation, a pass reads what each sequence has been given so far; the prompts' pass is number 0. */

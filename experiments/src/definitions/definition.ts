@@ -1,10 +1,11 @@
 /** What an experiment is: a question, points to run, and how often. Pure types; `parse.ts` reads the JSON form. */
 
 import type { Policy } from '@specoffload/engine';
+import type { CapSetting } from '../inputs/caps.js';
 import type { SettingValue } from '../store/record.js';
 
 /** Everything about a run that is no policy field. Sizes and rates are numbers, or written as `24GB`, `1.2GB/s`. */
-export interface RunSettings {
+export interface RunSettings extends Readonly<Record<CapSetting, string | number>> {
   readonly strategy: string;
   /** Catalogue name or directory (simulated: config.json is enough); `pair:2GB` is the shipped target, inflated. */
   readonly target: string;
@@ -26,14 +27,6 @@ export interface RunSettings {
   readonly routingSkew: number;
   /** Simulated: what moves at once of a model without weights; by expert is ten times slower to predict. @default ffn */
   readonly unit: 'ffn' | 'expert';
-  readonly linkCap: string | number;
-  readonly diskCap: string | number;
-  readonly hostCacheCap: string | number;
-  readonly linkCacheCap: string | number;
-  /** Of the experts that the host computes: a number of operations per second, or written as `300MFLOP/s`. */
-  readonly hostArithmeticCap: string | number;
-  /** Of the weights that they read, as fp32. */
-  readonly hostWeightsCap: string | number;
   /** What a byte of KV cache in device memory counts as, see `Budgets` of the engine. */
   readonly deviceCacheFactor: number;
   readonly draftCacheFactor: number;

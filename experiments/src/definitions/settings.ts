@@ -2,8 +2,8 @@
 
 import { isRateOfMachine, machineRates, parsePolicy, policyFields, strategyNames } from '@specoffload/engine';
 import { check, is, quote, type Schema, UserError } from '@specoffload/input';
-import { mostCacheFactor } from '../inputs/caps.js';
-import { parseBytes, parseBytesPerSecond, parseFlopsPerSecond } from '../inputs/sizes.js';
+import { type CapSetting, caps, mostCacheFactor } from '../inputs/caps.js';
+import { parseBytes, parseBytesPerSecond, parseRate } from '../inputs/sizes.js';
 import type { SettingValue } from '../store/record.js';
 import { setting } from '../store/words.js';
 import type { ExperimentDefinition, RunSettings, Settings } from './definition.js';
@@ -25,7 +25,13 @@ const measured = of('measured');
 const acceptanceWords = 'a rate from 0 to 1, a list of rates by position, or an acceptance file';
 const acceptedShare = is.numberFrom(0, 1, acceptanceWords);
 const size = (name: string) => is.parsed((value) => toBytes(name, value));
-const rate = (name: string) => is.parsed((value) => toBytesPerSecond(name, value));
+
+const capSettings = Object.fromEntries(
+  Object.values(caps).map(({ setting, unit }) => [
+    setting,
+    measured(is.parsed((value) => toCap(setting, unit, value))),
+  ]),
+) as Readonly<Record<CapSetting, Setting>>;
 
 const runSettings = {
   strategy: both(is.oneOf(strategyNames)),
@@ -44,12 +50,7 @@ const runSettings = {
   accounting: both(is.oneOf(['useful', 'as-published'])),
   routingSkew: simulated(is.numberFrom(0, 10)),
   unit: simulated(is.oneOf(['ffn', 'expert'])),
-  linkCap: measured(rate('linkCap')),
-  diskCap: measured(rate('diskCap')),
-  hostCacheCap: measured(rate('hostCacheCap')),
-  linkCacheCap: measured(rate('linkCacheCap')),
-  hostWeightsCap: measured(rate('hostWeightsCap')),
-  hostArithmeticCap: measured(is.parsed((value) => toFlopsPerSecond('hostArithmeticCap', value))),
+  ...capSettings,
   deviceCacheFactor: measured(is.numberFrom(1, mostCacheFactor)),
   draftCacheFactor: measured(is.numberFrom(1, mostCacheFactor)),
   planned: measured(is.oneOf(['with draft', 'without draft'])),
@@ -109,17 +110,14 @@ export function toBytes(name: string, value: unknown): number {
   return check(is.wholeFrom(4096, 2 ** 46), bytes, '', { whole: name });
 }
 
-/** Bytes per second, likewise. */
-export function toBytesPerSecond(name: string, value: unknown): number {
-  if (typeof value === 'string') return parseBytesPerSecond(name, value);
-  return check(is.numberFrom(1000, 1e13), value, '', { whole: name });
+/** A rate in the cap's unit, likewise. */
+export function toCap(name: string, unit: keyof typeof capLimits, value: unknown): number {
+  if (typeof value === 'string') return parseRate[unit](name, value);
+  const [least, most] = capLimits[unit];
+  return check(is.numberFrom(least, most), value, '', { whole: name });
 }
 
-/** Floating-point operations per second, likewise. */
-export function toFlopsPerSecond(name: string, value: unknown): number {
-  if (typeof value === 'string') return parseFlopsPerSecond(name, value);
-  return check(is.numberFrom(1e5, 1e18), value, '', { whole: name });
-}
+const capLimits = { 'B/s': [1000, 1e13], 'FLOP/s': [1e5, 1e18] } as const;
 
 /** A machine's rate: a number in the unit of its name, or a text with its unit where that is bytes or bytes per second. */
 export function toRate(name: string, value: unknown): number {

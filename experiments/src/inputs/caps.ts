@@ -1,95 +1,150 @@
-/** Rates that the lanes of a run are paced to, as tunnels and records say them. */
+/** The caps of a run: what each is called wherever people meet it, and what it does to a machine. */
 
 import {
   type Budgets,
+  type Caps,
   type ComputeLane,
   computeLane,
   defaultReadsInFlight,
   type KindRates,
   type MachineModel,
   type MachineSettings,
+  noCaps,
   type TransferLane,
   transferLane,
   withBudgets,
   withLane,
 } from '@specoffload/engine';
+import { formatFlops, formatRate } from '../terminal/format.js';
 
-/** Every cap, and the setting of a definition (with hyphens the flag of a command) that asks for it. */
-export const capSettings = {
-  /** Of stored weights. */
-  linkBytesPerSecond: 'linkCap',
-  diskBytesPerSecond: 'diskCap',
-  /** Of KV cache that the host's attention reads. */
-  hostCacheBytesPerSecond: 'hostCacheCap',
-  /** Of KV cache on its way to the device. */
-  linkCacheBytesPerSecond: 'linkCacheCap',
-  /** Of the experts that the host computes. */
-  hostFlopsPerSecond: 'hostArithmeticCap',
-  /** Of the weights that they read, as wide as they compute with them. */
-  hostWeightBytesPerSecond: 'hostWeightsCap',
-} as const;
-
-export type CapName = keyof typeof capSettings;
-export type CapSetting = (typeof capSettings)[CapName];
-
-/** null: not paced. */
-export type Caps = Readonly<Record<CapName, number | null>>;
-
-export const capNames = Object.keys(capSettings) as readonly CapName[];
-
-export function mapCaps<Value>(
-  of: (name: CapName, setting: CapSetting) => Value,
-): Readonly<Record<CapName, Value>> {
-  return Object.fromEntries(capNames.map((name) => [name, of(name, capSettings[name])])) as Record<
-    CapName,
-    Value
-  >;
+interface CapWords {
+  /** Its name in experiment definitions; its flag is made of it, see {@link flagOf}. */
+  readonly setting: string;
+  readonly unit: 'B/s' | 'FLOP/s';
+  /** What the flag does. */
+  readonly help: string;
+  /** What a run or file with it has: `the link paced`. */
+  readonly paced: string;
+  /** What of a prediction stands on the rate. */
+  readonly affected: string;
 }
 
-export const noCaps: Caps = mapCaps(() => null);
+/** Every cap by its name in settings, records and files. */
+export const caps = {
+  linkBytesPerSecond: {
+    setting: 'linkCap',
+    unit: 'B/s',
+    help: 'pace the link, such as 1.2GB/s',
+    paced: 'the link paced',
+    affected: 'all that crosses the link',
+  },
+  diskBytesPerSecond: {
+    setting: 'diskCap',
+    unit: 'B/s',
+    help: 'pace the disk',
+    paced: 'the disk paced',
+    affected: 'all that is read from disk',
+  },
+  hostCacheBytesPerSecond: {
+    setting: 'hostCacheCap',
+    unit: 'B/s',
+    help: "pace the host's attention by the KV cache that it reads",
+    paced: "the host's attention paced",
+    affected: "the host's attention",
+  },
+  linkCacheBytesPerSecond: {
+    setting: 'linkCacheCap',
+    unit: 'B/s',
+    help: 'pace KV cache on its way to the device',
+    paced: 'KV cache on the link paced',
+    affected: 'KV cache that crosses the link',
+  },
+  hostFlopsPerSecond: {
+    setting: 'hostArithmeticCap',
+    unit: 'FLOP/s',
+    help: 'pace the experts that the host computes, such as 300MFLOP/s',
+    paced: "the host's arithmetic paced",
+    affected: 'all that the host multiplies',
+  },
+  hostWeightBytesPerSecond: {
+    setting: 'hostWeightsCap',
+    unit: 'B/s',
+    help: 'pace them by the weights that they read, as fp32',
+    paced: "the host's reading of weights paced",
+    affected: 'all that the host multiplies',
+  },
+} as const satisfies Readonly<Record<keyof Caps, CapWords>>;
 
-/** As the engine has them. */
-type CapFields = Readonly<Record<`${CapName}Cap`, number | null>>;
+export type CapSetting = (typeof caps)[keyof Caps]['setting'];
 
-export function capsOf(settings: CapFields): Caps {
-  return mapCaps((name) => settings[`${name}Cap`]);
+export const capNames = Object.keys(caps) as readonly (keyof Caps)[];
+
+/** `--link-cap` of `linkCap`. */
+export function flagOf(setting: string): string {
+  return `--${setting.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }
 
-export function capSettingsOf<Some extends Partial<Caps>>(caps: Some) {
-  return Object.fromEntries(Object.entries(caps).map(([name, rate]) => [`${name}Cap`, rate])) as {
-    readonly [Name in keyof Some & string as `${Name}Cap`]: Some[Name];
-  };
+/** `1.20 GB/s` or `300 MFLOP/s`. */
+export function formatCap(name: keyof Caps, rate: number): string {
+  return caps[name].unit === 'FLOP/s' ? formatFlops(rate) : formatRate(rate);
 }
 
-type FirstCap = 'linkBytesPerSecond' | 'diskBytesPerSecond';
+/** Reads what people write: where a rate is left out, the lane is not paced. */
+export function readCaps<Rate>(
+  given: Partial<Readonly<Record<CapSetting, Rate>>>,
+  read: (setting: CapSetting, unit: CapWords['unit'], rate: Rate) => number,
+): Caps {
+  return Object.fromEntries(
+    capNames.map((name) => {
+      const { setting, unit } = caps[name];
+      const rate = given[setting];
+      return [name, rate === undefined ? null : read(setting, unit, rate)];
+    }),
+  ) as unknown as Caps;
+}
 
-/** The first two, and of those that came later those there are: keys of runs without them stay what they were. */
-export function namedCaps(
-  caps: Caps,
-): Pick<Caps, FirstCap> & { readonly [Name in Exclude<CapName, FirstCap>]?: number } {
-  const { linkBytesPerSecond, diskBytesPerSecond, ...later } = caps;
-  const named = Object.entries(later).filter(([, rate]) => rate !== null);
-  return { linkBytesPerSecond, diskBytesPerSecond, ...Object.fromEntries(named) };
+/** Caps that pace something, as people write them. */
+export function writeCaps<Rate>(
+  given: Caps,
+  write: (rate: number, unit: CapWords['unit']) => Rate,
+): Partial<Record<CapSetting, Rate>> {
+  return Object.fromEntries(
+    Object.entries(setCaps(given)).map(([name, rate]) => {
+      const { setting, unit } = caps[name as keyof Caps];
+      return [setting, write(rate, unit)];
+    }),
+  );
+}
+
+/** Those that pace something, as machine files hold them. */
+export function setCaps(given: Caps): Partial<Record<keyof Caps, number>> {
+  return Object.fromEntries(Object.entries(given).filter(([, rate]) => rate !== null));
+}
+
+/** As records hold them: the first two always, later ones where they pace something, so that older keys stay valid. */
+export function recordedCaps(given: Caps) {
+  const { linkBytesPerSecond, diskBytesPerSecond } = given;
+  return { linkBytesPerSecond, diskBytesPerSecond, ...setCaps(given) };
 }
 
 /** The machine with its lanes paced. Whatever crosses the link keeps within the link's cap. */
-export function capMachine(machine: MachineModel, caps: Caps): MachineModel {
+export function capMachine(machine: MachineModel, given: Caps): MachineModel {
   const disk = transferLane(machine, 'disk');
   const link = transferLane(machine, 'link');
   const { kinds, ...host } = computeLane(machine, 'host');
-  const onLink = (rate: number) => slower(rate, caps.linkBytesPerSecond);
+  const onLink = (rate: number) => slower(rate, given.linkBytesPerSecond);
   const onHost = <Rates extends KindRates>(rates: Rates): Rates => ({
     ...rates,
     ...(rates.cacheBytesPerSecond === undefined
       ? {}
-      : { cacheBytesPerSecond: slower(rates.cacheBytesPerSecond, caps.hostCacheBytesPerSecond) }),
+      : { cacheBytesPerSecond: slower(rates.cacheBytesPerSecond, given.hostCacheBytesPerSecond) }),
     ...(rates.memoryBytesPerSecond === undefined
       ? {}
-      : { memoryBytesPerSecond: slower(rates.memoryBytesPerSecond, caps.hostWeightBytesPerSecond) }),
+      : { memoryBytesPerSecond: slower(rates.memoryBytesPerSecond, given.hostWeightBytesPerSecond) }),
     ...(rates.arithmetic === undefined
       ? {}
       : {
-          arithmetic: rates.arithmetic.map(([rows, rate]) => [rows, slower(rate, caps.hostFlopsPerSecond)]),
+          arithmetic: rates.arithmetic.map(([rows, rate]) => [rows, slower(rate, given.hostFlopsPerSecond)]),
         }),
   });
   const {
@@ -98,13 +153,13 @@ export function capMachine(machine: MachineModel, caps: Caps): MachineModel {
     cacheBytesPerSecond = bytesPerSecond,
   } = link;
   const capped: readonly (readonly [string, Partial<TransferLane> | Partial<ComputeLane>])[] = [
-    ['disk', { bytesPerSecond: slower(disk.bytesPerSecond, caps.diskBytesPerSecond) }],
+    ['disk', { bytesPerSecond: slower(disk.bytesPerSecond, given.diskBytesPerSecond) }],
     [
       'link',
       {
         bytesPerSecond: onLink(bytesPerSecond),
         pageableBytesPerSecond: onLink(pageableBytesPerSecond),
-        cacheBytesPerSecond: slower(onLink(cacheBytesPerSecond), caps.linkCacheBytesPerSecond),
+        cacheBytesPerSecond: slower(onLink(cacheBytesPerSecond), given.linkCacheBytesPerSecond),
       },
     ],
     [
@@ -119,20 +174,24 @@ export function capMachine(machine: MachineModel, caps: Caps): MachineModel {
 }
 
 /** The machine with the budgets and caps that a run has. */
-export function withLimits(machine: MachineModel, settings: CapFields & Budgets): MachineModel {
+export function withLimits(machine: MachineModel, settings: Budgets & { readonly caps: Caps }): MachineModel {
   const { deviceBytes, hostBytes } = settings;
-  return withBudgets(capMachine(machine, capsOf(settings)), {
+  return withBudgets(capMachine(machine, settings.caps), {
     ...{ deviceBytes, hostBytes },
     ...namedFactors(settings),
   });
 }
 
+/** Everything that a run on this machine is given. */
+export type LocalSettings = Required<MachineSettings> & { readonly caps: Caps };
+
 /** What a run on this machine takes where nobody says otherwise: one core a lane, and nothing paced. */
-export function localSettings(given: MachineSettings): Required<MachineSettings> {
+export function localSettings(given: MachineSettings): LocalSettings {
   return {
     ...{ deviceCores: 1, hostCores: 1, readsInFlight: defaultReadsInFlight, native: 'auto' },
-    ...{ ...capSettingsOf(noCaps), deviceCacheFactor: 1, draftCacheFactor: 1 },
+    ...{ deviceCacheFactor: 1, draftCacheFactor: 1 },
     ...given,
+    caps: { ...noCaps, ...given.caps },
   };
 }
 

@@ -53,6 +53,9 @@ export function parseFlopsPerSecond(flag: string, text: string): number {
   return parseWithin(flag, text, flops);
 }
 
+/** The reader of a rate by its unit. */
+export const parseRate = { 'B/s': parseBytesPerSecond, 'FLOP/s': parseFlopsPerSecond };
+
 /** Bytes of a text that may be a size; null for any other text. */
 export function tryParseBytes(text: string): number | null {
   return parseQuantity(text, 'B');

@@ -4,7 +4,6 @@ import {
   type Acceptance,
   type Checkpoint,
   type MachineModel,
-  type MachineSettings,
   memoryOverTime,
   type PolicyInput,
   type RunProgress,
@@ -16,7 +15,7 @@ import {
   type Tokenizer,
   toChromeTrace,
 } from '@specoffload/engine';
-import { withLimits } from '../inputs/caps.js';
+import { type LocalSettings, withLimits } from '../inputs/caps.js';
 import type { Workload } from '../inputs/prompts.js';
 import {
   buildRecord,
@@ -43,7 +42,7 @@ export interface Job {
   readonly workload: Workload;
   readonly maxNewTokens: number;
   readonly stopAtEos: boolean;
-  readonly machine: Required<MachineSettings>;
+  readonly machine: LocalSettings;
 }
 
 /** One run of it. */

@@ -3,7 +3,6 @@
 import {
   type Checkpoint,
   localPolicyFields,
-  type MachineSettings,
   type PlannedPolicy,
   type PolicyInput,
   planRun,
@@ -12,7 +11,7 @@ import {
   UserError,
 } from '@specoffload/engine';
 import { openAcceptance } from '../acceptance/open.js';
-import { capsOf, withLimits } from '../inputs/caps.js';
+import { type LocalSettings, withLimits } from '../inputs/caps.js';
 import { describeForeignCaps } from '../inputs/machine-caps.js';
 import { openMachine } from '../inputs/machines.js';
 import type { SampleSummary } from '../statistics/index.js';
@@ -26,7 +25,7 @@ export interface ChooseRequest {
   readonly target: Checkpoint;
   /** null where nothing that is planned may speculate. */
   readonly draft: Checkpoint | null;
-  readonly machine: Required<MachineSettings>;
+  readonly machine: LocalSettings;
   /** Made by `specoffload profile`. */
   readonly machineFile: string;
   /** How many times as fast the draft is as the machine file promises; null: nobody knows better. */
@@ -60,7 +59,7 @@ export async function choosePolicy(request: ChooseRequest, output: Output): Prom
   const profiled = await openMachine(machineFile);
   const { draftSpeed } = request;
   const machine = withLimits(draftSpeed === null ? profiled : withDraftSpeed(profiled, draftSpeed), settings);
-  const foreignCaps = describeForeignCaps(machine, capsOf(settings));
+  const foreignCaps = describeForeignCaps(machine, settings.caps);
   if (foreignCaps !== null) output.note(`plan: ${foreignCaps}`);
   const { target, promptLengths, maxNewTokens, fixed, signal } = request;
   const follower = output.follow();

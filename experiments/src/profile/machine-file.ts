@@ -1,6 +1,7 @@
 /** From measured runs to a machine file: which lane's rates come from which spans. */
 
 import {
+  type Caps,
   type LaneName,
   largest,
   type MachineSettings,
@@ -10,8 +11,7 @@ import {
   type Span,
   type TaskKind,
 } from '@specoffload/engine';
-import type { Caps } from '../inputs/caps.js';
-import { setCaps } from '../inputs/machine-caps.js';
+import { setCaps } from '../inputs/caps.js';
 import { fitArithmetic, fitNonNegative, logSpread, median, typicalMean } from './fit.js';
 
 /** A constant and where it comes from, as machine files hold them. */

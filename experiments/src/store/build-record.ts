@@ -4,7 +4,6 @@ import {
   type Checkpoint,
   type FlatMachine,
   flattenMachine,
-  type MachineSettings,
   predictionVersion,
   type RunOutcome,
   type RunResult,
@@ -12,7 +11,7 @@ import {
   type SimulationResult,
   usesDraft,
 } from '@specoffload/engine';
-import { capsOf, namedCaps, namedFactors } from '../inputs/caps.js';
+import { type LocalSettings, namedFactors, recordedCaps } from '../inputs/caps.js';
 import { digestOf, type Json } from './canonical.js';
 import {
   type ConditionsRecord,
@@ -44,7 +43,7 @@ export interface MeasuredRun {
   readonly target: Checkpoint;
   /** Nothing to a run that did not speculate: its record names none. */
   readonly draft: Checkpoint | null;
-  readonly machine: Required<MachineSettings>;
+  readonly machine: LocalSettings;
   readonly workload: { readonly name: string; readonly prompts: readonly (readonly number[])[] };
   readonly maxNewTokens: number;
   readonly stopAtEos: boolean;
@@ -184,7 +183,7 @@ function toModelRecord({ name, parameters, bytes, digest }: Checkpoint): ModelRe
   return { name, parameters, bytes, digest };
 }
 
-function toMachineRecord(machine: Required<MachineSettings>, core: 'native' | 'twin'): MachineRecord {
+function toMachineRecord(machine: LocalSettings, core: 'native' | 'twin'): MachineRecord {
   return {
     name: 'local',
     lanes: {
@@ -193,7 +192,7 @@ function toMachineRecord(machine: Required<MachineSettings>, core: 'native' | 't
       disk: { readsInFlight: machine.readsInFlight },
     },
     memory: { deviceBytes: machine.deviceBytes, hostBytes: machine.hostBytes, ...namedFactors(machine) },
-    caps: namedCaps(capsOf(machine)),
+    caps: recordedCaps(machine.caps),
     core,
   };
 }

@@ -7,7 +7,6 @@ import {
   type Checkpoint,
   flattenMachine,
   type MachineModel,
-  type MachineSettings,
   type PolicyInput,
   predictionVersion,
   type SimulationRequest,
@@ -15,7 +14,7 @@ import {
   strategyNames,
 } from '@specoffload/engine';
 import { type Checked, is, type Schema } from '@specoffload/input';
-import { capSettingsOf, capsOf, namedCaps, namedFactors } from '../inputs/caps.js';
+import { type LocalSettings, namedFactors, recordedCaps } from '../inputs/caps.js';
 import { digestOf, digestOnce, type Json } from './canonical.js';
 import { count, digest, setting } from './words.js';
 
@@ -89,7 +88,7 @@ interface Job {
 /** Of a run on this machine. */
 export function specOfRun(
   job: Job & {
-    readonly machine: Required<MachineSettings>;
+    readonly machine: LocalSettings;
     readonly workload: { readonly prompts: readonly (readonly number[])[] };
     readonly stopAtEos: boolean;
   },
@@ -133,11 +132,17 @@ function predictedOn(machine: MachineModel) {
 }
 
 /** Later caps and factors are named where there are any: what was run before there were keeps its key. */
-function identify(machine: Required<MachineSettings>): MeasuredSpec['machine'] {
-  const { deviceCacheFactor: _target, draftCacheFactor: _draft, ...others } = machine;
-  const [all, named] = [capsOf(machine), namedCaps(capsOf(machine))].map(capSettingsOf);
-  const kept = Object.entries(others).filter(([name]) => !(name in all!) || name in named!);
-  return { ...Object.fromEntries(kept), ...namedFactors(machine) };
+function identify({
+  caps,
+  deviceCacheFactor,
+  draftCacheFactor,
+  ...others
+}: LocalSettings): MeasuredSpec['machine'] {
+  return {
+    ...others,
+    ...namedFactors({ ...others, deviceCacheFactor, draftCacheFactor }),
+    ...Object.fromEntries(Object.entries(recordedCaps(caps)).map(([name, rate]) => [`${name}Cap`, rate])),
+  };
 }
 
 /** Half of sha256 is plenty for a folder's name. */

@@ -12,7 +12,7 @@ import {
 import { mean } from 'simple-statistics';
 import type { ExperimentDefinition } from '../definitions/definition.js';
 import { type Point, walkPoints } from '../definitions/expand.js';
-import { capsOf, withLimits } from '../inputs/caps.js';
+import { withLimits } from '../inputs/caps.js';
 import { localMachinePath } from '../paths.js';
 import { withDraftSpeed } from '../tunnel/index.js';
 import { openMeasuredJob } from './measured-job.js';
@@ -101,7 +101,7 @@ async function predictMeasurement(
 ): Promise<number | null> {
   const { plan } = await openMeasuredJob(settings, shelf);
   const { target, draft, workload, strategy, policy, maxNewTokens } = plan;
-  shelf.noteForeignCaps(machine, capsOf(plan.machine));
+  shelf.noteForeignCaps(machine, plan.machine.caps);
   const limited = withLimits(await withTunnelDraft(machine, settings, shelf), plan.machine);
   const result = await unlessRefused(() =>
     simulateRun({

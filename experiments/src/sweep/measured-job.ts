@@ -3,7 +3,6 @@
 import {
   assertSameVocabulary,
   defaultReadsInFlight,
-  type MachineSettings,
   type PolicyInput,
   parsePolicy,
   type StrategyName,
@@ -11,8 +10,8 @@ import {
   UserError,
 } from '@specoffload/engine';
 import type { Settings } from '../definitions/definition.js';
-import { policyOf, toBytes, toBytesPerSecond, toFlopsPerSecond } from '../definitions/settings.js';
-import { capNames, capSettings, capSettingsOf, mapCaps, namedFactors } from '../inputs/caps.js';
+import { policyOf, toBytes, toCap } from '../definitions/settings.js';
+import { type LocalSettings, namedFactors, readCaps, writeCaps } from '../inputs/caps.js';
 import { assertCores } from '../inputs/cores.js';
 import { withAccounting } from '../job/accounting.js';
 import type { Job } from '../job/execute.js';
@@ -70,14 +69,13 @@ function assertUnplanned({ planned }: Settings): void {
 
 /** What a tunnel says, as settings that a point's own go before. */
 function settingsOf({ models, caps, cores, memory, workload, policy }: Tunnel): Settings {
-  const paced = capNames.map((name) => [capSettings[name], caps[name]] as const);
   return {
     ...models,
     ...(policy as PolicyInput),
     ...{ workload: workload.name, prompts: workload.prompts, maxNewTokens: workload.maxNewTokens },
     ...{ deviceMemory: memory.deviceBytes, hostMemory: memory.hostBytes, ...namedFactors(memory) },
     ...{ deviceCores: cores.device, hostCores: cores.host },
-    ...Object.fromEntries(paced.filter(([, rate]) => rate !== null)),
+    ...writeCaps(caps, (rate) => rate),
   };
 }
 
@@ -100,20 +98,15 @@ async function openModels(
 function toMachineSettings(
   settings: Settings &
     Required<Pick<Settings, 'deviceMemory' | 'hostMemory' | 'deviceCores' | 'hostCores' | 'readsInFlight'>>,
-): Required<MachineSettings> {
+): LocalSettings {
   const { deviceCores, hostCores, readsInFlight } = settings;
   assertCores('deviceCores', deviceCores);
   assertCores('hostCores', hostCores);
-  const caps = mapCaps((name, setting) => {
-    const rate = settings[setting];
-    const toRate = name === 'hostFlopsPerSecond' ? toFlopsPerSecond : toBytesPerSecond;
-    return rate === undefined ? null : toRate(setting, rate);
-  });
   return {
     deviceBytes: toBytes('deviceMemory', settings.deviceMemory),
     hostBytes: toBytes('hostMemory', settings.hostMemory),
     ...{ deviceCores, hostCores, readsInFlight, native: 'auto' },
-    ...capSettingsOf(caps),
+    caps: readCaps<string | number>(settings, toCap),
     deviceCacheFactor: settings.deviceCacheFactor ?? 1,
     draftCacheFactor: settings.draftCacheFactor ?? 1,
   };

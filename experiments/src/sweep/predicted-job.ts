@@ -3,6 +3,7 @@
 import {
   type Acceptance,
   type MachineModel,
+  noCaps,
   parsePolicy,
   type SimulationRequest,
   type StrategyName,
@@ -11,7 +12,6 @@ import {
 } from '@specoffload/engine';
 import type { Settings } from '../definitions/definition.js';
 import { policyOf, toBytes, toRate } from '../definitions/settings.js';
-import { noCaps } from '../inputs/caps.js';
 import { withAccounting } from '../job/accounting.js';
 import { type SimulatedSpec, specOfPrediction } from '../store/index.js';
 import type { Shelf } from './shelf.js';

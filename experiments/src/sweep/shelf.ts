@@ -2,6 +2,7 @@
 
 import {
   type Acceptance,
+  type Caps,
   type Checkpoint,
   loadTokenizer,
   type MachineModel,
@@ -10,7 +11,6 @@ import {
   type Tokenizer,
 } from '@specoffload/engine';
 import { openAcceptance } from '../acceptance/open.js';
-import type { Caps } from '../inputs/caps.js';
 import { describeForeignCaps } from '../inputs/machine-caps.js';
 import { openMachine } from '../inputs/machines.js';
 import { locateModel, type ModelRole, openOrDescribeModel } from '../inputs/models.js';

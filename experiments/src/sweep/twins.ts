@@ -3,7 +3,6 @@
 import { type AcceptanceTrace, recordAcceptance, simulateRun, UserError } from '@specoffload/engine';
 import type { Settings } from '../definitions/definition.js';
 import { describeAxes, type Point } from '../definitions/expand.js';
-import { capsOf } from '../inputs/caps.js';
 import { toPrediction } from '../job/execute.js';
 import { digestOnce } from '../store/canonical.js';
 import {
@@ -61,7 +60,7 @@ export async function predictMeasured(
   for (const { job, spec, place, folder } of missing) {
     signal.throwIfAborted();
     const { plan } = job;
-    shelf.noteForeignCaps(machine, capsOf(plan.machine));
+    shelf.noteForeignCaps(machine, plan.machine.caps);
     const acceptance = plan.draft ? await traceOf(plan, folder) : null;
     const twinRequest = { ...toPrediction(plan, machine, acceptance), seed: twinTurn.seed, signal };
     try {

@@ -3,15 +3,17 @@
 import {
   type Acceptance,
   type Budgets,
+  type Caps,
   type Checkpoint,
   computeLane,
   type MachineModel,
+  noCaps,
   type PolicyInput,
   type SimulationRequest,
   smallest,
   UserError,
 } from '@specoffload/engine';
-import { type Caps, capSettingsOf, noCaps, withLimits } from '../inputs/caps.js';
+import { withLimits } from '../inputs/caps.js';
 import { type LaneShares, type PassLoads, simulateCourse, simulateLoads } from './loads.js';
 import {
   cacheBytesOf,
@@ -246,7 +248,7 @@ function toSimulation(
     strategy: 'specoffload',
     policy: toPolicy(policy, prompts),
     promptLengths: promptLengths.slice(0, prompts),
-    machine: withLimits(machine, { ...memory, ...capSettingsOf(caps) }),
+    machine: withLimits(machine, { ...memory, caps }),
   };
 }
 

@@ -16,7 +16,7 @@ import {
   transferLane,
 } from '@specoffload/engine';
 import { mean } from 'simple-statistics';
-import { capSettingsOf, withLimits } from '../inputs/caps.js';
+import { withLimits } from '../inputs/caps.js';
 import { describeForeignCaps } from '../inputs/machine-caps.js';
 import { openMachine } from '../inputs/machines.js';
 import { locateModel } from '../inputs/models.js';
@@ -104,7 +104,7 @@ export async function createTunnel(
     const planned = await planInTunnel({
       ...{ target, draft: choice.draft.checkpoint, maxNewTokens: options.newTokens, acceptance, signal },
       promptLengths: promptLengths.slice(0, choice.prompts),
-      machine: withLimits(chosen.machine, { ...choice.memory, ...capSettingsOf(choice.caps) }),
+      machine: withLimits(chosen.machine, { ...choice.memory, caps: choice.caps }),
     });
     return toTunnel(options, { ...chosen, planned, theirs: course.shares, request, promptLengths });
   } finally {

@@ -10,7 +10,7 @@ import {
   type MachineModel,
   withLane,
 } from '@specoffload/engine';
-import { capSettingsOf, localSettings } from '../inputs/caps.js';
+import { localSettings } from '../inputs/caps.js';
 import { type Job, runPlan } from '../job/execute.js';
 import type { Choice } from './choose.js';
 import { loadsOf, type PassLoads } from './loads.js';
@@ -41,7 +41,7 @@ export async function measureRound(
     machine: localSettings({
       ...memory,
       ...{ deviceCores: cores.device, hostCores: cores.host },
-      ...capSettingsOf(caps),
+      caps,
     }),
   };
   const { spans, acceptance } = await runPlan(job, signal);

@@ -1,3 +1,4 @@
+import { noCaps } from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
 import { buildRecord, diffRuns } from '../../../experiments/src/store/index.js';
 import { fakePrediction, fakeRecord } from '../fake-records.js';
@@ -36,7 +37,7 @@ describe('diffRuns', () => {
         result: fakeResult({ strategy: 'none', policy, acceptance: null, outputDigest: 'cd'.repeat(32) }),
         draft: null,
         seed: 3,
-        machine: { ...fakeMachine, linkBytesPerSecondCap: 1e9 },
+        machine: { ...fakeMachine, caps: { ...noCaps, linkBytesPerSecond: 1e9 } },
         provenance: { ...a.provenance, commit: null, packages: { 'onnxruntime-node': '1.31.0' } },
       }),
       0,

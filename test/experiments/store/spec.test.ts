@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { noCaps } from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
 import type { Settings } from '../../../experiments/src/definitions/definition.js';
 import { projectDirectory } from '../../../experiments/src/paths.js';
@@ -34,7 +35,10 @@ describe('the spec of a run', () => {
     ['policy', { policy: { candidates: 5 } }],
     ['strategy', { strategy: 'none' }],
     ['draft', { draft: null }],
-    ['cap that came later', { machine: { ...fakeMachine, hostCacheBytesPerSecondCap: 1e9 } }],
+    [
+      'cap that came later',
+      { machine: { ...fakeMachine, caps: { ...noCaps, hostCacheBytesPerSecond: 1e9 } } },
+    ],
     ['order of prompts', { workload: { prompts: [[4], [1, 2, 3]] } }],
     ['end', { stopAtEos: false }],
   ])('gives another key to another %s', (_, change) => {

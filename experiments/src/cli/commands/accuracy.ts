@@ -1,12 +1,11 @@
 /** `specoffload accuracy`: how wrong predictions are on this machine, run by run. */
 
-import { type Checkpoint, largest } from '@specoffload/engine';
+import { type Checkpoint, largest, noCaps } from '@specoffload/engine';
 import type { Command } from 'commander';
 import { measureAcceptance } from '../../acceptance/measure.js';
 import { type Comparison, summarize } from '../../accuracy/compare.js';
 import { accuracyGrid, type GridPoint, groupOf } from '../../accuracy/grid.js';
 import { comparePoint } from '../../accuracy/measure.js';
-import { noCaps } from '../../inputs/caps.js';
 import { prepareTarget } from '../../inputs/inflated-target.js';
 import { describeForeignCaps } from '../../inputs/machine-caps.js';
 import { openMachine } from '../../inputs/machines.js';
@@ -48,8 +47,9 @@ export function addAccuracyCommand(program: Command, context: CommandContext): v
 
 async function accuracy(options: AccuracyOptions, output: Output, signal: AbortSignal): Promise<void> {
   const machine = await openMachine(options.machine);
-  const cap = options.diskCap === undefined ? null : parseBytesPerSecond('--disk-cap', options.diskCap);
-  const foreignCaps = describeForeignCaps(machine, { ...noCaps, diskBytesPerSecond: cap });
+  const diskBytesPerSecond =
+    options.diskCap === undefined ? null : parseBytesPerSecond('--disk-cap', options.diskCap);
+  const foreignCaps = describeForeignCaps(machine, { ...noCaps, diskBytesPerSecond });
   if (foreignCaps !== null) output.note(`accuracy: ${foreignCaps}`);
   const request = { sourceDirectory: pairPaths.target, cacheDirectory, bytes: targetBytes };
   const { directory } = await prepareTarget(request, output, signal);
@@ -65,7 +65,7 @@ async function accuracy(options: AccuracyOptions, output: Output, signal: AbortS
     ...{ ...pair, newTokens, signal },
     candidates: largest(grid.map(({ policy }) => policy.candidates ?? 1)),
   });
-  const shared = { ...pair, machine, acceptance, maxNewTokens: newTokens, diskBytesPerSecondCap: cap };
+  const shared = { ...pair, machine, acceptance, maxNewTokens: newTokens, diskBytesPerSecond };
   const comparisons: Comparison[] = [];
   for (const [index, point] of grid.entries()) {
     output.note(`accuracy ${index + 1}/${grid.length}: ${describePoint(point)}`);

@@ -1,16 +1,22 @@
 /** The flags that say what a run may use of this machine. */
 
-import { defaultReadsInFlight, type MachineSettings } from '@specoffload/engine';
+import { defaultReadsInFlight } from '@specoffload/engine';
 import { parseNumber } from '@specoffload/input';
 import type { Command } from 'commander';
-import { type CapSetting, capSettingsOf, mapCaps, mostCacheFactor } from '../../inputs/caps.js';
+import {
+  type CapSetting,
+  caps,
+  flagOf,
+  type LocalSettings,
+  mostCacheFactor,
+  readCaps,
+} from '../../inputs/caps.js';
 import { assertCores } from '../../inputs/cores.js';
-import { capFlag } from '../../inputs/machine-caps.js';
-import { parseBytes, parseBytesPerSecond, parseFlopsPerSecond } from '../../inputs/sizes.js';
+import { parseBytes, parseRate } from '../../inputs/sizes.js';
 import { asUsage, UsageError } from '../../terminal/errors.js';
 import { oneOf, wholeNumber } from './common.js';
 
-export interface MachineOptions extends Readonly<Partial<Record<CapSetting, string>>> {
+export interface MachineOptions extends Partial<Readonly<Record<CapSetting, string>>> {
   readonly deviceMemory: string;
   readonly hostMemory: string;
   readonly deviceCores: number;
@@ -25,7 +31,7 @@ export interface MachineOptions extends Readonly<Partial<Record<CapSetting, stri
 const mostCores = 1 << 20;
 
 export function addMachineOptions(command: Command): Command {
-  return command
+  command
     .option('--device-memory <size>', 'hard limit of the device pool', '512MB')
     .option('--host-memory <size>', 'hard limit of the host pool', '512MB')
     .option(
@@ -45,22 +51,10 @@ export function addMachineOptions(command: Command): Command {
       'reads in flight on the disk lane',
       wholeNumber('--reads-in-flight', 1, 64),
       defaultReadsInFlight,
-    )
-    .option('--link-cap <rate>', 'pace the link, such as 1.2GB/s (default: not paced)')
-    .option('--disk-cap <rate>', 'pace the disk (default: not paced)')
-    .option(
-      '--host-cache-cap <rate>',
-      "pace the host's attention by the KV cache that it reads (default: not paced)",
-    )
-    .option('--link-cache-cap <rate>', 'pace KV cache on its way to the device (default: not paced)')
-    .option(
-      '--host-arithmetic-cap <rate>',
-      'pace the experts that the host computes, such as 300MFLOP/s (default: not paced)',
-    )
-    .option(
-      '--host-weights-cap <rate>',
-      'pace them by the weights that they read, as fp32 (default: not paced)',
-    )
+    );
+  for (const { setting, help } of Object.values(caps))
+    command.option(`${flagOf(setting)} <rate>`, `${help} (default: not paced)`);
+  return command
     .option(
       '--device-cache-factor <n>',
       'count every byte of KV cache in device memory as so many of its limit (default: 1)',
@@ -75,15 +69,10 @@ export function addMachineOptions(command: Command): Command {
 }
 
 /** @throws UsageError naming the flag. */
-export function toMachineSettings(options: MachineOptions): Required<MachineSettings> {
+export function toMachineSettings(options: MachineOptions): LocalSettings {
   asUsage(() => {
     assertCores('--device-cores', options.deviceCores);
     assertCores('--host-cores', options.hostCores);
-  });
-  const caps = mapCaps((name, setting) => {
-    const text = options[setting];
-    const parse = name === 'hostFlopsPerSecond' ? parseFlopsPerSecond : parseBytesPerSecond;
-    return text === undefined ? null : parse(capFlag(setting), text);
   });
   return {
     deviceBytes: parseBytes('--device-memory', options.deviceMemory),
@@ -91,7 +80,7 @@ export function toMachineSettings(options: MachineOptions): Required<MachineSett
     deviceCores: options.deviceCores,
     hostCores: options.hostCores,
     readsInFlight: options.readsInFlight,
-    ...capSettingsOf(caps),
+    caps: readCaps<string>(options, (setting, unit, rate) => parseRate[unit](flagOf(setting), rate)),
     deviceCacheFactor: factor('--device-cache-factor', options.deviceCacheFactor),
     draftCacheFactor: factor('--draft-cache-factor', options.draftCacheFactor),
     native: options.native,

@@ -11,7 +11,6 @@ import {
 } from '@specoffload/engine';
 import { writeWholeFile } from '@specoffload/input';
 import type { Command } from 'commander';
-import { capsOf } from '../../inputs/caps.js';
 import { prepareTarget } from '../../inputs/inflated-target.js';
 import { openPair } from '../../inputs/pair.js';
 import { loadWorkload } from '../../inputs/prompts.js';
@@ -83,7 +82,7 @@ async function profile(options: ProfileOptions, output: Output, signal: AbortSig
       name: 'local',
       description: `${model.trim()}, ${settings.deviceCores} core(s) for the device lane and ${settings.hostCores} for the host's, measured with ${target.name}`,
       settings,
-      caps: capsOf(settings),
+      caps: settings.caps,
       diskBytes: blocks * bsize,
       draftElements: multipliedElements(draft as Checkpoint),
     },

@@ -1,21 +1,15 @@
 /** `specoffload tunnel`: a machine file under which a small run here has the ratios of a large run elsewhere. */
 
-import { laneNames } from '@specoffload/engine';
+import { type Caps, laneNames } from '@specoffload/engine';
 import { parseJson, writeWholeFile } from '@specoffload/input';
 import type { Command } from 'commander';
 import { openAcceptance } from '../../acceptance/open.js';
+import { formatCap } from '../../inputs/caps.js';
 import { alignFacts } from '../../job/describe-run.js';
 import { displayPath } from '../../paths.js';
 import { describePolicy } from '../../plan/report.js';
 import { type DatasetName, datasetNames } from '../../reproduce/reference.js';
-import {
-  formatBytes,
-  formatFlops,
-  formatPercent,
-  formatRate,
-  plural,
-  threeDigits,
-} from '../../terminal/format.js';
+import { formatBytes, formatPercent, plural, threeDigits } from '../../terminal/format.js';
 import type { Output } from '../../terminal/output.js';
 import { formatTable } from '../../terminal/table.js';
 import { createTunnel } from '../../tunnel/create.js';
@@ -157,8 +151,9 @@ async function tunnel(options: TunnelCommandOptions, output: Output, signal: Abo
   output.document({ path: options.out, tunnel: parsed });
 }
 
-function describeCap(bytesPerSecond: number | null): string {
-  return bytesPerSecond === null ? 'not capped' : `capped to ${formatRate(bytesPerSecond)}`;
+function describeCap(caps: Caps, name: keyof Caps): string {
+  const rate = caps[name];
+  return rate === null ? 'not capped' : `capped to ${formatCap(name, rate)}`;
 }
 
 function describePick(which: keyof Tunnel['planned'], pick: TunnelPlan | null): [string, string] {
@@ -176,14 +171,14 @@ function describeTunnel(tunnel: Tunnel): string {
       'ours',
       `${models.target} with ${models.draft}, ${plural(workload.prompts, 'prompt')} of ${workload.name}`,
     ],
-    ['link', describeCap(caps.linkBytesPerSecond)],
+    ['link', describeCap(caps, 'linkBytesPerSecond')],
     [
       'KV cache',
-      `attention on the host ${describeCap(caps.hostCacheBytesPerSecond)}, to the device ${describeCap(caps.linkCacheBytesPerSecond)}`,
+      `attention on the host ${describeCap(caps, 'hostCacheBytesPerSecond')}, to the device ${describeCap(caps, 'linkCacheBytesPerSecond')}`,
     ],
     [
       'host',
-      `arithmetic ${caps.hostFlopsPerSecond === null ? 'not capped' : `capped to ${formatFlops(caps.hostFlopsPerSecond)}`}, weights it reads ${describeCap(caps.hostWeightBytesPerSecond)}`,
+      `arithmetic ${describeCap(caps, 'hostFlopsPerSecond')}, weights it reads ${describeCap(caps, 'hostWeightBytesPerSecond')}`,
     ],
     [
       'memory',
