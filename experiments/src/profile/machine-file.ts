@@ -56,58 +56,57 @@ export function buildMachineFile(machine: MeasuredMachine, runs: readonly RunRes
     latencySeconds: constant(0, 'in the overhead'),
   };
   return {
-    schema: 1,
-    name: machine.name,
-    description: machine.description,
-    formats: 'fp32',
+    ...{ schema: 2, name: machine.name, description: machine.description, formats: 'fp32' },
     measuredUnder: setCaps(machine.caps),
-    interruptsDraft: true,
-    variability: {
-      disk: constant(diskSpread(runs), 'measured: over as many reads as wait at once'),
-      link: constant(laneSpread(spans, 'link', 'upload')),
-      host: constant(laneSpread(spans, 'host', 'attention')),
-      device: constant(laneSpread(spans, 'device', 'expert')),
-    },
-    // As in LocalMachine: the computing lanes work in order, the disk is one queue whatever is in flight. A draft step
-    // and one task that goes in between its layers: here nothing is won by letting a second one wait in the lane.
-    laneWidth: { disk: 1, link: 3, host: 2, device: 2 },
-    memory: {
-      deviceBytes: constant(machine.settings.deviceBytes, 'the budget of the runs'),
-      hostBytes: constant(machine.settings.hostBytes, 'the budget of the runs'),
-      diskBytes: constant(machine.diskBytes, 'measured'),
-    },
-    disk: {
-      overheadSeconds: constant(0, 'in the rate: several reads are in flight'),
-      bytesPerSecond: constant(diskRate(runs)),
-    },
-    link: {
-      overheadSeconds: constant(link.overheadSeconds + medianGap(runs, 'link')),
-      bytesPerSecond: constant(link.bytesPerSecond),
-      pageableBytesPerSecond: constant(link.bytesPerSecond, 'as page-locked: one memory'),
-      cacheBytesPerSecond: constant(
-        fetches.length >= leastObservations ? fitTransfers(fetches).bytesPerSecond : link.bytesPerSecond,
-      ),
-    },
-    host: {
-      overheadSeconds: constant(attention.overheadSeconds + medianGap(runs, 'host')),
-      secondsPerRow: constant(attention.secondsPerRow),
-      scoreFlopsPerSecond: constant(attention.flopsPerSecond),
-      cacheBytesPerSecond: constant(
-        unbound,
-        'in the score rate, which was measured with the cache in memory',
-      ),
-      arithmetic: table(spans, 'expert', 'as on the device: the same cores'),
-      ...noKind,
-    },
-    device: {
-      overheadSeconds: overhead('device'),
-      secondsPerRow: constant(0, 'in the arithmetic of each kind'),
-      scoreFlopsPerSecond: constant(attention.flopsPerSecond, 'as on the host: the same cores'),
-      cacheBytesPerSecond: constant(unbound, 'in the score rate'),
-      arithmetic: table(spans, 'expert', source),
-      ...noKind,
-      kinds: deviceKinds(spans, machine.draftElements),
-    },
+    memories: [
+      { name: 'disk', bytes: constant(machine.diskBytes, 'measured') },
+      { name: 'host', bytes: constant(machine.settings.hostBytes, 'the budget of the runs') },
+      { name: 'device', bytes: constant(machine.settings.deviceBytes, 'the budget of the runs') },
+    ],
+    // Widths as in LocalMachine: the computing lanes work in order, the disk is one queue whatever is in flight. A draft
+    // step and one task that goes in between its layers: here nothing is won by letting a second one wait in the lane.
+    lanes: [
+      {
+        ...{ name: 'disk', moves: { from: 'disk', to: 'host' }, width: 1 },
+        variability: constant(diskSpread(runs), 'measured: over as many reads as wait at once'),
+        overheadSeconds: constant(0, 'in the rate: several reads are in flight'),
+        bytesPerSecond: constant(diskRate(runs)),
+      },
+      {
+        ...{ name: 'link', moves: { from: 'host', to: 'device' }, width: 3 },
+        variability: constant(laneSpread(spans, 'link', 'upload')),
+        overheadSeconds: constant(link.overheadSeconds + medianGap(runs, 'link')),
+        bytesPerSecond: constant(link.bytesPerSecond),
+        pageableBytesPerSecond: constant(link.bytesPerSecond, 'as page-locked: one memory'),
+        cacheBytesPerSecond: constant(
+          fetches.length >= leastObservations ? fitTransfers(fetches).bytesPerSecond : link.bytesPerSecond,
+        ),
+      },
+      {
+        ...{ name: 'host', computesOn: 'host', width: 2 },
+        variability: constant(laneSpread(spans, 'host', 'attention')),
+        overheadSeconds: constant(attention.overheadSeconds + medianGap(runs, 'host')),
+        secondsPerRow: constant(attention.secondsPerRow),
+        scoreFlopsPerSecond: constant(attention.flopsPerSecond),
+        cacheBytesPerSecond: constant(
+          unbound,
+          'in the score rate, which was measured with the cache in memory',
+        ),
+        arithmetic: table(spans, 'expert', 'as on the device: the same cores'),
+        ...noKind,
+      },
+      {
+        ...{ name: 'device', computesOn: 'device', width: 2, interruptsDraft: true },
+        variability: constant(laneSpread(spans, 'device', 'expert')),
+        overheadSeconds: overhead('device'),
+        secondsPerRow: constant(0, 'in the arithmetic of each kind'),
+        scoreFlopsPerSecond: constant(attention.flopsPerSecond, 'as on the host: the same cores'),
+        cacheBytesPerSecond: constant(unbound, 'in the score rate'),
+        arithmetic: table(spans, 'expert', source),
+        ...noKind,
+        kinds: deviceKinds(spans, machine.draftElements),
+      },
+    ],
   };
 }
 
@@ -145,8 +144,8 @@ function table(spans: readonly Span[], kind: TaskKind, source: string) {
     flops: span.flops,
     seconds: durationOf(span),
   }));
-  const values = fitArithmetic(observations).map(([rows, rate]) => [rounded(rows), rounded(rate)]);
-  return { values, source };
+  const value = fitArithmetic(observations).map(([rows, rate]) => [rounded(rows), rounded(rate)]);
+  return { value, source };
 }
 
 /** Draft steps without the time of the tasks that went in between their layers: as long as their own work takes. */

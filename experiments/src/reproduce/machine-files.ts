@@ -44,10 +44,10 @@ export function machineFile(environment: EnvironmentName, constants: Constants) 
   });
   const fittedRate = (name: ConstantName) => {
     const { value, source } = fitted(name);
-    return { values: [[1, value]], source: `${source}; the roof of memory bounds few rows` };
+    return { value, source: `${source}; the roof of memory bounds few rows` };
   };
   const sheet = (value: number, what: string) => ({ value, source: `data sheet: ${what}` });
-  const assumed = (value: number, why: string) => ({ value, source: `assumed: ${why}` });
+  const assumed = (value: number, why: string) => ({ value, source: why, assumed: true });
   const traffic = (fixed: number, perHead: number, why: string) => ({
     fixed: { value: fixed, source: `counted in the released code: ${why}` },
     perHead: { value: perHead, source: `counted in the released code: ${why}` },
@@ -58,82 +58,87 @@ export function machineFile(environment: EnvironmentName, constants: Constants) 
   );
   const nothing = assumed(0, 'no cost of its own is visible in the bars');
   return {
-    schema: 1,
-    name: environment,
-    description,
-    disk: {
-      overheadSeconds: nothing,
-      bytesPerSecond: sheet(
-        diskRate,
-        '3.5 GB/s read, as the paper states; direct reads into page-locked memory reach it',
-      ),
-      pageableBytesPerSecond: assumed(
-        diskRate * pageCacheShare,
-        'half of the sheet through the page cache, where reads wait for each other and every byte is copied once more',
-      ),
-    },
-    link: {
-      overheadSeconds: nothing,
-      bytesPerSecond: fitted(locked),
-      pageableBytesPerSecond: fitted(pageable),
-      cacheBytesPerSecond: fitted(hostCopies),
-      cacheTraffic: {
-        fixed: assumed(0, 'the crossing itself is faster than the copies before it'),
-        perHead: assumed(
-          2,
-          "FlexGen's cache, repeated for each head, is read and written to page-locked memory before it crosses",
+    ...{ schema: 2, name: environment, description, formats: 'bf16' },
+    memories: [
+      { name: 'disk', bytes: assumed(1e12, 'never full') },
+      {
+        name: 'host',
+        bytes: {
+          value: host.bytes - systemBytes,
+          source: `data sheet: ${host.name}; less 8 GiB (assumed) for the system, two Python processes and CUDA`,
+        },
+        pageCache: true,
+      },
+      { name: 'device', bytes: sheet(24_564 * 2 ** 20, 'RTX 4090, 24564 MiB') },
+    ],
+    lanes: [
+      {
+        ...{ name: 'disk', moves: { from: 'disk', to: 'host' } },
+        overheadSeconds: nothing,
+        bytesPerSecond: sheet(
+          diskRate,
+          '3.5 GB/s read, as the paper states; direct reads into page-locked memory reach it',
+        ),
+        pageableBytesPerSecond: assumed(
+          diskRate * pageCacheShare,
+          'half of the sheet through the page cache, where reads wait for each other and every byte is copied once more',
         ),
       },
-    },
-    host: {
-      overheadSeconds: nothing,
-      arithmetic: fittedRate(hostFlops),
-      memoryBytesPerSecond: fitted('hostWeights'),
-      cacheBytesPerSecond: fitted(hostCopies),
-      cacheTraffic: copies,
-      scoreFlopsPerSecond: assumed(constants[hostFlops], 'as fast as products; memory binds first'),
-      secondsPerRow: nothing,
-      latencySeconds: nothing,
-      kinds: {
-        realign: {
-          secondsPerRow: assumed(
-            2e-5,
-            'Python work per sequence, layer and round after acceptance; below 1e-4 the bars do not tell',
+      {
+        ...{ name: 'link', moves: { from: 'host', to: 'device' } },
+        overheadSeconds: nothing,
+        bytesPerSecond: fitted(locked),
+        pageableBytesPerSecond: fitted(pageable),
+        cacheBytesPerSecond: fitted(hostCopies),
+        cacheTraffic: {
+          fixed: assumed(0, 'the crossing itself is faster than the copies before it'),
+          perHead: assumed(
+            2,
+            "FlexGen's cache, repeated for each head, is read and written to page-locked memory before it crosses",
           ),
         },
       },
-    },
-    device: {
-      overheadSeconds: nothing,
-      arithmetic: fittedRate('deviceFlops'),
-      memoryBytesPerSecond: sheet(1008e9, 'RTX 4090, 1008 GB/s'),
-      cacheBytesPerSecond: sheet(1008e9, 'RTX 4090, 1008 GB/s'),
-      cacheTraffic: copies,
-      scoreFlopsPerSecond: assumed(constants.deviceFlops, 'as fast as products'),
-      secondsPerRow: nothing,
-      latencySeconds: nothing,
-      kinds: {
-        expert: { overheadSeconds: fitted('deviceTask') },
-        attention: { overheadSeconds: fitted('deviceTask') },
-        draft: {
-          latencySeconds: fitted('draftCall'),
-          cacheTraffic: {
-            fixed: assumed(1, 'the draft keeps no cache from round to round, so nothing is appended'),
-            perHead: assumed(0, 'its kernels read each KV head for all heads that share it'),
+      {
+        ...{ name: 'host', computesOn: 'host' },
+        overheadSeconds: nothing,
+        arithmetic: fittedRate(hostFlops),
+        memoryBytesPerSecond: fitted('hostWeights'),
+        cacheBytesPerSecond: fitted(hostCopies),
+        cacheTraffic: copies,
+        scoreFlopsPerSecond: assumed(constants[hostFlops], 'as fast as products; memory binds first'),
+        secondsPerRow: nothing,
+        latencySeconds: nothing,
+        kinds: {
+          realign: {
+            secondsPerRow: assumed(
+              2e-5,
+              'Python work per sequence, layer and round after acceptance; below 1e-4 the bars do not tell',
+            ),
           },
         },
       },
-    },
-    interruptsDraft: true,
-    laneWidth: { disk: 1, link: 1, host: 1, device: 2 },
-    memory: {
-      deviceBytes: sheet(24_564 * 2 ** 20, 'RTX 4090, 24564 MiB'),
-      hostBytes: {
-        value: host.bytes - systemBytes,
-        source: `data sheet: ${host.name}; less 8 GiB (assumed) for the system, two Python processes and CUDA`,
+      {
+        ...{ name: 'device', computesOn: 'device', width: 2, interruptsDraft: true },
+        overheadSeconds: nothing,
+        arithmetic: fittedRate('deviceFlops'),
+        memoryBytesPerSecond: sheet(1008e9, 'RTX 4090, 1008 GB/s'),
+        cacheBytesPerSecond: sheet(1008e9, 'RTX 4090, 1008 GB/s'),
+        cacheTraffic: copies,
+        scoreFlopsPerSecond: assumed(constants.deviceFlops, 'as fast as products'),
+        secondsPerRow: nothing,
+        latencySeconds: nothing,
+        kinds: {
+          expert: { overheadSeconds: fitted('deviceTask') },
+          attention: { overheadSeconds: fitted('deviceTask') },
+          draft: {
+            latencySeconds: fitted('draftCall'),
+            cacheTraffic: {
+              fixed: assumed(1, 'the draft keeps no cache from round to round, so nothing is appended'),
+              perHead: assumed(0, 'its kernels read each KV head for all heads that share it'),
+            },
+          },
+        },
       },
-      diskBytes: assumed(1e12, 'never full'),
-    },
-    formats: 'bf16',
+    ],
   };
 }
