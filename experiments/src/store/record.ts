@@ -21,7 +21,9 @@ import { count, digest, fraction, isoTime, keyed, keyedAtMost, setting } from '.
 
 export type { SettingValue } from './words.js';
 
-const { amount, anyText, described, fields, flag, listOf, mapOf, oneOf, orMissing, orNull } = is;
+const { amount, anyText, described, flag, listOf, mapOf, oneOf, orMissing, orNull } = is;
+/** Fields that are not named are let through: a record is returned as it was read. */
+const fields = is.picked;
 
 const modelRecord = (role: string) =>
   fields({
@@ -296,8 +298,9 @@ const runRecord: Schema<RunRecord> = is.variant('kind', {
  */
 export function parseRunRecord(input: unknown, source: string): RunRecord {
   const whole = { whole: 'record' };
-  const record = toCurrentSchema(check(fields({}), input, source, whole), source, recordSchema);
-  return check(runRecord, record, source, whole);
+  const record = toCurrentSchema(check(is.fields({}), input, source, whole), source, recordSchema);
+  check(runRecord, record, source, whole);
+  return record as unknown as RunRecord;
 }
 
 /** What the field at a path is said to be, such as `result.seconds`; of what predictions have too, the same. */

@@ -18,7 +18,8 @@ import { type LocalSettings, namedFactors, recordedCaps } from '../inputs/caps.j
 import { digestOf, digestOnce, type Json } from './canonical.js';
 import { count, digest, setting } from './words.js';
 
-const { amount, described, fields, flag, mapOf, oneOf, orMissing, orNull } = is;
+const { amount, described, flag, mapOf, oneOf, orMissing, orNull } = is;
+const fields = is.picked;
 
 const asked = {
   strategy: oneOf(strategyNames) as Schema<string>,

@@ -1,6 +1,6 @@
 /** What records are made of, beside what every file is made of. */
 
-import { type Checked, is, type Schema } from '@specoffload/input';
+import { is, type Schema } from '@specoffload/input';
 
 /** Numbers of things: bytes, tokens, cores. */
 export const count = is.wholeFrom(0, Number.MAX_SAFE_INTEGER, 'a whole number');
@@ -17,14 +17,15 @@ export const isoTime = is.that(
   timeWords,
 );
 
-const finite = is.numberFrom(-Number.MAX_VALUE, Number.MAX_VALUE);
-
 /** A value as a definition, a record and a table hold it; lists are acceptance rates by position. */
-export type SettingValue = Checked<typeof setting>;
-export const setting = is.either(
+export type SettingValue = string | number | readonly number[];
+export const setting = is.such<SettingValue>(
+  (value) =>
+    typeof value === 'string' ||
+    Number.isFinite(value) ||
+    (Array.isArray(value) && value.every((item) => Number.isFinite(item))),
   'a text, a number or a list of numbers',
-  ...([is.anyText, finite, is.listOf(finite)] as const),
-) as Schema<string | number | readonly number[]>;
+);
 
 /** The same where some names may be missing and others may be there: what a machine's lanes are called, it says itself. */
 export function keyedAtMost<Output>(
@@ -41,5 +42,5 @@ export function keyed<Name extends string, Output>(
   names: readonly Name[],
   schemaOf: (name: Name) => Schema<Output>,
 ): Schema<Readonly<Record<Name, Output>>> {
-  return is.fields(Object.fromEntries(names.map((name) => [name, schemaOf(name)]))) as never;
+  return is.picked(Object.fromEntries(names.map((name) => [name, schemaOf(name)]))) as never;
 }
