@@ -1,7 +1,7 @@
 /** What the reference pass and the devices compute: a spec may say more than they can. */
 
 import { UserError } from '@specoffload/input';
-import { type AttentionSpec, keyWidth, type LayerSpec, type ModelSpec } from './spec.js';
+import { keyWidth, type LayerSpec, type ModelSpec } from './spec.js';
 
 /** @throws UserError where a part of the model has arithmetic that nothing here implements. */
 export function refuseUncomputable(spec: ModelSpec, source: string): void {
@@ -32,15 +32,10 @@ function problemOfLayer({ attention, norms, ffn }: LayerSpec, index: number, fir
   if (sinks) return `attention sinks ${where}`;
   if (scale !== headDim ** -0.5) return `scores multiplied with ${scale} ${where}`;
   if (rope.scaling && rope.scaling.type !== 'llama3') return `${rope.scaling.type} RoPE ${where}`;
-  if (!isSameRotation(attention, first.attention)) return 'layers that rotate positions differently';
   if (keyWidth(attention) !== keyWidth(first.attention)) return 'layers whose keys differ in size';
   if (ffn.activation !== 'silu') return `the activation ${ffn.activation} ${where}`;
   if (ffn.biases || ffn.router?.biases) return `biases of experts or router ${where}`;
   if (ffn.sharedWidth !== null) return `a shared expert ${where}`;
   if (ffn.router?.weights === 'as-is') return `experts whose weights do not sum to one ${where}`;
   return null;
-}
-
-function isSameRotation(one: AttentionSpec, other: AttentionSpec): boolean {
-  return one.headDim === other.headDim && JSON.stringify(one.rope) === JSON.stringify(other.rope);
 }

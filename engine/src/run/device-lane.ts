@@ -1,10 +1,10 @@
 /** The device lane: everything that is computed on the device. */
 
 import type { Command, DeviceQueue } from '../machine/device.js';
-import { createRopeTables } from '../model/rope.js';
 import type { Execute } from './lane.js';
 import type { LaneWorkerData, WorkerModel } from './lane-protocol.js';
 import { LayerKernels } from './layer-kernels.js';
+import { rotationTables } from './rotation-tables.js';
 
 export async function createDeviceLane(data: LaneWorkerData, queue: DeviceQueue): Promise<Execute> {
   const models = data.draft ? [data.target, data.draft] : [data.target];
@@ -12,7 +12,7 @@ export async function createDeviceLane(data: LaneWorkerData, queue: DeviceQueue)
     ...data.landing.map(
       ({ byteOffset: target, byteLength }): Command => ({ kind: 'zero', target, byteLength }),
     ),
-    ...models.flatMap(rotationTables),
+    ...models.flatMap(writeRotations),
   ]);
   const target = new LayerKernels(queue, data.target);
   const draft = data.draft && new LayerKernels(queue, data.draft);
@@ -40,11 +40,10 @@ export async function createDeviceLane(data: LaneWorkerData, queue: DeviceQueue)
 }
 
 /** Puts a model's rotation tables into device memory, where its attention is computed there. */
-function rotationTables({ spec, rope, numPositions }: WorkerModel): Command[] {
+function writeRotations({ spec, rope, numPositions }: WorkerModel): Command[] {
   if (!rope.device) return [];
-  const { cos, sin } = createRopeTables(spec.layers[0].attention, numPositions);
-  return [
-    { kind: 'write', values: cos, target: rope.device.cos.byteOffset },
-    { kind: 'write', values: sin, target: rope.device.sin.byteOffset },
-  ];
+  return rotationTables(spec, rope.device, numPositions).flatMap(({ regions, cos, sin }): Command[] => [
+    { kind: 'write', values: cos, target: regions.cos.byteOffset },
+    { kind: 'write', values: sin, target: regions.sin.byteOffset },
+  ]);
 }

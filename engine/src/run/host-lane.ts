@@ -76,7 +76,8 @@ function createAttention(
   const floats = (address: number, count: number) => memory.floats(address, count);
   return ({ frame, layer, rows, sequences }) => {
     const regions = frames[frame].host;
-    if (!regions || !rope.host)
+    const rotation = rope.host?.[layer];
+    if (!regions || !rotation)
       throw new Error('the host lane needs buffers and rotation tables in host memory');
     const { attention } = spec.layers[layer];
     const [queries, keys] = [rows * queryWidth(attention), rows * keyWidth(attention)];
@@ -89,8 +90,8 @@ function createAttention(
       out: floats(regions.out.byteOffset, queries),
       cache: floats(kvCache[layer].byteOffset, f32.count(kvCache[layer].byteLength)),
       sequences,
-      ropeCos: floats(rope.host.cos.byteOffset, tableLength),
-      ropeSin: floats(rope.host.sin.byteOffset, tableLength),
+      ropeCos: floats(rotation.cos.byteOffset, tableLength),
+      ropeSin: floats(rotation.sin.byteOffset, tableLength),
       threads,
     });
   };

@@ -255,12 +255,13 @@ export class LayerKernels {
   /** Attention of the projected rows in scratch; its output stays there too. */
   #attention({ layer, rows, cache, cacheElements, sequences }: DeviceAttentionOp): Command {
     const { scratch, rope, numPositions, role } = this.#model;
-    if (!rope.device) throw new Error('attention on the device needs rotation tables there');
+    const rotation = rope.device?.[layer];
+    if (!rotation) throw new Error('attention on the device needs rotation tables there');
     return {
       ...{ kind: 'attend', model: role, layer, rows, cache, cacheElements, sequences, numPositions },
       ...{ q: scratch.q.byteOffset, k: scratch.k.byteOffset, v: scratch.v.byteOffset },
       out: scratch.attention.byteOffset,
-      ...{ ropeCos: rope.device.cos.byteOffset, ropeSin: rope.device.sin.byteOffset },
+      ...{ ropeCos: rotation.cos.byteOffset, ropeSin: rotation.sin.byteOffset },
     };
   }
 

@@ -13,8 +13,7 @@ import type { Device, DeviceAddress } from '../machine/device.js';
 import { type DeviceChoice, openDevice } from '../machine/devices.js';
 import { PoolMemory, type Region } from '../machine/pool.js';
 import { localTopology } from '../machine/topology.js';
-import { createRopeTables } from '../model/rope.js';
-import type { MemoryPlan, ModelPlacement, RopeRegions } from '../schedule/memory-plan.js';
+import type { MemoryPlan, ModelPlacement } from '../schedule/memory-plan.js';
 import type { LoadOp, LookUpOp, Op } from '../schedule/ops.js';
 import type { Task } from '../schedule/task.js';
 import { attentionWeights, expertWeights, headWeights } from '../schedule/work.js';
@@ -30,6 +29,7 @@ import type {
 } from './lane-protocol.js';
 import { endThread, keepThread, takeThread } from './lane-threads.js';
 import { NotFiniteError } from './not-finite.js';
+import { rotationTables } from './rotation-tables.js';
 import { defaultReadsInFlight, type MachineSettings } from './types.js';
 
 interface Pending {
@@ -248,13 +248,14 @@ function failureOf(lane: LaneName, { error, notFinite }: Extract<WorkerReply, { 
 
 function writeRopeTables(
   { checkpoint, numPositions }: ModelPlacement,
-  regions: RopeRegions | null,
+  places: ModelPlacement['rope']['host'],
   pool: PoolMemory,
 ): void {
-  if (!regions) return;
-  const { cos, sin } = createRopeTables(checkpoint.spec.layers[0].attention, numPositions);
-  pool.floats(regions.cos.byteOffset, cos.length).set(cos);
-  pool.floats(regions.sin.byteOffset, sin.length).set(sin);
+  if (!places) return;
+  for (const { regions, cos, sin } of rotationTables(checkpoint.spec, places, numPositions)) {
+    pool.floats(regions.cos.byteOffset, cos.length).set(cos);
+    pool.floats(regions.sin.byteOffset, sin.length).set(sin);
+  }
 }
 
 /** Any page size of this machine is a multiple of it. */

@@ -115,12 +115,15 @@ export function placeRopes(
   };
 }
 
-/** Tables of every rotation that layers have. */
-export function placeRope({ layers }: ModelSpec, numPositions: number, pool: Pool): RopeRegions {
-  const rotations = new Map(
-    layers.map(({ attention: { headDim, rope } }) => [JSON.stringify([headDim, rope]), headDim]),
-  );
-  const width = [...rotations.values()].reduce((sum, headDim) => sum + headDim, 0);
-  const bytes = f32.bytes(numPositions * (width / 2));
-  return { cos: pool.place('rotation tables', bytes), sin: pool.place('rotation tables', bytes) };
+/** Tables by layer; layers that rotate alike share them. */
+export function placeRope({ layers }: ModelSpec, numPositions: number, pool: Pool): RopeRegions[] {
+  const placed = new Map<string, RopeRegions>();
+  return layers.map(({ attention: { headDim, rope } }) => {
+    const key = JSON.stringify([headDim, rope]);
+    const bytes = f32.bytes(numPositions * (headDim / 2));
+    const place = () => pool.place('rotation tables', bytes);
+    const regions = placed.get(key) ?? { cos: place(), sin: place() };
+    placed.set(key, regions);
+    return regions;
+  });
 }

@@ -75,7 +75,10 @@ export interface ModelPlacement {
   /** Per layer: the sequences' blocks; the draft's are in device memory, the target's where its policy says. */
   readonly kvCache: readonly Region[];
   /** Wherever attention is computed. */
-  readonly rope: { readonly host: RopeRegions | null; readonly device: RopeRegions | null };
+  readonly rope: {
+    readonly host: readonly RopeRegions[] | null;
+    readonly device: readonly RopeRegions[] | null;
+  };
   readonly numPositions: number;
 }
 

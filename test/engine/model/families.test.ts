@@ -93,6 +93,15 @@ it('has biases where its family has them', () => {
 
 const windows = { use_sliding_window: true, sliding_window: 5, max_window_layers: 2 };
 
+/** The second layer rotates positions in another way, with a window. */
+function withMixedRotations(checkpoint: Checkpoint): Checkpoint {
+  const layers = checkpoint.spec.layers.map((layer, index) => {
+    const changes = { window: 3, rope: { theta: 100, scaling: null } };
+    return index === 1 ? { ...layer, attention: { ...layer.attention, ...changes } } : layer;
+  });
+  return { ...checkpoint, spec: { ...checkpoint.spec, layers } };
+}
+
 describe.each<[string, object]>([
   ['biases, and windows in the upper layers', { model_type: 'qwen2', ...windows }],
   [
@@ -102,17 +111,14 @@ describe.each<[string, object]>([
   ['tied embeddings', { model_type: 'qwen3', head_dim: 8, tie_word_embeddings: true }],
 ])('%s', (name, json) => {
   const directory = createTemporaryDirectory();
+  let numModels = 0;
   const prompts = [[3, 1, 4], [1, 5, 9, 2, 6, 5, 35, 8, 9, 7, 9, 32], [38]];
   const maxNewTokens = 12;
-  const open = (perturbation: number) =>
-    writeTinyCheckpoint(
-      directory,
-      `${name} ${perturbation}`,
-      { ...sizes, ...json },
-      {
-        ...{ dtype: 'f32', seed: 7, perturbation },
-      },
-    );
+  const open = (perturbation: number) => {
+    numModels += 1;
+    const weights = { dtype: 'f32', seed: 7, perturbation } as const;
+    return writeTinyCheckpoint(directory, `${name} ${numModels}`, { ...sizes, ...json }, weights);
+  };
   const continued = async (checkpoint: Checkpoint) => {
     const weights = await loadReferenceWeights(checkpoint);
     return prompts.map((prompt) => referenceGreedy(weights, prompt, maxNewTokens).ids);
@@ -134,6 +140,23 @@ describe.each<[string, object]>([
       expect(
         sequences.map(({ ids }) => ids),
         strategy,
+      ).toEqual(expected);
+    }
+  });
+
+  it('is so with layers that rotate positions differently', async () => {
+    const [target, draft] = [withMixedRotations(await open(0)), withMixedRotations(await open(0.2))];
+    const expected = await continued(target);
+    expect(expected).not.toEqual(await continued(await open(0)));
+    for (const attention of ['host', 'device'] as const) {
+      const { sequences } = await runEngine({
+        ...{ target, draft, prompts, strategy: 'serial', maxNewTokens },
+        policy: { attention, prefillAttention: attention, candidates: 3 },
+        machine: { deviceBytes: 16e6, hostBytes: 16e6 },
+      });
+      expect(
+        sequences.map(({ ids }) => ids),
+        attention,
       ).toEqual(expected);
     }
   });

@@ -31,7 +31,6 @@ describe('a spec whose arithmetic nothing computes', () => {
       'q and k normalised over all heads together in layer 2',
       withAttention({ qkNorm: { over: 'projection', norm } }),
     ],
-    ['layers that rotate positions differently', withAttention({ rope: { theta: 1e4, scaling: null } })],
     ['layers whose keys differ in size', withAttention({ numKvHeads: 4 })],
     [
       'norms after attention or FFN in layer 2',
@@ -54,9 +53,14 @@ describe('a spec whose arithmetic nothing computes', () => {
     );
   });
 
-  it('is not what layers of different windows, biases or norms of heads are', () => {
+  it('is not what layers of different windows, rotations, biases or norms of heads are', () => {
     const biases = { q: true, k: true, v: true, o: true };
-    const changed = withAttention({ window: 7, biases, qkNorm: { over: 'head', norm } });
+    const changed = withAttention({
+      window: 7,
+      rope: { theta: 1e4, scaling: null },
+      biases,
+      qkNorm: { over: 'head', norm },
+    });
     expect(() => refuseUncomputable(changed, 'a/config.json')).not.toThrow();
   });
 });
