@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import {
   computeLane,
   flattenMachine,
-  fromFirstSchema,
   parseMachineModel,
   planRun,
   transferLane,
@@ -130,7 +129,7 @@ describe('docs/machine.schema.json', () => {
 
   it.each(['env1', 'env2', 'rtx-3090', 'radeon-780m'])('describes %s', async (name) => {
     const machine = name.startsWith('env')
-      ? fromFirstSchema(await read(`experiments/machines/${name}.json`), name)
+      ? await read(`experiments/machines/${name}.json`)
       : await composeMachine(name);
     expect(misfits(schema, machine)).toEqual([]);
   });

@@ -5,7 +5,6 @@
 
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fromFirstSchema } from '@specoffload/engine';
 import { parseQuantity, printable, quote, UserError } from '@specoffload/input';
 import { machinesDirectory } from '../paths.js';
 
@@ -95,7 +94,10 @@ export interface MachineContent {
 export async function composeMachine(name: string): Promise<MachineContent> {
   const catalog = await readParts();
   const names = chooseParts(name, catalog);
-  const bases = { env1: await readBase('env1'), env2: await readBase('env2') };
+  const bases = {
+    env1: await readJson<MachineContent>('env1.json'),
+    env2: await readJson<MachineContent>('env2.json'),
+  };
   const machine = structuredClone(bases.env1);
   for (const [place, field, kind, fact] of constants)
     holderOf(machine, place, field)[field] = reached({ catalog, names, bases, place, field, kind, fact });
@@ -216,10 +218,7 @@ function constantAt(machine: MachineContent, place: string, field: string): Cons
   return holderOf(machine, place, field)[field] as Constant;
 }
 
-async function readBase(name: FittedName): Promise<MachineContent> {
-  return fromFirstSchema(await readJson(`${name}.json`), name) as MachineContent;
-}
-
-async function readJson(name: string): Promise<unknown> {
+/** Of the files that ship with the project. */
+async function readJson<Content>(name: string): Promise<Content> {
   return JSON.parse(await readFile(join(machinesDirectory, name), 'utf8'));
 }
