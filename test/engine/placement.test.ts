@@ -15,7 +15,12 @@ import type { Budgets } from '../../engine/dist/machine/budgets.js';
 import { localFormats } from '../../engine/dist/machine/formats.js';
 import type { Region } from '../../engine/dist/machine/pool.js';
 import { cacheBytesPerToken } from '../../engine/dist/schedule/kv-cache.js';
-import type { MemoryDemand, MemoryPlan, ModelPlacement } from '../../engine/dist/schedule/memory-plan.js';
+import type {
+  MemoryDemand,
+  MemoryPlan,
+  ModelPlacement,
+  RopeRegions,
+} from '../../engine/dist/schedule/memory-plan.js';
 import { modelDrafter } from '../../engine/dist/schedule/model-drafter.js';
 import { planMemory } from '../../engine/dist/schedule/placement.js';
 import { measureDemand, planWaves, resolvePolicy } from '../../engine/dist/schedule/resolve.js';
@@ -252,6 +257,9 @@ describe('what is left over', () => {
 });
 
 describe('regions', () => {
+  /** Layers that rotate alike share theirs. */
+  const tables = (ofLayers: readonly RopeRegions[] | null) =>
+    [...new Set(ofLayers)].flatMap(({ cos, sin }) => [cos, sin]);
   const listed = (regions: object | null): Region[] =>
     Object.values(regions ?? {}).filter((region: Region | null) => region !== null);
 
@@ -260,13 +268,13 @@ describe('regions', () => {
     cache: 'host' | 'device',
   ) => ({
     host: [
-      ...[embedding, ...kept.values(), ...listed(hostExperts), ...listed(rope.host)],
+      ...[embedding, ...kept.values(), ...listed(hostExperts), ...tables(rope.host)],
       ...frames.flatMap((frame) => [...listed(frame.host), ...listed(frame.hostExperts)]),
       ...(cache === 'host' ? kvCache : []),
     ],
     device: [
       ...[rest.head, ...rest.pinned.values(), ...Object.values(rest.scratch)],
-      ...[...frames.flatMap(({ hidden, normed }) => [...hidden, normed]), ...listed(rope.device)],
+      ...[...frames.flatMap(({ hidden, normed }) => [...hidden, normed]), ...tables(rope.device)],
       ...(cache === 'device' ? kvCache : []),
     ],
   });
