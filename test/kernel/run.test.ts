@@ -5,14 +5,21 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Notebook, parseNotebook } from '../../kernel/src/notebook/format.js';
 import { runNotebook } from '../../kernel/src/notebook/run.js';
 import { requireFromKernel } from '../../kernel/src/packages.js';
+import { KernelSession } from '../../kernel/src/wire/session.js';
 import { type CliResult, type Disturbance, runCli } from '../experiments/cli.js';
 import { type TestCell, writeNotebook } from './notebooks.js';
 
 let folder: string;
+/** For notebooks whose kernel is not what is asked about, and that leave nothing behind. */
+let session: KernelSession;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'specoffload-run-'));
+  session = await KernelSession.start({ cwd: folder });
 });
-afterAll(() => rm(folder, { recursive: true, force: true }));
+afterAll(async () => {
+  await session.shutdown();
+  await rm(folder, { recursive: true, force: true });
+});
 
 interface RunResult extends CliResult {
   readonly executed: Notebook;
@@ -163,7 +170,7 @@ describe('notebook run', () => {
     const watch = setInterval(() => {
       most = Math.max(most, process.memoryUsage().rss - before);
     }, 20);
-    const { status, notebook } = await runNotebook({ path });
+    const { status, notebook } = await runNotebook({ path, session });
     clearInterval(watch);
     expect(status).toBe('completed');
     const [printed, still] = notebook.cells.map((cell) => (cell.cell_type === 'code' ? cell.outputs : []));
@@ -177,7 +184,7 @@ describe('notebook run', () => {
 
   it('in place leaves no parameters of the run among the cells', async () => {
     const path = await writeNotebook(folder, 'own.ipynb', [parameters, 'quick']);
-    const outcome = await runNotebook({ path, out: path, parameters: { quick: true } });
+    const outcome = await runNotebook({ path, session, out: path, parameters: { quick: true } });
     const { cells, metadata } = parseNotebook(await readFile(path, 'utf8'), 'own');
     expect([outcome.cells.length, cells.length]).toEqual([3, 2]);
     expect(metadata.specoffload).toMatchObject({ status: 'completed', parameters: { quick: true } });
@@ -190,7 +197,7 @@ describe('notebook run', () => {
       'trivial.ipynb',
       Array.from({ length: 20 }, (_, index) => `${index}`),
     );
-    const { cells } = await runNotebook({ path, out: join(folder, 'trivial.out.ipynb') });
+    const { cells } = await runNotebook({ path, session, out: join(folder, 'trivial.out.ipynb') });
     const addedMs = cells
       .map(({ seconds, busySeconds }) => 1000 * (seconds - busySeconds!))
       .sort((a, b) => a - b);
@@ -205,7 +212,7 @@ describe('notebook run', () => {
       { code: 'throw 1', tags: ['raises-exception'] },
       '2',
     ]);
-    const { status, cells } = await runNotebook({ path });
+    const { status, cells } = await runNotebook({ path, session });
     expect({ status, cells }).toMatchObject({
       status: 'completed',
       cells: [{ status: 'completed' }, { status: 'completed' }],
@@ -222,16 +229,19 @@ describe('notebook run', () => {
     expect(failure).toMatchObject({ cell: 2, kind: 'error', ename: 'RangeError', evalue: 'no' });
   });
 
-  const lateness: readonly (readonly [what: string, cells: readonly string[], shown: object])[] = [
+  type Lateness = readonly [what: string, cells: readonly string[], shown: object, hasOwnKernel: boolean];
+  const lateness: readonly Lateness[] = [
     [
       'a promise that nobody awaits was rejected',
       ['const step = async () => { throw new RangeError("lost"); };\nconst running = step();', '2'],
       { status: 'failed', failure: { cell: 1, ename: 'UnhandledRejection', evalue: 'RangeError: lost' } },
+      false,
     ],
     [
       'a timer throws after the last cell',
       ['1', 'const timer = setTimeout(() => { throw new Error("late"); }, 50);'],
       { status: 'failed', failure: { cell: 2, ename: 'UncaughtException', evalue: 'Error: late' } },
+      false,
     ],
     [
       'the kernel ends after the last cell',
@@ -244,16 +254,18 @@ describe('notebook run', () => {
           evalue: expect.stringContaining('the kernel ended (signal SIGKILL)'),
         },
       },
+      true,
     ],
     [
       'something goes on for ever after the last cell',
       ['const timer = setInterval(() => {}, 100);'],
       { status: 'completed', failure: null, leftovers: ['a timer'] },
+      true,
     ],
   ];
-  it.each(lateness)('says so when %s', async (_what, cells, shown) => {
+  it.each(lateness)('says so when %s', async (_what, cells, shown, hasOwnKernel) => {
     const path = await writeNotebook(folder, 'late.ipynb', cells);
-    const outcome = await runNotebook({ path });
+    const outcome = await runNotebook({ path, ...(!hasOwnKernel && { session }) });
     expect(outcome).toMatchObject(shown);
     if (outcome.failure === null) return;
     const failed = outcome.notebook.cells[outcome.failure.cell - 1]!;
@@ -270,7 +282,7 @@ describe('notebook run', () => {
       ].join('\n'),
       'const timer = setTimeout(() => console.log("late"), 100);',
     ]);
-    const { status, leftovers, notebook } = await runNotebook({ path });
+    const { status, leftovers, notebook } = await runNotebook({ path, session });
     expect({ status, leftovers }).toEqual({ status: 'completed', leftovers: [] });
     expect(notebook.cells.map((cell) => 'outputs' in cell && cell.outputs)).toMatchObject([
       [

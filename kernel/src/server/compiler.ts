@@ -54,7 +54,8 @@ export function createCompiler(): Compiler {
   const node = createRenewable(false);
   // It takes a second to make.
   const browser = createRenewable(true);
-  node.prepare();
+  // What the first cell would wait for otherwise, and its time limit would count.
+  node.use((converter) => converter.convert('', ''));
   const ask = <T>(work: (converter: Converter) => T): T | null => {
     try {
       return node.use(work);
@@ -123,7 +124,6 @@ function createRenewable(isBrowser: boolean) {
     closing?.close();
   };
   return {
-    prepare,
     close,
     use<T>(work: (converter: Converter) => T): T {
       try {
