@@ -9,25 +9,54 @@ const alone = [
   'test/native/{pacer,probe,streamer}.test.ts',
 ];
 
-/** Half a minute and more each: what begins last must be short, or one core waits for the other at the end. */
+/**
+ * Files that only compute: they touch neither the process nor the machine around them, so that one process after
+ * another file's runs the next and need not import everything again.
+ */
+const pure = [
+  'test/input/*.test.ts',
+  'test/engine/model/{catalog,checkpoint,config,configuration,families,random}.test.ts',
+  'test/engine/model/{reference,rope,spec,write}.test.ts',
+  'test/engine/{common-draws,dispatcher,extremes,lane-queue,paced-lane,placement,policy,pool}.test.ts',
+  'test/engine/{plan-closed-form,plan-competitors,predictions,simulate,speculate,strip,trace}.test.ts',
+  'test/engine/virtual-machine.test.ts',
+  'test/experiments/{acceptance-flag,compare,conditions,machine-caps,notebook-support,pacing}.test.ts',
+  'test/experiments/{paper,plan-certainty,planner-model,profile,prompts,report,sizes}.test.ts',
+  'test/experiments/{figures,store}/*.test.ts',
+  'test/experiments/statistics/{factorial,points,predicted-pairs}.test.ts',
+  'test/kernel/{cell-syntax,format,html,literal,outputs,parameters,sanitize,save}.test.ts',
+  'test/kernel/{shorthand,text,wire}.test.ts',
+];
+
+/** Ten seconds of the processor and more each: what begins last must be short, or one core waits for the other. */
 const longest = [
   'notebooks',
-  'engine/competitors',
   'kernel/run',
   'sweep/kill',
   'kernel/jupyter',
-  'engine/property',
+  'engine/plan',
+  'engine/competitors',
   'sweep/shipped',
+  'experiments/run',
   'kernel/browser',
   'kernel/session',
-  'engine/strategies',
+  'kernel/kernel',
   'experiments/plan',
-  'engine/plan',
+  'engine/property',
+  'engine/isolated-device',
+  'model/inflate',
+  'model/tokenizer',
+  'statistics/statistics',
+  'engine/golden',
+  'engine/strategies',
+  'engine/wall',
 ];
 
+/** Behind each other come the pure ones, last of all. */
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
-    const rankOf = ({ moduleId }: TestSpecification) => {
+    const rankOf = ({ moduleId, project }: TestSpecification) => {
+      if (project.name === 'pure') return longest.length + 1;
       const rank = longest.findIndex((name) => moduleId.endsWith(`/${name}.test.ts`));
       return rank < 0 ? longest.length : rank;
     };
@@ -36,6 +65,9 @@ class LongestFirst extends BaseSequencer {
 }
 
 const everything = ['test/**/*.test.ts'];
+
+/** One more than cores: many wait for a kernel, a browser or a limit of time. */
+const maxWorkers = availableParallelism() + 1;
 
 export default defineConfig({
   test: {
@@ -48,11 +80,14 @@ export default defineConfig({
         test: {
           name: 'side by side',
           include: everything,
-          exclude: alone,
-          // One more than cores: many wait for a kernel, a browser or a limit of time.
-          maxWorkers: availableParallelism() + 1,
+          exclude: [...alone, ...pure],
+          maxWorkers,
           sequence: { groupOrder: 0 },
         },
+      },
+      {
+        extends: true,
+        test: { name: 'pure', include: pure, isolate: false, maxWorkers, sequence: { groupOrder: 0 } },
       },
       {
         extends: true,
