@@ -21,7 +21,7 @@ export { readSafetensors } from './model/safetensors.js';
 export { countHeads, expertElements } from './model/spec.js';
 export { type ModelSummary, summarise } from './model/summary.js';
 export { localDisk } from './model/write.js';
-export { placeCandidate } from './plan/appraise.js';
+export { placeContender } from './plan/appraise.js';
 export { closedForm } from './plan/closed-form.js';
 export { planMaySpeculate } from './plan/space.js';
 export { predict } from './plan/trials.js';

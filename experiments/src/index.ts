@@ -18,7 +18,7 @@ export {
 } from './definitions/definition.js';
 export { parseDefinition } from './definitions/parse.js';
 export { readDefinitions, type StoredDefinition } from './definitions/stored-definitions.js';
-export type { MeasuredSpec, RunSpec, SimulatedSpec, Turn, TwinSpec } from './store/spec.js';
+export type { CounterpartSpec, MeasuredSpec, RunSpec, SimulatedSpec, Turn } from './store/spec.js';
 export type { SettingValue } from './store/words.js';
 export { shippedExperiments } from './sweep/experiments/index.js';
 export { describeGeneration, type Generation, splitGenerations } from './sweep/generations.js';

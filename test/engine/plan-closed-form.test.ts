@@ -11,7 +11,7 @@ import {
   withBudgets,
 } from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
-import { placeCandidate } from '../../engine/dist/plan/appraise.js';
+import { placeContender } from '../../engine/dist/plan/appraise.js';
 import { lifetimes } from '../../engine/dist/plan/lifetimes.js';
 import { laptop, mistral, mixtral, rates, shrinkMemory, workstation } from './plan-cases.js';
 
@@ -58,7 +58,7 @@ describe.each(machines)('on $name', (machine) => {
     '%s %o is within 15 % of its simulation, and its bound within 8 %',
     async (strategy, policy) => {
       const { promptLengths, maxNewTokens } = job;
-      const prepared = placeCandidate(wide, { strategy, policy });
+      const prepared = placeContender(wide, { strategy, policy });
       const estimate = closedForm({
         ...{ prepared, promptLengths, maxNewTokens, machine, acceptance: wide.acceptance },
       });

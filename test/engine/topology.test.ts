@@ -12,7 +12,7 @@ import {
   type MachineModel,
   type PolicyInput,
   parseChromeTrace,
-  placeCandidate,
+  placeContender,
   planRun,
   type StrategyName,
   simulateRun,
@@ -61,7 +61,7 @@ const sum = (values: readonly number[]) => values.reduce((total, value) => total
 
 /** Bytes of each group that streams, as a direct read takes them from disk. */
 function stagedBytes(machine: MachineModel, policy: PolicyInput): number[] {
-  const { plan } = placeCandidate(
+  const { plan } = placeContender(
     { ...job, target, draft: null, acceptance: null, machine },
     { strategy: 'none', policy },
   );

@@ -285,10 +285,10 @@ describe('refusals', () => {
     const all = Object.values(keys).map((key) => key[0]!);
     const shared = all.find((letter, i) => all.indexOf(letter) !== i);
     // Four keys and sixteen letters: make one that shares a letter if none does.
-    const twin = join(results, 'sweep', `${keys.first[0]}${'0'.repeat(31)}`);
-    await mkdir(twin);
+    const copy = join(results, 'sweep', `${keys.first[0]}${'0'.repeat(31)}`);
+    await mkdir(copy);
     const { exitCode, stderr } = await runs('show', shared ?? keys.first[0]!);
-    await rm(twin, { recursive: true });
+    await rm(copy, { recursive: true });
     expect(exitCode).toBe(2);
     expect(stderr).toMatch(/ may be (sweep|what-if)\/[0-9a-f]{32}, .*; type more of the key, or/);
   });

@@ -17,13 +17,13 @@ import { type InferenceSession, loadOnnxruntime, type Tensor } from './onnxrunti
 import type { PoolMemory } from './pool.js';
 
 /** Where a tensor lies and its shape; the wire between graphs and memory. */
-type Place = readonly [address: DeviceAddress, ...shape: number[]];
+type TensorAt = readonly [address: DeviceAddress, ...shape: number[]];
 
-type Places = Readonly<Record<string, Place>>;
+type TensorsAt = Readonly<Record<string, TensorAt>>;
 
 interface Binding {
-  readonly inputs: Places;
-  readonly outputs: Places;
+  readonly inputs: TensorsAt;
+  readonly outputs: TensorsAt;
 }
 
 type LayerSessions = Readonly<Record<'project' | 'mix' | 'feed-forward', InferenceSession>>;
@@ -91,7 +91,7 @@ export class CpuProducts {
     return this.#factory.close();
   }
 
-  #tensors(places: Places): Record<string, Tensor> {
+  #tensors(places: TensorsAt): Record<string, Tensor> {
     const tensors: Record<string, Tensor> = {};
     for (const [name, [address, ...shape]] of Object.entries(places)) {
       const count = shape.reduce((product, size) => product * size, 1);
@@ -176,11 +176,11 @@ function bindProjections(
       wq: [w.q, a, h],
       wk: [w.k, b, h],
       wv: [w.v, b, h],
-      ...maybePlace('bq', w.qBias, a),
-      ...maybePlace('bk', w.kBias, b),
-      ...maybePlace('bv', w.vBias, b),
-      ...maybePlace('qnorm', w.qNorm, headDim),
-      ...maybePlace('knorm', w.kNorm, headDim),
+      ...maybeTensor('bq', w.qBias, a),
+      ...maybeTensor('bk', w.kBias, b),
+      ...maybeTensor('bv', w.vBias, b),
+      ...maybeTensor('qnorm', w.qNorm, headDim),
+      ...maybeTensor('knorm', w.kNorm, headDim),
     },
     outputs: {
       q: isNormed ? [q, rows, numHeads, headDim] : [q, rows, a],
@@ -203,8 +203,8 @@ function bindMix(
       wo: [w.o, h, a],
       x: [x, rows, h],
       norm: [w.postNorm, h],
-      ...maybePlace('bo', w.oBias, h),
-      ...(e > 1 && maybePlace('wr', w.router, e, h)),
+      ...maybeTensor('bo', w.oBias, h),
+      ...(e > 1 && maybeTensor('wr', w.router, e, h)),
     },
     outputs: { y: [y, rows, h], n: [normed, rows, h], ...(e > 1 && { r: [router, rows, e] }) },
   };
@@ -232,6 +232,6 @@ function bindLogits(
 }
 
 /** A tensor that not every layer has. */
-function maybePlace(name: string, address: DeviceAddress | undefined, ...shape: number[]): Places {
+function maybeTensor(name: string, address: DeviceAddress | undefined, ...shape: number[]): TensorsAt {
   return address === undefined ? {} : { [name]: [address, ...shape] };
 }

@@ -1,4 +1,4 @@
-/** Memory and closed form of candidates, each asked only once: what a search looks at before it simulates. */
+/** Memory and closed form of contenders, each asked only once: what a search looks at before it simulates. */
 
 import { UserError } from '@specoffload/input';
 import { limitsOf, type MachineModel } from '../machine/machine-model.js';
@@ -11,7 +11,7 @@ import { resolvePolicy } from '../schedule/resolve.js';
 import { strategyNamed, usesDraft } from '../schedule/strategies/index.js';
 import { type Acceptance, assertAnswers } from '../speculate/acceptance.js';
 import { type ClosedForm, closedForm } from './closed-form.js';
-import type { Candidate } from './space.js';
+import type { Contender } from './space.js';
 
 /** What is to be done, and on what. */
 export interface PlanningJob {
@@ -29,9 +29,9 @@ export interface PlanningJob {
 }
 
 /** @throws UserError when it does not fit. */
-export function placeCandidate(
+export function placeContender(
   job: PlanningJob,
-  { strategy, policy }: Pick<RunRequest, 'strategy'> & Pick<Candidate, 'policy'>,
+  { strategy, policy }: Pick<RunRequest, 'strategy'> & Pick<Contender, 'policy'>,
 ): Placed {
   const { machine, promptLengths } = job;
   const resolved = resolvePolicy(strategyNamed(strategy), policy, promptLengths.length);
@@ -39,10 +39,10 @@ export function placeCandidate(
 }
 
 export interface Appraisal {
-  readonly candidate: Candidate;
+  readonly contender: Contender;
   /** With what the engine has settled. */
   readonly policy: OpenPolicy;
-  /** The same for candidates that come to the same policy. */
+  /** The same for contenders that come to the same policy. */
   readonly key: string;
   readonly closedForm: ClosedForm;
   /** newTokens / expected seconds. */
@@ -64,7 +64,7 @@ function assertEstimable({ name, lanes }: MachineModel): void {
 
 export class Appraiser {
   readonly #job: PlanningJob;
-  readonly #byCandidate = new Map<string, Appraisal | null>();
+  readonly #byContender = new Map<string, Appraisal | null>();
   readonly #byKey = new Map<string, Appraisal>();
   #numRefused = 0;
   #refusal: UserError | null = null;
@@ -79,46 +79,46 @@ export class Appraiser {
     return [...this.#byKey.values()];
   }
 
-  /** Candidates that did not fit. */
+  /** Contenders that did not fit. */
   get numRefused(): number {
     return this.#numRefused;
   }
 
-  /** Why the candidate refused last was; null when all fitted. */
+  /** Why the contender refused last was; null when all fitted. */
   get refusal(): UserError | null {
     return this.#refusal;
   }
 
   /** null when it does not fit, or its fields contradict each other. */
-  appraise(candidate: Candidate): Appraisal | null {
-    const { strategy, policy } = candidate;
+  appraise(contender: Contender): Appraisal | null {
+    const { strategy, policy } = contender;
     const text = JSON.stringify([strategy, Object.entries(policy).sort(([a], [b]) => (a < b ? -1 : 1))]);
-    const known = this.#byCandidate.get(text);
+    const known = this.#byContender.get(text);
     if (known !== undefined) return known;
     let appraisal: Appraisal | null = null;
     try {
-      appraisal = this.#appraise(candidate);
+      appraisal = this.#appraise(contender);
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
       this.#numRefused += 1;
       this.#refusal = error;
     }
-    this.#byCandidate.set(text, appraisal);
+    this.#byContender.set(text, appraisal);
     return appraisal;
   }
 
-  #appraise(candidate: Candidate): Appraisal {
+  #appraise(contender: Contender): Appraisal {
     const { machine, acceptance, promptLengths, maxNewTokens } = this.#job;
-    const prepared = placeCandidate(this.#job, candidate);
+    const prepared = placeContender(this.#job, contender);
     const { candidates } = prepared.policy;
     if (acceptance && usesDraft(prepared.policy))
       assertAnswers(acceptance, { candidates, sequences: promptLengths.length, newTokens: maxNewTokens });
-    const key = `${candidate.strategy} ${JSON.stringify(prepared.policy)}`;
+    const key = `${contender.strategy} ${JSON.stringify(prepared.policy)}`;
     const known = this.#byKey.get(key);
     if (known) return known;
     const form = closedForm({ prepared, promptLengths, maxNewTokens, machine, acceptance });
     const appraisal: Appraisal = {
-      ...{ candidate, policy: prepared.policy, key, closedForm: form },
+      ...{ contender, policy: prepared.policy, key, closedForm: form },
       tokensPerSecond: form.newTokens / form.seconds,
       boundTokensPerSecond: form.newTokens / form.boundSeconds,
     };

@@ -8,7 +8,7 @@ import type { AxisName } from '../schedule/policy-fields.js';
 import { usesDraft } from '../schedule/strategies/index.js';
 import type { Appraisal } from './appraise.js';
 import { familyOf, neighbours, type SearchResult } from './search.js';
-import type { Candidate, Family } from './space.js';
+import type { Contender, Family } from './space.js';
 import { medianOf, type Trial, type Trials, throughputs } from './trials.js';
 
 /** A way in which policies can differ in kind, not in degree. */
@@ -59,20 +59,20 @@ const adapted: readonly AxisName[] = [
 ];
 
 /** The leader of the search first. */
-export function chooseFinalists(found: SearchResult, families: readonly Family[]): Candidate[] {
+export function chooseFinalists(found: SearchResult, families: readonly Family[]): Contender[] {
   const { predicted } = found;
   const [leader] = predicted;
   const keys = new Set<string>();
-  const finalists: Candidate[] = [];
-  const add = ({ key, candidate }: Appraisal) => {
+  const finalists: Contender[] = [];
+  const add = ({ key, contender }: Appraisal) => {
     if (keys.has(key)) return;
     keys.add(key);
-    finalists.push(candidate);
+    finalists.push(contender);
   };
   const shapes = new Set<string>();
   for (const { appraisal, outcome } of predicted) {
     const { speculation, decodeBatch, candidates } = outcome.policy;
-    const shape = [appraisal.candidate.strategy, speculation, decodeBatch, candidates].join();
+    const shape = [appraisal.contender.strategy, speculation, decodeBatch, candidates].join();
     const isNear = outcome.tokensPerSecond >= leader.outcome.tokensPerSecond * (1 - reach);
     if (!isNear || shapes.has(shape) || shapes.size === mostContenders) continue;
     shapes.add(shape);
@@ -85,33 +85,33 @@ export function chooseFinalists(found: SearchResult, families: readonly Family[]
 /** The best of each way of proposing; of each other aspect, the best that differs from the leader in it and drafts as it does or does not. */
 function otherKinds(found: SearchResult, families: readonly Family[]): Appraisal[] {
   const { predicted, appraiser } = found;
-  const [{ candidate: leader, outcome }] = predicted;
+  const [{ contender: leader, outcome }] = predicted;
   const others = new Map<string, Appraisal>();
   for (const { appraisal } of predicted) {
-    const way = `${appraisal.candidate.strategy} ${appraisal.candidate.policy.speculation}`;
+    const way = `${appraisal.contender.strategy} ${appraisal.contender.policy.speculation}`;
     if (!others.has(way)) others.set(way, appraisal);
   }
   // Of each way the best, and what differs from it in kind alone: where the best of another kind is to be found. What
   // the draft keeps decides how many sequences it can take at once.
-  for (const { candidate } of [...others.values()]) {
-    const family = coordinatesOf(families, candidate, inKind);
-    const [draftBatch] = coordinatesOf(families, candidate, ['draftBatch']).coordinates;
-    for (const other of neighbours(family, candidate))
+  for (const { contender } of [...others.values()]) {
+    const family = coordinatesOf(families, contender, inKind);
+    const [draftBatch] = coordinatesOf(families, contender, ['draftBatch']).coordinates;
+    for (const other of neighbours(family, contender))
       for (const size of [
         {},
-        ...(other.policy.draftCache === candidate.policy.draftCache ? [] : (draftBatch?.values ?? [])),
+        ...(other.policy.draftCache === contender.policy.draftCache ? [] : (draftBatch?.values ?? [])),
       ])
         appraiser.appraise({ ...other, policy: { ...other.policy, ...size } });
   }
   const isDrafting = usesDraft(outcome.policy);
   for (const { name, inWords } of aspects.slice(1)) {
     const own = inWords(leader.strategy, outcome.policy);
-    const differs = ({ policy, candidate }: Appraisal) =>
-      usesDraft(policy) === isDrafting && inWords(candidate.strategy, policy) !== own;
+    const differs = ({ policy, contender }: Appraisal) =>
+      usesDraft(policy) === isDrafting && inWords(contender.strategy, policy) !== own;
     let best = fastest(appraiser.appraisals.filter(differs));
     if (!best) continue;
-    for (const coordinate of coordinatesOf(families, best.candidate, adapted).coordinates) {
-      const { strategy, policy } = best.candidate;
+    for (const coordinate of coordinatesOf(families, best.contender, adapted).coordinates) {
+      const { strategy, policy } = best.contender;
       const tried = coordinate.values.flatMap(
         (value) => appraiser.appraise({ strategy, policy: { ...policy, ...value } }) ?? [],
       );
@@ -125,10 +125,10 @@ function otherKinds(found: SearchResult, families: readonly Family[]): Appraisal
 /** The family with some of its coordinates. */
 function coordinatesOf(
   families: readonly Family[],
-  candidate: Candidate,
+  contender: Contender,
   names: readonly AxisName[],
 ): Family {
-  const family = familyOf(families, candidate);
+  const family = familyOf(families, contender);
   return { ...family, coordinates: family.coordinates.filter(({ name }) => names.includes(name)) };
 }
 
@@ -148,25 +148,25 @@ const rungs = [3, 5];
  */
 export async function decide(
   trials: Trials,
-  finalists: readonly Candidate[],
+  finalists: readonly Contender[],
   numSeeds: number,
   onTried: () => void = () => {},
 ): Promise<Trial[]> {
-  const latest = new Map<Candidate, Trial>();
+  const latest = new Map<Contender, Trial>();
   let running = [...finalists];
   for (const count of [...rungs.filter((rung) => rung < numSeeds), numSeeds]) {
-    for (const candidate of running) {
-      latest.set(candidate, await trials.of(candidate, count));
+    for (const contender of running) {
+      latest.set(contender, await trials.of(contender, count));
       onTried();
     }
-    const median = (candidate: Candidate) => medianOf(throughputs(latest.get(candidate) as Trial));
+    const median = (contender: Contender) => medianOf(throughputs(latest.get(contender) as Trial));
     // Equal ones keep the search's order: the sort is stable.
     running.sort((a, b) => median(b) - median(a));
     const least = median(running[0]) * (1 - reach);
     if (count < numSeeds)
       running = running
         .slice(0, Math.max(2, Math.ceil(running.length / 2)))
-        .filter((candidate) => median(candidate) >= least);
+        .filter((contender) => median(contender) >= least);
   }
   const choice = latest.get(running[0]) as Trial;
   const others = [...latest.values()].filter((trial) => trial !== choice);

@@ -6,7 +6,7 @@ import { isOpenField, type Policy, type PolicyInput, policyFields } from '../sch
 import { usesDraft } from '../schedule/strategies/index.js';
 import type { PlanningJob } from './appraise.js';
 import type { Plan, PlannedPolicy } from './plan.js';
-import type { Candidate } from './space.js';
+import type { Contender } from './space.js';
 import { medianOf, middleOutcome, Trials, throughputs } from './trials.js';
 
 /**
@@ -78,12 +78,12 @@ export async function climbLadder(
     Math.min(numSeeds, seeds.length),
   );
   const reference = middleOutcome(base);
-  const tried: { option: string; fields: PolicyInput; candidate: Candidate }[] = [];
+  const tried: { option: string; fields: PolicyInput; contender: Contender }[] = [];
   for (const [option, fields] of options) {
     const changed = pickChanged(best, reference.policy, published, fields);
     if (Object.keys(changed).length === 0) continue;
     const policy = withFields(published, changed, fields, best.input);
-    tried.push({ option, fields: changed, candidate: { strategy: 'specoffload', policy } });
+    tried.push({ option, fields: changed, contender: { strategy: 'specoffload', policy } });
   }
   if (best.strategy !== 'specoffload' || best.policy.decodeBatch !== reference.policy.decodeBatch) {
     const { speculation, batches, decodeBatch } = best.policy;
@@ -91,12 +91,12 @@ export async function climbLadder(
     tried.push({
       option: `${best.strategy === 'specoffload' ? 'batch' : best.strategy}: ${speculation}, ${batches} x ${decodeBatch}`,
       fields,
-      candidate: { strategy: best.strategy, policy: { ...published, ...fields } },
+      contender: { strategy: best.strategy, policy: { ...published, ...fields } },
     });
   }
   const steps: LadderStep[] = [];
-  for (const { option, fields, candidate } of tried) {
-    const tokensPerSecondBySeed = await maybeTry(trials, candidate, Math.min(numStepSeeds, seeds.length));
+  for (const { option, fields, contender } of tried) {
+    const tokensPerSecondBySeed = await maybeTry(trials, contender, Math.min(numStepSeeds, seeds.length));
     steps.push({ option, fields, tokensPerSecondBySeed });
   }
   const medianOfStep = ({ tokensPerSecondBySeed: values }: LadderStep) => (values ? medianOf(values) : 0);
@@ -110,11 +110,11 @@ export async function climbLadder(
 
 async function maybeTry(
   trials: Trials,
-  candidate: Candidate,
+  contender: Contender,
   count: number,
 ): Promise<readonly number[] | null> {
   try {
-    return throughputs(await trials.of(candidate, count));
+    return throughputs(await trials.of(contender, count));
   } catch (error) {
     if (error instanceof UserError) return null;
     throw error;

@@ -78,7 +78,7 @@ export interface Plan {
   readonly searchSeed: number;
   /** Different policies looked at in closed form. */
   readonly numConsidered: number;
-  /** Candidates refused for their memory. */
+  /** Contenders refused for their memory. */
   readonly numRefused: number;
   /** Policies that the search simulated. */
   readonly numSimulated: number;
@@ -178,11 +178,11 @@ function assertJob(request: PlanRequest): void {
 }
 
 function toPlanned(trial: Trial, appraiser: Appraiser): PlannedPolicy {
-  const { strategy, policy: input } = trial.candidate;
+  const { strategy, policy: input } = trial.contender;
   const outcome = middleOutcome(trial);
   return {
     ...{ strategy, policy: outcome.policy, input, outcome, tokensPerSecondBySeed: throughputs(trial) },
-    estimatedTokensPerSecond: appraiser.appraise(trial.candidate)?.tokensPerSecond ?? Number.NaN,
+    estimatedTokensPerSecond: appraiser.appraise(trial.contender)?.tokensPerSecond ?? Number.NaN,
     busiest: busiestLane(outcome),
   };
 }

@@ -17,7 +17,7 @@ import type { LaneName } from '../trace/types.js';
 import { type Appraisal, Appraiser, type PlanningJob } from './appraise.js';
 import type { Plan, PlannedPolicy, PlanRequest } from './plan.js';
 import { familyOf, neighbours } from './search.js';
-import { type Candidate, type Family, planSpace } from './space.js';
+import { type Contender, type Family, planSpace } from './space.js';
 import { predict, Trials, throughputs } from './trials.js';
 
 /** What a machine has more or less of; one of them is what holds a plan back most. */
@@ -69,7 +69,7 @@ export async function relaxResources(
   for (const resource of resources) {
     const relaxed = { ...request, machine: relax(request.machine, resource) };
     const relaxation = { resource, change: `${resource} x${factor}`, baselineBySeed: base };
-    const same: Candidate = { strategy, policy };
+    const same: Contender = { strategy, policy };
     const others = insteadOf(best, relaxed, families);
     const chosen = await better(request, relaxed, same, others, signal);
     if (chosen === same && isUnused(resource, best.outcome)) {
@@ -98,19 +98,19 @@ function insteadOf(
   { strategy, input, policy }: PlannedPolicy,
   relaxed: PlanningJob,
   families: readonly Family[],
-): Candidate[] {
+): Contender[] {
   const appraiser = new Appraiser(relaxed);
   const same = appraiser.appraise({ strategy, policy });
   const settled = appraiser.appraise({ strategy, policy: input });
   const least = (same ?? settled)?.tokensPerSecond ?? 0;
   const family = familyOf(families, { strategy, policy: { ...input, speculation: policy.speculation } });
   const [neighbour] = neighbours(family, { strategy, policy: input })
-    .flatMap((candidate) => appraiser.appraise(candidate) ?? [])
+    .flatMap((contender) => appraiser.appraise(contender) ?? [])
     .filter(({ tokensPerSecond }) => tokensPerSecond > least * leastPromise)
     .sort((a, b) => b.tokensPerSecond - a.tokensPerSecond);
   const isOther = (appraisal: Appraisal | null | undefined): appraisal is Appraisal =>
     appraisal != null && appraisal.key !== same?.key;
-  return [settled, neighbour].filter(isOther).map(({ candidate }) => candidate);
+  return [settled, neighbour].filter(isOther).map(({ contender }) => contender);
 }
 
 /**
@@ -120,16 +120,16 @@ function insteadOf(
 async function better(
   job: PlanningJob,
   relaxed: PlanningJob,
-  same: Candidate,
-  others: readonly Candidate[],
+  same: Contender,
+  others: readonly Contender[],
   signal?: AbortSignal,
-): Promise<Candidate> {
+): Promise<Contender> {
   if (others.length === 0) return same;
-  const on = async (where: PlanningJob, candidate: Candidate) =>
-    (await predict(where, candidate, signal)).outcome.tokensPerSecond;
+  const on = async (where: PlanningJob, contender: Contender) =>
+    (await predict(where, contender, signal)).outcome.tokensPerSecond;
   let [chosen, most] = [same, await on(relaxed, same)];
   const before = await on(job, same);
-  const onThis = (other: Candidate) => on(job, other).catch(zeroIfRefused);
+  const onThis = (other: Contender) => on(job, other).catch(zeroIfRefused);
   for (const other of others) {
     const tokensPerSecond = await on(relaxed, other);
     if (tokensPerSecond > most && (await onThis(other)) <= before) [chosen, most] = [other, tokensPerSecond];

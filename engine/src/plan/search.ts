@@ -8,7 +8,7 @@ import type { RunOutcome } from '../run/types.js';
 import type { PolicyInput } from '../schedule/policy.js';
 import type { AxisName } from '../schedule/policy-fields.js';
 import { type Appraisal, Appraiser, type PlanningJob } from './appraise.js';
-import type { Candidate, Family } from './space.js';
+import type { Contender, Family } from './space.js';
 import { predict } from './trials.js';
 
 export interface SearchOptions {
@@ -28,7 +28,7 @@ export interface SearchProgress {
 
 /** A policy with its prediction. */
 export interface Predicted {
-  readonly candidate: Candidate;
+  readonly contender: Contender;
   readonly outcome: RunOutcome;
   readonly appraisal: Appraisal;
 }
@@ -38,7 +38,7 @@ export interface SearchResult {
   readonly predicted: readonly Predicted[];
   /** Different policies looked at in closed form. */
   readonly numConsidered: number;
-  /** Candidates refused for their memory. */
+  /** Contenders refused for their memory. */
   readonly numRefused: number;
   readonly appraiser: Appraiser;
 }
@@ -72,11 +72,12 @@ export async function search(
   const best = () => fastest(predicted.values());
   const simulate = async (appraisal: Appraisal, isWanted = false): Promise<void> => {
     if (predicted.has(appraisal.key) || predicted.size >= mostSimulations) return;
-    if (!isWanted && [...predicted.values()].some(({ appraisal: known }) => isTwin(known, appraisal))) return;
+    if (!isWanted && [...predicted.values()].some(({ appraisal: known }) => predictsAlike(known, appraisal)))
+      return;
     const leader = best();
     if (!isWanted && leader && appraisal.boundTokensPerSecond * luck < leader.outcome.tokensPerSecond) return;
-    const { outcome } = await predict(job, appraisal.candidate, signal);
-    predicted.set(appraisal.key, { candidate: appraisal.candidate, outcome, appraisal });
+    const { outcome } = await predict(job, appraisal.contender, signal);
+    predicted.set(appraisal.key, { contender: appraisal.contender, outcome, appraisal });
     onProgress?.({
       ...{ numSimulated: predicted.size, mostSimulations },
       tokensPerSecond: best()?.outcome.tokensPerSecond ?? 0,
@@ -112,10 +113,10 @@ export async function search(
   };
   for (let leader = nextLeader(); leader && predicted.size < mostSimulations; leader = nextLeader()) {
     explored.add(leader.appraisal.key);
-    const family = familyOf(families, leader.candidate);
+    const family = familyOf(families, leader.contender);
     const enough = leader.appraisal.tokensPerSecond * (1 - trust);
-    const promising = neighbours(family, leader.candidate)
-      .flatMap((candidate) => appraiser.appraise(candidate) ?? [])
+    const promising = neighbours(family, leader.contender)
+      .flatMap((contender) => appraiser.appraise(contender) ?? [])
       .filter(({ key, tokensPerSecond }) => tokensPerSecond > enough && !predicted.has(key))
       .sort(byEstimate);
     const before = best();
@@ -142,7 +143,7 @@ function descend({ strategy, starts, coordinates }: Family, appraiser: Appraiser
   if (!current) return;
   const improve = (values: readonly PolicyInput[], from: Appraisal): Appraisal =>
     values.reduce((best, value) => {
-      const next = appraiser.appraise({ strategy, policy: { ...best.candidate.policy, ...value } });
+      const next = appraiser.appraise({ strategy, policy: { ...best.contender.policy, ...value } });
       return next && next.tokensPerSecond > best.tokensPerSecond ? next : best;
     }, from);
   const sweep = (from: Appraisal) => coordinates.reduce((best, { values }) => improve(values, best), from);
@@ -168,7 +169,7 @@ function descend({ strategy, starts, coordinates }: Family, appraiser: Appraiser
 function takeDifferent(sorted: readonly Appraisal[], most: number): Appraisal[] {
   const taken = new Map<string, Appraisal>();
   for (const appraisal of sorted) {
-    const { strategy, policy } = appraisal.candidate;
+    const { strategy, policy } = appraisal.contender;
     const { speculation, decodeBatch, candidates, draftCache, attention, projections, hostShare } = policy;
     const kind = [
       strategy,
@@ -190,23 +191,23 @@ function takeDifferent(sorted: readonly Appraisal[], most: number): Appraisal[] 
 const scheduled = ['microBatch', 'decodeBatch', 'candidates', 'draftBatch', 'prefillBatch'] as const;
 
 /** Not worth a simulation beside the other: equal in closed form, to a millionth, and in what that does not see. */
-function isTwin(a: Appraisal, b: Appraisal): boolean {
+function predictsAlike(a: Appraisal, b: Appraisal): boolean {
   return (
-    a.candidate.strategy === b.candidate.strategy &&
+    a.contender.strategy === b.contender.strategy &&
     a.policy.speculation === b.policy.speculation &&
     scheduled.every((field) => a.policy[field] === b.policy[field]) &&
     Math.abs(a.tokensPerSecond / b.tokensPerSecond - 1) < 1e-6
   );
 }
 
-export function familyOf(families: readonly Family[], { strategy, policy }: Candidate): Family {
+export function familyOf(families: readonly Family[], { strategy, policy }: Contender): Family {
   return families.find(
     (family) => family.strategy === strategy && family.speculation === policy.speculation,
   ) as Family;
 }
 
-/** Candidates that differ in one coordinate. */
-export function neighbours({ coordinates }: Family, { strategy, policy }: Candidate): Candidate[] {
+/** Contenders that differ in one coordinate. */
+export function neighbours({ coordinates }: Family, { strategy, policy }: Contender): Contender[] {
   return coordinates.flatMap(({ values }) =>
     values.map((value) => ({ strategy, policy: { ...policy, ...value } })),
   );

@@ -32,7 +32,7 @@ export interface SpaceRequest {
 }
 
 /** A policy and the strategy it is for. */
-export interface Candidate {
+export interface Contender {
   readonly strategy: StrategyName;
   readonly policy: PolicyInput;
 }

@@ -5,7 +5,7 @@ import type { RunOutcome } from '../run/types.js';
 import type { Policy } from '../schedule/policy.js';
 import { usesDraft } from '../schedule/strategies/index.js';
 import type { PlanningJob } from './appraise.js';
-import type { Candidate } from './space.js';
+import type { Contender } from './space.js';
 
 /**
  * Seeds over which a choice is made where nobody says how many. For Mixtral 8x7B on env1 a policy's throughput spreads by
@@ -24,7 +24,7 @@ export function seedsOf(first: number, count: number): readonly number[] {
 
 /** A policy's predictions, one per seed. */
 export interface Trial {
-  readonly candidate: Candidate;
+  readonly contender: Contender;
   /** Of the first so many seeds. */
   readonly outcomes: readonly RunOutcome[];
 }
@@ -49,28 +49,28 @@ export class Trials {
   }
 
   /** @throws UserError when it does not fit. */
-  async of(candidate: Candidate, numSeeds: number): Promise<Trial> {
-    const key = `${candidate.strategy} ${JSON.stringify(candidate.policy)}`;
+  async of(contender: Contender, numSeeds: number): Promise<Trial> {
+    const key = `${contender.strategy} ${JSON.stringify(contender.policy)}`;
     const outcomes = this.#outcomes.get(key) ?? [];
     this.#outcomes.set(key, outcomes);
     for (const seed of this.#seeds.slice(outcomes.length, numSeeds)) {
       const [first] = outcomes;
       const isSettled = first !== undefined && !isDrawn(this.#job, first.policy);
-      outcomes.push(isSettled ? first : await this.#predict(candidate, seed));
+      outcomes.push(isSettled ? first : await this.#predict(contender, seed));
     }
-    return { candidate, outcomes: outcomes.slice(0, numSeeds) };
+    return { contender, outcomes: outcomes.slice(0, numSeeds) };
   }
 
-  async #predict(candidate: Candidate, seed: number): Promise<RunOutcome> {
+  async #predict(contender: Contender, seed: number): Promise<RunOutcome> {
     this.#numPredictions += 1;
-    return (await predict({ ...this.#job, seed }, candidate, this.#signal)).outcome;
+    return (await predict({ ...this.#job, seed }, contender, this.#signal)).outcome;
   }
 }
 
 /** Simulates one policy on the job's seed, with the draws that all policies share; its timeline is dropped. */
 export async function predict(
   job: PlanningJob,
-  { strategy, policy }: Candidate,
+  { strategy, policy }: Contender,
   signal?: AbortSignal,
 ): Promise<{ readonly outcome: RunOutcome }> {
   // Field by field: what a caller's job holds besides is not for the simulation.

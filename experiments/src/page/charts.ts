@@ -5,7 +5,7 @@ import { heatMap, ratioTable, sweepCurves, throughputBars } from '../figures/ind
 import { formatValue } from '../figures/labels.js';
 import { tryParseBytes } from '../inputs/sizes.js';
 import { cut, type Slice } from './slices.js';
-import type { ReportAxis, Subject } from './subject.js';
+import type { PageAxis, Subject } from './subject.js';
 
 /** A place on the page with one figure, or several to choose from. */
 export interface Chart {
@@ -32,7 +32,7 @@ export function metricCharts(subject: Subject): Chart[] {
 }
 
 /** What is compared: the baseline's axis, else the system or strategy, else the first one of names. */
-export function seriesAxis({ axes, baseline }: Subject): ReportAxis | undefined {
+export function seriesAxis({ axes, baseline }: Subject): PageAxis | undefined {
   const few = axes.filter(({ values }) => values.length <= mostBars);
   return (
     few.find(({ name }) => Object.hasOwn(baseline, name)) ??
@@ -41,17 +41,13 @@ export function seriesAxis({ axes, baseline }: Subject): ReportAxis | undefined 
   );
 }
 
-export function isNumeric({ values }: ReportAxis): boolean {
+export function isNumeric({ values }: PageAxis): boolean {
   return values.every(
     (value) => typeof value === 'number' || (typeof value === 'string' && tryParseBytes(value) !== null),
   );
 }
 
-function barCharts(
-  subject: Subject,
-  series: ReportAxis | undefined,
-  numeric: readonly ReportAxis[],
-): Chart[] {
+function barCharts(subject: Subject, series: PageAxis | undefined, numeric: readonly PageAxis[]): Chart[] {
   const { axes, metric, baseline } = subject;
   const bars = series ?? axes.find(({ values }) => values.length <= mostBars);
   if (!bars && axes.length > 0) return [];
@@ -72,9 +68,9 @@ function barCharts(
 
 function curveChart(
   subject: Subject,
-  x: ReportAxis,
-  series: ReportAxis | undefined,
-  numeric: readonly ReportAxis[],
+  x: PageAxis,
+  series: PageAxis | undefined,
+  numeric: readonly PageAxis[],
 ): Chart {
   const { metric, lowerIsBetter } = subject;
   // Without names to tell lines apart, the values of another sweep do.
@@ -86,7 +82,7 @@ function curveChart(
 }
 
 /** The two longest sweeps against each other. */
-function heatCharts(subject: Subject, numeric: readonly ReportAxis[]): Chart[] {
+function heatCharts(subject: Subject, numeric: readonly PageAxis[]): Chart[] {
   const [x, y] = [...numeric].sort((a, b) => b.values.length - a.values.length);
   if (!x || !y) return [];
   const { slices, optimized } = cut(subject, [x, y]);
@@ -102,7 +98,7 @@ function heatCharts(subject: Subject, numeric: readonly ReportAxis[]): Chart[] {
 function toChart(
   heading: string,
   slices: readonly Slice[],
-  optimized: readonly ReportAxis[],
+  optimized: readonly PageAxis[],
   draw: (slice: Slice) => Figure,
 ): Chart {
   const best = optimized.map(({ name }) => name).join(', ');

@@ -15,7 +15,7 @@ import { pointIdOf, pointOf } from '../store/index.js';
 import { plural } from '../terminal/format.js';
 import { type Chart, seriesAxis } from './charts.js';
 import { bestPoint, cut, groupBy } from './slices.js';
-import type { ReportRun, Subject } from './subject.js';
+import type { PageRun, Subject } from './subject.js';
 
 const mostSeries = 10;
 
@@ -23,7 +23,7 @@ const mostSeries = 10;
 export interface Representative {
   readonly name: string;
   /** Repeats of one point. */
-  readonly runs: readonly ReportRun[];
+  readonly runs: readonly PageRun[];
 }
 
 /** Best points, one for each value of the axis that is compared, else of the strategies. */
@@ -64,7 +64,7 @@ export function acceptanceCharts(subject: Subject): Chart[] {
 }
 
 /** `simulated, 3 runs of each point`. */
-function describePoints(points: readonly (readonly ReportRun[])[]): string {
+function describePoints(points: readonly (readonly PageRun[])[]): string {
   const kinds = [...new Set(points.flatMap((runs) => runs.map(({ record }) => record.kind)))].join(' and ');
   const counts = points.map(({ length }) => length);
   const [least, most] = [smallest(counts), largest(counts)];
@@ -73,7 +73,7 @@ function describePoints(points: readonly (readonly ReportRun[])[]): string {
 }
 
 /** Of runs of one point. */
-function sumPositions(runs: readonly ReportRun[]) {
+function sumPositions(runs: readonly PageRun[]) {
   const sums: { proposed: number; accepted: number; tried: number }[] = [];
   for (const { record } of runs) {
     const { byPosition } = record.result.acceptance!;

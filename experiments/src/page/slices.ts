@@ -4,7 +4,7 @@ import { median } from 'simple-statistics';
 import type { FigureRow } from '../figures/index.js';
 import { formatValue } from '../figures/labels.js';
 import { pointIdOf, pointOf } from '../store/index.js';
-import type { ReportAxis, ReportRun, Subject } from './subject.js';
+import type { PageAxis, PageRun, Subject } from './subject.js';
 
 /** More pictures than this are no choice but a haystack. */
 const mostSlices = 24;
@@ -14,20 +14,20 @@ export interface Slice {
   readonly label: string;
   readonly rows: readonly FigureRow[];
   /** What the rows are of. */
-  readonly runs: readonly ReportRun[];
+  readonly runs: readonly PageRun[];
 }
 
 export interface Cut {
   readonly slices: readonly Slice[];
   /** Axes that are taken at their best, for the subtitle. */
-  readonly optimized: readonly ReportAxis[];
+  readonly optimized: readonly PageAxis[];
 }
 
 /**
  * One slice per combination of the axes that are not `shown`. Where these are too many, or one asks for the best, those
  * that somebody can choose, such as a batch, are taken at their best; those that are given, such as a workload, last.
  */
-export function cut(subject: Subject, shown: readonly ReportAxis[], takesBest = false): Cut {
+export function cut(subject: Subject, shown: readonly PageAxis[], takesBest = false): Cut {
   const rest = subject.axes.filter((axis) => !shown.includes(axis));
   const optimized = takesBest ? rest.filter((axis) => !isGiven(axis)) : [];
   const chosen = rest.filter((axis) => !optimized.includes(axis));
@@ -49,15 +49,15 @@ export function cut(subject: Subject, shown: readonly ReportAxis[], takesBest = 
 const givenNames =
   /workload|dataset|model|target|draft$|machine|environment|tokens|prompts|acceptance|length/i;
 
-const isGiven = ({ name }: ReportAxis) => givenNames.test(name);
-const weightOf = (axis: ReportAxis) => axis.values.length * (isGiven(axis) ? 1 : 1000);
+const isGiven = ({ name }: PageAxis) => givenNames.test(name);
+const weightOf = (axis: PageAxis) => axis.values.length * (isGiven(axis) ? 1 : 1000);
 
-function describeAt(axes: Readonly<Record<string, unknown>>, chosen: readonly ReportAxis[]): string {
+function describeAt(axes: Readonly<Record<string, unknown>>, chosen: readonly PageAxis[]): string {
   return chosen.map(({ name }) => `${name} ${formatValue(name, axes[name])}`).join(', ');
 }
 
 /** Of the points that agree in `kept`, the runs of the best one. Kinds are judged apart. */
-function bestOf(runs: readonly ReportRun[], kept: readonly ReportAxis[], subject: Subject): ReportRun[] {
+function bestOf(runs: readonly PageRun[], kept: readonly PageAxis[], subject: Subject): PageRun[] {
   const groups = groupBy(runs, ({ record }) =>
     JSON.stringify([record.kind, kept.map(({ name }) => record.point.axes[name])]),
   );
@@ -65,9 +65,9 @@ function bestOf(runs: readonly ReportRun[], kept: readonly ReportAxis[], subject
 }
 
 /** The runs of the best point, by the median of its metric. */
-export function bestPoint(runs: readonly ReportRun[], { metric, lowerIsBetter }: Subject): ReportRun[] {
+export function bestPoint(runs: readonly PageRun[], { metric, lowerIsBetter }: Subject): PageRun[] {
   const points = [...groupBy(runs, ({ record }) => pointIdOf(pointOf(record))).values()];
-  let best: ReportRun[] = [];
+  let best: PageRun[] = [];
   let bestValue = Number.NEGATIVE_INFINITY;
   for (const members of points) {
     const values = members.map(({ row }) => row[metric]).filter((value) => typeof value === 'number');

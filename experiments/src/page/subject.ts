@@ -20,10 +20,10 @@ import {
   toRow,
 } from '../store/index.js';
 import type { SettingValue } from '../store/record.js';
-import type { Question } from '../sweep/question.js';
+import type { Aim } from '../sweep/aim.js';
 
 /** A column of the points that takes more than one value. */
-export interface ReportAxis {
+export interface PageAxis {
   /** As the experiment calls it. */
   readonly name: string;
   /** Its column in the rows. */
@@ -32,7 +32,7 @@ export interface ReportAxis {
   readonly values: readonly SettingValue[];
 }
 
-export interface ReportRun {
+export interface PageRun {
   readonly record: RunRecord & { readonly point: PointRecord };
   readonly folder: string;
   readonly row: FigureRow;
@@ -45,8 +45,8 @@ export interface Subject {
   readonly metric: string;
   readonly lowerIsBetter: boolean;
   readonly baseline: Readonly<Record<string, string | number>>;
-  readonly runs: readonly ReportRun[];
-  readonly axes: readonly ReportAxis[];
+  readonly runs: readonly PageRun[];
+  readonly axes: readonly PageAxis[];
   /** Best first. */
   readonly points: readonly RankedPoint[];
   /** Points left out because they were run again later with other settings. */
@@ -61,11 +61,11 @@ export interface Subject {
  */
 export function createSubject(
   stored: readonly StoredRun[],
-  asked: Question & { readonly notes?: readonly string[] },
+  asked: Aim & { readonly notes?: readonly string[] },
   onMissingBaseline: (sentence: string) => void = refuse,
 ): Subject {
   const { name, question, metric = 'tokensPerSecond', lowerIsBetter = false, notes = [] } = asked;
-  const all = placeRuns(stored, name);
+  const all = locateRuns(stored, name);
   const superseded = supersededPoints(all.map(({ record }) => record));
   const placed = all.filter(({ record }) => !superseded.has(pointIdOf(pointOf(record))));
   const missing = findMissing(asked.baseline ?? {}, placed);
@@ -82,13 +82,13 @@ export function createSubject(
 }
 
 /** Runs that no experiment asked for are told apart by whatever they differ in. */
-function placeRuns(stored: readonly StoredRun[], name: string): ReportRun[] {
+function locateRuns(stored: readonly StoredRun[], name: string): PageRun[] {
   const isPlaced = stored.some(({ record }) => record.point !== undefined);
-  return isPlaced ? placedRuns(stored, name) : locateRuns(stored, name);
+  return isPlaced ? runsAtPoints(stored, name) : runsWithoutPoints(stored, name);
 }
 
 /** At the points of their experiment, settings that vary beside its axes added to these. */
-function placedRuns(stored: readonly StoredRun[], name: string): ReportRun[] {
+function runsAtPoints(stored: readonly StoredRun[], name: string): PageRun[] {
   const placed = stored.filter(({ record }) => record.point !== undefined);
   const records = nameVaryingSettings(
     placed.map(({ record }) => ({ ...record, point: { ...record.point!, experiment: name } })),
@@ -96,7 +96,7 @@ function placedRuns(stored: readonly StoredRun[], name: string): ReportRun[] {
   return placed.map(({ record, folder }, i) => ({ record: records[i]!, folder, row: toRow(record) }));
 }
 
-function locateRuns(stored: readonly StoredRun[], name: string): ReportRun[] {
+function runsWithoutPoints(stored: readonly StoredRun[], name: string): PageRun[] {
   const rows = stored.map(({ record }) => ({ ...determinantsOf(record), ...toRow(record) }));
   const distinguishing = columnsThatDiffer(rows);
   return stored.map(({ record, folder }, i) => {
@@ -127,7 +127,7 @@ function toSetting(value: unknown): SettingValue {
 }
 
 /** What varies, without what follows from the axes before it: a system's own batch tells no two points apart. */
-function axesThatVary(runs: readonly ReportRun[], first: readonly string[]): ReportAxis[] {
+function axesThatVary(runs: readonly PageRun[], first: readonly string[]): PageAxis[] {
   const values = new Map<string, Map<string, SettingValue>>();
   for (const { record } of runs)
     for (const [name, value] of Object.entries(record.point.axes)) {
@@ -143,7 +143,7 @@ function axesThatVary(runs: readonly ReportRun[], first: readonly string[]): Rep
   return telling.map(([name, seen]) => ({ name, column: columnOf(name, runs), values: [...seen.values()] }));
 }
 
-function followsFrom(name: string, earlier: readonly string[], runs: readonly ReportRun[]): boolean {
+function followsFrom(name: string, earlier: readonly string[], runs: readonly PageRun[]): boolean {
   const valueAt = new Map<string, string>();
   return runs.every(({ record: { point } }) => {
     const place = JSON.stringify(earlier.map((other) => point.axes[other] ?? null));
@@ -154,14 +154,14 @@ function followsFrom(name: string, earlier: readonly string[], runs: readonly Re
 }
 
 /** Of runs that nobody placed: a strategy's own batch is no axis that a pair would have to share. */
-function narrow(run: ReportRun, axes: readonly ReportAxis[]): ReportRun {
+function narrow(run: PageRun, axes: readonly PageAxis[]): PageRun {
   const { point } = run.record;
   const narrowed = Object.fromEntries(axes.map(({ name }) => [name, point.axes[name]!]));
   return { ...run, record: { ...run.record, point: { ...point, axes: narrowed } } };
 }
 
 /** Rows call an axis `axis.seconds` where its name is a result's. */
-function columnOf(name: string, runs: readonly ReportRun[]): string {
+function columnOf(name: string, runs: readonly PageRun[]): string {
   const renamed = `axis.${name}`;
   return runs.some(({ row }) => Object.hasOwn(row, renamed)) ? renamed : name;
 }
@@ -171,7 +171,7 @@ function refuse(sentence: string): never {
 }
 
 /** A sentence about the first part of the baseline that no run has; null when all is there. */
-function findMissing(baseline: Subject['baseline'], runs: readonly ReportRun[]): string | null {
+function findMissing(baseline: Subject['baseline'], runs: readonly PageRun[]): string | null {
   for (const [name, value] of Object.entries(baseline)) {
     const values = [...new Set(runs.map(({ record }) => record.point.axes[name]))];
     if (values.includes(value)) continue;

@@ -10,7 +10,7 @@ import { formatValue } from '../figures/labels.js';
 import { displayPath } from '../paths.js';
 import type { Chart } from './charts.js';
 import { representatives } from './run-charts.js';
-import type { ReportRun, Subject } from './subject.js';
+import type { PageRun, Subject } from './subject.js';
 
 /** Timelines in a page: some 60 kB each. */
 const mostTimelines = 16;
@@ -63,19 +63,19 @@ export async function traceCharts(
 }
 
 /** Those that stand for others first, then the rest, each point's first repeat before its second. */
-function orderedRuns(subject: Subject): ReportRun[] {
+function orderedRuns(subject: Subject): PageRun[] {
   const first = representatives(subject).flatMap(({ runs }) => runs.slice(0, 1));
   const rest = [...subject.runs].sort((a, b) => a.record.repeat - b.record.repeat);
   return [...new Set([...first, ...rest])];
 }
 
 interface TracedRun {
-  readonly run: ReportRun;
+  readonly run: PageRun;
   readonly packed: Buffer;
 }
 
 async function runsWithTrace(
-  runs: readonly ReportRun[],
+  runs: readonly PageRun[],
   onWarning: (sentence: string) => void,
 ): Promise<TracedRun[]> {
   const traced: TracedRun[] = [];
@@ -90,10 +90,10 @@ async function runsWithTrace(
   return traced;
 }
 
-const tracePath = ({ folder }: ReportRun) => join(folder, 'trace.json.gz');
+const tracePath = ({ folder }: PageRun) => join(folder, 'trace.json.gz');
 
 /** @throws UserError when it is no trace of ours. */
-async function readTrace(run: ReportRun, packed: Buffer): Promise<ParsedTrace> {
+async function readTrace(run: PageRun, packed: Buffer): Promise<ParsedTrace> {
   const path = displayPath(tracePath(run));
   const remedy = 'remove it, the record stands without';
   const bytes = await promisify(gunzip)(packed, { maxOutputLength: mostTraceBytes }).catch(() => {
@@ -103,7 +103,7 @@ async function readTrace(run: ReportRun, packed: Buffer): Promise<ParsedTrace> {
 }
 
 /** The axes' values; with the repeat where a point has several. */
-export function describeRunAt({ record }: ReportRun, { axes, runs }: Subject): string {
+export function describeRunAt({ record }: PageRun, { axes, runs }: Subject): string {
   const values = axes.map(({ name }) => formatValue(name, record.point.axes[name]));
   const hasRepeats = runs.some((other) => other.record.repeat > 0);
   return [
@@ -115,7 +115,7 @@ export function describeRunAt({ record }: ReportRun, { axes, runs }: Subject): s
 /** The buttons stand beside it. */
 const shorten = (label: string) => (label.length > 50 ? `${label.slice(0, 49)}…` : label);
 
-function poolsOf({ record }: ReportRun, { memory, spans }: ParsedTrace) {
+function poolsOf({ record }: PageRun, { memory, spans }: ParsedTrace) {
   const endSeconds = spans.reduce((end, span) => Math.max(end, span.endSeconds), 0);
   return (['device', 'host'] as const).flatMap((name) => {
     const steps = memory[name];

@@ -19,7 +19,7 @@ import { threeDigits } from '../terminal/format.js';
 import type { Output } from '../terminal/output.js';
 import { withDraftSpeed } from '../tunnel/index.js';
 import { throughputOf } from './certainty.js';
-import { describePolicy, describePredicted } from './report.js';
+import { describePolicy, describePredicted } from './describe.js';
 
 export interface ChooseRequest {
   readonly target: Checkpoint;

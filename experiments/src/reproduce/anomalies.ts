@@ -41,8 +41,8 @@ function findDuplicates(series: readonly Series[]): string[] {
   for (const [index, one] of series.entries())
     for (const other of series.slice(index + 1)) {
       const pairs = one.bars.flatMap((bar) => {
-        const twin = other.bars.find(({ generationLength }) => generationLength === bar.generationLength);
-        return twin ? [Math.abs(twin.tokensPerSecond / bar.tokensPerSecond - 1)] : [];
+        const second = other.bars.find(({ generationLength }) => generationLength === bar.generationLength);
+        return second ? [Math.abs(second.tokensPerSecond / bar.tokensPerSecond - 1)] : [];
       });
       if (pairs.length >= 3 && pairs.every((share) => share <= duplicateShare))
         found.push(

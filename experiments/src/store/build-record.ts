@@ -27,10 +27,10 @@ import {
   type SimulatedRecord,
   type WorkloadRecord,
 } from './record.js';
-import { type MeasuredSpec, specOfPrediction, type TwinSpec } from './spec.js';
+import { type CounterpartSpec, type MeasuredSpec, specOfPrediction } from './spec.js';
 
 /** Of a run that an experiment asked for: its point, and the key it was given before it ran. */
-export interface RunPlace {
+export interface RunLocation {
   readonly key: string;
   readonly point: PointRecord;
 }
@@ -50,7 +50,7 @@ export interface MeasuredRun {
   readonly seed: number;
   readonly createdAt: Date;
   readonly provenance: ProvenanceRecord;
-  readonly place?: RunPlace;
+  readonly place?: RunLocation;
   /** Left out, or null, where nobody looked. */
   readonly conditions?: ConditionsRecord | null;
 }
@@ -80,14 +80,14 @@ export function buildRecord(run: MeasuredRun, repeat: number): MeasuredRecord {
 /** Everything about a prediction but its number among its repeats. */
 export interface SimulatedRun {
   /** @default that of the request */
-  readonly spec?: TwinSpec;
+  readonly spec?: CounterpartSpec;
   readonly request: SimulationRequest;
   readonly result: SimulationResult;
   /** What the workload is called. */
   readonly workload: string;
   readonly createdAt: Date;
   readonly provenance: ProvenanceRecord;
-  readonly place?: RunPlace;
+  readonly place?: RunLocation;
 }
 
 export function buildSimulatedRecord(run: SimulatedRun, repeat: number): SimulatedRecord {

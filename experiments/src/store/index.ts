@@ -3,7 +3,7 @@ export {
   buildSimulatedRecord,
   keyOf,
   type MeasuredRun,
-  type RunPlace,
+  type RunLocation,
   type SimulatedRun,
 } from './build-record.js';
 export { type ColumnType, columns, type RowColumn, type RowValue } from './columns.js';
@@ -17,14 +17,14 @@ export * from './record.js';
 export { parseRunRecord } from './record.js';
 export { type FixedRow, type Row, readRows, toRow, toRows } from './rows.js';
 export {
+  type CounterpartSpec,
   type MeasuredSpec,
   type RunSpec,
   type SimulatedSpec,
+  specOfCounterpart,
   specOfPrediction,
   specOfRun,
-  specOfTwin,
   type Turn,
-  type TwinSpec,
 } from './spec.js';
 export { formatTokens, parseTokens, readTokens, type TokensLine } from './tokens.js';
 export {

@@ -58,16 +58,18 @@ const simulatedSpec = fields({
 });
 
 /** The prediction of a measured run, with the acceptance that its own texts show. */
-const twinSpec = fields({ ...predicted, of: measuredSpec });
+const counterpartSpec = fields({ ...predicted, of: measuredSpec });
 
 export type MeasuredSpec = Checked<typeof measuredSpec>;
 export type SimulatedSpec = Checked<typeof simulatedSpec>;
-export type TwinSpec = Checked<typeof twinSpec>;
-export type RunSpec = MeasuredSpec | SimulatedSpec | TwinSpec;
+export type CounterpartSpec = Checked<typeof counterpartSpec>;
+export type RunSpec = MeasuredSpec | SimulatedSpec | CounterpartSpec;
 
 export const specs = {
   measured: measuredSpec,
-  simulated: is.either('what was asked for', twinSpec, simulatedSpec) as Schema<SimulatedSpec | TwinSpec>,
+  simulated: is.either('what was asked for', counterpartSpec, simulatedSpec) as Schema<
+    SimulatedSpec | CounterpartSpec
+  >,
 };
 
 /** One of the runs of a spec. */
@@ -114,7 +116,7 @@ export function specOfPrediction(request: Omit<SimulationRequest, 'seed' | 'sign
   };
 }
 
-export function specOfTwin(of: MeasuredSpec, machine: MachineModel): TwinSpec {
+export function specOfCounterpart(of: MeasuredSpec, machine: MachineModel): CounterpartSpec {
   return { ...predictedOn(machine), of };
 }
 

@@ -7,7 +7,7 @@ import { defaultMetric, measure } from '../definitions/metrics.js';
 import { watchConditions } from '../job/conditions.js';
 import { type JobPlan, runPlan, sideFilesOf, toMeasuredRun } from '../job/execute.js';
 import type { Turn } from '../store/index.js';
-import { buildRecord, collectProvenance, type RunPlace, storeRunAs } from '../store/index.js';
+import { buildRecord, collectProvenance, type RunLocation, storeRunAs } from '../store/index.js';
 import { lockMachine, type MachineLock } from './machine-lock.js';
 import { openMeasuredJob } from './measured-job.js';
 import type { SweepRequest } from './options.js';
@@ -44,7 +44,7 @@ export async function createMeasurementRunner(request: SweepRequest, shelf: Shel
     signal.throwIfAborted();
   }
 
-  async function run(place: RunPlace, turn: Turn): Promise<RunEnd> {
+  async function run(place: RunLocation, turn: Turn): Promise<RunEnd> {
     const job = await openMeasuredJob(place.point.settings as Settings, shelf);
     const plan: JobPlan = { ...job.plan, seed: turn.seed };
     const createdAt = new Date();

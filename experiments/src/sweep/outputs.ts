@@ -3,9 +3,9 @@
 import { UserError } from '@specoffload/input';
 import { openRun } from '../store/index.js';
 import { type Agreement, AgreementCheck } from './agreement.js';
+import { type MeasuredPoint, predictMeasured } from './counterparts.js';
 import type { SweepRequest } from './options.js';
 import type { Shelf } from './shelf.js';
-import { type MeasuredPoint, predictMeasured } from './twins.js';
 
 /**
  * Holds the output of all measured runs against each other, and predicts their points where that is asked for.

@@ -13,25 +13,25 @@ import {
   isStored,
   openRun,
   type PointRecord,
-  type RunPlace,
+  type RunLocation,
   removeLitter,
   scanRuns,
 } from '../store/index.js';
 import { formatCount, formatSeconds, plural } from '../terminal/format.js';
+import type { MeasuredPoint } from './counterparts.js';
 import { estimateSeconds } from './estimate.js';
 import { choosePruned, rungsOf } from './halving.js';
+import { locatePoint, locateRun } from './locate.js';
 import { createMeasurementRunner } from './measurements.js';
 import { type SweepOptions, type SweepRequest, settleRequest } from './options.js';
 import type { FailedRun, SweepOutcome } from './outcome.js';
 import { compareOutputs } from './outputs.js';
-import { locatePoint, locateRun } from './place.js';
 import { createPredictionRunner } from './predictions.js';
 import { Progress } from './progress.js';
 import { Scores } from './ranking.js';
 import { addRefusal, forgetRefusals, type Refusal, readRefusals } from './refusals.js';
 import type { PointRunner } from './runner.js';
 import { Shelf } from './shelf.js';
-import type { MeasuredPoint } from './twins.js';
 import type { RunEnd } from './worker.js';
 
 /**
@@ -198,7 +198,7 @@ class Sweep {
   }
 
   /** Begins a run as soon as there is room for it. */
-  async #start({ point, record }: Located, place: RunPlace, index: number): Promise<void> {
+  async #start({ point, record }: Located, place: RunLocation, index: number): Promise<void> {
     if (!this.#isPrepared) await this.#runner.prepare(point);
     this.#isPrepared = true;
     while (this.#active.size >= this.#runner.width) await Promise.race(this.#active);
@@ -222,7 +222,7 @@ class Sweep {
     this.#active.add(run);
   }
 
-  async #settle(end: RunEnd, { key, point }: RunPlace, index: number): Promise<void> {
+  async #settle(end: RunEnd, { key, point }: RunLocation, index: number): Promise<void> {
     const { results, definition, turns } = this.#request;
     switch (end.end) {
       case 'stored':

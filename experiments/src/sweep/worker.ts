@@ -5,7 +5,7 @@ import { reasonOf } from '@specoffload/input';
 import type { Settings } from '../definitions/definition.js';
 import { measure } from '../definitions/metrics.js';
 import type { Turn } from '../store/index.js';
-import { buildSimulatedRecord, type ProvenanceRecord, type RunPlace, storeRunAs } from '../store/index.js';
+import { buildSimulatedRecord, type ProvenanceRecord, type RunLocation, storeRunAs } from '../store/index.js';
 import { createOutput } from '../terminal/output.js';
 import { openPredictedJob } from './predicted-job.js';
 import { Shelf } from './shelf.js';
@@ -24,7 +24,7 @@ export interface SweepSetup {
 }
 
 export interface PointTask {
-  readonly place: RunPlace;
+  readonly place: RunLocation;
   readonly turn: Turn;
   readonly setup: SweepSetup;
 }

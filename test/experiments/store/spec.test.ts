@@ -7,9 +7,9 @@ import { digestOnce } from '../../../experiments/src/store/canonical.js';
 import {
   keyOf,
   readRuns,
+  specOfCounterpart,
   specOfPrediction,
   specOfRun,
-  specOfTwin,
 } from '../../../experiments/src/store/index.js';
 import { keyOfPoint, keyOfTurn } from '../../../experiments/src/store/spec.js';
 import { openPredictedJob } from '../../../experiments/src/sweep/predicted-job.js';
@@ -51,8 +51,14 @@ describe('the spec of a run', () => {
   });
 
   it('tells a prediction of it from it', () => {
-    const machine = { name: 'x', lanes: [], memories: [] } as unknown as Parameters<typeof specOfTwin>[1];
-    expect(specOfTwin(spec, machine)).toEqual({ kind: 'simulated', machine: digestOnce(machine), of: spec });
+    const machine = { name: 'x', lanes: [], memories: [] } as unknown as Parameters<
+      typeof specOfCounterpart
+    >[1];
+    expect(specOfCounterpart(spec, machine)).toEqual({
+      kind: 'simulated',
+      machine: digestOnce(machine),
+      of: spec,
+    });
   });
 });
 

@@ -10,7 +10,7 @@ import {
 } from '@specoffload/engine';
 import type { Output } from '../../terminal/output.js';
 
-export interface DraftQuestion {
+export interface StrategyChoice {
   /** Left out: whatever the planner finds. */
   readonly strategy?: StrategyName;
   readonly policy: PolicyInput;
@@ -23,7 +23,7 @@ export interface DraftQuestion {
  * A run that does not speculate opens no draft. A baseline is planned as published; with a draft as well where it is
  * said how often one would be right.
  */
-export function wantsDraft({ strategy, policy, isPlanned, acceptance }: DraftQuestion): boolean {
+export function wantsDraft({ strategy, policy, isPlanned, acceptance }: StrategyChoice): boolean {
   if (strategy !== undefined && speculates(strategy, policy)) return true;
   if (!isPlanned) return false;
   const named = strategy === undefined ? {} : { strategies: [strategy] };
@@ -36,7 +36,7 @@ export function wantsDraft({ strategy, policy, isPlanned, acceptance }: DraftQue
  * @param isGiven whether a flag was typed, by the option's name.
  */
 export function noteUnusedDraft(
-  { strategy, policy, isPlanned }: DraftQuestion,
+  { strategy, policy, isPlanned }: StrategyChoice,
   isGiven: (name: 'draft' | 'acceptance') => boolean,
   output: Output,
 ): void {

@@ -22,7 +22,7 @@ import {
   describeEffort,
   describeGains,
   describeLadder,
-} from '../../plan/report.js';
+} from '../../plan/describe.js';
 import { publishedPolicyFor } from '../../reproduce/published.js';
 import { threeDigits } from '../../terminal/format.js';
 import type { Output } from '../../terminal/output.js';
@@ -97,8 +97,8 @@ async function plan(
 ): Promise<void> {
   const fixed = toPolicyInput(options);
   const { strategy, acceptance } = options;
-  const question = { ...(strategy ? { strategy } : {}), policy: fixed, isPlanned: true, acceptance };
-  const prediction = await openPrediction(options, question, isGiven, output);
+  const choice = { ...(strategy ? { strategy } : {}), policy: fixed, isPlanned: true, acceptance };
+  const prediction = await openPrediction(options, choice, isGiven, output);
   const published = await publishedPolicyFor(options.target, options.published);
   const { workload: _workload, ...job } = prediction;
   output.note(`plan: ${describePrediction(prediction)}`);

@@ -21,7 +21,7 @@ import { UsageError } from '../../terminal/errors.js';
 import { formatBytes, plural } from '../../terminal/format.js';
 import type { Output } from '../../terminal/output.js';
 import { oneOf, wholeNumber } from './common.js';
-import { type DraftQuestion, noteUnusedDraft, wantsDraft } from './draft-use.js';
+import { noteUnusedDraft, type StrategyChoice, wantsDraft } from './draft-use.js';
 
 export interface PredictionOptions {
   readonly machine: string;
@@ -106,19 +106,19 @@ export interface OpenPrediction {
 }
 
 /**
- * Without draft and acceptance where the question leaves nothing that speculates.
+ * Without draft and acceptance where the choice leaves nothing that speculates.
  * @throws UserError or UsageError naming the flag or file that is wrong.
  */
 export async function openPrediction(
   options: PredictionOptions,
-  question: DraftQuestion,
+  choice: StrategyChoice,
   isGiven: (name: string) => boolean,
   output: Output,
 ): Promise<OpenPrediction> {
   const { maxNewTokens, seed } = options;
-  const usesDraft = wantsDraft(question);
+  const usesDraft = wantsDraft(choice);
   const isMeant = (name: string) => isGiven(name) && !(name === 'draft' && options.draft === 'none');
-  if (!usesDraft) noteUnusedDraft(question, isMeant, output);
+  if (!usesDraft) noteUnusedDraft(choice, isMeant, output);
   const acceptance =
     usesDraft && options.acceptance !== undefined
       ? await openAcceptance('--acceptance', options.acceptance)

@@ -6,8 +6,8 @@ import type { Command } from 'commander';
 import { readDefinitions } from '../../definitions/stored-definitions.js';
 import { defaultResultsDirectory, displayPath } from '../../paths.js';
 import { readRuns, type StoredRun } from '../../store/index.js';
+import { aimOf, chooseGenerations, judgeBy, openAsked, parseBaseline } from '../../sweep/aim.js';
 import { describeGeneration, type Generation, splitGenerations } from '../../sweep/generations.js';
-import { chooseGenerations, judgeBy, openAsked, parseBaseline, questionOf } from '../../sweep/question.js';
 import { formatBytes, plural } from '../../terminal/format.js';
 import type { Output } from '../../terminal/output.js';
 import {
@@ -78,10 +78,10 @@ async function report(
   const notes = describeOthers(all, generation);
   for (const note of notes) output.note(note);
   const { runs } = generation;
-  const question = { ...judgeBy(await questionOf(asked, generation), options), notes };
+  const aim = { ...judgeBy(await aimOf(asked, generation), options), notes };
   // Only here: the kernel package that figures are drawn with takes its time to load.
   const { createSubject, renderPage } = await import('../../page/index.js');
-  const subject = createSubject(runs, question, options.baseline ? undefined : output.note);
+  const subject = createSubject(runs, aim, options.baseline ? undefined : output.note);
   const page = await renderPage(subject, output.note);
   const path = resolve(options.out ?? join(results, asked.name, 'report.html'));
   signal.throwIfAborted();

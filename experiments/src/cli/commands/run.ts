@@ -10,7 +10,7 @@ import { alignFacts, describeRun, quoteSample } from '../../job/describe-run.js'
 import { describePlan, type ExecutedRun, executeRun, type RunPlan } from '../../job/execute.js';
 import { cacheDirectory, defaultResultsDirectory, displayPath, pairPaths } from '../../paths.js';
 import { type ChosenPolicy, choosePolicy } from '../../plan/choose-here.js';
-import { formatRange } from '../../plan/report.js';
+import { formatRange } from '../../plan/describe.js';
 import { assertWritable } from '../../store/index.js';
 import { UsageError } from '../../terminal/errors.js';
 import { formatPercent, threeDigits } from '../../terminal/format.js';
@@ -26,7 +26,7 @@ import {
   wholeNumber,
   withCommonOptions,
 } from './common.js';
-import { type DraftQuestion, noteUnusedDraft, wantsDraft } from './draft-use.js';
+import { noteUnusedDraft, type StrategyChoice, wantsDraft } from './draft-use.js';
 import { addMachineOptions, type MachineOptions, toMachineSettings } from './machine-options.js';
 import { addPolicyOptions, type PolicyOptions, toPolicyInput } from './policy-options.js';
 
@@ -133,14 +133,14 @@ async function applyTunnel(
   return {
     ...merged,
     target: await locateModel('target', merged.target, output, signal),
-    draft: wantsDraft(questionOf(merged))
+    draft: wantsDraft(choiceOf(merged))
       ? await locateModel('draft', merged.draft, output, signal)
       : merged.draft,
     draftSpeed: isGiven('draft') ? null : tunnel.draftSpeed,
   };
 }
 
-function questionOf(options: RunCommandOptions): DraftQuestion {
+function choiceOf(options: RunCommandOptions): StrategyChoice {
   const { strategy, plan, acceptance } = options;
   const isPlanned = plan === true;
   const settled = strategy ?? (isPlanned ? undefined : usualStrategy);
@@ -158,9 +158,9 @@ async function run(
   assertPlanFlags(options);
   await assertWritable(options.results);
   const strategy = options.strategy ?? usualStrategy;
-  const question = questionOf(options);
-  const usesDraft = wantsDraft(question);
-  if (!usesDraft) noteUnusedDraft(question, isGiven, output);
+  const choice = choiceOf(options);
+  const usesDraft = wantsDraft(choice);
+  if (!usesDraft) noteUnusedDraft(choice, isGiven, output);
   const pair = await openPair(options.target, usesDraft ? options.draft : null);
   const workload = await loadWorkload(options.prompts, options.numPrompts ?? null, {
     size: pair.target.spec.vocabSize,

@@ -12,16 +12,16 @@ import {
   supersededPoints,
 } from '../../statistics/index.js';
 import { columns } from '../../store/index.js';
-import { describeGeneration, type Generation, splitGenerations } from '../../sweep/generations.js';
 import {
   type AskedExperiment,
+  aimOf,
   chooseGenerations,
   judgeBy,
   openAsked,
   parseBaseline,
-  questionOf,
-} from '../../sweep/question.js';
-import { axisColumns } from '../../sweep/report.js';
+} from '../../sweep/aim.js';
+import { axisColumns } from '../../sweep/describe.js';
+import { describeGeneration, type Generation, splitGenerations } from '../../sweep/generations.js';
 import { asUsage } from '../../terminal/errors.js';
 import { plural } from '../../terminal/format.js';
 import { type Column, formatTable } from '../../terminal/table.js';
@@ -112,10 +112,10 @@ async function rankGeneration(
   generation: Generation,
   options: RankCommandOptions,
 ): Promise<Ranking> {
-  const question = judgeBy(await questionOf(asked, generation), options);
-  const { metric = defaultMetric, lowerIsBetter = false, baseline = null } = question;
+  const aim = judgeBy(await aimOf(asked, generation), options);
+  const { metric = defaultMetric, lowerIsBetter = false, baseline = null } = aim;
   const records = generation.runs.map(({ record }) => record);
-  const points = compareToBaseline(records, question);
+  const points = compareToBaseline(records, aim);
   return {
     ...{ generation, metric, lowerIsBetter, baseline, points },
     numSuperseded: supersededPoints(records).size,

@@ -7,7 +7,7 @@ import { openAcceptance } from '../../acceptance/open.js';
 import { formatCap } from '../../inputs/caps.js';
 import { alignFacts } from '../../job/describe-run.js';
 import { displayPath } from '../../paths.js';
-import { describePolicy } from '../../plan/report.js';
+import { describePolicy } from '../../plan/describe.js';
 import { type DatasetName, datasetNames } from '../../reproduce/reference.js';
 import { formatBytes, formatPercent, plural, threeDigits } from '../../terminal/format.js';
 import type { Output } from '../../terminal/output.js';

@@ -5,7 +5,7 @@ import {
   laneNamed,
   type MachineModel,
   type PolicyInput,
-  placeCandidate,
+  placeContender,
   type SimulationRequest,
   strategyNamed,
   UserError,
@@ -65,7 +65,7 @@ function fitLayers(request: SimulationRequest): PolicyInput {
   const { strategy, acceptance = null, policy = {} } = request;
   for (let fewer = policy; ; fewer = { ...fewer, pinnedLayers: fewer.pinnedLayers! - 1 }) {
     try {
-      placeCandidate({ ...request, acceptance }, { strategy, policy: fewer });
+      placeContender({ ...request, acceptance }, { strategy, policy: fewer });
       return fewer;
     } catch (error) {
       if (!(error instanceof UserError) || !fewer.pinnedLayers) throw error;

@@ -7,17 +7,17 @@ import { toPrediction } from '../job/execute.js';
 import { digestOnce } from '../store/canonical.js';
 import {
   buildSimulatedRecord,
+  type CounterpartSpec,
   collectProvenance,
   type PointRecord,
-  type RunPlace,
+  type RunLocation,
   readTokens,
-  specOfTwin,
+  specOfCounterpart,
   storeRunAs,
-  type TwinSpec,
 } from '../store/index.js';
+import { locatePoint, locateRun } from './locate.js';
 import { type MeasuredJob, openMeasuredJob } from './measured-job.js';
 import type { SweepRequest } from './options.js';
-import { locatePoint, locateRun } from './place.js';
 import type { Shelf } from './shelf.js';
 
 /** A point that has been measured, and the folder of one of its records. */
@@ -42,12 +42,15 @@ export async function predictMeasured(
 ): Promise<number> {
   const { definition, results, output, signal } = request;
   const machine = await shelf.machine(definition.predictOn!);
-  const missing: Twin[] = [];
+  const missing: Counterpart[] = [];
   for (const measured of points) {
     const job = await openMeasuredJob(measured.point.settings as Settings, shelf);
-    const spec = specOfTwin(job.spec, machine);
+    const spec = specOfCounterpart(job.spec, machine);
     const { point } = measured;
-    const place = locateRun(locatePoint(definition.name, point as Point, spec, point.definition), twinTurn);
+    const place = locateRun(
+      locatePoint(definition.name, point as Point, spec, point.definition),
+      counterpartTurn,
+    );
     if (!hasRun(place.key)) missing.push({ job, spec, place, folder: measured.folder });
   }
   if (missing.length === 0) return 0;
@@ -62,20 +65,20 @@ export async function predictMeasured(
     const { plan } = job;
     shelf.noteForeignCaps(machine, plan.machine.caps);
     const acceptance = plan.draft ? await traceOf(plan, folder) : null;
-    const twinRequest = { ...toPrediction(plan, machine, acceptance), seed: twinTurn.seed, signal };
+    const prediction = { ...toPrediction(plan, machine, acceptance), seed: counterpartTurn.seed, signal };
     try {
       const createdAt = new Date();
-      const result = await simulateRun(twinRequest);
+      const result = await simulateRun(prediction);
       const run = {
         spec,
-        request: twinRequest,
+        request: prediction,
         result,
         workload: plan.workload.name,
         createdAt,
         provenance,
         place,
       };
-      const record = buildSimulatedRecord(run, twinTurn.repeat);
+      const record = buildSimulatedRecord(run, counterpartTurn.repeat);
       if (await storeRunAs(results, definition.name, record, { trace: null, tokens: null })) stored += 1;
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
@@ -104,15 +107,15 @@ export async function predictMeasured(
   }
 }
 
-interface Twin {
+interface Counterpart {
   readonly job: MeasuredJob;
-  readonly spec: TwinSpec;
-  readonly place: RunPlace;
+  readonly spec: CounterpartSpec;
+  readonly place: RunLocation;
   /** Of a record whose tokens the draft is held against. */
   readonly folder: string;
 }
 
-const twinTurn = { seed: 1, repeat: 0 } as const;
+const counterpartTurn = { seed: 1, repeat: 0 } as const;
 
 /** Room for what the draft computes with beside its weights. */
 const spareBytes = 1e9;

@@ -1,7 +1,7 @@
 /** Where a run of a point stands: its key, known before it runs, so that a sweep knows what it has. */
 
 import type { Point } from '../definitions/expand.js';
-import type { PointRecord, RunPlace, RunSpec, SettingValue, Turn } from '../store/index.js';
+import type { PointRecord, RunLocation, RunSpec, SettingValue, Turn } from '../store/index.js';
 import { keyOfPoint, keyOfTurn } from '../store/spec.js';
 
 /** @param definition digest of the stored definition that asks for the point */
@@ -20,6 +20,6 @@ export function locatePoint(
   };
 }
 
-export function locateRun(point: PointRecord, turn: Turn): RunPlace {
+export function locateRun(point: PointRecord, turn: Turn): RunLocation {
   return { key: keyOfTurn(point.pointKey, turn), point };
 }

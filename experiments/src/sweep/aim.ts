@@ -1,4 +1,4 @@
-/** What is asked of stored runs: a definition's question, or none where only the runs are there. */
+/** What stored runs are judged by: what their definition says, or nothing where only the runs are there. */
 
 import { parseNumber } from '@specoffload/input';
 import type { ExperimentDefinition } from '../definitions/definition.js';
@@ -11,10 +11,7 @@ import { type Generation, isSameGeneration } from './generations.js';
 import { openExperiment } from './open-experiment.js';
 
 /** The part of a definition by which its runs are judged. */
-export type Question = Pick<
-  ExperimentDefinition,
-  'name' | 'question' | 'metric' | 'lowerIsBetter' | 'baseline'
->;
+export type Aim = Pick<ExperimentDefinition, 'name' | 'question' | 'metric' | 'lowerIsBetter' | 'baseline'>;
 
 /** An experiment by its name in the store, or by a definition of the caller's own. */
 export interface AskedExperiment {
@@ -37,17 +34,14 @@ export async function openAsked(experiment: string): Promise<AskedExperiment> {
 }
 
 /** Of a generation of runs: the file's where there is one, else that of its stored definition, else of a shipped one. */
-export async function questionOf(
-  { name, definition }: AskedExperiment,
-  generation: Generation,
-): Promise<Question> {
+export async function aimOf({ name, definition }: AskedExperiment, generation: Generation): Promise<Aim> {
   const stored = definition ?? generation.definition;
   if (stored !== null) return stored;
   const isShipped = Object.hasOwn(shippedExperiments, name);
   return isShipped ? openExperiment(name) : { name, question: '' };
 }
 
-/** What a caller says in place of the question's own. */
+/** What a caller says in place of the definition. */
 export interface Judging {
   readonly metric?: string;
   readonly lowerIsBetter?: true;
@@ -55,10 +49,10 @@ export interface Judging {
 }
 
 /** Less of seconds and bytes is better where nobody says otherwise. @throws UsageError for an unknown metric */
-export function judgeBy(question: Question, { metric, lowerIsBetter, baseline }: Judging): Question {
-  const judged = { ...question, ...(baseline && { baseline }) };
+export function judgeBy(aim: Aim, { metric, lowerIsBetter, baseline }: Judging): Aim {
+  const judged = { ...aim, ...(baseline && { baseline }) };
   if (metric !== undefined) asUsage(() => assertMetric(metric));
-  const isOwn = metric === undefined || metric === question.metric;
+  const isOwn = metric === undefined || metric === aim.metric;
   if (isOwn) return { ...judged, ...(lowerIsBetter && { lowerIsBetter }) };
   return { ...judged, metric, lowerIsBetter: lowerIsBetter ?? isLessBetter(metric) };
 }
