@@ -10,8 +10,8 @@ import type { Contender } from './space.js';
 import { medianOf, middleOutcome, Trials, throughputs } from './trials.js';
 
 /**
- * SpecOffload as its released code runs it (anchors, section 2); batch sizes and candidates are those of the
- * HumanEval script for Mixtral 8x7B.
+ * SpecOffload as its released code runs it, with the batch sizes and candidates of the HumanEval script for Mixtral
+ * 8x7B. Source: github.com/MobiSense/SpecOffload-public at b8b68c9.
  */
 export const publishedPolicy = {
   ...{ batches: 2, decodeBatch: 256, prefillBatch: 80, draftBatch: 10, candidates: 6 },

@@ -82,7 +82,7 @@ interface Entry {
   readonly lane: LaneState;
   numBlockers: number;
   readySeconds: number;
-  /** What the last task or slot that it waited for stands for. */
+  /** The kind of work (see `causeOf`) that it waited for last, be it a task or a slot that one gave back. */
   waitedFor: IdleCause;
   /** Tasks that wait for this one; null where there are none. */
   dependents: Entry[] | null;
@@ -99,7 +99,7 @@ export class Dispatcher implements TaskListener {
   readonly #waiters = new Map<number, Waiter[]>();
   readonly #spans: Span[] = [];
   readonly #slotUses: SlotUse[] = [];
-  /** What the latest task that somebody waited for stands for: what is added next has waited for it. */
+  /** What kind of work was awaited last: tasks that are added next could not begin before it. */
   #awaited: IdleCause = 'nothing';
   #failure: Error | null = null;
   #onQuiet: (() => void) | null = null;
@@ -204,8 +204,8 @@ export class Dispatcher implements TaskListener {
   }
 
   /**
-   * Nothing is left to wait for but, perhaps, a slot.
-   * @param cause what the latest task that it waited for stands for
+   * Its last blocker has ended: it is ready, or joins the queue for the slot that it takes.
+   * @param cause the kind of work that it waited for last
    */
   #unblock(entry: Entry, cause: IdleCause): void {
     if (entry.task.takes) this.#grantSlots(entry.task.takes, cause);
@@ -237,7 +237,7 @@ export class Dispatcher implements TaskListener {
   }
 
   #dispatch(): void {
-    if (this.#dispatching) return; // ending an idle task inside the loop re-enters
+    if (this.#dispatching) return; // a task with nothing to do ends inside the loop, and calls this again
     this.#dispatching = true;
     let hasProgress = true;
     while (hasProgress && !this.#failure) {
@@ -270,7 +270,7 @@ export class Dispatcher implements TaskListener {
     const { task } = entry;
     const slot = task.takes ? this.slotOf(task.id) : -1;
     if (task.isIdle?.()) {
-      // Whoever waited for it has waited for what it waited for.
+      // It took no time: its dependents have really waited for what this task waited for, and are told so.
       this.#end(entry, undefined, entry.waitedFor);
       return;
     }
@@ -282,13 +282,13 @@ export class Dispatcher implements TaskListener {
     }
   }
 
-  /** @param cause what its dependents have waited for, with it as the last */
+  /** @param cause the kind of work that its dependents are recorded to have waited for */
   #end(entry: Entry, result: unknown, cause: IdleCause): void {
     const { task, dependents } = entry;
     if (!this.#failure) this.#tell(task, result);
     if (task.frees) for (const holder of task.frees) this.#free(holder, cause);
     this.#entries[task.id] = undefined;
-    // Else an entry that the collector has once taken for old keeps all that follow it alive, one by one.
+    // Cuts the chain: one entry in the collector's old generation would keep alive every task that came after it.
     entry.dependents = null;
     if (dependents)
       for (const dependent of dependents) {

@@ -1,4 +1,4 @@
-/** The sentence that a run is: wave by wave, prefill, then rounds until done; and what comes out of it. */
+/** A whole run: wave by wave, prefill and then rounds until all sequences are done; and its result. */
 
 import { isTransfer } from '../machine/topology.js';
 import type { Policy } from '../schedule/policy.js';
@@ -109,7 +109,7 @@ function assemble(
     tokensPerSecond: newTokens / seconds,
     acceptance: session.acceptance.report(),
     bytesMoved: {
-      ...{ disk: 0, link: 0 }, // of records and tables, whatever the machine
+      ...{ disk: 0, link: 0 }, // records and tables always have these two, whatever lanes the machine has
       ...Object.fromEntries(machine.lanes.filter(isTransfer).map(({ name }) => [name, moved(name)])),
     },
     memoryBytes: { device: plan.device.totalBytes, host: plan.host.totalBytes },

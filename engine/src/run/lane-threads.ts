@@ -43,7 +43,7 @@ export async function keepThread(lane: WorkerLane, thread: Worker): Promise<void
   waiting.set(lane, thread);
 }
 
-/** Ours alone: by others the thread knows whether anybody waits for it. */
+/** Of these events alone: through listeners of other ones Node keeps track of whether anybody waits for the thread. */
 function removeListeners(thread: Worker): void {
   for (const event of ['message', 'error', 'exit']) thread.removeAllListeners(event);
 }

@@ -5,7 +5,7 @@ import type { Completion } from '../machine/device.js';
 import type { WorkerOp } from '../schedule/ops.js';
 import type { GiveWay } from './lane-queue.js';
 
-/** What became of an op, and when it was really worked on. */
+/** What an op returned, and when it was really worked on. */
 export interface Outcome<Result = unknown> {
   readonly startSeconds: number;
   readonly endSeconds: number;

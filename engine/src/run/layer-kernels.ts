@@ -175,8 +175,8 @@ export class LayerKernels {
       ...{ kind: 'device-attention', frame: 0, layer, rows, weights, wantsRouting: false },
       ...{ cache, cacheElements: byteLength / formats.cacheElementBytes, sequences },
     };
-    // All rows go to the only expert, nobody has to be asked. Yet where the lane's own thread computes, shorter pieces
-    // let urgent work in between.
+    // With one expert there is no routing to wait for. Yet where the lane's own thread computes, shorter pieces let
+    // urgent work in between.
     if (experts.length === 1 && this.#queue.depth > 1) {
       const feedForward = this.#feedingForward(0, layer, everyRow(rows), experts[0]);
       await this.#route(op, [...this.#attending(op), ...feedForward], false);

@@ -53,7 +53,7 @@ export class LocalMachine implements Machine {
   readonly #pending = new Map<number, Pending>();
   /** A thread has failed. */
   #isBroken = false;
-  /** The twin's memory goes with its threads, or when they next collect their garbage. */
+  /** The twin's memory is freed only when its threads end or next collect garbage, so large runs do not keep threads. */
   #leavesLittle = true;
   #originSeconds = 0;
 
@@ -258,10 +258,10 @@ function writeRopeTables(
   }
 }
 
-/** Any page size of this machine is a multiple of it. */
+/** The smallest page of any machine: touching at these distances touches every page. */
 const pageBytes = 4096;
 
-/** Has the system hand buffers over page by page now: else the transfers that first fill them wait for it. */
+/** Touches every page, so that the system maps them now and not while the first transfers are timed. */
 function touch(buffers: readonly Region[], pool: PoolMemory): void {
   for (const { byteOffset, byteLength } of buffers) {
     const floats = pool.floats(byteOffset, f32.count(byteLength));

@@ -1,6 +1,6 @@
 /**
- * Numbers that are none: NaN and infinity would turn into tokens that look like any others. They are looked for where
- * values leave the device, and looked up in the stored weights only when they have been found.
+ * NaN and infinity, which would turn into tokens that look like any others. Values are checked where they leave the
+ * device; only when one is found are the stored weights searched for where it came from.
  */
 
 import { reasonOf, UserError } from '@specoffload/input';
@@ -9,7 +9,7 @@ import type { ModelRole } from '../machine/device.js';
 import { TensorReader } from '../model/inflate-bytes.js';
 import type { Checkpoint, TensorRef, WeightGroup } from '../model/types.js';
 
-/** Where it came to light. */
+/** Where it was found. */
 export interface NotFinitePlace {
   readonly model: ModelRole;
   /** Zero-based; the number of layers for what comes after the last. */
@@ -61,7 +61,7 @@ export async function explainNotFinite(
   );
 }
 
-/** Groups between the last look, which was in the layer before, and this one; the likeliest first. */
+/** Weight groups used since the previous check, which was one layer before; the likeliest first. */
 function suspects({ embedding, head, layers }: Checkpoint, layer: number): readonly WeightGroup[] {
   const before = layers[layer - 1];
   const groups = [layers[layer]?.attention ?? head];

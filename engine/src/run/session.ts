@@ -29,9 +29,9 @@ export interface SessionOptions {
   readonly maxNewTokens: number;
   /** Sequences that take the places of finished ones, in this order. */
   readonly waiting: Sequence[];
-  /** Costs of the released code that this engine does not have are added. */
+  /** Whether to add costs that the released code has and this engine has not. */
   readonly isVirtual: boolean;
-  /** The device lets urgent work in between the pieces of a draft step. @default false */
+  /** Whether the device lets urgent work in between the pieces of a draft step. @default false */
   readonly interruptsDraft?: boolean;
   readonly onPass: (phase: PhaseName, passes: number) => void;
 }
@@ -43,7 +43,7 @@ export class Session {
   readonly #stream: WeightStream;
   readonly #drafting: Drafting | null;
   #passes = 0;
-  /** The latest proposing ahead, which counts on the candidates as they are until it has ended. */
+  /** The round of proposing ahead that is under way; it reads the candidates, which must not change until it has ended. */
   #proposingAhead: Promise<void> = Promise.resolve();
 
   constructor(options: SessionOptions) {
@@ -165,7 +165,7 @@ export class Session {
       sequence.targetCached = count;
       const row = headRows[feed];
       const last = choiceAt(result, feed, row);
-      // The first choice rests on the whole prompt, so on its narrowest routing.
+      // The first choice depends on the whole prompt, and so on the closest routing decision in any of its rows.
       const margins = result.routerMargins.subarray(row + 1 - count, row + 1);
       const routerMargin = margins.reduce((least, margin) => Math.min(least, margin), last.routerMargin);
       const choice = routerMargin < last.routerMargin ? { ...last, routerMargin } : last;
@@ -244,7 +244,7 @@ export class Session {
   async #targetPass(phase: PhaseName, frames: readonly Frame[], wantsLogits = false): Promise<HeadResult[]> {
     const { plan, policy, dispatcher } = this.#options;
     const pass = this.#passes;
-    // The next pass's weights too: they wait for slots, and so follow right behind this pass's.
+    // The next pass's weights are asked for now: as they need slots, they only follow right behind this pass's.
     dispatcher.add(this.#stream.tasksUpTo(pass + 1, phase));
     const graph = buildTargetPass({
       ...{ plan, policy, pass, phase, frames, wantsLogits },
@@ -257,7 +257,10 @@ export class Session {
     return graph.results as HeadResult[];
   }
 
-  /** The released code shifts every sequence's cache, layer by layer, after each round (anchors, section 2). */
+  /**
+   * The released code shifts every sequence's cache, layer by layer, after each round. Source: SpecOffload (arXiv
+   * 2505.10259), github.com/MobiSense/SpecOffload-public at b8b68c9.
+   */
   #realignTask(batch: number, rows: number): Task {
     const head: TaskHead = {
       id: this.#ids.next(),
@@ -273,7 +276,7 @@ export class Session {
 
 const nothing: readonly number[] = [];
 
-/** What every prediction's target chooses. */
+/** What the target chooses in a prediction, where nothing is computed. */
 const imagined: TargetChoice = {
   id: 0,
   margin: Number.POSITIVE_INFINITY,
@@ -281,7 +284,7 @@ const imagined: TargetChoice = {
 };
 
 function choiceAt({ ids, margins, routerMargins }: HeadResult, index: number, row: number): TargetChoice {
-  // One for all: a prediction would make ten thousands.
+  // A prediction computes no choices; one shared object saves it tens of thousands of equal ones.
   if (margins.length === 0) return imagined;
   return { id: ids[index], margin: margins[index], routerMargin: routerMargins[row] };
 }

@@ -18,7 +18,7 @@ import { assertNewTokens, prepare } from './prepare.js';
 import type { RunOutcome, RunProgress } from './types.js';
 import { VirtualMachine } from './virtual-machine.js';
 
-/** Raised whenever the same request is predicted otherwise than before, so that nobody takes old predictions for new. */
+/** To be raised when a change makes equal requests give other numbers: records of different versions are kept apart. */
 export const predictionVersion = 1;
 
 export interface SimulationRequest {

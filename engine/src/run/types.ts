@@ -12,7 +12,7 @@ import type { MemoryLog } from '../trace/memory.js';
 import type { LaneGaps } from '../trace/report.js';
 import type { LaneName, PhaseName, PhaseReport, Span } from '../trace/types.js';
 
-/** Reads in flight on the disk lane where nobody says otherwise: 2 left it at 0.92 of plain reading, 4 brought it level. */
+/** Reads in flight on the disk lane by default. Measured: with 2 it reached 0.92 of plain reading's rate, with 4 all of it. */
 export const defaultReadsInFlight = 4;
 
 /** The machine a run may use: hard memory budgets, cores and caps. */

@@ -26,11 +26,11 @@ export interface VirtualMachineOptions {
   readonly interruptsDraft: boolean;
   /** A factor of a task's time, drawn anew for each. @default always 1 */
   readonly drawFactor?: (lane: LaneName) => number;
-  /** Called when nothing is under way and nobody has added anything: whoever still waits would wait for ever. */
+  /** Called when nothing is under way and nothing was added: whatever is still awaited would never end. */
   readonly onStall?: () => void;
 }
 
-/** What a lane is at. */
+/** What a lane is working on. */
 interface LaneClock {
   freeAtSeconds: number;
   /** The divisible task that it is working on or has last worked on. */

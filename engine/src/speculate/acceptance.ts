@@ -3,13 +3,13 @@
 import { isRecord, quote, UserError } from '@specoffload/input';
 import { createRandom, createRandomTable, type Random } from '../model/random.js';
 
-/** Proposed per round, at most; a longer stretch pays nowhere. */
+/** Most tokens to propose per round; on no machine do more of them pay. */
 export const mostCandidates = 64;
 
-/** Beyond every context there is. */
+/** More new tokens than any model's context holds. */
 const mostNewTokens = 1 << 20;
 
-/** Decides, where nothing is computed, what would have come out. */
+/** Stands in for what a prediction does not compute: which candidates are right, and which experts are chosen. */
 export interface Oracle {
   /** Whether the candidate `step` places after new token `position` of a sequence would be what the target chooses. */
   accepts(sequence: number, position: number, step: number): boolean;
@@ -141,7 +141,7 @@ export function createCommonOracle(acceptance: Acceptance, seed: number, routing
   };
 }
 
-/** Routing is drawn row by row up to this many rows; above it the law of large numbers does as well. */
+/** Up to this many rows, each row's experts are drawn; for more, every expert gets its expected share. */
 const mostDrawnRows = 512;
 
 /** A router that chooses experts by popularity, log-normal with spread `skew`, drawn anew for every layer and pass. */
@@ -196,7 +196,10 @@ export function expectedTokens(rates: AcceptanceRates, candidates: number): numb
   return expected;
 }
 
-/** The released planner's value, 1 + sum of k p^k (1 - p) up to c: it loses the mass of p^(c + 1) (anchors, section 2). */
+/**
+ * The released planner's value: 1 + sum of k p^k (1 - p) for k up to c. It leaves out the rounds in which all c candidates
+ * are accepted. Source: `benchmarks/planner.py` of github.com/MobiSense/SpecOffload-public at b8b68c9.
+ */
 export function releasedExpectedTokens(rate: number, candidates: number): number {
   let expected = 1;
   for (let k = 1; k <= candidates; k += 1) expected += k * rate ** k * (1 - rate);

@@ -1,17 +1,17 @@
 /**
- * Where the device's idle time goes. A gap on its lane is charged to what the next task on it waited for last, up to
- * the moment when that task was ready; the rest of it, and a gap that lasts to the end of its phase, to nothing.
+ * Why the device was idle. A gap on its lane is charged to whatever the task behind the gap waited for last, up to the
+ * moment at which that task was ready. The rest of the gap, and one with no task behind it, is charged to `nothing`.
  */
 
 import type { LanePlace } from '../machine/topology.js';
 import type { IdleCause, TaskLabel } from './types.js';
 
 /**
- * What a task stands for where it is the last that another one waited for:
- * - `weights`: disk and link bring them, or the host computes an expert where they are;
- * - `attention`: the host computes it, or the KV cache crosses the link or is put in order;
- * - `draft`: its proposals;
- * - `nothing`: work of the device itself, behind which only overheads and the building of the next graph remain.
+ * What the device is said to have waited for when this task was the last one that its next work depended on:
+ * - `weights`: they were on their way over disk or link, or the host computed an expert where its weights lie;
+ * - `attention`: the host computed it, or the KV cache crossed the link or was realigned;
+ * - `draft`: tokens were still being proposed;
+ * - `nothing`: the task was the device's own, so that only overheads and building the next graph came in between.
  */
 export function causeOf({ kind }: Pick<TaskLabel, 'kind'>, lane: LanePlace): IdleCause {
   if (kind === 'draft') return 'draft';

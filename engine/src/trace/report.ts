@@ -20,7 +20,7 @@ export function reportPhase(
 ): PhaseReport {
   const seconds = windows.reduce((sum, { startSeconds, endSeconds }) => sum + endSeconds - startSeconds, 0);
   const deviceIdle = { weights: 0, attention: 0, draft: 0, nothing: 0 };
-  // Where the target's layers are computed; what only drafts, or merges, may rest.
+  // Idle time is counted on the lane that computes the target's layers; one that only drafts, or merges, may rest.
   const device = routesOf(lanes).computing('mix', 'device');
   const meters = new Map(
     lanes.map(({ name }) => [name, new LaneMeter(windows, name === device ? deviceIdle : null)]),

@@ -51,7 +51,7 @@ export interface Span extends TaskLabel {
   readonly readySeconds: number;
   readonly startSeconds: number;
   readonly endSeconds: number;
-  /** What the last task or buffer that it waited for stands for. @default nothing */
+  /** The kind of work that it waited for last: see `causeOf`. @default nothing */
   readonly waitedFor?: IdleCause;
 }
 

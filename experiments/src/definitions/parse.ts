@@ -59,7 +59,7 @@ export function noPoint({ filters = [] }: ExperimentDefinition): UserError {
   );
 }
 
-/** Settings of one kind of run, each as it says. */
+/** Settings of one kind of run, each checked by its own schema. */
 const settingsOf = (kind: Kind) =>
   eachOf<Settings>('an object', (name, value) => assertSetting(kind, name, value));
 
@@ -95,7 +95,7 @@ const partsOf = (kind: Kind) => ({
   seeds: is.orMissing(seedList),
 });
 
-/** What they must be, the axes say. */
+/** Checked against the axes, further down. */
 const values = is.such<Readonly<Record<string, string | number>>>(isRecord, 'an object');
 
 const formOf = (kind: Kind) =>
@@ -128,7 +128,7 @@ const formOf = (kind: Kind) =>
 
 const forms = { measured: formOf('measured'), simulated: formOf('simulated') };
 
-/** Whatever names values of axes names those that there are. */
+/** Wherever a definition names values of axes, they must exist. */
 function checkAgainstAxes({ axes, baseline = {}, cases = [], quick = {} }: ExperimentDefinition): void {
   for (const [index, { when }] of cases.entries()) checkValues(when, axes, `cases[${index}].when`);
   checkValues(baseline, axes, 'baseline');

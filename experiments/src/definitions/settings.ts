@@ -1,4 +1,4 @@
-/** Every setting of a point: what it takes, and for which kind of run. */
+/** Every setting of a point: the values that it takes, and the kinds of run that it is for. */
 
 import { isRateOfMachine, machineRates, parsePolicy, policyFields, strategyNames } from '@specoffload/engine';
 import { check, is, quote, type Schema, UserError } from '@specoffload/input';

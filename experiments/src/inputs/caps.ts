@@ -25,7 +25,7 @@ interface CapWords {
   readonly help: string;
   /** What a run or file with it has: `the link paced`. */
   readonly paced: string;
-  /** What of a prediction stands on the rate. */
+  /** What of a prediction depends on the rate. */
   readonly affected: string;
 }
 
@@ -116,7 +116,7 @@ export function writeCaps<Rate>(
   );
 }
 
-/** Those that pace something, as machine files hold them. */
+/** The caps that are set, as machine files hold them. */
 export function setCaps(given: Caps): Partial<Record<keyof Caps, number>> {
   return Object.fromEntries(Object.entries(given).filter(([, rate]) => rate !== null));
 }
@@ -195,10 +195,10 @@ export function localSettings(given: MachineSettings): LocalSettings {
   };
 }
 
-/** Whatever a budget is, a cache that counts as more than this has no room in it. */
+/** No budget has room for a KV cache whose bytes count as more than this. */
 export const mostCacheFactor = 1e6;
 
-/** What a byte of KV cache in device memory counts as, named where it is more than one: else nobody need know. */
+/** What a byte of KV cache in device memory counts as, left out where it is 1, as in records of earlier versions. */
 export function namedFactors({ deviceCacheFactor = 1, draftCacheFactor = 1 }: Budgets): Partial<Budgets> {
   return {
     ...(deviceCacheFactor === 1 ? {} : { deviceCacheFactor }),

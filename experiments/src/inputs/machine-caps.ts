@@ -1,6 +1,6 @@
 /**
- * A machine file measured under caps is a file of those caps: whoever predicts with it for a run without them is told.
- * Caps that only the run has need no word, they are applied (`withLimits`).
+ * The rates of a machine file that was measured under caps hold for runs with those caps: predicting a run without them
+ * gets a warning. Caps that only the run has need none, as `withLimits` applies them.
  */
 
 import { type Caps, type MachineModel, noCaps } from '@specoffload/engine';
@@ -8,7 +8,7 @@ import { printable } from '@specoffload/input';
 import { formatRate } from '../terminal/format.js';
 import { caps, flagOf, formatCap } from './caps.js';
 
-/** Of the same cap, typed once in bytes and once in GB. */
+/** Two caps this close are the same one, typed once in bytes and once in GB. */
 const rounding = 1e-6;
 
 /**

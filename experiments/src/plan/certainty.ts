@@ -72,7 +72,7 @@ function resampledMedian(values: readonly number[], draws: readonly number[]): n
   return medianSorted(drawn.sort((a, b) => a - b));
 }
 
-/** What a change brings. Never a loss: who has more of something may do as before. */
+/** What a change gains. Never below 1, since with more of a resource the old policy is still possible. */
 export interface Gain {
   readonly resource: Relaxation['resource'];
   readonly change: string;

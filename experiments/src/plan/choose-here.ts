@@ -28,7 +28,7 @@ export interface ChooseRequest {
   readonly machine: LocalSettings;
   /** Made by `specoffload profile`. */
   readonly machineFile: string;
-  /** How many times as fast the draft is as the machine file promises; null: nobody knows better. */
+  /** How many times as fast the draft is as the machine file promises, where a tunnel has measured it; else null. */
   readonly draftSpeed: number | null;
   /** As `--acceptance` takes it; null: nothing is known. */
   readonly acceptance: string | null;
@@ -80,7 +80,7 @@ export async function choosePolicy(request: ChooseRequest, output: Output): Prom
   output.note(
     `plan: ${best.strategy} ${describePolicy(best.policy)}; predicted on ${machine.name} ${describePredicted(plan)}`,
   );
-  // What was predicted, number of kept layers included: nothing is left to chance.
+  // The run is given every field as it was predicted, number of kept layers included.
   return {
     strategy: best.strategy,
     policy: best.policy,

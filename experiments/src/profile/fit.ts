@@ -10,7 +10,7 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
-/** Of equal tasks, the part that takes longest, which no rate should answer for: the system was busy elsewhere. */
+/** Share of equal tasks, the slowest, that is left out: the system was busy with something else during them. */
 const outlierShare = 0.02;
 
 /**

@@ -37,7 +37,7 @@ interface Slope {
   readonly use: number;
 }
 
-/** A place, and what the simulator says there. */
+/** Values of all constants, and what the simulator predicts with them. */
 interface Point {
   readonly constants: Constants;
   readonly estimates: ReadonlyMap<string, Estimate>;
@@ -49,7 +49,7 @@ const largestRegion = 0.25;
 const smallestRegion = 0.02;
 /** Errors below this hardly count, so that the search does not stop at the corner of an absolute value. */
 const smoothing = 0.01;
-/** Pulls constants that nothing depends on back to where the region's middle is. */
+/** Weight of the pull towards the region's middle, which keeps constants that nothing depends on where they are. */
 const pull = 0.01;
 
 export async function fitConstants(options: FitOptions): Promise<Fit & { readonly slopes: Slopes }> {

@@ -32,7 +32,7 @@ const hardware = {
 /** What the operating system, two Python processes and CUDA's own buffers take of host memory. */
 const systemBytes = 8 * GiB;
 
-/** Of what the disk's sheet says, where weights are read page by page through the page cache: see assumptions.ts. */
+/** Share of the disk's rated speed that reading page by page through the page cache reaches: see assumptions.ts. */
 const pageCacheShare = 0.5;
 
 /** Content of a machine file; see `parseMachineModel`. */

@@ -9,7 +9,7 @@ import { type Column, formatTable } from '../terminal/table.js';
 import type { SweepOutcome } from './outcome.js';
 import type { ScoredPoint } from './ranking.js';
 
-/** Beyond so many lines nobody reads. */
+/** Nobody reads more lines than this. */
 const mostLines = 20;
 
 export function describeOutcome(outcome: SweepOutcome): string {

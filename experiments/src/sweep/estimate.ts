@@ -20,7 +20,7 @@ import type { SweepRequest } from './options.js';
 import { openPredictedJob } from './predicted-job.js';
 import type { Shelf } from './shelf.js';
 
-/** Points whose runs stand for all. */
+/** Of so many points the time is estimated; the others are taken to be like them. */
 const mostSamples = 8;
 
 export interface PlannedRuns {
@@ -40,7 +40,7 @@ export async function estimateSeconds(
   const samples = await sampleOf(definition, points, signal);
   if (definition.kind === 'simulated')
     return ((await tryPredictions(samples, shelf, signal)) * runs) / workers;
-  // A file of another version is no reason to measure nothing.
+  // A machine file that cannot be read costs the estimate only: the sweep runs without one.
   const machine = existsSync(localMachinePath) ? await unlessRefused(() => shelf.machine('this')) : null;
   if (machine === null) return null;
   const seconds: number[] = [];
@@ -86,7 +86,7 @@ async function tryPredictions(samples: readonly Point[], shelf: Shelf, signal: A
   return mean(seconds.slice(-samples.length));
 }
 
-/** What a draft gets right when nobody has looked: it decides about the number of rounds. */
+/** Acceptance to assume where none was recorded: it decides how many rounds a run takes. */
 const usualAcceptance: Acceptance = { kind: 'rates', name: '0.55', byPosition: [0.55] };
 
 /** Threads, pools and their first pages. */
@@ -116,7 +116,7 @@ async function predictMeasurement(
   return setUpSeconds + placedBytes / transferLane(limited, 'disk').bytesPerSecond + result.seconds;
 }
 
-/** A profile is made with a small draft; how fast another one is, its tunnel knows. */
+/** A profile is made with a small draft; how much faster a larger one is than it promises, its tunnel has measured. */
 async function withTunnelDraft(
   machine: MachineModel,
   { machine: where = 'local' }: Point['settings'],

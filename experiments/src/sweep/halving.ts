@@ -37,7 +37,7 @@ export function choosePruned(
     );
 }
 
-/** Fewer runs than an interval needs are taken at their word: halving has many points to get through. */
+/** With fewer runs than an interval needs, the ranking alone decides: halving has many points to get through. */
 function isWorse(scores: Scores, key: string, keptKey: string, lowerIsBetter: boolean): boolean {
   const pairs = scores.pairs(key, keptKey).filter(([value, kept]) => value > 0 && kept > 0);
   const { n, low, verdict } = pairedRatio(

@@ -31,7 +31,7 @@ export interface LockOptions {
 }
 
 const pollMs = 500;
-/** A lock that was judged stale so often, and is still there, is nobody's that we could take away. */
+/** A stale lock that is still there after so many tries to remove it is one that we cannot remove. */
 const mostRemovals = 5;
 const mostBytes = 4096;
 

@@ -36,7 +36,7 @@ export async function createMeasurementRunner(request: SweepRequest, shelf: Shel
     close: async () => lock?.release(),
   };
 
-  /** What it comes to nobody knows: its point says so itself when its turn comes. */
+  /** A run whose result is dropped. If it fails, the point fails again when it is measured, and is reported then. */
   async function warmUp(point: Point): Promise<void> {
     output.note(`${definition.name}: warming up, ${describeAxes(point.axes)}`);
     const { plan } = await openMeasuredJob(point.settings, shelf);

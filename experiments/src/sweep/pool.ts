@@ -73,7 +73,7 @@ function takeThreads(numThreads: number): Threads {
     ...{ minThreads: numThreads, maxThreads: numThreads },
     // A run makes some 20 MB of short-lived objects: with room for them most are gone before they are copied.
     resourceLimits: { maxYoungGenerationSizeMb: 64 },
-    // The caller's loaders and debug flags are not for them.
+    // The caller's loaders and debug flags must not apply to the threads.
     execArgv: [],
   });
 }

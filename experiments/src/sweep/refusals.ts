@@ -27,7 +27,7 @@ export async function readRefusals(results: string, experiment: string): Promise
   return refusals;
 }
 
-/** Appends a line of its own: an unfinished one before it stays alone in its ruin. */
+/** Begins with a line break: should a killed process have left half a line, only that one cannot be read. */
 export async function addRefusal(results: string, experiment: string, added: Refusal): Promise<void> {
   try {
     await appendFile(pathOf(results, experiment), `\n${JSON.stringify(added)}\n`, { flush: true });

@@ -66,7 +66,7 @@ interface Located {
   readonly record: PointRecord;
 }
 
-/** So few are done sooner than anybody could say how long they take. */
+/** So few runs are done sooner than an estimate of how long they take. */
 const fewPredictions = 200;
 
 /** One session: mutable, used once. */
@@ -204,7 +204,7 @@ class Sweep {
     while (this.#active.size >= this.#runner.width) await Promise.race(this.#active);
     if (this.#mustHalt() || this.#refusals.has(record.pointKey)) return;
     if (isStored(join(this.#folder, place.key))) {
-      // Another sweep on this folder was here since we took stock.
+      // Another sweep on this folder has stored it since this one looked what is there.
       this.#before += 1;
       this.#readOthers(place.key);
       return this.#progress.find();

@@ -1,4 +1,4 @@
-/** Numbers for people. Decimal units, as the flags are read. */
+/** Numbers as text for people. Prefixes are powers of 1000, as in the flags: 512MB is 512,000,000 bytes. */
 
 export function formatBytes(bytes: number): string {
   const units = ['B', 'kB', 'MB', 'GB', 'TB'];
@@ -32,7 +32,7 @@ export function formatPercent(fraction: number): string {
   return `${(100 * fraction).toFixed(0)} %`;
 }
 
-/** `+2.8`, `-0.3`; what rounds to nothing is `+0.0`. */
+/** With its sign: `+2.8`, `-0.3`; a negative number that rounds to zero is written `+0.0`. */
 export function formatSigned(value: number, digits = 1): string {
   const size = Math.abs(value).toFixed(digits);
   return `${value < 0 && Number(size) !== 0 ? '-' : '+'}${size}`;
@@ -56,7 +56,7 @@ export function plural(count: number, noun: string): string {
   return `${formatCount(count)} ${noun}${count === 1 ? '' : 's'}`;
 }
 
-/** 1.23, 12.3, 123. */
+/** To three digits: 1.23, 12.3, 123; larger numbers to whole ones. */
 export function threeDigits(value: number): string {
   if (value >= 99.95) return value.toFixed(0);
   return value >= 9.995 ? value.toFixed(1) : value.toFixed(2);

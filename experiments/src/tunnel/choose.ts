@@ -194,7 +194,7 @@ async function fitCaps(
   const native = await loadsUnder(uncapped);
   const wantedSeconds = native.draftSeconds / theirs['draft over pass'];
   if (wantedSeconds <= native.passSeconds) return { caps: uncapped, loads: native };
-  // So slow that nothing but the cache counts: the time tells how many bytes of it attention reads in a pass.
+  // At so low a rate, reading the cache is all that takes time: from it follow the bytes that a pass reads.
   const crawling = await loadsUnder({ ...uncapped, hostCacheBytesPerSecond: crawlBytesPerSecond });
   const cacheBytes = crawling.hostSeconds * crawlBytesPerSecond;
   const mostHostSeconds = theirs['attention over pass'] * wantedSeconds;
@@ -214,7 +214,7 @@ async function fitCaps(
     if (Math.abs(missingSeconds) < tolerance * wantedSeconds || step === mostSteps) return { caps, loads };
     const wanted = hostSeconds + missingSeconds;
     hostSeconds = Math.min(Math.max(wanted, native.hostSeconds), mostHostSeconds);
-    // Where attention has all that it may have, or nothing left to give, the link lengthens the pass.
+    // Where attention already takes its largest or its smallest share, the link lengthens the pass.
     if (wanted !== hostSeconds) linkSeconds *= wantedSeconds / loads.passSeconds;
   }
 }

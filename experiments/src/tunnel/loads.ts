@@ -46,7 +46,7 @@ export async function simulateLoads(request: SimulationRequest): Promise<PassLoa
 export function loadsOf(spans: readonly Span[], batches: number): PassLoads {
   const decode = spans.filter(({ phase, pass }) => phase === 'decode' && pass >= 0);
   const passes = [...new Set(decode.filter(isTarget).map(({ pass }) => pass))].sort((a, b) => a - b);
-  // The second round: weights come as they will go on coming.
+  // The second round is steady: in the first, buffers are still being filled.
   const chosen = passes.slice(batches, 2 * batches);
   if (chosen.length < batches) throw new RangeError('a run of less than two rounds says nothing of a pass');
   const each = chosen.map((pass) => loadsOfPass(decode, pass, passes[passes.indexOf(pass) - 1]!));

@@ -17,7 +17,7 @@ const mathElements = words(`
   annotation math menclose merror mfenced mfrac mi mmultiscripts mn mo mover mpadded mphantom mprescripts mroot mrow ms
   mspace msqrt mstyle msub msubsup msup mtable mtd mtext mtr munder munderover none semantics`);
 
-/** Of any element. */
+/** Attributes that any element may have. */
 const commonAttributes = words('class dir height id lang role style title width');
 
 const htmlAttributes = words(`
@@ -52,7 +52,7 @@ export const isForeign = (name: string): boolean => svgElements.has(name) || mat
 /** Browsers read no tags inside these. */
 export const isRawText = (name: string): boolean => rawTextElements.has(name);
 export const isVoid = (name: string): boolean => voidElements.has(name);
-/** What follows may end these, so nobody has to. */
+/** Elements whose end tag may be left out, as what follows ends them. */
 export const isOptionallyClosed = (name: string): boolean => optionallyClosed.has(name);
 
 export function isAllowedAttribute(attribute: string, element: string): boolean {

@@ -32,7 +32,7 @@ export function highlight(source: string): string {
     const [kind] = Object.entries(match.groups!).find(([, text]) => text !== undefined)!;
     const close = findEnd(source, index, match[0], openUntil);
     token.lastIndex = close;
-    if (close === index + 1 && kind === 'string') continue; // stands alone
+    if (close === index + 1 && kind === 'string') continue; // a quotation mark that nothing closes
     html += `${escapeHtml(source.slice(end, index))}<span class="${kind}">${escapeHtml(source.slice(index, close))}</span>`;
     end = close;
   }

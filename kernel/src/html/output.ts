@@ -69,7 +69,7 @@ function toFigure(value: unknown): Figure | null {
   return { data: value.data, layout: isObject(value.layout) ? value.layout : {} };
 }
 
-/** A browser takes minutes for more, and so does reading it here. */
+/** More would take minutes to read here, and minutes to draw in a browser. */
 const mostHtmlChars = 10_000_000;
 
 function renderHtml(text: string): string {

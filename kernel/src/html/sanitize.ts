@@ -72,7 +72,7 @@ export function sanitizeHtml(html: string, { findImage = () => null }: SanitizeO
   return written.join('');
 }
 
-/** References stay: in text they are letters, whatever they stand for. */
+/** Character references are kept: in text they only stand for characters, never for tags. */
 function escapeText(text: string): string {
   return text.replace(/[<>\0]/g, (character) =>
     character === '<' ? '&lt;' : character === '>' ? '&gt;' : '',

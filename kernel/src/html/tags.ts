@@ -58,7 +58,7 @@ function matchAt(pattern: RegExp, text: string, at: number): string {
   return pattern.exec(text)?.[0] ?? '';
 }
 
-/** A tag that the text ends within is none, as in browsers. */
+/** A tag that is not finished when the text ends is dropped, as in browsers. */
 function readTag(html: string, nameStart: number, kind: 'start' | 'end'): Piece {
   const written = matchAt(namePattern, html, nameStart);
   const name = toKnownCase(written);

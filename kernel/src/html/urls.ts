@@ -12,7 +12,7 @@ const namedReferences: Readonly<Record<string, string>> = {
   nbsp: '\u00a0',
 };
 
-/** Those that could hide what an address is; any other stays as it is written, its `&` a letter like others. */
+/** Only these could disguise an address, and are decoded; in any other reference the `&` is kept as it is. */
 export function decodeReferences(text: string): string {
   return text.replace(/&(?:#(?:x([\da-f]+)|(\d+))|(\w+));?/gi, (all, hex, decimal, name) => {
     if (name !== undefined) return Object.hasOwn(namedReferences, name) ? namedReferences[name]! : all;

@@ -167,7 +167,7 @@ export class OutputCollector {
     to.cell.outputs.push(output);
   }
 
-  /** A message of 100 MB is one that somebody made by mistake. */
+  /** A message of 100 MB was surely sent by mistake. */
   #pushError(to: Collected, ename: string, evalue: string, lines: readonly string[]): void {
     const most = this.#limits.streamChars;
     const traceback = lines.join('\n').slice(0, most).split('\n');
@@ -222,7 +222,7 @@ function bundleOf({ data, metadata }: JsonObject): { data: JsonObject; metadata:
   };
 }
 
-/** What is deeper could be written, but not read again. */
+/** JSON nested deeper than this could be written, but not be read again. */
 const mostLevels = defaultMaxDepth - 10;
 
 function isShallow(part: unknown, levels = mostLevels): boolean {

@@ -128,7 +128,7 @@ class NotebookRun {
     });
     this.#collector.end();
     const status = failure === null && mishaps.length === 0 ? 'completed' : 'failed';
-    // Each whatever became of the one before: a kernel that is left behind would hold this process.
+    // Each of these happens even where one before it failed: a kernel left behind would keep this process alive.
     await this.#save(status).catch((error: unknown) => mishaps.push(error));
     await this.#leave(session).catch((error: unknown) => mishaps.push(error));
     if (mishaps.length > 0) throw describeMishaps(failure, mishaps);
@@ -184,7 +184,7 @@ class NotebookRun {
     return this.#findLateFailure();
   }
 
-  /** A cell that ended well, and failed afterwards. */
+  /** A cell that ended without an error, and whose timers or promises failed afterwards. */
   #findLateFailure(): NotebookFailure | null {
     for (const [index, { status }] of this.#runs.entries()) {
       const cell = this.#cells[index]!;
@@ -331,7 +331,7 @@ function createTimeLimit(seconds: number | undefined, what: string): TimeLimit |
   };
 }
 
-/** As the metadata keep them: JSON has no word for the numbers that are none. */
+/** As the metadata hold them: NaN and infinity, which JSON lacks, as text. */
 function toJson(parameters: ParameterValues): unknown {
   return JSON.parse(
     JSON.stringify(parameters, (_key, value) =>

@@ -24,7 +24,7 @@ export function containCells(publish: (failure: CellFailure) => void): () => nev
     throw new NotebookError('process.abort() would end the kernel; restart it from the front end');
   };
   const tell = (ename: keyof typeof strays, thrown: unknown) => {
-    // What an interrupt has ended is no mistake.
+    // Code that an interrupt has ended is not reported as an error.
     if (thrown instanceof Interruption) return;
     try {
       publish(describeStray(ename, thrown));

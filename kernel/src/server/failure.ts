@@ -12,7 +12,7 @@ export interface CellFailure {
   readonly traceback: readonly string[];
 }
 
-/** What nobody reads to its end, and every front end would keep. */
+/** Longer texts are cut: nobody reads them to their end, and every front end would keep them. */
 const mostChars = 1_000_000;
 
 export function describeThrown(value: unknown): CellFailure {

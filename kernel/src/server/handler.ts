@@ -179,7 +179,7 @@ function refuseDebugging({ seq, command }: JsonObject): JsonObject {
   const evalue = 'this kernel has no debugger';
   return {
     ...{ status: 'error', ename: 'NotSupported', evalue, traceback: [evalue] },
-    // As the debug adapter protocol says no.
+    // How the debug adapter protocol refuses a request.
     ...{ type: 'response', request_seq: seq ?? 0, command: command ?? '', success: false, message: evalue },
   };
 }

@@ -19,7 +19,7 @@ import type { FromWire, Wire, WireData } from './wire-messages.js';
 
 export async function startKernelProcess(connectionFile: string): Promise<void> {
   const connection = readConnectionFile(connectionFile);
-  // Until the other thread hears signals; from then on this is told of none.
+  // Needed until the other thread listens for signals; from then on Node tells this one of none.
   process.on('SIGINT', interruptCells);
   makeInterruptible();
   const wire = startWireThread({ connection });
@@ -55,7 +55,7 @@ interface BoundWire extends Wire {
   readonly isBound: Promise<void>;
 }
 
-/** Begun before all else, which takes a second: what comes meanwhile waits. */
+/** Started first, since loading the rest takes a second: messages that arrive meanwhile are kept. */
 function startWireThread(workerData: WireData): BoundWire {
   const worker = new Worker(new URL('./wire-thread.js', import.meta.url), { workerData, execArgv: [] });
   const early: FromWire[] = [];

@@ -57,7 +57,7 @@ export function catchStreams(
   host.stderr.write = createWrite((text) => hold('stderr', text));
   const begin = () => {
     flush();
-    // An interrupt may have come between the wish and the turn.
+    // An interrupt may have arrived after this turn was asked for.
     isFlushDue = false;
     flushedMs = Number.NEGATIVE_INFINITY;
     numChars = 0;

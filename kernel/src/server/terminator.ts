@@ -10,7 +10,7 @@ const question = `globalThis[Symbol.for(${JSON.stringify(isInterruptibleName)})]
 export class Terminator {
   readonly #session: Session | null = connect();
   #isUnnecessary: () => boolean = () => true;
-  /** From the wish that the thread is held until it is let go: native code may delay that. */
+  /** Whether the thread is held, or is to be as soon as native code in it returns. */
   #isAsking = false;
 
   constructor() {
@@ -38,7 +38,7 @@ export class Terminator {
     this.#session?.disconnect();
   }
 
-  /** The thread stands still between the two questions. */
+  /** The thread is held from the first of these requests to the second. */
   #decide(): void {
     if (this.#isUnnecessary()) this.rest();
     else this.#ask(this.#session!);

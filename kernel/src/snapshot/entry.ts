@@ -23,7 +23,7 @@ const takeFile = (name, text, asked, hasParents) => {
   files.delete(name);
   return file;
 };
-// Node 24 does not survive that a snapshot holds this.
+// Node 24 crashes where a snapshot holds this.
 const crypto = { createHash: (...args) => require('crypto').createHash(...args) };
 const requireLater = (name) => (name === 'crypto' ? crypto : require(name));
 const loaded = { exports: {} };
