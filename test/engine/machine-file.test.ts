@@ -185,8 +185,12 @@ describe('a machine file', () => {
     [memory({ bytes: Number.NaN }), 'm.json, memories: invalid device.bytes: NaN; expected a number'],
     [memory({ reservedBytes: '24GiB' }), 'expected more bytes than are reserved'],
     [
+      memory({ granularityBytes: 5000 }),
+      'invalid device.granularityBytes: 5000; expected a multiple of 4096',
+    ],
+    [
       memory({ swap: 1 }),
-      'm.json, memories: unknown field: device.swap; expected name, bytes, reservedBytes or pageCache',
+      'm.json, memories: unknown field: device.swap; expected name, bytes, reservedBytes, granularityBytes or pageCache',
     ],
     [memory({ name: 'gpu' }), 'm.json: there is no memory device among disk, host or gpu; add it'],
     [{ formats: 'int4' }, 'invalid formats: "int4"; expected fp32, bf16 or fp32-unbounded'],

@@ -18,6 +18,7 @@ import {
   simulateRun,
   toChromeTrace,
   unflattenMachine,
+  withMemory,
 } from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
 import { Routes } from '../../engine/dist/machine/topology.js';
@@ -180,6 +181,23 @@ describe('a second device lane', () => {
     expect(phases.decode.lanes['draft-device']!.busySeconds).toBeCloseTo(0.5 * drafts.length, 2);
     const others = spans.filter(({ lane, kind }) => lane === 'device' && kind === 'draft');
     expect(others).toEqual([]);
+  });
+});
+
+describe('a memory that is handed out in large pieces', () => {
+  it('counts every thing in it as so many of them', async () => {
+    const granularityBytes = 2 ** 28;
+    const coarse = withMemory(usual, 'device', { granularityBytes });
+    const [{ memoryBytes: plain }, { memoryBytes }] = [
+      await simulate(usual, 'none', streaming),
+      await simulate(coarse, 'none', streaming),
+    ];
+    expect(memoryBytes.device).toBeGreaterThan(plain.device + granularityBytes);
+    expect(memoryBytes.host).toBe(plain.host);
+    // As many layers stay as fit, whole pieces counted.
+    const { policy, memoryBytes: filled } = await simulate(coarse, 'none', {});
+    expect(policy.pinnedLayers).toBeGreaterThan(0);
+    expect(filled.device).toBeLessThanOrEqual(24e9);
   });
 });
 

@@ -15,8 +15,15 @@ export interface Budgets {
   readonly draftCacheFactor?: number;
 }
 
+export interface Granularity {
+  readonly host?: number;
+  readonly device?: number;
+}
+
 /** What placement has to respect. */
 export interface MemoryLimits extends Budgets {
+  /** What each memory is handed out in. @default pages of 4096 bytes */
+  readonly granularityBytes?: Granularity;
   /** @default those of the local machine */
   readonly lanes?: readonly LanePlace[];
   /**

@@ -87,6 +87,10 @@ function ratesOf(lane: Lane): object {
   return isUsual ? rates : { computesOn, ...rates };
 }
 
-function flattenMemory({ name, bytes, ...others }: Memory): object {
-  return { [`${name}Bytes`]: bytes, ...others };
+function flattenMemory({ name, bytes, granularityBytes, ...others }: Memory): object {
+  return {
+    [`${name}Bytes`]: bytes,
+    ...(granularityBytes === undefined ? {} : { [`${name}GranularityBytes`]: granularityBytes }),
+    ...others,
+  };
 }

@@ -99,13 +99,17 @@ const memory: Schema<Memory> = is.into(
       name: is.text,
       bytes: constant('bytes'),
       reservedBytes: is.orElse(constant('reservedBytes'), 0),
+      granularityBytes: is.orMissing(
+        is.that(is.wholeFrom(4096, 2 ** 30), (bytes) => bytes % 4096 === 0, 'a multiple of 4096'),
+      ),
       pageCache: is.orElse(is.flag, false),
     }),
     ({ bytes, reservedBytes }) => bytes > reservedBytes,
     'more bytes than are reserved',
   ),
-  ({ name, bytes, reservedBytes, pageCache }) => ({
+  ({ name, bytes, reservedBytes, granularityBytes, pageCache }) => ({
     ...{ name, bytes: bytes - reservedBytes },
+    ...(granularityBytes === undefined ? {} : { granularityBytes }),
     ...(pageCache ? { hasPageCache: true } : {}),
   }),
 );

@@ -87,6 +87,8 @@ export interface Memory {
   readonly name: MemoryName;
   /** What a run may take of it. */
   readonly bytes: number;
+  /** What it is handed out in: everything in it takes a multiple of this. @default 4096 */
+  readonly granularityBytes?: number;
   /** Weights of the host that are not page-locked lie in its page cache, see `MemoryLimits`. @default false */
   readonly hasPageCache?: boolean;
   /** What a byte of KV cache in device memory counts as, see `Budgets`. @default 1 */
@@ -177,7 +179,18 @@ export function withBudgets(machine: MachineModel, budgets: Partial<Budgets>): M
 
 /** What placement has to respect on this machine. */
 export function limitsOf(machine: MachineModel): MemoryLimits {
-  const { bytes: deviceBytes, deviceCacheFactor, draftCacheFactor } = memoryNamed(machine, 'device');
-  const { bytes: hostBytes, hasPageCache } = memoryNamed(machine, 'host');
-  return { deviceBytes, hostBytes, deviceCacheFactor, draftCacheFactor, hasPageCache, lanes: machine.lanes };
+  const device = memoryNamed(machine, 'device');
+  const host = memoryNamed(machine, 'host');
+  const { bytes: deviceBytes, deviceCacheFactor, draftCacheFactor } = device;
+  const { bytes: hostBytes, hasPageCache } = host;
+  const granularityBytes = { host: host.granularityBytes, device: device.granularityBytes };
+  return {
+    deviceBytes,
+    hostBytes,
+    deviceCacheFactor,
+    draftCacheFactor,
+    hasPageCache,
+    granularityBytes,
+    lanes: machine.lanes,
+  };
 }

@@ -12,9 +12,9 @@ const alignmentBytes = 4096;
  */
 const bankBytes = 2 ** 32;
 
-/** What something takes of a pool: whole pages. */
-export function placedBytes(byteLength: number): number {
-  return Math.ceil(byteLength / alignmentBytes) * alignmentBytes;
+/** What something takes of a pool: whole pages, or whatever else its memory is handed out in. */
+export function placedBytes(byteLength: number, granularityBytes = alignmentBytes): number {
+  return Math.ceil(byteLength / granularityBytes) * granularityBytes;
 }
 
 /** A place in a pool. Offsets count through all of its banks. */
@@ -35,14 +35,16 @@ interface Mark {
 export class PoolLayout {
   readonly name: 'device' | 'host';
   readonly #bankBytes: number;
+  readonly #granularityBytes: number;
   #allocatedBytes = 0;
   #reservedBytes = 0;
   #skippedBytes = 0;
   readonly #byLabel = new Map<string, number>();
 
   /** @param largestPieceBytes what one thing can take at most; Infinity for memory that is only imagined. */
-  constructor(name: 'device' | 'host', largestPieceBytes = bankBytes) {
+  constructor(name: 'device' | 'host', largestPieceBytes = bankBytes, granularityBytes = alignmentBytes) {
     this.name = name;
+    this.#granularityBytes = granularityBytes;
     this.#bankBytes = largestPieceBytes;
   }
 
@@ -71,7 +73,7 @@ export class PoolLayout {
    * @throws UserError when it is larger than one bank.
    */
   place(label: string, byteLength: number): Region {
-    const rounded = placedBytes(byteLength);
+    const rounded = placedBytes(byteLength, this.#granularityBytes);
     if (rounded > this.#bankBytes)
       throw new UserError(
         `${label} would take ${formatMebibytes(byteLength)} of ${this.name} memory in one piece, at most ${formatMebibytes(this.#bankBytes)} are possible; use smaller batches or shorter prompts`,

@@ -1,5 +1,6 @@
 /** What a memory plan says: where every weight, cache, activation and buffer of a run lies in the two pools. */
 
+import type { Granularity } from '../machine/budgets.js';
 import type { Formats } from '../machine/formats.js';
 import type { PoolLayout, Region } from '../machine/pool.js';
 import type { Routes } from '../machine/topology.js';
@@ -128,6 +129,7 @@ export interface PlanRequest {
   readonly lockedLayers: number;
   readonly formats: Formats;
   readonly routes: Routes;
+  readonly granularityBytes: Granularity;
   readonly layouts: ReadonlyMap<string, GroupLayout>;
   /** What a byte of the KV cache in device memory counts as, see `Budgets`. */
   readonly cacheFactor: number;

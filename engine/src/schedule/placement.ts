@@ -29,6 +29,7 @@ export function planMemory(
   const numLayers = target.layers.length;
   const request: PlanRequest = {
     ...{ target, demand, policy, formats, routes: routesOf(budgets.lanes ?? localTopology.lanes) },
+    granularityBytes: budgets.granularityBytes ?? {},
     placeDraft:
       drafter?.reserve({ policy, demand, formats, cacheFactor: budgets.draftCacheFactor ?? 1 }) ?? null,
     lockedLayers: budgets.hasPageCache ? Math.ceil(policy.pageLocked * numLayers) : numLayers,

@@ -30,8 +30,9 @@ function residentBytesOf(pool: Pool): number {
 
 export function layOutPools(request: PlanRequest, choice: SettledChoices): MemoryPlan {
   const { target, demand, policy, formats, layouts, placeDraft } = request;
-  const host = new PoolLayout('host', formats.largestPieceBytes);
-  const device = new PoolLayout('device', formats.largestPieceBytes);
+  const { granularityBytes } = request;
+  const host = new PoolLayout('host', formats.largestPieceBytes, granularityBytes.host);
+  const device = new PoolLayout('device', formats.largestPieceBytes, granularityBytes.device);
   const pinnedSet = pickPinned(target, choice.pinnedLayers);
   const keptSet = pickKept(request, pinnedSet, choice.keptLayers);
   const fixed = {

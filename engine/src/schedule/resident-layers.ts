@@ -36,27 +36,34 @@ function spreadEvenly(count: number, layers: readonly number[]): ReadonlySet<num
 }
 
 /** What pinned layers add to a plan without any: resident attention weights are there anyway. */
-export function pinnedBytes({ target, layouts, policy }: PlanRequest, layers: ReadonlySet<number>): number {
+export function pinnedBytes(
+  { target, layouts, policy, granularityBytes }: PlanRequest,
+  layers: ReadonlySet<number>,
+): number {
   const isAttentionThere = policy.attentionWeights === 'resident';
-  return sumGroups(target, layers, (group) =>
+  return sumGroups(target, layers, granularityBytes.device, (group) =>
     isAttentionThere && group.kind === 'attention' ? 0 : groupLayout(layouts, group).deviceBytes,
   );
 }
 
 /** What kept layers add to a plan without any. */
-export function keptBytes({ target, layouts }: PlanRequest, layers: ReadonlySet<number>): number {
-  return sumGroups(target, layers, (group) => groupLayout(layouts, group).stagedBytes);
+export function keptBytes(
+  { target, layouts, granularityBytes }: PlanRequest,
+  layers: ReadonlySet<number>,
+): number {
+  return sumGroups(target, layers, granularityBytes.host, (group) => groupLayout(layouts, group).stagedBytes);
 }
 
 function sumGroups(
   { layers: all }: Checkpoint,
   layers: ReadonlySet<number>,
+  granularityBytes: number | undefined,
   bytesOf: (group: WeightGroup) => number,
 ): number {
   let bytes = 0;
   for (const layer of layers) {
-    bytes += placedBytes(bytesOf(all[layer].attention));
-    for (const expert of all[layer].experts) bytes += placedBytes(bytesOf(expert));
+    bytes += placedBytes(bytesOf(all[layer].attention), granularityBytes);
+    for (const expert of all[layer].experts) bytes += placedBytes(bytesOf(expert), granularityBytes);
   }
   return bytes;
 }
