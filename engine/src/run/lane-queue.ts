@@ -50,6 +50,7 @@ export class LaneQueue<Op> {
   /** Begins an indivisible op; settles when there is room for another. */
   async #begin(op: Op): Promise<void> {
     const { serve, depth = 1 } = this.#options;
+    if (depth === 1) return serve(op, nothing);
     const served = serve(op, nothing).finally(() => this.#underWay.delete(served));
     this.#underWay.add(served);
     if (this.#underWay.size >= depth) await Promise.race(this.#underWay);
