@@ -55,7 +55,10 @@ export function addTunnelCommand(program: Command, context: CommandContext): voi
     .description(
       "wind tunnel: find the caps of link, KV cache and host arithmetic, budgets, batch and draft under which a small model on this machine has the ratios of the paper's model on its own",
     )
-    .requiredOption('--like <which>', 'machine to imitate: env1, env2, or a machine file')
+    .requiredOption(
+      '--like <which>',
+      'machine to imitate: env1, env2, parts such as rtx-3090+pcie4, or a machine file',
+    )
     .option('--model <name>', "model that ran there (default: the paper's on that machine)")
     .option('--model-draft <name>', "its draft, a model of the catalogue (default: the paper's)")
     .option(
