@@ -88,7 +88,7 @@ const doors = ['index', 'public', 'internals'];
 
 /** The first folder below `src`, or the file's own name. */
 function roomOf(path: string): string {
-  return path.split('/')[2]!.replace(/\.[cm]?[jt]s$/, '');
+  return path.split('/')[2].replace(/\.[cm]?[jt]s$/, '');
 }
 
 function importsOf({ path, text }: Source): string[] {

@@ -59,7 +59,7 @@ describe.each(names)('%s', (name) => {
   it('declares a quick form', () => {
     const parameters = parametersOf(notebook);
     expect(parameters).toHaveLength(1);
-    expect(parameters[0]!.source).toMatch(/^let quick = false;/m);
+    expect(parameters[0].source).toMatch(/^let quick = false;/m);
   });
 
   it('holds no parameters of the run that it shows', () => {

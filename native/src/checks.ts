@@ -116,13 +116,13 @@ export function checkAttention(call: AttentionCall): number {
   let numRows = 0;
   let numPositions = 0;
   for (let i = 0; i < sequences.length; i += sequenceFields) {
-    const capacity = sequences[i + 2]!;
-    const numPast = sequences[i + 3]!;
-    const numNew = sequences[i + 4]!;
+    const capacity = sequences[i + 2];
+    const numPast = sequences[i + 3];
+    const numNew = sequences[i + 4];
     checkWhole('capacity', capacity, 0, Number.MAX_SAFE_INTEGER);
     const mostOffset = cache.length - capacity * numKvHeads * headDim;
-    checkWhole('key offset', sequences[i]!, 0, mostOffset);
-    checkWhole('value offset', sequences[i + 1]!, 0, mostOffset);
+    checkWhole('key offset', sequences[i], 0, mostOffset);
+    checkWhole('value offset', sequences[i + 1], 0, mostOffset);
     checkWhole('tokens cached', numPast, 0, capacity);
     checkWhole('new tokens', numNew, 0, capacity - numPast);
     numRows += numNew;

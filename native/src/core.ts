@@ -41,7 +41,7 @@ export function loadNativeCore(preference: NativePreference = 'auto'): NativeCor
 
 function describe(error: unknown): string {
   if ((error as NodeJS.ErrnoException).code === 'MODULE_NOT_FOUND') return 'it is not built';
-  return String((error as Error).message).split('\n', 1)[0]!;
+  return String((error as Error).message).split('\n', 1)[0];
 }
 
 /** Worker threads stay silent: the main thread speaks for the process. */

@@ -38,7 +38,7 @@ async function expectGolden(
   const golden = readGolden(name).prompts;
   const expected = golden.map(({ greedy_ids }) => greedy_ids);
   const prompts = golden.map(({ ids }) => ids);
-  const maxNewTokens = expected[0]!.length;
+  const maxNewTokens = expected[0].length;
   const result = await runEngine({
     ...{ target, draft: null, prompts, strategy, maxNewTokens, machine, policy },
     ...changes,
@@ -202,7 +202,7 @@ describe('a run', () => {
 
   it('of none has lanes that work at the same time', async () => {
     const { spans } = await run('none');
-    const overlaps = spans.filter(({ startSeconds }, i) => i > 0 && startSeconds < spans[i - 1]!.endSeconds);
+    const overlaps = spans.filter(({ startSeconds }, i) => i > 0 && startSeconds < spans[i - 1].endSeconds);
     expect(overlaps.length).toBeGreaterThan(0);
   });
 
@@ -376,7 +376,7 @@ describe('a run', () => {
       spansOf(ahead, 'head', 'decode').some(
         ({ pass, endSeconds }, index) =>
           step.pass === pass &&
-          step.startSeconds >= verifications[index]!.startSeconds &&
+          step.startSeconds >= verifications[index].startSeconds &&
           step.endSeconds <= endSeconds,
       ),
     );
@@ -386,7 +386,7 @@ describe('a run', () => {
   it('of an FFN with more rows than go at once computes them on the host in pieces', async () => {
     const dense = { ...config, architecture: 'llama', numExperts: 1, expertsPerToken: 1 } as const;
     const model = await writeTinyModel(directory, 'dense', dense, { dtype: 'mixed', seed: 6 });
-    const many = Array.from({ length: 48 }, (_, index) => prompts[index % prompts.length]!.concat(index));
+    const many = Array.from({ length: 48 }, (_, index) => prompts[index % prompts.length].concat(index));
     expect(many.flat().length).toBeGreaterThan(ffnChunkRows);
     const changes = { target: model, prompts: many, maxNewTokens: 3 };
     const plain = await run('none', {}, changes);
@@ -455,7 +455,7 @@ describe('a run', () => {
     it.each<StrategyName>(['none', 'serial', 'specoffload'])(
       '%s lets nobody wait for a sequence that has ended by itself',
       async (strategy) => {
-        const eosTokenIds = [expected[0]![2]!];
+        const eosTokenIds = [expected[0][2]];
         const ending: Checkpoint = { ...target, spec: { ...target.spec, eosTokenIds } };
         const usual = await run(strategy, {}, { target: ending });
         const result = await run(strategy, slowest, { target: ending });

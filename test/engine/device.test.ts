@@ -79,7 +79,7 @@ class Bench {
 
   async get(source: number, count: number): Promise<Float32Array> {
     const { values } = await this.submit({ kind: 'read', source, count });
-    return values[0]!;
+    return values[0];
   }
 
   async close(): Promise<void> {
@@ -105,7 +105,7 @@ function linear(x: Float32Array, weight: Float32Array, width: number): Float32Ar
   return Float32Array.from({ length: (x.length / width) * numOut }, (_, i) => {
     const [row, out] = [Math.floor(i / numOut), i % numOut];
     let sum = 0;
-    for (let j = 0; j < width; j += 1) sum += x[row * width + j]! * weight[out * width + j]!;
+    for (let j = 0; j < width; j += 1) sum += x[row * width + j] * weight[out * width + j];
     return sum;
   });
 }
@@ -115,11 +115,11 @@ function rmsNorm(x: Float32Array, weight: Float32Array): Float32Array {
   return x.map((value, i) => {
     const row = x.subarray(Math.floor(i / width) * width, (Math.floor(i / width) + 1) * width);
     const meanSquare = row.reduce((sum, each) => sum + each * each, 0) / width;
-    return (value / Math.sqrt(meanSquare + sizes.rmsNormEps)) * weight[i % width]!;
+    return (value / Math.sqrt(meanSquare + sizes.rmsNormEps)) * weight[i % width];
   });
 }
 
-const add = (a: Float32Array, b: Float32Array) => a.map((value, i) => value + b[i]!);
+const add = (a: Float32Array, b: Float32Array) => a.map((value, i) => value + b[i]);
 const { hiddenSize: h, ffnSize: f, numExperts, vocabSize } = sizes;
 const a = sizes.numHeads * sizes.headDim;
 const b = sizes.numKvHeads * sizes.headDim;
@@ -140,11 +140,11 @@ describe.each(deviceKinds)('the %s device', (kind) => {
     for (const values of [x, norm, wq, wk, wv]) places.push(await bench.put(values!));
     const [q, k, v] = [bench.room(rows * a), bench.room(rows * b), bench.room(rows * b)];
     const weights = {
-      ...{ inputNorm: places[1]!, q: places[2]!, k: places[3]!, v: places[4]! },
+      ...{ inputNorm: places[1], q: places[2], k: places[3], v: places[4] },
       ...{ o: 0, postNorm: 0 },
     };
     await bench.submit({
-      ...{ kind: 'project', model: 'target', layer: 0, x: places[0]!, rows, weights, q, k, v },
+      ...{ kind: 'project', model: 'target', layer: 0, x: places[0], rows, weights, q, k, v },
     });
     const normed = rmsNorm(x!, norm!);
     expect(maxDifference(await bench.get(q, rows * a), linear(normed, wq!, h))).toBeLessThan(1e-5);
@@ -159,8 +159,8 @@ describe.each(deviceKinds)('the %s device', (kind) => {
     for (const values of [attention, x, wo, norm, wr]) places.push(await bench.put(values!));
     const [y, normed, router] = [rows * h, rows * h, rows * numExperts].map((count) => bench.room(count));
     await bench.submit({
-      ...{ kind: 'mix', model: 'target', layer: 0, attention: places[0]!, x: places[1]!, rows },
-      weights: { inputNorm: 0, q: 0, k: 0, v: 0, o: places[2]!, postNorm: places[3]!, router: places[4]! },
+      ...{ kind: 'mix', model: 'target', layer: 0, attention: places[0], x: places[1], rows },
+      weights: { inputNorm: 0, q: 0, k: 0, v: 0, o: places[2], postNorm: places[3], router: places[4] },
       ...{ y: y!, normed: normed!, router: router! },
     });
     const mixed = add(linear(attention!, wo!, a), x!);
@@ -180,19 +180,19 @@ describe.each(deviceKinds)('the %s device', (kind) => {
     const indices = Int32Array.of(3, 0, 4);
     const scales = Float32Array.of(0.5, 2, -1);
     const [gathered, out] = [bench.room(3 * h), bench.room(3 * h)];
-    const weights = { gate: places[1]!, up: places[2]!, down: places[3]! };
+    const weights = { gate: places[1], up: places[2], down: places[3] };
     await bench.submit(
-      { kind: 'gather', source: places[0]!, indices, width: h, target: gathered },
+      { kind: 'gather', source: places[0], indices, width: h, target: gathered },
       { kind: 'feed-forward', model: 'target', layer: 0, x: gathered, rows: 3, weights, out },
-      { kind: 'scatter-add', source: out, indices, scales, width: h, target: places[4]! },
+      { kind: 'scatter-add', source: out, indices, scales, width: h, target: places[4] },
     );
     const picked = Float32Array.from([...indices].flatMap((row) => [...x!.subarray(row * h, (row + 1) * h)]));
     const gates = linear(picked, gate!, h).map((value) => value / (1 + Math.exp(-value)));
-    const inner = gates.map((value, i) => value * linear(picked, up!, h)[i]!);
+    const inner = gates.map((value, i) => value * linear(picked, up!, h)[i]);
     const expected = Float32Array.from(y!);
     for (const [row, value] of linear(inner, down!, f).entries())
-      expected[indices[Math.floor(row / h)]! * h + (row % h)]! += scales[Math.floor(row / h)]! * value;
-    expect(maxDifference(await bench.get(places[4]!, rows * h), expected)).toBeLessThan(1e-5);
+      expected[indices[Math.floor(row / h)] * h + (row % h)] += scales[Math.floor(row / h)] * value;
+    expect(maxDifference(await bench.get(places[4], rows * h), expected)).toBeLessThan(1e-5);
   });
 
   it('finds the largest logits, their leads, and what is not finite', async () => {
@@ -200,10 +200,10 @@ describe.each(deviceKinds)('the %s device', (kind) => {
     const places: number[] = [];
     for (const values of [x, norm, head]) places.push(await bench.put(values!));
     const out = bench.room(rows * vocabSize);
-    const weights = { finalNorm: places[1]!, head: places[2]! };
+    const weights = { finalNorm: places[1], head: places[2] };
     const spoiled = await bench.put(Float32Array.of(1, 2, 2, 5, Number.NaN, 0, Number.POSITIVE_INFINITY, 0));
     const { maxima, areFinite } = await bench.submit(
-      { kind: 'logits', model: 'target', x: places[0]!, rows, weights, out },
+      { kind: 'logits', model: 'target', x: places[0], rows, weights, out },
       { kind: 'argmax', source: out, rows, width: vocabSize },
       { kind: 'argmax', source: spoiled, rows: 2, width: 4 },
       { kind: 'starts-finite', source: spoiled, rows: 2, width: 2 },
@@ -213,11 +213,11 @@ describe.each(deviceKinds)('the %s device', (kind) => {
     for (let row = 0; row < rows; row += 1) {
       const logits = [...expected.subarray(row * vocabSize, (row + 1) * vocabSize)];
       const [best, second] = [...logits].sort((one, other) => other - one);
-      expect(maxima[0]!.ids[row]).toBe(logits.indexOf(best!));
-      expect(maxima[0]!.margins[row]).toBeCloseTo(best! - second!, 4);
+      expect(maxima[0].ids[row]).toBe(logits.indexOf(best!));
+      expect(maxima[0].margins[row]).toBeCloseTo(best! - second!, 4);
     }
-    expect(maxima[1]!.ids[0]).toBe(3);
-    expect([...maxima[1]!.margins]).toEqual([3, Number.NaN]);
+    expect(maxima[1].ids[0]).toBe(3);
+    expect([...maxima[1].margins]).toEqual([3, Number.NaN]);
     expect(areFinite).toEqual([true, false]);
   });
 
@@ -236,14 +236,14 @@ describe.each(deviceKinds)('the %s device', (kind) => {
         kind: 'attend',
         model: 'target',
         layer: 0,
-        q: places[0]!,
-        k: places[1]!,
-        v: places[2]!,
+        q: places[0],
+        k: places[1],
+        v: places[2],
         out,
         rows,
       },
-      ...{ cache: places[3]!, cacheElements: 2 * half, sequences, numPositions },
-      ...{ ropeCos: places[4]!, ropeSin: places[5]! },
+      ...{ cache: places[3], cacheElements: 2 * half, sequences, numPositions },
+      ...{ ropeCos: places[4], ropeSin: places[5] },
     });
     const expected = new Float32Array(rows * a);
     const { numHeads, numKvHeads, headDim } = sizes;
@@ -252,7 +252,7 @@ describe.each(deviceKinds)('the %s device', (kind) => {
       ...{ q: q!, k: k!, v: v!, out: expected, cache: cache!, sequences, ropeCos, ropeSin, threads: 1 },
     });
     expect(maxDifference(await bench.get(out, rows * a), expected)).toBeLessThan(1e-5);
-    expect(maxDifference(await bench.get(places[3]!, 2 * half), cache!)).toBeLessThan(1e-5);
+    expect(maxDifference(await bench.get(places[3], 2 * half), cache!)).toBeLessThan(1e-5);
   });
 
   it.each(['bf16', 'f16', 'f32'] as const)('decodes and embeds what is stored in %s', async (dtype) => {
@@ -297,10 +297,10 @@ describe.each(deviceKinds)('the %s device', (kind) => {
         ),
       );
     const done = await Promise.all(completions);
-    expect(done.map(({ values }) => values[0]![0])).toEqual(Array.from({ length: 20 }, (_, i) => i));
+    expect(done.map(({ values }) => values[0][0])).toEqual(Array.from({ length: 20 }, (_, i) => i));
     for (const [i, { startSeconds, endSeconds }] of done.entries()) {
       expect(endSeconds).toBeGreaterThanOrEqual(startSeconds);
-      if (i > 0) expect(startSeconds).toBeGreaterThanOrEqual(done[i - 1]!.endSeconds);
+      if (i > 0) expect(startSeconds).toBeGreaterThanOrEqual(done[i - 1].endSeconds);
     }
     expect(await bench.submit()).toMatchObject({ values: [], maxima: [], areFinite: [] });
   });

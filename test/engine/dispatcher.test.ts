@@ -151,7 +151,7 @@ describe('the order of starting', () => {
       const lanes: readonly LaneName[] = ['disk', 'link', 'host', 'device'];
       const tasks = Array.from({ length: 60 }, (_, id) =>
         task(id, {
-          lane: lanes[(id * 7) % 4]!,
+          lane: lanes[(id * 7) % 4],
           priority: (id * 5) % 3,
           bytes: 1 + ((id * 11) % 4),
           after: id < 8 ? [] : [id - 3 - (id % 5), id - 1 - (id % 2)],

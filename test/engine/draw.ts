@@ -8,7 +8,7 @@ export function integer(random: Random, least: number, most: number): number {
 }
 
 export function pick<T>(random: Random, items: readonly T[]): T {
-  return items[integer(random, 0, items.length - 1)]!;
+  return items[integer(random, 0, items.length - 1)];
 }
 
 /** Odd sizes on purpose: nothing but the head's size needs to be even. */

@@ -34,11 +34,11 @@ async function expectGolden(
   policy: PolicyInput,
 ): Promise<RunResult> {
   const { target, prompts, greedyIds, greedyMargins } = await openGolden(name);
-  const maxNewTokens = greedyIds[0]!.length;
+  const maxNewTokens = greedyIds[0].length;
   const result = await runEngine({ target, draft, prompts, strategy, maxNewTokens, machine, policy });
   expect(result.sequences.map(({ ids }) => ids)).toEqual(greedyIds);
   for (const [index, { margins }] of result.sequences.entries())
-    expect(maxDifference(margins, greedyMargins[index]!)).toBeLessThan(2 * tolerance); // two logits' difference
+    expect(maxDifference(margins, greedyMargins[index])).toBeLessThan(2 * tolerance); // two logits' difference
   expect(result.newTokens).toBe(greedyIds.flat().length);
   expect(result.nearTies, 'margins of the golden cases are at least 2.6e-3').toBe(0);
   expect(result.memory.device.peakBytes).toBeLessThanOrEqual(machine.deviceBytes);
@@ -53,7 +53,7 @@ describe.each(goldenNames)('%s', (name) => {
       const { target, prompts, lastLogits } = await openGolden(name);
       const logits = await runLogits({ target, prompts, machine, policy });
       for (const [index, row] of logits.entries())
-        expect(maxDifference(row, lastLogits[index]!), `prompt ${index}`).toBeLessThan(tolerance);
+        expect(maxDifference(row, lastLogits[index]), `prompt ${index}`).toBeLessThan(tolerance);
     },
   );
 

@@ -29,7 +29,7 @@ beforeAll(async () => {
 
 function request(changes: Partial<RunRequest> = {}): RunRequest {
   return {
-    ...{ target, draft: null, prompts, strategy: 'none', maxNewTokens: expected[0]!.length },
+    ...{ target, draft: null, prompts, strategy: 'none', maxNewTokens: expected[0].length },
     ...{ machine: { deviceBytes: 16e6, hostBytes: 16e6 }, device: { kind: 'isolated' }, policy: streamed },
     ...changes,
   };
@@ -65,14 +65,14 @@ describe('on an isolated device', () => {
     for (const lane of ['link', 'device']) {
       const spans = result.spans.filter((span) => span.lane === lane && span.kind !== 'draft');
       for (const [i, { startSeconds, name }] of spans.entries())
-        if (i > 0) expect(startSeconds, name).toBeGreaterThanOrEqual(spans[i - 1]!.endSeconds);
+        if (i > 0) expect(startSeconds, name).toBeGreaterThanOrEqual(spans[i - 1].endSeconds);
     }
   });
 
   it('has the logits of transformers', async () => {
     const logits = await runLogits(request());
     for (const [index, { last_logits }] of golden.entries())
-      expect(maxDifference(logits[index]!, last_logits)).toBeLessThan(1e-4);
+      expect(maxDifference(logits[index], last_logits)).toBeLessThan(1e-4);
   });
 });
 

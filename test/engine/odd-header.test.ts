@@ -82,6 +82,6 @@ it('such a model inflates, and its inflated form writes the same tokens', async 
     ...request,
   });
   const greedy = async (checkpoint: Checkpoint) =>
-    referenceGreedy(await loadReferenceWeights(checkpoint), prompts[0]!, 6).ids;
+    referenceGreedy(await loadReferenceWeights(checkpoint), prompts[0], 6).ids;
   expect(await greedy(inflated)).toEqual(await greedy(source));
 });

@@ -50,18 +50,18 @@ export function judge(
     onRoute: ({ position, logits: scores }) => {
       if (expertsPerToken === numExperts) return;
       const sorted = [...scores].sort((a, b) => b - a);
-      const lead = sorted[expertsPerToken - 1]! - sorted[expertsPerToken]!;
-      leads[position] = Math.min(leads[position]!, lead);
+      const lead = sorted[expertsPerToken - 1] - sorted[expertsPerToken];
+      leads[position] = Math.min(leads[position], lead);
     },
   });
   return ids.map((_, index) => {
     const position = prompt.length - 1 + index;
     const routerMarginSoFar = Math.min(...leads.slice(0, position + 1));
-    const routerMargin = index === 0 ? routerMarginSoFar : leads[position]!;
+    const routerMargin = index === 0 ? routerMarginSoFar : leads[position];
     return {
       position,
-      logits: logits[position]!,
-      ...leader(logits[position]!),
+      logits: logits[position],
+      ...leader(logits[position]),
       routerMargin,
       routerMarginSoFar,
     };
@@ -75,19 +75,19 @@ export function compare(judgements: readonly Judgement[], sequence: GeneratedSeq
   let nearTies = 0;
   for (const [index, judgement] of judgements.entries()) {
     const { position, logits, best, margin, routerMargin, routerMarginSoFar } = judgement;
-    const id = sequence.ids[index]!;
+    const id = sequence.ids[index];
     const isRouterTie = routerMarginSoFar < routerTieMargin;
     if (isNearTie({ margin, routerMargin: routerMarginSoFar }, f32Arithmetic)) nearTies += 1;
     if (id !== best) {
-      const isTie = isRouterTie || logits[best]! - logits[id]! < tieMargin;
+      const isTie = isRouterTie || logits[best] - logits[id] < tieMargin;
       (isTie ? ties : errors).push(
         `position ${position}: ${id} where the reference chooses ${best} by ${margin}`,
       );
     } else if (!isRouterTie) {
       // Equal choices with different margins: the engine's arithmetic is off by more than rounding.
-      const reported = [sequence.margins[index]!, sequence.routerMargins[index]!];
+      const reported = [sequence.margins[index], sequence.routerMargins[index]];
       for (const [which, expected] of [margin, routerMargin].entries())
-        if (!isClose(reported[which]!, expected))
+        if (!isClose(reported[which], expected))
           errors.push(
             `position ${position}: ${which === 0 ? '' : 'router '}margin ${reported[which]} where the reference has ${expected}`,
           );
@@ -103,7 +103,7 @@ function isClose(a: number, b: number): boolean {
 
 function leader(logits: Float32Array): { best: number; margin: number } {
   let best = 0;
-  for (const [id, value] of logits.entries()) if (value > logits[best]!) best = id;
+  for (const [id, value] of logits.entries()) if (value > logits[best]) best = id;
   const rest = logits.filter((_, id) => id !== best);
-  return { best, margin: logits[best]! - Math.max(...rest) };
+  return { best, margin: logits[best] - Math.max(...rest) };
 }

@@ -110,7 +110,7 @@ describe('budgets are walls', () => {
       expect(memory.device.peakBytes).toBeLessThanOrEqual(machine.deviceBytes);
       expect(memory.host.peakBytes).toBeLessThanOrEqual(machine.hostBytes);
       const weights = await loadReferenceWeights(target);
-      expect(sequences[0]!.ids).toEqual(referenceGreedy(weights, prompts[0]!, maxNewTokens).ids);
+      expect(sequences[0].ids).toEqual(referenceGreedy(weights, prompts[0], maxNewTokens).ids);
 
       const less = { ...plenty, [`${pool}Bytes`]: (smallest - 1) * mebibyte };
       expect(await messageOf({ strategy, policy, machine: less })).toContain(
@@ -227,7 +227,7 @@ describe('what is left over', () => {
         expect(pinnedOnes).toHaveLength(pinnedLayers);
         expect(keptOnes).toHaveLength(keptLayers);
         expect(pinnedOnes.filter((layer) => keptOnes.includes(layer))).toEqual([]);
-        const distances = pinnedOnes.slice(1).map((layer, i) => layer - pinnedOnes[i]!);
+        const distances = pinnedOnes.slice(1).map((layer, i) => layer - pinnedOnes[i]);
         if (distances.length > 0)
           expect(Math.max(...distances) - Math.min(...distances)).toBeLessThanOrEqual(1);
       }

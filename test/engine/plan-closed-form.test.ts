@@ -101,6 +101,6 @@ describe('lifetimes', () => {
     const alone = lifetimes({ ...options, candidates: 4, acceptance });
     const together = lifetimes({ ...options, candidates: 4, acceptance, goesOn: true, together: 64 });
     expect(together.length).toBeGreaterThanOrEqual(alone.length);
-    expect(together[8]!.alive).toBeGreaterThan(alone[8]!.alive);
+    expect(together[8].alive).toBeGreaterThan(alone[8].alive);
   });
 });

@@ -104,7 +104,7 @@ describe('regret', () => {
     const request = { ...job, ...changes };
     const best = await exhaust(request);
     const plan = await planRun({ ...request, fixed: held, allowed: allowedIn(request) });
-    const { strategy, input } = plan.ranked[0]!;
+    const { strategy, input } = plan.ranked[0];
     // On the seed of the search, as the grid: what else it was chosen on is not the grid's.
     const { outcome } = await predict(request, { strategy, policy: input });
     expect(outcome.tokensPerSecond / best).toBeGreaterThanOrEqual(0.97);
@@ -151,11 +151,11 @@ describe('a plan', () => {
       .map(({ tokensPerSecondBySeed }) => median(tokensPerSecondBySeed));
     expect(medians.length).toBeGreaterThan(1);
     expect(medians[0]).toBe(Math.max(...medians));
-    const { tokensPerSecondBySeed: own, outcome } = ranked[0]!;
+    const { tokensPerSecondBySeed: own, outcome } = ranked[0];
     expect(outcome.tokensPerSecond).toBe(median(own));
     const ratios = ranked
       .slice(1)
-      .map((other) => median(other.tokensPerSecondBySeed.map((v, i) => v / own[i]!)));
+      .map((other) => median(other.tokensPerSecondBySeed.map((v, i) => v / own[i])));
     expect(ratios).toEqual([...ratios].sort((a, b) => b - a));
     expect(bestByWay[0]).toBe(ranked[0]);
     expect(new Set(bestByWay.map(({ policy }) => policy.speculation)).size).toBe(bestByWay.length);
@@ -181,7 +181,7 @@ describe('a plan', () => {
   it('predicts once what no seed changes', async () => {
     const without = { ...job, draft: null, acceptance: null, fixed: { experts: 'all' } } as const;
     const { ranked, numSimulated, numPredictions } = await planRun(without);
-    expect(ranked[0]!.tokensPerSecondBySeed).toEqual(new Array(9).fill(ranked[0]!.outcome.tokensPerSecond));
+    expect(ranked[0].tokensPerSecondBySeed).toEqual(new Array(9).fill(ranked[0].outcome.tokensPerSecond));
     expect(numPredictions).toBe(numSimulated + ranked.length);
   });
 
@@ -255,7 +255,7 @@ it('a plan made in a notebook stops when its cell is interrupted', async () => {
 
 describe('more of a resource', () => {
   const gainOf = ({ tokensPerSecondBySeed, baselineBySeed }: Relaxation) =>
-    median(tokensPerSecondBySeed.map((value, seed) => value / baselineBySeed[seed]!));
+    median(tokensPerSecondBySeed.map((value, seed) => value / baselineBySeed[seed]));
 
   it('is tried for every resource on the first seeds of the plan, and helps most where the lane binds', async () => {
     const request = { ...job, strategies: ['none'] as const };
@@ -263,10 +263,10 @@ describe('more of a resource', () => {
     const found = await relaxResources(request, plan);
     expect(found.map(({ resource }) => resource)).toEqual([...resources]);
     for (const { baselineBySeed } of found)
-      expect(baselineBySeed).toEqual(plan.ranked[0]!.tokensPerSecondBySeed.slice(0, 5));
+      expect(baselineBySeed).toEqual(plan.ranked[0].tokensPerSecondBySeed.slice(0, 5));
     const gains = new Map(found.map((relaxation) => [relaxation.resource, gainOf(relaxation)]));
     for (const [resource, gain] of gains) expect(gain, resource).toBeGreaterThan(0.99);
-    expect(plan.ranked[0]!.busiest.lane).toBe('link');
+    expect(plan.ranked[0].busiest.lane).toBe('link');
     for (const lane of ['host arithmetic', 'device arithmetic', 'disk'] as const)
       expect(gains.get('link')).toBeGreaterThan(gains.get(lane)!);
     // Half more device memory holds all of the four layers: nothing streams any more.
@@ -306,17 +306,17 @@ describe('the ladder', () => {
     expect(ladder.published.policy).toMatchObject(published);
     expect(ladder.publishedBySeed).toHaveLength(5);
     expect(ladder.publishedAsCounted).toBeGreaterThan(ladder.published.tokensPerSecond);
-    expect(median(plan.ranked[0]!.tokensPerSecondBySeed)).toBeGreaterThan(median(ladder.publishedBySeed));
+    expect(median(plan.ranked[0].tokensPerSecondBySeed)).toBeGreaterThan(median(ladder.publishedBySeed));
     const named = new Set(ladder.steps.flatMap(({ fields }) => Object.keys(fields)));
     for (const field of ['ending', 'pageLocked'] satisfies (keyof Policy)[]) expect(named).toContain(field);
     // On the same draws nothing is lost by ending at one's own limit, on no seed.
     const limits = ladder.steps.find(({ fields }) => 'ending' in fields)!;
     for (const [seed, value] of limits.tokensPerSecondBySeed!.entries())
-      expect(value).toBeGreaterThanOrEqual(ladder.publishedBySeed[seed]!);
+      expect(value).toBeGreaterThanOrEqual(ladder.publishedBySeed[seed]);
   });
 });
 
 function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
-  return (sorted[(sorted.length - 1) >> 1]! + sorted[sorted.length >> 1]!) / 2;
+  return (sorted[(sorted.length - 1) >> 1] + sorted[sorted.length >> 1]) / 2;
 }

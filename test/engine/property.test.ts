@@ -117,7 +117,7 @@ it('proposes what the draft alone would write, whatever it keeps of its cache af
       const policy = { candidates, draftCache, draftBatch: 2, pinnedLayers: 0, keptLayers: 0 };
       const { sequences, acceptance } = await runWithin(drawn, strategy, policy);
       const expected = sequences.map(({ ids }, index) =>
-        countAcceptance(draftWeights, prompts[index]!, ids, candidates, maxNewTokens).report(),
+        countAcceptance(draftWeights, prompts[index], ids, candidates, maxNewTokens).report(),
       );
       const sum = (field: 'proposed' | 'accepted') =>
         expected.reduce((total, report) => total + (report?.[field] ?? 0), 0);
@@ -147,7 +147,7 @@ it('met partial acceptance, rejection, ends of sequences, and not only ties', ()
 /** Runs that differ in where and when things happen; some of the competitors' speculate, too. */
 function drawPlacedRuns(index: number, numPrompts: number): (readonly [StrategyName, PolicyInput])[] {
   const random = createRandom(seed, `places ${index}`);
-  const own = strategyNames[index % strategyNames.length]!;
+  const own = strategyNames[index % strategyNames.length];
   const speculation = () => ({ speculation: pick(random, ['none', 'serial'] as const) });
   return [
     [
@@ -158,9 +158,9 @@ function drawPlacedRuns(index: number, numPrompts: number): (readonly [StrategyN
         ...(own === 'serial' ? { speculation: pick(random, ['serial', 'ahead'] as const) } : {}),
       },
     ],
-    [competitors[index % competitors.length]!, { pinnedLayers: 0, keptLayers: 0, ...speculation() }],
+    [competitors[index % competitors.length], { pinnedLayers: 0, keptLayers: 0, ...speculation() }],
     [
-      competitors[(index + 1) % competitors.length]!,
+      competitors[(index + 1) % competitors.length],
       {
         ...drawPolicy(random, 'serial', numPrompts),
         ...drawPlaces(random, numPrompts),
@@ -187,7 +187,7 @@ async function drawCase(random: Random, index: number): Promise<Case> {
   const maxNewTokens = integer(random, 1, 18);
   // An end-of-sequence id that occurs: one that the first sequence comes to.
   const weights = await loadReferenceWeights(target);
-  const eosTokenIds = referenceGreedy(weights, prompts[0]!, integer(random, 1, 6)).ids.slice(-1);
+  const eosTokenIds = referenceGreedy(weights, prompts[0], integer(random, 1, 6)).ids.slice(-1);
   return {
     target: { ...target, spec: { ...target.spec, eosTokenIds } },
     weights,
@@ -290,7 +290,7 @@ function assertReference(
 ): Comparison[] {
   return sequences.map((sequence, index) => {
     const key = `${index} ${sequence.ids}`; // strategies that wrote the same need the reference once
-    const judgements = judged.get(key) ?? judge(weights, prompts[index]!, sequence.ids);
+    const judgements = judged.get(key) ?? judge(weights, prompts[index], sequence.ids);
     judged.set(key, judgements);
     const comparison = compare(judgements, sequence);
     expect(comparison.errors, `${title}, prompt ${index}`).toEqual([]);

@@ -38,10 +38,10 @@ describe('the order of proposing and verifying', () => {
       proposeAhead: (batch) => move(`propose ahead ${batch}`),
       verify: (batch) =>
         move(`verify ${batch}`, () => {
-          const choices = Array.from({ length: tokensPerRound[batch]! }, () => ({
+          const choices = Array.from({ length: tokensPerRound[batch] }, () => ({
             ...{ id: 1, margin: 1, routerMargin: 1 },
           }));
-          for (const sequence of batches[batch]!) sequence.append(choices, new Set());
+          for (const sequence of batches[batch]) sequence.append(choices, new Set());
         }),
     };
     const [decode] = Object.values(strategies[strategy].orders);
@@ -135,7 +135,7 @@ describe('a run', () => {
     for (const lane of ['link', 'host', 'device'] as const) {
       const own = spans.filter((span) => span.lane === lane && span.kind !== 'draft');
       for (const [i, span] of own.entries())
-        if (i > 0) expect(overlap(own[i - 1]!, span), `${own[i - 1]!.name}, ${span.name}`).toBe(false);
+        if (i > 0) expect(overlap(own[i - 1], span), `${own[i - 1].name}, ${span.name}`).toBe(false);
     }
     // A draft step lets other work in between its layers, and no other draft step.
     const onDevice = spans.filter(({ lane }) => lane === 'device');
@@ -241,7 +241,7 @@ describe('a run', () => {
       expect(newTokens).toBeGreaterThan(reports[i - 1]?.newTokens ?? 0);
       expect(elapsedSeconds).toBeGreaterThan(reports[i - 1]?.elapsedSeconds ?? 0);
     }
-    expect(reports[0]!.phase).toBe('prefill');
+    expect(reports[0].phase).toBe('prefill');
     expect(reports.at(-1)).toMatchObject({
       ...{ phase: 'decode', newTokens: result.newTokens, maxNewTokens: 8 * prompts.length },
       ...{ finishedSequences: prompts.length, numSequences: prompts.length },

@@ -62,7 +62,7 @@ export async function writeTinyCheckpoint(
 
 function drawDtype(name: string, { seed }: TinyWeights): WeightDtype {
   const dtypes: readonly WeightDtype[] = ['bf16', 'f16', 'f32'];
-  return dtypes[createRandom(seed, `dtype of ${name}`).uint32() % 3]!;
+  return dtypes[createRandom(seed, `dtype of ${name}`).uint32() % 3];
 }
 
 /** Norms around 1, biases around 0; matrices that keep the size of what they are multiplied with; embeddings of size 1. */
@@ -74,14 +74,14 @@ function drawTensor(
   const own = createRandom(seed, name);
   const noise = createRandom(seed, `perturbation of ${name}`);
   const isNorm = shape.length === 1 && !name.endsWith('.bias');
-  const scale = shape.length === 1 ? 0.1 : name.includes('embed_tokens') ? 1 : shape[1]! ** -0.5;
+  const scale = shape.length === 1 ? 0.1 : name.includes('embed_tokens') ? 1 : shape[1] ** -0.5;
   const count = shape.reduce((product, size) => product * size, 1);
   const draw = () => own.normal() + (perturbation === 0 ? 0 : perturbation * noise.normal());
   const values = Float32Array.from({ length: count }, () => (isNorm ? 1 : 0) + scale * draw());
   if (twinTokens && name === 'lm_head.weight') {
-    const width = shape[1]!;
+    const width = shape[1];
     for (let i = width; i < count; i += 1)
-      if (Math.floor(i / width) % 2 === 1) values[i] = values[i - width]! + 1e-7 * noise.normal();
+      if (Math.floor(i / width) % 2 === 1) values[i] = values[i - width] + 1e-7 * noise.normal();
   }
   return values;
 }

@@ -87,15 +87,14 @@ describe('a lane from disk to the device', () => {
     expect(loads).toHaveLength(passes * groups.length);
     for (const [index, { lane, bytes, startSeconds, endSeconds }] of loads.entries()) {
       expect([lane, bytes]).toEqual(['disk-to-device', groups[index % groups.length]]);
-      expect(endSeconds - startSeconds).toBeCloseTo(byHand[index % groups.length]!, 9);
+      expect(endSeconds - startSeconds).toBeCloseTo(byHand[index % groups.length], 9);
     }
     expect(spans.filter(({ lane }) => lane === 'disk' || lane === 'link')).toEqual([]);
     // Nothing else takes time: the run is as long as its passes' reads, one after the other.
     expect(seconds / (passes * sum(byHand))).toBeCloseTo(1, 3);
     expect(Object.keys(phases.decode.lanes)).toEqual(['disk', 'link', 'host', 'device', 'disk-to-device']);
     const busy =
-      phases.prefill.lanes['disk-to-device']!.busySeconds +
-      phases.decode.lanes['disk-to-device']!.busySeconds;
+      phases.prefill.lanes['disk-to-device'].busySeconds + phases.decode.lanes['disk-to-device'].busySeconds;
     expect(busy).toBeCloseTo(passes * sum(byHand), 9);
     expect(bytesMoved).toEqual({ disk: 0, link: 0, 'disk-to-device': passes * sum(groups) });
     // No buffers wait in host memory.
@@ -178,7 +177,7 @@ describe('a second device lane', () => {
       expect(endSeconds - startSeconds).toBeCloseTo(0.5, 3);
     }
     expect(phases.decode.lanes['draft-device']).toMatchObject({ bytes: 0, numTasks: drafts.length });
-    expect(phases.decode.lanes['draft-device']!.busySeconds).toBeCloseTo(0.5 * drafts.length, 2);
+    expect(phases.decode.lanes['draft-device'].busySeconds).toBeCloseTo(0.5 * drafts.length, 2);
     const others = spans.filter(({ lane, kind }) => lane === 'device' && kind === 'draft');
     expect(others).toEqual([]);
   });

@@ -276,7 +276,7 @@ describe('toChromeTrace', () => {
 
   it('sorts the events of a lane by start', () => {
     expect(complete.map(({ name }) => name)).toEqual(['load 1', 'load 2', 'load 3', 'layer.0.expert.1']);
-    expect(spans[0]!.id, 'the caller keeps the order of the spans').toBe(3);
+    expect(spans[0].id, 'the caller keeps the order of the spans').toBe(3);
   });
 
   it('names the process and every row', () => {

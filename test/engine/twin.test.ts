@@ -38,7 +38,7 @@ describe('on the twin', () => {
       expect(onTwin.acceptance).toEqual(onNative.acceptance);
       expect(onTwin.passes).toBe(onNative.passes);
       for (const [index, { margins }] of onTwin.sequences.entries())
-        expect(maxDifference(margins, onNative.sequences[index]!.margins)).toBeLessThan(2e-4);
+        expect(maxDifference(margins, onNative.sequences[index].margins)).toBeLessThan(2e-4);
     }
   });
 
@@ -51,6 +51,6 @@ describe('on the twin', () => {
       policy: { pinnedLayers: 0, keptLayers: 0 },
     });
     for (const [index, { last_logits }] of expected.entries())
-      expect(maxDifference(logits[index]!, last_logits)).toBeLessThan(1e-4);
+      expect(maxDifference(logits[index], last_logits)).toBeLessThan(1e-4);
   });
 });

@@ -34,21 +34,21 @@ describe.each(gpus)('%s', (gpu) => {
   it('reaches no more than its data sheets say, and not much less than half of it', async () => {
     const { device, link, disk, host, memory, name } = flattenMachine(await openMachine(gpu));
     const [, linkName, hostName, diskName] = name.split('+') as [string, string, string, string];
-    const part = parts.gpu[gpu]!;
+    const part = parts.gpu[gpu];
     const rate = (text: string | undefined) => parseBytesPerSecond('rate', text!);
     const flops = parseFlopsPerSecond('flops', part.flops!.value);
     const shares = [
-      device.arithmetic[0]![1] / flops,
+      device.arithmetic[0][1] / flops,
       device.memoryBytesPerSecond / rate(part.memory!.value),
-      link.bytesPerSecond / rate(parts.link[linkName]!.rate!.value),
-      disk.bytesPerSecond / rate(parts.disk[diskName]!.rate!.value),
+      link.bytesPerSecond / rate(parts.link[linkName].rate!.value),
+      disk.bytesPerSecond / rate(parts.disk[diskName].rate!.value),
     ];
     for (const share of shares) {
       expect(share).toBeGreaterThan(0.5);
       expect(share).toBeLessThanOrEqual(1);
     }
     expect(link.pageableBytesPerSecond).toBeLessThanOrEqual(link.bytesPerSecond);
-    expect(host.cacheBytesPerSecond).toBeLessThan(rate(parts.host[hostName]!.memory!.value) / 2);
+    expect(host.cacheBytesPerSecond).toBeLessThan(rate(parts.host[hostName].memory!.value) / 2);
     expect(memory.deviceBytes).toBe(parseBytes('bytes', part.bytes!.value));
   });
 
@@ -61,7 +61,7 @@ describe.each(gpus)('%s', (gpu) => {
       promptLengths: new Array<number>(16).fill(64),
       maxNewTokens: 8,
     });
-    const { seconds, bytesMoved, passes, tokensPerSecond } = plan.ranked[0]!.outcome;
+    const { seconds, bytesMoved, passes, tokensPerSecond } = plan.ranked[0].outcome;
     const linkSeconds = bytesMoved.link / transferLane(machine, 'link').bytesPerSecond;
     expect(seconds).toBeGreaterThanOrEqual(linkSeconds);
     // Not everything fits beside what a pass needs, so every pass moves something.
@@ -136,7 +136,7 @@ describe('docs/machine.schema.json', () => {
 
   it('describes the example of the docs, which is one that the lab reads', async () => {
     const page = await readFile(join(projectDirectory, 'docs/own-machines.md'), 'utf8');
-    const example: unknown = JSON.parse(/```json\n(\{[\s\S]*?\})\n```/.exec(page)![1]!);
+    const example: unknown = JSON.parse(/```json\n(\{[\s\S]*?\})\n```/.exec(page)![1]);
     expect(misfits(schema, example)).toEqual([]);
     expect(parseMachineModel(example, 'docs').lanes).toHaveLength(4);
   });

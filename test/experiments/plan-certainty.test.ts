@@ -68,7 +68,7 @@ describe('what binds', () => {
   const base = [10, 11, 9, 10, 10.5];
   const relaxed = (resource: Relaxation['resource'], ...factors: readonly number[]): Relaxation => ({
     ...{ resource, change: `${resource} x1.5`, isReplanned: false, baselineBySeed: base },
-    tokensPerSecondBySeed: base.map((value, seed) => value * factors[seed % factors.length]!),
+    tokensPerSecondBySeed: base.map((value, seed) => value * factors[seed % factors.length]),
   });
 
   it('is the resource that gains most of those that gain beyond doubt, and never the acceptance', () => {

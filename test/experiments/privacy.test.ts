@@ -108,6 +108,6 @@ describe.skipIf(missing !== null)(`under strace${missing ? `: ${missing}` : ''}`
     expect(calls.filter(writesElsewhere)).toEqual([]);
     expect({ home: leftIn('home'), tmp: leftIn('tmp') }).toEqual({ home: [], tmp: [] });
     const known = ['mine.json', 'n.ipynb', 'n.executed.ipynb', 'n.html', 'results'];
-    expect(leftIn('work').filter((path) => !known.includes(String(path).split('/')[0]!))).toEqual([]);
+    expect(leftIn('work').filter((path) => !known.includes(String(path).split('/')[0]))).toEqual([]);
   });
 });

@@ -33,8 +33,8 @@ describe('fits', () => {
       ...[1, 1, 1].map((rows) => observe(rows, 1e9)),
     ]);
     expect(points.map(([rows]) => rows)).toEqual([1, 8]);
-    expect(points[0]![1]).toBeCloseTo(1e9, -3);
-    expect(points[1]![1]).toBeCloseTo(4e9, -3);
+    expect(points[0][1]).toBeCloseTo(1e9, -3);
+    expect(points[1][1]).toBeCloseTo(4e9, -3);
     expect(median([3, 1, 2])).toBe(2);
     expect(median([1, 2])).toBe(1.5);
   });
@@ -115,9 +115,9 @@ describe('accuracy', () => {
     const points = accuracyGrid(true);
     const outcome = (tokensPerSecond: number) => ({ ...result, tokensPerSecond });
     const comparisons = [
-      compare(points[0]!, outcome(10), outcome(11), null),
-      compare(points[1]!, outcome(20), outcome(12), null),
-      compare(points[2]!, outcome(16), outcome(16), null),
+      compare(points[0], outcome(10), outcome(11), null),
+      compare(points[1], outcome(20), outcome(12), null),
+      compare(points[2], outcome(16), outcome(16), null),
     ];
     const summary = summarize(comparisons);
     expect(summary.meanError).toBeCloseTo((0.1 + 0.4 + 0) / 3, 10);

@@ -22,7 +22,7 @@ const slow = fakeRecord({
   run: { seed: 5 },
 });
 const predicted = fakePrediction({ axes: { system: 'Spec' }, tokensPerSecond: 9, experiment: 'what-if' });
-const keys = { first: repeats[0]!.key, second: repeats[1]!.key, slow: slow.key, predicted: predicted.key };
+const keys = { first: repeats[0].key, second: repeats[1].key, slow: slow.key, predicted: predicted.key };
 
 let results: string;
 beforeAll(async () => {
@@ -282,12 +282,12 @@ describe('refusals', () => {
   });
 
   it('an ambiguous key, with those that it may be', async () => {
-    const all = Object.values(keys).map((key) => key[0]!);
+    const all = Object.values(keys).map((key) => key[0]);
     const shared = all.find((letter, i) => all.indexOf(letter) !== i);
     // Four keys and sixteen letters: make one that shares a letter if none does.
     const copy = join(results, 'sweep', `${keys.first[0]}${'0'.repeat(31)}`);
     await mkdir(copy);
-    const { exitCode, stderr } = await runs('show', shared ?? keys.first[0]!);
+    const { exitCode, stderr } = await runs('show', shared ?? keys.first[0]);
     await rm(copy, { recursive: true });
     expect(exitCode).toBe(2);
     expect(stderr).toMatch(/ may be (sweep|what-if)\/[0-9a-f]{32}, .*; type more of the key, or/);

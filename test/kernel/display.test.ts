@@ -44,7 +44,7 @@ describe('showFigure', () => {
     const { display, sent } = createRecorder();
     display.showFigure(figure);
     expect(sent).toHaveLength(1);
-    const { bundle } = sent[0]!;
+    const { bundle } = sent[0];
     expect(Object.keys(bundle)).toEqual(['application/vnd.plotly.v1+json', 'text/html', 'text/plain']);
     expect(bundle['application/vnd.plotly.v1+json']).toEqual(figure);
     expect(bundle['text/plain']).toBe('two bars');
@@ -54,7 +54,7 @@ describe('showFigure', () => {
     const { display, html } = createRecorder();
     for (let i = 0; i < 3; i += 1) display.showFigure(figure);
     expect(html().map((text) => text.includes(plotlyScript()))).toEqual([true, false, false]);
-    expect(html()[1]!.length).toBeLessThan(3000);
+    expect(html()[1].length).toBeLessThan(3000);
   });
 
   it('leaves it to the cell that calls setupFigures, every time that cell runs', () => {
@@ -90,7 +90,7 @@ describe('showTable', () => {
   it('rounds, aligns and escapes', () => {
     const { display, sent } = createRecorder();
     display.showTable(rows, { titles: { tokensPerSecond: 'tokens/s' }, caption: 'a < b' });
-    const { bundle } = sent[0]!;
+    const { bundle } = sent[0];
     const html = String(bundle['text/html']);
     expect(html).toContain('<td style="text-align:right">6.973</td>');
     expect(html).toContain('<td style="text-align:right">48,123,456,789</td>');
@@ -105,7 +105,7 @@ describe('showTable', () => {
     const { display, sent } = createRecorder();
     const many = Array.from({ length: 1200 }, (_, i) => ({ b: i, a: 2 * i }));
     display.showTable(many, { columns: ['a', 'b'], mostRows: 2 });
-    expect(sent[0]!.bundle['text/plain']).toBe(
+    expect(sent[0].bundle['text/plain']).toBe(
       ['a  b', '-  -', '0  0', '2  1', 'first 2 of 1,200 rows; mostRows shows more'].join('\n'),
     );
   });
@@ -169,8 +169,8 @@ describe('createProgress', () => {
     ]);
     expect(sent.map(({ options }) => options?.isUpdate)).toEqual([false, true, true]);
     expect(new Set(sent.map(({ options }) => options?.displayId)).size).toBe(1);
-    expect(sent[1]!.bundle['text/html']).toContain('width:25.0%');
-    expect(sent[2]!.bundle['text/html']).toBe('<p>sweep &lt;1&gt;: 2 of 4 done in 4.0 s</p>');
+    expect(sent[1].bundle['text/html']).toContain('width:25.0%');
+    expect(sent[2].bundle['text/html']).toBe('<p>sweep &lt;1&gt;: 2 of 4 done in 4.0 s</p>');
   });
 });
 

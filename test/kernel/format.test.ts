@@ -105,6 +105,6 @@ describe('a notebook', () => {
     expect(new Set(ids).size).toBe(5);
     expect(ids[2]).toBe('twice');
     for (const id of ids) expect(id).toMatch(/^[\w-]{1,64}$/);
-    expect(parseNotebook(createNotebookText(['1']), 'a').cells[0]!.id).toBe(ids[0]);
+    expect(parseNotebook(createNotebookText(['1']), 'a').cells[0].id).toBe(ids[0]);
   });
 });

@@ -124,13 +124,13 @@ it('that come after the end of their cell go to it, not to the one under way', (
   const say = (request: Message, text: string) =>
     collector.add(createResponse(request, 'stream', { name: 'stdout', text }));
   collector.begin(first);
-  say(requests[0]!, 'a');
+  say(requests[0], 'a');
   collector.begin(second);
-  say(requests[1]!, 'x');
-  say(requests[0]!, 'b');
+  say(requests[1], 'x');
+  say(requests[0], 'b');
   collector.addText('stdout', 'y');
   collector.end();
-  say(requests[0]!, 'after the end');
+  say(requests[0], 'after the end');
   expect([texts(first), texts(second)]).toEqual([['ab'], ['xy']]);
 });
 

@@ -26,7 +26,7 @@ describe('parameters', () => {
       '// Parameters of this run\nlet quick = true;\nlet name: string | null = null;\n' +
         'let sizes: readonly number[] = [3];\nlet old = NaN;',
     );
-    expect(notebook.cells[2]!.metadata).toEqual({ tags: ['injected-parameters'] });
+    expect(notebook.cells[2].metadata).toEqual({ tags: ['injected-parameters'] });
     expect(notebook.cells).toHaveLength(4);
   });
 

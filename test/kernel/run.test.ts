@@ -80,7 +80,7 @@ describe('notebook run', () => {
       versions: { node: process.versions.node, tslab: '1.0.22', typescript: '5.0.4' },
     });
     expect(metadata.kernelspec).toMatchObject({ name: 'specoffload', language: 'typescript' });
-    const cell = result.executed.cells[5]!;
+    const cell = result.executed.cells[5];
     expect(cell.metadata.specoffload).toMatchObject({ status: 'completed', seconds: expect.any(Number) });
     expect(cell.metadata.execution).toMatchObject({ 'iopub.status.busy': expect.any(String) });
     expect(await readFile(join(folder, 'page.html'), 'utf8')).toContain('<h1>Title</h1>');
@@ -203,7 +203,7 @@ describe('notebook run', () => {
       .sort((a, b) => a - b);
     expect(cells).toHaveLength(20);
     console.info(
-      `the runner adds ${addedMs[10]!.toFixed(1)} ms per cell (median of 20), at most ${addedMs[19]!.toFixed(1)} ms`,
+      `the runner adds ${addedMs[10].toFixed(1)} ms per cell (median of 20), at most ${addedMs[19].toFixed(1)} ms`,
     );
   });
 
@@ -268,7 +268,7 @@ describe('notebook run', () => {
     const outcome = await runNotebook({ path, ...(!hasOwnKernel && { session }) });
     expect(outcome).toMatchObject(shown);
     if (outcome.failure === null) return;
-    const failed = outcome.notebook.cells[outcome.failure.cell - 1]!;
+    const failed = outcome.notebook.cells[outcome.failure.cell - 1];
     expect(failed.metadata.specoffload).toMatchObject({ status: 'failed' });
     expect(failed).toMatchObject({ outputs: [{ output_type: 'error', ename: outcome.failure.ename }] });
   });

@@ -27,7 +27,7 @@ function createCall(
   let offset = 3; // not aligned, on purpose
   const order = lengths.map((_, i) => i).sort((a, b) => ((a * 7 + seed) % 5) - ((b * 7 + seed) % 5));
   for (const i of order) {
-    const { numPast, numNew } = lengths[i]!;
+    const { numPast, numNew } = lengths[i];
     const capacity = numPast + numNew + randomWhole(random, 0, 3);
     const blockLength = numKvHeads * capacity * headDim;
     sequences.set([offset, offset + blockLength, capacity, numPast, numNew], i * sequenceFields);
@@ -66,10 +66,10 @@ function attendNaively(call: AttentionCall): {
   const rope = (x: number[], position: number) =>
     x.map((_, d) => {
       const i = d % half;
-      const cos = call.ropeCos[position * half + i]!;
-      const sin = call.ropeSin[position * half + i]!;
-      const partner = d < half ? -x[d + half]! : x[d - half]!;
-      return x[d]! * cos + partner * sin;
+      const cos = call.ropeCos[position * half + i];
+      const sin = call.ropeSin[position * half + i];
+      const partner = d < half ? -x[d + half] : x[d - half];
+      return x[d] * cos + partner * sin;
     });
   const slice = (from: Float32Array, index: number) =>
     Array.from(from.subarray(index * headDim, (index + 1) * headDim));
@@ -92,8 +92,8 @@ function attendNaively(call: AttentionCall): {
       for (let h = 0; h < numKvHeads; h++) {
         const key = rope(slice(call.k, (firstRow + t) * numKvHeads + h), numPast + t);
         const value = slice(call.v, (firstRow + t) * numKvHeads + h);
-        keys[h]!.push(key);
-        values[h]!.push(value);
+        keys[h].push(key);
+        values[h].push(value);
         appended.keys.push(...key);
         appended.values.push(...value);
       }
@@ -101,15 +101,15 @@ function attendNaively(call: AttentionCall): {
         const kvHead = Math.floor((h * numKvHeads) / numHeads);
         const query = rope(slice(call.q, (firstRow + t) * numHeads + h), numPast + t);
         const first = slidingWindow > 0 ? Math.max(0, numPast + t + 1 - slidingWindow) : 0;
-        const seen = keys[kvHead]!.slice(first);
+        const seen = keys[kvHead].slice(first);
         const scores = seen.map(
-          (key) => key.reduce((sum, x, d) => sum + x * query[d]!, 0) / Math.sqrt(headDim),
+          (key) => key.reduce((sum, x, d) => sum + x * query[d], 0) / Math.sqrt(headDim),
         );
         const weights = scores.map((score) => Math.exp(score - Math.max(...scores)));
         const total = weights.reduce((sum, w) => sum + w, 0);
-        const seenValues = values[kvHead]!.slice(first);
+        const seenValues = values[kvHead].slice(first);
         for (let d = 0; d < headDim; d++) {
-          out.push(seenValues.reduce((sum, value, j) => sum + weights[j]! * value[d]!, 0) / total);
+          out.push(seenValues.reduce((sum, value, j) => sum + weights[j] * value[d], 0) / total);
         }
       }
     }
@@ -142,7 +142,7 @@ function largestDifference(actual: ArrayLike<number>, expected: ArrayLike<number
   expect(actual.length).toBe(expected.length);
   let largest = 0;
   for (let i = 0; i < actual.length; i++) {
-    const difference = Math.abs(actual[i]! - expected[i]!);
+    const difference = Math.abs(actual[i] - expected[i]);
     if (!(difference <= largest)) largest = difference; // NaN is the largest of all
   }
   return largest;
@@ -158,7 +158,7 @@ function numForeignChanges(before: AttentionCall, after: AttentionCall): number 
 
 const randomCases = Array.from({ length: 60 }, (_, seed) => {
   const random = createRandom(seed);
-  const pick = <T>(items: readonly T[]) => items[randomWhole(random, 0, items.length - 1)]!;
+  const pick = <T>(items: readonly T[]) => items[randomWhole(random, 0, items.length - 1)];
   const group = randomWhole(random, 1, 8);
   const numKvHeads = randomWhole(random, 1, 3);
   const headDim = pick([2, 6, 8, 10, 12, 16, 24, 32, 36, 48, 64, 80, 100, 128, 144]);

@@ -4,7 +4,7 @@ import { narrowBf16 } from '../../native/dist/codecs/bf16.js';
 import { narrowF16 } from '../../native/dist/codecs/f16.js';
 
 const widen = (dtype: 'bf16' | 'f16') => (half: number) =>
-  decodeWeights(new Uint8Array(Uint16Array.of(half).buffer), dtype)[0]!;
+  decodeWeights(new Uint8Array(Uint16Array.of(half).buffer), dtype)[0];
 const [widenBf16, widenF16] = [widen('bf16'), widen('f16')];
 
 describe('bf16', () => {

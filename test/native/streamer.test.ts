@@ -75,12 +75,12 @@ describe.each(cores)('streamer, %s', (kind, core) => {
           // Disjoint slots of 16 blocks, four ranges in each.
           for (let r = 0; r < 4; r++) {
             const which = randomWhole(random, 0, 1);
-            const { bytes } = files[which]!;
+            const { bytes } = files[which];
             const fileOffset = randomWhole(random, 0, Math.floor(bytes.length / block)) * block;
             const byteLength = randomWhole(random, 1, 4) * block;
             const arenaOffset = (i * 16 + r * 4) * block;
             bytes.copy(expected, arenaOffset, fileOffset, Math.min(bytes.length, fileOffset + byteLength));
-            ranges.push({ file: opened[which]!, fileOffset, byteLength, arenaOffset });
+            ranges.push({ file: opened[which], fileOffset, byteLength, arenaOffset });
           }
           const report = await streamer.read(ranges, arena);
           settled.push(i);
@@ -92,9 +92,9 @@ describe.each(cores)('streamer, %s', (kind, core) => {
       // All start in order. With several in flight, one may overtake another whose thread the system lets wait.
       if (readsInFlight === 1) expect(settled).toEqual(settled.map((_, i) => i));
       reports.slice(1).forEach((report, i) => {
-        expect(report.startSeconds).toBeGreaterThanOrEqual(reports[i]!.startSeconds);
+        expect(report.startSeconds).toBeGreaterThanOrEqual(reports[i].startSeconds);
       });
-      expect(reports[0]!.startSeconds).toBeGreaterThanOrEqual(startedBefore);
+      expect(reports[0].startSeconds).toBeGreaterThanOrEqual(startedBefore);
       expect(reports.at(-1)!.endSeconds).toBeLessThanOrEqual(endedAfter);
       await streamer.close();
     },

@@ -12,7 +12,7 @@ export function parseNumber(text: string): number | null {
   const number = Number(text);
   if (!Number.isFinite(number)) return null;
   const isWhole = /^[+-]?\d+$/.test(text);
-  const isKept = isWhole ? isExact(text, number) : number !== 0 || !/[1-9]/.test(text.split(/e/i)[0]!);
+  const isKept = isWhole ? isExact(text, number) : number !== 0 || !/[1-9]/.test(text.split(/e/i)[0]);
   return isKept ? number : null;
 }
 

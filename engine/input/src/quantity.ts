@@ -24,13 +24,13 @@ export function parseQuantity(text: string, unit: Unit): number | null {
   const bare = written.replace(/\s*\/\s*/, '/');
   if (!bare.endsWith(unit)) return null;
   const prefix = bare.slice(0, -unit.length);
-  if (Object.hasOwn(decimal, prefix)) return shift(number, decimal[prefix]!);
-  return Object.hasOwn(binary, prefix) ? Number(number) * 2 ** binary[prefix]! : null;
+  if (Object.hasOwn(decimal, prefix)) return shift(number, decimal[prefix]);
+  return Object.hasOwn(binary, prefix) ? Number(number) * 2 ** binary[prefix] : null;
 }
 
 function toSeconds(number: string, written: string): number | null {
-  if (Object.hasOwn(fractions, written)) return shift(number, fractions[written]!);
-  return Object.hasOwn(seconds, written) ? Number(number) * seconds[written]! : null;
+  if (Object.hasOwn(fractions, written)) return shift(number, fractions[written]);
+  return Object.hasOwn(seconds, written) ? Number(number) * seconds[written] : null;
 }
 
 /** Times a power of ten, by its digits: 4.35 times a billion would be off by its rounding. */

@@ -285,7 +285,7 @@ export function described<Of extends Schema>(schema: Of, unit: string, meaning: 
 /** What {@link described} wrote on the field at a path. */
 export function factsAt(schema: Schema, path: readonly string[]): Facts | undefined {
   const { [entriesKey]: entries, [factsKey]: facts, wrapped } = schema as Noted;
-  const within = path.length === 0 ? undefined : entries?.[path[0]!];
+  const within = path.length === 0 ? undefined : entries?.[path[0]];
   if (path.length === 0 && facts) return facts;
   if (within) return factsAt(within, path.slice(1));
   return wrapped && factsAt(wrapped, path);

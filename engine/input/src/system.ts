@@ -78,7 +78,7 @@ export function explainSystemError(error: unknown, doing?: string, remedy?: stri
     return isImpossibleName(error) ? new UserError(impossibleName, { cause: error }) : error;
   const { code = '', syscall = 'do something', path = '' } = error;
   const cause = Object.hasOwn(causes, code)
-    ? causes[code]!
+    ? causes[code]
     : { what: 'the system refused', remedy: 'try another place' };
   return new UserError(
     `cannot ${doing ?? `${syscall} ${path}`.trimEnd()}: ${cause.what} (${printable(code)}); ${remedy ?? cause.remedy}`,

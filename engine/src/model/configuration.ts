@@ -73,5 +73,5 @@ const dtypeNames: Readonly<Record<string, WeightDtype>> = {
 function parseDtype(json: unknown): WeightDtype {
   const { dtype, torch_dtype: former } = isRecord(json) ? json : {};
   const name = String(dtype ?? former);
-  return Object.hasOwn(dtypeNames, name) ? dtypeNames[name]! : 'bf16';
+  return Object.hasOwn(dtypeNames, name) ? dtypeNames[name] : 'bf16';
 }

@@ -69,7 +69,7 @@ export async function* copyRows(
   ref: TensorRef,
   rows: Range,
 ): AsyncGenerator<Uint8Array> {
-  const rowBytes = ref.byteLength / ref.shape[0]!;
+  const rowBytes = ref.byteLength / ref.shape[0];
   const end = rows.end * rowBytes;
   const buffer = new Uint8Array(Math.min(chunkBytes, end - rows.begin * rowBytes));
   for (let at = rows.begin * rowBytes; at < end; ) {
@@ -86,8 +86,8 @@ export async function* repeatRows(
   ref: TensorRef,
   times: number,
 ): AsyncGenerator<Uint8Array> {
-  const row = new Uint8Array(ref.byteLength / ref.shape[0]!);
-  for (let r = 0; r < ref.shape[0]!; r++) {
+  const row = new Uint8Array(ref.byteLength / ref.shape[0]);
+  for (let r = 0; r < ref.shape[0]; r++) {
     await reader.read(ref, r * row.length, row);
     for (let i = 0; i < times; i++) yield row;
   }

@@ -154,10 +154,10 @@ export function pairGroups(
 ): { readonly spec: GroupSpec; readonly from: WeightGroup }[][] {
   const groups = modelGroups(spec);
   const layers = groups.layers.map(({ attention, experts }, layer) => {
-    const from = source.layers[sourceLayerOf(layer, source.layers.length, groups.layers.length)]!;
+    const from = source.layers[sourceLayerOf(layer, source.layers.length, groups.layers.length)];
     const pairs = experts.map((expert, index) => ({
       spec: expert,
-      from: from.experts[Math.floor(index / parts)]!,
+      from: from.experts[Math.floor(index / parts)],
     }));
     return [{ spec: attention, from: from.attention }, ...pairs];
   });
@@ -172,7 +172,7 @@ function storedBytes(source: Checkpoint, spec: ModelSpec, parts: number): number
   const bytesOf = new Map<string, number>(); // by name, so that a tied embedding counts once
   for (const { spec: group, from } of pairGroups(source, spec, parts).flat()) {
     for (const [i, { name, shape }] of group.tensors.entries()) {
-      bytesOf.set(name, tensorBytes(from.tensors[i]!.ref.dtype, shape));
+      bytesOf.set(name, tensorBytes(from.tensors[i].ref.dtype, shape));
     }
   }
   return [...bytesOf.values()].reduce((total, bytes) => total + bytes, 0);

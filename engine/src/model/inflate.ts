@@ -149,7 +149,7 @@ function createSections(
   return pairGroups(source, inflated, parts).map((section) =>
     section.flatMap(({ spec, from }) =>
       spec.tensors
-        .map((tensor, i) => toSource(tensor, from.tensors[i]!.ref, spec))
+        .map((tensor, i) => toSource(tensor, from.tensors[i].ref, spec))
         .filter(({ name }) => !written.has(name) && written.add(name)),
     ),
   );
@@ -201,17 +201,17 @@ function sourceTensor(
       return repeatRows(reader, ref, parts);
     case 'gate':
     case 'up':
-      return widenRows(spec, ref, rowsOfPart(ref.shape[0]!, group.expert % parts, parts), reader, fill);
+      return widenRows(spec, ref, rowsOfPart(ref.shape[0], group.expert % parts, parts), reader, fill);
     case 'down':
       return widenColumns(
         reader,
         ref,
-        rowsOfPart(ref.shape[1]!, group.expert % parts, parts),
+        rowsOfPart(ref.shape[1], group.expert % parts, parts),
         parts,
-        spec.shape[1]!,
+        spec.shape[1],
       );
     default:
-      return copyRows(reader, ref, { begin: 0, end: ref.shape[0]! });
+      return copyRows(reader, ref, { begin: 0, end: ref.shape[0] });
   }
 }
 

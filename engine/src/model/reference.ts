@@ -106,12 +106,12 @@ export function referenceLogits(
   const { spec } = weights;
   let stream = ids.map((id) => embed(weights, id)); // (position, hidden)
   for (const [index, layer] of spec.layers.entries()) {
-    const { attention, experts } = weights.layers[index]!;
+    const { attention, experts } = weights.layers[index];
     const mixed = attend(layer, attention, stream);
-    stream = stream.map((x, position) => add(x, mixed[position]!));
+    stream = stream.map((x, position) => add(x, mixed[position]));
     stream = stream.map((x, position) => {
       const normed = rmsNorm(x, attention.postNorm!, layer.norms.beforeFfn);
-      if (attention.router === undefined) return add(x, gatedFfn(experts[0]!, normed));
+      if (attention.router === undefined) return add(x, gatedFfn(experts[0], normed));
       const choice = route(layer, attention.router, normed, index, position);
       options.onRoute?.(choice);
       return add(x, mixExperts(experts, choice, normed));
@@ -149,7 +149,7 @@ export function referenceGreedy(
     const [logits] = referenceLogits(weights, [...prompt, ...ids], { positions: 'last' });
     const [best, second] = topIndices(logits!, 2) as [number, number];
     ids.push(best);
-    margins.push(logits![best]! - logits![second]!);
+    margins.push(logits![best] - logits![second]);
   }
   return { ids, margins };
 }
@@ -191,16 +191,16 @@ function attend(
       const kvBase = Math.floor(head / (numHeads / numKvHeads)) * headDim;
       const scores = new Float32Array(position - first + 1); // (seen)
       for (let j = 0; j < scores.length; j++) {
-        scores[j] = dot(query, head * headDim, keys[first + j]!, kvBase, headDim) * scale;
+        scores[j] = dot(query, head * headDim, keys[first + j], kvBase, headDim) * scale;
       }
       const probabilities = softmax(scores);
       for (let c = 0; c < headDim; c++) {
         let total = 0;
-        for (let j = 0; j < scores.length; j++) total += probabilities[j]! * values[first + j]![kvBase + c]!;
+        for (let j = 0; j < scores.length; j++) total += probabilities[j] * values[first + j][kvBase + c];
         out[head * headDim + c] = total;
       }
     }
-    return biased(project(weights.o!, out, stream[position]!.length), weights.oBias);
+    return biased(project(weights.o!, out, stream[position].length), weights.oBias);
   });
 }
 
@@ -221,10 +221,10 @@ function rotate(x: Float32Array, rope: RopeTables, position: number, headDim: nu
   const half = headDim / 2;
   for (let base = 0; base < x.length; base += headDim) {
     for (let i = 0; i < half; i++) {
-      const cos = rope.cos[position * half + i]!;
-      const sin = rope.sin[position * half + i]!;
-      const first = x[base + i]!;
-      const second = x[base + half + i]!;
+      const cos = rope.cos[position * half + i];
+      const sin = rope.sin[position * half + i];
+      const first = x[base + i];
+      const second = x[base + half + i];
       x[base + i] = first * cos - second * sin;
       x[base + half + i] = second * cos + first * sin;
     }
@@ -243,12 +243,12 @@ function route(
   const logits = project(router, normed, ffn.numExperts); // (expert)
   const probabilities = softmax(logits);
   const experts = topIndices(probabilities, ffn.expertsPerToken);
-  const total = experts.reduce((sum, expert) => sum + probabilities[expert]!, 0);
+  const total = experts.reduce((sum, expert) => sum + probabilities[expert], 0);
   return {
     layer,
     position,
     experts,
-    weights: experts.map((expert) => probabilities[expert]! / total),
+    weights: experts.map((expert) => probabilities[expert] / total),
     logits,
   };
 }
@@ -260,8 +260,8 @@ function mixExperts(
 ): Float32Array {
   const out = new Float32Array(normed.length);
   for (const [rank, expert] of choice.experts.entries()) {
-    const weight = choice.weights[rank]!;
-    for (const [c, value] of gatedFfn(experts[expert]!, normed).entries()) out[c]! += weight * value;
+    const weight = choice.weights[rank];
+    for (const [c, value] of gatedFfn(experts[expert], normed).entries()) out[c] += weight * value;
   }
   return out;
 }
@@ -271,7 +271,7 @@ function gatedFfn({ gate, up, down }: ReferenceGroup, x: Float32Array): Float32A
   const ffnSize = gate!.length / x.length;
   const gated = project(gate!, x, ffnSize); // (ffn)
   const inner = project(up!, x, ffnSize); // (ffn)
-  for (let i = 0; i < ffnSize; i++) inner[i]! *= silu(gated[i]!);
+  for (let i = 0; i < ffnSize; i++) inner[i] *= silu(gated[i]);
   return project(down!, inner, x.length);
 }
 
@@ -288,17 +288,17 @@ function project(matrix: Float32Array, x: Float32Array, outSize: number): Float3
 
 function dot(a: Float32Array, aOffset: number, b: Float32Array, bOffset: number, length: number): number {
   let total = 0;
-  for (let i = 0; i < length; i++) total += a[aOffset + i]! * b[bOffset + i]!;
+  for (let i = 0; i < length; i++) total += a[aOffset + i] * b[bOffset + i];
   return total;
 }
 
 function add(a: Float32Array, b: Float32Array): Float32Array {
-  return a.map((value, i) => value + b[i]!);
+  return a.map((value, i) => value + b[i]);
 }
 
 function rmsNorm(x: Float32Array, weight: Float32Array, { eps }: NormSpec): Float32Array {
   const scale = 1 / Math.sqrt(dot(x, 0, x, 0, x.length) / x.length + eps);
-  return x.map((value, i) => Math.fround(value * scale) * weight[i]!);
+  return x.map((value, i) => Math.fround(value * scale) * weight[i]);
 }
 
 function softmax(x: Float32Array): Float32Array {
@@ -310,5 +310,5 @@ function softmax(x: Float32Array): Float32Array {
 
 /** Indices of the `count` largest values, largest first; of equal values the lowest index comes first. */
 function topIndices(values: Float32Array, count: number): number[] {
-  return [...values.keys()].sort((a, b) => values[b]! - values[a]! || a - b).slice(0, count);
+  return [...values.keys()].sort((a, b) => values[b] - values[a] || a - b).slice(0, count);
 }

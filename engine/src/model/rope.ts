@@ -18,7 +18,7 @@ export function createRopeTables(
   const sin = new Float32Array(numPositions * half);
   for (let position = 0; position < numPositions; position++) {
     for (let i = 0; i < half; i++) {
-      const angle = Math.fround(position * frequencies[i]!);
+      const angle = Math.fround(position * frequencies[i]);
       cos[position * half + i] = Math.cos(angle);
       sin[position * half + i] = Math.sin(angle);
     }

@@ -182,12 +182,12 @@ function parseEntry(name: string, entry: unknown, path: string, dataOffset: numb
     throw invalid('dtype', dtype, `one of ${Object.keys(bitsPerElement).join(', ')}`);
   }
   if (!isListOfSizes(shape)) throw invalid('shape', shape, 'a list of non-negative integers');
-  if (!isListOfSizes(range) || range.length !== 2 || range[0]! > range[1]!) {
+  if (!isListOfSizes(range) || range.length !== 2 || range[0] > range[1]) {
     throw invalid('data_offsets', range, '[begin, end] with begin at most end');
   }
   const [begin, end] = range as [number, number];
   const numElements = shape.reduce((product, size) => product * size, 1);
-  const byteLength = (numElements * bitsPerElement[dtype]!) / 8;
+  const byteLength = (numElements * bitsPerElement[dtype]) / 8;
   if (!Number.isSafeInteger(byteLength) || !Number.isSafeInteger(dataOffset + end)) {
     throw invalid('shape', shape, 'a tensor smaller than 2^53 bytes');
   }

@@ -40,7 +40,7 @@ export async function measureAcceptance(options: MeasureAcceptanceOptions): Prom
   });
   return recordAcceptance({
     ...{ name: workload.name, draft, candidates, newTokens, machine: roomFor(draft), ...followed },
-    texts: sequences.map(({ ids }, index) => ({ prompt: workload.prompts[index]!, newIds: ids })),
+    texts: sequences.map(({ ids }, index) => ({ prompt: workload.prompts[index], newIds: ids })),
   });
 }
 

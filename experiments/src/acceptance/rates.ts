@@ -19,7 +19,7 @@ export function countPositions(trace: AcceptanceTrace): { proposed: number; acce
 export function ratesByPosition(trace: AcceptanceTrace): AcceptanceRates {
   const counts = countPositions(trace);
   const byPosition = counts.map(({ proposed, accepted }, position) => {
-    const tried = position === 0 ? proposed : counts[position - 1]!.accepted;
+    const tried = position === 0 ? proposed : counts[position - 1].accepted;
     return tried === 0 ? 0 : accepted / tried;
   });
   return { kind: 'rates', name: trace.name, byPosition };

@@ -34,7 +34,7 @@ function replay(runs: readonly number[], candidates: number): ReplayedSequence {
   let have = 1; // prefill's token
   while (have < runs.length) {
     const left = runs.length - have;
-    have += 1 + Math.min(runs[have]!, candidates, left - 1);
+    have += 1 + Math.min(runs[have], candidates, left - 1);
     rounds += 1;
   }
   const tokens = runs.length - 1;

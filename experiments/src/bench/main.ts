@@ -119,7 +119,7 @@ function sayDisk(rounds: readonly DiskRound[], output: Output): void {
     ),
   );
   const ratios = rounds.map(({ ratio }) => ratio).sort((a, b) => a - b);
-  output.say(`median lane / plain: ${ratios[Math.floor(ratios.length / 2)]!.toFixed(3)}`);
+  output.say(`median lane / plain: ${ratios[Math.floor(ratios.length / 2)].toFixed(3)}`);
   output.say(
     'from storage: bytes the device delivered over bytes the lane read; below 1 the page cache helped',
   );

@@ -72,7 +72,7 @@ async function timeSimulation(job: PlanningJob, signal: AbortSignal) {
   const times: number[] = [];
   for (let repeat = 0; repeat < repeats; repeat += 1) times.push(await secondsOf(simulate));
   times.sort((a, b) => a - b);
-  return { best: times[0]!, median: times[repeats >> 1]!, repeats };
+  return { best: times[0], median: times[repeats >> 1], repeats };
 }
 
 async function timePlan(job: PlanningJob, signal: AbortSignal): Promise<PlanTime> {

@@ -42,7 +42,7 @@ export async function createProgram(args: readonly string[], context: CommandCon
 
 function neededFor([first = '']: readonly string[]): readonly (() => Promise<Add>)[] {
   if (first === '--version' || first === '-V') return [];
-  return Object.hasOwn(commands, first) ? [commands[first]!] : Object.values(commands);
+  return Object.hasOwn(commands, first) ? [commands[first]] : Object.values(commands);
 }
 
 function readVersion(): string {

@@ -126,7 +126,7 @@ export function createLocator(definition: ExperimentDefinition): (axes: Point['a
     const axes: Record<string, ExperimentDefinition['axes'][string]> = {};
     for (const name of names) {
       const wanted = JSON.stringify(at[name]);
-      const value = definition.axes[name]!.find((item) => JSON.stringify(labelOf(item)) === wanted);
+      const value = definition.axes[name].find((item) => JSON.stringify(labelOf(item)) === wanted);
       if (value === undefined) return null;
       axes[name] = [value];
     }
@@ -183,7 +183,7 @@ function chooseValues({ axes }: ExperimentDefinition, index: number): [string, S
   const chosen: [string, SettingValue | Choice][] = [];
   let rest = index;
   for (const [name, values] of Object.entries(axes).reverse()) {
-    chosen.unshift([name, values[rest % values.length]!]);
+    chosen.unshift([name, values[rest % values.length]]);
     rest = Math.floor(rest / values.length);
   }
   return chosen;

@@ -67,8 +67,8 @@ export function acceptanceByPosition(
 
 /** Of the rounds that got that far; null where none did. */
 function rateGivenEarlier(byPosition: readonly PositionSum[], position: number): number | null {
-  const tried = byPosition[position]!.tried ?? triedAt(byPosition, position);
-  return tried === 0 ? null : byPosition[position]!.accepted / tried;
+  const tried = byPosition[position].tried ?? triedAt(byPosition, position);
+  return tried === 0 ? null : byPosition[position].accepted / tried;
 }
 
 /**
@@ -76,6 +76,6 @@ function rateGivenEarlier(byPosition: readonly PositionSum[], position: number):
  * different numbers of candidates have to add these up run by run.
  */
 export function triedAt(byPosition: readonly PositionSum[], position: number): number {
-  const { proposed } = byPosition[position]!;
-  return position === 0 ? proposed : Math.min(byPosition[position - 1]!.accepted, proposed);
+  const { proposed } = byPosition[position];
+  return position === 0 ? proposed : Math.min(byPosition[position - 1].accepted, proposed);
 }

@@ -27,7 +27,7 @@ export function scaleOf(column: string, values: readonly (string | number)[]): S
       layout: { title, type: 'category', categoryorder: 'array', categoryarray },
     };
   }
-  const placeOf = (value: string | number) => numbers[values.indexOf(value)]!;
+  const placeOf = (value: string | number) => numbers[values.indexOf(value)];
   const ticks =
     values.length <= mostLabels
       ? { tickvals: numbers, ticktext: values.map((value) => label(formatValue(column, value))) }
@@ -63,11 +63,11 @@ function decadesOf(low: number, high: number): number[] {
 /** Whether the steps vary less as factors than as differences, over a decade at least or three doublings. */
 function growsByFactors(values: readonly number[]): boolean {
   const sorted = [...values].sort((a, b) => a - b);
-  if (sorted.length < 3 || sorted[0]! <= 0 || sorted.at(-1)! / sorted[0]! < 8) return false;
+  if (sorted.length < 3 || sorted[0] <= 0 || sorted.at(-1)! / sorted[0] < 8) return false;
   const steps = sorted.slice(1);
   const spread = (amounts: readonly number[]) => largest(amounts) / smallest(amounts);
   return (
-    spread(steps.map((value, i) => Math.log(value / sorted[i]!))) <
-    spread(steps.map((value, i) => value - sorted[i]!))
+    spread(steps.map((value, i) => Math.log(value / sorted[i]))) <
+    spread(steps.map((value, i) => value - sorted[i]))
   );
 }

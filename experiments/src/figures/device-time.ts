@@ -28,7 +28,7 @@ export function deviceTime(runs: readonly DeviceTime[], titles: Partial<Titles> 
     parts.some((part) => part[reason] > 0),
   );
   const traces = reasons.map((reason) => {
-    const shares = runs.map(({ seconds }, i) => (seconds > 0 ? parts[i]![reason] / seconds : 0));
+    const shares = runs.map(({ seconds }, i) => (seconds > 0 ? parts[i][reason] / seconds : 0));
     const isUnexplained = reason === 'nothing' && runs.every(({ idle }) => idle === undefined);
     const meaning = isUnexplained ? 'idle' : meanings[reason];
     return {
@@ -41,7 +41,7 @@ export function deviceTime(runs: readonly DeviceTime[], titles: Partial<Titles> 
       insidetextanchor: 'middle',
       textfont: { color: reason === 'nothing' ? '#1f2933' : 'white', size: 12 },
       hovertext: runs.map(({ name }, i) =>
-        hoverLines(name, `${meaning}: ${formatPercent(shares[i]!)}, ${formatSeconds(parts[i]![reason])}`),
+        hoverLines(name, `${meaning}: ${formatPercent(shares[i])}, ${formatSeconds(parts[i][reason])}`),
       ),
       hoverinfo: 'text',
     };

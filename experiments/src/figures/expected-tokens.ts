@@ -33,7 +33,7 @@ export function expectedTokensCurves(options: ExpectedTokensOptions): Figure {
     hoverinfo: 'text',
   });
   const curves = rates.flatMap((rate, i) => {
-    const [name, color] = [names[i]!, colors.get(names[i]!)!];
+    const [name, color] = [names[i], colors.get(names[i])!];
     const byPosition: AcceptanceRates =
       typeof rate === 'number' ? { kind: 'rates', name, byPosition: [rate] } : rate;
     const right = curve(

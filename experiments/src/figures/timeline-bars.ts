@@ -48,13 +48,13 @@ export function toBarRows(spans: readonly Span[], window: BarWindow, mostBars: n
   const rest = clumpToFit(outside, mostBars - countBars(detailed));
   const numbers = new Map<LaneRow, number>();
   return rows.map((row, i) => {
-    const lane = laneRowOf(row[0]!);
+    const lane = laneRowOf(row[0]);
     const index = numbers.get(lane) ?? 0;
     numbers.set(lane, index + 1);
     return {
       lane,
       index,
-      bars: [...detailed[i]!, ...rest[i]!].sort((a, b) => a.startSeconds - b.startSeconds),
+      bars: [...detailed[i], ...rest[i]].sort((a, b) => a.startSeconds - b.startSeconds),
     };
   });
 }
@@ -82,9 +82,7 @@ function toRows(spans: readonly Span[]): Span[][] {
 
 /** Doubles the width below which neighbours go together until the bars are few enough. */
 function clumpToFit(rows: readonly (readonly Span[])[], mostBars: number): Bar[][] {
-  const ends = rows.flatMap((row) =>
-    row.length === 0 ? [] : [row[0]!.startSeconds, row.at(-1)!.endSeconds],
-  );
+  const ends = rows.flatMap((row) => (row.length === 0 ? [] : [row[0].startSeconds, row.at(-1)!.endSeconds]));
   const seconds = ends.length === 0 ? 0 : largest(ends) - smallest(ends);
   const leastBars = Math.max(mostBars, rows.length * 4);
   if (countBars(rows) <= leastBars) return rows.map((row) => row.map((span) => toBar([span])));
@@ -101,7 +99,7 @@ function clump(row: readonly Span[], width: number): Span[][] {
     const group = groups.at(-1);
     const isNear =
       group !== undefined &&
-      span.endSeconds - group[0]!.startSeconds <= width &&
+      span.endSeconds - group[0].startSeconds <= width &&
       span.startSeconds - group.at(-1)!.endSeconds <= width / 4;
     if (isNear) group.push(span);
     else groups.push([span]);
@@ -118,7 +116,7 @@ function toBar(group: readonly Span[]): Bar {
   const sum = (field: 'bytes' | 'rows') => group.reduce((total, span) => total + span[field], 0);
   const [first] = group as [Span];
   return {
-    kind: kinds[0]!,
+    kind: kinds[0],
     name: group.length === 1 ? first.name : `${group.length} tasks: ${kinds.join(', ')}`,
     startSeconds: first.startSeconds,
     endSeconds: group.at(-1)!.endSeconds,

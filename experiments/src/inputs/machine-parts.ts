@@ -181,12 +181,12 @@ function hostMemory(
   names: PartNames,
   bases: Bases,
 ): Readonly<Record<string, Constant>> {
-  const { value, source, like, assumed } = catalog.host[names.host]!.bytes!;
+  const { value, source, like, assumed } = catalog.host[names.host].bytes!;
   const own = fitted[like].host;
   const bytes = constantAt(bases[like], 'host', 'bytes');
-  const gpu = catalog.gpu[names.gpu]!;
+  const gpu = catalog.gpu[names.gpu];
   if (own === names.host && !gpu.takesHostMemory) return { bytes };
-  const system = numberOf(catalog.host[own]!.bytes!) - numberOf(bytes);
+  const system = numberOf(catalog.host[own].bytes!) - numberOf(bytes);
   const reservedBytes: Constant = {
     value: system + (gpu.takesHostMemory ? numberOf(gpu.bytes!) : 0),
     source: `what the system takes on ${like}${gpu.takesHostMemory ? ', and what the GPU is given' : ''}`,
@@ -198,7 +198,7 @@ function hostMemory(
 /** Of a table its first rate. */
 function numberOf({ value }: Pick<Constant, 'value'>): number {
   if (typeof value === 'number') return value;
-  if (typeof value !== 'string') return value[0]![1];
+  if (typeof value !== 'string') return value[0][1];
   const unit = value.endsWith('FLOP/s') ? 'FLOP/s' : value.endsWith('/s') ? 'B/s' : 'B';
   const number = parseQuantity(value, unit);
   if (number === null) throw new Error(`${value} is no ${unit}`);

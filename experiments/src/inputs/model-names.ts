@@ -48,11 +48,7 @@ function editDistance(one: string, other: string): number {
     const own = [row + 1];
     for (let column = 0; column < other.length; column++)
       own.push(
-        Math.min(
-          own[column]! + 1,
-          above[column + 1]! + 1,
-          above[column]! + (letter === other[column] ? 0 : 1),
-        ),
+        Math.min(own[column] + 1, above[column + 1] + 1, above[column] + (letter === other[column] ? 0 : 1)),
       );
     above = own;
   }

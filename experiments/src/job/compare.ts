@@ -40,7 +40,7 @@ export function compareSequences(
   if (expected.length !== actual.length)
     throw new RangeError(`invalid number of sequences: ${actual.length}; expected ${expected.length}`);
   const differences = expected.flatMap((sequence, prompt) => {
-    const difference = firstDifference(prompt, sequence, actual[prompt]!);
+    const difference = firstDifference(prompt, sequence, actual[prompt]);
     return difference === null ? [] : [difference];
   });
   const numTies = differences.filter(({ tie }) => tie !== null).length;

@@ -65,7 +65,7 @@ export function parseProcessorTicks(text: string): Omit<Usage, 'own'> | null {
   const [user, nice, system] = ticks as [number, number, number];
   return {
     total: ticks.reduce((sum, count) => sum + count, 0),
-    stolen: ticks[7]!,
+    stolen: ticks[7],
     inProcesses: user + nice + system,
   };
 }

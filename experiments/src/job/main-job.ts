@@ -113,7 +113,7 @@ async function loadMixedWorkload(promptsPerWorkload: number, vocabulary: Vocabul
     workloadNames.map((name) => loadWorkload(name, promptsPerWorkload, vocabulary)),
   );
   const prompts = Array.from({ length: promptsPerWorkload }, (_, i) =>
-    workloads.map((workload) => workload.prompts[i]!),
+    workloads.map((workload) => workload.prompts[i]),
   );
   return { name: 'mixed', prompts: prompts.flat() };
 }
@@ -133,7 +133,7 @@ export function firstTexts(
 ): WrittenText[] {
   return workloadNames.map((name, i) => ({
     workload: name,
-    prompt: tokenizer.decode(workload.prompts[i]!),
-    continuation: tokenizer.decode(result.sequences[i]!.ids),
+    prompt: tokenizer.decode(workload.prompts[i]),
+    continuation: tokenizer.decode(result.sequences[i].ids),
   }));
 }

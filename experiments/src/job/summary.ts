@@ -8,7 +8,7 @@ import { busiestLane } from './describe-run.js';
 
 /** One row per strategy; the first is what the others are compared with. */
 export function formatComparison(records: readonly RunRecord[]): string {
-  const base = records[0]!.result.tokensPerSecond;
+  const base = records[0].result.tokensPerSecond;
   const lane = (title: string, name: 'device' | 'host' | 'link' | 'disk'): Column<RunRecord> => ({
     title,
     text: ({ result }) => formatPercent(result.phases.decode.lanes[name].utilization),

@@ -53,7 +53,7 @@ export function acceptanceCharts(subject: Subject): Chart[] {
   const choices = slices.map(({ label, runs }) => {
     const points = [...groupBy(runs, ({ record }) => pointIdOf(pointOf(record))).values()];
     const series = points.slice(0, mostSeries).map((members) => {
-      const { record } = members[0]!;
+      const { record } = members[0];
       const name = axis ? String(record.point.axes[axis.name]) : record.strategy;
       return { name: isMixed ? `${name}, ${record.kind}` : name, byPosition: sumPositions(members) };
     });

@@ -93,14 +93,14 @@ function runsAtPoints(stored: readonly StoredRun[], name: string): PageRun[] {
   const records = nameVaryingSettings(
     placed.map(({ record }) => ({ ...record, point: { ...record.point!, experiment: name } })),
   );
-  return placed.map(({ record, folder }, i) => ({ record: records[i]!, folder, row: toRow(record) }));
+  return placed.map(({ record, folder }, i) => ({ record: records[i], folder, row: toRow(record) }));
 }
 
 function runsWithoutPoints(stored: readonly StoredRun[], name: string): PageRun[] {
   const rows = stored.map(({ record }) => ({ ...determinantsOf(record), ...toRow(record) }));
   const distinguishing = columnsThatDiffer(rows);
   return stored.map(({ record, folder }, i) => {
-    const row = rows[i]!;
+    const row = rows[i];
     const axes = Object.fromEntries(distinguishing.map((column) => [column, toSetting(row[column])]));
     const point = { experiment: name, pointKey: pointKeyOf(record), axes, settings: {} };
     return { record: { ...record, point }, folder, row };
@@ -156,7 +156,7 @@ function followsFrom(name: string, earlier: readonly string[], runs: readonly Pa
 /** Of runs that nobody placed: a strategy's own batch is no axis that a pair would have to share. */
 function narrow(run: PageRun, axes: readonly PageAxis[]): PageRun {
   const { point } = run.record;
-  const narrowed = Object.fromEntries(axes.map(({ name }) => [name, point.axes[name]!]));
+  const narrowed = Object.fromEntries(axes.map(({ name }) => [name, point.axes[name]]));
   return { ...run, record: { ...run.record, point: { ...point, axes: narrowed } } };
 }
 

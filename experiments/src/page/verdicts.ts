@@ -66,7 +66,7 @@ function describeComparisons({ points, baseline }: Subject): string[] {
   return [...groups]
     .sort(([, a], [, b]) => mostRatio(b) - mostRatio(a))
     .map(([name, members]) => {
-      if (members.length === 1) return describeOne(name, members[0]!, over);
+      if (members.length === 1) return describeOne(name, members[0], over);
       const ratios = members.map(({ overBaseline }) => overBaseline!.ratio!);
       const range = `${threeDigits(smallest(ratios))} to ${threeDigits(largest(ratios))}`;
       const count = (verdict: Verdict) =>

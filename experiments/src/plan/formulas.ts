@@ -62,5 +62,5 @@ export function evaluatePlanner({ times, ...letters }: PlannerInputs): Readonly<
   };
   const { evaluate } = loadMath();
   for (const { text } of plannerFormulas) evaluate(text, scope);
-  return Object.fromEntries(plannerFormulas.map(({ name }) => [name, scope[name]!]));
+  return Object.fromEntries(plannerFormulas.map(({ name }) => [name, scope[name]]));
 }

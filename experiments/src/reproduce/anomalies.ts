@@ -55,8 +55,8 @@ function findDuplicates(series: readonly Series[]): string[] {
 function findFalls(series: readonly Series[]): string[] {
   return series.flatMap(({ name, bars }) => {
     const values = bars.map(({ tokensPerSecond }) => tokensPerSecond);
-    const falls = values.some((value, index) => index > 0 && value < values[index - 1]! * (1 - fallShare));
-    const rises = values.some((value, index) => index > 0 && value > values[index - 1]! * (1 + fallShare));
+    const falls = values.some((value, index) => index > 0 && value < values[index - 1] * (1 - fallShare));
+    const rises = values.some((value, index) => index > 0 && value > values[index - 1] * (1 + fallShare));
     if (!falls || !rises) return [];
     const points = bars.map(
       ({ generationLength, tokensPerSecond }) => `${generationLength}: ${tokensPerSecond}`,

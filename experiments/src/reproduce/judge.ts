@@ -113,7 +113,7 @@ export interface MemoryRise {
 export function memoryRises(points: readonly JudgedMemory[]): MemoryRise[] {
   return [...groupBy(points, ({ model }) => model)].map(([model, members]) => {
     const curve = members.sort((a, b) => a.gpuMemoryGB - b.gpuMemoryGB);
-    const [least, most] = [curve[0]!, curve.at(-1)!];
+    const [least, most] = [curve[0], curve.at(-1)!];
     return {
       model,
       fromGB: least.gpuMemoryGB,

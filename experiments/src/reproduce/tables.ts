@@ -52,8 +52,8 @@ function barSections(bars: readonly JudgedBar[]): Section[] {
     const rows = [...groupBy(members, ({ dataset, generationLength }) => `${dataset}\n${generationLength}`)];
     type Row = (typeof rows)[number];
     const columns: Column<Row>[] = [
-      { title: 'dataset', align: 'left', text: ([key]) => key.split('\n')[0]! },
-      { title: 'length', text: ([key]) => key.split('\n')[1]! },
+      { title: 'dataset', align: 'left', text: ([key]) => key.split('\n')[0] },
+      { title: 'length', text: ([key]) => key.split('\n')[1] },
       ...systems.map((name) => ({
         title: name,
         text: ([, group]: Row) => {
@@ -65,7 +65,7 @@ function barSections(bars: readonly JudgedBar[]): Section[] {
       })),
     ];
     return {
-      title: `Throughput, ${model} on ${members[0]!.environment}`,
+      title: `Throughput, ${model} on ${members[0].environment}`,
       note: 'tokens per second: published, predicted, error',
       body: formatTable(columns, rows),
     };

@@ -58,14 +58,14 @@ function findCell(
     throw new UserError(
       `invalid points: ${found.length} have ${wanted.map(([factor, level]) => `${factor} ${level}`).join(', ')}; expected one for every combination of levels`,
     );
-  return { present, values: found[0]!.values };
+  return { present, values: found[0].values };
 }
 
 /** Mean difference of the logarithms, by the sign that each cell has in the effect. */
 function contrast(cells: readonly Cell[], effect: readonly string[], seed: number): number {
   const signed = cells.map(({ present, values }) => {
     const numAbsent = effect.filter((factor) => !present.includes(factor)).length;
-    return (numAbsent % 2 === 0 ? 1 : -1) * Math.log(values[seed]!);
+    return (numAbsent % 2 === 0 ? 1 : -1) * Math.log(values[seed]);
   });
   const perSide = cells.length / 2 ** effect.length;
   return Math.exp(signed.reduce((sum, term) => sum + term, 0) / perSide);

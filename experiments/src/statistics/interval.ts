@@ -68,9 +68,9 @@ function bootstrapInterval(values: readonly number[], random: Random): Interval 
 /** Mutates scratch, (n). */
 function resampledMedian(values: readonly number[], scratch: Float64Array, random: Random): number {
   const n = values.length;
-  for (let i = 0; i < n; i++) scratch[i] = values[Math.floor(random.uniform() * n)]!;
+  for (let i = 0; i < n; i++) scratch[i] = values[Math.floor(random.uniform() * n)];
   scratch.sort();
-  return (scratch[(n - 1) >> 1]! + scratch[n >> 1]!) / 2;
+  return (scratch[(n - 1) >> 1] + scratch[n >> 1]) / 2;
 }
 
 /** 97.5 % quantile of Student's t at n - 1 degrees of freedom: any table's up to 5 values, then as below. */

@@ -35,8 +35,8 @@ export function pairPredictions(records: readonly RunRecord[]): PairedPoint[] {
   return [...sides.values()]
     .filter(({ measured, predicted }) => measured.length > 0 && predicted.length > 0)
     .map(({ measured, predicted }) => ({
-      axes: measured[0]!.point!.axes,
-      strategy: measured[0]!.strategy,
+      axes: measured[0].point!.axes,
+      strategy: measured[0].strategy,
       ...{ predicted: median(predicted), measured: median(measured), repeats: measured.length },
     }));
 }

@@ -41,7 +41,7 @@ export function describeSample(
     n: sorted.length,
     median: medianSorted(sorted),
     ...{ low: interval?.low ?? null, high: interval?.high ?? null, method: interval?.method ?? null },
-    ...{ least: sorted[0]!, most: sorted.at(-1)!, lowerQuartile, upperQuartile },
+    ...{ least: sorted[0], most: sorted.at(-1)!, lowerQuartile, upperQuartile },
     outliers: sorted.length < leastForFences ? [] : beyondFences(sorted, lowerQuartile, upperQuartile),
   };
 }

@@ -45,7 +45,7 @@ function shown(group: RowColumn['group'], path: string, name = path.split('.').a
 }
 
 const lanes = ['device', 'host', 'link', 'disk'] as const;
-const titled = (lane: string) => lane[0]!.toUpperCase() + lane.slice(1);
+const titled = (lane: string) => lane[0].toUpperCase() + lane.slice(1);
 
 /** In the order of tables and files. */
 export const columns: readonly RowColumn[] = [

@@ -47,7 +47,7 @@ export async function filterRows(
   const asked = columnsIn(condition, tableColumnsOf(rows));
   return withRowTable(rows, asked, async (connection) => {
     const answer = await ask(connection, 'condition', sql, signal);
-    return answer.map(({ row }) => rows[Number(row)]!);
+    return answer.map(({ row }) => rows[Number(row)]);
   });
 }
 
@@ -98,7 +98,7 @@ function interruptOnAbort(connection: DuckDBConnection, signal?: AbortSignal): (
 /** DuckDB's sentence and its candidates, without the excerpt of the statement below. */
 function firstLines(error: unknown): string {
   return (error instanceof Error ? error.message : reasonOf(error))
-    .split(/\n\s*\n?LINE \d+:/)[0]!
+    .split(/\n\s*\n?LINE \d+:/)[0]
     .trim()
     .replace(/\s*\n\s*/g, ' ');
 }

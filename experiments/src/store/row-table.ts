@@ -90,7 +90,7 @@ export function tableColumnsOf(rows: readonly Row[]): TableColumn[] {
   ];
   const sqlNames = distinctNames(names);
   return names.map((name, i) => ({
-    ...{ name, sqlName: sqlNames[i]! },
+    ...{ name, sqlName: sqlNames[i] },
     type: typeOf(
       rows.map((row) => row[name] ?? null),
       known.get(name)?.type,

@@ -37,7 +37,7 @@ export function formatTokens(
     .map((sequence, prompt) => {
       const line: TokensLine = {
         prompt,
-        promptIds: prompts[prompt]!,
+        promptIds: prompts[prompt],
         ids: sequence.ids,
         ...(tokenizer && { text: tokenizer.decode(sequence.ids) }),
         margins: sequence.margins,

@@ -89,7 +89,7 @@ export function axisColumns<Row extends { readonly axes: Readonly<Record<string,
     title,
     align: rows.every(({ axes }) => typeof axes[title] === 'number') ? 'right' : 'left',
     text: ({ axes }) => {
-      const value = axes[title]!;
+      const value = axes[title];
       return typeof value === 'object' ? value.join('/') : String(value);
     },
   }));

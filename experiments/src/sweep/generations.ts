@@ -98,10 +98,7 @@ export function isSameGeneration(a: ExperimentDefinition, b: ExperimentDefinitio
   if (!few!.every((each) => many!.includes(each))) return false;
   const contentOf = (definition: ExperimentDefinition, name: string) =>
     new Map(
-      definition.axes[name]!.filter(isChoice).map((choice) => [
-        labelOf(choice),
-        canonicalJson(plain(choice)),
-      ]),
+      definition.axes[name].filter(isChoice).map((choice) => [labelOf(choice), canonicalJson(plain(choice))]),
     );
   return Object.keys(a.axes).every((name) => {
     const other = contentOf(b, name);

@@ -18,7 +18,7 @@ const mostBytes = 1 << 20;
  */
 export async function openExperiment(nameOrFile: string): Promise<ExperimentDefinition> {
   if (Object.hasOwn(shippedExperiments, nameOrFile))
-    return parseDefinition(await shippedExperiments[nameOrFile]!(), `experiment ${nameOrFile}`);
+    return parseDefinition(await shippedExperiments[nameOrFile](), `experiment ${nameOrFile}`);
   switch (extname(nameOrFile)) {
     case '.json':
       return parseDefinition(await readJson(nameOrFile), nameOrFile);

@@ -181,7 +181,7 @@ class Sweep {
       for await (const located of this.#points(isBackwards)) {
         if (this.#mustHalt()) return;
         const { record } = located;
-        const place = locateRun(record, turns[index]!);
+        const place = locateRun(record, turns[index]);
         const isOut = this.#refusals.has(record.pointKey) || this.#pruned.has(record.pointKey);
         if (isOut || this.#known.has(place.key)) continue;
         await this.#start(located, place, index);
@@ -209,7 +209,7 @@ class Sweep {
       this.#readOthers(place.key);
       return this.#progress.find();
     }
-    const turn = this.#request.turns[index]!;
+    const turn = this.#request.turns[index];
     this.#progress.begin(describeAxes(record.axes));
     const run = this.#runner
       .run(place, turn)
@@ -244,7 +244,7 @@ class Sweep {
         return addRefusal(results, definition.name, refusal);
       }
       case 'failed':
-        this.#failed.push({ axes: point.axes, ...turns[index]!, message: end.message });
+        this.#failed.push({ axes: point.axes, ...turns[index], message: end.message });
         return this.#progress.end('failed');
       case 'unstorable':
         this.#progress.end('stopped');

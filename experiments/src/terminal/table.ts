@@ -12,10 +12,10 @@ export function formatTable<Row>(columns: readonly Column<Row>[], rows: readonly
   const cells = rows.map((row) => columns.map((column) => printable(column.text(row))));
   const titles = columns.map(({ title }) => printable(title));
   const widths = titles.map((title, i) =>
-    cells.reduce((widest, line) => Math.max(widest, line[i]!.length), title.length),
+    cells.reduce((widest, line) => Math.max(widest, line[i].length), title.length),
   );
   const pad = (text: string, i: number) =>
-    columns[i]!.align === 'left' ? text.padEnd(widths[i]!) : text.padStart(widths[i]!);
+    columns[i].align === 'left' ? text.padEnd(widths[i]) : text.padStart(widths[i]);
   const line = (texts: readonly string[]) => texts.map(pad).join('  ').trimEnd();
   return [line(titles), widths.map((width) => '─'.repeat(width)).join('  '), ...cells.map(line)].join('\n');
 }

@@ -49,7 +49,7 @@ export function loadsOf(spans: readonly Span[], batches: number): PassLoads {
   // The second round is steady: in the first, buffers are still being filled.
   const chosen = passes.slice(batches, 2 * batches);
   if (chosen.length < batches) throw new RangeError('a run of less than two rounds says nothing of a pass');
-  const each = chosen.map((pass) => loadsOfPass(decode, pass, passes[passes.indexOf(pass) - 1]!));
+  const each = chosen.map((pass) => loadsOfPass(decode, pass, passes[passes.indexOf(pass) - 1]));
   const mean = (of: (loads: PassLoads) => number) =>
     each.reduce((sum, loads) => sum + of(loads), 0) / each.length;
   return {

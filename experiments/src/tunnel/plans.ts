@@ -49,7 +49,7 @@ export async function planInTunnel({ draft, acceptance, ...job }: PlansRequest):
 async function plan(request: PlanRequest): Promise<TunnelPlan | null> {
   try {
     const { ranked } = await planRun({ ...request, allowed: localPolicyFields });
-    const { strategy, policy, outcome } = ranked[0]!;
+    const { strategy, policy, outcome } = ranked[0];
     return { strategy, policy, tokensPerSecond: outcome.tokensPerSecond };
   } catch (error) {
     if (error instanceof UserError) return null;
@@ -62,7 +62,7 @@ export function rateOf({ byPosition }: AcceptanceReport): Acceptance {
   let tried = 0;
   let accepted = 0;
   for (const [position, count] of byPosition.entries()) {
-    tried += position === 0 ? count.proposed : Math.min(count.proposed, byPosition[position - 1]!.accepted);
+    tried += position === 0 ? count.proposed : Math.min(count.proposed, byPosition[position - 1].accepted);
     accepted += count.accepted;
   }
   const rate = Number((accepted / tried).toPrecision(2));

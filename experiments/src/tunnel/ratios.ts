@@ -113,13 +113,13 @@ export function cacheBytesOf(
 /** Rows of an expert's products in a pass that verifies a full batch, whose experts share the work. */
 export function rowsPerExpert({ target, policy }: Pick<Situation, 'target' | 'policy'>): number {
   const { decodeBatch = 1, candidates = 1 } = policy;
-  const { expertsPerToken, numExperts } = target.spec.layers[0]!.ffn;
+  const { expertsPerToken, numExperts } = target.spec.layers[0].ffn;
   return (decodeBatch * (candidates + 1) * expertsPerToken) / numExperts;
 }
 
 /** Of a pass over all sequences that speculates nothing: what `experts: routed` has to bring. */
 function shareOfExperts({ target, promptLengths }: Situation): number {
-  const { expertsPerToken, numExperts } = target.spec.layers[0]!.ffn;
+  const { expertsPerToken, numExperts } = target.spec.layers[0].ffn;
   return 1 - (1 - expertsPerToken / numExperts) ** promptLengths.length;
 }
 

@@ -106,10 +106,10 @@ export function tableHtml(table: CellTable): string {
 
 export function tableText(table: CellTable): string {
   const { caption, titles, isNumeric, rows, numLeftOut } = table;
-  const widths = titles.map((title, i) => Math.max(title.length, ...rows.map((cells) => cells[i]!.length)));
+  const widths = titles.map((title, i) => Math.max(title.length, ...rows.map((cells) => cells[i].length)));
   const line = (cells: readonly string[]) =>
     cells
-      .map((cell, i) => (isNumeric[i] ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!)))
+      .map((cell, i) => (isNumeric[i] ? cell.padStart(widths[i]) : cell.padEnd(widths[i])))
       .join('  ')
       .trimEnd();
   return [

@@ -38,9 +38,9 @@ function showSource(latex: string, why: string): string {
 export function unwrapFormula(text: string): { readonly latex: string; readonly isDisplay: boolean } {
   const trimmed = text.trim();
   const display = /^(?:\$\$([\s\S]*)\$\$|\\\[([\s\S]*)\\\])$/.exec(trimmed);
-  if (display) return { latex: display[1] ?? display[2]!, isDisplay: true };
+  if (display) return { latex: display[1] ?? display[2], isDisplay: true };
   const inline = /^(?:\$([\s\S]*)\$|\\\(([\s\S]*)\\\))$/.exec(trimmed);
-  const latex = inline ? (inline[1] ?? inline[2]!) : trimmed;
+  const latex = inline ? (inline[1] ?? inline[2]) : trimmed;
   const isDisplay = !inline || /^\s*\\displaystyle\b/.test(latex);
   return { latex, isDisplay };
 }

@@ -50,7 +50,7 @@ function renderColours(text: string): string {
   };
   for (const match of text.matchAll(colourCode)) {
     push(text.slice(end, match.index));
-    look = nextLook(look, match[1]!.split(/[;:]/).map(Number));
+    look = nextLook(look, match[1].split(/[;:]/).map(Number));
     end = match.index + match[0].length;
   }
   push(text.slice(end));
@@ -77,7 +77,7 @@ const styles: Readonly<Record<number, string>> = {
 function nextLook(before: Look, codes: readonly number[]): Look {
   let look = before;
   for (let at = 0; at < codes.length; at++) {
-    const code = codes[at]!;
+    const code = codes[at];
     const style = styles[code];
     if (code === 0) look = plain;
     else if (style !== undefined) look = { ...look, styles: [...new Set([...look.styles, style])] };
@@ -102,7 +102,7 @@ const basic = ['#3e424d', '#e75c58', '#00a250', '#ddb62b', '#208ffb', '#d160c4',
 const bright = ['#5c6370', '#b22b31', '#007427', '#b27d12', '#0065ca', '#a03196', '#258f8f', '#c5c1b4'];
 
 function basicColour(index: number, isBright: boolean): string {
-  return (isBright ? bright : basic)[index]!;
+  return (isBright ? bright : basic)[index];
 }
 
 /** `5;n`, one of 256, or `2;r;g;b`. */

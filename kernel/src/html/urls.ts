@@ -15,7 +15,7 @@ const namedReferences: Readonly<Record<string, string>> = {
 /** Only these could disguise an address, and are decoded; in any other reference the `&` is kept as it is. */
 export function decodeReferences(text: string): string {
   return text.replace(/&(?:#(?:x([\da-f]+)|(\d+))|(\w+));?/gi, (all, hex, decimal, name) => {
-    if (name !== undefined) return Object.hasOwn(namedReferences, name) ? namedReferences[name]! : all;
+    if (name !== undefined) return Object.hasOwn(namedReferences, name) ? namedReferences[name] : all;
     const code = hex !== undefined ? Number.parseInt(hex, 16) : Number(decimal);
     return code > 0 && code <= 0x10ffff ? String.fromCodePoint(code) : '';
   });

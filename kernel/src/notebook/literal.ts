@@ -73,7 +73,7 @@ export class WrittenValue {
    * @throws NotebookError for a number that JavaScript would turn into another one
    */
   toValue(name: string): ParameterValue {
-    if (Object.hasOwn(words, this.text)) return words[this.text]!;
+    if (Object.hasOwn(words, this.text)) return words[this.text];
     const value = maybeJson(this.text);
     if (value === undefined) return this.text;
     const rounded = findRoundedNumber(this.text);

@@ -29,7 +29,7 @@ export function injectParameters(
   notebook.cells = notebook.cells.filter((cell) => !hasTag(cell, injectedTag));
   if (Object.keys(parameters).length === 0) return {};
   const index = notebook.cells.findIndex((cell) => cell.cell_type === 'code' && hasTag(cell, parametersTag));
-  const declared = index < 0 ? [] : findDeclarations(notebook.cells[index]!);
+  const declared = index < 0 ? [] : findDeclarations(notebook.cells[index]);
   assertDeclared(Object.keys(parameters), declared);
   const values = Object.fromEntries(
     Object.entries(parameters).map(([name, value]) => {

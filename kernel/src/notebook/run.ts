@@ -187,7 +187,7 @@ class NotebookRun {
   /** A cell that ended without an error, and whose timers or promises failed afterwards. */
   #findLateFailure(): NotebookFailure | null {
     for (const [index, { status }] of this.#runs.entries()) {
-      const cell = this.#cells[index]!;
+      const cell = this.#cells[index];
       const error = hasTag(cell, 'raises-exception') ? null : findLateError(cell);
       if (status === 'completed' && error !== null) return this.#fail(index + 1, { kind: 'error', ...error });
     }
@@ -195,8 +195,8 @@ class NotebookRun {
   }
 
   #fail(number: number, failure: CellFailure): NotebookFailure {
-    const cell = this.#cells[number - 1]!;
-    const run = this.#runs[number - 1]!;
+    const cell = this.#cells[number - 1];
+    const run = this.#runs[number - 1];
     this.#runs[number - 1] = { ...run, status: 'failed' };
     cell.metadata = { ...cell.metadata, specoffload: { status: 'failed', seconds: run.seconds } };
     if (findLateError(cell) === null)

@@ -155,7 +155,7 @@ function toCompiledCell(
     isAsync: hasToplevelAwait === true || hasForAwait,
     imports,
     resultName: lastExpressionVar ?? null,
-    modules: sideOutputs.map(({ path, data }, index) => ({ path, script: data, locate: others[index]! })),
+    modules: sideOutputs.map(({ path, data }, index) => ({ path, script: data, locate: others[index] })),
     locate,
     keepDeclarations,
   };
@@ -172,7 +172,7 @@ function describeDiagnostics(
       : toOriginal(start.offset);
     return `${fileName ? `${fileName} ` : ''}${line}:${column} - ${messageText}`;
   });
-  return { ename: 'TypeScriptError', evalue: lines[0]!, traceback: lines };
+  return { ename: 'TypeScriptError', evalue: lines[0], traceback: lines };
 }
 
 /** Mostly a stack that a cell too deep for it has filled. */

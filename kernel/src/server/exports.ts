@@ -104,7 +104,7 @@ function createResolver(typescript: TypeScript, host: Host): NonNullable<Host['r
         if (hasTypes(resolution)) return resolution;
         found.push(resolution);
       }
-      return found.find(({ resolvedModule }) => resolvedModule !== undefined) ?? found[0]!;
+      return found.find(({ resolvedModule }) => resolvedModule !== undefined) ?? found[0];
     });
   };
 }

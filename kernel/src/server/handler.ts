@@ -68,7 +68,7 @@ export function createHandler(executor: CellExecutor, versions: KernelVersions):
       run(content, publish).catch((error) => ({ execution_count: executionCount, ...errorContent(error) })),
     answer(type, content) {
       const name = type.replace(/_request$/, '');
-      const answerTo = Object.hasOwn(answers, name) ? answers[name]! : () => refuseUnknown(type);
+      const answerTo = Object.hasOwn(answers, name) ? answers[name] : () => refuseUnknown(type);
       try {
         return { type: `${name}_reply`, content: answerTo(content) };
       } catch (error) {

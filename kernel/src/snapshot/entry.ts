@@ -59,6 +59,6 @@ export function createEntry(
   };
   return entryTemplate.replace(
     /\$(typescript|path|folder|declarations)\b/g,
-    (_, name: string) => values[name]!,
+    (_, name: string) => values[name],
   );
 }

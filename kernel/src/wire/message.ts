@@ -71,7 +71,7 @@ export function decodeMessage(frames: readonly Uint8Array[], key: string): Messa
   if (border < 0 || frames.length < border + 6)
     throw new NotebookError('invalid Jupyter message: expected a delimiter, a signature and four parts');
   const parts = frames.slice(border + 2);
-  if (!isSame(Buffer.from(sign(parts, key)), frames[border + 1]!))
+  if (!isSame(Buffer.from(sign(parts, key)), frames[border + 1]))
     throw new NotebookError('invalid Jupyter message: its signature does not match the connection key');
   const [header, parent, metadata, content] = parts.slice(0, 4).map(parsePart);
   if (typeof header?.msg_type !== 'string' || typeof header.msg_id !== 'string')

@@ -15,14 +15,14 @@ export function bitsOfBf16(half: number): number {
 export function narrowBf16(value: number): number {
   if (Number.isNaN(value)) return 0x7fc0;
   float[0] = value;
-  const bits = word[0]!;
+  const bits = word[0];
   return (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16;
 }
 
 export const bf16 = plainCodec('BF16', 2, {
   decode(stored, bits) {
     const halves = halvesOf(stored);
-    for (let i = 0; i < halves.length; i += 1) bits[i] = bitsOfBf16(halves[i]!);
+    for (let i = 0; i < halves.length; i += 1) bits[i] = bitsOfBf16(halves[i]);
   },
   encode: (values) => bytesOf(Uint16Array.from(values, narrowBf16)),
 });

@@ -39,7 +39,7 @@ function roundHalfEven(value: number): number {
 export const f16 = plainCodec('F16', 2, {
   decode(stored, bits) {
     const halves = halvesOf(stored);
-    for (let i = 0; i < halves.length; i += 1) bits[i] = bitsOfF16(halves[i]!);
+    for (let i = 0; i < halves.length; i += 1) bits[i] = bitsOfF16(halves[i]);
   },
   encode: (values) => bytesOf(Uint16Array.from(values, narrowF16)),
 });

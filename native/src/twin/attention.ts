@@ -9,12 +9,12 @@ export function attend(call: AttentionCall): void {
   let firstRow = 0;
   for (let i = 0; i < sequences.length; i += sequenceFields) {
     const sequence: CachedSequence = {
-      keysOffset: sequences[i]!,
-      valuesOffset: sequences[i + 1]!,
-      capacity: sequences[i + 2]!,
+      keysOffset: sequences[i],
+      valuesOffset: sequences[i + 1],
+      capacity: sequences[i + 2],
     };
-    const numPast = sequences[i + 3]!;
-    const numNew = sequences[i + 4]!;
+    const numPast = sequences[i + 3];
+    const numNew = sequences[i + 4];
     for (let token = 0; token < numNew; token++) {
       appendToken(call, sequence, firstRow + token, numPast + token);
       for (let head = 0; head < shape.numHeads; head++) {
@@ -42,10 +42,10 @@ function rotate(
 ): void {
   const half = call.shape.headDim / 2;
   for (let i = 0; i < half; i++) {
-    const cos = call.ropeCos[position * half + i]!;
-    const sin = call.ropeSin[position * half + i]!;
-    const a = source[from + i]!;
-    const b = source[from + half + i]!;
+    const cos = call.ropeCos[position * half + i];
+    const sin = call.ropeSin[position * half + i];
+    const a = source[from + i];
+    const b = source[from + half + i];
     target[to + i] = a * cos - b * sin;
     target[to + half + i] = b * cos + a * sin;
   }
@@ -57,7 +57,7 @@ function appendToken(call: AttentionCall, sequence: CachedSequence, row: number,
     const from = (row * numKvHeads + kvHead) * headDim;
     const to = (kvHead * sequence.capacity + position) * headDim;
     rotate(call, position, call.k, from, call.cache, sequence.keysOffset + to);
-    for (let d = 0; d < headDim; d++) call.cache[sequence.valuesOffset + to + d] = call.v[from + d]!;
+    for (let d = 0; d < headDim; d++) call.cache[sequence.valuesOffset + to + d] = call.v[from + d];
   }
 }
 
@@ -82,17 +82,17 @@ function attendRow(
   for (let j = 0; j < scores.length; j++) {
     const key = sequence.keysOffset + headOffset + (firstKey + j) * headDim;
     let dot = 0;
-    for (let d = 0; d < headDim; d++) dot += query[d]! * cache[key + d]!;
+    for (let d = 0; d < headDim; d++) dot += query[d] * cache[key + d];
     scores[j] = dot / Math.sqrt(headDim);
-    largest = Math.max(largest, scores[j]!);
+    largest = Math.max(largest, scores[j]);
   }
   let total = 0;
   const sums = new Float64Array(headDim);
   for (let j = 0; j < scores.length; j++) {
-    const weight = Math.exp(scores[j]! - largest);
+    const weight = Math.exp(scores[j] - largest);
     const value = sequence.valuesOffset + headOffset + (firstKey + j) * headDim;
-    for (let d = 0; d < headDim; d++) sums[d]! += weight * cache[value + d]!;
+    for (let d = 0; d < headDim; d++) sums[d] += weight * cache[value + d];
     total += weight;
   }
-  for (let d = 0; d < headDim; d++) call.out[at + d] = sums[d]! / total;
+  for (let d = 0; d < headDim; d++) call.out[at + d] = sums[d] / total;
 }

@@ -98,7 +98,7 @@ export class TwinStreamer implements Streamer {
   /** Keeps `readsInFlight` chunks under way, across requests. */
   #startChunks(): void {
     while (this.#numUnderWay < this.#options.readsInFlight && this.#queue.length > 0) {
-      const request = this.#queue[0]!;
+      const request = this.#queue[0];
       const chunk = request.waiting.shift()!;
       if (request.waiting.length === 0) this.#queue.shift();
       void this.#readChunk(request, chunk);

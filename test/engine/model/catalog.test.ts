@@ -15,5 +15,5 @@ it.each(Object.keys(modelCatalog))('names %s in records as ever', (name) => {
   expect(describeModel({ name, spec: catalogSpec(name) }).digest.slice(0, 16)).toBe(
     specDigests[name as keyof typeof specDigests],
   );
-  expect(describeCatalogModel(name).digest).toBe(modelCatalog[name]!.digest);
+  expect(describeCatalogModel(name).digest).toBe(modelCatalog[name].digest);
 });

@@ -35,16 +35,16 @@ describe('openCheckpoint', () => {
     const { layers, embedding, head } = checkpoint;
     expect(checkpoint.name).toBe('mixtral');
     expect(layers.length).toBe(3);
-    expect(layers[2]!.experts.map(({ id }) => id)).toContain('layer.2.expert.7');
-    expect(layers[1]!.attention.tensors.map(({ role }) => role).join()).toBe(
+    expect(layers[2].experts.map(({ id }) => id)).toContain('layer.2.expert.7');
+    expect(layers[1].attention.tensors.map(({ role }) => role).join()).toBe(
       'inputNorm,q,k,v,o,postNorm,router',
     );
-    expect(layers[1]!.experts[3]!.tensors.map(({ role, ref }) => [role, ref.name, ref.shape])).toEqual([
+    expect(layers[1].experts[3].tensors.map(({ role, ref }) => [role, ref.name, ref.shape])).toEqual([
       ['gate', 'model.layers.1.block_sparse_moe.experts.3.w1.weight', [96, 64]],
       ['up', 'model.layers.1.block_sparse_moe.experts.3.w3.weight', [96, 64]],
       ['down', 'model.layers.1.block_sparse_moe.experts.3.w2.weight', [64, 96]],
     ]);
-    expect(layers[1]!.experts[3]).toMatchObject({
+    expect(layers[1].experts[3]).toMatchObject({
       kind: 'expert',
       layer: 1,
       expert: 3,
@@ -67,13 +67,13 @@ describe('openCheckpoint', () => {
 
   it('counts a tied embedding once and names it twice', async () => {
     const { embedding, head, tensors, parameters } = await openCheckpoint(goldenDirectory('llama-llama3'));
-    expect(head.tensors[1]!.ref).toEqual(embedding.tensors[0]!.ref);
+    expect(head.tensors[1].ref).toEqual(embedding.tensors[0].ref);
     expect(parameters).toBe([...tensors.values()].reduce((sum, ref) => sum + ref.numElements, 0));
   });
 
   it('ignores the head that a tied checkpoint also holds, and saved rotary frequencies', async () => {
     const tensors = header((h) => {
-      const end = h['lm_head.weight']!.data_offsets[1];
+      const end = h['lm_head.weight'].data_offsets[1];
       h['model.layers.0.self_attn.rotary_emb.inv_freq'] = {
         dtype: 'F32',
         shape: [1],
@@ -85,7 +85,7 @@ describe('openCheckpoint', () => {
       'model.safetensors': encodeSafetensors(tensors),
     });
     const { head, tensors: used } = await openCheckpoint(directory);
-    expect(head.tensors[1]!.ref.name).toBe('model.embed_tokens.weight');
+    expect(head.tensors[1].ref.name).toBe('model.embed_tokens.weight');
     expect(used.size).toBe(11);
   });
 
@@ -93,7 +93,7 @@ describe('openCheckpoint', () => {
     'keeps a head whose weights (%s) are not the embedding, whatever tie_word_embeddings says, and says so',
     async (dtype) => {
       const tensors = header((h) => {
-        const head = h['lm_head.weight']!;
+        const head = h['lm_head.weight'];
         if (dtype === 'f32')
           Object.assign(head, {
             dtype: 'F32',
@@ -112,7 +112,7 @@ describe('openCheckpoint', () => {
       const { head, spec, tensors: used } = await openCheckpoint(directory);
       await new Promise(setImmediate);
       process.off('warning', listen);
-      expect(head.tensors[1]!.ref.name).toBe('lm_head.weight');
+      expect(head.tensors[1].ref.name).toBe('lm_head.weight');
       expect(spec.embedding.tied).toBe(false);
       expect(used.size).toBe(12);
       expect(warnings.map(({ name, message }) => [name, message])).toEqual([
@@ -144,8 +144,8 @@ describe('openCheckpoint', () => {
 
   it('takes tensors in any order, with gaps between them', async () => {
     const tensors = header((h) => {
-      const end = h['lm_head.weight']!.data_offsets[1];
-      h[norm]!.data_offsets = [end + 6, end + 14];
+      const end = h['lm_head.weight'].data_offsets[1];
+      h[norm].data_offsets = [end + 6, end + 14];
     });
     const directory = writeDirectory(root, 'gaps', {
       'config.json': mistralJson,
@@ -208,7 +208,7 @@ describe('openCheckpoint refuses a single file', () => {
       'with an unknown dtype',
       encodeSafetensors(
         header((h) => {
-          h[q]!.dtype = 'Q4';
+          h[q].dtype = 'Q4';
         }),
       ),
       `invalid dtype of "${q}": "Q4"; expected one of BOOL`,
@@ -217,7 +217,7 @@ describe('openCheckpoint refuses a single file', () => {
       'with a dtype from the prototype',
       encodeSafetensors(
         header((h) => {
-          h[q]!.dtype = 'toString';
+          h[q].dtype = 'toString';
         }),
       ),
       `invalid dtype of "${q}": "toString"`,
@@ -226,7 +226,7 @@ describe('openCheckpoint refuses a single file', () => {
       'with integers for weights',
       encodeSafetensors(
         header((h) => {
-          h[q]!.dtype = 'I16';
+          h[q].dtype = 'I16';
         }),
       ),
       `dir/model.safetensors: unsupported dtype of ${q}: I16; expected BF16, F16 or F32; use`,
@@ -235,7 +235,7 @@ describe('openCheckpoint refuses a single file', () => {
       'with a negative size',
       encodeSafetensors(
         header((h) => {
-          h[q]!.shape = [-4, -4];
+          h[q].shape = [-4, -4];
         }),
       ),
       `invalid shape of "${q}": [-4,-4]; expected a list of`,
@@ -244,7 +244,7 @@ describe('openCheckpoint refuses a single file', () => {
       'with sizes beyond counting',
       encodeSafetensors(
         header((h) => {
-          h[q]!.shape = [2 ** 40, 2 ** 40];
+          h[q].shape = [2 ** 40, 2 ** 40];
         }),
       ),
       `invalid shape of "${q}"`,
@@ -253,7 +253,7 @@ describe('openCheckpoint refuses a single file', () => {
       'with a shape that its bytes do not fit',
       encodeSafetensors(
         header((h) => {
-          h[q]!.shape = [4, 5];
+          h[q].shape = [4, 5];
         }),
       ),
       `invalid data_offsets of "${q}": [56,88]; expected 40 bytes, which is what BF16 [4,5] takes`,
@@ -262,7 +262,7 @@ describe('openCheckpoint refuses a single file', () => {
       'with a range that runs backwards',
       encodeSafetensors(
         header((h) => {
-          h[q]!.data_offsets.reverse();
+          h[q].data_offsets.reverse();
         }),
       ),
       `invalid data_offsets of "${q}": [88,56]; expected [begin, end]`,
@@ -271,7 +271,7 @@ describe('openCheckpoint refuses a single file', () => {
       'with overlapping ranges',
       encodeSafetensors(
         header((h) => {
-          h[q]!.data_offsets = [50, 82];
+          h[q].data_offsets = [50, 82];
         }),
       ),
       `the bytes of "${q}" overlap those of "model.layers.0.input_layernorm.weight"`,
@@ -280,7 +280,7 @@ describe('openCheckpoint refuses a single file', () => {
       'with a shape that config.json contradicts',
       encodeSafetensors(
         header((h) => {
-          h[q]!.shape = [2, 8];
+          h[q].shape = [2, 8];
         }),
       ),
       `dir/model.safetensors: invalid shape of ${q}: [2,8]; expected [4,4] from config.json`,
@@ -307,7 +307,7 @@ describe('openCheckpoint refuses a single file', () => {
       'with gate and up in one',
       encodeSafetensors(
         header((h) => {
-          h['model.layers.0.mlp.gate_up_proj.weight'] = h['model.layers.0.mlp.gate_proj.weight']!;
+          h['model.layers.0.mlp.gate_up_proj.weight'] = h['model.layers.0.mlp.gate_proj.weight'];
           delete h['model.layers.0.mlp.gate_proj.weight'];
         }),
       ),
@@ -417,7 +417,7 @@ it('inspects a checkpoint', async () => {
   expect(Object.values(report.bytesByRole).reduce((a, b) => a + b)).toBe(checkpoint.bytes);
   expect(report.bytesByLayer.length).toBe(3);
   expect(report.dtypes.bf16).toEqual({ tensors: checkpoint.tensors.size, bytes: checkpoint.bytes });
-  expect(report.largestGroups[0]!.id).toBe('layer.0.expert.0');
+  expect(report.largestGroups[0].id).toBe('layer.0.expert.0');
   expect(JSON.parse(JSON.stringify(report))).toEqual(report);
   const tied = await openCheckpoint(goldenDirectory('llama-llama3'));
   const tiedReport = inspectCheckpoint(tied);
@@ -437,9 +437,9 @@ it('says how to divide experts that a file holds in one tensor', async () => {
   const json = { ...mistralJson, model_type: 'mixtral', num_local_experts: 2, num_experts_per_tok: 1 };
   const tensors = header((h) => {
     const [gate, up, down] = ['gate', 'up', 'down'].map((name) => `model.layers.0.mlp.${name}_proj.weight`);
-    h['model.layers.0.mlp.gate.weight'] = h[gate!]!; // as transformers 5 names the router
-    h['model.layers.0.mlp.experts.gate_up_proj'] = h[up!]!;
-    h['model.layers.0.mlp.experts.down_proj'] = h[down!]!;
+    h['model.layers.0.mlp.gate.weight'] = h[gate!]; // as transformers 5 names the router
+    h['model.layers.0.mlp.experts.gate_up_proj'] = h[up!];
+    h['model.layers.0.mlp.experts.down_proj'] = h[down!];
     for (const name of [gate, up, down]) delete h[name!];
   });
   expect(await failureOf({ 'config.json': json, 'model.safetensors': encodeSafetensors(tensors) })).toContain(

@@ -62,8 +62,8 @@ describe('a model by its configuration alone', () => {
     );
     expect(models.map(({ name }) => name)).toEqual(['mine', 'mine', 'tiny']);
     expect(new Set(models.map(({ digest }) => digest)).size).toBe(1);
-    expect(models[0]!.digest).toBe(describeModel({ name: 'other', spec: models[0]!.spec }).digest);
-    expect(models[0]!.digest).not.toBe(
+    expect(models[0].digest).toBe(describeModel({ name: 'other', spec: models[0].spec }).digest);
+    expect(models[0].digest).not.toBe(
       describeModel({ name: 'mine', spec: catalogSpec('mixtral-8x7b') }).digest,
     );
   });
@@ -78,7 +78,7 @@ describe('a model by its configuration alone', () => {
           );
           writeFileSync(path, JSON.stringify({ ...config, ...saved }));
           const { bytes, parameters, layers } = await openConfiguration(path);
-          return [bytes / parameters, layers[0]!.attention.tensors[0]!.ref.dtype];
+          return [bytes / parameters, layers[0].attention.tensors[0].ref.dtype];
         },
       ),
     );

@@ -80,7 +80,7 @@ describe.each(['qwen2', 'qwen3'])('%s', (model_type) => {
 
 it('has biases where its family has them', () => {
   const biasesOf = (json: object) =>
-    parseModelSpec({ ...sizes, ...json }, 'config.json').layers[0]!.attention.biases;
+    parseModelSpec({ ...sizes, ...json }, 'config.json').layers[0].attention.biases;
   expect(biasesOf({ model_type: 'qwen2' })).toEqual({ q: true, k: true, v: true, o: false });
   expect(biasesOf({ model_type: 'qwen3' })).toEqual({ q: false, k: false, v: false, o: false });
   expect(biasesOf({ model_type: 'qwen3', attention_bias: true })).toEqual({
@@ -167,7 +167,7 @@ describe.each<[string, object]>([
     const targetDirectory = join(directory, 'inflated');
     const inflated = await inflateCheckpoint({ source, targetDirectory, ...request });
     expect(inflated.spec.layers.map(({ attention }) => attention.window)).toEqual(
-      [0, 0, 0, 1, 1, 2, 2, 3, 3].map((layer) => source.spec.layers[layer]!.attention.window),
+      [0, 0, 0, 1, 1, 2, 2, 3, 3].map((layer) => source.spec.layers[layer].attention.window),
     );
     expect(await continued(inflated)).toEqual(await continued(source));
   });

@@ -49,8 +49,8 @@ export function createHeader(names: readonly string[] = Object.keys(shapes)): He
   let end = 0;
   const entries = names.map((name) => {
     const begin = end;
-    end += 2 * shapes[name]!.reduce((a, b) => a * b, 1);
-    return [name, { dtype: 'BF16', shape: [...shapes[name]!], data_offsets: [begin, end] }] as const;
+    end += 2 * shapes[name].reduce((a, b) => a * b, 1);
+    return [name, { dtype: 'BF16', shape: [...shapes[name]], data_offsets: [begin, end] }] as const;
   });
   return Object.fromEntries(entries) as Header;
 }

@@ -38,5 +38,5 @@ export function readGolden(name: string): Golden {
 /** Largest absolute difference; NaN when any element is, infinity when the lengths differ. */
 export function maxDifference(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
   if (actual.length !== expected.length) return Number.POSITIVE_INFINITY;
-  return Array.from(actual).reduce((max, value, i) => Math.max(max, Math.abs(value - expected[i]!)), 0);
+  return Array.from(actual).reduce((max, value, i) => Math.max(max, Math.abs(value - expected[i])), 0);
 }

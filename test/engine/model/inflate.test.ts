@@ -68,7 +68,7 @@ describe.each(['f16', 'f32'] as const)('inflating %s weights', (dtype) => {
     const request = { layers: 4, experts: 16, ffnSize: 64 };
     const inflated = await inflateCheckpoint({ source, targetDirectory: newTarget(), seed: 1, ...request });
     expect(new Set([...inflated.tensors.values()].map((ref) => ref.dtype))).toEqual(new Set([dtype]));
-    const ids = readGolden('mixtral').prompts[1]!.ids;
+    const ids = readGolden('mixtral').prompts[1].ids;
     const [expected] = referenceLogits(await loadReferenceWeights(source), ids, { positions: 'last' });
     const [logits] = referenceLogits(await loadReferenceWeights(inflated), ids, { positions: 'last' });
     expect(maxDifference(logits!, expected!)).toBeLessThan(1e-5);
@@ -94,7 +94,7 @@ async function convert(name: string, dtype: WeightDtype): Promise<string> {
 
 it('refuses to multiply fp16 weights beyond their range', async () => {
   const source = await openCheckpoint(await convert('mixtral', 'f16'));
-  const { path, fileOffset } = source.layers[1]!.experts[2]!.tensors[2]!.ref;
+  const { path, fileOffset } = source.layers[1].experts[2].tensors[2].ref;
   const bytes = readFileSync(path);
   bytes.writeUInt16LE(0x7bff, fileOffset); // 65504, the largest
   writeFileSync(path, bytes);
@@ -108,7 +108,7 @@ it('lays groups out without gaps: attention, then the experts in order, from an 
   const { layers, embedding, head } = await inflate('mixtral', { layers: 6, ffnSize: 128 });
   const groups = [embedding, ...layers.flatMap(({ attention, experts }) => [attention, ...experts]), head];
   const refs = groups.flatMap((group) => group.tensors.map(({ ref }) => ref));
-  let next = refs[0]!.fileOffset;
+  let next = refs[0].fileOffset;
   expect(next % 4096).toBe(0);
   for (const { name, fileOffset, byteLength } of refs) {
     expect(fileOffset, name).toBe(next);
@@ -124,7 +124,7 @@ it('copies the source bit by bit, and adds no NaN, infinity or denormal', async 
     readFileSync(ref.path).subarray(ref.fileOffset, ref.fileOffset + ref.byteLength);
   for (const [layer, { attention }] of source.layers.entries()) {
     for (const [i, { ref }] of attention.tensors.entries()) {
-      expect(bytesOf(inflated.layers[2 * layer]!.attention.tensors[i]!.ref)).toEqual(bytesOf(ref));
+      expect(bytesOf(inflated.layers[2 * layer].attention.tensors[i].ref)).toEqual(bytesOf(ref));
     }
   }
   for (const ref of inflated.tensors.values()) {
@@ -178,7 +178,7 @@ describe('planInflation', () => {
     expect(Math.abs(plan.bytes - bytes)).toBeLessThanOrEqual(0.01 * bytes);
     expect(plan.spec.layers.length).toBeLessThanOrEqual(32);
     if (bytes > 2e7) expect(plan.spec.layers.length).toBe(32);
-    expect(plan.spec.layers[0]!.ffn.width % 16).toBe(0);
+    expect(plan.spec.layers[0].ffn.width % 16).toBe(0);
   });
 
   it('promises the bytes that inflation writes', async () => {

@@ -21,7 +21,7 @@ describe.each(goldenNames)('reference on %s', (name) => {
   it.each([0, 1, 2, 3])(
     'matches transformers at the last position of prompt %i and continues it greedily',
     (i) => {
-      const { ids, last_logits, greedy_ids, greedy_margins } = golden.prompts[i]!;
+      const { ids, last_logits, greedy_ids, greedy_margins } = golden.prompts[i];
       const [logits] = referenceLogits(weights, ids, { positions: 'last' });
       expect(maxDifference(logits!, last_logits)).toBeLessThan(tolerance);
       const greedy = referenceGreedy(weights, ids, greedy_ids.length);
@@ -32,10 +32,10 @@ describe.each(goldenNames)('reference on %s', (name) => {
 
   it('matches at every position', () => {
     const { prompt, logits } = golden.all_positions;
-    const actual = referenceLogits(weights, golden.prompts[prompt]!.ids);
+    const actual = referenceLogits(weights, golden.prompts[prompt].ids);
     expect(actual.length).toBe(logits.length);
     for (const [position, expected] of logits.entries()) {
-      expect(maxDifference(actual[position]!, expected), `position ${position}`).toBeLessThan(tolerance);
+      expect(maxDifference(actual[position], expected), `position ${position}`).toBeLessThan(tolerance);
     }
   });
 
@@ -44,12 +44,12 @@ describe.each(goldenNames)('reference on %s', (name) => {
   it('routes every token to the same experts with the same weights', () => {
     const { prompt, layers } = router;
     const choices: RouterChoice[] = [];
-    referenceLogits(weights, golden.prompts[prompt]!.ids, { onRoute: (choice) => choices.push(choice) });
-    expect(choices.length).toBe(layers.length * golden.prompts[prompt]!.ids.length);
+    referenceLogits(weights, golden.prompts[prompt].ids, { onRoute: (choice) => choices.push(choice) });
+    expect(choices.length).toBe(layers.length * golden.prompts[prompt].ids.length);
     for (const { layer, position, experts, weights: shares, logits } of choices) {
-      expect(experts).toEqual(layers[layer]!.experts[position]);
-      expect(maxDifference(shares, layers[layer]!.weights[position]!)).toBeLessThan(tolerance);
-      expect(maxDifference(logits, layers[layer]!.logits[position]!)).toBeLessThan(tolerance);
+      expect(experts).toEqual(layers[layer].experts[position]);
+      expect(maxDifference(shares, layers[layer].weights[position])).toBeLessThan(tolerance);
+      expect(maxDifference(logits, layers[layer].logits[position])).toBeLessThan(tolerance);
     }
   });
 });

@@ -71,7 +71,7 @@ it('has the tensors that its layers have, in the order of their use', () => {
     qkNorm: { over: 'head', norm },
   });
   const rolesOf = (layer: number) =>
-    modelGroups(changed).layers[layer]!.attention.tensors.map(({ role }) => role);
+    modelGroups(changed).layers[layer].attention.tensors.map(({ role }) => role);
   expect(rolesOf(1)).toEqual(['inputNorm', 'q', 'k', 'v', 'o', 'postNorm', 'router']);
   expect(rolesOf(2)).toEqual([
     ...['inputNorm', 'q', 'k', 'v', 'o', 'qBias', 'kBias', 'vBias', 'qNorm', 'kNorm', 'postNorm', 'router'],

@@ -28,7 +28,7 @@ describe('throughputBars', () => {
     expect(flexgen!.error_y.array[0]).toBeGreaterThan(1);
     expect(specoffload!.error_y.arrayminus[1]).toBe(0);
     const alone = tracesOf(figures.throughputBars([row('SpecOffload', 'code', 3)], { series: 'system' }));
-    expect(alone[0]!.marker.color).toBe(specoffload!.marker.color);
+    expect(alone[0].marker.color).toBe(specoffload!.marker.color);
   });
 
   it('writes multiples of the baseline of the same group, and none where there is no such', () => {
@@ -50,7 +50,7 @@ describe('throughputBars', () => {
     const rows = runs.map((record) => toRow(record));
     const options = { series: 'system', baseline: 'FlexGen' };
     // Medians are 1.6 times each other; run by run it is 1.1, 1.6 and 1.2 times.
-    expect(tracesOf(figures.throughputBars(rows, options))[1]!.text).toEqual(['16<br>1.20×']);
+    expect(tracesOf(figures.throughputBars(rows, options))[1].text).toEqual(['16<br>1.20×']);
     const [bytes] = tracesOf(
       figures.throughputBars([{ strategy: 'serial', diskBytes: 19.6e9 }], { metric: 'diskBytes' }),
     );
@@ -105,7 +105,7 @@ describe('sweepCurves', () => {
   it('marks the least where less is better', () => {
     const seconds = rows.map((each) => ({ ...each, seconds: each.tokensPerSecond }));
     const figure = figures.sweepCurves(seconds, { x: 'candidates', metric: 'seconds', lowerIsBetter: true });
-    expect(tracesOf(figure)[0]!.marker.size).toEqual([10, 7, 7, 7]);
+    expect(tracesOf(figure)[0].marker.size).toEqual([10, 7, 7, 7]);
   });
 
   it('knows sizes for numbers, and takes other values as they come', () => {
@@ -114,7 +114,7 @@ describe('sweepCurves', () => {
     expect(line!.x).toEqual([512e6, 2 ** 31, 24e9]);
     const caches = ['window', 'resident'].map((draftCache) => ({ draftCache, tokensPerSecond: 1 }));
     const figure = figures.sweepCurves(caches, { x: 'draftCache' });
-    expect(tracesOf(figure)[0]!.x).toEqual(['window', 'resident']);
+    expect(tracesOf(figure)[0].x).toEqual(['window', 'resident']);
     expect(figure.layout.xaxis).toMatchObject({ type: 'category', categoryarray: ['window', 'resident'] });
   });
 });
@@ -183,7 +183,7 @@ describe('a place in a figure', () => {
   it('is told apart by all columns where rows are of no record', () => {
     const bars = [1, 2].map((batch) => ({ strategy: 'serial', batch, tokensPerSecond: batch }));
     expect(() => figures.throughputBars(bars)).toThrow('batch (1, 2) varies where strategy is the same');
-    expect(tracesOf(figures.throughputBars(bars, { group: 'batch' }))[0]!.y).toEqual([1, 2]);
+    expect(tracesOf(figures.throughputBars(bars, { group: 'batch' }))[0].y).toEqual([1, 2]);
   });
 });
 
@@ -381,11 +381,11 @@ describe('panels', () => {
     const [left, right, below] = ['', '2', '3'].map(
       (id) => [layout[`xaxis${id}`], layout[`yaxis${id}`]] as Trace[],
     );
-    expect(left![0]!.domain[1]).toBeLessThan(right![0]!.domain[0]);
-    expect(left![1]!.domain).toEqual(right![1]!.domain);
-    expect(below![0]!.domain).toEqual(left![0]!.domain);
-    expect(below![1]!.domain[1]).toBeLessThan(left![1]!.domain[0]);
-    expect([left![1]!.title.text, right![1]!.title.text]).toEqual(['throughput, tokens/s', '']);
+    expect(left![0].domain[1]).toBeLessThan(right![0].domain[0]);
+    expect(left![1].domain).toEqual(right![1].domain);
+    expect(below![0].domain).toEqual(left![0].domain);
+    expect(below![1].domain[1]).toBeLessThan(left![1].domain[0]);
+    expect([left![1].title.text, right![1].title.text]).toEqual(['throughput, tokens/s', '']);
   });
 
   it('names each series once in the legend, and each panel above it', () => {

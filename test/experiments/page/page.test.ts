@@ -94,7 +94,7 @@ describe('slices', () => {
     const { slices, optimized } = cut(subject, [axis('candidates')], true);
     expect(optimized.map(({ name }) => name)).toEqual(['batch']);
     expect(slices.map(({ label }) => label)).toEqual(['workload code', 'workload prose']);
-    expect(slices[0]!.rows.map(({ batch, candidates }) => [batch, candidates])).toEqual([
+    expect(slices[0].rows.map(({ batch, candidates }) => [batch, candidates])).toEqual([
       [7, 1],
       [7, 2],
       [7, 3],
@@ -102,10 +102,10 @@ describe('slices', () => {
   });
 
   it('know the best by the median, or the least where less is better', () => {
-    expect(bestPoint(subject.runs, subject)[0]!.record.point.axes.batch).toBe(7);
-    expect(
-      bestPoint(subject.runs, { ...subject, lowerIsBetter: true })[0]!.record.point.axes.candidates,
-    ).toBe(1);
+    expect(bestPoint(subject.runs, subject)[0].record.point.axes.batch).toBe(7);
+    expect(bestPoint(subject.runs, { ...subject, lowerIsBetter: true })[0].record.point.axes.candidates).toBe(
+      1,
+    );
   });
 });
 
@@ -118,7 +118,7 @@ describe('charts', () => {
       ['Side by side, best candidates', ['']],
       ['Over candidates', ['workload code', 'workload prose']],
     ]);
-    expect(ratioCharts(subject)[0]!.choices[0]!.figure.data).toHaveLength(1);
+    expect(ratioCharts(subject)[0].choices[0].figure.data).toHaveLength(1);
     expect(acceptanceCharts(subject)).toHaveLength(1);
   });
 
@@ -134,7 +134,7 @@ describe('charts', () => {
     const other = { axes: { system: 'b', n: 1 }, tokensPerSecond: 20 };
     const records = [fakeRecord(at), fakePrediction({ ...at, tokensPerSecond: 11 }), fakeRecord(other)];
     const [chart] = predictionCharts(subjectOf(records));
-    expect(JSON.stringify(chart!.choices[0]!.figure.layout.title)).toContain('1 pairs, mean error 10.0 %');
+    expect(JSON.stringify(chart!.choices[0].figure.layout.title)).toContain('1 pairs, mean error 10.0 %');
     expect(predictionCharts(subjectOf([fakeRecord(at), fakeRecord(other)]))).toEqual([]);
   });
 
@@ -153,7 +153,7 @@ describe('charts', () => {
     ];
     const [chart] = acceptanceCharts(subjectOf(records));
     const linesOf = (choice: number) =>
-      (chart!.choices[choice]!.figure.data as { name: string; xaxis?: string; y: number[] }[])
+      (chart!.choices[choice].figure.data as { name: string; xaxis?: string; y: number[] }[])
         .filter(({ xaxis }) => xaxis === undefined)
         .map(({ name, y }) => [name, y]);
     expect(chart!.choices.map(({ label }) => label)).toEqual(['acceptance 0.5', 'acceptance 0.9']);
@@ -162,7 +162,7 @@ describe('charts', () => {
       ['a', [0.9, 0.9]],
       ['b', [0.8, 0.8]],
     ]);
-    expect(JSON.stringify(chart!.choices[0]!.figure.layout.title)).toContain('2 runs of one point');
+    expect(JSON.stringify(chart!.choices[0].figure.layout.title)).toContain('2 runs of one point');
   });
 
   it('exist for a single run as well', () => {
@@ -210,7 +210,7 @@ describe('the page', () => {
       'Which &lt;b&gt;system&lt;/b&gt;? &lt;/script&gt;&lt;img src=x onerror=alert(1)&gt;',
     );
     for (const script of scripts) expect(script.split('</script>').length).toBe(2);
-    expect(scripts.some((script) => script.split('</script>')[0]!.includes('\u2028'))).toBe(false);
+    expect(scripts.some((script) => script.split('</script>')[0].includes('\u2028'))).toBe(false);
     expect(html.split("DecompressionStream('gzip'))).text()")).toHaveLength(2);
     expect(/(src|href)="(?!data:)/.test(html)).toBe(false);
   });
@@ -223,7 +223,7 @@ describe('the page', () => {
 
   it('survives a trace that is none', async () => {
     const warnings: string[] = [];
-    const folder = stored[0]!.folder;
+    const folder = stored[0].folder;
     const whole = await readFile(join(folder, 'trace.json.gz'));
     await writeFile(join(folder, 'trace.json.gz'), 'no trace');
     const { numTimelines } = await renderPage(createSubject(stored, asked), (sentence) =>

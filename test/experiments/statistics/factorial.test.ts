@@ -14,7 +14,7 @@ describe('factorialEffects', () => {
     ];
     const effects = factorialEffects(points, levels);
     expect(effects.map(({ factors }) => factors)).toEqual([['draft'], ['search'], ['draft', 'search']]);
-    for (const [i, ratio] of [2, 1.5, 1].entries()) expect(effects[i]!.ratio).toBeCloseTo(ratio, 12);
+    for (const [i, ratio] of [2, 1.5, 1].entries()) expect(effects[i].ratio).toBeCloseTo(ratio, 12);
   });
 
   it('says how many times more a factor brings with another one', () => {

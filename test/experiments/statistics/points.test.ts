@@ -49,7 +49,7 @@ describe('rank', () => {
   });
 
   it('leaves out what no experiment asked for', () => {
-    const { point: _point, ...stray } = records[0]!;
+    const { point: _point, ...stray } = records[0];
     expect(rank([stray])).toEqual([]);
   });
 
@@ -63,8 +63,8 @@ describe('rank', () => {
     const settings = { accounting: 'as-published' };
     // 4 generated tokens in 2 seconds, whatever the record says of those within each sequence's limit.
     const record = fakeRecord({ axes: {}, settings, tokensPerSecond: 1 });
-    expect(rank([record], { metric: 'countedTokensPerSecond' })[0]!.sample.median).toBe(2);
-    expect(rank([record])[0]!.sample.median).toBe(1);
+    expect(rank([record], { metric: 'countedTokensPerSecond' })[0].sample.median).toBe(2);
+    expect(rank([record])[0].sample.median).toBe(1);
   });
 
   it('counts disturbed runs and keeps them', () => {

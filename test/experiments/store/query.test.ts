@@ -77,7 +77,7 @@ describe('queryRows', () => {
   });
 
   it('takes more rows than one vector holds', async () => {
-    const many: Row[] = Array.from({ length: 5000 }, (_, i) => ({ ...rows[0]!, repeat: i }));
+    const many: Row[] = Array.from({ length: 5000 }, (_, i) => ({ ...rows[0], repeat: i }));
     expect(await queryRows(many, 'select count(*) as n, sum(repeat) as s from runs')).toEqual([
       { n: 5000, s: (4999 * 5000) / 2 },
     ]);
@@ -144,7 +144,7 @@ describe('exportRows', () => {
       for (const [name, value] of Object.entries(row)) {
         if (name === 'createdAt' || name === 'batch' || name === 'mixed' || Array.isArray(value)) continue;
         // JSON has 64-bit integers as text.
-        expect(String(back[index]![name]), name).toBe(String(value));
+        expect(String(back[index][name]), name).toBe(String(value));
       }
       expect(back[index]).toMatchObject({ createdAt: '2026-01-31 12:00:00' });
     }

@@ -36,11 +36,11 @@ describe('expandPoints', () => {
       ['ours', 0.5, 64],
       ['ours', 0.5, 128],
     ]);
-    expect(points[2]!.settings).toEqual({
+    expect(points[2].settings).toEqual({
       ...{ machine: 'env1', deviceMemory: '24GB', strategy: 'flexgen', decodeBatch: 64 },
       ...{ microBatch: 8, prefillBatch: 32 },
     });
-    expect(points[3]!.settings).not.toHaveProperty('microBatch');
+    expect(points[3].settings).not.toHaveProperty('microBatch');
   });
 
   it('has one point without axes', () => {

@@ -136,7 +136,7 @@ describe('runExperiment', () => {
     expect(second).toMatchObject({ stored: 0, isComplete: true });
     expect(second.refused).toEqual(first.refused);
     const third = await runExperiment(definition, { results, retry: true });
-    expect(third.refused[0]!.createdAt > first.refused[0]!.createdAt).toBe(true);
+    expect(third.refused[0].createdAt > first.refused[0].createdAt).toBe(true);
   });
 
   it('tries a refusal again whose line was cut short', async () => {
@@ -195,7 +195,7 @@ describe('runExperiment', () => {
       const alone = { ...definition, name: `${name}-itself`, settings: { ...cheap.settings, machine: name } };
       const itself = await runExperiment(alone, { results, workers: 1 });
       expect(ranking.map(({ median }) => median)).toEqual(itself.ranking.map(({ median }) => median));
-      speeds.push(ranking[0]!.median!);
+      speeds.push(ranking[0].median!);
     }
     expect(speeds[0]).not.toBe(speeds[1]);
   });
@@ -207,7 +207,7 @@ describe('runExperiment', () => {
       runExperiment(definition, { results, workers: 1 }),
     ]);
     for (const outcome of outcomes) expect(outcome).toMatchObject({ isComplete: true, runs: 18, failed: [] });
-    expect(outcomes[0]!.stored + outcomes[1]!.stored).toBe(18);
+    expect(outcomes[0].stored + outcomes[1].stored).toBe(18);
     expect(await recordsOf('cheap')).toHaveLength(18);
     expect(await readdir(results)).toEqual(['cheap']);
   });

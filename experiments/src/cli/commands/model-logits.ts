@@ -47,8 +47,8 @@ export function addLogitsCommand(model: Command, context: CommandContext): void 
 /** `805 (12.31), 17 (11.90), 4 (9.02)`. */
 function describeBest(logits: Float32Array): string {
   return [...logits.keys()]
-    .sort((a, b) => logits[b]! - logits[a]!)
+    .sort((a, b) => logits[b] - logits[a])
     .slice(0, 3)
-    .map((id) => `${id} (${logits[id]!.toFixed(2)})`)
+    .map((id) => `${id} (${logits[id].toFixed(2)})`)
     .join(', ');
 }

@@ -56,7 +56,7 @@ async function drawImages(path: string, options: NotebookImagesOptions, output: 
     }
   }
   output.say(`${plural(images.length, 'figure')} drawn into ${displayPath(out)}`);
-  for (const [index, file] of files.entries()) output.say(`${displayPath(file)}: ${images[index]!.title}`);
+  for (const [index, file] of files.entries()) output.say(`${displayPath(file)}: ${images[index].title}`);
   output.document({
     out,
     figures: images.map(({ title }, index) => ({ title, file: files[index] ?? null })),

@@ -141,7 +141,7 @@ function follow(progress: NotebookProgress, follower: Follower, output: Output):
 
 function describeProgress({ status, cell, numCells, source, seconds }: NotebookProgress): string {
   if (status === 'starting') return 'starting the kernel';
-  const line = printable(source.trim().slice(0, 200).split('\n', 1)[0]!.slice(0, 60));
+  const line = printable(source.trim().slice(0, 200).split('\n', 1)[0].slice(0, 60));
   return `cell ${cell} of ${numCells}: ${status}, ${formatSeconds(seconds)}  ${line}`;
 }
 
@@ -166,6 +166,6 @@ function remedy({ kind }: NotebookFailure, { timeout, cellTimeout }: NotebookRun
 }
 
 function firstLine({ ename, evalue, kind }: NotebookFailure): string {
-  const line = printable(stripVTControlCharacters(evalue).split('\n', 1)[0]!);
+  const line = printable(stripVTControlCharacters(evalue).split('\n', 1)[0]);
   return kind === 'error' ? `${ename}: ${line}` : line;
 }

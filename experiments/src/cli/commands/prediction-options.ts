@@ -142,7 +142,7 @@ export function describePrediction({
   maxNewTokens,
 }: OpenPrediction): string {
   const lengths = [...promptLengths].sort((a, b) => a - b);
-  const [least, most] = [lengths[0]!, lengths.at(-1)!];
+  const [least, most] = [lengths[0], lengths.at(-1)!];
   const range = least === most ? `${most}` : `${least} to ${most}`;
   const { deviceBytes, hostBytes } = limitsOf(machine);
   return (

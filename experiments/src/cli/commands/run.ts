@@ -217,7 +217,7 @@ function say(
   if (sketch !== null) output.say(`\n${sketch}`);
   if (tokenizer !== null) {
     output.say('\nsample (prompt 0)');
-    output.say(quoteSample(tokenizer.decode(prompts[0]!), tokenizer.decode(result.sequences[0]!.ids)));
+    output.say(quoteSample(tokenizer.decode(prompts[0]), tokenizer.decode(result.sequences[0].ids)));
   }
   const files = alignFacts([
     ['record', displayPath(join(folder, 'run.json'))],

@@ -34,7 +34,7 @@ export function addRunsQueryCommand(runs: Command, context: CommandContext): voi
 
 function describeAnswer(answer: readonly QueryRow[]): string {
   return formatTable<QueryRow>(
-    Object.keys(answer[0]!).map((name) => ({
+    Object.keys(answer[0]).map((name) => ({
       title: name,
       align: answer.every((row) => typeof row[name] !== 'number') ? 'left' : 'right',
       text: (row) => describeValue(row[name] ?? null),

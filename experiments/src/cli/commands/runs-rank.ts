@@ -80,7 +80,7 @@ export function addRunsRankCommand(runs: Command, context: CommandContext): void
     }
     for (const { generation, points, metric, numSuperseded } of filled) {
       if (all.length > 1)
-        output.say(`${generation === filled[0]!.generation ? '' : '\n'}${describeGeneration(generation)}`);
+        output.say(`${generation === filled[0].generation ? '' : '\n'}${describeGeneration(generation)}`);
       if (numSuperseded > 0) output.note(describeSuperseded(numSuperseded));
       output.say(describeRanking(points, metric));
     }

@@ -59,7 +59,7 @@ function conclude({ runs, checks }: MainJobOutcome, job: MainJob, output: Output
   output.say(`\n${formatComparison(records)}`);
   output.say('device, host, link, disk: share of decode during which the lane was busy');
   output.say(
-    `\n${[...describeTokenCheck(checks, records[0]!.result.newTokens), ...explain(records)].join('\n')}`,
+    `\n${[...describeTokenCheck(checks, records[0].result.newTokens), ...explain(records)].join('\n')}`,
   );
   output.say('\ntwo decode passes of each, darker where the lane is busier');
   for (const { result } of runs) {
@@ -67,7 +67,7 @@ function conclude({ runs, checks }: MainJobOutcome, job: MainJob, output: Output
     if (sketch !== null) output.say(sketch);
   }
   if (job.tokenizer !== null) {
-    const samples = firstTexts(runs[0]!, job, job.tokenizer).map(
+    const samples = firstTexts(runs[0], job, job.tokenizer).map(
       ({ workload, prompt, continuation }) => `${workload}\n${quoteSample(prompt, continuation, 4)}`,
     );
     output.say(`\n${samples.join('\n')}`);

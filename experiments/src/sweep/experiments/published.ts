@@ -40,9 +40,9 @@ export async function readPublishedRuns(): Promise<PublishedRun> {
       ...{
         strategy: strategyNamed(strategy).name,
         prompts: promptLengths.length,
-        promptTokens: promptLengths[0]!,
+        promptTokens: promptLengths[0],
       },
-      ...(acceptance?.kind === 'rates' ? { acceptance: acceptance.byPosition[0]! } : {}),
+      ...(acceptance?.kind === 'rates' ? { acceptance: acceptance.byPosition[0] } : {}),
       ...(routingSkew === undefined ? {} : { routingSkew }),
       ...(isByExpert ? { unit: 'expert' } : {}),
       ...ratesThatDiffer(request.machine, createMachine(asked.environment, constants)),
