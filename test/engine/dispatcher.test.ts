@@ -1,11 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { localTopology } from '../../engine/dist/machine/topology.js';
-import {
-  Dispatcher,
-  type Machine,
-  type MachineLane,
-  type TaskListener,
-} from '../../engine/dist/run/dispatcher.js';
+import { Dispatcher } from '../../engine/dist/run/dispatcher.js';
+import type { Machine, MachineLane, TaskListener } from '../../engine/dist/run/machine.js';
 import { createTask, type SlotClass, type Task, type TaskHead } from '../../engine/dist/schedule/task.js';
 import type { LaneName } from '../../engine/dist/trace/types.js';
 

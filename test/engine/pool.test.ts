@@ -14,6 +14,13 @@ describe('pools of several arenas', () => {
     expect(layout.totalBytes).toBe(6 * gibibyte + 4096);
   });
 
+  test('what is placed counts as what its memory is handed out in', () => {
+    const layout = new PoolLayout('device', Number.POSITIVE_INFINITY, 2 ** 20);
+    expect(layout.place('a', 5000)).toEqual({ byteOffset: 0, byteLength: 5000 });
+    expect(layout.place('b', 2 ** 20 + 1).byteOffset).toBe(2 ** 20);
+    expect(layout.totalBytes).toBe(3 * 2 ** 20);
+  });
+
   test('addresses past 4 GiB reach memory that another holder sees', () => {
     const core = loadNativeCore('native');
     const layout = new PoolLayout('device');

@@ -18,7 +18,6 @@ import type { LoadOp, LookUpOp, Op } from '../schedule/ops.js';
 import type { Task } from '../schedule/task.js';
 import { attentionWeights, expertWeights, headWeights } from '../schedule/work.js';
 import type { LaneName } from '../trace/types.js';
-import type { Machine, MachineLane, TaskListener, TaskOutcome } from './dispatcher.js';
 import type {
   LaneWorkerData,
   WorkerLane,
@@ -28,6 +27,7 @@ import type {
   WorkerRequest,
 } from './lane-protocol.js';
 import { endThread, keepThread, takeThread } from './lane-threads.js';
+import type { Machine, MachineLane, TaskListener, TaskOutcome } from './machine.js';
 import { NotFiniteError } from './not-finite.js';
 import { rotationTables } from './rotation-tables.js';
 import { defaultReadsInFlight, type MachineSettings } from './types.js';

@@ -7,7 +7,7 @@ import type { CostModel } from '../machine/cost-model.js';
 import type { Task } from '../schedule/task.js';
 import type { Oracle } from '../speculate/acceptance.js';
 import type { LaneName } from '../trace/types.js';
-import type { Machine, MachineLane, TaskListener } from './dispatcher.js';
+import type { Machine, MachineLane, TaskListener } from './machine.js';
 
 interface Event {
   /** When the result is there. Later than planned when more urgent work has gone in between. */
