@@ -210,7 +210,7 @@ class Estimator {
         this.#add('decode', lanes, seconds, count * chance);
       }
     }
-    // The first batch's first proposals overlap with nothing.
+    // Nothing is verified yet while the first batch's first candidates are proposed.
     if (policy.speculation === 'interleaved' && batches.length > 1)
       this.#seconds.decode +=
         this.#times *

@@ -55,7 +55,7 @@ function fedIn(
   const known = promptTokens + round.tokens;
   if (step > 0) return { cached: known + step - 1, count: 1 };
   const { draftCache, draftWindow } = policy;
-  // A kept cache lacks the target's own token, and the last contender where all were accepted.
+  // A kept cache lacks the target's own token, and the last candidate where all were accepted.
   let count = isAhead ? 1 : 1.3;
   if (draftCache === 'window') count = Math.min(known, draftWindow);
   else if (draftCache === 'recompute' || isFirst) count = known;

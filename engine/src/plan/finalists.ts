@@ -44,7 +44,7 @@ export const aspects: readonly Aspect[] = [
 
 /** Finalists by what the search found, beside those of other kinds. */
 const mostContenders = 5;
-/** What is further behind on the search's seed does not come first on others: several times the spread of a ratio. */
+/** A policy further behind than this on the search's seed will not be first on others: it is several times a ratio's spread. */
 const reach = 0.06;
 /** Coordinates along which kinds differ. */
 const inKind: readonly AxisName[] = ['places', 'draftCache', 'hostShare', 'experts'];

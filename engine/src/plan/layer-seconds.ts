@@ -193,7 +193,7 @@ function routedSeconds(
   used: ExpertUse,
 ): PartSeconds {
   const numGroups = groupsOf(costs);
-  // The rows of the experts that are used are more than the average over all of them.
+  // Experts that are used get more rows than the average over all experts, which counts the unused ones.
   const computing = (lane: 'host' | 'device', rowShare: number) =>
     tasks.of(lane, 'expert', rows, (work) => computesExperts(work, costs, rows * rowShare, 1));
   const onDevice =

@@ -127,7 +127,7 @@ export async function planRun(request: PlanRequest): Promise<Plan> {
   };
 }
 
-/** Candidates of which an acceptance says what becomes of them. */
+/** The most candidates in a round for which the acceptance says how many are accepted. */
 function mostAnswered(acceptance: Acceptance | null): number {
   if (acceptance === null) return Number.POSITIVE_INFINITY;
   if (acceptance.kind === 'recorded') return acceptance.candidates;

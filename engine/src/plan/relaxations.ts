@@ -48,7 +48,7 @@ export interface RelaxOptions {
 
 const factor = 1.5;
 const acceptanceFactor = 1.1;
-/** Less is within what a closed form is wrong by from one policy to its neighbour. */
+/** Smaller gains are within the error of the closed form between one policy and its neighbour. */
 const leastPromise = 1.01;
 
 /**
@@ -86,7 +86,7 @@ export async function relaxResources(
   return luckier ? [...relaxations, luckier] : relaxations;
 }
 
-/** More of a memory leaves a complete policy as it is; a lane that does nothing is not missed. */
+/** More memory changes nothing for a complete policy, nor does a faster lane that the policy leaves idle. */
 function isUnused(resource: Resource, { phases }: RunOutcome): boolean {
   if (resource === 'device memory' || resource === 'host memory') return true;
   const lane = laneOf[resource];
@@ -114,8 +114,8 @@ function insteadOf(
 }
 
 /**
- * On the search's seed. What is better on the machine as it is, too, says nothing of the resource: the search has missed
- * it, as searches do.
+ * On the search's seed. A policy that is better on the unchanged machine too was only missed by the search, and tells
+ * nothing about the resource.
  */
 async function better(
   job: PlanningJob,
@@ -137,7 +137,7 @@ async function better(
   return chosen;
 }
 
-/** What does not fit writes nothing. */
+/** A policy that does not fit counts as 0 tokens per second. */
 function zeroIfRefused(error: unknown): number {
   if (error instanceof UserError) return 0;
   throw error;

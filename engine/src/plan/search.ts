@@ -47,7 +47,7 @@ export interface SearchResult {
 export const defaultSimulations = 24;
 /** Sweeps over all coordinates, at most. */
 const mostSweeps = 2;
-/** What gains only together: more candidates are worth it where their rows and their cache cost little. */
+/** Coordinates that may gain only together: more candidates pay where their rows and their cache cost little. */
 const inPairs = [
   ['candidates', 'hostShare'],
   ['candidates', 'places'],

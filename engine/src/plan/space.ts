@@ -22,7 +22,7 @@ export interface SpaceRequest {
   readonly target: Checkpoint;
   readonly draft: Checkpoint | null;
   readonly numPrompts: number;
-  /** Of which nothing says what more are worth. @default no such limit */
+  /** For more candidates than this no acceptance is known. @default no such limit */
   readonly mostCandidates?: number;
   /** Leaves out every other strategy. */
   readonly strategies?: readonly StrategyName[];

@@ -1,4 +1,4 @@
-/** Seconds of tasks that are only thought of. One object serves for all: a planner asks millions of times. */
+/** Seconds of tasks that are estimated and never made. One object serves for all: a planner asks millions of times. */
 
 import type { CostModel, PricedTask } from '../machine/cost-model.js';
 import type { OpenWork } from '../schedule/layer-costs.js';

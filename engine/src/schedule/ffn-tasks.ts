@@ -45,7 +45,7 @@ class Choice {
   readonly costs: LayerCosts;
   /** Fiddler's choice: an expert with few rows is cheaper where its weights are. Pinned ones are on the device alone. */
   readonly mayBeForHost: boolean;
-  /** Whether the router's word counts: a group of several experts is computed whatever it says. */
+  /** Whether to wait for the router: a group of several experts is computed whatever it chooses. */
   readonly isRouted: boolean;
   readonly #hostExpertRows: number;
   /** This layer's: a frame that is done here may already be routed in the next one. */

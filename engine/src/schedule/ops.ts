@@ -126,7 +126,7 @@ export interface HeadOp {
   readonly wantsLogits: boolean;
 }
 
-/** Leads are empty where nothing was computed: then nothing was narrow. */
+/** In predictions, which compute nothing, `margins` and `routerMargins` are empty: no choice was close. */
 export interface HeadResult {
   readonly ids: Int32Array; // (row), the most likely token
   readonly margins: Float32Array; // (row), its lead over the second

@@ -22,7 +22,7 @@ const nothing: readonly number[] = [];
  * use, since the target adds a token of its own to those it accepts. Mutates the sequences.
  */
 export function beginProposals({ sequences, isAhead }: DraftRound, candidates: number): Proposal[] {
-  // Ahead, the first proposal stands for the target's own token.
+  // When proposing ahead, the first proposal is a guess at the token that the target will add itself.
   const extra = isAhead ? 1 : 0;
   const proposals: Proposal[] = [];
   for (const sequence of sequences) {

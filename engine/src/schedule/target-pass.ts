@@ -63,7 +63,7 @@ function chooseTokens(context: PassContext, flow: Flow, results: (HeadResult | n
 
 const noLeads = new Float32Array();
 
-/** The target always chooses token 0, and never narrowly. */
+/** In a prediction the target always chooses token 0, and no choice is close. */
 function imagineHead(rows: number): HeadResult {
   return { ids: new Int32Array(rows), margins: noLeads, routerMargins: noLeads, logits: null };
 }

@@ -25,9 +25,9 @@ export interface Task extends TaskLabel, PricedTask {
   /** Made of so many small pieces that, on a device that can, more urgent work goes in between. */
   readonly isDivisible: boolean;
   /**
-   * Takes a slot of this class once nothing else is left to wait for; the slot stays taken until a task that `frees` it has ended. Slots go to
-   * takers in the order in which they were added, not in which they become ready: otherwise weights that are needed
-   * later could fill all slots and those needed first would wait for ever.
+   * Takes a slot of this class once nothing else is left to wait for; the slot stays taken until a task that `frees` it
+   * has ended. Slots go to takers in the order in which they were added, not in which they become ready: otherwise
+   * weights that are needed later could fill all slots and those needed first would wait for ever.
    */
   readonly takes: SlotClass | undefined;
   /** Tasks whose slots this one, their last user, gives back at its end. */

@@ -1,7 +1,7 @@
 /**
  * The stream of weights: pass after pass the same groups in the same order, hop by hop from disk to the device, in
- * most machines over host memory, as far ahead of the computation as there are slots. Because the order never changes, the next pass's
- * first groups can be on their way while this pass is still computing or the draft is proposing.
+ * most machines over host memory, as far ahead of the computation as there are slots. Because the order never changes,
+ * the next pass's first groups can be on their way while this pass is still computing or the draft is proposing.
  */
 
 import { type Codec, codecs } from '@specoffload/native';

@@ -8,7 +8,7 @@ const echoMs = 500;
 const exitCodes = { SIGINT: 130, SIGTERM: 143 } as const;
 
 /**
- * Listens until the process ends: a signal that finds nobody would end it by itself, whatever was under way.
+ * Listens until the process ends: without a listener, Node ends the process at once, whatever is under way.
  * @returns aborted with an {@link InterruptedError}
  */
 export function listenForInterrupts(host: NodeJS.Process): AbortSignal {

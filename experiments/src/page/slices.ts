@@ -6,7 +6,7 @@ import { formatValue } from '../figures/labels.js';
 import { pointIdOf, pointOf } from '../store/index.js';
 import type { PageAxis, PageRun, Subject } from './subject.js';
 
-/** More pictures than this are no choice but a haystack. */
+/** More pictures than this are too many to choose from. */
 const mostSlices = 24;
 
 export interface Slice {

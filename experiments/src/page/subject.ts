@@ -153,7 +153,7 @@ function followsFrom(name: string, earlier: readonly string[], runs: readonly Pa
   });
 }
 
-/** Of runs that nobody placed: a strategy's own batch is no axis that a pair would have to share. */
+/** Drops from runs without points what follows from other axes, such as a strategy's own batch: pairs need not share it. */
 function narrow(run: PageRun, axes: readonly PageAxis[]): PageRun {
   const { point } = run.record;
   const narrowed = Object.fromEntries(axes.map(({ name }) => [name, point.axes[name]]));
