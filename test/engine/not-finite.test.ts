@@ -179,6 +179,6 @@ it('weights too large for the arithmetic are refused, and said to be finite as s
   writeSync(file, huge, 0, huge.length, fileOffset);
   closeSync(file);
   await expect(runEngine(request({ target }))).rejects.toThrow(
-    'computes logits that are not finite, though all stored weights that lead there are',
+    'computes logits that are not finite, though all stored weights that lead there are finite',
   );
 });

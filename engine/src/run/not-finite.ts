@@ -53,7 +53,7 @@ export async function explainNotFinite(
   }
   if (weight === null)
     return new UserError(
-      `${found}, though all stored weights that lead there are; expected numbers that fp32 can hold; the files were changed during the run, or the weights do not belong to this config.json`,
+      `${found}, though all stored weights that lead there are finite; expected numbers that fp32 can hold; the files were changed during the run, or the weights do not belong to this config.json`,
     );
   const { ref, element, value } = weight;
   return new UserError(

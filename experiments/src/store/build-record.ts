@@ -50,7 +50,7 @@ export interface MeasuredRun {
   readonly seed: number;
   readonly createdAt: Date;
   readonly provenance: ProvenanceRecord;
-  readonly place?: RunLocation;
+  readonly location?: RunLocation;
   /** Left out, or null, where nobody looked. */
   readonly conditions?: ConditionsRecord | null;
 }
@@ -70,11 +70,11 @@ export function buildRecord(run: MeasuredRun, repeat: number): MeasuredRecord {
     result: toResultRecord(run.result),
     ...(run.conditions ? { conditions: run.conditions } : {}),
     spec: run.spec,
-    ...(run.place ? { point: run.place.point } : {}),
+    ...(run.location ? { point: run.location.point } : {}),
     provenance: run.provenance,
   } as const;
   const { schema, kind, ...rest } = record;
-  return { schema, key: run.place?.key ?? keyOf(record), kind, ...rest };
+  return { schema, key: run.location?.key ?? keyOf(record), kind, ...rest };
 }
 
 /** Everything about a prediction but its number among its repeats. */
@@ -87,7 +87,7 @@ export interface SimulatedRun {
   readonly workload: string;
   readonly createdAt: Date;
   readonly provenance: ProvenanceRecord;
-  readonly place?: RunLocation;
+  readonly location?: RunLocation;
 }
 
 export function buildSimulatedRecord(run: SimulatedRun, repeat: number): SimulatedRecord {
@@ -123,11 +123,11 @@ export function buildSimulatedRecord(run: SimulatedRun, repeat: number): Simulat
     },
     result: toOutcomeRecord(result, memory),
     spec: run.spec ?? specOfPrediction(request),
-    ...(run.place ? { point: run.place.point } : {}),
+    ...(run.location ? { point: run.location.point } : {}),
     provenance: run.provenance,
   } as const;
   const { schema, kind, ...rest } = record;
-  return { schema, key: run.place?.key ?? keyOf(record), kind, ...rest };
+  return { schema, key: run.location?.key ?? keyOf(record), kind, ...rest };
 }
 
 /** `Omit` for each member of a union. */

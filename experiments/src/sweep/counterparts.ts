@@ -47,11 +47,11 @@ export async function predictMeasured(
     const job = await openMeasuredJob(measured.point.settings as Settings, shelf);
     const spec = specOfCounterpart(job.spec, machine);
     const { point } = measured;
-    const place = locateRun(
+    const location = locateRun(
       locatePoint(definition.name, point as Point, spec, point.definition),
       counterpartTurn,
     );
-    if (!hasRun(place.key)) missing.push({ job, spec, place, folder: measured.folder });
+    if (!hasRun(location.key)) missing.push({ job, spec, location, folder: measured.folder });
   }
   if (missing.length === 0) return 0;
   output.note(
@@ -60,7 +60,7 @@ export async function predictMeasured(
   const provenance = await collectProvenance();
   const traces = new Map<string, Promise<AcceptanceTrace>>();
   let stored = 0;
-  for (const { job, spec, place, folder } of missing) {
+  for (const { job, spec, location, folder } of missing) {
     signal.throwIfAborted();
     const { plan } = job;
     shelf.noteForeignCaps(machine, plan.machine.caps);
@@ -76,13 +76,15 @@ export async function predictMeasured(
         workload: plan.workload.name,
         createdAt,
         provenance,
-        place,
+        location,
       };
       const record = buildSimulatedRecord(run, counterpartTurn.repeat);
       if (await storeRunAs(results, definition.name, record, { trace: null, tokens: null })) stored += 1;
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
-      output.note(`${definition.name}: no prediction of ${describeAxes(place.point.axes)}: ${error.message}`);
+      output.note(
+        `${definition.name}: no prediction of ${describeAxes(location.point.axes)}: ${error.message}`,
+      );
     }
   }
   return stored;
@@ -110,7 +112,7 @@ export async function predictMeasured(
 interface Counterpart {
   readonly job: MeasuredJob;
   readonly spec: CounterpartSpec;
-  readonly place: RunLocation;
+  readonly location: RunLocation;
   /** Of a record whose tokens the draft is held against. */
   readonly folder: string;
 }

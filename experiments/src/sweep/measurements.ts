@@ -44,8 +44,8 @@ export async function createMeasurementRunner(request: SweepRequest, shelf: Shel
     signal.throwIfAborted();
   }
 
-  async function run(place: RunLocation, turn: Turn): Promise<RunEnd> {
-    const job = await openMeasuredJob(place.point.settings as Settings, shelf);
+  async function run(location: RunLocation, turn: Turn): Promise<RunEnd> {
+    const job = await openMeasuredJob(location.point.settings as Settings, shelf);
     const plan: JobPlan = { ...job.plan, seed: turn.seed };
     const createdAt = new Date();
     const watch = watchConditions();
@@ -58,7 +58,7 @@ export async function createMeasurementRunner(request: SweepRequest, shelf: Shel
       throw error;
     }
     const conditions = await watch.stop();
-    const run = { ...toMeasuredRun(plan, { result, createdAt, provenance }), conditions, place };
+    const run = { ...toMeasuredRun(plan, { result, createdAt, provenance }), conditions, location };
     const record = buildRecord(run, turn.repeat);
     try {
       const files = sideFilesOf(plan, result);

@@ -25,7 +25,7 @@ export async function createPredictionRunner(request: SweepRequest, shelf: Shelf
     width: 2 * workers,
     specOf: async ({ settings }) => (await openPredictedJob(settings, shelf)).spec,
     prepare: async () => {},
-    run: (place, turn) => open().run({ place, turn }),
+    run: (location, turn) => open().run({ location, turn }),
     stop: () => pool?.stop(),
     close: async () => pool?.close(),
   };

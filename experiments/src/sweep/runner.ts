@@ -11,7 +11,7 @@ export interface PointRunner {
   specOf(point: Point): Promise<RunSpec>;
   /** Called once, before the first run of a session that has any. */
   prepare(first: Point): Promise<void>;
-  run(place: RunLocation, turn: Turn): Promise<RunEnd>;
+  run(location: RunLocation, turn: Turn): Promise<RunEnd>;
   /** Lets runs under way end early. */
   stop(): void;
   close(): Promise<void>;

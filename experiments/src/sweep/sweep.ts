@@ -181,10 +181,10 @@ class Sweep {
       for await (const located of this.#points(isBackwards)) {
         if (this.#mustHalt()) return;
         const { record } = located;
-        const place = locateRun(record, turns[index]);
+        const location = locateRun(record, turns[index]);
         const isOut = this.#refusals.has(record.pointKey) || this.#pruned.has(record.pointKey);
-        if (isOut || this.#known.has(place.key)) continue;
-        await this.#start(located, place, index);
+        if (isOut || this.#known.has(location.key)) continue;
+        await this.#start(located, location, index);
       }
     }
   }
@@ -198,23 +198,23 @@ class Sweep {
   }
 
   /** Begins a run as soon as there is room for it. */
-  async #start({ point, record }: Located, place: RunLocation, index: number): Promise<void> {
+  async #start({ point, record }: Located, location: RunLocation, index: number): Promise<void> {
     if (!this.#isPrepared) await this.#runner.prepare(point);
     this.#isPrepared = true;
     while (this.#active.size >= this.#runner.width) await Promise.race(this.#active);
     if (this.#mustHalt() || this.#refusals.has(record.pointKey)) return;
-    if (isStored(join(this.#folder, place.key))) {
+    if (isStored(join(this.#folder, location.key))) {
       // Another sweep on this folder has stored it since this one looked what is there.
       this.#before += 1;
-      this.#readOthers(place.key);
+      this.#readOthers(location.key);
       return this.#progress.find();
     }
     const turn = this.#request.turns[index];
     this.#progress.begin(describeAxes(record.axes));
     const run = this.#runner
-      .run(place, turn)
+      .run(location, turn)
       .catch((error): RunEnd => ({ end: 'failed', message: reasonOf(error) }))
-      .then((end) => this.#settle(end, place, index))
+      .then((end) => this.#settle(end, location, index))
       .catch((error) => {
         this.#halt ??= error;
       })

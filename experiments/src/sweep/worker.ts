@@ -24,7 +24,7 @@ export interface SweepSetup {
 }
 
 export interface PointTask {
-  readonly place: RunLocation;
+  readonly location: RunLocation;
   readonly turn: Turn;
   readonly setup: SweepSetup;
 }
@@ -54,7 +54,7 @@ function openShelf({ id }: SweepSetup): Shelf {
 }
 
 export default async function runPoint(task: PointTask): Promise<RunEnd> {
-  const { place, turn, setup } = task;
+  const { location, turn, setup } = task;
   const createdAt = new Date();
   let predicted: Awaited<ReturnType<typeof predict>>;
   try {
@@ -65,7 +65,7 @@ export default async function runPoint(task: PointTask): Promise<RunEnd> {
     return { end: 'failed', message: reasonOf(error) };
   }
   const { provenance, results, experiment, keepsTraces, metric } = setup;
-  const record = buildSimulatedRecord({ ...predicted, createdAt, provenance, place }, turn.repeat);
+  const record = buildSimulatedRecord({ ...predicted, createdAt, provenance, location }, turn.repeat);
   const { spans, memoryLog } = predicted.result;
   const trace = keepsTraces ? JSON.stringify(toChromeTrace(spans, memoryOverTime(memoryLog))) : null;
   try {
@@ -86,7 +86,7 @@ function inTurn<T>(work: () => Promise<T>): Promise<T> {
   return result;
 }
 
-async function predict({ place: { point }, turn: { seed }, setup }: PointTask) {
+async function predict({ location: { point }, turn: { seed }, setup }: PointTask) {
   const job = await openPredictedJob(point.settings as Settings, openShelf(setup));
   const request = {
     ...{ ...job.request, seed },
