@@ -23,9 +23,10 @@ export {
   type RunRequest,
   type RunResult,
 } from './run/types.js';
+export type { LaneName } from './topology/topology.js';
 export type { BufferUse, MemoryLog } from './trace/memory.js';
 export type { LaneGaps } from './trace/report.js';
-export type { LaneName, PhaseName, Span } from './trace/types.js';
+export type { PhaseName, Span } from './trace/types.js';
 
 // Models: checkpoints, configurations, the catalogue.
 
@@ -88,6 +89,8 @@ export {
   withMemory,
 } from './machine/machine-model.js';
 export { isRateOfMachine, machineRates, withRate } from './machine/rates.js';
+export { type SimulationRequest, type SimulationResult, simulateRun } from './run/simulate.js';
+export type { TaskKind } from './topology/topology.js';
 export {
   type ComputePlace,
   localTopology,
@@ -95,9 +98,7 @@ export {
   type Move,
   type Topology,
   type TransferPlace,
-} from './machine/topology.js';
-export { type SimulationRequest, type SimulationResult, simulateRun } from './run/simulate.js';
-export type { TaskKind } from './trace/types.js';
+} from './topology/topology.js';
 
 // Plan: the fastest policy, how sure that is, and what binds it.
 
@@ -187,7 +188,8 @@ export type { AcceptanceReport, PositionCount } from './speculate/statistics.js'
 
 // Traces: what happened when.
 
-export type { LanePlace } from './machine/topology.js';
+export type { LanePlace } from './topology/topology.js';
+export { taskKinds } from './topology/topology.js';
 export { type ChromeTrace, toChromeTrace } from './trace/chrome.js';
 export { causeOf } from './trace/idle.js';
 export { inUsualOrder, isTargetOnDevice, laneNames, lanesOf } from './trace/lanes.js';
@@ -202,7 +204,6 @@ export {
   type PhaseReport,
   phaseNames,
   type TaskLabel,
-  taskKinds,
 } from './trace/types.js';
 
 // Errors and chance.

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /** Makes the snapshot that kernels start from; `npm run setup` runs it. */
 
-import { buildSnapshot } from '../dist/snapshot/build.js';
+import { buildSnapshot } from '../dist/server/build-snapshot.js';
 
 await buildSnapshot();

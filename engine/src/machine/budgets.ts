@@ -1,6 +1,6 @@
 /** How much of each memory a run may take. */
 
-import type { LanePlace } from './topology.js';
+import type { LanePlace } from '../topology/topology.js';
 
 /** Hard limits of both pools. */
 export interface Budgets {

@@ -1,7 +1,9 @@
 /** How long each task takes on a machine known by its numbers. */
 
 import type { AttentionSpec } from '../model/spec.js';
-import type { TaskKind, TaskLabel } from '../trace/types.js';
+import type { TaskKind } from '../topology/topology.js';
+import { isTransfer } from '../topology/topology.js';
+import type { TaskLabel } from '../trace/types.js';
 import type {
   ComputeLane,
   ComputeRates,
@@ -9,7 +11,6 @@ import type {
   TransferLane,
   TransferRates,
 } from './machine-model.js';
-import { isTransfer } from './topology.js';
 
 /** What of a task decides how long it takes. */
 export interface PricedTask extends Pick<TaskLabel, 'lane' | 'kind' | 'bytes' | 'rows'> {

@@ -1,7 +1,7 @@
 /** Machine files of the first schema, with a field for each of four lanes, as the lists that files are now. */
 
 import { isRecord, type JsonRecord, printable, quote, UserError } from '@specoffload/input';
-import { isTransfer, localTopology } from './topology.js';
+import { isTransfer, localTopology } from '../topology/topology.js';
 
 const memories = { diskBytes: 'disk', hostBytes: 'host', deviceBytes: 'device' };
 

@@ -3,7 +3,8 @@
  * lanes that those knew look as they did; what others have besides is named.
  */
 
-import type { LaneName } from '../trace/types.js';
+import type { LaneName } from '../topology/topology.js';
+import { isTransfer, localTopology, placeOf } from '../topology/topology.js';
 import type { Budgets } from './budgets.js';
 import type { Formats } from './formats.js';
 import type {
@@ -15,7 +16,6 @@ import type {
   TransferLane,
   TransferRates,
 } from './machine-model.js';
-import { isTransfer, localTopology, placeOf } from './topology.js';
 
 export interface FlatMachine {
   readonly name: string;

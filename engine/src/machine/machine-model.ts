@@ -4,16 +4,16 @@
  */
 
 import { UserError } from '@specoffload/input';
-import type { LaneName, TaskKind } from '../trace/types.js';
-import type { Budgets, MemoryLimits } from './budgets.js';
-import type { Formats } from './formats.js';
+import type { LaneName, TaskKind } from '../topology/topology.js';
 import {
   type ComputePlace,
   isTransfer,
   type MemoryName,
   type Topology,
   type TransferPlace,
-} from './topology.js';
+} from '../topology/topology.js';
+import type { Budgets, MemoryLimits } from './budgets.js';
+import type { Formats } from './formats.js';
 
 /** How long a computing lane takes; see `secondsOf` in cost-model.ts for the formula. */
 export interface ComputeRates {

@@ -1,9 +1,9 @@
 /** A machine's rates by their path, as sweeps vary them: `link.bytesPerSecond`, `device.arithmetic`, `memory.hostBytes`. */
 
 import { UserError } from '@specoffload/input';
+import { isTransfer, type LanePlace, localTopology, type Topology } from '../topology/topology.js';
 import { type Limited, rateLimits } from './machine-constants.js';
 import { type MachineModel, withLane, withMemory } from './machine-model.js';
-import { isTransfer, type LanePlace, localTopology, type Topology } from './topology.js';
 
 type RateField = Exclude<Limited, 'bytes' | 'reservedBytes' | 'sigma' | 'traffic' | 'flopsPerSecond'>;
 

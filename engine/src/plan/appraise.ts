@@ -2,7 +2,6 @@
 
 import { UserError } from '@specoffload/input';
 import { limitsOf, type MachineModel } from '../machine/machine-model.js';
-import { type LanePlace, localTopology, placeOf } from '../machine/topology.js';
 import type { Checkpoint } from '../model/types.js';
 import { type Placed, place } from '../run/prepare.js';
 import type { RunRequest } from '../run/types.js';
@@ -10,6 +9,7 @@ import type { OpenPolicy } from '../schedule/policy.js';
 import { resolvePolicy } from '../schedule/resolve.js';
 import { strategyNamed, usesDraft } from '../schedule/strategies/index.js';
 import { type Acceptance, assertAnswers } from '../speculate/acceptance.js';
+import { type LanePlace, localTopology, placeOf } from '../topology/topology.js';
 import { type ClosedForm, closedForm } from './closed-form.js';
 import type { Contender } from './space.js';
 

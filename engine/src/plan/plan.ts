@@ -8,7 +8,7 @@ import type { AllowedValues, Policy, PolicyInput } from '../schedule/policy.js';
 import { assertPromptsFit } from '../schedule/resolve.js';
 import type { StrategyName } from '../schedule/strategies/index.js';
 import { type Acceptance, assertAnswers } from '../speculate/acceptance.js';
-import type { LaneName } from '../trace/types.js';
+import type { LaneName } from '../topology/topology.js';
 import type { Appraiser, PlanningJob } from './appraise.js';
 import { aspects, chooseFinalists, decide } from './finalists.js';
 import { type SearchProgress, search } from './search.js';

@@ -13,7 +13,7 @@ import {
 import type { RunOutcome } from '../run/types.js';
 import { usesDraft } from '../schedule/strategies/index.js';
 import { type Acceptance, type AcceptanceRates, averageRates } from '../speculate/acceptance.js';
-import type { LaneName } from '../trace/types.js';
+import type { LaneName } from '../topology/topology.js';
 import { type Appraisal, Appraiser, type PlanningJob } from './appraise.js';
 import type { Plan, PlannedPolicy, PlanRequest } from './plan.js';
 import { familyOf, neighbours } from './search.js';

@@ -2,7 +2,7 @@
 
 import type { CostModel, PricedTask } from '../machine/cost-model.js';
 import type { OpenWork } from '../schedule/layer-costs.js';
-import type { TaskKind } from '../trace/types.js';
+import type { TaskKind } from '../topology/topology.js';
 
 /** The lanes of machines that can be estimated: those of the local one. */
 export const estimatedLanes = ['disk', 'link', 'host', 'device'] as const;

@@ -4,8 +4,9 @@
  */
 
 import type { SlotClass, Task } from '../schedule/task.js';
+import type { LaneName } from '../topology/topology.js';
 import { causeOf } from '../trace/idle.js';
-import type { IdleCause, LaneName, Span } from '../trace/types.js';
+import type { IdleCause, Span } from '../trace/types.js';
 import type { Machine, MachineLane, TaskListener, TaskOutcome } from './machine.js';
 
 /** Slots are granted in the order in which their takers were added, whichever is ready first: see {@link Task.takes}. */

@@ -1,11 +1,12 @@
 /** A whole run: wave by wave, prefill and then rounds until all sequences are done; and its result. */
 
-import { isTransfer } from '../machine/topology.js';
 import type { Policy } from '../schedule/policy.js';
 import type { Sequence } from '../speculate/sequence.js';
+import type { LaneName } from '../topology/topology.js';
+import { isTransfer } from '../topology/topology.js';
 import type { MemoryLog } from '../trace/memory.js';
 import { reportPhase, type TimeWindow } from '../trace/report.js';
-import type { LaneName, PhaseName, Span } from '../trace/types.js';
+import type { PhaseName, Span } from '../trace/types.js';
 import type { Dispatcher } from './dispatcher.js';
 import type { Machine } from './machine.js';
 import { logMemory } from './memory-log.js';

@@ -12,12 +12,12 @@ import { nowSeconds } from '../machine/clock.js';
 import type { Device, DeviceAddress } from '../machine/device.js';
 import { type DeviceChoice, openDevice } from '../machine/devices.js';
 import { PoolMemory, type Region } from '../machine/pool.js';
-import { localTopology } from '../machine/topology.js';
 import type { MemoryPlan, ModelPlacement } from '../schedule/memory-plan.js';
 import type { LoadOp, LookUpOp, Op } from '../schedule/ops.js';
 import type { Task } from '../schedule/task.js';
 import { attentionWeights, expertWeights, headWeights } from '../schedule/work.js';
-import type { LaneName } from '../trace/types.js';
+import type { LaneName } from '../topology/topology.js';
+import { localTopology } from '../topology/topology.js';
 import type {
   LaneWorkerData,
   WorkerLane,

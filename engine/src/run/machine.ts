@@ -1,7 +1,7 @@
 /** What a dispatcher drives: lanes that execute tasks, and say how each ended. */
 
-import type { LanePlace } from '../machine/topology.js';
 import type { Task } from '../schedule/task.js';
+import type { LanePlace } from '../topology/topology.js';
 
 /** When a task really ran, on the machine's clock (seconds), and what came out of it. */
 export interface TaskOutcome {

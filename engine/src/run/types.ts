@@ -8,9 +8,10 @@ import type { Drafter } from '../schedule/drafter.js';
 import type { Policy, PolicyInput } from '../schedule/policy.js';
 import type { Strategy, StrategyName } from '../schedule/strategies/index.js';
 import type { AcceptanceReport } from '../speculate/statistics.js';
+import type { LaneName } from '../topology/topology.js';
 import type { MemoryLog } from '../trace/memory.js';
 import type { LaneGaps } from '../trace/report.js';
-import type { LaneName, PhaseName, PhaseReport, Span } from '../trace/types.js';
+import type { PhaseName, PhaseReport, Span } from '../trace/types.js';
 
 /** Reads in flight on the disk lane by default. Measured: with 2 it reached 0.92 of plain reading's rate, with 4 all of it. */
 export const defaultReadsInFlight = 4;

@@ -6,7 +6,7 @@
 import type { CostModel } from '../machine/cost-model.js';
 import type { Task } from '../schedule/task.js';
 import type { Oracle } from '../speculate/acceptance.js';
-import type { LaneName } from '../trace/types.js';
+import type { LaneName } from '../topology/topology.js';
 import type { Machine, MachineLane, TaskListener } from './machine.js';
 
 interface Event {

@@ -2,9 +2,9 @@
 
 import type { Formats } from '../machine/formats.js';
 import type { PoolLayout } from '../machine/pool.js';
-import type { Routes } from '../machine/topology.js';
 import type { Checkpoint } from '../model/types.js';
 import type { Sequence } from '../speculate/sequence.js';
+import type { Routes } from '../topology/topology.js';
 import type { MemoryDemand, ModelPlacement } from './memory-plan.js';
 import type { OpenPolicy } from './policy.js';
 import type { Task } from './task.js';

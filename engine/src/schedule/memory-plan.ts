@@ -3,8 +3,8 @@
 import type { Granularity } from '../machine/budgets.js';
 import type { Formats } from '../machine/formats.js';
 import type { PoolLayout, Region } from '../machine/pool.js';
-import type { Routes } from '../machine/topology.js';
 import type { Checkpoint } from '../model/types.js';
+import type { Routes } from '../topology/topology.js';
 import type { PhaseName } from '../trace/types.js';
 import type { GroupLayout } from './group-layout.js';
 import type { OpenChoices, OpenPolicy } from './policy.js';

@@ -3,7 +3,8 @@
 import { UserError } from '@specoffload/input';
 import type { ModelSpec } from '../model/spec.js';
 import type { WeightGroup } from '../model/types.js';
-import type { LaneName, PhaseName } from '../trace/types.js';
+import type { LaneName } from '../topology/topology.js';
+import type { PhaseName } from '../trace/types.js';
 import { crossingTokens, type Feed, type Frame, measureAttention } from './feeds.js';
 import type { GroupLayout } from './group-layout.js';
 import {

@@ -5,8 +5,8 @@
 
 import type { Budgets, MemoryLimits } from '../machine/budgets.js';
 import { type Formats, localFormats } from '../machine/formats.js';
-import { localTopology, routesOf } from '../machine/topology.js';
 import type { Checkpoint } from '../model/types.js';
+import { localTopology, routesOf } from '../topology/topology.js';
 import type { Drafter } from './drafter.js';
 import { layOutGroups } from './group-layout.js';
 import type { MemoryDemand, MemoryPlan, PlanRequest } from './memory-plan.js';

@@ -6,8 +6,8 @@
 
 import { type Codec, codecs } from '@specoffload/native';
 import { type Formats, weightBytes } from '../machine/formats.js';
-import { type Hop, kindOfHop } from '../machine/topology.js';
 import type { WeightGroup } from '../model/types.js';
+import { type Hop, kindOfHop } from '../topology/topology.js';
 import type { PhaseName } from '../trace/types.js';
 import type { GroupLayout } from './group-layout.js';
 import type { MemoryPlan, ModelPlacement } from './memory-plan.js';

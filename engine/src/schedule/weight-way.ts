@@ -1,8 +1,8 @@
 /** The way of weights that do not stay: hop by hop from storage to the device, with a stop in host memory or without. */
 
 import { UserError } from '@specoffload/input';
-import type { Hop, Routes } from '../machine/topology.js';
 import type { WeightGroup } from '../model/types.js';
+import type { Hop, Routes } from '../topology/topology.js';
 import type { OpenPolicy } from './policy.js';
 
 /** What streams. */

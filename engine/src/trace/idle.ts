@@ -3,7 +3,7 @@
  * moment at which that task was ready. The rest of the gap, and one with no task behind it, is charged to `nothing`.
  */
 
-import type { LanePlace } from '../machine/topology.js';
+import type { LanePlace } from '../topology/topology.js';
 import type { IdleCause, TaskLabel } from './types.js';
 
 /**

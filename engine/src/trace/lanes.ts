@@ -1,7 +1,8 @@
 /** What spans say of the lanes they were on. */
 
-import { localTopology } from '../machine/topology.js';
-import type { LaneName, Span } from './types.js';
+import type { LaneName } from '../topology/topology.js';
+import { localTopology } from '../topology/topology.js';
+import type { Span } from './types.js';
 
 /** Lanes of the local machine, in the order in which reports and figures show them. */
 export const laneNames: readonly LaneName[] = localTopology.lanes.map(({ name }) => name);

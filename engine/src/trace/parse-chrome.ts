@@ -1,10 +1,11 @@
 /** A Chrome trace that this project wrote, back to spans and memory. */
 
 import { isRecord, type JsonRecord, quote, UserError } from '@specoffload/input';
+import { type LaneName, taskKinds } from '../topology/topology.js';
 import { counterName, rowsPerLane } from './chrome.js';
 import { laneNames } from './lanes.js';
 import { type MemoryOverTime, type MemoryStep, type PoolName, poolNames } from './memory.js';
-import { idleCauses, type LaneName, phaseNames, type Span, taskKinds } from './types.js';
+import { idleCauses, phaseNames, type Span } from './types.js';
 
 export interface ParsedTrace {
   /** Ordered by start. */

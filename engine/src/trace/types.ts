@@ -1,29 +1,10 @@
 /** What happened, when, on which lane: the record that utilisation, timelines and predictions are made from. */
 
-/** A place where work happens, as the machine's topology names it: `disk`, `link`, `host`, `device` in most. */
-export type LaneName = string;
+import type { LaneName, TaskKind } from '../topology/topology.js';
 
 export const phaseNames = ['prefill', 'decode'] as const;
 
 export type PhaseName = (typeof phaseNames)[number];
-
-export const taskKinds = [
-  'load', // disk: weights from storage to the next memory on their way
-  'upload', // link: weights from host to device memory, widened to fp32 on the local machine
-  'fetch', // link: one frame's part of one layer's KV cache, host to device
-  'store', // link: the same, device to host
-  'embed', // device: token embeddings
-  'project', // device: norm, then q, k and v
-  'attention', // host: scores and values over the KV cache; alone on its lane: with projections and router
-  'mix', // device: output projection, residual, norm, router
-  'expert', // device or host: one expert's (or the dense) FFN
-  'merge', // device: adds what an expert on the host has computed
-  'head', // device: final norm, logits, choice
-  'draft', // device: one step of the draft model
-  'realign', // host: caches shifted after a round, as the released code does; virtual machine only
-] as const;
-
-export type TaskKind = (typeof taskKinds)[number];
 
 /** What identifies a task, in the graph and in the trace alike. */
 export interface TaskLabel {

@@ -7,12 +7,12 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { findPackagesDirectory, kernelScript, requireFromKernel } from '../packages.js';
-import { createCompiler } from '../server/compiler.js';
-import { shareLabPackages } from '../server/resolution.js';
-import { tslabTypescript } from '../server/typescript.js';
+import { createEntry } from '../snapshot/entry.js';
+import { snapshotFlag, snapshotFolder, snapshotPath } from '../snapshot/place.js';
 import { KernelSession } from '../wire/session.js';
-import { createEntry } from './entry.js';
-import { snapshotFlag, snapshotFolder, snapshotPath } from './place.js';
+import { createCompiler } from './compiler.js';
+import { shareLabPackages } from './resolution.js';
+import { tslabTypescript } from './typescript.js';
 
 /** What the lab's notebooks import. */
 const cell = ['@specoffload/experiments', '@specoffload/kernel', 'danfojs', 'mathjs', 'plotly.js', 'tslab']
