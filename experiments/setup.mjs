@@ -1,5 +1,6 @@
 /**
- * Sets the project up: packages, native core, compiled TypeScript. Does only what is not done yet.
+ * Sets the project up: packages, native core, compiled TypeScript, and what kernels start from, which `--no-kernel`
+ * leaves out. Does only what is not done yet.
  *
  * Runs before anything is installed, so it imports nothing but Node's own modules (and the native build, which
  * keeps the same rule).
@@ -36,7 +37,7 @@ async function main() {
   await installPackages();
   await buildNativeCore();
   await compileTypeScript();
-  await prepareKernel();
+  if (!process.argv.includes('--no-kernel')) await prepareKernel();
 }
 
 function assertNode(version) {

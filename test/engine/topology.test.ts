@@ -21,7 +21,7 @@ import {
   withMemory,
 } from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
-import { Routes } from '../../engine/dist/machine/topology.js';
+import { Routes } from '../../engine/dist/topology/topology.js';
 
 const compute: FlatMachine['device'] = {
   ...{ overheadSeconds: 0, secondsPerRow: 0, latencySeconds: 0, kinds: {}, arithmetic: [[1, 1e18]] },
