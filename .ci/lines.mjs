@@ -41,6 +41,7 @@ function tryLine(line) {
       ...[...vitest, 'test/engine/golden.test.ts', 'test/engine/competitors.test.ts'],
       ...['-t', '^mixtral(.*continues|, whatever the policy (serial|specoffload) with draft mixtral )'],
     ],
+    "the kernel's snapshot": ['kernel/bin/snapshot.js'],
     "the kernel's sessions": [...vitest, 'test/kernel/session.test.ts'],
   };
   for (const [title, args] of Object.entries(steps)) {
