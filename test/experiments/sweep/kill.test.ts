@@ -63,12 +63,12 @@ async function stampsOf(experimentFolder: string): Promise<Map<string, string>> 
 }
 
 it('survives fifty kills at random moments', async () => {
-  // More runs than fifty killed sweeps store, about a dozen each; of few points, which are quickly laid out anew.
-  const [numPoints, seeds] = [60, Array.from({ length: 15 }, (_, i) => i + 1)];
+  // More runs than fifty killed sweeps store, about six each; of few points, which are quickly laid out anew.
+  const [numPoints, seeds] = [40, Array.from({ length: 12 }, (_, i) => i + 1)];
   const numRuns = numPoints * seeds.length;
   const definition = {
     ...{ name: 'killed', question: 'Does it survive?', kind: 'simulated' },
-    settings: { machine: 'env1', target: 'mistral-7b', draft: 'none', strategy: 'none', maxNewTokens: 1 },
+    settings: { machine: 'env1', target: 'llama-3.2-1b', draft: 'none', strategy: 'none', maxNewTokens: 1 },
     axes: { promptTokens: Array.from({ length: numPoints }, (_, i) => i + 1), prompts: [1] },
     seeds,
   };
@@ -80,7 +80,7 @@ it('survives fifty kills at random moments', async () => {
   let kills = 0;
   while (kills < 50) {
     // While threads start, while they predict, and while they store.
-    const killAfter = { events: 1 + Math.floor(40 * random.uniform() ** 2), ms: 20 * random.uniform() };
+    const killAfter = { events: 1 + Math.floor(24 * random.uniform() ** 2), ms: 20 * random.uniform() };
     // Every third with two threads, which store at the same time.
     const workers = kills % 3 === 0 ? 2 : 1;
     if ((await runChild(results, workers, killAfter)) !== null) break; // it was done before
