@@ -63,7 +63,7 @@ async function stampsOf(experimentFolder: string): Promise<Map<string, string>> 
 }
 
 it('survives fifty kills at random moments', async () => {
-  // More runs than fifty killed sweeps store, about six each; of few points, which are quickly laid out anew.
+  // More runs than fifty killed sweeps store, about five each; of few points, which are quickly laid out anew.
   const [numPoints, seeds] = [40, Array.from({ length: 12 }, (_, i) => i + 1)];
   const numRuns = numPoints * seeds.length;
   const definition = {

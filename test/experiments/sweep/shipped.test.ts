@@ -6,7 +6,11 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { expandPoints } from '../../../experiments/src/definitions/expand.js';
 import { type RunRecord, readRuns } from '../../../experiments/src/store/index.js';
-import { openExperiment, runExperiment } from '../../../experiments/src/sweep/index.js';
+import {
+  type ExperimentDefinition,
+  openExperiment,
+  runExperiment,
+} from '../../../experiments/src/sweep/index.js';
 
 let results: string;
 beforeAll(async () => {
@@ -14,6 +18,15 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await rm(results, { recursive: true, force: true });
+});
+
+/** One thread: each has to load and to compile what these few predictions need. */
+const small = () => ({ results, quick: true, workers: 1 });
+
+/** Nobody looks at the times. */
+const withoutWarmup = (definition: ExperimentDefinition): ExperimentDefinition => ({
+  ...definition,
+  quick: { ...definition.quick, warmups: 0 },
 });
 
 const recordsOf = async (experiment: string): Promise<RunRecord[]> =>
@@ -41,19 +54,19 @@ describe('shipped experiments', () => {
   it.each(['overall', 'candidates', 'batch', 'memory', 'placement', 'acceptance', 'ablation', 'draft-size'])(
     '%s runs in its small form',
     async (name) => {
-      const outcome = await runExperiment(await openExperiment(name), { results, quick: true });
+      const outcome = await runExperiment(await openExperiment(name), small());
       expect(outcome).toMatchObject({ isComplete: true, failed: [] });
       expect(outcome.stored).toBeGreaterThan(outcome.refused.length);
     },
   );
 
   it('overall in its small form finds SpecOffload ahead of FlexGen and FlexGen ahead of Accelerate', async () => {
-    const { ranking } = await runExperiment(await openExperiment('overall'), { results, quick: true });
+    const { ranking } = await runExperiment(await openExperiment('overall'), small());
     expect(ranking.map(({ axes }) => axes.system)).toEqual(['SpecOffload', 'FlexGen', 'Accelerate']);
   });
 
   it('ablation finds each idea to help, and counting as published to flatter', async () => {
-    const outcome = await runExperiment(await openExperiment('ablation'), { results, quick: true });
+    const outcome = await runExperiment(await openExperiment('ablation'), small());
     const speed = (...values: string[]) =>
       outcome.ranking.find(({ axes }) => Object.values(axes).join() === values.join())!.median!;
     const all = speed('useful', 'yes', 'yes', 'yes');
@@ -64,9 +77,10 @@ describe('shipped experiments', () => {
   });
 
   it('wind-tunnel measures its systems in its small form', async () => {
-    const outcome = await runExperiment(await openExperiment('wind-tunnel'), {
-      ...{ results, quick: true, repeats: 1 },
-    });
+    const shipped = withoutWarmup(await openExperiment('wind-tunnel'));
+    const settings = { ...shipped.quick!.settings, maxNewTokens: 4 };
+    const definition = { ...shipped, quick: { ...shipped.quick, settings } };
+    const outcome = await runExperiment(definition, { ...small(), repeats: 1 });
     expect(outcome).toMatchObject({ stored: 3, isComplete: true, failed: [], refused: [] });
     expect(outcome.agreement?.errors).toEqual([]);
     for (const record of await recordsOf('wind-tunnel'))
@@ -74,10 +88,10 @@ describe('shipped experiments', () => {
   }, 600_000);
 
   it('prediction measures and predicts the same points', async () => {
-    const definition = await openExperiment('prediction');
+    const definition = withoutWarmup(await openExperiment('prediction'));
     // Some machine: whether it is this one is not asked here.
     const elsewhere = { ...definition, predictOn: 'env1' };
-    const options = { results, quick: true, filter: 'policy == "none" or policy == "serial, 4 candidates"' };
+    const options = { ...small(), filter: 'policy == "none" or policy == "serial, 4 candidates"' };
     const outcome = await runExperiment(elsewhere, options);
     expect(outcome).toMatchObject({ stored: 2, isComplete: true });
     const records = await recordsOf('prediction');
