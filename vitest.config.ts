@@ -10,8 +10,8 @@ const alone = [
 ];
 
 /**
- * Files that only compute: they touch neither the process nor the machine around them, so that one process after
- * another file's runs the next and need not import everything again.
+ * Files that leave the process and the machine around it as they found them, so that a process runs one after another
+ * and need not import everything again. Lanes' threads wait for the next file too.
  */
 const pure = [
   'test/input/*.test.ts',
@@ -19,11 +19,17 @@ const pure = [
   'test/engine/model/{reference,rope,spec,write}.test.ts',
   'test/engine/{common-draws,dispatcher,extremes,lane-queue,paced-lane,placement,policy,pool}.test.ts',
   'test/engine/{plan-closed-form,plan-competitors,predictions,simulate,speculate,strip,trace}.test.ts',
-  'test/engine/virtual-machine.test.ts',
+  'test/engine/{competitors,drafter,errors,golden,machine-file,own-strategy,plan,policy-docs,property}.test.ts',
+  'test/engine/{strategies,topology,virtual-machine}.test.ts',
+  'test/engine/model/{inflate,tokenizer}.test.ts',
   'test/experiments/{acceptance-flag,compare,conditions,machine-caps,notebook-support,pacing}.test.ts',
   'test/experiments/{paper,plan-certainty,planner-model,profile,prompts,report,sizes}.test.ts',
   'test/experiments/{figures,store}/*.test.ts',
-  'test/experiments/statistics/{factorial,points,predicted-pairs}.test.ts',
+  'test/experiments/{acceptance,baselines,configuration-alone,inflated-target,machines,model-names}.test.ts',
+  'test/experiments/{other-lanes,plan,run,runs,store,usage}.test.ts',
+  'test/experiments/sweep/{command,definition,expression,generations,halving,shipped}.test.ts',
+  'test/native/{attention,codecs,widen}.test.ts',
+  'test/experiments/statistics/{factorial,points,predicted-pairs,statistics}.test.ts',
   'test/kernel/{cell-syntax,format,html,literal,outputs,parameters,sanitize,save}.test.ts',
   'test/kernel/{shorthand,text,wire}.test.ts',
 ];
@@ -52,13 +58,13 @@ const longest = [
   'engine/wall',
 ];
 
-/** Behind each other come the pure ones, last of all. */
+/** Behind each other come the pure ones, last of all, of them too the longest first. */
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const rankOf = ({ moduleId, project }: TestSpecification) => {
-      if (project.name === 'pure') return longest.length + 1;
-      const rank = longest.findIndex((name) => moduleId.endsWith(`/${name}.test.ts`));
-      return rank < 0 ? longest.length : rank;
+      const place = longest.findIndex((name) => moduleId.endsWith(`/${name}.test.ts`));
+      const rank = place < 0 ? longest.length : place;
+      return project.name === 'pure' ? longest.length + 1 + rank : rank;
     };
     return (await super.sort(files)).sort((a, b) => rankOf(a) - rankOf(b));
   }
