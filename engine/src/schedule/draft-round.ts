@@ -35,9 +35,12 @@ export interface DraftRoundRequest extends DraftRound, Omit<DraftRun, 'placement
 export function buildDraftRound(request: DraftRoundRequest): Task[] {
   const { policy, isCoarse } = request;
   const proposals = beginProposals(request, policy.candidates).map(
-    (proposal): StepwiseProposal => ({
-      ...proposal,
-      ids: new Array<number>(proposal.wanted),
+    // Field by field: predictions make millions of them, and to spread each takes longer than all else here.
+    ({ sequence, assumed, wanted }): StepwiseProposal => ({
+      sequence,
+      assumed,
+      wanted,
+      ids: new Array<number>(wanted),
       numProposed: 0,
     }),
   );
