@@ -18,8 +18,11 @@ afterAll(async () => {
 
 const budgets = ['--device-memory', '128MB', '--host-memory', '64MB'];
 
-async function runJson(args: readonly string[]): Promise<{ folder: string; record: MeasuredRecord }> {
-  const { exitCode, stdout, stderr } = await runCli(['run', ...budgets, ...args, '--json']);
+async function runJson(
+  args: readonly string[],
+  cli = callCli,
+): Promise<{ folder: string; record: MeasuredRecord }> {
+  const { exitCode, stdout, stderr } = await cli(['run', ...budgets, ...args, '--json']);
   expect(exitCode, stderr).toBe(0);
   const document = JSON.parse(stdout); // one document and nothing else
   return { ...document, record: parseRunRecord(document.record, 'stdout') as MeasuredRecord };
@@ -29,7 +32,8 @@ describe('run', () => {
   it('writes a record, a timeline and tokens, and prints them as one document', async () => {
     const results = join(folder, 'results');
     const args = ['--prompts', 'prose', '--num-prompts', '2', '--new-tokens', '6', '--results', results];
-    const first = await runJson([...args, '--strategy', 'none']);
+    // As a process of its own, the others within this one.
+    const first = await runJson([...args, '--strategy', 'none'], runCli);
     const second = await runJson([...args, '--strategy', 'serial', '--candidates', '3']);
     const third = await runJson([...args, '--strategy', 'serial', '--candidates', '3']);
 

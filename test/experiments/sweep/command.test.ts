@@ -9,7 +9,7 @@ import { callCli, runCli } from '../cli.js';
 let folder: string;
 const definition = {
   ...{ name: 'mine', question: 'Does the command work?', kind: 'simulated' },
-  settings: { machine: 'env1', target: 'mistral-7b', draft: 'none', strategy: 'none', maxNewTokens: 1 },
+  settings: { machine: 'env1', target: 'llama-3.2-1b', draft: 'none', strategy: 'none', maxNewTokens: 1 },
   axes: { prompts: [1, 2, 4], deviceMemory: ['1MB', '20GB'] },
 };
 beforeAll(async () => {
@@ -89,7 +89,7 @@ describe('sweep', () => {
     const results = join(folder, 'results');
     const args = ['sweep', join(folder, 'long.json'), '--results', results];
     const { exitCode, stderr } = await runCli(args, {
-      ...{ onStderr: '3,000 simulated runs', delayMs: 2000 },
+      ...{ onStderr: '3,000 simulated runs', delayMs: 800 },
       do: (kill) => kill('SIGINT'),
     });
     expect(exitCode).toBe(130);

@@ -13,6 +13,7 @@ import {
   type ExperimentDefinition,
   runExperiment,
   type Settings,
+  type SweepOptions,
   type SweepProgress,
 } from '../../../experiments/src/sweep/index.js';
 
@@ -36,6 +37,10 @@ const cheap: ExperimentDefinition = {
   axes: { prompts: [1, 2, 4, 8, 16, 32] },
 };
 
+/** On one thread: each has to load and to compile what so few predictions need. */
+const sweep = (definition: ExperimentDefinition, options: SweepOptions = {}) =>
+  runExperiment(definition, { results, workers: 1, ...options });
+
 const recordsOf = async (experiment: string) => {
   const folder = join(results, experiment);
   const keys = (await readdir(folder)).filter((name) => !name.includes('.'));
@@ -54,11 +59,11 @@ describe('a store that was damaged', () => {
     ['missing', (path) => rm(path)],
     ['a pipe', (path) => rm(path).then(() => execFileSync('mkfifo', [path]))],
   ])('has the run whose record is %s again, and keeps what was there', async (what, damage) => {
-    await runExperiment(cheap, { results });
+    await sweep(cheap);
     const [key] = (await readdir(join(results, 'cheap'))).filter((name) => !name.includes('.'));
     await damage(join(results, 'cheap', key!, 'run.json'));
     const notes: string[] = [];
-    const outcome = await runExperiment(cheap, { results, onNote: (note) => notes.push(note) });
+    const outcome = await sweep(cheap, { onNote: (note) => notes.push(note) });
     expect(outcome).toMatchObject({ stored: 1, before: 5, isComplete: true });
     expect(outcome.ranking).toHaveLength(6);
     expect(notes.join('')).toContain(key);
@@ -71,8 +76,8 @@ describe('a store that was damaged', () => {
   it('may have the experiment on another file system', async () => {
     const elsewhere = await mkdtemp('/dev/shm/specoffload-');
     await symlink(elsewhere, join(results, 'cheap'));
-    expect(await runExperiment(cheap, { results })).toMatchObject({ stored: 6, isComplete: true });
-    expect(await runExperiment(cheap, { results })).toMatchObject({ stored: 0, before: 6 });
+    expect(await sweep(cheap)).toMatchObject({ stored: 6, isComplete: true });
+    expect(await sweep(cheap)).toMatchObject({ stored: 0, before: 6 });
     expect((await readRuns({ results, experiment: 'cheap' })).length).toBe(6);
     await rm(elsewhere, { recursive: true });
   });
@@ -97,19 +102,18 @@ describe('runExperiment', () => {
   });
 
   it('runs only what is missing', async () => {
-    await runExperiment(cheap, { results, filter: 'prompts < 8' });
+    await sweep(cheap, { filter: 'prompts < 8' });
     const before = await recordsOf('cheap');
-    const outcome = await runExperiment(cheap, { results });
+    const outcome = await sweep(cheap);
     expect(outcome).toMatchObject({ stored: 3, before: 3, isComplete: true });
     expect(outcome.ranking).toHaveLength(6);
     expect(await recordsOf('cheap')).toEqual(expect.arrayContaining(before));
-    expect(await runExperiment(cheap, { results })).toMatchObject({ stored: 0, before: 6 });
+    expect(await sweep(cheap)).toMatchObject({ stored: 0, before: 6 });
   });
 
   it('tells apart whatever changes an outcome, and nothing else', async () => {
     const only = { ...cheap, axes: { prompts: [4] } };
-    const rerun = (changes: Partial<ExperimentDefinition>) =>
-      runExperiment({ ...only, ...changes }, { results });
+    const rerun = (changes: Partial<ExperimentDefinition>) => sweep({ ...only, ...changes });
     await rerun({});
     expect(await rerun({ question: 'Other words?', metric: 'seconds' })).toMatchObject({ stored: 0 });
     const changes: Settings[] = [
@@ -127,45 +131,45 @@ describe('runExperiment', () => {
 
   it('keeps what no run can serve apart, and does not try it again unless asked', async () => {
     const definition = { ...cheap, axes: { deviceMemory: ['1MB', '20GB'] } };
-    const first = await runExperiment(definition, { results });
+    const first = await sweep(definition);
     expect(first).toMatchObject({ stored: 1, isComplete: true, runs: 1 });
     expect(first.refused).toMatchObject([
       { axes: { deviceMemory: '1MB' }, reason: expect.stringContaining('at least') },
     ]);
-    const second = await runExperiment(definition, { results });
+    const second = await sweep(definition);
     expect(second).toMatchObject({ stored: 0, isComplete: true });
     expect(second.refused).toEqual(first.refused);
-    const third = await runExperiment(definition, { results, retry: true });
+    const third = await sweep(definition, { retry: true });
     expect(third.refused[0].createdAt > first.refused[0].createdAt).toBe(true);
   });
 
   it('tries a refusal again whose line was cut short', async () => {
     const definition = { ...cheap, axes: { deviceMemory: ['1MB'] } };
-    await runExperiment(definition, { results });
+    await sweep(definition);
     const path = join(results, 'cheap', 'refused.jsonl');
     await writeFile(path, (await readFile(path, 'utf8')).slice(0, -20));
-    expect((await runExperiment(definition, { results })).refused).toHaveLength(1);
-    expect(await runExperiment(definition, { results })).toMatchObject({ stored: 0 });
+    expect((await sweep(definition)).refused).toHaveLength(1);
+    expect(await sweep(definition)).toMatchObject({ stored: 0 });
   });
 
   it('starts nothing after its time, and goes on later', async () => {
-    const outcome = await runExperiment(cheap, { results, maxSeconds: 1e-3 });
+    const outcome = await sweep(cheap, { maxSeconds: 1e-3 });
     expect(outcome).toMatchObject({ isComplete: false, stored: 0 });
-    expect(await runExperiment(cheap, { results })).toMatchObject({ isComplete: true, stored: 6 });
+    expect(await sweep(cheap)).toMatchObject({ isComplete: true, stored: 6 });
   });
 
   it('ends with the reason of its signal, and leaves nothing half-written', async () => {
     const controller = new AbortController();
     const reason = new Error('enough');
-    const sweep = runExperiment(cheap, {
+    const running = runExperiment(cheap, {
       ...{ results, signal: controller.signal, workers: 1 },
       onProgress: ({ done }) => done >= 2 && controller.abort(reason),
     });
-    await expect(sweep).rejects.toBe(reason);
+    await expect(running).rejects.toBe(reason);
     const finished = (await recordsOf('cheap')).length;
     expect(finished).toBeGreaterThanOrEqual(2);
     expect(await readdir(results)).toEqual(['cheap']);
-    expect(await runExperiment(cheap, { results })).toMatchObject({ before: finished, stored: 6 - finished });
+    expect(await sweep(cheap)).toMatchObject({ before: finished, stored: 6 - finished });
   });
 
   it('ends with the signal of the cell that it was called from, where it is given none', async () => {
@@ -173,11 +177,11 @@ describe('runExperiment', () => {
     const reason = new Error('interrupted');
     publishSignal(() => controller.signal);
     try {
-      const sweep = runExperiment(cheap, {
+      const running = runExperiment(cheap, {
         ...{ results, workers: 1 },
         onProgress: ({ done }) => done >= 2 && controller.abort(reason),
       });
-      await expect(sweep).rejects.toBe(reason);
+      await expect(running).rejects.toBe(reason);
     } finally {
       publishSignal(() => new AbortController().signal);
     }
@@ -191,9 +195,9 @@ describe('runExperiment', () => {
       const changed = { ...JSON.parse(await readFile(machine, 'utf8')), name: 'mine' };
       await writeFile(path, JSON.stringify(changed));
       const definition = { ...cheap, name, settings: { ...cheap.settings, machine: path } };
-      const { ranking } = await runExperiment(definition, { results, workers: 1 });
+      const { ranking } = await sweep(definition);
       const alone = { ...definition, name: `${name}-itself`, settings: { ...cheap.settings, machine: name } };
-      const itself = await runExperiment(alone, { results, workers: 1 });
+      const itself = await sweep(alone);
       expect(ranking.map(({ median }) => median)).toEqual(itself.ranking.map(({ median }) => median));
       speeds.push(ranking[0].median!);
     }
@@ -202,10 +206,7 @@ describe('runExperiment', () => {
 
   it('shares a folder with another sweep', async () => {
     const definition = { ...cheap, seeds: [1, 2, 3] };
-    const outcomes = await Promise.all([
-      runExperiment(definition, { results, workers: 1 }),
-      runExperiment(definition, { results, workers: 1 }),
-    ]);
+    const outcomes = await Promise.all([sweep(definition), sweep(definition)]);
     for (const outcome of outcomes) expect(outcome).toMatchObject({ isComplete: true, runs: 18, failed: [] });
     expect(outcomes[0].stored + outcomes[1].stored).toBe(18);
     expect(await recordsOf('cheap')).toHaveLength(18);
@@ -221,7 +222,7 @@ describe('runExperiment', () => {
       },
       axes: { accounting: ['useful', 'as-published'] },
     };
-    const { ranking } = await runExperiment(definition, { results });
+    const { ranking } = await sweep(definition);
     const records = await recordsOf('cheap');
     const published = records.find(({ point }) => point?.axes.accounting === 'as-published')!;
     expect(published.policy.ending).toBe('slowest');
@@ -246,13 +247,13 @@ describe('runExperiment', () => {
 describe('halving', () => {
   it('spends the runs on the better half, and keeps the baseline', async () => {
     const definition = { ...cheap, seeds: [1, 2, 3, 4], baseline: { prompts: 1 } };
-    const outcome = await runExperiment(definition, { results, search: 'halving' });
+    const outcome = await sweep(definition, { search: 'halving' });
     const runs = Object.fromEntries(outcome.ranking.map(({ axes, values }) => [axes.prompts, values.length]));
     // 6 points once; the better 3 and the baseline twice; the better 2 and the baseline four times.
     expect(runs).toEqual({ 32: 4, 16: 4, 8: 2, 4: 1, 2: 1, 1: 4 });
     expect(outcome.pruned.map(({ axes }) => axes.prompts)).toEqual([2, 4, 8]);
     expect(outcome).toMatchObject({ isComplete: true, stored: 16, runs: 16 });
-    const again = await runExperiment(definition, { results, search: 'halving' });
+    const again = await sweep(definition, { search: 'halving' });
     expect(again).toMatchObject({ stored: 0, before: 16, isComplete: true });
     expect(again.ranking).toEqual(outcome.ranking);
   });
