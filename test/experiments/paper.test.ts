@@ -57,9 +57,11 @@ describe('the paper, figure by figure', () => {
     expect(stored.map(({ record }) => record.kind)).toEqual(['simulated', 'simulated']);
   });
 
-  it('stores nothing of shortened runs', async () => {
+  it('stores nothing of shortened runs, and predicts no bars but those that are wanted', async () => {
     const results = join(directory, 'quick');
     const paper = await openPaper({ reference: directory, results, quick: true });
+    const bars = await paper.predictBars(({ system }) => system === 'SpecOffload');
+    expect(bars.map(({ system }) => system)).toEqual(['SpecOffload']);
     const [ablation] = await paper.predictAblation();
     expect(ablation!.predicted).toBeGreaterThan(0);
     await expect(readdir(results)).rejects.toThrow('ENOENT');

@@ -26,7 +26,7 @@ describe.skipIf(missing !== null)(
     let url: string;
 
     beforeAll(async () => {
-      home = await createJupyterHome();
+      home = await createJupyterHome('quick');
       await copyQuick(notebook, join(home.folder, 'work', notebook));
       const port = await findFreePort();
       url = `http://127.0.0.1:${port}`;

@@ -27,29 +27,33 @@ describe.skipIf(missing !== null)(
   { timeout: 300_000 },
   () => {
     let home: JupyterHome;
+    let asInstalled: JupyterHome;
     beforeAll(async () => {
-      home = await createJupyterHome();
+      home = await createJupyterHome('quick');
+      asInstalled = await createJupyterHome('as installed');
     });
-    afterAll(() => home.remove());
+    afterAll(() => Promise.all([home.remove(), asInstalled.remove()]));
 
-    const execute = (name: string) =>
+    const execute = (name: string, { in: place }: { in: JupyterHome }) =>
       runProgram(
         'jupyter-nbconvert',
         ['--to', 'notebook', '--execute', '--output', `done-${basename(name)}`, name],
-        home,
+        place,
       );
 
     it.each(['front-end.ipynb', ...labNotebooks])('%s runs, with what it prints and shows', async (name) => {
       const path = join('work', name);
-      if (labNotebooks.includes(name)) await copyQuick(name, join(home.folder, path));
+      const isLabs = labNotebooks.includes(name);
+      const place = isLabs ? home : asInstalled;
+      if (isLabs) await copyQuick(name, join(place.folder, path));
       else {
-        await mkdir(join(home.folder, 'work'), { recursive: true });
-        await copyFile(frontEnd, join(home.folder, path));
+        await mkdir(join(place.folder, 'work'), { recursive: true });
+        await copyFile(frontEnd, join(place.folder, path));
       }
-      const { exitCode, said } = await execute(path);
+      const { exitCode, said } = await execute(path, { in: place });
       expect(said).toContain(`done-${name}`);
       expect(exitCode).toBe(0);
-      const done = join(home.folder, 'work', `done-${name}`);
+      const done = join(place.folder, 'work', `done-${name}`);
       const { cells } = parseNotebook(await readFile(done, 'utf8'), 'done');
       const outputs = cells.flatMap((cell) => (cell.cell_type === 'code' ? cell.outputs : []));
       const mimes = outputs.flatMap((output) =>
@@ -63,7 +67,7 @@ describe.skipIf(missing !== null)(
       const cells = ['1', 'throw new RangeError("too much")'];
       const kernelspec = { name: 'specoffload', display_name: 'SpecOffload', language: 'typescript' };
       await writeFile(join(home.folder, 'b.ipynb'), createNotebookText(cells, { kernelspec }));
-      const { exitCode, said } = await execute('b.ipynb');
+      const { exitCode, said } = await execute('b.ipynb', { in: home });
       expect(exitCode).toBe(1);
       expect(said).toContain('RangeError: too much');
       expect(said).toContain('at cell:');
@@ -91,7 +95,7 @@ describe.skipIf(missingSuite !== null)(
   { timeout: 300_000 },
   () => {
     it('does all that it tries, but for a pager', async () => {
-      const home = await createJupyterHome();
+      const home = await createJupyterHome('quick');
       try {
         const { exitCode, said } = await runProgram('/usr/bin/python3', [kernelSuite], home);
         expect(said).toMatch(/^Ran 12 tests/m);

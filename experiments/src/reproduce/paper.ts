@@ -18,7 +18,7 @@ import { questionOf, utilizationQuestion } from './observations.js';
 import { type Prediction, predict } from './predict.js';
 import type { Question } from './question.js';
 import { createPredictionStore } from './records.js';
-import { type Reference, readReference } from './reference.js';
+import { type Bar, type Reference, readReference } from './reference.js';
 import { toRequest } from './systems.js';
 
 export interface PaperOptions {
@@ -39,7 +39,8 @@ export interface PaperOptions {
 /** `const paper = await openPaper(); const bars = await paper.predictBars();` */
 export interface Paper {
   readonly published: Reference;
-  predictBars(): Promise<JudgedBar[]>;
+  /** Of those bars that are wanted. @default all */
+  predictBars(isWanted?: (bar: Bar) => boolean): Promise<JudgedBar[]>;
   predictAblation(): Promise<JudgedAblation[]>;
   predictMemory(): Promise<JudgedMemory[]>;
   predictUtilization(): Promise<UtilizationRun[]>;
@@ -99,7 +100,8 @@ export async function openPaper(options: PaperOptions = {}): Promise<Paper> {
 
   return {
     published,
-    predictBars: () => judgeBars(published, answer, onProgress),
+    predictBars: (isWanted = () => true) =>
+      judgeBars({ bars: published.bars.filter(isWanted) }, answer, onProgress),
     predictAblation: () => judgeAblation(published, answer, onProgress),
     predictMemory: () => judgeMemory(published, answer, onProgress),
     ...{ predictUtilization, predictRun },

@@ -37,6 +37,6 @@ export async function createAblation() {
     },
     cases: [{ when: { speculation: 'yes', interleaving: 'no' }, settings: { strategy: 'serial' } }],
     baseline: { speculation: 'no', interleaving: 'no', search: 'no' },
-    quick: { settings: { maxNewTokens: 8 } },
+    quick: { settings: { maxNewTokens: 4 } },
   });
 }
