@@ -26,12 +26,12 @@ const pure = [
   'test/experiments/{paper,plan-certainty,planner-model,profile,prompts,report,sizes}.test.ts',
   'test/experiments/{figures,store}/*.test.ts',
   'test/experiments/{acceptance,baselines,configuration-alone,inflated-target,machines,model-names}.test.ts',
-  'test/experiments/{other-lanes,plan,reproduce,run,runs,store,usage}.test.ts',
+  'test/experiments/{other-lanes,plan,reproduce,run,runs,store,tunnel,usage}.test.ts',
   'test/experiments/sweep/{command,definition,expression,generations,halving,shipped}.test.ts',
   'test/native/{attention,codecs,widen}.test.ts',
   'test/experiments/statistics/{factorial,points,predicted-pairs,statistics}.test.ts',
-  'test/kernel/{cell-syntax,format,html,literal,outputs,parameters,sanitize,save}.test.ts',
-  'test/kernel/{shorthand,text,wire}.test.ts',
+  'test/kernel/{cell-syntax,display,format,html,literal,outputs,parameters,sanitize,save}.test.ts',
+  'test/kernel/{notebook-images,shorthand,text,wire}.test.ts',
 ];
 
 /** Ten seconds of the processor and more each: what begins last must be short, or one core waits for the other. */

@@ -194,7 +194,7 @@ describe('a plan', () => {
   });
 
   it('tries no more candidates than the acceptance knows of', async () => {
-    const { ranked } = await planRun({ ...job, acceptance: rates(0.8, 0.7, 0.6) });
+    const { ranked } = await planRun({ ...job, acceptance: rates(0.8, 0.7, 0.6), numSeeds: 1 });
     expect(ranked.some(({ policy }) => policy.speculation !== 'none')).toBe(true);
     for (const { policy } of ranked)
       if (policy.speculation !== 'none') expect(policy.candidates).toBeLessThanOrEqual(3);
@@ -203,7 +203,7 @@ describe('a plan', () => {
   it('leaves alone what the caller has settled, and what the machine cannot do', async () => {
     const fixed = { candidates: 3, draftCache: 'recompute', decodeBatch: 20 } as const;
     const allowed = { attention: ['host'], hostShare: [0], speculation: ['serial'] } as const;
-    const { ranked } = await planRun({ ...job, fixed, allowed });
+    const { ranked } = await planRun({ ...job, fixed, allowed, numSeeds: 1 });
     for (const { policy } of ranked)
       expect(policy).toMatchObject({ ...fixed, attention: 'host', hostShare: 0, speculation: 'serial' });
   });
@@ -214,7 +214,7 @@ describe('a plan', () => {
   });
 
   it('simulates no more than it may', async () => {
-    expect((await planRun({ ...job, mostSimulations: 3 })).numSimulated).toBe(3);
+    expect((await planRun({ ...job, mostSimulations: 3, numSeeds: 1 })).numSimulated).toBe(3);
   });
 
   it.each<[string, Partial<PlanRequest>, RegExp]>([
