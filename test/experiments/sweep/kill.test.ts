@@ -33,6 +33,8 @@ function runChild(
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [childPath, definitionPath, results, `${workers}`], {
       stdio: ['ignore', 'pipe', 'inherit'],
+      // Without git, which every child would ask twice for the commit.
+      env: { ...process.env, PATH: '' },
     });
     let stdout = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
