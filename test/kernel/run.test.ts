@@ -110,13 +110,6 @@ describe('notebook run', () => {
     message: string,
   ])[] = [
     [
-      'has a type error',
-      'const x: number = "a";',
-      [],
-      "TypeScriptError: 1:7 - Type 'string' is not assignable to type 'number'.",
-    ],
-    ['imports what is not there', 'import "a"; import b from "missing";', [], "Cannot find module 'missing'"],
-    [
       'ends the kernel',
       'process.kill(process.pid, "SIGKILL"); while (true);',
       [],
@@ -148,6 +141,25 @@ describe('notebook run', () => {
       expect(after).toEqual([]);
     },
   );
+
+  it.each([
+    ['has a type error', 'const x: number = "a";', "1:7 - Type 'string' is not assignable to type 'number'."],
+    ['imports what is not there', 'import "a"; import b from "missing";', "Cannot find module 'missing'"],
+  ])('says so when a cell %s, and saves the cells before it', async (_what, code, message) => {
+    const path = await writeNotebook(folder, 'wrong-code.ipynb', ['"before"', code, '"after"']);
+    const out = join(folder, 'wrong-code.out.ipynb');
+    const { status, failure } = await runNotebook({ path, session, out });
+    expect({ status, failure }).toMatchObject({
+      status: 'failed',
+      failure: { cell: 2, kind: 'error', ename: 'TypeScriptError', evalue: expect.stringContaining(message) },
+    });
+    const { cells } = parseNotebook(await readFile(out, 'utf8'), 'executed');
+    expect(cells).toMatchObject([
+      { outputs: [{ data: { 'text/plain': 'before' } }] },
+      { outputs: [{ output_type: 'error', evalue: expect.stringContaining(message) }] },
+      { outputs: [] },
+    ]);
+  });
 
   it('saves what was executed when it is interrupted, and ends with exit code 130', async () => {
     const result = await runCells(['"before"', 'await new Promise(() => setInterval(() => {}, 1000))'], [], {
