@@ -110,6 +110,12 @@ describe('notebook run', () => {
     message: string,
   ])[] = [
     [
+      'has a type error',
+      'const x: number = "a";',
+      [],
+      "TypeScriptError: 1:7 - Type 'string' is not assignable to type 'number'.",
+    ],
+    [
       'ends the kernel',
       'process.kill(process.pid, "SIGKILL"); while (true);',
       [],
@@ -143,7 +149,6 @@ describe('notebook run', () => {
   );
 
   it.each([
-    ['has a type error', 'const x: number = "a";', "1:7 - Type 'string' is not assignable to type 'number'."],
     ['imports what is not there', 'import "a"; import b from "missing";', "Cannot find module 'missing'"],
   ])('says so when a cell %s, and saves the cells before it', async (_what, code, message) => {
     const path = await writeNotebook(folder, 'wrong-code.ipynb', ['"before"', code, '"after"']);
