@@ -2,8 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { Dispatcher } from '../../engine/dist/run/dispatcher.js';
 import type { Machine, MachineLane, TaskListener } from '../../engine/dist/run/machine.js';
 import { createTask, type SlotClass, type Task, type TaskHead } from '../../engine/dist/schedule/task.js';
-import type { LaneName } from '../../engine/dist/topology/topology.js';
-import { localTopology } from '../../engine/dist/topology/topology.js';
+import { type LaneName, localTopology } from '../../engine/dist/topology/topology.js';
 
 /** A machine on which nothing is computed: every task takes as long as its `bytes` say, in virtual seconds. */
 class VirtualMachine implements Machine {

@@ -2,8 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { Dispatcher } from '../../engine/dist/run/dispatcher.js';
 import { VirtualMachine, type VirtualMachineOptions } from '../../engine/dist/run/virtual-machine.js';
 import { createTask, type Task, type TaskBody, type TaskHead } from '../../engine/dist/schedule/task.js';
-import type { LaneName } from '../../engine/dist/topology/topology.js';
-import { localTopology } from '../../engine/dist/topology/topology.js';
+import { type LaneName, localTopology } from '../../engine/dist/topology/topology.js';
 
 /** The local machine's lanes, which take one task at a time unless `widths` says otherwise. */
 function lanes(widths: Readonly<Record<LaneName, number>> = {}) {

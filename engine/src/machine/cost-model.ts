@@ -1,8 +1,7 @@
 /** How long each task takes on a machine known by its numbers. */
 
 import type { AttentionSpec } from '../model/spec.js';
-import type { TaskKind } from '../topology/topology.js';
-import { isTransfer } from '../topology/topology.js';
+import { isTransfer, type TaskKind } from '../topology/topology.js';
 import type { TaskLabel } from '../trace/types.js';
 import type {
   ComputeLane,

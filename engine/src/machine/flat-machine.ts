@@ -3,8 +3,7 @@
  * lanes that those knew look as they did; what others have besides is named.
  */
 
-import type { LaneName } from '../topology/topology.js';
-import { isTransfer, localTopology, placeOf } from '../topology/topology.js';
+import { isTransfer, type LaneName, localTopology, placeOf } from '../topology/topology.js';
 import type { Budgets } from './budgets.js';
 import type { Formats } from './formats.js';
 import type {

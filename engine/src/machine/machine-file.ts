@@ -1,8 +1,7 @@
 /** Reads machine files: lists of memories and lanes, every constant between what can exist, no field that nothing reads. */
 
 import { check, is, isRecord, listWords, maybeReadJson, type Schema, UserError } from '@specoffload/input';
-import type { Move } from '../topology/topology.js';
-import { type TaskKind, taskKinds } from '../topology/topology.js';
+import { type Move, type TaskKind, taskKinds } from '../topology/topology.js';
 import { fromFirstSchema } from './first-machine-file.js';
 import { bf16Formats, type Formats, localFormats } from './formats.js';
 import { arithmetic, constant } from './machine-constants.js';

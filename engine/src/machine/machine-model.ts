@@ -4,11 +4,12 @@
  */
 
 import { UserError } from '@specoffload/input';
-import type { LaneName, TaskKind } from '../topology/topology.js';
 import {
   type ComputePlace,
   isTransfer,
+  type LaneName,
   type MemoryName,
+  type TaskKind,
   type Topology,
   type TransferPlace,
 } from '../topology/topology.js';

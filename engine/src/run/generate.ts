@@ -2,8 +2,7 @@
 
 import type { Policy } from '../schedule/policy.js';
 import type { Sequence } from '../speculate/sequence.js';
-import type { LaneName } from '../topology/topology.js';
-import { isTransfer } from '../topology/topology.js';
+import { isTransfer, type LaneName } from '../topology/topology.js';
 import type { MemoryLog } from '../trace/memory.js';
 import { reportPhase, type TimeWindow } from '../trace/report.js';
 import type { PhaseName, Span } from '../trace/types.js';

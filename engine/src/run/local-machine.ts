@@ -16,8 +16,7 @@ import type { MemoryPlan, ModelPlacement } from '../schedule/memory-plan.js';
 import type { LoadOp, LookUpOp, Op } from '../schedule/ops.js';
 import type { Task } from '../schedule/task.js';
 import { attentionWeights, expertWeights, headWeights } from '../schedule/work.js';
-import type { LaneName } from '../topology/topology.js';
-import { localTopology } from '../topology/topology.js';
+import { type LaneName, localTopology } from '../topology/topology.js';
 import type {
   LaneWorkerData,
   WorkerLane,

@@ -1,7 +1,6 @@
 /** What spans say of the lanes they were on. */
 
-import type { LaneName } from '../topology/topology.js';
-import { localTopology } from '../topology/topology.js';
+import { type LaneName, localTopology } from '../topology/topology.js';
 import type { Span } from './types.js';
 
 /** Lanes of the local machine, in the order in which reports and figures show them. */

@@ -1,7 +1,6 @@
 /** From spans to numbers: busy time, utilisation and gaps of each lane, and what the device waited for. */
 
-import type { LaneName } from '../topology/topology.js';
-import { isTransfer, type LanePlace, localTopology, routesOf } from '../topology/topology.js';
+import { isTransfer, type LaneName, type LanePlace, localTopology, routesOf } from '../topology/topology.js';
 import type { IdleCause, LaneReport, PhaseReport, Span } from './types.js';
 
 /** A stretch of time that belongs to a phase; a run with several waves has several per phase. */

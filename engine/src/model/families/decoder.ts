@@ -26,6 +26,12 @@ export interface DecoderDefaults {
   readonly eosTokenIds: readonly number[];
 }
 
+/** What Llama, Mistral and Mixtral mean alike by a field that is missing. */
+export const llamaDefaults = {
+  ...{ vocabSize: 32_000, hiddenSize: 4096, numLayers: 32, numHeads: 32, headDim: null },
+  eosTokenIds: [2],
+};
+
 export interface Decoder {
   readonly vocabSize: number;
   readonly hiddenSize: number;
@@ -135,9 +141,9 @@ export const decoderTensors: TensorPlaces = {
   down: { name: `${mlp}.down_proj.weight` },
 };
 
-/** Refuses options that change the arithmetic and that a family's parser does not read. */
-export function refuseFields(config: ConfigValues, ...fields: readonly string[]): void {
-  for (const field of fields)
+/** Refuses biases, which change the arithmetic, for a family whose parser does not read them. */
+export function refuseBiases(config: ConfigValues): void {
+  for (const field of ['attention_bias', 'mlp_bias'])
     if (config.flag(field))
       throw config.unsupported(field, config.get(field), 'false', 'use a checkpoint without it');
 }

@@ -6,8 +6,9 @@ import {
   decoderLayer,
   decoderSizeFields,
   decoderTensors,
+  llamaDefaults,
   parseDecoder,
-  refuseFields,
+  refuseBiases,
 } from './decoder.js';
 import type { Family } from './family.js';
 import { refuseMixedLayers } from './window.js';
@@ -16,17 +17,10 @@ export const llama: Family = {
   modelType: 'llama',
   className: 'LlamaForCausalLM',
   parse(config) {
-    refuseFields(config, 'attention_bias', 'mlp_bias');
+    refuseBiases(config);
     const decoder = parseDecoder(config, {
-      ...{
-        vocabSize: 32_000,
-        hiddenSize: 4096,
-        numLayers: 32,
-        numHeads: 32,
-        numKvHeads: null,
-        headDim: null,
-      },
-      ...{ ffnSize: 11_008, maxPositions: 2048, rmsNormEps: 1e-6, ropeTheta: 1e4, eosTokenIds: [2] },
+      ...llamaDefaults,
+      ...{ numKvHeads: null, ffnSize: 11_008, maxPositions: 2048, rmsNormEps: 1e-6, ropeTheta: 1e4 },
     });
     refuseMixedLayers(config, null);
     const layer = decoderLayer(decoder, { window: null });

@@ -6,8 +6,9 @@ import {
   decoderLayer,
   decoderSizeFields,
   decoderTensors,
+  llamaDefaults,
   parseDecoder,
-  refuseFields,
+  refuseBiases,
 } from './decoder.js';
 import type { Family } from './family.js';
 import { parseSameWindow } from './window.js';
@@ -16,10 +17,10 @@ export const mistral: Family = {
   modelType: 'mistral',
   className: 'MistralForCausalLM',
   parse(config) {
-    refuseFields(config, 'attention_bias', 'mlp_bias');
+    refuseBiases(config);
     const decoder = parseDecoder(config, {
-      ...{ vocabSize: 32_000, hiddenSize: 4096, numLayers: 32, numHeads: 32, numKvHeads: 8, headDim: null },
-      ...{ ffnSize: 14_336, maxPositions: 131_072, rmsNormEps: 1e-6, ropeTheta: 1e4, eosTokenIds: [2] },
+      ...llamaDefaults,
+      ...{ numKvHeads: 8, ffnSize: 14_336, maxPositions: 131_072, rmsNormEps: 1e-6, ropeTheta: 1e4 },
     });
     const layer = decoderLayer(decoder, { window: parseSameWindow(config, 4096) });
     const layers = createLayers(decoder.numLayers, () => layer);

@@ -7,8 +7,9 @@ import {
   decoderLayer,
   decoderSizeFields,
   decoderTensors,
+  llamaDefaults,
   parseDecoder,
-  refuseFields,
+  refuseBiases,
 } from './decoder.js';
 import type { Family } from './family.js';
 import { parseSameWindow } from './window.js';
@@ -19,10 +20,10 @@ export const mixtral: Family = {
   modelType: 'mixtral',
   className: 'MixtralForCausalLM',
   parse(config) {
-    refuseFields(config, 'attention_bias', 'mlp_bias');
+    refuseBiases(config);
     const decoder = parseDecoder(config, {
-      ...{ vocabSize: 32_000, hiddenSize: 4096, numLayers: 32, numHeads: 32, numKvHeads: 8, headDim: null },
-      ...{ ffnSize: 14_336, maxPositions: 131_072, rmsNormEps: 1e-5, ropeTheta: 1e6, eosTokenIds: [2] },
+      ...llamaDefaults,
+      ...{ numKvHeads: 8, ffnSize: 14_336, maxPositions: 131_072, rmsNormEps: 1e-5, ropeTheta: 1e6 },
     });
     const window = parseSameWindow(config, null);
     const { attention, norms, ffn } = decoderLayer(decoder, { window });
