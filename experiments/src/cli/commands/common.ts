@@ -28,6 +28,13 @@ export function withCommonOptions(command: Command, ...examples: string[]): Comm
     .addHelpText('after', `\nExample:\n${examples.map((line) => `  ${line}`).join('\n')}\n`);
 }
 
+/** Whether a flag was typed, by the option's name, and not left to its default. */
+export type IsGiven = (name: string) => boolean;
+
+export function flagsGivenTo(command: Command): IsGiven {
+  return (name) => command.getOptionValueSource(name) === 'cli';
+}
+
 export function outputFor(options: CommonOptions): Output {
   return createOutput(process.stdout, process.stderr, options.json === true);
 }

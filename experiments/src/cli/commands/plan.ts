@@ -29,6 +29,8 @@ import type { Output } from '../../terminal/output.js';
 import {
   type CommandContext,
   type CommonOptions,
+  flagsGivenTo,
+  type IsGiven,
   oneOf,
   outputFor,
   wholeNumber,
@@ -84,14 +86,13 @@ export function addPlanCommand(program: Command, context: CommandContext): void 
     'specoffload plan --strategy flexgen --draft none --seeds 15',
     'specoffload plan --machine env2 --target mixtral-8x22b --prompts 256 --acceptance 0.8,0.7,0.6 --draft-cache recompute',
   ).action((options: PlanOptions) => {
-    const isGiven = (name: string) => command.getOptionValueSource(name) === 'cli';
-    return plan(options, isGiven, outputFor(options), context.signal);
+    return plan(options, flagsGivenTo(command), outputFor(options), context.signal);
   });
 }
 
 async function plan(
   options: PlanOptions,
-  isGiven: (name: string) => boolean,
+  isGiven: IsGiven,
   output: Output,
   signal: AbortSignal,
 ): Promise<void> {

@@ -20,7 +20,7 @@ import { defaultResultsDirectory, displayPath } from '../../paths.js';
 import { UsageError } from '../../terminal/errors.js';
 import { formatBytes, plural } from '../../terminal/format.js';
 import type { Output } from '../../terminal/output.js';
-import { oneOf, wholeNumber } from './common.js';
+import { type IsGiven, oneOf, wholeNumber } from './common.js';
 import { noteUnusedDraft, type StrategyChoice, wantsDraft } from './draft-use.js';
 
 export interface PredictionOptions {
@@ -112,7 +112,7 @@ export interface OpenPrediction {
 export async function openPrediction(
   options: PredictionOptions,
   choice: StrategyChoice,
-  isGiven: (name: string) => boolean,
+  isGiven: IsGiven,
   output: Output,
 ): Promise<OpenPrediction> {
   const { maxNewTokens, seed } = options;

@@ -21,6 +21,8 @@ import { sketchTimeline } from '../timeline.js';
 import {
   type CommandContext,
   type CommonOptions,
+  flagsGivenTo,
+  type IsGiven,
   oneOf,
   outputFor,
   wholeNumber,
@@ -107,7 +109,7 @@ export function addRunCommand(program: Command, context: CommandContext): void {
   ).action(async (options: RunCommandOptions) => {
     const output = outputFor(options);
     const { signal } = context;
-    const isGiven = (name: string) => command.getOptionValueSource(name) === 'cli';
+    const isGiven = flagsGivenTo(command);
     const applied = await applyTunnel(options, isGiven, output, signal);
     await run(applied, isGiven, output, signal);
   });
@@ -122,7 +124,7 @@ interface AppliedOptions extends RunCommandOptions {
 /** Puts a tunnel's values where no flag was given. */
 async function applyTunnel(
   options: RunCommandOptions,
-  isGiven: (name: string) => boolean,
+  isGiven: IsGiven,
   output: Output,
   signal: AbortSignal,
 ): Promise<AppliedOptions> {
@@ -149,7 +151,7 @@ function choiceOf(options: RunCommandOptions): StrategyChoice {
 
 async function run(
   options: AppliedOptions,
-  isGiven: (name: string) => boolean,
+  isGiven: IsGiven,
   output: Output,
   signal: AbortSignal,
 ): Promise<void> {

@@ -16,7 +16,15 @@ import { displayPath } from '../../paths.js';
 import { assertWritable, buildSimulatedRecord, collectProvenance, storeRun } from '../../store/index.js';
 import { threeDigits } from '../../terminal/format.js';
 import { describeProgress, type Output } from '../../terminal/output.js';
-import { type CommandContext, type CommonOptions, oneOf, outputFor, withCommonOptions } from './common.js';
+import {
+  type CommandContext,
+  type CommonOptions,
+  flagsGivenTo,
+  type IsGiven,
+  oneOf,
+  outputFor,
+  withCommonOptions,
+} from './common.js';
 import { addPolicyOptions, type PolicyOptions, toPolicyInput } from './policy-options.js';
 import {
   addPredictionOptions,
@@ -49,14 +57,13 @@ export function addSimulateCommand(program: Command, context: CommandContext): v
     'specoffload simulate --machine env1 --strategy specoffload --acceptance 0.7 --draft-cache window --draft-placement after-prefill --prefill-order batch-major --prefill-batch 32 --draft-batch 32',
     'specoffload simulate --strategy flexgen --prompts 128 --micro-batch 64 --prefill-batch 64',
   ).action((options: SimulateOptions) => {
-    const isGiven = (name: string) => command.getOptionValueSource(name) === 'cli';
-    return simulate(options, isGiven, outputFor(options), context.signal);
+    return simulate(options, flagsGivenTo(command), outputFor(options), context.signal);
   });
 }
 
 async function simulate(
   options: SimulateOptions,
-  isGiven: (name: string) => boolean,
+  isGiven: IsGiven,
   output: Output,
   signal: AbortSignal,
 ): Promise<void> {
