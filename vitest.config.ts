@@ -4,9 +4,9 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** Files whose checks rest on rates and times, on the checkout's builds, or on the lock of measured runs. */
 const alone = [
-  'test/experiments/setup.test.ts',
   'test/experiments/sweep/measured.test.ts',
   'test/native/{pacer,probe,streamer}.test.ts',
+  'test/setup.test.ts',
 ];
 
 /**
@@ -22,14 +22,11 @@ const pure = [
   'test/engine/{competitors,drafter,errors,golden,machine-file,own-strategy,plan,policy-docs,property}.test.ts',
   'test/engine/{device,isolated-device,not-finite,odd-header,strategies,topology,twin,virtual-machine}.test.ts',
   'test/engine/model/{inflate,tokenizer}.test.ts',
-  'test/experiments/{acceptance-flag,compare,conditions,machine-caps,notebook-support,pacing}.test.ts',
-  'test/experiments/{paper,plan-certainty,planner-model,profile,prompts,report,sizes}.test.ts',
-  'test/experiments/{figures,store}/*.test.ts',
-  'test/experiments/{acceptance,baselines,configuration-alone,inflated-target,machines,model-names}.test.ts',
-  'test/experiments/{other-lanes,plan,reproduce,run,runs,store,tunnel,usage}.test.ts',
-  'test/experiments/sweep/{command,definition,expression,generations,halving,shipped}.test.ts',
+  'test/experiments/{acceptance,bench,figures,inputs,job,notebook-support,plan}/*.test.ts',
+  'test/experiments/{profile,reproduce,statistics,store,tunnel}/*.test.ts',
+  'test/experiments/cli/{other-lanes,run,runs,usage}.test.ts',
+  'test/experiments/sweep/{baselines,command,definition,expression,generations,halving,shipped}.test.ts',
   'test/native/{attention,codecs,widen}.test.ts',
-  'test/experiments/statistics/{factorial,points,predicted-pairs,statistics}.test.ts',
   'test/kernel/{cell-syntax,display,format,html,literal,outputs,parameters,sanitize,save}.test.ts',
   'test/kernel/{notebook-images,shorthand,text,wire}.test.ts',
 ];
@@ -43,11 +40,11 @@ const longest = [
   'engine/plan',
   'engine/competitors',
   'sweep/shipped',
-  'experiments/run',
+  'cli/run',
   'kernel/browser',
   'kernel/session',
   'kernel/kernel',
-  'experiments/plan',
+  'plan/plan',
   'engine/property',
   'engine/isolated-device',
   'model/inflate',

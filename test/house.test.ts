@@ -120,6 +120,13 @@ describe.each(Object.entries(houses))('%s', (name, rooms) => {
   });
 });
 
+it('keeps the tests of experiments in folders called after its rooms', () => {
+  const folders = readdirSync(join(projectDirectory, 'test/experiments'), { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => name);
+  expect(folders.filter((name) => !Object.hasOwn(houses.experiments!, name))).toEqual([]);
+});
+
 it('tells an arrow up and a room that is not in the list from one down', () => {
   const rooms = { ground: '', roof: '' };
   const source = (path: string, target: string) => ({ path, text: `import { x } from '${target}';` });

@@ -1,0 +1,128 @@
+import { flattenMachine, noCaps, parseMachineModel, type RunResult, type Span } from '@specoffload/engine';
+import { describe, expect, it } from 'vitest';
+import { compare, summarize } from '../../../experiments/src/accuracy/compare.js';
+import { accuracyGrid } from '../../../experiments/src/accuracy/grid.js';
+import { fitArithmetic, fitNonNegative, median } from '../../../experiments/src/profile/fit.js';
+import { buildMachineFile, withoutInterruptions } from '../../../experiments/src/profile/machine-file.js';
+import { fakeRun } from '../fake-run.js';
+
+describe('fits', () => {
+  it('finds the coefficients of a sum', () => {
+    const features = [1, 2, 3, 4, 5].flatMap((rows) => [1e3, 5e6, 2e9].map((bytes) => [1, rows, bytes]));
+    const values = features.map(([one, rows, bytes]) => 1e-4 * one! + 2e-5 * rows! + bytes! / 3e9);
+    const [constant, perRow, perByte] = fitNonNegative(features, values);
+    expect(constant).toBeCloseTo(1e-4, 8);
+    expect(perRow).toBeCloseTo(2e-5, 8);
+    expect(1 / perByte!).toBeCloseTo(3e9, -3);
+  });
+
+  it('never finds a negative one', () => {
+    const features = [1, 2, 4, 8].map((rows) => [1, rows]);
+    expect(fitNonNegative(features, [4, 3, 2, 1]).every((coefficient) => coefficient >= 0)).toBe(true);
+  });
+
+  it('takes means of similar row counts, by ascending rows, and leaves the slowest out', () => {
+    const observe = (rows: number, rate: number) => ({
+      rows,
+      flops: rows * 100,
+      seconds: (rows * 100) / rate,
+    });
+    const points = fitArithmetic([
+      ...Array.from({ length: 60 }, () => observe(8, 4e9)),
+      observe(8, 1), // the system took the core away
+      ...[1, 1, 1].map((rows) => observe(rows, 1e9)),
+    ]);
+    expect(points.map(([rows]) => rows)).toEqual([1, 8]);
+    expect(points[0][1]).toBeCloseTo(1e9, -3);
+    expect(points[1][1]).toBeCloseTo(4e9, -3);
+    expect(median([3, 1, 2])).toBe(2);
+    expect(median([1, 2])).toBe(1.5);
+  });
+});
+
+describe('a machine file', () => {
+  /** Spans of a machine that does exactly what its rates say. */
+  function spansOf(): Span[] {
+    const spans: Span[] = [];
+    let id = 0;
+    const add = (changes: Partial<Span> & Pick<Span, 'lane' | 'kind'>, seconds: number) => {
+      spans.push({
+        ...{ id, name: 'x', phase: 'decode', pass: 0, batch: 0, bytes: 0, rows: 0, flops: 0 },
+        ...{ readySeconds: id, startSeconds: id, endSeconds: id + seconds },
+        ...changes,
+      });
+      id += 1;
+    };
+    for (let repeat = 0; repeat < 10; repeat += 1) {
+      for (const bytes of [1e6, 1e7]) add({ lane: 'link', kind: 'upload', bytes }, 1e-4 + bytes / 4e9);
+      for (const rows of [2, 8, 32])
+        for (const kind of ['expert', 'project', 'mix', 'head', 'draft'] as const)
+          add({ lane: 'device', kind, rows, flops: rows * 1e6 }, (rows * 1e6) / (rows * 1e9));
+      for (const rows of [4, 40])
+        add({ lane: 'host', kind: 'attention', rows, flops: rows * 1e5 }, 1e-5 + rows * 1e-5);
+      add({ lane: 'device', kind: 'embed', rows: 10 }, 1e-5);
+    }
+    return spans;
+  }
+
+  it('has the rates that the spans show, and can be read back', () => {
+    const run: RunResult = { ...fakeRun().result, spans: spansOf() };
+    const file = buildMachineFile(
+      {
+        name: 'local',
+        description: 'test',
+        settings: { deviceBytes: 5e8, hostBytes: 5e8 },
+        caps: { ...noCaps, diskBytesPerSecond: 1.1e9 },
+        diskBytes: 1e12,
+        draftElements: 5e5,
+      },
+      [run],
+    );
+    const machine = flattenMachine(parseMachineModel(file, 'test.json'));
+    expect(machine.link.bytesPerSecond / 4e9).toBeCloseTo(1, 2);
+    expect(machine.device.arithmetic.map(([rows]) => rows)).toEqual([2, 8, 32]);
+    for (const [rows, rate] of machine.device.arithmetic) expect(rate / (rows * 1e9)).toBeCloseTo(1, 2);
+    expect(machine.interruptsDraft).toBe(true);
+    expect(machine.measuredUnder).toEqual({ diskBytesPerSecond: 1.1e9 });
+  });
+
+  it('takes a draft step to last without what went in between its layers', () => {
+    const at = (kind: Span['kind'], startSeconds: number, endSeconds: number): Span => ({
+      ...{ id: 0, lane: 'device', kind, name: 'x', phase: 'decode', pass: 0, batch: 0 },
+      ...{ bytes: 0, rows: 1, flops: 1, readySeconds: 0, startSeconds, endSeconds },
+    });
+    const spans = [
+      at('expert', 0, 1),
+      at('draft', 1, 10),
+      at('expert', 2, 3),
+      at('mix', 5, 7),
+      at('expert', 10, 11),
+    ];
+    expect(
+      withoutInterruptions(spans).map(({ startSeconds, endSeconds }) => endSeconds - startSeconds),
+    ).toEqual([1, 6, 1, 2, 1]);
+  });
+});
+
+describe('accuracy', () => {
+  it('has at least 24 runs, and more than one policy to choose from in every situation but the competitors', () => {
+    expect(accuracyGrid(false).length).toBeGreaterThanOrEqual(24);
+    expect(accuracyGrid(true).length).toBe(7);
+  });
+
+  it('sums up errors, and what trusting the predictions would have cost', () => {
+    const { result } = fakeRun();
+    const points = accuracyGrid(true);
+    const outcome = (tokensPerSecond: number) => ({ ...result, tokensPerSecond });
+    const comparisons = [
+      compare(points[0], outcome(10), outcome(11), null),
+      compare(points[1], outcome(20), outcome(12), null),
+      compare(points[2], outcome(16), outcome(16), null),
+    ];
+    const summary = summarize(comparisons);
+    expect(summary.meanError).toBeCloseTo((0.1 + 0.4 + 0) / 3, 10);
+    expect(summary.worstError).toBeCloseTo(0.4, 10);
+    expect(summary.worstLaneError).toBe(0);
+    expect(summary.picks).toEqual([{ group: '4 prompts, budgets 25 %', share: 0.8 }]);
+  });
+});
