@@ -168,7 +168,7 @@ function bindProjections(
 ): Binding {
   const { numHeads, numKvHeads, headDim, qkNorm } = attention;
   const [a, b] = [queryWidth(attention), keyWidth(attention)];
-  const isNormed = qkNorm !== null;
+  const isPerHead = qkNorm?.over === 'head';
   return {
     inputs: {
       x: [x, rows, h],
@@ -179,12 +179,12 @@ function bindProjections(
       ...maybeTensor('bq', w.qBias, a),
       ...maybeTensor('bk', w.kBias, b),
       ...maybeTensor('bv', w.vBias, b),
-      ...maybeTensor('qnorm', w.qNorm, headDim),
-      ...maybeTensor('knorm', w.kNorm, headDim),
+      ...maybeTensor('qnorm', w.qNorm, isPerHead ? headDim : a),
+      ...maybeTensor('knorm', w.kNorm, isPerHead ? headDim : b),
     },
     outputs: {
-      q: isNormed ? [q, rows, numHeads, headDim] : [q, rows, a],
-      k: isNormed ? [k, rows, numKvHeads, headDim] : [k, rows, b],
+      q: isPerHead ? [q, rows, numHeads, headDim] : [q, rows, a],
+      k: isPerHead ? [k, rows, numKvHeads, headDim] : [k, rows, b],
       v: [v, rows, b],
     },
   };

@@ -44,10 +44,12 @@ export function projectGraph({ attention, norms }: LayerSpec): OnnxGraph {
 /** One of q, k and v; where heads are normalised, each by itself, it comes out as (row, head, headDim). */
 function projection(name: 'q' | 'k' | 'v', { headDim, biases, qkNorm }: AttentionSpec, heads: number) {
   const width = `${name} width`;
-  const isNormed = qkNorm !== null && name !== 'v';
-  const projected = isNormed ? `${name} projected` : name;
+  const norm = name === 'v' ? null : qkNorm;
+  const isPerHead = norm?.over === 'head';
+  const projected = norm ? `${name} projected` : name;
   const nodes = [linear('n', `w${name}`, projected, biases[name] ? `b${name}` : undefined)];
-  if (isNormed)
+  if (norm?.over === 'projection') nodes.push(rmsNorm(projected, `${name}norm`, name, norm.norm));
+  if (norm?.over === 'head')
     nodes.push(
       {
         operator: 'Constant',
@@ -56,16 +58,16 @@ function projection(name: 'q' | 'k' | 'v', { headDim, biases, qkNorm }: Attentio
         attributes: { value_ints: [0, heads, headDim] }, // 0: as many rows as there are
       },
       { operator: 'Reshape', inputs: [projected, `${name} shape`], outputs: [`${name} heads`] },
-      rmsNorm(`${name} heads`, `${name}norm`, name, qkNorm.norm),
+      rmsNorm(`${name} heads`, `${name}norm`, name, norm.norm),
     );
   return {
     nodes,
     inputs: {
       [`w${name}`]: [width, 'h'],
       ...(biases[name] && { [`b${name}`]: [width] }),
-      ...(isNormed && { [`${name}norm`]: [headDim] }),
+      ...(norm && { [`${name}norm`]: [isPerHead ? headDim : width] }),
     },
-    outputs: { [name]: isNormed ? ['row', heads, headDim] : ['row', width] },
+    outputs: { [name]: isPerHead ? ['row', heads, headDim] : ['row', width] },
   };
 }
 

@@ -28,7 +28,6 @@ function problemOfLayer({ attention, norms, ffn }: LayerSpec, index: number, fir
   if (norms.afterAttention || norms.afterFfn) return `norms after attention or FFN ${where}`;
   if (norms.beforeAttention.offset !== 0 || norms.beforeFfn.offset !== 0 || qkNorm?.norm.offset)
     return `norms whose weights are stored less one ${where}`;
-  if (qkNorm?.over === 'projection') return `q and k normalised over all heads together ${where}`;
   if (sinks) return `attention sinks ${where}`;
   if (scale !== headDim ** -0.5) return `scores multiplied with ${scale} ${where}`;
   if (rope.scaling && rope.scaling.type !== 'llama3') return `${rope.scaling.type} RoPE ${where}`;
@@ -36,6 +35,5 @@ function problemOfLayer({ attention, norms, ffn }: LayerSpec, index: number, fir
   if (ffn.activation !== 'silu') return `the activation ${ffn.activation} ${where}`;
   if (ffn.biases || ffn.router?.biases) return `biases of experts or router ${where}`;
   if (ffn.sharedWidth !== null) return `a shared expert ${where}`;
-  if (ffn.router?.weights === 'as-is') return `experts whose weights do not sum to one ${where}`;
   return null;
 }

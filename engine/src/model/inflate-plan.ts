@@ -3,7 +3,7 @@
 import { UserError } from '@specoffload/input';
 import { type GroupSpec, modelGroups } from './roles.js';
 import { tensorBytes } from './safetensors.js';
-import { createLayers, type FfnSpec, type ModelSpec } from './spec.js';
+import { createLayers, type FfnSpec, type LayerSpec, type ModelSpec } from './spec.js';
 import type { Checkpoint, WeightGroup } from './types.js';
 
 export interface InflationRequest {
@@ -47,7 +47,7 @@ export function planInflation(source: Checkpoint, request: InflationRequest): In
 
   const plan = (layers: number, ffnSize: number): InflationPlan => {
     const inflated = inflateSpec(spec, parts, layers, ffnSize);
-    return { spec: inflated, parts, bytes: storedBytes(source, inflated, parts) };
+    return { spec: inflated, parts, bytes: storedBytes(source, inflated) };
   };
   if (request.bytes === undefined) return plan(request.layers ?? numLayers, request.ffnSize ?? ffn.width);
   return fitBytes(request.bytes, numLayers, narrowest, request, plan);
@@ -89,14 +89,19 @@ function fitWidth(bytes: number, narrowest: number, bytesAt: (ffnSize: number) =
   return Math.max(narrowest, rounded);
 }
 
-/** Of any layer: inflation needs FFNs that are alike. */
-function ffnOf({ layers, architecture }: ModelSpec): FfnSpec {
-  const { ffn } = layers[0];
+/** Of any layer that grows: inflation needs those FFNs to be alike. */
+function ffnOf(spec: ModelSpec): FfnSpec {
+  const [ffn, ...others] = spec.layers.filter((layer) => grows(spec, layer)).map((layer) => layer.ffn);
   const isAlike = (other: FfnSpec) => other.width === ffn.width && other.numExperts === ffn.numExperts;
-  if (layers.every((layer) => isAlike(layer.ffn))) return ffn;
+  if (others.every(isAlike)) return ffn;
   throw new UserError(
-    `a ${architecture} model whose layers have FFNs of different sizes cannot be inflated; expected them to be alike; use another model`,
+    `a ${spec.architecture} model whose layers have FFNs of different sizes cannot be inflated; expected them to be alike; use another model`,
   );
+}
+
+/** Dense layers between layers with experts stay as they are. */
+function grows({ layers }: ModelSpec, { ffn }: LayerSpec): boolean {
+  return ffn.router !== null || layers.every((layer) => layer.ffn.router === null);
 }
 
 function planParts(spec: ModelSpec, experts: number | undefined): number {
@@ -125,6 +130,7 @@ function requireAtLeast(name: string, value: number | undefined, smallest: numbe
 function inflateSpec(spec: ModelSpec, parts: number, numLayers: number, width: number): ModelSpec {
   const layers = createLayers(numLayers, (layer) => {
     const source = spec.layers[sourceLayerOf(layer, spec.layers.length, numLayers)];
+    if (!grows(spec, source)) return source;
     const [numExperts, expertsPerToken] = [source.ffn.numExperts, source.ffn.expertsPerToken];
     const divided = { numExperts: numExperts * parts, expertsPerToken: expertsPerToken * parts };
     return { ...source, ffn: { ...source.ffn, ...divided, width } };
@@ -146,31 +152,35 @@ export function isSourceLayer(layer: number, sourceLayers: number, inflatedLayer
   return layer === 0 || here !== sourceLayerOf(layer - 1, sourceLayers, inflatedLayers);
 }
 
-/** Every group of the inflated model beside the source's group whose contents and dtypes it takes, in file order. */
-export function pairGroups(
-  source: Checkpoint,
-  spec: ModelSpec,
-  parts: number,
-): { readonly spec: GroupSpec; readonly from: WeightGroup }[][] {
+export interface GroupPair {
+  readonly spec: GroupSpec;
+  /** The source's group whose contents and dtypes it takes. */
+  readonly from: WeightGroup;
+  /** Parts that each of the source layer's experts is divided into; 1 for none. */
+  readonly parts: number;
+}
+
+/** Every group of the inflated model, in file order. */
+export function pairGroups(source: Checkpoint, spec: ModelSpec): GroupPair[][] {
   const groups = modelGroups(spec);
   const layers = groups.layers.map(({ attention, experts }, layer) => {
     const from = source.layers[sourceLayerOf(layer, source.layers.length, groups.layers.length)];
+    const parts = experts.length / from.experts.length;
     const pairs = experts.map((expert, index) => ({
-      spec: expert,
-      from: from.experts[Math.floor(index / parts)],
+      ...{ spec: expert, from: from.experts[Math.floor(index / parts)], parts },
     }));
-    return [{ spec: attention, from: from.attention }, ...pairs];
+    return [{ spec: attention, from: from.attention, parts }, ...pairs];
   });
   return [
-    [{ spec: groups.embedding, from: source.embedding }],
+    [{ spec: groups.embedding, from: source.embedding, parts: 1 }],
     ...layers,
-    [{ spec: groups.head, from: source.head }],
+    [{ spec: groups.head, from: source.head, parts: 1 }],
   ];
 }
 
-function storedBytes(source: Checkpoint, spec: ModelSpec, parts: number): number {
+function storedBytes(source: Checkpoint, spec: ModelSpec): number {
   const bytesOf = new Map<string, number>(); // by name, so that a tied embedding counts once
-  for (const { spec: group, from } of pairGroups(source, spec, parts).flat()) {
+  for (const { spec: group, from } of pairGroups(source, spec).flat()) {
     for (const [i, { name, shape }] of group.tensors.entries()) {
       bytesOf.set(name, tensorBytes(from.tensors[i].ref.dtype, shape));
     }

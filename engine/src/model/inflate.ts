@@ -37,6 +37,7 @@ import {
   widenColumns,
 } from './inflate-bytes.js';
 import {
+  type GroupPair,
   type InflationPlan,
   type InflationRequest,
   isSourceLayer,
@@ -132,9 +133,9 @@ function createSections(
   reader: TensorReader,
   seed: number,
 ): TensorSource[][] {
-  const { spec: inflated, parts } = plan;
+  const { spec: inflated } = plan;
   const fill = createFiller(inflated.hiddenSize, seed);
-  const toSource = (spec: TensorSpec, ref: TensorRef, group: GroupSpec): TensorSource => {
+  const toSource = (spec: TensorSpec, ref: TensorRef, { spec: group, parts }: GroupPair): TensorSource => {
     const extra =
       group.layer >= 0 && !isSourceLayer(group.layer, source.layers.length, inflated.layers.length);
     return {
@@ -146,10 +147,10 @@ function createSections(
     };
   };
   const written = new Set<string>(); // a tied head is the embedding, written before
-  return pairGroups(source, inflated, parts).map((section) =>
-    section.flatMap(({ spec, from }) =>
-      spec.tensors
-        .map((tensor, i) => toSource(tensor, from.tensors[i].ref, spec))
+  return pairGroups(source, inflated).map((section) =>
+    section.flatMap((pair) =>
+      pair.spec.tensors
+        .map((tensor, i) => toSource(tensor, pair.from.tensors[i].ref, pair))
         .filter(({ name }) => !written.has(name) && written.add(name)),
     ),
   );

@@ -1,9 +1,8 @@
 /**
  * The oracle: a forward pass without batches, caches or threads, written to be compared with a textbook.
  *
- * Weights and activations are fp32, sums are taken in double precision. Source: transformers 4.47,
- * `modeling_mixtral.py`, `modeling_mistral.py`, `modeling_llama.py`, and 5.18, `modeling_qwen2.py`,
- * `modeling_qwen3.py`, with eager attention.
+ * Weights and activations are fp32, sums are taken in double precision. Source: transformers 5.18, the `modeling_*.py`
+ * of the families in `families/`, with eager attention.
  */
 
 import { open } from 'node:fs/promises';
@@ -34,7 +33,7 @@ export interface RouterChoice {
   readonly position: number;
   /** Best first, (expertsPerToken). */
   readonly experts: readonly number[];
-  /** Renormalised over the chosen experts, (expertsPerToken). */
+  /** What their outputs are multiplied with, (expertsPerToken). */
   readonly weights: readonly number[];
   /** (expert) */
   readonly logits: Float32Array;
@@ -232,7 +231,7 @@ function rotate(x: Float32Array, rope: RopeTables, position: number, headDim: nu
   return x;
 }
 
-/** Softmax over all experts, the best `expertsPerToken` of them, renormalised (`MixtralSparseMoeBlock`). */
+/** Softmax over all experts, and the best `expertsPerToken` of them, whose weights are made to sum to one or left. */
 function route(
   { ffn }: LayerSpec,
   router: Float32Array,
@@ -243,7 +242,8 @@ function route(
   const logits = project(router, normed, ffn.numExperts); // (expert)
   const probabilities = softmax(logits);
   const experts = topIndices(probabilities, ffn.expertsPerToken);
-  const total = experts.reduce((sum, expert) => sum + probabilities[expert], 0);
+  const chosen = experts.reduce((sum, expert) => sum + probabilities[expert], 0);
+  const total = ffn.router?.weights === 'as-is' ? 1 : chosen;
   return {
     layer,
     position,

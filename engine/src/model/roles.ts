@@ -45,7 +45,9 @@ export function modelGroups(spec: ModelSpec): ModelGroups {
 export function tensorName(spec: ModelSpec, role: TensorRole, layer = -1, expert = -1): string {
   const place = spec.tensors[role === 'head' && spec.embedding.tied ? 'embedding' : role];
   if (!place) throw new Error(`${spec.architecture} does not say where ${role} lies`);
-  return place.name.replace('{layer}', `${layer}`).replace('{expert}', `${expert}`);
+  const isDense = layer >= 0 && spec.layers[layer].ffn.router === null;
+  const name = isDense ? (place.dense ?? place.name) : place.name;
+  return name.replace('{layer}', `${layer}`).replace('{expert}', `${expert}`);
 }
 
 type Shapes = readonly (readonly [role: TensorRole, shape: readonly number[]])[];

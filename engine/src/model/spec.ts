@@ -128,6 +128,8 @@ export type TensorPlaces = Readonly<Partial<Record<TensorRole, TensorPlace>>>;
 export interface TensorPlace {
   /** In the files; `{layer}` and `{expert}` stand for their zero-based numbers. */
   readonly name: string;
+  /** Its name in a layer without a router, where that is another. */
+  readonly dense?: string;
   /** What of the stored tensor it is; all of it where there is none. */
   readonly slice?: TensorSlice;
 }

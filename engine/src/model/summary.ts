@@ -6,7 +6,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { LayerSpec, ModelSpec, RopeScaling } from './spec.js';
 
-/** Of the first layer, where layers differ. */
+/** Of the first layer with experts, or the first of all, where layers differ. */
 export interface ModelSummary {
   readonly architecture: string;
   readonly vocabSize: number;
@@ -34,7 +34,7 @@ export interface ModelSummary {
 
 export function summarise(spec: ModelSpec): ModelSummary {
   const { architecture, vocabSize, hiddenSize, layers, maxPositions, eosTokenIds } = spec;
-  const { attention, ffn } = layers[0];
+  const { attention, ffn } = layers.find((layer) => layer.ffn.router !== null) ?? layers[0];
   const { numHeads, numKvHeads, headDim, window, rope } = attention;
   return {
     ...{ architecture, vocabSize, hiddenSize, numLayers: layers.length, numHeads, numKvHeads, headDim },

@@ -196,16 +196,18 @@ export class LayerKernels {
     commands: readonly Command[],
     wantsRouting: boolean,
   ): Promise<Outcome<MixResult>> {
-    const { numExperts, expertsPerToken } = this.#model.spec.layers[layer].ffn;
+    const { numExperts, expertsPerToken, router } = this.#model.spec.layers[layer].ffn;
     const completion = await this.#queue.submit(commands);
     const [areFinite] = completion.areFinite;
     const [scores] = completion.values;
     if (!areFinite) throw this.#notFinite(layer, 'hidden states');
     if (scores && !scores.every(Number.isFinite)) throw this.#notFinite(layer, 'router scores');
     const state = this.#frames[frame];
-    state.expertRows = scores
-      ? chooseExperts(scores, numExperts, expertsPerToken, state.routerMargins.subarray(0, rows))
-      : [everyRow(rows)];
+    const margins = state.routerMargins.subarray(0, rows);
+    state.expertRows =
+      scores && router
+        ? chooseExperts(scores, numExperts, expertsPerToken, router.weights, margins)
+        : [everyRow(rows)];
     const expertRows = state.expertRows.map(({ indices }) => indices);
     const rowsPerExpert = expertRows.map(({ length }) => length);
     return outcomeOf(completion, wantsRouting ? { rowsPerExpert, expertRows } : { rowsPerExpert });

@@ -1,5 +1,6 @@
 /** Which experts each row goes to. */
 
+import type { RouterSpec } from '../model/spec.js';
 import { ffnChunkRows } from '../schedule/memory-plan.js';
 
 /** The rows that chose one expert, ascending, and what its output is multiplied with. */
@@ -9,9 +10,8 @@ export interface ExpertRows {
 }
 
 /**
- * Mixtral's routing: softmax over all experts, the k largest (the lower index first among equals), renormalised to
- * sum to one; which is the softmax over the k chosen logits. Source: `MixtralSparseMoeBlock` in Hugging Face
- * transformers.
+ * Softmax over all experts, and the k largest of it (the lower index first among equals), as they are or made to sum to
+ * one, which is the softmax over the k chosen logits. Source: `Qwen3MoeTopKRouter` in Hugging Face transformers.
  *
  * @param logits (row, expert)
  * @param margins (row), mutated: lowered to the lead of the last chosen logit over the best one not chosen, when
@@ -21,23 +21,25 @@ export function chooseExperts(
   logits: Float32Array,
   numExperts: number,
   expertsPerToken: number,
+  weights: RouterSpec['weights'],
   margins: Float32Array,
 ): ExpertRows[] {
   const rows: { indices: number[]; weights: number[] }[] = Array.from({ length: numExperts }, () => ({
     indices: [],
     weights: [],
   }));
-  const order = new Int32Array(numExperts);
+  const order = new Int32Array(Math.min(expertsPerToken + 1, numExperts));
   for (let row = 0; row < margins.length; row += 1) {
     const scores = logits.subarray(row * numExperts, (row + 1) * numExperts);
-    sortDescending(scores, order);
+    selectLargest(scores, order);
     const chosen = order.subarray(0, expertsPerToken);
     if (expertsPerToken < numExperts) {
       const lead = scores[order[expertsPerToken - 1]] - scores[order[expertsPerToken]];
       margins[row] = Math.min(margins[row], lead);
     }
     let sum = 0;
-    for (const expert of chosen) sum += Math.exp(scores[expert] - scores[chosen[0]]);
+    for (const expert of weights === 'as-is' ? scores.keys() : chosen)
+      sum += Math.exp(scores[expert] - scores[chosen[0]]);
     for (const expert of chosen) {
       rows[expert].indices.push(row);
       rows[expert].weights.push(Math.exp(scores[expert] - scores[chosen[0]]) / sum);
@@ -66,14 +68,14 @@ export function* inChunks({ indices, weights }: ExpertRows): Generator<ExpertRow
     };
 }
 
-/** Fills `order` with indices by descending score; equals keep their order (insertion sort: a handful of experts). */
-function sortDescending(scores: Float32Array, order: Int32Array): void {
-  for (let i = 0; i < order.length; i += 1) {
-    let place = i;
+/** Fills `order` with the indices of the largest scores, descending; equals keep their order. */
+function selectLargest(scores: Float32Array, order: Int32Array): void {
+  for (let i = 0; i < scores.length; i += 1) {
+    let place = Math.min(i, order.length);
     while (place > 0 && scores[order[place - 1]] < scores[i]) {
-      order[place] = order[place - 1];
+      if (place < order.length) order[place] = order[place - 1];
       place -= 1;
     }
-    order[place] = i;
+    if (place < order.length) order[place] = i;
   }
 }

@@ -109,6 +109,17 @@ describe.each<[string, object]>([
     { model_type: 'qwen3', attention_bias: true, head_dim: 10, ...windows },
   ],
   ['tied embeddings', { model_type: 'qwen3', head_dim: 8, tie_word_embeddings: true }],
+  [
+    'experts in some layers, and dense ones between',
+    {
+      ...{ model_type: 'qwen3_moe', decoder_sparse_step: 2, mlp_only_layers: [3], head_dim: 8 },
+      ...{ num_experts: 12, num_experts_per_tok: 3, moe_intermediate_size: 10, norm_topk_prob: true },
+    },
+  ],
+  [
+    'norms over all heads, and experts whose weights do not sum to one',
+    { model_type: 'olmoe', num_experts: 6, num_experts_per_tok: 2, attention_bias: true },
+  ],
 ])('%s', (name, json) => {
   const directory = createTemporaryDirectory();
   let numModels = 0;

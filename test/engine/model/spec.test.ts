@@ -27,21 +27,10 @@ describe('a spec whose arithmetic nothing computes', () => {
     ['norms whose weights are stored less one', { ...spec, finalNorm: { eps: 1e-5, offset: 1 } }],
     ['attention sinks in layer 2', withAttention({ sinks: true })],
     ['scores multiplied with 0.5 in layer 2', withAttention({ scale: 0.5 })],
-    [
-      'q and k normalised over all heads together in layer 2',
-      withAttention({ qkNorm: { over: 'projection', norm } }),
-    ],
     ['layers whose keys differ in size', withAttention({ numKvHeads: 4 })],
     [
       'norms after attention or FFN in layer 2',
       withLayer((layer) => ({ ...layer, norms: { ...layer.norms, afterFfn: norm } })),
-    ],
-    [
-      'experts whose weights do not sum to one in layer 2',
-      withLayer(({ ffn, ...layer }) => ({
-        ...layer,
-        ffn: { ...ffn, router: { weights: 'as-is', biases: false } },
-      })),
     ],
     [
       'a shared expert in layer 2',

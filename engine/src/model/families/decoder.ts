@@ -141,6 +141,14 @@ export const decoderTensors: TensorPlaces = {
   down: { name: `${mlp}.down_proj.weight` },
 };
 
+/** Experts as Qwen and OLMoE name them; a layer without experts has the names of a dense decoder. */
+export const expertTensors: TensorPlaces = {
+  router: { name: `${mlp}.gate.weight` },
+  gate: { name: `${mlp}.experts.{expert}.gate_proj.weight`, dense: `${mlp}.gate_proj.weight` },
+  up: { name: `${mlp}.experts.{expert}.up_proj.weight`, dense: `${mlp}.up_proj.weight` },
+  down: { name: `${mlp}.experts.{expert}.down_proj.weight`, dense: `${mlp}.down_proj.weight` },
+};
+
 /** Refuses biases, which change the arithmetic, for a family whose parser does not read them. */
 export function refuseBiases(config: ConfigValues): void {
   for (const field of ['attention_bias', 'mlp_bias'])

@@ -4,7 +4,9 @@ import type { Family } from './family.js';
 import { llama } from './llama.js';
 import { mistral } from './mistral.js';
 import { mixtral } from './mixtral.js';
+import { olmoe } from './olmoe.js';
 import { qwen2 } from './qwen2.js';
 import { qwen3 } from './qwen3.js';
+import { qwen3Moe } from './qwen3-moe.js';
 
-export const families: readonly Family[] = [mixtral, mistral, llama, qwen2, qwen3];
+export const families: readonly Family[] = [mixtral, mistral, llama, qwen2, qwen3, qwen3Moe, olmoe];

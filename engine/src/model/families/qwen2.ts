@@ -1,10 +1,10 @@
 /** Qwen2 and Qwen2.5: biases on q, k and v; a window in the upper layers, where one is used. Source: `Qwen2Config` in transformers 5.24. */
 
 import type { ConfigValues } from '../config-values.js';
-import { createLayers } from '../spec.js';
+import { type AttentionSpec, createLayers, type NormSpec } from '../spec.js';
 import { createSpec, decoderLayer, decoderSizeFields, decoderTensors, parseDecoder } from './decoder.js';
 import type { Family } from './family.js';
-import { parseLayerWindows } from './window.js';
+import { parseLayerWindows, refuseMixedLayers } from './window.js';
 
 export const qwen2: Family = {
   modelType: 'qwen2',
@@ -26,6 +26,26 @@ export const qwenDefaults = {
   ...{ vocabSize: 151_936, hiddenSize: 4096, numLayers: 32, numHeads: 32, numKvHeads: 32, ffnSize: 22_016 },
   ...{ maxPositions: 32_768, rmsNormEps: 1e-6, ropeTheta: 1e4, eosTokenIds: [] },
 };
+
+/** What Qwen3 and Qwen3-MoE have in attention: norms of each head's q and k, and biases where asked for. */
+export function parseQwenAttention(
+  config: ConfigValues,
+  norm: NormSpec,
+): Pick<AttentionSpec, 'biases' | 'qkNorm'> {
+  const hasBiases = config.flag('attention_bias');
+  return {
+    biases: { q: hasBiases, k: hasBiases, v: hasBiases, o: hasBiases },
+    qkNorm: { over: 'head', norm },
+  };
+}
+
+/** Qwen3-MoE's window: the same in all layers, and only with `use_sliding_window`. */
+export function parseQwenSameWindow(config: ConfigValues): number | null {
+  const hasWindow = config.flag('use_sliding_window') && config.get('sliding_window') !== null;
+  const window = hasWindow ? config.count('sliding_window', 2 ** 28, 4096) : null;
+  refuseMixedLayers(config, window);
+  return window;
+}
 
 /** `sliding_window` counts only with `use_sliding_window`, and then from layer `max_window_layers` on. */
 export function parseQwenWindows(config: ConfigValues, numLayers: number): (number | null)[] {

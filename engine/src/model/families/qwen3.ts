@@ -3,7 +3,7 @@
 import { createLayers } from '../spec.js';
 import { createSpec, decoderLayer, decoderSizeFields, decoderTensors, parseDecoder } from './decoder.js';
 import type { Family } from './family.js';
-import { parseQwenWindows, qwenDefaults } from './qwen2.js';
+import { parseQwenAttention, parseQwenWindows, qwenDefaults } from './qwen2.js';
 
 export const qwen3: Family = {
   modelType: 'qwen3',
@@ -11,11 +11,9 @@ export const qwen3: Family = {
   parse(config) {
     const decoder = parseDecoder(config, { ...qwenDefaults, headDim: 128 });
     const windows = parseQwenWindows(config, decoder.numLayers);
-    const hasBiases = config.flag('attention_bias');
-    const biases = { q: hasBiases, k: hasBiases, v: hasBiases, o: hasBiases };
-    const qkNorm = { over: 'head', norm: decoder.norm } as const;
+    const attention = parseQwenAttention(config, decoder.norm);
     const layers = createLayers(decoder.numLayers, (layer) =>
-      decoderLayer(decoder, { window: windows[layer], biases, qkNorm }),
+      decoderLayer(decoder, { ...attention, window: windows[layer] }),
     );
     return createSpec('qwen3', decoder, layers, decoderTensors);
   },

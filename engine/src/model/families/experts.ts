@@ -1,0 +1,40 @@
+/** How a configuration says how many experts a layer has, and how many of them a token is sent to. */
+
+import type { JsonRecord } from '@specoffload/input';
+import type { ConfigValues } from '../config-values.js';
+import type { FfnSpec, ModelSpec } from '../spec.js';
+
+/** Names of the number of experts: `alias` is another name of `field`, and is set last (`attribute_map` in transformers). */
+export interface ExpertFields {
+  readonly field: string;
+  readonly alias: string;
+}
+
+/** @param missing what fields that are not there mean */
+export function parseExpertCounts(
+  config: ConfigValues,
+  { field, alias }: ExpertFields,
+  missing: Pick<FfnSpec, 'numExperts' | 'expertsPerToken'>,
+): Pick<FfnSpec, 'numExperts' | 'expertsPerToken'> {
+  const named = config.count(field, 2 ** 12, missing.numExperts);
+  const numExperts = config.isThere(alias) ? config.count(alias, 2 ** 12) : named;
+  if (numExperts !== named && config.isThere(field))
+    config.warn(`${field} ${named} contradicts ${alias} ${numExperts}`, `${alias} holds`);
+  const expertsPerToken = config.count('num_experts_per_tok', numExperts, missing.expertsPerToken);
+  return { numExperts, expertsPerToken };
+}
+
+/** See `Family.sizeFields`. */
+export function expertSizeFields(
+  { layers }: ModelSpec,
+  original: JsonRecord,
+  { field, alias }: ExpertFields,
+): JsonRecord {
+  const ffn = (layers.find((layer) => layer.ffn.router !== null) ?? layers[0]).ffn;
+  const names = Object.hasOwn(original, alias) && !Object.hasOwn(original, field) ? [alias] : [field];
+  if (Object.hasOwn(original, alias)) names.push(alias);
+  return {
+    ...Object.fromEntries(names.map((name) => [name, ffn.numExperts])),
+    num_experts_per_tok: ffn.expertsPerToken,
+  };
+}

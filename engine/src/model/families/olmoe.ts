@@ -1,0 +1,64 @@
+/**
+ * OLMoE: many small experts, whose weights are used as the router's softmax has them, and norms over all heads of q and
+ * of k together. Source: `OlmoeConfig` and `modeling_olmoe.py` in transformers 5.18.
+ */
+
+import { createLayers } from '../spec.js';
+import {
+  createSpec,
+  decoderLayer,
+  decoderSizeFields,
+  decoderTensors,
+  expertTensors,
+  parseDecoder,
+} from './decoder.js';
+import { type ExpertFields, expertSizeFields, parseExpertCounts } from './experts.js';
+import type { Family } from './family.js';
+import { refuseMixedLayers } from './window.js';
+
+const expertFields: ExpertFields = { field: 'num_experts', alias: 'num_local_experts' };
+
+export const olmoe: Family = {
+  modelType: 'olmoe',
+  className: 'OlmoeForCausalLM',
+  parse(config) {
+    if (config.isThere('clip_qkv'))
+      throw config.unsupported(
+        'clip_qkv',
+        config.get('clip_qkv'),
+        'null',
+        'use a checkpoint whose queries, keys and values are not clipped',
+      );
+    const decoder = parseDecoder(config, {
+      ...{
+        vocabSize: 50_304,
+        hiddenSize: 2048,
+        numLayers: 16,
+        numHeads: 16,
+        numKvHeads: null,
+        headDim: null,
+      },
+      ...{ ffnSize: 2048, maxPositions: 4096, rmsNormEps: 1e-5, ropeTheta: 1e4, eosTokenIds: [50_279] },
+    });
+    refuseMixedLayers(config, null);
+    const hasBiases = config.flag('attention_bias');
+    const { attention, norms, ffn } = decoderLayer(decoder, {
+      window: null,
+      biases: { q: hasBiases, k: hasBiases, v: hasBiases, o: hasBiases },
+      qkNorm: { over: 'projection', norm: decoder.norm },
+    });
+    const counts = parseExpertCounts(config, expertFields, { numExperts: 64, expertsPerToken: 8 });
+    const weights = config.flag('norm_topk_prob') ? 'renormalised' : 'as-is';
+    const layer = {
+      attention,
+      norms,
+      ffn: { ...ffn, ...counts, router: { weights, biases: false } as const },
+    };
+    const layers = createLayers(decoder.numLayers, () => layer);
+    return createSpec('olmoe', decoder, layers, { ...decoderTensors, ...expertTensors });
+  },
+  sizeFields: (spec, original) => ({
+    ...decoderSizeFields(spec, original),
+    ...expertSizeFields(spec, original, expertFields),
+  }),
+};
