@@ -1,10 +1,12 @@
 /** What the lab's own packages and tests need of the engine beside its public names; may change with any version. */
 
-export { f32Arithmetic } from './machine/arithmetic.js';
+export { type Arithmetic, f32Arithmetic } from './machine/arithmetic.js';
 export { cacheRate, createCostModel, interpolate } from './machine/cost-model.js';
+export { formatsOf } from './machine/devices.js';
 export { fromFirstSchema } from './machine/first-machine-file.js';
 export { type FlatMachine, flattenMachine, unflattenMachine } from './machine/flat-machine.js';
 export { activationBytes } from './machine/formats.js';
+export { nameFormats } from './machine/machine-file.js';
 export { catalogSpec } from './model/catalog.js';
 export { parseEosTokenIds } from './model/config-eos.js';
 export { createRandomTable } from './model/random.js';

@@ -41,7 +41,13 @@ export { parseBytes, parseBytesPerSecond, parseFlopsPerSecond, parseSeconds } fr
 
 // Run once.
 
-export { type Comparison, compareSequences, type Difference, type TieCause } from './job/compare.js';
+export {
+  type Comparison,
+  compareSequences,
+  type Difference,
+  type TieCause,
+  type Written,
+} from './job/compare.js';
 export { describeRun } from './job/describe-run.js';
 export { type ExecutedRun, executeRun, type Job, type JobPlan, type RunPlan } from './job/execute.js';
 export {

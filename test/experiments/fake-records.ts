@@ -3,7 +3,7 @@
 import { digestOf, type Json } from '../../experiments/src/store/canonical.js';
 import {
   buildRecord,
-  keyOf,
+  earlierKeyOf,
   type MeasuredRecord,
   type MeasuredRun,
   type PointRecord,
@@ -63,5 +63,5 @@ export function fakePrediction(fake: FakePoint): SimulatedRecord {
     workload: { ...workload, acceptance: null, routingSkew: 0 },
     result: common,
   } as const;
-  return { ...predicted, key: keyOf(predicted) };
+  return { ...predicted, key: earlierKeyOf(predicted) };
 }

@@ -2,10 +2,12 @@
 
 import {
   type Checkpoint,
+  f32Arithmetic,
   noCaps,
   parseModelSpec,
   type RunResult,
   type Span,
+  type StrategyName,
   type Tokenizer,
 } from '@specoffload/engine';
 import type { LocalSettings } from '../../experiments/src/inputs/caps.js';
@@ -52,7 +54,7 @@ export const fakeMachine: LocalSettings = {
   caps: noCaps,
   deviceCacheFactor: 1,
   draftCacheFactor: 1,
-  native: 'auto',
+  ...{ native: 'auto', device: 'cpu' },
 };
 
 /** Every id is one letter. */
@@ -129,6 +131,7 @@ export function fakeResult(changes: Partial<RunResult> = {}): RunResult {
     passes: 2,
     nearTies: 0,
     outputDigest: 'ab'.repeat(32),
+    arithmetic: f32Arithmetic,
     native: 'native',
     directReads: true,
     laneGaps: { disk: gap, link: gap, host: gap, device: gap },
@@ -160,5 +163,7 @@ export function fakeRun(changes: Partial<MeasuredRun> = {}): MeasuredRun {
     },
     ...changes,
   };
-  return { spec: specOfRun({ ...run, strategy: run.result.strategy }), ...run };
+  const { policy } = run.result;
+  const strategy = run.result.strategy as StrategyName;
+  return { spec: specOfRun({ ...run, strategy, policy }), ...run };
 }

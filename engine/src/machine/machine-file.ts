@@ -1,5 +1,6 @@
 /** Reads machine files: lists of memories and lanes, every constant between what can exist, no field that nothing reads. */
 
+import { isDeepStrictEqual } from 'node:util';
 import { check, is, isRecord, listWords, maybeReadJson, type Schema, UserError } from '@specoffload/input';
 import { type Move, type TaskKind, taskKinds } from '../topology/topology.js';
 import { fromFirstSchema } from './first-machine-file.js';
@@ -13,6 +14,13 @@ const formatsByName: Readonly<Record<string, Formats>> = {
   // For predictions of larger models on this machine: what it holds, without the limit of one arena.
   'fp32-unbounded': { ...localFormats, largestPieceBytes: Number.POSITIVE_INFINITY },
 };
+
+/** What a machine file calls such formats. */
+export function nameFormats(formats: Formats): string {
+  const found = Object.entries(formatsByName).find(([, known]) => isDeepStrictEqual(known, formats));
+  if (found) return found[0];
+  throw new Error('machine files have no name for the formats of this device');
+}
 
 const maxFileBytes = 1 << 20;
 

@@ -144,6 +144,7 @@ function assembleResult(
     },
     nearTies: choices.filter((choice) => isNearTie(choice, machine.arithmetic)).length,
     outputDigest: digestOutput(sequences),
+    arithmetic: machine.arithmetic,
     native: machine.core.kind,
     directReads: machine.readsDirectly,
     laneGaps: Object.fromEntries(machine.lanes.map(({ name }) => [name, measureGaps(spans, name)])),

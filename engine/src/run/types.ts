@@ -1,5 +1,6 @@
 /** What goes into a run and what comes out of it. */
 
+import type { Arithmetic } from '../machine/arithmetic.js';
 import type { Budgets } from '../machine/budgets.js';
 import type { Caps } from '../machine/caps.js';
 import type { DeviceChoice } from '../machine/devices.js';
@@ -114,6 +115,8 @@ export interface RunResult extends RunOutcome {
   readonly nearTies: number;
   /** sha256 of all new token ids, hex: equal digests mean equal output. */
   readonly outputDigest: string;
+  /** How the device rounds: what is a tie on it. */
+  readonly arithmetic: Arithmetic;
   /** Core implementation that ran. */
   readonly native: 'native' | 'twin';
   /** Whether the disk lane bypassed the page cache. */

@@ -4,6 +4,7 @@ import {
   type AcceptanceTrace,
   type Checkpoint,
   type MachineModel,
+  noCaps,
   type RunResult,
   simulateRun,
 } from '@specoffload/engine';
@@ -22,6 +23,8 @@ export interface GridRequest {
   readonly draft: Checkpoint;
   readonly workload: Workload;
   readonly maxNewTokens: number;
+  /** Kind of device that runs. */
+  readonly device: string;
   /** null: the disk is not paced. */
   readonly diskBytesPerSecond: number | null;
   /** Whose rates predict. */
@@ -45,12 +48,15 @@ function jobOf(
   { workload, ...request }: GridRequest,
   { strategy, policy, prompts, budgetShare }: GridPoint,
 ): Job {
-  const { target, draft, maxNewTokens, diskBytesPerSecond } = request;
+  const { target, draft, maxNewTokens, device, diskBytesPerSecond } = request;
   const budget = Math.floor(target.bytes * budgetShare);
   return {
     ...{ strategy, policy, target, draft, tokenizer: null, maxNewTokens, stopAtEos: false },
     workload: { name: workload.name, prompts: workload.prompts.slice(0, prompts) },
-    machine: localSettings({ deviceBytes: budget, hostBytes: budget, caps: { diskBytesPerSecond } }),
+    machine: localSettings({
+      ...{ device, deviceBytes: budget, hostBytes: budget },
+      caps: { ...noCaps, diskBytesPerSecond },
+    }),
   };
 }
 

@@ -32,6 +32,8 @@ export interface RunSettings extends Readonly<Record<CapSetting, string | number
   readonly draftCacheFactor: number;
   /** Measured, in a tunnel: strategy and policy that the planner picked there, with a draft to its choice or without. */
   readonly planned: 'with draft' | 'without draft';
+  /** Measured: kind of device that computes, as `--device` takes it. */
+  readonly device: string;
   readonly deviceCores: number;
   readonly hostCores: number;
   readonly readsInFlight: number;

@@ -3,6 +3,7 @@
 import { isRateOfMachine, machineRates, parsePolicy, policyFields, strategyNames } from '@specoffload/engine';
 import { check, is, quote, type Schema, UserError } from '@specoffload/input';
 import { type CapSetting, caps, mostCacheFactor } from '../inputs/caps.js';
+import { parseDevice } from '../inputs/devices.js';
 import { parseBytes, parseBytesPerSecond, parseRate } from '../inputs/sizes.js';
 import type { SettingValue } from '../store/record.js';
 import { setting } from '../store/words.js';
@@ -54,6 +55,7 @@ const runSettings = {
   deviceCacheFactor: measured(is.numberFrom(1, mostCacheFactor)),
   draftCacheFactor: measured(is.numberFrom(1, mostCacheFactor)),
   planned: measured(is.oneOf(['with draft', 'without draft'])),
+  device: measured(is.parsed((kind) => parseDevice(String(kind)))),
   deviceCores: measured(is.wholeFrom(1, 1024)),
   hostCores: measured(is.wholeFrom(1, 1024)),
   readsInFlight: measured(is.wholeFrom(1, 64)),

@@ -16,6 +16,7 @@ import {
   withLane,
 } from '@specoffload/engine';
 import { formatFlops, formatRate } from '../terminal/format.js';
+import { usualDevice } from './devices.js';
 
 interface CapWords {
   /** Its name in experiment definitions; its flag is made of it, see {@link flagOf}. */
@@ -183,12 +184,22 @@ export function withLimits(machine: MachineModel, settings: Budgets & { readonly
 }
 
 /** Everything that a run on this machine is given. */
-export type LocalSettings = Required<MachineSettings> & { readonly caps: Caps };
+export type LocalSettings = Required<MachineSettings> & {
+  readonly caps: Caps;
+  /** Kind of device that computes the device lane, see {@link parseDevice}. */
+  readonly device: string;
+};
 
 /** What a run on this machine takes where nobody says otherwise: one core a lane, and nothing paced. */
-export function localSettings(given: MachineSettings): LocalSettings {
+export function localSettings(given: MachineSettings & Partial<LocalSettings>): LocalSettings {
   return {
-    ...{ deviceCores: 1, hostCores: 1, readsInFlight: defaultReadsInFlight, native: 'auto' },
+    ...{
+      device: usualDevice,
+      deviceCores: 1,
+      hostCores: 1,
+      readsInFlight: defaultReadsInFlight,
+      native: 'auto',
+    },
     ...{ deviceCacheFactor: 1, draftCacheFactor: 1 },
     ...given,
     caps: { ...noCaps, ...given.caps },

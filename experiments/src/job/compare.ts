@@ -1,6 +1,6 @@
 /** Whether two runs wrote the same tokens, and whether rounding explains it where they did not. */
 
-import { f32Arithmetic, type GeneratedSequence } from '@specoffload/engine';
+import type { Arithmetic, GeneratedSequence } from '@specoffload/engine';
 
 /**
  * Why rounding may have parted two runs: the target's two best tokens are level there, or two of its experts were,
@@ -32,25 +32,41 @@ export interface Comparison {
   readonly numErrors: number;
 }
 
+/** What a run wrote, and how the device rounds that wrote it. */
+export interface Written {
+  readonly sequences: readonly GeneratedSequence[];
+  readonly arithmetic: Arithmetic;
+}
+
 /** Compares continuations of the same prompts. `expected` is what the reference order wrote. */
-export function compareSequences(
-  expected: readonly GeneratedSequence[],
-  actual: readonly GeneratedSequence[],
-): Comparison {
-  if (expected.length !== actual.length)
-    throw new RangeError(`invalid number of sequences: ${actual.length}; expected ${expected.length}`);
-  const differences = expected.flatMap((sequence, prompt) => {
-    const difference = firstDifference(prompt, sequence, actual[prompt]);
+export function compareSequences(expected: Written, actual: Written): Comparison {
+  const [wanted, written] = [expected.sequences, actual.sequences];
+  if (wanted.length !== written.length)
+    throw new RangeError(`invalid number of sequences: ${written.length}; expected ${wanted.length}`);
+  const margins = coarser(expected.arithmetic, actual.arithmetic);
+  const differences = wanted.flatMap((sequence, prompt) => {
+    const difference = firstDifference(prompt, sequence, written[prompt], margins);
     return difference === null ? [] : [difference];
   });
   const numTies = differences.filter(({ tie }) => tie !== null).length;
   return { differences, numTies, numErrors: differences.length - numTies };
 }
 
+type Margins = Pick<Arithmetic, 'tieMargin' | 'routerTieMargin'>;
+
+/** Of two devices, what the one that rounds more may move. */
+function coarser(a: Arithmetic, b: Arithmetic): Margins {
+  return {
+    tieMargin: Math.max(a.tieMargin, b.tieMargin),
+    routerTieMargin: Math.max(a.routerTieMargin, b.routerTieMargin),
+  };
+}
+
 function firstDifference(
   prompt: number,
   expected: GeneratedSequence,
   actual: GeneratedSequence,
+  margins: Margins,
 ): Difference | null {
   const length = Math.max(expected.ids.length, actual.ids.length);
   let routerMargin = Number.POSITIVE_INFINITY;
@@ -62,16 +78,16 @@ function firstDifference(
     if (expectedId === actualId) continue;
     const margin = larger(expected.margins[position], actual.margins[position]);
     // An end without an end-of-sequence token is no choice of the target's, so no tie.
-    const tie = expectedId === null || actualId === null ? null : causeOf(margin, routerMargin);
+    const tie = expectedId === null || actualId === null ? null : causeOf(margin, routerMargin, margins);
     return { prompt, position, expectedId, actualId, margin, routerMargin, tie };
   }
   return null;
 }
 
 /** NaN is no tie. */
-function causeOf(margin: number, routerMargin: number): TieCause | null {
-  if (margin < f32Arithmetic.tieMargin) return 'logits';
-  return routerMargin < f32Arithmetic.routerTieMargin ? 'routing' : null;
+function causeOf(margin: number, routerMargin: number, margins: Margins): TieCause | null {
+  if (margin < margins.tieMargin) return 'logits';
+  return routerMargin < margins.routerTieMargin ? 'routing' : null;
 }
 
 /** NaN when neither run recorded one. */

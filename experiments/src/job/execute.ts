@@ -11,11 +11,11 @@ import {
   runEngine,
   type SimulationRequest,
   type StrategyName,
-  speculates,
   type Tokenizer,
   toChromeTrace,
 } from '@specoffload/engine';
 import { type LocalSettings, withLimits } from '../inputs/caps.js';
+import { toDevice } from '../inputs/devices.js';
 import type { Workload } from '../inputs/prompts.js';
 import {
   buildRecord,
@@ -90,10 +90,9 @@ export function toMeasuredRun(
   plan: JobPlan,
   outcome: Pick<MeasuredRun, 'result' | 'createdAt' | 'provenance'>,
 ): MeasuredRun {
-  const { target, machine, workload, maxNewTokens, stopAtEos, seed } = plan;
-  const draft = draftOf(plan);
+  const { target, draft, machine, workload, maxNewTokens, stopAtEos, seed } = plan;
   return {
-    ...{ ...outcome, spec: specOfRun({ ...plan, draft }) },
+    ...{ ...outcome, spec: specOfRun(plan) },
     ...{ target, draft, machine, workload, maxNewTokens, stopAtEos, seed },
   };
 }
@@ -138,16 +137,12 @@ export function runPlan(
   signal: AbortSignal,
   onProgress: (progress: RunProgress) => void = () => {},
 ): Promise<RunResult> {
-  const { target, strategy, policy, maxNewTokens, machine, stopAtEos, workload } = plan;
+  const { target, draft, strategy, policy, maxNewTokens, machine, stopAtEos, workload } = plan;
   return runEngine({
-    ...{ target, strategy, policy, maxNewTokens, machine, stopAtEos, onProgress, signal },
-    draft: draftOf(plan),
+    ...{ target, draft, strategy, policy, maxNewTokens, machine, stopAtEos, onProgress, signal },
+    device: toDevice(machine),
     prompts: workload.prompts,
   });
-}
-
-function draftOf({ strategy, policy, draft }: Job): Checkpoint | null {
-  return speculates(strategy, policy) ? draft : null;
 }
 
 /** The same job as a question to the virtual machine: on a machine's rates, within the job's own limits. */
@@ -156,9 +151,9 @@ export function toPrediction(
   machine: MachineModel,
   acceptance: Acceptance | null,
 ): Omit<SimulationRequest, 'signal'> {
-  const { target, strategy, policy, maxNewTokens, workload } = job;
+  const { target, draft, strategy, policy, maxNewTokens, workload } = job;
   return {
-    ...{ target, draft: draftOf(job), strategy, policy, maxNewTokens, acceptance },
+    ...{ target, draft, strategy, policy, maxNewTokens, acceptance },
     promptLengths: workload.prompts.map(({ length }) => length),
     machine: withLimits(machine, job.machine),
   };

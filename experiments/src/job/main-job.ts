@@ -39,11 +39,13 @@ export interface MainJobOptions {
   readonly quick: boolean;
   /** Record store. */
   readonly results: string;
+  /** Kind of device. @default cpu */
+  readonly device?: string;
 }
 
 /** Opens the target, which is made on first use, its draft, and one prompt after the other of each workload. */
 export async function openMainJob(
-  { quick, results }: MainJobOptions,
+  { quick, results, device }: MainJobOptions,
   output: Output,
   signal: AbortSignal = currentSignal() ?? new AbortController().signal,
 ): Promise<MainJob> {
@@ -59,6 +61,7 @@ export async function openMainJob(
     machine: localSettings({
       deviceBytes: Math.floor(target.bytes * deviceShare),
       hostBytes: Math.floor(target.bytes * hostShare),
+      ...(device === undefined ? {} : { device }),
     }),
     ...{ stopAtEos: true, seed: 0, firstRepeat: 0 },
   };
@@ -103,7 +106,7 @@ export async function runMainJob(
 function checkTokens([reference, ...others]: readonly ExecutedRun[]): TokenCheck[] {
   return others.map(({ record, result }) => ({
     strategy: record.strategy,
-    comparison: compareSequences(reference!.result.sequences, result.sequences),
+    comparison: compareSequences(reference!.result, result),
   }));
 }
 

@@ -1,17 +1,18 @@
 /** From measured runs to a machine file: which lane's rates come from which spans. */
 
 import {
-  type Caps,
+  formatsOf,
   type LaneName,
   largest,
-  type MachineSettings,
   measureGaps,
+  nameFormats,
   type PhaseName,
   type RunResult,
   type Span,
   type TaskKind,
 } from '@specoffload/engine';
-import { setCaps } from '../inputs/caps.js';
+import { type LocalSettings, setCaps } from '../inputs/caps.js';
+import { toDevice } from '../inputs/devices.js';
 import { fitArithmetic, fitNonNegative, logSpread, median, typicalMean } from './fit.js';
 
 /** A constant and where it comes from, as machine files hold them. */
@@ -24,9 +25,8 @@ export interface MeasuredMachine {
   readonly name: string;
   /** Processor, cores, and what was run. */
   readonly description: string;
-  readonly settings: Pick<Required<MachineSettings>, 'deviceBytes' | 'hostBytes'>;
   /** Of the runs: what is paced was not measured, and whoever uses the file must know. */
-  readonly caps: Caps;
+  readonly settings: Pick<LocalSettings, 'deviceBytes' | 'hostBytes' | 'device' | 'caps'>;
   readonly diskBytes: number;
   /** Weights that a step of the profiled draft multiplies with. */
   readonly draftElements: number;
@@ -56,8 +56,9 @@ export function buildMachineFile(machine: MeasuredMachine, runs: readonly RunRes
     latencySeconds: constant(0, 'in the overhead'),
   };
   return {
-    ...{ schema: 2, name: machine.name, description: machine.description, formats: 'fp32' },
-    measuredUnder: setCaps(machine.caps),
+    ...{ schema: 2, name: machine.name, description: machine.description },
+    formats: nameFormats(formatsOf(toDevice(machine.settings))),
+    measuredUnder: setCaps(machine.settings.caps),
     memories: [
       { name: 'disk', bytes: constant(machine.diskBytes, 'measured') },
       { name: 'host', bytes: constant(machine.settings.hostBytes, 'the budget of the runs') },

@@ -4,65 +4,58 @@
  * so rates measured one at a time would promise too much.
  */
 
-import {
-  type Checkpoint,
-  type MachineSettings,
-  type PolicyInput,
-  type RunProgress,
-  type RunResult,
-  runEngine,
-  type StrategyName,
-} from '@specoffload/engine';
-
-export interface MeasureRequest {
-  readonly target: Checkpoint;
-  readonly draft: Checkpoint;
-  /** At least {@link numProfilePrompts}; token ids. */
-  readonly prompts: readonly (readonly number[])[];
-  readonly machine: MachineSettings;
-  readonly signal: AbortSignal;
-  readonly onRun: (run: ProfileRun, index: number, count: number) => void;
-  readonly onProgress: (progress: RunProgress) => void;
-}
+import type { PolicyInput, RunProgress, RunResult, StrategyName } from '@specoffload/engine';
+import { type Job, runPlan } from '../job/execute.js';
 
 /** One of the short runs. */
-export interface ProfileRun {
-  readonly strategy: StrategyName;
+interface ProfileRun extends Pick<Job, 'strategy' | 'policy' | 'maxNewTokens'> {
   readonly prompts: number;
-  readonly maxNewTokens: number;
-  readonly policy: PolicyInput;
 }
+
+const run = (
+  strategy: StrategyName,
+  prompts: number,
+  maxNewTokens: number,
+  policy: PolicyInput = {},
+): ProfileRun => ({ strategy, prompts, maxNewTokens, policy });
 
 /**
  * Row counts from 1 to some hundreds, for experts as well as for whole batches: many sequences with many candidates,
  * few with none. Interleaving shows the draft's steps while the target computes.
  */
-export const profileRuns: readonly ProfileRun[] = [
-  { strategy: 'none', prompts: 2, maxNewTokens: 4, policy: {} },
-  { strategy: 'none', prompts: 8, maxNewTokens: 4, policy: {} },
-  { strategy: 'serial', prompts: 4, maxNewTokens: 7, policy: { candidates: 2 } },
-  { strategy: 'serial', prompts: 8, maxNewTokens: 9, policy: { candidates: 4 } },
-  { strategy: 'serial', prompts: 16, maxNewTokens: 9, policy: { candidates: 4 } },
-  { strategy: 'specoffload', prompts: 16, maxNewTokens: 9, policy: { candidates: 8 } },
-  { strategy: 'flexgen', prompts: 8, maxNewTokens: 4, policy: { microBatch: 4 } },
+const profileRuns: readonly ProfileRun[] = [
+  run('none', 2, 4),
+  run('none', 8, 4),
+  run('serial', 4, 7, { candidates: 2 }),
+  run('serial', 8, 9, { candidates: 4 }),
+  run('serial', 16, 9, { candidates: 4 }),
+  run('specoffload', 16, 9, { candidates: 8 }),
+  run('flexgen', 8, 4, { microBatch: 4 }),
 ];
 
 export const numProfilePrompts = 16;
 
+/** @param shared whose workload has at least {@link numProfilePrompts} */
+export function profileJobs(shared: Omit<Job, keyof ProfileRun | 'stopAtEos'>): readonly Job[] {
+  return profileRuns.map(({ prompts, ...own }) => ({
+    ...{ ...shared, ...own, stopAtEos: false },
+    workload: { ...shared.workload, prompts: shared.workload.prompts.slice(0, prompts) },
+  }));
+}
+
+export interface MeasureRequest {
+  readonly jobs: readonly Job[];
+  readonly signal: AbortSignal;
+  readonly onRun: (job: Job, index: number) => void;
+  readonly onProgress: (progress: RunProgress) => void;
+}
+
 export async function measureRuns(request: MeasureRequest): Promise<readonly RunResult[]> {
-  const { target, draft, prompts, machine, signal, onProgress } = request;
+  const { jobs, signal, onRun, onProgress } = request;
   const results: RunResult[] = [];
-  for (const [index, run] of profileRuns.entries()) {
-    request.onRun(run, index, profileRuns.length);
-    results.push(
-      await runEngine({
-        ...{ target, draft, machine, signal, onProgress, stopAtEos: false },
-        prompts: prompts.slice(0, run.prompts),
-        strategy: run.strategy,
-        policy: run.policy,
-        maxNewTokens: run.maxNewTokens,
-      }),
-    );
+  for (const [index, job] of jobs.entries()) {
+    onRun(job, index);
+    results.push(await runPlan(job, signal, onProgress));
   }
   return results;
 }

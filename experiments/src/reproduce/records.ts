@@ -1,7 +1,7 @@
 /** Predictions in the record store, once each: the same prediction again finds its record there. */
 
 import { join } from 'node:path';
-import { buildSimulatedRecord, collectProvenance, isStored, storeRun } from '../store/index.js';
+import { buildSimulatedRecord, collectProvenance, earlierKeyOf, isStored, storeRun } from '../store/index.js';
 import type { Prediction } from './predict.js';
 
 const experiment = 'reproduce';
@@ -14,8 +14,8 @@ export async function createPredictionStore(
   const provenance = await collectProvenance();
   return async ({ question, request, result }) => {
     const run = { request, result, workload: question.dataset, createdAt: new Date(), provenance };
-    const { key } = buildSimulatedRecord(run, 0);
-    if (isStored(join(results, experiment, key))) return;
+    const first = buildSimulatedRecord(run, 0);
+    if ([first.key, earlierKeyOf(first)].some((key) => isStored(join(results, experiment, key)))) return;
     const recordOf = (repeat: number) => buildSimulatedRecord(run, repeat);
     await storeRun(results, experiment, { recordOf, trace: null, tokens: null }, signal);
   };

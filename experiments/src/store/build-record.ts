@@ -12,6 +12,7 @@ import {
   usesDraft,
 } from '@specoffload/engine';
 import { type LocalSettings, namedFactors, recordedCaps } from '../inputs/caps.js';
+import { namedDevice } from '../inputs/devices.js';
 import { digestOf, type Json } from './canonical.js';
 import {
   type ConditionsRecord,
@@ -27,7 +28,7 @@ import {
   type SimulatedRecord,
   type WorkloadRecord,
 } from './record.js';
-import { type CounterpartSpec, type MeasuredSpec, specOfPrediction } from './spec.js';
+import { type CounterpartSpec, keyOfRun, type MeasuredSpec, specOfPrediction } from './spec.js';
 
 /** Of a run that an experiment asked for: its point, and the key it was given before it ran. */
 export interface RunLocation {
@@ -74,7 +75,7 @@ export function buildRecord(run: MeasuredRun, repeat: number): MeasuredRecord {
     provenance: run.provenance,
   } as const;
   const { schema, kind, ...rest } = record;
-  return { schema, key: run.location?.key ?? keyOf(record), kind, ...rest };
+  return { schema, key: run.location?.key ?? keyOfRun(run.spec, record), kind, ...rest };
 }
 
 /** Everything about a prediction but its number among its repeats. */
@@ -96,6 +97,7 @@ export function buildSimulatedRecord(run: SimulatedRun, repeat: number): Simulat
   const flat = flattenMachine(machine);
   const { name, memory } = flat;
   const speculates = usesDraft(result.policy);
+  const spec = run.spec ?? specOfPrediction(request);
   const record = {
     schema: recordSchema,
     kind: 'simulated',
@@ -122,39 +124,12 @@ export function buildSimulatedRecord(run: SimulatedRun, repeat: number): Simulat
       digest: digestOf({ promptLengths, acceptance: speculates ? acceptance : null } as unknown as Json),
     },
     result: toOutcomeRecord(result, memory),
-    spec: run.spec ?? specOfPrediction(request),
+    spec,
     ...(run.location ? { point: run.location.point } : {}),
     provenance: run.provenance,
   } as const;
   const { schema, kind, ...rest } = record;
-  return { schema, key: run.location?.key ?? keyOf(record), kind, ...rest };
-}
-
-/** `Omit` for each member of a union. */
-type OmitEach<Union, Fields extends PropertyKey> = Union extends unknown ? Omit<Union, Fields> : never;
-
-/**
- * Digest of everything that determines a run: two runs with the same key are the same experiment. Who made it,
- * when and what came out are left out, and so are the names of models and workloads, whose digests count.
- */
-export function keyOf(record: Determining): string {
-  // Half of sha256 is plenty for a folder's name.
-  return digestOf(determiningOf(record) as unknown as Json).slice(0, 32);
-}
-
-type Determining = OmitEach<RunRecord, 'key' | 'createdAt' | 'result' | 'provenance' | 'spec'>;
-
-/** What {@link keyOf} digests. */
-export function determiningOf(record: Determining) {
-  const { schema, kind, strategy, policy, seed, repeat, model, machine, workload } = record;
-  const { name: _machineName, ...machineSettings } = machine;
-  const { name: _workloadName, prompts: _prompts, promptTokens: _promptTokens, ...asked } = workload;
-  return {
-    ...{ schema, kind, strategy, policy, seed, repeat },
-    models: { target: model.target.digest, draft: model.draft?.digest ?? null },
-    machine: machineSettings,
-    workload: asked,
-  };
+  return { schema, key: run.location?.key ?? keyOfRun(spec, record), kind, ...rest };
 }
 
 function toModels(
@@ -186,6 +161,7 @@ function toModelRecord({ name, parameters, bytes, digest }: Checkpoint): ModelRe
 function toMachineRecord(machine: LocalSettings, core: 'native' | 'twin'): MachineRecord {
   return {
     name: 'local',
+    ...namedDevice(machine),
     lanes: {
       device: { cores: machine.deviceCores },
       host: { cores: machine.hostCores },
@@ -220,6 +196,7 @@ function toResultRecord(result: RunResult): ResultRecord {
     outputDigest: result.outputDigest,
     directReads: result.directReads,
     laneGaps: result.laneGaps,
+    arithmetic: result.arithmetic,
   };
 }
 

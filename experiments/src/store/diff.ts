@@ -1,7 +1,7 @@
 /** What differs between two runs: in what was run, in what came out, and in where it was run. */
 
-import { keyOf } from './build-record.js';
 import { columns, type RowColumn, type RowValue } from './columns.js';
+import { earlierKeyOf } from './determinants.js';
 import type { RunRecord } from './record.js';
 
 /** A field that the records do not agree on. */
@@ -39,7 +39,7 @@ export interface RunDiff {
 export function diffRuns(a: RunRecord, b: RunRecord): RunDiff {
   const outputs = [a, b].map((record) => (record.kind === 'measured' ? record.result.outputDigest : null));
   return {
-    isSameConfiguration: keyOf({ ...a, repeat: 0 }) === keyOf({ ...b, repeat: 0 }),
+    isSameConfiguration: earlierKeyOf({ ...a, repeat: 0 }) === earlierKeyOf({ ...b, repeat: 0 }),
     configuration: differencesOf(configurationOf(a), configurationOf(b)),
     point: differencesOf(askedOf(a), askedOf(b)),
     results: compareResults(a, b),

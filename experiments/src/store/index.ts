@@ -1,12 +1,12 @@
 export {
   buildRecord,
   buildSimulatedRecord,
-  keyOf,
   type MeasuredRun,
   type RunLocation,
   type SimulatedRun,
 } from './build-record.js';
 export { type ColumnType, columns, type RowColumn, type RowValue } from './columns.js';
+export { earlierKeyOf } from './determinants.js';
 export { diffRuns, type FieldDifference, type ResultDifference, type RunDiff } from './diff.js';
 export { assertExportable, exportRows } from './export.js';
 export { determinantsOf, type PointOfRun, pointIdOf, pointKeyOf, pointOf, turnIdOf } from './point.js';

@@ -3,9 +3,10 @@
  * by figures, tables, ratios, searches and whatever else asks, all of which ask here.
  */
 
-import { determiningOf } from './build-record.js';
 import { digestOf, type Json } from './canonical.js';
+import { determiningOf } from './determinants.js';
 import type { RunRecord } from './record.js';
+import { keyOfPoint } from './spec.js';
 
 /** What of a run, be it a record or a row of a table, says which point it belongs to, and which turn of it this is. */
 export interface PointOfRun {
@@ -21,10 +22,12 @@ export interface PointOfRun {
 
 /**
  * Digest of everything that determines a run but its seed and repeat: of what an experiment asked for; of a run that
- * none asked for, of what its record says.
+ * none asked for, of its spec; in records of earlier versions, which hold none, of what they say.
  */
 export function pointKeyOf(record: RunRecord): string {
-  return record.point?.pointKey ?? digestOf(withoutTurn(record) as Json).slice(0, 32);
+  const { point, spec } = record;
+  if (point) return point.pointKey;
+  return spec ? keyOfPoint({}, spec) : digestOf(withoutTurn(record) as Json).slice(0, 32);
 }
 
 /** What a run's record says of its point. */

@@ -5,6 +5,7 @@
 
 import {
   type Acceptance,
+  type Arithmetic,
   type FlatMachine,
   idleCauses,
   type LaneName,
@@ -69,6 +70,11 @@ const machineName = described(anyText, '', 'name of the machine');
 
 const machineRecord = fields({
   name: machineName,
+  device: described(
+    orMissing(is.text),
+    '',
+    'kind of device that computed; left out: cpu, and in predictions, whose machine says it in numbers',
+  ),
   lanes: fields({
     device: fields({ cores: count }),
     host: fields({ cores: count }),
@@ -215,6 +221,18 @@ const resultRecord = fields({
     's',
     "between one task's end and the next one's start on a lane that had work ready",
   ),
+  arithmetic: described(
+    orMissing(
+      fields({
+        computes: oneOf(['f32', 'f16', 'bf16']),
+        accumulates: oneOf(['f32']),
+        tieMargin: amount,
+        routerTieMargin: amount,
+      }),
+    ) satisfies Schema<Arithmetic | undefined>,
+    '',
+    'how the device rounds, and the margins below which a choice is a tie; missing in records of earlier versions, whose device computed in f32',
+  ),
 });
 
 const provenanceRecord = fields({
@@ -241,6 +259,11 @@ const common = {
     target: modelRecord('target'),
     draft: described(orNull(modelRecord('draft')), '', 'null when the strategy does not speculate'),
   }),
+  drafter: described(
+    orMissing(is.text),
+    '',
+    'who proposes without a model; left out where the draft model does, or nobody',
+  ),
   point: described(
     orMissing(pointRecord),
     '',

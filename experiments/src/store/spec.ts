@@ -11,10 +11,13 @@ import {
   predictionVersion,
   type SimulationRequest,
   type Strategy,
+  type StrategyName,
+  speculates,
   strategyNames,
 } from '@specoffload/engine';
 import { type Checked, is, type Schema } from '@specoffload/input';
 import { type LocalSettings, namedFactors, recordedCaps } from '../inputs/caps.js';
+import { namedDevice } from '../inputs/devices.js';
 import { digestOf, digestOnce, type Json } from './canonical.js';
 import { count, digest, setting } from './words.js';
 
@@ -42,7 +45,7 @@ const measuredSpec = fields({
       Readonly<Record<string, string | number | null>>
     >,
     '',
-    'budgets, cores and caps; later ones are named where there are any',
+    'budgets, cores and caps; what came later, such as the device, is named where it is not what it was before',
   ),
 });
 
@@ -79,11 +82,11 @@ export interface Turn {
   readonly repeat: number;
 }
 
+/** What a run is asked for. A draft and an acceptance are nothing to one that does not speculate: it is not named. */
 interface Job {
-  readonly strategy: string | Pick<Strategy, 'name'>;
+  readonly strategy: StrategyName | Strategy;
   readonly policy?: PolicyInput;
   readonly target: Pick<Checkpoint, 'digest'>;
-  /** null where nothing is proposed. */
   readonly draft: Pick<Checkpoint, 'digest'> | null;
   readonly maxNewTokens: number;
 }
@@ -112,7 +115,8 @@ export function specOfPrediction(request: Omit<SimulationRequest, 'seed' | 'sign
     ...predictedOn(machine),
     ...{ ...askedOf(request), routingSkew },
     prompts: digestOnce(promptLengths),
-    acceptance: acceptance && digestOnce(acceptance),
+    acceptance:
+      acceptance && speculates(request.strategy, request.policy ?? {}) ? digestOnce(acceptance) : null,
   };
 }
 
@@ -124,7 +128,7 @@ function askedOf({ strategy, policy = {}, target, draft, maxNewTokens }: Job) {
   return {
     strategy: typeof strategy === 'string' ? strategy : strategy.name,
     ...{ policy, maxNewTokens },
-    models: { target: target.digest, draft: draft?.digest ?? null },
+    models: { target: target.digest, draft: speculates(strategy, policy) ? (draft?.digest ?? null) : null },
   };
 }
 
@@ -139,11 +143,13 @@ function identify({
   caps,
   deviceCacheFactor,
   draftCacheFactor,
+  device,
   ...others
 }: LocalSettings): MeasuredSpec['machine'] {
   return {
     ...others,
     ...namedFactors({ ...others, deviceCacheFactor, draftCacheFactor }),
+    ...namedDevice({ device }),
     ...Object.fromEntries(Object.entries(recordedCaps(caps)).map(([name, rate]) => [`${name}Cap`, rate])),
   };
 }
@@ -156,7 +162,12 @@ export function keyOfPoint(axes: Readonly<Record<string, unknown>>, spec: RunSpe
   return shortDigestOf({ schema: 1, axes, identity: spec });
 }
 
-/** Of one of its runs, known before it runs. */
+/** Of a run that no experiment asked for: a point without axes. */
+export function keyOfRun(spec: RunSpec, turn: Turn): string {
+  return keyOfTurn(keyOfPoint({}, spec), turn);
+}
+
+/** Of one of a point's runs, known before it runs. */
 export function keyOfTurn(pointKey: string, { seed, repeat }: Turn): string {
   return shortDigestOf({ point: pointKey, seed, repeat });
 }

@@ -1,7 +1,7 @@
 /** Whether all runs of the same texts wrote the same tokens, whatever their strategy: speculation may never change them. */
 
-import type { GeneratedSequence } from '@specoffload/engine';
-import { compareSequences, describeDifference } from '../job/compare.js';
+import { f32Arithmetic } from '@specoffload/engine';
+import { compareSequences, describeDifference, type Written } from '../job/compare.js';
 import { type MeasuredRecord, readTokens } from '../store/index.js';
 
 export interface Agreement {
@@ -38,7 +38,7 @@ export class AgreementCheck {
       this.#compared += 1;
       return;
     }
-    const [expected, actual] = [await readSequences(reference), await readSequences(run)];
+    const [expected, actual] = [await readWritten(reference), await readWritten(run)];
     this.#compared += 1;
     const { differences, numErrors } = compareSequences(expected, actual);
     if (numErrors === 0) this.#ties += 1;
@@ -55,9 +55,12 @@ export class AgreementCheck {
   }
 }
 
-async function readSequences(run: AgreeingRun): Promise<GeneratedSequence[]> {
-  return (await readTokens(run.folder)).map(({ ids, margins, routerMargins, stopReason }) => ({
+async function readWritten({ folder, record }: AgreeingRun): Promise<Written> {
+  const { arithmetic = f32Arithmetic } = record.result;
+  const lines = await readTokens(folder);
+  const sequences = lines.map(({ ids, margins, routerMargins, stopReason }) => ({
     ...{ ids, margins, stopReason },
     routerMargins: routerMargins ?? ids.map(() => Number.POSITIVE_INFINITY),
   }));
+  return { sequences, arithmetic };
 }

@@ -13,6 +13,7 @@ import type { Settings } from '../definitions/definition.js';
 import { policyOf, toBytes, toCap } from '../definitions/settings.js';
 import { type LocalSettings, namedFactors, readCaps, writeCaps } from '../inputs/caps.js';
 import { assertCores } from '../inputs/cores.js';
+import { usualDevice } from '../inputs/devices.js';
 import { withAccounting } from '../job/accounting.js';
 import type { Job } from '../job/execute.js';
 import { type MeasuredSpec, specOfRun } from '../store/index.js';
@@ -27,7 +28,7 @@ export interface MeasuredJob {
 const defaults = {
   ...{ strategy: 'specoffload', target: 'pair', draft: 'pair', machine: 'local' },
   ...{ workload: 'code', maxNewTokens: 32, deviceMemory: '512MB', hostMemory: '512MB' },
-  ...{ deviceCores: 1, hostCores: 1, readsInFlight: defaultReadsInFlight },
+  ...{ device: usualDevice, deviceCores: 1, hostCores: 1, readsInFlight: defaultReadsInFlight },
 } satisfies Settings;
 
 /** @throws UserError naming what cannot be opened or contradicts another setting. */
@@ -68,13 +69,13 @@ function assertUnplanned({ planned }: Settings): void {
 }
 
 /** What a tunnel says, as settings that a point's own go before. */
-function settingsOf({ models, caps, cores, memory, workload, policy }: Tunnel): Settings {
+function settingsOf({ models, caps, cores, device, memory, workload, policy }: Tunnel): Settings {
   return {
     ...models,
     ...(policy as PolicyInput),
     ...{ workload: workload.name, prompts: workload.prompts, maxNewTokens: workload.maxNewTokens },
     ...{ deviceMemory: memory.deviceBytes, hostMemory: memory.hostBytes, ...namedFactors(memory) },
-    ...{ deviceCores: cores.device, hostCores: cores.host },
+    ...{ device, deviceCores: cores.device, hostCores: cores.host },
     ...writeCaps(caps, (rate) => rate),
   };
 }
@@ -97,15 +98,17 @@ async function openModels(
 
 function toMachineSettings(
   settings: Settings &
-    Required<Pick<Settings, 'deviceMemory' | 'hostMemory' | 'deviceCores' | 'hostCores' | 'readsInFlight'>>,
+    Required<
+      Pick<Settings, 'deviceMemory' | 'hostMemory' | 'device' | 'deviceCores' | 'hostCores' | 'readsInFlight'>
+    >,
 ): LocalSettings {
-  const { deviceCores, hostCores, readsInFlight } = settings;
+  const { device, deviceCores, hostCores, readsInFlight } = settings;
   assertCores('deviceCores', deviceCores);
   assertCores('hostCores', hostCores);
   return {
     deviceBytes: toBytes('deviceMemory', settings.deviceMemory),
     hostBytes: toBytes('hostMemory', settings.hostMemory),
-    ...{ deviceCores, hostCores, readsInFlight, native: 'auto' },
+    ...{ device, deviceCores, hostCores, readsInFlight, native: 'auto' },
     caps: readCaps<string | number>(settings, toCap),
     deviceCacheFactor: settings.deviceCacheFactor ?? 1,
     draftCacheFactor: settings.draftCacheFactor ?? 1,

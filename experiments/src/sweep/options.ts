@@ -21,6 +21,8 @@ export interface SweepOptions {
   readonly repeats?: number;
   /** In place of the definition's. */
   readonly seeds?: readonly number[];
+  /** Kind of device that runs the points of a measured experiment, in place of the definition's. */
+  readonly device?: string;
   /** An expression that must hold too for a point to run. */
   readonly filter?: string;
   /** After so many seconds no further run is started. @default no limit */
@@ -97,12 +99,15 @@ export function settleRequest(input: ExperimentDefinition, options: SweepOptions
 }
 
 function formOf(definition: ExperimentDefinition, options: SweepOptions): ExperimentDefinition {
-  const { quick = false, repeats, seeds, filter } = options;
+  const { quick = false, repeats, seeds, device, filter } = options;
   const form = quick ? toQuick(definition) : definition;
+  if (device !== undefined && Object.hasOwn(form.axes, 'device'))
+    throw new UserError(`${definition.name} has an axis of devices; leave --device out, or filter by device`);
   const changed = {
     ...form,
     ...(repeats === undefined ? {} : { repeats }),
     ...(seeds === undefined ? {} : { seeds }),
+    ...(device === undefined ? {} : { settings: { ...form.settings, device } }),
     ...(filter === undefined ? {} : { filters: [...(form.filters ?? []), filter] }),
   };
   const { quick: _done, ...whole } = changed;

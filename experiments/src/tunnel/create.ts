@@ -46,6 +46,8 @@ export interface TunnelOptions extends OriginalOptions {
   /** null: as many as the ratios want. */
   readonly prompts: number | null;
   readonly cores: Tunnel['cores'];
+  /** Kind of device that is to run in it. */
+  readonly device: string;
   /** How often candidates are expected to stand here; null: as often as there. */
   readonly acceptance: Acceptance | null;
   /** Longest run of SpecOffload that may come out. */
@@ -154,7 +156,7 @@ function cacheLinkOverHost({ machine, target: { spec } }: SimulationRequest): nu
 
 /** How fast the chosen draft is, over what it was chosen for, and how often it is right. */
 async function measureDraft(
-  { cores }: TunnelOptions,
+  { cores, device }: TunnelOptions,
   { target, signal }: ChoiceRequest,
   choice: Choice,
   prompts: readonly (readonly number[])[],
@@ -164,7 +166,7 @@ async function measureDraft(
   output.note('tunnel: running a round for real');
   const watch = watchConditions();
   const { loads, acceptance } = await measureRound({
-    ...{ choice, target, draft, cores, signal },
+    ...{ choice, target, draft, cores, device, signal },
     prompts: prompts.slice(0, choice.prompts),
   });
   const conditions = await watch.stop();
@@ -216,7 +218,7 @@ function toTunnel(
   options: TunnelOptions,
   { theirs, request, choice, planned, draftSpeed, acceptance, promptLengths }: Found,
 ): Tunnel {
-  const { like, dataset, cores, newTokens: maxNewTokens } = options;
+  const { like, dataset, cores, device, newTokens: maxNewTokens } = options;
   const { candidates, draftCache, draftBatch } = choice.policy;
   return {
     ...{ schema: tunnelSchema, kind: 'tunnel', name: `tunnel-${request.machine.name}` },
@@ -227,7 +229,7 @@ function toTunnel(
     },
     models: { target: options.target, draft: choice.draft.name },
     caps: choice.caps,
-    cores,
+    ...{ cores, device },
     memory: choice.memory,
     workload: { name: options.workload, prompts: choice.prompts, maxNewTokens },
     policy: {

@@ -3,7 +3,7 @@
 import { writeCaps } from '../inputs/caps.js';
 import type { Tunnel } from './tunnel-file.js';
 
-export function flagsOf({ models, caps, cores, memory, workload, policy }: Tunnel) {
+export function flagsOf({ models, caps, cores, device, memory, workload, policy }: Tunnel) {
   return {
     ...models,
     prompts: workload.name,
@@ -12,7 +12,7 @@ export function flagsOf({ models, caps, cores, memory, workload, policy }: Tunne
     eos: false,
     deviceMemory: `${memory.deviceBytes}B`,
     hostMemory: `${memory.hostBytes}B`,
-    deviceCores: cores.device,
+    ...{ device, deviceCores: cores.device },
     hostCores: cores.host,
     ...writeCaps(caps, (rate, unit) => `${rate}${unit}`),
     deviceCacheFactor: String(memory.deviceCacheFactor),

@@ -23,6 +23,8 @@ export interface MeasureRequest {
   /** Token ids, as many as the choice runs. */
   readonly prompts: readonly (readonly number[])[];
   readonly cores: Tunnel['cores'];
+  /** Kind of it. */
+  readonly device: string;
   readonly signal: AbortSignal;
 }
 
@@ -30,7 +32,7 @@ export interface MeasureRequest {
 export async function measureRound(
   request: MeasureRequest,
 ): Promise<{ readonly loads: PassLoads; readonly acceptance: AcceptanceReport | null }> {
-  const { choice, target, draft, prompts, cores, signal } = request;
+  const { choice, target, draft, prompts, cores, device, signal } = request;
   const { policy, memory, caps } = choice;
   const { candidates = 1, batches = 1 } = policy;
   const job: Job = {
@@ -39,7 +41,7 @@ export async function measureRound(
     // However many of the first round's candidates stand, the second proposes in full.
     maxNewTokens: 2 * (candidates + 1) + 2,
     machine: localSettings({
-      ...memory,
+      ...{ ...memory, device },
       ...{ deviceCores: cores.device, hostCores: cores.host },
       caps,
     }),

@@ -4,6 +4,7 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UserError } from '@specoffload/engine';
 import { hasCode, writeWholeFile } from '@specoffload/input';
+import { usualDevice } from '../inputs/devices.js';
 import { cacheDirectory, defaultResultsDirectory, localMachinePath } from '../paths.js';
 import type { Output } from '../terminal/output.js';
 import { createTunnel } from './create.js';
@@ -18,6 +19,7 @@ export const tunnelDefaults = {
   machine: localMachinePath,
   workload: 'dialogue',
   prompts: null,
+  device: usualDevice,
   cores: { device: 1, host: 1 },
   acceptance: null,
   newTokens: 16,

@@ -11,6 +11,7 @@ import {
 } from '@specoffload/engine';
 import { type Checked, check, is, maybeReadJson, type Schema } from '@specoffload/input';
 import { capNames, mostCacheFactor } from '../inputs/caps.js';
+import { parseDevice, usualDevice } from '../inputs/devices.js';
 import { keyed } from '../store/words.js';
 import type { LaneShares } from './loads.js';
 import type { TunnelPlan } from './plans.js';
@@ -50,6 +51,11 @@ const tunnel = is.onlyFields({
   models: is.picked({ target: is.text, draft: is.text }),
   caps: keyed(capNames, () => cap),
   cores: is.picked({ device: cores, host: cores }),
+  /** Kind of it. */
+  device: is.orElse(
+    is.parsed((kind) => parseDevice(String(kind))),
+    usualDevice,
+  ),
   memory: is.picked({
     ...{ deviceBytes: pool, hostBytes: pool },
     ...{ deviceCacheFactor: cacheFactor, draftCacheFactor: cacheFactor },

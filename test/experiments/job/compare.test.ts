@@ -1,6 +1,6 @@
 import { f32Arithmetic, type GeneratedSequence } from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
-import { compareSequences, describeDifference } from '../../../experiments/src/job/compare.js';
+import { compareSequences, describeDifference, type Written } from '../../../experiments/src/job/compare.js';
 
 function sequence(ids: number[], margins: number[], routerMargins?: number[]): GeneratedSequence {
   return {
@@ -10,6 +10,8 @@ function sequence(ids: number[], margins: number[], routerMargins?: number[]): G
     stopReason: 'length',
   };
 }
+
+const wrote = (...sequences: GeneratedSequence[]): Written => ({ sequences, arithmetic: f32Arithmetic });
 
 const { tieMargin, routerTieMargin } = f32Arithmetic;
 const small = tieMargin / 2;
@@ -53,7 +55,7 @@ const cases: readonly (readonly [string, GeneratedSequence, GeneratedSequence, s
 
 describe('compareSequences', () => {
   it.each(cases)('%s', (_name, expected, actual, verdict) => {
-    const { differences, numTies, numErrors } = compareSequences([expected], [actual]);
+    const { differences, numTies, numErrors } = compareSequences(wrote(expected), wrote(actual));
     const [difference] = differences;
     const found =
       difference === undefined
@@ -69,7 +71,7 @@ describe('compareSequences', () => {
   it('counts per sequence and says which', () => {
     const expected = [sequence([1], [1]), sequence([2], [small]), sequence([3], [1])];
     const actual = [sequence([1], [1]), sequence([5], [small]), sequence([6], [1])];
-    const { differences, numTies, numErrors } = compareSequences(expected, actual);
+    const { differences, numTies, numErrors } = compareSequences(wrote(...expected), wrote(...actual));
     expect([numTies, numErrors]).toEqual([1, 1]);
     expect(differences.map(describeDifference)).toEqual([
       'prompt 1 parts at new token 0: 5, expected 2; margin 0.00010, a tie in the logits',
@@ -77,8 +79,17 @@ describe('compareSequences', () => {
     ]);
   });
 
+  it('judges by the device that rounds more of the two', () => {
+    const coarse = { ...f32Arithmetic, computes: 'bf16', tieMargin: 0.1, routerTieMargin: 0.01 } as const;
+    const [expected, actual] = [sequence([2], [0.05]), sequence([3], [0.05])];
+    const numTies = (a: Written, b: Written) => compareSequences(a, b).numTies;
+    expect(numTies(wrote(expected), wrote(actual))).toBe(0);
+    expect(numTies(wrote(expected), { ...wrote(actual), arithmetic: coarse })).toBe(1);
+    expect(numTies({ ...wrote(expected), arithmetic: coarse }, wrote(actual))).toBe(1);
+  });
+
   it('refuses another number of sequences', () => {
-    expect(() => compareSequences([sequence([1], [1])], [])).toThrow(
+    expect(() => compareSequences(wrote(sequence([1], [1])), wrote())).toThrow(
       'invalid number of sequences: 0; expected 1',
     );
   });

@@ -2,6 +2,7 @@ import { flattenMachine, noCaps, parseMachineModel, type RunResult, type Span } 
 import { describe, expect, it } from 'vitest';
 import { compare, summarize } from '../../../experiments/src/accuracy/compare.js';
 import { accuracyGrid } from '../../../experiments/src/accuracy/grid.js';
+import { localSettings } from '../../../experiments/src/inputs/caps.js';
 import { fitArithmetic, fitNonNegative, median } from '../../../experiments/src/profile/fit.js';
 import { buildMachineFile, withoutInterruptions } from '../../../experiments/src/profile/machine-file.js';
 import { fakeRun } from '../fake-run.js';
@@ -71,8 +72,10 @@ describe('a machine file', () => {
       {
         name: 'local',
         description: 'test',
-        settings: { deviceBytes: 5e8, hostBytes: 5e8 },
-        caps: { ...noCaps, diskBytesPerSecond: 1.1e9 },
+        settings: localSettings({
+          ...{ deviceBytes: 5e8, hostBytes: 5e8 },
+          caps: { ...noCaps, diskBytesPerSecond: 1.1e9 },
+        }),
         diskBytes: 1e12,
         draftElements: 5e5,
       },

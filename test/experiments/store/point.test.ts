@@ -9,10 +9,11 @@ import {
   turnIdOf,
 } from '../../../experiments/src/store/index.js';
 import { fakePrediction, fakeRecord } from '../fake-records.js';
-import { fakeResult, fakeRun } from '../fake-run.js';
+import { fakeMachine, fakeResult, fakeRun } from '../fake-run.js';
 
 const idOf = (record: RunRecord) => pointIdOf(pointOf(record));
-const { point: _point, ...stray } = fakeRecord({ axes: {}, tokensPerSecond: 1 });
+const { point: _point, ...own } = fakeRecord({ axes: {}, tokensPerSecond: 1 });
+const { spec: _spec, ...stray } = own;
 const { point: _asked, ...prediction } = fakePrediction({ axes: {}, tokensPerSecond: 1 });
 
 describe('runs that no experiment asked for', () => {
@@ -36,6 +37,15 @@ describe('runs that no experiment asked for', () => {
   ])('are of two points when their %s differs, and say by what', (_what, other) => {
     expect(idOf(other)).not.toBe(idOf(stray));
     expect(determinantsOf(other)).not.toEqual(determinantsOf(stray));
+  });
+
+  it('are of two points when another device computed, whether their records hold a spec or not', () => {
+    const run = fakeRun({ machine: { ...fakeMachine, device: 'isolated' } });
+    const { spec: _none, ...other } = buildRecord(run, 0);
+    expect(idOf(buildRecord(run, 0))).not.toBe(idOf(own));
+    expect(idOf(other)).not.toBe(idOf(stray));
+    expect(determinantsOf(other)['machine.device']).toBe('isolated');
+    expect(determinantsOf(stray)).not.toHaveProperty('machine.device');
   });
 
   it('are of two points when other code predicted', () => {

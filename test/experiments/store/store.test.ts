@@ -8,12 +8,14 @@ import { canonicalJson } from '../../../experiments/src/store/canonical.js';
 import {
   assertWritable,
   buildRecord,
+  earlierKeyOf,
   formatTokens,
   type MeasuredRun,
   parseRunRecord,
   type RunFiles,
   storeRun,
 } from '../../../experiments/src/store/index.js';
+import { keyOfPoint, keyOfTurn } from '../../../experiments/src/store/spec.js';
 import { fakeCheckpoint, fakeMachine, fakeResult, fakeRun, fakeTokenizer } from '../fake-run.js';
 
 let results: string;
@@ -51,10 +53,16 @@ describe('canonicalJson', () => {
 });
 
 describe('key', () => {
-  const key = buildRecord(fakeRun(), 0).key;
+  const record = buildRecord(fakeRun(), 0);
+  const { key } = record;
 
-  it('stays what it was: records of earlier versions are found again', () => {
-    expect(key).toMatchInlineSnapshot(`"3c82b6e6cb42620fcb20fe6c58ab5048"`);
+  it('stays what it was, and so does that of records of earlier versions: they are found again', () => {
+    expect(key).toMatchInlineSnapshot(`"a9865b392428d64799e207785217a0d0"`);
+    expect(earlierKeyOf(record)).toMatchInlineSnapshot(`"3c82b6e6cb42620fcb20fe6c58ab5048"`);
+  });
+
+  it('is the digest of the spec, whoever asked for the run', () => {
+    expect(key).toBe(keyOfTurn(keyOfPoint({}, record.spec!), record));
   });
 
   const draft = fakeCheckpoint('draft', 'b');
@@ -73,7 +81,8 @@ describe('key', () => {
     ['no draft', { draft: null }],
     ['strategy', { result: fakeResult({ strategy: 'none' }) }],
     ['policy', { result: fakeResult({ policy: { ...fakeResult().policy, candidates: 5 } }) }],
-    ['core', { result: fakeResult({ native: 'twin' }) }],
+    ['core', { machine: { ...fakeMachine, native: 'twin' } }],
+    ['device', { machine: { ...fakeMachine, device: 'isolated' } }],
     ['device memory', { machine: { ...fakeMachine, deviceBytes: 4e8 } }],
     ['link cap', { machine: { ...fakeMachine, caps: { ...noCaps, linkBytesPerSecond: 1e9 } } }],
     ['link cache cap', { machine: { ...fakeMachine, caps: { ...noCaps, linkCacheBytesPerSecond: 1e9 } } }],

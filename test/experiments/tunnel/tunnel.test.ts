@@ -408,7 +408,7 @@ const tunnel: Tunnel = {
   like: { machine: 'env1', target: 'mixtral-8x7b', draft: 'mistral-7b', dataset: 'HumanEval' },
   models: { target: 'pair:600MB', draft: 'pair:93MB' },
   caps: { ...noCaps, linkBytesPerSecond: 477e6, hostCacheBytesPerSecond: 32e6, hostFlopsPerSecond: 3e8 },
-  cores: { device: 1, host: 1 },
+  ...{ device: 'cpu', cores: { device: 1, host: 1 } },
   memory: { deviceBytes: 331_000_000, hostBytes: 1_760_000_000, deviceCacheFactor: 4.3, draftCacheFactor: 9 },
   workload: { name: 'dialogue', prompts: 8, maxNewTokens: 16 },
   policy: { candidates: 6, draftCache: 'recompute', draftBatch: 4 },

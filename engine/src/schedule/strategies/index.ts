@@ -45,6 +45,6 @@ export function strategyNamed(name: StrategyName | Strategy): Strategy {
  * Whether a run needs a draft: what its policy says, else what its strategy is. Everything else about drafts follows
  * from it: a run that does not speculate opens none, asks for no acceptance, and its record and key name none.
  */
-export function speculates(strategy: StrategyName, { speculation }: PolicyInput): boolean {
-  return usesDraft({ speculation: speculation ?? speculationsOf(strategies[strategy])[0] });
+export function speculates(strategy: StrategyName | Strategy, { speculation }: PolicyInput): boolean {
+  return usesDraft({ speculation: speculation ?? speculationsOf(strategyNamed(strategy))[0] });
 }

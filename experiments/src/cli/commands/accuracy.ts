@@ -17,8 +17,9 @@ import { formatPercent, threeDigits } from '../../terminal/format.js';
 import type { Output } from '../../terminal/output.js';
 import { formatTable } from '../../terminal/table.js';
 import { type CommandContext, type CommonOptions, outputFor, withCommonOptions } from './common.js';
+import { addDeviceOption, type DeviceOptions } from './device-option.js';
 
-interface AccuracyOptions extends CommonOptions {
+interface AccuracyOptions extends CommonOptions, DeviceOptions {
   readonly machine: string;
   readonly workload: string;
   readonly diskCap?: string;
@@ -40,6 +41,7 @@ export function addAccuracyCommand(program: Command, context: CommandContext): v
       'pace the disk, as profile did, where its own rate changes from minute to minute',
     )
     .option('--quick', 'one situation instead of four');
+  addDeviceOption(command);
   withCommonOptions(command, 'specoffload profile && specoffload accuracy').action(
     (options: AccuracyOptions) => accuracy(options, outputFor(options), context.signal),
   );
@@ -65,7 +67,8 @@ async function accuracy(options: AccuracyOptions, output: Output, signal: AbortS
     ...{ ...pair, newTokens, signal },
     candidates: largest(grid.map(({ policy }) => policy.candidates ?? 1)),
   });
-  const shared = { ...pair, machine, acceptance, maxNewTokens: newTokens, diskBytesPerSecond };
+  const { device } = options;
+  const shared = { ...pair, machine, acceptance, maxNewTokens: newTokens, device, diskBytesPerSecond };
   const comparisons: Comparison[] = [];
   for (const [index, point] of grid.entries()) {
     output.note(`accuracy ${index + 1}/${grid.length}: ${describePoint(point)}`);

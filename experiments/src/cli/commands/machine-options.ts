@@ -15,8 +15,9 @@ import { assertCores } from '../../inputs/cores.js';
 import { parseBytes, parseRate } from '../../inputs/sizes.js';
 import { asUsage, UsageError } from '../../terminal/errors.js';
 import { oneOf, wholeNumber } from './common.js';
+import { addDeviceOption, type DeviceOptions } from './device-option.js';
 
-export interface MachineOptions extends Partial<Readonly<Record<CapSetting, string>>> {
+export interface MachineOptions extends DeviceOptions, Partial<Readonly<Record<CapSetting, string>>> {
   readonly deviceMemory: string;
   readonly hostMemory: string;
   readonly deviceCores: number;
@@ -31,7 +32,7 @@ export interface MachineOptions extends Partial<Readonly<Record<CapSetting, stri
 const mostCores = 1 << 20;
 
 export function addMachineOptions(command: Command): Command {
-  command
+  addDeviceOption(command)
     .option('--device-memory <size>', 'hard limit of the device pool', '512MB')
     .option('--host-memory <size>', 'hard limit of the host pool', '512MB')
     .option(
@@ -83,7 +84,7 @@ export function toMachineSettings(options: MachineOptions): LocalSettings {
     caps: readCaps<string>(options, (setting, unit, rate) => parseRate[unit](flagOf(setting), rate)),
     deviceCacheFactor: factor('--device-cache-factor', options.deviceCacheFactor),
     draftCacheFactor: factor('--draft-cache-factor', options.draftCacheFactor),
-    native: options.native,
+    ...{ native: options.native, device: options.device },
   };
 }
 

@@ -11,12 +11,14 @@ import {
 } from '@specoffload/engine';
 import { writeWholeFile } from '@specoffload/input';
 import type { Command } from 'commander';
+import type { LocalSettings } from '../../inputs/caps.js';
+import { usualDevice } from '../../inputs/devices.js';
 import { prepareTarget } from '../../inputs/inflated-target.js';
 import { openPair } from '../../inputs/pair.js';
 import { loadWorkload } from '../../inputs/prompts.js';
 import { cacheDirectory, displayPath, localMachinePath, pairPaths } from '../../paths.js';
 import { buildMachineFile } from '../../profile/machine-file.js';
-import { measureRuns, numProfilePrompts } from '../../profile/measure.js';
+import { measureRuns, numProfilePrompts, profileJobs } from '../../profile/measure.js';
 import { formatRate, formatSeconds } from '../../terminal/format.js';
 import { describeProgress, type Output } from '../../terminal/output.js';
 import {
@@ -60,18 +62,19 @@ async function profile(options: ProfileOptions, output: Output, signal: AbortSig
   const targetDirectory = options.target ?? (await shippedTarget(output, signal)).directory;
   const { target, draft, tokenizer } = await openPair(targetDirectory, options.draft);
   const vocabulary = { size: target.spec.vocabSize, tokenizer };
-  const { prompts } = await loadWorkload(options.workload, numProfilePrompts, vocabulary);
-  if (prompts.length < numProfilePrompts)
+  const workload = await loadWorkload(options.workload, numProfilePrompts, vocabulary);
+  const { length: numPrompts } = workload.prompts;
+  if (numPrompts < numProfilePrompts)
     throw new UserError(
-      `the workload ${options.workload} has ${prompts.length} prompts; a profile needs ${numProfilePrompts}, name a larger one`,
+      `the workload ${options.workload} has ${numPrompts} prompts; a profile needs ${numProfilePrompts}, name a larger one`,
     );
   const follower = output.follow();
+  const jobs = profileJobs({ target, draft, tokenizer, workload, machine: settings });
   const runs = await measureRuns({
-    ...{ target, prompts, machine: settings, signal },
-    draft: draft as Checkpoint,
-    onRun: ({ strategy, prompts: count, policy }, index, total) =>
+    ...{ jobs, signal },
+    onRun: ({ strategy, workload: { prompts }, policy: { candidates } }, index) =>
       output.note(
-        `profile ${index + 1}/${total}: ${strategy}, ${count} sequences${policy.candidates ? `, ${policy.candidates} candidates` : ''}`,
+        `profile ${index + 1}/${jobs.length}: ${strategy}, ${prompts.length} sequences${candidates ? `, ${candidates} candidates` : ''}`,
       ),
     onProgress: (progress) => follower.update(() => describeProgress('profile', progress)),
   }).finally(() => follower.end());
@@ -80,9 +83,8 @@ async function profile(options: ProfileOptions, output: Output, signal: AbortSig
   const file = buildMachineFile(
     {
       name: 'local',
-      description: `${model.trim()}, ${settings.deviceCores} core(s) for the device lane and ${settings.hostCores} for the host's, measured with ${target.name}`,
+      description: `${model.trim()}, ${describeDevice(settings)} for the device lane and ${settings.hostCores} for the host's, measured with ${target.name}`,
       settings,
-      caps: settings.caps,
       diskBytes: blocks * bsize,
       draftElements: multipliedElements(draft as Checkpoint),
     },
@@ -97,6 +99,10 @@ async function profile(options: ProfileOptions, output: Output, signal: AbortSig
       `measured in ${formatSeconds(seconds)}, written to ${displayPath(options.out)}`,
   );
   output.document({ path: options.out, seconds, machine: file });
+}
+
+function describeDevice({ device, deviceCores }: LocalSettings): string {
+  return device === usualDevice ? `${deviceCores} core(s)` : device;
 }
 
 function shippedTarget(output: Output, signal: AbortSignal): Promise<Checkpoint> {

@@ -18,8 +18,9 @@ import { threeDigits } from '../../terminal/format.js';
 import type { Output } from '../../terminal/output.js';
 import { sketchTimeline } from '../timeline.js';
 import { type CommandContext, type CommonOptions, outputFor, withCommonOptions } from './common.js';
+import { addDeviceOption, type DeviceOptions } from './device-option.js';
 
-interface StartCommandOptions extends CommonOptions {
+interface StartCommandOptions extends CommonOptions, DeviceOptions {
   readonly quick?: true;
   readonly results: string;
 }
@@ -32,18 +33,19 @@ export function addStartCommand(program: Command, context: CommandContext): void
     )
     .option('--quick', 'a smaller target, fewer prompts and tokens')
     .option('--results <dir>', 'record store', displayPath(defaultResultsDirectory));
+  addDeviceOption(command);
   withCommonOptions(command, 'specoffload start --quick').action((options: StartCommandOptions) =>
     start(options, outputFor(options), context.signal),
   );
 }
 
 async function start(
-  { quick, results }: StartCommandOptions,
+  { quick, results, device }: StartCommandOptions,
   output: Output,
   signal: AbortSignal,
 ): Promise<void> {
   await assertWritable(results, 'main');
-  const job = await openMainJob({ quick: quick === true, results }, output, signal);
+  const job = await openMainJob({ quick: quick === true, results, device }, output, signal);
   output.note(`main job: ${describePlan(job)}`);
   const outcome = await runMainJob(job, output, {
     signal,

@@ -4,6 +4,7 @@ import { UserError } from '@specoffload/engine';
 import type { Command } from 'commander';
 import { type Point, walkPoints } from '../../definitions/expand.js';
 import { noPoint } from '../../definitions/parse.js';
+import { deviceWords } from '../../inputs/devices.js';
 import { parseSeconds } from '../../inputs/sizes.js';
 import { defaultResultsDirectory, displayPath } from '../../paths.js';
 import { axisColumns, describeOutcome } from '../../sweep/describe.js';
@@ -30,6 +31,7 @@ interface SweepCommandOptions extends CommonOptions {
   readonly quick?: true;
   readonly dryRun?: true;
   readonly filter?: string;
+  readonly device?: string;
   readonly repeats?: number;
   readonly seeds?: readonly number[];
   readonly search: (typeof searches)[number];
@@ -58,6 +60,10 @@ export function addSweepCommand(program: Command, context: CommandContext): void
       'full: every point as often as every other; halving: more runs for the better half, again and again',
       oneOf('--search', searches),
       'full',
+    )
+    .option(
+      '--device <kind>',
+      `what computes the device lane of measured points: ${deviceWords} (default: as the experiment says)`,
     )
     .option('--max-time <time>', 'start no run later than this, such as 10min', (text) =>
       parseSeconds('--max-time', text),

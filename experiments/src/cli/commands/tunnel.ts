@@ -27,8 +27,9 @@ import {
   wholeNumber,
   withCommonOptions,
 } from './common.js';
+import { addDeviceOption, type DeviceOptions } from './device-option.js';
 
-interface TunnelCommandOptions extends CommonOptions {
+interface TunnelCommandOptions extends CommonOptions, DeviceOptions {
   readonly like: string;
   readonly model?: string;
   readonly modelDraft?: string;
@@ -119,6 +120,7 @@ export function addTunnelCommand(program: Command, context: CommandContext): voi
       displayPath(tunnelDefaults.reference),
     )
     .requiredOption('--out <file>', 'the tunnel file');
+  addDeviceOption(command);
   withCommonOptions(
     command,
     'specoffload tunnel --like env1 --out tunnel.json',
@@ -127,10 +129,11 @@ export function addTunnelCommand(program: Command, context: CommandContext): voi
 }
 
 async function tunnel(options: TunnelCommandOptions, output: Output, signal: AbortSignal): Promise<void> {
-  const { like, model, modelDraft, dataset, reference, target, machine, newTokens, seconds } = options;
+  const { like, model, modelDraft, dataset, reference, target, machine, device, newTokens, seconds } =
+    options;
   const created = await createTunnel(
     {
-      ...{ like, dataset, reference, target, machine, newTokens, seconds },
+      ...{ like, dataset, reference, target, machine, device, newTokens, seconds },
       ...(model === undefined ? {} : { model }),
       ...(modelDraft === undefined ? {} : { modelDraft }),
       measures: options.measure,

@@ -1,0 +1,27 @@
+/** Which device computes a run here, as people name one. */
+
+import { type DeviceChoice, deviceKinds, formatsOf } from '@specoffload/engine';
+
+/** What computes where nobody says otherwise. */
+export const usualDevice = 'cpu';
+
+export const deviceWords = deviceKinds.join(', ');
+
+/**
+ * @param kind one of the engine's device kinds, in any spelling that the engine takes
+ * @throws UserError naming those that there are
+ */
+export function parseDevice(kind: string): string {
+  formatsOf({ kind });
+  return kind;
+}
+
+/** As the engine takes it. */
+export function toDevice({ device }: { readonly device: string }): DeviceChoice {
+  return { kind: device };
+}
+
+/** Left out where it is the usual one, as in specs and records of earlier versions. */
+export function namedDevice({ device }: { readonly device: string }): { readonly device?: string } {
+  return device === usualDevice ? {} : { device };
+}

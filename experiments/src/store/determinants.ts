@@ -1,0 +1,31 @@
+/** What a record says of everything that determined its run: all there is of records that do not hold a spec. */
+
+import { digestOf, type Json } from './canonical.js';
+import type { RunRecord } from './record.js';
+
+/** `Omit` for each member of a union. */
+type OmitEach<Union, Fields extends PropertyKey> = Union extends unknown ? Omit<Union, Fields> : never;
+
+type Determining = OmitEach<RunRecord, 'key' | 'createdAt' | 'result' | 'provenance' | 'spec'>;
+
+/**
+ * Who made it, when and what came out are left out, and so are the names of models and workloads, whose digests count.
+ * What is not there, as a drafter in records of earlier versions, is not named.
+ */
+export function determiningOf(record: Determining) {
+  const { schema, kind, strategy, policy, seed, repeat, model, drafter, machine, workload } = record;
+  const { name: _machineName, ...machineSettings } = machine;
+  const { name: _workloadName, prompts: _prompts, promptTokens: _promptTokens, ...asked } = workload;
+  return {
+    ...{ schema, kind, strategy, policy, seed, repeat },
+    models: { target: model.target.digest, draft: model.draft?.digest ?? null },
+    ...(drafter === undefined ? {} : { drafter }),
+    machine: machineSettings,
+    workload: asked,
+  };
+}
+
+/** The key of a run that no experiment asked for, as versions gave it that stored no spec. */
+export function earlierKeyOf(record: Determining): string {
+  return digestOf(determiningOf(record) as unknown as Json).slice(0, 32);
+}
