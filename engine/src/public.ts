@@ -121,9 +121,7 @@ export {
 export {
   type Relaxation,
   type RelaxOptions,
-  type Resource,
   relaxResources,
-  resources,
 } from './plan/relaxations.js';
 export { defaultSimulations, type SearchProgress } from './plan/search.js';
 export { planSpace } from './plan/space.js';

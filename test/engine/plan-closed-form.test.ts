@@ -2,12 +2,16 @@
 
 import {
   closedForm,
+  computeLane,
   expectedTokens,
+  type Lane,
   type MachineModel,
+  type PhaseName,
   type PlanningJob,
   type PolicyInput,
   type StrategyName,
   simulateRun,
+  transferLane,
   withBudgets,
 } from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
@@ -72,6 +76,76 @@ describe.each(machines)('on $name', (machine) => {
       expect(estimate.boundSeconds / simulated.seconds).toBeLessThan(1.08);
     },
   );
+});
+
+/** The workstation with lanes that other machines do not have. */
+function withLanes(name: string, ...lanes: readonly Lane[]): MachineModel {
+  const { lanes: usual, ...rest } = shrinkMemory(workstation, 1 / 2);
+  return { ...rest, name, lanes: [...usual, ...lanes] };
+}
+
+const conduct = { variability: 0, width: 1, overheadSeconds: 1e-4 };
+const link = transferLane(workstation, 'link');
+const gpuDirect = withLanes('a disk that the device reads', {
+  ...{ name: 'disk-to-device', moves: { from: 'disk', to: 'device' } },
+  ...{ ...conduct, bytesPerSecond: 6e9 },
+});
+const duplex = withLanes('a way back of its own', {
+  ...{ ...link, name: 'uplink', moves: { from: 'device', to: 'host' } },
+});
+const twoDevices = withLanes('a second device', {
+  ...{ ...computeLane(workstation, 'device'), name: 'draft-device', serves: ['draft'] },
+  interruptsDraft: false,
+});
+const crossing: PolicyInput = { attention: 'device', prefillAttention: 'device', cache: 'host' };
+
+describe('on a machine of other lanes', () => {
+  const acceptance = rates(0.7);
+  const job: Omit<PlanningJob, 'machine'> = {
+    ...{ target: mixtral(), draft: mistral(), acceptance, maxNewTokens: 24 },
+    promptLengths: new Array<number>(96).fill(200),
+  };
+  type Case = readonly [StrategyName, PolicyInput, MachineModel, string];
+  const cases: readonly (readonly [string, ...Case])[] = [
+    [gpuDirect.name, 'none', { keptLayers: 0 }, gpuDirect, 'disk-to-device'],
+    [gpuDirect.name, 'none', { keptLayers: 4 }, gpuDirect, 'disk-to-device'],
+    [gpuDirect.name, 'accelerate', { decodeBatch: 32, keptLayers: 2 }, gpuDirect, 'disk-to-device'],
+    [gpuDirect.name, 'specoffload', { ...modern, keptLayers: 0 }, gpuDirect, 'disk-to-device'],
+    [gpuDirect.name, 'specoffload', { ...published, keptLayers: 0 }, gpuDirect, 'disk-to-device'],
+    [duplex.name, 'none', crossing, duplex, 'uplink'],
+    [duplex.name, 'flexgen', { microBatch: 32, prefillBatch: 32 }, duplex, 'uplink'],
+    [duplex.name, 'serial', { ...modern, ...crossing }, duplex, 'uplink'],
+    [twoDevices.name, 'serial', { ...modern, speculation: 'ahead' }, twoDevices, 'draft-device'],
+    [
+      twoDevices.name,
+      'specoffload',
+      { ...modern, draftCache: 'recompute', candidates: 8 },
+      twoDevices,
+      'draft-device',
+    ],
+  ];
+
+  it.each(cases)('%s: %s %o', async (_name, strategy, policy, machine, lane) => {
+    const { promptLengths, maxNewTokens } = job;
+    const prepared = placeContender({ ...job, machine }, { strategy, policy });
+    const estimate = closedForm({ prepared, promptLengths, maxNewTokens, machine, acceptance });
+    const simulated = await simulateRun({ ...job, machine, strategy, policy });
+    expect(estimate.seconds / simulated.seconds).toBeGreaterThan(0.85);
+    expect(estimate.seconds / simulated.seconds).toBeLessThan(1.15);
+    expect(estimate.boundSeconds / simulated.seconds).toBeLessThan(1.08);
+    const busy = (phases: Readonly<Record<PhaseName, number>>) => phases.prefill + phases.decode;
+    const ours = busy({
+      prefill: estimate.phases.prefill.lanes[lane],
+      decode: estimate.phases.decode.lanes[lane],
+    });
+    const theirs = busy({
+      prefill: simulated.phases.prefill.lanes[lane].busySeconds,
+      decode: simulated.phases.decode.lanes[lane].busySeconds,
+    });
+    expect(theirs).toBeGreaterThan(0);
+    expect(ours / theirs, `estimated ${ours} s, simulated ${theirs} s`).toBeGreaterThan(0.85);
+    expect(ours / theirs, `estimated ${ours} s, simulated ${theirs} s`).toBeLessThan(1.15);
+  });
 });
 
 describe('lifetimes', () => {

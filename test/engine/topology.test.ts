@@ -14,6 +14,7 @@ import {
   parseChromeTrace,
   placeContender,
   planRun,
+  relaxResources,
   type StrategyName,
   simulateRun,
   toChromeTrace,
@@ -244,11 +245,26 @@ describe('who cannot follow says so', () => {
       /weights would pass pool, host, device on their way from disk; expected a stop in host memory at most/,
     );
   });
+});
 
-  it('the planner, of lanes that its closed form does not know', async () => {
-    const request = { ...job, target, draft: null, acceptance: null, machine: gpuDirect };
-    await expect(planRun(request)).rejects.toThrow(
-      /the planner knows no lanes but disk, link, host, device, and gpu direct has disk-to-device; name a policy and simulate it/,
+describe('a plan', () => {
+  it('uses the lanes that are there, and says what more of each gains', async () => {
+    const request = { ...job, target, draft: null, acceptance: null, machine: gpuDirect, numSeeds: 1 };
+    const fixed: PolicyInput = { pinnedLayers: 0, keptLayers: 0, hostShare: 0, experts: 'all' };
+    const plan = await planRun({ ...request, fixed });
+    expect(plan.ranked[0].busiest.lane).toBe('disk-to-device');
+    const relaxed = await relaxResources({ ...request, fixed }, plan);
+    const gains = new Map(
+      relaxed.map(({ resource, tokensPerSecondBySeed: [more], baselineBySeed: [base] }) => [
+        resource,
+        more / base,
+      ]),
     );
+    expect([...gains.keys()]).toEqual([
+      ...['link', 'host arithmetic', 'device arithmetic', 'device memory', 'host memory', 'disk'],
+      'disk-to-device',
+    ]);
+    expect(gains.get('disk-to-device')).toBeGreaterThan(1.3);
+    expect(gains.get('disk')).toBe(1);
   });
 });

@@ -9,7 +9,6 @@ import type { OpenPolicy } from '../schedule/policy.js';
 import { resolvePolicy } from '../schedule/resolve.js';
 import { strategyNamed, usesDraft } from '../schedule/strategies/index.js';
 import { type Acceptance, assertAnswers } from '../speculate/acceptance.js';
-import { type LanePlace, localTopology, placeOf } from '../topology/topology.js';
 import { type ClosedForm, closedForm } from './closed-form.js';
 import type { Contender } from './space.js';
 
@@ -51,17 +50,6 @@ export interface Appraisal {
   readonly boundTokensPerSecond: number;
 }
 
-/** @throws UserError for a machine whose lanes the closed form does not know. */
-function assertEstimable({ name, lanes }: MachineModel): void {
-  const isUsual = (lane: LanePlace) =>
-    localTopology.lanes.some((usual) => placeOf(usual) === placeOf(lane)) && lane.serves === undefined;
-  const others = lanes.filter((lane) => !isUsual(lane));
-  if (others.length > 0)
-    throw new UserError(
-      `the planner knows no lanes but ${localTopology.lanes.map((lane) => lane.name).join(', ')}, and ${name} has ${others.map((lane) => lane.name).join(', ')}; name a policy and simulate it`,
-    );
-}
-
 export class Appraiser {
   readonly #job: PlanningJob;
   readonly #byContender = new Map<string, Appraisal | null>();
@@ -70,7 +58,6 @@ export class Appraiser {
   #refusal: UserError | null = null;
 
   constructor(job: PlanningJob) {
-    assertEstimable(job.machine);
     this.#job = job;
   }
 

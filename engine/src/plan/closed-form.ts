@@ -4,38 +4,39 @@
  *
  * In seconds, for one round over a batch of which `n` sequences are still there (see lifetimes.ts):
  *
- *   link(round)    = sum of uploads of groups not on the device + cache that crosses;   disk(round) likewise
+ *   lane(round)    = sum of what its hop takes for groups not on the device + cache that crosses
  *   chain(layer)   = project + host attention + mix + FFN; with several frames at most max(device, host, one frame's)
- *   pass           = max(link, disk, layers x chain + embed + head)       weights come ahead
- *                  = link + layers x chain                                 weights come on demand
- *                  = layers x (max(attention, link per layer) + FFN)       prefetchDepth 0
+ *   pass           = max(lanes that move, layers x chain + embed + head)   weights come ahead
+ *                  = lanes that bring weights + layers x chain             weights come on demand
+ *                  = layers x (max(attention, arrival per layer) + FFN)    prefetchDepth 0
  *   draft          = sum over draft batches of (first step + (candidates - 1) steps)
- *   serial         = draft + pass, less what link and disk bring ahead into their buffers meanwhile
- *   interleaved    = max(pass, draft + what the pass takes of the device)
- *   ahead          = share that did not hold x draft + max(pass, draft of one more + the pass's device time)
+ *   serial         = draft + pass, less what comes ahead into the buffers meanwhile
+ *   interleaved    = max(pass, draft + what the pass takes of the draft's lane)
+ *   ahead          = share that did not hold x draft + max(pass, draft of one more + what the pass takes of its lane)
  *   seconds        = prefill + sum over rounds of chance(anyone is there) x round
  *
  * `boundSeconds`: in each phase some lane must do all its work, so no order of tasks is faster than the busiest lane.
  * It is a bound for the average course of acceptance: a draw may be some percent luckier, most with few sequences.
  */
 
-import { largest } from '../extremes.js';
 import { createCostModel } from '../machine/cost-model.js';
 import { computeLane, type MachineModel } from '../machine/machine-model.js';
 import { countHeads } from '../model/spec.js';
 import type { Placed } from '../run/prepare.js';
 import { countScores } from '../schedule/feeds.js';
 import type { ModelPlacement } from '../schedule/memory-plan.js';
+import { wayOfDraft } from '../schedule/model-drafter.js';
 import { planMicroBatches } from '../schedule/resolve.js';
 import { usesDraft } from '../schedule/strategies/index.js';
 import type { Acceptance } from '../speculate/acceptance.js';
+import type { LaneName } from '../topology/topology.js';
 import type { PhaseName } from '../trace/types.js';
 import { type DraftSeconds, type DraftSituation, draftSeconds } from './draft-seconds.js';
 import type { FrameWork } from './layer-seconds.js';
 import { chanceThatAheadHolds, type LifetimeRound, lifetimes } from './lifetimes.js';
 import { Passes, type PassSeconds } from './pass-seconds.js';
 import { averageRound, countEqual, scaleRound, splitRounds, sum } from './stretches.js';
-import { estimatedLanes, type LaneSeconds, noSeconds, TaskSeconds } from './task-seconds.js';
+import { type LaneSeconds, mostOf, TaskSeconds } from './task-seconds.js';
 
 export interface ClosedFormRequest {
   readonly prepared: Placed;
@@ -72,7 +73,8 @@ class Estimator {
   readonly #request: ClosedFormRequest;
   readonly #tasks: TaskSeconds;
   readonly #passes: Passes;
-  readonly #lanes: Record<PhaseName, LaneSeconds> = { prefill: noSeconds(), decode: noSeconds() };
+  readonly #lanes: Record<PhaseName, LaneSeconds>;
+  readonly #draftLane: LaneName;
   readonly #seconds: Record<PhaseName, number> = { prefill: 0, decode: 0 };
   /** Waves that are like the one being estimated. */
   #times = 1;
@@ -82,7 +84,9 @@ class Estimator {
     const { target, draft } = request.prepared.plan;
     const headsOf = ({ checkpoint }: ModelPlacement) => countHeads(checkpoint.spec);
     const costs = createCostModel(request.machine, headsOf(target), draft ? headsOf(draft) : undefined);
-    this.#tasks = new TaskSeconds(costs);
+    this.#tasks = new TaskSeconds(costs, request.machine.lanes);
+    this.#lanes = { prefill: this.#tasks.none(), decode: this.#tasks.none() };
+    this.#draftLane = this.#tasks.laneOf('draft', 'device');
     this.#passes = new Passes(request.prepared, this.#tasks);
   }
 
@@ -102,8 +106,12 @@ class Estimator {
       this.#times = count;
       this.#prefill(wave);
       if (policy.draftPlacement === 'after-prefill' && plan.draft) {
-        const upload = this.#tasks.moving('link', 'upload', plan.draft.checkpoint.bytes);
-        this.#add('decode', { ...noSeconds(), link: upload }, upload);
+        const { lane } = wayOfDraft(plan.routes);
+        const { bytes } = plan.draft.checkpoint;
+        const upload = this.#tasks.of(lane, 'upload', 0, (work) => {
+          work.bytes = bytes;
+        });
+        this.#add('decode', { ...this.#tasks.none(), [lane]: upload }, upload);
       }
       this.#decode(wave, waiting);
     }
@@ -114,23 +122,16 @@ class Estimator {
     );
     const seconds = this.#seconds.prefill + this.#seconds.decode;
     // Weights that came while the phase before was still going on were not waited for.
-    const depth = plan.prefetchDepth;
-    const ahead = { link: depth + 1, disk: 2 * depth + 1, host: 0, device: 0 };
-    const { link, disk } = this.#passes.streams('decode');
-    const { numLayers } = this.#passes;
-    const perLayer = { link: link / numLayers, disk: disk / numLayers };
-    const busiest = (phase: PhaseName) =>
-      largest(
-        estimatedLanes.map((lane) =>
-          phase === 'decode' && (lane === 'link' || lane === 'disk')
-            ? this.#lanes[phase][lane] - ahead[lane] * perLayer[lane]
-            : this.#lanes[phase][lane],
-        ),
-      );
+    const weights = this.#passes.weights('decode');
+    const later = { ...this.#lanes.decode };
+    for (const lane of this.#tasks.moving)
+      later[lane] -= this.#passes.groupsAhead[lane] * (weights[lane] / this.#passes.numLayers);
+    const { lanes } = this.#tasks;
+    const busiest = mostOf(this.#lanes.prefill, lanes) + mostOf(later, lanes);
     const phaseOf = (phase: PhaseName) => ({ seconds: this.#seconds[phase], lanes: this.#lanes[phase] });
     return {
       ...{ seconds, newTokens },
-      boundSeconds: Math.min(seconds, busiest('prefill') + busiest('decode')),
+      boundSeconds: Math.min(seconds, busiest),
       phases: { prefill: phaseOf('prefill'), decode: phaseOf('decode') },
     };
   }
@@ -223,54 +224,54 @@ class Estimator {
   #round(options: RoundSituation): { lanes: LaneSeconds; seconds: number } {
     const { sequences, isFirst, holds } = options;
     const { policy, waves } = this.#request.prepared;
-    const { machine } = this.#request;
+    const draftLane = this.#draftLane;
     const pass = this.#passes.pass('decode', this.#verifyFrames(options));
     const lanes = { ...pass.lanes };
     let realign = 0;
     if (policy.ending === 'slowest' && usesDraft(policy)) {
-      realign = this.#tasks.moving('host', 'realign', 0, sequences * this.#passes.numLayers);
-      lanes.host += realign;
+      const rows = sequences * this.#passes.numLayers;
+      realign = this.#tasks.compute(lanes, 'realign', 'host', rows, () => {});
     }
     if (!usesDraft(policy)) return { lanes, seconds: pass.seconds };
     const draft = this.#draft({ ...options, isAhead: false });
+    const isInTheWay =
+      pass.lanes[draftLane] > 0 && !computeLane(this.#request.machine, draftLane).interruptsDraft;
     const waits = (draftSeconds: number, longestStep: number) =>
-      computeLane(machine, 'device').interruptsDraft
-        ? 0
-        : Math.min(draftSeconds, (pass.chainTasks * longestStep) / 2);
+      isInTheWay ? Math.min(draftSeconds, (pass.chainTasks * longestStep) / 2) : 0;
     if (policy.speculation === 'interleaved' && waves[0].length > 1) {
-      lanes.device += draft.seconds;
+      lanes[draftLane] += draft.seconds;
       const verify =
         Math.max(
-          pass.streams.link,
-          pass.streams.disk,
+          mostOf(pass.streams, this.#tasks.moving),
           pass.computeSeconds + waits(draft.seconds, draft.longestStep),
           pass.seconds,
         ) + realign;
-      return { lanes, seconds: Math.max(verify, draft.seconds + pass.lanes.device) };
+      return { lanes, seconds: Math.max(verify, draft.seconds + pass.lanes[draftLane]) };
     }
     if (policy.speculation === 'ahead') {
       const again = isFirst ? 1 : 1 - holds;
       const ahead = this.#draft({ ...options, isFirst: false, isAhead: true });
-      lanes.device += again * draft.seconds + ahead.seconds;
+      lanes[draftLane] += again * draft.seconds + ahead.seconds;
       const before = again * draft.seconds;
       const verify =
         this.#behind(pass, before) +
         Math.max(0, waits(ahead.seconds, ahead.longestStep) - (pass.seconds - pass.computeSeconds));
-      return { lanes, seconds: before + Math.max(verify, ahead.seconds + pass.lanes.device) + realign };
+      return { lanes, seconds: before + Math.max(verify, ahead.seconds + pass.lanes[draftLane]) + realign };
     }
-    lanes.device += draft.seconds;
+    lanes[draftLane] += draft.seconds;
     return { lanes, seconds: draft.seconds + this.#behind(pass, draft.seconds) + realign };
   }
 
-  /** A pass after a stretch in which link and disk could fill their buffers. */
+  /** A pass after a stretch in which the lanes that bring weights could fill their buffers. */
   #behind({ streams, computeSeconds, seconds }: PassSeconds, idleSeconds: number): number {
-    const { numLayers } = this.#passes;
     const { policy, plan } = this.#request.prepared;
-    const depth = plan.prefetchDepth;
-    if (depth === 0 || policy.streaming === 'on-demand') return seconds;
-    const link = streams.link - Math.min(idleSeconds, (streams.link / numLayers) * (depth + 1));
-    const disk = streams.disk - Math.min(idleSeconds, (streams.disk / numLayers) * (2 * depth + 1));
-    return Math.max(link, disk, computeSeconds, seconds - idleSeconds);
+    if (plan.prefetchDepth === 0 || policy.streaming === 'on-demand') return seconds;
+    let left = 0;
+    for (const lane of this.#tasks.moving) {
+      const ahead = (streams[lane] / this.#passes.numLayers) * this.#passes.groupsAhead[lane];
+      left = Math.max(left, streams[lane] - Math.min(idleSeconds, ahead));
+    }
+    return Math.max(left, computeSeconds, seconds - idleSeconds);
   }
 
   #verifyFrames({ round, sequences, promptTokens, joining }: RoundSituation): FrameWork[] {
@@ -305,6 +306,6 @@ class Estimator {
 
   #add(phase: PhaseName, lanes: Readonly<LaneSeconds>, seconds: number, times = 1): void {
     this.#seconds[phase] += this.#times * times * seconds;
-    for (const lane of estimatedLanes) this.#lanes[phase][lane] += this.#times * times * lanes[lane];
+    for (const lane of this.#tasks.lanes) this.#lanes[phase][lane] += this.#times * times * lanes[lane];
   }
 }

@@ -36,7 +36,7 @@ export function draftSeconds(tasks: TaskSeconds, placed: Placed, situation: Draf
     if (n <= 0) continue;
     const time = stepSeconds(tasks, sizes, n, fedIn(step, placed, situation));
     longestStep = Math.max(longestStep, time);
-    seconds += time + tasks.latencyOf('device', 'draft');
+    seconds += time + tasks.latencyOf('draft', 'device');
   }
   return { seconds: numChunks * seconds, longestStep };
 }
@@ -65,7 +65,7 @@ function fedIn(
 /** One step for `n` sequences. */
 function stepSeconds(tasks: TaskSeconds, sizes: DraftSizes, n: number, { cached, count }: Fed): number {
   const rows = n * count;
-  return tasks.of('device', 'draft', rows, (work) => {
+  return tasks.of(tasks.laneOf('draft', 'device'), 'draft', rows, (work) => {
     computesDraft(work, sizes, rows, 1);
     for (const kind of sizes.kinds) {
       const { window } = kind;

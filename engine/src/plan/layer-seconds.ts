@@ -1,6 +1,5 @@
 /** What one layer takes in a pass of equal frames, lane by lane, attention and FFN each by itself. */
 
-import { largest } from '../extremes.js';
 import {
   computesExperts,
   type LayerCosts,
@@ -12,7 +11,7 @@ import {
 } from '../schedule/layer-costs.js';
 import type { OpenPolicy } from '../schedule/policy.js';
 import type { PhaseName } from '../trace/types.js';
-import type { TaskSeconds } from './task-seconds.js';
+import { type Draft, type LaneSeconds, mostOf, type TaskSeconds } from './task-seconds.js';
 
 /** What a frame asks of the cache in layers of one kind. */
 export interface CacheUse {
@@ -41,18 +40,16 @@ export interface LayerSituation {
   readonly crosses: boolean;
 }
 
-/** Seconds of a part of the layer. */
+/** Seconds of a part of the layer, for one frame. */
 interface PartSeconds {
-  /** All frames. */
-  readonly device: number;
-  readonly host: number;
-  readonly link: number;
-  /** One frame, from its start to its end. */
+  readonly lanes: LaneSeconds;
+  /** From its start to its end. */
   readonly chain: number;
-  /** Tasks of all frames on the device that the target's chain waits for, one after the other. */
+  /** Tasks on the device that the target's chain waits for, one after the other. */
   readonly chainTasks: number;
 }
 
+/** The same for all frames. */
 export interface LayerSeconds extends PartSeconds {
   /** Of the chain, the FFN. */
   readonly ffn: number;
@@ -66,29 +63,27 @@ export function layerSeconds(
   frames: readonly FrameWork[],
 ): LayerSeconds {
   const used = expertUse(situation, frames);
-  const parts = frames.map((frame, index) => ({
-    count: frame.count,
-    attention: attentionSeconds(tasks, situation, frame, index),
-    ffn: used ? routedSeconds(tasks, situation, frame, used) : ffnSeconds(tasks, situation, frame),
-  }));
-  const total = (pick: (part: (typeof parts)[number]) => number) =>
-    parts.reduce((sum, part) => sum + pick(part), 0);
-  const device = total(({ attention, ffn }) => attention.device + ffn.device);
-  const host = total(({ attention, ffn }) => attention.host + ffn.host);
-  const longestFfn = largest(parts.map(({ ffn }) => ffn.chain));
+  const lanes = tasks.none();
+  let [chainTasks, ffnChain, longestChain, longestFfn] = [0, 0, 0, 0];
+  for (const [index, frame] of frames.entries()) {
+    const { count } = frame;
+    const attention = attentionSeconds(tasks, situation, frame, index);
+    const ffn = used ? routedSeconds(tasks, situation, frame, used) : ffnSeconds(tasks, situation, frame);
+    for (const lane of tasks.lanes) lanes[lane] += count * (attention.lanes[lane] + ffn.lanes[lane]);
+    chainTasks += count * (attention.chainTasks + ffn.chainTasks);
+    ffnChain += count * ffn.chain;
+    longestChain = Math.max(longestChain, attention.chain + ffn.chain);
+    longestFfn = Math.max(longestFfn, ffn.chain);
+  }
   return {
-    ...{ device, host, link: total(({ attention }) => attention.link) },
-    chainTasks: total(({ attention, ffn }) => attention.chainTasks + ffn.chainTasks),
-    chain: Math.max(largest(parts.map(({ attention, ffn }) => attention.chain + ffn.chain)), device, host),
-    ffn: Math.min(
-      total(({ count, ffn }) => count * ffn.chain),
-      Math.max(longestFfn, device),
-    ),
+    ...{ lanes, chainTasks },
+    chain: Math.max(longestChain, mostOf(lanes, tasks.computing)),
+    ffn: Math.min(ffnChain, Math.max(longestFfn, tasks.busiestOnDevice(lanes))),
     usedShare: used ? used.device : 1,
   };
 }
 
-function laneOfAttention({ policy, phase }: LayerSituation, frame: number): 'host' | 'device' {
+function placeOfAttention({ policy, phase }: LayerSituation, frame: number): 'host' | 'device' {
   if (phase === 'prefill') return policy.prefillAttention;
   const split = frame === 0 ? 'device' : 'host';
   return policy.attention === 'split' ? split : policy.attention;
@@ -101,10 +96,10 @@ function attentionSeconds(
   index: number,
 ): PartSeconds {
   const { policy, phase } = situation;
-  const lane = laneOfAttention(situation, index);
-  const isInOne = lane === 'device' || (policy.projections === 'host' && phase === 'decode');
+  const place = placeOfAttention(situation, index);
+  const isInOne = place === 'device' || (policy.projections === 'host' && phase === 'decode');
   return isInOne
-    ? attentionInOne(tasks, situation, frame, lane)
+    ? attentionInOne(tasks, situation, frame, place)
     : attentionAcrossLanes(tasks, situation, frame);
 }
 
@@ -112,47 +107,38 @@ function attentionSeconds(
 function attentionInOne(
   tasks: TaskSeconds,
   { costs, crosses }: LayerSituation,
-  { count, rows, cache }: FrameWork,
-  lane: 'host' | 'device',
+  { rows, cache }: FrameWork,
+  place: 'host' | 'device',
 ): PartSeconds {
+  const lanes = tasks.none();
   const { fetched, ...load } = loadOf(costs, cache[costs.kind]);
-  const attend = tasks.of(lane, 'attention', rows, (work) => {
+  const attend = tasks.compute(lanes, 'attention', place, rows, (work) => {
     scores(work, load);
     projectsAndMixes(work, costs, rows);
   });
-  const fetch =
-    crosses && fetched > 0 ? tasks.moving('link', 'fetch', fetched * costs.cacheBytesPerToken) : 0;
-  const store = crosses ? tasks.moving('link', 'store', rows * costs.cacheBytesPerToken) : 0;
-  return {
-    device: lane === 'device' ? count * attend : 0,
-    host: lane === 'host' ? count * attend : 0,
-    link: lane === 'device' ? count * fetch + count * store : 0,
-    chain: attend + tasks.latencyOf(lane, 'attention'),
-    chainTasks: 0,
-  };
+  if (crosses && place === 'device') {
+    if (fetched > 0) tasks.cross(lanes, 'fetch', fetched * costs.cacheBytesPerToken);
+    tasks.cross(lanes, 'store', rows * costs.cacheBytesPerToken);
+  }
+  return { lanes, chain: attend + tasks.latencyOf('attention', place), chainTasks: 0 };
 }
 
 /** The host scores, where the cache is; the device projects, where the weights are. */
 function attentionAcrossLanes(
   tasks: TaskSeconds,
   { costs }: LayerSituation,
-  { count, rows, cache }: FrameWork,
+  { rows, cache }: FrameWork,
 ): PartSeconds {
+  const lanes = tasks.none();
   const load = loadOf(costs, cache[costs.kind]);
-  const project = tasks.of('device', 'project', rows, (work) => projects(work, costs, rows));
-  const attend = tasks.of('host', 'attention', rows, (work) => scores(work, load));
-  const mix = tasks.of('device', 'mix', rows, (work) => mixes(work, costs, rows));
+  const project = tasks.compute(lanes, 'project', 'device', rows, (work) => projects(work, costs, rows));
+  const attend = tasks.compute(lanes, 'attention', 'host', rows, (work) => scores(work, load));
+  const mix = tasks.compute(lanes, 'mix', 'device', rows, (work) => mixes(work, costs, rows));
   const latency =
-    tasks.latencyOf('device', 'project') +
-    tasks.latencyOf('host', 'attention') +
-    tasks.latencyOf('device', 'mix');
-  return {
-    device: count * (project + mix),
-    host: count * attend,
-    link: 0,
-    chain: project + attend + mix + latency,
-    chainTasks: 2 * count,
-  };
+    tasks.latencyOf('project', 'device') +
+    tasks.latencyOf('attention', 'host') +
+    tasks.latencyOf('mix', 'device');
+  return { lanes, chain: project + attend + mix + latency, chainTasks: 2 };
 }
 
 function loadOf({ attention, cacheBytesPerToken }: LayerCosts, use: CacheUse) {
@@ -167,45 +153,47 @@ function loadOf({ attention, cacheBytesPerToken }: LayerCosts, use: CacheUse) {
 function ffnSeconds(
   tasks: TaskSeconds,
   { costs, policy, phase, hiddenBytes }: LayerSituation,
-  { count, rows }: FrameWork,
+  { rows }: FrameWork,
 ): PartSeconds {
+  const lanes = tasks.none();
   const numGroups = groupsOf(costs);
   const hostShare = phase === 'decode' ? policy.hostShare : 0;
-  const computing = (lane: 'host' | 'device', share: number) =>
-    numGroups * tasks.of(lane, 'expert', rows, (work) => computesExperts(work, costs, rows, share));
+  const computing = (place: 'host' | 'device', share: number) =>
+    tasks.compute(
+      ...([lanes, 'expert', place, rows] as const),
+      (work) => computesExperts(work, costs, rows, share),
+      numGroups,
+    );
   const onDevice = computing('device', 1 - hostShare);
   const shared = hostShare > 0 ? computing('host', hostShare) : 0;
-  const merge = hostShare > 0 ? numGroups * tasks.moving('device', 'merge', rows * hiddenBytes, rows) : 0;
-  return {
-    device: count * onDevice + count * merge,
-    host: count * shared,
-    link: 0,
-    chain: Math.max(onDevice, shared) + merge + numGroups * tasks.latencyOf('device', 'expert'),
-    chainTasks: count * numGroups,
+  const merges = (work: Draft) => {
+    work.bytes = rows * hiddenBytes;
   };
+  const merge = hostShare > 0 ? tasks.compute(lanes, 'merge', 'device', rows, merges, numGroups) : 0;
+  const chain = Math.max(onDevice, shared) + merge + numGroups * tasks.latencyOf('expert', 'device');
+  return { lanes, chain, chainTasks: numGroups };
 }
 
 /** The experts that are chosen, where the router's word is waited for. */
 function routedSeconds(
   tasks: TaskSeconds,
   { costs }: LayerSituation,
-  { count, rows }: FrameWork,
+  { rows }: FrameWork,
   used: ExpertUse,
 ): PartSeconds {
+  const lanes = tasks.none();
   const numGroups = groupsOf(costs);
   // Experts that are used get more rows than the average over all experts, which counts the unused ones.
-  const computing = (lane: 'host' | 'device', rowShare: number) =>
-    tasks.of(lane, 'expert', rows, (work) => computesExperts(work, costs, rows * rowShare, 1));
-  const onDevice =
-    numGroups * used.device * computing('device', used.deviceRows / Math.max(used.device, 1e-9));
-  const onHost = used.host > 0 ? numGroups * used.host * computing('host', used.hostRows / used.host) : 0;
-  return {
-    device: count * onDevice,
-    host: count * onHost,
-    link: 0,
-    chain: onDevice + onHost + numGroups * tasks.latencyOf('device', 'expert'),
-    chainTasks: count * numGroups,
-  };
+  const computing = (place: 'host' | 'device', share: number, rowShare: number) =>
+    tasks.compute(
+      ...([lanes, 'expert', place, rows] as const),
+      (work) => computesExperts(work, costs, rows * rowShare, 1),
+      numGroups * share,
+    );
+  const onDevice = computing('device', used.device, used.deviceRows / Math.max(used.device, 1e-9));
+  const onHost = used.host > 0 ? computing('host', used.host, used.hostRows / used.host) : 0;
+  const chain = onDevice + onHost + numGroups * tasks.latencyOf('expert', 'device');
+  return { lanes, chain, chainTasks: numGroups };
 }
 
 function groupsOf({ numExperts, expertsPerGroup }: LayerCosts): number {

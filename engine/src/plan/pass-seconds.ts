@@ -2,27 +2,24 @@
 
 import type { WeightGroup } from '../model/types.js';
 import type { Placed } from '../run/prepare.js';
-import type { GroupLayout } from '../schedule/group-layout.js';
+import { groupLayout } from '../schedule/group-layout.js';
 import { choosesTokens, type ModelCosts, modelCosts } from '../schedule/layer-costs.js';
+import { hopBytes, type StreamedKind, type WeightWays, waysOfWeights } from '../schedule/weight-way.js';
+import { kindOfHop, type LaneName } from '../topology/topology.js';
 import type { PhaseName } from '../trace/types.js';
 import { type FrameWork, type LayerSeconds, layerSeconds } from './layer-seconds.js';
-import type { LaneSeconds, TaskSeconds } from './task-seconds.js';
+import { type LaneSeconds, mostOf, sumOf, type TaskSeconds } from './task-seconds.js';
 
 /** What a pass asks of the lanes, and how long it takes by itself. */
 export interface PassSeconds {
-  readonly lanes: LaneSeconds;
+  readonly lanes: Readonly<LaneSeconds>;
   readonly seconds: number;
   /** Device tasks that the target's chain waits for, one after the other. */
   readonly chainTasks: number;
-  readonly streams: Streams;
+  /** Of the lanes that move: weights and cache, as if all experts came to the device. */
+  readonly streams: Readonly<LaneSeconds>;
   /** Without waiting for weights. */
   readonly computeSeconds: number;
-}
-
-/** Weights that one pass brings. */
-export interface Streams {
-  readonly link: number;
-  readonly disk: number;
 }
 
 export class Passes {
@@ -30,19 +27,37 @@ export class Passes {
   readonly costs: ModelCosts;
   readonly #placed: Placed;
   readonly #tasks: TaskSeconds;
-  readonly #streamsOf: Partial<Record<PhaseName, Streams>> = {};
+  readonly #ways: WeightWays;
+  /** Groups that a lane can bring before any of them is used: all buffers behind it are full then. */
+  readonly groupsAhead: Readonly<Record<LaneName, number>>;
+  /** Lanes that weights pass on their way to the device, or that end there. */
+  readonly #bringing: readonly LaneName[];
+  readonly #weightsOf: Partial<Record<PhaseName, LaneSeconds>> = {};
 
   constructor(placed: Placed, tasks: TaskSeconds) {
     this.#placed = placed;
     this.#tasks = tasks;
+    this.#ways = waysOfWeights(placed.plan, placed.policy);
     this.costs = modelCosts(placed.plan.target);
+    const { moving, arriving } = tasks;
+    this.groupsAhead = Object.fromEntries(moving.map((lane) => [lane, this.#groupsAhead(lane)]));
+    this.#bringing = moving.filter((lane) => arriving.includes(lane) || this.groupsAhead[lane] > 0);
   }
 
   get numLayers(): number {
     return this.costs.layers.length;
   }
 
+  #groupsAhead(lane: LaneName): number {
+    const { prefetchDepth } = this.#placed.plan;
+    const hopsBehind = Object.values(this.#ways).flatMap((way) =>
+      way.flatMap((hop, index) => (hop.lane === lane ? way.length - 1 - index : [])),
+    );
+    return hopsBehind.length === 0 ? 0 : prefetchDepth + 1 + prefetchDepth * Math.max(...hopsBehind);
+  }
+
   pass(phase: PhaseName, frames: readonly FrameWork[]): PassSeconds {
+    const tasks = this.#tasks;
     const layers = this.#layers(phase, frames);
     const total = (pick: (layer: LayerSeconds) => number) =>
       layers.reduce((sum, { numLayers, layer }) => sum + numLayers * pick(layer), 0);
@@ -50,39 +65,41 @@ export class Passes {
       (sum, { numLayers, layer }) => sum + (numLayers / this.numLayers) * layer.usedShare,
       0,
     );
-    const streams = this.streams(phase);
-    const crossing = total(({ link }) => link);
-    const ends = this.#ends(frames);
-    const lanes: LaneSeconds = {
-      disk: streams.disk * usedShare,
-      link: streams.link * usedShare + crossing,
-      host: total(({ host }) => host),
-      device: total(({ device }) => device) + ends,
-    };
-    const link = streams.link + crossing;
+    const weights = this.weights(phase);
+    const lanes = tasks.none();
+    const ends = this.#ends(frames, lanes);
+    for (const lane of tasks.lanes)
+      lanes[lane] = weights[lane] * usedShare + (total((layer) => layer.lanes[lane]) + lanes[lane]);
+    const streams = { ...lanes };
+    for (const lane of tasks.arriving) streams[lane] = weights[lane] + total((layer) => layer.lanes[lane]);
     const computeSeconds = total(({ chain }) => chain) + ends;
-    const seconds = this.#seconds({ layers, lanes, link, ends, computeSeconds });
+    const seconds = this.#seconds({ layers, lanes, streams, ends, computeSeconds });
     return {
-      ...{ lanes, computeSeconds, streams: { link, disk: lanes.disk } },
-      seconds: Math.max(seconds, lanes.disk, lanes.link, lanes.host, lanes.device),
+      ...{ lanes, computeSeconds, streams },
+      seconds: Math.max(seconds, mostOf(lanes, tasks.lanes)),
       chainTasks: total(({ chainTasks }) => chainTasks),
     };
   }
 
   /** How weights and arithmetic overlap. */
-  #seconds({ layers, lanes, link, ends, computeSeconds }: Overlap): number {
+  #seconds({ layers, lanes, streams, ends, computeSeconds }: Overlap): number {
     const { policy, plan } = this.#placed;
+    const { arriving, moving } = this.#tasks;
     const total = (pick: (layer: LayerSeconds) => number) =>
       layers.reduce((sum, { numLayers, layer }) => sum + numLayers * pick(layer), 0);
-    if (policy.streaming === 'on-demand') return lanes.link + lanes.disk + computeSeconds;
-    if (policy.experts === 'routed')
-      return Math.max(lanes.link + total(({ chain, ffn }) => chain - ffn), lanes.disk) + ends;
+    if (policy.streaming === 'on-demand') return sumOf(lanes, this.#bringing) + computeSeconds;
+    // A layer's weights come over one of the lanes that arrive, the next one's over the same or another.
+    if (policy.experts === 'routed') {
+      const routed = sumOf(lanes, arriving) + total(({ chain, ffn }) => chain - ffn);
+      return Math.max(routed, mostOf(lanes, moving)) + ends;
+    }
     if (plan.prefetchDepth === 0) {
-      const perLayer = link / this.numLayers;
+      const perLayer = sumOf(streams, arriving) / this.numLayers;
       return total(({ chain, ffn }) => Math.max(chain - ffn, perLayer) + ffn) + ends;
     }
     const longestChain = layers.reduce((longest, { layer }) => Math.max(longest, layer.chain), 0);
-    return Math.max(link, lanes.disk, computeSeconds) + (link > computeSeconds ? longestChain : 0);
+    const isBehind = mostOf(streams, arriving) > computeSeconds;
+    return Math.max(mostOf(streams, moving), computeSeconds) + (isBehind ? longestChain : 0);
   }
 
   #layers(phase: PhaseName, frames: readonly FrameWork[]): KindSeconds[] {
@@ -95,36 +112,38 @@ export class Passes {
     }));
   }
 
-  /** Embeddings and heads of all frames. */
-  #ends(frames: readonly FrameWork[]): number {
-    const tasks = this.#tasks;
+  /** Embeddings and heads of all frames. Mutates `lanes`. */
+  #ends(frames: readonly FrameWork[], lanes: LaneSeconds): number {
+    const { hiddenBytes } = this.costs;
     return frames.reduce((sum, { count, rows, headRows }) => {
-      const embed = tasks.moving('device', 'embed', rows * this.costs.hiddenBytes, rows);
-      const head = tasks.of('device', 'head', headRows, (work) => choosesTokens(work, this.costs, headRows));
-      return sum + count * (embed + head);
+      const embeds = (work: { bytes: number }) => {
+        work.bytes = rows * hiddenBytes;
+      };
+      const chooses = (work: Parameters<typeof choosesTokens>[0]) =>
+        choosesTokens(work, this.costs, headRows);
+      const embed = this.#tasks.compute(lanes, 'embed', 'device', rows, embeds, count);
+      const head = this.#tasks.compute(lanes, 'head', 'device', headRows, chooses, count);
+      return sum + embed + head;
     }, 0);
   }
 
-  streams(phase: PhaseName): Streams {
-    const known = this.#streamsOf[phase];
+  /** What bringing the weights of one pass takes, all experts counted. */
+  weights(phase: PhaseName): Readonly<LaneSeconds> {
+    const known = this.#weightsOf[phase];
     if (known) return known;
     const { policy, plan } = this.#placed;
     const { pinned, kept, layouts, checkpoint } = plan.target;
     const hostShare = phase === 'decode' ? policy.hostShare : 0;
-    let link = 0;
-    let disk = 0;
+    const seconds = this.#tasks.none();
     const bring = (group: WeightGroup) => {
       if (pinned.has(group.id)) return;
       const share = group.kind === 'expert' ? 1 - hostShare : 1;
-      const isPageable = group.layer >= policy.pageLocked * this.numLayers;
-      const moving = (lane: 'link' | 'disk', kind: 'upload' | 'load', bytes: number) =>
-        this.#tasks.of(lane, kind, 0, (work) => {
-          work.bytes = bytes;
-          work.isPageable = isPageable;
+      const way = this.#ways[kept.has(group.id) ? 'kept' : (group.kind as StreamedKind)];
+      for (const hop of way)
+        seconds[hop.lane] += this.#tasks.of(hop.lane, kindOfHop(hop.from), 0, (work) => {
+          work.bytes = hopBytes(hop, groupLayout(layouts, group), share);
+          work.isPageable = group.layer >= policy.pageLocked * this.numLayers;
         });
-      link += moving('link', 'upload', group.storedBytes * share);
-      const { stagedBytes } = layouts.get(group.id) as GroupLayout;
-      if (!kept.has(group.id)) disk += moving('disk', 'load', stagedBytes);
     };
     const bringsAttention =
       policy.projections === 'device' || phase === 'prefill' || policy.attention !== 'host';
@@ -132,8 +151,8 @@ export class Passes {
       if (bringsAttention) bring(attention);
       for (const expert of experts) bring(expert);
     }
-    this.#streamsOf[phase] = { link, disk };
-    return { link, disk };
+    this.#weightsOf[phase] = seconds;
+    return seconds;
   }
 }
 
@@ -143,11 +162,7 @@ interface KindSeconds {
   readonly layer: LayerSeconds;
 }
 
-interface Overlap {
+interface Overlap extends Pick<PassSeconds, 'lanes' | 'streams' | 'computeSeconds'> {
   readonly layers: readonly KindSeconds[];
-  readonly lanes: LaneSeconds;
-  /** Weights and cache, as if all experts came. */
-  readonly link: number;
   readonly ends: number;
-  readonly computeSeconds: number;
 }

@@ -1,36 +1,30 @@
 /** What would have to change to go faster: the plan on machines that are better in one way, on the seeds of the plan. */
 
-import { quote, UserError } from '@specoffload/input';
+import { UserError } from '@specoffload/input';
 import {
-  computeLane,
   type KindRates,
+  type Lane,
   type MachineModel,
-  memoryNamed,
-  transferLane,
+  type Memory,
   withLane,
   withMemory,
 } from '../machine/machine-model.js';
 import type { RunOutcome } from '../run/types.js';
 import { usesDraft } from '../schedule/strategies/index.js';
 import { type Acceptance, type AcceptanceRates, averageRates } from '../speculate/acceptance.js';
-import type { LaneName } from '../topology/topology.js';
+import { isTransfer, type LaneName } from '../topology/topology.js';
 import { type Appraisal, Appraiser, type PlanningJob } from './appraise.js';
 import type { Plan, PlannedPolicy, PlanRequest } from './plan.js';
 import { familyOf, neighbours } from './search.js';
 import { type Contender, type Family, planSpace } from './space.js';
 import { predict, Trials, throughputs } from './trials.js';
 
-/** What a machine has more or less of; one of them is what holds a plan back most. */
-export const resources = [
-  ...(['link', 'host arithmetic', 'device arithmetic'] as const),
-  ...(['device memory', 'host memory', 'disk'] as const),
-] as const;
-
-export type Resource = (typeof resources)[number];
-
 export interface Relaxation {
-  /** `acceptance` is nothing that a machine has, and never what binds. */
-  readonly resource: Resource | 'acceptance';
+  /**
+   * What the machine has more of, by its lane or memory: `link`, `host arithmetic`, `device memory`. `acceptance` is
+   * nothing that a machine has, and never what binds.
+   */
+  readonly resource: string;
   /** What was changed: `link x1.5`. */
   readonly change: string;
   /** Seed by seed, on the first seeds of the plan: with the change, and without. */
@@ -66,13 +60,13 @@ export async function relaxResources(
   const { strategy, policy } = best;
   const families = planSpace({ ...request, numPrompts: request.promptLengths.length });
   const relaxations: Relaxation[] = [];
-  for (const resource of resources) {
-    const relaxed = { ...request, machine: relax(request.machine, resource) };
-    const relaxation = { resource, change: `${resource} x${factor}`, baselineBySeed: base };
+  for (const { name, lane, machine } of relaxMachine(request.machine)) {
+    const relaxed = { ...request, machine };
+    const relaxation = { resource: name, change: `${name} x${factor}`, baselineBySeed: base };
     const same: Contender = { strategy, policy };
     const others = insteadOf(best, relaxed, families);
     const chosen = await better(request, relaxed, same, others, signal);
-    if (chosen === same && isUnused(resource, best.outcome)) {
+    if (chosen === same && isUnused(lane, best.outcome)) {
       relaxations.push({ ...relaxation, tokensPerSecondBySeed: base, isReplanned: false });
       continue;
     }
@@ -87,9 +81,8 @@ export async function relaxResources(
 }
 
 /** More memory changes nothing for a complete policy, nor does a faster lane that the policy leaves idle. */
-function isUnused(resource: Resource, { phases }: RunOutcome): boolean {
-  if (resource === 'device memory' || resource === 'host memory') return true;
-  const lane = laneOf[resource];
+function isUnused(lane: LaneName | null, { phases }: RunOutcome): boolean {
+  if (lane === null) return true;
   return phases.prefill.lanes[lane].busySeconds + phases.decode.lanes[lane].busySeconds === 0;
 }
 
@@ -174,38 +167,41 @@ function raise(rates: AcceptanceRates): AcceptanceRates {
   return { ...rates, byPosition: rates.byPosition.map((rate) => Math.min(1, rate * acceptanceFactor)) };
 }
 
-const laneOf = {
-  link: 'link',
-  disk: 'disk',
-  'host arithmetic': 'host',
-  'device arithmetic': 'device',
-} as const satisfies Partial<Record<Resource, LaneName>>;
+/** The machine with more of one of its resources: of a lane, or of the memory that is no lane. */
+interface RelaxedMachine {
+  readonly name: string;
+  readonly lane: LaneName | null;
+  readonly machine: MachineModel;
+}
 
-/** More memory, or a lane with all its rates raised and all its fixed times shortened. */
-function relax(machine: MachineModel, resource: Resource): MachineModel {
-  switch (resource) {
-    case 'device memory':
-    case 'host memory': {
-      const [name] = resource.split(' ') as [string];
-      return withMemory(machine, name, { bytes: memoryNamed(machine, name).bytes * factor });
-    }
-    case 'disk':
-    case 'link': {
-      const { variability: _variability, width: _width, ...rates } = transferLane(machine, resource);
-      return withLane(machine, resource, scaleNumbers(rates));
-    }
-    case 'host arithmetic':
-    case 'device arithmetic': {
-      const lane = laneOf[resource];
-      const { variability: _variability, width: _width, kinds, ...rates } = computeLane(machine, lane);
-      const fasterKinds = Object.fromEntries(
-        Object.entries(kinds).map(([kind, own]) => [kind, scaleRates(own)]),
-      );
-      return withLane(machine, lane, { ...scaleRates(rates), kinds: fasterKinds });
-    }
-    default:
-      throw new UserError(`unknown resource: ${quote(resource)}`);
-  }
+/** With each of its resources raised by itself, storage last. */
+export function relaxMachine(machine: MachineModel): RelaxedMachine[] {
+  const ofLane = (lane: Lane): RelaxedMachine => ({
+    name: isTransfer(lane) ? lane.name : `${lane.name} arithmetic`,
+    lane: lane.name,
+    machine: withLane(machine, lane.name, faster(lane)),
+  });
+  const ofMemory = ({ name, bytes }: Memory): RelaxedMachine => ({
+    ...{ name: `${name} memory`, lane: null },
+    machine: withMemory(machine, name, { bytes: bytes * factor }),
+  });
+  const isStorage = (lane: Lane) => isTransfer(lane) && lane.moves.from === 'disk';
+  return [
+    ...machine.lanes.filter((lane) => !isStorage(lane)).map(ofLane),
+    ...machine.memories
+      .filter(({ name }) => name !== 'disk')
+      .reverse()
+      .map(ofMemory),
+    ...machine.lanes.filter(isStorage).map(ofLane),
+  ];
+}
+
+/** A lane with all its rates raised and all its fixed times shortened. */
+function faster(lane: Lane): Lane {
+  const { variability, width } = lane;
+  if (isTransfer(lane)) return { ...scaleNumbers(lane), variability, width };
+  const kinds = Object.entries(lane.kinds).map(([kind, own]) => [kind, scaleRates(own)]);
+  return { ...scaleRates(lane), variability, width, kinds: Object.fromEntries(kinds) };
 }
 
 function scaleRates<Rates extends KindRates>({ arithmetic, ...numbers }: Rates): Rates {

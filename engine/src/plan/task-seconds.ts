@@ -2,37 +2,63 @@
 
 import type { CostModel, PricedTask } from '../machine/cost-model.js';
 import type { OpenWork } from '../schedule/layer-costs.js';
-import type { TaskKind } from '../topology/topology.js';
+import {
+  isTransfer,
+  type LaneName,
+  type LanePlace,
+  type MemoryName,
+  routesOf,
+  type TaskKind,
+} from '../topology/topology.js';
 
-/** The lanes of machines that can be estimated: those of the local one. */
-export const estimatedLanes = ['disk', 'link', 'host', 'device'] as const;
-
-export type EstimatedLane = (typeof estimatedLanes)[number];
-
-export type LaneSeconds = Record<EstimatedLane, number>;
-
-export function noSeconds(): LaneSeconds {
-  return { disk: 0, link: 0, host: 0, device: 0 };
-}
+/** What each of a machine's lanes has to do. */
+export type LaneSeconds = Record<LaneName, number>;
 
 /** A task's costs, to be filled in. */
 export type Draft = OpenWork & { isPageable: boolean };
 
 type Work = { -readonly [Field in Exclude<keyof PricedTask, 'actualRows'>]: PricedTask[Field] };
 
+/** One task on one lane; `fill` says what it costs, after which nobody may hold on to its argument. */
+type Fill = (work: Draft) => void;
+
 export class TaskSeconds {
+  readonly lanes: readonly LaneName[];
+  readonly computing: readonly LaneName[];
+  /** Lanes that move data, and of those the ones that end in device memory. */
+  readonly moving: readonly LaneName[];
+  readonly arriving: readonly LaneName[];
+  readonly #onDevice: readonly LaneName[];
+  readonly #routes: ReturnType<typeof routesOf>;
   readonly #costs: CostModel;
+  readonly #none: Readonly<LaneSeconds>;
   readonly #task: Work = {
     ...{ lane: 'host', kind: 'attention', rows: 0, productRows: 0, bytes: 0, flops: 0 },
     ...{ scoreFlops: 0, cacheBytes: 0, numParts: 1, isPageable: false },
   };
 
-  constructor(costs: CostModel) {
+  constructor(costs: CostModel, lanes: readonly LanePlace[]) {
+    const namesOf = (some: readonly LanePlace[]) => some.map(({ name }) => name);
     this.#costs = costs;
+    this.#routes = routesOf(lanes);
+    this.#none = Object.fromEntries(lanes.map(({ name }) => [name, 0]));
+    this.lanes = namesOf(lanes);
+    this.moving = namesOf(lanes.filter(isTransfer));
+    this.arriving = namesOf(lanes.filter(isTransfer).filter(({ moves }) => moves.to === 'device'));
+    this.computing = namesOf(lanes.filter((lane) => !isTransfer(lane)));
+    this.#onDevice = namesOf(lanes.filter((lane) => !isTransfer(lane) && lane.computesOn === 'device'));
   }
 
-  /** @param fill says what it costs, after which nobody may hold on to its argument */
-  of(lane: EstimatedLane, kind: TaskKind, rows: number, fill: (work: Draft) => void): number {
+  /** Nothing to do yet, on any lane. */
+  none(): LaneSeconds {
+    return { ...this.#none };
+  }
+
+  laneOf(kind: TaskKind, memory: MemoryName): LaneName {
+    return this.#routes.computing(kind, memory);
+  }
+
+  of(lane: LaneName, kind: TaskKind, rows: number, fill: Fill): number {
     const task = this.#task;
     task.lane = lane;
     task.kind = kind;
@@ -48,17 +74,51 @@ export class TaskSeconds {
     return this.#costs.secondsOf(task);
   }
 
-  /** Of a task that moves bytes, or rows of hidden state. */
-  moving(lane: EstimatedLane, kind: TaskKind, bytes: number, rows = 0): number {
-    return this.of(lane, kind, rows, (work) => {
+  /** Adds equal tasks, one after the other, to the lane that computes them. @returns seconds of them all */
+  compute(
+    lanes: LaneSeconds,
+    kind: TaskKind,
+    memory: MemoryName,
+    rows: number,
+    fill: Fill,
+    times = 1,
+  ): number {
+    const lane = this.#routes.computing(kind, memory);
+    const seconds = times * this.of(lane, kind, rows, fill);
+    lanes[lane] += seconds;
+    return seconds;
+  }
+
+  /** Adds what a frame's cache takes on its way between host and device. */
+  cross(lanes: LaneSeconds, kind: 'fetch' | 'store', bytes: number): void {
+    const lane = this.#routes.crossing(kind);
+    lanes[lane] += this.of(lane, kind, 0, (work) => {
       work.bytes = bytes;
     });
   }
 
-  /** From its end until its result is there. */
-  latencyOf(lane: EstimatedLane, kind: TaskKind): number {
-    this.#task.lane = lane;
+  /** From the end of a task until its result is there. */
+  latencyOf(kind: TaskKind, memory: MemoryName): number {
+    this.#task.lane = this.#routes.computing(kind, memory);
     this.#task.kind = kind;
     return this.#costs.latencyOf(this.#task);
   }
+
+  /** Of the lanes that compute on the device, what the one has to do that has most. */
+  busiestOnDevice(lanes: Readonly<LaneSeconds>): number {
+    return mostOf(lanes, this.#onDevice);
+  }
+}
+
+/** Of some lanes, what the one has to do that has most. */
+export function mostOf(lanes: Readonly<LaneSeconds>, names: readonly LaneName[]): number {
+  let most = 0;
+  for (const name of names) most = Math.max(most, lanes[name]);
+  return most;
+}
+
+export function sumOf(lanes: Readonly<LaneSeconds>, names: readonly LaneName[]): number {
+  let total = 0;
+  for (const name of names) total += lanes[name];
+  return total;
 }

@@ -1,6 +1,7 @@
 /** A draft model as the drafter: weights, KV cache and activations live on the device. */
 
 import type { Checkpoint } from '../model/types.js';
+import type { Hop, Routes } from '../topology/topology.js';
 import { placeFrame, placeRope, placeScratch } from './activations.js';
 import { buildDraftRound, draftSizes } from './draft-round.js';
 import type { Drafter, Drafting, DraftNeeds, DraftRun, PlaceDraft } from './drafter.js';
@@ -81,9 +82,14 @@ function draftWith(checkpoint: Checkpoint, run: DraftRun): Drafting {
   };
 }
 
-function uploadTask({ ids, routes }: DraftRun, pass: number, bytes: number): Task {
+/** How its weights, all at once, come to where it computes: what is before that is not waited for. */
+export function wayOfDraft(routes: Routes): Hop {
   const way = routes.way('disk', 'device');
-  const { lane } = way[way.length - 1];
+  return way[way.length - 1];
+}
+
+function uploadTask({ ids, routes }: DraftRun, pass: number, bytes: number): Task {
+  const { lane } = wayOfDraft(routes);
   const head: TaskHead = {
     ...{ id: ids.next(), lane, kind: 'upload', name: 'upload draft', phase: 'decode' },
     ...{ pass, batch: -1, priority: 0, rows: 0 },

@@ -1,6 +1,5 @@
 /** What the parts of a target pass share: the frames on their way through the layers, sizes, and the growing graph. */
 
-import { UserError } from '@specoffload/input';
 import type { ModelSpec } from '../model/spec.js';
 import type { WeightGroup } from '../model/types.js';
 import type { LaneName } from '../topology/topology.js';
@@ -115,13 +114,7 @@ export class PassContext {
     after: readonly number[],
     createOp: Task['createOp'],
   ): OpenTask {
-    const [from, to] = kind === 'fetch' ? ['host', 'device'] : ['device', 'host'];
-    const lane = this.request.plan.routes.moving(kind, from, to);
-    if (lane === undefined)
-      throw new UserError(
-        `no lane moves the KV cache from ${from} to ${to} memory; add one to the machine's lanes, or keep the cache where attention is computed`,
-      );
-    return this.#push(flow, kind, lane, name, after, createOp);
+    return this.#push(flow, kind, this.request.plan.routes.crossing(kind), name, after, createOp);
   }
 
   #push(

@@ -14,7 +14,7 @@ import type { MemoryPlan, ModelPlacement } from './memory-plan.js';
 import type { LoadOp, UploadOp } from './ops.js';
 import type { OpenPolicy } from './policy.js';
 import { createTask, type OpenTask, openTask, type SlotClass, type Task, type TaskHead } from './task.js';
-import { type StreamedKind, wayOfStreamed } from './weight-way.js';
+import { hopBytes, type StreamedKind, type WeightWays, waysOfWeights } from './weight-way.js';
 import type { TaskIds } from './work.js';
 
 /** Finds the slot that a task took; known from its start until its slot is freed. */
@@ -40,7 +40,7 @@ export class WeightStream {
   readonly #target: ModelPlacement;
   readonly #ids: TaskIds;
   readonly #slotOf: SlotOf;
-  readonly #ways: Readonly<Record<StreamedKind | 'kept', readonly Hop[]>>;
+  readonly #ways: WeightWays;
   readonly #arrivals = new Map<number, Map<string, Arrival>>();
   #nextPass = 0;
 
@@ -50,12 +50,7 @@ export class WeightStream {
     this.#target = plan.target;
     this.#ids = ids;
     this.#slotOf = slotOf;
-    const { routes } = plan;
-    this.#ways = {
-      attention: wayOfStreamed(routes, policy, 'attention'),
-      expert: wayOfStreamed(routes, policy, 'expert'),
-      kept: this.#target.kept.size > 0 ? routes.way('host', 'device') : [],
-    };
+    this.#ways = waysOfWeights(plan, policy);
   }
 
   /**
@@ -171,9 +166,7 @@ export class WeightStream {
         : () =>
             uploadOp(this.#layoutOf(group), this.#stagedAddress(group, load), this.addressOf(pass, group)),
     );
-    upload.bytes = isDirect
-      ? this.#layoutOf(group).stagedBytes
-      : group.storedBytes * (isExpert && phase === 'decode' ? 1 - hostShare : 1);
+    upload.bytes = hopBytes(hop, this.#layoutOf(group), isExpert && phase === 'decode' ? 1 - hostShare : 1);
     upload.isPageable = this.#isPageable(group);
     if (load === null || !isOnDemand) upload.takes = this.#slotsFor(group).device.slotClass;
     const keepsStage = hostExpertRows > 0 && isExpert;

@@ -3,10 +3,28 @@
 import { UserError } from '@specoffload/input';
 import type { WeightGroup } from '../model/types.js';
 import type { Hop, Routes } from '../topology/topology.js';
+import type { GroupLayout } from './group-layout.js';
+import type { MemoryPlan } from './memory-plan.js';
 import type { OpenPolicy } from './policy.js';
 
 /** What streams. */
 export type StreamedKind = Extract<WeightGroup['kind'], 'attention' | 'expert'>;
+
+/** By what is brought; `kept` is whatever stays in host memory as stored. */
+export type WeightWays = Readonly<Record<StreamedKind | 'kept', readonly Hop[]>>;
+
+export function waysOfWeights({ routes, target }: MemoryPlan, policy: OpenPolicy): WeightWays {
+  return {
+    attention: wayOfStreamed(routes, policy, 'attention'),
+    expert: wayOfStreamed(routes, policy, 'expert'),
+    kept: target.kept.size > 0 ? routes.way('host', 'device') : [],
+  };
+}
+
+/** What a group takes of a lane; `share` is what of it the device needs. Reads take what direct reads can. */
+export function hopBytes({ from }: Hop, { group, stagedBytes }: GroupLayout, share: number): number {
+  return from === 'disk' ? stagedBytes : group.storedBytes * share;
+}
 
 /** One or two hops: experts that the host computes with stop in its memory, others where no lane leads past it. */
 export function wayOfStreamed(

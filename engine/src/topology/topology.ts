@@ -117,6 +117,19 @@ export class Routes {
   }
 
   /**
+   * The lane for the KV cache on its way to the device's attention, or back.
+   * @throws UserError where there is none
+   */
+  crossing(kind: 'fetch' | 'store'): LaneName {
+    const [from, to] = kind === 'fetch' ? ['host', 'device'] : ['device', 'host'];
+    const lane = this.moving(kind, from, to);
+    if (lane !== undefined) return lane;
+    throw new UserError(
+      `no lane moves the KV cache from ${from} to ${to} memory; add one to the machine's lanes, or keep the cache where attention is computed`,
+    );
+  }
+
+  /**
    * The way of weights from where they rest to where they are used: the fewest hops, through the lanes named first.
    * @throws UserError when no lanes lead there
    */

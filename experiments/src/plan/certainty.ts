@@ -6,7 +6,6 @@ import {
   type PlannedPolicy,
   type Random,
   type Relaxation,
-  type Resource,
 } from '@specoffload/engine';
 import { mean, medianSorted, quantileSorted } from 'simple-statistics';
 import {
@@ -108,8 +107,8 @@ export function gainsOf(relaxations: readonly Relaxation[]): Gain[] {
 }
 
 /** The resource whose relaxation gains most, beyond doubt; null where none does. */
-export function bindingOf(gains: readonly Gain[]): (Gain & { readonly resource: Resource }) | null {
-  const isOfMachine = (gain: Gain): gain is Gain & { readonly resource: Resource } =>
-    gain.resource !== 'acceptance' && gain.isDistinguishable;
+export function bindingOf(gains: readonly Gain[]): Gain | null {
+  const isOfMachine = ({ resource, isDistinguishable }: Gain) =>
+    resource !== 'acceptance' && isDistinguishable;
   return gains.find(isOfMachine) ?? null;
 }
