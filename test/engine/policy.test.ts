@@ -19,15 +19,15 @@ describe('parsePolicy', () => {
   it.each<{ input: unknown; message: string }>([
     {
       input: null,
-      message: 'invalid policy: expected an object of policy fields, such as {"candidates": 4}',
+      message: 'invalid policy: null; expected an object',
     },
-    { input: [], message: 'invalid policy: expected an object' },
-    { input: 'fast', message: 'invalid policy: expected an object' },
+    { input: [], message: 'invalid policy: []; expected an object' },
+    { input: 'fast', message: 'invalid policy: "fast"; expected an object' },
     {
       input: { candidate: 4 },
-      message: 'invalid policy field: candidate; expected one of speculation, batches',
+      message: 'unknown policy field: candidate; expected speculation, batches,',
     },
-    { input: { candidates: '4' }, message: 'invalid candidates: 4; expected a whole number from 1 to 64' },
+    { input: { candidates: '4' }, message: 'invalid candidates: "4"; expected a whole number from 1 to 64' },
     { input: { candidates: 0 }, message: 'invalid candidates: 0; expected a whole number from 1 to 64' },
     { input: { candidates: 65 }, message: 'invalid candidates: 65; expected' },
     { input: { candidates: 2.5 }, message: 'invalid candidates: 2.5; expected' },
@@ -43,14 +43,18 @@ describe('parsePolicy', () => {
     { input: { decodeBatch: Number.NaN }, message: 'invalid decodeBatch: NaN; expected' },
     {
       input: { prefillOrder: 'layers' },
-      message: 'invalid prefillOrder: layers; expected batch-major or layer-major',
+      message: 'invalid prefillOrder: "layers"; expected batch-major or layer-major',
     },
     {
       input: { draftCache: true },
-      message: 'invalid draftCache: true; expected recompute or resident or window',
+      message: 'invalid draftCache: true; expected recompute, resident or window',
     },
-    { input: { speculation: 1 }, message: 'invalid speculation: 1; expected none or serial or interleaved' },
-    { input: { toString: 1 }, message: 'invalid policy field: toString' },
+    {
+      input: { speculation: 1 },
+      message: 'invalid speculation: 1; expected none, serial, interleaved or ahead',
+    },
+    { input: { toString: 1 }, message: 'unknown policy field: toString' },
+    { input: { candidates: undefined }, message: 'invalid candidates: missing; expected' },
   ])('refuses $input', ({ input, message }) => {
     expect(() => parsePolicy(input)).toThrow(message);
     expect(() => parsePolicy(input)).toThrow(expect.objectContaining({ name: 'UserError' }));

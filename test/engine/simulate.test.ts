@@ -417,15 +417,22 @@ describe('an impossible prediction', () => {
 
 describe('parseAcceptance', () => {
   it.each([
-    [[], /invalid content: \[\]; expected a JSON object/],
+    [[], /invalid content: \[\]; expected an object/],
     [{ kind: 'guess' }, /invalid kind: "guess"; expected rates or recorded/],
     [
       { kind: 'rates', byPosition: [] },
-      /invalid byPosition: \[\]; expected a list of 1 to 64 numbers from 0 to 1/,
+      /invalid byPosition: \[\]; expected a list of 1 to 64 rates; correct the acceptance file/,
     ],
-    [{ kind: 'rates', byPosition: [1.2] }, /invalid byPosition/],
+    [{ kind: 'rates', byPosition: [1.2] }, /invalid byPosition.0: 1.2; expected a number from 0 to 1/],
     [{ kind: 'recorded', candidates: 0 }, /invalid candidates: 0; expected a whole number from 1 to 64/],
-    [{ kind: 'recorded', candidates: 2, newTokens: 3, sequences: [[3]] }, /invalid sequences/],
+    [
+      { kind: 'recorded', candidates: 2, newTokens: 3, sequences: [[3]] },
+      /invalid sequences: \[\[3\]\]; expected lists of at most 2,/,
+    ],
+    [
+      { kind: 'recorded', candidates: 2, newTokens: 3, sequences: [[1.5]] },
+      /invalid sequences.0.0: 1.5; expected a whole/,
+    ],
   ])('refuses %o', (json, message) => {
     expect(() => parseAcceptance(json, 'a.json')).toThrow(message);
   });

@@ -6,7 +6,10 @@
 import * as v from 'valibot';
 import { UserError } from './errors.js';
 import { isRecord } from './json.js';
+import { entriesKey } from './schema-facts.js';
 import { printable, quote } from './text.js';
+
+export { described, type Facts, factsAt } from './schema-facts.js';
 
 /** What a value must be; `Output` is what it then is. */
 export interface Schema<Output = unknown> {
@@ -89,6 +92,11 @@ export function such<Output>(test: (value: unknown) => boolean, expected: string
   return outer(v.custom(test, expected));
 }
 
+/** For what none of several schemas is chosen for. */
+export function neither(expected: string): Schema<never> {
+  return such(() => false, expected);
+}
+
 /** What another parser makes of it, whose refusal is the sentence. */
 export function parsed<Output>(parse: (value: unknown) => Output): Schema<Output> {
   return outer(v.pipe(v.unknown(), v.transform(parse)));
@@ -122,16 +130,22 @@ export function into<Input, Output>(schema: Schema<Input>, make: (value: Input) 
   return outer(v.pipe(inner(schema), v.transform(make as (value: unknown) => Output)));
 }
 
-/** What more must be true. */
+/** What more must be true. @param at the field that is to blame */
 export function that<Output>(
   schema: Schema<Output>,
   test: (value: Output) => boolean,
   expected: string | ((value: Output) => string),
+  at?: keyof Output & string,
 ): Schema<Output> {
-  const isSo = test as (value: unknown) => boolean;
-  const words =
-    typeof expected === 'string' ? expected : ({ input }: { input: unknown }) => expected(input as Output);
-  return outer(v.pipe(inner(schema), v.check(isSo, words)));
+  const more = v.rawCheck<unknown>(({ dataset, addIssue }) => {
+    if (!dataset.typed || test(dataset.value as Output)) return;
+    const input = dataset.value as Output;
+    const message = typeof expected === 'string' ? expected : expected(input);
+    if (at === undefined) return addIssue({ message });
+    const place = { type: 'unknown', origin: 'value', input, key: at, value: input[at] } as const;
+    addIssue({ message, input: input[at], path: [place] });
+  });
+  return outer(v.pipe(inner(schema), more));
 }
 
 export const anything: Schema<unknown> = outer(v.unknown());
@@ -154,6 +168,8 @@ export function numberFrom(
 ): Schema<number> {
   return such((value) => typeof value === 'number' && least <= value && value <= most, expected);
 }
+
+export const number = numberFrom(-Number.MAX_VALUE, Number.MAX_VALUE, 'a number');
 
 /** Above 0 and finite. */
 export const positive = numberFrom(Number.MIN_VALUE, Number.MAX_VALUE, 'a number above 0');
@@ -201,9 +217,17 @@ export function either<Outputs extends readonly unknown[]>(
 
 export function listOf<Output>(
   item: Schema<Output>,
-  { least = 0, expected = 'a list' }: { readonly least?: number; readonly expected?: string } = {},
+  { least = 0, most = Number.POSITIVE_INFINITY, expected = 'a list' }: ListWords = {},
 ): Schema<readonly Output[]> {
-  return outer(v.pipe(v.array(inner(item), expected), v.minLength(least, expected)));
+  // Before any item is looked at: so long that looking takes long, it is refused.
+  const list = v.custom<unknown[]>((value) => Array.isArray(value) && value.length <= most, expected);
+  return outer(v.pipe(list, v.array(inner(item), expected), v.minLength(least, expected)));
+}
+
+export interface ListWords {
+  readonly least?: number;
+  readonly most?: number;
+  readonly expected?: string;
 }
 
 const object: Inner = v.custom<object>(isRecord, 'an object');
@@ -218,6 +242,38 @@ function noList(schema: Inner): Inner {
 /** Of names that are data themselves. */
 export function mapOf<Output>(value: Schema<Output>): Schema<Readonly<Record<string, Output>>> {
   return outer(noList(v.record(v.string(), inner(value), 'an object')));
+}
+
+/**
+ * What each field is, its name says. Only those that are there are looked at: the fastest of many that may be missing.
+ * @param choose throws a UserError for a name that may not be there
+ */
+export function byName<Output>(
+  choose: (name: string) => Schema<Output>,
+): Schema<Readonly<Record<string, Output>>> {
+  const run: Inner['~run'] = (dataset, config) => {
+    const input = dataset.value;
+    if (!isRecord(input)) return object['~run'](dataset, config);
+    const output: Record<string, unknown> = {};
+    for (const key of Object.keys(input)) {
+      const value = input[key];
+      const field = inner(choose(key))['~run']({ value }, config);
+      for (const issue of field.issues ?? []) {
+        const place = {
+          type: 'object',
+          origin: 'value',
+          input: input as Record<string, unknown>,
+          key,
+          value,
+        } as const;
+        const path: v.IssuePathItem[] = [place, ...(issue.path ?? [])];
+        return { typed: false, value: output, issues: [{ ...issue, path: path as never }] };
+      }
+      output[key] = field.value;
+    }
+    return { typed: true, value: output };
+  };
+  return outer({ ...object, '~run': run });
 }
 
 /** Fields that are not named are let through. */
@@ -262,38 +318,4 @@ function missing(entries: Entries) {
     const field = entries[String(path?.[0]?.key)];
     return (field && v.safeParse(inner(field), undefined).issues?.[0].message) ?? 'an object';
   };
-}
-
-const entriesKey = Symbol('entries');
-const factsKey = Symbol('facts');
-
-/** What people are told of a field, and tables need to know. */
-export interface Facts {
-  readonly meaning: string;
-  /** Empty for names, counts and flags. */
-  readonly unit: string;
-  /** The schema that was described. */
-  readonly schema: Schema;
-}
-
-/** The same schema with what it means written on it. */
-export function described<Of extends Schema>(schema: Of, unit: string, meaning: string): Of {
-  const facts: Facts = { meaning, unit, schema };
-  return { ...schema, [factsKey]: facts };
-}
-
-/** What {@link described} wrote on the field at a path. */
-export function factsAt(schema: Schema, path: readonly string[]): Facts | undefined {
-  const { [entriesKey]: entries, [factsKey]: facts, wrapped } = schema as Noted;
-  const within = path.length === 0 ? undefined : entries?.[path[0]];
-  if (path.length === 0 && facts) return facts;
-  if (within) return factsAt(within, path.slice(1));
-  return wrapped && factsAt(wrapped, path);
-}
-
-interface Noted {
-  readonly [entriesKey]?: Entries;
-  readonly [factsKey]?: Facts;
-  /** Of one that may be null or missing. */
-  readonly wrapped?: Schema;
 }

@@ -1,6 +1,6 @@
 /** Values of one configuration file, each checked against what it may be. */
 
-import { isRecord, type JsonRecord, quote, UserError } from '@specoffload/input';
+import { check, is, type JsonRecord, quote, type Schema, UserError } from '@specoffload/input';
 
 export const redownload = 'correct it or download the checkpoint again';
 
@@ -20,32 +20,30 @@ export class ConfigValues {
     this.#warn = warn;
   }
 
-  /** An integer from `least` to `max`. @param missing what a field that is not there means */
+  /** @param missing what a field that is not there means */
+  take<Output>(name: string, schema: Schema<Output>, missing?: Output): Output {
+    const value = this.get(name);
+    const words = { whole: name, remedy: redownload };
+    return check(schema, value === undefined ? missing : value, this.source, words);
+  }
+
+  /** A whole number from `least` to `max`. */
   count(name: string, max: number, missing?: number, least = 1): number {
-    const value = this.get(name) === undefined ? missing : this.get(name);
-    if (Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= max)
-      return value as number;
-    throw this.invalid(name, value, `an integer from ${least} to ${max}`);
+    return this.take(name, is.wholeFrom(least, max), missing);
   }
 
   real(name: string, min: number, max: number, missing?: number): number {
-    const value = this.get(name) === undefined ? missing : this.get(name);
-    if (typeof value === 'number' && min <= value && value <= max) return value;
-    throw this.invalid(name, value, `a number from ${min} to ${max}`);
+    return this.take(name, is.numberFrom(min, max), missing);
   }
 
   flag(name: string): boolean {
-    const value = this.get(name) ?? false;
-    if (typeof value === 'boolean') return value;
-    throw this.invalid(name, value, 'true or false');
+    return this.take(name, is.orNull(is.flag), false) ?? false;
   }
 
   /** The object of that name, its fields called `name.field`; null where there is none. */
   object(name: string): ConfigValues | null {
-    const value = this.get(name) ?? null;
-    if (value === null) return null;
-    if (!isRecord(value)) throw this.invalid(name, value, 'an object or null');
-    return new ConfigValues(value, `${this.source}: ${name}`, this.#warn);
+    const value = this.take(name, is.orNull(is.mapOf(is.anything)), null);
+    return value && new ConfigValues(value, `${this.source}: ${name}`, this.#warn);
   }
 
   get(name: string): unknown {

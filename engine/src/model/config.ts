@@ -1,6 +1,6 @@
 /** config.json of the families in `families/`, parsed at the door into a `ModelSpec`. */
 
-import { isRecord, quote, UserError } from '@specoffload/input';
+import { check, is, quote } from '@specoffload/input';
 import { ConfigValues, redownload, warnOfCheckpoint } from './config-values.js';
 import type { Family } from './families/family.js';
 import { families } from './families/index.js';
@@ -17,10 +17,8 @@ export function parseModelSpec(
   source: string,
   warn: (text: string) => void = warnOfCheckpoint,
 ): ModelSpec {
-  if (!isRecord(json)) {
-    throw new UserError(`${source}: invalid content: ${quote(json)}; expected a JSON object; ${redownload}`);
-  }
-  const config = new ConfigValues(json, source, warn);
+  const content = check(is.mapOf(is.anything), json, source, { remedy: redownload });
+  const config = new ConfigValues(content, source, warn);
   return familyOf(config).parse(config);
 }
 

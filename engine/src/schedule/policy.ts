@@ -1,6 +1,6 @@
 /** The policy: every choice a planner may make, as one readonly object, parsed at the door. */
 
-import { assertPlain, isRecord, quote, UserError } from '@specoffload/input';
+import { assertPlain, check, is, listWords, type Schema, UserError } from '@specoffload/input';
 import { type OpenField, type Policy, type PolicyField, policyFields } from './policy-fields.js';
 
 export { type Policy, type PolicyField, policyFields } from './policy-fields.js';
@@ -32,34 +32,26 @@ export function isOpenField(name: keyof Policy): name is OpenField {
 /** A policy before placement has settled how far to read ahead and how many layers stay in memory. */
 export type OpenPolicy = Omit<Policy, OpenField> & OpenChoices;
 
+function schemaOf(field: PolicyField): Schema<string | number> {
+  if (field.kind === 'choice') return is.oneOf(Object.keys(field.words));
+  return field.kind === 'count' ? is.wholeFrom(...field.limits) : is.numberFrom(...field.limits);
+}
+
+/** What each field takes. */
+export const policySchemas = Object.fromEntries(
+  policyFieldNames.map((name) => [name, schemaOf(policyFields[name])]),
+) as Readonly<Record<keyof Policy, Schema<string | number>>>;
+
+const policy = is.byName((name) => {
+  if (Object.hasOwn(policySchemas, name)) return policySchemas[name as keyof Policy];
+  throw new UserError(`unknown policy field: ${name}; expected ${listWords(policyFieldNames)}`);
+}) as Schema<PolicyInput>;
+
 /**
  * Checks a policy that came from outside.
  * @throws UserError naming the field, its value and what was expected.
  */
 export function parsePolicy(input: unknown): PolicyInput {
-  if (!isRecord(input))
-    throw new UserError('invalid policy: expected an object of policy fields, such as {"candidates": 4}');
   assertPlain(input, 'the policy');
-  for (const [field, value] of Object.entries(input)) {
-    if (!Object.hasOwn(policyFields, field))
-      throw new UserError(`invalid policy field: ${field}; expected one of ${policyFieldNames.join(', ')}`);
-    assertValid(field, policyFields[field as keyof Policy], value);
-  }
-  return input as PolicyInput;
-}
-
-function assertValid(name: string, field: PolicyField, value: unknown): void {
-  const shown = typeof value === 'string' ? value.slice(0, 80) : quote(value);
-  if (field.kind === 'choice') {
-    const words = Object.keys(field.words);
-    if (!words.includes(value as string))
-      throw new UserError(`invalid ${name}: ${shown}; expected ${words.join(' or ')}`);
-    return;
-  }
-  const [least, most] = field.limits;
-  const isNumber = field.kind === 'count' ? Number.isInteger(value) : typeof value === 'number';
-  if (!(isNumber && least <= (value as number) && (value as number) <= most))
-    throw new UserError(
-      `invalid ${name}: ${shown}; expected a ${field.kind === 'count' ? 'whole number' : 'number'} from ${least} to ${most}`,
-    );
+  return check(policy, input, '', { whole: 'policy' });
 }

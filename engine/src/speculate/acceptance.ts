@@ -1,6 +1,6 @@
 /** Where a prediction takes its acceptance from: rates by position, or what a draft really got right. */
 
-import { isRecord, quote, UserError } from '@specoffload/input';
+import { check, is, UserError } from '@specoffload/input';
 import { createRandom, createRandomTable, type Random } from '../model/random.js';
 
 /** Most tokens to propose per round; on no machine do more of them pay. */
@@ -42,44 +42,42 @@ export interface AcceptanceTrace {
 
 export type Acceptance = AcceptanceRates | AcceptanceTrace;
 
+const name = is.orMissing(is.anyText);
+
+const file = is.variant('kind', {
+  rates: is.picked({
+    kind: is.oneOf(['rates']),
+    name,
+    byPosition: is.listOf(is.numberFrom(0, 1), {
+      least: 1,
+      most: mostCandidates,
+      expected: `a list of 1 to ${mostCandidates} rates`,
+    }),
+  }),
+  recorded: is.that(
+    is.picked({
+      kind: is.oneOf(['recorded']),
+      name,
+      candidates: is.wholeFrom(1, mostCandidates),
+      newTokens: is.wholeFrom(1, mostNewTokens),
+      sequences: is.listOf(is.listOf(is.wholeFrom(0, mostCandidates)), {
+        least: 1,
+        expected: 'a list of sequences',
+      }),
+    }),
+    ({ candidates, sequences }) => sequences.every((runs) => runs.every((run) => run <= candidates)),
+    ({ candidates }) => `lists of at most ${candidates}, the candidates that were tried`,
+    'sequences',
+  ),
+});
+
 /**
  * Parses an acceptance file.
  * @throws UserError naming source, field and what was expected.
  */
 export function parseAcceptance(json: unknown, source: string): Acceptance {
-  const refuse = (what: string, value: unknown, expected: string): never => {
-    throw new UserError(
-      `${source}: invalid ${what}: ${quote(value)}; expected ${expected}; correct the acceptance file`,
-    );
-  };
-  if (!isRecord(json)) return refuse('content', json, 'a JSON object with kind rates or recorded');
-  const { kind, byPosition, candidates, newTokens, sequences } = json;
-  const name = typeof json.name === 'string' ? json.name : source;
-  if (kind === 'rates') {
-    const isList = Array.isArray(byPosition) && byPosition.length > 0 && byPosition.length <= mostCandidates;
-    if (!(isList && byPosition.every(isProbability)))
-      return refuse('byPosition', byPosition, `a list of 1 to ${mostCandidates} numbers from 0 to 1`);
-    return { kind, name, byPosition };
-  }
-  if (kind !== 'recorded') return refuse('kind', kind, 'rates or recorded');
-  if (!isCount(candidates, mostCandidates))
-    return refuse('candidates', candidates, `a whole number from 1 to ${mostCandidates}`);
-  if (!isCount(newTokens, mostNewTokens))
-    return refuse('newTokens', newTokens, `a whole number from 1 to ${mostNewTokens}`);
-  const isRun = (run: unknown) =>
-    Number.isInteger(run) && 0 <= (run as number) && (run as number) <= candidates;
-  const isSequence = (runs: unknown) => Array.isArray(runs) && runs.every(isRun);
-  if (!(Array.isArray(sequences) && sequences.length > 0 && sequences.every(isSequence)))
-    return refuse('sequences', sequences, 'lists of whole numbers from 0 to candidates');
-  return { kind, name, candidates, newTokens, sequences };
-}
-
-function isCount(value: unknown, most: number): value is number {
-  return Number.isInteger(value) && 1 <= (value as number) && (value as number) <= most;
-}
-
-function isProbability(value: unknown): boolean {
-  return typeof value === 'number' && 0 <= value && value <= 1;
+  const { name = source, ...others } = check(file, json, source, { remedy: 'correct the acceptance file' });
+  return { ...others, name };
 }
 
 /** What an acceptance must be able to answer. */

@@ -138,7 +138,7 @@ describe('parseModelSpec', () => {
   });
 
   it.each([
-    [[], 'invalid content: []; expected a JSON object'],
+    [[], 'invalid content: []; expected an object'],
     [
       { ...mistralJson, model_type: 'gpt2' },
       'unsupported model_type: "gpt2"; expected mixtral, mistral, llama',
@@ -150,7 +150,7 @@ describe('parseModelSpec', () => {
     [{ ...mistralJson, quantization_config: { bits: 4 } }, 'unsupported quantization_config: {"bits":4};'],
     [
       { ...mistralJson, hidden_size: null },
-      'invalid hidden_size: null; expected an integer from 1 to 131072; correct',
+      'invalid hidden_size: null; expected a whole number from 1 to 131072; correct',
     ],
     [
       without(mistralJson, 'num_key_value_heads'),
@@ -183,7 +183,7 @@ describe('parseModelSpec', () => {
     [{ ...mistralJson, head_dim: 3 }, 'invalid head_dim: 3; expected an even number'],
     [
       { ...mixtralJson, num_experts_per_tok: 9 },
-      'invalid num_experts_per_tok: 9; expected an integer from 1 to 8',
+      'invalid num_experts_per_tok: 9; expected a whole number from 1 to 8',
     ],
     [{ ...mistralJson, rms_norm_eps: -1 }, 'invalid rms_norm_eps: -1; expected a number'],
     [{ ...mistralJson, rope_theta: 0 }, 'invalid rope_theta: 0; expected a number'],
@@ -196,7 +196,7 @@ describe('parseModelSpec', () => {
       { ...llamaJson, rope_scaling: { type: 'yarn' } },
       'unsupported rope_scaling.rope_type: "yarn"; expected default or llama3; use',
     ],
-    [{ ...llamaJson, rope_scaling: 8 }, 'invalid rope_scaling: 8; expected an object or null'],
+    [{ ...llamaJson, rope_scaling: 8 }, 'invalid rope_scaling: 8; expected an object'],
     [
       { ...llamaJson, rope_scaling: { ...llama3, rope_type: 'llama3', high_freq_factor: 1 } },
       'rope_scaling: invalid high_freq_factor: 1; expected more than low_freq_factor (1)',

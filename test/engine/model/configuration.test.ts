@@ -100,7 +100,7 @@ describe('a model by its configuration alone', () => {
   it('refuses what is no configuration, and one that is not there', async () => {
     writeFileSync(join(root, 'list.json'), '[]');
     await expect(openConfiguration(join(root, 'list.json'))).rejects.toThrow(
-      'list.json: invalid content: []; expected a JSON object',
+      'list.json: invalid content: []; expected an object',
     );
     await expect(openConfiguration(join(root, 'no'))).rejects.toThrow(
       `there is no ${join(root, 'no', 'config.json')}`,

@@ -69,7 +69,7 @@ describe.each(['qwen2', 'qwen3'])('%s', (model_type) => {
       { use_sliding_window: true, layer_types: [full, full] },
       'expected 4 times "full_attention" or "sliding_attention"',
     ],
-    [{ max_window_layers: -1 }, 'invalid max_window_layers: -1; expected an integer from 0 to 4096'],
+    [{ max_window_layers: -1 }, 'invalid max_window_layers: -1; expected a whole number from 0 to 4096'],
     [{ hidden_act: 'gelu' }, 'unsupported hidden_act: "gelu"; expected "silu"'],
   ])('refuses %j', (json, message) => {
     const parse = () => parseModelSpec({ model_type, ...sizes, ...json }, 'config.json');

@@ -71,7 +71,7 @@ describe('parseDefinition', () => {
     ['unknown setting', { settings: { decodebatch: 3 } }, 'unknown setting: decodebatch; expected one of'],
     ['wrong type', { settings: { prompts: '8' } }, 'invalid prompts: "8"; expected a whole number from 1'],
     ['policy out of range', { settings: { candidates: 99 } }, 'invalid candidates: 99; expected a whole'],
-    ['policy word', { settings: { cache: 'disk' } }, 'invalid cache: disk; expected host or device'],
+    ['policy word', { settings: { cache: 'disk' } }, 'invalid cache: "disk"; expected host or device'],
     ['strategy', { settings: { strategy: 'vllm' } }, 'invalid strategy: "vllm"; expected none, serial'],
     ['size', { settings: { deviceMemory: '24Gb' } }, 'invalid deviceMemory: 24Gb; expected a size'],
     ['acceptance', { settings: { acceptance: 1.2 } }, 'invalid acceptance: 1.2; expected a rate'],
@@ -114,7 +114,7 @@ describe('parseDefinition', () => {
       'planned is no setting of a simulated point',
     ],
     ['empty axis', { axes: { candidates: [] } }, 'axis candidates is empty; expected a list with'],
-    ['axis value', { axes: { candidates: [2, 'x'] } }, 'invalid candidates: x; expected a whole'],
+    ['axis value', { axes: { candidates: [2, 'x'] } }, 'invalid candidates: "x"; expected a whole'],
     ['axis name', { axes: { 'my axis': [1] } }, 'invalid axis: "my axis"; expected a setting, or'],
     ['reserved axis', { axes: { min: [1] } }, 'invalid axis: "min"; expected another name'],
     [
