@@ -135,8 +135,8 @@ const fusedTensor =
   /\.(experts\.(gate_up_proj|gate_proj|up_proj|down_proj|w1|w2|w3|w13)(\.weight)?|qkv_proj\.weight|query_key_value\.weight|gate_up_proj\.weight)$/;
 
 /**
- * A head of its own beside `tie_word_embeddings` stays the head if its weights differ. Source: `tie_weights` in
- * transformers 5.24, `modeling_utils.py`.
+ * A head of its own beside `tie_word_embeddings` stays the head if its weights differ, and is the embedding too if it is
+ * alone. Source: `tie_weights` in transformers 5.24, `modeling_utils.py`.
  */
 async function settleTie(
   spec: ModelSpec,
@@ -147,7 +147,8 @@ async function settleTie(
   const find = (name: string | undefined) =>
     files.flatMap(({ tensors }) => tensors).find((tensor) => tensor.name === name);
   const [head, embedding] = [find(names.head), find(names.embedding)];
-  if (!spec.embedding.tied || !head || !embedding) return spec;
+  if (!spec.embedding.tied || !head) return spec;
+  if (!embedding) return { ...spec, tensors: { ...spec.tensors, embedding: spec.tensors.head } };
   if (await areEqual(toTensorRef(head), toTensorRef(embedding))) return spec;
   warnOfCheckpoint(
     `${join(directory, 'config.json')}: tie_word_embeddings true contradicts ${names.head}, whose weights are not those of ${names.embedding}; they are not tied, as in transformers 5`,

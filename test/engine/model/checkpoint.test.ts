@@ -89,6 +89,17 @@ describe('openCheckpoint', () => {
     expect(used.size).toBe(11);
   });
 
+  it('takes a head that a tied checkpoint holds alone for the embedding, too', async () => {
+    const directory = writeDirectory(root, 'head-alone', {
+      'config.json': { ...mistralJson, tie_word_embeddings: true },
+      'model.safetensors': encodeSafetensors(header((h) => delete h['model.embed_tokens.weight'])),
+    });
+    const { embedding, head, tensors } = await openCheckpoint(directory);
+    expect(embedding.tensors[0].ref.name).toBe('lm_head.weight');
+    expect(head.tensors[1].ref).toEqual(embedding.tensors[0].ref);
+    expect(tensors.size).toBe(11);
+  });
+
   it.each(['bf16', 'f32'] as const)(
     'keeps a head whose weights (%s) are not the embedding, whatever tie_word_embeddings says, and says so',
     async (dtype) => {
