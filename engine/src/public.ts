@@ -166,6 +166,12 @@ export {
   speculationsOf,
   usesDraft,
 } from './schedule/strategies/strategy.js';
+export {
+  parseSampling,
+  type Sampling,
+  type SamplingInput,
+  samplingFields,
+} from './speculate/sampling.js';
 export { type CacheBlock, Sequence, type TargetChoice } from './speculate/sequence.js';
 
 // Acceptance: how often a draft is right.

@@ -7,6 +7,7 @@
 import type { TransferListItem } from 'node:worker_threads';
 import type { ArenaHandle, NativeCore, WeightDtype } from '@specoffload/native';
 import type { ModelSpec } from '../model/spec.js';
+import type { RowDraws } from '../speculate/row-draws.js';
 import type { Arithmetic } from './arithmetic.js';
 import type { Formats } from './formats.js';
 import type { PoolLayout } from './pool.js';
@@ -185,12 +186,14 @@ export interface ReadCommand {
   readonly count: number;
 }
 
-/** Answers with the largest of each row. */
+/** Answers with the largest of each row, or with the tokens that `drawToken` draws of them. */
 export interface ArgmaxCommand {
   readonly kind: 'argmax';
   readonly source: DeviceAddress; // (row, width)
   readonly rows: number;
   readonly width: number;
+  /** Noise, masks and penalties of the rows, pure functions of what is in here. @default the largest */
+  readonly draws?: RowDraws | undefined;
 }
 
 /** Answers whether the first value of every row is finite. */
@@ -221,10 +224,10 @@ export type Command =
   | GatherCommand
   | ScatterAddCommand;
 
-/** The largest value of every row. */
+/** The largest value of every row, or the token drawn of it. */
 export interface RowMaxima {
   readonly ids: Int32Array; // (row); the lowest among equals
-  /** (row): the lead over the second, NaN where a value of the row is not finite. */
+  /** (row): the lead over the second (see `DrawnToken`), NaN where a value of the row is not finite. */
   readonly margins: Float32Array;
 }
 

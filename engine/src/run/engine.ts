@@ -7,6 +7,7 @@ import type { Checkpoint } from '../model/types.js';
 import { localPolicyFields } from '../schedule/policy.js';
 import { resolvePolicy } from '../schedule/resolve.js';
 import { strategyNamed } from '../schedule/strategies/index.js';
+import { greedy, parseSampling } from '../speculate/sampling.js';
 import type { Sequence } from '../speculate/sequence.js';
 import { measureGaps } from '../trace/report.js';
 import { Dispatcher, toError } from './dispatcher.js';
@@ -23,16 +24,17 @@ import type { LogitsRequest, RunRequest, RunResult } from './types.js';
  *
  * @throws UserError when the request cannot be served, before any weight is read: a budget too small (says the
  * smallest), a prompt longer than the context, a strategy that needs a draft, a draft of another vocabulary, a policy
- * field out of range or of the virtual machine only. During the run, when a model computes what is not finite.
+ * or sampling field out of range, or of the virtual machine only. During the run, when a model computes what is not finite.
  */
 export async function runEngine(request: RunRequest): Promise<RunResult> {
   assertNewTokens(request.maxNewTokens);
   assertLocal(request);
+  const sampling = parseSampling(request.sampling ?? greedy);
   const prepared = prepare(request, request.machine, formatsOf(request.device));
   return withMachine(request, prepared, async (machine, dispatcher, setupStart) => {
     let setupSeconds = 0;
     const generated = await generate({
-      ...{ prepared, dispatcher, machine, isVirtual: false },
+      ...{ prepared, dispatcher, machine, sampling, isVirtual: false },
       maxNewTokens: request.maxNewTokens,
       eosTokenIds: eosOf(request),
       onProgress: request.onProgress,
@@ -58,7 +60,7 @@ export async function runLogits(request: LogitsRequest): Promise<Float32Array[]>
   return withMachine(run, prepared, async (_machine, dispatcher) => {
     const { plan, policy, waves, sequences } = prepared;
     const session = new Session({
-      ...{ plan, policy, drafter: null, dispatcher, maxNewTokens: 0, isVirtual: false },
+      ...{ plan, policy, drafter: null, dispatcher, sampling: null, maxNewTokens: 0, isVirtual: false },
       ...{ eosTokenIds: eosOf(run), waiting: [], onPass: () => {} },
     });
     await session.placeResidents();

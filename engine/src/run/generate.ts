@@ -1,6 +1,7 @@
 /** A whole run: wave by wave, prefill and then rounds until all sequences are done; and its result. */
 
 import type { Policy } from '../schedule/policy.js';
+import type { Sampling } from '../speculate/sampling.js';
 import type { Sequence } from '../speculate/sequence.js';
 import { isTransfer, type LaneName } from '../topology/topology.js';
 import type { MemoryLog } from '../trace/memory.js';
@@ -18,6 +19,7 @@ export interface GenerateOptions {
   readonly dispatcher: Dispatcher;
   readonly machine: Machine;
   readonly maxNewTokens: number;
+  readonly sampling: Sampling | null;
   readonly eosTokenIds: ReadonlySet<number>;
   readonly isVirtual: boolean;
   /** See `SessionOptions`. */
@@ -74,10 +76,11 @@ function splitWaves({ waves, sequences, policy }: Prepared): {
 
 function createSession(options: GenerateOptions, waiting: Sequence[]): Session {
   const { prepared, dispatcher, machine, maxNewTokens, eosTokenIds, isVirtual, onProgress } = options;
-  const { interruptsDraft = false } = options;
+  const { sampling, interruptsDraft = false } = options;
   const { plan, policy, drafter, sequences } = prepared;
   return new Session({
-    ...{ plan, policy, drafter, dispatcher, maxNewTokens, eosTokenIds, isVirtual, interruptsDraft, waiting },
+    ...{ plan, policy, drafter, dispatcher, sampling, maxNewTokens, eosTokenIds, isVirtual },
+    ...{ interruptsDraft, waiting },
     onPass: (phase, passes) =>
       onProgress?.({
         ...{ phase, passes, numSequences: sequences.length, elapsedSeconds: machine.now() },

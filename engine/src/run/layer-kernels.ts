@@ -22,6 +22,7 @@ import type {
   HeadResult,
   MixResult,
 } from '../schedule/ops.js';
+import { sliceDraws } from '../speculate/row-draws.js';
 import { type Outcome, outcomeOf } from './lane.js';
 import type { WorkerModel } from './lane-protocol.js';
 import type { GiveWay } from './lane-queue.js';
@@ -120,7 +121,7 @@ export class LayerKernels {
   }
 
   /** The target's choice after each of the given rows. */
-  async head({ frame, rowIndices, wantsLogits }: Omit<HeadOp, 'kind'>): Promise<Outcome<HeadResult>> {
+  async head({ frame, rowIndices, wantsLogits, draws }: Omit<HeadOp, 'kind'>): Promise<Outcome<HeadResult>> {
     const { scratch, head, spec, role } = this.#model;
     const [x, out] = [scratch.headIn.byteOffset, scratch.logits.byteOffset];
     const source = this.#hidden(frame, spec.layers.length);
@@ -131,7 +132,10 @@ export class LayerKernels {
       commands.push(
         { kind: 'gather', source, indices, width: spec.hiddenSize, target: x },
         { kind: 'logits', model: role, x, rows, weights: head, out },
-        { kind: 'argmax', source: out, rows, width: spec.vocabSize },
+        {
+          ...{ kind: 'argmax', source: out, rows, width: spec.vocabSize },
+          draws: draws && sliceDraws(draws, start, start + rows),
+        },
       );
       if (wantsLogits) commands.push({ kind: 'read', source: out, count: rows * spec.vocabSize });
     }
@@ -161,7 +165,7 @@ export class LayerKernels {
     }
     await giveWay();
     const { endSeconds, result } = await this.head({
-      ...{ frame: 0, rowIndices: op.rowIndices, wantsLogits: false },
+      ...{ frame: 0, rowIndices: op.rowIndices, wantsLogits: false, draws: op.draws },
     });
     return { startSeconds, endSeconds, result: { ids: result.ids } };
   }

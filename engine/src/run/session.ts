@@ -13,6 +13,7 @@ import { createTask, type Task, type TaskHead } from '../schedule/task.js';
 import { residentTasks, WeightStream } from '../schedule/weight-stream.js';
 import { TaskIds } from '../schedule/work.js';
 import { countAccepted } from '../speculate/accept.js';
+import type { Sampling } from '../speculate/sampling.js';
 import type { Sequence, TargetChoice } from '../speculate/sequence.js';
 import { AcceptanceCounter } from '../speculate/statistics.js';
 import type { PhaseName } from '../trace/types.js';
@@ -24,6 +25,8 @@ export interface SessionOptions {
   /** Null where nobody proposes. */
   readonly drafter: Drafter | null;
   readonly dispatcher: Dispatcher;
+  /** How tokens are drawn; null: the most likely are chosen. */
+  readonly sampling: Sampling | null;
   readonly eosTokenIds: ReadonlySet<number>;
   /** New tokens that every sequence is asked for; with `ending: slowest` the sequences themselves may go beyond. */
   readonly maxNewTokens: number;
@@ -48,10 +51,11 @@ export class Session {
 
   constructor(options: SessionOptions) {
     this.#options = options;
-    const { drafter, plan, policy, interruptsDraft: isCoarse = false } = options;
+    const { drafter, plan, policy, sampling, interruptsDraft: isCoarse = false } = options;
     this.#drafting =
-      drafter?.begin({ placement: plan.draft, policy, routes: plan.routes, ids: this.#ids, isCoarse }) ??
-      null;
+      drafter?.begin({
+        ...{ placement: plan.draft, policy, routes: plan.routes, ids: this.#ids, sampling, isCoarse },
+      }) ?? null;
     this.#stream = new WeightStream(options.plan, options.policy, this.#ids, (id) =>
       options.dispatcher.slotOf(id),
     );
@@ -242,12 +246,12 @@ export class Session {
   }
 
   async #targetPass(phase: PhaseName, frames: readonly Frame[], wantsLogits = false): Promise<HeadResult[]> {
-    const { plan, policy, dispatcher } = this.#options;
+    const { plan, policy, dispatcher, sampling } = this.#options;
     const pass = this.#passes;
     // The next pass's weights are asked for now: as they need slots, they only follow right behind this pass's.
     dispatcher.add(this.#stream.tasksUpTo(pass + 1, phase));
     const graph = buildTargetPass({
-      ...{ plan, policy, pass, phase, frames, wantsLogits },
+      ...{ plan, policy, pass, phase, frames, wantsLogits, sampling },
       ...{ stream: this.#stream, ids: this.#ids },
     });
     dispatcher.add(graph.tasks);

@@ -115,7 +115,7 @@ export async function simulateRun(request: SimulationRequest): Promise<Simulatio
     const { outcome, ...traced } = await generate({
       ...{ prepared, dispatcher, machine, maxNewTokens, isVirtual: true },
       interruptsDraft,
-      eosTokenIds: new Set(),
+      ...{ sampling: null, eosTokenIds: new Set() },
       onProgress: request.onProgress,
       onPlaced: () => {},
     });

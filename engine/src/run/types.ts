@@ -8,6 +8,7 @@ import type { Checkpoint } from '../model/types.js';
 import type { Drafter } from '../schedule/drafter.js';
 import type { Policy, PolicyInput } from '../schedule/policy.js';
 import type { Strategy, StrategyName } from '../schedule/strategies/index.js';
+import type { SamplingInput } from '../speculate/sampling.js';
 import type { AcceptanceReport } from '../speculate/statistics.js';
 import type { LaneName } from '../topology/topology.js';
 import type { MemoryLog } from '../trace/memory.js';
@@ -42,6 +43,8 @@ export interface RunRequest {
   /** By name, or one of the caller's own. */
   readonly strategy: StrategyName | Strategy;
   readonly policy?: PolicyInput;
+  /** Draw tokens in place of choosing the most likely; by the index of its prompt, a sequence has noise of its own. @default temperature 0 */
+  readonly sampling?: SamplingInput | undefined;
   /** Most new tokens per sequence. */
   readonly maxNewTokens: number;
   readonly machine: MachineSettings;

@@ -4,6 +4,7 @@
  */
 
 import type { Checkpoint } from '../model/types.js';
+import { type DrawnText, drawRows } from '../speculate/row-draws.js';
 import type { DraftRound, DraftRun } from './drafter.js';
 import { type AttentionWork, addAttention, assignBlocks, cacheFields, type Feed, lastRows } from './feeds.js';
 import type { GroupLayout } from './group-layout.js';
@@ -60,7 +61,7 @@ export function buildDraftRound(request: DraftRoundRequest): Task[] {
 
 /** The steps of a micro-batch from `first` to before `end`; an engine that computes takes them one by one. */
 function draftSteps(
-  { placement, sizes, routes, ids, pass, batch, isAhead }: DraftRoundRequest,
+  { placement, sizes, routes, ids, pass, batch, isAhead, sampling }: DraftRoundRequest,
   microBatch: readonly StepwiseProposal[],
   first: number,
   end: number,
@@ -83,6 +84,7 @@ function draftSteps(
       ids: Int32Array.from(active.flatMap((proposal) => tokensFor(proposal, first))),
       sequences: cacheFields(attention, fed, blocks),
       rowIndices: lastRows(fed),
+      draws: sampling ? drawRows(sampling, active.map(textOf)) : undefined,
     };
   };
   const task = openTask(
@@ -136,6 +138,14 @@ function keepProposals(
 function feedFor({ sequence, assumed }: Proposal, step: number): Feed {
   const cached = sequence.draftCached;
   return { sequence, cached, count: step > 0 ? 1 : sequence.length + assumed.length - cached };
+}
+
+/** What a proposal's next token is drawn behind. */
+function textOf({ sequence, assumed, ids, numProposed }: StepwiseProposal): DrawnText {
+  return {
+    ...{ sequence: sequence.index, numTokens: sequence.length + assumed.length + numProposed, numRows: 1 },
+    tokens: () => [...sequence.tokensFrom(0), ...assumed, ...ids.slice(0, numProposed)],
+  };
 }
 
 function tokensFor({ sequence, assumed, ids }: StepwiseProposal, step: number): readonly number[] {

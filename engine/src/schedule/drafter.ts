@@ -3,6 +3,7 @@
 import type { Formats } from '../machine/formats.js';
 import type { PoolLayout } from '../machine/pool.js';
 import type { Checkpoint } from '../model/types.js';
+import type { Sampling } from '../speculate/sampling.js';
 import type { Sequence } from '../speculate/sequence.js';
 import type { Routes } from '../topology/topology.js';
 import type { MemoryDemand, ModelPlacement } from './memory-plan.js';
@@ -38,6 +39,8 @@ export interface DraftRun {
   /** Which lane its work goes to. */
   readonly routes: Routes;
   readonly ids: TaskIds;
+  /** How tokens are drawn, and so are best proposed; null: the most likely are chosen. */
+  readonly sampling: Sampling | null;
   /** One task for all steps behind the first: enough for a machine that lets urgent work in between anyway. */
   readonly isCoarse: boolean;
 }

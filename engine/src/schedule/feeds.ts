@@ -2,6 +2,7 @@
 
 import { sequenceFields } from '@specoffload/native';
 import { type AttentionSpec, keyWidth } from '../model/spec.js';
+import type { DrawnText } from '../speculate/row-draws.js';
 import type { CacheBlock, Sequence } from '../speculate/sequence.js';
 import { cacheCapacity } from './kv-cache.js';
 
@@ -163,6 +164,15 @@ export function verifiedRows(feeds: readonly Feed[]): Int32Array {
     }
   }
   return rows;
+}
+
+/** What the tokens of {@link verifiedRows} are drawn behind. */
+export function verifiedText({ sequence }: Feed): DrawnText {
+  const { index, candidates } = sequence;
+  return {
+    ...{ sequence: index, numTokens: sequence.length + candidates.length, numRows: candidates.length + 1 },
+    tokens: () => [...sequence.tokensFrom(0), ...candidates],
+  };
 }
 
 /** All tokens of the feeds, row by row. */

@@ -2,6 +2,7 @@
 
 import type { WeightDtype } from '@specoffload/native';
 import type { AttentionWeights, DeviceAddress, ExpertWeights, HostAddress } from '../machine/device.js';
+import type { RowDraws } from '../speculate/row-draws.js';
 
 /** One tensor's way across the link. */
 export interface UploadPiece {
@@ -124,12 +125,14 @@ export interface HeadOp {
   readonly rowIndices: Int32Array;
   /** Return the logits themselves too. */
   readonly wantsLogits: boolean;
+  /** How their tokens are drawn. @default the most likely */
+  readonly draws?: RowDraws | undefined;
 }
 
 /** In predictions, which compute nothing, `margins` and `routerMargins` are empty: no choice was close. */
 export interface HeadResult {
-  readonly ids: Int32Array; // (row), the most likely token
-  readonly margins: Float32Array; // (row), its lead over the second
+  readonly ids: Int32Array; // (row), the token chosen
+  readonly margins: Float32Array; // (row), its lead, see `RowMaxima`
   /**
    * For every row of the frame up to the last wanted one: the smallest lead, over all layers, of the last chosen
    * expert over the first not chosen.
@@ -138,7 +141,7 @@ export interface HeadResult {
   readonly logits: Float32Array | null; // (row, vocab)
 }
 
-/** One step of the draft: feeds tokens of several sequences, returns each one's most likely next token. */
+/** One step of the draft: feeds tokens of several sequences, returns the next token that it chooses for each. */
 export interface DraftOp {
   readonly kind: 'draft';
   readonly ids: Int32Array; // (row)
@@ -146,6 +149,8 @@ export interface DraftOp {
   readonly sequences: Float64Array;
   /** The last row of each sequence. */
   readonly rowIndices: Int32Array;
+  /** How tokens are drawn. @default the most likely */
+  readonly draws?: RowDraws | undefined;
 }
 
 export interface DraftResult<Ids = number> {

@@ -2,6 +2,7 @@
 
 import type { ModelSpec } from '../model/spec.js';
 import type { WeightGroup } from '../model/types.js';
+import type { Sampling } from '../speculate/sampling.js';
 import type { LaneName } from '../topology/topology.js';
 import type { PhaseName } from '../trace/types.js';
 import { crossingTokens, type Feed, type Frame, measureAttention } from './feeds.js';
@@ -30,6 +31,8 @@ export interface PassRequest {
   readonly phase: PhaseName;
   readonly frames: readonly Frame[];
   readonly wantsLogits?: boolean;
+  /** How tokens are drawn; null: the most likely are chosen. */
+  readonly sampling: Sampling | null;
 }
 
 /** One frame on its way through the layers. */

@@ -5,8 +5,9 @@
  * Per layer: attention, then experts in ascending order, each as soon as its weights are there.
  */
 
+import { drawRows } from '../speculate/row-draws.js';
 import { attend } from './attention-tasks.js';
-import { feedTokens } from './feeds.js';
+import { feedTokens, verifiedText } from './feeds.js';
 import { feedForward } from './ffn-tasks.js';
 import { choosesTokens } from './layer-costs.js';
 import type { HeadResult } from './ops.js';
@@ -45,13 +46,14 @@ function embed(context: PassContext, flow: Flow): void {
 
 /** The head, for the rows whose choice is wanted; its result goes to `results`. */
 function chooseTokens(context: PassContext, flow: Flow, results: (HeadResult | null)[]): number {
-  const { frames, wantsLogits = false } = context.request;
+  const { frames, wantsLogits = false, sampling } = context.request;
   const { index: frame, batch, last, stores } = flow;
-  const { headRows: rowIndices } = frames[frame];
+  const { headRows: rowIndices, feeds } = frames[frame];
   const rows = rowIndices.length;
   const task = context.push(flow, 'head', 'device', `head batch ${batch}`, [last, ...stores], () => ({
     kind: 'head',
     ...{ frame, rowIndices, wantsLogits },
+    draws: sampling ? drawRows(sampling, feeds.map(verifiedText)) : undefined,
   }));
   choosesTokens(task, context.costs, rows);
   task.imagine = () => imagineHead(rows);
