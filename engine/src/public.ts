@@ -39,6 +39,7 @@ export { type InflationOptions, inflateCheckpoint } from './model/inflate.js';
 export { type InflationPlan, type InflationRequest, planInflation } from './model/inflate-plan.js';
 export { type CheckpointReport, inspectCheckpoint } from './model/inspect.js';
 export type {
+  Activation,
   AttentionSpec,
   FfnSpec,
   LayerSpec,

@@ -60,6 +60,7 @@ interface RawAddon {
     numKvHeads: number,
     headDim: number,
     slidingWindow: number,
+    scale: number,
     threads: number,
     q: Float32Array,
     k: Float32Array,
@@ -69,6 +70,7 @@ interface RawAddon {
     sequences: Float64Array,
     ropeCos: Float32Array,
     ropeSin: Float32Array,
+    sinks: Float32Array | null,
   ): void;
   pinThread(cores: readonly number[]): boolean;
   allowedCores(): number[];
@@ -179,10 +181,13 @@ export function loadAddon(): NativeCore {
     },
     attend(call: AttentionCall): void {
       checkAttention(call);
-      const { numHeads, numKvHeads, headDim, slidingWindow } = call.shape;
-      const { threads, q, k, v, out, cache, sequences, ropeCos, ropeSin } = call;
-      // biome-ignore format: one line as the addon declares it
-      addon.attend(numHeads, numKvHeads, headDim, slidingWindow, threads, q, k, v, out, cache, sequences, ropeCos, ropeSin);
+      const { numHeads, numKvHeads, headDim, slidingWindow, scale } = call.shape;
+      const { threads, q, k, v, out, cache, sequences, ropeCos, ropeSin, sinks } = call;
+      // biome-ignore format: as the addon declares it
+      addon.attend(
+        numHeads, numKvHeads, headDim, slidingWindow, scale, threads,
+        q, k, v, out, cache, sequences, ropeCos, ropeSin, sinks,
+      );
     },
     pinThread(cores: readonly number[]): boolean {
       checkCores(cores);

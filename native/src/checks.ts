@@ -96,7 +96,7 @@ export function checkWiden(
 
 /** Checks one attention call and returns its number of rows (new tokens of all sequences). */
 export function checkAttention(call: AttentionCall): number {
-  const { numHeads, numKvHeads, headDim, slidingWindow } = call.shape;
+  const { numHeads, numKvHeads, headDim, slidingWindow, scale } = call.shape;
   checkWhole('numHeads', numHeads, 1, 2 ** 20);
   checkWhole('numKvHeads', numKvHeads, 1, numHeads);
   if (numHeads % numKvHeads !== 0) {
@@ -105,6 +105,8 @@ export function checkAttention(call: AttentionCall): number {
   checkWhole('headDim', headDim, 2, 2 ** 20);
   if (headDim % 2 !== 0) throw new RangeError(`invalid headDim: ${headDim}; expected an even number`);
   checkWhole('slidingWindow', slidingWindow, 0, Number.MAX_SAFE_INTEGER);
+  if (!(0 < scale && scale < Infinity))
+    throw new RangeError(`invalid scale: ${scale}; expected a positive number`);
   checkWhole('threads', call.threads, 1, maxThreads);
 
   const { sequences, cache } = call;
@@ -134,6 +136,7 @@ export function checkAttention(call: AttentionCall): number {
   checkLength('out', call.out, numRows * numHeads * headDim);
   checkLength('ropeCos', call.ropeCos, numPositions * (headDim / 2));
   checkLength('ropeSin', call.ropeSin, numPositions * (headDim / 2));
+  if (call.sinks) checkLength('sinks', call.sinks, numHeads);
   return numRows;
 }
 

@@ -94,6 +94,8 @@ export interface AttentionShape {
   readonly headDim: number;
   /** Keys a query sees, itself included (sliding window); 0 for all of them. */
   readonly slidingWindow: number;
+  /** What scores are multiplied with before the softmax. */
+  readonly scale: number;
 }
 
 /** Number of fields per sequence in {@link AttentionCall.sequences}. */
@@ -120,6 +122,8 @@ export interface AttentionCall {
   readonly sequences: Float64Array;
   readonly ropeCos: Float32Array; // (position, headDim / 2)
   readonly ropeSin: Float32Array; // (position, headDim / 2)
+  /** Scores that take part in the softmax and have no value, (head); null for none. */
+  readonly sinks: Float32Array | null;
   /** Threads to use, the calling one included. */
   readonly threads: number;
 }

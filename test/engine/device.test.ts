@@ -1,18 +1,11 @@
 /** What every kind of device has to do, command by command, against plain arithmetic; a new kind is tested by its name. */
 
-import { createRandom, deviceKinds, type Random } from '@specoffload/engine';
-import { codecs, loadNativeCore } from '@specoffload/native';
+import { deviceKinds } from '@specoffload/engine';
+import { codecs } from '@specoffload/native';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type {
-  Command,
-  Completion,
-  Device,
-  DeviceQueue,
-  QueueName,
-} from '../../engine/dist/machine/device.js';
-import { connectQueue, formatsOf, openDevice } from '../../engine/dist/machine/devices.js';
-import { PoolLayout, PoolMemory } from '../../engine/dist/machine/pool.js';
+import type { Completion } from '../../engine/dist/machine/device.js';
 import { attend } from '../../native/dist/twin/attention.js';
+import { Bench, linear, rmsNorm } from './device-bench.js';
 import { maxDifference } from './model/golden.js';
 import { specOf } from './tiny.js';
 
@@ -22,103 +15,7 @@ const sizes = {
   ...{ rmsNormEps: 1e-5, tieEmbeddings: false, maxPositions: 40, eosTokenIds: [] },
 };
 
-/** A device with one queue of each name, and places in both memories. */
-class Bench {
-  readonly random: Random;
-  readonly host: PoolMemory;
-  readonly #device: Promise<Device>;
-  readonly #queues: Promise<Record<QueueName, DeviceQueue>>;
-  #deviceEnd = 0;
-  #hostEnd = 0;
-
-  constructor(kind: string, seed = 1) {
-    const core = loadNativeCore('auto');
-    const memory = new PoolLayout('device');
-    memory.place('all', 2 ** 20);
-    this.random = createRandom(seed);
-    this.host = PoolMemory.create(core, memory);
-    this.#device = openDevice(
-      { kind, seed },
-      {
-        ...{ core, memory, formats: formatsOf({ kind }), host: this.host.handles, threads: 1 },
-        models: { target: specOf({ architecture: 'mixtral', ...sizes }), draft: null },
-      },
-    );
-    this.#queues = connect(this.#device);
-  }
-
-  /** Room for values in device memory. */
-  room(count: number): number {
-    this.#deviceEnd += 64 * Math.ceil((count * 4) / 64);
-    return this.#deviceEnd - 64 * Math.ceil((count * 4) / 64);
-  }
-
-  hostRoom(byteLength: number): number {
-    this.#hostEnd += 64 * Math.ceil(byteLength / 64);
-    return this.#hostEnd - 64 * Math.ceil(byteLength / 64);
-  }
-
-  draw(count: number): Float32Array {
-    return Float32Array.from({ length: count }, () => this.random.normal());
-  }
-
-  async submit(...commands: Command[]): Promise<Completion> {
-    return (await this.#queues).compute.submit(commands);
-  }
-
-  async copy(...commands: Command[]): Promise<Completion> {
-    return (await this.#queues).copy.submit(commands);
-  }
-
-  /** Puts values into device memory. */
-  async put(values: Float32Array): Promise<number> {
-    const target = this.room(values.length);
-    await this.submit({ kind: 'write', values, target });
-    return target;
-  }
-
-  async get(source: number, count: number): Promise<Float32Array> {
-    const { values } = await this.submit({ kind: 'read', source, count });
-    return values[0];
-  }
-
-  async close(): Promise<void> {
-    const { compute, copy } = await this.#queues;
-    await compute.close();
-    await copy.close();
-    await (await this.#device).close();
-    this.host.release();
-  }
-}
-
-async function connect(opening: Promise<Device>): Promise<Record<QueueName, DeviceQueue>> {
-  const device = await opening;
-  return {
-    compute: await connectQueue(device.handOver('compute')),
-    copy: await connectQueue(device.handOver('copy')),
-  };
-}
-
-/** x · weightᵀ, with weight (out, in). */
-function linear(x: Float32Array, weight: Float32Array, width: number): Float32Array {
-  const numOut = weight.length / width;
-  return Float32Array.from({ length: (x.length / width) * numOut }, (_, i) => {
-    const [row, out] = [Math.floor(i / numOut), i % numOut];
-    let sum = 0;
-    for (let j = 0; j < width; j += 1) sum += x[row * width + j] * weight[out * width + j];
-    return sum;
-  });
-}
-
-function rmsNorm(x: Float32Array, weight: Float32Array): Float32Array {
-  const width = weight.length;
-  return x.map((value, i) => {
-    const row = x.subarray(Math.floor(i / width) * width, (Math.floor(i / width) + 1) * width);
-    const meanSquare = row.reduce((sum, each) => sum + each * each, 0) / width;
-    return (value / Math.sqrt(meanSquare + sizes.rmsNormEps)) * weight[i % width];
-  });
-}
-
+const spec = specOf({ architecture: 'mixtral', ...sizes });
 const add = (a: Float32Array, b: Float32Array) => a.map((value, i) => value + b[i]);
 const { hiddenSize: h, ffnSize: f, numExperts, vocabSize } = sizes;
 const a = sizes.numHeads * sizes.headDim;
@@ -129,7 +26,7 @@ describe.each(deviceKinds)('the %s device', (kind) => {
   let bench: Bench;
 
   beforeAll(() => {
-    bench = new Bench(kind);
+    bench = new Bench(kind, spec);
   });
 
   afterAll(() => bench.close());
@@ -146,7 +43,7 @@ describe.each(deviceKinds)('the %s device', (kind) => {
     await bench.submit({
       ...{ kind: 'project', model: 'target', layer: 0, x: places[0], rows, weights, q, k, v },
     });
-    const normed = rmsNorm(x!, norm!);
+    const normed = rmsNorm(x!, norm!, sizes.rmsNormEps);
     expect(maxDifference(await bench.get(q, rows * a), linear(normed, wq!, h))).toBeLessThan(1e-5);
     expect(maxDifference(await bench.get(k, rows * b), linear(normed, wk!, h))).toBeLessThan(1e-5);
     expect(maxDifference(await bench.get(v, rows * b), linear(normed, wv!, h))).toBeLessThan(1e-5);
@@ -165,7 +62,7 @@ describe.each(deviceKinds)('the %s device', (kind) => {
     });
     const mixed = add(linear(attention!, wo!, a), x!);
     expect(maxDifference(await bench.get(y!, rows * h), mixed)).toBeLessThan(1e-5);
-    const expected = rmsNorm(mixed, norm!);
+    const expected = rmsNorm(mixed, norm!, sizes.rmsNormEps);
     expect(maxDifference(await bench.get(normed!, rows * h), expected)).toBeLessThan(1e-5);
     const scores = linear(expected, wr!, h);
     expect(maxDifference(await bench.get(router!, rows * numExperts), scores)).toBeLessThan(1e-5);
@@ -209,7 +106,7 @@ describe.each(deviceKinds)('the %s device', (kind) => {
       { kind: 'starts-finite', source: spoiled, rows: 2, width: 2 },
       { kind: 'starts-finite', source: spoiled, rows: 4, width: 2 },
     );
-    const expected = linear(rmsNorm(x!, norm!), head!, h);
+    const expected = linear(rmsNorm(x!, norm!, sizes.rmsNormEps), head!, h);
     for (let row = 0; row < rows; row += 1) {
       const logits = [...expected.subarray(row * vocabSize, (row + 1) * vocabSize)];
       const [best, second] = [...logits].sort((one, other) => other - one);
@@ -243,12 +140,13 @@ describe.each(deviceKinds)('the %s device', (kind) => {
         rows,
       },
       ...{ cache: places[3], cacheElements: 2 * half, sequences, numPositions },
-      ...{ ropeCos: places[4], ropeSin: places[5] },
+      ...{ ropeCos: places[4], ropeSin: places[5], sinks: null },
     });
     const expected = new Float32Array(rows * a);
     const { numHeads, numKvHeads, headDim } = sizes;
     attend({
-      shape: { numHeads, numKvHeads, headDim, slidingWindow: 0 },
+      shape: { numHeads, numKvHeads, headDim, slidingWindow: 0, scale: headDim ** -0.5 },
+      sinks: null,
       ...{ q: q!, k: k!, v: v!, out: expected, cache: cache!, sequences, ropeCos, ropeSin, threads: 1 },
     });
     expect(maxDifference(await bench.get(out, rows * a), expected)).toBeLessThan(1e-5);
@@ -321,7 +219,7 @@ describe.each(deviceKinds)('the %s device', (kind) => {
 describe('the isolated device', () => {
   /** The order in which the answers to commands that were submitted together come. */
   async function orderOfAnswers(seed: number): Promise<number[]> {
-    const bench = new Bench('isolated', seed);
+    const bench = new Bench('isolated', spec, { seed });
     const place = await bench.put(Float32Array.of(0));
     const order: number[] = [];
     await Promise.all(
@@ -335,7 +233,7 @@ describe('the isolated device', () => {
   }
 
   it('holds nothing at first that looks like zeros', async () => {
-    const bench = new Bench('isolated');
+    const bench = new Bench('isolated', spec);
     expect((await bench.get(0, 1000)).every(Number.isNaN)).toBe(true);
     await bench.close();
   });
@@ -347,7 +245,7 @@ describe('the isolated device', () => {
   });
 
   it('reads host memory when it gets to it, not when it is asked', async () => {
-    const bench = new Bench('isolated');
+    const bench = new Bench('isolated', spec);
     const host = bench.hostRoom(4);
     const device = await bench.put(Float32Array.of(0));
     bench.host.floats(host, 1).fill(1);

@@ -11,6 +11,9 @@ interface Lengths {
 /** What a refused call has wrong, on top of one that is right. */
 type Changes = Partial<Omit<AttentionCall, 'shape'>> & { readonly shape?: Partial<AttentionShape> };
 
+/** Shapes that say nothing else scale scores as usual. */
+const usual = (headDim: number) => headDim ** -0.5;
+
 /** A random call: ragged sequences in one cache, in shuffled places, with room to spare. */
 function createCall(
   shape: AttentionShape,
@@ -48,6 +51,7 @@ function createCall(
     sequences,
     ropeCos: Float32Array.from(angles, Math.cos),
     ropeSin: Float32Array.from(angles, Math.sin),
+    sinks: seed % 3 === 0 ? fill(numHeads) : null,
     threads,
   };
 }
@@ -61,7 +65,7 @@ function attendNaively(call: AttentionCall): {
   out: number[];
   appended: { keys: number[]; values: number[] };
 } {
-  const { numHeads, numKvHeads, headDim, slidingWindow } = call.shape;
+  const { numHeads, numKvHeads, headDim, slidingWindow, scale } = call.shape;
   const half = headDim / 2;
   const rope = (x: number[], position: number) =>
     x.map((_, d) => {
@@ -102,10 +106,9 @@ function attendNaively(call: AttentionCall): {
         const query = rope(slice(call.q, (firstRow + t) * numHeads + h), numPast + t);
         const first = slidingWindow > 0 ? Math.max(0, numPast + t + 1 - slidingWindow) : 0;
         const seen = keys[kvHead].slice(first);
-        const scores = seen.map(
-          (key) => key.reduce((sum, x, d) => sum + x * query[d], 0) / Math.sqrt(headDim),
-        );
-        const weights = scores.map((score) => Math.exp(score - Math.max(...scores)));
+        const scores = seen.map((key) => key.reduce((sum, x, d) => sum + x * query[d], 0) * scale);
+        const sinks = call.sinks ? [call.sinks[h]] : [];
+        const weights = [...scores, ...sinks].map((score) => Math.exp(score - Math.max(...scores, ...sinks)));
         const total = weights.reduce((sum, w) => sum + w, 0);
         const seenValues = values[kvHead].slice(first);
         for (let d = 0; d < headDim; d++) {
@@ -156,6 +159,9 @@ function numForeignChanges(before: AttentionCall, after: AttentionCall): number 
   return changed - appended.keys.length - appended.values.length;
 }
 
+/** Scores are multiplied with what is usual, or with what some models have instead. */
+const scalesOf = (headDim: number) => [usual(headDim), usual(headDim), 0.3 * usual(headDim)];
+
 const randomCases = Array.from({ length: 60 }, (_, seed) => {
   const random = createRandom(seed);
   const pick = <T>(items: readonly T[]) => items[randomWhole(random, 0, items.length - 1)];
@@ -170,7 +176,13 @@ const randomCases = Array.from({ length: 60 }, (_, seed) => {
   const threads = randomWhole(random, 1, 3);
   return {
     seed,
-    shape: { numHeads: group * numKvHeads, numKvHeads, headDim, slidingWindow },
+    shape: {
+      numHeads: group * numKvHeads,
+      numKvHeads,
+      headDim,
+      slidingWindow,
+      scale: pick(scalesOf(headDim)),
+    },
     lengths,
     threads,
   };
@@ -199,7 +211,7 @@ describe.each(cores)('attend, %s', (kind, core) => {
     { headDim: 64, slidingWindow: 3 },
     { headDim: 20, slidingWindow: 33 },
   ])('gives a row the same bits alone and in company: %o', ({ headDim, slidingWindow }) => {
-    const shape = { numHeads: 6, numKvHeads: 2, headDim, slidingWindow };
+    const shape = { numHeads: 6, numKvHeads: 2, headDim, slidingWindow, scale: usual(headDim) };
     const lengths = [
       { numPast: 50, numNew: 5 },
       { numPast: 0, numNew: 7 },
@@ -233,7 +245,7 @@ describe.each(cores)('attend, %s', (kind, core) => {
   });
 
   test('gives the same bits on any number of threads', () => {
-    const shape = { numHeads: 8, numKvHeads: 4, headDim: 32, slidingWindow: 0 };
+    const shape = { numHeads: 8, numKvHeads: 4, headDim: 32, slidingWindow: 0, scale: usual(32) };
     const lengths = Array.from({ length: 9 }, (_, i) => ({ numPast: i * 11, numNew: 1 + (i % 4) }));
     const start = createCall(shape, lengths, 11);
     const alone = cloneCall(start);
@@ -247,9 +259,19 @@ describe.each(cores)('attend, %s', (kind, core) => {
     }
   });
 
+  test('gives all of the weight to a sink that is far above the scores, and none to one far below', () => {
+    const shape = { numHeads: 2, numKvHeads: 1, headDim: 8, slidingWindow: 0, scale: usual(8) };
+    const start = createCall(shape, [{ numPast: 5, numNew: 2 }], 1);
+    const plain = cloneCall(start);
+    core.attend(plain);
+    const sunk = cloneCall(start, { sinks: Float32Array.of(1000, -1000) });
+    core.attend(sunk);
+    for (const [i, value] of sunk.out.entries()) expect(value).toBe(i % 16 < 8 ? 0 : plain.out[i]);
+  });
+
   test('keeps large and hopeless scores exact', () => {
-    const shape = { numHeads: 1, numKvHeads: 1, headDim: 8, slidingWindow: 0 };
-    const call = createCall(shape, [{ numPast: 20, numNew: 1 }], 3);
+    const shape = { numHeads: 1, numKvHeads: 1, headDim: 8, slidingWindow: 0, scale: usual(8) };
+    const call = createCall(shape, [{ numPast: 20, numNew: 1 }], 4);
     call.q.fill(100);
     call.k.fill(100); // one key of 21 takes it all: the others' weights underflow to nothing
     const rotated = cloneCall(call, {
@@ -262,7 +284,7 @@ describe.each(cores)('attend, %s', (kind, core) => {
 
   test('lets a NaN through instead of hiding it', () => {
     const call = createCall(
-      { numHeads: 1, numKvHeads: 1, headDim: 8, slidingWindow: 0 },
+      { numHeads: 1, numKvHeads: 1, headDim: 8, slidingWindow: 0, scale: usual(8) },
       [{ numPast: 2, numNew: 1 }],
       3,
     );
@@ -276,6 +298,8 @@ describe.each(cores)('attend, %s', (kind, core) => {
     [{ shape: { numKvHeads: 4 } }, 'invalid numKvHeads: 4; expected a divisor of numHeads, 6'],
     [{ shape: { headDim: 7 } }, 'invalid headDim: 7; expected an even number'],
     [{ shape: { slidingWindow: -1 } }, 'invalid slidingWindow: -1; expected a whole number from 0'],
+    [{ shape: { scale: 0 } }, 'invalid scale: 0; expected a positive number'],
+    [{ sinks: new Float32Array(5) }, 'invalid sinks: 5 elements; expected at least 6'],
     [{ threads: 0 }, 'invalid threads: 0; expected a whole number from 1 to 1024'],
     [{ threads: Number.NaN }, 'invalid threads: NaN;'],
     [{ sequences: new Float64Array(4) }, 'invalid sequences: 4 numbers; expected 5 per sequence'],
@@ -287,7 +311,7 @@ describe.each(cores)('attend, %s', (kind, core) => {
     [{ q: new Float32Array(3) }, 'invalid q: 3 elements; expected at least 48'],
     [{ ropeSin: new Float32Array(3) }, 'invalid ropeSin: 3 elements; expected at least 12'],
   ])('refuses %o', (changes, message) => {
-    const shape = { numHeads: 6, numKvHeads: 2, headDim: 8, slidingWindow: 0 };
+    const shape = { numHeads: 6, numKvHeads: 2, headDim: 8, slidingWindow: 0, scale: usual(8) };
     const call = createCall(shape, [{ numPast: 2, numNew: 1 }], 5);
     const changed = { ...call, ...changes, shape: { ...shape, ...changes.shape } } as AttentionCall;
     expect(() => core.attend(changed)).toThrow(message);

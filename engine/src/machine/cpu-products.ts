@@ -117,7 +117,7 @@ async function createLayerSessions(factory: SessionFactory, layer: LayerSpec): P
   const [project, mix, feedForward] = await Promise.all([
     factory.session(projectGraph(layer)),
     factory.session(mixGraph(layer)),
-    factory.session(feedForwardGraph()),
+    factory.session(feedForwardGraph(layer)),
   ]);
   return { project, mix, 'feed-forward': feedForward };
 }
@@ -204,7 +204,8 @@ function bindMix(
       x: [x, rows, h],
       norm: [w.postNorm, h],
       ...maybeTensor('bo', w.oBias, h),
-      ...(e > 1 && maybeTensor('wr', w.router, e, h)),
+      ...maybeTensor('anorm', w.afterAttentionNorm, h),
+      ...(e > 1 && { ...maybeTensor('wr', w.router, e, h), ...maybeTensor('br', w.routerBias, e) }),
     },
     outputs: { y: [y, rows, h], n: [normed, rows, h], ...(e > 1 && { r: [router, rows, e] }) },
   };
@@ -216,7 +217,13 @@ function bindFeedForward(
   { x, rows, weights: w, out }: FeedForwardCommand,
 ): Binding {
   return {
-    inputs: { x: [x, rows, h], wg: [w.gate, f, h], wu: [w.up, f, h], wd: [w.down, h, f] },
+    inputs: {
+      ...{ x: [x, rows, h], wg: [w.gate, f, h], wu: [w.up, f, h], wd: [w.down, h, f] },
+      ...maybeTensor('bg', w.gateBias, f),
+      ...maybeTensor('bu', w.upBias, f),
+      ...maybeTensor('bd', w.downBias, h),
+      ...maybeTensor('fnorm', w.afterFfnNorm, h),
+    },
     outputs: { y: [out, rows, h] },
   };
 }

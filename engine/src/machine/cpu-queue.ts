@@ -4,7 +4,7 @@ import { type AttentionShape, codecs, f32, type NativeCore } from '@specoffload/
 import { type AttentionSpec, keyWidth, type ModelSpec, queryWidth } from '../model/spec.js';
 import { nowSeconds } from './clock.js';
 import { CpuProducts } from './cpu-products.js';
-import { gatherRows, maximaOf, scatterAddRows, startsFinite } from './cpu-rows.js';
+import { gatherRows, maximaOf, scaleValues, scatterAddRows, startsFinite } from './cpu-rows.js';
 import type {
   AttendCommand,
   Command,
@@ -162,6 +162,8 @@ export class CpuQueue implements DeviceQueue {
         source: table + ids[row] * storedRowBytes,
         target: target + f32.bytes(row * count),
       });
+    const { scale } = this.#specOf(model).embedding;
+    if (scale !== 1) scaleValues(this.#device.floats(target, ids.length * count), scale);
   }
 
   #attend(call: AttendCommand): void {
@@ -178,6 +180,7 @@ export class CpuQueue implements DeviceQueue {
       sequences: call.sequences,
       ropeCos: this.#device.floats(call.ropeCos, tableLength),
       ropeSin: this.#device.floats(call.ropeSin, tableLength),
+      sinks: call.sinks === null ? null : this.#device.floats(call.sinks, attention.numHeads),
       threads: this.#options.threads,
     });
   }
@@ -190,8 +193,9 @@ export class CpuQueue implements DeviceQueue {
 }
 
 /** What the native attention has to know of a layer. */
-export function attentionShape({ numHeads, numKvHeads, headDim, window }: AttentionSpec): AttentionShape {
-  return { numHeads, numKvHeads, headDim, slidingWindow: window ?? 0 };
+export function attentionShape(attention: AttentionSpec): AttentionShape {
+  const { numHeads, numKvHeads, headDim, window, scale } = attention;
+  return { numHeads, numKvHeads, headDim, slidingWindow: window ?? 0, scale };
 }
 
 interface Answers {

@@ -29,6 +29,11 @@ export function scatterAddRows(
   }
 }
 
+/** Mutates `values`. */
+export function scaleValues(values: Float32Array, factor: number): void {
+  for (let i = 0; i < values.length; i += 1) values[i] *= factor;
+}
+
 export function maximaOf(memory: PoolMemory, { source, rows, width, draws }: ArgmaxCommand): RowMaxima {
   const ids = new Int32Array(rows);
   const margins = new Float32Array(rows);

@@ -37,6 +37,9 @@ export interface AttentionWeights {
   readonly oBias?: DeviceAddress;
   readonly qNorm?: DeviceAddress;
   readonly kNorm?: DeviceAddress;
+  readonly sinks?: DeviceAddress;
+  readonly afterAttentionNorm?: DeviceAddress;
+  readonly routerBias?: DeviceAddress;
 }
 
 /** One expert (or the dense FFN) in device memory. */
@@ -44,6 +47,11 @@ export interface ExpertWeights {
   readonly gate: DeviceAddress;
   readonly up: DeviceAddress;
   readonly down: DeviceAddress;
+  /** Each of these is absent where the layer has none. */
+  readonly gateBias?: DeviceAddress;
+  readonly upBias?: DeviceAddress;
+  readonly downBias?: DeviceAddress;
+  readonly afterFfnNorm?: DeviceAddress;
 }
 
 export interface HeadWeights {
@@ -83,7 +91,7 @@ export interface CopyCommand {
   readonly stretches: Float64Array;
 }
 
-/** target[row] = embedding of ids[row], from the table in host memory, as stored. */
+/** target[row] = embedding of ids[row] times the model's `embedding.scale`, from the table in host memory, as stored. */
 export interface EmbedCommand {
   readonly kind: 'embed';
   readonly model: ModelRole;
@@ -93,7 +101,10 @@ export interface EmbedCommand {
   readonly target: DeviceAddress; // (row, hidden)
 }
 
-/** q, k, v = projections of the normed rows of `x`, with the biases and norms that the layer has. */
+/**
+ * q, k, v = projections of the normed rows of `x`, with the biases and norms that the layer's spec has. Norms multiply
+ * with weight + `NormSpec.offset`.
+ */
 export interface ProjectCommand {
   readonly kind: 'project';
   readonly model: ModelRole;
@@ -106,7 +117,10 @@ export interface ProjectCommand {
   readonly v: DeviceAddress; // (row, kvHead, headDim)
 }
 
-/** Attention over a KV cache in device memory; the arguments are those of the native `AttentionCall`. */
+/**
+ * Attention over a KV cache in device memory; the arguments are those of the native `AttentionCall`, window and scale
+ * those of the layer's spec.
+ */
 export interface AttendCommand {
   readonly kind: 'attend';
   readonly model: ModelRole;
@@ -123,9 +137,14 @@ export interface AttendCommand {
   readonly ropeCos: DeviceAddress; // (position, headDim / 2)
   readonly ropeSin: DeviceAddress;
   readonly numPositions: number;
+  /** Weights of the layer's group, (head); null where it has none. */
+  readonly sinks: DeviceAddress | null;
 }
 
-/** y = x + attention · oᵀ; normed = norm(y); router logits where there is a choice. */
+/**
+ * y = x + afterAttention(attention · oᵀ + bias), where that norm is the layer's own or nothing; normed = norm(y); router
+ * logits, with their bias, where there is a choice.
+ */
 export interface MixCommand {
   readonly kind: 'mix';
   readonly model: ModelRole;
@@ -139,7 +158,7 @@ export interface MixCommand {
   readonly router: DeviceAddress; // (row, expert)
 }
 
-/** out = down · (silu(gate · x) * (up · x)). */
+/** out = afterFfn(down · activate(gate · x, up · x)), each product with its bias: see `Activation` and `NormSpec`. */
 export interface FeedForwardCommand {
   readonly kind: 'feed-forward';
   readonly model: ModelRole;

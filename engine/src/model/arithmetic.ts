@@ -15,25 +15,17 @@ export function refuseUncomputable(spec: ModelSpec, source: string): void {
   );
 }
 
-function problemOfModel({ embedding, finalNorm, tensors }: ModelSpec): string | null {
-  if (embedding.scale !== 1) return 'scaled embeddings';
-  if (finalNorm.offset !== 0) return 'norms whose weights are stored less one';
+function problemOfModel({ tensors }: ModelSpec): string | null {
   const [sliced] = Object.entries(tensors).find(([, { slice }]) => slice) ?? [];
   return sliced === undefined ? null : `${sliced} in a tensor with others`;
 }
 
 function problemOfLayer({ attention, norms, ffn }: LayerSpec, index: number, first: LayerSpec) {
-  const { headDim, scale, sinks, qkNorm, rope } = attention;
   const where = `in layer ${index}`;
-  if (norms.afterAttention || norms.afterFfn) return `norms after attention or FFN ${where}`;
-  if (norms.beforeAttention.offset !== 0 || norms.beforeFfn.offset !== 0 || qkNorm?.norm.offset)
-    return `norms whose weights are stored less one ${where}`;
-  if (sinks) return `attention sinks ${where}`;
-  if (scale !== headDim ** -0.5) return `scores multiplied with ${scale} ${where}`;
-  if (rope.scaling && rope.scaling.type !== 'llama3') return `${rope.scaling.type} RoPE ${where}`;
+  if (norms.afterFfn && ffn.router) return `a norm of what experts add together ${where}`;
+  if (attention.rope.scaling && attention.rope.scaling.type !== 'llama3')
+    return `${attention.rope.scaling.type} RoPE ${where}`;
   if (keyWidth(attention) !== keyWidth(first.attention)) return 'layers whose keys differ in size';
-  if (ffn.activation !== 'silu') return `the activation ${ffn.activation} ${where}`;
-  if (ffn.biases || ffn.router?.biases) return `biases of experts or router ${where}`;
   if (ffn.sharedWidth !== null) return `a shared expert ${where}`;
   return null;
 }

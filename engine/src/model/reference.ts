@@ -9,7 +9,15 @@ import { open } from 'node:fs/promises';
 import { UserError } from '@specoffload/input';
 import { decodeWeights } from '@specoffload/native';
 import { createRopeTables, type RopeTables } from './rope.js';
-import { keyWidth, type LayerSpec, type ModelSpec, type NormSpec, queryWidth } from './spec.js';
+import {
+  type Activation,
+  clampedSwiglu,
+  keyWidth,
+  type LayerSpec,
+  type ModelSpec,
+  type NormSpec,
+  queryWidth,
+} from './spec.js';
 import type { Checkpoint, TensorRef, TensorRole, WeightGroup } from './types.js';
 
 /** The tensors of one group, by role, widened to fp32. */
@@ -110,10 +118,10 @@ export function referenceLogits(
     stream = stream.map((x, position) => add(x, mixed[position]));
     stream = stream.map((x, position) => {
       const normed = rmsNorm(x, attention.postNorm!, layer.norms.beforeFfn);
-      if (attention.router === undefined) return add(x, gatedFfn(experts[0], normed));
-      const choice = route(layer, attention.router, normed, index, position);
+      if (attention.router === undefined) return add(x, gatedFfn(layer, experts[0], normed));
+      const choice = route(layer, attention, normed, index, position);
       options.onRoute?.(choice);
-      return add(x, mixExperts(experts, choice, normed));
+      return add(x, mixExperts(layer, experts, choice, normed));
     });
   }
   const wanted = options.positions === 'last' ? stream.slice(-1) : stream;
@@ -155,10 +163,11 @@ export function referenceGreedy(
 
 function embed({ spec, embedding }: ReferenceWeights, id: number): Float32Array {
   const { vocabSize, hiddenSize } = spec;
+  const { scale } = spec.embedding;
   if (!(Number.isInteger(id) && 0 <= id && id < vocabSize)) {
     throw new RangeError(`invalid token id: ${id}; expected an integer from 0 to ${vocabSize - 1}`);
   }
-  return embedding.embedding!.slice(id * hiddenSize, (id + 1) * hiddenSize);
+  return embedding.embedding!.slice(id * hiddenSize, (id + 1) * hiddenSize).map((value) => value * scale);
 }
 
 /** Causal grouped-query attention over the whole sequence: (position, hidden) to (position, hidden). */
@@ -192,14 +201,15 @@ function attend(
       for (let j = 0; j < scores.length; j++) {
         scores[j] = dot(query, head * headDim, keys[first + j], kvBase, headDim) * scale;
       }
-      const probabilities = softmax(scores);
+      const probabilities = softmax(scores, weights.sinks?.[head]);
       for (let c = 0; c < headDim; c++) {
         let total = 0;
         for (let j = 0; j < scores.length; j++) total += probabilities[j] * values[first + j][kvBase + c];
         out[head * headDim + c] = total;
       }
     }
-    return biased(project(weights.o!, out, stream[position].length), weights.oBias);
+    const added = biased(project(weights.o!, out, stream[position].length), weights.oBias);
+    return maybeNorm(added, weights.afterAttentionNorm, norms.afterAttention);
   });
 }
 
@@ -234,12 +244,12 @@ function rotate(x: Float32Array, rope: RopeTables, position: number, headDim: nu
 /** Softmax over all experts, and the best `expertsPerToken` of them, whose weights are made to sum to one or left. */
 function route(
   { ffn }: LayerSpec,
-  router: Float32Array,
+  { router, routerBias }: ReferenceGroup,
   normed: Float32Array,
   layer: number,
   position: number,
 ): RouterChoice {
-  const logits = project(router, normed, ffn.numExperts); // (expert)
+  const logits = biased(project(router!, normed, ffn.numExperts), routerBias); // (expert)
   const probabilities = softmax(logits);
   const experts = topIndices(probabilities, ffn.expertsPerToken);
   const chosen = experts.reduce((sum, expert) => sum + probabilities[expert], 0);
@@ -254,6 +264,7 @@ function route(
 }
 
 function mixExperts(
+  layer: LayerSpec,
   experts: readonly ReferenceGroup[],
   choice: RouterChoice,
   normed: Float32Array,
@@ -261,22 +272,36 @@ function mixExperts(
   const out = new Float32Array(normed.length);
   for (const [rank, expert] of choice.experts.entries()) {
     const weight = choice.weights[rank];
-    for (const [c, value] of gatedFfn(experts[expert], normed).entries()) out[c] += weight * value;
+    for (const [c, value] of gatedFfn(layer, experts[expert], normed).entries()) out[c] += weight * value;
   }
   return out;
 }
 
-/** down(silu(gate x) * up x), (hidden) to (hidden). */
-function gatedFfn({ gate, up, down }: ReferenceGroup, x: Float32Array): Float32Array {
-  const ffnSize = gate!.length / x.length;
-  const gated = project(gate!, x, ffnSize); // (ffn)
-  const inner = project(up!, x, ffnSize); // (ffn)
-  for (let i = 0; i < ffnSize; i++) inner[i] *= silu(gated[i]);
-  return project(down!, inner, x.length);
+/** down(activate(gate x, up x)), (hidden) to (hidden). */
+function gatedFfn({ ffn, norms }: LayerSpec, weights: ReferenceGroup, x: Float32Array): Float32Array {
+  const { gate, up, down, gateBias, upBias, downBias, afterFfnNorm } = weights;
+  const gates = biased(project(gate!, x, ffn.width), gateBias); // (ffn)
+  const ups = biased(project(up!, x, ffn.width), upBias); // (ffn)
+  const inner = gates.map((value, i) => activate(ffn.activation, value, ups[i])); // (ffn)
+  return maybeNorm(biased(project(down!, inner, x.length), downBias), afterFfnNorm, norms.afterFfn);
 }
 
-function silu(x: number): number {
-  return x / (1 + Math.exp(-x));
+function activate(activation: Activation, gate: number, up: number): number {
+  switch (activation) {
+    case 'silu':
+      return gate * sigmoid(gate) * up;
+    case 'gelu-tanh':
+      return 0.5 * gate * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (gate + 0.044715 * gate ** 3))) * up;
+    case 'clamped-swiglu': {
+      const { limit, alpha } = clampedSwiglu;
+      const clamped = Math.min(gate, limit);
+      return clamped * sigmoid(alpha * clamped) * (Math.min(Math.max(up, -limit), limit) + 1);
+    }
+  }
+}
+
+function sigmoid(x: number): number {
+  return 1 / (1 + Math.exp(-x));
 }
 
 /** `matrix` (out, in) times `x` (in): (out). */
@@ -296,15 +321,20 @@ function add(a: Float32Array, b: Float32Array): Float32Array {
   return a.map((value, i) => value + b[i]);
 }
 
-function rmsNorm(x: Float32Array, weight: Float32Array, { eps }: NormSpec): Float32Array {
+function rmsNorm(x: Float32Array, weight: Float32Array, { eps, offset }: NormSpec): Float32Array {
   const scale = 1 / Math.sqrt(dot(x, 0, x, 0, x.length) / x.length + eps);
-  return x.map((value, i) => Math.fround(value * scale) * weight[i]);
+  return x.map((value, i) => Math.fround(value * scale) * (offset + weight[i]));
 }
 
-function softmax(x: Float32Array): Float32Array {
-  const max = x.reduce((a, b) => Math.max(a, b));
+function maybeNorm(x: Float32Array, weight: Float32Array | undefined, norm: NormSpec | null): Float32Array {
+  return norm && weight ? rmsNorm(x, weight, norm) : x;
+}
+
+/** @param sink one more score, which has a share and no place in the result */
+function softmax(x: Float32Array, sink = Number.NEGATIVE_INFINITY): Float32Array {
+  const max = x.reduce((a, b) => Math.max(a, b), sink);
   const exponentials = x.map((value) => Math.exp(value - max));
-  const total = exponentials.reduce((sum, value) => sum + value, 0);
+  const total = exponentials.reduce((sum, value) => sum + value, Math.exp(sink - max));
   return exponentials.map((value) => value / total);
 }
 

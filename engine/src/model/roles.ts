@@ -56,7 +56,7 @@ function embeddingShape({ vocabSize, hiddenSize }: ModelSpec): readonly number[]
   return [vocabSize, hiddenSize];
 }
 
-function attentionShapes({ hiddenSize }: ModelSpec, { attention, ffn }: LayerSpec): Shapes {
+function attentionShapes({ hiddenSize }: ModelSpec, { attention, norms, ffn }: LayerSpec): Shapes {
   const [queries, keys] = [queryWidth(attention), keyWidth(attention)];
   const { biases, qkNorm } = attention;
   return [
@@ -71,8 +71,11 @@ function attentionShapes({ hiddenSize }: ModelSpec, { attention, ffn }: LayerSpe
     ...maybe(biases.o, 'oBias', hiddenSize),
     ...maybe(qkNorm !== null, 'qNorm', normWidth(attention, queries)),
     ...maybe(qkNorm !== null, 'kNorm', normWidth(attention, keys)),
+    ...maybe(attention.sinks, 'sinks', attention.numHeads),
+    ...maybe(norms.afterAttention !== null, 'afterAttentionNorm', hiddenSize),
     ['postNorm', [hiddenSize]],
     ...(ffn.router ? ([['router', [ffn.numExperts, hiddenSize]]] as const) : []),
+    ...maybe(ffn.router?.biases ?? false, 'routerBias', ffn.numExperts),
   ];
 }
 
@@ -84,11 +87,15 @@ function maybe(isThere: boolean, role: TensorRole, length: number): Shapes {
   return isThere ? [[role, [length]]] : [];
 }
 
-function expertShapes({ hiddenSize }: ModelSpec, { ffn: { width } }: LayerSpec): Shapes {
+function expertShapes({ hiddenSize }: ModelSpec, { norms, ffn: { width, biases } }: LayerSpec): Shapes {
   return [
     ['gate', [width, hiddenSize]],
     ['up', [width, hiddenSize]],
     ['down', [hiddenSize, width]],
+    ...maybe(biases, 'gateBias', width),
+    ...maybe(biases, 'upBias', width),
+    ...maybe(biases, 'downBias', hiddenSize),
+    ...maybe(norms.afterFfn !== null, 'afterFfnNorm', hiddenSize),
   ];
 }
 

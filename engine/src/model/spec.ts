@@ -97,7 +97,16 @@ export interface LinearRopeScaling {
   readonly factor: number;
 }
 
-/** down · (activation(gate · x) * (up · x)), once, or in each of the experts that a token is sent to. */
+/**
+ * What becomes of gate · x and up · x before down: silu(gate) * up, gelu(gate) * up with tanh in the place of the error
+ * function, or gate * sigmoid(alpha gate) * (up + 1) with gate at most `limit` and up within it.
+ */
+export type Activation = 'silu' | 'gelu-tanh' | 'clamped-swiglu';
+
+/** Of `GptOssExperts` in transformers, where they are not configured. */
+export const clampedSwiglu = { limit: 7, alpha: 1.702 } as const;
+
+/** down · activate(gate · x, up · x), once, or in each of the experts that a token is sent to. */
 export interface FfnSpec {
   /** 1 for a dense FFN. */
   readonly numExperts: number;
@@ -105,7 +114,7 @@ export interface FfnSpec {
   readonly expertsPerToken: number;
   /** Of the FFN or of one expert. */
   readonly width: number;
-  readonly activation: 'silu' | 'gelu-tanh' | 'clamped-swiglu';
+  readonly activation: Activation;
   readonly biases: boolean;
   /** null for a dense FFN. */
   readonly router: RouterSpec | null;

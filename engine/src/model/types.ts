@@ -28,11 +28,18 @@ export type TensorRole =
   | 'oBias' // (hidden)
   | 'qNorm' // (headDim)
   | 'kNorm' // (headDim)
+  | 'sinks' // (heads)
+  | 'afterAttentionNorm' // (hidden), of what attention adds
   | 'postNorm' // (hidden), before the FFN
   | 'router' // (experts, hidden)
+  | 'routerBias' // (experts)
   | 'gate' // (ffn, hidden): w1 of an expert, gate_proj of a dense FFN
   | 'up' // (ffn, hidden): w3, up_proj
   | 'down' // (hidden, ffn): w2, down_proj
+  | 'gateBias' // (ffn)
+  | 'upBias' // (ffn)
+  | 'downBias' // (hidden)
+  | 'afterFfnNorm' // (hidden), of what a dense FFN adds
   | 'embedding' // (vocab, hidden)
   | 'finalNorm' // (hidden)
   | 'head'; // (vocab, hidden); the embedding's tensor when tied

@@ -68,7 +68,7 @@ function expertSeconds(
 }
 
 function createAttention(
-  { spec, frames, kvCache, rope, numPositions }: WorkerModel,
+  { spec, frames, kvCache, rope, hostSinks, numPositions }: WorkerModel,
   core: NativeCore,
   memory: PoolMemory,
   threads: number,
@@ -80,6 +80,7 @@ function createAttention(
     if (!regions || !rotation)
       throw new Error('the host lane needs buffers and rotation tables in host memory');
     const { attention } = spec.layers[layer];
+    const sinks = hostSinks?.[layer] ?? null;
     const [queries, keys] = [rows * queryWidth(attention), rows * keyWidth(attention)];
     const tableLength = (numPositions * attention.headDim) / 2;
     core.attend({
@@ -92,6 +93,7 @@ function createAttention(
       sequences,
       ropeCos: floats(rotation.cos.byteOffset, tableLength),
       ropeSin: floats(rotation.sin.byteOffset, tableLength),
+      sinks: sinks && floats(sinks.byteOffset, attention.numHeads),
       threads,
     });
   };

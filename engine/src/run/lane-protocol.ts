@@ -37,7 +37,7 @@ export interface LaneWorkerData {
 /** The part of a placement that workers need; checkpoints stay with the main thread. */
 export type WorkerModel = Pick<
   ModelPlacement,
-  'formats' | 'frames' | 'scratch' | 'hostExperts' | 'kvCache' | 'rope' | 'numPositions'
+  'formats' | 'frames' | 'scratch' | 'hostExperts' | 'hostSinks' | 'kvCache' | 'rope' | 'numPositions'
 > & {
   readonly role: ModelRole;
   readonly spec: ModelSpec;

@@ -259,7 +259,7 @@ export class LayerKernels {
   }
 
   /** Attention of the projected rows in scratch; its output stays there too. */
-  #attention({ layer, rows, cache, cacheElements, sequences }: DeviceAttentionOp): Command {
+  #attention({ layer, rows, weights, cache, cacheElements, sequences }: DeviceAttentionOp): Command {
     const { scratch, rope, numPositions, role } = this.#model;
     const rotation = rope.device?.[layer];
     if (!rotation) throw new Error('attention on the device needs rotation tables there');
@@ -268,6 +268,7 @@ export class LayerKernels {
       ...{ q: scratch.q.byteOffset, k: scratch.k.byteOffset, v: scratch.v.byteOffset },
       out: scratch.attention.byteOffset,
       ...{ ropeCos: rotation.cos.byteOffset, ropeSin: rotation.sin.byteOffset },
+      sinks: weights.sinks ?? null,
     };
   }
 

@@ -12,6 +12,7 @@ import { nowSeconds } from '../machine/clock.js';
 import type { Device, DeviceAddress } from '../machine/device.js';
 import { type DeviceChoice, openDevice } from '../machine/devices.js';
 import { PoolMemory, type Region } from '../machine/pool.js';
+import { readTensor } from '../model/reference.js';
 import type { MemoryPlan, ModelPlacement } from '../schedule/memory-plan.js';
 import type { LoadOp, LookUpOp, Op } from '../schedule/ops.js';
 import type { Task } from '../schedule/task.js';
@@ -94,6 +95,7 @@ export class LocalMachine implements Machine {
     for (const { regions } of Object.values(plan.hostSlots)) touch(regions, machine.#host);
     writeRopeTables(plan.target, plan.target.rope.host, machine.#host);
     try {
+      await writeSinks(plan.target, machine.#host);
       await machine.#startWorkers(plan, settings);
     } catch (error) {
       await machine.close();
@@ -257,6 +259,14 @@ function writeRopeTables(
   }
 }
 
+async function writeSinks({ checkpoint, hostSinks }: ModelPlacement, pool: PoolMemory): Promise<void> {
+  for (const [layer, region] of (hostSinks ?? []).entries()) {
+    const sinks = checkpoint.layers[layer].attention.tensors.find(({ role }) => role === 'sinks');
+    if (region && sinks)
+      pool.floats(region.byteOffset, sinks.ref.numElements).set(await readTensor(sinks.ref));
+  }
+}
+
 /** The smallest page of any machine: touching at these distances touches every page. */
 const pageBytes = 4096;
 
@@ -278,13 +288,13 @@ function assertReaches(file: StreamFile, fileOffset: number): StreamFile {
 
 /** The part of a placement that workers need. */
 function describeModel(placement: ModelPlacement, isOnDevice: boolean): WorkerModel {
-  const { checkpoint, layouts, pinned, formats, frames, scratch, hostExperts, kvCache, rope, numPositions } =
-    placement;
+  const { checkpoint, layouts, pinned, formats, frames, scratch, hostExperts, hostSinks } = placement;
+  const { kvCache, rope, numPositions } = placement;
   const layoutOf = (id: string) => layouts.get(id) as NonNullable<ReturnType<typeof layouts.get>>;
   const base = (id: string) => (pinned.get(id) as { byteOffset: DeviceAddress }).byteOffset;
   const [embedding] = layoutOf('embedding').tensors;
   return {
-    ...{ formats, frames, scratch, hostExperts, kvCache, rope, numPositions },
+    ...{ formats, frames, scratch, hostExperts, hostSinks, kvCache, rope, numPositions },
     role: isOnDevice ? 'draft' : 'target',
     spec: checkpoint.spec,
     embedding: {

@@ -29,6 +29,14 @@ function widestOf({ layers }: ModelSpec) {
   };
 }
 
+/**
+ * The provider allocates the products inside an FFN itself: gate, its sigmoid, and up, each (row, ffn). Where both are
+ * clamped, there is one more at a time.
+ */
+function ffnWorkspaceRows({ layers }: ModelSpec): number {
+  return layers.some(({ ffn }) => ffn.activation === 'clamped-swiglu') ? 4 : 3;
+}
+
 export function placeFrame(
   spec: ModelSpec,
   rows: number,
@@ -72,7 +80,8 @@ export function placeHostExperts(
 ): HostExpertRegions {
   const { hiddenSize } = target.spec;
   const chunkRows = Math.min(rows, policy.hostExpertRows, ffnChunkRows);
-  host.reserve('provider workspace', activationBytes(formats, 3 * chunkRows * widestOf(target.spec).ffn));
+  const workspaceRows = ffnWorkspaceRows(target.spec) * chunkRows;
+  host.reserve('provider workspace', activationBytes(formats, workspaceRows * widestOf(target.spec).ffn));
   const widenedBytes = target.layers.map(({ experts }) =>
     largest(experts.map((group) => groupLayout(layouts, group).deviceBytes)),
   );
@@ -86,8 +95,8 @@ export function placeScratch(spec: ModelSpec, rows: number, device: Pool, format
   const floats = (count: number) => device.place('scratch', activationBytes(formats, count));
   const { hiddenSize, vocabSize } = spec;
   const { queries, keys, experts, ffn } = widestOf(spec);
-  // The provider allocates the products inside an FFN itself: gate, its sigmoid, and up, each (row, ffn).
-  device.reserve('provider workspace', activationBytes(formats, 3 * Math.min(rows, ffnChunkRows) * ffn));
+  const workspaceRows = ffnWorkspaceRows(spec) * Math.min(rows, ffnChunkRows);
+  device.reserve('provider workspace', activationBytes(formats, workspaceRows * ffn));
   return {
     q: floats(rows * queries),
     k: floats(rows * keys),
@@ -113,6 +122,18 @@ export function placeRopes(
     host: lanes.includes('host') ? placeRope(spec, numPositions, host) : null,
     device: lanes.includes('device') || attention === 'split' ? placeRope(spec, numPositions, device) : null,
   };
+}
+
+/** What the host has to have of the weights to compute attention: nothing of most models. */
+export function placeHostSinks(
+  { layers }: ModelSpec,
+  host: Pool,
+  { attention, prefillAttention }: OpenPolicy,
+): ModelPlacement['hostSinks'] {
+  if (attention === 'device' && prefillAttention === 'device') return null;
+  return layers.map(({ attention: { sinks, numHeads } }) =>
+    sinks ? host.place('attention sinks', f32.bytes(numHeads)) : null,
+  );
 }
 
 /** Tables by layer; layers that rotate alike share them. */

@@ -80,6 +80,8 @@ export interface ModelPlacement {
     readonly host: readonly RopeRegions[] | null;
     readonly device: readonly RopeRegions[] | null;
   };
+  /** By layer, of those that have some: attention sinks in host memory, fp32; null where the host computes no attention. */
+  readonly hostSinks: readonly (Region | null)[] | null;
   readonly numPositions: number;
 }
 

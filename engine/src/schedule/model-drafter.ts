@@ -42,6 +42,7 @@ function placeOnDevice(draft: Checkpoint, { policy, demand, formats, cacheFactor
       hostExperts: null,
       kvCache,
       rope: { host: null, device: placeRope(draft.spec, demand.numPositions, device) },
+      hostSinks: null,
       ...{ formats, numPositions: demand.numPositions },
     };
   };

@@ -7,6 +7,7 @@ import {
   placeFrame,
   placeHostExpertRows,
   placeHostExperts,
+  placeHostSinks,
   placeRopes,
   placeScratch,
 } from './activations.js';
@@ -54,6 +55,7 @@ export function layOutPools(request: PlanRequest, choice: SettledChoices): Memor
       formats,
     ),
     rope: placeRopes(target.spec, demand.numPositions, host, device, policy),
+    hostSinks: placeHostSinks(target.spec, host, policy),
     ...{ formats, numPositions: demand.numPositions },
   };
   countCache(device, cacheLabel, request.cacheFactor);

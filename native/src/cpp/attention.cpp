@@ -54,8 +54,11 @@ inline Vec dotKeys(const float* query, const float* keys, const size_t (&offsets
   return sumEach(sums);
 }
 
-/** Turns scores (count, padded to whole vectors by the caller's spare room) into e^(score - max); returns their sum. */
-float exponentiate(float* scores, size_t count) {
+/**
+ * Turns scores (count, padded to whole vectors by the caller's spare room) into e^(score - max); returns their sum. The
+ * sink counts as one more score; minus infinity for none.
+ */
+float exponentiate(float* scores, size_t count, float sink) {
   const size_t padded = roundUpToLanes(count);
   const float infinity = std::numeric_limits<float>::infinity();
   std::fill(scores + count, scores + padded, -infinity);
@@ -64,14 +67,15 @@ float exponentiate(float* scores, size_t count) {
     const Vec s = load(scores + j);
     largest = s > largest ? s : largest;
   }
-  const Vec shift = splat(max(largest));
+  const float top = std::max(max(largest), sink);
+  const Vec shift = splat(top);
   Vec total = {};
   for (size_t j = 0; j < padded; j += lanes) {
     const Vec e = expNonPositive(load(scores + j) - shift);
     store(scores + j, e);
     total += e;
   }
-  return sum(total);
+  return sum(total) + std::exp(sink - top);
 }
 
 /** Adds weights[r][j] * values[j] for begin <= j < end to sums[r], `Vectors` vectors wide (or `part` lanes). */
@@ -196,7 +200,6 @@ void attendTile(const AttentionCall& call, const AttentionSequence& sequence, si
   const size_t group = shape.numHeads / shape.numKvHeads;
   const size_t numRows = numTokens * group;
   const size_t paddedDim = roundUpToLanes(headDim);
-  const float scale = 1.0f / std::sqrt(static_cast<float>(headDim));
 
   const size_t firstPosition = sequence.numPast + firstToken;
   const size_t tileBegin = firstKeyOf(firstPosition, shape.slidingWindow);
@@ -222,7 +225,7 @@ void attendTile(const AttentionCall& call, const AttentionSequence& sequence, si
 
   for (size_t r = 0; r < numRows; ++r) {
     const size_t angle = (firstPosition + r / group) * (headDim / 2);
-    rotate(call.q + headAt(r), call.ropeCos + angle, call.ropeSin + angle, headDim, scale, rowAt(r).query);
+    rotate(call.q + headAt(r), call.ropeCos + angle, call.ropeSin + angle, headDim, shape.scale, rowAt(r).query);
   }
   for (size_t block = 0; block < numKeys; block += lanes) {
     size_t offsets[lanes];
@@ -235,7 +238,8 @@ void attendTile(const AttentionCall& call, const AttentionSequence& sequence, si
   float* const totals = queries;  // the queries have served
   for (size_t r = 0; r < numRows; ++r) {
     const Row row = rowAt(r);
-    totals[r] = exponentiate(row.scores + row.begin, row.end - row.begin);
+    const float sink = call.sinks ? call.sinks[kvHead * group + r % group] : -std::numeric_limits<float>::infinity();
+    totals[r] = exponentiate(row.scores + row.begin, row.end - row.begin, sink);
   }
   // Values in blocks that stay in the first-level cache while all rows take them.
   const size_t blockKeys = std::max<size_t>(1, valueBlockFloats / headDim);

@@ -13,6 +13,7 @@ struct AttentionShape {
   size_t numKvHeads;     // divides numHeads
   size_t headDim;        // even
   size_t slidingWindow;  // keys a query sees, itself included; 0 for all
+  float scale;           // of scores, before the softmax
 };
 
 struct AttentionSequence {
@@ -32,6 +33,7 @@ struct AttentionCall {
   float* out;            // (row, head, headDim)
   const float* ropeCos;  // (position, headDim / 2)
   const float* ropeSin;  // (position, headDim / 2)
+  const float* sinks;    // (head): scores that take part in the softmax and have no value; null for none
   std::vector<AttentionSequence> sequences;
   int threads;
 };

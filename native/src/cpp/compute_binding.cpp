@@ -66,7 +66,8 @@ void requireAtLeast(const Floats& floats, size_t count, const char* name) {
 }
 
 /**
- * attend(numHeads, numKvHeads, headDim, slidingWindow, threads, q, k, v, out, cache, sequences, ropeCos, ropeSin).
+ * attend(numHeads, numKvHeads, headDim, slidingWindow, scale, threads, q, k, v, out, cache, sequences, ropeCos, ropeSin,
+ * sinks).
  * The checks here keep memory safe; the ones that explain are in checks.ts.
  */
 void attendFrom(const Napi::CallbackInfo& info) {
@@ -78,15 +79,17 @@ void attendFrom(const Napi::CallbackInfo& info) {
     call.shape.numKvHeads = wholeNumber(info[1], "numKvHeads", 1, call.shape.numHeads);
     call.shape.headDim = wholeNumber(info[2], "headDim", 2, maxDim);
     call.shape.slidingWindow = wholeNumber(info[3], "slidingWindow", 0, maxWholeNumber);
-    call.threads = static_cast<int>(wholeNumber(info[4], "threads", 1, maxThreads));
-    const Floats q = floatsOf(info[5], "q");
-    const Floats k = floatsOf(info[6], "k");
-    const Floats v = floatsOf(info[7], "v");
-    const Floats out = floatsOf(info[8], "out");
-    const Floats cache = floatsOf(info[9], "cache");
-    const auto sequences = info[10].As<Napi::Float64Array>();
-    const Floats ropeCos = floatsOf(info[11], "ropeCos");
-    const Floats ropeSin = floatsOf(info[12], "ropeSin");
+    call.shape.scale = info[4].ToNumber().FloatValue();
+    call.threads = static_cast<int>(wholeNumber(info[5], "threads", 1, maxThreads));
+    const Floats q = floatsOf(info[6], "q");
+    const Floats k = floatsOf(info[7], "k");
+    const Floats v = floatsOf(info[8], "v");
+    const Floats out = floatsOf(info[9], "out");
+    const Floats cache = floatsOf(info[10], "cache");
+    const auto sequences = info[11].As<Napi::Float64Array>();
+    const Floats ropeCos = floatsOf(info[12], "ropeCos");
+    const Floats ropeSin = floatsOf(info[13], "ropeSin");
+    const Floats sinks = info[14].IsNull() ? Floats{nullptr, 0} : floatsOf(info[14], "sinks");
     if (call.shape.numHeads % call.shape.numKvHeads != 0 || call.shape.headDim % 2 != 0) {
       throw RangeError("invalid shape; expected numKvHeads to divide numHeads and headDim to be even");
     }
@@ -123,12 +126,14 @@ void attendFrom(const Napi::CallbackInfo& info) {
     requireAtLeast(out, numRows * call.shape.numHeads * call.shape.headDim, "out");
     requireAtLeast(ropeCos, numPositions * (call.shape.headDim / 2), "ropeCos");
     requireAtLeast(ropeSin, numPositions * (call.shape.headDim / 2), "ropeSin");
+    if (sinks.data != nullptr) requireAtLeast(sinks, call.shape.numHeads, "sinks");
     call.q = q.data;
     call.k = k.data;
     call.v = v.data;
     call.out = out.data;
     call.ropeCos = ropeCos.data;
     call.ropeSin = ropeSin.data;
+    call.sinks = sinks.data;
     attend(call, env.GetInstanceData<Environment>()->attentionWorkers);
   });
 }

@@ -134,7 +134,7 @@ void driveWiden() {
 }
 
 void driveAttention(size_t headDim, size_t window) {
-  const AttentionShape shape{6, 2, headDim, window};
+  const AttentionShape shape{6, 2, headDim, window, 1.0f / std::sqrt(static_cast<float>(headDim))};
   const size_t past[] = {0, 1, 17, 40};
   const size_t fresh[] = {5, 1, 3, 20};
   size_t cacheFloats = 0;
@@ -151,6 +151,7 @@ void driveAttention(size_t headDim, size_t window) {
   const std::vector<float> q = fill(numRows * shape.numHeads * headDim);
   const std::vector<float> k = fill(numRows * shape.numKvHeads * headDim);
   const std::vector<float> v = fill(numRows * shape.numKvHeads * headDim);
+  const std::vector<float> sinks = fill(shape.numHeads);
   const std::vector<float> cos = fill(60 * headDim / 2);
   const std::vector<float> sin = fill(60 * headDim / 2);
   AttentionWorkers workers;
@@ -158,7 +159,7 @@ void driveAttention(size_t headDim, size_t window) {
   for (const int threads : {1, 4, 2, 3, 3, 3}) {
     std::vector<float> cache = fill(cacheFloats);
     std::vector<float> out(q.size());
-    AttentionCall call{shape, q.data(), k.data(), v.data(), out.data(), cos.data(), sin.data(), {}, threads};
+    AttentionCall call{shape, q.data(), k.data(), v.data(), out.data(), cos.data(), sin.data(), sinks.data(), {}, threads};
     size_t offset = 0;
     size_t row = 0;
     for (int s = 0; s < 4; ++s) {

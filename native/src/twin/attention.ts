@@ -68,7 +68,7 @@ function attendRow(
   position: number,
   head: number,
 ): void {
-  const { numHeads, numKvHeads, headDim, slidingWindow } = call.shape;
+  const { numHeads, numKvHeads, headDim, slidingWindow, scale } = call.shape;
   const { cache } = call;
   const kvHead = Math.floor(head / (numHeads / numKvHeads));
   const headOffset = kvHead * sequence.capacity * headDim;
@@ -78,15 +78,16 @@ function attendRow(
   const query = new Float64Array(headDim);
   rotate(call, position, call.q, at, query, 0);
   const scores = new Float64Array(position + 1 - firstKey);
-  let largest = -Infinity;
+  const sink = call.sinks ? call.sinks[head] : -Infinity;
+  let largest = sink;
   for (let j = 0; j < scores.length; j++) {
     const key = sequence.keysOffset + headOffset + (firstKey + j) * headDim;
     let dot = 0;
     for (let d = 0; d < headDim; d++) dot += query[d] * cache[key + d];
-    scores[j] = dot / Math.sqrt(headDim);
+    scores[j] = dot * scale;
     largest = Math.max(largest, scores[j]);
   }
-  let total = 0;
+  let total = Math.exp(sink - largest);
   const sums = new Float64Array(headDim);
   for (let j = 0; j < scores.length; j++) {
     const weight = Math.exp(scores[j] - largest);
