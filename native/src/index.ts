@@ -28,3 +28,30 @@ export { directIoAlignmentBytes } from './types.js';
 // Pacing.
 
 export { forgivenSeconds, type LinkSlot, Pacer } from './pacer.js';
+
+// Kernels of the Vulkan device, and how they are started.
+
+export {
+  type Attention,
+  type AttentionHeads,
+  type AttentionTables,
+  attend,
+  createAttentionTables,
+} from './vulkan-shaders/attention.js';
+export {
+  activate,
+  argmax,
+  argmaxScratchBytes,
+  embed,
+  gather,
+  type KernelLimits,
+  leastLimits,
+  matmul,
+  norm,
+  type StoredFormat,
+  type StoredMatrix,
+  type StoredVector,
+  scatterAdd,
+  startsFinite,
+} from './vulkan-shaders/dispatches.js';
+export { type Dispatch, type KernelName, kernels } from './vulkan-shaders/kernels.js';
