@@ -31,4 +31,5 @@ export { predictionVersion } from './run/simulate.js';
 export { describePolicyFields } from './schedule/describe-policy.js';
 export { multipliedElements } from './schedule/draft-round.js';
 export { cacheBytesPerToken } from './schedule/kv-cache.js';
+export { policySchemas } from './schedule/policy.js';
 export { AcceptanceCounter } from './speculate/statistics.js';

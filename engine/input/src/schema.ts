@@ -258,18 +258,13 @@ export function byName<Output>(
     for (const key of Object.keys(input)) {
       const value = input[key];
       const field = inner(choose(key))['~run']({ value }, config);
-      for (const issue of field.issues ?? []) {
-        const place = {
-          type: 'object',
-          origin: 'value',
-          input: input as Record<string, unknown>,
-          key,
-          value,
-        } as const;
-        const path: v.IssuePathItem[] = [place, ...(issue.path ?? [])];
-        return { typed: false, value: output, issues: [{ ...issue, path: path as never }] };
+      if (field.issues) {
+        const [issue] = field.issues;
+        const place = { type: 'unknown', origin: 'value', input, key, value } as const;
+        const path = [place, ...(issue.path ?? [])] as never;
+        return { typed: false, value: output, issues: [{ ...issue, path }] };
       }
-      output[key] = field.value;
+      if (key !== '__proto__') output[key] = field.value;
     }
     return { typed: true, value: output };
   };
