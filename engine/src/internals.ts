@@ -14,13 +14,13 @@ export {
   loadReferenceWeights,
   type ReferenceWeights,
   type RouterChoice,
-  readTensor,
   referenceGreedy,
   referenceLogits,
 } from './model/reference.js';
 export { createRopeTables, inverseFrequencies } from './model/rope.js';
 export { readSafetensors } from './model/safetensors.js';
 export { countHeads, expertElements } from './model/spec.js';
+export { readTensor } from './model/stored.js';
 export { type ModelSummary, summarise } from './model/summary.js';
 export { localDisk } from './model/write.js';
 export { placeContender } from './plan/appraise.js';

@@ -22,7 +22,27 @@ export {
 
 // Numbers as they are stored.
 
-export { type Codec, codecs, decodeWeights, f32, type WeightDtype } from './codecs/index.js';
+export {
+  type Codec,
+  codecs,
+  decodeWeights,
+  f32,
+  type PlainCodec,
+  type PlainDtype,
+  plainCodecs,
+  type ScaleDtype,
+  type ScaleGrid,
+  type WeightDtype,
+} from './codecs/index.js';
+export {
+  decodeMatrix,
+  type MatrixLayout,
+  scaleBytes,
+  scaleGridSize,
+  spanBytes,
+  storedBytes,
+  storedRow,
+} from './codecs/matrix.js';
 export { directIoAlignmentBytes } from './types.js';
 
 // Pacing.
