@@ -15,7 +15,7 @@ import {
   readSafetensors,
 } from '../../engine/dist/index.js';
 import { readShards } from '../../engine/dist/model/shards.js';
-import { check } from '../../engine/input/dist/index.js';
+import { assertPlain, check } from '../../engine/input/dist/index.js';
 import { openAcceptance } from '../../experiments/dist/acceptance/open.js';
 import { expandPoints, hasPoint } from '../../experiments/dist/definitions/expand.js';
 import { parseExpression } from '../../experiments/dist/definitions/expression.js';
@@ -130,7 +130,10 @@ export function createParsers(folder) {
     value(
       'settings',
       samples.settings,
-      (input) => check(settingsOf('simulated'), input, 'settings'),
+      (input) => {
+        assertPlain(input, 'the settings'); // as a definition that they stand in is
+        return check(settingsOf('simulated'), input, 'the settings');
+      },
       (result) => allFinite(result),
     ),
     value(
