@@ -30,6 +30,7 @@ export { predict } from './plan/trials.js';
 export { predictionVersion } from './run/simulate.js';
 export { describePolicyFields } from './schedule/describe-policy.js';
 export { multipliedElements } from './schedule/draft-round.js';
+export { drafterNamed } from './schedule/drafters.js';
 export { cacheBytesPerToken } from './schedule/kv-cache.js';
 export { policySchemas } from './schedule/policy.js';
 export { AcceptanceCounter } from './speculate/statistics.js';

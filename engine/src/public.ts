@@ -131,7 +131,16 @@ export { defaultNumSeeds } from './plan/trials.js';
 // Policies, strategies, drafters.
 
 export { describePolicyField } from './schedule/describe-policy.js';
-export type { Drafter, Drafting, DraftNeeds, DraftRound, DraftRun, PlaceDraft } from './schedule/drafter.js';
+export type {
+  Drafter,
+  Drafting,
+  DraftNeeds,
+  DraftRound,
+  DraftRun,
+  PlaceDraft,
+  RoundWork,
+} from './schedule/drafter.js';
+export { type DrafterName, drafterNames, needsDraft } from './schedule/drafters.js';
 export {
   type AllowedValues,
   localPolicyFields,

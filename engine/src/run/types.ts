@@ -6,6 +6,7 @@ import type { Caps } from '../machine/caps.js';
 import type { DeviceChoice } from '../machine/devices.js';
 import type { Checkpoint } from '../model/types.js';
 import type { Drafter } from '../schedule/drafter.js';
+import type { DrafterName } from '../schedule/drafters.js';
 import type { Policy, PolicyInput } from '../schedule/policy.js';
 import type { Strategy, StrategyName } from '../schedule/strategies/index.js';
 import type { SamplingInput } from '../speculate/sampling.js';
@@ -34,10 +35,10 @@ export interface MachineSettings extends Budgets {
 
 export interface RunRequest {
   readonly target: Checkpoint;
-  /** Needed when the policy speculates. */
+  /** Needed when the policy speculates and the drafter is a model. */
   readonly draft: Checkpoint | null;
-  /** Proposes in place of a draft model. @default the draft model */
-  readonly drafter?: Drafter;
+  /** Who proposes: by name, or one of the caller's own. @default model: the draft model */
+  readonly drafter?: DrafterName | Drafter;
   /** Token ids, at least one per prompt. */
   readonly prompts: readonly (readonly number[])[];
   /** By name, or one of the caller's own. */

@@ -1,8 +1,9 @@
-/** How often a draft agrees with its target, measured: the target writes, and the draft is held against every token. */
+/** How often a drafter agrees with its target, measured: the target writes, and the drafter is held against every token. */
 
 import {
   type AcceptanceTrace,
   type Checkpoint,
+  type DrafterName,
   type RunProgress,
   recordAcceptance,
   runEngine,
@@ -12,7 +13,10 @@ import type { Workload } from '../inputs/prompts.js';
 
 export interface MeasureAcceptanceOptions {
   readonly target: Checkpoint;
-  readonly draft: Checkpoint;
+  /** Needed where the drafter is a model. */
+  readonly draft: Checkpoint | null;
+  /** @default model: the draft model */
+  readonly drafter?: DrafterName;
   readonly workload: Workload;
   /** New tokens of each sequence. */
   readonly newTokens: number;
@@ -30,7 +34,7 @@ const spareBytes = 1e9;
  * @throws UserError as `runEngine`
  */
 export async function measureAcceptance(options: MeasureAcceptanceOptions): Promise<AcceptanceTrace> {
-  const { target, draft, workload, newTokens, candidates, onProgress, signal } = options;
+  const { target, draft, drafter, workload, newTokens, candidates, onProgress, signal } = options;
   if (!(Number.isInteger(candidates) && candidates >= 1))
     throw new UserError(`invalid candidates: ${candidates}; expected a whole number from 1`);
   const followed = { ...(onProgress ? { onProgress } : {}), ...(signal ? { signal } : {}) };
@@ -39,7 +43,8 @@ export async function measureAcceptance(options: MeasureAcceptanceOptions): Prom
     ...{ maxNewTokens: newTokens, machine: roomFor(target) },
   });
   return recordAcceptance({
-    ...{ name: workload.name, draft, candidates, newTokens, machine: roomFor(draft), ...followed },
+    ...{ name: workload.name, draft, drafter, candidates, newTokens, ...followed },
+    machine: roomFor(draft ?? target),
     texts: sequences.map(({ ids }, index) => ({ prompt: workload.prompts[index], newIds: ids })),
   });
 }

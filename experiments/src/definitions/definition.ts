@@ -1,6 +1,6 @@
 /** What an experiment is: a question, points to run, and how often. Pure types; `parse.ts` reads the JSON form. */
 
-import type { Policy } from '@specoffload/engine';
+import type { DrafterName, Policy } from '@specoffload/engine';
 import type { CapSetting } from '../inputs/caps.js';
 import type { SettingValue } from '../store/record.js';
 
@@ -11,6 +11,8 @@ export interface RunSettings extends Readonly<Record<CapSetting, string | number
   readonly target: string;
   /** The same for the draft; `none`: no draft. */
   readonly draft: string;
+  /** Who proposes, where something does. @default model: the draft model */
+  readonly drafter: DrafterName;
   /** Simulated: a shipped machine or a machine file. Measured: `local`, or a file made by `specoffload tunnel`. */
   readonly machine: string;
   /** Shipped workload or prompt file; leave it out for `prompts` equal ones of `promptTokens`. */

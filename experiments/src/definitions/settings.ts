@@ -1,6 +1,7 @@
 /** Every setting of a point: the values that it takes, and the kinds of run that it is for. */
 
 import {
+  drafterNames,
   isRateOfMachine,
   machineRates,
   type Policy,
@@ -52,6 +53,7 @@ const runSettings = {
   strategy: both(is.oneOf(strategyNames)),
   target: both(is.text),
   draft: both(is.text),
+  drafter: both(is.oneOf(drafterNames)),
   machine: both(is.text),
   workload: both(is.text),
   prompts: both(is.wholeFrom(1, 65_536)),

@@ -3,6 +3,7 @@
 import {
   type Acceptance,
   type Checkpoint,
+  type DrafterName,
   type MachineModel,
   memoryOverTime,
   type PolicyInput,
@@ -37,6 +38,8 @@ export interface Job {
   readonly target: Checkpoint;
   /** Left out of the run when the strategy does not speculate. */
   readonly draft: Checkpoint | null;
+  /** Who proposes. @default model: the draft model */
+  readonly drafter?: DrafterName;
   /** The target's. */
   readonly tokenizer: Tokenizer | null;
   readonly workload: Workload;
@@ -90,11 +93,7 @@ export function toMeasuredRun(
   plan: JobPlan,
   outcome: Pick<MeasuredRun, 'result' | 'createdAt' | 'provenance'>,
 ): MeasuredRun {
-  const { target, draft, machine, workload, maxNewTokens, stopAtEos, seed } = plan;
-  return {
-    ...{ ...outcome, spec: specOfRun(plan) },
-    ...{ target, draft, machine, workload, maxNewTokens, stopAtEos, seed },
-  };
+  return { ...plan, ...outcome, spec: specOfRun(plan) };
 }
 
 /** What a run leaves beside its record: the timeline and the tokens. */
@@ -137,11 +136,10 @@ export function runPlan(
   signal: AbortSignal,
   onProgress: (progress: RunProgress) => void = () => {},
 ): Promise<RunResult> {
-  const { target, draft, strategy, policy, maxNewTokens, machine, stopAtEos, workload } = plan;
+  const { machine, workload } = plan;
   return runEngine({
-    ...{ target, draft, strategy, policy, maxNewTokens, machine, stopAtEos, onProgress, signal },
-    device: toDevice(machine),
-    prompts: workload.prompts,
+    ...{ ...plan, onProgress, signal },
+    ...{ device: toDevice(machine), prompts: workload.prompts },
   });
 }
 
@@ -151,10 +149,9 @@ export function toPrediction(
   machine: MachineModel,
   acceptance: Acceptance | null,
 ): Omit<SimulationRequest, 'signal'> {
-  const { target, draft, strategy, policy, maxNewTokens, workload } = job;
   return {
-    ...{ target, draft, strategy, policy, maxNewTokens, acceptance },
-    promptLengths: workload.prompts.map(({ length }) => length),
+    ...{ ...job, acceptance },
+    promptLengths: job.workload.prompts.map(({ length }) => length),
     machine: withLimits(machine, job.machine),
   };
 }

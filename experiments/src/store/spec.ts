@@ -5,8 +5,12 @@
 
 import {
   type Checkpoint,
+  type Drafter,
+  type DrafterName,
+  drafterNamed,
   flattenMachine,
   type MachineModel,
+  needsDraft,
   type PolicyInput,
   predictionVersion,
   type SimulationRequest,
@@ -24,7 +28,22 @@ import { count, digest, setting } from './words.js';
 const { amount, described, flag, mapOf, oneOf, orMissing, orNull } = is;
 const fields = is.picked;
 
+/**
+ * What only a spec says of a run, each left out where it is what it was before there was a choice. A new one is a line
+ * here and one in `choicesOf`: keys, comparisons and reports follow.
+ */
+const choices = {
+  drafter: described(
+    orMissing(is.text),
+    '',
+    'who proposes in place of a draft model; left out where one does, or nobody',
+  ),
+};
+const choiceFields = fields(choices);
+export type Choices = Checked<typeof choiceFields>;
+
 const asked = {
+  ...choices,
   strategy: oneOf(strategyNames) as Schema<string>,
   policy: described(
     mapOf(setting) as Schema as Schema<PolicyInput>,
@@ -82,12 +101,13 @@ export interface Turn {
   readonly repeat: number;
 }
 
-/** What a run is asked for. A draft and an acceptance are nothing to one that does not speculate: it is not named. */
+/** What a run is asked for. What concerns proposing is nothing to one that does not speculate: it is not named. */
 interface Job {
   readonly strategy: StrategyName | Strategy;
   readonly policy?: PolicyInput;
   readonly target: Pick<Checkpoint, 'digest'>;
-  readonly draft: Pick<Checkpoint, 'digest'> | null;
+  readonly draft: Checkpoint | null;
+  readonly drafter?: DrafterName | Drafter | undefined;
   readonly maxNewTokens: number;
 }
 
@@ -124,12 +144,33 @@ export function specOfCounterpart(of: MeasuredSpec, machine: MachineModel): Coun
   return { ...predictedOn(machine), of };
 }
 
-function askedOf({ strategy, policy = {}, target, draft, maxNewTokens }: Job) {
+/** What was asked for: by itself, or of the run that is predicted. */
+export function askedIn(spec: RunSpec): MeasuredSpec | SimulatedSpec {
+  return 'of' in spec ? spec.of : spec;
+}
+
+/** None in records of earlier versions, which hold no spec. */
+export function choicesIn(spec: RunSpec | undefined): Choices {
+  if (spec === undefined) return {};
+  const given: Readonly<Record<string, unknown>> = askedIn(spec);
+  return Object.fromEntries(
+    Object.keys(choices).flatMap((name) => (given[name] === undefined ? [] : [[name, given[name]]])),
+  );
+}
+
+function askedOf(job: Job) {
+  const { strategy, policy = {}, target, maxNewTokens } = job;
+  const drafter = speculates(strategy, policy) ? drafterNamed(job.drafter, job.draft) : null;
   return {
     strategy: typeof strategy === 'string' ? strategy : strategy.name,
     ...{ policy, maxNewTokens },
-    models: { target: target.digest, draft: speculates(strategy, policy) ? (draft?.digest ?? null) : null },
+    models: { target: target.digest, draft: drafter?.checkpoint?.digest ?? null },
+    ...choicesOf(job, drafter),
   };
+}
+
+function choicesOf(job: Job, drafter: Drafter | null): Choices {
+  return { ...(drafter === null || needsDraft(job.drafter) ? {} : { drafter: drafter.name }) };
 }
 
 /** The first version is not named: records that were made before there was a second one keep their keys. */

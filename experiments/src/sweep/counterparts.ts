@@ -1,10 +1,16 @@
 /** Predictions of measured points: the same job on a machine file, with the acceptance that its own texts show. */
 
-import { type AcceptanceTrace, recordAcceptance, simulateRun, UserError } from '@specoffload/engine';
+import {
+  type AcceptanceTrace,
+  type Checkpoint,
+  recordAcceptance,
+  simulateRun,
+  speculates,
+  UserError,
+} from '@specoffload/engine';
 import type { Settings } from '../definitions/definition.js';
 import { describeAxes, type Point } from '../definitions/expand.js';
 import { toPrediction } from '../job/execute.js';
-import { digestOnce } from '../store/canonical.js';
 import {
   buildSimulatedRecord,
   type CounterpartSpec,
@@ -64,7 +70,7 @@ export async function predictMeasured(
     signal.throwIfAborted();
     const { plan } = job;
     shelf.noteForeignCaps(machine, plan.machine.caps);
-    const acceptance = plan.draft ? await traceOf(plan, folder) : null;
+    const acceptance = speculates(plan.strategy, plan.policy) ? await traceOf(job, folder) : null;
     const prediction = { ...toPrediction(plan, machine, acceptance), seed: counterpartTurn.seed, signal };
     try {
       const createdAt = new Date();
@@ -90,15 +96,16 @@ export async function predictMeasured(
   return stored;
 
   /** Once for all points of the same texts. */
-  function traceOf({ target, draft, workload, maxNewTokens }: MeasuredJob['plan'], folder: string) {
-    const key = `${target.digest} ${draft!.digest} ${digestOnce(workload.prompts)} ${maxNewTokens}`;
+  function traceOf({ plan, spec }: MeasuredJob, folder: string) {
+    const { draft, drafter, workload, maxNewTokens } = plan;
+    const key = JSON.stringify([spec.models, drafter, spec.prompts, maxNewTokens]);
     const known =
       traces.get(key) ??
       (async () =>
         recordAcceptance({
-          ...{ name: workload.name, draft: draft!, newTokens: maxNewTokens, signal },
+          ...{ name: workload.name, draft, drafter, newTokens: maxNewTokens, signal },
           candidates: Math.max(leastCandidates, ...missing.map(({ job }) => job.plan.policy.candidates ?? 0)),
-          machine: { deviceBytes: 2 * draft!.bytes + spareBytes, hostBytes: 2 * draft!.bytes + spareBytes },
+          machine: roomFor(draft),
           texts: (await readTokens(folder)).map(({ promptIds, ids }) => ({
             prompt: promptIds,
             newIds: ids,
@@ -119,5 +126,8 @@ interface Counterpart {
 
 const counterpartTurn = { seed: 1, repeat: 0 } as const;
 
-/** Room for what the draft computes with beside its weights. */
-const spareBytes = 1e9;
+/** With what a draft computes with beside its weights. */
+function roomFor(draft: Checkpoint | null) {
+  const bytes = 2 * (draft?.bytes ?? 0) + 1e9;
+  return { deviceBytes: bytes, hostBytes: bytes };
+}
