@@ -137,12 +137,10 @@ export class CpuQueue implements DeviceQueue {
     }
   }
 
-  #decode({ source, dtype, count, layout, target }: Omit<DecodeCommand, 'kind'>): void {
-    const { core } = this.#options;
+  #decode({ source, dtype, count, target }: Omit<DecodeCommand, 'kind'>): void {
     const from = this.#host.locate(source);
     const to = this.#device.locate(target);
-    if (layout) core.decodeMatrix(from.arena, from.offset, dtype, layout, to.arena, to.offset);
-    else core.widen(from.arena, from.offset, dtype, count, to.arena, to.offset);
+    this.#options.core.widen(from.arena, from.offset, dtype, count, to.arena, to.offset);
   }
 
   #copy({ kind, host, device, stretches }: CopyCommand): void {

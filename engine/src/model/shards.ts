@@ -3,8 +3,7 @@
 import { access, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isRecord, maybeReadJson, quote, UserError } from '@specoffload/input';
-import type { WeightFile } from './header-tensor.js';
-import { readSafetensors } from './safetensors.js';
+import { readSafetensors, type SafetensorsFile } from './safetensors.js';
 
 export const singleFileName = 'model.safetensors';
 export const indexFileName = 'model.safetensors.index.json';
@@ -18,7 +17,7 @@ const maxIndexBytes = 100_000_000;
  * Reads the headers of all files, the single file first when both forms are there (as transformers does).
  * @throws UserError when a file is missing or malformed, or index and shards disagree.
  */
-export async function readShards(directory: string): Promise<readonly WeightFile[]> {
+export async function readShards(directory: string): Promise<readonly SafetensorsFile[]> {
   const singlePath = join(directory, singleFileName);
   if (await exists(singlePath)) return [await readSafetensors(singlePath)];
   const indexPath = join(directory, indexFileName);
@@ -67,7 +66,7 @@ function parseShardName(tensor: string, shard: unknown, indexPath: string): stri
 
 function checkAgreement(
   shardOf: ReadonlyMap<string, string>,
-  files: readonly WeightFile[],
+  files: readonly SafetensorsFile[],
   directory: string,
   indexPath: string,
 ): void {

@@ -4,24 +4,17 @@
  * Source: Saxena, github.com/apoorvumang/prompt-lookup-decoding.
  */
 
-import type { Drafter, RoundWork } from './drafter.js';
+import type { Drafter } from './drafter.js';
 import type { DraftResult } from './ops.js';
-import { beginProposals, draftPriority, imagineProposals, keepProposal } from './proposals.js';
+import { beginProposals, draftPriority, imagineProposals, keepProposal, type Proposal } from './proposals.js';
 import { createTask, type TaskHead } from './task.js';
 
 /** The longest run of latest tokens that is looked for; where it never stood before, shorter ones are. */
 const longestMatch = 3;
 
-const place = 'host';
-
-/** Every token is compared with the latest ones. */
-const roundWork = (tokens: number): RoundWork => ({ bytes: 4 * tokens, flops: longestMatch * tokens });
-
-export const promptLookup = {
+export const promptLookup: Drafter = {
   name: 'prompt-lookup',
   checkpoint: null,
-  heeds: ['candidates'],
-  ...{ place, roundWork, guess: lookUp },
   reserve: () => () => null,
   begin: ({ policy, routes, ids }) => ({
     admit() {},
@@ -30,23 +23,17 @@ export const promptLookup = {
       const proposals = beginProposals(round, policy.candidates);
       if (proposals.length === 0) return [];
       const { pass, batch, isAhead } = round;
-      const tokens = proposals.reduce((sum, { sequence }) => sum + sequence.length, 0);
-      const { bytes, flops } = roundWork(tokens);
       const head: TaskHead = {
-        ...{ id: ids.next(), lane: routes.computing('draft', place), kind: 'draft' },
+        ...{ id: ids.next(), lane: routes.computing('draft', 'host'), kind: 'draft' },
         ...{ name: `look up batch ${batch}`, phase: 'decode' },
         ...{ pass, batch, priority: draftPriority, rows: proposals.length },
       };
+      const tokens = proposals.reduce((sum, { sequence }) => sum + sequence.length, 0);
       const task = createTask(head, {
-        ...{ after: [], bytes, flops },
-        createOp: () => ({
-          kind: 'look-up',
-          work: () => ({
-            ids: proposals.map(({ sequence, assumed, wanted }) =>
-              lookUp([...sequence.tokensFrom(0), ...assumed], wanted),
-            ),
-          }),
-        }),
+        after: [],
+        // Every token is compared with the latest ones.
+        ...{ bytes: 4 * tokens, flops: longestMatch * tokens },
+        createOp: () => ({ kind: 'look-up', work: () => ({ ids: proposals.map(lookUp) }) }),
         imagine: (oracle) => ({
           ids: proposals.map((proposal) => imagineProposals(oracle, [proposal], 0, proposal.wanted)),
         }),
@@ -60,10 +47,11 @@ export const promptLookup = {
     },
     forget() {},
   }),
-} as const satisfies Drafter;
+};
 
 /** What followed the latest tokens at the latest place where as many of them as possible stood before. */
-function lookUp(tokens: readonly number[], wanted: number): readonly number[] {
+function lookUp({ sequence, assumed, wanted }: Proposal): readonly number[] {
+  const tokens = [...sequence.tokensFrom(0), ...assumed];
   for (let count = Math.min(longestMatch, tokens.length - 1); count > 0; count -= 1)
     for (let start = tokens.length - count - 1; start >= 0; start -= 1)
       if (isRepeated(tokens, start, count)) return tokens.slice(start + count, start + count + wanted);

@@ -216,7 +216,10 @@ describe('runs rank', () => {
       stderr: expect.stringContaining("invalid experiment: ../secrets; expected a folder's name"),
     });
     const { exitCode, stderr } = await runs('rank', 'candidates', '--metric', 'speed');
-    expect([exitCode, stderr]).toEqual([2, expect.stringContaining('invalid metric: "speed"; expected')]);
+    expect([exitCode, stderr]).toEqual([
+      2,
+      expect.stringContaining('unknown metric: "speed"; expected one of'),
+    ]);
   });
 });
 
