@@ -14,13 +14,13 @@ export {
   loadReferenceWeights,
   type ReferenceWeights,
   type RouterChoice,
-  readTensor,
   referenceGreedy,
   referenceLogits,
 } from './model/reference.js';
 export { createRopeTables, inverseFrequencies } from './model/rope.js';
 export { readSafetensors } from './model/safetensors.js';
 export { countHeads, expertElements } from './model/spec.js';
+export { readTensor } from './model/stored.js';
 export { type ModelSummary, summarise } from './model/summary.js';
 export { localDisk } from './model/write.js';
 export { placeContender } from './plan/appraise.js';
@@ -30,5 +30,7 @@ export { predict } from './plan/trials.js';
 export { predictionVersion } from './run/simulate.js';
 export { describePolicyFields } from './schedule/describe-policy.js';
 export { multipliedElements } from './schedule/draft-round.js';
+export { drafterNamed } from './schedule/drafters.js';
 export { cacheBytesPerToken } from './schedule/kv-cache.js';
+export { policySchemas } from './schedule/policy.js';
 export { AcceptanceCounter } from './speculate/statistics.js';

@@ -6,6 +6,7 @@ import {
   checkArenaByteLength,
   checkAttention,
   checkCores,
+  checkDecodeMatrix,
   checkOptions,
   checkRanges,
   checkWiden,
@@ -52,6 +53,23 @@ interface RawAddon {
     sourceOffset: number,
     dtype: WeightDtype,
     count: number,
+    targetId: number,
+    targetOffset: number,
+  ): void;
+  decodeMatrix(
+    sourceId: number,
+    valuesOffset: number,
+    scalesOffset: number,
+    dtype: WeightDtype,
+    rows: number,
+    columns: number,
+    step: number,
+    paired: number,
+    across: number,
+    /** '' for none. */
+    scaleDtype: string,
+    scaleRows: number,
+    scaleColumns: number,
     targetId: number,
     targetOffset: number,
   ): void;
@@ -149,6 +167,11 @@ class AddonStreamer implements Streamer {
   }
 }
 
+/** Infinity as the largest whole number. */
+function atMostWhole(value: number): number {
+  return Math.min(value, Number.MAX_SAFE_INTEGER);
+}
+
 /** Loads the addon. @throws Error when it is not built or does not load. */
 export function loadAddon(): NativeCore {
   const addon = createRequire(import.meta.url)('../build/specoffload.node') as RawAddon;
@@ -178,6 +201,17 @@ export function loadAddon(): NativeCore {
     widen(source, sourceOffset, dtype, count, target, targetOffset): void {
       checkWiden(source, sourceOffset, dtype, count, target, targetOffset);
       addon.widen(idOf(source), sourceOffset, dtype, count, idOf(target), targetOffset);
+    },
+    decodeMatrix(source, valuesOffset, dtype, layout, target, targetOffset): void {
+      checkDecodeMatrix(source, valuesOffset, dtype, layout, target, targetOffset);
+      const { rows, columns, step, paired, across } = layout;
+      const scales = layout.scales ?? { offset: 0, dtype: '', rows: 1, columns: 1 };
+      const [scaleRows, scaleColumns] = [scales.rows, scales.columns].map(atMostWhole);
+      // biome-ignore format: as the addon declares it
+      addon.decodeMatrix(
+        idOf(source), valuesOffset, valuesOffset + scales.offset, dtype, rows, columns, step, paired, across,
+        scales.dtype, scaleRows, scaleColumns, idOf(target), targetOffset,
+      );
     },
     attend(call: AttentionCall): void {
       checkAttention(call);

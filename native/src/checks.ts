@@ -1,6 +1,7 @@
 /** The checks at the door of the core: the addon and its twin refuse the same calls with the same sentences. */
 
-import { codecs, f32, type WeightDtype } from './codecs/index.js';
+import { type Codec, codecs, f32, type WeightDtype } from './codecs/index.js';
+import { type MatrixLayout, scaleBytes, scaleGridSize, spanBytes } from './codecs/matrix.js';
 import type { Arena, AttentionCall, ReadRange, StreamerOptions, StreamFile } from './types.js';
 import { directIoAlignmentBytes, sequenceFields } from './types.js';
 
@@ -74,14 +75,64 @@ export function checkWiden(
   target: Arena,
   targetOffset: number,
 ): void {
-  if (!Object.hasOwn(codecs, dtype)) {
-    const known = Object.keys(codecs).join(', ');
-    throw new RangeError(`invalid dtype: ${dtype}; expected one of ${known}`);
-  }
+  checkCodec(dtype);
   checkWhole('count', count, 0, f32.count(Number.MAX_SAFE_INTEGER));
-  const sourceBytes = codecs[dtype].bytes(count);
+  checkBlocks('count', count, dtype);
+  checkSides(source, 'sourceOffset', sourceOffset, codecs[dtype].bytes(count), target, targetOffset, count);
+}
+
+/** As {@link checkWiden}, for a matrix that lies as `layout` says. */
+export function checkDecodeMatrix(
+  source: Arena,
+  valuesOffset: number,
+  dtype: WeightDtype,
+  layout: MatrixLayout,
+  target: Arena,
+  targetOffset: number,
+): void {
+  checkCodec(dtype);
+  const { rows, columns, step, paired, across, scales } = layout;
+  for (const [name, value] of Object.entries({ rows, columns, across })) checkWhole(name, value, 0, 2 ** 32);
+  for (const [name, value] of Object.entries({ step, paired })) checkWhole(name, value, 1, 2 ** 20);
+  checkBlocks('columns', columns, dtype);
+  if (across > 0 && (codecs[dtype].blockElements !== 1 || scales !== null))
+    throw new RangeError(`invalid across: ${across}; expected 0 where values are stored in blocks`);
+  if (paired > 1 && (paired % 2 !== 0 || rows % paired !== 0))
+    throw new RangeError(`invalid paired: ${paired}; expected 1 or an even divisor of rows, ${rows}`);
+  const count = rows * columns;
+  const valueBytes = spanBytes(dtype, layout);
+  checkSides(source, 'valuesOffset', valuesOffset, valueBytes, target, targetOffset, count);
+  if (scales === null || count === 0) return;
+  const [scaleRows, scaleColumns] = scaleGridSize(layout, scales);
+  const scalesBytes = scaleBytes(scales.dtype, scaleRows * scaleColumns);
+  checkSides(source, 'scalesOffset', valuesOffset + scales.offset, scalesBytes, target, targetOffset, count);
+}
+
+function checkCodec(dtype: WeightDtype): void {
+  if (Object.hasOwn(codecs, dtype)) return;
+  throw new RangeError(`invalid dtype: ${dtype}; expected one of ${Object.keys(codecs).join(', ')}`);
+}
+
+function checkBlocks(name: string, count: number, dtype: WeightDtype): void {
+  const { blockElements }: Codec = codecs[dtype];
+  if (count % blockElements === 0) return;
+  throw new RangeError(
+    `invalid ${name}: ${count}; expected a multiple of ${blockElements}, the block of ${dtype}`,
+  );
+}
+
+/** Bytes of the source and as many floats of the target: inside their arenas, and apart. */
+function checkSides(
+  source: Arena,
+  name: string,
+  sourceOffset: number,
+  sourceBytes: number,
+  target: Arena,
+  targetOffset: number,
+  count: number,
+): void {
   const targetBytes = f32.bytes(count);
-  checkFits('sourceOffset', sourceOffset, sourceBytes, source);
+  checkFits(name, sourceOffset, sourceBytes, source);
   checkFits('targetOffset', targetOffset, targetBytes, target);
   if (targetOffset % f32.bytes(1) !== 0) {
     throw new RangeError(`invalid targetOffset: ${targetOffset}; expected a multiple of ${f32.bytes(1)}`);

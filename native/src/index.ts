@@ -22,9 +22,56 @@ export {
 
 // Numbers as they are stored.
 
-export { type Codec, codecs, decodeWeights, f32, type WeightDtype } from './codecs/index.js';
+export {
+  type Codec,
+  codecs,
+  decodeWeights,
+  f32,
+  type PlainCodec,
+  type PlainDtype,
+  plainCodecs,
+  type ScaleDtype,
+  type ScaleGrid,
+  type WeightDtype,
+} from './codecs/index.js';
+export {
+  decodeMatrix,
+  type MatrixLayout,
+  scaleBytes,
+  scaleGridSize,
+  spanBytes,
+  storedBytes,
+  storedRow,
+} from './codecs/matrix.js';
 export { directIoAlignmentBytes } from './types.js';
 
 // Pacing.
 
 export { forgivenSeconds, type LinkSlot, Pacer } from './pacer.js';
+
+// Kernels of the Vulkan device, and how they are started.
+
+export {
+  type Attention,
+  type AttentionHeads,
+  type AttentionTables,
+  attend,
+  createAttentionTables,
+} from './vulkan-shaders/attention.js';
+export {
+  activate,
+  argmax,
+  argmaxScratchBytes,
+  embed,
+  gather,
+  type KernelLimits,
+  leastLimits,
+  matmul,
+  norm,
+  type StoredFormat,
+  type StoredMatrix,
+  type StoredVector,
+  scatterAdd,
+  startsFinite,
+} from './vulkan-shaders/dispatches.js';
+export { type Dispatch, type KernelName, kernels } from './vulkan-shaders/kernels.js';

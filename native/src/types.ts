@@ -6,6 +6,7 @@
  */
 
 import type { WeightDtype } from './codecs/index.js';
+import type { MatrixLayout } from './codecs/matrix.js';
 
 /** Direct reads need file offsets, lengths and memory addresses that are multiples of this. */
 export const directIoAlignmentBytes = 4096;
@@ -153,7 +154,7 @@ export interface NativeCore {
   openArena(handle: ArenaHandle): Arena;
   createStreamer(options?: StreamerOptions): Streamer;
   /**
-   * Widens `count` elements of `dtype` at byte `sourceOffset` of `source` to fp32 at byte `targetOffset` of
+   * Widens `count` elements of `dtype`, whole blocks of it, at byte `sourceOffset` of `source` to fp32 at byte `targetOffset` of
    * `target`; this is what crossing the link does. The source may start at any byte, since a checkpoint's tensors do; the
    * target at multiples of 4. @throws RangeError when either side does not fit its arena, or when they overlap.
    */
@@ -162,6 +163,15 @@ export interface NativeCore {
     sourceOffset: number,
     dtype: WeightDtype,
     count: number,
+    target: Arena,
+    targetOffset: number,
+  ): void;
+  /** As {@link widen}, for a matrix whose values do not simply lie one row behind the other. */
+  decodeMatrix(
+    source: Arena,
+    valuesOffset: number,
+    dtype: WeightDtype,
+    layout: MatrixLayout,
     target: Arena,
     targetOffset: number,
   ): void;

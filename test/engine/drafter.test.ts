@@ -1,15 +1,21 @@
 import {
+  closedForm,
   type Drafter,
   openCheckpoint,
+  type PlanRequest,
   type PolicyInput,
+  placeContender,
+  planRun,
   promptLookup,
   type RunRequest,
+  recordAcceptance,
   runEngine,
   type SimulationRequest,
   type StrategyName,
   simulateRun,
 } from '@specoffload/engine';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { planSpace } from '../../engine/dist/plan/space.js';
 import { goldenDirectory, readGolden } from './model/golden.js';
 import { workstation } from './plan-cases.js';
 
@@ -34,7 +40,7 @@ describe('a drafter without a model', () => {
     ['deepspeed', { candidates: 5, speculation: 'serial' }],
   ])('writes what plain decoding writes: prompt lookup under %s with %o', async (strategy, policy) => {
     const run = await runEngine({
-      ...{ ...request, strategy, drafter: promptLookup, device: { kind: 'isolated' } },
+      ...{ ...request, strategy, drafter: 'prompt-lookup', device: { kind: 'isolated' } },
       policy: { ...request.policy, ...policy },
     });
     expect(run.outputDigest).toBe(plain);
@@ -95,6 +101,61 @@ describe('a drafter without a model', () => {
     expect(more.memoryBytes.device - modest.memoryBytes.device).toBe(1 << 21);
     // The last token is the target's own, which nobody has been given yet.
     expect(new Set(forgotten)).toEqual(new Set([1]));
+  });
+
+  it('is planned for without what only a draft model heeds, and cheaply on the host', async () => {
+    const { target, draft, machine, maxNewTokens, promptLengths } = imagined();
+    const job: PlanRequest = {
+      ...{ target, draft, machine, maxNewTokens },
+      ...{ drafter: 'prompt-lookup', strategies: ['none', 'serial'], numSeeds: 1 },
+      ...{ promptLengths, acceptance: { kind: 'rates', name: 'half', byPosition: [0.5] } },
+    };
+    const families = planSpace({ ...job, numPrompts: promptLengths.length });
+    const serial = families.find(({ speculation }) => speculation === 'serial')!;
+    const names = serial.coordinates.map(({ name }) => name);
+    expect(names).toContain('candidates');
+    expect(names.filter((name) => name.startsWith('draft'))).toEqual([]);
+    expect(planSpace({ ...job, drafter: 'model', numPrompts: 4 }).map((one) => one.speculation)).toEqual([
+      'none',
+    ]);
+
+    const contender = { strategy: 'serial', policy: { candidates: 3 } } as const;
+    const { phases } = closedForm({
+      ...job,
+      acceptance: job.acceptance,
+      prepared: placeContender(job, contender),
+    });
+    const simulated = await simulateRun({ ...imagined(), drafter: 'prompt-lookup' });
+    const busy = simulated.phases.decode.lanes.host.busySeconds;
+    expect(phases.decode.lanes.host / busy).toBeGreaterThan(0.7);
+    expect(phases.decode.lanes.host / busy).toBeLessThan(1.3);
+
+    const { bestByWay } = await planRun({ ...job, mostSimulations: 4 });
+    expect(bestByWay.map(({ strategy }) => strategy)).toContain('serial');
+    await expect(planRun({ ...job, acceptance: null })).rejects.toThrow('needs an acceptance');
+  });
+
+  it('is right as often as texts say of it', async () => {
+    const { target, machine } = request;
+    const texts = (await runEngine({ ...request, strategy: 'none', stopAtEos: false })).sequences.map(
+      ({ ids }, index) => ({ prompt: prompts[index], newIds: ids }),
+    );
+    const trace = await recordAcceptance({
+      ...{ name: 'own', draft: null, drafter: 'prompt-lookup', texts, candidates: 3, newTokens: 16, machine },
+    });
+    const run = await runEngine({
+      ...{ ...request, target, strategy: 'serial', drafter: 'prompt-lookup', stopAtEos: false },
+      policy: { ...request.policy, candidates: 3 },
+    });
+    const predicted = await simulateRun({ ...imagined(), drafter: 'prompt-lookup', acceptance: trace });
+    expect(predicted.acceptance?.accepted).toBe(run.acceptance?.accepted);
+    expect(predicted.passes).toBe(run.passes);
+  });
+
+  it('is known by name, or not at all', async () => {
+    await expect(runEngine({ ...request, strategy: 'serial', drafter: 'oracle' as 'model' })).rejects.toThrow(
+      'unknown drafter: "oracle"; expected model or prompt-lookup',
+    );
   });
 
   it('or one with, is needed by whatever speculates', async () => {

@@ -10,7 +10,7 @@ import {
   runLogits,
   UserError,
 } from '@specoffload/engine';
-import { codecs, type WeightDtype } from '@specoffload/native';
+import { type PlainDtype, plainCodecs } from '@specoffload/native';
 import { describe, expect, it } from 'vitest';
 import { explainNotFinite } from '../../engine/dist/run/not-finite.js';
 import { drawPrompts } from './draw.js';
@@ -27,7 +27,7 @@ const dense: ModelSummary = { ...sparse, architecture: 'mistral', numExperts: 1,
 const machine = { deviceBytes: 4e6, hostBytes: 4e6 };
 let numModels = 0;
 
-function writeModel(config: ModelSummary, dtype: WeightDtype = 'bf16'): Promise<Checkpoint> {
+function writeModel(config: ModelSummary, dtype: PlainDtype = 'bf16'): Promise<Checkpoint> {
   numModels += 1;
   return writeTinyModel(directory, `model-${numModels}`, config, { dtype, seed: numModels });
 }
@@ -35,7 +35,7 @@ function writeModel(config: ModelSummary, dtype: WeightDtype = 'bf16'): Promise<
 /** Puts `value` in place of one weight. */
 function spoil({ tensors }: Checkpoint, name: string, value: number, element = 3): void {
   const { path, dtype, fileOffset } = tensors.get(name)!;
-  const bytes = codecs[dtype].encode(Float32Array.of(value));
+  const bytes = plainCodecs[dtype as PlainDtype].encode(Float32Array.of(value));
   const file = openSync(path, 'r+');
   writeSync(file, bytes, 0, bytes.length, fileOffset + element * bytes.length);
   closeSync(file);
@@ -174,7 +174,7 @@ it('files that are gone by the time of the search are said to be', async () => {
 it('weights too large for the arithmetic are refused, and said to be finite as stored', async () => {
   const target = await writeModel(dense, 'f32');
   const { fileOffset, byteLength, path } = target.tensors.get('model.norm.weight')!;
-  const huge = codecs.f32.encode(new Float32Array(byteLength / 4).fill(3e38));
+  const huge = plainCodecs.f32.encode(new Float32Array(byteLength / 4).fill(3e38));
   const file = openSync(path, 'r+');
   writeSync(file, huge, 0, huge.length, fileOffset);
   closeSync(file);

@@ -11,13 +11,13 @@ import {
   type TensorSource,
   writeCheckpoint,
 } from '@specoffload/engine';
-import { codecs, type WeightDtype } from '@specoffload/native';
+import { type PlainDtype, plainCodecs } from '@specoffload/native';
 import { modelGroups } from '../../engine/dist/model/roles.js';
 
 /** How a tiny model's weights come about. */
 export interface TinyWeights {
   /** `mixed` gives every tensor one of its own, so that tensors start at any even offset of the file. */
-  readonly dtype: WeightDtype | 'mixed';
+  readonly dtype: PlainDtype | 'mixed';
   readonly seed: number;
   /** Makes every odd token's row of an untied head all but the row of the even token before it. @default false */
   readonly twinTokens?: boolean;
@@ -50,7 +50,7 @@ export async function writeTinyCheckpoint(
     return {
       ...{ name: tensorName, shape, dtype },
       async *chunks() {
-        yield codecs[dtype].encode(drawTensor(tensorName, shape, weights));
+        yield plainCodecs[dtype].encode(drawTensor(tensorName, shape, weights));
       },
     };
   });
@@ -60,8 +60,8 @@ export async function writeTinyCheckpoint(
   return openCheckpoint(targetDirectory);
 }
 
-function drawDtype(name: string, { seed }: TinyWeights): WeightDtype {
-  const dtypes: readonly WeightDtype[] = ['bf16', 'f16', 'f32'];
+function drawDtype(name: string, { seed }: TinyWeights): PlainDtype {
+  const dtypes: readonly PlainDtype[] = ['bf16', 'f16', 'f32'];
   return dtypes[createRandom(seed, `dtype of ${name}`).uint32() % 3];
 }
 

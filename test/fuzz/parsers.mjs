@@ -15,11 +15,12 @@ import {
   readSafetensors,
 } from '../../engine/dist/index.js';
 import { readShards } from '../../engine/dist/model/shards.js';
+import { assertPlain, check } from '../../engine/input/dist/index.js';
 import { openAcceptance } from '../../experiments/dist/acceptance/open.js';
 import { expandPoints, hasPoint } from '../../experiments/dist/definitions/expand.js';
 import { parseExpression } from '../../experiments/dist/definitions/expression.js';
 import { parseDefinition } from '../../experiments/dist/definitions/parse.js';
-import { assertSetting } from '../../experiments/dist/definitions/settings.js';
+import { settingsOf } from '../../experiments/dist/definitions/settings.js';
 import { loadWorkload } from '../../experiments/dist/inputs/prompts.js';
 import { parseBytes, parseBytesPerSecond, parseSeconds } from '../../experiments/dist/inputs/sizes.js';
 import { parseCalibration } from '../../experiments/dist/reproduce/calibration-file.js';
@@ -130,9 +131,8 @@ export function createParsers(folder) {
       'settings',
       samples.settings,
       (input) => {
-        if (typeof input !== 'object' || input === null) return {};
-        for (const [name, item] of Object.entries(input)) assertSetting('simulated', name, item);
-        return input;
+        assertPlain(input, 'the settings'); // as a definition that they stand in is
+        return check(settingsOf('simulated'), input, 'the settings');
       },
       (result) => allFinite(result),
     ),

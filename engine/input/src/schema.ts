@@ -5,7 +5,7 @@
 
 import * as v from 'valibot';
 import { UserError } from './errors.js';
-import { isRecord } from './json.js';
+import { isRecord, type JsonRecord } from './json.js';
 import { entriesKey } from './schema-facts.js';
 import { printable, quote } from './text.js';
 
@@ -230,12 +230,13 @@ export interface ListWords {
   readonly expected?: string;
 }
 
-const object: Inner = v.custom<object>(isRecord, 'an object');
+/** Whatever its fields are: none is looked at. */
+export const object: Schema<JsonRecord> = such(isRecord, 'an object');
 
 /** The same but for lists, which valibot takes for objects. A pipe would do, and takes half as long again. */
 function noList(schema: Inner): Inner {
   const run: Inner['~run'] = (dataset, config) =>
-    (Array.isArray(dataset.value) ? object : schema)['~run'](dataset, config);
+    (Array.isArray(dataset.value) ? inner(object) : schema)['~run'](dataset, config);
   return { ...schema, '~run': run };
 }
 
@@ -253,27 +254,22 @@ export function byName<Output>(
 ): Schema<Readonly<Record<string, Output>>> {
   const run: Inner['~run'] = (dataset, config) => {
     const input = dataset.value;
-    if (!isRecord(input)) return object['~run'](dataset, config);
+    if (!isRecord(input)) return inner(object)['~run'](dataset, config);
     const output: Record<string, unknown> = {};
     for (const key of Object.keys(input)) {
       const value = input[key];
       const field = inner(choose(key))['~run']({ value }, config);
-      for (const issue of field.issues ?? []) {
-        const place = {
-          type: 'object',
-          origin: 'value',
-          input: input as Record<string, unknown>,
-          key,
-          value,
-        } as const;
-        const path: v.IssuePathItem[] = [place, ...(issue.path ?? [])];
-        return { typed: false, value: output, issues: [{ ...issue, path: path as never }] };
+      if (field.issues) {
+        const [issue] = field.issues;
+        const place = { type: 'unknown', origin: 'value', input, key, value } as const;
+        const path = [place, ...(issue.path ?? [])] as never;
+        return { typed: false, value: output, issues: [{ ...issue, path }] };
       }
-      output[key] = field.value;
+      if (key !== '__proto__') output[key] = field.value;
     }
     return { typed: true, value: output };
   };
-  return outer({ ...object, '~run': run });
+  return outer({ ...inner(object), '~run': run });
 }
 
 /** Fields that are not named are let through. */

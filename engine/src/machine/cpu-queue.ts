@@ -137,10 +137,12 @@ export class CpuQueue implements DeviceQueue {
     }
   }
 
-  #decode({ source, dtype, count, target }: Omit<DecodeCommand, 'kind'>): void {
+  #decode({ source, dtype, count, layout, target }: Omit<DecodeCommand, 'kind'>): void {
+    const { core } = this.#options;
     const from = this.#host.locate(source);
     const to = this.#device.locate(target);
-    this.#options.core.widen(from.arena, from.offset, dtype, count, to.arena, to.offset);
+    if (layout) core.decodeMatrix(from.arena, from.offset, dtype, layout, to.arena, to.offset);
+    else core.widen(from.arena, from.offset, dtype, count, to.arena, to.offset);
   }
 
   #copy({ kind, host, device, stretches }: CopyCommand): void {

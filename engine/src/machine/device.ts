@@ -5,7 +5,7 @@
  */
 
 import type { TransferListItem } from 'node:worker_threads';
-import type { ArenaHandle, NativeCore, WeightDtype } from '@specoffload/native';
+import type { ArenaHandle, MatrixLayout, NativeCore, WeightDtype } from '@specoffload/native';
 import type { ModelSpec } from '../model/spec.js';
 import type { RowDraws } from '../speculate/row-draws.js';
 import type { Arithmetic } from './arithmetic.js';
@@ -73,12 +73,19 @@ export interface WriteCommand {
   readonly target: DeviceAddress;
 }
 
-/** Stored weights in host memory, decoded on their way to the format in which the device computes. */
-export interface DecodeCommand {
-  readonly kind: 'decode';
+/** A tensor in host memory, as stored. */
+export interface StoredTensor {
+  /** Of its first value. */
   readonly source: HostAddress;
   readonly dtype: WeightDtype;
   readonly count: number;
+  /** How its values lie from there on; missing: one behind the other. */
+  readonly layout?: MatrixLayout;
+}
+
+/** Stored weights in host memory, decoded on their way to the format in which the device computes. */
+export interface DecodeCommand extends StoredTensor {
+  readonly kind: 'decode';
   readonly target: DeviceAddress;
 }
 

@@ -1,6 +1,7 @@
 /** How many bytes a number takes on a machine: the local device widens everything to fp32, a GPU keeps bf16. */
 
-import { codecs, f32, type WeightDtype } from '@specoffload/native';
+import { codecs, f32 } from '@specoffload/native';
+import type { TensorRef } from '../model/types.js';
 
 export interface Formats {
   /** Bytes of one weight in device memory; null: as stored. */
@@ -29,8 +30,11 @@ export const bf16Formats: Formats = {
 };
 
 /** Of a tensor in device memory. */
-export function weightBytes({ weightElementBytes }: Formats, dtype: WeightDtype, count: number): number {
-  return weightElementBytes === null ? codecs[dtype].bytes(count) : count * weightElementBytes;
+export function weightBytes(
+  { weightElementBytes }: Formats,
+  { byteLength, numElements }: Pick<TensorRef, 'byteLength' | 'numElements'>,
+): number {
+  return weightElementBytes === null ? byteLength : numElements * weightElementBytes;
 }
 
 /** Of keys and values. */

@@ -8,9 +8,9 @@ import { f32 } from '@specoffload/native';
 import { refuseUncomputable } from './arithmetic.js';
 import { warnOfCheckpoint } from './config-values.js';
 import { readModelSpec } from './configuration.js';
+import { type HeaderTensor, takeTensor, toTensorRef, type WeightFile } from './header-tensor.js';
 import { areEqual } from './inflate-bytes.js';
-import { type GroupSpec, modelGroups, tensorName } from './roles.js';
-import { type HeaderTensor, type SafetensorsFile, toTensorRef } from './safetensors.js';
+import { type GroupSpec, modelGroups, type TensorSpec, tensorName } from './roles.js';
 import { readShards } from './shards.js';
 import type { ModelSpec } from './spec.js';
 import { identityOf } from './summary.js';
@@ -55,11 +55,13 @@ export async function openCheckpoint(directory: string): Promise<Checkpoint> {
 /** The tensors that the files hold, and those that a group has taken so far. */
 class Inventory {
   readonly taken = new Map<string, TensorRef>();
+  /** Names of stored tensors that hold any of these. */
+  readonly #used = new Set<string>();
   readonly #directory: string;
   readonly #held: ReadonlyMap<string, HeaderTensor>;
   readonly #spec: ModelSpec;
 
-  constructor(directory: string, files: readonly SafetensorsFile[], spec: ModelSpec) {
+  constructor(directory: string, files: readonly WeightFile[], spec: ModelSpec) {
     this.#directory = directory;
     this.#spec = spec;
     this.#held = new Map(files.flatMap((file) => file.tensors).map((tensor) => [tensor.name, tensor]));
@@ -67,10 +69,7 @@ class Inventory {
 
   take(spec: GroupSpec): WeightGroup {
     const { id, kind, layer, expert } = spec;
-    const tensors = spec.tensors.map(({ role, name, shape }) => ({
-      role,
-      ref: this.#takeTensor(name, shape),
-    }));
+    const tensors = spec.tensors.map((tensor) => ({ role: tensor.role, ref: this.#takeTensor(tensor) }));
     return {
       id,
       kind,
@@ -82,25 +81,22 @@ class Inventory {
     };
   }
 
-  #takeTensor(name: string, shape: readonly number[]): TensorRef {
-    const tensor = this.#held.get(name);
-    if (tensor === undefined) {
+  #takeTensor(spec: TensorSpec): TensorRef {
+    const name = spec.within?.name ?? spec.name;
+    const stored = this.#held.get(name);
+    if (stored === undefined) {
       this.#refuseFused(name);
       const hint =
         name === headName(this.#spec)
           ? ', or set tie_word_embeddings in config.json if the head is the embedding'
           : '';
       throw new UserError(
-        `${this.#directory} has no tensor ${name} (shape ${quote(shape)}), which config.json asks for; download the checkpoint again${hint}`,
+        `${this.#directory} has no tensor ${name} (shape ${quote(spec.shape)}), which config.json asks for; download the checkpoint again${hint}`,
       );
     }
-    if (tensor.shape.length !== shape.length || tensor.shape.some((size, i) => size !== shape[i])) {
-      throw new UserError(
-        `${tensor.path}: invalid shape of ${name}: ${quote(tensor.shape)}; expected ${quote(shape)} from config.json; use the config.json that belongs to these weights`,
-      );
-    }
-    const ref = toTensorRef(tensor);
-    this.taken.set(name, ref);
+    const ref = takeTensor(stored, spec, 'config.json');
+    this.#used.add(name);
+    this.taken.set(spec.name, ref);
     return ref;
   }
 
@@ -122,7 +118,7 @@ class Inventory {
     for (const { name, path } of this.#held.values()) {
       const harmless =
         name.endsWith('.rotary_emb.inv_freq') || (name === headName(this.#spec) && embedding.tied);
-      if (harmless || this.taken.has(name)) continue;
+      if (harmless || this.#used.has(name)) continue;
       throw new UserError(
         `${path} holds ${quote(name)}, which a ${architecture} model of this config.json does not use; use a checkpoint whose configuration and weights agree`,
       );
@@ -140,7 +136,7 @@ const fusedTensor =
  */
 async function settleTie(
   spec: ModelSpec,
-  files: readonly SafetensorsFile[],
+  files: readonly WeightFile[],
   directory: string,
 ): Promise<ModelSpec> {
   const names = { head: headName(spec), embedding: tensorName(spec, 'embedding') };
@@ -165,7 +161,7 @@ const digestSamples = 64;
 const digestSampleBytes = 4096;
 
 /** See `Checkpoint.digest`; file names without their directories, so that a copy has the digest of its original. */
-async function digestOf(spec: ModelSpec, files: readonly SafetensorsFile[]): Promise<string> {
+async function digestOf(spec: ModelSpec, files: readonly WeightFile[]): Promise<string> {
   const contents = files.map((file) => [
     basename(file.path),
     file.byteLength,
@@ -177,7 +173,7 @@ async function digestOf(spec: ModelSpec, files: readonly SafetensorsFile[]): Pro
 }
 
 /** Blocks at even distances through a file: training again changes all of them. */
-async function hashSamples(hash: Hash, { path, byteLength }: SafetensorsFile): Promise<void> {
+async function hashSamples(hash: Hash, { path, byteLength }: WeightFile): Promise<void> {
   const file = await open(path, 'r');
   try {
     const block = Buffer.alloc(digestSampleBytes);

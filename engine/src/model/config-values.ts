@@ -42,7 +42,7 @@ export class ConfigValues {
 
   /** The object of that name, its fields called `name.field`; null where there is none. */
   object(name: string): ConfigValues | null {
-    const value = this.take(name, is.orNull(is.mapOf(is.anything)), null);
+    const value = this.take(name, is.orNull(is.object), null);
     return value && new ConfigValues(value, `${this.source}: ${name}`, this.#warn);
   }
 

@@ -17,7 +17,7 @@ export function parseModelSpec(
   source: string,
   warn: (text: string) => void = warnOfCheckpoint,
 ): ModelSpec {
-  const content = check(is.mapOf(is.anything), json, source, { remedy: redownload });
+  const content = check(is.object, json, source, { remedy: redownload });
   const config = new ConfigValues(content, source, warn);
   return familyOf(config).parse(config);
 }

@@ -2,7 +2,15 @@
 
 import { type FileHandle, open } from 'node:fs/promises';
 import { UserError } from '@specoffload/input';
-import { type Codec, codecs, decodeWeights, f32, type WeightDtype } from '@specoffload/native';
+import {
+  type Codec,
+  codecs,
+  decodeWeights,
+  f32,
+  type PlainCodec,
+  plainCodecs,
+  type WeightDtype,
+} from '@specoffload/native';
 import type { Random } from './random.js';
 import type { TensorRef } from './types.js';
 
@@ -37,10 +45,10 @@ export class TensorReader {
 
 /** Whether two tensors hold the same values, whatever they are stored as; reads no further than the first difference. */
 export async function areEqual(one: TensorRef, other: TensorRef): Promise<boolean> {
-  if (one.numElements !== other.numElements) return false;
+  if (one.numElements !== other.numElements || one.layout || other.layout) return false;
   const reader = new TensorReader();
   const read = async (ref: TensorRef, first: number, count: number) => {
-    const codec = codecs[ref.dtype];
+    const codec: Codec = codecs[ref.dtype];
     const bytes = Buffer.alloc(codec.bytes(count));
     await reader.read(ref, codec.bytes(first), bytes);
     return one.dtype === other.dtype ? bytes : Buffer.from(decodeWeights(bytes, ref.dtype).buffer);
@@ -54,6 +62,25 @@ export async function areEqual(one: TensorRef, other: TensorRef): Promise<boolea
     return true;
   } finally {
     await reader.close();
+  }
+}
+
+/** @throws UserError where weights cannot be written that way. */
+export function plainCodec(dtype: WeightDtype): PlainCodec {
+  if (Object.hasOwn(plainCodecs, dtype)) return plainCodecs[dtype as keyof typeof plainCodecs];
+  throw new UserError(
+    `weights in ${dtype} can be read, not written; expected one of ${Object.keys(plainCodecs).join(', ')}; use a checkpoint that is not quantised`,
+  );
+}
+
+/** @throws UserError unless all weights can be written, and lie one row behind the other. */
+export function refuseUncopyable(refs: Iterable<TensorRef>): void {
+  for (const { dtype, layout, name, path } of refs) {
+    plainCodec(dtype);
+    if (layout)
+      throw new UserError(
+        `${path} holds ${name} together with others in one tensor; expected a tensor of its own; inflate a checkpoint of another family`,
+      );
   }
 }
 
@@ -124,7 +151,7 @@ export async function* widenColumns(
 
 /** Weights times a factor; exact in every dtype when that is a power of two. */
 function scaled(stored: Uint8Array, factor: number, { name, dtype }: TensorRef): Uint8Array {
-  const bytes = codecs[dtype].encode(decodeWeights(stored, dtype).map((value) => value * factor));
+  const bytes = plainCodec(dtype).encode(decodeWeights(stored, dtype).map((value) => value * factor));
   if (decodeWeights(bytes, dtype).every(Number.isFinite)) return bytes;
   throw new UserError(
     `${name} holds weights too large to multiply by ${factor} in ${dtype}; ask for fewer experts`,
@@ -136,7 +163,7 @@ export async function* repeatValue(
   dtype: WeightDtype,
   count: number,
 ): AsyncGenerator<Uint8Array> {
-  const codec = codecs[dtype];
+  const codec = plainCodec(dtype);
   const buffer = codec.encode(new Float32Array(Math.min(count, f32.count(chunkBytes))).fill(value));
   for (let left = codec.bytes(count); left > 0; left -= buffer.length) {
     yield buffer.subarray(0, Math.min(left, buffer.length));
@@ -151,11 +178,11 @@ const longestRun = 2 ** 16;
  * Normal numbers of a sensible size are neither NaN nor denormal in fp32, which would slow arithmetic down tenfold.
  */
 export class NormalPool {
-  readonly #codec: Codec;
+  readonly #codec: PlainCodec;
   readonly #bytes: Uint8Array;
 
   constructor(dtype: WeightDtype, std: number, random: Random) {
-    this.#codec = codecs[dtype];
+    this.#codec = plainCodec(dtype);
     this.#bytes = this.#codec.encode(Float32Array.from({ length: poolSize }, () => std * random.normal()));
   }
 

@@ -31,6 +31,7 @@ import {
   copyRows,
   NormalPool,
   type Range,
+  refuseUncopyable,
   repeatRows,
   repeatValue,
   TensorReader,
@@ -70,6 +71,7 @@ export interface InflationOptions extends InflationRequest {
  */
 export async function inflateCheckpoint(options: InflationOptions): Promise<Checkpoint> {
   const { source, targetDirectory, seed, bytes, layers, experts, ffnSize } = options;
+  refuseUncopyable(source.tensors.values());
   const plan = planInflation(source, { bytes, layers, experts, ffnSize });
   const sidecars = await collectSidecars(source, plan, seed);
   const reader = new TensorReader();

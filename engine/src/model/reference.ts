@@ -5,9 +5,7 @@
  * of the families in `families/`, with eager attention.
  */
 
-import { open } from 'node:fs/promises';
 import { UserError } from '@specoffload/input';
-import { decodeWeights } from '@specoffload/native';
 import { createRopeTables, type RopeTables } from './rope.js';
 import {
   type Activation,
@@ -18,7 +16,8 @@ import {
   type NormSpec,
   queryWidth,
 } from './spec.js';
-import type { Checkpoint, TensorRef, TensorRole, WeightGroup } from './types.js';
+import { readTensor } from './stored.js';
+import type { Checkpoint, TensorRole, WeightGroup } from './types.js';
 
 /** The tensors of one group, by role, widened to fp32. */
 export type ReferenceGroup = Readonly<Partial<Record<TensorRole, Float32Array>>>;
@@ -77,28 +76,6 @@ export async function loadReferenceWeights(checkpoint: Checkpoint): Promise<Refe
     layers,
     head: await loadGroup(checkpoint.head),
   };
-}
-
-/** All elements of one tensor as fp32. @throws Error when the file has become shorter since it was opened. */
-export async function readTensor(ref: TensorRef): Promise<Float32Array> {
-  const bytes = Buffer.alloc(ref.byteLength);
-  const file = await open(ref.path, 'r');
-  try {
-    // One read returns at most 2 GiB.
-    for (let done = 0; done < bytes.length; ) {
-      const { bytesRead } = await file.read(
-        bytes,
-        done,
-        Math.min(bytes.length - done, 2 ** 30),
-        ref.fileOffset + done,
-      );
-      if (bytesRead === 0) throw new Error(`${ref.path} ended inside ${ref.name}`);
-      done += bytesRead;
-    }
-  } finally {
-    await file.close();
-  }
-  return decodeWeights(bytes, ref.dtype);
 }
 
 /**

@@ -1,13 +1,31 @@
 /** Which tensors a model consists of, by role: names and shapes, derived from its spec. */
 
-import { type AttentionSpec, keyWidth, type LayerSpec, type ModelSpec, queryWidth } from './spec.js';
+import {
+  type AttentionSpec,
+  keyWidth,
+  type LayerSpec,
+  type ModelSpec,
+  queryWidth,
+  type TensorSlice,
+} from './spec.js';
 import type { GroupKind, TensorRole } from './types.js';
 
 /** A tensor as the spec promises it. */
 export interface TensorSpec {
   readonly role: TensorRole;
+  /** Of its own; also where several share a stored tensor. */
   readonly name: string;
   readonly shape: readonly number[];
+  /** The stored tensor that it is a part of, and which; missing: it is a stored tensor by itself. */
+  readonly within?: {
+    readonly name: string;
+    readonly slice: TensorSlice;
+    /** Zero-based, of as many as the layer has. */
+    readonly expert: number;
+    readonly numExperts: number;
+    /** Rows of one head. */
+    readonly headDim: number;
+  };
 }
 
 /** A group as the spec promises it; fields as in `WeightGroup`. */
@@ -43,11 +61,26 @@ export function modelGroups(spec: ModelSpec): ModelGroups {
 
 /** Tied embeddings: the head's tensor is the embedding's, whether or not the file has one of its own as well. */
 export function tensorName(spec: ModelSpec, role: TensorRole, layer = -1, expert = -1): string {
+  return placeOf(spec, role, layer, expert).name;
+}
+
+function placeOf(
+  spec: ModelSpec,
+  role: TensorRole,
+  layer: number,
+  expert: number,
+): Pick<TensorSpec, 'name' | 'within'> {
   const place = spec.tensors[role === 'head' && spec.embedding.tied ? 'embedding' : role];
   if (!place) throw new Error(`${spec.architecture} does not say where ${role} lies`);
-  const isDense = layer >= 0 && spec.layers[layer].ffn.router === null;
-  const name = isDense ? (place.dense ?? place.name) : place.name;
-  return name.replace('{layer}', `${layer}`).replace('{expert}', `${expert}`);
+  const { slice, dense } = place;
+  const isDense = dense !== undefined && layer >= 0 && spec.layers[layer].ffn.router === null;
+  const name = (isDense ? dense : place.name).replace('{layer}', `${layer}`).replace('{expert}', `${expert}`);
+  if (!slice || isDense) return { name };
+  const { ffn, attention } = spec.layers[layer];
+  return {
+    name: `${name}${slice.isStackOfExperts ? `[${expert}]` : ''}${slice.rows ? `.${role}` : ''}`,
+    within: { name, slice, expert, numExperts: ffn.numExperts, headDim: attention.headDim },
+  };
 }
 
 type Shapes = readonly (readonly [role: TensorRole, shape: readonly number[]])[];
@@ -112,10 +145,6 @@ function layerGroup(
   shapes: Shapes,
 ): GroupSpec {
   const id = kind === 'attention' ? `layer.${layer}.attention` : `layer.${layer}.expert.${expert}`;
-  const tensors = shapes.map(([role, shape]) => ({
-    role,
-    name: tensorName(spec, role, layer, expert),
-    shape,
-  }));
+  const tensors = shapes.map(([role, shape]) => ({ role, ...placeOf(spec, role, layer, expert), shape }));
   return { id, kind, layer, expert, tensors };
 }

@@ -15,13 +15,13 @@ import {
   statFile,
   UserError,
 } from '@specoffload/input';
-import { codecs, type WeightDtype } from '@specoffload/native';
-import type { TensorRef } from './types.js';
+import { codecs, type PlainCodec, plainCodecs, type WeightDtype } from '@specoffload/native';
+import type { HeaderTensor, WeightFile } from './header-tensor.js';
 
 /** The format's own limit (`MAX_HEADER_SIZE` of the reference implementation). */
 export const maxHeaderBytes = 100_000_000;
 
-/** Bits of one element of each dtype a file may name. Only the three of `weightDtypes` can be computed with. */
+/** Bits of one element of each dtype a file may name. Only those of `weightDtypes` can be computed with. */
 const bitsPerElement: Readonly<Record<string, number>> = {
   BOOL: 8,
   U8: 8,
@@ -46,27 +46,17 @@ const bitsPerElement: Readonly<Record<string, number>> = {
 };
 
 const weightDtypes: Readonly<Record<string, WeightDtype>> = Object.fromEntries(
-  Object.entries(codecs).map(([dtype, { storedName }]) => [storedName, dtype as WeightDtype]),
+  Object.entries<PlainCodec>(plainCodecs).map(([dtype, { storedName }]) => [
+    storedName,
+    dtype as WeightDtype,
+  ]),
 );
-
-/** One entry of a header; its dtype may be one that no kernel here computes with. */
-export interface HeaderTensor extends Omit<TensorRef, 'dtype'> {
-  /** As the file writes it: `BF16`, `I64`, … */
-  readonly dtype: string;
-}
-
-export interface SafetensorsFile {
-  readonly path: string;
-  readonly byteLength: number;
-  /** In the order of their bytes. */
-  readonly tensors: readonly HeaderTensor[];
-}
 
 /**
  * Reads the header of `path`, and nothing else of it.
  * @throws UserError when the file is cut short, or its header contradicts itself or the file.
  */
-export async function readSafetensors(path: string): Promise<SafetensorsFile> {
+export async function readSafetensors(path: string): Promise<WeightFile> {
   const { text, byteLength } = await readHeaderText(path);
   const header = parseHeader(text, path);
   const dataOffset = 8 + Buffer.byteLength(text);
@@ -83,15 +73,6 @@ export async function readSafetensors(path: string): Promise<SafetensorsFile> {
     );
   }
   return { path, byteLength, tensors };
-}
-
-/** The same tensor as the engine knows it. @throws UserError when nothing here computes with its dtype. */
-export function toTensorRef(tensor: HeaderTensor): TensorRef {
-  const dtype = weightDtypes[tensor.dtype];
-  if (dtype !== undefined) return { ...tensor, dtype };
-  throw new UserError(
-    `${tensor.path}: unsupported dtype of ${tensor.name}: ${tensor.dtype}; expected BF16, F16 or F32; use a checkpoint that is not quantised`,
-  );
 }
 
 async function readHeaderText(path: string): Promise<{ text: string; byteLength: number }> {
@@ -194,7 +175,8 @@ function parseEntry(name: string, entry: unknown, path: string, dataOffset: numb
   if (end - begin !== byteLength) {
     throw invalid('data_offsets', range, `${byteLength} bytes, which is what ${dtype} ${quote(shape)} takes`);
   }
-  return { name, path, dtype, shape, fileOffset: dataOffset + begin, byteLength, numElements };
+  const codec = weightDtypes[dtype] ?? null;
+  return { name, path, dtype, codec, shape, fileOffset: dataOffset + begin, byteLength };
 }
 
 function isListOfSizes(value: unknown): value is number[] {

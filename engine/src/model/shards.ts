@@ -3,7 +3,8 @@
 import { access, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isRecord, maybeReadJson, quote, UserError } from '@specoffload/input';
-import { readSafetensors, type SafetensorsFile } from './safetensors.js';
+import type { WeightFile } from './header-tensor.js';
+import { readSafetensors } from './safetensors.js';
 
 export const singleFileName = 'model.safetensors';
 export const indexFileName = 'model.safetensors.index.json';
@@ -17,7 +18,7 @@ const maxIndexBytes = 100_000_000;
  * Reads the headers of all files, the single file first when both forms are there (as transformers does).
  * @throws UserError when a file is missing or malformed, or index and shards disagree.
  */
-export async function readShards(directory: string): Promise<readonly SafetensorsFile[]> {
+export async function readShards(directory: string): Promise<readonly WeightFile[]> {
   const singlePath = join(directory, singleFileName);
   if (await exists(singlePath)) return [await readSafetensors(singlePath)];
   const indexPath = join(directory, indexFileName);
@@ -66,7 +67,7 @@ function parseShardName(tensor: string, shard: unknown, indexPath: string): stri
 
 function checkAgreement(
   shardOf: ReadonlyMap<string, string>,
-  files: readonly SafetensorsFile[],
+  files: readonly WeightFile[],
   directory: string,
   indexPath: string,
 ): void {

@@ -149,8 +149,10 @@ export interface TensorSlice {
   readonly isStackOfExperts: boolean;
   /** Of its rows, every `step`-th from `first` on: gate and up may lie interleaved, or one behind the other. */
   readonly rows?: { readonly first: number; readonly step: number; readonly count: number };
-  /** Stored as (in, out). */
+  /** Stored as (in, out), unless in blocks, which always run along what goes in. */
   readonly isTransposed: boolean;
+  /** Rows of each head are stored in llama.cpp's order: the channels that RoPE turns together are neighbours. */
+  readonly isPaired?: boolean;
 }
 
 /** Layers by number, equal ones as one object. */

@@ -1,18 +1,31 @@
 /** A model on disk: its tensors, and the groups of weights that move together. */
 
-import type { WeightDtype } from '@specoffload/native';
+import type { MatrixLayout, ScaleGrid, WeightDtype } from '@specoffload/native';
 import type { ModelSpec } from './spec.js';
 
-/** One tensor inside one safetensors file, validated. */
+/** One tensor of a checkpoint's files, or a part of one, validated. */
 export interface TensorRef {
   readonly name: string;
   readonly path: string;
   readonly dtype: WeightDtype;
   readonly shape: readonly number[];
-  /** Absolute byte offset in the file. */
+  /** Absolute byte offset in the file of its first value. */
   readonly fileOffset: number;
+  /** Stored bytes that are its own, scales included. */
   readonly byteLength: number;
   readonly numElements: number;
+  /** How its values lie, unless one row behind the other. */
+  readonly layout?: TensorLayout;
+}
+
+/** As in the native `MatrixLayout`; scales may lie in another file. */
+export interface TensorLayout extends Omit<MatrixLayout, 'scales'> {
+  readonly scales: StoredScales | null;
+}
+
+export interface StoredScales extends ScaleGrid {
+  readonly path: string;
+  readonly fileOffset: number;
 }
 
 /** What a tensor does in its group. Shapes follow Hugging Face: a projection is (out, in). */
@@ -72,8 +85,7 @@ export interface Tokenizer {
   readonly vocabSize: number;
   /** Digest of the vocabulary: equal for two tokenizers exactly when every id means the same text. */
   readonly digest: string;
-  /** @param addsSpecial whether to add what the post-processor adds, such as a token for the beginning. @default true */
-  encode(text: string, addsSpecial?: boolean): number[];
+  encode(text: string): number[];
   decode(ids: readonly number[]): string;
 }
 

@@ -5,6 +5,8 @@ import { limitsOf, type MachineModel } from '../machine/machine-model.js';
 import type { Checkpoint } from '../model/types.js';
 import { type Placed, place } from '../run/prepare.js';
 import type { RunRequest } from '../run/types.js';
+import type { Drafter } from '../schedule/drafter.js';
+import type { DrafterName } from '../schedule/drafters.js';
 import type { OpenPolicy } from '../schedule/policy.js';
 import { resolvePolicy } from '../schedule/resolve.js';
 import { strategyNamed, usesDraft } from '../schedule/strategies/index.js';
@@ -16,6 +18,8 @@ import type { Contender } from './space.js';
 export interface PlanningJob {
   readonly target: Checkpoint;
   readonly draft: Checkpoint | null;
+  /** Who proposes. @default model: the draft model */
+  readonly drafter?: DrafterName | Drafter | undefined;
   /** Tokens of each prompt. */
   readonly promptLengths: readonly number[];
   readonly maxNewTokens: number;

@@ -86,7 +86,7 @@ class Estimator {
     const costs = createCostModel(request.machine, headsOf(target), draft ? headsOf(draft) : undefined);
     this.#tasks = new TaskSeconds(costs, request.machine.lanes);
     this.#lanes = { prefill: this.#tasks.none(), decode: this.#tasks.none() };
-    this.#draftLane = this.#tasks.laneOf('draft', 'device');
+    this.#draftLane = this.#tasks.laneOf('draft', request.prepared.drafter?.place ?? 'device');
     this.#passes = new Passes(request.prepared, this.#tasks);
   }
 

@@ -25,7 +25,8 @@ export interface DraftSeconds {
 export function draftSeconds(tasks: TaskSeconds, placed: Placed, situation: DraftSituation): DraftSeconds {
   const { policy, plan } = placed;
   const { round, sequences, isAhead } = situation;
-  if (!plan.draft || round.wanting.length === 0) return { seconds: 0, longestStep: 0 };
+  if (!plan.draft) return roundSeconds(tasks, placed, situation);
+  if (round.wanting.length === 0) return { seconds: 0, longestStep: 0 };
   const sizes = draftSizes(plan.draft);
   const steps = isAhead ? [round.wanting[0], ...round.wanting] : round.wanting;
   const numChunks = Math.max(1, Math.ceil((steps[0] * sequences) / policy.draftBatch - 1e-9));
@@ -39,6 +40,22 @@ export function draftSeconds(tasks: TaskSeconds, placed: Placed, situation: Draf
     seconds += time + tasks.latencyOf('draft', 'device');
   }
   return { seconds: numChunks * seconds, longestStep };
+}
+
+/** Of a drafter without a model: one task for all. */
+function roundSeconds(
+  tasks: TaskSeconds,
+  { drafter }: Placed,
+  { round, sequences, promptTokens }: DraftSituation,
+): DraftSeconds {
+  const n = (round.wanting[0] ?? 0) * sequences;
+  if (!drafter?.roundWork || n <= 0) return { seconds: 0, longestStep: 0 };
+  const { bytes, flops } = drafter.roundWork(n * (promptTokens + round.tokens));
+  const seconds = tasks.of(tasks.laneOf('draft', drafter.place), 'draft', n, (work) => {
+    work.bytes = bytes;
+    work.flops = flops;
+  });
+  return { seconds, longestStep: seconds };
 }
 
 /** Tokens that a step feeds for one sequence, behind those that the draft's cache holds. */

@@ -4,6 +4,7 @@ import { currentSignal, UserError } from '@specoffload/input';
 import { assertSameVocabulary } from '../model/tokenizer.js';
 import { assertNewTokens } from '../run/prepare.js';
 import type { RunOutcome } from '../run/types.js';
+import { drafterNamed } from '../schedule/drafters.js';
 import type { AllowedValues, Policy, PolicyInput } from '../schedule/policy.js';
 import { assertPromptsFit } from '../schedule/resolve.js';
 import type { StrategyName } from '../schedule/strategies/index.js';
@@ -156,7 +157,8 @@ function firstOfEach<T>(items: readonly T[], keyOf: (item: T) => string): T[] {
 
 function assertJob(request: PlanRequest): void {
   const { target, promptLengths, maxNewTokens, acceptance } = request;
-  const draft = planMaySpeculate(request) ? request.draft : null;
+  const drafter = planMaySpeculate(request) ? drafterNamed(request.drafter, request.draft) : null;
+  const draft = drafter?.checkpoint ?? null;
   assertNewTokens(maxNewTokens);
   assertPromptsFit(
     target,
@@ -164,8 +166,9 @@ function assertJob(request: PlanRequest): void {
     [...new Set(promptLengths)].map((length) => new Array<number>(length).fill(0)),
     maxNewTokens,
   );
-  if (!draft) return;
-  assertSameVocabulary({ checkpoint: target, tokenizer: null }, { checkpoint: draft, tokenizer: null });
+  if (!drafter) return;
+  if (draft)
+    assertSameVocabulary({ checkpoint: target, tokenizer: null }, { checkpoint: draft, tokenizer: null });
   if (acceptance)
     assertAnswers(acceptance, {
       ...{ candidates: request.fixed?.candidates ?? 1, newTokens: maxNewTokens },

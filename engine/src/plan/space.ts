@@ -1,11 +1,13 @@
 /** Which policies a planner looks at: one value of every coordinate, as far as machine, workload and caller allow. */
 
 import type { Checkpoint } from '../model/types.js';
+import type { Drafter } from '../schedule/drafter.js';
+import { type DrafterName, drafterNamed } from '../schedule/drafters.js';
 import {
   type AllowedValues,
+  draftFieldNames,
   type Policy,
   type PolicyInput,
-  policyFieldNames,
   policyFields,
 } from '../schedule/policy.js';
 import type { AxisName, FieldsOn } from '../schedule/policy-fields.js';
@@ -21,6 +23,8 @@ import {
 export interface SpaceRequest {
   readonly target: Checkpoint;
   readonly draft: Checkpoint | null;
+  /** @default model: the draft model */
+  readonly drafter?: DrafterName | Drafter | undefined;
   readonly numPrompts: number;
   /** For more candidates than this no acceptance is known. @default no such limit */
   readonly mostCandidates?: number;
@@ -92,10 +96,12 @@ const batching: readonly string[] = [
   'microBatch',
   'pinned',
 ] satisfies AxisName[];
-const drafting: readonly string[] = policyFieldNames.flatMap((name): readonly string[] => {
-  const { about, axis } = policyFields[name];
-  return about === 'draft' && !('notSearched' in axis) ? axis : [];
-});
+const axesOf = (fields: readonly (keyof Policy)[]): readonly string[] =>
+  fields.flatMap((name): readonly string[] => {
+    const { axis } = policyFields[name];
+    return 'notSearched' in axis ? [] : axis;
+  });
+const drafting = axesOf(draftFieldNames);
 
 function isPlanned(strategy: StrategyName, coordinate: string): boolean {
   const { planned } = strategyTable[strategy];
@@ -119,8 +125,10 @@ const candidateCounts = [1, 2, 3, 4, 6, 8, 12, 16];
 const draftWindows = [64, 128, 256];
 
 export function planSpace(request: SpaceRequest): Family[] {
-  const { draft, strategies, allowed = {} } = request;
-  return familiesOf(strategies, draft !== null).flatMap(({ strategy, speculation, settled }) => {
+  const { strategies, allowed = {} } = request;
+  const drafter = drafterNamed(request.drafter, request.draft);
+  const heeded = axesOf(drafter?.heeds ?? []);
+  return familiesOf(strategies, drafter !== null).flatMap(({ strategy, speculation, settled }) => {
     const fixed = { ...settled, ...request.fixed };
     const isAllowed = (values: PolicyInput) => agrees(values, fixed) && within(values, allowed);
     if (!isAllowed({ speculation })) return [];
@@ -129,7 +137,7 @@ export function planSpace(request: SpaceRequest): Family[] {
       Object.entries(valuesOfAxes(request, batches)) as [AxisName, readonly PolicyInput[]][]
     ).flatMap(([name, values]) => {
       if (!isPlanned(strategy, name)) return [];
-      if (drafting.includes(name) && !usesDraft({ speculation })) return [];
+      if (drafting.includes(name) && !(usesDraft({ speculation }) && heeded.includes(name))) return [];
       // A field that the caller has settled stays as it is; what else a value says still counts.
       const left = values.filter(isAllowed);
       return left.length > 0 ? [{ name, values: left }] : [];

@@ -74,7 +74,7 @@ export async function predict(
   signal?: AbortSignal,
 ): Promise<{ readonly outcome: RunOutcome }> {
   // Field by field: what a caller's job holds besides is not for the simulation.
-  const { target, draft, promptLengths, maxNewTokens, machine, acceptance, seed = 1 } = job;
+  const { target, draft, drafter, promptLengths, maxNewTokens, machine, acceptance, seed = 1 } = job;
   const {
     spans: _spans,
     memoryLog: _memoryLog,
@@ -82,6 +82,7 @@ export async function predict(
   } = await simulateRun({
     ...{ target, draft, promptLengths, maxNewTokens, machine, acceptance, seed, strategy, policy },
     ...{ draws: 'common' },
+    ...(drafter ? { drafter } : {}),
     ...(signal ? { signal } : {}),
   });
   return { outcome };

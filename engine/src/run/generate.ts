@@ -2,7 +2,7 @@
 
 import type { Policy } from '../schedule/policy.js';
 import type { Sampling } from '../speculate/sampling.js';
-import type { Sequence, SequenceEnds } from '../speculate/sequence.js';
+import type { Sequence } from '../speculate/sequence.js';
 import { isTransfer, type LaneName } from '../topology/topology.js';
 import type { MemoryLog } from '../trace/memory.js';
 import { reportPhase, type TimeWindow } from '../trace/report.js';
@@ -20,7 +20,7 @@ export interface GenerateOptions {
   readonly machine: Machine;
   readonly maxNewTokens: number;
   readonly sampling: Sampling | null;
-  readonly ends: SequenceEnds;
+  readonly eosTokenIds: ReadonlySet<number>;
   readonly isVirtual: boolean;
   /** See `SessionOptions`. */
   readonly interruptsDraft?: boolean;
@@ -75,11 +75,11 @@ function splitWaves({ waves, sequences, policy }: Prepared): {
 }
 
 function createSession(options: GenerateOptions, waiting: Sequence[]): Session {
-  const { prepared, dispatcher, machine, maxNewTokens, ends, isVirtual, onProgress } = options;
+  const { prepared, dispatcher, machine, maxNewTokens, eosTokenIds, isVirtual, onProgress } = options;
   const { sampling, interruptsDraft = false } = options;
   const { plan, policy, drafter, sequences } = prepared;
   return new Session({
-    ...{ plan, policy, drafter, dispatcher, sampling, maxNewTokens, ends, isVirtual },
+    ...{ plan, policy, drafter, dispatcher, sampling, maxNewTokens, eosTokenIds, isVirtual },
     ...{ interruptsDraft, waiting },
     onPass: (phase, passes) =>
       onProgress?.({

@@ -3,12 +3,12 @@
 import { f32, type NativeCore } from '@specoffload/native';
 import type { Caps } from '../machine/caps.js';
 import { attentionShape, CpuQueue } from '../machine/cpu-queue.js';
-import type { Command, DeviceQueue } from '../machine/device.js';
+import type { Command, DeviceQueue, StoredTensor } from '../machine/device.js';
 import type { PoolMemory } from '../machine/pool.js';
 import { keyWidth, queryWidth } from '../model/spec.js';
 import { alignUp, tensorAlignmentBytes } from '../schedule/group-layout.js';
 import { ffnChunkRows, type HostExpertRegions } from '../schedule/memory-plan.js';
-import type { AttentionOp, HostExpertOp, StoredTensor, WorkerOp } from '../schedule/ops.js';
+import type { AttentionOp, HostExpertOp, WorkerOp } from '../schedule/ops.js';
 import { type Execute, timed } from './lane.js';
 import type { LaneWorkerData, WorkerModel } from './lane-protocol.js';
 import { secondsPer, type Work } from './paced-lane.js';
@@ -111,10 +111,10 @@ function createExperts(
       throw new Error('the host lane needs buffers for the experts that it computes');
     const commands: Command[] = [];
     let address = widened.byteOffset;
-    const decode = ({ source, dtype, count }: StoredTensor) => {
+    const decode = (stored: StoredTensor) => {
       const target = address;
-      commands.push({ kind: 'decode', source, dtype, count, target });
-      address += alignUp(f32.bytes(count), tensorAlignmentBytes);
+      commands.push({ kind: 'decode', ...stored, target });
+      address += alignUp(f32.bytes(stored.count), tensorAlignmentBytes);
       return target;
     };
     const weights = { gate: decode(stored.gate), up: decode(stored.up), down: decode(stored.down) };

@@ -1,6 +1,6 @@
 /** The link lane: what crosses to the device and back, through the device's own queue for copies. */
 
-import { codecs, f32 } from '@specoffload/native';
+import { f32, storedBytes } from '@specoffload/native';
 import type { Caps } from '../machine/caps.js';
 import type { DeviceQueue, TransferCommand } from '../machine/device.js';
 import type { WorkerOp } from '../schedule/ops.js';
@@ -42,7 +42,7 @@ function transfersOf(op: WorkerOp): readonly TransferCommand[] {
 
 /** Bytes that cross. */
 function bytesOf(transfer: TransferCommand): number {
-  if (transfer.kind === 'decode') return codecs[transfer.dtype].bytes(transfer.count);
+  if (transfer.kind === 'decode') return storedBytes(transfer.dtype, transfer.count, transfer.layout);
   const { stretches } = transfer;
   let elements = 0;
   for (let i = 2; i < stretches.length; i += 3) elements += stretches[i];

@@ -12,7 +12,7 @@ import { nowSeconds } from '../machine/clock.js';
 import type { Device, DeviceAddress } from '../machine/device.js';
 import { type DeviceChoice, openDevice } from '../machine/devices.js';
 import { PoolMemory, type Region } from '../machine/pool.js';
-import { readTensor } from '../model/reference.js';
+import { readTensor } from '../model/stored.js';
 import type { MemoryPlan, ModelPlacement } from '../schedule/memory-plan.js';
 import type { LoadOp, LookUpOp, Op } from '../schedule/ops.js';
 import type { Task } from '../schedule/task.js';

@@ -4,9 +4,8 @@
  */
 
 import { reasonOf, UserError } from '@specoffload/input';
-import { codecs, decodeWeights } from '@specoffload/native';
 import type { ModelRole } from '../machine/device.js';
-import { TensorReader } from '../model/inflate-bytes.js';
+import { cutTensor, readTensor } from '../model/stored.js';
 import type { Checkpoint, TensorRef, WeightGroup } from '../model/types.js';
 
 /** Where it was found. */
@@ -80,33 +79,21 @@ async function findNotFiniteWeight(
   groups: readonly WeightGroup[],
   signal?: AbortSignal,
 ): Promise<FoundWeight | null> {
-  const reader = new TensorReader();
-  try {
-    for (const { ref } of groups.flatMap(({ tensors }) => tensors)) {
-      const found = await searchTensor(reader, ref, signal);
-      if (found) return found;
-    }
-    return null;
-  } finally {
-    await reader.close();
+  for (const { ref } of groups.flatMap(({ tensors }) => tensors)) {
+    const found = await searchTensor(ref, signal);
+    if (found) return found;
   }
+  return null;
 }
 
 const chunkBytes = 4 * 2 ** 20;
 
-async function searchTensor(
-  reader: TensorReader,
-  ref: TensorRef,
-  signal?: AbortSignal,
-): Promise<FoundWeight | null> {
-  const buffer = new Uint8Array(Math.min(chunkBytes, ref.byteLength));
-  for (let offset = 0; offset < ref.byteLength; offset += buffer.length) {
+async function searchTensor(ref: TensorRef, signal?: AbortSignal): Promise<FoundWeight | null> {
+  for (const { first, part } of cutTensor(ref, chunkBytes)) {
     signal?.throwIfAborted();
-    const chunk = buffer.subarray(0, Math.min(buffer.length, ref.byteLength - offset));
-    await reader.read(ref, offset, chunk);
-    const values = decodeWeights(chunk, ref.dtype);
+    const values = await readTensor(part);
     const index = values.findIndex((value) => !Number.isFinite(value));
-    if (index >= 0) return { ref, element: codecs[ref.dtype].count(offset) + index, value: values[index] };
+    if (index >= 0) return { ref, element: first + index, value: values[index] };
   }
   return null;
 }

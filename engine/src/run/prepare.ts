@@ -6,8 +6,8 @@ import type { Formats } from '../machine/formats.js';
 import { assertSameVocabulary } from '../model/tokenizer.js';
 import type { Checkpoint } from '../model/types.js';
 import type { Drafter } from '../schedule/drafter.js';
+import { type DrafterName, drafterNamed } from '../schedule/drafters.js';
 import type { MemoryPlan } from '../schedule/memory-plan.js';
-import { modelDrafter } from '../schedule/model-drafter.js';
 import { planMemory } from '../schedule/placement.js';
 import type { OpenPolicy, PolicyInput } from '../schedule/policy.js';
 import { assertPromptsFit, measureDemand, planWaves, resolvePolicy, tokenRoom } from '../schedule/resolve.js';
@@ -23,14 +23,13 @@ import { Sequence } from '../speculate/sequence.js';
 export interface Request {
   readonly target: Checkpoint;
   readonly draft: Checkpoint | null;
-  readonly drafter?: Drafter;
+  readonly drafter?: DrafterName | Drafter | undefined;
   readonly prompts: readonly (readonly number[])[];
   readonly strategy: StrategyName | Strategy;
   readonly policy?: PolicyInput;
   readonly maxNewTokens: number;
   /** Where sequences are known to end earlier: new tokens of each, in the order of the prompts. */
   readonly limits?: readonly number[];
-  readonly noises?: readonly number[] | undefined;
 }
 
 /** A complete policy, the batches it makes, and their places in memory. */
@@ -38,12 +37,12 @@ export interface Placed {
   readonly policy: OpenPolicy;
   readonly waves: readonly (readonly (readonly number[])[])[];
   readonly plan: MemoryPlan;
+  /** Who proposes; null where nobody does. */
+  readonly drafter: Drafter | null;
 }
 
 export interface Prepared extends Placed {
   readonly decode: Order;
-  /** Who proposes; null where nobody does. */
-  readonly drafter: Drafter | null;
   readonly sequences: readonly Sequence[];
 }
 
@@ -52,33 +51,32 @@ export interface PlaceRequest {
   readonly target: Checkpoint;
   /** Left out where the policy does not speculate. */
   readonly draft: Checkpoint | null;
-  /** @default the draft model */
-  readonly drafter?: Drafter | null;
+  /** @default model */
+  readonly drafter?: DrafterName | Drafter | undefined;
   readonly promptLengths: readonly number[];
   readonly maxNewTokens: number;
 }
 
 /** @throws UserError when it does not fit. */
 export function place(
-  { target, draft, drafter = draft && modelDrafter(draft), promptLengths, maxNewTokens }: PlaceRequest,
+  request: PlaceRequest,
   policy: OpenPolicy,
   budgets: MemoryLimits,
   formats: Formats,
 ): Placed {
+  const { target, promptLengths, maxNewTokens } = request;
   const waves = planWaves(policy, promptLengths.length);
   const demand = measureDemand(policy, waves, promptLengths, maxNewTokens);
-  const used = usesDraft(policy) ? drafter : null;
-  return { policy, waves, plan: planMemory(target, used, demand, budgets, policy, formats) };
+  const drafter = usesDraft(policy) ? drafterNamed(request.drafter, request.draft) : null;
+  return { policy, waves, drafter, plan: planMemory(target, drafter, demand, budgets, policy, formats) };
 }
 
 /** @throws UserError when the request cannot be served, saying what would do. */
 export function prepare(request: Request, budgets: MemoryLimits, formats: Formats): Prepared {
-  const { target, prompts, maxNewTokens, limits, noises } = request;
+  const { target, prompts, maxNewTokens, limits } = request;
   const strategy = strategyNamed(request.strategy);
   const policy = resolvePolicy(strategy, request.policy ?? {}, prompts.length);
-  const drafter = usesDraft(policy)
-    ? (request.drafter ?? (request.draft && modelDrafter(request.draft)))
-    : null;
+  const drafter = usesDraft(policy) ? drafterNamed(request.drafter, request.draft) : null;
   if (usesDraft(policy) && !drafter)
     throw new UserError(`the strategy ${strategy.name} needs a draft model; give one, or use strategy none`);
   const draft = drafter?.checkpoint ?? null;
@@ -87,12 +85,12 @@ export function prepare(request: Request, budgets: MemoryLimits, formats: Format
     assertSameVocabulary({ checkpoint: target, tokenizer: null }, { checkpoint: draft, tokenizer: null });
   assertPromptsFit(target, draft, prompts, maxNewTokens);
   const promptLengths = prompts.map(({ length }) => length);
-  const placed = place({ target, draft, drafter, promptLengths, maxNewTokens }, policy, budgets, formats);
+  const placed = place({ ...request, promptLengths }, policy, budgets, formats);
   const room = tokenRoom(policy, maxNewTokens);
   const sequences = prompts.map(
-    (prompt, index) => new Sequence(index, prompt, Math.min(room, limits?.[index] ?? room), noises?.[index]),
+    (prompt, index) => new Sequence(index, prompt, Math.min(room, limits?.[index] ?? room)),
   );
-  return { ...placed, sequences, drafter, decode: strategy.orders[policy.speculation] as Order };
+  return { ...placed, sequences, decode: strategy.orders[policy.speculation] as Order };
 }
 
 /** @throws UserError when the number of new tokens is none. */

@@ -1,19 +1,21 @@
-/** Finds out what a draft gets right of texts that the target has written. */
+/** Finds out what a drafter gets right of texts that the target has written. */
 
-import { currentSignal } from '@specoffload/input';
+import { currentSignal, UserError } from '@specoffload/input';
 import type { Checkpoint } from '../model/types.js';
+import type { Drafter } from '../schedule/drafter.js';
+import { type DrafterName, drafterNamed } from '../schedule/drafters.js';
 import type { AcceptanceTrace } from '../speculate/acceptance.js';
-import type { SamplingInput } from '../speculate/sampling.js';
 import { runEngine } from './engine.js';
 import type { MachineSettings, RunProgress } from './types.js';
 
 export interface RecordAcceptanceRequest {
   readonly name: string;
-  readonly draft: Checkpoint;
+  /** Needed where the drafter is a model. */
+  readonly draft: Checkpoint | null;
+  /** @default model: the draft model */
+  readonly drafter?: DrafterName | Drafter | undefined;
   /** Each prompt and what the target made of it. */
   readonly texts: readonly { readonly prompt: readonly number[]; readonly newIds: readonly number[] }[];
-  /** How the texts were drawn, with the seed, where they were: the draft's tokens are drawn likewise. */
-  readonly sampling?: SamplingInput | undefined;
   /** Longest stretch of candidates to try. */
   readonly candidates: number;
   /** New tokens that the target was asked for. */
@@ -27,31 +29,22 @@ export interface RecordAcceptanceRequest {
 const beginningsAtOnce = 64;
 
 /**
- * Lets the draft continue every beginning of every text as the text was written, and counts how far it goes along with the target.
+ * Lets the drafter continue every beginning of every text, a model greedily, and counts how far it goes along with the
+ * target.
  * A beginning's continuation is what the draft would propose there in any run that lets it see all tokens so far.
  *
  * @throws UserError as `runEngine`
  */
 export async function recordAcceptance(request: RecordAcceptanceRequest): Promise<AcceptanceTrace> {
-  const { name, draft, texts, candidates, newTokens, machine, sampling, onProgress } = request;
-  const { signal = currentSignal() } = request;
-  const beginnings = texts.flatMap(({ prompt, newIds }, noise) =>
-    newIds.map((_, count) => ({
-      ...{ noise, ids: [...prompt, ...newIds.slice(0, count)] },
-      rest: newIds.slice(count),
-    })),
+  const { name, texts, candidates, newTokens } = request;
+  const beginnings = texts.flatMap(({ prompt, newIds }) =>
+    newIds.map((_, count) => ({ ids: [...prompt, ...newIds.slice(0, count)], rest: newIds.slice(count) })),
   );
-  const { sequences } = await runEngine({
-    ...{ target: draft, draft: null, strategy: 'none', machine, stopAtEos: false },
-    prompts: beginnings.map(({ ids }) => ids),
-    noises: beginnings.map(({ noise }) => noise),
-    sampling,
-    policy: { decodeBatch: beginningsAtOnce },
-    maxNewTokens: candidates,
-    ...(onProgress ? { onProgress } : {}),
-    ...(signal ? { signal } : {}),
-  });
-  const runs = beginnings.map(({ rest }, index) => countAgreement(sequences[index].ids, rest));
+  const proposals = await proposeBehind(
+    beginnings.map(({ ids }) => ids),
+    request,
+  );
+  const runs = beginnings.map(({ rest }, index) => countAgreement(proposals[index], rest));
   let first = 0;
   const perText = texts.map(({ newIds }) => {
     const own = runs.slice(first, first + newIds.length);
@@ -59,6 +52,26 @@ export async function recordAcceptance(request: RecordAcceptanceRequest): Promis
     return own;
   });
   return { kind: 'recorded', name, candidates, newTokens, sequences: perText };
+}
+
+/** As the drafter would if all of a text were known to it; a model all texts together. */
+async function proposeBehind(
+  prompts: readonly (readonly number[])[],
+  request: RecordAcceptanceRequest,
+): Promise<readonly (readonly number[])[]> {
+  const { draft, drafter, candidates, machine, onProgress } = request;
+  const { signal = currentSignal() } = request;
+  const { guess, checkpoint = null } = drafterNamed(drafter, draft) ?? {};
+  if (guess) return prompts.map((prompt) => guess(prompt, candidates));
+  if (!checkpoint) throw new UserError('acceptance is recorded of a draft model; give one, or prompt-lookup');
+  const { sequences } = await runEngine({
+    ...{ target: checkpoint, draft: null, strategy: 'none', machine, stopAtEos: false, prompts },
+    policy: { decodeBatch: beginningsAtOnce },
+    maxNewTokens: candidates,
+    ...(onProgress ? { onProgress } : {}),
+    ...(signal ? { signal } : {}),
+  });
+  return sequences.map(({ ids }) => ids);
 }
 
 /** Tokens, from the first, on which both agree. */

@@ -7,6 +7,7 @@ import { createRandom } from '../model/random.js';
 import { countHeads } from '../model/spec.js';
 import type { Checkpoint } from '../model/types.js';
 import type { Drafter } from '../schedule/drafter.js';
+import type { DrafterName } from '../schedule/drafters.js';
 import type { PolicyInput } from '../schedule/policy.js';
 import { type Strategy, type StrategyName, strategyNamed, usesDraft } from '../schedule/strategies/index.js';
 import { type Acceptance, assertAnswers, createCommonOracle, createOracle } from '../speculate/acceptance.js';
@@ -26,8 +27,8 @@ export interface SimulationRequest {
   /** Opened from a directory, or described by its configuration. */
   readonly target: Checkpoint;
   readonly draft: Checkpoint | null;
-  /** Proposes in place of a draft model. @default the draft model */
-  readonly drafter?: Drafter;
+  /** Who proposes: by name, or one of the caller's own. @default model: the draft model */
+  readonly drafter?: DrafterName | Drafter;
   /** Tokens of each prompt. */
   readonly promptLengths: readonly number[];
   /** By name, or one of the caller's own. */
@@ -91,7 +92,7 @@ export async function simulateRun(request: SimulationRequest): Promise<Simulatio
   }
   const { draws = 'in-order', routingSkew } = request;
   const answers = acceptance ?? neverAccepts;
-  const draftLane = prepared.plan.routes.computing('draft', 'device');
+  const draftLane = prepared.plan.routes.computing('draft', prepared.drafter?.place ?? 'device');
   const { interruptsDraft } = computeLane(model, draftLane);
   const machine = new VirtualMachine({
     costs: createCostModel(
@@ -115,7 +116,7 @@ export async function simulateRun(request: SimulationRequest): Promise<Simulatio
     const { outcome, ...traced } = await generate({
       ...{ prepared, dispatcher, machine, maxNewTokens, isVirtual: true },
       interruptsDraft,
-      ...{ sampling: null, ends: { eosTokenIds: new Set() } },
+      ...{ sampling: null, eosTokenIds: new Set() },
       onProgress: request.onProgress,
       onPlaced: () => {},
     });

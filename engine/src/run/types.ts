@@ -6,10 +6,10 @@ import type { Caps } from '../machine/caps.js';
 import type { DeviceChoice } from '../machine/devices.js';
 import type { Checkpoint } from '../model/types.js';
 import type { Drafter } from '../schedule/drafter.js';
+import type { DrafterName } from '../schedule/drafters.js';
 import type { Policy, PolicyInput } from '../schedule/policy.js';
 import type { Strategy, StrategyName } from '../schedule/strategies/index.js';
 import type { SamplingInput } from '../speculate/sampling.js';
-import type { StopReason, TokenListener } from '../speculate/sequence.js';
 import type { AcceptanceReport } from '../speculate/statistics.js';
 import type { LaneName } from '../topology/topology.js';
 import type { MemoryLog } from '../trace/memory.js';
@@ -35,19 +35,17 @@ export interface MachineSettings extends Budgets {
 
 export interface RunRequest {
   readonly target: Checkpoint;
-  /** Needed when the policy speculates. */
+  /** Needed when the policy speculates and the drafter is a model. */
   readonly draft: Checkpoint | null;
-  /** Proposes in place of a draft model. @default the draft model */
-  readonly drafter?: Drafter;
+  /** Who proposes: by name, or one of the caller's own. @default model: the draft model */
+  readonly drafter?: DrafterName | Drafter;
   /** Token ids, at least one per prompt. */
   readonly prompts: readonly (readonly number[])[];
   /** By name, or one of the caller's own. */
   readonly strategy: StrategyName | Strategy;
   readonly policy?: PolicyInput;
-  /** Draw tokens in place of choosing the most likely. @default temperature 0 */
+  /** Draw tokens in place of choosing the most likely; by the index of its prompt, a sequence has noise of its own. @default temperature 0 */
   readonly sampling?: SamplingInput | undefined;
-  /** By prompt, the number of the noise that its tokens are drawn with. @default its index: every sequence has its own */
-  readonly noises?: readonly number[] | undefined;
   /** Most new tokens per sequence. */
   readonly maxNewTokens: number;
   readonly machine: MachineSettings;
@@ -56,7 +54,6 @@ export interface RunRequest {
   /** End a sequence at the target's end-of-sequence ids. @default true */
   readonly stopAtEos?: boolean;
   readonly onProgress?: (progress: RunProgress) => void;
-  readonly onToken?: TokenListener | undefined;
   /** Aborting rejects the run with the signal's reason once the lanes have stopped. */
   readonly signal?: AbortSignal;
 }
@@ -79,7 +76,7 @@ export interface GeneratedSequence {
   readonly margins: readonly number[];
   /** Smallest lead, over all layers, of the last chosen expert over the best one not chosen; Infinity if dense. */
   readonly routerMargins: readonly number[];
-  readonly stopReason: StopReason;
+  readonly stopReason: 'eos' | 'length';
 }
 
 export interface PoolReport {

@@ -7,7 +7,7 @@ import type { Sampling } from '../speculate/sampling.js';
 import type { Sequence } from '../speculate/sequence.js';
 import type { Routes } from '../topology/topology.js';
 import type { MemoryDemand, ModelPlacement } from './memory-plan.js';
-import type { OpenPolicy } from './policy.js';
+import type { OpenPolicy, Policy } from './policy.js';
 import type { Task } from './task.js';
 import type { TaskIds } from './work.js';
 
@@ -26,10 +26,24 @@ export interface Drafter {
   readonly name: string;
   /** The model it computes with, of the target's vocabulary; null without one. */
   readonly checkpoint: Checkpoint | null;
+  /** Memory that it computes on. */
+  readonly place: 'host' | 'device';
+  /** Fields of the policy about drafting that it heeds: what a planner may search. */
+  readonly heeds: readonly (keyof Policy)[];
   /** What it needs in memory. Asked once for a plan, which may lay its pools out many times. */
   reserve(needs: DraftNeeds): PlaceDraft;
   /** Its part in one run. */
   begin(run: DraftRun): Drafting;
+  /** Without a model: what a round's one task takes, see {@link RoundWork}; for estimates before anything is simulated. */
+  readonly roundWork?: (tokens: number) => RoundWork;
+  /** What it would propose behind a text, where that depends on nothing else: how often it is right is counted from texts. */
+  readonly guess?: (text: readonly number[], wanted: number) => readonly number[];
+}
+
+/** Of proposing for sequences that have so many tokens together. */
+export interface RoundWork {
+  readonly bytes: number;
+  readonly flops: number;
 }
 
 export interface DraftRun {

@@ -190,9 +190,9 @@ function computes(task: OpenTask, flow: Flow, choice: Choice, share: number): vo
 /** An expert's tensors as stored, the group lying at `base` in host memory. */
 function storedExpert({ tensors }: GroupLayout, base: number): HostExpertOp['weights'] {
   return Object.fromEntries(
-    tensors.map(({ role, dtype, count, stagedOffset }) => [
+    tensors.map(({ role, dtype, count, layout, stagedOffset }) => [
       role,
-      { dtype, count, source: base + stagedOffset },
+      { dtype, count, layout, source: base + stagedOffset },
     ]),
   ) as unknown as HostExpertOp['weights'];
 }

@@ -1,14 +1,12 @@
 /** How a weight group lies in host memory after a direct read, and in device memory after crossing the link. */
 
-import { directIoAlignmentBytes, type WeightDtype } from '@specoffload/native';
+import { directIoAlignmentBytes, type MatrixLayout, type WeightDtype } from '@specoffload/native';
 import { type Formats, weightBytes } from '../machine/formats.js';
-import type { Checkpoint, TensorRole, WeightGroup } from '../model/types.js';
+import { cutTensor, type FileRange, layoutInMemory, lengthOf, rangesOf } from '../model/stored.js';
+import type { Checkpoint, TensorRef, TensorRole, WeightGroup } from '../model/types.js';
 
 /** A range of one file, with borders that direct reads accept. */
-export interface StagedRange {
-  readonly path: string;
-  readonly fileOffset: number;
-  readonly byteLength: number;
+export interface StagedRange extends FileRange {
   /** Where it starts within the staged group. */
   readonly stagedOffset: number;
 }
@@ -19,6 +17,8 @@ export interface StagedTensor {
   readonly dtype: WeightDtype;
   readonly count: number;
   readonly stagedOffset: number;
+  /** How its values lie from there on, unless one row behind the other. */
+  readonly layout?: MatrixLayout;
   readonly deviceOffset: number;
 }
 
@@ -37,29 +37,39 @@ export const tensorAlignmentBytes = 64;
 
 /** Plans a group's reads: tensors that are neighbours in a file are read as one range. */
 export function layOutGroup(group: WeightGroup, formats: Formats): GroupLayout {
-  const ranges = coalesceRanges(group);
+  const ranges = coalesceRanges(group.tensors.map(({ ref }) => ref));
   let deviceBytes = 0;
   const tensors = group.tensors.map(({ role, ref }): StagedTensor => {
-    const range = ranges.find(
-      ({ path, fileOffset, byteLength }) =>
-        path === ref.path && fileOffset <= ref.fileOffset && ref.fileOffset < fileOffset + byteLength,
-    ) as StagedRange;
     const deviceOffset = deviceBytes;
-    deviceBytes += alignUp(weightBytes(formats, ref.dtype, ref.numElements), tensorAlignmentBytes);
-    return {
-      ...{ role, dtype: ref.dtype, count: ref.numElements, deviceOffset },
-      stagedOffset: range.stagedOffset + ref.fileOffset - range.fileOffset,
-    };
+    deviceBytes += alignUp(weightBytes(formats, ref), tensorAlignmentBytes);
+    return { role, dtype: ref.dtype, count: ref.numElements, ...stagedPlace(ref, ranges), deviceOffset };
   });
-  const stagedBytes = ranges.reduce((sum, range) => sum + range.byteLength, 0);
-  return { group, ranges, stagedBytes, tensors, deviceBytes };
+  return { group, ranges, stagedBytes: lengthOf(ranges), tensors, deviceBytes };
 }
 
-function coalesceRanges(group: WeightGroup): StagedRange[] {
-  const refs = group.tensors.map(({ ref }) => ref);
-  refs.sort((a, b) => (a.path === b.path ? a.fileOffset - b.fileOffset : a.path < b.path ? -1 : 1));
+/** Where a tensor's values start in the staged group, and how they lie. */
+function stagedPlace(
+  ref: TensorRef,
+  staged: readonly StagedRange[],
+): Pick<StagedTensor, 'stagedOffset' | 'layout'> {
+  const [stagedOffset, scalesOffset = stagedOffset] = rangesOf(ref).map(({ path, fileOffset }) => {
+    const range = staged.find(
+      (candidate) =>
+        path === candidate.path &&
+        candidate.fileOffset <= fileOffset &&
+        fileOffset < candidate.fileOffset + candidate.byteLength,
+    ) as StagedRange;
+    return range.stagedOffset + fileOffset - range.fileOffset;
+  });
+  if (!ref.layout) return { stagedOffset };
+  return { stagedOffset, layout: layoutInMemory(ref.layout, scalesOffset - stagedOffset) };
+}
+
+function coalesceRanges(refs: readonly TensorRef[]): StagedRange[] {
+  const found = refs.flatMap(rangesOf);
+  found.sort((a, b) => (a.path === b.path ? a.fileOffset - b.fileOffset : a.path < b.path ? -1 : 1));
   const merged: { path: string; start: number; end: number }[] = [];
-  for (const { path, fileOffset, byteLength } of refs) {
+  for (const { path, fileOffset, byteLength } of found) {
     const start = Math.floor(fileOffset / directIoAlignmentBytes) * directIoAlignmentBytes;
     const end = alignUp(fileOffset + byteLength, directIoAlignmentBytes);
     const last = merged.at(-1);
@@ -76,6 +86,26 @@ function coalesceRanges(group: WeightGroup): StagedRange[] {
 
 export function alignUp(value: number, alignment: number): number {
   return Math.ceil(value / alignment) * alignment;
+}
+
+/** The layout in pieces that fit a staging buffer; one piece when it fits as it is. */
+export function splitLayout(layout: GroupLayout, stagingBytes: number, formats: Formats): GroupLayout[] {
+  if (layout.stagedBytes <= stagingBytes) return [layout];
+  return layout.group.tensors.flatMap(({ ref }, index) => {
+    const whole = layout.tensors[index];
+    const spare = 2 * directIoAlignmentBytes * rangesOf(ref).length; // at either end
+    return cutTensor(ref, stagingBytes - spare).map(({ first, part }): GroupLayout => {
+      const ranges = coalesceRanges([part]);
+      if (lengthOf(ranges) > stagingBytes)
+        throw new Error(`a staging buffer of ${stagingBytes} bytes is too small to split ${ref.name} into`);
+      const deviceBytes = (weightBytes(formats, ref) / ref.numElements) * first;
+      const tensor = {
+        ...{ role: whole.role, dtype: ref.dtype, count: part.numElements, ...stagedPlace(part, ranges) },
+        deviceOffset: whole.deviceOffset + deviceBytes,
+      };
+      return { ...layout, ranges, stagedBytes: lengthOf(ranges), tensors: [tensor] };
+    });
+  });
 }
 
 /** Layouts never change, and a planner asks for those of the same model hundreds of times. */

@@ -9,13 +9,13 @@ import { assignBlocks } from './feeds.js';
 import { groupLayout, layOutGroups } from './group-layout.js';
 import { countCache, placeCache } from './kv-cache.js';
 import type { ModelPlacement } from './memory-plan.js';
-import type { OpenPolicy } from './policy.js';
+import { draftFieldNames, type OpenPolicy } from './policy.js';
 import { placeLayers, placeModel } from './resident-layers.js';
 import { createTask, type Task, type TaskHead } from './task.js';
 
 export function modelDrafter(checkpoint: Checkpoint): Drafter {
   return {
-    ...{ name: checkpoint.name, checkpoint },
+    ...{ name: checkpoint.name, checkpoint, place: 'device', heeds: draftFieldNames },
     reserve: (needs) => placeOnDevice(checkpoint, needs),
     begin: (run) => draftWith(checkpoint, run),
   };

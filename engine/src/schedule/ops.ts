@@ -1,16 +1,17 @@
 /** What a task asks of its lane: plain data that can cross to another thread, every buffer an offset into a pool. */
 
-import type { WeightDtype } from '@specoffload/native';
-import type { AttentionWeights, DeviceAddress, ExpertWeights, HostAddress } from '../machine/device.js';
+import type {
+  AttentionWeights,
+  DecodeCommand,
+  DeviceAddress,
+  ExpertWeights,
+  HostAddress,
+  StoredTensor,
+} from '../machine/device.js';
 import type { RowDraws } from '../speculate/row-draws.js';
 
 /** One tensor's way across the link. */
-export interface UploadPiece {
-  readonly source: HostAddress;
-  readonly dtype: WeightDtype;
-  readonly count: number;
-  readonly target: DeviceAddress;
-}
+export type UploadPiece = Omit<DecodeCommand, 'kind'>;
 
 export interface UploadOp {
   readonly kind: 'upload';
@@ -54,13 +55,6 @@ export interface CacheOp {
   readonly device: DeviceAddress;
   /** (stretch, 3): element offsets from `host` and from `device`, and elements. */
   readonly stretches: Float64Array;
-}
-
-/** A tensor in host memory, as stored. */
-export interface StoredTensor {
-  readonly source: HostAddress;
-  readonly dtype: WeightDtype;
-  readonly count: number;
 }
 
 /** One expert on the host, from stored weights in host memory; its output waits in the frame's host buffers. */

@@ -7,6 +7,9 @@ export { type Policy, type PolicyField, policyFields } from './policy-fields.js'
 
 export const policyFieldNames = Object.keys(policyFields) as (keyof Policy)[];
 
+/** Fields about how a draft model proposes. */
+export const draftFieldNames = policyFieldNames.filter((name) => policyFields[name].about === 'draft');
+
 /** Values that fields are held to. */
 export type AllowedValues = { readonly [Name in keyof Policy]?: readonly Policy[Name][] };
 

@@ -4,17 +4,24 @@
  * Source: Saxena, github.com/apoorvumang/prompt-lookup-decoding.
  */
 
-import type { Drafter } from './drafter.js';
+import type { Drafter, RoundWork } from './drafter.js';
 import type { DraftResult } from './ops.js';
-import { beginProposals, draftPriority, imagineProposals, keepProposal, type Proposal } from './proposals.js';
+import { beginProposals, draftPriority, imagineProposals, keepProposal } from './proposals.js';
 import { createTask, type TaskHead } from './task.js';
 
 /** The longest run of latest tokens that is looked for; where it never stood before, shorter ones are. */
 const longestMatch = 3;
 
-export const promptLookup: Drafter = {
+const place = 'host';
+
+/** Every token is compared with the latest ones. */
+const roundWork = (tokens: number): RoundWork => ({ bytes: 4 * tokens, flops: longestMatch * tokens });
+
+export const promptLookup = {
   name: 'prompt-lookup',
   checkpoint: null,
+  heeds: ['candidates'],
+  ...{ place, roundWork, guess: lookUp },
   reserve: () => () => null,
   begin: ({ policy, routes, ids }) => ({
     admit() {},
@@ -23,17 +30,23 @@ export const promptLookup: Drafter = {
       const proposals = beginProposals(round, policy.candidates);
       if (proposals.length === 0) return [];
       const { pass, batch, isAhead } = round;
+      const tokens = proposals.reduce((sum, { sequence }) => sum + sequence.length, 0);
+      const { bytes, flops } = roundWork(tokens);
       const head: TaskHead = {
-        ...{ id: ids.next(), lane: routes.computing('draft', 'host'), kind: 'draft' },
+        ...{ id: ids.next(), lane: routes.computing('draft', place), kind: 'draft' },
         ...{ name: `look up batch ${batch}`, phase: 'decode' },
         ...{ pass, batch, priority: draftPriority, rows: proposals.length },
       };
-      const tokens = proposals.reduce((sum, { sequence }) => sum + sequence.length, 0);
       const task = createTask(head, {
-        after: [],
-        // Every token is compared with the latest ones.
-        ...{ bytes: 4 * tokens, flops: longestMatch * tokens },
-        createOp: () => ({ kind: 'look-up', work: () => ({ ids: proposals.map(lookUp) }) }),
+        ...{ after: [], bytes, flops },
+        createOp: () => ({
+          kind: 'look-up',
+          work: () => ({
+            ids: proposals.map(({ sequence, assumed, wanted }) =>
+              lookUp([...sequence.tokensFrom(0), ...assumed], wanted),
+            ),
+          }),
+        }),
         imagine: (oracle) => ({
           ids: proposals.map((proposal) => imagineProposals(oracle, [proposal], 0, proposal.wanted)),
         }),
@@ -47,11 +60,10 @@ export const promptLookup: Drafter = {
     },
     forget() {},
   }),
-};
+} as const satisfies Drafter;
 
 /** What followed the latest tokens at the latest place where as many of them as possible stood before. */
-function lookUp({ sequence, assumed, wanted }: Proposal): readonly number[] {
-  const tokens = [...sequence.tokensFrom(0), ...assumed];
+function lookUp(tokens: readonly number[], wanted: number): readonly number[] {
   for (let count = Math.min(longestMatch, tokens.length - 1); count > 0; count -= 1)
     for (let start = tokens.length - count - 1; start >= 0; start -= 1)
       if (isRepeated(tokens, start, count)) return tokens.slice(start + count, start + count + wanted);

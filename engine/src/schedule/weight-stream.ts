@@ -4,12 +4,10 @@
  * the next pass's first groups can be on their way while this pass is still computing or the draft is proposing.
  */
 
-import { type Codec, codecs } from '@specoffload/native';
-import { type Formats, weightBytes } from '../machine/formats.js';
 import type { WeightGroup } from '../model/types.js';
 import { type Hop, kindOfHop } from '../topology/topology.js';
 import type { PhaseName } from '../trace/types.js';
-import type { GroupLayout } from './group-layout.js';
+import { type GroupLayout, splitLayout } from './group-layout.js';
 import type { MemoryPlan, ModelPlacement } from './memory-plan.js';
 import type { LoadOp, UploadOp } from './ops.js';
 import type { OpenPolicy } from './policy.js';
@@ -264,40 +262,6 @@ export function residentTasks(plan: MemoryPlan, ids: TaskIds, slotOf: SlotOf): T
   return tasks;
 }
 
-/** The layout in pieces that fit a staging buffer; one piece when it fits as it is. */
-function splitLayout(layout: GroupLayout, stagingBytes: number, formats: Formats): GroupLayout[] {
-  if (layout.stagedBytes <= stagingBytes) return [layout];
-  return layout.group.tensors.flatMap(({ ref }, index) => {
-    const tensor = layout.tensors[index];
-    const codec: Codec = codecs[ref.dtype];
-    const block = 4096; // borders that direct reads accept, one block spare at either end
-    const fitting = codec.count(stagingBytes - 2 * block);
-    const pieceElements = fitting - (fitting % codec.blockElements);
-    if (pieceElements < 1)
-      throw new Error(`a staging buffer of ${stagingBytes} bytes is too small to split into`);
-    return Array.from({ length: Math.ceil(ref.numElements / pieceElements) }, (_, piece): GroupLayout => {
-      const first = piece * pieceElements;
-      const count = Math.min(pieceElements, ref.numElements - first);
-      const start = ref.fileOffset + codec.bytes(first);
-      const fileOffset = Math.floor(start / block) * block;
-      const byteLength = Math.ceil((start + codec.bytes(count)) / block) * block - fileOffset;
-      return {
-        ...layout,
-        ranges: [{ path: ref.path, fileOffset, byteLength, stagedOffset: 0 }],
-        stagedBytes: byteLength,
-        tensors: [
-          {
-            ...tensor,
-            count,
-            stagedOffset: start - fileOffset,
-            deviceOffset: tensor.deviceOffset + weightBytes(formats, ref.dtype, first),
-          },
-        ],
-      };
-    });
-  });
-}
-
 function loadOp({ ranges }: GroupLayout, hostBase: number): LoadOp {
   return {
     kind: 'load',
@@ -308,11 +272,11 @@ function loadOp({ ranges }: GroupLayout, hostBase: number): LoadOp {
   };
 }
 
-function uploadOp(layout: GroupLayout, hostBase: number, deviceBase: number): UploadOp {
+function uploadOp({ tensors }: GroupLayout, hostBase: number, deviceBase: number): UploadOp {
   return {
     kind: 'upload',
-    pieces: layout.tensors.map(({ dtype, count, stagedOffset, deviceOffset }) => ({
-      ...{ dtype, count },
+    pieces: tensors.map(({ dtype, count, layout, stagedOffset, deviceOffset }) => ({
+      ...{ dtype, count, layout },
       source: hostBase + stagedOffset,
       target: deviceBase + deviceOffset,
     })),

@@ -1,18 +1,18 @@
 /** What an experiment is: a question, points to run, and how often. Pure types; `parse.ts` reads the JSON form. */
 
-import type { Policy, SamplingInput } from '@specoffload/engine';
+import type { DrafterName, Policy } from '@specoffload/engine';
 import type { CapSetting } from '../inputs/caps.js';
 import type { SettingValue } from '../store/record.js';
 
 /** Everything about a run that is no policy field. Sizes and rates are numbers, or written as `24GB`, `1.2GB/s`. */
-export interface RunSettings
-  extends Readonly<Record<CapSetting, string | number>>,
-    Required<Omit<SamplingInput, 'seed'>> {
+export interface RunSettings extends Readonly<Record<CapSetting, string | number>> {
   readonly strategy: string;
   /** Catalogue name or directory (simulated: config.json is enough); `pair:2GB` is the shipped target, inflated. */
   readonly target: string;
   /** The same for the draft; `none`: no draft. */
   readonly draft: string;
+  /** Who proposes, where something does. @default model: the draft model */
+  readonly drafter: DrafterName;
   /** Simulated: a shipped machine or a machine file. Measured: `local`, or a file made by `specoffload tunnel`. */
   readonly machine: string;
   /** Shipped workload or prompt file; leave it out for `prompts` equal ones of `promptTokens`. */

@@ -1,11 +1,11 @@
 /** From a definition to its points: every combination of the axes, derived settings added, filters applied. */
 
 import { setImmediate } from 'node:timers/promises';
-import { printable, quote, UserError } from '@specoffload/input';
+import { check, printable, quote, UserError } from '@specoffload/input';
 import type { SettingValue } from '../store/record.js';
 import type { Choice, ExperimentDefinition, Settings } from './definition.js';
 import { type Expression, type ExpressionValue, parseExpression } from './expression.js';
-import { assertSetting, isSetting, settingNames } from './settings.js';
+import { isSetting, settingNames, settingOf } from './settings.js';
 
 /** One combination of the axes. */
 export interface Point {
@@ -165,7 +165,7 @@ function makePoint(
     const value = describing(axes, () => formula.evaluate({ ...settings, ...values }));
     values[name] = value;
     if (!isSetting(name)) continue;
-    describing(axes, () => assertSetting(definition.kind, name, value));
+    describing(axes, () => check(settingOf(definition.kind, name), value, '', { whole: name }));
     settings[name] = value as SettingValue;
   }
   const isWanted = conditions.every((condition) => {

@@ -1,6 +1,6 @@
 /** Numbers of a record that an experiment can optimise: the columns of results. */
 
-import { quote, UserError } from '@specoffload/input';
+import { check, is } from '@specoffload/input';
 import { columns } from '../store/columns.js';
 import type { RunRecord } from '../store/index.js';
 
@@ -10,12 +10,11 @@ const metrics = columns.filter(
 
 export const defaultMetric = 'tokensPerSecond';
 
+export const metricName = is.oneOf(metrics.map(({ name }) => name));
+
 /** @throws UserError when records have no such number. */
 export function assertMetric(name: unknown): asserts name is string {
-  if (!metrics.some((column) => column.name === name))
-    throw new UserError(
-      `unknown metric: ${quote(name)}; expected one of ${metrics.map((column) => column.name).join(', ')}`,
-    );
+  check(metricName, name, '', { whole: 'metric' });
 }
 
 /** null where a record has none, such as the acceptance of a run that proposed nothing. */

@@ -1,12 +1,11 @@
 /** The JSON form of a definition, checked before anything runs: what is wrong is said in one sentence. */
 
-import { assertPlain, check, is, isRecord, quote, type Schema, UserError } from '@specoffload/input';
-import type { SettingValue } from '../store/record.js';
-import type { Axis, Choice, ExperimentDefinition, Settings } from './definition.js';
+import { assertPlain, check, is, isRecord, type Schema, UserError } from '@specoffload/input';
+import type { Axis, ExperimentDefinition, Settings } from './definition.js';
 import { hasPoint, labelOf } from './expand.js';
 import { reservedNames } from './expression.js';
-import { assertMetric } from './metrics.js';
-import { assertKnownRate, assertSetting, isSetting, isSettingValue } from './settings.js';
+import { metricName } from './metrics.js';
+import { assertKnownRate, isSetting, isSettingValue, settingOf, settingsOf } from './settings.js';
 
 /** Columns of every record: an axis of that name would hide them. */
 const columnNames = ['key', 'pointKey', 'experiment', 'kind', 'seed', 'repeat', 'createdAt', 'folder'];
@@ -25,7 +24,7 @@ export function parseDefinition(input: unknown, source: string): ExperimentDefin
   try {
     assertPlain(input, 'the definition');
     const definition: ExperimentDefinition = check(is.variant('kind', forms), input, '');
-    checkAgainstAxes(definition);
+    check(referencesTo(definition.axes), definition, '');
     for (const form of [definition, toQuick(definition)]) assertPoints(form);
     return definition;
   } catch (error) {
@@ -59,28 +58,14 @@ export function noPoint({ filters = [] }: ExperimentDefinition): UserError {
   );
 }
 
-/** Settings of one kind of run, each checked by its own schema. */
-const settingsOf = (kind: Kind) =>
-  eachOf<Settings>('an object', (name, value) => assertSetting(kind, name, value));
+const axesOf = (kind: Kind) => is.byName((name) => axisOf(kind, name));
 
-const axesOf = (kind: Kind) =>
-  eachOf<ExperimentDefinition['axes']>('an object, {} for a single point', (name, values) =>
-    checkAxis(kind, name, values),
-  );
-
-/** An object whose fields are checked one by one, whatever they are called. */
-function eachOf<Output>(expected: string, checkOne: (name: string, value: unknown) => void): Schema<Output> {
-  const all = (value: unknown) => {
-    for (const [name, item] of Object.entries(value as object)) checkOne(name, item);
-    return true;
-  };
-  return is.that(is.such<Output>(isRecord, expected), all, expected);
-}
-
-const seedList = is.such<readonly number[]>((seeds) => {
-  const isList = is.accepts(is.listOf(is.wholeFrom(0, 2 ** 31 - 1), { least: 1 }), seeds);
-  return isList && new Set(seeds).size === seeds.length;
-}, 'a list of different whole numbers from 0 to 2147483647');
+const expectedSeeds = 'a list of different whole numbers from 0 to 2147483647';
+const seedList = is.that(
+  is.listOf(is.wholeFrom(0, 2 ** 31 - 1), { least: 1, expected: expectedSeeds }),
+  (seeds) => new Set(seeds).size === seeds.length,
+  expectedSeeds,
+);
 
 const oneRepeat = is.oneOf(
   [1],
@@ -95,22 +80,22 @@ const partsOf = (kind: Kind) => ({
   seeds: is.orMissing(seedList),
 });
 
-/** Checked against the axes, further down. */
-const values = is.such<Readonly<Record<string, string | number>>>(isRecord, 'an object');
+/** Values of axes by their names, which must exist: see `referencesTo`. */
+const values = is.mapOf(is.anything as Schema<string | number>);
 
 const formOf = (kind: Kind) =>
   is.onlyFields({
     name: is.matching(/^[a-z0-9][a-z0-9-]{0,63}$/, 'small letters, digits and hyphens'),
     question: is.matching(/./s, 'a sentence'),
     kind: is.oneOf([kind]),
-    metric: is.orMissing(is.parsed(toMetric)),
+    metric: is.orMissing(metricName),
     lowerIsBetter: is.orMissing(is.flag),
     // May be left out, and is then left as it was written.
     settings: is.orMissing(settingsOf(kind)) as Schema<Settings>,
     axes: axesOf(kind),
     ...partsOf(kind),
     cases: is.orMissing(is.listOf(is.onlyFields({ when: values, settings: settingsOf(kind) }))),
-    derived: is.orMissing(eachOf<Readonly<Record<string, string>>>('an object', checkDerived)),
+    derived: is.orMissing(is.byName(derivedOf)),
     predictOn: is.orMissing(
       is.such<string>(
         (path) => kind === 'measured' && typeof path === 'string',
@@ -129,12 +114,19 @@ const formOf = (kind: Kind) =>
 const forms = { measured: formOf('measured'), simulated: formOf('simulated') };
 
 /** Wherever a definition names values of axes, they must exist. */
-function checkAgainstAxes({ axes, baseline = {}, cases = [], quick = {} }: ExperimentDefinition): void {
-  for (const [index, { when }] of cases.entries()) checkValues(when, axes, `cases[${index}].when`);
-  checkValues(baseline, axes, 'baseline');
-  for (const axis of Object.keys(quick.axes ?? {}))
-    if (!Object.hasOwn(axes, axis))
-      refuse('quick.axes', axis, `axes of the definition: ${Object.keys(axes).join(', ')}`);
+function referencesTo(axes: ExperimentDefinition['axes']): Schema {
+  const among = (schemaOf: (axis: Axis) => Schema) =>
+    is.orMissing(
+      is.onlyFields(
+        Object.fromEntries(Object.entries(axes).map(([name, axis]) => [name, is.orMissing(schemaOf(axis))])),
+      ),
+    );
+  const chosen = among((axis) => is.oneOf(axis.map(labelOf) as string[]));
+  return is.fields({
+    baseline: chosen,
+    cases: is.orMissing(is.listOf(is.fields({ when: chosen }))),
+    quick: is.orMissing(is.fields({ axes: among(() => is.anything) })),
+  });
 }
 
 /** @throws UserError */
@@ -147,66 +139,47 @@ export function assertOneRepeat(repeats: unknown): void {
   check(is.orMissing(oneRepeat), repeats, '', { whole: 'repeats' });
 }
 
-function toMetric(name: unknown): string {
-  assertMetric(name);
-  return name;
-}
+const newName = is.that(
+  is.such<string>(
+    (name) => isSetting(name as string) || /^[A-Za-z][A-Za-z0-9]*$/.test(name as string),
+    'a setting, or a name of letters and digits',
+  ),
+  (name) => !reservedNames.includes(name),
+  'another name: expressions use this one',
+);
+const axisName = is.that(
+  newName,
+  (name) => !columnNames.includes(name),
+  'another name: records use this one',
+);
 
-function checkAxis(kind: Kind, name: string, values: unknown): void {
+/** Expressions are read with the names that they may use, see `expand.ts`. */
+function derivedOf(name: string): Schema<string> {
   assertKnownRate(name);
-  if (!(isSetting(name) || /^[A-Za-z][A-Za-z0-9]*$/.test(name)))
-    refuse('axis', name, 'a setting, or a name of letters and digits');
-  if (reservedNames.includes(name) || columnNames.includes(name))
-    refuse('axis', name, 'another name: expressions or records use this one');
-  if (!(Array.isArray(values) && values.length > 0))
-    throw new UserError(`axis ${name} is empty; expected a list with at least one value`);
-  if (values.length > mostValues) refuse(`axis ${name}`, values.length, `at most ${mostValues} values`);
-  for (const value of values) checkAxisValue(kind, name, value);
-  const seen = new Set<string>();
-  for (const value of values as Axis) {
-    const label = JSON.stringify(labelOf(value));
-    if (seen.has(label))
-      throw new UserError(`axis ${name} has ${quote(labelOf(value))} twice; expected different values`);
-    seen.add(label);
-  }
+  check(newName, name, '', { whole: 'derived' });
+  return is.anything as Schema<string>;
 }
 
-function checkAxisValue(kind: Kind, name: string, value: unknown): void {
-  if (isSettingValue(value)) {
-    if (isSetting(name)) assertSetting(kind, name, value);
-    return;
-  }
-  const { label, settings, ...others } = toObject(value, `axis ${name}`) as Partial<Choice>;
-  if (
-    !(typeof label === 'string' && label !== '' && settings !== undefined && Object.keys(others).length === 0)
-  )
-    refuse(`axis ${name}`, value, 'a text, a number, a list of numbers, or {"label": "…", "settings": {…}}');
-  for (const [setting, own] of Object.entries(toObject(settings, `axis ${name}: ${label}`)))
-    assertSetting(kind, setting, own);
-}
-
-function checkDerived(name: string): void {
+function axisOf(kind: Kind, name: string): Schema<Axis> {
   assertKnownRate(name);
-  if (!(isSetting(name) || /^[A-Za-z][A-Za-z0-9]*$/.test(name)) || reservedNames.includes(name))
-    refuse('derived', name, 'settings, or names of letters and digits');
+  check(axisName, name, '', { whole: 'axis' });
+  const own = isSetting(name) ? () => settingOf(kind, name) : () => is.anything;
+  const choice = is.onlyFields({ label: is.text, settings: settingsOf(kind) });
+  const value = is.chosen((item) => {
+    if (isSettingValue(item)) return own();
+    return isRecord(item) ? choice : notAxisValue;
+  }) as Schema<Axis[number]>;
+  return is.that(
+    is.listOf(value, { least: 1, most: mostValues, expected: `a list of 1 to ${mostValues} values` }),
+    (axis) => new Set(axis.map(spell)).size === axis.length,
+    (axis) => `different values, but ${findTwice(axis.map(spell))} is there twice`,
+  );
 }
 
-/** Axes and values that exist. */
-function checkValues(chosen: object, axes: ExperimentDefinition['axes'], where: string): void {
-  for (const [name, value] of Object.entries(chosen)) {
-    const values: readonly (SettingValue | Choice)[] | undefined = Object.hasOwn(axes, name)
-      ? axes[name]
-      : undefined;
-    if (!values) refuse(where, name, `axes: ${Object.keys(axes).join(', ')}`);
-    const labels = values.map(labelOf);
-    if (!labels.includes(value as SettingValue)) refuse(`${where}.${name}`, value, labels.join(', '));
-  }
-}
+const notAxisValue = is.neither('a text, a number, a list of numbers, or {"label": "…", "settings": {…}}');
 
-function toObject(value: unknown, where: string): Readonly<Record<string, unknown>> {
-  return isRecord(value) ? value : refuse(where, value, 'an object');
-}
+const spell = (value: Axis[number]) => JSON.stringify(labelOf(value));
 
-function refuse(what: string, value: unknown, expected: string): never {
-  throw new UserError(`invalid ${what}: ${quote(value)}; expected ${expected}`);
+function findTwice(labels: readonly string[]): string | undefined {
+  return labels.find((label, index) => labels.indexOf(label) < index);
 }

@@ -1,13 +1,12 @@
 /** Every setting of a point: the values that it takes, and the kinds of run that it is for. */
 
 import {
+  drafterNames,
   isRateOfMachine,
   machineRates,
-  parsePolicy,
+  type Policy,
   policyFields,
-  type SamplingField,
-  type SamplingInput,
-  samplingFields,
+  policySchemas,
   strategyNames,
 } from '@specoffload/engine';
 import { check, is, quote, type Schema, UserError } from '@specoffload/input';
@@ -34,25 +33,27 @@ const measured = of('measured');
 
 const acceptanceWords = 'a rate from 0 to 1, a list of rates by position, or an acceptance file';
 const acceptedShare = is.numberFrom(0, 1, acceptanceWords);
-const size = (name: string) => is.parsed((value) => toBytes(name, value));
+
+/** Read for its refusal, and left as it was written. */
+const readBy = (read: (value: unknown) => unknown) =>
+  is.parsed((value) => {
+    read(value);
+    return value;
+  });
+const size = (name: string) => readBy((value) => toBytes(name, value));
 
 const capSettings = Object.fromEntries(
   Object.values(caps).map(({ setting, unit }) => [
     setting,
-    measured(is.parsed((value) => toCap(setting, unit, value))),
+    measured(readBy((value) => toCap(setting, unit, value))),
   ]),
 ) as Readonly<Record<CapSetting, Setting>>;
-
-/** The seed is a run's own. */
-const { seed: _seed, ...askedSampling } = samplingFields;
-const samplingSettings = Object.fromEntries(
-  Object.entries(askedSampling).map(([name, { schema }]) => [name, measured(schema)]),
-) as Readonly<Record<Exclude<SamplingField, 'seed'>, Setting>>;
 
 const runSettings = {
   strategy: both(is.oneOf(strategyNames)),
   target: both(is.text),
   draft: both(is.text),
+  drafter: both(is.oneOf(drafterNames)),
   machine: both(is.text),
   workload: both(is.text),
   prompts: both(is.wholeFrom(1, 65_536)),
@@ -67,11 +68,10 @@ const runSettings = {
   routingSkew: simulated(is.numberFrom(0, 10)),
   unit: simulated(is.oneOf(['ffn', 'expert'])),
   ...capSettings,
-  ...samplingSettings,
   deviceCacheFactor: measured(is.numberFrom(1, mostCacheFactor)),
   draftCacheFactor: measured(is.numberFrom(1, mostCacheFactor)),
   planned: measured(is.oneOf(['with draft', 'without draft'])),
-  device: measured(is.parsed((kind) => parseDevice(String(kind)))),
+  device: measured(readBy((kind) => parseDevice(String(kind)))),
   deviceCores: measured(is.wholeFrom(1, 1024)),
   hostCores: measured(is.wholeFrom(1, 1024)),
   readsInFlight: measured(is.wholeFrom(1, 64)),
@@ -82,8 +82,8 @@ export const settingNames: readonly string[] = [...Object.keys(runSettings), ...
 
 function maybeSetting(name: string): Setting | undefined {
   if (Object.hasOwn(runSettings, name)) return runSettings[name as keyof RunSettings];
-  if (Object.hasOwn(policyFields, name)) return both(is.parsed((value) => parsePolicy({ [name]: value })));
-  return isMachineRate(name) ? simulated(is.parsed((value) => toRate(name, value))) : undefined;
+  if (Object.hasOwn(policyFields, name)) return both(policySchemas[name as keyof Policy]);
+  return isMachineRate(name) ? simulated(readBy((value) => toRate(name, value))) : undefined;
 }
 
 export function isSetting(name: string): boolean {
@@ -95,19 +95,23 @@ function isMachineRate(name: string): boolean {
   return name.startsWith('machine.') && isRateOfMachine(name.slice('machine.'.length));
 }
 
-/** @throws UserError when there is no such setting, it is not for this kind of run, or the value does not fit it. */
-export function assertSetting(kind: Kind, name: string, value: unknown): void {
+/** @throws UserError when there is no such setting, or it is not for this kind of run. */
+export function settingOf(kind: Kind, name: string): Schema {
   assertKnownRate(name);
   const known = maybeSetting(name);
   if (!known)
     throw new UserError(
       `unknown setting: ${name}; expected one of ${settingNames.join(', ')}, or a rate such as machine.link.bytesPerSecond`,
     );
-  if (!known.kinds.includes(kind))
-    throw new UserError(
-      `${name} is no setting of a ${kind} point, only of a ${known.kinds[0]} one; leave it out`,
-    );
-  check(known.schema, value, '', { whole: name });
+  if (known.kinds.includes(kind)) return known.schema;
+  throw new UserError(
+    `${name} is no setting of a ${kind} point, only of a ${known.kinds[0]} one; leave it out`,
+  );
+}
+
+/** Settings of one kind of run. */
+export function settingsOf(kind: Kind): Schema<Settings> {
+  return is.byName((name) => settingOf(kind, name)) as Schema<Settings>;
 }
 
 /** @throws UserError for the name of a rate that no machine has: nothing else may be called so. */
@@ -149,10 +153,4 @@ export function policyOf(settings: Settings): Record<string, SettingValue> {
   return Object.fromEntries(
     Object.entries(settings).filter(([name]) => Object.hasOwn(policyFields, name)),
   ) as Record<string, SettingValue>;
-}
-
-/** How tokens are drawn, where a setting says so. */
-export function samplingOf(settings: Settings): SamplingInput | undefined {
-  const asked = Object.entries(settings).filter(([name]) => Object.hasOwn(askedSampling, name));
-  return asked.length > 0 ? Object.fromEntries(asked) : undefined;
 }

@@ -2,7 +2,7 @@
 
 import { basename, extname, join } from 'node:path';
 import type { Tokenizer } from '@specoffload/engine';
-import { maybeReadText, parseJson, quote, UserError } from '@specoffload/input';
+import { check, is, maybeReadText, parseJson, UserError } from '@specoffload/input';
 import { displayPath, pairPaths } from '../paths.js';
 
 export const workloadNames = ['code', 'prose', 'dialogue', 'reference'] as const;
@@ -29,7 +29,9 @@ export interface Workload {
 /** One prompt as written, and where: `prompts.jsonl line 3`. */
 interface WrittenPrompt {
   readonly where: string;
-  readonly content: { readonly text: string } | { readonly ids: readonly number[] };
+  /** One of the two. */
+  readonly prompt?: string | undefined;
+  readonly ids?: readonly unknown[] | undefined;
 }
 
 /**
@@ -72,10 +74,7 @@ function parsePromptFile(path: string, text: string): readonly WrittenPrompt[] {
   const name = basename(path);
   switch (extname(path)) {
     case '.txt':
-      return linesOf(text).map(({ line, number }) => ({
-        where: `${name} line ${number}`,
-        content: { text: line },
-      }));
+      return linesOf(text).map(({ line, number }) => ({ where: `${name} line ${number}`, prompt: line }));
     case '.jsonl':
     case '.ndjson':
       return linesOf(text).map(({ line, number }) => parseJsonLine(line, `${name} line ${number}`));
@@ -94,43 +93,32 @@ function linesOf(text: string): { line: string; number: number }[] {
     .filter(({ line }) => line.trim() !== '');
 }
 
-const expectedLine = 'expected {"prompt": "some text"} or {"ids": [1, 2, 3]}';
+const line = is.that(
+  is.fields({ prompt: is.orMissing(is.text), ids: is.orMissing(is.listOf(is.anything)) }),
+  ({ prompt, ids }) => (prompt === undefined) !== (ids === undefined),
+  'either a prompt or ids',
+);
+const lineRemedy = 'write {"prompt": "some text"} or {"ids": [1, 2, 3]}';
 
-function parseJsonLine(line: string, where: string): WrittenPrompt {
-  const value = parseJson(line, where, {}, expectedLine);
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw new UserError(`${where} is no object; ${expectedLine}`);
-  const { prompt, ids } = value as { prompt?: unknown; ids?: unknown };
-  if (typeof prompt === 'string' && ids === undefined) return { where, content: { text: prompt } };
-  if (Array.isArray(ids) && prompt === undefined) return { where, content: { ids } };
-  throw new UserError(`${where} has neither one text nor one list of ids; ${expectedLine}`);
+function parseJsonLine(text: string, where: string): WrittenPrompt {
+  const { prompt, ids } = check(line, parseJson(text, where, {}, lineRemedy), where, { remedy: lineRemedy });
+  return { where, prompt, ids };
 }
+
+const lists = is.listOf(is.listOf(is.anything));
+const listsRemedy = 'write a list of lists of token ids, such as [[1, 2, 3], [4, 5]]';
 
 function parseJsonList(text: string, name: string): readonly WrittenPrompt[] {
-  const expected = 'expected a list of lists of token ids, such as [[1, 2, 3], [4, 5]]';
-  const value = parseJson(text, name, {}, expected);
-  if (!(Array.isArray(value) && value.every((ids) => Array.isArray(ids))))
-    throw new UserError(`${name} is no list of lists; ${expected}`);
-  return value.map((ids, i) => ({ where: `${name} prompt ${i}`, content: { ids } }));
+  const value = check(lists, parseJson(text, name, {}, listsRemedy), name, { remedy: listsRemedy });
+  return value.map((ids, i) => ({ where: `${name} prompt ${i}`, ids }));
 }
 
-function toIds({ where, content }: WrittenPrompt, { size, tokenizer }: Vocabulary): readonly number[] {
-  if ('text' in content) {
-    if (tokenizer === null)
-      throw new UserError(
-        `${where} is text, but the target has no tokenizer.json; give {"ids": [...]}, or add the file`,
-      );
-    return assertNotEmpty(tokenizer.encode(content.text), where);
-  }
-  for (const id of content.ids)
-    if (!(Number.isInteger(id) && 0 <= id && id < size))
-      throw new UserError(
-        `${where}: invalid token id: ${quote(id)}; expected a whole number from 0 to ${size - 1}`,
-      );
-  return assertNotEmpty(content.ids, where);
-}
-
-function assertNotEmpty(ids: readonly number[], where: string): readonly number[] {
-  if (ids.length === 0) throw new UserError(`${where} has no tokens; expected at least one`);
-  return ids;
+function toIds({ where, prompt, ids }: WrittenPrompt, { size, tokenizer }: Vocabulary): readonly number[] {
+  if (prompt !== undefined && tokenizer === null)
+    throw new UserError(
+      `${where} is text, but the target has no tokenizer.json; give {"ids": [...]}, or add the file`,
+    );
+  const id = is.wholeFrom(0, size - 1);
+  const tokens = is.picked({ ids: is.listOf(id, { least: 1, expected: 'at least one token id' }) });
+  return check(tokens, { ids: ids ?? tokenizer?.encode(prompt!) }, where).ids;
 }

@@ -3,13 +3,13 @@
 import {
   type Acceptance,
   type Checkpoint,
+  type DrafterName,
   type MachineModel,
   memoryOverTime,
   type PolicyInput,
   type RunProgress,
   type RunResult,
   runEngine,
-  type SamplingInput,
   type SimulationRequest,
   type StrategyName,
   type Tokenizer,
@@ -38,15 +38,13 @@ export interface Job {
   readonly target: Checkpoint;
   /** Left out of the run when the strategy does not speculate. */
   readonly draft: Checkpoint | null;
+  /** Who proposes. @default model: the draft model */
+  readonly drafter?: DrafterName;
   /** The target's. */
   readonly tokenizer: Tokenizer | null;
   readonly workload: Workload;
   readonly maxNewTokens: number;
   readonly stopAtEos: boolean;
-  /** The seed is the run's, where that has one. @default the most likely tokens are chosen */
-  readonly sampling?: SamplingInput | undefined;
-  /** Texts that end a sequence. @default none */
-  readonly stops?: readonly string[];
   readonly machine: LocalSettings;
 }
 
@@ -95,11 +93,7 @@ export function toMeasuredRun(
   plan: JobPlan,
   outcome: Pick<MeasuredRun, 'result' | 'createdAt' | 'provenance'>,
 ): MeasuredRun {
-  const { target, draft, machine, workload, maxNewTokens, stopAtEos, seed } = plan;
-  return {
-    ...{ ...outcome, spec: specOfRun(plan) },
-    ...{ target, draft, machine, workload, maxNewTokens, stopAtEos, seed },
-  };
+  return { ...plan, ...outcome, spec: specOfRun(plan) };
 }
 
 /** What a run leaves beside its record: the timeline and the tokens. */
@@ -138,17 +132,14 @@ async function runFollowed(
 
 /** @throws UserError from the engine; the signal's reason when it aborts. */
 export function runPlan(
-  plan: Job & Partial<Pick<JobPlan, 'seed'>>,
+  plan: Job,
   signal: AbortSignal,
   onProgress: (progress: RunProgress) => void = () => {},
 ): Promise<RunResult> {
-  const { target, draft, strategy, policy, maxNewTokens, machine, stopAtEos, workload } = plan;
-  const { sampling, seed = sampling?.seed } = plan;
+  const { machine, workload } = plan;
   return runEngine({
-    ...{ target, draft, strategy, policy, maxNewTokens, machine, stopAtEos, onProgress, signal },
-    device: toDevice(machine),
-    sampling: sampling && { ...sampling, ...(seed === undefined ? {} : { seed }) },
-    prompts: workload.prompts,
+    ...{ ...plan, onProgress, signal },
+    ...{ device: toDevice(machine), prompts: workload.prompts },
   });
 }
 
@@ -158,10 +149,9 @@ export function toPrediction(
   machine: MachineModel,
   acceptance: Acceptance | null,
 ): Omit<SimulationRequest, 'signal'> {
-  const { target, draft, strategy, policy, maxNewTokens, workload } = job;
   return {
-    ...{ target, draft, strategy, policy, maxNewTokens, acceptance },
-    promptLengths: workload.prompts.map(({ length }) => length),
+    ...{ ...job, acceptance },
+    promptLengths: job.workload.prompts.map(({ length }) => length),
     machine: withLimits(machine, job.machine),
   };
 }

@@ -2,6 +2,7 @@
 
 import {
   type Checkpoint,
+  type DrafterName,
   localPolicyFields,
   type PlannedPolicy,
   type PolicyInput,
@@ -23,8 +24,12 @@ import { describePolicy, describePredicted } from './describe.js';
 
 export interface ChooseRequest {
   readonly target: Checkpoint;
-  /** null where nothing that is planned may speculate. */
+  /** Needed where something that is planned may speculate, and the drafter is a model. */
   readonly draft: Checkpoint | null;
+  /** @default model: the draft model */
+  readonly drafter?: DrafterName | undefined;
+  /** Whether anything that is planned may speculate. */
+  readonly proposes: boolean;
   readonly machine: LocalSettings;
   /** Made by `specoffload profile`. */
   readonly machineFile: string;
@@ -51,8 +56,8 @@ export interface ChosenPolicy {
 
 /** @throws UserError when nothing fits, or the acceptance is missing. */
 export async function choosePolicy(request: ChooseRequest, output: Output): Promise<ChosenPolicy> {
-  const { machine: settings, machineFile, strategy, draft } = request;
-  if (draft !== null && request.acceptance === null)
+  const { machine: settings, machineFile, strategy, draft, drafter, proposes } = request;
+  if (proposes && request.acceptance === null)
     throw new UserError(
       'planning with a draft needs its acceptance; give --acceptance with a rate such as 0.7 or a recorded file, or --strategy none',
     );
@@ -64,9 +69,9 @@ export async function choosePolicy(request: ChooseRequest, output: Output): Prom
   const { target, promptLengths, maxNewTokens, fixed, signal } = request;
   const follower = output.follow();
   const plan = await planRun({
-    ...{ target, draft, promptLengths, maxNewTokens, machine, fixed, signal },
+    ...{ target, draft, drafter, promptLengths, maxNewTokens, machine, fixed, signal },
     acceptance:
-      draft === null || request.acceptance === null
+      !proposes || request.acceptance === null
         ? null
         : await openAcceptance('--acceptance', request.acceptance),
     allowed: localPolicyFields,

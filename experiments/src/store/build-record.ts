@@ -28,7 +28,14 @@ import {
   type SimulatedRecord,
   type WorkloadRecord,
 } from './record.js';
-import { type CounterpartSpec, keyOfRun, type MeasuredSpec, specOfPrediction } from './spec.js';
+import {
+  askedIn,
+  type CounterpartSpec,
+  keyOfRun,
+  type MeasuredSpec,
+  type RunSpec,
+  specOfPrediction,
+} from './spec.js';
 
 /** Of a run that an experiment asked for: its point, and the key it was given before it ran. */
 export interface RunLocation {
@@ -65,7 +72,7 @@ export function buildRecord(run: MeasuredRun, repeat: number): MeasuredRecord {
     policy: run.result.policy,
     seed: run.seed,
     repeat,
-    model: toModels(run.result, run.target, run.draft),
+    model: toModels(run.spec, run.target, run.draft),
     machine: toMachineRecord(run.machine, run.result.native),
     workload: toWorkloadRecord(run),
     result: toResultRecord(run.result),
@@ -105,7 +112,7 @@ export function buildSimulatedRecord(run: SimulatedRun, repeat: number): Simulat
     strategy: result.strategy,
     policy: result.policy,
     ...{ seed, repeat },
-    model: toModels(result, request.target, request.draft),
+    model: toModels(spec, request.target, request.draft),
     machine: {
       name,
       lanes: Object.fromEntries(
@@ -132,14 +139,10 @@ export function buildSimulatedRecord(run: SimulatedRun, repeat: number): Simulat
   return { schema, key: run.location?.key ?? keyOfRun(spec, record), kind, ...rest };
 }
 
-function toModels(
-  { policy }: Pick<RunOutcome, 'policy'>,
-  target: Checkpoint,
-  draft: Checkpoint | null,
-): RunRecord['model'] {
+function toModels(spec: RunSpec, target: Checkpoint, draft: Checkpoint | null): RunRecord['model'] {
   return {
     target: toModelRecord(target),
-    draft: draft && usesDraft(policy) ? toModelRecord(draft) : null,
+    draft: draft && askedIn(spec).models.draft !== null ? toModelRecord(draft) : null,
   };
 }
 

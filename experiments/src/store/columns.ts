@@ -1,8 +1,10 @@
 /** The columns that every row has: in which order, and where a record holds them. What they mean, the record says. */
 
 import { is } from '@specoffload/input';
+import { usualDevice } from '../inputs/devices.js';
 import { pointKeyOf } from './point.js';
 import { factsOf, type RunRecord } from './record.js';
+import { choicesIn } from './spec.js';
 import { count, fraction, isoTime } from './words.js';
 
 /** What a cell can hold. Lists are acceptance rates by position. */
@@ -60,7 +62,17 @@ export const columns: readonly RowColumn[] = [
   shown('asked', 'strategy'),
   shown('asked', 'model.target.name', 'target'),
   { ...shown('asked', 'model.draft.name', 'draft'), meaning: 'name of the draft model; null without one' },
+  {
+    ...shown('asked', 'spec.drafter'),
+    meaning: 'model, or who else proposes; null where nobody does',
+    of: ({ spec, model }) => choicesIn(spec).drafter ?? (model.draft ? 'model' : null),
+  },
   shown('asked', 'machine.name', 'machine'),
+  {
+    ...shown('asked', 'machine.device'),
+    meaning: 'kind of device that computed; measured runs only',
+    of: ({ kind, machine }) => (kind === 'measured' ? (machine.device ?? usualDevice) : null),
+  },
   shown('asked', 'workload.name', 'workload'),
   shown('asked', 'workload.prompts'),
   shown('asked', 'workload.maxNewTokens'),

@@ -2,24 +2,24 @@
 
 import { digestOf, type Json } from './canonical.js';
 import type { RunRecord } from './record.js';
+import { choicesIn } from './spec.js';
 
 /** `Omit` for each member of a union. */
 type OmitEach<Union, Fields extends PropertyKey> = Union extends unknown ? Omit<Union, Fields> : never;
 
-type Determining = OmitEach<RunRecord, 'key' | 'createdAt' | 'result' | 'provenance' | 'spec'>;
+type Determining = OmitEach<RunRecord, 'key' | 'createdAt' | 'result' | 'provenance'>;
 
 /**
  * Who made it, when and what came out are left out, and so are the names of models and workloads, whose digests count.
- * What is not there, as a drafter in records of earlier versions, is not named.
  */
 export function determiningOf(record: Determining) {
-  const { schema, kind, strategy, policy, seed, repeat, model, drafter, machine, workload } = record;
+  const { schema, kind, strategy, policy, seed, repeat, model, machine, workload } = record;
   const { name: _machineName, ...machineSettings } = machine;
   const { name: _workloadName, prompts: _prompts, promptTokens: _promptTokens, ...asked } = workload;
   return {
     ...{ schema, kind, strategy, policy, seed, repeat },
     models: { target: model.target.digest, draft: model.draft?.digest ?? null },
-    ...(drafter === undefined ? {} : { drafter }),
+    ...choicesIn(record.spec),
     machine: machineSettings,
     workload: asked,
   };

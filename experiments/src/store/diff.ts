@@ -3,6 +3,7 @@
 import { columns, type RowColumn, type RowValue } from './columns.js';
 import { earlierKeyOf } from './determinants.js';
 import type { RunRecord } from './record.js';
+import { choicesIn } from './spec.js';
 
 /** A field that the records do not agree on. */
 export interface FieldDifference {
@@ -22,7 +23,7 @@ export interface ResultDifference extends FieldDifference {
 export interface RunDiff {
   /** Whether both are repeats of one run: nothing that determines it differs. Names are no more than names. */
   readonly isSameConfiguration: boolean;
-  /** Kind, strategy, resolved policy, seed, models, machine, workload. */
+  /** Kind, strategy, resolved policy, seed, models, choices such as the drafter, machine, workload. */
   readonly configuration: readonly FieldDifference[];
   /** What their experiments asked for. */
   readonly point: readonly FieldDifference[];
@@ -49,8 +50,8 @@ export function diffRuns(a: RunRecord, b: RunRecord): RunDiff {
   };
 }
 
-function configurationOf({ kind, strategy, policy, seed, model, machine, workload }: RunRecord) {
-  return { kind, strategy, policy, seed, model, machine, workload };
+function configurationOf({ kind, strategy, policy, seed, model, machine, workload, spec }: RunRecord) {
+  return { kind, strategy, policy, seed, model, ...choicesIn(spec), machine, workload };
 }
 
 /** Axes are settings too: they are compared once. */

@@ -55,8 +55,7 @@ export function determinantsOf(record: RunRecord): Readonly<Record<string, strin
   const { cpu, cores } = record.provenance;
   const computer = record.kind === 'measured' ? { cpu, cores } : {};
   const leaves: Record<string, string | number> = {};
-  const sampling = record.spec && 'sampling' in record.spec ? record.spec.sampling : {};
-  flatten({ ...withoutTurn(record), computer, sampling }, '', leaves);
+  flatten({ ...withoutTurn(record), computer }, '', leaves);
   return leaves;
 }
 

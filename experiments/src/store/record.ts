@@ -257,13 +257,8 @@ const common = {
   repeat: described(count, '', 'number among the runs that differ in nothing else, from 0'),
   model: fields({
     target: modelRecord('target'),
-    draft: described(orNull(modelRecord('draft')), '', 'null when the strategy does not speculate'),
+    draft: described(orNull(modelRecord('draft')), '', 'null where no model proposes'),
   }),
-  drafter: described(
-    orMissing(is.text),
-    '',
-    'who proposes without a model; left out where the draft model does, or nobody',
-  ),
   point: described(
     orMissing(pointRecord),
     '',

@@ -5,16 +5,18 @@
 
 import {
   type Checkpoint,
+  type Drafter,
+  type DrafterName,
+  drafterNamed,
   flattenMachine,
   type MachineModel,
+  needsDraft,
   type PolicyInput,
   predictionVersion,
-  type SamplingInput,
   type SimulationRequest,
   type Strategy,
   type StrategyName,
   speculates,
-  spellSampling,
   strategyNames,
 } from '@specoffload/engine';
 import { type Checked, is, type Schema } from '@specoffload/input';
@@ -23,10 +25,25 @@ import { namedDevice } from '../inputs/devices.js';
 import { digestOf, digestOnce, type Json } from './canonical.js';
 import { count, digest, setting } from './words.js';
 
-const { amount, described, flag, listOf, mapOf, oneOf, orMissing, orNull } = is;
+const { amount, described, flag, mapOf, oneOf, orMissing, orNull } = is;
 const fields = is.picked;
 
+/**
+ * What only a spec says of a run, each left out where it is what it was before there was a choice. A new one is a line
+ * here and one in `choicesOf`: keys, comparisons and reports follow.
+ */
+const choices = {
+  drafter: described(
+    orMissing(is.text),
+    '',
+    'who proposes in place of a draft model; left out where one does, or nobody',
+  ),
+};
+const choiceFields = fields(choices);
+export type Choices = Checked<typeof choiceFields>;
+
 const asked = {
+  ...choices,
   strategy: oneOf(strategyNames) as Schema<string>,
   policy: described(
     mapOf(setting) as Schema as Schema<PolicyInput>,
@@ -42,12 +59,6 @@ const measuredSpec = fields({
   kind: oneOf(['measured']),
   ...asked,
   stopAtEos: flag,
-  sampling: described(
-    orMissing(mapOf(setting) as Schema as Schema<SamplingInput>),
-    '',
-    "how tokens are drawn, where it is not as usual; the seed is the run's; left out: the most likely are chosen",
-  ),
-  stops: described(orMissing(listOf(is.text)), '', 'texts that end a sequence; left out: none'),
   machine: described(
     mapOf(is.either('a number, a text or null', amount, is.text, orNull(amount))) as Schema<
       Readonly<Record<string, string | number | null>>
@@ -90,12 +101,13 @@ export interface Turn {
   readonly repeat: number;
 }
 
-/** What a run is asked for. A draft and an acceptance are nothing to one that does not speculate: it is not named. */
+/** What a run is asked for. What concerns proposing is nothing to one that does not speculate: it is not named. */
 interface Job {
   readonly strategy: StrategyName | Strategy;
   readonly policy?: PolicyInput;
   readonly target: Pick<Checkpoint, 'digest'>;
-  readonly draft: Pick<Checkpoint, 'digest'> | null;
+  readonly draft: Checkpoint | null;
+  readonly drafter?: DrafterName | Drafter | undefined;
   readonly maxNewTokens: number;
 }
 
@@ -105,24 +117,15 @@ export function specOfRun(
     readonly machine: LocalSettings;
     readonly workload: { readonly prompts: readonly (readonly number[])[] };
     readonly stopAtEos: boolean;
-    readonly sampling?: SamplingInput | undefined;
-    readonly stops?: readonly string[];
   },
 ): MeasuredSpec {
   return {
     kind: 'measured',
     ...askedOf(job),
     stopAtEos: job.stopAtEos,
-    ...spelled(job),
     machine: identify(job.machine),
     prompts: digestOnce(job.workload.prompts),
   };
-}
-
-/** What is not asked for is not named: runs keep the keys that they had before it could be. */
-function spelled({ sampling, stops = [] }: Pick<Parameters<typeof specOfRun>[0], 'sampling' | 'stops'>) {
-  const asked = sampling && spellSampling(sampling);
-  return { ...(asked ? { sampling: asked } : {}), ...(stops.length > 0 ? { stops } : {}) };
 }
 
 /** Of a prediction. */
@@ -141,12 +144,33 @@ export function specOfCounterpart(of: MeasuredSpec, machine: MachineModel): Coun
   return { ...predictedOn(machine), of };
 }
 
-function askedOf({ strategy, policy = {}, target, draft, maxNewTokens }: Job) {
+/** What was asked for: by itself, or of the run that is predicted. */
+export function askedIn(spec: RunSpec): MeasuredSpec | SimulatedSpec {
+  return 'of' in spec ? spec.of : spec;
+}
+
+/** None in records of earlier versions, which hold no spec. */
+export function choicesIn(spec: RunSpec | undefined): Choices {
+  if (spec === undefined) return {};
+  const given: Readonly<Record<string, unknown>> = askedIn(spec);
+  return Object.fromEntries(
+    Object.keys(choices).flatMap((name) => (given[name] === undefined ? [] : [[name, given[name]]])),
+  );
+}
+
+function askedOf(job: Job) {
+  const { strategy, policy = {}, target, maxNewTokens } = job;
+  const drafter = speculates(strategy, policy) ? drafterNamed(job.drafter, job.draft) : null;
   return {
     strategy: typeof strategy === 'string' ? strategy : strategy.name,
     ...{ policy, maxNewTokens },
-    models: { target: target.digest, draft: speculates(strategy, policy) ? (draft?.digest ?? null) : null },
+    models: { target: target.digest, draft: drafter?.checkpoint?.digest ?? null },
+    ...choicesOf(job, drafter),
   };
+}
+
+function choicesOf(job: Job, drafter: Drafter | null): Choices {
+  return { ...(drafter === null || needsDraft(job.drafter) ? {} : { drafter: drafter.name }) };
 }
 
 /** The first version is not named: records that were made before there was a second one keep their keys. */

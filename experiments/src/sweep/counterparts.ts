@@ -1,10 +1,16 @@
 /** Predictions of measured points: the same job on a machine file, with the acceptance that its own texts show. */
 
-import { type AcceptanceTrace, recordAcceptance, simulateRun, UserError } from '@specoffload/engine';
+import {
+  type AcceptanceTrace,
+  type Checkpoint,
+  recordAcceptance,
+  simulateRun,
+  speculates,
+  UserError,
+} from '@specoffload/engine';
 import type { Settings } from '../definitions/definition.js';
 import { describeAxes, type Point } from '../definitions/expand.js';
 import { toPrediction } from '../job/execute.js';
-import { digestOnce } from '../store/canonical.js';
 import {
   buildSimulatedRecord,
   type CounterpartSpec,
@@ -24,8 +30,6 @@ import type { Shelf } from './shelf.js';
 export interface MeasuredPoint {
   readonly point: PointRecord;
   readonly folder: string;
-  /** Of that record. */
-  readonly seed: number;
 }
 
 /** More than any of the points proposes; a trace of more candidates answers for fewer. */
@@ -53,8 +57,7 @@ export async function predictMeasured(
       locatePoint(definition.name, point as Point, spec, point.definition),
       counterpartTurn,
     );
-    const { folder, seed } = measured;
-    if (!hasRun(location.key)) missing.push({ job, spec, location, folder, seed });
+    if (!hasRun(location.key)) missing.push({ job, spec, location, folder: measured.folder });
   }
   if (missing.length === 0) return 0;
   output.note(
@@ -63,11 +66,11 @@ export async function predictMeasured(
   const provenance = await collectProvenance();
   const traces = new Map<string, Promise<AcceptanceTrace>>();
   let stored = 0;
-  for (const { job, spec, location, folder, seed } of missing) {
+  for (const { job, spec, location, folder } of missing) {
     signal.throwIfAborted();
     const { plan } = job;
     shelf.noteForeignCaps(machine, plan.machine.caps);
-    const acceptance = plan.draft ? await traceOf(plan, folder, seed) : null;
+    const acceptance = speculates(plan.strategy, plan.policy) ? await traceOf(job, folder) : null;
     const prediction = { ...toPrediction(plan, machine, acceptance), seed: counterpartTurn.seed, signal };
     try {
       const createdAt = new Date();
@@ -93,18 +96,16 @@ export async function predictMeasured(
   return stored;
 
   /** Once for all points of the same texts. */
-  function traceOf(plan: MeasuredJob['plan'], folder: string, seed: number) {
-    const { target, draft, workload, maxNewTokens } = plan;
-    const sampling = plan.sampling && { ...plan.sampling, seed };
-    const models = `${target.digest} ${draft!.digest}`;
-    const key = `${models} ${digestOnce(workload.prompts)} ${maxNewTokens} ${JSON.stringify(sampling)}`;
+  function traceOf({ plan, spec }: MeasuredJob, folder: string) {
+    const { draft, drafter, workload, maxNewTokens } = plan;
+    const key = JSON.stringify([spec.models, drafter, spec.prompts, maxNewTokens]);
     const known =
       traces.get(key) ??
       (async () =>
         recordAcceptance({
-          ...{ name: workload.name, draft: draft!, newTokens: maxNewTokens, sampling, signal },
+          ...{ name: workload.name, draft, drafter, newTokens: maxNewTokens, signal },
           candidates: Math.max(leastCandidates, ...missing.map(({ job }) => job.plan.policy.candidates ?? 0)),
-          machine: { deviceBytes: 2 * draft!.bytes + spareBytes, hostBytes: 2 * draft!.bytes + spareBytes },
+          machine: roomFor(draft),
           texts: (await readTokens(folder)).map(({ promptIds, ids }) => ({
             prompt: promptIds,
             newIds: ids,
@@ -121,11 +122,12 @@ interface Counterpart {
   readonly location: RunLocation;
   /** Of a record whose tokens the draft is held against. */
   readonly folder: string;
-  /** Of that record. */
-  readonly seed: number;
 }
 
 const counterpartTurn = { seed: 1, repeat: 0 } as const;
 
-/** Room for what the draft computes with beside its weights. */
-const spareBytes = 1e9;
+/** With what a draft computes with beside its weights. */
+function roomFor(draft: Checkpoint | null) {
+  const bytes = 2 * (draft?.bytes ?? 0) + 1e9;
+  return { deviceBytes: bytes, hostBytes: bytes };
+}

@@ -12,7 +12,7 @@ import {
 import { mean } from 'simple-statistics';
 import type { ExperimentDefinition } from '../definitions/definition.js';
 import { type Point, walkPoints } from '../definitions/expand.js';
-import { withLimits } from '../inputs/caps.js';
+import { toPrediction } from '../job/execute.js';
 import { localMachinePath } from '../paths.js';
 import { withDraftSpeed } from '../tunnel/index.js';
 import { openMeasuredJob } from './measured-job.js';
@@ -100,17 +100,12 @@ async function predictMeasurement(
   signal: AbortSignal,
 ): Promise<number | null> {
   const { plan } = await openMeasuredJob(settings, shelf);
-  const { target, draft, workload, strategy, policy, maxNewTokens } = plan;
+  const { target, draft } = plan;
   shelf.noteForeignCaps(machine, plan.machine.caps);
-  const limited = withLimits(await withTunnelDraft(machine, settings, shelf), plan.machine);
-  const result = await unlessRefused(() =>
-    simulateRun({
-      ...{ target, draft, strategy, policy, maxNewTokens, machine: limited, seed: 1, signal },
-      promptLengths: workload.prompts.map(({ length }) => length),
-      acceptance: draft && usualAcceptance,
-    }),
-  );
+  const request = toPrediction(plan, await withTunnelDraft(machine, settings, shelf), usualAcceptance);
+  const result = await unlessRefused(() => simulateRun({ ...request, seed: 1, signal }));
   if (result === null) return null;
+  const { machine: limited } = request;
   const { deviceBytes, hostBytes } = limitsOf(limited);
   const placedBytes = Math.min(target.bytes + (draft?.bytes ?? 0), deviceBytes + hostBytes);
   return setUpSeconds + placedBytes / transferLane(limited, 'disk').bytesPerSecond + result.seconds;

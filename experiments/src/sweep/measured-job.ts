@@ -3,6 +3,7 @@
 import {
   assertSameVocabulary,
   defaultReadsInFlight,
+  needsDraft,
   type PolicyInput,
   parsePolicy,
   type StrategyName,
@@ -10,7 +11,7 @@ import {
   UserError,
 } from '@specoffload/engine';
 import type { Settings } from '../definitions/definition.js';
-import { policyOf, samplingOf, toBytes, toCap } from '../definitions/settings.js';
+import { policyOf, toBytes, toCap } from '../definitions/settings.js';
 import { type LocalSettings, namedFactors, readCaps, writeCaps } from '../inputs/caps.js';
 import { assertCores } from '../inputs/cores.js';
 import { usualDevice } from '../inputs/devices.js';
@@ -40,12 +41,15 @@ export async function openMeasuredJob(given: Settings, shelf: Shelf): Promise<Me
   const { maxNewTokens, accounting = 'useful' } = settings;
   const strategy = settings.strategy as StrategyName;
   const policy = withAccounting(strategy, parsePolicy(policyOf(settings)), accounting);
-  const models = await openModels(settings, speculates(strategy, policy), shelf);
+  const { drafter } = settings;
+  const models = await openModels(settings, speculates(strategy, policy) && needsDraft(drafter), shelf);
   const workload = await shelf.workload(settings.workload, settings.prompts ?? null, models.target);
   const machine = toMachineSettings(settings);
   // Sequences of one length: what stops by itself would make runs of different strategies unequal where rounding ties.
-  const sampling = samplingOf(settings);
-  const plan = { ...models, strategy, policy, sampling, machine, workload, maxNewTokens, stopAtEos: false };
+  const plan = {
+    ...{ ...models, strategy, policy, machine, workload, maxNewTokens, stopAtEos: false },
+    ...(drafter ? { drafter } : {}),
+  };
   return { plan, spec: specOfRun(plan) };
 }
 
@@ -83,12 +87,12 @@ function settingsOf({ models, caps, cores, device, memory, workload, policy }: T
 
 async function openModels(
   settings: { readonly target: string; readonly draft: string },
-  isSpeculating: boolean,
+  hasDraft: boolean,
   shelf: Shelf,
 ): Promise<Pick<Job, 'target' | 'draft' | 'tokenizer'>> {
   const target = await shelf.checkpoint('target', settings.target);
   const tokenizer = await shelf.tokenizer(target.directory);
-  if (!isSpeculating || settings.draft === 'none') return { target, draft: null, tokenizer };
+  if (!hasDraft || settings.draft === 'none') return { target, draft: null, tokenizer };
   const draft = await shelf.checkpoint('draft', settings.draft);
   assertSameVocabulary(
     { checkpoint: target, tokenizer },

@@ -3,7 +3,7 @@
 import { availableParallelism } from 'node:os';
 import { UserError } from '@specoffload/engine';
 import { currentSignal } from '@specoffload/input';
-import type { ExperimentDefinition } from '../definitions/definition.js';
+import type { ExperimentDefinition, Settings } from '../definitions/definition.js';
 import { assertPoints, parseDefinition, toQuick } from '../definitions/parse.js';
 import { defaultResultsDirectory } from '../paths.js';
 import type { Turn } from '../store/index.js';
@@ -21,8 +21,8 @@ export interface SweepOptions {
   readonly repeats?: number;
   /** In place of the definition's. */
   readonly seeds?: readonly number[];
-  /** Kind of device that runs the points of a measured experiment, in place of the definition's. */
-  readonly device?: string;
+  /** In place of the definition's settings of the same names. */
+  readonly settings?: Settings;
   /** An expression that must hold too for a point to run. */
   readonly filter?: string;
   /** After so many seconds no further run is started. @default no limit */
@@ -99,15 +99,16 @@ export function settleRequest(input: ExperimentDefinition, options: SweepOptions
 }
 
 function formOf(definition: ExperimentDefinition, options: SweepOptions): ExperimentDefinition {
-  const { quick = false, repeats, seeds, device, filter } = options;
+  const { quick = false, repeats, seeds, settings = {}, filter } = options;
   const form = quick ? toQuick(definition) : definition;
-  if (device !== undefined && Object.hasOwn(form.axes, 'device'))
-    throw new UserError(`${definition.name} has an axis of devices; leave --device out, or filter by device`);
+  for (const name of Object.keys(settings))
+    if (Object.hasOwn(form.axes, name))
+      throw new UserError(`${name} is an axis of ${definition.name}; leave it out, or filter by it`);
   const changed = {
     ...form,
     ...(repeats === undefined ? {} : { repeats }),
     ...(seeds === undefined ? {} : { seeds }),
-    ...(device === undefined ? {} : { settings: { ...form.settings, device } }),
+    settings: { ...form.settings, ...settings },
     ...(filter === undefined ? {} : { filters: [...(form.filters ?? []), filter] }),
   };
   const { quick: _done, ...whole } = changed;

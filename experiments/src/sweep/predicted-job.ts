@@ -3,6 +3,7 @@
 import {
   type Acceptance,
   type MachineModel,
+  needsDraft,
   noCaps,
   parsePolicy,
   type SimulationRequest,
@@ -33,19 +34,20 @@ const defaults = {
 /** @throws UserError naming what cannot be opened or contradicts another setting. */
 export async function openPredictedJob(given: Settings, shelf: Shelf): Promise<PredictedJob> {
   const settings = { ...defaults, ...given };
-  const { unit, maxNewTokens, routingSkew = 0, accounting = 'useful' } = settings;
+  const { unit, drafter, maxNewTokens, routingSkew = 0, accounting = 'useful' } = settings;
   const strategy = settings.strategy as StrategyName;
   const policy = withAccounting(strategy, parsePolicy(policyOf(given)), accounting);
   const isSpeculating = speculates(strategy, policy);
   const target = await shelf.model('target', settings.target, unit);
-  const draft =
-    isSpeculating && settings.draft !== 'none' ? await shelf.model('draft', settings.draft, unit) : null;
+  const hasDraft = isSpeculating && settings.draft !== 'none' && needsDraft(drafter);
+  const draft = hasDraft ? await shelf.model('draft', settings.draft, unit) : null;
   const machine = await openVirtualMachine(settings, shelf);
   const acceptance: Acceptance | null =
     isSpeculating && settings.acceptance !== undefined ? await shelf.acceptance(settings.acceptance) : null;
   const { promptLengths, workload } = await openLengths(given, shelf);
   const request = {
     ...{ target, draft, machine, promptLengths, strategy, policy, maxNewTokens, acceptance, routingSkew },
+    ...(drafter ? { drafter } : {}),
   };
   return { request, workload, spec: specOfPrediction(request) };
 

@@ -16,6 +16,15 @@ export function bitsOfF16(half: number): number {
   return (sign | ((113 - shift) << 23) | (((mantissa << shift) & 0x3ff) << 13)) >>> 0;
 }
 
+const word = new Uint32Array(1);
+const float = new Float32Array(word.buffer);
+
+/** The value of the fp16 number at byte `at`. */
+export function floatOfF16(stored: Uint8Array, at: number): number {
+  word[0] = bitsOfF16(stored[at] | (stored[at + 1] << 8));
+  return float[0];
+}
+
 /** Rounds to nearest, ties to even; beyond 65504 (and its rounding) infinity. */
 export function narrowF16(value: number): number {
   if (Number.isNaN(value)) return 0x7e00;

@@ -21,27 +21,68 @@ constexpr size_t sequenceFields = 5;
 constexpr size_t maxThreads = 1024;
 
 /** A codec of `native/src/codecs/` that is written in TypeScript alone is refused: its bytes would be taken for others. */
-WeightDtype dtypeNamed(const std::string& name) {
-  if (name == "bf16") return WeightDtype::bf16;
-  if (name == "f16") return WeightDtype::f16;
-  if (name == "f32") return WeightDtype::f32;
-  throw RangeError("the native core cannot decode " + name + "; run with the TypeScript twin");
+const Codec& codecFrom(const Napi::Value& name) {
+  const Codec* const codec = codecNamed(name.ToString().Utf8Value());
+  if (codec != nullptr) return *codec;
+  throw RangeError("the native core cannot decode " + name.ToString().Utf8Value() + "; run with the TypeScript twin");
 }
 
-/** widen(sourceId, sourceOffset, 'bf16' | 'f16' | 'f32', count, targetId, targetOffset) */
+float* floatsAt(Arena& arena, size_t offset, size_t count) {
+  uint8_t* const bytes = bytesOf(arena, offset, count * sizeof(float), "targetOffset");
+  if (offset % sizeof(float) != 0) throw RangeError("invalid targetOffset; expected a multiple of 4");
+  return reinterpret_cast<float*>(bytes);
+}
+
+/** widen(sourceId, sourceOffset, codec, count, targetId, targetOffset) */
 void widenFrom(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   guard(env, [&] {
     const std::shared_ptr<Arena> source = openArenaOf(env, info[0]);
     const size_t sourceOffset = wholeNumber(info[1], "sourceOffset", 0, maxWholeNumber);
-    const WeightDtype dtype = dtypeNamed(info[2].ToString().Utf8Value());
+    const Codec& codec = codecFrom(info[2]);
     const size_t count = wholeNumber(info[3], "count", 0, maxWholeNumber / 4);
+    if (count % codec.blockElements != 0) throw RangeError("invalid count; expected whole blocks");
     const std::shared_ptr<Arena> target = openArenaOf(env, info[4]);
     const size_t targetOffset = wholeNumber(info[5], "targetOffset", 0, maxWholeNumber);
-    const uint8_t* from = bytesOf(*source, sourceOffset, count * bytesPerElement(dtype), "sourceOffset");
-    uint8_t* to = bytesOf(*target, targetOffset, count * sizeof(float), "targetOffset");
-    if (targetOffset % sizeof(float) != 0) throw RangeError("invalid targetOffset; expected a multiple of 4");
-    widen(from, dtype, count, reinterpret_cast<float*>(to));
+    const uint8_t* from = bytesOf(*source, sourceOffset, codec.bytes(count), "sourceOffset");
+    codec.decode(from, count, floatsAt(*target, targetOffset, count));
+  });
+}
+
+/**
+ * decodeMatrix(sourceId, valuesOffset, scalesOffset, codec, rows, columns, step, paired, across, scaleDtype, scaleRows,
+ * scaleColumns, targetId, targetOffset); no scales where scaleDtype is empty.
+ */
+void decodeMatrixFrom(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  guard(env, [&] {
+    constexpr size_t most = size_t{1} << 32;  // rows times columns times step stay below 2^64 where their bytes fit
+    const std::shared_ptr<Arena> source = openArenaOf(env, info[0]);
+    const size_t valuesOffset = wholeNumber(info[1], "valuesOffset", 0, maxWholeNumber);
+    const size_t scalesOffset = wholeNumber(info[2], "scalesOffset", 0, maxWholeNumber);
+    const Codec& codec = codecFrom(info[3]);
+    MatrixLayout layout;
+    layout.rows = wholeNumber(info[4], "rows", 0, most);
+    layout.columns = wholeNumber(info[5], "columns", 0, most);
+    layout.step = wholeNumber(info[6], "step", 1, 1 << 20);
+    layout.paired = wholeNumber(info[7], "paired", 1, 1 << 20);
+    layout.across = wholeNumber(info[8], "across", 0, most);
+    const std::string scaleDtype = info[9].ToString().Utf8Value();
+    layout.scaleAt = scaleReaderNamed(scaleDtype);
+    layout.scaleRows = wholeNumber(info[10], "scaleRows", 1, maxWholeNumber);
+    layout.scaleColumns = wholeNumber(info[11], "scaleColumns", 1, maxWholeNumber);
+    if (layout.rows * static_cast<double>(layout.columns) > maxWholeNumber / 4) throw RangeError("invalid rows");
+    if (layout.paired > 1 && (layout.paired % 2 != 0 || layout.rows % layout.paired != 0))
+      throw RangeError("invalid paired; expected an even divisor of rows");
+    if (layout.columns % codec.blockElements != 0) throw RangeError("invalid columns; expected whole blocks");
+    if (layout.across > 0 && codec.blockElements != 1) throw RangeError("invalid across; expected values one by one");
+    const std::shared_ptr<Arena> target = openArenaOf(env, info[12]);
+    const size_t targetOffset = wholeNumber(info[13], "targetOffset", 0, maxWholeNumber);
+    const uint8_t* values = bytesOf(*source, valuesOffset, valueSpan(codec, layout), "valuesOffset");
+    const size_t scalesLength = scaleSpan(layout) * scaleBytes(scaleDtype);
+    const uint8_t* scales = bytesOf(*source, scalesOffset, scalesLength, "scalesOffset");
+    float* to = floatsAt(*target, targetOffset, layout.rows * layout.columns);
+    decodeMatrix(codec, layout, values, scales, to);
   });
 }
 
@@ -183,6 +224,7 @@ Napi::Value vectorExtensionsFrom(const Napi::CallbackInfo& info) {
 
 void initCompute(Napi::Env env, Napi::Object exports) {
   exports.Set("widen", Napi::Function::New(env, widenFrom, "widen"));
+  exports.Set("decodeMatrix", Napi::Function::New(env, decodeMatrixFrom, "decodeMatrix"));
   exports.Set("attend", Napi::Function::New(env, attendFrom, "attend"));
   exports.Set("pinThread", Napi::Function::New(env, pinThreadFrom, "pinThread"));
   exports.Set("allowedCores", Napi::Function::New(env, allowedCoresFrom, "allowedCores"));

@@ -1,6 +1,8 @@
-#include "widen.h"
-
+// Halves to fp32.
 #include <cstring>
+
+#include "codecs.h"
+#include "halves.h"
 
 #if defined(__AVX512F__) || defined(__F16C__)
 #include <immintrin.h>
@@ -10,31 +12,10 @@ namespace specoffload {
 
 namespace {
 
-// The readable versions; they also finish what the vectors leave over.
-
-uint32_t bitsOfBf16(uint16_t half) { return static_cast<uint32_t>(half) << 16; }
-
-uint32_t bitsOfF16(uint16_t half) {
-  const uint32_t sign = static_cast<uint32_t>(half & 0x8000u) << 16;
-  const uint32_t exponent = (half >> 10) & 0x1fu;
-  uint32_t mantissa = half & 0x3ffu;
-  if (exponent == 0x1f) return sign | 0x7f800000u | (mantissa << 13) | (mantissa != 0 ? 0x00400000u : 0u);
-  if (exponent != 0) return sign | ((exponent + 112) << 23) | (mantissa << 13);
-  if (mantissa == 0) return sign;
-  uint32_t shift = 0;  // denormal: normalise
-  while ((mantissa & 0x400u) == 0) {
-    mantissa <<= 1;
-    ++shift;
-  }
-  return sign | ((113 - shift) << 23) | ((mantissa & 0x3ffu) << 13);
-}
-
 template <uint32_t (*bitsOf)(uint16_t)>
 void widenEach(const uint8_t* source, size_t count, float* target) {
   for (size_t i = 0; i < count; ++i) {
-    uint16_t half;
-    std::memcpy(&half, source + 2 * i, sizeof half);
-    const uint32_t bits = bitsOf(half);
+    const uint32_t bits = bitsOf(halfAt(source + 2 * i));
     std::memcpy(target + i, &bits, sizeof bits);
   }
 }
@@ -83,21 +64,24 @@ size_t widenVectors(const uint8_t* source, size_t count, float* target) {
 
 #endif
 
-}  // namespace
-
-void widen(const uint8_t* source, WeightDtype dtype, size_t count, float* target) {
-  if (count == 0) return;
-  if (dtype == WeightDtype::f32) {
-    std::memcpy(target, source, count * sizeof(float));
-    return;
-  }
+template <uint32_t (*bitsOf)(uint16_t)>
+void widenHalves(const uint8_t* source, size_t count, float* target) {
   size_t done = 0;
 #if !defined(SPECOFFLOAD_WIDEN_SCALAR)
-  done = dtype == WeightDtype::bf16 ? widenVectors<vectorOfBf16>(source, count, target)
-                                    : widenVectors<vectorOfF16>(source, count, target);
+  if constexpr (bitsOf == bitsOfBf16) done = widenVectors<vectorOfBf16>(source, count, target);
+  else done = widenVectors<vectorOfF16>(source, count, target);
 #endif
-  if (dtype == WeightDtype::bf16) widenEach<bitsOfBf16>(source + 2 * done, count - done, target + done);
-  else widenEach<bitsOfF16>(source + 2 * done, count - done, target + done);
+  widenEach<bitsOf>(source + 2 * done, count - done, target + done);
+}
+
+}  // namespace
+
+void widenBf16(const uint8_t* source, size_t count, float* target) { widenHalves<bitsOfBf16>(source, count, target); }
+
+void widenF16(const uint8_t* source, size_t count, float* target) { widenHalves<bitsOfF16>(source, count, target); }
+
+void copyF32(const uint8_t* source, size_t count, float* target) {
+  if (count > 0) std::memcpy(target, source, count * sizeof(float));
 }
 
 }  // namespace specoffload

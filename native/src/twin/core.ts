@@ -1,7 +1,15 @@
 /** The whole twin: what the addon does, in TypeScript alone. */
 
-import { checkArenaByteLength, checkAttention, checkCores, checkOptions, checkWiden } from '../checks.js';
-import { codecs } from '../codecs/index.js';
+import {
+  checkArenaByteLength,
+  checkAttention,
+  checkCores,
+  checkDecodeMatrix,
+  checkOptions,
+  checkWiden,
+} from '../checks.js';
+import { type Codec, codecs } from '../codecs/index.js';
+import { decodeMatrix } from '../codecs/matrix.js';
 import type { Arena, NativeCore } from '../types.js';
 import { createTwinArena, openTwinArena } from './arena.js';
 import { attend } from './attention.js';
@@ -19,11 +27,16 @@ export function createTwin(): NativeCore {
     createStreamer: (options = {}) => new TwinStreamer(checkOptions(options)),
     widen(source, sourceOffset, dtype, count, target, targetOffset): void {
       checkWiden(source, sourceOffset, dtype, count, target, targetOffset);
-      const codec = codecs[dtype];
+      const codec: Codec = codecs[dtype];
       codec.decode(
         new Uint8Array(source.buffer, sourceOffset, codec.bytes(count)),
         new Uint32Array(target.buffer, targetOffset, count),
       );
+    },
+    decodeMatrix(source, valuesOffset, dtype, layout, target, targetOffset): void {
+      checkDecodeMatrix(source, valuesOffset, dtype, layout, target, targetOffset);
+      const bits = new Uint32Array(target.buffer, targetOffset, layout.rows * layout.columns);
+      decodeMatrix(new Uint8Array(source.buffer), valuesOffset, dtype, layout, bits);
     },
     attend(call): void {
       checkAttention(call);

@@ -16,7 +16,7 @@ import {
   UserError,
   writeCheckpoint,
 } from '@specoffload/engine';
-import { codecs, decodeWeights, type WeightDtype } from '@specoffload/native';
+import { decodeWeights, type PlainDtype, plainCodecs } from '@specoffload/native';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { createTemporaryDirectory, writeDirectory } from './fixtures.js';
 import { goldenDirectory, maxDifference, readGolden } from './golden.js';
@@ -80,14 +80,14 @@ describe.each(['f16', 'f32'] as const)('inflating %s weights', (dtype) => {
 });
 
 /** A golden model's weights in another dtype. */
-async function convert(name: string, dtype: WeightDtype): Promise<string> {
+async function convert(name: string, dtype: PlainDtype): Promise<string> {
   const { directory, tensors } = await openCheckpoint(goldenDirectory(name));
   const section = [...tensors.values()].map((ref) => ({
     name: ref.name,
     dtype,
     shape: ref.shape,
     async *chunks() {
-      yield codecs[dtype].encode(await readTensor(ref));
+      yield plainCodecs[dtype].encode(await readTensor(ref));
     },
   }));
   const sidecars = new Map([['config.json', readFileSync(join(directory, 'config.json'))]]);

@@ -269,11 +269,7 @@ describe('specoffload report', () => {
       1,
       /^specoffload: invalid baseline: system=Other; expected an axis/,
     ],
-    [
-      ['test', '--metric', 'beauty'],
-      2,
-      /^specoffload: unknown metric: "beauty"; expected one of tokensPerSecond, /,
-    ],
+    [['test', '--metric', 'beauty'], 2, /^specoffload: invalid metric: "beauty"; expected tokensPerSecond, /],
     [['../test'], 2, /^specoffload: invalid experiment: \.\.\/test; expected a folder's name/],
     [
       ['test', '--out', '/dev/null/page.html'],

@@ -55,7 +55,7 @@ describe('rank', () => {
 
   it.each(['speed', 'strategy', 'key'])('refuses %s as a metric', (metric) => {
     expect(() => rank(records, { metric })).toThrow(
-      `unknown metric: "${metric}"; expected one of tokensPerSecond, `,
+      `invalid metric: "${metric}"; expected tokensPerSecond, `,
     );
   });
 

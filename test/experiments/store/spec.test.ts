@@ -5,11 +5,16 @@ import type { Settings } from '../../../experiments/src/definitions/definition.j
 import { projectDirectory } from '../../../experiments/src/paths.js';
 import { digestOnce } from '../../../experiments/src/store/canonical.js';
 import {
+  buildRecord,
+  determinantsOf,
+  diffRuns,
   earlierKeyOf,
+  parseRunRecord,
   readRuns,
   specOfCounterpart,
   specOfPrediction,
   specOfRun,
+  toRow,
 } from '../../../experiments/src/store/index.js';
 import { keyOfPoint, keyOfTurn } from '../../../experiments/src/store/spec.js';
 import { openPredictedJob } from '../../../experiments/src/sweep/predicted-job.js';
@@ -31,27 +36,44 @@ describe('the spec of a run', () => {
     expect(Object.keys(spec.machine)).not.toContain('hostCacheBytesPerSecondCap');
   });
 
+  it('names a drafter that is no draft model, where anything is proposed, and the draft model only where it proposes', () => {
+    const looking = specOfRun({ ...run, drafter: 'prompt-lookup' });
+    expect(looking).toEqual({ ...spec, drafter: 'prompt-lookup', models: { ...spec.models, draft: null } });
+    expect(specOfRun({ ...run, drafter: 'model' })).toEqual(spec);
+    const none = specOfRun({ ...run, strategy: 'none', drafter: 'prompt-lookup' });
+    expect(none).toEqual(specOfRun({ ...run, strategy: 'none', draft: null }));
+  });
+
+  it('is told by records that hold it: in their columns, their determinants, and beside another', () => {
+    const record = buildRecord(fakeRun({ spec: specOfRun({ ...run, drafter: 'prompt-lookup' }) }), 0);
+    const usual = buildRecord(fakeRun({ spec }), 0);
+    expect(record.model.draft).toBeNull();
+    expect([toRow(record), toRow(usual)]).toMatchObject([
+      { drafter: 'prompt-lookup', draft: null, device: 'cpu' },
+      { drafter: 'model', draft: 'draft', device: 'cpu' },
+    ]);
+    expect(determinantsOf(record).drafter).toBe('prompt-lookup');
+    expect(diffRuns(usual, record)).toMatchObject({
+      isSameConfiguration: false,
+      configuration: expect.arrayContaining([{ field: 'drafter', a: null, b: 'prompt-lookup' }]),
+    });
+    expect(parseRunRecord(JSON.parse(JSON.stringify(record)), 'run.json')).toEqual(record);
+  });
+
   it.each<[string, Partial<Parameters<typeof specOfRun>[0]>]>([
     ['policy', { policy: { candidates: 5 } }],
     ['strategy', { strategy: 'none' }],
     ['draft', { draft: null }],
+    ['drafter', { drafter: 'prompt-lookup' }],
+    ['device', { machine: { ...fakeMachine, device: 'isolated' } }],
     [
       'cap that came later',
       { machine: { ...fakeMachine, caps: { ...noCaps, hostCacheBytesPerSecond: 1e9 } } },
     ],
     ['order of prompts', { workload: { prompts: [[4], [1, 2, 3]] } }],
     ['end', { stopAtEos: false }],
-    ['text that ends it', { stops: ['\n\n'] }],
-    ['temperature', { sampling: { temperature: 0.7 } }],
-    ['seedless mask', { sampling: { temperature: 1, topK: 5 } }],
   ])('gives another key to another %s', (_, change) => {
     expect(keyOfPoint({}, specOfRun({ ...run, ...change }))).not.toBe(keyOfPoint({}, spec));
-  });
-
-  it('spells sampling in one way, without its seed, and says nothing of none', () => {
-    expect(specOfRun({ ...run, sampling: { temperature: 0, topK: 3 }, stops: [] })).toEqual(spec);
-    const one = specOfRun({ ...run, sampling: { topK: 3, seed: 1, topP: 1 } });
-    expect(one).toEqual({ ...spec, sampling: { temperature: 1, topK: 3 } });
   });
 
   it('gives every turn a key of its own', () => {

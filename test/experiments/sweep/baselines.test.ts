@@ -17,7 +17,7 @@ import {
   strategyNames,
 } from '@specoffload/engine';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { wantsDraft } from '../../../experiments/src/cli/commands/draft-use.js';
+import { draftUseOf } from '../../../experiments/src/cli/commands/draft-use.js';
 import {
   buildRecord,
   buildSimulatedRecord,
@@ -61,7 +61,10 @@ describe.each(ways)('$strategy $policy', (way) => {
 
   it(`${drafts ? 'needs' : 'needs no'} draft, whoever asks`, async () => {
     expect(speculates(strategy, policy)).toBe(drafts);
-    expect(wantsDraft({ strategy, policy, isPlanned: false })).toBe(drafts);
+    expect(draftUseOf({ strategy, policy, isPlanned: false })).toEqual({
+      proposes: drafts,
+      hasModel: drafts,
+    });
     const measured = await openMeasuredJob({ strategy, ...policy }, shelf);
     expect(measured.plan.draft !== null).toBe(drafts);
     const predicted = await openPredictedJob({ strategy, ...policy, acceptance: 0.7 }, shelf);
@@ -128,12 +131,13 @@ describe('a prediction', () => {
 
 describe('planning', () => {
   it('looks at a draft where something that is planned may have one', () => {
-    const plans = (question: Omit<Parameters<typeof wantsDraft>[0], 'isPlanned'>) =>
-      wantsDraft({ ...question, isPlanned: true });
+    const plans = (question: Omit<Parameters<typeof draftUseOf>[0], 'isPlanned'>) =>
+      draftUseOf({ ...question, isPlanned: true }).hasModel;
     expect(plans({ policy: {} })).toBe(true);
     expect(plans({ policy: { speculation: 'none' } })).toBe(false);
     expect(plans({ strategy: 'none', policy: {}, acceptance: '0.7' })).toBe(false);
     expect(plans({ strategy: 'serial', policy: {} })).toBe(true);
+    expect(plans({ strategy: 'serial', policy: {}, drafter: 'prompt-lookup' })).toBe(false);
     expect(plans({ strategy: 'flexgen', policy: {} })).toBe(false);
     expect(plans({ strategy: 'flexgen', policy: {}, acceptance: '0.7' })).toBe(true);
     expect(plans({ strategy: 'flexgen', policy: { speculation: 'none' }, acceptance: '0.7' })).toBe(false);

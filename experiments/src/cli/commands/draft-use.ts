@@ -1,6 +1,9 @@
-/** Whether a command looks at a draft at all, and the sentence about one that was given in vain. */
+/** Whether a command looks at a draft at all, which one, and the sentence about what was given in vain. */
 
 import {
+  type DrafterName,
+  drafterNames,
+  needsDraft,
   type PolicyInput,
   planMaySpeculate,
   type StrategyName,
@@ -8,9 +11,25 @@ import {
   speculationsOf,
   strategies,
 } from '@specoffload/engine';
+import type { Command } from 'commander';
 import type { Output } from '../../terminal/output.js';
+import { type IsGiven, oneOf } from './common.js';
 
-export interface StrategyChoice {
+export interface DrafterOptions {
+  /** Left out: a draft model. */
+  readonly drafter?: DrafterName;
+}
+
+/** @param otherwise what proposes where the flag is not given */
+export function addDrafterOption(command: Command, otherwise = 'model'): Command {
+  return command.option(
+    '--drafter <which>',
+    `who proposes, where something does: a draft ${drafterNames.join(', ')} (default: ${otherwise})`,
+    oneOf('--drafter', drafterNames),
+  );
+}
+
+export interface StrategyChoice extends DrafterOptions {
   /** Left out: whatever the planner finds. */
   readonly strategy?: StrategyName;
   readonly policy: PolicyInput;
@@ -19,11 +38,34 @@ export interface StrategyChoice {
   readonly acceptance?: string | undefined;
 }
 
+/** What a command opens of a draft. */
+export interface DraftUse {
+  /** Somebody may propose: an acceptance is looked at. */
+  readonly proposes: boolean;
+  /** Who does needs a draft model. */
+  readonly hasModel: boolean;
+}
+
 /**
- * A run that does not speculate opens no draft. A baseline is planned as published; with a draft as well where it is
- * said how often one would be right.
+ * A run that does not speculate opens no draft, and says which flags about one do nothing. A baseline is planned as
+ * published; with a draft as well where it is said how often one would be right.
+ * @param isGiven whether a flag was typed, by the option's name.
  */
-export function wantsDraft({ strategy, policy, isPlanned, acceptance }: StrategyChoice): boolean {
+export function settleDraft(choice: StrategyChoice, isGiven: IsGiven, output: Output): DraftUse {
+  const use = draftUseOf(choice);
+  const idle = use.proposes ? (use.hasModel ? [] : ['draft']) : ['draft', 'drafter', 'acceptance'];
+  const flags = idle.filter(isGiven).map((name) => `--${name}`);
+  if (flags.length > 0) output.note(describeUnused(choice, use, flags));
+  return use;
+}
+
+/** Without a word about flags. */
+export function draftUseOf(choice: StrategyChoice): DraftUse {
+  const proposes = mayPropose(choice);
+  return { proposes, hasModel: proposes && needsDraft(choice.drafter) };
+}
+
+function mayPropose({ strategy, policy, isPlanned, acceptance }: StrategyChoice): boolean {
   if (strategy !== undefined && speculates(strategy, policy)) return true;
   if (!isPlanned) return false;
   const named = strategy === undefined ? {} : { strategies: [strategy] };
@@ -31,25 +73,20 @@ export function wantsDraft({ strategy, policy, isPlanned, acceptance }: Strategy
   return strategy === undefined || acceptance !== undefined;
 }
 
-/**
- * Says which of the flags about a draft were given and do nothing.
- * @param isGiven whether a flag was typed, by the option's name.
- */
-export function noteUnusedDraft(
-  { strategy, policy, isPlanned }: StrategyChoice,
-  isGiven: (name: 'draft' | 'acceptance') => boolean,
-  output: Output,
-): void {
-  const flags = (['draft', 'acceptance'] as const).filter(isGiven).map((name) => `--${name}`);
-  if (flags.length === 0) return;
-  const who = strategy === undefined ? `speculation ${policy.speculation}` : strategy;
+function describeUnused(choice: StrategyChoice, { proposes }: DraftUse, flags: readonly string[]): string {
   const verb = flags.length === 1 ? 'is' : 'are';
-  output.note(
-    `${who} does not speculate: ${flags.join(' and ')} ${verb} not used; ${remedy(strategy, policy, isPlanned)}`,
-  );
+  const unused = `${listFlags(flags)} ${verb} not used`;
+  if (proposes) return `${choice.drafter} proposes without a model: ${unused}`;
+  const { strategy, policy } = choice;
+  const who = strategy === undefined ? `speculation ${policy.speculation}` : strategy;
+  return `${who} does not speculate: ${unused}; ${remedy(choice)}`;
 }
 
-function remedy(strategy: StrategyName | undefined, policy: PolicyInput, isPlanned: boolean): string {
+function listFlags(flags: readonly string[]): string {
+  return flags.length < 3 ? flags.join(' and ') : `${flags.slice(0, -1).join(', ')} and ${flags.at(-1)}`;
+}
+
+function remedy({ strategy, policy, isPlanned }: StrategyChoice): string {
   const canBeGiven = strategy !== undefined && speculationsOf(strategies[strategy]).includes('serial');
   if (!canBeGiven || policy.speculation !== undefined) return 'take --strategy serial for a run with a draft';
   return isPlanned

@@ -97,8 +97,8 @@ async function plan(
   signal: AbortSignal,
 ): Promise<void> {
   const fixed = toPolicyInput(options);
-  const { strategy, acceptance } = options;
-  const choice = { ...(strategy ? { strategy } : {}), policy: fixed, isPlanned: true, acceptance };
+  const { strategy } = options;
+  const choice = { ...(strategy ? { strategy } : {}), policy: fixed, isPlanned: true };
   const prediction = await openPrediction(options, choice, isGiven, output);
   const published = await publishedPolicyFor(options.target, options.published);
   const { workload: _workload, ...job } = prediction;

@@ -3,6 +3,8 @@
 import {
   type Acceptance,
   type Checkpoint,
+  type DrafterName,
+  drafterNamed,
   limitsOf,
   loadTokenizer,
   type MachineModel,
@@ -21,9 +23,9 @@ import { UsageError } from '../../terminal/errors.js';
 import { formatBytes, plural } from '../../terminal/format.js';
 import type { Output } from '../../terminal/output.js';
 import { type IsGiven, oneOf, wholeNumber } from './common.js';
-import { noteUnusedDraft, type StrategyChoice, wantsDraft } from './draft-use.js';
+import { addDrafterOption, type DrafterOptions, type StrategyChoice, settleDraft } from './draft-use.js';
 
-export interface PredictionOptions {
+export interface PredictionOptions extends DrafterOptions {
   readonly machine: string;
   readonly target: string;
   readonly draft: string;
@@ -44,7 +46,7 @@ const defaultPromptTokens = 437;
 const defaultPrompts = 512;
 
 export function addPredictionOptions(command: Command): Command {
-  return command
+  return addDrafterOption(command)
     .option(
       '--machine <which>',
       'env1, env2, parts such as rtx-4090+pcie4+ddr5-dual+nvme4 (specoffload machines list), or a machine file',
@@ -97,6 +99,7 @@ export interface OpenPrediction {
   readonly machine: MachineModel;
   readonly target: Checkpoint;
   readonly draft: Checkpoint | null;
+  readonly drafter?: DrafterName;
   readonly promptLengths: readonly number[];
   readonly maxNewTokens: number;
   readonly acceptance: Acceptance | null;
@@ -111,24 +114,23 @@ export interface OpenPrediction {
  */
 export async function openPrediction(
   options: PredictionOptions,
-  choice: StrategyChoice,
+  choice: Omit<StrategyChoice, 'drafter' | 'acceptance'>,
   isGiven: IsGiven,
   output: Output,
 ): Promise<OpenPrediction> {
   const { maxNewTokens, seed } = options;
-  const usesDraft = wantsDraft(choice);
+  const { drafter, acceptance: given } = options;
   const isMeant = (name: string) => isGiven(name) && !(name === 'draft' && options.draft === 'none');
-  if (!usesDraft) noteUnusedDraft(choice, isMeant, output);
-  const acceptance =
-    usesDraft && options.acceptance !== undefined
-      ? await openAcceptance('--acceptance', options.acceptance)
-      : null;
+  const asked = { ...choice, ...(drafter ? { drafter } : {}), acceptance: given };
+  const { proposes, hasModel } = settleDraft(asked, isMeant, output);
+  const acceptance = proposes && given !== undefined ? await openAcceptance('--acceptance', given) : null;
   const machine = withMemoryOptions(await openMachine(options.machine), options);
   const target = await openOrDescribeModel(options.target, options.unit);
   const draft =
-    usesDraft && options.draft !== 'none' ? await openOrDescribeModel(options.draft, options.unit) : null;
+    hasModel && options.draft !== 'none' ? await openOrDescribeModel(options.draft, options.unit) : null;
   return {
     ...{ machine, target, draft, maxNewTokens, acceptance, seed },
+    ...(drafter && proposes ? { drafter } : {}),
     ...(await openLengths(options, target)),
   };
 }
@@ -138,16 +140,18 @@ export function describePrediction({
   machine,
   target,
   draft,
+  drafter,
   promptLengths,
   maxNewTokens,
 }: OpenPrediction): string {
   const lengths = [...promptLengths].sort((a, b) => a - b);
   const [least, most] = [lengths[0], lengths.at(-1)!];
+  const proposer = drafterNamed(drafter, draft);
   const range = least === most ? `${most}` : `${least} to ${most}`;
   const { deviceBytes, hostBytes } = limitsOf(machine);
   return (
     `${plural(promptLengths.length, 'prompt')} of ${range} tokens, ${plural(maxNewTokens, 'new token')} each; ` +
-    `${target.name}${draft ? ` with ${draft.name}` : ''} on ${machine.name}: ` +
+    `${target.name}${proposer ? ` with ${proposer.name}` : ''} on ${machine.name}: ` +
     `device ${formatBytes(deviceBytes)}, host ${formatBytes(hostBytes)}`
   );
 }

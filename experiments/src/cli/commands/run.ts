@@ -28,12 +28,17 @@ import {
   wholeNumber,
   withCommonOptions,
 } from './common.js';
-import { noteUnusedDraft, type StrategyChoice, wantsDraft } from './draft-use.js';
+import {
+  addDrafterOption,
+  type DrafterOptions,
+  draftUseOf,
+  type StrategyChoice,
+  settleDraft,
+} from './draft-use.js';
 import { addMachineOptions, type MachineOptions, toMachineSettings } from './machine-options.js';
 import { addPolicyOptions, type PolicyOptions, toPolicyInput } from './policy-options.js';
-import { addSamplingOptions, type SamplingOptions, toSamplingInput } from './sampling-options.js';
 
-interface RunCommandOptions extends CommonOptions, MachineOptions, PolicyOptions, SamplingOptions {
+interface RunCommandOptions extends CommonOptions, DrafterOptions, MachineOptions, PolicyOptions {
   readonly target: string;
   readonly draft: string;
   readonly prompts: string;
@@ -96,16 +101,17 @@ export function addRunCommand(program: Command, context: CommandContext): void {
     )
     .option('--new-tokens <n>', 'most new tokens per sequence', wholeNumber('--new-tokens', 1, 1 << 20), 32)
     .option('--no-eos', 'go on past the end-of-sequence token')
-    .option('--seed <n>', 'of what is drawn; recorded with the run', wholeNumber('--seed', 0, 2 ** 31 - 1), 0)
+    .option('--seed <n>', 'recorded with the run', wholeNumber('--seed', 0, 2 ** 31 - 1), 0)
     .option('--repeat <n>', 'first number to try for this repeat', wholeNumber('--repeat', 0, 1 << 20), 0)
     .option('--results <dir>', 'record store', displayPath(defaultResultsDirectory));
-  addSamplingOptions(command);
+  addDrafterOption(command);
   addPolicyOptions(command);
   addMachineOptions(command);
   withCommonOptions(
     command,
     'specoffload run --strategy serial --prompts code --num-prompts 4 --new-tokens 32',
     'specoffload run --target mixtral/ --draft mistral/ --prompts mine.txt --device-memory 24GiB --host-memory 64GiB',
+    'specoffload run --strategy serial --drafter prompt-lookup --prompts reference',
     'specoffload run --plan --acceptance 0.7 --prompts code',
     'specoffload tunnel --like env1 --out tunnel.json && specoffload run --tunnel tunnel.json --strategy flexgen',
   ).action(async (options: RunCommandOptions) => {
@@ -137,7 +143,7 @@ async function applyTunnel(
   return {
     ...merged,
     target: await locateModel('target', merged.target, output, signal),
-    draft: wantsDraft(choiceOf(merged))
+    draft: draftUseOf(choiceOf(merged)).hasModel
       ? await locateModel('draft', merged.draft, output, signal)
       : merged.draft,
     draftSpeed: isGiven('draft') ? null : tunnel.draftSpeed,
@@ -145,10 +151,14 @@ async function applyTunnel(
 }
 
 function choiceOf(options: RunCommandOptions): StrategyChoice {
-  const { strategy, plan, acceptance } = options;
+  const { strategy, drafter, plan, acceptance } = options;
   const isPlanned = plan === true;
   const settled = strategy ?? (isPlanned ? undefined : usualStrategy);
-  return { ...(settled ? { strategy: settled } : {}), policy: toPolicyInput(options), isPlanned, acceptance };
+  return {
+    ...(settled ? { strategy: settled } : {}),
+    ...(drafter ? { drafter } : {}),
+    ...{ policy: toPolicyInput(options), isPlanned, acceptance },
+  };
 }
 
 async function run(
@@ -162,10 +172,9 @@ async function run(
   assertPlanFlags(options);
   await assertWritable(options.results);
   const strategy = options.strategy ?? usualStrategy;
-  const choice = choiceOf(options);
-  const usesDraft = wantsDraft(choice);
-  if (!usesDraft) noteUnusedDraft(choice, isGiven, output);
-  const pair = await openPair(options.target, usesDraft ? options.draft : null);
+  const { drafter } = options;
+  const { proposes, hasModel } = settleDraft(choiceOf(options), isGiven, output);
+  const pair = await openPair(options.target, hasModel ? options.draft : null);
   const workload = await loadWorkload(options.prompts, options.numPrompts ?? null, {
     size: pair.target.spec.vocabSize,
     tokenizer: pair.tokenizer,
@@ -173,7 +182,7 @@ async function run(
   const chosen = options.plan
     ? await choosePolicy(
         {
-          ...{ target: pair.target, draft: pair.draft, machine, fixed: given, signal },
+          ...{ target: pair.target, draft: pair.draft, drafter, proposes, machine, fixed: given, signal },
           machineFile: options.machine ?? defaultMachineFile,
           ...{ acceptance: options.acceptance ?? null, draftSpeed: options.draftSpeed },
           ...(options.strategy ? { strategy: options.strategy } : {}),
@@ -184,8 +193,8 @@ async function run(
       )
     : null;
   const plan: RunPlan = {
-    ...pair,
-    experiment: 'run',
+    ...{ ...pair, experiment: 'run' },
+    ...(drafter ? { drafter } : {}),
     resultsDirectory: options.results,
     strategy: chosen?.strategy ?? strategy,
     policy: chosen?.policy ?? given,
@@ -193,7 +202,6 @@ async function run(
     workload,
     maxNewTokens: options.newTokens,
     stopAtEos: options.eos,
-    sampling: toSamplingInput(options),
     seed: options.seed,
     firstRepeat: options.repeat,
   };

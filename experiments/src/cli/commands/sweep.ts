@@ -26,8 +26,9 @@ import {
   wholeNumber,
   withCommonOptions,
 } from './common.js';
+import { addDrafterOption, type DrafterOptions } from './draft-use.js';
 
-interface SweepCommandOptions extends CommonOptions {
+interface SweepCommandOptions extends CommonOptions, DrafterOptions {
   readonly quick?: true;
   readonly dryRun?: true;
   readonly filter?: string;
@@ -72,6 +73,7 @@ export function addSweepCommand(program: Command, context: CommandContext): void
     .option('--traces', 'keep the timelines of predictions')
     .option('--retry', 'try points again that were refused earlier')
     .option('--results <dir>', 'record store', displayPath(defaultResultsDirectory));
+  addDrafterOption(command, 'as the experiment says');
   withCommonOptions(
     command,
     'specoffload sweep candidates --quick',
@@ -88,8 +90,11 @@ async function sweep(
   signal: AbortSignal,
 ): Promise<void> {
   const definition = await openExperiment(experiment);
-  const { dryRun, maxTime, json: _json, verbose: _verbose, ...rest } = options;
-  const wanted: SweepOptions = { ...rest, ...(maxTime === undefined ? {} : { maxSeconds: maxTime }) };
+  const { dryRun, maxTime, device, drafter, json: _json, verbose: _verbose, ...rest } = options;
+  const wanted: SweepOptions = {
+    ...{ ...rest, settings: { ...(device && { device }), ...(drafter && { drafter }) } },
+    ...(maxTime === undefined ? {} : { maxSeconds: maxTime }),
+  };
   // The definition is sound: what is refused now was asked for by a flag.
   const request = asUsage(() => settleRequest(definition, wanted));
   if (dryRun) return listPoints({ ...request, output, signal });

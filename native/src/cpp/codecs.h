@@ -1,0 +1,26 @@
+// The decoders behind the names of `codecNamed`: as `Codec::decode`, `count` in whole blocks.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace specoffload {
+
+void widenBf16(const uint8_t* source, size_t count, float* target);
+void widenF16(const uint8_t* source, size_t count, float* target);
+void copyF32(const uint8_t* source, size_t count, float* target);
+
+void decodeQ4_0(const uint8_t* source, size_t count, float* target);
+void decodeQ4_1(const uint8_t* source, size_t count, float* target);
+void decodeQ5_0(const uint8_t* source, size_t count, float* target);
+void decodeQ5_1(const uint8_t* source, size_t count, float* target);
+void decodeQ8_0(const uint8_t* source, size_t count, float* target);
+void decodeQ4_K(const uint8_t* source, size_t count, float* target);
+void decodeQ5_K(const uint8_t* source, size_t count, float* target);
+void decodeQ6_K(const uint8_t* source, size_t count, float* target);
+void decodeMxfp4(const uint8_t* source, size_t count, float* target);
+void decodeMxfp4Split(const uint8_t* source, size_t count, float* target);
+void decodeFp8(const uint8_t* source, size_t count, float* target);
+void decodeInt4(const uint8_t* source, size_t count, float* target);
+
+}  // namespace specoffload

@@ -1,0 +1,166 @@
+// Causal attention over the KV cache, which holds the new keys already. A workgroup takes a run of a sequence's rows
+// through one key/value head: up to `numQueries` queries (token, head of the group) share every key and value that is
+// read. Keys go through shared memory in blocks, the softmax is corrected from block to block.
+#version 460
+#extension GL_GOOGLE_include_directive : require
+#include "memory.glsl"
+#include "weights.glsl"
+
+layout(constant_id = 1) const uint headDim = 128;
+layout(constant_id = 2) const uint numQueries = 8;
+layout(constant_id = 3) const uint blockKeys = 8;
+layout(constant_id = 4) const uint vectorFormat = 1;
+
+layout(push_constant) uniform Push {
+  uint64_t q;      // (row, head, headDim), not rotated
+  uint64_t out_;   // (row, head, headDim)
+  uint64_t cache;  // of the layer
+  uint64_t cos;    // (position, headDim / 2)
+  uint64_t sin;    // (position, headDim / 2)
+  uint64_t places; // (row, 4): element of the sequence's keys and values in the cache, its capacity, position
+  uint64_t runs;   // (run, 2): first row, rows, of one sequence each
+  uint64_t sinks;  // (head), 0 for none
+  uint numHeads;
+  uint numKvHeads;
+  uint window; // keys a query sees, itself included; 0 for all
+  float scale;
+} push;
+
+const uint quads = (headDim + 3) / 4;
+const uint keyStride = quads + 1; // keys of neighbouring threads begin in different banks
+shared vec4 queries[numQueries * quads]; // rotated and scaled, padded with zeros
+shared vec4 keys[blockKeys * keyStride];
+shared float scores[numQueries * blockKeys];
+shared float shares[numQueries * blockKeys]; // e^(score - largest so far)
+shared float largest[2 * numQueries];        // so far, of this block and of the one before
+shared float corrections[numQueries];        // of what has been added up before this block
+
+// A thread adds up channels `channel`, `channel + threads`, ... of every `numTeams`-th query.
+const uint numTeams = gl_WorkGroupSize.x >= headDim ? gl_WorkGroupSize.x / headDim : 1;
+const uint queriesEach = (numQueries + numTeams - 1) / numTeams;
+const uint channelsEach = (headDim + gl_WorkGroupSize.x - 1) / gl_WorkGroupSize.x;
+
+const float nothing = -3.402823e38;
+
+uint firstKeyOf(uint position) {
+  return push.window == 0 || position + 1 <= push.window ? 0 : position + 1 - push.window;
+}
+
+void main() {
+  const uint thread = gl_LocalInvocationID.x;
+  const uint firstRow = ReadWords(push.runs).at[2 * gl_WorkGroupID.x];
+  const uint numRows = ReadWords(push.runs).at[2 * gl_WorkGroupID.x + 1];
+  const uint kvHead = gl_WorkGroupID.y;
+  const uint group = push.numHeads / push.numKvHeads;
+  const uint firstQuery = gl_WorkGroupID.z * numQueries; // of the run's, in the order (token, head of the group)
+  if (firstQuery >= numRows * group) return;
+  const uint count = min(numQueries, numRows * group - firstQuery);
+  const uvec4 place = ReadUvec4s(push.places).at[firstRow];
+  const uint64_t headOffset = uint64_t(kvHead) * place.z * headDim;
+  const uint64_t keysAt = floatsFrom(push.cache, place.x + headOffset);
+  const uint64_t valuesAt = floatsFrom(push.cache, place.y + headOffset);
+  const uint begin = firstKeyOf(place.w + firstQuery / group);
+  const uint end = place.w + (firstQuery + count - 1) / group + 1;
+
+  const uint halfDim = headDim / 2;
+  for (uint i = thread; i < numQueries * quads; i += gl_WorkGroupSize.x) queries[i] = vec4(0.0);
+  for (uint i = thread; i < blockKeys * keyStride; i += gl_WorkGroupSize.x) keys[i] = vec4(0.0);
+  for (uint r = thread; r < numQueries; r += gl_WorkGroupSize.x) {
+    const uint head = kvHead * group + (firstQuery + r) % group;
+    largest[numQueries + r] = push.sinks == 0ul ? nothing : valueAt(vectorFormat, push.sinks, head);
+  }
+  barrier();
+  for (uint i = thread; i < count * halfDim; i += gl_WorkGroupSize.x) {
+    const uint r = i / halfDim;
+    const uint d = i % halfDim;
+    const uint token = (firstQuery + r) / group;
+    const uint head = kvHead * group + (firstQuery + r) % group;
+    const uint64_t angle = uint64_t(place.w + token) * halfDim + d;
+    const float c = ReadFloats(floatsFrom(push.cos, angle)).at[0];
+    const float s = ReadFloats(floatsFrom(push.sin, angle)).at[0];
+    const uint64_t from = (uint64_t(firstRow + token) * push.numHeads + head) * headDim + d;
+    ReadFloats q = ReadFloats(floatsFrom(push.q, from));
+    const float a = q.at[0];
+    const float b = q.at[halfDim];
+    queries[r * quads + d / 4][d % 4] = (a * c - b * s) * push.scale;
+    queries[r * quads + (halfDim + d) / 4][(halfDim + d) % 4] = (b * c + a * s) * push.scale;
+  }
+
+  const uint team = thread / headDim < numTeams ? thread / headDim : 0;
+  const uint channel = thread - team * headDim;
+  const bool isIdle = numTeams > 1 && thread >= numTeams * headDim;
+  float sums[queriesEach * channelsEach];
+  float totals[queriesEach];
+  [[unroll]] for (uint i = 0; i < queriesEach * channelsEach; ++i) sums[i] = 0.0;
+  [[unroll]] for (uint i = 0; i < queriesEach; ++i) totals[i] = push.sinks == 0ul ? 0.0 : 1.0;
+
+  uint now = 0;
+  for (uint block = begin; block < end; block += blockKeys) {
+    const uint numKeys = min(blockKeys, end - block);
+    for (uint i = thread; i < numKeys * headDim; i += gl_WorkGroupSize.x) {
+      const uint d = i % headDim;
+      keys[i / headDim * keyStride + d / 4][d % 4] =
+          Floats(floatsFrom(keysAt, uint64_t(block) * headDim + i)).at[0];
+    }
+    barrier();
+    for (uint i = thread; i < count * blockKeys; i += gl_WorkGroupSize.x) {
+      const uint r = i / blockKeys;
+      const uint j = i % blockKeys;
+      const uint position = place.w + (firstQuery + r) / group;
+      const uint key = block + j;
+      float score = nothing;
+      if (key <= position && key >= firstKeyOf(position)) {
+        vec4 products = vec4(0.0);
+        for (uint d = 0; d < quads; ++d) products = fma(queries[r * quads + d], keys[j * keyStride + d], products);
+        score = (products.x + products.y) + (products.z + products.w);
+      }
+      scores[i] = score;
+    }
+    barrier();
+    const uint before = (1 - now) * numQueries;
+    for (uint i = thread; i < count * blockKeys; i += gl_WorkGroupSize.x) {
+      const uint r = i / blockKeys;
+      float most = largest[before + r];
+      for (uint j = 0; j < blockKeys; ++j) most = max(most, scores[r * blockKeys + j]);
+      shares[i] = scores[i] == nothing ? 0.0 : exp(scores[i] - most);
+      if (i % blockKeys == 0) {
+        largest[now * numQueries + r] = most;
+        corrections[r] = exp(largest[before + r] - most);
+      }
+    }
+    barrier();
+    if (!isIdle) {
+      [[unroll]] for (uint i = 0; i < queriesEach; ++i) {
+        const float correction = corrections[min(team + i * numTeams, numQueries - 1)];
+        totals[i] *= correction;
+        [[unroll]] for (uint c = 0; c < channelsEach; ++c) sums[i * channelsEach + c] *= correction;
+      }
+      for (uint j = 0; j < numKeys; ++j) {
+        float value[channelsEach];
+        [[unroll]] for (uint c = 0; c < channelsEach; ++c) {
+          const uint d = min(channel + c * gl_WorkGroupSize.x, headDim - 1);
+          value[c] = Floats(floatsFrom(valuesAt, uint64_t(block + j) * headDim + d)).at[0];
+        }
+        [[unroll]] for (uint i = 0; i < queriesEach; ++i) {
+          const float share = shares[min(team + i * numTeams, numQueries - 1) * blockKeys + j];
+          totals[i] += share;
+          [[unroll]] for (uint c = 0; c < channelsEach; ++c)
+            sums[i * channelsEach + c] = fma(share, value[c], sums[i * channelsEach + c]);
+        }
+      }
+    }
+    now = 1 - now;
+  }
+
+  [[unroll]] for (uint i = 0; i < queriesEach; ++i) {
+    const uint r = team + i * numTeams;
+    if (isIdle || r >= count) continue;
+    const uint row = firstRow + (firstQuery + r) / group;
+    const uint head = kvHead * group + (firstQuery + r) % group;
+    const uint64_t to = (uint64_t(row) * push.numHeads + head) * headDim;
+    [[unroll]] for (uint c = 0; c < channelsEach; ++c) {
+      const uint d = channel + c * gl_WorkGroupSize.x;
+      if (d < headDim) Floats(floatsFrom(push.out_, to + d)).at[0] = sums[i * channelsEach + c] / totals[i];
+    }
+  }
+}

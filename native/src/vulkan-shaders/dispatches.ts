@@ -1,0 +1,298 @@
+/**
+ * Which kernel serves an operation, in what shape: workgroups and tiles that fit the device's limits and fill it.
+ * Nothing here orders one dispatch behind another.
+ */
+
+import { activations, createDispatch, type Dispatch, weightFormats } from './kernels.js';
+
+/** What of a device's limits kernels have to keep to. The least that Vulkan grants are {@link leastLimits}. */
+export interface KernelLimits {
+  readonly sharedMemoryBytes: number;
+  readonly workgroupInvocations: number;
+  /** Along the first axis. */
+  readonly workgroups: number;
+  readonly leastSubgroupSize: number;
+}
+
+export const leastLimits: KernelLimits = {
+  sharedMemoryBytes: 16_384,
+  workgroupInvocations: 128,
+  workgroups: 65_535,
+  leastSubgroupSize: 1,
+};
+
+export type StoredFormat = keyof typeof weightFormats;
+
+/** A matrix (out, in) in device memory, as stored. */
+export interface StoredMatrix<A> {
+  readonly address: A;
+  readonly format: StoredFormat;
+  /** From one row to the next. */
+  readonly rowBytes: number;
+}
+
+/** A bias or the weight of a norm. */
+export interface StoredVector<A> {
+  readonly address: A;
+  readonly format: StoredFormat;
+}
+
+/** y = x · weightsᵀ (+ bias) (+ addend). */
+export interface Matmul<A> {
+  readonly weights: StoredMatrix<A>;
+  readonly x: A; // (row, in)
+  readonly y: A; // (row, out)
+  readonly rows: number;
+  readonly depth: number; // in
+  readonly width: number; // out
+  readonly bias?: StoredVector<A> | undefined;
+  readonly addend?: A | undefined; // (row, out)
+  /** The weights' first byte and x lie at multiples of 16. */
+  readonly isAligned: boolean;
+}
+
+/** Rows up to which reading the weights is what takes the time. */
+export const fewRows = 16;
+
+export function matmul<A>(operation: Matmul<A>, limits: KernelLimits): Dispatch<A> {
+  const { weights, x, y, rows, depth, width, bias, addend, isAligned } = operation;
+  const shared = {
+    addresses: { weights: weights.address, x, y, bias: bias?.address ?? null, addend: addend ?? null },
+    words: { weightRowBytes: weights.rowBytes, depth, width, rows },
+  };
+  const formats = {
+    weightFormat: weightFormats[weights.format],
+    vectorFormat: weightFormats[bias?.format ?? weights.format],
+    byEights: Number(isAligned && depth % 8 === 0 && weights.rowBytes % 16 === 0),
+  };
+  if (rows <= fewRows) {
+    const shape = fewShape(rows, depth, width, limits);
+    const groups = spread(Math.ceil(width / shape.numOutputs), limits);
+    return createDispatch('matmul-few', { ...shared, constants: { ...formats, ...shape }, groups });
+  }
+  const shape = tileShape(rows, width, limits);
+  const tiles = Math.ceil(rows / shape.tileRows) * Math.ceil(width / shape.tileOutputs);
+  return createDispatch('matmul-tile', {
+    ...shared,
+    constants: { ...formats, ...shape },
+    groups: spread(tiles, limits),
+  });
+}
+
+/** Threads follow from the depth alone, so that a row's sum is the same to the bit whatever other rows there are. */
+function fewShape(rows: number, depth: number, width: number, limits: KernelLimits) {
+  const threads = threadsFor(depth / 16, limits);
+  const numRows = powerOfTwoFrom(rows);
+  const mostSubgroups = Math.ceil(threads / limits.leastSubgroupSize);
+  // Each output more reuses x once more, but a device wants some hundred workgroups.
+  let numOutputs = width >= 2048 ? 4 : width >= 512 ? 2 : 1;
+  while (4 * mostSubgroups * numRows * numOutputs > limits.sharedMemoryBytes) numOutputs /= 2;
+  return { threads, numRows, numOutputs, mostSubgroups };
+}
+
+/** Shared memory of a tile: 16 of the depth, a row more of each. */
+const tileBytes = (tileRows: number, tileOutputs: number) => 4 * 16 * (tileRows + tileOutputs + 2);
+
+function tileShape(rows: number, width: number, limits: KernelLimits) {
+  const large = { threads: 256, tileRows: 128, tileOutputs: 128, threadRows: 8, threadOutputs: 8 };
+  const fits =
+    limits.workgroupInvocations >= large.threads && limits.sharedMemoryBytes >= tileBytes(128, 128);
+  if (fits && Math.ceil(rows / 128) * Math.ceil(width / 128) >= 256) return large; // enough to fill the device
+  if (rows > 32) return { threads: 64, tileRows: 64, tileOutputs: 64, threadRows: 8, threadOutputs: 8 };
+  return { threads: 128, tileRows: 32, tileOutputs: 64, threadRows: 4, threadOutputs: 4 };
+}
+
+/** y = norm(x) (+ addend), where a row is a hidden state, or one head of it. */
+export interface Norm<A> {
+  readonly x: A; // (row, width)
+  readonly weight: StoredVector<A>;
+  readonly y: A; // (row, width), may be x
+  readonly rows: number;
+  readonly width: number;
+  readonly eps: number;
+  readonly offset: 0 | 1;
+  readonly addend?: A | undefined; // (row, width)
+}
+
+export function norm<A>(operation: Norm<A>, limits: KernelLimits): Dispatch<A> {
+  const { x, weight, y, rows, width, eps, offset, addend } = operation;
+  const threads = threadsFor(width / 4, limits);
+  return createDispatch('rms-norm', {
+    constants: {
+      threads,
+      vectorFormat: weightFormats[weight.format],
+      mostSubgroups: Math.ceil(threads / limits.leastSubgroupSize),
+    },
+    addresses: { x, weight: weight.address, addend: addend ?? null, y },
+    words: { rows, width, eps, offset },
+    groups: spread(rows, limits),
+  });
+}
+
+/** out = activation(gate) * up. */
+export interface Activation<A> {
+  readonly gate: A; // (count)
+  readonly up: A; // (count)
+  readonly out: A; // (count), may be gate or up
+  readonly count: number;
+  readonly activation: keyof typeof activations;
+}
+
+export function activate<A>(
+  { gate, up, out, count, activation }: Activation<A>,
+  limits: KernelLimits,
+): Dispatch<A> {
+  return createDispatch('activate', {
+    constants: { threads: itemThreads, activation: activations[activation] },
+    addresses: { gate, up, out },
+    words: { count },
+    groups: spreadItems(count, limits),
+  });
+}
+
+/** target[row] = scale * table[ids[row]]. */
+export interface Embedding<A> {
+  readonly table: StoredMatrix<A>; // (vocab, width)
+  readonly ids: A; // (row), 32 bits each
+  readonly target: A; // (row, width)
+  readonly rows: number;
+  readonly width: number;
+  readonly scale: number;
+}
+
+export function embed<A>(
+  { table, ids, target, rows, width, scale }: Embedding<A>,
+  limits: KernelLimits,
+): Dispatch<A> {
+  return createDispatch('embed', {
+    constants: { threads: itemThreads, weightFormat: weightFormats[table.format] },
+    addresses: { table: table.address, ids, target },
+    words: { tableRowBytes: table.rowBytes, rows, width, scale },
+    groups: spreadItems(rows * width, limits),
+  });
+}
+
+/** target[i] = source[indices[i]]. */
+export interface Gather<A> {
+  readonly source: A;
+  readonly indices: A; // (row), 32 bits each
+  readonly target: A; // (row, width)
+  readonly rows: number;
+  readonly width: number;
+}
+
+export function gather<A>(
+  { source, indices, target, rows, width }: Gather<A>,
+  limits: KernelLimits,
+): Dispatch<A> {
+  return createDispatch('gather', {
+    constants: { threads: itemThreads },
+    addresses: { source, indices, target },
+    words: { rows, width },
+    groups: spreadItems(rows * width, limits),
+  });
+}
+
+/** target[indices[i]] += scales[i] * source[i]. */
+export interface ScatterAdd<A> {
+  readonly source: A; // (row, width)
+  readonly indices: A; // (row), 32 bits each
+  readonly scales: A; // (row)
+  readonly target: A;
+  readonly rows: number;
+  readonly width: number;
+  /** No index occurs twice. */
+  readonly areDistinct: boolean;
+}
+
+export function scatterAdd<A>(operation: ScatterAdd<A>, limits: KernelLimits): Dispatch<A> {
+  const { source, indices, scales, target, rows, width, areDistinct } = operation;
+  return createDispatch('scatter-add', {
+    constants: { threads: itemThreads },
+    addresses: { source, indices, scales, target },
+    words: { rows, width, rowsEach: areDistinct ? 1 : rows },
+    groups: spreadItems(areDistinct ? rows * width : width, limits),
+  });
+}
+
+/** The largest value of every row: (row, 2) words, an id and the bits of its margin. */
+export interface Argmax<A> {
+  readonly source: A; // (row, width)
+  readonly target: A; // (row, 2)
+  /** Of `argmaxScratchBytes`. */
+  readonly scratch: A;
+  readonly rows: number;
+  readonly width: number;
+}
+
+/** Parts of a row that workgroups of their own look through. */
+const partsOf = (width: number) => Math.min(64, Math.ceil(width / 4096));
+
+export function argmaxScratchBytes(rows: number, width: number): number {
+  return partsOf(width) > 1 ? 16 * rows * partsOf(width) : 0;
+}
+
+/** @returns one or two dispatches, the second behind the first */
+export function argmax<A>(
+  { source, target, scratch, rows, width }: Argmax<A>,
+  limits: KernelLimits,
+): Dispatch<A>[] {
+  const parts = partsOf(width);
+  const pass = (
+    takesCandidates: boolean,
+    addresses: { source: A; target: A },
+    size: number,
+    into: number,
+  ): Dispatch<A> =>
+    createDispatch('argmax', {
+      constants: { threads: threadsFor(size / into, limits), takesCandidates: Number(takesCandidates) },
+      addresses,
+      words: { rows, width: size, parts: into },
+      groups: spread(rows * into, limits),
+    });
+  if (parts === 1) return [pass(false, { source, target }, width, 1)];
+  return [
+    pass(false, { source, target: scratch }, width, parts),
+    pass(true, { source: scratch, target }, parts, 1),
+  ];
+}
+
+/** One word: 1 where the first value of every row is finite, else 0. */
+export interface StartsFinite<A> {
+  readonly source: A; // (row, width)
+  readonly target: A;
+  readonly rows: number;
+  readonly width: number;
+}
+
+export function startsFinite<A>({ source, target, rows, width }: StartsFinite<A>): Dispatch<A> {
+  return createDispatch('starts-finite', {
+    constants: { threads: itemThreads },
+    addresses: { source, target },
+    words: { rows, width },
+    groups: [1, 1, 1],
+  });
+}
+
+/** Of kernels whose threads have nothing to do with each other. */
+const itemThreads = 128;
+
+/** A power of two near what would give each thread one item, within what every device takes. */
+export function threadsFor(items: number, { workgroupInvocations, leastSubgroupSize }: KernelLimits): number {
+  const most = Math.min(256, workgroupInvocations);
+  return Math.max(Math.min(most, powerOfTwoFrom(items)), Math.min(most, Math.max(32, leastSubgroupSize)));
+}
+
+function powerOfTwoFrom(count: number): number {
+  return 2 ** Math.ceil(Math.log2(Math.max(1, count)));
+}
+
+/** Workgroups along one axis, or where that takes no more, along two. */
+export function spread(count: number, { workgroups }: KernelLimits): [number, number, number] {
+  const y = Math.ceil(count / workgroups);
+  return [Math.ceil(count / y), y, 1];
+}
+
+function spreadItems(count: number, limits: KernelLimits) {
+  return spread(Math.ceil(count / itemThreads), limits);
+}

@@ -1,0 +1,143 @@
+/**
+ * The kernels and what each is handed, in order: specialisation constants (the first is the workgroup's size, ids count
+ * from 0), then the addresses of its push constants, then their words. test/native/vulkan-shaders.test.ts holds it
+ * against the shaders.
+ */
+
+/** Numbers that the shaders know stored weights by. */
+export const weightFormats = { f32: 0, bf16: 1, f16: 2 } as const;
+
+/** Numbers that the shaders know activations by. */
+export const activations = { silu: 0, 'gelu-tanh': 1, 'clamped-swiglu': 2 } as const;
+
+type WordKind = 'uint' | 'float';
+
+interface KernelTable {
+  readonly constants: readonly string[];
+  readonly addresses: readonly string[];
+  readonly words: Readonly<Record<string, WordKind>>;
+}
+
+const matmulPush = {
+  addresses: ['weights', 'x', 'y', 'bias', 'addend'],
+  words: { weightRowBytes: 'uint', depth: 'uint', width: 'uint', rows: 'uint' },
+} as const;
+
+export const kernels = {
+  'matmul-few': {
+    constants: [
+      ...(['threads', 'weightFormat', 'vectorFormat'] as const),
+      ...(['numRows', 'numOutputs', 'byEights', 'mostSubgroups'] as const),
+    ],
+    ...matmulPush,
+  },
+  'matmul-tile': {
+    constants: [
+      ...(['threads', 'weightFormat', 'vectorFormat', 'tileRows', 'tileOutputs'] as const),
+      ...(['threadRows', 'threadOutputs', 'byEights'] as const),
+    ],
+    ...matmulPush,
+  },
+  'rms-norm': {
+    constants: ['threads', 'vectorFormat', 'mostSubgroups'],
+    addresses: ['x', 'weight', 'addend', 'y'],
+    words: { rows: 'uint', width: 'uint', eps: 'float', offset: 'float' },
+  },
+  'append-cache': {
+    constants: ['threads'],
+    addresses: ['k', 'v', 'cache', 'cos', 'sin', 'places'],
+    words: { rows: 'uint', numKvHeads: 'uint', headDim: 'uint' },
+  },
+  attend: {
+    constants: ['threads', 'headDim', 'numQueries', 'blockKeys', 'vectorFormat'],
+    addresses: ['q', 'out', 'cache', 'cos', 'sin', 'places', 'runs', 'sinks'],
+    words: { numHeads: 'uint', numKvHeads: 'uint', window: 'uint', scale: 'float' },
+  },
+  activate: {
+    constants: ['threads', 'activation'],
+    addresses: ['gate', 'up', 'out'],
+    words: { count: 'uint' },
+  },
+  embed: {
+    constants: ['threads', 'weightFormat'],
+    addresses: ['table', 'ids', 'target'],
+    words: { tableRowBytes: 'uint', rows: 'uint', width: 'uint', scale: 'float' },
+  },
+  gather: {
+    constants: ['threads'],
+    addresses: ['source', 'indices', 'target'],
+    words: { rows: 'uint', width: 'uint' },
+  },
+  'scatter-add': {
+    constants: ['threads'],
+    addresses: ['source', 'indices', 'scales', 'target'],
+    words: { rows: 'uint', width: 'uint', rowsEach: 'uint' },
+  },
+  argmax: {
+    constants: ['threads', 'takesCandidates'],
+    addresses: ['source', 'target'],
+    words: { rows: 'uint', width: 'uint', parts: 'uint' },
+  },
+  'starts-finite': {
+    constants: ['threads'],
+    addresses: ['source', 'target'],
+    words: { rows: 'uint', width: 'uint' },
+  },
+} as const satisfies Record<string, KernelTable>;
+
+export type KernelName = keyof typeof kernels;
+
+type Constants<K extends KernelName> = Readonly<Record<(typeof kernels)[K]['constants'][number], number>>;
+type Addresses<K extends KernelName, A> = Readonly<
+  Record<(typeof kernels)[K]['addresses'][number], A | null>
+>;
+type Words<K extends KernelName> = Readonly<Record<keyof (typeof kernels)[K]['words'], number>>;
+
+/** One kernel started once. `A` is whatever says where memory is. */
+export interface Dispatch<A> {
+  readonly kernel: KernelName;
+  /** A pipeline is made for each kernel and list of constants that occurs. */
+  readonly constants: readonly number[];
+  /** null: address 0, for what there is none of. */
+  readonly addresses: readonly (A | null)[];
+  /** Bits of what follows the addresses. */
+  readonly words: readonly number[];
+  readonly groups: readonly [number, number, number];
+}
+
+export interface NamedDispatch<K extends KernelName, A> {
+  readonly constants: Constants<K>;
+  readonly addresses: Addresses<K, A>;
+  readonly words: Words<K>;
+  readonly groups: readonly [number, number, number];
+}
+
+const float = new Float32Array(1);
+const bits = new Uint32Array(float.buffer);
+
+/** Names put in order. */
+export function createDispatch<K extends KernelName, A>(
+  kernel: K,
+  { constants, addresses, words, groups }: NamedDispatch<K, A>,
+): Dispatch<A> {
+  const table: KernelTable = kernels[kernel];
+  const [constantOf, addressOf, wordOf]: [
+    Readonly<Record<string, number>>,
+    Readonly<Record<string, A | null>>,
+    Readonly<Record<string, number>>,
+  ] = [constants, addresses, words];
+  return {
+    kernel,
+    constants: table.constants.map((name) => constantOf[name]),
+    addresses: table.addresses.map((name) => addressOf[name]),
+    words: Object.entries(table.words).map(([name, kind]) =>
+      kind === 'float' ? floatBits(wordOf[name]) : wordOf[name],
+    ),
+    groups,
+  };
+}
+
+function floatBits(value: number): number {
+  float[0] = value;
+  return bits[0];
+}

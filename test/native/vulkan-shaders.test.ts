@@ -1,0 +1,150 @@
+/** The kernels' SPIR-V: it is what the sources say, and takes what the table of kernels says. */
+
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  activate,
+  argmax,
+  attend,
+  createAttentionTables,
+  type Dispatch,
+  embed,
+  gather,
+  type KernelLimits,
+  kernels,
+  leastLimits,
+  matmul,
+  norm,
+  scatterAdd,
+  startsFinite,
+} from '@specoffload/native';
+import { afterAll, describe, expect, test } from 'vitest';
+import { projectDirectory } from '../../experiments/src/paths.js';
+import { parseSpirv } from './spirv.js';
+
+const native = join(projectDirectory, 'native');
+const shaderDir = join(native, 'src', 'vulkan-shaders');
+const stored = (name: string) => readFileSync(join(shaderDir, name));
+const names = readdirSync(shaderDir).flatMap((name) => /^(.*)\.comp$/.exec(name)?.[1] ?? []);
+
+test('every kernel of the table has its source, and no other', () => {
+  expect(names.sort()).toEqual(Object.keys(kernels).sort());
+});
+
+describe.each(Object.entries(kernels))('%s', (name, { constants, addresses, words }) => {
+  const module = parseSpirv(stored(`${name}.spv`));
+
+  test('has the constants of the table', () => {
+    // The first is the workgroup's size, which has no name of its own.
+    expect([...module.constants].sort(([a], [b]) => a - b)).toEqual(
+      constants.slice(1).map((constant, index) => [index + 1, constant]),
+    );
+  });
+
+  test('has the push constants of the table, within what every device takes', () => {
+    const fields = [
+      ...addresses.map((field) => ({ name: field as string, type: 'address', bytes: 8 })),
+      ...Object.entries(words).map(([field, type]) => ({ name: field, type: type as string, bytes: 4 })),
+    ];
+    let offset = 0;
+    const laidOut = fields.map(({ name: field, type, bytes }) => {
+      offset += bytes;
+      return { name: field, type, offset: offset - bytes };
+    });
+    expect(offset).toBeLessThanOrEqual(128);
+    // `out` is a word of the language
+    expect(module.push.map((field) => ({ ...field, name: field.name.replace(/_$/, '') }))).toEqual(laidOut);
+  });
+});
+
+/** What every kernel is started with for some size: a bit of everything. */
+function dispatchesOf(limits: KernelLimits): Dispatch<number>[] {
+  const weights = { address: 0, format: 'bf16', rowBytes: 8192 } as const;
+  const vector = { address: 0, format: 'f32' } as const;
+  const sizes = [1, 2, 3, 16, 17, 40, 300, 5000];
+  const heads = [1, 4, 7].flatMap((group) =>
+    [2, 64, 80, 128, 256].map((headDim) => ({ numHeads: 2 * group, numKvHeads: 2, headDim })),
+  );
+  const common = {
+    x: 0,
+    y: 0,
+    q: 0,
+    k: 0,
+    v: 0,
+    out: 0,
+    cache: 0,
+    ropeCos: 0,
+    ropeSin: 0,
+    places: 0,
+    runs: 0,
+  };
+  const addresses = {
+    source: 0,
+    target: 0,
+    indices: 0,
+    scales: 0,
+    scratch: 0,
+    ids: 0,
+    gate: 0,
+    up: 0,
+    out: 0,
+  };
+  return sizes.flatMap((rows) => [
+    ...[1, 600, 50_000, 300_000].flatMap((width) => [
+      matmul({ ...common, weights, rows, depth: 4096, width, isAligned: true }, limits),
+      norm({ ...common, weight: vector, rows, width, eps: 1e-6, offset: 0 }, limits),
+      ...argmax({ ...addresses, rows, width }, limits),
+      embed({ ...addresses, table: weights, rows, width, scale: 1 }, limits),
+      gather({ ...addresses, rows, width }, limits),
+      scatterAdd({ ...addresses, rows, width, areDistinct: true }, limits),
+      startsFinite({ ...addresses, rows, width }),
+      activate({ ...addresses, count: rows * width, activation: 'silu' }, limits),
+    ]),
+    ...heads.flatMap((shape) => {
+      const tables = createAttentionTables(Float64Array.of(0, 0, rows, 0, rows, 0, 0, 9, 8, 1), shape);
+      return attend({ ...common, ...shape, tables, window: null, scale: 1 }, limits);
+    }),
+  ]);
+}
+
+test.each([
+  ['the least that Vulkan grants', leastLimits],
+  [
+    'a card',
+    { ...leastLimits, sharedMemoryBytes: 49_152, workgroupInvocations: 1024, leastSubgroupSize: 32 },
+  ],
+  [
+    'lavapipe',
+    { ...leastLimits, sharedMemoryBytes: 32_768, workgroupInvocations: 1024, leastSubgroupSize: 8 },
+  ],
+])('dispatches keep to the limits: %s', (_, limits) => {
+  const modules = new Map(names.map((name) => [name, parseSpirv(stored(`${name}.spv`))]));
+  const dispatches = dispatchesOf(limits);
+  expect(new Set(dispatches.map(({ kernel }) => kernel as string))).toEqual(new Set(names));
+  for (const { kernel, constants, groups } of dispatches) {
+    const what = `${kernel} ${constants}`;
+    expect(constants[0], what).toBeLessThanOrEqual(limits.workgroupInvocations);
+    expect(modules.get(kernel)!.sharedBytes(constants), what).toBeLessThanOrEqual(limits.sharedMemoryBytes);
+    for (const count of groups) expect(count, what).toBeLessThanOrEqual(limits.workgroups);
+  }
+});
+
+const rebuilt = mkdtempSync(join(tmpdir(), 'shaders-'));
+afterAll(() => rmSync(rebuilt, { recursive: true }));
+const { status, stderr } = spawnSync(process.execPath, [join(native, 'shaders.mjs'), rebuilt], {
+  encoding: 'utf8',
+});
+const here = status === 0 ? readFileSync(join(rebuilt, 'COMPILER'), 'utf8') : stderr;
+const expected = stored('COMPILER').toString();
+
+test.skipIf(here !== expected)(
+  `is what ${expected.trim()} makes of the sources (here: ${here.trim()})`,
+  () => {
+    const changed = names.filter(
+      (name) => !readFileSync(join(rebuilt, `${name}.spv`)).equals(stored(`${name}.spv`)),
+    );
+    expect(changed).toEqual([]);
+  },
+);
