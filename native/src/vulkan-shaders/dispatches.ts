@@ -3,6 +3,7 @@
  * Nothing here orders one dispatch behind another.
  */
 
+import { codecs } from '../codecs/index.js';
 import { activations, createDispatch, type Dispatch, weightFormats } from './kernels.js';
 
 /** What of a device's limits kernels have to keep to. The least that Vulkan grants are {@link leastLimits}. */
@@ -29,6 +30,8 @@ export interface StoredMatrix<A> {
   readonly format: StoredFormat;
   /** From one row to the next. */
   readonly rowBytes: number;
+  /** As in `MatrixLayout`. @default 1 */
+  readonly paired?: number;
 }
 
 /** A bias or the weight of a norm. */
@@ -55,15 +58,15 @@ export interface Matmul<A> {
 export const fewRows = 16;
 
 export function matmul<A>(operation: Matmul<A>, limits: KernelLimits): Dispatch<A> {
-  const { weights, x, y, rows, depth, width, bias, addend, isAligned } = operation;
+  const { weights, x, y, rows, depth, width, bias, addend } = operation;
   const shared = {
     addresses: { weights: weights.address, x, y, bias: bias?.address ?? null, addend: addend ?? null },
-    words: { weightRowBytes: weights.rowBytes, depth, width, rows },
+    words: { weightRowBytes: weights.rowBytes, pairedRows: weights.paired ?? 1, depth, width, rows },
   };
   const formats = {
     weightFormat: weightFormats[weights.format],
     vectorFormat: weightFormats[bias?.format ?? weights.format],
-    byEights: Number(isAligned && depth % 8 === 0 && weights.rowBytes % 16 === 0),
+    byEights: Number(isByEights(operation)),
   };
   if (rows <= fewRows) {
     const shape = fewShape(rows, depth, width, limits);
@@ -77,6 +80,12 @@ export function matmul<A>(operation: Matmul<A>, limits: KernelLimits): Dispatch<
     constants: { ...formats, ...shape },
     groups: spread(tiles, limits),
   });
+}
+
+/** Whether rows are read in eights: all values of plain formats must lie where those can be. */
+function isByEights<A>({ weights, depth, isAligned }: Matmul<A>): boolean {
+  const isPlain = codecs[weights.format].blockElements === 1;
+  return isAligned && depth % 8 === 0 && (!isPlain || weights.rowBytes % 16 === 0);
 }
 
 /** Threads follow from the depth alone, so that a row's sum is the same to the bit whatever other rows there are. */

@@ -4,8 +4,13 @@
  * against the shaders.
  */
 
+import type { WeightDtype } from '../codecs/index.js';
+
 /** Numbers that the shaders know stored weights by. */
-export const weightFormats = { f32: 0, bf16: 1, f16: 2 } as const;
+export const weightFormats = {
+  ...{ f32: 0, bf16: 1, f16: 2, q8_0: 3, q4_0: 4, q4_1: 5, q5_0: 6, q5_1: 7 },
+  ...{ q4_k: 8, q5_k: 9, q6_k: 10, mxfp4: 11 },
+} as const satisfies Partial<Record<WeightDtype, number>>;
 
 /** Numbers that the shaders know activations by. */
 export const activations = { silu: 0, 'gelu-tanh': 1, 'clamped-swiglu': 2 } as const;
@@ -20,7 +25,7 @@ interface KernelTable {
 
 const matmulPush = {
   addresses: ['weights', 'x', 'y', 'bias', 'addend'],
-  words: { weightRowBytes: 'uint', depth: 'uint', width: 'uint', rows: 'uint' },
+  words: { weightRowBytes: 'uint', pairedRows: 'uint', depth: 'uint', width: 'uint', rows: 'uint' },
 } as const;
 
 export const kernels = {

@@ -21,6 +21,7 @@ layout(push_constant) uniform Push {
   uint64_t bias;    // (out), 0 for none
   uint64_t addend;  // (row, out), 0 for none
   uint weightRowBytes;
+  uint pairedRows; // see `storedRow` in codecs/matrix.ts; 1 where rows lie in order
   uint depth;
   uint width;
   uint rows;
@@ -31,7 +32,8 @@ shared float parts[mostSubgroups * numSums];
 
 // Rows and outputs past the end repeat the last, and are not written.
 uint64_t weightRow(uint firstOutput, uint o) {
-  return push.weights + uint64_t(push.weightRowBytes) * min(firstOutput + o, push.width - 1);
+  const uint row = storedRow(min(firstOutput + o, push.width - 1), push.pairedRows);
+  return push.weights + uint64_t(push.weightRowBytes) * row;
 }
 
 uint64_t inputRow(uint firstRow, uint r) {

@@ -20,6 +20,7 @@ layout(push_constant) uniform Push {
   uint64_t bias;    // (out), 0 for none
   uint64_t addend;  // (row, out), 0 for none
   uint weightRowBytes;
+  uint pairedRows; // see `storedRow` in codecs/matrix.ts; 1 where rows lie in order
   uint depth;
   uint width;
   uint rows;
@@ -61,7 +62,7 @@ void readWeights(uint firstOutput, uint firstDepth) {
   for (uint i = gl_LocalInvocationID.x; i < tileOutputs * eights; i += gl_WorkGroupSize.x) {
     const uint o = i / eights;
     const uint k = i % eights * 8;
-    const uint64_t row = push.weights + uint64_t(push.weightRowBytes) * (firstOutput + o);
+    const uint64_t row = push.weights + uint64_t(push.weightRowBytes) * storedRow(firstOutput + o, push.pairedRows);
     const bool isOutput = firstOutput + o < push.width;
     const uint at = firstDepth + k;
     if (byEights) {
