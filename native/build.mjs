@@ -35,6 +35,7 @@ const compileFlags = [
   '-Wall',
   '-Wextra',
   '-Wno-maybe-uninitialized', // false alarms inside GCC's own AVX-512 headers
+  '-Wno-missing-field-initializers', // Vulkan's structures begin with their type, the rest is zero
   '-Wno-psabi', // vectors never cross a function that is not inlined
   '-DNAPI_VERSION=8',
   '-DNAPI_CPP_EXCEPTIONS',
@@ -42,8 +43,12 @@ const compileFlags = [
   '-DNODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS',
 ];
 
+/** Devices by Vulkan: built where its headers are (Debian's libvulkan-dev); the loader is found when it runs. */
+const vulkanFolder = 'vulkan';
+const vulkanFlag = '-DSPECOFFLOAD_VULKAN';
+
 /** nodelete: the last worker thread that ends must not unload code that another thread may still be in. */
-const linkFlags = ['-shared', '-pthread', '-Wl,-z,nodelete'];
+const linkFlags = ['-shared', '-pthread', '-ldl', '-Wl,-z,nodelete'];
 
 /** The C++ sources of the core that know nothing of JavaScript; the rest binds them to Node. */
 export function coreSources() {
@@ -74,6 +79,22 @@ export function machineFlags(compiler) {
   return trial.status === 0 ? ['-march=native'] : [];
 }
 
+/** What a compiler that finds Vulkan's headers is told. */
+function vulkanFlags(compiler) {
+  const trial = spawnSync(compiler.command, [...compiler.leadingArgs, '-x', 'c++', '-fsyntax-only', '-'], {
+    input: '#include <vulkan/vulkan_core.h>\n#ifndef VK_VERSION_1_3\n#error\n#endif\n',
+  });
+  return trial.status === 0 ? [vulkanFlag] : [];
+}
+
+/** Sources by their path in the folder of sources. */
+function sourceNames(extensions, hasVulkan) {
+  const namesIn = (folder) => readdirSync(join(sourceDir, folder)).map((name) => join(folder, name));
+  return [...namesIn('.'), ...(hasVulkan ? namesIn(vulkanFolder) : [])]
+    .filter((name) => extensions.test(name))
+    .sort();
+}
+
 /** Runs the compiler; rejects with what it printed. */
 export function runCompiler(compiler, args) {
   return new Promise((resolve, reject) => {
@@ -98,7 +119,7 @@ export function runCompiler(compiler, args) {
 /** What the addon was built from and for; the same stamp means that it is up to date. */
 function createStamp(compiler, flags) {
   const hash = createHash('sha256');
-  for (const name of readdirSync(sourceDir).sort()) {
+  for (const name of sourceNames(/\.(cpp|h)$/, true)) {
     hash
       .update(name)
       .update('\0')
@@ -134,19 +155,13 @@ async function compileAndLink(compiler, flags, objectDir, target) {
     require('node-api-headers').include_dir,
     require('node-addon-api').include_dir.replaceAll('"', ''),
   ];
-  const names = readdirSync(sourceDir).filter((name) => name.endsWith('.cpp') && name !== 'smoke.cpp');
+  const names = sourceNames(/\.cpp$/, flags.includes(vulkanFlag)).filter((name) => name !== 'smoke.cpp');
+  const objectOf = (name) => join(objectDir, `${name.replaceAll('/', '-')}.o`);
   const waiting = [...names];
   const compileNext = async () => {
     for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) {
       const isystem = includes.flatMap((dir) => ['-isystem', dir]);
-      await runCompiler(compiler, [
-        ...flags,
-        ...isystem,
-        '-c',
-        join(sourceDir, name),
-        '-o',
-        join(objectDir, `${name}.o`),
-      ]);
+      await runCompiler(compiler, [...flags, ...isystem, '-c', join(sourceDir, name), '-o', objectOf(name)]);
     }
   };
   try {
@@ -155,12 +170,7 @@ async function compileAndLink(compiler, flags, objectDir, target) {
     waiting.length = 0; // the others stop after the file they are at
     throw error;
   }
-  await runCompiler(compiler, [
-    ...names.map((name) => join(objectDir, `${name}.o`)),
-    ...linkFlags,
-    '-o',
-    target,
-  ]);
+  await runCompiler(compiler, [...names.map(objectOf), ...linkFlags, '-o', target]);
 }
 
 /**
@@ -181,7 +191,7 @@ export async function buildNative({ quiet = false, force = false } = {}) {
     console.error(`warning: native addon: ${reason}; the slower TypeScript twin takes over`);
     return 'skipped';
   }
-  const flags = [...compileFlags, ...machineFlags(compiler)];
+  const flags = [...compileFlags, ...machineFlags(compiler), ...vulkanFlags(compiler)];
   const stamp = createStamp(compiler, flags);
   if (!force && readStamp() === stamp) {
     say('native addon: up to date');

@@ -66,6 +66,7 @@ export {
   gather,
   type KernelLimits,
   leastLimits,
+  type Matmul,
   matmul,
   norm,
   type StoredFormat,
@@ -75,3 +76,20 @@ export {
   startsFinite,
 } from './vulkan-shaders/dispatches.js';
 export { type Dispatch, type KernelName, kernels } from './vulkan-shaders/kernels.js';
+
+// Devices by Vulkan.
+
+export {
+  type Gpu,
+  type GpuFacts,
+  type GpuKernel,
+  type GpuOptions,
+  type GpuQueue,
+  type GpuSession,
+  loadVulkan,
+  operations,
+  readKernel,
+  type SessionOptions,
+  spaces,
+  type Vulkan,
+} from './vulkan.js';

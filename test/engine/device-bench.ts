@@ -1,6 +1,12 @@
 /** What tests of devices share: one that is open, with places in both memories, and plain arithmetic. */
 
-import { createRandom, type ModelSpec, type Random } from '@specoffload/engine';
+import {
+  createRandom,
+  type DeviceChoice,
+  deviceKinds,
+  type ModelSpec,
+  type Random,
+} from '@specoffload/engine';
 import { loadNativeCore } from '@specoffload/native';
 import type {
   Command,
@@ -8,10 +14,32 @@ import type {
   Device,
   DeviceModels,
   DeviceQueue,
+  DeviceTensor,
   QueueName,
 } from '../../engine/dist/machine/device.js';
 import { connectQueue, formatsOf, openDevice } from '../../engine/dist/machine/devices.js';
 import { PoolLayout, PoolMemory } from '../../engine/dist/machine/pool.js';
+import { validationMessages, watchedVulkan, whyNoVulkan } from './vulkan.js';
+
+/** Every kind of device, and why it cannot be tried here. */
+export const devices = deviceKinds.map((kind) => {
+  const isVulkan = kind === 'vulkan';
+  const skipped = isVulkan ? whyNoVulkan : null;
+  const choice: DeviceChoice = isVulkan ? watchedVulkan : { kind };
+  return { title: `the ${kind} device${skipped === null ? '' : ` (${skipped})`}`, choice, skipped };
+});
+
+/** A tensor as {@link Bench.put} writes it. */
+export function f32At(address: number): DeviceTensor {
+  return { address, dtype: 'f32' };
+}
+
+export function tensorsAt<Name extends string>(
+  at: Readonly<Record<Name, number>>,
+): Record<Name, DeviceTensor> {
+  const tensors = Object.entries<number>(at).map(([name, address]) => [name, f32At(address)]);
+  return Object.fromEntries(tensors) as Record<Name, DeviceTensor>;
+}
 
 /** A device with one queue of each name, and places in both memories. */
 export class Bench {
@@ -23,7 +51,7 @@ export class Bench {
   #hostEnd = 0;
 
   constructor(
-    kind: string,
+    { kind, trials = {} }: DeviceChoice,
     target: ModelSpec,
     { draft = null, seed = 1 }: { readonly draft?: ModelSpec | null; readonly seed?: number } = {},
   ) {
@@ -33,7 +61,7 @@ export class Bench {
     this.random = createRandom(seed);
     this.host = PoolMemory.create(core, memory);
     this.#device = openDevice(
-      { kind, seed },
+      { kind, seed, trials },
       {
         ...{ core, memory, formats: formatsOf({ kind }), host: this.host.handles, threads: 1 },
         models: { target, draft } satisfies DeviceModels,
@@ -83,6 +111,8 @@ export class Bench {
     await copy.close();
     await (await this.#device).close();
     this.host.release();
+    const [mistake] = validationMessages();
+    if (mistake) throw new Error(mistake);
   }
 }
 

@@ -1,10 +1,10 @@
 /** What a device computes besides Mixtral: norms after attention and FFN, biases, sinks, other activations, scaled embeddings. */
 
-import { type Activation, deviceKinds, type LayerSpec, type ModelSpec } from '@specoffload/engine';
+import type { Activation, LayerSpec, ModelSpec } from '@specoffload/engine';
 import { codecs } from '@specoffload/native';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { attend } from '../../native/dist/twin/attention.js';
-import { Bench, linear, rmsNorm } from './device-bench.js';
+import { Bench, devices, f32At, linear, rmsNorm, tensorsAt } from './device-bench.js';
 import { maxDifference } from './model/golden.js';
 import { specOf } from './tiny.js';
 
@@ -59,11 +59,12 @@ const activations: Readonly<Record<Exclude<Activation, 'silu'>, (gate: number, u
   },
 };
 
-describe.each(deviceKinds)('the %s device', (kind) => {
+describe.each(devices)('$title', ({ choice, skipped }) => {
+  if (skipped !== null) return it.skip('computes');
   let bench: Bench;
 
   beforeAll(() => {
-    bench = new Bench(kind, spec);
+    bench = new Bench(choice, spec);
   });
 
   afterAll(() => bench.close());
@@ -88,7 +89,7 @@ describe.each(deviceKinds)('the %s device', (kind) => {
     const [q, k, v] = [bench.room(rows * a), bench.room(rows * b), bench.room(rows * b)];
     await bench.submit({
       ...{ kind: 'project', model: 'target', layer: 0, x, rows, q, k, v },
-      weights: { ...weights, o: 0, postNorm: 0 },
+      weights: tensorsAt({ ...weights, o: 0, postNorm: 0 }),
     });
     const input = normed(values.x, values.inputNorm);
     const expected = {
@@ -107,19 +108,13 @@ describe.each(deviceKinds)('the %s device', (kind) => {
       ...{ afterAttentionNorm: h, router: numExperts * h, routerBias: numExperts },
     });
     const [y, out, scores] = [rows * h, rows * h, rows * numExperts].map((count) => bench.room(count));
-    const mix = async (layer: number, weights: object) => {
+    const mix = async (layer: number, weights: Readonly<Record<string, number>>) => {
       await bench.submit({
         ...{ kind: 'mix', model: 'target', layer, attention: at.attention, x: at.x, rows },
-        weights: {
-          inputNorm: 0,
-          q: 0,
-          k: 0,
-          v: 0,
-          o: at.o,
-          oBias: at.oBias,
-          postNorm: at.postNorm,
+        weights: tensorsAt({
+          ...{ inputNorm: 0, q: 0, k: 0, v: 0, o: at.o, oBias: at.oBias, postNorm: at.postNorm },
           ...weights,
-        },
+        }),
         ...{ y: y!, normed: out!, router: scores! },
       });
       return [await bench.get(y!, rows * h), await bench.get(out!, rows * h)] as const;
@@ -154,10 +149,12 @@ describe.each(deviceKinds)('the %s device', (kind) => {
       1.5,
     );
     const { x, gateBias, upBias, downBias, afterFfnNorm, ...products } = at;
-    const own = layer === 0 ? { afterFfnNorm } : { gateBias, upBias, downBias };
+    const own: Readonly<Record<string, number>> =
+      layer === 0 ? { afterFfnNorm } : { gateBias, upBias, downBias };
     const out = bench.room(rows * h);
     await bench.submit({
-      ...{ kind: 'feed-forward', model: 'target', layer, x, rows, weights: { ...products, ...own }, out },
+      ...{ kind: 'feed-forward', model: 'target', layer, x, rows, out },
+      weights: tensorsAt({ ...products, ...own }),
     });
     const zero = Float32Array.of(0);
     const biasOf = (name: 'gateBias' | 'upBias' | 'downBias') => (layer === 0 ? zero : values[name]);
@@ -181,7 +178,7 @@ describe.each(deviceKinds)('the %s device', (kind) => {
     });
     const out = bench.room(rows * a);
     await bench.submit({
-      ...{ kind: 'attend', model: 'target', layer: 0, rows, out, ...at },
+      ...{ kind: 'attend', model: 'target', layer: 0, rows, out, ...at, sinks: f32At(at.sinks) },
       ...{ cacheElements: 2 * half, sequences, numPositions },
     });
     const expected = new Float32Array(rows * a);
@@ -203,7 +200,7 @@ describe.each(deviceKinds)('the %s device', (kind) => {
     const ids = Int32Array.of(8, 3);
     await bench.submit(
       { kind: 'embed', model: 'target', table: source, dtype: 'f32', ids, target: embedded },
-      { kind: 'logits', model: 'target', x: embedded, rows: 2, weights: at, out },
+      { kind: 'logits', model: 'target', x: embedded, rows: 2, weights: tensorsAt(at), out },
     );
     const x = Float32Array.from([...ids].flatMap((id) => [...table.subarray(id * h, (id + 1) * h)]));
     const scaled = x.map((value) => 3.5 * value);

@@ -1,6 +1,7 @@
 /**
- * Every strategy on a device whose memory nobody else can read, that answers late and in any order: whoever touches
- * device memory, counts on zeros there, or does not wait for an answer writes other tokens here than elsewhere.
+ * Every strategy on devices with memory of their own: one that nobody else can read and that answers late and in any
+ * order, so that whoever touches device memory, counts on zeros there, or does not wait for an answer writes other tokens
+ * here than elsewhere; and a GPU, which keeps weights as stored.
  */
 
 import {
@@ -12,8 +13,10 @@ import {
   runLogits,
   type StrategyName,
 } from '@specoffload/engine';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { devices } from './device-bench.js';
 import { goldenDirectory, maxDifference, readGolden } from './model/golden.js';
+import { validationMessages } from './vulkan.js';
 
 const golden = readGolden('mixtral').prompts;
 const prompts = golden.map(({ ids }) => ids);
@@ -35,7 +38,13 @@ function request(changes: Partial<RunRequest> = {}): RunRequest {
   };
 }
 
-describe('on an isolated device', () => {
+const ownMemory = devices.filter(({ choice }) => choice.kind !== 'cpu');
+
+describe.each(ownMemory)('on $title', ({ choice, skipped }) => {
+  if (skipped !== null) return it.skip('continues as transformers does');
+
+  afterAll(() => expect(validationMessages()).toEqual([]));
+
   it.each<[StrategyName, 'dense' | 'target' | null, PolicyInput]>([
     ['none', null, streamed],
     ['none', null, { ...streamed, attention: 'device', prefillAttention: 'host', microBatch: 2 }],
@@ -56,7 +65,7 @@ describe('on an isolated device', () => {
     const seed = JSON.stringify([strategy, policy]).length;
     const result = await runEngine(
       request({
-        ...{ strategy, policy, draft: draft && drafts[draft], device: { kind: 'isolated', seed } },
+        ...{ strategy, policy, draft: draft && drafts[draft], device: { ...choice, seed } },
       }),
     );
     expect(result.sequences.map(({ ids }) => ids)).toEqual(expected);
@@ -70,7 +79,7 @@ describe('on an isolated device', () => {
   });
 
   it('has the logits of transformers', async () => {
-    const logits = await runLogits(request());
+    const logits = await runLogits(request({ device: choice }));
     for (const [index, { last_logits }] of golden.entries())
       expect(maxDifference(logits[index], last_logits)).toBeLessThan(1e-4);
   });
@@ -78,6 +87,6 @@ describe('on an isolated device', () => {
 
 it('a kind of device that there is none of is refused, with those that there are', async () => {
   await expect(runEngine(request({ device: { kind: 'abacus' } }))).rejects.toThrow(
-    'invalid device: abacus; expected cpu or isolated',
+    'invalid device: abacus; expected cpu or isolated or vulkan',
   );
 });

@@ -3,7 +3,15 @@
 import { type ArenaHandle, loadNativeCore, type NativeCore } from '@specoffload/native';
 import { f32Arithmetic } from './arithmetic.js';
 import { CpuQueue } from './cpu-queue.js';
-import type { Device, DeviceDriver, DeviceModels, DeviceOptions, QueueHandle, QueueName } from './device.js';
+import type {
+  Device,
+  DeviceDriver,
+  DeviceFacts,
+  DeviceModels,
+  DeviceOptions,
+  QueueHandle,
+  QueueName,
+} from './device.js';
 import { localFormats } from './formats.js';
 import { PoolMemory } from './pool.js';
 
@@ -33,12 +41,14 @@ export const cpuDriver: DeviceDriver = {
 
 class CpuDevice implements Device {
   readonly arithmetic = f32Arithmetic;
+  readonly facts: DeviceFacts;
   readonly #memory: PoolMemory;
   readonly #options: DeviceOptions;
 
   constructor(options: DeviceOptions) {
     this.#options = options;
     this.#memory = PoolMemory.create(options.core, options.memory);
+    this.facts = { name: options.core.probe().cpuModel, driver: null, link: 'none', hasCopyQueue: true };
   }
 
   handOver(queue: QueueName): QueueHandle {

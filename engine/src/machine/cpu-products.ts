@@ -5,6 +5,7 @@ import { keyWidth, type LayerSpec, type ModelSpec, queryWidth } from '../model/s
 import type {
   DeviceAddress,
   DeviceModels,
+  DeviceTensor,
   FeedForwardCommand,
   LogitsCommand,
   MixCommand,
@@ -17,7 +18,7 @@ import { type InferenceSession, loadOnnxruntime, type Tensor } from './onnxrunti
 import type { PoolMemory } from './pool.js';
 
 /** Where a tensor lies and its shape; the wire between graphs and memory. */
-type TensorAt = readonly [address: DeviceAddress, ...shape: number[]];
+type TensorAt = readonly [place: DeviceAddress | DeviceTensor, ...shape: number[]];
 
 type TensorsAt = Readonly<Record<string, TensorAt>>;
 
@@ -81,9 +82,9 @@ export class CpuProducts {
       command.kind === 'logits' ? sessions.logits : sessions.layers[command.layer][command.kind];
     const results = await session.run(this.#tensors(inputs), this.#tensors(outputs));
     if (!this.#copiesTensors) return;
-    for (const [name, [address]] of Object.entries(outputs)) {
+    for (const [name, [place]] of Object.entries(outputs)) {
       const values = results[name].data as Float32Array;
-      this.#memory.floats(address, values.length).set(values);
+      this.#memory.floats(addressOf(place), values.length).set(values);
     }
   }
 
@@ -93,14 +94,19 @@ export class CpuProducts {
 
   #tensors(places: TensorsAt): Record<string, Tensor> {
     const tensors: Record<string, Tensor> = {};
-    for (const [name, [address, ...shape]] of Object.entries(places)) {
+    for (const [name, [place, ...shape]] of Object.entries(places)) {
       const count = shape.reduce((product, size) => product * size, 1);
-      const values = this.#memory.floats(address, count);
+      const values = this.#memory.floats(addressOf(place), count);
       const data = this.#copiesTensors ? Float32Array.from(values) : values;
       tensors[name] = new this.#ort.Tensor('float32', data, shape);
     }
     return tensors;
   }
+}
+
+/** Weights are fp32 in this memory. */
+function addressOf(place: DeviceAddress | DeviceTensor): DeviceAddress {
+  return typeof place === 'number' ? place : place.address;
 }
 
 async function createSessions(factory: SessionFactory, spec: ModelSpec): Promise<Sessions> {
@@ -239,6 +245,6 @@ function bindLogits(
 }
 
 /** A tensor that not every layer has. */
-function maybeTensor(name: string, address: DeviceAddress | undefined, ...shape: number[]): TensorsAt {
-  return address === undefined ? {} : { [name]: [address, ...shape] };
+function maybeTensor(name: string, tensor: DeviceTensor | undefined, ...shape: number[]): TensorsAt {
+  return tensor === undefined ? {} : { [name]: [tensor, ...shape] };
 }

@@ -182,7 +182,7 @@ export class CpuQueue implements DeviceQueue {
       sequences: call.sequences,
       ropeCos: this.#device.floats(call.ropeCos, tableLength),
       ropeSin: this.#device.floats(call.ropeSin, tableLength),
-      sinks: call.sinks === null ? null : this.#device.floats(call.sinks, attention.numHeads),
+      sinks: call.sinks === null ? null : this.#device.floats(call.sinks.address, attention.numHeads),
       threads: this.#options.threads,
     });
   }

@@ -9,55 +9,23 @@ import type { ArenaHandle, MatrixLayout, NativeCore, WeightDtype } from '@specof
 import type { ModelSpec } from '../model/spec.js';
 import type { RowDraws } from '../speculate/row-draws.js';
 import type { Arithmetic } from './arithmetic.js';
+import type {
+  AttentionWeights,
+  DeviceAddress,
+  DeviceTensor,
+  ExpertWeights,
+  HeadWeights,
+} from './device-weights.js';
 import type { Formats } from './formats.js';
 import type { PoolLayout } from './pool.js';
 
-/** A byte offset in the device pool. */
-export type DeviceAddress = number;
+export type { AttentionWeights, DeviceAddress, DeviceTensor, ExpertWeights, HeadWeights };
 
 /** A byte offset in the host pool. */
 export type HostAddress = number;
 
 /** The models that share a device. */
 export type ModelRole = 'target' | 'draft';
-
-/** A layer's attention group in device memory. Shapes as in {@link TensorRole}. */
-export interface AttentionWeights {
-  readonly inputNorm: DeviceAddress;
-  readonly q: DeviceAddress;
-  readonly k: DeviceAddress;
-  readonly v: DeviceAddress;
-  readonly o: DeviceAddress;
-  readonly postNorm: DeviceAddress;
-  /** Each of these is absent where the layer has none. */
-  readonly router?: DeviceAddress;
-  readonly qBias?: DeviceAddress;
-  readonly kBias?: DeviceAddress;
-  readonly vBias?: DeviceAddress;
-  readonly oBias?: DeviceAddress;
-  readonly qNorm?: DeviceAddress;
-  readonly kNorm?: DeviceAddress;
-  readonly sinks?: DeviceAddress;
-  readonly afterAttentionNorm?: DeviceAddress;
-  readonly routerBias?: DeviceAddress;
-}
-
-/** One expert (or the dense FFN) in device memory. */
-export interface ExpertWeights {
-  readonly gate: DeviceAddress;
-  readonly up: DeviceAddress;
-  readonly down: DeviceAddress;
-  /** Each of these is absent where the layer has none. */
-  readonly gateBias?: DeviceAddress;
-  readonly upBias?: DeviceAddress;
-  readonly downBias?: DeviceAddress;
-  readonly afterFfnNorm?: DeviceAddress;
-}
-
-export interface HeadWeights {
-  readonly finalNorm: DeviceAddress;
-  readonly head: DeviceAddress;
-}
 
 /** Makes bytes of device memory zero; until then they may be anything. */
 export interface ZeroCommand {
@@ -83,7 +51,7 @@ export interface StoredTensor {
   readonly layout?: MatrixLayout;
 }
 
-/** Stored weights in host memory, decoded on their way to the format in which the device computes. */
+/** Stored weights in host memory, brought to the device in the format in which weights lie there. */
 export interface DecodeCommand extends StoredTensor {
   readonly kind: 'decode';
   readonly target: DeviceAddress;
@@ -145,7 +113,7 @@ export interface AttendCommand {
   readonly ropeSin: DeviceAddress;
   readonly numPositions: number;
   /** Weights of the layer's group, (head); null where it has none. */
-  readonly sinks: DeviceAddress | null;
+  readonly sinks: DeviceTensor | null;
 }
 
 /**
@@ -295,10 +263,22 @@ export interface QueueHandle {
 /** An open device as the thread that opened it sees it: others submit. */
 export interface Device {
   readonly arithmetic: Arithmetic;
+  readonly facts: DeviceFacts;
   /** Hands a queue over; once for each. */
   handOver(queue: QueueName): QueueHandle;
   /** Ends it and gives its memory back; its queues are closed, or their threads have ended. */
   close(): Promise<void>;
+}
+
+/** What a record says of it. */
+export interface DeviceFacts {
+  readonly name: string;
+  /** Version of what drives it; null for what is part of the lab. */
+  readonly driver: string | null;
+  /** Copies reach the host pool by themselves, pass through staging buffers, or stay within one memory. */
+  readonly link: 'imported' | 'staged' | 'none';
+  /** Copies have a queue of their own, beside the arithmetic. */
+  readonly hasCopyQueue: boolean;
 }
 
 export interface DeviceOptions {
@@ -314,6 +294,22 @@ export interface DeviceOptions {
   readonly threads: number;
   /** Of a device that behaves differently each time, to make it behave the same. */
   readonly seed: number;
+  /** Which of several of its kind. */
+  readonly index: number;
+  readonly trials: DeviceTrials;
+}
+
+/** What is to go wrong with a device, or to be watched, to try what then happens. */
+export interface DeviceTrials {
+  /** Layers that find mistakes in how the device is used. */
+  readonly validates?: boolean;
+  /** It does not reach the host pool by itself. */
+  readonly refusesImport?: boolean;
+  readonly refusesAllocation?: boolean;
+  /** Copies and arithmetic share a queue. */
+  readonly usesOneFamily?: boolean;
+  /** Submissions after which it is lost. */
+  readonly losesAfter?: number;
 }
 
 export type DeviceModels = Readonly<Record<ModelRole, ModelSpec | null>>;

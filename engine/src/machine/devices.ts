@@ -2,49 +2,61 @@
 
 import { UserError } from '@specoffload/input';
 import { cpuDriver } from './cpu-device.js';
-import type { Device, DeviceDriver, DeviceOptions, DeviceQueue, QueueHandle } from './device.js';
+import type {
+  Device,
+  DeviceDriver,
+  DeviceOptions,
+  DeviceQueue,
+  DeviceTrials,
+  QueueHandle,
+} from './device.js';
 import type { Formats } from './formats.js';
 import { isolatedDriver } from './isolated-device.js';
+import { vulkanDriver } from './vulkan-device.js';
 
 const drivers: Readonly<Record<string, DeviceDriver>> = {
   cpu: cpuDriver,
   isolated: isolatedDriver,
+  vulkan: vulkanDriver,
 };
 
 export const deviceKinds: readonly string[] = Object.keys(drivers);
 
 export interface DeviceChoice {
-  /** One of {@link deviceKinds}. */
+  /** One of {@link deviceKinds}; behind a colon the number of one of several: `vulkan:1`. */
   readonly kind: string;
   /** Of a device that behaves differently each time, to make it behave the same. @default 0 */
   readonly seed?: number;
+  /** @default none */
+  readonly trials?: DeviceTrials;
 }
 
 const defaultChoice: DeviceChoice = { kind: 'cpu' };
 
 /** How wide numbers are on a kind of device: what a plan has to be laid out for. */
 export function formatsOf({ kind } = defaultChoice): Formats {
-  return driverOf(kind).formats;
+  return find(kind).driver.formats;
 }
 
 /** Takes the device's memory. */
 export async function openDevice(
-  { kind, seed = 0 } = defaultChoice,
-  options: Omit<DeviceOptions, 'seed'>,
+  { kind, seed = 0, trials = {} } = defaultChoice,
+  options: Omit<DeviceOptions, 'seed' | 'index' | 'trials'>,
 ): Promise<Device> {
-  const driver = driverOf(kind);
+  const { driver, index } = find(kind);
   if (options.formats !== driver.formats)
     throw new Error(`the plan is not laid out for the numbers of the ${kind} device`);
-  return driver.open({ ...options, seed });
+  return driver.open({ ...options, seed, index, trials });
 }
 
 /** A queue that was handed over, in the thread that submits to it. */
 export function connectQueue(handle: QueueHandle): Promise<DeviceQueue> {
-  return driverOf(handle.kind).connect(handle);
+  return find(handle.kind).driver.connect(handle);
 }
 
 /** @throws UserError when there is no such kind. */
-function driverOf(kind: string): DeviceDriver {
-  if (Object.hasOwn(drivers, kind)) return drivers[kind];
-  throw new UserError(`invalid device: ${kind}; expected ${deviceKinds.join(' or ')}`);
+function find(choice: string): { driver: DeviceDriver; index: number } {
+  const [, kind = '', index = '0'] = /^(\w+)(?::(\d{1,3}))?$/.exec(choice) ?? [];
+  if (Object.hasOwn(drivers, kind)) return { driver: drivers[kind], index: Number(index) };
+  throw new UserError(`invalid device: ${choice}; expected ${deviceKinds.join(' or ')}`);
 }

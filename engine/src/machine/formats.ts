@@ -1,11 +1,15 @@
 /** How many bytes a number takes on a machine: the local device widens everything to fp32, a GPU keeps bf16. */
 
-import { codecs, f32 } from '@specoffload/native';
+import { codecs, f32, type WeightDtype } from '@specoffload/native';
 import type { TensorRef } from '../model/types.js';
 
 export interface Formats {
   /** Bytes of one weight in device memory; null: as stored. */
   readonly weightElementBytes: number | null;
+  /** What is kept as stored, where not everything is; the rest becomes fp32. */
+  readonly keptDtypes?: readonly WeightDtype[];
+  /** The same where the host computes with it. */
+  readonly hostWeightElementBytes: number | null;
   /** Bytes of one key or value in the KV cache. */
   readonly cacheElementBytes: number;
   readonly activationElementBytes: number;
@@ -16,6 +20,7 @@ export interface Formats {
 /** The local machine: fp32 everywhere, arenas of at most 4 GiB (an ArrayBuffer of Node 20). */
 export const localFormats: Formats = {
   weightElementBytes: f32.bytes(1),
+  hostWeightElementBytes: f32.bytes(1),
   cacheElementBytes: f32.bytes(1),
   activationElementBytes: f32.bytes(1),
   largestPieceBytes: 2 ** 32,
@@ -24,17 +29,44 @@ export const localFormats: Formats = {
 /** A GPU that computes in bf16. */
 export const bf16Formats: Formats = {
   weightElementBytes: null,
+  hostWeightElementBytes: null,
   cacheElementBytes: codecs.bf16.bytes(1),
   activationElementBytes: codecs.bf16.bytes(1),
   largestPieceBytes: Number.POSITIVE_INFINITY,
 };
 
+/** A GPU under Vulkan: weights as stored, everything else in fp32; a pool is made of allocations of at most 2 GiB. */
+export const vulkanFormats: Formats = {
+  ...localFormats,
+  weightElementBytes: null,
+  keptDtypes: ['bf16', 'f16', 'f32'],
+  largestPieceBytes: 2 ** 31,
+};
+
+interface Stored {
+  readonly dtype: WeightDtype;
+  /** Where its values do not simply lie one behind the other. */
+  readonly layout?: unknown;
+}
+
+/** How a stored tensor lies in device memory. */
+export function dtypeOnDevice(formats: Formats, ref: Stored): WeightDtype {
+  return isKept(formats, ref) ? ref.dtype : 'f32';
+}
+
+/** Whether device memory holds it as stored. */
+export function isKept({ weightElementBytes, keptDtypes }: Formats, { dtype, layout }: Stored): boolean {
+  if (weightElementBytes !== null) return false;
+  return keptDtypes === undefined || (keptDtypes.includes(dtype) && layout === undefined);
+}
+
 /** Of a tensor in device memory. */
 export function weightBytes(
-  { weightElementBytes }: Formats,
-  { byteLength, numElements }: Pick<TensorRef, 'byteLength' | 'numElements'>,
+  formats: Formats,
+  ref: Stored & Pick<TensorRef, 'byteLength' | 'numElements'>,
 ): number {
-  return weightElementBytes === null ? byteLength : numElements * weightElementBytes;
+  if (isKept(formats, ref)) return ref.byteLength;
+  return ref.numElements * (formats.weightElementBytes ?? f32.bytes(1));
 }
 
 /** Of keys and values. */

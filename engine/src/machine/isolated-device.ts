@@ -12,6 +12,7 @@ import type {
   Completion,
   Device,
   DeviceDriver,
+  DeviceFacts,
   DeviceModels,
   DeviceOptions,
   DeviceQueue,
@@ -48,6 +49,7 @@ export const isolatedDriver: DeviceDriver = {
 
 class IsolatedDevice implements Device {
   readonly arithmetic = f32Arithmetic;
+  readonly facts: DeviceFacts = { name: 'isolated', driver: null, link: 'none', hasCopyQueue: true };
   readonly #worker: Worker;
   readonly #queues = { compute: new MessageChannel(), copy: new MessageChannel() };
 

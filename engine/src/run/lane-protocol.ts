@@ -4,8 +4,8 @@ import type { ArenaHandle, WeightDtype } from '@specoffload/native';
 import type { Caps } from '../machine/caps.js';
 import type {
   AttentionWeights,
-  DeviceAddress,
   ExpertWeights,
+  HeadWeights,
   HostAddress,
   ModelRole,
   QueueHandle,
@@ -42,7 +42,7 @@ export type WorkerModel = Pick<
   readonly role: ModelRole;
   readonly spec: ModelSpec;
   readonly embedding: { readonly address: HostAddress; readonly dtype: WeightDtype };
-  readonly head: { readonly finalNorm: DeviceAddress; readonly head: DeviceAddress };
+  readonly head: HeadWeights;
   /** The draft's layers, all of them on the device; empty for the target, whose tasks name their weights. */
   readonly layers: readonly {
     readonly attention: AttentionWeights;

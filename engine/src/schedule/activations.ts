@@ -5,7 +5,7 @@ import { largest } from '../extremes.js';
 import { activationBytes, type Formats } from '../machine/formats.js';
 import type { PoolLayout as Pool } from '../machine/pool.js';
 import { keyWidth, type LayerSpec, type ModelSpec, queryWidth } from '../model/spec.js';
-import { groupLayout } from './group-layout.js';
+import { alignUp, type GroupLayout, groupLayout, tensorAlignmentBytes } from './group-layout.js';
 import {
   type FrameRegions,
   ffnChunkRows,
@@ -82,13 +82,19 @@ export function placeHostExperts(
   const chunkRows = Math.min(rows, policy.hostExpertRows, ffnChunkRows);
   const workspaceRows = ffnWorkspaceRows(target.spec) * chunkRows;
   host.reserve('provider workspace', activationBytes(formats, workspaceRows * widestOf(target.spec).ffn));
+  const { hostWeightElementBytes } = formats;
   const widenedBytes = target.layers.map(({ experts }) =>
-    largest(experts.map((group) => groupLayout(layouts, group).deviceBytes)),
+    largest(experts.map((group) => widenedBytesOf(groupLayout(layouts, group), hostWeightElementBytes))),
   );
   return {
     gathered: host.place('scratch', activationBytes(formats, chunkRows * hiddenSize)),
-    weights: formats.weightElementBytes === null ? null : host.place('scratch', largest(widenedBytes)),
+    weights: hostWeightElementBytes === null ? null : host.place('scratch', largest(widenedBytes)),
   };
+}
+
+function widenedBytesOf({ tensors }: GroupLayout, elementBytes: number | null): number {
+  if (elementBytes === null) return 0;
+  return tensors.reduce((sum, { count }) => sum + alignUp(count * elementBytes, tensorAlignmentBytes), 0);
 }
 
 export function placeScratch(spec: ModelSpec, rows: number, device: Pool, formats: Formats): ScratchRegions {

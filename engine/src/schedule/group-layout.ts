@@ -1,7 +1,7 @@
 /** How a weight group lies in host memory after a direct read, and in device memory after crossing the link. */
 
 import { directIoAlignmentBytes, type MatrixLayout, type WeightDtype } from '@specoffload/native';
-import { type Formats, weightBytes } from '../machine/formats.js';
+import { dtypeOnDevice, type Formats, weightBytes } from '../machine/formats.js';
 import { cutTensor, type FileRange, layoutInMemory, lengthOf, rangesOf } from '../model/stored.js';
 import type { Checkpoint, TensorRef, TensorRole, WeightGroup } from '../model/types.js';
 
@@ -20,6 +20,7 @@ export interface StagedTensor {
   /** How its values lie from there on, unless one row behind the other. */
   readonly layout?: MatrixLayout;
   readonly deviceOffset: number;
+  readonly deviceDtype: WeightDtype;
 }
 
 export interface GroupLayout {
@@ -42,7 +43,10 @@ export function layOutGroup(group: WeightGroup, formats: Formats): GroupLayout {
   const tensors = group.tensors.map(({ role, ref }): StagedTensor => {
     const deviceOffset = deviceBytes;
     deviceBytes += alignUp(weightBytes(formats, ref), tensorAlignmentBytes);
-    return { role, dtype: ref.dtype, count: ref.numElements, ...stagedPlace(ref, ranges), deviceOffset };
+    return {
+      ...{ role, dtype: ref.dtype, count: ref.numElements, ...stagedPlace(ref, ranges), deviceOffset },
+      deviceDtype: dtypeOnDevice(formats, ref),
+    };
   });
   return { group, ranges, stagedBytes: lengthOf(ranges), tensors, deviceBytes };
 }
@@ -101,7 +105,7 @@ export function splitLayout(layout: GroupLayout, stagingBytes: number, formats: 
       const deviceBytes = (weightBytes(formats, ref) / ref.numElements) * first;
       const tensor = {
         ...{ role: whole.role, dtype: ref.dtype, count: part.numElements, ...stagedPlace(part, ranges) },
-        deviceOffset: whole.deviceOffset + deviceBytes,
+        ...{ deviceOffset: whole.deviceOffset + deviceBytes, deviceDtype: whole.deviceDtype },
       };
       return { ...layout, ranges, stagedBytes: lengthOf(ranges), tensors: [tensor] };
     });

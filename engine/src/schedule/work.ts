@@ -1,6 +1,12 @@
 /** What tasks are made of besides their graph: numbering, and where a task's weights will be when it starts. */
 
-import type { AttentionWeights, DeviceAddress, ExpertWeights, HeadWeights } from '../machine/device.js';
+import type {
+  AttentionWeights,
+  DeviceAddress,
+  DeviceTensor,
+  ExpertWeights,
+  HeadWeights,
+} from '../machine/device.js';
 import type { TensorRole } from '../model/types.js';
 import type { GroupLayout } from './group-layout.js';
 
@@ -17,22 +23,24 @@ export class TaskIds {
   }
 }
 
-/** Addresses of a group's tensors in device memory, the group lying at `base`. */
-function addresses(
-  { tensors }: GroupLayout,
-  base: DeviceAddress,
-): Partial<Record<TensorRole, DeviceAddress>> {
-  return Object.fromEntries(tensors.map(({ role, deviceOffset }) => [role, base + deviceOffset]));
+/** A group's tensors in device memory, the group lying at `base`. */
+function tensorsAt({ tensors }: GroupLayout, base: DeviceAddress): Partial<Record<TensorRole, DeviceTensor>> {
+  return Object.fromEntries(
+    tensors.map(({ role, deviceOffset, deviceDtype }) => [
+      role,
+      { address: base + deviceOffset, dtype: deviceDtype },
+    ]),
+  );
 }
 
 export function attentionWeights(layout: GroupLayout, base: DeviceAddress): AttentionWeights {
-  return addresses(layout, base) as unknown as AttentionWeights;
+  return tensorsAt(layout, base) as unknown as AttentionWeights;
 }
 
 export function expertWeights(layout: GroupLayout, base: DeviceAddress): ExpertWeights {
-  return addresses(layout, base) as unknown as ExpertWeights;
+  return tensorsAt(layout, base) as unknown as ExpertWeights;
 }
 
 export function headWeights(layout: GroupLayout, base: DeviceAddress): HeadWeights {
-  return addresses(layout, base) as unknown as HeadWeights;
+  return tensorsAt(layout, base) as unknown as HeadWeights;
 }

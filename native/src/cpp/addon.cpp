@@ -6,6 +6,9 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   specoffload::initArenas(env, exports);
   specoffload::initStreamer(env, exports);
   specoffload::initCompute(env, exports);
+#ifdef SPECOFFLOAD_VULKAN
+  specoffload::initVulkan(env, exports);
+#endif
   return exports;
 }
 

@@ -18,6 +18,8 @@ public:
   uint64_t id() const { return id_; }
   uint8_t* data() const { return data_; }
   size_t byteLength() const { return byteLength_; }
+  /** The same, up to whole pages. */
+  size_t mappedBytes() const { return mappedBytes_; }
 
 private:
   const uint64_t id_;

@@ -36,6 +36,8 @@ struct Environment {
 void initArenas(Napi::Env env, Napi::Object exports);
 void initStreamer(Napi::Env env, Napi::Object exports);
 void initCompute(Napi::Env env, Napi::Object exports);
+/** Only where the core is built with Vulkan's headers. */
+void initVulkan(Napi::Env env, Napi::Object exports);
 
 /** The arena of that id, open in this environment. */
 std::shared_ptr<Arena> openArenaOf(Napi::Env env, const Napi::Value& id);

@@ -1,0 +1,50 @@
+/** Where a layer's weights lie in device memory. */
+
+import type { WeightDtype } from '@specoffload/native';
+
+/** A byte offset in the device pool. */
+export type DeviceAddress = number;
+
+/** A tensor of weights in device memory, and how it is stored there. */
+export interface DeviceTensor {
+  readonly address: DeviceAddress;
+  readonly dtype: WeightDtype;
+}
+
+/** A layer's attention group in device memory. Shapes as in {@link TensorRole}. */
+export interface AttentionWeights {
+  readonly inputNorm: DeviceTensor;
+  readonly q: DeviceTensor;
+  readonly k: DeviceTensor;
+  readonly v: DeviceTensor;
+  readonly o: DeviceTensor;
+  readonly postNorm: DeviceTensor;
+  /** Each of these is absent where the layer has none. */
+  readonly router?: DeviceTensor;
+  readonly qBias?: DeviceTensor;
+  readonly kBias?: DeviceTensor;
+  readonly vBias?: DeviceTensor;
+  readonly oBias?: DeviceTensor;
+  readonly qNorm?: DeviceTensor;
+  readonly kNorm?: DeviceTensor;
+  readonly sinks?: DeviceTensor;
+  readonly afterAttentionNorm?: DeviceTensor;
+  readonly routerBias?: DeviceTensor;
+}
+
+/** One expert (or the dense FFN) in device memory. */
+export interface ExpertWeights {
+  readonly gate: DeviceTensor;
+  readonly up: DeviceTensor;
+  readonly down: DeviceTensor;
+  /** Each of these is absent where the layer has none. */
+  readonly gateBias?: DeviceTensor;
+  readonly upBias?: DeviceTensor;
+  readonly downBias?: DeviceTensor;
+  readonly afterFfnNorm?: DeviceTensor;
+}
+
+export interface HeadWeights {
+  readonly finalNorm: DeviceTensor;
+  readonly head: DeviceTensor;
+}

@@ -1,0 +1,112 @@
+/** A GPU by Vulkan: weights lie there as stored, copies and arithmetic have a queue each, and nobody else touches it. */
+
+import { f32, type Gpu, type GpuFacts, type GpuSession, loadVulkan, type Vulkan } from '@specoffload/native';
+import { f32Arithmetic } from './arithmetic.js';
+import type {
+  Device,
+  DeviceDriver,
+  DeviceFacts,
+  DeviceModels,
+  DeviceOptions,
+  QueueHandle,
+  QueueName,
+} from './device.js';
+import { vulkanFormats } from './formats.js';
+import type { PoolLayout } from './pool.js';
+import { toUserError } from './vulkan-error.js';
+import { readPipelineCache, writePipelineCache } from './vulkan-kernels.js';
+import { type Scratch, scratchWidth } from './vulkan-products.js';
+import { VulkanQueue, type VulkanQueueData } from './vulkan-queue.js';
+
+export const vulkanDriver: DeviceDriver = {
+  formats: vulkanFormats,
+  open: async (options) => {
+    try {
+      return await openVulkanDevice(options);
+    } catch (error) {
+      throw toUserError(error);
+    }
+  },
+  connect: async ({ data }) => new VulkanQueue(data as VulkanQueueData),
+};
+
+async function openVulkanDevice(options: DeviceOptions): Promise<Device> {
+  const vulkan = loadVulkan();
+  const { index, trials, memory, host, models } = options;
+  const { validates = false, usesOneFamily = false, ...faults } = trials;
+  const known = vulkan.listDevices()[index];
+  const cache = known ? readPipelineCache(known) : new Uint8Array();
+  const gpu = await vulkan.openGpu({ index, validates, usesOneFamily }, cache);
+  const { banks, scratch } = layOut(memory, models);
+  const session = await vulkan.openSession(gpu.id, {
+    ...{ bankBytes: vulkanFormats.largestPieceBytes, banks, ...faults },
+    ...{ hostBankBytes: hostBankBytes, arenas: host.map(idOf) },
+  });
+  return new VulkanDevice(vulkan, gpu, session, scratch, options);
+}
+
+class VulkanDevice implements Device {
+  readonly arithmetic = f32Arithmetic;
+  readonly facts: DeviceFacts;
+  readonly #vulkan: Vulkan;
+  readonly #gpu: Gpu;
+  readonly #session: GpuSession;
+  readonly #scratch: Scratch;
+  readonly #options: DeviceOptions;
+
+  constructor(vulkan: Vulkan, gpu: Gpu, session: GpuSession, scratch: Scratch, options: DeviceOptions) {
+    this.#vulkan = vulkan;
+    this.#gpu = gpu;
+    this.#session = session;
+    this.#scratch = scratch;
+    this.#options = options;
+    const { name, driver } = gpu.facts;
+    const link = session.reachesHost ? 'imported' : 'staged';
+    this.facts = { name, driver, link, hasCopyQueue: gpu.hasCopyQueue };
+  }
+
+  handOver(queue: QueueName): QueueHandle {
+    const { models, host } = this.#options;
+    const data: VulkanQueueData = {
+      ...{ gpuId: this.#gpu.id, sessionId: this.#session.id, isCopy: queue === 'copy' },
+      ...{ limits: limitsOf(this.#gpu.facts), scratch: this.#scratch, models, host },
+    };
+    return { kind: 'vulkan', data, transfer: [] };
+  }
+
+  async close(): Promise<void> {
+    this.#vulkan.closeSession(this.#session.id);
+    writePipelineCache(this.#vulkan, this.#gpu);
+  }
+}
+
+/** The pool in banks, and behind it, in a bank of its own, what the plan sets aside for those who compute. */
+function layOut(memory: PoolLayout, models: DeviceModels): { banks: number[]; scratch: Scratch } {
+  const { largestPieceBytes: bankBytes } = vulkanFormats;
+  const { allocatedBytes } = memory;
+  const numBanks = Math.ceil(allocatedBytes / bankBytes);
+  const banks = Array.from({ length: numBanks }, (_, bank) =>
+    Math.min(bankBytes, allocatedBytes - bank * bankBytes),
+  );
+  const specs = [models.target, models.draft].filter((spec) => spec !== null);
+  const rowBytes = Math.max(...specs.map((spec) => f32.bytes(scratchWidth(spec))));
+  const byteLength = Math.max(memory.bytesOf('provider workspace'), rowBytes);
+  return { banks: [...banks, byteLength], scratch: { address: numBanks * bankBytes, byteLength } };
+}
+
+function limitsOf({ sharedMemoryBytes, workgroupInvocations, workgroups, leastSubgroupSize }: GpuFacts) {
+  return { sharedMemoryBytes, workgroupInvocations, workgroups, leastSubgroupSize };
+}
+
+/** A host pool's addresses count through arenas of so many bytes. */
+const hostBankBytes = 2 ** 32;
+
+function idOf(handle: DeviceOptions['host'][number]): number {
+  if (handle.kind === 'native') return handle.id;
+  throw Object.assign(
+    new Error(
+      'a Vulkan device needs the native core, which the TypeScript twin stands in for here; run without `--native twin`',
+    ),
+    { code: 'VULKAN' },
+  );
+}

@@ -1,0 +1,236 @@
+/** Commands of the device's contract as operations of a Vulkan queue, with barriers where one needs what another wrote. */
+
+import {
+  argmax,
+  argmaxScratchBytes,
+  attend,
+  codecs,
+  createAttentionTables,
+  f32,
+  gather,
+  type KernelLimits,
+  scatterAdd,
+  spaces,
+  startsFinite,
+} from '@specoffload/native';
+import type { ModelSpec } from '../model/spec.js';
+import { drawToken } from '../speculate/draw-token.js';
+import type {
+  ArgmaxCommand,
+  AttendCommand,
+  Command,
+  CopyCommand,
+  DecodeCommand,
+  DeviceModels,
+  EmbedCommand,
+  GatherCommand,
+  ModelRole,
+  ReadCommand,
+  ScatterAddCommand,
+  StartsFiniteCommand,
+  TransferCommand,
+  WriteCommand,
+  ZeroCommand,
+} from './device.js';
+import { isKept, vulkanFormats } from './formats.js';
+import type { VulkanDecoder } from './vulkan-decoder.js';
+import { OperationList } from './vulkan-list.js';
+import { type Scratch, VulkanProducts, vectorOf } from './vulkan-products.js';
+
+/** What takes no kernel. */
+type MovingCommand = TransferCommand | ReadCommand | ZeroCommand | WriteCommand;
+
+export interface LoweringOptions {
+  readonly limits: KernelLimits;
+  readonly scratch: Scratch;
+  /** Null for a queue that only transfers. */
+  readonly models: DeviceModels | null;
+  readonly decoder: VulkanDecoder;
+}
+
+export class VulkanLowering {
+  readonly #options: LoweringOptions;
+  readonly #products: VulkanProducts;
+
+  constructor(options: LoweringOptions) {
+    this.#options = options;
+    this.#products = new VulkanProducts(options.limits, options.scratch);
+  }
+
+  lower(commands: readonly Command[]): OperationList {
+    const list = new OperationList();
+    let before: Direction | null = null;
+    for (const command of commands) {
+      const direction = directionOf(command);
+      if (before !== null && (direction === 'across' || direction !== before)) list.barrier();
+      before = direction;
+      this.#add(list, command);
+    }
+    return list;
+  }
+
+  #add(list: OperationList, command: Command): void {
+    switch (command.kind) {
+      case 'decode':
+        this.#bring(list, command);
+        break;
+      case 'upload':
+      case 'read-back':
+        addCopies(list, command);
+        break;
+      case 'read':
+        list.read(command.source, command.count, (values, answers) => answers.values.push(values));
+        break;
+      case 'zero':
+        list.zero(command.target, command.byteLength);
+        break;
+      case 'write':
+        list.copy(list.data(command.values), command.target, command.values.byteLength);
+        break;
+      default:
+        this.#compute(list, command);
+    }
+  }
+
+  #compute(list: OperationList, command: Exclude<Command, MovingCommand>): void {
+    if (!this.#options.models) throw new Error(`a queue that only transfers cannot ${command.kind}`);
+    switch (command.kind) {
+      case 'embed':
+        this.#embed(list, command);
+        break;
+      case 'attend':
+        this.#attend(list, command);
+        break;
+      case 'gather':
+        this.#gather(list, command);
+        break;
+      case 'scatter-add':
+        this.#scatterAdd(list, command);
+        break;
+      case 'argmax':
+        this.#argmax(list, command);
+        break;
+      case 'starts-finite':
+        this.#startsFinite(list, command);
+        break;
+      default:
+        this.#products.add(list, this.#specOf(command.model), command);
+    }
+  }
+
+  /** Weights cross as stored, where kernels can decode them where they are used. */
+  #bring(list: OperationList, command: DecodeCommand): void {
+    const { source, dtype, count, target } = command;
+    if (isKept(vulkanFormats, command)) list.copy(spaces.host + source, target, codecs[dtype].bytes(count));
+    else list.copy(list.data(this.#options.decoder.decode(command).slice()), target, f32.bytes(count));
+  }
+
+  #embed(list: OperationList, command: EmbedCommand): void {
+    const { hiddenSize, embedding } = this.#specOf(command.model);
+    const rows = this.#options.decoder.rows(command, hiddenSize).map((value) => value * embedding.scale);
+    list.copy(list.data(rows), command.target, rows.byteLength);
+  }
+
+  #attend(list: OperationList, command: AttendCommand): void {
+    const { attention } = this.#specOf(command.model).layers[command.layer];
+    const { q, k, v, out, cache, ropeCos, ropeSin } = command;
+    const tables = createAttentionTables(command.sequences, attention);
+    const { numHeads, numKvHeads, headDim, window, scale } = attention;
+    list.inTurn(
+      attend(
+        {
+          ...{ numHeads, numKvHeads, headDim, window, scale, q, k, v, out, cache, ropeCos, ropeSin, tables },
+          ...{ places: list.data(tables.places), runs: list.data(tables.runs) },
+          sinks: command.sinks === null ? undefined : vectorOf(command.sinks),
+        },
+        this.#options.limits,
+      ),
+    );
+  }
+
+  #gather(list: OperationList, { source, indices, width, target }: GatherCommand): void {
+    const rows = indices.length;
+    list.dispatch(gather({ source, indices: list.data(indices), target, rows, width }, this.#options.limits));
+  }
+
+  #scatterAdd(list: OperationList, { source, indices, scales, width, target }: ScatterAddCommand): void {
+    const rows = indices.length;
+    const areDistinct = new Set(indices).size === rows;
+    list.dispatch(
+      scatterAdd(
+        {
+          ...{ source, target, rows, width, areDistinct },
+          ...{ indices: list.data(indices), scales: list.data(scales) },
+        },
+        this.#options.limits,
+      ),
+    );
+  }
+
+  #argmax(list: OperationList, { source, rows, width, draws }: ArgmaxCommand): void {
+    const ids = new Int32Array(rows);
+    const margins = new Float32Array(rows);
+    if (draws) {
+      list.read(source, rows * width, (values, { maxima }) => {
+        for (let row = 0; row < rows; row += 1) {
+          const { id, margin } = drawToken(values.subarray(row * width, (row + 1) * width), draws, row);
+          ids[row] = id;
+          margins[row] = margin;
+        }
+        maxima.push({ ids, margins });
+      });
+      return;
+    }
+    const target = list.answer(8 * rows, (bytes, from, { maxima }) => {
+      const [found, leads] = [new Int32Array(bytes, from, 2 * rows), new Float32Array(bytes, from, 2 * rows)];
+      for (let row = 0; row < rows; row += 1) {
+        ids[row] = found[2 * row];
+        margins[row] = leads[2 * row + 1];
+      }
+      maxima.push({ ids, margins });
+    });
+    const scratch = list.answer(argmaxScratchBytes(rows, width), () => {});
+    list.inTurn(argmax({ source, target, scratch, rows, width }, this.#options.limits));
+  }
+
+  #startsFinite(list: OperationList, { source, rows, width }: StartsFiniteCommand): void {
+    const target = list.answer(4, (bytes, from, { areFinite }) =>
+      areFinite.push(new Uint32Array(bytes, from, 1)[0] === 1),
+    );
+    list.dispatch(startsFinite({ source, target, rows, width }));
+  }
+
+  #specOf(model: ModelRole): ModelSpec {
+    const spec = this.#options.models?.[model];
+    if (spec) return spec;
+    throw new Error(`this queue computes no ${model}`);
+  }
+}
+
+/** Those that come in from the host do not depend on each other, nor do those that only ask. */
+type Direction = 'in' | 'out' | 'across';
+
+function directionOf({ kind }: Command): Direction {
+  switch (kind) {
+    case 'decode':
+    case 'upload':
+      return 'in';
+    case 'read-back':
+    case 'read':
+    case 'argmax':
+    case 'starts-finite':
+      return 'out';
+    default:
+      return 'across';
+  }
+}
+
+function addCopies(list: OperationList, { kind, host, device, stretches }: CopyCommand): void {
+  for (let i = 0; i < stretches.length; i += 3) {
+    const inHost = spaces.host + host + f32.bytes(stretches[i]);
+    const inDevice = device + f32.bytes(stretches[i + 1]);
+    const byteLength = f32.bytes(stretches[i + 2]);
+    if (kind === 'upload') list.copy(inHost, inDevice, byteLength);
+    else list.copy(inDevice, inHost, byteLength);
+  }
+}

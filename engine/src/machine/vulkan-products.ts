@@ -1,0 +1,203 @@
+/** Matrix products and what goes with them, as dispatches: in pieces of rows, so that what lies in between fits. */
+
+import {
+  activate,
+  codecs,
+  type Dispatch,
+  f32,
+  type KernelLimits,
+  type Matmul,
+  matmul,
+  norm,
+  type StoredFormat,
+  type StoredVector,
+} from '@specoffload/native';
+import { keyWidth, type LayerSpec, type ModelSpec, type NormSpec, queryWidth } from '../model/spec.js';
+import type {
+  DeviceTensor,
+  FeedForwardCommand,
+  LogitsCommand,
+  MixCommand,
+  ProductCommand,
+  ProjectCommand,
+} from './device.js';
+import type { OperationList, VulkanAddress } from './vulkan-list.js';
+
+/** Where what lies between the dispatches of one command goes; the next one may use it again. */
+export interface Scratch {
+  readonly address: VulkanAddress;
+  readonly byteLength: number;
+}
+
+/** Values of one row between the dispatches of a command, at most. */
+export function scratchWidth({ hiddenSize, layers }: ModelSpec): number {
+  return Math.max(hiddenSize, ...layers.map(({ ffn }) => 2 * ffn.width));
+}
+
+export class VulkanProducts {
+  readonly #limits: KernelLimits;
+  readonly #scratch: Scratch;
+
+  constructor(limits: KernelLimits, scratch: Scratch) {
+    this.#limits = limits;
+    this.#scratch = scratch;
+  }
+
+  add(list: OperationList, spec: ModelSpec, command: ProductCommand): void {
+    const mostRows = Math.floor(this.#scratch.byteLength / f32.bytes(scratchWidth(spec)));
+    for (let first = 0; first < command.rows; first += mostRows) {
+      const rows = Math.min(mostRows, command.rows - first);
+      if (first > 0) list.barrier();
+      switch (command.kind) {
+        case 'project':
+          this.#project(list, spec, command, first, rows);
+          break;
+        case 'mix':
+          this.#mix(list, spec, command, first, rows);
+          break;
+        case 'feed-forward':
+          this.#feedForward(list, spec, command, first, rows);
+          break;
+        case 'logits':
+          this.#logits(list, spec, command, first, rows);
+      }
+    }
+  }
+
+  #project(list: OperationList, spec: ModelSpec, command: ProjectCommand, first: number, rows: number): void {
+    const { attention, norms } = spec.layers[command.layer];
+    const { weights: w, x } = command;
+    const h = spec.hiddenSize;
+    const normed = this.#scratch.address;
+    const [queries, keys] = [queryWidth(attention), keyWidth(attention)];
+    const [q, k, v] = [
+      command.q + f32.bytes(first * queries),
+      command.k + f32.bytes(first * keys),
+      command.v + f32.bytes(first * keys),
+    ];
+    list.dispatch(this.#norm(x + f32.bytes(first * h), w.inputNorm, normed, rows, h, norms.beforeAttention));
+    list.barrier();
+    list.dispatch(
+      this.#matmul({ weights: w.q, x: normed, y: q, rows, depth: h, width: queries, bias: w.qBias }),
+      this.#matmul({ weights: w.k, x: normed, y: k, rows, depth: h, width: keys, bias: w.kBias }),
+      this.#matmul({ weights: w.v, x: normed, y: v, rows, depth: h, width: keys, bias: w.vBias }),
+    );
+    const { qkNorm, numHeads, numKvHeads } = attention;
+    if (!qkNorm || !w.qNorm || !w.kNorm) return;
+    const [queryParts, keyParts] = qkNorm.over === 'head' ? [numHeads, numKvHeads] : [1, 1];
+    list.barrier();
+    list.dispatch(
+      this.#norm(q, w.qNorm, q, rows * queryParts, queries / queryParts, qkNorm.norm),
+      this.#norm(k, w.kNorm, k, rows * keyParts, keys / keyParts, qkNorm.norm),
+    );
+  }
+
+  #mix(list: OperationList, spec: ModelSpec, command: MixCommand, first: number, rows: number): void {
+    const { attention, norms, ffn }: LayerSpec = spec.layers[command.layer];
+    const { weights: w } = command;
+    const h = spec.hiddenSize;
+    const depth = queryWidth(attention);
+    const input = command.attention + f32.bytes(first * depth);
+    const [x, y, normed] = [command.x, command.y, command.normed].map((base) => base + f32.bytes(first * h));
+    if (norms.afterAttention && w.afterAttentionNorm) {
+      const added = this.#scratch.address;
+      list.dispatch(this.#matmul({ weights: w.o, x: input, y: added, rows, depth, width: h, bias: w.oBias }));
+      list.barrier();
+      list.dispatch(this.#norm(added, w.afterAttentionNorm, y, rows, h, norms.afterAttention, x));
+    } else {
+      list.dispatch(
+        this.#matmul({ weights: w.o, x: input, y, rows, depth, width: h, bias: w.oBias, addend: x }),
+      );
+    }
+    list.barrier();
+    list.dispatch(this.#norm(y, w.postNorm, normed, rows, h, norms.beforeFfn));
+    if (ffn.numExperts === 1 || !w.router) return;
+    const { router: weights, routerBias: bias } = w;
+    const router = command.router + f32.bytes(first * ffn.numExperts);
+    list.barrier();
+    list.dispatch(
+      this.#matmul({ weights, x: normed, y: router, rows, depth: h, width: ffn.numExperts, bias }),
+    );
+  }
+
+  #feedForward(
+    list: OperationList,
+    spec: ModelSpec,
+    command: FeedForwardCommand,
+    first: number,
+    rows: number,
+  ) {
+    const { ffn, norms } = spec.layers[command.layer];
+    const { weights: w } = command;
+    const h = spec.hiddenSize;
+    const x = command.x + f32.bytes(first * h);
+    const out = command.out + f32.bytes(first * h);
+    const gate = this.#scratch.address;
+    const up = gate + f32.bytes(rows * ffn.width);
+    list.dispatch(
+      this.#matmul({ weights: w.gate, x, y: gate, rows, depth: h, width: ffn.width, bias: w.gateBias }),
+      this.#matmul({ weights: w.up, x, y: up, rows, depth: h, width: ffn.width, bias: w.upBias }),
+    );
+    list.barrier();
+    const count = rows * ffn.width;
+    list.dispatch(activate({ gate, up, out: gate, count, activation: ffn.activation }, this.#limits));
+    list.barrier();
+    const depth = ffn.width;
+    list.dispatch(
+      this.#matmul({ weights: w.down, x: gate, y: out, rows, depth, width: h, bias: w.downBias }),
+    );
+    if (!norms.afterFfn || !w.afterFfnNorm) return;
+    list.barrier();
+    list.dispatch(this.#norm(out, w.afterFfnNorm, out, rows, h, norms.afterFfn));
+  }
+
+  #logits(list: OperationList, spec: ModelSpec, command: LogitsCommand, first: number, rows: number): void {
+    const { hiddenSize: h, vocabSize } = spec;
+    const { finalNorm, head } = command.weights;
+    const normed = this.#scratch.address;
+    const y = command.out + f32.bytes(first * vocabSize);
+    list.dispatch(this.#norm(command.x + f32.bytes(first * h), finalNorm, normed, rows, h, spec.finalNorm));
+    list.barrier();
+    list.dispatch(this.#matmul({ weights: head, x: normed, y, rows, depth: h, width: vocabSize }));
+  }
+
+  #norm(
+    x: VulkanAddress,
+    weight: DeviceTensor,
+    y: VulkanAddress,
+    rows: number,
+    width: number,
+    { eps, offset }: NormSpec,
+    addend?: VulkanAddress,
+  ): Dispatch<VulkanAddress> {
+    return norm({ x, weight: vectorOf(weight), y, rows, width, eps, offset, addend }, this.#limits);
+  }
+
+  #matmul({ weights, bias, ...operation }: Product): Dispatch<VulkanAddress> {
+    const { address, dtype } = weights;
+    const rowBytes = codecs[dtype].bytes(operation.depth);
+    return matmul(
+      {
+        ...operation,
+        weights: { address, format: formatOf(weights), rowBytes },
+        bias: bias && vectorOf(bias),
+        isAligned: address % 16 === 0 && operation.x % 16 === 0,
+      },
+      this.#limits,
+    );
+  }
+}
+
+type Product = Omit<Matmul<VulkanAddress>, 'weights' | 'bias' | 'isAligned'> & {
+  readonly weights: DeviceTensor;
+  readonly bias?: DeviceTensor | undefined;
+};
+
+export function vectorOf(tensor: DeviceTensor): StoredVector<VulkanAddress> {
+  return { address: tensor.address, format: formatOf(tensor) };
+}
+
+function formatOf({ dtype }: DeviceTensor): StoredFormat {
+  if (dtype === 'bf16' || dtype === 'f16' || dtype === 'f32') return dtype;
+  throw new Error(`no kernel reads ${dtype}`); // the plan has it decoded
+}

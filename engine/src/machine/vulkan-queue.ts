@@ -1,0 +1,66 @@
+/** A queue of a Vulkan device in the thread that submits to it. */
+
+import { type ArenaHandle, type GpuQueue, type KernelLimits, loadVulkan } from '@specoffload/native';
+import type { Command, Completion, DeviceModels, DeviceQueue } from './device.js';
+import { VulkanDecoder } from './vulkan-decoder.js';
+import { toUserError } from './vulkan-error.js';
+import { VulkanKernels } from './vulkan-kernels.js';
+import type { OperationList } from './vulkan-list.js';
+import { VulkanLowering } from './vulkan-lowering.js';
+import type { Scratch } from './vulkan-products.js';
+
+/** What crosses to that thread. */
+export interface VulkanQueueData {
+  readonly gpuId: number;
+  readonly sessionId: number;
+  readonly isCopy: boolean;
+  readonly limits: KernelLimits;
+  readonly scratch: Scratch;
+  readonly models: DeviceModels;
+  readonly host: readonly ArenaHandle[];
+}
+
+export class VulkanQueue implements DeviceQueue {
+  readonly depth = 3;
+  readonly #queue: GpuQueue;
+  readonly #kernels: VulkanKernels;
+  readonly #lowering: VulkanLowering;
+  readonly #decoder: VulkanDecoder;
+  /** The latest submission's way to the device; the next goes behind it. */
+  #sent: Promise<unknown> = Promise.resolve();
+
+  constructor({ gpuId, sessionId, isCopy, limits, scratch, models, host }: VulkanQueueData) {
+    const vulkan = loadVulkan();
+    this.#decoder = new VulkanDecoder(host);
+    this.#kernels = new VulkanKernels(vulkan, gpuId);
+    this.#lowering = new VulkanLowering({
+      ...{ limits, scratch, models: isCopy ? null : models, decoder: this.#decoder },
+    });
+    this.#queue = new vulkan.Queue(sessionId, isCopy);
+  }
+
+  async submit(commands: readonly Command[]): Promise<Completion> {
+    const list = this.#lowering.lower(commands);
+    const sent = this.#sent.then(() => this.#send(list));
+    this.#sent = sent.catch(() => {});
+    try {
+      const { answered } = await sent;
+      const [startSeconds, endSeconds, answers] = await answered;
+      return { startSeconds, endSeconds, ...list.answersIn(answers) };
+    } catch (error) {
+      throw toUserError(error);
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#queue.close();
+    this.#decoder.release();
+  }
+
+  /** Not a promise of its own, which would be awaited by whoever only waits for the way to the device. */
+  async #send(list: OperationList) {
+    await this.#kernels.prepare(list.dispatches);
+    const numbers = list.encode((dispatch) => this.#kernels.numberOf(dispatch));
+    return { answered: this.#queue.submit(numbers, list.encodeData(), list.answerBytes) };
+  }
+}
