@@ -207,7 +207,7 @@ export { taskKinds } from './topology/topology.js';
 export { type ChromeTrace, toChromeTrace } from './trace/chrome.js';
 export { causeOf } from './trace/idle.js';
 export { inUsualOrder, isTargetOnDevice, laneNames, lanesOf } from './trace/lanes.js';
-export { type MemoryOverTime, type MemoryStep, memoryOverTime, type PoolName } from './trace/memory.js';
+export { type MemoryOverTime, type MemoryStep, memoryOverTime } from './trace/memory.js';
 export { type ParsedTrace, parseChromeTrace } from './trace/parse-chrome.js';
 export { measureGaps, reportPhase, type TimeWindow } from './trace/report.js';
 export { drawStrip, type StripRow, windowOfPasses } from './trace/strip.js';

@@ -83,11 +83,13 @@ describe('a drafter without a model', () => {
     const forgotten: number[] = [];
     const hungry: Drafter = {
       ...promptLookup,
-      reserve: () => (host, device) => {
-        host.place('n-grams', 1 << 20);
-        device.place('n-grams', 1 << 21);
-        return null;
-      },
+      reserve:
+        () =>
+        ({ host, device }) => {
+          host.place('n-grams', 1 << 20);
+          device.place('n-grams', 1 << 21);
+          return null;
+        },
       begin: (run) => ({
         ...promptLookup.begin(run),
         forget: (sequence, length) => forgotten.push(sequence.length - length),

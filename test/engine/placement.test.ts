@@ -133,8 +133,8 @@ describe('budgets are walls', () => {
   });
 
   it('names what takes the room, and the fields to lower where lowering them is enough', () => {
-    const { host } = plan('none', { prefetchDepth: 1, pinnedLayers: 0, keptLayers: 0 }, plenty);
-    const budgets = { ...plenty, hostBytes: host.totalBytes };
+    const { pools } = plan('none', { prefetchDepth: 1, pinnedLayers: 0, keptLayers: 0 }, plenty);
+    const budgets = { ...plenty, hostBytes: pools.host.totalBytes };
     const message = messageThrownBy(() => plan('none', { keptLayers: 8 }, budgets));
     expect(message).toContain('(kept layers ');
     expect(message).toContain(
@@ -170,12 +170,12 @@ describe('what is left over', () => {
       const depths = new Set<number>();
       for (let trial = 0; trial < 60; trial += 1) {
         const budgets = {
-          deviceBytes: base.device.totalBytes + integer(random, 0, 6 * mebibyte),
-          hostBytes: base.host.totalBytes + integer(random, 0, 3 * mebibyte),
+          deviceBytes: base.pools.device.totalBytes + integer(random, 0, 6 * mebibyte),
+          hostBytes: base.pools.host.totalBytes + integer(random, 0, 3 * mebibyte),
         };
-        const { device, host, prefetchDepth, pinnedLayers, keptLayers } = plan(strategy, {}, budgets);
-        expect(device.totalBytes).toBeLessThanOrEqual(budgets.deviceBytes);
-        expect(host.totalBytes).toBeLessThanOrEqual(budgets.hostBytes);
+        const { pools, prefetchDepth, pinnedLayers, keptLayers } = plan(strategy, {}, budgets);
+        expect(pools.device.totalBytes).toBeLessThanOrEqual(budgets.deviceBytes);
+        expect(pools.host.totalBytes).toBeLessThanOrEqual(budgets.hostBytes);
         seen.add(`${pinnedLayers} ${keptLayers}`);
         depths.add(prefetchDepth);
         // One more of either would not fit, or there is no layer left.
@@ -195,8 +195,8 @@ describe('what is left over', () => {
 
   it('reads as far ahead as a third of each budget holds, at most 8 groups', () => {
     const bufferBytes = (depth: number) => {
-      const { device } = plan('none', { prefetchDepth: depth, pinnedLayers: 0, keptLayers: 0 }, plenty);
-      return new Map(device.byLabel).get('device weight buffers') ?? 0;
+      const { pools } = plan('none', { prefetchDepth: depth, pinnedLayers: 0, keptLayers: 0 }, plenty);
+      return new Map(pools.device.byLabel).get('device weight buffers') ?? 0;
     };
     const chosen = (deviceBytes: number) =>
       plan('none', { pinnedLayers: 0, keptLayers: 0 }, { ...plenty, deviceBytes }).prefetchDepth;
@@ -288,21 +288,22 @@ describe('regions', () => {
     { attention: 'device', cache: 'device', streaming: 'on-demand', attentionWeights: 'resident' },
     { prefillAttention: 'device', prefetchDepth: 0, pinnedLayers: 1 },
   ])('of a pool do not overlap, start on blocks and fit into it, %o', (input) => {
-    const { device, host, target: large, draft: small, ...slots } = plan('specoffload', input, plenty);
+    const made = plan('specoffload', input, plenty);
+    const { pools: planned, slots, cacheSlots, target: large, draft: small } = made;
     const targetRegions = regionsOf(large, input.cache ?? 'host');
     const draftRegions = regionsOf(small!, 'device');
-    const slotsOf = (kinds: typeof slots.hostSlots) =>
+    const slotsOf = (kinds: (typeof slots)[string]) =>
       new Set([...kinds.attention.regions, ...kinds.expert.regions]); // one and the same on demand
     const pools = [
       {
-        pool: host,
-        regions: [...targetRegions.host, ...draftRegions.host, ...slotsOf(slots.hostSlots)],
+        pool: planned.host,
+        regions: [...targetRegions.host, ...draftRegions.host, ...slotsOf(slots.host!)],
       },
       {
-        pool: device,
+        pool: planned.device,
         regions: [
-          ...[...targetRegions.device, ...draftRegions.device, ...slotsOf(slots.deviceSlots)],
-          ...(slots.cacheSlots?.regions ?? []),
+          ...[...targetRegions.device, ...draftRegions.device, ...slotsOf(slots.device!)],
+          ...(cacheSlots?.regions ?? []),
         ],
       },
     ];
@@ -334,16 +335,18 @@ describe('regions', () => {
 describe('a KV cache that counts as more than it is', () => {
   const onDevice = { attention: 'device', cache: 'device', prefetchDepth: 1, pinnedLayers: 0 } as const;
   const total = (strategy: StrategyName, input: PolicyInput, factors: Partial<Budgets>) =>
-    plan(strategy, input, { ...plenty, ...factors }).device.totalBytes;
-  const cacheBytes = () => plan('none', onDevice, plenty).device.bytesOf('KV cache');
+    plan(strategy, input, { ...plenty, ...factors }).pools.device.totalBytes;
+  const cacheBytes = () => plan('none', onDevice, plenty).pools.device.bytesOf('KV cache');
 
   it('takes so much more of the device budget, and no more memory', () => {
     const counted = plan('none', onDevice, { ...plenty, deviceCacheFactor: 5 });
     expect(total('none', onDevice, { deviceCacheFactor: 5 }) - total('none', onDevice, {})).toBe(
       4 * cacheBytes(),
     );
-    expect(counted.device.allocatedBytes).toBe(plan('none', onDevice, plenty).device.allocatedBytes);
-    expect(counted.host.totalBytes).toBe(plan('none', onDevice, plenty).host.totalBytes);
+    expect(counted.pools.device.allocatedBytes).toBe(
+      plan('none', onDevice, plenty).pools.device.allocatedBytes,
+    );
+    expect(counted.pools.host.totalBytes).toBe(plan('none', onDevice, plenty).pools.host.totalBytes);
   });
 
   it('is a wall: the run is refused with what would do, and keeps fewer layers where it fits', () => {
@@ -362,7 +365,7 @@ describe('a KV cache that counts as more than it is', () => {
 
   it('counts the buffers that it crosses the link into, and nothing where it stays with the host', () => {
     const fetched = { attention: 'device', cache: 'host', prefetchDepth: 1, pinnedLayers: 0 } as const;
-    const buffers = plan('none', fetched, plenty).device.bytesOf('KV cache buffers');
+    const buffers = plan('none', fetched, plenty).pools.device.bytesOf('KV cache buffers');
     expect(buffers).toBeGreaterThan(0);
     expect(total('none', fetched, { deviceCacheFactor: 3 }) - total('none', fetched, {})).toBe(2 * buffers);
     const hosted = { attention: 'host', prefetchDepth: 1, pinnedLayers: 0 } as const;
@@ -371,7 +374,7 @@ describe('a KV cache that counts as more than it is', () => {
 
   it("counts a draft's cache where it is kept between rounds", () => {
     const keeping = { prefetchDepth: 1, pinnedLayers: 0, draftCache: 'resident' } as const;
-    const draftBytes = plan('serial', keeping, plenty).device.bytesOf('draft KV cache');
+    const draftBytes = plan('serial', keeping, plenty).pools.device.bytesOf('draft KV cache');
     expect(total('serial', keeping, { draftCacheFactor: 4 }) - total('serial', keeping, {})).toBe(
       3 * draftBytes,
     );

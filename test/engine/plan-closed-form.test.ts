@@ -97,6 +97,32 @@ const twoDevices = withLanes('a second device', {
   ...{ ...computeLane(workstation, 'device'), name: 'draft-device', serves: ['draft'] },
   interruptsDraft: false,
 });
+const stage = { name: 'stage', bytes: 64e9 };
+const moves = (name: string, from: string, to: string, bytesPerSecond: number): Lane => ({
+  ...{ ...conduct, name, moves: { from, to }, bytesPerSecond },
+});
+const pooled: MachineModel = {
+  ...withLanes('a pool before the host'),
+  memories: [...shrinkMemory(workstation, 1 / 2).memories, stage],
+  lanes: [
+    ...[moves('pool', 'disk', 'stage', 5e9), moves('fabric', 'stage', 'host', 6e9)],
+    ...workstation.lanes.filter(({ name }) => name !== 'disk'),
+  ],
+};
+const cached: MachineModel = {
+  ...withLanes('a cache past the host'),
+  memories: [...shrinkMemory(workstation, 1 / 2).memories, stage],
+  // Of ways with equally many hops, the lanes named first are taken.
+  lanes: [moves('flash', 'disk', 'stage', 5e9), moves('bus', 'stage', 'device', 6e9), ...workstation.lanes],
+};
+const twoMemories: MachineModel = {
+  ...withLanes(
+    'a second device with its own memory',
+    { ...computeLane(workstation, 'device'), name: 'gpu2', computesOn: 'gpu2', serves: ['draft'] },
+    moves('link2', 'host', 'gpu2', 2e9),
+  ),
+  memories: [...shrinkMemory(workstation, 1 / 2).memories, { name: 'gpu2', bytes: 16e9 }],
+};
 const crossing: PolicyInput = { attention: 'device', prefillAttention: 'device', cache: 'host' };
 
 describe('on a machine of other lanes', () => {
@@ -115,6 +141,14 @@ describe('on a machine of other lanes', () => {
     [duplex.name, 'none', crossing, duplex, 'uplink'],
     [duplex.name, 'flexgen', { microBatch: 32, prefillBatch: 32 }, duplex, 'uplink'],
     [duplex.name, 'serial', { ...modern, ...crossing }, duplex, 'uplink'],
+    [pooled.name, 'none', { keptLayers: 0, pinnedLayers: 1 }, pooled, 'fabric'],
+    [pooled.name, 'none', { keptLayers: 0, prefetchDepth: 0 }, pooled, 'pool'],
+    [pooled.name, 'accelerate', { decodeBatch: 32, keptLayers: 2 }, pooled, 'fabric'],
+    [cached.name, 'serial', { ...modern, keptLayers: 0 }, cached, 'bus'],
+    [cached.name, 'none', { hostShare: 0.2, keptLayers: 0 }, cached, 'disk'],
+    [twoMemories.name, 'specoffload', { ...modern, draftPlacement: 'after-prefill' }, twoMemories, 'link2'],
+    [twoMemories.name, 'specoffload', modern, twoMemories, 'gpu2'],
+    [twoMemories.name, 'serial', { ...published, keptLayers: 2 }, twoMemories, 'gpu2'],
     [twoDevices.name, 'serial', { ...modern, speculation: 'ahead' }, twoDevices, 'draft-device'],
     [
       twoDevices.name,

@@ -205,14 +205,14 @@ async function runWithin(drawn: Case, strategy: StrategyName, policy: PolicyInpu
   const demand = measureDemand(open, planWaves(open, prompts.length), promptLengths, maxNewTokens);
   const endless = { deviceBytes: Number.POSITIVE_INFINITY, hostBytes: Number.POSITIVE_INFINITY };
   const usedDraft = open.speculation === 'none' ? null : draft;
-  const { device, host, prefetchDepth } = planMemory(
+  const { pools, prefetchDepth } = planMemory(
     target,
     usedDraft && modelDrafter(usedDraft),
     demand,
     endless,
     open,
   );
-  const machine = { deviceBytes: device.totalBytes, hostBytes: host.totalBytes };
+  const machine = { deviceBytes: pools.device.totalBytes, hostBytes: pools.host.totalBytes };
   const result = await runEngine({
     target,
     draft: usedDraft,

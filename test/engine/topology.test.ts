@@ -10,8 +10,10 @@ import {
   type Lane,
   type LanePlace,
   type MachineModel,
+  memoryOverTime,
   type PolicyInput,
   parseChromeTrace,
+  parseMachineModel,
   placeContender,
   planRun,
   relaxResources,
@@ -230,19 +232,156 @@ describe('routes', () => {
   });
 });
 
-describe('who cannot follow says so', () => {
-  it('schedules, of weights that stop anywhere but in host memory', async () => {
-    const [, ...others] = usual.lanes;
-    const pool: Lane = { ...conduct, name: 'pool', moves: { from: 'disk', to: 'pool' }, bytesPerSecond: 1e9 };
-    const fabric: Lane = {
-      ...conduct,
-      name: 'fabric',
-      moves: { from: 'pool', to: 'host' },
-      bytesPerSecond: 1e9,
+describe('a third memory', () => {
+  const lane = (name: string, from: string, to: string, bytesPerSecond: number): Lane => ({
+    ...{ ...conduct, name, moves: { from, to }, bytesPerSecond },
+  });
+  const [disk, link, ...computing] = usual.lanes;
+  const withStop = (name: string, lanes: readonly Lane[]): MachineModel => ({
+    ...{ ...usual, name, lanes: [...lanes, ...computing] },
+    memories: [...usual.memories, { name: 'stage', bytes: 64e9 }],
+  });
+  const pooled = withStop('pooled', [
+    lane('pool', 'disk', 'stage', 3e9),
+    lane('fabric', 'stage', 'host', 5e9),
+    link,
+  ]);
+  const cached = withStop('cached', [
+    ...[lane('flash', 'disk', 'stage', 3e9), lane('bus', 'stage', 'device', 5e9)],
+    ...[disk, link],
+  ]);
+
+  it.each([
+    [pooled, ['pool', 'fabric', 'link']],
+    [cached, ['flash', 'bus']],
+  ])('is a stop on the way of weights: %#', async (machine, way) => {
+    for (const policy of [streaming, { ...streaming, streaming: 'on-demand' } as const]) {
+      const { spans: all, passes, seconds, memoryBytes } = await simulate(machine, 'none', policy);
+      const spans = all.filter(({ pass }) => pass < passes); // what comes after is ahead of a pass that never is
+      const groups = stagedBytes(machine, policy);
+      for (const name of way) {
+        const moved = spans.filter((span) => span.lane === name);
+        expect(moved).toHaveLength(passes * groups.length);
+      }
+      const hops = new Map(
+        spans.map((span) => [`${span.lane} ${span.pass} ${span.name.split(' ').at(-1)}`, span]),
+      );
+      for (const span of spans.filter((one) => one.lane === way.at(-1))) {
+        const key = `${span.pass} ${span.name.split(' ').at(-1)}`;
+        for (const [index, name] of way.slice(1).entries())
+          expect(hops.get(`${name} ${key}`)!.startSeconds).toBeGreaterThanOrEqual(
+            hops.get(`${way[index]} ${key}`)!.endSeconds,
+          );
+      }
+      // As many as wait, of each kind.
+      const numStaged = policy.streaming === 'on-demand' ? 1 : streaming.prefetchDepth!;
+      const largest = Math.max(...groups);
+      expect(memoryBytes.stage).toBeGreaterThan(numStaged * largest);
+      expect(memoryBytes.stage).toBeLessThanOrEqual(2 * numStaged * largest);
+      // On demand each byte crosses one lane after the other; ahead, the slowest lane decides, and how the others fill it.
+      const rates = machine.lanes.flatMap((one) =>
+        way.includes(one.name) && 'bytesPerSecond' in one ? [1 / one.bytesPerSecond] : [],
+      );
+      const perByte = policy.streaming === 'on-demand' ? sum(rates) : Math.max(...rates);
+      const ratio = seconds / (passes * sum(groups) * perByte);
+      expect(ratio).toBeGreaterThan(0.99);
+      expect(ratio).toBeLessThan(policy.streaming === 'on-demand' ? 1.01 : 1.2);
+    }
+  });
+
+  it('has a wall, too', async () => {
+    await expect(simulate(withMemory(pooled, 'stage', { bytes: 2e8 }), 'none', streaming)).rejects.toThrow(
+      /the stage memory budget of 190.8 MiB is too small: this run needs .* \(stage weight buffers .*\)/,
+    );
+  });
+
+  it('is passed by what the host computes with only where a way leads through the host', async () => {
+    const sharing: PolicyInput = { ...streaming, hostShare: 0.25 };
+    const { spans } = await simulate(cached, 'none', sharing);
+    const lanesOf = (isAttention: boolean) =>
+      new Set(
+        spans
+          .filter(({ kind }) => kind === 'load' || kind === 'upload')
+          .filter(({ name }) => name.includes('attention') === isAttention)
+          .map(({ lane: name }) => name),
+      );
+    expect(lanesOf(false)).toEqual(new Set(['disk', 'link']));
+    expect(lanesOf(true)).toEqual(new Set(['flash', 'bus']));
+  });
+});
+
+describe('a second device with memory of its own', () => {
+  const second: readonly Lane[] = [
+    {
+      ...{ name: 'gpu2', computesOn: 'gpu2', serves: ['draft'], interruptsDraft: false },
+      ...{ ...compute, ...conduct, overheadSeconds: 0.5 },
+    },
+    { name: 'link2', moves: { from: 'host', to: 'gpu2' }, ...conduct, bytesPerSecond: 2e9 },
+  ];
+  const machine: MachineModel = {
+    ...{ ...usual, name: 'two gpus', lanes: [...usual.lanes, ...second] },
+    memories: [...usual.memories, { name: 'gpu2', bytes: 20e9 }],
+  };
+  const policy: PolicyInput = {
+    ...{ ...streaming, candidates: 2, batches: 2, decodeBatch: 2, projections: 'device' },
+  };
+
+  it.each(['start', 'after-prefill'] as const)(
+    'holds all of the draft, brought at %s',
+    async (draftPlacement) => {
+      const given = { ...policy, draftPlacement };
+      const [alone, apart] = [
+        await simulate(usual, 'specoffload', given),
+        await simulate(machine, 'specoffload', given),
+      ];
+      expect(apart.memoryBytes.gpu2).toBeGreaterThan(draft.bytes - draft.embedding.storedBytes);
+      expect(apart.memoryBytes.host).toBe(alone.memoryBytes.host);
+      expect(alone.memoryBytes.device - apart.memoryBytes.device).toBeGreaterThan(
+        draftPlacement === 'start' ? 0.9 * draft.bytes : 0.5 * draft.bytes,
+      );
+      const drafts = apart.spans.filter(({ kind }) => kind === 'draft');
+      expect(new Set(drafts.map(({ lane }) => lane))).toEqual(new Set(['gpu2']));
+      const brought = apart.spans.filter(({ lane }) => lane === 'link2');
+      if (draftPlacement === 'start') expect(brought).toEqual([]);
+      else {
+        expect(brought.map(({ name, bytes }) => [name, bytes])).toEqual([['upload draft', draft.bytes]]);
+        expect(brought[0]!.endSeconds - brought[0]!.startSeconds).toBeCloseTo(draft.bytes / 2e9, 9);
+      }
+      // What memory held over time counts it where it is, from when it is there.
+      const { gpu2 = [] } = memoryOverTime(apart.memoryLog);
+      expect(gpu2.map(({ bytes }) => bytes)).toEqual(
+        draftPlacement === 'start' ? [apart.memoryBytes.gpu2] : [0, apart.memoryBytes.gpu2],
+      );
+      const trace = JSON.parse(JSON.stringify(toChromeTrace(apart.spans, memoryOverTime(apart.memoryLog))));
+      expect(parseChromeTrace(trace).memory.gpu2).toHaveLength(gpu2.length);
+    },
+  );
+
+  it('is refused in one sentence where the draft does not fit, or no lane leads there', async () => {
+    await expect(
+      simulate(withMemory(machine, 'gpu2', { bytes: 8e9 }), 'specoffload', policy),
+    ).rejects.toThrow(/the gpu2 memory budget of 7629.4 MiB is too small: .*draft weights/);
+    const cut = { ...machine, lanes: machine.lanes.filter(({ name }) => name !== 'link2') };
+    await expect(simulate(cut, 'specoffload', policy)).rejects.toThrow(
+      'no lanes lead from the memory disk to gpu2; add one with "moves": {"from": "disk", "to": "gpu2"}',
+    );
+  });
+
+  it('is a machine file', () => {
+    const slower = { cacheBytesPerSecond: 1e14 };
+    const file = {
+      ...{ schema: 2, name: 'two', description: 'two GPUs', formats: 'bf16' },
+      memories: machine.memories.map(({ name, bytes }) => ({ name, bytes })),
+      lanes: machine.lanes.map((lane) => ('moves' in lane ? lane : { ...lane, ...slower })),
     };
-    const machine = { ...usual, name: 'pooled', lanes: [pool, fabric, ...others] };
-    await expect(simulate(machine, 'none', streaming)).rejects.toThrow(
-      /weights would pass pool, host, device on their way from disk; expected a stop in host memory at most/,
+
+    expect(parseMachineModel(file, 'two.json').lanes).toEqual(file.lanes);
+    const onDisk = {
+      ...file,
+      lanes: file.lanes.map((lane) => (lane.name === 'gpu2' ? { ...lane, computesOn: 'disk' } : lane)),
+    };
+    expect(() => parseMachineModel(onDisk, 'two.json')).toThrow(
+      'invalid gpu2.computesOn: "disk"; expected a memory that lanes compute on: host, device or gpu2',
     );
   });
 });

@@ -1,6 +1,6 @@
 /** How much of each memory a run may take. */
 
-import type { LanePlace } from '../topology/topology.js';
+import type { LanePlace, MemoryName } from '../topology/topology.js';
 
 /** Hard limits of both pools. */
 export interface Budgets {
@@ -15,14 +15,13 @@ export interface Budgets {
   readonly draftCacheFactor?: number;
 }
 
-export interface Granularity {
-  readonly host?: number;
-  readonly device?: number;
-}
+/** What each memory is handed out in. @default pages of 4096 bytes */
+export type Granularity = Readonly<Record<MemoryName, number | undefined>>;
 
 /** What placement has to respect. */
 export interface MemoryLimits extends Budgets {
-  /** What each memory is handed out in. @default pages of 4096 bytes */
+  /** Of memories besides device and host. @default there are none */
+  readonly otherBytes?: Readonly<Record<MemoryName, number>>;
   readonly granularityBytes?: Granularity;
   /** @default those of the local machine */
   readonly lanes?: readonly LanePlace[];
@@ -31,4 +30,11 @@ export interface MemoryLimits extends Budgets {
    * that cannot hold them all has dropped each by the time it is read again: all of them stay, or none. @default false
    */
   readonly hasPageCache?: boolean;
+}
+
+/** Memories in which things are planned, with what a run may take of each: weights rest on a disk and take nothing. */
+export type BudgetsByMemory = ReadonlyMap<MemoryName, number>;
+
+export function budgetsByMemory({ deviceBytes, hostBytes, otherBytes }: MemoryLimits): BudgetsByMemory {
+  return new Map([['device', deviceBytes], ['host', hostBytes], ...Object.entries(otherBytes ?? {})]);
 }

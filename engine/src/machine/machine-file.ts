@@ -132,6 +132,7 @@ const conduct = {
 
 function laneOf(memories: readonly string[]): Schema<Lane> {
   const where = is.oneOf(memories, `a memory: ${listWords(memories)}`);
+  const computing = memories.filter((name) => name !== 'disk');
   const moves: Schema<Move> = is.that(
     is.onlyFields({ from: where, to: where }),
     ({ from, to }) => from !== to,
@@ -149,7 +150,7 @@ function laneOf(memories: readonly string[]): Schema<Lane> {
   const compute = is.into(
     is.onlyFields({
       ...conduct,
-      computesOn: where,
+      computesOn: is.oneOf(computing, `a memory that lanes compute on: ${listWords(computing)}`),
       interruptsDraft: is.orElse(is.flag, false),
       ...rates,
       arithmetic,

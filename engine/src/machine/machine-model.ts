@@ -184,14 +184,18 @@ export function limitsOf(machine: MachineModel): MemoryLimits {
   const host = memoryNamed(machine, 'host');
   const { bytes: deviceBytes, deviceCacheFactor, draftCacheFactor } = device;
   const { bytes: hostBytes, hasPageCache } = host;
-  const granularityBytes = { host: host.granularityBytes, device: device.granularityBytes };
+  const { memories } = machine;
+  const others = memories.filter(({ name }) => !['disk', 'host', 'device'].includes(name));
   return {
     deviceBytes,
     hostBytes,
     deviceCacheFactor,
     draftCacheFactor,
     hasPageCache,
-    granularityBytes,
+    otherBytes: Object.fromEntries(others.map(({ name, bytes }) => [name, bytes])),
+    granularityBytes: Object.fromEntries(
+      memories.map(({ name, granularityBytes }) => [name, granularityBytes]),
+    ),
     lanes: machine.lanes,
   };
 }

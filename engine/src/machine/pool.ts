@@ -2,6 +2,7 @@
 
 import { UserError } from '@specoffload/input';
 import { type Arena, type ArenaHandle, f32, type NativeCore } from '@specoffload/native';
+import type { MemoryName } from '../topology/topology.js';
 
 /** Everything starts at a multiple of this: direct reads need 4096. */
 const alignmentBytes = 4096;
@@ -33,7 +34,7 @@ interface Mark {
 
 /** Where each named thing of a pool lies, found before any memory is taken. */
 export class PoolLayout {
-  readonly name: 'device' | 'host';
+  readonly name: MemoryName;
   readonly #bankBytes: number;
   readonly #granularityBytes: number;
   #allocatedBytes = 0;
@@ -42,7 +43,7 @@ export class PoolLayout {
   readonly #byLabel = new Map<string, number>();
 
   /** @param largestPieceBytes what one thing can take at most; Infinity for memory that is only imagined. */
-  constructor(name: 'device' | 'host', largestPieceBytes = bankBytes, granularityBytes = alignmentBytes) {
+  constructor(name: MemoryName, largestPieceBytes = bankBytes, granularityBytes = alignmentBytes) {
     this.name = name;
     this.#granularityBytes = granularityBytes;
     this.#bankBytes = largestPieceBytes;

@@ -86,7 +86,8 @@ class Estimator {
     const costs = createCostModel(request.machine, headsOf(target), draft ? headsOf(draft) : undefined);
     this.#tasks = new TaskSeconds(costs, request.machine.lanes);
     this.#lanes = { prefill: this.#tasks.none(), decode: this.#tasks.none() };
-    this.#draftLane = this.#tasks.laneOf('draft', request.prepared.drafter?.place ?? 'device');
+    const { drafter, plan } = request.prepared;
+    this.#draftLane = drafter?.laneIn(plan.routes) ?? plan.routes.drafting.lane;
     this.#passes = new Passes(request.prepared, this.#tasks);
   }
 
@@ -122,7 +123,7 @@ class Estimator {
     );
     const seconds = this.#seconds.prefill + this.#seconds.decode;
     // Weights that came while the phase before was still going on were not waited for.
-    const weights = this.#passes.weights('decode');
+    const { lanes: weights } = this.#passes.weights('decode');
     const later = { ...this.#lanes.decode };
     for (const lane of this.#tasks.moving)
       later[lane] -= this.#passes.groupsAhead[lane] * (weights[lane] / this.#passes.numLayers);

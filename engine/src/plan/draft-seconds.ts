@@ -37,7 +37,7 @@ export function draftSeconds(tasks: TaskSeconds, placed: Placed, situation: Draf
     if (n <= 0) continue;
     const time = stepSeconds(tasks, sizes, n, fedIn(step, placed, situation));
     longestStep = Math.max(longestStep, time);
-    seconds += time + tasks.latencyOf('draft', 'device');
+    seconds += time + tasks.latencyOf('draft', tasks.drafting.memory);
   }
   return { seconds: numChunks * seconds, longestStep };
 }
@@ -45,13 +45,13 @@ export function draftSeconds(tasks: TaskSeconds, placed: Placed, situation: Draf
 /** Of a drafter without a model: one task for all. */
 function roundSeconds(
   tasks: TaskSeconds,
-  { drafter }: Placed,
+  { drafter, plan }: Placed,
   { round, sequences, promptTokens }: DraftSituation,
 ): DraftSeconds {
   const n = (round.wanting[0] ?? 0) * sequences;
   if (!drafter?.roundWork || n <= 0) return { seconds: 0, longestStep: 0 };
   const { bytes, flops } = drafter.roundWork(n * (promptTokens + round.tokens));
-  const seconds = tasks.of(tasks.laneOf('draft', drafter.place), 'draft', n, (work) => {
+  const seconds = tasks.of(drafter.laneIn(plan.routes), 'draft', n, (work) => {
     work.bytes = bytes;
     work.flops = flops;
   });
@@ -82,7 +82,7 @@ function fedIn(
 /** One step for `n` sequences. */
 function stepSeconds(tasks: TaskSeconds, sizes: DraftSizes, n: number, { cached, count }: Fed): number {
   const rows = n * count;
-  return tasks.of(tasks.laneOf('draft', 'device'), 'draft', rows, (work) => {
+  return tasks.of(tasks.drafting.lane, 'draft', rows, (work) => {
     computesDraft(work, sizes, rows, 1);
     for (const kind of sizes.kinds) {
       const { window } = kind;

@@ -1,10 +1,12 @@
 /** What a forward pass of the target takes: its layers, its ends, and the weights that it brings. */
 
+import { largest } from '../extremes.js';
 import type { WeightGroup } from '../model/types.js';
 import type { Placed } from '../run/prepare.js';
 import { groupLayout } from '../schedule/group-layout.js';
 import { choosesTokens, type ModelCosts, modelCosts } from '../schedule/layer-costs.js';
-import { hopBytes, type StreamedKind, type WeightWays, waysOfWeights } from '../schedule/weight-way.js';
+import type { StreamedKind } from '../schedule/memory-plan.js';
+import { hopBytes, type WeightWays, waysOfWeights } from '../schedule/weight-way.js';
 import { kindOfHop, type LaneName } from '../topology/topology.js';
 import type { PhaseName } from '../trace/types.js';
 import { type FrameWork, type LayerSeconds, layerSeconds } from './layer-seconds.js';
@@ -32,7 +34,7 @@ export class Passes {
   readonly groupsAhead: Readonly<Record<LaneName, number>>;
   /** Lanes that weights pass on their way to the device, or that end there. */
   readonly #bringing: readonly LaneName[];
-  readonly #weightsOf: Partial<Record<PhaseName, LaneSeconds>> = {};
+  readonly #weightsOf: Partial<Record<PhaseName, BroughtWeights>> = {};
 
   constructor(placed: Placed, tasks: TaskSeconds) {
     this.#placed = placed;
@@ -65,7 +67,7 @@ export class Passes {
       (sum, { numLayers, layer }) => sum + (numLayers / this.numLayers) * layer.usedShare,
       0,
     );
-    const weights = this.weights(phase);
+    const { lanes: weights, takingTurns } = this.weights(phase);
     const lanes = tasks.none();
     const ends = this.#ends(frames, lanes);
     for (const lane of tasks.lanes)
@@ -76,7 +78,7 @@ export class Passes {
     const seconds = this.#seconds({ layers, lanes, streams, ends, computeSeconds });
     return {
       ...{ lanes, computeSeconds, streams },
-      seconds: Math.max(seconds, mostOf(lanes, tasks.lanes)),
+      seconds: Math.max(seconds, mostOf(lanes, tasks.lanes), takingTurns * usedShare),
       chainTasks: total(({ chainTasks }) => chainTasks),
     };
   }
@@ -128,22 +130,29 @@ export class Passes {
   }
 
   /** What bringing the weights of one pass takes, all experts counted. */
-  weights(phase: PhaseName): Readonly<LaneSeconds> {
+  weights(phase: PhaseName): BroughtWeights {
     const known = this.#weightsOf[phase];
     if (known) return known;
     const { policy, plan } = this.#placed;
     const { pinned, kept, layouts, checkpoint } = plan.target;
     const hostShare = phase === 'decode' ? policy.hostShare : 0;
-    const seconds = this.#tasks.none();
+    const lanes = this.#tasks.none();
+    const turns: Record<string, number> = {};
     const bring = (group: WeightGroup) => {
       if (pinned.has(group.id)) return;
       const share = group.kind === 'expert' ? 1 - hostShare : 1;
       const way = this.#ways[kept.has(group.id) ? 'kept' : (group.kind as StreamedKind)];
-      for (const hop of way)
-        seconds[hop.lane] += this.#tasks.of(hop.lane, kindOfHop(hop.from), 0, (work) => {
+      let before = 0;
+      for (const hop of way) {
+        const seconds = this.#tasks.of(hop.lane, kindOfHop(hop.from), 0, (work) => {
           work.bytes = hopBytes(hop, groupLayout(layouts, group), share);
           work.isPageable = group.layer >= policy.pageLocked * this.numLayers;
         });
+        lanes[hop.lane] += seconds;
+        const stop = `${group.kind} in ${hop.from}`;
+        if (hop !== way[0]) turns[stop] = (turns[stop] ?? 0) + before + seconds;
+        before = seconds;
+      }
     };
     const bringsAttention =
       policy.projections === 'device' || phase === 'prefill' || policy.attention !== 'host';
@@ -151,9 +160,17 @@ export class Passes {
       if (bringsAttention) bring(attention);
       for (const expert of experts) bring(expert);
     }
-    this.#weightsOf[phase] = seconds;
-    return seconds;
+    const isSingle = policy.streaming === 'ahead' && plan.prefetchDepth <= 1;
+    const brought = { lanes, takingTurns: isSingle ? largest([0, ...Object.values(turns)]) : 0 };
+    this.#weightsOf[phase] = brought;
+    return brought;
   }
+}
+
+interface BroughtWeights {
+  readonly lanes: Readonly<LaneSeconds>;
+  /** Where a stop has one buffer, the lanes before and behind it take turns; 0 where there are more. */
+  readonly takingTurns: number;
 }
 
 /** Layers that are alike. */

@@ -7,6 +7,7 @@ import {
   type LaneName,
   type LanePlace,
   type MemoryName,
+  type Routes,
   routesOf,
   type TaskKind,
 } from '../topology/topology.js';
@@ -29,7 +30,7 @@ export class TaskSeconds {
   readonly moving: readonly LaneName[];
   readonly arriving: readonly LaneName[];
   readonly #onDevice: readonly LaneName[];
-  readonly #routes: ReturnType<typeof routesOf>;
+  readonly #routes: Routes;
   readonly #costs: CostModel;
   readonly #none: Readonly<LaneSeconds>;
   readonly #task: Work = {
@@ -54,8 +55,8 @@ export class TaskSeconds {
     return { ...this.#none };
   }
 
-  laneOf(kind: TaskKind, memory: MemoryName): LaneName {
-    return this.#routes.computing(kind, memory);
+  get drafting(): Routes['drafting'] {
+    return this.#routes.drafting;
   }
 
   of(lane: LaneName, kind: TaskKind, rows: number, fill: Fill): number {

@@ -141,8 +141,8 @@ function assembleResult(
       stopReason: sequence.stopReason,
     })),
     memory: {
-      device: { peakBytes: plan.device.totalBytes, budgetBytes: request.machine.deviceBytes },
-      host: { peakBytes: plan.host.totalBytes, budgetBytes: request.machine.hostBytes },
+      device: { peakBytes: plan.pools.device.totalBytes, budgetBytes: request.machine.deviceBytes },
+      host: { peakBytes: plan.pools.host.totalBytes, budgetBytes: request.machine.hostBytes },
     },
     nearTies: choices.filter((choice) => isNearTie(choice, machine.arithmetic)).length,
     outputDigest: digestOutput(sequences),

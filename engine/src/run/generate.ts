@@ -1,5 +1,6 @@
 /** A whole run: wave by wave, prefill and then rounds until all sequences are done; and its result. */
 
+import { mapPools } from '../schedule/memory-plan.js';
 import type { Policy } from '../schedule/policy.js';
 import type { Sampling } from '../speculate/sampling.js';
 import type { Sequence } from '../speculate/sequence.js';
@@ -116,7 +117,7 @@ function assemble(
       ...{ disk: 0, link: 0 }, // records and tables always have these two, whatever lanes the machine has
       ...Object.fromEntries(machine.lanes.filter(isTransfer).map(({ name }) => [name, moved(name)])),
     },
-    memoryBytes: { device: plan.device.totalBytes, host: plan.host.totalBytes },
+    memoryBytes: mapPools(plan, ({ totalBytes }) => totalBytes),
     passes: session.passes,
   };
 }

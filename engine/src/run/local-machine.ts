@@ -71,9 +71,9 @@ export class LocalMachine implements Machine {
     choice?: DeviceChoice,
   ): Promise<LocalMachine> {
     const core = loadNativeCore(settings.native ?? 'auto');
-    const host = PoolMemory.create(core, plan.host);
+    const host = PoolMemory.create(core, plan.pools.host);
     const device = await openDevice(choice, {
-      ...{ core, memory: plan.device, host: host.handles },
+      ...{ core, memory: plan.pools.device, host: host.handles },
       formats: plan.target.formats,
       models: {
         target: plan.target.checkpoint.spec,
@@ -90,9 +90,9 @@ export class LocalMachine implements Machine {
         bytesPerSecondCap: settings.caps?.diskBytesPerSecond ?? null,
       }),
     );
-    const poolBytes = plan.host.allocatedBytes + plan.device.allocatedBytes;
+    const poolBytes = plan.pools.host.allocatedBytes + plan.pools.device.allocatedBytes;
     machine.#leavesLittle = core.kind === 'native' || poolBytes <= littleBytes;
-    for (const { regions } of Object.values(plan.hostSlots)) touch(regions, machine.#host);
+    for (const { regions } of Object.values(plan.slots.host)) touch(regions, machine.#host);
     writeRopeTables(plan.target, plan.target.rope.host, machine.#host);
     try {
       await writeSinks(plan.target, machine.#host);
@@ -187,7 +187,7 @@ export class LocalMachine implements Machine {
     const shared = {
       core: this.core.kind,
       host: this.#host.handles,
-      landing: Object.values(plan.deviceSlots).flatMap(({ regions }) => regions),
+      landing: Object.values(plan.slots.device).flatMap(({ regions }) => regions),
       caps: { ...noCaps, ...settings.caps },
       target: describeModel(plan.target, false),
       draft: plan.draft && describeModel(plan.draft, true),

@@ -1,8 +1,9 @@
 /** From a run's memory plan and the use of its slots to what its pools held when. */
 
-import type { MemoryPlan, Slots } from '../schedule/memory-plan.js';
+import { type MemoryPlan, mapPools, type Slots } from '../schedule/memory-plan.js';
 import type { SlotClass } from '../schedule/task.js';
-import type { BufferUse, MemoryLog, MemoryStep, PoolName } from '../trace/memory.js';
+import type { MemoryName } from '../topology/topology.js';
+import type { BufferUse, MemoryLog, MemoryStep } from '../trace/memory.js';
 import type { TimeWindow } from '../trace/report.js';
 import type { PhaseName } from '../trace/types.js';
 import type { SlotUse } from './dispatcher.js';
@@ -15,10 +16,7 @@ export function logMemory(
 ): MemoryLog {
   const bufferOf = describeSlots(plan);
   return {
-    resident: {
-      device: residentSteps(plan, 'device', windows),
-      host: residentSteps(plan, 'host', windows),
-    },
+    resident: mapPools(plan, ({ name }) => residentSteps(plan, name, windows)),
     buffers: slotUses.map(({ slotClass, startSeconds, endSeconds }): BufferUse => {
       const { pool, bytes } = bufferOf.get(slotClass) as Buffer;
       return { pool, bytes, startSeconds, endSeconds };
@@ -28,19 +26,19 @@ export function logMemory(
 
 type Buffer = Pick<BufferUse, 'pool' | 'bytes'>;
 
-function describeSlots({ hostSlots, deviceSlots, cacheSlots }: MemoryPlan): ReadonlyMap<SlotClass, Buffer> {
+function describeSlots({ slots, cacheSlots }: MemoryPlan): ReadonlyMap<SlotClass, Buffer> {
   const buffers = new Map<SlotClass, Buffer>();
-  const add = (pool: PoolName, { slotClass, regions }: Slots) =>
+  const add = (pool: MemoryName, { slotClass, regions }: Slots) =>
     buffers.set(slotClass, { pool, bytes: regions[0]?.byteLength ?? 0 });
-  for (const slots of Object.values(hostSlots)) add('host', slots);
-  for (const slots of Object.values(deviceSlots)) add('device', slots);
+  for (const [pool, byKind] of Object.entries(slots))
+    for (const ofKind of Object.values(byKind)) add(pool, ofKind);
   if (cacheSlots) add('device', cacheSlots);
   return buffers;
 }
 
 function residentSteps(
   { residentBytes }: MemoryPlan,
-  pool: PoolName,
+  pool: MemoryName,
   windows: Readonly<Record<PhaseName, readonly TimeWindow[]>>,
 ): MemoryStep[] {
   return windows.prefill.flatMap(({ startSeconds }, wave) => [

@@ -92,7 +92,8 @@ export async function simulateRun(request: SimulationRequest): Promise<Simulatio
   }
   const { draws = 'in-order', routingSkew } = request;
   const answers = acceptance ?? neverAccepts;
-  const draftLane = prepared.plan.routes.computing('draft', prepared.drafter?.place ?? 'device');
+  const { drafter, plan } = prepared;
+  const draftLane = drafter?.laneIn(plan.routes) ?? plan.routes.drafting.lane;
   const { interruptsDraft } = computeLane(model, draftLane);
   const machine = new VirtualMachine({
     costs: createCostModel(

@@ -11,7 +11,7 @@ import type { Policy, PolicyInput } from '../schedule/policy.js';
 import type { Strategy, StrategyName } from '../schedule/strategies/index.js';
 import type { SamplingInput } from '../speculate/sampling.js';
 import type { AcceptanceReport } from '../speculate/statistics.js';
-import type { LaneName } from '../topology/topology.js';
+import type { ByMemory, LaneName } from '../topology/topology.js';
 import type { MemoryLog } from '../trace/memory.js';
 import type { LaneGaps } from '../trace/report.js';
 import type { PhaseName, PhaseReport, Span } from '../trace/types.js';
@@ -100,7 +100,7 @@ export interface RunOutcome {
   /** By lane that moves data. */
   readonly bytesMoved: Readonly<Record<LaneName, number>> & { readonly disk: number; readonly link: number };
   /** Peak of each pool. */
-  readonly memoryBytes: { readonly device: number; readonly host: number };
+  readonly memoryBytes: ByMemory<number>;
   /** Target passes, prefill included. */
   readonly passes: number;
 }

@@ -90,7 +90,7 @@ function draftSteps(
   const task = openTask(
     {
       id: ids.next(),
-      lane: routes.computing('draft', 'device'),
+      lane: routes.drafting.lane,
       kind: 'draft',
       name: `draft batch ${batch} step ${first}`,
       phase: 'decode',

@@ -1,23 +1,24 @@
 /** Who proposes: a model, or anything else that can guess how a text goes on. */
 
 import type { Formats } from '../machine/formats.js';
-import type { PoolLayout } from '../machine/pool.js';
 import type { Checkpoint } from '../model/types.js';
 import type { Sampling } from '../speculate/sampling.js';
 import type { Sequence } from '../speculate/sequence.js';
-import type { Routes } from '../topology/topology.js';
-import type { MemoryDemand, ModelPlacement } from './memory-plan.js';
+import type { LaneName, Routes } from '../topology/topology.js';
+import type { MemoryDemand, ModelPlacement, Pools } from './memory-plan.js';
 import type { OpenPolicy, Policy } from './policy.js';
 import type { Task } from './task.js';
 import type { TaskIds } from './work.js';
 
-/** Takes what a drafter needs from both pools; a model's placement, null without one. */
-export type PlaceDraft = (host: PoolLayout, device: PoolLayout) => ModelPlacement | null;
+/** Takes what a drafter needs from the pools; a model's placement, null without one. */
+export type PlaceDraft = (pools: Pools) => ModelPlacement | null;
 
 export interface DraftNeeds {
   readonly policy: OpenPolicy;
   readonly demand: MemoryDemand;
   readonly formats: Formats;
+  /** Which memory its lane computes on. */
+  readonly routes: Routes;
   /** What a byte of a cache that it keeps in device memory counts as, see `Budgets`. */
   readonly cacheFactor: number;
 }
@@ -26,8 +27,8 @@ export interface Drafter {
   readonly name: string;
   /** The model it computes with, of the target's vocabulary; null without one. */
   readonly checkpoint: Checkpoint | null;
-  /** Memory that it computes on. */
-  readonly place: 'host' | 'device';
+  /** Which of a machine's lanes its work goes to. */
+  laneIn(routes: Routes): LaneName;
   /** Fields of the policy about drafting that it heeds: what a planner may search. */
   readonly heeds: readonly (keyof Policy)[];
   /** What it needs in memory. Asked once for a plan, which may lay its pools out many times. */

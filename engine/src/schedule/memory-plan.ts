@@ -1,10 +1,10 @@
-/** What a memory plan says: where every weight, cache, activation and buffer of a run lies in the two pools. */
+/** What a memory plan says: where every weight, cache, activation and buffer of a run lies, memory by memory. */
 
 import type { Granularity } from '../machine/budgets.js';
 import type { Formats } from '../machine/formats.js';
 import type { PoolLayout, Region } from '../machine/pool.js';
-import type { Checkpoint } from '../model/types.js';
-import type { Routes } from '../topology/topology.js';
+import type { Checkpoint, WeightGroup } from '../model/types.js';
+import type { ByMemory, MemoryName, Routes } from '../topology/topology.js';
 import type { PhaseName } from '../trace/types.js';
 import type { GroupLayout } from './group-layout.js';
 import type { OpenChoices, OpenPolicy } from './policy.js';
@@ -45,6 +45,11 @@ export interface ScratchRegions {
   readonly logits: Region; // (headChunkRows, vocab)
 }
 
+/** What streams. */
+export const streamedKinds = ['attention', 'expert'] as const satisfies readonly WeightGroup['kind'][];
+
+export type StreamedKind = (typeof streamedKinds)[number];
+
 /** Slots of one memory and group kind, and where each lies. */
 export interface Slots {
   readonly slotClass: SlotClass;
@@ -57,7 +62,10 @@ export interface RopeRegions {
   readonly sin: Region;
 }
 
-/** One model's share of both pools. */
+/** Every memory that something is planned in, laid out. */
+export type Pools = ByMemory<PoolLayout>;
+
+/** One model's share of the pools: of the host's, and of that of the memory that it computes on. */
 export interface ModelPlacement {
   readonly checkpoint: Checkpoint;
   readonly formats: Formats;
@@ -86,19 +94,17 @@ export interface ModelPlacement {
 }
 
 export interface MemoryPlan {
-  readonly host: PoolLayout;
-  readonly device: PoolLayout;
+  readonly pools: Pools;
   readonly target: ModelPlacement;
   readonly draft: ModelPlacement | null;
   /** Which lane does what. */
   readonly routes: Routes;
-  /** By group kind: staging in host memory, where weights stop there, and landing in device memory. */
-  readonly hostSlots: Readonly<Record<'attention' | 'expert', Slots>>;
-  readonly deviceSlots: Readonly<Record<'attention' | 'expert', Slots>>;
+  /** By memory and group kind: where weights stop on their way, and where they land in device memory. */
+  readonly slots: Readonly<Record<MemoryName, Readonly<Record<StreamedKind, Slots>>>>;
   /** Device buffers for one layer's part of a frame's KV cache, where it lives in host memory and is used on the device. */
   readonly cacheSlots: Slots | null;
   /** All but the slots, by phase: a draft that comes after prefill takes the place of prefill's activations. */
-  readonly residentBytes: Readonly<Record<PhaseName, Readonly<Record<PoolLayout['name'], number>>>>;
+  readonly residentBytes: Readonly<Record<PhaseName, Readonly<Record<MemoryName, number>>>>;
   readonly prefetchDepth: number;
   readonly pinnedLayers: number;
   readonly keptLayers: number;
@@ -123,18 +129,26 @@ export interface MemoryDemand {
 /** Everything a layout is made from besides the open choices. */
 export interface PlanRequest {
   readonly target: Checkpoint;
-  /** Takes what the drafter needs from both pools; null where nobody proposes. */
-  readonly placeDraft: ((host: PoolLayout, device: PoolLayout) => ModelPlacement | null) | null;
+  /** Takes what the drafter needs from the pools; null where nobody proposes. */
+  readonly placeDraft: ((pools: Pools) => ModelPlacement | null) | null;
   readonly demand: MemoryDemand;
   readonly policy: OpenPolicy;
   /** Layers from this one on lie in the page cache, where they stay in host memory. */
   readonly lockedLayers: number;
   readonly formats: Formats;
   readonly routes: Routes;
+  /** Memories to be laid out. */
+  readonly memories: readonly MemoryName[];
   readonly granularityBytes: Granularity;
   readonly layouts: ReadonlyMap<string, GroupLayout>;
   /** What a byte of the KV cache in device memory counts as, see `Budgets`. */
   readonly cacheFactor: number;
+}
+
+/** Something of every pool. */
+export function mapPools<Value>({ pools }: MemoryPlan, pick: (pool: PoolLayout) => Value): ByMemory<Value> {
+  const entries = Object.entries(pools).map(([name, pool]) => [name, pick(pool)]);
+  return Object.fromEntries(entries) as ByMemory<Value>;
 }
 
 export type SettledChoices = { readonly [Field in keyof OpenChoices]: number };

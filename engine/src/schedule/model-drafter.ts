@@ -1,4 +1,4 @@
-/** A draft model as the drafter: weights, KV cache and activations live on the device. */
+/** A draft model as the drafter: weights, KV cache and activations live in the memory of the lane that drafts. */
 
 import type { Checkpoint } from '../model/types.js';
 import type { Hop, Routes } from '../topology/topology.js';
@@ -15,33 +15,39 @@ import { createTask, type Task, type TaskHead } from './task.js';
 
 export function modelDrafter(checkpoint: Checkpoint): Drafter {
   return {
-    ...{ name: checkpoint.name, checkpoint, place: 'device', heeds: draftFieldNames },
-    reserve: (needs) => placeOnDevice(checkpoint, needs),
+    ...{ name: checkpoint.name, checkpoint, heeds: draftFieldNames },
+    laneIn: (routes) => routes.drafting.lane,
+    reserve: (needs) => placeWhereItComputes(checkpoint, needs),
     begin: (run) => draftWith(checkpoint, run),
   };
 }
 
 const cacheLabel = 'draft KV cache';
 
-function placeOnDevice(draft: Checkpoint, { policy, demand, formats, cacheFactor }: DraftNeeds): PlaceDraft {
+function placeWhereItComputes(
+  draft: Checkpoint,
+  { policy, demand, formats, routes, cacheFactor }: DraftNeeds,
+): PlaceDraft {
+  wayOfDraft(routes);
   const layouts = layOutGroups(draft, formats);
   const allLayers = new Set(draft.layers.keys());
   const { rows, cacheTokens } = measureDraft(policy, demand.sequenceTokens);
-  return (host, device) => {
-    const kvCache = placeCache(draft.spec, cacheTokens, device, cacheLabel, formats);
+  return (pools) => {
+    const pool = pools[routes.drafting.memory];
+    const kvCache = placeCache(draft.spec, cacheTokens, pool, cacheLabel, formats);
     // Any other holds no more than one step's sequences, however many there are.
-    if (policy.draftCache === 'resident') countCache(device, cacheLabel, cacheFactor);
+    if (policy.draftCache === 'resident') countCache(pool, cacheLabel, cacheFactor);
     return {
-      ...placeModel(draft, layouts, host, device, 'draft'),
+      ...placeModel(draft, layouts, pools.host, pool, 'draft'),
       pinned: placeLayers(draft, allLayers, (group) =>
-        device.place('draft weights', groupLayout(layouts, group).deviceBytes),
+        pool.place('draft weights', groupLayout(layouts, group).deviceBytes),
       ),
       kept: new Map(),
-      frames: [{ ...placeFrame(draft.spec, rows, device, null, formats), hostExperts: null }],
-      scratch: placeScratch(draft.spec, rows, device, formats),
+      frames: [{ ...placeFrame(draft.spec, rows, pool, null, formats), hostExperts: null }],
+      scratch: placeScratch(draft.spec, rows, pool, formats),
       hostExperts: null,
       kvCache,
-      rope: { host: null, device: placeRope(draft.spec, demand.numPositions, device) },
+      rope: { host: null, device: placeRope(draft.spec, demand.numPositions, pool) },
       hostSinks: null,
       ...{ formats, numPositions: demand.numPositions },
     };
@@ -83,9 +89,12 @@ function draftWith(checkpoint: Checkpoint, run: DraftRun): Drafting {
   };
 }
 
-/** How its weights, all at once, come to where it computes: what is before that is not waited for. */
+/**
+ * How its weights, all at once, come to where it computes: what is before that is not waited for.
+ * @throws UserError when no lanes lead there
+ */
 export function wayOfDraft(routes: Routes): Hop {
-  const way = routes.way('disk', 'device');
+  const way = routes.way('disk', routes.drafting.memory);
   return way[way.length - 1];
 }
 

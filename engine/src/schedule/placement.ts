@@ -1,9 +1,9 @@
 /**
- * Where everything lives: a complete memory plan for both pools, made and checked against the budgets before the
+ * Where everything lives: a complete memory plan for every pool, made and checked against the budgets before the
  * first byte moves. What is left over keeps layers: device memory first (pinned), then host memory (kept).
  */
 
-import type { Budgets, MemoryLimits } from '../machine/budgets.js';
+import { type BudgetsByMemory, budgetsByMemory, type MemoryLimits } from '../machine/budgets.js';
 import { type Formats, localFormats } from '../machine/formats.js';
 import type { Checkpoint } from '../model/types.js';
 import { localTopology, routesOf } from '../topology/topology.js';
@@ -15,7 +15,7 @@ import { bufferLabel, layOutPools } from './pool-plan.js';
 import { keptBytes, pickKept, pickPinned, pinnedBytes } from './resident-layers.js';
 
 /**
- * Plans both pools.
+ * Plans all pools.
  * @throws UserError when a budget is too small, naming the smallest that would do.
  */
 export function planMemory(
@@ -27,11 +27,14 @@ export function planMemory(
   formats: Formats = localFormats,
 ): MemoryPlan {
   const numLayers = target.layers.length;
+  const routes = routesOf(budgets.lanes ?? localTopology.lanes);
+  const allowed = budgetsByMemory(budgets);
   const request: PlanRequest = {
-    ...{ target, demand, policy, formats, routes: routesOf(budgets.lanes ?? localTopology.lanes) },
-    granularityBytes: budgets.granularityBytes ?? {},
+    ...{ target, demand, policy, formats, routes, granularityBytes: budgets.granularityBytes ?? {} },
+    memories: [...allowed.keys()],
     placeDraft:
-      drafter?.reserve({ policy, demand, formats, cacheFactor: budgets.draftCacheFactor ?? 1 }) ?? null,
+      drafter?.reserve({ policy, demand, formats, routes, cacheFactor: budgets.draftCacheFactor ?? 1 }) ??
+      null,
     lockedLayers: budgets.hasPageCache ? Math.ceil(policy.pageLocked * numLayers) : numLayers,
     layouts: layOutGroups(target, formats),
     cacheFactor: budgets.deviceCacheFactor ?? 1,
@@ -41,49 +44,48 @@ export function planMemory(
   const pinnedWish = Math.min(policy.pinnedLayers ?? 0, numLayers);
   const keptWish = Math.min(policy.keptLayers ?? 0, numLayers - pinnedWish);
   const prefetchDepth =
-    policy.prefetchDepth ?? deepestAffordable((depth) => layOut(depth, pinnedWish, keptWish), budgets);
+    policy.prefetchDepth ?? deepestAffordable((depth) => layOut(depth, pinnedWish, keptWish), allowed);
   const wished = layOut(prefetchDepth, pinnedWish, keptWish);
-  assertFits(wished, budgets, () => layOut(Math.min(prefetchDepth, 1), 0, 0));
+  assertFits(wished, allowed, () => layOut(Math.min(prefetchDepth, 1), 0, 0));
 
   const pinnedLayers =
     policy.pinnedLayers ??
-    mostThatFit(numLayers, budgets.deviceBytes - wished.device.totalBytes, (n) =>
+    mostThatFit(numLayers, budgets.deviceBytes - wished.pools.device.totalBytes, (n) =>
       pinnedBytes(request, pickPinned(target, n)),
     );
   const pinned = pickPinned(target, Math.min(pinnedLayers, numLayers));
   const keptLayers =
-    policy.keptLayers ?? mostKept(request, pinned, budgets.hostBytes - wished.host.totalBytes);
+    policy.keptLayers ?? mostKept(request, pinned, budgets.hostBytes - wished.pools.host.totalBytes);
   return layOut(prefetchDepth, pinned.size, Math.min(keptLayers, numLayers - pinned.size));
 }
 
 /**
  * How far to read ahead where nobody has said: up to 8 groups, as long as the buffers take no more than a third of
- * either budget. More smooths the lanes' unequal steps, but leaves less room for layers that stay: on the main job 8
+ * any budget. More smooths the lanes' unequal steps, but leaves less room for layers that stay: on the main job 8
  * took 12 % off serial's decode time against 4, and 16 gained nothing more.
  */
-function deepestAffordable(layOut: (depth: number) => MemoryPlan, budgets: Budgets): number {
+function deepestAffordable(layOut: (depth: number) => MemoryPlan, allowed: BudgetsByMemory): number {
   const isAffordable = (depth: number) => {
-    const plan = layOut(depth);
-    return (['device', 'host'] as const).every((pool) => {
-      const budgetBytes = budgets[`${pool}Bytes`];
-      const bufferBytes = plan[pool].bytesOf(bufferLabel(pool));
-      return plan[pool].totalBytes <= budgetBytes && bufferBytes <= budgetBytes / 3;
+    const { pools } = layOut(depth);
+    return [...allowed].every(([name, budgetBytes]) => {
+      const bufferBytes = pools[name].bytesOf(bufferLabel(name));
+      return pools[name].totalBytes <= budgetBytes && bufferBytes <= budgetBytes / 3;
     });
   };
   return Math.max(1, largestWhere(8, isAffordable));
 }
 
 /** @param layOutSmallest what would do, asked where the plan does not */
-function assertFits(plan: MemoryPlan, budgets: Budgets, layOutSmallest: () => MemoryPlan): void {
-  for (const pool of ['device', 'host'] as const) {
-    if (plan[pool].totalBytes <= budgets[`${pool}Bytes`]) continue;
+function assertFits({ pools }: MemoryPlan, allowed: BudgetsByMemory, layOutSmallest: () => MemoryPlan): void {
+  for (const [name, budgetBytes] of allowed) {
+    if (pools[name].totalBytes <= budgetBytes) continue;
     const smallest = layOutSmallest();
-    const least = smallest[pool].totalBytes;
+    const least = smallest.pools[name].totalBytes;
     const remedy =
-      least <= budgets[`${pool}Bytes`]
+      least <= budgetBytes
         ? `lower prefetchDepth, pinnedLayers or keptLayers: the smallest budget for these batches is ${Math.ceil(least / 2 ** 20)} MiB`
         : `raise it to at least ${Math.ceil(least / 2 ** 20)} MiB (with prefetchDepth ${smallest.prefetchDepth}), or use smaller batches`;
-    plan[pool].assertFits(budgets[`${pool}Bytes`], remedy);
+    pools[name].assertFits(budgetBytes, remedy);
   }
 }
 

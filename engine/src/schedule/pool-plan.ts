@@ -1,8 +1,9 @@
-/** Both pools laid out for settled choices: models, caches, activations, and the slots that streamed weights take. */
+/** The pools laid out for settled choices: models, caches, activations, and the slots that streamed weights take. */
 
 import { directIoAlignmentBytes } from '@specoffload/native';
 import { largest } from '../extremes.js';
 import { type PoolLayout as Pool, PoolLayout } from '../machine/pool.js';
+import type { MemoryName } from '../topology/topology.js';
 import {
   placeFrame,
   placeHostExpertRows,
@@ -13,11 +14,20 @@ import {
 } from './activations.js';
 import { type GroupLayout, groupLayout } from './group-layout.js';
 import { countCache, layerCacheBytes, placeCache } from './kv-cache.js';
-import type { MemoryPlan, ModelPlacement, PlanRequest, SettledChoices, Slots } from './memory-plan.js';
+import {
+  type MemoryPlan,
+  type ModelPlacement,
+  type PlanRequest,
+  type Pools,
+  type SettledChoices,
+  type Slots,
+  type StreamedKind,
+  streamedKinds,
+} from './memory-plan.js';
 import { pickKept, pickPinned, placeLayers, placeModel, placeResidentAttention } from './resident-layers.js';
-import { type StreamedKind, wayOfStreamed } from './weight-way.js';
+import { wayOfStreamed } from './weight-way.js';
 
-export function bufferLabel(pool: Pool['name']): string {
+export function bufferLabel(pool: MemoryName): string {
   return `${pool} weight buffers`;
 }
 
@@ -31,9 +41,11 @@ function residentBytesOf(pool: Pool): number {
 
 export function layOutPools(request: PlanRequest, choice: SettledChoices): MemoryPlan {
   const { target, demand, policy, formats, layouts, placeDraft } = request;
-  const { granularityBytes } = request;
-  const host = new PoolLayout('host', formats.largestPieceBytes, granularityBytes.host);
-  const device = new PoolLayout('device', formats.largestPieceBytes, granularityBytes.device);
+  const { memories, granularityBytes } = request;
+  const layOut = (name: MemoryName) =>
+    new PoolLayout(name, formats.largestPieceBytes, granularityBytes[name]);
+  const pools = Object.fromEntries(memories.map((name) => [name, layOut(name)])) as Pools;
+  const { host, device } = pools;
   const pinnedSet = pickPinned(target, choice.pinnedLayers);
   const keptSet = pickKept(request, pinnedSet, choice.keptLayers);
   const fixed = {
@@ -59,7 +71,7 @@ export function layOutPools(request: PlanRequest, choice: SettledChoices): Memor
     ...{ formats, numPositions: demand.numPositions },
   };
   countCache(device, cacheLabel, request.cacheFactor);
-  const slots = placeSlots(request, choice.prefetchDepth, host, device);
+  const slots = placeSlots(request, choice.prefetchDepth, pools);
   const usesHost = policy.attention !== 'device' || policy.prefillAttention === 'host';
   const placeActivations = (frameRows: readonly number[], hostPool: Pool | null, placesExperts: boolean) => ({
     frames: frameRows.map((rows) => ({
@@ -76,35 +88,34 @@ export function layOutPools(request: PlanRequest, choice: SettledChoices): Memor
   const settle = (
     { cacheSlots, ...activations }: ReturnType<typeof activate>,
     draftPlacement: ModelPlacement | null,
-    prefillBytes = residentBytesOf(device),
+    prefillBytes = residents(),
     decodeBytes = prefillBytes,
   ): MemoryPlan => ({
-    ...{ host, device, routes: request.routes, ...slots, cacheSlots, ...choice },
+    ...{ pools, routes: request.routes, slots, cacheSlots, ...choice },
     target: { ...fixed, ...activations },
     draft: draftPlacement,
-    residentBytes: {
-      prefill: { device: prefillBytes, host: residentBytesOf(host) },
-      decode: { device: decodeBytes, host: residentBytesOf(host) },
-    },
+    residentBytes: { prefill: prefillBytes, decode: decodeBytes },
   });
+  const residents = () => Object.fromEntries(memories.map((name) => [name, residentBytesOf(pools[name])]));
   if (policy.draftPlacement === 'start' || !placeDraft)
-    return settle(activate(), placeDraft?.(host, device) ?? null);
+    return settle(activate(), placeDraft?.(pools) ?? null);
 
   let prefill: ReturnType<typeof activate> | undefined;
   let draftPlacement: ModelPlacement | null = null;
-  let prefillBytes = 0;
-  let decodeBytes = 0;
+  let [prefillBytes, decodeBytes] = [residents(), residents()];
   device.overlay(
     () => {
       prefill = activate();
-      prefillBytes = residentBytesOf(device);
+      prefillBytes = residents();
     },
     () => {
       placeActivations(demand.decodeFrameRows, null, false);
-      draftPlacement = placeDraft(host, device);
-      decodeBytes = residentBytesOf(device);
+      draftPlacement = placeDraft(pools);
+      decodeBytes = residents();
     },
   );
+  // What the draft has in host memory is there from the start.
+  prefillBytes.host = decodeBytes.host;
   return settle(prefill as ReturnType<typeof activate>, draftPlacement, prefillBytes, decodeBytes);
 }
 
@@ -114,22 +125,17 @@ export function layOutPools(request: PlanRequest, choice: SettledChoices): Memor
  */
 const smallestStagingBytes = 16 * directIoAlignmentBytes;
 
-/** Where streamed groups wait in host memory, and where they land in device memory. */
-function placeSlots(
-  { layouts, policy, routes }: PlanRequest,
-  prefetchDepth: number,
-  host: Pool,
-  device: Pool,
-) {
+/** Where streamed groups wait on their way, and where they land in device memory. */
+function placeSlots({ layouts, policy, routes }: PlanRequest, prefetchDepth: number, pools: Pools) {
   const largest = (kind: StreamedKind, bytesOf: (layout: GroupLayout) => number) => {
     let bytes = 0;
     for (const layout of layouts.values())
       if (layout.group.kind === kind) bytes = Math.max(bytes, bytesOf(layout));
     return bytes;
   };
-  const place = (pool: Pool, name: string, count: number, slotBytes: number): Slots => ({
-    slotClass: { name: `${pool.name}.${name}`, count },
-    regions: Array.from({ length: count }, () => pool.place(bufferLabel(pool.name), slotBytes)),
+  const place = ({ name: memory }: Pool, name: string, count: number, slotBytes: number): Slots => ({
+    slotClass: { name: `${memory}.${name}`, count },
+    regions: Array.from({ length: count }, () => pools[memory].place(bufferLabel(memory), slotBytes)),
   });
   const stagedBytes = (kind: StreamedKind) =>
     Math.max(
@@ -137,23 +143,29 @@ function placeSlots(
       smallestStagingBytes,
     );
   const deviceBytes = (kind: StreamedKind) => largest(kind, (layout) => layout.deviceBytes);
+  const isOnDemand = policy.streaming === 'on-demand';
   // On demand nothing waits: one group is staged at a time.
-  const mostStaged = policy.streaming === 'on-demand' ? 1 : Math.max(1, prefetchDepth);
-  const numStaged = (kind: StreamedKind) => (wayOfStreamed(routes, policy, kind).length > 1 ? mostStaged : 0);
-  const hostSlots = {
-    attention: place(host, 'attention', numStaged('attention'), stagedBytes('attention')),
-    expert: place(host, 'expert', numStaged('expert'), stagedBytes('expert')),
-  };
-  if (policy.streaming === 'on-demand') {
-    const only = place(device, 'group', 1, Math.max(deviceBytes('attention'), deviceBytes('expert')));
-    return { hostSlots, deviceSlots: { attention: only, expert: only } };
+  const mostStaged = isOnDemand ? 1 : Math.max(1, prefetchDepth);
+  const ways = streamedKinds.map((kind) => [kind, wayOfStreamed(routes, policy, kind)] as const);
+  const stops = new Set(['host', ...ways.flatMap(([, way]) => way.slice(0, -1).map(({ to }) => to))]);
+  const slots: Record<MemoryName, Record<StreamedKind, Slots>> = {};
+  for (const stop of stops) {
+    const staged = ways.map(([kind, way]) => {
+      const isStop = way.slice(0, -1).some(({ to }) => to === stop);
+      return [kind, place(pools[stop], kind, isStop ? mostStaged : 0, stagedBytes(kind))];
+    });
+    slots[stop] = Object.fromEntries(staged);
+  }
+  if (isOnDemand) {
+    const only = place(pools.device, 'group', 1, Math.max(...streamedKinds.map(deviceBytes)));
+    return { ...slots, device: { attention: only, expert: only } };
   }
   // One more than waits: the group that is being computed with.
-  const deviceSlots = {
-    attention: place(device, 'attention', prefetchDepth + 1, deviceBytes('attention')),
-    expert: place(device, 'expert', prefetchDepth + 1, deviceBytes('expert')),
-  };
-  return { hostSlots, deviceSlots };
+  const landed = streamedKinds.map((kind) => [
+    kind,
+    place(pools.device, kind, prefetchDepth + 1, deviceBytes(kind)),
+  ]);
+  return { ...slots, device: Object.fromEntries(landed) as Record<StreamedKind, Slots> };
 }
 
 /** One frame's part of one layer's cache, twice where the next one may cross while one is in use. */

@@ -4,6 +4,7 @@
  * Source: Saxena, github.com/apoorvumang/prompt-lookup-decoding.
  */
 
+import type { Routes } from '../topology/topology.js';
 import type { Drafter, RoundWork } from './drafter.js';
 import type { DraftResult } from './ops.js';
 import { beginProposals, draftPriority, imagineProposals, keepProposal } from './proposals.js';
@@ -12,7 +13,7 @@ import { createTask, type TaskHead } from './task.js';
 /** The longest run of latest tokens that is looked for; where it never stood before, shorter ones are. */
 const longestMatch = 3;
 
-const place = 'host';
+const laneIn = (routes: Routes) => routes.computing('draft', 'host');
 
 /** Every token is compared with the latest ones. */
 const roundWork = (tokens: number): RoundWork => ({ bytes: 4 * tokens, flops: longestMatch * tokens });
@@ -21,7 +22,7 @@ export const promptLookup = {
   name: 'prompt-lookup',
   checkpoint: null,
   heeds: ['candidates'],
-  ...{ place, roundWork, guess: lookUp },
+  ...{ laneIn, roundWork, guess: lookUp },
   reserve: () => () => null,
   begin: ({ policy, routes, ids }) => ({
     admit() {},
@@ -33,7 +34,7 @@ export const promptLookup = {
       const tokens = proposals.reduce((sum, { sequence }) => sum + sequence.length, 0);
       const { bytes, flops } = roundWork(tokens);
       const head: TaskHead = {
-        ...{ id: ids.next(), lane: routes.computing('draft', place), kind: 'draft' },
+        ...{ id: ids.next(), lane: laneIn(routes), kind: 'draft' },
         ...{ name: `look up batch ${batch}`, phase: 'decode' },
         ...{ pass, batch, priority: draftPriority, rows: proposals.length },
       };

@@ -5,14 +5,14 @@
  */
 
 import type { WeightGroup } from '../model/types.js';
-import { type Hop, kindOfHop } from '../topology/topology.js';
+import { type Hop, kindOfHop, type MemoryName } from '../topology/topology.js';
 import type { PhaseName } from '../trace/types.js';
 import { type GroupLayout, splitLayout } from './group-layout.js';
-import type { MemoryPlan, ModelPlacement } from './memory-plan.js';
+import type { MemoryPlan, ModelPlacement, Slots, StreamedKind } from './memory-plan.js';
 import type { LoadOp, UploadOp } from './ops.js';
 import type { OpenPolicy } from './policy.js';
 import { createTask, type OpenTask, openTask, type SlotClass, type Task, type TaskHead } from './task.js';
-import { hopBytes, type StreamedKind, type WeightWays, waysOfWeights } from './weight-way.js';
+import { hopBytes, type WeightHop, type WeightWays, waysOfWeights } from './weight-way.js';
 import type { TaskIds } from './work.js';
 
 /** Finds the slot that a task took; known from its start until its slot is freed. */
@@ -26,8 +26,9 @@ export interface Condition {
   readonly isForHost?: () => boolean;
 }
 
-/** The tasks that bring one group: the load is null when the stored weights are in host memory already. */
+/** The tasks that bring one group: the load ends in host memory, null where that is not on the way or the start. */
 export interface Arrival {
+  readonly first: number;
   readonly load: number | null;
   readonly upload: number;
 }
@@ -83,8 +84,8 @@ export class WeightStream {
   heldSlots(pass: number, group: WeightGroup): readonly number[] {
     const arrival = this.arrival(pass, group);
     if (!arrival) return [];
-    const { load, upload } = arrival;
-    if (this.#policy.streaming === 'on-demand') return [load ?? upload];
+    const { first, load, upload } = arrival;
+    if (this.#policy.streaming === 'on-demand') return [first];
     return this.#policy.hostExpertRows > 0 && group.kind === 'expert' && load !== null
       ? [load, upload]
       : [upload];
@@ -96,8 +97,9 @@ export class WeightStream {
     if (pinned) return pinned.byteOffset;
     const arrival = this.arrival(pass, group);
     if (!arrival) throw new Error(`${group.id} was not asked for in pass ${pass}`);
-    const { device } = this.#slotsFor(group);
-    return device.regions[this.#slotOf(this.#deviceSlotHolder(arrival))].byteOffset;
+    // On demand, one slot serves a group from its first hop on.
+    const holder = this.#policy.streaming === 'on-demand' ? arrival.first : arrival.upload;
+    return this.#slotsFor(group, 'device').regions[this.#slotOf(holder)].byteOffset;
   }
 
   /** Where the group lies in host memory as stored, for a pass; asked when the host computes with it. */
@@ -119,57 +121,59 @@ export class WeightStream {
 
   #bring(group: WeightGroup, pass: number, phase: PhaseName, condition?: Condition): Task[] {
     const { after = [], isUnused, isForHost } = condition ?? {};
-    const way = this.#target.kept.has(group.id) ? this.#ways.kept : this.#ways[streamedKind(group)];
-    const load = way.length > 1 ? this.#load(way[0], group, pass, phase, after) : null;
-    const upload = this.#upload(way[way.length - 1], group, pass, phase, load?.id ?? null, after);
-    if (load) load.isIdle = isUnused;
-    upload.isIdle = isForHost ? () => (isUnused?.() ?? false) || isForHost() : isUnused;
+    const way = this.#ways[this.#target.kept.has(group.id) ? 'kept' : streamedKind(group)];
+    const skips = isForHost && (() => (isUnused?.() ?? false) || isForHost());
+    const tasks: OpenTask[] = [];
+    let load: number | null = null;
+    for (const hop of way) {
+      const previous = tasks.length > 0 ? tasks[tasks.length - 1].id : null;
+      const task = this.#hop(hop, group, pass, phase, previous === null ? after : [previous], previous, load);
+      task.isIdle = hop.isPastHost ? (skips ?? isUnused) : isUnused;
+      if (hop.to === 'host') load = task.id;
+      tasks.push(task);
+    }
+    const [{ id: first }] = tasks;
     const arrivals = this.#arrivals.get(pass) ?? new Map<string, Arrival>();
-    this.#arrivals.set(pass, arrivals.set(group.id, { load: load?.id ?? null, upload: upload.id }));
-    return load ? [load, upload] : [upload];
+    const arrival: Arrival = { first, load, upload: tasks[tasks.length - 1].id };
+    this.#arrivals.set(pass, arrivals.set(group.id, arrival));
+    return tasks;
   }
 
-  /** The hop that ends in host memory. */
-  #load(hop: Hop, group: WeightGroup, pass: number, phase: PhaseName, after: readonly number[]): OpenTask {
-    const layout = this.#layoutOf(group);
-    const { host, device } = this.#slotsFor(group);
-    const isOnDemand = this.#policy.streaming === 'on-demand';
-    const load = openTask(this.#head(hop, group, pass, phase), after, (slot) =>
-      loadOp(layout, host.regions[isOnDemand ? 0 : slot].byteOffset),
-    );
-    load.bytes = layout.stagedBytes;
-    load.isPageable = this.#isPageable(group);
-    load.takes = isOnDemand ? device.slotClass : host.slotClass;
-    return load;
-  }
-
-  /** The hop that ends on the device. */
-  #upload(
-    hop: Hop,
+  /** @param previous the hop before, and `load` the one that ended in host memory; null where there was none */
+  #hop(
+    hop: WeightHop,
     group: WeightGroup,
     pass: number,
     phase: PhaseName,
-    load: number | null,
     after: readonly number[],
+    previous: number | null,
+    load: number | null,
   ): OpenTask {
     const { hostShare, hostExpertRows, streaming } = this.#policy;
     const isExpert = group.kind === 'expert';
     const isOnDemand = streaming === 'on-demand';
-    const isDirect = hop.from === 'disk';
-    const upload = openTask(
-      this.#head(hop, group, pass, phase),
-      load === null ? after : [load],
-      isDirect
-        ? () => ({ kind: 'imagined' })
-        : () =>
-            uploadOp(this.#layoutOf(group), this.#stagedAddress(group, load), this.addressOf(pass, group)),
-    );
-    upload.bytes = hopBytes(hop, this.#layoutOf(group), isExpert && phase === 'decode' ? 1 - hostShare : 1);
-    upload.isPageable = this.#isPageable(group);
-    if (load === null || !isOnDemand) upload.takes = this.#slotsFor(group).device.slotClass;
-    const keepsStage = hostExpertRows > 0 && isExpert;
-    if (load !== null && !isOnDemand && !keepsStage) upload.frees = [load];
-    return upload;
+    const share = isExpert && phase === 'decode' ? 1 - hostShare : 1;
+    const task = openTask(this.#head(hop, group, pass, phase), after, this.#opOf(hop, group, pass, load));
+    task.bytes = hopBytes(hop, this.#layoutOf(group), share);
+    task.isPageable = this.#isPageable(group);
+    if (previous === null || !isOnDemand)
+      task.takes = this.#slotsFor(group, isOnDemand ? 'device' : hop.to).slotClass;
+    // Weights that the host may compute with stay staged until their last user has ended.
+    const keepsStage = hop.from === 'host' && hostExpertRows > 0 && isExpert;
+    if (previous !== null && !isOnDemand && !keepsStage) task.frees = [previous];
+    return task;
+  }
+
+  /** What the local machine does; other ways are for virtual machines. */
+  #opOf({ from, to }: Hop, group: WeightGroup, pass: number, load: number | null): Task['createOp'] {
+    const layout = this.#layoutOf(group);
+    if (from === 'disk' && to === 'host') {
+      const { regions } = this.#slotsFor(group, 'host');
+      const isOnDemand = this.#policy.streaming === 'on-demand';
+      return (slot) => loadOp(layout, regions[isOnDemand ? 0 : slot].byteOffset);
+    }
+    if (from !== 'host' || to !== 'device') return () => ({ kind: 'imagined' });
+    return () => uploadOp(layout, this.#stagedAddress(group, load), this.addressOf(pass, group));
   }
 
   #isPageable({ layer }: WeightGroup): boolean {
@@ -191,18 +195,12 @@ export class WeightStream {
   #stagedAddress(group: WeightGroup, load: number | null): number {
     const kept = this.#target.kept.get(group.id);
     if (kept) return kept.byteOffset;
-    const { regions } = this.#slotsFor(group).host;
+    const { regions } = this.#slotsFor(group, 'host');
     return regions[this.#policy.streaming === 'on-demand' ? 0 : this.#slotOf(load as number)].byteOffset;
   }
 
-  /** On demand, one slot serves a group from its load on. */
-  #deviceSlotHolder({ load, upload }: Arrival): number {
-    return this.#policy.streaming === 'on-demand' ? (load ?? upload) : upload;
-  }
-
-  #slotsFor(group: WeightGroup) {
-    const kind = streamedKind(group);
-    return { host: this.#plan.hostSlots[kind], device: this.#plan.deviceSlots[kind] };
+  #slotsFor(group: WeightGroup, memory: MemoryName): Slots {
+    return this.#plan.slots[memory][streamedKind(group)];
   }
 }
 
@@ -230,7 +228,7 @@ export function residentTasks(plan: MemoryPlan, ids: TaskIds, slotOf: SlotOf): T
   };
   const toHost = (layout: GroupLayout, target: number) => load(layout, undefined, () => target);
   const toDevice = (layout: GroupLayout, target: number) => {
-    const staging = plan.hostSlots.expert;
+    const staging = plan.slots.host.expert;
     for (const piece of splitLayout(layout, staging.regions[0].byteLength, plan.target.formats)) {
       const { id } = load(piece, staging.slotClass, (slot) => staging.regions[slot].byteOffset);
       tasks.push(

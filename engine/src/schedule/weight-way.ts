@@ -1,45 +1,51 @@
-/** The way of weights that do not stay: hop by hop from storage to the device, with a stop in host memory or without. */
+/** The way of weights that do not stay: hop by hop from storage to the device, through host memory or past it. */
 
-import { UserError } from '@specoffload/input';
-import type { WeightGroup } from '../model/types.js';
 import type { Hop, Routes } from '../topology/topology.js';
 import type { GroupLayout } from './group-layout.js';
-import type { MemoryPlan } from './memory-plan.js';
+import type { MemoryPlan, StreamedKind } from './memory-plan.js';
 import type { OpenPolicy } from './policy.js';
 
-/** What streams. */
-export type StreamedKind = Extract<WeightGroup['kind'], 'attention' | 'expert'>;
+/** A lane's part of a weight's way; past the host, what the host computes with need not go on. */
+export interface WeightHop extends Hop {
+  readonly isPastHost: boolean;
+}
 
 /** By what is brought; `kept` is whatever stays in host memory as stored. */
-export type WeightWays = Readonly<Record<StreamedKind | 'kept', readonly Hop[]>>;
+export type WeightWays = Readonly<Record<StreamedKind | 'kept', readonly WeightHop[]>>;
 
 export function waysOfWeights({ routes, target }: MemoryPlan, policy: OpenPolicy): WeightWays {
   return {
     attention: wayOfStreamed(routes, policy, 'attention'),
     expert: wayOfStreamed(routes, policy, 'expert'),
-    kept: target.kept.size > 0 ? routes.way('host', 'device') : [],
+    kept: target.kept.size > 0 ? markPastHost(routes.way('host', 'device')) : [],
   };
 }
 
-/** What a group takes of a lane; `share` is what of it the device needs. Reads take what direct reads can. */
-export function hopBytes({ from }: Hop, { group, stagedBytes }: GroupLayout, share: number): number {
-  return from === 'disk' ? stagedBytes : group.storedBytes * share;
-}
-
-/** One or two hops: experts that the host computes with stop in its memory, others where no lane leads past it. */
+/** The fewest hops, but experts that the host computes with stop in its memory. */
 export function wayOfStreamed(
   routes: Routes,
   { hostExpertRows, hostShare }: Pick<OpenPolicy, 'hostExpertRows' | 'hostShare'>,
   kind: StreamedKind,
-): readonly Hop[] {
+): readonly WeightHop[] {
   const isUsedByHost = kind === 'expert' && (hostExpertRows > 0 || hostShare > 0);
-  const way = isUsedByHost
-    ? [...routes.way('disk', 'host'), ...routes.way('host', 'device')]
-    : routes.way('disk', 'device');
-  const stop = way.slice(0, -1).find(({ to }) => to !== 'host');
-  if (way.length > 2 || stop)
-    throw new UserError(
-      `weights would pass ${way.map(({ to }) => to).join(', ')} on their way from disk; expected a stop in host memory at most; add a lane with "moves": {"from": "disk", "to": "host"}`,
-    );
-  return way;
+  return markPastHost(
+    isUsedByHost
+      ? [...routes.way('disk', 'host'), ...routes.way('host', 'device')]
+      : routes.way('disk', 'device'),
+  );
+}
+
+function markPastHost(way: readonly Hop[]): WeightHop[] {
+  const start = way.findIndex(({ from }) => from === 'host');
+  return way.map((hop, index) => ({ ...hop, isPastHost: start !== -1 && index >= start }));
+}
+
+/** What a group takes of a lane; `share` is what of it the device needs. Reads take what direct reads can. */
+export function hopBytes(
+  { from, isPastHost }: WeightHop,
+  { group, stagedBytes }: GroupLayout,
+  share: number,
+): number {
+  if (from === 'disk') return stagedBytes;
+  return isPastHost ? group.storedBytes * share : group.storedBytes;
 }

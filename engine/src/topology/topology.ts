@@ -1,6 +1,7 @@
 /**
  * Which memories a machine has, and which lanes move data between them or compute on them. A schedule asks for three
- * memories by name: `disk`, where weights rest, `host`, and `device`, where layers are computed. The rest is data.
+ * memories by name: `disk`, where weights rest, `host`, and `device`, where layers are computed. Others are stops on the
+ * way of weights, or where a lane that serves drafts has the draft model. The rest is data.
  */
 
 import { UserError } from '@specoffload/input';
@@ -9,6 +10,12 @@ import { UserError } from '@specoffload/input';
 export type LaneName = string;
 
 export type MemoryName = string;
+
+/** For every memory in which a run has things: host and device on any machine. */
+export type ByMemory<Value> = Readonly<Record<MemoryName, Value>> & {
+  readonly device: Value;
+  readonly host: Value;
+};
 
 export const taskKinds = [
   'load', // disk: weights from storage to the next memory on their way
@@ -88,6 +95,7 @@ export class Routes {
   readonly #lanes: readonly LanePlace[];
   readonly #computing = new Map<MemoryName, Map<TaskKind, LaneName>>();
   readonly #ways = new Map<string, readonly Hop[]>();
+  #drafting: Routes['drafting'] | undefined;
 
   constructor(lanes: readonly LanePlace[]) {
     this.#lanes = lanes;
@@ -106,6 +114,18 @@ export class Routes {
       );
     this.#computing.set(memory, byKind.set(kind, lane.name));
     return lane.name;
+  }
+
+  /** Where a draft model lives and computes: the memory of a lane that serves drafts, or else the device. */
+  get drafting(): { readonly lane: LaneName; readonly memory: MemoryName } {
+    this.#drafting ??= this.#findDrafting();
+    return this.#drafting;
+  }
+
+  #findDrafting() {
+    const own = this.#lanes.find((lane) => !isTransfer(lane) && lane.serves?.includes('draft'));
+    const memory = own && !isTransfer(own) ? own.computesOn : 'device';
+    return { lane: this.computing('draft', memory), memory };
   }
 
   /** The lane that does a task of this kind between two memories next to each other; undefined where there is none. */

@@ -1,7 +1,8 @@
 /** Spans and memory as a Chrome trace, which Perfetto (ui.perfetto.dev) and chrome://tracing open. */
 
+import type { MemoryName } from '../topology/topology.js';
 import { lanesOf } from './lanes.js';
-import { type MemoryOverTime, type PoolName, poolNames } from './memory.js';
+import type { MemoryOverTime } from './memory.js';
 import type { Span } from './types.js';
 
 /** The JSON object of the trace event format. Source: "Trace Event Format", Google, 2016. Times are microseconds. */
@@ -13,9 +14,14 @@ export interface ChromeTrace {
 /** Lanes are this far apart in the numbers of rows. */
 export const rowsPerLane = 100;
 
-/** The counter that shows a pool. */
-export function counterName(pool: PoolName): string {
-  return `${pool} memory`;
+/** The counter that shows a memory. */
+function counterOf(memory: MemoryName): string {
+  return `${memory} memory`;
+}
+
+/** The memory that a counter shows; undefined for what shows none. */
+export function memoryOfCounter(name: unknown): MemoryName | undefined {
+  return typeof name === 'string' ? /^([A-Za-z][\w-]*) memory$/.exec(name)?.[1] : undefined;
 }
 
 /**
@@ -49,11 +55,13 @@ export function toChromeTrace(
     }
   }
   if (memory)
-    for (const pool of poolNames)
-      for (const { seconds, bytes } of memory[pool])
-        events.push({ name: counterName(pool), ph: 'C', pid: 1, tid: 0, ts: seconds * 1e6, args: { bytes } });
+    for (const [name, steps] of Object.entries(memory))
+      for (const { seconds, bytes } of steps)
+        events.push({ ...counter, name: counterOf(name), ts: seconds * 1e6, args: { bytes } });
   return { displayTimeUnit: 'ms', traceEvents: events };
 }
+
+const counter = { ph: 'C', pid: 1, tid: 0 };
 
 function toEvent(span: Span, tid: number): Record<string, unknown> {
   const { id, name, kind, phase, pass, batch, bytes, rows, flops, readySeconds, startSeconds, endSeconds } =

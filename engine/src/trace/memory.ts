@@ -1,21 +1,19 @@
 /** What a run's memory pools held over time. */
 
+import type { ByMemory, MemoryName } from '../topology/topology.js';
+
 /** From `seconds` on, until the next step, `bytes` are in use. */
 export interface MemoryStep {
   readonly seconds: number;
   readonly bytes: number;
 }
 
-export const poolNames = ['device', 'host'] as const;
-
-export type PoolName = (typeof poolNames)[number];
-
-/** By pool, in the order of time. */
-export type MemoryOverTime = Readonly<Record<PoolName, readonly MemoryStep[]>>;
+/** By memory, in the order of time. */
+export type MemoryOverTime = ByMemory<readonly MemoryStep[]>;
 
 /** A buffer, from the moment something started to fill it until its last user gave it back. */
 export interface BufferUse {
-  readonly pool: PoolName;
+  readonly pool: MemoryName;
   readonly bytes: number;
   readonly startSeconds: number;
   readonly endSeconds: number;
@@ -31,14 +29,11 @@ export interface MemoryLog {
 
 /** Resident bytes and buffers in use together; one step per moment at which that changes. */
 export function memoryOverTime({ resident, buffers }: MemoryLog): MemoryOverTime {
-  const inUse = (pool: PoolName) =>
-    sumChanges(
-      changesOf(
-        resident[pool],
-        buffers.filter((use) => use.pool === pool),
-      ),
-    );
-  return { device: inUse('device'), host: inUse('host') };
+  const inUse = ([pool, steps]: [MemoryName, readonly MemoryStep[]]) => {
+    const ofPool = buffers.filter((use) => use.pool === pool);
+    return [pool, sumChanges(changesOf(steps, ofPool))];
+  };
+  return Object.fromEntries(Object.entries(resident).map(inUse)) as MemoryOverTime;
 }
 
 interface Change {

@@ -2,9 +2,9 @@
 
 import { type Checked, check, is, isRecord } from '@specoffload/input';
 import { type LaneName, taskKinds } from '../topology/topology.js';
-import { counterName, rowsPerLane } from './chrome.js';
+import { memoryOfCounter, rowsPerLane } from './chrome.js';
 import { laneNames } from './lanes.js';
-import { type MemoryOverTime, type MemoryStep, type PoolName, poolNames } from './memory.js';
+import type { MemoryOverTime, MemoryStep } from './memory.js';
 import { idleCauses, phaseNames, type Span } from './types.js';
 
 export interface ParsedTrace {
@@ -53,18 +53,25 @@ export function parseChromeTrace(json: unknown, source = 'the trace'): ParsedTra
   const { traceEvents } = check(file, json, source, words);
   const duration = durationOn(readLanes(traceEvents));
   const spans: Span[] = [];
-  const memory: Record<PoolName, MemoryStep[]> = { device: [], host: [] };
+  const [device, host]: readonly MemoryStep[][] = [[], []];
+  const memory = new Map([
+    ['device', device],
+    ['host', host],
+  ]);
   for (const [index, event] of traceEvents.entries()) {
     if (!isRecord(event)) continue;
     const where = `${source}, event ${index}`;
     if (event.ph === 'X') spans.push(toSpan(check(duration, event, where, words), spans.length));
-    const pool = poolNames.find((name) => event.ph === 'C' && event.name === counterName(name));
-    if (!pool) continue;
+    const counted = event.ph === 'C' ? memoryOfCounter(event.name) : undefined;
+    if (counted === undefined) continue;
     const { ts, args } = check(counter, event, where, words);
-    memory[pool].push({ seconds: ts / 1e6, bytes: args.bytes });
+    const step = { seconds: ts / 1e6, bytes: args.bytes };
+    const steps = memory.get(counted);
+    if (steps) steps.push(step);
+    else memory.set(counted, [step]);
   }
   spans.sort((a, b) => a.startSeconds - b.startSeconds || a.id - b.id);
-  return { spans, memory };
+  return { spans, memory: { ...Object.fromEntries(memory), device, host } };
 }
 
 /** The names of the rows, by lane: `disk` where the rows of the first lane are called `disk`, `disk (2)`, …. */
