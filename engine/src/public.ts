@@ -31,6 +31,7 @@ export type { PhaseName, Span } from './trace/types.js';
 // Models: checkpoints, configurations, the catalogue.
 
 export { type CatalogEntry, describeCatalogModel, modelCatalog } from './model/catalog.js';
+export { type ChatMessage, type ChatTemplate, loadChatTemplate, renderChat } from './model/chat-template.js';
 export { openCheckpoint } from './model/checkpoint.js';
 export { parseModelSpec } from './model/config.js';
 export { isConfigurationAlone, openConfiguration } from './model/configuration.js';
@@ -55,6 +56,8 @@ export type {
   TensorSlice,
   YarnRopeScaling,
 } from './model/spec.js';
+export { type StoppedText, StopStrings } from './model/stop-strings.js';
+export { TextStream } from './model/text-stream.js';
 export { assertSameVocabulary, loadTokenizer, type VocabularyOwner } from './model/tokenizer.js';
 export type { TensorRole, Tokenizer } from './model/types.js';
 export {
@@ -179,10 +182,18 @@ export {
 export {
   parseSampling,
   type Sampling,
+  type SamplingField,
   type SamplingInput,
   samplingFields,
+  spellSampling,
 } from './speculate/sampling.js';
-export { type CacheBlock, Sequence, type TargetChoice } from './speculate/sequence.js';
+export {
+  type CacheBlock,
+  Sequence,
+  type StopReason,
+  type TargetChoice,
+  type TokenListener,
+} from './speculate/sequence.js';
 
 // Acceptance: how often a draft is right.
 

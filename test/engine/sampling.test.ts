@@ -9,6 +9,7 @@ import {
   parseSampling,
   type ReferenceWeights,
   type RunRequest,
+  recordAcceptance,
   referenceLogits,
   runEngine,
   type Sampling,
@@ -87,9 +88,7 @@ describe('a drawn token', () => {
       const sampling = parseSampling(input);
       if (!sampling) continue;
       const numRows = Math.min(text.length, 3);
-      const draws = drawRows(sampling, [
-        { sequence: 5, numTokens: text.length, numRows, tokens: () => text },
-      ]);
+      const draws = drawRows(sampling, [{ noise: 5, numTokens: text.length, numRows, tokens: () => text }]);
       for (let row = 0; row < numRows; row += 1) {
         const before = text.slice(0, text.length - numRows + 1 + row);
         const { id, lead } = chooseToken(logits, before, 5, sampling);
@@ -106,7 +105,7 @@ describe('a drawn token', () => {
       const logits = Float32Array.from({ length: 60 }, () => 2 * random.normal());
       const sampling = complete({ ...drawSampling(random, 60), temperature: 1 });
       const draws = drawRows(complete({ ...sampling, repetitionPenalty: 1 }), [
-        { sequence: 0, numTokens: round, numRows: 1, tokens: () => [] },
+        { noise: 0, numTokens: round, numRows: 1, tokens: () => [] },
       ]);
       const { id, margin } = drawToken(logits, draws, 0);
       if (margin < 0.05) close += 1;
@@ -119,7 +118,7 @@ describe('a drawn token', () => {
   });
 
   it('has a margin that is no number where a logit is none', () => {
-    const draws = drawRows(complete({}), [{ sequence: 0, numTokens: 1, numRows: 1, tokens: () => [0] }]);
+    const draws = drawRows(complete({}), [{ noise: 0, numTokens: 1, numRows: 1, tokens: () => [0] }]);
     for (const bad of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])
       expect(drawToken(Float32Array.of(1, bad, 2), draws, 0).margin).toBeNaN();
   });
@@ -135,7 +134,7 @@ describe('a drawn token', () => {
     const text = [1, 2, 3, 3];
     const counts = new Array<number>(logits.length).fill(0);
     for (let sequence = 0; sequence < 10_000; sequence += 1) {
-      const draws = drawRows(sampling, [{ sequence, numTokens: 4, numRows: 1, tokens: () => text }]);
+      const draws = drawRows(sampling, [{ noise: sequence, numTokens: 4, numRows: 1, tokens: () => text }]);
       counts[drawToken(logits, draws, 0).id]! += 1;
     }
     expect(chiSquared(counts, softmax(warp(logits, text, sampling)))).toMatchObject({ isLikely: true });
@@ -215,6 +214,33 @@ describe('a run that draws', () => {
       sampling: { temperature: 1.3 },
     });
     expect(acceptance?.rate).toBe(1);
+  });
+
+  it('is accepted as often as an acceptance that was recorded on its texts says', async () => {
+    const sampling = { temperature: 0.9, seed: 4 };
+    const policy = { ...streamed, candidates: 3 };
+    const ends = { stopAtEos: false, maxNewTokens: 12 };
+    const { sequences, acceptance } = await run({
+      strategy: 'serial',
+      draft: dense,
+      policy,
+      sampling,
+      ...ends,
+    });
+    const trace = await recordAcceptance({
+      ...{ name: 'drawn', draft: dense, candidates: 3, newTokens: 12, sampling },
+      machine: { deviceBytes: 16e6, hostBytes: 16e6 },
+      texts: sequences.map(({ ids }, index) => ({ prompt: prompts[index]!, newIds: ids })),
+    });
+    let expected = 0;
+    for (const runs of trace.sequences)
+      for (let have = 1; have < runs.length; ) {
+        const accepted = Math.min(runs[have]!, runs.length - have - 1, 3);
+        expected += accepted;
+        have += accepted + 1;
+      }
+    expect(acceptance?.accepted).toBe(expected);
+    expect(expected).toBeGreaterThan(0);
   });
 
   it('at temperature 0 writes what it writes without sampling, and other seeds write other texts', async () => {

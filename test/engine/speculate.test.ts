@@ -174,7 +174,7 @@ describe('Sequence', () => {
     ],
   )('$title', ({ rounds, ids, stopReason, remaining }) => {
     const sequence = new Sequence(0, [10, 11, 12], 4);
-    for (const round of rounds) sequence.append(choices(...round), eos);
+    for (const round of rounds) sequence.append(choices(...round), { eosTokenIds: eos });
     expect(sequence.choices.map(({ id }) => id)).toEqual(ids);
     expect(sequence).toMatchObject({ stopReason, remaining, length: 3 + ids.length });
     expect(sequence.isFinished).toBe(stopReason !== null);
@@ -182,7 +182,7 @@ describe('Sequence', () => {
 
   it('lists its tokens from any position, across the border of the prompt', () => {
     const sequence = new Sequence(0, [10, 11, 12], 9);
-    sequence.append(choices(1, 2), eos);
+    sequence.append(choices(1, 2), { eosTokenIds: eos });
     const tails = [0, 2, 3, 4, 5].map((start) => sequence.tokensFrom(start));
     expect(tails).toEqual([[10, 11, 12, 1, 2], [12, 1, 2], [1, 2], [2], []]);
   });

@@ -41,7 +41,7 @@ describe('the order of proposing and verifying', () => {
           const choices = Array.from({ length: tokensPerRound[batch] }, () => ({
             ...{ id: 1, margin: 1, routerMargin: 1 },
           }));
-          for (const sequence of batches[batch]) sequence.append(choices, new Set());
+          for (const sequence of batches[batch]) sequence.append(choices, { eosTokenIds: new Set() });
         }),
     };
     const [decode] = Object.values(strategies[strategy].orders);

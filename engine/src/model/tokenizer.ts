@@ -31,7 +31,7 @@ export async function loadTokenizer(directory: string): Promise<Tokenizer | null
   return {
     vocabSize: largest(textOf.keys()) + 1,
     digest: digestOf(textOf),
-    encode: (text) => encode(inner, text, path),
+    encode: (text, addsSpecial = true) => encode(inner, text, addsSpecial, path),
     decode: (ids) => {
       const known = ids.filter((id) => textOf.has(id));
       if (known.length === 0) return '';
@@ -91,12 +91,12 @@ function createInner(json: object, options: unknown, path: string): HuggingFaceT
   }
 }
 
-function encode(inner: HuggingFaceTokenizer, text: string, path: string): number[] {
+function encode(inner: HuggingFaceTokenizer, text: string, addsSpecial: boolean, path: string): number[] {
   const ids: readonly unknown[] = withinPatience(
     path,
     quote(text),
     text.length,
-    () => inner.encode(text).ids,
+    () => inner.encode(text, { add_special_tokens: addsSpecial }).ids,
   );
   // The library leaves undefined where a token has no id and the vocabulary no unknown token.
   if (ids.every((id): id is number => Number.isInteger(id))) return [...ids];

@@ -85,7 +85,8 @@ export interface Tokenizer {
   readonly vocabSize: number;
   /** Digest of the vocabulary: equal for two tokenizers exactly when every id means the same text. */
   readonly digest: string;
-  encode(text: string): number[];
+  /** @param addsSpecial whether to add what the post-processor adds, such as a token for the beginning. @default true */
+  encode(text: string, addsSpecial?: boolean): number[];
   decode(ids: readonly number[]): string;
 }
 

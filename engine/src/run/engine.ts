@@ -8,7 +8,7 @@ import { localPolicyFields } from '../schedule/policy.js';
 import { resolvePolicy } from '../schedule/resolve.js';
 import { strategyNamed } from '../schedule/strategies/index.js';
 import { greedy, parseSampling } from '../speculate/sampling.js';
-import type { Sequence } from '../speculate/sequence.js';
+import type { Sequence, SequenceEnds } from '../speculate/sequence.js';
 import { measureGaps } from '../trace/report.js';
 import { Dispatcher, toError } from './dispatcher.js';
 import { type Generated, generate } from './generate.js';
@@ -36,7 +36,7 @@ export async function runEngine(request: RunRequest): Promise<RunResult> {
     const generated = await generate({
       ...{ prepared, dispatcher, machine, sampling, isVirtual: false },
       maxNewTokens: request.maxNewTokens,
-      eosTokenIds: eosOf(request),
+      ends: endsOf(request),
       onProgress: request.onProgress,
       onPlaced: () => {
         setupSeconds = performance.now() / 1000 - setupStart;
@@ -61,7 +61,7 @@ export async function runLogits(request: LogitsRequest): Promise<Float32Array[]>
     const { plan, policy, waves, sequences } = prepared;
     const session = new Session({
       ...{ plan, policy, drafter: null, dispatcher, sampling: null, maxNewTokens: 0, isVirtual: false },
-      ...{ eosTokenIds: eosOf(run), waiting: [], onPass: () => {} },
+      ...{ ends: endsOf(run), waiting: [], onPass: () => {} },
     });
     await session.placeResidents();
     const logits: Float32Array[] = [];
@@ -74,8 +74,19 @@ export async function runLogits(request: LogitsRequest): Promise<Float32Array[]>
   });
 }
 
-function eosOf({ stopAtEos, target }: RunRequest): ReadonlySet<number> {
-  return new Set(stopAtEos === false ? [] : target.spec.eosTokenIds);
+function endsOf({ stopAtEos, target, maxNewTokens, onToken }: RunRequest): SequenceEnds {
+  const eosTokenIds = new Set(stopAtEos === false ? [] : target.spec.eosTokenIds);
+  if (!onToken) return { eosTokenIds };
+  // While it waits for others, a sequence may write beyond its limit, which nobody asked for.
+  const told = new Map<number, number>();
+  return {
+    eosTokenIds,
+    onToken(sequence, id) {
+      const count = (told.get(sequence) ?? 0) + 1;
+      told.set(sequence, count);
+      return count > maxNewTokens ? undefined : onToken(sequence, id);
+    },
+  };
 }
 
 /** @throws UserError when there are no weights, or the policy asks for what only the virtual machine does. */

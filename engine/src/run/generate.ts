@@ -3,7 +3,7 @@
 import { mapPools } from '../schedule/memory-plan.js';
 import type { Policy } from '../schedule/policy.js';
 import type { Sampling } from '../speculate/sampling.js';
-import type { Sequence } from '../speculate/sequence.js';
+import type { Sequence, SequenceEnds } from '../speculate/sequence.js';
 import { isTransfer, type LaneName } from '../topology/topology.js';
 import type { MemoryLog } from '../trace/memory.js';
 import { reportPhase, type TimeWindow } from '../trace/report.js';
@@ -21,7 +21,7 @@ export interface GenerateOptions {
   readonly machine: Machine;
   readonly maxNewTokens: number;
   readonly sampling: Sampling | null;
-  readonly eosTokenIds: ReadonlySet<number>;
+  readonly ends: SequenceEnds;
   readonly isVirtual: boolean;
   /** See `SessionOptions`. */
   readonly interruptsDraft?: boolean;
@@ -76,11 +76,11 @@ function splitWaves({ waves, sequences, policy }: Prepared): {
 }
 
 function createSession(options: GenerateOptions, waiting: Sequence[]): Session {
-  const { prepared, dispatcher, machine, maxNewTokens, eosTokenIds, isVirtual, onProgress } = options;
+  const { prepared, dispatcher, machine, maxNewTokens, ends, isVirtual, onProgress } = options;
   const { sampling, interruptsDraft = false } = options;
   const { plan, policy, drafter, sequences } = prepared;
   return new Session({
-    ...{ plan, policy, drafter, dispatcher, sampling, maxNewTokens, eosTokenIds, isVirtual },
+    ...{ plan, policy, drafter, dispatcher, sampling, maxNewTokens, ends, isVirtual },
     ...{ interruptsDraft, waiting },
     onPass: (phase, passes) =>
       onProgress?.({

@@ -30,6 +30,7 @@ export interface Request {
   readonly maxNewTokens: number;
   /** Where sequences are known to end earlier: new tokens of each, in the order of the prompts. */
   readonly limits?: readonly number[];
+  readonly noises?: readonly number[] | undefined;
 }
 
 /** A complete policy, the batches it makes, and their places in memory. */
@@ -73,7 +74,7 @@ export function place(
 
 /** @throws UserError when the request cannot be served, saying what would do. */
 export function prepare(request: Request, budgets: MemoryLimits, formats: Formats): Prepared {
-  const { target, prompts, maxNewTokens, limits } = request;
+  const { target, prompts, maxNewTokens, limits, noises } = request;
   const strategy = strategyNamed(request.strategy);
   const policy = resolvePolicy(strategy, request.policy ?? {}, prompts.length);
   const drafter = usesDraft(policy) ? drafterNamed(request.drafter, request.draft) : null;
@@ -88,7 +89,7 @@ export function prepare(request: Request, budgets: MemoryLimits, formats: Format
   const placed = place({ ...request, promptLengths }, policy, budgets, formats);
   const room = tokenRoom(policy, maxNewTokens);
   const sequences = prompts.map(
-    (prompt, index) => new Sequence(index, prompt, Math.min(room, limits?.[index] ?? room)),
+    (prompt, index) => new Sequence(index, prompt, Math.min(room, limits?.[index] ?? room), noises?.[index]),
   );
   return { ...placed, sequences, decode: strategy.orders[policy.speculation] as Order };
 }

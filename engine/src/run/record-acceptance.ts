@@ -5,6 +5,7 @@ import type { Checkpoint } from '../model/types.js';
 import type { Drafter } from '../schedule/drafter.js';
 import { type DrafterName, drafterNamed } from '../schedule/drafters.js';
 import type { AcceptanceTrace } from '../speculate/acceptance.js';
+import type { SamplingInput } from '../speculate/sampling.js';
 import { runEngine } from './engine.js';
 import type { MachineSettings, RunProgress } from './types.js';
 
@@ -16,6 +17,8 @@ export interface RecordAcceptanceRequest {
   readonly drafter?: DrafterName | Drafter | undefined;
   /** Each prompt and what the target made of it. */
   readonly texts: readonly { readonly prompt: readonly number[]; readonly newIds: readonly number[] }[];
+  /** How the texts were drawn, with the seed, where they were: the draft's tokens are drawn likewise. */
+  readonly sampling?: SamplingInput | undefined;
   /** Longest stretch of candidates to try. */
   readonly candidates: number;
   /** New tokens that the target was asked for. */
@@ -29,21 +32,21 @@ export interface RecordAcceptanceRequest {
 const beginningsAtOnce = 64;
 
 /**
- * Lets the drafter continue every beginning of every text, a model greedily, and counts how far it goes along with the
- * target.
+ * Lets the drafter continue every beginning of every text as the text was written, a model greedily or drawing likewise,
+ * and counts how far it goes along with the target.
  * A beginning's continuation is what the draft would propose there in any run that lets it see all tokens so far.
  *
  * @throws UserError as `runEngine`
  */
 export async function recordAcceptance(request: RecordAcceptanceRequest): Promise<AcceptanceTrace> {
   const { name, texts, candidates, newTokens } = request;
-  const beginnings = texts.flatMap(({ prompt, newIds }) =>
-    newIds.map((_, count) => ({ ids: [...prompt, ...newIds.slice(0, count)], rest: newIds.slice(count) })),
+  const beginnings = texts.flatMap(({ prompt, newIds }, noise) =>
+    newIds.map((_, count) => ({
+      ...{ noise, ids: [...prompt, ...newIds.slice(0, count)] },
+      rest: newIds.slice(count),
+    })),
   );
-  const proposals = await proposeBehind(
-    beginnings.map(({ ids }) => ids),
-    request,
-  );
+  const proposals = await proposeBehind(beginnings, request);
   const runs = beginnings.map(({ rest }, index) => countAgreement(proposals[index], rest));
   let first = 0;
   const perText = texts.map(({ newIds }) => {
@@ -56,16 +59,18 @@ export async function recordAcceptance(request: RecordAcceptanceRequest): Promis
 
 /** As the drafter would if all of a text were known to it; a model all texts together. */
 async function proposeBehind(
-  prompts: readonly (readonly number[])[],
+  beginnings: readonly { readonly ids: readonly number[]; readonly noise: number }[],
   request: RecordAcceptanceRequest,
 ): Promise<readonly (readonly number[])[]> {
-  const { draft, drafter, candidates, machine, onProgress } = request;
+  const { draft, drafter, candidates, machine, sampling, onProgress } = request;
   const { signal = currentSignal() } = request;
   const { guess, checkpoint = null } = drafterNamed(drafter, draft) ?? {};
+  const prompts = beginnings.map(({ ids }) => ids);
   if (guess) return prompts.map((prompt) => guess(prompt, candidates));
   if (!checkpoint) throw new UserError('acceptance is recorded of a draft model; give one, or prompt-lookup');
   const { sequences } = await runEngine({
     ...{ target: checkpoint, draft: null, strategy: 'none', machine, stopAtEos: false, prompts },
+    ...{ sampling, noises: beginnings.map(({ noise }) => noise) },
     policy: { decodeBatch: beginningsAtOnce },
     maxNewTokens: candidates,
     ...(onProgress ? { onProgress } : {}),

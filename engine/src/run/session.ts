@@ -14,7 +14,7 @@ import { residentTasks, WeightStream } from '../schedule/weight-stream.js';
 import { TaskIds } from '../schedule/work.js';
 import { countAccepted } from '../speculate/accept.js';
 import type { Sampling } from '../speculate/sampling.js';
-import type { Sequence, TargetChoice } from '../speculate/sequence.js';
+import type { Sequence, SequenceEnds, TargetChoice } from '../speculate/sequence.js';
 import { AcceptanceCounter } from '../speculate/statistics.js';
 import type { PhaseName } from '../trace/types.js';
 import type { Dispatcher } from './dispatcher.js';
@@ -27,7 +27,7 @@ export interface SessionOptions {
   readonly dispatcher: Dispatcher;
   /** How tokens are drawn; null: the most likely are chosen. */
   readonly sampling: Sampling | null;
-  readonly eosTokenIds: ReadonlySet<number>;
+  readonly ends: SequenceEnds;
   /** New tokens that every sequence is asked for; with `ending: slowest` the sequences themselves may go beyond. */
   readonly maxNewTokens: number;
   /** Sequences that take the places of finished ones, in this order. */
@@ -173,7 +173,7 @@ export class Session {
       const margins = result.routerMargins.subarray(row + 1 - count, row + 1);
       const routerMargin = margins.reduce((least, margin) => Math.min(least, margin), last.routerMargin);
       const choice = routerMargin < last.routerMargin ? { ...last, routerMargin } : last;
-      sequence.append([choice], this.#options.eosTokenIds);
+      sequence.append([choice], this.#options.ends);
     }
   }
 
@@ -197,7 +197,7 @@ export class Session {
     for (let index = 0; index <= accepted; index += 1)
       choices[index] = choiceAt(result, first + index, headRows[first + index]);
     const before = sequence.choices.length;
-    sequence.append(choices, this.#options.eosTokenIds);
+    sequence.append(choices, this.#options.ends);
     // What was proposed ahead holds if everything before it does, the target's own token included.
     const holds = accepted === candidates.length && nextCandidates[0] === choices[accepted].id;
     sequence.candidates = holds ? nextCandidates.slice(1, 1 + Math.max(0, sequence.remaining - 1)) : nothing;

@@ -117,7 +117,7 @@ export async function simulateRun(request: SimulationRequest): Promise<Simulatio
     const { outcome, ...traced } = await generate({
       ...{ prepared, dispatcher, machine, maxNewTokens, isVirtual: true },
       interruptsDraft,
-      ...{ sampling: null, eosTokenIds: new Set() },
+      ...{ sampling: null, ends: { eosTokenIds: new Set() } },
       onProgress: request.onProgress,
       onPlaced: () => {},
     });

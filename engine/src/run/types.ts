@@ -10,6 +10,7 @@ import type { DrafterName } from '../schedule/drafters.js';
 import type { Policy, PolicyInput } from '../schedule/policy.js';
 import type { Strategy, StrategyName } from '../schedule/strategies/index.js';
 import type { SamplingInput } from '../speculate/sampling.js';
+import type { StopReason, TokenListener } from '../speculate/sequence.js';
 import type { AcceptanceReport } from '../speculate/statistics.js';
 import type { ByMemory, LaneName } from '../topology/topology.js';
 import type { MemoryLog } from '../trace/memory.js';
@@ -44,8 +45,10 @@ export interface RunRequest {
   /** By name, or one of the caller's own. */
   readonly strategy: StrategyName | Strategy;
   readonly policy?: PolicyInput;
-  /** Draw tokens in place of choosing the most likely; by the index of its prompt, a sequence has noise of its own. @default temperature 0 */
+  /** Draw tokens in place of choosing the most likely. @default temperature 0 */
   readonly sampling?: SamplingInput | undefined;
+  /** By prompt, the number of the noise that its tokens are drawn with. @default its index: every sequence has its own */
+  readonly noises?: readonly number[] | undefined;
   /** Most new tokens per sequence. */
   readonly maxNewTokens: number;
   readonly machine: MachineSettings;
@@ -54,6 +57,7 @@ export interface RunRequest {
   /** End a sequence at the target's end-of-sequence ids. @default true */
   readonly stopAtEos?: boolean;
   readonly onProgress?: (progress: RunProgress) => void;
+  readonly onToken?: TokenListener | undefined;
   /** Aborting rejects the run with the signal's reason once the lanes have stopped. */
   readonly signal?: AbortSignal;
 }
@@ -76,7 +80,7 @@ export interface GeneratedSequence {
   readonly margins: readonly number[];
   /** Smallest lead, over all layers, of the last chosen expert over the best one not chosen; Infinity if dense. */
   readonly routerMargins: readonly number[];
-  readonly stopReason: 'eos' | 'length';
+  readonly stopReason: StopReason;
 }
 
 export interface PoolReport {

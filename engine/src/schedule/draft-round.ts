@@ -143,7 +143,7 @@ function feedFor({ sequence, assumed }: Proposal, step: number): Feed {
 /** What a proposal's next token is drawn behind. */
 function textOf({ sequence, assumed, ids, numProposed }: StepwiseProposal): DrawnText {
   return {
-    ...{ sequence: sequence.index, numTokens: sequence.length + assumed.length + numProposed, numRows: 1 },
+    ...{ noise: sequence.noise, numTokens: sequence.length + assumed.length + numProposed, numRows: 1 },
     tokens: () => [...sequence.tokensFrom(0), ...assumed, ...ids.slice(0, numProposed)],
   };
 }

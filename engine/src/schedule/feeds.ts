@@ -168,9 +168,9 @@ export function verifiedRows(feeds: readonly Feed[]): Int32Array {
 
 /** What the tokens of {@link verifiedRows} are drawn behind. */
 export function verifiedText({ sequence }: Feed): DrawnText {
-  const { index, candidates } = sequence;
+  const { noise, candidates } = sequence;
   return {
-    ...{ sequence: index, numTokens: sequence.length + candidates.length, numRows: candidates.length + 1 },
+    ...{ noise, numTokens: sequence.length + candidates.length, numRows: candidates.length + 1 },
     tokens: () => [...sequence.tokensFrom(0), ...candidates],
   };
 }

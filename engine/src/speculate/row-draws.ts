@@ -16,7 +16,8 @@ export interface RowDraws {
 
 /** A text, and how many of its beginnings a token is wanted behind: the whole, and those that end before it. */
 export interface DrawnText {
-  readonly sequence: number;
+  /** Number of the sequence's noise. */
+  readonly noise: number;
   readonly numTokens: number;
   readonly numRows: number;
   /** Asked for only where something penalises. */
@@ -30,11 +31,11 @@ export function drawRows(sampling: Sampling, drawn: readonly DrawnText[]): RowDr
   const texts: number[] = [];
   const looksBack = penalises(sampling);
   const window = sampling.penaltyWindow || Number.POSITIVE_INFINITY;
-  for (const { sequence, numTokens, numRows, tokens } of drawn) {
+  for (const { noise, numTokens, numRows, tokens } of drawn) {
     const start = history.length;
     if (looksBack) for (const token of tokens()) history.push(token);
     for (let length = numTokens - numRows + 1; length <= numTokens; length += 1) {
-      keys.push(...noiseKey(sampling.seed, sequence, length));
+      keys.push(...noiseKey(sampling.seed, noise, length));
       if (looksBack) texts.push(start + Math.max(0, length - window), start + length);
     }
   }

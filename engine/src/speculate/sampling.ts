@@ -1,62 +1,80 @@
 /** How a token is chosen of the logits: greedily, or drawn under a temperature, masks and penalties. */
 
-import { type Checked, check, is } from '@specoffload/input';
+import { type Checked, check, is, type Schema } from '@specoffload/input';
 
-const fields = {
-  temperature: is.described(
-    is.orElse(is.numberFrom(0, 100), 1),
-    '',
-    'what logits are divided by before a token is drawn; 0 chooses the most likely',
-  ),
-  topK: is.described(
-    is.orElse(is.wholeFrom(0, 2 ** 24), 0),
-    'tokens',
-    'keep so many of the most likely; 0 keeps all',
-  ),
-  topP: is.described(
-    is.orElse(is.numberFrom(0, 1), 1),
-    '',
-    'keep the most likely that together have this probability; 1 keeps all',
-  ),
-  minP: is.described(
-    is.orElse(is.numberFrom(0, 1), 0),
-    '',
-    "keep those that have this share of the most likely token's probability; 0 keeps all",
-  ),
-  repetitionPenalty: is.described(
-    is.orElse(is.numberFrom(0.01, 100), 1),
-    '',
-    'what the logits of tokens that the text holds are divided by, negative ones multiplied with',
-  ),
-  presencePenalty: is.described(
-    is.orElse(is.numberFrom(-100, 100), 0),
-    '',
-    'what is taken from the logit of every token that the text holds',
-  ),
-  frequencyPenalty: is.described(
-    is.orElse(is.numberFrom(-100, 100), 0),
-    '',
-    'what is taken from the logit of a token for each time that the text holds it',
-  ),
-  penaltyWindow: is.described(
-    is.orElse(is.wholeFrom(0), 0),
-    'tokens',
-    'how many of the latest tokens the penalties look at, the prompt among them; 0: all',
-  ),
-  seed: is.described(is.orElse(is.wholeFrom(0), 1), '', 'of the noise that tokens are drawn with'),
-} as const;
+interface Field {
+  readonly schema: Schema<number>;
+  readonly usual: number;
+  readonly meaning: string;
+}
 
-const schema = is.onlyFields(fields);
+/** By name, each declared once: type, checks, flags, settings and docs come from here. */
+export const samplingFields = {
+  temperature: {
+    schema: is.numberFrom(0, 100),
+    usual: 1,
+    meaning: 'what logits are divided by before a token is drawn; 0 draws none and chooses the most likely',
+  },
+  topK: {
+    schema: is.wholeFrom(0, 2 ** 24),
+    usual: 0,
+    meaning: 'keep so many of the most likely tokens; 0 keeps all',
+  },
+  topP: {
+    schema: is.numberFrom(0, 1),
+    usual: 1,
+    meaning: 'keep the most likely tokens that together have this probability; 1 keeps all',
+  },
+  minP: {
+    schema: is.numberFrom(0, 1),
+    usual: 0,
+    meaning: "keep tokens of at least this share of the most likely one's probability; 0 keeps all",
+  },
+  repetitionPenalty: {
+    schema: is.numberFrom(0.01, 100),
+    usual: 1,
+    meaning: 'what the logit of a token that the text holds is divided by, or multiplied with below 0',
+  },
+  presencePenalty: {
+    schema: is.numberFrom(-100, 100),
+    usual: 0,
+    meaning: 'what is taken from the logit of a token that the text holds',
+  },
+  frequencyPenalty: {
+    schema: is.numberFrom(-100, 100),
+    usual: 0,
+    meaning: 'what is taken from the logit of a token for each time that the text holds it',
+  },
+  penaltyWindow: {
+    schema: is.wholeFrom(0),
+    usual: 0,
+    meaning: 'the latest tokens that penalties look at, those of the prompt among them; 0: all',
+  },
+  seed: { schema: is.wholeFrom(0), usual: 1, meaning: 'of the noise that tokens are drawn with' },
+} as const satisfies Readonly<Record<string, Field>>;
 
-/** Complete; every field is documented by its declaration, see {@link describeSampling}. */
+export type SamplingField = keyof typeof samplingFields;
+
+const names = Object.keys(samplingFields) as readonly SamplingField[];
+
+const schema = is.onlyFields(
+  Object.fromEntries(
+    names.map((name) => [name, is.orElse(samplingFields[name].schema, samplingFields[name].usual)]),
+  ) as Readonly<Record<SamplingField, Schema<number>>>,
+);
+
+/** Complete. */
 export type Sampling = Checked<typeof schema>;
 
+/** What is left out is as usual: nothing masks, nothing penalises, and the temperature is 1. */
 export type SamplingInput = Partial<Sampling>;
 
+/** Nothing is drawn. */
+export const greedy: SamplingInput = { temperature: 0 };
+
 /**
- * Penalties, temperature, top-k, top-p and min-p in the order and by the definitions of transformers' logits
- * processors; presence and frequency penalties by llama.cpp's, which knows them over one window together with the
- * repetition penalty.
+ * Penalties, temperature, top-k, top-p and min-p in the order and by the definitions of transformers' logits processors;
+ * presence and frequency penalties by llama.cpp's, which has them over one window with the repetition penalty.
  *
  * @returns null where that is the plain greedy choice
  * @throws UserError naming the field and what was expected.
@@ -67,11 +85,20 @@ export function parseSampling(input: unknown, source = ''): Sampling | null {
 }
 
 /** Whether earlier tokens make a difference to a token's logit. */
-export function penalises({ repetitionPenalty, presencePenalty, frequencyPenalty }: Sampling): boolean {
-  return repetitionPenalty !== 1 || presencePenalty !== 0 || frequencyPenalty !== 0;
+export function penalises(sampling: Sampling): boolean {
+  return (['repetitionPenalty', 'presencePenalty', 'frequencyPenalty'] as const).some(
+    (name) => sampling[name] !== samplingFields[name].usual,
+  );
 }
 
-/** Nothing is drawn. */
-export const greedy: SamplingInput = { temperature: 0 };
-
-export const samplingFields = Object.keys(fields) as readonly (keyof Sampling)[];
+/**
+ * The same choice in one spelling: the temperature, and what else is not as usual; undefined where nothing is drawn.
+ * @param input without a seed, which is the run's
+ */
+export function spellSampling(input: SamplingInput): SamplingInput | undefined {
+  const sampling = parseSampling(input);
+  if (!sampling) return undefined;
+  const isSaid = (name: SamplingField) =>
+    name === 'temperature' || (name !== 'seed' && sampling[name] !== samplingFields[name].usual);
+  return Object.fromEntries(names.filter(isSaid).map((name) => [name, sampling[name]]));
+}

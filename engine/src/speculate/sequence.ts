@@ -17,14 +17,28 @@ export interface TargetChoice {
   readonly routerMargin: number;
 }
 
+/** Why a sequence ended: at an end-of-sequence token, because whoever listens said so, or at its limit. */
+export type StopReason = 'eos' | 'stop' | 'length';
+
+/** Told of each new token of a sequence, in order, once it is certain; `'stop'` ends the sequence with it. */
+export type TokenListener = (sequence: number, id: number) => 'stop' | undefined;
+
+/** What ends a sequence before its limit. */
+export interface SequenceEnds {
+  readonly eosTokenIds: ReadonlySet<number>;
+  readonly onToken?: TokenListener | undefined;
+}
+
 /** Mutable, owned by the run. */
 export class Sequence {
   /** Place among the run's prompts. */
   readonly index: number;
+  /** Number of the noise that its tokens are drawn with. */
+  readonly noise: number;
   readonly prompt: readonly number[];
   readonly maxNewTokens: number;
   readonly choices: TargetChoice[] = [];
-  stopReason: 'eos' | 'length' | null = null;
+  stopReason: StopReason | null = null;
   /** Tokens proposed and not yet verified. */
   candidates: readonly number[] = [];
   /** Tokens proposed ahead, in case all candidates and the first of these turn out to be what the target chooses. */
@@ -36,8 +50,9 @@ export class Sequence {
   targetBlock: CacheBlock = { tokenOffset: 0, capacity: 0 };
   draftBlock: CacheBlock = { tokenOffset: 0, capacity: 0 };
 
-  constructor(index: number, prompt: readonly number[], maxNewTokens: number) {
+  constructor(index: number, prompt: readonly number[], maxNewTokens: number, noise = index) {
     this.index = index;
+    this.noise = noise;
     this.prompt = prompt;
     this.maxNewTokens = maxNewTokens;
   }
@@ -70,12 +85,14 @@ export class Sequence {
     this.stopReason ??= 'length';
   }
 
-  /** Appends the target's choices up to its limit or an end-of-sequence token; what lies beyond is not kept. */
-  append(choices: readonly TargetChoice[], eosTokenIds: ReadonlySet<number>): void {
+  /** Appends the target's choices up to its limit or where it ends before; what lies beyond is not kept. */
+  append(choices: readonly TargetChoice[], { eosTokenIds, onToken }: SequenceEnds): void {
     for (const choice of choices) {
       if (this.isFinished) return;
       this.choices.push(choice);
+      const told = onToken?.(this.index, choice.id);
       if (eosTokenIds.has(choice.id)) this.stopReason = 'eos';
+      else if (told === 'stop') this.stopReason = 'stop';
       else if (this.choices.length >= this.maxNewTokens) this.stopReason = 'length';
     }
   }

@@ -7,6 +7,7 @@ import {
   type RunProgress,
   recordAcceptance,
   runEngine,
+  type SamplingInput,
   UserError,
 } from '@specoffload/engine';
 import type { Workload } from '../inputs/prompts.js';
@@ -22,6 +23,8 @@ export interface MeasureAcceptanceOptions {
   readonly newTokens: number;
   /** Longest stretch of candidates to try. */
   readonly candidates: number;
+  /** How the target writes. @default greedily */
+  readonly sampling?: SamplingInput | undefined;
   readonly onProgress?: (progress: RunProgress) => void;
   readonly signal?: AbortSignal;
 }
@@ -34,16 +37,16 @@ const spareBytes = 1e9;
  * @throws UserError as `runEngine`
  */
 export async function measureAcceptance(options: MeasureAcceptanceOptions): Promise<AcceptanceTrace> {
-  const { target, draft, drafter, workload, newTokens, candidates, onProgress, signal } = options;
+  const { target, draft, drafter, workload, newTokens, candidates, sampling, onProgress, signal } = options;
   if (!(Number.isInteger(candidates) && candidates >= 1))
     throw new UserError(`invalid candidates: ${candidates}; expected a whole number from 1`);
   const followed = { ...(onProgress ? { onProgress } : {}), ...(signal ? { signal } : {}) };
   const { sequences } = await runEngine({
     ...{ target, draft: null, strategy: 'none', prompts: workload.prompts, stopAtEos: false, ...followed },
-    ...{ maxNewTokens: newTokens, machine: roomFor(target) },
+    ...{ maxNewTokens: newTokens, machine: roomFor(target), sampling },
   });
   return recordAcceptance({
-    ...{ name: workload.name, draft, drafter, candidates, newTokens, ...followed },
+    ...{ name: workload.name, draft, drafter, candidates, newTokens, sampling, ...followed },
     machine: roomFor(draft ?? target),
     texts: sequences.map(({ ids }, index) => ({ prompt: workload.prompts[index], newIds: ids })),
   });

@@ -6,6 +6,7 @@ import {
   type MachineModel,
   noCaps,
   type RunResult,
+  type SamplingInput,
   simulateRun,
 } from '@specoffload/engine';
 import { localSettings } from '../inputs/caps.js';
@@ -25,6 +26,8 @@ export interface GridRequest {
   readonly maxNewTokens: number;
   /** Kind of device that runs. */
   readonly device: string;
+  /** How tokens are drawn, with the seed. @default greedily */
+  readonly sampling?: SamplingInput | undefined;
   /** null: the disk is not paced. */
   readonly diskBytesPerSecond: number | null;
   /** Whose rates predict. */
@@ -48,10 +51,10 @@ function jobOf(
   { workload, ...request }: GridRequest,
   { strategy, policy, prompts, budgetShare }: GridPoint,
 ): Job {
-  const { target, draft, maxNewTokens, device, diskBytesPerSecond } = request;
+  const { target, draft, maxNewTokens, device, sampling, diskBytesPerSecond } = request;
   const budget = Math.floor(target.bytes * budgetShare);
   return {
-    ...{ strategy, policy, target, draft, tokenizer: null, maxNewTokens, stopAtEos: false },
+    ...{ strategy, policy, target, draft, tokenizer: null, maxNewTokens, sampling, stopAtEos: false },
     workload: { name: workload.name, prompts: workload.prompts.slice(0, prompts) },
     machine: localSettings({
       ...{ device, deviceBytes: budget, hostBytes: budget },

@@ -7,6 +7,9 @@ import {
   type Policy,
   policyFields,
   policySchemas,
+  type SamplingField,
+  type SamplingInput,
+  samplingFields,
   strategyNames,
 } from '@specoffload/engine';
 import { check, is, quote, type Schema, UserError } from '@specoffload/input';
@@ -49,6 +52,12 @@ const capSettings = Object.fromEntries(
   ]),
 ) as Readonly<Record<CapSetting, Setting>>;
 
+/** The seed is a run's own. */
+const { seed: _seed, ...askedSampling } = samplingFields;
+const samplingSettings = Object.fromEntries(
+  Object.entries(askedSampling).map(([name, { schema }]) => [name, measured(schema)]),
+) as Readonly<Record<Exclude<SamplingField, 'seed'>, Setting>>;
+
 const runSettings = {
   strategy: both(is.oneOf(strategyNames)),
   target: both(is.text),
@@ -68,6 +77,7 @@ const runSettings = {
   routingSkew: simulated(is.numberFrom(0, 10)),
   unit: simulated(is.oneOf(['ffn', 'expert'])),
   ...capSettings,
+  ...samplingSettings,
   deviceCacheFactor: measured(is.numberFrom(1, mostCacheFactor)),
   draftCacheFactor: measured(is.numberFrom(1, mostCacheFactor)),
   planned: measured(is.oneOf(['with draft', 'without draft'])),
@@ -153,4 +163,10 @@ export function policyOf(settings: Settings): Record<string, SettingValue> {
   return Object.fromEntries(
     Object.entries(settings).filter(([name]) => Object.hasOwn(policyFields, name)),
   ) as Record<string, SettingValue>;
+}
+
+/** How tokens are drawn, where a setting says so. */
+export function samplingOf(settings: Settings): SamplingInput | undefined {
+  const asked = Object.entries(settings).filter(([name]) => Object.hasOwn(askedSampling, name));
+  return asked.length > 0 ? Object.fromEntries(asked) : undefined;
 }

@@ -10,6 +10,7 @@ import {
   type RunProgress,
   type RunResult,
   runEngine,
+  type SamplingInput,
   type SimulationRequest,
   type StrategyName,
   type Tokenizer,
@@ -45,6 +46,10 @@ export interface Job {
   readonly workload: Workload;
   readonly maxNewTokens: number;
   readonly stopAtEos: boolean;
+  /** The seed is the run's, where that has one. @default the most likely tokens are chosen */
+  readonly sampling?: SamplingInput | undefined;
+  /** Texts that end a sequence. @default none */
+  readonly stops?: readonly string[];
   readonly machine: LocalSettings;
 }
 
@@ -132,14 +137,15 @@ async function runFollowed(
 
 /** @throws UserError from the engine; the signal's reason when it aborts. */
 export function runPlan(
-  plan: Job,
+  plan: Job & Partial<Pick<JobPlan, 'seed'>>,
   signal: AbortSignal,
   onProgress: (progress: RunProgress) => void = () => {},
 ): Promise<RunResult> {
-  const { machine, workload } = plan;
+  const { machine, workload, sampling, seed = sampling?.seed } = plan;
   return runEngine({
     ...{ ...plan, onProgress, signal },
     ...{ device: toDevice(machine), prompts: workload.prompts },
+    sampling: sampling && { ...sampling, ...(seed === undefined ? {} : { seed }) },
   });
 }
 

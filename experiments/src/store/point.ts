@@ -55,7 +55,8 @@ export function determinantsOf(record: RunRecord): Readonly<Record<string, strin
   const { cpu, cores } = record.provenance;
   const computer = record.kind === 'measured' ? { cpu, cores } : {};
   const leaves: Record<string, string | number> = {};
-  flatten({ ...withoutTurn(record), computer }, '', leaves);
+  const sampling = record.spec && 'sampling' in record.spec ? record.spec.sampling : {};
+  flatten({ ...withoutTurn(record), computer, sampling }, '', leaves);
   return leaves;
 }
 

@@ -13,10 +13,12 @@ import {
   needsDraft,
   type PolicyInput,
   predictionVersion,
+  type SamplingInput,
   type SimulationRequest,
   type Strategy,
   type StrategyName,
   speculates,
+  spellSampling,
   strategyNames,
 } from '@specoffload/engine';
 import { type Checked, is, type Schema } from '@specoffload/input';
@@ -25,7 +27,7 @@ import { namedDevice } from '../inputs/devices.js';
 import { digestOf, digestOnce, type Json } from './canonical.js';
 import { count, digest, setting } from './words.js';
 
-const { amount, described, flag, mapOf, oneOf, orMissing, orNull } = is;
+const { amount, described, flag, listOf, mapOf, oneOf, orMissing, orNull } = is;
 const fields = is.picked;
 
 /**
@@ -59,6 +61,12 @@ const measuredSpec = fields({
   kind: oneOf(['measured']),
   ...asked,
   stopAtEos: flag,
+  sampling: described(
+    orMissing(mapOf(setting) as Schema as Schema<SamplingInput>),
+    '',
+    "how tokens are drawn, where it is not as usual; the seed is the run's; left out: the most likely are chosen",
+  ),
+  stops: described(orMissing(listOf(is.text)), '', 'texts that end a sequence; left out: none'),
   machine: described(
     mapOf(is.either('a number, a text or null', amount, is.text, orNull(amount))) as Schema<
       Readonly<Record<string, string | number | null>>
@@ -117,15 +125,24 @@ export function specOfRun(
     readonly machine: LocalSettings;
     readonly workload: { readonly prompts: readonly (readonly number[])[] };
     readonly stopAtEos: boolean;
+    readonly sampling?: SamplingInput | undefined;
+    readonly stops?: readonly string[];
   },
 ): MeasuredSpec {
   return {
     kind: 'measured',
     ...askedOf(job),
     stopAtEos: job.stopAtEos,
+    ...spelled(job),
     machine: identify(job.machine),
     prompts: digestOnce(job.workload.prompts),
   };
+}
+
+/** What is not asked for is not named: runs keep the keys that they had before it could be. */
+function spelled({ sampling, stops = [] }: Pick<Parameters<typeof specOfRun>[0], 'sampling' | 'stops'>) {
+  const asked = sampling && spellSampling(sampling);
+  return { ...(asked ? { sampling: asked } : {}), ...(stops.length > 0 ? { stops } : {}) };
 }
 
 /** Of a prediction. */

@@ -20,7 +20,7 @@ const tokensLine = is.that(
     margins,
     /** Smallest lead of the last chosen expert over the best other one, at each new token; absent if dense. */
     routerMargins: is.orMissing(margins),
-    stopReason: is.oneOf(['eos', 'length']),
+    stopReason: is.oneOf(['eos', 'stop', 'length']),
   }),
   (line) =>
     [line.margins, line.routerMargins ?? line.margins].every(({ length }) => length === line.ids.length),

@@ -28,7 +28,9 @@ export class AgreementCheck {
   /** @throws UserError when the tokens of one of them cannot be read */
   async add(run: AgreeingRun): Promise<void> {
     const { model, workload, result } = run.record;
-    const texts = `${model.target.digest} ${workload.digest} ${workload.maxNewTokens} ${workload.stopAtEos}`;
+    const { digest, maxNewTokens, stopAtEos } = workload;
+    const asked = { digest, maxNewTokens, stopAtEos, ...drawnWith(run.record) };
+    const texts = JSON.stringify([model.target.digest, asked]);
     const reference = this.#references.get(texts);
     if (!reference) {
       this.#references.set(texts, run);
@@ -53,6 +55,12 @@ export class AgreementCheck {
   get result(): Agreement {
     return { compared: this.#compared, ties: this.#ties, errors: this.#errors };
   }
+}
+
+/** What decides, beside the logits, which tokens a run writes; runs that draw do so with their seed. */
+function drawnWith({ spec, seed }: MeasuredRecord) {
+  const { sampling = null, stops = [] } = spec ?? {};
+  return { sampling, stops, seed: sampling ? seed : null };
 }
 
 async function readWritten({ folder, record }: AgreeingRun): Promise<Written> {

@@ -30,6 +30,8 @@ import type { Shelf } from './shelf.js';
 export interface MeasuredPoint {
   readonly point: PointRecord;
   readonly folder: string;
+  /** Of that record. */
+  readonly seed: number;
 }
 
 /** More than any of the points proposes; a trace of more candidates answers for fewer. */
@@ -57,7 +59,8 @@ export async function predictMeasured(
       locatePoint(definition.name, point as Point, spec, point.definition),
       counterpartTurn,
     );
-    if (!hasRun(location.key)) missing.push({ job, spec, location, folder: measured.folder });
+    const { folder, seed } = measured;
+    if (!hasRun(location.key)) missing.push({ job, spec, location, folder, seed });
   }
   if (missing.length === 0) return 0;
   output.note(
@@ -66,11 +69,11 @@ export async function predictMeasured(
   const provenance = await collectProvenance();
   const traces = new Map<string, Promise<AcceptanceTrace>>();
   let stored = 0;
-  for (const { job, spec, location, folder } of missing) {
+  for (const { job, spec, location, folder, seed } of missing) {
     signal.throwIfAborted();
     const { plan } = job;
     shelf.noteForeignCaps(machine, plan.machine.caps);
-    const acceptance = speculates(plan.strategy, plan.policy) ? await traceOf(job, folder) : null;
+    const acceptance = speculates(plan.strategy, plan.policy) ? await traceOf(job, folder, seed) : null;
     const prediction = { ...toPrediction(plan, machine, acceptance), seed: counterpartTurn.seed, signal };
     try {
       const createdAt = new Date();
@@ -96,14 +99,15 @@ export async function predictMeasured(
   return stored;
 
   /** Once for all points of the same texts. */
-  function traceOf({ plan, spec }: MeasuredJob, folder: string) {
+  function traceOf({ plan, spec }: MeasuredJob, folder: string, seed: number) {
     const { draft, drafter, workload, maxNewTokens } = plan;
-    const key = JSON.stringify([spec.models, drafter, spec.prompts, maxNewTokens]);
+    const sampling = plan.sampling && { ...plan.sampling, seed };
+    const key = JSON.stringify([spec.models, drafter, spec.prompts, maxNewTokens, sampling]);
     const known =
       traces.get(key) ??
       (async () =>
         recordAcceptance({
-          ...{ name: workload.name, draft, drafter, newTokens: maxNewTokens, signal },
+          ...{ name: workload.name, draft, drafter, newTokens: maxNewTokens, sampling, signal },
           candidates: Math.max(leastCandidates, ...missing.map(({ job }) => job.plan.policy.candidates ?? 0)),
           machine: roomFor(draft),
           texts: (await readTokens(folder)).map(({ promptIds, ids }) => ({
@@ -122,6 +126,8 @@ interface Counterpart {
   readonly location: RunLocation;
   /** Of a record whose tokens the draft is held against. */
   readonly folder: string;
+  /** Of that record. */
+  readonly seed: number;
 }
 
 const counterpartTurn = { seed: 1, repeat: 0 } as const;

@@ -11,7 +11,7 @@ import {
   UserError,
 } from '@specoffload/engine';
 import type { Settings } from '../definitions/definition.js';
-import { policyOf, toBytes, toCap } from '../definitions/settings.js';
+import { policyOf, samplingOf, toBytes, toCap } from '../definitions/settings.js';
 import { type LocalSettings, namedFactors, readCaps, writeCaps } from '../inputs/caps.js';
 import { assertCores } from '../inputs/cores.js';
 import { usualDevice } from '../inputs/devices.js';
@@ -46,8 +46,9 @@ export async function openMeasuredJob(given: Settings, shelf: Shelf): Promise<Me
   const workload = await shelf.workload(settings.workload, settings.prompts ?? null, models.target);
   const machine = toMachineSettings(settings);
   // Sequences of one length: what stops by itself would make runs of different strategies unequal where rounding ties.
+  const sampling = samplingOf(settings);
   const plan = {
-    ...{ ...models, strategy, policy, machine, workload, maxNewTokens, stopAtEos: false },
+    ...{ ...models, strategy, policy, sampling, machine, workload, maxNewTokens, stopAtEos: false },
     ...(drafter ? { drafter } : {}),
   };
   return { plan, spec: specOfRun(plan) };

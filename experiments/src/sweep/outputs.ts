@@ -14,7 +14,7 @@ import type { Shelf } from './shelf.js';
 export async function compareOutputs(
   request: SweepRequest,
   shelf: Shelf,
-  runs: AsyncIterable<MeasuredPoint>,
+  runs: AsyncIterable<Omit<MeasuredPoint, 'seed'>>,
   hasRun: (key: string) => boolean,
 ): Promise<Agreement> {
   const check = new AgreementCheck();
@@ -24,7 +24,7 @@ export async function compareOutputs(
       const { record } = openRun(folder);
       if (record.kind !== 'measured') continue;
       await check.add({ record, folder });
-      measured.set(point.pointKey, { point, folder });
+      measured.set(point.pointKey, { point, folder, seed: record.seed });
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
       request.output.note(error.message);

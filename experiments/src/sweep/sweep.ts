@@ -309,7 +309,7 @@ class Sweep {
   }
 
   /** Where the records of measured points are. */
-  async *#measured(): AsyncGenerator<MeasuredPoint> {
+  async *#measured(): AsyncGenerator<Omit<MeasuredPoint, 'seed'>> {
     for await (const { record: point } of this.#points(false))
       for (const turn of this.#request.turns) {
         const { key } = locateRun(point, turn);

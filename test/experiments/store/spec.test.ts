@@ -72,8 +72,17 @@ describe('the spec of a run', () => {
     ],
     ['order of prompts', { workload: { prompts: [[4], [1, 2, 3]] } }],
     ['end', { stopAtEos: false }],
+    ['text that ends it', { stops: ['\n\n'] }],
+    ['temperature', { sampling: { temperature: 0.7 } }],
+    ['seedless mask', { sampling: { temperature: 1, topK: 5 } }],
   ])('gives another key to another %s', (_, change) => {
     expect(keyOfPoint({}, specOfRun({ ...run, ...change }))).not.toBe(keyOfPoint({}, spec));
+  });
+
+  it('spells sampling in one way, without its seed, and says nothing of none', () => {
+    expect(specOfRun({ ...run, sampling: { temperature: 0, topK: 3 }, stops: [] })).toEqual(spec);
+    const one = specOfRun({ ...run, sampling: { topK: 3, seed: 1, topP: 1 } });
+    expect(one).toEqual({ ...spec, sampling: { temperature: 1, topK: 3 } });
   });
 
   it('gives every turn a key of its own', () => {

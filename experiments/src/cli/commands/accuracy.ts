@@ -18,8 +18,9 @@ import type { Output } from '../../terminal/output.js';
 import { formatTable } from '../../terminal/table.js';
 import { type CommandContext, type CommonOptions, outputFor, withCommonOptions } from './common.js';
 import { addDeviceOption, type DeviceOptions } from './device-option.js';
+import { addSamplingOptions, type SamplingOptions, toSamplingInput } from './sampling-options.js';
 
-interface AccuracyOptions extends CommonOptions, DeviceOptions {
+interface AccuracyOptions extends CommonOptions, DeviceOptions, SamplingOptions {
   readonly machine: string;
   readonly workload: string;
   readonly diskCap?: string;
@@ -29,6 +30,9 @@ interface AccuracyOptions extends CommonOptions, DeviceOptions {
 /** New tokens per sequence: a dozen passes, so that prefill and decode both count. */
 const newTokens = 12;
 const targetBytes = 2e9;
+
+/** Of what is drawn. */
+const accuracySeed = 1;
 
 export function addAccuracyCommand(program: Command, context: CommandContext): void {
   const command = program
@@ -42,6 +46,7 @@ export function addAccuracyCommand(program: Command, context: CommandContext): v
     )
     .option('--quick', 'one situation instead of four');
   addDeviceOption(command);
+  addSamplingOptions(command);
   withCommonOptions(command, 'specoffload profile && specoffload accuracy').action(
     (options: AccuracyOptions) => accuracy(options, outputFor(options), context.signal),
   );
@@ -62,13 +67,17 @@ async function accuracy(options: AccuracyOptions, output: Output, signal: AbortS
   const workload = await loadWorkload(options.workload, most, vocabulary);
   const pair = { target, draft: draft as Checkpoint, workload };
 
+  const asked = toSamplingInput(options);
+  const sampling = asked && { ...asked, seed: accuracySeed };
   output.note('accuracy: recording what the draft gets right');
   const acceptance = await measureAcceptance({
-    ...{ ...pair, newTokens, signal },
+    ...{ ...pair, newTokens, sampling, signal },
     candidates: largest(grid.map(({ policy }) => policy.candidates ?? 1)),
   });
   const { device } = options;
-  const shared = { ...pair, machine, acceptance, maxNewTokens: newTokens, device, diskBytesPerSecond };
+  const shared = {
+    ...{ ...pair, machine, acceptance, maxNewTokens: newTokens, device, sampling, diskBytesPerSecond },
+  };
   const comparisons: Comparison[] = [];
   for (const [index, point] of grid.entries()) {
     output.note(`accuracy ${index + 1}/${grid.length}: ${describePoint(point)}`);

@@ -37,8 +37,14 @@ import {
 } from './draft-use.js';
 import { addMachineOptions, type MachineOptions, toMachineSettings } from './machine-options.js';
 import { addPolicyOptions, type PolicyOptions, toPolicyInput } from './policy-options.js';
+import { addSamplingOptions, type SamplingOptions, toSamplingInput } from './sampling-options.js';
 
-interface RunCommandOptions extends CommonOptions, DrafterOptions, MachineOptions, PolicyOptions {
+interface RunCommandOptions
+  extends CommonOptions,
+    DrafterOptions,
+    MachineOptions,
+    PolicyOptions,
+    SamplingOptions {
   readonly target: string;
   readonly draft: string;
   readonly prompts: string;
@@ -101,10 +107,11 @@ export function addRunCommand(program: Command, context: CommandContext): void {
     )
     .option('--new-tokens <n>', 'most new tokens per sequence', wholeNumber('--new-tokens', 1, 1 << 20), 32)
     .option('--no-eos', 'go on past the end-of-sequence token')
-    .option('--seed <n>', 'recorded with the run', wholeNumber('--seed', 0, 2 ** 31 - 1), 0)
+    .option('--seed <n>', 'of what is drawn; recorded with the run', wholeNumber('--seed', 0, 2 ** 31 - 1), 0)
     .option('--repeat <n>', 'first number to try for this repeat', wholeNumber('--repeat', 0, 1 << 20), 0)
     .option('--results <dir>', 'record store', displayPath(defaultResultsDirectory));
   addDrafterOption(command);
+  addSamplingOptions(command);
   addPolicyOptions(command);
   addMachineOptions(command);
   withCommonOptions(
@@ -202,6 +209,7 @@ async function run(
     workload,
     maxNewTokens: options.newTokens,
     stopAtEos: options.eos,
+    sampling: toSamplingInput(options),
     seed: options.seed,
     firstRepeat: options.repeat,
   };
