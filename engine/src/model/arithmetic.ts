@@ -6,18 +6,11 @@ import { keyWidth, type LayerSpec, type ModelSpec } from './spec.js';
 /** @throws UserError where a part of the model has arithmetic that nothing here implements. */
 export function refuseUncomputable(spec: ModelSpec, source: string): void {
   const [first] = spec.layers;
-  const problem =
-    problemOfModel(spec) ??
-    spec.layers.map((layer, index) => problemOfLayer(layer, index, first)).find(Boolean);
+  const problem = spec.layers.map((layer, index) => problemOfLayer(layer, index, first)).find(Boolean);
   if (!problem) return;
   throw new UserError(
     `${source}: a ${spec.architecture} model with ${problem}, which no device here computes; it can be predicted by its config.json alone; run a model without it`,
   );
-}
-
-function problemOfModel({ tensors }: ModelSpec): string | null {
-  const [sliced] = Object.entries(tensors).find(([, { slice }]) => slice) ?? [];
-  return sliced === undefined ? null : `${sliced} in a tensor with others`;
 }
 
 function problemOfLayer({ attention, norms, ffn }: LayerSpec, index: number, first: LayerSpec) {

@@ -1,4 +1,4 @@
-/** Opens a Hugging Face checkpoint directory: configuration, headers and index, no weights. */
+/** Opens a checkpoint: configuration, headers and index, no weights. */
 
 import { createHash, type Hash } from 'node:crypto';
 import { open } from 'node:fs/promises';
@@ -8,6 +8,8 @@ import { f32 } from '@specoffload/native';
 import { refuseUncomputable } from './arithmetic.js';
 import { warnOfCheckpoint } from './config-values.js';
 import { readModelSpec } from './configuration.js';
+import { isGgufPath } from './gguf/file.js';
+import { openGguf } from './gguf/open.js';
 import { type HeaderTensor, takeTensor, toTensorRef, type WeightFile } from './header-tensor.js';
 import { areEqual } from './inflate-bytes.js';
 import { type GroupSpec, modelGroups, type TensorSpec, tensorName } from './roles.js';
@@ -17,15 +19,32 @@ import { identityOf } from './summary.js';
 import type { Checkpoint, TensorRef, WeightGroup } from './types.js';
 
 /**
- * Reads `config.json`, `generation_config.json` and all safetensors headers of `directory` and checks that they agree.
- * `parameters`, `bytes` and `tensors` count a tied embedding once; the head's group names it again.
+ * Reads `config.json`, `generation_config.json` and all safetensors headers of a directory, or the header of a GGUF
+ * file, and checks that they agree. `parameters`, `bytes` and `tensors` count a tied embedding once; the head's group
+ * names it again.
  * @throws UserError naming what is wrong and what to do.
  */
-export async function openCheckpoint(directory: string): Promise<Checkpoint> {
+export async function openCheckpoint(path: string): Promise<Checkpoint> {
+  if (!isGgufPath(path)) return openDirectory(path);
+  const { spec, files } = await openGguf(path);
+  refuseUncomputable(spec, path);
+  return assemble(path, basename(path, '.gguf'), spec, files);
+}
+
+async function openDirectory(directory: string): Promise<Checkpoint> {
   const stated = await readModelSpec(directory);
   refuseUncomputable(stated, join(directory, 'config.json'));
   const files = await readShards(directory);
   const spec = await settleTie(stated, files, directory);
+  return assemble(directory, basename(resolve(directory)), spec, files);
+}
+
+async function assemble(
+  directory: string,
+  name: string,
+  spec: ModelSpec,
+  files: readonly WeightFile[],
+): Promise<Checkpoint> {
   const inventory = new Inventory(directory, files, spec);
   const groups = modelGroups(spec);
   const embedding = inventory.take(groups.embedding);
@@ -39,9 +58,7 @@ export async function openCheckpoint(directory: string): Promise<Checkpoint> {
   const tensors = inventory.taken;
   const refs = [...tensors.values()];
   return {
-    directory,
-    name: basename(resolve(directory)),
-    spec,
+    ...{ directory, name, spec },
     tensors,
     embedding,
     head,

@@ -184,7 +184,7 @@ function isListOfSizes(value: unknown): value is number[] {
 }
 
 /** `tensors` in the order of their bytes; empty ones cannot overlap anything. */
-function refuseOverlaps(tensors: readonly HeaderTensor[], path: string): void {
+export function refuseOverlaps(tensors: readonly HeaderTensor[], path: string): void {
   let previous: HeaderTensor | undefined;
   for (const tensor of tensors) {
     if (tensor.byteLength === 0) continue;

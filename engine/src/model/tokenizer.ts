@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
 import { isRecord, maybeReadJson, quote, reasonOf, UserError, withinTime } from '@specoffload/input';
 import { largest } from '../extremes.js';
+import { isGgufPath, readGguf } from './gguf/file.js';
+import { tokenizerOfGguf } from './gguf/tokenizer.js';
 import type { Checkpoint, Tokenizer } from './types.js';
 
 /** Three times the largest that is published (Gemma's, 33 MB). */
@@ -14,7 +16,8 @@ const longestLoadMs = 30_000;
 const maxTokenId = 2 ** 24;
 
 /**
- * Loads `tokenizer.json` (and `tokenizer_config.json` where there is one); null when the directory has none.
+ * Loads `tokenizer.json` (and `tokenizer_config.json` where there is one), or what a GGUF file has in their place; null
+ * when there is none.
  *
  * `encode` adds what the tokenizer's post-processor adds (Llama's and Mixtral's beginning-of-sequence token). `decode`
  * leaves special tokens out, skips ids that mean nothing, and turns bytes that are not UTF-8, such as the first half of
@@ -22,12 +25,12 @@ const maxTokenId = 2 ** 24;
  * @throws UserError when the file is malformed or of an unsupported kind.
  */
 export async function loadTokenizer(directory: string): Promise<Tokenizer | null> {
-  const path = join(directory, 'tokenizer.json');
-  const json = await maybeReadJson(path, maxTokenizerBytes);
-  if (json === null) return null;
-  const textOf = readVocabulary(json, path);
-  const options = (await maybeReadJson(join(directory, 'tokenizer_config.json'), maxOptionsBytes)) ?? {};
-  const inner = createInner(json as object, options, path);
+  const isGguf = isGgufPath(directory);
+  const path = isGguf ? directory : join(directory, 'tokenizer.json');
+  const found = isGguf ? tokenizerOfGguf(await readGguf(path)) : await readTokenizerFiles(directory, path);
+  if (found === null) return null;
+  const textOf = readVocabulary(found.json, path);
+  const inner = createInner(found.json as object, found.options, path);
   return {
     vocabSize: largest(textOf.keys()) + 1,
     digest: digestOf(textOf),
@@ -40,6 +43,13 @@ export async function loadTokenizer(directory: string): Promise<Tokenizer | null
       );
     },
   };
+}
+
+async function readTokenizerFiles(directory: string, path: string) {
+  const json = await maybeReadJson(path, maxTokenizerBytes);
+  if (json === null) return null;
+  const options = (await maybeReadJson(join(directory, 'tokenizer_config.json'), maxOptionsBytes)) ?? {};
+  return { json, options };
 }
 
 /** A model and the tokenizer found beside it. */

@@ -1,0 +1,17 @@
+/** A GGUF file as a checkpoint's parts. */
+
+import type { WeightFile } from '../header-tensor.js';
+import type { ModelSpec } from '../spec.js';
+import { specOfGguf } from './config.js';
+import { readGguf } from './file.js';
+
+export interface OpenGguf {
+  readonly spec: ModelSpec;
+  readonly files: readonly WeightFile[];
+}
+
+/** @throws UserError naming what is wrong and what to do. */
+export async function openGguf(path: string): Promise<OpenGguf> {
+  const gguf = await readGguf(path);
+  return { spec: specOfGguf(gguf), files: gguf.files };
+}
