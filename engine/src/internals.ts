@@ -6,6 +6,7 @@ export { formatsOf } from './machine/devices.js';
 export { fromFirstSchema } from './machine/first-machine-file.js';
 export { type FlatMachine, flattenMachine, unflattenMachine } from './machine/flat-machine.js';
 export { activationBytes } from './machine/formats.js';
+export { machineFileSchema } from './machine/machine-fields.js';
 export { nameFormats } from './machine/machine-file.js';
 export { catalogSpec } from './model/catalog.js';
 export { parseEosTokenIds } from './model/config-eos.js';

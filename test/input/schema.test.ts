@@ -1,5 +1,5 @@
 import { describe, expect, expectTypeOf, it } from 'vitest';
-import { type Checked, check, is } from '../../engine/input/src/index.js';
+import { type Checked, check, is, toJsonSchema, UserError } from '../../engine/input/src/index.js';
 
 const machine = is.onlyFields({
   name: is.text,
@@ -103,4 +103,58 @@ it('keeps what a field means', () => {
     ...{ unit: 's', meaning: 'prefill and decode', schema: is.amount },
   });
   expect(is.factsAt(result, ['result', 'minutes'])).toBeUndefined();
+});
+
+it('says in JSON Schema what a schema lets through', () => {
+  const rows = is.named('rows', is.wholeFrom(1, 64));
+  const schema = is.onlyFields({
+    name: is.described(is.text, '', 'of the file'),
+    rows,
+    more: is.orMissing(is.listOf(rows, { least: 1 })),
+    share: is.orElse(is.numberFrom(0, 1), 1),
+    link: is.orNull(is.positive),
+    caps: is.mapOf(is.either('a word or a flag', is.oneOf(['all', 'none']), is.flag)),
+  });
+  const rowsRef = { $ref: '#/$defs/rows' };
+  expect(toJsonSchema(schema)).toEqual({
+    type: 'object',
+    additionalProperties: false,
+    required: ['name', 'rows', 'link', 'caps'],
+    properties: {
+      name: { type: 'string', minLength: 1, description: 'of the file' },
+      rows: rowsRef,
+      more: { type: 'array', minItems: 1, items: rowsRef },
+      share: { type: 'number', minimum: 0, maximum: 1, default: 1 },
+      link: { anyOf: [{ type: 'number', exclusiveMinimum: 0 }, { type: 'null' }] },
+      caps: {
+        type: 'object',
+        additionalProperties: { anyOf: [{ enum: ['all', 'none'] }, { type: 'boolean' }] },
+      },
+    },
+    $defs: { rows: { type: 'integer', minimum: 1, maximum: 64 } },
+  });
+});
+
+it('checks fields by their names, says where, and says what is wrong between two of them', () => {
+  const schema = is.byName((name) => {
+    if (name === 'stray') throw new UserError('stray is no name; expected another');
+    return is.listOf<unknown>(name === 'text' ? is.text : is.amount, { most: 2, expected: 'at most 2' });
+  });
+  expect(check(schema, { text: ['a'], n: [1, 2] }, 'f')).toEqual({ text: ['a'], n: [1, 2] });
+  expect(() => check(schema, { n: [1, -2] }, 'f')).toThrow(
+    'f: invalid n.1: -2; expected a number of at least',
+  );
+  expect(() => check(schema, { n: [1, 2, 3] }, 'f')).toThrow('f: invalid n: [1,2,3]; expected at most 2');
+  expect(() => check(schema, { stray: 1 }, 'f')).toThrow('f: stray is no name; expected another');
+  expect(() => check(schema, [], 'f')).toThrow('f: invalid content: []; expected an object');
+  const range = is.fields({ from: is.amount, to: is.amount });
+  const ordered = is.that(
+    range,
+    ({ from, to }) => from <= to,
+    ({ from }) => `at least ${from}`,
+    'to',
+  );
+  expect(() => check(is.fields({ range: ordered }), { range: { from: 3, to: 2 } }, 'f')).toThrow(
+    'f: invalid range.to: 2; expected at least 3',
+  );
 });

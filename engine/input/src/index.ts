@@ -19,14 +19,13 @@ export {
   parseJson,
 } from './json.js';
 export { withJsonFields } from './json-fields.js';
+export { toJsonSchema } from './json-schema.js';
 export { findRoundedNumber, parseNumber } from './numbers.js';
 export { parseQuantity, type Unit } from './quantity.js';
-export * as is from './schema.js';
 export {
   type Checked,
   type CheckedFields,
   check,
-  listWords,
   type MissableSchema,
   type Schema,
 } from './schema.js';
@@ -34,4 +33,6 @@ export { currentSignal, publishSignal } from './signal.js';
 export { explainSystemError, isSystemError } from './system.js';
 export { printable, printableJson, printableLines, quote } from './text.js';
 export { withinTime } from './time.js';
+export * as is from './words.js';
+export { listWords } from './words.js';
 export { assertCanWrite, makeFolder, writeWholeFile } from './write.js';

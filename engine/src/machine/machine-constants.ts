@@ -42,19 +42,27 @@ function read(limited: Limited, value: unknown): number | undefined {
 
 /** A number, a text with its unit, or either as `{"value", "source", "assumed"}`. */
 export function constant(limited: Limited): Schema<number> {
-  const [least, most] = rateLimits[limited];
-  const [words, , example] = unitOf(limited);
-  const expected = `a number from ${least} to ${most} (${words})${example && ` or a text such as ${example}`}`;
-  return sourced(is.readAs((value) => read(limited, value), expected));
+  const [minimum, maximum] = rateLimits[limited];
+  const [words, unit, example] = unitOf(limited);
+  const expected = `a number from ${minimum} to ${maximum} (${words})${unit ? ` or a text such as ${example}` : ''}`;
+  const type = unit ? ['number', 'string'] : 'number';
+  const number = is.readAs((value) => read(limited, value), expected, {
+    ...{ type, minimum, maximum, description: expected },
+  });
+  return sourced(limited, number);
 }
 
 const [leastFlops, mostFlops] = rateLimits.flopsPerSecond;
+const flopsShape = { type: ['number', 'string'], minimum: leastFlops, maximum: mostFlops };
+const pointShape = { type: 'array', prefixItems: [{ type: 'number' }, flopsShape], minItems: 2, maxItems: 2 };
 
 /** One rate for any number of rows, or pairs of rows and the rate they reach. */
 export const arithmetic: Schema<ComputeRates['arithmetic']> = sourced(
+  'arithmetic',
   is.readAs(
     readArithmetic,
     `a rate such as 165TFLOP/s, or pairs of ascending rows and floating-point operations per second from ${leastFlops} to ${mostFlops}`,
+    { anyOf: [flopsShape, { type: 'array', minItems: 1, items: pointShape }] },
   ),
 );
 
@@ -74,10 +82,12 @@ function readArithmetic(value: unknown): ComputeRates['arithmetic'] | undefined 
   return points.length > 0 ? points : undefined;
 }
 
-function sourced<Value>(schema: Schema<Value>): Schema<Value> {
+function sourced<Value>(name: string, plain: Schema<Value>): Schema<Value> {
+  const value = is.named(`${name}Value`, plain);
   const withSource = is.into(
-    is.onlyFields({ value: schema, source: is.text, assumed: is.orElse(is.flag, false) }),
-    ({ value }) => value as Value,
+    is.onlyFields({ value, source: is.text, assumed: is.orElse(is.flag, false) }),
+    (constant) => constant.value as Value,
   );
-  return is.chosen((value) => (isRecord(value) ? withSource : schema));
+  const either = is.chosen((input) => (isRecord(input) ? withSource : value), [value, withSource]);
+  return is.named(name, either);
 }

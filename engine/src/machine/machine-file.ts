@@ -1,19 +1,11 @@
 /** Reads machine files: lists of memories and lanes, every constant between what can exist, no field that nothing reads. */
 
 import { isDeepStrictEqual } from 'node:util';
-import { check, is, isRecord, listWords, maybeReadJson, type Schema, UserError } from '@specoffload/input';
-import { type Move, type TaskKind, taskKinds } from '../topology/topology.js';
+import { check, is, listWords, maybeReadJson, UserError } from '@specoffload/input';
 import { fromFirstSchema } from './first-machine-file.js';
-import { bf16Formats, type Formats, localFormats } from './formats.js';
-import { arithmetic, constant } from './machine-constants.js';
-import type { ComputeLane, ComputeRates, KindRates, Lane, MachineModel, Memory } from './machine-model.js';
-
-const formatsByName: Readonly<Record<string, Formats>> = {
-  fp32: localFormats,
-  bf16: bf16Formats,
-  // For predictions of larger models on this machine: what it holds, without the limit of one arena.
-  'fp32-unbounded': { ...localFormats, largestPieceBytes: Number.POSITIVE_INFINITY },
-};
+import type { Formats } from './formats.js';
+import { formatsByName, laneOf, machineFile, memory } from './machine-fields.js';
+import type { MachineModel } from './machine-model.js';
 
 /** What a machine file calls such formats. */
 export function nameFormats(formats: Formats): string {
@@ -57,8 +49,8 @@ export function parseMachineModel(json: unknown, source: string): MachineModel {
   return {
     ...{ name, description, formats: formatsByName[formats] },
     ...(measuredUnder ? { measuredUnder } : {}),
-    memories: Object.values(check(eachOf(memories, memory), memories, `${source}, memories`, options)),
-    lanes: Object.values(check(eachOf(lanes, laneSchema), lanes, source, options)),
+    memories: Object.values(check(is.mapOf(memory), memories, `${source}, memories`, options)),
+    lanes: Object.values(check(is.mapOf(laneSchema), lanes, source, options)),
   };
 }
 
@@ -75,123 +67,4 @@ function byName<One extends { readonly name: string }>(
     known[one.name] = one;
   }
   return known;
-}
-
-function eachOf<Output>(named: object, schema: Schema<Output>): Schema<Readonly<Record<string, Output>>> {
-  return is.onlyFields(Object.fromEntries(Object.keys(named).map((name) => [name, schema]))) as never;
-}
-
-// `memory` and `variability` begin the paths of other rates, see rates.ts.
-const laneName = is.that(
-  is.matching(/^[A-Za-z][\w-]*$/, 'a name of letters, digits, - and _'),
-  (name) => name !== 'memory' && name !== 'variability',
-  'another name than memory and variability, which mean something else in the paths of rates',
-);
-
-const memoryName = is.matching(/^[A-Za-z][\w-]*$/, 'a name of letters, digits, - and _');
-
-const machineFile = is.onlyFields({
-  schema: is.oneOf([2], '1 or 2'),
-  name: is.text,
-  description: is.text,
-  formats: is.oneOf(Object.keys(formatsByName)),
-  memories: is.listOf(is.fields({ name: memoryName })),
-  lanes: is.listOf(is.fields({ name: laneName })),
-  measuredUnder: is.orMissing(is.mapOf(is.positive)),
-});
-
-const memory: Schema<Memory> = is.into(
-  is.that(
-    is.onlyFields({
-      name: is.text,
-      bytes: constant('bytes'),
-      reservedBytes: is.orElse(constant('reservedBytes'), 0),
-      granularityBytes: is.orMissing(
-        is.that(is.wholeFrom(4096, 2 ** 30), (bytes) => bytes % 4096 === 0, 'a multiple of 4096'),
-      ),
-      pageCache: is.orElse(is.flag, false),
-    }),
-    ({ bytes, reservedBytes }) => bytes > reservedBytes,
-    'more bytes than are reserved',
-  ),
-  ({ name, bytes, reservedBytes, granularityBytes, pageCache }) => ({
-    ...{ name, bytes: bytes - reservedBytes },
-    ...(granularityBytes === undefined ? {} : { granularityBytes }),
-    ...(pageCache ? { hasPageCache: true } : {}),
-  }),
-);
-
-const cacheTraffic = is.onlyFields({ fixed: constant('traffic'), perHead: constant('traffic') });
-
-const conduct = {
-  name: is.text,
-  serves: is.orMissing(is.listOf(is.oneOf(taskKinds))),
-  variability: is.orElse(constant('sigma'), 0),
-  width: is.orElse(is.wholeFrom(1, 64), 1),
-};
-
-function laneOf(memories: readonly string[]): Schema<Lane> {
-  const where = is.oneOf(memories, `a memory: ${listWords(memories)}`);
-  const computing = memories.filter((name) => name !== 'disk');
-  const moves: Schema<Move> = is.that(
-    is.onlyFields({ from: where, to: where }),
-    ({ from, to }) => from !== to,
-    'two different memories',
-  );
-  const transfer = is.onlyFields({
-    ...conduct,
-    moves,
-    overheadSeconds: is.orElse(constant('overheadSeconds'), 0),
-    bytesPerSecond: constant('bytesPerSecond'),
-    pageableBytesPerSecond: is.orMissing(constant('pageableBytesPerSecond')),
-    cacheBytesPerSecond: is.orMissing(constant('cacheBytesPerSecond')),
-    cacheTraffic: is.orMissing(cacheTraffic),
-  });
-  const compute = is.into(
-    is.onlyFields({
-      ...conduct,
-      computesOn: is.oneOf(computing, `a memory that lanes compute on: ${listWords(computing)}`),
-      interruptsDraft: is.orElse(is.flag, false),
-      ...rates,
-      arithmetic,
-      memoryBytesPerSecond: constant('memoryBytesPerSecond'),
-      kinds: is.orElse(kinds, {}),
-    }),
-    withUsualRates,
-  );
-  const neither = is.such<Lane>(() => false, 'a lane with "moves" or "computesOn"');
-  return is.chosen<Lane>((value) => {
-    if (!isRecord(value)) return neither;
-    if (value.moves !== undefined) return transfer;
-    return value.computesOn === undefined ? neither : compute;
-  });
-}
-
-const rates = {
-  overheadSeconds: is.orMissing(constant('overheadSeconds')),
-  arithmetic: is.orMissing(arithmetic),
-  memoryBytesPerSecond: is.orMissing(constant('memoryBytesPerSecond')),
-  cacheBytesPerSecond: is.orMissing(constant('cacheBytesPerSecond')),
-  cacheTraffic: is.orMissing(cacheTraffic),
-  scoreFlopsPerSecond: is.orMissing(constant('scoreFlopsPerSecond')),
-  secondsPerRow: is.orMissing(constant('secondsPerRow')),
-  latencySeconds: is.orMissing(constant('latencySeconds')),
-};
-
-const kinds: Schema<Readonly<Partial<Record<TaskKind, KindRates>>>> = is.onlyFields(
-  Object.fromEntries(taskKinds.map((kind) => [kind, is.orMissing(is.onlyFields(rates))])),
-) as never;
-
-/** What a file may leave out: times that are none, and attention as fast as products and the weights' memory. */
-function withUsualRates(
-  lane: Partial<ComputeRates> &
-    Pick<ComputeRates, 'arithmetic' | 'memoryBytesPerSecond'> &
-    Omit<ComputeLane, keyof ComputeRates>,
-): ComputeLane {
-  const { arithmetic: points, memoryBytesPerSecond } = lane;
-  return {
-    ...{ overheadSeconds: 0, secondsPerRow: 0, latencySeconds: 0, cacheBytesPerSecond: memoryBytesPerSecond },
-    scoreFlopsPerSecond: points[points.length - 1][1],
-    ...lane,
-  };
 }

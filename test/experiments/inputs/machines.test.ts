@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import {
   computeLane,
   flattenMachine,
+  machineFileSchema,
   parseMachineModel,
   planRun,
   transferLane,
@@ -131,6 +132,11 @@ describe('docs/machine.schema.json', () => {
     schema = await read('docs/machine.schema.json');
   });
 
+  it('is what the lab checks', () => {
+    const again = `npm run format, after: node -e "import('@specoffload/engine').then((e) => fs.writeFileSync('docs/machine.schema.json', JSON.stringify(e.machineFileSchema())))"`;
+    expect(schema, `this writes it again: ${again}`).toEqual(machineFileSchema());
+  });
+
   it.each(['env1', 'env2', 'rtx-3090', 'radeon-780m'])('describes %s', async (name) => {
     const machine = name.startsWith('env')
       ? await read(`experiments/machines/${name}.json`)
@@ -154,10 +160,24 @@ describe('docs/machine.schema.json', () => {
     const { memories: _memories, ...rest } = machine;
     expect(misfits(schema, rest)).toEqual(['memories']);
     expect(misfits(schema, { ...machine, memories: [{ name: 'disk' }] })).toEqual(['memories.0.bytes']);
+    expect(misfits(schema, { ...machine, memories: [{ name: 'disk', bytes: 5 }] })).toEqual([
+      'memories.0.bytes',
+    ]);
   });
 });
 
 type Schema = Readonly<Record<string, unknown>>;
+
+function fits(
+  value: unknown,
+  type: unknown,
+  { minimum = Number.NEGATIVE_INFINITY, maximum = Number.POSITIVE_INFINITY }: Schema,
+): boolean {
+  if (typeof value !== 'number') return typeof value === type;
+  return (
+    (type === 'number' || type === 'integer') && (minimum as number) <= value && value <= (maximum as number)
+  );
+}
 
 /** Paths at which a value is not what the schema says; of JSON Schema what the file uses. */
 function misfits(root: Schema, value: unknown, schema: Schema = root, path = ''): string[] {
@@ -170,19 +190,21 @@ function misfits(root: Schema, value: unknown, schema: Schema = root, path = '')
     required = [],
     properties = {},
     items,
+    prefixItems = [],
     additionalProperties,
   } = schema;
   if (typeof $ref === 'string')
     return misfits(root, value, (root.$defs as Record<string, Schema>)[$ref.slice('#/$defs/'.length)], path);
   if (anyOf)
     return (anyOf as Schema[]).some((one) => misfits(root, value, one, path).length === 0) ? [] : [path];
-  if ('const' in schema) return value === schema.const ? [] : [path];
   if (words) return (words as unknown[]).includes(value) ? [] : [path];
   if (type === 'array')
     return Array.isArray(value)
-      ? value.flatMap((item, i) => misfits(root, item, items as Schema, at(i)))
+      ? value.flatMap((item, i) =>
+          misfits(root, item, (prefixItems as Schema[])[i] ?? (items as Schema), at(i)),
+        )
       : [path];
-  if (type !== 'object') return typeof value === (type === 'integer' ? 'number' : type) ? [] : [path];
+  if (type !== 'object') return [type].flat().some((one) => fits(value, one, schema)) ? [] : [path];
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return [path];
   const known = properties as Record<string, Schema>;
   return [
