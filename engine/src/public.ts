@@ -42,10 +42,12 @@ export { type CheckpointReport, inspectCheckpoint } from './model/inspect.js';
 export type {
   Activation,
   AttentionSpec,
+  DynamicRopeScaling,
   FfnSpec,
   LayerSpec,
   LinearRopeScaling,
   Llama3RopeScaling,
+  LongRopeScaling,
   ModelSpec,
   NormSpec,
   RopeScaling,

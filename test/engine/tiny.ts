@@ -35,16 +35,18 @@ export function writeTinyModel(
   return writeTinyCheckpoint(parent, name, toConfigJson(config), weights);
 }
 
-/** The same for what a config.json says. */
+/** The same for what a config.json says. @param others tensors beside the model's own */
 export async function writeTinyCheckpoint(
   parent: string,
   name: string,
   json: Readonly<Record<string, unknown>>,
   weights: TinyWeights,
+  others: readonly { readonly name: string; readonly shape: readonly number[] }[] = [],
 ): Promise<Checkpoint> {
   const { embedding, layers, head } = modelGroups(parseModelSpec(json, 'config.json'));
   const groups = [embedding, ...layers.flatMap(({ attention, experts }) => [attention, ...experts]), head];
-  const specs = new Map(groups.flatMap(({ tensors }) => tensors).map((spec) => [spec.name, spec])); // a tied head once
+  const all = [...groups.flatMap(({ tensors }) => tensors), ...others];
+  const specs = new Map(all.map((spec) => [spec.name, spec])); // a tied head once
   const tensors = [...specs.values()].map(({ name: tensorName, shape }): TensorSource => {
     const dtype = weights.dtype === 'mixed' ? drawDtype(tensorName, weights) : weights.dtype;
     return {
@@ -71,7 +73,7 @@ function drawTensor(
   shape: readonly number[],
   { seed, perturbation = 0, twinTokens = false }: TinyWeights,
 ): Float32Array {
-  const own = createRandom(seed, name);
+  const own = createRandom(seed, name.replace(/^language_model\./, ''));
   const noise = createRandom(seed, `perturbation of ${name}`);
   const isNorm = shape.length === 1 && !name.endsWith('.bias');
   const scale = shape.length === 1 ? 0.1 : name.includes('embed_tokens') ? 1 : shape[1] ** -0.5;

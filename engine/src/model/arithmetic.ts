@@ -16,8 +16,6 @@ export function refuseUncomputable(spec: ModelSpec, source: string): void {
 function problemOfLayer({ attention, norms, ffn }: LayerSpec, index: number, first: LayerSpec) {
   const where = `in layer ${index}`;
   if (norms.afterFfn && ffn.router) return `a norm of what experts add together ${where}`;
-  if (attention.rope.scaling && attention.rope.scaling.type !== 'llama3')
-    return `${attention.rope.scaling.type} RoPE ${where}`;
   if (keyWidth(attention) !== keyWidth(first.attention)) return 'layers whose keys differ in size';
   if (ffn.sharedWidth !== null) return `a shared expert ${where}`;
   return null;

@@ -131,10 +131,13 @@ class Inventory {
 
   /** A tensor that no role claims (a bias, a scale of a quantised weight, a ninth expert) would change the output. */
   refuseLeftovers(): void {
-    const { architecture, embedding } = this.#spec;
+    const { architecture, embedding, foreignTensors = [] } = this.#spec;
     for (const { name, path } of this.#held.values()) {
+      const isForeign = foreignTensors.some((prefix) => name.startsWith(prefix));
       const harmless =
-        name.endsWith('.rotary_emb.inv_freq') || (name === headName(this.#spec) && embedding.tied);
+        isForeign ||
+        name.endsWith('.rotary_emb.inv_freq') ||
+        (name === headName(this.#spec) && embedding.tied);
       if (harmless || this.#used.has(name)) continue;
       throw new UserError(
         `${path} holds ${quote(name)}, which a ${architecture} model of this config.json does not use; use a checkpoint whose configuration and weights agree`,

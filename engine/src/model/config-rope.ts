@@ -8,19 +8,24 @@
 import { isDeepStrictEqual } from 'node:util';
 import { quote } from '@specoffload/input';
 import type { ConfigValues } from './config-values.js';
-import type { Llama3RopeScaling, RopeSpec } from './spec.js';
+import { parseScaling, type ScalingSource } from './rope-scaling.js';
+import type { RopeSpec } from './spec.js';
 
-/** @param missingTheta what the architecture means by a `rope_theta` that is not there */
-export function parseRope(config: ConfigValues, missingTheta: number, maxPositions: number): RopeSpec {
-  if (config.isThere('partial_rotary_factor') && config.get('partial_rotary_factor') !== 1)
-    throw config.unsupported(
-      'partial_rotary_factor',
-      config.get('partial_rotary_factor'),
-      '1',
-      'use a checkpoint without it',
-    );
+/** The sizes that scaled rotations are read with. */
+export type RopeSizes = Pick<ScalingSource, 'maxPositions' | 'headDim'>;
+
+/**
+ * @param missing what the architecture means by parameters that are not there: a base, or all of them
+ */
+export function parseRope(config: ConfigValues, missing: number | RopeSpec, sizes: RopeSizes): RopeSpec {
+  refusePartialRotation(config);
   const outerTheta = config.isThere('rope_theta') ? parseTheta(config) : null;
-  const read = (name: string) => readParameters(config, name, outerTheta ?? missingTheta, maxPositions);
+  const plain = typeof missing === 'number' ? { theta: missing, scaling: null } : missing;
+  const theta = outerTheta ?? plain.theta;
+  const read = (name: string) => {
+    const parameters = config.object(name);
+    return isEmpty(parameters) ? null : parseRopeParameters(config, parameters, name, theta, sizes);
+  };
   const scaling = read('rope_scaling');
   const parameters = read('rope_parameters');
   if (scaling && parameters && !isDeepStrictEqual(scaling, parameters))
@@ -28,7 +33,7 @@ export function parseRope(config: ConfigValues, missingTheta: number, maxPositio
       `rope_scaling (${describe(scaling)}) contradicts rope_parameters (${describe(parameters)})`,
       'rope_scaling holds',
     );
-  const chosen = scaling ?? parameters ?? { theta: outerTheta ?? missingTheta, scaling: null };
+  const chosen = scaling ?? parameters ?? { ...plain, theta };
   if (outerTheta !== null && chosen.theta !== outerTheta)
     config.warn(
       `rope_theta ${outerTheta} contradicts the ${chosen.theta} of ${scaling ? 'rope_scaling' : 'rope_parameters'}`,
@@ -37,67 +42,45 @@ export function parseRope(config: ConfigValues, missingTheta: number, maxPositio
   return chosen;
 }
 
-/** null where there are none; an empty object counts as none. */
-function readParameters(
+/** An empty object counts as none. */
+function isEmpty(parameters: ConfigValues | null): parameters is null {
+  return !parameters || Object.keys(parameters.json).length === 0;
+}
+
+/**
+ * The parameters of one kind of layer, or of all.
+ * @param name of what holds them, for messages
+ * @param missingTheta what a base that is not there means
+ */
+export function parseRopeParameters(
   config: ConfigValues,
+  parameters: ConfigValues,
   name: string,
-  outerTheta: number,
-  maxPositions: number,
-): RopeSpec | null {
-  const parameters = config.object(name);
-  if (!parameters || Object.keys(parameters.json).length === 0) return null;
+  missingTheta: number,
+  sizes: RopeSizes,
+): RopeSpec {
   if (parameters.isThere('partial_rotary_factor') && parameters.get('partial_rotary_factor') !== 1)
     throw parameters.invalid('partial_rotary_factor', parameters.get('partial_rotary_factor'), '1');
-  const theta = parameters.isThere('rope_theta') ? parseTheta(parameters) : outerTheta;
+  const theta = parameters.isThere('rope_theta') ? parseTheta(parameters) : missingTheta;
   const [kind, legacyKind] = [parameters.get('rope_type'), parameters.get('type')];
   if (kind !== undefined && legacyKind !== undefined && kind !== legacyKind)
     parameters.warn(`rope_type ${quote(kind)} contradicts type ${quote(legacyKind)}`, 'rope_type holds');
-  const used = kind ?? legacyKind ?? 'default';
-  if (used === 'default') return { theta, scaling: null };
-  if (used === 'llama3') return { theta, scaling: parseLlama3(config, parameters, maxPositions) };
-  throw config.unsupported(
-    `${name}.rope_type`,
-    used,
-    'default or llama3',
-    'use a checkpoint with one of them',
-  );
+  const scaling = parseScaling(kind ?? legacyKind ?? 'default', name, { config, parameters, ...sizes });
+  return { theta, scaling };
 }
 
-function parseTheta(values: ConfigValues): number {
-  return values.real('rope_theta', 1, 1e12);
-}
-
-function parseLlama3(
-  config: ConfigValues,
-  parameters: ConfigValues,
-  maxPositions: number,
-): Llama3RopeScaling {
-  const real = (name: string) => parameters.real(name, 1e-6, 1e6);
-  const lowFreqFactor = real('low_freq_factor');
-  const highFreqFactor = real('high_freq_factor');
-  if (!(lowFreqFactor < highFreqFactor)) {
-    throw parameters.invalid(
-      'high_freq_factor',
-      highFreqFactor,
-      `more than low_freq_factor (${lowFreqFactor})`,
+export function refusePartialRotation(config: ConfigValues): void {
+  if (config.isThere('partial_rotary_factor') && config.get('partial_rotary_factor') !== 1)
+    throw config.unsupported(
+      'partial_rotary_factor',
+      config.get('partial_rotary_factor'),
+      '1',
+      'use a checkpoint without it',
     );
-  }
-  const originalMaxPositions = parseOriginalLength(config, parameters, maxPositions);
-  return { type: 'llama3', factor: real('factor'), lowFreqFactor, highFreqFactor, originalMaxPositions };
 }
 
-/** Beside the parameters it wins over the one inside (Phi-3 wrote it there); missing, it is the whole context. */
-function parseOriginalLength(config: ConfigValues, parameters: ConfigValues, maxPositions: number): number {
-  const name = 'original_max_position_embeddings';
-  const inner = parameters.count(name, 2 ** 28, maxPositions);
-  if (!config.isThere(name)) return inner;
-  const outer = config.count(name, 2 ** 28);
-  if (outer !== inner && parameters.isThere(name))
-    config.warn(
-      `${name} ${outer} contradicts the ${inner} beside the other RoPE parameters`,
-      'the former holds',
-    );
-  return outer;
+export function parseTheta(values: ConfigValues, name = 'rope_theta'): number {
+  return values.real(name, 1, 1e12);
 }
 
 function describe({ theta, scaling }: RopeSpec): string {

@@ -4,13 +4,14 @@
  * It costs the bytes and the arithmetic of a model of its size, so offloading can be measured on it, and emits the
  * source's tokens, so acceptance rates stay real. Three ways to grow, which combine:
  *
- * - *More layers.* Extra layers stand evenly between the source's. Their o and down projections are zero, so they add
- *   exactly nothing to the residual stream.
+ * - *More layers.* Extra layers stand evenly between the source's. Their o and down projections and the biases behind
+ *   them are zero, so they add exactly nothing to the residual stream, normalised or not.
  * - *Wider FFN.* Extra gate and up rows are random; the down columns that read them are zero.
  * - *More experts, where there are some.* Each expert is divided into m adjacent parts: its FFN rows are shared out, its router row
  *   is repeated for every part, m times as many experts are chosen per token, and down columns are multiplied by m.
  *   The parts of one expert have equal logits, so the top k * m are the parts of the source's top k; each part's
- *   renormalised weight is its expert's divided by m, which the multiplied columns undo. An FFN is a sum over its
+ *   weight, renormalised or not, is its expert's divided by m, which the multiplied columns undo, and m equal biases
+ *   behind them. An FFN is a sum over its
  *   rows, so the parts add up to their expert. Where two *experts* tie, the lower index wins in both models, and a
  *   tie between parts cannot separate them, because they are adjacent and all of them fit.
  */
@@ -136,6 +137,7 @@ function createSections(
   seed: number,
 ): TensorSource[][] {
   const { spec: inflated } = plan;
+  const normOffset = inflated.finalNorm.offset;
   const fill = createFiller(inflated.hiddenSize, seed);
   const toSource = (spec: TensorSpec, ref: TensorRef, { spec: group, parts }: GroupPair): TensorSource => {
     const extra =
@@ -145,7 +147,9 @@ function createSections(
       dtype: ref.dtype,
       shape: spec.shape,
       chunks: () =>
-        extra ? extraTensor(spec, ref, fill) : sourceTensor(spec, ref, group, parts, reader, fill),
+        extra
+          ? extraTensor(spec, ref, normOffset, fill)
+          : sourceTensor(spec, ref, group, parts, reader, fill),
     };
   };
   const written = new Set<string>(); // a tied head is the embedding, written before
@@ -173,17 +177,25 @@ function createFiller(hiddenSize: number, seed: number): Filler {
 }
 
 /** A tensor of a layer that the source does not have. */
-function extraTensor(spec: TensorSpec, ref: TensorRef, fill: Filler): AsyncGenerator<Uint8Array> {
+function extraTensor(
+  spec: TensorSpec,
+  ref: TensorRef,
+  normOffset: number,
+  fill: Filler,
+): AsyncGenerator<Uint8Array> {
   const count = spec.shape.reduce((product, size) => product * size, 1);
   switch (spec.role) {
     case 'inputNorm':
     case 'postNorm':
     case 'qNorm':
     case 'kNorm':
-      return repeatValue(1, ref.dtype, count);
+    case 'afterAttentionNorm':
+    case 'afterFfnNorm':
+      return repeatValue(1 - normOffset, ref.dtype, count);
     case 'o':
     case 'oBias':
     case 'down':
+    case 'downBias':
       return repeatValue(0, ref.dtype, count);
     default:
       return fill(spec, ref, count);
@@ -201,9 +213,12 @@ function sourceTensor(
 ): AsyncGenerator<Uint8Array> {
   switch (spec.role) {
     case 'router':
+    case 'routerBias':
       return repeatRows(reader, ref, parts);
     case 'gate':
     case 'up':
+    case 'gateBias':
+    case 'upBias':
       return widenRows(spec, ref, rowsOfPart(ref.shape[0], group.expert % parts, parts), reader, fill);
     case 'down':
       return widenColumns(
@@ -227,7 +242,7 @@ async function* widenRows(
   fill: Filler,
 ): AsyncGenerator<Uint8Array> {
   yield* copyRows(reader, ref, rows);
-  const [numRows, numColumns] = spec.shape as [number, number];
+  const [numRows, numColumns = 1] = spec.shape as [number, number?];
   yield* fill(spec, ref, (numRows - (rows.end - rows.begin)) * numColumns);
 }
 

@@ -24,6 +24,8 @@ export interface ModelSpec {
   /** Generation ends at any of these; may be empty. */
   readonly eosTokenIds: readonly number[];
   readonly tensors: TensorPlaces;
+  /** How the names of tensors begin that belong to other parts of the checkpoint and are not read. */
+  readonly foreignTensors?: readonly string[];
 }
 
 export interface LayerSpec {
@@ -68,7 +70,12 @@ export interface RopeSpec {
   readonly scaling: RopeScaling | null;
 }
 
-export type RopeScaling = Llama3RopeScaling | YarnRopeScaling | LinearRopeScaling;
+export type RopeScaling =
+  | Llama3RopeScaling
+  | YarnRopeScaling
+  | LinearRopeScaling
+  | DynamicRopeScaling
+  | LongRopeScaling;
 
 /** Llama 3 (`rope_type: "llama3"`). */
 export interface Llama3RopeScaling {
@@ -95,6 +102,30 @@ export interface YarnRopeScaling {
 export interface LinearRopeScaling {
   readonly type: 'linear';
   readonly factor: number;
+}
+
+/**
+ * A base that grows with texts longer than the original ones (`rope_type: "dynamic"`). The reference follows it; runs refuse
+ * such texts, whose cached keys would have to be rotated again with every token.
+ */
+export interface DynamicRopeScaling {
+  readonly type: 'dynamic';
+  readonly factor: number;
+  /** The context, which a run does not exceed. */
+  readonly originalMaxPositions: number;
+}
+
+/**
+ * Factors of their own for every channel, others for texts longer than the original ones (`rope_type: "longrope"`). All
+ * texts of a run have to be on one side of that length, from their prompts to their ends.
+ */
+export interface LongRopeScaling {
+  readonly type: 'longrope';
+  readonly shortFactors: readonly number[]; // (headDim / 2)
+  readonly longFactors: readonly number[]; // (headDim / 2)
+  readonly originalMaxPositions: number;
+  /** What cos and sin are multiplied with. */
+  readonly attentionFactor: number;
 }
 
 /**

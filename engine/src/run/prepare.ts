@@ -10,7 +10,14 @@ import { type DrafterName, drafterNamed } from '../schedule/drafters.js';
 import type { MemoryPlan } from '../schedule/memory-plan.js';
 import { planMemory } from '../schedule/placement.js';
 import type { OpenPolicy, PolicyInput } from '../schedule/policy.js';
-import { assertPromptsFit, measureDemand, planWaves, resolvePolicy, tokenRoom } from '../schedule/resolve.js';
+import {
+  assertPromptsFit,
+  assertSameRotations,
+  measureDemand,
+  planWaves,
+  resolvePolicy,
+  tokenRoom,
+} from '../schedule/resolve.js';
 import {
   type Order,
   type Strategy,
@@ -86,6 +93,7 @@ export function prepare(request: Request, budgets: MemoryLimits, formats: Format
     assertSameVocabulary({ checkpoint: target, tokenizer: null }, { checkpoint: draft, tokenizer: null });
   assertPromptsFit(target, draft, prompts, maxNewTokens);
   const promptLengths = prompts.map(({ length }) => length);
+  assertSameRotations(target, promptLengths, tokenRoom(policy, maxNewTokens));
   const placed = place({ ...request, promptLengths }, policy, budgets, formats);
   const room = tokenRoom(policy, maxNewTokens);
   const sequences = prompts.map(

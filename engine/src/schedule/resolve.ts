@@ -175,6 +175,30 @@ export function assertPromptsFit(
   }
 }
 
+/**
+ * Refuses texts of which some need other rotations than the rest: frequencies change at the original length, and keys stay
+ * as they were rotated when they were cached. transformers lets the longest text of a batch decide for all of them.
+ * @param room new tokens of each
+ * @throws UserError naming the prompt.
+ */
+export function assertSameRotations(
+  { name, spec }: Checkpoint,
+  promptLengths: readonly number[],
+  room: number,
+): void {
+  const lengths = spec.layers.flatMap(({ attention: { rope } }) =>
+    rope.scaling?.type === 'longrope' ? [rope.scaling.originalMaxPositions] : [],
+  );
+  for (const length of new Set(lengths)) {
+    const end = promptLengths.findIndex((prompt) => prompt + room > length);
+    const start = promptLengths.findIndex((prompt) => prompt <= length);
+    if (end < 0 || start < 0) continue;
+    throw new UserError(
+      `${name} rotates positions differently in texts longer than ${length} tokens: prompt ${start + 1} begins below that, and prompt ${end + 1} with up to ${room} new tokens ends above it; run texts that stay below and prompts that are longer apart from each other`,
+    );
+  }
+}
+
 function chunk<T>(items: readonly T[], size: number): T[][] {
   return Array.from({ length: Math.ceil(items.length / size) }, (_, i) =>
     items.slice(i * size, (i + 1) * size),

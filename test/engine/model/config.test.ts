@@ -193,8 +193,16 @@ describe('parseModelSpec', () => {
     ],
     [{ ...mistralJson, eos_token_id: -1 }, 'invalid eos_token_id: -1; expected a token id'],
     [
+      { ...llamaJson, rope_scaling: { type: 'spiral' } },
+      'unsupported rope_scaling.rope_type: "spiral"; expected default, linear, dynamic, yarn, longrope or llama3; use',
+    ],
+    [
       { ...llamaJson, rope_scaling: { type: 'yarn' } },
-      'unsupported rope_scaling.rope_type: "yarn"; expected default or llama3; use',
+      'rope_scaling: invalid factor: missing; expected a number',
+    ],
+    [
+      { ...llamaJson, rope_scaling: { type: 'longrope', short_factor: [1], long_factor: [1, 2] } },
+      'rope_scaling: invalid long_factor: [1,2]; expected 1 positive numbers, half as many as a head has channels',
     ],
     [{ ...llamaJson, rope_scaling: 8 }, 'invalid rope_scaling: 8; expected an object'],
     [

@@ -8,6 +8,7 @@ import {
   type PolicyInput,
   parseModelSpec,
   referenceGreedy,
+  referenceLogits,
   runEngine,
   type StrategyName,
   UserError,
@@ -102,6 +103,10 @@ function withMixedRotations(checkpoint: Checkpoint): Checkpoint {
   return { ...checkpoint, spec: { ...checkpoint.spec, layers } };
 }
 
+async function logitsOf(checkpoint: Checkpoint): Promise<Float32Array[]> {
+  return referenceLogits(await loadReferenceWeights(checkpoint), [5, 3, 1, 8], { positions: 'last' });
+}
+
 describe.each<[string, object]>([
   ['biases, and windows in the upper layers', { model_type: 'qwen2', ...windows }],
   [
@@ -114,6 +119,17 @@ describe.each<[string, object]>([
     {
       ...{ model_type: 'qwen3_moe', decoder_sparse_step: 2, mlp_only_layers: [3], head_dim: 8 },
       ...{ num_experts: 12, num_experts_per_tok: 3, moe_intermediate_size: 10, norm_topk_prob: true },
+    },
+  ],
+  [
+    'norms before and after, stored less one, scaled embeddings, and rotations by kind of layer',
+    {
+      ...{ model_type: 'gemma3_text', sliding_window: 5, sliding_window_pattern: 3, head_dim: 8 },
+      ...{
+        query_pre_attn_scalar: 20,
+        rope_scaling: { rope_type: 'linear', factor: 4 },
+        attention_bias: true,
+      },
     },
   ],
   [
@@ -158,7 +174,7 @@ describe.each<[string, object]>([
   it('is so with layers that rotate positions differently', async () => {
     const [target, draft] = [withMixedRotations(await open(0)), withMixedRotations(await open(0.2))];
     const expected = await continued(target);
-    expect(expected).not.toEqual(await continued(await open(0)));
+    expect(await logitsOf(target)).not.toEqual(await logitsOf(await open(0)));
     for (const attention of ['host', 'device'] as const) {
       const { sequences } = await runEngine({
         ...{ target, draft, prompts, strategy: 'serial', maxNewTokens },
@@ -181,5 +197,78 @@ describe.each<[string, object]>([
       [0, 0, 0, 1, 1, 2, 2, 3, 3].map((layer) => source.spec.layers[layer].attention.window),
     );
     expect(await continued(inflated)).toEqual(await continued(source));
+  });
+});
+
+describe('of Gemma 3', () => {
+  const gemma = { ...sizes, model_type: 'gemma3_text', num_hidden_layers: 8 };
+  const [local, global] = [
+    { theta: 1e4, scaling: null },
+    { theta: 1e6, scaling: null },
+  ];
+
+  it.each<[string, object, number[]]>([
+    ['every sixth layer sees everything', {}, [5]],
+    ['or every third', { sliding_window_pattern: 3 }, [2, 5]],
+    [
+      'or those of layer_types',
+      { layer_types: Array.from({ length: 8 }, (_, i) => (i === 1 ? full : sliding)) },
+      [1],
+    ],
+  ])('%s', (_, json, seeing) => {
+    const { layers } = parseModelSpec({ ...gemma, ...json }, 'config.json');
+    for (const [index, { attention }] of layers.entries()) {
+      const isFull = seeing.includes(index);
+      expect(attention).toMatchObject({ window: isFull ? null : 4096, rope: isFull ? global : local });
+    }
+  });
+
+  it.each<[string, object, object, object]>([
+    [
+      'published with transformers 4',
+      { rope_theta: 5e5, rope_local_base_freq: 2e4, rope_scaling: { rope_type: 'linear', factor: 8 } },
+      { theta: 5e5, scaling: { type: 'linear', factor: 8 } },
+      { theta: 2e4, scaling: null },
+    ],
+    [
+      'written by transformers 5',
+      {
+        rope_parameters: {
+          full_attention: { rope_type: 'linear', factor: 8, rope_theta: 3e6 },
+          sliding_attention: { rope_type: 'default', rope_theta: 3e4 },
+        },
+      },
+      { theta: 3e6, scaling: { type: 'linear', factor: 8 } },
+      { theta: 3e4, scaling: null },
+    ],
+  ])('has the bases of a configuration %s', (_, json, fullRope, slidingRope) => {
+    const { layers } = parseModelSpec({ ...gemma, ...json }, 'config.json');
+    expect(layers[5].attention.rope).toEqual(fullRope);
+    expect(layers[0].attention.rope).toEqual(slidingRope);
+  });
+
+  it.each<[object, string]>([
+    [{ final_logit_softcapping: 30 }, 'unsupported final_logit_softcapping: 30; expected null'],
+    [{ use_bidirectional_attention: true }, 'unsupported use_bidirectional_attention: true; expected false'],
+    [{ hidden_activation: 'gelu' }, 'unsupported hidden_activation: "gelu"; expected "gelu_pytorch_tanh"'],
+    [{ model_type: 'gemma3' }, 'invalid text_config: null; expected the fields of a gemma3_text model'],
+  ])('refuses %j', (json, message) => {
+    expect(() => parseModelSpec({ ...gemma, ...json }, 'config.json')).toThrow(message);
+  });
+
+  it('reads the part for text of a checkpoint that reads images, too', async () => {
+    const directory = createTemporaryDirectory();
+    const text = { ...gemma, num_hidden_layers: 2, sliding_window: 3, head_dim: 8 };
+    const weights = { dtype: 'bf16', seed: 3 } as const;
+    const alone = await writeTinyCheckpoint(directory, 'text', text, weights);
+    const multimodal = { model_type: 'gemma3', text_config: text, vision_config: {} };
+    const tower = { name: 'vision_tower.vision_model.embeddings.weight', shape: [3] };
+    const both = await writeTinyCheckpoint(directory, 'both', multimodal, weights, [tower]);
+    expect(both.parameters).toBe(alone.parameters);
+    expect(await logitsOf(both)).toEqual(await logitsOf(alone));
+    const targetDirectory = join(directory, 'larger');
+    const inflated = await inflateCheckpoint({ source: both, targetDirectory, layers: 3, seed: 1 });
+    expect(inflated.spec.layers).toHaveLength(3);
+    expect(await logitsOf(inflated)).toEqual(await logitsOf(alone));
   });
 });

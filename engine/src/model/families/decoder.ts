@@ -22,8 +22,11 @@ export interface DecoderDefaults {
   readonly ffnSize: number;
   readonly maxPositions: number;
   readonly rmsNormEps: number;
-  readonly ropeTheta: number;
+  /** A base, or all of it. */
+  readonly rope: number | RopeSpec;
   readonly eosTokenIds: readonly number[];
+  /** @default false */
+  readonly tied?: boolean;
 }
 
 /** What Llama, Mistral and Mixtral mean alike by a field that is missing. */
@@ -47,22 +50,37 @@ export interface Decoder {
   readonly eosTokenIds: readonly number[];
 }
 
-export function parseDecoder(config: ConfigValues, missing: DecoderDefaults): Decoder {
-  refuseOtherArithmetic(config);
+/** The field that names the activation of the FFN, and what it may be. */
+export interface ActivationField {
+  readonly field: string;
+  readonly names: readonly string[];
+}
+
+/** One function, two names. */
+const silu: ActivationField = { field: 'hidden_act', names: ['silu', 'swish'] };
+
+export function parseDecoder(
+  config: ConfigValues,
+  missing: DecoderDefaults,
+  activation: ActivationField = silu,
+): Decoder {
+  refuseOtherArithmetic(config, activation);
   const hiddenSize = config.count('hidden_size', 2 ** 17, missing.hiddenSize);
   const numHeads = config.count('num_attention_heads', 2 ** 12, missing.numHeads);
+  const numKvHeads = parseKvHeads(config, numHeads, missing.numKvHeads);
+  const headDim = parseHeadDim(config, hiddenSize, numHeads, missing.headDim);
   const maxPositions = config.count('max_position_embeddings', 2 ** 28, missing.maxPositions);
   return {
     vocabSize: config.count('vocab_size', 2 ** 24, missing.vocabSize),
     hiddenSize,
     numLayers: config.count('num_hidden_layers', 2 ** 12, missing.numLayers),
     numHeads,
-    numKvHeads: parseKvHeads(config, numHeads, missing.numKvHeads),
-    headDim: parseHeadDim(config, hiddenSize, numHeads, missing.headDim),
+    numKvHeads,
+    headDim,
     ffnSize: config.count('intermediate_size', 2 ** 20, missing.ffnSize),
-    rope: parseRope(config, missing.ropeTheta, maxPositions),
+    rope: parseRope(config, missing.rope, { maxPositions, headDim }),
     norm: { eps: config.real('rms_norm_eps', 1e-12, 0.1, missing.rmsNormEps), offset: 0 },
-    tied: config.flag('tie_word_embeddings'),
+    tied: missing.tied && !config.isThere('tie_word_embeddings') ? true : config.flag('tie_word_embeddings'),
     maxPositions,
     eosTokenIds:
       config.get('eos_token_id') === undefined
@@ -156,11 +174,10 @@ export function refuseBiases(config: ConfigValues): void {
       throw config.unsupported(field, config.get(field), 'false', 'use a checkpoint without it');
 }
 
-function refuseOtherArithmetic(config: ConfigValues): void {
-  const activation = config.get('hidden_act') ?? 'silu';
-  if (activation !== 'silu' && activation !== 'swish')
-    // one function, two names
-    throw config.unsupported('hidden_act', config.get('hidden_act'), '"silu"', 'use a checkpoint without it');
+function refuseOtherArithmetic(config: ConfigValues, { field: name, names }: ActivationField): void {
+  const activation = config.get(name) ?? names[0];
+  if (!names.some((known) => known === activation))
+    throw config.unsupported(name, activation, `"${names[0]}"`, 'use a checkpoint without it');
   // Hugging Face's field, an older one of compressed-tensors, and MLX's.
   for (const field of ['quantization_config', 'compression_config', 'quantization'])
     if (config.isThere(field))

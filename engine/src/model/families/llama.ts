@@ -20,7 +20,7 @@ export const llama: Family = {
     refuseBiases(config);
     const decoder = parseDecoder(config, {
       ...llamaDefaults,
-      ...{ numKvHeads: null, ffnSize: 11_008, maxPositions: 2048, rmsNormEps: 1e-6, ropeTheta: 1e4 },
+      ...{ numKvHeads: null, ffnSize: 11_008, maxPositions: 2048, rmsNormEps: 1e-6, rope: 1e4 },
     });
     refuseMixedLayers(config, null);
     const layer = decoderLayer(decoder, { window: null });

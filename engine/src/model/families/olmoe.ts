@@ -38,7 +38,7 @@ export const olmoe: Family = {
         numKvHeads: null,
         headDim: null,
       },
-      ...{ ffnSize: 2048, maxPositions: 4096, rmsNormEps: 1e-5, ropeTheta: 1e4, eosTokenIds: [50_279] },
+      ...{ ffnSize: 2048, maxPositions: 4096, rmsNormEps: 1e-5, rope: 1e4, eosTokenIds: [50_279] },
     });
     refuseMixedLayers(config, null);
     const hasBiases = config.flag('attention_bias');
