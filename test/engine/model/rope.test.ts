@@ -1,6 +1,7 @@
 import {
   createRopeTables,
   inverseFrequencies,
+  type LayerSpec,
   type Llama3RopeScaling,
   parseModelSpec,
 } from '@specoffload/engine';
@@ -29,7 +30,8 @@ it('keeps short wavelengths, blends medium and stretches long ones for Llama 3',
     originalMaxPositions: 200,
   };
   // Wavelengths 2 pi * (1, 10, 100, 1000): below 200 / 4, between, above 200 / 1, above.
-  const [first, second, third, fourth] = inverseFrequencies({ ...plain, rope: { ...plain.rope, scaling } });
+  const rope = { ...plain.rope, scaling };
+  const [first, second, third, fourth] = inverseFrequencies({ ...plain, rope }, 1);
   const smooth = (200 / (20 * Math.PI) - 1) / 3;
   expect(first).toBe(1);
   expect(second).toBeCloseTo((0.1 * (1 - smooth)) / 8 + 0.1 * smooth, 7);
@@ -154,7 +156,7 @@ it.each<[object, number, number, number, number[], number]>([
   (rope_scaling, rope_theta, context, length, expected, factor) => {
     const sizes = { hidden_size: 32, num_attention_heads: 4, max_position_embeddings: context };
     const json = { model_type: 'llama', ...sizes, rope_theta, rope_scaling };
-    const [{ attention }] = parseModelSpec(json, 'config.json').layers as [{ attention: never }];
+    const { attention } = parseModelSpec(json, 'config.json').layers[0] as LayerSpec;
     const frequencies = inverseFrequencies(attention, length);
     for (const [i, frequency] of frequencies.entries()) expect(frequency / expected[i] - 1).toBeCloseTo(0, 6);
     const { cos, sin } = createRopeTables(attention, length);
