@@ -2,6 +2,7 @@
 
 export { type Arithmetic, f32Arithmetic } from './machine/arithmetic.js';
 export { cacheRate, createCostModel, interpolate } from './machine/cost-model.js';
+export type { DeviceFacts } from './machine/device.js';
 export { formatsOf } from './machine/devices.js';
 export { fromFirstSchema } from './machine/first-machine-file.js';
 export { type FlatMachine, flattenMachine, unflattenMachine } from './machine/flat-machine.js';

@@ -9,7 +9,7 @@
 
 export { largest, smallest } from './extremes.js';
 export { type Caps, noCaps } from './machine/caps.js';
-export { type DeviceChoice, deviceKinds } from './machine/devices.js';
+export { type DeviceChoice, deviceKinds, nameDevice } from './machine/devices.js';
 export type { Checkpoint, GroupKind, TensorRef, WeightGroup } from './model/types.js';
 export { runEngine, runLogits } from './run/engine.js';
 export {

@@ -87,6 +87,6 @@ describe.each(ownMemory)('on $title', ({ choice, skipped }) => {
 
 it('a kind of device that there is none of is refused, with those that there are', async () => {
   await expect(runEngine(request({ device: { kind: 'abacus' } }))).rejects.toThrow(
-    'invalid device: abacus; expected cpu or isolated or vulkan',
+    'invalid device: abacus; expected cpu or isolated or vulkan or auto',
   );
 });

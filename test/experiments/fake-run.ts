@@ -132,6 +132,7 @@ export function fakeResult(changes: Partial<RunResult> = {}): RunResult {
     nearTies: 0,
     outputDigest: 'ab'.repeat(32),
     arithmetic: f32Arithmetic,
+    device: { name: 'fake', driver: null, link: 'none', hasCopyQueue: true },
     native: 'native',
     directReads: true,
     laneGaps: { disk: gap, link: gap, host: gap, device: gap },

@@ -12,7 +12,7 @@ import type {
 } from './device.js';
 import type { Formats } from './formats.js';
 import { isolatedDriver } from './isolated-device.js';
-import { vulkanDriver } from './vulkan-device.js';
+import { listVulkanDevices, vulkanDriver } from './vulkan-device.js';
 
 const drivers: Readonly<Record<string, DeviceDriver>> = {
   cpu: cpuDriver,
@@ -23,7 +23,10 @@ const drivers: Readonly<Record<string, DeviceDriver>> = {
 export const deviceKinds: readonly string[] = Object.keys(drivers);
 
 export interface DeviceChoice {
-  /** One of {@link deviceKinds}; behind a colon the number of one of several: `vulkan:1`. */
+  /**
+   * One of {@link deviceKinds}; behind a colon the number of one of several: `vulkan:1`. Or `auto`: a card of its own
+   * memory where there is one, else the processor.
+   */
   readonly kind: string;
   /** Of a device that behaves differently each time, to make it behave the same. @default 0 */
   readonly seed?: number;
@@ -54,9 +57,27 @@ export function connectQueue(handle: QueueHandle): Promise<DeviceQueue> {
   return find(handle.kind).driver.connect(handle);
 }
 
+/**
+ * The one name of a choice: `vulkan:0` is `vulkan`, and `auto` what it comes to here.
+ * @throws UserError when there is no such kind.
+ */
+export function nameDevice(choice: string): string {
+  const { kind, index } = find(choice);
+  return index === 0 ? kind : `${kind}:${index}`;
+}
+
 /** @throws UserError when there is no such kind. */
-function find(choice: string): { driver: DeviceDriver; index: number } {
-  const [, kind = '', index = '0'] = /^(\w+)(?::(\d{1,3}))?$/.exec(choice) ?? [];
-  if (Object.hasOwn(drivers, kind)) return { driver: drivers[kind], index: Number(index) };
-  throw new UserError(`invalid device: ${choice}; expected ${deviceKinds.join(' or ')}`);
+function find(choice: string): { kind: string; driver: DeviceDriver; index: number } {
+  const named = choice === 'auto' ? findCard() : choice;
+  const [, kind = '', index = '0'] = /^(\w+)(?::(\d{1,3}))?$/.exec(named) ?? [];
+  if (Object.hasOwn(drivers, kind)) return { kind, driver: drivers[kind], index: Number(index) };
+  throw new UserError(`invalid device: ${choice}; expected ${[...deviceKinds, 'auto'].join(' or ')}`);
+}
+
+/** The first discrete card that can compute here, or the processor. */
+function findCard(): string {
+  const index = listVulkanDevices().findIndex(
+    ({ type, missing }) => type === 'discrete' && missing.length === 0,
+  );
+  return index < 0 ? 'cpu' : `vulkan:${index}`;
 }

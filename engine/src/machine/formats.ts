@@ -8,8 +8,8 @@ export interface Formats {
   readonly weightElementBytes: number | null;
   /** What is kept as stored, where not everything is; the rest becomes fp32. */
   readonly keptDtypes?: readonly WeightDtype[];
-  /** The same where the host computes with it. */
-  readonly hostWeightElementBytes: number | null;
+  /** The same where the host computes with it. @default as on the device */
+  readonly hostWeightElementBytes?: number;
   /** Bytes of one key or value in the KV cache. */
   readonly cacheElementBytes: number;
   readonly activationElementBytes: number;
@@ -20,7 +20,6 @@ export interface Formats {
 /** The local machine: fp32 everywhere, arenas of at most 4 GiB (an ArrayBuffer of Node 20). */
 export const localFormats: Formats = {
   weightElementBytes: f32.bytes(1),
-  hostWeightElementBytes: f32.bytes(1),
   cacheElementBytes: f32.bytes(1),
   activationElementBytes: f32.bytes(1),
   largestPieceBytes: 2 ** 32,
@@ -29,7 +28,6 @@ export const localFormats: Formats = {
 /** A GPU that computes in bf16. */
 export const bf16Formats: Formats = {
   weightElementBytes: null,
-  hostWeightElementBytes: null,
   cacheElementBytes: codecs.bf16.bytes(1),
   activationElementBytes: codecs.bf16.bytes(1),
   largestPieceBytes: Number.POSITIVE_INFINITY,
@@ -39,6 +37,7 @@ export const bf16Formats: Formats = {
 export const vulkanFormats: Formats = {
   ...localFormats,
   weightElementBytes: null,
+  hostWeightElementBytes: f32.bytes(1),
   keptDtypes: ['bf16', 'f16', 'f32'],
   largestPieceBytes: 2 ** 31,
 };

@@ -30,6 +30,15 @@ export const vulkanDriver: DeviceDriver = {
   connect: async ({ data }) => new VulkanQueue(data as VulkanQueueData),
 };
 
+/** None where there is no Vulkan. */
+export function listVulkanDevices(): readonly GpuFacts[] {
+  try {
+    return loadVulkan().listDevices();
+  } catch {
+    return [];
+  }
+}
+
 async function openVulkanDevice(options: DeviceOptions): Promise<Device> {
   const vulkan = loadVulkan();
   const { index, trials, memory, host, models } = options;

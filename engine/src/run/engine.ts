@@ -157,7 +157,7 @@ function assembleResult(
     },
     nearTies: choices.filter((choice) => isNearTie(choice, machine.arithmetic)).length,
     outputDigest: digestOutput(sequences),
-    arithmetic: machine.arithmetic,
+    ...{ arithmetic: machine.arithmetic, device: machine.deviceFacts },
     native: machine.core.kind,
     directReads: machine.readsDirectly,
     laneGaps: Object.fromEntries(machine.lanes.map(({ name }) => [name, measureGaps(spans, name)])),

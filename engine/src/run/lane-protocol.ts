@@ -72,4 +72,10 @@ export type WorkerReply =
       readonly endSeconds: number;
       readonly result: unknown;
     }
-  | { readonly id: number; readonly error: string; readonly notFinite: NotFinitePlace | null };
+  | {
+      readonly id: number;
+      readonly error: string;
+      /** It is a sentence for whoever asked for the run. */
+      readonly isForUser: boolean;
+      readonly notFinite: NotFinitePlace | null;
+    };

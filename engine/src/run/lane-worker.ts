@@ -5,6 +5,7 @@
 
 import { setImmediate } from 'node:timers/promises';
 import { type MessagePort, parentPort } from 'node:worker_threads';
+import { UserError } from '@specoffload/input';
 import { loadNativeCore } from '@specoffload/native';
 import { nowSeconds } from '../machine/clock.js';
 import type { DeviceQueue } from '../machine/device.js';
@@ -88,9 +89,14 @@ function openPacedLane(work: (op: WorkerOp) => Promise<Work>, send: Send): Push 
 }
 
 function failureOf(id: number, error: unknown): WorkerReply {
+  const isForUser = error instanceof UserError;
   return {
-    id,
-    error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+    ...{ id, isForUser },
+    error: isForUser
+      ? error.message
+      : error instanceof Error
+        ? (error.stack ?? error.message)
+        : String(error),
     notFinite: error instanceof NotFiniteError ? error.place : null,
   };
 }

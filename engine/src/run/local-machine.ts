@@ -9,7 +9,7 @@ import { f32, loadNativeCore, type NativeCore, type Streamer, type StreamFile } 
 import type { Arithmetic } from '../machine/arithmetic.js';
 import { noCaps } from '../machine/caps.js';
 import { nowSeconds } from '../machine/clock.js';
-import type { Device, DeviceAddress } from '../machine/device.js';
+import type { Device, DeviceAddress, DeviceFacts } from '../machine/device.js';
 import { type DeviceChoice, openDevice } from '../machine/devices.js';
 import { PoolMemory, type Region } from '../machine/pool.js';
 import { readTensor } from '../model/stored.js';
@@ -108,6 +108,10 @@ export class LocalMachine implements Machine {
   /** Whether every file opened so far bypasses the page cache. */
   get readsDirectly(): boolean {
     return [...this.#files.values()].every(({ direct }) => direct);
+  }
+
+  get deviceFacts(): DeviceFacts {
+    return this.#device.facts;
   }
 
   /** How the device rounds. */
@@ -210,7 +214,7 @@ export class LocalMachine implements Machine {
     return new Promise((resolve, reject) => {
       const fail = (error: Error) => {
         this.#isBroken = true;
-        reject(error);
+        reject(error.name === 'UserError' ? new UserError(error.message) : error); // classes stay in their thread
         this.#failAll(new Error(`the ${lane} lane failed: ${error.message}`, { cause: error }));
       };
       worker.on('error', fail);
@@ -243,8 +247,12 @@ function lanesOf(widths: Readonly<Record<LaneName, number>>): readonly MachineLa
   return localTopology.lanes.map((lane) => ({ ...lane, width: widths[lane.name] }));
 }
 
-function failureOf(lane: LaneName, { error, notFinite }: Extract<WorkerReply, { error: string }>): Error {
-  return notFinite ? new NotFiniteError(notFinite) : new Error(`the ${lane} lane failed: ${error}`);
+function failureOf(
+  lane: LaneName,
+  { error, isForUser, notFinite }: Extract<WorkerReply, { error: string }>,
+): Error {
+  if (notFinite) return new NotFiniteError(notFinite);
+  return isForUser ? new UserError(error) : new Error(`the ${lane} lane failed: ${error}`);
 }
 
 function writeRopeTables(

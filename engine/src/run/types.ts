@@ -3,6 +3,7 @@
 import type { Arithmetic } from '../machine/arithmetic.js';
 import type { Budgets } from '../machine/budgets.js';
 import type { Caps } from '../machine/caps.js';
+import type { DeviceFacts } from '../machine/device.js';
 import type { DeviceChoice } from '../machine/devices.js';
 import type { Checkpoint } from '../model/types.js';
 import type { Drafter } from '../schedule/drafter.js';
@@ -125,6 +126,7 @@ export interface RunResult extends RunOutcome {
   readonly outputDigest: string;
   /** How the device rounds: what is a tie on it. */
   readonly arithmetic: Arithmetic;
+  readonly device: DeviceFacts;
   /** Core implementation that ran. */
   readonly native: 'native' | 'twin';
   /** Whether the disk lane bypassed the page cache. */

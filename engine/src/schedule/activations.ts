@@ -82,7 +82,7 @@ export function placeHostExperts(
   const chunkRows = Math.min(rows, policy.hostExpertRows, ffnChunkRows);
   const workspaceRows = ffnWorkspaceRows(target.spec) * chunkRows;
   host.reserve('provider workspace', activationBytes(formats, workspaceRows * widestOf(target.spec).ffn));
-  const { hostWeightElementBytes } = formats;
+  const { weightElementBytes, hostWeightElementBytes = weightElementBytes } = formats;
   const widenedBytes = target.layers.map(({ experts }) =>
     largest(experts.map((group) => widenedBytesOf(groupLayout(layouts, group), hostWeightElementBytes))),
   );

@@ -1,19 +1,20 @@
 /** Which device computes a run here, as people name one. */
 
-import { type DeviceChoice, deviceKinds, formatsOf } from '@specoffload/engine';
+import { type DeviceChoice, deviceKinds, nameDevice } from '@specoffload/engine';
 
 /** What computes where nobody says otherwise. */
 export const usualDevice = 'cpu';
 
-export const deviceWords = deviceKinds.join(', ');
+export const deviceWords = [...deviceKinds, 'auto'].join(', ');
 
 /**
+ * The device's one name, which is part of specs and keys.
+ *
  * @param kind one of the engine's device kinds, in any spelling that the engine takes
  * @throws UserError naming those that there are
  */
 export function parseDevice(kind: string): string {
-  formatsOf({ kind });
-  return kind;
+  return nameDevice(kind);
 }
 
 /** As the engine takes it. */

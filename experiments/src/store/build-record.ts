@@ -200,6 +200,7 @@ function toResultRecord(result: RunResult): ResultRecord {
     directReads: result.directReads,
     laneGaps: result.laneGaps,
     arithmetic: result.arithmetic,
+    ...(result.device.link !== 'none' && { device: result.device }),
   };
 }
 

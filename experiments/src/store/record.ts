@@ -6,6 +6,7 @@
 import {
   type Acceptance,
   type Arithmetic,
+  type DeviceFacts,
   type FlatMachine,
   idleCauses,
   type LaneName,
@@ -232,6 +233,18 @@ const resultRecord = fields({
     ) satisfies Schema<Arithmetic | undefined>,
     '',
     'how the device rounds, and the margins below which a choice is a tie; missing in records of earlier versions, whose device computed in f32',
+  ),
+  device: described(
+    orMissing(
+      fields({
+        name: anyText,
+        driver: orNull(anyText),
+        link: oneOf(['imported', 'staged', 'none']),
+        hasCopyQueue: flag,
+      }),
+    ) satisfies Schema<DeviceFacts | undefined>,
+    '',
+    'which GPU computed, and how copies reach host memory: it is imported, or they pass through staging buffers; left out: the processor',
   ),
 });
 

@@ -1,0 +1,87 @@
+/** A Vulkan device that lacks something or fails: one sentence, or the same tokens by another way. */
+
+import { spawnSync } from 'node:child_process';
+import {
+  type Checkpoint,
+  type DeviceChoice,
+  nameDevice,
+  openCheckpoint,
+  runEngine,
+} from '@specoffload/engine';
+import { UserError } from '@specoffload/input';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { projectDirectory } from '../../experiments/src/paths.js';
+import { goldenDirectory, readGolden } from './model/golden.js';
+import { validationMessages, watchedVulkan, whyNoVulkan } from './vulkan.js';
+
+const golden = readGolden('llama-headdim').prompts;
+
+it('auto is a card of its own memory, else the processor; a device has one name', () => {
+  expect(nameDevice('auto')).toMatch(/^(cpu|vulkan(:\d)?)$/);
+  expect(nameDevice('vulkan:0')).toBe('vulkan');
+  expect(nameDevice('vulkan:3')).toBe('vulkan:3');
+  expect(() => nameDevice('vulkan:x')).toThrow('invalid device: vulkan:x; expected cpu or isolated');
+});
+
+it('without a driver it says what is missing', () => {
+  const program = `
+    const { loadVulkan } = await import('@specoffload/native');
+    try { console.log(loadVulkan().listDevices().length); } catch (error) { console.log(error.message); }`;
+  const { stdout } = spawnSync(process.execPath, ['--input-type=module', '--eval', program], {
+    ...{ cwd: projectDirectory, encoding: 'utf8' },
+    env: { ...process.env, VK_ICD_FILENAMES: '/nowhere.json', VK_DRIVER_FILES: '/nowhere.json' },
+  });
+  expect(stdout).toMatch(/mesa-vulkan-drivers|libvulkan1|libvulkan-dev|native core/);
+});
+
+describe.skipIf(whyNoVulkan !== null)(`a Vulkan device${whyNoVulkan ? ` (${whyNoVulkan})` : ''}`, () => {
+  let target: Checkpoint;
+
+  beforeAll(async () => {
+    target = await openCheckpoint(goldenDirectory('llama-headdim'));
+  });
+
+  afterAll(() => expect(validationMessages()).toEqual([]));
+
+  const run = (trials: DeviceChoice['trials'], kind = 'vulkan') =>
+    runEngine({
+      ...{ target, draft: null, prompts: golden.map(({ ids }) => ids), strategy: 'none' },
+      ...{ maxNewTokens: golden[0]!.greedy_ids.length, machine: { deviceBytes: 16e6, hostBytes: 16e6 } },
+      ...{ policy: { pinnedLayers: 0, keptLayers: 0 } },
+      device: { kind, trials: { ...watchedVulkan.trials, ...trials } },
+    });
+  const refusal = (trials: DeviceChoice['trials'], kind?: string) =>
+    run(trials, kind).catch((error) => error);
+
+  it.each([
+    ['import refused', { refusesImport: true }, 'staged'],
+    ['a queue of one family only', { usesOneFamily: true }, 'imported'],
+  ] as const)('%s: writes the same', async (_, trials, link) => {
+    const { sequences, device } = await run(trials);
+    expect(sequences.map(({ ids }) => ids)).toEqual(golden.map(({ greedy_ids }) => greedy_ids));
+    expect(device).toMatchObject({ link, name: expect.any(String) });
+  });
+
+  it('allocation refused: says how much, of what, and what to do', async () => {
+    const error = await refusal({ refusesAllocation: true });
+    expect(error).toBeInstanceOf(UserError);
+    expect(error.message).toMatch(/gives no \d+ MiB of its memory; use a smaller .*: out of device memory$/);
+  });
+
+  it.each([0, 7, 40])(
+    'lost after %d submissions: says so once, and serves the next run',
+    async (losesAfter) => {
+      const error = await refusal({ losesAfter });
+      expect(error).toBeInstanceOf(UserError);
+      expect(error.message).toMatch(/^.* does not answer any more: the device was lost; start again/);
+      const { sequences } = await run({});
+      expect(sequences[0]!.ids).toEqual(golden[0]!.greedy_ids);
+    },
+  );
+
+  it('none of that number: says how many there are', async () => {
+    const error = await refusal({}, 'vulkan:99');
+    expect(error).toBeInstanceOf(UserError);
+    expect(error.message).toMatch(/^there is no Vulkan device 99; found \d/);
+  });
+});
