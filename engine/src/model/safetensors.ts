@@ -7,7 +7,8 @@
 
 import { type FileHandle, open } from 'node:fs/promises';
 import {
-  isRecord,
+  check,
+  is,
   type JsonRecord,
   parseJson,
   quote,
@@ -17,6 +18,8 @@ import {
 } from '@specoffload/input';
 import { codecs, type PlainCodec, plainCodecs, type WeightDtype } from '@specoffload/native';
 import type { HeaderTensor, WeightFile } from './header-tensor.js';
+
+const remedy = 'download the file again';
 
 /** The format's own limit (`MAX_HEADER_SIZE` of the reference implementation). */
 export const maxHeaderBytes = 100_000_000;
@@ -122,13 +125,10 @@ async function readExactly(
 }
 
 function parseHeader(text: string, path: string): JsonRecord {
-  const header = parseJson(text, `${path}: the header`, {}, 'download the file again');
+  const json = parseJson(text, `${path}: the header`, {}, remedy);
   // As in the reference implementation: nothing may come before the object.
-  if (!isRecord(header) || !text.startsWith('{')) {
-    throw new UserError(
-      `${path}: invalid header: ${quote(header)}; expected a JSON object; download the file again`,
-    );
-  }
+  const atStart = is.that(is.object, () => text.startsWith('{'), 'an object, and nothing before it');
+  const header = check(atStart, json, path, { whole: 'header', remedy });
   const duplicate = findDuplicateKey(text);
   if (duplicate === null) return header;
   throw new UserError(
@@ -152,35 +152,41 @@ function findDuplicateKey(text: string): string | null {
   return null;
 }
 
-function parseEntry(name: string, entry: unknown, path: string, dataOffset: number): HeaderTensor {
-  const invalid = (field: string, value: unknown, expected: string) =>
-    new UserError(
-      `${path}: invalid ${field} of ${quote(name)}: ${quote(value)}; expected ${expected}; download the file again`,
-    );
-  if (!isRecord(entry)) throw invalid('entry', entry, 'an object');
-  const { dtype, shape, data_offsets: range } = entry;
-  if (typeof dtype !== 'string' || !Object.hasOwn(bitsPerElement, dtype)) {
-    throw invalid('dtype', dtype, `one of ${Object.keys(bitsPerElement).join(', ')}`);
-  }
-  if (!isListOfSizes(shape)) throw invalid('shape', shape, 'a list of non-negative integers');
-  if (!isListOfSizes(range) || range.length !== 2 || range[0] > range[1]) {
-    throw invalid('data_offsets', range, '[begin, end] with begin at most end');
-  }
-  const [begin, end] = range as [number, number];
-  const numElements = shape.reduce((product, size) => product * size, 1);
-  const byteLength = (numElements * bitsPerElement[dtype]) / 8;
-  if (!Number.isSafeInteger(byteLength) || !Number.isSafeInteger(dataOffset + end)) {
-    throw invalid('shape', shape, 'a tensor smaller than 2^53 bytes');
-  }
-  if (end - begin !== byteLength) {
-    throw invalid('data_offsets', range, `${byteLength} bytes, which is what ${dtype} ${quote(shape)} takes`);
-  }
-  const codec = weightDtypes[dtype] ?? null;
-  return { name, path, dtype, codec, shape, fileOffset: dataOffset + begin, byteLength };
+const size = is.wholeFrom(0);
+
+/** What a tensor of this dtype and shape takes. */
+function bytesOf({ dtype, shape }: { readonly dtype: string; readonly shape: readonly number[] }): number {
+  return (countElements(shape) * bitsPerElement[dtype]) / 8;
 }
 
-function isListOfSizes(value: unknown): value is number[] {
-  return Array.isArray(value) && value.every((size) => Number.isSafeInteger(size) && size >= 0);
+const entrySchema = is.that(
+  is.that(
+    is.that(
+      is.picked({
+        dtype: is.oneOf(Object.keys(bitsPerElement)),
+        shape: is.listOf(size),
+        data_offsets: is.listOf(size, { least: 2, most: 2, expected: '[begin, end]' }),
+      }),
+      (tensor) => Number.isSafeInteger(bytesOf(tensor)),
+      'a tensor smaller than 2^53 bytes',
+      'shape',
+    ),
+    ({ data_offsets: [, end] }) => end < 2 ** 52,
+    'ends below 2^52',
+    'data_offsets',
+  ),
+  ({ data_offsets: [begin, end], ...tensor }) => end - begin === bytesOf(tensor),
+  (tensor) =>
+    `[begin, end] of ${bytesOf(tensor)} bytes, which is what ${tensor.dtype} ${quote(tensor.shape)} takes`,
+  'data_offsets',
+);
+
+function parseEntry(name: string, entry: unknown, path: string, dataOffset: number): HeaderTensor {
+  const words = { whole: 'entry', remedy };
+  const tensor = check(entrySchema, entry, `${path}, ${quote(name)}`, words);
+  const { dtype, shape, data_offsets: range } = tensor;
+  const codec = weightDtypes[dtype] ?? null;
+  return { name, path, dtype, codec, shape, fileOffset: dataOffset + range[0], byteLength: bytesOf(tensor) };
 }
 
 /** `tensors` in the order of their bytes; empty ones cannot overlap anything. */

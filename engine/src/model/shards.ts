@@ -2,7 +2,7 @@
 
 import { access, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isRecord, maybeReadJson, quote, UserError } from '@specoffload/input';
+import { check, is, maybeReadJson, quote, UserError } from '@specoffload/input';
 import type { WeightFile } from './header-tensor.js';
 import { readSafetensors } from './safetensors.js';
 
@@ -44,25 +44,24 @@ async function exists(path: string): Promise<boolean> {
   );
 }
 
+/** A shard lies beside its index: anything else could point at any file of this machine. */
+const shardName = is.matching(
+  /^[^/\\\0]+\.safetensors$/,
+  'the name of a .safetensors file in the same directory',
+);
+
+const indexSchema = is.picked({
+  weight_map: is.that(
+    is.mapOf(shardName),
+    (map) => Object.keys(map).length > 0,
+    'tensor names and their files',
+  ),
+});
+
 /** Tensor name to shard name. */
 function parseWeightMap(index: unknown, indexPath: string): ReadonlyMap<string, string> {
-  const weightMap = isRecord(index) ? index.weight_map : undefined;
-  if (!isRecord(weightMap) || Object.keys(weightMap).length === 0) {
-    throw new UserError(
-      `${indexPath}: invalid weight_map: ${quote(weightMap)}; expected tensor names and their files; download it again`,
-    );
-  }
-  return new Map(
-    Object.entries(weightMap).map(([name, shard]) => [name, parseShardName(name, shard, indexPath)]),
-  );
-}
-
-/** A shard lies beside its index: anything else could point at any file of this machine. */
-function parseShardName(tensor: string, shard: unknown, indexPath: string): string {
-  if (typeof shard === 'string' && /^[^/\\\0]+\.safetensors$/.test(shard)) return shard;
-  throw new UserError(
-    `${indexPath}: invalid file of ${quote(tensor)}: ${quote(shard)}; expected the name of a .safetensors file in the same directory; use a checkpoint from a source you trust`,
-  );
+  const remedy = 'download it again from a source you trust';
+  return new Map(Object.entries(check(indexSchema, index, indexPath, { remedy }).weight_map));
 }
 
 function checkAgreement(

@@ -201,7 +201,7 @@ describe('openCheckpoint refuses a single file', () => {
     [
       'with a list for a header',
       encodeSafetensors('[1,2]'),
-      'dir/model.safetensors: invalid header: [1,2]; expected a JSON object',
+      'dir/model.safetensors: invalid header: [1,2]; expected an object',
     ],
     [
       'with a tensor twice',
@@ -213,7 +213,7 @@ describe('openCheckpoint refuses a single file', () => {
     [
       'with an entry that is no object',
       encodeSafetensors('{"a":3}'),
-      'invalid entry of "a": 3; expected an object',
+      'dir/model.safetensors, "a": invalid entry: 3; expected an object',
     ],
     [
       'with an unknown dtype',
@@ -222,7 +222,7 @@ describe('openCheckpoint refuses a single file', () => {
           h[q].dtype = 'Q4';
         }),
       ),
-      `invalid dtype of "${q}": "Q4"; expected one of BOOL`,
+      `"${q}": invalid dtype: "Q4"; expected BOOL`,
     ],
     [
       'with a dtype from the prototype',
@@ -231,7 +231,7 @@ describe('openCheckpoint refuses a single file', () => {
           h[q].dtype = 'toString';
         }),
       ),
-      `invalid dtype of "${q}": "toString"`,
+      `"${q}": invalid dtype: "toString"`,
     ],
     [
       'with integers for weights',
@@ -249,7 +249,7 @@ describe('openCheckpoint refuses a single file', () => {
           h[q].shape = [-4, -4];
         }),
       ),
-      `invalid shape of "${q}": [-4,-4]; expected a list of`,
+      `"${q}": invalid shape.0: -4; expected a whole number from 0`,
     ],
     [
       'with sizes beyond counting',
@@ -258,7 +258,7 @@ describe('openCheckpoint refuses a single file', () => {
           h[q].shape = [2 ** 40, 2 ** 40];
         }),
       ),
-      `invalid shape of "${q}"`,
+      `"${q}": invalid shape: [1099511627776,1099511627776]; expected a tensor smaller than`,
     ],
     [
       'with a shape that its bytes do not fit',
@@ -267,7 +267,7 @@ describe('openCheckpoint refuses a single file', () => {
           h[q].shape = [4, 5];
         }),
       ),
-      `invalid data_offsets of "${q}": [56,88]; expected 40 bytes, which is what BF16 [4,5] takes`,
+      `"${q}": invalid data_offsets: [56,88]; expected [begin, end] of 40 bytes, which is what BF16 [4,5] takes`,
     ],
     [
       'with a range that runs backwards',
@@ -276,7 +276,7 @@ describe('openCheckpoint refuses a single file', () => {
           h[q].data_offsets.reverse();
         }),
       ),
-      `invalid data_offsets of "${q}": [88,56]; expected [begin, end]`,
+      `"${q}": invalid data_offsets: [88,56]; expected [begin, end] of 32`,
     ],
     [
       'with overlapping ranges',
@@ -368,14 +368,14 @@ describe('openCheckpoint refuses shards', () => {
     [
       'outside the directory',
       { ...weightMap, [norm]: '../2.safetensors' },
-      `invalid file of "${norm}": "../2.safetensors"; expected the name of a .safetensors file in the same directory`,
+      `invalid weight_map.${norm}: "../2.safetensors"; expected the name of a .safetensors file in the same directory`,
     ],
     [
       'at an absolute path',
       { ...weightMap, [norm]: '/etc/passwd' },
-      `invalid file of "${norm}": "/etc/passwd"`,
+      `invalid weight_map.${norm}: "/etc/passwd"`,
     ],
-    ['without names', { ...weightMap, [norm]: 7 }, `invalid file of "${norm}": 7`],
+    ['without names', { ...weightMap, [norm]: 7 }, `invalid weight_map.${norm}: 7`],
     ['that no index lists', {}, 'invalid weight_map: {}; expected'],
   ])('%s', async (_, map, message) => {
     expect(await failureOf(files(map))).toContain(message);
