@@ -75,7 +75,7 @@ export {
   scatterAdd,
   startsFinite,
 } from './vulkan-shaders/dispatches.js';
-export { type Dispatch, type KernelName, kernels } from './vulkan-shaders/kernels.js';
+export { type Dispatch, type KernelName, kernels, weightFormats } from './vulkan-shaders/kernels.js';
 
 // Devices by Vulkan.
 

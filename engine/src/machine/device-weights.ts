@@ -9,6 +9,8 @@ export type DeviceAddress = number;
 export interface DeviceTensor {
   readonly address: DeviceAddress;
   readonly dtype: WeightDtype;
+  /** In which order its rows lie, as in `MatrixLayout`; 1 where in their own. */
+  readonly paired?: number;
 }
 
 /** A layer's attention group in device memory. Shapes as in {@link TensorRole}. */

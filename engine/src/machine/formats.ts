@@ -1,12 +1,12 @@
 /** How many bytes a number takes on a machine: the local device widens everything to fp32, a GPU keeps bf16. */
 
-import { codecs, f32, type WeightDtype } from '@specoffload/native';
+import { codecs, f32, type MatrixLayout, type WeightDtype, weightFormats } from '@specoffload/native';
 import type { TensorRef } from '../model/types.js';
 
 export interface Formats {
   /** Bytes of one weight in device memory; null: as stored. */
   readonly weightElementBytes: number | null;
-  /** What is kept as stored, where not everything is; the rest becomes fp32. */
+  /** What is kept as stored, where not everything is, unless its rows are apart, across or scaled apart; else fp32. */
   readonly keptDtypes?: readonly WeightDtype[];
   /** The same where the host computes with it. @default as on the device */
   readonly hostWeightElementBytes?: number;
@@ -38,14 +38,14 @@ export const vulkanFormats: Formats = {
   ...localFormats,
   weightElementBytes: null,
   hostWeightElementBytes: f32.bytes(1),
-  keptDtypes: ['bf16', 'f16', 'f32'],
+  keptDtypes: Object.keys(weightFormats) as (keyof typeof weightFormats)[],
   largestPieceBytes: 2 ** 31,
 };
 
 interface Stored {
   readonly dtype: WeightDtype;
   /** Where its values do not simply lie one behind the other. */
-  readonly layout?: unknown;
+  readonly layout?: Pick<MatrixLayout, 'columns' | 'step' | 'across'> & { readonly scales: unknown };
 }
 
 /** How a stored tensor lies in device memory. */
@@ -56,7 +56,12 @@ export function dtypeOnDevice(formats: Formats, ref: Stored): WeightDtype {
 /** Whether device memory holds it as stored. */
 export function isKept({ weightElementBytes, keptDtypes }: Formats, { dtype, layout }: Stored): boolean {
   if (weightElementBytes !== null) return false;
-  return keptDtypes === undefined || (keptDtypes.includes(dtype) && layout === undefined);
+  return keptDtypes === undefined || (keptDtypes.includes(dtype) && (!layout || isInRows(layout)));
+}
+
+/** A matrix whose rows lie one behind the other, in whatever order. */
+function isInRows({ columns, step, across, scales }: NonNullable<Stored['layout']>): boolean {
+  return columns > 1 && step === 1 && across === 0 && scales === null;
 }
 
 /** Of a tensor in device memory. */

@@ -11,6 +11,7 @@ import {
   norm,
   type StoredFormat,
   type StoredVector,
+  weightFormats,
 } from '@specoffload/native';
 import { keyWidth, type LayerSpec, type ModelSpec, type NormSpec, queryWidth } from '../model/spec.js';
 import type {
@@ -174,12 +175,12 @@ export class VulkanProducts {
   }
 
   #matmul({ weights, bias, ...operation }: Product): Dispatch<VulkanAddress> {
-    const { address, dtype } = weights;
+    const { address, dtype, paired = 1 } = weights;
     const rowBytes = codecs[dtype].bytes(operation.depth);
     return matmul(
       {
         ...operation,
-        weights: { address, format: formatOf(weights), rowBytes },
+        weights: { address, format: formatOf(weights), rowBytes, paired },
         bias: bias && vectorOf(bias),
         isAligned: address % 16 === 0 && operation.x % 16 === 0,
       },
@@ -198,6 +199,6 @@ export function vectorOf(tensor: DeviceTensor): StoredVector<VulkanAddress> {
 }
 
 function formatOf({ dtype }: DeviceTensor): StoredFormat {
-  if (dtype === 'bf16' || dtype === 'f16' || dtype === 'f32') return dtype;
+  if (dtype in weightFormats) return dtype as StoredFormat;
   throw new Error(`no kernel reads ${dtype}`); // the plan has it decoded
 }

@@ -1,7 +1,7 @@
 /** How a weight group lies in host memory after a direct read, and in device memory after crossing the link. */
 
 import { directIoAlignmentBytes, type MatrixLayout, type WeightDtype } from '@specoffload/native';
-import { dtypeOnDevice, type Formats, weightBytes } from '../machine/formats.js';
+import { dtypeOnDevice, type Formats, isKept, weightBytes } from '../machine/formats.js';
 import { cutTensor, type FileRange, layoutInMemory, lengthOf, rangesOf } from '../model/stored.js';
 import type { Checkpoint, TensorRef, TensorRole, WeightGroup } from '../model/types.js';
 
@@ -21,6 +21,8 @@ export interface StagedTensor {
   readonly layout?: MatrixLayout;
   readonly deviceOffset: number;
   readonly deviceDtype: WeightDtype;
+  /** As in {@link DeviceTensor}. */
+  readonly devicePaired: number;
 }
 
 export interface GroupLayout {
@@ -46,6 +48,7 @@ export function layOutGroup(group: WeightGroup, formats: Formats): GroupLayout {
     return {
       ...{ role, dtype: ref.dtype, count: ref.numElements, ...stagedPlace(ref, ranges), deviceOffset },
       deviceDtype: dtypeOnDevice(formats, ref),
+      devicePaired: isKept(formats, ref) ? (ref.layout?.paired ?? 1) : 1,
     };
   });
   return { group, ranges, stagedBytes: lengthOf(ranges), tensors, deviceBytes };
@@ -106,6 +109,7 @@ export function splitLayout(layout: GroupLayout, stagingBytes: number, formats: 
       const tensor = {
         ...{ role: whole.role, dtype: ref.dtype, count: part.numElements, ...stagedPlace(part, ranges) },
         ...{ deviceOffset: whole.deviceOffset + deviceBytes, deviceDtype: whole.deviceDtype },
+        devicePaired: whole.devicePaired,
       };
       return { ...layout, ranges, stagedBytes: lengthOf(ranges), tensors: [tensor] };
     });

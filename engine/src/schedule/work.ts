@@ -26,9 +26,9 @@ export class TaskIds {
 /** A group's tensors in device memory, the group lying at `base`. */
 function tensorsAt({ tensors }: GroupLayout, base: DeviceAddress): Partial<Record<TensorRole, DeviceTensor>> {
   return Object.fromEntries(
-    tensors.map(({ role, deviceOffset, deviceDtype }) => [
+    tensors.map(({ role, deviceOffset, deviceDtype, devicePaired }) => [
       role,
-      { address: base + deviceOffset, dtype: deviceDtype },
+      { address: base + deviceOffset, dtype: deviceDtype, paired: devicePaired },
     ]),
   );
 }

@@ -9,6 +9,7 @@ import {
   runEngine,
 } from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
+import { validationMessages, watchedVulkan, whyNoVulkan } from '../vulkan.js';
 import { createTemporaryDirectory } from './fixtures.js';
 import {
   asF32,
@@ -84,17 +85,21 @@ describe('a quantised file', () => {
     const weights = await loadReferenceWeights(target);
     const expected = prompts.map((ids) => referenceGreedy(weights, ids, 12).ids);
     const machine = { deviceBytes: 16e6, hostBytes: 16e6 };
-    for (const [strategy, policy] of [
-      ['none', { pinnedLayers: 0, keptLayers: 0 }],
-      ['specoffload', { candidates: 2, decodeBatch: 2 }],
-      ['fiddler', { hostExpertRows: 2 }],
+    for (const [strategy, policy, device] of [
+      ['none', { pinnedLayers: 0, keptLayers: 0 }, { kind: 'cpu' }],
+      ['specoffload', { candidates: 2, decodeBatch: 2 }, { kind: 'cpu' }],
+      ['fiddler', { hostExpertRows: 2 }, { kind: 'cpu' }],
+      ...(whyNoVulkan === null
+        ? ([['specoffload', { candidates: 2, decodeBatch: 2 }, watchedVulkan]] as const) // decoded in its kernels
+        : []),
     ] as const) {
       const result = await runEngine({
         ...{ target, draft: strategy === 'specoffload' ? target : null, prompts, strategy },
-        ...{ maxNewTokens: 12, machine, policy },
+        ...{ maxNewTokens: 12, machine, policy, device },
       });
       expect(result.sequences.map(({ ids }) => ids)).toEqual(expected);
     }
+    expect(validationMessages()).toEqual([]);
   });
 });
 
