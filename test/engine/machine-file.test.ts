@@ -193,7 +193,10 @@ describe('a machine file', () => {
       'm.json, memories: unknown field: device.swap; expected name, bytes, reservedBytes, granularityBytes or pageCache',
     ],
     [memory({ name: 'gpu' }), 'm.json: there is no memory device among disk, host or gpu; add it'],
-    [{ formats: 'int4' }, 'invalid formats: "int4"; expected fp32, bf16, vulkan or fp32-unbounded'],
+    [
+      { formats: 'int4' },
+      'invalid formats: "int4"; expected fp32, bf16, bf16-beside-fp32, vulkan or fp32-unbounded',
+    ],
     [
       { schema: 3 },
       'm.json: invalid schema: 3; expected 1 or 2; correct it or measure it with specoffload profile',

@@ -186,6 +186,31 @@ describe('a second device lane', () => {
   });
 });
 
+describe('activations of the host', () => {
+  it('may be wider than those of the device', async () => {
+    const policy: PolicyInput = { ...streaming, attention: 'host', prefillAttention: 'host' };
+    const beside = parseFormats('bf16-beside-fp32');
+    const [narrow, wide] = [
+      await simulate(usual, 'none', policy),
+      await simulate({ ...usual, formats: beside }, 'none', policy),
+    ];
+    // q and out of 32 heads, k and v of 8, for 160 tokens: two bytes more a number.
+    const more = 2 * 160 * (2 * 32 + 2 * 8) * 128;
+    expect(wide.memoryBytes.host - narrow.memoryBytes.host).toBe(more);
+    expect(wide.memoryBytes.device).toBe(narrow.memoryBytes.device);
+  });
+
+  const parseFormats = (formats: string) =>
+    parseMachineModel(
+      {
+        ...{ schema: 2, name: 'm', description: 'for tests', formats },
+        memories: usual.memories.map(({ name, bytes }) => ({ name, bytes })),
+        lanes: usual.lanes.map((lane) => ('moves' in lane ? lane : { ...lane, cacheBytesPerSecond: 1e14 })),
+      },
+      'm.json',
+    ).formats;
+});
+
 describe('a memory that is handed out in large pieces', () => {
   it('counts every thing in it as so many of them', async () => {
     const granularityBytes = 2 ** 28;

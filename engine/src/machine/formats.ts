@@ -13,6 +13,8 @@ export interface Formats {
   /** Bytes of one key or value in the KV cache. */
   readonly cacheElementBytes: number;
   readonly activationElementBytes: number;
+  /** The same where the host computes. @default as on the device */
+  readonly hostActivationElementBytes?: number;
   /** Largest single piece of memory; Infinity where memory is only imagined. */
   readonly largestPieceBytes: number;
 }
@@ -31,6 +33,12 @@ export const bf16Formats: Formats = {
   cacheElementBytes: codecs.bf16.bytes(1),
   activationElementBytes: codecs.bf16.bytes(1),
   largestPieceBytes: Number.POSITIVE_INFINITY,
+};
+
+/** The same beside a host that computes attention and experts in fp32. */
+export const bf16BesideFp32Formats: Formats = {
+  ...bf16Formats,
+  hostActivationElementBytes: f32.bytes(1),
 };
 
 /** A GPU under Vulkan: weights as stored, everything else in fp32; a pool is made of allocations of at most 2 GiB. */
@@ -80,4 +88,9 @@ export function cacheBytes({ cacheElementBytes }: Formats, count: number): numbe
 
 export function activationBytes({ activationElementBytes }: Formats, count: number): number {
   return count * activationElementBytes;
+}
+
+/** Of an activation in host memory. */
+export function hostActivationBytes(formats: Formats, count: number): number {
+  return count * (formats.hostActivationElementBytes ?? formats.activationElementBytes);
 }

@@ -2,7 +2,13 @@
 
 import { UserError } from '@specoffload/input';
 import type { RunOutcome } from '../run/types.js';
-import { isOpenField, type Policy, type PolicyInput, policyFields } from '../schedule/policy.js';
+import {
+  isOpenField,
+  type Policy,
+  type PolicyInput,
+  policyFieldNames,
+  policyFields,
+} from '../schedule/policy.js';
 import { usesDraft } from '../schedule/strategies/index.js';
 import type { PlanningJob } from './appraise.js';
 import type { Plan, PlannedPolicy } from './plan.js';
@@ -50,21 +56,12 @@ const numSeeds = 5;
 /** Of each option alone: two runs that differ in one option mostly meet the same rounds. */
 const numStepSeeds = 3;
 
-/** Fields that only make sense together, and what they are about. */
-const options: readonly (readonly [option: string, fields: readonly (keyof Policy)[]])[] = [
-  ['each sequence ends at its own limit', ['ending']],
-  ['all weights in page-locked memory', ['pageLocked']],
-  ['weights come ahead', ['prefetchDepth']],
-  ['spare device memory keeps layers', ['pinnedLayers', 'keptLayers', 'attentionWeights']],
-  ['places of attention, projections and caches', ['projections', 'attention', 'prefillAttention', 'cache']],
-  ['prefill', ['prefillOrder', 'prefillBatch']],
-  ["the draft's cache", ['draftCache', 'draftWindow', 'draftPlacement']],
-  ['sequences per draft step', ['draftBatch']],
-  ['candidates', ['candidates']],
-  ['micro-batches', ['microBatch']],
-  ['host computes a share of the FFNs', ['hostShare', 'experts', 'hostExpertRows']],
-  ['places of finished sequences are taken again', ['refill']],
-];
+/** Fields by what they are an option of. */
+const options = new Map<string, (keyof Policy)[]>();
+for (const field of policyFieldNames) {
+  const { option } = policyFields[field];
+  if (option !== null) options.set(option, [...(options.get(option) ?? []), field]);
+}
 
 /** @throws UserError when the published policy itself does not fit. */
 export async function climbLadder(

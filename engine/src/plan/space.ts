@@ -186,15 +186,14 @@ function valuesOfAxes(
     attentionWeights: [{ attentionWeights: 'streamed' }, { attentionWeights: 'resident' }],
     refill: [{ refill: 'no' }, { refill: 'yes' }],
     hostShare: [0, 0.1, 0.2, 0.35, 0.5].map((hostShare) => ({ hostShare })),
-    experts:
-      target.layers[0].experts.length > 1
-        ? [
-            { experts: 'all', hostExpertRows: 0 },
-            { experts: 'routed', hostExpertRows: 0 },
-            { experts: 'routed', hostExpertRows: 4 },
-            { experts: 'routed', hostExpertRows: 16 },
-          ]
-        : [],
+    experts: target.layers.some(({ experts }) => experts.length > 1)
+      ? [
+          { experts: 'all', hostExpertRows: 0 },
+          { experts: 'routed', hostExpertRows: 0 },
+          { experts: 'routed', hostExpertRows: 4 },
+          { experts: 'routed', hostExpertRows: 16 },
+        ]
+      : [],
     candidates: startingAt(4, answered.length > 0 ? answered : candidateCounts).map((candidates) => ({
       candidates,
     })),

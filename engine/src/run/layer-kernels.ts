@@ -177,7 +177,7 @@ export class LayerKernels {
     const rows = ids.length;
     const op: DeviceAttentionOp = {
       ...{ kind: 'device-attention', frame: 0, layer, rows, weights, wantsRouting: false },
-      ...{ cache, cacheElements: byteLength / formats.cacheElementBytes, sequences },
+      ...{ cache, cacheElements: byteLength / formats.cacheElementBytes, sequences: sequences[layer] },
     };
     // With one expert there is no routing to wait for. Yet where the lane's own thread computes, shorter pieces let
     // urgent work in between.

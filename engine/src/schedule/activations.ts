@@ -2,7 +2,7 @@
 
 import { f32 } from '@specoffload/native';
 import { largest } from '../extremes.js';
-import { activationBytes, type Formats } from '../machine/formats.js';
+import { activationBytes, type Formats, hostActivationBytes } from '../machine/formats.js';
 import type { PoolLayout as Pool } from '../machine/pool.js';
 import { keyWidth, type LayerSpec, type ModelSpec, queryWidth } from '../model/spec.js';
 import { alignUp, type GroupLayout, groupLayout, tensorAlignmentBytes } from './group-layout.js';
@@ -46,8 +46,8 @@ export function placeFrame(
 ): Omit<FrameRegions, 'hostExperts'> {
   const { queries, keys } = widestOf(spec);
   const hiddenBytes = activationBytes(formats, rows * spec.hiddenSize);
-  const queryBytes = activationBytes(formats, rows * queries);
-  const keyBytes = activationBytes(formats, rows * keys);
+  const queryBytes = hostActivationBytes(formats, rows * queries);
+  const keyBytes = hostActivationBytes(formats, rows * keys);
   const label = 'activations';
   return {
     hidden: [device.place(label, hiddenBytes), device.place(label, hiddenBytes)],
@@ -66,7 +66,7 @@ export function placeHostExpertRows(
   rows: number,
   host: Pool,
 ): FrameRegions['hostExperts'] {
-  const rowBytes = activationBytes(formats, target.spec.hiddenSize);
+  const rowBytes = hostActivationBytes(formats, target.spec.hiddenSize);
   return {
     normed: host.place('activations', rows * rowBytes),
     out: host.place('activations', Math.min(rows, policy.hostExpertRows) * rowBytes),
@@ -81,13 +81,13 @@ export function placeHostExperts(
   const { hiddenSize } = target.spec;
   const chunkRows = Math.min(rows, policy.hostExpertRows, ffnChunkRows);
   const workspaceRows = ffnWorkspaceRows(target.spec) * chunkRows;
-  host.reserve('provider workspace', activationBytes(formats, workspaceRows * widestOf(target.spec).ffn));
+  host.reserve('provider workspace', hostActivationBytes(formats, workspaceRows * widestOf(target.spec).ffn));
   const { weightElementBytes, hostWeightElementBytes = weightElementBytes } = formats;
   const widenedBytes = target.layers.map(({ experts }) =>
     largest(experts.map((group) => widenedBytesOf(groupLayout(layouts, group), hostWeightElementBytes))),
   );
   return {
-    gathered: host.place('scratch', activationBytes(formats, chunkRows * hiddenSize)),
+    gathered: host.place('scratch', hostActivationBytes(formats, chunkRows * hiddenSize)),
     weights: hostWeightElementBytes === null ? null : host.place('scratch', largest(widenedBytes)),
   };
 }

@@ -3,11 +3,12 @@
  * micro-batch, so that the target's work on the device never waits for more than one step.
  */
 
+import { keyWidth, type ModelSpec } from '../model/spec.js';
 import type { Checkpoint } from '../model/types.js';
 import { type DrawnText, drawRows } from '../speculate/row-draws.js';
+import type { CacheBlock } from '../speculate/sequence.js';
 import type { DraftRound, DraftRun } from './drafter.js';
 import { type AttentionWork, addAttention, assignBlocks, cacheFields, type Feed, lastRows } from './feeds.js';
-import type { GroupLayout } from './group-layout.js';
 import { modelCosts, type OpenWork, scoreFlops } from './layer-costs.js';
 import type { ModelPlacement } from './memory-plan.js';
 import type { DraftResult } from './ops.js';
@@ -67,7 +68,6 @@ function draftSteps(
   end: number,
   previous: number | undefined,
 ): Task {
-  const { attention } = placement.checkpoint.spec.layers[0];
   const numSteps = end - first;
   const active = first === 0 ? microBatch : microBatch.filter(({ wanted }) => wanted > first);
   const works = sizes.kinds.map(({ window }) => {
@@ -82,7 +82,7 @@ function draftSteps(
     return {
       kind: 'draft',
       ids: Int32Array.from(active.flatMap((proposal) => tokensFor(proposal, first))),
-      sequences: cacheFields(attention, fed, blocks),
+      sequences: cacheFieldsByLayer(placement.checkpoint.spec, fed, blocks),
       rowIndices: lastRows(fed),
       draws: sampling ? drawRows(sampling, active.map(textOf)) : undefined,
     };
@@ -109,6 +109,21 @@ function draftSteps(
   task.imagine = (oracle) => ({ ids: imagineProposals(oracle, active, first, end) });
   task.onEnd = (result) => keepProposals((result as DraftResult).ids, active, first, end, isAhead);
   return task;
+}
+
+/** Layers whose keys are equally wide share theirs. */
+function cacheFieldsByLayer(
+  { layers }: ModelSpec,
+  fed: readonly Feed[],
+  blocks: readonly CacheBlock[],
+): Float64Array[] {
+  const byWidth = new Map<number, Float64Array>();
+  return layers.map(({ attention }) => {
+    const width = keyWidth(attention);
+    const fields = byWidth.get(width) ?? cacheFields(attention, fed, blocks);
+    byWidth.set(width, fields);
+    return fields;
+  });
 }
 
 /** Hands the proposals of some steps to their sequences. Mutates both. */
@@ -191,7 +206,8 @@ function restart(
 export interface DraftSizes {
   /** Weights that a step multiplies with: all but the embedding, of which it looks up rows. */
   readonly elements: number;
-  readonly weightBytes: number;
+  /** Of them in device memory. */
+  readonly bytes: number;
   readonly kinds: readonly DraftKind[];
 }
 
@@ -208,7 +224,7 @@ interface DraftKind {
 export function computesDraft(work: OpenWork, sizes: DraftSizes, rows: number, numSteps: number): void {
   work.numParts = numSteps;
   work.productRows = rows / numSteps;
-  work.bytes = numSteps * sizes.elements * sizes.weightBytes;
+  work.bytes = numSteps * sizes.bytes;
   work.flops = 2 * rows * sizes.elements;
 }
 
@@ -220,9 +236,11 @@ export function scoresDraft(work: OpenWork, kind: DraftKind, cacheTokens: number
 
 export function draftSizes(placement: ModelPlacement): DraftSizes {
   const { checkpoint, layouts } = placement;
+  let bytes = 0;
+  for (const { group, deviceBytes } of layouts.values()) if (group.kind !== 'embedding') bytes += deviceBytes;
   return {
+    bytes,
     elements: multipliedElements(checkpoint),
-    weightBytes: headWeightBytes(layouts),
     kinds: modelCosts(placement).kinds.map(({ costs, numLayers }) => ({
       window: costs.window,
       cacheBytes: costs.cacheBytesPerToken * numLayers,
@@ -234,10 +252,4 @@ export function draftSizes(placement: ModelPlacement): DraftSizes {
 /** Weights that a token is multiplied with: all but an embedding that is only looked up. */
 export function multipliedElements({ parameters, spec }: Checkpoint): number {
   return parameters - (spec.embedding.tied ? 0 : spec.vocabSize * spec.hiddenSize);
-}
-
-/** Device bytes of one weight, as the head has them. */
-function headWeightBytes(layouts: ModelPlacement['layouts']): number {
-  const { deviceBytes, group } = layouts.get('head') as GroupLayout;
-  return deviceBytes / group.tensors.reduce((sum, { ref }) => sum + ref.numElements, 0);
 }

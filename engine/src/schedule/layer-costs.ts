@@ -47,6 +47,8 @@ export interface ModelCosts {
   /** One row of hidden state. */
   readonly hiddenBytes: number;
   readonly headElements: number;
+  /** Of one weight of the head in device memory. */
+  readonly headWeightBytes: number;
 }
 
 /** Costs never change, and a simulation asks for those of the same placement in every pass. */
@@ -76,9 +78,16 @@ export function modelCosts(placement: ModelPlacement): ModelCosts {
   const costs = {
     ...{ layers, kinds, headElements: vocabSize * hiddenSize },
     hiddenBytes: activationBytes(formats, hiddenSize),
+    headWeightBytes: headWeightBytes(layouts),
   };
   costsOf.set(layouts, costs);
   return costs;
+}
+
+/** Of one weight in device memory, as the head has them. */
+function headWeightBytes(layouts: ModelPlacement['layouts']): number {
+  const { deviceBytes, group } = layouts.get('head') as GroupLayout;
+  return deviceBytes / group.tensors.reduce((sum, { ref }) => sum + ref.numElements, 0);
 }
 
 function measureLayer(
@@ -152,7 +161,7 @@ export function computesExperts(work: OpenWork, costs: LayerCosts, rows: number,
 export function choosesTokens(work: OpenWork, costs: ModelCosts, rows: number): void {
   work.rows = rows;
   work.productRows = rows;
-  work.bytes = costs.headElements * costs.layers[0].weightBytes;
+  work.bytes = costs.headElements * costs.headWeightBytes;
   work.flops = 2 * rows * costs.headElements;
 }
 

@@ -139,8 +139,8 @@ export interface HeadResult {
 export interface DraftOp {
   readonly kind: 'draft';
   readonly ids: Int32Array; // (row)
-  /** Offsets within every layer's part of the cache; fields as in the native `AttentionCall`. */
-  readonly sequences: Float64Array;
+  /** By layer: offsets within its part of the cache; fields as in the native `AttentionCall`. */
+  readonly sequences: readonly Float64Array[];
   /** The last row of each sequence. */
   readonly rowIndices: Int32Array;
   /** How tokens are drawn. @default the most likely */

@@ -29,6 +29,8 @@ type Axis = readonly string[] | { readonly notSearched: string };
 
 interface Declared<Value, A extends Axis = Axis> {
   readonly about: 'speculation' | 'batches' | 'places' | 'weights' | 'draft' | 'ends';
+  /** In words, what it is an option of: fields of the same one are tried together. null: the order is tried as a whole. */
+  readonly option: string | null;
   /** One sentence, or part of one. */
   readonly meaning: string;
   /** Values that the local machine runs; the virtual machine runs all. */
@@ -74,9 +76,17 @@ const ofBatch = {
   atMost: ({ decodeBatch }: Settled) => decodeBatch,
 } as const;
 
+const places = { about: 'places', option: 'places of attention, projections and caches' } as const;
+const prefill = { about: 'batches', option: 'prefill' } as const;
+const draftCache = { about: 'draft', option: "the draft's cache" } as const;
+const ahead = { about: 'weights', option: 'weights come ahead' } as const;
+const spareMemory = { about: 'weights', option: 'spare device memory keeps layers' } as const;
+const hostExperts = 'host computes a share of the FFNs';
+
 export const policyFields = {
   speculation: choice({
     about: 'speculation',
+    option: null,
     meaning: 'who proposes, and when',
     words: {
       none: 'nobody',
@@ -90,6 +100,7 @@ export const policyFields = {
   }),
   batches: count([1, 64], {
     about: 'batches',
+    option: null,
     meaning: 'batches in flight, as many as the strategy can take',
     default: { byStrategy: '2 for specoffload, else 1' },
     atMost: (_, numPrompts) => numPrompts,
@@ -98,6 +109,7 @@ export const policyFields = {
   }),
   decodeBatch: count([1, 4096], {
     about: 'batches',
+    option: null,
     meaning: 'sequences per batch',
     default: { inWords: 'all prompts over the batches in flight', of: (_, numPrompts) => numPrompts },
     atMost: ({ batches }, numPrompts) => Math.ceil(numPrompts / batches),
@@ -105,7 +117,7 @@ export const policyFields = {
     axis: ['batch'],
   }),
   attention: choice({
-    about: 'places',
+    ...places,
     meaning: "lane of the target's attention in decode",
     words: {
       host: 'the host',
@@ -118,6 +130,7 @@ export const policyFields = {
   }),
   microBatch: count([1, 4096], {
     about: 'batches',
+    option: 'micro-batches',
     meaning:
       "sequences that compute together in decode; a layer's weights serve all of a batch's before they go",
     ...ofBatch,
@@ -130,13 +143,13 @@ export const policyFields = {
   }),
   prefillBatch: count([1, 4096], {
     ...ofBatch,
-    about: 'batches',
+    ...prefill,
     meaning: 'sequences per prefill micro-batch',
     local: 'all',
     axis: ['prefillBatch'],
   }),
   prefillOrder: choice({
-    about: 'batches',
+    ...prefill,
     meaning: 'how often weights stream in prefill',
     words: {
       'batch-major': 'all of them once per micro-batch',
@@ -149,19 +162,21 @@ export const policyFields = {
   draftBatch: count([1, 4096], {
     ...ofBatch,
     about: 'draft',
+    option: 'sequences per draft step',
     meaning: 'sequences per draft step',
     local: 'all',
     axis: ['draftBatch'],
   }),
   candidates: count([1, mostCandidates], {
     about: 'draft',
+    option: 'candidates',
     meaning: 'tokens proposed per sequence and round',
     default: 4,
     local: 'all',
     axis: ['candidates'],
   }),
   draftCache: choice({
-    about: 'draft',
+    ...draftCache,
     meaning: "what becomes of the draft's KV cache between rounds",
     words: {
       recompute: 'the whole context is prefilled again every round',
@@ -173,14 +188,14 @@ export const policyFields = {
     axis: ['draftCache'],
   }),
   draftWindow: count([1, 1_048_576], {
-    about: 'draft',
+    ...draftCache,
     meaning: 'latest tokens that a draft with draftCache window sees',
     default: 64,
     local: 'all',
     axis: ['draftCache'],
   }),
   cache: choice({
-    about: 'places',
+    ...places,
     meaning: "memory that holds the target's KV cache",
     words: { host: 'host memory', device: 'device memory' },
     default: 'host',
@@ -188,7 +203,7 @@ export const policyFields = {
     axis: ['places'],
   }),
   prefillAttention: choice({
-    about: 'places',
+    ...places,
     meaning: "lane of the target's attention in prefill",
     words: { host: 'the host', device: 'the device' },
     default: {
@@ -199,7 +214,7 @@ export const policyFields = {
     axis: ['places'],
   }),
   projections: choice({
-    about: 'places',
+    ...places,
     meaning: "lane of the attention's projections (q, k, v, output) and the router in decode",
     words: { host: 'the host', device: 'the device' },
     default: 'device',
@@ -207,7 +222,7 @@ export const policyFields = {
     axis: ['places'],
   }),
   streaming: choice({
-    about: 'weights',
+    ...ahead,
     meaning: 'when weights come',
     words: {
       ahead: 'as far ahead as there are buffers',
@@ -218,7 +233,7 @@ export const policyFields = {
     axis: { notSearched: 'on demand is never faster' },
   }),
   attentionWeights: choice({
-    about: 'weights',
+    ...spareMemory,
     meaning: 'what becomes of the attention weights of all layers',
     words: { streamed: 'they cross the link in every pass', resident: 'they stay in device memory' },
     default: 'streamed',
@@ -227,6 +242,7 @@ export const policyFields = {
   }),
   experts: choice({
     about: 'weights',
+    option: hostExperts,
     meaning: 'which experts of a layer are brought',
     words: { all: 'all of them', routed: 'after its router has chosen, those that some row chose' },
     default: 'all',
@@ -235,6 +251,7 @@ export const policyFields = {
   }),
   hostExpertRows: count([0, 1_048_576], {
     about: 'places',
+    option: hostExperts,
     meaning: 'experts that at most so many rows chose are computed on the host, with experts routed',
     default: 0,
     local: 'all',
@@ -242,6 +259,7 @@ export const policyFields = {
   }),
   hostShare: share({
     about: 'places',
+    option: hostExperts,
     meaning: "share of every FFN's rows that the host computes instead of sending them",
     default: 0,
     local: [0],
@@ -249,6 +267,7 @@ export const policyFields = {
   }),
   pageLocked: share({
     about: 'weights',
+    option: 'all weights in page-locked memory',
     meaning:
       'share of the weights in page-locked host memory, which crosses the link faster; the layers behind it are pageable, and a virtual machine with a page cache reads them through it where they do not all fit',
     default: 1,
@@ -256,7 +275,7 @@ export const policyFields = {
     axis: { notSearched: 'more is never slower; software that locks less says so' },
   }),
   draftPlacement: choice({
-    about: 'draft',
+    ...draftCache,
     meaning: 'when the draft takes its place in device memory',
     words: { start: 'before the run', 'after-prefill': 'once all prompts are through' },
     default: 'start',
@@ -265,6 +284,7 @@ export const policyFields = {
   }),
   ending: choice({
     about: 'ends',
+    option: 'each sequence ends at its own limit',
     meaning: 'when a sequence ends',
     words: { 'own-limit': 'at its own limit', slowest: 'when the slowest of its batch is there' },
     default: 'own-limit',
@@ -273,6 +293,7 @@ export const policyFields = {
   }),
   refill: choice({
     about: 'ends',
+    option: 'places of finished sequences are taken again',
     meaning: "what becomes of a finished sequence's place",
     words: { no: 'nothing: a wave ends before the next begins', yes: 'it goes to the next prompt at once' },
     default: 'no',
@@ -280,7 +301,7 @@ export const policyFields = {
     axis: ['refill'],
   }),
   prefetchDepth: count([0, 64], {
-    about: 'weights',
+    ...ahead,
     meaning:
       "weight groups of each kind that may wait ahead, per tier; 0: a group's successor starts when it has been used",
     default: { byPlacement: 'up to 8, in a third of each budget' },
@@ -288,14 +309,14 @@ export const policyFields = {
     axis: ['prefetch'],
   }),
   pinnedLayers: count([0, 4096], {
-    about: 'weights',
+    ...spareMemory,
     meaning: 'target layers, at even distances, whose weights stay on the device',
     default: { byPlacement: 'as many as fit' },
     local: 'all',
     axis: ['pinned'],
   }),
   keptLayers: count([0, 4096], {
-    about: 'weights',
+    ...spareMemory,
     meaning: 'further target layers whose stored weights stay in host memory',
     default: { byPlacement: 'as many as fit' },
     local: 'all',

@@ -1,5 +1,6 @@
 /** What the main job found, for people: one table, and sentences that explain it. */
 
+import { inUsualOrder, type LaneName, type LaneReport } from '@specoffload/engine';
 import type { RunRecord } from '../store/index.js';
 import { formatBytes, formatPercent, formatSeconds, plural, threeDigits } from '../terminal/format.js';
 import { type Column, formatTable } from '../terminal/table.js';
@@ -9,9 +10,13 @@ import { busiestLane } from './describe-run.js';
 /** One row per strategy; the first is what the others are compared with. */
 export function formatComparison(records: readonly RunRecord[]): string {
   const base = records[0].result.tokensPerSecond;
-  const lane = (title: string, name: 'device' | 'host' | 'link' | 'disk'): Column<RunRecord> => ({
-    title,
-    text: ({ result }) => formatPercent(result.phases.decode.lanes[name].utilization),
+  const lanesOf = ({ result }: RunRecord) => Object.keys(result.phases.decode.lanes);
+  const lane = (name: LaneName): Column<RunRecord> => ({
+    title: name,
+    text: ({ result }) => {
+      const { [name]: report } = result.phases.decode.lanes as Readonly<Record<LaneName, LaneReport>>;
+      return report ? formatPercent(report.utilization) : '-';
+    },
   });
   return formatTable<RunRecord>(
     [
@@ -25,10 +30,7 @@ export function formatComparison(records: readonly RunRecord[]): string {
         title: 'accepted',
         text: ({ result }) => (result.acceptance ? formatPercent(result.acceptance.rate) : '-'),
       },
-      lane('device', 'device'),
-      lane('host', 'host'),
-      lane('link', 'link'),
-      lane('disk', 'disk'),
+      ...[...inUsualOrder(records.flatMap(lanesOf))].reverse().map(lane),
       { title: 'device peak', text: ({ result }) => formatBytes(result.memory.device.peakBytes) },
       { title: 'read', text: ({ result }) => formatBytes(result.bytesMoved.disk) },
     ],

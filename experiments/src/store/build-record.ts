@@ -212,10 +212,12 @@ function toOutcomeRecord(
   const { memoryBytes, bytesMoved, passes } = outcome;
   return {
     ...{ newTokens, generatedTokens, seconds, tokensPerSecond, phases, acceptance },
-    memory: {
-      device: { peakBytes: memoryBytes.device, budgetBytes: budgets.deviceBytes },
-      host: { peakBytes: memoryBytes.host, budgetBytes: budgets.hostBytes },
-    },
+    memory: Object.fromEntries(
+      Object.entries(memoryBytes).map(([name, peakBytes]) => [
+        name,
+        { peakBytes, budgetBytes: (budgets as Readonly<Record<string, number>>)[`${name}Bytes`] },
+      ]),
+    ) as OutcomeRecord['memory'],
     ...{ bytesMoved, passes },
   };
 }

@@ -2,6 +2,7 @@
 
 import { basename, dirname } from 'node:path';
 import { columns, type RowValue } from './columns.js';
+import { cellsOfOthers } from './other-lanes.js';
 import { byAge, type ReadRequest, scanRuns } from './read.js';
 import type { RunRecord } from './record.js';
 import type { StoredRun } from './write.js';
@@ -60,6 +61,7 @@ export function toRow(record: RunRecord, experiment = record.point?.experiment ?
     for (const [name, value] of Object.entries(cells))
       row[reservedNames.has(name) ? `${prefix}.${name}` : name] = value;
   };
+  put(cellsOfOthers(record), 'result');
   put(record.point?.settings ?? {}, 'setting');
   put(record.policy, 'policy');
   put(record.point?.axes ?? {}, 'axis');

@@ -113,14 +113,24 @@ export function cacheBytesOf(
 /** Rows of an expert's products in a pass that verifies a full batch, whose experts share the work. */
 export function rowsPerExpert({ target, policy }: Pick<Situation, 'target' | 'policy'>): number {
   const { decodeBatch = 1, candidates = 1 } = policy;
-  const { expertsPerToken, numExperts } = target.spec.layers[0].ffn;
-  return (decodeBatch * (candidates + 1) * expertsPerToken) / numExperts;
+  return (
+    decodeBatch *
+    (candidates + 1) *
+    meanOf(target, ({ expertsPerToken, numExperts }) => expertsPerToken / numExperts)
+  );
 }
 
 /** Of a pass over all sequences that speculates nothing: what `experts: routed` has to bring. */
 function shareOfExperts({ target, promptLengths }: Situation): number {
-  const { expertsPerToken, numExperts } = target.spec.layers[0].ffn;
-  return 1 - (1 - expertsPerToken / numExperts) ** promptLengths.length;
+  return meanOf(
+    target,
+    ({ expertsPerToken, numExperts }) => 1 - (1 - expertsPerToken / numExperts) ** promptLengths.length,
+  );
+}
+
+/** Over the layers. */
+function meanOf({ spec: { layers } }: Checkpoint, pick: (ffn: LayerSpec['ffn']) => number): number {
+  return layers.reduce((sum, { ffn }) => sum + pick(ffn), 0) / layers.length;
 }
 
 function attentionBytes({ layers }: Checkpoint): number {
