@@ -85,6 +85,29 @@ describe.each(ownMemory)('on $title', ({ choice, skipped }) => {
   });
 });
 
+it.each<[string, StrategyName, boolean, PolicyInput]>([
+  ['qwen3-moe', 'fiddler', false, { ...streamed, hostExpertRows: 2 }],
+  ['olmoe', 'deepspeed', false, { ...streamed, experts: 'routed', microBatch: 2 }],
+  ['gemma3', 'fiddler', false, { ...streamed, hostExpertRows: 1000 }],
+  ['gemma3', 'specoffload', true, { ...streamed, candidates: 3 }],
+  ['gpt-oss', 'fiddler', false, { ...streamed, hostExpertRows: 3 }],
+  ['gpt-oss', 'flexgen', true, { ...streamed, speculation: 'serial', candidates: 2, microBatch: 1 }],
+  ['gpt-oss', 'none', false, { attention: 'device', prefillAttention: 'device', cache: 'device' }],
+])('%s: %s, itself as the draft %s, with %o', async (name, strategy, speculates, policy) => {
+  const [model, draft] = [
+    await openCheckpoint(goldenDirectory(name)),
+    await openCheckpoint(goldenDirectory(name)),
+  ];
+  const cases = readGolden(name).prompts;
+  const { sequences } = await runEngine(
+    request({
+      ...{ target: model, draft: speculates ? draft : null, strategy, policy },
+      prompts: cases.map(({ ids }) => ids),
+    }),
+  );
+  expect(sequences.map(({ ids }) => ids)).toEqual(cases.map(({ greedy_ids }) => greedy_ids));
+});
+
 it('a kind of device that there is none of is refused, with those that there are', async () => {
   await expect(runEngine(request({ device: { kind: 'abacus' } }))).rejects.toThrow(
     'invalid device: abacus; expected cpu or isolated or vulkan or auto',

@@ -12,7 +12,8 @@ import {
   writeCheckpoint,
 } from '@specoffload/engine';
 import { type PlainDtype, plainCodecs } from '@specoffload/native';
-import { modelGroups } from '../../engine/dist/model/roles.js';
+import { joinStacks } from '../../engine/dist/model/join-stacks.js';
+import { modelGroups, type TensorSpec } from '../../engine/dist/model/roles.js';
 
 /** How a tiny model's weights come about. */
 export interface TinyWeights {
@@ -46,16 +47,17 @@ export async function writeTinyCheckpoint(
   const { embedding, layers, head } = modelGroups(parseModelSpec(json, 'config.json'));
   const groups = [embedding, ...layers.flatMap(({ attention, experts }) => [attention, ...experts]), head];
   const all = [...groups.flatMap(({ tensors }) => tensors), ...others];
-  const specs = new Map(all.map((spec) => [spec.name, spec])); // a tied head once
-  const tensors = [...specs.values()].map(({ name: tensorName, shape }): TensorSource => {
-    const dtype = weights.dtype === 'mixed' ? drawDtype(tensorName, weights) : weights.dtype;
+  const specs = new Map(all.map((spec): [string, TensorSpec] => [spec.name, spec as TensorSpec])); // a tied head once
+  const sourceOf = ({ name: tensorName, shape, within }: TensorSpec): TensorSource => {
+    const dtype = weights.dtype === 'mixed' ? drawDtype(within?.name ?? tensorName, weights) : weights.dtype;
     return {
       ...{ name: tensorName, shape, dtype },
       async *chunks() {
         yield plainCodecs[dtype].encode(drawTensor(tensorName, shape, weights));
       },
     };
-  });
+  };
+  const tensors = joinStacks([...specs.values()].map((spec) => ({ spec, source: sourceOf(spec) })));
   const targetDirectory = join(parent, name);
   const sidecars = new Map([['config.json', JSON.stringify(json)]]);
   await writeCheckpoint({ targetDirectory, sections: [tensors], sidecars });
@@ -75,7 +77,7 @@ function drawTensor(
 ): Float32Array {
   const own = createRandom(seed, name.replace(/^language_model\./, ''));
   const noise = createRandom(seed, `perturbation of ${name}`);
-  const isNorm = shape.length === 1 && !name.endsWith('.bias');
+  const isNorm = name.includes('norm');
   const scale = shape.length === 1 ? 0.1 : name.includes('embed_tokens') ? 1 : shape[1] ** -0.5;
   const count = shape.reduce((product, size) => product * size, 1);
   const draw = () => own.normal() + (perturbation === 0 ? 0 : perturbation * noise.normal());

@@ -12,6 +12,7 @@ import {
   type WeightDtype,
 } from '@specoffload/native';
 import type { Random } from './random.js';
+import { readTensor } from './stored.js';
 import type { TensorRef } from './types.js';
 
 const chunkBytes = 4 * 2 ** 20;
@@ -19,9 +20,15 @@ const chunkBytes = 4 * 2 ** 20;
 /** Random access to the tensors of a checkpoint; keeps each file open until it is closed. */
 export class TensorReader {
   readonly #files = new Map<string, FileHandle>();
+  /** The latest tensor whose values lie among others, in its own dtype. */
+  #gathered: { readonly ref: TensorRef; readonly bytes: Uint8Array } | null = null;
 
-  /** Fills `target` from byte `offset` of the tensor. */
+  /** Fills `target` from byte `offset` of the tensor, as if its rows lay one behind the other. */
   async read(ref: TensorRef, offset: number, target: Uint8Array): Promise<void> {
+    if (ref.layout) {
+      target.set((await this.#gather(ref)).subarray(offset, offset + target.length));
+      return;
+    }
     const file = this.#files.get(ref.path) ?? (await open(ref.path, 'r'));
     this.#files.set(ref.path, file);
     for (let done = 0; done < target.length; ) {
@@ -35,6 +42,13 @@ export class TensorReader {
         throw new UserError(`${ref.path} ended inside ${ref.name}; it was changed meanwhile, try again`);
       done += bytesRead;
     }
+  }
+
+  /** Widened and narrowed again, which changes no value. */
+  async #gather(ref: TensorRef): Promise<Uint8Array> {
+    if (this.#gathered?.ref !== ref)
+      this.#gathered = { ref, bytes: plainCodec(ref.dtype).encode(await readTensor(ref)) };
+    return this.#gathered.bytes;
   }
 
   async close(): Promise<void> {
@@ -73,15 +87,9 @@ export function plainCodec(dtype: WeightDtype): PlainCodec {
   );
 }
 
-/** @throws UserError unless all weights can be written, and lie one row behind the other. */
+/** @throws UserError unless all weights can be written. */
 export function refuseUncopyable(refs: Iterable<TensorRef>): void {
-  for (const { dtype, layout, name, path } of refs) {
-    plainCodec(dtype);
-    if (layout)
-      throw new UserError(
-        `${path} holds ${name} together with others in one tensor; expected a tensor of its own; inflate a checkpoint of another family`,
-      );
-  }
+  for (const { dtype } of refs) plainCodec(dtype);
 }
 
 /** Which rows (or columns) of a source tensor; `end` is not included. */

@@ -46,6 +46,7 @@ import {
   pairGroups,
   planInflation,
 } from './inflate-plan.js';
+import { joinStacks } from './join-stacks.js';
 import { createRandom } from './random.js';
 import type { GroupSpec, TensorSpec } from './roles.js';
 import type { Checkpoint, TensorRef } from './types.js';
@@ -154,10 +155,12 @@ function createSections(
   };
   const written = new Set<string>(); // a tied head is the embedding, written before
   return pairGroups(source, inflated).map((section) =>
-    section.flatMap((pair) =>
-      pair.spec.tensors
-        .map((tensor, i) => toSource(tensor, pair.from.tensors[i].ref, pair))
-        .filter(({ name }) => !written.has(name) && written.add(name)),
+    joinStacks(
+      section.flatMap((pair) =>
+        pair.spec.tensors
+          .map((spec, i) => ({ spec, source: toSource(spec, pair.from.tensors[i].ref, pair) }))
+          .filter(({ spec: { name } }) => !written.has(name) && written.add(name)),
+      ),
     ),
   );
 }

@@ -3,7 +3,7 @@
 import { f32, type NativeCore } from '@specoffload/native';
 import type { Caps } from '../machine/caps.js';
 import { attentionShape, CpuQueue } from '../machine/cpu-queue.js';
-import type { Command, DeviceQueue, DeviceTensor, StoredTensor } from '../machine/device.js';
+import type { Command, DeviceQueue, DeviceTensor, ExpertWeights, StoredTensor } from '../machine/device.js';
 import type { PoolMemory } from '../machine/pool.js';
 import { keyWidth, queryWidth } from '../model/spec.js';
 import { alignUp, tensorAlignmentBytes } from '../schedule/group-layout.js';
@@ -111,13 +111,14 @@ function createExperts(
       throw new Error('the host lane needs buffers for the experts that it computes');
     const commands: Command[] = [];
     let address = widened.byteOffset;
-    const decode = (stored: StoredTensor): DeviceTensor => {
+    const decode = (tensor: StoredTensor): DeviceTensor => {
       const target = address;
-      commands.push({ kind: 'decode', ...stored, target });
-      address += alignUp(f32.bytes(stored.count), tensorAlignmentBytes);
+      commands.push({ kind: 'decode', ...tensor, target });
+      address += alignUp(f32.bytes(tensor.count), tensorAlignmentBytes);
       return { address: target, dtype: 'f32' };
     };
-    const weights = { gate: decode(stored.gate), up: decode(stored.up), down: decode(stored.down) };
+    const roles = Object.entries(stored).map(([role, tensor]) => [role, decode(tensor)]);
+    const weights: ExpertWeights = Object.fromEntries(roles);
     const [source, x] = [hostExperts.normed.byteOffset, gathered.byteOffset];
     let out = hostExperts.out.byteOffset;
     for (let start = 0; start < indices.length; start += ffnChunkRows) {

@@ -65,7 +65,7 @@ export interface HostExpertOp {
   readonly expert: number;
   /** The frame's rows that chose it. */
   readonly indices: Int32Array;
-  readonly weights: Readonly<Record<'gate' | 'up' | 'down', StoredTensor>>;
+  readonly weights: { readonly [Role in keyof ExpertWeights]: StoredTensor };
 }
 
 /** Brings a host expert's output to the device and adds it. */

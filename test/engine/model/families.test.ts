@@ -133,6 +133,19 @@ describe.each<[string, object]>([
     },
   ],
   [
+    'sinks, biases everywhere, a clamped gate, and stacked experts',
+    {
+      ...{
+        model_type: 'gpt_oss',
+        sliding_window: 5,
+        head_dim: 8,
+        num_local_experts: 6,
+        num_experts_per_tok: 2,
+      },
+      ...{ rope_scaling: { rope_type: 'yarn', factor: 8, original_max_position_embeddings: 16 } },
+    },
+  ],
+  [
     'norms over all heads, and experts whose weights do not sum to one',
     { model_type: 'olmoe', num_experts: 6, num_experts_per_tok: 2, attention_bias: true },
   ],

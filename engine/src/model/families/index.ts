@@ -2,6 +2,7 @@
 
 import type { Family } from './family.js';
 import { gemma3, gemma3Text } from './gemma3.js';
+import { gptOss } from './gpt-oss.js';
 import { llama } from './llama.js';
 import { mistral } from './mistral.js';
 import { mixtral } from './mixtral.js';
@@ -12,5 +13,5 @@ import { qwen3Moe } from './qwen3-moe.js';
 
 export const families: readonly Family[] = [
   ...[mixtral, mistral, llama, qwen2, qwen3, qwen3Moe, olmoe],
-  ...[gemma3Text, gemma3],
+  ...[gemma3Text, gemma3, gptOss],
 ];
