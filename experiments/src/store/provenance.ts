@@ -16,7 +16,9 @@ const packageNames = [
   'onnxruntime-node',
 ];
 
-export async function collectProvenance(): Promise<ProvenanceRecord> {
+/** @param checkout whose code runs */
+export async function collectProvenance(checkout: string = projectDirectory): Promise<ProvenanceRecord> {
+  const git = (...args: string[]) => askGit(checkout, args);
   const commit = await git('rev-parse', 'HEAD');
   const changes = commit === null ? null : await git('status', '--porcelain', '--untracked-files=no');
   return {
@@ -31,11 +33,9 @@ export async function collectProvenance(): Promise<ProvenanceRecord> {
 }
 
 /** null where git or the checkout is missing. */
-async function git(...args: string[]): Promise<string | null> {
+async function askGit(cwd: string, args: readonly string[]): Promise<string | null> {
   try {
-    const { stdout } = await promisify(execFile)('git', ['--no-optional-locks', ...args], {
-      cwd: projectDirectory,
-    });
+    const { stdout } = await promisify(execFile)('git', ['--no-optional-locks', ...args], { cwd });
     return stdout.trim();
   } catch {
     return null;
