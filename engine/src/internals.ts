@@ -11,6 +11,7 @@ export { machineFileSchema } from './machine/machine-fields.js';
 export { nameFormats } from './machine/machine-file.js';
 export { catalogSpec } from './model/catalog.js';
 export { parseEosTokenIds } from './model/config-eos.js';
+export { isDescribed } from './model/describe.js';
 export { createRandomTable } from './model/random.js';
 export {
   loadReferenceWeights,

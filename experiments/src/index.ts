@@ -18,7 +18,14 @@ export {
 } from './definitions/definition.js';
 export { parseDefinition } from './definitions/parse.js';
 export { readDefinitions, type StoredDefinition } from './definitions/stored-definitions.js';
-export type { CounterpartSpec, MeasuredSpec, RunSpec, SimulatedSpec, Turn } from './store/spec.js';
+export type {
+  AcceptanceSpec,
+  CounterpartSpec,
+  MeasuredSpec,
+  RunSpec,
+  SimulatedSpec,
+  Turn,
+} from './store/spec.js';
 export type { SettingValue } from './store/words.js';
 export { shippedExperiments } from './sweep/experiments/index.js';
 export { describeGeneration, type Generation, splitGenerations } from './sweep/generations.js';
@@ -103,7 +110,11 @@ export type { PointRecord } from './store/record.js';
 // Acceptance: measured, replayed, chosen.
 
 export { bestCandidates, speedOf } from './acceptance/choose.js';
-export { type MeasureAcceptanceOptions, measureAcceptance } from './acceptance/measure.js';
+export {
+  type MeasureAcceptanceOptions,
+  type MeasuredAcceptance,
+  measureAcceptance,
+} from './acceptance/measure.js';
 export { countPositions, ratesByPosition, singleRate } from './acceptance/rates.js';
 export { type ReplayedSequence, replayRounds, tokensPerRound } from './acceptance/replay.js';
 

@@ -37,6 +37,7 @@ const head = {
 };
 const tail = {
   measuredUnder: about('caps of the runs that measured it', is.orMissing(is.mapOf(is.positive))),
+  measuredBy: about('specs of the runs that measured it, for people', is.orMissing(is.listOf(is.fields({})))),
 };
 
 /** Lanes and memories by name alone: what they are is checked when all names are known. */

@@ -48,6 +48,11 @@ export function describeModel(description: ModelDescription): Checkpoint {
   };
 }
 
+/** Whether a model is known by its configuration alone: there are no weights to read. */
+export function isDescribed({ embedding }: Checkpoint): boolean {
+  return embedding.tensors.some(({ ref }) => ref.path === '');
+}
+
 function digestOf(spec: ModelSpec, codec: Codec): string {
   const identity = JSON.stringify({ described: identityOf(spec), elementBytes: codec.bytes(1) });
   return createHash('sha256').update(identity).digest('hex');

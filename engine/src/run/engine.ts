@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto';
 import { currentSignal, UserError } from '@specoffload/input';
 import { formatsOf } from '../machine/devices.js';
+import { isDescribed } from '../model/describe.js';
 import type { Checkpoint } from '../model/types.js';
 import { localPolicyFields } from '../schedule/policy.js';
 import { resolvePolicy } from '../schedule/resolve.js';
@@ -92,7 +93,7 @@ function endsOf({ stopAtEos, target, maxNewTokens, onToken }: RunRequest): Seque
 /** @throws UserError when there are no weights, or the policy asks for what only the virtual machine does. */
 function assertLocal({ strategy, policy: input = {}, prompts, target, draft }: RunRequest): void {
   for (const model of [target, draft])
-    if (model?.embedding.tensors.some(({ ref }) => ref.path === ''))
+    if (model && isDescribed(model))
       throw new UserError(
         `${model.name} is known by its configuration alone, which simulate and plan can predict; expected a checkpoint with weights`,
       );

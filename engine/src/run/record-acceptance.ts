@@ -1,6 +1,7 @@
 /** Finds out what a drafter gets right of texts that the target has written. */
 
 import { currentSignal, UserError } from '@specoffload/input';
+import type { DeviceChoice } from '../machine/devices.js';
 import type { Checkpoint } from '../model/types.js';
 import type { Drafter } from '../schedule/drafter.js';
 import { type DrafterName, drafterNamed } from '../schedule/drafters.js';
@@ -24,6 +25,8 @@ export interface RecordAcceptanceRequest {
   /** New tokens that the target was asked for. */
   readonly newTokens: number;
   readonly machine: MachineSettings;
+  /** @default cpu */
+  readonly device?: DeviceChoice;
   readonly onProgress?: (progress: RunProgress) => void;
   readonly signal?: AbortSignal;
 }
@@ -62,7 +65,7 @@ async function proposeBehind(
   beginnings: readonly { readonly ids: readonly number[]; readonly noise: number }[],
   request: RecordAcceptanceRequest,
 ): Promise<readonly (readonly number[])[]> {
-  const { draft, drafter, candidates, machine, sampling, onProgress } = request;
+  const { draft, drafter, candidates, machine, device, sampling, onProgress } = request;
   const { signal = currentSignal() } = request;
   const { guess, checkpoint = null } = drafterNamed(drafter, draft) ?? {};
   const prompts = beginnings.map(({ ids }) => ids);
@@ -73,6 +76,7 @@ async function proposeBehind(
     ...{ sampling, noises: beginnings.map(({ noise }) => noise) },
     policy: { decodeBatch: beginningsAtOnce },
     maxNewTokens: candidates,
+    ...(device ? { device } : {}),
     ...(onProgress ? { onProgress } : {}),
     ...(signal ? { signal } : {}),
   });

@@ -6,11 +6,14 @@ import {
   type DrafterName,
   type RunProgress,
   recordAcceptance,
-  runEngine,
   type SamplingInput,
   UserError,
 } from '@specoffload/engine';
+import { localSettings } from '../inputs/caps.js';
+import { toDevice, usualDevice } from '../inputs/devices.js';
 import type { Workload } from '../inputs/prompts.js';
+import { type Job, runPlan } from '../job/execute.js';
+import { type AcceptanceSpec, specOfAcceptance, specOfRun } from '../store/index.js';
 
 export interface MeasureAcceptanceOptions {
   readonly target: Checkpoint;
@@ -18,6 +21,8 @@ export interface MeasureAcceptanceOptions {
   readonly draft: Checkpoint | null;
   /** @default model: the draft model */
   readonly drafter?: DrafterName;
+  /** Kind of device that computes. @default cpu */
+  readonly device?: string;
   readonly workload: Workload;
   /** New tokens of each sequence. */
   readonly newTokens: number;
@@ -29,6 +34,11 @@ export interface MeasureAcceptanceOptions {
   readonly signal?: AbortSignal;
 }
 
+/** What was counted, and of what. */
+export interface MeasuredAcceptance extends AcceptanceTrace {
+  readonly spec: AcceptanceSpec;
+}
+
 /** Room for caches and buffers beside the weights. */
 const spareBytes = 1e9;
 
@@ -36,23 +46,27 @@ const spareBytes = 1e9;
  * Both models are kept in memory whole; speed is nothing that acceptance depends on.
  * @throws UserError as `runEngine`
  */
-export async function measureAcceptance(options: MeasureAcceptanceOptions): Promise<AcceptanceTrace> {
-  const { target, draft, drafter, workload, newTokens, candidates, sampling, onProgress, signal } = options;
+export async function measureAcceptance(options: MeasureAcceptanceOptions): Promise<MeasuredAcceptance> {
+  const { target, draft, drafter, device, workload, newTokens, candidates, sampling, onProgress, signal } =
+    options;
   if (!(Number.isInteger(candidates) && candidates >= 1))
     throw new UserError(`invalid candidates: ${candidates}; expected a whole number from 1`);
-  const followed = { ...(onProgress ? { onProgress } : {}), ...(signal ? { signal } : {}) };
-  const { sequences } = await runEngine({
-    ...{ target, draft: null, strategy: 'none', prompts: workload.prompts, stopAtEos: false, ...followed },
-    ...{ maxNewTokens: newTokens, machine: roomFor(target), sampling },
-  });
-  return recordAcceptance({
-    ...{ name: workload.name, draft, drafter, candidates, newTokens, sampling, ...followed },
-    machine: roomFor(draft ?? target),
+  const job: Job = {
+    ...{ strategy: 'none', policy: {}, target, draft: null, tokenizer: null, workload, stopAtEos: false },
+    ...{ maxNewTokens: newTokens, machine: roomFor(target, device), sampling },
+  };
+  const { sequences } = await runPlan(job, signal, onProgress);
+  const machine = roomFor(draft ?? target, device);
+  const trace = await recordAcceptance({
+    ...{ name: workload.name, draft, drafter, candidates, newTokens, sampling },
+    ...{ machine, device: toDevice(machine) },
+    ...{ ...(onProgress ? { onProgress } : {}), ...(signal ? { signal } : {}) },
     texts: sequences.map(({ ids }, index) => ({ prompt: workload.prompts[index], newIds: ids })),
   });
+  return { ...trace, spec: specOfAcceptance(specOfRun(job), { draft, drafter, sampling }, candidates) };
 }
 
 /** Device memory holds fp32, twice what is stored. */
-function roomFor({ bytes }: Checkpoint) {
-  return { deviceBytes: 2 * bytes + spareBytes, hostBytes: bytes + spareBytes };
+function roomFor({ bytes }: Checkpoint, device: string = usualDevice) {
+  return localSettings({ deviceBytes: 2 * bytes + spareBytes, hostBytes: bytes + spareBytes, device });
 }

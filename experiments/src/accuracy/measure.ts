@@ -4,7 +4,6 @@ import {
   type AcceptanceTrace,
   type Checkpoint,
   type MachineModel,
-  noCaps,
   type RunResult,
   type SamplingInput,
   simulateRun,
@@ -13,7 +12,7 @@ import { localSettings } from '../inputs/caps.js';
 import type { Workload } from '../inputs/prompts.js';
 import { describeConditions, watchConditions } from '../job/conditions.js';
 import { type Job, runPlan, toPrediction } from '../job/execute.js';
-import type { ConditionsRecord } from '../store/index.js';
+import { type ConditionsRecord, type CounterpartSpec, specOfCounterpart, specOfRun } from '../store/index.js';
 import type { Output } from '../terminal/output.js';
 import { type Comparison, compare } from './compare.js';
 import type { GridPoint } from './grid.js';
@@ -35,16 +34,22 @@ export interface GridRequest {
   readonly acceptance: AcceptanceTrace;
 }
 
+/** A comparison, and what was compared: the prediction's spec holds the run's. */
+export interface PointComparison extends Comparison {
+  readonly spec: CounterpartSpec;
+}
+
 export async function comparePoint(
   request: GridRequest,
   point: GridPoint,
   output: Output,
   signal: AbortSignal,
-): Promise<Comparison> {
+): Promise<PointComparison> {
   const job = jobOf(request, point);
   const predicted = await simulateRun(toPrediction(job, request.machine, request.acceptance));
   const { measured, conditions } = await measureUndisturbed(() => runPlan(job, signal), output);
-  return compare(point, measured, predicted, conditions);
+  const spec = specOfCounterpart(specOfRun(job), request.machine);
+  return { ...compare(point, measured, predicted, conditions), spec };
 }
 
 function jobOf(
@@ -58,7 +63,7 @@ function jobOf(
     workload: { name: workload.name, prompts: workload.prompts.slice(0, prompts) },
     machine: localSettings({
       ...{ device, deviceBytes: budget, hostBytes: budget },
-      caps: { ...noCaps, diskBytesPerSecond },
+      caps: { diskBytesPerSecond },
     }),
   };
 }

@@ -1,10 +1,13 @@
 /** The benchmarks behind the README's claims: disk against plain reading, gaps, paced lanes, predictions, the record store. */
 
-import { laneNames, type RunResult, runEngine } from '@specoffload/engine';
+import { laneNames, type RunResult } from '@specoffload/engine';
+import { localSettings } from '../inputs/caps.js';
 import { prepareTarget } from '../inputs/inflated-target.js';
 import { openPair } from '../inputs/pair.js';
 import { loadWorkload } from '../inputs/prompts.js';
+import { type Job, runPlan } from '../job/execute.js';
 import { cacheDirectory, pairPaths } from '../paths.js';
+import { specOfRun } from '../store/index.js';
 import { formatRate, formatSeconds } from '../terminal/format.js';
 import type { Output } from '../terminal/output.js';
 import { formatTable } from '../terminal/table.js';
@@ -43,16 +46,17 @@ export async function runBenchmarks({ quick, output, signal }: BenchOptions): Pr
   const { directory } = await prepareTarget(request, output, signal);
   const pair = await openPair(directory, pairPaths.draft);
   const vocabulary = { size: pair.target.spec.vocabSize, tokenizer: pair.tokenizer };
-  const { prompts } = await loadWorkload('code', numPrompts, vocabulary);
-  const machine = { deviceBytes: pair.target.bytes / 4, hostBytes: pair.target.bytes / 4 };
+  const workload = await loadWorkload('code', numPrompts, vocabulary);
+  const budget = Math.floor(pair.target.bytes / 4);
   const paths = [...new Set([...pair.target.tensors.values()].map(({ path }) => path))];
-  const run = (strategy: 'none' | 'specoffload') =>
-    runEngine({
-      ...{ target: pair.target, draft: pair.draft, prompts, machine, strategy, signal, stopAtEos: false },
-      // Nothing stays in memory, so every pass reads the whole model.
-      policy: { pinnedLayers: 0, keptLayers: 0 },
-      maxNewTokens: quick ? 4 : 6,
-    });
+  const jobOf = (strategy: 'none' | 'specoffload'): Job => ({
+    ...{ ...pair, workload, strategy, stopAtEos: false },
+    machine: localSettings({ deviceBytes: budget, hostBytes: budget }),
+    // Nothing stays in memory, so every pass reads the whole model.
+    policy: { pinnedLayers: 0, keptLayers: 0 },
+    maxNewTokens: quick ? 4 : 6,
+  });
+  const [alone, interleaved] = [jobOf('none'), jobOf('specoffload')];
 
   const rounds: DiskRound[] = [];
   const runs: RunResult[] = [];
@@ -60,17 +64,17 @@ export async function runBenchmarks({ quick, output, signal }: BenchOptions): Pr
     output.note(`bench: disk lane against plain reading, round ${round + 1}`);
     const before = await readPlainly(paths, signal);
     const storageBefore = storageBytesRead();
-    const result = await run('none');
+    const result = await runPlan(alone, signal);
     const storageAfter = storageBytesRead();
     const after = await readPlainly(paths, signal);
     runs.push(result);
     rounds.push(compareRound(result, (before + after) / 2, storageBefore, storageAfter));
   }
   output.note('bench: gaps between tasks while two models share the device');
-  runs.push(await run('specoffload'));
+  runs.push(await runPlan(interleaved, signal));
 
   const pacing = await measurePacing({
-    ...{ prompts, output, signal },
+    ...{ workload, output, signal },
     target: await prepareTarget({ ...request, bytes: pacedBytes }, output, signal),
   });
 
@@ -81,6 +85,7 @@ export async function runBenchmarks({ quick, output, signal }: BenchOptions): Pr
   const sweep = await timeSweep(quick ? 2 : 12, output, signal);
   const recordStore = await timeRecordStore(quick ? 1000 : 10_000, output, signal);
   output.document({
+    specs: { alone: specOfRun(alone), interleaved: specOfRun(interleaved) },
     disk: rounds,
     gaps: runs.map(({ strategy, laneGaps }) => ({ strategy, laneGaps })),
     ...{ pacing, predictions, sweep },

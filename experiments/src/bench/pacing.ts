@@ -6,10 +6,12 @@ import {
   cacheBytesPerToken,
   expertElements,
   localFormats,
-  runEngine,
   type Span,
 } from '@specoffload/engine';
-import { formatCap as formatRateOf } from '../inputs/caps.js';
+import { formatCap as formatRateOf, localSettings } from '../inputs/caps.js';
+import type { Workload } from '../inputs/prompts.js';
+import { type Job, runPlan } from '../job/execute.js';
+import { type MeasuredSpec, specOfRun } from '../store/index.js';
 import type { Output } from '../terminal/output.js';
 import { formatTable } from '../terminal/table.js';
 
@@ -27,11 +29,13 @@ export interface PacingResult {
   readonly delivered: number;
   /** delivered / cap. */
   readonly ratio: number;
+  /** Of the run. */
+  readonly spec: MeasuredSpec;
 }
 
 export interface PacingOptions {
   readonly target: Checkpoint;
-  readonly prompts: readonly (readonly number[])[];
+  readonly workload: Workload;
   readonly output: Output;
   readonly signal: AbortSignal;
 }
@@ -63,32 +67,34 @@ export async function measurePacing(options: PacingOptions): Promise<readonly Pa
 async function measureCap(
   lane: PacedLane,
   cap: number,
-  { target, prompts, signal }: PacingOptions,
+  { target, workload, signal }: PacingOptions,
 ): Promise<PacingResult> {
+  const { prompts } = workload;
   const passes = Math.round((cap * runSeconds) / workOfPass(lane, target, prompts));
-  const { spans } = await runEngine({
-    ...{ target, draft: null, prompts, strategy: 'none', signal, stopAtEos: false },
+  const job: Job = {
+    ...{ target, draft: null, tokenizer: null, workload, strategy: 'none', stopAtEos: false },
     maxNewTokens: Math.min(mostNewTokens, Math.max(2, passes)),
-    machine: {
+    machine: localSettings({
       deviceBytes: target.bytes,
       // Of the disk: nothing is kept. Of the others: the host keeps everything, and the disk rests.
       hostBytes: lane === 'disk' ? target.bytes : 2 * target.bytes,
       caps: { [capOf[lane]]: cap },
-    },
+    }),
     policy: {
       pinnedLayers: 0,
       ...(lane === 'disk' ? { keptLayers: 0 } : {}),
       ...(lane === 'host experts' ? everyExpertOnHost : {}),
     },
-  });
+  };
+  const { spans } = await runPlan(job, signal);
   const delivered = deliveredRate(transfersOf(lane, spans, target, prompts));
-  return { lane, cap, delivered, ratio: delivered / cap };
+  return { lane, cap, delivered, ratio: delivered / cap, spec: specOfRun(job) };
 }
 
 const everyExpertOnHost = { experts: 'routed', hostExpertRows: 1 << 20 } as const;
 
 /** Bytes that cross the lane in a pass, or operations of its experts. */
-function workOfPass(lane: PacedLane, target: Checkpoint, prompts: PacingOptions['prompts']): number {
+function workOfPass(lane: PacedLane, target: Checkpoint, prompts: Workload['prompts']): number {
   if (lane === 'host') return cacheBytesOfPass(target, prompts, 0);
   if (lane !== 'host experts') return target.bytes;
   const elements = target.spec.layers.reduce(
@@ -103,7 +109,7 @@ function transfersOf(
   lane: PacedLane,
   spans: readonly Span[],
   target: Checkpoint,
-  prompts: PacingOptions['prompts'],
+  prompts: Workload['prompts'],
 ) {
   if (lane === 'host experts')
     return spans
@@ -118,13 +124,13 @@ function formatCap(lane: PacedLane, cap: number): string {
 }
 
 /** Without speculation, a pass reads what each sequence has been given so far; the prompts' pass is number 0. */
-function cacheBytesOfPass(target: Checkpoint, prompts: PacingOptions['prompts'], pass: number): number {
+function cacheBytesOfPass(target: Checkpoint, prompts: Workload['prompts'], pass: number): number {
   const tokens = prompts.reduce((sum, { length }) => sum + length + pass, 0);
   return tokens * cacheBytesPerToken(target.spec, localFormats);
 }
 
 /** Spans of attention say how long it took, not what it read: a pass's bytes, spread over its spans. */
-function withCacheBytes(spans: readonly Span[], target: Checkpoint, prompts: PacingOptions['prompts']) {
+function withCacheBytes(spans: readonly Span[], target: Checkpoint, prompts: Workload['prompts']) {
   return spans.map((span) => ({
     ...span,
     bytes:

@@ -191,7 +191,7 @@ export type LocalSettings = Required<MachineSettings> & {
 };
 
 /** What a run on this machine takes where nobody says otherwise: one core a lane, and nothing paced. */
-export function localSettings(given: MachineSettings & Partial<LocalSettings>): LocalSettings {
+export function localSettings(given: MachineSettings & { readonly device?: string }): LocalSettings {
   return {
     ...{
       device: usualDevice,

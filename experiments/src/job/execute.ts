@@ -138,12 +138,13 @@ async function runFollowed(
 /** @throws UserError from the engine; the signal's reason when it aborts. */
 export function runPlan(
   plan: Job & Partial<Pick<JobPlan, 'seed'>>,
-  signal: AbortSignal,
+  signal?: AbortSignal | undefined,
   onProgress: (progress: RunProgress) => void = () => {},
 ): Promise<RunResult> {
   const { machine, workload, sampling, seed = sampling?.seed } = plan;
   return runEngine({
-    ...{ ...plan, onProgress, signal },
+    ...{ ...plan, onProgress },
+    ...(signal ? { signal } : {}),
     ...{ device: toDevice(machine), prompts: workload.prompts },
     sampling: sampling && { ...sampling, ...(seed === undefined ? {} : { seed }) },
   });

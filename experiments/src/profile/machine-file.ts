@@ -13,6 +13,7 @@ import {
 } from '@specoffload/engine';
 import { type LocalSettings, setCaps } from '../inputs/caps.js';
 import { toDevice } from '../inputs/devices.js';
+import type { MeasuredSpec } from '../store/index.js';
 import { fitArithmetic, fitNonNegative, logSpread, median, typicalMean } from './fit.js';
 
 /** A constant and where it comes from, as machine files hold them. */
@@ -28,6 +29,8 @@ export interface MeasuredMachine {
   /** Of the runs: what is paced was not measured, and whoever uses the file must know. */
   readonly settings: Pick<LocalSettings, 'deviceBytes' | 'hostBytes' | 'device' | 'caps'>;
   readonly diskBytes: number;
+  /** Of the runs. */
+  readonly specs: readonly MeasuredSpec[];
   /** Weights that a step of the profiled draft multiplies with. */
   readonly draftElements: number;
 }
@@ -59,6 +62,7 @@ export function buildMachineFile(machine: MeasuredMachine, runs: readonly RunRes
     ...{ schema: 2, name: machine.name, description: machine.description },
     formats: nameFormats(formatsOf(toDevice(machine.settings))),
     measuredUnder: setCaps(machine.settings.caps),
+    measuredBy: machine.specs,
     memories: [
       { name: 'disk', bytes: constant(machine.diskBytes, 'measured') },
       { name: 'host', bytes: constant(machine.settings.hostBytes, 'the budget of the runs') },

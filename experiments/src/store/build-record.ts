@@ -29,6 +29,7 @@ import {
   type WorkloadRecord,
 } from './record.js';
 import {
+  answersOf,
   askedIn,
   type CounterpartSpec,
   keyOfRun,
@@ -128,7 +129,10 @@ export function buildSimulatedRecord(run: SimulatedRun, repeat: number): Simulat
       ...{ maxNewTokens, stopAtEos: false, routingSkew },
       acceptance: speculates && acceptance ? { kind: acceptance.kind, name: acceptance.name } : null,
       // Lengths and acceptance are all that a prediction knows of prompts.
-      digest: digestOf({ promptLengths, acceptance: speculates ? acceptance : null } as unknown as Json),
+      digest: digestOf({
+        promptLengths,
+        acceptance: speculates && acceptance ? answersOf(acceptance) : null,
+      } as unknown as Json),
     },
     result: toOutcomeRecord(result, memory),
     spec,

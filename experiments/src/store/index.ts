@@ -17,10 +17,12 @@ export * from './record.js';
 export { parseRunRecord } from './record.js';
 export { type FixedRow, type Row, readRows, toRow, toRows } from './rows.js';
 export {
+  type AcceptanceSpec,
   type CounterpartSpec,
   type MeasuredSpec,
   type RunSpec,
   type SimulatedSpec,
+  specOfAcceptance,
   specOfCounterpart,
   specOfPrediction,
   specOfRun,

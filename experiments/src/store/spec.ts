@@ -4,11 +4,13 @@
  */
 
 import {
+  type Acceptance,
   type Checkpoint,
   type Drafter,
   type DrafterName,
   drafterNamed,
   flattenMachine,
+  isDescribed,
   type MachineModel,
   needsDraft,
   type PolicyInput,
@@ -40,6 +42,22 @@ const choices = {
     '',
     'who proposes in place of a draft model; left out where one does, or nobody',
   ),
+  unit: described(
+    orMissing(oneOf(['expert'])),
+    '',
+    'what moves at once of a model without weights; left out where that is a whole FFN',
+  ),
+  draws: described(
+    orMissing(oneOf(['common'])),
+    '',
+    'of a prediction: those that all policies of a seed share; left out where they are its own',
+  ),
+  sampling: described(
+    orMissing(mapOf(setting) as Schema as Schema<SamplingInput>),
+    '',
+    "of a run: how tokens are drawn, where it is not as usual; the seed is the run's; left out: the most likely are chosen",
+  ),
+  stops: described(orMissing(listOf(is.text)), '', 'of a run: texts that end a sequence; left out: none'),
 };
 const choiceFields = fields(choices);
 export type Choices = Checked<typeof choiceFields>;
@@ -61,12 +79,6 @@ const measuredSpec = fields({
   kind: oneOf(['measured']),
   ...asked,
   stopAtEos: flag,
-  sampling: described(
-    orMissing(mapOf(setting) as Schema as Schema<SamplingInput>),
-    '',
-    "how tokens are drawn, where it is not as usual; the seed is the run's; left out: the most likely are chosen",
-  ),
-  stops: described(orMissing(listOf(is.text)), '', 'texts that end a sequence; left out: none'),
   machine: described(
     mapOf(is.either('a number, a text or null', amount, is.text, orNull(amount))) as Schema<
       Readonly<Record<string, string | number | null>>
@@ -102,6 +114,20 @@ export const specs = {
   >,
 };
 
+/** Of texts and who was held against them, which is no run: how often a drafter is right. */
+export interface AcceptanceSpec {
+  readonly kind: 'acceptance';
+  /** That wrote the texts. */
+  readonly of: MeasuredSpec;
+  /** Digest of the draft model; null where none proposes. */
+  readonly draft: string | null;
+  readonly drafter?: string;
+  /** Longest stretch that was tried. */
+  readonly candidates: number;
+  /** Where tokens were drawn. */
+  readonly seed?: number;
+}
+
 /** One of the runs of a spec. */
 export interface Turn {
   readonly seed: number;
@@ -113,9 +139,10 @@ export interface Turn {
 interface Job {
   readonly strategy: StrategyName | Strategy;
   readonly policy?: PolicyInput;
-  readonly target: Pick<Checkpoint, 'digest'>;
+  readonly target: Checkpoint;
   readonly draft: Checkpoint | null;
   readonly drafter?: DrafterName | Drafter | undefined;
+  readonly draws?: SimulationRequest['draws'] | undefined;
   readonly maxNewTokens: number;
 }
 
@@ -131,29 +158,55 @@ export function specOfRun(
 ): MeasuredSpec {
   return {
     kind: 'measured',
-    ...askedOf(job),
+    ...askedOf(job, spelled(job)),
     stopAtEos: job.stopAtEos,
-    ...spelled(job),
     machine: identify(job.machine),
     prompts: digestOnce(job.workload.prompts),
   };
 }
 
 /** What is not asked for is not named: runs keep the keys that they had before it could be. */
-function spelled({ sampling, stops = [] }: Pick<Parameters<typeof specOfRun>[0], 'sampling' | 'stops'>) {
+function spelled({
+  sampling,
+  stops = [],
+}: Pick<Parameters<typeof specOfRun>[0], 'sampling' | 'stops'>): Choices {
   const asked = sampling && spellSampling(sampling);
   return { ...(asked ? { sampling: asked } : {}), ...(stops.length > 0 ? { stops } : {}) };
 }
 
 /** Of a prediction. */
 export function specOfPrediction(request: Omit<SimulationRequest, 'seed' | 'signal'>): SimulatedSpec {
-  const { machine, promptLengths, acceptance = null, routingSkew = 0 } = request;
+  const { machine, promptLengths, acceptance, routingSkew = 0 } = request;
   return {
     ...predictedOn(machine),
     ...{ ...askedOf(request), routingSkew },
     prompts: digestOnce(promptLengths),
     acceptance:
-      acceptance && speculates(request.strategy, request.policy ?? {}) ? digestOnce(acceptance) : null,
+      acceptance && speculates(request.strategy, request.policy ?? {})
+        ? digestOnce(acceptance, answersOf)
+        : null,
+  };
+}
+
+/** What of an acceptance a prediction asks: what it was recorded of is told beside, and decides nothing. */
+export function answersOf(acceptance: Acceptance): Acceptance {
+  const { name } = acceptance;
+  if (acceptance.kind === 'rates') return { kind: 'rates', name, byPosition: acceptance.byPosition };
+  const { candidates, newTokens, sequences } = acceptance;
+  return { kind: 'recorded', name, candidates, newTokens, sequences };
+}
+
+/** @param who was held against the texts of a run */
+export function specOfAcceptance(
+  of: MeasuredSpec,
+  who: Pick<Job, 'draft' | 'drafter'> & { readonly sampling?: SamplingInput | undefined },
+  candidates: number,
+): AcceptanceSpec {
+  const drafter = drafterNamed(who.drafter, who.draft);
+  return {
+    ...{ kind: 'acceptance', of, candidates, draft: drafter?.checkpoint?.digest ?? null },
+    ...(drafter && !needsDraft(who.drafter) ? { drafter: drafter.name } : {}),
+    ...(of.sampling && who.sampling?.seed !== undefined ? { seed: who.sampling.seed } : {}),
   };
 }
 
@@ -175,19 +228,27 @@ export function choicesIn(spec: RunSpec | undefined): Choices {
   );
 }
 
-function askedOf(job: Job) {
+/** @param others what only a run can be asked for */
+function askedOf(job: Job, others: Choices = {}) {
   const { strategy, policy = {}, target, maxNewTokens } = job;
   const drafter = speculates(strategy, policy) ? drafterNamed(job.drafter, job.draft) : null;
   return {
     strategy: typeof strategy === 'string' ? strategy : strategy.name,
     ...{ policy, maxNewTokens },
     models: { target: target.digest, draft: drafter?.checkpoint?.digest ?? null },
-    ...choicesOf(job, drafter),
+    ...{ ...choicesOf(job, drafter), ...others },
   };
 }
 
 function choicesOf(job: Job, drafter: Drafter | null): Choices {
-  return { ...(drafter === null || needsDraft(job.drafter) ? {} : { drafter: drafter.name }) };
+  const movesByExpert = [job.target, drafter?.checkpoint].some(
+    (model) => model && isDescribed(model) && model.layers.some(({ experts }) => experts.length > 1),
+  );
+  return {
+    ...(drafter === null || needsDraft(job.drafter) ? {} : { drafter: drafter.name }),
+    ...(movesByExpert ? { unit: 'expert' } : {}),
+    ...(job.draws === 'common' ? { draws: 'common' } : {}),
+  };
 }
 
 /** The first version is not named: records that were made before there was a second one keep their keys. */

@@ -10,6 +10,7 @@ import {
 } from '@specoffload/engine';
 import type { Settings } from '../definitions/definition.js';
 import { describeAxes, type Point } from '../definitions/expand.js';
+import { toDevice } from '../inputs/devices.js';
 import { toPrediction } from '../job/execute.js';
 import {
   buildSimulatedRecord,
@@ -102,7 +103,8 @@ export async function predictMeasured(
   function traceOf({ plan, spec }: MeasuredJob, folder: string, seed: number) {
     const { draft, drafter, workload, maxNewTokens } = plan;
     const sampling = plan.sampling && { ...plan.sampling, seed };
-    const key = JSON.stringify([spec.models, drafter, spec.prompts, maxNewTokens, sampling]);
+    const { device } = plan.machine;
+    const key = JSON.stringify([spec.models, drafter, spec.prompts, maxNewTokens, sampling, device]);
     const known =
       traces.get(key) ??
       (async () =>
@@ -110,6 +112,7 @@ export async function predictMeasured(
           ...{ name: workload.name, draft, drafter, newTokens: maxNewTokens, sampling, signal },
           candidates: Math.max(leastCandidates, ...missing.map(({ job }) => job.plan.policy.candidates ?? 0)),
           machine: roomFor(draft),
+          device: toDevice(plan.machine),
           texts: (await readTokens(folder)).map(({ promptIds, ids }) => ({
             prompt: promptIds,
             newIds: ids,

@@ -1,4 +1,10 @@
-import { type AcceptanceTrace, createRandom, expectedTokens, runEngine } from '@specoffload/engine';
+import {
+  type AcceptanceTrace,
+  createRandom,
+  expectedTokens,
+  parseAcceptance,
+  runEngine,
+} from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
 import {
   bestCandidates,
@@ -61,6 +67,17 @@ describe('replayed rounds', () => {
       ...{ maxNewTokens: 12, stopAtEos: false, machine: { deviceBytes: 1e9, hostBytes: 1e9 } },
     });
     expect(tokensPerRound(replayRounds(recorded, 3))).toBeCloseTo(acceptance!.tokensPerRound, 12);
+    expect(recorded.spec).toMatchObject({
+      ...{ kind: 'acceptance', candidates: 4, draft: draft.digest },
+      of: { strategy: 'none', maxNewTokens: 12, models: { target: target.digest, draft: null } },
+    });
+    expect(parseAcceptance(JSON.parse(JSON.stringify(recorded)), 'own.json')).toMatchObject({
+      sequences: recorded.sequences,
+    });
+    const looked = { target, draft: null, drafter: 'prompt-lookup', workload, newTokens: 12 } as const;
+    const byLookUp = await measureAcceptance({ ...looked, candidates: 4 });
+    expect(byLookUp.spec).toMatchObject({ drafter: 'prompt-lookup', draft: null });
+    expect(byLookUp.sequences.map((runs) => runs.length)).toEqual([12, 12, 12]);
   });
 });
 

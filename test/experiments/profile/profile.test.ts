@@ -76,11 +76,13 @@ describe('a machine file', () => {
           ...{ deviceBytes: 5e8, hostBytes: 5e8 },
           caps: { ...noCaps, diskBytesPerSecond: 1.1e9 },
         }),
+        specs: [fakeRun().spec],
         diskBytes: 1e12,
         draftElements: 5e5,
       },
       [run],
     );
+    expect(file).toMatchObject({ measuredBy: [{ kind: 'measured', strategy: 'serial' }], formats: 'fp32' });
     const machine = flattenMachine(parseMachineModel(file, 'test.json'));
     expect(machine.link.bytesPerSecond / 4e9).toBeCloseTo(1, 2);
     expect(machine.device.arithmetic.map(([rows]) => rows)).toEqual([2, 8, 32]);

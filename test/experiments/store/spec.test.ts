@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { noCaps } from '@specoffload/engine';
+import { describeCatalogModel, noCaps, type SimulationRequest } from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
 import type { Settings } from '../../../experiments/src/definitions/definition.js';
 import { projectDirectory } from '../../../experiments/src/paths.js';
@@ -20,6 +20,7 @@ import { keyOfPoint, keyOfTurn } from '../../../experiments/src/store/spec.js';
 import { openPredictedJob } from '../../../experiments/src/sweep/predicted-job.js';
 import { Shelf } from '../../../experiments/src/sweep/shelf.js';
 import { createOutput } from '../../../experiments/src/terminal/output.js';
+import { workstation } from '../../engine/plan-cases.js';
 import { fakeMachine, fakeRun } from '../fake-run.js';
 
 const run = { ...fakeRun(), strategy: 'serial', policy: { candidates: 4 } } as const;
@@ -99,6 +100,33 @@ describe('the spec of a run', () => {
       machine: digestOnce(machine),
       of: spec,
     });
+  });
+});
+
+describe('the spec of a prediction', () => {
+  const target = describeCatalogModel('mixtral-8x7b');
+  const asked: Omit<SimulationRequest, 'seed'> = {
+    ...{ target, draft: describeCatalogModel('mistral-7b'), machine: workstation, strategy: 'serial' },
+    ...{ promptLengths: [8, 8], maxNewTokens: 4 },
+    acceptance: { kind: 'recorded', name: 'own', candidates: 4, newTokens: 4, sequences: [[1], [2]] },
+  };
+  const key = (changes: Partial<typeof asked>) => keyOfPoint({}, specOfPrediction({ ...asked, ...changes }));
+
+  it.each<[string, Partial<typeof asked>]>([
+    ['what moves at once', { target: describeCatalogModel('mixtral-8x7b', 'expert') }],
+    ['whose draws they are', { draws: 'common' }],
+    ['the drafter', { drafter: 'prompt-lookup' }],
+    ['the acceptance', { acceptance: { kind: 'rates', name: 'own', byPosition: [0.5] } }],
+  ])('depends on %s', (_what, changes) => {
+    expect(key(changes)).not.toBe(key({}));
+  });
+
+  it('does not depend on what is usual, nor on what an acceptance tells beside its numbers', () => {
+    const acceptance = { ...asked.acceptance!, spec: 'of the runs that recorded it' };
+    expect(key({ draws: 'in-order', drafter: 'model', routingSkew: 0, acceptance })).toBe(key({}));
+    expect(key({ strategy: 'none', drafter: 'prompt-lookup' })).toBe(
+      key({ strategy: 'none', draft: null, acceptance: null }),
+    );
   });
 });
 

@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 import { measureAcceptance } from '../../acceptance/measure.js';
 import { type Comparison, summarize } from '../../accuracy/compare.js';
 import { accuracyGrid, type GridPoint, groupOf } from '../../accuracy/grid.js';
-import { comparePoint } from '../../accuracy/measure.js';
+import { comparePoint, type PointComparison } from '../../accuracy/measure.js';
 import { prepareTarget } from '../../inputs/inflated-target.js';
 import { describeForeignCaps } from '../../inputs/machine-caps.js';
 import { openMachine } from '../../inputs/machines.js';
@@ -71,14 +71,14 @@ async function accuracy(options: AccuracyOptions, output: Output, signal: AbortS
   const sampling = asked && { ...asked, seed: accuracySeed };
   output.note('accuracy: recording what the draft gets right');
   const acceptance = await measureAcceptance({
-    ...{ ...pair, newTokens, sampling, signal },
+    ...{ ...pair, newTokens, sampling, signal, device: options.device },
     candidates: largest(grid.map(({ policy }) => policy.candidates ?? 1)),
   });
   const { device } = options;
   const shared = {
     ...{ ...pair, machine, acceptance, maxNewTokens: newTokens, device, sampling, diskBytesPerSecond },
   };
-  const comparisons: Comparison[] = [];
+  const comparisons: PointComparison[] = [];
   for (const [index, point] of grid.entries()) {
     output.note(`accuracy ${index + 1}/${grid.length}: ${describePoint(point)}`);
     comparisons.push(await comparePoint(shared, point, output, signal));
@@ -88,8 +88,9 @@ async function accuracy(options: AccuracyOptions, output: Output, signal: AbortS
   output.document({
     machine: options.machine,
     summary,
-    runs: comparisons.map(({ point, measured, predicted, error, laneError, conditions }) => ({
-      ...{ point, error, laneError, conditions },
+    acceptance: acceptance.spec,
+    runs: comparisons.map(({ point, spec, measured, predicted, error, laneError, conditions }) => ({
+      ...{ point, spec, error, laneError, conditions },
       measured: { tokensPerSecond: measured.tokensPerSecond, phases: measured.phases },
       predicted: { tokensPerSecond: predicted.tokensPerSecond, phases: predicted.phases },
     })),

@@ -19,6 +19,7 @@ import { loadWorkload } from '../../inputs/prompts.js';
 import { cacheDirectory, displayPath, localMachinePath, pairPaths } from '../../paths.js';
 import { buildMachineFile } from '../../profile/machine-file.js';
 import { measureRuns, numProfilePrompts, profileJobs } from '../../profile/measure.js';
+import { specOfRun } from '../../store/index.js';
 import { formatRate, formatSeconds } from '../../terminal/format.js';
 import { describeProgress, type Output } from '../../terminal/output.js';
 import {
@@ -85,6 +86,7 @@ async function profile(options: ProfileOptions, output: Output, signal: AbortSig
       name: 'local',
       description: `${model.trim()}, ${describeDevice(settings)} for the device lane and ${settings.hostCores} for the host's, measured with ${target.name}`,
       settings,
+      specs: jobs.map(specOfRun),
       diskBytes: blocks * bsize,
       draftElements: multipliedElements(draft as Checkpoint),
     },
