@@ -20,7 +20,7 @@ const houses: Readonly<Record<string, Rooms>> = {
   },
   kernel: {
     errors: 'what a notebook command refuses',
-    json: 'checked access to JSON of strangers',
+    json: 'what JSON of strangers is before it is checked',
     packages: 'tslab and what it brings, found where it is installed',
     snapshot: 'a kernel that has started, kept to start the next from',
     display: 'tables, figures and progress in a cell',

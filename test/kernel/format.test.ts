@@ -8,33 +8,40 @@ const code = { cell_type: 'code', metadata: {}, source: '1', outputs: [], execut
 
 describe('what is no notebook', () => {
   const cases: readonly (readonly [value: unknown, message: string])[] = [
-    [[], 'expected a JSON object'],
-    [{}, 'nbformat is missing; expected 4'],
-    [{ ...minimal, nbformat: 3 }, 'nbformat is 3; expected 4'],
-    [{ ...minimal, metadata: null }, 'metadata is missing'],
-    [{ ...minimal, cells: {} }, 'cells are missing'],
-    [withCell(null), 'cell 2 is no JSON object'],
-    [withCell({ ...code, cell_type: 'heading' }), 'cell 2 has the type "heading"; expected code'],
-    [withCell({ ...code, source: 1 }), 'cell 2 has no source; expected a string or a list of strings'],
-    [withCell({ ...code, source: ['a', 1] }), 'cell 2 has no source'],
-    [withCell({ ...code, metadata: [] }), 'cell 2 has metadata that are no JSON object'],
-    [withCell({ ...code, metadata: { tags: 'parameters' } }), 'cell 2 has tags that are no list of words'],
-    [withCell({ ...code, outputs: {} }), 'cell 2 has outputs that are no list'],
-    [withCell({ ...code, outputs: [{ output_type: 'pyout' }] }), 'cell 2 has an output of the type "pyout"'],
-    [withCell({ ...code, outputs: [{ output_type: 'stream' }] }), 'cell 2 has a stream output without text'],
+    [[], ': invalid content: []; expected an object; give a notebook of nbformat 4'],
+    [{}, ': invalid nbformat: missing; expected 4'],
+    [{ ...minimal, nbformat: 3 }, ': invalid nbformat: 3; expected 4'],
+    [{ ...minimal, metadata: null }, ': invalid metadata: null; expected an object'],
+    [{ ...minimal, cells: {} }, ': invalid cells: {}; expected a list'],
+    [withCell(null), ', cell 2: invalid cell: null; expected an object'],
+    [withCell({ ...code, cell_type: 'heading' }), ', cell 2: invalid cell_type: "heading"; expected code'],
+    [withCell({ ...code, source: 1 }), ', cell 2: invalid source: 1; expected a text or a list of texts'],
+    [withCell({ ...code, source: ['a', 1] }), ', cell 2: invalid source: ["a",1]'],
+    [withCell({ ...code, metadata: [] }), ', cell 2: invalid metadata: []'],
+    [
+      withCell({ ...code, metadata: { tags: 'parameters' } }),
+      ', cell 2: invalid metadata.tags: "parameters"',
+    ],
+    [withCell({ ...code, outputs: {} }), ', cell 2: invalid outputs: {}'],
+    [
+      withCell({ ...code, outputs: [{ output_type: 'pyout' }] }),
+      ', cell 2: invalid outputs.0.output_type: "pyout"',
+    ],
+    [
+      withCell({ ...code, outputs: [{ output_type: 'stream' }] }),
+      ', cell 2: invalid outputs.0.text: missing',
+    ],
     [
       withCell({ ...code, outputs: [{ output_type: 'display_data' }] }),
-      'cell 2 has a display_data without data',
+      ', cell 2: invalid outputs.0.data: missing',
     ],
   ];
   it.each(cases)('%j', (value, message) => {
-    expect(() => parseNotebook(JSON.stringify(value), 'a.ipynb')).toThrow(
-      `a.ipynb is no notebook: ${message}`,
-    );
+    expect(() => parseNotebook(JSON.stringify(value), 'a.ipynb')).toThrow(`a.ipynb${message}`);
   });
 
   it('text that is no JSON', () => {
-    expect(() => parseNotebook('# a page', 'a.md')).toThrow('a.md is no notebook: it is not valid JSON');
+    expect(() => parseNotebook('# a page', 'a.md')).toThrow('a.md is not valid JSON');
   });
 });
 

@@ -328,8 +328,8 @@ describe('what cannot be run', () => {
     exitCode: number,
     message: string,
   ])[] = [
-    ['# a page', [], 1, 'is no notebook: it is not valid JSON'],
-    ['{"nbformat": 3}', [], 1, 'is no notebook: nbformat is 3; expected 4'],
+    ['# a page', [], 1, 'is not valid JSON'],
+    ['{"nbformat": 3}', [], 1, ': invalid nbformat: 3; expected 4'],
     [python, [], 1, 'is written in "python"; expected a notebook in typescript'],
     [
       '{"nbformat": 4, "metadata": {}, "cells": []}',

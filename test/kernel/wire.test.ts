@@ -90,16 +90,16 @@ describe('connection files', () => {
   });
 
   const wrong: readonly (readonly [text: string, message: string])[] = [
-    ['{', 'cannot read the connection file'],
-    ['[]', 'expected a JSON object'],
-    ['{}', 'shell_port missing; expected a port from 1 to 65535'],
+    ['{', 'is not valid JSON'],
+    ['[]', 'invalid content: []; expected an object; give a connection file that Jupyter wrote'],
+    ['{}', 'invalid shell_port: missing; expected a port from 1 to 65535'],
     [
       JSON.stringify({ shell_port: 1, iopub_port: 2, stdin_port: 3, control_port: 4 }),
-      'hb_port missing; expected',
+      'invalid hb_port: missing; expected',
     ],
     ...[-1, 0, 65_536, 99_999, 1.5, '1'].map((port): readonly [string, string] => [
       JSON.stringify({ shell_port: port }),
-      `shell_port ${JSON.stringify(port)}; expected a port from 1 to 65535`,
+      `invalid shell_port: ${JSON.stringify(port)}; expected a port from 1 to 65535`,
     ]),
   ];
   it.each(wrong)('are refused when they are %s', async (text, message) => {

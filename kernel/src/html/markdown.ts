@@ -1,8 +1,9 @@
 /** Markdown as HTML, its formulas as MathML. What a text brings along as HTML is cleaned afterwards (`sanitize.ts`). */
 
+import { isRecord } from '@specoffload/input';
 import { Marked, type TokenizerAndRendererExtension } from 'marked';
 import { escapeHtml } from '../display/escape.js';
-import { isObject, type JsonObject } from '../json.js';
+import type { JsonObject } from '../json.js';
 import { renderFormula } from './formula.js';
 import { sanitizeHtml } from './sanitize.js';
 import { withinMilliseconds } from './time-limit.js';
@@ -52,7 +53,7 @@ const imageTypes = ['image/png', 'image/jpeg', 'image/gif', 'image/webp', 'image
 function findAttachment(url: string, attachments: JsonObject): string | null {
   if (!url.startsWith('attachment:')) return null;
   const bundle = attachments[decodeName(url.slice('attachment:'.length))];
-  if (!isObject(bundle)) return null;
+  if (!isRecord(bundle)) return null;
   for (const type of imageTypes) {
     const data = bundle[type];
     const base64 = Array.isArray(data) ? data.join('') : data;

@@ -1,8 +1,8 @@
 /** One output of a cell as HTML: the richest form of it that a page without a server can show. */
 
+import { isRecord } from '@specoffload/input';
 import { escapeHtml } from '../display/escape.js';
 import { type Figure, figureHtml } from '../display/plotly.js';
-import { isObject } from '../json.js';
 import type { CellOutput, MimeBundle } from '../notebook/format.js';
 import { renderFormula, unwrapFormula } from './formula.js';
 import { renderMarkdown } from './markdown.js';
@@ -29,7 +29,7 @@ export function needsWebGl(output: CellOutput): boolean {
   const figure = 'data' in output ? toFigure(output.data[plotlyMime]) : null;
   return (
     figure?.data.some(
-      (trace) => isObject(trace) && typeof trace.type === 'string' && drawnByWebGl.test(trace.type),
+      (trace) => isRecord(trace) && typeof trace.type === 'string' && drawnByWebGl.test(trace.type),
     ) ?? false
   );
 }
@@ -65,8 +65,8 @@ function renderBundle(data: MimeBundle): string {
 }
 
 function toFigure(value: unknown): Figure | null {
-  if (!isObject(value) || !Array.isArray(value.data)) return null;
-  return { data: value.data, layout: isObject(value.layout) ? value.layout : {} };
+  if (!isRecord(value) || !Array.isArray(value.data)) return null;
+  return { data: value.data, layout: isRecord(value.layout) ? value.layout : {} };
 }
 
 /** More would take minutes to read here, and minutes to draw in a browser. */

@@ -1,7 +1,8 @@
 /** Executed notebooks for readers who run nothing: every figure an image, beside the data that Jupyter draws from. */
 
+import { isRecord } from '@specoffload/input';
 import { describeFigure, type Figure, isPlotlyScript } from '../display/plotly.js';
-import { isObject, type JsonObject } from '../json.js';
+import type { JsonObject } from '../json.js';
 import type { CellOutput, MimeBundle, Notebook } from '../notebook/format.js';
 import { type ImageRenderer, openImageRenderer } from './render.js';
 
@@ -53,7 +54,7 @@ function isLibrary(output: CellOutput): boolean {
 
 function maybeFigure(data: MimeBundle): Figure | null {
   const figure = data[plotlyType];
-  return isObject(figure) && Array.isArray(figure.data) && isObject(figure.layout)
+  return isRecord(figure) && Array.isArray(figure.data) && isRecord(figure.layout)
     ? { data: figure.data, layout: figure.layout }
     : null;
 }

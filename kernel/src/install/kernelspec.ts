@@ -3,9 +3,9 @@
 import { existsSync } from 'node:fs';
 import { copyFile, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { maybeReadTextSync, parseJson, reasonOf } from '@specoffload/input';
+import { isRecord, maybeReadTextSync, parseJson, reasonOf } from '@specoffload/input';
 import { NotebookError } from '../errors.js';
-import { isObject, type JsonObject } from '../json.js';
+import type { JsonObject } from '../json.js';
 import { saveFile } from '../notebook/save.js';
 import { kernelDirectory, kernelScript, readKernelVersion } from '../packages.js';
 import {
@@ -128,7 +128,7 @@ const mostBytes = 1 << 20;
 function readScript(path: string): string | null {
   try {
     const spec = parseJson(maybeReadTextSync(path, mostBytes) ?? '', path);
-    const isOurs = isObject(spec) && isObject(spec.metadata) && isObject(spec.metadata.specoffload);
+    const isOurs = isRecord(spec) && isRecord(spec.metadata) && isRecord(spec.metadata.specoffload);
     return isOurs && Array.isArray(spec.argv) && typeof spec.argv[1] === 'string' ? spec.argv[1] : null;
   } catch {
     return null;

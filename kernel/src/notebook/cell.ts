@@ -1,8 +1,8 @@
 /** Runs one cell in a kernel, for as long as it may, and says how it ended. */
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { reasonOf } from '@specoffload/input';
-import { isObject, type JsonObject } from '../json.js';
+import { isRecord, reasonOf } from '@specoffload/input';
+import type { JsonObject } from '../json.js';
 import type { Message } from '../wire/message.js';
 import { type ExecuteReply, KernelDiedError, type KernelSession } from '../wire/session.js';
 import type { CellOutput, CodeCell } from './format.js';
@@ -162,7 +162,7 @@ function isShown({ outputs }: CodeCell, { kind, ename }: CellFailure): boolean {
 
 /** How long the kernel was busy with a cell, by its own clock; null where it did not say. */
 export function busySeconds({ metadata }: { readonly metadata: JsonObject }): number | null {
-  const times = isObject(metadata.execution) ? metadata.execution : {};
+  const times = isRecord(metadata.execution) ? metadata.execution : {};
   const seconds =
     (Date.parse(String(times['iopub.status.idle'])) - Date.parse(String(times['iopub.status.busy']))) / 1000;
   return seconds >= 0 ? seconds : null;

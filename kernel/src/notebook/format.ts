@@ -1,9 +1,9 @@
 /** Notebook files, nbformat 4: read with a clear word about what is wrong, written as Jupyter writes them. */
 
 import { createHash } from 'node:crypto';
-import { maybeReadText, parseJson, quote, reasonOf } from '@specoffload/input';
+import { check, is, maybeReadText, parseJson, quote, type Schema } from '@specoffload/input';
 import { NotebookError } from '../errors.js';
-import { isObject, type JsonObject } from '../json.js';
+import type { JsonObject } from '../json.js';
 import { splitLines, writeSorted } from './lines.js';
 
 /** A bundle of one content in several media types. */
@@ -45,89 +45,69 @@ const writtenMinor = 5;
 /** Figures make notebooks long; one of more is a mistake. */
 const mostBytes = 1 << 28;
 
+const remedy = 'give a notebook of nbformat 4';
+
 export async function readNotebook(path: string): Promise<Notebook> {
-  const text = await maybeReadText(path, mostBytes).catch((error) => {
-    throw new NotebookError(reasonOf(error));
-  });
+  const text = await maybeReadText(path, mostBytes);
   if (text === null) throw new NotebookError(`cannot read ${path}: there is no such file; check the name`);
   return parseNotebook(text, path);
 }
 
 /** @param name what messages call it. */
 export function parseNotebook(text: string, name: string): Notebook {
-  const wrong = (what: string) => new NotebookError(`${name} is no notebook: ${what}`);
-  const value = parseNotebookJson(text, wrong);
-  if (!isObject(value)) throw wrong('expected a JSON object');
-  if (value.nbformat !== 4) throw wrong(`nbformat is ${quote(value.nbformat)}; expected 4`);
-  if (!isObject(value.metadata)) throw wrong('metadata is missing');
-  if (!Array.isArray(value.cells)) throw wrong('cells are missing');
-  const cells = value.cells.map((cell, index) =>
-    parseCell(cell, (what) => wrong(`cell ${index + 1} ${what}`)),
-  );
-  return { metadata: value.metadata, cells: withIds(cells) };
+  const { metadata, cells } = check(notebook, parseJson(text, name, {}, remedy), name, { remedy });
+  const parse = (value: unknown, index: number) =>
+    check(cell, value, `${name}, cell ${index + 1}`, { whole: 'cell', remedy });
+  return { metadata, cells: withIds(cells.map(parse)) };
 }
 
-type Wrong = (what: string) => NotebookError;
+const notebook = is.picked({ nbformat: is.oneOf([4]), metadata: is.object, cells: is.listOf(is.anything) });
 
-function parseNotebookJson(text: string, wrong: Wrong): unknown {
-  try {
-    return parseJson(text, 'it');
-  } catch (error) {
-    throw wrong(reasonOf(error));
-  }
-}
+const lines = is.readAs((text) => joinText(text) ?? undefined, 'a text or a list of texts');
 
-function parseCell(cell: unknown, wrong: Wrong): Cell {
-  if (!isObject(cell)) throw wrong('is no JSON object');
-  const { cell_type, metadata = {}, id = '' } = cell;
-  if (cell_type !== 'code' && cell_type !== 'markdown' && cell_type !== 'raw')
-    throw wrong(`has the type ${quote(cell_type)}; expected code, markdown or raw`);
-  if (!isObject(metadata)) throw wrong('has metadata that are no JSON object');
-  if (metadata.tags !== undefined && !isTextList(metadata.tags))
-    throw wrong('has tags that are no list of words');
-  const source = joinText(cell.source);
-  if (source === null) throw wrong('has no source; expected a string or a list of strings');
-  const base = { id: typeof id === 'string' ? id : '', metadata, source };
-  if (cell_type !== 'code') {
-    const { attachments } = cell;
-    return { ...base, cell_type, ...(isObject(attachments) && { attachments }) };
-  }
-  const { outputs = [], execution_count } = cell;
-  if (!Array.isArray(outputs)) throw wrong('has outputs that are no list');
-  return {
-    ...base,
-    cell_type,
-    execution_count: toCount(execution_count),
-    outputs: outputs.map((output) => parseOutput(output, wrong)),
-  };
-}
+/** What else is there is passed over: nobody runs or shows it. */
+const maybe = <Value>(otherwise: unknown, read: (value: unknown) => Value) =>
+  is.into(is.orElse(is.anything, otherwise), read);
+const count = maybe(null, toCount);
+const words = maybe('missing', toText);
 
-function parseOutput(output: unknown, wrong: Wrong): CellOutput {
-  if (!isObject(output)) throw wrong('has an output that is no JSON object');
-  const { output_type, metadata = {} } = output;
-  if (output_type === 'stream') {
-    const text = joinText(output.text);
-    if (text === null) throw wrong('has a stream output without text');
-    return { output_type, name: output.name === 'stderr' ? 'stderr' : 'stdout', text };
-  }
-  if (output_type === 'error') {
-    const { ename, evalue, traceback } = output;
-    return {
-      output_type,
-      ename: toText(ename),
-      evalue: toText(evalue),
-      traceback: isTextList(traceback) ? [...traceback] : [],
-    };
-  }
-  if (output_type !== 'display_data' && output_type !== 'execute_result')
-    throw wrong(`has an output of the type ${quote(output_type)}, which nbformat 4 does not know`);
-  if (!isObject(output.data) || !isObject(metadata)) throw wrong(`has a ${output_type} without data`);
-  const data = Object.fromEntries(
-    Object.entries(output.data).map(([mime, part]) => [mime, joinPart(mime, part)]),
-  );
-  if (output_type === 'display_data') return { output_type, data, metadata };
-  return { output_type, data, metadata, execution_count: toCount(output.execution_count) };
-}
+const content = {
+  data: is.into(is.object, (data): MimeBundle => {
+    return Object.fromEntries(Object.entries(data).map(([mime, part]) => [mime, joinPart(mime, part)]));
+  }),
+  metadata: is.orElse(is.object, {}),
+};
+
+const output: Schema<CellOutput> = is.variant('output_type', {
+  stream: is.picked({
+    output_type: is.oneOf(['stream']),
+    name: maybe('stdout', (name) => (name === 'stderr' ? 'stderr' : 'stdout')),
+    text: lines,
+  }),
+  error: is.picked({
+    ...{ output_type: is.oneOf(['error']), ename: words, evalue: words },
+    traceback: maybe([], (traceback) => (isTextList(traceback) ? [...traceback] : [])),
+  }),
+  display_data: is.picked({ output_type: is.oneOf(['display_data']), ...content }),
+  execute_result: is.picked({
+    ...{ output_type: is.oneOf(['execute_result']), ...content, execution_count: count },
+  }),
+});
+
+const base = {
+  id: maybe('', (id) => (typeof id === 'string' ? id : '')),
+  metadata: is.orElse(is.fields({ tags: is.orMissing(is.listOf(is.anyText)) }), {}),
+  source: lines,
+};
+const code = is.oneOf(['code']);
+const outputs = is.into(is.orElse(is.listOf(output), []), (list) => [...list]);
+const attachments = is.orMissing(is.object);
+
+const cell: Schema<Cell> = is.variant('cell_type', {
+  code: is.picked({ ...base, cell_type: code, execution_count: count, outputs }),
+  markdown: is.picked({ ...base, cell_type: is.oneOf(['markdown']), attachments }),
+  raw: is.picked({ ...base, cell_type: is.oneOf(['raw']), attachments }),
+});
 
 /** Texts are stored as lists of lines; what is JSON itself stays as it is. */
 function joinPart(mime: string, part: unknown): unknown {

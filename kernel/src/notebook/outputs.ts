@@ -1,7 +1,7 @@
 /** Collects what a kernel publishes into the outputs of notebook cells. */
 
-import { defaultMaxDepth } from '@specoffload/input';
-import { isObject, type JsonObject } from '../json.js';
+import { defaultMaxDepth, isRecord } from '@specoffload/input';
+import type { JsonObject } from '../json.js';
 import type { Message } from '../wire/message.js';
 import { type CellOutput, type CodeCell, toText } from './format.js';
 
@@ -213,12 +213,12 @@ export function errorOutput(ename: string, evalue: string, traceback: readonly s
 }
 
 function bundleOf({ data, metadata }: JsonObject): { data: JsonObject; metadata: JsonObject } {
-  const parts = Object.entries(isObject(data) ? data : {}).map(([mime, part]) =>
+  const parts = Object.entries(isRecord(data) ? data : {}).map(([mime, part]) =>
     isShallow(part) ? [mime, part] : ['text/plain', `[left out: ${mime} nests more than ${mostLevels} deep]`],
   );
   return {
     data: Object.fromEntries(parts),
-    metadata: isObject(metadata) && isShallow(metadata) ? metadata : {},
+    metadata: isRecord(metadata) && isShallow(metadata) ? metadata : {},
   };
 }
 
@@ -231,7 +231,7 @@ function isShallow(part: unknown, levels = mostLevels): boolean {
 }
 
 function displayIdOf({ transient }: JsonObject): string | null {
-  return isObject(transient) && typeof transient.display_id === 'string' ? transient.display_id : null;
+  return isRecord(transient) && typeof transient.display_id === 'string' ? transient.display_id : null;
 }
 
 function countOf({ execution_count }: JsonObject): number | null {

@@ -2,9 +2,9 @@
 
 import { dirname, resolve } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { quote, reasonOf } from '@specoffload/input';
+import { isRecord, quote, reasonOf } from '@specoffload/input';
 import { NotebookError } from '../errors.js';
-import { isObject, type JsonObject } from '../json.js';
+import type { JsonObject } from '../json.js';
 import { KernelSession, type SessionListener } from '../wire/session.js';
 import { busySeconds, type CellFailure, describeDeath, type Limit, runCell } from './cell.js';
 import { type Cell, type CodeCell, hasTag, type Notebook, readNotebook } from './format.js';
@@ -236,7 +236,7 @@ class NotebookRun {
   }
 
   #describeKernel({ language_info, versions }: JsonObject): void {
-    this.#versions = isObject(versions) ? versions : {};
+    this.#versions = isRecord(versions) ? versions : {};
     this.#notebook.metadata = {
       ...this.#notebook.metadata,
       kernelspec: {
@@ -244,7 +244,7 @@ class NotebookRun {
         display_name: 'SpecOffload Lab (TypeScript)',
         language: 'typescript',
       },
-      ...(isObject(language_info) && { language_info }),
+      ...(isRecord(language_info) && { language_info }),
     };
   }
 
@@ -300,9 +300,9 @@ function clearOutputs(notebook: Notebook): void {
 function assertTypeScript({ metadata }: Notebook, path: string): void {
   const { kernelspec, language_info } = metadata;
   const language =
-    isObject(kernelspec) && typeof kernelspec.language === 'string'
+    isRecord(kernelspec) && typeof kernelspec.language === 'string'
       ? kernelspec.language
-      : isObject(language_info)
+      : isRecord(language_info)
         ? language_info.name
         : 'typescript';
   if (language !== 'typescript')

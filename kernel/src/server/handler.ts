@@ -1,8 +1,8 @@
 /** What the kernel answers to each request, whatever carries the messages. */
 
-import { quote } from '@specoffload/input';
+import { isRecord, quote } from '@specoffload/input';
 import { NotebookError } from '../errors.js';
-import { isObject, type JsonObject } from '../json.js';
+import type { JsonObject } from '../json.js';
 import { requireFromKernel } from '../packages.js';
 import { judgeCompleteness } from './completeness.js';
 import type { CellExecutor, CellOutcome } from './executor.js';
@@ -94,7 +94,7 @@ interface Execution {
 /** @throws NotebookError */
 function readExecution(content: JsonObject): Execution {
   const { silent, store_history, user_expressions = {} } = content;
-  if (!isObject(user_expressions)) throw wrongField('user_expressions', user_expressions, 'an object');
+  if (!isRecord(user_expressions)) throw wrongField('user_expressions', user_expressions, 'an object');
   return {
     code: readText(content, 'code'),
     isSilent: silent === true,
@@ -142,8 +142,8 @@ function inspect(executor: CellExecutor, code: string, cursor: number): JsonObje
     'tslab/dist/inspect.js',
   ) as typeof import('tslab/dist/inspect.js');
   const info: unknown = executor.inspect(code, toUtf16(code, cursor));
-  const data = isObject(info) ? { 'text/plain': printQuickInfo(info as never) } : {};
-  return { status: 'ok', found: isObject(info), data, metadata: {} };
+  const data = isRecord(info) ? { 'text/plain': printQuickInfo(info as never) } : {};
+  return { status: 'ok', found: isRecord(info), data, metadata: {} };
 }
 
 function complete(executor: CellExecutor, code: string, cursor: number): JsonObject {

@@ -3,9 +3,8 @@
 import { randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
-import { maybeReadTextSync, parseJson, quote, reasonOf } from '@specoffload/input';
+import { check, is, maybeReadTextSync, parseJson, type Schema } from '@specoffload/input';
 import { NotebookError } from '../errors.js';
-import { isObject } from '../json.js';
 
 export const channelNames = ['shell', 'iopub', 'stdin', 'control', 'hb'] as const;
 export type ChannelName = (typeof channelNames)[number];
@@ -50,40 +49,20 @@ export async function writeConnectionFile(connection: ConnectionInfo, path: stri
   await writeFile(path, `${JSON.stringify(connection, null, 2)}\n`, { mode: 0o600, flag: 'wx' });
 }
 
-export function readConnectionFile(path: string): ConnectionInfo {
-  const value = readJson(path);
-  const wrong = (what: string) => new NotebookError(`invalid connection file ${path}: ${what}`);
-  if (!isObject(value)) throw wrong('expected a JSON object');
-  for (const channel of channelNames)
-    if (!isPort(value[`${channel}_port`]))
-      throw wrong(`${channel}_port ${quote(value[`${channel}_port`])}; expected a port from 1 to 65535`);
-  for (const field of ['transport', 'ip', 'key'])
-    if (typeof value[field] !== 'string') throw wrong(`${field} is missing`);
-  if (value.signature_scheme !== 'hmac-sha256')
-    throw wrong(`signature_scheme ${quote(value.signature_scheme)}; expected hmac-sha256`);
-  return value as unknown as ConnectionInfo;
-}
-
-function isPort(value: unknown): boolean {
-  return Number.isInteger(value) && 1 <= (value as number) && (value as number) <= 65_535;
-}
+const port = is.wholeFrom(1, 65_535, 'a port from 1 to 65535');
+const connectionFile = is.fields({
+  ...{ shell_port: port, iopub_port: port, stdin_port: port, control_port: port, hb_port: port },
+  ...{ transport: is.anyText, ip: is.anyText, key: is.anyText },
+  signature_scheme: is.oneOf(['hmac-sha256']),
+}) satisfies Schema<ConnectionInfo>;
 
 const mostBytes = 1 << 20;
+const remedy = 'give a connection file that Jupyter wrote';
 
-function readJson(path: string): unknown {
-  let text: string | null;
-  try {
-    text = maybeReadTextSync(path, mostBytes);
-  } catch (error) {
-    throw new NotebookError(`cannot read the connection file: ${reasonOf(error)}`);
-  }
-  if (text === null)
-    throw new NotebookError(`cannot read the connection file ${path}: there is no such file`);
-  try {
-    return parseJson(text, path, {}, 'give a connection file that Jupyter wrote');
-  } catch (error) {
-    throw new NotebookError(`cannot read the connection file: ${reasonOf(error)}`);
-  }
+export function readConnectionFile(path: string): ConnectionInfo {
+  const text = maybeReadTextSync(path, mostBytes);
+  if (text === null) throw new NotebookError(`there is no connection file ${path}; ${remedy}`);
+  return check(connectionFile, parseJson(text, path, {}, remedy), path, { remedy });
 }
 
 /** All are held at once, so that no two are the same. */

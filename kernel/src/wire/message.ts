@@ -5,9 +5,9 @@
  */
 
 import { createHmac, randomUUID, timingSafeEqual } from 'node:crypto';
-import { decodeUtf8, parseJson, reasonOf } from '@specoffload/input';
+import { check, decodeUtf8, is, type JsonRecord, parseJson } from '@specoffload/input';
 import { NotebookError } from '../errors.js';
-import { isObject, type JsonObject } from '../json.js';
+import type { JsonObject } from '../json.js';
 
 export interface MessageHeader {
   readonly msg_id: string;
@@ -73,17 +73,19 @@ export function decodeMessage(frames: readonly Uint8Array[], key: string): Messa
   const parts = frames.slice(border + 2);
   if (!isSame(Buffer.from(sign(parts, key)), frames[border + 1]))
     throw new NotebookError('invalid Jupyter message: its signature does not match the connection key');
-  const [header, parent, metadata, content] = parts.slice(0, 4).map(parsePart);
-  if (typeof header?.msg_type !== 'string' || typeof header.msg_id !== 'string')
-    throw new NotebookError('invalid Jupyter message: its header has no msg_type or no msg_id');
+  const [header, parent, metadata, content] = parts.slice(0, 4).map(parsePart) as [unknown, ...JsonRecord[]];
   return {
     identities: frames.slice(0, border),
-    header: header as unknown as MessageHeader,
-    parent: typeof parent?.msg_id === 'string' ? (parent as unknown as MessageHeader) : null,
-    metadata: metadata ?? {},
-    content: content ?? {},
+    header: check(headerSchema, header, source, { whole: 'header' }) as MessageHeader,
+    parent: typeof parent!.msg_id === 'string' ? (parent as unknown as MessageHeader) : null,
+    metadata: metadata!,
+    content: content!,
   };
 }
+
+const source = 'a Jupyter message';
+/** Whatever else a header says is given back and not looked at. */
+const headerSchema = is.fields({ msg_type: is.anyText, msg_id: is.anyText });
 
 /** An empty key means that messages are not signed. */
 function sign(parts: readonly Uint8Array[], key: string): string {
@@ -97,13 +99,6 @@ function isSame(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && timingSafeEqual(a, b);
 }
 
-function parsePart(part: Uint8Array): JsonObject {
-  let value: unknown;
-  try {
-    value = parseJson(decodeUtf8(part, 'a part'), 'a part');
-  } catch (error) {
-    throw new NotebookError(`invalid Jupyter message: ${reasonOf(error)}`);
-  }
-  if (!isObject(value)) throw new NotebookError('invalid Jupyter message: a part is no JSON object');
-  return value;
+function parsePart(part: Uint8Array): JsonRecord {
+  return check(is.object, parseJson(decodeUtf8(part, source), source), source, { whole: 'part' });
 }
