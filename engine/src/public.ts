@@ -7,9 +7,23 @@
 
 // Run for real.
 
+export type { GpuFacts } from '@specoffload/native';
 export { largest, smallest } from './extremes.js';
 export { type Caps, noCaps } from './machine/caps.js';
-export { type DeviceChoice, deviceKinds, nameDevice } from './machine/devices.js';
+export {
+  type DeviceChoice,
+  type DeviceListing,
+  deviceKinds,
+  listDevices,
+  nameDevice,
+} from './machine/devices.js';
+export {
+  type DeviceRates,
+  type MeasuredDevice,
+  type MeasuredSizes,
+  manyRows,
+  measureDevice,
+} from './machine/measure-device.js';
 export type { Checkpoint, GroupKind, TensorRef, WeightGroup } from './model/types.js';
 export { runEngine, runLogits } from './run/engine.js';
 export {

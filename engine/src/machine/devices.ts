@@ -1,6 +1,8 @@
 /** The kinds of devices: a new one is a file, and a line here. */
 
+import { cpus } from 'node:os';
 import { UserError } from '@specoffload/input';
+import type { GpuFacts } from '@specoffload/native';
 import { cpuDriver } from './cpu-device.js';
 import type {
   Device,
@@ -12,7 +14,7 @@ import type {
 } from './device.js';
 import type { Formats } from './formats.js';
 import { isolatedDriver } from './isolated-device.js';
-import { listVulkanDevices, vulkanDriver } from './vulkan-device.js';
+import { listGpus, vulkanDriver } from './vulkan-device.js';
 
 const drivers: Readonly<Record<string, DeviceDriver>> = {
   cpu: cpuDriver,
@@ -57,6 +59,24 @@ export function connectQueue(handle: QueueHandle): Promise<DeviceQueue> {
   return find(handle.kind).driver.connect(handle);
 }
 
+/** A device as {@link nameDevice} names it. */
+export interface DeviceListing {
+  readonly kind: string;
+  readonly name: string;
+  /** What a GPU says of itself. */
+  readonly gpu?: GpuFacts;
+}
+
+/** What there is to compute on here, and why there is no GPU among it. */
+export function listDevices(): {
+  readonly devices: readonly DeviceListing[];
+  readonly problem: string | null;
+} {
+  const { gpus, problem } = listGpus();
+  const cards = gpus.map((gpu, index) => ({ kind: nameDevice(`vulkan:${index}`), name: gpu.name, gpu }));
+  return { devices: [{ kind: 'cpu', name: cpus()[0]?.model ?? 'processor' }, ...cards], problem };
+}
+
 /**
  * The one name of a choice: `vulkan:0` is `vulkan`, and `auto` what it comes to here.
  * @throws UserError when there is no such kind.
@@ -76,8 +96,6 @@ function find(choice: string): { kind: string; driver: DeviceDriver; index: numb
 
 /** The first discrete card that can compute here, or the processor. */
 function findCard(): string {
-  const index = listVulkanDevices().findIndex(
-    ({ type, missing }) => type === 'discrete' && missing.length === 0,
-  );
+  const index = listGpus().gpus.findIndex(({ type, missing }) => type === 'discrete' && missing.length === 0);
   return index < 0 ? 'cpu' : `vulkan:${index}`;
 }

@@ -30,12 +30,13 @@ export const vulkanDriver: DeviceDriver = {
   connect: async ({ data }) => new VulkanQueue(data as VulkanQueueData),
 };
 
-/** None where there is no Vulkan. */
-export function listVulkanDevices(): readonly GpuFacts[] {
+/** All that there are; with the reason where there is none. */
+export function listGpus(): { readonly gpus: readonly GpuFacts[]; readonly problem: string | null } {
   try {
-    return loadVulkan().listDevices();
-  } catch {
-    return [];
+    const gpus = loadVulkan().listDevices();
+    return { gpus, problem: gpus.length > 0 ? null : 'no driver has a device; install one' };
+  } catch (error) {
+    return { gpus: [], problem: (error as Error).message };
   }
 }
 

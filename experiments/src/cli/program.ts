@@ -20,6 +20,7 @@ const commands: Readonly<Record<string, () => Promise<Add>>> = {
   accuracy: async () => (await import('./commands/accuracy.js')).addAccuracyCommand,
   tunnel: async () => (await import('./commands/tunnel.js')).addTunnelCommand,
   runs: async () => (await import('./commands/runs.js')).addRunsCommand,
+  devices: async () => (await import('./commands/devices.js')).addDevicesCommand,
   machines: async () => (await import('./commands/machines.js')).addMachinesCommand,
   model: async () => (await import('./commands/model.js')).addModelCommand,
   notebook: async () => (await import('./commands/notebook.js')).addNotebookCommand,

@@ -1,0 +1,23 @@
+import { expect, it } from 'vitest';
+import { whyNoVulkan } from '../../engine/vulkan.js';
+import { callCli } from '../cli.js';
+
+it('lists the processor and every GPU with measured rates, or says why there is none', async () => {
+  const { exitCode, stdout, stderr } = await callCli(['devices', '--json']);
+  expect(exitCode).toBe(0);
+  const { devices, problem } = JSON.parse(stdout);
+  expect(problem).toBe(whyNoVulkan);
+  expect(devices[0].kind).toBe('cpu');
+  expect(devices.length > 1).toBe(whyNoVulkan === null);
+  for (const { gpu, rates, facts, kind } of devices) {
+    if (gpu?.missing.length > 0) continue;
+    for (const rate of Object.values(rates)) expect(rate, kind).toBeGreaterThan(1e6);
+    expect(facts.link).toMatch(gpu ? /^(imported|staged)$/ : /^none$/);
+  }
+  expect(stderr).toMatch(
+    /^cpu: .*\n {2}copies to it .*B\/s, from it .*B\/s, weights read .*B\/s, products of 256 rows .*FLOP\/s$/m,
+  );
+  if (whyNoVulkan === null)
+    expect(stderr).toMatch(/^vulkan: .*\n {2}\w+, driver .*\n {2}queues: .*\n {2}uses /m);
+  else expect(stderr).toContain(`no Vulkan: ${whyNoVulkan}`);
+});
