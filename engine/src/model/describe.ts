@@ -21,7 +21,7 @@ export interface ModelDescription {
   readonly unit?: 'expert' | 'ffn';
   /** What records name it by. @default a digest of the spec */
   readonly digest?: string;
-  /** How every weight is stored. @default bf16, as the models of the paper are published */
+  /** How weights are stored of which the configuration says nothing else. @default bf16, as most models are published */
   readonly dtype?: WeightDtype;
 }
 
@@ -40,10 +40,14 @@ export function describeModel(description: ModelDescription): Checkpoint {
   for (const { tensors: parts } of [embedding, head, ...layers.flatMap((l) => [l.attention, ...l.experts])])
     for (const { ref } of parts) tensors.set(ref.name, ref); // tied embeddings count once
   let parameters = 0;
-  for (const { numElements } of tensors.values()) parameters += numElements;
+  let bytes = 0;
+  for (const { numElements, byteLength } of tensors.values()) {
+    parameters += numElements;
+    bytes += byteLength;
+  }
   return {
     ...{ directory: '', name, spec, tensors, embedding, head, layers, parameters },
-    bytes: codec.bytes(parameters),
+    bytes,
     digest: digest ?? digestOf(spec, codec),
   };
 }
@@ -54,7 +58,12 @@ export function isDescribed({ embedding }: Checkpoint): boolean {
 }
 
 function digestOf(spec: ModelSpec, codec: Codec): string {
-  const identity = JSON.stringify({ described: identityOf(spec), elementBytes: codec.bytes(1) });
+  const described = identityOf(spec);
+  const others = Object.entries(spec.tensors).flatMap(([role, place]) =>
+    place.codec ? [[role, place.codec]] : [],
+  );
+  const stored = others.length > 0 ? { codecs: others } : {};
+  const identity = JSON.stringify({ described, elementBytes: codec.bytes(1), ...stored });
   return createHash('sha256').update(identity).digest('hex');
 }
 
@@ -69,11 +78,11 @@ function mergeExperts(experts: readonly GroupSpec[], layer: number): GroupSpec {
 }
 
 /** Tensors lie one behind the other in a file that does not exist. */
-function placeGroup({ id, kind, layer, expert, tensors }: GroupSpec, dtype: WeightDtype): WeightGroup {
-  const codec: Codec = codecs[dtype];
+function placeGroup({ id, kind, layer, expert, tensors }: GroupSpec, usual: WeightDtype): WeightGroup {
   let fileOffset = 0;
   let deviceBytes = 0;
-  const described = tensors.map(({ role, name, shape }) => {
+  const described = tensors.map(({ role, name, shape, codec: dtype = usual }) => {
+    const codec: Codec = codecs[dtype];
     const numElements = countElements(shape);
     const byteLength = codec.bytes(numElements);
     const ref: TensorRef = {

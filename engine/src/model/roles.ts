@@ -1,5 +1,6 @@
 /** Which tensors a model consists of, by role: names and shapes, derived from its spec. */
 
+import type { WeightDtype } from '@specoffload/native';
 import {
   type AttentionSpec,
   keyWidth,
@@ -16,6 +17,8 @@ export interface TensorSpec {
   /** Of its own; also where several share a stored tensor. */
   readonly name: string;
   readonly shape: readonly number[];
+  /** See `TensorPlace.codec`. */
+  readonly codec?: WeightDtype;
   /** The stored tensor that it is a part of, and which; missing: it is a stored tensor by itself. */
   readonly within?: {
     readonly name: string;
@@ -69,16 +72,17 @@ function placeOf(
   role: TensorRole,
   layer: number,
   expert: number,
-): Pick<TensorSpec, 'name' | 'within'> {
+): Pick<TensorSpec, 'name' | 'codec' | 'within'> {
   const place = spec.tensors[role === 'head' && spec.embedding.tied ? 'embedding' : role];
   if (!place) throw new Error(`${spec.architecture} does not say where ${role} lies`);
-  const { slice, dense } = place;
+  const { slice, dense, codec } = place;
   const isDense = dense !== undefined && layer >= 0 && spec.layers[layer].ffn.router === null;
   const name = (isDense ? dense : place.name).replace('{layer}', `${layer}`).replace('{expert}', `${expert}`);
-  if (!slice || isDense) return { name };
+  if (!slice || isDense) return { name, codec };
   const { ffn, attention } = spec.layers[layer];
   return {
     name: `${name}${slice.isStackOfExperts ? `[${expert}]` : ''}${slice.rows ? `.${role}` : ''}`,
+    codec,
     within: { name, slice, expert, numExperts: ffn.numExperts, headDim: attention.headDim },
   };
 }

@@ -3,6 +3,7 @@
  * config.json; the reference pass, the device's graphs, the task graph, sizes and costs are derived from it.
  */
 
+import type { WeightDtype } from '@specoffload/native';
 import type { TensorRole } from './types.js';
 
 export interface ModelSpec {
@@ -172,6 +173,8 @@ export interface TensorPlace {
   readonly dense?: string;
   /** What of the stored tensor it is; all of it where there is none. */
   readonly slice?: TensorSlice;
+  /** How the configuration says it is stored, where that is another way than the rest. */
+  readonly codec?: WeightDtype;
 }
 
 /** Part of a stored tensor. */

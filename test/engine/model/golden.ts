@@ -10,7 +10,7 @@ export interface Golden {
     readonly greedy_ids: readonly number[];
     readonly greedy_margins: readonly number[];
   }[];
-  readonly all_positions: { readonly prompt: number; readonly logits: readonly (readonly number[])[] };
+  readonly all_positions?: { readonly prompt: number; readonly logits: readonly (readonly number[])[] };
   readonly router?: {
     readonly prompt: number;
     readonly layers: readonly {

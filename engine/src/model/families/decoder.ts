@@ -56,15 +56,23 @@ export interface ActivationField {
   readonly names: readonly string[];
 }
 
+export interface DecoderOptions {
+  /** @default silu */
+  readonly activation?: ActivationField;
+  /** Ways of being quantised that the family reads, `quant_method` in its configuration. @default none */
+  readonly quantised?: readonly string[];
+}
+
 /** One function, two names. */
 const silu: ActivationField = { field: 'hidden_act', names: ['silu', 'swish'] };
 
 export function parseDecoder(
   config: ConfigValues,
   missing: DecoderDefaults,
-  activation: ActivationField = silu,
+  { activation = silu, quantised = [] }: DecoderOptions = {},
 ): Decoder {
-  refuseOtherArithmetic(config, activation);
+  refuseOtherActivation(config, activation);
+  refuseQuantised(config, quantised);
   const hiddenSize = config.count('hidden_size', 2 ** 17, missing.hiddenSize);
   const numHeads = config.count('num_attention_heads', 2 ** 12, missing.numHeads);
   const numKvHeads = parseKvHeads(config, numHeads, missing.numKvHeads);
@@ -174,10 +182,19 @@ export function refuseBiases(config: ConfigValues): void {
       throw config.unsupported(field, config.get(field), 'false', 'use a checkpoint without it');
 }
 
-function refuseOtherArithmetic(config: ConfigValues, { field: name, names }: ActivationField): void {
+function refuseOtherActivation(config: ConfigValues, { field: name, names }: ActivationField): void {
   const activation = config.get(name) ?? names[0];
   if (!names.some((known) => known === activation))
     throw config.unsupported(name, activation, `"${names[0]}"`, 'use a checkpoint without it');
+}
+
+/** How the weights are quantised, where Hugging Face's field says so. */
+export function quantisationOf(config: ConfigValues): unknown {
+  return config.object('quantization_config')?.get('quant_method');
+}
+
+function refuseQuantised(config: ConfigValues, known: readonly string[]): void {
+  if (known.some((method) => method === quantisationOf(config))) return;
   // Hugging Face's field, an older one of compressed-tensors, and MLX's.
   for (const field of ['quantization_config', 'compression_config', 'quantization'])
     if (config.isThere(field))

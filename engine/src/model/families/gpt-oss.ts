@@ -1,11 +1,18 @@
 /**
  * gpt-oss: attention with sinks, a window in every second layer, biases everywhere, and experts with a clamped gate that
- * are stored in stacks, gate and up by turns. Source: `GptOssConfig` and `modeling_gpt_oss.py` in transformers 5.18.
+ * are stored in stacks, gate and up by turns, and published in MXFP4. Source: `GptOssConfig` and `modeling_gpt_oss.py` in transformers 5.18.
  */
 
 import type { ConfigValues } from '../config-values.js';
-import { clampedSwiglu, createLayers, type RopeSpec, type TensorPlaces } from '../spec.js';
-import { createSpec, decoderLayer, decoderSizeFields, decoderTensors, parseDecoder } from './decoder.js';
+import { clampedSwiglu, createLayers, type RopeSpec, type TensorPlace, type TensorPlaces } from '../spec.js';
+import {
+  createSpec,
+  decoderLayer,
+  decoderSizeFields,
+  decoderTensors,
+  parseDecoder,
+  quantisationOf,
+} from './decoder.js';
 import { type ExpertFields, expertSizeFields, parseExpertCounts } from './experts.js';
 import type { Family } from './family.js';
 import { parseLayerWindows } from './window.js';
@@ -26,10 +33,12 @@ export const gptOss: Family = {
   className: 'GptOssForCausalLM',
   parse(config) {
     refuseOtherLimit(config);
-    const decoder = parseDecoder(config, {
+    const missing = {
       ...{ vocabSize: 201_088, hiddenSize: 2880, numLayers: 36, numHeads: 64, numKvHeads: 8, headDim: 64 },
       ...{ ffnSize: 2880, maxPositions: 131_072, rmsNormEps: 1e-5, rope: missingRope, eosTokenIds: [] },
-    });
+    };
+    const decoder = parseDecoder(config, missing, { quantised: ['mxfp4'] });
+    const expertCodec = quantisationOf(config) === 'mxfp4' ? 'mxfp4' : undefined;
     const hasBiases = !config.isThere('attention_bias') || config.flag('attention_bias');
     const counts = parseExpertCounts(config, expertFields, { numExperts: 128, expertsPerToken: 4 });
     const windows = parseWindows(config, decoder.numLayers);
@@ -44,7 +53,7 @@ export const gptOss: Family = {
         ffn: { ...ffn, ...counts, activation: 'clamped-swiglu', biases: true, router },
       };
     });
-    return createSpec('gpt_oss', decoder, layers, tensorsOf(decoder.ffnSize));
+    return createSpec('gpt_oss', decoder, layers, tensorsOf(decoder.ffnSize, expertCodec));
   },
   sizeFields: (spec, original) => ({
     ...decoderSizeFields(spec, original),
@@ -72,11 +81,13 @@ function refuseOtherLimit(config: ConfigValues): void {
     );
 }
 
-function tensorsOf(width: number): TensorPlaces {
+/** @param codec of the experts' matrices, where it is another than that of the rest */
+function tensorsOf(width: number, codec: TensorPlace['codec']): TensorPlaces {
   const { gate, up, down, ...others } = decoderTensors;
   const mlp = 'model.layers.{layer}.mlp';
-  const stack = (name: string, isTransposed: boolean, first?: number) => ({
+  const stack = (name: string, isTransposed: boolean, first?: number): TensorPlace => ({
     name: `${mlp}.experts.${name}`,
+    ...(isTransposed && codec && { codec }),
     slice: {
       ...{ isStackOfExperts: true, isTransposed },
       ...(first !== undefined && { rows: { first, step: 2, count: width } }),
