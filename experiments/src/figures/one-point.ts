@@ -9,8 +9,8 @@ import type { FigureRow } from './points.js';
 const outcomeNames = new Set(
   columns.filter(({ group, name }) => group !== 'asked' && name !== 'kind').map(({ name }) => name),
 );
-/** Of measured runs these are: another processor's run is no repeat. */
-const computerNames = ['cpu', 'cores', 'core'];
+/** Of measured runs these are: another processor's or card's run is no repeat. */
+const computerNames = ['cpu', 'cores', 'core', 'gpu'];
 
 const mostNamed = 6;
 const mostValues = 5;

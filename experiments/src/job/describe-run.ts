@@ -2,7 +2,7 @@
 
 import { idleCauses, inUsualOrder, type LaneName, largest, type PhaseName } from '@specoffload/engine';
 import { printable } from '@specoffload/input';
-import type { PhaseRecord, RunRecord } from '../store/index.js';
+import { choicesIn, type PhaseRecord, type RunRecord } from '../store/index.js';
 import {
   formatBytes,
   formatCount,
@@ -45,6 +45,8 @@ function describeFacts(record: RunRecord): string[] {
   const { acceptance, memory, bytesMoved, seconds, passes } = record.result;
   const directReads = record.kind === 'simulated' || record.result.directReads;
   const facts: [string, string][] = [];
+  const { drafter } = choicesIn(record.spec);
+  if (drafter !== undefined) facts.push(['drafter', `${drafter}, no model`]);
   const idle = describeIdle(record.result.phases);
   if (idle !== null) facts.push(['device idle', idle]);
   if (acceptance !== null)

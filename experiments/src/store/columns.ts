@@ -2,7 +2,7 @@
 
 import { is } from '@specoffload/input';
 import { usualDevice } from '../inputs/devices.js';
-import { pointKeyOf } from './point.js';
+import { gpuOf, pointKeyOf } from './point.js';
 import { factsOf, type RunRecord } from './record.js';
 import { choicesIn } from './spec.js';
 import { count, fraction, isoTime } from './words.js';
@@ -124,4 +124,5 @@ export const columns: readonly RowColumn[] = [
   shown('provenance', 'provenance.cpu'),
   shown('provenance', 'provenance.cores'),
   shown('provenance', 'machine.core'),
+  { ...shown('provenance', 'result.device.name', 'gpu'), of: gpuOf },
 ];

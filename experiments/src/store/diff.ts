@@ -2,6 +2,7 @@
 
 import { columns, type RowColumn, type RowValue } from './columns.js';
 import { earlierKeyOf } from './determinants.js';
+import { gpuOf } from './point.js';
 import type { RunRecord } from './record.js';
 import { choicesIn } from './spec.js';
 
@@ -45,7 +46,7 @@ export function diffRuns(a: RunRecord, b: RunRecord): RunDiff {
     point: differencesOf(askedOf(a), askedOf(b)),
     results: compareResults(a, b),
     isSameOutput: outputs.includes(null) ? null : outputs[0] === outputs[1],
-    provenance: differencesOf(a.provenance, b.provenance),
+    provenance: differencesOf({ ...a.provenance, gpu: gpuOf(a) }, { ...b.provenance, gpu: gpuOf(b) }),
     conditions: differencesOf(conditionsOf(a), conditionsOf(b)),
   };
 }

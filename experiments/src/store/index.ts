@@ -19,6 +19,7 @@ export { type FixedRow, type Row, readRows, toRow, toRows } from './rows.js';
 export {
   type AcceptanceSpec,
   type CounterpartSpec,
+  choicesIn,
   type MeasuredSpec,
   type RunSpec,
   type SimulatedSpec,

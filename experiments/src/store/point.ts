@@ -18,6 +18,8 @@ export interface PointOfRun {
   readonly cores: number;
   /** null of predictions, whose core is no part of what they come to. */
   readonly core: string | null;
+  /** null where the processor computed, and of predictions. */
+  readonly gpu?: string | null;
 }
 
 /**
@@ -34,12 +36,18 @@ export function pointKeyOf(record: RunRecord): string {
 export function pointOf(record: RunRecord): PointOfRun {
   const { cpu, cores } = record.provenance;
   const core = record.kind === 'measured' ? record.machine.core : null;
-  return { kind: record.kind, pointKey: pointKeyOf(record), cpu, cores, core };
+  return { kind: record.kind, pointKey: pointKeyOf(record), cpu, cores, core, gpu: gpuOf(record) };
+}
+
+/** The card that computed, by its name; null where the processor did, and of predictions. */
+export function gpuOf(record: RunRecord): string | null {
+  return record.kind === 'measured' ? (record.result.device?.name ?? null) : null;
 }
 
 /** The same text for runs of the same point, and for no others. */
-export function pointIdOf({ kind, pointKey, cpu, cores, core }: PointOfRun): string {
-  return kind === 'simulated' ? `simulated ${pointKey}` : JSON.stringify([kind, pointKey, cpu, cores, core]);
+export function pointIdOf({ kind, pointKey, cpu, cores, core, gpu = null }: PointOfRun): string {
+  if (kind === 'simulated') return `simulated ${pointKey}`;
+  return JSON.stringify([kind, pointKey, cpu, cores, core, gpu]);
 }
 
 /**
@@ -53,10 +61,10 @@ export function turnIdOf({ kind, seed, repeat }: Pick<RunRecord, 'kind' | 'seed'
 /** Settings by which runs that no experiment placed can differ, each under a name: `machine.memory.deviceBytes`. */
 export function determinantsOf(record: RunRecord): Readonly<Record<string, string | number>> {
   const { cpu, cores } = record.provenance;
-  const computer = record.kind === 'measured' ? { cpu, cores } : {};
+  const gpu = gpuOf(record);
+  const computer = record.kind === 'measured' ? { cpu, cores, ...(gpu && { gpu }) } : {};
   const leaves: Record<string, string | number> = {};
-  const sampling = record.spec && 'sampling' in record.spec ? record.spec.sampling : {};
-  flatten({ ...withoutTurn(record), computer, sampling }, '', leaves);
+  flatten({ ...withoutTurn(record), computer }, '', leaves);
   return leaves;
 }
 

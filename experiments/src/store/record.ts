@@ -237,7 +237,7 @@ const resultRecord = fields({
   device: described(
     orMissing(
       fields({
-        name: anyText,
+        name: described(anyText, '', 'card that computed; null where the processor did'),
         driver: orNull(anyText),
         link: oneOf(['imported', 'staged', 'none']),
         hasCopyQueue: flag,

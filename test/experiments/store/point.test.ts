@@ -2,10 +2,12 @@ import { describe, expect, it } from 'vitest';
 import {
   buildRecord,
   determinantsOf,
+  diffRuns,
   pointIdOf,
   pointKeyOf,
   pointOf,
   type RunRecord,
+  toRow,
   turnIdOf,
 } from '../../../experiments/src/store/index.js';
 import { fakePrediction, fakeRecord } from '../fake-records.js';
@@ -46,6 +48,18 @@ describe('runs that no experiment asked for', () => {
     expect(idOf(other)).not.toBe(idOf(stray));
     expect(determinantsOf(other)['machine.device']).toBe('isolated');
     expect(determinantsOf(stray)).not.toHaveProperty('machine.device');
+  });
+
+  it('are of two points when another card computed', () => {
+    const withCard = (name: string): RunRecord => {
+      const device = { name, driver: '1.0', link: 'imported', hasCopyQueue: true } as const;
+      return { ...own, result: { ...own.result, device } };
+    };
+    const [one, other] = [withCard('Card A'), withCard('Card B')];
+    expect(new Set([own, one, other].map(idOf)).size).toBe(3);
+    expect(determinantsOf(one)['computer.gpu']).toBe('Card A');
+    expect([toRow(own).gpu, toRow(one).gpu]).toEqual([null, 'Card A']);
+    expect(diffRuns(one, other).provenance).toEqual([{ field: 'gpu', a: 'Card A', b: 'Card B' }]);
   });
 
   it('are of two points when other code predicted', () => {
