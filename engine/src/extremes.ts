@@ -1,4 +1,4 @@
-/** The largest and the smallest of any number of numbers: `Math.max(...values)` ends the stack from some 120,000 on. */
+/** The sum, the largest and the smallest of any number of numbers: `Math.max(...values)` ends the stack from some 120,000 on. */
 
 /** -Infinity where there is none; NaN where one is. */
 export function largest(values: Iterable<number>): number {
@@ -12,4 +12,8 @@ export function smallest(values: Iterable<number>): number {
   let least = Number.POSITIVE_INFINITY;
   for (const value of values) least = Math.min(least, value);
   return least;
+}
+
+export function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
 }

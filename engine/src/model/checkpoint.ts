@@ -5,6 +5,7 @@ import { open } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { quote, UserError } from '@specoffload/input';
 import { f32 } from '@specoffload/native';
+import { sum } from '../extremes.js';
 import { refuseUncomputable } from './arithmetic.js';
 import { warnOfCheckpoint } from './config-values.js';
 import { readModelSpec } from './configuration.js';
@@ -206,8 +207,4 @@ async function hashSamples(hash: Hash, { path, byteLength }: WeightFile): Promis
   } finally {
     await file.close();
   }
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
 }

@@ -19,6 +19,7 @@
  * It is a bound for the average course of acceptance: a draw may be some percent luckier, most with few sequences.
  */
 
+import { sum } from '../extremes.js';
 import { createCostModel } from '../machine/cost-model.js';
 import { computeLane, type MachineModel } from '../machine/machine-model.js';
 import { countHeads } from '../model/spec.js';
@@ -35,7 +36,7 @@ import { type DraftSeconds, type DraftSituation, draftSeconds } from './draft-se
 import type { FrameWork } from './layer-seconds.js';
 import { chanceThatAheadHolds, type LifetimeRound, lifetimes } from './lifetimes.js';
 import { Passes, type PassSeconds } from './pass-seconds.js';
-import { averageRound, countEqual, scaleRound, splitRounds, sum } from './stretches.js';
+import { averageRound, countEqual, scaleRound, splitRounds } from './stretches.js';
 import { type LaneSeconds, mostOf, TaskSeconds } from './task-seconds.js';
 
 export interface ClosedFormRequest {

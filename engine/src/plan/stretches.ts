@@ -1,5 +1,6 @@
 /** Many rounds as few: those that are alike are looked at once. */
 
+import { sum } from '../extremes.js';
 import type { LifetimeRound } from './lifetimes.js';
 
 /** Most stretches of rounds that are looked at one by one. */
@@ -46,8 +47,4 @@ export function averageRound(rounds: readonly LifetimeRound[]): LifetimeRound {
     tokens: average(({ tokens, alive }) => tokens * alive),
     wanting: rounds[0].wanting.map((_, step) => average(({ wanting }) => wanting[step])),
   };
-}
-
-export function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
 }

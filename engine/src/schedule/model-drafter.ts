@@ -1,5 +1,6 @@
 /** A draft model as the drafter: weights, KV cache and activations live in the memory of the lane that drafts. */
 
+import { sum } from '../extremes.js';
 import type { Checkpoint } from '../model/types.js';
 import type { Hop, Routes } from '../topology/topology.js';
 import { placeFrame, placeRope, placeScratch } from './activations.js';
@@ -105,8 +106,4 @@ function uploadTask({ ids, routes }: DraftRun, pass: number, bytes: number): Tas
     ...{ pass, batch: -1, priority: 0, rows: 0 },
   };
   return createTask(head, { after: [], bytes, createOp: () => ({ kind: 'imagined' }) });
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
 }

@@ -1,6 +1,7 @@
 /** From what a caller asked for to a complete policy, the waves of batches it makes, and the memory they need. */
 
 import { UserError } from '@specoffload/input';
+import { sum } from '../extremes.js';
 import type { Checkpoint } from '../model/types.js';
 import { cacheCapacity } from './kv-cache.js';
 import type { MemoryDemand } from './memory-plan.js';
@@ -203,8 +204,4 @@ function chunk<T>(items: readonly T[], size: number): T[][] {
   return Array.from({ length: Math.ceil(items.length / size) }, (_, i) =>
     items.slice(i * size, (i + 1) * size),
   );
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
 }

@@ -10,9 +10,6 @@ import type {
 import type { TensorRole } from '../model/types.js';
 import type { GroupLayout } from './group-layout.js';
 
-/** The arithmetic of a task that has none. */
-export const noWork = { flops: 0, productRows: 0, scoreFlops: 0, cacheBytes: 0 } as const;
-
 /** Numbers tasks; later tasks have higher numbers. */
 export class TaskIds {
   #last = -1;
