@@ -45,7 +45,7 @@ export type { PhaseName, Span } from './trace/types.js';
 // Models: checkpoints, configurations, the catalogue.
 
 export { type CatalogEntry, describeCatalogModel, modelCatalog } from './model/catalog.js';
-export { type ChatMessage, type ChatTemplate, loadChatTemplate, renderChat } from './model/chat-template.js';
+export { type ChatMessage, type ChatTemplate, loadChatTemplate, renderChats } from './model/chat-template.js';
 export { openCheckpoint } from './model/checkpoint.js';
 export { parseModelSpec } from './model/config.js';
 export { isConfigurationAlone, openConfiguration } from './model/configuration.js';

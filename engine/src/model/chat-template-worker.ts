@@ -5,14 +5,21 @@ import { Template } from '@huggingface/jinja';
 import { reasonOf } from '@specoffload/input';
 import type { RenderReply, RenderRequest } from './chat-template.js';
 
-/** More than any model's context holds. */
-const mostCharacters = 1 << 26;
+/** Of all texts together. */
+const mostCharacters = 1 << 27;
 
 function render({ text, variables }: RenderRequest): RenderReply {
   try {
-    const rendered = new Template(text).render({ ...variables });
-    if (rendered.length <= mostCharacters) return { rendered };
-    return { error: `it makes ${rendered.length} characters of them` };
+    const template = new Template(text);
+    const rendered: string[] = [];
+    let characters = 0;
+    for (const one of variables) {
+      rendered.push(template.render({ ...one }));
+      characters += rendered.at(-1)?.length ?? 0;
+      if (characters > mostCharacters)
+        return { error: `it makes more than ${mostCharacters} characters of them` };
+    }
+    return { rendered };
   } catch (error) {
     return { error: reasonOf(error) };
   }

@@ -3,6 +3,8 @@
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { isRecord, maybeReadJson, maybeReadText, quote, UserError } from '@specoffload/input';
+import { isGgufPath, readGguf } from './gguf/file.js';
+import { chatTemplateOfGguf, tokenizerOfGguf } from './gguf/tokenizer.js';
 
 export interface ChatMessage {
   readonly role: string;
@@ -24,19 +26,39 @@ const mostTemplateBytes = 1 << 21;
 const mostOptionsBytes = 16_000_000;
 
 /**
- * `chat_template.jinja`, or `chat_template` of `tokenizer_config.json` (of several the one called `default`); null when
- * the directory has none.
+ * `chat_template.jinja`, or `chat_template` of `tokenizer_config.json` (of several the one called `default`), or what a
+ * GGUF file has in their place; null when there is none.
+ * @param directory of a checkpoint, or a GGUF file
  * @throws UserError when what stands there is none.
  */
 export async function loadChatTemplate(directory: string): Promise<ChatTemplate | null> {
+  const { source, template, options } = isGgufPath(directory)
+    ? await readGgufTemplate(directory)
+    : await readTemplateFiles(directory);
+  const text = templateOf(template, source);
+  return text === null ? null : { source, text, specialTokens: specialTokensOf(options) };
+}
+
+interface FoundTemplate {
+  readonly source: string;
+  readonly template: unknown;
+  /** With the special tokens among them. */
+  readonly options: Readonly<Record<string, unknown>>;
+}
+
+async function readTemplateFiles(directory: string): Promise<FoundTemplate> {
   const optionsPath = join(directory, 'tokenizer_config.json');
   const read = await maybeReadJson(optionsPath, mostOptionsBytes);
   const options = isRecord(read) ? read : {};
   const filePath = join(directory, 'chat_template.jinja');
   const file = await maybeReadText(filePath, mostTemplateBytes);
-  const source = file === null ? optionsPath : filePath;
-  const text = file ?? templateOf(options.chat_template, optionsPath);
-  return text === null ? null : { source, text, specialTokens: specialTokensOf(options) };
+  if (file !== null) return { source: filePath, template: file, options };
+  return { source: optionsPath, template: options.chat_template, options };
+}
+
+async function readGgufTemplate(path: string): Promise<FoundTemplate> {
+  const gguf = await readGguf(path);
+  return { source: path, template: chatTemplateOfGguf(gguf), options: tokenizerOfGguf(gguf)?.options ?? {} };
 }
 
 function templateOf(value: unknown, source: string): string | null {
@@ -64,29 +86,34 @@ function specialTokensOf(options: Readonly<Record<string, unknown>>): Record<str
 /** Handed to the thread. */
 export interface RenderRequest {
   readonly text: string;
-  readonly variables: Readonly<Record<string, unknown>>;
+  /** One record of variables for each text that is wanted. */
+  readonly variables: readonly Readonly<Record<string, unknown>>[];
 }
 
-export type RenderReply = { readonly rendered: string } | { readonly error: string };
+export type RenderReply = { readonly rendered: readonly string[] } | { readonly error: string };
 
-/** A hundred times what the slowest published template takes, and enough for a book of messages. */
+/** A hundred times what the slowest published template takes with a book of messages. */
 const renderLimits = { seconds: 10, heapMegabytes: 256 };
 
+export type RenderLimits = typeof renderLimits;
+
 /**
- * The text of a conversation, up to where the model's reply begins; special tokens are in it as text.
+ * The texts of conversations, up to where the model's reply begins; special tokens are in them as text.
  * @throws UserError when the template is none, refuses the messages, or does not come to an end.
  */
-export async function renderChat(
+export async function renderChats(
   { source, text, specialTokens }: ChatTemplate,
-  messages: readonly ChatMessage[],
-): Promise<string> {
+  conversations: readonly (readonly ChatMessage[])[],
+  limits: RenderLimits = renderLimits,
+): Promise<readonly string[]> {
   // As transformers' apply_chat_template with add_generation_prompt.
-  const variables = { ...specialTokens, messages, tools: null, documents: null, add_generation_prompt: true };
-  const reply = await renderInThread({ text, variables });
+  const shared = { ...specialTokens, tools: null, documents: null, add_generation_prompt: true };
+  const variables = conversations.map((messages) => ({ ...shared, messages }));
+  const reply = await renderInThread({ text, variables }, limits);
   if (reply !== null && 'rendered' in reply) return reply.rendered;
   if (reply === null)
     throw new UserError(
-      `${source}: the chat template did not come to an end in ${renderLimits.seconds} s and ${renderLimits.heapMegabytes} MB; expected one that renders in moments; use the template that was published with the model`,
+      `${source}: the chat template did not come to an end in ${limits.seconds} s and ${limits.heapMegabytes} MB; expected one that renders in moments; use the template that was published with the model`,
     );
   throw new UserError(
     `${source}: the chat template gives no text for these messages (${quote(reply.error, 200)}); expected a template in Jinja that takes them; change the messages, or use the template that was published with the model`,
@@ -94,15 +121,18 @@ export async function renderChat(
 }
 
 /** @returns null when time or memory was not enough */
-async function renderInThread(request: RenderRequest): Promise<RenderReply | null> {
+async function renderInThread(
+  request: RenderRequest,
+  { seconds, heapMegabytes }: RenderLimits,
+): Promise<RenderReply | null> {
   const thread = new Worker(new URL('./chat-template-worker.js', import.meta.url), {
     ...{ workerData: request, name: 'chat template' },
-    resourceLimits: { maxOldGenerationSizeMb: renderLimits.heapMegabytes },
+    resourceLimits: { maxOldGenerationSizeMb: heapMegabytes },
   });
   let timer: NodeJS.Timeout | undefined;
   try {
     return await new Promise<RenderReply | null>((resolve, reject) => {
-      timer = setTimeout(() => resolve(null), 1000 * renderLimits.seconds);
+      timer = setTimeout(() => resolve(null), 1000 * seconds);
       thread.on('message', resolve);
       thread.on('error', (error: NodeJS.ErrnoException) =>
         error.code === 'ERR_WORKER_OUT_OF_MEMORY' ? resolve(null) : reject(error),

@@ -2,15 +2,21 @@
 
 import { CommanderError } from 'commander';
 import { describeError, exitCodeOf } from '../terminal/errors.js';
+import type { Interrupts } from './interrupt.js';
 import { createProgram } from './program.js';
 
 /**
  * @param signal aborted by Ctrl-C
+ * @param takeInterrupts see `Interrupts`
  * @returns the exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
  */
-export async function runCommandLine(args: readonly string[], signal: AbortSignal): Promise<number> {
+export async function runCommandLine(
+  args: readonly string[],
+  signal: AbortSignal,
+  takeInterrupts: Interrupts['take'] = () => {},
+): Promise<number> {
   try {
-    const program = await createProgram(args, { signal });
+    const program = await createProgram(args, { signal, takeInterrupts });
     await program.parseAsync(args, { from: 'user' });
     return 0;
   } catch (error) {

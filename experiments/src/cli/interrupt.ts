@@ -7,16 +7,25 @@ const echoMs = 500;
 
 const exitCodes = { SIGINT: 130, SIGTERM: 143 } as const;
 
-/**
- * Listens until the process ends: without a listener, Node ends the process at once, whatever is under way.
- * @returns aborted with an {@link InterruptedError}
- */
-export function listenForInterrupts(host: NodeJS.Process): AbortSignal {
+export interface Interrupts {
+  /** Aborted with an {@link InterruptedError}. */
+  readonly signal: AbortSignal;
+  /** Gives every Ctrl-C from now on to somebody who knows better what to end. */
+  readonly take: (listener: () => void) => void;
+}
+
+/** Listens until the process ends: without a listener, Node ends the process at once, whatever is under way. */
+export function listenForInterrupts(host: NodeJS.Process): Interrupts {
   const controller = new AbortController();
   let firstMs: number | null = null;
+  let latestMs = Number.NEGATIVE_INFINITY;
+  let taker: (() => void) | null = null;
   const onSignal = (name: NodeJS.Signals) => {
     const exitCode = exitCodes[name as keyof typeof exitCodes];
     const nowMs = performance.now();
+    const isEcho = nowMs - latestMs <= echoMs;
+    latestMs = nowMs;
+    if (taker && name === 'SIGINT') return isEcho ? undefined : taker();
     if (firstMs === null) {
       firstMs = nowMs;
       controller.abort(new InterruptedError(exitCode));
@@ -28,5 +37,10 @@ export function listenForInterrupts(host: NodeJS.Process): AbortSignal {
     host.on(name, onSignal);
     for (const listener of early) host.off(name, listener as NodeJS.SignalsListener);
   }
-  return controller.signal;
+  return {
+    signal: controller.signal,
+    take: (listener) => {
+      taker = listener;
+    },
+  };
 }

@@ -27,7 +27,8 @@ process.on('uncaughtException', (error) => {
 });
 
 watchOutput();
-runCommandLine(process.argv.slice(2), listenForInterrupts(process)).then((exitCode) => {
+const { signal, take } = listenForInterrupts(process);
+runCommandLine(process.argv.slice(2), signal, take).then((exitCode) => {
   process.exitCode = exitCode;
   // Its own end takes Node a while, during which another Ctrl-C would end it by that signal.
   if (exitCode >= 128) process.exit();

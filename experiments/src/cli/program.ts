@@ -11,6 +11,7 @@ type Add = (program: Command, context: CommandContext) => void;
 const commands: Readonly<Record<string, () => Promise<Add>>> = {
   start: async () => (await import('./commands/start.js')).addStartCommand,
   run: async () => (await import('./commands/run.js')).addRunCommand,
+  chat: async () => (await import('./commands/chat.js')).addChatCommand,
   plan: async () => (await import('./commands/plan.js')).addPlanCommand,
   simulate: async () => (await import('./commands/simulate.js')).addSimulateCommand,
   sweep: async () => (await import('./commands/sweep.js')).addSweepCommand,

@@ -4,6 +4,7 @@ import { basename, extname, join } from 'node:path';
 import type { Tokenizer } from '@specoffload/engine';
 import { check, is, maybeReadText, parseJson, UserError } from '@specoffload/input';
 import { displayPath, pairPaths } from '../paths.js';
+import type { EncodeTexts } from './chat.js';
 
 export const workloadNames = ['code', 'prose', 'dialogue', 'reference'] as const;
 export type WorkloadName = (typeof workloadNames)[number];
@@ -17,6 +18,8 @@ export interface Vocabulary {
   readonly size: number;
   /** null where the target has none: then only ids will do. */
   readonly tokenizer: Tokenizer | null;
+  /** How texts become ids. @default the tokenizer's way */
+  readonly encode?: EncodeTexts | undefined;
 }
 
 export interface Workload {
@@ -56,8 +59,14 @@ export async function loadWorkload(
   const wanted = numPrompts ?? (isShipped ? defaultWorkloadPrompts : written.length);
   return {
     name: isShipped ? which : basename(path, extname(path)),
-    prompts: written.slice(0, wanted).map((prompt) => toIds(prompt, vocabulary)),
+    prompts: await toIds(written.slice(0, wanted), vocabulary),
   };
+}
+
+/** Prompts that were typed. @throws UserError when the target has no tokenizer, or one of them is no token long */
+export async function typedWorkload(texts: readonly string[], vocabulary: Vocabulary): Promise<Workload> {
+  const written = texts.map((prompt) => ({ where: '--prompt', prompt }));
+  return { name: 'typed', prompts: await toIds(written, vocabulary) };
 }
 
 const mostBytes = 1 << 28;
@@ -113,12 +122,23 @@ function parseJsonList(text: string, name: string): readonly WrittenPrompt[] {
   return value.map((ids, i) => ({ where: `${name} prompt ${i}`, ids }));
 }
 
-function toIds({ where, prompt, ids }: WrittenPrompt, { size, tokenizer }: Vocabulary): readonly number[] {
-  if (prompt !== undefined && tokenizer === null)
+async function toIds(
+  written: readonly WrittenPrompt[],
+  { size, tokenizer, encode }: Vocabulary,
+): Promise<readonly (readonly number[])[]> {
+  const texts = written.flatMap(({ where, prompt }) => {
+    if (prompt === undefined || tokenizer !== null) return prompt ?? [];
     throw new UserError(
       `${where} is text, but the target has no tokenizer.json; give {"ids": [...]}, or add the file`,
     );
+  });
+  const encoded = encode ? await encode(texts) : texts.map((text) => tokenizer!.encode(text));
   const id = is.wholeFrom(0, size - 1);
   const tokens = is.picked({ ids: is.listOf(id, { least: 1, expected: 'at least one token id' }) });
-  return check(tokens, { ids: ids ?? tokenizer?.encode(prompt!) }, where).ids;
+  let next = 0;
+  return written.map(({ where, ids }) => {
+    const own = ids ?? encoded[next];
+    if (!ids) next += 1;
+    return check(tokens, { ids: own }, where).ids;
+  });
 }

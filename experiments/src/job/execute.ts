@@ -16,6 +16,7 @@ import {
   type Tokenizer,
   toChromeTrace,
 } from '@specoffload/engine';
+import { UserError } from '@specoffload/input';
 import { type LocalSettings, withLimits } from '../inputs/caps.js';
 import { toDevice } from '../inputs/devices.js';
 import type { Workload } from '../inputs/prompts.js';
@@ -31,6 +32,7 @@ import {
 } from '../store/index.js';
 import { formatBytes, plural } from '../terminal/format.js';
 import { describeProgress, type Output } from '../terminal/output.js';
+import { type CompletionRequest, Completions } from './completion.js';
 
 /** What a run is made of, opened: its spec is `specOfRun`. */
 export interface Job {
@@ -75,10 +77,11 @@ export async function executeRun(
   output: Output,
   signal: AbortSignal,
   onProgress: (progress: RunProgress) => void = () => {},
+  onText?: CompletionRequest['onText'],
 ): Promise<ExecutedRun> {
   const provenance = await collectProvenance();
   const createdAt = new Date();
-  const result = await runFollowed(plan, output, signal, onProgress);
+  const result = await runFollowed(plan, output, signal, onProgress, onText);
   const run = toMeasuredRun(plan, { result, createdAt, provenance });
   const stored = await storeRun(
     plan.resultsDirectory,
@@ -123,7 +126,10 @@ async function runFollowed(
   output: Output,
   signal: AbortSignal,
   onProgress: (progress: RunProgress) => void,
+  onText?: CompletionRequest['onText'],
 ): Promise<RunResult> {
+  // A text that comes piece by piece is progress enough, and a line that updates itself would run into it.
+  if (onText) return runPlan(plan, signal, onProgress, onText);
   const follower = output.follow();
   try {
     return await runPlan(plan, signal, (progress) => {
@@ -135,19 +141,44 @@ async function runFollowed(
   }
 }
 
-/** @throws UserError from the engine; the signal's reason when it aborts. */
-export function runPlan(
+/**
+ * @param onText told of every piece of every continuation
+ * @throws UserError from the engine, or where stop strings meet a target without a tokenizer; the signal's reason when it
+ * aborts.
+ */
+export async function runPlan(
   plan: Job & Partial<Pick<JobPlan, 'seed'>>,
   signal?: AbortSignal | undefined,
   onProgress: (progress: RunProgress) => void = () => {},
+  onText?: CompletionRequest['onText'],
 ): Promise<RunResult> {
-  const { machine, workload, sampling, seed = sampling?.seed } = plan;
-  return runEngine({
-    ...{ ...plan, onProgress },
+  const { machine, workload, sampling, seed = sampling?.seed, stops = [] } = plan;
+  const completions = onText || stops.length > 0 ? new Completions(completionsOf(plan, onText)) : null;
+  const result = await runEngine({
+    ...{ ...plan, onProgress, onToken: completions?.onToken },
     ...(signal ? { signal } : {}),
     ...{ device: toDevice(machine), prompts: workload.prompts },
     sampling: sampling && { ...sampling, ...(seed === undefined ? {} : { seed }) },
   });
+  completions?.end();
+  return result;
+}
+
+/** What a finished run wrote, stop strings left out. */
+export function textsOf(plan: Job, { sequences }: Pick<RunResult, 'sequences'>): readonly string[] {
+  const completions = new Completions(completionsOf(plan));
+  for (const [index, { ids }] of sequences.entries()) for (const id of ids) completions.onToken(index, id);
+  return completions.end();
+}
+
+function completionsOf(
+  { tokenizer, workload, stops }: Job,
+  onText?: CompletionRequest['onText'],
+): CompletionRequest {
+  if (tokenizer) return { tokenizer, prompts: workload.prompts, ...(stops ? { stops } : {}), onText };
+  throw new UserError(
+    'the target has no tokenizer.json, so that its tokens are no text; add the file, or leave out what asks for text',
+  );
 }
 
 /** The same job as a question to the virtual machine: on a machine's rates, within the job's own limits. */

@@ -9,6 +9,7 @@ import type { Output } from '../terminal/output.js';
 export const cellOutput: Output = {
   say: (line) => console.log(line),
   note: (line) => console.log(line),
+  stream: (text) => process.stdout.write(text),
   document: () => {},
   follow: () => ({ update: () => {}, end: () => {} }),
 };

@@ -19,6 +19,8 @@ export interface Output {
   say(line: string): void;
   /** A line about the work under way: standard error. */
   note(line: string): void;
+  /** A part of a text that comes piece by piece, to where answers go. */
+  stream(text: string): void;
   /** The answer as one document; written only with `--json`. */
   document(value: unknown): void;
   /** Shows work under way: a line that updates itself on a terminal, one line every ten seconds elsewhere. */
@@ -41,6 +43,7 @@ export function createOutput(
 ): Output {
   return {
     say: (line) => (isJson ? stderr : stdout).write(`${printableLines(line)}\n`),
+    stream: (text) => (isJson ? stderr : stdout).write(printableLines(text)),
     note: (line) => stderr.write(`${printableLines(line)}\n`),
     document: (value) => {
       if (isJson) stdout.write(`${printableJson(JSON.stringify(value))}\n`);

@@ -9,6 +9,8 @@ import { createOutput, type Output } from '../../terminal/output.js';
 export interface CommandContext {
   /** Aborted by Ctrl-C. */
   readonly signal: AbortSignal;
+  /** Gives every Ctrl-C from now on to a listener. */
+  readonly takeInterrupts?: (listener: () => void) => void;
 }
 
 export interface CommonOptions {
@@ -35,8 +37,9 @@ export function flagsGivenTo(command: Command): IsGiven {
   return (name) => command.getOptionValueSource(name) === 'cli';
 }
 
-export function outputFor(options: CommonOptions): Output {
-  return createOutput(process.stdout, process.stderr, options.json === true);
+/** @param isForPrograms documents are asked for by another flag */
+export function outputFor(options: CommonOptions, isForPrograms?: boolean): Output {
+  return createOutput(process.stdout, process.stderr, options.json === true || isForPrograms === true);
 }
 
 /** A parser of whole numbers for commander's `.option`. */

@@ -4,10 +4,16 @@ import { join } from 'node:path';
 import { type StrategyName, strategyNames } from '@specoffload/engine';
 import type { Command } from 'commander';
 import { locateModel } from '../../inputs/models.js';
-import { type OpenPair, openPair } from '../../inputs/pair.js';
-import { loadWorkload, type Workload } from '../../inputs/prompts.js';
+import { openPair } from '../../inputs/pair.js';
 import { alignFacts, describeRun, quoteSample } from '../../job/describe-run.js';
-import { describePlan, type ExecutedRun, executeRun, type RunPlan } from '../../job/execute.js';
+import {
+  describePlan,
+  type ExecutedRun,
+  executeRun,
+  type Job,
+  type RunPlan,
+  textsOf,
+} from '../../job/execute.js';
 import { cacheDirectory, defaultResultsDirectory, displayPath, pairPaths } from '../../paths.js';
 import { type ChosenPolicy, choosePolicy } from '../../plan/choose-here.js';
 import { formatRange } from '../../plan/describe.js';
@@ -38,13 +44,15 @@ import {
 import { addMachineOptions, type MachineOptions, toMachineSettings } from './machine-options.js';
 import { addPolicyOptions, type PolicyOptions, toPolicyInput } from './policy-options.js';
 import { addSamplingOptions, type SamplingOptions, toSamplingInput } from './sampling-options.js';
+import { addTextOptions, openPrompts, type TextOptions } from './text-options.js';
 
 interface RunCommandOptions
   extends CommonOptions,
     DrafterOptions,
     MachineOptions,
     PolicyOptions,
-    SamplingOptions {
+    SamplingOptions,
+    TextOptions {
   readonly target: string;
   readonly draft: string;
   readonly prompts: string;
@@ -61,6 +69,7 @@ interface RunCommandOptions
   readonly seed: number;
   readonly repeat: number;
   readonly results: string;
+  readonly jsonl?: true;
 }
 
 /** Where specoffload profile writes unless told otherwise. */
@@ -109,7 +118,12 @@ export function addRunCommand(program: Command, context: CommandContext): void {
     .option('--no-eos', 'go on past the end-of-sequence token')
     .option('--seed <n>', 'of what is drawn; recorded with the run', wholeNumber('--seed', 0, 2 ** 31 - 1), 0)
     .option('--repeat <n>', 'first number to try for this repeat', wholeNumber('--repeat', 0, 1 << 20), 0)
-    .option('--results <dir>', 'record store', displayPath(defaultResultsDirectory));
+    .option('--results <dir>', 'record store', displayPath(defaultResultsDirectory))
+    .option(
+      '--jsonl',
+      'print a line of JSON for each prompt on standard output: prompt, completion, why it ended; all else on standard error',
+    );
+  addTextOptions(command);
   addDrafterOption(command);
   addSamplingOptions(command);
   addPolicyOptions(command);
@@ -119,10 +133,11 @@ export function addRunCommand(program: Command, context: CommandContext): void {
     'specoffload run --strategy serial --prompts code --num-prompts 4 --new-tokens 32',
     'specoffload run --target mixtral/ --draft mistral/ --prompts mine.txt --device-memory 24GiB --host-memory 64GiB',
     'specoffload run --strategy serial --drafter prompt-lookup --prompts reference',
+    'specoffload run --prompt "It was a dark and" --temperature 0.8 --stop "\\n"',
     'specoffload run --plan --acceptance 0.7 --prompts code',
     'specoffload tunnel --like env1 --out tunnel.json && specoffload run --tunnel tunnel.json --strategy flexgen',
   ).action(async (options: RunCommandOptions) => {
-    const output = outputFor(options);
+    const output = outputFor(options, options.jsonl);
     const { signal } = context;
     const isGiven = flagsGivenTo(command);
     const applied = await applyTunnel(options, isGiven, output, signal);
@@ -182,10 +197,7 @@ async function run(
   const { drafter } = options;
   const { proposes, hasModel } = settleDraft(choiceOf(options), isGiven, output);
   const pair = await openPair(options.target, hasModel ? options.draft : null);
-  const workload = await loadWorkload(options.prompts, options.numPrompts ?? null, {
-    size: pair.target.spec.vocabSize,
-    tokenizer: pair.tokenizer,
-  });
+  const workload = await openPrompts(options, pair, isGiven);
   const chosen = options.plan
     ? await choosePolicy(
         {
@@ -210,12 +222,32 @@ async function run(
     maxNewTokens: options.newTokens,
     stopAtEos: options.eos,
     sampling: toSamplingInput(options),
+    ...(options.stop ? { stops: options.stop } : {}),
     seed: options.seed,
     firstRepeat: options.repeat,
   };
   output.note(`${plan.strategy}: ${describePlan(plan)}`);
-  const executed = await executeRun(plan, output, signal);
-  say(executed, pair, workload, chosen, output);
+  const streams = options.prompt?.length === 1 && !options.jsonl;
+  const onText = streams ? (_sequence: number, text: string) => output.stream(text) : undefined;
+  const executed = await executeRun(plan, output, signal, undefined, onText);
+  if (streams) output.say('\n');
+  say(executed, plan, chosen, output, streams);
+  if (options.jsonl) for (const line of linesOf(plan, executed)) output.document(line);
+  else
+    output.document({
+      ...{ folder: executed.folder, record: executed.record },
+      ...(chosen ? { predicted: chosen.predicted, throughput: chosen.throughput } : {}),
+    });
+}
+
+/** For programs: what each prompt was continued with. */
+function linesOf(plan: RunPlan, { result }: ExecutedRun) {
+  const texts = textsOf(plan, result);
+  return result.sequences.map(({ stopReason, ids }, index) => {
+    const promptIds = plan.workload.prompts[index];
+    const prompt = plan.tokenizer?.decode(promptIds);
+    return { prompt, completion: texts[index], stopReason, newTokens: ids.length };
+  });
 }
 
 /** @throws UsageError for flags that nothing would look at. */
@@ -227,16 +259,16 @@ function assertPlanFlags({ plan, machine, acceptance }: RunCommandOptions): void
 
 function say(
   { record, folder, result }: ExecutedRun,
-  { tokenizer }: OpenPair,
-  { prompts }: Workload,
+  { tokenizer, workload: { prompts } }: Job,
   chosen: ChosenPolicy | null,
   output: Output,
+  hasShownText: boolean,
 ): void {
   output.say(describeRun(record));
   if (chosen) output.say(`\n${comparePrediction(chosen, record.result.tokensPerSecond)}`);
   const sketch = sketchTimeline(result);
   if (sketch !== null) output.say(`\n${sketch}`);
-  if (tokenizer !== null) {
+  if (tokenizer !== null && !hasShownText) {
     output.say('\nsample (prompt 0)');
     output.say(quoteSample(tokenizer.decode(prompts[0]), tokenizer.decode(result.sequences[0].ids)));
   }
@@ -246,11 +278,6 @@ function say(
     ['timeline', `${displayPath(join(folder, 'trace.json.gz'))} (open it in ui.perfetto.dev)`],
   ]);
   output.say(`\n${files.join('\n')}`);
-  output.document({
-    folder,
-    record,
-    ...(chosen ? { predicted: chosen.predicted, throughput: chosen.throughput } : {}),
-  });
 }
 
 function comparePrediction({ throughput }: ChosenPolicy, measured: number): string {

@@ -1,0 +1,210 @@
+/** `specoffload chat`: a conversation whose replies come as they are written; Ctrl-C ends a reply, twice the chat. */
+
+import { createInterface } from 'node:readline';
+import { loadChatTemplate, type StrategyName, strategyNames } from '@specoffload/engine';
+import type { Command } from 'commander';
+import { openPair } from '../../inputs/pair.js';
+import { Conversation, type Reply } from '../../job/conversation.js';
+import { displayPath, pairPaths } from '../../paths.js';
+import { InterruptedError, UsageError } from '../../terminal/errors.js';
+import { formatSeconds, plural, threeDigits } from '../../terminal/format.js';
+import type { Output } from '../../terminal/output.js';
+import {
+  type CommandContext,
+  type CommonOptions,
+  flagsGivenTo,
+  type IsGiven,
+  oneOf,
+  outputFor,
+  wholeNumber,
+  withCommonOptions,
+} from './common.js';
+import { addDrafterOption, type DrafterOptions, settleDraft } from './draft-use.js';
+import { addMachineOptions, type MachineOptions, toMachineSettings } from './machine-options.js';
+import { addPolicyOptions, type PolicyOptions, toPolicyInput } from './policy-options.js';
+import { addSamplingOptions, type SamplingOptions, toSamplingInput } from './sampling-options.js';
+import { addStopOption, type StopOptions } from './text-options.js';
+
+interface ChatOptions
+  extends CommonOptions,
+    DrafterOptions,
+    MachineOptions,
+    PolicyOptions,
+    SamplingOptions,
+    StopOptions {
+  readonly target: string;
+  readonly draft: string;
+  readonly strategy?: StrategyName;
+  readonly system?: string;
+  readonly newTokens: number;
+  readonly seed: number;
+  readonly jsonl?: true;
+}
+
+export function addChatCommand(program: Command, context: CommandContext): void {
+  const command = program
+    .command('chat')
+    .description(
+      'talk to a target that streams from disk, line by line; replies come as their tokens are accepted, and no record is written',
+    )
+    .option('--target <dir>', 'target checkpoint directory', displayPath(pairPaths.target))
+    .option('--draft <dir>', 'draft checkpoint directory', displayPath(pairPaths.draft))
+    .option(
+      '--strategy <name>',
+      `${strategyNames.join(', ')} (default: serial where something proposes, none where only a target is given)`,
+      oneOf('--strategy', strategyNames),
+    )
+    .option('--system <text>', 'what the system says before')
+    .option('--new-tokens <n>', 'most new tokens of a reply', wholeNumber('--new-tokens', 1, 1 << 20), 128)
+    .option('--seed <n>', 'of what is drawn', wholeNumber('--seed', 0, 2 ** 31 - 1), 0)
+    .option(
+      '--jsonl',
+      'print a line of JSON for each reply on standard output: prompt, completion, why it ended; all else on standard error',
+    );
+  addStopOption(command);
+  addDrafterOption(command);
+  addSamplingOptions(command);
+  addPolicyOptions(command);
+  addMachineOptions(command);
+  withCommonOptions(
+    command,
+    'specoffload chat --target SmolLM2-135M-Instruct.Q4_1.gguf --drafter prompt-lookup --temperature 0.7',
+    'echo "Once upon a time" | specoffload chat --new-tokens 40',
+  ).action(async (options: ChatOptions) => {
+    const output = outputFor(options, options.jsonl);
+    const conversation = await openConversation(options, flagsGivenTo(command), output);
+    await talk(conversation, options, output, context);
+  });
+}
+
+async function openConversation(
+  options: ChatOptions,
+  isGiven: IsGiven,
+  output: Output,
+): Promise<Conversation> {
+  const policy = toPolicyInput(options);
+  const machine = toMachineSettings(options);
+  const { drafter, newTokens: maxNewTokens, seed } = options;
+  const proposes = isGiven('draft') || drafter !== undefined || !isGiven('target');
+  const strategy = options.strategy ?? (proposes ? 'serial' : 'none');
+  const choice = { strategy, policy, isPlanned: false, ...(drafter ? { drafter } : {}) };
+  const { hasModel } = settleDraft(choice, isGiven, output);
+  const pair = await openPair(options.target, hasModel ? options.draft : null);
+  const template = await loadChatTemplate(pair.target.directory);
+  if (!template) {
+    if (options.system !== undefined)
+      throw new UsageError(
+        `${pair.target.directory} has no chat template, so nobody could tell a system from a user; leave --system out`,
+      );
+    output.note(
+      `${pair.target.name} has no chat template: it continues the text of the conversation as it is, which is all that a model without one has learnt`,
+    );
+  }
+  return new Conversation({
+    job: {
+      ...{ ...pair, strategy, policy, machine, maxNewTokens, seed, stopAtEos: true },
+      ...(drafter ? { drafter } : {}),
+      sampling: toSamplingInput(options),
+      ...(options.stop ? { stops: options.stop } : {}),
+    },
+    ...{ template, system: options.system ?? null },
+  });
+}
+
+async function talk(
+  conversation: Conversation,
+  { jsonl }: ChatOptions,
+  output: Output,
+  { signal, takeInterrupts }: CommandContext,
+): Promise<void> {
+  const lines = createInterface({ input: process.stdin, crlfDelay: Number.POSITIVE_INFINITY });
+  const interrupts = new Interrupts(() => lines.close());
+  takeInterrupts?.(() => interrupts.interrupt());
+  signal.addEventListener('abort', () => interrupts.endAll());
+  if (signal.aborted) interrupts.endAll();
+  const isTyped = process.stdin.isTTY === true;
+  const ask = () => isTyped && output.stream('\n> ');
+  ask();
+  for await (const line of lines) {
+    interrupts.clear();
+    if (line.trim() !== '') {
+      const reply = await replyTo(conversation, line, interrupts, output);
+      if (reply) {
+        if (jsonl) output.document({ prompt: line, completion: reply.text, stopReason: reply.stopReason });
+        if (isTyped) output.note(describeReply(reply));
+      }
+    }
+    if (interrupts.isOver || signal.aborted) break;
+    ask();
+  }
+  signal.throwIfAborted();
+  if (interrupts.isOver) throw new InterruptedError(130);
+  if (!jsonl) output.document({ messages: conversation.messages });
+}
+
+/** @returns null when it was interrupted */
+async function replyTo(
+  conversation: Conversation,
+  line: string,
+  interrupts: Interrupts,
+  output: Output,
+): Promise<Reply | null> {
+  const signal = interrupts.begin();
+  try {
+    return await conversation.reply(line, signal, (text) => output.stream(text));
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    return null;
+  } finally {
+    interrupts.end();
+    output.stream('\n');
+  }
+}
+
+function describeReply({ newTokens, seconds, stopReason, forgotten }: Reply): string {
+  const speed = `${plural(newTokens, 'token')} in ${formatSeconds(seconds)}, ${threeDigits(newTokens / seconds)} a second`;
+  const ended = stopReason === 'length' ? '; cut at --new-tokens' : '';
+  return forgotten === 0 ? `${speed}${ended}` : `${speed}${ended}; ${plural(forgotten, 'message')} forgotten`;
+}
+
+/** The first Ctrl-C ends the reply under way, another before the next line the chat. */
+class Interrupts {
+  readonly #endChat: () => void;
+  #reply: AbortController | null = null;
+  #count = 0;
+
+  constructor(endChat: () => void) {
+    this.#endChat = endChat;
+  }
+
+  get isOver(): boolean {
+    return this.#count > 1;
+  }
+
+  interrupt(): void {
+    this.#count += 1;
+    if (this.#reply) this.#reply.abort(new InterruptedError(130));
+    else if (this.#count === 1) process.stderr.write('\nCtrl-C again, or Ctrl-D, ends the chat\n> ');
+    if (this.isOver) this.#endChat();
+  }
+
+  /** The process is asked to end. */
+  endAll(): void {
+    this.#reply?.abort(new InterruptedError(130));
+    this.#endChat();
+  }
+
+  begin(): AbortSignal {
+    this.#reply = new AbortController();
+    return this.#reply.signal;
+  }
+
+  end(): void {
+    this.#reply = null;
+  }
+
+  /** Another line was typed. */
+  clear(): void {
+    this.#count = 0;
+  }
+}
