@@ -23,11 +23,12 @@ import { locateModel } from '../inputs/models.js';
 import { loadWorkload } from '../inputs/prompts.js';
 import { describeConditions, watchConditions } from '../job/conditions.js';
 import { displayPath, pairPaths } from '../paths.js';
+import type { MeasuredSpec } from '../store/index.js';
 import { threeDigits } from '../terminal/format.js';
 import type { Output } from '../terminal/output.js';
 import { type Choice, type ChoiceRequest, chooseTunnel, type DraftChoice } from './choose.js';
 import { simulateCourse, simulateLoads } from './loads.js';
-import { measureRound, withDraftSpeed } from './measure.js';
+import { type MeasuredRound, measureRound, withDraftSpeed } from './measure.js';
 import { type OriginalOptions, openOriginal } from './original.js';
 import { planInTunnel, rateOf } from './plans.js';
 import { type Ratios, ratiosOf } from './ratios.js';
@@ -100,7 +101,13 @@ export async function createTunnel(
   try {
     const chosen = options.measures
       ? await chooseByMeasuring(options, choosing, prompts, output)
-      : { choice: await chooseTunnel(choosing), machine, draftSpeed: null, acceptance: choosing.acceptance };
+      : {
+          choice: await chooseTunnel(choosing),
+          machine,
+          draftSpeed: null,
+          acceptance: choosing.acceptance,
+          specs: [],
+        };
     const { choice, acceptance } = chosen;
     follower.update(() => 'tunnel: planning in it');
     const planned = await planInTunnel({
@@ -122,6 +129,8 @@ interface Chosen {
   readonly draftSpeed: number | null;
   /** How often candidates stand here. */
   readonly acceptance: Acceptance;
+  /** Of the rounds that were run for it. */
+  readonly specs: readonly MeasuredSpec[];
 }
 
 /** What is learnt of one size of the draft holds for the next one nearly: chooses again, and measures that one. */
@@ -143,7 +152,7 @@ async function chooseByMeasuring(
     ...{ drafts: [second.draft], promptCounts: [second.prompts], acceptance },
     ...{ machine: fast, longestSeconds: Number.POSITIVE_INFINITY },
   });
-  return { choice, machine: fast, draftSpeed, acceptance };
+  return { choice, machine: fast, draftSpeed, acceptance, specs: [first.spec, measured.spec] };
 }
 
 /** How much faster their KV cache crosses the link than their host's attention reads it. */
@@ -161,18 +170,18 @@ async function measureDraft(
   choice: Choice,
   prompts: readonly (readonly number[])[],
   output: Output,
-): Promise<{ readonly speed: number; readonly acceptance: Acceptance }> {
+): Promise<Pick<MeasuredRound, 'spec'> & { readonly speed: number; readonly acceptance: Acceptance }> {
   const draft = await openCheckpoint(await locateModel('draft', choice.draft.name, output, signal));
   output.note('tunnel: running a round for real');
   const watch = watchConditions();
-  const { loads, acceptance } = await measureRound({
+  const { loads, acceptance, spec } = await measureRound({
     ...{ choice, target, draft, cores, device, signal },
     prompts: prompts.slice(0, choice.prompts),
   });
   const conditions = await watch.stop();
   if (conditions?.isDisturbed)
     output.note(`tunnel: ${describeConditions(conditions)}; make it again when the machine is quiet`);
-  return { speed: choice.loads.draftSeconds / loads.draftSeconds, acceptance: rateOf(acceptance!) };
+  return { speed: choice.loads.draftSeconds / loads.draftSeconds, acceptance: rateOf(acceptance!), spec };
 }
 
 /** What a draft may be: the one that was named, or the shipped one in several sizes. */
@@ -216,7 +225,7 @@ interface Found extends Chosen {
 
 function toTunnel(
   options: TunnelOptions,
-  { theirs, request, choice, planned, draftSpeed, acceptance, promptLengths }: Found,
+  { theirs, request, choice, planned, draftSpeed, acceptance, specs, promptLengths }: Found,
 ): Tunnel {
   const { like, dataset, cores, device, newTokens: maxNewTokens } = options;
   const { candidates, draftCache, draftBatch } = choice.policy;
@@ -240,6 +249,7 @@ function toTunnel(
     planned,
     ratios: choice.ratios,
     draftSpeed,
+    ...(specs.length > 0 ? { measuredBy: specs } : {}),
     lanes: { theirs, ours: choice.shares },
     unmatched: explainUnmatched(choice, {
       ...{ theirPromptTokens: largest(request.promptLengths), longestSeconds: options.seconds },

@@ -12,6 +12,7 @@ import {
 } from '@specoffload/engine';
 import { localSettings } from '../inputs/caps.js';
 import { type Job, runPlan } from '../job/execute.js';
+import { type MeasuredSpec, specOfRun } from '../store/index.js';
 import type { Choice } from './choose.js';
 import { loadsOf, type PassLoads } from './loads.js';
 import type { Tunnel } from './tunnel-file.js';
@@ -28,10 +29,14 @@ export interface MeasureRequest {
   readonly signal: AbortSignal;
 }
 
-/** What a round takes, and how often the draft was right in it. */
-export async function measureRound(
-  request: MeasureRequest,
-): Promise<{ readonly loads: PassLoads; readonly acceptance: AcceptanceReport | null }> {
+/** What a round takes, how often the draft was right in it, and what was run. */
+export interface MeasuredRound {
+  readonly loads: PassLoads;
+  readonly acceptance: AcceptanceReport | null;
+  readonly spec: MeasuredSpec;
+}
+
+export async function measureRound(request: MeasureRequest): Promise<MeasuredRound> {
   const { choice, target, draft, prompts, cores, device, signal } = request;
   const { policy, memory, caps } = choice;
   const { candidates = 1, batches = 1 } = policy;
@@ -47,7 +52,7 @@ export async function measureRound(
     }),
   };
   const { spans, acceptance } = await runPlan(job, signal);
-  return { loads: loadsOf(spans, batches), acceptance };
+  return { loads: loadsOf(spans, batches), acceptance, spec: specOfRun(job) };
 }
 
 /** The machine with a draft that is so many times as fast. */

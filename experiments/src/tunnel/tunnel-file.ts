@@ -72,6 +72,8 @@ const tunnel = is.onlyFields({
   ratios: is.listOf(is.picked({ name: is.oneOf(ratioNames), theirs: is.amount, ours: is.amount })),
   /** How many times as fast as the profile promises the draft is; null: not measured. */
   draftSpeed: is.orElse(is.orNull(is.numberFrom(1e-3, 1e3)), null),
+  /** Specs of the rounds that were run for it, for people. */
+  measuredBy: is.orMissing(is.listOf(is.fields({}))),
   /** Share of SpecOffload's decode during which each lane is busy, predicted for both. */
   lanes: is.picked({ theirs: shares, ours: shares }),
   /** What differs by more than a tenth, and why; a sentence each. */
