@@ -215,7 +215,7 @@ describe('a machine file', () => {
   it.each<[object, string]>([
     [{ disk: {} }, 'invalid disk.bytesPerSecond: missing; expected a number'],
     [{ disk: 7 }, 'invalid disk: 7; expected an object'],
-    [{ laneWidth: { gpu: 1 } }, 'unknown field: laneWidth.gpu; expected disk, link, host, device'],
+    [{ laneWidth: { gpu: 1 } }, 'unknown field: laneWidth.gpu; expected disk, link, host or device'],
     [{ lanewidth: { disk: 2 } }, 'unknown field: lanewidth; expected schema, name'],
     [{ memory: { ...first.memory, hostBytes: undefined } }, 'm.json, memories: invalid host.bytes: missing'],
     [{ interruptsDraft: 'yes' }, 'invalid host.interruptsDraft: "yes"; expected true or false'],

@@ -1,6 +1,6 @@
 /** Machine files of the first schema, with a field for each of four lanes, as the lists that files are now. */
 
-import { isRecord, type JsonRecord, printable, quote, UserError } from '@specoffload/input';
+import { type Checked, check, is, isRecord, type JsonRecord, type Schema } from '@specoffload/input';
 import { isTransfer, localTopology } from '../topology/topology.js';
 
 const memories = { diskBytes: 'disk', hostBytes: 'host', deviceBytes: 'device' };
@@ -8,14 +8,10 @@ const memories = { diskBytes: 'disk', hostBytes: 'host', deviceBytes: 'device' }
 /** Anything else as it is. */
 export function fromFirstSchema(json: unknown, source: string): unknown {
   if (!isRecord(json) || json.schema !== 1) return json;
-  const { memory, variability = {}, laneWidth = {}, interruptsDraft, ...root } = json;
+  const file: JsonRecord & FirstFile = check(firstFile, json, source, { remedy: 'correct it' });
+  const { memory: bytes, variability, laneWidth, interruptsDraft, ...root } = file;
   const byLane = { variability, width: laneWidth };
-  assertKeys(variability, 'variability', laneNames, source);
-  assertKeys(laneWidth, 'laneWidth', laneNames, source);
-  assertKeys(memory, 'memory', Object.keys(memories), source);
-  const bytes = memory as JsonRecord;
-  const disk = root.disk;
-  const pageCache = isRecord(disk) && disk.pageableBytesPerSecond !== undefined;
+  const pageCache = root.disk.pageableBytesPerSecond !== undefined;
   const others = Object.entries(root).filter(([field]) => !laneNames.includes(field));
   return {
     ...Object.fromEntries(others),
@@ -27,7 +23,7 @@ export function fromFirstSchema(json: unknown, source: string): unknown {
     })),
     lanes: localTopology.lanes.map((place) => ({
       ...place,
-      ...laneFields(root[place.name], place.name, source),
+      ...laneFields(root[place.name] as JsonRecord),
       ...ofLane(byLane, place.name),
       ...(isTransfer(place) || interruptsDraft === undefined ? {} : { interruptsDraft }),
     })),
@@ -36,9 +32,16 @@ export function fromFirstSchema(json: unknown, source: string): unknown {
 
 const laneNames = localTopology.lanes.map(({ name }) => name);
 
-function laneFields(fields: unknown, name: string, source: string): JsonRecord {
-  if (!isRecord(fields))
-    throw new UserError(`${source}: invalid ${name}: ${quote(fields)}; expected an object`);
+const someOf = (names: readonly string[]): Schema<JsonRecord> =>
+  is.onlyFields(Object.fromEntries(names.map((name) => [name, is.orMissing(is.anything)])));
+const ofLanes = is.orElse(someOf(laneNames), {});
+const firstFile = is.fields({
+  ...{ memory: someOf(Object.keys(memories)), variability: ofLanes, laneWidth: ofLanes },
+  ...{ disk: is.object, link: is.object, host: is.object, device: is.object },
+});
+type FirstFile = Checked<typeof firstFile>;
+
+function laneFields(fields: JsonRecord): JsonRecord {
   const { arithmetic, kinds, ...others } = fields;
   return {
     ...others,
@@ -63,17 +66,7 @@ function mapFields(fields: JsonRecord, map: (value: unknown) => unknown): JsonRe
   return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, map(value)]));
 }
 
-function ofLane(byLane: Readonly<Record<string, unknown>>, lane: string): JsonRecord {
-  const entries = Object.entries(byLane).map(([field, values]) => [field, (values as JsonRecord)[lane]]);
+function ofLane(byLane: Readonly<Record<string, JsonRecord>>, lane: string): JsonRecord {
+  const entries = Object.entries(byLane).map(([field, values]) => [field, values[lane]]);
   return Object.fromEntries(entries.filter(([, value]) => value !== undefined));
-}
-
-function assertKeys(fields: unknown, place: string, known: readonly string[], source: string): void {
-  if (!isRecord(fields))
-    throw new UserError(`${source}: invalid ${place}: ${quote(fields)}; expected an object`);
-  for (const name of Object.keys(fields))
-    if (!known.includes(name))
-      throw new UserError(
-        `${source}: unknown field: ${place}.${printable(name)}; expected ${known.join(', ')}`,
-      );
 }
