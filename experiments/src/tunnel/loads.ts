@@ -2,7 +2,9 @@
 
 import {
   type LaneName,
+  type LanePlace,
   largest,
+  localTopology,
   type SimulationRequest,
   type Span,
   simulateRun,
@@ -39,17 +41,23 @@ export async function simulateLoads(request: SimulationRequest): Promise<PassLoa
     // The rounds that are looked at propose in full: a sequence never proposes beyond its limit.
     maxNewTokens: candidates + 4,
   });
-  return loadsOf(spans, request.policy?.batches ?? 1);
+  return loadsOf(spans, request.policy?.batches ?? 1, machine.lanes);
 }
 
 /** @param batches in flight, of which each has one pass per round. */
-export function loadsOf(spans: readonly Span[], batches: number): PassLoads {
+export function loadsOf(
+  spans: readonly Span[],
+  batches: number,
+  lanes: readonly LanePlace[] = localTopology.lanes,
+): PassLoads {
+  const placeOf = new Map(lanes.map((lane) => [lane.name, placeOfWork(lane)]));
+  const isTarget = isTargetOn(placeOf);
   const decode = spans.filter(({ phase, pass }) => phase === 'decode' && pass >= 0);
   const passes = [...new Set(decode.filter(isTarget).map(({ pass }) => pass))].sort((a, b) => a - b);
   // The second round is steady: in the first, buffers are still being filled.
   const chosen = passes.slice(batches, 2 * batches);
   if (chosen.length < batches) throw new RangeError('a run of less than two rounds says nothing of a pass');
-  const each = chosen.map((pass) => loadsOfPass(decode, pass, passes[passes.indexOf(pass) - 1]));
+  const each = chosen.map((pass) => loadsOfPass(decode, placeOf, pass, passes[passes.indexOf(pass) - 1]));
   const mean = (of: (loads: PassLoads) => number) =>
     each.reduce((sum, loads) => sum + of(loads), 0) / each.length;
   return {
@@ -62,9 +70,18 @@ export function loadsOf(spans: readonly Span[], batches: number): PassLoads {
   };
 }
 
-function loadsOfPass(decode: readonly Span[], pass: number, previous: number): PassLoads {
+type Places = ReadonlyMap<LaneName, string>;
+
+/** Lanes into and out of device memory together are what a pass knows as its link. */
+function placeOfWork(lane: LanePlace) {
+  if ('moves' in lane) return Object.values(lane.moves).includes('device') ? 'link' : 'elsewhere';
+  return lane.computesOn === 'host' || lane.computesOn === 'device' ? lane.computesOn : 'elsewhere';
+}
+
+function loadsOfPass(decode: readonly Span[], placeOf: Places, pass: number, previous: number): PassLoads {
+  const isTarget = isTargetOn(placeOf);
   const own = decode.filter((span) => span.pass === pass && span.kind !== 'draft');
-  const on = (lane: LaneName) => own.filter((span) => span.lane === lane);
+  const on = (place: 'link' | 'host' | 'device') => own.filter((span) => placeOf.get(span.lane) === place);
   const seconds = (some: readonly Span[]) =>
     some.reduce((sum, { startSeconds, endSeconds }) => sum + endSeconds - startSeconds, 0);
   const computing = own.filter(isTarget);
@@ -82,8 +99,10 @@ function loadsOfPass(decode: readonly Span[], pass: number, previous: number): P
 }
 
 /** The target's own computing; transfers run ahead of it, and caches are realigned between passes. */
-function isTarget({ lane, kind }: Span): boolean {
-  return (lane === 'host' || lane === 'device') && kind !== 'draft' && kind !== 'realign';
+function isTargetOn(placeOf: Places) {
+  const computing: readonly unknown[] = ['host', 'device'];
+  return ({ lane, kind }: Span) =>
+    computing.includes(placeOf.get(lane)) && kind !== 'draft' && kind !== 'realign';
 }
 
 /** Share of decode during which each lane is busy. */

@@ -10,6 +10,7 @@ import {
   describeModel,
   flattenMachine,
   interpolate,
+  type LanePlace,
   type MachineModel,
   type ModelSummary,
   noCaps,
@@ -78,6 +79,29 @@ describe('the loads of a pass', () => {
   it('do not count what happens between passes as a pass', () => {
     const realign = span('host', 'realign', 1, [8, 9]);
     expect(loadsOf([...pass(0, 0), realign, ...pass(1, 8)], 1)).toMatchObject({ draftSeconds: 3 });
+  });
+
+  it('are told by what lanes move and compute on, whatever they are called', () => {
+    const names = new Map([
+      ['host', 'cpu'],
+      ['device', 'gpu'],
+      ['link', 'bus'],
+    ]);
+    const renamed = [...pass(0, 0), ...pass(1, 8)].map((one) => ({ ...one, lane: names.get(one.lane)! }));
+    const lanes: readonly LanePlace[] = [
+      { name: 'bus', moves: { from: 'disk', to: 'device' } },
+      { name: 'disk', moves: { from: 'disk', to: 'host' } },
+      { name: 'cpu', computesOn: 'host' },
+      { name: 'gpu', computesOn: 'device' },
+    ];
+    const back = span('back', 'store', 1, [10, 11], 1e6);
+    const away: LanePlace = { name: 'back', moves: { from: 'device', to: 'host' } };
+    const loads = loadsOf([...pass(0, 0), ...pass(1, 8)], 1);
+    expect(loadsOf(renamed, 1, lanes)).toEqual(loads);
+    expect(loadsOf([...renamed, back], 1, [...lanes, away])).toEqual({
+      ...loads,
+      ...{ linkSeconds: loads.linkSeconds + 1, linkBytes: 1e9 + 1e6 },
+    });
   });
 
   it('need two rounds', () => {
