@@ -59,6 +59,9 @@ export class CpuQueue implements DeviceQueue {
     return completion;
   }
 
+  /** Its graphs are made with the queue. */
+  async prepare(): Promise<void> {}
+
   async close(): Promise<void> {
     await this.#products?.close();
     this.#device.release();

@@ -246,6 +246,8 @@ export interface DeviceQueue {
    * read at any time until then.
    */
   submit(commands: readonly Command[]): Promise<Completion>;
+  /** Makes ready for commands like these, so that none of them takes longer the first time. Nothing is carried out. */
+  prepare(commands: readonly Command[]): Promise<void>;
   /** Lets go of all memory; everything submitted is done, and nothing follows. */
   close(): Promise<void>;
 }

@@ -52,6 +52,10 @@ export class VulkanQueue implements DeviceQueue {
     }
   }
 
+  async prepare(commands: readonly Command[]): Promise<void> {
+    await this.#kernels.prepare(this.#lowering.lower(commands).dispatches);
+  }
+
   async close(): Promise<void> {
     await this.#queue.close();
     this.#decoder.release();

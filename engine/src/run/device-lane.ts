@@ -4,10 +4,12 @@ import type { Command, DeviceQueue } from '../machine/device.js';
 import type { Execute } from './lane.js';
 import type { LaneWorkerData, WorkerModel } from './lane-protocol.js';
 import { LayerKernels } from './layer-kernels.js';
+import { rehearse } from './rehearsal.js';
 import { rotationTables } from './rotation-tables.js';
 
 export async function createDeviceLane(data: LaneWorkerData, queue: DeviceQueue): Promise<Execute> {
   const models = data.draft ? [data.target, data.draft] : [data.target];
+  await queue.prepare(models.flatMap(rehearse));
   await queue.submit([
     ...data.landing.map(
       ({ byteOffset: target, byteLength }): Command => ({ kind: 'zero', target, byteLength }),

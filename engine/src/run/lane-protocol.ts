@@ -15,6 +15,7 @@ import type { ModelSpec } from '../model/spec.js';
 import type { ModelPlacement } from '../schedule/memory-plan.js';
 import type { WorkerOp } from '../schedule/ops.js';
 import type { NotFinitePlace } from './not-finite.js';
+import type { LayerKind } from './rehearsal.js';
 
 /** The lanes that have a thread; the disk's are the native core's. */
 export type WorkerLane = 'link' | 'host' | 'device';
@@ -43,6 +44,8 @@ export type WorkerModel = Pick<
   readonly spec: ModelSpec;
   readonly embedding: { readonly address: HostAddress; readonly dtype: WeightDtype };
   readonly head: HeadWeights;
+  /** Of its layers one of each kind. */
+  readonly kinds: readonly LayerKind[];
   /** The draft's layers, all of them on the device; empty for the target, whose tasks name their weights. */
   readonly layers: readonly {
     readonly attention: AttentionWeights;

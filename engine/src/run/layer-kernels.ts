@@ -23,11 +23,13 @@ import type {
   MixResult,
 } from '../schedule/ops.js';
 import { sliceDraws } from '../speculate/row-draws.js';
+import { joined } from './joined.js';
 import { type Outcome, outcomeOf } from './lane.js';
 import type { WorkerModel } from './lane-protocol.js';
 import type { GiveWay } from './lane-queue.js';
 import { NotFiniteError } from './not-finite.js';
 import { chooseExperts, type ExpertRows, everyRow, inChunks } from './routing.js';
+import { Window } from './window.js';
 
 /** A frame's rows on their way through a layer. */
 export interface FramePart {
@@ -159,10 +161,16 @@ export class LayerKernels {
   /** A whole forward pass of a model that lives on the device, attention included. */
   async draftStep(op: DraftOp, giveWay: GiveWay): Promise<Outcome<DraftResult>> {
     const { startSeconds } = await this.embed(0, op.ids);
+    const submitted = new Window(this.#queue.depth);
     for (const layer of this.#model.layers.keys()) {
       await giveWay();
-      await this.#draftLayer(layer, op, giveWay);
+      if (this.#isOnePiece(layer)) await submitted.add(this.#draftLayerAtOnce(layer, op));
+      else {
+        await submitted.drain();
+        await this.#draftLayerInPieces(layer, op, giveWay);
+      }
     }
+    await submitted.drain();
     await giveWay();
     const { endSeconds, result } = await this.head({
       ...{ frame: 0, rowIndices: op.rowIndices, wantsLogits: false, draws: op.draws },
@@ -170,28 +178,38 @@ export class LayerKernels {
     return { startSeconds, endSeconds, result: { ids: result.ids } };
   }
 
-  async #draftLayer(layer: number, { ids, sequences }: DraftOp, giveWay: GiveWay): Promise<void> {
-    const { layers, kvCache, formats } = this.#model;
-    const { attention: weights, experts } = layers[layer];
-    const { byteOffset: cache, byteLength } = kvCache[layer];
-    const rows = ids.length;
-    const op: DeviceAttentionOp = {
-      ...{ kind: 'device-attention', frame: 0, layer, rows, weights, wantsRouting: false },
-      ...{ cache, cacheElements: byteLength / formats.cacheElementBytes, sequences: sequences[layer] },
-    };
-    // With one expert there is no routing to wait for. Yet where the lane's own thread computes, shorter pieces let
-    // urgent work in between.
-    if (experts.length === 1 && this.#queue.depth > 1) {
-      const feedForward = this.#feedingForward(0, layer, everyRow(rows), experts[0]);
-      await this.#route(op, [...this.#attending(op), ...feedForward], false);
-      return;
-    }
-    const { result } = await this.attend(op);
-    for (const [expert, expertWeights] of experts.entries())
+  /**
+   * With one expert there is no routing to wait for: the next layer can be on its way behind it. Yet where the lane's own
+   * thread computes, shorter pieces let urgent work in between.
+   */
+  #isOnePiece(layer: number): boolean {
+    return this.#model.layers[layer].experts.length === 1 && this.#queue.depth > 1;
+  }
+
+  #draftLayerAtOnce(layer: number, op: DraftOp): Promise<unknown> {
+    const attention = this.#draftAttention(layer, op);
+    const [expert] = this.#model.layers[layer].experts;
+    const feedForward = this.#feedingForward(0, layer, everyRow(attention.rows), expert);
+    return this.#route(attention, [...this.#attending(attention), ...feedForward], false);
+  }
+
+  async #draftLayerInPieces(layer: number, op: DraftOp, giveWay: GiveWay): Promise<void> {
+    const { result } = await this.attend(this.#draftAttention(layer, op));
+    for (const [expert, weights] of this.#model.layers[layer].experts.entries())
       if (result.rowsPerExpert[expert] > 0) {
         await giveWay();
-        await this.expert(0, layer, expert, expertWeights);
+        await this.expert(0, layer, expert, weights);
       }
+  }
+
+  #draftAttention(layer: number, { ids, sequences }: DraftOp): DeviceAttentionOp {
+    const { layers, kvCache, formats } = this.#model;
+    const { byteOffset: cache, byteLength } = kvCache[layer];
+    return {
+      ...{ kind: 'device-attention', frame: 0, layer, rows: ids.length },
+      ...{ weights: layers[layer].attention, wantsRouting: false },
+      ...{ cache, cacheElements: byteLength / formats.cacheElementBytes, sequences: sequences[layer] },
+    };
   }
 
   /** Submits all up to the router, and finds out which rows go to which expert. */
@@ -321,20 +339,4 @@ export class LayerKernels {
 
 function copy(kind: 'upload' | 'read-back', host: Region, device: Region, count: number): Command {
   return { kind, host: host.byteOffset, device: device.byteOffset, stretches: stretch(count) };
-}
-
-/** Answers of several commands, one behind the other. */
-function joined<Values extends Float32Array | Int32Array>(
-  parts: readonly Values[],
-  Values: new (length: number) => Values,
-): Values {
-  const [only] = parts;
-  if (parts.length === 1 && only) return only;
-  const values = new Values(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    values.set(part, at);
-    at += part.length;
-  }
-  return values;
 }

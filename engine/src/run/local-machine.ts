@@ -13,6 +13,7 @@ import type { Device, DeviceAddress, DeviceFacts } from '../machine/device.js';
 import { type DeviceChoice, openDevice } from '../machine/devices.js';
 import { PoolMemory, type Region } from '../machine/pool.js';
 import { readTensor } from '../model/stored.js';
+import type { GroupLayout } from '../schedule/group-layout.js';
 import type { MemoryPlan, ModelPlacement } from '../schedule/memory-plan.js';
 import type { LoadOp, LookUpOp, Op } from '../schedule/ops.js';
 import type { Task } from '../schedule/task.js';
@@ -29,6 +30,7 @@ import type {
 import { endThread, keepThread, takeThread } from './lane-threads.js';
 import type { Machine, MachineLane, TaskListener, TaskOutcome } from './machine.js';
 import { NotFiniteError } from './not-finite.js';
+import type { LayerKind } from './rehearsal.js';
 import { rotationTables } from './rotation-tables.js';
 import { defaultReadsInFlight, type MachineSettings } from './types.js';
 
@@ -310,6 +312,7 @@ function describeModel(placement: ModelPlacement, isOnDevice: boolean): WorkerMo
       dtype: embedding.dtype,
     },
     head: headWeights(layoutOf('head'), placement.head.byteOffset),
+    kinds: kindsOf(placement),
     layers: isOnDevice
       ? checkpoint.layers.map(({ attention, experts }) => ({
           attention: attentionWeights(layoutOf(attention.id), base(attention.id)),
@@ -317,6 +320,20 @@ function describeModel(placement: ModelPlacement, isOnDevice: boolean): WorkerMo
         }))
       : [],
   };
+}
+
+/** Weights are wherever the run has them; how they are aligned and stored is what counts. */
+function kindsOf({ checkpoint: { spec, layers }, layouts }: ModelPlacement): LayerKind[] {
+  const kinds = new Map<string, LayerKind>();
+  for (const [layer, { attention, experts }] of layers.entries()) {
+    const kind = {
+      attention: attentionWeights(layouts.get(attention.id) as GroupLayout, 0),
+      expert: expertWeights(layouts.get(experts[0].id) as GroupLayout, 0),
+    };
+    const key = JSON.stringify([kind, spec.layers.indexOf(spec.layers[layer])]);
+    if (!kinds.has(key)) kinds.set(key, { layer, ...kind });
+  }
+  return [...kinds.values()];
 }
 
 async function lookUp({ work }: LookUpOp): Promise<TaskOutcome> {

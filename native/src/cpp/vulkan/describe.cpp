@@ -75,10 +75,8 @@ DeviceFacts Instance::describe(VkPhysicalDevice device) const {
 
   VkPhysicalDeviceVulkan13Features features13{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_FEATURES};
   VkPhysicalDeviceVulkan12Features features12{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES, &features13};
-  VkPhysicalDeviceVulkan11Features features11{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES, &features12};
-  VkPhysicalDeviceFeatures2 features{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, &features11};
+  VkPhysicalDeviceFeatures2 features{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, &features12};
   vk.vkGetPhysicalDeviceFeatures2(device, &features);
-  facts.hasSubgroupSizeControl = features13.subgroupSizeControl && features13.computeFullSubgroups;
   const auto need = [&](VkBool32 isThere, const char* name) {
     (isThere ? facts.features : facts.missing).emplace_back(name);
   };
@@ -87,8 +85,10 @@ DeviceFacts Instance::describe(VkPhysicalDevice device) const {
   need(features12.bufferDeviceAddress, "bufferDeviceAddress");
   need(features13.synchronization2, "synchronization2");
   need(features.features.shaderInt64, "shaderInt64");
-  need(features.features.shaderInt16, "shaderInt16");
-  need(features11.storageBuffer16BitAccess, "storageBuffer16BitAccess");
+  constexpr VkSubgroupFeatureFlags reductions = VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_ARITHMETIC_BIT;
+  need((properties11.subgroupSupportedOperations & reductions) == reductions &&
+           (properties11.subgroupSupportedStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0,
+       "subgroup arithmetic");
   const auto use = [&](bool isThere, const char* name) {
     if (isThere) facts.features.emplace_back(name);
   };

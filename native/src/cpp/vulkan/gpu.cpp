@@ -71,17 +71,12 @@ void Gpu::openDevice(VkPhysicalDevice physical, bool usesOneFamily) {
   }
   VkPhysicalDeviceVulkan13Features features13{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_FEATURES};
   features13.synchronization2 = VK_TRUE;
-  features13.subgroupSizeControl = facts_.hasSubgroupSizeControl;
-  features13.computeFullSubgroups = facts_.hasSubgroupSizeControl;
   VkPhysicalDeviceVulkan12Features features12{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES, &features13};
   features12.timelineSemaphore = VK_TRUE;
   features12.hostQueryReset = VK_TRUE;
   features12.bufferDeviceAddress = VK_TRUE;
-  VkPhysicalDeviceVulkan11Features features11{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES, &features12};
-  features11.storageBuffer16BitAccess = VK_TRUE;
-  VkPhysicalDeviceFeatures2 features{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, &features11};
+  VkPhysicalDeviceFeatures2 features{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, &features12};
   features.features.shaderInt64 = VK_TRUE;
-  features.features.shaderInt16 = VK_TRUE;
   std::vector<const char*> extensions;
   if (facts_.importAlignmentBytes > 0) extensions.push_back(VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME);
   if (facts_.hasCalibratedTimestamps) extensions.push_back(VK_EXT_CALIBRATED_TIMESTAMPS_EXTENSION_NAME);

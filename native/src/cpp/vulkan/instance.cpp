@@ -71,6 +71,19 @@ VkInstance createInstance(bool validates) {
   return instance;
 }
 
+/** Cards before what shares the host's memory, and a driver for the processor last, whatever order the loader has. */
+int rankOf(const InstanceFunctions& vk, VkPhysicalDevice device) {
+  VkPhysicalDeviceProperties2 properties{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2};
+  vk.vkGetPhysicalDeviceProperties2(device, &properties);
+  switch (properties.properties.deviceType) {
+    case VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU: return 0;
+    case VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU: return 1;
+    case VK_PHYSICAL_DEVICE_TYPE_VIRTUAL_GPU: return 2;
+    case VK_PHYSICAL_DEVICE_TYPE_CPU: return 4;
+    default: return 3;
+  }
+}
+
 }  // namespace
 
 Instance::Instance(bool validates) : instance_(createInstance(validates)), functions_(instanceFunctions(instance_)) {
@@ -88,6 +101,9 @@ Instance::Instance(bool validates) : instance_(createInstance(validates)), funct
   devices_.resize(count);
   functions_.vkEnumeratePhysicalDevices(instance_, &count, devices_.data());
   devices_.resize(count);
+  std::stable_sort(devices_.begin(), devices_.end(), [this](VkPhysicalDevice one, VkPhysicalDevice other) {
+    return rankOf(functions_, one) < rankOf(functions_, other);
+  });
 }
 
 std::shared_ptr<Instance> sharedInstance(bool validates) {

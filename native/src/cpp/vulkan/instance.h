@@ -29,7 +29,6 @@ struct DeviceFacts {
   std::vector<std::string> features;  // that are there and used
   std::vector<std::string> missing;   // that are needed and not there
   bool hasCalibratedTimestamps = false;
-  bool hasSubgroupSizeControl = false;
 };
 
 class Instance {

@@ -1,0 +1,77 @@
+/** Commands like those of a run, for a device that prepares itself before anything is measured. */
+
+import { f32 } from '@specoffload/native';
+import type { AttentionWeights, Command, ExpertWeights } from '../machine/device.js';
+import { keyWidth } from '../model/spec.js';
+import { ffnChunkRows, headChunkRows } from '../schedule/memory-plan.js';
+import type { WorkerModel } from './lane-protocol.js';
+
+/** One of the layers that are alike in what they compute and in how their weights are stored. */
+export interface LayerKind {
+  readonly layer: number;
+  readonly attention: AttentionWeights;
+  /** One stands for all. */
+  readonly expert: ExpertWeights;
+}
+
+/** Numbers of rows between which devices make a difference, as far as the model's buffers go. */
+function rowCounts({ frames, spec }: WorkerModel): number[] {
+  const rowBytes = f32.bytes(spec.hiddenSize);
+  const most = Math.max(...frames.map(({ normed }) => Math.floor(normed.byteLength / rowBytes)));
+  return [1, 2, 4, 8, 16, 32, 64, 128, ffnChunkRows, most].filter((rows) => rows <= most);
+}
+
+export function rehearse(model: WorkerModel): Command[] {
+  return rowCounts(model).flatMap((rows) => [
+    ...model.kinds.flatMap((kind) => layerCommands(model, kind, rows)),
+    ...headCommands(model, Math.min(rows, headChunkRows)),
+  ]);
+}
+
+function layerCommands(
+  { role, scratch, frames, rope, kvCache, numPositions, spec }: WorkerModel,
+  { layer, attention, expert }: LayerKind,
+  rows: number,
+): Command[] {
+  const [q, k, v] = [scratch.q.byteOffset, scratch.k.byteOffset, scratch.v.byteOffset];
+  const [x, y] = frames[0].hidden.map(({ byteOffset }) => byteOffset);
+  const normed = frames[0].normed.byteOffset;
+  const [gathered, out] = [scratch.gathered.byteOffset, scratch.ffnOut.byteOffset];
+  const rotation = rope.device?.[layer];
+  const common = { model: role, layer, rows } as const;
+  const indices = new Int32Array(Math.min(rows, ffnChunkRows)).map((_, row) => row);
+  const width = spec.hiddenSize;
+  return [
+    { kind: 'project', ...common, x, weights: attention, q, k, v },
+    ...(rotation
+      ? [
+          {
+            ...{ kind: 'attend' as const, ...common, q, k, v, out: scratch.attention.byteOffset },
+            ...{
+              cache: kvCache[layer].byteOffset,
+              cacheElements: rows * keyWidth(spec.layers[layer].attention),
+            },
+            ...{ sequences: Float64Array.of(0, 0, rows, 0, rows), numPositions },
+            ...{ ropeCos: rotation.cos.byteOffset, ropeSin: rotation.sin.byteOffset },
+            sinks: attention.sinks ?? null,
+          },
+        ]
+      : []),
+    {
+      ...{ kind: 'mix', ...common, attention: scratch.attention.byteOffset, x, weights: attention, y },
+      ...{ normed, router: scratch.router.byteOffset },
+    },
+    { kind: 'starts-finite', source: y, rows, width },
+    { kind: 'gather', source: normed, indices, width, target: gathered },
+    { kind: 'feed-forward', ...common, rows: indices.length, x: gathered, weights: expert, out },
+    { kind: 'scatter-add', source: out, indices, scales: new Float32Array(indices.length), width, target: y },
+  ];
+}
+
+function headCommands({ role, scratch, head, spec }: WorkerModel, rows: number): Command[] {
+  const [x, out] = [scratch.headIn.byteOffset, scratch.logits.byteOffset];
+  return [
+    { kind: 'logits', model: role, x, rows, weights: head, out },
+    { kind: 'argmax', source: out, rows, width: spec.vocabSize },
+  ];
+}
