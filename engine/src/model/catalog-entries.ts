@@ -150,7 +150,7 @@ export const modelCatalog: Readonly<Record<string, CatalogEntry>> = {
       ...{ hidden_size: 16_384, num_hidden_layers: 126, num_attention_heads: 128, intermediate_size: 53_248 },
       rope_scaling: llama3Rope,
     },
-    draft: 'llama-3.1-8b',
+    draft: 'llama-3.2-1b',
   },
   'llama-3.1-8b': {
     source: 'meta-llama/Llama-3.1-8B-Instruct',

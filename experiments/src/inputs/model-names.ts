@@ -8,7 +8,7 @@ import { quote, UserError } from '@specoffload/input';
 export async function assertModelOrDirectory(name: string): Promise<void> {
   if (await exists(name)) return;
   throw new UserError(
-    `unknown model: ${quote(name)}; expected ${nearestFirst(name, Object.keys(modelCatalog)).join(', ')}, or a checkpoint's directory, of which there is none by that name`,
+    `unknown model: ${quote(name)}; expected ${nearestModels(name)}, or a checkpoint's directory, of which there is none by that name`,
   );
 }
 
@@ -24,7 +24,7 @@ export async function assertModelDirectory(name: string): Promise<void> {
   throw new UserError(
     isKnown
       ? `${name} is known by its sizes alone, which simulate and plan can predict; expected a checkpoint's directory, since a run needs its weights`
-      : `there is no model ${quote(name)}; expected a checkpoint's directory with config.json and safetensors files; check the path, or predict ${nearestFirst(name, Object.keys(modelCatalog)).join(', ')} with simulate or plan`,
+      : `there is no model ${quote(name)}; expected a checkpoint's directory with config.json and safetensors files; check the path, or predict ${nearestModels(name)} with simulate or plan`,
   );
 }
 
@@ -33,6 +33,10 @@ function exists(path: string): Promise<boolean> {
     () => true,
     () => false,
   );
+}
+
+function nearestModels(name: string): string {
+  return nearestFirst(name, Object.keys(modelCatalog)).slice(0, 6).join(', ');
 }
 
 /** By the number of letters to change, put in or leave out; equals keep their order. */

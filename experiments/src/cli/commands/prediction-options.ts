@@ -28,7 +28,7 @@ import { addDrafterOption, type DrafterOptions, type StrategyChoice, settleDraft
 export interface PredictionOptions extends DrafterOptions {
   readonly machine: string;
   readonly target: string;
-  readonly draft: string;
+  readonly draft?: string;
   readonly prompts?: number;
   readonly promptTokens?: number;
   readonly workload?: string;
@@ -44,6 +44,11 @@ export interface PredictionOptions extends DrafterOptions {
 /** Of HumanEval's longest prompt, as the released scripts pad to it. */
 const defaultPromptTokens = 437;
 const defaultPrompts = 512;
+const paperDraft = 'mistral-7b';
+
+function usualDraft(target: string): string {
+  return Object.hasOwn(modelCatalog, target) ? (modelCatalog[target].draft ?? 'none') : paperDraft;
+}
 
 export function addPredictionOptions(command: Command): Command {
   return addDrafterOption(command)
@@ -57,7 +62,10 @@ export function addPredictionOptions(command: Command): Command {
       `a model of the catalogue (${Object.keys(modelCatalog).join(', ')}) or a directory with config.json, with weights or without`,
       'mixtral-8x7b',
     )
-    .option('--draft <which>', 'the same for the draft; none: no draft', 'mistral-7b')
+    .option(
+      '--draft <which>',
+      `the same for the draft; none: no draft (default: the usual one of a target of the catalogue, ${paperDraft} for others)`,
+    )
     .option(
       '--prompts <n>',
       `prompts of equal length (default: ${defaultPrompts})`,
@@ -126,8 +134,8 @@ export async function openPrediction(
   const acceptance = proposes && given !== undefined ? await openAcceptance('--acceptance', given) : null;
   const machine = withMemoryOptions(await openMachine(options.machine), options);
   const target = await openOrDescribeModel(options.target, options.unit);
-  const draft =
-    hasModel && options.draft !== 'none' ? await openOrDescribeModel(options.draft, options.unit) : null;
+  const draftName = options.draft ?? usualDraft(options.target);
+  const draft = hasModel && draftName !== 'none' ? await openOrDescribeModel(draftName, options.unit) : null;
   return {
     ...{ machine, target, draft, maxNewTokens, acceptance, seed },
     ...(drafter && proposes ? { drafter } : {}),
