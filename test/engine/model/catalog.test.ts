@@ -59,7 +59,7 @@ it.each(Object.keys(modelCatalog))('predicts %s, with its usual draft if it has 
   const [target, usual] = [describeCatalogModel(name), modelCatalog[name].draft];
   const machine = await openMachine('env2');
   const { newTokens, bytesMoved } = await simulateRun({
-    ...{ target, draft: usual && describeCatalogModel(usual), machine, maxNewTokens: 4 },
+    ...{ target, draft: usual ? describeCatalogModel(usual) : null, machine, maxNewTokens: 4 },
     policy: { pinnedLayers: 0 },
     ...{ strategy: usual ? 'serial' : 'none', promptLengths: [100, 30] },
     acceptance: { kind: 'rates', name: 'constant', byPosition: [0.7] },
