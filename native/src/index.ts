@@ -58,6 +58,7 @@ export {
   attend,
   createAttentionTables,
 } from './vulkan-shaders/attention.js';
+export { type CooperativeMatrices, cooperativeMatmul } from './vulkan-shaders/cooperative.js';
 export {
   activate,
   argmax,

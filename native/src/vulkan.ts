@@ -2,6 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import type { CooperativeMatrices } from './vulkan-shaders/cooperative.js';
 import type { KernelName } from './vulkan-shaders/kernels.js';
 
 /** What a device says of itself. */
@@ -24,6 +25,8 @@ export interface GpuFacts {
   /** That are needed and not there. */
   readonly missing: readonly string[];
   readonly families: readonly { readonly queues: number; readonly does: readonly string[] }[];
+  /** Null where it has none that kernels can use. */
+  readonly matrices: CooperativeMatrices | null;
 }
 
 export interface GpuOptions {

@@ -1,13 +1,14 @@
 /** The kernels' SPIR-V: it is what the sources say, and takes what the table of kernels says. */
 
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
   activate,
   argmax,
   attend,
+  cooperativeMatmul,
   createAttentionTables,
   type Dispatch,
   embed,
@@ -27,10 +28,15 @@ import { parseSpirv } from './spirv.js';
 const native = join(projectDirectory, 'native');
 const shaderDir = join(native, 'src', 'vulkan-shaders');
 const stored = (name: string) => readFileSync(join(shaderDir, name));
-const names = readdirSync(shaderDir).flatMap((name) => /^(.*)\.comp$/.exec(name)?.[1] ?? []);
+const names = readdirSync(shaderDir).flatMap((name) => /^(.*)\.spv$/.exec(name)?.[1] ?? []);
+const isCooperative = (name: string) => name.startsWith('matmul-cooperative');
 
-test('every kernel of the table has its source, and no other', () => {
+test('every kernel of the table has its module and its source, and no other', () => {
   expect(names.sort()).toEqual(Object.keys(kernels).sort());
+  const sources = readdirSync(shaderDir).filter((name) => name.endsWith('.comp'));
+  expect(sources.sort()).toEqual(
+    [...new Set(names.map((name) => `${name.replace(/-bf16$/, '')}.comp`))].sort(),
+  );
 });
 
 describe.each(Object.entries(kernels))('%s', (name, { constants, addresses, words }) => {
@@ -58,6 +64,12 @@ describe.each(Object.entries(kernels))('%s', (name, { constants, addresses, word
     expect(module.push.map((field) => ({ ...field, name: field.name.replace(/_$/, '') }))).toEqual(laidOut);
   });
 });
+
+/** NVIDIA's and AMD's, and Intel's. */
+const matrices = [
+  { format: 'bf16', blockRows: 16, blockOutputs: 16, blockDepth: 16 },
+  { format: 'f16', blockRows: 8, blockOutputs: 16, blockDepth: 16 },
+] as const;
 
 /** What every kernel is started with for some size: a bit of everything. */
 function dispatchesOf(limits: KernelLimits): Dispatch<number>[] {
@@ -94,6 +106,14 @@ function dispatchesOf(limits: KernelLimits): Dispatch<number>[] {
   return sizes.flatMap((rows) => [
     ...[1, 600, 50_000, 300_000].flatMap((width) => [
       matmul({ ...common, weights, rows, depth: 4096, width, isAligned: true }, limits),
+      ...matrices.flatMap(
+        (matrix) =>
+          cooperativeMatmul(
+            { ...common, weights, rows, depth: 4096, width, isAligned: true },
+            { ...matrix, subgroupSize: Math.max(8, limits.leastSubgroupSize) },
+            limits,
+          ) ?? [],
+      ),
       norm({ ...common, weight: vector, rows, width, eps: 1e-6, offset: 0 }, limits),
       ...argmax({ ...addresses, rows, width }, limits),
       embed({ ...addresses, table: weights, rows, width, scale: 1 }, limits),
@@ -122,7 +142,9 @@ test.each([
 ])('dispatches keep to the limits: %s', (_, limits) => {
   const modules = new Map(names.map((name) => [name, parseSpirv(stored(`${name}.spv`))]));
   const dispatches = dispatchesOf(limits);
-  expect(new Set(dispatches.map(({ kernel }) => kernel as string))).toEqual(new Set(names));
+  const served = new Set(dispatches.map(({ kernel }) => kernel as string));
+  // The least shared memory has no room for tiles of cooperative matrices.
+  expect(served).toEqual(new Set(names.filter((name) => limits !== leastLimits || !isCooperative(name))));
   for (const { kernel, constants, groups } of dispatches) {
     const what = `${kernel} ${constants}`;
     expect(constants[0], what).toBeLessThanOrEqual(limits.workgroupInvocations);
@@ -133,18 +155,26 @@ test.each([
 
 const rebuilt = mkdtempSync(join(tmpdir(), 'shaders-'));
 afterAll(() => rmSync(rebuilt, { recursive: true }));
-const { status, stderr } = spawnSync(process.execPath, [join(native, 'shaders.mjs'), rebuilt], {
-  encoding: 'utf8',
-});
-const here = status === 0 ? readFileSync(join(rebuilt, 'COMPILER'), 'utf8') : stderr;
-const expected = stored('COMPILER').toString();
 
-test.skipIf(here !== expected)(
-  `is what ${expected.trim()} makes of the sources (here: ${here.trim()})`,
-  () => {
-    const changed = names.filter(
-      (name) => !readFileSync(join(rebuilt, `${name}.spv`)).equals(stored(`${name}.spv`)),
-    );
-    expect(changed).toEqual([]);
-  },
-);
+/** Glslang 12 makes the others, and a newer one, named by GLSLANG, those with cooperative matrices. */
+describe.each([
+  ['COMPILER', 'glslangValidator', (name: string) => !isCooperative(name)],
+  ['COMPILER-MATRICES', process.env.GLSLANG ?? 'no newer glslang', isCooperative],
+] as const)('modules by %s', (noted, compiler, isMade) => {
+  const { status, stderr } = spawnSync(process.execPath, [join(native, 'shaders.mjs'), rebuilt], {
+    ...{ encoding: 'utf8', env: { ...process.env, GLSLANG: compiler } },
+  });
+  const path = join(rebuilt, noted);
+  const here = status === 0 && existsSync(path) ? readFileSync(path, 'utf8') : stderr;
+  const expected = stored(noted).toString();
+
+  test.skipIf(here !== expected)(
+    `are what ${expected.trim()} makes of the sources (here: ${here.trim()})`,
+    () => {
+      const changed = names
+        .filter(isMade)
+        .filter((name) => !readFileSync(join(rebuilt, `${name}.spv`)).equals(stored(`${name}.spv`)));
+      expect(changed).toEqual([]);
+    },
+  );
+});

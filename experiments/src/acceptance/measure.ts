@@ -67,6 +67,6 @@ export async function measureAcceptance(options: MeasureAcceptanceOptions): Prom
 }
 
 /** Device memory holds fp32, twice what is stored. */
-export function roomFor({ bytes }: Checkpoint, device: string = usualDevice) {
+function roomFor({ bytes }: Checkpoint, device: string = usualDevice) {
   return localSettings({ deviceBytes: 2 * bytes + spareBytes, hostBytes: bytes + spareBytes, device });
 }

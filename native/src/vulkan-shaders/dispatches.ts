@@ -58,16 +58,8 @@ export interface Matmul<A> {
 export const fewRows = 16;
 
 export function matmul<A>(operation: Matmul<A>, limits: KernelLimits): Dispatch<A> {
-  const { weights, x, y, rows, depth, width, bias, addend } = operation;
-  const shared = {
-    addresses: { weights: weights.address, x, y, bias: bias?.address ?? null, addend: addend ?? null },
-    words: { weightRowBytes: weights.rowBytes, pairedRows: weights.paired ?? 1, depth, width, rows },
-  };
-  const formats = {
-    weightFormat: weightFormats[weights.format],
-    vectorFormat: weightFormats[bias?.format ?? weights.format],
-    byEights: Number(isByEights(operation)),
-  };
+  const { rows, depth, width } = operation;
+  const { shared, formats } = argumentsOf(operation);
   if (rows <= fewRows) {
     const shape = fewShape(rows, depth, width, limits);
     const groups = spread(Math.ceil(width / shape.numOutputs), limits);
@@ -80,6 +72,21 @@ export function matmul<A>(operation: Matmul<A>, limits: KernelLimits): Dispatch<
     constants: { ...formats, ...shape },
     groups: spread(tiles, limits),
   });
+}
+
+/** What all kernels of matrix products are handed. */
+export function argumentsOf<A>(operation: Matmul<A>) {
+  const { weights, x, y, rows, depth, width, bias, addend } = operation;
+  const shared = {
+    addresses: { weights: weights.address, x, y, bias: bias?.address ?? null, addend: addend ?? null },
+    words: { weightRowBytes: weights.rowBytes, pairedRows: weights.paired ?? 1, depth, width, rows },
+  };
+  const formats = {
+    weightFormat: weightFormats[weights.format],
+    vectorFormat: weightFormats[bias?.format ?? weights.format],
+    byEights: Number(isByEights(operation)),
+  };
+  return { shared, formats };
 }
 
 /** Whether rows are read in eights: all values of plain formats must lie where those can be. */

@@ -28,6 +28,15 @@ const matmulPush = {
   words: { weightRowBytes: 'uint', pairedRows: 'uint', depth: 'uint', width: 'uint', rows: 'uint' },
 } as const;
 
+const cooperative = {
+  constants: [
+    ...(['threads', 'weightFormat', 'vectorFormat', 'blockRows', 'blockOutputs', 'blockDepth'] as const),
+    ...(['subgroupRows', 'subgroupOutputs', 'acrossRows', 'acrossOutputs'] as const),
+    ...(['byEights', 'packsBf16'] as const),
+  ],
+  ...matmulPush,
+} as const;
+
 export const kernels = {
   'matmul-few': {
     constants: [
@@ -43,6 +52,8 @@ export const kernels = {
     ],
     ...matmulPush,
   },
+  'matmul-cooperative': cooperative,
+  'matmul-cooperative-bf16': cooperative,
   'rms-norm': {
     constants: ['threads', 'vectorFormat', 'mostSubgroups'],
     addresses: ['x', 'weight', 'addend', 'y'],

@@ -6,7 +6,7 @@ import { whyNoVulkan } from '../../engine/vulkan.js';
 
 describe('verdicts', () => {
   const rung = (rows: number, weightBytesPerSecond: number, flopsPerSecond: number): Rung => ({
-    ...{ depth: 8, width: 8, format: 'bf16', kernel: 'any', seconds: 1, largestError: 0 },
+    ...{ depth: 8, width: 8, format: 'bf16', kernel: 'any', arithmetic: 'f32', seconds: 1, largestError: 0 },
     ...{ rows, weightBytesPerSecond, flopsPerSecond },
   });
   const bench: GpuBench = {

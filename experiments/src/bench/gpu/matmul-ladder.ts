@@ -3,7 +3,10 @@
 import { createRandom } from '@specoffload/engine';
 import {
   type Codec,
+  type CooperativeMatrices,
   codecs,
+  cooperativeMatmul,
+  type Dispatch,
   decodeWeights,
   f32,
   type KernelLimits,
@@ -54,6 +57,8 @@ export interface Rung {
   readonly format: StoredFormat;
   readonly rows: number;
   readonly kernel: string;
+  /** What is multiplied; sums are fp32 everywhere. */
+  readonly arithmetic: 'f32' | CooperativeMatrices['format'];
   readonly seconds: number;
   /** Of weights as stored. */
   readonly weightBytesPerSecond: number;
@@ -75,25 +80,38 @@ export async function climbLadder(
 ): Promise<Rung[]> {
   const rungs: Rung[] = [];
   const { shapes, rows, others } = sizes;
-  const planned = [
-    ...shapes.flatMap((shape) => rows.map((count) => ({ shape, format: 'bf16' as StoredFormat, count }))),
-    ...others.map(([format, count]) => ({ shape: shapes[0], format, count })),
+  const inBf16 = shapes.flatMap((shape) =>
+    rows.map((count): Step => ({ shape, format: 'bf16', count, matrices: null })),
+  );
+  const { matrices } = clock.facts;
+  const steps = [
+    ...inBf16,
+    ...others.map(([format, count]): Step => ({ shape: shapes[0], format, count, matrices: null })),
+    ...(matrices ? inBf16.filter(({ count }) => count >= 16).map((step) => ({ ...step, matrices })) : []),
   ];
-  for (const { shape, format, count } of planned) {
-    const rung = await measureRung(clock, sizes, shape, format, count);
+  for (const step of steps) {
+    const rung = await measureRung(clock, sizes, step);
+    if (!rung) continue;
     onRung(rung);
     rungs.push(rung);
   }
   return rungs;
 }
 
+interface Step {
+  readonly shape: readonly [depth: number, width: number];
+  readonly format: StoredFormat;
+  /** Rows. */
+  readonly count: number;
+  /** Null for fp32. */
+  readonly matrices: CooperativeMatrices | null;
+}
+
 async function measureRung(
   clock: KernelClock,
   { weightBytes, seconds: wantedSeconds }: LadderSizes,
-  [depth, width]: readonly [number, number],
-  format: StoredFormat,
-  rows: number,
-): Promise<Rung> {
+  { shape: [depth, width], format, count: rows, matrices }: Step,
+): Promise<Rung | null> {
   const codec: Codec = codecs[format];
   const rowBytes = codec.bytes(depth);
   const matrixBytes = rowBytes * width;
@@ -106,15 +124,14 @@ async function measureRung(
   const patterns = { weights: createWeights(format), x: createInputs() };
   await clock.fill(weights, numMatrices * matrixBytes, patterns.weights);
   await clock.fill(x, f32.bytes(rows * depth), patterns.x);
-  const dispatches = Array.from({ length: numMatrices }, (_, index) =>
-    matmul(
-      {
-        ...{ x, y, rows, depth, width, isAligned: matrixBytes % 16 === 0 },
-        weights: { address: weights + index * matrixBytes, format, rowBytes },
-      },
-      limits,
-    ),
-  );
+  const dispatches = Array.from({ length: numMatrices }, (_, index): Dispatch<number> | null => {
+    const operation = {
+      ...{ x, y, rows, depth, width, isAligned: matrixBytes % 16 === 0 },
+      weights: { address: weights + index * matrixBytes, format, rowBytes },
+    };
+    return matrices ? cooperativeMatmul(operation, matrices, limits) : matmul(operation, limits);
+  }).filter((dispatch) => dispatch !== null);
+  if (dispatches.length === 0) return null;
   await clock.secondsEach(dispatches.slice(0, 1), 1); // compiles
   const first = await clock.secondsEach(dispatches, 1);
   const turns = Math.min(100, Math.max(1, Math.ceil(wantedSeconds / (first * numMatrices))));
@@ -128,6 +145,7 @@ async function measureRung(
   }, 0);
   return {
     ...{ depth, width, format, rows, kernel: dispatches[0].kernel, seconds, largestError },
+    arithmetic: matrices?.format ?? 'f32',
     weightBytesPerSecond: matrixBytes / seconds,
     flopsPerSecond: (2 * rows * depth * width) / seconds,
   };

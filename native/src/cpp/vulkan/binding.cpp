@@ -76,6 +76,17 @@ Napi::Array wordsOf(Napi::Env env, const std::vector<std::string>& words) {
   return array;
 }
 
+Napi::Value matricesOf(Napi::Env env, const std::optional<Matrices>& matrices) {
+  if (!matrices) return env.Null();
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("format", matrices->isBf16 ? "bf16" : "f16");
+  object.Set("blockRows", Napi::Number::New(env, matrices->rows));
+  object.Set("blockOutputs", Napi::Number::New(env, matrices->outputs));
+  object.Set("blockDepth", Napi::Number::New(env, matrices->depth));
+  object.Set("subgroupSize", Napi::Number::New(env, matrices->subgroupSize));
+  return object;
+}
+
 Napi::Object factsOf(Napi::Env env, const DeviceFacts& facts) {
   Napi::Object object = Napi::Object::New(env);
   const auto number = [&](const char* name, double value) { object.Set(name, Napi::Number::New(env, value)); };
@@ -105,6 +116,7 @@ Napi::Object factsOf(Napi::Env env, const DeviceFacts& facts) {
     families.Set(i, entry);
   }
   object.Set("families", families);
+  object.Set("matrices", matricesOf(env, facts.matrices));
   return object;
 }
 

@@ -94,6 +94,10 @@ DeviceFacts Instance::describe(VkPhysicalDevice device) const {
   };
   use(facts.importAlignmentBytes > 0, VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME);
   use(facts.hasCalibratedTimestamps, VK_EXT_CALIBRATED_TIMESTAMPS_EXTENSION_NAME);
+  if (properties13.minSubgroupSize == properties13.maxSubgroupSize) {
+    facts.matrices = findMatrices(vk, device, extensions, properties13.minSubgroupSize);
+  }
+  use(facts.matrices.has_value(), "VK_KHR_cooperative_matrix");
   return facts;
 }
 

@@ -43,6 +43,8 @@ InstanceFunctions instanceFunctions(VkInstance instance) {
   SPECOFFLOAD_INSTANCE_FUNCTIONS(LOAD)
   LOAD(vkCreateDebugUtilsMessengerEXT)
 #undef LOAD
+  all.vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR =
+      find(instance, "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR");
   return all;
 }
 

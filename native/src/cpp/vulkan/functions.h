@@ -46,6 +46,8 @@ struct GlobalFunctions {
 struct InstanceFunctions {
   SPECOFFLOAD_INSTANCE_FUNCTIONS(SPECOFFLOAD_DECLARE)
   PFN_vkCreateDebugUtilsMessengerEXT vkCreateDebugUtilsMessengerEXT = nullptr;
+  /** Of a type that older headers do not have. */
+  PFN_vkVoidFunction vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR = nullptr;
 };
 
 struct DeviceFunctions {

@@ -69,17 +69,24 @@ void Gpu::openDevice(VkPhysicalDevice physical, bool usesOneFamily) {
     info.pQueuePriorities = priorities;
     queues.push_back(info);
   }
+  MatrixFeatures matrixFeatures(facts_.matrices.value_or(Matrices{}));
   VkPhysicalDeviceVulkan13Features features13{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_FEATURES};
+  if (facts_.matrices) features13.pNext = matrixFeatures.chain(nullptr);
   features13.synchronization2 = VK_TRUE;
   VkPhysicalDeviceVulkan12Features features12{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES, &features13};
   features12.timelineSemaphore = VK_TRUE;
   features12.hostQueryReset = VK_TRUE;
   features12.bufferDeviceAddress = VK_TRUE;
+  features12.vulkanMemoryModel = facts_.matrices.has_value();
+  features12.shaderFloat16 = facts_.matrices.has_value();
   VkPhysicalDeviceFeatures2 features{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, &features12};
   features.features.shaderInt64 = VK_TRUE;
   std::vector<const char*> extensions;
   if (facts_.importAlignmentBytes > 0) extensions.push_back(VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME);
   if (facts_.hasCalibratedTimestamps) extensions.push_back(VK_EXT_CALIBRATED_TIMESTAMPS_EXTENSION_NAME);
+  if (facts_.matrices) {
+    for (const char* name : matrixFeatures.extensions()) extensions.push_back(name);
+  }
   VkDeviceCreateInfo info{VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, &features};
   info.queueCreateInfoCount = static_cast<uint32_t>(queues.size());
   info.pQueueCreateInfos = queues.data();

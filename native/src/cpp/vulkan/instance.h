@@ -3,11 +3,13 @@
 
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "functions.h"
+#include "matrices.h"
 
 namespace specoffload::vulkan {
 
@@ -29,6 +31,7 @@ struct DeviceFacts {
   std::vector<std::string> features;  // that are there and used
   std::vector<std::string> missing;   // that are needed and not there
   bool hasCalibratedTimestamps = false;
+  std::optional<Matrices> matrices;
 };
 
 class Instance {
