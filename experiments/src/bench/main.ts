@@ -11,6 +11,7 @@ import { specOfRun } from '../store/index.js';
 import { formatRate, formatSeconds } from '../terminal/format.js';
 import type { Output } from '../terminal/output.js';
 import { formatTable } from '../terminal/table.js';
+import { timeDecoding } from './decoding.js';
 import { measurePacing, sayPacing } from './pacing.js';
 import { readPlainly, storageBytesRead } from './plain-read.js';
 import { timePredictions } from './predictions.js';
@@ -81,6 +82,7 @@ export async function runBenchmarks({ quick, output, signal }: BenchOptions): Pr
   sayDisk(rounds, output);
   sayGaps(runs, output);
   sayPacing(pacing, output);
+  const decoding = timeDecoding(output);
   const predictions = await timePredictions(output, signal);
   const sweep = await timeSweep(quick ? 2 : 12, output, signal);
   const recordStore = await timeRecordStore(quick ? 1000 : 10_000, output, signal);
@@ -88,7 +90,7 @@ export async function runBenchmarks({ quick, output, signal }: BenchOptions): Pr
     specs: { alone: specOfRun(alone), interleaved: specOfRun(interleaved) },
     disk: rounds,
     gaps: runs.map(({ strategy, laneGaps }) => ({ strategy, laneGaps })),
-    ...{ pacing, predictions, sweep },
+    ...{ pacing, decoding, predictions, sweep },
     recordStore,
   });
 }

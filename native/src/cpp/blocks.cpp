@@ -1,4 +1,5 @@
-// Blocks of ggml with 32 values, and small numbers scaled apart. Plain loops, written so that compilers vectorise them.
+// Blocks of ggml with 32 values, and small numbers scaled apart.
+#include "bytes.h"
 #include "codecs.h"
 #include "halves.h"
 
@@ -15,35 +16,21 @@ void eachBlock(const uint8_t* source, size_t count, float* target, Decode decode
   for (size_t i = 0; i < count; i += blockElements, source += blockBytes) decode(source, target + i);
 }
 
-/** The fifth bits of a block, one byte each. */
-void fifthBits(const uint8_t* source, uint8_t* bits) {
-  uint32_t word;
-  std::memcpy(&word, source, sizeof word);
-  for (uint32_t i = 0; i < blockElements; ++i) bits[i] = static_cast<uint8_t>(((word >> i) & 1u) << 4);
-}
-
-struct Nibbles {
-  /** Values of a block, low nibbles first. */
-  uint8_t values[blockElements];
-
-  explicit Nibbles(const uint8_t* source) {
-    for (size_t i = 0; i < half; ++i) {
-      values[i] = source[i] & 15;
-      values[half + i] = source[i] >> 4;
-    }
-  }
-};
-
 /** E2M1 doubled; a negative zero is none. */
-constexpr int8_t doubledFp4[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+constexpr float doubledFp4[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
 
 constexpr float fp4[16] = {0.f,  0.5f,  1.f,  1.5f,  2.f,  3.f,  4.f,  6.f,
-                           -0.f, -0.5f, -1.f, -1.5f, -2.f, -3.f, -4.f, -6.f};
+                        -0.f, -0.5f, -1.f, -1.5f, -2.f, -3.f, -4.f, -6.f};
 
-/** Half the power of two that an exponent byte means. */
-float halfOfE8m0(uint8_t exponent) {
-  return floatOfBits(exponent < 2 ? 0x00200000u << exponent : static_cast<uint32_t>(exponent - 1) << 23);
-}
+/** Half the powers of two that exponent bytes mean. */
+struct HalvesOfE8m0 {
+  float values[256];
+
+  HalvesOfE8m0() {
+    for (uint32_t exponent = 0; exponent < 256; ++exponent)
+      values[exponent] = floatOfBits(exponent < 2 ? 0x00200000u << exponent : (exponent - 1) << 23);
+  }
+};
 
 struct E4m3Table {
   float values[256];
@@ -67,8 +54,9 @@ struct E4m3Table {
 void decodeQ4_0(const uint8_t* source, size_t count, float* target) {
   eachBlock<18>(source, count, target, [](const uint8_t* block, float* values) {
     const float scale = floatOfF16(block);
-    const Nibbles nibbles(block + 2);
-    for (size_t i = 0; i < blockElements; ++i) values[i] = scale * static_cast<float>(nibbles.values[i] - 8);
+    const Bytes pairs = loadBytes(block + 2);
+    storeScaled(values, signedOf(lowNibbles(pairs)) - 8, scale);
+    storeScaled(values + half, signedOf(highNibbles(pairs)) - 8, scale);
   });
 }
 
@@ -76,19 +64,18 @@ void decodeQ4_1(const uint8_t* source, size_t count, float* target) {
   eachBlock<20>(source, count, target, [](const uint8_t* block, float* values) {
     const float scale = floatOfF16(block);
     const float least = floatOfF16(block + 2);
-    const Nibbles nibbles(block + 4);
-    for (size_t i = 0; i < blockElements; ++i) values[i] = scale * static_cast<float>(nibbles.values[i]) + least;
+    const Bytes pairs = loadBytes(block + 4);
+    storeScaled(values, signedOf(lowNibbles(pairs)), scale, least);
+    storeScaled(values + half, signedOf(highNibbles(pairs)), scale, least);
   });
 }
 
 void decodeQ5_0(const uint8_t* source, size_t count, float* target) {
   eachBlock<22>(source, count, target, [](const uint8_t* block, float* values) {
     const float scale = floatOfF16(block);
-    uint8_t high[blockElements];
-    fifthBits(block + 2, high);
-    const Nibbles nibbles(block + 6);
-    for (size_t i = 0; i < blockElements; ++i)
-      values[i] = scale * static_cast<float>((nibbles.values[i] | high[i]) - 16);
+    const Bytes pairs = loadBytes(block + 6);
+    storeScaled(values, signedOf(lowNibbles(pairs) | fifthBits(block + 2)) - 16, scale);
+    storeScaled(values + half, signedOf(highNibbles(pairs) | fifthBits(block + 4)) - 16, scale);
   });
 }
 
@@ -96,35 +83,34 @@ void decodeQ5_1(const uint8_t* source, size_t count, float* target) {
   eachBlock<24>(source, count, target, [](const uint8_t* block, float* values) {
     const float scale = floatOfF16(block);
     const float least = floatOfF16(block + 2);
-    uint8_t high[blockElements];
-    fifthBits(block + 4, high);
-    const Nibbles nibbles(block + 8);
-    for (size_t i = 0; i < blockElements; ++i)
-      values[i] = scale * static_cast<float>(nibbles.values[i] | high[i]) + least;
+    const Bytes pairs = loadBytes(block + 8);
+    storeScaled(values, signedOf(lowNibbles(pairs) | fifthBits(block + 4)), scale, least);
+    storeScaled(values + half, signedOf(highNibbles(pairs) | fifthBits(block + 6)), scale, least);
   });
 }
 
 void decodeQ8_0(const uint8_t* source, size_t count, float* target) {
   eachBlock<34>(source, count, target, [](const uint8_t* block, float* values) {
     const float scale = floatOfF16(block);
-    for (size_t i = 0; i < blockElements; ++i)
-      values[i] = scale * static_cast<float>(static_cast<int8_t>(block[2 + i]));
+    storeScaled(values, signedOf(loadBytes(block + 2)), scale);
+    storeScaled(values + half, signedOf(loadBytes(block + 2 + half)), scale);
   });
 }
 
 void decodeMxfp4(const uint8_t* source, size_t count, float* target) {
+  static const HalvesOfE8m0 halves;
   eachBlock<17>(source, count, target, [](const uint8_t* block, float* values) {
-    const float scale = halfOfE8m0(block[0]);
-    const Nibbles nibbles(block + 1);
-    for (size_t i = 0; i < blockElements; ++i) values[i] = scale * static_cast<float>(doubledFp4[nibbles.values[i]]);
+    const float scale = halves.values[block[0]];
+    const Bytes pairs = loadBytes(block + 1);
+    storeLookedUp(values, doubledFp4, pairs, scale);
+    storeLookedUp(values + half, doubledFp4, pairs >> 4, scale);
   });
 }
 
 void decodeMxfp4Split(const uint8_t* source, size_t count, float* target) {
-  for (size_t i = 0; i < count; i += 2) {
-    target[i] = fp4[source[i / 2] & 15];
-    target[i + 1] = fp4[source[i / 2] >> 4];
-  }
+  size_t i = 0;
+  for (; i + vectorBytes <= count; i += vectorBytes) storeLookedUp(target + i, fp4, inTurn(source + i / 2), 1.f);
+  for (; i < count; ++i) target[i] = fp4[(source[i / 2] >> (4 * (i % 2))) & 15];
 }
 
 void decodeFp8(const uint8_t* source, size_t count, float* target) {
@@ -133,10 +119,10 @@ void decodeFp8(const uint8_t* source, size_t count, float* target) {
 }
 
 void decodeInt4(const uint8_t* source, size_t count, float* target) {
-  for (size_t i = 0; i < count; i += 2) {
-    target[i] = static_cast<float>((source[i / 2] & 15) - 8);
-    target[i + 1] = static_cast<float>((source[i / 2] >> 4) - 8);
-  }
+  size_t i = 0;
+  for (; i + vectorBytes <= count; i += vectorBytes)
+    storeScaled(target + i, signedOf(inTurn(source + i / 2)) - 8, 1.f);
+  for (; i < count; ++i) target[i] = static_cast<float>(((source[i / 2] >> (4 * (i % 2))) & 15) - 8);
 }
 
 }  // namespace specoffload

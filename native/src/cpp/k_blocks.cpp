@@ -1,4 +1,5 @@
 // ggml's K blocks: 256 values whose groups are scaled by a few bits of the block's own scale.
+#include "bytes.h"
 #include "codecs.h"
 #include "halves.h"
 
@@ -33,14 +34,14 @@ struct Groups {
 void decodeQ4_K(const uint8_t* source, size_t count, float* target) {
   for (size_t i = 0; i < count; i += blockElements, source += 144) {
     const Groups groups(source);
-    float* values = target + i;
-    for (size_t pair = 0; pair < numGroups / 2; ++pair, values += 2 * groupElements) {
-      const uint8_t* nibbles = source + 16 + groupElements * pair;
-      const float scale[] = {groups.scales[2 * pair], groups.scales[2 * pair + 1]};
-      const float least[] = {groups.minima[2 * pair], groups.minima[2 * pair + 1]};
-      for (size_t k = 0; k < groupElements; ++k) values[k] = scale[0] * static_cast<float>(nibbles[k] & 15) - least[0];
-      for (size_t k = 0; k < groupElements; ++k)
-        values[groupElements + k] = scale[1] * static_cast<float>(nibbles[k] >> 4) - least[1];
+    for (size_t pair = 0; pair < numGroups / 2; ++pair) {
+      float* values = target + i + 2 * groupElements * pair;
+      for (size_t at = 0; at < groupElements; at += vectorBytes) {
+        const Bytes pairs = loadBytes(source + 16 + groupElements * pair + at);
+        storeScaled(values + at, signedOf(lowNibbles(pairs)), groups.scales[2 * pair], -groups.minima[2 * pair]);
+        storeScaled(values + groupElements + at, signedOf(highNibbles(pairs)), groups.scales[2 * pair + 1],
+                    -groups.minima[2 * pair + 1]);
+      }
     }
   }
 }
@@ -48,16 +49,17 @@ void decodeQ4_K(const uint8_t* source, size_t count, float* target) {
 void decodeQ5_K(const uint8_t* source, size_t count, float* target) {
   for (size_t i = 0; i < count; i += blockElements, source += 176) {
     const Groups groups(source);
-    const uint8_t* high = source + 16;
-    for (size_t group = 0; group < numGroups; ++group) {
-      const uint8_t* nibbles = source + 48 + groupElements * (group / 2);
-      const int shift = group % 2 == 0 ? 0 : 4;
-      const float scale = groups.scales[group];
-      const float least = groups.minima[group];
-      float* values = target + i + groupElements * group;
-      for (size_t k = 0; k < groupElements; ++k)
-        values[k] =
-            scale * static_cast<float>(((nibbles[k] >> shift) & 15) | (((high[k] >> group) & 1) << 4)) - least;
+    for (size_t at = 0; at < groupElements; at += vectorBytes) {
+      Bytes high = loadBytes(source + 16 + at);
+      for (size_t pair = 0; pair < numGroups / 2; ++pair) {
+        const Bytes pairs = loadBytes(source + 48 + groupElements * pair + at);
+        float* values = target + i + 2 * groupElements * pair + at;
+        storeScaled(values, signedOf(lowNibbles(pairs) | ((high & 1) << 4)), groups.scales[2 * pair],
+                    -groups.minima[2 * pair]);
+        storeScaled(values + groupElements, signedOf(highNibbles(pairs) | ((high & 2) << 3)),
+                    groups.scales[2 * pair + 1], -groups.minima[2 * pair + 1]);
+        high >>= 2;
+      }
     }
   }
 }
@@ -65,19 +67,18 @@ void decodeQ5_K(const uint8_t* source, size_t count, float* target) {
 void decodeQ6_K(const uint8_t* source, size_t count, float* target) {
   for (size_t i = 0; i < count; i += blockElements, source += 210) {
     const float scale = floatOfF16(source + 208);
-    for (size_t group = 0; group < numGroups; ++group) {
-      const size_t part = group / 4;  // each half of the block has 64 bytes of nibbles and 32 of upper bits
-      const size_t within = group % 4;
-      const uint8_t* low = source + 64 * part + groupElements * (within % 2);
-      const uint8_t* high = source + 128 + 32 * part;
-      const int lowShift = within < 2 ? 0 : 4;
-      const int highShift = static_cast<int>(2 * within);
-      float* values = target + i + groupElements * group;
-      for (size_t side = 0; side < 2; ++side) {
-        const float scaled = scale * static_cast<float>(static_cast<int8_t>(source[192 + 2 * group + side]));
-        for (size_t k = 16 * side; k < 16 * side + 16; ++k)
-          values[k] =
-              scaled * static_cast<float>((((low[k] >> lowShift) & 15) | (((high[k] >> highShift) & 3) << 4)) - 32);
+    // Each half of the block has 64 bytes of nibbles and 32 of upper bits, two of each of its four groups.
+    for (size_t part = 0; part < 2; ++part) {
+      for (size_t at = 0; at < groupElements; at += vectorBytes) {
+        const Bytes nibbles[] = {loadBytes(source + 64 * part + at), loadBytes(source + 64 * part + groupElements + at)};
+        Bytes high = loadBytes(source + 128 + 32 * part + at);
+        for (size_t group = 0; group < 4; ++group, high >>= 2) {
+          const Bytes pairs = nibbles[group % 2];
+          const Bytes low = group < 2 ? lowNibbles(pairs) : highNibbles(pairs);
+          const size_t first = 128 * part + groupElements * group + at;
+          const float scaled = scale * static_cast<float>(static_cast<int8_t>(source[192 + first / 16]));
+          storeScaled(target + i + first, signedOf(low | ((high & 3) << 4)) - 32, scaled);
+        }
       }
     }
   }
