@@ -22,7 +22,7 @@ const pure = [
   'test/engine/{competitors,drafter,errors,golden,machine-file,own-strategy,plan,policy-docs,property}.test.ts',
   'test/engine/{device,device-families,isolated-device,vulkan-device,not-finite,odd-header,sampling,strategies,topology,twin,unequal-layers}.test.ts',
   'test/engine/virtual-machine.test.ts',
-  'test/engine/model/{chat-template,gguf,inflate,long-texts,paired-scales,text-stream,tokenizer}.test.ts',
+  'test/engine/model/{assemble,chat-template,gguf,inflate,long-texts,paired-scales,text-stream,tokenizer}.test.ts',
   'test/experiments/{acceptance,bench,figures,inputs,job,notebook-support,plan}/*.test.ts',
   'test/experiments/{profile,reproduce,statistics,store,tunnel}/*.test.ts',
   'test/experiments/cli/{other-lanes,run,runs,usage}.test.ts',

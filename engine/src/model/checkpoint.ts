@@ -7,13 +7,13 @@ import { quote, UserError } from '@specoffload/input';
 import { f32 } from '@specoffload/native';
 import { sum } from '../extremes.js';
 import { refuseUncomputable } from './arithmetic.js';
+import { assembleQuantised } from './assemble.js';
 import { warnOfCheckpoint } from './config-values.js';
 import { readModelSpec } from './configuration.js';
 import { isGgufPath } from './gguf/file.js';
 import { openGguf } from './gguf/open.js';
 import { type HeaderTensor, takeTensor, toTensorRef, type WeightFile } from './header-tensor.js';
 import { areEqual } from './inflate-bytes.js';
-import { pairScales } from './paired-scales.js';
 import { type GroupSpec, modelGroups, type TensorSpec, tensorName } from './roles.js';
 import { readShards } from './shards.js';
 import type { ModelSpec } from './spec.js';
@@ -36,7 +36,7 @@ export async function openCheckpoint(path: string): Promise<Checkpoint> {
 async function openDirectory(directory: string): Promise<Checkpoint> {
   const stated = await readModelSpec(directory);
   refuseUncomputable(stated, join(directory, 'config.json'));
-  const files = pairScales(await readShards(directory));
+  const files = assembleQuantised(await readShards(directory));
   const spec = await settleTie(stated, files, directory);
   return assemble(directory, basename(resolve(directory)), spec, files);
 }

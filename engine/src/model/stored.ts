@@ -74,7 +74,8 @@ export function lengthOf(ranges: readonly FileRange[]): number {
 
 /** Rows that cannot be cut apart: their scales or their places belong together. */
 function rowsTogether({ rows, paired, scales }: TensorLayout): number {
-  return Math.min(rows, Math.max(paired, scales?.rows ?? 1));
+  const shared = scales && Number.isFinite(scales.rows) ? scales.rows : 1;
+  return Math.min(rows, Math.max(paired, shared));
 }
 
 /** Some rows of a tensor that has a layout, from a multiple of {@link rowsTogether} on. */
@@ -82,7 +83,7 @@ function rowsOf(ref: TensorRef, first: number, rows: number): TensorRef {
   const layout = ref.layout as TensorLayout;
   const { columns, step, scales } = layout;
   const scalesBefore = scales
-    ? Math.floor((first * step) / scales.rows) * Math.ceil(columns / scales.columns)
+    ? Math.floor((first * step) / scales.rows) * scaleGridSize(layout, scales)[1]
     : 0;
   const part = {
     ...{ ...layout, rows },

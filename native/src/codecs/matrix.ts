@@ -43,7 +43,12 @@ export function scaleGridSize(
   { rows, columns, step }: Pick<MatrixLayout, 'rows' | 'columns' | 'step'>,
   grid: ScaleGrid,
 ): readonly [rows: number, columns: number] {
-  return [Math.ceil(((rows - 1) * step + 1) / grid.rows), Math.ceil(columns / grid.columns)];
+  return [groups((rows - 1) * step + 1, grid.rows), groups(columns, grid.columns)];
+}
+
+/** How many groups of so many there are; one of infinitely many. */
+function groups(count: number, size: number): number {
+  return size === Number.POSITIVE_INFINITY ? 1 : Math.ceil(count / size);
 }
 
 /** Bytes of so many values that are their own: without what lies between their rows, scales included. */
@@ -96,7 +101,7 @@ function decodeColumn(stored: Uint8Array, codec: Codec, across: number, target: 
 
 function scaleRow(stored: Uint8Array, row: number, grid: ScaleGrid, target: Uint32Array): void {
   const values = new Float32Array(target.buffer, target.byteOffset, target.length);
-  const perRow = Math.ceil(values.length / grid.columns);
+  const perRow = groups(values.length, grid.columns);
   const first = Math.floor(row / grid.rows) * perRow;
   for (let column = 0; column < values.length; column += 1)
     values[column] *= scaleAt(stored, grid.dtype, first + Math.floor(column / grid.columns));

@@ -41,14 +41,14 @@ it.each<[string, (header: Record<string, unknown>) => void, string]>([
       header[`${layer}.down_proj_others`] = header[`${layer}.down_proj_scales`];
       delete header[`${layer}.down_proj_scales`];
     },
-    `there is no ${layer}.down_proj_scales; expected U8 [8,64,2], one scale for each group of "${layer}.down_proj_blocks"; download`,
+    `holds "${layer}.down_proj_blocks" without its scales ("${layer}.down_proj_scales"); download`,
   ],
   [
     'those of another shape',
     (header) => {
       Object.assign(header[`${layer}.down_proj_scales`] as object, { shape: [8, 128] });
     },
-    `invalid shape of ${layer}.down_proj_scales: U8 [8,128]; expected U8 [8,64,2], one scale`,
+    `invalid scales "${layer}.down_proj_scales": U8 [8,128]; expected one for every group, row or square of "${layer}.down_proj" [8,64,64]`,
   ],
 ])('refuses blocks whose scales are %s', async (name, change, message) => {
   const opening = openCheckpoint(await withHeader(name, change));

@@ -5,6 +5,7 @@
 
 import type { JsonRecord } from '@specoffload/input';
 import { parseEosTokenIds } from '../config-eos.js';
+import { refuseOtherQuantisation } from '../config-quantised.js';
 import { parseRope } from '../config-rope.js';
 import type { ConfigValues } from '../config-values.js';
 import type { AttentionSpec, LayerSpec, ModelSpec, NormSpec, RopeSpec, TensorPlaces } from '../spec.js';
@@ -56,23 +57,12 @@ export interface ActivationField {
   readonly names: readonly string[];
 }
 
-export interface DecoderOptions {
-  /** @default silu */
-  readonly activation?: ActivationField;
-  /** Ways of being quantised that the family reads, `quant_method` in its configuration. @default none */
-  readonly quantised?: readonly string[];
-}
-
 /** One function, two names. */
 const silu: ActivationField = { field: 'hidden_act', names: ['silu', 'swish'] };
 
-export function parseDecoder(
-  config: ConfigValues,
-  missing: DecoderDefaults,
-  { activation = silu, quantised = [] }: DecoderOptions = {},
-): Decoder {
+export function parseDecoder(config: ConfigValues, missing: DecoderDefaults, activation = silu): Decoder {
   refuseOtherActivation(config, activation);
-  refuseQuantised(config, quantised);
+  refuseOtherQuantisation(config);
   const hiddenSize = config.count('hidden_size', 2 ** 17, missing.hiddenSize);
   const numHeads = config.count('num_attention_heads', 2 ** 12, missing.numHeads);
   const numKvHeads = parseKvHeads(config, numHeads, missing.numKvHeads);
@@ -191,19 +181,6 @@ function refuseOtherActivation(config: ConfigValues, { field: name, names }: Act
 /** How the weights are quantised, where Hugging Face's field says so. */
 export function quantisationOf(config: ConfigValues): unknown {
   return config.object('quantization_config')?.get('quant_method');
-}
-
-function refuseQuantised(config: ConfigValues, known: readonly string[]): void {
-  if (known.some((method) => method === quantisationOf(config))) return;
-  // Hugging Face's field, an older one of compressed-tensors, and MLX's.
-  for (const field of ['quantization_config', 'compression_config', 'quantization'])
-    if (config.isThere(field))
-      throw config.unsupported(
-        field,
-        config.get(field),
-        'weights in bf16, fp16 or fp32',
-        'use the checkpoint that was quantised, or convert this one back',
-      );
 }
 
 /** Missing it means what the class means by it; null means as many as query heads in all of them. */

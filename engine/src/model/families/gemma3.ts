@@ -65,7 +65,7 @@ function parseText(config: ConfigValues, architecture: string, places: TensorPla
       ...{ vocabSize: 262_208, hiddenSize: 2304, numLayers: 26, numHeads: 8, numKvHeads: 4, headDim: 256 },
       ...{ ffnSize: 9216, maxPositions: 131_072, rmsNormEps: 1e-6, rope: 1e6, eosTokenIds: [1], tied: true },
     },
-    { activation: { field: 'hidden_activation', names: ['gelu_pytorch_tanh'] } },
+    { field: 'hidden_activation', names: ['gelu_pytorch_tanh'] },
   );
   const norm = { ...parsed.norm, offset: 1 } as const;
   const decoder: Decoder = { ...parsed, norm };

@@ -37,7 +37,7 @@ export const gptOss: Family = {
       ...{ vocabSize: 201_088, hiddenSize: 2880, numLayers: 36, numHeads: 64, numKvHeads: 8, headDim: 64 },
       ...{ ffnSize: 2880, maxPositions: 131_072, rmsNormEps: 1e-5, rope: missingRope, eosTokenIds: [] },
     };
-    const decoder = parseDecoder(config, missing, { quantised: ['mxfp4'] });
+    const decoder = parseDecoder(config, missing);
     const expertCodec = quantisationOf(config) === 'mxfp4' ? 'mxfp4' : undefined;
     const hasBiases = !config.isThere('attention_bias') || config.flag('attention_bias');
     const counts = parseExpertCounts(config, expertFields, { numExperts: 128, expertsPerToken: 4 });

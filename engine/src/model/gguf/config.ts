@@ -3,7 +3,9 @@
 import { basename } from 'node:path';
 import { type JsonRecord, UserError } from '@specoffload/input';
 import { parseModelSpec } from '../config.js';
+import { toTensorRef } from '../header-tensor.js';
 import { createLayers, type LayerSpec, type ModelSpec, type NormSpec, type TensorPlaces } from '../spec.js';
+import { readTensor } from '../stored.js';
 import type { Gguf } from './file.js';
 import { Metadata } from './metadata.js';
 import { gemmaPlaces, ggufPlaces, gptOssPlaces, withPairs } from './places.js';
@@ -79,7 +81,7 @@ function gemmaQueryScalar(metadata: Metadata, prefix: string): number {
 }
 
 /** @throws UserError where no family here computes what the file holds */
-export function specOfGguf(gguf: Gguf): ModelSpec {
+export async function specOfGguf(gguf: Gguf): Promise<ModelSpec> {
   const metadata = new Metadata(gguf);
   const prefix = metadata.text('general.architecture');
   if (!Object.hasOwn(architectures, prefix)) {
@@ -89,7 +91,7 @@ export function specOfGguf(gguf: Gguf): ModelSpec {
   const { fields, places } = architectures[prefix];
   const json = { ...commonFields(gguf, metadata, prefix), ...fields(metadata, prefix) };
   const spec = parseModelSpec(json, `${gguf.path} (${basename(gguf.path)}'s metadata)`);
-  return { ...withWholeNorms(spec), tensors: places };
+  return withOwnRotation(gguf, { ...withWholeNorms(spec), tensors: places });
 }
 
 function commonFields(gguf: Gguf, metadata: Metadata, prefix: string): JsonRecord {
@@ -162,4 +164,39 @@ function withWholeNorms(spec: ModelSpec): ModelSpec {
   });
   const layers = createLayers(spec.layers.length, (layer) => layerOf(spec.layers[layer]));
   return { ...spec, layers, finalNorm: whole(spec.finalNorm) };
+}
+
+/** What Llama 3's long contexts divide frequencies by. */
+export const ropeFactorsName = 'rope_freqs.weight';
+
+/** The file may hold a divisor for every frequency, worked out by the converter. */
+async function withOwnRotation(gguf: Gguf, spec: ModelSpec): Promise<ModelSpec> {
+  const stored = gguf.files.flatMap(({ tensors }) => tensors).find(({ name }) => name === ropeFactorsName);
+  if (!stored) return spec;
+  const factors = [...(await readTensor(toTensorRef(stored)))];
+  const { headDim } = spec.layers[0].attention;
+  if (factors.length !== headDim / 2 || !factors.every((factor) => 0 < factor && factor < 1e6))
+    throw new UserError(
+      `${stored.path}: invalid ${ropeFactorsName}; expected ${headDim / 2} positive numbers; download the file again`,
+    );
+  const layers = createLayers(spec.layers.length, (layer) => {
+    const { attention, ...rest } = spec.layers[layer];
+    return {
+      ...rest,
+      attention: { ...attention, rope: { ...attention.rope, scaling: ownFactors(factors, spec) } },
+    };
+  });
+  return { ...spec, layers };
+}
+
+function ownFactors(factors: readonly number[], { maxPositions }: ModelSpec) {
+  return {
+    type: 'longrope',
+    ...{
+      shortFactors: factors,
+      longFactors: factors,
+      originalMaxPositions: maxPositions,
+      attentionFactor: 1,
+    },
+  } as const;
 }

@@ -2,7 +2,7 @@
 
 import type { WeightFile } from '../header-tensor.js';
 import type { ModelSpec } from '../spec.js';
-import { specOfGguf } from './config.js';
+import { ropeFactorsName, specOfGguf } from './config.js';
 import { readGguf } from './file.js';
 
 export interface OpenGguf {
@@ -13,5 +13,11 @@ export interface OpenGguf {
 /** @throws UserError naming what is wrong and what to do. */
 export async function openGguf(path: string): Promise<OpenGguf> {
   const gguf = await readGguf(path);
-  return { spec: specOfGguf(gguf), files: gguf.files };
+  const spec = await specOfGguf(gguf);
+  // What the spec says already.
+  const files = gguf.files.map((file) => ({
+    ...file,
+    tensors: file.tensors.filter(({ name }) => name !== ropeFactorsName),
+  }));
+  return { spec, files };
 }
