@@ -7,6 +7,7 @@ import {
   AcceptanceCounter,
   type Checkpoint,
   createRandom,
+  type DeviceChoice,
   loadReferenceWeights,
   type PolicyInput,
   type Random,
@@ -20,6 +21,7 @@ import {
   summarise,
 } from '@specoffload/engine';
 import { afterAll, describe, expect, it } from 'vitest';
+import { formatsOf } from '../../engine/dist/machine/devices.js';
 import { ffnChunkRows, headChunkRows } from '../../engine/dist/schedule/memory-plan.js';
 import { modelDrafter } from '../../engine/dist/schedule/model-drafter.js';
 import { planMemory } from '../../engine/dist/schedule/placement.js';
@@ -28,6 +30,7 @@ import { drawConfig, drawPlaces, drawPolicy, drawPrompts, integer, pick } from '
 import { createTemporaryDirectory } from './model/fixtures.js';
 import { type Comparison, compare, type Judgement, judge } from './oracle.js';
 import { writeTinyModel } from './tiny.js';
+import { validationMessages, watchedVulkan, whyNoVulkan } from './vulkan.js';
 
 const seed = 1;
 const numModels = 16;
@@ -35,6 +38,8 @@ const strategyNames: readonly StrategyName[] = ['none', 'serial', 'specoffload']
 const competitors: readonly StrategyName[] = ['accelerate', 'deepspeed', 'flexgen', 'fiddler'];
 /** Runs per model: each strategy, one of them in other places, one competitor as it is and one in other places. */
 const runsPerModel = strategyNames.length + 3;
+/** Of one in so many models all runs are done on a GPU instead, where there is one. */
+const gpuEvery = 5;
 
 interface Case {
   readonly target: Checkpoint;
@@ -64,19 +69,21 @@ describe.each(Array.from({ length: numModels }, (_, index) => index))('random mo
     const random = createRandom(seed, `model ${index}`);
     const drawn = await drawCase(random, index);
     const judged = new Map<string, Judgement[]>();
+    const device = whyNoVulkan === null && index % gpuEvery === 1 ? watchedVulkan : undefined;
     const runs = strategyNames.map(
       (strategy) => [strategy, drawPolicy(random, strategy, drawn.prompts.length)] as const,
     );
     for (const [strategy, policy] of [...runs, ...drawPlacedRuns(index, drawn.prompts.length)]) {
       const { numLayers, architecture } = summarise(drawn.target.spec);
       const title = `${architecture}, ${numLayers} layers, ${drawn.prompts.length} prompts, ${strategy} ${JSON.stringify(policy)}`;
-      const result = await runWithin(drawn, strategy, policy);
+      const result = await runWithin(drawn, strategy, policy, device);
       assertEnds(result, drawn, title);
       assertNoPadding(result, drawn, title);
       const comparisons = assertReference(result, drawn, judged, title);
       count(result, comparisons);
       for (const tie of comparisons.flatMap(({ ties }) => ties)) console.info(`a tie, ${title}: ${tie}`);
     }
+    expect(validationMessages()).toEqual([]);
   });
 });
 
@@ -198,7 +205,12 @@ async function drawCase(random: Random, index: number): Promise<Case> {
 }
 
 /** Runs with budgets that are just large enough, to the byte. */
-async function runWithin(drawn: Case, strategy: StrategyName, policy: PolicyInput): Promise<RunResult> {
+async function runWithin(
+  drawn: Case,
+  strategy: StrategyName,
+  policy: PolicyInput,
+  device?: DeviceChoice,
+): Promise<RunResult> {
   const { target, draft, prompts, maxNewTokens } = drawn;
   const open = resolvePolicy(strategies[strategy], policy, prompts.length);
   const promptLengths = prompts.map(({ length }) => length);
@@ -211,6 +223,7 @@ async function runWithin(drawn: Case, strategy: StrategyName, policy: PolicyInpu
     demand,
     endless,
     open,
+    formatsOf(device),
   );
   const machine = { deviceBytes: pools.device.totalBytes, hostBytes: pools.host.totalBytes };
   const result = await runEngine({
@@ -222,6 +235,7 @@ async function runWithin(drawn: Case, strategy: StrategyName, policy: PolicyInpu
     policy: { ...policy, prefetchDepth },
     maxNewTokens,
     machine,
+    device,
   });
   expect(result.memory.device.peakBytes).toBe(machine.deviceBytes);
   expect(result.memory.host.peakBytes).toBe(machine.hostBytes);

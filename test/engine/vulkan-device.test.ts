@@ -1,6 +1,8 @@
 /** A Vulkan device that lacks something or fails: one sentence, or the same tokens by another way. */
 
 import { spawnSync } from 'node:child_process';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import {
   type Checkpoint,
   type DeviceChoice,
@@ -9,8 +11,11 @@ import {
   runEngine,
 } from '@specoffload/engine';
 import { UserError } from '@specoffload/input';
+import { loadVulkan } from '@specoffload/native';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readPipelineCache } from '../../engine/dist/machine/vulkan-kernels.js';
 import { projectDirectory } from '../../experiments/src/paths.js';
+import { createTemporaryDirectory } from './model/fixtures.js';
 import { goldenDirectory, readGolden } from './model/golden.js';
 import { validationMessages, watchedVulkan, whyNoVulkan } from './vulkan.js';
 
@@ -78,6 +83,27 @@ describe.skipIf(whyNoVulkan !== null)(`a Vulkan device${whyNoVulkan ? ` (${whyNo
       expect(sequences[0]!.ids).toEqual(golden[0]!.greedy_ids);
     },
   );
+
+  it('keeps what the driver has compiled, and trusts nothing else in its place', async () => {
+    const folder = createTemporaryDirectory();
+    const before = process.env.XDG_CACHE_HOME;
+    process.env.XDG_CACHE_HOME = folder;
+    try {
+      await run({});
+      const [gpu] = loadVulkan().listDevices();
+      const stored = readPipelineCache(gpu!);
+      expect(stored.length).toBeGreaterThan(0);
+      const [name] = readdirSync(join(folder, 'specoffload'));
+      const path = join(folder, 'specoffload', name!);
+      const bytes = readFileSync(path);
+      bytes[bytes.length - 1]! ^= 1;
+      writeFileSync(path, bytes);
+      expect(readPipelineCache(gpu!).length).toBe(0);
+    } finally {
+      if (before === undefined) delete process.env.XDG_CACHE_HOME;
+      else process.env.XDG_CACHE_HOME = before;
+    }
+  });
 
   it('none of that number: says how many there are', async () => {
     const error = await refusal({}, 'vulkan:99');

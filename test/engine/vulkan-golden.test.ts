@@ -1,0 +1,43 @@
+/** Every family on a GPU: transformers' logits, and its continuations with attention and draft on the device. */
+
+import { openCheckpoint, runEngine, runLogits } from '@specoffload/engine';
+import { afterAll, describe, expect, it } from 'vitest';
+import { goldenDirectory, goldenNames, maxDifference, readGolden } from './model/golden.js';
+import { validationMessages, watchedVulkan, whyNoVulkan } from './vulkan.js';
+
+const machine = { deviceBytes: 16e6, hostBytes: 16e6 };
+const policy = { pinnedLayers: 0, keptLayers: 0 } as const;
+
+describe.skipIf(whyNoVulkan !== null)(`on Vulkan${whyNoVulkan ? ` (${whyNoVulkan})` : ''}`, () => {
+  afterAll(() => expect(validationMessages()).toEqual([]));
+
+  it.each(goldenNames)('%s is as transformers has it', async (name) => {
+    const target = await openCheckpoint(goldenDirectory(name));
+    const golden = readGolden(name).prompts;
+    const job = { target, prompts: golden.map(({ ids }) => ids), machine, device: watchedVulkan };
+    const logits = await runLogits({ ...job, policy });
+    for (const [index, { last_logits }] of golden.entries())
+      expect(maxDifference(logits[index]!, last_logits), `prompt ${index}`).toBeLessThan(1e-4);
+
+    const { sequences, nearTies, memory } = await runEngine({
+      ...{ ...job, draft: target, strategy: 'serial', maxNewTokens: golden[0]!.greedy_ids.length },
+      policy: { ...policy, candidates: 5, attention: 'device', prefillAttention: 'device' },
+    });
+    expect(sequences.map(({ ids }) => ids)).toEqual(golden.map(({ greedy_ids }) => greedy_ids));
+    expect(nearTies).toBe(0);
+    expect(memory.device.peakBytes).toBeLessThanOrEqual(machine.deviceBytes);
+  });
+
+  it('holds twice the weights in the same memory', async () => {
+    const target = await openCheckpoint(goldenDirectory('mixtral'));
+    const pinned = async (kind: string) => {
+      const result = await runEngine({
+        ...{ target, draft: null, prompts: [[1, 2, 3]], strategy: 'none', maxNewTokens: 1, machine },
+        ...{ device: { kind }, policy: { pinnedLayers: 2 } },
+      });
+      return result.memoryBytes?.device ?? result.memory.device.peakBytes;
+    };
+    const [widened, stored] = [await pinned('cpu'), await pinned('vulkan')];
+    expect(stored).toBeLessThan(0.6 * widened);
+  });
+});
