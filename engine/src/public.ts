@@ -195,6 +195,7 @@ export {
   speculationsOf,
   usesDraft,
 } from './schedule/strategies/strategy.js';
+export { warpedShares } from './speculate/draw-token.js';
 export {
   parseSampling,
   type Sampling,
@@ -214,7 +215,13 @@ export {
 // Acceptance: how often a draft is right.
 
 export { type RecordAcceptanceRequest, recordAcceptance } from './run/record-acceptance.js';
-export { acceptGreedy, acceptSampled, type SampledAcceptance } from './speculate/accept.js';
+export {
+  acceptGreedy,
+  acceptSampled,
+  chanceByCoupling,
+  chanceByRejection,
+  type SampledAcceptance,
+} from './speculate/accept.js';
 export {
   type Acceptance,
   type AcceptanceRates,

@@ -12,6 +12,21 @@ describe('pools of several arenas', () => {
     const third = layout.place('third', 4096);
     expect([first.byteOffset, second.byteOffset, third.byteOffset]).toEqual([0, 4 * gibibyte, 7 * gibibyte]);
     expect(layout.totalBytes).toBe(6 * gibibyte + 4096);
+    expect(layout.banks).toEqual([3 * gibibyte, 3 * gibibyte + 4096]);
+  });
+
+  test('of two plans in one place the larger counts, with what it skips', () => {
+    const layout = new PoolLayout('device', 8192);
+    layout.overlay(
+      () => layout.place('large', 4096),
+      () => {
+        layout.place('small', 4096);
+        layout.place('other', 8192);
+      },
+    );
+    layout.place('last', 4096);
+    expect(layout.banks).toEqual([4096, 8192, 4096]);
+    expect(layout.totalBytes).toBe(16_384);
   });
 
   test('what is placed counts as what its memory is handed out in', () => {

@@ -18,11 +18,11 @@ import {
 } from '@specoffload/engine';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { f32Arithmetic } from '../../engine/dist/machine/arithmetic.js';
-import { drawToken } from '../../engine/dist/speculate/draw-token.js';
+import { drawToken, warpedShares } from '../../engine/dist/speculate/draw-token.js';
 import { noiseKey, threefry, tokenBits, uniformOf } from '../../engine/dist/speculate/noise.js';
 import { drawRows } from '../../engine/dist/speculate/row-draws.js';
 import { drawPlaces, drawPolicy, integer } from './draw.js';
-import { goldenDirectory, readGolden } from './model/golden.js';
+import { goldenDirectory, maxDifference, readGolden } from './model/golden.js';
 import { chiSquared, chooseToken, drawSampling, softmax, warp } from './sampling.js';
 
 const complete = (input: SamplingInput) => parseSampling(input, 'test') as Sampling;
@@ -95,6 +95,10 @@ describe('a drawn token', () => {
         const drawn = drawToken(logits, draws, row);
         if (lead > 1e-9) expect(drawn.id, JSON.stringify(input)).toBe(id);
         expect(drawn.margin, JSON.stringify(input)).toBeLessThanOrEqual(lead + 1e-6);
+        const shares = warpedShares(logits, before, input);
+        if (sampling.temperature > 0)
+          expect(maxDifference(shares, softmax(warp(logits, before, sampling)))).toBeLessThan(1e-9);
+        else expect(shares[drawn.id]).toBe(1);
       }
     }
   });

@@ -1,5 +1,18 @@
-import { AcceptanceCounter, acceptGreedy, acceptSampled, createRandom, Sequence } from '@specoffload/engine';
+import {
+  AcceptanceCounter,
+  acceptGreedy,
+  acceptSampled,
+  chanceByCoupling,
+  chanceByRejection,
+  createRandom,
+  parseSampling,
+  type Sampling,
+  Sequence,
+} from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
+import { drawToken } from '../../engine/dist/speculate/draw-token.js';
+import { drawRows } from '../../engine/dist/speculate/row-draws.js';
+import { chiSquared, softmax } from './sampling.js';
 
 describe('acceptGreedy', () => {
   it.each<{ candidates: number[]; choices: number[]; accepted: number }>([
@@ -20,6 +33,52 @@ describe('acceptGreedy', () => {
 
   it('wants one choice more than candidates', () => {
     expect(() => acceptGreedy([1, 2], [1, 2])).toThrow('2 candidates need 3 choices, got 2');
+  });
+});
+
+describe('the chance that a candidate stands', () => {
+  const random = createRandom(3, 'rules');
+  const vocabSize = 12;
+  const draws = 20_000;
+
+  /** Two distributions that are alike, and how often each rule agrees in so many draws. */
+  function draw(difference: number) {
+    const logits = Float32Array.from({ length: vocabSize }, () => 2 * random.normal());
+    const other = logits.map((logit) => logit + difference * random.normal());
+    const [target, draft] = [softmax(logits), softmax(other)];
+    let [coupled, accepted] = [0, 0];
+    const counts = new Array<number>(vocabSize).fill(0);
+    for (let noise = 0; noise < draws; noise += 1) {
+      const rows = drawRows(drawn, [{ noise, numTokens: 1, numRows: 1, tokens: () => [] }]);
+      const candidate = drawToken(other, rows, 0).id;
+      if (drawToken(logits, rows, 0).id === candidate) coupled += 1;
+      const outcome = acceptSampled(candidate, draft, target, random.uniform(), random.uniform());
+      if (outcome.accepted) accepted += 1;
+      counts[outcome.token]! += 1;
+    }
+    return { target, draft, counts, coupled: coupled / draws, accepted: accepted / draws };
+  }
+  const drawn = parseSampling({ temperature: 1, seed: 2 }) as Sampling;
+
+  it.each([0, 0.2, 1, 3])('is what drawing with logits that differ by %d finds', (difference) => {
+    const { target, draft, counts, coupled, accepted } = draw(difference);
+    const [byCoupling, byRejection] = [chanceByCoupling(draft, target), chanceByRejection(draft, target)];
+    const reach = 4 * Math.sqrt(0.25 / draws);
+    expect(Math.abs(coupled - byCoupling)).toBeLessThan(reach);
+    expect(Math.abs(accepted - byRejection)).toBeLessThan(reach);
+    expect(byCoupling).toBeLessThanOrEqual(byRejection + 1e-12);
+    expect(byCoupling).toBeGreaterThanOrEqual(byRejection / (2 - byRejection) - 1e-12);
+    // Whatever the draft proposes, the rejection rule's tokens are the target's.
+    expect(chiSquared(counts, target)).toMatchObject({ isLikely: true });
+    console.info(
+      `logits differ by ${difference}: coupled ${coupled.toFixed(3)}, rejection rule ${accepted.toFixed(3)}, each ± ${reach.toFixed(3)}`,
+    );
+  });
+
+  it('is 1 of what is the same, and 0 of what has nothing in common', () => {
+    expect(chanceByCoupling([0.3, 0.7, 0], [0.3, 0.7, 0])).toBeCloseTo(1, 12);
+    expect(chanceByCoupling([1, 0], [0, 1])).toBe(0);
+    expect(chanceByRejection([1, 0], [0, 1])).toBe(0);
   });
 });
 

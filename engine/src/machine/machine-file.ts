@@ -1,7 +1,7 @@
 /** Reads machine files: lists of memories and lanes, every constant between what can exist, no field that nothing reads. */
 
 import { isDeepStrictEqual } from 'node:util';
-import { check, is, listWords, maybeReadJson, UserError } from '@specoffload/input';
+import { assertPlain, check, is, listWords, maybeReadJson, UserError } from '@specoffload/input';
 import { fromFirstSchema } from './first-machine-file.js';
 import type { Formats } from './formats.js';
 import { formatsByName, laneOf, machineFile, memory } from './machine-fields.js';
@@ -35,6 +35,7 @@ export async function readMachineFile(path: string): Promise<MachineModel> {
  * @throws UserError naming source, field, value, and what was expected.
  */
 export function parseMachineModel(json: unknown, source: string): MachineModel {
+  assertPlain(json, source);
   const options = { remedy: 'correct it or measure it with specoffload profile' };
   const file = check(machineFile, fromFirstSchema(json, source), source, options);
   const memories = byName(file.memories, 'memory', source);

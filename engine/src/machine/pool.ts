@@ -28,7 +28,7 @@ export interface Region {
 interface Mark {
   readonly allocated: number;
   readonly reserved: number;
-  readonly skipped: number;
+  readonly gaps: readonly Region[];
   readonly byLabel: readonly (readonly [label: string, bytes: number])[];
 }
 
@@ -39,7 +39,8 @@ export class PoolLayout {
   readonly #granularityBytes: number;
   #allocatedBytes = 0;
   #reservedBytes = 0;
-  #skippedBytes = 0;
+  /** Ends of banks in which nothing lies. */
+  #gaps: readonly Region[] = [];
   readonly #byLabel = new Map<string, number>();
 
   /** @param largestPieceBytes what one thing can take at most; Infinity for memory that is only imagined. */
@@ -56,7 +57,17 @@ export class PoolLayout {
 
   /** Allocated and reserved bytes together: what counts against the budget. */
   get totalBytes(): number {
-    return this.#allocatedBytes - this.#skippedBytes + this.#reservedBytes;
+    return this.#allocatedBytes - total(this.#gaps) + this.#reservedBytes;
+  }
+
+  /** Bytes of each bank up to the last thing in it; together what is allocated. */
+  get banks(): readonly number[] {
+    const numBanks = Math.ceil(this.#allocatedBytes / this.#bankBytes);
+    return Array.from({ length: numBanks }, (_, bank) => {
+      const start = bank * this.#bankBytes;
+      const gap = this.#gaps.find(({ byteOffset }) => Math.floor(byteOffset / this.#bankBytes) === bank);
+      return (gap?.byteOffset ?? Math.min(this.#allocatedBytes, start + this.#bankBytes)) - start;
+    });
   }
 
   /** Bytes planned for a label so far. */
@@ -81,9 +92,9 @@ export class PoolLayout {
       );
     const freeInBank = this.#bankBytes - (this.#allocatedBytes % this.#bankBytes);
     const skipped = rounded > freeInBank ? freeInBank : 0; // never touched, so no memory is spent on it
+    if (skipped > 0) this.#gaps = [...this.#gaps, { byteOffset: this.#allocatedBytes, byteLength: skipped }];
     const byteOffset = this.#allocatedBytes + skipped;
     this.#allocatedBytes = byteOffset + rounded;
-    this.#skippedBytes += skipped;
     this.#count(label, rounded);
     return { byteOffset, byteLength };
   }
@@ -104,15 +115,15 @@ export class PoolLayout {
 
   #mark(): Mark {
     return {
-      ...{ allocated: this.#allocatedBytes, reserved: this.#reservedBytes, skipped: this.#skippedBytes },
+      ...{ allocated: this.#allocatedBytes, reserved: this.#reservedBytes, gaps: this.#gaps },
       byLabel: [...this.#byLabel],
     };
   }
 
-  #restore({ allocated, reserved, skipped, byLabel }: Mark): void {
+  #restore({ allocated, reserved, gaps, byLabel }: Mark): void {
     this.#allocatedBytes = allocated;
     this.#reservedBytes = reserved;
-    this.#skippedBytes = skipped;
+    this.#gaps = gaps;
     this.#byLabel.clear();
     for (const [label, bytes] of byLabel) this.#byLabel.set(label, bytes);
   }
@@ -136,6 +147,10 @@ export class PoolLayout {
   #count(label: string, bytes: number): void {
     this.#byLabel.set(label, (this.#byLabel.get(label) ?? 0) + bytes);
   }
+}
+
+function total(regions: readonly Region[]): number {
+  return regions.reduce((sum, { byteLength }) => sum + byteLength, 0);
 }
 
 /** A pool's memory as one thread sees it. */

@@ -92,16 +92,11 @@ class VulkanDevice implements Device {
 
 /** The pool in banks, and behind it, in a bank of its own, what the plan sets aside for those who compute. */
 function layOut(memory: PoolLayout, models: DeviceModels): { banks: number[]; scratch: Scratch } {
-  const { largestPieceBytes: bankBytes } = vulkanFormats;
-  const { allocatedBytes } = memory;
-  const numBanks = Math.ceil(allocatedBytes / bankBytes);
-  const banks = Array.from({ length: numBanks }, (_, bank) =>
-    Math.min(bankBytes, allocatedBytes - bank * bankBytes),
-  );
   const specs = [models.target, models.draft].filter((spec) => spec !== null);
   const rowBytes = Math.max(...specs.map((spec) => f32.bytes(scratchWidth(spec))));
   const byteLength = Math.max(memory.bytesOf('provider workspace'), rowBytes);
-  return { banks: [...banks, byteLength], scratch: { address: numBanks * bankBytes, byteLength } };
+  const address = memory.banks.length * vulkanFormats.largestPieceBytes;
+  return { banks: [...memory.banks, byteLength], scratch: { address, byteLength } };
 }
 
 function limitsOf({ sharedMemoryBytes, workgroupInvocations, workgroups, leastSubgroupSize }: GpuFacts) {

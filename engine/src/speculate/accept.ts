@@ -64,3 +64,35 @@ export function acceptSampled(
   }
   return { accepted: false, token };
 }
+
+/**
+ * The chance that the rejection rule accepts a candidate drawn from `draft`: what both distributions have in common. No
+ * rule can do better for a single candidate.
+ * @param draft (vocab), sums to 1, as does `target`
+ */
+export function chanceByRejection(draft: ArrayLike<number>, target: ArrayLike<number>): number {
+  let common = 0;
+  for (let id = 0; id < target.length; id += 1) common += Math.min(draft[id], target[id]);
+  return common;
+}
+
+/**
+ * The chance that both choose the same token with the same Gumbel noise. A token is both's choice with 1 over the sum of
+ * max(p_j / p_i, q_j / q_i) over all tokens j; with tokens in the order of p / q that is two running sums. At least
+ * (1 - d) / (1 + d) where the rejection rule accepts with 1 - d.
+ * @param draft (vocab), sums to 1, as does `target`
+ */
+export function chanceByCoupling(draft: ArrayLike<number>, target: ArrayLike<number>): number {
+  const ratio = (id: number) => target[id] / draft[id];
+  const ids = Array.from(target, (_, id) => id).filter((id) => draft[id] + target[id] > 0);
+  ids.sort((a, b) => ratio(a) - ratio(b));
+  let targetAbove = ids.reduce((sum, id) => sum + target[id], 0);
+  let draftBelow = 0;
+  let chance = 0;
+  for (const id of ids) {
+    if (draft[id] > 0 && target[id] > 0) chance += 1 / (targetAbove / target[id] + draftBelow / draft[id]);
+    targetAbove -= target[id];
+    draftBelow += draft[id];
+  }
+  return chance;
+}

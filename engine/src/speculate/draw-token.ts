@@ -6,9 +6,9 @@
  */
 
 import { gumbelOf, mostGumbelOf, tokenBits } from './noise.js';
-import type { RowDraws } from './row-draws.js';
-import { penalises, type Sampling } from './sampling.js';
-import { cutTokens, distanceOfChange } from './token-cuts.js';
+import { drawRows, type RowDraws } from './row-draws.js';
+import { completeGreedy, parseSampling, penalises, type Sampling, type SamplingInput } from './sampling.js';
+import { cutTokens, distanceOfChange, type TokenCut } from './token-cuts.js';
 
 export interface DrawnToken {
   readonly id: number;
@@ -22,7 +22,56 @@ export interface DrawnToken {
 /** @param logits (vocab) of the row */
 export function drawToken(logits: Float32Array, draws: RowDraws, row: number): DrawnToken {
   const { sampling, keys } = draws;
-  const temperature = sampling.temperature || 1;
+  const warped = warp(logits, draws, row);
+  if (!warped) return { id: 0, margin: Number.NaN };
+  const { scores, best } = warped;
+  const noise = { k0: keys[2 * row], k1: keys[2 * row + 1] };
+  const { id, margin } =
+    sampling.temperature > 0
+      ? drawMasked(scores, best, noise, sampling)
+      : leaderOf(scores, Number.NEGATIVE_INFINITY, null);
+  return { id, margin: margin * (sampling.temperature || 1) };
+}
+
+/** Some tokens and their probabilities, which sum to 1; all others have none. */
+export interface TokenShares {
+  readonly ids: Int32Array; // ascending
+  readonly shares: Float64Array;
+}
+
+/** What {@link drawToken} draws from; null where a logit is not finite. */
+export function sharesOf(logits: Float32Array, draws: RowDraws, row: number): TokenShares | null {
+  const warped = warp(logits, draws, row);
+  if (!warped) return null;
+  const { scores, best } = warped;
+  const { sampling } = draws;
+  const floor = sampling.temperature > 0 ? floorOf(cutTokens(scores, best, sampling)) : best;
+  const ids: number[] = [];
+  for (let id = 0; id < scores.length; id += 1) if (scores[id] >= floor) ids.push(id);
+  if (sampling.temperature === 0) ids.length = 1; // the lowest among equals is chosen, always
+  const shares = Float64Array.from(ids, (id) => Math.exp(scores[id] - best));
+  const total = shares.reduce((sum, share) => sum + share, 0);
+  return { ids: Int32Array.from(ids), shares: shares.map((share) => share / total) };
+}
+
+/** The same of any text's next token, as a probability for every token. @throws RangeError where a logit is not finite */
+export function warpedShares(
+  logits: Float32Array,
+  text: readonly number[],
+  input: SamplingInput,
+): Float64Array {
+  const sampling = parseSampling(input) ?? completeGreedy;
+  const draws = drawRows(sampling, [{ noise: 0, numTokens: text.length, numRows: 1, tokens: () => text }]);
+  const found = sharesOf(logits, draws, 0);
+  if (!found) throw new RangeError('the logits are not finite');
+  const probabilities = new Float64Array(logits.length);
+  for (const [place, id] of found.ids.entries()) probabilities[id] = found.shares[place];
+  return probabilities;
+}
+
+/** Scores after penalties and temperature, and the largest of them; null where one is not finite. */
+function warp(logits: Float32Array, draws: RowDraws, row: number) {
+  const temperature = draws.sampling.temperature || 1;
   const scores = scoresOf(logits, draws, row);
   let best = Number.NEGATIVE_INFINITY;
   let notFinite = 0; // NaN from the first score on that is not finite
@@ -32,13 +81,12 @@ export function drawToken(logits: Float32Array, draws: RowDraws, row: number): D
     if (score > best) best = score;
     scores[id] = score;
   }
-  if (Number.isNaN(notFinite)) return { id: 0, margin: Number.NaN };
-  const noise = { k0: keys[2 * row], k1: keys[2 * row + 1] };
-  const { id, margin } =
-    sampling.temperature > 0
-      ? drawMasked(scores, best, noise, sampling)
-      : leaderOf(scores, Number.NEGATIVE_INFINITY, null);
-  return { id, margin: margin * temperature };
+  return Number.isNaN(notFinite) ? null : { scores, best };
+}
+
+/** What no mask leaves out scores at least this. */
+function floorOf(cuts: readonly TokenCut[]): number {
+  return cuts.reduce((most, { last }) => Math.max(most, last), Number.NEGATIVE_INFINITY);
 }
 
 interface Noise {
@@ -50,11 +98,7 @@ interface Noise {
 let scratch = new Float64Array();
 
 /** A row's logits with penalties: transformers' for repetition, llama.cpp's for presence and frequency. */
-export function scoresOf(
-  logits: Float32Array,
-  { sampling, history, texts }: RowDraws,
-  row: number,
-): Float64Array {
+function scoresOf(logits: Float32Array, { sampling, history, texts }: RowDraws, row: number): Float64Array {
   if (scratch.length !== logits.length) scratch = new Float64Array(logits.length);
   scratch.set(logits);
   if (!penalises(sampling)) return scratch;
@@ -104,7 +148,7 @@ interface Leader {
 /** The same among those that the masks keep. */
 function drawMasked(scores: Float64Array, largest: number, noise: Noise, sampling: Sampling): DrawnToken {
   const cuts = cutTokens(scores, largest, sampling);
-  const floor = cuts.reduce((most, { last }) => Math.max(most, last), Number.NEGATIVE_INFINITY);
+  const floor = floorOf(cuts);
   const { id, best, margin: lead } = leaderOf(scores, floor, noise);
   let margin = Math.min(lead, distanceOfChange(cuts, scores[id]));
   // A token that the masks nearly keep matters if it would nearly win.

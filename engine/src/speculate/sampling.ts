@@ -72,6 +72,9 @@ export type SamplingInput = Partial<Sampling>;
 /** Nothing is drawn. */
 export const greedy: SamplingInput = { temperature: 0 };
 
+/** The same, complete. */
+export const completeGreedy: Sampling = check(schema, greedy, '');
+
 /**
  * Penalties, temperature, top-k, top-p and min-p in the order and by the definitions of transformers' logits processors;
  * presence and frequency penalties by llama.cpp's, which has them over one window with the repetition penalty.

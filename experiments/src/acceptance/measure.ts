@@ -67,6 +67,6 @@ export async function measureAcceptance(options: MeasureAcceptanceOptions): Prom
 }
 
 /** Device memory holds fp32, twice what is stored. */
-function roomFor({ bytes }: Checkpoint, device: string = usualDevice) {
+export function roomFor({ bytes }: Checkpoint, device: string = usualDevice) {
   return localSettings({ deviceBytes: 2 * bytes + spareBytes, hostBytes: bytes + spareBytes, device });
 }

@@ -11,6 +11,7 @@ import { specOfRun } from '../store/index.js';
 import { formatRate, formatSeconds } from '../terminal/format.js';
 import type { Output } from '../terminal/output.js';
 import { formatTable } from '../terminal/table.js';
+import { measureAcceptanceRules } from './acceptance-rules.js';
 import { timeDecoding } from './decoding.js';
 import { measurePacing, sayPacing } from './pacing.js';
 import { readPlainly, storageBytesRead } from './plain-read.js';
@@ -86,12 +87,14 @@ export async function runBenchmarks({ quick, output, signal }: BenchOptions): Pr
   const predictions = await timePredictions(output, signal);
   const sweep = await timeSweep(quick ? 2 : 12, output, signal);
   const recordStore = await timeRecordStore(quick ? 1000 : 10_000, output, signal);
+  output.note('bench: acceptance of drawn tokens under both rules');
+  const acceptanceRules = await measureAcceptanceRules(quick ? 4 : 16, output, signal);
   output.document({
     specs: { alone: specOfRun(alone), interleaved: specOfRun(interleaved) },
     disk: rounds,
     gaps: runs.map(({ strategy, laneGaps }) => ({ strategy, laneGaps })),
     ...{ pacing, decoding, predictions, sweep },
-    recordStore,
+    ...{ recordStore, acceptanceRules },
   });
 }
 
