@@ -148,14 +148,34 @@ export function scores(work: OpenWork, load: AttentionLoad): void {
   work.cacheBytes = load.cacheBytes;
 }
 
-/** A share of one group of experts, for all rows that choose them on average. */
+/**
+ * A share of one group of experts, for all rows that choose them on average; of a group that holds all of a layer, those
+ * that are chosen.
+ */
 export function computesExperts(work: OpenWork, costs: LayerCosts, rows: number, share: number): void {
   const { expertElements: elements, weightBytes, expertsPerGroup, expertsPerToken, numExperts } = costs;
-  work.productRows = (rows * expertsPerToken) / numExperts;
-  work.rows = work.productRows * expertsPerGroup;
-  work.numParts = expertsPerGroup;
-  work.bytes = share * elements * expertsPerGroup * weightBytes;
+  const chosen = expertsPerGroup > 1 ? chosenExperts(costs, rows) / numExperts : 1;
+  const numParts = expertsPerGroup * chosen;
+  work.productRows = (rows * expertsPerToken) / numExperts / chosen;
+  work.rows = work.productRows * numParts;
+  work.numParts = numParts;
+  work.bytes = share * elements * numParts * weightBytes;
   work.flops = share * 2 * work.rows * elements;
+}
+
+/** Up to so many are taken to be chosen all: the constants of the paper's machines were found with Mixtral that way. */
+const fewExperts = 8;
+
+/**
+ * How many of a layer's experts are chosen by at least one of so many rows, if each row chooses by itself:
+ * N (1 - (1 - k / N)^m).
+ */
+export function chosenExperts(
+  { numExperts, expertsPerToken }: Pick<LayerCosts, 'numExperts' | 'expertsPerToken'>,
+  rows: number,
+): number {
+  if (numExperts <= fewExperts) return numExperts;
+  return numExperts * (1 - (1 - expertsPerToken / numExperts) ** rows);
 }
 
 export function choosesTokens(work: OpenWork, costs: ModelCosts, rows: number): void {

@@ -1,0 +1,80 @@
+/** How many of many small experts a pass touches: as the formula says, as predicted, and as a random model really does. */
+
+import { join } from 'node:path';
+import {
+  type Checkpoint,
+  createRandom,
+  describeModel,
+  type PolicyInput,
+  parseModelSpec,
+  runEngine,
+  type Span,
+  simulateRun,
+} from '@specoffload/engine';
+import { beforeAll, expect, it } from 'vitest';
+import { chosenExperts } from '../../engine/dist/schedule/layer-costs.js';
+import { openMachine } from '../../experiments/src/inputs/machines.js';
+import { createTemporaryDirectory } from './model/fixtures.js';
+import { writeTinyCheckpoint } from './tiny.js';
+
+const [numExperts, expertsPerToken, numLayers] = [128, 8, 2];
+const json = {
+  ...{ model_type: 'qwen3_moe', vocab_size: 300, hidden_size: 32, num_hidden_layers: numLayers, head_dim: 8 },
+  ...{ num_attention_heads: 4, num_key_value_heads: 2, moe_intermediate_size: 8, intermediate_size: 16 },
+  ...{ num_experts: numExperts, num_experts_per_tok: expertsPerToken, norm_topk_prob: true },
+  max_position_embeddings: 64,
+};
+const maxNewTokens = 8;
+const policy: PolicyInput = { experts: 'routed', pinnedLayers: 0, keptLayers: 0, batches: 1 };
+let target: Checkpoint;
+
+beforeAll(async () => {
+  const directory = join(createTemporaryDirectory(), 'models');
+  target = await writeTinyCheckpoint(directory, 'fine-grained', json, { dtype: 'bf16', seed: 2 });
+});
+
+function drawPrompts(count: number): number[][] {
+  const random = createRandom(count);
+  return Array.from({ length: count }, () => Array.from({ length: 5 }, () => random.uint32() % 300));
+}
+
+/** Experts that cross the link per layer and decoding pass. */
+function touched(spans: readonly Span[]): number {
+  const uploads = spans.filter(
+    ({ kind, phase, name }) => kind === 'upload' && phase === 'decode' && name.includes('expert'),
+  );
+  return uploads.length / (new Set(uploads.map(({ pass }) => pass)).size * numLayers);
+}
+
+it.each([1, 2, 6, 16])('%i rows touch as many as the formula says, within a sixth', async (rows) => {
+  const prompts = drawPrompts(rows);
+  const request = { target, draft: null, strategy: 'none', policy, maxNewTokens } as const;
+  const measured = await runEngine({ ...request, prompts, machine: { deviceBytes: 64e6, hostBytes: 64e6 } });
+  const predicted = await simulateRun({
+    ...{ ...request, promptLengths: prompts.map(({ length }) => length), acceptance: null },
+    ...{ machine: await openMachine('env1'), keepsSpans: true },
+  });
+  const expected = chosenExperts({ numExperts, expertsPerToken }, rows);
+  expect(touched(predicted.spans) / expected).toBeCloseTo(1, 1);
+  const share = touched(measured.spans) / expected;
+  expect(share).toBeGreaterThan(5 / 6);
+  expect(share).toBeLessThan(7 / 6);
+});
+
+it('a device that holds all of a layer reads those that are chosen, and few rows are faster for it', async () => {
+  const spec = parseModelSpec({ ...json, hidden_size: 512, moe_intermediate_size: 512 }, 'config.json');
+  const seconds = async (unit: 'ffn' | 'expert', rows: number) => {
+    const { phases } = await simulateRun({
+      ...{
+        target: describeModel({ name: 'model', spec, unit }),
+        draft: null,
+        strategy: 'none',
+        maxNewTokens,
+      },
+      ...{ policy: {}, promptLengths: new Array<number>(rows).fill(5), acceptance: null },
+      machine: await openMachine('env1'),
+    });
+    return phases.decode.lanes.device.busySeconds;
+  };
+  expect(await seconds('ffn', 1)).toBeLessThan(0.5 * (await seconds('ffn', 64)));
+});
