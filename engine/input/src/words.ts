@@ -227,17 +227,24 @@ export function byName<Output>(
     for (const key of Object.keys(input)) {
       const value = input[key];
       const field = inner(choose(key))['~run']({ value }, config);
-      if (field.issues) {
-        const [issue] = field.issues;
-        const place = { type: 'unknown', origin: 'value', input, key, value } as const;
-        const path = [place, ...(issue.path ?? [])] as never;
-        return { typed: false, value: output, issues: [{ ...issue, path }] };
-      }
+      if (field.issues) return blame(input, key, value, field.issues[0]);
       if (key !== '__proto__') output[key] = field.value;
     }
     return { typed: true, value: output };
   };
   return outer({ ...inner(object), '~run': run });
+}
+
+/** What an object is of which one field is not what it should be. */
+function blame(
+  input: JsonRecord,
+  key: string,
+  value: unknown,
+  issue: v.BaseIssue<unknown>,
+): ReturnType<Inner['~run']> {
+  const place = { type: 'unknown', origin: 'value', input, key, value } as const;
+  const path = [place, ...(issue.path ?? [])] as never;
+  return { typed: false, value: input, issues: [{ ...issue, path }] };
 }
 
 /** Fields that are not named are let through. */
@@ -247,7 +254,36 @@ export function fields<const Of extends Entries>(entries: Of): Schema<CheckedFie
 
 /** Fields that are not named are left out. */
 export function picked<const Of extends Entries>(entries: Of): Schema<CheckedFields<Of>> {
-  return withEntries(v.object(toInner(entries), missing(entries)), entries);
+  const object = withEntries(v.object(toInner(entries), missing(entries)), entries);
+  return outer({ ...object, '~run': pickedRun(Object.entries(entries), inner(object)) });
+}
+
+/**
+ * The same as valibot's in a third of its time, for traces and records of many thousand objects. valibot is left those
+ * that it must fill up or refuse since fields are missing.
+ */
+function pickedRun(entries: [string, Schema][], object: Inner): Inner['~run'] {
+  const fields = entries.map(([key, schema]) => ({ key, schema: inner(schema), mayMiss: mayMiss(schema) }));
+  return (dataset, config) => {
+    const input = dataset.value;
+    if (!isRecord(input)) return object['~run'](dataset, config);
+    const output: Record<string, unknown> = {};
+    for (const { key, schema, mayMiss } of fields) {
+      const value = input[key];
+      if (value === undefined && mayMiss && !(key in input)) continue;
+      if (value === undefined) return object['~run'](dataset, config);
+      const field = schema['~run']({ value }, config);
+      if (field.issues) return blame(input, key, value, field.issues[0]);
+      output[key] = field.value;
+    }
+    return { typed: true, value: output };
+  };
+}
+
+/** And is then left out. */
+function mayMiss(schema: Schema): boolean {
+  const { type, default: otherwise } = inner(schema) as Inner & { default?: unknown };
+  return type === 'optional' && otherwise === undefined;
 }
 
 /** Fields that are not named are refused: a slip of the pen, or nothing would look at them. */
