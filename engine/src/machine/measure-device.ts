@@ -3,6 +3,7 @@
 import { codecs, f32, loadNativeCore } from '@specoffload/native';
 import { parseModelSpec } from '../model/config.js';
 import type { ModelSpec } from '../model/spec.js';
+import { nowSeconds } from './clock.js';
 import { type Command, type Completion, type DeviceFacts, type DeviceQueue, stretch } from './device.js';
 import { connectQueue, type DeviceChoice, formatsOf, openDevice } from './devices.js';
 import { dtypeOnDevice } from './formats.js';
@@ -16,6 +17,8 @@ export interface DeviceRates {
   readonly weightBytesPerSecond: number;
   /** Of products of {@link manyRows} rows. */
   readonly flopsPerSecond: number;
+  /** From an empty submission to its answer, as the submitting thread has it. */
+  readonly answerSeconds: number;
 }
 
 export interface MeasuredDevice {
@@ -98,6 +101,7 @@ export async function measureDevice(
         fromDeviceBytesPerSecond: f32.bytes(values) / fromDevice,
         weightBytesPerSecond: codecs[onDevice].bytes(count) / read,
         flopsPerSecond: (2 * manyRows * width * width) / multiply,
+        answerSeconds: await secondsToAnswer(compute),
       },
     };
   } finally {
@@ -121,6 +125,17 @@ async function secondsPer(queue: DeviceQueue, command: Command): Promise<number>
     if (seconds < secondsEach / 20) times *= 4; // or what is measured is the beginning and the end
   }
   return best;
+}
+
+/** The median of a hundred. */
+async function secondsToAnswer(queue: DeviceQueue): Promise<number> {
+  const seconds: number[] = [];
+  for (let turn = 0; turn < 100; turn += 1) {
+    const start = nowSeconds();
+    await queue.submit([]);
+    seconds.push(nowSeconds() - start);
+  }
+  return seconds.sort((a, b) => a - b)[50];
 }
 
 /** A model that is one product: its head. */

@@ -9,9 +9,14 @@ describe('verdicts', () => {
     ...{ depth: 8, width: 8, format: 'bf16', kernel: 'any', arithmetic: 'f32', seconds: 1, largestError: 0 },
     ...{ rows, weightBytesPerSecond, flopsPerSecond },
   });
+  const rates = {
+    ...{ toDeviceBytesPerSecond: 1, fromDeviceBytesPerSecond: 1, weightBytesPerSecond: 1 },
+    ...{ flopsPerSecond: 1, answerSeconds: 1 },
+  };
   const bench: GpuBench = {
     ...{ device: 'a card', driver: 'a driver', copyBytesPerSecond: 50, gapSeconds: 1e-6 },
     ...{ sheet: { flopsPerSecond: 1000, memoryBytesPerSecond: 100 } },
+    link: { imported: null, staged: rates, zeroCopyBytesPerSecond: null },
     rungs: [rung(1, 80, 1), rung(16, 60, 1), rung(512, 99, 250), rung(2048, 1, 300)],
   };
 
@@ -38,6 +43,9 @@ it.skipIf(whyNoVulkan !== null)(
     const output = createOutput(stream, { write: () => {} }, false);
     const { signal } = new AbortController();
     const { rungs } = await runGpuBench({ index: 0, quick: true, output, signal });
+    expect(said).toMatch(/^copies with imported host memory .*B\/s there, .*B\/s back$/m);
+    expect(said).toMatch(/^copies through staging buffers .*B\/s there, .*B\/s back$/m);
+    expect(said).toMatch(/^weights read by kernels where they lie in host memory .*B\/s$/m);
     expect(said).toContain(`all ${rungs.length} products are right`);
     for (const { seconds, flopsPerSecond, rows, depth, width } of rungs)
       expect(flopsPerSecond).toBeCloseTo((2 * rows * depth * width) / seconds, 0);

@@ -2,9 +2,11 @@
 
 import { UserError } from '@specoffload/input';
 import {
+  type Arena,
   type Dispatch,
   type GpuFacts,
   type GpuQueue,
+  loadNativeCore,
   loadVulkan,
   operations,
   readKernel,
@@ -19,9 +21,11 @@ export class KernelClock {
   readonly #sessionId: number;
   readonly #queue: GpuQueue;
   readonly #poolBytes: number;
+  readonly #host: Arena;
   #end = 0;
 
-  private constructor(facts: GpuFacts, gpuId: number, sessionId: number, poolBytes: number) {
+  private constructor(facts: GpuFacts, gpuId: number, sessionId: number, poolBytes: number, host: Arena) {
+    this.#host = host;
     this.facts = facts;
     this.#gpuId = gpuId;
     this.#sessionId = sessionId;
@@ -29,16 +33,22 @@ export class KernelClock {
     this.#poolBytes = poolBytes;
   }
 
-  /** @throws UserError when there is no such GPU, or it has no such memory */
-  static async open(index: number, poolBytes: number): Promise<KernelClock> {
+  /**
+   * @param hostBytes zeros in host memory, from `spaces.host` on, where the GPU reaches that
+   * @throws UserError when there is no such GPU, or it has no such memory
+   */
+  static async open(index: number, poolBytes: number, hostBytes = 4096): Promise<KernelClock> {
     try {
       const vulkan = loadVulkan();
       const options = { index, validates: false, usesOneFamily: false };
       const { id, facts } = await vulkan.openGpu(options, new Uint8Array());
+      const host = loadNativeCore('native').createArena(hostBytes);
+      new Uint8Array(host.buffer).fill(0); // else all of it is one page
       const session = await vulkan.openSession(id, {
-        ...{ bankBytes: poolBytes, banks: [poolBytes], hostBankBytes: poolBytes, arenas: [] },
+        ...{ bankBytes: poolBytes, banks: [poolBytes], hostBankBytes: hostBytes },
+        arenas: host.handle.kind === 'native' ? [host.handle.id] : [],
       });
-      return new KernelClock(facts, id, session.id, poolBytes);
+      return new KernelClock(facts, id, session.id, poolBytes, host);
     } catch (error) {
       const { code, message } = error as { code?: unknown; message: string };
       throw code === 'VULKAN' ? new UserError(message, { cause: error }) : error;
@@ -96,6 +106,7 @@ export class KernelClock {
   async close(): Promise<void> {
     await this.#queue.close();
     loadVulkan().closeSession(this.#sessionId);
+    this.#host.release();
   }
 
   async #seconds(once: readonly number[], turns: number): Promise<number> {

@@ -7,6 +7,7 @@ import { formatFlops, formatPercent, formatRate } from '../../terminal/format.js
 import type { Output } from '../../terminal/output.js';
 import { type Column, formatTable } from '../../terminal/table.js';
 import { KernelClock } from './kernel-clock.js';
+import { describeLink, type LinkRates, measureLink } from './link-rates.js';
 import { climbLadder, fullLadder, ladderBytes, quickLadder, type Rung } from './matmul-ladder.js';
 
 export interface GpuBenchOptions {
@@ -31,6 +32,7 @@ export interface GpuBench {
   readonly copyBytesPerSecond: number;
   /** From the start of one kernel that does next to nothing to the start of the next, which waits for it. */
   readonly gapSeconds: number;
+  readonly link: LinkRates;
   readonly rungs: readonly Rung[];
 }
 
@@ -47,11 +49,13 @@ export async function runGpuBench({ index, quick, output, signal }: GpuBenchOpti
     output.say(`${device}, ${driver}`);
     const copyBytesPerSecond = await measureCopies(clock, sizes.weightBytes / 2);
     const gapSeconds = await measureGap(clock);
+    output.note('bench: the link');
+    const link = await measureLink(index, quick ? 2 ** 21 : 2 ** 29, quick ? 256 : 4096);
     const rungs = await climbLadder(clock, sizes, ({ format, rows, depth, width }) => {
       signal.throwIfAborted();
       output.note(`bench: ${rows} rows of ${depth} x ${width} in ${format}`);
     });
-    const bench = { device, driver, sheet, copyBytesPerSecond, gapSeconds, rungs };
+    const bench = { device, driver, sheet, copyBytesPerSecond, gapSeconds, link, rungs };
     sayLadder(bench, output);
     output.document(bench);
     return bench;
@@ -88,7 +92,7 @@ async function measureGap(clock: KernelClock): Promise<number> {
 }
 
 function sayLadder(bench: GpuBench, output: Output): void {
-  const { sheet, copyBytesPerSecond, gapSeconds, rungs } = bench;
+  const { sheet, copyBytesPerSecond, gapSeconds, link, rungs } = bench;
   const share = (rate: number, peak: number | null) => (peak === null ? '-' : formatPercent(rate / peak));
   const columns: Column<Rung>[] = [
     { title: 'weights', align: 'left', text: ({ depth, width, format }) => `${depth} x ${width} ${format}` },
@@ -112,6 +116,7 @@ function sayLadder(bench: GpuBench, output: Output): void {
     `copy within its memory ${formatRate(copyBytesPerSecond)} (read and written), ` +
       `${(gapSeconds * 1e6).toFixed(1)} µs from kernel to kernel`,
   );
+  for (const line of describeLink(link)) output.say(line);
   output.say(formatTable(columns, rungs));
   const wrong = rungs.filter(({ largestError, arithmetic }) => !(largestError <= errorBounds[arithmetic]));
   if (wrong.length > 0)

@@ -11,7 +11,7 @@ import {
 } from '@specoffload/engine';
 import { reasonOf } from '@specoffload/input';
 import type { Command } from 'commander';
-import { formatBytes, formatFlops, formatRate } from '../../terminal/format.js';
+import { formatBytes, formatFlops, formatRate, threeDigits } from '../../terminal/format.js';
 import type { Output } from '../../terminal/output.js';
 import { type CommandContext, type CommonOptions, outputFor, withCommonOptions } from './common.js';
 
@@ -58,6 +58,10 @@ async function describe(output: Output, device: DeviceListing) {
   }
 }
 
+function formatMicroseconds(seconds: number): string {
+  return `${threeDigits(seconds * 1e6)} µs`;
+}
+
 /** As much as such a GPU does in a second. */
 function sizesFor(type: GpuFacts['type']): MeasuredSizes {
   if (type === 'processor') return { weightBytes: 2 ** 21, width: 256 };
@@ -70,5 +74,6 @@ function describeRates(rates: DeviceRates, way: string): string {
     `from it ${formatRate(rates.fromDeviceBytesPerSecond)}`,
     `weights read ${formatRate(rates.weightBytesPerSecond)}`,
     `products of ${manyRows} rows ${formatFlops(rates.flopsPerSecond)}`,
+    `answers after ${formatMicroseconds(rates.answerSeconds)}`,
   ].join(', ');
 }
