@@ -195,6 +195,7 @@ export {
   speculationsOf,
   usesDraft,
 } from './schedule/strategies/strategy.js';
+export { suffixLookup } from './schedule/suffix-lookup.js';
 export { warpedShares } from './speculate/draw-token.js';
 export {
   parseSampling,

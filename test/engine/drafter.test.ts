@@ -1,6 +1,7 @@
 import {
   closedForm,
   type Drafter,
+  type DrafterName,
   openCheckpoint,
   type PlanRequest,
   type PolicyInput,
@@ -13,6 +14,7 @@ import {
   type SimulationRequest,
   type StrategyName,
   simulateRun,
+  suffixLookup,
 } from '@specoffload/engine';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { planSpace } from '../../engine/dist/plan/space.js';
@@ -33,14 +35,14 @@ describe('a drafter without a model', () => {
     plain = (await runEngine({ ...request, strategy: 'none' })).outputDigest;
   });
 
-  it.each<[StrategyName, PolicyInput]>([
-    ['serial', { candidates: 3 }],
-    ['serial', { candidates: 4, speculation: 'ahead', microBatch: 1 }],
-    ['specoffload', { candidates: 2, decodeBatch: 1 }],
-    ['deepspeed', { candidates: 5, speculation: 'serial' }],
-  ])('writes what plain decoding writes: prompt lookup under %s with %o', async (strategy, policy) => {
+  it.each<[DrafterName, StrategyName, PolicyInput]>([
+    ['prompt-lookup', 'serial', { candidates: 3 }],
+    ['suffix-automaton', 'serial', { candidates: 4, speculation: 'ahead', microBatch: 1 }],
+    ['suffix-automaton', 'specoffload', { candidates: 2, decodeBatch: 1 }],
+    ['prompt-lookup', 'deepspeed', { candidates: 5, speculation: 'serial' }],
+  ])('writes what plain decoding writes: %s under %s with %o', async (drafter, strategy, policy) => {
     const run = await runEngine({
-      ...{ ...request, strategy, drafter: 'prompt-lookup', device: { kind: 'isolated' } },
+      ...{ ...request, strategy, drafter, device: { kind: 'isolated' } },
       policy: { ...request.policy, ...policy },
     });
     expect(run.outputDigest).toBe(plain);
@@ -55,10 +57,12 @@ describe('a drafter without a model', () => {
       prompts: readGolden('mistral-full').prompts.map(({ ids }) => ids),
     };
     const alone = await runEngine({ ...repeated, strategy: 'none' });
-    const looking = await runEngine({ ...repeated, strategy: 'serial', drafter: promptLookup });
-    expect(looking.outputDigest).toBe(alone.outputDigest);
-    expect(looking.acceptance?.rate).toBeGreaterThan(0.1);
-    expect(looking.passes).toBeLessThan(alone.passes);
+    for (const drafter of [promptLookup, suffixLookup]) {
+      const looking = await runEngine({ ...repeated, strategy: 'serial', drafter });
+      expect(looking.outputDigest).toBe(alone.outputDigest);
+      expect(looking.acceptance?.rate).toBeGreaterThan(0.1);
+      expect(looking.passes).toBeLessThan(alone.passes);
+    }
   });
 
   const imagined = (): SimulationRequest => ({
@@ -137,26 +141,40 @@ describe('a drafter without a model', () => {
     await expect(planRun({ ...job, acceptance: null })).rejects.toThrow('needs an acceptance');
   });
 
-  it('is right as often as texts say of it', async () => {
-    const { target, machine } = request;
-    const texts = (await runEngine({ ...request, strategy: 'none', stopAtEos: false })).sequences.map(
-      ({ ids }, index) => ({ prompt: prompts[index], newIds: ids }),
-    );
-    const trace = await recordAcceptance({
-      ...{ name: 'own', draft: null, drafter: 'prompt-lookup', texts, candidates: 3, newTokens: 16, machine },
-    });
-    const run = await runEngine({
-      ...{ ...request, target, strategy: 'serial', drafter: 'prompt-lookup', stopAtEos: false },
-      policy: { ...request.policy, candidates: 3 },
-    });
-    const predicted = await simulateRun({ ...imagined(), drafter: 'prompt-lookup', acceptance: trace });
-    expect(predicted.acceptance?.accepted).toBe(run.acceptance?.accepted);
-    expect(predicted.passes).toBe(run.passes);
+  it('has what it remembers counted, by the token', async () => {
+    const [alone, remembering] = [
+      await simulateRun({ ...imagined(), drafter: promptLookup }),
+      await simulateRun({ ...imagined(), drafter: suffixLookup }),
+    ];
+    const tokens = prompts.reduce((sum, { length }) => sum + length + 16, 0);
+    const more = remembering.memoryBytes.host - alone.memoryBytes.host;
+    expect(more).toBeGreaterThan(100 * tokens);
+    expect(more).toBeLessThan(120 * tokens);
   });
+
+  it.each(['prompt-lookup', 'suffix-automaton'] as const)(
+    'is right as often as texts say of %s',
+    async (drafter) => {
+      const { target, machine } = request;
+      const texts = (await runEngine({ ...request, strategy: 'none', stopAtEos: false })).sequences.map(
+        ({ ids }, index) => ({ prompt: prompts[index], newIds: ids }),
+      );
+      const trace = await recordAcceptance({
+        ...{ name: 'own', draft: null, drafter, texts, candidates: 3, newTokens: 16, machine },
+      });
+      const run = await runEngine({
+        ...{ ...request, target, strategy: 'serial', drafter, stopAtEos: false },
+        policy: { ...request.policy, candidates: 3 },
+      });
+      const predicted = await simulateRun({ ...imagined(), drafter, acceptance: trace });
+      expect(predicted.acceptance?.accepted).toBe(run.acceptance?.accepted);
+      expect(predicted.passes).toBe(run.passes);
+    },
+  );
 
   it('is known by name, or not at all', async () => {
     await expect(runEngine({ ...request, strategy: 'serial', drafter: 'oracle' as 'model' })).rejects.toThrow(
-      'unknown drafter: "oracle"; expected model or prompt-lookup',
+      'unknown drafter: "oracle"; expected model, prompt-lookup or suffix-automaton',
     );
   });
 

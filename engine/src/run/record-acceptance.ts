@@ -1,10 +1,10 @@
 /** Finds out what a drafter gets right of texts that the target has written. */
 
-import { currentSignal, UserError } from '@specoffload/input';
+import { currentSignal, listWords, UserError } from '@specoffload/input';
 import type { DeviceChoice } from '../machine/devices.js';
 import type { Checkpoint } from '../model/types.js';
 import type { Drafter } from '../schedule/drafter.js';
-import { type DrafterName, drafterNamed } from '../schedule/drafters.js';
+import { type DrafterName, drafterNamed, drafterNames, needsDraft } from '../schedule/drafters.js';
 import type { AcceptanceTrace } from '../speculate/acceptance.js';
 import type { SamplingInput } from '../speculate/sampling.js';
 import { runEngine } from './engine.js';
@@ -70,7 +70,10 @@ async function proposeBehind(
   const { guess, checkpoint = null } = drafterNamed(drafter, draft) ?? {};
   const prompts = beginnings.map(({ ids }) => ids);
   if (guess) return prompts.map((prompt) => guess(prompt, candidates));
-  if (!checkpoint) throw new UserError('acceptance is recorded of a draft model; give one, or prompt-lookup');
+  if (!checkpoint)
+    throw new UserError(
+      `acceptance is recorded of a draft model, which is missing; give one, or the drafter ${listWords(drafterNames.filter((name) => !needsDraft(name)))}`,
+    );
   const { sequences } = await runEngine({
     ...{ target: checkpoint, draft: null, strategy: 'none', machine, stopAtEos: false, prompts },
     ...{ sampling, noises: beginnings.map(({ noise }) => noise) },

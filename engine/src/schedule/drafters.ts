@@ -1,13 +1,15 @@
 /** Who can propose, by name: a new one without a model is a file, and a line here. */
 
-import { quote, UserError } from '@specoffload/input';
+import { listWords, quote, UserError } from '@specoffload/input';
 import type { Checkpoint } from '../model/types.js';
 import type { Drafter } from './drafter.js';
 import { modelDrafter } from './model-drafter.js';
 import { promptLookup } from './prompt-lookup.js';
+import { suffixLookup } from './suffix-lookup.js';
 
 const withoutModel = {
   [promptLookup.name]: promptLookup,
+  [suffixLookup.name]: suffixLookup,
 } as const satisfies Readonly<Record<string, Drafter>>;
 
 export type DrafterName = 'model' | keyof typeof withoutModel;
@@ -31,5 +33,5 @@ export function drafterNamed(
   if (typeof drafter === 'object') return drafter;
   if (drafter === undefined || drafter === 'model') return draft && modelDrafter(draft);
   if (Object.hasOwn(withoutModel, drafter)) return withoutModel[drafter];
-  throw new UserError(`unknown drafter: ${quote(drafter)}; expected ${drafterNames.join(' or ')}`);
+  throw new UserError(`unknown drafter: ${quote(drafter)}; expected ${listWords(drafterNames)}`);
 }

@@ -4,64 +4,18 @@
  * Source: Saxena, github.com/apoorvumang/prompt-lookup-decoding.
  */
 
-import type { Routes } from '../topology/topology.js';
-import type { Drafter, RoundWork } from './drafter.js';
-import type { DraftResult } from './ops.js';
-import { beginProposals, draftPriority, imagineProposals, keepProposal } from './proposals.js';
-import { createTask, type TaskHead } from './task.js';
+import { lookUpDrafter } from './look-up-drafter.js';
 
 /** The longest run of latest tokens that is looked for; where it never stood before, shorter ones are. */
 const longestMatch = 3;
 
-const laneIn = (routes: Routes) => routes.computing('draft', 'host');
-
-/** Every token is compared with the latest ones. */
-const roundWork = (tokens: number): RoundWork => ({ bytes: 4 * tokens, flops: longestMatch * tokens });
-
-export const promptLookup = {
+export const promptLookup = lookUpDrafter({
   name: 'prompt-lookup',
-  checkpoint: null,
-  heeds: ['candidates'],
-  ...{ laneIn, roundWork, guess: lookUp },
-  reserve: () => () => null,
-  begin: ({ policy, routes, ids }) => ({
-    admit() {},
-    bring: () => [],
-    propose(round) {
-      const proposals = beginProposals(round, policy.candidates);
-      if (proposals.length === 0) return [];
-      const { pass, batch, isAhead } = round;
-      const tokens = proposals.reduce((sum, { sequence }) => sum + sequence.length, 0);
-      const { bytes, flops } = roundWork(tokens);
-      const head: TaskHead = {
-        ...{ id: ids.next(), lane: laneIn(routes), kind: 'draft' },
-        ...{ name: `look up batch ${batch}`, phase: 'decode' },
-        ...{ pass, batch, priority: draftPriority, rows: proposals.length },
-      };
-      const task = createTask(head, {
-        ...{ after: [], bytes, flops },
-        createOp: () => ({
-          kind: 'look-up',
-          work: () => ({
-            ids: proposals.map(({ sequence, assumed, wanted }) =>
-              lookUp([...sequence.tokensFrom(0), ...assumed], wanted),
-            ),
-          }),
-        }),
-        imagine: (oracle) => ({
-          ids: proposals.map((proposal) => imagineProposals(oracle, [proposal], 0, proposal.wanted)),
-        }),
-        onEnd: (result) => {
-          const { ids: found } = result as DraftResult<readonly number[]>;
-          for (const [index, { sequence }] of proposals.entries())
-            keepProposal(sequence, found[index], isAhead);
-        },
-      });
-      return [task];
-    },
-    forget() {},
-  }),
-} as const satisfies Drafter;
+  /** Every token is compared with the latest ones. */
+  roundWork: (tokens) => ({ bytes: 4 * tokens, flops: longestMatch * tokens }),
+  guess: lookUp,
+  open: () => (sequence, assumed, wanted) => lookUp([...sequence.tokensFrom(0), ...assumed], wanted),
+});
 
 /** What followed the latest tokens at the latest place where as many of them as possible stood before. */
 function lookUp(tokens: readonly number[], wanted: number): readonly number[] {

@@ -1,0 +1,82 @@
+/** Drafters without a model, which look up how a text goes on: one task on the host for all sequences of a round. */
+
+import { sum } from '../extremes.js';
+import type { Sequence } from '../speculate/sequence.js';
+import type { Routes } from '../topology/topology.js';
+import type { Drafter, PlaceDraft, RoundWork } from './drafter.js';
+import type { DraftResult } from './ops.js';
+import { beginProposals, draftPriority, imagineProposals, keepProposal } from './proposals.js';
+import { createTask, type TaskHead } from './task.js';
+
+/** Looks behind a sequence and tokens that are taken for its next ones. */
+export type LookUp = (sequence: Sequence, assumed: readonly number[], wanted: number) => readonly number[];
+
+export interface LookUpDrafter<Name extends string> {
+  readonly name: Name;
+  readonly roundWork: (tokens: number) => RoundWork;
+  readonly guess: (text: readonly number[], wanted: number) => readonly number[];
+  /** What a run looks things up with. */
+  readonly open: () => LookUp;
+  /** Host memory that it needs for each token of a wave's sequences. @default none */
+  readonly bytesPerToken?: number;
+}
+
+const laneIn = (routes: Routes) => routes.computing('draft', 'host');
+
+const nothingPlaced: PlaceDraft = () => null;
+
+export function lookUpDrafter<const Name extends string>({
+  name,
+  roundWork,
+  guess,
+  open,
+  bytesPerToken = 0,
+}: LookUpDrafter<Name>) {
+  return {
+    ...{ name, checkpoint: null, heeds: ['candidates'], laneIn, roundWork, guess },
+    reserve({ demand }) {
+      if (bytesPerToken === 0) return nothingPlaced;
+      const tokens = Math.max(...demand.sequenceTokens.map(sum));
+      return ({ host }) => {
+        host.place(`${name}'s texts`, bytesPerToken * tokens);
+        return null;
+      };
+    },
+    begin({ policy, routes, ids }) {
+      const lookUp = open();
+      return {
+        admit() {},
+        bring: () => [],
+        forget() {},
+        propose(round) {
+          const proposals = beginProposals(round, policy.candidates);
+          if (proposals.length === 0) return [];
+          const { pass, batch, isAhead } = round;
+          const head: TaskHead = {
+            ...{ id: ids.next(), lane: laneIn(routes), kind: 'draft' },
+            ...{ name: `look up batch ${batch}`, phase: 'decode' },
+            ...{ pass, batch, priority: draftPriority, rows: proposals.length },
+          };
+          const task = createTask(head, {
+            ...{ after: [], ...roundWork(sum(proposals.map(({ sequence }) => sequence.length))) },
+            createOp: () => ({
+              kind: 'look-up',
+              work: () => ({
+                ids: proposals.map(({ sequence, assumed, wanted }) => lookUp(sequence, assumed, wanted)),
+              }),
+            }),
+            imagine: (oracle) => ({
+              ids: proposals.map((proposal) => imagineProposals(oracle, [proposal], 0, proposal.wanted)),
+            }),
+            onEnd: (result) => {
+              const { ids: found } = result as DraftResult<readonly number[]>;
+              for (const [index, { sequence }] of proposals.entries())
+                keepProposal(sequence, found[index], isAhead);
+            },
+          });
+          return [task];
+        },
+      };
+    },
+  } as const satisfies Drafter;
+}
