@@ -23,7 +23,7 @@ const pure = [
   'test/engine/suffix-automaton.test.ts',
   'test/engine/{device,device-families,isolated-device,vulkan-device,vulkan-golden,not-finite,odd-header,sampling,strategies,topology,twin,unequal-layers}.test.ts',
   'test/engine/{expert-union,virtual-machine}.test.ts',
-  'test/engine/model/{assemble,chat-template,gguf,inflate,long-texts,paired-scales,text-stream,tokenizer}.test.ts',
+  'test/engine/model/{assemble,chat-template,gguf,inflate,long-texts,paired-scales,target-format,text-stream,tokenizer}.test.ts',
   'test/experiments/{acceptance,bench,figures,inputs,job,notebook-support,plan}/*.test.ts',
   'test/experiments/{profile,reproduce,statistics,store,tunnel}/*.test.ts',
   'test/experiments/cli/{other-lanes,run,runs,usage}.test.ts',

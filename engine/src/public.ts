@@ -73,6 +73,7 @@ export type {
   YarnRopeScaling,
 } from './model/spec.js';
 export { type StoppedText, StopStrings } from './model/stop-strings.js';
+export { type TargetFormat, targetFormats } from './model/target-format.js';
 export { TextStream } from './model/text-stream.js';
 export { assertSameVocabulary, loadTokenizer, type VocabularyOwner } from './model/tokenizer.js';
 export type { TensorRole, Tokenizer } from './model/types.js';

@@ -14,6 +14,9 @@ import {
   policyFields,
   readSafetensors,
 } from '../../engine/dist/index.js';
+import { specOfGguf } from '../../engine/dist/model/gguf/config.js';
+import { readGguf } from '../../engine/dist/model/gguf/file.js';
+import { tokenizerOfGguf } from '../../engine/dist/model/gguf/tokenizer.js';
 import { readShards } from '../../engine/dist/model/shards.js';
 import { assertPlain, check } from '../../engine/input/dist/index.js';
 import { openAcceptance } from '../../experiments/dist/acceptance/open.js';
@@ -56,6 +59,7 @@ export function createParsers(folder) {
   };
   const [configFile, tokenizerFile] = [json('experiments/pair/target/config.json'), samples.tokenizer];
   const safetensorsFile = fileOf('model.safetensors');
+  const ggufPath = fileOf('model.gguf');
   const shardIndex = fileOf('model.safetensors.index.json');
   const tokenizerPath = fileOf('tokenizer.json');
   const connectionPath = fileOf('connection.json');
@@ -230,6 +234,20 @@ export function createParsers(folder) {
         ),
       (page) =>
         page.endsWith('</main></body></html>\n') && !/(href|src)\s*=\s*["']?\s*javascript:/i.test(page),
+    ),
+    bytes(
+      'gguf',
+      [samples.gguf],
+      async (input) => {
+        const gguf = await readGguf(ggufPath(input));
+        return { ...gguf, spec: await specOfGguf(gguf), tokenizer: tokenizerOfGguf(gguf) };
+      },
+      ({ spec, files: [{ byteLength, tensors }] }) =>
+        isCount(spec.hiddenSize) &&
+        tensors.every(
+          ({ fileOffset, byteLength: length }) =>
+            isCount(fileOffset) && isCount(length) && fileOffset + length <= byteLength,
+        ),
     ),
     bytes(
       'safetensors',

@@ -19,6 +19,44 @@ function safetensors(header, dataBytes) {
   return Buffer.concat([length, json, Buffer.alloc(dataBytes)]);
 }
 
+const [u32, u64, float] = [
+  (value) => Buffer.from(Uint32Array.of(value).buffer),
+  (value) => Buffer.from(BigUint64Array.of(BigInt(value)).buffer),
+  (value) => Buffer.from(Float32Array.of(value).buffer),
+];
+const ggufText = (value) => Buffer.concat([u64(Buffer.byteLength(value)), Buffer.from(value)]);
+const ggufList = (type, values, encode) =>
+  Buffer.concat([u32(9), u32(type), u64(values.length), ...values.map(encode)]);
+
+/** A file of one layer; its values need not mean anything. */
+function gguf() {
+  const sizes = { block_count: 1, context_length: 64, embedding_length: 32, feed_forward_length: 64 };
+  const heads = { 'attention.head_count': 2, 'attention.head_count_kv': 1 };
+  const tokens = ['<s>', 'a', 'b', 'ab'];
+  const entries = [
+    ['general.architecture', u32(8), ggufText('llama')],
+    ...Object.entries({ ...sizes, ...heads }).map(([key, value]) => [`llama.${key}`, u32(4), u32(value)]),
+    ['llama.attention.layer_norm_rms_epsilon', u32(6), float(1e-5)],
+    ['tokenizer.ggml.model', u32(8), ggufText('gpt2')],
+    ['tokenizer.ggml.pre', u32(8), ggufText('smollm')],
+    ['tokenizer.ggml.tokens', ggufList(8, tokens, ggufText)],
+    ['tokenizer.ggml.token_type', ggufList(4, [3, 1, 1, 1], u32)],
+    ['tokenizer.ggml.merges', ggufList(8, ['a b'], ggufText)],
+  ];
+  const tensors = [
+    ['token_embd.weight', [32, 4], 8, 0],
+    ['output_norm.weight', [32], 0, 160],
+  ];
+  const header = Buffer.concat([
+    ...[Buffer.from('GGUF'), u32(3), u64(tensors.length), u64(entries.length)],
+    ...entries.flatMap(([key, ...rest]) => [ggufText(key), ...rest]),
+    ...tensors.flatMap(([name, shape, type, offset]) => [
+      ...[ggufText(name), u32(shape.length), ...shape.map(u64), u32(type), u64(offset)],
+    ]),
+  ]);
+  return Buffer.concat([header, Buffer.alloc(31 + 320)]);
+}
+
 const event = (more) => ({
   ...{ ph: 'X', cat: 'expert', name: 'expert 0', pid: 1, tid: 0, ts: 10, dur: 5 },
   args: { id: 0, phase: 'decode', pass: 0, batch: 0, bytes: 8, rows: 1, flops: 2, waitedMicroseconds: 1 },
@@ -168,6 +206,7 @@ export const samples = {
     },
     24,
   ),
+  gguf: gguf(),
   tokenizer: {
     version: '1.0',
     ...{ truncation: null, padding: null, normalizer: null },

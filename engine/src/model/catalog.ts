@@ -14,8 +14,12 @@ export function catalogSpec(name: string): ModelSpec {
 }
 
 /** @param name one of the catalogue */
-export function describeCatalogModel(name: string, unit?: ModelDescription['unit']): Checkpoint {
-  return describeModel({ name, spec: catalogSpec(name), unit, digest: entryOf(name).digest });
+export function describeCatalogModel(
+  name: string,
+  unit?: ModelDescription['unit'],
+  format?: ModelDescription['format'],
+): Checkpoint {
+  return describeModel({ name, spec: catalogSpec(name), unit, format, digest: entryOf(name).digest });
 }
 
 function entryOf(name: string): CatalogEntry {

@@ -36,12 +36,13 @@ export async function isConfigurationAlone(path: string): Promise<boolean> {
 export async function openConfiguration(
   path: string,
   unit: ModelDescription['unit'] = 'ffn',
+  format?: ModelDescription['format'],
 ): Promise<Checkpoint> {
   const file = path.endsWith('.json') ? path : join(path, configName);
   const named = basename(file) === configName ? dirname(resolve(file)) : file.slice(0, -'.json'.length);
   const json = await readConfigJson(file);
   const spec = await parseConfig(json, file);
-  const model = describeModel({ name: basename(named), spec, unit, dtype: parseDtype(json) });
+  const model = describeModel({ name: basename(named), spec, unit, format, dtype: parseDtype(json) });
   // Where its tokenizer lies, if it has one.
   return { ...model, directory: dirname(file) };
 }

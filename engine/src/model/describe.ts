@@ -5,10 +5,11 @@
 
 import { createHash } from 'node:crypto';
 import { type Codec, codecs, f32, type WeightDtype } from '@specoffload/native';
-import { type GroupSpec, modelGroups } from './roles.js';
+import { type GroupSpec, modelGroups, type TensorSpec } from './roles.js';
 import { countElements } from './safetensors.js';
 import type { ModelSpec } from './spec.js';
 import { identityOf } from './summary.js';
+import { bytesInCodec, codecInFormat, type TargetFormat } from './target-format.js';
 import type { Checkpoint, TensorRef, WeightGroup } from './types.js';
 
 export interface ModelDescription {
@@ -23,13 +24,16 @@ export interface ModelDescription {
   readonly digest?: string;
   /** How weights are stored of which the configuration says nothing else. @default bf16, as most models are published */
   readonly dtype?: WeightDtype;
+  /** How all matrices are stored instead, whatever the configuration says. */
+  readonly format?: TargetFormat;
 }
 
 export function describeModel(description: ModelDescription): Checkpoint {
-  const { name, spec, unit = 'ffn', digest, dtype = 'bf16' } = description;
+  const { name, spec, unit = 'ffn', digest, dtype = 'bf16', format } = description;
   const codec: Codec = codecs[dtype];
   const groups = modelGroups(spec);
-  const describeGroup = (group: GroupSpec) => placeGroup(group, dtype);
+  const codecOf = (tensor: TensorSpec) => (format ? codecInFormat(format, tensor) : (tensor.codec ?? dtype));
+  const describeGroup = (group: GroupSpec) => placeGroup(group, codecOf);
   const layers = groups.layers.map(({ attention, experts }, layer) => ({
     attention: describeGroup(attention),
     experts: (unit === 'expert' ? experts : [mergeExperts(experts, layer)]).map(describeGroup),
@@ -48,13 +52,19 @@ export function describeModel(description: ModelDescription): Checkpoint {
   return {
     ...{ directory: '', name, spec, tensors, embedding, head, layers, parameters },
     bytes,
-    digest: digest ?? digestOf(spec, codec),
+    digest: digestOfFormat(digest ?? digestOf(spec, codec), format),
   };
 }
 
 /** Whether a model is known by its configuration alone: there are no weights to read. */
 export function isDescribed({ embedding }: Checkpoint): boolean {
   return embedding.tensors.some(({ ref }) => ref.path === '');
+}
+
+/** A model in another format is another one. */
+function digestOfFormat(digest: string, format: TargetFormat | undefined): string {
+  if (!format) return digest;
+  return createHash('sha256').update(JSON.stringify({ digest, format })).digest('hex');
 }
 
 function digestOf(spec: ModelSpec, codec: Codec): string {
@@ -78,13 +88,17 @@ function mergeExperts(experts: readonly GroupSpec[], layer: number): GroupSpec {
 }
 
 /** Tensors lie one behind the other in a file that does not exist. */
-function placeGroup({ id, kind, layer, expert, tensors }: GroupSpec, usual: WeightDtype): WeightGroup {
+function placeGroup(
+  { id, kind, layer, expert, tensors }: GroupSpec,
+  codecOf: (tensor: TensorSpec) => WeightDtype,
+): WeightGroup {
   let fileOffset = 0;
   let deviceBytes = 0;
-  const described = tensors.map(({ role, name, shape, codec: dtype = usual }) => {
-    const codec: Codec = codecs[dtype];
+  const described = tensors.map((tensor) => {
+    const { role, name, shape } = tensor;
+    const dtype = codecOf(tensor);
     const numElements = countElements(shape);
-    const byteLength = codec.bytes(numElements);
+    const byteLength = bytesInCodec(dtype, shape);
     const ref: TensorRef = {
       ...{ name, path: '', dtype, shape, fileOffset, byteLength, numElements },
     };

@@ -3,6 +3,7 @@
 import {
   type Checkpoint,
   describeCatalogModel,
+  describeModel,
   isConfigurationAlone,
   type ModelDescription,
   modelCatalog,
@@ -18,16 +19,22 @@ import { parseBytes } from './sizes.js';
 /**
  * @param nameOrDirectory `mixtral-8x7b` and the like, a checkpoint's directory, or one with config.json alone.
  * @param unit what moves at once, for a model without weights.
+ * @param format how its matrices are imagined to be stored; its own weights are not looked at then.
  * @throws UserError when it is neither.
  */
 export async function openOrDescribeModel(
   nameOrDirectory: string,
   unit: ModelDescription['unit'] = 'ffn',
+  format?: ModelDescription['format'],
 ): Promise<Checkpoint> {
-  if (Object.hasOwn(modelCatalog, nameOrDirectory)) return describeCatalogModel(nameOrDirectory, unit);
+  if (Object.hasOwn(modelCatalog, nameOrDirectory))
+    return describeCatalogModel(nameOrDirectory, unit, format);
   await assertModelOrDirectory(nameOrDirectory);
-  if (await isConfigurationAlone(nameOrDirectory)) return openConfiguration(nameOrDirectory, unit);
-  return openCheckpoint(nameOrDirectory);
+  if (await isConfigurationAlone(nameOrDirectory)) return openConfiguration(nameOrDirectory, unit, format);
+  const checkpoint = await openCheckpoint(nameOrDirectory);
+  if (format === undefined) return checkpoint;
+  const { name, spec, directory, digest } = checkpoint;
+  return { ...describeModel({ name, spec, unit, format, digest }), directory };
 }
 
 export type ModelRole = 'target' | 'draft';

@@ -1,12 +1,17 @@
 /** `specoffload model inspect`: architecture, parameters, bytes by role and by layer. */
 
-import { type CheckpointReport, inspectCheckpoint } from '@specoffload/engine';
+import {
+  type CheckpointReport,
+  inspectCheckpoint,
+  type TargetFormat,
+  targetFormats,
+} from '@specoffload/engine';
 import type { Command } from 'commander';
 import { openOrDescribeModel } from '../../inputs/models.js';
 import { alignFacts } from '../../job/describe-run.js';
 import { formatBytes, formatCount, formatPercent } from '../../terminal/format.js';
 import { formatTable } from '../../terminal/table.js';
-import { type CommandContext, type CommonOptions, outputFor, withCommonOptions } from './common.js';
+import { type CommandContext, type CommonOptions, oneOf, outputFor, withCommonOptions } from './common.js';
 
 export function addInspectCommand(model: Command, _context: CommandContext): void {
   const command = model
@@ -16,12 +21,17 @@ export function addInspectCommand(model: Command, _context: CommandContext): voi
       '<directory>',
       'a directory with config.json, with weights or without, or a model of the catalogue',
     );
+  command.option(
+    '--target-format <which>',
+    `as if its matrices were stored as ${targetFormats.join(', ')}`,
+    oneOf('--target-format', targetFormats),
+  );
   withCommonOptions(
     command,
     'specoffload model inspect experiments/pair/target',
     'specoffload model inspect mixtral-8x7b',
-  ).action(async (directory: string, options: CommonOptions) => {
-    const report = inspectCheckpoint(await openOrDescribeModel(directory));
+  ).action(async (directory: string, options: CommonOptions & { readonly targetFormat?: TargetFormat }) => {
+    const report = inspectCheckpoint(await openOrDescribeModel(directory, 'ffn', options.targetFormat));
     const output = outputFor(options);
     output.say(describeCheckpoint(report));
     output.document(report);

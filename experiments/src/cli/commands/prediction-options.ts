@@ -9,6 +9,8 @@ import {
   loadTokenizer,
   type MachineModel,
   modelCatalog,
+  type TargetFormat,
+  targetFormats,
   withBudgets,
 } from '@specoffload/engine';
 import type { Command } from 'commander';
@@ -29,6 +31,7 @@ export interface PredictionOptions extends DrafterOptions {
   readonly machine: string;
   readonly target: string;
   readonly draft?: string;
+  readonly targetFormat?: TargetFormat;
   readonly prompts?: number;
   readonly promptTokens?: number;
   readonly workload?: string;
@@ -61,6 +64,11 @@ export function addPredictionOptions(command: Command): Command {
       '--target <which>',
       `a model of the catalogue (${Object.keys(modelCatalog).join(', ')}) or a directory with config.json, with weights or without`,
       'mixtral-8x7b',
+    )
+    .option(
+      '--target-format <which>',
+      `store the target's matrices as ${targetFormats.join(', ')} (default: as published)`,
+      oneOf('--target-format', targetFormats),
     )
     .option(
       '--draft <which>',
@@ -133,7 +141,7 @@ export async function openPrediction(
   const { proposes, hasModel } = settleDraft(asked, isMeant, output);
   const acceptance = proposes && given !== undefined ? await openAcceptance('--acceptance', given) : null;
   const machine = withMemoryOptions(await openMachine(options.machine), options);
-  const target = await openOrDescribeModel(options.target, options.unit);
+  const target = await openOrDescribeModel(options.target, options.unit, options.targetFormat);
   const draftName = options.draft ?? usualDraft(options.target);
   const draft = hasModel && draftName !== 'none' ? await openOrDescribeModel(draftName, options.unit) : null;
   return {
