@@ -1,7 +1,7 @@
 /** What a checkpoint consists of, as one plain object: the content of `specoffload model inspect`. */
 
 import { f32, type WeightDtype } from '@specoffload/native';
-import { expertElements, keyWidth, type ModelSpec } from './spec.js';
+import { keyWidth, type LayerSpec } from './spec.js';
 import { summarise } from './summary.js';
 import type { Checkpoint, TensorRole, WeightGroup } from './types.js';
 
@@ -45,7 +45,7 @@ export function inspectCheckpoint(checkpoint: Checkpoint): CheckpointReport {
     digest,
     ...{ architecture, vocabSize, hiddenSize, numLayers, numExperts, expertsPerToken, ffnSize },
     parameters,
-    activeParameters: parameters - idleParameters(spec),
+    activeParameters: parameters - idleParameters(checkpoint),
     bytes,
     deviceBytes: f32.bytes(parameters),
     kvBytesPerToken: spec.layers.reduce((sum, { attention }) => sum + f32.bytes(2 * keyWidth(attention)), 0),
@@ -61,10 +61,13 @@ export function inspectCheckpoint(checkpoint: Checkpoint): CheckpointReport {
   };
 }
 
-function idleParameters(spec: ModelSpec): number {
-  const idleIn = (layer: ModelSpec['layers'][number]) =>
-    (layer.ffn.numExperts - layer.ffn.expertsPerToken) * expertElements(spec, layer);
-  return spec.layers.reduce((sum, layer) => sum + idleIn(layer), 0);
+function idleParameters({ spec, layers }: Checkpoint): number {
+  const idleIn = ({ ffn }: LayerSpec, index: number) => {
+    const all = layers[index].experts.flatMap(({ tensors }) => tensors);
+    const elements = all.reduce((sum, { ref }) => sum + ref.numElements, 0);
+    return (elements / ffn.numExperts) * (ffn.numExperts - ffn.expertsPerToken);
+  };
+  return spec.layers.reduce((sum, layer, index) => sum + idleIn(layer, index), 0);
 }
 
 function sumByRole(groups: readonly WeightGroup[]): CheckpointReport['bytesByRole'] {
