@@ -203,7 +203,9 @@ export {
   type Sampling,
   type SamplingField,
   type SamplingInput,
+  type SamplingRule,
   samplingFields,
+  samplingRules,
   spellSampling,
 } from './speculate/sampling.js';
 export {

@@ -256,27 +256,64 @@ describe('a run that draws', () => {
     expect(one.outputDigest).not.toBe(other.outputDigest);
   });
 
-  it('has the distribution of the target, token by token, though a draft proposes', async () => {
-    const numSequences = 384;
-    const prompt = prompts[0]!.slice(0, 3);
-    const sampling = complete({ temperature: 0.8, topK: 12 });
-    const { sequences, acceptance } = await run({
-      ...{ strategy: 'serial', draft: dense, sampling, maxNewTokens: 3, stopAtEos: false },
-      ...{ prompts: Array.from({ length: numSequences }, () => prompt), policy: { candidates: 1 } },
-    });
-    expect(acceptance?.rate).toBeLessThan(1);
-    const behind = (text: readonly number[]) =>
-      softmax(warp(referenceLogits(weights, text, { positions: 'last' })[0]!, text, sampling));
-    const first = behind(prompt);
-    const second = new Float64Array(first.length);
-    for (const [id, share] of first.entries())
-      if (share > 0)
-        for (const [next, part] of behind([...prompt, id]).entries()) second[next]! += share * part;
-    for (const [place, probabilities] of [first, second].entries()) {
-      const counts = new Array<number>(first.length).fill(0);
-      for (const { ids } of sequences) counts[ids[place]!]! += 1;
-      expect(chiSquared(counts, probabilities), `new token ${place}`).toMatchObject({ isLikely: true });
-    }
+  it.each([
+    ['coupled', 'serial', { candidates: 1 }],
+    ['rejection', 'serial', { candidates: 1 }],
+    ['rejection', 'serial', { candidates: 2, speculation: 'ahead' }],
+  ] as const)(
+    '%s has the distribution of the target, token by token, under %s with %o',
+    async (rule, strategy, policy) => {
+      const numSequences = 384;
+      const prompt = prompts[0]!.slice(0, 3);
+      const sampling = complete({ temperature: 0.8, topK: 12, rule });
+      const { sequences, acceptance } = await run({
+        ...{ strategy, draft: dense, sampling, maxNewTokens: 3, stopAtEos: false, policy },
+        prompts: Array.from({ length: numSequences }, () => prompt),
+      });
+      expect(acceptance?.rate).toBeLessThan(1);
+      const behind = (text: readonly number[]) =>
+        softmax(warp(referenceLogits(weights, text, { positions: 'last' })[0]!, text, sampling));
+      const first = behind(prompt);
+      const second = new Float64Array(first.length);
+      for (const [id, share] of first.entries())
+        if (share > 0)
+          for (const [next, part] of behind([...prompt, id]).entries()) second[next]! += share * part;
+      for (const [place, probabilities] of [first, second].entries()) {
+        const counts = new Array<number>(first.length).fill(0);
+        for (const { ids } of sequences) counts[ids[place]!]! += 1;
+        expect(chiSquared(counts, probabilities), `new token ${place}`).toMatchObject({ isLikely: true });
+      }
+      // Token by token given the text before it: shares of what was drawn, uniform if they are drawn rightly.
+      const uniform = new Array<number>(8).fill(0);
+      const known = new Map<string, Float64Array>();
+      const random = createRandom(5, 'places');
+      for (const { ids } of sequences) {
+        const text = [...prompt, ...ids.slice(0, 2)];
+        const shares = known.get(`${text}`) ?? behind(text);
+        known.set(`${text}`, shares);
+        const below = shares.slice(0, ids[2]).reduce((sum, share) => sum + share, 0);
+        uniform[Math.min(7, Math.floor(8 * (below + shares[ids[2]!]! * random.uniform())))]! += 1;
+      }
+      expect(
+        chiSquared(
+          uniform,
+          uniform.map(() => 1 / 8),
+        ),
+        'third new token',
+      ).toMatchObject({ isLikely: true });
+    },
+  );
+
+  it('accepts more under the rejection rule, and all where the draft is the target', async () => {
+    const policy = { ...streamed, candidates: 2 };
+    const many = Array.from({ length: 40 }, (_, index) => prompts[index % prompts.length]!);
+    const rateOf = async (rule: 'coupled' | 'rejection', draft: Checkpoint) => {
+      const sampling = { temperature: 1.2, rule };
+      const { acceptance } = await run({ strategy: 'specoffload', draft, policy, sampling, prompts: many });
+      return acceptance!.rate;
+    };
+    expect(await rateOf('rejection', dense)).toBeGreaterThan(await rateOf('coupled', dense));
+    expect(await rateOf('rejection', target)).toBeGreaterThan(0.999);
   });
 });
 
@@ -285,6 +322,7 @@ it.each([
   [{ topK: 1.5 }, 'invalid topK: 1.5; expected a whole number from 0 to 16777216'],
   [{ topP: Number.NaN }, 'invalid topP: NaN; expected a number from 0 to 1'],
   [{ heat: 1 }, 'unknown field: heat; expected temperature, topK'],
+  [{ rule: 'luck' }, 'invalid rule: "luck"; expected coupled or rejection'],
 ])('%o is refused', (input, message) => {
   expect(() => parseSampling(input)).toThrow(message);
 });

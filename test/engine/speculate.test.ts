@@ -10,6 +10,7 @@ import {
   Sequence,
 } from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
+import { acceptDrawn } from '../../engine/dist/speculate/accept.js';
 import { drawToken } from '../../engine/dist/speculate/draw-token.js';
 import { drawRows } from '../../engine/dist/speculate/row-draws.js';
 import { chiSquared, softmax } from './sampling.js';
@@ -45,6 +46,9 @@ describe('the chance that a candidate stands', () => {
   function draw(difference: number) {
     const logits = Float32Array.from({ length: vocabSize }, () => 2 * random.normal());
     const other = logits.map((logit) => logit + difference * random.normal());
+    // Masks leave out different tokens of both.
+    logits[3] = -60;
+    other[7] = -60;
     const [target, draft] = [softmax(logits), softmax(other)];
     let [coupled, accepted] = [0, 0];
     const counts = new Array<number>(vocabSize).fill(0);
@@ -52,13 +56,34 @@ describe('the chance that a candidate stands', () => {
       const rows = drawRows(drawn, [{ noise, numTokens: 1, numRows: 1, tokens: () => [] }]);
       const candidate = drawToken(other, rows, 0).id;
       if (drawToken(logits, rows, 0).id === candidate) coupled += 1;
-      const outcome = acceptSampled(candidate, draft, target, random.uniform(), random.uniform());
+      const coins = [random.uniform(), random.uniform()] as const;
+      const outcome = acceptSampled(candidate, draft, target, ...coins);
       if (outcome.accepted) accepted += 1;
       counts[outcome.token]! += 1;
+      // The engine's own form knows only the tokens that have a share.
+      const { replacement } = acceptDrawn({
+        ...{ candidates: [candidate], draft: [withShare(draft)], target: [withShare(target)], first: 0 },
+        coins: () => coins,
+      });
+      expect(replacement ?? candidate).toBe(outcome.token);
     }
     return { target, draft, counts, coupled: coupled / draws, accepted: accepted / draws };
   }
   const drawn = parseSampling({ temperature: 1, seed: 2 }) as Sampling;
+
+  function withShare(probabilities: Float64Array) {
+    const ids = Int32Array.from(probabilities.keys()).filter((id) => probabilities[id]! > 1e-12);
+    return { ids, shares: Float64Array.from(ids, (id) => probabilities[id]!) };
+  }
+
+  it('is certain of candidates that nobody drew, and ends at the first that falls', () => {
+    const target = [0.5, 0.5, 0].map(() => withShare(Float64Array.of(0.5, 0.5, 0)));
+    const judge = (candidates: readonly number[], coin: number) =>
+      acceptDrawn({ candidates, draft: null, target, first: 0, coins: () => [coin, 0.9] });
+    expect(judge([0, 1], 0.49)).toEqual({ accepted: 2, replacement: null });
+    expect(judge([0, 1], 0.51)).toEqual({ accepted: 0, replacement: 1 });
+    expect(judge([0, 2], 0.1)).toEqual({ accepted: 1, replacement: 1 });
+  });
 
   it.each([0, 0.2, 1, 3])('is what drawing with logits that differ by %d finds', (difference) => {
     const { target, draft, counts, coupled, accepted } = draw(difference);

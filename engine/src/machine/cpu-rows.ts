@@ -1,7 +1,7 @@
 /** Row-wise data movement and small reductions of the processor. */
 
 import { f32 } from '@specoffload/native';
-import { drawToken } from '../speculate/draw-token.js';
+import { drawTokens } from '../speculate/draw-token.js';
 import type {
   ArgmaxCommand,
   GatherCommand,
@@ -35,16 +35,11 @@ export function scaleValues(values: Float32Array, factor: number): void {
 }
 
 export function maximaOf(memory: PoolMemory, { source, rows, width, draws }: ArgmaxCommand): RowMaxima {
+  if (draws) return drawTokens(draws, rows, (row) => memory.floats(source + f32.bytes(row * width), width));
   const ids = new Int32Array(rows);
   const margins = new Float32Array(rows);
   for (let row = 0; row < rows; row += 1) {
     const values = memory.floats(source + f32.bytes(row * width), width);
-    if (draws) {
-      const { id, margin } = drawToken(values, draws, row);
-      ids[row] = id;
-      margins[row] = margin;
-      continue;
-    }
     let best = 0;
     let second = Number.NEGATIVE_INFINITY;
     let notFinite = values[0] - values[0]; // NaN from the first value on that is not finite

@@ -7,6 +7,7 @@
 import type { TransferListItem } from 'node:worker_threads';
 import type { ArenaHandle, MatrixLayout, NativeCore, WeightDtype } from '@specoffload/native';
 import type { ModelSpec } from '../model/spec.js';
+import type { TokenShares } from '../speculate/draw-token.js';
 import type { RowDraws } from '../speculate/row-draws.js';
 import type { Arithmetic } from './arithmetic.js';
 import type {
@@ -223,6 +224,8 @@ export interface RowMaxima {
   readonly ids: Int32Array; // (row); the lowest among equals
   /** (row): the lead over the second (see `DrawnToken`), NaN where a value of the row is not finite. */
   readonly margins: Float32Array;
+  /** See `DrawnTokens`. */
+  readonly shares?: readonly TokenShares[];
 }
 
 /** When the device really worked, on the clock of `process.hrtime`, and its answers in the order of the commands. */

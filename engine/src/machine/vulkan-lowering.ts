@@ -14,7 +14,7 @@ import {
   startsFinite,
 } from '@specoffload/native';
 import type { ModelSpec } from '../model/spec.js';
-import { drawToken } from '../speculate/draw-token.js';
+import { drawTokens } from '../speculate/draw-token.js';
 import type {
   ArgmaxCommand,
   AttendCommand,
@@ -168,19 +168,14 @@ export class VulkanLowering {
   }
 
   #argmax(list: OperationList, { source, rows, width, draws }: ArgmaxCommand): void {
-    const ids = new Int32Array(rows);
-    const margins = new Float32Array(rows);
     if (draws) {
       list.read(source, rows * width, (values, { maxima }) => {
-        for (let row = 0; row < rows; row += 1) {
-          const { id, margin } = drawToken(values.subarray(row * width, (row + 1) * width), draws, row);
-          ids[row] = id;
-          margins[row] = margin;
-        }
-        maxima.push({ ids, margins });
+        maxima.push(drawTokens(draws, rows, (row) => values.subarray(row * width, (row + 1) * width)));
       });
       return;
     }
+    const ids = new Int32Array(rows);
+    const margins = new Float32Array(rows);
     const target = list.answer(8 * rows, (bytes, from, { maxima }) => {
       const [found, leads] = [new Int32Array(bytes, from, 2 * rows), new Float32Array(bytes, from, 2 * rows)];
       for (let row = 0; row < rows; row += 1) {

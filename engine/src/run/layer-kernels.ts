@@ -155,6 +155,7 @@ export class LayerKernels {
       margins,
       routerMargins: this.#frames[frame].routerMargins.slice(0, (rowIndices.at(-1) ?? -1) + 1),
       logits: wantsLogits ? joined(completion.values, Float32Array) : null,
+      shares: draws && completion.maxima.flatMap(({ shares }) => shares ?? []),
     });
   }
 
@@ -175,7 +176,7 @@ export class LayerKernels {
     const { endSeconds, result } = await this.head({
       ...{ frame: 0, rowIndices: op.rowIndices, wantsLogits: false, draws: op.draws },
     });
-    return { startSeconds, endSeconds, result: { ids: result.ids } };
+    return { startSeconds, endSeconds, result: { ids: result.ids, shares: result.shares } };
   }
 
   /**

@@ -12,7 +12,8 @@ import { buildTargetPass } from '../schedule/target-pass.js';
 import { createTask, type Task, type TaskHead } from '../schedule/task.js';
 import { residentTasks, WeightStream } from '../schedule/weight-stream.js';
 import { TaskIds } from '../schedule/work.js';
-import { countAccepted } from '../speculate/accept.js';
+import { acceptDrawn, countAccepted } from '../speculate/accept.js';
+import { noiseKey, uniformOf } from '../speculate/noise.js';
 import type { Sampling } from '../speculate/sampling.js';
 import type { Sequence, SequenceEnds, TargetChoice } from '../speculate/sequence.js';
 import { AcceptanceCounter } from '../speculate/statistics.js';
@@ -192,20 +193,41 @@ export class Session {
    */
   #accept(sequence: Sequence, result: HeadResult, headRows: Int32Array, first: number): void {
     const { candidates, nextCandidates } = sequence;
-    const accepted = countAccepted(candidates, result.ids, first);
+    const { accepted, replacement } = this.#judge(sequence, result, first);
     const choices = new Array<TargetChoice>(accepted + 1);
     for (let index = 0; index <= accepted; index += 1)
       choices[index] = choiceAt(result, first + index, headRows[first + index]);
+    if (result.shares && this.#options.sampling?.rule === 'rejection')
+      for (const [index, choice] of choices.entries()) {
+        const id = index < accepted ? candidates[index] : (replacement ?? choice.id);
+        choices[index] = { ...choice, id };
+      }
     const before = sequence.choices.length;
     sequence.append(choices, this.#options.ends);
     // What was proposed ahead holds if everything before it does, the target's own token included.
     const holds = accepted === candidates.length && nextCandidates[0] === choices[accepted].id;
-    sequence.candidates = holds ? nextCandidates.slice(1, 1 + Math.max(0, sequence.remaining - 1)) : nothing;
+    const wanted = 1 + Math.max(0, sequence.remaining - 1);
+    sequence.candidates = holds ? nextCandidates.slice(1, wanted) : nothing;
+    sequence.candidateShares = holds ? (sequence.nextCandidateShares?.slice(1, wanted) ?? null) : null;
     sequence.nextCandidates = nothing;
+    sequence.nextCandidateShares = null;
     // The last token is the target's own and has not been fed to either model yet.
     sequence.targetCached = sequence.length - 1;
     if (!holds) this.#drafting?.forget(sequence, sequence.length - 1);
     this.acceptance.count(candidates.length, accepted, sequence.choices.length - before);
+  }
+
+  /** How many of the candidates stand; under the rejection rule, what replaces the first that does not. */
+  #judge(sequence: Sequence, { ids, shares }: HeadResult, first: number) {
+    const { candidates, candidateShares: draft, noise } = sequence;
+    const { sampling } = this.#options;
+    if (!shares || sampling?.rule !== 'rejection')
+      return { accepted: countAccepted(candidates, ids, first), replacement: null };
+    const coins = (place: number) => {
+      const [one, other] = noiseKey(sampling.seed, noise, sequence.length + place, 'coins');
+      return [uniformOf(one), uniformOf(other)] as const;
+    };
+    return acceptDrawn({ candidates, draft, target: shares, first, coins });
   }
 
   /** Until the last of the tasks has ended. */

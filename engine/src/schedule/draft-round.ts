@@ -5,7 +5,10 @@
 
 import { keyWidth, type ModelSpec } from '../model/spec.js';
 import type { Checkpoint } from '../model/types.js';
+import type { TokenShares } from '../speculate/draw-token.js';
+import type { NoiseUse } from '../speculate/noise.js';
 import { type DrawnText, drawRows } from '../speculate/row-draws.js';
+import type { Sampling } from '../speculate/sampling.js';
 import type { CacheBlock } from '../speculate/sequence.js';
 import type { DraftRound, DraftRun } from './drafter.js';
 import { type AttentionWork, addAttention, assignBlocks, cacheFields, type Feed, lastRows } from './feeds.js';
@@ -20,6 +23,8 @@ interface StepwiseProposal extends Proposal {
   /** What has been proposed so far: the first `numProposed` of `wanted`. */
   readonly ids: number[];
   numProposed: number;
+  /** What they were drawn from, where somebody has to know. */
+  shares: TokenShares[] | null;
 }
 
 /** A round, and all that is the same in every round of a run. */
@@ -44,6 +49,7 @@ export function buildDraftRound(request: DraftRoundRequest): Task[] {
       wanted,
       ids: new Array<number>(wanted),
       numProposed: 0,
+      shares: null,
     }),
   );
   const tasks: Task[] = [];
@@ -84,7 +90,7 @@ function draftSteps(
       ids: Int32Array.from(active.flatMap((proposal) => tokensFor(proposal, first))),
       sequences: cacheFieldsByLayer(placement.checkpoint.spec, fed, blocks),
       rowIndices: lastRows(fed),
-      draws: sampling ? drawRows(sampling, active.map(textOf)) : undefined,
+      draws: sampling ? drawRows(sampling, active.map(textOf), noiseOf(sampling)) : undefined,
     };
   };
   const task = openTask(
@@ -107,7 +113,7 @@ function draftSteps(
   for (const [kind, work] of works.entries())
     scoresDraft(task, sizes.kinds[kind], work.cacheTokens, work.scores);
   task.imagine = (oracle) => ({ ids: imagineProposals(oracle, active, first, end) });
-  task.onEnd = (result) => keepProposals((result as DraftResult).ids, active, first, end, isAhead);
+  task.onEnd = (result) => keepProposals(result as DraftResult, active, first, end, isAhead);
   return task;
 }
 
@@ -128,7 +134,7 @@ function cacheFieldsByLayer(
 
 /** Hands the proposals of some steps to their sequences. Mutates both. */
 function keepProposals(
-  proposed: ArrayLike<number>,
+  { ids: proposed, shares }: DraftResult,
   active: readonly StepwiseProposal[],
   first: number,
   end: number,
@@ -139,13 +145,17 @@ function keepProposals(
     const { sequence, wanted, ids, assumed } = proposal;
     for (let step = first; step < end && step < wanted; step += 1) {
       ids[proposal.numProposed] = proposed[next];
+      if (shares && shares.length > 0) {
+        proposal.shares ??= [];
+        proposal.shares.push(shares[next]);
+      }
       proposal.numProposed += 1;
       next += 1;
     }
     // Behind the first step the draft's cache holds everything up to the token it was given.
     sequence.draftCached = sequence.length + assumed.length + proposal.numProposed - 1;
     if (proposal.numProposed !== wanted) continue;
-    keepProposal(sequence, ids, isAhead);
+    keepProposal(sequence, ids, isAhead, proposal.shares);
   }
 }
 
@@ -153,6 +163,11 @@ function keepProposals(
 function feedFor({ sequence, assumed }: Proposal, step: number): Feed {
   const cached = sequence.draftCached;
   return { sequence, cached, count: step > 0 ? 1 : sequence.length + assumed.length - cached };
+}
+
+/** The rejection rule wants candidates that know nothing of the target's own draws. */
+function noiseOf({ rule }: Sampling): NoiseUse {
+  return rule === 'rejection' ? 'draft' : 'gumbel';
 }
 
 /** What a proposal's next token is drawn behind. */

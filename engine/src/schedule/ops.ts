@@ -8,6 +8,7 @@ import type {
   HostAddress,
   StoredTensor,
 } from '../machine/device.js';
+import type { TokenShares } from '../speculate/draw-token.js';
 import type { RowDraws } from '../speculate/row-draws.js';
 
 /** One tensor's way across the link. */
@@ -133,6 +134,8 @@ export interface HeadResult {
    */
   readonly routerMargins: Float32Array;
   readonly logits: Float32Array | null; // (row, vocab)
+  /** Of every row, where the rejection rule has to know, see `DrawnTokens`. */
+  readonly shares?: readonly TokenShares[] | undefined;
 }
 
 /** One step of the draft: feeds tokens of several sequences, returns the next token that it chooses for each. */
@@ -149,6 +152,7 @@ export interface DraftOp {
 
 export interface DraftResult<Ids = number> {
   readonly ids: ArrayLike<Ids>; // (sequence); on a virtual machine (sequence, step)
+  readonly shares?: readonly TokenShares[] | undefined; // (sequence), as a head's
 }
 
 /** Work that only a virtual machine does. */

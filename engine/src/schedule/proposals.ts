@@ -1,6 +1,7 @@
 /** What all drafters have in common: how much a sequence wants proposed, and what becomes of it. */
 
 import type { Oracle } from '../speculate/acceptance.js';
+import type { TokenShares } from '../speculate/draw-token.js';
 import type { Sequence } from '../speculate/sequence.js';
 import type { DraftRound } from './drafter.js';
 
@@ -36,9 +37,19 @@ export function beginProposals({ sequences, isAhead }: DraftRound, candidates: n
 }
 
 /** Mutates the sequence. */
-export function keepProposal(sequence: Sequence, ids: readonly number[], isAhead: boolean): void {
-  if (isAhead) sequence.nextCandidates = ids;
-  else sequence.candidates = ids;
+export function keepProposal(
+  sequence: Sequence,
+  ids: readonly number[],
+  isAhead: boolean,
+  shares: readonly TokenShares[] | null = null,
+): void {
+  if (isAhead) {
+    sequence.nextCandidates = ids;
+    sequence.nextCandidateShares = shares;
+  } else {
+    sequence.candidates = ids;
+    sequence.candidateShares = shares;
+  }
 }
 
 /** The proposals of steps `first` to before `end`: what the target chooses (0) or something else (1). */

@@ -1,5 +1,7 @@
 /** What becomes of candidates once the target has seen them. */
 
+import type { TokenShares } from './draw-token.js';
+
 /**
  * Greedy acceptance: a candidate stands while it is what the target itself would have chosen there.
  *
@@ -63,6 +65,59 @@ export function acceptSampled(
     rest -= weight;
   }
   return { accepted: false, token };
+}
+
+/** A sequence's candidates under the rejection rule. */
+export interface DrawnCandidates {
+  readonly candidates: readonly number[];
+  /** What each was drawn from; null where it was not drawn, and so was certain. */
+  readonly draft: readonly TokenShares[] | null;
+  /** What the target draws from in each candidate's place, from `first` on. */
+  readonly target: readonly TokenShares[];
+  readonly first: number;
+  /** Uniform in [0, 1): whether the candidate in a place stands, and which token replaces it. */
+  readonly coins: (place: number) => readonly [number, number];
+}
+
+/**
+ * The rejection rule over the candidates, up to the first that falls.
+ * @returns how many stand, and what replaces the next; null where all stand
+ */
+export function acceptDrawn({ candidates, draft, target, first, coins }: DrawnCandidates): {
+  readonly accepted: number;
+  readonly replacement: number | null;
+} {
+  for (const [place, candidate] of candidates.entries()) {
+    const wanted = target[first + place];
+    const proposed = draft?.[place] ?? { ids: Int32Array.of(candidate), shares: Float64Array.of(1) };
+    const [coin, residualCoin] = coins(place);
+    if (coin * shareOf(proposed, candidate) < shareOf(wanted, candidate)) continue;
+    return { accepted: place, replacement: drawExcess(wanted, proposed, residualCoin) };
+  }
+  return { accepted: candidates.length, replacement: null };
+}
+
+function shareOf({ ids, shares }: TokenShares, id: number): number {
+  return shares[ids.indexOf(id)] ?? 0;
+}
+
+/** A token from max(0, target - draft). */
+function drawExcess(target: TokenShares, draft: TokenShares, coin: number): number {
+  let behind = 0; // both lists ascend
+  const excess = target.shares.map((share, place) => {
+    while (behind < draft.ids.length && draft.ids[behind] < target.ids[place]) behind += 1;
+    const isBoth = behind < draft.ids.length && draft.ids[behind] === target.ids[place];
+    return Math.max(0, share - (isBoth ? draft.shares[behind] : 0));
+  });
+  let rest = coin * excess.reduce((sum, weight) => sum + weight, 0);
+  let token = target.ids[0];
+  for (const [place, weight] of excess.entries()) {
+    if (weight === 0) continue;
+    token = target.ids[place]; // the last one with weight serves a coin that rounding carries past the end
+    if (rest < weight) break;
+    rest -= weight;
+  }
+  return token;
 }
 
 /**

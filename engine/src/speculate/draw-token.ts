@@ -33,11 +33,42 @@ export function drawToken(logits: Float32Array, draws: RowDraws, row: number): D
   return { id, margin: margin * (sampling.temperature || 1) };
 }
 
+/** What was drawn of several rows. */
+export interface DrawnTokens {
+  readonly ids: Int32Array; // (row)
+  readonly margins: Float32Array; // (row)
+  /** Of every row what its token was drawn from, where the rejection rule has to know. */
+  readonly shares?: readonly TokenShares[];
+}
+
+/** The tokens of `rows` rows of logits. */
+export function drawTokens(
+  draws: RowDraws,
+  rows: number,
+  logitsOf: (row: number) => Float32Array,
+): DrawnTokens {
+  const ids = new Int32Array(rows);
+  const margins = new Float32Array(rows);
+  const shares: TokenShares[] = [];
+  const wantsShares = draws.sampling.rule === 'rejection';
+  for (let row = 0; row < rows; row += 1) {
+    const logits = logitsOf(row);
+    const { id, margin } = drawToken(logits, draws, row);
+    ids[row] = id;
+    margins[row] = margin;
+    if (wantsShares) shares.push(sharesOf(logits, draws, row) ?? noShares);
+  }
+  return wantsShares ? { ids, margins, shares } : { ids, margins };
+}
+
 /** Some tokens and their probabilities, which sum to 1; all others have none. */
 export interface TokenShares {
   readonly ids: Int32Array; // ascending
   readonly shares: Float64Array;
 }
+
+/** Of a row that is not finite, which ends the run. */
+const noShares: TokenShares = { ids: new Int32Array(), shares: new Float64Array() };
 
 /** What {@link drawToken} draws from; null where a logit is not finite. */
 export function sharesOf(logits: Float32Array, draws: RowDraws, row: number): TokenShares | null {

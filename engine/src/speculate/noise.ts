@@ -7,14 +7,16 @@
 export type NoiseKey = readonly [number, number];
 
 /** What a position's randomness is for; the streams of one position are independent of each other. */
-export const noiseUses = { gumbel: 0, draft: 1, coin: 2, residual: 3 } as const;
+export const noiseUses = { gumbel: 0, draft: 1, coins: 2 } as const;
+
+export type NoiseUse = keyof typeof noiseUses;
 
 /** @param seed a whole number from 0 to 2^53 - 1 */
 export function noiseKey(
   seed: number,
   sequence: number,
   position: number,
-  use: keyof typeof noiseUses = 'gumbel',
+  use: NoiseUse = 'gumbel',
 ): NoiseKey {
   const ofSequence = threefry([seed >>> 0, Math.floor(seed / 2 ** 32)], [sequence, noiseUses[use]]);
   return threefry(ofSequence, [position, 0]);

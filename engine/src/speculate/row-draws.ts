@@ -1,6 +1,6 @@
 /** What rows of logits have to know to become tokens: plain data that crosses to the device. */
 
-import { noiseKey } from './noise.js';
+import { type NoiseUse, noiseKey } from './noise.js';
 import { penalises, type Sampling } from './sampling.js';
 
 /** Some rows, each the choice of the token behind a text of its own. */
@@ -25,7 +25,7 @@ export interface DrawnText {
 }
 
 /** Rows in the order of the texts, of each the shortest beginning first. */
-export function drawRows(sampling: Sampling, drawn: readonly DrawnText[]): RowDraws {
+export function drawRows(sampling: Sampling, drawn: readonly DrawnText[], use?: NoiseUse): RowDraws {
   const keys: number[] = [];
   const history: number[] = [];
   const texts: number[] = [];
@@ -35,7 +35,7 @@ export function drawRows(sampling: Sampling, drawn: readonly DrawnText[]): RowDr
     const start = history.length;
     if (looksBack) for (const token of tokens()) history.push(token);
     for (let length = numTokens - numRows + 1; length <= numTokens; length += 1) {
-      keys.push(...noiseKey(sampling.seed, noise, length));
+      keys.push(...noiseKey(sampling.seed, noise, length, use));
       if (looksBack) texts.push(start + Math.max(0, length - window), start + length);
     }
   }

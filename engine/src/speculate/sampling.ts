@@ -57,11 +57,22 @@ export type SamplingField = keyof typeof samplingFields;
 
 const names = Object.keys(samplingFields) as readonly SamplingField[];
 
-const schema = is.onlyFields(
-  Object.fromEntries(
-    names.map((name) => [name, is.orElse(samplingFields[name].schema, samplingFields[name].usual)]),
-  ) as Readonly<Record<SamplingField, Schema<number>>>,
-);
+/**
+ * What becomes of candidates: coupled, they stand where the target draws the same with the same noise; or the rejection
+ * rule of Leviathan et al. (arXiv 2211.17192), which accepts a little more, but what a run writes then depends on its order.
+ */
+export const samplingRules = ['coupled', 'rejection'] as const;
+
+export type SamplingRule = (typeof samplingRules)[number];
+
+const numbers = Object.fromEntries(
+  names.map((name) => [name, is.orElse(samplingFields[name].schema, samplingFields[name].usual)]),
+) as Readonly<Record<SamplingField, Schema<number>>>;
+
+const schema = is.onlyFields({
+  ...numbers,
+  rule: is.orElse<SamplingRule>(is.oneOf(samplingRules), 'coupled'),
+});
 
 /** Complete. */
 export type Sampling = Checked<typeof schema>;
@@ -103,5 +114,7 @@ export function spellSampling(input: SamplingInput): SamplingInput | undefined {
   if (!sampling) return undefined;
   const isSaid = (name: SamplingField) =>
     name === 'temperature' || (name !== 'seed' && sampling[name] !== samplingFields[name].usual);
-  return Object.fromEntries(names.filter(isSaid).map((name) => [name, sampling[name]]));
+  const { rule } = sampling;
+  const said = Object.fromEntries(names.filter(isSaid).map((name) => [name, sampling[name]]));
+  return rule === 'coupled' ? said : { ...said, rule };
 }

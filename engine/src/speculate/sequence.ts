@@ -1,5 +1,7 @@
 /** One sequence's life: its tokens, what the caches hold of it, and what has been proposed for it. */
 
+import type { TokenShares } from './draw-token.js';
+
 /** A sequence's room in every layer's part of a KV cache: (K then V, kvHead, capacity, headDim), fp32. */
 export interface CacheBlock {
   /** Tokens of other sequences that lie before it in the layer's part. */
@@ -41,8 +43,11 @@ export class Sequence {
   stopReason: StopReason | null = null;
   /** Tokens proposed and not yet verified. */
   candidates: readonly number[] = [];
+  /** What each candidate was drawn from, where the rejection rule has to know; null where nobody drew. */
+  candidateShares: readonly TokenShares[] | null = null;
   /** Tokens proposed ahead, in case all candidates and the first of these turn out to be what the target chooses. */
   nextCandidates: readonly number[] = [];
+  nextCandidateShares: readonly TokenShares[] | null = null;
   /** Tokens whose keys and values the target's cache holds. */
   targetCached = 0;
   /** Tokens whose keys and values the draft's cache holds and that are part of the sequence. */

@@ -1,13 +1,13 @@
 /** What an experiment is: a question, points to run, and how often. Pure types; `parse.ts` reads the JSON form. */
 
-import type { DrafterName, Policy, SamplingInput } from '@specoffload/engine';
+import type { DrafterName, Policy, SamplingInput, SamplingRule } from '@specoffload/engine';
 import type { CapSetting } from '../inputs/caps.js';
 import type { SettingValue } from '../store/record.js';
 
 /** Everything about a run that is no policy field. Sizes and rates are numbers, or written as `24GB`, `1.2GB/s`. */
 export interface RunSettings
   extends Readonly<Record<CapSetting, string | number>>,
-    Required<Omit<SamplingInput, 'seed'>> {
+    Required<Omit<SamplingInput, 'seed' | 'rule'>> {
   readonly strategy: string;
   /** Catalogue name or directory (simulated: config.json is enough); `pair:2GB` is the shipped target, inflated. */
   readonly target: string;
@@ -38,6 +38,8 @@ export interface RunSettings
   readonly planned: 'with draft' | 'without draft';
   /** Measured: kind of device that computes, as `--device` takes it. */
   readonly device: string;
+  /** Measured, where tokens are drawn: what becomes of candidates. @default coupled */
+  readonly samplingRule: SamplingRule;
   readonly deviceCores: number;
   readonly hostCores: number;
   readonly readsInFlight: number;

@@ -10,6 +10,7 @@ import {
   type SamplingField,
   type SamplingInput,
   samplingFields,
+  samplingRules,
   strategyNames,
 } from '@specoffload/engine';
 import { check, is, quote, type Schema, UserError } from '@specoffload/input';
@@ -78,6 +79,7 @@ const runSettings = {
   unit: simulated(is.oneOf(['ffn', 'expert'])),
   ...capSettings,
   ...samplingSettings,
+  samplingRule: measured(is.oneOf(samplingRules)),
   deviceCacheFactor: measured(is.numberFrom(1, mostCacheFactor)),
   draftCacheFactor: measured(is.numberFrom(1, mostCacheFactor)),
   planned: measured(is.oneOf(['with draft', 'without draft'])),
@@ -168,5 +170,6 @@ export function policyOf(settings: Settings): Record<string, SettingValue> {
 /** How tokens are drawn, where a setting says so. */
 export function samplingOf(settings: Settings): SamplingInput | undefined {
   const asked = Object.entries(settings).filter(([name]) => Object.hasOwn(askedSampling, name));
-  return asked.length > 0 ? Object.fromEntries(asked) : undefined;
+  const { samplingRule: rule } = settings;
+  return asked.length > 0 ? { ...Object.fromEntries(asked), ...(rule ? { rule } : {}) } : undefined;
 }
