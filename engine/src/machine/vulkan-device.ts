@@ -1,6 +1,7 @@
 /** A GPU by Vulkan: weights lie there as stored, copies and arithmetic have a queue each, and nobody else touches it. */
 
 import { f32, type Gpu, type GpuFacts, type GpuSession, loadVulkan, type Vulkan } from '@specoffload/native';
+import { largest } from '../extremes.js';
 import { f32Arithmetic } from './arithmetic.js';
 import type {
   Device,
@@ -93,7 +94,7 @@ class VulkanDevice implements Device {
 /** The pool in banks, and behind it, in a bank of its own, what the plan sets aside for those who compute. */
 function layOut(memory: PoolLayout, models: DeviceModels): { banks: number[]; scratch: Scratch } {
   const specs = [models.target, models.draft].filter((spec) => spec !== null);
-  const rowBytes = Math.max(...specs.map((spec) => f32.bytes(scratchWidth(spec))));
+  const rowBytes = largest(specs.map((spec) => f32.bytes(scratchWidth(spec))));
   const byteLength = Math.max(memory.bytesOf('provider workspace'), rowBytes);
   const address = memory.banks.length * vulkanFormats.largestPieceBytes;
   return { banks: [...memory.banks, byteLength], scratch: { address, byteLength } };

@@ -1,5 +1,7 @@
 /** Texts at which a text ends: they are left out of it, wherever the borders of tokens lie. */
 
+import { smallest } from '../extremes.js';
+
 export interface StoppedText {
   /** Can no longer become part of a stop string. */
   readonly text: string;
@@ -22,7 +24,7 @@ export class StopStrings {
     const places = this.#stops.map((stop) => all.indexOf(stop)).filter((place) => place >= 0);
     if (places.length > 0) {
       this.#held = '';
-      return { text: all.slice(0, Math.min(...places)), isStopped: true };
+      return { text: all.slice(0, smallest(places)), isStopped: true };
     }
     const held = this.#stops.reduce((most, stop) => Math.max(most, overlap(all, stop)), 0);
     this.#held = all.slice(all.length - held);

@@ -55,7 +55,7 @@ export class Passes {
     const hopsBehind = Object.values(this.#ways).flatMap((way) =>
       way.flatMap((hop, index) => (hop.lane === lane ? way.length - 1 - index : [])),
     );
-    return hopsBehind.length === 0 ? 0 : prefetchDepth + 1 + prefetchDepth * Math.max(...hopsBehind);
+    return hopsBehind.length === 0 ? 0 : prefetchDepth + 1 + prefetchDepth * largest(hopsBehind);
   }
 
   pass(phase: PhaseName, frames: readonly FrameWork[]): PassSeconds {

@@ -1,6 +1,7 @@
 /** Commands like those of a run, for a device that prepares itself before anything is measured. */
 
 import { f32 } from '@specoffload/native';
+import { largest } from '../extremes.js';
 import type { AttentionWeights, Command, ExpertWeights } from '../machine/device.js';
 import { keyWidth } from '../model/spec.js';
 import { ffnChunkRows, headChunkRows } from '../schedule/memory-plan.js';
@@ -17,7 +18,7 @@ export interface LayerKind {
 /** Numbers of rows between which devices make a difference, as far as the model's buffers go. */
 function rowCounts({ frames, spec }: WorkerModel): number[] {
   const rowBytes = f32.bytes(spec.hiddenSize);
-  const most = Math.max(...frames.map(({ normed }) => Math.floor(normed.byteLength / rowBytes)));
+  const most = largest(frames.map(({ normed }) => Math.floor(normed.byteLength / rowBytes)));
   return [1, 2, 4, 8, 16, 32, 64, 128, ffnChunkRows, most].filter((rows) => rows <= most);
 }
 

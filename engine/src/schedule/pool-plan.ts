@@ -127,7 +127,7 @@ const smallestStagingBytes = 16 * directIoAlignmentBytes;
 
 /** Where streamed groups wait on their way, and where they land in device memory. */
 function placeSlots({ layouts, policy, routes }: PlanRequest, prefetchDepth: number, pools: Pools) {
-  const largest = (kind: StreamedKind, bytesOf: (layout: GroupLayout) => number) => {
+  const largestOf = (kind: StreamedKind, bytesOf: (layout: GroupLayout) => number) => {
     let bytes = 0;
     for (const layout of layouts.values())
       if (layout.group.kind === kind) bytes = Math.max(bytes, bytesOf(layout));
@@ -139,10 +139,10 @@ function placeSlots({ layouts, policy, routes }: PlanRequest, prefetchDepth: num
   });
   const stagedBytes = (kind: StreamedKind) =>
     Math.max(
-      largest(kind, (layout) => layout.stagedBytes),
+      largestOf(kind, (layout) => layout.stagedBytes),
       smallestStagingBytes,
     );
-  const deviceBytes = (kind: StreamedKind) => largest(kind, (layout) => layout.deviceBytes);
+  const deviceBytes = (kind: StreamedKind) => largestOf(kind, (layout) => layout.deviceBytes);
   const isOnDemand = policy.streaming === 'on-demand';
   // On demand nothing waits: one group is staged at a time.
   const mostStaged = isOnDemand ? 1 : Math.max(1, prefetchDepth);
@@ -157,7 +157,7 @@ function placeSlots({ layouts, policy, routes }: PlanRequest, prefetchDepth: num
     slots[stop] = Object.fromEntries(staged);
   }
   if (isOnDemand) {
-    const only = place(pools.device, 'group', 1, Math.max(...streamedKinds.map(deviceBytes)));
+    const only = place(pools.device, 'group', 1, largest(streamedKinds.map(deviceBytes)));
     return { ...slots, device: { attention: only, expert: only } };
   }
   // One more than waits: the group that is being computed with.

@@ -1,5 +1,6 @@
 /** Which tokens a row's masks keep, and how nearly they would keep others. */
 
+import { largest, smallest } from '../extremes.js';
 import type { Sampling } from './sampling.js';
 
 /** A mask keeps the tokens whose scores are at least `last`. */
@@ -50,7 +51,7 @@ export function distanceOfChange(cuts: readonly TokenCut[], score: number): numb
         ? Math.min(score - next, Math.max(shrinks, score - last))
         : Math.min(last - score, Math.max(grows, next - score)),
     );
-  return isKept ? Math.min(...distances) : Math.max(...distances);
+  return isKept ? smallest(distances) : largest(distances);
 }
 
 const numBuckets = 1024;

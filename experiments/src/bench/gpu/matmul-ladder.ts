@@ -1,6 +1,6 @@
 /** Matrix products rung by rung: how fast for how many rows, and whether the numbers are right. */
 
-import { createRandom } from '@specoffload/engine';
+import { createRandom, largest } from '@specoffload/engine';
 import {
   type Codec,
   type CooperativeMatrices,
@@ -69,8 +69,8 @@ export interface Rung {
 
 /** Of the GPU's memory that {@link climbLadder} takes. */
 export function ladderBytes({ shapes, rows, weightBytes }: LadderSizes): number {
-  const widest = Math.max(...shapes.flat());
-  return weightBytes + 2 * f32.bytes(Math.max(...rows) * widest) + 2 ** 20;
+  const widest = largest(shapes.flat());
+  return weightBytes + 2 * f32.bytes(largest(rows) * widest) + 2 ** 20;
 }
 
 export async function climbLadder(
