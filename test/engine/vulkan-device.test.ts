@@ -31,12 +31,12 @@ it('auto is a card of its own memory, else the processor; a device has one name'
 it('without a driver it says what is missing', () => {
   const program = `
     const { loadVulkan } = await import('@specoffload/native');
-    try { console.log(loadVulkan().listDevices().length); } catch (error) { console.log(error.message); }`;
+    try { console.log(loadVulkan().listDevices().length); } catch (error) { console.log(error.code, error.message); }`;
   const { stdout } = spawnSync(process.execPath, ['--input-type=module', '--eval', program], {
     ...{ cwd: projectDirectory, encoding: 'utf8' },
     env: { ...process.env, VK_ICD_FILENAMES: '/nowhere.json', VK_DRIVER_FILES: '/nowhere.json' },
   });
-  expect(stdout).toMatch(/mesa-vulkan-drivers|libvulkan1|libvulkan-dev|native core/);
+  expect(stdout).toMatch(/^VULKAN .*(mesa-vulkan-drivers|libvulkan1|libvulkan-dev|native core)/);
 });
 
 describe.skipIf(whyNoVulkan !== null)(`a Vulkan device${whyNoVulkan ? ` (${whyNoVulkan})` : ''}`, () => {
@@ -83,6 +83,13 @@ describe.skipIf(whyNoVulkan !== null)(`a Vulkan device${whyNoVulkan ? ` (${whyNo
       expect(sequences[0]!.ids).toEqual(golden[0]!.greedy_ids);
     },
   );
+
+  it('the TypeScript twin: says what a GPU needs', async () => {
+    const machine = { deviceBytes: 16e6, hostBytes: 16e6, native: 'twin' } as const;
+    const twin = { target, draft: null, prompts: [[1]], strategy: 'none', maxNewTokens: 1, machine } as const;
+    const refused = runEngine({ ...twin, device: { kind: 'vulkan' } });
+    await expect(refused).rejects.toThrow('a Vulkan device needs the native core');
+  });
 
   it('keeps what the driver has compiled, and trusts nothing else in its place', async () => {
     const folder = createTemporaryDirectory();

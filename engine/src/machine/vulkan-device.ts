@@ -28,7 +28,13 @@ export const vulkanDriver: DeviceDriver = {
       throw toUserError(error);
     }
   },
-  connect: async ({ data }) => new VulkanQueue(data as VulkanQueueData),
+  connect: async ({ data }) => {
+    try {
+      return new VulkanQueue(data as VulkanQueueData);
+    } catch (error) {
+      throw toUserError(error);
+    }
+  },
 };
 
 /** All that there are; with the reason where there is none. */

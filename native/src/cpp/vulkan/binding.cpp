@@ -6,8 +6,6 @@
 #include <mutex>
 #include <unordered_map>
 
-#include "../environment.h"
-#include "vulkan_error.h"
 
 namespace specoffload::vulkan {
 
@@ -123,7 +121,7 @@ Napi::Object factsOf(Napi::Env env, const DeviceFacts& facts) {
 /** listDevices() -> facts of each */
 Napi::Value listDevices(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  return guard(env, [&]() -> Napi::Value {
+  return guardVulkan(env, [&]() -> Napi::Value {
     const std::shared_ptr<Instance> instance = sharedInstance(false);
     Napi::Array all = Napi::Array::New(env, instance->devices().size());
     for (uint32_t i = 0; i < instance->devices().size(); ++i) {
@@ -136,7 +134,7 @@ Napi::Value listDevices(const Napi::CallbackInfo& info) {
 /** openGpu({index, validates, usesOneFamily}, cache: Uint8Array) -> Promise of {id, facts, hasCopyQueue} */
 Napi::Value openGpu(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  return guard(env, [&]() -> Napi::Value {
+  return guardVulkan(env, [&]() -> Napi::Value {
     const auto given = info[0].As<Napi::Object>();
     GpuOptions options;
     options.index = static_cast<uint32_t>(wholeNumber(given.Get("index"), "index", 0, 255));
@@ -166,7 +164,7 @@ Napi::Value openGpu(const Napi::CallbackInfo& info) {
 /** prepareKernels(gpuId, [{name, code: Uint8Array, constants: number[]}]) -> Promise of their numbers */
 Napi::Value prepareKernels(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  return guard(env, [&]() -> Napi::Value {
+  return guardVulkan(env, [&]() -> Napi::Value {
     const std::shared_ptr<Gpu> gpu = gpuOf(wholeNumber(info[0], "device", 1, maxWholeNumber));
     const auto given = info[1].As<Napi::Array>();
     std::vector<KernelSource> kernels;
@@ -198,7 +196,7 @@ Napi::Value prepareKernels(const Napi::CallbackInfo& info) {
 /** pipelineCache(gpuId) -> Uint8Array */
 Napi::Value pipelineCache(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  return guard(env, [&]() -> Napi::Value {
+  return guardVulkan(env, [&]() -> Napi::Value {
     const std::vector<uint8_t> bytes = gpuOf(wholeNumber(info[0], "device", 1, maxWholeNumber))->pipelineCache();
     Napi::Uint8Array array = Napi::Uint8Array::New(env, bytes.size());
     std::copy(bytes.begin(), bytes.end(), array.Data());
@@ -221,7 +219,7 @@ std::vector<uint64_t> numbersOf(const Napi::Value& value, const char* name) {
  */
 Napi::Value openSession(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  return guard(env, [&]() -> Napi::Value {
+  return guardVulkan(env, [&]() -> Napi::Value {
     std::shared_ptr<Gpu> gpu = gpuOf(wholeNumber(info[0], "device", 1, maxWholeNumber));
     const auto given = info[1].As<Napi::Object>();
     SessionOptions options;
@@ -252,7 +250,7 @@ Napi::Value openSession(const Napi::CallbackInfo& info) {
 
 /** closeSession(id): its memory is given back with its last queue. */
 void closeSession(const Napi::CallbackInfo& info) {
-  guard(info.Env(), [&] {
+  guardVulkan(info.Env(), [&] {
     const uint64_t id = wholeNumber(info[0], "session", 1, maxWholeNumber);
     std::shared_ptr<Session> last;  // destroyed outside the lock
     std::lock_guard<std::mutex> lock(registry().mutex);

@@ -2,7 +2,6 @@
 #include <cmath>
 #include <cstring>
 
-#include "../environment.h"
 #include "binding.h"
 #include "queue.h"
 
@@ -115,7 +114,7 @@ private:
 };
 
 QueueObject::QueueObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<QueueObject>(info), env_(info.Env()) {
-  guard(env_, [&] {
+  guardVulkan(env_, [&] {
     std::shared_ptr<Session> session = sessionOf(wholeNumber(info[0], "session", 1, maxWholeNumber));
     settler_ = Settler::New(env_, "specoffload vulkan queue", 0, 1, this);
     settlerOpen_ = true;
@@ -149,7 +148,7 @@ void QueueObject::finishClosing() {
 /** submit(operations: Float64Array, data: Uint8Array, answerBytes) -> Promise of [start, end, answers: ArrayBuffer] */
 Napi::Value QueueObject::submit(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  return guard(env, [&]() -> Napi::Value {
+  return guardVulkan(env, [&]() -> Napi::Value {
     if (!queue_ || closing_) throw std::runtime_error("the queue is closed");
     const auto operations = info[0].As<Napi::Float64Array>();
     const auto data = info[1].As<Napi::Uint8Array>();
