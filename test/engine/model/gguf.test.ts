@@ -2,13 +2,16 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   type Checkpoint,
+  createRandom,
   loadReferenceWeights,
   loadTokenizer,
   openCheckpoint,
   referenceGreedy,
   runEngine,
 } from '@specoffload/engine';
+import { plainCodecs } from '@specoffload/native';
 import { describe, expect, it } from 'vitest';
+import { writeTinyCheckpoint } from '../tiny.js';
 import { validationMessages, watchedVulkan, whyNoVulkan } from '../vulkan.js';
 import { createTemporaryDirectory } from './fixtures.js';
 import {
@@ -19,6 +22,7 @@ import {
   encodeGguf,
   flag,
   type GgufTensor,
+  real,
   reals,
   text,
   texts,
@@ -38,6 +42,16 @@ const conversions: Readonly<Record<string, Conversion>> = {
   qwen3: { architecture: 'qwen3' },
   'qwen3-moe': { architecture: 'qwen3moe' },
   olmoe: { architecture: 'olmoe' },
+  'gpt-oss': {
+    architecture: 'gpt-oss',
+    names: { postNorm: 'post_attention_norm.weight' },
+    metadata: {
+      'gpt-oss.attention.sliding_window': whole(16),
+      'gpt-oss.rope.scaling.type': text('yarn'),
+      'gpt-oss.rope.scaling.factor': real(32),
+      'gpt-oss.rope.scaling.original_context_length': whole(64),
+    },
+  },
 };
 
 function fileOf(name: string): string {
@@ -64,6 +78,50 @@ describe.each(Object.keys(conversions))('%s as GGUF', (name) => {
     ];
     expect(groups(actual)).toEqual(groups(expected));
   });
+});
+
+it('takes Gemma 3 with norms that the converter has raised by one', async () => {
+  await writeGguf(fileOf('gemma3'), goldenDirectory('gemma3'), {
+    ...{ architecture: 'gemma3', hasWholeNorms: true },
+    names: { afterAttentionNorm: 'post_attention_norm.weight', afterFfnNorm: 'post_ffw_norm.weight' },
+    metadata: {
+      'gemma3.attention.sliding_window': whole(12),
+      'gemma3.rope.scaling.type': text('linear'),
+      'gemma3.rope.scaling.factor': real(8),
+    },
+  });
+  const [original, read] = await Promise.all(
+    [goldenDirectory('gemma3'), fileOf('gemma3')].map((path) => openCheckpoint(path)),
+  );
+  const [{ attention, norms }] = read.spec.layers;
+  expect({ window: attention.window, scale: attention.scale, theta: attention.rope.theta }).toEqual({
+    ...{ window: 12, scale: 32 ** -0.5, theta: 1e4 },
+  });
+  expect(Object.values(norms).map((norm) => norm?.offset)).toEqual([0, 0, 0, 0]);
+  expect([read.spec.finalNorm.offset, read.spec.embedding]).toEqual([0, original.spec.embedding]);
+  const [expected, actual] = await Promise.all([original, read].map((model) => loadReferenceWeights(model)));
+  for (const [layer, { attention: weights }] of expected.layers.entries())
+    for (const [role, values] of Object.entries(weights)) {
+      const stored = actual.layers[layer].attention[role as keyof typeof weights];
+      expect(stored, role).toEqual(/norm$/i.test(role) ? values.map((value) => value + 1) : values);
+    }
+});
+
+it("takes Llama 3's divisors of frequencies from the file", async () => {
+  const path = fileOf('llama3');
+  const name = 'llama-headdim';
+  await writeGguf(path, goldenDirectory(name), conversions[name]);
+  const { spec } = await openCheckpoint(path);
+  const { headDim } = spec.layers[0].attention;
+  const factors = Float32Array.from({ length: headDim / 2 }, (_, i) => 1 + i / 8);
+  const extra = { name: 'rope_freqs.weight', shape: [headDim / 2], ...asF32(factors) };
+  await writeGguf(path, goldenDirectory(name), { ...conversions[name], extra });
+  const read = await openCheckpoint(path);
+  expect(read.spec.layers[0].attention.rope.scaling).toMatchObject({
+    type: 'longrope',
+    shortFactors: [...factors],
+  });
+  expect(read.parameters).toBe((await openCheckpoint(goldenDirectory(name))).parameters);
 });
 
 describe('a quantised file', () => {
@@ -101,6 +159,98 @@ describe('a quantised file', () => {
     }
     expect(validationMessages()).toEqual([]);
   });
+});
+
+/** By role: the number of a type, elements and bytes of a block, and where it has fp16 scales of which size. */
+const blocks: Readonly<
+  Record<string, readonly [type: number, elements: number, bytes: number, scales: number[][]]>
+> = {
+  q: [
+    12,
+    256,
+    144,
+    [
+      [0, 2e-4],
+      [2, 1e-3],
+    ],
+  ],
+  k: [
+    13,
+    256,
+    176,
+    [
+      [0, 1e-4],
+      [2, 1e-3],
+    ],
+  ],
+  v: [14, 256, 210, [[208, 2e-5]]],
+  o: [2, 32, 18, [[0, 0.01]]],
+  gate: [
+    3,
+    32,
+    20,
+    [
+      [0, 0.01],
+      [2, -0.08],
+    ],
+  ],
+  up: [6, 32, 22, [[0, 0.005]]],
+  down: [
+    7,
+    32,
+    24,
+    [
+      [0, 0.005],
+      [2, -0.08],
+    ],
+  ],
+  embedding: [
+    12,
+    256,
+    144,
+    [
+      [0, 2e-3],
+      [2, 0.01],
+    ],
+  ],
+  head: [39, 32, 17, []],
+};
+
+it('of blocks of every kind is run from what is stored', async () => {
+  const config = {
+    ...{
+      model_type: 'llama',
+      vocab_size: 64,
+      hidden_size: 256,
+      intermediate_size: 256,
+      num_hidden_layers: 2,
+    },
+    ...{ num_attention_heads: 4, num_key_value_heads: 2, max_position_embeddings: 64, eos_token_id: 63 },
+  };
+  const plain = await writeTinyCheckpoint(directory, 'blocks', config, { dtype: 'bf16', seed: 3 });
+  const random = createRandom(3, 'blocks');
+  const path = fileOf('blocks');
+  await writeGguf(path, plain.directory, { architecture: 'llama', isPaired: true }, (role, values) => {
+    const [type, elements, size, scales] = blocks[role];
+    const count = values.length / elements;
+    const bytes = Uint8Array.from({ length: count * size }, () => random.uint32());
+    for (let block = 0; block < count; block += 1) {
+      for (const [at, scale] of scales)
+        bytes.set(plainCodecs.f16.encode(Float32Array.of(scale)), block * size + at);
+      if (type === 39) bytes[block * size] = 120;
+    }
+    return { type, bytes };
+  });
+  const target = await openCheckpoint(path);
+  expect(new Set([...target.tensors.values()].map(({ dtype }) => dtype)).size).toBe(9);
+  const prompts = [[1, 2, 3, 4, 5], [7]];
+  const weights = await loadReferenceWeights(target);
+  const expected = prompts.map((ids) => referenceGreedy(weights, ids, 10).ids);
+  const run = await runEngine({
+    ...{ target, draft: null, strategy: 'none', prompts, maxNewTokens: 10 },
+    ...{ machine: { deviceBytes: 16e6, hostBytes: 16e6 }, policy: { pinnedLayers: 1, keptLayers: 0 } },
+  });
+  expect(run.sequences.map(({ ids }) => ids)).toEqual(expected);
 });
 
 const vocabulary = ['<unk>', '<s>', '</s>', '▁', 'a', 'b', '▁a', 'ab', '▁ab', '<0x0A>', '<0xC3>', '<0xA4>'];

@@ -120,8 +120,12 @@ export function asQ8_0(values: Float32Array): Stored {
 export interface Conversion {
   readonly architecture: string;
   readonly isPaired?: boolean;
+  /** Whether norms are stored less one elsewhere. */
+  readonly hasWholeNorms?: boolean;
   readonly names?: Readonly<Record<string, string>>;
   readonly metadata?: Readonly<Record<string, Entry>>;
+  /** A tensor besides the model's. */
+  readonly extra?: GgufTensor;
 }
 
 const namesOfRoles: Readonly<Record<string, string>> = {
@@ -129,14 +133,15 @@ const namesOfRoles: Readonly<Record<string, string>> = {
   ...{ v: 'attn_v.weight', o: 'attn_output.weight', qBias: 'attn_q.bias', kBias: 'attn_k.bias' },
   ...{ vBias: 'attn_v.bias', oBias: 'attn_output.bias', qNorm: 'attn_q_norm.weight' },
   ...{ kNorm: 'attn_k_norm.weight', router: 'ffn_gate_inp.weight' },
-  ...{ gate: 'ffn_gate', up: 'ffn_up', down: 'ffn_down' },
+  ...{ gate: 'ffn_gate', up: 'ffn_up', down: 'ffn_down', gateBias: 'ffn_gate', upBias: 'ffn_up' },
+  ...{ downBias: 'ffn_down', routerBias: 'ffn_gate_inp.bias', sinks: 'attn_sinks.weight' },
 };
 
 /** Writes a checkpoint's weights to a file, as llama.cpp's converter names and arranges them. */
 export async function writeGguf(
   path: string,
   directory: string,
-  { architecture, isPaired = false, names = {}, metadata = {} }: Conversion,
+  { architecture, isPaired = false, hasWholeNorms = false, names = {}, metadata = {}, extra }: Conversion,
   store: Store = (_, values) => asBf16(values),
 ): Promise<void> {
   const config = JSON.parse(readFileSync(join(directory, 'config.json'), 'utf8'));
@@ -145,7 +150,10 @@ export async function writeGguf(
   const nameOf = (role: string) => names[role] ?? namesOfRoles[role];
   const encode = async (role: string, refs: readonly TensorRef[], name: string): Promise<GgufTensor> => {
     const { shape } = refs[0];
-    const matrices = await Promise.all(refs.map(readTensor));
+    const isRaised = hasWholeNorms && /norm$/i.test(role);
+    const matrices = (await Promise.all(refs.map(readTensor))).map((matrix) =>
+      isRaised ? matrix.map((value) => value + 1) : matrix,
+    );
     const heads = role === 'q' || role === 'qBias' ? 'numHeads' : 'numKvHeads';
     const isTurned = isPaired && ['q', 'k', 'qBias', 'kBias'].includes(role);
     const values = new Float32Array(refs.length * matrices[0].length);
@@ -164,7 +172,8 @@ export async function writeGguf(
   for (const [layer, { attention, experts }] of layers.entries()) {
     for (const { role, ref } of attention.tensors) add(role, [ref], `blk.${layer}.${nameOf(role)}`);
     for (const [index, { role }] of experts[0].tensors.entries()) {
-      const suffix = experts.length > 1 ? '_exps.weight' : '.weight';
+      const ending = /(Bias)$/.test(role) ? '.bias' : '.weight';
+      const suffix = nameOf(role).includes('.') ? '' : `${experts.length > 1 ? '_exps' : ''}${ending}`;
       const refs = experts.map((expert: WeightGroup) => expert.tensors[index].ref);
       add(role, refs, `blk.${layer}.${nameOf(role)}${suffix}`);
     }
@@ -195,7 +204,8 @@ export async function writeGguf(
     common[own('expert_used_count')] = whole(expertsPerToken);
     common[own('expert_feed_forward_length')] = whole(width);
   }
-  writeFileSync(path, encodeGguf({ ...common, ...metadata }, await Promise.all(tensors)));
+  const all = [...(await Promise.all(tensors)), ...(extra ? [extra] : [])];
+  writeFileSync(path, encodeGguf({ ...common, ...metadata }, all));
 }
 
 /** `LlamaModel.permute` of convert_hf_to_gguf.py: reshape(heads, 2, rows / 2, …).swapaxes(1, 2). */
