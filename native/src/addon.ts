@@ -7,7 +7,10 @@ import {
   checkAttention,
   checkCores,
   checkDecodeMatrix,
+  checkGating,
+  checkNorm,
   checkOptions,
+  checkProduct,
   checkRanges,
   checkWiden,
 } from './checks.js';
@@ -17,8 +20,11 @@ import type {
   Arena,
   ArenaHandle,
   AttentionCall,
+  GatingCall,
   NativeCore,
+  NormCall,
   ProbeReport,
+  ProductCall,
   ReadRange,
   ReadReport,
   Streamer,
@@ -89,6 +95,37 @@ interface RawAddon {
     ropeCos: Float32Array,
     ropeSin: Float32Array,
     sinks: Float32Array | null,
+  ): void;
+  multiply(
+    dtype: WeightDtype,
+    weights: Uint8Array,
+    paired: number,
+    x: Float32Array,
+    y: Float32Array,
+    rows: number,
+    depth: number,
+    width: number,
+    bias: Float32Array | null,
+    addend: Float32Array | null,
+    threads: number,
+  ): void;
+  normalise(
+    x: Float32Array,
+    weight: Float32Array,
+    addend: Float32Array | null,
+    y: Float32Array,
+    rows: number,
+    width: number,
+    eps: number,
+    offset: number,
+  ): void;
+  activate(
+    activation: GatingCall['activation'],
+    gate: Float32Array,
+    up: Float32Array,
+    count: number,
+    limit: number,
+    alpha: number,
   ): void;
   pinThread(cores: readonly number[]): boolean;
   allowedCores(): number[];
@@ -222,6 +259,21 @@ export function loadAddon(): NativeCore {
         numHeads, numKvHeads, headDim, slidingWindow, scale, threads,
         q, k, v, out, cache, sequences, ropeCos, ropeSin, sinks,
       );
+    },
+    multiply(call: ProductCall): void {
+      checkProduct(call);
+      const { dtype, weights, paired, x, y, rows, depth, width, bias, addend, threads } = call;
+      addon.multiply(dtype, weights, paired, x, y, rows, depth, width, bias, addend, threads);
+    },
+    normalise(call: NormCall): void {
+      checkNorm(call);
+      const { x, weight, addend, y, rows, width, eps, offset } = call;
+      addon.normalise(x, weight, addend, y, rows, width, eps, offset);
+    },
+    activate(call: GatingCall): void {
+      checkGating(call);
+      const { activation, gate, up, count, limit, alpha } = call;
+      addon.activate(activation, gate, up, count, limit, alpha);
     },
     pinThread(cores: readonly number[]): boolean {
       checkCores(cores);

@@ -2,7 +2,16 @@
 
 import { type Codec, codecs, f32, type WeightDtype } from './codecs/index.js';
 import { type MatrixLayout, scaleBytes, scaleGridSize, spanBytes } from './codecs/matrix.js';
-import type { Arena, AttentionCall, ReadRange, StreamerOptions, StreamFile } from './types.js';
+import type {
+  Arena,
+  AttentionCall,
+  GatingCall,
+  NormCall,
+  ProductCall,
+  ReadRange,
+  StreamerOptions,
+  StreamFile,
+} from './types.js';
 import { directIoAlignmentBytes, sequenceFields } from './types.js';
 
 const maxThreads = 1024;
@@ -93,12 +102,11 @@ export function checkDecodeMatrix(
   checkCodec(dtype);
   const { rows, columns, step, paired, across, scales } = layout;
   for (const [name, value] of Object.entries({ rows, columns, across })) checkWhole(name, value, 0, 2 ** 32);
-  for (const [name, value] of Object.entries({ step, paired })) checkWhole(name, value, 1, 2 ** 20);
+  checkWhole('step', step, 1, 2 ** 20);
   checkBlocks('columns', columns, dtype);
   if (across > 0 && (codecs[dtype].blockElements !== 1 || scales !== null))
     throw new RangeError(`invalid across: ${across}; expected 0 where values are stored in blocks`);
-  if (paired > 1 && (paired % 2 !== 0 || rows % paired !== 0))
-    throw new RangeError(`invalid paired: ${paired}; expected 1 or an even divisor of rows, ${rows}`);
+  checkPaired(paired, rows, 'rows');
   const count = rows * columns;
   const valueBytes = spanBytes(dtype, layout);
   checkSides(source, 'valuesOffset', valuesOffset, valueBytes, target, targetOffset, count);
@@ -189,6 +197,47 @@ export function checkAttention(call: AttentionCall): number {
   checkLength('ropeSin', call.ropeSin, numPositions * (headDim / 2));
   if (call.sinks) checkLength('sinks', call.sinks, numHeads);
   return numRows;
+}
+
+export function checkProduct(call: ProductCall): void {
+  const { dtype, weights, paired, rows, depth, width, bias, addend } = call;
+  checkCodec(dtype);
+  checkWhole('rows', rows, 0, 2 ** 32);
+  checkWhole('depth', depth, 1, 2 ** 30);
+  checkWhole('width', width, 1, 2 ** 30);
+  checkWhole('threads', call.threads, 1, maxThreads);
+  checkBlocks('depth', depth, dtype);
+  checkPaired(paired, width, 'width');
+  const expectedBytes = width * codecs[dtype].bytes(depth);
+  if (weights.byteLength < expectedBytes)
+    throw new RangeError(
+      `invalid weights: ${weights.byteLength} bytes; expected at least ${expectedBytes}, ${width} rows of ${depth} in ${dtype}`,
+    );
+  checkLength('x', call.x, rows * depth);
+  checkLength('y', call.y, rows * width);
+  if (bias) checkLength('bias', bias, width);
+  if (addend) checkLength('addend', addend, rows * width);
+}
+
+export function checkNorm({ x, weight, addend, y, rows, width }: NormCall): void {
+  checkWhole('rows', rows, 0, 2 ** 30);
+  checkWhole('width', width, 1, 2 ** 30);
+  checkLength('x', x, rows * width);
+  checkLength('weight', weight, width);
+  checkLength('y', y, rows * width);
+  if (addend) checkLength('addend', addend, rows * width);
+}
+
+export function checkGating({ gate, up, count }: GatingCall): void {
+  checkWhole('count', count, 0, Number.MAX_SAFE_INTEGER);
+  checkLength('gate', gate, count);
+  checkLength('up', up, count);
+}
+
+function checkPaired(paired: number, rows: number, of: string): void {
+  checkWhole('paired', paired, 1, 2 ** 20);
+  if (paired > 1 && (paired % 2 !== 0 || rows % paired !== 0))
+    throw new RangeError(`invalid paired: ${paired}; expected 1 or an even divisor of ${of}, ${rows}`);
 }
 
 /** Longer is fine: callers keep views of the largest batch. */

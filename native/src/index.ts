@@ -14,6 +14,9 @@ export type { Arena, ArenaHandle, NativeCore, ProbeReport, Streamer, StreamFile 
 export {
   type AttentionCall,
   type AttentionShape,
+  type GatingCall,
+  type NormCall,
+  type ProductCall,
   type ReadRange,
   type ReadReport,
   type StreamerOptions,

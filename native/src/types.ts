@@ -129,6 +129,52 @@ export interface AttentionCall {
   readonly threads: number;
 }
 
+/**
+ * y = x · weightsᵀ (+ bias) (+ addend), in fp32 with weights as they are stored: they are decoded on the way, exactly.
+ *
+ * The result of a row does not depend, to the bit, on which other rows are in the call or on `threads`.
+ */
+export interface ProductCall {
+  readonly dtype: WeightDtype;
+  /** (width, depth), one row behind the other, at any byte; longer is fine. */
+  readonly weights: Uint8Array;
+  /** In which order their rows lie, as in {@link MatrixLayout}. */
+  readonly paired: number;
+  readonly x: Float32Array; // (row, depth)
+  readonly y: Float32Array; // (row, width), written
+  readonly rows: number;
+  /** Whole blocks of the codec. */
+  readonly depth: number;
+  readonly width: number;
+  readonly bias: Float32Array | null; // (width)
+  readonly addend: Float32Array | null; // (row, width), not y
+  /** Threads to use, the calling one included. */
+  readonly threads: number;
+}
+
+/** y = x / sqrt(mean(x²) + eps) * (offset + weight) (+ addend), over stretches of `width`. */
+export interface NormCall {
+  readonly x: Float32Array; // (row, width)
+  readonly weight: Float32Array; // (width)
+  readonly addend: Float32Array | null; // (row, width)
+  readonly y: Float32Array; // (row, width), written; may be x
+  readonly rows: number;
+  readonly width: number;
+  readonly eps: number;
+  readonly offset: number;
+}
+
+/** gate = what a gated FFN makes of gate and up, value by value; the engine's `Activation` says what each is. */
+export interface GatingCall {
+  readonly activation: 'silu' | 'gelu-tanh' | 'clamped-swiglu';
+  readonly gate: Float32Array; // (count), mutated
+  readonly up: Float32Array; // (count)
+  readonly count: number;
+  /** Of the clamped one. */
+  readonly limit: number;
+  readonly alpha: number;
+}
+
 /** What the machine and the cgroup around this process allow. */
 export interface ProbeReport {
   readonly cpuModel: string;
@@ -176,6 +222,9 @@ export interface NativeCore {
     targetOffset: number,
   ): void;
   attend(call: AttentionCall): void;
+  multiply(call: ProductCall): void;
+  normalise(call: NormCall): void;
+  activate(call: GatingCall): void;
   /**
    * Pins the calling thread (and native threads it starts later: call it before the first read or attention) to
    * these cores; false where not supported. @throws Error with the system's `code` when it allows none of them.

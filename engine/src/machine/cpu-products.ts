@@ -1,4 +1,4 @@
-/** The matrix products of the processor, by onnxruntime's cpu provider, on tensors where they lie. */
+/** The matrix products of the processor on tensors where they lie: fp32 by onnxruntime's cpu provider, the rest as stored. */
 
 import type { NativeCore } from '@specoffload/native';
 import { keyWidth, type LayerSpec, type ModelSpec, queryWidth } from '../model/spec.js';
@@ -16,6 +16,7 @@ import { feedForwardGraph, logitsGraph, mixGraph, projectGraph } from './graphs.
 import { encodeOnnxModel, type OnnxGraph } from './onnx.js';
 import { type InferenceSession, loadOnnxruntime, type Tensor } from './onnxruntime.js';
 import type { PoolMemory } from './pool.js';
+import { hasStoredWeights, StoredProducts } from './stored-products.js';
 
 /** Where a tensor lies and its shape; the wire between graphs and memory. */
 type TensorAt = readonly [place: DeviceAddress | DeviceTensor, ...shape: number[]];
@@ -51,9 +52,10 @@ export class CpuProducts {
   readonly #models: DeviceModels;
   readonly #factory: SessionFactory;
   readonly #sessions: ReadonlyMap<ModelSpec, Sessions>;
+  readonly #stored: StoredProducts;
 
   private constructor(
-    { core, memory, models }: CpuProductsOptions,
+    { core, memory, models, threads }: CpuProductsOptions,
     factory: SessionFactory,
     sessions: ReadonlyMap<ModelSpec, Sessions>,
   ) {
@@ -63,6 +65,7 @@ export class CpuProducts {
     this.#models = models;
     this.#factory = factory;
     this.#sessions = sessions;
+    this.#stored = new StoredProducts({ core, memory, threads });
   }
 
   static async create(options: CpuProductsOptions): Promise<CpuProducts> {
@@ -77,6 +80,10 @@ export class CpuProducts {
     const spec = this.#models[command.model];
     const sessions = spec && this.#sessions.get(spec);
     if (!sessions) throw new Error(`the device holds no ${command.model}`);
+    if (hasStoredWeights(command)) {
+      this.#stored.run(spec, command);
+      return;
+    }
     const { inputs, outputs } = bind(spec, command);
     const session =
       command.kind === 'logits' ? sessions.logits : sessions.layers[command.layer][command.kind];
@@ -104,7 +111,7 @@ export class CpuProducts {
   }
 }
 
-/** Weights are fp32 in this memory. */
+/** Of activations, and of weights in fp32. */
 function addressOf(place: DeviceAddress | DeviceTensor): DeviceAddress {
   return typeof place === 'number' ? place : place.address;
 }

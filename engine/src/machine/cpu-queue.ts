@@ -19,7 +19,9 @@ import type {
   QuestionCommand,
   RowMaxima,
 } from './device.js';
+import { isKept, localFormats } from './formats.js';
 import type { PoolMemory } from './pool.js';
+import { vectorOf } from './stored-products.js';
 
 export interface CpuQueueOptions {
   readonly core: NativeCore;
@@ -117,7 +119,8 @@ export class CpuQueue implements DeviceQueue {
         this.#attend(command);
         break;
       case 'decode':
-        this.#decode(command);
+        if (isKept(localFormats, command)) this.#bring(command);
+        else this.#decode(command);
         break;
       case 'upload':
       case 'read-back':
@@ -138,6 +141,12 @@ export class CpuQueue implements DeviceQueue {
       case 'write':
         this.#device.floats(command.target, command.values.length).set(command.values);
     }
+  }
+
+  /** As stored. */
+  #bring({ source, dtype, count, target }: DecodeCommand): void {
+    const byteLength = codecs[dtype].bytes(count);
+    this.#device.bytes(target, byteLength).set(this.#host.bytes(source, byteLength));
   }
 
   #decode({ source, dtype, count, layout, target }: Omit<DecodeCommand, 'kind'>): void {
@@ -185,7 +194,7 @@ export class CpuQueue implements DeviceQueue {
       sequences: call.sequences,
       ropeCos: this.#device.floats(call.ropeCos, tableLength),
       ropeSin: this.#device.floats(call.ropeSin, tableLength),
-      sinks: call.sinks === null ? null : this.#device.floats(call.sinks.address, attention.numHeads),
+      sinks: call.sinks && vectorOf(this.#device, call.sinks, attention.numHeads),
       threads: this.#options.threads,
     });
   }

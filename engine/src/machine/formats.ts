@@ -1,10 +1,17 @@
-/** How many bytes a number takes on a machine: the local device widens everything to fp32, a GPU keeps bf16. */
+/** How many bytes a number takes on a machine: the local device widens bf16 to fp32, a GPU keeps it. */
 
-import { codecs, f32, type MatrixLayout, type WeightDtype, weightFormats } from '@specoffload/native';
+import {
+  type Codec,
+  codecs,
+  f32,
+  type MatrixLayout,
+  type WeightDtype,
+  weightFormats,
+} from '@specoffload/native';
 import type { TensorRef } from '../model/types.js';
 
 export interface Formats {
-  /** Bytes of one weight in device memory; null: as stored. */
+  /** Bytes of one weight in device memory, where it is not kept as stored in blocks; null: as stored. */
   readonly weightElementBytes: number | null;
   /** What is kept as stored, where not everything is, unless its rows are apart, across or scaled apart; else fp32. */
   readonly keptDtypes?: readonly WeightDtype[];
@@ -19,7 +26,7 @@ export interface Formats {
   readonly largestPieceBytes: number;
 }
 
-/** The local machine: fp32 everywhere, arenas of at most 4 GiB (an ArrayBuffer of Node 20). */
+/** The local machine: fp32, but blocks as they are stored; arenas of at most 4 GiB (an ArrayBuffer of Node 20). */
 export const localFormats: Formats = {
   weightElementBytes: f32.bytes(1),
   cacheElementBytes: f32.bytes(1),
@@ -61,10 +68,17 @@ export function dtypeOnDevice(formats: Formats, ref: Stored): WeightDtype {
   return isKept(formats, ref) ? ref.dtype : 'f32';
 }
 
-/** Whether device memory holds it as stored. */
+/** Whether device memory holds it as stored: every device does where values lie in blocks with their scales. */
 export function isKept({ weightElementBytes, keptDtypes }: Formats, { dtype, layout }: Stored): boolean {
-  if (weightElementBytes !== null) return false;
-  return keptDtypes === undefined || (keptDtypes.includes(dtype) && (!layout || isInRows(layout)));
+  if (weightElementBytes === null && keptDtypes === undefined) return true;
+  const canBeKept = weightElementBytes === null ? keptDtypes?.includes(dtype) : isInBlocks(dtype);
+  return canBeKept === true && (!layout || isInRows(layout));
+}
+
+/** Decoding it would make several bytes of one. */
+function isInBlocks(dtype: WeightDtype): boolean {
+  const { blockElements, scales }: Codec = codecs[dtype];
+  return blockElements > 1 && scales === undefined;
 }
 
 /** A matrix whose rows lie one behind the other, in whatever order. */

@@ -196,6 +196,12 @@ export class PoolMemory {
     return this.#floats[Math.floor(address / bankBytes)].subarray(first, first + count);
   }
 
+  /** Bytes from any address on; shared, not copied. */
+  bytes(address: number, byteLength: number): Uint8Array {
+    const { arena, offset } = this.locate(address);
+    return new Uint8Array(arena.buffer, offset, byteLength);
+  }
+
   /** Makes every value of it the same. */
   fill(value: number): void {
     for (const floats of this.#floats) floats.fill(value);

@@ -4,6 +4,7 @@ import { f32, type NativeCore } from '@specoffload/native';
 import type { Caps } from '../machine/caps.js';
 import { attentionShape, CpuQueue } from '../machine/cpu-queue.js';
 import type { Command, DeviceQueue, DeviceTensor, ExpertWeights, StoredTensor } from '../machine/device.js';
+import { isKept, localFormats } from '../machine/formats.js';
 import type { PoolMemory } from '../machine/pool.js';
 import { keyWidth, queryWidth } from '../model/spec.js';
 import { alignUp, tensorAlignmentBytes } from '../schedule/group-layout.js';
@@ -99,7 +100,7 @@ function createAttention(
   };
 }
 
-/** Experts by the processor, whose device memory is the host's here: as the cpu device does it, the same graph rounds. */
+/** Experts by the processor, whose device memory is the host's here: as the cpu device does it, and rounds. */
 function createExperts(
   { spec, frames }: WorkerModel,
   { gathered, weights: widened }: HostExpertRegions,
@@ -111,13 +112,15 @@ function createExperts(
       throw new Error('the host lane needs buffers for the experts that it computes');
     const commands: Command[] = [];
     let address = widened.byteOffset;
-    const decode = (tensor: StoredTensor): DeviceTensor => {
+    const bring = (tensor: StoredTensor): DeviceTensor => {
+      const { source, dtype, layout } = tensor;
+      if (isKept(localFormats, tensor)) return { address: source, dtype, paired: layout?.paired ?? 1 };
       const target = address;
       commands.push({ kind: 'decode', ...tensor, target });
       address += alignUp(f32.bytes(tensor.count), tensorAlignmentBytes);
       return { address: target, dtype: 'f32' };
     };
-    const roles = Object.entries(stored).map(([role, tensor]) => [role, decode(tensor)]);
+    const roles = Object.entries(stored).map(([role, tensor]) => [role, bring(tensor)]);
     const weights: ExpertWeights = Object.fromEntries(roles);
     const [source, x] = [hostExperts.normed.byteOffset, gathered.byteOffset];
     let out = hostExperts.out.byteOffset;

@@ -2,7 +2,13 @@
 
 import { f32 } from '@specoffload/native';
 import { largest } from '../extremes.js';
-import { activationBytes, type Formats, hostActivationBytes } from '../machine/formats.js';
+import {
+  activationBytes,
+  type Formats,
+  hostActivationBytes,
+  isKept,
+  localFormats,
+} from '../machine/formats.js';
 import type { PoolLayout as Pool } from '../machine/pool.js';
 import { keyWidth, type LayerSpec, type ModelSpec, queryWidth } from '../model/spec.js';
 import { alignUp, type GroupLayout, groupLayout, tensorAlignmentBytes } from './group-layout.js';
@@ -92,9 +98,11 @@ export function placeHostExperts(
   };
 }
 
+/** Of an expert that the host computes with: what it does not take as stored. */
 function widenedBytesOf({ tensors }: GroupLayout, elementBytes: number | null): number {
   if (elementBytes === null) return 0;
-  return tensors.reduce((sum, { count }) => sum + alignUp(count * elementBytes, tensorAlignmentBytes), 0);
+  const widened = tensors.filter((tensor) => !isKept(localFormats, tensor));
+  return widened.reduce((sum, { count }) => sum + alignUp(count * elementBytes, tensorAlignmentBytes), 0);
 }
 
 export function placeScratch(spec: ModelSpec, rows: number, device: Pool, formats: Formats): ScratchRegions {

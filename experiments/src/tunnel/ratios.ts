@@ -11,6 +11,7 @@ import {
   limitsOf,
   type MachineModel,
   type PolicyInput,
+  weightBytes,
 } from '@specoffload/engine';
 import type { PassLoads, RunCourse } from './loads.js';
 
@@ -150,11 +151,10 @@ function expertFlops({ spec }: Checkpoint, rows: number): number {
 }
 
 /** Bytes that the device holds for each byte stored. */
-export function widening(
-  { parameters, bytes }: Checkpoint,
-  { weightElementBytes }: MachineModel['formats'],
-): number {
-  return weightElementBytes === null ? 1 : (parameters * weightElementBytes) / bytes;
+export function widening({ tensors, bytes }: Checkpoint, formats: MachineModel['formats']): number {
+  let deviceBytes = 0;
+  for (const ref of tensors.values()) deviceBytes += weightBytes(formats, ref);
+  return deviceBytes / bytes;
 }
 
 export function pairRatios(theirs: Ratios, ours: Ratios): RatioPair[] {

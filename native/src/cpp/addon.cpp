@@ -6,6 +6,7 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   specoffload::initArenas(env, exports);
   specoffload::initStreamer(env, exports);
   specoffload::initCompute(env, exports);
+  specoffload::initProducts(env, exports);
 #ifdef SPECOFFLOAD_VULKAN
   specoffload::initVulkan(env, exports);
 #endif

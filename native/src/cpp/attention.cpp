@@ -270,18 +270,14 @@ void attendTile(const AttentionCall& call, const AttentionSequence& sequence, si
 
 }  // namespace
 
-void attend(const AttentionCall& call, AttentionWorkers& workers) {
+void attend(const AttentionCall& call, Workers& workers) {
   const AttentionShape& shape = call.shape;
   const size_t group = shape.numHeads / shape.numKvHeads;
   size_t neededFloats = 0;
   for (const AttentionSequence& sequence : call.sequences) {
     neededFloats = std::max(neededFloats, scratchFloats(shape, sequence));
   }
-  // Any helper the pool has may take part, not only the first `threads` of them.
-  if (workers.scratch.size() < static_cast<size_t>(call.threads)) workers.scratch.resize(call.threads);
-  for (auto& scratch : workers.scratch) {
-    if (scratch.size() < neededFloats) scratch.resize(neededFloats);
-  }
+  workers.reserve(call.threads, neededFloats);
   workers.pool.run(call.threads, call.sequences.size() * shape.numKvHeads, [&](size_t item, int participant) {
     const AttentionSequence& sequence = call.sequences[item / shape.numKvHeads];
     const size_t kvHead = item % shape.numKvHeads;

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <vector>
 
-#include "pool.h"
+#include "workers.h"
 
 namespace specoffload {
 
@@ -38,13 +38,7 @@ struct AttentionCall {
   int threads;
 };
 
-/** The threads and the scratch memory of one caller. */
-struct AttentionWorkers {
-  std::vector<std::vector<float>> scratch;  // by participant
-  Pool pool;                                // destroyed first: its threads use the scratch
-};
-
 /** Trusts its arguments. A row's bits depend neither on other rows nor on `threads`. Mutates the sequences' cache. */
-void attend(const AttentionCall& call, AttentionWorkers& workers);
+void attend(const AttentionCall& call, Workers& workers);
 
 }  // namespace specoffload

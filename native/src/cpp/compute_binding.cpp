@@ -8,8 +8,10 @@
 #include <string>
 
 #include "affinity.h"
+#include "attention.h"
 #include "environment.h"
 #include "error.h"
+#include "floats.h"
 #include "widen.h"
 
 namespace specoffload {
@@ -18,14 +20,6 @@ namespace {
 
 constexpr size_t maxWholeNumber = (size_t{1} << 53) - 1;
 constexpr size_t sequenceFields = 5;
-constexpr size_t maxThreads = 1024;
-
-/** A codec of `native/src/codecs/` that is written in TypeScript alone is refused: its bytes would be taken for others. */
-const Codec& codecFrom(const Napi::Value& name) {
-  const Codec* const codec = codecNamed(name.ToString().Utf8Value());
-  if (codec != nullptr) return *codec;
-  throw RangeError("the native core cannot decode " + name.ToString().Utf8Value() + "; run with the TypeScript twin");
-}
 
 float* floatsAt(Arena& arena, size_t offset, size_t count) {
   uint8_t* const bytes = bytesOf(arena, offset, count * sizeof(float), "targetOffset");
@@ -84,26 +78,6 @@ void decodeMatrixFrom(const Napi::CallbackInfo& info) {
     float* to = floatsAt(*target, targetOffset, layout.rows * layout.columns);
     decodeMatrix(codec, layout, values, scales, to);
   });
-}
-
-struct Floats {
-  float* data;
-  size_t count;
-};
-
-Floats floatsOf(const Napi::Value& value, const char* name) {
-  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_float32_array) {
-    throw RangeError(std::string("invalid ") + name + "; expected a Float32Array");
-  }
-  auto array = value.As<Napi::Float32Array>();
-  return {array.Data(), array.ElementLength()};
-}
-
-void requireAtLeast(const Floats& floats, size_t count, const char* name) {
-  if (floats.count < count) {
-    throw RangeError(std::string("invalid ") + name + ": " + std::to_string(floats.count) +
-                     " elements; expected at least " + std::to_string(count));
-  }
 }
 
 /**
@@ -175,7 +149,7 @@ void attendFrom(const Napi::CallbackInfo& info) {
     call.ropeCos = ropeCos.data;
     call.ropeSin = ropeSin.data;
     call.sinks = sinks.data;
-    attend(call, env.GetInstanceData<Environment>()->attentionWorkers);
+    attend(call, env.GetInstanceData<Environment>()->workers);
   });
 }
 

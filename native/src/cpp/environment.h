@@ -8,8 +8,8 @@
 #include <unordered_map>
 
 #include "arena.h"
-#include "attention.h"
 #include "error.h"
+#include "workers.h"
 
 namespace specoffload {
 
@@ -30,12 +30,13 @@ using OpenArenas = std::unordered_map<uint64_t, OpenArena>;
 struct Environment {
   // Shared with the finalizers of its ArrayBuffers, which may run last.
   std::shared_ptr<OpenArenas> arenas = std::make_shared<OpenArenas>();
-  AttentionWorkers attentionWorkers;  // joins its threads when the environment ends
+  Workers workers;  // joins its threads when the environment ends
 };
 
 void initArenas(Napi::Env env, Napi::Object exports);
 void initStreamer(Napi::Env env, Napi::Object exports);
 void initCompute(Napi::Env env, Napi::Object exports);
+void initProducts(Napi::Env env, Napi::Object exports);
 /** Only where the core is built with Vulkan's headers. */
 void initVulkan(Napi::Env env, Napi::Object exports);
 

@@ -50,12 +50,7 @@ constexpr ScaleReader scaleReaders[] = {
      }},
 };
 
-size_t storedRow(const MatrixLayout& layout, size_t row) {
-  if (layout.paired == 1) return layout.step * row;
-  const size_t within = row % layout.paired;
-  const size_t half = layout.paired / 2;
-  return layout.step * (row - within + 2 * (within % half) + within / half);
-}
+size_t storedRow(const MatrixLayout& layout, size_t row) { return layout.step * pairedRow(layout.paired, row); }
 
 size_t scaleRowElements(const MatrixLayout& layout) {
   return (layout.columns + layout.scaleColumns - 1) / layout.scaleColumns;
@@ -77,6 +72,13 @@ void decodeTransposed(const Codec& codec, const MatrixLayout& layout, const uint
 }
 
 }  // namespace
+
+size_t pairedRow(size_t paired, size_t row) {
+  if (paired == 1) return row;
+  const size_t within = row % paired;
+  const size_t half = paired / 2;
+  return row - within + 2 * (within % half) + within / half;
+}
 
 const Codec* codecNamed(const std::string& name) {
   const auto found = std::find_if(std::begin(codecs), std::end(codecs), [&](const Codec& c) { return name == c.name; });

@@ -152,7 +152,7 @@ void driveAttention(size_t headDim, size_t window) {
   const std::vector<float> sinks = fill(shape.numHeads);
   const std::vector<float> cos = fill(60 * headDim / 2);
   const std::vector<float> sin = fill(60 * headDim / 2);
-  AttentionWorkers workers;
+  Workers workers;
   std::vector<float> expected;
   for (const int threads : {1, 4, 2, 3, 3, 3}) {
     std::vector<float> cache = fill(cacheFloats);

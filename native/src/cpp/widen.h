@@ -34,6 +34,9 @@ struct MatrixLayout {
   size_t scaleColumns;
 };
 
+/** The row that lies in place of row `row`, where rows are paired so. */
+size_t pairedRow(size_t paired, size_t row);
+
 /** The reader of scales stored so, or null, and the bytes of one. */
 float (*scaleReaderNamed(const std::string& dtype))(const uint8_t*, size_t);
 size_t scaleBytes(const std::string& dtype);

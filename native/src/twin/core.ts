@@ -5,7 +5,10 @@ import {
   checkAttention,
   checkCores,
   checkDecodeMatrix,
+  checkGating,
+  checkNorm,
   checkOptions,
+  checkProduct,
   checkWiden,
 } from '../checks.js';
 import { type Codec, codecs } from '../codecs/index.js';
@@ -14,6 +17,7 @@ import type { Arena, NativeCore } from '../types.js';
 import { createTwinArena, openTwinArena } from './arena.js';
 import { attend } from './attention.js';
 import { probeTwin } from './probe.js';
+import { activate, multiply, normalise } from './product.js';
 import { TwinStreamer } from './streamer.js';
 
 export function createTwin(): NativeCore {
@@ -41,6 +45,18 @@ export function createTwin(): NativeCore {
     attend(call): void {
       checkAttention(call);
       attend(call);
+    },
+    multiply(call): void {
+      checkProduct(call);
+      multiply(call);
+    },
+    normalise(call): void {
+      checkNorm(call);
+      normalise(call);
+    },
+    activate(call): void {
+      checkGating(call);
+      activate(call);
     },
     pinThread(cores): boolean {
       checkCores(cores);

@@ -1,0 +1,182 @@
+/** The matrix products of the processor with weights as stored, by the native core; everything between them is fp32. */
+
+import { codecs, decodeWeights, type NativeCore } from '@specoffload/native';
+import {
+  clampedSwiglu,
+  keyWidth,
+  type LayerSpec,
+  type ModelSpec,
+  type NormSpec,
+  queryWidth,
+} from '../model/spec.js';
+import type {
+  DeviceTensor,
+  FeedForwardCommand,
+  LogitsCommand,
+  MixCommand,
+  ProductCommand,
+  ProjectCommand,
+} from './device.js';
+import type { PoolMemory } from './pool.js';
+
+export interface StoredProductsOptions {
+  readonly core: NativeCore;
+  readonly memory: PoolMemory;
+  readonly threads: number;
+}
+
+interface Product {
+  readonly weights: DeviceTensor;
+  readonly bias?: DeviceTensor | undefined;
+  readonly x: Float32Array;
+  readonly y: Float32Array;
+  readonly rows: number;
+  readonly depth: number;
+  readonly width: number;
+  readonly addend?: Float32Array;
+}
+
+interface Normalisation {
+  readonly x: Float32Array;
+  readonly y: Float32Array;
+  readonly weight: DeviceTensor;
+  readonly width: number;
+  readonly norm: NormSpec;
+  readonly addend?: Float32Array;
+}
+
+/** Whether any of a command's matrices lies otherwise than in fp32. */
+export function hasStoredWeights({ weights }: ProductCommand): boolean {
+  return Object.values(weights).some((tensor: DeviceTensor | undefined) => tensor && tensor.dtype !== 'f32');
+}
+
+/** A bias, sinks or the weight of a norm in fp32; hardly ever stored in blocks. */
+export function vectorOf(memory: PoolMemory, { address, dtype }: DeviceTensor, count: number): Float32Array {
+  if (dtype === 'f32') return memory.floats(address, count);
+  return decodeWeights(memory.bytes(address, codecs[dtype].bytes(count)), dtype);
+}
+
+export class StoredProducts {
+  readonly #core: NativeCore;
+  readonly #memory: PoolMemory;
+  readonly #threads: number;
+  /** What lies between the products of one command; grows to what the largest needs. */
+  #scratch = new Float32Array();
+
+  constructor({ core, memory, threads }: StoredProductsOptions) {
+    this.#core = core;
+    this.#memory = memory;
+    this.#threads = threads;
+  }
+
+  run(spec: ModelSpec, command: ProductCommand): void {
+    switch (command.kind) {
+      case 'project':
+        this.#project(spec, spec.layers[command.layer], command);
+        break;
+      case 'mix':
+        this.#mix(spec, spec.layers[command.layer], command);
+        break;
+      case 'feed-forward':
+        this.#feedForward(spec, spec.layers[command.layer], command);
+        break;
+      case 'logits':
+        this.#logits(spec, command);
+    }
+  }
+
+  #project({ hiddenSize: h }: ModelSpec, { attention, norms }: LayerSpec, command: ProjectCommand): void {
+    const { rows, weights: w } = command;
+    const { numHeads, numKvHeads, qkNorm } = attention;
+    const [queries, keys] = [queryWidth(attention), keyWidth(attention)];
+    const [q, k, v] = [
+      this.#memory.floats(command.q, rows * queries),
+      this.#memory.floats(command.k, rows * keys),
+      this.#memory.floats(command.v, rows * keys),
+    ];
+    const [normed] = this.#room(rows * h);
+    const x = this.#memory.floats(command.x, rows * h);
+    this.#normalise({ x, y: normed, weight: w.inputNorm, width: h, norm: norms.beforeAttention });
+    const from = { x: normed, rows, depth: h };
+    this.#multiply({ ...from, weights: w.q, bias: w.qBias, y: q, width: queries });
+    this.#multiply({ ...from, weights: w.k, bias: w.kBias, y: k, width: keys });
+    this.#multiply({ ...from, weights: w.v, bias: w.vBias, y: v, width: keys });
+    if (!qkNorm || !w.qNorm || !w.kNorm) return;
+    const [queryParts, keyParts] = qkNorm.over === 'head' ? [numHeads, numKvHeads] : [1, 1];
+    this.#normalise({ x: q, y: q, weight: w.qNorm, width: queries / queryParts, norm: qkNorm.norm });
+    this.#normalise({ x: k, y: k, weight: w.kNorm, width: keys / keyParts, norm: qkNorm.norm });
+  }
+
+  #mix({ hiddenSize: h }: ModelSpec, { attention, norms, ffn }: LayerSpec, command: MixCommand): void {
+    const { rows, weights: w } = command;
+    const depth = queryWidth(attention);
+    const x = this.#memory.floats(command.x, rows * h);
+    const y = this.#memory.floats(command.y, rows * h);
+    const normed = this.#memory.floats(command.normed, rows * h);
+    const output = {
+      ...{ x: this.#memory.floats(command.attention, rows * depth), rows, depth, width: h },
+      ...{ weights: w.o, bias: w.oBias },
+    };
+    if (norms.afterAttention && w.afterAttentionNorm) {
+      const [added] = this.#room(rows * h);
+      this.#multiply({ ...output, y: added });
+      const [weight, norm] = [w.afterAttentionNorm, norms.afterAttention];
+      this.#normalise({ x: added, y, weight, width: h, norm, addend: x });
+    } else this.#multiply({ ...output, y, addend: x });
+    this.#normalise({ x: y, y: normed, weight: w.postNorm, width: h, norm: norms.beforeFfn });
+    if (ffn.numExperts === 1 || !w.router) return;
+    const [router, width] = [this.#memory.floats(command.router, rows * ffn.numExperts), ffn.numExperts];
+    this.#multiply({ weights: w.router, bias: w.routerBias, x: normed, y: router, rows, depth: h, width });
+  }
+
+  #feedForward({ hiddenSize: h }: ModelSpec, { ffn, norms }: LayerSpec, command: FeedForwardCommand): void {
+    const { rows, weights: w } = command;
+    const { width, activation } = ffn;
+    const count = rows * width;
+    const [gate, up] = this.#room(count, count);
+    const from = { x: this.#memory.floats(command.x, rows * h), rows, depth: h, width };
+    this.#multiply({ ...from, weights: w.gate, bias: w.gateBias, y: gate });
+    this.#multiply({ ...from, weights: w.up, bias: w.upBias, y: up });
+    this.#core.activate({ activation, gate, up, count, ...clampedSwiglu });
+    const y = this.#memory.floats(command.out, rows * h);
+    this.#multiply({ weights: w.down, bias: w.downBias, x: gate, y, rows, depth: width, width: h });
+    if (!norms.afterFfn || !w.afterFfnNorm) return;
+    this.#normalise({ x: y, y, weight: w.afterFfnNorm, width: h, norm: norms.afterFfn });
+  }
+
+  #logits({ hiddenSize: h, vocabSize, finalNorm: norm }: ModelSpec, command: LogitsCommand): void {
+    const { rows, weights: w } = command;
+    const x = this.#memory.floats(command.x, rows * h);
+    const y = this.#memory.floats(command.out, rows * vocabSize);
+    const [normed] = this.#room(rows * h);
+    this.#normalise({ x, y: normed, weight: w.finalNorm, width: h, norm });
+    this.#multiply({ weights: w.head, x: normed, y, rows, depth: h, width: vocabSize });
+  }
+
+  #multiply({ weights, bias, addend, ...product }: Product): void {
+    const { address, dtype, paired = 1 } = weights;
+    const byteLength = product.width * codecs[dtype].bytes(product.depth);
+    this.#core.multiply({
+      ...{ ...product, dtype, paired, weights: this.#memory.bytes(address, byteLength) },
+      bias: bias ? vectorOf(this.#memory, bias, product.width) : null,
+      ...{ addend: addend ?? null, threads: this.#threads },
+    });
+  }
+
+  #normalise({ x, y, weight, width, norm, addend }: Normalisation): void {
+    this.#core.normalise({
+      ...{ x, y, width, rows: x.length / width, weight: vectorOf(this.#memory, weight, width) },
+      ...{ eps: norm.eps, offset: norm.offset, addend: addend ?? null },
+    });
+  }
+
+  #room(...counts: number[]): Float32Array[] {
+    const total = counts.reduce((sum, count) => sum + count, 0);
+    if (this.#scratch.length < total) this.#scratch = new Float32Array(total);
+    let end = 0;
+    return counts.map((count) => {
+      end += count;
+      return this.#scratch.subarray(end - count, end);
+    });
+  }
+}

@@ -1,0 +1,196 @@
+// Panels of weights are decoded to fp32, then multiplied in tiles whose sums stay in registers.
+//
+// One element is a chain of sums over `depth` in a fixed order: in each stretch of `panelDepth` values lane by lane, then
+// the lanes, then the stretches. Tiles decide only which chains run side by side.
+#include "product.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "vec.h"
+
+namespace specoffload {
+
+namespace {
+
+/** Values of a weight row decoded at a time: whole blocks of every codec. */
+constexpr size_t panelDepth = 512;
+/** Weight rows of a panel: decoded, they fit the second-level cache beside the rows of x. */
+constexpr size_t panelWidth = 32;
+/** Sums of a tile, its weights and one vector of x fit the registers. */
+constexpr size_t tileWidth = 4;
+#if defined(__AVX512F__)
+constexpr size_t tileRows = 6;
+#elif defined(__AVX__)
+constexpr size_t tileRows = 2;
+#else
+constexpr size_t tileRows = 1;
+#endif
+constexpr size_t lanesOf = lanes;
+
+/** Lane sums to one number each, every one in the same order. */
+template <size_t count>
+void sumTile(const Vec (&sums)[count], float (&totals)[count]) {
+  for (size_t first = 0; first < count; first += lanesOf) {
+    Vec group[lanes] = {};
+    const size_t size = std::min(lanesOf, count - first);
+    for (size_t i = 0; i < size; ++i) group[i] = sums[first + i];
+    float results[lanes];
+    store(results, sumEach(group));
+    for (size_t i = 0; i < size; ++i) totals[first + i] = results[i];
+  }
+}
+
+/** y (+)= tile of x · tile of weightsᵀ over a stretch of `depth` values. */
+template <size_t numRows, size_t numOut>
+void multiplyTile(const float* x, size_t xStride, const float* weights, size_t depth, float* y, size_t yStride,
+                  bool adds) {
+  Vec sums[numRows * numOut] = {};
+  size_t k = 0;
+  for (; k + lanesOf <= depth; k += lanesOf) {
+    Vec w[numOut];
+#pragma GCC unroll 4
+    for (size_t o = 0; o < numOut; ++o) w[o] = load(weights + o * panelDepth + k);
+#pragma GCC unroll 8
+    for (size_t r = 0; r < numRows; ++r) {
+      const Vec v = load(x + r * xStride + k);
+#pragma GCC unroll 4
+      for (size_t o = 0; o < numOut; ++o) sums[r * numOut + o] = fma(v, w[o], sums[r * numOut + o]);
+    }
+  }
+  if (k < depth) {
+    const int rest = static_cast<int>(depth - k);
+    for (size_t r = 0; r < numRows; ++r) {
+      const Vec v = loadPart(x + r * xStride + k, rest);
+      for (size_t o = 0; o < numOut; ++o)
+        sums[r * numOut + o] = fma(v, loadPart(weights + o * panelDepth + k, rest), sums[r * numOut + o]);
+    }
+  }
+  float totals[numRows * numOut];
+  sumTile(sums, totals);
+  for (size_t r = 0; r < numRows; ++r) {
+    for (size_t o = 0; o < numOut; ++o) {
+      float& value = y[r * yStride + o];
+      value = adds ? value + totals[r * numOut + o] : totals[r * numOut + o];
+    }
+  }
+}
+
+using Tile = void (*)(const float*, size_t, const float*, size_t, float*, size_t, bool);
+
+/** The tile of so many rows and outputs, both at least 1. */
+template <size_t numOut>
+Tile tileOf(size_t numRows) {
+  static_assert(tileRows <= 6, "a tile for every number of rows");
+  static constexpr Tile tiles[] = {multiplyTile<1, numOut>, multiplyTile<2, numOut>, multiplyTile<3, numOut>,
+                                   multiplyTile<4, numOut>, multiplyTile<5, numOut>, multiplyTile<6, numOut>};
+  return tiles[numRows - 1];
+}
+
+Tile tileOf(size_t numRows, size_t numOut) {
+  return numOut == tileWidth ? tileOf<tileWidth>(numRows) : tileOf<1>(numRows);
+}
+
+/** All rows of x with a panel of decoded weights. */
+void multiplyPanel(const ProductCall& call, const float* panel, size_t firstOut, size_t numOut, size_t k, size_t depth) {
+  for (size_t row = 0; row < call.rows; row += tileRows) {
+    const size_t numRows = std::min(tileRows, call.rows - row);
+    for (size_t out = 0; out < numOut;) {
+      const size_t width = numOut - out >= tileWidth ? tileWidth : 1;
+      tileOf(numRows, width)(call.x + row * call.depth + k, call.depth, panel + out * panelDepth, depth,
+                             call.y + row * call.width + firstOut + out, call.width, k > 0);
+      out += width;
+    }
+  }
+}
+
+void finish(const ProductCall& call, size_t firstOut, size_t numOut) {
+  for (size_t row = 0; row < call.rows; ++row) {
+    const size_t at = row * call.width + firstOut;
+    for (size_t o = 0; call.bias != nullptr && o < numOut; ++o) call.y[at + o] += call.bias[firstOut + o];
+    for (size_t o = 0; call.addend != nullptr && o < numOut; ++o) call.y[at + o] += call.addend[at + o];
+  }
+}
+
+}  // namespace
+
+void multiply(const ProductCall& call, Workers& workers) {
+  const size_t rowBytes = call.codec->bytes(call.depth);
+  workers.reserve(call.threads, panelWidth * panelDepth);
+  workers.pool.run(call.threads, (call.width + panelWidth - 1) / panelWidth, [&](size_t item, int participant) {
+    const size_t firstOut = item * panelWidth;
+    const size_t numOut = std::min(panelWidth, call.width - firstOut);
+    float* const panel = workers.scratch[participant].data();
+    for (size_t k = 0; k < call.depth; k += panelDepth) {
+      const size_t depth = std::min(panelDepth, call.depth - k);
+      for (size_t o = 0; o < numOut; ++o) {
+        const uint8_t* const row = call.weights + pairedRow(call.paired, firstOut + o) * rowBytes;
+        call.codec->decode(row + call.codec->bytes(k), depth, panel + o * panelDepth);
+      }
+      multiplyPanel(call, panel, firstOut, numOut, k, depth);
+    }
+    finish(call, firstOut, numOut);
+  });
+}
+
+void normalise(const float* x, const float* weight, const float* addend, float* y, size_t rows, size_t width, float eps,
+               float offset) {
+  for (size_t row = 0; row < rows; ++row, x += width, y += width) {
+    Vec sums = {};
+    size_t i = 0;
+    for (; i + lanesOf <= width; i += lanesOf) sums = fma(load(x + i), load(x + i), sums);
+    if (i < width) {
+      const Vec rest = loadPart(x + i, static_cast<int>(width - i));
+      sums = fma(rest, rest, sums);
+    }
+    const float scale = 1.0f / std::sqrt(sum(sums) / static_cast<float>(width) + eps);
+    for (i = 0; i < width; ++i) {
+      const float value = x[i] * scale * (offset + weight[i]);
+      y[i] = addend == nullptr ? value : addend[row * width + i] + value;
+    }
+  }
+}
+
+namespace {
+
+/** 1 / (1 + e^-x), by the exponential of what is not positive: nothing overflows. */
+Vec sigmoid(Vec x) {
+  const IntVec isNegative = x < Vec{};
+  const Vec e = expNonPositive(isNegative ? x : -x);
+  return (isNegative ? e : splat(1.0f)) / (e + 1.0f);
+}
+
+/** Keeps NaN. */
+Vec atMost(Vec x, float limit) {
+  const IntVec isAbove = x > splat(limit);
+  return isAbove ? splat(limit) : x;
+}
+
+Vec gate(Gating gating, Vec g, Vec u, float limit, float alpha) {
+  switch (gating) {
+    case Gating::silu:
+      return g * sigmoid(g) * u;
+    case Gating::geluTanh: {
+      // 0.5 (1 + tanh(z)) is sigmoid(2 z)
+      const float twiceRoot = 1.5957691216057308f;  // 2 sqrt(2 / pi)
+      return g * sigmoid(twiceRoot * (g + 0.044715f * g * g * g)) * u;
+    }
+    default: {
+      const Vec clamped = atMost(g, limit);
+      const Vec bounded = -atMost(-atMost(u, limit), limit);
+      return clamped * sigmoid(alpha * clamped) * (bounded + 1.0f);
+    }
+  }
+}
+
+}  // namespace
+
+void activate(Gating gating, float* g, const float* up, size_t count, float limit, float alpha) {
+  size_t i = 0;
+  for (; i + lanesOf <= count; i += lanesOf) store(g + i, gate(gating, load(g + i), load(up + i), limit, alpha));
+  if (i == count) return;
+  const int rest = static_cast<int>(count - i);
+  storePart(g + i, gate(gating, loadPart(g + i, rest), loadPart(up + i, rest), limit, alpha), rest);
+}
+
+}  // namespace specoffload

@@ -1,0 +1,94 @@
+// Matrix products, norms and activations in JavaScript. The checks here keep memory safe; those that explain are in checks.ts.
+#include "product.h"
+
+#include <algorithm>
+
+#include "environment.h"
+#include "floats.h"
+
+namespace specoffload {
+
+namespace {
+
+constexpr size_t most = size_t{1} << 32;
+
+/** multiply(codec, weights, paired, x, y, rows, depth, width, bias, addend, threads) */
+void multiplyFrom(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  guard(env, [&] {
+    ProductCall call;
+    const Codec& codec = codecFrom(info[0]);
+    call.codec = &codec;
+    if (!info[1].IsTypedArray() || info[1].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array)
+      throw RangeError("invalid weights; expected a Uint8Array");
+    const auto weights = info[1].As<Napi::Uint8Array>();
+    call.paired = wholeNumber(info[2], "paired", 1, 1 << 20);
+    call.rows = wholeNumber(info[5], "rows", 0, most);
+    call.depth = wholeNumber(info[6], "depth", 1, 1 << 30);
+    call.width = wholeNumber(info[7], "width", 1, 1 << 30);
+    call.threads = static_cast<int>(wholeNumber(info[10], "threads", 1, maxThreads));
+    if (call.depth % codec.blockElements != 0) throw RangeError("invalid depth; expected whole blocks");
+    if (call.paired > 1 && (call.paired % 2 != 0 || call.width % call.paired != 0))
+      throw RangeError("invalid paired; expected an even divisor of width");
+    if (weights.ByteLength() / codec.bytes(call.depth) < call.width) throw RangeError("invalid weights; too short");
+    call.weights = weights.Data();
+    const Floats x = floatsOf(info[3], "x");
+    const Floats y = floatsOf(info[4], "y");
+    // Both sides are below 2^62: neither product wraps.
+    if (static_cast<double>(call.rows) * static_cast<double>(std::max(call.depth, call.width)) > 1e15)
+      throw RangeError("invalid rows");
+    requireAtLeast(x, call.rows * call.depth, "x");
+    requireAtLeast(y, call.rows * call.width, "y");
+    call.x = x.data;
+    call.y = y.data;
+    call.bias = maybeFloats(info[8], call.width, "bias");
+    call.addend = maybeFloats(info[9], call.rows * call.width, "addend");
+    multiply(call, env.GetInstanceData<Environment>()->workers);
+  });
+}
+
+/** normalise(x, weight, addend, y, rows, width, eps, offset) */
+void normaliseFrom(const Napi::CallbackInfo& info) {
+  guard(info.Env(), [&] {
+    const size_t rows = wholeNumber(info[4], "rows", 0, 1 << 30);
+    const size_t width = wholeNumber(info[5], "width", 1, 1 << 30);
+    const Floats x = floatsOf(info[0], "x");
+    const Floats weight = floatsOf(info[1], "weight");
+    const Floats y = floatsOf(info[3], "y");
+    requireAtLeast(x, rows * width, "x");
+    requireAtLeast(weight, width, "weight");
+    requireAtLeast(y, rows * width, "y");
+    const float* const addend = maybeFloats(info[2], rows * width, "addend");
+    const float eps = info[6].ToNumber().FloatValue();
+    const float offset = info[7].ToNumber().FloatValue();
+    normalise(x.data, weight.data, addend, y.data, rows, width, eps, offset);
+  });
+}
+
+/** activate(activation, gate, up, count, limit, alpha) */
+void activateFrom(const Napi::CallbackInfo& info) {
+  guard(info.Env(), [&] {
+    const std::string name = info[0].ToString().Utf8Value();
+    const Gating gating = name == "silu"        ? Gating::silu
+                          : name == "gelu-tanh" ? Gating::geluTanh
+                          : name == "clamped-swiglu"
+                              ? Gating::clampedSwiglu
+                              : throw RangeError("invalid activation: " + name);
+    const Floats gate = floatsOf(info[1], "gate");
+    const Floats up = floatsOf(info[2], "up");
+    const size_t count = wholeNumber(info[3], "count", 0, size_t{1} << 50);
+    requireAtLeast(gate, count, "gate");
+    requireAtLeast(up, count, "up");
+    activate(gating, gate.data, up.data, count, info[4].ToNumber().FloatValue(), info[5].ToNumber().FloatValue());
+  });
+}
+
+}  // namespace
+
+void initProducts(Napi::Env env, Napi::Object exports) {
+  exports.Set("multiply", Napi::Function::New(env, multiplyFrom, "multiply"));
+  exports.Set("normalise", Napi::Function::New(env, normaliseFrom, "normalise"));
+  exports.Set("activate", Napi::Function::New(env, activateFrom, "activate"));
+}
+
+}  // namespace specoffload

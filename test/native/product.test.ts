@@ -1,0 +1,177 @@
+import { type Codec, codecs, decodeWeights, type NativeCore, type WeightDtype } from '@specoffload/native';
+import { describe, expect, test } from 'vitest';
+import { cores, createRandom, randomWhole } from './helpers.js';
+
+const random = createRandom(7);
+const uniform = (count: number) => Float32Array.from({ length: count }, () => 2 * random() - 1);
+
+/** Random bytes whose fp16 and bf16 numbers, scales among them, are moderate. */
+function storedMatrix(dtype: WeightDtype, width: number, depth: number): Uint8Array {
+  const bytes = codecs[dtype].bytes(depth) * width;
+  if (dtype === 'f32') return new Uint8Array(uniform(width * depth).buffer);
+  for (let tries = 0; tries < 100; tries += 1) {
+    const stored = Uint8Array.from({ length: bytes }, () => randomWhole(random, 0, 255));
+    limitScales(dtype, stored);
+    if (decodeWeights(stored, dtype).every(Number.isFinite)) return stored;
+  }
+  throw new Error(`no finite ${dtype}`);
+}
+
+/** Where a block's numbers of two bytes stand; of the plain ones, each is such a number. */
+const halvesAt: Readonly<Partial<Record<WeightDtype, readonly number[]>>> = {
+  ...{ bf16: [0], f16: [0], q8_0: [0], q4_0: [0], q4_1: [0, 2], q5_0: [0], q5_1: [0, 2] },
+  ...{ q4_k: [0, 2], q5_k: [0, 2], q6_k: [208] },
+};
+
+function limitScales(dtype: WeightDtype, stored: Uint8Array): void {
+  const codec: Codec = codecs[dtype];
+  const blockBytes = codec.bytes(codec.blockElements);
+  for (let at = 0; at < stored.length; at += blockBytes) {
+    for (const half of halvesAt[dtype] ?? []) stored[at + half + 1] = (stored[at + half + 1]! & 0x83) | 0x38;
+    if (dtype === 'mxfp4') stored[at] = 120 + (stored[at]! & 7);
+    if (dtype === 'fp8') stored[at] = stored[at]! & 0xbf;
+  }
+}
+
+interface Problem {
+  readonly dtype: WeightDtype;
+  readonly rows: number;
+  readonly depth: number;
+  readonly width: number;
+  readonly paired: number;
+  readonly weights: Uint8Array;
+  readonly x: Float32Array;
+  readonly bias: Float32Array | null;
+  readonly addend: Float32Array | null;
+}
+
+function problemOf(dtype: WeightDtype, rows: number, width: number, paired: number): Problem {
+  const { blockElements }: Codec = codecs[dtype];
+  const depth = blockElements === 1 ? 521 : blockElements * (blockElements < 256 ? 19 : 3); // more than a panel
+  return {
+    ...{
+      dtype,
+      rows,
+      depth,
+      width,
+      paired,
+      weights: storedMatrix(dtype, width, depth),
+      x: uniform(rows * depth),
+    },
+    bias: width % 2 === 0 ? uniform(width) : null,
+    addend: width % 3 === 0 ? uniform(rows * width) : null,
+  };
+}
+
+function multiply(core: NativeCore, problem: Problem, threads = 1): Float32Array {
+  const y = new Float32Array(problem.rows * problem.width).fill(Number.NaN);
+  core.multiply({ ...problem, y, threads });
+  return y;
+}
+
+/** In double precision, and the sum of the magnitudes that an error is in proportion to. */
+function exactly({ dtype, rows, depth, width, paired, weights, x, bias, addend }: Problem) {
+  const w = decodeWeights(weights, dtype);
+  const lies = (out: number) => {
+    if (paired === 1) return out;
+    const within = out % paired;
+    return out - within + (within < paired / 2 ? 2 * within : 2 * within - paired + 1);
+  };
+  const at = (row: number, out: number) => {
+    const terms = [bias?.[out] ?? 0, addend?.[row * width + out] ?? 0];
+    for (let k = 0; k < depth; k += 1) terms.push(x[row * depth + k]! * w[lies(out) * depth + k]!);
+    return {
+      value: terms.reduce((sum, term) => sum + term, 0),
+      size: terms.reduce((sum, term) => sum + Math.abs(term), 0),
+    };
+  };
+  return Array.from({ length: rows * width }, (_, i) => at(Math.floor(i / width), i % width));
+}
+
+const dtypes = Object.keys(codecs) as WeightDtype[];
+
+describe.each(cores)('products with stored weights, %s', (_, core) => {
+  test.each(dtypes)('%s is what double precision makes of it', (dtype) => {
+    for (const [rows, width, paired] of [
+      [1, 33, 1],
+      [3, 6, 1],
+      [17, 40, 8],
+    ] as const) {
+      const problem = problemOf(dtype, rows, width, paired);
+      const y = multiply(core, problem);
+      for (const [i, { value, size }] of exactly(problem).entries())
+        expect(Math.abs(y[i]! - value)).toBeLessThanOrEqual(1e-6 * size);
+    }
+  });
+
+  test('a row is the same to the bit among any others, on any number of threads', () => {
+    for (const dtype of ['bf16', 'f32', 'q4_k', 'mxfp4'] as const) {
+      const problem = problemOf(dtype, 23, 70, 1);
+      const whole = multiply(core, problem, 3);
+      const { depth, width } = problem;
+      for (const [first, rows] of [
+        [0, 1],
+        [1, 2],
+        [3, 5],
+        [8, 15],
+      ] as const) {
+        const part = { ...problem, rows, x: problem.x.subarray(first * depth, (first + rows) * depth) };
+        const expected = whole.subarray(first * width, (first + rows) * width);
+        expect(multiply(core, part), `${dtype}, ${rows} rows from ${first}`).toEqual(expected);
+      }
+    }
+  });
+
+  test('norms, with what is added to them', () => {
+    for (const width of [1, 7, 48]) {
+      const [x, weight, addend] = [uniform(3 * width), uniform(width), uniform(3 * width)];
+      const y = new Float32Array(3 * width);
+      core.normalise({ ...{ x, weight, addend, y, rows: 3, width }, eps: 1e-5, offset: 1 });
+      for (let row = 0; row < 3; row += 1) {
+        const squares = x
+          .slice(row * width, (row + 1) * width)
+          .reduce((sum, value) => sum + value * value, 0);
+        for (let i = 0; i < width; i += 1) {
+          const value = (x[row * width + i]! / Math.sqrt(squares / width + 1e-5)) * (1 + weight[i]!);
+          expect(y[row * width + i]).toBeCloseTo(value + addend[row * width + i]!, 5);
+        }
+      }
+      core.normalise({ ...{ x, weight, addend: null, y: x, rows: 3, width }, eps: 1e-5, offset: 1 });
+      for (const [i, value] of x.entries()) expect(value).toBeCloseTo(y[i]! - addend[i]!, 5);
+    }
+  });
+
+  test('activations, of what is large and what is no number too', () => {
+    const special = [0, -0, 1, -1, 30, -30, 1e4, -1e4, Number.NaN];
+    const [limit, alpha] = [7, 1.702];
+    const sigmoid = (value: number) => 1 / (1 + Math.exp(-value));
+    const expected = {
+      silu: (g: number, u: number) => g * sigmoid(g) * u,
+      'gelu-tanh': (g: number, u: number) =>
+        0.5 * g * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (g + 0.044715 * g ** 3))) * u,
+      'clamped-swiglu': (g: number, u: number) =>
+        Math.min(g, limit) * sigmoid(alpha * Math.min(g, limit)) * (Math.max(-limit, Math.min(limit, u)) + 1),
+    };
+    for (const activation of Object.keys(expected) as (keyof typeof expected)[]) {
+      const gate = Float32Array.from([...special, ...uniform(30).map((value) => 6 * value)]);
+      const up = uniform(gate.length).map((value) => 10 * value);
+      const values = Array.from(gate, (value, i) => expected[activation](value, up[i]!));
+      core.activate({ activation, gate, up, count: gate.length, limit, alpha });
+      for (const [i, value] of values.entries()) {
+        if (Number.isNaN(value)) expect(gate[i]).toBeNaN();
+        else expect(Math.abs(gate[i]! - value)).toBeLessThanOrEqual(2e-6 * Math.max(1, Math.abs(value)));
+      }
+    }
+  });
+
+  test('calls that do not fit are refused', () => {
+    const problem = problemOf('q8_0', 2, 4, 1);
+    const refusal = (change: Partial<Problem>) => () => multiply(core, { ...problem, ...change });
+    expect(refusal({ depth: 33 })).toThrow('invalid depth: 33; expected a multiple of 32, the block of q8_0');
+    expect(refusal({ weights: problem.weights.subarray(1) })).toThrow(
+      'invalid weights: 2583 bytes; expected at',
+    );
+    expect(refusal({ x: problem.x.subarray(1) })).toThrow('invalid x: 1215 elements; expected at least 1216');
+    expect(refusal({ paired: 3 })).toThrow('invalid paired: 3; expected 1 or an even divisor of width, 4');
+  });
+});
