@@ -97,6 +97,12 @@ describe.skipIf(missingBrowser !== null)(
 
     it('prints charts no wider than a page of A4', async () => {
       const { page } = open;
+      // All have been drawn anew for the wide page.
+      const drawnWidths =
+        '[...document.querySelectorAll(".chart")].map((chart) => Number(chart.dataset.width))';
+      await expect
+        .poll(async () => Math.min(...((await page.evaluate(drawnWidths)) as number[])), { timeout: 60_000 })
+        .toBeGreaterThan(700);
       await page.emulateMedia({ media: 'print' });
       const widths = (await page.evaluate(
         '[...document.querySelectorAll(".canvas .main-svg")].map((svg) => svg.getBoundingClientRect().width)',
