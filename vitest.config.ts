@@ -14,6 +14,7 @@ const alone = [
  * and need not import everything again. Lanes' threads wait for the next file too.
  */
 const pure = [
+  'test/{docs,house}.test.ts',
   'test/input/*.test.ts',
   'test/engine/model/{catalog,checkpoint,config,configuration,families,random}.test.ts',
   'test/engine/model/{reference,rope,spec,write}.test.ts',
@@ -23,7 +24,7 @@ const pure = [
   'test/engine/suffix-automaton.test.ts',
   'test/engine/{device,device-families,isolated-device,vulkan-device,vulkan-golden,not-finite,odd-header,sampling,strategies,topology,twin,unequal-layers}.test.ts',
   'test/engine/{expert-union,virtual-machine}.test.ts',
-  'test/engine/model/{assemble,chat-template,gguf,inflate,long-texts,paired-scales,target-format,text-stream,tokenizer}.test.ts',
+  'test/engine/model/{assemble,chat-template,gguf,inflate,long-texts,paired-scales,real-gguf,target-format,text-stream,tokenizer}.test.ts',
   'test/experiments/{acceptance,bench,figures,inputs,job,notebook-support,plan}/*.test.ts',
   'test/experiments/{profile,reproduce,statistics,store,tunnel}/*.test.ts',
   'test/experiments/cli/{other-lanes,run,runs,usage}.test.ts',
@@ -43,6 +44,8 @@ const longest = [
   'engine/competitors',
   'sweep/shipped',
   'cli/run',
+  'fuzz/fuzz',
+  'page/page.browser',
   'kernel/browser',
   'kernel/session',
   'kernel/kernel',
@@ -50,10 +53,17 @@ const longest = [
   'engine/property',
   'engine/isolated-device',
   'model/inflate',
+  'model/reference',
+  'model/families',
+  'reproduce/reproduce',
+  'model/gguf',
+  'model/chat-template',
   'model/tokenizer',
   'statistics/statistics',
   'engine/golden',
   'engine/strategies',
+  'engine/sampling',
+  'native/vulkan-kernels',
   'engine/wall',
 ];
 
@@ -78,6 +88,8 @@ export default defineConfig({
   test: {
     testTimeout: 120_000,
     hookTimeout: 120_000,
+    // What is waited for comes, however slow the machine: a second is too little beside other work.
+    expect: { poll: { timeout: 60_000 } },
     sequence: { sequencer: LongestFirst },
     projects: [
       {

@@ -19,8 +19,8 @@ it.each([
   ['a name that is too long', 'x'.repeat(256), 'ENAMETOOLONG'],
 ])('%s is refused, before and when it is written', async (_what, place, reason) => {
   const path = place.startsWith('/') ? place : join(folder, place);
-  for (const refused of [assertWritable(path), saveFile(path, 'text')])
-    await expect(refused).rejects.toThrow(
+  for (const write of [() => assertWritable(path), () => saveFile(path, 'text')])
+    await expect(write()).rejects.toThrow(
       new RegExp(`^cannot write \\S+: .*${reason}.*; name a file in a folder that can be written$`),
     );
   expect(await readdir(folder)).toEqual(['file']);

@@ -101,7 +101,7 @@ describe.skipIf(missingBrowser !== null)(
       const drawnWidths =
         '[...document.querySelectorAll(".chart")].map((chart) => Number(chart.dataset.width))';
       await expect
-        .poll(async () => Math.min(...((await page.evaluate(drawnWidths)) as number[])), { timeout: 60_000 })
+        .poll(async () => Math.min(...((await page.evaluate(drawnWidths)) as number[])))
         .toBeGreaterThan(700);
       await page.emulateMedia({ media: 'print' });
       const widths = (await page.evaluate(
