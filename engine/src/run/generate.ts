@@ -2,6 +2,8 @@
 
 import { mapPools } from '../schedule/memory-plan.js';
 import type { Policy } from '../schedule/policy.js';
+import { usesDraft } from '../schedule/strategies/index.js';
+import { CandidateChooser } from '../speculate/candidate-choice.js';
 import type { Sampling } from '../speculate/sampling.js';
 import type { Sequence, SequenceEnds } from '../speculate/sequence.js';
 import { isTransfer, type LaneName } from '../topology/topology.js';
@@ -42,7 +44,11 @@ export async function generate(options: GenerateOptions): Promise<Generated> {
   const { policy } = prepared;
   const windows: Record<PhaseName, TimeWindow[]> = { prefill: [], decode: [] };
   const { waves, waiting } = splitWaves(prepared);
-  const session = createSession(options, waiting);
+  const chooser =
+    usesDraft(policy) && policy.adaptCandidates === 'yes'
+      ? new CandidateChooser(policy.candidates, () => machine.now())
+      : null;
+  const session = createSession(options, waiting, chooser);
   if (!options.isVirtual) await session.placeResidents();
   const setupSpans = dispatcher.spans.length;
   const setupUses = dispatcher.slotUses().length;
@@ -62,7 +68,11 @@ export async function generate(options: GenerateOptions): Promise<Generated> {
     .slice(setupSpans)
     .sort((a, b) => a.startSeconds - b.startSeconds || a.id - b.id);
   const memoryLog = logMemory(prepared.plan, windows, dispatcher.slotUses().slice(setupUses));
-  return { outcome: assemble(options, session, windows, spans), spans, memoryLog };
+  const outcome = assemble(options, session, windows, spans);
+  return {
+    outcome: chooser ? { ...outcome, roundsByCandidates: chooser.rounds } : outcome,
+    ...{ spans, memoryLog },
+  };
 }
 
 /** Waves of batches; with refilling there is one, and the others' sequences wait for places in it. */
@@ -75,11 +85,16 @@ function splitWaves({ waves, sequences, policy }: Prepared): {
   return { waves: all.slice(0, 1), waiting: all.slice(1).flat(2) };
 }
 
-function createSession(options: GenerateOptions, waiting: Sequence[]): Session {
+function createSession(
+  options: GenerateOptions,
+  waiting: Sequence[],
+  chooser: CandidateChooser | null,
+): Session {
   const { prepared, dispatcher, machine, maxNewTokens, ends, isVirtual, onProgress } = options;
   const { sampling, interruptsDraft = false } = options;
   const { plan, policy, drafter, sequences } = prepared;
   return new Session({
+    chooser,
     ...{ plan, policy, drafter, dispatcher, sampling, maxNewTokens, ends, isVirtual },
     ...{ interruptsDraft, waiting },
     onPass: (phase, passes) =>

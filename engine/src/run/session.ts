@@ -1,5 +1,6 @@
 /** A run in progress: the moves of prefill, proposing and verifying, turned into task graphs and awaited. */
 
+import { largest } from '../extremes.js';
 import type { Drafter, Drafting } from '../schedule/drafter.js';
 import { assignBlocks, type Frame, feedOf, lastRows, verifiedRows } from '../schedule/feeds.js';
 import type { MemoryPlan } from '../schedule/memory-plan.js';
@@ -13,6 +14,7 @@ import { createTask, type Task, type TaskHead } from '../schedule/task.js';
 import { residentTasks, WeightStream } from '../schedule/weight-stream.js';
 import { TaskIds } from '../schedule/work.js';
 import { acceptDrawn, countAccepted } from '../speculate/accept.js';
+import type { CandidateChooser } from '../speculate/candidate-choice.js';
 import { noiseKey, uniformOf } from '../speculate/noise.js';
 import type { Sampling } from '../speculate/sampling.js';
 import type { Sequence, SequenceEnds, TargetChoice } from '../speculate/sequence.js';
@@ -37,6 +39,8 @@ export interface SessionOptions {
   readonly isVirtual: boolean;
   /** Whether the device lets urgent work in between the pieces of a draft step. @default false */
   readonly interruptsDraft?: boolean;
+  /** How many candidates a round proposes. @default always the policy's */
+  readonly chooser?: CandidateChooser | null;
   readonly onPass: (phase: PhaseName, passes: number) => void;
 }
 
@@ -83,6 +87,7 @@ export class Session {
   /** Gives every sequence of a wave its room in the caches. */
   assignCaches(sequences: readonly Sequence[]): void {
     assignBlocks(sequences, 'targetBlock');
+    this.#options.chooser?.beginWave();
     this.#drafting?.admit(sequences);
   }
 
@@ -143,7 +148,19 @@ export class Session {
     const wanting = sequences.filter(
       ({ isFinished, candidates }) => !isFinished && (isAhead || candidates.length === 0),
     );
-    await this.#runToEnd(this.#drafting.propose({ pass: this.#passes, batch, sequences: wanting, isAhead }));
+    const candidates = this.#chooseCandidates(batch, sequences, isAhead);
+    if (candidates > 0)
+      await this.#runToEnd(
+        this.#drafting.propose({ pass: this.#passes, batch, sequences: wanting, isAhead, candidates }),
+      );
+    if (!isAhead) this.#options.chooser?.endProposing(batch);
+  }
+
+  #chooseCandidates(batch: number, sequences: readonly Sequence[], isAhead: boolean): number {
+    const { chooser, policy } = this.#options;
+    if (!chooser) return policy.candidates;
+    if (isAhead) return chooser.given(batch);
+    return chooser.choose(batch, largest(sequences.map(({ remaining }) => remaining)));
   }
 
   async #verify(batch: number, sequences: Sequence[]): Promise<void> {
@@ -157,7 +174,9 @@ export class Session {
       const together = feeds.slice(start, start + microBatch);
       frames.push({ batch, feeds: together, headRows: verifiedRows(together) });
     }
+    const mostVerified = largest(feeds.map(({ sequence }) => sequence.candidates.length));
     const results = await this.#targetPass('decode', frames);
+    this.#options.chooser?.endRound(batch, feeds.length, mostVerified);
     await this.#proposingAhead;
     for (const [frame, result] of results.entries()) this.#acceptFrame(frames[frame], result);
     await this.#endRound(batch, sequences);
@@ -178,11 +197,14 @@ export class Session {
     }
   }
 
-  #acceptFrame({ feeds, headRows }: Frame, result: HeadResult): void {
+  #acceptFrame({ batch, feeds, headRows }: Frame, result: HeadResult): void {
+    const { chooser } = this.#options;
     let first = 0;
     for (const { sequence } of feeds) {
       const { length } = sequence.candidates;
-      this.#accept(sequence, result, headRows, first);
+      const wanted = chooser && Math.min(chooser.given(batch), sequence.remaining - 1);
+      const accepted = this.#accept(sequence, result, headRows, first);
+      chooser?.judge(wanted as number, length, accepted);
       first += length + 1;
     }
   }
@@ -190,8 +212,9 @@ export class Session {
   /**
    * Keeps what the target confirms of a sequence's candidates and its own token, and cuts both caches back to it.
    * @param first the first of the sequence's wanted rows
+   * @returns how many candidates stand
    */
-  #accept(sequence: Sequence, result: HeadResult, headRows: Int32Array, first: number): void {
+  #accept(sequence: Sequence, result: HeadResult, headRows: Int32Array, first: number): number {
     const { candidates, nextCandidates } = sequence;
     const { accepted, replacement } = this.#judge(sequence, result, first);
     const choices = new Array<TargetChoice>(accepted + 1);
@@ -215,6 +238,7 @@ export class Session {
     sequence.targetCached = sequence.length - 1;
     if (!holds) this.#drafting?.forget(sequence, sequence.length - 1);
     this.acceptance.count(candidates.length, accepted, sequence.choices.length - before);
+    return accepted;
   }
 
   /** How many of the candidates stand; under the rejection rule, what replaces the first that does not. */

@@ -102,6 +102,8 @@ export interface RunOutcome {
   readonly tokensPerSecond: number;
   readonly phases: Readonly<Record<PhaseName, PhaseReport>>;
   readonly acceptance: AcceptanceReport | null;
+  /** With `adaptCandidates`: rounds of batches, by the number of candidates that was chosen for them. */
+  readonly roundsByCandidates?: readonly number[];
   /** By lane that moves data. */
   readonly bytesMoved: Readonly<Record<LaneName, number>> & { readonly disk: number; readonly link: number };
   /** Peak of each pool. */

@@ -41,7 +41,7 @@ export interface DraftRoundRequest extends DraftRound, Omit<DraftRun, 'placement
  */
 export function buildDraftRound(request: DraftRoundRequest): Task[] {
   const { policy, isCoarse } = request;
-  const proposals = beginProposals(request, policy.candidates).map(
+  const proposals = beginProposals(request).map(
     // Field by field: predictions make millions of them, and to spread each takes longer than all else here.
     ({ sequence, assumed, wanted }): StepwiseProposal => ({
       sequence,

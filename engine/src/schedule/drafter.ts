@@ -80,4 +80,6 @@ export interface DraftRound {
   readonly sequences: readonly Sequence[];
   /** Propose behind the candidates that are being verified, the token that the target adds included. */
   readonly isAhead: boolean;
+  /** Most tokens to propose for a sequence, not counting the target's own where that is guessed, too; at least one. */
+  readonly candidates: number;
 }

@@ -42,14 +42,14 @@ export function lookUpDrafter<const Name extends string>({
         return null;
       };
     },
-    begin({ policy, routes, ids }) {
+    begin({ routes, ids }) {
       const lookUp = open();
       return {
         admit() {},
         bring: () => [],
         forget() {},
         propose(round) {
-          const proposals = beginProposals(round, policy.candidates);
+          const proposals = beginProposals(round);
           if (proposals.length === 0) return [];
           const { pass, batch, isAhead } = round;
           const head: TaskHead = {

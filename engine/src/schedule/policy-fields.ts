@@ -4,72 +4,7 @@
  */
 
 import { mostCandidates } from '../speculate/acceptance.js';
-
-/** The fields that others are derived from. */
-interface Settled {
-  readonly batches: number;
-  readonly decodeBatch: number;
-  readonly attention: 'host' | 'device' | 'split';
-}
-
-type Derive<Value> = (above: Settled, numPrompts: number) => Value;
-
-/**
- * What a field is where nobody has said: a value, one derived from others, the strategy's, or left open until
- * placement sees what fits; all but a value also in words.
- */
-type Default<Value> =
-  | Value
-  | { readonly inWords: string; readonly of: Derive<Value> }
-  | { readonly byStrategy: string }
-  | { readonly byPlacement: string };
-
-/** Names of the planner's axes that set the field, or why a planner leaves it alone. */
-type Axis = readonly string[] | { readonly notSearched: string };
-
-interface Declared<Value, A extends Axis = Axis> {
-  readonly about: 'speculation' | 'batches' | 'places' | 'weights' | 'draft' | 'ends';
-  /** In words, what it is an option of: fields of the same one are tried together. null: the order is tried as a whole. */
-  readonly option: string | null;
-  /** One sentence, or part of one. */
-  readonly meaning: string;
-  /** Values that the local machine runs; the virtual machine runs all. */
-  readonly local: 'all' | readonly Value[];
-  readonly axis: A;
-}
-
-type Words = Readonly<Record<string, string>>;
-
-/** A field as parsers, command lines and docs see it. */
-export type PolicyField =
-  | (Declared<string> & {
-      readonly kind: 'choice';
-      /** What each word means. */
-      readonly words: Words;
-      readonly default: Default<string>;
-    })
-  | (Declared<number> & {
-      readonly kind: 'count' | 'share';
-      readonly limits: readonly [least: number, most: number];
-      readonly default: Default<number>;
-      /** More is lowered to this. */
-      readonly atMost?: Derive<number>;
-    });
-
-const choice = <const W extends Words, const A extends Axis>(
-  field: Declared<keyof W, A> & { readonly words: W; readonly default: Default<keyof W> },
-) => ({ kind: 'choice' as const, ...field });
-
-const count = <const A extends Axis, const D extends Default<number>>(
-  limits: readonly [number, number],
-  field: Declared<number, A> & { readonly default: D; readonly atMost?: Derive<number> },
-) => ({ kind: 'count' as const, limits, ...field });
-
-const share = <const A extends Axis>(field: Declared<number, A> & { readonly default: number }) => ({
-  kind: 'share' as const,
-  limits: [0, 1] as const,
-  ...field,
-});
+import { choice, count, type Settled, share } from './declare-field.js';
 
 const ofBatch = {
   default: { inWords: 'the decode batch', of: ({ decodeBatch }: Settled) => decodeBatch },
@@ -174,6 +109,18 @@ export const policyFields = {
     default: 4,
     local: 'all',
     axis: ['candidates'],
+  }),
+  adaptCandidates: choice({
+    about: 'draft',
+    option: 'candidates',
+    meaning: 'how many of `candidates` a round proposes',
+    words: {
+      no: 'all of them',
+      yes: 'from none to all, whatever brings the most tokens per second by the times and the acceptance that the run has seen',
+    },
+    default: 'no',
+    local: 'all',
+    axis: { notSearched: 'it finds by itself what a search of `candidates` finds' },
   }),
   draftCache: choice({
     ...draftCache,

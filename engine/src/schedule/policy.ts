@@ -1,9 +1,11 @@
 /** The policy: every choice a planner may make, as one readonly object, parsed at the door. */
 
 import { assertPlain, check, is, listWords, type Schema, UserError } from '@specoffload/input';
-import { type OpenField, type Policy, type PolicyField, policyFields } from './policy-fields.js';
+import type { PolicyField } from './declare-field.js';
+import { type OpenField, type Policy, policyFields } from './policy-fields.js';
 
-export { type Policy, type PolicyField, policyFields } from './policy-fields.js';
+export type { PolicyField } from './declare-field.js';
+export { type Policy, policyFields } from './policy-fields.js';
 
 export const policyFieldNames = Object.keys(policyFields) as (keyof Policy)[];
 

@@ -22,7 +22,7 @@ const nothing: readonly number[] = [];
  * Forgets what was proposed for the sequences before, and says what they want now: never more than they could still
  * use, since the target adds a token of its own to those it accepts. Mutates the sequences.
  */
-export function beginProposals({ sequences, isAhead }: DraftRound, candidates: number): Proposal[] {
+export function beginProposals({ sequences, isAhead, candidates }: DraftRound): Proposal[] {
   // When proposing ahead, the first proposal is a guess at the token that the target will add itself.
   const extra = isAhead ? 1 : 0;
   const proposals: Proposal[] = [];

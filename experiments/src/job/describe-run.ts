@@ -56,6 +56,8 @@ function describeFacts(record: RunRecord): string[] {
         `${threeDigits(acceptance.tokensPerRound)} tokens per round; ` +
         `by position ${acceptance.byPosition.map((p) => formatPercent(p.accepted / p.proposed)).join(', ')}`,
     ]);
+  const { roundsByCandidates } = record.result;
+  if (roundsByCandidates !== undefined) facts.push(['candidates', describeChoice(roundsByCandidates)]);
   facts.push(
     ['peak memory', `device ${describePool(memory.device)}, host ${describePool(memory.host)}`],
     [
@@ -77,6 +79,19 @@ function describeFacts(record: RunRecord): string[] {
   if (record.kind === 'measured' && record.machine.core === 'twin')
     facts.push(['core', 'the TypeScript twin, slower than the native one']);
   return alignFacts(facts);
+}
+
+/** `0 in 20 rounds, 4 in 3; proposing did not pay in most of them` */
+function describeChoice(roundsByCandidates: readonly number[]): string {
+  const chosen = roundsByCandidates
+    .map((rounds, candidates) => ({ rounds, candidates }))
+    .filter(({ rounds }) => rounds > 0)
+    .map(({ rounds, candidates }, index) =>
+      index === 0 ? `${candidates} in ${plural(rounds, 'round')}` : `${candidates} in ${formatCount(rounds)}`,
+    );
+  const all = roundsByCandidates.reduce((sum, rounds) => sum + rounds, 0);
+  const wasIdle = (roundsByCandidates[0] ?? 0) > all / 2;
+  return `${chosen.join(', ')}${wasIdle ? '; proposing did not pay in most of them' : ''}`;
 }
 
 /** `decode 34 %: weights 30 %, attention 4 %; prefill 2 %: nothing 2 %`; null in records of earlier versions. */

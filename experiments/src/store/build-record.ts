@@ -212,10 +212,12 @@ function toOutcomeRecord(
   outcome: RunOutcome,
   budgets: { readonly deviceBytes: number; readonly hostBytes: number },
 ): OutcomeRecord {
-  const { newTokens, generatedTokens, seconds, tokensPerSecond, phases, acceptance } = outcome;
+  const { newTokens, generatedTokens, seconds, tokensPerSecond, phases, acceptance, roundsByCandidates } =
+    outcome;
   const { memoryBytes, bytesMoved, passes } = outcome;
   return {
     ...{ newTokens, generatedTokens, seconds, tokensPerSecond, phases, acceptance },
+    ...(roundsByCandidates ? { roundsByCandidates } : {}),
     memory: Object.fromEntries(
       Object.entries(memoryBytes).map(([name, peakBytes]) => [
         name,

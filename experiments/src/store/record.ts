@@ -198,6 +198,11 @@ const outcome = (lanes: Keyed) => ({
       byPosition: listOf(fields({ proposed: count, accepted: count })),
     }),
   ) satisfies Schema<RunResult['acceptance']>,
+  roundsByCandidates: described(
+    orMissing(listOf(count)),
+    '',
+    'rounds of batches by number of candidates, where the run chose it; left out where it was always the same',
+  ),
   memory: fields({ device: poolRecord('device'), host: poolRecord('host') }),
   bytesMoved: fields({
     disk: described(amount, 'B', 'read from disk'),
