@@ -4,12 +4,16 @@ import {
   type Checkpoint,
   type DrafterName,
   localPolicyFields,
+  type MachineModel,
   type PlannedPolicy,
   type PolicyInput,
   planRun,
+  policyFieldNames,
+  policyFields,
   type RunOutcome,
   type StrategyName,
   UserError,
+  usesDraft,
 } from '@specoffload/engine';
 import { openAcceptance } from '../acceptance/open.js';
 import { type LocalSettings, withLimits } from '../inputs/caps.js';
@@ -85,6 +89,7 @@ export async function choosePolicy(request: ChooseRequest, output: Output): Prom
   output.note(
     `plan: ${best.strategy} ${describePolicy(best.policy)}; predicted on ${machine.name} ${describePredicted(plan)}`,
   );
+  if (usesDraft(best.policy)) await warnWhereNothingPays(request, machine, best, output);
   // The run is given every field as it was predicted, number of kept layers included.
   return {
     strategy: best.strategy,
@@ -93,3 +98,30 @@ export async function choosePolicy(request: ChooseRequest, output: Output): Prom
     throughput: throughputOf(best),
   };
 }
+
+/** One sentence before the run, where plain decoding is predicted to be faster than the policy that proposes. */
+async function warnWhereNothingPays(
+  { target, promptLengths, maxNewTokens, fixed, signal }: ChooseRequest,
+  machine: MachineModel,
+  { strategy, policy, outcome }: PlannedPolicy,
+  output: Output,
+): Promise<void> {
+  const kept = Object.entries(fixed).filter(([name]) => !aboutProposing.has(name));
+  const plain = await planRun({
+    ...{ target, draft: null, promptLengths, maxNewTokens, machine, signal, acceptance: null },
+    ...{ strategies: ['none'], fixed: Object.fromEntries(kept), allowed: localPolicyFields },
+    ...{ numSeeds: 1, mostSimulations: 12 },
+  });
+  const [best] = plain.ranked as [PlannedPolicy];
+  if (best.outcome.tokensPerSecond <= outcome.tokensPerSecond) return;
+  const way = policy.adaptCandidates === 'yes' ? '' : ', or add --adapt-candidates yes';
+  output.note(
+    `plan: proposing cannot pay here by this prediction: ${strategy} ${threeDigits(outcome.tokensPerSecond)} tokens/s, ` +
+      `none ${threeDigits(best.outcome.tokensPerSecond)}; take --strategy none${way}`,
+  );
+}
+
+const aboutProposing: ReadonlySet<string> = new Set([
+  ...policyFieldNames.filter((name) => policyFields[name].about === 'draft'),
+  ...['speculation', 'batches'],
+]);

@@ -191,6 +191,16 @@ describe('run --plan', () => {
     expect(stderr).toContain('median over the seeds 2 to 10');
   });
 
+  it('says before it runs where proposing cannot pay', async () => {
+    const args = ['--plan', '--machine', machine, '--acceptance', '0', '--num-prompts', '2'];
+    const size = ['--new-tokens', '4', '--device-memory', '128MB', '--host-memory', '64MB'];
+    const { exitCode, stderr } = await run(...args, ...size, '--strategy', 'serial');
+    expect(exitCode, stderr).toBe(0);
+    expect(stderr).toMatch(
+      /proposing cannot pay here by this prediction: serial \S+ tokens\/s, none \S+; take/,
+    );
+  });
+
   it.each<[string, number, string]>([
     ['--plan --machine ./nowhere.json --acceptance 0.5', 1, 'there is no machine file ./nowhere.json'],
     ['--plan', 1, 'planning with a draft needs its acceptance'],
