@@ -96,6 +96,7 @@ export function fakeResult(changes: Partial<RunResult> = {}): RunResult {
       prefillOrder: 'layer-major',
       draftBatch: 2,
       candidates: 4,
+      adaptCandidates: 'no',
       draftCache: 'resident',
       pinnedLayers: 0,
       keptLayers: 0,
