@@ -4,6 +4,7 @@ import {
   type Checkpoint,
   f32Arithmetic,
   noCaps,
+  type Policy,
   parseModelSpec,
   type RunResult,
   type Span,
@@ -88,6 +89,7 @@ export function fakeResult(changes: Partial<RunResult> = {}): RunResult {
   };
   return {
     strategy: 'serial',
+    // Of a run from before candidates could be adapted, whose key must stay.
     policy: {
       speculation: 'serial',
       decodeBatch: 2,
@@ -96,7 +98,6 @@ export function fakeResult(changes: Partial<RunResult> = {}): RunResult {
       prefillOrder: 'layer-major',
       draftBatch: 2,
       candidates: 4,
-      adaptCandidates: 'no',
       draftCache: 'resident',
       pinnedLayers: 0,
       keptLayers: 0,
@@ -105,7 +106,7 @@ export function fakeResult(changes: Partial<RunResult> = {}): RunResult {
       ...{ projections: 'device', streaming: 'ahead', attentionWeights: 'streamed', experts: 'all' },
       ...{ hostExpertRows: 0, hostShare: 0, pageLocked: 1, draftPlacement: 'start' },
       ...{ ending: 'own-limit', refill: 'no' },
-    },
+    } as Policy,
     generatedTokens: 4,
     memoryBytes: { device: 4e8, host: 1e8 },
     sequences: [

@@ -32,6 +32,10 @@ export async function runEngine(request: RunRequest): Promise<RunResult> {
   assertLocal(request);
   const sampling = parseSampling(request.sampling ?? greedy);
   const prepared = prepare(request, request.machine, formatsOf(request.device));
+  if (sampling?.rule === 'rejection' && prepared.policy.adaptCandidates === 'yes')
+    throw new UserError(
+      'invalid adaptCandidates: yes; under the rejection rule a text depends on how many candidates there were, which would depend on measured times: expected no, or another rule',
+    );
   return withMachine(request, prepared, async (machine, dispatcher, setupStart) => {
     let setupSeconds = 0;
     const generated = await generate({
