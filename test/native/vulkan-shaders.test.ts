@@ -129,6 +129,13 @@ function dispatchesOf(limits: KernelLimits): Dispatch<number>[] {
   ]);
 }
 
+test('nothing to compute is no workgroup', () => {
+  const [weights, common] = [{ address: 0, format: 'bf16', rowBytes: 16 } as const, { x: 0, y: 0, rows: 0 }];
+  const { groups } = matmul({ ...common, weights, depth: 8, width: 8, isAligned: true }, leastLimits);
+  expect(groups).toEqual([0, 1, 1]);
+  expect(gather({ source: 0, target: 0, indices: 0, rows: 0, width: 8 }, leastLimits).groups[0]).toBe(0);
+});
+
 test.each([
   ['the least that Vulkan grants', leastLimits],
   [

@@ -62,7 +62,7 @@ export function matmul<A>(operation: Matmul<A>, limits: KernelLimits): Dispatch<
   const { shared, formats } = argumentsOf(operation);
   if (rows <= fewRows) {
     const shape = fewShape(rows, depth, width, limits);
-    const groups = spread(Math.ceil(width / shape.numOutputs), limits);
+    const groups = spread(rows === 0 ? 0 : Math.ceil(width / shape.numOutputs), limits);
     return createDispatch('matmul-few', { ...shared, constants: { ...formats, ...shape }, groups });
   }
   const shape = tileShape(rows, width, limits);
@@ -305,7 +305,7 @@ function powerOfTwoFrom(count: number): number {
 
 /** Workgroups along one axis, or where that takes no more, along two. */
 export function spread(count: number, { workgroups }: KernelLimits): [number, number, number] {
-  const y = Math.ceil(count / workgroups);
+  const y = Math.max(1, Math.ceil(count / workgroups));
   return [Math.ceil(count / y), y, 1];
 }
 

@@ -1,6 +1,9 @@
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { type GpuBench, runGpuBench, verdicts } from '../../../experiments/src/bench/gpu/main.js';
 import type { Rung } from '../../../experiments/src/bench/gpu/matmul-ladder.js';
+import { projectDirectory } from '../../../experiments/src/paths.js';
 import { createOutput } from '../../../experiments/src/terminal/output.js';
 import { whyNoVulkan } from '../../engine/vulkan.js';
 
@@ -51,3 +54,15 @@ it.skipIf(whyNoVulkan !== null)(
       expect(flopsPerSecond).toBeCloseTo((2 * rows * depth * width) / seconds, 0);
   },
 );
+
+it('says in a sentence what is missing where there is no driver', () => {
+  const program = join(projectDirectory, 'experiments', 'dist', 'cli', 'main.js');
+  const { status, stderr } = spawnSync(process.execPath, [program, 'bench', '--gpu'], {
+    ...{
+      encoding: 'utf8',
+      env: { ...process.env, VK_ICD_FILENAMES: '/nowhere', VK_DRIVER_FILES: '/nowhere' },
+    },
+  });
+  expect(status).toBe(1);
+  expect(stderr).toMatch(/^specoffload: (?!unexpected)[^\n]*Vulkan[^\n]*\n$/);
+});

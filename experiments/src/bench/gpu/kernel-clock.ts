@@ -33,6 +33,15 @@ export class KernelClock {
     this.#poolBytes = poolBytes;
   }
 
+  /** Whether what stands for a GPU is the processor, which takes hours for a card's seconds. */
+  static isProcessor(index: number): boolean {
+    try {
+      return loadVulkan().listDevices()[index]?.type === 'processor';
+    } catch (error) {
+      throw toRefusal(error);
+    }
+  }
+
   /**
    * @param hostBytes zeros in host memory, from `spaces.host` on, where the GPU reaches that
    * @throws UserError when there is no such GPU, or it has no such memory
@@ -50,8 +59,7 @@ export class KernelClock {
       });
       return new KernelClock(facts, id, session.id, poolBytes, host);
     } catch (error) {
-      const { code, message } = error as { code?: unknown; message: string };
-      throw code === 'VULKAN' ? new UserError(message, { cause: error }) : error;
+      throw toRefusal(error);
     }
   }
 
@@ -114,4 +122,10 @@ export class KernelClock {
     const [start, end] = await this.#queue.submit(list, new Uint8Array(), 0);
     return (end - start) / turns;
   }
+}
+
+/** Of what is missing here, in the words of whoever misses it. */
+function toRefusal(error: unknown): unknown {
+  const { code, message } = error as { code?: unknown; message: string };
+  return code === 'VULKAN' ? new UserError(message, { cause: error }) : error;
 }

@@ -41,7 +41,10 @@ const errorBounds = { f32: 1e-6, f16: 2 ** -11, bf16: 2 ** -8 };
 
 /** @throws Error when a number is wrong, after all have been said */
 export async function runGpuBench({ index, quick, output, signal }: GpuBenchOptions): Promise<GpuBench> {
-  const sizes = quick ? quickLadder : fullLadder;
+  const isProcessor = KernelClock.isProcessor(index);
+  if (isProcessor && !quick) output.note('bench: the device is a processor: the small version');
+  const isSmall = quick || isProcessor;
+  const sizes = isSmall ? quickLadder : fullLadder;
   const clock = await KernelClock.open(index, ladderBytes(sizes));
   try {
     const { name: device, driver } = clock.facts;
@@ -50,7 +53,7 @@ export async function runGpuBench({ index, quick, output, signal }: GpuBenchOpti
     const copyBytesPerSecond = await measureCopies(clock, sizes.weightBytes / 2);
     const gapSeconds = await measureGap(clock);
     output.note('bench: the link');
-    const link = await measureLink(index, quick ? 2 ** 21 : 2 ** 29, quick ? 256 : 4096);
+    const link = await measureLink(index, isSmall ? 2 ** 21 : 2 ** 29, isSmall ? 256 : 4096);
     const rungs = await climbLadder(clock, sizes, ({ format, rows, depth, width }) => {
       signal.throwIfAborted();
       output.note(`bench: ${rows} rows of ${depth} x ${width} in ${format}`);
