@@ -1,6 +1,6 @@
 /** Drafters without a model, which look up how a text goes on: one task on the host for all sequences of a round. */
 
-import { sum } from '../extremes.js';
+import { largest, sum } from '../extremes.js';
 import type { Sequence } from '../speculate/sequence.js';
 import type { Routes } from '../topology/topology.js';
 import type { Drafter, PlaceDraft, RoundWork } from './drafter.js';
@@ -36,7 +36,7 @@ export function lookUpDrafter<const Name extends string>({
     ...{ name, checkpoint: null, heeds: ['candidates'], laneIn, roundWork, guess },
     reserve({ demand }) {
       if (bytesPerToken === 0) return nothingPlaced;
-      const tokens = Math.max(...demand.sequenceTokens.map(sum));
+      const tokens = largest(demand.sequenceTokens.map(sum));
       return ({ host }) => {
         host.place(`${name}'s texts`, bytesPerToken * tokens);
         return null;
