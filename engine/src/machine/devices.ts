@@ -91,7 +91,9 @@ function find(choice: string): { kind: string; driver: DeviceDriver; index: numb
   const named = choice === 'auto' ? findCard() : choice;
   const [, kind = '', index = '0'] = /^(\w+)(?::(\d{1,3}))?$/.exec(named) ?? [];
   if (Object.hasOwn(drivers, kind)) return { kind, driver: drivers[kind], index: Number(index) };
-  throw new UserError(`invalid device: ${choice}; expected ${[...deviceKinds, 'auto'].join(' or ')}`);
+  throw new UserError(
+    `invalid device: ${choice}; expected ${[...deviceKinds, 'auto'].join(' or ')} (of several GPUs, vulkan:1 is the second)`,
+  );
 }
 
 /** The first discrete card that can compute here, or the processor. */

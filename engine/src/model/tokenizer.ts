@@ -69,7 +69,7 @@ export function assertSameVocabulary(target: VocabularyOwner, draft: VocabularyO
   const pair = `target ${target.checkpoint.directory} and draft ${draft.checkpoint.directory}`;
   if (targetSize !== draftSize) {
     throw new UserError(
-      `${pair} have vocabularies of ${targetSize} and ${draftSize} tokens; expected the same; choose a draft of the target's family`,
+      `${pair} have vocabularies of ${targetSize} and ${draftSize} tokens; expected the same; choose a draft of the target's family, a drafter without a model, or a strategy that does not speculate`,
     );
   }
   if (target.tokenizer?.digest === draft.tokenizer?.digest) return;

@@ -5,7 +5,7 @@ import { type DeviceChoice, deviceKinds, nameDevice } from '@specoffload/engine'
 /** What computes where nobody says otherwise. */
 export const usualDevice = 'cpu';
 
-export const deviceWords = [...deviceKinds, 'auto'].join(', ');
+export const deviceWords = `${[...deviceKinds, 'auto'].join(', ')} (of several GPUs, vulkan:1 is the second)`;
 
 /**
  * The device's one name, which is part of specs and keys.

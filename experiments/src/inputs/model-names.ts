@@ -8,7 +8,7 @@ import { quote, UserError } from '@specoffload/input';
 export async function assertModelOrDirectory(name: string): Promise<void> {
   if (await exists(name)) return;
   throw new UserError(
-    `unknown model: ${quote(name)}; expected ${nearestModels(name)}, or a checkpoint's directory, of which there is none by that name`,
+    `unknown model: ${quote(name)}; expected ${nearestModels(name)}, or a checkpoint's directory or .gguf file, of which there is none by that name`,
   );
 }
 
@@ -24,7 +24,7 @@ export async function assertModelDirectory(name: string): Promise<void> {
   throw new UserError(
     isKnown
       ? `${name} is known by its sizes alone, which simulate and plan can predict; expected a checkpoint's directory, since a run needs its weights`
-      : `there is no model ${quote(name)}; expected a checkpoint's directory with config.json and safetensors files; check the path, or predict ${nearestModels(name)} with simulate or plan`,
+      : `there is no model ${quote(name)}; expected a checkpoint's directory with config.json and safetensors files, or a .gguf file; check the path, or predict ${nearestModels(name)} with simulate or plan`,
   );
 }
 
@@ -39,9 +39,15 @@ function nearestModels(name: string): string {
   return nearestFirst(name, Object.keys(modelCatalog)).slice(0, 6).join(', ');
 }
 
-/** By the number of letters to change, put in or leave out; equals keep their order. */
+/**
+ * Those of which it is the beginning, then by the number of letters to change, put in or leave out; equals keep their
+ * order.
+ */
 export function nearestFirst(name: string, words: readonly string[]): string[] {
-  const distances = new Map(words.map((word) => [word, editDistance(name.slice(0, 64).toLowerCase(), word)]));
+  const start = name.slice(0, 64).toLowerCase();
+  const distanceTo = (word: string) =>
+    start !== '' && word.startsWith(start) ? 0 : editDistance(start, word);
+  const distances = new Map(words.map((word) => [word, distanceTo(word)]));
   return [...words].sort((a, b) => distances.get(a)! - distances.get(b)!);
 }
 

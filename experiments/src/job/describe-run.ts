@@ -1,6 +1,13 @@
 /** One run in words, for people: throughput, lanes by phase, acceptance, memory, traffic. */
 
-import { idleCauses, inUsualOrder, type LaneName, largest, type PhaseName } from '@specoffload/engine';
+import {
+  type DeviceFacts,
+  idleCauses,
+  inUsualOrder,
+  type LaneName,
+  largest,
+  type PhaseName,
+} from '@specoffload/engine';
 import { printable } from '@specoffload/input';
 import { choicesIn, type PhaseRecord, type RunRecord } from '../store/index.js';
 import {
@@ -45,8 +52,11 @@ function describeFacts(record: RunRecord): string[] {
   const { acceptance, memory, bytesMoved, seconds, passes } = record.result;
   const directReads = record.kind === 'simulated' || record.result.directReads;
   const facts: [string, string][] = [];
-  const { drafter } = choicesIn(record.spec);
+  const { drafter, sampling } = choicesIn(record.spec);
   if (drafter !== undefined) facts.push(['drafter', `${drafter}, no model`]);
+  if (sampling !== undefined) facts.push(['drawn', describeSampling(sampling)]);
+  if (record.kind === 'measured' && record.result.device)
+    facts.push(['computed by', describeGpu(record.result.device)]);
   const idle = describeIdle(record.result.phases);
   if (idle !== null) facts.push(['device idle', idle]);
   if (acceptance !== null)
@@ -92,6 +102,19 @@ function describeChoice(roundsByCandidates: readonly number[]): string {
   const all = roundsByCandidates.reduce((sum, rounds) => sum + rounds, 0);
   const wasIdle = (roundsByCandidates[0] ?? 0) > all / 2;
   return `${chosen.join(', ')}${wasIdle ? '; proposing did not pay in most of them' : ''}`;
+}
+
+/** `temperature 0.8, topP 0.9`. */
+function describeSampling(sampling: object): string {
+  return Object.entries(sampling)
+    .map(([name, value]) => `${name} ${value}`)
+    .join(', ');
+}
+
+/** `NVIDIA H100, host memory imported`. */
+function describeGpu({ name, link }: DeviceFacts): string {
+  const copies = { imported: 'host memory imported', staged: 'copies by staging buffers', none: 'no copies' };
+  return `${printable(name)}, ${copies[link]}`;
 }
 
 /** `decode 34 %: weights 30 %, attention 4 %; prefill 2 %: nothing 2 %`; null in records of earlier versions. */

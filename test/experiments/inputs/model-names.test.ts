@@ -12,6 +12,8 @@ describe('a name that means no model', () => {
     ['mixtral-8x7', 'mixtral-8x7b'],
     ['llama3.1-8b', 'llama-3.1-8b'],
     ['Mistral-7B', 'mistral-7b'],
+    ['qwen3-30b', 'qwen3-30b-a3b'],
+    ['gpt-oss', 'gpt-oss-120b'],
   ])('%s: %s comes first', (name, first) => {
     const listed = nearestFirst(name, names);
     expect(listed[0]).toBe(first);

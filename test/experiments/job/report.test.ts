@@ -38,6 +38,15 @@ describe('describeRun', () => {
       target passes  2; 0 tokens that rounding could have chosen otherwise"
     `);
   });
+
+  it('says how tokens were drawn, and which card computed', () => {
+    const device = { name: 'some card', driver: '1.0', link: 'imported' as const, hasCopyQueue: true };
+    const spec = { ...fakeRun().spec, sampling: { temperature: 0.8, topP: 0.9 } };
+    const record = buildRecord(fakeRun({ spec, result: fakeResult({ device }) }), 0);
+    const text = describeRun(record);
+    expect(text).toMatch(/^drawn +temperature 0\.8, topP 0\.9$/m);
+    expect(text).toMatch(/^computed by +some card, host memory imported$/m);
+  });
 });
 
 describe('the main job', () => {

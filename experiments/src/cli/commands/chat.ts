@@ -47,8 +47,12 @@ export function addChatCommand(program: Command, context: CommandContext): void 
     .description(
       'talk to a target that streams from disk, line by line; replies come as their tokens are accepted, and no record is written',
     )
-    .option('--target <dir>', 'target checkpoint directory', displayPath(pairPaths.target))
-    .option('--draft <dir>', 'draft checkpoint directory', displayPath(pairPaths.draft))
+    .option(
+      '--target <path>',
+      'target: a checkpoint directory or a .gguf file',
+      displayPath(pairPaths.target),
+    )
+    .option('--draft <path>', 'draft: the same', displayPath(pairPaths.draft))
     .option(
       '--strategy <name>',
       `${strategyNames.join(', ')} (default: serial where something proposes, none where only a target is given)`,

@@ -18,8 +18,8 @@ export function addInspectCommand(model: Command, _context: CommandContext): voi
     .command('inspect')
     .description('print architecture, parameters, bytes by role and by layer')
     .argument(
-      '<directory>',
-      'a directory with config.json, with weights or without, or a model of the catalogue',
+      '<model>',
+      'a directory with config.json, with weights or without, a .gguf file, or a model of the catalogue',
     );
   command.option(
     '--target-format <which>',

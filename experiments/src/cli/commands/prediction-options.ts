@@ -62,7 +62,7 @@ export function addPredictionOptions(command: Command): Command {
     )
     .option(
       '--target <which>',
-      `a model of the catalogue (${Object.keys(modelCatalog).join(', ')}) or a directory with config.json, with weights or without`,
+      `a model of the catalogue (${Object.keys(modelCatalog).join(', ')}), a directory with config.json, with weights or without, or a .gguf file`,
       'mixtral-8x7b',
     )
     .option(
@@ -143,6 +143,10 @@ export async function openPrediction(
   const machine = withMemoryOptions(await openMachine(options.machine), options);
   const target = await openOrDescribeModel(options.target, options.unit, options.targetFormat);
   const draftName = options.draft ?? usualDraft(options.target);
+  if (hasModel && options.draft === undefined && draftName === 'none')
+    output.note(
+      `${target.name} has no usual draft, so nothing proposes; name one by --draft, or --drafter prompt-lookup, to predict what it would bring`,
+    );
   const draft = hasModel && draftName !== 'none' ? await openOrDescribeModel(draftName, options.unit) : null;
   return {
     ...{ machine, target, draft, maxNewTokens, acceptance, seed },

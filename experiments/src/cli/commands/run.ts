@@ -83,8 +83,12 @@ export function addRunCommand(program: Command, context: CommandContext): void {
     .description(
       'generate with a target that streams from disk; write the record, the timeline and the tokens',
     )
-    .option('--target <dir>', 'target checkpoint directory', displayPath(pairPaths.target))
-    .option('--draft <dir>', 'draft checkpoint directory', displayPath(pairPaths.draft))
+    .option(
+      '--target <path>',
+      'target: a checkpoint directory or a .gguf file',
+      displayPath(pairPaths.target),
+    )
+    .option('--draft <path>', 'draft: the same', displayPath(pairPaths.draft))
     .option(
       '--prompts <which>',
       'a workload (code, prose, dialogue, reference) or a file: .txt with a prompt per line, ' +
@@ -133,7 +137,7 @@ export function addRunCommand(program: Command, context: CommandContext): void {
     'specoffload run --strategy serial --prompts code --num-prompts 4 --new-tokens 32',
     'specoffload run --target mixtral/ --draft mistral/ --prompts mine.txt --device-memory 24GiB --host-memory 64GiB',
     'specoffload run --strategy serial --drafter prompt-lookup --prompts reference',
-    'specoffload run --prompt "It was a dark and" --temperature 0.8 --stop "\\n"',
+    'specoffload run --prompt "It was a dark and" --temperature 0.8 --stop $\'\\n\'',
     'specoffload run --plan --acceptance 0.7 --prompts code',
     'specoffload tunnel --like env1 --out tunnel.json && specoffload run --tunnel tunnel.json --strategy flexgen',
   ).action(async (options: RunCommandOptions) => {

@@ -74,6 +74,11 @@ export function addRunsRankCommand(runs: Command, context: CommandContext): void
     const [latest] = filled;
     if (latest === undefined) {
       const metric = rankings[0]?.metric ?? options.metric ?? defaultMetric;
+      const isPoint = stored.some(({ record }) => record.point !== undefined);
+      if (stored.length > 0 && !isPoint)
+        throw new UserError(
+          `the runs of ${asked.name} are no points of an experiment; expected some that \`specoffload sweep\` made; \`specoffload runs diff\` compares two of these`,
+        );
       throw new UserError(
         `no runs of ${asked.name} have ${metric}; \`specoffload sweep\` makes some, \`specoffload runs list\` shows what is there`,
       );
