@@ -169,6 +169,8 @@ describe('a drafter without a model', () => {
       const predicted = await simulateRun({ ...imagined(), drafter, acceptance: trace });
       expect(predicted.acceptance?.accepted).toBe(run.acceptance?.accepted);
       expect(predicted.passes).toBe(run.passes);
+      // What is not found is not verified either.
+      expect(predicted.acceptance?.proposed).toBe(run.acceptance?.proposed);
     },
   );
 

@@ -51,13 +51,19 @@ export async function recordAcceptance(request: RecordAcceptanceRequest): Promis
   );
   const proposals = await proposeBehind(beginnings, request);
   const runs = beginnings.map(({ rest }, index) => countAgreement(proposals[index], rest));
-  let first = 0;
-  const perText = texts.map(({ newIds }) => {
-    const own = runs.slice(first, first + newIds.length);
-    first += newIds.length;
-    return own;
-  });
-  return { kind: 'recorded', name, candidates, newTokens, sequences: perText };
+  const perText = (counts: readonly number[]) => {
+    let first = 0;
+    return texts.map(({ newIds }) => {
+      const own = counts.slice(first, first + newIds.length);
+      first += newIds.length;
+      return own;
+    });
+  };
+  const numProposed = proposals.map(({ length }) => length);
+  return {
+    ...{ kind: 'recorded', name, candidates, newTokens, sequences: perText(runs) },
+    ...(numProposed.some((count) => count < candidates) ? { proposed: perText(numProposed) } : {}),
+  };
 }
 
 /** As the drafter would if all of a text were known to it; a model all texts together. */

@@ -1,11 +1,12 @@
 /** Drafters without a model, which look up how a text goes on: one task on the host for all sequences of a round. */
 
 import { largest, sum } from '../extremes.js';
+import type { Oracle } from '../speculate/acceptance.js';
 import type { Sequence } from '../speculate/sequence.js';
 import type { Routes } from '../topology/topology.js';
 import type { Drafter, PlaceDraft, RoundWork } from './drafter.js';
 import type { DraftResult } from './ops.js';
-import { beginProposals, draftPriority, imagineProposals, keepProposal } from './proposals.js';
+import { beginProposals, draftPriority, imagineProposals, keepProposal, type Proposal } from './proposals.js';
 import { createTask, type TaskHead } from './task.js';
 
 /** Looks behind a sequence and tokens that are taken for its next ones. */
@@ -24,6 +25,14 @@ export interface LookUpDrafter<Name extends string> {
 const laneIn = (routes: Routes) => routes.computing('draft', 'host');
 
 const nothingPlaced: PlaceDraft = () => null;
+
+/** How many of the wanted candidates a prediction finds: all, unless its acceptance says how many there were. */
+function countFound(oracle: Oracle, { sequence, assumed, wanted }: Proposal): number {
+  return Math.min(
+    wanted,
+    oracle.proposes?.(sequence.index, sequence.choices.length + assumed.length) ?? wanted,
+  );
+}
 
 export function lookUpDrafter<const Name extends string>({
   name,
@@ -66,7 +75,9 @@ export function lookUpDrafter<const Name extends string>({
               }),
             }),
             imagine: (oracle) => ({
-              ids: proposals.map((proposal) => imagineProposals(oracle, [proposal], 0, proposal.wanted)),
+              ids: proposals.map((proposal) =>
+                imagineProposals(oracle, [proposal], 0, countFound(oracle, proposal)),
+              ),
             }),
             onEnd: (result) => {
               const { ids: found } = result as DraftResult<readonly number[]>;

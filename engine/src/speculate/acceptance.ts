@@ -13,6 +13,8 @@ const mostNewTokens = 1 << 20;
 export interface Oracle {
   /** Whether the candidate `step` places after new token `position` of a sequence would be what the target chooses. */
   accepts(sequence: number, position: number, step: number): boolean;
+  /** How many candidates there would be after new token `position` of a sequence, at most; left out: as many as wanted. */
+  proposes?(sequence: number, position: number): number;
   /** How many of `rows` choose each of the experts. */
   chooseExperts(rows: number, numExperts: number, expertsPerToken: number): readonly number[];
 }
@@ -38,6 +40,8 @@ export interface AcceptanceTrace {
   readonly newTokens: number;
   /** (sequence, new token) */
   readonly sequences: readonly (readonly number[])[];
+  /** (sequence, new token): how many were proposed there, where that is not always what was wanted. */
+  readonly proposed?: readonly (readonly number[])[] | undefined;
 }
 
 export type Acceptance = AcceptanceRates | AcceptanceTrace;
@@ -64,6 +68,7 @@ const file = is.variant('kind', {
         least: 1,
         expected: 'a list of sequences',
       }),
+      proposed: is.orMissing(is.listOf(is.listOf(is.wholeFrom(0, mostCandidates)))),
     }),
     ({ candidates, sequences }) => sequences.every((runs) => runs.every((run) => run <= candidates)),
     ({ candidates }) => `lists of at most ${candidates}, the candidates that were tried`,
@@ -115,7 +120,11 @@ export function assertAnswers(acceptance: Acceptance, demand: AcceptanceDemand):
 
 /** Draws what a run would have computed, from one stream of random numbers. */
 export function createOracle(acceptance: Acceptance, random: Random, routingSkew = 0): Oracle {
+  const proposed = acceptance.kind === 'recorded' ? acceptance.proposed : undefined;
   return {
+    ...(proposed
+      ? { proposes: (sequence, position) => proposed[sequence]?.[position] ?? Number.POSITIVE_INFINITY }
+      : {}),
     accepts:
       acceptance.kind === 'recorded'
         ? (sequence, position, step) => step < (acceptance.sequences[sequence]?.[position] ?? 0)

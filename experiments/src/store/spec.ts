@@ -192,8 +192,8 @@ export function specOfPrediction(request: Omit<SimulationRequest, 'seed' | 'sign
 export function answersOf(acceptance: Acceptance): Acceptance {
   const { name } = acceptance;
   if (acceptance.kind === 'rates') return { kind: 'rates', name, byPosition: acceptance.byPosition };
-  const { candidates, newTokens, sequences } = acceptance;
-  return { kind: 'recorded', name, candidates, newTokens, sequences };
+  const { candidates, newTokens, sequences, proposed } = acceptance;
+  return { kind: 'recorded', name, candidates, newTokens, sequences, ...(proposed ? { proposed } : {}) };
 }
 
 /** @param who was held against the texts of a run */
