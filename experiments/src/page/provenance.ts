@@ -1,6 +1,6 @@
 /** Where a report's numbers come from: code, machine, models, and how many runs of which kind. */
 
-import type { RunRecord } from '../store/index.js';
+import { gpuOf, type RunRecord } from '../store/index.js';
 import { formatBytes, formatCount } from '../terminal/format.js';
 import type { Subject } from './subject.js';
 
@@ -18,11 +18,11 @@ export function provenanceFacts({ runs }: Subject): Fact[] {
     ['machine', distinctTexts(records, describeMachine)],
     [
       'computed on',
-      distinctTexts(
-        records,
-        ({ provenance: { cpu, cores, memoryBytes } }) =>
-          `${cpu}, ${cores} cores, ${formatBytes(memoryBytes)}`,
-      ),
+      distinctTexts(records, (record) => {
+        const { cpu, cores, memoryBytes } = record.provenance;
+        const gpu = gpuOf(record);
+        return `${cpu}, ${cores} cores, ${formatBytes(memoryBytes)}${gpu === null ? '' : `; ${gpu}`}`;
+      }),
     ],
     ['Node', distinctTexts(records, ({ provenance }) => provenance.node)],
     [

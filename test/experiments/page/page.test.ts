@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { metricCharts, ratioCharts } from '../../../experiments/src/page/charts.js';
 import { createSubject, renderPage } from '../../../experiments/src/page/index.js';
+import { provenanceFacts } from '../../../experiments/src/page/provenance.js';
 import { acceptanceCharts, predictionCharts } from '../../../experiments/src/page/run-charts.js';
 import { bestPoint, cut } from '../../../experiments/src/page/slices.js';
 import { verdicts } from '../../../experiments/src/page/verdicts.js';
@@ -26,6 +27,14 @@ const subjectOf = (records: readonly RunRecord[], question: object = {}) =>
     records.map((record) => ({ record, folder: '/nowhere' })),
     { name: 'test', question: '', ...question },
   );
+
+it('says which GPU computed', () => {
+  const record = fakeRecord({ axes: { system: 'a' }, tokensPerSecond: 1 });
+  if (record.kind !== 'measured') throw new Error('a measured record was expected');
+  const device = { name: 'some card', driver: '1.0', link: 'imported' as const, hasCopyQueue: true };
+  const facts = provenanceFacts(subjectOf([{ ...record, result: { ...record.result, device } }]));
+  expect(new Map(facts).get('computed on')).toEqual([expect.stringMatching(/^some cpu, .*; some card$/)]);
+});
 
 it('leaves out points that were run again later with other settings, and says so', () => {
   const at = (day: number, key: string, tokensPerSecond: number) => {
