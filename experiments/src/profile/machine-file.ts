@@ -177,7 +177,11 @@ function fitTransfers(spans: readonly Span[]): { overheadSeconds: number; bytesP
     means.map(({ key }) => [1, key]),
     means.map(({ seconds }) => seconds),
   );
-  return { overheadSeconds, bytesPerSecond: 1 / secondsPerByte };
+  if (secondsPerByte > 0) return { overheadSeconds, bytesPerSecond: 1 / secondsPerByte };
+  // Larger ones took no longer, as small ones may where something else held them up: all their time counts as their bytes'.
+  const sum = (of: (mean: (typeof means)[number]) => number) =>
+    means.reduce((all, mean) => all + of(mean), 0);
+  return { overheadSeconds: 0, bytesPerSecond: sum(({ key }) => key) / sum(({ seconds }) => seconds) };
 }
 
 /** overhead + rows * per row + flops / rate: rotation and copies go by rows, scores by the cache that rows see. */

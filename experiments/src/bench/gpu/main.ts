@@ -1,6 +1,6 @@
 /** The ladder for a GPU: what its kernels reach of what the card has. */
 
-import { parseQuantity } from '@specoffload/input';
+import { parseQuantity, UserError } from '@specoffload/input';
 import { startsFinite } from '@specoffload/native';
 import { readParts } from '../../inputs/machine-parts.js';
 import { formatFlops, formatPercent, formatRate } from '../../terminal/format.js';
@@ -9,11 +9,25 @@ import { type Column, formatTable } from '../../terminal/table.js';
 import { KernelClock } from './kernel-clock.js';
 import { describeLink, type LinkRates, measureLink } from './link-rates.js';
 import { climbLadder, fullLadder, ladderBytes, quickLadder, type Rung } from './matmul-ladder.js';
+import {
+  climbStrategies,
+  formatStrategies,
+  resultsOf,
+  type StrategyRung,
+  strategySizes,
+} from './strategies.js';
+import { verdicts } from './verdicts.js';
 
 export interface GpuBenchOptions {
   /** Of several GPUs. */
   readonly index: number;
   readonly quick: boolean;
+  /** Whether strategies are run too. @default true */
+  readonly strategies?: boolean;
+  /** Budget of the strategies; their target is several times as large. @default 2 GB */
+  readonly deviceBytes?: number | undefined;
+  /** Records go to results/reference/gpu. @default false */
+  readonly keep?: boolean;
   readonly output: Output;
   readonly signal: AbortSignal;
 }
@@ -27,6 +41,9 @@ export interface Peaks {
 export interface GpuBench {
   readonly device: string;
   readonly driver: string;
+  /** Not a driver for the processor. */
+  readonly isCard: boolean;
+  readonly isQuick: boolean;
   readonly sheet: Peaks;
   /** Within the card's memory, bytes read and bytes written together. */
   readonly copyBytesPerSecond: number;
@@ -34,34 +51,57 @@ export interface GpuBench {
   readonly gapSeconds: number;
   readonly link: LinkRates;
   readonly rungs: readonly Rung[];
+  /** None where they were left out. */
+  readonly strategies: readonly StrategyRung[];
 }
 
 /** Of products added up in fp32 in whatever order, of inputs as they are or narrowed to 16 bits. */
 const errorBounds = { f32: 1e-6, f16: 2 ** -11, bf16: 2 ** -8 };
 
-/** @throws Error when a number is wrong, after all have been said */
-export async function runGpuBench({ index, quick, output, signal }: GpuBenchOptions): Promise<GpuBench> {
+/** @throws Error when a number is wrong, after all have been said; UserError when there is no card whose records to keep */
+export async function runGpuBench(options: GpuBenchOptions): Promise<GpuBench> {
+  const { index, output, signal } = options;
   const isProcessor = KernelClock.isProcessor(index);
-  if (isProcessor && !quick) output.note('bench: the device is a processor: the small version');
-  const isSmall = quick || isProcessor;
-  const sizes = isSmall ? quickLadder : fullLadder;
+  if (isProcessor && !options.quick) output.note('bench: the device is a processor: the small version');
+  const quick = options.quick || isProcessor;
+  const kernels = await measureKernels({ ...options, quick });
+  sayLadder(kernels, output);
+  const { deviceBytes = null, keep = false, strategies = true } = options;
+  const keepIn = keep ? resultsOf(kernels.device) : null;
+  const sizes = strategySizes(quick, deviceBytes);
+  const request = { index, sizes, keepIn, output, signal };
+  const bench = { ...kernels, strategies: strategies ? await climbStrategies(request) : [] };
+  if (strategies) output.say(formatStrategies(bench.strategies));
+  for (const line of verdicts(bench)) output.say(line);
+  output.document(bench);
+  return bench;
+}
+
+type KernelBench = Omit<GpuBench, 'strategies'>;
+
+/** The GPU's memory is given back before anything else runs on it. */
+async function measureKernels({ index, quick, keep, output, signal }: GpuBenchOptions): Promise<KernelBench> {
+  const sizes = quick ? quickLadder : fullLadder;
   const clock = await KernelClock.open(index, ladderBytes(sizes));
   try {
-    const { name: device, driver } = clock.facts;
+    const { name: device, driver, type } = clock.facts;
+    const isCard = type !== 'processor';
+    if (keep && (!isCard || quick))
+      throw new UserError(
+        `${isCard ? 'the small form' : device} says nothing about a card, so its records are not kept; leave out --keep`,
+      );
     const sheet = await findPeaks(device);
     output.say(`${device}, ${driver}`);
     const copyBytesPerSecond = await measureCopies(clock, sizes.weightBytes / 2);
     const gapSeconds = await measureGap(clock);
     output.note('bench: the link');
-    const link = await measureLink(index, isSmall ? 2 ** 21 : 2 ** 29, isSmall ? 256 : 4096);
+    const link = await measureLink(index, quick ? 2 ** 21 : 2 ** 29, quick ? 256 : 4096);
     const rungs = await climbLadder(clock, sizes, ({ format, rows, depth, width }) => {
       signal.throwIfAborted();
       output.note(`bench: ${rows} rows of ${depth} x ${width} in ${format}`);
     });
-    const bench = { device, driver, sheet, copyBytesPerSecond, gapSeconds, link, rungs };
-    sayLadder(bench, output);
-    output.document(bench);
-    return bench;
+    const kind = { device, driver, isCard, isQuick: quick };
+    return { ...kind, sheet, copyBytesPerSecond, gapSeconds, link, rungs };
   } finally {
     await clock.close();
   }
@@ -94,7 +134,7 @@ async function measureGap(clock: KernelClock): Promise<number> {
   return clock.secondsEach(nothing, 200);
 }
 
-function sayLadder(bench: GpuBench, output: Output): void {
+function sayLadder(bench: KernelBench, output: Output): void {
   const { sheet, copyBytesPerSecond, gapSeconds, link, rungs } = bench;
   const share = (rate: number, peak: number | null) => (peak === null ? '-' : formatPercent(rate / peak));
   const columns: Column<Rung>[] = [
@@ -127,29 +167,4 @@ function sayLadder(bench: GpuBench, output: Output): void {
       `${wrong.length} of ${rungs.length} products are wrong, the first with ${wrong[0].rows} rows`,
     );
   output.say(`all ${rungs.length} products are right`);
-  for (const line of verdicts(bench)) output.say(line);
-}
-
-/** What is wanted of a card: few rows at the pace of its memory, many near what its arithmetic allows. */
-export function verdicts({ sheet, copyBytesPerSecond, rungs }: GpuBench): string[] {
-  const most = (of: readonly Rung[], rate: (rung: Rung) => number) => Math.max(0, ...of.map(rate));
-  const few = rungs.filter(({ rows, format }) => rows <= 16 && format === 'bf16');
-  const memory = sheet.memoryBytesPerSecond ?? copyBytesPerSecond;
-  const lines = [
-    judge('few rows, of memory bandwidth', most(few, (rung) => rung.weightBytesPerSecond) / memory, 0.7),
-  ];
-  const many = rungs.filter(({ rows, format }) => rows >= 512 && format === 'bf16');
-  if (sheet.flopsPerSecond !== null && many.length > 0)
-    lines.push(
-      judge(
-        '512 rows and more, of bf16 peak',
-        most(many, (rung) => rung.flopsPerSecond) / sheet.flopsPerSecond,
-        0.4,
-      ),
-    );
-  return lines;
-}
-
-function judge(what: string, reached: number, wanted: number): string {
-  return `${reached >= wanted ? 'reached' : 'missed'}: ${what}: ${formatPercent(reached)}, wanted ${formatPercent(wanted)}`;
 }

@@ -1,6 +1,8 @@
 /** `specoffload bench`: how close the engine comes to the limits of this machine. */
 
 import type { Command } from 'commander';
+import { parseBytes } from '../../inputs/sizes.js';
+import { UsageError } from '../../terminal/errors.js';
 import {
   type CommandContext,
   type CommonOptions,
@@ -14,6 +16,8 @@ interface BenchCommandOptions extends CommonOptions {
   /** true: the first. */
   readonly gpu?: number | true;
   readonly acceptance?: true;
+  readonly deviceMemory?: string;
+  readonly keep?: true;
 }
 
 export function addBenchCommand(program: Command, context: CommandContext): void {
@@ -26,12 +30,18 @@ export function addBenchCommand(program: Command, context: CommandContext): void
       '--gpu [number]',
       "a GPU's kernels instead, against its limits; of several that with this number",
       wholeNumber('--gpu', 0, 99),
-    );
+    )
+    .option(
+      '--device-memory <size>',
+      "with --gpu: the strategies' budget on it, of which their target is four times (default: 2GB)",
+    )
+    .option('--keep', 'with --gpu: keep records of the strategies in results/reference/gpu/');
   withCommonOptions(command, 'specoffload bench --quick').action(async (options: BenchCommandOptions) => {
     const common = { quick: options.quick === true, output: outputFor(options), signal: context.signal };
+    refuseWithoutGpu(options);
     if (options.gpu !== undefined) {
       const { runGpuBench } = await import('../../bench/gpu/main.js');
-      await runGpuBench({ ...common, index: options.gpu === true ? 0 : options.gpu });
+      await runGpuBench({ ...common, ...toGpuOptions(options) });
     } else if (options.acceptance) {
       const { benchAcceptance } = await import('../../bench/acceptance.js');
       await benchAcceptance(common);
@@ -40,4 +50,18 @@ export function addBenchCommand(program: Command, context: CommandContext): void
       await runBenchmarks(common);
     }
   });
+}
+
+function refuseWithoutGpu({ gpu, deviceMemory, keep }: BenchCommandOptions): void {
+  const flag = deviceMemory !== undefined ? '--device-memory' : keep ? '--keep' : null;
+  if (gpu === undefined && flag !== null)
+    throw new UsageError(`${flag} is of the bench of a GPU; add --gpu, or leave ${flag} out`);
+}
+
+function toGpuOptions({ gpu, deviceMemory, keep }: BenchCommandOptions) {
+  return {
+    index: typeof gpu === 'number' ? gpu : 0,
+    deviceBytes: deviceMemory === undefined ? undefined : parseBytes('--device-memory', deviceMemory),
+    keep: keep === true,
+  };
 }
