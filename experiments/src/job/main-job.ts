@@ -111,7 +111,10 @@ function checkTokens([reference, ...others]: readonly ExecutedRun[]): TokenCheck
 }
 
 /** One prompt of each workload, then the next of each: so both of two batches get some of everything. */
-export async function loadMixedWorkload(promptsPerWorkload: number, vocabulary: Vocabulary): Promise<Workload> {
+export async function loadMixedWorkload(
+  promptsPerWorkload: number,
+  vocabulary: Vocabulary,
+): Promise<Workload> {
   const workloads = await Promise.all(
     workloadNames.map((name) => loadWorkload(name, promptsPerWorkload, vocabulary)),
   );
