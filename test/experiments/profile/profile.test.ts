@@ -66,9 +66,9 @@ describe('a machine file', () => {
     return spans;
   }
 
-  it('has the rates that the spans show, and can be read back', () => {
-    const run: RunResult = { ...fakeRun().result, spans: spansOf() };
-    const file = buildMachineFile(
+  function fileOf(spans: Span[]) {
+    const run: RunResult = { ...fakeRun().result, spans };
+    return buildMachineFile(
       {
         name: 'local',
         description: 'test',
@@ -82,6 +82,19 @@ describe('a machine file', () => {
       },
       [run],
     );
+  }
+
+  it('has a mean rate of transfers of which larger ones took no longer', () => {
+    const spans = spansOf().map((span) => {
+      if (span.kind !== 'upload') return span;
+      return { ...span, endSeconds: span.startSeconds + (span.bytes === 1e6 ? 0.03 : 0.025) };
+    });
+    const machine = flattenMachine(parseMachineModel(fileOf(spans), 'test.json'));
+    expect(machine.link.bytesPerSecond / (1.1e7 / 0.055)).toBeCloseTo(1, 2);
+  });
+
+  it('has the rates that the spans show, and can be read back', () => {
+    const file = fileOf(spansOf());
     expect(file).toMatchObject({ measuredBy: [{ kind: 'measured', strategy: 'serial' }], formats: 'fp32' });
     const machine = flattenMachine(parseMachineModel(file, 'test.json'));
     expect(machine.link.bytesPerSecond / 4e9).toBeCloseTo(1, 2);
