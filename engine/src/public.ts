@@ -221,10 +221,8 @@ export {
 export { type RecordAcceptanceRequest, recordAcceptance } from './run/record-acceptance.js';
 export {
   acceptGreedy,
-  acceptSampled,
   chanceByCoupling,
   chanceByRejection,
-  type SampledAcceptance,
 } from './speculate/accept.js';
 export {
   type Acceptance,

@@ -1,7 +1,6 @@
 import {
   AcceptanceCounter,
   acceptGreedy,
-  acceptSampled,
   chanceByCoupling,
   chanceByRejection,
   createRandom,
@@ -56,25 +55,13 @@ describe('the chance that a candidate stands', () => {
       const rows = drawRows(drawn, [{ noise, numTokens: 1, numRows: 1, tokens: () => [] }]);
       const candidate = drawToken(other, rows, 0).id;
       if (drawToken(logits, rows, 0).id === candidate) coupled += 1;
-      const coins = [random.uniform(), random.uniform()] as const;
-      const outcome = acceptSampled(candidate, draft, target, ...coins);
+      const outcome = judge(candidate, draft, target, [random.uniform(), random.uniform()]);
       if (outcome.accepted) accepted += 1;
       counts[outcome.token]! += 1;
-      // The engine's own form knows only the tokens that have a share.
-      const { replacement } = acceptDrawn({
-        ...{ candidates: [candidate], draft: [withShare(draft)], target: [withShare(target)], first: 0 },
-        coins: () => coins,
-      });
-      expect(replacement ?? candidate).toBe(outcome.token);
     }
     return { target, draft, counts, coupled: coupled / draws, accepted: accepted / draws };
   }
   const drawn = parseSampling({ temperature: 1, seed: 2 }) as Sampling;
-
-  function withShare(probabilities: Float64Array) {
-    const ids = Int32Array.from(probabilities.keys()).filter((id) => probabilities[id]! > 1e-12);
-    return { ids, shares: Float64Array.from(ids, (id) => probabilities[id]!) };
-  }
 
   it('is certain of candidates that nobody drew, and ends at the first that falls', () => {
     const target = [0.5, 0.5, 0].map(() => withShare(Float64Array.of(0.5, 0.5, 0)));
@@ -107,7 +94,7 @@ describe('the chance that a candidate stands', () => {
   });
 });
 
-describe('acceptSampled', () => {
+describe('acceptDrawn', () => {
   it.each<{ title: string; draft: number[]; target: number[]; coins: [number, number]; expected: object }>([
     {
       title: 'always accepts what the target likes at least as much',
@@ -145,8 +132,7 @@ describe('acceptSampled', () => {
       expected: { accepted: false, token: 1 },
     },
   ])('$title', ({ draft, target, coins, expected }) => {
-    const outcome = acceptSampled(0, Float64Array.from(draft), Float64Array.from(target), ...coins);
-    expect(outcome).toEqual(expected);
+    expect(judge(0, Float64Array.from(draft), Float64Array.from(target), coins)).toEqual(expected);
   });
 
   it.each<{ title: string; draft: number[]; target: number[] }>([
@@ -159,7 +145,7 @@ describe('acceptSampled', () => {
       target: [0, 0.5, 0.25, 0.25, 0],
     },
   ])('follows the target whatever the draft: $title', ({ draft, target }) => {
-    const random = createRandom(3, 'acceptSampled');
+    const random = createRandom(3, 'acceptDrawn');
     const draftProbs = Float64Array.from(draft);
     const targetProbs = Float64Array.from(target);
     const numDraws = 20_000;
@@ -167,7 +153,7 @@ describe('acceptSampled', () => {
     let accepted = 0;
     for (let draw = 0; draw < numDraws; draw += 1) {
       const candidate = sample(draftProbs, random.uniform());
-      const outcome = acceptSampled(candidate, draftProbs, targetProbs, random.uniform(), random.uniform());
+      const outcome = judge(candidate, draftProbs, targetProbs, [random.uniform(), random.uniform()]);
       counts[outcome.token] += 1;
       if (outcome.accepted) accepted += 1;
     }
@@ -183,6 +169,26 @@ describe('acceptSampled', () => {
     expect(Math.abs(accepted / numDraws - overlap)).toBeLessThan(2 / Math.sqrt(numDraws));
   });
 });
+
+/** Only the tokens that have a share. */
+function withShare(probabilities: Float64Array) {
+  const ids = Int32Array.from(probabilities.keys()).filter((id) => probabilities[id]! > 1e-12);
+  return { ids, shares: Float64Array.from(ids, (id) => probabilities[id]!) };
+}
+
+/** The rejection rule at one position: whether its candidate stands, and the token there. */
+function judge(
+  candidate: number,
+  draft: Float64Array,
+  target: Float64Array,
+  coins: readonly [number, number],
+) {
+  const { accepted, replacement } = acceptDrawn({
+    ...{ candidates: [candidate], draft: [withShare(draft)], target: [withShare(target)], first: 0 },
+    coins: () => coins,
+  });
+  return { accepted: accepted === 1, token: replacement ?? candidate };
+}
 
 function sample(probs: Float64Array, coin: number): number {
   let rest = coin;

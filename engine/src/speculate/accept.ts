@@ -28,45 +28,6 @@ export function countAccepted(
   return accepted;
 }
 
-/** Outcome of the rejection rule at one position. */
-export interface SampledAcceptance {
-  readonly accepted: boolean;
-  /** The candidate, or the token drawn in its place. */
-  readonly token: number;
-}
-
-/**
- * The rejection rule, after which a token is distributed exactly as the target's probabilities say, whatever the
- * draft's were. Source: Leviathan et al., arXiv 2211.17192, section 2.3.
- *
- * @param candidate token drawn from `draftProbs`
- * @param draftProbs (vocab), sums to 1, positive at the candidate
- * @param targetProbs (vocab), sums to 1
- * @param coin uniform in [0, 1), decides acceptance
- * @param residualCoin uniform in [0, 1), draws the replacement from max(0, target - draft)
- */
-export function acceptSampled(
-  candidate: number,
-  draftProbs: Float64Array,
-  targetProbs: Float64Array,
-  coin: number,
-  residualCoin: number,
-): SampledAcceptance {
-  if (coin * draftProbs[candidate] < targetProbs[candidate]) return { accepted: true, token: candidate };
-  let mass = 0;
-  for (let id = 0; id < targetProbs.length; id += 1) mass += Math.max(0, targetProbs[id] - draftProbs[id]);
-  let rest = residualCoin * mass;
-  let token = -1;
-  for (let id = 0; id < targetProbs.length; id += 1) {
-    const weight = Math.max(0, targetProbs[id] - draftProbs[id]);
-    if (weight === 0) continue;
-    token = id; // the last one with weight serves a coin that rounding carries past the end
-    if (rest < weight) break;
-    rest -= weight;
-  }
-  return { accepted: false, token };
-}
-
 /** A sequence's candidates under the rejection rule. */
 export interface DrawnCandidates {
   readonly candidates: readonly number[];
@@ -80,7 +41,9 @@ export interface DrawnCandidates {
 }
 
 /**
- * The rejection rule over the candidates, up to the first that falls.
+ * The rejection rule over the candidates, up to the first that falls: tokens are distributed exactly as the target's
+ * shares say, whatever the draft's were. Source: Leviathan et al., arXiv 2211.17192, section 2.3.
+ *
  * @returns how many stand, and what replaces the next; null where all stand
  */
 export function acceptDrawn({ candidates, draft, target, first, coins }: DrawnCandidates): {

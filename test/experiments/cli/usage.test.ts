@@ -39,7 +39,7 @@ const wrong: readonly (readonly [args: string, message: string])[] = [
   ['tunnel --like env1 --out x --num-prompts 1', 'invalid --num-prompts: 1; expected a whole number from 2'],
   ['tunnel --like env1 --out x --acceptance 2', 'invalid --acceptance: 2; expected a rate from 0 to 1'],
   ['model', 'Usage: specoffload model'],
-  ['model inspect', "missing required argument 'directory'"],
+  ['model inspect', "missing required argument 'model'"],
   ['model inflate --source a', "required option '--target <dir>' not specified"],
   ['model inflate --source a --target b --layers 0', 'invalid --layers: 0'],
   ['model logits --target a', "required option '--ids <file>' not specified"],
