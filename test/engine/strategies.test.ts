@@ -300,7 +300,7 @@ describe('a run', () => {
     const paced = (hostFlopsPerSecond: number) =>
       run('none', policy, { machine: { ...settings, caps: { hostFlopsPerSecond } } });
     const free = await run('none', policy, { machine: settings });
-    const [once, twice] = [await paced(4e6), await paced(2e6)];
+    const [once, twice] = [await paced(12e6), await paced(6e6)];
     expect([once.outputDigest, twice.outputDigest]).toEqual([free.outputDigest, free.outputDigest]);
     const busy = ({ spans }: RunResult, kind: Span['kind']) =>
       spans
@@ -310,17 +310,17 @@ describe('a run', () => {
       .filter(({ lane, kind }) => lane === 'host' && kind === 'expert')
       .reduce((sum, span) => sum + span.flops, 0);
     expect(flops).toBeGreaterThan(0);
-    expect(busy(once, 'expert') / (flops / 4e6)).toBeGreaterThan(0.95);
+    expect(busy(once, 'expert') / (flops / 12e6)).toBeGreaterThan(0.95);
     expect(busy(twice, 'expert') / busy(once, 'expert')).toBeGreaterThan(1.6);
     expect(busy(twice, 'expert') / busy(once, 'expert')).toBeLessThan(2.4);
     const read = await run('none', policy, {
-      machine: { ...settings, caps: { hostWeightBytesPerSecond: 2e6 } },
+      machine: { ...settings, caps: { hostWeightBytesPerSecond: 6e6 } },
     });
     const experts = read.spans.filter(
       ({ lane, kind, flops: own }) => lane === 'host' && kind === 'expert' && own > 0,
     );
     const { hiddenSize, ffnSize } = summarise(target.spec);
-    const seconds = (3 * hiddenSize * ffnSize * 4) / 2e6;
+    const seconds = (3 * hiddenSize * ffnSize * 4) / 6e6;
     for (const { startSeconds, endSeconds } of experts)
       expect(endSeconds - startSeconds).toBeGreaterThan(0.95 * seconds);
     expect([read.outputDigest, experts.length > 0]).toEqual([free.outputDigest, true]);

@@ -1,5 +1,6 @@
 /** What is wanted of a card, and whether it got there. */
 
+import { largest } from '@specoffload/engine';
 import { mean } from 'simple-statistics';
 import { formatPercent } from '../../terminal/format.js';
 import type { GpuBench } from './main.js';
@@ -57,7 +58,7 @@ function strategyWishes({ strategies, link }: GpuBench): Wish[] {
   const ratio = (value: number | undefined, by: number | undefined) =>
     value === undefined || by === undefined ? null : value / by;
   const speeds = ['specoffload', 'pick'].flatMap((name) => of(name)?.measured.tokensPerSecond ?? []);
-  const best = speeds.length === 0 ? undefined : Math.max(...speeds);
+  const best = speeds.length === 0 ? undefined : largest(speeds);
   return [
     {
       what: 'link in decode of none, of the best pinned copy',
