@@ -20,7 +20,7 @@ import { validationMessages } from './vulkan.js';
 
 const golden = readGolden('mixtral').prompts;
 const prompts = golden.map(({ ids }) => ids);
-const expected = golden.map(({ greedy_ids }) => greedy_ids);
+const expected = golden.map(({ greedy_ids }) => greedy_ids.slice(0, 12));
 const streamed: PolicyInput = { pinnedLayers: 0, keptLayers: 0 };
 let target: Checkpoint;
 let dense: Checkpoint;
