@@ -2,7 +2,7 @@
 
 import type { JsonRecord } from '@specoffload/input';
 import type { ConfigValues } from '../config-values.js';
-import type { FfnSpec, ModelSpec } from '../spec.js';
+import type { FfnSpec, ModelSpec, RouterSpec } from '../spec.js';
 
 /** Names of the number of experts: `alias` is another name of `field`, and is set last (`attribute_map` in transformers). */
 export interface ExpertFields {
@@ -22,6 +22,11 @@ export function parseExpertCounts(
     config.warn(`${field} ${named} contradicts ${alias} ${numExperts}`, `${alias} holds`);
   const expertsPerToken = config.count('num_experts_per_tok', numExperts, missing.expertsPerToken);
   return { numExperts, expertsPerToken };
+}
+
+/** A router without biases, whose weights `norm_topk_prob` makes sum to one. */
+export function parseTopKRouter(config: ConfigValues): RouterSpec {
+  return { weights: config.flag('norm_topk_prob') ? 'renormalised' : 'as-is', biases: false };
 }
 
 /** See `Family.sizeFields`. */

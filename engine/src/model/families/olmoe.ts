@@ -12,7 +12,7 @@ import {
   expertTensors,
   parseDecoder,
 } from './decoder.js';
-import { type ExpertFields, expertSizeFields, parseExpertCounts } from './experts.js';
+import { type ExpertFields, expertSizeFields, parseExpertCounts, parseTopKRouter } from './experts.js';
 import type { Family } from './family.js';
 import { refuseMixedLayers } from './window.js';
 
@@ -48,12 +48,7 @@ export const olmoe: Family = {
       qkNorm: { over: 'projection', norm: decoder.norm },
     });
     const counts = parseExpertCounts(config, expertFields, { numExperts: 64, expertsPerToken: 8 });
-    const weights = config.flag('norm_topk_prob') ? 'renormalised' : 'as-is';
-    const layer = {
-      attention,
-      norms,
-      ffn: { ...ffn, ...counts, router: { weights, biases: false } as const },
-    };
+    const layer = { attention, norms, ffn: { ...ffn, ...counts, router: parseTopKRouter(config) } };
     const layers = createLayers(decoder.numLayers, () => layer);
     return createSpec('olmoe', decoder, layers, { ...decoderTensors, ...expertTensors });
   },

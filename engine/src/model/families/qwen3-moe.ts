@@ -10,7 +10,7 @@ import {
   expertTensors,
   parseDecoder,
 } from './decoder.js';
-import { type ExpertFields, expertSizeFields, parseExpertCounts } from './experts.js';
+import { type ExpertFields, expertSizeFields, parseExpertCounts, parseTopKRouter } from './experts.js';
 import type { Family } from './family.js';
 import { parseQwenAttention, parseQwenSameWindow, qwenDefaults } from './qwen2.js';
 
@@ -56,7 +56,7 @@ function parseExperts(
   return {
     ...parseExpertCounts(config, expertFields, { numExperts: 128, expertsPerToken: 8 }),
     width: config.count('moe_intermediate_size', 2 ** 20, 768),
-    router: { weights: config.flag('norm_topk_prob') ? 'renormalised' : 'as-is', biases: false },
+    router: parseTopKRouter(config),
   };
 }
 
