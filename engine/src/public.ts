@@ -26,6 +26,7 @@ export {
 } from './machine/measure-device.js';
 export type { Checkpoint, GroupKind, TensorRef, WeightGroup } from './model/types.js';
 export { runEngine, runLogits } from './run/engine.js';
+export { Talk, type TalkRequest, type Turn, type TurnResult } from './run/talk.js';
 export {
   defaultReadsInFlight,
   type GeneratedSequence,

@@ -1,6 +1,6 @@
 /** Rotary position tables, rounded to fp32 where Hugging Face rounds. Source: transformers 5.18, `modeling_rope_utils.py`. */
 
-import type { AttentionSpec, Llama3RopeScaling, RopeSpec, YarnRopeScaling } from './spec.js';
+import type { AttentionSpec, Llama3RopeScaling, ModelSpec, RopeSpec, YarnRopeScaling } from './spec.js';
 
 export interface RopeTables {
   readonly cos: Float32Array; // (position, headDim / 2)
@@ -27,6 +27,14 @@ export function createRopeTables(attention: Rotated, numPositions: number): Rope
     }
   }
   return { cos, sin };
+}
+
+/** Whether a text has the same rotations in tables of either length, so that its keys can be kept from one to the other. */
+export function rotatesAlike({ layers }: ModelSpec, onePositions: number, otherPositions: number): boolean {
+  return layers.every(({ attention }) => {
+    const other = inverseFrequencies(attention, otherPositions);
+    return inverseFrequencies(attention, onePositions).every((value, index) => value === other[index]);
+  });
 }
 
 /** What cos and sin are multiplied with. */

@@ -96,6 +96,12 @@ export class Dispatcher implements TaskListener {
     ];
   }
 
+  /** Drops the trace so far. */
+  forgetSpans(): void {
+    this.#spans.length = 0;
+    this.#slotUses.length = 0;
+  }
+
   /** The slot that a task took and still holds. */
   slotOf(taskId: number): number {
     const hold = this.#holds.get(taskId);

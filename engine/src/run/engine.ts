@@ -1,20 +1,15 @@
 /** The engine: a run on this machine, for real. */
 
 import { createHash } from 'node:crypto';
-import { currentSignal, UserError } from '@specoffload/input';
+import { currentSignal } from '@specoffload/input';
 import { formatsOf } from '../machine/devices.js';
-import { isDescribed } from '../model/describe.js';
-import type { Checkpoint } from '../model/types.js';
-import { localPolicyFields } from '../schedule/policy.js';
-import { resolvePolicy } from '../schedule/resolve.js';
 import { strategyNamed } from '../schedule/strategies/index.js';
-import { greedy, parseSampling } from '../speculate/sampling.js';
-import type { Sequence, SequenceEnds } from '../speculate/sequence.js';
+import type { Sequence } from '../speculate/sequence.js';
 import { measureGaps } from '../trace/report.js';
-import { Dispatcher, toError } from './dispatcher.js';
+import type { Dispatcher } from './dispatcher.js';
 import { type Generated, generate } from './generate.js';
-import { LocalMachine } from './local-machine.js';
-import { explainNotFinite, NotFiniteError } from './not-finite.js';
+import type { LocalMachine } from './local-machine.js';
+import { assertLocal, cutToLimit, endsOf, guarded, openMachine, samplingOf } from './local-run.js';
 import { assertNewTokens, type Prepared, prepare } from './prepare.js';
 import { Session } from './session.js';
 import { isNearTie } from './ties.js';
@@ -30,12 +25,8 @@ import type { LogitsRequest, RunRequest, RunResult } from './types.js';
 export async function runEngine(request: RunRequest): Promise<RunResult> {
   assertNewTokens(request.maxNewTokens);
   assertLocal(request);
-  const sampling = parseSampling(request.sampling ?? greedy);
   const prepared = prepare(request, request.machine, formatsOf(request.device));
-  if (sampling?.rule === 'rejection' && prepared.policy.adaptCandidates === 'yes')
-    throw new UserError(
-      'invalid adaptCandidates: yes; under the rejection rule a text depends on how many candidates there were, which would depend on measured times: expected no, or another rule',
-    );
+  const sampling = samplingOf(request, prepared.policy);
   return withMachine(request, prepared, async (machine, dispatcher, setupStart) => {
     let setupSeconds = 0;
     const generated = await generate({
@@ -79,38 +70,6 @@ export async function runLogits(request: LogitsRequest): Promise<Float32Array[]>
   });
 }
 
-function endsOf({ stopAtEos, target, maxNewTokens, onToken }: RunRequest): SequenceEnds {
-  const eosTokenIds = new Set(stopAtEos === false ? [] : target.spec.eosTokenIds);
-  if (!onToken) return { eosTokenIds };
-  // While it waits for others, a sequence may write beyond its limit, which nobody asked for.
-  const told = new Map<number, number>();
-  return {
-    eosTokenIds,
-    onToken(sequence, id) {
-      const count = (told.get(sequence) ?? 0) + 1;
-      told.set(sequence, count);
-      return count > maxNewTokens ? undefined : onToken(sequence, id);
-    },
-  };
-}
-
-/** @throws UserError when there are no weights, or the policy asks for what only the virtual machine does. */
-function assertLocal({ strategy, policy: input = {}, prompts, target, draft }: RunRequest): void {
-  for (const model of [target, draft])
-    if (model && isDescribed(model))
-      throw new UserError(
-        `${model.name} is known by its configuration alone, which simulate and plan can predict; expected a checkpoint with weights`,
-      );
-  const policy = resolvePolicy(strategyNamed(strategy), input, prompts.length);
-  for (const [field, words] of Object.entries(localPolicyFields)) {
-    const value = policy[field as keyof typeof localPolicyFields];
-    if (!(words as readonly unknown[]).includes(value))
-      throw new UserError(
-        `invalid ${field}: ${value}; only the virtual machine does that, expected ${words.join(' or ')} for a run on this machine`,
-      );
-  }
-}
-
 /** Starts the lanes, lends them to `work`, and ends them whatever happens. */
 async function withMachine<T>(
   request: RunRequest,
@@ -120,21 +79,11 @@ async function withMachine<T>(
   const { signal = currentSignal() } = request;
   signal?.throwIfAborted();
   const setupStart = performance.now() / 1000;
-  const machine = await LocalMachine.create(plan, request.machine, request.device);
-  const dispatcher = new Dispatcher(machine);
-  const onAbort = () => dispatcher.fail(toError(signal?.reason));
-  signal?.addEventListener('abort', onAbort, { once: true });
+  const { machine, dispatcher, close } = await openMachine(request, plan);
   try {
-    signal?.throwIfAborted();
-    return await work(machine, dispatcher, setupStart);
-  } catch (error) {
-    if (!(error instanceof NotFiniteError)) throw error;
-    const model = error.place.model === 'draft' ? request.draft : request.target;
-    throw await explainNotFinite(error.place, model as Checkpoint, signal);
+    return await guarded(request, dispatcher, signal, () => work(machine, dispatcher, setupStart));
   } finally {
-    signal?.removeEventListener('abort', onAbort);
-    await dispatcher.drain();
-    await machine.close();
+    await close();
   }
 }
 
@@ -167,14 +116,6 @@ function assembleResult(
     directReads: machine.readsDirectly,
     laneGaps: Object.fromEntries(machine.lanes.map(({ name }) => [name, measureGaps(spans, name)])),
   };
-}
-
-/** What was asked for of a sequence: what it generated beyond its limit, while it waited for others, is dropped. */
-function cutToLimit({ choices, stopReason }: Sequence, maxNewTokens: number) {
-  return {
-    choices: choices.slice(0, maxNewTokens),
-    stopReason: choices.length > maxNewTokens ? 'length' : (stopReason ?? 'length'),
-  } as const;
 }
 
 function digestOutput(sequences: readonly Pick<Sequence, 'choices'>[]): string {

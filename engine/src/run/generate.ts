@@ -1,7 +1,7 @@
 /** A whole run: wave by wave, prefill and then rounds until all sequences are done; and its result. */
 
 import { mapPools } from '../schedule/memory-plan.js';
-import type { Policy } from '../schedule/policy.js';
+import type { OpenPolicy, Policy } from '../schedule/policy.js';
 import { usesDraft } from '../schedule/strategies/index.js';
 import { CandidateChooser } from '../speculate/candidate-choice.js';
 import type { Sampling } from '../speculate/sampling.js';
@@ -44,10 +44,7 @@ export async function generate(options: GenerateOptions): Promise<Generated> {
   const { policy } = prepared;
   const windows: Record<PhaseName, TimeWindow[]> = { prefill: [], decode: [] };
   const { waves, waiting } = splitWaves(prepared);
-  const chooser =
-    usesDraft(policy) && policy.adaptCandidates === 'yes'
-      ? new CandidateChooser(policy.candidates, () => machine.now())
-      : null;
+  const chooser = chooserOf(policy, machine);
   const session = createSession(options, waiting, chooser);
   if (!options.isVirtual) await session.placeResidents();
   const setupSpans = dispatcher.spans.length;
@@ -73,6 +70,12 @@ export async function generate(options: GenerateOptions): Promise<Generated> {
     outcome: chooser ? { ...outcome, roundsByCandidates: chooser.rounds } : outcome,
     ...{ spans, memoryLog },
   };
+}
+
+/** Who decides how many candidates a round proposes, where the policy leaves that to what was measured. */
+export function chooserOf(policy: OpenPolicy, machine: Machine): CandidateChooser | null {
+  const adapts = usesDraft(policy) && policy.adaptCandidates === 'yes';
+  return adapts ? new CandidateChooser(policy.candidates, () => machine.now()) : null;
 }
 
 /** Waves of batches; with refilling there is one, and the others' sequences wait for places in it. */

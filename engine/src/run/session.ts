@@ -91,7 +91,7 @@ export class Session {
     this.#drafting?.admit(sequences);
   }
 
-  /** Sends all prompts of a wave through the target; every sequence gets its first new token. */
+  /** Sends what the cache does not hold of a wave's prompts through the target; every sequence gets its first new token. */
   async prefill(batches: readonly (readonly Sequence[])[]): Promise<void> {
     for (const frames of this.#prefillPasses(batches)) {
       const results = await this.#targetPass('prefill', frames);
@@ -136,7 +136,7 @@ export class Session {
     const { policy } = this.#options;
     const members = batches.map((batch) => batch.map((_, index) => index));
     const frames = planMicroBatches(policy, members).map(({ batch, members: indices }): Frame => {
-      const feeds = indices.map((index) => feedOf(batches[batch][index], 0));
+      const feeds = indices.map((index) => feedOf(batches[batch][index], batches[batch][index].targetCached));
       return { batch, feeds, headRows: lastRows(feeds) };
     });
     return policy.prefillOrder === 'layer-major' ? [frames] : frames.map((frame) => [frame]);
@@ -186,7 +186,7 @@ export class Session {
   /** Keeps the first new token of every prompt. */
   #acceptPrompts({ feeds, headRows }: Frame, result: HeadResult): void {
     for (const [feed, { sequence, count }] of feeds.entries()) {
-      sequence.targetCached = count;
+      sequence.targetCached = sequence.length;
       const row = headRows[feed];
       const last = choiceAt(result, feed, row);
       // The first choice depends on the whole prompt, and so on the closest routing decision in any of its rows.

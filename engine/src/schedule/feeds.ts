@@ -128,7 +128,7 @@ export function cacheStretches(
 export function assignBlocks(sequences: readonly Sequence[], block: 'targetBlock' | 'draftBlock'): void {
   let tokenOffset = 0;
   for (const sequence of sequences) {
-    const capacity = cacheCapacity(sequence.prompt.length, sequence.maxNewTokens);
+    const capacity = cacheCapacity(sequence.roomTokens);
     sequence[block] = { tokenOffset, capacity };
     tokenOffset += capacity;
   }

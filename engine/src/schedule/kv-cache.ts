@@ -19,8 +19,8 @@ export function cacheBytesPerToken({ layers }: ModelSpec, formats: Formats): num
  * Tokens a sequence's KV block has room for; a few to spare, so that the next block starts on a cache line. The last
  * new token is never fed, and candidates beyond a sequence's limit are never proposed, so no more are needed.
  */
-export function cacheCapacity(promptTokens: number, maxNewTokens: number): number {
-  return alignUp(promptTokens + maxNewTokens, 4);
+export function cacheCapacity(roomTokens: number): number {
+  return alignUp(roomTokens, 4);
 }
 
 export function placeCache(

@@ -110,7 +110,7 @@ export function measureDemand(
   maxNewTokens: number,
 ): MemoryDemand {
   const room = tokenRoom(policy, maxNewTokens);
-  const capacity = (index: number) => cacheCapacity(promptLengths[index], room);
+  const capacity = (index: number) => cacheCapacity(promptLengths[index] + room);
   const promptRows = (members: readonly number[]) => sum(members.map((index) => promptLengths[index]));
   const candidates = usesDraft(policy) ? Math.min(policy.candidates, room - 1) : 0;
   const joiningRows =

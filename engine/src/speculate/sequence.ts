@@ -39,6 +39,8 @@ export class Sequence {
   readonly noise: number;
   readonly prompt: readonly number[];
   readonly maxNewTokens: number;
+  /** Tokens that its blocks hold: all that it may become, or more where others follow it there. */
+  readonly roomTokens: number;
   readonly choices: TargetChoice[] = [];
   stopReason: StopReason | null = null;
   /** Tokens proposed and not yet verified. */
@@ -55,11 +57,18 @@ export class Sequence {
   targetBlock: CacheBlock = { tokenOffset: 0, capacity: 0 };
   draftBlock: CacheBlock = { tokenOffset: 0, capacity: 0 };
 
-  constructor(index: number, prompt: readonly number[], maxNewTokens: number, noise = index) {
+  constructor(
+    index: number,
+    prompt: readonly number[],
+    maxNewTokens: number,
+    noise = index,
+    roomTokens = prompt.length + maxNewTokens,
+  ) {
     this.index = index;
     this.noise = noise;
     this.prompt = prompt;
     this.maxNewTokens = maxNewTokens;
+    this.roomTokens = roomTokens;
   }
 
   /** Prompt and new tokens. */

@@ -1,9 +1,16 @@
 /** A conversation with a model: what was said so far, and one reply after the other. */
 
-import type { ChatMessage, ChatTemplate, StopReason } from '@specoffload/engine';
+import {
+  type ChatMessage,
+  type ChatTemplate,
+  type StopReason,
+  Talk,
+  type Tokenizer,
+} from '@specoffload/engine';
 import { UserError } from '@specoffload/input';
 import { encodeConversations } from '../inputs/chat.js';
-import { type Job, runPlan } from './execute.js';
+import { Completions } from './completion.js';
+import { type Job, toTalkRequest } from './execute.js';
 
 export interface ConversationOptions {
   /** What replies are made with. */
@@ -21,14 +28,20 @@ export interface Reply {
   readonly seconds: number;
   /** Of what was said before, messages that the context no longer holds. */
   readonly forgotten: number;
+  /** Tokens that the model read for it, and of them those that its cache held already. */
+  readonly promptTokens: number;
+  readonly heldTokens: number;
 }
 
+/** Caches and resident weights last from one reply to the next; {@link Conversation.close} gives them back. */
 export class Conversation {
   readonly #options: ConversationOptions;
+  readonly #talk: Talk;
   #messages: readonly ChatMessage[];
 
   constructor(options: ConversationOptions) {
     this.#options = options;
+    this.#talk = new Talk(toTalkRequest(options.job));
     this.#messages = options.system === null ? [] : [{ role: 'system', content: options.system }];
   }
 
@@ -42,24 +55,38 @@ export class Conversation {
    */
   async reply(content: string, signal: AbortSignal, onText: (text: string) => void): Promise<Reply> {
     this.#messages = [...this.#messages, { role: 'user', content }];
-    let text = '';
     const { ids, forgotten } = await this.#fit();
+    const { stops = [] } = this.#options.job;
+    let text = '';
+    const completions = new Completions({
+      ...{ tokenizer: this.#tokenizer, prompts: [ids], stops },
+      onText: (_sequence, piece) => {
+        text += piece;
+        onText(piece);
+      },
+    });
     try {
-      const { job } = this.#options;
-      const { sequences, seconds } = await runPlan(
-        { ...job, workload: { name: 'chat', prompts: [ids] } },
-        signal,
-        undefined,
-        (_sequence, piece) => {
-          text += piece;
-          onText(piece);
-        },
-      );
-      const [{ stopReason, ids: newIds }] = sequences;
-      return { text, stopReason, newTokens: newIds.length, seconds, forgotten };
+      const turn = await this.#talk.reply({ prompt: ids, onToken: completions.onToken, signal });
+      completions.end();
+      const { stopReason, ids: newIds, seconds, heldTokens } = turn;
+      const promptTokens = ids.length;
+      return { text, stopReason, newTokens: newIds.length, seconds, forgotten, promptTokens, heldTokens };
+    } catch (error) {
+      if (!(error instanceof UserError) || this.#messages.length < 2) throw error;
+      throw new UserError(`the conversation is ${ids.length} tokens long by now: ${error.message}`);
     } finally {
       this.#messages = [...this.#messages, { role: 'assistant', content: text }];
     }
+  }
+
+  async close(): Promise<void> {
+    await this.#talk.close();
+  }
+
+  get #tokenizer(): Tokenizer {
+    const { tokenizer } = this.#options.job;
+    if (tokenizer) return tokenizer;
+    throw new UserError('a conversation needs a target with a tokenizer.json; add the file');
   }
 
   /** What the model reads: all that was said, or as much of its end as the context holds. */
@@ -82,9 +109,8 @@ export class Conversation {
   }
 
   async #encode(messages: readonly ChatMessage[]): Promise<readonly number[]> {
-    const { template, job } = this.#options;
-    const { tokenizer } = job;
-    if (!tokenizer) throw new UserError('a conversation needs a target with a tokenizer.json; add the file');
+    const { template } = this.#options;
+    const tokenizer = this.#tokenizer;
     if (!template) return tokenizer.encode(messages.map(({ content }) => content).join(''));
     const [ids] = await encodeConversations({ tokenizer, template }, [messages]);
     return ids;

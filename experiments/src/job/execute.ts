@@ -13,6 +13,7 @@ import {
   type SamplingInput,
   type SimulationRequest,
   type StrategyName,
+  type TalkRequest,
   type Tokenizer,
   toChromeTrace,
 } from '@specoffload/engine';
@@ -152,16 +153,24 @@ export async function runPlan(
   onProgress: (progress: RunProgress) => void = () => {},
   onText?: CompletionRequest['onText'],
 ): Promise<RunResult> {
-  const { machine, workload, sampling, seed = sampling?.seed, stops = [] } = plan;
+  const { workload, stops = [] } = plan;
   const completions = onText || stops.length > 0 ? new Completions(completionsOf(plan, onText)) : null;
   const result = await runEngine({
-    ...{ ...plan, onProgress, onToken: completions?.onToken },
+    ...{ ...toTalkRequest(plan), onProgress, onToken: completions?.onToken },
     ...(signal ? { signal } : {}),
-    ...{ device: toDevice(machine), prompts: workload.prompts },
-    sampling: sampling && { ...sampling, ...(seed === undefined ? {} : { seed }) },
+    prompts: workload.prompts,
   });
   completions?.end();
   return result;
+}
+
+/** As the engine takes it, but for the prompts. */
+export function toTalkRequest(plan: Omit<Job, 'workload'> & Partial<Pick<JobPlan, 'seed'>>): TalkRequest {
+  const { machine, sampling, seed = sampling?.seed } = plan;
+  return {
+    ...{ ...plan, device: toDevice(machine) },
+    sampling: sampling && { ...sampling, ...(seed === undefined ? {} : { seed }) },
+  };
 }
 
 /** What a finished run wrote, stop strings left out. */

@@ -77,7 +77,11 @@ export function addChatCommand(program: Command, context: CommandContext): void 
   ).action(async (options: ChatOptions) => {
     const output = outputFor(options, options.jsonl);
     const conversation = await openConversation(options, flagsGivenTo(command), output);
-    await talk(conversation, options, output, context);
+    try {
+      await talk(conversation, options, output, context);
+    } finally {
+      await conversation.close();
+    }
   });
 }
 
@@ -165,8 +169,11 @@ async function replyTo(
   }
 }
 
-function describeReply({ newTokens, seconds, stopReason, forgotten }: Reply): string {
-  const speed = `${plural(newTokens, 'token')} in ${formatSeconds(seconds)}, ${threeDigits(newTokens / seconds)} a second`;
+function describeReply(reply: Reply): string {
+  const { newTokens, seconds, stopReason, forgotten, promptTokens, heldTokens } = reply;
+  const speed =
+    `${plural(newTokens, 'token')} in ${formatSeconds(seconds)}, ${threeDigits(newTokens / seconds)} a second` +
+    `; read ${promptTokens - heldTokens} of ${plural(promptTokens, 'token')} anew`;
   const ended = stopReason === 'length' ? '; cut at --new-tokens' : '';
   return forgotten === 0 ? `${speed}${ended}` : `${speed}${ended}; ${plural(forgotten, 'message')} forgotten`;
 }

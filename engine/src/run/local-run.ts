@@ -1,0 +1,128 @@
+/** What every run on this machine does around its tokens: refuse what it cannot do, start the lanes, explain failures. */
+
+import { UserError } from '@specoffload/input';
+import { isDescribed } from '../model/describe.js';
+import type { Checkpoint } from '../model/types.js';
+import type { MemoryPlan } from '../schedule/memory-plan.js';
+import { localPolicyFields, type OpenPolicy } from '../schedule/policy.js';
+import { resolvePolicy } from '../schedule/resolve.js';
+import { strategyNamed } from '../schedule/strategies/index.js';
+import { greedy, parseSampling, type Sampling } from '../speculate/sampling.js';
+import type { Sequence, SequenceEnds } from '../speculate/sequence.js';
+import { Dispatcher, toError } from './dispatcher.js';
+import { LocalMachine } from './local-machine.js';
+import { explainNotFinite, NotFiniteError } from './not-finite.js';
+import type { RunRequest } from './types.js';
+
+export function endsOf({
+  stopAtEos,
+  target,
+  maxNewTokens,
+  onToken,
+}: Pick<RunRequest, 'stopAtEos' | 'target' | 'maxNewTokens' | 'onToken'>): SequenceEnds {
+  const eosTokenIds = new Set(stopAtEos === false ? [] : target.spec.eosTokenIds);
+  if (!onToken) return { eosTokenIds };
+  // While it waits for others, a sequence may write beyond its limit, which nobody asked for.
+  const told = new Map<number, number>();
+  return {
+    eosTokenIds,
+    onToken(sequence, id) {
+      const count = (told.get(sequence) ?? 0) + 1;
+      told.set(sequence, count);
+      return count > maxNewTokens ? undefined : onToken(sequence, id);
+    },
+  };
+}
+
+/** @throws UserError when there are no weights, or the policy asks for what only the virtual machine does. */
+export function assertLocal({
+  strategy,
+  policy: input = {},
+  prompts,
+  target,
+  draft,
+}: Pick<RunRequest, 'strategy' | 'policy' | 'prompts' | 'target' | 'draft'>): void {
+  for (const model of [target, draft])
+    if (model && isDescribed(model))
+      throw new UserError(
+        `${model.name} is known by its configuration alone, which simulate and plan can predict; expected a checkpoint with weights`,
+      );
+  const policy = resolvePolicy(strategyNamed(strategy), input, prompts.length);
+  for (const [field, words] of Object.entries(localPolicyFields)) {
+    const value = policy[field as keyof typeof localPolicyFields];
+    if (!(words as readonly unknown[]).includes(value))
+      throw new UserError(
+        `invalid ${field}: ${value}; only the virtual machine does that, expected ${words.join(' or ')} for a run on this machine`,
+      );
+  }
+}
+
+/**
+ * How tokens are drawn; null: the most likely are chosen.
+ * @throws UserError when a field is out of range, or the policy would make a text depend on measured times.
+ */
+export function samplingOf(
+  { sampling: input }: Pick<RunRequest, 'sampling'>,
+  policy: OpenPolicy,
+): Sampling | null {
+  const sampling = parseSampling(input ?? greedy);
+  if (sampling?.rule === 'rejection' && policy.adaptCandidates === 'yes')
+    throw new UserError(
+      'invalid adaptCandidates: yes; under the rejection rule a text depends on how many candidates there were, which would depend on measured times: expected no, or another rule',
+    );
+  return sampling;
+}
+
+/** What was asked for of a sequence: what it generated beyond its limit, while it waited for others, is dropped. */
+export function cutToLimit({ choices, stopReason }: Sequence, maxNewTokens: number) {
+  return {
+    choices: choices.slice(0, maxNewTokens),
+    stopReason: choices.length > maxNewTokens ? 'length' : (stopReason ?? 'length'),
+  } as const;
+}
+
+export interface OpenMachine {
+  readonly machine: LocalMachine;
+  readonly dispatcher: Dispatcher;
+  /** Ends the lanes when what is under way on them has ended. */
+  close(): Promise<void>;
+}
+
+export async function openMachine(
+  { machine: settings, device }: Pick<RunRequest, 'machine' | 'device'>,
+  plan: MemoryPlan,
+): Promise<OpenMachine> {
+  const machine = await LocalMachine.create(plan, settings, device);
+  const dispatcher = new Dispatcher(machine);
+  return {
+    ...{ machine, dispatcher },
+    async close() {
+      await dispatcher.drain();
+      await machine.close();
+    },
+  };
+}
+
+/** Does work on the lanes that ends with the signal's reason when it aborts, and says what is wrong with a model. */
+export async function guarded<T>(
+  { target, draft }: Pick<RunRequest, 'target' | 'draft'>,
+  dispatcher: Dispatcher,
+  signal: AbortSignal | undefined,
+  work: () => Promise<T>,
+): Promise<T> {
+  const onAbort = () => dispatcher.fail(toError(signal?.reason));
+  signal?.addEventListener('abort', onAbort, { once: true });
+  try {
+    signal?.throwIfAborted();
+    return await work();
+  } catch (error) {
+    if (!(error instanceof NotFiniteError)) throw error;
+    throw await explainNotFinite(
+      error.place,
+      (error.place.model === 'draft' ? draft : target) as Checkpoint,
+      signal,
+    );
+  } finally {
+    signal?.removeEventListener('abort', onAbort);
+  }
+}
