@@ -16,6 +16,7 @@ import {
   matmul,
   norm,
   plainCodecs,
+  type ScaleGrid,
   type StoredFormat,
   scatterAdd,
   startsFinite,
@@ -46,6 +47,7 @@ function drawPlain(format: keyof typeof plainCodecs, count: number): Drawn {
 const halves = {
   ...{ q8_0: [0], q4_0: [0], q4_1: [0, 2], q5_0: [0], q5_1: [0, 2] },
   ...{ q4_k: [0, 2], q5_k: [0, 2], q6_k: [208], mxfp4: [] },
+  ...{ fp8: [], int4: [], mxfp4_split: [] },
 } satisfies Partial<Record<StoredFormat, number[]>>;
 
 function drawBlocks(format: keyof typeof halves, count: number): Drawn {
@@ -55,8 +57,15 @@ function drawBlocks(format: keyof typeof halves, count: number): Drawn {
   for (let block = 0; block < bytes.length; block += blockBytes) {
     for (const at of halves[format]) bytes[block + at + 1] = 0x80 * whole(0, 1) + whole(0x1c, 0x24); // 2^-8 to 2^-6
     if (format === 'mxfp4') bytes[block] = whole(118, 128);
+    if (format === 'fp8') bytes[block] = 0x80 * whole(0, 1) + whole(0, 0x7e); // no NaN
   }
   return { format, bytes, values: decodeWeights(bytes, format) };
+}
+
+function drawScales({ dtype }: ScaleGrid, count: number) {
+  if (dtype !== 'e8m0') return drawPlain(dtype, count);
+  const bytes = Uint8Array.from({ length: count }, () => whole(118, 130));
+  return { bytes, values: Float32Array.from(bytes, (exponent) => 2 ** (exponent - 127)) };
 }
 
 describe.skipIf(whyNoVulkan !== null)(`kernels${whyNoVulkan ? ` (${whyNoVulkan})` : ''}`, () => {
@@ -82,6 +91,7 @@ describe.skipIf(whyNoVulkan !== null)(`kernels${whyNoVulkan ? ` (${whyNoVulkan})
     readonly isAligned?: boolean;
     readonly extras?: boolean;
     readonly limits?: Parameters<typeof limitsOf>[0];
+    readonly grid?: ScaleGrid;
   }
 
   async function checkProduct(product: Product) {
@@ -94,7 +104,14 @@ describe.skipIf(whyNoVulkan !== null)(`kernels${whyNoVulkan ? ` (${whyNoVulkan})
       isAligned = true,
       extras = false,
       limits = 'own',
+      grid,
     } = product;
+    const across = grid ? Math.ceil(depth / Math.min(grid.columns, depth)) : 0;
+    const scales = grid ? drawScales(grid, across * Math.ceil(width / Math.min(grid.rows, width))) : null;
+    const scaleOf = (row: number, k: number) =>
+      grid && scales
+        ? scales.values[Math.floor(row / grid.rows) * across + Math.floor(k / grid.columns)]!
+        : 1;
     const x = draw(rows * depth);
     const bias = drawPlain('bf16', width);
     const addend = draw(rows * width);
@@ -105,6 +122,7 @@ describe.skipIf(whyNoVulkan !== null)(`kernels${whyNoVulkan ? ` (${whyNoVulkan})
         weights: {
           ...{ address: runner.input(weights.bytes), format: weights.format, paired },
           rowBytes: codecs[weights.format].bytes(depth),
+          scales: grid && scales ? { ...grid, across, address: runner.input(scales.bytes) } : undefined,
         },
         bias: extras ? { address: runner.input(bias.bytes), format: bias.format } : undefined,
         addend: extras ? runner.input(addend) : undefined,
@@ -123,7 +141,7 @@ describe.skipIf(whyNoVulkan !== null)(`kernels${whyNoVulkan ? ` (${whyNoVulkan})
             : output - within + 2 * (within % (paired / 2)) + Number(within >= paired / 2);
         let [sum, size] = extras ? [bias.values[output]! + addend[row * width + output]!, 1] : [0, 1e-3];
         for (let k = 0; k < depth; k += 1) {
-          const term = x[row * depth + k]! * weights.values[stored * depth + k]!;
+          const term = x[row * depth + k]! * weights.values[stored * depth + k]! * scaleOf(stored, k);
           sum += term;
           size += Math.abs(term);
         }
@@ -146,7 +164,9 @@ describe.skipIf(whyNoVulkan !== null)(`kernels${whyNoVulkan ? ` (${whyNoVulkan})
     checkProduct({ rows, depth, width, weights: drawPlain(format, width * depth), ...options }),
   );
 
-  test.each(Object.keys(halves) as (keyof typeof halves)[])('matmul of %s', async (format) => {
+  test.each(
+    (Object.keys(halves) as (keyof typeof halves)[]).filter((format) => !('scales' in codecs[format])),
+  )('matmul of %s', async (format) => {
     const [depth, width] = [2 * codecs[format].blockElements, 16];
     const weights = drawBlocks(format, depth * width);
     await checkProduct({ rows: 3, depth, width, weights, paired: 8 });
@@ -154,6 +174,15 @@ describe.skipIf(whyNoVulkan !== null)(`kernels${whyNoVulkan ? ` (${whyNoVulkan})
     if (format === 'q4_k') await checkProduct({ rows: 18, depth, width, weights });
     if (format === 'q6_k') await checkProduct({ rows: 1, depth, width, weights, isAligned: false });
   });
+
+  test.each([
+    ['fp8', 3, 48, 20, { dtype: 'f32', rows: 8, columns: 16 }],
+    ['fp8', 18, 13, 9, { dtype: 'bf16', rows: 1, columns: Infinity }],
+    ['int4', 2, 24, 9, { dtype: 'bf16', rows: Infinity, columns: 4 }],
+    ['mxfp4_split', 2, 64, 20, { dtype: 'e8m0', rows: 1, columns: 32 }],
+  ] as const)('matmul of %s, %i rows, %i x %i, scales %o', (format, rows, depth, width, grid) =>
+    checkProduct({ rows, depth, width, weights: drawBlocks(format, depth * width), grid }),
+  );
 
   test('a row of few has the same bits whatever other rows there are', async () => {
     const [depth, width] = [512, 40];

@@ -1,6 +1,6 @@
 /** Where a layer's weights lie in device memory. */
 
-import type { WeightDtype } from '@specoffload/native';
+import type { ScaleGrid, WeightDtype } from '@specoffload/native';
 
 /** A byte offset in the device pool. */
 export type DeviceAddress = number;
@@ -11,6 +11,16 @@ export interface DeviceTensor {
   readonly dtype: WeightDtype;
   /** In which order its rows lie, as in `MatrixLayout`; 1 where in their own. */
   readonly paired?: number;
+  /** Its rows lie so many apart, others' between them. @default 1 */
+  readonly step?: number | undefined;
+  readonly scales?: DeviceScales | undefined;
+}
+
+/** Scales that lie apart from their values, in a tensor's own layout. */
+export interface DeviceScales extends ScaleGrid {
+  readonly address: DeviceAddress;
+  /** From one row of them to the next. */
+  readonly across: number;
 }
 
 /** A layer's attention group in device memory. Shapes as in {@link TensorRole}. */

@@ -5,6 +5,7 @@ import {
   codecs,
   f32,
   type MatrixLayout,
+  type ScaleGrid,
   type WeightDtype,
   weightFormats,
 } from '@specoffload/native';
@@ -13,7 +14,7 @@ import type { TensorRef } from '../model/types.js';
 export interface Formats {
   /** Bytes of one weight in device memory, where it is not kept as stored in blocks; null: as stored. */
   readonly weightElementBytes: number | null;
-  /** What is kept as stored, where not everything is, unless its rows are apart, across or scaled apart; else fp32. */
+  /** What is kept as stored, where not everything is, unless it lies across or its rows apart; else fp32. */
   readonly keptDtypes?: readonly WeightDtype[];
   /** The same where the host computes with it. @default as on the device */
   readonly hostWeightElementBytes?: number;
@@ -60,15 +61,28 @@ export const vulkanFormats: Formats = {
 interface Stored {
   readonly dtype: WeightDtype;
   /** Where its values do not simply lie one behind the other. */
-  readonly layout?: Pick<MatrixLayout, 'columns' | 'step' | 'across'> & { readonly scales: unknown };
+  readonly layout?: Pick<MatrixLayout, 'rows' | 'columns' | 'step' | 'across'> & {
+    readonly scales: ScaleGrid | null;
+  };
 }
 
 /** How a stored tensor lies in device memory. */
 export function dtypeOnDevice(formats: Formats, ref: Stored): WeightDtype {
-  return isKept(formats, ref) ? ref.dtype : 'f32';
+  return isKept(formats, ref) || isKeptWithScales(formats, ref) ? ref.dtype : 'f32';
 }
 
-/** Whether device memory holds it as stored: every device does where values lie in blocks with their scales. */
+/** Whether device memory holds it and scales of its own, which lie behind its values there. */
+export function isKeptWithScales(
+  { weightElementBytes, keptDtypes }: Formats,
+  { dtype, layout }: Stored,
+): boolean {
+  if (weightElementBytes !== null || !keptDtypes?.includes(dtype) || !layout?.scales) return false;
+  const { rows, columns, step, across } = layout;
+  const { bytes }: Codec = codecs[dtype];
+  return columns > 1 && step === 1 && across === 0 && (rows * bytes(columns)) % f32.bytes(1) === 0;
+}
+
+/** Whether device memory holds its bytes as stored: every device does where values lie in blocks with their scales. */
 export function isKept({ weightElementBytes, keptDtypes }: Formats, { dtype, layout }: Stored): boolean {
   if (weightElementBytes === null && keptDtypes === undefined) return true;
   const canBeKept = weightElementBytes === null ? keptDtypes?.includes(dtype) : isInBlocks(dtype);
@@ -91,7 +105,7 @@ export function weightBytes(
   formats: Formats,
   ref: Stored & Pick<TensorRef, 'byteLength' | 'numElements'>,
 ): number {
-  if (isKept(formats, ref)) return ref.byteLength;
+  if (isKept(formats, ref) || isKeptWithScales(formats, ref)) return ref.byteLength;
   return ref.numElements * (formats.weightElementBytes ?? f32.bytes(1));
 }
 

@@ -175,12 +175,12 @@ export class VulkanProducts {
   }
 
   #matmul({ weights, bias, ...operation }: Product): Dispatch<VulkanAddress> {
-    const { address, dtype, paired = 1 } = weights;
-    const rowBytes = codecs[dtype].bytes(operation.depth);
+    const { address, dtype, paired = 1, step = 1, scales } = weights;
+    const rowBytes = step * codecs[dtype].bytes(operation.depth);
     return matmul(
       {
         ...operation,
-        weights: { address, format: formatOf(weights), rowBytes, paired },
+        weights: { address, format: formatOf(weights), rowBytes, paired, scales },
         bias: bias && vectorOf(bias),
         isAligned: address % 16 === 0 && operation.x % 16 === 0,
       },

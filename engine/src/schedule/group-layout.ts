@@ -1,9 +1,18 @@
 /** How a weight group lies in host memory after a direct read, and in device memory after crossing the link. */
 
-import { directIoAlignmentBytes, type MatrixLayout, type WeightDtype } from '@specoffload/native';
-import { dtypeOnDevice, type Formats, isKept, weightBytes } from '../machine/formats.js';
+import {
+  codecs,
+  directIoAlignmentBytes,
+  type MatrixLayout,
+  scaleBytes,
+  scaleGridSize,
+  type WeightDtype,
+} from '@specoffload/native';
+import type { DeviceScales } from '../machine/device-weights.js';
+import { type Formats, weightBytes } from '../machine/formats.js';
 import { cutTensor, type FileRange, layoutInMemory, lengthOf, rangesOf } from '../model/stored.js';
 import type { Checkpoint, TensorRef, TensorRole, WeightGroup } from '../model/types.js';
+import { type Bundle, bundlesOf, codecOfScales, scalesOffset } from './bundles.js';
 
 /** A range of one file, with borders that direct reads accept. */
 export interface StagedRange extends FileRange {
@@ -11,18 +20,24 @@ export interface StagedRange extends FileRange {
   readonly stagedOffset: number;
 }
 
-/** One tensor: where it is found in the staged group, and where it goes in the device's copy. */
-export interface StagedTensor {
-  readonly role: TensorRole;
+/** What crosses at once: stored values, where they are found in the staged group, and where they go. */
+export interface StagedPiece {
   readonly dtype: WeightDtype;
   readonly count: number;
   readonly stagedOffset: number;
   /** How its values lie from there on, unless one row behind the other. */
   readonly layout?: MatrixLayout;
   readonly deviceOffset: number;
+}
+
+/** One tensor: where it is found in the staged group, and how it lies in the device's copy. */
+export interface StagedTensor extends StagedPiece {
+  readonly role: TensorRole;
   readonly deviceDtype: WeightDtype;
-  /** As in {@link DeviceTensor}. */
+  /** As in {@link DeviceTensor}, scales counted from the start of the group. */
   readonly devicePaired: number;
+  readonly deviceStep?: number;
+  readonly deviceScales?: DeviceScales;
 }
 
 export interface GroupLayout {
@@ -31,6 +46,8 @@ export interface GroupLayout {
   /** Host bytes of the staged group; at least storedBytes, more by the alignment of its borders. */
   readonly stagedBytes: number;
   readonly tensors: readonly StagedTensor[];
+  /** The same by what crosses together, and scales by themselves where they are kept. */
+  readonly pieces: readonly StagedPiece[];
   /** Device bytes of the widened group, each tensor aligned. */
   readonly deviceBytes: number;
 }
@@ -41,17 +58,76 @@ export const tensorAlignmentBytes = 64;
 /** Plans a group's reads: tensors that are neighbours in a file are read as one range. */
 export function layOutGroup(group: WeightGroup, formats: Formats): GroupLayout {
   const ranges = coalesceRanges(group.tensors.map(({ ref }) => ref));
+  const placed = placeBundles(group, formats);
+  return {
+    ...{ group, ranges, stagedBytes: lengthOf(ranges), deviceBytes: placed.deviceBytes },
+    tensors: placed.bundles.flatMap((bundle) => tensorsOf(bundle, ranges)),
+    pieces: placed.bundles.flatMap(({ bundle, deviceOffset }) => {
+      const scales = scalesOffset(bundle);
+      return piecesOf(bundle.ref, ranges, deviceOffset, scales === null ? null : deviceOffset + scales);
+    }),
+  };
+}
+
+interface PlacedBundle {
+  readonly bundle: Bundle;
+  readonly deviceOffset: number;
+}
+
+function placeBundles(group: WeightGroup, formats: Formats) {
   let deviceBytes = 0;
-  const tensors = group.tensors.map(({ role, ref }): StagedTensor => {
+  const bundles = bundlesOf(group, formats).map((bundle): PlacedBundle => {
     const deviceOffset = deviceBytes;
-    deviceBytes += alignUp(weightBytes(formats, ref), tensorAlignmentBytes);
+    deviceBytes += alignUp(weightBytes(formats, bundle.ref), tensorAlignmentBytes);
+    return { bundle, deviceOffset };
+  });
+  return { bundles, deviceBytes };
+}
+
+function tensorsOf({ bundle, deviceOffset }: PlacedBundle, ranges: readonly StagedRange[]): StagedTensor[] {
+  const { isKept, members } = bundle;
+  return members.map(({ role, ref }, place): StagedTensor => {
+    const { dtype, numElements: count, layout } = ref;
+    const rowBytes = layout ? codecs[dtype].bytes(layout.columns) : 0;
+    const deviceScales = deviceScalesOf({ bundle, deviceOffset }, place);
     return {
-      ...{ role, dtype: ref.dtype, count: ref.numElements, ...stagedPlace(ref, ranges), deviceOffset },
-      deviceDtype: dtypeOnDevice(formats, ref),
-      devicePaired: isKept(formats, ref) ? (ref.layout?.paired ?? 1) : 1,
+      ...{ role, dtype, count, ...stagedPlace(ref, ranges), deviceOffset: deviceOffset + place * rowBytes },
+      ...{ deviceDtype: isKept ? dtype : 'f32', devicePaired: isKept ? (layout?.paired ?? 1) : 1 },
+      ...(members.length > 1 && { deviceStep: members.length }),
+      ...(deviceScales && { deviceScales }),
     };
   });
-  return { group, ranges, stagedBytes: lengthOf(ranges), tensors, deviceBytes };
+}
+
+/** Of the tensor at a place in its bundle. */
+function deviceScalesOf({ bundle, deviceOffset }: PlacedBundle, place: number): DeviceScales | null {
+  const offset = scalesOffset(bundle);
+  const { layout } = bundle.ref;
+  if (offset === null || !layout?.scales) return null;
+  const { dtype, rows, columns } = layout.scales;
+  const [, perRow] = scaleGridSize(layout, layout.scales);
+  const address = deviceOffset + offset + scaleBytes(dtype, place * perRow);
+  return { dtype, rows, columns, address, across: perRow * bundle.members.length };
+}
+
+/** @param scalesAt where scales go that are kept beside values; null where there are none */
+function piecesOf(
+  ref: TensorRef,
+  ranges: readonly StagedRange[],
+  deviceOffset: number,
+  scalesAt: number | null,
+): StagedPiece[] {
+  const { dtype, numElements: count } = ref;
+  const place = stagedPlace(ref, ranges);
+  if (scalesAt === null || !ref.layout?.scales || !place.layout?.scales)
+    return [{ dtype, count, ...place, deviceOffset }];
+  const { stagedOffset } = place;
+  const [rows, columns] = scaleGridSize(ref.layout, ref.layout.scales);
+  const scales = {
+    ...{ dtype: codecOfScales[ref.layout.scales.dtype], count: rows * columns, deviceOffset: scalesAt },
+    stagedOffset: stagedOffset + place.layout.scales.offset,
+  };
+  return [{ dtype, count, stagedOffset, deviceOffset }, scales];
 }
 
 /** Where a tensor's values start in the staged group, and how they lie. */
@@ -98,22 +174,30 @@ export function alignUp(value: number, alignment: number): number {
 /** The layout in pieces that fit a staging buffer; one piece when it fits as it is. */
 export function splitLayout(layout: GroupLayout, stagingBytes: number, formats: Formats): GroupLayout[] {
   if (layout.stagedBytes <= stagingBytes) return [layout];
-  return layout.group.tensors.flatMap(({ ref }, index) => {
-    const whole = layout.tensors[index];
+  return placeBundles(layout.group, formats).bundles.flatMap(({ bundle, deviceOffset }) => {
+    const { ref } = bundle;
+    const scales = scalesOffset(bundle);
     const spare = 2 * directIoAlignmentBytes * rangesOf(ref).length; // at either end
     return cutTensor(ref, stagingBytes - spare).map(({ first, part }): GroupLayout => {
       const ranges = coalesceRanges([part]);
       if (lengthOf(ranges) > stagingBytes)
         throw new Error(`a staging buffer of ${stagingBytes} bytes is too small to split ${ref.name} into`);
-      const deviceBytes = (weightBytes(formats, ref) / ref.numElements) * first;
-      const tensor = {
-        ...{ role: whole.role, dtype: ref.dtype, count: part.numElements, ...stagedPlace(part, ranges) },
-        ...{ deviceOffset: whole.deviceOffset + deviceBytes, deviceDtype: whole.deviceDtype },
-        devicePaired: whole.devicePaired,
-      };
-      return { ...layout, ranges, stagedBytes: lengthOf(ranges), tensors: [tensor] };
+      const at =
+        scales === null
+          ? (weightBytes(formats, ref) / ref.numElements) * first
+          : codecs[ref.dtype].bytes(first);
+      const scalesAt = scales === null ? null : deviceOffset + scales + scaleBytesBefore(ref, first);
+      const pieces = piecesOf(part, ranges, deviceOffset + at, scalesAt);
+      return { ...layout, ranges, stagedBytes: lengthOf(ranges), pieces };
     });
   });
+}
+
+/** Of the scales of values before so many. */
+function scaleBytesBefore({ layout }: TensorRef, count: number): number {
+  if (!layout?.scales) return 0;
+  const [, perRow] = scaleGridSize(layout, layout.scales);
+  return scaleBytes(layout.scales.dtype, Math.floor(count / layout.columns / layout.scales.rows) * perRow);
 }
 
 /** Layouts never change, and a planner asks for those of the same model hundreds of times. */

@@ -270,10 +270,10 @@ function loadOp({ ranges }: GroupLayout, hostBase: number): LoadOp {
   };
 }
 
-function uploadOp({ tensors }: GroupLayout, hostBase: number, deviceBase: number): UploadOp {
+function uploadOp({ pieces }: GroupLayout, hostBase: number, deviceBase: number): UploadOp {
   return {
     kind: 'upload',
-    pieces: tensors.map(({ dtype, count, layout, stagedOffset, deviceOffset }) => ({
+    pieces: pieces.map(({ dtype, count, layout, stagedOffset, deviceOffset }) => ({
       ...{ dtype, count, layout },
       source: hostBase + stagedOffset,
       target: deviceBase + deviceOffset,

@@ -23,10 +23,15 @@ export class TaskIds {
 /** A group's tensors in device memory, the group lying at `base`. */
 function tensorsAt({ tensors }: GroupLayout, base: DeviceAddress): Partial<Record<TensorRole, DeviceTensor>> {
   return Object.fromEntries(
-    tensors.map(({ role, deviceOffset, deviceDtype, devicePaired }) => [
-      role,
-      { address: base + deviceOffset, dtype: deviceDtype, paired: devicePaired },
-    ]),
+    tensors.map(
+      ({ role, deviceOffset, deviceDtype: dtype, devicePaired: paired, deviceStep, deviceScales }) => [
+        role,
+        {
+          ...{ address: base + deviceOffset, dtype, paired, step: deviceStep },
+          scales: deviceScales && { ...deviceScales, address: base + deviceScales.address },
+        },
+      ],
+    ),
   );
 }
 

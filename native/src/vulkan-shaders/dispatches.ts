@@ -3,8 +3,8 @@
  * Nothing here orders one dispatch behind another.
  */
 
-import { codecs } from '../codecs/index.js';
-import { activations, createDispatch, type Dispatch, weightFormats } from './kernels.js';
+import { plainCodecs, type ScaleGrid } from '../codecs/index.js';
+import { activations, createDispatch, type Dispatch, scaleFormats, weightFormats } from './kernels.js';
 
 /** What of a device's limits kernels have to keep to. The least that Vulkan grants are {@link leastLimits}. */
 export interface KernelLimits {
@@ -32,6 +32,15 @@ export interface StoredMatrix<A> {
   readonly rowBytes: number;
   /** As in `MatrixLayout`. @default 1 */
   readonly paired?: number;
+  /** Where they lie apart. */
+  readonly scales?: StoredScales<A> | undefined;
+}
+
+/** One for so many rows and columns of a matrix, as it is stored. */
+export interface StoredScales<A> extends ScaleGrid {
+  readonly address: A;
+  /** From one row of them to the next. */
+  readonly across: number;
 }
 
 /** A bias or the weight of a norm. */
@@ -77,22 +86,34 @@ export function matmul<A>(operation: Matmul<A>, limits: KernelLimits): Dispatch<
 /** What all kernels of matrix products are handed. */
 export function argumentsOf<A>(operation: Matmul<A>) {
   const { weights, x, y, rows, depth, width, bias, addend } = operation;
+  const { scales } = weights;
   const shared = {
-    addresses: { weights: weights.address, x, y, bias: bias?.address ?? null, addend: addend ?? null },
-    words: { weightRowBytes: weights.rowBytes, pairedRows: weights.paired ?? 1, depth, width, rows },
+    addresses: {
+      ...{ weights: weights.address, x, y, bias: bias?.address ?? null, addend: addend ?? null },
+      scales: scales?.address ?? null,
+    },
+    words: {
+      ...{ weightRowBytes: weights.rowBytes, pairedRows: weights.paired ?? 1, depth, width, rows },
+      scaleRows: Math.min(scales?.rows ?? 1, 0xffffffff),
+      scaleColumns: Math.min(scales?.columns ?? 1, 0xffffffff),
+      scalesAcross: scales?.across ?? 0,
+    },
   };
   const formats = {
     weightFormat: weightFormats[weights.format],
     vectorFormat: weightFormats[bias?.format ?? weights.format],
+    scaleFormat: scales ? scaleFormats[scales.dtype] : 0,
     byEights: Number(isByEights(operation)),
   };
   return { shared, formats };
 }
 
-/** Whether rows are read in eights: all values of plain formats must lie where those can be. */
+/** Whether rows are read in eights: values of plain formats must lie where those can be, and scales be theirs together. */
 function isByEights<A>({ weights, depth, isAligned }: Matmul<A>): boolean {
-  const isPlain = codecs[weights.format].blockElements === 1;
-  return isAligned && depth % 8 === 0 && (!isPlain || weights.rowBytes % 16 === 0);
+  const { format, rowBytes, scales } = weights;
+  const canBeRead = !(format in plainCodecs) || rowBytes % 16 === 0;
+  const shareScales = !scales || scales.columns === Number.POSITIVE_INFINITY || scales.columns % 8 === 0;
+  return isAligned && depth % 8 === 0 && canBeRead && shareScales;
 }
 
 /** Threads follow from the depth alone, so that a row's sum is the same to the bit whatever other rows there are. */

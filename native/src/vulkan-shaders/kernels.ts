@@ -4,13 +4,19 @@
  * against the shaders.
  */
 
-import type { WeightDtype } from '../codecs/index.js';
+import type { ScaleDtype, WeightDtype } from '../codecs/index.js';
 
 /** Numbers that the shaders know stored weights by. */
 export const weightFormats = {
   ...{ f32: 0, bf16: 1, f16: 2, q8_0: 3, q4_0: 4, q4_1: 5, q5_0: 6, q5_1: 7 },
-  ...{ q4_k: 8, q5_k: 9, q6_k: 10, mxfp4: 11 },
+  ...{ q4_k: 8, q5_k: 9, q6_k: 10, mxfp4: 11, fp8: 12, int4: 13, mxfp4_split: 14 },
 } as const satisfies Partial<Record<WeightDtype, number>>;
+
+/** Numbers that the shaders know scales by that lie apart; 0 where there are none. */
+export const scaleFormats = { f32: 1, bf16: 2, f16: 3, e8m0: 4 } as const satisfies Record<
+  ScaleDtype,
+  number
+>;
 
 /** Numbers that the shaders know activations by. */
 export const activations = { silu: 0, 'gelu-tanh': 1, 'clamped-swiglu': 2 } as const;
@@ -24,13 +30,17 @@ interface KernelTable {
 }
 
 const matmulPush = {
-  addresses: ['weights', 'x', 'y', 'bias', 'addend'],
-  words: { weightRowBytes: 'uint', pairedRows: 'uint', depth: 'uint', width: 'uint', rows: 'uint' },
+  addresses: ['weights', 'x', 'y', 'bias', 'addend', 'scales'],
+  words: {
+    ...({ weightRowBytes: 'uint', pairedRows: 'uint', depth: 'uint', width: 'uint', rows: 'uint' } as const),
+    ...({ scaleRows: 'uint', scaleColumns: 'uint', scalesAcross: 'uint' } as const),
+  },
 } as const;
 
 const cooperative = {
   constants: [
-    ...(['threads', 'weightFormat', 'vectorFormat', 'blockRows', 'blockOutputs', 'blockDepth'] as const),
+    ...(['threads', 'weightFormat', 'vectorFormat', 'scaleFormat'] as const),
+    ...(['blockRows', 'blockOutputs', 'blockDepth'] as const),
     ...(['subgroupRows', 'subgroupOutputs', 'acrossRows', 'acrossOutputs'] as const),
     ...(['byEights', 'packsBf16'] as const),
   ],
@@ -40,14 +50,15 @@ const cooperative = {
 export const kernels = {
   'matmul-few': {
     constants: [
-      ...(['threads', 'weightFormat', 'vectorFormat'] as const),
+      ...(['threads', 'weightFormat', 'vectorFormat', 'scaleFormat'] as const),
       ...(['numRows', 'numOutputs', 'byEights', 'mostSubgroups'] as const),
     ],
     ...matmulPush,
   },
   'matmul-tile': {
     constants: [
-      ...(['threads', 'weightFormat', 'vectorFormat', 'tileRows', 'tileOutputs'] as const),
+      ...(['threads', 'weightFormat', 'vectorFormat', 'scaleFormat'] as const),
+      ...(['tileRows', 'tileOutputs'] as const),
       ...(['threadRows', 'threadOutputs', 'byEights'] as const),
     ],
     ...matmulPush,

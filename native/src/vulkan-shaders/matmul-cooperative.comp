@@ -8,32 +8,18 @@
 #extension GL_KHR_shader_subgroup_basic : require
 #include "memory.glsl"
 #include "weights.glsl"
+#include "matmul.glsl"
 
 // Threads: one subgroup for each of acrossRows * acrossOutputs.
-layout(constant_id = 1) const uint weightFormat = 1;
-layout(constant_id = 2) const uint vectorFormat = 1;
-layout(constant_id = 3) const uint blockRows = 16; // M, N and K of what the device multiplies at once
-layout(constant_id = 4) const uint blockOutputs = 16;
-layout(constant_id = 5) const uint blockDepth = 16;
-layout(constant_id = 6) const uint subgroupRows = 2;
-layout(constant_id = 7) const uint subgroupOutputs = 4;
-layout(constant_id = 8) const uint acrossRows = 4;
-layout(constant_id = 9) const uint acrossOutputs = 2;
-layout(constant_id = 10) const bool byEights = true; // rows of W and x are aligned, and their length is a multiple of 8
-layout(constant_id = 11) const bool packsBf16 = false; // else fp16
-
-layout(push_constant) uniform Push {
-  uint64_t weights; // (out, in)
-  uint64_t x;       // (row, in)
-  uint64_t y;       // (row, out)
-  uint64_t bias;    // (out), 0 for none
-  uint64_t addend;  // (row, out), 0 for none
-  uint weightRowBytes;
-  uint pairedRows; // see `storedRow` in codecs/matrix.ts; 1 where rows lie in order
-  uint depth;
-  uint width;
-  uint rows;
-} push;
+layout(constant_id = 4) const uint blockRows = 16; // M, N and K of what the device multiplies at once
+layout(constant_id = 5) const uint blockOutputs = 16;
+layout(constant_id = 6) const uint blockDepth = 16;
+layout(constant_id = 7) const uint subgroupRows = 2;
+layout(constant_id = 8) const uint subgroupOutputs = 4;
+layout(constant_id = 9) const uint acrossRows = 4;
+layout(constant_id = 10) const uint acrossOutputs = 2;
+layout(constant_id = 11) const bool byEights = true; // rows of W and x are aligned, and their length is a multiple of 8
+layout(constant_id = 12) const bool packsBf16 = false; // else fp16
 
 const uint tileRows = blockRows * subgroupRows * acrossRows;
 const uint tileOutputs = blockOutputs * subgroupOutputs * acrossOutputs;
@@ -82,11 +68,11 @@ void readWeights(uint firstOutput, uint firstDepth) {
   for (uint i = gl_LocalInvocationID.x; i < tileOutputs * eights; i += gl_WorkGroupSize.x) {
     const uint o = i / eights;
     const uint k = firstDepth + i % eights * 8;
-    const uint64_t row = push.weights + uint64_t(push.weightRowBytes) * storedRow(firstOutput + o, push.pairedRows);
+    const WeightRow row = weightRow(firstOutput + o);
     const uint at = o * stride + i % eights * 4;
     const bool isOutput = firstOutput + o < push.width;
-    if (byEights && weightFormat == (packsBf16 ? 1 : 2)) { // as stored
-      const uvec4 words = isOutput && k < push.depth ? ReadUvec4s(row + 2ul * k).at[0] : uvec4(0);
+    if (byEights && weightFormat == (packsBf16 ? 1 : 2) && scaleFormat == 0) { // as stored
+      const uvec4 words = isOutput && k < push.depth ? ReadUvec4s(row.at + 2ul * k).at[0] : uvec4(0);
       [[unroll]] for (uint j = 0; j < 4; ++j) weights[at + j] = words[j];
       continue;
     }
@@ -94,11 +80,11 @@ void readWeights(uint firstOutput, uint firstDepth) {
     vec4 high = vec4(0.0);
     if (isOutput) {
       if (byEights) {
-        if (k < push.depth) eightAt(weightFormat, row, k, low, high);
+        if (k < push.depth) weightEight(row, k, low, high);
       } else {
         for (uint j = 0; j < 4; ++j) {
-          if (k + j < push.depth) low[j] = valueAt(weightFormat, row, k + j);
-          if (k + 4 + j < push.depth) high[j] = valueAt(weightFormat, row, k + 4 + j);
+          if (k + j < push.depth) low[j] = weightAt(row, k + j);
+          if (k + 4 + j < push.depth) high[j] = weightAt(row, k + 4 + j);
         }
       }
     }

@@ -6,35 +6,18 @@
 #extension GL_KHR_shader_subgroup_arithmetic : require
 #include "memory.glsl"
 #include "weights.glsl"
+#include "matmul.glsl"
 
-layout(constant_id = 1) const uint weightFormat = 1;
-layout(constant_id = 2) const uint vectorFormat = 1;
-layout(constant_id = 3) const uint numRows = 1;
-layout(constant_id = 4) const uint numOutputs = 2;
-layout(constant_id = 5) const bool byEights = true; // rows of W and x are aligned, and their length is a multiple of 8
-layout(constant_id = 6) const uint mostSubgroups = 16;
-
-layout(push_constant) uniform Push {
-  uint64_t weights; // (out, in)
-  uint64_t x;       // (row, in)
-  uint64_t y;       // (row, out)
-  uint64_t bias;    // (out), 0 for none
-  uint64_t addend;  // (row, out), 0 for none
-  uint weightRowBytes;
-  uint pairedRows; // see `storedRow` in codecs/matrix.ts; 1 where rows lie in order
-  uint depth;
-  uint width;
-  uint rows;
-} push;
+layout(constant_id = 4) const uint numRows = 1;
+layout(constant_id = 5) const uint numOutputs = 2;
+layout(constant_id = 6) const bool byEights = true; // rows of W and x are aligned, and their length is a multiple of 8
+layout(constant_id = 7) const uint mostSubgroups = 16;
 
 const uint numSums = numOutputs * numRows;
 shared float parts[mostSubgroups * numSums];
 
 // Rows and outputs past the end repeat the last, and are not written.
-uint64_t weightRow(uint firstOutput, uint o) {
-  const uint row = storedRow(min(firstOutput + o, push.width - 1), push.pairedRows);
-  return push.weights + uint64_t(push.weightRowBytes) * row;
-}
+WeightRow weightRow(uint firstOutput, uint o) { return weightRow(min(firstOutput + o, push.width - 1)); }
 
 uint64_t inputRow(uint firstRow, uint r) {
   return floatsFrom(push.x, uint64_t(push.depth) * min(firstRow + r, push.rows - 1));
@@ -52,7 +35,7 @@ void main() {
       vec4 low[numOutputs];
       vec4 high[numOutputs];
       [[unroll]] for (uint o = 0; o < numOutputs; ++o)
-        eightAt(weightFormat, weightRow(firstOutput, o), k, low[o], high[o]);
+        weightEight(weightRow(firstOutput, o), k, low[o], high[o]);
       [[unroll]] for (uint r = 0; r < numRows; ++r) {
         ReadVec4s input8 = ReadVec4s(floatsFrom(inputRow(firstRow, r), k));
         const vec4 a = input8.at[0];
@@ -65,7 +48,7 @@ void main() {
     for (uint k = gl_LocalInvocationID.x; k < push.depth; k += gl_WorkGroupSize.x) {
       float weights[numOutputs];
       [[unroll]] for (uint o = 0; o < numOutputs; ++o)
-        weights[o] = valueAt(weightFormat, weightRow(firstOutput, o), k);
+        weights[o] = weightAt(weightRow(firstOutput, o), k);
       [[unroll]] for (uint r = 0; r < numRows; ++r) {
         const float a = ReadFloats(floatsFrom(inputRow(firstRow, r), k)).at[0];
         [[unroll]] for (uint o = 0; o < numOutputs; ++o) sums[o * numRows + r] += weights[o] * a;

@@ -4,27 +4,13 @@
 #extension GL_GOOGLE_include_directive : require
 #include "memory.glsl"
 #include "weights.glsl"
+#include "matmul.glsl"
 
-layout(constant_id = 1) const uint weightFormat = 1;
-layout(constant_id = 2) const uint vectorFormat = 1;
-layout(constant_id = 3) const uint tileRows = 64;
-layout(constant_id = 4) const uint tileOutputs = 64;
-layout(constant_id = 5) const uint threadRows = 8;
-layout(constant_id = 6) const uint threadOutputs = 8;
-layout(constant_id = 7) const bool byEights = true; // rows of W and x are aligned, and their length is a multiple of 8
-
-layout(push_constant) uniform Push {
-  uint64_t weights; // (out, in)
-  uint64_t x;       // (row, in)
-  uint64_t y;       // (row, out)
-  uint64_t bias;    // (out), 0 for none
-  uint64_t addend;  // (row, out), 0 for none
-  uint weightRowBytes;
-  uint pairedRows; // see `storedRow` in codecs/matrix.ts; 1 where rows lie in order
-  uint depth;
-  uint width;
-  uint rows;
-} push;
+layout(constant_id = 4) const uint tileRows = 64;
+layout(constant_id = 5) const uint tileOutputs = 64;
+layout(constant_id = 6) const uint threadRows = 8;
+layout(constant_id = 7) const uint threadOutputs = 8;
+layout(constant_id = 8) const bool byEights = true; // rows of W and x are aligned, and their length is a multiple of 8
 
 const uint tileDepth = 16;
 const uint eights = tileDepth / 8;
@@ -62,13 +48,13 @@ void readWeights(uint firstOutput, uint firstDepth) {
   for (uint i = gl_LocalInvocationID.x; i < tileOutputs * eights; i += gl_WorkGroupSize.x) {
     const uint o = i / eights;
     const uint k = i % eights * 8;
-    const uint64_t row = push.weights + uint64_t(push.weightRowBytes) * storedRow(firstOutput + o, push.pairedRows);
+    const WeightRow row = weightRow(firstOutput + o);
     const bool isOutput = firstOutput + o < push.width;
     const uint at = firstDepth + k;
     if (byEights) {
       vec4 low = vec4(0.0);
       vec4 high = vec4(0.0);
-      if (isOutput && at < push.depth) eightAt(weightFormat, row, at, low, high);
+      if (isOutput && at < push.depth) weightEight(row, at, low, high);
       [[unroll]] for (uint j = 0; j < 4; ++j) {
         weights[(k + j) * weightStride + o] = low[j];
         weights[(k + 4 + j) * weightStride + o] = high[j];
@@ -76,7 +62,7 @@ void readWeights(uint firstOutput, uint firstDepth) {
     } else {
       for (uint j = 0; j < 8; ++j)
         weights[(k + j) * weightStride + o] =
-            isOutput && at + j < push.depth ? valueAt(weightFormat, row, at + j) : 0.0;
+            isOutput && at + j < push.depth ? weightAt(row, at + j) : 0.0;
     }
   }
 }

@@ -8,6 +8,7 @@
 #include "weights/small-blocks.glsl"
 #include "weights/k-blocks.glsl"
 #include "weights/mxfp4.glsl"
+#include "weights/scaled.glsl"
 
 // Of formats without blocks, rows begin at multiples of 16 bytes.
 void eightAt(uint format, uint64_t row, uint k, out vec4 low, out vec4 high) {
@@ -23,6 +24,9 @@ void eightAt(uint format, uint64_t row, uint k, out vec4 low, out vec4 high) {
     case 9: q5_kEight(row, k, low, high); break;
     case 10: q6_kEight(row, k, low, high); break;
     case 11: mxfp4Eight(row, k, low, high); break;
+    case 12: fp8Eight(row, k, low, high); break;
+    case 13: int4Eight(row, k, low, high); break;
+    case 14: mxfp4SplitEight(row, k, low, high); break;
     default: f32Eight(row, k, low, high);
   }
 }
@@ -32,6 +36,7 @@ float valueAt(uint format, uint64_t row, uint k) {
     case 0: return f32At(row, k);
     case 1: return bf16At(row, k);
     case 2: return f16At(row, k);
+    case 12: return fp8At(row, k);
   }
   vec4 low;
   vec4 high;

@@ -1,0 +1,53 @@
+// Small numbers whose scales lie apart: see codecs/scaled.ts, codecs/mxfp4.ts.
+
+// 1 sign, 4 exponent, 3 mantissa bits.
+float e4m3(uint bits) {
+  const uint rest = bits & 127;
+  float magnitude = rest < 8 ? float(rest) * 0.001953125 : uintBitsToFloat((rest << 20) + (120 << 23));
+  if (rest == 127) magnitude = uintBitsToFloat(0x7fc00000u);
+  return (bits & 128) != 0 ? -magnitude : magnitude;
+}
+
+float fp8At(uint64_t row, uint k) { return e4m3(byteAt(row + k)); }
+
+vec4 e4m3s(uint word) { return vec4(e4m3(word), e4m3(word >> 8), e4m3(word >> 16), e4m3(word >> 24)); }
+
+void fp8Eight(uint64_t row, uint k, out vec4 low, out vec4 high) {
+  low = e4m3s(wordAt(row + k));
+  high = e4m3s(wordAt(row + k + 4ul));
+}
+
+// Four bits each, the first in the lowest.
+uvec4 fours(uint word) { return uvec4(word, word >> 4, word >> 8, word >> 12) & 15u; }
+
+void int4Eight(uint64_t row, uint k, out vec4 low, out vec4 high) {
+  const uint word = wordAt(row + k / 2);
+  low = vec4(fours(word)) - 8.0;
+  high = vec4(fours(word >> 16)) - 8.0;
+}
+
+vec4 halvedE2m1s(uvec4 bits) {
+  return 0.5 * vec4(doubledE2m1(bits.x), doubledE2m1(bits.y), doubledE2m1(bits.z), doubledE2m1(bits.w));
+}
+
+void mxfp4SplitEight(uint64_t row, uint k, out vec4 low, out vec4 high) {
+  const uint word = wordAt(row + k / 2);
+  low = halvedE2m1s(fours(word));
+  high = halvedE2m1s(fours(word >> 16));
+}
+
+// A power of two; the least is not normal, and what devices make of that is as good as 0.
+float e8m0At(uint64_t scales, uint i) {
+  const uint exponent = byteAt(scales + i);
+  return uintBitsToFloat(exponent == 0 ? 0x00400000u : exponent << 23);
+}
+
+// Numbers are those of `scaleFormats` in kernels.ts.
+float scaleAt(uint format, uint64_t scales, uint i) {
+  switch (format) {
+    case 1: return f32At(scales, i);
+    case 2: return bf16At(scales, i);
+    case 3: return f16At(scales, i);
+    default: return e8m0At(scales, i);
+  }
+}

@@ -1,0 +1,94 @@
+/** Weights whose scales lie in tensors of their own reach a GPU as stored, and are multiplied as if they had been decoded. */
+
+import { readFileSync } from 'node:fs';
+import {
+  loadReferenceWeights,
+  openCheckpoint,
+  readTensor,
+  referenceGreedy,
+  runEngine,
+  type TensorRef,
+  type WeightGroup,
+} from '@specoffload/engine';
+import { codecs, decodeMatrix, spanBytes } from '@specoffload/native';
+import { afterAll, describe, expect, it } from 'vitest';
+import { vulkanFormats } from '../../engine/dist/machine/formats.js';
+import { type GroupLayout, layOutGroup, splitLayout } from '../../engine/dist/schedule/group-layout.js';
+import { goldenDirectory } from './model/golden.js';
+import { asFp8, asInt4, compressed, type Quantised, writePair } from './model/quantised.js';
+import { validationMessages, watchedVulkan, whyNoVulkan } from './vulkan.js';
+
+/** What lies in device memory when all parts of a group have crossed. */
+function cross(parts: readonly GroupLayout[], deviceBytes: number): Uint8Array {
+  const device = new Uint8Array(deviceBytes);
+  for (const { ranges, stagedBytes, pieces } of parts) {
+    const staged = new Uint8Array(stagedBytes);
+    for (const { path, fileOffset, byteLength, stagedOffset } of ranges)
+      staged.set(readFileSync(path).subarray(fileOffset, fileOffset + byteLength), stagedOffset);
+    for (const { dtype, count, stagedOffset, deviceOffset, layout } of pieces) {
+      if (layout) continue; // is decoded on its way
+      const byteLength = codecs[dtype].bytes(count);
+      device.set(staged.subarray(stagedOffset, stagedOffset + byteLength), deviceOffset);
+    }
+  }
+  return device;
+}
+
+async function checkGroup(group: WeightGroup) {
+  const layout = layOutGroup(group, vulkanFormats);
+  const device = cross([layout], layout.deviceBytes);
+  const scaled = layout.tensors.filter(({ deviceScales }) => deviceScales);
+  expect(scaled.length).toBeGreaterThan(0);
+  for (const { role, deviceDtype: dtype, deviceOffset, deviceStep: step = 1, deviceScales } of scaled) {
+    const { ref } = group.tensors.find((tensor) => tensor.role === role)!;
+    const [rows, columns] = ref.shape as [number, number];
+    const order = { rows, columns, step, paired: 1, across: 0 };
+    const scales = { ...deviceScales!, offset: deviceScales!.address - deviceOffset };
+    const bits = new Uint32Array(rows * columns);
+    decodeMatrix(device, deviceOffset, dtype, { ...order, scales }, bits);
+    expect(new Float32Array(bits.buffer), role).toEqual(await readTensor(ref));
+    expect(spanBytes(dtype, order)).toBeLessThanOrEqual(scales.offset);
+  }
+  const stagingBytes = 5 * 4096; // pages, four of them for borders
+  const parts = splitLayout(layout, stagingBytes, vulkanFormats);
+  expect(parts.length > 1).toBe(layout.stagedBytes > stagingBytes);
+  expect(cross(parts, layout.deviceBytes)).toEqual(device);
+}
+
+it('MXFP4 lies in device memory as stored, gate and up by turns as in its file, whole or in parts', async () => {
+  const { layers } = await openCheckpoint(goldenDirectory('gpt-oss-mxfp4'));
+  const { experts } = layers[1]!;
+  await checkGroup(experts[5]!);
+  const { deviceBytes, stagedBytes } = layOutGroup(experts[5]!, vulkanFormats);
+  // Three matrices of four bits and a quarter, biases in fp32, padding.
+  expect(deviceBytes).toBeLessThan((4.25 / 8) * 3 * 64 * 64 + 1100);
+  expect(stagedBytes).toBeGreaterThan(5 * 4096);
+});
+
+describe.each<[string, object, (ref: TensorRef) => Quantised]>([
+  ['fp8 in squares', { quant_method: 'fp8' }, ({ shape }) => asFp8(shape, [32, 16], 'weight_scale_inv')],
+  [
+    'fp8 by row',
+    compressed({ num_bits: 8, type: 'float' }),
+    ({ shape }) => asFp8(shape, [1, shape[1]!], 'weight_scale'),
+  ],
+  ['four bits', compressed({ num_bits: 4, type: 'int' }), ({ shape }) => asInt4(shape, 16)],
+])('%s', (name, quantisation, quantise) => {
+  it.skipIf(whyNoVulkan !== null)('computes on a GPU what its values mean', async () => {
+    const { directories } = await writePair(name.replaceAll(' ', '-'), quantisation, quantise);
+    const [target, plain] = await Promise.all(directories.map((directory) => openCheckpoint(directory)));
+    for (const group of [target!.layers[0]!.attention, target!.layers[0]!.experts[0]!])
+      await checkGroup(group);
+    const prompts = [[1, 2, 3, 4, 5, 6, 7], [9]];
+    const weights = await loadReferenceWeights(plain!);
+    const result = await runEngine({
+      ...{ target: target!, draft: null, prompts, strategy: 'none', maxNewTokens: 4, stopAtEos: false },
+      ...{ machine: { deviceBytes: 16e6, hostBytes: 16e6 }, device: watchedVulkan },
+      policy: { pinnedLayers: 1, keptLayers: 0, attention: 'device' },
+    });
+    const expected = prompts.map((ids) => referenceGreedy(weights, ids, 4).ids);
+    expect(result.sequences.map(({ ids }) => ids.slice(-4))).toEqual(expected.map((ids) => ids.slice(-4)));
+  });
+});
+
+afterAll(() => expect(validationMessages()).toEqual([]));
