@@ -14,8 +14,8 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { createRequire } from 'node:module';
-import { availableParallelism, cpus } from 'node:os';
-import { join } from 'node:path';
+import { availableParallelism } from 'node:os';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const require = createRequire(import.meta.url);
@@ -50,7 +50,32 @@ const vulkanFlag = '-DSPECOFFLOAD_VULKAN';
 /** nodelete: the last worker thread that ends must not unload code that another thread may still be in. */
 const linkFlags = ['-shared', '-pthread', '-ldl', '-Wl,-z,nodelete'];
 
-/** The C++ sources of the core that know nothing of JavaScript; the rest binds them to Node. */
+/** What is compiled once for each level of vector instructions; `kernels.cpp` chooses among the levels when it is loaded. */
+const kernelsFolder = 'kernels';
+
+/** Vector instructions by level: nobody else's code may use more than every processor of this kind has. */
+const levelFlags =
+  process.arch === 'x64'
+    ? {
+        baseline: [],
+        avx2: ['-mavx2', '-mfma', '-mf16c'],
+        avx512: ['-mavx2', '-mfma', '-mf16c', '-mavx512f', '-mavx512bw', '-mavx512dq', '-mavx512vl'],
+      }
+    : { baseline: [] };
+
+/** Each source of the kernels at each level: its name in the folder of sources, and the flags that it takes. */
+export function kernelSources() {
+  const names = readdirSync(join(sourceDir, kernelsFolder)).filter((name) => name.endsWith('.cpp'));
+  return Object.entries(levelFlags).flatMap(([level, flags]) =>
+    names.sort().map((name) => ({
+      level,
+      name: join(kernelsFolder, name),
+      flags: [`-DSPECOFFLOAD_LEVEL=${level}`, ...flags],
+    })),
+  );
+}
+
+/** The C++ sources of the core that know nothing of JavaScript, but the kernels; the rest binds them to Node. */
 export function coreSources() {
   const names = readdirSync(sourceDir).filter((name) => name.endsWith('.cpp'));
   const bindsToNode = (name) =>
@@ -71,14 +96,6 @@ export function findCompiler() {
   return null;
 }
 
-/** `-march=native` where the compiler knows this CPU, nothing elsewhere. */
-export function machineFlags(compiler) {
-  const trial = spawnSync(compiler.command, ['-march=native', '-x', 'c++', '-fsyntax-only', '-'], {
-    input: '',
-  });
-  return trial.status === 0 ? ['-march=native'] : [];
-}
-
 /** What a compiler that finds Vulkan's headers is told. */
 function vulkanFlags(compiler) {
   const trial = spawnSync(compiler.command, [...compiler.leadingArgs, '-x', 'c++', '-fsyntax-only', '-'], {
@@ -90,7 +107,7 @@ function vulkanFlags(compiler) {
 /** Sources by their path in the folder of sources. */
 function sourceNames(extensions, hasVulkan) {
   const namesIn = (folder) => readdirSync(join(sourceDir, folder)).map((name) => join(folder, name));
-  return [...namesIn('.'), ...(hasVulkan ? namesIn(vulkanFolder) : [])]
+  return [...namesIn('.'), ...namesIn(kernelsFolder), ...(hasVulkan ? namesIn(vulkanFolder) : [])]
     .filter((name) => extensions.test(name))
     .sort();
 }
@@ -126,22 +143,11 @@ function createStamp(compiler, flags) {
       .update(readFileSync(join(sourceDir, name)))
       .update('\0');
   }
-  hash.update(JSON.stringify([compiler, flags, linkFlags, cpuIdentity()]));
+  hash.update(JSON.stringify([compiler, flags, levelFlags, linkFlags]));
   hash.update(JSON.stringify([process.platform, process.arch, process.versions.modules]));
   for (const name of ['node-addon-api', 'node-api-headers'])
     hash.update(require(`${name}/package.json`).version);
   return hash.digest('hex');
-}
-
-/** CPU model and instruction sets: `-march=native` code runs on no lesser CPU. */
-function cpuIdentity() {
-  let flags = '';
-  try {
-    flags = /^(?:flags|Features)\s*:(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1] ?? '';
-  } catch {
-    // not Linux: the model has to do
-  }
-  return `${cpus()[0]?.model}${flags}`;
 }
 
 /** The stamp of the addon that is there, or null. */
@@ -155,22 +161,28 @@ async function compileAndLink(compiler, flags, objectDir, target) {
     require('node-api-headers').include_dir,
     require('node-addon-api').include_dir.replaceAll('"', ''),
   ];
-  const names = sourceNames(/\.cpp$/, flags.includes(vulkanFlag)).filter((name) => name !== 'smoke.cpp');
-  const objectOf = (name) => join(objectDir, `${name.replaceAll('/', '-')}.o`);
-  const waiting = [...names];
+  const plain = sourceNames(/\.cpp$/, flags.includes(vulkanFlag))
+    .filter((name) => name !== 'smoke.cpp' && dirname(name) !== kernelsFolder)
+    .map((name) => ({ name, level: '', flags: [] }));
+  const units = [...kernelSources(), ...plain].map((unit) => ({
+    ...unit,
+    object: join(objectDir, `${unit.level}-${unit.name.replaceAll('/', '-')}.o`),
+  }));
+  const waiting = [...units];
   const compileNext = async () => {
-    for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) {
+    for (let unit = waiting.shift(); unit !== undefined; unit = waiting.shift()) {
       const isystem = includes.flatMap((dir) => ['-isystem', dir]);
-      await runCompiler(compiler, [...flags, ...isystem, '-c', join(sourceDir, name), '-o', objectOf(name)]);
+      const files = ['-c', join(sourceDir, unit.name), '-o', unit.object];
+      await runCompiler(compiler, [...flags, ...unit.flags, ...isystem, ...files]);
     }
   };
   try {
-    await Promise.all(Array.from({ length: Math.min(availableParallelism(), names.length) }, compileNext));
+    await Promise.all(Array.from({ length: Math.min(availableParallelism(), units.length) }, compileNext));
   } catch (error) {
     waiting.length = 0; // the others stop after the file they are at
     throw error;
   }
-  await runCompiler(compiler, [...names.map(objectOf), ...linkFlags, '-o', target]);
+  await runCompiler(compiler, [...units.map(({ object }) => object), ...linkFlags, '-o', target]);
 }
 
 /**
@@ -191,7 +203,7 @@ export async function buildNative({ quiet = false, force = false } = {}) {
     console.error(`warning: native addon: ${reason}; the slower TypeScript twin takes over`);
     return 'skipped';
   }
-  const flags = [...compileFlags, ...machineFlags(compiler), ...vulkanFlags(compiler)];
+  const flags = [...compileFlags, ...vulkanFlags(compiler)];
   const stamp = createStamp(compiler, flags);
   if (!force && readStamp() === stamp) {
     say('native addon: up to date');

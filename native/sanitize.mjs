@@ -3,12 +3,13 @@
 
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { coreSources, findCompiler, machineFlags, runCompiler } from './build.mjs';
+import { coreSources, findCompiler, kernelSources, runCompiler } from './build.mjs';
 
 const buildDir = fileURLToPath(new URL('./build/', import.meta.url));
-const smoke = fileURLToPath(new URL('./src/cpp/smoke.cpp', import.meta.url));
+const sources = fileURLToPath(new URL('./src/cpp/', import.meta.url));
+const smoke = join(sources, 'smoke.cpp');
 
 const programs = [
   {
@@ -28,8 +29,14 @@ const workDir = mkdtempSync(join(buildDir, 'sanitize-'));
 try {
   for (const { name, flags } of programs) {
     const program = join(workDir, 'smoke');
-    const common = ['-std=c++17', '-O1', '-g', '-pthread', '-Wno-psabi', ...machineFlags(compiler)];
-    await runCompiler(compiler, [...common, ...flags, ...coreSources(), smoke, '-o', program]);
+    const common = ['-std=c++17', '-O1', '-g', '-pthread', '-Wno-psabi', ...flags];
+    const objects = [];
+    for (const unit of kernelSources()) {
+      const object = join(workDir, `${unit.level}-${basename(unit.name)}.o`);
+      await runCompiler(compiler, [...common, ...unit.flags, '-c', join(sources, unit.name), '-o', object]);
+      objects.push(object);
+    }
+    await runCompiler(compiler, [...common, ...coreSources(), smoke, ...objects, '-o', program]);
     const { status, signal } = spawnSync(program, [workDir], { stdio: 'inherit' });
     if (status !== 0) throw new Error(`sanitizer (${name}): failed with ${signal ?? `exit code ${status}`}`);
     console.error(`sanitizer (${name}): nothing found`);

@@ -8,6 +8,7 @@ import {
   checkCores,
   checkDecodeMatrix,
   checkGating,
+  checkKernelLevel,
   checkNorm,
   checkOptions,
   checkProduct,
@@ -130,7 +131,10 @@ interface RawAddon {
   pinThread(cores: readonly number[]): boolean;
   allowedCores(): number[];
   setVariable(name: string, value: string): void;
-  vectorExtensions(): string[];
+  kernelLevels(): string[];
+  kernelLevel(): string;
+  /** False where the processor has no such level. */
+  useKernels(level: string): boolean;
 }
 
 const rangeFields = 4;
@@ -279,12 +283,17 @@ export function loadAddon(): NativeCore {
       checkCores(cores);
       return addon.pinThread(cores);
     },
+    useKernels(level: string): void {
+      checkKernelLevel(level, addon.kernelLevels());
+      addon.useKernels(level);
+    },
     setVariable: (name, value) => addon.setVariable(name, value),
     probe(): ProbeReport {
       return {
         ...probeSystem(),
         allowedCores: addon.allowedCores(),
-        vectorExtensions: addon.vectorExtensions(),
+        kernelLevel: addon.kernelLevel(),
+        kernelLevels: addon.kernelLevels(),
       };
     },
   };

@@ -250,3 +250,10 @@ export function checkCores(cores: readonly number[]): void {
   if (cores.length === 0) throw new RangeError('invalid cores: none; expected at least one core number');
   for (const core of cores) checkWhole('core', core, 0, 2 ** 18);
 }
+
+export function checkKernelLevel(level: string, levels: readonly string[]): void {
+  if (levels.includes(level)) return;
+  throw new RangeError(
+    `invalid level of kernels: ${level}; expected ${levels.join(' or ')}, which this processor can run`,
+  );
+}

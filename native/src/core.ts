@@ -10,6 +10,9 @@ export type NativePreference = 'auto' | 'native' | 'twin';
 
 const remedy = 'run `node native/build.mjs` (it needs a C++17 compiler)';
 
+/** Forces a level of vector instructions, to compare levels or to work around one. */
+const levelVariable = 'SPECOFFLOAD_KERNELS';
+
 let addon: NativeCore | null = null;
 let warned = false;
 
@@ -26,7 +29,6 @@ export function loadNativeCore(preference: NativePreference = 'auto'): NativeCor
   }
   try {
     addon ??= loadAddon();
-    return addon;
   } catch (error) {
     const reason = describe(error);
     if (preference === 'native') {
@@ -37,6 +39,10 @@ export function loadNativeCore(preference: NativePreference = 'auto'): NativeCor
     );
     return createTwin();
   }
+  // Read in every thread: each has the addon to itself, the level is the process's.
+  const level = process.env[levelVariable];
+  if (level !== undefined) addon.useKernels(level);
+  return addon;
 }
 
 function describe(error: unknown): string {

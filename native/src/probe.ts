@@ -17,7 +17,9 @@ export const readSystemText: ReadText = (path) => {
 };
 
 /** Everything but what only native code knows. */
-export function probeSystem(readText: ReadText = readSystemText): Omit<ProbeReport, 'vectorExtensions'> {
+export function probeSystem(
+  readText: ReadText = readSystemText,
+): Omit<ProbeReport, 'kernelLevel' | 'kernelLevels'> {
   return {
     cpuModel: probeCpuModel(readText),
     allowedCores: probeAllowedCores(readText),

@@ -187,8 +187,10 @@ export interface ProbeReport {
   readonly cgroupCores: number | null;
   /** Largest resident set of this process so far. */
   readonly peakResidentBytes: number;
-  /** Vector instruction sets the kernels were compiled for, e.g. ["avx2", "avx512f"]; empty in the twin. */
-  readonly vectorExtensions: readonly string[];
+  /** The level of vector instructions that kernels use: one of `kernelLevels`; `typescript` in the twin. */
+  readonly kernelLevel: string;
+  /** Those that this processor can run, the best last: `baseline`, `avx2`, `avx512`. */
+  readonly kernelLevels: readonly string[];
 }
 
 /** Everything the native core offers; `kind` says which implementation answers. */
@@ -236,5 +238,10 @@ export interface NativeCore {
    * `SHARE_ENV`.
    */
   setVariable(name: string, value: string): void;
+  /**
+   * Makes kernels of all threads use this level of vector instructions, from their next call on. Decoded weights are the
+   * same to the bit at each; sums are taken in other orders. @throws RangeError when this processor has no such level.
+   */
+  useKernels(level: string): void;
   probe(): ProbeReport;
 }

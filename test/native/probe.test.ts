@@ -35,9 +35,9 @@ describe.each(cores)('probe, %s', (_, core) => {
   });
 });
 
-test('the twin cannot pin, knows no vector extensions, and agrees on the rest', () => {
+test('the twin cannot pin, has one level of kernels, and agrees on the rest', () => {
   expect(twin.pinThread([0])).toBe(false);
-  expect(twin.probe().vectorExtensions).toEqual([]);
+  expect(twin.probe()).toMatchObject({ kernelLevel: 'typescript', kernelLevels: ['typescript'] });
   if (!addonIsBuilt) return;
   const { allowedCores, cpuModel, memoryBytes, cgroupMemoryBytes, cgroupCores } =
     loadNativeCore('native').probe();

@@ -2,7 +2,7 @@
 
 import { cpus } from 'node:os';
 import { UserError } from '@specoffload/input';
-import type { GpuFacts } from '@specoffload/native';
+import { type GpuFacts, loadNativeCore } from '@specoffload/native';
 import { cpuDriver } from './cpu-device.js';
 import type {
   Device,
@@ -63,6 +63,8 @@ export function connectQueue(handle: QueueHandle): Promise<DeviceQueue> {
 export interface DeviceListing {
   readonly kind: string;
   readonly name: string;
+  /** Of the processor: the level of vector instructions that its kernels use. */
+  readonly kernels?: string;
   /** What a GPU says of itself. */
   readonly gpu?: GpuFacts;
 }
@@ -74,7 +76,13 @@ export function listDevices(): {
 } {
   const { gpus, problem } = listGpus();
   const cards = gpus.map((gpu, index) => ({ kind: nameDevice(`vulkan:${index}`), name: gpu.name, gpu }));
-  return { devices: [{ kind: 'cpu', name: cpus()[0]?.model ?? 'processor' }, ...cards], problem };
+  return {
+    devices: [
+      { kind: 'cpu', name: cpus()[0]?.model ?? 'processor', kernels: loadNativeCore().probe().kernelLevel },
+      ...cards,
+    ],
+    problem,
+  };
 }
 
 /**

@@ -19,9 +19,10 @@ export function provenanceFacts({ runs }: Subject): Fact[] {
     [
       'computed on',
       distinctTexts(records, (record) => {
-        const { cpu, cores, memoryBytes } = record.provenance;
+        const { cpu, cores, kernels, memoryBytes } = record.provenance;
         const gpu = gpuOf(record);
-        return `${cpu}, ${cores} cores, ${formatBytes(memoryBytes)}${gpu === null ? '' : `; ${gpu}`}`;
+        const level = kernels === undefined ? '' : `, kernels for ${kernels}`;
+        return `${cpu}, ${cores} cores${level}, ${formatBytes(memoryBytes)}${gpu === null ? '' : `; ${gpu}`}`;
       }),
     ],
     ['Node', distinctTexts(records, ({ provenance }) => provenance.node)],

@@ -5,6 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { availableParallelism, cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { loadNativeCore } from '@specoffload/native';
 import { projectDirectory } from '../paths.js';
 import type { ProvenanceRecord } from './record.js';
 
@@ -28,6 +29,7 @@ export async function collectProvenance(checkout: string = projectDirectory): Pr
     packages: await packageVersions(),
     cpu: cpus()[0]?.model.trim() ?? 'unknown',
     cores: availableParallelism(),
+    kernels: loadNativeCore().probe().kernelLevel,
     memoryBytes: totalmem(),
   };
 }

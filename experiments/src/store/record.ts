@@ -260,6 +260,11 @@ const provenanceRecord = fields({
   packages: described(mapOf(anyText), '', 'version by name, of what computes'),
   cpu: described(anyText, '', 'processor that ran or predicted it'),
   cores: described(count, '', 'of that processor'),
+  kernels: described(
+    orMissing(anyText),
+    '',
+    'level of vector instructions of the native kernels; left out: as compiled',
+  ),
   memoryBytes: count,
 });
 

@@ -54,30 +54,4 @@ bool pinThread(const std::vector<int>& cores) {
   return true;
 }
 
-std::vector<std::string> vectorExtensions() {
-  return {
-#if defined(__SSE4_2__)
-      "sse4.2",
-#endif
-#if defined(__AVX__)
-      "avx",
-#endif
-#if defined(__AVX2__)
-      "avx2",
-#endif
-#if defined(__FMA__)
-      "fma",
-#endif
-#if defined(__F16C__)
-      "f16c",
-#endif
-#if defined(__AVX512F__)
-      "avx512f",
-#endif
-#if defined(__ARM_NEON)
-      "neon",
-#endif
-  };
-}
-
 }  // namespace specoffload

@@ -1,7 +1,6 @@
-// Which cores threads may run on, and which vector instructions this build uses.
+// Which cores threads may run on.
 #pragma once
 
-#include <string>
 #include <vector>
 
 namespace specoffload {
@@ -11,7 +10,5 @@ std::vector<int> allowedCores();
 
 /** Pins the calling thread, and threads it starts later. Throws SystemError when the system refuses. */
 bool pinThread(const std::vector<int>& cores);
-
-std::vector<std::string> vectorExtensions();
 
 }  // namespace specoffload

@@ -1,10 +1,8 @@
-// One layer's attention over a ragged batch: rotate, append to the cache, attend causally.
+// What is asked of one layer's attention over a ragged batch.
 #pragma once
 
 #include <cstddef>
 #include <vector>
-
-#include "workers.h"
 
 namespace specoffload {
 
@@ -37,8 +35,5 @@ struct AttentionCall {
   std::vector<AttentionSequence> sequences;
   int threads;
 };
-
-/** Trusts its arguments. A row's bits depend neither on other rows nor on `threads`. Mutates the sequences' cache. */
-void attend(const AttentionCall& call, Workers& workers);
 
 }  // namespace specoffload

@@ -1,4 +1,4 @@
-// Widening, attention, pinning and probing in JavaScript.
+// Widening, attention, levels of kernels, and pinning in JavaScript.
 #include <napi.h>
 
 #include <algorithm>
@@ -8,10 +8,10 @@
 #include <string>
 
 #include "affinity.h"
-#include "attention.h"
 #include "environment.h"
 #include "error.h"
 #include "floats.h"
+#include "kernels.h"
 #include "widen.h"
 
 namespace specoffload {
@@ -149,7 +149,7 @@ void attendFrom(const Napi::CallbackInfo& info) {
     call.ropeCos = ropeCos.data;
     call.ropeSin = ropeSin.data;
     call.sinks = sinks.data;
-    attend(call, env.GetInstanceData<Environment>()->workers);
+    kernels().attend(call, env.GetInstanceData<Environment>()->workers);
   });
 }
 
@@ -186,12 +186,20 @@ void setVariableFrom(const Napi::CallbackInfo& info) {
   });
 }
 
-/** vectorExtensions() -> string[] */
-Napi::Value vectorExtensionsFrom(const Napi::CallbackInfo& info) {
+/** kernelLevels() -> string[], the best last */
+Napi::Value kernelLevelsFrom(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Napi::Array array = Napi::Array::New(env);
-  for (const std::string& name : vectorExtensions()) array.Set(array.Length(), Napi::String::New(env, name));
+  for (const std::string& name : kernelLevels()) array.Set(array.Length(), Napi::String::New(env, name));
   return array;
+}
+
+/** kernelLevel() -> string, the one in use */
+Napi::Value kernelLevelFrom(const Napi::CallbackInfo& info) { return Napi::String::New(info.Env(), kernels().level); }
+
+/** useKernels(level) -> boolean */
+Napi::Value useKernelsFrom(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), useKernels(info[0].ToString().Utf8Value()));
 }
 
 }  // namespace
@@ -203,7 +211,9 @@ void initCompute(Napi::Env env, Napi::Object exports) {
   exports.Set("pinThread", Napi::Function::New(env, pinThreadFrom, "pinThread"));
   exports.Set("allowedCores", Napi::Function::New(env, allowedCoresFrom, "allowedCores"));
   exports.Set("setVariable", Napi::Function::New(env, setVariableFrom, "setVariable"));
-  exports.Set("vectorExtensions", Napi::Function::New(env, vectorExtensionsFrom, "vectorExtensions"));
+  exports.Set("kernelLevels", Napi::Function::New(env, kernelLevelsFrom, "kernelLevels"));
+  exports.Set("kernelLevel", Napi::Function::New(env, kernelLevelFrom, "kernelLevel"));
+  exports.Set("useKernels", Napi::Function::New(env, useKernelsFrom, "useKernels"));
 }
 
 }  // namespace specoffload

@@ -1,4 +1,4 @@
-// The readable meanings of 16-bit floats.
+// The readable meanings of 16-bit floats. Static: files are compiled for different instructions, and each takes its own.
 #pragma once
 
 #include <cstdint>
@@ -6,9 +6,9 @@
 
 namespace specoffload {
 
-inline uint32_t bitsOfBf16(uint16_t half) { return static_cast<uint32_t>(half) << 16; }
+static inline uint32_t bitsOfBf16(uint16_t half) { return static_cast<uint32_t>(half) << 16; }
 
-inline uint32_t bitsOfF16(uint16_t half) {
+static inline uint32_t bitsOfF16(uint16_t half) {
   const uint32_t sign = static_cast<uint32_t>(half & 0x8000u) << 16;
   const uint32_t exponent = (half >> 10) & 0x1fu;
   uint32_t mantissa = half & 0x3ffu;
@@ -23,18 +23,18 @@ inline uint32_t bitsOfF16(uint16_t half) {
   return sign | ((113 - shift) << 23) | ((mantissa & 0x3ffu) << 13);
 }
 
-inline float floatOfBits(uint32_t bits) {
+static inline float floatOfBits(uint32_t bits) {
   float value;
   std::memcpy(&value, &bits, sizeof value);
   return value;
 }
 
-inline uint16_t halfAt(const uint8_t* source) {
+static inline uint16_t halfAt(const uint8_t* source) {
   uint16_t half;
   std::memcpy(&half, source, sizeof half);
   return half;
 }
 
-inline float floatOfF16(const uint8_t* source) { return floatOfBits(bitsOfF16(halfAt(source))); }
+static inline float floatOfF16(const uint8_t* source) { return floatOfBits(bitsOfF16(halfAt(source))); }
 
 }  // namespace specoffload

@@ -1,31 +1,14 @@
 // Codecs by name, and matrices whose values do not simply lie one row behind the other.
 #include <algorithm>
+#include <cstring>
 
-#include "codecs.h"
 #include "halves.h"
+#include "kernels.h"
 #include "widen.h"
 
 namespace specoffload {
 
 namespace {
-
-constexpr Codec codecs[] = {
-    {"bf16", 1, 2, widenBf16},
-    {"f16", 1, 2, widenF16},
-    {"f32", 1, 4, copyF32},
-    {"q8_0", 32, 34, decodeQ8_0},
-    {"q4_0", 32, 18, decodeQ4_0},
-    {"q4_1", 32, 20, decodeQ4_1},
-    {"q5_0", 32, 22, decodeQ5_0},
-    {"q5_1", 32, 24, decodeQ5_1},
-    {"q4_k", 256, 144, decodeQ4_K},
-    {"q5_k", 256, 176, decodeQ5_K},
-    {"q6_k", 256, 210, decodeQ6_K},
-    {"mxfp4", 32, 17, decodeMxfp4},
-    {"mxfp4_split", 2, 1, decodeMxfp4Split},
-    {"fp8", 1, 1, decodeFp8},
-    {"int4", 8, 4, decodeInt4},
-};
 
 struct ScaleReader {
   const char* name;
@@ -81,8 +64,9 @@ size_t pairedRow(size_t paired, size_t row) {
 }
 
 const Codec* codecNamed(const std::string& name) {
-  const auto found = std::find_if(std::begin(codecs), std::end(codecs), [&](const Codec& c) { return name == c.name; });
-  return found == std::end(codecs) ? nullptr : found;
+  const Codec* const end = kernels().codecs + kernels().numCodecs;
+  const Codec* const found = std::find_if(kernels().codecs, end, [&](const Codec& c) { return name == c.name; });
+  return found == end ? nullptr : found;
 }
 
 float (*scaleReaderNamed(const std::string& dtype))(const uint8_t*, size_t) {

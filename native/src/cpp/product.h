@@ -1,10 +1,9 @@
-// Matrix products with weights as they are stored, and what goes between them, in fp32.
+// What is asked of matrix products with weights as they are stored, and of what goes between them.
 #pragma once
 
 #include <cstddef>
 
 #include "widen.h"
-#include "workers.h"
 
 namespace specoffload {
 
@@ -23,20 +22,7 @@ struct ProductCall {
   int threads;
 };
 
-/**
- * Trusts its arguments. Weights are decoded piece by piece, exactly, into memory that stays in the cache; products and sums
- * are fp32. A row's bits depend neither on other rows nor on `threads`: every sum is taken in the same order.
- */
-void multiply(const ProductCall& call, Workers& workers);
-
-/** y = x / sqrt(mean(x²) + eps) * (offset + weight) (+ addend), over stretches of `width`. y may be x. */
-void normalise(const float* x, const float* weight, const float* addend, float* y, size_t rows, size_t width, float eps,
-               float offset);
-
 /** What a gated FFN makes of gate and up; the names are those of `Activation` in the engine. */
 enum class Gating { silu, geluTanh, clampedSwiglu };
-
-/** gate = activate(gate, up), value by value. */
-void activate(Gating gating, float* gate, const float* up, size_t count, float limit, float alpha);
 
 }  // namespace specoffload

@@ -1,10 +1,9 @@
 // Matrix products, norms and activations in JavaScript. The checks here keep memory safe; those that explain are in checks.ts.
-#include "product.h"
-
 #include <algorithm>
 
 #include "environment.h"
 #include "floats.h"
+#include "kernels.h"
 
 namespace specoffload {
 
@@ -43,7 +42,7 @@ void multiplyFrom(const Napi::CallbackInfo& info) {
     call.y = y.data;
     call.bias = maybeFloats(info[8], call.width, "bias");
     call.addend = maybeFloats(info[9], call.rows * call.width, "addend");
-    multiply(call, env.GetInstanceData<Environment>()->workers);
+    kernels().multiply(call, env.GetInstanceData<Environment>()->workers);
   });
 }
 
@@ -61,7 +60,7 @@ void normaliseFrom(const Napi::CallbackInfo& info) {
     const float* const addend = maybeFloats(info[2], rows * width, "addend");
     const float eps = info[6].ToNumber().FloatValue();
     const float offset = info[7].ToNumber().FloatValue();
-    normalise(x.data, weight.data, addend, y.data, rows, width, eps, offset);
+    kernels().normalise(x.data, weight.data, addend, y.data, rows, width, eps, offset);
   });
 }
 
@@ -79,7 +78,7 @@ void activateFrom(const Napi::CallbackInfo& info) {
     const size_t count = wholeNumber(info[3], "count", 0, size_t{1} << 50);
     requireAtLeast(gate, count, "gate");
     requireAtLeast(up, count, "up");
-    activate(gating, gate.data, up.data, count, info[4].ToNumber().FloatValue(), info[5].ToNumber().FloatValue());
+    kernels().activate(gating, gate.data, up.data, count, info[4].ToNumber().FloatValue(), info[5].ToNumber().FloatValue());
   });
 }
 

@@ -14,8 +14,8 @@
 
 #include "affinity.h"
 #include "arena.h"
-#include "attention.h"
 #include "error.h"
+#include "kernels.h"
 #include "pacer.h"
 #include "reader.h"
 #include "widen.h"
@@ -167,7 +167,7 @@ void driveAttention(size_t headDim, size_t window) {
       offset += 2 * block;
       row += fresh[s];
     }
-    attend(call, workers);
+    kernels().attend(call, workers);
     if (expected.empty()) expected = out;
     require(std::memcmp(out.data(), expected.data(), out.size() * sizeof(float)) == 0, "threads changed the result");
   }

@@ -13,12 +13,7 @@ struct Workers {
   Pool pool;                                // destroyed first: its threads use the scratch
 
   /** Makes room for so many floats each: any helper the pool has may take part, not only the first `threads` of them. */
-  void reserve(int threads, size_t floats) {
-    if (scratch.size() < static_cast<size_t>(threads)) scratch.resize(threads);
-    for (auto& each : scratch) {
-      if (each.size() < floats) each.resize(floats);
-    }
-  }
+  void reserve(int threads, size_t floats);
 };
 
 }  // namespace specoffload

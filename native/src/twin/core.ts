@@ -6,6 +6,7 @@ import {
   checkCores,
   checkDecodeMatrix,
   checkGating,
+  checkKernelLevel,
   checkNorm,
   checkOptions,
   checkProduct,
@@ -16,7 +17,7 @@ import { decodeMatrix } from '../codecs/matrix.js';
 import type { Arena, NativeCore } from '../types.js';
 import { createTwinArena, openTwinArena } from './arena.js';
 import { attend } from './attention.js';
-import { probeTwin } from './probe.js';
+import { probeTwin, twinLevel } from './probe.js';
 import { activate, multiply, normalise } from './product.js';
 import { TwinStreamer } from './streamer.js';
 
@@ -65,6 +66,7 @@ export function createTwin(): NativeCore {
     setVariable(name, value): void {
       process.env[name] = value;
     },
+    useKernels: (level) => checkKernelLevel(level, [twinLevel]),
     probe: probeTwin,
   };
 }

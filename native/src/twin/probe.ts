@@ -3,6 +3,8 @@
 import { probeSystem } from '../probe.js';
 import type { ProbeReport } from '../types.js';
 
+export const twinLevel = 'typescript';
+
 export function probeTwin(): ProbeReport {
-  return { ...probeSystem(), vectorExtensions: [] };
+  return { ...probeSystem(), kernelLevel: twinLevel, kernelLevels: [twinLevel] };
 }

@@ -17,7 +17,7 @@ it('lists the processor and every GPU with measured rates, or says why there is 
     expect(facts.link).toMatch(gpu ? /^(imported|staged)$/ : /^none$/);
   }
   expect(stderr).toMatch(
-    /^cpu: .*\n {2}copies to it .*B\/s, from it .*B\/s, weights read .*B\/s, products of 256 rows .*FLOP\/s, answers after .* µs$/m,
+    /^cpu: .*, kernels for \w+\n {2}copies to it .*B\/s, from it .*B\/s, weights read .*B\/s, products of 256 rows .*FLOP\/s, answers after .* µs$/m,
   );
   if (whyNoVulkan === null)
     expect(stderr).toMatch(/^vulkan: .*\n {2}\w+, driver .*\n {2}queues: .*\n {2}uses /m);

@@ -33,8 +33,8 @@ export function addDevicesCommand(program: Command, { signal }: CommandContext):
 }
 
 async function describe(output: Output, device: DeviceListing) {
-  const { kind, gpu } = device;
-  output.say(`${kind}: ${device.name}`);
+  const { kind, gpu, kernels } = device;
+  output.say(`${kind}: ${device.name}${kernels ? `, kernels for ${kernels}` : ''}`);
   if (gpu) {
     const families = gpu.families.map(({ queues, does }) => `${queues} for ${does.join(', ')}`);
     output.say(

@@ -2,13 +2,13 @@
 #include <cstring>
 
 #include "codecs.h"
-#include "halves.h"
+#include "../halves.h"
 
 #if defined(__AVX512F__) || defined(__F16C__)
 #include <immintrin.h>
 #endif
 
-namespace specoffload {
+namespace specoffload::SPECOFFLOAD_LEVEL {
 
 namespace {
 
@@ -84,4 +84,4 @@ void copyF32(const uint8_t* source, size_t count, float* target) {
   if (count > 0) std::memcpy(target, source, count * sizeof(float));
 }
 
-}  // namespace specoffload
+}  // namespace specoffload::SPECOFFLOAD_LEVEL

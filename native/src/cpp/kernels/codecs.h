@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace specoffload {
+namespace specoffload::SPECOFFLOAD_LEVEL {
 
 void widenBf16(const uint8_t* source, size_t count, float* target);
 void widenF16(const uint8_t* source, size_t count, float* target);
@@ -23,4 +23,4 @@ void decodeMxfp4Split(const uint8_t* source, size_t count, float* target);
 void decodeFp8(const uint8_t* source, size_t count, float* target);
 void decodeInt4(const uint8_t* source, size_t count, float* target);
 
-}  // namespace specoffload
+}  // namespace specoffload::SPECOFFLOAD_LEVEL

@@ -9,7 +9,7 @@
 #include <immintrin.h>
 #endif
 
-namespace specoffload {
+namespace specoffload::SPECOFFLOAD_LEVEL {
 
 constexpr size_t vectorBytes = 16;
 
@@ -121,4 +121,4 @@ inline Bytes inTurn(const uint8_t* source) {
 #endif
 }
 
-}  // namespace specoffload
+}  // namespace specoffload::SPECOFFLOAD_LEVEL

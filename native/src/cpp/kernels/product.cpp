@@ -2,14 +2,13 @@
 //
 // One element is a chain of sums over `depth` in a fixed order: in each stretch of `panelDepth` values lane by lane, then
 // the lanes, then the stretches. Tiles decide only which chains run side by side.
-#include "product.h"
-
 #include <algorithm>
 #include <cmath>
 
+#include "compute.h"
 #include "vec.h"
 
-namespace specoffload {
+namespace specoffload::SPECOFFLOAD_LEVEL {
 
 namespace {
 
@@ -193,4 +192,4 @@ void activate(Gating gating, float* g, const float* up, size_t count, float limi
   storePart(g + i, gate(gating, loadPart(g + i, rest), loadPart(up + i, rest), limit, alpha), rest);
 }
 
-}  // namespace specoffload
+}  // namespace specoffload::SPECOFFLOAD_LEVEL

@@ -1,9 +1,9 @@
 // ggml's K blocks: 256 values whose groups are scaled by a few bits of the block's own scale.
 #include "bytes.h"
 #include "codecs.h"
-#include "halves.h"
+#include "../halves.h"
 
-namespace specoffload {
+namespace specoffload::SPECOFFLOAD_LEVEL {
 
 namespace {
 
@@ -84,4 +84,4 @@ void decodeQ6_K(const uint8_t* source, size_t count, float* target) {
   }
 }
 
-}  // namespace specoffload
+}  // namespace specoffload::SPECOFFLOAD_LEVEL

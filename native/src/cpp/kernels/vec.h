@@ -10,7 +10,7 @@
 #include <immintrin.h>
 #endif
 
-namespace specoffload {
+namespace specoffload::SPECOFFLOAD_LEVEL {
 
 #if defined(__AVX512F__)
 constexpr int lanes = 16;
@@ -141,4 +141,4 @@ inline Vec expNonPositive(Vec x) {
   return vanishes ? Vec{} : p * scale;
 }
 
-}  // namespace specoffload
+}  // namespace specoffload::SPECOFFLOAD_LEVEL

@@ -2,16 +2,15 @@
 // group) go in tiles, and every key and value that is read serves the whole tile. What a row computes never depends
 // on its tile: each score is one dot product with a fixed order of sums, the softmax runs over the row's own keys
 // from its own first one, and values are added in the order of their positions.
-#include "attention.h"
-
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
 
+#include "compute.h"
 #include "vec.h"
 
-namespace specoffload {
+namespace specoffload::SPECOFFLOAD_LEVEL {
 
 namespace {
 
@@ -290,4 +289,4 @@ void attend(const AttentionCall& call, Workers& workers) {
   });
 }
 
-}  // namespace specoffload
+}  // namespace specoffload::SPECOFFLOAD_LEVEL

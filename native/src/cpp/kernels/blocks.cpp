@@ -1,9 +1,9 @@
 // Blocks of ggml with 32 values, and small numbers scaled apart.
 #include "bytes.h"
 #include "codecs.h"
-#include "halves.h"
+#include "../halves.h"
 
-namespace specoffload {
+namespace specoffload::SPECOFFLOAD_LEVEL {
 
 namespace {
 
@@ -125,4 +125,4 @@ void decodeInt4(const uint8_t* source, size_t count, float* target) {
   for (; i < count; ++i) target[i] = static_cast<float>(((source[i / 2] >> (4 * (i % 2))) & 15) - 8);
 }
 
-}  // namespace specoffload
+}  // namespace specoffload::SPECOFFLOAD_LEVEL
