@@ -25,7 +25,7 @@ interface JobSize {
 // Few enough sequences that verifying their candidates takes less time than reading the weights: the regime that
 // offloading is about.
 const fullSize: JobSize = { targetBytes: 2e9, promptsPerWorkload: 2, maxNewTokens: 32 };
-const quickSize: JobSize = { targetBytes: 1e8, promptsPerWorkload: 1, maxNewTokens: 6 };
+const quickSize: JobSize = { targetBytes: 1e8, promptsPerWorkload: 1, maxNewTokens: 4 };
 
 /** What the main job runs; the first is what the others' tokens are compared with. */
 export const mainStrategies = ['none', 'serial', 'specoffload'] as const satisfies readonly StrategyName[];
