@@ -176,7 +176,7 @@ describe('a drafter without a model', () => {
 
   it('is known by name, or not at all', async () => {
     await expect(runEngine({ ...request, strategy: 'serial', drafter: 'oracle' as 'model' })).rejects.toThrow(
-      'unknown drafter: "oracle"; expected model, prompt-lookup or suffix-automaton',
+      'unknown drafter: "oracle"; expected model, prompt-lookup, suffix-automaton or self',
     );
   });
 

@@ -79,11 +79,11 @@ async function withMachine<T>(
   const { signal = currentSignal() } = request;
   signal?.throwIfAborted();
   const setupStart = performance.now() / 1000;
-  const { machine, dispatcher, close } = await openMachine(request, plan);
+  const lanes = await openMachine(request, plan);
   try {
-    return await guarded(request, dispatcher, signal, () => work(machine, dispatcher, setupStart));
+    return await guarded(lanes, signal, () => work(lanes.machine, lanes.dispatcher, setupStart));
   } finally {
-    await close();
+    await lanes.close();
   }
 }
 

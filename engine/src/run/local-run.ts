@@ -2,7 +2,6 @@
 
 import { UserError } from '@specoffload/input';
 import { isDescribed } from '../model/describe.js';
-import type { Checkpoint } from '../model/types.js';
 import type { MemoryPlan } from '../schedule/memory-plan.js';
 import { localPolicyFields, type OpenPolicy } from '../schedule/policy.js';
 import { resolvePolicy } from '../schedule/resolve.js';
@@ -84,6 +83,7 @@ export function cutToLimit({ choices, stopReason }: Sequence, maxNewTokens: numb
 export interface OpenMachine {
   readonly machine: LocalMachine;
   readonly dispatcher: Dispatcher;
+  readonly plan: MemoryPlan;
   /** Ends the lanes when what is under way on them has ended. */
   close(): Promise<void>;
 }
@@ -95,7 +95,7 @@ export async function openMachine(
   const machine = await LocalMachine.create(plan, settings, device);
   const dispatcher = new Dispatcher(machine);
   return {
-    ...{ machine, dispatcher },
+    ...{ machine, dispatcher, plan },
     async close() {
       await dispatcher.drain();
       await machine.close();
@@ -105,8 +105,7 @@ export async function openMachine(
 
 /** Does work on the lanes that ends with the signal's reason when it aborts, and says what is wrong with a model. */
 export async function guarded<T>(
-  { target, draft }: Pick<RunRequest, 'target' | 'draft'>,
-  dispatcher: Dispatcher,
+  { plan, dispatcher }: OpenMachine,
   signal: AbortSignal | undefined,
   work: () => Promise<T>,
 ): Promise<T> {
@@ -117,11 +116,8 @@ export async function guarded<T>(
     return await work();
   } catch (error) {
     if (!(error instanceof NotFiniteError)) throw error;
-    throw await explainNotFinite(
-      error.place,
-      (error.place.model === 'draft' ? draft : target) as Checkpoint,
-      signal,
-    );
+    const { checkpoint } = error.place.model === 'draft' && plan.draft ? plan.draft : plan.target;
+    throw await explainNotFinite(error.place, checkpoint, signal);
   } finally {
     signal?.removeEventListener('abort', onAbort);
   }

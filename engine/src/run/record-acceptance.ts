@@ -5,6 +5,7 @@ import type { DeviceChoice } from '../machine/devices.js';
 import type { Checkpoint } from '../model/types.js';
 import type { Drafter } from '../schedule/drafter.js';
 import { type DrafterName, drafterNamed, drafterNames, needsDraft } from '../schedule/drafters.js';
+import type { PolicyInput } from '../schedule/policy.js';
 import type { AcceptanceTrace } from '../speculate/acceptance.js';
 import type { SamplingInput } from '../speculate/sampling.js';
 import { runEngine } from './engine.js';
@@ -14,6 +15,10 @@ export interface RecordAcceptanceRequest {
   readonly name: string;
   /** Needed where the drafter is a model. */
   readonly draft: Checkpoint | null;
+  /** Needed where the drafter computes with its layers. */
+  readonly target?: Checkpoint | undefined;
+  /** Which layers those are. @default half of the model's */
+  readonly policy?: Pick<PolicyInput, 'draftLayers' | 'pinnedLayers'> | undefined;
   /** @default model: the draft model */
   readonly drafter?: DrafterName | Drafter | undefined;
   /** Each prompt and what the target made of it. */
@@ -71,11 +76,14 @@ async function proposeBehind(
   beginnings: readonly { readonly ids: readonly number[]; readonly noise: number }[],
   request: RecordAcceptanceRequest,
 ): Promise<readonly (readonly number[])[]> {
-  const { draft, drafter, candidates, machine, device, sampling, onProgress } = request;
+  const { draft, drafter, target, policy, candidates, machine, device, sampling, onProgress } = request;
   const { signal = currentSignal() } = request;
-  const { guess, checkpoint = null } = drafterNamed(drafter, draft) ?? {};
+  const who = drafterNamed(drafter, draft);
   const prompts = beginnings.map(({ ids }) => ids);
+  const { guess } = who ?? {};
   if (guess) return prompts.map((prompt) => guess(prompt, candidates));
+  const { draftLayers = 0, pinnedLayers = target?.layers.length ?? 0 } = policy ?? {};
+  const checkpoint = who?.checkpoint ?? (target && who?.standIn?.(target, { draftLayers, pinnedLayers }));
   if (!checkpoint)
     throw new UserError(
       `acceptance is recorded of a draft model, which is missing; give one, or the drafter ${listWords(drafterNames.filter((name) => !needsDraft(name)))}`,

@@ -69,7 +69,7 @@ export class Talk {
     this.#onToken = endsOf({ ...this.#request, onToken }).onToken;
     try {
       const opened = await this.#withRoomFor(prompt);
-      return await guarded(this.#request, opened.dispatcher, signal, () => this.#continue(opened, prompt));
+      return await guarded(opened, signal, () => this.#continue(opened, prompt));
     } catch (error) {
       await this.close();
       throw error;
@@ -117,7 +117,7 @@ export class Talk {
 
   async #open(prompt: readonly number[]): Promise<Opened> {
     const request: RunRequest = { ...this.#request, prompts: [prompt] };
-    const { maxNewTokens, target, machine: budgets, device } = request;
+    const { maxNewTokens, machine: budgets, device } = request;
     assertLocal(request);
     const prepared = prepare(request, budgets, formatsOf(device));
     const sampling = samplingOf(request, prepared.policy);
@@ -132,9 +132,7 @@ export class Talk {
       },
     });
     this.#opened = { ...lanes, roomTokens, policy, decode: prepared.decode, session, sequence: null };
-    await guarded({ target, draft: request.draft }, lanes.dispatcher, undefined, () =>
-      session.placeResidents(),
-    );
+    await guarded(lanes, undefined, () => session.placeResidents());
     return this.#opened;
   }
 

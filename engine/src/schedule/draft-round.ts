@@ -12,7 +12,7 @@ import type { Sampling } from '../speculate/sampling.js';
 import type { CacheBlock } from '../speculate/sequence.js';
 import type { DraftRound, DraftRun } from './drafter.js';
 import { type AttentionWork, addAttention, assignBlocks, cacheFields, type Feed, lastRows } from './feeds.js';
-import { modelCosts, type OpenWork, scoreFlops } from './layer-costs.js';
+import { chosenExperts, type LayerCosts, modelCosts, type OpenWork, scoreFlops } from './layer-costs.js';
 import type { ModelPlacement } from './memory-plan.js';
 import type { DraftResult } from './ops.js';
 import { beginProposals, draftPriority, imagineProposals, keepProposal, type Proposal } from './proposals.js';
@@ -219,9 +219,9 @@ function restart(
 
 /** What a step of a draft costs, per step, token or score. */
 export interface DraftSizes {
-  /** Weights that a step multiplies with: all but the embedding, of which it looks up rows. */
+  /** Weights that every row is multiplied with: all but experts that it does not choose, and the embedding. */
   readonly elements: number;
-  /** Of them in device memory. */
+  /** Of those that every step reads, in device memory. */
   readonly bytes: number;
   readonly kinds: readonly DraftKind[];
 }
@@ -233,6 +233,8 @@ interface DraftKind {
   readonly cacheBytes: number;
   /** Per pair of a new token and a key it sees. */
   readonly scoreFlops: number;
+  /** Where rows choose among several; a step reads those that some row chooses. */
+  readonly experts: { readonly costs: LayerCosts; readonly bytesOfEach: number } | null;
 }
 
 /** Fills in the products of some steps on `rows` rows in all. Mutates `work`. */
@@ -240,6 +242,9 @@ export function computesDraft(work: OpenWork, sizes: DraftSizes, rows: number, n
   work.numParts = numSteps;
   work.productRows = rows / numSteps;
   work.bytes = numSteps * sizes.bytes;
+  for (const { experts } of sizes.kinds)
+    if (experts)
+      work.bytes += numSteps * experts.bytesOfEach * chosenExperts(experts.costs, work.productRows);
   work.flops = 2 * rows * sizes.elements;
 }
 
@@ -251,17 +256,29 @@ export function scoresDraft(work: OpenWork, kind: DraftKind, cacheTokens: number
 
 export function draftSizes(placement: ModelPlacement): DraftSizes {
   const { checkpoint, layouts } = placement;
+  const { kinds } = modelCosts(placement);
   let bytes = 0;
+  let elements = multipliedElements(checkpoint);
   for (const { group, deviceBytes } of layouts.values()) if (group.kind !== 'embedding') bytes += deviceBytes;
+  for (const { costs, numLayers } of kinds) {
+    if (costs.numExperts === 1) continue;
+    bytes -= costs.numExperts * bytesOfExpert(costs, numLayers);
+    elements -= (costs.numExperts - costs.expertsPerToken) * costs.expertElements * numLayers;
+  }
   return {
-    bytes,
-    elements: multipliedElements(checkpoint),
-    kinds: modelCosts(placement).kinds.map(({ costs, numLayers }) => ({
+    ...{ bytes, elements },
+    kinds: kinds.map(({ costs, numLayers }) => ({
       window: costs.window,
       cacheBytes: costs.cacheBytesPerToken * numLayers,
       scoreFlops: scoreFlops(costs.attention, numLayers),
+      experts: costs.numExperts > 1 ? { costs, bytesOfEach: bytesOfExpert(costs, numLayers) } : null,
     })),
   };
+}
+
+/** In device memory, in all layers of a kind. */
+function bytesOfExpert({ expertElements, weightBytes }: LayerCosts, numLayers: number): number {
+  return expertElements * weightBytes * numLayers;
 }
 
 /** Weights that a token is multiplied with: all but an embedding that is only looked up. */

@@ -10,8 +10,15 @@ import type { OpenPolicy, Policy } from './policy.js';
 import type { Task } from './task.js';
 import type { TaskIds } from './work.js';
 
+/** What the target has in memory for the whole run. */
+export interface ResidentTarget
+  extends Pick<ModelPlacement, 'checkpoint' | 'layouts' | 'embedding' | 'head' | 'pinned'> {
+  /** Layers of which all weights stay on the device, ascending. */
+  readonly pinnedLayers: readonly number[];
+}
+
 /** Takes what a drafter needs from the pools; a model's placement, null without one. */
-export type PlaceDraft = (pools: Pools) => ModelPlacement | null;
+export type PlaceDraft = (pools: Pools, target: ResidentTarget) => ModelPlacement | null;
 
 export interface DraftNeeds {
   readonly policy: OpenPolicy;
@@ -25,8 +32,10 @@ export interface DraftNeeds {
 
 export interface Drafter {
   readonly name: string;
-  /** The model it computes with, of the target's vocabulary; null without one. */
+  /** The model it computes with, of the target's vocabulary; null without one of its own. */
   readonly checkpoint: Checkpoint | null;
+  /** How many pinned layers of the target it needs at least, as it computes with them. @default none */
+  readonly leastPinned?: (policy: OpenPolicy) => number;
   /** Which of a machine's lanes its work goes to. */
   laneIn(routes: Routes): LaneName;
   /** Fields of the policy about drafting that it heeds: what a planner may search. */
@@ -37,6 +46,8 @@ export interface Drafter {
   begin(run: DraftRun): Drafting;
   /** Without a model: what a round's one task takes, see {@link RoundWork}; for estimates before anything is simulated. */
   readonly roundWork?: (tokens: number) => RoundWork;
+  /** Of a target: the model that proposes the same by itself, where it computes with the target's layers. */
+  readonly standIn?: (target: Checkpoint, policy: Pick<Policy, 'draftLayers' | 'pinnedLayers'>) => Checkpoint;
   /** What it would propose behind a text, where that depends on nothing else: how often it is right is counted from texts. */
   readonly guess?: (text: readonly number[], wanted: number) => readonly number[];
 }

@@ -1,15 +1,17 @@
-/** Who can propose, by name: a new one without a model is a file, and a line here. */
+/** Who can propose, by name: a new one without a model of its own is a file, and a line here. */
 
 import { listWords, quote, UserError } from '@specoffload/input';
 import type { Checkpoint } from '../model/types.js';
 import type { Drafter } from './drafter.js';
 import { modelDrafter } from './model-drafter.js';
 import { promptLookup } from './prompt-lookup.js';
+import { selfDrafter } from './self-drafter.js';
 import { suffixLookup } from './suffix-lookup.js';
 
 const withoutModel = {
   [promptLookup.name]: promptLookup,
   [suffixLookup.name]: suffixLookup,
+  [selfDrafter.name]: selfDrafter,
 } as const satisfies Readonly<Record<string, Drafter>>;
 
 export type DrafterName = 'model' | keyof typeof withoutModel;

@@ -6,6 +6,7 @@ import type { PoolLayout, Region } from '../machine/pool.js';
 import type { Checkpoint, WeightGroup } from '../model/types.js';
 import type { ByMemory, MemoryName, Routes } from '../topology/topology.js';
 import type { PhaseName } from '../trace/types.js';
+import type { ResidentTarget } from './drafter.js';
 import type { GroupLayout } from './group-layout.js';
 import type { OpenChoices, OpenPolicy } from './policy.js';
 import type { SlotClass } from './task.js';
@@ -130,9 +131,11 @@ export interface MemoryDemand {
 export interface PlanRequest {
   readonly target: Checkpoint;
   /** Takes what the drafter needs from the pools; null where nobody proposes. */
-  readonly placeDraft: ((pools: Pools) => ModelPlacement | null) | null;
+  readonly placeDraft: ((pools: Pools, target: ResidentTarget) => ModelPlacement | null) | null;
   readonly demand: MemoryDemand;
   readonly policy: OpenPolicy;
+  /** Whether the first and the last layer are the first to be pinned. */
+  readonly pinsEnds: boolean;
   /** Layers from this one on lie in the page cache, where they stay in host memory. */
   readonly lockedLayers: number;
   readonly formats: Formats;

@@ -1,6 +1,8 @@
 /** A draft model as the drafter: weights, KV cache and activations live in the memory of the lane that drafts. */
 
 import { sum } from '../extremes.js';
+import type { PoolLayout } from '../machine/pool.js';
+import type { ModelSpec } from '../model/spec.js';
 import type { Checkpoint } from '../model/types.js';
 import type { Hop, Routes } from '../topology/topology.js';
 import { placeFrame, placeRope, placeScratch } from './activations.js';
@@ -19,38 +21,43 @@ export function modelDrafter(checkpoint: Checkpoint): Drafter {
     ...{ name: checkpoint.name, checkpoint, heeds: draftFieldNames },
     laneIn: (routes) => routes.drafting.lane,
     reserve: (needs) => placeWhereItComputes(checkpoint, needs),
-    begin: (run) => draftWith(checkpoint, run),
+    begin: (run) => draftWith(run, (pass) => [uploadTask(run, pass, checkpoint.bytes)]),
   };
 }
 
 const cacheLabel = 'draft KV cache';
 
-function placeWhereItComputes(
-  draft: Checkpoint,
-  { policy, demand, formats, routes, cacheFactor }: DraftNeeds,
-): PlaceDraft {
+function placeWhereItComputes(draft: Checkpoint, needs: DraftNeeds): PlaceDraft {
+  const { formats, routes } = needs;
   wayOfDraft(routes);
   const layouts = layOutGroups(draft, formats);
   const allLayers = new Set(draft.layers.keys());
-  const { rows, cacheTokens } = measureDraft(policy, demand.sequenceTokens);
+  const placeBesides = besidesWeights(needs);
   return (pools) => {
     const pool = pools[routes.drafting.memory];
-    const kvCache = placeCache(draft.spec, cacheTokens, pool, cacheLabel, formats);
-    // Any other holds no more than one step's sequences, however many there are.
-    if (policy.draftCache === 'resident') countCache(pool, cacheLabel, cacheFactor);
     return {
       ...placeModel(draft, layouts, pools.host, pool, 'draft'),
       pinned: placeLayers(draft, allLayers, (group) =>
         pool.place('draft weights', groupLayout(layouts, group).deviceBytes),
       ),
-      kept: new Map(),
-      frames: [{ ...placeFrame(draft.spec, rows, pool, null, formats), hostExperts: null }],
-      scratch: placeScratch(draft.spec, rows, pool, formats),
-      hostExperts: null,
-      kvCache,
-      rope: { host: null, device: placeRope(draft.spec, demand.numPositions, pool) },
-      hostSinks: null,
-      ...{ formats, numPositions: demand.numPositions },
+      ...placeBesides(draft.spec, pool),
+    };
+  };
+}
+
+/** What a draft has in memory beside its weights: cache, activations, rotation tables. */
+export function besidesWeights({ policy, demand, formats, cacheFactor }: DraftNeeds) {
+  const { numPositions, sequenceTokens } = demand;
+  const { rows, cacheTokens } = measureDraft(policy, sequenceTokens);
+  return (spec: ModelSpec, pool: PoolLayout) => {
+    const kvCache = placeCache(spec, cacheTokens, pool, cacheLabel, formats);
+    // Any other holds no more than one step's sequences, however many there are.
+    if (policy.draftCache === 'resident') countCache(pool, cacheLabel, cacheFactor);
+    return {
+      ...{ kvCache, formats, numPositions, kept: new Map(), hostExperts: null, hostSinks: null },
+      frames: [{ ...placeFrame(spec, rows, pool, null, formats), hostExperts: null }],
+      scratch: placeScratch(spec, rows, pool, formats),
+      rope: { host: null, device: placeRope(spec, numPositions, pool) },
     };
   };
 }
@@ -75,14 +82,15 @@ export function measureDraft(
   return { rows, cacheTokens };
 }
 
-function draftWith(checkpoint: Checkpoint, run: DraftRun): Drafting {
+/** @param bring what has to come to the device first where the draft was not there before */
+export function draftWith(run: DraftRun, bring: Drafting['bring']): Drafting {
   const placement = run.placement as ModelPlacement;
   const shared = { ...run, placement, sizes: draftSizes(placement) };
   return {
     admit(sequences) {
       if (run.policy.draftCache === 'resident') assignBlocks(sequences, 'draftBlock');
     },
-    bring: (pass) => [uploadTask(run, pass, checkpoint.bytes)],
+    bring,
     propose: (round) => buildDraftRound({ ...shared, ...round }),
     forget(sequence, length) {
       sequence.draftCached = Math.min(sequence.draftCached, length);

@@ -3,6 +3,7 @@
  * first byte moves. What is left over keeps layers: device memory first (pinned), then host memory (kept).
  */
 
+import { UserError } from '@specoffload/input';
 import { type BudgetsByMemory, budgetsByMemory, type MemoryLimits } from '../machine/budgets.js';
 import { type Formats, localFormats } from '../machine/formats.js';
 import type { Checkpoint } from '../model/types.js';
@@ -29,7 +30,9 @@ export function planMemory(
   const numLayers = target.layers.length;
   const routes = routesOf(budgets.lanes ?? localTopology.lanes);
   const allowed = budgetsByMemory(budgets);
+  const leastPinned = drafter?.leastPinned?.(policy) ?? 0;
   const request: PlanRequest = {
+    pinsEnds: leastPinned > 0,
     ...{ target, demand, policy, formats, routes, granularityBytes: budgets.granularityBytes ?? {} },
     memories: [...allowed.keys()],
     placeDraft:
@@ -41,19 +44,25 @@ export function planMemory(
   };
   const layOut = (prefetchDepth: number, pinnedLayers: number, keptLayers: number) =>
     layOutPools(request, { prefetchDepth, pinnedLayers, keptLayers });
-  const pinnedWish = Math.min(policy.pinnedLayers ?? 0, numLayers);
+  assertPinned(policy.pinnedLayers, leastPinned, target);
+  const pinnedWish = Math.min(policy.pinnedLayers ?? leastPinned, numLayers);
   const keptWish = Math.min(policy.keptLayers ?? 0, numLayers - pinnedWish);
   const prefetchDepth =
     policy.prefetchDepth ?? deepestAffordable((depth) => layOut(depth, pinnedWish, keptWish), allowed);
   const wished = layOut(prefetchDepth, pinnedWish, keptWish);
-  assertFits(wished, allowed, () => layOut(Math.min(prefetchDepth, 1), 0, 0));
+  assertFits(wished, allowed, () => layOut(Math.min(prefetchDepth, 1), leastPinned, 0));
 
   const pinnedLayers =
     policy.pinnedLayers ??
-    mostThatFit(numLayers, budgets.deviceBytes - wished.pools.device.totalBytes, (n) =>
-      pinnedBytes(request, pickPinned(target, n)),
-    );
-  const pinned = pickPinned(target, Math.min(pinnedLayers, numLayers));
+    (leastPinned === 0
+      ? mostThatFit(numLayers, budgets.deviceBytes - wished.pools.device.totalBytes, (n) =>
+          pinnedBytes(request, pickPinned(request, n)),
+        )
+      : // A drafter that computes with them needs more for each.
+        largestWhere(numLayers, (n) =>
+          fits(layOut(prefetchDepth, Math.max(n, leastPinned), keptWish), allowed),
+        ));
+  const pinned = pickPinned(request, Math.min(pinnedLayers, numLayers));
   const keptLayers =
     policy.keptLayers ?? mostKept(request, pinned, budgets.hostBytes - wished.pools.host.totalBytes);
   return layOut(prefetchDepth, pinned.size, Math.min(keptLayers, numLayers - pinned.size));
@@ -73,6 +82,20 @@ function deepestAffordable(layOut: (depth: number) => MemoryPlan, allowed: Budge
     });
   };
   return Math.max(1, largestWhere(8, isAffordable));
+}
+
+/** @throws UserError when there are fewer than the drafter computes with. */
+function assertPinned(pinnedLayers: number | null, least: number, { name, layers }: Checkpoint): void {
+  if (least > layers.length)
+    throw new UserError(`invalid draftLayers: ${least}; ${name} has ${layers.length} layers`);
+  if (pinnedLayers !== null && pinnedLayers < least)
+    throw new UserError(
+      `invalid pinnedLayers: ${pinnedLayers}; the drafter computes with layers of the target that stay on the device: expected at least ${least}, or another drafter`,
+    );
+}
+
+function fits({ pools }: MemoryPlan, allowed: BudgetsByMemory): boolean {
+  return [...allowed].every(([name, budgetBytes]) => pools[name].totalBytes <= budgetBytes);
 }
 
 /** @param layOutSmallest what would do, asked where the plan does not */

@@ -221,6 +221,15 @@ export const policyFields = {
     local: 'all',
     axis: { notSearched: 'more is never slower; software that locks less says so' },
   }),
+  draftLayers: count([0, 4096], {
+    about: 'draft',
+    option: 'layers of the drafter self',
+    meaning:
+      'target layers, among those that stay on the device and at even distances, that the drafter self computes with; 0: all of those, but no more than half of the model',
+    default: 0,
+    local: 'all',
+    axis: { notSearched: 'how often candidates stand depends on it, and is told for one number of them' },
+  }),
   draftPlacement: choice({
     ...draftCache,
     meaning: 'when the draft takes its place in device memory',
@@ -257,7 +266,8 @@ export const policyFields = {
   }),
   pinnedLayers: count([0, 4096], {
     ...spareMemory,
-    meaning: 'target layers, at even distances, whose weights stay on the device',
+    meaning:
+      'target layers, at even distances, whose weights stay on the device; with the drafter self from the first to the last',
     default: { byPlacement: 'as many as fit' },
     local: 'all',
     axis: ['pinned'],

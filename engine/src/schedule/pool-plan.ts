@@ -46,7 +46,7 @@ export function layOutPools(request: PlanRequest, choice: SettledChoices): Memor
     new PoolLayout(name, formats.largestPieceBytes, granularityBytes[name]);
   const pools = Object.fromEntries(memories.map((name) => [name, layOut(name)])) as Pools;
   const { host, device } = pools;
-  const pinnedSet = pickPinned(target, choice.pinnedLayers);
+  const pinnedSet = pickPinned(request, choice.pinnedLayers);
   const keptSet = pickKept(request, pinnedSet, choice.keptLayers);
   const fixed = {
     ...placeModel(target, layouts, host, device, 'target'),
@@ -97,8 +97,9 @@ export function layOutPools(request: PlanRequest, choice: SettledChoices): Memor
     residentBytes: { prefill: prefillBytes, decode: decodeBytes },
   });
   const residents = () => Object.fromEntries(memories.map((name) => [name, residentBytesOf(pools[name])]));
+  const resident = { ...fixed, pinnedLayers: [...pinnedSet] };
   if (policy.draftPlacement === 'start' || !placeDraft)
-    return settle(activate(), placeDraft?.(pools) ?? null);
+    return settle(activate(), placeDraft?.(pools, resident) ?? null);
 
   let prefill: ReturnType<typeof activate> | undefined;
   let draftPlacement: ModelPlacement | null = null;
@@ -110,7 +111,7 @@ export function layOutPools(request: PlanRequest, choice: SettledChoices): Memor
     },
     () => {
       placeActivations(demand.decodeFrameRows, null, false);
-      draftPlacement = placeDraft(pools);
+      draftPlacement = placeDraft(pools, resident);
       decodeBytes = residents();
     },
   );

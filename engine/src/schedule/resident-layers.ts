@@ -6,8 +6,13 @@ import type { Checkpoint, WeightGroup } from '../model/types.js';
 import { type GroupLayout, groupLayout } from './group-layout.js';
 import type { PlanRequest } from './memory-plan.js';
 
-export function pickPinned({ layers }: Checkpoint, count: number): ReadonlySet<number> {
-  return spreadEvenly(count, [...layers.keys()]);
+/** With a drafter that computes with them, the first and the last among them: without those it is never right. */
+export function pickPinned(
+  { target, pinsEnds }: Pick<PlanRequest, 'target' | 'pinsEnds'>,
+  count: number,
+): ReadonlySet<number> {
+  const all = [...target.layers.keys()];
+  return pinsEnds ? spreadToEnds(count, all) : spreadEvenly(count, all);
 }
 
 /** Those in page-locked memory first. */
@@ -33,6 +38,12 @@ function spreadEvenly(count: number, layers: readonly number[]): ReadonlySet<num
   return new Set(
     Array.from({ length: count }, (_, i) => layers[Math.floor(((i + 0.5) * layers.length) / count)]),
   );
+}
+
+/** `count` of the layers, at most all, at even distances from the first to the last; one is the first. */
+export function spreadToEnds(count: number, layers: readonly number[]): ReadonlySet<number> {
+  const step = (layers.length - 1) / Math.max(1, count - 1);
+  return new Set(Array.from({ length: count }, (_, i) => layers[Math.round(i * step)]));
 }
 
 /** What pinned layers add to a plan without any: resident attention weights are there anyway. */

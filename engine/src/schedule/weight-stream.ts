@@ -250,7 +250,9 @@ export function residentTasks(plan: MemoryPlan, ids: TaskIds, slotOf: SlotOf): T
       );
     }
   };
-  for (const model of plan.draft ? [plan.target, plan.draft] : [plan.target]) {
+  // A draft of the target's own layers has no weights of its own.
+  const { target, draft } = plan;
+  for (const model of draft && draft.head !== target.head ? [target, draft] : [target]) {
     const layoutOf = (id: string) => model.layouts.get(id) as GroupLayout;
     toHost(layoutOf('embedding'), model.embedding.byteOffset);
     toDevice(layoutOf('head'), model.head.byteOffset);

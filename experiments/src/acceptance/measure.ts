@@ -58,7 +58,7 @@ export async function measureAcceptance(options: MeasureAcceptanceOptions): Prom
   const { sequences } = await runPlan(job, signal, onProgress);
   const machine = roomFor(draft ?? target, device);
   const trace = await recordAcceptance({
-    ...{ name: workload.name, draft, drafter, candidates, newTokens, sampling },
+    ...{ name: workload.name, target, draft, drafter, candidates, newTokens, sampling },
     ...{ machine, device: toDevice(machine) },
     ...{ ...(onProgress ? { onProgress } : {}), ...(signal ? { signal } : {}) },
     texts: sequences.map(({ ids }, index) => ({ prompt: workload.prompts[index], newIds: ids })),

@@ -16,6 +16,7 @@ import {
   buildSimulatedRecord,
   type CounterpartSpec,
   collectProvenance,
+  openRun,
   type PointRecord,
   type RunLocation,
   readTokens,
@@ -100,18 +101,29 @@ export async function predictMeasured(
   return stored;
 
   /** Once for all points of the same texts. */
-  function traceOf({ plan, spec }: MeasuredJob, folder: string, seed: number) {
-    const { draft, drafter, workload, maxNewTokens } = plan;
+  async function traceOf({ plan, spec }: MeasuredJob, folder: string, seed: number) {
+    const { target, draft, drafter, workload, maxNewTokens } = plan;
     const sampling = plan.sampling && { ...plan.sampling, seed };
     const { device } = plan.machine;
-    const key = JSON.stringify([spec.models, drafter, spec.prompts, maxNewTokens, sampling, device]);
+    const policy = drafter === 'self' ? openRun(folder).record.policy : undefined;
+    const layers = policy && [policy.draftLayers, policy.pinnedLayers];
+    const key = JSON.stringify([spec.models, drafter, layers, spec.prompts, maxNewTokens, sampling, device]);
     const known =
       traces.get(key) ??
       (async () =>
         recordAcceptance({
-          ...{ name: workload.name, draft, drafter, newTokens: maxNewTokens, sampling, signal },
+          ...{
+            name: workload.name,
+            target,
+            policy,
+            draft,
+            drafter,
+            newTokens: maxNewTokens,
+            sampling,
+            signal,
+          },
           candidates: Math.max(leastCandidates, ...missing.map(({ job }) => job.plan.policy.candidates ?? 0)),
-          machine: roomFor(draft),
+          machine: roomFor(draft ?? target),
           device: toDevice(plan.machine),
           texts: (await readTokens(folder)).map(({ promptIds, ids }) => ({
             prompt: promptIds,
@@ -135,8 +147,8 @@ interface Counterpart {
 
 const counterpartTurn = { seed: 1, repeat: 0 } as const;
 
-/** With what a draft computes with beside its weights. */
-function roomFor(draft: Checkpoint | null) {
-  const bytes = 2 * (draft?.bytes ?? 0) + 1e9;
+/** With what a model computes with beside its weights. */
+function roomFor({ bytes: stored }: Checkpoint) {
+  const bytes = 2 * stored + 1e9;
   return { deviceBytes: bytes, hostBytes: bytes };
 }
