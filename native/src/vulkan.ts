@@ -71,6 +71,8 @@ export interface GpuSession {
   readonly id: number;
   /** The device reaches the host pool by itself; else copies pass through staging buffers. */
   readonly reachesHost: boolean;
+  /** Where it does: banks of the host pool are reached in pieces of so many bytes, and a kernel finds what lies in one. */
+  readonly hostPieceBytes: number;
 }
 
 /** An address says which memory it counts in: `space * spaceBytes + offset`. */

@@ -5,6 +5,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Completion } from '../../engine/dist/machine/device.js';
 import { formatsOf } from '../../engine/dist/machine/devices.js';
 import { isKept } from '../../engine/dist/machine/formats.js';
+import { drawTokens } from '../../engine/dist/speculate/draw-token.js';
+import { drawRows } from '../../engine/dist/speculate/row-draws.js';
+import { parseSampling } from '../../engine/dist/speculate/sampling.js';
 import { attend } from '../../native/dist/twin/attention.js';
 import { Bench, devices, f32At, linear, rmsNorm } from './device-bench.js';
 import { maxDifference } from './model/golden.js';
@@ -158,23 +161,47 @@ describe.each(devices)('$title', ({ choice, skipped }) => {
     expect(maxDifference(await bench.get(places[3], 2 * half), cache!)).toBeLessThan(1e-5);
   });
 
+  it.each([
+    ['as usual', 1, 1, false],
+    ['where only noise tells tokens apart', 0, 50, false],
+    ['where fp32 cannot tell them apart', 1e-9, 1e-3, true],
+  ])('draws what the logits and the noise of each row say: %s', async (_, spread, temperature, isHard) => {
+    const [numRows, width] = [3, 5000]; // a GPU looks at parts of a row
+    const logits = bench.draw(numRows * width).map((value) => spread * value + (isHard ? 1e3 : 0));
+    logits[2 * width + 7] = isHard ? 1e3 : Number.NaN;
+    const draws = drawRows(parseSampling({ temperature, seed: 3 })!, [
+      { noise: 4, numTokens: 9, numRows, tokens: () => [] },
+    ]);
+    const argmax = { kind: 'argmax', source: await bench.put(logits), rows: numRows, width, draws } as const;
+    const { maxima } = await bench.submit(argmax);
+    if (!isHard) expect(maxima[0]!.isPartial ?? false).toBe(false);
+    const whole = maxima[0]!.isPartial ? await bench.submit({ ...argmax, fromAll: true }) : { maxima };
+    const expected = drawTokens(draws, numRows, (row) => logits.subarray(row * width, (row + 1) * width));
+    expect(whole.maxima[0]!.ids).toEqual(expected.ids);
+    expect(whole.maxima[0]!.margins).toEqual(expected.margins);
+  });
+
   it.each(['bf16', 'f16', 'f32'] as const)('decodes and embeds what is stored in %s', async (dtype) => {
     const table = Float32Array.from({ length: vocabSize * h }, (_, i) => (i % 64) - 32); // exact in all three
     const bytes = codecs[dtype].encode(table);
     const source = bench.hostRoom(bytes.length);
     const { arena, offset } = bench.host.locate(source);
     new Uint8Array(arena.buffer, offset, bytes.length).set(bytes);
-    const [target, embedded] = [bench.room(table.length), bench.room(2 * h)];
+    const [target, embedded, again] = [bench.room(table.length), bench.room(2 * h), bench.room(2 * h)];
     const ids = Int32Array.of(10, 3);
     await bench.copy({ kind: 'decode', source, dtype, count: table.length, target });
-    await bench.submit({ kind: 'embed', model: 'target', table: source, dtype, ids, target: embedded });
+    const isStored = isKept(formatsOf(choice), { dtype });
+    const onDevice = { address: target, dtype: isStored ? dtype : ('f32' as const) };
+    const embedding = { kind: 'embed', model: 'target', table: source, dtype, ids } as const;
+    await bench.submit({ ...embedding, target: embedded }, { ...embedding, onDevice, target: again });
     const lies = await bench.get(target, table.length);
     // As stored, or widened.
-    const expected = isKept(formatsOf(choice), { dtype }) ? bytes : new Uint8Array(table.buffer);
+    const expected = isStored ? bytes : new Uint8Array(table.buffer);
     expect(new Uint8Array(lies.buffer, 0, expected.length)).toEqual(expected);
-    expect([...(await bench.get(embedded, 2 * h))]).toEqual(
-      [...ids].flatMap((id) => [...table.subarray(id * h, (id + 1) * h)]),
-    );
+    for (const rows of [embedded, again])
+      expect([...(await bench.get(rows, 2 * h))]).toEqual(
+        [...ids].flatMap((id) => [...table.subarray(id * h, (id + 1) * h)]),
+      );
   });
 
   it('copies stretches across the link, zeros what it is told to, and leaves the rest', async () => {

@@ -24,6 +24,7 @@ import { drawRows } from '../../engine/dist/speculate/row-draws.js';
 import { drawPlaces, drawPolicy, integer } from './draw.js';
 import { goldenDirectory, maxDifference, readGolden } from './model/golden.js';
 import { chiSquared, chooseToken, drawSampling, softmax, warp } from './sampling.js';
+import { validationMessages, watchedVulkan, whyNoVulkan } from './vulkan.js';
 
 const complete = (input: SamplingInput) => parseSampling(input, 'test') as Sampling;
 
@@ -207,6 +208,19 @@ describe('a run that draws', () => {
         expect(sequences[index]!.ids.slice(0, ids.length), title).toEqual(ids);
       expect(nearTies, title).toBeLessThan(3);
     }
+  });
+
+  it.skipIf(whyNoVulkan !== null)('is the same on a GPU, which draws where nothing masks', async () => {
+    const input = { temperature: 0.9, seed: 7 };
+    const policy: PolicyInput = { ...streamed, candidates: 3, attention: 'device' };
+    const device = watchedVulkan;
+    const { sequences } = await run({ strategy: 'serial', draft: dense, policy, sampling: input, device });
+    for (const [index, { ids }] of sequences.entries()) {
+      const expected = expectedOf(parseSampling(input)!, index);
+      expect(expected.length).toBeGreaterThan(4);
+      expect(ids.slice(0, expected.length)).toEqual(expected);
+    }
+    expect(validationMessages()).toEqual([]);
   });
 
   it('accepts all that a draft proposes that is the target itself, since both see the same noise', async () => {

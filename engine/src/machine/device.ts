@@ -67,12 +67,17 @@ export interface CopyCommand {
   readonly stretches: Float64Array;
 }
 
-/** target[row] = embedding of ids[row] times the model's `embedding.scale`, from the table in host memory, as stored. */
+/**
+ * target[row] = embedding of ids[row] times the model's `embedding.scale`, from the table in host memory, as stored, or
+ * from the same in device memory.
+ */
 export interface EmbedCommand {
   readonly kind: 'embed';
   readonly model: ModelRole;
   readonly table: HostAddress; // (vocab, hidden)
   readonly dtype: WeightDtype;
+  /** The head's, where it is the same tensor. */
+  readonly onDevice?: DeviceTensor | undefined; // (vocab, hidden)
   readonly ids: Int32Array; // (row)
   readonly target: DeviceAddress; // (row, hidden)
 }
@@ -189,6 +194,8 @@ export interface ArgmaxCommand {
   readonly width: number;
   /** Noise, masks and penalties of the rows, pure functions of what is in here. @default the largest */
   readonly draws?: RowDraws | undefined;
+  /** Draws from all of a row's logits, where an answer before was not {@link RowMaxima.isPartial whole}. */
+  readonly fromAll?: boolean;
 }
 
 /** Answers whether the first value of every row is finite. */
@@ -226,6 +233,8 @@ export interface RowMaxima {
   readonly margins: Float32Array;
   /** See `DrawnTokens`. */
   readonly shares?: readonly TokenShares[];
+  /** More tokens may be drawn of a row than the device looks at by itself: ask again with `fromAll`. */
+  readonly isPartial?: boolean;
 }
 
 /** When the device really worked, on the clock of `process.hrtime`, and its answers in the order of the commands. */

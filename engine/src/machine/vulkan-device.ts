@@ -84,7 +84,9 @@ class VulkanDevice implements Device {
 
   handOver(queue: QueueName): QueueHandle {
     const { models, host } = this.#options;
+    const { reachesHost, hostPieceBytes: pieceBytes } = this.#session;
     const data: VulkanQueueData = {
+      reach: reachesHost ? { bankBytes: hostBankBytes, pieceBytes } : null,
       ...{ gpuId: this.#gpu.id, sessionId: this.#session.id, isCopy: queue === 'copy' },
       ...{ limits: limitsOf(this.#gpu.facts), scratch: this.#scratch, models, host },
     };

@@ -6,15 +6,21 @@ import {
   attend,
   codecs,
   createAttentionTables,
+  draw,
+  drawBytes,
+  embed,
   f32,
+  foundIn,
   gather,
   type KernelLimits,
+  type StoredVector,
   scatterAdd,
   spaces,
   startsFinite,
 } from '@specoffload/native';
 import type { ModelSpec } from '../model/spec.js';
-import { drawTokens } from '../speculate/draw-token.js';
+import { drawOfFew, drawsTheLargest, drawTokens } from '../speculate/draw-token.js';
+import type { RowDraws } from '../speculate/row-draws.js';
 import type {
   ArgmaxCommand,
   AttendCommand,
@@ -35,7 +41,8 @@ import type {
 import { isKept, vulkanFormats } from './formats.js';
 import type { VulkanDecoder } from './vulkan-decoder.js';
 import { OperationList } from './vulkan-list.js';
-import { type Scratch, VulkanProducts, vectorOf } from './vulkan-products.js';
+import { isStoredFormat, type Scratch, VulkanProducts, vectorOf } from './vulkan-products.js';
+import { type HostReach, reaches } from './vulkan-reach.js';
 
 /** What takes no kernel. */
 type MovingCommand = TransferCommand | ReadCommand | ZeroCommand | WriteCommand;
@@ -46,6 +53,7 @@ export interface LoweringOptions {
   /** Null for a queue that only transfers. */
   readonly models: DeviceModels | null;
   readonly decoder: VulkanDecoder;
+  readonly reach: HostReach | null;
 }
 
 export class VulkanLowering {
@@ -125,10 +133,29 @@ export class VulkanLowering {
     else list.copy(list.data(this.#options.decoder.decode(command).slice()), target, f32.bytes(count));
   }
 
+  /** The rows' own bytes cross at most; where kernels cannot read the table, the host decodes them. */
   #embed(list: OperationList, command: EmbedCommand): void {
     const { hiddenSize, embedding } = this.#specOf(command.model);
+    const table = this.#tableOf(command);
+    if (table) {
+      const rowBytes = codecs[table.format].bytes(hiddenSize);
+      const { ids, target } = command;
+      const size = { rows: ids.length, width: hiddenSize, scale: embedding.scale };
+      list.dispatch(
+        embed({ table: { ...table, rowBytes }, ids: list.data(ids), target, ...size }, this.#options.limits),
+      );
+      return;
+    }
     const rows = this.#options.decoder.rows(command, hiddenSize).map((value) => value * embedding.scale);
     list.copy(list.data(rows), command.target, rows.byteLength);
+  }
+
+  #tableOf({ model, table, dtype, onDevice }: EmbedCommand): StoredVector<number> | null {
+    if (onDevice && !onDevice.scales) return vectorOf(onDevice);
+    const { vocabSize, hiddenSize } = this.#specOf(model);
+    const byteLength = vocabSize * codecs[dtype].bytes(hiddenSize);
+    if (!isStoredFormat(dtype) || !reaches(this.#options.reach, table, byteLength)) return null;
+    return { address: spaces.host + table, format: dtype };
   }
 
   #attend(list: OperationList, command: AttendCommand): void {
@@ -167,7 +194,12 @@ export class VulkanLowering {
     );
   }
 
-  #argmax(list: OperationList, { source, rows, width, draws }: ArgmaxCommand): void {
+  #argmax(list: OperationList, command: ArgmaxCommand): void {
+    const { source, rows, width, draws, fromAll = false } = command;
+    if (draws && drawsTheLargest(draws.sampling) && !fromAll) {
+      this.#draw(list, command, draws);
+      return;
+    }
     if (draws) {
       list.read(source, rows * width, (values, { maxima }) => {
         maxima.push(drawTokens(draws, rows, (row) => values.subarray(row * width, (row + 1) * width)));
@@ -186,6 +218,23 @@ export class VulkanLowering {
     });
     const scratch = list.answer(argmaxScratchBytes(rows, width), () => {});
     list.inTurn(argmax({ source, target, scratch, rows, width }, this.#options.limits));
+  }
+
+  /** The device finds the few tokens that can be first or second, and the host decides between them in doubles. */
+  #draw(list: OperationList, { source, rows, width }: ArgmaxCommand, draws: RowDraws): void {
+    const target = list.answer(drawBytes(rows, width), (bytes, from, { maxima }) => {
+      const found = Array.from({ length: rows }, (_, row) => foundIn(bytes, from, row, width));
+      const drawn = found.map(({ tokens, areFinite }, row) =>
+        areFinite ? drawOfFew(tokens, draws, row) : { id: 0, margin: Number.NaN },
+      );
+      maxima.push({
+        ids: Int32Array.from(drawn, ({ id }) => id),
+        margins: Float32Array.from(drawn, ({ margin }) => margin),
+        isPartial: found.some(({ areAll }) => !areAll),
+      });
+    });
+    const [keys, { temperature }] = [list.data(draws.keys), draws.sampling];
+    list.dispatch(draw({ source, keys, target, rows, width, temperature }, this.#options.limits));
   }
 
   #startsFinite(list: OperationList, { source, rows, width }: StartsFiniteCommand): void {

@@ -11,6 +11,7 @@ import {
   norm,
   type StoredFormat,
   type StoredVector,
+  type WeightDtype,
   weightFormats,
 } from '@specoffload/native';
 import { keyWidth, type LayerSpec, type ModelSpec, type NormSpec, queryWidth } from '../model/spec.js';
@@ -198,7 +199,11 @@ export function vectorOf(tensor: DeviceTensor): StoredVector<VulkanAddress> {
   return { address: tensor.address, format: formatOf(tensor) };
 }
 
+export function isStoredFormat(dtype: WeightDtype): dtype is StoredFormat {
+  return dtype in weightFormats;
+}
+
 function formatOf({ dtype }: DeviceTensor): StoredFormat {
-  if (dtype in weightFormats) return dtype as StoredFormat;
+  if (isStoredFormat(dtype)) return dtype;
   throw new Error(`no kernel reads ${dtype}`); // the plan has it decoded
 }

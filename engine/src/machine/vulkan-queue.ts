@@ -8,6 +8,7 @@ import { VulkanKernels } from './vulkan-kernels.js';
 import type { OperationList } from './vulkan-list.js';
 import { VulkanLowering } from './vulkan-lowering.js';
 import type { Scratch } from './vulkan-products.js';
+import type { HostReach } from './vulkan-reach.js';
 
 /** What crosses to that thread. */
 export interface VulkanQueueData {
@@ -18,6 +19,8 @@ export interface VulkanQueueData {
   readonly scratch: Scratch;
   readonly models: DeviceModels;
   readonly host: readonly ArenaHandle[];
+  /** Null where kernels reach no host memory. */
+  readonly reach: HostReach | null;
 }
 
 export class VulkanQueue implements DeviceQueue {
@@ -29,12 +32,12 @@ export class VulkanQueue implements DeviceQueue {
   /** The latest submission's way to the device; the next goes behind it. */
   #sent: Promise<unknown> = Promise.resolve();
 
-  constructor({ gpuId, sessionId, isCopy, limits, scratch, models, host }: VulkanQueueData) {
+  constructor({ gpuId, sessionId, isCopy, limits, scratch, models, host, reach }: VulkanQueueData) {
     const vulkan = loadVulkan();
     this.#decoder = new VulkanDecoder(host);
     this.#kernels = new VulkanKernels(vulkan, gpuId);
     this.#lowering = new VulkanLowering({
-      ...{ limits, scratch, models: isCopy ? null : models, decoder: this.#decoder },
+      ...{ limits, scratch, models: isCopy ? null : models, decoder: this.#decoder, reach },
     });
     this.#queue = new vulkan.Queue(sessionId, isCopy);
   }

@@ -1,12 +1,12 @@
 /** The messages between the main thread and the lanes' worker threads. */
 
-import type { ArenaHandle, WeightDtype } from '@specoffload/native';
+import type { ArenaHandle } from '@specoffload/native';
 import type { Caps } from '../machine/caps.js';
 import type {
   AttentionWeights,
+  EmbedCommand,
   ExpertWeights,
   HeadWeights,
-  HostAddress,
   ModelRole,
   QueueHandle,
 } from '../machine/device.js';
@@ -42,7 +42,7 @@ export type WorkerModel = Pick<
 > & {
   readonly role: ModelRole;
   readonly spec: ModelSpec;
-  readonly embedding: { readonly address: HostAddress; readonly dtype: WeightDtype };
+  readonly embedding: Pick<EmbedCommand, 'table' | 'dtype' | 'onDevice'>;
   readonly head: HeadWeights;
   /** Of its layers one of each kind. */
   readonly kinds: readonly LayerKind[];

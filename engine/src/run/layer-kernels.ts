@@ -123,7 +123,8 @@ export class LayerKernels {
   }
 
   /** The target's choice after each of the given rows. */
-  async head({ frame, rowIndices, wantsLogits, draws }: Omit<HeadOp, 'kind'>): Promise<Outcome<HeadResult>> {
+  async head(op: Omit<HeadOp, 'kind'>, fromAll = false): Promise<Outcome<HeadResult>> {
+    const { frame, rowIndices, wantsLogits, draws } = op;
     const { scratch, head, spec, role } = this.#model;
     const [x, out] = [scratch.headIn.byteOffset, scratch.logits.byteOffset];
     const source = this.#hidden(frame, spec.layers.length);
@@ -136,12 +137,13 @@ export class LayerKernels {
         { kind: 'logits', model: role, x, rows, weights: head, out },
         {
           ...{ kind: 'argmax', source: out, rows, width: spec.vocabSize },
-          draws: draws && sliceDraws(draws, start, start + rows),
+          ...{ draws: draws && sliceDraws(draws, start, start + rows), fromAll },
         },
       );
       if (wantsLogits) commands.push({ kind: 'read', source: out, count: rows * spec.vocabSize });
     }
     const completion = await this.#queue.submit(commands);
+    if (completion.maxima.some(({ isPartial }) => isPartial)) return this.head(op, true);
     const margins = joined(
       completion.maxima.map((maxima) => maxima.margins),
       Float32Array,
@@ -263,7 +265,7 @@ export class LayerKernels {
     const { embedding, frames, role } = this.#model;
     this.#frames[frame].routerMargins.fill(Number.POSITIVE_INFINITY);
     return {
-      ...{ kind: 'embed', model: role, table: embedding.address, dtype: embedding.dtype, ids },
+      ...{ kind: 'embed', model: role, ...embedding, ids },
       target: frames[frame].hidden[0].byteOffset,
     };
   }

@@ -303,15 +303,16 @@ function describeModel(placement: ModelPlacement, isOnDevice: boolean): WorkerMo
   const layoutOf = (id: string) => layouts.get(id) as NonNullable<ReturnType<typeof layouts.get>>;
   const base = (id: string) => (pinned.get(id) as { byteOffset: DeviceAddress }).byteOffset;
   const [embedding] = layoutOf('embedding').tensors;
+  const head = headWeights(layoutOf('head'), placement.head.byteOffset);
   return {
     ...{ formats, frames, scratch, hostExperts, hostSinks, kvCache, rope, numPositions },
     role: isOnDevice ? 'draft' : 'target',
     spec: checkpoint.spec,
     embedding: {
-      address: placement.embedding.byteOffset + embedding.stagedOffset,
-      dtype: embedding.dtype,
+      ...{ table: placement.embedding.byteOffset + embedding.stagedOffset, dtype: embedding.dtype },
+      onDevice: checkpoint.spec.embedding.tied ? head.head : undefined,
     },
-    head: headWeights(layoutOf('head'), placement.head.byteOffset),
+    head,
     kinds: kindsOf(placement),
     layers: isOnDevice
       ? checkpoint.layers.map(({ attention, experts }) => ({

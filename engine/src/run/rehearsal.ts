@@ -5,6 +5,8 @@ import { largest } from '../extremes.js';
 import type { AttentionWeights, Command, ExpertWeights } from '../machine/device.js';
 import { keyWidth } from '../model/spec.js';
 import { ffnChunkRows, headChunkRows } from '../schedule/memory-plan.js';
+import { drawRows, type RowDraws } from '../speculate/row-draws.js';
+import { parseSampling, type Sampling } from '../speculate/sampling.js';
 import type { WorkerModel } from './lane-protocol.js';
 
 /** One of the layers that are alike in what they compute and in how their weights are stored. */
@@ -25,6 +27,7 @@ function rowCounts({ frames, spec }: WorkerModel): number[] {
 export function rehearse(model: WorkerModel): Command[] {
   return rowCounts(model).flatMap((rows) => [
     ...model.kinds.flatMap((kind) => layerCommands(model, kind, rows)),
+    { kind: 'embed' as const, model: model.role, ...model.embedding, ids: new Int32Array(rows), target: 0 },
     ...headCommands(model, Math.min(rows, headChunkRows)),
   ]);
 }
@@ -69,10 +72,16 @@ function layerCommands(
   ];
 }
 
+function anyDraws(numRows: number): RowDraws {
+  const sampling = parseSampling({ temperature: 1 }) as Sampling;
+  return drawRows(sampling, [{ noise: 0, numTokens: numRows, numRows, tokens: () => [] }]);
+}
+
 function headCommands({ role, scratch, head, spec }: WorkerModel, rows: number): Command[] {
   const [x, out] = [scratch.headIn.byteOffset, scratch.logits.byteOffset];
   return [
     { kind: 'logits', model: role, x, rows, weights: head, out },
     { kind: 'argmax', source: out, rows, width: spec.vocabSize },
+    { kind: 'argmax', source: out, rows, width: spec.vocabSize, draws: anyDraws(rows) },
   ];
 }

@@ -33,6 +33,28 @@ export function drawToken(logits: Float32Array, draws: RowDraws, row: number): D
   return { id, margin: margin * (sampling.temperature || 1) };
 }
 
+/** Whether the largest logit with noise is drawn, and nothing else has a say. */
+export function drawsTheLargest(sampling: Sampling): boolean {
+  const { temperature, topK, topP, minP, rule } = sampling;
+  const isMasked = topK > 0 || topP < 1 || minP > 0;
+  return temperature > 0 && !isMasked && !penalises(sampling) && rule === 'coupled';
+}
+
+/** {@link drawToken}, where that is so and no others can be first or second. @param tokens by ascending ids */
+export function drawOfFew(
+  tokens: readonly (readonly [id: number, logit: number])[],
+  { sampling: { temperature }, keys }: RowDraws,
+  row: number,
+): DrawnToken {
+  let [drawn, best, second] = [0, Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  for (const [id, logit] of tokens) {
+    const score = logit / temperature + gumbelOf(tokenBits(keys[2 * row], keys[2 * row + 1], id));
+    if (score > best) [drawn, best, second] = [id, score, best];
+    else if (score > second) second = score;
+  }
+  return { id: drawn, margin: (best - second) * temperature };
+}
+
 /** What was drawn of several rows. */
 export interface DrawnTokens {
   readonly ids: Int32Array; // (row)

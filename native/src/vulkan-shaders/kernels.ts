@@ -105,6 +105,11 @@ export const kernels = {
     addresses: ['source', 'target'],
     words: { rows: 'uint', width: 'uint', parts: 'uint' },
   },
+  draw: {
+    constants: ['threads', 'mostFound'],
+    addresses: ['source', 'keys', 'target'],
+    words: { rows: 'uint', width: 'uint', parts: 'uint', temperature: 'float' },
+  },
   'starts-finite': {
     constants: ['threads'],
     addresses: ['source', 'target'],

@@ -215,7 +215,7 @@ std::vector<uint64_t> numbersOf(const Napi::Value& value, const char* name) {
 
 /**
  * openSession(gpuId, {bankBytes, banks, hostBankBytes, arenas, refusesImport, refusesAllocation, losesAfter})
- * -> Promise of {id, reachesHost}
+ * -> Promise of {id, reachesHost, hostPieceBytes}
  */
 Napi::Value openSession(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
@@ -235,13 +235,15 @@ Napi::Value openSession(const Napi::CallbackInfo& info) {
     return Job::start(env, [gpu, options = std::move(options)]() -> Job::Finish {
       auto session = std::make_shared<Session>(gpu, options);
       const bool reachesHost = session->reachesHost();
+      const uint64_t pieceBytes = session->hostPieceBytes();
       std::lock_guard<std::mutex> lock(registry().mutex);
       const uint64_t id = registry().nextId++;
       registry().sessions[id] = std::move(session);
-      return [id, reachesHost](Napi::Env env) -> Napi::Value {
+      return [id, reachesHost, pieceBytes](Napi::Env env) -> Napi::Value {
         Napi::Object opened = Napi::Object::New(env);
         opened.Set("id", Napi::Number::New(env, static_cast<double>(id)));
         opened.Set("reachesHost", Napi::Boolean::New(env, reachesHost));
+        opened.Set("hostPieceBytes", Napi::Number::New(env, static_cast<double>(pieceBytes)));
         return opened;
       };
     });

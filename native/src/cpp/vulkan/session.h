@@ -53,6 +53,8 @@ public:
   Gpu& gpu() const { return *gpu_; }
   /** Whether the device reaches the host pool by itself; else copies pass through staging buffers. */
   bool reachesHost() const { return reachesHost_; }
+  /** Of a bank of the host pool, reached as one: a kernel finds all of what lies within it. */
+  uint64_t hostPieceBytes() const { return importBytes_; }
   /** @throws RangeError when there is no such place. */
   Place inPool(uint64_t offset) const;
   Place inHost(uint64_t offset) const;
