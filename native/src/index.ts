@@ -61,15 +61,11 @@ export {
   attend,
   createAttentionTables,
 } from './vulkan-shaders/attention.js';
+export { argmax, argmaxScratchBytes, draw, drawBytes, foundIn } from './vulkan-shaders/choices.js';
 export { type CooperativeMatrices, cooperativeMatmul } from './vulkan-shaders/cooperative.js';
 export {
   activate,
-  argmax,
-  argmaxScratchBytes,
-  draw,
-  drawBytes,
   embed,
-  foundIn,
   gather,
   type KernelLimits,
   leastLimits,
