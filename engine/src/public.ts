@@ -24,6 +24,7 @@ export {
   manyRows,
   measureDevice,
 } from './machine/measure-device.js';
+export { type MeasuredProduct, measureProducts, type ProductSizes } from './machine/measure-products.js';
 export type { Checkpoint, GroupKind, TensorRef, WeightGroup } from './model/types.js';
 export { runEngine, runLogits } from './run/engine.js';
 export { Talk, type TalkRequest, type Turn, type TurnResult } from './run/talk.js';

@@ -139,7 +139,7 @@ async function secondsToAnswer(queue: DeviceQueue): Promise<number> {
 }
 
 /** A model that is one product: its head. */
-function productOf(numOut: number, width: number): ModelSpec {
+export function productOf(numOut: number, width: number): ModelSpec {
   return parseModelSpec(
     {
       ...{ model_type: 'llama', vocab_size: numOut, hidden_size: width, intermediate_size: width },

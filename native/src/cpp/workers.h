@@ -14,6 +14,8 @@ struct Workers {
 
   /** Makes room for so many floats each: any helper the pool has may take part, not only the first `threads` of them. */
   void reserve(int threads, size_t floats);
+  /** What was reserved, at the start of a cache line. */
+  float* room(int participant);
 };
 
 }  // namespace specoffload

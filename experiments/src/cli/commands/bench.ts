@@ -1,6 +1,7 @@
 /** `specoffload bench`: how close the engine comes to the limits of this machine. */
 
 import type { Command } from 'commander';
+import type { BenchOptions } from '../../bench/main.js';
 import { parseBytes } from '../../inputs/sizes.js';
 import { UsageError } from '../../terminal/errors.js';
 import {
@@ -20,10 +21,22 @@ interface BenchCommandOptions extends CommonOptions {
   readonly keep?: true;
 }
 
+type Part = (options: BenchOptions) => Promise<void>;
+
+const parts: Readonly<Record<string, () => Promise<Part>>> = {
+  products: async () => (await import('../../bench/products.js')).benchProducts,
+};
+
+function findPart(name: string): Promise<Part> {
+  if (Object.hasOwn(parts, name)) return parts[name]();
+  throw new UsageError(`invalid part of the bench: ${name}; expected ${Object.keys(parts).join(' or ')}`);
+}
+
 export function addBenchCommand(program: Command, context: CommandContext): void {
   const command = program
     .command('bench')
     .description('measure the engine against the limits of this machine')
+    .argument('[part]', `one part alone: ${Object.keys(parts).join(', ')}`)
     .option('--quick', 'the small version')
     .option('--acceptance', 'how often each drafter is right on the shipped workloads instead')
     .option(
@@ -36,10 +49,13 @@ export function addBenchCommand(program: Command, context: CommandContext): void
       "with --gpu: the strategies' budget on it, of which their target is four times (default: 2GB)",
     )
     .option('--keep', 'with --gpu: keep records of the strategies in results/reference/gpu/');
-  withCommonOptions(command, 'specoffload bench --quick').action(async (options: BenchCommandOptions) => {
+  withCommonOptions(command, 'specoffload bench products').action(runBench);
+
+  async function runBench(part: string | undefined, options: BenchCommandOptions): Promise<void> {
     const common = { quick: options.quick === true, output: outputFor(options), signal: context.signal };
     refuseWithoutGpu(options);
-    if (options.gpu !== undefined) {
+    if (part !== undefined) await (await findPart(part))(common);
+    else if (options.gpu !== undefined) {
       const { runGpuBench } = await import('../../bench/gpu/main.js');
       await runGpuBench({ ...common, ...toGpuOptions(options) });
     } else if (options.acceptance) {
@@ -49,7 +65,7 @@ export function addBenchCommand(program: Command, context: CommandContext): void
       const { runBenchmarks } = await import('../../bench/main.js');
       await runBenchmarks(common);
     }
-  });
+  }
 }
 
 function refuseWithoutGpu({ gpu, deviceMemory, keep }: BenchCommandOptions): void {

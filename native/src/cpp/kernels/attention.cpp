@@ -280,7 +280,7 @@ void attend(const AttentionCall& call, Workers& workers) {
   workers.pool.run(call.threads, call.sequences.size() * shape.numKvHeads, [&](size_t item, int participant) {
     const AttentionSequence& sequence = call.sequences[item / shape.numKvHeads];
     const size_t kvHead = item % shape.numKvHeads;
-    float* const scratch = workers.scratch[participant].data();
+    float* const scratch = workers.room(participant);
     appendToCache(call, sequence, kvHead);
     const size_t step = tokensPerTile(group);
     for (size_t token = 0; token < sequence.numNew; token += step) {

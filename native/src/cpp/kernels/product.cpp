@@ -4,6 +4,7 @@
 // the lanes, then the stretches. Tiles decide only which chains run side by side.
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "compute.h"
 #include "vec.h"
@@ -12,62 +13,60 @@ namespace specoffload::SPECOFFLOAD_LEVEL {
 
 namespace {
 
-/** Values of a weight row decoded at a time: whole blocks of every codec. */
-constexpr size_t panelDepth = 512;
-/** Weight rows of a panel: decoded, they fit the second-level cache beside the rows of x. */
-constexpr size_t panelWidth = 32;
-/** Sums of a tile, its weights and one vector of x fit the registers. */
+/** Values of a weight row decoded at a time: whole blocks of every codec, many sums for each that lanes are added up. */
+constexpr size_t panelDepth = 1024;
+/** Rows that a panel of one tile's weights serves best: both stay in the first-level cache. */
+constexpr size_t fewRows = 64;
+/** Weight rows of a panel for more: decoded, they fit the second-level cache, and x passes by once for all of them. */
+constexpr size_t widestPanel = 128;
+/** Sums of a tile, a vector of each row and one of weights fit the registers. */
 constexpr size_t tileWidth = 4;
 #if defined(__AVX512F__)
 constexpr size_t tileRows = 6;
 #elif defined(__AVX__)
-constexpr size_t tileRows = 2;
+constexpr size_t tileRows = 3;
 #else
-constexpr size_t tileRows = 1;
+constexpr size_t tileRows = 2;
 #endif
 constexpr size_t lanesOf = lanes;
 
 /** Lane sums to one number each, every one in the same order. */
 template <size_t count>
-void sumTile(const Vec (&sums)[count], float (&totals)[count]) {
+inline void sumTile(const Vec (&sums)[count], float (&totals)[count]) {
+#pragma GCC unroll 8
   for (size_t first = 0; first < count; first += lanesOf) {
-    Vec group[lanes] = {};
-    const size_t size = std::min(lanesOf, count - first);
-    for (size_t i = 0; i < size; ++i) group[i] = sums[first + i];
-    float results[lanes];
-    store(results, sumEach(group));
-    for (size_t i = 0; i < size; ++i) totals[first + i] = results[i];
+    Vec group[lanes];
+#pragma GCC unroll 16
+    for (size_t i = 0; i < lanesOf; ++i) group[i] = first + i < count ? sums[first + i] : Vec{};
+    const Vec added = sumEach(group);
+    std::memcpy(totals + first, &added, sizeof(float) * std::min(lanesOf, count - first));
   }
 }
 
-/** y (+)= tile of x · tile of weightsᵀ over a stretch of `depth` values. */
+/** y (+)= tile of x · tile of weightsᵀ over a stretch of `depth` values. All loops over sums unroll: they are registers. */
 template <size_t numRows, size_t numOut>
 void multiplyTile(const float* x, size_t xStride, const float* weights, size_t depth, float* y, size_t yStride,
                   bool adds) {
   Vec sums[numRows * numOut] = {};
-  size_t k = 0;
-  for (; k + lanesOf <= depth; k += lanesOf) {
-    Vec w[numOut];
-#pragma GCC unroll 4
-    for (size_t o = 0; o < numOut; ++o) w[o] = load(weights + o * panelDepth + k);
+  const auto add = [&](size_t k, auto loadFrom) __attribute__((always_inline)) {
+    Vec values[numRows];
 #pragma GCC unroll 8
-    for (size_t r = 0; r < numRows; ++r) {
-      const Vec v = load(x + r * xStride + k);
-#pragma GCC unroll 4
-      for (size_t o = 0; o < numOut; ++o) sums[r * numOut + o] = fma(v, w[o], sums[r * numOut + o]);
+    for (size_t r = 0; r < numRows; ++r) values[r] = loadFrom(x + r * xStride + k);
+#pragma GCC unroll 8
+    for (size_t o = 0; o < numOut; ++o) {
+      const Vec w = loadFrom(weights + o * panelDepth + k);
+#pragma GCC unroll 8
+      for (size_t r = 0; r < numRows; ++r) sums[r * numOut + o] = fma(values[r], w, sums[r * numOut + o]);
     }
-  }
-  if (k < depth) {
-    const int rest = static_cast<int>(depth - k);
-    for (size_t r = 0; r < numRows; ++r) {
-      const Vec v = loadPart(x + r * xStride + k, rest);
-      for (size_t o = 0; o < numOut; ++o)
-        sums[r * numOut + o] = fma(v, loadPart(weights + o * panelDepth + k, rest), sums[r * numOut + o]);
-    }
-  }
+  };
+  size_t k = 0;
+  for (; k + lanesOf <= depth; k += lanesOf) add(k, [](const float* from) { return load(from); });
+  if (k < depth) add(k, [rest = static_cast<int>(depth - k)](const float* from) { return loadPart(from, rest); });
   float totals[numRows * numOut];
   sumTile(sums, totals);
+#pragma GCC unroll 8
   for (size_t r = 0; r < numRows; ++r) {
+#pragma GCC unroll 8
     for (size_t o = 0; o < numOut; ++o) {
       float& value = y[r * yStride + o];
       value = adds ? value + totals[r * numOut + o] : totals[r * numOut + o];
@@ -103,6 +102,13 @@ void multiplyPanel(const ProductCall& call, const float* panel, size_t firstOut,
   }
 }
 
+/** Whole tiles; where there are many rows, as wide as leaves two panels for each thread. */
+size_t panelWidthFor(const ProductCall& call) {
+  if (call.rows <= fewRows) return tileWidth;
+  const size_t fair = call.width / (2 * static_cast<size_t>(call.threads)) / tileWidth * tileWidth;
+  return std::min(widestPanel, std::max(tileWidth, fair));
+}
+
 void finish(const ProductCall& call, size_t firstOut, size_t numOut) {
   for (size_t row = 0; row < call.rows; ++row) {
     const size_t at = row * call.width + firstOut;
@@ -115,11 +121,12 @@ void finish(const ProductCall& call, size_t firstOut, size_t numOut) {
 
 void multiply(const ProductCall& call, Workers& workers) {
   const size_t rowBytes = call.codec->bytes(call.depth);
+  const size_t panelWidth = panelWidthFor(call);
   workers.reserve(call.threads, panelWidth * panelDepth);
   workers.pool.run(call.threads, (call.width + panelWidth - 1) / panelWidth, [&](size_t item, int participant) {
     const size_t firstOut = item * panelWidth;
     const size_t numOut = std::min(panelWidth, call.width - firstOut);
-    float* const panel = workers.scratch[participant].data();
+    float* const panel = workers.room(participant);
     for (size_t k = 0; k < call.depth; k += panelDepth) {
       const size_t depth = std::min(panelDepth, call.depth - k);
       for (size_t o = 0; o < numOut; ++o) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstring>
+#include <utility>
 
 #if defined(__AVX__)
 #include <immintrin.h>
@@ -63,35 +64,28 @@ inline Vec fma(Vec a, Vec b, Vec c) {
 #endif
 }
 
-/** Sums of neighbouring lanes: those of `a` in the lower half of the result, those of `b` in the upper half. */
-inline Vec pairSums(Vec a, Vec b) {
+/** Where bit `half` of a lane's number is clear, a's lane plus a's lane `half` further; elsewhere b's, plus `half` before. */
+template <int half, int... lane>
+inline Vec foldLanes(Vec a, Vec b, std::integer_sequence<int, lane...>) {
 #if defined(__has_builtin) && (defined(__clang__) || __GNUC__ >= 12)
-#if defined(__AVX512F__)
-  return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30) +
-         __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
-#elif defined(__AVX__)
-  return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14) +
-         __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15);
+  return __builtin_shufflevector(a, b, (lane & half ? lanes + lane : lane)...) +
+         __builtin_shufflevector(a, b, (lane & half ? lanes + lane - half : lane + half)...);
 #else
-  return __builtin_shufflevector(a, b, 0, 2, 4, 6) + __builtin_shufflevector(a, b, 1, 3, 5, 7);
+  return Vec{(lane & half ? b[lane] : a[lane])...} + Vec{(lane & half ? b[lane & ~half] : a[lane | half])...};
 #endif
-#else
-  Vec sums;
-  for (int i = 0; i < lanes / 2; ++i) {
-    sums[i] = a[2 * i] + a[2 * i + 1];
-    sums[lanes / 2 + i] = b[2 * i] + b[2 * i + 1];
-  }
-  return sums;
-#endif
+}
+
+template <int half>
+inline void foldVectors(Vec (&vectors)[lanes]) {
+#pragma GCC unroll 8
+  for (int i = 0; i < half; ++i)
+    vectors[i] = foldLanes<half>(vectors[i], vectors[i + half], std::make_integer_sequence<int, lanes>{});
+  if constexpr (half > 1) foldVectors<half / 2>(vectors);
 }
 
 /** Lane j of the result is the sum of vectors[j]'s lanes, each taken in the same order. Mutates `vectors`. */
 inline Vec sumEach(Vec (&vectors)[lanes]) {
-#pragma GCC unroll 4
-  for (int count = lanes; count > 1; count /= 2) {
-#pragma GCC unroll 8
-    for (int i = 0; i < count / 2; ++i) vectors[i] = pairSums(vectors[2 * i], vectors[2 * i + 1]);
-  }
+  foldVectors<lanes / 2>(vectors);
   return vectors[0];
 }
 
