@@ -200,6 +200,7 @@ export {
 } from './schedule/strategies/strategy.js';
 export { suffixLookup } from './schedule/suffix-lookup.js';
 export { warpedShares } from './speculate/draw-token.js';
+export { type PublishedSampling, readPublishedSampling } from './speculate/published-sampling.js';
 export {
   parseSampling,
   type Sampling,

@@ -115,12 +115,12 @@ describe('requests that cannot be served', () => {
     {
       title: 'a device budget too small',
       changes: { machine: { ...machine, deviceBytes: 2 ** 17 } },
-      message: 'the device memory budget of 0.2 MiB is too small: this run needs',
+      message: 'the device memory budget of 0.14 MB is too small: this run needs',
     },
     {
       title: 'a host budget too small',
       changes: { machine: { ...machine, hostBytes: 2 ** 17 } },
-      message: 'the host memory budget of 0.2 MiB is too small: this run needs',
+      message: 'the host memory budget of 0.14 MB is too small: this run needs',
     },
   ])('$title: says so in one sentence', async ({ changes, message }) => {
     const failure = runEngine(request(changes));

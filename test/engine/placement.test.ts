@@ -30,6 +30,8 @@ import { specOf, writeTinyModel } from './tiny.js';
 
 const mebibyte = 2 ** 20;
 
+const megabyte = 1e6;
+
 /** Layers of about half a mebibyte on the device, so that budgets in mebibytes make a difference. */
 const config: ModelSummary = {
   ...{ architecture: 'mixtral', vocabSize: 60, hiddenSize: 64, numLayers: 8, numHeads: 4, numKvHeads: 2 },
@@ -92,18 +94,21 @@ describe('budgets are walls', () => {
     { strategy: 'specoffload', pool: 'device' },
     { strategy: 'specoffload', pool: 'host' },
   ])(
-    'the smallest $pool budget that the message of $strategy names suffices, and one MiB less does not',
+    'the smallest $pool budget that the message of $strategy names suffices, and one MB less does not',
     async ({ strategy, pool }) => {
       const refusal = await messageOf({ strategy, machine: { ...plenty, [`${pool}Bytes`]: 1 } });
-      const smallest = Number(/raise it to at least (\d+) MiB \(with prefetchDepth 1\)/.exec(refusal)?.[1]);
+      const smallest = Number(/raise it to at least ([\d.]+) MB \(with prefetchDepth 1\)/.exec(refusal)?.[1]);
       expect(smallest, refusal).toBeGreaterThan(0);
       // The other pool may be at its own smallest at the same time.
       const otherPool = pool === 'device' ? 'host' : 'device';
       const otherRefusal = await messageOf({ strategy, machine: { ...plenty, [`${otherPool}Bytes`]: 1 } });
-      const otherSmallest = Number(/raise it to at least (\d+) MiB/.exec(otherRefusal)?.[1]);
+      const otherSmallest = Number(/raise it to at least ([\d.]+) MB/.exec(otherRefusal)?.[1]);
 
       const machine = {
-        ...{ [`${pool}Bytes`]: smallest * mebibyte, [`${otherPool}Bytes`]: otherSmallest * mebibyte },
+        ...{
+          [`${pool}Bytes`]: Math.round(smallest * megabyte),
+          [`${otherPool}Bytes`]: Math.round(otherSmallest * megabyte),
+        },
       } as unknown as Budgets;
       const policy: PolicyInput = { prefetchDepth: 1 };
       const { memory, sequences } = await run({ strategy, policy, machine });
@@ -112,9 +117,9 @@ describe('budgets are walls', () => {
       const weights = await loadReferenceWeights(target);
       expect(sequences[0].ids).toEqual(referenceGreedy(weights, prompts[0], maxNewTokens).ids);
 
-      const less = { ...plenty, [`${pool}Bytes`]: (smallest - 1) * mebibyte };
+      const less = { ...plenty, [`${pool}Bytes`]: Math.round((smallest - 1) * megabyte) };
       expect(await messageOf({ strategy, policy, machine: less })).toContain(
-        `the ${pool} memory budget of ${smallest - 1}.0 MiB is too small`,
+        `the ${pool} memory budget of ${(smallest - 1).toFixed(smallest < 11 ? 2 : 1)} MB is too small`,
       );
     },
   );
@@ -123,11 +128,11 @@ describe('budgets are walls', () => {
     for (const pool of ['device', 'host'] as const) {
       const policy: PolicyInput = { prefetchDepth: 6, pinnedLayers: 2, keptLayers: 3 };
       const refuse = () => plan('serial', policy, { ...plenty, [`${pool}Bytes`]: mebibyte });
-      expect(refuse).toThrow(/this run needs [\d.]+ MiB/);
-      const needed = Number(/this run needs ([\d.]+) MiB/.exec(messageThrownBy(refuse))?.[1]);
-      const enough = { ...plenty, [`${pool}Bytes`]: Math.ceil(needed * mebibyte) };
+      expect(refuse).toThrow(/this run needs [\d.]+ MB/);
+      const needed = Number(/this run needs ([\d.]+) MB/.exec(messageThrownBy(refuse))?.[1]);
+      const enough = { ...plenty, [`${pool}Bytes`]: Math.ceil(needed * megabyte) };
       expect(() => plan('serial', policy, enough)).not.toThrow();
-      const less = { ...plenty, [`${pool}Bytes`]: Math.ceil((needed - 0.2) * mebibyte) };
+      const less = { ...plenty, [`${pool}Bytes`]: Math.ceil((needed - 0.2) * megabyte) };
       expect(() => plan('serial', policy, less)).toThrow('too small');
     }
   });

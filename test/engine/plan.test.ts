@@ -220,12 +220,12 @@ describe('a plan', () => {
     [
       'too little device memory',
       { machine: withBudgets(gpu, { deviceBytes: 1e9 }) },
-      /^the device memory budget of 953\.7 MiB is too small: this run needs \d.*raise it to at least \d+ MiB/,
+      /^the device memory budget of 1000 MB is too small: this run needs \d.*raise it to at least \d+ MB/,
     ],
     [
       'too little host memory',
       { machine: withBudgets(gpu, { hostBytes: 1e9 }) },
-      /^the host memory budget of 953\.7 MiB is too small/,
+      /^the host memory budget of 1000 MB is too small/,
     ],
     ['no acceptance', { acceptance: null }, /needs an acceptance/],
     ['no new tokens', { maxNewTokens: 0 }, /invalid number of new tokens: 0/],

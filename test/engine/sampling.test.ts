@@ -1,5 +1,7 @@
 /** Drawn tokens: their definition, their distribution, and that every strategy draws the same. */
 
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import {
   type Checkpoint,
   createRandom,
@@ -9,6 +11,7 @@ import {
   parseSampling,
   type ReferenceWeights,
   type RunRequest,
+  readPublishedSampling,
   recordAcceptance,
   referenceLogits,
   runEngine,
@@ -22,6 +25,7 @@ import { drawToken, warpedShares } from '../../engine/dist/speculate/draw-token.
 import { noiseKey, threefry, tokenBits, uniformOf } from '../../engine/dist/speculate/noise.js';
 import { drawRows } from '../../engine/dist/speculate/row-draws.js';
 import { drawPlaces, drawPolicy, integer } from './draw.js';
+import { createTemporaryDirectory } from './model/fixtures.js';
 import { goldenDirectory, maxDifference, readGolden } from './model/golden.js';
 import { chiSquared, chooseToken, drawSampling, softmax, warp } from './sampling.js';
 import { validationMessages, watchedVulkan, whyNoVulkan } from './vulkan.js';
@@ -339,4 +343,33 @@ it.each([
   [{ rule: 'luck' }, 'invalid rule: "luck"; expected coupled or rejection'],
 ])('%o is refused', (input, message) => {
   expect(() => parseSampling(input)).toThrow(message);
+});
+
+describe('what was published with a model', () => {
+  const directory = createTemporaryDirectory();
+  const read = (json: object) => {
+    writeFileSync(join(directory, 'generation_config.json'), JSON.stringify(json));
+    return readPublishedSampling(directory);
+  };
+
+  it.each([
+    [
+      { do_sample: true, temperature: 0.6, top_k: 20, top_p: null, eos_token_id: 2 },
+      { temperature: 0.6, topK: 20 },
+    ],
+    [{ do_sample: true }, {}],
+    [{ temperature: 0.6 }, undefined],
+    [{ do_sample: true, temperature: 0 }, undefined],
+  ])('of %o takes %o', async (json, sampling) => {
+    expect((await read(json))?.sampling).toEqual(sampling);
+  });
+
+  it('is refused where it is no number, or out of range', async () => {
+    await expect(read({ do_sample: true, top_k: 'all' })).rejects.toThrow(
+      'invalid top_k: "all"; expected a number',
+    );
+    await expect(read({ do_sample: true, top_p: 7 })).rejects.toThrow(
+      'invalid topP: 7; expected a number from 0 to 1',
+    );
+  });
 });

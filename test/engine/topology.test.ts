@@ -316,7 +316,7 @@ describe('a third memory', () => {
 
   it('has a wall, too', async () => {
     await expect(simulate(withMemory(pooled, 'stage', { bytes: 2e8 }), 'none', streaming)).rejects.toThrow(
-      /the stage memory budget of 190.8 MiB is too small: this run needs .* \(stage weight buffers .*\)/,
+      /the stage memory budget of 200 MB is too small: this run needs .* \(stage weight buffers .*\)/,
     );
   });
 
@@ -385,7 +385,7 @@ describe('a second device with memory of its own', () => {
   it('is refused in one sentence where the draft does not fit, or no lane leads there', async () => {
     await expect(
       simulate(withMemory(machine, 'gpu2', { bytes: 8e9 }), 'specoffload', policy),
-    ).rejects.toThrow(/the gpu2 memory budget of 7629.4 MiB is too small: .*draft weights/);
+    ).rejects.toThrow(/the gpu2 memory budget of 8000 MB is too small: .*draft weights/);
     const cut = { ...machine, lanes: machine.lanes.filter(({ name }) => name !== 'link2') };
     await expect(simulate(cut, 'specoffload', policy)).rejects.toThrow(
       'no lanes lead from the memory disk to gpu2; add one with "moves": {"from": "disk", "to": "gpu2"}',

@@ -88,7 +88,7 @@ export class PoolLayout {
     const rounded = placedBytes(byteLength, this.#granularityBytes);
     if (rounded > this.#bankBytes)
       throw new UserError(
-        `${label} would take ${formatMebibytes(byteLength)} of ${this.name} memory in one piece, at most ${formatMebibytes(this.#bankBytes)} are possible; use smaller batches or shorter prompts`,
+        `${label} would take ${formatMegabytes(byteLength)} of ${this.name} memory in one piece, at most ${formatMegabytes(this.#bankBytes)} are possible; use smaller batches or shorter prompts`,
       );
     const freeInBank = this.#bankBytes - (this.#allocatedBytes % this.#bankBytes);
     const skipped = rounded > freeInBank ? freeInBank : 0; // never touched, so no memory is spent on it
@@ -137,10 +137,10 @@ export class PoolLayout {
   /** @throws UserError when the layout exceeds the budget; `remedy` says what would fit. */
   assertFits(budgetBytes: number, remedy: string): void {
     if (this.totalBytes <= budgetBytes) return;
-    const largest = this.byLabel.slice(0, 4).map(([label, bytes]) => `${label} ${formatMebibytes(bytes)}`);
+    const largest = this.byLabel.slice(0, 4).map(([label, bytes]) => `${label} ${formatMegabytes(bytes)}`);
     throw new UserError(
-      `the ${this.name} memory budget of ${formatMebibytes(budgetBytes)} is too small: this run needs ` +
-        `${formatMebibytes(this.totalBytes)} (${largest.join(', ')}); ${remedy}`,
+      `the ${this.name} memory budget of ${formatMegabytes(budgetBytes)} is too small: this run needs ` +
+        `${formatMegabytes(this.totalBytes)} (${largest.join(', ')}); ${remedy}`,
     );
   }
 
@@ -212,7 +212,8 @@ export class PoolMemory {
   }
 }
 
-/** `1234.5 MiB`, rounded up so that a budget copied from a message suffices. */
-export function formatMebibytes(bytes: number): string {
-  return `${(Math.ceil((bytes / 2 ** 20) * 10) / 10).toFixed(1)} MiB`;
+/** `1235 MB`, rounded up to three digits at least, so that a budget copied from a message suffices. */
+export function formatMegabytes(bytes: number): string {
+  const digits = bytes < 10e6 ? 2 : bytes < 100e6 ? 1 : 0;
+  return `${(Math.ceil((bytes / 1e6) * 10 ** digits) / 10 ** digits).toFixed(digits)} MB`;
 }

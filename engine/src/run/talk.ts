@@ -58,8 +58,10 @@ export class Talk {
   /** Told of the tokens of the turn under way. */
   #onToken: TokenListener | undefined;
 
+  /** @throws UserError for what no turn could do. */
   constructor(request: TalkRequest) {
     assertNewTokens(request.maxNewTokens);
+    assertLocal({ ...request, prompts: [[]] });
     this.#request = request;
   }
 
@@ -118,7 +120,6 @@ export class Talk {
   async #open(prompt: readonly number[]): Promise<Opened> {
     const request: RunRequest = { ...this.#request, prompts: [prompt] };
     const { maxNewTokens, machine: budgets, device } = request;
-    assertLocal(request);
     const prepared = prepare(request, budgets, formatsOf(device));
     const sampling = samplingOf(request, prepared.policy);
     const { plan, policy, drafter, roomTokens } = this.#makeRoom(prepared, prompt.length);

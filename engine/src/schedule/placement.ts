@@ -6,6 +6,7 @@
 import { UserError } from '@specoffload/input';
 import { type BudgetsByMemory, budgetsByMemory, type MemoryLimits } from '../machine/budgets.js';
 import { type Formats, localFormats } from '../machine/formats.js';
+import { formatMegabytes } from '../machine/pool.js';
 import type { Checkpoint } from '../model/types.js';
 import { localTopology, routesOf } from '../topology/topology.js';
 import type { Drafter } from './drafter.js';
@@ -50,7 +51,7 @@ export function planMemory(
   const prefetchDepth =
     policy.prefetchDepth ?? deepestAffordable((depth) => layOut(depth, pinnedWish, keptWish), allowed);
   const wished = layOut(prefetchDepth, pinnedWish, keptWish);
-  assertFits(wished, allowed, () => layOut(Math.min(prefetchDepth, 1), leastPinned, 0));
+  assertFits(wished, allowed, demand, () => layOut(Math.min(prefetchDepth, 1), leastPinned, 0));
 
   const pinnedLayers =
     policy.pinnedLayers ??
@@ -99,15 +100,21 @@ function fits({ pools }: MemoryPlan, allowed: BudgetsByMemory): boolean {
 }
 
 /** @param layOutSmallest what would do, asked where the plan does not */
-function assertFits({ pools }: MemoryPlan, allowed: BudgetsByMemory, layOutSmallest: () => MemoryPlan): void {
+function assertFits(
+  { pools }: MemoryPlan,
+  allowed: BudgetsByMemory,
+  { sequenceTokens }: MemoryDemand,
+  layOutSmallest: () => MemoryPlan,
+): void {
+  const isOneByOne = sequenceTokens.every(({ length }) => length === 1);
   for (const [name, budgetBytes] of allowed) {
     if (pools[name].totalBytes <= budgetBytes) continue;
     const smallest = layOutSmallest();
     const least = smallest.pools[name].totalBytes;
     const remedy =
       least <= budgetBytes
-        ? `lower prefetchDepth, pinnedLayers or keptLayers: the smallest budget for these batches is ${Math.ceil(least / 2 ** 20)} MiB`
-        : `raise it to at least ${Math.ceil(least / 2 ** 20)} MiB (with prefetchDepth ${smallest.prefetchDepth}), or use smaller batches`;
+        ? `lower prefetchDepth, pinnedLayers or keptLayers: the smallest budget for these batches is ${formatMegabytes(least)}`
+        : `raise it to at least ${formatMegabytes(least)} (with prefetchDepth ${smallest.prefetchDepth}), or use ${isOneByOne ? 'a shorter prompt or fewer new tokens' : 'smaller batches'}`;
     pools[name].assertFits(budgetBytes, remedy);
   }
 }

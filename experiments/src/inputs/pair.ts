@@ -7,6 +7,7 @@ import {
   openCheckpoint,
   type Tokenizer,
 } from '@specoffload/engine';
+import { UserError } from '@specoffload/input';
 import { pairPaths } from '../paths.js';
 import { assertModelDirectory } from './model-names.js';
 
@@ -17,11 +18,18 @@ export interface OpenPair {
   readonly tokenizer: Tokenizer | null;
 }
 
+/** Whether a draft of another vocabulary is refused, or left out since nobody has asked for it. */
+export type DraftWish = 'named' | 'usual';
+
 /**
  * @param draftDirectory null when the strategy does not speculate.
  * @throws UserError when a checkpoint is broken or the vocabularies differ.
  */
-export async function openPair(targetDirectory: string, draftDirectory: string | null): Promise<OpenPair> {
+export async function openPair(
+  targetDirectory: string,
+  draftDirectory: string | null,
+  wish: DraftWish = 'named',
+): Promise<OpenPair> {
   await assertModelDirectory(targetDirectory);
   const target = await openCheckpoint(targetDirectory);
   const tokenizer = await loadTokenizer(targetDirectory);
@@ -29,7 +37,12 @@ export async function openPair(targetDirectory: string, draftDirectory: string |
   await assertModelDirectory(draftDirectory);
   const draft = await openCheckpoint(draftDirectory);
   const draftTokenizer = await loadTokenizer(draftDirectory);
-  assertSameVocabulary({ checkpoint: target, tokenizer }, { checkpoint: draft, tokenizer: draftTokenizer });
+  try {
+    assertSameVocabulary({ checkpoint: target, tokenizer }, { checkpoint: draft, tokenizer: draftTokenizer });
+  } catch (error) {
+    if (wish === 'usual' && error instanceof UserError) return { target, draft: null, tokenizer };
+    throw error;
+  }
   return { target, draft, tokenizer };
 }
 

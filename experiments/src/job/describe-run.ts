@@ -105,7 +105,7 @@ function describeChoice(roundsByCandidates: readonly number[]): string {
 }
 
 /** `temperature 0.8, topP 0.9`. */
-function describeSampling(sampling: object): string {
+export function describeSampling(sampling: object): string {
   return Object.entries(sampling)
     .map(([name, value]) => `${name} ${value}`)
     .join(', ');

@@ -1,11 +1,13 @@
 /** Text in, text out: what `run --prompt` and `chat` say, in a process as a user has it. */
 
 import { spawn } from 'node:child_process';
-import { cpSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { pairPaths, projectDirectory } from '../../../experiments/src/paths.js';
 import { createTemporaryDirectory } from '../../engine/model/fixtures.js';
+import { type Entry, flag, real, text, texts, whole, wholes, writeGguf } from '../../engine/model/gguf.js';
+import { goldenDirectory } from '../../engine/model/golden.js';
 import { type CliResult, callCli } from '../cli.js';
 
 const root = createTemporaryDirectory();
@@ -43,6 +45,23 @@ function modelWithTemplate(): string {
   return directory;
 }
 
+/** Tokenizer, template and sampling as llama.cpp's converter writes them. */
+function speechOf(directory: string): Record<string, Entry> {
+  const { model } = JSON.parse(readFileSync(join(directory, 'tokenizer.json'), 'utf8'));
+  const tokens = Object.entries<number>(model.vocab).sort(([, a], [, b]) => a - b);
+  return {
+    'tokenizer.ggml.model': text('gpt2'),
+    'tokenizer.ggml.pre': text('gpt-2'),
+    'tokenizer.ggml.tokens': texts(tokens.map(([token]) => token)),
+    'tokenizer.ggml.token_type': wholes(tokens.map(([, id]) => (id === 0 ? 3 : 1))),
+    'tokenizer.ggml.merges': texts(model.merges),
+    'tokenizer.ggml.bos_token_id': whole(0),
+    'tokenizer.ggml.add_bos_token': flag(false),
+    'tokenizer.chat_template': text(readFileSync(join(directory, 'chat_template.jinja'), 'utf8')),
+    'general.sampling.temp': real(0.5),
+  };
+}
+
 describe('run', () => {
   const results = join(root, 'results');
 
@@ -61,12 +80,24 @@ describe('run', () => {
     expect(stopped.stopReason).toBe('stop');
   });
 
+  it('takes prompt lookup where nobody named a draft and the shipped one has another vocabulary', async () => {
+    const prompts = join(root, 'ids.jsonl');
+    writeFileSync(prompts, '{"ids": [5, 6, 7, 5, 6, 7, 5]}');
+    const args = ['--target', goldenDirectory('mixtral'), '--prompts', prompts, '--new-tokens', '6'];
+    const run = (...more: string[]) => callCli(['run', ...args, ...more, '--results', results, '--json']);
+    const { stdout, stderr } = await run();
+    expect(stderr).toContain('the shipped draft has another vocabulary than mixtral: prompt lookup proposes');
+    expect(JSON.parse(stdout).record.spec.drafter).toBe('prompt-lookup');
+    const named = await run('--draft', pairPaths.draft);
+    expect(named.stderr).toContain('have vocabularies of');
+  });
+
   it.each([
     [['--prompt', 'a', '--prompts', 'code'], '--prompt and --prompts contradict each other'],
     [['--system', 'a'], '--system is for --chat'],
     [['--prompt', 'a', '--chat'], 'has no chat template'],
     [['--stop', ''], 'invalid --stop: ""'],
-    [['--top-p', '2'], 'invalid topP: 2; expected a number from 0 to 1'],
+    [['--top-p', '2'], 'invalid --top-p: 2; expected a number from 0 to 1'],
   ])('refuses %o', async (args, sentence) => {
     const { exitCode, stderr } = await callCli(['run', ...args, '--results', results]);
     expect(exitCode).toBeGreaterThan(0);
@@ -91,8 +122,11 @@ describe('chat', () => {
 
   it('writes messages by the template, the system first, and remembers what was said', async () => {
     const target = modelWithTemplate();
+    const generation = { do_sample: true, temperature: 0.7, top_k: 20, top_p: null };
+    writeFileSync(join(target, 'generation_config.json'), JSON.stringify(generation));
     const args = ['--target', target, '--new-tokens', '6', '--system', 'Be short.', '--json'];
-    const { stdout, exitCode } = await chat([...args, '--stop', '\n'], 'Hello\nAgain\n');
+    const { stdout, stderr, exitCode } = await chat([...args, '--stop', '\n'], 'Hello\nAgain\n');
+    expect(stderr).toContain('generation_config.json says: temperature 0.7, topK 20;');
     expect(exitCode).toBe(0);
     const { messages } = JSON.parse(stdout);
     expect(messages.map(({ role }: { role: string }) => role)).toEqual([
@@ -112,9 +146,27 @@ describe('chat', () => {
         '--jsonl',
         '--results',
         join(root, 'direct'),
+        ...['--temperature', '0.7', '--top-k', '20'],
       ]),
     );
     expect(JSON.parse(direct).completion).toBe(said[2]);
+  });
+
+  it('talks by the template, the tokenizer and the sampling of a GGUF file as by those of a folder', async () => {
+    const folder = modelWithTemplate();
+    rmSync(join(folder, 'generation_config.json'));
+    const file = join(root, 'with-template.gguf');
+    await writeGguf(file, folder, { architecture: 'llama', isPaired: true, metadata: speechOf(folder) });
+    const said = async (target: string, ...sampling: string[]) => {
+      const args = ['--target', target, '--new-tokens', '8', '--system', 'Be short.', '--jsonl', ...sampling];
+      const { stdout, stderr } = await chat(args, 'Hello\nAgain\n');
+      return { lines: stdout.trim().split('\n'), stderr };
+    };
+    const ofFile = await said(file);
+    expect(ofFile.stderr).toContain('with-template.gguf says: temperature 0.5;');
+    const ofFolder = await said(folder, '--temperature', '0.5');
+    expect(ofFile.lines).toHaveLength(2);
+    expect(ofFile.lines).toEqual(ofFolder.lines);
   });
 
   it('ends a reply at the first Ctrl-C, and the chat at the second', async () => {

@@ -81,8 +81,8 @@ describe('simulate', () => {
     ['--machine ./nowhere.json', 1, 'there is no machine file ./nowhere.json'],
     ['--machine package.json', 1, 'package.json: invalid schema'],
     ['--workload code --prompt-tokens 5', 2, '--prompt-tokens and --workload exclude each other'],
-    ['--host-share 1.5', 2, 'invalid hostShare: 1.5; expected a number from 0 to 1'],
-    ['--attention gpu', 2, 'invalid attention: "gpu"; expected host, device or split'],
+    ['--host-share 1.5', 2, 'invalid --host-share: 1.5; expected a number from 0 to 1'],
+    ['--attention gpu', 2, 'invalid --attention: "gpu"; expected host, device or split'],
     ['--accounting mine', 2, 'invalid --accounting: mine'],
   ])('refuses %s', async (args, code, message) => {
     const { exitCode, stdout, stderr } = await simulate(...args.split(' '));

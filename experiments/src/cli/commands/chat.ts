@@ -1,11 +1,12 @@
 /** `specoffload chat`: a conversation whose replies come as they are written; Ctrl-C ends a reply, twice the chat. */
 
 import { createInterface } from 'node:readline';
-import { loadChatTemplate, type StrategyName, strategyNames } from '@specoffload/engine';
+import { loadChatTemplate, readPublishedSampling } from '@specoffload/engine';
 import type { Command } from 'commander';
 import { openPair } from '../../inputs/pair.js';
 import { Conversation, type Reply } from '../../job/conversation.js';
-import { displayPath, pairPaths } from '../../paths.js';
+import { describeSampling } from '../../job/describe-run.js';
+import { displayPath } from '../../paths.js';
 import { InterruptedError, UsageError } from '../../terminal/errors.js';
 import { formatSeconds, plural, threeDigits } from '../../terminal/format.js';
 import type { Output } from '../../terminal/output.js';
@@ -14,31 +15,18 @@ import {
   type CommonOptions,
   flagsGivenTo,
   type IsGiven,
-  oneOf,
   outputFor,
-  wholeNumber,
   withCommonOptions,
 } from './common.js';
-import { addDrafterOption, type DrafterOptions, settleDraft } from './draft-use.js';
-import { addMachineOptions, type MachineOptions, toMachineSettings } from './machine-options.js';
-import { addPolicyOptions, type PolicyOptions, toPolicyInput } from './policy-options.js';
-import { addSamplingOptions, type SamplingOptions, toSamplingInput } from './sampling-options.js';
+import { settleDraft } from './draft-use.js';
+import { addGenerationOptions, type GenerationOptions } from './generation-options.js';
+import { toMachineSettings } from './machine-options.js';
+import { toPolicyInput } from './policy-options.js';
+import { orPublished, toSamplingInput } from './sampling-options.js';
 import { addStopOption, type StopOptions } from './text-options.js';
 
-interface ChatOptions
-  extends CommonOptions,
-    DrafterOptions,
-    MachineOptions,
-    PolicyOptions,
-    SamplingOptions,
-    StopOptions {
-  readonly target: string;
-  readonly draft: string;
-  readonly strategy?: StrategyName;
+interface ChatOptions extends CommonOptions, GenerationOptions, StopOptions {
   readonly system?: string;
-  readonly newTokens: number;
-  readonly seed: number;
-  readonly jsonl?: true;
 }
 
 export function addChatCommand(program: Command, context: CommandContext): void {
@@ -46,30 +34,13 @@ export function addChatCommand(program: Command, context: CommandContext): void 
     .command('chat')
     .description(
       'talk to a target that streams from disk, line by line; replies come as their tokens are accepted, and no record is written',
-    )
-    .option(
-      '--target <path>',
-      'target: a checkpoint directory or a .gguf file',
-      displayPath(pairPaths.target),
-    )
-    .option('--draft <path>', 'draft: the same', displayPath(pairPaths.draft))
-    .option(
-      '--strategy <name>',
-      `${strategyNames.join(', ')} (default: serial where something proposes, none where only a target is given)`,
-      oneOf('--strategy', strategyNames),
-    )
-    .option('--system <text>', 'what the system says before')
-    .option('--new-tokens <n>', 'most new tokens of a reply', wholeNumber('--new-tokens', 1, 1 << 20), 128)
-    .option('--seed <n>', 'of what is drawn', wholeNumber('--seed', 0, 2 ** 31 - 1), 0)
-    .option(
-      '--jsonl',
-      'print a line of JSON for each reply on standard output: prompt, completion, why it ended; all else on standard error',
     );
+  addGenerationOptions(command, {
+    usualStrategy: 'serial where something proposes, none where only a target is given',
+    usualDraws: 'as published with the model, each flag in place of one of its values; else 0',
+    ...{ newTokensOf: 'of a reply', usualNewTokens: 128, lineFor: 'reply' },
+  }).option('--system <text>', 'what the system says before');
   addStopOption(command);
-  addDrafterOption(command);
-  addSamplingOptions(command);
-  addPolicyOptions(command);
-  addMachineOptions(command);
   withCommonOptions(
     command,
     'specoffload chat --target SmolLM2-135M-Instruct.Q4_1.gguf --drafter prompt-lookup --temperature 0.7',
@@ -92,31 +63,38 @@ async function openConversation(
 ): Promise<Conversation> {
   const policy = toPolicyInput(options);
   const machine = toMachineSettings(options);
+  const given = toSamplingInput(options);
   const { drafter, newTokens: maxNewTokens, seed } = options;
   const proposes = isGiven('draft') || drafter !== undefined || !isGiven('target');
   const strategy = options.strategy ?? (proposes ? 'serial' : 'none');
   const choice = { strategy, policy, isPlanned: false, ...(drafter ? { drafter } : {}) };
   const { hasModel } = settleDraft(choice, isGiven, output);
   const pair = await openPair(options.target, hasModel ? options.draft : null);
-  const template = await loadChatTemplate(pair.target.directory);
-  if (!template) {
-    if (options.system !== undefined)
-      throw new UsageError(
-        `${pair.target.directory} has no chat template, so nobody could tell a system from a user; leave --system out`,
-      );
-    output.note(
-      `${pair.target.name} has no chat template: it continues the text of the conversation as it is, which is all that a model without one has learnt`,
+  const { directory } = pair.target;
+  const template = await loadChatTemplate(directory);
+  if (!template && options.system !== undefined)
+    throw new UsageError(
+      `${directory} has no chat template, so nobody could tell a system from a user; leave --system out`,
     );
-  }
-  return new Conversation({
+  const published = await readPublishedSampling(directory);
+  const sampling = orPublished(given, published?.sampling);
+  const conversation = new Conversation({
     job: {
-      ...{ ...pair, strategy, policy, machine, maxNewTokens, seed, stopAtEos: true },
+      ...{ ...pair, strategy, policy, machine, maxNewTokens, seed, sampling, stopAtEos: true },
       ...(drafter ? { drafter } : {}),
-      sampling: toSamplingInput(options),
       ...(options.stop ? { stops: options.stop } : {}),
     },
     ...{ template, system: options.system ?? null },
   });
+  if (!template)
+    output.note(
+      `${pair.target.name} has no chat template: it continues the text of the conversation as it is, which is all that a model without one has learnt`,
+    );
+  if (published && sampling && sampling !== given)
+    output.note(
+      `tokens are drawn as ${displayPath(published.source)} says: ${describeSampling(sampling)}; --temperature 0 chooses the most likely`,
+    );
+  return conversation;
 }
 
 async function talk(

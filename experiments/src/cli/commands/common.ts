@@ -1,8 +1,8 @@
 /** What all commands share: the flags for output, number parsers, and the context that cli.ts hands in. */
 
-import { parseNumber } from '@specoffload/input';
+import { check, parseNumber, type Schema } from '@specoffload/input';
 import type { Command } from 'commander';
-import { UsageError } from '../../terminal/errors.js';
+import { asUsage, UsageError } from '../../terminal/errors.js';
 import { createOutput, type Output } from '../../terminal/output.js';
 
 /** What a command gets from the process it runs in. */
@@ -50,6 +50,30 @@ export function wholeNumber(flag: string, least: number, most: number): (text: s
       throw new UsageError(`invalid ${flag}: ${text}; expected a whole number from ${least} to ${most}`);
     return number;
   };
+}
+
+/** `decodeBatch` as `decode-batch`. */
+export function toFlag(field: string): string {
+  return field.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+/**
+ * What was typed for fields that are flags of the same names; what was left out is left out.
+ * @throws UsageError naming the flag: `invalid --candidates: 0; expected a whole number from 1 to 64`.
+ */
+export function readFields<Field extends string>(
+  schemas: Readonly<Record<Field, Schema>>,
+  typed: { readonly [Name in Field]?: string },
+): Partial<Record<Field, unknown>> {
+  const given: Partial<Record<Field, unknown>> = {};
+  for (const field of Object.keys(schemas) as Field[]) {
+    const text = typed[field];
+    if (text === undefined) continue;
+    // What is no number goes on as text, so that the refusal shows what was written.
+    const value = parseNumber(text) ?? text;
+    given[field] = asUsage(() => check(schemas[field], value, '', { whole: `--${toFlag(field)}` }));
+  }
+  return given;
 }
 
 /** A parser of one word out of a few. */

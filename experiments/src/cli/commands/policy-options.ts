@@ -4,13 +4,12 @@ import {
   describePolicyField,
   type Policy,
   type PolicyInput,
-  parsePolicy,
   policyFieldNames,
   policyFields,
+  policySchemas,
 } from '@specoffload/engine';
-import { parseNumber } from '@specoffload/input';
 import type { Command } from 'commander';
-import { asUsage } from '../../terminal/errors.js';
+import { readFields, toFlag } from './common.js';
 
 /** Values as typed, by the field's name. */
 export type PolicyOptions = { readonly [Field in keyof Policy]?: string };
@@ -24,19 +23,7 @@ export function addPolicyOptions(command: Command): Command {
   return command;
 }
 
-/** @throws UsageError naming the field: `invalid candidates: 0; expected a whole number from 1 to 64`. */
+/** @throws UsageError naming the flag. */
 export function toPolicyInput(options: PolicyOptions): PolicyInput {
-  const given: Record<string, unknown> = {};
-  for (const field of policyFieldNames) {
-    const text = options[field];
-    if (text === undefined) continue;
-    // What is no number goes on as text, so that the refusal shows what was written.
-    given[field] = policyFields[field].kind === 'choice' ? text : (parseNumber(text) ?? text);
-  }
-  return asUsage(() => parsePolicy(given));
-}
-
-/** `decodeBatch` as `decode-batch`. */
-export function toFlag(field: string): string {
-  return field.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  return readFields(policySchemas, options) as PolicyInput;
 }

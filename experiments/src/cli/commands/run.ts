@@ -1,7 +1,7 @@
 /** `specoffload run`: one run of one strategy, with everything settable, ending in a record. */
 
 import { join } from 'node:path';
-import { type StrategyName, strategyNames } from '@specoffload/engine';
+import type { StrategyName } from '@specoffload/engine';
 import type { Command } from 'commander';
 import { locateModel } from '../../inputs/models.js';
 import { openPair } from '../../inputs/pair.js';
@@ -14,7 +14,7 @@ import {
   type RunPlan,
   textsOf,
 } from '../../job/execute.js';
-import { cacheDirectory, defaultResultsDirectory, displayPath, pairPaths } from '../../paths.js';
+import { cacheDirectory, defaultResultsDirectory, displayPath } from '../../paths.js';
 import { type ChosenPolicy, choosePolicy } from '../../plan/choose-here.js';
 import { formatRange } from '../../plan/describe.js';
 import { assertWritable } from '../../store/index.js';
@@ -29,47 +29,29 @@ import {
   type CommonOptions,
   flagsGivenTo,
   type IsGiven,
-  oneOf,
   outputFor,
   wholeNumber,
   withCommonOptions,
 } from './common.js';
-import {
-  addDrafterOption,
-  type DrafterOptions,
-  draftUseOf,
-  type StrategyChoice,
-  settleDraft,
-} from './draft-use.js';
-import { addMachineOptions, type MachineOptions, toMachineSettings } from './machine-options.js';
-import { addPolicyOptions, type PolicyOptions, toPolicyInput } from './policy-options.js';
-import { addSamplingOptions, type SamplingOptions, toSamplingInput } from './sampling-options.js';
+import { draftUseOf, type StrategyChoice, settleDraft } from './draft-use.js';
+import { addGenerationOptions, type GenerationOptions } from './generation-options.js';
+import { toMachineSettings } from './machine-options.js';
+import { toPolicyInput } from './policy-options.js';
+import { toSamplingInput } from './sampling-options.js';
 import { addTextOptions, openPrompts, type TextOptions } from './text-options.js';
 
-interface RunCommandOptions
-  extends CommonOptions,
-    DrafterOptions,
-    MachineOptions,
-    PolicyOptions,
-    SamplingOptions,
-    TextOptions {
-  readonly target: string;
-  readonly draft: string;
+/** Without a strategy: specoffload, or with `--plan` whatever is fastest. */
+interface RunCommandOptions extends CommonOptions, GenerationOptions, TextOptions {
   readonly prompts: string;
   readonly numPrompts?: number;
-  /** Left out: specoffload, or with `--plan` whatever is fastest. */
-  readonly strategy?: StrategyName;
   readonly tunnel?: string;
   readonly plan?: true;
   readonly machine?: string;
   readonly acceptance?: string;
-  readonly newTokens: number;
   /** False with `--no-eos`. */
   readonly eos: boolean;
-  readonly seed: number;
   readonly repeat: number;
   readonly results: string;
-  readonly jsonl?: true;
 }
 
 /** Where specoffload profile writes unless told otherwise. */
@@ -82,13 +64,11 @@ export function addRunCommand(program: Command, context: CommandContext): void {
     .command('run')
     .description(
       'generate with a target that streams from disk; write the record, the timeline and the tokens',
-    )
-    .option(
-      '--target <path>',
-      'target: a checkpoint directory or a .gguf file',
-      displayPath(pairPaths.target),
-    )
-    .option('--draft <path>', 'draft: the same', displayPath(pairPaths.draft))
+    );
+  addGenerationOptions(command, {
+    usualStrategy: 'specoffload, or with --plan the fastest',
+    ...{ newTokensOf: 'per sequence', usualNewTokens: 32, lineFor: 'prompt' },
+  })
     .option(
       '--prompts <which>',
       'a workload (code, prose, dialogue, reference) or a file: .txt with a prompt per line, ' +
@@ -99,11 +79,6 @@ export function addRunCommand(program: Command, context: CommandContext): void {
       '--num-prompts <n>',
       'how many of them (default: 16 of a workload, all of a file)',
       wholeNumber('--num-prompts', 1, 4096),
-    )
-    .option(
-      '--strategy <name>',
-      `${strategyNames.join(', ')} (default: specoffload, or with --plan the fastest)`,
-      oneOf('--strategy', strategyNames),
     )
     .option(
       '--tunnel <file>',
@@ -118,20 +93,10 @@ export function addRunCommand(program: Command, context: CommandContext): void {
       '--acceptance <which>',
       'with --plan: chance that a candidate stands: 0.7, by position 0.8,0.7,0.6, or an acceptance file',
     )
-    .option('--new-tokens <n>', 'most new tokens per sequence', wholeNumber('--new-tokens', 1, 1 << 20), 32)
     .option('--no-eos', 'go on past the end-of-sequence token')
-    .option('--seed <n>', 'of what is drawn; recorded with the run', wholeNumber('--seed', 0, 2 ** 31 - 1), 0)
     .option('--repeat <n>', 'first number to try for this repeat', wholeNumber('--repeat', 0, 1 << 20), 0)
-    .option('--results <dir>', 'record store', displayPath(defaultResultsDirectory))
-    .option(
-      '--jsonl',
-      'print a line of JSON for each prompt on standard output: prompt, completion, why it ended; all else on standard error',
-    );
+    .option('--results <dir>', 'record store', displayPath(defaultResultsDirectory));
   addTextOptions(command);
-  addDrafterOption(command);
-  addSamplingOptions(command);
-  addPolicyOptions(command);
-  addMachineOptions(command);
   withCommonOptions(
     command,
     'specoffload run --strategy serial --prompts code --num-prompts 4 --new-tokens 32',
@@ -195,12 +160,19 @@ async function run(
 ): Promise<void> {
   const given = toPolicyInput(options);
   const machine = toMachineSettings(options);
+  const sampling = toSamplingInput(options);
   assertPlanFlags(options);
   await assertWritable(options.results);
   const strategy = options.strategy ?? usualStrategy;
-  const { drafter } = options;
   const { proposes, hasModel } = settleDraft(choiceOf(options), isGiven, output);
-  const pair = await openPair(options.target, hasModel ? options.draft : null);
+  const isNamed = isGiven('draft') || options.drafter !== undefined || options.tunnel !== undefined;
+  const pair = await openPair(options.target, hasModel ? options.draft : null, isNamed ? 'named' : 'usual');
+  const lacksDraft = hasModel && pair.draft === null;
+  if (lacksDraft)
+    output.note(
+      `the shipped draft has another vocabulary than ${pair.target.name}: prompt lookup proposes; name a draft of its family by --draft, or take --strategy none`,
+    );
+  const drafter = lacksDraft ? 'prompt-lookup' : options.drafter;
   const workload = await openPrompts(options, pair, isGiven);
   const chosen = options.plan
     ? await choosePolicy(
@@ -225,7 +197,7 @@ async function run(
     workload,
     maxNewTokens: options.newTokens,
     stopAtEos: options.eos,
-    sampling: toSamplingInput(options),
+    sampling,
     ...(options.stop ? { stops: options.stop } : {}),
     seed: options.seed,
     firstRepeat: options.repeat,

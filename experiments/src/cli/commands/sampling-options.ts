@@ -1,18 +1,15 @@
 /** The flags that say how tokens are drawn, one per field of the engine's sampling but its seed. */
 
 import {
-  parseSampling,
   type SamplingField,
   type SamplingInput,
   type SamplingRule,
   samplingFields,
   samplingRules,
 } from '@specoffload/engine';
-import { parseNumber } from '@specoffload/input';
+import type { Schema } from '@specoffload/input';
 import type { Command } from 'commander';
-import { asUsage } from '../../terminal/errors.js';
-import { oneOf } from './common.js';
-import { toFlag } from './policy-options.js';
+import { oneOf, readFields, toFlag } from './common.js';
 
 type Flag = Exclude<SamplingField, 'seed'>;
 
@@ -25,10 +22,18 @@ const flags = (Object.keys(samplingFields) as SamplingField[]).filter(
   (name): name is Flag => name !== 'seed',
 );
 
-export function addSamplingOptions(command: Command): Command {
+const schemas = Object.fromEntries(flags.map((name) => [name, samplingFields[name].schema])) as Readonly<
+  Record<Flag, Schema<number>>
+>;
+
+/** @param usualDraws what is done where no flag is given */
+export function addSamplingOptions(
+  command: Command,
+  usualDraws = '0; 1 with any of the next flags',
+): Command {
   for (const name of flags) {
     const { usual, meaning } = samplingFields[name];
-    const otherwise = name === 'temperature' ? '0; 1 with any of the next flags' : usual;
+    const otherwise = name === 'temperature' ? usualDraws : usual;
     command.option(`--${toFlag(name)} <n>`, `${meaning} (default: ${otherwise})`);
   }
   return command.option(
@@ -40,18 +45,19 @@ export function addSamplingOptions(command: Command): Command {
 
 /**
  * @returns undefined where no flag was given: nothing is drawn
- * @throws UsageError naming the field.
+ * @throws UsageError naming the flag.
  */
 export function toSamplingInput(options: SamplingOptions): SamplingInput | undefined {
-  const given: Record<string, unknown> = {};
-  for (const name of flags) {
-    const text = options[name];
-    // What is no number goes on as text, so that the refusal shows what was written.
-    if (text !== undefined) given[name] = parseNumber(text) ?? text;
-  }
   const { samplingRule: rule } = options;
-  if (rule !== undefined) given.rule = rule;
-  if (Object.keys(given).length === 0) return undefined;
-  asUsage(() => parseSampling(given));
-  return given;
+  const given = readFields(schemas, options) as SamplingInput;
+  if (Object.keys(given).length === 0 && rule === undefined) return undefined;
+  return rule === undefined ? given : { ...given, rule };
+}
+
+/** What was published with the model, but for what was typed; with temperature 0 alone nothing of it is left. */
+export function orPublished(
+  given: SamplingInput | undefined,
+  published: SamplingInput | undefined,
+): SamplingInput | undefined {
+  return given?.temperature === 0 ? given : given || published ? { ...published, ...given } : undefined;
 }
