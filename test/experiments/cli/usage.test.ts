@@ -14,7 +14,10 @@ const wrong: readonly (readonly [args: string, message: string])[] = [
   ['run --candidates 0', 'invalid --candidates: 0; expected a whole number from 1 to 64'],
   ['run --candidates four', 'invalid --candidates: "four"; expected a whole number from 1 to 64'],
   ['run --batches 65', 'invalid --batches: 65; expected a whole number from 1 to 64'],
-  ['run --prefill-order sideways', 'invalid --prefill-order: "sideways"; expected batch-major or layer-major'],
+  [
+    'run --prefill-order sideways',
+    'invalid --prefill-order: "sideways"; expected batch-major or layer-major',
+  ],
   ['run --draft-cache none', 'invalid --draft-cache: "none"; expected recompute, resident'],
   ['run --new-tokens 0', 'invalid --new-tokens: 0; expected a whole number from 1 to 1048576'],
   ['run --new-tokens=-1', 'invalid --new-tokens: -1'],
