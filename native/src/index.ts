@@ -78,6 +78,7 @@ export {
   scatterAdd,
   startsFinite,
 } from './vulkan-shaders/dispatches.js';
+export { type KernelKind, kernelKinds } from './vulkan-shaders/kernel-kinds.js';
 export { type Dispatch, type KernelName, kernels, weightFormats } from './vulkan-shaders/kernels.js';
 
 // Devices by Vulkan.
@@ -88,10 +89,14 @@ export {
   type GpuKernel,
   type GpuOptions,
   type GpuQueue,
+  type GpuReport,
   type GpuSession,
+  kernelOf,
   loadVulkan,
   operations,
-  readKernel,
+  type PowerMeter,
+  type PowerOptions,
+  queueRings,
   type SessionOptions,
   spaces,
   type Vulkan,

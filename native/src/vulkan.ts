@@ -3,7 +3,8 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type { CooperativeMatrices } from './vulkan-shaders/cooperative.js';
-import type { KernelName } from './vulkan-shaders/kernels.js';
+import { kindOfKernel } from './vulkan-shaders/kernel-kinds.js';
+import type { Dispatch, KernelName } from './vulkan-shaders/kernels.js';
 
 /** What a device says of itself. */
 export interface GpuFacts {
@@ -14,6 +15,10 @@ export interface GpuFacts {
   readonly apiVersion: string;
   /** Of its largest memory. */
   readonly memoryBytes: number;
+  /** What this process could have of it; null where the driver does not tell (`VK_EXT_memory_budget`). */
+  readonly freeBytes: number | null;
+  /** As in /sys/bus/pci/devices; null where the driver does not tell, or there is none. */
+  readonly pciAddress: string | null;
   readonly largestAllocationBytes: number;
   readonly leastSubgroupSize: number;
   readonly sharedMemoryBytes: number;
@@ -47,6 +52,8 @@ export interface Gpu {
 /** A kernel made for certain specialisation constants, numbered from 0. */
 export interface GpuKernel {
   readonly name: string;
+  /** Place in `kernelKinds`. */
+  readonly kind: number;
   readonly code: Uint8Array;
   readonly constants: readonly number[];
 }
@@ -59,12 +66,36 @@ export interface SessionOptions {
   /** The same for the host pool, whose banks are arenas, open in this thread. */
   readonly hostBankBytes: number;
   readonly arenas: readonly number[];
+  /** Of each queue, in host memory: what small data and answers travel in, and copies where import is refused. */
+  readonly exchangeBytes: number;
+  readonly stagingBytes: number;
   /** What is to go wrong, to try what then happens. */
   readonly refusesImport?: boolean;
   readonly refusesAllocation?: boolean;
   /** Submissions after which the device is lost. */
   readonly losesAfter?: number;
+  /** Of the device's memory, as if there were no more. */
+  readonly freeBytes?: number;
 }
+
+/** Who tells what a card draws: where it is on its bus, NVIDIA's NVML, and the root of sysfs. */
+export interface PowerOptions {
+  readonly pciAddress: string;
+  readonly library: string;
+  readonly sysfs: string;
+}
+
+/** Reads what a card draws, from when it is made to when it is closed. */
+export interface PowerMeter {
+  /** Null where nobody tells. */
+  readonly source: 'nvml' | 'hwmon' | null;
+  /** (sample, 2): moments on the clock of `process.hrtime`, and joules since the first of them. */
+  samples(): Float64Array;
+  close(): void;
+}
+
+/** Rings of a queue; a submission that exchanges more than half of one gets memory of its own for that. */
+export const queueRings = { exchangeBytes: 2 ** 20, stagingBytes: 2 ** 21 } as const;
 
 /** What a run holds of a device, until it is closed. */
 export interface GpuSession {
@@ -102,12 +133,16 @@ export const operations = {
   dispatch: 3,
 } as const;
 
+/** Seconds by `kernelKinds` are the device's own; null where it does not tell the time on this queue. */
+export type GpuReport = [
+  startSeconds: number,
+  endSeconds: number,
+  answers: ArrayBuffer,
+  kindSeconds: Float64Array | null,
+];
+
 export interface GpuQueue {
-  submit(
-    operations: Float64Array,
-    data: Uint8Array,
-    answerBytes: number,
-  ): Promise<[startSeconds: number, endSeconds: number, answers: ArrayBuffer]>;
+  submit(operations: Float64Array, data: Uint8Array, answerBytes: number): Promise<GpuReport>;
   /** Call once; settles when what is under way is done. */
   close(): Promise<void>;
 }
@@ -125,6 +160,7 @@ export interface Vulkan {
   closeSession(sessionId: number): void;
   /** What the validation layer has said since this was last asked. */
   takeMessages(): readonly string[];
+  readonly PowerMeter: new (options: PowerOptions) => PowerMeter;
   readonly Queue: new (sessionId: number, isCopy: boolean) => GpuQueue;
 }
 
@@ -137,8 +173,16 @@ export function loadVulkan(): Vulkan {
   );
 }
 
+/** What a dispatch starts. */
+export function kernelOf({
+  kernel: name,
+  constants,
+}: Pick<Dispatch<unknown>, 'kernel' | 'constants'>): GpuKernel {
+  return { name, kind: kindOfKernel(name), code: readKernel(name), constants };
+}
+
 /** A kernel's SPIR-V, which lies beside its source. */
-export function readKernel(name: KernelName): Uint8Array {
+function readKernel(name: KernelName): Uint8Array {
   return readFileSync(new URL(`../src/vulkan-shaders/${name}.spv`, import.meta.url));
 }
 

@@ -1,7 +1,7 @@
 /** A Vulkan device that lacks something or fails: one sentence, or the same tokens by another way. */
 
 import { spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   type Checkpoint,
@@ -65,6 +65,38 @@ describe.skipIf(whyNoVulkan !== null)(`a Vulkan device${whyNoVulkan ? ` (${whyNo
     const { sequences, device } = await run(trials);
     expect(sequences.map(({ ids }) => ids)).toEqual(golden.map(({ greedy_ids }) => greedy_ids));
     expect(device).toMatchObject({ link, name: expect.any(String) });
+  });
+
+  it('a budget of more than is free: says so in a sentence', async () => {
+    const error = await refusal({ freeBytes: 2 ** 20 });
+    expect(error).toBeInstanceOf(UserError);
+    expect(error.message).toMatch(
+      / has 1 MiB of its memory free, and this run asks for \d+ MiB; use a smaller device memory budget, /,
+    );
+  });
+
+  it('says how busy its queues were and what they did, by phase, and what the card drew', async () => {
+    const chip = join(createTemporaryDirectory(), 'bus/pci/devices/x/hwmon/hwmon0');
+    mkdirSync(chip, { recursive: true });
+    writeFileSync(join(chip, 'power1_input'), '50000000');
+    const sysfs = chip.slice(0, chip.indexOf('/bus'));
+    const power = { pciAddress: 'x', library: 'none', sysfs };
+    const { deviceUse, devicePower, phases } = await run({ power });
+    for (const phase of ['prefill', 'decode'] as const) {
+      const { busySeconds, utilization, kernelSeconds } = deviceUse!.compute![phase];
+      expect(utilization).toBeCloseTo(busySeconds / phases[phase].seconds, 1);
+      expect(Object.keys(kernelSeconds)).toEqual(
+        expect.arrayContaining(['copy', 'matmul', 'norm', 'activation']),
+      );
+      expect(Object.values(kernelSeconds).reduce((all, seconds) => all + seconds)).toBeCloseTo(busySeconds);
+      // A task's span has the queue's work in it and little else.
+      expect(busySeconds).toBeLessThanOrEqual(phases[phase].lanes.device.busySeconds * 1.05 + 1e-3);
+      expect(busySeconds).toBeGreaterThan(phases[phase].lanes.device.busySeconds / 2);
+      expect(Object.keys(deviceUse!.copy![phase].kernelSeconds)).toEqual(['copy']);
+      expect(devicePower![phase].joules).toBeCloseTo(50 * phases[phase].seconds, 0);
+      expect(devicePower![phase].watts).toBeCloseTo(50, 0);
+    }
+    expect(devicePower!.source).toBe('hwmon');
   });
 
   it('allocation refused: says how much, of what, and what to do', async () => {

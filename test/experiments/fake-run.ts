@@ -135,6 +135,7 @@ export function fakeResult(changes: Partial<RunResult> = {}): RunResult {
     outputDigest: 'ab'.repeat(32),
     arithmetic: f32Arithmetic,
     device: { name: 'fake', driver: null, link: 'none', hasCopyQueue: true },
+    ...{ deviceUse: null, devicePower: null },
     native: 'native',
     directReads: true,
     laneGaps: { disk: gap, link: gap, host: gap, device: gap },

@@ -3,9 +3,10 @@
 import {
   type Dispatch,
   type KernelLimits,
+  kernelOf,
   loadVulkan,
   operations,
-  readKernel,
+  queueRings,
   spaces,
 } from '@specoffload/native';
 import { validationMessages, watchedVulkan } from '../engine/vulkan.js';
@@ -42,7 +43,7 @@ export class KernelRunner {
     const gpu = await vulkan.openGpu({ index: 0, validates, usesOneFamily: false }, new Uint8Array());
     const bankBytes = 2 ** 20;
     const session = await vulkan.openSession(gpu.id, {
-      ...{ bankBytes, banks: [bankBytes], hostBankBytes: bankBytes, arenas: [] },
+      ...{ bankBytes, banks: [bankBytes], hostBankBytes: bankBytes, arenas: [], ...queueRings },
     });
     return new KernelRunner(gpu.id, session.id, gpu.facts);
   }
@@ -70,10 +71,7 @@ export class KernelRunner {
   /** One behind the other; then outputs can be read, and everything is forgotten. */
   async run(...dispatches: readonly Dispatch<number>[]): Promise<void> {
     const vulkan = loadVulkan();
-    const numbers = await vulkan.prepareKernels(
-      this.#gpuId,
-      dispatches.map(({ kernel, constants }) => ({ name: kernel, code: readKernel(kernel), constants })),
-    );
+    const numbers = await vulkan.prepareKernels(this.#gpuId, dispatches.map(kernelOf));
     const list = [
       ...this.#copies,
       ...dispatches.flatMap(({ addresses, words, groups }, index) => [

@@ -1,7 +1,17 @@
 /** Vulkan's queues by themselves: lists of operations on four memories, in order, larger than what carries them. */
 
 import { Worker } from 'node:worker_threads';
-import { type GpuQueue, loadNativeCore, loadVulkan, operations, spaces } from '@specoffload/native';
+import {
+  type GpuQueue,
+  kernelKinds,
+  kernelOf,
+  loadNativeCore,
+  loadVulkan,
+  operations,
+  queueRings,
+  spaces,
+  startsFinite,
+} from '@specoffload/native';
 import { afterEach, describe, expect, it } from 'vitest';
 import { validationMessages, watchedVulkan, whyNoVulkan } from '../engine/vulkan.js';
 
@@ -28,7 +38,7 @@ describe.skipIf(whyNoVulkan !== null)(`Vulkan queues${whyNoVulkan ? ` (${whyNoVu
     const validates = watchedVulkan.trials?.validates ?? false;
     const gpu = await vulkan.openGpu({ index: 0, validates, usesOneFamily: false }, nothing);
     const session = await vulkan.openSession(gpu.id, {
-      ...{ bankBytes, banks, hostBankBytes: 2 ** 32, refusesImport },
+      ...{ bankBytes, banks, hostBankBytes: 2 ** 32, refusesImport, ...queueRings },
       arenas: [arena.handle.kind === 'native' ? arena.handle.id : 0],
     });
     const [compute, transfer] = [new vulkan.Queue(session.id, false), new vulkan.Queue(session.id, true)];
@@ -37,7 +47,7 @@ describe.skipIf(whyNoVulkan !== null)(`Vulkan queues${whyNoVulkan ? ` (${whyNoVu
       vulkan.closeSession(session.id);
       arena.release();
     });
-    return { vulkan, session, compute, transfer, host: new Uint8Array(arena.buffer) };
+    return { vulkan, gpuId: gpu.id, session, compute, transfer, host: new Uint8Array(arena.buffer) };
   }
 
   const submit = (queue: GpuQueue, numbers: number[], data = nothing, answerBytes = 0) =>
@@ -132,6 +142,35 @@ describe.skipIf(whyNoVulkan !== null)(`Vulkan queues${whyNoVulkan ? ` (${whyNoVu
     await submit(transfer, [fill, 0, 4]);
     const [, , answers] = await submit(compute, [copy, 0, spaces.answers, 4], nothing, 4);
     expect(new Uint32Array(answers)[0]).toBe(0);
+  });
+
+  it('tells by its own clock what the time went to, over more stretches than one part has timestamps for', async () => {
+    const { vulkan, gpuId, compute } = await open();
+    const check = startsFinite({ source: 0, target: 4, rows: 1, width: 1 });
+    const [kernel] = await vulkan.prepareKernels(gpuId, [kernelOf(check)]);
+    const { addresses, words } = check;
+    const dispatch = [
+      operations.dispatch,
+      kernel!,
+      1,
+      1,
+      1,
+      addresses.length,
+      ...addresses,
+      words.length,
+      ...words,
+    ];
+    const turns = 150; // two stretches each
+    const once = [barrier, fill, 0, 2 ** 19, barrier, ...(dispatch as number[])];
+    const [start, end, , kinds] = await submit(compute, Array.from({ length: turns }, () => once).flat());
+    const secondsOf = (kind: (typeof kernelKinds)[number]) => kinds![kernelKinds.indexOf(kind)]!;
+    const sum = kinds!.reduce((all, seconds) => all + seconds, 0);
+    expect(sum).toBe(secondsOf('copy') + secondsOf('choice'));
+    expect(secondsOf('choice')).toBeGreaterThan(0);
+    expect(secondsOf('copy')).toBeGreaterThan(0);
+    expect(sum).toBeLessThanOrEqual(end - start + 1e-4);
+    const [, , , nothingDone] = await submit(compute, []);
+    expect(nothingDone!.reduce((all, seconds) => all + seconds, 0)).toBeLessThan(sum / 2);
   });
 
   it.skipIf(!watchedVulkan.trials?.validates)('is watched: a barrier that is missing is found', async () => {

@@ -5,7 +5,14 @@
  */
 
 import type { TransferListItem } from 'node:worker_threads';
-import type { ArenaHandle, MatrixLayout, NativeCore, WeightDtype } from '@specoffload/native';
+import type {
+  ArenaHandle,
+  MatrixLayout,
+  NativeCore,
+  PowerMeter,
+  PowerOptions,
+  WeightDtype,
+} from '@specoffload/native';
 import type { ModelSpec } from '../model/spec.js';
 import type { TokenShares } from '../speculate/draw-token.js';
 import type { RowDraws } from '../speculate/row-draws.js';
@@ -20,7 +27,7 @@ import type {
 import type { Formats } from './formats.js';
 import type { PoolLayout } from './pool.js';
 
-export type { AttentionWeights, DeviceAddress, DeviceTensor, ExpertWeights, HeadWeights };
+export type { AttentionWeights, DeviceAddress, DeviceTensor, ExpertWeights, HeadWeights, PowerMeter };
 
 /** A byte offset in the host pool. */
 export type HostAddress = number;
@@ -260,6 +267,11 @@ export interface DeviceQueue {
   submit(commands: readonly Command[]): Promise<Completion>;
   /** Makes ready for commands like these, so that none of them takes longer the first time. Nothing is carried out. */
   prepare(commands: readonly Command[]): Promise<void>;
+  /**
+   * Seconds by the native `kernelKinds` that the device has worked for this queue since this was last asked, by its own
+   * clock; null where it does not tell the time. @default it has no clock of its own
+   */
+  takeWork?(): Float64Array | null;
   /** Lets go of all memory; everything submitted is done, and nothing follows. */
   close(): Promise<void>;
 }
@@ -278,6 +290,8 @@ export interface QueueHandle {
 export interface Device {
   readonly arithmetic: Arithmetic;
   readonly facts: DeviceFacts;
+  /** Reads what it draws until it is closed; null where that is not known. @default nobody tells */
+  openPowerMeter?(): PowerMeter | null;
   /** Hands a queue over; once for each. */
   handOver(queue: QueueName): QueueHandle;
   /** Ends it and gives its memory back; its queues are closed, or their threads have ended. */
@@ -324,6 +338,10 @@ export interface DeviceTrials {
   readonly usesOneFamily?: boolean;
   /** Submissions after which it is lost. */
   readonly losesAfter?: number;
+  /** Of its memory, as if there were no more. */
+  readonly freeBytes?: number;
+  /** Who tells what it draws, in place of whoever does. */
+  readonly power?: PowerOptions;
 }
 
 export type DeviceModels = Readonly<Record<ModelRole, ModelSpec | null>>;

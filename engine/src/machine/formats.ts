@@ -5,6 +5,7 @@ import {
   codecs,
   f32,
   type MatrixLayout,
+  queueRings,
   type ScaleGrid,
   type WeightDtype,
   weightFormats,
@@ -23,6 +24,8 @@ export interface Formats {
   readonly activationElementBytes: number;
   /** The same where the host computes. @default as on the device */
   readonly hostActivationElementBytes?: number;
+  /** Host memory that the device's queues take for what travels with commands, and for staging. @default none */
+  readonly hostExchangeBytes?: number;
   /** Largest single piece of memory; Infinity where memory is only imagined. */
   readonly largestPieceBytes: number;
 }
@@ -55,6 +58,7 @@ export const vulkanFormats: Formats = {
   weightElementBytes: null,
   hostWeightElementBytes: f32.bytes(1),
   keptDtypes: Object.keys(weightFormats) as (keyof typeof weightFormats)[],
+  hostExchangeBytes: 2 * (queueRings.exchangeBytes + queueRings.stagingBytes),
   largestPieceBytes: 2 ** 31,
 };
 

@@ -1,6 +1,16 @@
 /** A GPU by Vulkan: weights lie there as stored, copies and arithmetic have a queue each, and nobody else touches it. */
 
-import { f32, type Gpu, type GpuFacts, type GpuSession, loadVulkan, type Vulkan } from '@specoffload/native';
+import {
+  f32,
+  type Gpu,
+  type GpuFacts,
+  type GpuSession,
+  loadVulkan,
+  type PowerMeter,
+  type PowerOptions,
+  queueRings,
+  type Vulkan,
+} from '@specoffload/native';
 import { largest } from '../extremes.js';
 import { f32Arithmetic } from './arithmetic.js';
 import type {
@@ -50,14 +60,14 @@ export function listGpus(): { readonly gpus: readonly GpuFacts[]; readonly probl
 async function openVulkanDevice(options: DeviceOptions): Promise<Device> {
   const vulkan = loadVulkan();
   const { index, trials, memory, host, models } = options;
-  const { validates = false, usesOneFamily = false, ...faults } = trials;
+  const { validates = false, usesOneFamily = false, power: _, ...faults } = trials;
   const known = vulkan.listDevices()[index];
   const cache = known ? readPipelineCache(known) : new Uint8Array();
   const gpu = await vulkan.openGpu({ index, validates, usesOneFamily }, cache);
   const { banks, scratch } = layOut(memory, models);
   const session = await vulkan.openSession(gpu.id, {
     ...{ bankBytes: vulkanFormats.largestPieceBytes, banks, ...faults },
-    ...{ hostBankBytes: hostBankBytes, arenas: host.map(idOf) },
+    ...{ hostBankBytes, arenas: host.map(idOf), ...queueRings },
   });
   return new VulkanDevice(vulkan, gpu, session, scratch, options);
 }
@@ -80,6 +90,12 @@ class VulkanDevice implements Device {
     const { name, driver } = gpu.facts;
     const link = session.reachesHost ? 'imported' : 'staged';
     this.facts = { name, driver, link, hasCopyQueue: gpu.hasCopyQueue };
+  }
+
+  openPowerMeter(): PowerMeter | null {
+    const { pciAddress } = this.#gpu.facts;
+    const power = this.#options.trials.power ?? (pciAddress === null ? null : { pciAddress, ...usualPower });
+    return power && new this.#vulkan.PowerMeter(power);
   }
 
   handOver(queue: QueueName): QueueHandle {
@@ -111,6 +127,9 @@ function layOut(memory: PoolLayout, models: DeviceModels): { banks: number[]; sc
 function limitsOf({ sharedMemoryBytes, workgroupInvocations, workgroups, leastSubgroupSize }: GpuFacts) {
   return { sharedMemoryBytes, workgroupInvocations, workgroups, leastSubgroupSize };
 }
+
+/** Where systems have who tells what a card draws. */
+const usualPower: Omit<PowerOptions, 'pciAddress'> = { library: 'libnvidia-ml.so.1', sysfs: '/sys' };
 
 /** A host pool's addresses count through arenas of so many bytes. */
 const hostBankBytes = 2 ** 32;

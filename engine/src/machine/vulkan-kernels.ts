@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { type Dispatch, type Gpu, type GpuFacts, readKernel, type Vulkan } from '@specoffload/native';
+import { type Dispatch, type Gpu, type GpuFacts, kernelOf, type Vulkan } from '@specoffload/native';
 
 export class VulkanKernels {
   readonly #vulkan: Vulkan;
@@ -33,10 +33,7 @@ export class VulkanKernels {
   }
 
   async #compile(missing: ReadonlyMap<string, Dispatch<number>>): Promise<void> {
-    const kernels = [...missing.values()].map(({ kernel, constants }) => ({
-      ...{ name: kernel, code: readKernel(kernel), constants },
-    }));
-    const numbers = await this.#vulkan.prepareKernels(this.#gpuId, kernels);
+    const numbers = await this.#vulkan.prepareKernels(this.#gpuId, [...missing.values()].map(kernelOf));
     for (const [index, key] of [...missing.keys()].entries()) this.#numbers.set(key, numbers[index]);
   }
 }

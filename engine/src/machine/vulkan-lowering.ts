@@ -72,6 +72,7 @@ export class VulkanLowering {
       const direction = directionOf(command);
       if (before !== null && (direction === 'across' || direction !== before)) list.barrier();
       before = direction;
+      list.begin();
       this.#add(list, command);
     }
     return list;
@@ -130,7 +131,13 @@ export class VulkanLowering {
   #bring(list: OperationList, command: DecodeCommand): void {
     const { source, dtype, count, target } = command;
     if (isKept(vulkanFormats, command)) list.copy(spaces.host + source, target, codecs[dtype].bytes(count));
-    else list.copy(list.data(this.#options.decoder.decode(command).slice()), target, f32.bytes(count));
+    else {
+      let values: Float32Array;
+      list.bring(count, target, (first, numValues) => {
+        if (first === 0) values = this.#options.decoder.decode(command);
+        return values.subarray(first, first + numValues);
+      });
+    }
   }
 
   /** The rows' own bytes cross at most; where kernels cannot read the table, the host decodes them. */
@@ -146,8 +153,12 @@ export class VulkanLowering {
       );
       return;
     }
-    const rows = this.#options.decoder.rows(command, hiddenSize).map((value) => value * embedding.scale);
-    list.copy(list.data(rows), command.target, rows.byteLength);
+    const embedRows = (first: number, numValues: number) => {
+      const ids = command.ids.subarray(first / hiddenSize, (first + numValues) / hiddenSize);
+      const rows = this.#options.decoder.rows({ ...command, ids }, hiddenSize);
+      return rows.map((value) => value * embedding.scale);
+    };
+    list.bring(command.ids.length * hiddenSize, command.target, embedRows, hiddenSize);
   }
 
   #tableOf({ model, table, dtype, onDevice }: EmbedCommand): StoredVector<number> | null {

@@ -1,6 +1,12 @@
 /** A queue of a Vulkan device in the thread that submits to it. */
 
-import { type ArenaHandle, type GpuQueue, type KernelLimits, loadVulkan } from '@specoffload/native';
+import {
+  type ArenaHandle,
+  type GpuQueue,
+  type GpuReport,
+  type KernelLimits,
+  loadVulkan,
+} from '@specoffload/native';
 import type { Command, Completion, DeviceModels, DeviceQueue } from './device.js';
 import { VulkanDecoder } from './vulkan-decoder.js';
 import { toUserError } from './vulkan-error.js';
@@ -29,6 +35,8 @@ export class VulkanQueue implements DeviceQueue {
   readonly #kernels: VulkanKernels;
   readonly #lowering: VulkanLowering;
   readonly #decoder: VulkanDecoder;
+  /** Since it was last asked for; null where the device does not tell the time on this queue. */
+  #work: Float64Array | null = null;
   /** The latest submission's way to the device; the next goes behind it. */
   #sent: Promise<unknown> = Promise.resolve();
 
@@ -47,9 +55,11 @@ export class VulkanQueue implements DeviceQueue {
     const sent = this.#sent.then(() => this.#send(list));
     this.#sent = sent.catch(() => {});
     try {
-      const { answered } = await sent;
-      const [startSeconds, endSeconds, answers] = await answered;
-      return { startSeconds, endSeconds, ...list.answersIn(answers) };
+      const reports = await Promise.all((await sent).answered);
+      for (const [, , , kindSeconds] of reports) this.#count(kindSeconds);
+      const [startSeconds] = reports[0];
+      const endSeconds = reports[reports.length - 1][1];
+      return { startSeconds, endSeconds, ...list.answersIn(reports.map(([, , answers]) => answers)) };
     } catch (error) {
       throw toUserError(error);
     }
@@ -57,6 +67,12 @@ export class VulkanQueue implements DeviceQueue {
 
   async prepare(commands: readonly Command[]): Promise<void> {
     await this.#kernels.prepare(this.#lowering.lower(commands).dispatches);
+  }
+
+  takeWork(): Float64Array | null {
+    const work = this.#work;
+    this.#work = null;
+    return work;
   }
 
   async close(): Promise<void> {
@@ -67,7 +83,19 @@ export class VulkanQueue implements DeviceQueue {
   /** Not a promise of its own, which would be awaited by whoever only waits for the way to the device. */
   async #send(list: OperationList) {
     await this.#kernels.prepare(list.dispatches);
-    const numbers = list.encode((dispatch) => this.#kernels.numberOf(dispatch));
-    return { answered: this.#queue.submit(numbers, list.encodeData(), list.answerBytes) };
+    const answered: Promise<GpuReport>[] = [];
+    for (const part of list.parts) {
+      // Of what exchanges much, no more is under way than rings are made for.
+      await answered.at(-2);
+      const numbers = part.encode((dispatch) => this.#kernels.numberOf(dispatch));
+      answered.push(this.#queue.submit(numbers, part.encodeData(), part.answerBytes));
+    }
+    return { answered };
+  }
+
+  #count(kindSeconds: Float64Array | null): void {
+    if (!kindSeconds) return;
+    this.#work ??= new Float64Array(kindSeconds.length);
+    for (const kind of kindSeconds.keys()) this.#work[kind] += kindSeconds[kind];
   }
 }

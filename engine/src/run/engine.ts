@@ -34,6 +34,7 @@ export async function runEngine(request: RunRequest): Promise<RunResult> {
       maxNewTokens: request.maxNewTokens,
       ends: endsOf(request),
       onProgress: request.onProgress,
+      onPhase: (phase) => machine.meter.begin(phase),
       onPlaced: () => {
         setupSeconds = performance.now() / 1000 - setupStart;
         machine.restartClock();
@@ -112,6 +113,7 @@ function assembleResult(
     nearTies: choices.filter((choice) => isNearTie(choice, machine.arithmetic)).length,
     outputDigest: digestOutput(sequences),
     ...{ arithmetic: machine.arithmetic, device: machine.deviceFacts },
+    ...{ deviceUse: machine.meter.use(), devicePower: machine.meter.power() },
     native: machine.core.kind,
     directReads: machine.readsDirectly,
     laneGaps: Object.fromEntries(machine.lanes.map(({ name }) => [name, measureGaps(spans, name)])),

@@ -28,6 +28,8 @@ export interface GenerateOptions {
   /** See `SessionOptions`. */
   readonly interruptsDraft?: boolean;
   readonly onProgress?: ((progress: RunProgress) => void) | undefined;
+  /** What is done from now on belongs to a phase, or to none. */
+  readonly onPhase?: (phase: PhaseName | null) => void;
   /** Called when everything that stays in memory is there: from here on time counts. */
   readonly onPlaced: () => void;
 }
@@ -54,13 +56,16 @@ export async function generate(options: GenerateOptions): Promise<Generated> {
   for (const batches of waves) {
     session.assignCaches(batches.flat());
     const prefillStart = machine.now();
+    options.onPhase?.('prefill');
     await session.prefill(batches);
     const decodeStart = machine.now();
+    options.onPhase?.('decode');
     if (policy.draftPlacement === 'after-prefill') await session.bringDraft();
     await prepared.decode(session.rounds(batches));
     windows.prefill.push({ startSeconds: prefillStart, endSeconds: decodeStart });
     windows.decode.push({ startSeconds: decodeStart, endSeconds: machine.now() });
   }
+  options.onPhase?.(null);
   const spans = dispatcher.spans
     .slice(setupSpans)
     .sort((a, b) => a.startSeconds - b.startSeconds || a.id - b.id);

@@ -74,6 +74,8 @@ export type WorkerReply =
       readonly startSeconds: number;
       readonly endSeconds: number;
       readonly result: unknown;
+      /** What the lane's queue has done since the last reply, see `DeviceQueue.takeWork`. */
+      readonly work?: Float64Array | null;
     }
   | {
       readonly id: number;

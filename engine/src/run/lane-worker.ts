@@ -37,12 +37,13 @@ async function openLane(data: LaneWorkerData, send: Send): Promise<OpenLane> {
     case 'device': {
       const queue = await connect(data);
       const execute = await createDeviceLane(data, queue);
-      return { push: openQueue(execute, send, queue.depth), close: () => queue.close() };
+      return { push: openQueue(execute, withWork(queue, send), queue.depth), close: () => queue.close() };
     }
     case 'link': {
       const queue = await connect(data);
       const paced = createPacedLink(data.caps, queue);
-      const push = paced ? openPacedLane(paced, send) : openQueue(createLinkLane(queue), send, queue.depth);
+      const tell = withWork(queue, send);
+      const push = paced ? openPacedLane(paced, tell) : openQueue(createLinkLane(queue), tell, queue.depth);
       return { push, close: () => queue.close() };
     }
     case 'host': {
@@ -57,6 +58,12 @@ async function openLane(data: LaneWorkerData, send: Send): Promise<OpenLane> {
 function connect({ queue, lane }: LaneWorkerData): Promise<DeviceQueue> {
   if (!queue) throw new Error(`the ${lane} lane needs a queue of the device`);
   return connectQueue(queue);
+}
+
+/** Has replies say what the device's queue has done meanwhile. */
+function withWork(queue: DeviceQueue, send: Send): Send {
+  if (!queue.takeWork) return send;
+  return (reply) => send('endSeconds' in reply ? { ...reply, work: queue.takeWork?.() ?? null } : reply);
 }
 
 /** Ops in their order, as fast as it goes. */

@@ -19,6 +19,7 @@ import type { LoadOp, LookUpOp, Op } from '../schedule/ops.js';
 import type { Task } from '../schedule/task.js';
 import { attentionWeights, expertWeights, headWeights } from '../schedule/work.js';
 import { type LaneName, localTopology } from '../topology/topology.js';
+import { DeviceMeter } from './device-meter.js';
 import type {
   LaneWorkerData,
   WorkerLane,
@@ -57,12 +58,15 @@ export class LocalMachine implements Machine {
   #isBroken = false;
   /** The twin's memory is freed only when its threads end or next collect garbage, so large runs do not keep threads. */
   #leavesLittle = true;
+  /** What the device did and drew. */
+  readonly meter: DeviceMeter;
   #originSeconds = 0;
 
   private constructor(core: NativeCore, host: PoolMemory, device: Device, streamer: Streamer) {
     this.core = core;
     this.#host = host;
     this.#device = device;
+    this.meter = new DeviceMeter(device.openPowerMeter?.() ?? null);
     this.#streamer = streamer;
   }
 
@@ -155,6 +159,7 @@ export class LocalMachine implements Machine {
     );
     this.#workers.clear();
     await this.#streamer.close();
+    this.meter.close();
     await this.#device.close();
     this.#host.release();
   }
@@ -232,6 +237,7 @@ export class LocalMachine implements Machine {
   #settle(lane: LaneName, reply: Extract<WorkerReply, { id: number }>): void {
     const pending = this.#pending.get(reply.id);
     this.#pending.delete(reply.id);
+    if ('work' in reply && reply.work) this.meter.count(lane === 'link' ? 'copy' : 'compute', reply.work);
     if (!pending) return;
     const { task, listener } = pending;
     if ('error' in reply) listener.failed(task, failureOf(lane, reply));

@@ -17,6 +17,7 @@ import type { ByMemory, LaneName } from '../topology/topology.js';
 import type { MemoryLog } from '../trace/memory.js';
 import type { LaneGaps } from '../trace/report.js';
 import type { PhaseName, PhaseReport, Span } from '../trace/types.js';
+import type { DevicePower, DeviceUse } from './device-meter.js';
 
 /** Reads in flight on the disk lane by default. Measured: with 2 it reached 0.92 of plain reading's rate, with 4 all of it. */
 export const defaultReadsInFlight = 4;
@@ -129,6 +130,10 @@ export interface RunResult extends RunOutcome {
   /** How the device rounds: what is a tie on it. */
   readonly arithmetic: Arithmetic;
   readonly device: DeviceFacts;
+  /** How busy its queues were, by its own clock; null where it has none. */
+  readonly deviceUse: DeviceUse | null;
+  /** What it drew; null where nobody tells. */
+  readonly devicePower: DevicePower | null;
   /** Core implementation that ran. */
   readonly native: 'native' | 'twin';
   /** Whether the disk lane bypassed the page cache. */

@@ -20,6 +20,7 @@ import {
   threeDigits,
 } from '../terminal/format.js';
 import { formatTable } from '../terminal/table.js';
+import { describeUse } from './describe-device.js';
 
 export function describeRun(record: RunRecord): string {
   const { strategy, workload, result } = record;
@@ -56,7 +57,7 @@ function describeFacts(record: RunRecord): string[] {
   if (drafter !== undefined) facts.push(['drafter', `${drafter}, no model`]);
   if (sampling !== undefined) facts.push(['drawn', describeSampling(sampling)]);
   if (record.kind === 'measured' && record.result.device)
-    facts.push(['computed by', describeGpu(record.result.device)]);
+    facts.push(['computed by', describeGpu(record.result.device)], ...describeUse(record.result));
   const idle = describeIdle(record.result.phases);
   if (idle !== null) facts.push(['device idle', idle]);
   if (acceptance !== null)

@@ -204,7 +204,8 @@ function toResultRecord(result: RunResult): ResultRecord {
     directReads: result.directReads,
     laneGaps: result.laneGaps,
     arithmetic: result.arithmetic,
-    ...(result.device.link !== 'none' && { device: result.device }),
+    ...(result.device.link !== 'none' && { device: result.device, devicePower: result.devicePower }),
+    ...(result.deviceUse && { deviceUse: result.deviceUse }),
   };
 }
 

@@ -103,6 +103,10 @@ export const columns: readonly RowColumn[] = [
   ...lanes.map((lane) =>
     shown('result', `result.phases.prefill.lanes.${lane}.utilization`, `prefill${titled(lane)}Utilization`),
   ),
+  ...(['compute', 'copy'] as const).map((queue) =>
+    shown('result', `result.deviceUse.${queue}.decode.utilization`, `${queue}QueueUtilization`),
+  ),
+  shown('result', 'result.devicePower.decode.watts', 'deviceWatts'),
   shown('result', 'result.acceptance.rate', 'acceptanceRate'),
   shown('result', 'result.acceptance.tokensPerRound'),
   shown('result', 'result.passes'),

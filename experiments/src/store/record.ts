@@ -6,7 +6,6 @@
 import {
   type Acceptance,
   type Arithmetic,
-  type DeviceFacts,
   type FlatMachine,
   idleCauses,
   type LaneName,
@@ -17,6 +16,7 @@ import {
   strategyNames,
 } from '@specoffload/engine';
 import { type Checked, check, is, type Schema } from '@specoffload/input';
+import { devicePowerRecord, deviceRecord, deviceUseRecord } from './device-record.js';
 import { toCurrentSchema } from './schema.js';
 import { specs } from './spec.js';
 import { count, digest, fraction, isoTime, keyed, keyedAtMost, setting } from './words.js';
@@ -239,18 +239,9 @@ const resultRecord = fields({
     '',
     'how the device rounds, and the margins below which a choice is a tie; missing in records of earlier versions, whose device computed in f32',
   ),
-  device: described(
-    orMissing(
-      fields({
-        name: described(anyText, '', 'card that computed; null where the processor did'),
-        driver: orNull(anyText),
-        link: oneOf(['imported', 'staged', 'none']),
-        hasCopyQueue: flag,
-      }),
-    ) satisfies Schema<DeviceFacts | undefined>,
-    '',
-    'which GPU computed, and how copies reach host memory: it is imported, or they pass through staging buffers; left out: the processor',
-  ),
+  device: deviceRecord,
+  deviceUse: deviceUseRecord,
+  devicePower: devicePowerRecord,
 });
 
 const provenanceRecord = fields({

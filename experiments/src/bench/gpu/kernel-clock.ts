@@ -6,10 +6,11 @@ import {
   type Dispatch,
   type GpuFacts,
   type GpuQueue,
+  kernelOf,
   loadNativeCore,
   loadVulkan,
   operations,
-  readKernel,
+  queueRings,
   spaces,
 } from '@specoffload/native';
 
@@ -54,7 +55,7 @@ export class KernelClock {
       const host = loadNativeCore('native').createArena(hostBytes);
       new Uint8Array(host.buffer).fill(0); // else all of it is one page
       const session = await vulkan.openSession(id, {
-        ...{ bankBytes: poolBytes, banks: [poolBytes], hostBankBytes: hostBytes },
+        ...{ bankBytes: poolBytes, banks: [poolBytes], hostBankBytes: hostBytes, ...queueRings },
         arenas: host.handle.kind === 'native' ? [host.handle.id] : [],
       });
       return new KernelClock(facts, id, session.id, poolBytes, host);
@@ -94,10 +95,7 @@ export class KernelClock {
 
   /** Seconds of one, when they are done one behind the other `turns` times. */
   async secondsEach(dispatches: readonly Dispatch<number>[], turns: number): Promise<number> {
-    const numbers = await loadVulkan().prepareKernels(
-      this.#gpuId,
-      dispatches.map(({ kernel, constants }) => ({ name: kernel, code: readKernel(kernel), constants })),
-    );
+    const numbers = await loadVulkan().prepareKernels(this.#gpuId, dispatches.map(kernelOf));
     const once = dispatches.flatMap(({ addresses, words, groups }, index) => [
       ...[operations.barrier, operations.dispatch, numbers[index], ...groups],
       ...[addresses.length, ...addresses.map((address) => address ?? spaces.nowhere)],

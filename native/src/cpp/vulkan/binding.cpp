@@ -94,6 +94,10 @@ Napi::Object factsOf(Napi::Env env, const DeviceFacts& facts) {
   object.Set("apiVersion", std::to_string(VK_API_VERSION_MAJOR(facts.apiVersion)) + "." +
                                std::to_string(VK_API_VERSION_MINOR(facts.apiVersion)));
   number("memoryBytes", static_cast<double>(facts.memoryBytes));
+  if (facts.freeBytes) number("freeBytes", static_cast<double>(*facts.freeBytes));
+  else object.Set("freeBytes", env.Null());
+  if (facts.pciAddress.empty()) object.Set("pciAddress", env.Null());
+  else object.Set("pciAddress", facts.pciAddress);
   number("largestAllocationBytes", static_cast<double>(facts.largestAllocationBytes));
   number("leastSubgroupSize", facts.leastSubgroupSize);
   number("sharedMemoryBytes", facts.sharedMemoryBytes);
@@ -161,7 +165,7 @@ Napi::Value openGpu(const Napi::CallbackInfo& info) {
   });
 }
 
-/** prepareKernels(gpuId, [{name, code: Uint8Array, constants: number[]}]) -> Promise of their numbers */
+/** prepareKernels(gpuId, [{name, kind, code: Uint8Array, constants: number[]}]) -> Promise of their numbers */
 Napi::Value prepareKernels(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return guardVulkan(env, [&]() -> Napi::Value {
@@ -180,6 +184,7 @@ Napi::Value prepareKernels(const Napi::CallbackInfo& info) {
       for (uint32_t c = 0; c < constants.Length(); ++c) {
         kernel.constants.push_back(static_cast<uint32_t>(wholeNumber(constants.Get(c), "constant", 0, UINT32_MAX)));
       }
+      kernel.kind = static_cast<uint8_t>(wholeNumber(each.Get("kind"), "kind", 0, mostKinds - 1));
       kernels.push_back(std::move(kernel));
     }
     return Job::start(env, [gpu, kernels = std::move(kernels)]() -> Job::Finish {
@@ -214,7 +219,8 @@ std::vector<uint64_t> numbersOf(const Napi::Value& value, const char* name) {
 }
 
 /**
- * openSession(gpuId, {bankBytes, banks, hostBankBytes, arenas, refusesImport, refusesAllocation, losesAfter})
+ * openSession(gpuId, {bankBytes, banks, hostBankBytes, arenas, exchangeBytes, stagingBytes, refusesImport,
+ * refusesAllocation, losesAfter, freeBytes})
  * -> Promise of {id, reachesHost, hostPieceBytes}
  */
 Napi::Value openSession(const Napi::CallbackInfo& info) {
@@ -228,10 +234,14 @@ Napi::Value openSession(const Napi::CallbackInfo& info) {
     options.hostBankBytes = wholeNumber(given.Get("hostBankBytes"), "hostBankBytes", 1, maxWholeNumber);
     const auto arenas = given.Get("arenas").As<Napi::Array>();
     for (uint32_t i = 0; i < arenas.Length(); ++i) options.host.push_back(openArenaOf(env, arenas.Get(i)));
+    options.exchangeBytes = wholeNumber(given.Get("exchangeBytes"), "exchangeBytes", 4096, maxWholeNumber);
+    options.stagingBytes = wholeNumber(given.Get("stagingBytes"), "stagingBytes", 4096, maxWholeNumber);
     options.faults.refusesImport = given.Get("refusesImport").ToBoolean();
     options.faults.refusesAllocation = given.Get("refusesAllocation").ToBoolean();
     const Napi::Value losesAfter = given.Get("losesAfter");
     if (losesAfter.IsNumber()) options.faults.losesAfter = losesAfter.ToNumber().Int64Value();
+    const Napi::Value freeBytes = given.Get("freeBytes");
+    if (freeBytes.IsNumber()) options.faults.freeBytes = freeBytes.ToNumber().Int64Value();
     return Job::start(env, [gpu, options = std::move(options)]() -> Job::Finish {
       auto session = std::make_shared<Session>(gpu, options);
       const bool reachesHost = session->reachesHost();
@@ -299,6 +309,7 @@ void initVulkan(Napi::Env env, Napi::Object exports) {
   Napi::Object vulkan = Napi::Object::New(env);
   vulkan::defineDevices(env, vulkan);
   vulkan::defineQueue(env, vulkan);
+  vulkan::definePower(env, vulkan);
   exports.Set("vulkan", vulkan);
 }
 

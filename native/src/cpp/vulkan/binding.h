@@ -17,6 +17,7 @@ std::shared_ptr<Session> sessionOf(uint64_t id);
 
 void defineDevices(Napi::Env env, Napi::Object exports);
 void defineQueue(Napi::Env env, Napi::Object exports);
+void definePower(Napi::Env env, Napi::Object exports);
 
 /** What Vulkan refuses, as a JavaScript error whose code is VULKAN. */
 Napi::Error vulkanErrorOf(Napi::Env env, const std::string& message);

@@ -31,6 +31,10 @@ void DeviceClock::calibrate() {
   isCalibrated_ = true;
 }
 
+double DeviceClock::secondsBetween(uint64_t earlier, uint64_t later) const {
+  return 1e-9 * gpu_.facts().timestampPeriodNanoseconds * static_cast<double>((later - earlier) & mask_);
+}
+
 double DeviceClock::secondsOf(uint64_t ticks) {
   if (nowSeconds() - seconds_ > calibrationSeconds) calibrate();
   const uint64_t since = (ticks - ticks_) & mask_;

@@ -11,6 +11,8 @@ public:
 
   /** Whether the device's ticks can be told in seconds of the host. */
   bool isCalibrated() const { return isCalibrated_; }
+  /** From one moment to a later one. */
+  double secondsBetween(uint64_t earlier, uint64_t later) const;
   /** Of a moment not long ago. */
   double secondsOf(uint64_t ticks);
 

@@ -1,6 +1,6 @@
 // What a device can do, and what of it is used.
 #include <algorithm>
-#include <cstring>
+#include <cstdio>
 
 #include "instance.h"
 
@@ -18,25 +18,48 @@ std::vector<std::string> extensionsOf(const InstanceFunctions& vk, VkPhysicalDev
   return names;
 }
 
-VkDeviceSize ownMemory(const InstanceFunctions& vk, VkPhysicalDevice device) {
-  VkPhysicalDeviceMemoryProperties2 memory{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2};
-  vk.vkGetPhysicalDeviceMemoryProperties2(device, &memory);
+/** The largest heap of the device's own memory, and what is left of it, where the driver tells. */
+struct OwnMemory {
   VkDeviceSize bytes = 0;
+  std::optional<VkDeviceSize> freeBytes;
+};
+
+OwnMemory ownMemory(const InstanceFunctions& vk, VkPhysicalDevice device, bool tellsBudget) {
+  VkPhysicalDeviceMemoryBudgetPropertiesEXT budget{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT};
+  VkPhysicalDeviceMemoryProperties2 memory{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2};
+  if (tellsBudget) memory.pNext = &budget;
+  vk.vkGetPhysicalDeviceMemoryProperties2(device, &memory);
+  OwnMemory own;
   for (uint32_t i = 0; i < memory.memoryProperties.memoryHeapCount; ++i) {
     const VkMemoryHeap& heap = memory.memoryProperties.memoryHeaps[i];
-    if ((heap.flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT) != 0) bytes = std::max(bytes, heap.size);
+    if ((heap.flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT) == 0 || heap.size <= own.bytes) continue;
+    own.bytes = heap.size;
+    if (tellsBudget) own.freeBytes = budget.heapBudget[i] - std::min(budget.heapBudget[i], budget.heapUsage[i]);
   }
-  return bytes;
+  return own;
+}
+
+std::string pciAddressOf(const VkPhysicalDevicePCIBusInfoPropertiesEXT& pci) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%04x:%02x:%02x.%x", pci.pciDomain, pci.pciBus, pci.pciDevice, pci.pciFunction);
+  return text;
+}
+
+bool hasName(const std::vector<std::string>& names, const char* name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
 }
 
 }  // namespace
 
+std::optional<VkDeviceSize> Instance::freeBytes(VkPhysicalDevice device) const {
+  const bool tellsBudget = hasName(extensionsOf(functions_, device), VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
+  return ownMemory(functions_, device, tellsBudget).freeBytes;
+}
+
 DeviceFacts Instance::describe(VkPhysicalDevice device) const {
   const InstanceFunctions& vk = functions_;
   const std::vector<std::string> extensions = extensionsOf(vk, device);
-  const auto has = [&](const char* name) {
-    return std::find(extensions.begin(), extensions.end(), name) != extensions.end();
-  };
+  const auto has = [&](const char* name) { return hasName(extensions, name); };
   VkPhysicalDeviceExternalMemoryHostPropertiesEXT import{
       VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_MEMORY_HOST_PROPERTIES_EXT};
   VkPhysicalDeviceVulkan13Properties properties13{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_PROPERTIES};
@@ -47,13 +70,20 @@ DeviceFacts Instance::describe(VkPhysicalDevice device) const {
   VkPhysicalDeviceProperties2 properties{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, &properties11};
   const bool imports = has(VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME);
   if (imports) properties13.pNext = &import;
+  VkPhysicalDevicePCIBusInfoPropertiesEXT pci{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PCI_BUS_INFO_PROPERTIES_EXT,
+                                              properties13.pNext};
+  const bool tellsBus = has(VK_EXT_PCI_BUS_INFO_EXTENSION_NAME);
+  if (tellsBus) properties13.pNext = &pci;
   vk.vkGetPhysicalDeviceProperties2(device, &properties);
 
   DeviceFacts facts;
   facts.name = properties.properties.deviceName;
   facts.type = properties.properties.deviceType;
   facts.apiVersion = properties.properties.apiVersion;
-  facts.memoryBytes = ownMemory(vk, device);
+  const OwnMemory own = ownMemory(vk, device, has(VK_EXT_MEMORY_BUDGET_EXTENSION_NAME));
+  facts.memoryBytes = own.bytes;
+  facts.freeBytes = own.freeBytes;
+  if (tellsBus) facts.pciAddress = pciAddressOf(pci);
   uint32_t numFamilies = 0;
   vk.vkGetPhysicalDeviceQueueFamilyProperties(device, &numFamilies, nullptr);
   facts.families.resize(numFamilies);
@@ -93,6 +123,8 @@ DeviceFacts Instance::describe(VkPhysicalDevice device) const {
     if (isThere) facts.features.emplace_back(name);
   };
   use(facts.importAlignmentBytes > 0, VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME);
+  use(facts.freeBytes.has_value(), VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
+  use(tellsBus, VK_EXT_PCI_BUS_INFO_EXTENSION_NAME);
   use(facts.hasCalibratedTimestamps, VK_EXT_CALIBRATED_TIMESTAMPS_EXTENSION_NAME);
   if (properties13.minSubgroupSize == properties13.maxSubgroupSize) {
     facts.matrices = findMatrices(vk, device, extensions, properties13.minSubgroupSize);

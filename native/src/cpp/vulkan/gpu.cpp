@@ -28,8 +28,8 @@ Gpu::Gpu(const GpuOptions& options, const std::vector<uint8_t>& cache)
     throw VulkanError("there is no Vulkan device " + std::to_string(options.index) + "; found " +
                       std::to_string(devices.size()) + " (specoffload devices lists them)");
   }
-  const VkPhysicalDevice physical = devices[options.index];
-  facts_ = instance_->describe(physical);
+  physical_ = devices[options.index];
+  facts_ = instance_->describe(physical_);
   if (!facts_.missing.empty()) {
     std::string missing;
     for (const std::string& name : facts_.missing) missing += (missing.empty() ? "" : ", ") + name;
@@ -37,14 +37,14 @@ Gpu::Gpu(const GpuOptions& options, const std::vector<uint8_t>& cache)
                       "; choose another device");
   }
   VkPhysicalDeviceMemoryProperties2 memory{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2};
-  instance_->functions().vkGetPhysicalDeviceMemoryProperties2(physical, &memory);
+  instance_->functions().vkGetPhysicalDeviceMemoryProperties2(physical_, &memory);
   memory_ = memory.memoryProperties;
-  openDevice(physical, options.usesOneFamily);
+  openDevice(options.usesOneFamily);
   openPipelines(cache);
 }
 
 /** A compute queue, and for copies one of a family that does nothing else, where there is one: the DMA engines. */
-void Gpu::openDevice(VkPhysicalDevice physical, bool usesOneFamily) {
+void Gpu::openDevice(bool usesOneFamily) {
   const auto& families = facts_.families;
   compute_.family = findFamily(families, VK_QUEUE_COMPUTE_BIT, VK_QUEUE_GRAPHICS_BIT);
   if (compute_.family == none) compute_.family = findFamily(families, VK_QUEUE_COMPUTE_BIT, 0);
@@ -92,7 +92,7 @@ void Gpu::openDevice(VkPhysicalDevice physical, bool usesOneFamily) {
   info.pQueueCreateInfos = queues.data();
   info.enabledExtensionCount = static_cast<uint32_t>(extensions.size());
   info.ppEnabledExtensionNames = extensions.data();
-  check(instance_->functions().vkCreateDevice(physical, &info, nullptr, &device_),
+  check(instance_->functions().vkCreateDevice(physical_, &info, nullptr, &device_),
         "the Vulkan device " + facts_.name + " does not open");
   vk_ = deviceFunctions(instance_->functions(), device_);
   vk_.vkGetDeviceQueue(device_, compute_.family, 0, &compute_.queue);
@@ -126,6 +126,7 @@ std::vector<uint32_t> Gpu::prepare(const std::vector<KernelSource>& kernels) {
     }
     const auto number = static_cast<uint32_t>(pipelines_.size());
     pipelines_.push_back(compile(kernel));
+    kinds_.push_back(kernel.kind);
     pipelineNumbers_[{kernel.name, kernel.constants}] = number;
     numbers.push_back(number);
   }
@@ -162,6 +163,11 @@ VkPipeline Gpu::compile(const KernelSource& kernel) {
 VkPipeline Gpu::kernel(size_t index) const {
   std::lock_guard<std::mutex> lock(pipelinesMutex_);
   return pipelines_.at(index);
+}
+
+uint8_t Gpu::kindOf(size_t index) const {
+  std::lock_guard<std::mutex> lock(pipelinesMutex_);
+  return kinds_.at(index);
 }
 
 size_t Gpu::numKernels() const {

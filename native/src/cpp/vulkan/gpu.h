@@ -12,12 +12,18 @@
 
 namespace specoffload::vulkan {
 
+/** Kinds of work that time is told by; the first is what no kernel does. */
+constexpr uint8_t copyKind = 0;
+constexpr size_t mostKinds = 16;
+
 /** A kernel in SPIR-V, made for certain constants: entry `main`, push constants alone. */
 struct KernelSource {
   std::string name;
   std::vector<uint32_t> words;
   /** Of the specialisation constants 0, 1, 2, ... */
   std::vector<uint32_t> constants;
+  /** What its time is counted as, below `mostKinds`. */
+  uint8_t kind = copyKind;
 };
 
 struct GpuOptions {
@@ -47,6 +53,8 @@ public:
   Gpu& operator=(const Gpu&) = delete;
 
   const DeviceFacts& facts() const { return facts_; }
+  /** Of the device's memory, what this process could have now; all of it where the driver does not tell. */
+  VkDeviceSize freeBytes() const { return instance_->freeBytes(physical_).value_or(facts_.memoryBytes); }
   const DeviceFunctions& functions() const { return vk_; }
   VkDevice device() const { return device_; }
   const VkPhysicalDeviceMemoryProperties& memory() const { return memory_; }
@@ -59,6 +67,7 @@ public:
   /** Compiles what is not yet; kernels of one name and the same constants are one. @returns their numbers */
   std::vector<uint32_t> prepare(const std::vector<KernelSource>& kernels);
   VkPipeline kernel(size_t index) const;
+  uint8_t kindOf(size_t index) const;
   size_t numKernels() const;
   /** What compiling has found out, for the next process. */
   std::vector<uint8_t> pipelineCache() const;
@@ -67,11 +76,12 @@ public:
   void lose() { isLost_ = true; }
 
 private:
-  void openDevice(VkPhysicalDevice physical, bool usesOneFamily);
+  void openDevice(bool usesOneFamily);
   void openPipelines(const std::vector<uint8_t>& cache);
   VkPipeline compile(const KernelSource& kernel);
 
   std::shared_ptr<Instance> instance_;
+  VkPhysicalDevice physical_ = VK_NULL_HANDLE;
   DeviceFacts facts_;
   DeviceFunctions vk_;
   VkPhysicalDeviceMemoryProperties memory_{};
@@ -83,6 +93,7 @@ private:
   VkPipelineLayout layout_ = VK_NULL_HANDLE;
   mutable std::mutex pipelinesMutex_;
   std::vector<VkPipeline> pipelines_;
+  std::vector<uint8_t> kinds_;  // of pipelines
   std::map<std::pair<std::string, std::vector<uint32_t>>, uint32_t> pipelineNumbers_;
   std::atomic<bool> isLost_{false};
 };

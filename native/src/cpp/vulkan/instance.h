@@ -20,6 +20,10 @@ struct DeviceFacts {
   VkPhysicalDeviceType type = VK_PHYSICAL_DEVICE_TYPE_OTHER;
   uint32_t apiVersion = 0;
   VkDeviceSize memoryBytes = 0;  // of all heaps that are the device's own
+  /** Of that memory, what this process could still have, where the driver tells. */
+  std::optional<VkDeviceSize> freeBytes;
+  /** Domain, bus, device and function; empty where the driver does not tell, or there is none. */
+  std::string pciAddress;
   VkDeviceSize largestAllocationBytes = 0;
   VkDeviceSize importAlignmentBytes = 0;  // 0: memory of the process cannot be imported
   uint32_t leastSubgroupSize = 0;
@@ -44,6 +48,8 @@ public:
   const InstanceFunctions& functions() const { return functions_; }
   const std::vector<VkPhysicalDevice>& devices() const { return devices_; }
   DeviceFacts describe(VkPhysicalDevice device) const;
+  /** As in `DeviceFacts`, now. */
+  std::optional<VkDeviceSize> freeBytes(VkPhysicalDevice device) const;
 
 private:
   // Never destroyed, like the loader: lanes' threads may outlive whoever asked.

@@ -28,9 +28,9 @@ uint32_t findType(const Gpu& gpu, uint32_t allowed, VkMemoryPropertyFlags wanted
   return type;
 }
 
-std::string mebibytes(VkDeviceSize bytes) { return std::to_string((bytes + (1 << 20) - 1) >> 20) + " MiB"; }
-
 }  // namespace
+
+std::string mebibytes(VkDeviceSize bytes) { return std::to_string((bytes + (1 << 20) - 1) >> 20) + " MiB"; }
 
 Block::Block(Gpu& gpu, VkDeviceSize bytes, bool isImported) : gpu_(gpu), bytes_(bytes) {
   VkExternalMemoryBufferCreateInfo external{VK_STRUCTURE_TYPE_EXTERNAL_MEMORY_BUFFER_CREATE_INFO};
@@ -130,15 +130,6 @@ uint64_t Ring::placeFor(VkDeviceSize wanted) const {
   const uint64_t start = (head_ + pieceAlignment - 1) / pieceAlignment * pieceAlignment;
   const uint64_t offset = start % bytes();
   return offset + wanted <= bytes() ? start : start + (bytes() - offset);
-}
-
-bool Ring::tryTake(VkDeviceSize wanted, VkDeviceSize& offset) {
-  std::lock_guard<std::mutex> lock(mutex_);
-  const uint64_t start = placeFor(wanted);
-  if (start + wanted > tail_ + bytes()) return false;
-  head_ = start + wanted;
-  offset = start % bytes();
-  return true;
 }
 
 VkDeviceSize Ring::take(VkDeviceSize wanted) {

@@ -4,12 +4,16 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <vector>
 
 #include "../arena.h"
 #include "gpu.h"
 
 namespace specoffload::vulkan {
+
+/** For messages. */
+std::string mebibytes(VkDeviceSize bytes);
 
 /** Memory with a buffer over all of it; freed with it. */
 class Block {
@@ -53,8 +57,6 @@ public:
   VkDeviceSize bytes() const { return block_->bytes(); }
   /** Waits until there is room; `bytes` fit the ring. @returns where the piece starts */
   VkDeviceSize take(VkDeviceSize bytes);
-  /** The same, or false where it would have to wait. */
-  bool tryTake(VkDeviceSize bytes, VkDeviceSize& offset);
   /** All that was taken so far: to be given back to when it is no longer used. */
   uint64_t mark();
   void giveBack(uint64_t mark);

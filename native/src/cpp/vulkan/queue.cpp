@@ -10,8 +10,6 @@ namespace specoffload::vulkan {
 
 namespace {
 
-constexpr VkDeviceSize exchangeBytes = VkDeviceSize{8} << 20;
-constexpr VkDeviceSize stagingBytes = VkDeviceSize{64} << 20;
 constexpr uint64_t patienceNanoseconds = 1'000'000'000;  // then it is asked again whether it is to stop
 
 }  // namespace
@@ -30,10 +28,10 @@ Queue::Queue(std::shared_ptr<Session> session, bool isCopy, Settle settle)
       timeline_(session_->timeline(isCopy)),
       other_(session_->timeline(!isCopy)),
       settle_(std::move(settle)),
-      exchange_(Block::onHost(gpu_, exchangeBytes)),
+      exchange_(Block::onHost(gpu_, session_->exchangeBytes())),
       clock_(gpu_, hardware_.timestampBits),
       commandBuffers_(mostUnderWay) {
-  if (!session_->reachesHost()) staging_ = std::make_unique<Ring>(Block::onHost(gpu_, stagingBytes));
+  if (!session_->reachesHost()) staging_ = std::make_unique<Ring>(Block::onHost(gpu_, session_->stagingBytes()));
   value_ = timeline_.completed;
   VkCommandPoolCreateInfo poolInfo{VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO};
   poolInfo.flags = VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT;
@@ -44,11 +42,12 @@ Queue::Queue(std::shared_ptr<Session> session, bool isCopy, Settle settle)
   bufferInfo.level = VK_COMMAND_BUFFER_LEVEL_PRIMARY;
   bufferInfo.commandBufferCount = mostUnderWay;
   check(vk_.vkAllocateCommandBuffers(gpu_.device(), &bufferInfo, commandBuffers_.data()), "no command buffers");
-  if (clock_.isCalibrated()) {
+  if (hardware_.timestampBits > 0) {
     VkQueryPoolCreateInfo queryInfo{VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO};
     queryInfo.queryType = VK_QUERY_TYPE_TIMESTAMP;
-    queryInfo.queryCount = 2 * mostUnderWay;
+    queryInfo.queryCount = mostUnderWay * (mostStretches + 1);
     check(vk_.vkCreateQueryPool(gpu_.device(), &queryInfo, nullptr, &queryPool_), "no timestamps");
+    vk_.vkResetQueryPool(gpu_.device(), queryPool_, 0, queryInfo.queryCount);
   }
   recorder_ = std::thread([this] { recordAll(); });
   waiter_ = std::thread([this] { waitAll(); });
@@ -164,20 +163,30 @@ void Queue::finish(const Part& part) {
 
   double start = part.submittedSeconds;
   double end = nowSeconds();
-  if (queryPool_ != VK_NULL_HANDLE) {
-    uint64_t ticks[2];
-    const auto first = static_cast<uint32_t>(2 * (part.value % mostUnderWay));
-    if (vk_.vkGetQueryPoolResults(gpu_.device(), queryPool_, first, 2, sizeof ticks, ticks, sizeof ticks[0],
-                                  VK_QUERY_RESULT_64_BIT) == VK_SUCCESS) {
-      start = clock_.secondsOf(ticks[0]);
-      end = clock_.secondsOf(ticks[1]);
-    }
-  }
+  if (hasTimestamps()) readTimestamps(part, start, end);
   // A queue works in order: what clocks disagree about is less than that.
   start = std::max(start, lastEndSeconds_);
   lastEndSeconds_ = std::max(start, end);
   if (part.isFirst) part.submission->startSeconds = start;
   part.submission->endSeconds = lastEndSeconds_;
+}
+
+/** @param start, end overwritten where the device's clock can be told in seconds of the host's */
+void Queue::readTimestamps(const Part& part, double& start, double& end) {
+  std::array<uint64_t, mostStretches + 1> ticks;
+  const auto count = static_cast<uint32_t>(part.stretches.size() + 1);
+  const uint32_t first = firstQueryOf(part.value);
+  if (vk_.vkGetQueryPoolResults(gpu_.device(), queryPool_, first, count, count * sizeof ticks[0], ticks.data(),
+                                sizeof ticks[0], VK_QUERY_RESULT_64_BIT) != VK_SUCCESS) {
+    return;
+  }
+  for (size_t i = 0; i < part.stretches.size(); ++i) {
+    part.submission->kindSeconds[part.stretches[i]] += clock_.secondsBetween(ticks[i], ticks[i + 1]);
+  }
+  vk_.vkResetQueryPool(gpu_.device(), queryPool_, first, count);  // for whoever takes this place next
+  if (!clock_.isCalibrated()) return;
+  start = clock_.secondsOf(ticks[0]);
+  end = clock_.secondsOf(ticks[count - 1]);
 }
 
 }  // namespace specoffload::vulkan

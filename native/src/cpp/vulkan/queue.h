@@ -1,6 +1,7 @@
 // A queue of a run: lists of operations in, in order; one answer for each, from a thread that waits for the device.
 #pragma once
 
+#include <array>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -52,6 +53,8 @@ struct Submission {
   // What became of it; `answers` until it is given back.
   double startSeconds = 0;
   double endSeconds = 0;
+  /** By kind of work, on the device's clock; zeros where it has none. */
+  std::array<double, mostKinds> kindSeconds{};
   std::string error;
   const uint8_t* answers = nullptr;
 
@@ -67,6 +70,14 @@ std::string lossOf(const Gpu& gpu, VkResult result);
 /** Command buffers of a queue, and so submissions to the device that may be under way. */
 constexpr size_t mostUnderWay = 64;
 
+/** Stretches of one kind of work that are told apart in what the device is given at once; more of them go in several parts. */
+constexpr size_t mostStretches = 127;
+
+/** Of the timestamps of what reaches a value of the timeline. */
+inline uint32_t firstQueryOf(uint64_t value) {
+  return static_cast<uint32_t>(value % mostUnderWay * (mostStretches + 1));
+}
+
 class Queue {
 public:
   /** Called by a thread of the queue. */
@@ -79,6 +90,8 @@ public:
 
   /** @throws RangeError when an operation names what is not there. */
   void submit(std::shared_ptr<Submission> submission);
+  /** Whether its work is told by the device's clock. */
+  bool hasTimestamps() const { return queryPool_ != VK_NULL_HANDLE; }
   /** Once its answers are read; in the order of settling. */
   void giveBack(const Submission& submission);
   /** Waits for what is under way, without settling it, and ends the threads. Again harmless. */
@@ -98,8 +111,10 @@ private:
     bool isFirst = false;
     bool isLast = false;
     std::vector<ReadBack> readBacks;
+    uint64_t stagedBytes = 0;
     uint64_t stagingMark = 0;
     double submittedSeconds = 0;
+    std::vector<uint8_t> stretches;  // kinds of work, one behind the other; a timestamp lies between two
   };
 
   void checkOperations(const Submission& submission) const;
@@ -110,11 +125,15 @@ private:
   void beginPart(const std::shared_ptr<Submission>& submission);
   void endPart(bool isLast);
   void send();
+  void enter(uint8_t kind);
+  void writeTimestamp(size_t index);
+  void readTimestamps(const Part& part, double& start, double& end);
   void addBarrier();
   void addCopy(const Submission& submission, const Operation& operation);
   void copyBetween(const Place& from, const Place& to, uint64_t bytes);
   void stageIn(const uint8_t* host, const Place& to, uint64_t bytes);
   void stageOut(const Place& from, uint8_t* host, uint64_t bytes);
+  uint64_t stagedPieceBytes() const;
   VkDeviceSize takeStaging(uint64_t bytes);
   void flushCopies();
   void addDispatch(const Submission& submission, const Operation& operation);
@@ -142,6 +161,7 @@ private:
   uint64_t value_ = 0;
   VkCommandBuffer commands_ = VK_NULL_HANDLE;
   VkPipeline boundPipeline_ = VK_NULL_HANDLE;
+  bool isBehindBarrier_ = true;
   Part part_;
   VkBuffer copySource_ = VK_NULL_HANDLE;
   VkBuffer copyTarget_ = VK_NULL_HANDLE;

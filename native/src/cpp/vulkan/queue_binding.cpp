@@ -145,7 +145,7 @@ void QueueObject::finishClosing() {
   settler_.Release();
 }
 
-/** submit(operations: Float64Array, data: Uint8Array, answerBytes) -> Promise of [start, end, answers: ArrayBuffer] */
+/** submit(operations: Float64Array, data: Uint8Array, answerBytes) -> Promise of [start, end, answers: ArrayBuffer, kindSeconds] */
 Napi::Value QueueObject::submit(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return guardVulkan(env, [&]() -> Napi::Value {
@@ -191,10 +191,17 @@ void QueueObject::settle(Napi::Env env, PromisedSubmission& submission) {
   if (submission.error.empty()) {
     Napi::ArrayBuffer answers = Napi::ArrayBuffer::New(env, submission.answerBytes);
     if (submission.answerBytes > 0) std::memcpy(answers.Data(), submission.answers, submission.answerBytes);
-    Napi::Array report = Napi::Array::New(env, 3);
+    Napi::Array report = Napi::Array::New(env, 4);
     report.Set(0u, Napi::Number::New(env, submission.startSeconds));
     report.Set(1u, Napi::Number::New(env, submission.endSeconds));
     report.Set(2u, answers);
+    if (queue_ && queue_->hasTimestamps()) {
+      Napi::Float64Array kindSeconds = Napi::Float64Array::New(env, mostKinds);
+      std::copy(submission.kindSeconds.begin(), submission.kindSeconds.end(), kindSeconds.Data());
+      report.Set(3u, kindSeconds);
+    } else {
+      report.Set(3u, env.Null());
+    }
     submission.promise.Resolve(report);
   } else {
     submission.promise.Reject(vulkanErrorOf(env, submission.error).Value());

@@ -11,9 +11,6 @@ namespace specoffload::vulkan {
 namespace {
 
 constexpr VkDeviceSize answerAlignment = 64;
-/** So that one piece of a long copy crosses the link while the next is staged. */
-constexpr uint64_t stagedPieceBytes = uint64_t{8} << 20;
-
 VkDeviceSize alignUp(VkDeviceSize value) { return (value + answerAlignment - 1) / answerAlignment * answerAlignment; }
 
 }  // namespace
@@ -105,10 +102,30 @@ void Queue::beginPart(const std::shared_ptr<Submission>& submission) {
   info.flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT;
   check(vk_.vkBeginCommandBuffer(commands_, &info), "commands cannot be recorded");
   addBarrier();  // behind what the queue was given before
-  if (queryPool_ == VK_NULL_HANDLE) return;
-  const auto first = static_cast<uint32_t>(2 * (value_ % mostUnderWay));
-  vk_.vkResetQueryPool(gpu_.device(), queryPool_, first, 2);
-  vk_.vkCmdWriteTimestamp2(commands_, VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT, queryPool_, first);
+  writeTimestamp(0);
+}
+
+void Queue::writeTimestamp(size_t index) {
+  if (!hasTimestamps()) return;
+  vk_.vkCmdWriteTimestamp2(commands_, VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT, queryPool_,
+                           firstQueryOf(value_) + static_cast<uint32_t>(index));
+}
+
+/** What runs side by side counts as what came first of it: only a barrier tells two kinds of work apart. */
+void Queue::enter(uint8_t kind) {
+  if (!isBehindBarrier_) return;
+  isBehindBarrier_ = false;
+  if (part_.stretches.size() == mostStretches && part_.stretches.back() != kind) {
+    const std::shared_ptr<Submission> submission = part_.submission;
+    endPart(false);
+    beginPart(submission);
+    isBehindBarrier_ = false;
+  }
+  if (!part_.stretches.empty()) {
+    if (part_.stretches.back() == kind) return;
+    writeTimestamp(part_.stretches.size());
+  }
+  part_.stretches.push_back(kind);
 }
 
 void Queue::endPart(bool isLast) {
@@ -122,10 +139,8 @@ void Queue::endPart(bool isLast) {
   dependency.memoryBarrierCount = 1;
   dependency.pMemoryBarriers = &toHost;
   vk_.vkCmdPipelineBarrier2(commands_, &dependency);
-  if (queryPool_ != VK_NULL_HANDLE) {
-    vk_.vkCmdWriteTimestamp2(commands_, VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT, queryPool_,
-                             static_cast<uint32_t>(2 * (value_ % mostUnderWay) + 1));
-  }
+  enter(copyKind);  // of nothing, if it was empty
+  writeTimestamp(part_.stretches.size());
   check(vk_.vkEndCommandBuffer(commands_), "commands cannot be recorded");
   if (staging_) part_.stagingMark = staging_->mark();
   part_.value = value_;
@@ -173,10 +188,12 @@ void Queue::add(const Submission& submission, const Operation& operation) {
   if (operation.kind == OperationKind::barrier) return addBarrier();
   if (operation.kind == OperationKind::dispatch) return addDispatch(submission, operation);
   const Place place = placeOf(submission, operation.to);
+  enter(copyKind);
   vk_.vkCmdFillBuffer(commands_, place.buffer, place.offset, operation.bytes, 0);
 }
 
 void Queue::addBarrier() {
+  isBehindBarrier_ = true;
   VkMemoryBarrier2 all{VK_STRUCTURE_TYPE_MEMORY_BARRIER_2};
   all.srcStageMask = VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT;
   all.srcAccessMask = VK_ACCESS_2_MEMORY_WRITE_BIT;
@@ -196,7 +213,7 @@ void Queue::addCopy(const Submission& submission, const Operation& operation) {
   for (uint64_t left = operation.bytes; left > 0;) {
     uint64_t bytes = left;
     if (isStaged && (from.space == Space::host || to.space == Space::host)) {
-      bytes = std::min(bytes, stagedPieceBytes);
+      bytes = std::min(bytes, stagedPieceBytes());
       if (from.space == Space::host) {
         stageIn(session_->hostBytes(from.offset, bytes), placeOf(submission, to), bytes);
       } else {
@@ -217,6 +234,7 @@ void Queue::addCopy(const Submission& submission, const Operation& operation) {
 /** Neighbours in the list that have their buffers in common become one command. */
 void Queue::copyBetween(const Place& from, const Place& to, uint64_t bytes) {
   if (from.buffer != copySource_ || to.buffer != copyTarget_) flushCopies();
+  enter(copyKind);
   copySource_ = from.buffer;
   copyTarget_ = to.buffer;
   copies_.push_back({from.offset, to.offset, bytes});
@@ -240,18 +258,23 @@ void Queue::stageOut(const Place& from, uint8_t* host, uint64_t bytes) {
   copyBetween(from, {staging_->block().buffer(), offset, 0, 0}, bytes);
 }
 
-/** Where it would have to wait for itself, the device gets what is recorded so far. */
+/** So that one piece of a long copy crosses the link while the next is staged. */
+uint64_t Queue::stagedPieceBytes() const { return staging_->bytes() / 4; }
+
+/** The device gets what is recorded so far, as soon as that fills a piece; it waits for earlier ones alone. */
 VkDeviceSize Queue::takeStaging(uint64_t bytes) {
-  VkDeviceSize offset = 0;
-  if (staging_->tryTake(bytes, offset)) return offset;
-  const std::shared_ptr<Submission> submission = part_.submission;
-  endPart(false);
-  beginPart(submission);
+  if (part_.stagedBytes > 0 && part_.stagedBytes + bytes > stagedPieceBytes()) {
+    const std::shared_ptr<Submission> submission = part_.submission;
+    endPart(false);
+    beginPart(submission);
+  }
+  part_.stagedBytes += bytes;
   return staging_->take(bytes);
 }
 
 void Queue::addDispatch(const Submission& submission, const Operation& operation) {
   const VkPipeline pipeline = gpu_.kernel(operation.kernel);
+  enter(gpu_.kindOf(operation.kernel));
   if (pipeline != boundPipeline_) vk_.vkCmdBindPipeline(commands_, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline);
   boundPipeline_ = pipeline;
   uint32_t push[pushConstantBytes / sizeof(uint32_t)];

@@ -1,6 +1,7 @@
 #include "session.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "../error.h"
 #include "vulkan_error.h"
@@ -27,10 +28,10 @@ Session::Session(std::shared_ptr<Gpu> gpu, SessionOptions options)
       bankBytes_(options.bankBytes),
       hostBankBytes_(options.hostBankBytes),
       host_(std::move(options.host)),
+      exchangeBytes_(options.exchangeBytes),
+      stagingBytes_(options.stagingBytes),
       faults_(options.faults) {
-  for (const uint64_t bytes : options.banks) {
-    banks_.push_back(Block::onDevice(*gpu_, bytes, faults_.refusesAllocation));
-  }
+  takePool(options.banks);
   if (!faults_.refusesImport) reachHost();
   computations_.semaphore = createTimeline(*gpu_);
   copies_.semaphore = createTimeline(*gpu_);
@@ -39,6 +40,17 @@ Session::Session(std::shared_ptr<Gpu> gpu, SessionOptions options)
 Session::~Session() {
   gpu_->functions().vkDestroySemaphore(gpu_->device(), computations_.semaphore, nullptr);
   gpu_->functions().vkDestroySemaphore(gpu_->device(), copies_.semaphore, nullptr);
+}
+
+/** Where the driver would rather move other memory away than refuse, the pool would be somewhere else than it seems. */
+void Session::takePool(const std::vector<uint64_t>& banks) {
+  const uint64_t wanted = std::accumulate(banks.begin(), banks.end(), uint64_t{0});
+  const uint64_t free = faults_.freeBytes < 0 ? gpu_->freeBytes() : static_cast<uint64_t>(faults_.freeBytes);
+  if (wanted > free) {
+    throw VulkanError(gpu_->facts().name + " has " + mebibytes(free) + " of its memory free, and this run asks for " +
+                      mebibytes(wanted) + "; use a smaller device memory budget, or end what else is on the device");
+  }
+  for (const uint64_t bytes : banks) banks_.push_back(Block::onDevice(*gpu_, bytes, faults_.refusesAllocation));
 }
 
 /** Imports every arena in pieces, or none at all. */

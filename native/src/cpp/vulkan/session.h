@@ -16,6 +16,8 @@ struct Faults {
   bool refusesAllocation = false;
   /** Submissions after which the device is lost; negative: never. */
   int64_t losesAfter = -1;
+  /** Of the device's memory, as if there were no more; negative: what there is. */
+  int64_t freeBytes = -1;
 };
 
 struct SessionOptions {
@@ -24,6 +26,9 @@ struct SessionOptions {
   std::vector<uint64_t> banks;
   uint64_t hostBankBytes = 0;
   std::vector<std::shared_ptr<Arena>> host;
+  /** Of each queue, in host memory: what small data and answers travel in, and copies where import is refused. */
+  uint64_t exchangeBytes = 0;
+  uint64_t stagingBytes = 0;
   Faults faults;
 };
 
@@ -51,6 +56,8 @@ public:
   Session& operator=(const Session&) = delete;
 
   Gpu& gpu() const { return *gpu_; }
+  uint64_t exchangeBytes() const { return exchangeBytes_; }
+  uint64_t stagingBytes() const { return stagingBytes_; }
   /** Whether the device reaches the host pool by itself; else copies pass through staging buffers. */
   bool reachesHost() const { return reachesHost_; }
   /** Of a bank of the host pool, reached as one: a kernel finds all of what lies within it. */
@@ -64,6 +71,7 @@ public:
   bool losesNow() { return faults_.losesAfter >= 0 && ++submissions_ > faults_.losesAfter; }
 
 private:
+  void takePool(const std::vector<uint64_t>& banks);
   void reachHost();
 
   std::shared_ptr<Gpu> gpu_;
@@ -71,6 +79,8 @@ private:
   std::vector<std::unique_ptr<Block>> banks_;
   uint64_t hostBankBytes_;
   std::vector<std::shared_ptr<Arena>> host_;
+  uint64_t exchangeBytes_;
+  uint64_t stagingBytes_;
   VkDeviceSize importBytes_ = 0;  // of a piece of an arena, at most
   std::vector<std::vector<std::unique_ptr<Block>>> imported_;
   bool reachesHost_ = false;
