@@ -5,18 +5,12 @@
  */
 
 import type { TransferListItem } from 'node:worker_threads';
-import type {
-  ArenaHandle,
-  MatrixLayout,
-  NativeCore,
-  PowerMeter,
-  PowerOptions,
-  WeightDtype,
-} from '@specoffload/native';
+import type { ArenaHandle, MatrixLayout, NativeCore, PowerMeter, WeightDtype } from '@specoffload/native';
 import type { ModelSpec } from '../model/spec.js';
 import type { TokenShares } from '../speculate/draw-token.js';
 import type { RowDraws } from '../speculate/row-draws.js';
 import type { Arithmetic } from './arithmetic.js';
+import type { DeviceTrials } from './device-trials.js';
 import type {
   AttentionWeights,
   DeviceAddress,
@@ -27,7 +21,15 @@ import type {
 import type { Formats } from './formats.js';
 import type { PoolLayout } from './pool.js';
 
-export type { AttentionWeights, DeviceAddress, DeviceTensor, ExpertWeights, HeadWeights, PowerMeter };
+export type {
+  AttentionWeights,
+  DeviceAddress,
+  DeviceTensor,
+  DeviceTrials,
+  ExpertWeights,
+  HeadWeights,
+  PowerMeter,
+};
 
 /** A byte offset in the host pool. */
 export type HostAddress = number;
@@ -268,8 +270,8 @@ export interface DeviceQueue {
   /** Makes ready for commands like these, so that none of them takes longer the first time. Nothing is carried out. */
   prepare(commands: readonly Command[]): Promise<void>;
   /**
-   * Seconds by the native `kernelKinds` that the device has worked for this queue since this was last asked, by its own
-   * clock; null where it does not tell the time. @default it has no clock of its own
+   * Seconds by `kernelKinds` that the device has worked for this queue since this was last asked, by its own clock; null
+   * where it does not tell the time. @default it has no clock
    */
   takeWork?(): Float64Array | null;
   /** Lets go of all memory; everything submitted is done, and nothing follows. */
@@ -325,23 +327,6 @@ export interface DeviceOptions {
   /** Which of several of its kind. */
   readonly index: number;
   readonly trials: DeviceTrials;
-}
-
-/** What is to go wrong with a device, or to be watched, to try what then happens. */
-export interface DeviceTrials {
-  /** Layers that find mistakes in how the device is used. */
-  readonly validates?: boolean;
-  /** It does not reach the host pool by itself. */
-  readonly refusesImport?: boolean;
-  readonly refusesAllocation?: boolean;
-  /** Copies and arithmetic share a queue. */
-  readonly usesOneFamily?: boolean;
-  /** Submissions after which it is lost. */
-  readonly losesAfter?: number;
-  /** Of its memory, as if there were no more. */
-  readonly freeBytes?: number;
-  /** Who tells what it draws, in place of whoever does. */
-  readonly power?: PowerOptions;
 }
 
 export type DeviceModels = Readonly<Record<ModelRole, ModelSpec | null>>;

@@ -63,6 +63,7 @@ function connect({ queue, lane }: LaneWorkerData): Promise<DeviceQueue> {
 /** Has replies say what the device's queue has done meanwhile. */
 function withWork(queue: DeviceQueue, send: Send): Send {
   if (!queue.takeWork) return send;
+  queue.takeWork(); // what made the lane ready is no op's
   return (reply) => send('endSeconds' in reply ? { ...reply, work: queue.takeWork?.() ?? null } : reply);
 }
 

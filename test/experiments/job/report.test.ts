@@ -42,10 +42,23 @@ describe('describeRun', () => {
   it('says how tokens were drawn, and which card computed', () => {
     const device = { name: 'some card', driver: '1.0', link: 'imported' as const, hasCopyQueue: true };
     const spec = { ...fakeRun().spec, sampling: { temperature: 0.8, topP: 0.9 } };
-    const record = buildRecord(fakeRun({ spec, result: fakeResult({ device }) }), 0);
+    const use = { busySeconds: 0.75, utilization: 0.75, kernelSeconds: { attention: 0.25, matmul: 0.5 } };
+    const drawn = { joules: 60, watts: 60 };
+    const measured = {
+      deviceUse: { compute: { prefill: use, decode: use }, copy: null },
+      devicePower: { source: 'nvml', prefill: drawn, decode: drawn } as const,
+    };
+    const record = buildRecord(fakeRun({ spec, result: fakeResult({ device, ...measured }) }), 0);
     const text = describeRun(record);
     expect(text).toMatch(/^drawn +temperature 0\.8, topP 0\.9$/m);
     expect(text).toMatch(/^computed by +some card, host memory imported$/m);
+    expect(text).toMatch(
+      /^compute queue +decode 75 % busy: matmul 50 %, attention 25 %; prefill 75 % busy: matmul 50 %, attention 25 %$/m,
+    );
+    expect(text).toMatch(/^copy queue +not measured: the card does not tell the time there$/m);
+    expect(text).toMatch(/^power +decode 60\.0 W, prefill 60\.0 W, 30\.0 J per new token \(nvml\)$/m);
+    const untold = describeRun(buildRecord(fakeRun({ result: fakeResult({ device }) }), 0));
+    expect(untold).toMatch(/^power +not read: neither NVML nor hwmon knows the card$/m);
   });
 });
 

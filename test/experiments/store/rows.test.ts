@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { buildRecord, columns, toRow, toRows } from '../../../experiments/src/store/index.js';
 import { fakePrediction, fakeRecord } from '../fake-records.js';
-import { fakeRun } from '../fake-run.js';
+import { fakeResult, fakeRun } from '../fake-run.js';
 
 describe('toRow', () => {
   const record = fakeRecord({
@@ -56,11 +56,20 @@ describe('toRow', () => {
   });
 
   it('has every column of the list, once', () => {
+    const use = { busySeconds: 0.5, utilization: 0.5, kernelSeconds: { matmul: 0.5 } };
+    const queue = { prefill: use, decode: use };
+    const drawn = { joules: 100, watts: 100 };
+    const result = fakeResult({
+      device: { name: 'a card', driver: 'one', link: 'imported', hasCopyQueue: true },
+      deviceUse: { compute: queue, copy: queue },
+      devicePower: { source: 'nvml', prefill: drawn, decode: drawn },
+    });
+    const ofCard = { ...record, result: buildRecord(fakeRun({ result }), 0).result } as typeof record;
     const names = columns.map(({ name }) => name);
     expect(new Set(names).size).toBe(names.length);
-    expect(Object.keys(toRow(record))).toEqual(expect.arrayContaining(names));
+    expect(Object.keys(toRow(ofCard))).toEqual(expect.arrayContaining(names));
     for (const { of, type } of columns)
-      expect(['DOUBLE', 'BIGINT'].includes(type)).toBe(typeof of(record) === 'number');
+      expect(['DOUBLE', 'BIGINT'].includes(type)).toBe(typeof of(ofCard) === 'number');
   });
 
   it('takes the experiment from the folder', () => {
