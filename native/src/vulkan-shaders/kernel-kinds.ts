@@ -20,6 +20,7 @@ const kinds: Readonly<Record<KernelName, KernelKind>> = {
   gather: 'rows',
   'scatter-add': 'rows',
   argmax: 'choice',
+  draw: 'choice',
   'starts-finite': 'choice',
 };
 

@@ -38,7 +38,7 @@ async function describe(output: Output, device: DeviceListing) {
   if (gpu) {
     const families = gpu.families.map(({ queues, does }) => `${queues} for ${does.join(', ')}`);
     output.say(
-      `  ${gpu.type}, driver ${gpu.driver}, Vulkan ${gpu.apiVersion}, memory ${formatBytes(gpu.memoryBytes)}`,
+      `  ${gpu.type}, driver ${gpu.driver}, Vulkan ${gpu.apiVersion}, memory ${formatBytes(gpu.memoryBytes)}${gpu.freeBytes === null ? '' : ` (${formatBytes(gpu.freeBytes)} free)`}`,
     );
     output.say(`  queues: ${families.join('; ')}`);
     output.say(`  uses ${gpu.features.join(', ')}`);
