@@ -94,7 +94,9 @@ export class VulkanLowering {
         list.zero(command.target, command.byteLength);
         break;
       case 'write':
-        list.copy(list.data(command.values), command.target, command.values.byteLength);
+        list.bring(command.values.length, command.target, (first, count) =>
+          command.values.subarray(first, first + count),
+        );
         break;
       default:
         this.#compute(list, command);
