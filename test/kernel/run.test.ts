@@ -6,7 +6,7 @@ import { type Notebook, parseNotebook } from '../../kernel/src/notebook/format.j
 import { runNotebook } from '../../kernel/src/notebook/run.js';
 import { requireFromKernel } from '../../kernel/src/packages.js';
 import { KernelSession } from '../../kernel/src/wire/session.js';
-import { type CliResult, type Disturbance, runCli } from '../experiments/cli.js';
+import { type CliResult, callCli, type Disturbance, runCli } from '../experiments/cli.js';
 import { type TestCell, writeNotebook } from './notebooks.js';
 
 let folder: string;
@@ -26,14 +26,14 @@ interface RunResult extends CliResult {
   readonly document: { readonly status: string; readonly cells: readonly { readonly status: string }[] };
 }
 
-/** Runs a notebook as a user would, and reads what was written. */
+/** Runs a notebook by the command, in a process of its own where that is asked for, and reads what was written. */
 async function runCells(
   cells: readonly (TestCell | string)[],
   flags: readonly string[] = [],
-  disturbance?: Disturbance,
+  run: (args: readonly string[]) => Promise<CliResult> = callCli,
 ): Promise<RunResult> {
   const path = await writeNotebook(folder, 'cells.ipynb', cells);
-  const result = await runCli(['notebook', 'run', path, '--json', ...flags], disturbance);
+  const result = await run(['notebook', 'run', path, '--json', ...flags]);
   const executed = parseNotebook(await readFile(join(folder, 'cells.executed.ipynb'), 'utf8'), 'executed');
   return { ...result, executed, document: JSON.parse(result.stdout) };
 }
@@ -60,15 +60,11 @@ const parameters: TestCell = {
 describe('notebook run', () => {
   it('runs all cells with the parameters, and writes what they were and how long they took', async () => {
     const cells = [{ text: '# Title' }, parameters, '[quick, sizes, name]', '  ', 'console.log(1); 2'];
-    const result = await runCells(cells, [
-      '-p',
-      'sizes=[3]',
-      '-p',
-      'name=b c',
-      '--quick',
-      '--html',
-      join(folder, 'page.html'),
-    ]);
+    const result = await runCells(
+      cells,
+      ['-p', 'sizes=[3]', '-p', 'name=b c', '--quick', '--html', join(folder, 'page.html')],
+      runCli,
+    );
     expect(result.stderr).toContain('cell 4 of 4: completed');
     expect(result.exitCode).toBe(0);
     expect(result.document).toMatchObject({ status: 'completed', failure: null });
@@ -110,12 +106,6 @@ describe('notebook run', () => {
     message: string,
   ])[] = [
     [
-      'has a type error',
-      'const x: number = "a";',
-      [],
-      "TypeScriptError: 1:7 - Type 'string' is not assignable to type 'number'.",
-    ],
-    [
       'ends the kernel',
       'process.kill(process.pid, "SIGKILL"); while (true);',
       [],
@@ -149,6 +139,7 @@ describe('notebook run', () => {
   );
 
   it.each([
+    ['has a type error', 'const x: number = "a";', "1:7 - Type 'string' is not assignable to type 'number'."],
     ['imports what is not there', 'import "a"; import b from "missing";', "Cannot find module 'missing'"],
   ])('says so when a cell %s, and saves the cells before it', async (_what, code, message) => {
     const path = await writeNotebook(folder, 'wrong-code.ipynb', ['"before"', code, '"after"']);
@@ -167,11 +158,13 @@ describe('notebook run', () => {
   });
 
   it('saves what was executed when it is interrupted, and ends with exit code 130', async () => {
-    const result = await runCells(['"before"', 'await new Promise(() => setInterval(() => {}, 1000))'], [], {
+    const interruption: Disturbance = {
       onStderr: 'cell 1 of 2: completed',
       delayMs: 200,
       do: (kill) => kill('SIGINT'),
-    });
+    };
+    const cells = ['"before"', 'await new Promise(() => setInterval(() => {}, 1000))'];
+    const result = await runCells(cells, [], (args) => runCli(args, interruption));
     expect(result.exitCode).toBe(130);
     expect(result.stderr).toContain('interrupted');
     expect(outputsOf(result)).toEqual([['before'], ['Interrupted: the run was interrupted']]);
@@ -343,7 +336,7 @@ describe('what cannot be run', () => {
   it.each(cases)('%s %j', async (text, flags, exitCode, message) => {
     const path = join(folder, 'wrong.ipynb');
     await writeFile(path, text);
-    const result = await runCli(['notebook', 'run', path, ...flags]);
+    const result = await callCli(['notebook', 'run', path, ...flags]);
     expect(result.stderr).toContain(message);
     expect(result).toMatchObject({ exitCode, stdout: '' });
     expect(await readdir(folder)).not.toContain('wrong.executed.ipynb');
@@ -355,7 +348,7 @@ describe('what cannot be run', () => {
     ]);
     await writeFile(join(folder, 'file'), '');
     for (const place of [join(folder, 'file', 'x'), '/dev/full', '/proc/x', folder]) {
-      const { exitCode, stderr } = await runCli(['notebook', 'run', path, flag, place]);
+      const { exitCode, stderr } = await callCli(['notebook', 'run', path, flag, place]);
       expect(stderr).toMatch(
         /^specoffload: cannot write [^\n]+; name a file in a folder that can be written\n$/,
       );
@@ -366,7 +359,7 @@ describe('what cannot be run', () => {
 
   it('a page where a notebook is', async () => {
     const path = await writeNotebook(folder, 'both.ipynb', ['1']);
-    const { exitCode, stderr } = await runCli(['notebook', 'run', path, '--html', path]);
+    const { exitCode, stderr } = await callCli(['notebook', 'run', path, '--html', path]);
     expect(stderr).toContain('invalid --html: the notebook itself; name another file');
     expect(exitCode).toBe(2);
   });
