@@ -57,6 +57,7 @@ describe.each(computedNames)('%s', (name) => {
   // One of each manner of layer: dense, with experts, with norms behind, with stacked experts and biases.
   if (!['mistral-window', 'mixtral', 'gemma3', 'gpt-oss'].includes(name)) return;
   it.each<[StrategyName, PolicyInput]>([
+    ['none', { ...streamed, projections: 'host', microBatch: 2 }],
     ['flexgen', { ...streamed, microBatch: 1, prefillBatch: 1, prefetchDepth: 0 }],
     ['fiddler', { pinnedLayers: 1, keptLayers: 1, hostExpertRows: 1000, microBatch: 2 }],
   ])('%s with %o does too', async (strategy, policy) => {
@@ -89,6 +90,7 @@ describe('mixtral, whatever the policy', () => {
     ['none', { ...streamed, prefillAttention: 'device', prefillBatch: 1 }],
     ['none', { ...streamed, attention: 'device', prefillAttention: 'host', microBatch: 2 }],
     ['none', { ...streamed, streaming: 'on-demand', microBatch: 1, prefillBatch: 1 }],
+    ['none', { pinnedLayers: 1, keptLayers: 1, projections: 'host', streaming: 'on-demand', microBatch: 1 }],
     ['none', { ...streamed, experts: 'routed', hostExpertRows: 10, batches: 2, microBatch: 1 }],
     ['none', { ...streamed, prefetchDepth: 0, attentionWeights: 'resident', microBatch: 1, prefillBatch: 1 }],
   ])('%s with %o', async (strategy, policy) => {
@@ -104,13 +106,25 @@ describe('mixtral, whatever the policy', () => {
     ['serial', hostile, { ...streamed, experts: 'routed', hostExpertRows: 10, draftCache: 'recompute' }],
     ['serial', hostile, { ...streamed, streaming: 'on-demand', candidates: 16, prefetchDepth: 0 }],
     ['serial', hostile, { ...streamed, speculation: 'ahead', candidates: 3 }],
+    ['serial', 'mixtral', { ...streamed, draftCache: 'window', draftWindow: 500, candidates: 3 }],
     ['serial', 'mixtral', { ...streamed, speculation: 'ahead', candidates: 3, draftBatch: 2 }],
     ['serial', 'mixtral', { ...streamed, speculation: 'ahead', candidates: 16, draftCache: 'recompute' }],
     ['specoffload', hostile, { ...streamed, attention: 'device', candidates: 3 }],
     ['specoffload', hostile, { ...streamed, attention: 'device', cache: 'device', microBatch: 1 }],
     ['specoffload', hostile, { ...streamed, experts: 'routed', hostExpertRows: 2, prefillBatch: 1 }],
     ['specoffload', 'mixtral', { ...streamed, prefillAttention: 'device', prefetchDepth: 0 }],
+    [
+      'specoffload',
+      hostile,
+      { ...streamed, projections: 'host', experts: 'routed', hostExpertRows: 2, prefillAttention: 'device' },
+    ],
     ['specoffload', 'mixtral', { ...streamed, streaming: 'on-demand', attentionWeights: 'resident' }],
+    ['specoffload', hostile, { ...streamed, draftPlacement: 'after-prefill', decodeBatch: 1, candidates: 2 }],
+    [
+      'serial',
+      'mixtral',
+      { ...streamed, draftPlacement: 'after-prefill', prefillBatch: 1, prefetchDepth: 0 },
+    ],
   ])('%s with draft %s and %o', async (strategy, draftName, policy) => {
     const draft = await openCheckpoint(goldenDirectory(draftName));
     const { acceptance } = await expectGolden('mixtral', strategy, policy, { draft });
@@ -475,14 +489,7 @@ describe('a run', () => {
   it.each<[StrategyName, PolicyInput, string]>([
     ['hetegen', {}, 'invalid hostShare: 0.2; only the virtual machine does that, expected 0 for'],
     ['apex', {}, 'invalid attention: split; only the virtual machine does that, expected host or device for'],
-    ['none', { projections: 'host' }, 'invalid projections: host; only the virtual machine does that'],
     ['none', { refill: 'yes' }, 'invalid refill: yes; only the virtual machine does that'],
-    ['serial', { draftCache: 'window' }, 'invalid draftCache: window; only the virtual machine does that'],
-    [
-      'serial',
-      { draftPlacement: 'after-prefill' },
-      'invalid draftPlacement: after-prefill; only the virtual',
-    ],
   ])('of %s with %o is refused, before any memory is planned', async (strategy, policy, message) => {
     const tooSmall = { machine: { deviceBytes: 1, hostBytes: 1 } };
     const refusal = await run(strategy, policy, tooSmall).catch((error: Error) => error);

@@ -54,7 +54,9 @@ export function drawPolicy(random: Random, strategy: StrategyName, numPrompts: n
       : {
           draftBatch: maybe(integer(random, Math.ceil(numPrompts / 4), numPrompts)),
           candidates: maybe(pick(random, [1, 2, 3, 5, 8, 16])),
-          draftCache: maybe(pick(random, ['recompute', 'resident'] as const)),
+          draftCache: maybe(pick(random, ['recompute', 'resident', 'window'] as const)),
+          draftWindow: maybe(integer(random, 1, 20)),
+          draftPlacement: maybe(pick(random, ['start', 'after-prefill'] as const)),
         }),
   };
   return Object.fromEntries(Object.entries(drawn).filter(([, value]) => value !== undefined));
@@ -68,6 +70,7 @@ export function drawPlaces(random: Random, numPrompts: number): PolicyInput {
   const experts = pick(random, ['all', 'routed', 'routed'] as const);
   return {
     ...{ attention, prefillAttention, experts },
+    projections: pick(random, ['host', 'device'] as const),
     cache: isOnDevice ? pick(random, ['host', 'device'] as const) : 'host',
     hostExpertRows: experts === 'routed' ? pick(random, [0, 1, 2, 10, 1000]) : 0,
     streaming: pick(random, ['ahead', 'on-demand'] as const),

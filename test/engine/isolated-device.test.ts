@@ -55,6 +55,9 @@ describe.each(ownMemory)('on $title', ({ choice, skipped }) => {
     ['specoffload', 'dense', { ...streamed, candidates: 4 }],
     ['specoffload', 'target', { pinnedLayers: 1, keptLayers: 1, candidates: 4, prefetchDepth: 1 }],
     ['serial', 'dense', { ...streamed, speculation: 'ahead', candidates: 3 }],
+    ['serial', 'target', { ...streamed, draftPlacement: 'after-prefill', decodeBatch: 2, candidates: 3 }],
+    ['specoffload', 'target', { ...streamed, draftCache: 'window', draftWindow: 7, candidates: 3 }],
+    ['none', null, { ...streamed, projections: 'host', microBatch: 2 }],
     ['accelerate', null, {}],
     ['deepspeed', null, { ...streamed, experts: 'routed', microBatch: 2 }],
     ['flexgen', null, { ...streamed, microBatch: 1, prefetchDepth: 3, prefillBatch: 2 }],
@@ -93,6 +96,7 @@ it.each<[string, StrategyName, boolean, PolicyInput]>([
   ['gemma3', 'specoffload', true, { ...streamed, candidates: 3 }],
   ['gpt-oss', 'fiddler', false, { ...streamed, hostExpertRows: 3 }],
   ['gpt-oss', 'flexgen', true, { ...streamed, speculation: 'serial', candidates: 2, microBatch: 1 }],
+  ['gpt-oss', 'specoffload', true, { ...streamed, projections: 'host', candidates: 3 }],
   ['gpt-oss', 'none', false, { attention: 'device', prefillAttention: 'device', cache: 'device' }],
 ])('%s: %s, itself as the draft %s, with %o', async (name, strategy, speculates, policy) => {
   const [model, draft] = [

@@ -269,16 +269,19 @@ describe('regions', () => {
     Object.values(regions ?? {}).filter((region: Region | null) => region !== null);
 
   const regionsOf = (
-    { embedding, kept, frames, kvCache, rope, hostExperts, ...rest }: ModelPlacement,
+    { embedding, kept, frames, kvCache, rope, hostScratch, ...rest }: ModelPlacement,
     cache: 'host' | 'device',
   ) => ({
     host: [
-      ...[embedding, ...kept.values(), ...listed(hostExperts), ...tables(rope.host)],
-      ...frames.flatMap((frame) => [...listed(frame.host), ...listed(frame.hostExperts)]),
+      ...[embedding, ...kept.values(), ...listed(hostScratch), ...tables(rope.host)],
+      ...new Set(
+        frames.flatMap(({ host, hostExperts, hostLayer }) => [host, hostExperts, hostLayer].flatMap(listed)),
+      ),
       ...(cache === 'host' ? kvCache : []),
     ],
     device: [
-      ...[rest.head, ...rest.pinned.values(), ...Object.values(rest.scratch)],
+      ...[rest.head, ...rest.pinned.values()],
+      ...new Set(frames.flatMap(({ scratch }) => Object.values(scratch))),
       ...[...frames.flatMap(({ hidden, normed }) => [...hidden, normed]), ...tables(rope.device)],
       ...(cache === 'device' ? kvCache : []),
     ],
@@ -292,6 +295,7 @@ describe('regions', () => {
     { keptLayers: 2, experts: 'routed', hostExpertRows: 3, attention: 'device', prefillAttention: 'device' },
     { attention: 'device', cache: 'device', streaming: 'on-demand', attentionWeights: 'resident' },
     { prefillAttention: 'device', prefetchDepth: 0, pinnedLayers: 1 },
+    { projections: 'host', pinnedLayers: 1, keptLayers: 2, experts: 'routed', hostExpertRows: 3 },
   ])('of a pool do not overlap, start on blocks and fit into it, %o', (input) => {
     const made = plan('specoffload', input, plenty);
     const { pools: planned, slots, cacheSlots, target: large, draft: small } = made;
@@ -325,6 +329,40 @@ describe('regions', () => {
     expect(draftRegions.host, 'all of the draft but its embedding is on the device').toEqual([
       small!.embedding,
     ]);
+  });
+
+  it.each<PolicyInput>([
+    { pinnedLayers: 0 },
+    { pinnedLayers: 0, decodeBatch: 1, attention: 'device', candidates: 1 },
+    { pinnedLayers: 1, keptLayers: 1, experts: 'routed', hostExpertRows: 2, draftCache: 'recompute' },
+  ])('of a draft that comes after prefill lie where only prefill has anything, %o', (input) => {
+    const late = plan('specoffload', { ...input, draftPlacement: 'after-prefill' }, plenty);
+    const early = plan('specoffload', input, plenty);
+    const { target: large, draft: small, pools: planned, slots, cacheSlots } = late;
+    const { frames, firstDecodeFrame } = large;
+    const always = [
+      ...[large.head, ...large.pinned.values(), ...slots.device!.attention.regions],
+      ...slots.device!.expert.regions,
+    ];
+    const ofFrames = (some: typeof frames) =>
+      regionsOf({ ...large, frames: some, pinned: new Map() }, 'host').device;
+    const phases = [
+      [...always, ...ofFrames(frames.slice(0, firstDecodeFrame)), ...(cacheSlots?.regions ?? [])],
+      [
+        ...[...always, ...ofFrames(frames.slice(firstDecodeFrame)), ...regionsOf(small!, 'device').device],
+        ...(input.attention === 'device' ? cacheSlots!.regions : []),
+      ],
+    ];
+    for (const regions of phases) {
+      const sorted = [...new Set(regions)].sort((a, b) => a.byteOffset - b.byteOffset);
+      for (const [i, { byteOffset, byteLength }] of sorted.entries())
+        expect(byteOffset + byteLength).toBeLessThanOrEqual(
+          sorted[i + 1]?.byteOffset ?? planned.device.allocatedBytes,
+        );
+    }
+    const labelled = planned.device.byLabel.reduce((sum, [, bytes]) => sum + bytes, 0);
+    expect(labelled).toBe(planned.device.totalBytes);
+    expect(planned.device.totalBytes).toBeLessThan(early.pools.device.totalBytes);
   });
 
   it('hold the caches that the sequences need', () => {

@@ -120,11 +120,16 @@ it('proposes what the draft alone would write, whatever it keeps of its cache af
   const prompts = drawPrompts(random, 5, 12, config.vocabSize);
   const drawn: Case = { target, draft, weights: draftWeights, prompts, maxNewTokens };
   for (const strategy of ['serial', 'specoffload'] as const)
-    for (const draftCache of ['resident', 'recompute'] as const) {
-      const policy = { candidates, draftCache, draftBatch: 2, pinnedLayers: 0, keptLayers: 0 };
+    for (const draftCache of ['resident', 'recompute', 'window'] as const) {
+      const draftWindow = draftCache === 'window' ? 5 : 64;
+      const policy = { candidates, draftCache, draftWindow, draftBatch: 2, pinnedLayers: 0, keptLayers: 0 };
       const { sequences, acceptance } = await runWithin(drawn, strategy, policy);
       const expected = sequences.map(({ ids }, index) =>
-        countAcceptance(draftWeights, prompts[index], ids, candidates, maxNewTokens).report(),
+        countAcceptance(draftWeights, prompts[index], ids, {
+          candidates,
+          maxNewTokens,
+          draftWindow,
+        }).report(),
       );
       const sum = (field: 'proposed' | 'accepted') =>
         expected.reduce((total, report) => total + (report?.[field] ?? 0), 0);
@@ -274,6 +279,7 @@ function assertNoPadding(
   const verifications = acceptance ? Math.round(decoded / acceptance.tokensPerRound) : decoded;
   const prefilled = prompts.flat().length;
   const fed = prefilled + verifications + (acceptance?.proposed ?? 0);
+  // Where the host projects, hidden states are read for it and come back.
   const onHost =
     (policy.prefillAttention === 'host' ? prefilled : 0) +
     (policy.attention === 'host' ? fed - prefilled : 0);
@@ -331,19 +337,22 @@ function count(
 
 /**
  * Verification as in a textbook, one sequence at a time: the draft, from nothing, continues what the target has
- * written so far, and of that stands what the target writes next. Counts by candidate position.
+ * written so far, or the latest of it, and of that stands what the target writes next. Counts by candidate position.
  */
 function countAcceptance(
   draft: ReferenceWeights,
   prompt: readonly number[],
   ids: readonly number[],
-  candidates: number,
-  maxNewTokens: number,
+  {
+    candidates,
+    maxNewTokens,
+    draftWindow,
+  }: Readonly<Record<'candidates' | 'maxNewTokens' | 'draftWindow', number>>,
 ): AcceptanceCounter {
   const counter = new AcceptanceCounter();
   for (let written = 1; written < ids.length; ) {
     const wanted = Math.min(candidates, maxNewTokens - written - 1);
-    const known = [...prompt, ...ids.slice(0, written)];
+    const known = [...prompt, ...ids.slice(0, written)].slice(-draftWindow);
     const proposal = wanted === 0 ? [] : referenceGreedy(draft, known, wanted).ids;
     let accepted = 0;
     while (accepted < proposal.length && proposal[accepted] === ids[written + accepted]) accepted += 1;

@@ -210,7 +210,7 @@ describe('a run', () => {
 
   it('with a resident draft cache feeds the draft every token once; recomputing feeds whole contexts', async () => {
     const draftRows = async (draftCache: PolicyInput['draftCache']) => {
-      const result = await run('serial', { draftCache, candidates: 2 });
+      const result = await run('serial', { draftCache, candidates: 2, draftWindow: 4 });
       return { rows: spansOf(result, 'draft').reduce((sum, { rows }) => sum + rows, 0), result };
     };
     const resident = await draftRows('resident');
@@ -218,6 +218,9 @@ describe('a run', () => {
     expect(recompute.result.outputDigest).toBe(resident.result.outputDigest);
     expect(recompute.rows).toBeGreaterThan(3 * promptRows);
     expect(resident.rows).toBeLessThan(3 * promptRows);
+    const window = await draftRows('window');
+    expect(window.result.outputDigest).toBe(resident.result.outputDigest);
+    expect(window.rows, 'of each round no more than the window').toBeLessThan(recompute.rows);
   });
 
   it('without speculation costs one pass per token, and a perfect draft saves the passes of what it proposes', async () => {

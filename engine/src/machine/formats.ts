@@ -62,6 +62,11 @@ export const vulkanFormats: Formats = {
   largestPieceBytes: 2 ** 31,
 };
 
+/** Whether memory is only imagined, as that of machines which run other software: what computing takes is not planned there. */
+export function isImagined({ largestPieceBytes }: Formats): boolean {
+  return largestPieceBytes === Number.POSITIVE_INFINITY;
+}
+
 interface Stored {
   readonly dtype: WeightDtype;
   /** Where its values do not simply lie one behind the other. */

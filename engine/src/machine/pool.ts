@@ -110,7 +110,19 @@ export class PoolLayout {
     const firstBytes = this.totalBytes;
     this.#restore(start);
     placeSecond();
-    if (this.totalBytes < firstBytes) this.#restore(first);
+    const second = this.#mark();
+    const isFirstLarger = this.totalBytes < firstBytes;
+    if (isFirstLarger) this.#restore(first);
+    this.#makeRoom(isFirstLarger ? second : first);
+  }
+
+  /** Real memory is taken once for a whole run: it has to reach as far as either plan does. */
+  #makeRoom({ allocated, gaps }: Mark): void {
+    if (this.#bankBytes === Number.POSITIVE_INFINITY || allocated <= this.#allocatedBytes) return;
+    const before = this.totalBytes;
+    this.#allocatedBytes = allocated;
+    this.#gaps = gaps;
+    this.#count('room for what comes later', this.totalBytes - before);
   }
 
   #mark(): Mark {

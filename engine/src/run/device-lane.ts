@@ -1,7 +1,7 @@
 /** The device lane: everything that is computed on the device. */
 
 import type { Command, DeviceQueue } from '../machine/device.js';
-import type { Execute } from './lane.js';
+import { type Execute, outcomeOf } from './lane.js';
 import type { LaneWorkerData, WorkerModel } from './lane-protocol.js';
 import { LayerKernels } from './layer-kernels.js';
 import { rehearse } from './rehearsal.js';
@@ -9,12 +9,13 @@ import { rotationTables } from './rotation-tables.js';
 
 export async function createDeviceLane(data: LaneWorkerData, queue: DeviceQueue): Promise<Execute> {
   const models = data.draft ? [data.target, data.draft] : [data.target];
+  const present = data.draft && !data.isDraftLate ? models : [data.target];
   await queue.prepare(models.flatMap(rehearse));
   await queue.submit([
     ...data.landing.map(
       ({ byteOffset: target, byteLength }): Command => ({ kind: 'zero', target, byteLength }),
     ),
-    ...models.flatMap(writeRotations),
+    ...present.flatMap(writeRotations),
   ]);
   const target = new LayerKernels(queue, data.target);
   const draft = data.draft && new LayerKernels(queue, data.draft);
@@ -28,6 +29,10 @@ export async function createDeviceLane(data: LaneWorkerData, queue: DeviceQueue)
         return target.mix(op, op.weights, op.wantsRouting);
       case 'device-attention':
         return target.attend(op);
+      case 'read-hidden':
+        return target.readHidden(op);
+      case 'adopt':
+        return target.adopt(op);
       case 'expert':
         return target.expert(op.frame, op.layer, op.expert, op.weights);
       case 'merge':
@@ -36,6 +41,9 @@ export async function createDeviceLane(data: LaneWorkerData, queue: DeviceQueue)
         return target.head(op);
       case 'draft':
         if (draft) return draft.draftStep(op, giveWay);
+        break;
+      case 'write-rotations':
+        if (data.draft) return outcomeOf(await queue.submit(writeRotations(data.draft)));
     }
     throw new Error(`the device lane cannot ${op.kind}`);
   };

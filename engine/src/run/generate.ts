@@ -60,7 +60,7 @@ export async function generate(options: GenerateOptions): Promise<Generated> {
     await session.prefill(batches);
     const decodeStart = machine.now();
     options.onPhase?.('decode');
-    if (policy.draftPlacement === 'after-prefill') await session.bringDraft();
+    await session.bringDraft();
     await prepared.decode(session.rounds(batches));
     windows.prefill.push({ startSeconds: prefillStart, endSeconds: decodeStart });
     windows.decode.push({ startSeconds: decodeStart, endSeconds: machine.now() });

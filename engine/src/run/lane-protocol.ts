@@ -33,12 +33,14 @@ export interface LaneWorkerData {
   readonly caps: Caps;
   readonly target: WorkerModel;
   readonly draft: WorkerModel | null;
+  /** The draft's memory belongs to something else at first. */
+  readonly isDraftLate: boolean;
 }
 
 /** The part of a placement that workers need; checkpoints stay with the main thread. */
 export type WorkerModel = Pick<
   ModelPlacement,
-  'formats' | 'frames' | 'scratch' | 'hostExperts' | 'hostSinks' | 'kvCache' | 'rope' | 'numPositions'
+  'formats' | 'frames' | 'hostScratch' | 'hostSinks' | 'kvCache' | 'rope' | 'numPositions'
 > & {
   readonly role: ModelRole;
   readonly spec: ModelSpec;

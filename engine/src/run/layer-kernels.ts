@@ -11,13 +11,14 @@ import {
   type ExpertWeights,
   stretch,
 } from '../machine/device.js';
-import type { Region } from '../machine/pool.js';
 import { keyWidth, queryWidth } from '../model/spec.js';
 import { headChunkRows } from '../schedule/memory-plan.js';
 import type {
+  AdoptOp,
   DeviceAttentionOp,
   DraftOp,
   DraftResult,
+  ExpertRows,
   HeadOp,
   HeadResult,
   MixResult,
@@ -27,16 +28,10 @@ import { joined } from './joined.js';
 import { type Outcome, outcomeOf } from './lane.js';
 import type { WorkerModel } from './lane-protocol.js';
 import type { GiveWay } from './lane-queue.js';
+import { copy, type FramePart, LayerCommands } from './layer-commands.js';
 import { NotFiniteError } from './not-finite.js';
-import { chooseExperts, type ExpertRows, everyRow, inChunks } from './routing.js';
+import { everyRow, inChunks, routeRows } from './routing.js';
 import { Window } from './window.js';
-
-/** A frame's rows on their way through a layer. */
-export interface FramePart {
-  readonly frame: number;
-  readonly layer: number;
-  readonly rows: number;
-}
 
 /** What `mix` found out about a frame's rows and the experts and the head need. */
 interface FrameState {
@@ -47,11 +42,13 @@ interface FrameState {
 export class LayerKernels {
   readonly #queue: DeviceQueue;
   readonly #model: WorkerModel;
+  readonly #commands: LayerCommands;
   readonly #frames: readonly FrameState[];
 
   constructor(queue: DeviceQueue, model: WorkerModel) {
     this.#queue = queue;
     this.#model = model;
+    this.#commands = new LayerCommands(model);
     const rowBytes = model.spec.hiddenSize * model.formats.activationElementBytes;
     this.#frames = model.frames.map(({ normed }) => ({
       expertRows: [],
@@ -61,20 +58,22 @@ export class LayerKernels {
 
   /** Starts a frame: its rows' embeddings become the hidden state of layer 0. */
   async embed(frame: number, ids: Int32Array): Promise<Outcome<null>> {
-    return outcomeOf(await this.#queue.submit([this.#embedding(frame, ids)]));
+    this.#frames[frame].routerMargins.fill(Number.POSITIVE_INFINITY);
+    return outcomeOf(await this.#queue.submit([this.#commands.embedding(frame, ids)]));
   }
 
   /** Norm and projections, which go to the frame's host buffers. */
   async project(part: FramePart, weights: AttentionWeights): Promise<Outcome<null>> {
-    const { scratch, spec } = this.#model;
+    const { spec, frames } = this.#model;
+    const { scratch } = frames[part.frame];
     const { attention } = spec.layers[part.layer];
     const { rows } = part;
-    const host = this.#hostBuffers(part.frame);
+    const host = this.#commands.hostBuffers(part.frame);
     const numQueries = rows * queryWidth(attention);
     const numKeys = rows * keyWidth(attention);
     return outcomeOf(
       await this.#queue.submit([
-        this.#projections(part, weights),
+        this.#commands.projections(part, weights),
         copy('read-back', host.q, scratch.q, numQueries),
         copy('read-back', host.k, scratch.k, numKeys),
         copy('read-back', host.v, scratch.v, numKeys),
@@ -84,10 +83,11 @@ export class LayerKernels {
 
   /** What follows the host's attention: brings its output, then as {@link attend} goes on. */
   mix(part: FramePart, weights: AttentionWeights, wantsRouting: boolean): Promise<Outcome<MixResult>> {
-    const { scratch, spec } = this.#model;
+    const { spec, frames } = this.#model;
+    const { scratch } = frames[part.frame];
     const count = part.rows * queryWidth(spec.layers[part.layer].attention);
-    const upload = copy('upload', this.#hostBuffers(part.frame).out, scratch.attention, count);
-    return this.#route(part, [upload, ...this.#mixing(part, weights, wantsRouting)], wantsRouting);
+    const upload = copy('upload', this.#commands.hostBuffers(part.frame).out, scratch.attention, count);
+    return this.#route(part, [upload, ...this.#commands.mixing(part, weights, wantsRouting)], wantsRouting);
   }
 
   /**
@@ -95,19 +95,43 @@ export class LayerKernels {
    * `wantsRouting` the normed rows go to the frame's host buffer, and which rows chose each expert is returned too.
    */
   attend(op: DeviceAttentionOp): Promise<Outcome<MixResult>> {
-    return this.#route(op, this.#attending(op), op.wantsRouting);
+    return this.#route(op, this.#commands.attending(op), op.wantsRouting);
+  }
+
+  /** Brings hidden states to the host, whose attention is all computed there. */
+  async readHidden({ frame, layer, rows }: FramePart): Promise<Outcome<null>> {
+    const { x } = this.#commands.hostLayer(frame);
+    const count = rows * this.#model.spec.hiddenSize;
+    const hidden = { byteOffset: this.#commands.hidden(frame, layer) };
+    return outcomeOf(await this.#queue.submit([copy('read-back', x, hidden, count)]));
+  }
+
+  /** What follows it: brings what the host has made of them, and remembers what its router chose. */
+  async adopt({ frame, layer, rows, found }: AdoptOp): Promise<Outcome<null>> {
+    const { y, normed } = this.#commands.hostLayer(frame);
+    const count = rows * this.#model.spec.hiddenSize;
+    const hidden = { byteOffset: this.#commands.hidden(frame, layer + 1) };
+    const completion = await this.#queue.submit([
+      copy('upload', y, hidden, count),
+      copy('upload', normed, this.#model.frames[frame].normed, count),
+    ]);
+    const state = this.#frames[frame];
+    state.expertRows = found.chosen;
+    for (const [row, margin] of found.routerMargins.entries())
+      state.routerMargins[row] = Math.min(state.routerMargins[row], margin);
+    return outcomeOf(completion);
   }
 
   /** Adds one expert's output to the rows that chose it. */
   async expert(frame: number, layer: number, expert: number, weights: ExpertWeights): Promise<Outcome<null>> {
     const rows = this.#frames[frame].expertRows[expert];
-    return outcomeOf(await this.#queue.submit(this.#feedingForward(frame, layer, rows, weights)));
+    return outcomeOf(await this.#queue.submit(this.#commands.feedingForward(frame, layer, rows, weights)));
   }
 
   /** Brings what the host has computed of one expert, and adds it to the rows that chose it. */
   async merge(frame: number, layer: number, expert: number): Promise<Outcome<null>> {
-    const { scratch, frames, spec } = this.#model;
-    const { hostExperts } = frames[frame];
+    const { frames, spec } = this.#model;
+    const { scratch, hostExperts } = frames[frame];
     if (!hostExperts) throw new Error('a frame without host buffers has nothing to merge');
     const commands: Command[] = [];
     let host = hostExperts.out.byteOffset;
@@ -115,7 +139,7 @@ export class LayerKernels {
       const count = chunk.indices.length * spec.hiddenSize;
       commands.push(
         { kind: 'upload', host, device: scratch.ffnOut.byteOffset, stretches: stretch(count) },
-        this.#addition(frame, layer, chunk),
+        this.#commands.addition(frame, layer, chunk),
       );
       host += f32.bytes(count);
     }
@@ -125,9 +149,10 @@ export class LayerKernels {
   /** The target's choice after each of the given rows. */
   async head(op: Omit<HeadOp, 'kind'>, fromAll = false): Promise<Outcome<HeadResult>> {
     const { frame, rowIndices, wantsLogits, draws } = op;
-    const { scratch, head, spec, role } = this.#model;
+    const { frames, head, spec, role } = this.#model;
+    const { scratch } = frames[frame];
     const [x, out] = [scratch.headIn.byteOffset, scratch.logits.byteOffset];
-    const source = this.#hidden(frame, spec.layers.length);
+    const source = this.#commands.hidden(frame, spec.layers.length);
     const commands: Command[] = [];
     for (let start = 0; start < rowIndices.length; start += headChunkRows) {
       const indices = rowIndices.slice(start, start + headChunkRows);
@@ -192,8 +217,8 @@ export class LayerKernels {
   #draftLayerAtOnce(layer: number, op: DraftOp): Promise<unknown> {
     const attention = this.#draftAttention(layer, op);
     const [expert] = this.#model.layers[layer].experts;
-    const feedForward = this.#feedingForward(0, layer, everyRow(attention.rows), expert);
-    return this.#route(attention, [...this.#attending(attention), ...feedForward], false);
+    const feedForward = this.#commands.feedingForward(0, layer, everyRow(attention.rows), expert);
+    return this.#route(attention, [...this.#commands.attending(attention), ...feedForward], false);
   }
 
   async #draftLayerInPieces(layer: number, op: DraftOp, giveWay: GiveWay): Promise<void> {
@@ -221,7 +246,6 @@ export class LayerKernels {
     commands: readonly Command[],
     wantsRouting: boolean,
   ): Promise<Outcome<MixResult>> {
-    const { numExperts, expertsPerToken, router } = this.#model.spec.layers[layer].ffn;
     const completion = await this.#queue.submit(commands);
     const [areFinite] = completion.areFinite;
     const [scores] = completion.values;
@@ -229,117 +253,13 @@ export class LayerKernels {
     if (scores && !scores.every(Number.isFinite)) throw this.#notFinite(layer, 'router scores');
     const state = this.#frames[frame];
     const margins = state.routerMargins.subarray(0, rows);
-    state.expertRows =
-      scores && router
-        ? chooseExperts(scores, numExperts, expertsPerToken, router.weights, margins)
-        : [everyRow(rows)];
-    const expertRows = state.expertRows.map(({ indices }) => indices);
-    const rowsPerExpert = expertRows.map(({ length }) => length);
+    const { ffn } = this.#model.spec.layers[layer];
+    const { chosen, expertRows, rowsPerExpert } = routeRows(ffn, scores, margins);
+    state.expertRows = chosen;
     return outcomeOf(completion, wantsRouting ? { rowsPerExpert, expertRows } : { rowsPerExpert });
-  }
-
-  #attending(op: DeviceAttentionOp): Command[] {
-    const { weights, wantsRouting } = op;
-    return [this.#projections(op, weights), this.#attention(op), ...this.#mixing(op, weights, wantsRouting)];
-  }
-
-  #feedingForward(frame: number, layer: number, expertRows: ExpertRows, weights: ExpertWeights): Command[] {
-    const { scratch, frames, spec, role } = this.#model;
-    const [x, out] = [scratch.gathered.byteOffset, scratch.ffnOut.byteOffset];
-    const commands: Command[] = [];
-    for (const chunk of inChunks(expertRows)) {
-      const { indices } = chunk;
-      commands.push(
-        {
-          ...{ kind: 'gather', source: frames[frame].normed.byteOffset, indices },
-          ...{ width: spec.hiddenSize, target: x },
-        },
-        { kind: 'feed-forward', model: role, layer, x, rows: indices.length, weights, out },
-        this.#addition(frame, layer, chunk),
-      );
-    }
-    return commands;
-  }
-
-  #embedding(frame: number, ids: Int32Array): Command {
-    const { embedding, frames, role } = this.#model;
-    this.#frames[frame].routerMargins.fill(Number.POSITIVE_INFINITY);
-    return {
-      ...{ kind: 'embed', model: role, ...embedding, ids },
-      target: frames[frame].hidden[0].byteOffset,
-    };
-  }
-
-  /** q, k and v of a frame's rows, to scratch. */
-  #projections({ frame, layer, rows }: FramePart, weights: AttentionWeights): Command {
-    const { scratch, role } = this.#model;
-    return {
-      ...{ kind: 'project', model: role, layer, x: this.#hidden(frame, layer), rows, weights },
-      ...{ q: scratch.q.byteOffset, k: scratch.k.byteOffset, v: scratch.v.byteOffset },
-    };
-  }
-
-  /** Attention of the projected rows in scratch; its output stays there too. */
-  #attention({ layer, rows, weights, cache, cacheElements, sequences }: DeviceAttentionOp): Command {
-    const { scratch, rope, numPositions, role } = this.#model;
-    const rotation = rope.device?.[layer];
-    if (!rotation) throw new Error('attention on the device needs rotation tables there');
-    return {
-      ...{ kind: 'attend', model: role, layer, rows, cache, cacheElements, sequences, numPositions },
-      ...{ q: scratch.q.byteOffset, k: scratch.k.byteOffset, v: scratch.v.byteOffset },
-      out: scratch.attention.byteOffset,
-      ...{ ropeCos: rotation.cos.byteOffset, ropeSin: rotation.sin.byteOffset },
-      sinks: weights.sinks ?? null,
-    };
-  }
-
-  /** From the attention's output in scratch to normed rows, and what the host has to know of them. */
-  #mixing({ frame, layer, rows }: FramePart, weights: AttentionWeights, wantsRouting: boolean): Command[] {
-    const { scratch, frames, spec, role } = this.#model;
-    const { normed, hostExperts } = frames[frame];
-    const [x, y] = [this.#hidden(frame, layer), this.#hidden(frame, layer + 1)];
-    const router = scratch.router.byteOffset;
-    const commands: Command[] = [
-      {
-        ...{ kind: 'mix', model: role, layer, attention: scratch.attention.byteOffset, x, rows, weights },
-        ...{ y, normed: normed.byteOffset, router },
-      },
-      // One value stands for its row: a product with o and a norm have spread whatever is not finite over all of it.
-      { kind: 'starts-finite', source: y, rows, width: spec.hiddenSize },
-    ];
-    const { numExperts } = spec.layers[layer].ffn;
-    if (numExperts > 1) commands.push({ kind: 'read', source: router, count: rows * numExperts });
-    if (!wantsRouting) return commands;
-    if (!hostExperts) throw new Error('a frame without host buffers has nowhere to read back to');
-    return [...commands, copy('read-back', hostExperts.normed, normed, rows * spec.hiddenSize)];
-  }
-
-  /** Adds what an expert has computed of some rows, which lies in scratch. */
-  #addition(frame: number, layer: number, { indices, weights: scales }: ExpertRows): Command {
-    const { scratch, spec } = this.#model;
-    return {
-      ...{ kind: 'scatter-add', source: scratch.ffnOut.byteOffset, indices, scales },
-      ...{ width: spec.hiddenSize, target: this.#hidden(frame, layer + 1) },
-    };
-  }
-
-  #hostBuffers(frame: number) {
-    const { host } = this.#model.frames[frame];
-    if (host) return host;
-    throw new Error('a frame without host buffers has nothing to exchange with the host');
   }
 
   #notFinite(layer: number, what: string): NotFiniteError {
     return new NotFiniteError({ model: this.#model.role, layer, what });
   }
-
-  #hidden(frame: number, layer: number): number {
-    // Layers alternate between two buffers: `mix` reads one while it writes the other. Layer N's output is layer
-    // N + 1's input.
-    return this.#model.frames[frame].hidden[layer % 2].byteOffset;
-  }
-}
-
-function copy(kind: 'upload' | 'read-back', host: Region, device: Region, count: number): Command {
-  return { kind, host: host.byteOffset, device: device.byteOffset, stretches: stretch(count) };
 }

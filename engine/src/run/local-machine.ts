@@ -202,6 +202,7 @@ export class LocalMachine implements Machine {
       caps: { ...noCaps, ...settings.caps },
       target: describeModel(plan.target, false),
       draft: plan.draft && describeModel(plan.draft, true),
+      isDraftLate: plan.target.firstDecodeFrame > 0,
     };
     const queues = {
       ...{ link: this.#device.handOver('copy'), device: this.#device.handOver('compute'), host: null },
@@ -304,14 +305,14 @@ function assertReaches(file: StreamFile, fileOffset: number): StreamFile {
 
 /** The part of a placement that workers need. */
 function describeModel(placement: ModelPlacement, isOnDevice: boolean): WorkerModel {
-  const { checkpoint, layouts, pinned, formats, frames, scratch, hostExperts, hostSinks } = placement;
+  const { checkpoint, layouts, pinned, formats, frames, hostScratch, hostSinks } = placement;
   const { kvCache, rope, numPositions } = placement;
   const layoutOf = (id: string) => layouts.get(id) as NonNullable<ReturnType<typeof layouts.get>>;
   const base = (id: string) => (pinned.get(id) as { byteOffset: DeviceAddress }).byteOffset;
   const [embedding] = layoutOf('embedding').tensors;
   const head = headWeights(layoutOf('head'), placement.head.byteOffset);
   return {
-    ...{ formats, frames, scratch, hostExperts, hostSinks, kvCache, rope, numPositions },
+    ...{ formats, frames, hostScratch, hostSinks, kvCache, rope, numPositions },
     role: isOnDevice ? 'draft' : 'target',
     spec: checkpoint.spec,
     embedding: {

@@ -33,10 +33,11 @@ export function rehearse(model: WorkerModel): Command[] {
 }
 
 function layerCommands(
-  { role, scratch, frames, rope, kvCache, numPositions, spec }: WorkerModel,
+  { role, frames, rope, kvCache, numPositions, spec }: WorkerModel,
   { layer, attention, expert }: LayerKind,
   rows: number,
 ): Command[] {
+  const [{ scratch }] = frames;
   const [q, k, v] = [scratch.q.byteOffset, scratch.k.byteOffset, scratch.v.byteOffset];
   const [x, y] = frames[0].hidden.map(({ byteOffset }) => byteOffset);
   const normed = frames[0].normed.byteOffset;
@@ -77,7 +78,8 @@ function anyDraws(numRows: number): RowDraws {
   return drawRows(sampling, [{ noise: 0, numTokens: numRows, numRows, tokens: () => [] }]);
 }
 
-function headCommands({ role, scratch, head, spec }: WorkerModel, rows: number): Command[] {
+function headCommands({ role, frames, head, spec }: WorkerModel, rows: number): Command[] {
+  const [{ scratch }] = frames;
   const [x, out] = [scratch.headIn.byteOffset, scratch.logits.byteOffset];
   return [
     { kind: 'logits', model: role, x, rows, weights: head, out },

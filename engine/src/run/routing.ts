@@ -1,13 +1,8 @@
 /** Which experts each row goes to. */
 
-import type { RouterSpec } from '../model/spec.js';
+import type { FfnSpec, RouterSpec } from '../model/spec.js';
 import { ffnChunkRows } from '../schedule/memory-plan.js';
-
-/** The rows that chose one expert, ascending, and what its output is multiplied with. */
-export interface ExpertRows {
-  readonly indices: Int32Array;
-  readonly weights: Float32Array;
-}
+import type { ExpertRows } from '../schedule/ops.js';
 
 /**
  * Softmax over all experts, and the k largest of it (the lower index first among equals), as they are or made to sum to
@@ -49,6 +44,24 @@ export function chooseExperts(
     indices: Int32Array.from(indices),
     weights: Float32Array.from(weights),
   }));
+}
+
+/** Every row's experts where there is a choice, and what everybody is told of it. */
+export function routeRows(
+  { numExperts, expertsPerToken, router }: FfnSpec,
+  scores: Float32Array | undefined,
+  margins: Float32Array,
+): {
+  readonly chosen: readonly ExpertRows[];
+  readonly expertRows: Int32Array[];
+  readonly rowsPerExpert: number[];
+} {
+  const chosen =
+    scores && router
+      ? chooseExperts(scores, numExperts, expertsPerToken, router.weights, margins)
+      : [everyRow(margins.length)];
+  const expertRows = chosen.map(({ indices }) => indices);
+  return { chosen, expertRows, rowsPerExpert: expertRows.map(({ length }) => length) };
 }
 
 /** A dense FFN is one expert that every row chooses. */

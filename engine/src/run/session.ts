@@ -1,26 +1,27 @@
 /** A run in progress: the moves of prefill, proposing and verifying, turned into task graphs and awaited. */
 
 import { largest } from '../extremes.js';
+import { isImagined } from '../machine/formats.js';
 import type { Drafter, Drafting } from '../schedule/drafter.js';
 import { assignBlocks, type Frame, feedOf, lastRows, verifiedRows } from '../schedule/feeds.js';
 import type { MemoryPlan } from '../schedule/memory-plan.js';
 import type { HeadResult } from '../schedule/ops.js';
 import type { OpenPolicy } from '../schedule/policy.js';
+import { draftTasks, residentTasks } from '../schedule/resident-tasks.js';
 import { planMicroBatches } from '../schedule/resolve.js';
 import type { Rounds } from '../schedule/strategies/strategy.js';
 import { usesDraft } from '../schedule/strategies/strategy.js';
 import { buildTargetPass } from '../schedule/target-pass.js';
 import { createTask, type Task, type TaskHead } from '../schedule/task.js';
-import { residentTasks, WeightStream } from '../schedule/weight-stream.js';
+import { WeightStream } from '../schedule/weight-stream.js';
 import { TaskIds } from '../schedule/work.js';
-import { acceptDrawn, countAccepted } from '../speculate/accept.js';
 import type { CandidateChooser } from '../speculate/candidate-choice.js';
-import { noiseKey, uniformOf } from '../speculate/noise.js';
 import type { Sampling } from '../speculate/sampling.js';
-import type { Sequence, SequenceEnds, TargetChoice } from '../speculate/sequence.js';
-import { AcceptanceCounter } from '../speculate/statistics.js';
+import type { Sequence, SequenceEnds } from '../speculate/sequence.js';
+import type { AcceptanceCounter } from '../speculate/statistics.js';
 import type { PhaseName } from '../trace/types.js';
 import type { Dispatcher } from './dispatcher.js';
+import { Keeper } from './keeper.js';
 
 export interface SessionOptions {
   readonly plan: MemoryPlan;
@@ -45,12 +46,14 @@ export interface SessionOptions {
 }
 
 export class Session {
-  readonly acceptance = new AcceptanceCounter();
   readonly #options: SessionOptions;
   readonly #ids = new TaskIds();
   readonly #stream: WeightStream;
   readonly #drafting: Drafting | null;
+  readonly #keeper: Keeper;
   #passes = 0;
+  /** Whether the next pass's weights may come while a pass is under way. */
+  #streamsAhead = true;
   /** The round of proposing ahead that is under way; it reads the candidates, which must not change until it has ended. */
   #proposingAhead: Promise<void> = Promise.resolve();
 
@@ -61,9 +64,17 @@ export class Session {
       drafter?.begin({
         ...{ placement: plan.draft, policy, routes: plan.routes, ids: this.#ids, sampling, isCoarse },
       }) ?? null;
+    this.#keeper = new Keeper({
+      ...{ sampling, ends: options.ends, chooser: options.chooser ?? null },
+      forget: (sequence, length) => this.#drafting?.forget(sequence, length),
+    });
     this.#stream = new WeightStream(options.plan, options.policy, this.#ids, (id) =>
       options.dispatcher.slotOf(id),
     );
+  }
+
+  get acceptance(): AcceptanceCounter {
+    return this.#keeper.acceptance;
   }
 
   /** Target passes so far. */
@@ -73,15 +84,22 @@ export class Session {
 
   /** Brings everything that stays in memory to its place. */
   async placeResidents(): Promise<void> {
-    const { plan, dispatcher } = this.#options;
-    const tasks = residentTasks(plan, this.#ids, (id) => dispatcher.slotOf(id));
-    dispatcher.add(tasks);
-    await Promise.all(tasks.map(({ id }) => dispatcher.settled(id)));
+    const { plan, policy, dispatcher } = this.#options;
+    await this.#place(residentTasks(plan, policy, this.#ids, (id) => dispatcher.slotOf(id)));
   }
 
-  /** Brings the draft to the device, where it was not before; all at once, since nothing else is under way. */
+  /** Brings a draft to the device that comes after prefill; all at once, since nothing else is under way. */
   async bringDraft(): Promise<void> {
-    await this.#runToEnd(this.#drafting?.bring(this.#passes) ?? []);
+    const { plan, policy, dispatcher } = this.#options;
+    if (policy.draftPlacement === 'start') return;
+    if (isImagined(plan.target.formats)) await this.#runToEnd(this.#drafting?.bring(this.#passes) ?? []);
+    else await this.#place(draftTasks(plan, this.#ids, (id) => dispatcher.slotOf(id), this.#passes));
+  }
+
+  async #place(tasks: readonly Task[]): Promise<void> {
+    const { dispatcher } = this.#options;
+    dispatcher.add(tasks);
+    await Promise.all(tasks.map(({ id }) => dispatcher.settled(id)));
   }
 
   /** Gives every sequence of a wave its room in the caches. */
@@ -93,12 +111,21 @@ export class Session {
 
   /** Sends what the cache does not hold of a wave's prompts through the target; every sequence gets its first new token. */
   async prefill(batches: readonly (readonly Sequence[])[]): Promise<void> {
-    for (const frames of this.#prefillPasses(batches)) {
+    const passes = this.#prefillPasses(batches);
+    for (const frames of passes) {
+      this.#streamsAhead = frames !== passes.at(-1) || !this.#isDraftLate();
       const results = await this.#targetPass('prefill', frames);
-      for (const [index, frame] of frames.entries()) this.#acceptPrompts(frame, results[index]);
+      for (const [index, frame] of frames.entries()) this.#keeper.keepPrompts(frame, results[index]);
       this.#options.onPass('prefill', this.#passes);
     }
+    this.#streamsAhead = true;
     for (const sequences of batches) this.#endTogether(sequences);
+  }
+
+  /** A draft comes through the buffers of the stream, which then must not be taken by weights that come after it. */
+  #isDraftLate(): boolean {
+    const { plan } = this.#options;
+    return plan.target.firstDecodeFrame > 0 && !isImagined(plan.target.formats);
   }
 
   /** The target's logits after each prompt of a wave; leaves the sequences as they are. */
@@ -178,80 +205,9 @@ export class Session {
     const results = await this.#targetPass('decode', frames);
     this.#options.chooser?.endRound(batch, feeds.length, mostVerified);
     await this.#proposingAhead;
-    for (const [frame, result] of results.entries()) this.#acceptFrame(frames[frame], result);
+    for (const [frame, result] of results.entries()) this.#keeper.keepVerified(frames[frame], result);
     await this.#endRound(batch, sequences);
     this.#options.onPass('decode', this.#passes);
-  }
-
-  /** Keeps the first new token of every prompt. */
-  #acceptPrompts({ feeds, headRows }: Frame, result: HeadResult): void {
-    for (const [feed, { sequence, count }] of feeds.entries()) {
-      sequence.targetCached = sequence.length;
-      const row = headRows[feed];
-      const last = choiceAt(result, feed, row);
-      // The first choice depends on the whole prompt, and so on the closest routing decision in any of its rows.
-      const margins = result.routerMargins.subarray(row + 1 - count, row + 1);
-      const routerMargin = margins.reduce((least, margin) => Math.min(least, margin), last.routerMargin);
-      const choice = routerMargin < last.routerMargin ? { ...last, routerMargin } : last;
-      sequence.append([choice], this.#options.ends);
-    }
-  }
-
-  #acceptFrame({ batch, feeds, headRows }: Frame, result: HeadResult): void {
-    const { chooser } = this.#options;
-    let first = 0;
-    for (const { sequence } of feeds) {
-      const { length } = sequence.candidates;
-      const wanted = chooser && Math.min(chooser.given(batch), sequence.remaining - 1);
-      const accepted = this.#accept(sequence, result, headRows, first);
-      chooser?.judge(wanted as number, length, accepted);
-      first += length + 1;
-    }
-  }
-
-  /**
-   * Keeps what the target confirms of a sequence's candidates and its own token, and cuts both caches back to it.
-   * @param first the first of the sequence's wanted rows
-   * @returns how many candidates stand
-   */
-  #accept(sequence: Sequence, result: HeadResult, headRows: Int32Array, first: number): number {
-    const { candidates, nextCandidates } = sequence;
-    const { accepted, replacement } = this.#judge(sequence, result, first);
-    const choices = new Array<TargetChoice>(accepted + 1);
-    for (let index = 0; index <= accepted; index += 1)
-      choices[index] = choiceAt(result, first + index, headRows[first + index]);
-    if (result.shares && this.#options.sampling?.rule === 'rejection')
-      for (const [index, choice] of choices.entries()) {
-        const id = index < accepted ? candidates[index] : (replacement ?? choice.id);
-        choices[index] = { ...choice, id };
-      }
-    const before = sequence.choices.length;
-    sequence.append(choices, this.#options.ends);
-    // What was proposed ahead holds if everything before it does, the target's own token included.
-    const holds = accepted === candidates.length && nextCandidates[0] === choices[accepted].id;
-    const wanted = 1 + Math.max(0, sequence.remaining - 1);
-    sequence.candidates = holds ? nextCandidates.slice(1, wanted) : nothing;
-    sequence.candidateShares = holds ? (sequence.nextCandidateShares?.slice(1, wanted) ?? null) : null;
-    sequence.nextCandidates = nothing;
-    sequence.nextCandidateShares = null;
-    // The last token is the target's own and has not been fed to either model yet.
-    sequence.targetCached = sequence.length - 1;
-    if (!holds) this.#drafting?.forget(sequence, sequence.length - 1);
-    this.acceptance.count(candidates.length, accepted, sequence.choices.length - before);
-    return accepted;
-  }
-
-  /** How many of the candidates stand; under the rejection rule, what replaces the first that does not. */
-  #judge(sequence: Sequence, { ids, shares }: HeadResult, first: number) {
-    const { candidates, candidateShares: draft, noise } = sequence;
-    const { sampling } = this.#options;
-    if (!shares || sampling?.rule !== 'rejection')
-      return { accepted: countAccepted(candidates, ids, first), replacement: null };
-    const coins = (place: number) => {
-      const [one, other] = noiseKey(sampling.seed, noise, sequence.length + place, 'coins');
-      return [uniformOf(one), uniformOf(other)] as const;
-    };
-    return acceptDrawn({ candidates, draft, target: shares, first, coins });
   }
 
   /** Until the last of the tasks has ended. */
@@ -295,7 +251,7 @@ export class Session {
     const { plan, policy, dispatcher, sampling } = this.#options;
     const pass = this.#passes;
     // The next pass's weights are asked for now: as they need slots, they only follow right behind this pass's.
-    dispatcher.add(this.#stream.tasksUpTo(pass + 1, phase));
+    dispatcher.add(this.#stream.tasksUpTo(this.#streamsAhead ? pass + 1 : pass, phase));
     const graph = buildTargetPass({
       ...{ plan, policy, pass, phase, frames, wantsLogits, sampling },
       ...{ stream: this.#stream, ids: this.#ids },
@@ -322,19 +278,4 @@ export class Session {
     };
     return createTask(head, { after: [], createOp: () => ({ kind: 'imagined' }) });
   }
-}
-
-const nothing: readonly number[] = [];
-
-/** What the target chooses in a prediction, where nothing is computed. */
-const imagined: TargetChoice = {
-  id: 0,
-  margin: Number.POSITIVE_INFINITY,
-  routerMargin: Number.POSITIVE_INFINITY,
-};
-
-function choiceAt({ ids, margins, routerMargins }: HeadResult, index: number, row: number): TargetChoice {
-  // A prediction computes no choices; one shared object saves it tens of thousands of equal ones.
-  if (margins.length === 0) return imagined;
-  return { id: ids[index], margin: margins[index], routerMargin: routerMargins[row] };
 }

@@ -90,12 +90,15 @@ export class Talk {
     const { maxNewTokens } = this.#request;
     const sequence = new Sequence(0, prompt, tokenRoom(policy, maxNewTokens), 0, roomTokens);
     if (opened.sequence) holdCommon(sequence, opened.sequence);
+    // Prefill takes the memory of a draft that comes after it, and of its cache.
+    if (policy.draftPlacement === 'after-prefill') sequence.draftCached = 0;
     opened.sequence = sequence;
     const heldTokens = sequence.targetCached;
     dispatcher.forgetSpans();
     session.assignCaches([sequence]);
     const startMilliseconds = performance.now();
     await session.prefill([[sequence]]);
+    await session.bringDraft();
     await opened.decode(session.rounds([[sequence]]));
     const seconds = (performance.now() - startMilliseconds) / 1000;
     const { choices, stopReason } = cutToLimit(sequence, maxNewTokens);

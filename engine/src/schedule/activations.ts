@@ -9,13 +9,12 @@ import {
   isKept,
   localFormats,
 } from '../machine/formats.js';
-import type { PoolLayout as Pool } from '../machine/pool.js';
+import type { PoolLayout as Pool, Region } from '../machine/pool.js';
 import { keyWidth, type LayerSpec, type ModelSpec, queryWidth } from '../model/spec.js';
 import { alignUp, type GroupLayout, groupLayout, tensorAlignmentBytes } from './group-layout.js';
 import {
   type FrameRegions,
   ffnChunkRows,
-  type HostExpertRegions,
   headChunkRows,
   type ModelPlacement,
   type PlanRequest,
@@ -23,6 +22,7 @@ import {
   type ScratchRegions,
 } from './memory-plan.js';
 import type { OpenPolicy } from './policy.js';
+import { projectsOnHost } from './resident-layers.js';
 
 /** The widest of what a model's layers have on the way. */
 function widestOf({ layers }: ModelSpec) {
@@ -43,64 +43,74 @@ function ffnWorkspaceRows({ layers }: ModelSpec): number {
   return layers.some(({ ffn }) => ffn.activation === 'clamped-swiglu') ? 4 : 3;
 }
 
+/** A frame's part of the memory that its model computes on. */
 export function placeFrame(
-  spec: ModelSpec,
+  { hiddenSize }: ModelSpec,
   rows: number,
   device: Pool,
-  host: Pool | null,
   formats: Formats,
-): Omit<FrameRegions, 'hostExperts'> {
-  const { queries, keys } = widestOf(spec);
-  const hiddenBytes = activationBytes(formats, rows * spec.hiddenSize);
-  const queryBytes = hostActivationBytes(formats, rows * queries);
-  const keyBytes = hostActivationBytes(formats, rows * keys);
-  const label = 'activations';
-  return {
-    hidden: [device.place(label, hiddenBytes), device.place(label, hiddenBytes)],
-    normed: device.place(label, hiddenBytes),
-    host: host && {
-      q: host.place(label, queryBytes),
-      k: host.place(label, keyBytes),
-      v: host.place(label, keyBytes),
-      out: host.place(label, queryBytes),
-    },
-  };
+): Pick<FrameRegions, 'hidden' | 'normed'> {
+  const place = () => device.place('activations', activationBytes(formats, rows * hiddenSize));
+  return { hidden: [place(), place()], normed: place() };
 }
 
-export function placeHostExpertRows(
-  { target, policy, formats }: PlanRequest,
+/** Its part of host memory, as far as the host computes anything. */
+export function placeHostFrame(
+  request: PlanRequest,
   rows: number,
-  host: Pool,
-): FrameRegions['hostExperts'] {
-  const rowBytes = hostActivationBytes(formats, target.spec.hiddenSize);
-  return {
-    normed: host.place('activations', rows * rowBytes),
-    out: host.place('activations', Math.min(rows, policy.hostExpertRows) * rowBytes),
-  };
-}
-
-export function placeHostExperts(
-  { target, policy, layouts, formats }: PlanRequest,
-  rows: number,
-  host: Pool,
-): HostExpertRegions {
+  decodeRows: number,
+  pool: Pool,
+): Pick<FrameRegions, 'host' | 'hostExperts' | 'hostLayer'> {
+  const { target, policy, formats } = request;
+  const { attention, prefillAttention, hostExpertRows } = policy;
   const { hiddenSize } = target.spec;
-  const chunkRows = Math.min(rows, policy.hostExpertRows, ffnChunkRows);
-  const workspaceRows = ffnWorkspaceRows(target.spec) * chunkRows;
-  host.reserve('provider workspace', hostActivationBytes(formats, workspaceRows * widestOf(target.spec).ffn));
-  const { weightElementBytes, hostWeightElementBytes = weightElementBytes } = formats;
-  const widenedBytes = target.layers.map(({ experts }) =>
-    largest(experts.map((group) => widenedBytesOf(groupLayout(layouts, group), hostWeightElementBytes))),
-  );
-  return {
-    gathered: host.place('scratch', hostActivationBytes(formats, chunkRows * hiddenSize)),
-    weights: hostWeightElementBytes === null ? null : host.place('scratch', largest(widenedBytes)),
-  };
+  const { queries, keys, experts } = widestOf(target.spec);
+  const place = (numRows: number, width: number) =>
+    pool.place('activations', hostActivationBytes(formats, numRows * width));
+  const exchange = () => ({
+    ...{ q: place(rows, queries), k: place(rows, keys), v: place(rows, keys), out: place(rows, queries) },
+  });
+  const host = attention !== 'device' || prefillAttention === 'host' ? exchange() : null;
+  const hostExperts =
+    hostExpertRows > 0
+      ? { normed: place(rows, hiddenSize), out: place(Math.min(rows, hostExpertRows), hiddenSize) }
+      : null;
+  if (!projectsOnHost(request) || decodeRows === 0) return { host, hostExperts, hostLayer: null };
+  const hidden = () => place(decodeRows, hiddenSize);
+  const hostLayer = { x: hidden(), y: hidden(), router: place(decodeRows, experts) };
+  return { host, hostExperts, hostLayer: { ...hostLayer, normed: hostExperts?.normed ?? hidden() } };
 }
 
-/** Of an expert that the host computes with: what it does not take as stored. */
-function widenedBytesOf({ tensors }: GroupLayout, elementBytes: number | null): number {
-  if (elementBytes === null) return 0;
+/** Null unless the host computes products. */
+export function placeHostScratch(
+  request: PlanRequest,
+  rows: number,
+  host: Pool,
+): ModelPlacement['hostScratch'] {
+  const { target, policy, layouts, formats } = request;
+  const { weightElementBytes, hostWeightElementBytes = weightElementBytes } = formats;
+  const computesExperts = policy.hostExpertRows > 0;
+  const used = target.layers.flatMap(({ attention, experts }) => [
+    ...(projectsOnHost(request) ? [attention] : []),
+    ...(computesExperts ? experts : []),
+  ]);
+  if (used.length === 0) return null;
+  const gathered = computesExperts ? placeGathered(request, rows, host) : null;
+  if (hostWeightElementBytes === null) return { gathered, weights: null };
+  const widened = used.map((group) => widenedBytesOf(groupLayout(layouts, group), hostWeightElementBytes));
+  return { gathered, weights: host.place('scratch', largest(widened)) };
+}
+
+/** An expert's rows, a piece at a time, and what the provider allocates besides. */
+function placeGathered({ target: { spec }, policy, formats }: PlanRequest, rows: number, host: Pool): Region {
+  const chunkRows = Math.min(rows, policy.hostExpertRows, ffnChunkRows);
+  const workspaceRows = ffnWorkspaceRows(spec) * chunkRows;
+  host.reserve('provider workspace', hostActivationBytes(formats, workspaceRows * widestOf(spec).ffn));
+  return host.place('scratch', hostActivationBytes(formats, chunkRows * spec.hiddenSize));
+}
+
+/** Of weights that the host computes with: what it does not take as stored. */
+function widenedBytesOf({ tensors }: GroupLayout, elementBytes: number): number {
   const widened = tensors.filter((tensor) => !isKept(localFormats, tensor));
   return widened.reduce((sum, { count }) => sum + alignUp(count * elementBytes, tensorAlignmentBytes), 0);
 }

@@ -6,11 +6,13 @@
 import type { Region } from '../machine/pool.js';
 import { keyWidth } from '../model/spec.js';
 import type { WeightGroup } from '../model/types.js';
+import { loadOf, routes, scoresAndProjects } from './attention-parts.js';
 import { cacheFields, cacheStretches, packBlocks } from './feeds.js';
-import { mixes, projects, projectsAndMixes, scores } from './layer-costs.js';
+import { attendOnHost } from './host-attention-tasks.js';
+import { mixes, projects, scores } from './layer-costs.js';
 import type { Slots } from './memory-plan.js';
-import type { CacheOp, DeviceAttentionOp, MixResult } from './ops.js';
-import { type Flow, type FlowLoad, type PassContext, unrouted } from './pass-context.js';
+import type { CacheOp, DeviceAttentionOp } from './ops.js';
+import type { Flow, PassContext } from './pass-context.js';
 import type { OpenTask, Task } from './task.js';
 import { attentionWeights } from './work.js';
 
@@ -26,7 +28,7 @@ export function attend(context: PassContext, layer: number, group: WeightGroup):
     const frees = needsDevice ? context.freedBy(flow, group) : undefined;
     const { attentionLane } = flow;
     if (attentionLane === 'device') attendOnDevice(context, flow, layer, group, arrival, frees);
-    else if (projectsOnHost) attendOnHost(context, flow, layer, arrival, frees);
+    else if (projectsOnHost) attendOnHost(context, flow, layer, group, arrival, frees);
     else attendAcrossLanes(context, flow, layer, group, arrival, frees);
   }
 }
@@ -42,7 +44,7 @@ function attendAcrossLanes(
 ): void {
   const costs = context.costs.layers[layer];
   const load = flow.loads[costs.kind];
-  const { index: frame, rows } = flow;
+  const { frame, index, rows } = flow;
   const arrived = context.afterArrival(flow, arrival);
   const project = context.push(flow, 'project', 'device', `project layer.${layer}`, arrived, () => ({
     kind: 'project',
@@ -58,7 +60,7 @@ function attendAcrossLanes(
   }));
   scores(score, load);
   // After the previous frame's too, so that the last frame's is the weights' last user.
-  const scored = frame > 0 ? [score.id, context.flows[frame - 1].last] : [score.id];
+  const scored = index > 0 ? [score.id, context.flows[index - 1].last] : [score.id];
   const mix = context.push(flow, 'mix', 'device', `mix layer.${layer}`, scored, () => ({
     kind: 'mix',
     ...{ frame, layer, rows },
@@ -102,7 +104,7 @@ function attendOnDevice(
 /** @param buffer where the frame's part of the cache is, packed; null where it is in the cache itself */
 function deviceAttentionOp(
   context: PassContext,
-  { index: frame, rows, feeds }: Flow,
+  { frame, rows, feeds }: Flow,
   layer: number,
   group: WeightGroup,
   buffer: Region | null,
@@ -122,22 +124,6 @@ function deviceAttentionOp(
     sequences: cacheFields(attention, feeds, packed?.blocks),
     wantsRouting: request.policy.hostExpertRows > 0,
   };
-}
-
-/** Projections, scores and router on the host, with the weights where they are stored. */
-function attendOnHost(
-  context: PassContext,
-  flow: Flow,
-  layer: number,
-  arrival: number | null,
-  frees: Task['frees'],
-): void {
-  const after = context.afterPrevious(flow, arrival);
-  const task = context.push(flow, 'attention', 'host', `attention layer.${layer}`, after);
-  scoresAndProjects(context, task, flow, layer);
-  task.frees = frees;
-  routes(context, task, flow, layer);
-  flow.last = task.id;
 }
 
 function fetchCache(context: PassContext, flow: Flow, layer: number, slots: Slots): number {
@@ -177,28 +163,6 @@ function cacheOp(
   const host = placement.kvCache[layer].byteOffset;
   const { attention } = costs.layers[layer];
   return { kind, host, device: buffer.byteOffset, stretches: cacheStretches(attention, kind, feeds) };
-}
-
-function loadOf({ costs }: PassContext, { loads }: Flow, layer: number): FlowLoad {
-  return loads[costs.layers[layer].kind];
-}
-
-function scoresAndProjects(context: PassContext, task: OpenTask, flow: Flow, layer: number): void {
-  scores(task, loadOf(context, flow, layer));
-  projectsAndMixes(task, context.costs.layers[layer], flow.rows);
-}
-
-/** Lets the task's end tell how many of the frame's rows chose each expert. Groups of several need not know. */
-function routes({ costs }: PassContext, task: OpenTask, flow: Flow, layer: number): void {
-  const { numExperts, expertsPerToken, expertsPerGroup } = costs.layers[layer];
-  if (expertsPerGroup > 1) return;
-  const { rows } = flow;
-  const routing = { ...unrouted };
-  flow.routing = routing;
-  task.imagine = (oracle) => ({ rowsPerExpert: oracle.chooseExperts(rows, numExperts, expertsPerToken) });
-  task.onEnd = (result) => {
-    routing.result = result as MixResult;
-  };
 }
 
 function weightsOf(context: PassContext, group: WeightGroup) {

@@ -11,7 +11,8 @@ import { type DrawnText, drawRows } from '../speculate/row-draws.js';
 import type { Sampling } from '../speculate/sampling.js';
 import type { CacheBlock } from '../speculate/sequence.js';
 import type { DraftRound, DraftRun } from './drafter.js';
-import { type AttentionWork, addAttention, assignBlocks, cacheFields, type Feed, lastRows } from './feeds.js';
+import { type AttentionWork, addAttention, cacheFields, type Feed, lastRows } from './feeds.js';
+import { cacheCapacity } from './kv-cache.js';
 import { chosenExperts, type LayerCosts, modelCosts, type OpenWork, scoreFlops } from './layer-costs.js';
 import type { ModelPlacement } from './memory-plan.js';
 import type { DraftResult } from './ops.js';
@@ -159,10 +160,14 @@ function keepProposals(
   }
 }
 
-/** The first step feeds what the cache does not hold yet, every later one the token just proposed. */
+/**
+ * The first step feeds what the cache does not hold yet, every later one the token just proposed. Behind a window
+ * positions count from its first token: how far apart two tokens are is all that rotations tell.
+ */
 function feedFor({ sequence, assumed }: Proposal, step: number): Feed {
-  const cached = sequence.draftCached;
-  return { sequence, cached, count: step > 0 ? 1 : sequence.length + assumed.length - cached };
+  const { draftCached, draftBlock } = sequence;
+  const count = step > 0 ? 1 : sequence.length + assumed.length - draftCached;
+  return { sequence, cached: draftCached - draftBlock.firstToken, count };
 }
 
 /** The rejection rule wants candidates that know nothing of the target's own draws. */
@@ -205,15 +210,19 @@ function planAttention(
 
 /** Micro-batches take turns in the draft's cache, each starting from nothing. */
 function restart(
-  { draftCache, draftWindow }: DraftRoundRequest['policy'],
+  { draftCache, draftWindow, candidates }: DraftRoundRequest['policy'],
   microBatch: readonly StepwiseProposal[],
 ): void {
-  const sequences = microBatch.map(({ sequence }) => sequence);
-  assignBlocks(sequences, 'draftBlock');
-  // What lies before the window counts as held: the draft neither reads nor computes it.
+  const window = draftCache === 'window' ? draftWindow : Number.POSITIVE_INFINITY;
+  let tokenOffset = 0;
   for (const { sequence, assumed } of microBatch) {
-    const length = sequence.length + assumed.length;
-    sequence.draftCached = draftCache === 'window' ? Math.max(0, length - draftWindow) : 0;
+    // What lies before the window counts as held: the draft neither reads nor computes it.
+    const firstToken = Math.max(0, sequence.length + assumed.length - window);
+    const whole = cacheCapacity(sequence.roomTokens);
+    const capacity = Math.min(whole, window + candidates);
+    sequence.draftBlock = { tokenOffset, capacity, firstToken };
+    sequence.draftCached = firstToken;
+    tokenOffset += capacity;
   }
 }
 

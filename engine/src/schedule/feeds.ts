@@ -80,7 +80,7 @@ export function packBlocks(feeds: readonly Feed[]): {
     const { capacity } = sequence.targetBlock;
     const tokenOffset = numTokens;
     numTokens += capacity;
-    return { tokenOffset, capacity };
+    return { tokenOffset, capacity, firstToken: 0 };
   });
   return { blocks, numTokens };
 }
@@ -129,7 +129,7 @@ export function assignBlocks(sequences: readonly Sequence[], block: 'targetBlock
   let tokenOffset = 0;
   for (const sequence of sequences) {
     const capacity = cacheCapacity(sequence.roomTokens);
-    sequence[block] = { tokenOffset, capacity };
+    sequence[block] = { tokenOffset, capacity, firstToken: 0 };
     tokenOffset += capacity;
   }
 }

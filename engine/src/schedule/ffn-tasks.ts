@@ -1,12 +1,10 @@
 /** A layer's experts in a target pass: on the device, each as soon as its weights are there, or on the host. */
 
 import type { WeightGroup } from '../model/types.js';
-import type { GroupLayout } from './group-layout.js';
 import { computesExperts, type LayerCosts } from './layer-costs.js';
-import type { HostExpertOp } from './ops.js';
 import type { Flow, PassContext, Routing } from './pass-context.js';
 import type { OpenTask } from './task.js';
-import { expertWeights } from './work.js';
+import { expertWeights, storedWeights } from './work.js';
 
 /**
  * Sends every frame through one group of a layer: one expert, or all of them at once.
@@ -116,7 +114,7 @@ function expertOnDevice(
   const { stream, pass } = context.request;
   const task = context.push(flow, 'expert', 'device', group.id, after, () => ({
     kind: 'expert',
-    ...{ frame: flow.index, layer, rows: flow.rows, expert: choice.expert },
+    ...{ frame: flow.frame, layer, rows: flow.rows, expert: choice.expert },
     weights: expertWeights(context.layoutOf(group), stream.addressOf(pass, group)),
   }));
   computes(task, flow, choice, share);
@@ -153,9 +151,9 @@ function expertOnHost(
   const after = context.afterArrival(flow, arrival);
   const task = context.push(flow, 'expert', 'host', `${group.id} on host`, after, () => ({
     kind: 'host-expert',
-    ...{ frame: flow.index, layer, expert: choice.expert },
+    ...{ frame: flow.frame, layer, expert: choice.expert },
     indices: choice.indicesOf(flow),
-    weights: storedExpert(context.layoutOf(group), stream.stagedAddressOf(pass, group)),
+    weights: storedWeights(context.layoutOf(group), stream.stagedAddressOf(pass, group)),
   }));
   computes(task, flow, choice, 1);
   task.isIdle = () => choice.rowsOf(flow) === 0 || !choice.isForHost();
@@ -173,7 +171,7 @@ function mergeFromHost(
   const { expert } = choice;
   const merge = context.push(flow, 'merge', 'device', `merge ${group.id}`, [onHost], () => ({
     kind: 'merge',
-    ...{ frame: flow.index, layer, expert },
+    ...{ frame: flow.frame, layer, expert },
   }));
   merge.isIdle = () => choice.rowsOf(flow) === 0 || !choice.isForHost();
   merge.bytes = flow.rows * context.costs.hiddenBytes;
@@ -185,14 +183,4 @@ function computes(task: OpenTask, flow: Flow, choice: Choice, share: number): vo
   computesExperts(task, choice.costs, flow.rows, share);
   const { rows } = task;
   if (choice.isRouted) task.actualRows = () => choice.rowsOf(flow) ?? rows;
-}
-
-/** An expert's tensors as stored, the group lying at `base` in host memory. */
-function storedExpert({ tensors }: GroupLayout, base: number): HostExpertOp['weights'] {
-  return Object.fromEntries(
-    tensors.map(({ role, dtype, count, layout, stagedOffset }) => [
-      role,
-      { dtype, count, layout, source: base + stagedOffset },
-    ]),
-  ) as unknown as HostExpertOp['weights'];
 }

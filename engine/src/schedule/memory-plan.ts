@@ -24,12 +24,22 @@ export interface FrameRegions {
   readonly host: { readonly q: Region; readonly k: Region; readonly v: Region; readonly out: Region } | null;
   /** Host (null unless the host computes experts): the normed rows, and the output of the rows that chose an expert. */
   readonly hostExperts: { readonly normed: Region; readonly out: Region } | null;
+  /** Host (null unless the host projects): hidden states before and after a layer's attention, normed rows, router scores. */
+  readonly hostLayer: {
+    readonly x: Region; // (row, hidden)
+    readonly y: Region;
+    readonly normed: Region;
+    readonly router: Region; // (row, expert)
+  } | null;
+  /** Device, shared with the other frames of the phase. */
+  readonly scratch: ScratchRegions;
 }
 
-/** Host buffers that live only while the host computes an expert. */
-export interface HostExpertRegions {
-  readonly gathered: Region; // (ffnChunkRows, hidden)
-  /** The expert as the arithmetic takes it; null where that is as it is stored. */
+/** Host buffers that live only while the host computes products. */
+export interface HostScratchRegions {
+  /** (ffnChunkRows, hidden); null unless it computes experts. */
+  readonly gathered: Region | null;
+  /** Weights as the arithmetic takes them; null where that is as they are stored. */
   readonly weights: Region | null;
 }
 
@@ -79,9 +89,10 @@ export interface ModelPlacement {
   /** Groups that stay in host memory as stored, by id. */
   readonly kept: ReadonlyMap<string, Region>;
   readonly frames: readonly FrameRegions[];
-  readonly scratch: ScratchRegions;
-  /** Null unless the host computes experts. */
-  readonly hostExperts: HostExpertRegions | null;
+  /** The first of decode's frames: 0, unless a draft that comes after prefill takes the place of prefill's. */
+  readonly firstDecodeFrame: number;
+  /** Null unless the host computes products. */
+  readonly hostScratch: HostScratchRegions | null;
   /** Per layer: the sequences' blocks; the draft's are in device memory, the target's where its policy says. */
   readonly kvCache: readonly Region[];
   /** Wherever attention is computed. */

@@ -54,9 +54,19 @@ export function besidesWeights({ policy, demand, formats, cacheFactor }: DraftNe
     // Any other holds no more than one step's sequences, however many there are.
     if (policy.draftCache === 'resident') countCache(pool, cacheLabel, cacheFactor);
     return {
-      ...{ kvCache, formats, numPositions, kept: new Map(), hostExperts: null, hostSinks: null },
-      frames: [{ ...placeFrame(spec, rows, pool, null, formats), hostExperts: null }],
-      scratch: placeScratch(spec, rows, pool, formats),
+      ...{ kvCache, formats, numPositions, kept: new Map(), hostScratch: null, hostSinks: null },
+      frames: [
+        {
+          ...placeFrame(spec, rows, pool, formats),
+          ...{
+            host: null,
+            hostExperts: null,
+            hostLayer: null,
+            scratch: placeScratch(spec, rows, pool, formats),
+          },
+        },
+      ],
+      firstDecodeFrame: 0,
       rope: { host: null, device: placeRope(spec, numPositions, pool) },
     };
   };

@@ -66,7 +66,49 @@ export interface HostExpertOp {
   readonly expert: number;
   /** The frame's rows that chose it. */
   readonly indices: Int32Array;
-  readonly weights: { readonly [Role in keyof ExpertWeights]: StoredTensor };
+  readonly weights: StoredWeights<ExpertWeights>;
+}
+
+/** Weights in host memory, as stored. */
+export type StoredWeights<Weights> = { readonly [Role in keyof Weights]: StoredTensor };
+
+/** Brings a frame's hidden states to the host, before a layer's attention that is all computed there. */
+export interface ReadHiddenOp {
+  readonly kind: 'read-hidden';
+  readonly frame: number;
+  readonly layer: number;
+  readonly rows: number;
+}
+
+/** Projections, attention, output projection and router on the host; the frame's host buffers hold what goes in and out. */
+export interface HostAttentionOp {
+  readonly kind: 'host-attention';
+  readonly frame: number;
+  readonly layer: number;
+  readonly rows: number;
+  /** As in {@link AttentionOp}. */
+  readonly cacheBytes: number;
+  readonly sequences: Float64Array;
+  readonly weights: StoredWeights<AttentionWeights>;
+}
+
+/** The rows that chose one expert, ascending, and what its output is multiplied with. */
+export interface ExpertRows {
+  readonly indices: Int32Array;
+  readonly weights: Float32Array;
+}
+
+/** What the device has to know of an attention on the host. */
+export interface HostAttentionResult extends MixResult {
+  readonly chosen: readonly ExpertRows[]; // (expert)
+  /** (row): the router's lead in this layer. */
+  readonly routerMargins: Float32Array;
+}
+
+/** Brings the hidden states and normed rows that such an attention has left in the frame's host buffers. */
+export interface AdoptOp extends Omit<ReadHiddenOp, 'kind'> {
+  readonly kind: 'adopt';
+  readonly found: HostAttentionResult;
 }
 
 /** Brings a host expert's output to the device and adds it. */
@@ -150,6 +192,11 @@ export interface DraftOp {
   readonly draws?: RowDraws | undefined;
 }
 
+/** Writes the draft's rotation tables, where they do not lie in its memory from the start. */
+export interface WriteRotationsOp {
+  readonly kind: 'write-rotations';
+}
+
 export interface DraftResult<Ids = number> {
   readonly ids: ArrayLike<Ids>; // (sequence); on a virtual machine (sequence, step)
   readonly shares?: readonly TokenShares[] | undefined; // (sequence), as a head's
@@ -170,9 +217,13 @@ export type WorkerOp =
   | MixOp
   | ExpertOp
   | HostExpertOp
+  | ReadHiddenOp
+  | HostAttentionOp
+  | AdoptOp
   | MergeOp
   | HeadOp
   | DraftOp
+  | WriteRotationsOp
   | ImaginedOp;
 
 /** A read for the disk lane, which has no worker: the native streamer has threads of its own. */

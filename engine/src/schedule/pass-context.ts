@@ -38,6 +38,8 @@ export interface PassRequest {
 /** One frame on its way through the layers. */
 export interface Flow {
   readonly index: number;
+  /** Number of its buffers in the placement. */
+  readonly frame: number;
   readonly batch: number;
   readonly feeds: readonly Feed[];
   readonly rows: number;
@@ -90,6 +92,7 @@ export class PassContext {
     const crosses = attentionLane === 'device' && policy.attention !== 'split';
     return {
       ...{ index, batch, feeds, attentionLane },
+      frame: phase === 'decode' ? this.placement.firstDecodeFrame + index : index,
       rows: feeds.reduce((sum, { count }) => sum + count, 0),
       loads: this.costs.kinds.map(({ costs }) => measureLoad(costs, feeds, crosses)),
       hasCached: feeds.some(({ cached }) => cached > 0),

@@ -131,7 +131,7 @@ export const policyFields = {
       window: 'a window of the context is prefilled again every round',
     },
     default: 'resident',
-    local: ['resident', 'recompute'],
+    local: 'all',
     axis: ['draftCache'],
   }),
   draftWindow: count([1, 1_048_576], {
@@ -165,7 +165,7 @@ export const policyFields = {
     meaning: "lane of the attention's projections (q, k, v, output) and the router in decode",
     words: { host: 'the host', device: 'the device' },
     default: 'device',
-    local: ['device'],
+    local: 'all',
     axis: ['places'],
   }),
   streaming: choice({
@@ -235,7 +235,7 @@ export const policyFields = {
     meaning: 'when the draft takes its place in device memory',
     words: { start: 'before the run', 'after-prefill': 'once all prompts are through' },
     default: 'start',
-    local: ['start'],
+    local: 'all',
     axis: ['draftPlacement'],
   }),
   ending: choice({

@@ -6,8 +6,8 @@ import { type PoolLayout as Pool, PoolLayout } from '../machine/pool.js';
 import type { MemoryName } from '../topology/topology.js';
 import {
   placeFrame,
-  placeHostExpertRows,
-  placeHostExperts,
+  placeHostFrame,
+  placeHostScratch,
   placeHostSinks,
   placeRopes,
   placeScratch,
@@ -15,6 +15,7 @@ import {
 import { type GroupLayout, groupLayout } from './group-layout.js';
 import { countCache, layerCacheBytes, placeCache } from './kv-cache.js';
 import {
+  type FrameRegions,
   type MemoryPlan,
   type ModelPlacement,
   type PlanRequest,
@@ -24,7 +25,14 @@ import {
   type StreamedKind,
   streamedKinds,
 } from './memory-plan.js';
-import { pickKept, pickPinned, placeLayers, placeModel, placeResidentAttention } from './resident-layers.js';
+import {
+  pickKept,
+  pickPinned,
+  placeHostAttention,
+  placeLayers,
+  placeModel,
+  placeResidentAttention,
+} from './resident-layers.js';
 import { wayOfStreamed } from './weight-way.js';
 
 export function bufferLabel(pool: MemoryName): string {
@@ -57,9 +65,12 @@ export function layOutPools(request: PlanRequest, choice: SettledChoices): Memor
       ),
       ...placeResidentAttention(request, pinnedSet, device),
     ]),
-    kept: placeLayers(target, keptSet, (group) =>
-      host.place('kept layers', groupLayout(layouts, group).stagedBytes),
-    ),
+    kept: new Map([
+      ...placeLayers(target, keptSet, (group) =>
+        host.place('kept layers', groupLayout(layouts, group).stagedBytes),
+      ),
+      ...placeHostAttention(request, keptSet, host),
+    ]),
     kvCache: placeCache(
       target.spec,
       demand.targetCacheTokens,
@@ -73,52 +84,72 @@ export function layOutPools(request: PlanRequest, choice: SettledChoices): Memor
   };
   countCache(device, cacheLabel, request.cacheFactor);
   const slots = placeSlots(request, choice.prefetchDepth, pools);
-  const usesHost = policy.attention !== 'device' || policy.prefillAttention === 'host';
-  const placeActivations = (frameRows: readonly number[], hostPool: Pool | null, placesExperts: boolean) => ({
-    frames: frameRows.map((rows) => ({
-      ...placeFrame(target.spec, rows, device, hostPool, formats),
-      hostExperts: placesExperts ? placeHostExpertRows(request, rows, host) : null,
-    })),
-    scratch: placeScratch(target.spec, largest(frameRows), device, formats),
-    hostExperts: placesExperts ? placeHostExperts(request, largest(frameRows), host) : null,
-  });
-  const activate = () => ({
-    ...placeActivations(demand.targetFrameRows, usesHost ? host : null, policy.hostExpertRows > 0),
-    cacheSlots: placeCacheSlots(request, choice.prefetchDepth, device),
-  });
-  const settle = (
-    { cacheSlots, ...activations }: ReturnType<typeof activate>,
-    draftPlacement: ModelPlacement | null,
-    prefillBytes = residents(),
-    decodeBytes = prefillBytes,
-  ): MemoryPlan => ({
-    ...{ pools, routes: request.routes, slots, cacheSlots, ...choice },
-    target: { ...fixed, ...activations },
-    draft: draftPlacement,
-    residentBytes: { prefill: prefillBytes, decode: decodeBytes },
-  });
-  const residents = () => Object.fromEntries(memories.map((name) => [name, residentBytesOf(pools[name])]));
   const resident = { ...fixed, pinnedLayers: [...pinnedSet] };
-  if (policy.draftPlacement === 'start' || !placeDraft)
-    return settle(activate(), placeDraft?.(pools, resident) ?? null);
+  const { frames, firstDecodeFrame, hostScratch, ...phases } = placePhases(
+    { ...request, placeDraft: placeDraft && (() => placeDraft(pools, resident)) },
+    choice.prefetchDepth,
+    pools,
+  );
+  return {
+    ...{ pools, routes: request.routes, slots, ...phases, ...choice },
+    target: { ...fixed, frames, firstDecodeFrame, hostScratch },
+  };
+}
 
-  let prefill: ReturnType<typeof activate> | undefined;
-  let draftPlacement: ModelPlacement | null = null;
-  let [prefillBytes, decodeBytes] = [residents(), residents()];
+type PhaseRequest = Omit<PlanRequest, 'placeDraft'> & {
+  readonly placeDraft: (() => ModelPlacement | null) | null;
+};
+
+type Phases = Pick<ModelPlacement, 'frames' | 'firstDecodeFrame' | 'hostScratch'> &
+  Pick<MemoryPlan, 'cacheSlots' | 'draft' | 'residentBytes'>;
+
+/** Activations of both phases, and the draft: where it comes after prefill, it takes the place of what only prefill needs. */
+function placePhases(request: PhaseRequest, prefetchDepth: number, pools: Pools): Phases {
+  const { demand, policy, placeDraft, memories } = request;
+  const { targetFrameRows, decodeFrameRows } = demand;
+  const { host, device } = pools;
+  const residents = () => Object.fromEntries(memories.map((name) => [name, residentBytesOf(pools[name])]));
+  const hostFrames = targetFrameRows.map((rows, index) =>
+    placeHostFrame(request, rows, decodeFrameRows[index] ?? 0, host),
+  );
+  const placeFrames = (frameRows: readonly number[]) =>
+    placeDeviceFrames(request, frameRows, device).map((frame, index) => ({ ...frame, ...hostFrames[index] }));
+  const placeSlots = () => placeCacheSlots(request, prefetchDepth, device);
+  const hostScratch = placeHostScratch(request, largest(targetFrameRows), host);
+  if (policy.draftPlacement === 'start' || !placeDraft) {
+    const [frames, cacheSlots] = [placeFrames(targetFrameRows), placeSlots()];
+    const draft = placeDraft?.() ?? null;
+    const bytes = residents();
+    const residentBytes = { prefill: bytes, decode: bytes };
+    return { ...{ frames, firstDecodeFrame: 0, hostScratch, cacheSlots, draft, residentBytes } };
+  }
+  let cacheSlots = policy.attention === 'host' ? null : placeSlots();
+  let draft: ModelPlacement | null = null;
+  let [prefillFrames, decodeFrames]: FrameRegions[][] = [[], []];
+  let [prefill, decode] = [residents(), residents()];
   device.overlay(
     () => {
-      prefill = activate();
-      prefillBytes = residents();
+      prefillFrames = placeFrames(targetFrameRows);
+      cacheSlots ??= placeSlots();
+      prefill = residents();
     },
     () => {
-      placeActivations(demand.decodeFrameRows, null, false);
-      draftPlacement = placeDraft(pools, resident);
-      decodeBytes = residents();
+      decodeFrames = placeFrames(decodeFrameRows);
+      draft = placeDraft();
+      decode = residents();
     },
   );
   // What the draft has in host memory is there from the start.
-  prefillBytes.host = decodeBytes.host;
-  return settle(prefill as ReturnType<typeof activate>, draftPlacement, prefillBytes, decodeBytes);
+  prefill.host = decode.host;
+  return {
+    ...{ frames: [...prefillFrames, ...decodeFrames], firstDecodeFrame: prefillFrames.length },
+    ...{ hostScratch, cacheSlots, draft, residentBytes: { prefill, decode } },
+  };
+}
+
+function placeDeviceFrames({ target, formats }: PlanRequest, frameRows: readonly number[], device: Pool) {
+  const scratch = placeScratch(target.spec, largest(frameRows), device, formats);
+  return frameRows.map((rows) => ({ ...placeFrame(target.spec, rows, device, formats), scratch }));
 }
 
 /**

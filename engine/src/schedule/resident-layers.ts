@@ -1,6 +1,7 @@
 /** Which layers stay in a memory, what they take of it, and their places. */
 
 import { UserError } from '@specoffload/input';
+import { isImagined } from '../machine/formats.js';
 import { type PoolLayout, placedBytes, type Region } from '../machine/pool.js';
 import type { Checkpoint, WeightGroup } from '../model/types.js';
 import { type GroupLayout, groupLayout } from './group-layout.js';
@@ -57,12 +58,18 @@ export function pinnedBytes(
   );
 }
 
-/** What kept layers add to a plan without any. */
-export function keptBytes(
-  { target, layouts, granularityBytes }: PlanRequest,
-  layers: ReadonlySet<number>,
-): number {
-  return sumGroups(target, layers, granularityBytes.host, (group) => groupLayout(layouts, group).stagedBytes);
+/** What kept layers add to a plan without any: attention weights that the host computes with are there anyway. */
+export function keptBytes(request: PlanRequest, layers: ReadonlySet<number>): number {
+  const { target, layouts, granularityBytes } = request;
+  const isAttentionThere = projectsOnHost(request);
+  return sumGroups(target, layers, granularityBytes.host, (group) =>
+    isAttentionThere && group.kind === 'attention' ? 0 : groupLayout(layouts, group).stagedBytes,
+  );
+}
+
+/** Whether the host has to have attention weights to compute with; memory that is only imagined has no room for them. */
+export function projectsOnHost({ policy, formats }: Pick<PlanRequest, 'policy' | 'formats'>): boolean {
+  return policy.projections === 'host' && policy.attention !== 'device' && !isImagined(formats);
 }
 
 function sumGroups(
@@ -103,6 +110,22 @@ export function placeResidentAttention(
     .map(({ attention }) => [
       attention.id,
       device.place('attention weights', groupLayout(layouts, attention).deviceBytes),
+    ]);
+}
+
+/** As stored, of layers that are not kept. */
+export function placeHostAttention(
+  request: PlanRequest,
+  keptSet: ReadonlySet<number>,
+  host: PoolLayout,
+): [string, Region][] {
+  const { target, layouts } = request;
+  if (!projectsOnHost(request)) return [];
+  return target.layers
+    .filter((_, layer) => !keptSet.has(layer))
+    .map(({ attention }) => [
+      attention.id,
+      host.place('attention weights', groupLayout(layouts, attention).stagedBytes),
     ]);
 }
 

@@ -37,7 +37,7 @@ export function buildTargetPass(request: PassRequest): TargetPass {
 function embed(context: PassContext, flow: Flow): void {
   const task = context.push(flow, 'embed', 'device', `embed batch ${flow.batch}`, [], () => ({
     kind: 'embed',
-    frame: flow.index,
+    frame: flow.frame,
     ids: feedTokens(flow.feeds),
   }));
   task.bytes = flow.rows * context.costs.hiddenBytes;
@@ -47,8 +47,8 @@ function embed(context: PassContext, flow: Flow): void {
 /** The head, for the rows whose choice is wanted; its result goes to `results`. */
 function chooseTokens(context: PassContext, flow: Flow, results: (HeadResult | null)[]): number {
   const { frames, wantsLogits = false, sampling } = context.request;
-  const { index: frame, batch, last, stores } = flow;
-  const { headRows: rowIndices, feeds } = frames[frame];
+  const { frame, index, batch, last, stores } = flow;
+  const { headRows: rowIndices, feeds } = frames[index];
   const rows = rowIndices.length;
   const task = context.push(flow, 'head', 'device', `head batch ${batch}`, [last, ...stores], () => ({
     kind: 'head',
@@ -58,7 +58,7 @@ function chooseTokens(context: PassContext, flow: Flow, results: (HeadResult | n
   choosesTokens(task, context.costs, rows);
   task.imagine = () => imagineHead(rows);
   task.onEnd = (result) => {
-    results[frame] = result as HeadResult;
+    results[index] = result as HeadResult;
   };
   return task.id;
 }

@@ -7,11 +7,11 @@
 import type { WeightGroup } from '../model/types.js';
 import { type Hop, kindOfHop, type MemoryName } from '../topology/topology.js';
 import type { PhaseName } from '../trace/types.js';
-import { type GroupLayout, splitLayout } from './group-layout.js';
+import type { GroupLayout } from './group-layout.js';
 import type { MemoryPlan, ModelPlacement, Slots, StreamedKind } from './memory-plan.js';
 import type { LoadOp, UploadOp } from './ops.js';
 import type { OpenPolicy } from './policy.js';
-import { createTask, type OpenTask, openTask, type SlotClass, type Task, type TaskHead } from './task.js';
+import { type OpenTask, openTask, type Task, type TaskHead } from './task.js';
 import { hopBytes, type WeightHop, type WeightWays, waysOfWeights } from './weight-way.js';
 import type { TaskIds } from './work.js';
 
@@ -209,60 +209,7 @@ function streamedKind({ kind }: WeightGroup): StreamedKind {
   return kind;
 }
 
-/**
- * The tasks that place the weights which stay: embedding, head, pinned and kept layers, the draft. They pass through
- * the same lanes and slots as the stream does.
- */
-export function residentTasks(plan: MemoryPlan, ids: TaskIds, slotOf: SlotOf): Task[] {
-  const tasks: Task[] = [];
-  const [toStage] = plan.routes.way('disk', 'host');
-  const [fromStage] = plan.routes.way('host', 'device');
-  const common = { phase: 'prefill', pass: -1, batch: -1, priority: -1, rows: 0 } as const;
-  const load = (layout: GroupLayout, takes: SlotClass | undefined, addressOf: (slot: number) => number) => {
-    const task = createTask(
-      { ...common, id: ids.next(), lane: toStage.lane, kind: 'load', name: `load ${layout.group.id}` },
-      { after: [], bytes: layout.stagedBytes, takes, createOp: (slot) => loadOp(layout, addressOf(slot)) },
-    );
-    tasks.push(task);
-    return task;
-  };
-  const toHost = (layout: GroupLayout, target: number) => load(layout, undefined, () => target);
-  const toDevice = (layout: GroupLayout, target: number) => {
-    const staging = plan.slots.host.expert;
-    for (const piece of splitLayout(layout, staging.regions[0].byteLength, plan.target.formats)) {
-      const { id } = load(piece, staging.slotClass, (slot) => staging.regions[slot].byteOffset);
-      tasks.push(
-        createTask(
-          {
-            ...common,
-            id: ids.next(),
-            lane: fromStage.lane,
-            kind: 'upload',
-            name: `upload ${layout.group.id}`,
-          },
-          {
-            after: [id],
-            bytes: layout.group.storedBytes,
-            frees: [id],
-            createOp: () => uploadOp(piece, staging.regions[slotOf(id)].byteOffset, target),
-          },
-        ),
-      );
-    }
-  };
-  // A draft of the target's own layers has no weights of its own.
-  const { target, draft } = plan;
-  for (const model of draft && draft.head !== target.head ? [target, draft] : [target]) {
-    const layoutOf = (id: string) => model.layouts.get(id) as GroupLayout;
-    toHost(layoutOf('embedding'), model.embedding.byteOffset);
-    toDevice(layoutOf('head'), model.head.byteOffset);
-    for (const [id, region] of model.pinned) toDevice(layoutOf(id), region.byteOffset);
-    for (const [id, region] of model.kept) toHost(layoutOf(id), region.byteOffset);
-  }
-  return tasks;
-}
-
-function loadOp({ ranges }: GroupLayout, hostBase: number): LoadOp {
+export function loadOp({ ranges }: GroupLayout, hostBase: number): LoadOp {
   return {
     kind: 'load',
     ranges: ranges.map(({ path, fileOffset, byteLength, stagedOffset }) => ({
@@ -272,7 +219,7 @@ function loadOp({ ranges }: GroupLayout, hostBase: number): LoadOp {
   };
 }
 
-function uploadOp({ pieces }: GroupLayout, hostBase: number, deviceBase: number): UploadOp {
+export function uploadOp({ pieces }: GroupLayout, hostBase: number, deviceBase: number): UploadOp {
   return {
     kind: 'upload',
     pieces: pieces.map(({ dtype, count, layout, stagedOffset, deviceOffset }) => ({

@@ -6,9 +6,11 @@ import type {
   DeviceTensor,
   ExpertWeights,
   HeadWeights,
+  HostAddress,
 } from '../machine/device.js';
 import type { TensorRole } from '../model/types.js';
 import type { GroupLayout } from './group-layout.js';
+import type { StoredWeights } from './ops.js';
 
 /** Numbers tasks; later tasks have higher numbers. */
 export class TaskIds {
@@ -45,4 +47,13 @@ export function expertWeights(layout: GroupLayout, base: DeviceAddress): ExpertW
 
 export function headWeights(layout: GroupLayout, base: DeviceAddress): HeadWeights {
   return tensorsAt(layout, base) as unknown as HeadWeights;
+}
+
+/** A group's tensors as stored, the group lying at `base` in host memory. */
+export function storedWeights<Weights>({ tensors }: GroupLayout, base: HostAddress): StoredWeights<Weights> {
+  const roles = tensors.map(({ role, dtype, count, layout, stagedOffset }) => [
+    role,
+    { dtype, count, layout, source: base + stagedOffset },
+  ]);
+  return Object.fromEntries(roles) as StoredWeights<Weights>;
 }

@@ -8,7 +8,11 @@ export interface CacheBlock {
   readonly tokenOffset: number;
   /** Tokens. */
   readonly capacity: number;
+  /** Of the sequence's tokens the first that it has room for: what is before is neither kept nor seen. */
+  readonly firstToken: number;
 }
+
+const noBlock: CacheBlock = { tokenOffset: 0, capacity: 0, firstToken: 0 };
 
 /** The target's own choice at one position. */
 export interface TargetChoice {
@@ -54,8 +58,8 @@ export class Sequence {
   targetCached = 0;
   /** Tokens whose keys and values the draft's cache holds and that are part of the sequence. */
   draftCached = 0;
-  targetBlock: CacheBlock = { tokenOffset: 0, capacity: 0 };
-  draftBlock: CacheBlock = { tokenOffset: 0, capacity: 0 };
+  targetBlock: CacheBlock = noBlock;
+  draftBlock: CacheBlock = noBlock;
 
   constructor(
     index: number,

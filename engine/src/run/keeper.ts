@@ -1,0 +1,113 @@
+/** What becomes of the target's choices: which candidates stand, what sequences keep of them, and how often it goes well. */
+
+import type { Frame } from '../schedule/feeds.js';
+import type { HeadResult } from '../schedule/ops.js';
+import { acceptDrawn, countAccepted } from '../speculate/accept.js';
+import type { CandidateChooser } from '../speculate/candidate-choice.js';
+import { noiseKey, uniformOf } from '../speculate/noise.js';
+import type { Sampling } from '../speculate/sampling.js';
+import type { Sequence, SequenceEnds, TargetChoice } from '../speculate/sequence.js';
+import { AcceptanceCounter } from '../speculate/statistics.js';
+
+export interface KeeperOptions {
+  readonly sampling: Sampling | null;
+  readonly ends: SequenceEnds;
+  readonly chooser?: CandidateChooser | null;
+  /** Told that a sequence is so many tokens long: what was proposed behind them is no part of it. */
+  readonly forget: (sequence: Sequence, length: number) => void;
+}
+
+export class Keeper {
+  readonly acceptance = new AcceptanceCounter();
+  readonly #options: KeeperOptions;
+
+  constructor(options: KeeperOptions) {
+    this.#options = options;
+  }
+
+  /** Keeps the first new token of every prompt. */
+  keepPrompts({ feeds, headRows }: Frame, result: HeadResult): void {
+    for (const [feed, { sequence, count }] of feeds.entries()) {
+      sequence.targetCached = sequence.length;
+      const row = headRows[feed];
+      const last = choiceAt(result, feed, row);
+      // The first choice depends on the whole prompt, and so on the closest routing decision in any of its rows.
+      const margins = result.routerMargins.subarray(row + 1 - count, row + 1);
+      const routerMargin = margins.reduce((least, margin) => Math.min(least, margin), last.routerMargin);
+      const choice = routerMargin < last.routerMargin ? { ...last, routerMargin } : last;
+      sequence.append([choice], this.#options.ends);
+    }
+  }
+
+  keepVerified({ batch, feeds, headRows }: Frame, result: HeadResult): void {
+    const { chooser } = this.#options;
+    let first = 0;
+    for (const { sequence } of feeds) {
+      const { length } = sequence.candidates;
+      const wanted = chooser && Math.min(chooser.given(batch), sequence.remaining - 1);
+      const accepted = this.#accept(sequence, result, headRows, first);
+      chooser?.judge(wanted as number, length, accepted);
+      first += length + 1;
+    }
+  }
+
+  /**
+   * Keeps what the target confirms of a sequence's candidates and its own token, and cuts both caches back to it.
+   * @param first the first of the sequence's wanted rows
+   * @returns how many candidates stand
+   */
+  #accept(sequence: Sequence, result: HeadResult, headRows: Int32Array, first: number): number {
+    const { candidates, nextCandidates } = sequence;
+    const { accepted, replacement } = this.#judge(sequence, result, first);
+    const choices = new Array<TargetChoice>(accepted + 1);
+    for (let index = 0; index <= accepted; index += 1)
+      choices[index] = choiceAt(result, first + index, headRows[first + index]);
+    if (result.shares && this.#options.sampling?.rule === 'rejection')
+      for (const [index, choice] of choices.entries()) {
+        const id = index < accepted ? candidates[index] : (replacement ?? choice.id);
+        choices[index] = { ...choice, id };
+      }
+    const before = sequence.choices.length;
+    sequence.append(choices, this.#options.ends);
+    // What was proposed ahead holds if everything before it does, the target's own token included.
+    const holds = accepted === candidates.length && nextCandidates[0] === choices[accepted].id;
+    const wanted = 1 + Math.max(0, sequence.remaining - 1);
+    sequence.candidates = holds ? nextCandidates.slice(1, wanted) : nothing;
+    sequence.candidateShares = holds ? (sequence.nextCandidateShares?.slice(1, wanted) ?? null) : null;
+    sequence.nextCandidates = nothing;
+    sequence.nextCandidateShares = null;
+    // The last token is the target's own and has not been fed to either model yet.
+    sequence.targetCached = sequence.length - 1;
+    if (!holds) this.#options.forget(sequence, sequence.length - 1);
+    this.acceptance.count(candidates.length, accepted, sequence.choices.length - before);
+    return accepted;
+  }
+
+  /** How many of the candidates stand; under the rejection rule, what replaces the first that does not. */
+  #judge(sequence: Sequence, { ids, shares }: HeadResult, first: number) {
+    const { candidates, candidateShares: draft, noise } = sequence;
+    const { sampling } = this.#options;
+    if (!shares || sampling?.rule !== 'rejection')
+      return { accepted: countAccepted(candidates, ids, first), replacement: null };
+    const coins = (place: number) => {
+      const [one, other] = noiseKey(sampling.seed, noise, sequence.length + place, 'coins');
+      return [uniformOf(one), uniformOf(other)] as const;
+    };
+    return acceptDrawn({ candidates, draft, target: shares, first, coins });
+  }
+}
+
+const nothing: readonly number[] = [];
+
+/** What the target chooses in a prediction, where nothing is computed. */
+const imagined: TargetChoice = {
+  id: 0,
+  margin: Number.POSITIVE_INFINITY,
+  routerMargin: Number.POSITIVE_INFINITY,
+};
+
+function choiceAt({ ids, margins, routerMargins }: HeadResult, index: number, row: number): TargetChoice {
+  // A prediction computes no choices; one shared object saves it tens of thousands of equal ones.
+  if (margins.length === 0) return imagined;
+  return { id: ids[index], margin: margins[index], routerMargin: routerMargins[row] };
+}

@@ -1,0 +1,135 @@
+/** A layer's work as commands on the frames of a placement. */
+
+import { type AttentionWeights, type Command, type ExpertWeights, stretch } from '../machine/device.js';
+import type { Region } from '../machine/pool.js';
+import type { DeviceAttentionOp, ExpertRows } from '../schedule/ops.js';
+import type { WorkerModel } from './lane-protocol.js';
+import { inChunks } from './routing.js';
+
+/** A frame's rows on their way through a layer. */
+export interface FramePart {
+  readonly frame: number;
+  readonly layer: number;
+  readonly rows: number;
+}
+
+export class LayerCommands {
+  readonly #model: WorkerModel;
+
+  constructor(model: WorkerModel) {
+    this.#model = model;
+  }
+
+  attending(op: DeviceAttentionOp): Command[] {
+    const { weights, wantsRouting } = op;
+    return [this.projections(op, weights), this.#attention(op), ...this.mixing(op, weights, wantsRouting)];
+  }
+
+  feedingForward(frame: number, layer: number, expertRows: ExpertRows, weights: ExpertWeights): Command[] {
+    const { frames, spec, role } = this.#model;
+    const { scratch } = frames[frame];
+    const [x, out] = [scratch.gathered.byteOffset, scratch.ffnOut.byteOffset];
+    const commands: Command[] = [];
+    for (const chunk of inChunks(expertRows)) {
+      const { indices } = chunk;
+      commands.push(
+        {
+          ...{ kind: 'gather', source: frames[frame].normed.byteOffset, indices },
+          ...{ width: spec.hiddenSize, target: x },
+        },
+        { kind: 'feed-forward', model: role, layer, x, rows: indices.length, weights, out },
+        this.addition(frame, layer, chunk),
+      );
+    }
+    return commands;
+  }
+
+  embedding(frame: number, ids: Int32Array): Command {
+    const { embedding, frames, role } = this.#model;
+    return {
+      ...{ kind: 'embed', model: role, ...embedding, ids },
+      target: frames[frame].hidden[0].byteOffset,
+    };
+  }
+
+  /** q, k and v of a frame's rows, to scratch. */
+  projections({ frame, layer, rows }: FramePart, weights: AttentionWeights): Command {
+    const { role, frames } = this.#model;
+    const { scratch } = frames[frame];
+    return {
+      ...{ kind: 'project', model: role, layer, x: this.hidden(frame, layer), rows, weights },
+      ...{ q: scratch.q.byteOffset, k: scratch.k.byteOffset, v: scratch.v.byteOffset },
+    };
+  }
+
+  /** Attention of the projected rows in scratch; its output stays there too. */
+  #attention(op: DeviceAttentionOp): Command {
+    const { frame, layer, rows, weights, cache, cacheElements, sequences } = op;
+    const { frames, rope, numPositions, role } = this.#model;
+    const { scratch } = frames[frame];
+    const rotation = rope.device?.[layer];
+    if (!rotation) throw new Error('attention on the device needs rotation tables there');
+    return {
+      ...{ kind: 'attend', model: role, layer, rows, cache, cacheElements, sequences, numPositions },
+      ...{ q: scratch.q.byteOffset, k: scratch.k.byteOffset, v: scratch.v.byteOffset },
+      out: scratch.attention.byteOffset,
+      ...{ ropeCos: rotation.cos.byteOffset, ropeSin: rotation.sin.byteOffset },
+      sinks: weights.sinks ?? null,
+    };
+  }
+
+  /** From the attention's output in scratch to normed rows, and what the host has to know of them. */
+  mixing({ frame, layer, rows }: FramePart, weights: AttentionWeights, wantsRouting: boolean): Command[] {
+    const { frames, spec, role } = this.#model;
+    const { normed, hostExperts, scratch } = frames[frame];
+    const [x, y] = [this.hidden(frame, layer), this.hidden(frame, layer + 1)];
+    const router = scratch.router.byteOffset;
+    const commands: Command[] = [
+      {
+        ...{ kind: 'mix', model: role, layer, attention: scratch.attention.byteOffset, x, rows, weights },
+        ...{ y, normed: normed.byteOffset, router },
+      },
+      // One value stands for its row: a product with o and a norm have spread whatever is not finite over all of it.
+      { kind: 'starts-finite', source: y, rows, width: spec.hiddenSize },
+    ];
+    const { numExperts } = spec.layers[layer].ffn;
+    if (numExperts > 1) commands.push({ kind: 'read', source: router, count: rows * numExperts });
+    if (!wantsRouting) return commands;
+    if (!hostExperts) throw new Error('a frame without host buffers has nowhere to read back to');
+    return [...commands, copy('read-back', hostExperts.normed, normed, rows * spec.hiddenSize)];
+  }
+
+  /** Adds what an expert has computed of some rows, which lies in scratch. */
+  addition(frame: number, layer: number, { indices, weights: scales }: ExpertRows): Command {
+    const { frames, spec } = this.#model;
+    const { scratch } = frames[frame];
+    return {
+      ...{ kind: 'scatter-add', source: scratch.ffnOut.byteOffset, indices, scales },
+      ...{ width: spec.hiddenSize, target: this.hidden(frame, layer + 1) },
+    };
+  }
+
+  hostBuffers(frame: number) {
+    const { host } = this.#model.frames[frame];
+    if (host) return host;
+    throw new Error('a frame without host buffers has nothing to exchange with the host');
+  }
+
+  hostLayer(frame: number) {
+    const { hostLayer } = this.#model.frames[frame];
+    if (hostLayer) return hostLayer;
+    throw new Error('a frame without host buffers has no attention on the host');
+  }
+
+  hidden(frame: number, layer: number): number {
+    // Layers alternate between two buffers: `mix` reads one while it writes the other. Layer N's output is layer
+    // N + 1's input.
+    return this.#model.frames[frame].hidden[layer % 2].byteOffset;
+  }
+}
+
+type Place = Pick<Region, 'byteOffset'>;
+
+export function copy(kind: 'upload' | 'read-back', host: Place, device: Place, count: number): Command {
+  return { kind, host: host.byteOffset, device: device.byteOffset, stretches: stretch(count) };
+}
