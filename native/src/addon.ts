@@ -16,6 +16,7 @@ import {
   checkWiden,
 } from './checks.js';
 import type { WeightDtype } from './codecs/index.js';
+import type { MatrixLayout } from './codecs/matrix.js';
 import { probeSystem } from './probe.js';
 import type {
   Arena,
@@ -66,17 +67,8 @@ interface RawAddon {
   decodeMatrix(
     sourceId: number,
     valuesOffset: number,
-    scalesOffset: number,
     dtype: WeightDtype,
-    rows: number,
-    columns: number,
-    step: number,
-    paired: number,
-    across: number,
-    /** '' for none. */
-    scaleDtype: string,
-    scaleRows: number,
-    scaleColumns: number,
+    layout: MatrixLayout,
     targetId: number,
     targetOffset: number,
   ): void;
@@ -208,11 +200,6 @@ class AddonStreamer implements Streamer {
   }
 }
 
-/** Infinity as the largest whole number. */
-function atMostWhole(value: number): number {
-  return Math.min(value, Number.MAX_SAFE_INTEGER);
-}
-
 /** Loads the addon. @throws Error when it is not built or does not load. */
 export function loadAddon(): NativeCore {
   const addon = createRequire(import.meta.url)('../build/specoffload.node') as RawAddon;
@@ -245,14 +232,7 @@ export function loadAddon(): NativeCore {
     },
     decodeMatrix(source, valuesOffset, dtype, layout, target, targetOffset): void {
       checkDecodeMatrix(source, valuesOffset, dtype, layout, target, targetOffset);
-      const { rows, columns, step, paired, across } = layout;
-      const scales = layout.scales ?? { offset: 0, dtype: '', rows: 1, columns: 1 };
-      const [scaleRows, scaleColumns] = [scales.rows, scales.columns].map(atMostWhole);
-      // biome-ignore format: as the addon declares it
-      addon.decodeMatrix(
-        idOf(source), valuesOffset, valuesOffset + scales.offset, dtype, rows, columns, step, paired, across,
-        scales.dtype, scaleRows, scaleColumns, idOf(target), targetOffset,
-      );
+      addon.decodeMatrix(idOf(source), valuesOffset, dtype, layout, idOf(target), targetOffset);
     },
     attend(call: AttentionCall): void {
       checkAttention(call);

@@ -1,7 +1,7 @@
 /** The checks at the door of the core: the addon and its twin refuse the same calls with the same sentences. */
 
 import { type Codec, codecs, f32, type WeightDtype } from './codecs/index.js';
-import { type MatrixLayout, scaleBytes, scaleGridSize, spanBytes } from './codecs/matrix.js';
+import { type MatrixLayout, scaleGridSize, scalePartBytes, spanBytes } from './codecs/matrix.js';
 import type {
   Arena,
   AttentionCall,
@@ -103,17 +103,30 @@ export function checkDecodeMatrix(
   const { rows, columns, step, paired, across, scales } = layout;
   for (const [name, value] of Object.entries({ rows, columns, across })) checkWhole(name, value, 0, 2 ** 32);
   checkWhole('step', step, 1, 2 ** 20);
-  checkBlocks('columns', columns, dtype);
-  if (across > 0 && (codecs[dtype].blockElements !== 1 || scales !== null))
-    throw new RangeError(`invalid across: ${across}; expected 0 where values are stored in blocks`);
+  const { isAcross = false }: Codec = codecs[dtype];
+  checkBlocks(isAcross ? 'rows' : 'columns', isAcross ? rows : columns, dtype);
+  if (isAcross && (across === 0 || step > 1 || paired > 1))
+    throw new RangeError(
+      `invalid across: ${across}; expected rows of ${dtype} stored transposed and in order`,
+    );
   checkPaired(paired, rows, 'rows');
   const count = rows * columns;
   const valueBytes = spanBytes(dtype, layout);
   checkSides(source, 'valuesOffset', valuesOffset, valueBytes, target, targetOffset, count);
   if (scales === null || count === 0) return;
-  const [scaleRows, scaleColumns] = scaleGridSize(layout, scales);
-  const scalesBytes = scaleBytes(scales.dtype, scaleRows * scaleColumns);
-  checkSides(source, 'scalesOffset', valuesOffset + scales.offset, scalesBytes, target, targetOffset, count);
+  const { zeros, groupOfColumn } = scales;
+  if (zeros) checkBlocks('rows of zero points', scaleGridSize(layout, scales)[0], zeros.codec);
+  const parts = [scales, ...[zeros, groupOfColumn].filter((part) => part !== undefined)];
+  for (const [index, bytes] of scalePartBytes(layout, scales).entries())
+    checkSides(
+      source,
+      'scalesOffset',
+      valuesOffset + parts[index].offset,
+      bytes,
+      target,
+      targetOffset,
+      count,
+    );
 }
 
 function checkCodec(dtype: WeightDtype): void {

@@ -15,7 +15,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { vulkanFormats } from '../../engine/dist/machine/formats.js';
 import { type GroupLayout, layOutGroup, splitLayout } from '../../engine/dist/schedule/group-layout.js';
 import { goldenDirectory } from './model/golden.js';
-import { asFp8, asInt4, compressed, type Quantised, writePair } from './model/quantised.js';
+import { asFp8, asPacked, compressed, type Quantised, writePair } from './model/quantised.js';
 import { validationMessages, watchedVulkan, whyNoVulkan } from './vulkan.js';
 
 /** What lies in device memory when all parts of a group have crossed. */
@@ -72,7 +72,7 @@ describe.each<[string, object, (ref: TensorRef) => Quantised]>([
     compressed({ num_bits: 8, type: 'float' }),
     ({ shape }) => asFp8(shape, [1, shape[1]!], 'weight_scale'),
   ],
-  ['four bits', compressed({ num_bits: 4, type: 'int' }), ({ shape }) => asInt4(shape, 16)],
+  ['four bits', compressed({ num_bits: 4, type: 'int' }), ({ shape }) => asPacked(shape, 4, 16)],
 ])('%s', (name, quantisation, quantise) => {
   it.skipIf(whyNoVulkan !== null)('computes on a GPU what its values mean', async () => {
     const { directories } = await writePair(name.replaceAll(' ', '-'), quantisation, quantise);

@@ -6,6 +6,7 @@ import {
   type MatrixLayout,
   type NativeCore,
   plainCodecs,
+  type ScaleGrid,
   type WeightDtype,
 } from '@specoffload/native';
 import { describe, expect, test } from 'vitest';
@@ -16,10 +17,15 @@ interface Case {
   readonly stored: string;
   readonly values: string;
   readonly scales?: string;
-  readonly layout?: Pick<MatrixLayout, 'rows' | 'columns' | 'scales'>;
+  readonly zeros?: string;
+  readonly groupOfColumn?: string;
+  readonly layout?: Pick<MatrixLayout, 'rows' | 'columns'> & {
+    readonly across?: number;
+    readonly scales: ScaleGrid;
+  };
 }
 
-/** Of the gguf package and transformers; see make.py there. */
+/** Of the gguf package, transformers, compressed-tensors, GPTQModel and AutoAWQ; see make.py there. */
 const cases: readonly Case[] = JSON.parse(
   readFileSync(new URL('./vectors/expected.json', import.meta.url), 'utf8'),
 );
@@ -40,21 +46,30 @@ function bytesOf(text: string): Uint8Array {
   return new Uint8Array(Buffer.from(text, 'base64'));
 }
 
+/** The parts of a case one behind the other, and where they are. */
+function placed(
+  { stored, scales = '', zeros = '', groupOfColumn = '' }: Case,
+  { scales: grid, ...matrix }: NonNullable<Case['layout']>,
+): [Uint8Array, MatrixLayout] {
+  const parts = [stored, scales, zeros, groupOfColumn].map(bytesOf);
+  const [first, second, third] = parts.map(({ length }, i) =>
+    parts.slice(0, i).reduce((sum, part) => sum + part.length, length),
+  );
+  const placedScales = {
+    ...{ ...grid, offset: first, zeros: grid.zeros && { ...grid.zeros, offset: second } },
+    groupOfColumn: groupOfColumn ? { offset: third } : undefined,
+  };
+  return [Buffer.concat(parts), { ...plainOrder, ...matrix, scales: placedScales as MatrixLayout['scales'] }];
+}
+
 describe.each(cores)('decoding, %s', (_, core) => {
   test.each(cases.map((one, index) => [one.codec, index] as const))(
     '%s, case %i, bit for bit as the published code',
     (codec, index) => {
-      const { stored: storedText, scales: scalesText = '', layout, values } = cases[index];
-      const stored = bytesOf(storedText);
+      const { stored, layout, values } = cases[index];
       const expected = new Uint32Array(bytesOf(values).buffer);
-      if (!layout) {
-        expect(decode(core, codec, stored)).toEqual(expected);
-        return;
-      }
-      const bytes = Buffer.concat([stored, bytesOf(scalesText)]);
-      const { rows, columns, scales } = layout;
-      const matrix = { rows, columns, ...plainOrder, scales: scales && { ...scales, offset: stored.length } };
-      expect(decode(core, codec, bytes, matrix)).toEqual(expected);
+      if (layout) expect(decode(core, codec, ...placed(cases[index], layout))).toEqual(expected);
+      else expect(decode(core, codec, bytesOf(stored))).toEqual(expected);
     },
   );
 

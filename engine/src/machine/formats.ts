@@ -5,8 +5,8 @@ import {
   codecs,
   f32,
   type MatrixLayout,
+  type PlacedScales,
   queueRings,
-  type ScaleGrid,
   type WeightDtype,
   weightFormats,
 } from '@specoffload/native';
@@ -71,7 +71,7 @@ interface Stored {
   readonly dtype: WeightDtype;
   /** Where its values do not simply lie one behind the other. */
   readonly layout?: Pick<MatrixLayout, 'rows' | 'columns' | 'step' | 'across'> & {
-    readonly scales: ScaleGrid | null;
+    readonly scales: PlacedScales<object> | null;
   };
 }
 
@@ -86,7 +86,8 @@ export function isKeptWithScales(
   { dtype, layout }: Stored,
 ): boolean {
   if (weightElementBytes !== null || !keptDtypes?.includes(dtype) || !layout?.scales) return false;
-  const { rows, columns, step, across } = layout;
+  const { rows, columns, step, across, scales } = layout;
+  if (scales.zeros || scales.groupOfColumn || scales.groupStride) return false;
   const { bytes }: Codec = codecs[dtype];
   return columns > 1 && step === 1 && across === 0 && (rows * bytes(columns)) % f32.bytes(1) === 0;
 }

@@ -9,11 +9,12 @@ import { sum } from '../extremes.js';
 import { refuseUncomputable } from './arithmetic.js';
 import { assembleQuantised } from './assemble.js';
 import { warnOfCheckpoint } from './config-values.js';
-import { readModelSpec } from './configuration.js';
+import { readModelSpec, readQuantisation } from './configuration.js';
 import { isGgufPath } from './gguf/file.js';
 import { openGguf } from './gguf/open.js';
 import { type HeaderTensor, takeTensor, toTensorRef, type WeightFile } from './header-tensor.js';
 import { areEqual } from './inflate-bytes.js';
+import { readIsZero } from './quantised-columns.js';
 import { type GroupSpec, modelGroups, type TensorSpec, tensorName } from './roles.js';
 import { readShards } from './shards.js';
 import type { ModelSpec } from './spec.js';
@@ -36,7 +37,7 @@ export async function openCheckpoint(path: string): Promise<Checkpoint> {
 async function openDirectory(directory: string): Promise<Checkpoint> {
   const stated = await readModelSpec(directory);
   refuseUncomputable(stated, join(directory, 'config.json'));
-  const files = assembleQuantised(await readShards(directory));
+  const files = await assembleQuantised(await readShards(directory), await readQuantisation(directory));
   const spec = await settleTie(stated, files, directory);
   return assemble(directory, basename(resolve(directory)), spec, files);
 }
@@ -55,7 +56,7 @@ async function assemble(
     experts: experts.map((expert) => inventory.take(expert)),
   }));
   const head = inventory.take(groups.head);
-  inventory.refuseLeftovers();
+  await inventory.refuseLeftovers();
 
   const tensors = inventory.taken;
   const refs = [...tensors.values()];
@@ -132,15 +133,19 @@ class Inventory {
   }
 
   /** A tensor that no role claims (a bias, a scale of a quantised weight, a ninth expert) would change the output. */
-  refuseLeftovers(): void {
+  async refuseLeftovers(): Promise<void> {
     const { architecture, embedding, foreignTensors = [] } = this.#spec;
-    for (const { name, path } of this.#held.values()) {
+    for (const tensor of this.#held.values()) {
+      const { name, path } = tensor;
       const isForeign = foreignTensors.some((prefix) => name.startsWith(prefix));
       const harmless =
         isForeign ||
         name.endsWith('.rotary_emb.inv_freq') ||
         (name === headName(this.#spec) && embedding.tied);
       if (harmless || this.#used.has(name)) continue;
+      // AutoGPTQ writes one beside every weight.
+      const isBesideGptq = name.endsWith('.bias') && this.#held.get(name.replace(/bias$/, 'weight'))?.across;
+      if (isBesideGptq && (await readIsZero(tensor))) continue;
       throw new UserError(
         `${path} holds ${quote(name)}, which a ${architecture} model of this config.json does not use; use a checkpoint whose configuration and weights agree`,
       );

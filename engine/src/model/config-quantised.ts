@@ -1,20 +1,33 @@
-/** Which ways of quantising a configuration may name: those whose weights `assemble.ts` puts together. */
+/** How a configuration says that weights are quantised, of the ways that `assemble.ts` puts together. */
 
 import { isRecord, type JsonRecord } from '@specoffload/input';
 import type { ConfigValues } from './config-values.js';
 
-const expected =
-  'mxfp4, fp8 (E4M3), or compressed-tensors with plain weights of 4 bits (pack-quantized) or FP8 (float-quantized)';
+export interface Quantisation {
+  readonly method: unknown;
+  /** Of packed whole numbers, where their shapes do not say. */
+  readonly bits: 4 | 8;
+  /** Columns under one scale, any of these; none where the shapes of scales have to say it. */
+  readonly groupSizes: readonly number[];
+  /** GPTQ's first format stores zero points less one. */
+  readonly isLessOne: boolean;
+}
 
-/** Refuses what would be read as other numbers than were meant. */
-export function refuseOtherQuantisation(config: ConfigValues): void {
+const expected =
+  'mxfp4, fp8 (E4M3), gptq (4 or 8 bits), awq (gemm, 4 bits), or compressed-tensors with plain weights of 4 or 8 bits (pack-quantized, int-quantized, float-quantized)';
+
+const field = 'quantization_config';
+
+/** Null where nothing is quantised. @throws UserError where other numbers would be read than were meant */
+export function parseQuantisation(config: ConfigValues): Quantisation | null {
   // Older compressed-tensors and MLX have fields of their own.
-  for (const field of ['compression_config', 'quantization'])
-    if (config.isThere(field)) throw unsupported(config, field);
-  const field = 'quantization_config';
-  if (!config.isThere(field)) return;
-  const quantisation = config.get(field);
-  if (!isRecord(quantisation) || !isReadable(quantisation)) throw unsupported(config, field);
+  for (const other of ['compression_config', 'quantization'])
+    if (config.isThere(other)) throw unsupported(config, other);
+  if (!config.isThere(field)) return null;
+  const json = config.get(field);
+  const quantisation = isRecord(json) ? maybeParse(json) : null;
+  if (!quantisation) throw unsupported(config, field);
+  return quantisation;
 }
 
 function unsupported(config: ConfigValues, field: string) {
@@ -26,28 +39,64 @@ function unsupported(config: ConfigValues, field: string) {
   );
 }
 
-function isReadable(quantisation: JsonRecord): boolean {
-  switch (quantisation.quant_method) {
+/** Null where it cannot be read. */
+function maybeParse(json: JsonRecord): Quantisation | null {
+  const { quant_method: method } = json;
+  const plain = { method, bits: 4, groupSizes: [], isLessOne: false } as const;
+  switch (method) {
     case 'mxfp4':
-      return true;
+      return plain;
     case 'fp8':
-      return (quantisation.fmt ?? 'e4m3') === 'e4m3';
+      return (json.fmt ?? 'e4m3') === 'e4m3' ? plain : null;
+    case 'gptq':
+      return parseGptq(json);
+    case 'awq': {
+      const isGemm = String(json.version ?? 'gemm').toLowerCase() === 'gemm';
+      return isGemm && (json.bits ?? 4) === 4 ? { ...plain, groupSizes: sizesOf([json]) } : null;
+    }
     case 'compressed-tensors':
-      return isPlainCompression(quantisation);
+      return parseCompression(json);
     default:
-      return false;
+      return null;
   }
 }
 
-function isPlainCompression({ config_groups: groups, kv_cache_scheme: cache }: JsonRecord): boolean {
-  return isRecord(groups) && (cache ?? null) === null && Object.values(groups).every(isPlainGroup);
+/** `dynamic` may name modules with numbers of their own, whose shapes tell how wide they are. */
+function parseGptq(json: JsonRecord): Quantisation | null {
+  const { checkpoint_format: format = json.format ?? 'gptq', pack_dtype: packed = 'int32', dynamic } = json;
+  const isPlain = packed === 'int32' && !json.is_marlin_format && (json.bits === 4 || json.bits === 8);
+  if (!isPlain || (format !== 'gptq' && format !== 'gptq_v2')) return null;
+  const others = isRecord(dynamic) ? Object.values(dynamic).filter(isRecord) : [];
+  return {
+    ...{ method: 'gptq', bits: json.bits as 4 | 8, isLessOne: format === 'gptq' },
+    groupSizes: sizesOf([json, ...others.map((own) => ({ ...json, ...own }))]),
+  };
 }
 
-/** Symmetric numbers in their own order; what activations were rounded to is not asked for here. */
-function isPlainGroup(group: unknown): boolean {
-  if (!isRecord(group) || !isRecord(group.weights)) return false;
-  const { num_bits: bits, type, symmetric = true, actorder = null } = group.weights;
-  const isKnown = (bits === 4 && type === 'int') || (bits === 8 && type === 'float');
-  // Sorted by activations, groups are not those of neighbours, unless the weights were sorted, too.
-  return isKnown && symmetric === true && [null, false, 'weight', 'static'].includes(actorder as string);
+function parseCompression({
+  config_groups: groups,
+  kv_cache_scheme: cache,
+}: JsonRecord): Quantisation | null {
+  if (!isRecord(groups) || (cache ?? null) !== null) return null;
+  const weights = Object.values(groups).map((group) => isRecord(group) && group.weights);
+  if (!weights.every(isRecord) || !weights.every(isPlainGroup)) return null;
+  const whole = weights.filter(({ type }) => (type ?? 'int') === 'int');
+  const widths = new Set(whole.map(({ num_bits: bits = 8 }) => bits as 4 | 8));
+  if (widths.size > 1) return null;
+  const [bits = 8] = widths;
+  return { method: 'compressed-tensors', bits, groupSizes: sizesOf(whole), isLessOne: false };
+}
+
+/** What activations were rounded to is not asked for here. */
+function isPlainGroup({ num_bits: bits = 8, type = 'int' }: JsonRecord): boolean {
+  return (type === 'int' && (bits === 4 || bits === 8)) || (type === 'float' && bits === 8);
+}
+
+/** One for all columns is written as -1 or left out. */
+function sizesOf(configs: readonly JsonRecord[]): number[] {
+  const sizes = configs.map(({ group_size: size }) => size).filter((size) => size !== undefined);
+  const isSize = (size: unknown) =>
+    size === null || size === -1 || (Number.isInteger(size) && Number(size) > 0);
+  if (!sizes.every(isSize)) return [];
+  return [...new Set(sizes.map((size) => (Number(size) > 0 ? Number(size) : Number.POSITIVE_INFINITY)))];
 }

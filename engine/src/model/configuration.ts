@@ -6,6 +6,8 @@ import { isRecord, maybeReadJson, UserError } from '@specoffload/input';
 import type { WeightDtype } from '@specoffload/native';
 import { parseModelSpec } from './config.js';
 import { parseEosTokenIds } from './config-eos.js';
+import { parseQuantisation, type Quantisation } from './config-quantised.js';
+import { ConfigValues, warnOfCheckpoint } from './config-values.js';
 import { describeModel, type ModelDescription } from './describe.js';
 import type { ModelSpec } from './spec.js';
 import type { Checkpoint } from './types.js';
@@ -18,6 +20,13 @@ const configName = 'config.json';
 export async function readModelSpec(directory: string): Promise<ModelSpec> {
   const file = join(directory, configName);
   return parseConfig(await readConfigJson(file), file);
+}
+
+/** How the configuration of a folder says that weights are quantised; null where they are not. */
+export async function readQuantisation(directory: string): Promise<Quantisation | null> {
+  const file = join(directory, configName);
+  const json = await readConfigJson(file);
+  return isRecord(json) ? parseQuantisation(new ConfigValues(json, file, warnOfCheckpoint)) : null;
 }
 
 /** Whether `path` is a configuration itself, or a folder that holds one and no safetensors file. */

@@ -5,12 +5,12 @@ import {
   type Codec,
   codecs,
   type MatrixLayout,
-  scaleBytes,
   scaleGridSize,
   storedBytes,
   type WeightDtype,
 } from '@specoffload/native';
 import type { TensorSpec } from './roles.js';
+import { scalesAfter } from './stored.js';
 import type { TensorLayout, TensorRef } from './types.js';
 
 /** One entry of a header; it may be of a kind that nothing here computes with. */
@@ -25,6 +25,8 @@ export interface HeaderTensor {
   /** Absolute byte offset in the file. */
   readonly fileOffset: number;
   readonly byteLength: number;
+  /** As in `MatrixLayout`; 0 or missing where it is stored in rows. */
+  readonly across?: number;
   /** Where its scales lie apart. */
   readonly scales?: TensorLayout['scales'];
 }
@@ -41,7 +43,8 @@ export function toTensorRef(stored: HeaderTensor): TensorRef {
   const { name, path, shape, fileOffset } = stored;
   const dtype = codecOf(stored);
   const numElements = shape.reduce((product, size) => product * size, 1);
-  const layout = stored.scales ? { ...matrixOf(shape), scales: stored.scales } : undefined;
+  const { across = 0, scales } = stored;
+  const layout = scales ? { ...matrixOf(shape), across, scales } : undefined;
   const byteLength = storedBytes(dtype, numElements, layout);
   return { name, path, dtype, shape, fileOffset, byteLength, numElements, ...(layout && { layout }) };
 }
@@ -88,6 +91,10 @@ function cutTensor(
   { slice, expert, headDim }: NonNullable<TensorSpec['within']>,
 ): TensorRef {
   const dtype = codecOf(stored);
+  if (stored.across || stored.scales?.zeros)
+    throw new UserError(
+      `${stored.path}: unsupported way of storing ${quote(stored.name)}: quantised with zero points or transposed, and several in one; expected every matrix on its own; use another checkpoint`,
+    );
   const { bytes }: Codec = codecs[dtype];
   const numElements = shape.reduce((product, size) => product * size, 1);
   const isAcross = isStoredAcross(slice.isTransposed, shape, stored.codec);
@@ -124,7 +131,7 @@ function scalesFrom(
   if (scales.rows > 1 && step * first > 0)
     throw new UserError('rows that share their scales with other tensors cannot be taken apart');
   const before = (Math.max(0, expert) * gridRows + first) * gridColumns;
-  return { ...scales, fileOffset: scales.fileOffset + scaleBytes(scales.dtype, before) };
+  return scalesAfter(scales, before);
 }
 
 /** A whole tensor as a matrix: all but the last of its sizes are rows. */

@@ -9,6 +9,7 @@ import {
   type MatrixLayout,
   scaleBytes,
   scaleGridSize,
+  scalePartBytes,
   spanBytes,
   storedBytes,
 } from '@specoffload/native';
@@ -20,22 +21,20 @@ export interface FileRange {
   readonly byteLength: number;
 }
 
-/** The ranges that have to be read for a tensor: its values', with what others have between them, and its scales'. */
+/**
+ * The ranges that have to be read for a tensor: its values', with what others have between them, and those of its scales,
+ * their zero points and the groups of columns.
+ */
 export function rangesOf(ref: TensorRef): readonly FileRange[] {
   const { path, fileOffset, byteLength, dtype, layout } = ref;
   if (!layout) return [{ path, fileOffset, byteLength }];
   const values = { path, fileOffset, byteLength: spanBytes(dtype, layout) };
   const { scales } = layout;
   if (!scales) return [values];
-  return [
-    values,
-    { path: scales.path, fileOffset: scales.fileOffset, byteLength: scalesLength(layout, scales) },
-  ];
-}
-
-function scalesLength(layout: TensorLayout, scales: StoredScales): number {
-  const [rows, columns] = scaleGridSize(layout, scales);
-  return scaleBytes(scales.dtype, rows * columns);
+  const places = [scales, scales.zeros, scales.groupOfColumn].filter((place) => place !== undefined);
+  const lengths = scalePartBytes(layout, scales);
+  const parts = places.map(({ path, fileOffset }, i) => ({ path, fileOffset, byteLength: lengths[i] }));
+  return [values, ...parts];
 }
 
 /** A run of a tensor's values. */
@@ -72,10 +71,11 @@ export function lengthOf(ranges: readonly FileRange[]): number {
   return ranges.reduce((sum, { byteLength }) => sum + byteLength, 0);
 }
 
-/** Rows that cannot be cut apart: their scales or their places belong together. */
+/** Rows that cannot be cut apart: their scales, their zero points or their places belong together. */
 function rowsTogether({ rows, paired, scales }: TensorLayout): number {
   const shared = scales && Number.isFinite(scales.rows) ? scales.rows : 1;
-  return Math.min(rows, Math.max(paired, shared));
+  const points = scales?.zeros ? codecs[scales.zeros.codec].blockElements * shared : 1;
+  return Math.min(rows, Math.max(paired, shared, points));
 }
 
 /** Some rows of a tensor that has a layout, from a multiple of {@link rowsTogether} on. */
@@ -85,13 +85,7 @@ function rowsOf(ref: TensorRef, first: number, rows: number): TensorRef {
   const scalesBefore = scales
     ? Math.floor((first * step) / scales.rows) * scaleGridSize(layout, scales)[1]
     : 0;
-  const part = {
-    ...{ ...layout, rows },
-    scales: scales && {
-      ...scales,
-      fileOffset: scales.fileOffset + scaleBytes(scales.dtype, scalesBefore),
-    },
-  };
+  const part = { ...layout, rows, scales: scales && scalesAfter(scales, scalesBefore) };
   const numElements = rows * columns;
   return {
     ...ref,
@@ -101,9 +95,34 @@ function rowsOf(ref: TensorRef, first: number, rows: number): TensorRef {
   };
 }
 
-/** The layout for whoever has both ranges in memory, the scales so many bytes behind the values. */
-export function layoutInMemory(layout: TensorLayout, scalesOffset: number): MatrixLayout {
-  return { ...layout, scales: layout.scales && { ...layout.scales, offset: scalesOffset } };
+/** Without the first so many of a grid that is not stored transposed. */
+export function scalesAfter({ zeros, ...scales }: StoredScales, count: number): StoredScales {
+  const move = <Place extends { readonly fileOffset: number }>(place: Place, bytes: number): Place => ({
+    ...place,
+    fileOffset: place.fileOffset + bytes,
+  });
+  return {
+    ...move(scales, scaleBytes(scales.dtype, count)),
+    ...(zeros && { zeros: move(zeros, codecs[zeros.codec].bytes(count)) }),
+  };
+}
+
+/** The layout for whoever has all ranges in memory, each of the scales' parts so many bytes behind the values. */
+export function layoutInMemory(
+  { scales, ...layout }: TensorLayout,
+  offsets: readonly number[],
+): MatrixLayout {
+  if (!scales) return { ...layout, scales };
+  const { zeros, groupOfColumn, dtype, rows, columns, groupStride } = scales;
+  const grid = { dtype, rows, columns, groupStride, offset: offsets[0] };
+  return {
+    ...layout,
+    scales: {
+      ...grid,
+      ...(zeros && { zeros: { ...zeros, offset: offsets[1] } }),
+      ...(groupOfColumn && { groupOfColumn: { offset: offsets[offsets.length - 1] } }),
+    },
+  };
 }
 
 /** All elements of one tensor as fp32. @throws Error when the file has become shorter since it was opened. */
@@ -111,14 +130,16 @@ export async function readTensor(ref: TensorRef): Promise<Float32Array> {
   const { dtype, layout } = ref;
   const ranges = rangesOf(ref);
   const bytes = Buffer.alloc(lengthOf(ranges));
+  const starts: number[] = [];
   let at = 0;
   for (const range of ranges) {
+    starts.push(at);
     await readRange(range, bytes.subarray(at, at + range.byteLength), ref.name);
     at += range.byteLength;
   }
   if (!layout) return decodeWeights(bytes, dtype);
   const bits = new Uint32Array(ref.numElements);
-  decodeMatrix(bytes, 0, dtype, layoutInMemory(layout, ranges[0].byteLength), bits);
+  decodeMatrix(bytes, 0, dtype, layoutInMemory(layout, starts.slice(1)), bits);
   return new Float32Array(bits.buffer);
 }
 

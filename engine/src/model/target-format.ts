@@ -3,10 +3,15 @@
 import { type Codec, codecs, plainCodecs, storedBytes, type WeightDtype } from '@specoffload/native';
 import type { TensorSpec } from './roles.js';
 
-/** A codec that all matrices are to be stored with. */
-export type TargetFormat = Exclude<WeightDtype, 'mxfp4_split'>;
+/** Other ways of laying out what takes as many bytes. */
+type Relaid = 'mxfp4_split' | 'int8_packed';
 
-export const targetFormats = Object.keys(codecs).filter((name) => name !== 'mxfp4_split') as TargetFormat[];
+/** A codec that all matrices are to be stored with. */
+export type TargetFormat = Exclude<WeightDtype, Relaid>;
+
+export const targetFormats = Object.keys(codecs).filter(
+  (name) => name !== 'mxfp4_split' && name !== 'int8_packed',
+) as TargetFormat[];
 
 /** What llama.cpp takes where rows are no whole blocks (`llama_tensor_get_type_fallback` in llama-quant.cpp). */
 const fallbacks: Readonly<Partial<Record<WeightDtype, WeightDtype>>> = {
@@ -27,7 +32,10 @@ export function codecInFormat(
   const hasScalesApart = (codecs[format] as Codec).scales !== undefined;
   if (shape.length === 1 || role === 'router') return hasScalesApart ? 'bf16' : 'f32';
   if (hasScalesApart && (role === 'embedding' || role === 'head')) return 'bf16';
-  const isWhole = (codec: WeightDtype) => shape[shape.length - 1] % codecs[codec].blockElements === 0;
+  const isWhole = (name: WeightDtype) => {
+    const { blockElements, isAcross }: Codec = codecs[name];
+    return shape[isAcross ? 0 : shape.length - 1] % blockElements === 0;
+  };
   const candidates = [format, fallbacks[format] ?? format];
   return candidates.find(isWhole) ?? (hasScalesApart ? 'bf16' : 'f16');
 }

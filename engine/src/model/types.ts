@@ -1,6 +1,6 @@
 /** A model on disk: its tensors, and the groups of weights that move together. */
 
-import type { MatrixLayout, ScaleGrid, WeightDtype } from '@specoffload/native';
+import type { MatrixLayout, PlacedScales, WeightDtype } from '@specoffload/native';
 import type { ModelSpec } from './spec.js';
 
 /** One tensor of a checkpoint's files, or a part of one, validated. */
@@ -23,10 +23,8 @@ export interface TensorLayout extends Omit<MatrixLayout, 'scales'> {
   readonly scales: StoredScales | null;
 }
 
-export interface StoredScales extends ScaleGrid {
-  readonly path: string;
-  readonly fileOffset: number;
-}
+/** Zero points and groups of columns may lie in others again. */
+export type StoredScales = PlacedScales<{ readonly path: string; readonly fileOffset: number }>;
 
 /** What a tensor does in its group. Shapes follow Hugging Face: a projection is (out, in). */
 export type TensorRole =

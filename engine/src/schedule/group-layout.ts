@@ -135,7 +135,7 @@ function stagedPlace(
   ref: TensorRef,
   staged: readonly StagedRange[],
 ): Pick<StagedTensor, 'stagedOffset' | 'layout'> {
-  const [stagedOffset, scalesOffset = stagedOffset] = rangesOf(ref).map(({ path, fileOffset }) => {
+  const [stagedOffset, ...parts] = rangesOf(ref).map(({ path, fileOffset }) => {
     const range = staged.find(
       (candidate) =>
         path === candidate.path &&
@@ -145,7 +145,8 @@ function stagedPlace(
     return range.stagedOffset + fileOffset - range.fileOffset;
   });
   if (!ref.layout) return { stagedOffset };
-  return { stagedOffset, layout: layoutInMemory(ref.layout, scalesOffset - stagedOffset) };
+  const offsets = parts.map((offset) => offset - stagedOffset);
+  return { stagedOffset, layout: layoutInMemory(ref.layout, offsets) };
 }
 
 function coalesceRanges(refs: readonly TensorRef[]): StagedRange[] {

@@ -9,6 +9,8 @@ export interface Codec {
   readonly storedName?: string;
   /** Values that lie or are scaled together: a tensor can be cut at multiples of it only, and so are its rows. */
   readonly blockElements: number;
+  /** Its blocks are of neighbouring rows instead, where matrices are stored transposed. */
+  readonly isAcross?: boolean;
   /** The codec keeps its scales apart: how many values share one where nobody says otherwise. */
   readonly scales?: ScaleGrid;
   /** Bytes of so many values, without scales that lie apart. */
@@ -32,7 +34,30 @@ export interface ScaleGrid {
   /** Infinity for all of them. */
   readonly rows: number;
   readonly columns: number;
+  /** Stored transposed, with so many scales from one group of columns to the next; 0 or missing where it is not. */
+  readonly groupStride?: number;
+  /** What the numbers are less before they are scaled, one for each scale; missing where nothing. */
+  readonly zeros?: ZeroPoints;
 }
+
+/** Zero points: whole numbers as wide as the weights, in words of neighbouring rows. */
+export interface ZeroPoints {
+  readonly codec: PointCodec;
+  /** Stored transposed, with so many from one group of columns to the next; 0 where it is not. */
+  readonly groupStride: number;
+  /** Stored less one, in words to each of which a word of ones has to be added. */
+  readonly isLessOne: boolean;
+}
+
+export type PointCodec = 'int4' | 'int4_awq' | 'int8' | 'int8_packed';
+
+/** A grid and its parts, each in a place of its own. */
+export type PlacedScales<Place> = Omit<ScaleGrid, 'zeros'> &
+  Place & {
+    readonly zeros?: ZeroPoints & Place;
+    /** Which group each column belongs to, an int32 for each, where groups are not of neighbours. */
+    readonly groupOfColumn?: Place;
+  };
 
 /** `e8m0` is an exponent alone: a power of two. */
 export type ScaleDtype = 'f32' | 'bf16' | 'f16' | 'e8m0';

@@ -6,10 +6,10 @@ import { f16 } from './f16.js';
 import { f32 } from './f32.js';
 import { q4_k, q5_k, q6_k } from './k-blocks.js';
 import { mxfp4, mxfp4_split } from './mxfp4.js';
-import { fp8, int4 } from './scaled.js';
+import { fp8, int4, int4_awq, int8, int8_packed } from './scaled.js';
 import { q4_0, q4_1, q5_0, q5_1, q8_0 } from './small-blocks.js';
 
-export type { Codec, PlainCodec, ScaleDtype, ScaleGrid } from './codec.js';
+export type { Codec, PlacedScales, PlainCodec, ScaleDtype, ScaleGrid, ZeroPoints } from './codec.js';
 export { f32 } from './f32.js';
 
 /** Those that weights can be written with. */
@@ -18,7 +18,7 @@ export const plainCodecs = { bf16, f16, f32 } satisfies Record<string, PlainCode
 export const codecs = {
   ...plainCodecs,
   ...{ q8_0, q4_0, q4_1, q5_0, q5_1, q4_k, q5_k, q6_k, mxfp4 },
-  ...{ mxfp4_split, fp8, int4 },
+  ...{ mxfp4_split, fp8, int4, int4_awq, int8, int8_packed },
 } satisfies Record<string, Codec>;
 
 /** A codec's name. */

@@ -43,40 +43,74 @@ void widenFrom(const Napi::CallbackInfo& info) {
   });
 }
 
-/**
- * decodeMatrix(sourceId, valuesOffset, scalesOffset, codec, rows, columns, step, paired, across, scaleDtype, scaleRows,
- * scaleColumns, targetId, targetOffset); no scales where scaleDtype is empty.
- */
+/** A field of a layout; Infinity is the most, a missing one the least. */
+size_t fieldOf(const Napi::Object& object, const char* name, size_t least, size_t most) {
+  const Napi::Value value = object.Get(name);
+  if (value.IsUndefined()) return least;
+  if (value.IsNumber() && std::isinf(value.ToNumber().DoubleValue())) return most;
+  return wholeNumber(value, name, least, most);
+}
+
+constexpr size_t maxSide = size_t{1} << 32;  // rows times columns times step stay below 2^64 where their bytes fit
+
+/** The bytes of a part of a matrix, `offset` after its values. */
+const uint8_t* partOf(const Arena& source, size_t valuesOffset, const Napi::Object& part, size_t length) {
+  const double offset = static_cast<double>(valuesOffset) + part.Get("offset").ToNumber().DoubleValue();
+  if (!(offset >= 0 && offset <= maxWholeNumber)) throw RangeError("invalid scalesOffset");
+  return bytesOf(source, static_cast<size_t>(offset), length, "scalesOffset");
+}
+
+/** Scales, zero points and groups of columns, put down in `layout` and `parts`. */
+void readScales(const Napi::Object& scales, const Arena& source, size_t valuesOffset, MatrixLayout& layout,
+                MatrixParts& parts) {
+  const std::string dtype = scales.Get("dtype").ToString().Utf8Value();
+  layout.scaleAt = scaleReaderNamed(dtype);
+  if (layout.scaleAt == nullptr) throw RangeError("invalid dtype of scales");
+  layout.scaleRows = fieldOf(scales, "rows", 1, maxWholeNumber);
+  layout.scaleColumns = fieldOf(scales, "columns", 1, maxWholeNumber);
+  layout.scaleGroupStride = fieldOf(scales, "groupStride", 0, maxSide);
+  parts.scales = partOf(source, valuesOffset, scales, scaleSpan(layout, scaleBytes(dtype)));
+  const Napi::Value groups = scales.Get("groupOfColumn");
+  if (groups.IsObject()) parts.groupOfColumn = partOf(source, valuesOffset, groups.As<Napi::Object>(), 4 * layout.columns);
+  if (!scales.Get("zeros").IsObject()) return;
+  const Napi::Object zeros = scales.Get("zeros").As<Napi::Object>();
+  layout.zeros = zeroPointsNamed(zeros.Get("codec").ToString().Utf8Value());
+  layout.zeros.groupStride = fieldOf(zeros, "groupStride", 0, maxSide);
+  layout.zeros.isLessOne = zeros.Get("isLessOne").ToBoolean();
+  if (layout.gridRows() % layout.zeros.wordPoints != 0 || layout.zeros.groupStride % layout.zeros.wordPoints != 0)
+    throw RangeError("invalid zero points; expected whole words");
+  parts.zeros = partOf(source, valuesOffset, zeros, zeroSpan(layout));
+}
+
+/** decodeMatrix(sourceId, valuesOffset, codec, layout, targetId, targetOffset) */
 void decodeMatrixFrom(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   guard(env, [&] {
-    constexpr size_t most = size_t{1} << 32;  // rows times columns times step stay below 2^64 where their bytes fit
     const std::shared_ptr<Arena> source = openArenaOf(env, info[0]);
     const size_t valuesOffset = wholeNumber(info[1], "valuesOffset", 0, maxWholeNumber);
-    const size_t scalesOffset = wholeNumber(info[2], "scalesOffset", 0, maxWholeNumber);
-    const Codec& codec = codecFrom(info[3]);
+    const Codec& codec = codecFrom(info[2]);
+    const Napi::Object fields = info[3].As<Napi::Object>();
     MatrixLayout layout;
-    layout.rows = wholeNumber(info[4], "rows", 0, most);
-    layout.columns = wholeNumber(info[5], "columns", 0, most);
-    layout.step = wholeNumber(info[6], "step", 1, 1 << 20);
-    layout.paired = wholeNumber(info[7], "paired", 1, 1 << 20);
-    layout.across = wholeNumber(info[8], "across", 0, most);
-    const std::string scaleDtype = info[9].ToString().Utf8Value();
-    layout.scaleAt = scaleReaderNamed(scaleDtype);
-    layout.scaleRows = wholeNumber(info[10], "scaleRows", 1, maxWholeNumber);
-    layout.scaleColumns = wholeNumber(info[11], "scaleColumns", 1, maxWholeNumber);
+    layout.rows = fieldOf(fields, "rows", 0, maxSide);
+    layout.columns = fieldOf(fields, "columns", 0, maxSide);
+    layout.step = fieldOf(fields, "step", 1, 1 << 20);
+    layout.paired = fieldOf(fields, "paired", 1, 1 << 20);
+    layout.across = fieldOf(fields, "across", 0, maxSide);
     if (layout.rows * static_cast<double>(layout.columns) > maxWholeNumber / 4) throw RangeError("invalid rows");
     if (layout.paired > 1 && (layout.paired % 2 != 0 || layout.rows % layout.paired != 0))
       throw RangeError("invalid paired; expected an even divisor of rows");
-    if (layout.columns % codec.blockElements != 0) throw RangeError("invalid columns; expected whole blocks");
-    if (layout.across > 0 && codec.blockElements != 1) throw RangeError("invalid across; expected values one by one");
-    const std::shared_ptr<Arena> target = openArenaOf(env, info[12]);
-    const size_t targetOffset = wholeNumber(info[13], "targetOffset", 0, maxWholeNumber);
-    const uint8_t* values = bytesOf(*source, valuesOffset, valueSpan(codec, layout), "valuesOffset");
-    const size_t scalesLength = scaleSpan(layout) * scaleBytes(scaleDtype);
-    const uint8_t* scales = bytesOf(*source, scalesOffset, scalesLength, "scalesOffset");
-    float* to = floatsAt(*target, targetOffset, layout.rows * layout.columns);
-    decodeMatrix(codec, layout, values, scales, to);
+    if ((codec.isAcross ? layout.rows : layout.columns) % codec.blockElements != 0)
+      throw RangeError("invalid columns; expected whole blocks");
+    if (codec.isAcross &&
+        (layout.across == 0 || layout.across % codec.blockElements != 0 || layout.step != 1 || layout.paired != 1))
+      throw RangeError("invalid across; expected rows stored transposed and in order");
+    const std::shared_ptr<Arena> target = openArenaOf(env, info[4]);
+    const size_t targetOffset = wholeNumber(info[5], "targetOffset", 0, maxWholeNumber);
+    MatrixParts parts{bytesOf(*source, valuesOffset, valueSpan(codec, layout), "valuesOffset")};
+    const Napi::Value scales = fields.Get("scales");
+    if (scales.IsObject() && layout.rows > 0 && layout.columns > 0)
+      readScales(scales.As<Napi::Object>(), *source, valuesOffset, layout, parts);
+    decodeMatrix(codec, layout, parts, floatsAt(*target, targetOffset, layout.rows * layout.columns));
   });
 }
 

@@ -14,12 +14,25 @@ struct Codec {
   size_t blockBytes;
   /** Decodes `count` values from `source`, at any byte. NaN stays NaN, made quiet in f16. Sides must not overlap. */
   void (*decode)(const uint8_t* source, size_t count, float* target);
+  /** Its blocks are of neighbouring rows of a matrix that is stored transposed. */
+  bool isAcross = false;
 
   size_t bytes(size_t count) const { return (count + blockElements - 1) / blockElements * blockBytes; }
 };
 
 /** The codec of that name, or null. */
 const Codec* codecNamed(const std::string& name);
+
+/** In which nibble of a word AutoAWQ puts each of eight values. */
+constexpr uint8_t awqNibbles[8] = {0, 4, 1, 5, 2, 6, 3, 7};
+
+/** As `ZeroPoints` of `native/src/codecs/codec.ts`, in words of so many points. */
+struct ZeroPoints {
+  size_t wordPoints = 0;  // 0 for none
+  bool isAwq = false;
+  bool isLessOne = false;
+  size_t groupStride = 0;
+};
 
 /** As `MatrixLayout` of `native/src/codecs/matrix.ts`. */
 struct MatrixLayout {
@@ -29,9 +42,23 @@ struct MatrixLayout {
   size_t paired;
   size_t across;
   /** fp32 of the scale at an index; null where no scales lie apart. */
-  float (*scaleAt)(const uint8_t* scales, size_t index);
-  size_t scaleRows;
-  size_t scaleColumns;
+  float (*scaleAt)(const uint8_t* scales, size_t index) = nullptr;
+  size_t scaleRows = 1;
+  size_t scaleColumns = 1;
+  size_t scaleGroupStride = 0;
+  ZeroPoints zeros;
+
+  size_t groups() const { return (columns - 1) / scaleColumns + 1; }
+  size_t gridRows() const { return (rows - 1) * step / scaleRows + 1; }
+};
+
+/** Where the parts of a matrix start; null where it has none. */
+struct MatrixParts {
+  const uint8_t* values;
+  const uint8_t* scales = nullptr;
+  const uint8_t* zeros = nullptr;
+  /** An int32 for each column. */
+  const uint8_t* groupOfColumn = nullptr;
 };
 
 /** The row that lies in place of row `row`, where rows are paired so. */
@@ -41,12 +68,15 @@ size_t pairedRow(size_t paired, size_t row);
 float (*scaleReaderNamed(const std::string& dtype))(const uint8_t*, size_t);
 size_t scaleBytes(const std::string& dtype);
 
-/** Bytes from the first to behind the last value, and the same of the scales. */
-size_t valueSpan(const Codec& codec, const MatrixLayout& layout);
-size_t scaleSpan(const MatrixLayout& layout);
+/** Zero points of the codec of that name. @throws RangeError */
+ZeroPoints zeroPointsNamed(const std::string& codec);
 
-/** Decodes a matrix to (rows, columns). */
-void decodeMatrix(const Codec& codec, const MatrixLayout& layout, const uint8_t* values, const uint8_t* scales,
-                  float* target);
+/** Bytes from the first to behind the last value, and the same of scales and zero points. */
+size_t valueSpan(const Codec& codec, const MatrixLayout& layout);
+size_t scaleSpan(const MatrixLayout& layout, size_t scaleBytes);
+size_t zeroSpan(const MatrixLayout& layout);
+
+/** Decodes a matrix to (rows, columns). @throws RangeError where a column's group is none */
+void decodeMatrix(const Codec& codec, const MatrixLayout& layout, const MatrixParts& parts, float* target);
 
 }  // namespace specoffload

@@ -1,39 +1,34 @@
 import { join } from 'node:path';
-import { openCheckpoint, readTensor, type TensorRef } from '@specoffload/engine';
+import { openCheckpoint, readTensor } from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
 import { writeDirectory } from './fixtures.js';
 import {
   asFp8,
-  asInt4,
   compressed,
   config,
-  type Quantised,
+  quantisedKinds,
+  type Raw,
   root,
   writePair,
   writeSafetensors,
 } from './quantised.js';
 
+const bitsOf = (values: Float32Array) => Buffer.from(values.buffer);
+
 describe('quantised safetensors', () => {
-  it.each<[string, object, (ref: TensorRef) => Quantised]>([
-    ['fp8 in squares', { quant_method: 'fp8' }, ({ shape }) => asFp8(shape, [32, 32], 'weight_scale_inv')],
-    [
-      'fp8 by row',
-      compressed({ num_bits: 8, type: 'float' }),
-      ({ shape }) => asFp8(shape, [1, shape[1]], 'weight_scale'),
-    ],
-    [
-      'fp8 as a whole',
-      compressed({ num_bits: 8, type: 'float' }),
-      ({ shape }) => asFp8(shape, [shape[0], shape[1]], 'weight_scale'),
-    ],
-    ['four bits', compressed({ num_bits: 4, type: 'int' }), ({ shape }) => asInt4(shape, 16)],
-  ])('%s mean what the numbers times their scales are', async (name, quantisation, quantise) => {
-    const { directories } = await writePair(name.replaceAll(' ', '-'), quantisation, quantise);
-    const [actual, expected] = await Promise.all(directories.map((directory) => openCheckpoint(directory)));
-    expect(actual.bytes).toBeLessThan(expected.bytes);
-    for (const [tensor, ref] of actual.tensors)
-      expect(await readTensor(ref), tensor).toEqual(await readTensor(expected.tensors.get(tensor)!));
-  });
+  it.each(Object.entries(quantisedKinds))(
+    '%s mean what the numbers times their scales are',
+    async (name, { quantisation, quantise }) => {
+      const { directories } = await writePair(name.replaceAll(' ', '-'), quantisation, quantise);
+      const [actual, expected] = await Promise.all(directories.map((directory) => openCheckpoint(directory)));
+      expect(actual.bytes).toBeLessThan(expected.bytes);
+      for (const [tensor, ref] of actual.tensors)
+        expect(
+          bitsOf(await readTensor(ref)).equals(bitsOf(await readTensor(expected.tensors.get(tensor)!))),
+          tensor,
+        ).toBe(true);
+    },
+  );
 
   it('are refused without their scales, and with scales that do not fit', async () => {
     const { directories, stored } = await writePair('broken', { quant_method: 'fp8' }, ({ shape }) =>
@@ -48,11 +43,53 @@ describe('quantised safetensors', () => {
     await expect(openCheckpoint(directories[0])).rejects.toThrow(`invalid scales "${name}": BF16 [`);
   });
 
+  const [q, gIdx, qzeros] = ['qweight', 'g_idx', 'qzeros'].map(
+    (part) => `model.layers.0.self_attn.q_proj.${part}`,
+  );
+  it.each<[string, (stored: Record<string, Raw>) => object, string]>([
+    ['no zero points', () => ({ [qzeros]: undefined }), `${q}" without its zero points ("${qzeros}")`],
+    [
+      'zero points of another width',
+      (stored) => ({
+        [qzeros]: { ...stored[qzeros], shape: [stored[qzeros].shape[0] * 8, stored[qzeros].shape[1] / 8] },
+      }),
+      `invalid zero points "${qzeros}": I32 [32,2]; expected one for every group`,
+    ],
+    [
+      'fewer groups than columns',
+      (stored) => ({ [gIdx]: { ...stored[gIdx], shape: [2, 32] } }),
+      `invalid groups "${gIdx}": I32 [2,32]; expected I32 [64], one for every column`,
+    ],
+    [
+      'a group that there is not',
+      (stored) => ({
+        [gIdx]: {
+          ...stored[gIdx],
+          bytes: Uint8Array.from(stored[gIdx].bytes, (byte, i) => (i === 20 ? 4 : byte)),
+        },
+      }),
+      `invalid group of column 5 in "${gIdx}": 4; expected 0 to 3, one for every scale`,
+    ],
+  ])('of GPTQ are refused with %s', async (name, change, message) => {
+    const { quantisation, quantise } = quantisedKinds.GPTQ;
+    const { directories, stored } = await writePair(name.replaceAll(' ', '-'), quantisation, quantise);
+    const changed = Object.entries({ ...stored, ...change(stored) }).filter(([, raw]) => raw);
+    writeSafetensors(join(directories[0], 'model.safetensors'), Object.fromEntries(changed));
+    await expect(openCheckpoint(directories[0])).rejects.toThrow(message);
+  });
+
+  it('are refused where groups are of another size than is configured', async () => {
+    const { quantisation, quantise } = quantisedKinds.AWQ;
+    const { directories } = await writePair('other-size', { ...quantisation, group_size: 48 }, quantise);
+    await expect(openCheckpoint(directories[0])).rejects.toThrow('.scales": BF16 [4,');
+  });
+
   it.each<[string, object]>([
-    ['GPTQ', { quant_method: 'gptq', bits: 4 }],
-    ['weights of eight bits', compressed({ num_bits: 8, type: 'int' })],
-    ['an offset of their own', compressed({ num_bits: 4, type: 'int', symmetric: false })],
-    ['an order of their own', compressed({ num_bits: 4, type: 'int', actorder: 'group' })],
+    ['GPTQ of three bits', { quant_method: 'gptq', bits: 3 }],
+    ['GPTQ as Marlin has it', { quant_method: 'gptq', bits: 4, checkpoint_format: 'marlin' }],
+    ['AWQ of vectors', { quant_method: 'awq', bits: 4, version: 'gemv' }],
+    ['weights of two bits', compressed({ num_bits: 2, type: 'int' })],
+    ['FP4', compressed({ num_bits: 4, type: 'float' })],
     ['FP8 E5M2', { quant_method: 'fp8', fmt: 'e5m2' }],
   ])('of another kind are refused: %s', async (_, quantisation) => {
     const directory = writeDirectory(root, 'other', {

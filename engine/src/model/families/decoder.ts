@@ -5,7 +5,7 @@
 
 import type { JsonRecord } from '@specoffload/input';
 import { parseEosTokenIds } from '../config-eos.js';
-import { refuseOtherQuantisation } from '../config-quantised.js';
+import { parseQuantisation } from '../config-quantised.js';
 import { parseRope } from '../config-rope.js';
 import type { ConfigValues } from '../config-values.js';
 import type { AttentionSpec, LayerSpec, ModelSpec, NormSpec, RopeSpec, TensorPlaces } from '../spec.js';
@@ -62,7 +62,7 @@ const silu: ActivationField = { field: 'hidden_act', names: ['silu', 'swish'] };
 
 export function parseDecoder(config: ConfigValues, missing: DecoderDefaults, activation = silu): Decoder {
   refuseOtherActivation(config, activation);
-  refuseOtherQuantisation(config);
+  parseQuantisation(config); // refused at the door
   const hiddenSize = config.count('hidden_size', 2 ** 17, missing.hiddenSize);
   const numHeads = config.count('num_attention_heads', 2 ** 12, missing.numHeads);
   const numKvHeads = parseKvHeads(config, numHeads, missing.numKvHeads);

@@ -2,6 +2,7 @@
 #include "bytes.h"
 #include "codecs.h"
 #include "../halves.h"
+#include "../widen.h"
 
 namespace specoffload::SPECOFFLOAD_LEVEL {
 
@@ -123,6 +124,21 @@ void decodeInt4(const uint8_t* source, size_t count, float* target) {
   for (; i + vectorBytes <= count; i += vectorBytes)
     storeScaled(target + i, signedOf(inTurn(source + i / 2)) - 8, 1.f);
   for (; i < count; ++i) target[i] = static_cast<float>(((source[i / 2] >> (4 * (i % 2))) & 15) - 8);
+}
+
+void decodeInt4Awq(const uint8_t* source, size_t count, float* target) {
+  for (size_t i = 0; i < count; ++i) {
+    const uint8_t nibble = awqNibbles[i % 8];
+    target[i] = static_cast<float>(((source[i / 8 * 4 + nibble / 2] >> (4 * (nibble % 2))) & 15) - 8);
+  }
+}
+
+void decodeInt8(const uint8_t* source, size_t count, float* target) {
+  for (size_t i = 0; i < count; ++i) target[i] = static_cast<float>(static_cast<int8_t>(source[i]));
+}
+
+void decodeInt8Packed(const uint8_t* source, size_t count, float* target) {
+  for (size_t i = 0; i < count; ++i) target[i] = static_cast<float>(source[i] - 128);
 }
 
 }  // namespace specoffload::SPECOFFLOAD_LEVEL

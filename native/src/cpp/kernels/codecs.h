@@ -22,5 +22,8 @@ void decodeMxfp4(const uint8_t* source, size_t count, float* target);
 void decodeMxfp4Split(const uint8_t* source, size_t count, float* target);
 void decodeFp8(const uint8_t* source, size_t count, float* target);
 void decodeInt4(const uint8_t* source, size_t count, float* target);
+void decodeInt4Awq(const uint8_t* source, size_t count, float* target);
+void decodeInt8(const uint8_t* source, size_t count, float* target);
+void decodeInt8Packed(const uint8_t* source, size_t count, float* target);
 
 }  // namespace specoffload::SPECOFFLOAD_LEVEL

@@ -30,6 +30,9 @@ constexpr Codec codecs[] = {
     {"mxfp4_split", 2, 1, decodeMxfp4Split},
     {"fp8", 1, 1, decodeFp8},
     {"int4", 8, 4, decodeInt4},
+    {"int4_awq", 8, 4, decodeInt4Awq, true},
+    {"int8", 1, 1, decodeInt8},
+    {"int8_packed", 4, 4, decodeInt8Packed},
 };
 
 }  // namespace
