@@ -17,7 +17,7 @@ export interface DeviceTensor {
 }
 
 /** Scales that lie apart from their values, in a tensor's own layout. */
-export interface DeviceScales extends ScaleGrid {
+export interface DeviceScales extends Omit<ScaleGrid, 'zeros' | 'groupStride'> {
   readonly address: DeviceAddress;
   /** From one row of them to the next. */
   readonly across: number;

@@ -227,7 +227,7 @@ export function writeSafetensors(path: string, tensors: Readonly<Record<string, 
 export async function writePair(
   name: string,
   quantisation: object,
-  quantise: (ref: Pick<TensorRef, 'shape'>) => Quantised,
+  quantise: (ref: TensorRef) => Quantised,
 ) {
   const [stored, plain]: Record<string, Raw>[] = [{}, {}];
   for (const ref of (await openCheckpoint(original)).tensors.values()) {
