@@ -224,11 +224,7 @@ export function writeSafetensors(path: string, tensors: Readonly<Record<string, 
 }
 
 /** The golden model with its projections quantised, and the same with the values that they mean. */
-export async function writePair(
-  name: string,
-  quantisation: object,
-  quantise: (ref: TensorRef) => Quantised,
-) {
+export async function writePair(name: string, quantisation: object, quantise: (ref: TensorRef) => Quantised) {
   const [stored, plain]: Record<string, Raw>[] = [{}, {}];
   for (const ref of (await openCheckpoint(original)).tensors.values()) {
     const { shape } = ref;
