@@ -9,31 +9,28 @@ import { f32, loadNativeCore, type NativeCore, type Streamer, type StreamFile } 
 import type { Arithmetic } from '../machine/arithmetic.js';
 import { noCaps } from '../machine/caps.js';
 import { nowSeconds } from '../machine/clock.js';
-import type { Device, DeviceAddress, DeviceFacts } from '../machine/device.js';
+import type { Device, DeviceFacts } from '../machine/device.js';
 import { type DeviceChoice, openDevice } from '../machine/devices.js';
 import { PoolMemory, type Region } from '../machine/pool.js';
 import { readTensor } from '../model/stored.js';
-import type { GroupLayout } from '../schedule/group-layout.js';
 import type { MemoryPlan, ModelPlacement } from '../schedule/memory-plan.js';
 import type { LoadOp, LookUpOp, Op } from '../schedule/ops.js';
 import type { Task } from '../schedule/task.js';
-import { attentionWeights, expertWeights, headWeights } from '../schedule/work.js';
 import { type LaneName, localTopology } from '../topology/topology.js';
 import { DeviceMeter } from './device-meter.js';
 import type {
   LaneWorkerData,
   WorkerLane,
   WorkerMessage,
-  WorkerModel,
   WorkerReply,
   WorkerRequest,
 } from './lane-protocol.js';
 import { endThread, keepThread, takeThread } from './lane-threads.js';
 import type { Machine, MachineLane, TaskListener, TaskOutcome } from './machine.js';
 import { NotFiniteError } from './not-finite.js';
-import type { LayerKind } from './rehearsal.js';
 import { rotationTables } from './rotation-tables.js';
 import { defaultReadsInFlight, type MachineSettings } from './types.js';
+import { describeModel } from './worker-model.js';
 
 interface Pending {
   readonly task: Task;
@@ -301,47 +298,6 @@ function assertReaches(file: StreamFile, fileOffset: number): StreamFile {
   throw new UserError(
     `${file.path} ends at byte ${file.byteLength}, before weights that its header places at ${fileOffset}; the file was cut short since it was opened, download it again`,
   );
-}
-
-/** The part of a placement that workers need. */
-function describeModel(placement: ModelPlacement, isOnDevice: boolean): WorkerModel {
-  const { checkpoint, layouts, pinned, formats, frames, hostScratch, hostSinks } = placement;
-  const { kvCache, rope, numPositions } = placement;
-  const layoutOf = (id: string) => layouts.get(id) as NonNullable<ReturnType<typeof layouts.get>>;
-  const base = (id: string) => (pinned.get(id) as { byteOffset: DeviceAddress }).byteOffset;
-  const [embedding] = layoutOf('embedding').tensors;
-  const head = headWeights(layoutOf('head'), placement.head.byteOffset);
-  return {
-    ...{ formats, frames, hostScratch, hostSinks, kvCache, rope, numPositions },
-    role: isOnDevice ? 'draft' : 'target',
-    spec: checkpoint.spec,
-    embedding: {
-      ...{ table: placement.embedding.byteOffset + embedding.stagedOffset, dtype: embedding.dtype },
-      onDevice: checkpoint.spec.embedding.tied ? head.head : undefined,
-    },
-    head,
-    kinds: kindsOf(placement),
-    layers: isOnDevice
-      ? checkpoint.layers.map(({ attention, experts }) => ({
-          attention: attentionWeights(layoutOf(attention.id), base(attention.id)),
-          experts: experts.map(({ id }) => expertWeights(layoutOf(id), base(id))),
-        }))
-      : [],
-  };
-}
-
-/** Weights are wherever the run has them; how they are aligned and stored is what counts. */
-function kindsOf({ checkpoint: { spec, layers }, layouts }: ModelPlacement): LayerKind[] {
-  const kinds = new Map<string, LayerKind>();
-  for (const [layer, { attention, experts }] of layers.entries()) {
-    const kind = {
-      attention: attentionWeights(layouts.get(attention.id) as GroupLayout, 0),
-      expert: expertWeights(layouts.get(experts[0].id) as GroupLayout, 0),
-    };
-    const key = JSON.stringify([kind, spec.layers.indexOf(spec.layers[layer])]);
-    if (!kinds.has(key)) kinds.set(key, { layer, ...kind });
-  }
-  return [...kinds.values()];
 }
 
 async function lookUp({ work }: LookUpOp): Promise<TaskOutcome> {
