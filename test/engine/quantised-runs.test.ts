@@ -11,9 +11,12 @@ import {
   type StrategyName,
 } from '@specoffload/engine';
 import { afterAll, expect, it } from 'vitest';
+import { createTemporaryDirectory } from './model/fixtures.js';
 import { goldenDirectory, maxDifference, readGolden } from './model/golden.js';
 import { quantisedKinds, writePair } from './model/quantised.js';
 import { validationMessages, watchedVulkan, whyNoVulkan } from './vulkan.js';
+
+const root = createTemporaryDirectory();
 
 const prompts = readGolden('qwen3').prompts.map(({ ids }) => ids.slice(0, 6));
 const machine = { deviceBytes: 16e6, hostBytes: 16e6 };
@@ -23,7 +26,7 @@ const maxNewTokens = 6;
 /** The checkpoint, and what the plain reference makes of the values that it means. */
 async function openKind(name: string) {
   const { quantisation, quantise } = quantisedKinds[name]!;
-  const { directories } = await writePair(name.replaceAll(' ', '-'), quantisation, quantise);
+  const { directories } = await writePair(root, name.replaceAll(' ', '-'), quantisation, quantise);
   const target = await openCheckpoint(directories[0]!);
   return { target, weights: await loadReferenceWeights(await openCheckpoint(directories[1]!)) };
 }

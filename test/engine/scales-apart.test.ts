@@ -14,9 +14,12 @@ import { codecs, decodeMatrix, spanBytes } from '@specoffload/native';
 import { afterAll, describe, expect, it } from 'vitest';
 import { vulkanFormats } from '../../engine/dist/machine/formats.js';
 import { type GroupLayout, layOutGroup, splitLayout } from '../../engine/dist/schedule/group-layout.js';
+import { createTemporaryDirectory } from './model/fixtures.js';
 import { goldenDirectory } from './model/golden.js';
 import { asFp8, asPacked, compressed, type Quantised, writePair } from './model/quantised.js';
 import { validationMessages, watchedVulkan, whyNoVulkan } from './vulkan.js';
+
+const root = createTemporaryDirectory();
 
 /** What lies in device memory when all parts of a group have crossed. */
 function cross(parts: readonly GroupLayout[], deviceBytes: number): Uint8Array {
@@ -75,7 +78,7 @@ describe.each<[string, object, (ref: TensorRef) => Quantised]>([
   ['four bits', compressed({ num_bits: 4, type: 'int' }), ({ shape }) => asPacked(shape, 4, 16)],
 ])('%s', (name, quantisation, quantise) => {
   it.skipIf(whyNoVulkan !== null)('computes on a GPU what its values mean', async () => {
-    const { directories } = await writePair(name.replaceAll(' ', '-'), quantisation, quantise);
+    const { directories } = await writePair(root, name.replaceAll(' ', '-'), quantisation, quantise);
     const [target, plain] = await Promise.all(directories.map((directory) => openCheckpoint(directory)));
     for (const group of [target!.layers[0]!.attention, target!.layers[0]!.experts[0]!])
       await checkGroup(group);

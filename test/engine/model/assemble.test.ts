@@ -1,17 +1,18 @@
 import { join } from 'node:path';
 import { openCheckpoint, readTensor } from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
-import { writeDirectory } from './fixtures.js';
+import { createTemporaryDirectory, writeDirectory } from './fixtures.js';
 import {
   asFp8,
   compressed,
   config,
   quantisedKinds,
   type Raw,
-  root,
   writePair,
   writeSafetensors,
 } from './quantised.js';
+
+const root = createTemporaryDirectory();
 
 const bitsOf = (values: Float32Array) => Buffer.from(values.buffer);
 
@@ -19,7 +20,7 @@ describe('quantised safetensors', () => {
   it.each(Object.entries(quantisedKinds))(
     '%s mean what the numbers times their scales are',
     async (name, { quantisation, quantise }) => {
-      const { directories } = await writePair(name.replaceAll(' ', '-'), quantisation, quantise);
+      const { directories } = await writePair(root, name.replaceAll(' ', '-'), quantisation, quantise);
       const [actual, expected] = await Promise.all(directories.map((directory) => openCheckpoint(directory)));
       expect(actual.bytes).toBeLessThan(expected.bytes);
       for (const [tensor, ref] of actual.tensors)
@@ -31,7 +32,7 @@ describe('quantised safetensors', () => {
   );
 
   it('are refused without their scales, and with scales that do not fit', async () => {
-    const { directories, stored } = await writePair('broken', { quant_method: 'fp8' }, ({ shape }) =>
+    const { directories, stored } = await writePair(root, 'broken', { quant_method: 'fp8' }, ({ shape }) =>
       asFp8(shape, [32, 32], 'weight_scale_inv'),
     );
     const path = join(directories[0], 'model.safetensors');
@@ -72,7 +73,7 @@ describe('quantised safetensors', () => {
     ],
   ])('of GPTQ are refused with %s', async (name, change, message) => {
     const { quantisation, quantise } = quantisedKinds.GPTQ;
-    const { directories, stored } = await writePair(name.replaceAll(' ', '-'), quantisation, quantise);
+    const { directories, stored } = await writePair(root, name.replaceAll(' ', '-'), quantisation, quantise);
     const changed = Object.entries({ ...stored, ...change(stored) }).filter(([, raw]) => raw);
     writeSafetensors(join(directories[0], 'model.safetensors'), Object.fromEntries(changed));
     await expect(openCheckpoint(directories[0])).rejects.toThrow(message);
@@ -80,7 +81,12 @@ describe('quantised safetensors', () => {
 
   it('are refused where groups are of another size than is configured', async () => {
     const { quantisation, quantise } = quantisedKinds.AWQ;
-    const { directories } = await writePair('other-size', { ...quantisation, group_size: 48 }, quantise);
+    const { directories } = await writePair(
+      root,
+      'other-size',
+      { ...quantisation, group_size: 48 },
+      quantise,
+    );
     await expect(openCheckpoint(directories[0])).rejects.toThrow('.scales": BF16 [4,');
   });
 

@@ -5,10 +5,9 @@ import { join } from 'node:path';
 import { openCheckpoint, readTensor, type TensorRef } from '@specoffload/engine';
 import { decodeWeights, plainCodecs } from '@specoffload/native';
 import { createRandom } from '../../native/helpers.js';
-import { createTemporaryDirectory, writeDirectory } from './fixtures.js';
+import { writeDirectory } from './fixtures.js';
 import { goldenDirectory } from './golden.js';
 
-export const root = createTemporaryDirectory();
 const original = goldenDirectory('qwen3');
 export const config = JSON.parse(readFileSync(join(original, 'config.json'), 'utf8'));
 
@@ -224,7 +223,12 @@ export function writeSafetensors(path: string, tensors: Readonly<Record<string, 
 }
 
 /** The golden model with its projections quantised, and the same with the values that they mean. */
-export async function writePair(name: string, quantisation: object, quantise: (ref: TensorRef) => Quantised) {
+export async function writePair(
+  root: string,
+  name: string,
+  quantisation: object,
+  quantise: (ref: TensorRef) => Quantised,
+) {
   const [stored, plain]: Record<string, Raw>[] = [{}, {}];
   for (const ref of (await openCheckpoint(original)).tensors.values()) {
     const { shape } = ref;
