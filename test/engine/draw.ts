@@ -1,6 +1,13 @@
 /** Random configurations, policies and prompts. Every draw takes its generator, so a case is its seed. */
 
-import type { ModelSummary, PolicyInput, Random, StrategyName } from '@specoffload/engine';
+import {
+  type DrafterName,
+  drafterNames,
+  type ModelSummary,
+  type PolicyInput,
+  type Random,
+  type StrategyName,
+} from '@specoffload/engine';
 
 /** A uniform integer from `least` to `most`. */
 export function integer(random: Random, least: number, most: number): number {
@@ -35,6 +42,42 @@ export function drawConfig(random: Random): ModelSummary {
     maxPositions: 64,
     eosTokenIds: [],
   };
+}
+
+const families = ['qwen2', 'qwen3', 'qwen3_moe', 'olmoe', 'gpt_oss', 'gemma3_text'] as const;
+
+/** The same sizes in a family that is not in Llama's manner alone: each in turn, its own fields drawn. */
+export function drawFamilyJson(
+  random: Random,
+  turn: number,
+  { num_local_experts: _, ...json }: Readonly<Record<string, unknown>>,
+) {
+  const model_type = families[turn % families.length];
+  const window = integer(random, 2, 9);
+  const numExperts = integer(random, 2, 12);
+  const experts = {
+    num_experts: numExperts,
+    num_experts_per_tok: integer(random, 1, Math.min(3, numExperts)),
+  };
+  const width = { moe_intermediate_size: integer(random, 5, 20), norm_topk_prob: random.uniform() < 0.5 };
+  const own = {
+    qwen2: { use_sliding_window: true, sliding_window: window, max_window_layers: 1 },
+    qwen3: { attention_bias: random.uniform() < 0.5, sliding_window: null },
+    qwen3_moe: { ...experts, ...width, sliding_window: null, decoder_sparse_step: integer(random, 1, 2) },
+    olmoe: { ...experts, sliding_window: null, attention_bias: random.uniform() < 0.5 },
+    gpt_oss: {
+      ...{ num_local_experts: numExperts, num_experts_per_tok: experts.num_experts_per_tok },
+      sliding_window: window,
+      rope_scaling: { rope_type: 'yarn', factor: 8, original_max_position_embeddings: 16 },
+    },
+    gemma3_text: { sliding_window: window, sliding_window_pattern: 2, query_pre_attn_scalar: 12 },
+  } satisfies Record<(typeof families)[number], object>;
+  return { ...json, model_type, ...own[model_type] };
+}
+
+/** Who proposes in a run: most often a model, now and then one of the others. */
+export function drawDrafter(random: Random): DrafterName {
+  return random.uniform() < 0.5 ? 'model' : pick(random, drafterNames);
 }
 
 /** Policies under which `numPrompts` prompts take at most a few waves, since every wave costs passes of its own. */

@@ -8,7 +8,10 @@ import {
   type Checkpoint,
   createRandom,
   type DeviceChoice,
+  type DrafterName,
+  drafterNames,
   loadReferenceWeights,
+  needsDraft,
   type PolicyInput,
   type Random,
   type ReferenceWeights,
@@ -17,19 +20,28 @@ import {
   runEngine,
   type Span,
   type StrategyName,
+  speculates,
   strategies,
-  summarise,
 } from '@specoffload/engine';
 import { afterAll, describe, expect, it } from 'vitest';
 import { formatsOf } from '../../engine/dist/machine/devices.js';
+import { drafterNamed } from '../../engine/dist/schedule/drafters.js';
 import { ffnChunkRows, headChunkRows } from '../../engine/dist/schedule/memory-plan.js';
-import { modelDrafter } from '../../engine/dist/schedule/model-drafter.js';
 import { planMemory } from '../../engine/dist/schedule/placement.js';
 import { measureDemand, planWaves, resolvePolicy } from '../../engine/dist/schedule/resolve.js';
-import { drawConfig, drawPlaces, drawPolicy, drawPrompts, integer, pick } from './draw.js';
+import {
+  drawConfig,
+  drawDrafter,
+  drawFamilyJson,
+  drawPlaces,
+  drawPolicy,
+  drawPrompts,
+  integer,
+  pick,
+} from './draw.js';
 import { createTemporaryDirectory } from './model/fixtures.js';
 import { type Comparison, compare, type Judgement, judge } from './oracle.js';
-import { writeTinyModel } from './tiny.js';
+import { toConfigJson, writeTinyCheckpoint, writeTinyModel } from './tiny.js';
 import { validationMessages, watchedVulkan, whyNoVulkan } from './vulkan.js';
 
 const seed = 1;
@@ -54,6 +66,8 @@ const totals = {
   ...{ mostExpertRows: 0, mostHeadRows: 0 },
 };
 const partialRates: number[] = [];
+const drafters = new Set<DrafterName>();
+const architectures = new Set<string>();
 const directory = createTemporaryDirectory();
 
 afterAll(() => {
@@ -73,10 +87,13 @@ describe.each(Array.from({ length: numModels }, (_, index) => index))('random mo
     const runs = strategyNames.map(
       (strategy) => [strategy, drawPolicy(random, strategy, drawn.prompts.length)] as const,
     );
+    const who = createRandom(seed, `drafters ${index}`);
     for (const [strategy, policy] of [...runs, ...drawPlacedRuns(index, drawn.prompts.length)]) {
-      const { numLayers, architecture } = summarise(drawn.target.spec);
-      const title = `${architecture}, ${numLayers} layers, ${drawn.prompts.length} prompts, ${strategy} ${JSON.stringify(policy)}`;
-      const result = await runWithin(drawn, strategy, policy, device);
+      const drafter = drawDrafter(who);
+      const { layers, architecture } = drawn.target.spec;
+      const title = `${architecture}, ${layers.length} layers, ${drawn.prompts.length} prompts, ${drafter}, ${strategy} ${JSON.stringify(policy)}`;
+      const result = await runWithin(drawn, strategy, policy, device, drafter);
+      if (speculates(strategy, policy)) drafters.add(drafter);
       assertEnds(result, drawn, title);
       assertNoPadding(result, drawn, title);
       const comparisons = assertReference(result, drawn, judged, title);
@@ -154,6 +171,8 @@ it('met partial acceptance, rejection, ends of sequences, and not only ties', ()
   expect(totals.mostExpertRows, 'FFNs that go in pieces').toBeGreaterThan(ffnChunkRows);
   expect(totals.mostHeadRows, 'heads that go in pieces').toBeGreaterThan(headChunkRows);
   expect(totals.runs).toBe(numModels * runsPerModel);
+  expect([...drafters].sort()).toEqual([...drafterNames].sort());
+  expect(architectures.size).toBeGreaterThanOrEqual(8);
 });
 
 /** Runs that differ in where and when things happen; some of the competitors' speculate, too. */
@@ -186,11 +205,16 @@ function drawPlacedRuns(index: number, numPrompts: number): (readonly [StrategyN
 async function drawCase(random: Random, index: number): Promise<Case> {
   const config = drawConfig(random);
   const dtype = pick(random, ['bf16', 'f32', 'mixed'] as const);
-  const target = await writeTinyModel(directory, `target-${index}`, config, { dtype, seed: index });
+  // Every second one is of another family.
+  const plain = toConfigJson(config);
+  const json =
+    index % 2 === 0 ? plain : drawFamilyJson(createRandom(seed, `family ${index}`), index >> 1, plain);
+  const target = await writeTinyCheckpoint(directory, `target-${index}`, json, { dtype, seed: index });
+  architectures.add(target.spec.architecture);
   const isStranger = random.uniform() < 0.2;
-  const draftConfig = isStranger ? { ...drawConfig(random), vocabSize: config.vocabSize } : config;
+  const draftJson = isStranger ? toConfigJson({ ...drawConfig(random), vocabSize: config.vocabSize }) : json;
   const perturbation = isStranger ? 0 : pick(random, [0.02, 0.05, 0.1, 0.2]);
-  const draft = await writeTinyModel(directory, `draft-${index}`, draftConfig, {
+  const draft = await writeTinyCheckpoint(directory, `draft-${index}`, draftJson, {
     ...{ dtype, perturbation },
     seed: isStranger ? index + 1000 : index,
   });
@@ -213,18 +237,21 @@ async function drawCase(random: Random, index: number): Promise<Case> {
 async function runWithin(
   drawn: Case,
   strategy: StrategyName,
-  policy: PolicyInput,
+  asked: PolicyInput,
   device?: DeviceChoice,
+  drafter: DrafterName = 'model',
 ): Promise<RunResult> {
   const { target, draft, prompts, maxNewTokens } = drawn;
+  const isSelf = drafter === 'self' && speculates(strategy, asked);
+  const policy = isSelf ? { ...asked, pinnedLayers: Math.max(1, asked.pinnedLayers ?? 1) } : asked;
   const open = resolvePolicy(strategies[strategy], policy, prompts.length);
   const promptLengths = prompts.map(({ length }) => length);
   const demand = measureDemand(open, planWaves(open, prompts.length), promptLengths, maxNewTokens);
   const endless = { deviceBytes: Number.POSITIVE_INFINITY, hostBytes: Number.POSITIVE_INFINITY };
-  const usedDraft = open.speculation === 'none' ? null : draft;
+  const usedDraft = open.speculation === 'none' || !needsDraft(drafter) ? null : draft;
   const { pools, prefetchDepth } = planMemory(
     target,
-    usedDraft && modelDrafter(usedDraft),
+    open.speculation === 'none' ? null : drafterNamed(drafter, draft),
     demand,
     endless,
     open,
@@ -234,6 +261,7 @@ async function runWithin(
   const result = await runEngine({
     target,
     draft: usedDraft,
+    drafter,
     prompts,
     strategy,
     // Where the policy leaves it open it depends on the budgets, and would be less within these.
@@ -273,7 +301,9 @@ function assertNoPadding(
   { target, prompts }: Case,
   title: string,
 ): void {
-  const { numLayers, expertsPerToken } = summarise(target.spec);
+  const { layers } = target.spec;
+  const numLayers = layers.length;
+  const expertsPerToken = layers.reduce((sum, { ffn }) => sum + ffn.expertsPerToken, 0) / numLayers;
   const decoded = generatedTokens - prompts.length; // the prefill brings each sequence's first token
   // One row for the last token of each sequence and verification, one for each candidate.
   const verifications = acceptance ? Math.round(decoded / acceptance.tokensPerRound) : decoded;

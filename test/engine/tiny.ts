@@ -95,7 +95,7 @@ export function specOf(config: ModelSummary): ModelSpec {
 }
 
 /** The inverse of the engine's `summarise`, for families in Llama's manner without RoPE scaling. */
-function toConfigJson(config: ModelSummary) {
+export function toConfigJson(config: ModelSummary) {
   return {
     model_type: config.architecture,
     vocab_size: config.vocabSize,
