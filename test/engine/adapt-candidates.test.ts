@@ -4,6 +4,8 @@
  */
 
 import {
+  type Acceptance,
+  createRandom,
   type FlatMachine,
   flattenMachine,
   openCheckpoint,
@@ -34,27 +36,36 @@ const machines = {
   'dear draft': { ...flat, device: { ...flat.device, memoryBytesPerSecond: 5e9 } },
 } satisfies Record<string, FlatMachine>;
 
+const seeds = [1, 2, 3];
 const rates = [0.05, 0.35, 0.8, 0.95];
 const losses: { readonly name: string; readonly best: number; readonly none: number }[] = [];
 
-const secondsOf = async (machine: FlatMachine, strategy: StrategyName, rate: number, policy: PolicyInput) => {
+const predict = async (
+  machine: FlatMachine,
+  strategy: StrategyName,
+  acceptance: Acceptance,
+  policy: PolicyInput,
+  seed = 1,
+) => {
   const result = await simulateRun({
+    ...{ acceptance, seed },
     ...{ target, draft, strategy, maxNewTokens, machine: unflattenMachine(machine), draws: 'common' },
     promptLengths: new Array<number>(numPrompts).fill(64),
     policy: { pinnedLayers: 0, keptLayers: numLayers, ...policy },
-    acceptance: { kind: 'rates', name: String(rate), byPosition: [rate] },
   });
   return { seconds: result.phases.decode.seconds, rounds: result.roundsByCandidates };
 };
 
+const ratesOf = (rate: number): Acceptance => ({ kind: 'rates', name: String(rate), byPosition: [rate] });
+
 describe('candidates per round', () => {
   it('are told by number, and never more than the policy has', async () => {
-    const { rounds } = await secondsOf(machines['busy device'], 'serial', 0.05, {
+    const { rounds } = await predict(machines['busy device'], 'serial', ratesOf(0.05), {
       ...{ candidates: 3, adaptCandidates: 'yes' },
     });
     expect(rounds).toHaveLength(4);
     expect((rounds as number[])[0]).toBeGreaterThan(100);
-    const { rounds: fixed } = await secondsOf(flat, 'serial', 0.05, { candidates: 3 });
+    const { rounds: fixed } = await predict(flat, 'serial', ratesOf(0.05), { candidates: 3 });
     expect(fixed).toBeUndefined();
   });
 
@@ -98,22 +109,53 @@ describe('candidates per round', () => {
     const machine = machines[name];
     // The same passes, with nothing proposed.
     const decodeBatch = strategy === 'serial' ? numPrompts : numPrompts / 2;
-    const none = (await secondsOf(machine, 'none', 0, { decodeBatch })).seconds;
+    const none = (await predict(machine, 'none', ratesOf(0), { decodeBatch })).seconds;
     for (const rate of rates) {
-      let best = none;
-      let which = 0;
-      for (const candidates of [1, 2, 3, 5, 8]) {
-        const { seconds } = await secondsOf(machine, strategy, rate, { candidates });
-        if (seconds < best) [best, which] = [seconds, candidates];
+      // In hindsight some number is always lucky: the best is that of all draws together, and of each no more than 8 %.
+      const fixed = new Map([0, 1, 2, 3, 5, 8].map((candidates) => [candidates, seeds.map(() => none)]));
+      const adapted: number[] = [];
+      for (const [index, seed] of seeds.entries()) {
+        for (const [candidates, seconds] of fixed)
+          if (candidates > 0)
+            seconds[index] = (await predict(machine, strategy, ratesOf(rate), { candidates }, seed)).seconds;
+        const own = { candidates: most, adaptCandidates: 'yes' } as const;
+        adapted.push((await predict(machine, strategy, ratesOf(rate), own, seed)).seconds);
+        const best = Math.min(...[...fixed.values()].map((seconds) => seconds[index]));
+        expect(adapted[index] / best - 1).toBeLessThan(0.08);
       }
-      const adapted = await secondsOf(machine, strategy, rate, { candidates: most, adaptCandidates: 'yes' });
-      const behind = { best: adapted.seconds / best - 1, none: adapted.seconds / none - 1 };
-      losses.push({
-        ...behind,
-        name: `${strategy}, ${name}, ${rate} (${adapted.rounds}; best ${which})`,
-      });
-      expect(behind.best).toBeLessThan(0.08);
+      const together = (seconds: readonly number[]) => seconds.reduce((sum, each) => sum + each, 0);
+      const best = Math.min(...[...fixed.values()].map(together));
+      const behind = {
+        best: together(adapted) / best - 1,
+        none: together(adapted) / (seeds.length * none) - 1,
+      };
+      losses.push({ ...behind, name: `${strategy}, ${name}, ${rate}` });
+      expect(behind.best).toBeLessThan(0.05);
       expect(behind.none).toBeLessThan(0.05);
+    }
+  });
+
+  it('are chosen for each batch by its own acceptance, which no number for both can match', async () => {
+    const random = createRandom(1, 'batches that differ');
+    const textOf = (rate: number) =>
+      Array.from({ length: maxNewTokens }, () => {
+        let stood = 0;
+        while (stood < most && random.uniform() < rate) stood += 1;
+        return stood;
+      });
+    const acceptance: Acceptance = {
+      ...{ kind: 'recorded', name: 'unlike', candidates: most, newTokens: maxNewTokens },
+      sequences: Array.from({ length: numPrompts }, (_, index) =>
+        textOf(index < numPrompts / 2 ? 0.9 : 0.05),
+      ),
+    };
+    for (const name of ['busy device', 'dear draft'] as const) {
+      const secondsOf = async (policy: PolicyInput) =>
+        (await predict(machines[name], 'specoffload', acceptance, policy)).seconds;
+      const fixed: number[] = [];
+      for (const candidates of [1, 2, 3, 5]) fixed.push(await secondsOf({ candidates }));
+      const own = await secondsOf({ candidates: most, adaptCandidates: 'yes' });
+      expect(own / Math.min(...fixed)).toBeLessThan(0.95);
     }
   });
 });

@@ -46,7 +46,7 @@ export class Keeper {
       const { length } = sequence.candidates;
       const wanted = chooser && Math.min(chooser.given(batch), sequence.remaining - 1);
       const accepted = this.#accept(sequence, result, headRows, first);
-      chooser?.judge(wanted as number, length, accepted);
+      chooser?.judge(batch, wanted as number, length, accepted);
       first += length + 1;
     }
   }

@@ -186,8 +186,12 @@ export class Session {
   #chooseCandidates(batch: number, sequences: readonly Sequence[], isAhead: boolean): number {
     const { chooser, policy } = this.#options;
     if (!chooser) return policy.candidates;
-    if (isAhead) return chooser.given(batch);
-    return chooser.choose(batch, largest(sequences.map(({ remaining }) => remaining)));
+    const unfinished = sequences.filter(({ isFinished }) => !isFinished);
+    if (isAhead || unfinished.length === 0) return chooser.given(batch);
+    return chooser.choose(
+      batch,
+      unfinished.map(({ remaining }) => remaining),
+    );
   }
 
   async #verify(batch: number, sequences: Sequence[]): Promise<void> {

@@ -116,7 +116,7 @@ export const policyFields = {
     meaning: 'how many of `candidates` a round proposes',
     words: {
       no: 'all of them',
-      yes: 'from none to all, whatever brings the most tokens per second by the times and the acceptance that the run has seen',
+      yes: 'from none to all, for each batch whatever brings the most tokens per second by the times and the acceptance that the run has seen',
     },
     default: 'no',
     local: 'all',

@@ -4,11 +4,24 @@
 const memory = 256;
 /** Verifications that the place before counts for, where a place itself has hardly been reached. */
 const priorWeight = 2;
+/** Verifications that another estimate counts for, where it is the prior. */
+const otherWeight = 16;
 const firstGuess = 0.5;
+
+export interface Tokens {
+  readonly mean: number;
+  readonly variance: number;
+}
 
 export class AcceptanceEstimate {
   /** By position: how often a candidate was judged, those before it having stood, and how often it stood. */
   readonly #places: { judged: number; stood: number }[] = [];
+  readonly #prior: AcceptanceEstimate | null;
+
+  /** @param prior what is known of others. @default nothing is */
+  constructor(prior: AcceptanceEstimate | null = null) {
+    this.#prior = prior;
+  }
 
   /**
    * One verification of a sequence. A candidate that was wanted and not proposed counts as one that did not stand.
@@ -24,17 +37,30 @@ export class AcceptanceEstimate {
     }
   }
 
-  /** Expected tokens of a round, the target's own included. */
-  tokensOf(candidates: number): number {
-    let tokens = 1;
+  /** Tokens of a round, the target's own included. */
+  tokensOf(candidates: number): Tokens {
+    let accepted = 0;
+    let squares = 0;
     let chance = 1;
-    let rate = firstGuess;
-    for (let position = 0; position < candidates; position += 1) {
-      const { judged, stood } = this.#places[position] ?? { judged: 0, stood: 0 };
-      rate = (stood + priorWeight * rate) / (judged + priorWeight);
+    let position = 0;
+    for (const rate of this.#ratesUpTo(candidates)) {
       chance *= rate;
-      tokens += chance;
+      accepted += chance;
+      squares += (2 * position + 1) * chance;
+      position += 1;
     }
-    return tokens;
+    return { mean: 1 + accepted, variance: squares - accepted ** 2 };
+  }
+
+  /** By position: the chance of a candidate before which all stood. */
+  #ratesUpTo(candidates: number): readonly number[] {
+    const others = this.#prior === null ? null : this.#prior.#ratesUpTo(candidates);
+    let before = firstGuess;
+    return Array.from({ length: candidates }, (_, position) => {
+      const { judged, stood } = this.#places[position] ?? { judged: 0, stood: 0 };
+      const [guess, weight] = others ? [others[position], otherWeight] : [before, priorWeight];
+      before = (stood + weight * guess) / (judged + weight);
+      return before;
+    });
   }
 }

@@ -1,16 +1,22 @@
 /**
  * How many candidates a round proposes, from what the run itself has seen: the number with the most expected tokens per
- * second, which may be none. All batches in flight get the same, since they share the lanes. Texts do not depend on it.
+ * second, which may be none. While times are learnt, all batches in flight get the same, since they share the lanes; then
+ * each the one of those known that suits its own acceptance best. Texts do not depend on it.
  * Source: Cascade, arXiv 2506.20675.
  */
 
+import { largest, sum } from '../extremes.js';
 import { AcceptanceEstimate } from './acceptance-estimate.js';
 import { RoundTimes } from './round-times.js';
 
+/** Of the most candidates, those that a run begins with: many of them accepted, a run has few rounds to find out. */
+const firstShare = 0.6;
 /** What another number has to promise before the present one is left. */
 const leastGain = 1.01;
 /** What one that was never tried has to. */
 const leastPromise = 1.02;
+/** And what one has to promise by a batch's own acceptance. */
+const leastOwnGain = 1.03;
 /** None is tried, too, unless it would have to be so many times better than times let expect at best. */
 const doubtOfNone = 2;
 /** With fewer rounds left, nothing is tried any more. */
@@ -18,9 +24,26 @@ const fewestRounds = 6;
 /** Rounds without candidates before acceptance is looked at again, which may have changed; twice as many each time. */
 const firstPause = 32;
 
+/** Of a batch. */
+interface TokensLeft {
+  readonly count: number;
+  readonly mean: number;
+  readonly most: number;
+}
+
+/**
+ * How far the last of so many is behind the mean, in standard deviations: of normal ones it would be half as much again, but
+ * rounds with few sequences left take less than those with all.
+ */
+function spreadsOfLast(count: number): number {
+  return Math.sqrt(0.5 * Math.log(count));
+}
+
 export class CandidateChooser {
   readonly #most: number;
+  /** Of all batches together. */
   readonly #acceptance = new AcceptanceEstimate();
+  readonly #ofBatch = new Map<number, AcceptanceEstimate>();
   readonly #times: RoundTimes;
   /** Rounds by number of candidates. */
   readonly #rounds: number[] = [];
@@ -39,7 +62,7 @@ export class CandidateChooser {
    */
   constructor(most: number, now: () => number) {
     this.#most = most;
-    this.#present = Math.ceil(most / 2);
+    this.#present = Math.ceil(firstShare * most);
     this.#times = new RoundTimes(now);
   }
 
@@ -51,18 +74,21 @@ export class CandidateChooser {
   /** Other sequences are in flight from here on: nobody has proposed for them yet. */
   beginWave(): void {
     this.#given.clear();
+    this.#ofBatch.clear();
     this.#times.beginWave();
   }
 
   /**
    * Candidates for a batch's next round.
-   * @param tokensLeft that the longest of its sequences still wants
+   * @param left new tokens that each of its sequences still wants, of those that want any
    */
-  choose(batch: number, tokensLeft: number): number {
+  choose(batch: number, left: readonly number[]): number {
+    const tokensLeft = { count: left.length, mean: sum(left) / left.length, most: largest(left) };
     this.#reconsider(tokensLeft);
-    this.#given.set(batch, this.#present);
-    this.#times.beginProposing(batch, this.#present);
-    return this.#present;
+    const candidates = this.#ownOf(batch, tokensLeft);
+    this.#given.set(batch, candidates);
+    this.#times.beginProposing(batch, candidates);
+    return candidates;
   }
 
   /** What was chosen for a batch's present round. */
@@ -75,8 +101,11 @@ export class CandidateChooser {
   }
 
   /** Of one sequence's verification: candidates that it had room for, that were proposed, and that stood. */
-  judge(wanted: number, proposed: number, accepted: number): void {
+  judge(batch: number, wanted: number, proposed: number, accepted: number): void {
     this.#acceptance.count(wanted, proposed, accepted);
+    const own = this.#ofBatch.get(batch) ?? new AcceptanceEstimate(this.#acceptance);
+    this.#ofBatch.set(batch, own);
+    own.count(wanted, proposed, accepted);
   }
 
   /** @param mostVerified candidates of any of the batch's sequences */
@@ -89,9 +118,17 @@ export class CandidateChooser {
     if (isTimed) this.#timedSince += 1;
   }
 
-  #reconsider(tokensLeft: number): void {
+  /** The present number, or a known one that is better by what has been seen of this batch. */
+  #ownOf(batch: number, left: TokensLeft): number {
+    const own = this.#ofBatch.get(batch);
+    const isAlone = this.#given.size < 2;
+    if (isAlone || !own || this.#isLooking || this.#timedSince === 0) return this.#present;
+    return this.#best(left, false, own, leastOwnGain);
+  }
+
+  #reconsider(left: TokensLeft): void {
     if (!this.#isSettled()) return;
-    const next = this.#next(tokensLeft);
+    const next = this.#next(left);
     if (next === this.#present) return;
     this.#present = next;
     this.#roundsSince = 0;
@@ -104,11 +141,11 @@ export class CandidateChooser {
     return this.#timedSince > 0 || this.#roundsSince > 2 * (this.#given.size + 1);
   }
 
-  #next(tokensLeft: number): number {
-    const mayTry = tokensLeft >= fewestRounds * this.#acceptance.tokensOf(this.#present);
+  #next(left: TokensLeft): number {
+    const mayTry = left.most >= fewestRounds * this.#acceptance.tokensOf(this.#present).mean;
     this.#isLooking = false;
-    const best = this.#best(mayTry);
-    if (mayTry && !this.#times.isKnown(0) && this.#mayNonePay(best)) return 0;
+    const best = this.#best(left, mayTry);
+    if (mayTry && !this.#times.isKnown(0) && this.#mayNonePay(left, best)) return 0;
     if (best > 0 || this.#present > 0) return best;
     if (!mayTry || this.#roundsSince < this.#pause) return 0;
     this.#pause *= 2;
@@ -117,26 +154,33 @@ export class CandidateChooser {
   }
 
   /** Where acceptance is good, more are tried before none: what they take tells whether none could be better at all. */
-  #mayNonePay(best: number): boolean {
+  #mayNonePay(left: TokensLeft, best: number): boolean {
     const least = this.#times.leastSecondsOfNone();
     if (least === null) return best <= this.#present;
-    return doubtOfNone / least > this.#value(best);
+    return (left.most * least) / doubtOfNone < this.#secondsLeft(left, best);
   }
 
-  #best(mayTry: boolean): number {
+  #best(left: TokensLeft, mayTry: boolean, acceptance = this.#acceptance, gain = leastGain): number {
     let best = this.#present;
-    let value = this.#value(best) * leastGain;
+    let seconds = this.#secondsLeft(left, best, acceptance) / gain;
     for (let candidates = 0; candidates <= this.#most; candidates += 1) {
       const isKnown = this.#times.isKnown(candidates);
       if (candidates === this.#present || (!isKnown && !mayTry)) continue;
-      const other = this.#value(candidates) * (isKnown ? 1 : leastGain / leastPromise);
-      if (other > value) [best, value] = [candidates, other];
+      const other =
+        this.#secondsLeft(left, candidates, acceptance) * (isKnown ? 1 : leastPromise / leastGain);
+      if (other < seconds) [best, seconds] = [candidates, other];
     }
     return best;
   }
 
-  /** Expected tokens of a sequence per second. */
-  #value(candidates: number): number {
-    return this.#acceptance.tokensOf(candidates) / this.#times.secondsOf(candidates);
+  /**
+   * Until the last of a batch's sequences is through, which the others wait for: more candidates make the luck of sequences
+   * differ more.
+   */
+  #secondsLeft({ count, mean, most }: TokensLeft, candidates: number, acceptance = this.#acceptance): number {
+    const tokens = acceptance.tokensOf(candidates);
+    const spread = Math.sqrt((mean * tokens.variance) / tokens.mean ** 3);
+    const rounds = Math.max(most / tokens.mean, mean / tokens.mean + spreadsOfLast(count) * spread);
+    return rounds * this.#times.secondsOf(candidates);
   }
 }
