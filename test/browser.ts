@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Page } from 'playwright-core';
 import { projectDirectory } from '../experiments/src/paths.js';
-import { findChromium, launchChromium } from '../kernel/src/image/chromium.js';
+import { launchChromium } from '../kernel/src/image/chromium.js';
+import { findChromium } from '../kernel/src/image/find.js';
 
 /** Why browser tests cannot run here; null when they can, and in CI, where a missing browser must fail them. */
 export const missingBrowser =

@@ -59,7 +59,7 @@ export { assertWritable, saveNotebook } from './notebook/save.js';
 // Notebooks as pages and pictures.
 
 export { exportHtml, renderNotebook } from './html/export.js';
-export { findChromium, launchChromium } from './image/chromium.js';
+export { findChromium } from './image/find.js';
 export { addImages, type NotebookImage } from './image/notebook-images.js';
 export { type ImageRenderer, type ImageSize, openImageRenderer } from './image/render.js';
 

@@ -1,24 +1,10 @@
-/** A browser of this machine, driven headless: it draws figures into files and opens pages in tests. */
+/**
+ * A browser of this machine, driven headless: it draws figures into files and opens pages in tests. Not for the package's
+ * index: the types of a browser's driver are as long as those of Node, and every kernel would hold them.
+ */
 
-import { access, constants } from 'node:fs/promises';
-import { delimiter, join } from 'node:path';
 import type { Browser } from 'playwright-core';
-
-const names = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'];
-
-/** The path of Chromium or Chrome; null where there is none on PATH. */
-export async function findChromium(path = process.env.PATH ?? ''): Promise<string | null> {
-  for (const directory of path.split(delimiter).filter((part) => part !== ''))
-    for (const name of names) {
-      const candidate = join(directory, name);
-      const isThere = await access(candidate, constants.X_OK).then(
-        () => true,
-        () => false,
-      );
-      if (isThere) return candidate;
-    }
-  return null;
-}
+import { findChromium } from './find.js';
 
 /** Nothing of the user's profile is touched and nothing is looked up on the network. */
 const quiet = [
