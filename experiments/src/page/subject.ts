@@ -47,6 +47,8 @@ export interface Subject {
   readonly baseline: Readonly<Record<string, string | number>>;
   readonly runs: readonly PageRun[];
   readonly axes: readonly PageAxis[];
+  /** Columns of runs that no experiment asked for that are shown beside the axes, since no question says them. */
+  readonly told: readonly string[];
   /** Best first. */
   readonly points: readonly RankedPoint[];
   /** Points left out because they were run again later with other settings. */
@@ -72,13 +74,22 @@ export function createSubject(
   if (missing !== null) onMissingBaseline(missing);
   const baseline = missing === null ? (asked.baseline ?? {}) : {};
   const axes = axesThatVary(placed, [...Object.keys(baseline), 'system', 'strategy']);
-  const runs = stored.some(({ record }) => record.point) ? placed : placed.map((run) => narrow(run, axes));
+  const isAsked = stored.some(({ record }) => record.point);
+  const runs = isAsked ? placed : placed.map((run) => narrow(run, axes));
   const points = compareToBaseline(
     runs.map(({ record }) => record),
     { name, metric, lowerIsBetter, baseline },
   );
   const numSuperseded = superseded.size;
-  return { name, question, metric, lowerIsBetter, baseline, runs, axes, points, numSuperseded, notes };
+  const told = isAsked ? [] : columnsTold(runs).filter((name) => axes.every((axis) => axis.name !== name));
+  return { name, question, metric, lowerIsBetter, baseline, runs, axes, told, points, numSuperseded, notes };
+}
+
+/** What computed, who proposed, and how tokens were drawn. */
+function columnsTold(runs: readonly PageRun[]): string[] {
+  const drawn = runs.flatMap(({ row }) => Object.keys(row).filter((name) => name.startsWith('sampling.')));
+  const names = ['target', 'drafter', 'device', ...new Set(drawn)];
+  return names.filter((name) => runs.some(({ row }) => (row[name] ?? null) !== null));
 }
 
 /** Runs that no experiment asked for are told apart by whatever they differ in. */

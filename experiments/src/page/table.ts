@@ -45,7 +45,8 @@ function cellHtml({ value, text }: Column, point: RankedPoint): string {
   return `<td class="number" data-value="${cell}">${escapeHtml(shown)}</td>`;
 }
 
-function columnsOf({ axes, points, metric }: Subject): Column[] {
+function columnsOf({ axes, told, runs, points, metric }: Subject): Column[] {
+  const rowOf = new Map(runs.map(({ record: { point }, row }) => [point.pointKey, row]));
   const hasSeveral = points.some(({ sample }) => sample.n > 1);
   const isCompared = points.some(({ overBaseline }) => overBaseline !== null);
   const isDisturbed = points.some(({ numDisturbed }) => numDisturbed > 0);
@@ -60,6 +61,7 @@ function columnsOf({ axes, points, metric }: Subject): Column[] {
         ({ axes: at }) => (at[name] === undefined ? '' : formatValue(name, at[name])),
       ),
     ),
+    ...told.map((name) => column(name, ({ pointKey }) => toCell(rowOf.get(pointKey)?.[name] ?? undefined))),
     column('kind', ({ kind }) => kind),
     column(
       titleOfColumn(metric),

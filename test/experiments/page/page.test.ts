@@ -7,10 +7,12 @@ import { createSubject, renderPage } from '../../../experiments/src/page/index.j
 import { provenanceFacts } from '../../../experiments/src/page/provenance.js';
 import { acceptanceCharts, predictionCharts } from '../../../experiments/src/page/run-charts.js';
 import { bestPoint, cut } from '../../../experiments/src/page/slices.js';
+import { pointTable } from '../../../experiments/src/page/table.js';
 import { verdicts } from '../../../experiments/src/page/verdicts.js';
 import type { PointRecord, RunRecord, StoredRun } from '../../../experiments/src/store/index.js';
 import { callCli } from '../cli.js';
 import { fakePrediction, fakeRecord } from '../fake-records.js';
+import { fakeRun } from '../fake-run.js';
 import { hostile, recordAt, storeExperiment } from './experiment.js';
 
 let results: string;
@@ -67,6 +69,18 @@ describe('the axes of a report', () => {
     const { axes, points } = subjectOf(records, { baseline: { candidates: 2 } });
     expect(axes).toEqual([{ name: 'candidates', column: 'candidates', values: [2, 4] }]);
     expect(points.map(({ overBaseline }) => overBaseline?.ratio)).toEqual([2, undefined]);
+  });
+
+  it('stand beside what computed, who proposed and how tokens were drawn, where no experiment says it', () => {
+    const { point: _point, ...record } = fakeRecord({ axes: { candidates: 2 }, tokensPerSecond: 2 });
+    const sampling = { temperature: 0.8 };
+    const drawing = { ...record, spec: { ...fakeRun().spec, sampling } } as typeof record;
+    const subject = subjectOf([drawing]);
+    expect([subject.axes, subject.told]).toEqual([
+      [],
+      ['target', 'drafter', 'device', 'sampling.temperature'],
+    ]);
+    expect(pointTable(subject)).toMatch(/<button type="button">sampling.temperature<.*data-value="0.8"/s);
   });
 
   it('have the baseline among them', () => {

@@ -71,10 +71,33 @@ describe('simulate', () => {
     expect(JSON.parse(stdout).record.workload.acceptance).toEqual({ kind: 'rates', name: 'mine' });
   });
 
+  it.each<[string, string, string, RegExp]>([
+    ['llama-3.2-3b', 'specoffload', '0.7', /512 prompts at once do not fit: \d+ will be.*0\.7 is assumed/s],
+    ['llama-3.2-1b', 'none', 'none', /llama-3\.2-1b has no usual draft, so plain decoding is predicted/],
+  ])(
+    'settles what nobody said about %s, and says so: %s at %s',
+    async (target, strategy, acceptance, said) => {
+      const free = ['--machine', machine, '--target', target].concat(['--device-memory', '4GB']);
+      const { stdout, stderr } = await callCli(
+        ['simulate', ...free, '--max-new-tokens', '4'].concat([
+          '--results',
+          join(folder, 'results'),
+          '--json',
+        ]),
+      );
+      expect(stderr).toMatch(said);
+      const { record } = JSON.parse(stdout);
+      expect([record.strategy, record.workload.acceptance?.name ?? 'none']).toEqual([strategy, acceptance]);
+      const prompts = Number.parseInt(record.workload.name, 10);
+      expect(prompts).toBeLessThan(512);
+      expect(record.result.newTokens).toBe(4 * prompts);
+    },
+  );
+
   // Each case: what was typed, the exit code, and the sentence.
   it.each<[string, number, string]>([
-    ['--strategy serial', 1, 'the strategy serial speculates, so its prediction needs an acceptance'],
     ['--strategy none --device-memory 500MB', 1, 'raise it to at least'],
+    ['--prompts 1 --device-memory 500MB', 1, 'or use a shorter prompt or fewer new tokens'],
     ['--acceptance 1.5', 2, 'invalid --acceptance: 1.5; expected a rate from 0 to 1'],
     ['--acceptance nowhere.json', 1, 'cannot read the acceptance nowhere.json'],
     ['--machine nowhere', 1, 'unknown machine: nowhere; expected env1, env2'],

@@ -49,6 +49,11 @@ const defaultPromptTokens = 437;
 const defaultPrompts = 512;
 const paperDraft = 'mistral-7b';
 
+/** Whether something proposes where no flag about that is given. */
+export function hasUsualDraft({ target, draft, drafter }: PredictionOptions): boolean {
+  return drafter !== undefined || (draft ?? usualDraft(target)) !== 'none';
+}
+
 function usualDraft(target: string): string {
   return Object.hasOwn(modelCatalog, target) ? (modelCatalog[target].draft ?? 'none') : paperDraft;
 }
@@ -192,16 +197,20 @@ function withMemoryOptions(
   });
 }
 
+/** What records call prompts of equal length. */
+export function nameEqualPrompts(promptLengths: readonly number[]): string {
+  return `${promptLengths.length} x ${promptLengths[0]}`;
+}
+
 async function openLengths(
   { workload, prompts, promptTokens }: PredictionOptions,
   target: Checkpoint,
 ): Promise<{ promptLengths: readonly number[]; workload: string }> {
   if (workload === undefined) {
-    const tokens = promptTokens ?? defaultPromptTokens;
-    return {
-      promptLengths: new Array<number>(prompts ?? defaultPrompts).fill(tokens),
-      workload: `${prompts ?? defaultPrompts} x ${tokens}`,
-    };
+    const promptLengths = new Array<number>(prompts ?? defaultPrompts).fill(
+      promptTokens ?? defaultPromptTokens,
+    );
+    return { promptLengths, workload: nameEqualPrompts(promptLengths) };
   }
   if (promptTokens !== undefined)
     throw new UsageError('--prompt-tokens and --workload exclude each other: a workload has its own lengths');

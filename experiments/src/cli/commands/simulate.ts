@@ -2,7 +2,10 @@
 
 import { join } from 'node:path';
 import {
+  type Checkpoint,
+  largest,
   memoryOverTime,
+  type PolicyInput,
   type SimulationRequest,
   type StrategyName,
   simulateRun,
@@ -12,9 +15,10 @@ import {
 import type { Command } from 'commander';
 import { type Accounting, accountings, withAccounting } from '../../job/accounting.js';
 import { alignFacts, describeRun } from '../../job/describe-run.js';
+import { fittingPrompts } from '../../job/fit-prompts.js';
 import { displayPath } from '../../paths.js';
 import { assertWritable, buildSimulatedRecord, collectProvenance, storeRun } from '../../store/index.js';
-import { threeDigits } from '../../terminal/format.js';
+import { plural, threeDigits } from '../../terminal/format.js';
 import { describeProgress, type Output } from '../../terminal/output.js';
 import {
   type CommandContext,
@@ -29,7 +33,10 @@ import { addPolicyOptions, type PolicyOptions, toPolicyInput } from './policy-op
 import {
   addPredictionOptions,
   describePrediction,
+  hasUsualDraft,
+  nameEqualPrompts,
   noteForeignCaps,
+  type OpenPrediction,
   openPrediction,
   type PredictionOptions,
 } from './prediction-options.js';
@@ -43,7 +50,12 @@ export function addSimulateCommand(program: Command, context: CommandContext): v
   const command = program
     .command('simulate')
     .description('predict one run on a machine known by its numbers; write the record and the timeline')
-    .option('--strategy <name>', strategyNames.join(', '), oneOf('--strategy', strategyNames), 'specoffload')
+    .option(
+      '--strategy <name>',
+      `${strategyNames.join(', ')} (where nothing proposes: none)`,
+      oneOf('--strategy', strategyNames),
+      'specoffload',
+    )
     .option(
       '--accounting <which>',
       "useful: tokens within each sequence's limit; as-published: sequences go on until their batch's slowest is there, and all their tokens count",
@@ -61,6 +73,84 @@ export function addSimulateCommand(program: Command, context: CommandContext): v
   });
 }
 
+/** A round number between what poor and good drafts reach, for whoever has none of his own yet. */
+const assumedAcceptance = '0.7';
+
+interface Choice {
+  readonly prediction: OpenPrediction;
+  readonly strategy: StrategyName;
+}
+
+/** What is asked for; where flags leave it open, as much of it as the models have and the machine holds, and says so. */
+async function openFitting(
+  options: SimulateOptions,
+  policy: PolicyInput,
+  isGiven: IsGiven,
+  output: Output,
+): Promise<Choice> {
+  const isOpen = !isGiven('strategy') && policy.speculation === undefined;
+  const open = async (strategy: StrategyName, changes: Partial<SimulateOptions> = {}): Promise<Choice> => {
+    const asked = { ...options, acceptance: options.acceptance ?? assumedAcceptance, ...changes };
+    const choice = { strategy, policy, isPlanned: false };
+    return { strategy, prediction: await openPrediction(asked, choice, isGiven, output) };
+  };
+  const hasDraft = hasUsualDraft(options);
+  if (isOpen && !hasDraft)
+    output.note(
+      `${options.target} has no usual draft, so plain decoding is predicted; name a draft by --draft, or take --drafter prompt-lookup, for what one would bring`,
+    );
+  const asked = await open(isOpen && !hasDraft ? 'none' : options.strategy);
+  const mayGoWithout = isOpen && asked.prediction.draft !== null && options.draft === undefined;
+  const isFree = options.prompts === undefined && options.workload === undefined;
+  const settled = isFree
+    ? await fitting(asked, mayGoWithout ? () => open('none', { draft: 'none' }) : null)
+    : asked;
+  for (const sentence of describeSettled(options, asked.prediction, settled.prediction))
+    output.note(sentence);
+  return settled;
+
+  /** With as many of its prompts as fit; without its draft where not even one does; at last one prompt all the same. */
+  async function fitting(choice: Choice, without: (() => Promise<Choice>) | null): Promise<Choice> {
+    const { prediction, strategy } = choice;
+    const found = fittingPrompts(prediction, { strategy, policy });
+    if (found === null && without) return fitting(await without(), null);
+    const promptLengths = found ?? prediction.promptLengths.slice(0, 1);
+    return {
+      strategy,
+      prediction: { ...prediction, promptLengths, workload: nameEqualPrompts(promptLengths) },
+    };
+  }
+}
+
+/** What was decided for whoever left it open. */
+function describeSettled(
+  { acceptance, unit }: SimulateOptions,
+  asked: OpenPrediction,
+  { draft, promptLengths, target, ...settled }: OpenPrediction,
+): string[] {
+  const sentences: string[] = [];
+  if (asked.draft && !draft)
+    sentences.push(
+      `${asked.draft.name} does not fit beside the target, so plain decoding is predicted; name a smaller draft by --draft`,
+    );
+  const wished = asked.promptLengths.length;
+  if (promptLengths.length < wished)
+    sentences.push(
+      `${plural(wished, 'prompt')} at once do not fit: ${promptLengths.length} will be predicted; --prompts says how many`,
+    );
+  if (promptLengths.length === 1 && wished > 1 && unit === 'ffn' && countExperts(target) > 1)
+    sentences.push('--unit expert moves single experts, whose buffers are smaller');
+  if (settled.acceptance && acceptance === undefined)
+    sentences.push(
+      `--acceptance is not given: ${assumedAcceptance} is assumed, which decides much of what is predicted`,
+    );
+  return sentences;
+}
+
+function countExperts({ spec }: Checkpoint): number {
+  return largest(spec.layers.map(({ ffn }) => ffn.numExperts));
+}
+
 async function simulate(
   options: SimulateOptions,
   isGiven: IsGiven,
@@ -68,14 +158,9 @@ async function simulate(
   signal: AbortSignal,
 ): Promise<void> {
   const given = toPolicyInput(options);
-  const { strategy, accounting } = options;
+  const { accounting } = options;
   await assertWritable(options.results, 'simulate');
-  const prediction = await openPrediction(
-    options,
-    { strategy, policy: given, isPlanned: false },
-    isGiven,
-    output,
-  );
+  const { prediction, strategy } = await openFitting(options, given, isGiven, output);
   const { workload, ...job } = prediction;
   const request: SimulationRequest = {
     ...{ ...job, strategy, signal },
