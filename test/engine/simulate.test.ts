@@ -107,6 +107,18 @@ describe('a prediction', () => {
     expect(await simulateRun(request(strategy, policy))).toEqual(first);
   });
 
+  it('with kept experts in place has none of them cross in decode, and kernels read at the rate of the link', async () => {
+    const { spans } = await simulateRun(request('none', { keptExperts: 'in-place', pinnedLayers: 0 }));
+    const decode = spans.filter(({ phase }) => phase === 'decode');
+    const layers = decode.filter(({ kind, name }) => kind === 'upload' && name.includes('expert'));
+    expect(layers).toEqual([]);
+    const used = decode.filter(({ kind }) => kind === 'expert');
+    expect(used.length).toBeGreaterThan(32);
+    const leastSeconds = target.layers[0]!.experts[0]!.storedBytes / 11e9;
+    for (const { startSeconds, endSeconds } of used)
+      expect(endSeconds - startSeconds).toBeGreaterThan(0.999 * leastSeconds);
+  });
+
   it('without speculation makes one pass per token, and moves what does not stay over the link in each', async () => {
     const { passes, phases, bytesMoved } = await simulateRun(
       request('none', { pinnedLayers: 0, prefillOrder: 'layer-major' }),
@@ -306,7 +318,17 @@ describe('software that copies the KV cache', () => {
   const traffic = (fixed: number, perHead: number) => ({ cacheTraffic: { fixed, perHead } });
   const task = (kind: 'attention' | 'fetch' | 'draft', lane: 'host' | 'link' | 'device') =>
     ({
-      ...{ kind, lane, rows: 0, productRows: 0, flops: 0, scoreFlops: 0, numParts: 1, isPageable: false },
+      ...{
+        kind,
+        lane,
+        rows: 0,
+        productRows: 0,
+        flops: 0,
+        scoreFlops: 0,
+        linkBytes: 0,
+        numParts: 1,
+        isPageable: false,
+      },
       ...(lane === 'link' ? { bytes: 1e9, cacheBytes: 0 } : { bytes: 0, cacheBytes: 1e9 }),
     }) as unknown as Task;
   const free = { ...lane, overheadSeconds: 0 };

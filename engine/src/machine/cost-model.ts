@@ -1,11 +1,13 @@
 /** How long each task takes on a machine known by its numbers. */
 
+import { largest } from '../extremes.js';
 import type { AttentionSpec } from '../model/spec.js';
 import { isTransfer, type TaskKind } from '../topology/topology.js';
 import type { TaskLabel } from '../trace/types.js';
 import type {
   ComputeLane,
   ComputeRates,
+  Lane,
   MachineModel,
   TransferLane,
   TransferRates,
@@ -22,6 +24,8 @@ export interface PricedTask extends Pick<TaskLabel, 'lane' | 'kind' | 'bytes' | 
   /** Of attention over a KV cache, and the cache's bytes it reads; 0 elsewhere. */
   readonly scoreFlops: number;
   readonly cacheBytes: number;
+  /** Of weights in host memory that its kernels read over the link; 0 elsewhere. */
+  readonly linkBytes: number;
   /** Products of equal size that it launches one by one, each with the lane's overhead. */
   readonly numParts: number;
   /** Into or out of host memory that is not page-locked; a load goes through the page cache then. */
@@ -41,7 +45,8 @@ export type HeadCounts = Pick<AttentionSpec, 'numHeads' | 'numKvHeads'>;
 /**
  * Lanes that move: overhead + bytes / rate.
  *
- * Lanes that compute: parts * overhead + rows * secondsPerRow + max(flops / rate(rows), bytes / memory rate)
+ * Lanes that compute: parts * overhead + rows * secondsPerRow + max(flops / rate(rows), bytes / memory rate, what their
+ * kernels read over the link / the link's rate)
  * + max(score flops / score rate, cache bytes / cache rate): products are bound by arithmetic or by reading weights,
  * attention by arithmetic or by reading the cache, and one follows the other. The cache's bytes count as often as the
  * machine's software moves them for the model at hand.
@@ -51,10 +56,11 @@ export function createCostModel(
   target: HeadCounts,
   draft: HeadCounts = target,
 ): CostModel {
+  const linkRate = largest(machine.lanes.flatMap((lane) => (isLink(lane) ? lane.bytesPerSecond : [])));
   const lanes = new Map(
     machine.lanes.map((lane) => [
       lane.name,
-      isTransfer(lane) ? new TransferCosts(lane, target) : new ComputeCosts(lane, target, draft),
+      isTransfer(lane) ? new TransferCosts(lane, target) : new ComputeCosts(lane, target, draft, linkRate),
     ]),
   );
   const costsOf = ({ lane }: PricedTask) => lanes.get(lane) as TransferCosts | ComputeCosts;
@@ -62,6 +68,10 @@ export function createCostModel(
     secondsOf: (task) => costsOf(task).secondsOf(task),
     latencyOf: (task) => costsOf(task).latencyOf(task),
   };
+}
+
+function isLink(lane: Lane): lane is TransferLane {
+  return isTransfer(lane) && lane.moves.from === 'host' && lane.moves.to === 'device';
 }
 
 class TransferCosts implements CostModel {
@@ -90,16 +100,18 @@ class ComputeCosts implements CostModel {
   readonly #lane: ComputeLane;
   readonly #target: HeadCounts;
   readonly #draft: HeadCounts;
+  readonly #linkRate: number;
   readonly #byKind = new Map<TaskKind, LaneRates>();
 
-  constructor(lane: ComputeLane, target: HeadCounts, draft: HeadCounts) {
+  constructor(lane: ComputeLane, target: HeadCounts, draft: HeadCounts, linkRate: number) {
     this.#lane = lane;
     this.#target = target;
     this.#draft = draft;
+    this.#linkRate = linkRate;
   }
 
   secondsOf(task: PricedTask): number {
-    return computeSeconds(this.#ratesOf(task.kind), task);
+    return computeSeconds(this.#ratesOf(task.kind), task, this.#linkRate);
   }
 
   latencyOf({ kind, numParts }: PricedTask): number {
@@ -132,7 +144,7 @@ interface LaneRates extends ComputeRates {
   readonly rateAt: (rows: number) => number;
 }
 
-function computeSeconds(rates: LaneRates, task: PricedTask): number {
+function computeSeconds(rates: LaneRates, task: PricedTask, linkRate: number): number {
   let { rows, productRows, flops } = task;
   if (task.actualRows) {
     const actual = task.actualRows();
@@ -145,6 +157,7 @@ function computeSeconds(rates: LaneRates, task: PricedTask): number {
     seconds += Math.max(
       flops > 0 ? flops / rates.rateAt(productRows) : 0,
       task.bytes / rates.memoryBytesPerSecond,
+      task.linkBytes > 0 ? task.linkBytes / linkRate : 0,
     );
   if (task.cacheBytes > 0)
     seconds += Math.max(

@@ -41,6 +41,7 @@ export const cpuDriver: DeviceDriver = {
 
 class CpuDevice implements Device {
   readonly arithmetic = f32Arithmetic;
+  readonly reach = null;
   readonly facts: DeviceFacts;
   readonly #memory: PoolMemory;
   readonly #options: DeviceOptions;

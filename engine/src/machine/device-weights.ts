@@ -8,6 +8,8 @@ export type DeviceAddress = number;
 /** A tensor of weights in device memory, and how it is stored there. */
 export interface DeviceTensor {
   readonly address: DeviceAddress;
+  /** It and its scales lie in host memory, as stored, and addresses are those there. @default false */
+  readonly isInHost?: boolean | undefined;
   readonly dtype: WeightDtype;
   /** In which order its rows lie, as in `MatrixLayout`; 1 where in their own. */
   readonly paired?: number;

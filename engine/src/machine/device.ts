@@ -19,6 +19,7 @@ import type {
   HeadWeights,
 } from './device-weights.js';
 import type { Formats } from './formats.js';
+import type { HostReach } from './host-reach.js';
 import type { PoolLayout } from './pool.js';
 
 export type {
@@ -294,6 +295,8 @@ export interface Device {
   readonly facts: DeviceFacts;
   /** Reads what it draws until it is closed; null where that is not known. @default nobody tells */
   openPowerMeter?(): PowerMeter | null;
+  /** Which host memory its kernels read where it lies; null: none. */
+  readonly reach: HostReach | null;
   /** Hands a queue over; once for each. */
   handOver(queue: QueueName): QueueHandle;
   /** Ends it and gives its memory back; its queues are closed, or their threads have ended. */

@@ -49,6 +49,7 @@ export const isolatedDriver: DeviceDriver = {
 
 class IsolatedDevice implements Device {
   readonly arithmetic = f32Arithmetic;
+  readonly reach = null;
   readonly facts: DeviceFacts = { name: 'isolated', driver: null, link: 'none', hasCopyQueue: true };
   readonly #worker: Worker;
   readonly #queues = { compute: new MessageChannel(), copy: new MessageChannel() };

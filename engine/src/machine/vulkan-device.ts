@@ -23,6 +23,7 @@ import type {
   QueueName,
 } from './device.js';
 import { vulkanFormats } from './formats.js';
+import type { HostReach } from './host-reach.js';
 import type { PoolLayout } from './pool.js';
 import { toUserError } from './vulkan-error.js';
 import { readPipelineCache, writePipelineCache } from './vulkan-kernels.js';
@@ -74,6 +75,7 @@ async function openVulkanDevice(options: DeviceOptions): Promise<Device> {
 
 class VulkanDevice implements Device {
   readonly arithmetic = f32Arithmetic;
+  readonly reach: HostReach | null;
   readonly facts: DeviceFacts;
   readonly #vulkan: Vulkan;
   readonly #gpu: Gpu;
@@ -89,6 +91,9 @@ class VulkanDevice implements Device {
     this.#options = options;
     const { name, driver } = gpu.facts;
     const link = session.reachesHost ? 'imported' : 'staged';
+    this.reach = session.reachesHost
+      ? { bankBytes: hostBankBytes, pieceBytes: session.hostPieceBytes }
+      : null;
     this.facts = { name, driver, link, hasCopyQueue: gpu.hasCopyQueue };
   }
 
@@ -100,9 +105,8 @@ class VulkanDevice implements Device {
 
   handOver(queue: QueueName): QueueHandle {
     const { models, host } = this.#options;
-    const { reachesHost, hostPieceBytes: pieceBytes } = this.#session;
     const data: VulkanQueueData = {
-      reach: reachesHost ? { bankBytes: hostBankBytes, pieceBytes } : null,
+      reach: this.reach,
       ...{ gpuId: this.#gpu.id, sessionId: this.#session.id, isCopy: queue === 'copy' },
       ...{ limits: limitsOf(this.#gpu.facts), scratch: this.#scratch, models, host },
     };

@@ -39,10 +39,10 @@ import type {
   ZeroCommand,
 } from './device.js';
 import { isKept, vulkanFormats } from './formats.js';
+import { type HostReach, reaches } from './host-reach.js';
 import type { VulkanDecoder } from './vulkan-decoder.js';
 import { OperationList } from './vulkan-list.js';
 import { isStoredFormat, type Scratch, VulkanProducts, vectorOf } from './vulkan-products.js';
-import { type HostReach, reaches } from './vulkan-reach.js';
 
 /** What takes no kernel. */
 type MovingCommand = TransferCommand | ReadCommand | ZeroCommand | WriteCommand;

@@ -11,6 +11,7 @@ import {
   norm,
   type StoredFormat,
   type StoredVector,
+  spaces,
   type WeightDtype,
   weightFormats,
 } from '@specoffload/native';
@@ -176,7 +177,9 @@ export class VulkanProducts {
   }
 
   #matmul({ weights, bias, ...operation }: Product): Dispatch<VulkanAddress> {
-    const { address, dtype, paired = 1, step = 1, scales } = weights;
+    const { isInHost = false, dtype, paired = 1, step = 1 } = weights;
+    const address = placeOf(weights);
+    const scales = weights.scales && { ...weights.scales, address: placeOf({ ...weights.scales, isInHost }) };
     const rowBytes = step * codecs[dtype].bytes(operation.depth);
     return matmul(
       {
@@ -196,7 +199,11 @@ type Product = Omit<Matmul<VulkanAddress>, 'weights' | 'bias' | 'isAligned'> & {
 };
 
 export function vectorOf(tensor: DeviceTensor): StoredVector<VulkanAddress> {
-  return { address: tensor.address, format: formatOf(tensor) };
+  return { address: placeOf(tensor), format: formatOf(tensor) };
+}
+
+function placeOf({ address, isInHost = false }: Pick<DeviceTensor, 'address' | 'isInHost'>): VulkanAddress {
+  return isInHost ? spaces.host + address : address;
 }
 
 export function isStoredFormat(dtype: WeightDtype): dtype is StoredFormat {

@@ -8,13 +8,13 @@ import {
   loadVulkan,
 } from '@specoffload/native';
 import type { Command, Completion, DeviceModels, DeviceQueue } from './device.js';
+import type { HostReach } from './host-reach.js';
 import { VulkanDecoder } from './vulkan-decoder.js';
 import { toUserError } from './vulkan-error.js';
 import { VulkanKernels } from './vulkan-kernels.js';
 import type { OperationList } from './vulkan-list.js';
 import { VulkanLowering } from './vulkan-lowering.js';
 import type { Scratch } from './vulkan-products.js';
-import type { HostReach } from './vulkan-reach.js';
 
 /** What crosses to that thread. */
 export interface VulkanQueueData {

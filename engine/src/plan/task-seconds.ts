@@ -35,7 +35,7 @@ export class TaskSeconds {
   readonly #none: Readonly<LaneSeconds>;
   readonly #task: Work = {
     ...{ lane: 'host', kind: 'attention', rows: 0, productRows: 0, bytes: 0, flops: 0 },
-    ...{ scoreFlops: 0, cacheBytes: 0, numParts: 1, isPageable: false },
+    ...{ scoreFlops: 0, cacheBytes: 0, linkBytes: 0, numParts: 1, isPageable: false },
   };
 
   constructor(costs: CostModel, lanes: readonly LanePlace[]) {

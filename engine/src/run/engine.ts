@@ -54,11 +54,11 @@ export async function runLogits(request: LogitsRequest): Promise<Float32Array[]>
   const run: RunRequest = { ...request, draft: null, strategy: 'none', maxNewTokens: 0 };
   assertLocal(run);
   const prepared = prepare(run, request.machine, formatsOf(request.device));
-  return withMachine(run, prepared, async (_machine, dispatcher) => {
+  return withMachine(run, prepared, async (machine, dispatcher) => {
     const { plan, policy, waves, sequences } = prepared;
     const session = new Session({
       ...{ plan, policy, drafter: null, dispatcher, sampling: null, maxNewTokens: 0, isVirtual: false },
-      ...{ ends: endsOf(run), waiting: [], onPass: () => {} },
+      ...{ ends: endsOf(run), waiting: [], onPass: () => {}, machine },
     });
     await session.placeResidents();
     const logits: Float32Array[] = [];
@@ -74,13 +74,13 @@ export async function runLogits(request: LogitsRequest): Promise<Float32Array[]>
 /** Starts the lanes, lends them to `work`, and ends them whatever happens. */
 async function withMachine<T>(
   request: RunRequest,
-  { plan }: Prepared,
+  { plan, policy }: Prepared,
   work: (machine: LocalMachine, dispatcher: Dispatcher, setupStartSeconds: number) => Promise<T>,
 ): Promise<T> {
   const { signal = currentSignal() } = request;
   signal?.throwIfAborted();
   const setupStart = performance.now() / 1000;
-  const lanes = await openMachine(request, plan);
+  const lanes = await openMachine(request, plan, policy);
   try {
     return await guarded(lanes, signal, () => work(lanes.machine, lanes.dispatcher, setupStart));
   } finally {

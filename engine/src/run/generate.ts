@@ -104,7 +104,7 @@ function createSession(
   return new Session({
     chooser,
     ...{ plan, policy, drafter, dispatcher, sampling, maxNewTokens, ends, isVirtual },
-    ...{ interruptsDraft, waiting },
+    ...{ interruptsDraft, waiting, machine },
     onPass: (phase, passes) =>
       onProgress?.({
         ...{ phase, passes, numSequences: sequences.length, elapsedSeconds: machine.now() },

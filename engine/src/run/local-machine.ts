@@ -5,19 +5,20 @@
 
 import type { Worker } from 'node:worker_threads';
 import { UserError } from '@specoffload/input';
-import { f32, loadNativeCore, type NativeCore, type Streamer, type StreamFile } from '@specoffload/native';
+import { loadNativeCore, type NativeCore, type Streamer, type StreamFile } from '@specoffload/native';
 import type { Arithmetic } from '../machine/arithmetic.js';
 import { noCaps } from '../machine/caps.js';
 import { nowSeconds } from '../machine/clock.js';
 import type { Device, DeviceFacts } from '../machine/device.js';
 import { type DeviceChoice, openDevice } from '../machine/devices.js';
+import { type HostReach, reaches } from '../machine/host-reach.js';
 import { PoolMemory, type Region } from '../machine/pool.js';
-import { readTensor } from '../model/stored.js';
-import type { MemoryPlan, ModelPlacement } from '../schedule/memory-plan.js';
+import type { MemoryPlan } from '../schedule/memory-plan.js';
 import type { LoadOp, LookUpOp, Op } from '../schedule/ops.js';
 import type { Task } from '../schedule/task.js';
 import { type LaneName, localTopology } from '../topology/topology.js';
 import { DeviceMeter } from './device-meter.js';
+import { touch, writeRopeTables, writeSinks } from './host-tables.js';
 import type {
   LaneWorkerData,
   WorkerLane,
@@ -28,7 +29,6 @@ import type {
 import { endThread, keepThread, takeThread } from './lane-threads.js';
 import type { Machine, MachineLane, TaskListener, TaskOutcome } from './machine.js';
 import { NotFiniteError } from './not-finite.js';
-import { rotationTables } from './rotation-tables.js';
 import { defaultReadsInFlight, type MachineSettings } from './types.js';
 import { describeModel } from './worker-model.js';
 
@@ -115,6 +115,14 @@ export class LocalMachine implements Machine {
 
   get deviceFacts(): DeviceFacts {
     return this.#device.facts;
+  }
+
+  get deviceReach(): HostReach | null {
+    return this.#device.reach;
+  }
+
+  readsHost({ byteOffset, byteLength }: Region): boolean {
+    return reaches(this.deviceReach, byteOffset, byteLength);
   }
 
   /** How the device rounds. */
@@ -259,37 +267,6 @@ function failureOf(
 ): Error {
   if (notFinite) return new NotFiniteError(notFinite);
   return isForUser ? new UserError(error) : new Error(`the ${lane} lane failed: ${error}`);
-}
-
-function writeRopeTables(
-  { checkpoint, numPositions }: ModelPlacement,
-  places: ModelPlacement['rope']['host'],
-  pool: PoolMemory,
-): void {
-  if (!places) return;
-  for (const { regions, cos, sin } of rotationTables(checkpoint.spec, places, numPositions)) {
-    pool.floats(regions.cos.byteOffset, cos.length).set(cos);
-    pool.floats(regions.sin.byteOffset, sin.length).set(sin);
-  }
-}
-
-async function writeSinks({ checkpoint, hostSinks }: ModelPlacement, pool: PoolMemory): Promise<void> {
-  for (const [layer, region] of (hostSinks ?? []).entries()) {
-    const sinks = checkpoint.layers[layer].attention.tensors.find(({ role }) => role === 'sinks');
-    if (region && sinks)
-      pool.floats(region.byteOffset, sinks.ref.numElements).set(await readTensor(sinks.ref));
-  }
-}
-
-/** The smallest page of any machine: touching at these distances touches every page. */
-const pageBytes = 4096;
-
-/** Touches every page, so that the system maps them now and not while the first transfers are timed. */
-function touch(buffers: readonly Region[], pool: PoolMemory): void {
-  for (const { byteOffset, byteLength } of buffers) {
-    const floats = pool.floats(byteOffset, f32.count(byteLength));
-    for (let index = 0; index < floats.length; index += f32.count(pageBytes)) floats[index] = 0;
-  }
 }
 
 /** @throws UserError when the file has been cut short since its header was read. */

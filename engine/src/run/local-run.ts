@@ -11,7 +11,7 @@ import type { Sequence, SequenceEnds } from '../speculate/sequence.js';
 import { Dispatcher, toError } from './dispatcher.js';
 import { LocalMachine } from './local-machine.js';
 import { explainNotFinite, NotFiniteError } from './not-finite.js';
-import type { RunRequest } from './types.js';
+import type { MachineSettings, RunRequest } from './types.js';
 
 export function endsOf({
   stopAtEos,
@@ -91,8 +91,15 @@ export interface OpenMachine {
 export async function openMachine(
   { machine: settings, device }: Pick<RunRequest, 'machine' | 'device'>,
   plan: MemoryPlan,
+  policy: OpenPolicy,
 ): Promise<OpenMachine> {
   const machine = await LocalMachine.create(plan, settings, device);
+  try {
+    assertReads(policy, settings, machine);
+  } catch (error) {
+    await machine.close();
+    throw error;
+  }
   const dispatcher = new Dispatcher(machine);
   return {
     ...{ machine, dispatcher, plan },
@@ -101,6 +108,19 @@ export async function openMachine(
       await machine.close();
     },
   };
+}
+
+/** @throws UserError when the policy has kernels read host memory, and they cannot, or past the cap of the link */
+function assertReads({ keptExperts }: OpenPolicy, { caps }: MachineSettings, machine: LocalMachine): void {
+  if (keptExperts === 'copied') return;
+  if (!machine.deviceReach)
+    throw new UserError(
+      `invalid keptExperts: ${keptExperts}; ${machine.deviceFacts.name} does not read host memory where it lies, expected copied, or a GPU that imports the host pool (device vulkan)`,
+    );
+  if (caps?.linkBytesPerSecond)
+    throw new UserError(
+      `invalid keptExperts: ${keptExperts}; what kernels read over the link passes by its cap, expected copied, or no cap on the link`,
+    );
 }
 
 /** Does work on the lanes that ends with the signal's reason when it aborts, and says what is wrong with a model. */

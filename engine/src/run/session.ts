@@ -2,6 +2,7 @@
 
 import { largest } from '../extremes.js';
 import { isImagined } from '../machine/formats.js';
+import type { Region } from '../machine/pool.js';
 import type { Drafter, Drafting } from '../schedule/drafter.js';
 import { assignBlocks, type Frame, feedOf, lastRows, verifiedRows } from '../schedule/feeds.js';
 import type { MemoryPlan } from '../schedule/memory-plan.js';
@@ -22,6 +23,7 @@ import type { AcceptanceCounter } from '../speculate/statistics.js';
 import type { PhaseName } from '../trace/types.js';
 import type { Dispatcher } from './dispatcher.js';
 import { Keeper } from './keeper.js';
+import type { Machine } from './machine.js';
 
 export interface SessionOptions {
   readonly plan: MemoryPlan;
@@ -29,6 +31,7 @@ export interface SessionOptions {
   /** Null where nobody proposes. */
   readonly drafter: Drafter | null;
   readonly dispatcher: Dispatcher;
+  readonly machine: Pick<Machine, 'readsHost'>;
   /** How tokens are drawn; null: the most likely are chosen. */
   readonly sampling: Sampling | null;
   readonly ends: SequenceEnds;
@@ -68,9 +71,9 @@ export class Session {
       ...{ sampling, ends: options.ends, chooser: options.chooser ?? null },
       forget: (sequence, length) => this.#drafting?.forget(sequence, length),
     });
-    this.#stream = new WeightStream(options.plan, options.policy, this.#ids, (id) =>
-      options.dispatcher.slotOf(id),
-    );
+    const slotOf = (id: number) => options.dispatcher.slotOf(id);
+    const readsHost = (region: Region) => options.machine.readsHost?.(region) ?? true;
+    this.#stream = new WeightStream(options.plan, options.policy, this.#ids, slotOf, readsHost);
   }
 
   get acceptance(): AcceptanceCounter {

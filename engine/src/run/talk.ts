@@ -126,10 +126,11 @@ export class Talk {
     const prepared = prepare(request, budgets, formatsOf(device));
     const sampling = samplingOf(request, prepared.policy);
     const { plan, policy, drafter, roomTokens } = this.#makeRoom(prepared, prompt.length);
-    const lanes = await openMachine(request, plan);
+    const lanes = await openMachine(request, plan, policy);
     const session = new Session({
       ...{ plan, policy, drafter, sampling, maxNewTokens, isVirtual: false, waiting: [], onPass: () => {} },
-      ...{ dispatcher: lanes.dispatcher, chooser: chooserOf(policy, lanes.machine) },
+      ...{ dispatcher: lanes.dispatcher, machine: lanes.machine },
+      chooser: chooserOf(policy, lanes.machine),
       ends: {
         eosTokenIds: endsOf(request).eosTokenIds,
         onToken: (sequence, id) => this.#onToken?.(sequence, id),

@@ -1,7 +1,7 @@
 /** A layer's experts in a target pass: on the device, each as soon as its weights are there, or on the host. */
 
 import type { WeightGroup } from '../model/types.js';
-import { computesExperts, type LayerCosts } from './layer-costs.js';
+import { computesExperts, type LayerCosts, readsOverLink } from './layer-costs.js';
 import type { Flow, PassContext, Routing } from './pass-context.js';
 import type { OpenTask } from './task.js';
 import { expertWeights, storedWeights } from './work.js';
@@ -111,13 +111,15 @@ function expertOnDevice(
   share: number,
 ): OpenTask {
   const after = context.afterPrevious(flow, arrival);
-  const { stream, pass } = context.request;
+  const { stream, pass, phase } = context.request;
+  const inPlace = stream.inPlace(phase, group);
   const task = context.push(flow, 'expert', 'device', group.id, after, () => ({
     kind: 'expert',
     ...{ frame: flow.frame, layer, rows: flow.rows, expert: choice.expert },
-    weights: expertWeights(context.layoutOf(group), stream.addressOf(pass, group)),
+    weights: inPlace ?? expertWeights(context.layoutOf(group), stream.addressOf(pass, group)),
   }));
   computes(task, flow, choice, share);
+  if (inPlace) readsOverLink(task, choice.costs, group.storedBytes);
   if (choice.isRouted) task.isIdle = () => choice.rowsOf(flow) === 0 || choice.isForHost();
   return task;
 }

@@ -115,7 +115,7 @@ function measureLayer(
 /** The part of a task that says what it costs. */
 export type OpenWork = Pick<
   OpenTask,
-  'rows' | 'productRows' | 'bytes' | 'flops' | 'scoreFlops' | 'cacheBytes' | 'numParts'
+  'rows' | 'productRows' | 'bytes' | 'flops' | 'scoreFlops' | 'cacheBytes' | 'linkBytes' | 'numParts'
 >;
 
 /** What attention asks of a frame's cache in one layer. */
@@ -161,6 +161,15 @@ export function computesExperts(work: OpenWork, costs: LayerCosts, rows: number,
   work.numParts = numParts;
   work.bytes = share * elements * numParts * weightBytes;
   work.flops = share * 2 * work.rows * elements;
+}
+
+/** Products of more rows go through a matrix once more. */
+const rowsPerReading = 64;
+
+/** The same experts read in host memory instead, by the kernels that multiply with them. */
+export function readsOverLink(work: OpenWork, { expertsPerGroup }: LayerCosts, storedBytes: number): void {
+  const readings = Math.ceil(work.productRows / rowsPerReading);
+  work.linkBytes = ((readings * storedBytes) / expertsPerGroup) * work.numParts;
 }
 
 /** Up to so many are taken to be chosen all: the constants of the paper's machines were found with Mixtral that way. */

@@ -212,6 +212,19 @@ export const policyFields = {
     local: [0],
     axis: ['hostShare'],
   }),
+  keptExperts: choice({
+    about: 'weights',
+    option: 'kernels read host memory',
+    meaning:
+      'what the device does in decode with experts (and FFNs) of kept layers, whose stored weights lie in host memory',
+    words: {
+      copied: 'they cross to its memory before they are used',
+      'in-place': 'its kernels read them where they lie, over the link, each time they are used',
+    },
+    default: 'copied',
+    local: 'all',
+    axis: { notSearched: 'only a GPU that imports host memory can, and no machine file says how fast' },
+  }),
   pageLocked: share({
     about: 'weights',
     option: 'all weights in page-locked memory',

@@ -80,6 +80,7 @@ export function openTask(head: TaskHead, after: readonly number[], createOp: Tas
     productRows: head.rows,
     scoreFlops: 0,
     cacheBytes: 0,
+    linkBytes: 0,
     numParts: 1,
     isDivisible: false,
     isPageable: false,

@@ -4,6 +4,8 @@
  * the next pass's first groups can be on their way while this pass is still computing or the draft is proposing.
  */
 
+import type { ExpertWeights } from '../machine/device.js';
+import type { Region } from '../machine/pool.js';
 import type { WeightGroup } from '../model/types.js';
 import { type Hop, kindOfHop, type MemoryName } from '../topology/topology.js';
 import type { PhaseName } from '../trace/types.js';
@@ -13,7 +15,7 @@ import type { LoadOp, UploadOp } from './ops.js';
 import type { OpenPolicy } from './policy.js';
 import { type OpenTask, openTask, type Task, type TaskHead } from './task.js';
 import { hopBytes, type WeightHop, type WeightWays, waysOfWeights } from './weight-way.js';
-import type { TaskIds } from './work.js';
+import { expertInHost, type TaskIds } from './work.js';
 
 /** Finds the slot that a task took; known from its start until its slot is freed. */
 export type SlotOf = (taskId: number) => number;
@@ -41,9 +43,19 @@ export class WeightStream {
   readonly #slotOf: SlotOf;
   readonly #ways: WeightWays;
   readonly #arrivals = new Map<number, Map<string, Arrival>>();
+  readonly #readsHost: (region: Region) => boolean;
+  readonly #inPlace = new Map<string, ExpertWeights | null>();
   #nextPass = 0;
 
-  constructor(plan: MemoryPlan, policy: OpenPolicy, ids: TaskIds, slotOf: SlotOf) {
+  /** @param readsHost whether the device's kernels read what lies somewhere in host memory */
+  constructor(
+    plan: MemoryPlan,
+    policy: OpenPolicy,
+    ids: TaskIds,
+    slotOf: SlotOf,
+    readsHost: (region: Region) => boolean = () => true,
+  ) {
+    this.#readsHost = readsHost;
     this.#plan = plan;
     this.#policy = policy;
     this.#target = plan.target;
@@ -72,6 +84,7 @@ export class WeightStream {
   /** The tasks that bring a group for a pass; none when it is pinned or on its way. */
   bring(pass: number, phase: PhaseName, group: WeightGroup, condition?: Condition): Task[] {
     if (this.#target.pinned.has(group.id) || this.arrival(pass, group)) return [];
+    if (this.inPlace(phase, group)) return [];
     return this.#bring(group, pass, phase, condition);
   }
 
@@ -100,6 +113,18 @@ export class WeightStream {
     // On demand, one slot serves a group from its first hop on.
     const holder = this.#policy.streaming === 'on-demand' ? arrival.first : arrival.upload;
     return this.#slotsFor(group, 'device').regions[this.#slotOf(holder)].byteOffset;
+  }
+
+  /** The group where it lies in host memory, where kernels read it there; null where it has to cross. */
+  inPlace(phase: PhaseName, group: WeightGroup): ExpertWeights | null {
+    if (this.#policy.keptExperts === 'copied' || phase === 'prefill' || group.kind !== 'expert') return null;
+    let found = this.#inPlace.get(group.id);
+    if (found === undefined) {
+      const kept = this.#target.kept.get(group.id);
+      found = kept && this.#readsHost(kept) ? expertInHost(this.#layoutOf(group), kept.byteOffset) : null;
+      this.#inPlace.set(group.id, found);
+    }
+    return found;
   }
 
   /** Where the group lies in host memory as stored, for a pass; asked when the host computes with it. */

@@ -1,5 +1,6 @@
 /** What tasks are made of besides their graph: numbering, and where a task's weights will be when it starts. */
 
+import { codecs, scaleBytes, scaleGridSize, weightFormats } from '@specoffload/native';
 import type {
   AttentionWeights,
   DeviceAddress,
@@ -9,7 +10,7 @@ import type {
   HostAddress,
 } from '../machine/device.js';
 import type { TensorRole } from '../model/types.js';
-import type { GroupLayout } from './group-layout.js';
+import type { GroupLayout, StagedPiece } from './group-layout.js';
 import type { StoredWeights } from './ops.js';
 
 /** Numbers tasks; later tasks have higher numbers. */
@@ -43,6 +44,36 @@ export function attentionWeights(layout: GroupLayout, base: DeviceAddress): Atte
 
 export function expertWeights(layout: GroupLayout, base: DeviceAddress): ExpertWeights {
   return tensorsAt(layout, base) as unknown as ExpertWeights;
+}
+
+/**
+ * The same for kernels that read an expert as stored, the group lying at `base` in host memory.
+ * @returns null where they cannot: what lies transposed, or one value in every so many
+ */
+export function expertInHost({ tensors }: GroupLayout, base: HostAddress): ExpertWeights | null {
+  const places = tensors.map(({ role, ...tensor }) => [role, tensorInHost(tensor, base)] as const);
+  if (places.some(([, tensor]) => tensor === null)) return null;
+  return Object.fromEntries(places) as unknown as ExpertWeights;
+}
+
+function tensorInHost({ dtype, stagedOffset, layout }: StagedPiece, base: HostAddress): DeviceTensor | null {
+  const place = { address: base + stagedOffset, isInHost: true, dtype };
+  const isPlain = codecs[dtype].blockElements === 1;
+  if (isPlain && place.address % codecs[dtype].bytes(1) !== 0) return null;
+  if (!(dtype in weightFormats)) return null;
+  if (!layout) return place;
+  const { columns, step, paired, across, scales } = layout;
+  if (across > 0 || (columns === 1 && step > 1)) return null;
+  if (!scales) return { ...place, paired, step };
+  if (scales.zeros || scales.groupOfColumn || scales.groupStride) return null;
+  const address = place.address + scales.offset;
+  const [, perRow] = scaleGridSize(layout, scales);
+  if ((scales.rows > 1 && step > 1) || address % scaleBytes(scales.dtype, 1) !== 0) return null;
+  const { dtype: scaleDtype, rows, columns: scaleColumns } = scales;
+  return {
+    ...{ ...place, paired, step },
+    scales: { dtype: scaleDtype, rows, columns: scaleColumns, address, across: perRow * step },
+  };
 }
 
 export function headWeights(layout: GroupLayout, base: DeviceAddress): HeadWeights {

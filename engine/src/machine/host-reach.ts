@@ -1,7 +1,7 @@
-/** Which host memory a Vulkan device's kernels read where it lies: what was imported in one piece. */
+/** Which host memory a device's kernels read where it lies: what it reaches in one piece. */
 
 export interface HostReach {
-  /** A host pool's addresses count through banks, and each is imported in pieces from its start on. */
+  /** A host pool's addresses count through banks, and each is reached in pieces from its start on. */
   readonly bankBytes: number;
   readonly pieceBytes: number;
 }
