@@ -6,6 +6,7 @@ import {
   loadReferenceWeights,
   loadTokenizer,
   openCheckpoint,
+  readTensor,
   referenceGreedy,
   runEngine,
 } from '@specoffload/engine';
@@ -78,6 +79,16 @@ describe.each(Object.keys(conversions))('%s as GGUF', (name) => {
     ];
     expect(groups(actual)).toEqual(groups(expected));
   });
+});
+
+it('takes a Mixtral of before experts were stacked, a tensor for each, split in two', async () => {
+  const [path, original] = [fileOf('mixtral-00001-of-00002'), goldenDirectory('mixtral')];
+  await writeGguf(path, original, { ...conversions.mixtral, isByExpert: true, isSplit: true });
+  const [expected, read] = await Promise.all([original, path].map((one) => openCheckpoint(one)));
+  const { tensors } = read.layers[1].experts[2];
+  expect(tensors[0].ref.name).toBe('blk.1.ffn_gate.2.weight');
+  for (const [index, { ref }] of expected.layers[1].experts[2].tensors.entries())
+    expect(await readTensor(tensors[index].ref)).toEqual(await readTensor(ref));
 });
 
 it('takes Gemma 3 with norms that the converter has raised by one', async () => {

@@ -122,6 +122,10 @@ export interface Conversion {
   readonly isPaired?: boolean;
   /** Whether norms are stored less one elsewhere. */
   readonly hasWholeNorms?: boolean;
+  /** Whether each expert is a tensor of its own, as before llama.cpp stacked them. */
+  readonly isByExpert?: boolean;
+  /** Whether it is split in two; the path is then that of the first. */
+  readonly isSplit?: boolean;
   readonly names?: Readonly<Record<string, string>>;
   readonly metadata?: Readonly<Record<string, Entry>>;
   /** A tensor besides the model's. */
@@ -141,9 +145,17 @@ const namesOfRoles: Readonly<Record<string, string>> = {
 export async function writeGguf(
   path: string,
   directory: string,
-  { architecture, isPaired = false, hasWholeNorms = false, names = {}, metadata = {}, extra }: Conversion,
+  conversion: Conversion,
   store: Store = (_, values) => asBf16(values),
 ): Promise<void> {
+  const {
+    architecture,
+    isPaired = false,
+    hasWholeNorms = false,
+    names = {},
+    metadata = {},
+    extra,
+  } = conversion;
   const config = JSON.parse(readFileSync(join(directory, 'config.json'), 'utf8'));
   const checkpoint = await openCheckpoint(directory);
   const { spec, layers, embedding, head } = checkpoint;
@@ -175,7 +187,10 @@ export async function writeGguf(
       const ending = /(Bias)$/.test(role) ? '.bias' : '.weight';
       const suffix = nameOf(role).includes('.') ? '' : `${experts.length > 1 ? '_exps' : ''}${ending}`;
       const refs = experts.map((expert: WeightGroup) => expert.tensors[index].ref);
-      add(role, refs, `blk.${layer}.${nameOf(role)}${suffix}`);
+      if (!conversion.isByExpert) add(role, refs, `blk.${layer}.${nameOf(role)}${suffix}`);
+      else
+        for (const [expert, ref] of refs.entries())
+          add(role, [ref], `blk.${layer}.${nameOf(role)}.${expert}.weight`);
     }
   }
   const [finalNorm, output] = head.tensors;
@@ -205,7 +220,14 @@ export async function writeGguf(
     common[own('expert_feed_forward_length')] = whole(width);
   }
   const all = [...(await Promise.all(tensors)), ...(extra ? [extra] : [])];
-  writeFileSync(path, encodeGguf({ ...common, ...metadata }, all));
+  if (!conversion.isSplit) {
+    writeFileSync(path, encodeGguf({ ...common, ...metadata }, all));
+    return;
+  }
+  const half = all.length >> 1;
+  const split = { 'split.count': whole(2) };
+  writeFileSync(path, encodeGguf({ ...common, ...metadata, ...split }, all.slice(0, half)));
+  writeFileSync(path.replace('00001-of', '00002-of'), encodeGguf(split, all.slice(half)));
 }
 
 /** `LlamaModel.permute` of convert_hf_to_gguf.py: reshape(heads, 2, rows / 2, …).swapaxes(1, 2). */

@@ -8,7 +8,14 @@ import { createLayers, type LayerSpec, type ModelSpec, type NormSpec, type Tenso
 import { readTensor } from '../stored.js';
 import type { Gguf } from './file.js';
 import { Metadata } from './metadata.js';
-import { gemmaPlaces, ggufPlaces, gptOssPlaces, withPairs } from './places.js';
+import {
+  gemmaPlaces,
+  ggufPlaces,
+  gptOssPlaces,
+  isOfOneExpert,
+  withPairs,
+  withTensorPerExpert,
+} from './places.js';
 
 /** What an architecture of llama.cpp is called elsewhere, and what its metadata leaves to its code. */
 interface Architecture {
@@ -91,7 +98,9 @@ export async function specOfGguf(gguf: Gguf): Promise<ModelSpec> {
   const { fields, places } = architectures[prefix];
   const json = { ...commonFields(gguf, metadata, prefix), ...fields(metadata, prefix) };
   const spec = parseModelSpec(json, `${gguf.path} (${basename(gguf.path)}'s metadata)`);
-  return withOwnRotation(gguf, { ...withWholeNorms(spec), tensors: places });
+  const isByExpert = gguf.files.some(({ tensors }) => tensors.some(({ name }) => isOfOneExpert(name)));
+  const tensors = isByExpert ? withTensorPerExpert(places) : places;
+  return withOwnRotation(gguf, { ...withWholeNorms(spec), tensors });
 }
 
 function commonFields(gguf: Gguf, metadata: Metadata, prefix: string): JsonRecord {

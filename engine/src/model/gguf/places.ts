@@ -42,6 +42,19 @@ export const gemmaPlaces: TensorPlaces = {
   afterFfnNorm: weightOf('post_ffw_norm'),
 };
 
+/** Before experts were stacked, llama.cpp had a tensor for each. */
+export function withTensorPerExpert(places: TensorPlaces): TensorPlaces {
+  const placeOf = (name: string): TensorPlace => ({
+    ...weightOf(`${name}.{expert}`),
+    dense: `${layer}.${name}.weight`,
+  });
+  return { ...places, gate: placeOf('ffn_gate'), up: placeOf('ffn_up'), down: placeOf('ffn_down') };
+}
+
+export function isOfOneExpert(name: string): boolean {
+  return /^blk\.\d+\.ffn_(gate|up|down)\.\d+\.weight$/.test(name);
+}
+
 const biasesOf = (name: string): TensorPlace => ({ name: `${layer}.${name}_exps.bias`, slice: stack });
 
 /** The norm before the experts is called after what comes before it. */
