@@ -110,6 +110,12 @@ describe('mixtral, whatever the policy', () => {
     ['serial', 'mixtral', { ...streamed, speculation: 'ahead', candidates: 3, draftBatch: 2 }],
     ['serial', 'mixtral', { ...streamed, speculation: 'ahead', candidates: 16, draftCache: 'recompute' }],
     ['specoffload', hostile, { ...streamed, attention: 'device', candidates: 3 }],
+    ['specoffload', hostile, { ...streamed, refill: 'yes', decodeBatch: 1, candidates: 3 }],
+    [
+      'serial',
+      'mixtral',
+      { ...streamed, refill: 'yes', decodeBatch: 2, draftCache: 'window', candidates: 3 },
+    ],
     ['specoffload', hostile, { ...streamed, attention: 'device', cache: 'device', microBatch: 1 }],
     ['specoffload', hostile, { ...streamed, experts: 'routed', hostExpertRows: 2, prefillBatch: 1 }],
     ['specoffload', 'mixtral', { ...streamed, prefillAttention: 'device', prefetchDepth: 0 }],
@@ -436,6 +442,35 @@ describe('a run', () => {
     expect((await run('none')).memoryBytes).toEqual(without);
   });
 
+  it.each<[StrategyName, PolicyInput]>([
+    ['none', {}],
+    ['serial', { candidates: 3, microBatch: 1 }],
+    ['serial', { candidates: 2, speculation: 'ahead', attention: 'device' }],
+    ['specoffload', { candidates: 3, decodeBatch: 1, draftPlacement: 'after-prefill' }],
+    ['none', { projections: 'host', microBatch: 1 }],
+  ])(
+    'of %s with %o gives places of who has ended to who waits, each text what it is without',
+    async (strategy, policy) => {
+      // Sequences end at different times, one of them at once.
+      const eosTokenIds = [expected[0][0], expected[1][3]];
+      const ending: Checkpoint = { ...target, spec: { ...target.spec, eosTokenIds } };
+      const places: PolicyInput = { decodeBatch: 2, prefillBatch: 1, ...policy };
+      const usual = await run(strategy, places, { target: ending });
+      const refilled = await run(strategy, { ...places, refill: 'yes' }, { target: ending });
+      expect(refilled.outputDigest).toBe(usual.outputDigest);
+      const told = ({ sequences }: RunResult) =>
+        sequences.map(({ stopReason, routerMargins }) => [
+          stopReason,
+          ...routerMargins.map((m) => m.toFixed(3)),
+        ]);
+      expect(told(refilled)).toEqual(told(usual));
+      expect(refilled.passes).toBeLessThan(usual.passes);
+      const inDecode = spansOf(refilled, 'embed', 'decode').map(({ rows }) => rows);
+      const most = (policy.candidates ?? 0) + 1;
+      expect(Math.max(...inDecode), 'a whole prompt among the others').toBeGreaterThan(2 * most);
+    },
+  );
+
   describe('that ends with the slowest', () => {
     const slowest: PolicyInput = { ending: 'slowest' };
 
@@ -489,7 +524,6 @@ describe('a run', () => {
   it.each<[StrategyName, PolicyInput, string]>([
     ['hetegen', {}, 'invalid hostShare: 0.2; only the virtual machine does that, expected 0 for'],
     ['apex', {}, 'invalid attention: split; only the virtual machine does that, expected host or device for'],
-    ['none', { refill: 'yes' }, 'invalid refill: yes; only the virtual machine does that'],
   ])('of %s with %o is refused, before any memory is planned', async (strategy, policy, message) => {
     const tooSmall = { machine: { deviceBytes: 1, hostBytes: 1 } };
     const refusal = await run(strategy, policy, tooSmall).catch((error: Error) => error);

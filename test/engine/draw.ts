@@ -121,6 +121,7 @@ export function drawPlaces(random: Random, numPrompts: number): PolicyInput {
     microBatch: integer(random, Math.ceil(numPrompts / 6), numPrompts),
     prefetchDepth: pick(random, [0, 1, 3]),
     ending: pick(random, ['own-limit', 'slowest'] as const),
+    refill: pick(random, ['no', 'yes'] as const),
   };
 }
 

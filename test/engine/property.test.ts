@@ -304,11 +304,14 @@ function assertNoPadding(
   const { layers } = target.spec;
   const numLayers = layers.length;
   const expertsPerToken = layers.reduce((sum, { ffn }) => sum + ffn.expertsPerToken, 0) / numLayers;
-  const decoded = generatedTokens - prompts.length; // the prefill brings each sequence's first token
+  // Whoever takes another's place is prefilled in a verification, among the others.
+  const places = policy.refill === 'yes' ? policy.decodeBatch * policy.batches : prompts.length;
+  const numJoined = Math.max(0, prompts.length - places);
+  const decoded = generatedTokens - prompts.length + numJoined; // a prefill brings each sequence's first token
   // One row for the last token of each sequence and verification, one for each candidate.
-  const verifications = acceptance ? Math.round(decoded / acceptance.tokensPerRound) : decoded;
-  const prefilled = prompts.flat().length;
-  const fed = prefilled + verifications + (acceptance?.proposed ?? 0);
+  const verifications = (acceptance ? Math.round(decoded / acceptance.tokensPerRound) : decoded) - numJoined;
+  const prefilled = prompts.slice(0, places).flat().length;
+  const fed = prompts.flat().length + verifications + (acceptance?.proposed ?? 0);
   // Where the host projects, hidden states are read for it and come back.
   const onHost =
     (policy.prefillAttention === 'host' ? prefilled : 0) +

@@ -29,23 +29,17 @@ export class Keeper {
   keepPrompts({ feeds, headRows }: Frame, result: HeadResult): void {
     for (const [feed, { sequence, count }] of feeds.entries()) {
       sequence.targetCached = sequence.length;
-      const row = headRows[feed];
-      const last = choiceAt(result, feed, row);
-      // The first choice depends on the whole prompt, and so on the closest routing decision in any of its rows.
-      const margins = result.routerMargins.subarray(row + 1 - count, row + 1);
-      const routerMargin = margins.reduce((least, margin) => Math.min(least, margin), last.routerMargin);
-      const choice = routerMargin < last.routerMargin ? { ...last, routerMargin } : last;
-      sequence.append([choice], this.#options.ends);
+      sequence.append([choiceBehind(result, feed, headRows[feed], count)], this.#options.ends);
     }
   }
 
   keepVerified({ batch, feeds, headRows }: Frame, result: HeadResult): void {
     const { chooser } = this.#options;
     let first = 0;
-    for (const { sequence } of feeds) {
+    for (const { sequence, count } of feeds) {
       const { length } = sequence.candidates;
       const wanted = chooser && Math.min(chooser.given(batch), sequence.remaining - 1);
-      const accepted = this.#accept(sequence, result, headRows, first);
+      const accepted = this.#accept(sequence, result, headRows, first, count - length);
       chooser?.judge(batch, wanted as number, length, accepted);
       first += length + 1;
     }
@@ -54,13 +48,21 @@ export class Keeper {
   /**
    * Keeps what the target confirms of a sequence's candidates and its own token, and cuts both caches back to it.
    * @param first the first of the sequence's wanted rows
+   * @param known how many of its rows came before the candidates: a prompt, where it has just taken a place
    * @returns how many candidates stand
    */
-  #accept(sequence: Sequence, result: HeadResult, headRows: Int32Array, first: number): number {
+  #accept(
+    sequence: Sequence,
+    result: HeadResult,
+    headRows: Int32Array,
+    first: number,
+    known: number,
+  ): number {
     const { candidates, nextCandidates } = sequence;
     const { accepted, replacement } = this.#judge(sequence, result, first);
     const choices = new Array<TargetChoice>(accepted + 1);
-    for (let index = 0; index <= accepted; index += 1)
+    choices[0] = choiceBehind(result, first, headRows[first], known);
+    for (let index = 1; index <= accepted; index += 1)
       choices[index] = choiceAt(result, first + index, headRows[first + index]);
     if (result.shares && this.#options.sampling?.rule === 'rejection')
       for (const [index, choice] of choices.entries()) {
@@ -105,6 +107,18 @@ const imagined: TargetChoice = {
   margin: Number.POSITIVE_INFINITY,
   routerMargin: Number.POSITIVE_INFINITY,
 };
+
+/**
+ * What is chosen behind so many rows: the first choice depends on the whole prompt, and so on the closest routing
+ * decision in any of its rows.
+ */
+function choiceBehind(result: HeadResult, index: number, row: number, numRows: number): TargetChoice {
+  const last = choiceAt(result, index, row);
+  if (numRows === 1) return last;
+  const margins = result.routerMargins.subarray(row + 1 - numRows, row + 1);
+  const routerMargin = margins.reduce((least, margin) => Math.min(least, margin), last.routerMargin);
+  return routerMargin < last.routerMargin ? { ...last, routerMargin } : last;
+}
 
 function choiceAt({ ids, margins, routerMargins }: HeadResult, index: number, row: number): TargetChoice {
   // A prediction computes no choices; one shared object saves it tens of thousands of equal ones.

@@ -16,6 +16,7 @@ import {
   measureDemand,
   planWaves,
   resolvePolicy,
+  roomsOfPlaces,
   tokenRoom,
 } from '../schedule/resolve.js';
 import {
@@ -74,7 +75,7 @@ export function place(
 ): Placed {
   const { target, promptLengths, maxNewTokens } = request;
   const waves = planWaves(policy, promptLengths.length);
-  const demand = measureDemand(policy, waves, promptLengths, maxNewTokens);
+  const demand = measureDemand(policy, waves, promptLengths, maxNewTokens, formats);
   const drafter = usesDraft(policy) ? drafterNamed(request.drafter, request.draft) : null;
   return { policy, waves, drafter, plan: planMemory(target, drafter, demand, budgets, policy, formats) };
 }
@@ -96,9 +97,11 @@ export function prepare(request: Request, budgets: MemoryLimits, formats: Format
   assertSameRotations(target, promptLengths, tokenRoom(policy, maxNewTokens));
   const placed = place({ ...request, promptLengths }, policy, budgets, formats);
   const room = tokenRoom(policy, maxNewTokens);
-  const sequences = prompts.map(
-    (prompt, index) => new Sequence(index, prompt, Math.min(room, limits?.[index] ?? room), noises?.[index]),
-  );
+  const rooms = roomsOfPlaces(policy, promptLengths, room);
+  const sequences = prompts.map((prompt, index) => {
+    const newTokens = Math.min(room, limits?.[index] ?? room);
+    return new Sequence(index, prompt, newTokens, noises?.[index], rooms[index]);
+  });
   return { ...placed, sequences, decode: strategy.orders[policy.speculation] as Order };
 }
 

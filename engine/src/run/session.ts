@@ -113,7 +113,7 @@ export class Session {
   }
 
   /** Sends what the cache does not hold of a wave's prompts through the target; every sequence gets its first new token. */
-  async prefill(batches: readonly (readonly Sequence[])[]): Promise<void> {
+  async prefill(batches: readonly Sequence[][]): Promise<void> {
     const passes = this.#prefillPasses(batches);
     for (const frames of passes) {
       this.#streamsAhead = frames !== passes.at(-1) || !this.#isDraftLate();
@@ -122,7 +122,10 @@ export class Session {
       this.#options.onPass('prefill', this.#passes);
     }
     this.#streamsAhead = true;
-    for (const sequences of batches) this.#endTogether(sequences);
+    for (const sequences of batches) {
+      this.#endTogether(sequences);
+      this.#refill(sequences);
+    }
   }
 
   /** A draft comes through the buffers of the stream, which then must not be taken by weights that come after it. */
@@ -236,19 +239,24 @@ export class Session {
 
   /** What the policy makes of a batch after its verification: who ends, who takes a place, what it costs. */
   async #endRound(batch: number, sequences: Sequence[]): Promise<void> {
-    const { policy, plan, waiting, isVirtual } = this.#options;
+    const { policy, plan, isVirtual } = this.#options;
     this.#endTogether(sequences);
     if (policy.ending === 'slowest' && isVirtual && usesDraft(policy)) {
       const rows = sequences.length * plan.target.checkpoint.layers.length;
       await this.#runToEnd([this.#realignTask(batch, rows)]);
     }
-    if (waiting.length === 0) return;
+    this.#refill(sequences);
+  }
+
+  /** Puts those who wait in the places of those who have ended; they are prefilled in the next pass, among the others. */
+  #refill(sequences: Sequence[]): void {
+    const { policy, waiting } = this.#options;
     let joining = 0;
-    for (const [place, { isFinished, targetBlock }] of sequences.entries()) {
+    for (const [place, { isFinished, targetBlock, draftBlock }] of sequences.entries()) {
       if (!isFinished || joining === policy.prefillBatch) continue;
       const next = waiting.shift();
       if (!next) return;
-      next.targetBlock = targetBlock;
+      Object.assign(next, { targetBlock, draftBlock });
       sequences[place] = next;
       joining += 1;
     }

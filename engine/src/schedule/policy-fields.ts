@@ -266,7 +266,7 @@ export const policyFields = {
     meaning: "what becomes of a finished sequence's place",
     words: { no: 'nothing: a wave ends before the next begins', yes: 'it goes to the next prompt at once' },
     default: 'no',
-    local: ['no'],
+    local: 'all',
     axis: ['refill'],
   }),
   prefetchDepth: count([0, 64], {

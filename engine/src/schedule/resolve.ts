@@ -1,7 +1,8 @@
 /** From what a caller asked for to a complete policy, the waves of batches it makes, and the memory they need. */
 
 import { UserError } from '@specoffload/input';
-import { sum } from '../extremes.js';
+import { largest, sum } from '../extremes.js';
+import { isImagined, localFormats } from '../machine/formats.js';
 import type { Checkpoint } from '../model/types.js';
 import { cacheCapacity } from './kv-cache.js';
 import type { MemoryDemand } from './memory-plan.js';
@@ -102,15 +103,30 @@ export function tokenRoom({ ending }: Pick<OpenPolicy, 'ending'>, maxNewTokens: 
   return ending === 'slowest' ? Math.ceil(1.5 * maxNewTokens) + 64 : maxNewTokens;
 }
 
+/** Tokens that each prompt's place has room for: where others take it after them, it is as large as the largest needs. */
+export function roomsOfPlaces(
+  { refill }: Pick<OpenPolicy, 'refill'>,
+  promptLengths: readonly number[],
+  newTokens: number,
+): readonly number[] {
+  const rooms = promptLengths.map((length) => length + newTokens);
+  return refill === 'yes' ? rooms.fill(largest(rooms)) : rooms;
+}
+
 /** The most memory that any wave will ask for. */
 export function measureDemand(
   policy: OpenPolicy,
   waves: readonly (readonly (readonly number[])[])[],
   promptLengths: readonly number[],
   maxNewTokens: number,
+  formats = localFormats,
 ): MemoryDemand {
   const room = tokenRoom(policy, maxNewTokens);
-  const capacity = (index: number) => cacheCapacity(promptLengths[index] + room);
+  // Imagined places grow with whoever comes; real ones are of one size.
+  const rooms = isImagined(formats)
+    ? promptLengths.map((length) => length + room)
+    : roomsOfPlaces(policy, promptLengths, room);
+  const capacity = (index: number) => cacheCapacity(rooms[index]);
   const promptRows = (members: readonly number[]) => sum(members.map((index) => promptLengths[index]));
   const candidates = usesDraft(policy) ? Math.min(policy.candidates, room - 1) : 0;
   const joiningRows =
