@@ -24,6 +24,7 @@ interface BenchCommandOptions extends CommonOptions {
 type Part = (options: BenchOptions) => Promise<void>;
 
 const parts: Readonly<Record<string, () => Promise<Part>>> = {
+  peers: async () => (await import('../../bench/peers/main.js')).benchPeers,
   products: async () => (await import('../../bench/products.js')).benchProducts,
 };
 

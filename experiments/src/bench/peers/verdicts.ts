@@ -1,0 +1,53 @@
+/** How many times as fast as other programs the lab is wanted to be, and whether it was. */
+
+import type { PeerRun } from './main.js';
+
+export type PeerName = 'specoffload' | 'llama.cpp' | 'llama.cpp, same memory' | 'accelerate';
+
+interface Wish {
+  readonly against: PeerName;
+  readonly what: string;
+  readonly wanted: number;
+  seconds(run: PeerRun): number;
+}
+
+const whole = ({ prefillSeconds, decodeSeconds }: PeerRun) => prefillSeconds + decodeSeconds;
+
+const wishes: readonly Wish[] = [
+  {
+    ...{ against: 'llama.cpp', what: 'prefill, of llama.cpp with all of it in memory', wanted: 1.5 },
+    seconds: ({ prefillSeconds }) => prefillSeconds,
+  },
+  {
+    ...{ against: 'llama.cpp', what: 'decode, of llama.cpp with all of it in memory', wanted: 1.2 },
+    seconds: ({ decodeSeconds }) => decodeSeconds,
+  },
+  {
+    ...{
+      against: 'llama.cpp, same memory',
+      what: 'the whole run, of llama.cpp in the same memory',
+      wanted: 15,
+    },
+    seconds: whole,
+  },
+  { against: 'accelerate', what: "the whole run, of Accelerate's disk offload", wanted: 8, seconds: whole },
+];
+
+/** Ratios are taken within a round: what else the machine does slows both. */
+export function verdicts(runs: readonly PeerRun[]): string[] {
+  return wishes.map(({ against, what, wanted, seconds }) => {
+    const ratios = runs
+      .filter(({ name }) => name === against)
+      .map((other) => {
+        const ours = runs.find(
+          ({ name, round }) => name === 'specoffload' && round === other.round,
+        ) as PeerRun;
+        return seconds(other) / seconds(ours);
+      })
+      .sort((a, b) => a - b);
+    if (ratios.length === 0) return `not measured here: ${what}, wanted ${wanted} times`;
+    const median = ratios[ratios.length >> 1];
+    const verdict = median >= wanted ? 'reached' : 'not reached';
+    return `${verdict}: ${what}: ${median.toFixed(2)} times, wanted ${wanted} (${ratios.length} rounds)`;
+  });
+}
