@@ -8,11 +8,10 @@ import {
   type ModelSummary,
   openCheckpoint,
   parseModelSpec,
-  type TensorSource,
   writeCheckpoint,
 } from '@specoffload/engine';
 import { type PlainDtype, plainCodecs } from '@specoffload/native';
-import { joinStacks } from '../../engine/dist/model/join-stacks.js';
+import { joinStacks, type PromisedTensor } from '../../engine/dist/model/join-stacks.js';
 import { modelGroups, type TensorSpec } from '../../engine/dist/model/roles.js';
 
 /** How a tiny model's weights come about. */
@@ -48,7 +47,7 @@ export async function writeTinyCheckpoint(
   const groups = [embedding, ...layers.flatMap(({ attention, experts }) => [attention, ...experts]), head];
   const all = [...groups.flatMap(({ tensors }) => tensors), ...others];
   const specs = new Map(all.map((spec): [string, TensorSpec] => [spec.name, spec as TensorSpec])); // a tied head once
-  const sourceOf = ({ name: tensorName, shape, within }: TensorSpec): TensorSource => {
+  const sourceOf = ({ name: tensorName, shape, within }: TensorSpec): PromisedTensor['source'] => {
     const dtype = weights.dtype === 'mixed' ? drawDtype(within?.name ?? tensorName, weights) : weights.dtype;
     return {
       ...{ name: tensorName, shape, dtype },

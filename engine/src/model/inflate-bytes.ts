@@ -29,17 +29,21 @@ export class TensorReader {
       target.set((await this.#gather(ref)).subarray(offset, offset + target.length));
       return;
     }
-    const file = this.#files.get(ref.path) ?? (await open(ref.path, 'r'));
-    this.#files.set(ref.path, file);
+    await this.readStored(ref, offset, target);
+  }
+
+  /** The same of what lies in a file as it does. */
+  async readStored(
+    { path, name, fileOffset }: Pick<TensorRef, 'path' | 'name' | 'fileOffset'>,
+    offset: number,
+    target: Uint8Array,
+  ): Promise<void> {
+    const file = this.#files.get(path) ?? (await open(path, 'r'));
+    this.#files.set(path, file);
     for (let done = 0; done < target.length; ) {
-      const { bytesRead } = await file.read(
-        target,
-        done,
-        target.length - done,
-        ref.fileOffset + offset + done,
-      );
+      const { bytesRead } = await file.read(target, done, target.length - done, fileOffset + offset + done);
       if (bytesRead === 0)
-        throw new UserError(`${ref.path} ended inside ${ref.name}; it was changed meanwhile, try again`);
+        throw new UserError(`${path} ended inside ${name}; it was changed meanwhile, try again`);
       done += bytesRead;
     }
   }
@@ -85,11 +89,6 @@ export function plainCodec(dtype: WeightDtype): PlainCodec {
   throw new UserError(
     `weights in ${dtype} can be read, not written; expected one of ${Object.keys(plainCodecs).join(', ')}; use a checkpoint that is not quantised`,
   );
-}
-
-/** @throws UserError unless all weights can be written. */
-export function refuseUncopyable(refs: Iterable<TensorRef>): void {
-  for (const { dtype } of refs) plainCodec(dtype);
 }
 
 /** Which rows (or columns) of a source tensor; `end` is not included. */

@@ -120,7 +120,8 @@ function planParts(spec: ModelSpec, experts: number | undefined): number {
   );
 }
 
-function requireAtLeast(name: string, value: number | undefined, smallest: number): void {
+/** @throws UserError */
+export function requireAtLeast(name: string, value: number | undefined, smallest: number): void {
   if (value === undefined || (Number.isSafeInteger(value) && value >= smallest)) return;
   throw new UserError(
     `invalid ${name}: ${value}; expected an integer of at least ${smallest}, since inflation only adds; ask for more or omit it`,
@@ -182,7 +183,9 @@ function storedBytes(source: Checkpoint, spec: ModelSpec): number {
   const bytesOf = new Map<string, number>(); // by name, so that a tied embedding counts once
   for (const { spec: group, from } of pairGroups(source, spec).flat()) {
     for (const [i, { name, shape }] of group.tensors.entries()) {
-      bytesOf.set(name, tensorBytes(from.tensors[i].ref.dtype, shape));
+      const { ref } = from.tensors[i];
+      const isAlike = shape.every((size, side) => size === ref.shape[side]);
+      bytesOf.set(name, isAlike ? ref.byteLength : tensorBytes(ref.dtype, shape));
     }
   }
   return [...bytesOf.values()].reduce((total, bytes) => total + bytes, 0);

@@ -14,6 +14,8 @@
  *   behind them. An FFN is a sum over its
  *   rows, so the parts add up to their expert. Where two *experts* tie, the lower index wins in both models, and a
  *   tie between parts cannot separate them, because they are adjacent and all of them fit.
+ *
+ * A quantised source grows by layers alone, whose stored bytes are copied (`inflate-stored.ts`).
  */
 
 import { readdir } from 'node:fs/promises';
@@ -32,7 +34,6 @@ import {
   copyRows,
   NormalPool,
   type Range,
-  refuseUncopyable,
   repeatRows,
   repeatValue,
   TensorReader,
@@ -46,7 +47,8 @@ import {
   pairGroups,
   planInflation,
 } from './inflate-plan.js';
-import { joinStacks } from './join-stacks.js';
+import { isQuantised, layersAlone, storedSections } from './inflate-stored.js';
+import { joinStacks, type PromisedTensor } from './join-stacks.js';
 import { createRandom } from './random.js';
 import type { GroupSpec, TensorSpec } from './roles.js';
 import type { Checkpoint, TensorRef } from './types.js';
@@ -66,19 +68,22 @@ export interface InflationOptions extends InflationRequest {
 
 /**
  * Writes the inflated checkpoint, streamed: memory stays at a few chunks whatever the size. Weights keep the source's
- * dtype, copied ones every bit.
+ * dtype, copied ones every bit; a quantised source is given more layers only.
  *
  * @example await inflateCheckpoint({ source, targetDirectory: 'models/big', bytes: 2e9, seed: 1 })
  * @throws UserError when the request or the disk does not fit; then nothing is left behind.
  */
 export async function inflateCheckpoint(options: InflationOptions): Promise<Checkpoint> {
   const { source, targetDirectory, seed, bytes, layers, experts, ffnSize } = options;
-  refuseUncopyable(source.tensors.values());
-  const plan = planInflation(source, { bytes, layers, experts, ffnSize });
+  const request = { bytes, layers, experts, ffnSize };
+  const copies = isQuantised(source);
+  const plan = planInflation(source, copies ? layersAlone(source, request) : request);
   const sidecars = await collectSidecars(source, plan, seed);
   const reader = new TensorReader();
   try {
-    const sections = createSections(source, plan, reader, seed);
+    const sections = copies
+      ? await storedSections(source, plan, reader)
+      : createSections(source, plan, reader, seed);
     const { onProgress, signal, disk } = options;
     await writeCheckpoint({ targetDirectory, sections, sidecars, onProgress, signal, disk });
   } finally {
@@ -140,7 +145,11 @@ function createSections(
   const { spec: inflated } = plan;
   const normOffset = inflated.finalNorm.offset;
   const fill = createFiller(inflated.hiddenSize, seed);
-  const toSource = (spec: TensorSpec, ref: TensorRef, { spec: group, parts }: GroupPair): TensorSource => {
+  const toSource = (
+    spec: TensorSpec,
+    ref: TensorRef,
+    { spec: group, parts }: GroupPair,
+  ): PromisedTensor['source'] => {
     const extra =
       group.layer >= 0 && !isSourceLayer(group.layer, source.layers.length, inflated.layers.length);
     return {

@@ -7,7 +7,7 @@ import type { TensorSource } from './write.js';
 /** A tensor of the model and where its bytes come from, one row behind the other. */
 export interface PromisedTensor {
   readonly spec: TensorSpec;
-  readonly source: TensorSource;
+  readonly source: Extract<TensorSource, { readonly dtype: unknown }>;
 }
 
 type Within = NonNullable<TensorSpec['within']>;

@@ -7,17 +7,32 @@ import { randomBytes } from 'node:crypto';
 import { access, mkdir, open, rename, rm, statfs, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { currentSignal, reasonOf, UserError } from '@specoffload/input';
-import { codecs, directIoAlignmentBytes, type WeightDtype } from '@specoffload/native';
+import { type Codec, codecs, directIoAlignmentBytes, type WeightDtype } from '@specoffload/native';
 import { tensorBytes } from './safetensors.js';
 import { indexFileName, singleFileName } from './shards.js';
 
-/** A tensor to be written. */
-export interface TensorSource {
+/** A tensor to be written: of weights, or as it is stored elsewhere. */
+export type TensorSource = {
   readonly name: string;
-  readonly dtype: WeightDtype;
   readonly shape: readonly number[];
   /** Its bytes in order. A chunk is written before the next is asked for, so one buffer may serve all of them. */
   chunks(): AsyncIterable<Uint8Array>;
+} & (WeightType | StoredType);
+
+interface WeightType {
+  readonly dtype: WeightDtype;
+}
+
+interface StoredType {
+  /** The type as safetensors names it. */
+  readonly stored: { readonly dtype: string; readonly byteLength: number };
+}
+
+/** What the header says of it. */
+function storedTypeOf(tensor: TensorSource): StoredType['stored'] {
+  if ('stored' in tensor) return tensor.stored;
+  const { dtype, shape } = tensor;
+  return { dtype: (codecs[dtype] as Codec).storedName ?? '', byteLength: tensorBytes(dtype, shape) };
 }
 
 export interface WriteProgress {
@@ -116,7 +131,7 @@ export async function writeCheckpoint(options: WriteCheckpointOptions): Promise<
 /** One shard while everything fits into `maxShardBytes`; a section is never divided. */
 function createShards(sections: readonly (readonly TensorSource[])[], maxShardBytes: number): Shard[] {
   const bytesOf = (tensors: readonly TensorSource[]) =>
-    tensors.reduce((total, { dtype, shape }) => total + tensorBytes(dtype, shape), 0);
+    tensors.reduce((total, tensor) => total + storedTypeOf(tensor).byteLength, 0);
   const parts: TensorSource[][] = [[]];
   let partBytes = 0;
   for (const section of sections) {
@@ -145,10 +160,11 @@ function encodeHeader(tensors: readonly TensorSource[]): Buffer {
   // transformers refuses files that do not say which framework's layout they have.
   const entries: [string, unknown][] = [['__metadata__', { format: 'pt' }]];
   let end = 0;
-  for (const { name, dtype, shape } of tensors) {
+  for (const tensor of tensors) {
     const begin = end;
-    end += tensorBytes(dtype, shape);
-    entries.push([name, { dtype: codecs[dtype].storedName, shape, data_offsets: [begin, end] }]);
+    const { dtype, byteLength } = storedTypeOf(tensor);
+    end += byteLength;
+    entries.push([tensor.name, { dtype, shape: tensor.shape, data_offsets: [begin, end] }]);
   }
   const json = Buffer.from(JSON.stringify(Object.fromEntries(entries)));
   const blocks = Math.ceil((8 + json.length) / directIoAlignmentBytes);
@@ -226,7 +242,7 @@ async function writeTensor(tensor: TensorSource, put: (bytes: Uint8Array) => Pro
     await put(chunk);
     bytes += chunk.length;
   }
-  const expected = tensorBytes(tensor.dtype, tensor.shape);
+  const { byteLength: expected } = storedTypeOf(tensor);
   if (bytes !== expected) throw new Error(`${tensor.name} yielded ${bytes} bytes; expected ${expected}`);
 }
 

@@ -1,7 +1,15 @@
 import { join } from 'node:path';
-import { openCheckpoint, readTensor } from '@specoffload/engine';
+import {
+  type Checkpoint,
+  inflateCheckpoint,
+  loadReferenceWeights,
+  openCheckpoint,
+  readTensor,
+  referenceGreedy,
+} from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
 import { createTemporaryDirectory, writeDirectory } from './fixtures.js';
+import { goldenDirectory } from './golden.js';
 import {
   asFp8,
   compressed,
@@ -102,5 +110,45 @@ describe('quantised safetensors', () => {
       'config.json': { ...config, quantization_config: quantisation },
     });
     await expect(openCheckpoint(directory)).rejects.toThrow('unsupported quantization_config');
+  });
+});
+
+/** Of what the greedy continuation of a checkpoint's own values is. */
+async function continuationOf(checkpoint: Checkpoint) {
+  return referenceGreedy(await loadReferenceWeights(checkpoint), [3, 5, 8], 4).ids;
+}
+
+describe('inflation of a quantised checkpoint', () => {
+  it.each(['GPTQ', 'AWQ', 'fp8 in squares', 'gpt-oss-mxfp4'])(
+    'copies layers of %s as they are stored, and adds some that add nothing',
+    async (name) => {
+      const kind = quantisedKinds[name];
+      const directory = kind
+        ? (await writePair(root, 'small', kind.quantisation, kind.quantise)).directories[0]
+        : goldenDirectory(name);
+      const source = await openCheckpoint(directory);
+      const layers = source.layers.length + 2;
+      const targetDirectory = join(root, `inflated-${name.replaceAll(' ', '-')}`);
+      const inflated = await inflateCheckpoint({ source, targetDirectory, layers, seed: 1 });
+      expect(inflated.layers.length).toBe(layers);
+      const layerBytes = source.layers[1].attention.storedBytes;
+      expect(inflated.layers.map(({ attention }) => attention.storedBytes)).toEqual(
+        Array(layers).fill(layerBytes),
+      );
+      expect(await continuationOf(inflated)).toEqual(await continuationOf(source));
+    },
+  );
+
+  it('grows by as many layers as come nearest to a size, and by nothing else', async () => {
+    const { quantisation, quantise } = quantisedKinds['eight bits by row'];
+    const { directories } = await writePair(root, 'grown', quantisation, quantise);
+    const source = await openCheckpoint(directories[0]);
+    const target = { source, targetDirectory: join(root, 'larger'), seed: 1 };
+    const { layers, bytes } = await inflateCheckpoint({ ...target, bytes: 3 * source.bytes });
+    expect(layers.length).toBeGreaterThan(source.layers.length);
+    expect(Math.abs(bytes / source.bytes - 3)).toBeLessThan(0.2);
+    await expect(inflateCheckpoint({ ...target, ffnSize: 256 })).rejects.toThrow(
+      'invalid ffnSize: 256; expected 96, as the quantised source has, whose layers are copied as they are stored',
+    );
   });
 });
