@@ -58,6 +58,7 @@ describe.each(computedNames)('%s', (name) => {
   if (!['mistral-window', 'mixtral', 'gemma3', 'gpt-oss'].includes(name)) return;
   it.each<[StrategyName, PolicyInput]>([
     ['none', { ...streamed, projections: 'host', microBatch: 2 }],
+    ['apex', { pinnedLayers: 1, microBatch: 1, prefillBatch: 1 }],
     ['flexgen', { ...streamed, microBatch: 1, prefillBatch: 1, prefetchDepth: 0 }],
     ['fiddler', { pinnedLayers: 1, keptLayers: 1, hostExpertRows: 1000, microBatch: 2 }],
   ])('%s with %o does too', async (strategy, policy) => {
@@ -86,6 +87,12 @@ describe('mixtral, whatever the policy', () => {
     ['fiddler', { pinnedLayers: 0, keptLayers: 3, hostExpertRows: 10, microBatch: 1, prefillBatch: 1 }],
     ['fiddler', { ...streamed, cache: 'host', attention: 'host', prefillAttention: 'host', microBatch: 1 }],
     ['fiddler', {}],
+    ['apex', {}],
+    ['apex', { ...streamed, prefillAttention: 'host', decodeBatch: 3, microBatch: 2 }],
+    [
+      'apex',
+      { ...streamed, projections: 'host', cache: 'device', microBatch: 1, prefillOrder: 'batch-major' },
+    ],
     ['none', { ...streamed, attention: 'device', prefillAttention: 'device', prefetchDepth: 0 }],
     ['none', { ...streamed, prefillAttention: 'device', prefillBatch: 1 }],
     ['none', { ...streamed, attention: 'device', prefillAttention: 'host', microBatch: 2 }],
@@ -111,6 +118,7 @@ describe('mixtral, whatever the policy', () => {
     ['serial', 'mixtral', { ...streamed, speculation: 'ahead', candidates: 16, draftCache: 'recompute' }],
     ['specoffload', hostile, { ...streamed, attention: 'device', candidates: 3 }],
     ['specoffload', hostile, { ...streamed, refill: 'yes', decodeBatch: 1, candidates: 3 }],
+    ['specoffload', hostile, { ...streamed, attention: 'split', microBatch: 1, candidates: 2 }],
     [
       'serial',
       'mixtral',
@@ -420,6 +428,24 @@ describe('a run', () => {
     expect(rows).toContainEqual(['host', many.flat().length]);
   });
 
+  it('of apex attends to the first micro-batch on the device and to the others on the host, each where its cache is', async () => {
+    const policy: PolicyInput = { microBatch: 2, prefillBatch: prompts.length };
+    const split = await run('apex', policy);
+    const onHost = await run('none', { ...policy, prefillAttention: 'device' });
+    const scores = (lane: string) =>
+      sum(spansOf(split, 'attention', 'decode').flatMap((span) => (span.lane === lane ? span.rows : [])));
+    const rounds = (maxNewTokens - 1) * config.numLayers;
+    expect([scores('device'), scores('host')]).toEqual([2 * rounds, (prompts.length - 2) * rounds]);
+    // Nothing of the device's part ever crosses, and of the others' only what prefill makes.
+    expect(spansOf(split, 'fetch')).toEqual([]);
+    expect(spansOf(split, 'store', 'decode')).toEqual([]);
+    const stored = sum(spansOf(split, 'store').map(({ bytes }) => bytes));
+    expect(stored).toBe(prompts.slice(2).flat().length * config.numLayers * cacheBytesPerToken);
+    expect(split.memoryBytes.host, 'the device has a part of the cache').toBeLessThan(
+      onHost.memoryBytes.host,
+    );
+  });
+
   it('counts a cache on the device against the device, and one on the host against the host', async () => {
     const onDevice = (await run('flexgen', { cache: 'device' })).memoryBytes;
     const onHost = (await run('flexgen', { cache: 'host' })).memoryBytes;
@@ -447,6 +473,7 @@ describe('a run', () => {
     ['serial', { candidates: 3, microBatch: 1 }],
     ['serial', { candidates: 2, speculation: 'ahead', attention: 'device' }],
     ['specoffload', { candidates: 3, decodeBatch: 1, draftPlacement: 'after-prefill' }],
+    ['serial', { candidates: 3, attention: 'split' }],
     ['none', { projections: 'host', microBatch: 1 }],
   ])(
     'of %s with %o gives places of who has ended to who waits, each text what it is without',
@@ -523,7 +550,6 @@ describe('a run', () => {
 
   it.each<[StrategyName, PolicyInput, string]>([
     ['hetegen', {}, 'invalid hostShare: 0.2; only the virtual machine does that, expected 0 for'],
-    ['apex', {}, 'invalid attention: split; only the virtual machine does that, expected host or device for'],
   ])('of %s with %o is refused, before any memory is planned', async (strategy, policy, message) => {
     const tooSmall = { machine: { deviceBytes: 1, hostBytes: 1 } };
     const refusal = await run(strategy, policy, tooSmall).catch((error: Error) => error);
@@ -532,8 +558,8 @@ describe('a run', () => {
   });
 
   it('for logits refuses the same', async () => {
-    await expect(runLogits({ target, prompts, machine, policy: { attention: 'split' } })).rejects.toThrow(
-      'invalid attention: split; only the virtual machine does that',
+    await expect(runLogits({ target, prompts, machine, policy: { hostShare: 0.5 } })).rejects.toThrow(
+      'invalid hostShare: 0.5; only the virtual machine does that',
     );
     const host = await runLogits({ target, prompts, machine, policy: streamed });
     const device = await runLogits({ target, prompts, machine, policy: { attention: 'device' } });

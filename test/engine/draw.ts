@@ -107,7 +107,7 @@ export function drawPolicy(random: Random, strategy: StrategyName, numPrompts: n
 
 /** Where and when things happen: attention, caches, weights, experts. Fields contradict each other nowhere. */
 export function drawPlaces(random: Random, numPrompts: number): PolicyInput {
-  const attention = pick(random, ['host', 'device', 'device'] as const);
+  const attention = pick(random, ['host', 'device', 'device', 'split'] as const);
   const prefillAttention = pick(random, ['host', 'device', 'device'] as const);
   const isOnDevice = attention === 'device' && prefillAttention === 'device';
   const experts = pick(random, ['all', 'routed', 'routed'] as const);

@@ -269,7 +269,7 @@ describe('regions', () => {
     Object.values(regions ?? {}).filter((region: Region | null) => region !== null);
 
   const regionsOf = (
-    { embedding, kept, frames, kvCache, rope, hostScratch, ...rest }: ModelPlacement,
+    { embedding, kept, frames, kvCache, rope, hostScratch, splitCache, ...rest }: ModelPlacement,
     cache: 'host' | 'device',
   ) => ({
     host: [
@@ -284,6 +284,7 @@ describe('regions', () => {
       ...new Set(frames.flatMap(({ scratch }) => Object.values(scratch))),
       ...[...frames.flatMap(({ hidden, normed }) => [...hidden, normed]), ...tables(rope.device)],
       ...(cache === 'device' ? kvCache : []),
+      ...(splitCache ?? []),
     ],
   });
 
@@ -295,6 +296,7 @@ describe('regions', () => {
     { keptLayers: 2, experts: 'routed', hostExpertRows: 3, attention: 'device', prefillAttention: 'device' },
     { attention: 'device', cache: 'device', streaming: 'on-demand', attentionWeights: 'resident' },
     { prefillAttention: 'device', prefetchDepth: 0, pinnedLayers: 1 },
+    { attention: 'split', pinnedLayers: 1, prefillAttention: 'host', decodeBatch: 2, microBatch: 1 },
     { projections: 'host', pinnedLayers: 1, keptLayers: 2, experts: 'routed', hostExpertRows: 3 },
   ])('of a pool do not overlap, start on blocks and fit into it, %o', (input) => {
     const made = plan('specoffload', input, plenty);

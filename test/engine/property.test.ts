@@ -312,12 +312,16 @@ function assertNoPadding(
   const verifications = (acceptance ? Math.round(decoded / acceptance.tokensPerRound) : decoded) - numJoined;
   const prefilled = prompts.slice(0, places).flat().length;
   const fed = prompts.flat().length + verifications + (acceptance?.proposed ?? 0);
+  const rowsOf = (kind: Span['kind'], lane?: string) =>
+    spans
+      .filter((span) => span.kind === kind && (lane === undefined || span.lane === lane))
+      .reduce((sum, { rows }) => sum + rows, 0);
   // Where the host projects, hidden states are read for it and come back.
   const onHost =
-    (policy.prefillAttention === 'host' ? prefilled : 0) +
-    (policy.attention === 'host' ? fed - prefilled : 0);
-  const rowsOf = (kind: Span['kind']) =>
-    spans.filter((span) => span.kind === kind).reduce((sum, { rows }) => sum + rows, 0);
+    policy.attention === 'split'
+      ? rowsOf('attention', 'host') / numLayers
+      : (policy.prefillAttention === 'host' ? prefilled : 0) +
+        (policy.attention === 'host' ? fed - prefilled : 0);
   expect(
     {
       embed: rowsOf('embed'),

@@ -64,7 +64,7 @@ export async function runLogits(request: LogitsRequest): Promise<Float32Array[]>
     const logits: Float32Array[] = [];
     for (const wave of waves) {
       const batches = wave.map((members) => members.map((index) => sequences[index]));
-      session.assignCaches(batches.flat());
+      session.assignCaches(batches);
       for (const [index, values] of await session.promptLogits(batches)) logits[index] = values;
     }
     return logits;

@@ -54,7 +54,7 @@ export async function generate(options: GenerateOptions): Promise<Generated> {
   options.onPlaced();
 
   for (const batches of waves) {
-    session.assignCaches(batches.flat());
+    session.assignCaches(batches);
     const prefillStart = machine.now();
     options.onPhase?.('prefill');
     await session.prefill(batches);

@@ -4,12 +4,12 @@ import { largest } from '../extremes.js';
 import { isImagined } from '../machine/formats.js';
 import type { Region } from '../machine/pool.js';
 import type { Drafter, Drafting } from '../schedule/drafter.js';
-import { assignBlocks, type Frame, feedOf, lastRows, verifiedRows } from '../schedule/feeds.js';
+import { assignBlocks, type Feed, type Frame, feedOf, lastRows, verifiedRows } from '../schedule/feeds.js';
 import type { MemoryPlan } from '../schedule/memory-plan.js';
 import type { HeadResult } from '../schedule/ops.js';
 import type { OpenPolicy } from '../schedule/policy.js';
 import { draftTasks, residentTasks } from '../schedule/resident-tasks.js';
-import { planMicroBatches } from '../schedule/resolve.js';
+import { numOnDevice, planMicroBatches } from '../schedule/resolve.js';
 import type { Rounds } from '../schedule/strategies/strategy.js';
 import { usesDraft } from '../schedule/strategies/strategy.js';
 import { buildTargetPass } from '../schedule/target-pass.js';
@@ -106,8 +106,14 @@ export class Session {
   }
 
   /** Gives every sequence of a wave its room in the caches. */
-  assignCaches(sequences: readonly Sequence[]): void {
-    assignBlocks(sequences, 'targetBlock');
+  assignCaches(batches: readonly (readonly Sequence[])[]): void {
+    const sequences = batches.flat();
+    const onDevice = batches.flatMap((batch) => batch.slice(0, this.#numOnDevice()));
+    assignBlocks(
+      sequences.filter((sequence) => !onDevice.includes(sequence)),
+      'targetBlock',
+    );
+    assignBlocks(onDevice, 'targetBlock', true);
     this.#options.chooser?.beginWave();
     this.#drafting?.admit(sequences);
   }
@@ -164,14 +170,23 @@ export class Session {
     };
   }
 
+  #numOnDevice(): number {
+    const { policy, plan } = this.#options;
+    return numOnDevice(policy, plan.target.formats);
+  }
+
   /** Layer-major prefill sends all micro-batches through in one pass, batch-major each in a pass of its own. */
   #prefillPasses(batches: readonly (readonly Sequence[])[]): Frame[][] {
     const { policy } = this.#options;
     const members = batches.map((batch) => batch.map((_, index) => index));
-    const frames = planMicroBatches(policy, members).map(({ batch, members: indices }): Frame => {
-      const feeds = indices.map((index) => feedOf(batches[batch][index], batches[batch][index].targetCached));
-      return { batch, feeds, headRows: lastRows(feeds) };
-    });
+    const frames = planMicroBatches(policy, members, this.#numOnDevice()).map(
+      ({ batch, members: indices }): Frame => {
+        const feeds = indices.map((index) =>
+          feedOf(batches[batch][index], batches[batch][index].targetCached),
+        );
+        return { batch, feeds, headRows: lastRows(feeds) };
+      },
+    );
     return policy.prefillOrder === 'layer-major' ? [frames] : frames.map((frame) => [frame]);
   }
 
@@ -206,11 +221,13 @@ export class Session {
       .filter(({ isFinished }) => !isFinished)
       .map((sequence) => feedOf(sequence, sequence.targetCached));
     if (feeds.length === 0) return;
+    const isOnDevice = ({ sequence }: Feed) => sequence.targetBlock.isOnDevice;
     const frames: Frame[] = [];
-    for (let start = 0; start < feeds.length; start += microBatch) {
-      const together = feeds.slice(start, start + microBatch);
-      frames.push({ batch, feeds: together, headRows: verifiedRows(together) });
-    }
+    for (const some of [feeds.filter(isOnDevice), feeds.filter((feed) => !isOnDevice(feed))])
+      for (let start = 0; start < some.length; start += microBatch) {
+        const together = some.slice(start, start + microBatch);
+        frames.push({ batch, feeds: together, headRows: verifiedRows(together) });
+      }
     const mostVerified = largest(feeds.map(({ sequence }) => sequence.candidates.length));
     const results = await this.#targetPass('decode', frames);
     this.#options.chooser?.endRound(batch, feeds.length, mostVerified);

@@ -95,7 +95,7 @@ export class Talk {
     opened.sequence = sequence;
     const heldTokens = sequence.targetCached;
     dispatcher.forgetSpans();
-    session.assignCaches([sequence]);
+    session.assignCaches([[sequence]]);
     const startMilliseconds = performance.now();
     await session.prefill([[sequence]]);
     await session.bringDraft();

@@ -82,10 +82,8 @@ function attendOnDevice(
   arrival: number | null,
   frees: Task['frees'],
 ): void {
-  const { plan, policy } = context.request;
-  const slots = plan.cacheSlots;
-  // With split attention, the device's share of the cache stays there.
-  const crosses = slots !== null && policy.attention !== 'split';
+  const slots = context.request.plan.cacheSlots;
+  const crosses = slots !== null && flow.crosses;
   const after = context.afterPrevious(flow, arrival);
   const fetch = crosses && flow.hasCached ? fetchCache(context, flow, layer, slots) : null;
   if (fetch !== null) after.push(fetch);
@@ -112,7 +110,9 @@ function deviceAttentionOp(
   const { costs, placement, request } = context;
   const { attention } = costs.layers[layer];
   const packed = buffer && packBlocks(feeds);
-  const region = buffer ?? placement.kvCache[layer];
+  const { kvCache, splitCache } = placement;
+  const cache = (feeds[0].sequence.targetBlock.isOnDevice && splitCache) || kvCache;
+  const region = buffer ?? cache[layer];
   return {
     kind: 'device-attention',
     ...{ frame, layer, rows },

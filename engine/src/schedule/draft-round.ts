@@ -220,7 +220,7 @@ function restart(
     const firstToken = Math.max(0, sequence.length + assumed.length - window);
     const whole = cacheCapacity(sequence.roomTokens);
     const capacity = Math.min(whole, window + candidates);
-    sequence.draftBlock = { tokenOffset, capacity, firstToken };
+    sequence.draftBlock = { tokenOffset, capacity, firstToken, isOnDevice: false };
     sequence.draftCached = firstToken;
     tokenOffset += capacity;
   }

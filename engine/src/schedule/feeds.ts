@@ -80,7 +80,7 @@ export function packBlocks(feeds: readonly Feed[]): {
     const { capacity } = sequence.targetBlock;
     const tokenOffset = numTokens;
     numTokens += capacity;
-    return { tokenOffset, capacity, firstToken: 0 };
+    return { tokenOffset, capacity, firstToken: 0, isOnDevice: false };
   });
   return { blocks, numTokens };
 }
@@ -125,11 +125,15 @@ export function cacheStretches(
 }
 
 /** Gives the sequences room in a cache, one behind the other from its start. */
-export function assignBlocks(sequences: readonly Sequence[], block: 'targetBlock' | 'draftBlock'): void {
+export function assignBlocks(
+  sequences: readonly Sequence[],
+  block: 'targetBlock' | 'draftBlock',
+  isOnDevice = false,
+): void {
   let tokenOffset = 0;
   for (const sequence of sequences) {
     const capacity = cacheCapacity(sequence.roomTokens);
-    sequence[block] = { tokenOffset, capacity, firstToken: 0 };
+    sequence[block] = { tokenOffset, capacity, firstToken: 0, isOnDevice };
     tokenOffset += capacity;
   }
 }

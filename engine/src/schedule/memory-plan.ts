@@ -95,6 +95,8 @@ export interface ModelPlacement {
   readonly hostScratch: HostScratchRegions | null;
   /** Per layer: the sequences' blocks; the draft's are in device memory, the target's where its policy says. */
   readonly kvCache: readonly Region[];
+  /** With split attention, per layer: the blocks of sequences that the device attends to. */
+  readonly splitCache: readonly Region[] | null;
   /** Wherever attention is computed. */
   readonly rope: {
     readonly host: readonly RopeRegions[] | null;
@@ -128,8 +130,10 @@ export interface MemoryDemand {
   readonly targetFrameRows: readonly number[];
   /** The same in decode alone. */
   readonly decodeFrameRows: readonly number[];
-  /** Tokens of all KV blocks alive at the same time. */
+  /** Tokens of all KV blocks alive at the same time, but for those of a split cache that are in device memory. */
   readonly targetCacheTokens: number;
+  /** Of those. */
+  readonly splitCacheTokens: number;
   /** Per wave: tokens of each sequence's KV block, most first. */
   readonly sequenceTokens: readonly (readonly number[])[];
   /** Tokens of the KV blocks of a frame whose attention is on the device, at most. */

@@ -54,7 +54,8 @@ export function besidesWeights({ policy, demand, formats, cacheFactor }: DraftNe
     // Any other holds no more than one step's sequences, however many there are.
     if (policy.draftCache === 'resident') countCache(pool, cacheLabel, cacheFactor);
     return {
-      ...{ kvCache, formats, numPositions, kept: new Map(), hostScratch: null, hostSinks: null },
+      ...{ kvCache, formats, numPositions, kept: new Map() },
+      ...{ hostScratch: null, hostSinks: null, splitCache: null },
       frames: [
         {
           ...placeFrame(spec, rows, pool, formats),

@@ -48,6 +48,8 @@ export interface Flow {
   /** Whether the cache holds anything of any of the feeds. */
   readonly hasCached: boolean;
   readonly attentionLane: 'host' | 'device';
+  /** Whether what the device's attention reads and writes of the cache crosses the link. */
+  readonly crosses: boolean;
   /** The task after which the frame's hidden state is complete. */
   last: number;
   /** Writes of the frame's keys and values to host memory, which the pass's end waits for. */
@@ -84,20 +86,35 @@ export class PassContext {
   }
 
   #createFlow({ batch, feeds }: Frame, index: number): Flow {
-    const { policy, phase } = this.request;
-    const split = index === 0 ? 'device' : 'host';
-    const decodeLane = policy.attention === 'split' ? split : policy.attention;
-    const attentionLane = phase === 'prefill' ? policy.prefillAttention : decodeLane;
-    // With split attention, the device's share of the cache stays there.
-    const crosses = attentionLane === 'device' && policy.attention !== 'split';
+    const { phase } = this.request;
+    const { attentionLane, crosses } = this.#attentionOf(feeds, index);
     return {
-      ...{ index, batch, feeds, attentionLane },
+      ...{ index, batch, feeds, attentionLane, crosses },
       frame: phase === 'decode' ? this.placement.firstDecodeFrame + index : index,
       rows: feeds.reduce((sum, { count }) => sum + count, 0),
       loads: this.costs.kinds.map(({ costs }) => measureLoad(costs, feeds, crosses)),
       hasCached: feeds.some(({ cached }) => cached > 0),
       ...{ last: -1, stores: [], routing: unrouted },
     };
+  }
+
+  /** A split cache decides by itself where it is attended to: the device has some sequences' part, the host the others'. */
+  #attentionOf(feeds: readonly Feed[], index: number): Pick<Flow, 'attentionLane' | 'crosses'> {
+    const { policy, phase } = this.request;
+    const { attention, prefillAttention } = policy;
+    if (attention !== 'split') {
+      const attentionLane = phase === 'prefill' ? prefillAttention : attention;
+      return { attentionLane, crosses: attentionLane === 'device' };
+    }
+    // Where memory is only imagined, the first frame's is on the device whoever is in it, and none ever crosses.
+    const isImaginary = this.placement.splitCache === null;
+    const isOnDevice = isImaginary ? index === 0 : feeds[0].sequence.targetBlock.isOnDevice;
+    const decodeLane = isOnDevice ? 'device' : 'host';
+    if (phase === 'decode') return { attentionLane: decodeLane, crosses: false };
+    if (isImaginary) return { attentionLane: prefillAttention, crosses: false };
+    return isOnDevice
+      ? { attentionLane: 'device', crosses: false }
+      : { attentionLane: prefillAttention, crosses: prefillAttention === 'device' };
   }
 
   /** Adds a task for the frame to the graph; its maker fills it in. */

@@ -60,7 +60,7 @@ export const policyFields = {
       split: 'the first micro-batch on the device, the others on the host',
     },
     default: 'host',
-    local: ['host', 'device'],
+    local: 'all',
     axis: ['places'],
   }),
   microBatch: count([1, 4096], {

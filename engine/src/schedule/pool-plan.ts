@@ -74,10 +74,14 @@ export function layOutPools(request: PlanRequest, choice: SettledChoices): Memor
     kvCache: placeCache(
       target.spec,
       demand.targetCacheTokens,
-      policy.cache === 'host' ? host : device,
+      policy.cache === 'host' || demand.splitCacheTokens > 0 ? host : device,
       cacheLabel,
       formats,
     ),
+    splitCache:
+      demand.splitCacheTokens > 0
+        ? placeCache(target.spec, demand.splitCacheTokens, device, cacheLabel, formats)
+        : null,
     rope: placeRopes(target.spec, demand.numPositions, host, device, policy),
     hostSinks: placeHostSinks(target.spec, host, policy),
     ...{ formats, numPositions: demand.numPositions },
@@ -207,7 +211,8 @@ function placeCacheSlots(
   prefetchDepth: number,
   device: Pool,
 ): Slots | null {
-  if (policy.cache === 'device' || demand.frameCacheTokens === 0) return null;
+  const isOnDevice = policy.cache === 'device' && demand.splitCacheTokens === 0;
+  if (isOnDevice || demand.frameCacheTokens === 0) return null;
   const count = prefetchDepth > 0 ? 2 : 1;
   const bytes =
     demand.frameCacheTokens *

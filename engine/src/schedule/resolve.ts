@@ -2,7 +2,7 @@
 
 import { UserError } from '@specoffload/input';
 import { largest, sum } from '../extremes.js';
-import { isImagined, localFormats } from '../machine/formats.js';
+import { type Formats, isImagined, localFormats } from '../machine/formats.js';
 import type { Checkpoint } from '../model/types.js';
 import { cacheCapacity } from './kv-cache.js';
 import type { MemoryDemand } from './memory-plan.js';
@@ -84,13 +84,27 @@ export function planWaves(policy: OpenPolicy, numPrompts: number): number[][][] 
   return waves;
 }
 
-/** Micro-batches of a wave's prefill: members of one batch, at most prefillBatch of them. */
+/**
+ * How many of each batch's sequences have their part of a split cache in device memory: the first micro-batch's. Where
+ * memory is only imagined, a cache is wherever it is used.
+ */
+export function numOnDevice({ attention, microBatch }: OpenPolicy, formats: Formats): number {
+  return attention === 'split' && !isImagined(formats) ? microBatch : 0;
+}
+
+/**
+ * Micro-batches of a wave's prefill: members of one batch, at most prefillBatch of them, with caches in the same memory.
+ * @param onDevice see {@link numOnDevice}
+ */
 export function planMicroBatches(
-  policy: OpenPolicy,
+  { prefillBatch }: OpenPolicy,
   wave: readonly (readonly number[])[],
+  onDevice = 0,
 ): { batch: number; members: number[] }[] {
   return wave.flatMap((members, batch) =>
-    chunk(members, policy.prefillBatch).map((micro) => ({ batch, members: micro })),
+    [members.slice(0, onDevice), members.slice(onDevice)]
+      .flatMap((together) => chunk(together, prefillBatch))
+      .map((micro) => ({ batch, members: micro })),
   );
 }
 
@@ -138,11 +152,12 @@ export function measureDemand(
       Math.min(policy.microBatch, policy.decodeBatch - start) * (candidates + 1) + joiningRows,
     );
   const prefillFrameRows: number[] = [];
-  let targetCacheTokens = 0;
+  const onDevice = numOnDevice(policy, formats);
+  let [targetCacheTokens, splitCacheTokens] = [0, 0];
   const sequenceTokens: number[][] = [];
   let frameCacheTokens = 0;
   for (const wave of waves) {
-    const microBatches = planMicroBatches(policy, wave);
+    const microBatches = planMicroBatches(policy, wave, onDevice);
     for (const [index, { members }] of microBatches.entries()) {
       const frame = policy.prefillOrder === 'layer-major' ? index : 0;
       prefillFrameRows[frame] = Math.max(prefillFrameRows[frame] ?? 0, promptRows(members));
@@ -150,10 +165,12 @@ export function measureDemand(
         frameCacheTokens = Math.max(frameCacheTokens, sum(members.map(capacity)));
     }
     const capacities = wave.flat().map(capacity);
-    targetCacheTokens = Math.max(targetCacheTokens, sum(capacities));
+    const split = sum(wave.flatMap((members) => members.slice(0, onDevice)).map(capacity));
+    splitCacheTokens = Math.max(splitCacheTokens, split);
+    targetCacheTokens = Math.max(targetCacheTokens, sum(capacities) - split);
     const descending = [...capacities].sort((a, b) => b - a);
     sequenceTokens.push(descending);
-    if (policy.attention !== 'host')
+    if (policy.attention !== 'host' && onDevice === 0)
       frameCacheTokens = Math.max(frameCacheTokens, sum(descending.slice(0, policy.microBatch)));
   }
   const numFrames = Math.max(decodeFrameRows.length, prefillFrameRows.length);
@@ -161,7 +178,8 @@ export function measureDemand(
     Math.max(decodeFrameRows[frame] ?? 0, prefillFrameRows[frame] ?? 0),
   );
   return {
-    ...{ targetFrameRows, decodeFrameRows, targetCacheTokens, sequenceTokens, frameCacheTokens },
+    ...{ targetFrameRows, decodeFrameRows, targetCacheTokens, splitCacheTokens },
+    ...{ sequenceTokens, frameCacheTokens },
     numPositions: promptLengths.reduce((a, b) => Math.max(a, b), 0) + room,
   };
 }

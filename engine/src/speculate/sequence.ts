@@ -10,9 +10,11 @@ export interface CacheBlock {
   readonly capacity: number;
   /** Of the sequence's tokens the first that it has room for: what is before is neither kept nor seen. */
   readonly firstToken: number;
+  /** In device memory, where others' blocks of the same cache are in host memory. */
+  readonly isOnDevice: boolean;
 }
 
-const noBlock: CacheBlock = { tokenOffset: 0, capacity: 0, firstToken: 0 };
+const noBlock: CacheBlock = { tokenOffset: 0, capacity: 0, firstToken: 0, isOnDevice: false };
 
 /** The target's own choice at one position. */
 export interface TargetChoice {

@@ -1,7 +1,7 @@
 /**
  * APEX. All weights live on the device. The attention of one micro-batch is computed on the device, that of the
- * other on the host, at the same time; the device waits for the host only where it needs the result. The model must
- * fit into device memory. Virtual machine only. Source: arXiv 2506.03296.
+ * other on the host, each where its sequences' cache is, at the same time; the device waits for the host only where it
+ * needs the result. The model must fit into device memory. Source: arXiv 2506.03296.
  */
 
 import { plainOrWithDraft } from './orders.js';
