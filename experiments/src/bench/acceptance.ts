@@ -17,6 +17,8 @@ interface Row {
   readonly drafter: string;
   /** Of candidates whose predecessors stood, those that stood, too. */
   readonly rate: number;
+  /** The same by place in the round. */
+  readonly byPosition: readonly number[];
   /** By number of candidates, the target's own token included. */
   readonly tokens: readonly number[];
 }
@@ -35,8 +37,9 @@ export async function benchAcceptance({ quick, output, signal }: BenchOptions): 
         draft: needsDraft(drafter) ? (draft as Checkpoint) : null,
       });
       const rates = ratesByPosition(trace);
+      const { byPosition } = rates;
       const tokens = Array.from({ length: candidates + 1 }, (_, count) => expectedTokens(rates, count));
-      rows.push({ workload: name, drafter, rate: singleRate(trace), tokens });
+      rows.push({ workload: name, drafter, rate: singleRate(trace), byPosition, tokens });
     }
   }
   const tokensAt = (count: number) => ({
