@@ -134,6 +134,7 @@ export {
   type LadderStep,
   publishedPolicy,
 } from './plan/ladder.js';
+export { type Payoff, payoffOf } from './plan/pays.js';
 export {
   type Alternative,
   type BusiestLane,

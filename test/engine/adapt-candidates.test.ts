@@ -53,18 +53,23 @@ const predict = async (
     promptLengths: new Array<number>(numPrompts).fill(64),
     policy: { pinnedLayers: 0, keptLayers: numLayers, ...policy },
   });
-  return { seconds: result.phases.decode.seconds, rounds: result.roundsByCandidates };
+  const { roundsByCandidates: rounds, proposingStoppedSeconds: stopped } = result;
+  return { seconds: result.phases.decode.seconds, rounds, stopped };
 };
 
 const ratesOf = (rate: number): Acceptance => ({ kind: 'rates', name: String(rate), byPosition: [rate] });
 
 describe('candidates per round', () => {
-  it('are told by number, and never more than the policy has', async () => {
-    const { rounds } = await predict(machines['busy device'], 'serial', ratesOf(0.05), {
+  it('are told by number, never more than the policy has, and when none were found best', async () => {
+    const { rounds, stopped, seconds } = await predict(machines['busy device'], 'serial', ratesOf(0.05), {
       ...{ candidates: 3, adaptCandidates: 'yes' },
     });
     expect(rounds).toHaveLength(4);
     expect((rounds as number[])[0]).toBeGreaterThan(100);
+    expect(stopped).toBeGreaterThan(0);
+    expect(stopped).toBeLessThan(0.2 * seconds);
+    const paying = await predict(flat, 'serial', ratesOf(0.8), { candidates: 3, adaptCandidates: 'yes' });
+    expect(paying.stopped).toBeUndefined();
     const { rounds: fixed } = await predict(flat, 'serial', ratesOf(0.05), { candidates: 3 });
     expect(fixed).toBeUndefined();
   });

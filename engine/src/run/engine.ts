@@ -33,7 +33,7 @@ export async function runEngine(request: RunRequest): Promise<RunResult> {
       ...{ prepared, dispatcher, machine, sampling, isVirtual: false },
       maxNewTokens: request.maxNewTokens,
       ends: endsOf(request),
-      onProgress: request.onProgress,
+      ...{ onProgress: request.onProgress, onProposingStopped: request.onProposingStopped },
       onPhase: (phase) => machine.meter.begin(phase),
       onPlaced: () => {
         setupSeconds = performance.now() / 1000 - setupStart;

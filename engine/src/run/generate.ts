@@ -28,6 +28,7 @@ export interface GenerateOptions {
   /** See `SessionOptions`. */
   readonly interruptsDraft?: boolean;
   readonly onProgress?: ((progress: RunProgress) => void) | undefined;
+  readonly onProposingStopped?: ((seconds: number) => void) | undefined;
   /** What is done from now on belongs to a phase, or to none. */
   readonly onPhase?: (phase: PhaseName | null) => void;
   /** Called when everything that stays in memory is there: from here on time counts. */
@@ -46,7 +47,7 @@ export async function generate(options: GenerateOptions): Promise<Generated> {
   const { policy } = prepared;
   const windows: Record<PhaseName, TimeWindow[]> = { prefill: [], decode: [] };
   const { waves, waiting } = splitWaves(prepared);
-  const chooser = chooserOf(policy, machine);
+  const chooser = chooserOf(policy, machine, options.onProposingStopped);
   const session = createSession(options, waiting, chooser);
   if (!options.isVirtual) await session.placeResidents();
   const setupSpans = dispatcher.spans.length;
@@ -72,15 +73,29 @@ export async function generate(options: GenerateOptions): Promise<Generated> {
   const memoryLog = logMemory(prepared.plan, windows, dispatcher.slotUses().slice(setupUses));
   const outcome = assemble(options, session, windows, spans);
   return {
-    outcome: chooser ? { ...outcome, roundsByCandidates: chooser.rounds } : outcome,
+    outcome: chooser ? { ...outcome, ...choiceOf(chooser) } : outcome,
     ...{ spans, memoryLog },
   };
 }
 
 /** Who decides how many candidates a round proposes, where the policy leaves that to what was measured. */
-export function chooserOf(policy: OpenPolicy, machine: Machine): CandidateChooser | null {
+export function chooserOf(
+  policy: OpenPolicy,
+  machine: Machine,
+  onStop?: (seconds: number) => void,
+): CandidateChooser | null {
   const adapts = usesDraft(policy) && policy.adaptCandidates === 'yes';
-  return adapts ? new CandidateChooser(policy.candidates, () => machine.now()) : null;
+  return adapts ? new CandidateChooser(policy.candidates, () => machine.now(), onStop) : null;
+}
+
+function choiceOf({
+  rounds,
+  stoppedSeconds,
+}: CandidateChooser): Pick<RunOutcome, 'roundsByCandidates' | 'proposingStoppedSeconds'> {
+  return {
+    roundsByCandidates: rounds,
+    ...(stoppedSeconds === null ? {} : { proposingStoppedSeconds: stoppedSeconds }),
+  };
 }
 
 /** Waves of batches; with refilling there is one, and the others' sequences wait for places in it. */

@@ -60,6 +60,8 @@ export interface RunRequest {
   readonly stopAtEos?: boolean;
   readonly onProgress?: (progress: RunProgress) => void;
   readonly onToken?: TokenListener | undefined;
+  /** With `adaptCandidates`: told once when proposing is found not to pay, so many seconds after the run began. */
+  readonly onProposingStopped?: ((seconds: number) => void) | undefined;
   /** Aborting rejects the run with the signal's reason once the lanes have stopped. */
   readonly signal?: AbortSignal;
 }
@@ -105,6 +107,8 @@ export interface RunOutcome {
   readonly acceptance: AcceptanceReport | null;
   /** With `adaptCandidates`: rounds of batches, by the number of candidates that was chosen for them. */
   readonly roundsByCandidates?: readonly number[];
+  /** With `adaptCandidates`: when proposing was first found not to pay; left out where it never was. */
+  readonly proposingStoppedSeconds?: number;
   /** By lane that moves data. */
   readonly bytesMoved: Readonly<Record<LaneName, number>> & { readonly disk: number; readonly link: number };
   /** Peak of each pool. */

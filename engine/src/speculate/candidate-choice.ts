@@ -50,6 +50,9 @@ export class CandidateChooser {
   /** By batch, what its present round was given. */
   readonly #given = new Map<number, number>();
   #present: number;
+  #stoppedSeconds: number | null = null;
+  readonly #now: () => number;
+  readonly #onStop: (seconds: number) => void;
   /** Since the present number was chosen. */
   #roundsSince = 0;
   #timedSince = 0;
@@ -59,9 +62,12 @@ export class CandidateChooser {
   /**
    * @param most of a round
    * @param now seconds, on the clock of the machine that runs
+   * @param onStop told when proposing is found not to pay, the first time
    */
-  constructor(most: number, now: () => number) {
+  constructor(most: number, now: () => number, onStop: (seconds: number) => void = () => {}) {
     this.#most = most;
+    this.#now = now;
+    this.#onStop = onStop;
     this.#present = Math.ceil(firstShare * most);
     this.#times = new RoundTimes(now);
   }
@@ -69,6 +75,11 @@ export class CandidateChooser {
   /** Rounds of batches, by number of candidates. */
   get rounds(): readonly number[] {
     return Array.from({ length: this.#most + 1 }, (_, candidates) => this.#rounds[candidates] ?? 0);
+  }
+
+  /** When proposing was first found not to pay, by measured times with and without; null: never. */
+  get stoppedSeconds(): number | null {
+    return this.#stoppedSeconds;
   }
 
   /** Other sequences are in flight from here on: nobody has proposed for them yet. */
@@ -129,6 +140,10 @@ export class CandidateChooser {
   #reconsider(left: TokensLeft): void {
     if (!this.#isSettled()) return;
     const next = this.#next(left);
+    if (next === 0 && this.#times.isKnown(0) && this.#stoppedSeconds === null) {
+      this.#stoppedSeconds = this.#now();
+      this.#onStop(this.#stoppedSeconds);
+    }
     if (next === this.#present) return;
     this.#present = next;
     this.#roundsSince = 0;

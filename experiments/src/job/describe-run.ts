@@ -54,7 +54,8 @@ function describeFacts(record: RunRecord): string[] {
   const directReads = record.kind === 'simulated' || record.result.directReads;
   const facts: [string, string][] = [];
   const { drafter, sampling } = choicesIn(record.spec);
-  if (drafter !== undefined) facts.push(['drafter', `${drafter}, no model`]);
+  if (drafter !== undefined)
+    facts.push(['drafter', drafter === 'self' ? 'self, layers of the target' : `${drafter}, no model`]);
   if (sampling !== undefined) facts.push(['drawn', describeSampling(sampling)]);
   if (record.kind === 'measured' && record.result.device)
     facts.push(['computed by', describeGpu(record.result.device)], ...describeUse(record.result));
@@ -67,8 +68,9 @@ function describeFacts(record: RunRecord): string[] {
         `${threeDigits(acceptance.tokensPerRound)} tokens per round; ` +
         `by position ${acceptance.byPosition.map((p) => formatPercent(p.accepted / p.proposed)).join(', ')}`,
     ]);
-  const { roundsByCandidates } = record.result;
-  if (roundsByCandidates !== undefined) facts.push(['candidates', describeChoice(roundsByCandidates)]);
+  const { roundsByCandidates, proposingStoppedSeconds: stopped } = record.result;
+  if (roundsByCandidates !== undefined)
+    facts.push(['candidates', describeChoice(roundsByCandidates, stopped)]);
   facts.push(
     ['peak memory', `device ${describePool(memory.device)}, host ${describePool(memory.host)}`],
     [
@@ -92,8 +94,8 @@ function describeFacts(record: RunRecord): string[] {
   return alignFacts(facts);
 }
 
-/** `0 in 20 rounds, 4 in 3; proposing did not pay in most of them` */
-function describeChoice(roundsByCandidates: readonly number[]): string {
+/** `0 in 20 rounds, 4 in 3; proposing did not pay in most of them; found not to pay after 3.1 s` */
+function describeChoice(roundsByCandidates: readonly number[], stoppedSeconds: number | undefined): string {
   const chosen = roundsByCandidates
     .map((rounds, candidates) => ({ rounds, candidates }))
     .filter(({ rounds }) => rounds > 0)
@@ -102,7 +104,10 @@ function describeChoice(roundsByCandidates: readonly number[]): string {
     );
   const all = roundsByCandidates.reduce((sum, rounds) => sum + rounds, 0);
   const wasIdle = (roundsByCandidates[0] ?? 0) > all / 2;
-  return `${chosen.join(', ')}${wasIdle ? '; proposing did not pay in most of them' : ''}`;
+  const verdict = wasIdle ? '; proposing did not pay in most of them' : '';
+  const found =
+    stoppedSeconds === undefined ? '' : `; found not to pay after ${formatSeconds(stoppedSeconds)}`;
+  return `${chosen.join(', ')}${verdict}${found}`;
 }
 
 /** `temperature 0.8, topP 0.9`. */

@@ -8,6 +8,7 @@ import {
   memoryOverTime,
   type PolicyInput,
   type RunProgress,
+  type RunRequest,
   type RunResult,
   runEngine,
   type SamplingInput,
@@ -31,7 +32,7 @@ import {
   specOfRun,
   storeRun,
 } from '../store/index.js';
-import { formatBytes, plural } from '../terminal/format.js';
+import { formatBytes, formatSeconds, plural } from '../terminal/format.js';
 import { describeProgress, type Output } from '../terminal/output.js';
 import { type CompletionRequest, Completions } from './completion.js';
 
@@ -129,11 +130,18 @@ async function runFollowed(
   onProgress: (progress: RunProgress) => void,
   onText?: CompletionRequest['onText'],
 ): Promise<RunResult> {
+  const followed = {
+    ...plan,
+    onProposingStopped: (seconds: number) =>
+      output.note(
+        `${plan.strategy}: after ${formatSeconds(seconds)} proposing is found not to pay; the run goes on without, and looks again now and then`,
+      ),
+  };
   // A text that comes piece by piece is progress enough, and a line that updates itself would run into it.
-  if (onText) return runPlan(plan, signal, onProgress, onText);
+  if (onText) return runPlan(followed, signal, onProgress, onText);
   const follower = output.follow();
   try {
-    return await runPlan(plan, signal, (progress) => {
+    return await runPlan(followed, signal, (progress) => {
       follower.update(() => describeProgress(plan.strategy, progress));
       onProgress(progress);
     });
@@ -148,7 +156,7 @@ async function runFollowed(
  * aborts.
  */
 export async function runPlan(
-  plan: Job & Partial<Pick<JobPlan, 'seed'>>,
+  plan: Job & Partial<Pick<JobPlan, 'seed'>> & Pick<RunRequest, 'onProposingStopped'>,
   signal?: AbortSignal | undefined,
   onProgress: (progress: RunProgress) => void = () => {},
   onText?: CompletionRequest['onText'],

@@ -10,6 +10,7 @@ import { cacheDirectory, pairPaths } from '../paths.js';
 import type { Output } from '../terminal/output.js';
 import { compareSequences } from './compare.js';
 import { type ExecutedRun, executeRun, type RunPlan } from './execute.js';
+import { notePayoff } from './payoff.js';
 import type { TokenCheck } from './summary.js';
 
 /** Everything but the strategy: the runs differ in nothing else. */
@@ -94,6 +95,7 @@ export async function runMainJob(
   const runs: ExecutedRun[] = [];
   for (const strategy of strategies) {
     signal.throwIfAborted();
+    await notePayoff({ ...job, strategy }, output);
     const run = await executeRun({ ...job, strategy }, output, signal, (progress) =>
       onProgress(strategy, progress),
     );

@@ -215,10 +215,11 @@ function toOutcomeRecord(
 ): OutcomeRecord {
   const { newTokens, generatedTokens, seconds, tokensPerSecond, phases, acceptance, roundsByCandidates } =
     outcome;
-  const { memoryBytes, bytesMoved, passes } = outcome;
+  const { memoryBytes, bytesMoved, passes, proposingStoppedSeconds } = outcome;
   return {
     ...{ newTokens, generatedTokens, seconds, tokensPerSecond, phases, acceptance },
     ...(roundsByCandidates ? { roundsByCandidates } : {}),
+    ...(proposingStoppedSeconds === undefined ? {} : { proposingStoppedSeconds }),
     memory: Object.fromEntries(
       Object.entries(memoryBytes).map(([name, peakBytes]) => [
         name,

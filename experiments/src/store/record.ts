@@ -203,6 +203,11 @@ const outcome = (lanes: Keyed) => ({
     '',
     'rounds of batches by number of candidates, where the run chose it; left out where it was always the same',
   ),
+  proposingStoppedSeconds: described(
+    orMissing(amount),
+    's',
+    'when proposing was first found not to pay, where the run chose its candidates; left out where it never was',
+  ),
   memory: fields({ device: poolRecord('device'), host: poolRecord('host') }),
   bytesMoved: fields({
     disk: described(amount, 'B', 'read from disk'),

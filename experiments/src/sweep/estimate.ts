@@ -1,18 +1,13 @@
 /** How long an experiment's runs should take, before the first of them: a guess, and said to be one. */
 
 import { existsSync } from 'node:fs';
-import {
-  type Acceptance,
-  limitsOf,
-  type MachineModel,
-  simulateRun,
-  transferLane,
-  UserError,
-} from '@specoffload/engine';
+import { limitsOf, type MachineModel, simulateRun, transferLane, UserError } from '@specoffload/engine';
 import { mean } from 'simple-statistics';
 import type { ExperimentDefinition } from '../definitions/definition.js';
 import { type Point, walkPoints } from '../definitions/expand.js';
-import { toPrediction } from '../job/execute.js';
+import { usualAcceptance } from '../inputs/usual-acceptance.js';
+import { type Job, toPrediction } from '../job/execute.js';
+import { describePayoff } from '../job/payoff.js';
 import { localMachinePath } from '../paths.js';
 import { withDraftSpeed } from '../tunnel/index.js';
 import { openMeasuredJob } from './measured-job.js';
@@ -28,28 +23,40 @@ export interface PlannedRuns {
   readonly runs: number;
 }
 
+export interface Estimate {
+  /** Null where nothing tells. */
+  readonly seconds: number | null;
+  /** Of those points that were looked at and propose: what is said where that is not predicted to pay. */
+  readonly unpaid: readonly string[];
+}
+
 /**
- * Seconds that so many runs of the experiment's points should take; null where nothing tells. Measured runs are
- * predicted on the machine file that `specoffload profile` has written; predictions are tried out.
+ * Seconds that so many runs of the experiment's points should take. Measured runs are predicted on the machine file that
+ * `specoffload profile` has written; predictions are tried out.
  */
-export async function estimateSeconds(
+export async function estimate(
   { definition, workers, signal }: SweepRequest,
   shelf: Shelf,
   { points, runs }: PlannedRuns,
-): Promise<number | null> {
+): Promise<Estimate> {
   const samples = await sampleOf(definition, points, signal);
   if (definition.kind === 'simulated')
-    return ((await tryPredictions(samples, shelf, signal)) * runs) / workers;
+    return { seconds: ((await tryPredictions(samples, shelf, signal)) * runs) / workers, unpaid: [] };
   // A machine file that cannot be read costs the estimate only: the sweep runs without one.
   const machine = existsSync(localMachinePath) ? await unlessRefused(() => shelf.machine('this')) : null;
-  if (machine === null) return null;
+  if (machine === null) return { seconds: null, unpaid: [] };
   const seconds: number[] = [];
+  const unpaid: string[] = [];
   for (const { settings } of samples) {
     signal.throwIfAborted();
-    const predicted = await predictMeasurement(settings, machine, shelf, signal);
+    const { plan } = await openMeasuredJob(settings, shelf);
+    const own = await withTunnelDraft(machine, settings, shelf);
+    const predicted = await predictMeasurement(plan, machine, own, shelf, signal);
     if (predicted !== null) seconds.push(predicted);
+    const sentence = describePayoff(plan, own);
+    if (sentence !== null) unpaid.push(sentence);
   }
-  return seconds.length === 0 ? null : mean(seconds) * runs;
+  return { seconds: seconds.length === 0 ? null : mean(seconds) * runs, unpaid };
 }
 
 async function sampleOf(
@@ -86,23 +93,23 @@ async function tryPredictions(samples: readonly Point[], shelf: Shelf, signal: A
   return mean(seconds.slice(-samples.length));
 }
 
-/** Acceptance to assume where none was recorded: it decides how many rounds a run takes. */
-const usualAcceptance: Acceptance = { kind: 'rates', name: '0.55', byPosition: [0.55] };
-
 /** Threads, pools and their first pages. */
 const setUpSeconds = 0.5;
 
-/** @returns null for what does not fit */
+/**
+ * @param own the machine with the draft's speed that its tunnel has measured
+ * @returns null for what does not fit
+ */
 async function predictMeasurement(
-  settings: Point['settings'],
+  plan: Job,
   machine: MachineModel,
+  own: MachineModel,
   shelf: Shelf,
   signal: AbortSignal,
 ): Promise<number | null> {
-  const { plan } = await openMeasuredJob(settings, shelf);
-  const { target, draft } = plan;
+  const { target, draft, drafter, workload } = plan;
   shelf.noteForeignCaps(machine, plan.machine.caps);
-  const request = toPrediction(plan, await withTunnelDraft(machine, settings, shelf), usualAcceptance);
+  const request = toPrediction(plan, own, usualAcceptance(drafter, workload.name));
   const result = await unlessRefused(() => simulateRun({ ...request, seed: 1, signal }));
   if (result === null) return null;
   const { machine: limited } = request;

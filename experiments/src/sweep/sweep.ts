@@ -19,7 +19,7 @@ import {
 } from '../store/index.js';
 import { formatCount, formatSeconds, plural } from '../terminal/format.js';
 import type { MeasuredPoint } from './counterparts.js';
-import { estimateSeconds } from './estimate.js';
+import { estimate } from './estimate.js';
 import { choosePruned, rungsOf } from './halving.js';
 import { locatePoint, locateRun } from './locate.js';
 import { createMeasurementRunner } from './measurements.js';
@@ -142,7 +142,9 @@ class Sweep {
     // Trying predictions out takes a second; without it the first few runs tell.
     const isTold = definition.kind === 'measured' || (isAnnounced && missing >= fewPredictions);
     const planned = { points: this.#numPoints, runs: missing };
-    const seconds = isTold ? await estimateSeconds(this.#request, this.#shelf, planned) : null;
+    const { seconds, unpaid } = isTold
+      ? await estimate(this.#request, this.#shelf, planned)
+      : { seconds: null, unpaid: [] };
     this.#progress = new Progress(
       { total, done: this.#before, refused: this.#refusals.size, remainingSeconds: seconds },
       this.#request.onProgress,
@@ -153,6 +155,10 @@ class Sweep {
         `${this.#refusals.size > 0 ? `, ${formatCount(this.#refusals.size)} points refused earlier` : ''}` +
         `${seconds === null || missing === 0 ? '' : `, about ${formatSeconds(seconds)}`}`,
     );
+    if (missing > 0 && unpaid.length > 0)
+      output.note(
+        `${definition.name}: of the points looked at, ${formatCount(unpaid.length)} propose where that is not predicted to pay, such as ${unpaid[0]}`,
+      );
   }
 
   /** What cannot be read is named, and counts as missing: it is run again. */

@@ -6,6 +6,7 @@ import type { Command } from 'commander';
 import { openPair } from '../../inputs/pair.js';
 import { Conversation, type Reply } from '../../job/conversation.js';
 import { describeSampling } from '../../job/describe-run.js';
+import { notePayoff } from '../../job/payoff.js';
 import { displayPath } from '../../paths.js';
 import { InterruptedError, UsageError } from '../../terminal/errors.js';
 import { formatSeconds, plural, threeDigits } from '../../terminal/format.js';
@@ -56,6 +57,9 @@ export function addChatCommand(program: Command, context: CommandContext): void 
   });
 }
 
+/** Of a chat nothing is known beforehand but that it is one: its length is that of a few lines. */
+const usualReply = { name: 'dialogue', prompts: [new Array<number>(64).fill(0)] };
+
 async function openConversation(
   options: ChatOptions,
   isGiven: IsGiven,
@@ -78,12 +82,14 @@ async function openConversation(
     );
   const published = await readPublishedSampling(directory);
   const sampling = orPublished(given, published?.sampling);
+  const job = {
+    ...{ ...pair, strategy, policy, machine, maxNewTokens, seed, sampling, stopAtEos: true },
+    ...(drafter ? { drafter } : {}),
+    ...(options.stop ? { stops: options.stop } : {}),
+  };
+  await notePayoff({ ...job, workload: usualReply }, output);
   const conversation = new Conversation({
-    job: {
-      ...{ ...pair, strategy, policy, machine, maxNewTokens, seed, sampling, stopAtEos: true },
-      ...(drafter ? { drafter } : {}),
-      ...(options.stop ? { stops: options.stop } : {}),
-    },
+    job,
     ...{ template, system: options.system ?? null },
   });
   if (!template)

@@ -14,6 +14,7 @@ import {
   type RunPlan,
   textsOf,
 } from '../../job/execute.js';
+import { notePayoff } from '../../job/payoff.js';
 import { cacheDirectory, defaultResultsDirectory, displayPath } from '../../paths.js';
 import { type ChosenPolicy, choosePolicy } from '../../plan/choose-here.js';
 import { formatRange } from '../../plan/describe.js';
@@ -203,6 +204,7 @@ async function run(
     firstRepeat: options.repeat,
   };
   output.note(`${plan.strategy}: ${describePlan(plan)}`);
+  if (chosen === null) await notePayoff(plan, output);
   const streams = options.prompt?.length === 1 && !options.jsonl;
   const onText = streams ? (_sequence: number, text: string) => output.stream(text) : undefined;
   const executed = await executeRun(plan, output, signal, undefined, onText);

@@ -8,7 +8,7 @@ import { deviceWords } from '../../inputs/devices.js';
 import { parseSeconds } from '../../inputs/sizes.js';
 import { defaultResultsDirectory, displayPath } from '../../paths.js';
 import { axisColumns, describeOutcome } from '../../sweep/describe.js';
-import { estimateSeconds } from '../../sweep/estimate.js';
+import { estimate } from '../../sweep/estimate.js';
 import { shippedExperiments } from '../../sweep/experiments/index.js';
 import { openExperiment } from '../../sweep/open-experiment.js';
 import { type SweepOptions, type SweepRequest, searches, settleRequest } from '../../sweep/options.js';
@@ -130,7 +130,7 @@ async function listPoints(request: SweepRequest): Promise<void> {
   const seconds =
     definition.kind === 'measured'
       ? null
-      : await estimateSeconds(request, new Shelf(output, signal), planned);
+      : (await estimate(request, new Shelf(output, signal), planned)).seconds;
   output.say(formatTable(axisColumns(points), points));
   output.say(
     `\n${plural(points.length, 'point')}, ${plural(turns.length, 'run')} each` +
