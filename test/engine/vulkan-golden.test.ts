@@ -1,6 +1,6 @@
 /** Every family on a GPU: transformers' logits, and its continuations with attention and draft on the device. */
 
-import { openCheckpoint, runEngine, runLogits } from '@specoffload/engine';
+import { type DeviceChoice, openCheckpoint, runEngine, runLogits } from '@specoffload/engine';
 import { afterAll, describe, expect, it } from 'vitest';
 import { goldenDirectory, goldenNames, maxDifference, readGolden } from './model/golden.js';
 import { validationMessages, watchedVulkan, whyNoVulkan } from './vulkan.js';
@@ -26,6 +26,20 @@ describe.skipIf(whyNoVulkan !== null)(`on Vulkan${whyNoVulkan ? ` (${whyNoVulkan
     expect(sequences.map(({ ids }) => ids)).toEqual(golden.map(({ greedy_ids }) => greedy_ids));
     expect(nearTies).toBe(0);
     expect(memory.device.peakBytes).toBeLessThanOrEqual(machine.deviceBytes);
+  });
+
+  it('reads a long context in parts, and writes what the processor does', async () => {
+    const target = await openCheckpoint(goldenDirectory('qwen2'));
+    const prompts = [Array.from({ length: 600 }, (_, i) => (7 * i) % 64), [1, 2, 3]];
+    const run = (device: DeviceChoice) =>
+      runEngine({
+        ...{ target, draft: null, strategy: 'none', prompts, maxNewTokens: 6, stopAtEos: false, device },
+        ...{ machine, policy: { ...policy, attention: 'device', cache: 'device' } },
+      });
+    const [found, expected] = [await run(watchedVulkan), await run({ kind: 'cpu' })];
+    expect(found.sequences.map(({ ids }) => ids)).toEqual(expected.sequences.map(({ ids }) => ids));
+    for (const [i, { margins }] of found.sequences.entries())
+      expect(maxDifference(Float32Array.from(margins), expected.sequences[i]!.margins)).toBeLessThan(1e-4);
   });
 
   it('holds twice the weights in the same memory', async () => {

@@ -261,8 +261,30 @@ describe.skipIf(whyNoVulkan !== null)(`kernels${whyNoVulkan ? ` (${whyNoVulkan})
       candidates,
       { numHeads: 8, numKvHeads: 2, headDim: 256, slidingWindow: 0, hasSinks: false },
     ],
-  ] as const)('attention: %s, %o', async (_, lengths, { hasSinks, ...heads }) => {
+    [
+      'long contexts in parts',
+      [
+        [700, 1],
+        [300, 5],
+        [513, 0],
+        [10, 2],
+        [900, 1],
+      ],
+      { numHeads: 8, numKvHeads: 2, headDim: 10, slidingWindow: 0, hasSinks: true },
+    ],
+    [
+      'long contexts in parts, of a window',
+      [
+        [700, 2],
+        [0, 20],
+        [400, 1],
+      ],
+      { numHeads: 4, numKvHeads: 2, headDim: 64, slidingWindow: 300, hasSinks: true },
+    ],
+  ] as const)('attention: %s, %o', async (what, lengths, { hasSinks, ...heads }) => {
     const { numHeads, numKvHeads, headDim, slidingWindow } = heads;
+    // Little: rows in groups, larger parts.
+    const scratchBytes = what.endsWith('parts') ? 4000 : what.endsWith('window') ? 26_000 : 0;
     const scale = 0.2;
     const sequences: number[] = [];
     let elements = 3; // not aligned, on purpose
@@ -274,7 +296,7 @@ describe.skipIf(whyNoVulkan !== null)(`kernels${whyNoVulkan ? ` (${whyNoVulkan})
     }
     const rows = lengths.reduce((sum, [, numNew = 0]) => sum + numNew, 0);
     const angles = Array.from(
-      { length: (80 * headDim) / 2 },
+      { length: (910 * headDim) / 2 },
       (_, i) => Math.floor((2 * i) / headDim) * 10000 ** (-(i % (headDim / 2)) / (headDim / 2)),
     );
     const call = {
@@ -284,7 +306,12 @@ describe.skipIf(whyNoVulkan !== null)(`kernels${whyNoVulkan ? ` (${whyNoVulkan})
       ...{ ropeCos: Float32Array.from(angles, Math.cos), ropeSin: Float32Array.from(angles, Math.sin) },
       ...{ sinks: hasSinks ? draw(numHeads) : null, shape: { ...heads, scale } },
     };
-    const tables = createAttentionTables(call.sequences, heads);
+    const tables = createAttentionTables(call.sequences, heads, {
+      window: slidingWindow || null,
+      scratchBytes,
+    });
+    expect(tables.groups.some(({ mostParts }) => mostParts > 1)).toBe(scratchBytes > 0);
+    if (what.endsWith('parts')) expect(tables.groups.length).toBeGreaterThan(1);
     const [cache, out] = [runner.output(call.cache), runner.output(call.out.byteLength)];
     await runner.run(
       ...attend(
@@ -300,6 +327,7 @@ describe.skipIf(whyNoVulkan !== null)(`kernels${whyNoVulkan ? ` (${whyNoVulkan})
           ...{ q: runner.input(call.q), k: runner.input(call.k), v: runner.input(call.v) },
           ...{ ropeCos: runner.input(call.ropeCos), ropeSin: runner.input(call.ropeSin) },
           ...{ places: runner.input(tables.places), runs: runner.input(tables.runs) },
+          scratch: runner.output(scratchBytes || 4).address,
           sinks: call.sinks ? { address: runner.input(call.sinks), format: 'f32' } : undefined,
         },
         limitsOf(headDim === 80 ? 'least' : 'own'),

@@ -92,6 +92,7 @@ function dispatchesOf(limits: KernelLimits): Dispatch<number>[] {
     ropeSin: 0,
     places: 0,
     runs: 0,
+    scratch: 0,
   };
   const addresses = {
     source: 0,
@@ -125,7 +126,8 @@ function dispatchesOf(limits: KernelLimits): Dispatch<number>[] {
       activate({ ...addresses, count: rows * width, activation: 'silu' }, limits),
     ]),
     ...heads.flatMap((shape) => {
-      const tables = createAttentionTables(Float64Array.of(0, 0, rows, 0, rows, 0, 0, 9, 8, 1), shape);
+      const sequences = Float64Array.of(0, 0, rows, 0, rows, 0, 0, 9, 8, 1, 0, 0, 70_000, 69_999, 1);
+      const tables = createAttentionTables(sequences, shape, { window: null, scratchBytes: 2 ** 20 });
       return attend({ ...common, ...shape, tables, window: null, scale: 1 }, limits);
     }),
   ]);

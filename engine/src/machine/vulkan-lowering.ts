@@ -174,13 +174,14 @@ export class VulkanLowering {
   #attend(list: OperationList, command: AttendCommand): void {
     const { attention } = this.#specOf(command.model).layers[command.layer];
     const { q, k, v, out, cache, ropeCos, ropeSin } = command;
-    const tables = createAttentionTables(command.sequences, attention);
+    const { address: scratch, byteLength: scratchBytes } = this.#options.scratch;
     const { numHeads, numKvHeads, headDim, window, scale } = attention;
+    const tables = createAttentionTables(command.sequences, attention, { window, scratchBytes });
     list.inTurn(
       attend(
         {
           ...{ numHeads, numKvHeads, headDim, window, scale, q, k, v, out, cache, ropeCos, ropeSin, tables },
-          ...{ places: list.data(tables.places), runs: list.data(tables.runs) },
+          ...{ places: list.data(tables.places), runs: list.data(tables.runs), scratch },
           sinks: command.sinks === null ? undefined : vectorOf(command.sinks),
         },
         this.#options.limits,

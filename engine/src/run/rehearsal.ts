@@ -56,7 +56,8 @@ function layerCommands(
               cache: kvCache[layer].byteOffset,
               cacheElements: rows * keyWidth(spec.layers[layer].attention),
             },
-            ...{ sequences: Float64Array.of(0, 0, rows, 0, rows), numPositions },
+            // A single row behind a long text, too, which is read in parts.
+            ...{ sequences: Float64Array.of(0, 0, rows, rows === 1 ? 4096 : 0, rows), numPositions },
             ...{ ropeCos: rotation.cos.byteOffset, ropeSin: rotation.sin.byteOffset },
             sinks: attention.sinks ?? null,
           },

@@ -1,6 +1,7 @@
 // Causal attention over the KV cache, which holds the new keys already. A workgroup takes a run of a sequence's rows
 // through one key/value head: up to `numQueries` queries (token, head of the group) share every key and value that is
-// read. Keys go through shared memory in blocks, the softmax is corrected from block to block.
+// read. Keys go through shared memory in blocks, the softmax is corrected from block to block. Long contexts are read in
+// parts, by a workgroup each, which `combine-parts` puts together.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #include "memory.glsl"
@@ -18,12 +19,16 @@ layout(push_constant) uniform Push {
   uint64_t cos;    // (position, headDim / 2)
   uint64_t sin;    // (position, headDim / 2)
   uint64_t places; // (row, 4): element of the sequence's keys and values in the cache, its capacity, position
-  uint64_t runs;   // (run, 2): first row, rows, of one sequence each
+  uint64_t runs;   // (run, 4): first row, rows, of one sequence each, first part of their keys, number of parts
   uint64_t sinks;  // (head), 0 for none
+  uint64_t partials; // (row from firstRow on, head, part, headDim + 2): sums, what they are to be divided by, the largest score
   uint numHeads;
   uint numKvHeads;
   uint window; // keys a query sees, itself included; 0 for all
   float scale;
+  uint partKeys; // keys of a part
+  uint mostParts;
+  uint firstRow;
 } push;
 
 const uint quads = (headDim + 3) / 4;
@@ -48,26 +53,35 @@ uint firstKeyOf(uint position) {
 
 void main() {
   const uint thread = gl_LocalInvocationID.x;
-  const uint firstRow = ReadWords(push.runs).at[2 * gl_WorkGroupID.x];
-  const uint numRows = ReadWords(push.runs).at[2 * gl_WorkGroupID.x + 1];
+  const uvec4 run = ReadUvec4s(push.runs).at[gl_WorkGroupID.x];
+  const uint firstRow = run.x;
+  const uint numRows = run.y;
+  const bool isWhole = run.w == 1;
+  const uint part = gl_WorkGroupID.z % push.mostParts;
+  if (part >= run.w) return;
   const uint kvHead = gl_WorkGroupID.y;
   const uint group = push.numHeads / push.numKvHeads;
-  const uint firstQuery = gl_WorkGroupID.z * numQueries; // of the run's, in the order (token, head of the group)
+  const uint firstQuery = gl_WorkGroupID.z / push.mostParts * numQueries; // of the run's, in the order (token, head of the group)
   if (firstQuery >= numRows * group) return;
   const uint count = min(numQueries, numRows * group - firstQuery);
   const uvec4 place = ReadUvec4s(push.places).at[firstRow];
   const uint64_t headOffset = uint64_t(kvHead) * place.z * headDim;
   const uint64_t keysAt = floatsFrom(push.cache, place.x + headOffset);
   const uint64_t valuesAt = floatsFrom(push.cache, place.y + headOffset);
-  const uint begin = firstKeyOf(place.w + firstQuery / group);
-  const uint end = place.w + (firstQuery + count - 1) / group + 1;
+  uint begin = firstKeyOf(place.w + firstQuery / group);
+  uint end = place.w + (firstQuery + count - 1) / group + 1;
+  if (!isWhole) {
+    begin = max(begin, (run.z + part) * push.partKeys);
+    end = min(end, (run.z + part + 1) * push.partKeys);
+  }
+  const bool hasSink = push.sinks != 0ul && part == 0;
 
   const uint halfDim = headDim / 2;
   for (uint i = thread; i < numQueries * quads; i += gl_WorkGroupSize.x) queries[i] = vec4(0.0);
   for (uint i = thread; i < blockKeys * keyStride; i += gl_WorkGroupSize.x) keys[i] = vec4(0.0);
   for (uint r = thread; r < numQueries; r += gl_WorkGroupSize.x) {
     const uint head = kvHead * group + (firstQuery + r) % group;
-    largest[numQueries + r] = push.sinks == 0ul ? nothing : valueAt(vectorFormat, push.sinks, head);
+    largest[numQueries + r] = hasSink ? valueAt(vectorFormat, push.sinks, head) : nothing;
   }
   barrier();
   for (uint i = thread; i < count * halfDim; i += gl_WorkGroupSize.x) {
@@ -92,7 +106,7 @@ void main() {
   float sums[queriesEach * channelsEach];
   float totals[queriesEach];
   [[unroll]] for (uint i = 0; i < queriesEach * channelsEach; ++i) sums[i] = 0.0;
-  [[unroll]] for (uint i = 0; i < queriesEach; ++i) totals[i] = push.sinks == 0ul ? 0.0 : 1.0;
+  [[unroll]] for (uint i = 0; i < queriesEach; ++i) totals[i] = hasSink ? 1.0 : 0.0;
 
   uint now = 0;
   for (uint block = begin; block < end; block += blockKeys) {
@@ -157,10 +171,17 @@ void main() {
     if (isIdle || r >= count) continue;
     const uint row = firstRow + (firstQuery + r) / group;
     const uint head = kvHead * group + (firstQuery + r) % group;
-    const uint64_t to = (uint64_t(row) * push.numHeads + head) * headDim;
+    const uint64_t to = isWhole
+        ? floatsFrom(push.out_, (uint64_t(row) * push.numHeads + head) * headDim)
+        : floatsFrom(push.partials,
+                     ((uint64_t(row - push.firstRow) * push.numHeads + head) * push.mostParts + part) * (headDim + 2));
     [[unroll]] for (uint c = 0; c < channelsEach; ++c) {
       const uint d = channel + c * gl_WorkGroupSize.x;
-      if (d < headDim) Floats(floatsFrom(push.out_, to + d)).at[0] = sums[i * channelsEach + c] / totals[i];
+      const float sum = sums[i * channelsEach + c];
+      if (d < headDim) Floats(floatsFrom(to, d)).at[0] = isWhole ? sum / totals[i] : sum;
     }
+    if (isWhole || channel != 0) continue;
+    Floats(floatsFrom(to, headDim)).at[0] = totals[i];
+    Floats(floatsFrom(to, headDim + 1)).at[0] = largest[(1 - now) * numQueries + r];
   }
 }

@@ -14,10 +14,29 @@ export interface AttentionHeads {
 export interface AttentionTables {
   /** (row, 4): element of the sequence's keys and values in the cache, its capacity, the row's position. */
   readonly places: Uint32Array;
-  /** (run, 2): first row, rows. */
+  /** (run, 4): first row, rows, first part of their keys, parts. */
   readonly runs: Uint32Array;
+  /** Runs that go together, one group behind the other. */
+  readonly groups: readonly RunGroup[];
+  /** Keys of a part. */
+  readonly partKeys: number;
+}
+
+/** What goes through memory for parts of contexts holds all of its rows. */
+interface RunGroup {
+  readonly firstRun: number;
+  readonly numRuns: number;
+  readonly firstRow: number;
   /** Rows of the longest run. */
   readonly longestRun: number;
+  readonly mostParts: number;
+}
+
+/** How contexts may be split. */
+export interface AttentionParts {
+  readonly window: number | null;
+  /** Memory for what is found of parts. */
+  readonly scratchBytes: number;
 }
 
 const mostQueries = 16; // of a workgroup: the accumulators of a thread
@@ -27,24 +46,81 @@ function rowsPerRun({ numHeads, numKvHeads }: AttentionHeads): number {
   return Math.max(1, Math.floor((mostQueries * numKvHeads) / numHeads));
 }
 
-/** @param sequences (sequence, 5) as in {@link AttentionCall} */
-export function createAttentionTables(sequences: Float64Array, heads: AttentionHeads): AttentionTables {
+/** A workgroup reads so many keys of a long context; enough to outweigh what it writes for the others' sake. */
+const fewestPartKeys = 256;
+/** More new rows than these have workgroups enough, and split nothing. */
+const mostSplitRows = 16;
+
+function partialBytes({ numHeads, headDim }: AttentionHeads, rows: number, parts: number): number {
+  return parts > 1 ? 4 * rows * numHeads * parts * (headDim + 2) : 0;
+}
+
+/** Doubled until a run's parts fit. What a row comes to depends on its own context alone. */
+function partKeysFor(longest: number, heads: AttentionHeads, scratchBytes: number): number {
+  let keys = fewestPartKeys;
+  while (partialBytes(heads, rowsPerRun(heads), Math.ceil(longest / keys)) > scratchBytes) keys *= 2;
+  return keys;
+}
+
+/**
+ * @param sequences (sequence, 5) as in {@link AttentionCall}
+ * @param parts missing: nothing is split
+ */
+export function createAttentionTables(
+  sequences: Float64Array,
+  heads: AttentionHeads,
+  { window, scratchBytes }: AttentionParts = { window: null, scratchBytes: 0 },
+): AttentionTables {
   const places: number[] = [];
   const runs: number[] = [];
   const most = rowsPerRun(heads);
-  let longestRun = 0;
+  let longest = 0;
+  for (let i = 0; i < sequences.length; i += sequenceFields)
+    longest = Math.max(longest, sequences[i + 3] + sequences[i + 4]);
+  const partKeys = partKeysFor(longest, heads, scratchBytes);
+  const groups: RunGroup[] = [];
   for (let i = 0; i < sequences.length; i += sequenceFields) {
     const [keys, values, capacity, numPast, numNew] = sequences.subarray(i, i + sequenceFields);
     for (let token = 0; token < numNew; token += 1) {
       if (token % most === 0) {
-        const length = Math.min(most, numNew - token);
-        runs.push(places.length / 4, length);
-        longestRun = Math.max(longestRun, length);
+        const [firstRow, length] = [places.length / 4, Math.min(most, numNew - token)];
+        const begin = window === null ? 0 : Math.max(0, numPast + token + 1 - window);
+        const firstPart = Math.floor(begin / partKeys);
+        const isSplit = numNew <= mostSplitRows;
+        const parts = isSplit ? Math.ceil((numPast + token + length) / partKeys) - firstPart : 1;
+        addRun(
+          groups,
+          runs.length / 4,
+          firstRow,
+          length,
+          parts,
+          (rows, mostParts) => partialBytes(heads, rows, mostParts) <= scratchBytes,
+        );
+        runs.push(firstRow, length, firstPart, parts);
       }
       places.push(keys, values, capacity, numPast + token);
     }
   }
-  return { places: Uint32Array.from(places), runs: Uint32Array.from(runs), longestRun };
+  return { places: Uint32Array.from(places), runs: Uint32Array.from(runs), groups, partKeys };
+}
+
+/** To the latest group, where it `fits`, else to one of its own. Mutates `groups`. */
+function addRun(
+  groups: RunGroup[],
+  run: number,
+  firstRow: number,
+  length: number,
+  parts: number,
+  fits: (rows: number, parts: number) => boolean,
+): void {
+  const last = groups.at(-1);
+  const mostParts = Math.max(last?.mostParts ?? 1, parts);
+  if (!last || !fits(firstRow + length - last.firstRow, mostParts)) {
+    groups.push({ firstRun: run, numRuns: 1, firstRow, longestRun: length, mostParts: parts });
+    return;
+  }
+  const longestRun = Math.max(last.longestRun, length);
+  groups[groups.length - 1] = { ...last, numRuns: last.numRuns + 1, longestRun, mostParts };
 }
 
 export interface Attention<A> extends AttentionHeads {
@@ -58,32 +134,48 @@ export interface Attention<A> extends AttentionHeads {
   readonly tables: AttentionTables;
   readonly places: A; // the tables in memory that the device sees, at multiples of 16
   readonly runs: A;
+  /** As much as the tables were made for. */
+  readonly scratch: A;
   readonly window: number | null;
   readonly scale: number;
   readonly sinks?: StoredVector<A> | undefined; // (head)
 }
 
-/** @returns two dispatches, the second behind the first; none where there are no rows */
-export function attend<A>(operation: Attention<A>, limits: KernelLimits): Dispatch<A>[] {
-  const { q, k, v, out, cache, ropeCos: cos, ropeSin: sin, places, runs, sinks, tables } = operation;
+/** @returns dispatches, each behind the one before; none where there are no rows */
+export function attend(operation: Attention<number>, limits: KernelLimits): Dispatch<number>[] {
+  const { q, k, v, out, cache, ropeCos: cos, ropeSin: sin, places, runs, scratch, sinks, tables } = operation;
   const { numHeads, numKvHeads, headDim, window, scale } = operation;
   const rows = tables.places.length / 4;
   if (rows === 0) return [];
-  const queries = (tables.longestRun * numHeads) / numKvHeads;
-  const shape = attentionShape(queries, headDim, limits);
-  const appendThreads = 128;
+  const threads = 128;
   return [
-    createDispatch('append-cache', {
-      constants: { threads: appendThreads },
+    createDispatch<'append-cache', number>('append-cache', {
+      constants: { threads },
       addresses: { k, v, cache, cos, sin, places },
       words: { rows, numKvHeads, headDim },
-      groups: spread(Math.ceil((rows * numKvHeads * headDim) / 2 / appendThreads), limits),
+      groups: spread(Math.ceil((rows * numKvHeads * headDim) / 2 / threads), limits),
     }),
-    createDispatch('attend', {
-      constants: { ...shape, headDim, vectorFormat: weightFormats[sinks?.format ?? 'f32'] },
-      addresses: { q, out, cache, cos, sin, places, runs, sinks: sinks?.address ?? null },
-      words: { numHeads, numKvHeads, window: window ?? 0, scale },
-      groups: [tables.runs.length / 2, numKvHeads, Math.ceil(queries / shape.numQueries)],
+    ...tables.groups.flatMap(({ firstRun, numRuns, firstRow, longestRun, mostParts }) => {
+      const queries = (longestRun * numHeads) / numKvHeads;
+      const shape = attentionShape(queries, headDim, limits);
+      const common = { runs: runs + 16 * firstRun, out, partials: mostParts > 1 ? scratch : null };
+      const found = createDispatch<'attend', number>('attend', {
+        constants: { ...shape, headDim, vectorFormat: weightFormats[sinks?.format ?? 'f32'] },
+        addresses: { ...common, q, cache, cos, sin, places, sinks: sinks?.address ?? null },
+        words: {
+          ...{ numHeads, numKvHeads, window: window ?? 0, scale },
+          ...{ partKeys: tables.partKeys, mostParts, firstRow },
+        },
+        groups: [numRuns, numKvHeads, Math.ceil(queries / shape.numQueries) * mostParts],
+      });
+      if (mostParts === 1) return [found];
+      const combined = createDispatch<'combine-parts', number>('combine-parts', {
+        constants: { threads },
+        addresses: common,
+        words: { numHeads, headDim, mostParts, firstRow },
+        groups: [numRuns, numHeads, 1],
+      });
+      return [found, combined];
     }),
   ];
 }

@@ -14,6 +14,7 @@ const kinds: Readonly<Record<KernelName, KernelKind>> = {
   'matmul-cooperative-bf16': 'matmul',
   'append-cache': 'attention',
   attend: 'attention',
+  'combine-parts': 'attention',
   'rms-norm': 'norm',
   activate: 'activation',
   embed: 'rows',

@@ -77,8 +77,16 @@ export const kernels = {
   },
   attend: {
     constants: ['threads', 'headDim', 'numQueries', 'blockKeys', 'vectorFormat'],
-    addresses: ['q', 'out', 'cache', 'cos', 'sin', 'places', 'runs', 'sinks'],
-    words: { numHeads: 'uint', numKvHeads: 'uint', window: 'uint', scale: 'float' },
+    addresses: ['q', 'out', 'cache', 'cos', 'sin', 'places', 'runs', 'sinks', 'partials'],
+    words: {
+      ...({ numHeads: 'uint', numKvHeads: 'uint', window: 'uint', scale: 'float' } as const),
+      ...({ partKeys: 'uint', mostParts: 'uint', firstRow: 'uint' } as const),
+    },
+  },
+  'combine-parts': {
+    constants: ['threads'],
+    addresses: ['partials', 'runs', 'out'],
+    words: { numHeads: 'uint', headDim: 'uint', mostParts: 'uint', firstRow: 'uint' },
   },
   activate: {
     constants: ['threads', 'activation'],
