@@ -1,14 +1,17 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import type { StrategyName } from '@specoffload/engine';
+import { UserError } from '@specoffload/input';
 import { describe, expect, it } from 'vitest';
 import { type GpuBench, runGpuBench } from '../../../experiments/src/bench/gpu/main.js';
 import type { Rung } from '../../../experiments/src/bench/gpu/matmul-ladder.js';
+import { paperSizes, type Room, smallSizes } from '../../../experiments/src/bench/gpu/sizes.js';
 import {
   formatStrategies,
   resultsOf,
   type StrategyRung,
 } from '../../../experiments/src/bench/gpu/strategies.js';
+import { TimeBudget } from '../../../experiments/src/bench/gpu/time-budget.js';
 import { verdicts } from '../../../experiments/src/bench/gpu/verdicts.js';
 import { projectDirectory } from '../../../experiments/src/paths.js';
 import { createOutput } from '../../../experiments/src/terminal/output.js';
@@ -41,8 +44,10 @@ describe('verdicts', () => {
   };
   const bench: GpuBench = {
     ...{ device: 'a card', driver: 'a driver', isCard: true, isQuick: false },
-    ...{ copyBytesPerSecond: 50, gapSeconds: 1e-6 },
-    ...{ sheet: { flopsPerSecond: 1000, memoryBytesPerSecond: 100 } },
+    ...{ copyBytesPerSecond: 50, gapSeconds: 1e-6, timedGapSeconds: 2e-6, freeDeviceBytes: 1e9 },
+    ...{ sheet: { flopsPerSecond: 1000, memoryBytesPerSecond: 100, source: 'a sheet' } },
+    ...{ sameTokens: { numSequences: 8, numTies: 1, numErrors: 0 }, budget: null },
+    skipped: ['serial: about 30 s, of which 20 s were left'],
     link: { imported: rates, staged: rates, zeroCopyBytesPerSecond: null },
     rungs: [rung(1, 80, 1), rung(16, 60, 1), rung(512, 99, 250), rung(2048, 1, 300)],
     strategies: [
@@ -55,24 +60,28 @@ describe('verdicts', () => {
 
   it('hold a card to its data sheet, its link, the other strategies and their predictions', () => {
     expect(verdicts(bench)).toEqual([
+      "reached: the main job's quick form, sequences with the processor's tokens: 8 of 8, 1 of them up to where rounding decides",
       'reached: few rows, of memory bandwidth: 80 %, wanted 70 %',
       'not reached: 512 rows and more, of bf16 peak: 30 %, wanted 40 %',
       'reached: link in decode of none, of the best pinned copy: 95 %, wanted 90 %',
       'not reached: device busy in decode of specoffload: 59 %, wanted 60 %',
-      "reached: specoffload or the planner's pick, of flexgen: 2.60 times, wanted 2.50 times",
+      "reached: specoffload or the planner's pick, of flexgen at the scripts' share of sequences: 2.60 times, wanted 2.50 times",
       'not reached: predictions, off on average: 14 %, wanted at most 10 %',
+      'skipped: serial: about 30 s, of which 20 s were left',
     ]);
   });
 
   it('take few rows against what copies reach where there is no sheet, and say what cannot be told', () => {
-    const sheet = { flopsPerSecond: null, memoryBytesPerSecond: null };
+    const sheet = { flopsPerSecond: null, memoryBytesPerSecond: null, source: null };
     const link = { ...bench.link, imported: null };
-    expect(verdicts({ ...bench, sheet, link, strategies: [] })).toEqual([
+    const sameTokens = { numSequences: 8, numTies: 0, numErrors: 1 };
+    expect(verdicts({ ...bench, sheet, link, sameTokens, strategies: [], skipped: [] })).toEqual([
+      "not reached: the main job's quick form, sequences with the processor's tokens: 7 of 8",
       'reached: few rows, of memory bandwidth: 160 %, wanted 70 %',
       'not measurable here: 512 rows and more, of bf16 peak, wanted 40 %',
       'not measurable here: link in decode of none, of the best pinned copy, wanted 90 %',
       'not measurable here: device busy in decode of specoffload, wanted 60 %',
-      "not measurable here: specoffload or the planner's pick, of flexgen, wanted 2.50 times",
+      "not measurable here: specoffload or the planner's pick, of flexgen at the scripts' share of sequences, wanted 2.50 times",
       'not measurable here: predictions, off on average, wanted at most 10 %',
     ]);
   });
@@ -82,7 +91,7 @@ describe('verdicts', () => {
       [{ isCard: false }, 'the processor computes, no card'],
       [{ isQuick: true }, 'the small form says nothing about a card'],
     ] as const)
-      for (const line of verdicts({ ...bench, ...facts }))
+      for (const line of verdicts({ ...bench, ...facts, sameTokens: null, skipped: [] }))
         expect(line).toContain(`not measurable here (${reason}): `);
   });
 
@@ -96,6 +105,71 @@ describe('verdicts', () => {
   });
 });
 
+describe('what strategies run with', () => {
+  const room: Room = {
+    ...{ freeDeviceBytes: 1e12, freeHostBytes: 1e12, freeDiskBytes: 1e12, seconds: 400 },
+    ...{ diskReadBytesPerSecond: 1e12, diskWriteBytesPerSecond: 1e12, linkBytesPerSecond: 1e12 },
+  };
+
+  it.each<[Partial<Room>, number, string]>([
+    [{}, 24e9, "24.0 GB, 100 % of the paper's 24 GB (the paper's own)"],
+    [{ freeDeviceBytes: 8e9 }, 6.5e9, "6.50 GB, 27 % of the paper's 24 GB (the card has no more)"],
+    [
+      { freeHostBytes: 64e9 },
+      12.5e9,
+      "12.5 GB, 52 % of the paper's 24 GB (host memory holds no larger target)",
+    ],
+    [{ freeDiskBytes: 64e9 }, 12.5e9, "12.5 GB, 52 % of the paper's 24 GB (the disk holds no larger target)"],
+    [
+      { diskReadBytesPerSecond: 1e9, linkBytesPerSecond: 24e9 },
+      6.5e9,
+      "6.50 GB, 27 % of the paper's 24 GB (a larger target would take too long)",
+    ],
+  ])('has the paper’s ratios where there is %j', (bounds, deviceBytes, said) => {
+    const { sizes, because } = paperSizes({ ...room, ...bounds });
+    expect(because).toBe(said);
+    expect(sizes.deviceBytes).toBe(deviceBytes);
+    expect(sizes.targetBytes! / deviceBytes).toBeCloseTo(93.4 / 24);
+    expect(sizes.draftBytes! / deviceBytes).toBeCloseTo(14.5 / 24);
+  });
+
+  it('is as large as asked for', () => {
+    expect(paperSizes(room, 2e9).because).toBe("2.00 GB, 8 % of the paper's 24 GB (as asked for)");
+  });
+});
+
+describe('a time budget', () => {
+  const { signal } = new AbortController();
+  const untilAborted = (ending: AbortSignal) =>
+    new Promise((_, reject) => {
+      ending.addEventListener('abort', () => reject(ending.reason));
+    });
+
+  it('says what there is no time for, and lets the rest begin', () => {
+    let now = 0;
+    const budget = new TimeBudget(10, () => now);
+    expect(budget.allows('first', 10)).toBe(true);
+    now = 4000;
+    expect(budget.allows('second', 6.5)).toBe(false);
+    expect(budget.skipped).toEqual(['second: about 7 s, of which 6 s were left']);
+  });
+
+  it('ends what takes longer, and passes on every other end', async () => {
+    const budget = new TimeBudget(0.02);
+    expect(await budget.within('a run', signal, async () => 7)).toBe(7);
+    expect(await budget.within('a run', signal, untilAborted)).toBeNull();
+    const refuse = () => Promise.reject(new UserError('too little memory'));
+    expect(await new TimeBudget(1).within('another', signal, refuse)).toBeNull();
+    expect(budget.skipped).toEqual(['a run: the time was over before it ended']);
+    const interrupted = AbortSignal.abort(new Error('interrupted'));
+    const failing = (ending: AbortSignal) => Promise.reject(ending.reason);
+    await expect(new TimeBudget(1).within('x', interrupted, failing)).rejects.toThrow('interrupted');
+    await expect(
+      new TimeBudget(1).within('x', signal, () => Promise.reject(new Error('broken'))),
+    ).rejects.toThrow('broken');
+  });
+});
+
 it('keeps records under a folder that has the name of the card', () => {
   expect(resultsOf('NVIDIA GeForce RTX 4090/../x (TM)')).toMatch(
     /results\/reference\/gpu\/NVIDIA-GeForce-RTX-4090-..-x-TM$/,
@@ -103,13 +177,28 @@ it('keeps records under a folder that has the name of the card', () => {
 });
 
 it.skipIf(whyNoVulkan !== null)(
-  `the small ladder has right numbers${whyNoVulkan ? ` (${whyNoVulkan})` : ''}`,
+  `the small ladder runs whole${whyNoVulkan ? ` (${whyNoVulkan})` : ''}`,
   async () => {
     let said = '';
     const stream = { write: (text: string) => (said += text) };
     const output = createOutput(stream, { write: () => {} }, false);
     const { signal } = new AbortController();
-    const { rungs } = await runGpuBench({ index: 0, quick: true, strategies: false, output, signal });
+    const sizes = {
+      ...{ ...smallSizes, deviceBytes: 16e6, prompts: 2, promptTokens: 1, maxNewTokens: 2 },
+      mostSimulations: 1,
+    };
+    const { rungs, strategies, skipped } = await runGpuBench({
+      ...{ index: 0, quick: true, mainJob: false, sizes, output, signal },
+    });
+    expect(skipped).toEqual([]);
+    const names = ['none', 'specoffload', 'flexgen', 'pick', 'serial', 'flexgen, same batch'];
+    expect(strategies.map(({ name }) => name)).toEqual(names);
+    for (const { measured, predicted } of strategies) {
+      expect(measured.deviceBusy).toBeGreaterThan(0);
+      expect(predicted!.tokensPerSecond).toBeGreaterThan(0);
+    }
+    const last = said.trimEnd().split('\n').slice(-6);
+    for (const verdict of last) expect(verdict).toMatch(/^not measurable here/);
     expect(said).toMatch(/^copies with imported host memory .*B\/s there, .*B\/s back$/m);
     expect(said).toMatch(/^copies through staging buffers .*B\/s there, .*B\/s back$/m);
     expect(said).toMatch(/^weights read by kernels where they lie in host memory .*B\/s$/m);

@@ -1,7 +1,7 @@
 /** The ladder for a GPU: what its kernels reach of what the card has. */
 
 import { parseQuantity, UserError } from '@specoffload/input';
-import { startsFinite } from '@specoffload/native';
+import { gather, startsFinite } from '@specoffload/native';
 import { readParts } from '../../inputs/machine-parts.js';
 import { formatFlops, formatPercent, formatRate } from '../../terminal/format.js';
 import type { Output } from '../../terminal/output.js';
@@ -9,13 +9,11 @@ import { type Column, formatTable } from '../../terminal/table.js';
 import { KernelClock } from './kernel-clock.js';
 import { describeLink, type LinkRates, measureLink } from './link-rates.js';
 import { climbLadder, fullLadder, ladderBytes, quickLadder, type Rung } from './matmul-ladder.js';
-import {
-  climbStrategies,
-  formatStrategies,
-  resultsOf,
-  type StrategyRung,
-  strategySizes,
-} from './strategies.js';
+import { measureRoom } from './room.js';
+import { compareWithProcessor, type SameTokens } from './same-tokens.js';
+import { paperSizes, type StrategySizes, smallSizes } from './sizes.js';
+import { climbStrategies, formatStrategies, resultsOf, type StrategyRung } from './strategies.js';
+import { TimeBudget } from './time-budget.js';
 import { verdicts } from './verdicts.js';
 
 export interface GpuBenchOptions {
@@ -24,8 +22,12 @@ export interface GpuBenchOptions {
   readonly quick: boolean;
   /** Whether strategies are run too. @default true */
   readonly strategies?: boolean;
-  /** Budget of the strategies; their target is several times as large. @default 2 GB */
+  /** Whether the main job is compared with the processor's. @default true */
+  readonly mainJob?: boolean;
+  /** Budget of the strategies; their target is several times as large. @default the paper's, or what there is room for */
   readonly deviceBytes?: number | undefined;
+  /** What they are run with. @default the paper's ratios, or the small form */
+  readonly sizes?: StrategySizes;
   /** Records go to results/reference/gpu. @default false */
   readonly keep?: boolean;
   readonly output: Output;
@@ -36,6 +38,8 @@ export interface GpuBenchOptions {
 export interface Peaks {
   readonly flopsPerSecond: number | null;
   readonly memoryBytesPerSecond: number | null;
+  /** Which sheet. */
+  readonly source: string | null;
 }
 
 export interface GpuBench {
@@ -44,15 +48,25 @@ export interface GpuBench {
   /** Not a driver for the processor. */
   readonly isCard: boolean;
   readonly isQuick: boolean;
+  /** Of its memory, before anything of the bench lay there. */
+  readonly freeDeviceBytes: number;
   readonly sheet: Peaks;
   /** Within the card's memory, bytes read and bytes written together. */
   readonly copyBytesPerSecond: number;
   /** From the start of one kernel that does next to nothing to the start of the next, which waits for it. */
   readonly gapSeconds: number;
+  /** The same between kernels of different kinds, between which a timestamp is written. */
+  readonly timedGapSeconds: number;
   readonly link: LinkRates;
   readonly rungs: readonly Rung[];
+  /** None where it was left out. */
+  readonly sameTokens: SameTokens | null;
+  /** The strategies' budget, and why it is not another; null where they were left out. */
+  readonly budget: string | null;
   /** None where they were left out. */
   readonly strategies: readonly StrategyRung[];
+  /** What there was no time for. */
+  readonly skipped: readonly string[];
 }
 
 /** Of products added up in fp32 in whatever order, of inputs as they are or narrowed to 16 bits. */
@@ -64,20 +78,46 @@ export async function runGpuBench(options: GpuBenchOptions): Promise<GpuBench> {
   const isProcessor = KernelClock.isProcessor(index);
   if (isProcessor && !options.quick) output.note('bench: the device is a processor: the small version');
   const quick = options.quick || isProcessor;
+  const budget = new TimeBudget(mostSeconds);
   const kernels = await measureKernels({ ...options, quick });
   sayLadder(kernels, output);
-  const { deviceBytes = null, keep = false, strategies = true } = options;
+  const { mainJob = true, keep = false, strategies = true } = options;
+  const sameTokens = mainJob ? await compareWithProcessor(index, output, signal) : null;
   const keepIn = keep ? resultsOf(kernels.device) : null;
-  const sizes = strategySizes(quick, deviceBytes);
-  const request = { index, sizes, keepIn, output, signal };
-  const bench = { ...kernels, strategies: strategies ? await climbStrategies(request) : [] };
-  if (strategies) output.say(formatStrategies(bench.strategies));
+  const chosen = strategies ? await chooseSizes(kernels, { ...options, quick }, budget) : null;
+  if (chosen?.because) output.say(`device memory ${chosen.because}`);
+  const rungs = chosen
+    ? await climbStrategies({ index, sizes: chosen.sizes, budget, keepIn, output, signal })
+    : [];
+  if (rungs.length > 0) output.say(formatStrategies(rungs));
+  const bench: GpuBench = {
+    ...{ ...kernels, sameTokens, budget: chosen?.because ?? null, strategies: rungs },
+    skipped: budget.skipped,
+  };
   for (const line of verdicts(bench)) output.say(line);
   output.document(bench);
+  if (sameTokens && sameTokens.numErrors > 0)
+    throw new Error(`the GPU wrote other tokens than the processor in ${sameTokens.numErrors} sequences`);
   return bench;
 }
 
-type KernelBench = Omit<GpuBench, 'strategies'>;
+/** All of it, whatever the card. */
+const mostSeconds = 480;
+
+async function chooseSizes(
+  { link, freeDeviceBytes }: KernelBench,
+  { quick, deviceBytes, sizes, signal }: GpuBenchOptions,
+  budget: TimeBudget,
+): Promise<{ readonly sizes: StrategySizes; readonly because: string }> {
+  if (sizes) return { sizes, because: '' };
+  if (quick) return { sizes: { ...smallSizes, deviceBytes: deviceBytes ?? 16e6 }, because: '' };
+  const linkBytesPerSecond = (link.imported ?? link.staged).toDeviceBytesPerSecond;
+  // Planning and predicting take their time, too.
+  const seconds = 0.7 * budget.leftSeconds;
+  return paperSizes(await measureRoom({ freeDeviceBytes, linkBytesPerSecond, seconds }, signal), deviceBytes);
+}
+
+type KernelBench = Omit<GpuBench, 'strategies' | 'sameTokens' | 'budget' | 'skipped'>;
 
 /** The GPU's memory is given back before anything else runs on it. */
 async function measureKernels({ index, quick, keep, output, signal }: GpuBenchOptions): Promise<KernelBench> {
@@ -94,6 +134,7 @@ async function measureKernels({ index, quick, keep, output, signal }: GpuBenchOp
     output.say(`${device}, ${driver}`);
     const copyBytesPerSecond = await measureCopies(clock, sizes.weightBytes / 2);
     const gapSeconds = await measureGap(clock);
+    const timedGapSeconds = await measureTimedGap(clock);
     output.note('bench: the link');
     const link = await measureLink(index, quick ? 2 ** 21 : 2 ** 29, quick ? 256 : 4096);
     const rungs = await climbLadder(clock, sizes, ({ format, rows, depth, width }) => {
@@ -101,7 +142,17 @@ async function measureKernels({ index, quick, keep, output, signal }: GpuBenchOp
       output.note(`bench: ${rows} rows of ${depth} x ${width} in ${format}`);
     });
     const kind = { device, driver, isCard, isQuick: quick };
-    return { ...kind, sheet, copyBytesPerSecond, gapSeconds, link, rungs };
+    const gaps = { gapSeconds, timedGapSeconds };
+    const { freeBytes, memoryBytes } = clock.facts;
+    return {
+      ...kind,
+      sheet,
+      copyBytesPerSecond,
+      ...gaps,
+      link,
+      rungs,
+      freeDeviceBytes: freeBytes ?? memoryBytes,
+    };
   } finally {
     await clock.close();
   }
@@ -109,14 +160,28 @@ async function measureKernels({ index, quick, keep, output, signal }: GpuBenchOp
 
 async function findPeaks(device: string): Promise<Peaks> {
   const { gpu } = await readParts();
-  // The longest name that fits: `GeForce RTX 4090 Laptop` before `GeForce RTX 4090`.
+  // The longest name that fits: `GeForce RTX 4090 Laptop` before `GeForce RTX 4090`; drivers write `A100-SXM4-80GB`.
+  const letters = (text: string) => text.replace(/[^a-z0-9]+/gi, '').toLowerCase();
+  const words = (name: string) =>
+    name
+      .replace(/(\d) GB/, '$1GB')
+      .split(' ')
+      .map(letters);
   const [part] = Object.values(gpu)
-    .filter(({ name }) => device.includes(name))
+    .filter(({ name }) => words(name).every((word) => letters(device).includes(word)))
     .sort((a, b) => b.name.length - a.name.length);
   return {
     flopsPerSecond: part?.flops ? parseQuantity(part.flops.value, 'FLOP/s') : null,
     memoryBytesPerSecond: part?.memory ? parseQuantity(part.memory.value, 'B/s') : null,
+    source: part?.flops?.source ?? null,
   };
+}
+
+/** What shares are of. */
+function describePeaks({ flopsPerSecond, memoryBytesPerSecond, source }: Peaks): string {
+  if (flopsPerSecond === null || memoryBytesPerSecond === null)
+    return 'no data sheet in experiments/machines/parts/gpus.json has its name: memory is held against copies within it, arithmetic against nothing';
+  return `by its data sheet ${formatFlops(flopsPerSecond)} in bf16 and ${formatRate(memoryBytesPerSecond)} (${source})`;
 }
 
 async function measureCopies(clock: KernelClock, byteLength: number): Promise<number> {
@@ -134,8 +199,21 @@ async function measureGap(clock: KernelClock): Promise<number> {
   return clock.secondsEach(nothing, 200);
 }
 
+/** Of two kinds by turns. */
+async function measureTimedGap(clock: KernelClock): Promise<number> {
+  clock.clear();
+  const [source, target, indices] = [clock.room(4), clock.room(4), clock.room(4)];
+  await clock.fill(indices, 4, new Uint8Array(4));
+  const nothing = [
+    startsFinite({ source, target, rows: 1, width: 1 }),
+    gather({ source, indices, target, rows: 1, width: 1 }, clock.facts),
+  ];
+  await clock.secondsEach(nothing, 1);
+  return clock.secondsEach(nothing, 100);
+}
+
 function sayLadder(bench: KernelBench, output: Output): void {
-  const { sheet, copyBytesPerSecond, gapSeconds, link, rungs } = bench;
+  const { sheet, copyBytesPerSecond, gapSeconds, timedGapSeconds, link, rungs } = bench;
   const share = (rate: number, peak: number | null) => (peak === null ? '-' : formatPercent(rate / peak));
   const columns: Column<Rung>[] = [
     { title: 'weights', align: 'left', text: ({ depth, width, format }) => `${depth} x ${width} ${format}` },
@@ -157,8 +235,10 @@ function sayLadder(bench: KernelBench, output: Output): void {
   ];
   output.say(
     `copy within its memory ${formatRate(copyBytesPerSecond)} (read and written), ` +
-      `${(gapSeconds * 1e6).toFixed(1)} µs from kernel to kernel`,
+      `${(gapSeconds * 1e6).toFixed(1)} µs from kernel to kernel, ` +
+      `${(timedGapSeconds * 1e6).toFixed(1)} µs where a timestamp lies between`,
   );
+  output.say(describePeaks(sheet));
   for (const line of describeLink(link)) output.say(line);
   output.say(formatTable(columns, rungs));
   const wrong = rungs.filter(({ largestError, arithmetic }) => !(largestError <= errorBounds[arithmetic]));

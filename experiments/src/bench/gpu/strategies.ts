@@ -32,42 +32,9 @@ import { specOfRun } from '../../store/index.js';
 import { formatChange, formatPercent, threeDigits } from '../../terminal/format.js';
 import { describeProgress, type Output } from '../../terminal/output.js';
 import { formatTable } from '../../terminal/table.js';
+import { flexgenScript, type StrategySizes } from './sizes.js';
+import type { TimeBudget } from './time-budget.js';
 import { errorOf } from './verdicts.js';
-
-export interface StrategySizes {
-  /** Null: the shipped target as it is. */
-  readonly targetBytes: number | null;
-  readonly deviceBytes: number;
-  /** Prompts that are run, of four workloads. */
-  readonly prompts: number;
-  /** That a prompt is cut to. */
-  readonly promptTokens: number;
-  readonly maxNewTokens: number;
-  /** The first of those that `specoffload profile` makes. */
-  readonly profileRuns: number;
-  /** That the planner may spend. */
-  readonly mostSimulations: number;
-}
-
-/** Of the device's budget. */
-const targetTimes = 4;
-
-/** Of the target: what is run has room for all of it, so that the link binds; a profile has to see the disk, too. */
-const hostShare = 1.25;
-const profiledHostShare = 0.5;
-
-export function strategySizes(isQuick: boolean, deviceBytes: number | null): StrategySizes {
-  if (isQuick)
-    return {
-      ...{ targetBytes: null, deviceBytes: deviceBytes ?? 16e6, prompts: 4 },
-      ...{ promptTokens: 4, maxNewTokens: 4, profileRuns: 3, mostSimulations: 4 },
-    };
-  const bytes = deviceBytes ?? 2e9;
-  return {
-    ...{ targetBytes: targetTimes * bytes, deviceBytes: bytes, prompts: 32 },
-    ...{ promptTokens: 512, maxNewTokens: 32, profileRuns: Number.POSITIVE_INFINITY, mostSimulations: 24 },
-  };
-}
 
 /** What is compared of a run, measured or predicted; shares are of decode. */
 export interface Figures {
@@ -85,12 +52,14 @@ export interface StrategyRung {
   /** That was asked for. */
   readonly policy: PolicyInput;
   readonly measured: Figures;
-  readonly predicted: Figures;
+  /** Null where there was no time for a profile. */
+  readonly predicted: Figures | null;
 }
 
 export interface StrategyRequest {
   readonly index: number;
   readonly sizes: StrategySizes;
+  readonly budget: TimeBudget;
   /** Record store; null: nothing is kept. */
   readonly keepIn: string | null;
   readonly output: Output;
@@ -103,36 +72,29 @@ export function resultsOf(card: string): string {
   return join(defaultResultsDirectory, 'reference', 'gpu', name || 'unnamed');
 }
 
-/** @throws Error when strategies write different tokens */
+/** What does not end in time is left out, the least important last. @throws Error when strategies write different tokens */
 export async function climbStrategies(request: StrategyRequest): Promise<StrategyRung[]> {
-  const { sizes, output, signal } = request;
-  const shared = await openJob(request);
+  const { sizes, budget, output, signal } = request;
+  const shared = await budget.within('models of these sizes', signal, (ending) =>
+    openJob({ ...request, signal: ending }),
+  );
+  if (!shared) return [];
   output.note(`bench: ${describePlan(shared)}`);
-  const machine = await profile(shared, request);
+  const machine = await budget.within('a profile', signal, (ending) =>
+    profile(shared, { ...request, signal: ending }),
+  );
   const own: Omit<Job, 'strategy'> = {
     ...shared,
     workload: { ...shared.workload, prompts: shared.workload.prompts.slice(0, sizes.prompts) },
   };
-  const measured: Measured[] = [];
-  const measureNext = async (name: string, job: Job) => {
-    output.note(`bench: ${name}`);
-    measured.push({ name, job, result: await measure(job, request) });
-  };
-  for (const strategy of ['none', 'serial', 'specoffload', 'flexgen'] as const)
-    await measureNext(strategy, { ...own, strategy });
-  const acceptance = ratesOf(measured[1].result);
-  const { strategy, policy } = await pick(own, machine, acceptance, request);
-  await measureNext('pick', { ...own, strategy, policy });
+  const measured = await measureAll(own, machine, request);
   refuseOtherTokens(measured);
+  if (!machine) return measured.map((run) => toRung(run, null));
+  const acceptance = ratesOf(measured);
   return Promise.all(
-    measured.map(async ({ name, job, result }): Promise<StrategyRung> => {
-      const predicted = await simulateRun({ ...toPrediction(job, machine, acceptance), signal });
-      const { strategy: chosen, policy: asked } = job;
-      return {
-        ...{ name, strategy: chosen, policy: asked },
-        ...{ measured: figuresOf(result), predicted: figuresOf(predicted) },
-      };
-    }),
+    measured.map(async (run) =>
+      toRung(run, await simulateRun({ ...toPrediction(run.job, machine, acceptance), signal })),
+    ),
   );
 }
 
@@ -142,9 +104,59 @@ interface Measured {
   readonly result: RunResult;
 }
 
+async function measureAll(
+  own: Omit<Job, 'strategy'>,
+  machine: MachineModel | null,
+  request: StrategyRequest,
+): Promise<Measured[]> {
+  const { sizes, budget, output, signal } = request;
+  const measured: Measured[] = [];
+  let longestSeconds = 0;
+  const next = async (name: string, strategy: StrategyName, policy: PolicyInput) => {
+    if (!budget.allows(name, longestSeconds)) return;
+    output.note(`bench: ${name}`);
+    const before = budget.leftSeconds;
+    const job = { ...own, strategy, policy };
+    const result = await budget.within(name, signal, (ending) =>
+      measure(job, { ...request, signal: ending }),
+    );
+    longestSeconds = Math.max(longestSeconds, before - budget.leftSeconds);
+    if (result) measured.push({ name, job, result });
+  };
+  const numPrompts = own.workload.prompts.length;
+  await next('none', 'none', {});
+  await next('specoffload', 'specoffload', sizes.specoffload);
+  await next('flexgen', 'flexgen', flexgenScript(numPrompts));
+  const picked =
+    machine &&
+    (await budget.within('the pick', signal, (ending) =>
+      pick(own, machine, ratesOf(measured), { ...request, signal: ending }),
+    ));
+  if (picked) await next('pick', picked.strategy, picked.policy);
+  const { decodeBatch: _, ...speculating } = sizes.specoffload;
+  await next('serial', 'serial', speculating);
+  await next('flexgen, same batch', 'flexgen', {});
+  return measured;
+}
+
+function toRung({ name, job, result }: Measured, predicted: RunOutcome | null): StrategyRung {
+  const { link, device } = result.phases.decode.lanes;
+  const { copy = null, compute = null } = result.deviceUse ?? {};
+  return {
+    ...{ name, strategy: job.strategy, policy: job.policy },
+    measured: {
+      ...figuresOf(result),
+      // By the card's own clock, where it has one.
+      linkBusy: copy?.decode.utilization ?? link.utilization,
+      deviceBusy: compute?.decode.utilization ?? device.utilization,
+    },
+    predicted: predicted && figuresOf(predicted),
+  };
+}
+
 async function openJob({ index, sizes, output, signal }: StrategyRequest): Promise<Omit<Job, 'strategy'>> {
-  const { targetBytes, deviceBytes, prompts: numPrompts, promptTokens, maxNewTokens } = sizes;
-  const pair = await openPairOf(targetBytes, output, signal);
+  const { hostShare, deviceBytes, prompts: numPrompts, promptTokens, maxNewTokens } = sizes;
+  const pair = await openPairOf(sizes, output, signal);
   const { target, tokenizer } = pair;
   const { name, prompts } = await loadMixedWorkload(Math.ceil(Math.max(16, numPrompts) / 4), {
     ...{ size: target.spec.vocabSize, tokenizer },
@@ -160,18 +172,30 @@ async function openJob({ index, sizes, output, signal }: StrategyRequest): Promi
   };
 }
 
-async function openPairOf(bytes: number | null, output: Output, signal: AbortSignal): Promise<OpenPair> {
-  if (bytes === null) return openPair(pairPaths.target, pairPaths.draft);
-  const request = { sourceDirectory: pairPaths.target, cacheDirectory, bytes };
-  return openPair((await prepareTarget(request, output, signal)).directory, pairPaths.draft);
+async function openPairOf(
+  { targetBytes, draftBytes }: StrategySizes,
+  output: Output,
+  signal: AbortSignal,
+): Promise<OpenPair> {
+  const inflated = async (sourceDirectory: string, bytes: number | null) =>
+    bytes === null
+      ? sourceDirectory
+      : ((await prepareTarget({ sourceDirectory, cacheDirectory, bytes }, output, signal))
+          .directory as string);
+  return openPair(await inflated(pairPaths.target, targetBytes), await inflated(pairPaths.draft, draftBytes));
 }
+
+/** So that it sees the disk, too. */
+const profiledHostShare = 0.5;
 
 /** As `specoffload profile` does, with the target that is run, of which a part comes from disk. */
 async function profile(shared: Omit<Job, 'strategy'>, request: StrategyRequest): Promise<MachineModel> {
   const { sizes, output, signal } = request;
   const { target, draft, machine } = shared;
   const settings = { ...machine, hostBytes: Math.ceil(profiledHostShare * target.bytes) };
-  const jobs = profileJobs({ ...shared, machine: settings }).slice(0, sizes.profileRuns);
+  const jobs = profileJobs({ ...shared, machine: settings }).filter(
+    (_, at) => sizes.profileRuns?.includes(at) ?? true,
+  );
   const runs = await followed(output, 'profile', (onProgress) =>
     measureRuns({
       ...{ jobs, signal, onProgress },
@@ -209,15 +233,17 @@ async function followed<Result>(
 }
 
 /** Of the very prompts that are predicted: one rate, so that the planner may ask for any number of candidates. */
-function ratesOf({ acceptance }: RunResult): AcceptanceRates {
-  const counts = acceptance?.byPosition ?? [];
+function ratesOf(measured: readonly Measured[]): AcceptanceRates {
+  const speculating = measured.find(({ result }) => result.acceptance !== null);
+  const counts = speculating?.result.acceptance?.byPosition ?? [];
   const accepted = counts.reduce((sum, count) => sum + count.accepted, 0);
   // Tried: the first of each round, and whatever stands behind an accepted one.
   const tried = counts.reduce(
     (sum, { proposed }, at) => sum + Math.min(proposed, at === 0 ? proposed : counts[at - 1].accepted),
     0,
   );
-  return { kind: 'rates', name: 'of serial', byPosition: [tried === 0 ? 0 : accepted / tried] };
+  const name = `of ${speculating?.name ?? 'nothing'}`;
+  return { kind: 'rates', name, byPosition: [tried === 0 ? 0 : accepted / tried] };
 }
 
 async function pick(
@@ -238,9 +264,11 @@ async function pick(
 }
 
 function refuseOtherTokens([reference, ...others]: readonly Measured[]): void {
+  if (!reference) return;
   for (const { name, result } of others) {
     const { numErrors } = compareSequences(reference.result, result);
-    if (numErrors > 0) throw new Error(`${name} wrote other tokens than none in ${numErrors} sequences`);
+    if (numErrors > 0)
+      throw new Error(`${name} wrote other tokens than ${reference.name} in ${numErrors} sequences`);
   }
 }
 
@@ -261,12 +289,18 @@ export function formatStrategies(rungs: readonly StrategyRung[]): string {
         text: ({ name, strategy }) => (name === strategy ? name : `${name}: ${strategy}`),
       },
       { title: 'tokens/s', text: ({ measured }) => threeDigits(measured.tokensPerSecond) },
-      { title: 'predicted', text: ({ predicted }) => threeDigits(predicted.tokensPerSecond) },
-      { title: 'off by', text: (rung) => formatChange(errorOf(rung)) },
+      {
+        title: 'predicted',
+        text: ({ predicted }) => (predicted ? threeDigits(predicted.tokensPerSecond) : '-'),
+      },
+      { title: 'off by', text: (rung) => (rung.predicted ? formatChange(errorOf(rung)) : '-') },
       { title: 'link busy', text: ({ measured }) => formatPercent(measured.linkBusy) },
-      { title: 'predicted', text: ({ predicted }) => formatPercent(predicted.linkBusy) },
+      { title: 'predicted', text: ({ predicted }) => (predicted ? formatPercent(predicted.linkBusy) : '-') },
       { title: 'device busy', text: ({ measured }) => formatPercent(measured.deviceBusy) },
-      { title: 'predicted', text: ({ predicted }) => formatPercent(predicted.deviceBusy) },
+      {
+        title: 'predicted',
+        text: ({ predicted }) => (predicted ? formatPercent(predicted.deviceBusy) : '-'),
+      },
     ],
     rungs,
   );

@@ -47,7 +47,7 @@ export function addBenchCommand(program: Command, context: CommandContext): void
     )
     .option(
       '--device-memory <size>',
-      "with --gpu: the strategies' budget on it, of which their target is four times (default: 2GB)",
+      "with --gpu: the strategies' budget on it, of which their target is about four times (default: 24GB as in the paper, or what card, memory, disk and eight minutes allow)",
     )
     .option('--keep', 'with --gpu: keep records of the strategies in results/reference/gpu/');
   withCommonOptions(command, 'specoffload bench products').action(runBench);
