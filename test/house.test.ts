@@ -120,6 +120,38 @@ describe.each(Object.entries(houses))('%s', (name, rooms) => {
   });
 });
 
+/** What only devices' own files, and the list of devices, may know; the host lane computes as the processor does, whatever the device. */
+const devicesOwn = {
+  import: /\/machine\/(?:cpu-device|isolated|vulkan)/,
+  word: /['"`](?:isolated|vulkan)['"`:]|\bkind [!=]==? ['"](?:cpu|isolated|vulkan)/,
+};
+
+/** Lines above the device contract that tell one device from another: `engine/src/run/a.ts: import …`. */
+function tellingDevicesApart(sources: readonly Source[]): string[] {
+  return sources
+    .filter(({ path }) => roomOf(path) !== 'machine')
+    .flatMap((source) => [
+      ...importsOf(source)
+        .filter((target) => devicesOwn.import.test(target))
+        .map((target) => `${source.path}: ${target}`),
+      ...source.text
+        .split('\n')
+        .filter((line) => devicesOwn.word.test(line))
+        .map((line) => `${source.path}: ${line.trim()}`),
+    ]);
+}
+
+it('leaves it to the device contract which device computes', () => {
+  expect(tellingDevicesApart(sourcesOf('engine'))).toEqual([]);
+  const telling = (text: string) => tellingDevicesApart([{ path: 'engine/src/run/a.ts', text }]).length;
+  expect(telling("import { x } from '../machine/vulkan-queue.js';")).toBe(1);
+  expect(telling("if (device.kind === 'cpu') return;")).toBe(1);
+  expect(telling("const device = 'vulkan';")).toBe(1);
+  expect(telling("import { x } from '../machine/devices.js';\nif (message.kind === 'native') return;")).toBe(
+    0,
+  );
+});
+
 it('keeps the tests of experiments in folders called after its rooms', () => {
   const folders = readdirSync(join(projectDirectory, 'test/experiments'), { withFileTypes: true })
     .filter((entry) => entry.isDirectory())
