@@ -34,6 +34,7 @@ import { parseNotebook, serializeNotebook } from '../../kernel/dist/notebook/for
 import { parseAssignment, toTypeScript } from '../../kernel/dist/notebook/literal.js';
 import { readConnectionFile } from '../../kernel/dist/wire/connection.js';
 import { createRequest, decodeMessage, encodeMessage } from '../../kernel/dist/wire/message.js';
+import { areWhole, openQuantised, quantisedSamples } from './quantised.mjs';
 import { samples } from './samples.mjs';
 
 const project = fileURLToPath(new URL('../..', import.meta.url));
@@ -59,6 +60,7 @@ export function createParsers(folder) {
   };
   const [configFile, tokenizerFile] = [json('experiments/pair/target/config.json'), samples.tokenizer];
   const safetensorsFile = fileOf('model.safetensors');
+  const quantised = openQuantised(fileOf('quantised.safetensors'));
   const ggufPath = fileOf('model.gguf');
   const shardIndex = fileOf('model.safetensors.index.json');
   const tokenizerPath = fileOf('tokenizer.json');
@@ -261,6 +263,7 @@ export function createParsers(folder) {
             tensor.fileOffset + tensor.byteLength <= byteLength,
         ),
     ),
+    value('quantised weights', quantisedSamples, (input) => quantised(plainJson(input)), areWhole),
     bytes(
       'shard index',
       [
