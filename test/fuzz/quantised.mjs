@@ -45,7 +45,9 @@ function headerOf(tensors) {
   let end = 0;
   const entries = Object.entries(tensors).map(([name, entry]) => {
     const [dtype, shape] = Array.isArray(entry) ? entry : [];
-    const count = Array.isArray(shape) ? shape.reduce((product, size) => product * Number(size), 1) : 0;
+    const count = Array.isArray(shape)
+      ? shape.reduce((product, size) => product * (typeof size === 'number' ? size : 0), 1)
+      : 0;
     const begin = end;
     end += Math.min(mostBytes, Math.max(0, Math.floor(count * (widths[dtype] ?? 0)) || 0));
     return [name, { dtype, shape, data_offsets: [begin, end] }];

@@ -120,7 +120,7 @@ export async function assembleQuantised(
   }));
 }
 
-const scaleDtypes: Readonly<Record<string, ScaleDtype>> = {
+const scaleDtypes: Readonly<Record<string, ScaleDtype | undefined>> = {
   F32: 'f32',
   BF16: 'bf16',
   F16: 'f16',
@@ -142,12 +142,12 @@ async function assemble(
     ? [numbers.shape[1] * blockElements, numbers.shape[0]]
     : scheme.shape(numbers.shape, blockElements);
   const dtype = scaleDtypes[scales.dtype];
-  const isOfCodec = (dtype === 'e8m0') === (usual?.dtype === 'e8m0');
   const isWhole = shape.length >= 2 && shape[shape.length - (isAcross ? 2 : 1)] % blockElements === 0;
   const sizes = usual?.dtype === 'e8m0' || codec === 'fp8' ? [] : (quantisation?.groupSizes ?? []);
   const toGrid = scheme.isTransposed ? transposedGridOf : gridOf;
+  const isOfCodec = dtype && (dtype === 'e8m0') === (usual?.dtype === 'e8m0');
   const grid = isOfCodec && isWhole ? toGrid(shape, scales.shape, sizes) : null;
-  if (!grid) throw unfitting(scales, name, shape);
+  if (!dtype || !grid) throw unfitting(scales, name, shape);
   const { path, fileOffset } = scales;
   const groupOfColumn = groups && (await readGroups(groups, shape, grid)) ? placeOf(groups) : null;
   return {

@@ -53,6 +53,7 @@ export function describeModel(description: ModelDescription): Checkpoint {
     ...{ directory: '', name, spec, tensors, embedding, head, layers, parameters },
     bytes,
     digest: digestOfFormat(digest ?? digestOf(spec, codec), format),
+    ...(format && { format }),
   };
 }
 

@@ -2,6 +2,7 @@
 
 import type { MatrixLayout, PlacedScales, WeightDtype } from '@specoffload/native';
 import type { ModelSpec } from './spec.js';
+import type { TargetFormat } from './target-format.js';
 
 /** One tensor of a checkpoint's files, or a part of one, validated. */
 export interface TensorRef {
@@ -102,6 +103,8 @@ export interface Checkpoint {
   readonly parameters: number;
   /** Bytes of all tensors as stored. */
   readonly bytes: number;
+  /** How matrices are imagined to be stored, where that is another way than their own. */
+  readonly format?: TargetFormat;
   /**
    * sha256, hex, over the configuration, all tensor headers, file sizes and 64 blocks of 4 KiB at even distances
    * through each file: reading 100 GB to name a model would defeat the purpose.

@@ -1,6 +1,6 @@
 /** What an experiment is: a question, points to run, and how often. Pure types; `parse.ts` reads the JSON form. */
 
-import type { DrafterName, Policy, SamplingInput, SamplingRule } from '@specoffload/engine';
+import type { DrafterName, Policy, SamplingInput, SamplingRule, TargetFormat } from '@specoffload/engine';
 import type { CapSetting } from '../inputs/caps.js';
 import type { SettingValue } from '../store/record.js';
 
@@ -31,6 +31,8 @@ export interface RunSettings
   readonly routingSkew: number;
   /** Simulated: what moves at once of a model without weights; by expert is ten times slower to predict. @default ffn */
   readonly unit: 'ffn' | 'expert';
+  /** Simulated: how the target's matrices are imagined to be stored, as `--target-format` takes it. @default as published */
+  readonly targetFormat: TargetFormat;
   /** What a byte of KV cache in device memory counts as, see `Budgets` of the engine. */
   readonly deviceCacheFactor: number;
   readonly draftCacheFactor: number;

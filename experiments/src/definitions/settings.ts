@@ -12,6 +12,7 @@ import {
   samplingFields,
   samplingRules,
   strategyNames,
+  targetFormats,
 } from '@specoffload/engine';
 import { check, is, quote, type Schema, UserError } from '@specoffload/input';
 import { type CapSetting, caps, mostCacheFactor } from '../inputs/caps.js';
@@ -77,6 +78,7 @@ const runSettings = {
   accounting: both(is.oneOf(['useful', 'as-published'])),
   routingSkew: simulated(is.numberFrom(0, 10)),
   unit: simulated(is.oneOf(['ffn', 'expert'])),
+  targetFormat: simulated(is.oneOf(targetFormats)),
   ...capSettings,
   ...samplingSettings,
   samplingRule: measured(is.oneOf(samplingRules)),

@@ -67,6 +67,11 @@ export const columns: readonly RowColumn[] = [
     meaning: 'model, or who else proposes; null where nobody does',
     of: ({ spec, model }) => choicesIn(spec).drafter ?? (model.draft ? 'model' : null),
   },
+  {
+    ...shown('asked', 'spec.targetFormat'),
+    meaning: "how the target's matrices are imagined to be stored; null: as they are published",
+    of: ({ spec }) => choicesIn(spec).targetFormat ?? null,
+  },
   shown('asked', 'machine.name', 'machine'),
   {
     ...shown('asked', 'machine.device'),

@@ -22,6 +22,7 @@ import {
   speculates,
   spellSampling,
   strategyNames,
+  targetFormats,
 } from '@specoffload/engine';
 import { type Checked, is, type Schema } from '@specoffload/input';
 import { type LocalSettings, namedFactors, recordedCaps } from '../inputs/caps.js';
@@ -46,6 +47,11 @@ const choices = {
     orMissing(oneOf(['expert'])),
     '',
     'what moves at once of a model without weights; left out where that is a whole FFN',
+  ),
+  targetFormat: described(
+    orMissing(oneOf(targetFormats)),
+    '',
+    "of a prediction: how the target's matrices are imagined to be stored; left out: as they are published",
   ),
   draws: described(
     orMissing(oneOf(['common'])),
@@ -247,6 +253,7 @@ function choicesOf(job: Job, drafter: Drafter | null): Choices {
   return {
     ...(drafter === null || needsDraft(job.drafter) ? {} : { drafter: drafter.name }),
     ...(movesByExpert ? { unit: 'expert' } : {}),
+    ...(job.target.format ? { targetFormat: job.target.format } : {}),
     ...(job.draws === 'common' ? { draws: 'common' } : {}),
   };
 }

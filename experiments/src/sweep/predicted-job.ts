@@ -34,11 +34,11 @@ const defaults = {
 /** @throws UserError naming what cannot be opened or contradicts another setting. */
 export async function openPredictedJob(given: Settings, shelf: Shelf): Promise<PredictedJob> {
   const settings = { ...defaults, ...given };
-  const { unit, drafter, maxNewTokens, routingSkew = 0, accounting = 'useful' } = settings;
+  const { unit, targetFormat, drafter, maxNewTokens, routingSkew = 0, accounting = 'useful' } = settings;
   const strategy = settings.strategy as StrategyName;
   const policy = withAccounting(strategy, parsePolicy(policyOf(given)), accounting);
   const isSpeculating = speculates(strategy, policy);
-  const target = await shelf.model('target', settings.target, unit);
+  const target = await shelf.model('target', settings.target, unit, targetFormat);
   const hasDraft = isSpeculating && settings.draft !== 'none' && needsDraft(drafter);
   const draft = hasDraft ? await shelf.model('draft', settings.draft, unit) : null;
   const machine = await openVirtualMachine(settings, shelf);

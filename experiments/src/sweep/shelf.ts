@@ -33,9 +33,14 @@ export class Shelf {
   }
 
   /** @param name of the catalogue, `pair`, `pair:2GB`, or a directory with config.json, with weights or without. */
-  model(role: ModelRole, name: string, unit: ModelDescription['unit'] = 'ffn'): Promise<Checkpoint> {
-    return this.#once(`model ${role} ${name} ${unit}`, async () =>
-      openOrDescribeModel(/^pair(:|$)/.test(name) ? await this.directory(role, name) : name, unit),
+  model(
+    role: ModelRole,
+    name: string,
+    unit: ModelDescription['unit'] = 'ffn',
+    format?: ModelDescription['format'],
+  ): Promise<Checkpoint> {
+    return this.#once(`model ${role} ${name} ${unit} ${format}`, async () =>
+      openOrDescribeModel(/^pair(:|$)/.test(name) ? await this.directory(role, name) : name, unit, format),
     );
   }
 

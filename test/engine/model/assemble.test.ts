@@ -87,6 +87,15 @@ describe('quantised safetensors', () => {
     await expect(openCheckpoint(directories[0])).rejects.toThrow(message);
   });
 
+  it('are refused with scales that are no fractions', async () => {
+    const { quantisation, quantise } = quantisedKinds['four bits'];
+    const { directories, stored } = await writePair(root, 'whole-scales', quantisation, quantise);
+    const name = 'model.layers.0.mlp.up_proj.weight_scale';
+    const scales = { ...stored[name], dtype: 'I16' };
+    writeSafetensors(join(directories[0], 'model.safetensors'), { ...stored, [name]: scales });
+    await expect(openCheckpoint(directories[0])).rejects.toThrow(`invalid scales "${name}": I16 [96,4]`);
+  });
+
   it('are refused where groups are of another size than is configured', async () => {
     const { quantisation, quantise } = quantisedKinds.AWQ;
     const { directories } = await writePair(

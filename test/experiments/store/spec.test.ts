@@ -104,6 +104,17 @@ describe('the spec of a run', () => {
 });
 
 describe('the spec of a prediction', () => {
+  it('names the format that matrices are imagined to be stored in, which records show', () => {
+    const stored = specOfPrediction({
+      ...asked,
+      target: describeCatalogModel('mixtral-8x7b', 'ffn', 'q4_k'),
+    });
+    expect(stored).toMatchObject({ targetFormat: 'q4_k' });
+    expect(specOfPrediction(asked)).not.toHaveProperty('targetFormat');
+    const rows = [stored, specOfPrediction(asked)].map((spec) => toRow(buildRecord(fakeRun({ spec }), 0)));
+    expect(rows.map(({ targetFormat }) => targetFormat)).toEqual(['q4_k', null]);
+  });
+
   const target = describeCatalogModel('mixtral-8x7b');
   const asked: Omit<SimulationRequest, 'seed'> = {
     ...{ target, draft: describeCatalogModel('mistral-7b'), machine: workstation, strategy: 'serial' },
