@@ -111,7 +111,9 @@ describe('the spec of a prediction', () => {
     });
     expect(stored).toMatchObject({ targetFormat: 'q4_k' });
     expect(specOfPrediction(asked)).not.toHaveProperty('targetFormat');
-    const rows = [stored, specOfPrediction(asked)].map((spec) => toRow(buildRecord(fakeRun({ spec }), 0)));
+    const rows = [{ ...spec, targetFormat: 'q4_k' as const }, spec].map((one) =>
+      toRow(buildRecord(fakeRun({ spec: one }), 0)),
+    );
     expect(rows.map(({ targetFormat }) => targetFormat)).toEqual(['q4_k', null]);
   });
 
