@@ -41,7 +41,7 @@ it('serve runs of other models, policies, caps and cores', async () => {
   await run('mixtral', {
     machine: { ...machine, caps: { linkBytesPerSecond: 1e8 }, hostCores: 2, deviceCores: 2 },
   });
-  await run('mixtral', { machine: { ...machine, caps: { hostFlopsPerSecond: 1e12 } } });
+  await run('mixtral', { machine: { ...machine, prefillCores: 2, caps: { hostFlopsPerSecond: 1e12 } } });
   await run('mixtral', { device: { kind: 'isolated' } });
   await run('mixtral');
   expect(await idsOfWaiting()).toEqual(ids);

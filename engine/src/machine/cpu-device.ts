@@ -23,16 +23,17 @@ interface CpuQueueData {
   /** Null for a queue that only transfers. */
   readonly models: DeviceModels | null;
   readonly threads: number;
+  readonly prefillThreads: number | undefined;
 }
 
 export const cpuDriver: DeviceDriver = {
   formats: localFormats,
   open: async (options) => new CpuDevice(options),
   connect: (handle) => {
-    const { core: kind, device, host, models, threads } = handle.data as CpuQueueData;
+    const { core: kind, device, host, models, threads, prefillThreads } = handle.data as CpuQueueData;
     const core = loadNativeCore(kind);
     return CpuQueue.create({
-      ...{ core, models, threads },
+      ...{ core, models, threads, prefillThreads },
       device: PoolMemory.open(core, device),
       host: PoolMemory.open(core, host),
     });
@@ -53,9 +54,9 @@ class CpuDevice implements Device {
   }
 
   handOver(queue: QueueName): QueueHandle {
-    const { core, host, models, threads } = this.#options;
+    const { core, host, models, threads, prefillThreads } = this.#options;
     const data: CpuQueueData = {
-      ...{ core: core.kind, device: this.#memory.handles, host, threads },
+      ...{ core: core.kind, device: this.#memory.handles, host, threads, prefillThreads },
       models: queue === 'compute' ? models : null,
     };
     return { kind: 'cpu', data, transfer: [] };

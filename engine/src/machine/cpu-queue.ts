@@ -2,6 +2,7 @@
 
 import { type AttentionShape, codecs, f32, type NativeCore } from '@specoffload/native';
 import { type AttentionSpec, keyWidth, type ModelSpec, queryWidth } from '../model/spec.js';
+import type { PhaseName } from '../trace/types.js';
 import { nowSeconds } from './clock.js';
 import { CpuProducts } from './cpu-products.js';
 import { gatherRows, maximaOf, scaleValues, scatterAddRows, startsFinite } from './cpu-rows.js';
@@ -31,6 +32,8 @@ export interface CpuQueueOptions {
   readonly models: DeviceModels | null;
   /** Threads of one matrix product, and of attention. */
   readonly threads: number;
+  /** The same while prompts are read. @default threads */
+  readonly prefillThreads?: number | undefined;
 }
 
 export class CpuQueue implements DeviceQueue {
@@ -38,21 +41,32 @@ export class CpuQueue implements DeviceQueue {
   readonly #options: CpuQueueOptions;
   readonly #device: PoolMemory;
   readonly #host: PoolMemory;
-  readonly #products: CpuProducts | null;
+  /** By number of threads; of a queue that only transfers, none. */
+  readonly #products: ReadonlyMap<number, CpuProducts>;
+  #threads: number;
   /** The latest submission; the next begins behind it. */
   #last: Promise<unknown> = Promise.resolve();
 
-  private constructor(options: CpuQueueOptions, products: CpuProducts | null) {
+  private constructor(options: CpuQueueOptions, products: ReadonlyMap<number, CpuProducts>) {
     this.#options = options;
     this.#device = options.device;
     this.#host = options.host;
     this.#products = products;
+    this.#threads = options.threads;
   }
 
   static async create(options: CpuQueueOptions): Promise<CpuQueue> {
-    const { core, device: memory, models, threads } = options;
-    const products = models && (await CpuProducts.create({ core, memory, models, threads }));
+    const { core, device: memory, models, threads, prefillThreads = threads } = options;
+    const products = new Map<number, CpuProducts>();
+    if (models)
+      for (const count of new Set([threads, prefillThreads]))
+        products.set(count, await CpuProducts.create({ core, memory, models, threads: count }));
     return new CpuQueue(options, products);
+  }
+
+  enter(phase: PhaseName): void {
+    const { threads, prefillThreads = threads } = this.#options;
+    this.#threads = phase === 'prefill' ? prefillThreads : threads;
   }
 
   submit(commands: readonly Command[]): Promise<Completion> {
@@ -65,7 +79,7 @@ export class CpuQueue implements DeviceQueue {
   async prepare(): Promise<void> {}
 
   async close(): Promise<void> {
-    await this.#products?.close();
+    for (const products of this.#products.values()) await products.close();
     this.#device.release();
     this.#host.release();
   }
@@ -87,8 +101,7 @@ export class CpuQueue implements DeviceQueue {
       case 'mix':
       case 'feed-forward':
       case 'logits':
-        if (this.#products) return this.#products.run(command);
-        throw new Error(`a queue that only transfers cannot ${command.kind}`);
+        return this.#productsNow(command.kind).run(command);
       case 'read':
       case 'argmax':
       case 'starts-finite':
@@ -98,6 +111,12 @@ export class CpuQueue implements DeviceQueue {
         this.#move(command);
         return null;
     }
+  }
+
+  #productsNow(kind: Command['kind']): CpuProducts {
+    const products = this.#products.get(this.#threads);
+    if (products) return products;
+    throw new Error(`a queue that only transfers cannot ${kind}`);
   }
 
   #answer(command: QuestionCommand, { values, maxima, areFinite }: Answers): void {
@@ -195,7 +214,7 @@ export class CpuQueue implements DeviceQueue {
       ropeCos: this.#device.floats(call.ropeCos, tableLength),
       ropeSin: this.#device.floats(call.ropeSin, tableLength),
       sinks: call.sinks && vectorOf(this.#device, call.sinks, attention.numHeads),
-      threads: this.#options.threads,
+      threads: this.#threads,
     });
   }
 

@@ -9,6 +9,7 @@ import type { ArenaHandle, MatrixLayout, NativeCore, PowerMeter, WeightDtype } f
 import type { ModelSpec } from '../model/spec.js';
 import type { TokenShares } from '../speculate/draw-token.js';
 import type { RowDraws } from '../speculate/row-draws.js';
+import type { PhaseName } from '../trace/types.js';
 import type { Arithmetic } from './arithmetic.js';
 import type { DeviceTrials } from './device-trials.js';
 import type {
@@ -275,6 +276,8 @@ export interface DeviceQueue {
    * where it does not tell the time. @default it has no clock
    */
   takeWork?(): Float64Array | null;
+  /** What is submitted from now on belongs to this phase. @default phases are alike to it */
+  enter?(phase: PhaseName): void;
   /** Lets go of all memory; everything submitted is done, and nothing follows. */
   close(): Promise<void>;
 }
@@ -325,6 +328,8 @@ export interface DeviceOptions {
   readonly models: DeviceModels;
   /** Cores it may compute on, where those are the processor's. */
   readonly threads: number;
+  /** The same while prompts are read. @default threads */
+  readonly prefillThreads?: number;
   /** Of a device that behaves differently each time, to make it behave the same. */
   readonly seed: number;
   /** Which of several of its kind. */
@@ -341,9 +346,4 @@ export interface DeviceDriver {
   open(options: DeviceOptions): Promise<Device>;
   /** In the thread that submits. */
   connect(handle: QueueHandle): Promise<DeviceQueue>;
-}
-
-/** One stretch: `count` values in a row. */
-export function stretch(count: number): Float64Array {
-  return Float64Array.of(0, 0, count);
 }

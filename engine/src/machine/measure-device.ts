@@ -4,10 +4,11 @@ import { codecs, f32, loadNativeCore } from '@specoffload/native';
 import { parseModelSpec } from '../model/config.js';
 import type { ModelSpec } from '../model/spec.js';
 import { nowSeconds } from './clock.js';
-import { type Command, type Completion, type DeviceFacts, type DeviceQueue, stretch } from './device.js';
+import type { Command, Completion, DeviceFacts, DeviceQueue } from './device.js';
 import { connectQueue, type DeviceChoice, formatsOf, openDevice } from './devices.js';
 import { dtypeOnDevice } from './formats.js';
 import { PoolLayout, PoolMemory } from './pool.js';
+import { stretch } from './stretches.js';
 
 export interface DeviceRates {
   /** Weights as stored in bf16, in whatever way they cross. */

@@ -14,6 +14,7 @@ import type { Region } from '../machine/pool.js';
 import type { ModelSpec } from '../model/spec.js';
 import type { ModelPlacement } from '../schedule/memory-plan.js';
 import type { WorkerOp } from '../schedule/ops.js';
+import type { PhaseName } from '../trace/types.js';
 import type { NotFinitePlace } from './not-finite.js';
 import type { LayerKind } from './rehearsal.js';
 
@@ -58,6 +59,7 @@ export type WorkerModel = Pick<
 export interface WorkerRequest {
   readonly id: number;
   readonly op: WorkerOp;
+  readonly phase: PhaseName;
   /**
    * Since when the op could have been on its way, on the clock of process.hrtime: a paced lane loses no time to
    * the messages in between, nor to being late.

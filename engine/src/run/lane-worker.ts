@@ -12,6 +12,7 @@ import type { DeviceQueue } from '../machine/device.js';
 import { connectQueue } from '../machine/devices.js';
 import { PoolMemory } from '../machine/pool.js';
 import type { WorkerOp } from '../schedule/ops.js';
+import type { PhaseName } from '../trace/types.js';
 import { createDeviceLane } from './device-lane.js';
 import { createHostLane, createPacedHost } from './host-lane.js';
 import type { Execute } from './lane.js';
@@ -37,7 +38,8 @@ async function openLane(data: LaneWorkerData, send: Send): Promise<OpenLane> {
     case 'device': {
       const queue = await connect(data);
       const execute = await createDeviceLane(data, queue);
-      return { push: openQueue(execute, withWork(queue, send), queue.depth), close: () => queue.close() };
+      const push = openQueue(execute, withWork(queue, send), queue.depth, (phase) => queue.enter?.(phase));
+      return { push, close: () => queue.close() };
     }
     case 'link': {
       const queue = await connect(data);
@@ -68,9 +70,15 @@ function withWork(queue: DeviceQueue, send: Send): Send {
 }
 
 /** Ops in their order, as fast as it goes. */
-function openQueue(execute: Execute, send: Send, depth: number): Push {
-  const serve = async ({ id, op }: WorkerRequest, giveWay: GiveWay) => {
+function openQueue(
+  execute: Execute,
+  send: Send,
+  depth: number,
+  enter: (phase: PhaseName) => void = () => {},
+): Push {
+  const serve = async ({ id, op, phase }: WorkerRequest, giveWay: GiveWay) => {
     try {
+      enter(phase);
       send({ id, ...(await execute(op, giveWay)) });
     } catch (error) {
       send(failureOf(id, error));

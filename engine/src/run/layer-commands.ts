@@ -1,7 +1,8 @@
 /** A layer's work as commands on the frames of a placement. */
 
-import { type AttentionWeights, type Command, type ExpertWeights, stretch } from '../machine/device.js';
+import type { AttentionWeights, Command, ExpertWeights } from '../machine/device.js';
 import type { Region } from '../machine/pool.js';
+import { stretch } from '../machine/stretches.js';
 import type { DeviceAttentionOp, ExpertRows } from '../schedule/ops.js';
 import type { WorkerModel } from './lane-protocol.js';
 import { inChunks } from './routing.js';

@@ -4,13 +4,8 @@
  */
 
 import { f32 } from '@specoffload/native';
-import {
-  type AttentionWeights,
-  type Command,
-  type DeviceQueue,
-  type ExpertWeights,
-  stretch,
-} from '../machine/device.js';
+import type { AttentionWeights, Command, DeviceQueue, ExpertWeights } from '../machine/device.js';
+import { stretch } from '../machine/stretches.js';
 import { keyWidth, queryWidth } from '../model/spec.js';
 import { headChunkRows } from '../schedule/memory-plan.js';
 import type {

@@ -83,6 +83,7 @@ export class LocalMachine implements Machine {
         draft: plan.draft?.checkpoint.spec ?? null,
       },
       threads: settings.deviceCores ?? 1,
+      ...(settings.prefillCores === undefined ? {} : { prefillThreads: settings.prefillCores }),
     });
     const machine = new LocalMachine(
       core,
@@ -152,7 +153,7 @@ export class LocalMachine implements Machine {
     const readyAt = this.#originSeconds + readySeconds;
     this.#workers
       .get(task.lane as WorkerLane)
-      ?.postMessage({ id: task.id, op, readySeconds: readyAt } satisfies WorkerRequest);
+      ?.postMessage({ id: task.id, op, phase: task.phase, readySeconds: readyAt } satisfies WorkerRequest);
   }
 
   /** Ends the lanes and gives the memory back. */

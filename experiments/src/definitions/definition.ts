@@ -43,6 +43,8 @@ export interface RunSettings
   /** Measured, where tokens are drawn: what becomes of candidates. @default coupled */
   readonly samplingRule: SamplingRule;
   readonly deviceCores: number;
+  /** While prompts are read. @default deviceCores */
+  readonly prefillCores: number;
   readonly hostCores: number;
   readonly readsInFlight: number;
 }

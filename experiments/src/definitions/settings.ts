@@ -87,6 +87,7 @@ const runSettings = {
   planned: measured(is.oneOf(['with draft', 'without draft'])),
   device: measured(readBy((kind) => parseDevice(String(kind)))),
   deviceCores: measured(is.wholeFrom(1, 1024)),
+  prefillCores: measured(is.wholeFrom(1, 1024)),
   hostCores: measured(is.wholeFrom(1, 1024)),
   readsInFlight: measured(is.wholeFrom(1, 64)),
 } satisfies Readonly<Record<keyof RunSettings, Setting>>;

@@ -201,6 +201,7 @@ export function localSettings(given: MachineSettings & { readonly device?: strin
       native: 'auto',
     },
     ...{ deviceCacheFactor: 1, draftCacheFactor: 1 },
+    prefillCores: given.deviceCores ?? 1,
     ...given,
     caps: { ...noCaps, ...given.caps },
   };
@@ -215,6 +216,14 @@ export function namedFactors({ deviceCacheFactor = 1, draftCacheFactor = 1 }: Bu
     ...(deviceCacheFactor === 1 ? {} : { deviceCacheFactor }),
     ...(draftCacheFactor === 1 ? {} : { draftCacheFactor }),
   };
+}
+
+/** Where prompts have another share of the cores than what follows. */
+export function namedPrefillCores({
+  deviceCores,
+  prefillCores,
+}: Pick<LocalSettings, 'deviceCores' | 'prefillCores'>): { readonly prefillCores?: number } {
+  return prefillCores === deviceCores ? {} : { prefillCores };
 }
 
 function slower(rate: number, cap: number | null): number {

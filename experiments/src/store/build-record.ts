@@ -11,7 +11,7 @@ import {
   type SimulationResult,
   usesDraft,
 } from '@specoffload/engine';
-import { type LocalSettings, namedFactors, recordedCaps } from '../inputs/caps.js';
+import { type LocalSettings, namedFactors, namedPrefillCores, recordedCaps } from '../inputs/caps.js';
 import { namedDevice } from '../inputs/devices.js';
 import { digestOf, type Json } from './canonical.js';
 import {
@@ -170,7 +170,7 @@ function toMachineRecord(machine: LocalSettings, core: 'native' | 'twin'): Machi
     name: 'local',
     ...namedDevice(machine),
     lanes: {
-      device: { cores: machine.deviceCores },
+      device: { cores: machine.deviceCores, ...namedPrefillCores(machine) },
       host: { cores: machine.hostCores },
       disk: { readsInFlight: machine.readsInFlight },
     },

@@ -77,7 +77,10 @@ const machineRecord = fields({
     'kind of device that computed; left out: cpu, and in predictions, whose machine says it in numbers',
   ),
   lanes: fields({
-    device: fields({ cores: count }),
+    device: fields({
+      cores: count,
+      prefillCores: described(orMissing(count), '', 'while prompts are read; left out: the same'),
+    }),
     host: fields({ cores: count }),
     disk: fields({ readsInFlight: count }),
   }),

@@ -25,7 +25,7 @@ import {
   targetFormats,
 } from '@specoffload/engine';
 import { type Checked, is, type Schema } from '@specoffload/input';
-import { type LocalSettings, namedFactors, recordedCaps } from '../inputs/caps.js';
+import { type LocalSettings, namedFactors, namedPrefillCores, recordedCaps } from '../inputs/caps.js';
 import { namedDevice } from '../inputs/devices.js';
 import { digestOf, digestOnce, type Json } from './canonical.js';
 import { count, digest, setting } from './words.js';
@@ -270,12 +270,14 @@ function identify({
   deviceCacheFactor,
   draftCacheFactor,
   device,
+  prefillCores,
   ...others
 }: LocalSettings): MeasuredSpec['machine'] {
   return {
     ...others,
     ...namedFactors({ ...others, deviceCacheFactor, draftCacheFactor }),
     ...namedDevice({ device }),
+    ...namedPrefillCores({ ...others, prefillCores }),
     ...Object.fromEntries(Object.entries(recordedCaps(caps)).map(([name, rate]) => [`${name}Cap`, rate])),
   };
 }

@@ -108,13 +108,14 @@ function toMachineSettings(
       Pick<Settings, 'deviceMemory' | 'hostMemory' | 'device' | 'deviceCores' | 'hostCores' | 'readsInFlight'>
     >,
 ): LocalSettings {
-  const { device, deviceCores, hostCores, readsInFlight } = settings;
+  const { device, deviceCores, prefillCores = deviceCores, hostCores, readsInFlight } = settings;
   assertCores('deviceCores', deviceCores);
+  assertCores('prefillCores', prefillCores);
   assertCores('hostCores', hostCores);
   return {
     deviceBytes: toBytes('deviceMemory', settings.deviceMemory),
     hostBytes: toBytes('hostMemory', settings.hostMemory),
-    ...{ device, deviceCores, hostCores, readsInFlight, native: 'auto' },
+    ...{ device, deviceCores, prefillCores, hostCores, readsInFlight, native: 'auto' },
     caps: readCaps<string | number>(settings, toCap),
     deviceCacheFactor: settings.deviceCacheFactor ?? 1,
     draftCacheFactor: settings.draftCacheFactor ?? 1,

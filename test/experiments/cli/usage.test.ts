@@ -22,6 +22,7 @@ const wrong: readonly (readonly [args: string, message: string])[] = [
   ['run --new-tokens 0', 'invalid --new-tokens: 0; expected a whole number from 1 to 1048576'],
   ['run --new-tokens=-1', 'invalid --new-tokens: -1'],
   ['run --device-cores 1.5', 'invalid --device-cores: 1.5'],
+  ['run --prefill-cores 9999', 'invalid --prefill-cores: 9999; this machine has'],
   ['run --device-cores 9999', 'invalid --device-cores: 9999; this machine has'],
   ['run --plan --host-cores 9999', 'invalid --host-cores: 9999; this machine has'],
   ['profile --device-cores 9999', 'invalid --device-cores: 9999; this machine has'],

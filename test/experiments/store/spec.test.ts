@@ -35,6 +35,9 @@ describe('the spec of a run', () => {
       machine: expect.objectContaining({ deviceBytes: 5e8, deviceCores: 1, linkBytesPerSecondCap: null }),
     });
     expect(Object.keys(spec.machine)).not.toContain('hostCacheBytesPerSecondCap');
+    expect(Object.keys(spec.machine)).not.toContain('prefillCores');
+    const other = specOfRun({ ...run, machine: { ...fakeMachine, prefillCores: 2 } });
+    expect(other).toEqual({ ...spec, machine: { ...spec.machine, prefillCores: 2 } });
   });
 
   it('names a drafter that is no draft model, where anything is proposed, and the draft model only where it proposes', () => {

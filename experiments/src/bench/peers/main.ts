@@ -83,8 +83,12 @@ async function openJob(output: Output, signal: AbortSignal): Promise<Job> {
   return {
     ...{ ...pair, strategy: 'serial', policy: {}, maxNewTokens: newTokens, stopAtEos: false },
     workload: { name, prompts: long.map((prompt) => prompt.slice(0, promptTokens)) },
-    machine: localSettings({ deviceBytes: budget, hostBytes: budget }),
+    machine: localSettings({ deviceBytes: budget, hostBytes: budget, prefillCores: numCores() }),
   };
+}
+
+function numCores(): number {
+  return loadNativeCore().probe().allowedCores.length;
 }
 
 interface Program {
@@ -105,7 +109,7 @@ async function findPrograms(
     ...{
       modulePath: nodeLlamaCpp,
       model: target.directory,
-      threads: loadNativeCore().probe().allowedCores.length,
+      threads: numCores(),
     },
   };
   const programs: Program[] = [];

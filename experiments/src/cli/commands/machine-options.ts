@@ -21,6 +21,7 @@ export interface MachineOptions extends DeviceOptions, Partial<Readonly<Record<C
   readonly deviceMemory: string;
   readonly hostMemory: string;
   readonly deviceCores: number;
+  readonly prefillCores?: number;
   readonly hostCores: number;
   readonly readsInFlight: number;
   readonly deviceCacheFactor?: string;
@@ -40,6 +41,11 @@ export function addMachineOptions(command: Command): Command {
       "threads of the device lane's arithmetic",
       wholeNumber('--device-cores', 1, mostCores),
       1,
+    )
+    .option(
+      '--prefill-cores <n>',
+      'the same while prompts are read (default: as many)',
+      wholeNumber('--prefill-cores', 1, mostCores),
     )
     .option(
       '--host-cores <n>',
@@ -73,12 +79,14 @@ export function addMachineOptions(command: Command): Command {
 export function toMachineSettings(options: MachineOptions): LocalSettings {
   asUsage(() => {
     assertCores('--device-cores', options.deviceCores);
+    assertCores('--prefill-cores', options.prefillCores ?? 1);
     assertCores('--host-cores', options.hostCores);
   });
   return {
     deviceBytes: parseBytes('--device-memory', options.deviceMemory),
     hostBytes: parseBytes('--host-memory', options.hostMemory),
     deviceCores: options.deviceCores,
+    prefillCores: options.prefillCores ?? options.deviceCores,
     hostCores: options.hostCores,
     readsInFlight: options.readsInFlight,
     caps: readCaps<string>(options, (setting, unit, rate) => parseRate[unit](flagOf(setting), rate)),
