@@ -24,8 +24,18 @@ import {
 import type { OpenPolicy } from './policy.js';
 import { projectsOnHost } from './resident-layers.js';
 
+/** Of every model once: the planner lays pools out thousands of times. */
+function oncePerModel<T>(compute: (spec: ModelSpec) => T): (spec: ModelSpec) => T {
+  const known = new WeakMap<ModelSpec, T>();
+  return (spec) => {
+    const value = known.get(spec) ?? compute(spec);
+    known.set(spec, value);
+    return value;
+  };
+}
+
 /** The widest of what a model's layers have on the way. */
-function widestOf({ layers }: ModelSpec) {
+const widestOf = oncePerModel(({ layers }) => {
   const widest = (width: (layer: LayerSpec) => number) => largest(layers.map(width));
   return {
     queries: widest(({ attention }) => queryWidth(attention)),
@@ -33,7 +43,7 @@ function widestOf({ layers }: ModelSpec) {
     experts: widest(({ ffn }) => ffn.numExperts),
     ffn: widest(({ ffn }) => ffn.width),
   };
-}
+});
 
 /**
  * The provider allocates the products inside an FFN itself: gate, its sigmoid, and up, each (row, ffn). Where both are
@@ -160,15 +170,19 @@ export function placeHostSinks(
   );
 }
 
+/** Of each layer the first that rotates as it does. */
+const firstAlike = oncePerModel(({ layers }) => {
+  const keys = layers.map(({ attention: { headDim, rope } }) => JSON.stringify([headDim, rope]));
+  return keys.map((key) => keys.indexOf(key));
+});
+
 /** Tables by layer; layers that rotate alike share them. */
-export function placeRope({ layers }: ModelSpec, numPositions: number, pool: Pool): RopeRegions[] {
-  const placed = new Map<string, RopeRegions>();
-  return layers.map(({ attention: { headDim, rope } }) => {
-    const key = JSON.stringify([headDim, rope]);
-    const bytes = f32.bytes(numPositions * (headDim / 2));
+export function placeRope(spec: ModelSpec, numPositions: number, pool: Pool): RopeRegions[] {
+  const placed: RopeRegions[] = [];
+  for (const [layer, first] of firstAlike(spec).entries()) {
+    const bytes = f32.bytes(numPositions * (spec.layers[layer].attention.headDim / 2));
     const place = () => pool.place('rotation tables', bytes);
-    const regions = placed.get(key) ?? { cos: place(), sin: place() };
-    placed.set(key, regions);
-    return regions;
-  });
+    placed.push(first < layer ? placed[first] : { cos: place(), sin: place() });
+  }
+  return placed;
 }
