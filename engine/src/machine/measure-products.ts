@@ -1,6 +1,7 @@
 /** The processor's products with weights as stored beside onnxruntime's with the same in fp32, by turns. */
 
 import { codecs, f32, loadNativeCore, type WeightDtype } from '@specoffload/native';
+import { largest, smallest } from '../extremes.js';
 import { CpuProducts } from './cpu-products.js';
 import { productOf } from './measure-device.js';
 import { PoolLayout, PoolMemory } from './pool.js';
@@ -30,7 +31,7 @@ export async function measureProducts(sizes: ProductSizes): Promise<MeasuredProd
   const { dtypes, rows, depth, width, threads } = sizes;
   const core = loadNativeCore();
   const layout = new PoolLayout('device');
-  const mostRows = Math.max(...rows);
+  const mostRows = largest(rows);
   const place = (byteLength: number) => layout.place('products', byteLength).byteOffset;
   const [x, out, norm] = [
     place(f32.bytes(mostRows * depth)),
@@ -89,8 +90,8 @@ async function compare(
   const ratios = rounds.map(({ stored, fp32 }) => fp32 / stored).sort((a, b) => a - b);
   return {
     ...{ dtype, rows, ratio: ratios[ratios.length >> 1] },
-    flopsPerSecond: flops / Math.min(...rounds.map(({ stored }) => stored)),
-    fp32FlopsPerSecond: flops / Math.min(...rounds.map(({ fp32 }) => fp32)),
+    flopsPerSecond: flops / smallest(rounds.map(({ stored }) => stored)),
+    fp32FlopsPerSecond: flops / smallest(rounds.map(({ fp32 }) => fp32)),
   };
 }
 

@@ -1,6 +1,7 @@
 /** A conversation on this machine: lanes, resident weights and both models' KV caches last from one turn to the next. */
 
 import { UserError } from '@specoffload/input';
+import { smallest } from '../extremes.js';
 import { formatsOf } from '../machine/devices.js';
 import { rotatesAlike } from '../model/rope.js';
 import type { OpenPolicy } from '../schedule/policy.js';
@@ -150,7 +151,7 @@ export class Talk {
     const positions = [target, drafter?.checkpoint].map(
       (model) => model?.spec.maxPositions ?? Number.POSITIVE_INFINITY,
     );
-    const wished = Math.min(2 * needed, Math.min(...positions) - maxNewTokens + newTokens);
+    const wished = Math.min(2 * needed, smallest(positions) - maxNewTokens + newTokens);
     if (wished > needed && this.#rotatesAlike(needed, wished))
       try {
         const request = { ...this.#request, promptLengths: [wished - newTokens] };

@@ -1,6 +1,6 @@
 /** How fast the processor multiplies weights as stored, beside onnxruntime with the same in fp32, and how fast it decodes them. */
 
-import { type MeasuredProduct, measureProducts } from '@specoffload/engine';
+import { largest, type MeasuredProduct, measureProducts, smallest } from '@specoffload/engine';
 import { loadNativeCore, type WeightDtype } from '@specoffload/native';
 import { formatFlops } from '../terminal/format.js';
 import { formatTable } from '../terminal/table.js';
@@ -48,8 +48,7 @@ function sayProducts(
         { title: 'rows', text: String },
         {
           title: 'onnxruntime',
-          text: (count) =>
-            formatFlops(Math.max(...dtypes.map((dtype) => of(dtype, count).fp32FlopsPerSecond))),
+          text: (count) => formatFlops(largest(dtypes.map((dtype) => of(dtype, count).fp32FlopsPerSecond))),
         },
         ...dtypes.map((dtype) => ({
           title: dtype,
@@ -63,9 +62,9 @@ function sayProducts(
 
 export function verdicts(products: readonly MeasuredProduct[], decoding: readonly DecodingRate[]): string[] {
   const many = products.filter((product) => product.rows >= manyRows);
-  const least = Math.min(...many.map(({ ratio }) => ratio));
+  const least = smallest(many.map(({ ratio }) => ratio));
   const rates = decoding.filter(({ dtype }) => wantedDecoding.dtypes.includes(dtype));
-  const slowest = Math.min(...rates.map(({ storedBytesPerSecond }) => storedBytesPerSecond));
+  const slowest = smallest(rates.map(({ storedBytesPerSecond }) => storedBytesPerSecond));
   const judge = (reached: number, wanted: number) => (reached >= wanted ? 'reached' : 'not reached');
   return [
     `${judge(least, wantedRatio)}: ${manyRows} rows and more, at least ${least.toFixed(2)} times onnxruntime's fp32, wanted ${wantedRatio}`,

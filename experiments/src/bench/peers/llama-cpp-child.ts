@@ -1,6 +1,7 @@
 /** A process that writes with llama.cpp: `llama-cpp-child.js REQUEST`, a JSON file's path; prints one line of JSON. */
 
 import { readFileSync } from 'node:fs';
+import { largest } from '@specoffload/engine';
 import type { PeerRequest, PeerTimes } from './peer.js';
 
 /** What of node-llama-cpp is used. */
@@ -27,7 +28,7 @@ const loaded = await llama.loadModel({ modelPath: model });
 const promptTokens = prompts.reduce((sum, prompt) => sum + prompt.length, 0);
 const context = await loaded.createContext({
   ...{ sequences: prompts.length, threads, batchSize: promptTokens },
-  contextSize: Math.max(...prompts.map((prompt) => prompt.length)) + newTokens,
+  contextSize: largest(prompts.map((prompt) => prompt.length)) + newTokens,
 });
 const sequences = prompts.map(() => context.getSequence());
 
@@ -46,7 +47,7 @@ const written = await Promise.all(
   }),
 );
 const end = performance.now();
-const prefilled = Math.max(...firsts);
+const prefilled = largest(firsts);
 const times: PeerTimes = {
   prefillSeconds: (prefilled - start) / 1000,
   decodeSeconds: (end - prefilled) / 1000,
