@@ -183,6 +183,7 @@ export {
 
 export * as figures from './figures/index.js';
 export { cellOutput, runState, runsState, storeOf, sweepState } from './notebook-support/cell-output.js';
+export { type BusyDevice, measuredDevices } from './notebook-support/measured-devices.js';
 export { describeDecode, joinWords } from './notebook-support/sentences.js';
 export {
   formatBytes,

@@ -2,6 +2,7 @@ export { type AcceptanceSeries, acceptanceByPosition } from './acceptance-by-pos
 export { type DeviceTime, deviceTime } from './device-time.js';
 export { type ExpectedTokensOptions, expectedTokensCurves } from './expected-tokens.js';
 export { type HeatMapOptions, heatMap } from './heat-map.js';
+export { type KernelTime, kernelTime } from './kernel-time.js';
 export { type LaneTimelineOptions, laneTimeline } from './lane-timeline.js';
 export { type LaneShares, laneUtilisation } from './lane-utilisation.js';
 export { memoryOverTime, type PoolSeries } from './memory-over-time.js';

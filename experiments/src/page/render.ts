@@ -7,6 +7,7 @@ import { plural } from '../terminal/format.js';
 import { type Chart, metricCharts, ratioCharts } from './charts.js';
 import { pageScript } from './client.js';
 import { countKinds, provenanceFacts } from './provenance.js';
+import { queueCharts } from './queue-charts.js';
 import { acceptanceCharts, laneCharts, predictionCharts } from './run-charts.js';
 import { pageStyle } from './style.js';
 import type { Subject } from './subject.js';
@@ -36,6 +37,7 @@ export async function renderPage(
     ...predictionCharts(subject),
     ...acceptanceCharts(subject),
     ...laneCharts(subject),
+    ...queueCharts(subject),
     ...traces.charts,
   ];
   const traceNote =

@@ -263,6 +263,19 @@ describe('deviceTime', () => {
   });
 });
 
+it('kernelTime stacks what a queue did by kind, and leaves idle time blank', () => {
+  const runs = [
+    { name: 'none', shares: { matmul: 0.5, norm: 0.1 } },
+    { name: 'serial', shares: { matmul: 0.6, attention: 0.2 } },
+  ];
+  const traces = tracesOf(figures.kernelTime(runs));
+  expect(traces.map(({ name, x }) => [name, x])).toEqual([
+    ['matmul', [0.5, 0.6]],
+    ['norm', [0.1, 0]],
+    ['attention', [0, 0.2]],
+  ]);
+});
+
 it('predictedVsMeasured says how wrong it is', () => {
   const pairs = [
     { series: 'serial', name: 'a', predicted: 11, measured: 10 },

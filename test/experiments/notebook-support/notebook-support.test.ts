@@ -1,13 +1,20 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { PhaseReport } from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
 import {
   describeDecode,
   joinWords,
+  measuredDevices,
   runState,
   runsState,
   storeOf,
   sweepState,
 } from '../../../experiments/src/notebook-support/index.js';
+import { buildRecord, type RunRecord } from '../../../experiments/src/store/index.js';
+import { createTemporaryDirectory } from '../../engine/model/fixtures.js';
+import { fakeRecord } from '../fake-records.js';
+import { fakeResult, fakeRun } from '../fake-run.js';
 
 const lane = (busySeconds: number) => ({ busySeconds, utilization: busySeconds / 10, bytes: 0, numTasks: 1 });
 const decode: PhaseReport = {
@@ -82,5 +89,42 @@ describe('the record store of a notebook', () => {
     [true, '../results/reference', '../results/reference'],
   ])('with quick %s and results %s is %s', (quick, results, store) => {
     expect(storeOf({ quick, results })).toBe(store);
+  });
+});
+
+describe('devices that were measured', () => {
+  const put = (store: string, record: RunRecord) => {
+    const folder = join(store, record.point?.experiment ?? 'ladder', record.key);
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, 'run.json'), JSON.stringify(record));
+  };
+  const ofCard = (utilization: number, seed: number): RunRecord => {
+    const use = {
+      busySeconds: utilization,
+      utilization,
+      kernelSeconds: { matmul: utilization / 2, copy: 0.1 },
+    };
+    const result = fakeResult({
+      ...{ strategy: 'specoffload', devicePower: null },
+      device: { name: 'a card', driver: '1', link: 'imported', hasCopyQueue: true },
+      deviceUse: { compute: { prefill: use, decode: use }, copy: null },
+    });
+    return { ...buildRecord(fakeRun({ result, seed }), 0), strategy: 'specoffload' };
+  };
+
+  it('are the cards by their own clock and the processor by its lane, whichever there are', async () => {
+    const store = createTemporaryDirectory();
+    expect(await measuredDevices(join(store, 'none'))).toEqual([]);
+    const fake = { axes: { system: 'SpecOffload' }, tokensPerSecond: 1, experiment: 'wind-tunnel' };
+    put(store, { ...fakeRecord(fake), strategy: 'specoffload' });
+    put(store, fakeRecord({ ...fake, axes: { system: 'serial' }, repeat: 1 }));
+    const processor = { device: fakeRecord(fake).provenance.cpu, experiment: 'wind-tunnel', runs: 1 };
+    expect(await measuredDevices(store)).toEqual([{ ...processor, utilization: 0.5, kernels: null }]);
+    for (const [seed, busy] of [0.6, 0.8].entries()) put(join(store, 'gpu', 'a-card'), ofCard(busy, seed));
+    const [card, ...others] = await measuredDevices(store);
+    expect(card).toMatchObject({ device: 'a card', experiment: 'ladder', runs: 2 });
+    expect(card!.utilization).toBeCloseTo(0.7);
+    expect(card!.kernels).toEqual({ matmul: expect.closeTo(0.35), copy: expect.closeTo(0.1) });
+    expect(others).toHaveLength(1);
   });
 });

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { metricCharts, ratioCharts } from '../../../experiments/src/page/charts.js';
 import { createSubject, renderPage } from '../../../experiments/src/page/index.js';
 import { provenanceFacts } from '../../../experiments/src/page/provenance.js';
+import { queueCharts } from '../../../experiments/src/page/queue-charts.js';
 import { acceptanceCharts, predictionCharts } from '../../../experiments/src/page/run-charts.js';
 import { bestPoint, cut } from '../../../experiments/src/page/slices.js';
 import { pointTable } from '../../../experiments/src/page/table.js';
@@ -36,6 +37,16 @@ it('says which GPU computed', () => {
   const device = { name: 'some card', driver: '1.0', link: 'imported' as const, hasCopyQueue: true };
   const facts = provenanceFacts(subjectOf([{ ...record, result: { ...record.result, device } }]));
   expect(new Map(facts).get('computed on')).toEqual([expect.stringMatching(/^some cpu, .*; some card$/)]);
+});
+
+it('shows what the queues of a GPU did, where one told', () => {
+  const record = fakeRecord({ axes: { system: 'a' }, tokensPerSecond: 1 });
+  expect(queueCharts(subjectOf([record]))).toEqual([]);
+  const use = { busySeconds: 0.6, utilization: 0.6, kernelSeconds: { matmul: 0.5, norm: 0.1 } };
+  const result = { ...record.result, deviceUse: { compute: { prefill: use, decode: use }, copy: null } };
+  const [chart] = queueCharts(subjectOf([{ ...record, result }]));
+  expect(chart!.choices.map(({ label }) => label)).toEqual(['compute, decode', 'compute, prefill']);
+  expect(JSON.stringify(chart!.choices[0]!.figure)).toContain('"x":[0.5]');
 });
 
 it('leaves out points that were run again later with other settings, and says so', () => {
