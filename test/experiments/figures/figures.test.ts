@@ -264,7 +264,7 @@ describe('deviceTime', () => {
 });
 
 it('kernelTime stacks what a queue did by kind, and leaves idle time blank', () => {
-  const runs = [
+  const runs: figures.KernelTime[] = [
     { name: 'none', shares: { matmul: 0.5, norm: 0.1 } },
     { name: 'serial', shares: { matmul: 0.6, attention: 0.2 } },
   ];
