@@ -18,6 +18,8 @@ const tekkenPattern = `${start}${upper}*${lower}+|${start}${upper}+${lower}*|\\p
 
 interface Cutting {
   readonly patterns: readonly string[];
+  /** Whether letters and their accents become one first: no file says so, the tokenizer published with the model does. */
+  readonly composes?: boolean;
   /** Whether words that are tokens stay whole, whatever the merges say. */
   readonly ignoresMerges?: boolean;
   /** Whether texts begin with the beginning-of-sequence token where the file does not say. */
@@ -36,7 +38,7 @@ const cuttings: Readonly<Record<string, Cutting>> = {
   'llama-v3': llama3,
   dbrx: { patterns: [llama3Pattern] },
   'smaug-bpe': { patterns: [llama3Pattern] },
-  qwen2: { patterns: [qwen2Pattern] },
+  qwen2: { patterns: [qwen2Pattern], composes: true },
   'deepseek-r1-qwen': { patterns: [qwen2Pattern] },
   'gpt-4o': { patterns: [o200kPattern] },
   tekken: { patterns: [tekkenPattern], ignoresMerges: true },
@@ -141,7 +143,7 @@ function byteLevel(metadata: Metadata, tokens: readonly string[]): Parts {
   const name = metadata.maybeText('tokenizer.ggml.pre') ?? 'gpt-2';
   if (!Object.hasOwn(cuttings, name))
     throw metadata.invalid('tokenizer.ggml.pre', `one of ${Object.keys(cuttings).join(', ')}`);
-  const { patterns, ignoresMerges = false, addsStart = false } = cuttings[name];
+  const { patterns, composes = false, ignoresMerges = false, addsStart = false } = cuttings[name];
   const bytes = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: false };
   const isolated = (Regex: string) => ({
     ...{ type: 'Split', pattern: { Regex }, behavior: 'Isolated', invert: false },
@@ -149,7 +151,7 @@ function byteLevel(metadata: Metadata, tokens: readonly string[]): Parts {
   return {
     addsStart,
     fields: {
-      normalizer: null,
+      normalizer: composes ? { type: 'NFC' } : null,
       pre_tokenizer: { type: 'Sequence', pretokenizers: [...patterns.map(isolated), bytes] },
       decoder: bytes,
       model: {
