@@ -161,6 +161,8 @@ export interface PlanRequest {
   readonly layouts: ReadonlyMap<string, GroupLayout>;
   /** What a byte of the KV cache in device memory counts as, see `Budgets`. */
   readonly cacheFactor: number;
+  /** Host memory that the device's queues take beside the pool. */
+  readonly queueBytes: number;
 }
 
 /** Something of every pool. */

@@ -4,8 +4,9 @@
  */
 
 import { UserError } from '@specoffload/input';
+import { f32 } from '@specoffload/native';
 import { type BudgetsByMemory, budgetsByMemory, type MemoryLimits } from '../machine/budgets.js';
-import { type Formats, localFormats } from '../machine/formats.js';
+import { type Formats, isKept, localFormats } from '../machine/formats.js';
 import { formatMegabytes } from '../machine/pool.js';
 import type { Checkpoint } from '../model/types.js';
 import { localTopology, routesOf } from '../topology/topology.js';
@@ -31,6 +32,7 @@ export function planMemory(
   const numLayers = target.layers.length;
   const routes = routesOf(budgets.lanes ?? localTopology.lanes);
   const allowed = budgetsByMemory(budgets);
+  const layouts = layOutGroups(target, formats);
   const leastPinned = drafter?.leastPinned?.(policy) ?? 0;
   const request: PlanRequest = {
     pinsEnds: leastPinned > 0,
@@ -40,8 +42,9 @@ export function planMemory(
       drafter?.reserve({ policy, demand, formats, routes, cacheFactor: budgets.draftCacheFactor ?? 1 }) ??
       null,
     lockedLayers: budgets.hasPageCache ? Math.ceil(policy.pageLocked * numLayers) : numLayers,
-    layouts: layOutGroups(target, formats),
+    layouts,
     cacheFactor: budgets.deviceCacheFactor ?? 1,
+    queueBytes: queueBytes(layouts, formats),
   };
   const layOut = (prefetchDepth: number, pinnedLayers: number, keptLayers: number) =>
     layOutPools(request, { prefetchDepth, pinnedLayers, keptLayers });
@@ -67,6 +70,18 @@ export function planMemory(
   const keptLayers =
     policy.keptLayers ?? mostKept(request, pinned, budgets.hostBytes - wished.pools.host.totalBytes);
   return layOut(prefetchDepth, pinned.size, Math.min(keptLayers, numLayers - pinned.size));
+}
+
+/** Their rings, and the largest tensor that is decoded on its way because no kernel reads it as stored. */
+function queueBytes(layouts: PlanRequest['layouts'], formats: Formats): number {
+  const { hostExchangeBytes } = formats;
+  if (hostExchangeBytes === undefined) return 0;
+  let most = 0;
+  for (const { group, pieces } of layouts.values()) {
+    if (group.kind === 'embedding') continue; // rows of it are decoded, few at a time
+    for (const piece of pieces) if (!isKept(formats, piece)) most = Math.max(most, f32.bytes(piece.count));
+  }
+  return hostExchangeBytes + most;
 }
 
 /**

@@ -54,7 +54,7 @@ export function layOutPools(request: PlanRequest, choice: SettledChoices): Memor
     new PoolLayout(name, formats.largestPieceBytes, granularityBytes[name]);
   const pools = Object.fromEntries(memories.map((name) => [name, layOut(name)])) as Pools;
   const { host, device } = pools;
-  if (formats.hostExchangeBytes) host.reserve('device queues', formats.hostExchangeBytes);
+  if (request.queueBytes > 0) host.reserve('device queues', request.queueBytes);
   const pinnedSet = pickPinned(request, choice.pinnedLayers);
   const keptSet = pickKept(request, pinnedSet, choice.keptLayers);
   const fixed = {
