@@ -1,6 +1,11 @@
 /** What the lab's own packages and tests need of the engine beside its public names; may change with any version. */
 
-export { type Arithmetic, f32Arithmetic } from './machine/arithmetic.js';
+export {
+  type Arithmetic,
+  type ArithmeticName,
+  arithmetics,
+  f32Arithmetic,
+} from './machine/arithmetic.js';
 export { cacheRate, createCostModel, interpolate } from './machine/cost-model.js';
 export type { DeviceFacts } from './machine/device.js';
 export { formatsOf } from './machine/devices.js';

@@ -69,6 +69,7 @@ export { type CooperativeMatrices, cooperativeMatmul } from './vulkan-shaders/co
 export {
   activate,
   embed,
+  fewRows,
   gather,
   type KernelLimits,
   leastLimits,

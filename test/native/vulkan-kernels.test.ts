@@ -62,6 +62,8 @@ function drawBlocks(format: keyof typeof halves, count: number): Drawn {
   return { format, bytes, values: decodeWeights(bytes, format) };
 }
 
+const toBf16 = (value: number) => decodeWeights(plainCodecs.bf16.encode(Float32Array.of(value)), 'bf16')[0]!;
+
 function drawScales({ dtype }: ScaleGrid, count: number) {
   if (dtype !== 'e8m0') return drawPlain(dtype, count);
   const bytes = Uint8Array.from({ length: count }, () => whole(118, 130));
@@ -92,6 +94,7 @@ describe.skipIf(whyNoVulkan !== null)(`kernels${whyNoVulkan ? ` (${whyNoVulkan})
     readonly extras?: boolean;
     readonly limits?: Parameters<typeof limitsOf>[0];
     readonly grid?: ScaleGrid;
+    readonly roundsInputs?: boolean;
   }
 
   async function checkProduct(product: Product) {
@@ -105,7 +108,9 @@ describe.skipIf(whyNoVulkan !== null)(`kernels${whyNoVulkan ? ` (${whyNoVulkan})
       extras = false,
       limits = 'own',
       grid,
+      roundsInputs = false,
     } = product;
+    const taken = (value: number) => (roundsInputs ? toBf16(value) : value);
     const across = grid ? Math.ceil(depth / Math.min(grid.columns, depth)) : 0;
     const scales = grid ? drawScales(grid, across * Math.ceil(width / Math.min(grid.rows, width))) : null;
     const scaleOf = (row: number, k: number) =>
@@ -118,7 +123,7 @@ describe.skipIf(whyNoVulkan !== null)(`kernels${whyNoVulkan ? ` (${whyNoVulkan})
     const y = runner.output(rows * width * 4);
     const dispatch = matmul(
       {
-        ...{ rows, depth, width, isAligned, x: runner.input(x), y: y.address },
+        ...{ rows, depth, width, isAligned, roundsInputs, x: runner.input(x), y: y.address },
         weights: {
           ...{ address: runner.input(weights.bytes), format: weights.format, paired },
           rowBytes: codecs[weights.format].bytes(depth),
@@ -141,7 +146,8 @@ describe.skipIf(whyNoVulkan !== null)(`kernels${whyNoVulkan ? ` (${whyNoVulkan})
             : output - within + 2 * (within % (paired / 2)) + Number(within >= paired / 2);
         let [sum, size] = extras ? [bias.values[output]! + addend[row * width + output]!, 1] : [0, 1e-3];
         for (let k = 0; k < depth; k += 1) {
-          const term = x[row * depth + k]! * weights.values[stored * depth + k]! * scaleOf(stored, k);
+          const weight = Math.fround(weights.values[stored * depth + k]! * scaleOf(stored, k));
+          const term = taken(x[row * depth + k]!) * taken(weight);
           sum += term;
           size += Math.abs(term);
         }
@@ -157,6 +163,8 @@ describe.skipIf(whyNoVulkan !== null)(`kernels${whyNoVulkan ? ` (${whyNoVulkan})
     [3, 1000, 65, 'bf16', { extras: true }],
     [5, 24, 2049, 'f32', { limits: 'few workgroups' }],
     [16, 264, 130, 'f16', { extras: true, limits: 'least' }],
+    [3, 40, 33, 'f32', { roundsInputs: true }],
+    [18, 21, 9, 'f16', { roundsInputs: true }],
     [17, 40, 65, 'bf16', { extras: true }],
     [40, 33, 129, 'f32', { limits: 'least' }],
     [129, 8, 32_800, 'bf16', { limits: 'few workgroups' }], // in the largest tiles

@@ -10,7 +10,7 @@ import type { ModelSpec } from '../model/spec.js';
 import type { TokenShares } from '../speculate/draw-token.js';
 import type { RowDraws } from '../speculate/row-draws.js';
 import type { PhaseName } from '../trace/types.js';
-import type { Arithmetic } from './arithmetic.js';
+import type { Arithmetic, ArithmeticName } from './arithmetic.js';
 import type { DeviceTrials } from './device-trials.js';
 import type {
   AttentionWeights,
@@ -78,16 +78,13 @@ export interface CopyCommand {
   readonly stretches: Float64Array;
 }
 
-/**
- * target[row] = embedding of ids[row] times the model's `embedding.scale`, from the table in host memory, as stored, or
- * from the same in device memory.
- */
+/** target[row] = embedding of ids[row] times the model's `embedding.scale`, from the table in host memory, as stored. */
 export interface EmbedCommand {
   readonly kind: 'embed';
   readonly model: ModelRole;
   readonly table: HostAddress; // (vocab, hidden)
   readonly dtype: WeightDtype;
-  /** The head's, where it is the same tensor. */
+  /** The same in device memory: the head's, where it is that tensor. */
   readonly onDevice?: DeviceTensor | undefined; // (vocab, hidden)
   readonly ids: Int32Array; // (row)
   readonly target: DeviceAddress; // (row, hidden)
@@ -332,6 +329,7 @@ export interface DeviceOptions {
   readonly prefillThreads?: number;
   /** Of a device that behaves differently each time, to make it behave the same. */
   readonly seed: number;
+  readonly arithmetic: ArithmeticName;
   /** Which of several of its kind. */
   readonly index: number;
   readonly trials: DeviceTrials;
@@ -343,6 +341,8 @@ export type DeviceModels = Readonly<Record<ModelRole, ModelSpec | null>>;
 export interface DeviceDriver {
   /** What a plan has to be laid out for. */
   readonly formats: Formats;
+  /** Whether it can multiply in bf16 where it is asked to. @default false */
+  readonly roundsToBf16?: boolean;
   open(options: DeviceOptions): Promise<Device>;
   /** In the thread that submits. */
   connect(handle: QueueHandle): Promise<DeviceQueue>;

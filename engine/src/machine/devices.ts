@@ -3,6 +3,7 @@
 import { cpus } from 'node:os';
 import { UserError } from '@specoffload/input';
 import { type GpuFacts, loadNativeCore } from '@specoffload/native';
+import type { ArithmeticName } from './arithmetic.js';
 import { cpuDriver } from './cpu-device.js';
 import type {
   Device,
@@ -32,6 +33,8 @@ export interface DeviceChoice {
   readonly kind: string;
   /** Of a device that behaves differently each time, to make it behave the same. @default 0 */
   readonly seed?: number;
+  /** bf16 asks for cooperative matrices, or for their arithmetic where a device has none. @default f32 */
+  readonly arithmetic?: ArithmeticName;
   /** @default none */
   readonly trials?: DeviceTrials;
 }
@@ -45,13 +48,17 @@ export function formatsOf({ kind } = defaultChoice): Formats {
 
 /** Takes the device's memory. */
 export async function openDevice(
-  { kind, seed = 0, trials = {} } = defaultChoice,
-  options: Omit<DeviceOptions, 'seed' | 'index' | 'trials'>,
+  { kind, seed = 0, arithmetic = 'f32', trials = {} } = defaultChoice,
+  options: Omit<DeviceOptions, 'seed' | 'index' | 'arithmetic' | 'trials'>,
 ): Promise<Device> {
   const { driver, index } = find(kind);
   if (options.formats !== driver.formats)
     throw new Error(`the plan is not laid out for the numbers of the ${kind} device`);
-  return driver.open({ ...options, seed, index, trials });
+  if (arithmetic === 'bf16' && driver.roundsToBf16 !== true)
+    throw new UserError(
+      `invalid arithmetic: bf16; the ${kind} device multiplies in fp32, expected f32, or a GPU (device vulkan)`,
+    );
+  return driver.open({ ...options, seed, index, arithmetic, trials });
 }
 
 /** A queue that was handed over, in the thread that submits to it. */

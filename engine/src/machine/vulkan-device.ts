@@ -12,7 +12,7 @@ import {
   type Vulkan,
 } from '@specoffload/native';
 import { largest } from '../extremes.js';
-import { f32Arithmetic } from './arithmetic.js';
+import { type Arithmetic, bf16Arithmetic, f32Arithmetic } from './arithmetic.js';
 import type {
   Device,
   DeviceDriver,
@@ -32,6 +32,7 @@ import { VulkanQueue, type VulkanQueueData } from './vulkan-queue.js';
 
 export const vulkanDriver: DeviceDriver = {
   formats: vulkanFormats,
+  roundsToBf16: true,
   open: async (options) => {
     try {
       return await openVulkanDevice(options);
@@ -74,7 +75,7 @@ async function openVulkanDevice(options: DeviceOptions): Promise<Device> {
 }
 
 class VulkanDevice implements Device {
-  readonly arithmetic = f32Arithmetic;
+  readonly arithmetic: Arithmetic;
   readonly reach: HostReach | null;
   readonly facts: DeviceFacts;
   readonly #vulkan: Vulkan;
@@ -89,6 +90,7 @@ class VulkanDevice implements Device {
     this.#session = session;
     this.#scratch = scratch;
     this.#options = options;
+    this.arithmetic = options.arithmetic === 'bf16' ? bf16Arithmetic : f32Arithmetic;
     const { name, driver } = gpu.facts;
     const link = session.reachesHost ? 'imported' : 'staged';
     this.reach = session.reachesHost
@@ -104,9 +106,11 @@ class VulkanDevice implements Device {
   }
 
   handOver(queue: QueueName): QueueHandle {
-    const { models, host } = this.#options;
+    const { models, host, arithmetic } = this.#options;
+    const { matrices } = this.#gpu.facts;
     const data: VulkanQueueData = {
       reach: this.reach,
+      rounding: arithmetic === 'bf16' ? { matrices: matrices?.format === 'bf16' ? matrices : null } : null,
       ...{ gpuId: this.#gpu.id, sessionId: this.#session.id, isCopy: queue === 'copy' },
       ...{ limits: limitsOf(this.#gpu.facts), scratch: this.#scratch, models, host },
     };

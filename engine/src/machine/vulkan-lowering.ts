@@ -42,7 +42,7 @@ import { isKept, vulkanFormats } from './formats.js';
 import { type HostReach, reaches } from './host-reach.js';
 import type { VulkanDecoder } from './vulkan-decoder.js';
 import { OperationList } from './vulkan-list.js';
-import { isStoredFormat, type Scratch, VulkanProducts, vectorOf } from './vulkan-products.js';
+import { isStoredFormat, type Rounding, type Scratch, VulkanProducts, vectorOf } from './vulkan-products.js';
 
 /** What takes no kernel. */
 type MovingCommand = TransferCommand | ReadCommand | ZeroCommand | WriteCommand;
@@ -50,6 +50,7 @@ type MovingCommand = TransferCommand | ReadCommand | ZeroCommand | WriteCommand;
 export interface LoweringOptions {
   readonly limits: KernelLimits;
   readonly scratch: Scratch;
+  readonly rounding: Rounding | null;
   /** Null for a queue that only transfers. */
   readonly models: DeviceModels | null;
   readonly decoder: VulkanDecoder;
@@ -62,7 +63,7 @@ export class VulkanLowering {
 
   constructor(options: LoweringOptions) {
     this.#options = options;
-    this.#products = new VulkanProducts(options.limits, options.scratch);
+    this.#products = new VulkanProducts(options.limits, options.scratch, options.rounding);
   }
 
   lower(commands: readonly Command[]): OperationList {

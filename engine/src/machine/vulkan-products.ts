@@ -2,9 +2,12 @@
 
 import {
   activate,
+  type CooperativeMatrices,
   codecs,
+  cooperativeMatmul,
   type Dispatch,
   f32,
+  fewRows,
   type KernelLimits,
   type Matmul,
   matmul,
@@ -32,6 +35,11 @@ export interface Scratch {
   readonly byteLength: number;
 }
 
+/** Factors are rounded to bf16, many rows of them multiplied by the matrices that the device has. */
+export interface Rounding {
+  readonly matrices: CooperativeMatrices | null;
+}
+
 /** Values of one row between the dispatches of a command, at most. */
 export function scratchWidth({ hiddenSize, layers }: ModelSpec): number {
   return Math.max(hiddenSize, ...layers.map(({ ffn }) => 2 * ffn.width));
@@ -40,10 +48,13 @@ export function scratchWidth({ hiddenSize, layers }: ModelSpec): number {
 export class VulkanProducts {
   readonly #limits: KernelLimits;
   readonly #scratch: Scratch;
+  readonly #rounding: Rounding | null;
 
-  constructor(limits: KernelLimits, scratch: Scratch) {
+  /** @param rounding null: in fp32 */
+  constructor(limits: KernelLimits, scratch: Scratch, rounding: Rounding | null) {
     this.#limits = limits;
     this.#scratch = scratch;
+    this.#rounding = rounding;
   }
 
   add(list: OperationList, spec: ModelSpec, command: ProductCommand): void {
@@ -181,15 +192,16 @@ export class VulkanProducts {
     const address = placeOf(weights);
     const scales = weights.scales && { ...weights.scales, address: placeOf({ ...weights.scales, isInHost }) };
     const rowBytes = step * codecs[dtype].bytes(operation.depth);
-    return matmul(
-      {
-        ...operation,
-        weights: { address, format: formatOf(weights), rowBytes, paired, scales },
-        bias: bias && vectorOf(bias),
-        isAligned: address % 16 === 0 && operation.x % 16 === 0,
-      },
-      this.#limits,
-    );
+    const product: Matmul<VulkanAddress> = {
+      ...operation,
+      weights: { address, format: formatOf(weights), rowBytes, paired, scales },
+      bias: bias && vectorOf(bias),
+      isAligned: address % 16 === 0 && operation.x % 16 === 0,
+      roundsInputs: this.#rounding !== null,
+    };
+    const matrices = product.rows > fewRows ? this.#rounding?.matrices : null;
+    const byMatrices = matrices ? cooperativeMatmul(product, matrices, this.#limits) : null;
+    return byMatrices ?? matmul(product, this.#limits);
   }
 }
 

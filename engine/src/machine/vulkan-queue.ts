@@ -14,7 +14,7 @@ import { toUserError } from './vulkan-error.js';
 import { VulkanKernels } from './vulkan-kernels.js';
 import type { OperationList } from './vulkan-list.js';
 import { VulkanLowering } from './vulkan-lowering.js';
-import type { Scratch } from './vulkan-products.js';
+import type { Rounding, Scratch } from './vulkan-products.js';
 
 /** What crosses to that thread. */
 export interface VulkanQueueData {
@@ -23,6 +23,8 @@ export interface VulkanQueueData {
   readonly isCopy: boolean;
   readonly limits: KernelLimits;
   readonly scratch: Scratch;
+  /** Null: products in fp32. */
+  readonly rounding: Rounding | null;
   readonly models: DeviceModels;
   readonly host: readonly ArenaHandle[];
   /** Null where kernels reach no host memory. */
@@ -40,12 +42,14 @@ export class VulkanQueue implements DeviceQueue {
   /** The latest submission's way to the device; the next goes behind it. */
   #sent: Promise<unknown> = Promise.resolve();
 
-  constructor({ gpuId, sessionId, isCopy, limits, scratch, models, host, reach }: VulkanQueueData) {
+  constructor(data: VulkanQueueData) {
+    const { gpuId, sessionId, isCopy, limits, scratch, rounding, models, host, reach } = data;
     const vulkan = loadVulkan();
     this.#decoder = new VulkanDecoder(host);
     this.#kernels = new VulkanKernels(vulkan, gpuId);
     this.#lowering = new VulkanLowering({
-      ...{ limits, scratch, models: isCopy ? null : models, decoder: this.#decoder, reach },
+      ...{ limits, scratch, rounding, decoder: this.#decoder, reach },
+      models: isCopy ? null : models,
     });
     this.#queue = new vulkan.Queue(sessionId, isCopy);
   }

@@ -1,6 +1,13 @@
 /** What an experiment is: a question, points to run, and how often. Pure types; `parse.ts` reads the JSON form. */
 
-import type { DrafterName, Policy, SamplingInput, SamplingRule, TargetFormat } from '@specoffload/engine';
+import type {
+  ArithmeticName,
+  DrafterName,
+  Policy,
+  SamplingInput,
+  SamplingRule,
+  TargetFormat,
+} from '@specoffload/engine';
 import type { CapSetting } from '../inputs/caps.js';
 import type { SettingValue } from '../store/record.js';
 
@@ -42,6 +49,8 @@ export interface RunSettings
   readonly device: string;
   /** Measured, where tokens are drawn: what becomes of candidates. @default coupled */
   readonly samplingRule: SamplingRule;
+  /** Measured: what a GPU's products are computed in. */
+  readonly arithmetic: ArithmeticName;
   readonly deviceCores: number;
   /** While prompts are read. @default deviceCores */
   readonly prefillCores: number;

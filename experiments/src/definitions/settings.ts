@@ -1,6 +1,7 @@
 /** Every setting of a point: the values that it takes, and the kinds of run that it is for. */
 
 import {
+  arithmetics,
   drafterNames,
   isRateOfMachine,
   machineRates,
@@ -86,6 +87,7 @@ const runSettings = {
   draftCacheFactor: measured(is.numberFrom(1, mostCacheFactor)),
   planned: measured(is.oneOf(['with draft', 'without draft'])),
   device: measured(readBy((kind) => parseDevice(String(kind)))),
+  arithmetic: measured(is.oneOf(arithmetics)),
   deviceCores: measured(is.wholeFrom(1, 1024)),
   prefillCores: measured(is.wholeFrom(1, 1024)),
   hostCores: measured(is.wholeFrom(1, 1024)),

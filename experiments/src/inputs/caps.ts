@@ -188,6 +188,8 @@ export type LocalSettings = Required<MachineSettings> & {
   readonly caps: Caps;
   /** Kind of device that computes the device lane, see {@link parseDevice}. */
   readonly device: string;
+  /** What its products are computed in; left out: fp32. */
+  readonly arithmetic?: 'bf16' | undefined;
 };
 
 /** What a run on this machine takes where nobody says otherwise: one core a lane, and nothing paced. */

@@ -1,6 +1,6 @@
 /** Which device computes a run here, as people name one. */
 
-import { type DeviceChoice, deviceKinds, nameDevice } from '@specoffload/engine';
+import { type ArithmeticName, type DeviceChoice, deviceKinds, nameDevice } from '@specoffload/engine';
 
 /** What computes where nobody says otherwise. */
 export const usualDevice = 'cpu';
@@ -18,8 +18,14 @@ export function parseDevice(kind: string): string {
 }
 
 /** As the engine takes it. */
-export function toDevice({ device }: { readonly device: string }): DeviceChoice {
-  return { kind: device };
+export function toDevice({
+  device,
+  arithmetic,
+}: {
+  readonly device: string;
+  readonly arithmetic?: ArithmeticName | undefined;
+}): DeviceChoice {
+  return { kind: device, ...(arithmetic && { arithmetic }) };
 }
 
 /** Left out where it is the usual one, as in specs and records of earlier versions. */

@@ -63,6 +63,11 @@ const choices = {
     '',
     "of a run: how tokens are drawn, where it is not as usual; the seed is the run's; left out: the most likely are chosen",
   ),
+  arithmetic: described(
+    orMissing(oneOf(['bf16'])),
+    '',
+    'of a run: what the device rounds the factors of its products to; left out: fp32, nothing',
+  ),
   stops: described(orMissing(listOf(is.text)), '', 'of a run: texts that end a sequence; left out: none'),
 };
 const choiceFields = fields(choices);
@@ -164,7 +169,7 @@ export function specOfRun(
 ): MeasuredSpec {
   return {
     kind: 'measured',
-    ...askedOf(job, spelled(job)),
+    ...askedOf(job, spelled(job, job.machine)),
     stopAtEos: job.stopAtEos,
     machine: identify(job.machine),
     prompts: digestOnce(job.workload.prompts),
@@ -172,12 +177,16 @@ export function specOfRun(
 }
 
 /** What is not asked for is not named: runs keep the keys that they had before it could be. */
-function spelled({
-  sampling,
-  stops = [],
-}: Pick<Parameters<typeof specOfRun>[0], 'sampling' | 'stops'>): Choices {
+function spelled(
+  { sampling, stops = [] }: Pick<Parameters<typeof specOfRun>[0], 'sampling' | 'stops'>,
+  { arithmetic }: LocalSettings,
+): Choices {
   const asked = sampling && spellSampling(sampling);
-  return { ...(asked ? { sampling: asked } : {}), ...(stops.length > 0 ? { stops } : {}) };
+  return {
+    ...(asked ? { sampling: asked } : {}),
+    ...(arithmetic ? { arithmetic } : {}),
+    ...(stops.length > 0 ? { stops } : {}),
+  };
 }
 
 /** Of a prediction. */
@@ -271,6 +280,7 @@ function identify({
   draftCacheFactor,
   device,
   prefillCores,
+  arithmetic: _, // is a choice
   ...others
 }: LocalSettings): MeasuredSpec['machine'] {
   return {

@@ -116,6 +116,7 @@ function toMachineSettings(
     deviceBytes: toBytes('deviceMemory', settings.deviceMemory),
     hostBytes: toBytes('hostMemory', settings.hostMemory),
     ...{ device, deviceCores, prefillCores, hostCores, readsInFlight, native: 'auto' },
+    ...(settings.arithmetic === 'bf16' && { arithmetic: settings.arithmetic }),
     caps: readCaps<string | number>(settings, toCap),
     deviceCacheFactor: settings.deviceCacheFactor ?? 1,
     draftCacheFactor: settings.draftCacheFactor ?? 1,

@@ -61,6 +61,8 @@ export interface Matmul<A> {
   readonly addend?: A | undefined; // (row, out)
   /** The weights' first byte and x lie at multiples of 16. */
   readonly isAligned: boolean;
+  /** Weights and x are rounded to bf16 before they are multiplied. @default false */
+  readonly roundsInputs?: boolean;
 }
 
 /** Rows up to which reading the weights is what takes the time. */
@@ -69,16 +71,21 @@ export const fewRows = 16;
 export function matmul<A>(operation: Matmul<A>, limits: KernelLimits): Dispatch<A> {
   const { rows, depth, width } = operation;
   const { shared, formats } = argumentsOf(operation);
+  const roundsInputs = Number(operation.roundsInputs ?? false);
   if (rows <= fewRows) {
     const shape = fewShape(rows, depth, width, limits);
     const groups = spread(rows === 0 ? 0 : Math.ceil(width / shape.numOutputs), limits);
-    return createDispatch('matmul-few', { ...shared, constants: { ...formats, ...shape }, groups });
+    return createDispatch('matmul-few', {
+      ...shared,
+      constants: { ...formats, ...shape, roundsInputs },
+      groups,
+    });
   }
   const shape = tileShape(rows, width, limits);
   const tiles = Math.ceil(rows / shape.tileRows) * Math.ceil(width / shape.tileOutputs);
   return createDispatch('matmul-tile', {
     ...shared,
-    constants: { ...formats, ...shape },
+    constants: { ...formats, ...shape, roundsInputs },
     groups: spread(tiles, limits),
   });
 }

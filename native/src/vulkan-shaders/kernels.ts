@@ -51,7 +51,7 @@ export const kernels = {
   'matmul-few': {
     constants: [
       ...(['threads', 'weightFormat', 'vectorFormat', 'scaleFormat'] as const),
-      ...(['numRows', 'numOutputs', 'byEights', 'mostSubgroups'] as const),
+      ...(['numRows', 'numOutputs', 'byEights', 'mostSubgroups', 'roundsInputs'] as const),
     ],
     ...matmulPush,
   },
@@ -59,7 +59,7 @@ export const kernels = {
     constants: [
       ...(['threads', 'weightFormat', 'vectorFormat', 'scaleFormat'] as const),
       ...(['tileRows', 'tileOutputs'] as const),
-      ...(['threadRows', 'threadOutputs', 'byEights'] as const),
+      ...(['threadRows', 'threadOutputs', 'byEights', 'roundsInputs'] as const),
     ],
     ...matmulPush,
   },

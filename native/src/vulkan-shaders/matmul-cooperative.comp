@@ -30,13 +30,9 @@ shared uint inputs[tileRows * stride];     // (row, depth)
 shared uint weights[tileOutputs * stride]; // (output, depth)
 shared float results[acrossRows * acrossOutputs * blockRows * blockOutputs];
 
-uint bf16Bits(float value) {
-  const uint bits = floatBitsToUint(value);
-  return bits + 0x7fff + (bits >> 16 & 1) >> 16; // to nearest, ties to even
-}
-
 uint pack(float first, float second) {
-  return packsBf16 ? bf16Bits(first) | bf16Bits(second) << 16 : packHalf2x16(vec2(first, second));
+  const uvec4 bits = roundedBits(vec4(first, second, 0.0, 0.0)) >> 16;
+  return packsBf16 ? bits.x | bits.y << 16 : packHalf2x16(vec2(first, second));
 }
 
 void readInputs(uint firstRow, uint firstDepth) {
@@ -71,7 +67,9 @@ void readWeights(uint firstOutput, uint firstDepth) {
     const WeightRow row = weightRow(firstOutput + o);
     const uint at = o * stride + i % eights * 4;
     const bool isOutput = firstOutput + o < push.width;
-    if (byEights && weightFormat == (packsBf16 ? 1 : 2) && scaleFormat == 0) { // as stored
+    // In two conditions: of three constants glslang 13 makes code that is not valid.
+    const bool canBeCopied = scaleFormat == 0 && byEights;
+    if (canBeCopied && weightFormat == (packsBf16 ? 1 : 2)) { // as stored
       const uvec4 words = isOutput && k < push.depth ? ReadUvec4s(row.at + 2ul * k).at[0] : uvec4(0);
       [[unroll]] for (uint j = 0; j < 4; ++j) weights[at + j] = words[j];
       continue;

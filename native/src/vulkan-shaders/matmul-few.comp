@@ -12,6 +12,9 @@ layout(constant_id = 4) const uint numRows = 1;
 layout(constant_id = 5) const uint numOutputs = 2;
 layout(constant_id = 6) const bool byEights = true; // rows of W and x are aligned, and their length is a multiple of 8
 layout(constant_id = 7) const uint mostSubgroups = 16;
+layout(constant_id = 8) const bool roundsInputs = false; // of W and x, to bf16: as cooperative matrices take them
+
+vec4 taken(vec4 values) { return roundsInputs ? roundedToBf16(values) : values; }
 
 const uint numSums = numOutputs * numRows;
 shared float parts[mostSubgroups * numSums];
@@ -34,12 +37,15 @@ void main() {
     for (uint k = 8 * gl_LocalInvocationID.x; k < push.depth; k += 8 * gl_WorkGroupSize.x) {
       vec4 low[numOutputs];
       vec4 high[numOutputs];
-      [[unroll]] for (uint o = 0; o < numOutputs; ++o)
+      [[unroll]] for (uint o = 0; o < numOutputs; ++o) {
         weightEight(weightRow(firstOutput, o), k, low[o], high[o]);
+        low[o] = taken(low[o]);
+        high[o] = taken(high[o]);
+      }
       [[unroll]] for (uint r = 0; r < numRows; ++r) {
         ReadVec4s input8 = ReadVec4s(floatsFrom(inputRow(firstRow, r), k));
-        const vec4 a = input8.at[0];
-        const vec4 b = input8.at[1];
+        const vec4 a = taken(input8.at[0]);
+        const vec4 b = taken(input8.at[1]);
         [[unroll]] for (uint o = 0; o < numOutputs; ++o)
           sums[o * numRows + r] += dot(low[o], a) + dot(high[o], b);
       }
@@ -48,9 +54,9 @@ void main() {
     for (uint k = gl_LocalInvocationID.x; k < push.depth; k += gl_WorkGroupSize.x) {
       float weights[numOutputs];
       [[unroll]] for (uint o = 0; o < numOutputs; ++o)
-        weights[o] = weightAt(weightRow(firstOutput, o), k);
+        weights[o] = taken(vec4(weightAt(weightRow(firstOutput, o), k))).x;
       [[unroll]] for (uint r = 0; r < numRows; ++r) {
-        const float a = ReadFloats(floatsFrom(inputRow(firstRow, r), k)).at[0];
+        const float a = taken(vec4(ReadFloats(floatsFrom(inputRow(firstRow, r), k)).at[0])).x;
         [[unroll]] for (uint o = 0; o < numOutputs; ++o) sums[o * numRows + r] += weights[o] * a;
       }
     }

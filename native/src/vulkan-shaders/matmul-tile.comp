@@ -11,6 +11,9 @@ layout(constant_id = 5) const uint tileOutputs = 64;
 layout(constant_id = 6) const uint threadRows = 8;
 layout(constant_id = 7) const uint threadOutputs = 8;
 layout(constant_id = 8) const bool byEights = true; // rows of W and x are aligned, and their length is a multiple of 8
+layout(constant_id = 9) const bool roundsInputs = false; // of W and x, to bf16: as cooperative matrices take them
+
+vec4 taken(vec4 values) { return roundsInputs ? roundedToBf16(values) : values; }
 
 const uint tileDepth = 16;
 const uint eights = tileDepth / 8;
@@ -33,13 +36,16 @@ void readInputs(uint firstRow, uint firstDepth) {
       vec4 low = vec4(0.0);
       vec4 high = vec4(0.0);
       if (isRow && firstDepth + k < push.depth) f32Eight(row, k, low, high);
+      low = taken(low);
+      high = taken(high);
       [[unroll]] for (uint j = 0; j < 4; ++j) {
         inputs[(k + j) * inputStride + r] = low[j];
         inputs[(k + 4 + j) * inputStride + r] = high[j];
       }
     } else {
       for (uint j = 0; j < 8; ++j)
-        inputs[(k + j) * inputStride + r] = isRow && firstDepth + k + j < push.depth ? f32At(row, k + j) : 0.0;
+        inputs[(k + j) * inputStride + r] =
+            isRow && firstDepth + k + j < push.depth ? taken(vec4(f32At(row, k + j))).x : 0.0;
     }
   }
 }
@@ -55,6 +61,8 @@ void readWeights(uint firstOutput, uint firstDepth) {
       vec4 low = vec4(0.0);
       vec4 high = vec4(0.0);
       if (isOutput && at < push.depth) weightEight(row, at, low, high);
+      low = taken(low);
+      high = taken(high);
       [[unroll]] for (uint j = 0; j < 4; ++j) {
         weights[(k + j) * weightStride + o] = low[j];
         weights[(k + 4 + j) * weightStride + o] = high[j];
@@ -62,7 +70,7 @@ void readWeights(uint firstOutput, uint firstDepth) {
     } else {
       for (uint j = 0; j < 8; ++j)
         weights[(k + j) * weightStride + o] =
-            isOutput && at + j < push.depth ? weightAt(row, at + j) : 0.0;
+            isOutput && at + j < push.depth ? taken(vec4(weightAt(row, at + j))).x : 0.0;
     }
   }
 }

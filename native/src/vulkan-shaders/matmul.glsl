@@ -20,6 +20,15 @@ layout(push_constant) uniform Push {
   uint scalesAcross; // from one row of them to the next
 } push;
 
+// The nearest bf16, ties to even; what is no number stays none.
+uvec4 roundedBits(vec4 values) {
+  const uvec4 bits = floatBitsToUint(values);
+  const uvec4 rounded = bits + 0x7fffu + (bits >> 16 & 1u) & 0xffff0000u;
+  return mix(rounded, bits, greaterThan(bits & 0x7fffffffu, uvec4(0x7f800000u)));
+}
+
+vec4 roundedToBf16(vec4 values) { return uintBitsToFloat(roundedBits(values)); }
+
 struct WeightRow {
   uint64_t at;
   uint firstScale;

@@ -1,6 +1,6 @@
 /** The flags that say what a run may use of this machine. */
 
-import { defaultReadsInFlight } from '@specoffload/engine';
+import { type ArithmeticName, arithmetics, defaultReadsInFlight } from '@specoffload/engine';
 import { parseNumber } from '@specoffload/input';
 import type { Command } from 'commander';
 import {
@@ -27,6 +27,7 @@ export interface MachineOptions extends DeviceOptions, Partial<Readonly<Record<C
   readonly deviceCacheFactor?: string;
   readonly draftCacheFactor?: string;
   readonly native: 'auto' | 'native' | 'twin';
+  readonly arithmetic: ArithmeticName;
 }
 
 /** What any machine has; how many this one has, `toMachineSettings` looks at. */
@@ -63,6 +64,12 @@ export function addMachineOptions(command: Command): Command {
     command.option(`${flagOf(setting)} <rate>`, `${help} (default: not paced)`);
   return command
     .option(
+      '--arithmetic <which>',
+      `what a GPU's products are computed in: f32, or bf16, by cooperative matrices where it has them, with a wider bound`,
+      oneOf('--arithmetic', arithmetics),
+      'f32',
+    )
+    .option(
       '--device-cache-factor <n>',
       'count every byte of KV cache in device memory as so many of its limit (default: 1)',
     )
@@ -93,6 +100,7 @@ export function toMachineSettings(options: MachineOptions): LocalSettings {
     deviceCacheFactor: factor('--device-cache-factor', options.deviceCacheFactor),
     draftCacheFactor: factor('--draft-cache-factor', options.draftCacheFactor),
     ...{ native: options.native, device: options.device },
+    ...(options.arithmetic === 'bf16' && { arithmetic: options.arithmetic }),
   };
 }
 
