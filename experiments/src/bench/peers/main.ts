@@ -15,8 +15,8 @@ import { specOfRun } from '../../store/index.js';
 import { formatBytes, formatSeconds } from '../../terminal/format.js';
 import type { Output } from '../../terminal/output.js';
 import { formatTable } from '../../terminal/table.js';
+import { writeGguf } from '../gguf-file.js';
 import type { BenchOptions } from '../main.js';
-import { writeGguf } from './gguf-file.js';
 import { type PeerRequest, type PeerTimes, runPeer, whyNoLimit } from './peer.js';
 import { type PeerName, verdicts } from './verdicts.js';
 

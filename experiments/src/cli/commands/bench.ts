@@ -25,6 +25,7 @@ type Part = (options: BenchOptions) => Promise<void>;
 
 const parts: Readonly<Record<string, () => Promise<Part>>> = {
   peers: async () => (await import('../../bench/peers/main.js')).benchPeers,
+  q4k: async () => (await import('../../bench/q4k.js')).benchQ4K,
   products: async () => (await import('../../bench/products.js')).benchProducts,
 };
 

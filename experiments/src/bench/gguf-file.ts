@@ -1,12 +1,12 @@
-/** Writes a Llama or Mixtral checkpoint as the GGUF file that llama.cpp's converter would make of it, in bf16. */
+/** Writes a Llama or Mixtral as the GGUF file that llama.cpp's converter would make of it, with its own weights or made ones. */
 
 import { open, rename } from 'node:fs/promises';
 import { type Checkpoint, readTensor, type TensorRef } from '@specoffload/engine';
-import { plainCodecs } from '@specoffload/native';
+import { codecs, plainCodecs } from '@specoffload/native';
 
 /** Numbers of the format's types. */
 const types = { uint32: 4, int32: 5, float32: 6, string: 8, array: 9 } as const;
-const storedAs = { f32: 0, bf16: 30 } as const;
+const storedAs = { f32: 0, q4_k: 12, bf16: 30 } as const;
 const alignment = 32;
 const numBytes = 256;
 
@@ -17,7 +17,7 @@ type Value =
   | readonly string[]
   | readonly number[];
 
-interface Tensor {
+export interface GgufTensor {
   readonly name: string;
   /** The outermost first. */
   readonly shape: readonly number[];
@@ -39,8 +39,26 @@ const names: Readonly<Record<string, string>> = {
   ...{ router: 'ffn_gate_inp', gate: 'ffn_gate', up: 'ffn_up', down: 'ffn_down' },
 };
 
+export type GgufDtype = keyof typeof storedAs;
+
+/** What stands in the file. */
+export interface GgufWeights {
+  /** Of matrices: as the converter does, vectors and routers stay fp32. */
+  readonly dtype: GgufDtype;
+  read(tensor: GgufTensor, dtype: GgufDtype): Promise<Uint8Array>;
+}
+
+/** The checkpoint's own, in bf16. */
+const ownWeights: GgufWeights = { dtype: 'bf16', read: readOwn };
+
 /** Its tokens are numbered, no more: whoever measures hands over ids. */
-export async function writeGguf(checkpoint: Checkpoint, path: string): Promise<void> {
+export async function writeGguf(
+  checkpoint: Checkpoint,
+  path: string,
+  weights: GgufWeights = ownWeights,
+): Promise<void> {
+  const dtypeOf = ({ name, shape }: GgufTensor) =>
+    shape.length === 1 || name.includes('ffn_gate_inp') ? 'f32' : weights.dtype;
   const tensors = tensorsOf(checkpoint);
   let offset = 0;
   const infos = tensors.map((tensor) => {
@@ -49,7 +67,7 @@ export async function writeGguf(checkpoint: Checkpoint, path: string): Promise<v
       ...[...tensor.shape].reverse().map(uint64),
       ...[uint32(storedAs[dtypeOf(tensor)]), uint64(offset)],
     ]);
-    offset += padded(bytesOf(tensor));
+    offset += padded(codecs[dtypeOf(tensor)].bytes(countOf(tensor)));
     return info;
   });
   const metadata = Object.entries(metadataOf(checkpoint));
@@ -62,7 +80,7 @@ export async function writeGguf(checkpoint: Checkpoint, path: string): Promise<v
   const file = await open(temporary, 'w');
   try {
     await file.write(pad(header));
-    for (const tensor of tensors) await file.write(pad(await read(tensor)));
+    for (const tensor of tensors) await file.write(pad(await weights.read(tensor, dtypeOf(tensor))));
     await file.sync();
   } finally {
     await file.close();
@@ -70,7 +88,7 @@ export async function writeGguf(checkpoint: Checkpoint, path: string): Promise<v
   await rename(temporary, path);
 }
 
-function tensorsOf({ spec, embedding, layers, head }: Checkpoint): Tensor[] {
+function tensorsOf({ spec, embedding, layers, head }: Checkpoint): GgufTensor[] {
   const one = (name: string, ref: TensorRef, turnedHeads = 0) => ({
     name,
     shape: ref.shape,
@@ -132,21 +150,15 @@ function nameToken(id: number): string {
   return id < numBytes ? `<0x${id.toString(16).toUpperCase().padStart(2, '0')}>` : `<${id}>`;
 }
 
-/** As the converter does, vectors and routers stay fp32. */
-function dtypeOf({ name, shape }: Tensor): 'f32' | 'bf16' {
-  return shape.length === 1 || name.includes('ffn_gate_inp') ? 'f32' : 'bf16';
+export function countOf({ shape }: GgufTensor): number {
+  return shape.reduce((product, size) => product * size, 1);
 }
 
-function bytesOf(tensor: Tensor): number {
-  return plainCodecs[dtypeOf(tensor)].bytes(tensor.shape.reduce((product, size) => product * size, 1));
-}
-
-async function read(tensor: Tensor): Promise<Uint8Array> {
-  const dtype = dtypeOf(tensor);
+async function readOwn(tensor: GgufTensor, dtype: GgufDtype): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
   for (const ref of tensor.refs) {
-    const bytes =
-      ref.dtype === dtype ? await readStored(ref) : plainCodecs[dtype].encode(await readTensor(ref));
+    const encode = plainCodecs[dtype === 'f32' ? dtype : 'bf16'].encode;
+    const bytes = ref.dtype === dtype ? await readStored(ref) : encode(await readTensor(ref));
     parts.push(tensor.turnedHeads > 0 ? turn(bytes, tensor.turnedHeads, ref.shape[0]) : bytes);
   }
   return Buffer.concat(parts);
