@@ -17,6 +17,7 @@ export {
   listDevices,
   nameDevice,
 } from './machine/devices.js';
+export { measureDecoding } from './machine/measure-decoding.js';
 export {
   type DeviceRates,
   type MeasuredDevice,
@@ -99,6 +100,7 @@ export {
   type ComputeLane,
   type ComputeRates,
   computeLane,
+  type DecodingRates,
   type KindRates,
   type Lane,
   laneNamed,

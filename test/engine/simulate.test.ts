@@ -1,11 +1,11 @@
 import {
   type Acceptance,
   averageRates,
-  bf16Formats,
   catalogSpec,
   countHeads,
   createCostModel,
   createRandom,
+  describeCatalogModel,
   describeModel,
   expectedTokens,
   type FlatMachine,
@@ -25,6 +25,8 @@ import {
   withMemory,
 } from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
+import { decodingOf } from '../../engine/dist/machine/decoding.js';
+import { bf16Formats, localFormats } from '../../engine/dist/machine/formats.js';
 import type { Task } from '../../engine/dist/schedule/task.js';
 import { createOracle } from '../../engine/dist/speculate/acceptance.js';
 
@@ -352,6 +354,51 @@ describe('software that copies the KV cache', () => {
 
   it('costs nothing where a machine file does not speak of it', () => {
     expect(createCostModel(machine, heads).secondsOf(task('fetch', 'link'))).toBe(1e9 / 8e9);
+  });
+});
+
+describe('weights that have to be decoded', () => {
+  const heads = countHeads(catalogSpec('mistral-7b'));
+  const of = (format: 'q4_k' | 'int4' | 'bf16', formats = localFormats) =>
+    decodingOf(describeCatalogModel('mistral-7b', 'ffn', format), formats);
+  const task = (kind: 'expert' | 'upload', lane: string) =>
+    ({
+      kind,
+      lane,
+      rows: 2,
+      productRows: 2,
+      flops: 4e9,
+      bytes: 1e9,
+      numParts: 1,
+      cacheBytes: 0,
+      linkBytes: 0,
+    }) as unknown as Task;
+  const rates = { decoding: { q4_k: 5e9, int4: 1e9 } };
+  const plain = { ...machine, lanes: machine.lanes.map((lane) => ({ ...lane, overheadSeconds: 0 })) };
+  const decoding = { ...plain, lanes: plain.lanes.map((lane) => ({ ...lane, ...rates })) };
+  const seconds = (
+    kind: 'expert' | 'upload',
+    lane: string,
+    format: 'q4_k' | 'int4' | 'bf16',
+    formats = localFormats,
+  ) =>
+    [plain, decoding].map((on) =>
+      createCostModel(on, { ...heads, decoding: of(format, formats) }).secondsOf(task(kind, lane)),
+    ) as [number, number];
+
+  it('take their time in products where memory keeps them as stored, once for all rows', () => {
+    const [without, with_] = seconds('expert', 'device', 'q4_k');
+    expect(with_ - without).toBeCloseTo(1e9 / 5e9, 6);
+    const [free, same] = seconds('expert', 'device', 'bf16');
+    expect(same).toBe(free);
+  });
+
+  it('take it on the link where they are decoded there, if that is longer than crossing', () => {
+    const [without, with_] = seconds('upload', 'link', 'int4');
+    expect(without).toBeLessThan(with_);
+    expect(with_).toBeCloseTo((1e9 * 8) / 4.125 / 1e9, 6);
+    expect(of('int4', bf16Formats).onLink).toBeNull(); // a GPU of a prediction keeps everything
+    expect(of('int4', bf16Formats).byKind.expert).toBe('int4');
   });
 });
 

@@ -1,9 +1,12 @@
 /** How long each task takes on a machine known by its numbers. */
 
 import { largest } from '../extremes.js';
-import type { AttentionSpec } from '../model/spec.js';
+import { type AttentionSpec, countHeads } from '../model/spec.js';
+import type { Checkpoint } from '../model/types.js';
 import { isTransfer, type TaskKind } from '../topology/topology.js';
 import type { TaskLabel } from '../trace/types.js';
+import { decodingOf, type ModelDecoding } from './decoding.js';
+import type { Formats } from './formats.js';
 import type {
   ComputeLane,
   ComputeRates,
@@ -42,19 +45,29 @@ export interface CostModel {
 /** How many query heads share a KV head; the KV cache's bytes times this are what a library moves that repeats it. */
 export type HeadCounts = Pick<AttentionSpec, 'numHeads' | 'numKvHeads'>;
 
+/** What of a model costs otherwise than its sizes say. */
+export interface ModelFacts extends HeadCounts {
+  /** @default nothing is decoded */
+  readonly decoding?: ModelDecoding;
+}
+
+export function modelFactsOf(checkpoint: Checkpoint, formats: Formats): ModelFacts {
+  return { ...countHeads(checkpoint.spec), decoding: decodingOf(checkpoint, formats) };
+}
+
 /**
- * Lanes that move: overhead + bytes / rate.
+ * Lanes that move: overhead + bytes / rate, or the time of decoding what crosses, where that is longer.
  *
- * Lanes that compute: parts * overhead + rows * secondsPerRow + max(flops / rate(rows), bytes / memory rate, what their
- * kernels read over the link / the link's rate)
+ * Lanes that compute: parts * overhead + rows * secondsPerRow + max(flops / rate(rows) + decoded
+ * weights / their rate, bytes / memory rate, what their kernels read over the link / the link's rate)
  * + max(score flops / score rate, cache bytes / cache rate): products are bound by arithmetic or by reading weights,
  * attention by arithmetic or by reading the cache, and one follows the other. The cache's bytes count as often as the
  * machine's software moves them for the model at hand.
  */
 export function createCostModel(
   machine: MachineModel,
-  target: HeadCounts,
-  draft: HeadCounts = target,
+  target: ModelFacts,
+  draft: ModelFacts = target,
 ): CostModel {
   const linkRate = largest(machine.lanes.flatMap((lane) => (isLink(lane) ? lane.bytesPerSecond : [])));
   const lanes = new Map(
@@ -78,9 +91,13 @@ class TransferCosts implements CostModel {
   readonly #lane: TransferLane;
   readonly #pageableRate: number;
   readonly #fetchRate: number;
+  readonly #decodingSecondsPerByte: number;
 
-  constructor(lane: TransferLane, target: HeadCounts) {
+  constructor(lane: TransferLane, target: ModelFacts) {
     this.#lane = lane;
+    const { onLink = null } = target.decoding ?? {};
+    const rate = onLink && lane.decoding?.[onLink.dtype];
+    this.#decodingSecondsPerByte = onLink && rate ? onLink.weightsPerByte / rate : 0;
     this.#pageableRate = lane.pageableBytesPerSecond ?? lane.bytesPerSecond;
     this.#fetchRate = cacheRate(lane, target);
   }
@@ -88,6 +105,8 @@ class TransferCosts implements CostModel {
   secondsOf({ kind, bytes, isPageable }: PricedTask): number {
     const { overheadSeconds, bytesPerSecond } = this.#lane;
     const weightRate = isPageable ? this.#pageableRate : bytesPerSecond;
+    if (kind === 'upload')
+      return overheadSeconds + Math.max(bytes / weightRate, bytes * this.#decodingSecondsPerByte);
     return overheadSeconds + bytes / (kind === 'fetch' ? this.#fetchRate : weightRate);
   }
 
@@ -98,12 +117,12 @@ class TransferCosts implements CostModel {
 
 class ComputeCosts implements CostModel {
   readonly #lane: ComputeLane;
-  readonly #target: HeadCounts;
-  readonly #draft: HeadCounts;
+  readonly #target: ModelFacts;
+  readonly #draft: ModelFacts;
   readonly #linkRate: number;
   readonly #byKind = new Map<TaskKind, LaneRates>();
 
-  constructor(lane: ComputeLane, target: HeadCounts, draft: HeadCounts, linkRate: number) {
+  constructor(lane: ComputeLane, target: ModelFacts, draft: ModelFacts, linkRate: number) {
     this.#lane = lane;
     this.#target = target;
     this.#draft = draft;
@@ -122,8 +141,12 @@ class ComputeCosts implements CostModel {
     let rates = this.#byKind.get(kind);
     if (!rates) {
       const own: ComputeRates = { ...this.#lane, ...this.#lane.kinds[kind] };
-      const cacheBytesPerSecond = cacheRate(own, kind === 'draft' ? this.#draft : this.#target);
-      rates = { ...own, cacheBytesPerSecond, rateAt: interpolate(own.arithmetic) };
+      const model = kind === 'draft' ? this.#draft : this.#target;
+      const cacheBytesPerSecond = cacheRate(own, model);
+      const dtype = model.decoding?.byKind[kind];
+      const decodingSecondsPerWeight = 1 / ((dtype && own.decoding?.[dtype]) ?? Number.POSITIVE_INFINITY);
+      const rateAt = interpolate(own.arithmetic);
+      rates = { ...own, cacheBytesPerSecond, decodingSecondsPerWeight, rateAt };
       this.#byKind.set(kind, rates);
     }
     return rates;
@@ -142,6 +165,8 @@ export function cacheRate(
 
 interface LaneRates extends ComputeRates {
   readonly rateAt: (rows: number) => number;
+  /** Once for all rows of a product; 0 where nothing is decoded. */
+  readonly decodingSecondsPerWeight: number;
 }
 
 function computeSeconds(rates: LaneRates, task: PricedTask, linkRate: number): number {
@@ -155,7 +180,7 @@ function computeSeconds(rates: LaneRates, task: PricedTask, linkRate: number): n
   let seconds = task.numParts * rates.overheadSeconds + rows * rates.secondsPerRow;
   if (flops > 0 || task.bytes > 0)
     seconds += Math.max(
-      flops > 0 ? flops / rates.rateAt(productRows) : 0,
+      flops > 0 ? productSeconds(rates, flops, productRows) : 0,
       task.bytes / rates.memoryBytesPerSecond,
       task.linkBytes > 0 ? task.linkBytes / linkRate : 0,
     );
@@ -165,6 +190,16 @@ function computeSeconds(rates: LaneRates, task: PricedTask, linkRate: number): n
       task.cacheBytes / rates.cacheBytesPerSecond,
     );
   return seconds;
+}
+
+function productSeconds(
+  { rateAt, decodingSecondsPerWeight }: LaneRates,
+  flops: number,
+  rows: number,
+): number {
+  const seconds = flops / rateAt(rows);
+  if (decodingSecondsPerWeight === 0) return seconds;
+  return seconds + (flops / (2 * rows)) * decodingSecondsPerWeight; // each weight once, for all rows
 }
 
 /** Between two points the time per row changes linearly with the rows; outside, rates stay what they are at the end. */

@@ -12,6 +12,7 @@ export const rateLimits = {
   memoryBytesPerSecond: [1e6, 1e15],
   scoreFlopsPerSecond: [1e6, 1e18],
   flopsPerSecond: [1e5, 1e18],
+  weightsPerSecond: [1e5, 1e17],
   secondsPerRow: [0, 1],
   latencySeconds: [0, 10],
   bytes: [1e6, 1e18],
@@ -26,6 +27,7 @@ export type Limited = keyof typeof rateLimits;
 function unitOf(limited: Limited): readonly [words: string, unit: Unit | null, example: string] {
   if (limited === 'bytes' || limited === 'reservedBytes') return ['bytes', 'B', '24GiB'];
   if (limited === 'sigma') return ['standard deviation of the logarithm', null, ''];
+  if (limited === 'weightsPerSecond') return ['weights per second', null, ''];
   if (limited === 'traffic') return ['bytes moved per byte', null, ''];
   if (limited.endsWith('Seconds') || limited === 'secondsPerRow') return ['seconds', 's', '20us'];
   return limited === 'flopsPerSecond' || limited === 'scoreFlopsPerSecond'

@@ -1,10 +1,11 @@
 /** Every field of a machine file, declared once: its check and docs/machine.schema.json come from here. */
 
 import { is, isRecord, type JsonRecord, listWords, type Schema, toJsonSchema } from '@specoffload/input';
+import { codecs } from '@specoffload/native';
 import { type Move, type TaskKind, taskKinds } from '../topology/topology.js';
 import { bf16BesideFp32Formats, bf16Formats, type Formats, localFormats, vulkanFormats } from './formats.js';
 import { arithmetic, constant } from './machine-constants.js';
-import type { ComputeLane, ComputeRates, KindRates, Lane, Memory } from './machine-model.js';
+import type { ComputeLane, ComputeRates, DecodingRates, KindRates, Lane, Memory } from './machine-model.js';
 
 export const formatsByName: Readonly<Record<string, Formats>> = {
   fp32: localFormats,
@@ -81,6 +82,21 @@ const cacheTraffic = is.named(
   ),
 );
 
+const decoding: Schema<DecodingRates> = is.named(
+  'decoding',
+  is.onlyFields(
+    Object.fromEntries(
+      Object.keys(codecs).map((name) => [name, is.orMissing(constant('weightsPerSecond'))]),
+    ) as never,
+  ),
+);
+
+/** What a lane's products, or what crosses it, take besides. */
+const decodingField = about(
+  'weights that are decoded before they are multiplied or while they cross, per second; left out: in the other rates',
+  is.orMissing(decoding),
+);
+
 const conduct = {
   name,
   serves: about('kinds of task that go to this lane before any other', is.orMissing(is.listOf(task))),
@@ -115,6 +131,7 @@ const rates = {
     'until a result is there; the lane is free meanwhile',
     is.orMissing(constant('latencySeconds')),
   ),
+  decoding: decodingField,
 };
 
 const kindRates = is.named('rates', is.onlyFields(rates));
@@ -154,6 +171,7 @@ function laneBetween(where: Schema<string>, computesOn: Schema<string>): Schema<
         is.orMissing(constant('cacheBytesPerSecond')),
       ),
       cacheTraffic: is.orMissing(cacheTraffic),
+      decoding: decodingField,
     }),
   );
   const compute = is.named(

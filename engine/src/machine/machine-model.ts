@@ -4,6 +4,7 @@
  */
 
 import { UserError } from '@specoffload/input';
+import type { WeightDtype } from '@specoffload/native';
 import {
   type ComputePlace,
   isTransfer,
@@ -34,7 +35,14 @@ export interface ComputeRates {
   readonly secondsPerRow: number;
   /** From the end on the lane until the result is there; the lane is free meanwhile. */
   readonly latencySeconds: number;
+  readonly decoding?: DecodingRates;
 }
+
+/**
+ * Weights per second, by how they are stored, that are decoded before they are multiplied or while they cross.
+ * @default decoding takes no time that the other rates do not count
+ */
+export type DecodingRates = Readonly<Partial<Record<WeightDtype, number>>>;
 
 /**
  * Bytes that software moves for each byte of KV cache it uses: `fixed + perHead x query heads that share a KV head`.
@@ -62,6 +70,7 @@ export interface TransferRates {
   readonly cacheBytesPerSecond?: number;
   /** @default each byte crosses once */
   readonly cacheTraffic?: CacheTraffic;
+  readonly decoding?: DecodingRates;
 }
 
 interface LaneConduct {

@@ -20,9 +20,8 @@
  */
 
 import { sum } from '../extremes.js';
-import { createCostModel } from '../machine/cost-model.js';
+import { createCostModel, modelFactsOf } from '../machine/cost-model.js';
 import { computeLane, type MachineModel } from '../machine/machine-model.js';
-import { countHeads } from '../model/spec.js';
 import type { Placed } from '../run/prepare.js';
 import { countScores } from '../schedule/feeds.js';
 import type { ModelPlacement } from '../schedule/memory-plan.js';
@@ -83,8 +82,8 @@ class Estimator {
   constructor(request: ClosedFormRequest) {
     this.#request = request;
     const { target, draft } = request.prepared.plan;
-    const headsOf = ({ checkpoint }: ModelPlacement) => countHeads(checkpoint.spec);
-    const costs = createCostModel(request.machine, headsOf(target), draft ? headsOf(draft) : undefined);
+    const factsOf = ({ checkpoint }: ModelPlacement) => modelFactsOf(checkpoint, request.machine.formats);
+    const costs = createCostModel(request.machine, factsOf(target), draft ? factsOf(draft) : undefined);
     this.#tasks = new TaskSeconds(costs, request.machine.lanes);
     this.#lanes = { prefill: this.#tasks.none(), decode: this.#tasks.none() };
     const { drafter, plan } = request.prepared;

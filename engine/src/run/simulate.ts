@@ -1,10 +1,9 @@
 /** A run's prediction: the same strategy, the same dispatcher, on a virtual machine. */
 
 import { currentSignal, UserError } from '@specoffload/input';
-import { createCostModel } from '../machine/cost-model.js';
+import { createCostModel, modelFactsOf } from '../machine/cost-model.js';
 import { computeLane, limitsOf, type MachineModel } from '../machine/machine-model.js';
 import { createRandom } from '../model/random.js';
-import { countHeads } from '../model/spec.js';
 import type { Checkpoint } from '../model/types.js';
 import type { Drafter } from '../schedule/drafter.js';
 import type { DrafterName } from '../schedule/drafters.js';
@@ -98,8 +97,8 @@ export async function simulateRun(request: SimulationRequest): Promise<Simulatio
   const machine = new VirtualMachine({
     costs: createCostModel(
       model,
-      countHeads(prepared.plan.target.checkpoint.spec),
-      prepared.plan.draft ? countHeads(prepared.plan.draft.checkpoint.spec) : undefined,
+      modelFactsOf(prepared.plan.target.checkpoint, model.formats),
+      prepared.plan.draft ? modelFactsOf(prepared.plan.draft.checkpoint, model.formats) : undefined,
     ),
     oracle:
       draws === 'common'

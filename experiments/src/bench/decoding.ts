@@ -1,6 +1,7 @@
 /** How fast one core decodes stored weights, in blocks that stay in its cache, as the link and the kernels ask for them. */
 
-import { codecs, f32, loadNativeCore, type WeightDtype } from '@specoffload/native';
+import { measureDecoding } from '@specoffload/engine';
+import { codecs, f32, type WeightDtype } from '@specoffload/native';
 import { formatRate } from '../terminal/format.js';
 import type { Output } from '../terminal/output.js';
 import { formatTable } from '../terminal/table.js';
@@ -12,7 +13,6 @@ export interface DecodingRate {
 }
 
 const numValues = 2 ** 16;
-const numRounds = 200;
 const dtypes: readonly WeightDtype[] = ['bf16', 'q8_0', 'q4_0', 'q4_1', 'q4_k', 'q5_k', 'q6_k', 'mxfp4'];
 
 export function timeDecoding(output: Output): readonly DecodingRate[] {
@@ -32,28 +32,11 @@ export function timeDecoding(output: Output): readonly DecodingRate[] {
   return rates;
 }
 
+/** fp32 bytes of a stored one. */
 function growth(dtype: WeightDtype): number {
   return f32.bytes(numValues) / codecs[dtype].bytes(numValues);
 }
 
 function timeOne(dtype: WeightDtype): number {
-  const core = loadNativeCore();
-  const bytes = codecs[dtype].bytes(numValues);
-  const [source, target] = [core.createArena(bytes), core.createArena(f32.bytes(numValues))];
-  try {
-    // Any bytes, but no scale that is not a number and none so small that arithmetic turns slow.
-    new Uint8Array(source.buffer).forEach((_, i, stored) => {
-      stored[i] = 0x20 + ((i * 37) & 0x1f);
-    });
-    let leastSeconds = Number.POSITIVE_INFINITY;
-    for (let round = 0; round < numRounds; round += 1) {
-      const start = performance.now();
-      core.widen(source, 0, dtype, numValues, target, 0);
-      leastSeconds = Math.min(leastSeconds, (performance.now() - start) / 1000);
-    }
-    return bytes / leastSeconds;
-  } finally {
-    source.release();
-    target.release();
-  }
+  return (measureDecoding(dtype) * f32.bytes(1)) / growth(dtype);
 }

@@ -1,6 +1,7 @@
 /** From measured runs to a machine file: which lane's rates come from which spans. */
 
 import {
+  type DecodingRates,
   formatsOf,
   type LaneName,
   largest,
@@ -12,7 +13,7 @@ import {
   type TaskKind,
 } from '@specoffload/engine';
 import { type LocalSettings, setCaps } from '../inputs/caps.js';
-import { toDevice } from '../inputs/devices.js';
+import { toDevice, usualDevice } from '../inputs/devices.js';
 import type { MeasuredSpec } from '../store/index.js';
 import { fitArithmetic, fitNonNegative, logSpread, median, typicalMean } from './fit.js';
 
@@ -27,12 +28,27 @@ export interface MeasuredMachine {
   /** Processor, cores, and what was run. */
   readonly description: string;
   /** Of the runs: what is paced was not measured, and whoever uses the file must know. */
-  readonly settings: Pick<LocalSettings, 'deviceBytes' | 'hostBytes' | 'device' | 'caps'>;
+  readonly settings: Pick<
+    LocalSettings,
+    'deviceBytes' | 'hostBytes' | 'device' | 'deviceCores' | 'hostCores' | 'caps'
+  >;
   readonly diskBytes: number;
   /** Of the runs. */
   readonly specs: readonly MeasuredSpec[];
   /** Weights that a step of the profiled draft multiplies with. */
   readonly draftElements: number;
+  /** Weights per second that a core decodes, by how they are stored; missing where the runs' own were decoded. */
+  readonly decoding?: DecodingRates;
+}
+
+/** Of so many cores. */
+function decodingOn(cores: number, { decoding }: MeasuredMachine) {
+  if (!decoding) return {};
+  const rates = Object.entries(decoding).map(([dtype, perSecond]) => [
+    dtype,
+    { value: rounded(cores * perSecond), source: `measured: ${cores} core(s), blocks in the cache` },
+  ]);
+  return { decoding: Object.fromEntries(rates) };
 }
 
 /** Rates that no task of a run on this machine is bound by. */
@@ -43,6 +59,7 @@ const leastObservations = 8;
 
 /** The JSON document that `parseMachineModel` takes. */
 export function buildMachineFile(machine: MeasuredMachine, runs: readonly RunResult[]): unknown {
+  const { device, deviceCores, hostCores } = machine.settings;
   const spans = runs.flatMap((run) => withoutInterruptions(run.spans));
   const source = 'measured';
   const constant = (value: number, how = source): Constant => ({ value: rounded(value), source: how });
@@ -86,6 +103,7 @@ export function buildMachineFile(machine: MeasuredMachine, runs: readonly RunRes
         cacheBytesPerSecond: constant(
           fetches.length >= leastObservations ? fitTransfers(fetches).bytesPerSecond : link.bytesPerSecond,
         ),
+        ...decodingOn(1, machine),
       },
       {
         ...{ name: 'host', computesOn: 'host', width: 2 },
@@ -98,6 +116,7 @@ export function buildMachineFile(machine: MeasuredMachine, runs: readonly RunRes
           'in the score rate, which was measured with the cache in memory',
         ),
         arithmetic: table(spans, 'expert', 'as on the device: the same cores'),
+        ...decodingOn(hostCores, machine),
         ...noKind,
       },
       {
@@ -108,6 +127,7 @@ export function buildMachineFile(machine: MeasuredMachine, runs: readonly RunRes
         scoreFlopsPerSecond: constant(attention.flopsPerSecond, 'as on the host: the same cores'),
         cacheBytesPerSecond: constant(unbound, 'in the score rate'),
         arithmetic: table(spans, 'expert', source),
+        ...(device === usualDevice ? decodingOn(deviceCores, machine) : {}), // a GPU decodes in its kernels
         ...noKind,
         kinds: deviceKinds(spans, machine.draftElements),
       },

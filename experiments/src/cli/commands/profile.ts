@@ -4,12 +4,15 @@ import { statfs } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import {
   type Checkpoint,
+  type DecodingRates,
+  measureDecoding,
   multipliedElements,
   parseMachineModel,
   transferLane,
   UserError,
 } from '@specoffload/engine';
 import { writeWholeFile } from '@specoffload/input';
+import { codecs, plainCodecs, type WeightDtype } from '@specoffload/native';
 import type { Command } from 'commander';
 import type { LocalSettings } from '../../inputs/caps.js';
 import { usualDevice } from '../../inputs/devices.js';
@@ -89,6 +92,7 @@ async function profile(options: ProfileOptions, output: Output, signal: AbortSig
       specs: jobs.map(specOfRun),
       diskBytes: blocks * bsize,
       draftElements: multipliedElements(draft as Checkpoint),
+      ...(isPlain(target) && { decoding: measureDecodings() }),
     },
     runs,
   );
@@ -101,6 +105,18 @@ async function profile(options: ProfileOptions, output: Output, signal: AbortSig
       `measured in ${formatSeconds(seconds)}, written to ${displayPath(options.out)}`,
   );
   output.document({ path: options.out, seconds, machine: file });
+}
+
+/** Whether its arithmetic was measured without decoding. */
+function isPlain({ tensors }: Checkpoint): boolean {
+  return [...tensors.values()].every(({ dtype }) => Object.hasOwn(plainCodecs, dtype));
+}
+
+/** Of every way to store weights that has to be decoded, a few milliseconds each. */
+function measureDecodings(): DecodingRates {
+  const names = Object.keys(codecs) as WeightDtype[];
+  const decoded = names.filter((dtype) => !Object.hasOwn(plainCodecs, dtype));
+  return Object.fromEntries(decoded.map((dtype) => [dtype, measureDecoding(dtype, 50)]));
 }
 
 function describeDevice({ device, deviceCores }: LocalSettings): string {

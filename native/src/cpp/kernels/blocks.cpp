@@ -1,4 +1,6 @@
 // Blocks of ggml with 32 values, and small numbers scaled apart.
+#include <cstring>
+
 #include "bytes.h"
 #include "codecs.h"
 #include "../halves.h"
@@ -127,9 +129,10 @@ void decodeInt4(const uint8_t* source, size_t count, float* target) {
 }
 
 void decodeInt4Awq(const uint8_t* source, size_t count, float* target) {
-  for (size_t i = 0; i < count; ++i) {
-    const uint8_t nibble = awqNibbles[i % 8];
-    target[i] = static_cast<float>(((source[i / 8 * 4 + nibble / 2] >> (4 * (nibble % 2))) & 15) - 8);
+  for (size_t i = 0; i < count; i += 8, source += 4) {
+    uint32_t word;
+    std::memcpy(&word, source, sizeof word);
+    for (size_t j = 0; j < 8; ++j) target[i + j] = static_cast<float>(static_cast<int>((word >> (4 * awqNibbles[j])) & 15) - 8);
   }
 }
 
