@@ -132,7 +132,8 @@ void decodeInt4Awq(const uint8_t* source, size_t count, float* target) {
   for (size_t i = 0; i < count; i += 8, source += 4) {
     uint32_t word;
     std::memcpy(&word, source, sizeof word);
-    for (size_t j = 0; j < 8; ++j) target[i + j] = static_cast<float>(static_cast<int>((word >> (4 * awqNibbles[j])) & 15) - 8);
+    for (size_t j = 0; j < 8; ++j)
+      target[i + j] = static_cast<float>(static_cast<int>((word >> (4 * awqNibbles[j])) & 15) - 8);
   }
 }
 
