@@ -52,6 +52,9 @@ interface Opened extends OpenMachine {
   sequence: Sequence | null;
 }
 
+/** What a conversation soon comes to: to open the lanes again for more would be read as a pause. */
+const fewTurnsTokens = 1024;
+
 /** Turns follow each other; each writes what a run of its own would, up to rounding. */
 export class Talk {
   readonly #request: TalkRequest;
@@ -142,7 +145,7 @@ export class Talk {
     return this.#opened;
   }
 
-  /** Twice the room that the prompt needs, where the budgets, both contexts and the rotations allow it. */
+  /** Room for more turns than this one, as far as the budgets, both contexts and the rotations allow it. */
   #makeRoom(prepared: Prepared, promptTokens: number): Placed & { readonly roomTokens: number } {
     const { maxNewTokens, target, machine, device } = this.#request;
     const { policy, drafter } = prepared;
@@ -151,14 +154,17 @@ export class Talk {
     const positions = [target, drafter?.checkpoint].map(
       (model) => model?.spec.maxPositions ?? Number.POSITIVE_INFINITY,
     );
-    const wished = Math.min(2 * needed, smallest(positions) - maxNewTokens + newTokens);
-    if (wished > needed && this.#rotatesAlike(needed, wished))
+    const most = smallest(positions) - maxNewTokens + newTokens;
+    for (const wished of [Math.max(fewTurnsTokens, 2 * needed), 2 * needed]) {
+      const roomTokens = Math.min(wished, most);
+      if (roomTokens <= needed || !this.#rotatesAlike(needed, roomTokens)) continue;
       try {
-        const request = { ...this.#request, promptLengths: [wished - newTokens] };
-        return { ...place(request, policy, machine, formatsOf(device)), roomTokens: wished };
+        const request = { ...this.#request, promptLengths: [roomTokens - newTokens] };
+        return { ...place(request, policy, machine, formatsOf(device)), roomTokens };
       } catch (error) {
         if (!(error instanceof UserError)) throw error;
       }
+    }
     return { ...prepared, roomTokens: needed };
   }
 

@@ -93,9 +93,12 @@ def agreement(draft: Model, prompt: list[int], new: list[int]) -> list[bool]:
 
 
 def loops(new: list[int]) -> bool:
-    """Whether a text ends in a loop: its last LOOP_TAIL tokens repeat with a period of at most LONGEST_PERIOD."""
+    """Whether a text ends in a loop: its last LOOP_TAIL tokens repeat with a period of at most LONGEST_PERIOD.
+
+    A shorter text has to show its period twice.
+    """
     tail = new[-LOOP_TAIL:]
-    return any(tail[period:] == tail[:-period] for period in range(1, LONGEST_PERIOD + 1))
+    return any(tail[period:] == tail[:-period] for period in range(1, min(LONGEST_PERIOD, len(tail) // 2) + 1))
 
 
 def acceptance(matches: list[list[bool]]) -> dict:
