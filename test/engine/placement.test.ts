@@ -296,6 +296,7 @@ describe('regions', () => {
     { keptLayers: 2, experts: 'routed', hostExpertRows: 3, attention: 'device', prefillAttention: 'device' },
     { attention: 'device', cache: 'device', streaming: 'on-demand', attentionWeights: 'resident' },
     { prefillAttention: 'device', prefetchDepth: 0, pinnedLayers: 1 },
+    { hostShare: 0.3, keptLayers: 1, attention: 'device', cache: 'device', prefillBatch: 1 },
     { attention: 'split', pinnedLayers: 1, prefillAttention: 'host', decodeBatch: 2, microBatch: 1 },
     { projections: 'host', pinnedLayers: 1, keptLayers: 2, experts: 'routed', hostExpertRows: 3 },
   ])('of a pool do not overlap, start on blocks and fit into it, %o', (input) => {

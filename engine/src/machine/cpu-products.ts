@@ -226,8 +226,8 @@ function bindMix(
 
 function bindFeedForward(
   { hiddenSize: h }: ModelSpec,
-  { ffn: { width: f } }: LayerSpec,
-  { x, rows, weights: w, out }: FeedForwardCommand,
+  { ffn }: LayerSpec,
+  { x, rows, weights: w, width: f = ffn.width, out }: FeedForwardCommand,
 ): Binding {
   return {
     inputs: {

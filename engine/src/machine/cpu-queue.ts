@@ -23,6 +23,7 @@ import type {
 import { isKept, localFormats } from './formats.js';
 import type { PoolMemory } from './pool.js';
 import { vectorOf } from './stored-products.js';
+import { runsOf } from './stored-tensor.js';
 
 export interface CpuQueueOptions {
   readonly core: NativeCore;
@@ -138,8 +139,9 @@ export class CpuQueue implements DeviceQueue {
         this.#attend(command);
         break;
       case 'decode':
-        if (isKept(localFormats, command)) this.#bring(command);
-        else this.#decode(command);
+        if (isKept(localFormats, command))
+          for (const run of runsOf(command, codecs[command.dtype].bytes(command.count))) this.#bring(run);
+        else for (const run of runsOf(command, f32.bytes(command.count))) this.#decode(run);
         break;
       case 'upload':
       case 'read-back':

@@ -5,7 +5,7 @@
  */
 
 import type { TransferListItem } from 'node:worker_threads';
-import type { ArenaHandle, MatrixLayout, NativeCore, PowerMeter, WeightDtype } from '@specoffload/native';
+import type { ArenaHandle, NativeCore, PowerMeter, WeightDtype } from '@specoffload/native';
 import type { ModelSpec } from '../model/spec.js';
 import type { TokenShares } from '../speculate/draw-token.js';
 import type { RowDraws } from '../speculate/row-draws.js';
@@ -22,6 +22,7 @@ import type {
 import type { Formats } from './formats.js';
 import type { HostReach } from './host-reach.js';
 import type { PoolLayout } from './pool.js';
+import type { HostAddress, StoredTensor } from './stored-tensor.js';
 
 export type {
   AttentionWeights,
@@ -30,11 +31,10 @@ export type {
   DeviceTrials,
   ExpertWeights,
   HeadWeights,
+  HostAddress,
   PowerMeter,
+  StoredTensor,
 };
-
-/** A byte offset in the host pool. */
-export type HostAddress = number;
 
 /** The models that share a device. */
 export type ModelRole = 'target' | 'draft';
@@ -51,16 +51,6 @@ export interface WriteCommand {
   readonly kind: 'write';
   readonly values: Float32Array;
   readonly target: DeviceAddress;
-}
-
-/** A tensor in host memory, as stored. */
-export interface StoredTensor {
-  /** Of its first value. */
-  readonly source: HostAddress;
-  readonly dtype: WeightDtype;
-  readonly count: number;
-  /** How its values lie from there on; missing: one behind the other. */
-  readonly layout?: MatrixLayout;
 }
 
 /** Stored weights in host memory, brought to the device in the format in which weights lie there. */
@@ -155,6 +145,8 @@ export interface FeedForwardCommand {
   readonly x: DeviceAddress; // (row, hidden)
   readonly rows: number;
   readonly weights: ExpertWeights;
+  /** Neurons that the weights are of. @default all of the layer's */
+  readonly width?: number | undefined;
   readonly out: DeviceAddress; // (row, hidden)
 }
 

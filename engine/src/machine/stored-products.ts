@@ -130,8 +130,8 @@ export class StoredProducts {
   }
 
   #feedForward({ hiddenSize: h }: ModelSpec, { ffn, norms }: LayerSpec, command: FeedForwardCommand): void {
-    const { rows, weights: w } = command;
-    const { width, activation } = ffn;
+    const { rows, weights: w, width = ffn.width } = command;
+    const { activation } = ffn;
     const count = rows * width;
     const [gate, up] = this.#room(count, count);
     const from = { x: this.#memory.floats(command.x, rows * h), rows, depth: h, width };

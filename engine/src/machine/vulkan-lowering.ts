@@ -40,6 +40,7 @@ import type {
 } from './device.js';
 import { isKept, vulkanFormats } from './formats.js';
 import { type HostReach, reaches } from './host-reach.js';
+import { runsOf } from './stored-tensor.js';
 import type { VulkanDecoder } from './vulkan-decoder.js';
 import { OperationList } from './vulkan-list.js';
 import { isStoredFormat, type Rounding, type Scratch, VulkanProducts, vectorOf } from './vulkan-products.js';
@@ -132,8 +133,13 @@ export class VulkanLowering {
 
   /** Weights cross as stored, where kernels can decode them where they are used. */
   #bring(list: OperationList, command: DecodeCommand): void {
-    const { source, dtype, count, target } = command;
-    if (isKept(vulkanFormats, command)) list.copy(spaces.host + source, target, codecs[dtype].bytes(count));
+    const { dtype, count, runs, target } = command;
+    const byteLength = codecs[dtype].bytes(count);
+    if (isKept(vulkanFormats, command))
+      for (const run of runsOf(command, byteLength))
+        list.copy(spaces.host + run.source, run.target, byteLength);
+    else if (runs)
+      for (const run of runsOf(command, f32.bytes(count))) this.#bring(list, { ...run, runs: undefined });
     else {
       let values: Float32Array;
       list.bring(count, target, (first, numValues) => {

@@ -142,21 +142,21 @@ export class VulkanProducts {
     rows: number,
   ) {
     const { ffn, norms } = spec.layers[command.layer];
-    const { weights: w } = command;
+    const { weights: w, width = ffn.width } = command;
     const h = spec.hiddenSize;
     const x = command.x + f32.bytes(first * h);
     const out = command.out + f32.bytes(first * h);
     const gate = this.#scratch.address;
-    const up = gate + f32.bytes(rows * ffn.width);
+    const up = gate + f32.bytes(rows * width);
     list.dispatch(
-      this.#matmul({ weights: w.gate, x, y: gate, rows, depth: h, width: ffn.width, bias: w.gateBias }),
-      this.#matmul({ weights: w.up, x, y: up, rows, depth: h, width: ffn.width, bias: w.upBias }),
+      this.#matmul({ weights: w.gate, x, y: gate, rows, depth: h, width, bias: w.gateBias }),
+      this.#matmul({ weights: w.up, x, y: up, rows, depth: h, width, bias: w.upBias }),
     );
     list.barrier();
-    const count = rows * ffn.width;
+    const count = rows * width;
     list.dispatch(activate({ gate, up, out: gate, count, activation: ffn.activation }, this.#limits));
     list.barrier();
-    const depth = ffn.width;
+    const depth = width;
     list.dispatch(
       this.#matmul({ weights: w.down, x: gate, y: out, rows, depth, width: h, bias: w.downBias }),
     );

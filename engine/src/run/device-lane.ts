@@ -34,7 +34,7 @@ export async function createDeviceLane(data: LaneWorkerData, queue: DeviceQueue)
       case 'adopt':
         return target.adopt(op);
       case 'expert':
-        return target.expert(op.frame, op.layer, op.expert, op.weights);
+        return target.expert(op);
       case 'merge':
         return target.merge(op.frame, op.layer, op.expert);
       case 'head':

@@ -63,7 +63,10 @@ function productSeconds(
   rows: number,
   { hostFlopsPerSecond, hostWeightBytesPerSecond }: Caps,
 ): number {
-  const elements = Object.values(weights).reduce((sum, { count }: StoredTensor) => sum + count, 0);
+  const elements = Object.values(weights).reduce(
+    (sum, { count, runs }: StoredTensor) => sum + count * (runs?.number ?? 1),
+    0,
+  );
   return Math.max(
     2 * rows * elements * secondsPer(hostFlopsPerSecond),
     f32.bytes(elements) * secondsPer(hostWeightBytesPerSecond),

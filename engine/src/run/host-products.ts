@@ -3,7 +3,7 @@
  * rounds, from weights that lie in host memory as stored.
  */
 
-import { f32, type NativeCore } from '@specoffload/native';
+import { codecs, f32, type NativeCore } from '@specoffload/native';
 import { CpuQueue } from '../machine/cpu-queue.js';
 import type {
   AttentionWeights,
@@ -55,7 +55,7 @@ export class HostProducts {
   }
 
   /** An expert's output for the rows that chose it, one behind the other in the frame's host buffers. */
-  async expert({ frame, layer, indices, weights: stored }: HostExpertOp): Promise<void> {
+  async expert({ frame, layer, indices, weights: stored, width }: HostExpertOp): Promise<void> {
     const { frames, spec } = this.#model;
     const { hostExperts } = frames[frame];
     const { gathered } = this.#scratch;
@@ -68,7 +68,7 @@ export class HostProducts {
       const chunk = indices.subarray(start, start + ffnChunkRows);
       commands.push(
         { kind: 'gather', source, indices: chunk, width: spec.hiddenSize, target: x },
-        { kind: 'feed-forward', model: 'target', layer, x, rows: chunk.length, weights, out },
+        { kind: 'feed-forward', model: 'target', layer, x, rows: chunk.length, weights, width, out },
       );
       out += f32.bytes(chunk.length * spec.hiddenSize);
     }
@@ -120,19 +120,21 @@ export class HostProducts {
     return commands;
   }
 
-  /** Weights as products take them: what is not taken as stored, by commands that widen it. */
+  /** Weights as products take them: what is not taken as it is stored, by commands that widen it or put it together. */
   #widen<Weights extends object>(
     stored: StoredWeights<Weights>,
   ): { readonly commands: Command[]; readonly weights: Weights } {
     const commands: Command[] = [];
     let address = this.#scratch.weights?.byteOffset ?? 0;
     const bring = (tensor: StoredTensor): DeviceTensor => {
-      const { source, dtype, layout } = tensor;
-      if (isKept(localFormats, tensor)) return { address: source, dtype, paired: layout?.paired ?? 1 };
+      const { source, dtype, count, layout, runs } = tensor;
+      const isStored = isKept(localFormats, tensor);
+      if (isStored && !runs) return { address: source, dtype, paired: layout?.paired ?? 1 };
       const target = address;
       commands.push({ kind: 'decode', ...tensor, target });
-      address += alignUp(f32.bytes(tensor.count), tensorAlignmentBytes);
-      return { address: target, dtype: 'f32' };
+      const runBytes = isStored ? codecs[dtype].bytes(count) : f32.bytes(count);
+      address += alignUp((runs?.number ?? 1) * runBytes, tensorAlignmentBytes);
+      return { address: target, dtype: isStored ? dtype : 'f32' };
     };
     const roles = Object.entries<StoredTensor>(stored).map(([role, tensor]) => [role, bring(tensor)]);
     return { commands, weights: Object.fromEntries(roles) };

@@ -26,7 +26,13 @@ export class LayerCommands {
     return [this.projections(op, weights), this.#attention(op), ...this.mixing(op, weights, wantsRouting)];
   }
 
-  feedingForward(frame: number, layer: number, expertRows: ExpertRows, weights: ExpertWeights): Command[] {
+  feedingForward(
+    frame: number,
+    layer: number,
+    expertRows: ExpertRows,
+    weights: ExpertWeights,
+    width?: number,
+  ): Command[] {
     const { frames, spec, role } = this.#model;
     const { scratch } = frames[frame];
     const [x, out] = [scratch.gathered.byteOffset, scratch.ffnOut.byteOffset];
@@ -38,7 +44,7 @@ export class LayerCommands {
           ...{ kind: 'gather', source: frames[frame].normed.byteOffset, indices },
           ...{ width: spec.hiddenSize, target: x },
         },
-        { kind: 'feed-forward', model: role, layer, x, rows: indices.length, weights, out },
+        { kind: 'feed-forward', model: role, layer, x, rows: indices.length, weights, width, out },
         this.addition(frame, layer, chunk),
       );
     }

@@ -4,7 +4,7 @@
  */
 
 import { f32 } from '@specoffload/native';
-import type { AttentionWeights, Command, DeviceQueue, ExpertWeights } from '../machine/device.js';
+import type { AttentionWeights, Command, DeviceQueue } from '../machine/device.js';
 import { stretch } from '../machine/stretches.js';
 import { keyWidth, queryWidth } from '../model/spec.js';
 import { headChunkRows } from '../schedule/memory-plan.js';
@@ -13,6 +13,7 @@ import type {
   DeviceAttentionOp,
   DraftOp,
   DraftResult,
+  ExpertOp,
   ExpertRows,
   HeadOp,
   HeadResult,
@@ -27,6 +28,8 @@ import { copy, type FramePart, LayerCommands } from './layer-commands.js';
 import { NotFiniteError } from './not-finite.js';
 import { everyRow, inChunks, routeRows } from './routing.js';
 import { Window } from './window.js';
+
+type ExpertPart = Pick<ExpertOp, 'frame' | 'layer' | 'expert' | 'weights' | 'width'>;
 
 /** What `mix` found out about a frame's rows and the experts and the head need. */
 interface FrameState {
@@ -117,10 +120,11 @@ export class LayerKernels {
     return outcomeOf(completion);
   }
 
-  /** Adds one expert's output to the rows that chose it. */
-  async expert(frame: number, layer: number, expert: number, weights: ExpertWeights): Promise<Outcome<null>> {
+  /** Adds one expert's output to the rows that chose it, or what some of its neurons make of that. */
+  async expert({ frame, layer, expert, weights, width }: ExpertPart): Promise<Outcome<null>> {
     const rows = this.#frames[frame].expertRows[expert];
-    return outcomeOf(await this.#queue.submit(this.#commands.feedingForward(frame, layer, rows, weights)));
+    const commands = this.#commands.feedingForward(frame, layer, rows, weights, width);
+    return outcomeOf(await this.#queue.submit(commands));
   }
 
   /** Brings what the host has computed of one expert, and adds it to the rows that chose it. */
@@ -221,7 +225,7 @@ export class LayerKernels {
     for (const [expert, weights] of this.#model.layers[layer].experts.entries())
       if (result.rowsPerExpert[expert] > 0) {
         await giveWay();
-        await this.expert(0, layer, expert, weights);
+        await this.expert({ frame: 0, layer, expert, weights });
       }
   }
 

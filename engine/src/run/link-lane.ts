@@ -42,7 +42,10 @@ function transfersOf(op: WorkerOp): readonly TransferCommand[] {
 
 /** Bytes that cross. */
 function bytesOf(transfer: TransferCommand): number {
-  if (transfer.kind === 'decode') return storedBytes(transfer.dtype, transfer.count, transfer.layout);
+  if (transfer.kind === 'decode') {
+    const { dtype, count, layout, runs } = transfer;
+    return (runs?.number ?? 1) * storedBytes(dtype, count, layout);
+  }
   const { stretches } = transfer;
   let elements = 0;
   for (let i = 2; i < stretches.length; i += 3) elements += stretches[i];

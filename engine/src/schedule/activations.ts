@@ -1,7 +1,7 @@
 /** Places of what is computed on the way: hidden states, scratch, rotation tables, an expert's rows on the host. */
 
-import { f32 } from '@specoffload/native';
-import { largest } from '../extremes.js';
+import { codecs, f32 } from '@specoffload/native';
+import { largest, sum } from '../extremes.js';
 import {
   activationBytes,
   type Formats,
@@ -23,6 +23,7 @@ import {
 } from './memory-plan.js';
 import type { OpenPolicy } from './policy.js';
 import { projectsOnHost } from './resident-layers.js';
+import { sharesExperts } from './shared-experts.js';
 
 /** Of every model once: the planner lays pools out thousands of times. */
 function oncePerModel<T>(compute: (spec: ModelSpec) => T): (spec: ModelSpec) => T {
@@ -81,10 +82,11 @@ export function placeHostFrame(
     ...{ q: place(rows, queries), k: place(rows, keys), v: place(rows, keys), out: place(rows, queries) },
   });
   const host = attention !== 'device' || prefillAttention === 'host' ? exchange() : null;
+  const sharedRows = sharesExperts(request) ? decodeRows : 0;
+  const outRows = Math.max(Math.min(rows, hostExpertRows), sharedRows);
+  const normedRows = hostExpertRows > 0 ? rows : sharedRows;
   const hostExperts =
-    hostExpertRows > 0
-      ? { normed: place(rows, hiddenSize), out: place(Math.min(rows, hostExpertRows), hiddenSize) }
-      : null;
+    outRows > 0 ? { normed: place(normedRows, hiddenSize), out: place(outRows, hiddenSize) } : null;
   if (!projectsOnHost(request) || decodeRows === 0) return { host, hostExperts, hostLayer: null };
   const hidden = () => place(decodeRows, hiddenSize);
   const hostLayer = { x: hidden(), y: hidden(), router: place(decodeRows, experts) };
@@ -99,7 +101,8 @@ export function placeHostScratch(
 ): ModelPlacement['hostScratch'] {
   const { target, policy, layouts, formats } = request;
   const { weightElementBytes, hostWeightElementBytes = weightElementBytes } = formats;
-  const computesExperts = policy.hostExpertRows > 0;
+  const shares = sharesExperts(request);
+  const computesExperts = policy.hostExpertRows > 0 || shares;
   const used = target.layers.flatMap(({ attention, experts }) => [
     ...(projectsOnHost(request) ? [attention] : []),
     ...(computesExperts ? experts : []),
@@ -107,22 +110,31 @@ export function placeHostScratch(
   if (used.length === 0) return null;
   const gathered = computesExperts ? placeGathered(request, rows, host) : null;
   if (hostWeightElementBytes === null) return { gathered, weights: null };
-  const widened = used.map((group) => widenedBytesOf(groupLayout(layouts, group), hostWeightElementBytes));
+  const widened = used.map((group) =>
+    widenedBytesOf(groupLayout(layouts, group), hostWeightElementBytes, shares),
+  );
   return { gathered, weights: host.place('scratch', largest(widened)) };
 }
 
 /** An expert's rows, a piece at a time, and what the provider allocates besides. */
-function placeGathered({ target: { spec }, policy, formats }: PlanRequest, rows: number, host: Pool): Region {
-  const chunkRows = Math.min(rows, policy.hostExpertRows, ffnChunkRows);
+function placeGathered(request: PlanRequest, rows: number, host: Pool): Region {
+  const { target, policy, formats } = request;
+  const { spec } = target;
+  const mostRows = sharesExperts(request) ? rows : policy.hostExpertRows;
+  const chunkRows = Math.min(rows, mostRows, ffnChunkRows);
   const workspaceRows = ffnWorkspaceRows(spec) * chunkRows;
   host.reserve('provider workspace', hostActivationBytes(formats, workspaceRows * widestOf(spec).ffn));
   return host.place('scratch', hostActivationBytes(formats, chunkRows * spec.hiddenSize));
 }
 
-/** Of weights that the host computes with: what it does not take as stored. */
-function widenedBytesOf({ tensors }: GroupLayout, elementBytes: number): number {
-  const widened = tensors.filter((tensor) => !isKept(localFormats, tensor));
-  return widened.reduce((sum, { count }) => sum + alignUp(count * elementBytes, tensorAlignmentBytes), 0);
+/** Of weights that the host computes with: what it does not take as it is stored. */
+function widenedBytesOf({ tensors }: GroupLayout, elementBytes: number, areCut: boolean): number {
+  const bytes = tensors.map((tensor) => {
+    const { role, dtype, count } = tensor;
+    if (!isKept(localFormats, tensor)) return count * elementBytes;
+    return areCut && role === 'down' ? codecs[dtype].bytes(count) : 0;
+  });
+  return sum(bytes.map((byteLength) => alignUp(byteLength, tensorAlignmentBytes)));
 }
 
 export function placeScratch(spec: ModelSpec, rows: number, device: Pool, formats: Formats): ScratchRegions {

@@ -65,7 +65,7 @@ function attendAcrossLanes(
     kind: 'mix',
     ...{ frame, layer, rows },
     weights: weightsOf(context, group),
-    wantsRouting: context.request.policy.hostExpertRows > 0,
+    wantsRouting: context.wantsRouting,
   }));
   mixes(mix, costs, rows);
   mix.frees = frees;
@@ -107,7 +107,7 @@ function deviceAttentionOp(
   group: WeightGroup,
   buffer: Region | null,
 ): DeviceAttentionOp {
-  const { costs, placement, request } = context;
+  const { costs, placement } = context;
   const { attention } = costs.layers[layer];
   const packed = buffer && packBlocks(feeds);
   const { kvCache, splitCache } = placement;
@@ -122,7 +122,7 @@ function deviceAttentionOp(
       ? 2 * packed.numTokens * keyWidth(attention)
       : region.byteLength / placement.formats.cacheElementBytes,
     sequences: cacheFields(attention, feeds, packed?.blocks),
-    wantsRouting: request.policy.hostExpertRows > 0,
+    wantsRouting: context.wantsRouting,
   };
 }
 

@@ -1,5 +1,6 @@
 /** A layer's experts in a target pass: on the device, each as soon as its weights are there, or on the host. */
 
+import { isImagined } from '../machine/formats.js';
 import type { WeightGroup } from '../model/types.js';
 import { computesExperts, type LayerCosts, readsOverLink } from './layer-costs.js';
 import type { Flow, PassContext, Routing } from './pass-context.js';
@@ -17,19 +18,22 @@ export function feedForward(
   group: WeightGroup,
   routers: readonly number[],
 ): void {
-  const { policy, phase } = context.request;
+  const { policy, pass, phase } = context.request;
   const choice = new Choice(context, layer, expert, group);
   if (policy.experts === 'routed') bringChosen(context, group, choice, routers);
   const arrival = context.arrive(group);
-  const hostShare = phase === 'decode' ? policy.hostShare : 0;
+  const shared = context.request.stream.shareOf(pass, group);
+  // Where memory is only imagined, every group of a decode pass is shared, wherever it is.
+  const isShared = isImagined(context.placement.formats) ? phase === 'decode' : shared !== null;
+  const hostShare = isShared ? policy.hostShare : 0;
   for (const flow of context.flows) {
     const start = flow.last;
     const frees = context.freedBy(flow, group);
     const task = expertOnDevice(context, flow, layer, group, choice, arrival, 1 - hostShare);
-    if (!choice.mayBeForHost) task.frees = frees;
     flow.last = task.id;
-    if (hostShare > 0) shareWithHost(context, flow, group, choice, start, hostShare);
-    if (choice.mayBeForHost) {
+    const merge = hostShare > 0 ? shareWithHost(context, flow, layer, group, choice, start, hostShare) : task;
+    if (!choice.mayBeForHost) (shared ? merge : task).frees = frees;
+    else {
       const onHost = expertOnHost(context, flow, layer, group, choice, arrival);
       onHost.frees = frees;
       mergeFromHost(context, flow, layer, group, choice, onHost.id);
@@ -113,10 +117,13 @@ function expertOnDevice(
   const after = context.afterPrevious(flow, arrival);
   const { stream, pass, phase } = context.request;
   const inPlace = stream.inPlace(phase, group);
+  const shared = stream.shareOf(pass, group);
   const task = context.push(flow, 'expert', 'device', group.id, after, () => ({
     kind: 'expert',
     ...{ frame: flow.frame, layer, rows: flow.rows, expert: choice.expert },
-    weights: inPlace ?? expertWeights(context.layoutOf(group), stream.addressOf(pass, group)),
+    weights:
+      inPlace ?? expertWeights(shared?.device ?? context.layoutOf(group), stream.addressOf(pass, group)),
+    width: shared?.deviceWidth,
   }));
   computes(task, flow, choice, share);
   if (inPlace) readsOverLink(task, choice.costs, group.storedBytes);
@@ -128,16 +135,35 @@ function expertOnDevice(
 function shareWithHost(
   context: PassContext,
   flow: Flow,
+  layer: number,
   group: WeightGroup,
   choice: Choice,
   start: number,
   share: number,
-): void {
-  const onHost = context.push(flow, 'expert', 'host', group.id, [start]);
+): OpenTask {
+  const { stream, pass } = context.request;
+  const { frame } = flow;
+  const { expert } = choice;
+  const shared = stream.shareOf(pass, group);
+  const staged = shared && stream.arrival(pass, group)?.load;
+  const after = typeof staged === 'number' ? [start, staged] : [start];
+  const onHost = context.push(flow, 'expert', 'host', group.id, after, () => {
+    if (!shared) return { kind: 'imagined' };
+    return {
+      ...{ kind: 'host-expert', frame, layer, expert, indices: choice.indicesOf(flow) },
+      ...{ weights: shared.hostWeights(stream.stagedAddressOf(pass, group)), width: shared.hostWidth },
+    };
+  });
   computes(onHost, flow, choice, share);
-  const merge = context.push(flow, 'merge', 'device', `merge ${group.id}`, [flow.last, onHost.id]);
+  const merge = context.push(flow, 'merge', 'device', `merge ${group.id}`, [flow.last, onHost.id], () => ({
+    ...{ kind: 'merge', frame, layer, expert },
+  }));
+  if (shared)
+    for (const task of [onHost, merge])
+      task.isIdle = () => shared.hostWidth === 0 || choice.rowsOf(flow) === 0 || choice.isForHost();
   merge.bytes = flow.rows * context.costs.hiddenBytes;
   flow.last = merge.id;
+  return merge;
 }
 
 /** The whole expert where its weights are, if few rows chose it. */

@@ -8,6 +8,7 @@ import {
   scaleGridSize,
   type WeightDtype,
 } from '@specoffload/native';
+import type { StoredTensor } from '../machine/device.js';
 import type { DeviceScales } from '../machine/device-weights.js';
 import { type Formats, weightBytes } from '../machine/formats.js';
 import { cutTensor, type FileRange, layoutInMemory, lengthOf, rangesOf } from '../model/stored.js';
@@ -27,6 +28,8 @@ export interface StagedPiece {
   readonly stagedOffset: number;
   /** How its values lie from there on, unless one row behind the other. */
   readonly layout?: MatrixLayout;
+  /** As in {@link StoredTensor}. */
+  readonly runs?: StoredTensor['runs'];
   readonly deviceOffset: number;
 }
 

@@ -58,7 +58,7 @@ export interface CacheOp {
   readonly stretches: Float64Array;
 }
 
-/** One expert on the host, from stored weights in host memory; its output waits in the frame's host buffers. */
+/** One expert on the host, or its share of one, from stored weights in host memory; its output waits in the frame's host buffers. */
 export interface HostExpertOp {
   readonly kind: 'host-expert';
   readonly frame: number;
@@ -67,6 +67,8 @@ export interface HostExpertOp {
   /** The frame's rows that chose it. */
   readonly indices: Int32Array;
   readonly weights: StoredWeights<ExpertWeights>;
+  /** As in {@link FeedForwardCommand}. */
+  readonly width?: number | undefined;
 }
 
 /** Weights in host memory, as stored. */
@@ -153,6 +155,8 @@ export interface ExpertOp {
   readonly rows: number;
   readonly expert: number;
   readonly weights: ExpertWeights;
+  /** As in {@link FeedForwardCommand}. */
+  readonly width?: number | undefined;
 }
 
 export interface HeadOp {

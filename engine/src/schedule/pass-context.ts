@@ -17,6 +17,7 @@ import {
 import type { MemoryPlan, ModelPlacement } from './memory-plan.js';
 import type { MixResult } from './ops.js';
 import type { OpenPolicy } from './policy.js';
+import { sharesExperts } from './shared-experts.js';
 import { type OpenTask, openTask, type Task } from './task.js';
 import type { WeightStream } from './weight-stream.js';
 import type { TaskIds } from './work.js';
@@ -155,6 +156,13 @@ export class PassContext {
     const task = openTask(head, after, createOp);
     this.tasks.push(task);
     return task;
+  }
+
+  /** Whether the host has to know which rows chose which expert, and what these are. */
+  get wantsRouting(): boolean {
+    const { policy, phase } = this.request;
+    const shares = phase === 'decode' && sharesExperts({ policy, formats: this.placement.formats });
+    return policy.hostExpertRows > 0 || shares;
   }
 
   /** Brings a group that the stream does not bring by itself; the task that its users wait for, null when pinned. */

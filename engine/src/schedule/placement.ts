@@ -16,6 +16,7 @@ import type { MemoryDemand, MemoryPlan, PlanRequest } from './memory-plan.js';
 import type { OpenPolicy } from './policy.js';
 import { bufferLabel, layOutPools } from './pool-plan.js';
 import { keptBytes, pickKept, pickPinned, pinnedBytes } from './resident-layers.js';
+import { assertCanShare, sharesExperts } from './shared-experts.js';
 
 /**
  * Plans all pools.
@@ -49,6 +50,7 @@ export function planMemory(
   const layOut = (prefetchDepth: number, pinnedLayers: number, keptLayers: number) =>
     layOutPools(request, { prefetchDepth, pinnedLayers, keptLayers });
   assertPinned(policy.pinnedLayers, leastPinned, target);
+  if (sharesExperts(request)) assertCanShare(target, policy.hostShare);
   const pinnedWish = Math.min(policy.pinnedLayers ?? leastPinned, numLayers);
   const keptWish = Math.min(policy.keptLayers ?? 0, numLayers - pinnedWish);
   const prefetchDepth =

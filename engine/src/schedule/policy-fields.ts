@@ -209,7 +209,7 @@ export const policyFields = {
     option: hostExperts,
     meaning: "share of every FFN's rows that the host computes instead of sending them",
     default: 0,
-    local: [0],
+    local: 'all',
     axis: ['hostShare'],
   }),
   keptExperts: choice({

@@ -13,6 +13,7 @@ import type { GroupLayout } from './group-layout.js';
 import type { MemoryPlan, ModelPlacement, Slots, StreamedKind } from './memory-plan.js';
 import type { LoadOp, UploadOp } from './ops.js';
 import type { OpenPolicy } from './policy.js';
+import { type SharedExpert, shareExpert, sharesExperts } from './shared-experts.js';
 import { type OpenTask, openTask, type Task, type TaskHead } from './task.js';
 import { hopBytes, type WeightHop, type WeightWays, waysOfWeights } from './weight-way.js';
 import { expertInHost, type TaskIds } from './work.js';
@@ -33,6 +34,8 @@ export interface Arrival {
   readonly first: number;
   readonly load: number | null;
   readonly upload: number;
+  /** Only the device's share of it goes to the device. */
+  readonly isShared: boolean;
 }
 
 export class WeightStream {
@@ -45,6 +48,9 @@ export class WeightStream {
   readonly #arrivals = new Map<number, Map<string, Arrival>>();
   readonly #readsHost: (region: Region) => boolean;
   readonly #inPlace = new Map<string, ExpertWeights | null>();
+  readonly #sharesExperts: boolean;
+  /** By group. */
+  readonly #shares = new Map<string, SharedExpert>();
   #nextPass = 0;
 
   /** @param readsHost whether the device's kernels read what lies somewhere in host memory */
@@ -62,6 +68,7 @@ export class WeightStream {
     this.#ids = ids;
     this.#slotOf = slotOf;
     this.#ways = waysOfWeights(plan, policy);
+    this.#sharesExperts = sharesExperts({ policy, formats: plan.target.formats });
   }
 
   /**
@@ -99,9 +106,25 @@ export class WeightStream {
     if (!arrival) return [];
     const { first, load, upload } = arrival;
     if (this.#policy.streaming === 'on-demand') return [first];
-    return this.#policy.hostExpertRows > 0 && group.kind === 'expert' && load !== null
-      ? [load, upload]
-      : [upload];
+    return this.#keepsStage(group, arrival) && load !== null ? [load, upload] : [upload];
+  }
+
+  /** Weights that the host may compute with stay staged until their last user has ended. */
+  #keepsStage({ kind }: WeightGroup, { isShared }: Pick<Arrival, 'isShared'>): boolean {
+    return isShared || (kind === 'expert' && this.#policy.hostExpertRows > 0);
+  }
+
+  /** What host and device compute of a group that comes in parts; null of one that comes as a whole, or not at all. */
+  shareOf(pass: number, group: WeightGroup): SharedExpert | null {
+    return this.arrival(pass, group)?.isShared ? this.#share(group) : null;
+  }
+
+  #share(group: WeightGroup): SharedExpert {
+    const { hiddenSize } = this.#target.checkpoint.spec;
+    const shared =
+      this.#shares.get(group.id) ?? shareExpert(this.#layoutOf(group), hiddenSize, this.#policy.hostShare);
+    this.#shares.set(group.id, shared);
+    return shared;
   }
 
   /** Where the group lies in device memory for a pass; asked when one of its users starts. */
@@ -150,16 +173,18 @@ export class WeightStream {
     const skips = isForHost && (() => (isUnused?.() ?? false) || isForHost());
     const tasks: OpenTask[] = [];
     let load: number | null = null;
+    const isShared = this.#sharesExperts && phase === 'decode' && group.kind === 'expert';
     for (const hop of way) {
       const previous = tasks.length > 0 ? tasks[tasks.length - 1].id : null;
-      const task = this.#hop(hop, group, pass, phase, previous === null ? after : [previous], previous, load);
+      const follows = previous === null ? after : [previous];
+      const task = this.#hop(hop, group, pass, phase, follows, previous, load, isShared);
       task.isIdle = hop.isPastHost ? (skips ?? isUnused) : isUnused;
       if (hop.to === 'host') load = task.id;
       tasks.push(task);
     }
     const [{ id: first }] = tasks;
     const arrivals = this.#arrivals.get(pass) ?? new Map<string, Arrival>();
-    const arrival: Arrival = { first, load, upload: tasks[tasks.length - 1].id };
+    const arrival: Arrival = { first, load, upload: tasks[tasks.length - 1].id, isShared };
     this.#arrivals.set(pass, arrivals.set(group.id, arrival));
     return tasks;
   }
@@ -173,24 +198,34 @@ export class WeightStream {
     after: readonly number[],
     previous: number | null,
     load: number | null,
+    isShared: boolean,
   ): OpenTask {
-    const { hostShare, hostExpertRows, streaming } = this.#policy;
+    const { hostShare, streaming } = this.#policy;
     const isExpert = group.kind === 'expert';
     const isOnDemand = streaming === 'on-demand';
     const share = isExpert && phase === 'decode' ? 1 - hostShare : 1;
-    const task = openTask(this.#head(hop, group, pass, phase), after, this.#opOf(hop, group, pass, load));
+    const task = openTask(
+      this.#head(hop, group, pass, phase),
+      after,
+      this.#opOf(hop, group, pass, load, isShared),
+    );
     task.bytes = hopBytes(hop, this.#layoutOf(group), share);
     task.isPageable = this.#isPageable(group);
     if (previous === null || !isOnDemand)
       task.takes = this.#slotsFor(group, isOnDemand ? 'device' : hop.to).slotClass;
-    // Weights that the host may compute with stay staged until their last user has ended.
-    const keepsStage = hop.from === 'host' && hostExpertRows > 0 && isExpert;
+    const keepsStage = hop.from === 'host' && this.#keepsStage(group, { isShared });
     if (previous !== null && !isOnDemand && !keepsStage) task.frees = [previous];
     return task;
   }
 
   /** What the local machine does; other ways are for virtual machines. */
-  #opOf({ from, to }: Hop, group: WeightGroup, pass: number, load: number | null): Task['createOp'] {
+  #opOf(
+    { from, to }: Hop,
+    group: WeightGroup,
+    pass: number,
+    load: number | null,
+    isShared: boolean,
+  ): Task['createOp'] {
     const layout = this.#layoutOf(group);
     if (from === 'disk' && to === 'host') {
       const { regions } = this.#slotsFor(group, 'host');
@@ -198,7 +233,8 @@ export class WeightStream {
       return (slot) => loadOp(layout, regions[isOnDemand ? 0 : slot].byteOffset);
     }
     if (from !== 'host' || to !== 'device') return () => ({ kind: 'imagined' });
-    return () => uploadOp(layout, this.#stagedAddress(group, load), this.addressOf(pass, group));
+    const crossing = isShared ? this.#share(group).device : layout;
+    return () => uploadOp(crossing, this.#stagedAddress(group, load), this.addressOf(pass, group));
   }
 
   #isPageable({ layer }: WeightGroup): boolean {
@@ -244,11 +280,15 @@ export function loadOp({ ranges }: GroupLayout, hostBase: number): LoadOp {
   };
 }
 
-export function uploadOp({ pieces }: GroupLayout, hostBase: number, deviceBase: number): UploadOp {
+export function uploadOp(
+  { pieces }: Pick<GroupLayout, 'pieces'>,
+  hostBase: number,
+  deviceBase: number,
+): UploadOp {
   return {
     kind: 'upload',
-    pieces: pieces.map(({ dtype, count, layout, stagedOffset, deviceOffset }) => ({
-      ...{ dtype, count, layout },
+    pieces: pieces.map(({ dtype, count, layout, runs, stagedOffset, deviceOffset }) => ({
+      ...{ dtype, count, layout, runs },
       source: hostBase + stagedOffset,
       target: deviceBase + deviceOffset,
     })),

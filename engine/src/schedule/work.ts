@@ -24,7 +24,10 @@ export class TaskIds {
 }
 
 /** A group's tensors in device memory, the group lying at `base`. */
-function tensorsAt({ tensors }: GroupLayout, base: DeviceAddress): Partial<Record<TensorRole, DeviceTensor>> {
+function tensorsAt(
+  { tensors }: Pick<GroupLayout, 'tensors'>,
+  base: DeviceAddress,
+): Partial<Record<TensorRole, DeviceTensor>> {
   return Object.fromEntries(
     tensors.map(
       ({ role, deviceOffset, deviceDtype: dtype, devicePaired: paired, deviceStep, deviceScales }) => [
@@ -42,7 +45,7 @@ export function attentionWeights(layout: GroupLayout, base: DeviceAddress): Atte
   return tensorsAt(layout, base) as unknown as AttentionWeights;
 }
 
-export function expertWeights(layout: GroupLayout, base: DeviceAddress): ExpertWeights {
+export function expertWeights(layout: Pick<GroupLayout, 'tensors'>, base: DeviceAddress): ExpertWeights {
   return tensorsAt(layout, base) as unknown as ExpertWeights;
 }
 

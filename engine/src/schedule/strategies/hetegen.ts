@@ -1,7 +1,7 @@
 /**
  * HeteGen. Every FFN is split by rows: the host computes one share where the weights are, while the rest crosses the
- * link and is computed on the device. `hostShare` should make both take equally long; the planner finds it. Virtual
- * machine only. Source: Zhao et al., arXiv 2403.01164 (no code published).
+ * link and is computed on the device. `hostShare` should make both take equally long; the planner finds it.
+ * Source: Zhao et al., arXiv 2403.01164 (no code published).
  */
 
 import { plainOrWithDraft } from './orders.js';
