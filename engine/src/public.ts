@@ -169,7 +169,6 @@ export type {
 export { type DrafterName, drafterNames, needsDraft } from './schedule/drafters.js';
 export {
   type AllowedValues,
-  localPolicyFields,
   type OpenChoices,
   type OpenPolicy,
   type PolicyInput,

@@ -13,6 +13,7 @@ import {
   loadReferenceWeights,
   needsDraft,
   type PolicyInput,
+  policyFields,
   type Random,
   type ReferenceWeights,
   type RunResult,
@@ -28,6 +29,7 @@ import { formatsOf } from '../../engine/dist/machine/devices.js';
 import { drafterNamed } from '../../engine/dist/schedule/drafters.js';
 import { ffnChunkRows, headChunkRows } from '../../engine/dist/schedule/memory-plan.js';
 import { planMemory } from '../../engine/dist/schedule/placement.js';
+import type { PolicyField } from '../../engine/dist/schedule/policy.js';
 import { measureDemand, planWaves, resolvePolicy } from '../../engine/dist/schedule/resolve.js';
 import {
   drawConfig,
@@ -47,7 +49,9 @@ import { validationMessages, watchedVulkan, whyNoVulkan } from './vulkan.js';
 const seed = 1;
 const numModels = 16;
 const strategyNames: readonly StrategyName[] = ['none', 'serial', 'specoffload'];
-const competitors: readonly StrategyName[] = ['accelerate', 'deepspeed', 'flexgen', 'fiddler'];
+const competitors: readonly StrategyName[] = [
+  ...(['accelerate', 'deepspeed', 'flexgen', 'fiddler', 'hetegen', 'apex'] as const),
+];
 /** Runs per model: each strategy, one of them in other places, one competitor as it is and one in other places. */
 const runsPerModel = strategyNames.length + 3;
 /** Of one in so many models all runs are done on a GPU instead, where there is one. */
@@ -66,6 +70,10 @@ const totals = {
   ...{ mostExpertRows: 0, mostHeadRows: 0 },
 };
 const partialRates: number[] = [];
+/** Every field with its value, of every run. */
+const met = new Set<string>();
+/** Of a GPU alone, and of what decides by measured times. */
+const elsewhere = new Set(['keptExperts in-place', 'adaptCandidates yes']);
 const drafters = new Set<DrafterName>();
 const architectures = new Set<string>();
 const directory = createTemporaryDirectory();
@@ -88,12 +96,14 @@ describe.each(Array.from({ length: numModels }, (_, index) => index))('random mo
       (strategy) => [strategy, drawPolicy(random, strategy, drawn.prompts.length)] as const,
     );
     const who = createRandom(seed, `drafters ${index}`);
-    for (const [strategy, policy] of [...runs, ...drawPlacedRuns(index, drawn.prompts.length)]) {
+    for (const [strategy, wish] of [...runs, ...drawPlacedRuns(index, drawn.prompts.length)]) {
+      const policy = canShare(drawn.target) ? wish : { ...wish, hostShare: 0 };
       const drafter = drawDrafter(who);
       const { layers, architecture } = drawn.target.spec;
       const title = `${architecture}, ${layers.length} layers, ${drawn.prompts.length} prompts, ${drafter}, ${strategy} ${JSON.stringify(policy)}`;
       const result = await runWithin(drawn, strategy, policy, device, drafter);
       if (speculates(strategy, policy)) drafters.add(drafter);
+      for (const [field, value] of Object.entries(result.policy)) met.add(`${field} ${value}`);
       assertEnds(result, drawn, title);
       assertNoPadding(result, drawn, title);
       const comparisons = assertReference(result, drawn, judged, title);
@@ -171,9 +181,19 @@ it('met partial acceptance, rejection, ends of sequences, and not only ties', ()
   expect(totals.mostExpertRows, 'FFNs that go in pieces').toBeGreaterThan(ffnChunkRows);
   expect(totals.mostHeadRows, 'heads that go in pieces').toBeGreaterThan(headChunkRows);
   expect(totals.runs).toBe(numModels * runsPerModel);
+  for (const [name, field] of Object.entries<PolicyField>(policyFields))
+    if (field.kind === 'choice')
+      for (const word of Object.keys(field.words))
+        if (!elsewhere.has(`${name} ${word}`)) expect(met).toContain(`${name} ${word}`);
+  expect(met).toContain('hostShare 0.6');
   expect([...drafters].sort()).toEqual([...drafterNames].sort());
   expect(architectures.size).toBeGreaterThanOrEqual(8);
 });
+
+/** Whether its FFNs are sums of what their neurons make. */
+function canShare({ spec: { layers } }: Checkpoint): boolean {
+  return layers.every(({ ffn, norms }) => !ffn.biases && norms.afterFfn === null);
+}
 
 /** Runs that differ in where and when things happen; some of the competitors' speculate, too. */
 function drawPlacedRuns(index: number, numPrompts: number): (readonly [StrategyName, PolicyInput])[] {

@@ -21,7 +21,7 @@ export interface PlanRequest extends PlanningJob {
   readonly strategies?: readonly StrategyName[];
   /** Fields that the planner leaves as they are. */
   readonly fixed?: PolicyInput;
-  /** Values that fields are held to, such as `localPolicyFields`. */
+  /** Values that fields are held to. */
   readonly allowed?: AllowedValues;
   /** That the search may spend on its one seed, the job's. @default 24 */
   readonly mostSimulations?: number;

@@ -9,7 +9,7 @@ import { measureGaps } from '../trace/report.js';
 import type { Dispatcher } from './dispatcher.js';
 import { type Generated, generate } from './generate.js';
 import type { LocalMachine } from './local-machine.js';
-import { assertLocal, cutToLimit, endsOf, guarded, openMachine, samplingOf } from './local-run.js';
+import { assertHasWeights, cutToLimit, endsOf, guarded, openMachine, samplingOf } from './local-run.js';
 import { assertNewTokens, type Prepared, prepare } from './prepare.js';
 import { Session } from './session.js';
 import { isNearTie } from './ties.js';
@@ -20,11 +20,11 @@ import type { LogitsRequest, RunRequest, RunResult } from './types.js';
  *
  * @throws UserError when the request cannot be served, before any weight is read: a budget too small (says the
  * smallest), a prompt longer than the context, a strategy that needs a draft, a draft of another vocabulary, a policy
- * or sampling field out of range, or of the virtual machine only. During the run, when a model computes what is not finite.
+ * or sampling field out of range. During the run, when a model computes what is not finite.
  */
 export async function runEngine(request: RunRequest): Promise<RunResult> {
   assertNewTokens(request.maxNewTokens);
-  assertLocal(request);
+  assertHasWeights(request);
   const prepared = prepare(request, request.machine, formatsOf(request.device));
   const sampling = samplingOf(request, prepared.policy);
   return withMachine(request, prepared, async (machine, dispatcher, setupStart) => {
@@ -52,7 +52,7 @@ export async function runEngine(request: RunRequest): Promise<RunResult> {
  */
 export async function runLogits(request: LogitsRequest): Promise<Float32Array[]> {
   const run: RunRequest = { ...request, draft: null, strategy: 'none', maxNewTokens: 0 };
-  assertLocal(run);
+  assertHasWeights(run);
   const prepared = prepare(run, request.machine, formatsOf(request.device));
   return withMachine(run, prepared, async (machine, dispatcher) => {
     const { plan, policy, waves, sequences } = prepared;

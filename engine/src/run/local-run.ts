@@ -3,9 +3,7 @@
 import { UserError } from '@specoffload/input';
 import { isDescribed } from '../model/describe.js';
 import type { MemoryPlan } from '../schedule/memory-plan.js';
-import { localPolicyFields, type OpenPolicy } from '../schedule/policy.js';
-import { resolvePolicy } from '../schedule/resolve.js';
-import { strategyNamed } from '../schedule/strategies/index.js';
+import type { OpenPolicy } from '../schedule/policy.js';
 import { greedy, parseSampling, type Sampling } from '../speculate/sampling.js';
 import type { Sequence, SequenceEnds } from '../speculate/sequence.js';
 import { Dispatcher, toError } from './dispatcher.js';
@@ -33,27 +31,13 @@ export function endsOf({
   };
 }
 
-/** @throws UserError when there are no weights, or the policy asks for what only the virtual machine does. */
-export function assertLocal({
-  strategy,
-  policy: input = {},
-  prompts,
-  target,
-  draft,
-}: Pick<RunRequest, 'strategy' | 'policy' | 'prompts' | 'target' | 'draft'>): void {
+/** @throws UserError when there are no weights. */
+export function assertHasWeights({ target, draft }: Pick<RunRequest, 'target' | 'draft'>): void {
   for (const model of [target, draft])
     if (model && isDescribed(model))
       throw new UserError(
         `${model.name} is known by its configuration alone, which simulate and plan can predict; expected a checkpoint with weights`,
       );
-  const policy = resolvePolicy(strategyNamed(strategy), input, prompts.length);
-  for (const [field, words] of Object.entries(localPolicyFields)) {
-    const value = policy[field as keyof typeof localPolicyFields];
-    if (!(words as readonly unknown[]).includes(value))
-      throw new UserError(
-        `invalid ${field}: ${value}; only the virtual machine does that, expected ${words.join(' or ')} for a run on this machine`,
-      );
-  }
 }
 
 /**

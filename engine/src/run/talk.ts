@@ -10,7 +10,7 @@ import type { Order } from '../schedule/strategies/index.js';
 import { Sequence, type StopReason, type TokenListener } from '../speculate/sequence.js';
 import { chooserOf } from './generate.js';
 import {
-  assertLocal,
+  assertHasWeights,
   cutToLimit,
   endsOf,
   guarded,
@@ -65,7 +65,7 @@ export class Talk {
   /** @throws UserError for what no turn could do. */
   constructor(request: TalkRequest) {
     assertNewTokens(request.maxNewTokens);
-    assertLocal({ ...request, prompts: [[]] });
+    assertHasWeights(request);
     this.#request = request;
   }
 

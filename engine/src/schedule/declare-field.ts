@@ -1,4 +1,4 @@
-/** What a policy field is declared with: kind, limits or words, default, meaning, where it can run, and what a planner does. */
+/** What a policy field is declared with: kind, limits or words, default, meaning, and what a planner does. */
 
 /** The fields that others are derived from. */
 export interface Settled {
@@ -22,14 +22,12 @@ export type Default<Value> =
 /** Names of the planner's axes that set the field, or why a planner leaves it alone. */
 type Axis = readonly string[] | { readonly notSearched: string };
 
-export interface Declared<Value, A extends Axis = Axis> {
+export interface Declared<A extends Axis = Axis> {
   readonly about: 'speculation' | 'batches' | 'places' | 'weights' | 'draft' | 'ends';
   /** In words, what it is an option of: fields of the same one are tried together. null: the order is tried as a whole. */
   readonly option: string | null;
   /** One sentence, or part of one. */
   readonly meaning: string;
-  /** Values that the local machine runs; the virtual machine runs all. */
-  readonly local: 'all' | readonly Value[];
   readonly axis: A;
 }
 
@@ -37,13 +35,13 @@ type Words = Readonly<Record<string, string>>;
 
 /** A field as parsers, command lines and docs see it. */
 export type PolicyField =
-  | (Declared<string> & {
+  | (Declared & {
       readonly kind: 'choice';
       /** What each word means. */
       readonly words: Words;
       readonly default: Default<string>;
     })
-  | (Declared<number> & {
+  | (Declared & {
       readonly kind: 'count' | 'share';
       readonly limits: readonly [least: number, most: number];
       readonly default: Default<number>;
@@ -52,15 +50,15 @@ export type PolicyField =
     });
 
 export const choice = <const W extends Words, const A extends Axis>(
-  field: Declared<keyof W, A> & { readonly words: W; readonly default: Default<keyof W> },
+  field: Declared<A> & { readonly words: W; readonly default: Default<keyof W> },
 ) => ({ kind: 'choice' as const, ...field });
 
 export const count = <const A extends Axis, const D extends Default<number>>(
   limits: readonly [number, number],
-  field: Declared<number, A> & { readonly default: D; readonly atMost?: Derive<number> },
+  field: Declared<A> & { readonly default: D; readonly atMost?: Derive<number> },
 ) => ({ kind: 'count' as const, limits, ...field });
 
-export const share = <const A extends Axis>(field: Declared<number, A> & { readonly default: number }) => ({
+export const share = <const A extends Axis>(field: Declared<A> & { readonly default: number }) => ({
   kind: 'share' as const,
   limits: [0, 1] as const,
   ...field,

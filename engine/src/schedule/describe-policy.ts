@@ -1,12 +1,6 @@
 /** The policy's fields in words, for command lines and for docs/policy.md. */
 
-import {
-  localPolicyFields,
-  type Policy,
-  type PolicyField,
-  policyFieldNames,
-  policyFields,
-} from './policy.js';
+import { type Policy, type PolicyField, policyFieldNames, policyFields } from './policy.js';
 
 /** What a field is when it is left out: `4`, `the decode batch`. */
 export function describeDefault({ default: otherwise }: PolicyField): string {
@@ -36,7 +30,7 @@ const titles: Readonly<Record<PolicyField['about'], string>> = {
 export function describePolicyFields(): string {
   return `# The policy
 
-A policy is everything that a run can be told about how it is to be done, beyond its strategy. Every field can be left out. On the command line a field is a flag of the same name (\`--decode-batch 64\` for \`decodeBatch\`), in code and in experiments a property (\`{ decodeBatch: 64 }\`). *Planner* says along which axis \`plan\` searches a field, or why it leaves it alone; *here* says what a run on this machine takes, where that is less than a prediction does.
+A policy is everything that a run can be told about how it is to be done, beyond its strategy. Every field can be left out. On the command line a field is a flag of the same name (\`--decode-batch 64\` for \`decodeBatch\`), in code and in experiments a property (\`{ decodeBatch: 64 }\`). *Planner* says along which axis \`plan\` searches a field, or why it leaves it alone.
 
 This page is written from \`engine/src/schedule/policy-fields.ts\`, where a field is declared; a test fails when the two differ, and this writes it again: \`node -e "import('@specoffload/engine').then((e) => fs.writeFileSync('docs/policy.md', e.describePolicyFields()))"\`.
 ${Object.entries(titles)
@@ -45,7 +39,7 @@ ${Object.entries(titles)
 }
 
 function table(about: PolicyField['about']): string {
-  const head = '| Field | Meaning | Takes | Default | Here | Planner |\n|---|---|---|---|---|---|\n';
+  const head = '| Field | Meaning | Takes | Default | Planner |\n|---|---|---|---|---|\n';
   const names = policyFieldNames.filter((name) => policyFields[name].about === about);
   return head + names.map((name) => `| ${row(name).join(' | ')} |\n`).join('');
 }
@@ -59,7 +53,6 @@ function row(name: keyof Policy): string[] {
   const { axis } = field;
   return [
     ...[`\`${name}\``, field.meaning, takes.join('; '), describeDefault(field)],
-    localPolicyFields[name]?.map((value) => `\`${value}\``).join(', ') ?? 'all',
     'notSearched' in axis ? `not: ${axis.notSearched}` : axis.map((one) => `\`${one}\``).join(', '),
   ];
 }

@@ -30,7 +30,6 @@ export const policyFields = {
       ahead: 'the draft, as if all its candidates were accepted, while the target verifies them',
     },
     default: { byStrategy: "the strategy's" },
-    local: 'all',
     axis: { notSearched: 'each way is searched on its own' },
   }),
   batches: count([1, 64], {
@@ -39,7 +38,6 @@ export const policyFields = {
     meaning: 'batches in flight, as many as the strategy can take',
     default: { byStrategy: '2 for specoffload, else 1' },
     atMost: (_, numPrompts) => numPrompts,
-    local: 'all',
     axis: { notSearched: 'the strategy decides' },
   }),
   decodeBatch: count([1, 4096], {
@@ -48,7 +46,6 @@ export const policyFields = {
     meaning: 'sequences per batch',
     default: { inWords: 'all prompts over the batches in flight', of: (_, numPrompts) => numPrompts },
     atMost: ({ batches }, numPrompts) => Math.ceil(numPrompts / batches),
-    local: 'all',
     axis: ['batch'],
   }),
   attention: choice({
@@ -60,7 +57,6 @@ export const policyFields = {
       split: 'the first micro-batch on the device, the others on the host',
     },
     default: 'host',
-    local: 'all',
     axis: ['places'],
   }),
   microBatch: count([1, 4096], {
@@ -73,14 +69,12 @@ export const policyFields = {
       inWords: 'the decode batch, half of it where the attention is split',
       of: ({ attention, decodeBatch }) => (attention === 'split' ? Math.ceil(decodeBatch / 2) : decodeBatch),
     },
-    local: 'all',
     axis: ['batch', 'microBatch'],
   }),
   prefillBatch: count([1, 4096], {
     ...ofBatch,
     ...prefill,
     meaning: 'sequences per prefill micro-batch',
-    local: 'all',
     axis: ['prefillBatch'],
   }),
   prefillOrder: choice({
@@ -91,7 +85,6 @@ export const policyFields = {
       'layer-major': 'each layer once for all micro-batches',
     },
     default: 'layer-major',
-    local: 'all',
     axis: ['prefillOrder'],
   }),
   draftBatch: count([1, 4096], {
@@ -99,7 +92,6 @@ export const policyFields = {
     about: 'draft',
     option: 'sequences per draft step',
     meaning: 'sequences per draft step',
-    local: 'all',
     axis: ['draftBatch'],
   }),
   candidates: count([1, mostCandidates], {
@@ -107,7 +99,6 @@ export const policyFields = {
     option: 'candidates',
     meaning: 'tokens proposed per sequence and round',
     default: 4,
-    local: 'all',
     axis: ['candidates'],
   }),
   adaptCandidates: choice({
@@ -119,7 +110,6 @@ export const policyFields = {
       yes: 'from none to all, for each batch whatever brings the most tokens per second by the times and the acceptance that the run has seen',
     },
     default: 'no',
-    local: 'all',
     axis: { notSearched: 'it finds by itself what a search of `candidates` finds' },
   }),
   draftCache: choice({
@@ -131,14 +121,12 @@ export const policyFields = {
       window: 'a window of the context is prefilled again every round',
     },
     default: 'resident',
-    local: 'all',
     axis: ['draftCache'],
   }),
   draftWindow: count([1, 1_048_576], {
     ...draftCache,
     meaning: 'latest tokens that a draft with draftCache window sees',
     default: 64,
-    local: 'all',
     axis: ['draftCache'],
   }),
   cache: choice({
@@ -146,7 +134,6 @@ export const policyFields = {
     meaning: "memory that holds the target's KV cache",
     words: { host: 'host memory', device: 'device memory' },
     default: 'host',
-    local: 'all',
     axis: ['places'],
   }),
   prefillAttention: choice({
@@ -157,7 +144,6 @@ export const policyFields = {
       inWords: 'host where attention is, else device',
       of: ({ attention }) => (attention === 'host' ? 'host' : 'device'),
     },
-    local: 'all',
     axis: ['places'],
   }),
   projections: choice({
@@ -165,7 +151,6 @@ export const policyFields = {
     meaning: "lane of the attention's projections (q, k, v, output) and the router in decode",
     words: { host: 'the host', device: 'the device' },
     default: 'device',
-    local: 'all',
     axis: ['places'],
   }),
   streaming: choice({
@@ -176,7 +161,6 @@ export const policyFields = {
       'on-demand': 'each group only when its turn has come, into the only buffer',
     },
     default: 'ahead',
-    local: 'all',
     axis: { notSearched: 'on demand is never faster' },
   }),
   attentionWeights: choice({
@@ -184,7 +168,6 @@ export const policyFields = {
     meaning: 'what becomes of the attention weights of all layers',
     words: { streamed: 'they cross the link in every pass', resident: 'they stay in device memory' },
     default: 'streamed',
-    local: 'all',
     axis: ['attentionWeights'],
   }),
   experts: choice({
@@ -193,7 +176,6 @@ export const policyFields = {
     meaning: 'which experts of a layer are brought',
     words: { all: 'all of them', routed: 'after its router has chosen, those that some row chose' },
     default: 'all',
-    local: 'all',
     axis: ['experts'],
   }),
   hostExpertRows: count([0, 1_048_576], {
@@ -201,7 +183,6 @@ export const policyFields = {
     option: hostExperts,
     meaning: 'experts that at most so many rows chose are computed on the host, with experts routed',
     default: 0,
-    local: 'all',
     axis: ['experts'],
   }),
   hostShare: share({
@@ -209,7 +190,6 @@ export const policyFields = {
     option: hostExperts,
     meaning: "share of every FFN's rows that the host computes instead of sending them",
     default: 0,
-    local: 'all',
     axis: ['hostShare'],
   }),
   keptExperts: choice({
@@ -222,7 +202,6 @@ export const policyFields = {
       'in-place': 'its kernels read them where they lie, over the link, each time they are used',
     },
     default: 'copied',
-    local: 'all',
     axis: { notSearched: 'only a GPU that imports host memory can, and no machine file says how fast' },
   }),
   pageLocked: share({
@@ -231,7 +210,6 @@ export const policyFields = {
     meaning:
       'share of the weights in page-locked host memory, which crosses the link faster; the layers behind it are pageable, and a virtual machine with a page cache reads them through it where they do not all fit',
     default: 1,
-    local: 'all',
     axis: { notSearched: 'more is never slower; software that locks less says so' },
   }),
   draftLayers: count([0, 4096], {
@@ -240,7 +218,6 @@ export const policyFields = {
     meaning:
       'target layers, among those that stay on the device and at even distances, that the drafter self computes with; 0: all of those, but no more than half of the model',
     default: 0,
-    local: 'all',
     axis: { notSearched: 'how often candidates stand depends on it, and is told for one number of them' },
   }),
   draftPlacement: choice({
@@ -248,7 +225,6 @@ export const policyFields = {
     meaning: 'when the draft takes its place in device memory',
     words: { start: 'before the run', 'after-prefill': 'once all prompts are through' },
     default: 'start',
-    local: 'all',
     axis: ['draftPlacement'],
   }),
   ending: choice({
@@ -257,7 +233,6 @@ export const policyFields = {
     meaning: 'when a sequence ends',
     words: { 'own-limit': 'at its own limit', slowest: 'when the slowest of its batch is there' },
     default: 'own-limit',
-    local: 'all',
     axis: { notSearched: 'waiting for the slowest writes nothing that counts' },
   }),
   refill: choice({
@@ -266,7 +241,6 @@ export const policyFields = {
     meaning: "what becomes of a finished sequence's place",
     words: { no: 'nothing: a wave ends before the next begins', yes: 'it goes to the next prompt at once' },
     default: 'no',
-    local: 'all',
     axis: ['refill'],
   }),
   prefetchDepth: count([0, 64], {
@@ -274,7 +248,6 @@ export const policyFields = {
     meaning:
       "weight groups of each kind that may wait ahead, per tier; 0: a group's successor starts when it has been used",
     default: { byPlacement: 'up to 8, in a third of each budget' },
-    local: 'all',
     axis: ['prefetch'],
   }),
   pinnedLayers: count([0, 4096], {
@@ -282,14 +255,12 @@ export const policyFields = {
     meaning:
       'target layers, at even distances, whose weights stay on the device; with the drafter self from the first to the last',
     default: { byPlacement: 'as many as fit' },
-    local: 'all',
     axis: ['pinned'],
   }),
   keptLayers: count([0, 4096], {
     ...spareMemory,
     meaning: 'further target layers whose stored weights stay in host memory',
     default: { byPlacement: 'as many as fit' },
-    local: 'all',
     axis: { notSearched: 'more is never slower' },
   }),
 };

@@ -15,14 +15,6 @@ export const draftFieldNames = policyFieldNames.filter((name) => policyFields[na
 /** Values that fields are held to. */
 export type AllowedValues = { readonly [Name in keyof Policy]?: readonly Policy[Name][] };
 
-/** What the local machine can do of the fields that go beyond it; the virtual machine does everything. */
-export const localPolicyFields: AllowedValues = Object.fromEntries(
-  policyFieldNames.flatMap((name) => {
-    const { local } = policyFields[name];
-    return local === 'all' ? [] : [[name, local]];
-  }),
-);
-
 /** What a caller may leave out. */
 export type PolicyInput = Partial<Policy>;
 

@@ -3,7 +3,6 @@
 import {
   type Checkpoint,
   type DrafterName,
-  localPolicyFields,
   type MachineModel,
   type PlannedPolicy,
   type PolicyInput,
@@ -78,7 +77,6 @@ export async function choosePolicy(request: ChooseRequest, output: Output): Prom
       !proposes || request.acceptance === null
         ? null
         : await openAcceptance('--acceptance', request.acceptance),
-    allowed: localPolicyFields,
     ...(strategy ? { strategies: [strategy] } : {}),
     onProgress: ({ numSimulated, tokensPerSecond }) =>
       follower.update(
@@ -109,7 +107,7 @@ async function warnWhereNothingPays(
   const kept = Object.entries(fixed).filter(([name]) => !aboutProposing.has(name));
   const plain = await planRun({
     ...{ target, draft: null, promptLengths, maxNewTokens, machine, signal, acceptance: null },
-    ...{ strategies: ['none'], fixed: Object.fromEntries(kept), allowed: localPolicyFields },
+    ...{ strategies: ['none'], fixed: Object.fromEntries(kept) },
     ...{ numSeeds: 1, mostSimulations: 12 },
   });
   const [best] = plain.ranked as [PlannedPolicy];

@@ -4,7 +4,6 @@ import {
   type Acceptance,
   type AcceptanceReport,
   type Checkpoint,
-  localPolicyFields,
   type MachineModel,
   type PlanRequest,
   type Policy,
@@ -48,7 +47,7 @@ export async function planInTunnel({ draft, acceptance, ...job }: PlansRequest):
 
 async function plan(request: PlanRequest): Promise<TunnelPlan | null> {
   try {
-    const { ranked } = await planRun({ ...request, allowed: localPolicyFields });
+    const { ranked } = await planRun(request);
     const { strategy, policy, outcome } = ranked[0];
     return { strategy, policy, tokensPerSecond: outcome.tokensPerSecond };
   } catch (error) {

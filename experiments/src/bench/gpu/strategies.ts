@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import {
   type AcceptanceRates,
   type Checkpoint,
-  localPolicyFields,
   type MachineModel,
   multipliedElements,
   type PolicyInput,
@@ -256,7 +255,7 @@ async function pick(
   const { promptLengths, machine: limited } = toPrediction({ ...own, strategy: 'none' }, machine, acceptance);
   const { ranked } = await planRun({
     ...{ ...own, promptLengths, machine: limited, acceptance, signal },
-    ...{ allowed: localPolicyFields, mostSimulations: sizes.mostSimulations, numSeeds: 1 },
+    ...{ mostSimulations: sizes.mostSimulations, numSeeds: 1 },
   });
   const [{ strategy, policy }] = ranked;
   output.note(`bench: the pick is ${strategy} ${describePolicy(policy)}`);
