@@ -2,11 +2,11 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { checkKernel } from '../../kernel/src/install/check.js';
+import { checkKernel, checkKernelspec } from '../../kernel/src/install/check.js';
 import { findKernel, installKernel, uninstallKernel } from '../../kernel/src/install/kernelspec.js';
 import { type Surroundings, userDataDirectory } from '../../kernel/src/install/places.js';
 import { kernelScript } from '../../kernel/src/packages.js';
-import { runCli } from '../experiments/cli.js';
+import { callCli } from '../experiments/cli.js';
 
 let home: string;
 let here: Surroundings;
@@ -105,7 +105,7 @@ describe('the check', () => {
     expect(await findings()).toMatchObject({ kernelspec: { isFine: true }, jupyter: { isFine: true } });
     const path = join(directory, 'kernel.json');
     await writeFile(path, (await readFile(path, 'utf8')).replace(kernelScript, '/gone/kernel.js'));
-    expect((await findings()).kernelspec).toMatchObject({
+    expect(checkKernelspec('specoffload', here)).toMatchObject({
       isFine: false,
       finding: `${directory} starts /gone/kernel.js, which is gone`,
       remedy: 'specoffload notebook install',
@@ -116,16 +116,16 @@ describe('the check', () => {
 describe('the commands', () => {
   it('install and uninstall below a prefix', async () => {
     const directory = join(home, 'share/jupyter/kernels/specoffload');
-    const installed = await runCli(['notebook', 'install', '--prefix', home, '--json']);
+    const installed = await callCli(['notebook', 'install', '--prefix', home, '--json']);
     expect(installed).toMatchObject({ exitCode: 0, stdout: `${JSON.stringify({ directory })}\n` });
-    const removed = await runCli(['notebook', 'uninstall', '--prefix', home]);
+    const removed = await callCli(['notebook', 'uninstall', '--prefix', home]);
     expect(removed).toMatchObject({ exitCode: 0, stdout: `removed ${directory}\n` });
-    const again = await runCli(['notebook', 'uninstall', '--prefix', home]);
+    const again = await callCli(['notebook', 'uninstall', '--prefix', home]);
     expect(again).toMatchObject({
       exitCode: 1,
       stderr: `specoffload: no kernel is installed in ${directory}\n`,
     });
-    const both = await runCli(['notebook', 'install', '--user', '--prefix', home]);
+    const both = await callCli(['notebook', 'install', '--user', '--prefix', home]);
     expect(both.exitCode).toBe(2);
   });
 });

@@ -72,7 +72,7 @@ async function startOnce(): Promise<string> {
   }
 }
 
-function checkKernelspec(name: string, surroundings: Surroundings): CheckItem {
+export function checkKernelspec(name: string, surroundings: Surroundings): CheckItem {
   const found = findKernel(name, surroundings);
   const remedy = 'specoffload notebook install';
   const item = (finding: string, isFine = false): CheckItem => ({

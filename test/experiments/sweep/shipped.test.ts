@@ -78,7 +78,7 @@ describe('shipped experiments', () => {
 
   it('wind-tunnel measures its systems in its small form', async () => {
     const shipped = withoutWarmup(await openExperiment('wind-tunnel'));
-    const settings = { ...shipped.quick!.settings, prompts: 2, maxNewTokens: 4 };
+    const settings = { ...shipped.quick!.settings, target: 'pair', prompts: 2, maxNewTokens: 4 };
     const definition = { ...shipped, quick: { ...shipped.quick, settings } };
     const outcome = await runExperiment(definition, { ...small(), repeats: 1 });
     expect(outcome).toMatchObject({ stored: 3, isComplete: true, failed: [], refused: [] });
@@ -89,7 +89,7 @@ describe('shipped experiments', () => {
 
   it('prediction measures and predicts the same points', async () => {
     const shipped = withoutWarmup(await openExperiment('prediction'));
-    const settings = { ...shipped.quick!.settings, target: 'pair:100MB' };
+    const settings = { ...shipped.quick!.settings, target: 'pair' };
     const definition = { ...shipped, quick: { ...shipped.quick, settings } };
     // Some machine: whether it is this one is not asked here.
     const elsewhere = { ...definition, predictOn: 'env1' };
