@@ -53,6 +53,8 @@ const usableShare = 0.85;
 const stepBytes = 5e8;
 const passes = 120;
 const loads = 10;
+/** Assumed: what a system takes for fresh pages, and a driver to lock them. */
+const pinnedBytesPerSecond = 5e9;
 
 export const smallSizes: Omit<StrategySizes, 'deviceBytes'> = {
   ...{ targetBytes: null, draftBytes: null, hostShare: 1.25, prompts: 4, promptTokens: 4, maxNewTokens: 4 },
@@ -66,7 +68,9 @@ export function paperSizes(
 ): { readonly sizes: StrategySizes; readonly because: string } {
   const { targetOfDevice, draftOfDevice, decodeBatch, prefillBatch, draftBatch, candidates } = paper;
   const secondsPerByte =
-    1 / room.diskWriteBytesPerSecond + loads / room.diskReadBytesPerSecond + passes / room.linkBytesPerSecond;
+    1 / room.diskWriteBytesPerSecond +
+    loads * (1 / room.diskReadBytesPerSecond + 1 / pinnedBytesPerSecond) +
+    passes / room.linkBytesPerSecond;
   const bounds: readonly (readonly [bytes: number, what: string])[] = [
     [paper.deviceBytes, "the paper's own"],
     [usableShare * room.freeDeviceBytes, 'the card has no more'],
