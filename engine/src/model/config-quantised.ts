@@ -2,11 +2,14 @@
 
 import { isRecord, type JsonRecord } from '@specoffload/input';
 import type { ConfigValues } from './config-values.js';
+import type { TargetFormat } from './target-format.js';
 
 export interface Quantisation {
   readonly method: unknown;
-  /** Of packed whole numbers, where their shapes do not say. */
-  readonly bits: 4 | 8;
+  /** Of packed whole numbers, where their shapes do not say; null where numbers are no whole ones. */
+  readonly bits: 4 | 8 | null;
+  /** Not all whole numbers are symmetric. */
+  readonly hasPoints: boolean;
   /** Columns under one scale, any of these; none where the shapes of scales have to say it. */
   readonly groupSizes: readonly number[];
   /** GPTQ's first format stores zero points less one. */
@@ -39,10 +42,22 @@ function unsupported(config: ConfigValues, field: string) {
   );
 }
 
+/**
+ * What takes as many bytes, with groups of 128; undefined where nothing is quantised, and for MXFP4, of which the family
+ * says which matrices it is.
+ */
+export function publishedFormat(quantisation: Quantisation | null): TargetFormat | undefined {
+  if (quantisation === null || quantisation.method === 'mxfp4') return undefined;
+  const { method, bits, hasPoints } = quantisation;
+  if (bits === null) return 'fp8';
+  if (bits === 8) return 'int8';
+  return hasPoints || method !== 'compressed-tensors' ? 'int4_awq' : 'int4';
+}
+
 /** Null where it cannot be read. */
 function maybeParse(json: JsonRecord): Quantisation | null {
   const { quant_method: method } = json;
-  const plain = { method, bits: 4, groupSizes: [], isLessOne: false } as const;
+  const plain = { method, bits: null, hasPoints: false, groupSizes: [], isLessOne: false } as const;
   switch (method) {
     case 'mxfp4':
       return plain;
@@ -52,7 +67,9 @@ function maybeParse(json: JsonRecord): Quantisation | null {
       return parseGptq(json);
     case 'awq': {
       const isGemm = String(json.version ?? 'gemm').toLowerCase() === 'gemm';
-      return isGemm && (json.bits ?? 4) === 4 ? { ...plain, groupSizes: sizesOf([json]) } : null;
+      return isGemm && (json.bits ?? 4) === 4
+        ? { ...plain, bits: 4, hasPoints: true, groupSizes: sizesOf([json]) }
+        : null;
     }
     case 'compressed-tensors':
       return parseCompression(json);
@@ -68,7 +85,7 @@ function parseGptq(json: JsonRecord): Quantisation | null {
   if (!isPlain || (format !== 'gptq' && format !== 'gptq_v2')) return null;
   const others = isRecord(dynamic) ? Object.values(dynamic).filter(isRecord) : [];
   return {
-    ...{ method: 'gptq', bits: json.bits as 4 | 8, isLessOne: format === 'gptq' },
+    ...{ method: 'gptq', bits: json.bits as 4 | 8, hasPoints: true, isLessOne: format === 'gptq' },
     groupSizes: sizesOf([json, ...others.map((own) => ({ ...json, ...own }))]),
   };
 }
@@ -83,8 +100,9 @@ function parseCompression({
   const whole = weights.filter(({ type }) => (type ?? 'int') === 'int');
   const widths = new Set(whole.map(({ num_bits: bits = 8 }) => bits as 4 | 8));
   if (widths.size > 1) return null;
-  const [bits = 8] = widths;
-  return { method: 'compressed-tensors', bits, groupSizes: sizesOf(whole), isLessOne: false };
+  const [bits = null] = widths;
+  const hasPoints = whole.some(({ symmetric = true }) => symmetric === false);
+  return { method: 'compressed-tensors', bits, hasPoints, groupSizes: sizesOf(whole), isLessOne: false };
 }
 
 /** What activations were rounded to is not asked for here. */

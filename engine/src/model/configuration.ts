@@ -6,7 +6,7 @@ import { isRecord, maybeReadJson, UserError } from '@specoffload/input';
 import type { WeightDtype } from '@specoffload/native';
 import { parseModelSpec } from './config.js';
 import { parseEosTokenIds } from './config-eos.js';
-import { parseQuantisation, type Quantisation } from './config-quantised.js';
+import { parseQuantisation, publishedFormat, type Quantisation } from './config-quantised.js';
 import { ConfigValues, warnOfCheckpoint } from './config-values.js';
 import { describeModel, type ModelDescription } from './describe.js';
 import type { ModelSpec } from './spec.js';
@@ -25,7 +25,10 @@ export async function readModelSpec(directory: string): Promise<ModelSpec> {
 /** How the configuration of a folder says that weights are quantised; null where they are not. */
 export async function readQuantisation(directory: string): Promise<Quantisation | null> {
   const file = join(directory, configName);
-  const json = await readConfigJson(file);
+  return quantisationOf(await readConfigJson(file), file);
+}
+
+function quantisationOf(json: unknown, file: string): Quantisation | null {
   return isRecord(json) ? parseQuantisation(new ConfigValues(json, file, warnOfCheckpoint)) : null;
 }
 
@@ -51,7 +54,9 @@ export async function openConfiguration(
   const named = basename(file) === configName ? dirname(resolve(file)) : file.slice(0, -'.json'.length);
   const json = await readConfigJson(file);
   const spec = await parseConfig(json, file);
-  const model = describeModel({ name: basename(named), spec, unit, format, dtype: parseDtype(json) });
+  const published = publishedFormat(quantisationOf(json, file));
+  const dtype = parseDtype(json);
+  const model = describeModel({ name: basename(named), spec, unit, format, published, dtype });
   // Where its tokenizer lies, if it has one.
   return { ...model, directory: dirname(file) };
 }

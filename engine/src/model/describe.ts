@@ -24,15 +24,18 @@ export interface ModelDescription {
   readonly digest?: string;
   /** How weights are stored of which the configuration says nothing else. @default bf16, as most models are published */
   readonly dtype?: WeightDtype;
+  /** How all matrices are published, where that is in another format than `dtype`. */
+  readonly published?: TargetFormat;
   /** How all matrices are stored instead, whatever the configuration says. */
   readonly format?: TargetFormat;
 }
 
 export function describeModel(description: ModelDescription): Checkpoint {
-  const { name, spec, unit = 'ffn', digest, dtype = 'bf16', format } = description;
+  const { name, spec, unit = 'ffn', digest, dtype = 'bf16', published, format } = description;
+  const whole = format ?? published;
   const codec: Codec = codecs[dtype];
   const groups = modelGroups(spec);
-  const codecOf = (tensor: TensorSpec) => (format ? codecInFormat(format, tensor) : (tensor.codec ?? dtype));
+  const codecOf = (tensor: TensorSpec) => (whole ? codecInFormat(whole, tensor) : (tensor.codec ?? dtype));
   const describeGroup = (group: GroupSpec) => placeGroup(group, codecOf);
   const layers = groups.layers.map(({ attention, experts }, layer) => ({
     attention: describeGroup(attention),
@@ -52,7 +55,7 @@ export function describeModel(description: ModelDescription): Checkpoint {
   return {
     ...{ directory: '', name, spec, tensors, embedding, head, layers, parameters },
     bytes,
-    digest: digestOfFormat(digest ?? digestOf(spec, codec), format),
+    digest: digestOfFormat(digest ?? digestOf(spec, codec), whole),
     ...(format && { format }),
   };
 }

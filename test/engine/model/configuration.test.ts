@@ -55,6 +55,24 @@ describe('a model by its configuration alone', () => {
     ]);
   });
 
+  const weights = { num_bits: 4, group_size: 128 };
+  it.each<[object, string]>([
+    [{ quant_method: 'gptq', bits: 4, group_size: 128 }, 'int4_awq'],
+    [{ quant_method: 'gptq', bits: 8, group_size: -1 }, 'int8'],
+    [{ quant_method: 'awq', bits: 4, group_size: 128 }, 'int4_awq'],
+    [{ quant_method: 'fp8' }, 'fp8'],
+    [{ quant_method: 'compressed-tensors', config_groups: { one: { weights } } }, 'int4'],
+  ])('is stored as %o says', async (quantization_config, dtype) => {
+    const path = join(root, `${dtype}.json`);
+    const config = JSON.parse(readFileSync(join(goldenDirectory('llama-llama3'), 'config.json'), 'utf8'));
+    writeFileSync(path, JSON.stringify({ ...config, quantization_config }));
+    const { layers, format } = await openConfiguration(path);
+    const { tensors } = layers[0].experts[0];
+    expect([tensors.find(({ role }) => role === 'down')?.ref.dtype, format]).toEqual([dtype, undefined]);
+    const other = await openConfiguration(path, 'ffn', 'q8_0');
+    expect([other.layers[0].experts[0].tensors[0].ref.dtype, other.format]).toEqual(['q8_0', 'q8_0']);
+  });
+
   it('is named after its folder, or after its file where that says more; the digest is that of the configuration', async () => {
     cpSync(join(folder, 'config.json'), join(root, 'tiny.json'));
     const models = await Promise.all(
