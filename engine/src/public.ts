@@ -151,7 +151,7 @@ export {
   relaxResources,
 } from './plan/relaxations.js';
 export { defaultSimulations, type SearchProgress } from './plan/search.js';
-export { planSpace } from './plan/space.js';
+export { type Proposer, planSpace } from './plan/space.js';
 export { defaultNumSeeds } from './plan/trials.js';
 
 // Policies, strategies, drafters.

@@ -12,7 +12,7 @@ import { resolvePolicy } from '../schedule/resolve.js';
 import { strategyNamed, usesDraft } from '../schedule/strategies/index.js';
 import { type Acceptance, assertAnswers } from '../speculate/acceptance.js';
 import { type ClosedForm, closedForm } from './closed-form.js';
-import type { Contender } from './space.js';
+import { type Contender, nameOf, type Proposer } from './space.js';
 
 /** What is to be done, and on what. */
 export interface PlanningJob {
@@ -27,8 +27,15 @@ export interface PlanningJob {
   readonly machine: MachineModel;
   /** Needed for policies that speculate. */
   readonly acceptance: Acceptance | null;
+  /** In place of draft, drafter and acceptance: those to choose among. */
+  readonly proposers?: readonly Proposer[] | undefined;
   /** Of the acceptance. @default 1 */
   readonly seed?: number;
+}
+
+/** The job with who proposes in the contender. */
+export function jobOf<Job extends PlanningJob>(job: Job, { proposer }: Pick<Contender, 'proposer'>): Job {
+  return proposer ? { ...job, ...proposer } : job;
 }
 
 /** @throws UserError when it does not fit. */
@@ -83,7 +90,8 @@ export class Appraiser {
   /** null when it does not fit, or its fields contradict each other. */
   appraise(contender: Contender): Appraisal | null {
     const { strategy, policy } = contender;
-    const text = JSON.stringify([strategy, Object.entries(policy).sort(([a], [b]) => (a < b ? -1 : 1))]);
+    const entries = Object.entries(policy).sort(([a], [b]) => (a < b ? -1 : 1));
+    const text = JSON.stringify([strategy, entries, nameOf(contender.proposer)]);
     const known = this.#byContender.get(text);
     if (known !== undefined) return known;
     let appraisal: Appraisal | null = null;
@@ -99,12 +107,14 @@ export class Appraiser {
   }
 
   #appraise(contender: Contender): Appraisal {
-    const { machine, acceptance, promptLengths, maxNewTokens } = this.#job;
-    const prepared = placeContender(this.#job, contender);
+    const job = jobOf(this.#job, contender);
+    const { machine, acceptance, promptLengths, maxNewTokens } = job;
+    const prepared = placeContender(job, contender);
     const { candidates } = prepared.policy;
     if (acceptance && usesDraft(prepared.policy))
       assertAnswers(acceptance, { candidates, sequences: promptLengths.length, newTokens: maxNewTokens });
-    const key = `${contender.strategy} ${JSON.stringify(prepared.policy)}`;
+    const who = contender.proposer ? ` ${nameOf(contender.proposer)}` : '';
+    const key = `${contender.strategy}${who} ${JSON.stringify(prepared.policy)}`;
     const known = this.#byKey.get(key);
     if (known) return known;
     const form = closedForm({ prepared, promptLengths, maxNewTokens, machine, acceptance });

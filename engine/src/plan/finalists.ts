@@ -8,20 +8,20 @@ import type { AxisName } from '../schedule/policy-fields.js';
 import { usesDraft } from '../schedule/strategies/index.js';
 import type { Appraisal } from './appraise.js';
 import { familyOf, neighbours, type SearchResult } from './search.js';
-import type { Contender, Family } from './space.js';
+import { type Contender, type Family, nameOf } from './space.js';
 import { medianOf, type Trial, type Trials, throughputs } from './trials.js';
 
 /** A way in which policies can differ in kind, not in degree. */
 export interface Aspect {
   readonly name: string;
-  readonly inWords: (strategy: string, policy: OpenPolicy) => string;
+  readonly inWords: (strategy: string, policy: OpenPolicy, who?: string | null) => string;
 }
 
 export const aspects: readonly Aspect[] = [
   {
     name: 'who proposes, and when',
-    inWords: (strategy, { speculation }) =>
-      strategy === speculation ? strategy : `${strategy}, ${speculation}`,
+    inWords: (strategy, { speculation }, who = null) =>
+      `${strategy === speculation ? strategy : `${strategy}, ${speculation}`}${who === null ? '' : ` by ${who}`}`,
   },
   {
     name: "the draft's cache",
@@ -72,7 +72,8 @@ export function chooseFinalists(found: SearchResult, families: readonly Family[]
   const shapes = new Set<string>();
   for (const { appraisal, outcome } of predicted) {
     const { speculation, decodeBatch, candidates } = outcome.policy;
-    const shape = [appraisal.contender.strategy, speculation, decodeBatch, candidates].join();
+    const { strategy, proposer } = appraisal.contender;
+    const shape = [strategy, nameOf(proposer), speculation, decodeBatch, candidates].join();
     const isNear = outcome.tokensPerSecond >= leader.outcome.tokensPerSecond * (1 - reach);
     if (!isNear || shapes.has(shape) || shapes.size === mostContenders) continue;
     shapes.add(shape);
@@ -88,8 +89,9 @@ function otherKinds(found: SearchResult, families: readonly Family[]): Appraisal
   const [{ contender: leader, outcome }] = predicted;
   const others = new Map<string, Appraisal>();
   for (const { appraisal } of predicted) {
-    const way = `${appraisal.contender.strategy} ${appraisal.contender.policy.speculation}`;
-    if (!others.has(way)) others.set(way, appraisal);
+    const { strategy, policy, proposer } = appraisal.contender;
+    for (const way of [`${strategy} ${policy.speculation}`, ...(proposer ? [`by ${nameOf(proposer)}`] : [])])
+      if (!others.has(way)) others.set(way, appraisal);
   }
   // Of each way the best, and what differs from it in kind alone: where the best of another kind is to be found. What
   // the draft keeps decides how many sequences it can take at once.
@@ -111,9 +113,9 @@ function otherKinds(found: SearchResult, families: readonly Family[]): Appraisal
     let best = fastest(appraiser.appraisals.filter(differs));
     if (!best) continue;
     for (const coordinate of coordinatesOf(families, best.contender, adapted).coordinates) {
-      const { strategy, policy } = best.contender;
+      const { contender } = best;
       const tried = coordinate.values.flatMap(
-        (value) => appraiser.appraise({ strategy, policy: { ...policy, ...value } }) ?? [],
+        (value) => appraiser.appraise({ ...contender, policy: { ...contender.policy, ...value } }) ?? [],
       );
       best = fastest([best, ...tried.filter(differs)]) as Appraisal;
     }

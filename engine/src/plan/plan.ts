@@ -8,12 +8,12 @@ import { drafterNamed } from '../schedule/drafters.js';
 import type { AllowedValues, Policy, PolicyInput } from '../schedule/policy.js';
 import { assertPromptsFit } from '../schedule/resolve.js';
 import type { StrategyName } from '../schedule/strategies/index.js';
-import { type Acceptance, assertAnswers } from '../speculate/acceptance.js';
+import { assertAnswers } from '../speculate/acceptance.js';
 import type { LaneName } from '../topology/topology.js';
 import type { Appraiser, PlanningJob } from './appraise.js';
 import { aspects, chooseFinalists, decide } from './finalists.js';
 import { type SearchProgress, search } from './search.js';
-import { planMaySpeculate, planSpace } from './space.js';
+import { nameOf, planMaySpeculate, planSpace } from './space.js';
 import { defaultNumSeeds, middleOutcome, seedsOf, type Trial, Trials, throughputs } from './trials.js';
 
 export interface PlanRequest extends PlanningJob {
@@ -43,6 +43,8 @@ export interface PlannedPolicy {
   readonly tokensPerSecondBySeed: readonly number[];
   readonly estimatedTokensPerSecond: number;
   readonly busiest: BusiestLane;
+  /** Who proposes, where there was a choice among several and somebody does. */
+  readonly drafter?: string;
 }
 
 /** The lane that has most to do, and what a run could reach if it did nothing else, without a gap. */
@@ -93,11 +95,10 @@ export interface Plan {
  */
 export async function planRun(request: PlanRequest): Promise<Plan> {
   assertJob(request);
-  const { acceptance, mostSimulations, numSeeds = defaultNumSeeds, onProgress } = request;
+  const { mostSimulations, numSeeds = defaultNumSeeds, onProgress } = request;
   const { signal = currentSignal() } = request;
   const families = planSpace({
     ...{ ...request, numPrompts: request.promptLengths.length },
-    mostCandidates: mostAnswered(acceptance),
   });
   if (families.length === 0)
     throw new UserError(
@@ -128,18 +129,11 @@ export async function planRun(request: PlanRequest): Promise<Plan> {
   };
 }
 
-/** The most candidates in a round for which the acceptance says how many are accepted. */
-function mostAnswered(acceptance: Acceptance | null): number {
-  if (acceptance === null) return Number.POSITIVE_INFINITY;
-  if (acceptance.kind === 'recorded') return acceptance.candidates;
-  return acceptance.byPosition.length === 1 ? Number.POSITIVE_INFINITY : acceptance.byPosition.length;
-}
-
 /** The first finalist of every kind; the choice's own kind is no alternative. */
 function alternativesTo(ranked: readonly PlannedPolicy[]): Alternative[] {
   const [choice] = ranked;
-  const kindOf = ({ strategy, policy }: PlannedPolicy) =>
-    aspects.map(({ inWords }) => inWords(strategy, policy));
+  const kindOf = ({ strategy, policy, drafter }: PlannedPolicy) =>
+    aspects.map(({ inWords }) => inWords(strategy, policy, drafter ?? null));
   const own = kindOf(choice);
   return firstOfEach(ranked, (planned) => kindOf(planned).join('; ')).flatMap((planned) => {
     const differences = kindOf(planned).flatMap((value, index) =>
@@ -156,6 +150,13 @@ function firstOfEach<T>(items: readonly T[], keyOf: (item: T) => string): T[] {
 }
 
 function assertJob(request: PlanRequest): void {
+  const { proposers } = request;
+  if (proposers?.length === 0)
+    throw new UserError('there is nobody to choose among for proposing; give at least one drafter');
+  for (const proposer of proposers ?? [{}]) assertProposed({ ...request, ...proposer });
+}
+
+function assertProposed(request: PlanRequest): void {
   const { target, promptLengths, maxNewTokens, acceptance } = request;
   const drafter = planMaySpeculate(request) ? drafterNamed(request.drafter, request.draft) : null;
   const draft = drafter?.checkpoint ?? null;
@@ -181,9 +182,11 @@ function assertJob(request: PlanRequest): void {
 }
 
 function toPlanned(trial: Trial, appraiser: Appraiser): PlannedPolicy {
-  const { strategy, policy: input } = trial.contender;
+  const { strategy, policy: input, proposer } = trial.contender;
   const outcome = middleOutcome(trial);
+  const drafter = nameOf(proposer);
   return {
+    ...(drafter === null ? {} : { drafter }),
     ...{ strategy, policy: outcome.policy, input, outcome, tokensPerSecondBySeed: throughputs(trial) },
     estimatedTokensPerSecond: appraiser.appraise(trial.contender)?.tokensPerSecond ?? Number.NaN,
     busiest: busiestLane(outcome),

@@ -16,7 +16,7 @@ import { isTransfer, type LaneName } from '../topology/topology.js';
 import { type Appraisal, Appraiser, type PlanningJob } from './appraise.js';
 import type { Plan, PlannedPolicy, PlanRequest } from './plan.js';
 import { familyOf, neighbours } from './search.js';
-import { type Contender, type Family, planSpace } from './space.js';
+import { type Contender, type Family, nameOf, planSpace } from './space.js';
 import { predict, Trials, throughputs } from './trials.js';
 
 export interface Relaxation {
@@ -48,13 +48,16 @@ const leastPromise = 1.01;
 /**
  * Predicts the plan on a machine with more of each resource. Who has more may still do as before, so of the same policy
  * and of what would be chosen instead, the better one counts; it is chosen on the search's seed and judged on others.
- * @param request what the plan was made for
+ * @param planned what the plan was made for
  */
 export async function relaxResources(
-  request: PlanRequest,
+  planned: PlanRequest,
   { ranked: [best], seeds: planSeeds }: Plan,
   { signal, numSeeds = 5 }: RelaxOptions = {},
 ): Promise<Relaxation[]> {
+  // Who proposes is settled.
+  const proposer = planned.proposers?.find((one) => nameOf(one) === best.drafter);
+  const request: PlanRequest = { ...planned, ...proposer, proposers: undefined };
   const seeds = planSeeds.slice(0, Math.min(numSeeds, planSeeds.length));
   const base = best.tokensPerSecondBySeed.slice(0, seeds.length);
   const { strategy, policy } = best;

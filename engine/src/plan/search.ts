@@ -8,7 +8,7 @@ import type { RunOutcome } from '../run/types.js';
 import type { PolicyInput } from '../schedule/policy.js';
 import type { AxisName } from '../schedule/policy-fields.js';
 import { type Appraisal, Appraiser, type PlanningJob } from './appraise.js';
-import type { Contender, Family } from './space.js';
+import { type Contender, type Family, nameOf } from './space.js';
 import { predict } from './trials.js';
 
 export interface SearchOptions {
@@ -84,7 +84,7 @@ export async function search(
     });
   };
 
-  const leaders: { readonly family: Family; readonly found: readonly Appraisal[] }[] = [];
+  const leaders: Leader[] = [];
   for (const family of families) {
     signal?.throwIfAborted();
     const before = new Set(appraiser.appraisals);
@@ -94,10 +94,11 @@ export async function search(
     await new Promise(setImmediate);
   }
   // One of each family in any case: the choice of a way is what a reader wants to see.
-  for (const { found } of leaders) await simulate(found[0], true);
+  const shown = worthShowing(leaders);
+  for (const { found } of shown) await simulate(found[0], true);
   const all = [...appraiser.appraisals].sort(byEstimate);
   const first = [
-    ...leaders.flatMap(({ found }) => takeDifferent(found, firstOfFamily)),
+    ...shown.flatMap(({ found }) => takeDifferent(found, firstOfFamily)),
     ...takeDifferent(all, firstOfAll),
   ].sort(byEstimate);
   for (const appraisal of first) await simulate(appraisal);
@@ -133,17 +134,39 @@ export async function search(
   };
 }
 
+interface Leader {
+  readonly family: Family;
+  /** The best first. */
+  readonly found: readonly Appraisal[];
+}
+
+/** The best family of each way of proposing, and of each who proposes. */
+function worthShowing(leaders: readonly Leader[]): Leader[] {
+  const best = new Map<string, Leader>();
+  for (const leader of leaders) {
+    const { strategy, speculation, proposer } = leader.family;
+    for (const kind of [`${strategy} ${speculation}`, ...(proposer ? [`by ${nameOf(proposer)}`] : [])]) {
+      const other = best.get(kind);
+      if (!other || byEstimate(leader.found[0], other.found[0]) < 0) best.set(kind, leader);
+    }
+  }
+  return leaders.filter((leader) => [...best.values()].includes(leader));
+}
+
 /** Coordinate descent on the closed form, from the first start that fits. */
-function descend({ strategy, starts, coordinates }: Family, appraiser: Appraiser): void {
+function descend({ strategy, proposer, starts, coordinates }: Family, appraiser: Appraiser): void {
   let current: Appraisal | null = null;
   for (const policy of starts) {
-    current = appraiser.appraise({ strategy, policy });
+    current = appraiser.appraise({ strategy, policy, proposer });
     if (current) break;
   }
   if (!current) return;
   const improve = (values: readonly PolicyInput[], from: Appraisal): Appraisal =>
     values.reduce((best, value) => {
-      const next = appraiser.appraise({ strategy, policy: { ...best.contender.policy, ...value } });
+      const next = appraiser.appraise({
+        ...best.contender,
+        policy: { ...best.contender.policy, ...value },
+      });
       return next && next.tokensPerSecond > best.tokensPerSecond ? next : best;
     }, from);
   const sweep = (from: Appraisal) => coordinates.reduce((best, { values }) => improve(values, best), from);
@@ -169,7 +192,7 @@ function descend({ strategy, starts, coordinates }: Family, appraiser: Appraiser
 function takeDifferent(sorted: readonly Appraisal[], most: number): Appraisal[] {
   const taken = new Map<string, Appraisal>();
   for (const appraisal of sorted) {
-    const { strategy, policy } = appraisal.contender;
+    const { strategy, policy, proposer } = appraisal.contender;
     const { speculation, decodeBatch, candidates, draftCache, attention, projections, hostShare } = policy;
     const kind = [
       strategy,
@@ -180,6 +203,7 @@ function takeDifferent(sorted: readonly Appraisal[], most: number): Appraisal[] 
       attention,
       projections,
       hostShare,
+      nameOf(proposer),
     ].join();
     if (!taken.has(kind)) taken.set(kind, appraisal);
     if (taken.size === most) break;
@@ -194,22 +218,26 @@ const scheduled = ['microBatch', 'decodeBatch', 'candidates', 'draftBatch', 'pre
 function predictsAlike(a: Appraisal, b: Appraisal): boolean {
   return (
     a.contender.strategy === b.contender.strategy &&
+    a.contender.proposer === b.contender.proposer &&
     a.policy.speculation === b.policy.speculation &&
     scheduled.every((field) => a.policy[field] === b.policy[field]) &&
     Math.abs(a.tokensPerSecond / b.tokensPerSecond - 1) < 1e-6
   );
 }
 
-export function familyOf(families: readonly Family[], { strategy, policy }: Contender): Family {
+export function familyOf(families: readonly Family[], { strategy, policy, proposer }: Contender): Family {
   return families.find(
-    (family) => family.strategy === strategy && family.speculation === policy.speculation,
+    (family) =>
+      family.strategy === strategy &&
+      family.speculation === policy.speculation &&
+      family.proposer === proposer,
   ) as Family;
 }
 
 /** Contenders that differ in one coordinate. */
-export function neighbours({ coordinates }: Family, { strategy, policy }: Contender): Contender[] {
+export function neighbours({ coordinates }: Family, contender: Contender): Contender[] {
   return coordinates.flatMap(({ values }) =>
-    values.map((value) => ({ strategy, policy: { ...policy, ...value } })),
+    values.map((value) => ({ ...contender, policy: { ...contender.policy, ...value } })),
   );
 }
 

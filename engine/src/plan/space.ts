@@ -19,15 +19,25 @@ import {
   strategies as strategyTable,
   usesDraft,
 } from '../schedule/strategies/index.js';
+import type { Acceptance } from '../speculate/acceptance.js';
+
+/** One of those who may propose, and how often it is right. */
+export interface Proposer {
+  readonly drafter: DrafterName | Drafter;
+  /** Null for a drafter without a model of its own. */
+  readonly draft: Checkpoint | null;
+  readonly acceptance: Acceptance;
+}
 
 export interface SpaceRequest {
   readonly target: Checkpoint;
   readonly draft: Checkpoint | null;
   /** @default model: the draft model */
   readonly drafter?: DrafterName | Drafter | undefined;
+  readonly acceptance?: Acceptance | null;
+  /** In place of draft, drafter and acceptance: a planner chooses among them. */
+  readonly proposers?: readonly Proposer[] | undefined;
   readonly numPrompts: number;
-  /** For more candidates than this no acceptance is known. @default no such limit */
-  readonly mostCandidates?: number;
   /** Leaves out every other strategy. */
   readonly strategies?: readonly StrategyName[];
   /** Fields that the caller has settled. */
@@ -39,6 +49,14 @@ export interface SpaceRequest {
 export interface Contender {
   readonly strategy: StrategyName;
   readonly policy: PolicyInput;
+  /** Where there is a choice among several. */
+  readonly proposer?: Proposer | undefined;
+}
+
+/** @returns null where there was no choice, or nobody proposes */
+export function nameOf(proposer: Proposer | undefined): string | null {
+  if (!proposer) return null;
+  return typeof proposer.drafter === 'string' ? proposer.drafter : proposer.drafter.name;
 }
 
 /** Every axis that a policy field names, and no other; a value may settle several fields that only make sense together. */
@@ -51,8 +69,7 @@ export interface Coordinate {
 }
 
 /** A way of speculating: where a search begins, and what it may change. */
-export interface Family {
-  readonly strategy: StrategyName;
+export interface Family extends Pick<Contender, 'strategy' | 'proposer'> {
   readonly speculation: Policy['speculation'];
   /** The first of these that fits is where a search begins. */
   readonly starts: readonly PolicyInput[];
@@ -125,6 +142,28 @@ const candidateCounts = [1, 2, 3, 4, 6, 8, 12, 16];
 const draftWindows = [64, 128, 256];
 
 export function planSpace(request: SpaceRequest): Family[] {
+  const { proposers } = request;
+  if (!proposers) return familiesFor(request);
+  const alone = familiesFor({ ...request, draft: null, drafter: 'model' });
+  return [
+    ...alone,
+    ...proposers.flatMap((proposer) =>
+      familiesFor({ ...request, ...proposer })
+        .filter(({ speculation }) => usesDraft({ speculation }))
+        .map((family) => ({ ...family, proposer })),
+    ),
+  ];
+}
+
+/** The most candidates in a round for which the acceptance says how many are accepted. */
+function mostAnswered(acceptance: Acceptance | null): number {
+  if (acceptance === null) return Number.POSITIVE_INFINITY;
+  if (acceptance.kind === 'recorded') return acceptance.candidates;
+  return acceptance.byPosition.length === 1 ? Number.POSITIVE_INFINITY : acceptance.byPosition.length;
+}
+
+/** Of one who proposes. */
+function familiesFor(request: SpaceRequest): Family[] {
   const { strategies, allowed = {} } = request;
   const drafter = drafterNamed(request.drafter, request.draft);
   const heeded = axesOf(drafter?.heeds ?? []);
@@ -160,13 +199,14 @@ export function planSpace(request: SpaceRequest): Family[] {
 
 /** What each axis tries, in the order of a search; values first that ask for least memory. */
 function valuesOfAxes(
-  { target, numPrompts, fixed = {}, mostCandidates = Number.POSITIVE_INFINITY }: SpaceRequest,
+  { target, numPrompts, fixed = {}, acceptance = null }: SpaceRequest,
   batches: number,
 ): AxisValues {
   const perBatch = Math.ceil(numPrompts / batches);
   const largest = Math.min(fixed.decodeBatch ?? perBatch, perBatch);
   const decodeBatches = [...new Set(waveCounts.map((waves) => Math.ceil(perBatch / waves)))];
   const sizes = [...batchSizes.filter((size) => size < largest), largest];
+  const mostCandidates = mostAnswered(acceptance);
   const answered = candidateCounts.filter((count) => count <= mostCandidates);
   return {
     batch: decodeBatches.map((decodeBatch) => ({ decodeBatch, microBatch: decodeBatch })),

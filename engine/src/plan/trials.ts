@@ -4,8 +4,8 @@ import { simulateRun } from '../run/simulate.js';
 import type { RunOutcome } from '../run/types.js';
 import type { Policy } from '../schedule/policy.js';
 import { usesDraft } from '../schedule/strategies/index.js';
-import type { PlanningJob } from './appraise.js';
-import type { Contender } from './space.js';
+import { jobOf, type PlanningJob } from './appraise.js';
+import { type Contender, nameOf } from './space.js';
 
 /**
  * Seeds over which a choice is made where nobody says how many. For Mixtral 8x7B on env1 a policy's throughput spreads by
@@ -50,12 +50,12 @@ export class Trials {
 
   /** @throws UserError when it does not fit. */
   async of(contender: Contender, numSeeds: number): Promise<Trial> {
-    const key = `${contender.strategy} ${JSON.stringify(contender.policy)}`;
+    const key = `${contender.strategy} ${nameOf(contender.proposer)} ${JSON.stringify(contender.policy)}`;
     const outcomes = this.#outcomes.get(key) ?? [];
     this.#outcomes.set(key, outcomes);
     for (const seed of this.#seeds.slice(outcomes.length, numSeeds)) {
       const [first] = outcomes;
-      const isSettled = first !== undefined && !isDrawn(this.#job, first.policy);
+      const isSettled = first !== undefined && !isDrawn(jobOf(this.#job, contender), first.policy);
       outcomes.push(isSettled ? first : await this.#predict(contender, seed));
     }
     return { contender, outcomes: outcomes.slice(0, numSeeds) };
@@ -70,11 +70,21 @@ export class Trials {
 /** Simulates one policy on the job's seed, with the draws that all policies share; its timeline is dropped. */
 export async function predict(
   job: PlanningJob,
-  { strategy, policy }: Contender,
+  contender: Contender,
   signal?: AbortSignal,
 ): Promise<{ readonly outcome: RunOutcome }> {
   // Field by field: what a caller's job holds besides is not for the simulation.
-  const { target, draft, drafter, promptLengths, maxNewTokens, machine, acceptance, seed = 1 } = job;
+  const {
+    target,
+    draft,
+    drafter,
+    promptLengths,
+    maxNewTokens,
+    machine,
+    acceptance,
+    seed = 1,
+  } = jobOf(job, contender);
+  const { strategy, policy } = contender;
   const {
     spans: _spans,
     memoryLog: _memoryLog,

@@ -15,6 +15,7 @@ import {
   usesDraft,
 } from '@specoffload/engine';
 import { openAcceptance } from '../acceptance/open.js';
+import { proposersOf } from '../acceptance/proposers.js';
 import { type LocalSettings, withLimits } from '../inputs/caps.js';
 import { describeForeignCaps } from '../inputs/machine-caps.js';
 import { openMachine } from '../inputs/machines.js';
@@ -31,6 +32,8 @@ export interface ChooseRequest {
   readonly draft: Checkpoint | null;
   /** @default model: the draft model */
   readonly drafter?: DrafterName | undefined;
+  /** Choose among those that need no draft model, too; the name of the workload, whose acceptances may be known. */
+  readonly anyDrafterOn?: string | undefined;
   /** Whether anything that is planned may speculate. */
   readonly proposes: boolean;
   readonly machine: LocalSettings;
@@ -51,6 +54,8 @@ export interface ChooseRequest {
 export interface ChosenPolicy {
   readonly strategy: StrategyName;
   readonly policy: PolicyInput;
+  /** Where there was a choice and something proposes. */
+  readonly drafter?: DrafterName;
   /** On the seed in the middle. */
   readonly predicted: RunOutcome;
   /** Over the seeds on which the planner decided. */
@@ -60,7 +65,8 @@ export interface ChosenPolicy {
 /** @throws UserError when nothing fits, or the acceptance is missing. */
 export async function choosePolicy(request: ChooseRequest, output: Output): Promise<ChosenPolicy> {
   const { machine: settings, machineFile, strategy, draft, drafter, proposes } = request;
-  if (proposes && request.acceptance === null)
+  const { anyDrafterOn: workload } = request;
+  if (proposes && request.acceptance === null && workload === undefined)
     throw new UserError(
       'planning with a draft needs its acceptance; give --acceptance with a rate such as 0.7 or a recorded file, or --strategy none',
     );
@@ -71,12 +77,14 @@ export async function choosePolicy(request: ChooseRequest, output: Output): Prom
   if (foreignCaps !== null) output.note(`plan: ${foreignCaps}`);
   const { target, promptLengths, maxNewTokens, fixed, signal } = request;
   const follower = output.follow();
+  const acceptance =
+    !proposes || request.acceptance === null
+      ? null
+      : await openAcceptance('--acceptance', request.acceptance);
   const plan = await planRun({
-    ...{ target, draft, drafter, promptLengths, maxNewTokens, machine, fixed, signal },
-    acceptance:
-      !proposes || request.acceptance === null
-        ? null
-        : await openAcceptance('--acceptance', request.acceptance),
+    ...{ target, draft, drafter, promptLengths, maxNewTokens, machine, fixed, signal, acceptance },
+    proposers:
+      proposes && workload !== undefined ? proposersOf({ drafter, draft, acceptance, workload }) : undefined,
     ...(strategy ? { strategies: [strategy] } : {}),
     onProgress: ({ numSimulated, tokensPerSecond }) =>
       follower.update(
@@ -85,13 +93,14 @@ export async function choosePolicy(request: ChooseRequest, output: Output): Prom
   }).finally(() => follower.end());
   const [best] = plan.ranked as [PlannedPolicy];
   output.note(
-    `plan: ${best.strategy} ${describePolicy(best.policy)}; predicted on ${machine.name} ${describePredicted(plan)}`,
+    `plan: ${best.strategy}${best.drafter === undefined ? '' : ` by ${best.drafter}`} ${describePolicy(best.policy)}; predicted on ${machine.name} ${describePredicted(plan)}`,
   );
   if (usesDraft(best.policy)) await warnWhereNothingPays(request, machine, best, output);
   // The run is given every field as it was predicted, number of kept layers included.
   return {
     strategy: best.strategy,
     policy: best.policy,
+    ...(best.drafter === undefined ? {} : { drafter: best.drafter as DrafterName }),
     predicted: best.outcome,
     throughput: throughputOf(best),
   };

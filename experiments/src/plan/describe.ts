@@ -37,6 +37,14 @@ export function describeChoice({ ranked, alternatives }: Plan, most: number): st
     [
       { title: 'strategy', align: 'left', text: ({ planned }) => planned.strategy },
       { title: 'speculation', align: 'left', text: ({ planned }) => planned.policy.speculation },
+      ...(ranked.some(({ drafter }) => drafter !== undefined)
+        ? [
+            {
+              ...{ title: 'drafter', align: 'left' as const },
+              text: ({ planned }: Alternative) => planned.drafter ?? '-',
+            },
+          ]
+        : []),
       { title: 'tokens/s', text: ({ planned }) => threeDigits(throughputOf(planned).median) },
       { title: '95 %', text: ({ planned }) => formatRange(throughputOf(planned), threeDigits) },
       { title: 'of choice', text: (row) => (isChoice(row) ? '1' : threeDigits(ratioOf(row).ratio ?? 1)) },
@@ -61,9 +69,10 @@ export function describeChoice({ ranked, alternatives }: Plan, most: number): st
 
 /** The choice in full, how sure it is, what binds it, and how near it is to its busiest lane's bound. */
 export function describeBest(plan: Plan, gains: readonly Gain[]): string {
-  const [{ strategy, policy, outcome, busiest }] = plan.ranked as [PlannedPolicy];
+  const [{ strategy, policy, outcome, busiest, drafter }] = plan.ranked as [PlannedPolicy];
   const facts = alignFacts([
     ['policy', `${strategy} ${describePolicy(policy)}`],
+    ...(drafter === undefined ? [] : [['drafter', `${drafter}, the best of those that were tried`] as const]),
     ['predicted', describePredicted(plan)],
     ['regret', describeRegret(plan)],
     ['binds', describeBinding(gains)],

@@ -29,6 +29,14 @@ export function addDrafterOption(command: Command, otherwise = 'model'): Command
   );
 }
 
+/** For commands that plan. */
+export function addAnyDrafterOption(command: Command): Command {
+  return command.option(
+    '--any-drafter',
+    'plan with those that need no draft model, too, each as often right as on the shipped pair, and choose among them',
+  );
+}
+
 export interface StrategyChoice extends DrafterOptions {
   /** Left out: whatever the planner finds. */
   readonly strategy?: StrategyName;

@@ -15,6 +15,7 @@ import {
   UserError,
 } from '@specoffload/engine';
 import type { Command } from 'commander';
+import { proposersOf } from '../../acceptance/proposers.js';
 import { bindingOf, type Gain, gainsOf, ratioBySeed, regretOf, throughputOf } from '../../plan/certainty.js';
 import {
   describeBest,
@@ -36,6 +37,7 @@ import {
   wholeNumber,
   withCommonOptions,
 } from './common.js';
+import { addAnyDrafterOption } from './draft-use.js';
 import { addPolicyOptions, type PolicyOptions, toPolicyInput } from './policy-options.js';
 import {
   addPredictionOptions,
@@ -51,6 +53,7 @@ interface PlanOptions extends CommonOptions, PredictionOptions, PolicyOptions {
   readonly published: string;
   readonly simulations: number;
   readonly seeds: number;
+  readonly anyDrafter?: true;
 }
 
 export function addPlanCommand(program: Command, context: CommandContext): void {
@@ -79,11 +82,13 @@ export function addPlanCommand(program: Command, context: CommandContext): void 
       defaultNumSeeds,
     );
   addPredictionOptions(command);
+  addAnyDrafterOption(command);
   addPolicyOptions(command);
   withCommonOptions(
     command,
     'specoffload plan --machine env1 --acceptance 0.7',
     'specoffload plan --strategy flexgen --draft none --seeds 15',
+    'specoffload plan --any-drafter --workload code --acceptance 0.8',
     'specoffload plan --machine env2 --target mixtral-8x22b --prompts 256 --acceptance 0.8,0.7,0.6 --draft-cache recompute',
   ).action((options: PlanOptions) => {
     return plan(options, flagsGivenTo(command), outputFor(options), context.signal);
@@ -101,13 +106,15 @@ async function plan(
   const choice = { ...(strategy ? { strategy } : {}), policy: fixed, isPlanned: true };
   const prediction = await openPrediction(options, choice, isGiven, output);
   const published = await publishedPolicyFor(options.target, options.published);
-  const { workload: _workload, ...job } = prediction;
+  const { workload: _workload, ...asked } = prediction;
+  const proposers = options.anyDrafter ? proposersOf({ ...asked, workload: options.workload }) : undefined;
+  const job = { ...asked, acceptance: asked.acceptance ?? proposers?.[0].acceptance ?? null };
   output.note(`plan: ${describePrediction(prediction)}`);
   noteForeignCaps(prediction, output);
   const startSeconds = performance.now() / 1000;
   const follower = output.follow();
   const request = {
-    ...{ ...job, fixed, signal, mostSimulations: options.simulations, numSeeds: options.seeds },
+    ...{ ...job, proposers, fixed, signal, mostSimulations: options.simulations, numSeeds: options.seeds },
     ...(options.strategy ? { strategies: [options.strategy] } : {}),
   };
   const found = await planRun({

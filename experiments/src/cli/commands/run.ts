@@ -34,7 +34,7 @@ import {
   wholeNumber,
   withCommonOptions,
 } from './common.js';
-import { draftUseOf, type StrategyChoice, settleDraft } from './draft-use.js';
+import { addAnyDrafterOption, draftUseOf, type StrategyChoice, settleDraft } from './draft-use.js';
 import { addGenerationOptions, type GenerationOptions } from './generation-options.js';
 import { toMachineSettings } from './machine-options.js';
 import { toPolicyInput } from './policy-options.js';
@@ -47,6 +47,7 @@ interface RunCommandOptions extends CommonOptions, GenerationOptions, TextOption
   readonly numPrompts?: number;
   readonly tunnel?: string;
   readonly plan?: true;
+  readonly anyDrafter?: true;
   readonly machine?: string;
   readonly acceptance?: string;
   /** False with `--no-eos`. */
@@ -98,6 +99,7 @@ export function addRunCommand(program: Command, context: CommandContext): void {
     .option('--repeat <n>', 'first number to try for this repeat', wholeNumber('--repeat', 0, 1 << 20), 0)
     .option('--results <dir>', 'record store', displayPath(defaultResultsDirectory));
   addTextOptions(command);
+  addAnyDrafterOption(command);
   withCommonOptions(
     command,
     'specoffload run --strategy serial --prompts code --num-prompts 4 --new-tokens 32',
@@ -181,6 +183,7 @@ async function run(
           ...{ target: pair.target, draft: pair.draft, drafter, proposes, machine, fixed: given, signal },
           machineFile: options.machine ?? defaultMachineFile,
           ...{ acceptance: options.acceptance ?? null, draftSpeed: options.draftSpeed },
+          anyDrafterOn: options.anyDrafter ? workload.name : undefined,
           ...(options.strategy ? { strategy: options.strategy } : {}),
           promptLengths: workload.prompts.map(({ length }) => length),
           maxNewTokens: options.newTokens,
@@ -191,6 +194,7 @@ async function run(
   const plan: RunPlan = {
     ...{ ...pair, experiment: 'run' },
     ...(drafter ? { drafter } : {}),
+    ...(chosen?.drafter ? { drafter: chosen.drafter } : {}),
     resultsDirectory: options.results,
     strategy: chosen?.strategy ?? strategy,
     policy: chosen?.policy ?? given,
@@ -229,8 +233,9 @@ function linesOf(plan: RunPlan, { result }: ExecutedRun) {
 }
 
 /** @throws UsageError for flags that nothing would look at. */
-function assertPlanFlags({ plan, machine, acceptance }: RunCommandOptions): void {
-  const stray = machine !== undefined ? '--machine' : acceptance !== undefined ? '--acceptance' : null;
+function assertPlanFlags({ plan, machine, acceptance, anyDrafter }: RunCommandOptions): void {
+  const given = { '--machine': machine, '--acceptance': acceptance, '--any-drafter': anyDrafter };
+  const stray = Object.entries(given).find(([, value]) => value !== undefined)?.[0] ?? null;
   if (!plan && stray !== null)
     throw new UsageError(`${stray} is for the planner; add --plan, or leave it out`);
 }

@@ -1,0 +1,59 @@
+/** A planner that chooses who proposes, each with its own memory, cost and acceptance. */
+
+import { type Acceptance, type Proposer, planRun, relaxResources } from '@specoffload/engine';
+import { expect, it } from 'vitest';
+import { planSpace } from '../../engine/dist/plan/space.js';
+import { mistral, mixtral, workstation } from './plan-cases.js';
+
+const rates = (rate: number): Acceptance => ({ kind: 'rates', name: String(rate), byPosition: [rate] });
+const [target, draft] = [mixtral(4), mistral(2)];
+const job = {
+  ...{ target, draft: null, acceptance: null, machine: workstation, maxNewTokens: 16, seed: 3 },
+  promptLengths: new Array<number>(16).fill(64),
+};
+const proposersWith = (model: number, lookUp: number, self: number): Proposer[] => [
+  { drafter: 'model', draft, acceptance: rates(model) },
+  { drafter: 'prompt-lookup', draft: null, acceptance: rates(lookUp) },
+  { drafter: 'self', draft: null, acceptance: rates(self) },
+];
+const fixed = { pinnedLayers: 1, keptLayers: 3 };
+
+it('looks at every way of each of them, and once at none', () => {
+  const families = planSpace({ ...job, proposers: proposersWith(0.5, 0.5, 0.5), numPrompts: 16 });
+  const ways = families.map(({ strategy, speculation, proposer }) => [
+    strategy,
+    speculation,
+    proposer?.drafter,
+  ]);
+  expect(ways.filter(([, , drafter]) => drafter === undefined)).toEqual([['none', 'none', undefined]]);
+  for (const drafter of ['model', 'prompt-lookup', 'self'])
+    expect(ways.filter(([, , name]) => name === drafter).map(([, way]) => way)).toEqual([
+      ...['serial', 'ahead', 'interleaved'],
+    ]);
+});
+
+it.each<[string, [number, number, number]]>([
+  ['model', [0.95, 0.1, 0.1]],
+  ['prompt-lookup', [0.3, 0.9, 0.1]],
+  ['self', [0.3, 0.05, 0.98]],
+])('chooses %s where that is right most often', async (which, acceptances) => {
+  const proposers = proposersWith(...acceptances);
+  const spending = { fixed, strategies: ['none', 'serial'], numSeeds: 1, mostSimulations: 6 } as const;
+  const request = { ...job, ...spending, proposers };
+  const plan = await planRun(request);
+  const [best] = plan.ranked;
+  expect(best.drafter).toBe(which);
+  expect(plan.ranked.map(({ drafter }) => drafter)).toContain(undefined);
+  if (which === 'prompt-lookup') {
+    // What a plan is told of it alone comes to the same.
+    const alone = await planRun({ ...job, ...spending, ...proposers[1] });
+    expect(best.outcome.tokensPerSecond).toBeGreaterThan(0.97 * alone.ranked[0].outcome.tokensPerSecond);
+  }
+  if (which !== 'self') return;
+  const relaxed = await relaxResources(request, plan, { numSeeds: 1 });
+  expect(relaxed.length).toBeGreaterThan(3);
+});
+
+it('is refused where there is nobody to choose', async () => {
+  await expect(planRun({ ...job, proposers: [] })).rejects.toThrow('there is nobody to choose among');
+});
