@@ -25,7 +25,7 @@ const pure = [
   'test/engine/{device,device-families,isolated-device,vulkan-device,vulkan-golden,not-finite,odd-header,sampling,strategies,topology,twin,unequal-layers}.test.ts',
   'test/engine/{bf16-arithmetic,expert-union,quantised-runs,scales-apart,stored-bytes,stored-weights,virtual-machine,zero-copy}.test.ts',
   'test/engine/model/{assemble,chat-template,gguf,inflate,long-texts,paired-scales,real-gguf,target-format,text-stream,tokenizer}.test.ts',
-  'test/experiments/{acceptance,bench,figures,inputs,job,notebook-support,plan}/*.test.ts',
+  'test/experiments/{acceptance,accuracy,bench,figures,inputs,job,notebook-support,plan}/*.test.ts',
   'test/experiments/{profile,reproduce,statistics,store,tunnel}/*.test.ts',
   'test/experiments/cli/{other-lanes,run,runs,usage}.test.ts',
   'test/experiments/sweep/{baselines,command,definition,expression,generations,halving,shipped}.test.ts',

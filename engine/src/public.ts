@@ -116,6 +116,7 @@ export {
 } from './machine/machine-model.js';
 export { isRateOfMachine, machineRates, withRate } from './machine/rates.js';
 export { type SimulationRequest, type SimulationResult, simulateRun } from './run/simulate.js';
+export type { RoutingReport } from './speculate/routing-counter.js';
 export type { TaskKind } from './topology/topology.js';
 export {
   type ComputePlace,

@@ -98,6 +98,24 @@ describe('candidates per round', () => {
     }
   });
 
+  it('decide nothing about tokens that are drawn', async () => {
+    const golden = await openCheckpoint(goldenDirectory('mixtral'));
+    const request = {
+      ...{ target: golden, draft: golden, prompts: readGolden('mixtral').prompts.map(({ ids }) => ids) },
+      ...{ maxNewTokens: 16, machine: { deviceBytes: 16e6, hostBytes: 16e6 } },
+      sampling: { temperature: 0.9, topP: 0.95, seed: 11 },
+    };
+    const alone = await runEngine({ ...request, strategy: 'none' });
+    const policy = { candidates: 4, adaptCandidates: 'yes' } as const;
+    for (const drafter of ['model', 'self', 'prompt-lookup'] as const) {
+      const adapted = await runEngine({ ...request, strategy: 'serial', drafter, policy });
+      expect(adapted.outputDigest).toBe(alone.outputDigest);
+      expect(adapted.roundsByCandidates?.length).toBe(5);
+    }
+    const other = { ...request, sampling: { ...request.sampling, seed: 12 } };
+    expect((await runEngine({ ...other, strategy: 'none' })).outputDigest).not.toBe(alone.outputDigest);
+  });
+
   afterAll(() => {
     const worst = (of: 'best' | 'none') => Math.max(...losses.map((loss) => loss[of]));
     const percent = (share: number) => `${(100 * share).toFixed(1)} %`;

@@ -46,20 +46,42 @@ function touched(spans: readonly Span[]): number {
   return uploads.length / (new Set(uploads.map(({ pass }) => pass)).size * numLayers);
 }
 
-it.each([1, 2, 6, 16])('%i rows touch as many as the formula says, within a sixth', async (rows) => {
-  const prompts = drawPrompts(rows);
-  const request = { target, draft: null, strategy: 'none', policy, maxNewTokens } as const;
-  const measured = await runEngine({ ...request, prompts, machine: { deviceBytes: 64e6, hostBytes: 64e6 } });
-  const predicted = await simulateRun({
-    ...{ ...request, promptLengths: prompts.map(({ length }) => length), acceptance: null },
-    ...{ machine: await openMachine('env1'), keepsSpans: true },
-  });
-  const expected = chosenExperts({ numExperts, expertsPerToken }, rows);
-  expect(touched(predicted.spans) / expected).toBeCloseTo(1, 1);
-  const share = touched(measured.spans) / expected;
-  expect(share).toBeGreaterThan(5 / 6);
-  expect(share).toBeLessThan(7 / 6);
-});
+it.each([1, 2, 6, 16])(
+  '%i rows touch as many as the formula says, within a sixth, and as recorded, nearer',
+  async (rows) => {
+    const prompts = drawPrompts(rows);
+    const request = { target, draft: null, strategy: 'none', policy, maxNewTokens } as const;
+    const measured = await runEngine({
+      ...request,
+      prompts,
+      machine: { deviceBytes: 64e6, hostBytes: 64e6 },
+    });
+    const predicted = await simulateRun({
+      ...{ ...request, promptLengths: prompts.map(({ length }) => length), acceptance: null },
+      ...{ machine: await openMachine('env1'), keepsSpans: true },
+    });
+    const expected = chosenExperts({ numExperts, expertsPerToken }, rows);
+    expect(touched(predicted.spans) / expected).toBeCloseTo(1, 1);
+    const share = touched(measured.spans) / expected;
+    expect(share).toBeGreaterThan(5 / 6);
+    expect(share).toBeLessThan(7 / 6);
+
+    // What the run tells of its own routing is what it brought, and a prediction that goes by it brings as much.
+    const { routing } = measured;
+    expect(routing?.rowsPerPass).toBe(rows);
+    const distinct = routing!.distinctPerPass.reduce((sum, each) => sum + each, 0) / numLayers;
+    expect(distinct).toBeCloseTo(touched(measured.spans), 6);
+    const rowsOfLayer = routing!.rowsByExpert.map((own) => own.reduce((sum, each) => sum + each, 0));
+    expect(rowsOfLayer).toEqual(new Array(numLayers).fill(rows * (maxNewTokens - 1) * expertsPerToken));
+    const told = await simulateRun({
+      ...{ ...request, routing, promptLengths: prompts.map(({ length }) => length), acceptance: null },
+      ...{ machine: await openMachine('env1') },
+    });
+    const off = (bytes: number) => Math.abs(bytes / measured.bytesMoved.link - 1);
+    expect(off(told.bytesMoved.link)).toBeLessThan(0.06);
+    expect(off(told.bytesMoved.link)).toBeLessThan(off(predicted.bytesMoved.link));
+  },
+);
 
 it('a device that holds all of a layer reads those that are chosen, and few rows are faster for it', async () => {
   const spec = parseModelSpec({ ...json, hidden_size: 512, moe_intermediate_size: 512 }, 'config.json');

@@ -558,14 +558,14 @@ describe('imagined routing', () => {
     for (const skew of [0, 1]) {
       const oracle = createOracle({ kind: 'rates', name: 'x', byPosition: [0] }, createRandom(3), skew);
       for (const rows of [0, 1, 7, 512, 5000]) {
-        const counts = oracle.chooseExperts(rows, 8, 2);
+        const counts = oracle.chooseExperts(rows, 8, 2, 0);
         expect(Math.max(...counts)).toBeLessThanOrEqual(rows);
         if (skew === 0 || rows <= 512) expect(counts.reduce((a, b) => a + b, 0)).toBeCloseTo(2 * rows, 6);
       }
     }
     const spread = (skew: number) => {
       const oracle = createOracle({ kind: 'rates', name: 'x', byPosition: [0] }, createRandom(3), skew);
-      return Math.min(...oracle.chooseExperts(400, 8, 2));
+      return Math.min(...oracle.chooseExperts(400, 8, 2, 0));
     };
     expect(spread(1)).toBeLessThan(spread(0));
   });

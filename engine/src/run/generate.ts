@@ -145,12 +145,14 @@ function assemble(
   };
   const seconds = phases.prefill.seconds + phases.decode.seconds;
   const newTokens = countUseful(sequences, maxNewTokens);
+  const { routing } = session;
   const moved = (lane: LaneName) => phases.prefill.lanes[lane].bytes + phases.decode.lanes[lane].bytes;
   return {
     ...{ policy, newTokens, seconds, phases },
     generatedTokens: sequences.reduce((sum, { choices }) => sum + choices.length, 0),
     tokensPerSecond: newTokens / seconds,
     acceptance: session.acceptance.report(),
+    ...(routing ? { routing } : {}),
     bytesMoved: {
       ...{ disk: 0, link: 0 }, // records and tables always have these two, whatever lanes the machine has
       ...Object.fromEntries(machine.lanes.filter(isTransfer).map(({ name }) => [name, moved(name)])),

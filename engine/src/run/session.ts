@@ -17,6 +17,7 @@ import { createTask, type Task, type TaskHead } from '../schedule/task.js';
 import { WeightStream } from '../schedule/weight-stream.js';
 import { TaskIds } from '../schedule/work.js';
 import type { CandidateChooser } from '../speculate/candidate-choice.js';
+import { RoutingCounter, type RoutingReport } from '../speculate/routing-counter.js';
 import type { Sampling } from '../speculate/sampling.js';
 import type { Sequence, SequenceEnds } from '../speculate/sequence.js';
 import type { AcceptanceCounter } from '../speculate/statistics.js';
@@ -54,6 +55,9 @@ export class Session {
   readonly #stream: WeightStream;
   readonly #drafting: Drafting | null;
   readonly #keeper: Keeper;
+  readonly #routing: RoutingCounter;
+  readonly #onRouted = (layer: number, rowsPerExpert: readonly number[]) =>
+    this.#routing.count(layer, rowsPerExpert);
   #passes = 0;
   /** Whether the next pass's weights may come while a pass is under way. */
   #streamsAhead = true;
@@ -62,6 +66,8 @@ export class Session {
 
   constructor(options: SessionOptions) {
     this.#options = options;
+    const { layers } = options.plan.target.checkpoint.spec;
+    this.#routing = new RoutingCounter(layers.map(({ ffn }) => ffn.expertsPerToken));
     const { drafter, plan, policy, sampling, interruptsDraft: isCoarse = false } = options;
     this.#drafting =
       drafter?.begin({
@@ -78,6 +84,11 @@ export class Session {
 
   get acceptance(): AcceptanceCounter {
     return this.#keeper.acceptance;
+  }
+
+  /** Of decoding; a prediction counts nothing, as it draws what is chosen. */
+  get routing(): RoutingReport | null {
+    return this.#routing.report();
   }
 
   /** Target passes so far. */
@@ -280,13 +291,14 @@ export class Session {
   }
 
   async #targetPass(phase: PhaseName, frames: readonly Frame[], wantsLogits = false): Promise<HeadResult[]> {
-    const { plan, policy, dispatcher, sampling } = this.#options;
+    const { plan, policy, dispatcher, sampling, isVirtual } = this.#options;
     const pass = this.#passes;
     // The next pass's weights are asked for now: as they need slots, they only follow right behind this pass's.
     dispatcher.add(this.#stream.tasksUpTo(this.#streamsAhead ? pass + 1 : pass, phase));
     const graph = buildTargetPass({
       ...{ plan, policy, pass, phase, frames, wantsLogits, sampling },
       ...{ stream: this.#stream, ids: this.#ids },
+      onRouted: phase === 'decode' && !isVirtual ? this.#onRouted : undefined,
     });
     dispatcher.add(graph.tasks);
     await Promise.all(graph.heads.map((id) => dispatcher.settled(id)));

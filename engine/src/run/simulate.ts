@@ -10,6 +10,7 @@ import type { DrafterName } from '../schedule/drafters.js';
 import type { PolicyInput } from '../schedule/policy.js';
 import { type Strategy, type StrategyName, strategyNamed, usesDraft } from '../schedule/strategies/index.js';
 import { type Acceptance, assertAnswers, createCommonOracle, createOracle } from '../speculate/acceptance.js';
+import type { RoutingReport } from '../speculate/routing-counter.js';
 import type { LaneName } from '../topology/topology.js';
 import type { MemoryLog } from '../trace/memory.js';
 import type { Span } from '../trace/types.js';
@@ -39,6 +40,8 @@ export interface SimulationRequest {
   readonly acceptance?: Acceptance | null;
   /** How unequally a layer's experts are chosen: the spread (sigma) of their log-normal popularity. @default 0 */
   readonly routingSkew?: number;
+  /** In place of that, how often each expert was chosen, as a run of the target tells it. */
+  readonly routing?: Pick<RoutingReport, 'rowsByExpert'> | undefined;
   /** Of the acceptance and the routing. @default 1 */
   readonly seed?: number;
   /**
@@ -89,7 +92,7 @@ export async function simulateRun(request: SimulationRequest): Promise<Simulatio
     const { candidates } = prepared.policy;
     assertAnswers(acceptance, { candidates, sequences: promptLengths.length, newTokens: maxNewTokens });
   }
-  const { draws = 'in-order', routingSkew } = request;
+  const { draws = 'in-order', routingSkew, routing = null } = request;
   const answers = acceptance ?? neverAccepts;
   const { drafter, plan } = prepared;
   const draftLane = drafter?.laneIn(plan.routes) ?? plan.routes.drafting.lane;
@@ -102,8 +105,8 @@ export async function simulateRun(request: SimulationRequest): Promise<Simulatio
     ),
     oracle:
       draws === 'common'
-        ? createCommonOracle(answers, seed, routingSkew)
-        : createOracle(answers, createRandom(seed, 'simulation'), routingSkew),
+        ? createCommonOracle(answers, seed, routingSkew, routing)
+        : createOracle(answers, createRandom(seed, 'simulation'), routingSkew, routing),
     lanes: model.lanes,
     interruptsDraft,
     drawFactor: createFactors(model, seed, draws),

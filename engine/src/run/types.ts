@@ -10,6 +10,7 @@ import type { Drafter } from '../schedule/drafter.js';
 import type { DrafterName } from '../schedule/drafters.js';
 import type { Policy, PolicyInput } from '../schedule/policy.js';
 import type { Strategy, StrategyName } from '../schedule/strategies/index.js';
+import type { RoutingReport } from '../speculate/routing-counter.js';
 import type { SamplingInput } from '../speculate/sampling.js';
 import type { StopReason, TokenListener } from '../speculate/sequence.js';
 import type { AcceptanceReport } from '../speculate/statistics.js';
@@ -107,6 +108,8 @@ export interface RunOutcome {
   readonly tokensPerSecond: number;
   readonly phases: Readonly<Record<PhaseName, PhaseReport>>;
   readonly acceptance: AcceptanceReport | null;
+  /** Of a run whose target has experts: which its rows went to while it decoded. */
+  readonly routing?: RoutingReport;
   /** With `adaptCandidates`: rounds of batches, by the number of candidates that was chosen for them. */
   readonly roundsByCandidates?: readonly number[];
   /** With `adaptCandidates`: when proposing was first found not to pay; left out where it never was. */

@@ -15,14 +15,17 @@ export function scoresAndProjects(context: PassContext, task: OpenTask, flow: Fl
 }
 
 /** Lets the task's end tell how many of the frame's rows chose each expert. Groups of several need not know. */
-export function routes({ costs }: PassContext, task: OpenTask, flow: Flow, layer: number): void {
+export function routes({ costs, request }: PassContext, task: OpenTask, flow: Flow, layer: number): void {
   const { numExperts, expertsPerToken, expertsPerGroup } = costs.layers[layer];
   if (expertsPerGroup > 1) return;
   const { rows } = flow;
   const routing = { ...unrouted };
   flow.routing = routing;
-  task.imagine = (oracle) => ({ rowsPerExpert: oracle.chooseExperts(rows, numExperts, expertsPerToken) });
+  task.imagine = (oracle) => ({
+    rowsPerExpert: oracle.chooseExperts(rows, numExperts, expertsPerToken, layer),
+  });
   task.onEnd = (result) => {
     routing.result = result as MixResult;
+    if (numExperts > 1) request.onRouted?.(layer, routing.result.rowsPerExpert);
   };
 }

@@ -32,6 +32,8 @@ export interface PassRequest {
   readonly phase: PhaseName;
   readonly frames: readonly Frame[];
   readonly wantsLogits?: boolean;
+  /** Told how many of a frame's rows chose each expert of a layer. */
+  readonly onRouted?: ((layer: number, rowsPerExpert: readonly number[]) => void) | undefined;
   /** How tokens are drawn; null: the most likely are chosen. */
   readonly sampling: Sampling | null;
 }

@@ -2,6 +2,7 @@
 
 import { check, is, UserError } from '@specoffload/input';
 import { createRandom, createRandomTable, type Random } from '../model/random.js';
+import type { RoutingReport } from './routing-counter.js';
 
 /** Most tokens to propose per round; on no machine do more of them pay. */
 export const mostCandidates = 64;
@@ -16,7 +17,7 @@ export interface Oracle {
   /** How many candidates there would be after new token `position` of a sequence, at most; left out: as many as wanted. */
   proposes?(sequence: number, position: number): number;
   /** How many of `rows` choose each of the experts. */
-  chooseExperts(rows: number, numExperts: number, expertsPerToken: number): readonly number[];
+  chooseExperts(rows: number, numExperts: number, expertsPerToken: number, layer: number): readonly number[];
 }
 
 /** The chance that a candidate stands, given that all before it do, by its place in the round (0-based). */
@@ -119,7 +120,12 @@ export function assertAnswers(acceptance: Acceptance, demand: AcceptanceDemand):
 }
 
 /** Draws what a run would have computed, from one stream of random numbers. */
-export function createOracle(acceptance: Acceptance, random: Random, routingSkew = 0): Oracle {
+export function createOracle(
+  acceptance: Acceptance,
+  random: Random,
+  routingSkew = 0,
+  routing: Routing = null,
+): Oracle {
   const proposed = acceptance.kind === 'recorded' ? acceptance.proposed : undefined;
   return {
     ...(proposed
@@ -129,7 +135,7 @@ export function createOracle(acceptance: Acceptance, random: Random, routingSkew
       acceptance.kind === 'recorded'
         ? (sequence, position, step) => step < (acceptance.sequences[sequence]?.[position] ?? 0)
         : (_sequence, _position, step) => random.uniform() < rateAt(acceptance, step),
-    chooseExperts: createRouter(random, routingSkew),
+    chooseExperts: createRouter(random, routingSkew, routing),
   };
 }
 
@@ -138,10 +144,15 @@ export function createOracle(acceptance: Acceptance, random: Random, routingSkew
  * sequence and place of the token alone. Policies that are compared on one seed then meet the same texts, whatever the
  * order and number of their rounds. A run decides about each place once, so alone it is predicted as with `createOracle`.
  */
-export function createCommonOracle(acceptance: Acceptance, seed: number, routingSkew = 0): Oracle {
+export function createCommonOracle(
+  acceptance: Acceptance,
+  seed: number,
+  routingSkew = 0,
+  routing: Routing = null,
+): Oracle {
   const luck = createRandomTable(seed, 'acceptance');
   return {
-    ...createOracle(acceptance, createRandom(seed, 'routing'), routingSkew),
+    ...createOracle(acceptance, createRandom(seed, 'routing'), routingSkew, routing),
     ...(acceptance.kind === 'rates'
       ? { accepts: (sequence, position, step) => luck(sequence, position + step) < rateAt(acceptance, step) }
       : {}),
@@ -151,11 +162,23 @@ export function createCommonOracle(acceptance: Acceptance, seed: number, routing
 /** Up to this many rows, each row's experts are drawn; for more, every expert gets its expected share. */
 const mostDrawnRows = 512;
 
-/** A router that chooses experts by popularity, log-normal with spread `skew`, drawn anew for every layer and pass. */
-function createRouter(random: Random, skew: number): Oracle['chooseExperts'] {
-  return (rows, numExperts, expertsPerToken) => {
+/** How often each expert was chosen in a run, by layer; null where nobody has looked. */
+export type Routing = Pick<RoutingReport, 'rowsByExpert'> | null;
+
+/** Of an expert that was never chosen, beside one that was chosen once: a run is short, and zero would be for ever. */
+const leastPopularity = 0.1;
+
+/**
+ * A router that chooses experts by popularity: as a run has shown it, or log-normal with spread `skew`, drawn anew for every
+ * layer and pass.
+ */
+function createRouter(random: Random, skew: number, routing: Routing): Oracle['chooseExperts'] {
+  const known = routing?.rowsByExpert.map((rows) => rows.map((count) => Math.max(count, leastPopularity)));
+  return (rows, numExperts, expertsPerToken, layer) => {
     const counts = new Array<number>(numExperts).fill(0);
-    const popularity = counts.map(() => (skew > 0 ? Math.exp(skew * random.normal()) : 1));
+    const own = known?.[layer];
+    const popularity =
+      own?.length === numExperts ? own : counts.map(() => (skew > 0 ? Math.exp(skew * random.normal()) : 1));
     const total = popularity.reduce((sum, share) => sum + share, 0);
     if (rows > mostDrawnRows)
       return popularity.map((share) => Math.min(rows, (rows * expertsPerToken * share) / total));

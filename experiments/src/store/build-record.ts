@@ -215,10 +215,11 @@ function toOutcomeRecord(
 ): OutcomeRecord {
   const { newTokens, generatedTokens, seconds, tokensPerSecond, phases, acceptance, roundsByCandidates } =
     outcome;
-  const { memoryBytes, bytesMoved, passes, proposingStoppedSeconds } = outcome;
+  const { memoryBytes, bytesMoved, passes, proposingStoppedSeconds, routing } = outcome;
   return {
     ...{ newTokens, generatedTokens, seconds, tokensPerSecond, phases, acceptance },
     ...(roundsByCandidates ? { roundsByCandidates } : {}),
+    ...(routing ? { routing } : {}),
     ...(proposingStoppedSeconds === undefined ? {} : { proposingStoppedSeconds }),
     memory: Object.fromEntries(
       Object.entries(memoryBytes).map(([name, peakBytes]) => [

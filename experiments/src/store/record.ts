@@ -12,18 +12,18 @@ import {
   laneNames,
   type PhaseName,
   type Policy,
-  type RunResult,
   strategyNames,
 } from '@specoffload/engine';
 import { type Checked, check, is, type Schema } from '@specoffload/input';
 import { devicePowerRecord, deviceRecord, deviceUseRecord } from './device-record.js';
+import { proposingRecord } from './proposing-record.js';
 import { toCurrentSchema } from './schema.js';
 import { specs } from './spec.js';
 import { count, digest, fraction, isoTime, keyed, keyedAtMost, setting } from './words.js';
 
 export type { SettingValue } from './words.js';
 
-const { amount, anyText, described, flag, listOf, mapOf, oneOf, orMissing, orNull } = is;
+const { amount, anyText, described, flag, mapOf, oneOf, orMissing, orNull } = is;
 /** Fields that are not named are let through: a record is returned as it was read. */
 const fields = is.picked;
 
@@ -192,25 +192,7 @@ const outcome = (lanes: Keyed) => ({
   seconds: described(amount, 's', 'prefill and decode'),
   tokensPerSecond: described(amount, 'tokens/s', 'newTokens / seconds'),
   phases: fields({ prefill: phaseRecord('prefill', lanes), decode: phaseRecord('decode', lanes) }),
-  acceptance: orNull(
-    fields({
-      proposed: count,
-      accepted: count,
-      rate: described(fraction, '0 to 1', 'accepted / proposed; null without speculation'),
-      tokensPerRound: described(amount, 'tokens', 'of one sequence in one round; null without speculation'),
-      byPosition: listOf(fields({ proposed: count, accepted: count })),
-    }),
-  ) satisfies Schema<RunResult['acceptance']>,
-  roundsByCandidates: described(
-    orMissing(listOf(count)),
-    '',
-    'rounds of batches by number of candidates, where the run chose it; left out where it was always the same',
-  ),
-  proposingStoppedSeconds: described(
-    orMissing(amount),
-    's',
-    'when proposing was first found not to pay, where the run chose its candidates; left out where it never was',
-  ),
+  ...proposingRecord,
   memory: fields({ device: poolRecord('device'), host: poolRecord('host') }),
   bytesMoved: fields({
     disk: described(amount, 'B', 'read from disk'),

@@ -76,7 +76,12 @@ export async function predictMeasured(
     const { plan } = job;
     shelf.noteForeignCaps(machine, plan.machine.caps);
     const acceptance = speculates(plan.strategy, plan.policy) ? await traceOf(job, folder, seed) : null;
-    const prediction = { ...toPrediction(plan, machine, acceptance), seed: counterpartTurn.seed, signal };
+    // What is brought when the router has chosen is what the run's own router chose.
+    const { policy, result: measured } = openRun(folder).record;
+    const prediction = {
+      ...{ ...toPrediction(plan, machine, acceptance), seed: counterpartTurn.seed, signal },
+      routing: policy.experts === 'routed' ? measured.routing : undefined,
+    };
     try {
       const createdAt = new Date();
       const result = await simulateRun(prediction);

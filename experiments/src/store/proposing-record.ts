@@ -1,0 +1,42 @@
+/** What a record says of proposing: how often candidates stood, how many there were, and which experts rows went to. */
+
+import type { RunResult } from '@specoffload/engine';
+import { is, type Schema } from '@specoffload/input';
+import { count, fraction } from './words.js';
+
+const { amount, described, listOf, orMissing, orNull } = is;
+const fields = is.picked;
+
+/** Fields of a run's outcome. */
+export const proposingRecord = {
+  acceptance: orNull(
+    fields({
+      proposed: count,
+      accepted: count,
+      rate: described(fraction, '0 to 1', 'accepted / proposed; null without speculation'),
+      tokensPerRound: described(amount, 'tokens', 'of one sequence in one round; null without speculation'),
+      byPosition: listOf(fields({ proposed: count, accepted: count })),
+    }),
+  ) satisfies Schema<RunResult['acceptance']>,
+  roundsByCandidates: described(
+    orMissing(listOf(count)),
+    '',
+    'rounds of batches by number of candidates, where the run chose it; left out where it was always the same',
+  ),
+  routing: described(
+    orMissing(
+      fields({
+        rowsPerPass: described(amount, 'rows', 'of a micro-batch in a decoding pass, on average'),
+        distinctPerPass: described(listOf(amount), '', 'by layer: experts that those went to, on average'),
+        rowsByExpert: described(listOf(listOf(count)), '', '(layer, expert): rows in all of decoding'),
+      }),
+    ),
+    '',
+    'which experts rows went to; left out of predictions, and where there is nothing to choose',
+  ),
+  proposingStoppedSeconds: described(
+    orMissing(amount),
+    's',
+    'when proposing was first found not to pay, where the run chose its candidates; left out where it never was',
+  ),
+};
