@@ -30,6 +30,7 @@ describe('verdicts', () => {
     ...{ depth: 8, width: 8, format: 'bf16', kernel: 'any', arithmetic: 'f32', seconds: 1, largestError: 0 },
     ...{ rows, weightBytesPerSecond, flopsPerSecond },
   });
+  const cooperative = { ...rung(16, 1, 1), arithmetic: 'bf16', largestError: 0.01 } as const;
   const strategy = (
     name: StrategyName,
     tokensPerSecond: number,
@@ -57,7 +58,7 @@ describe('verdicts', () => {
     ...{ sameTokens: { numSequences: 8, numTies: 1, numErrors: 0 }, budget: null },
     skipped: ['serial: about 30 s, of which 20 s were left'],
     link: { imported: rates, staged: rates, zeroCopyBytesPerSecond: null },
-    rungs: [rung(1, 80, 1), rung(16, 60, 1), rung(512, 99, 250), rung(2048, 1, 300)],
+    rungs: [rung(1, 80, 1), rung(16, 60, 1), rung(512, 99, 250), rung(2048, 1, 300), cooperative],
     strategies: [
       strategy('none', 10, 11, { linkBytesPerSecond: 19 }),
       strategy('specoffload', 20, 19, { deviceBusy: 0.59 }),
@@ -69,6 +70,8 @@ describe('verdicts', () => {
   it('hold a card to its data sheet, its link, the other strategies and their predictions', () => {
     expect(verdicts(bench)).toEqual([
       "reached: the main job's quick form, sequences with the processor's tokens: 8 of 8, 1 of them up to where rounding decides",
+      'reached: products in f32, off double precision: 0.0e+0, wanted at most 1.0e-6',
+      'not reached: products in bf16 by cooperative matrices, off double precision: 1.0e-2, wanted at most 3.9e-3',
       'reached: few rows, of memory bandwidth: 80 %, wanted 70 %',
       'not reached: 512 rows and more, of bf16 peak: 30 %, wanted 40 %',
       'reached: link in decode of none, of the best pinned copy: 95 %, wanted 90 %',
@@ -80,11 +83,15 @@ describe('verdicts', () => {
   });
 
   it('take few rows against what copies reach where there is no sheet, and say what cannot be told', () => {
+    const { rungs } = bench;
     const sheet = { flopsPerSecond: null, memoryBytesPerSecond: null, source: null };
     const link = { ...bench.link, imported: null };
     const sameTokens = { numSequences: 8, numTies: 0, numErrors: 1 };
-    expect(verdicts({ ...bench, sheet, link, sameTokens, strategies: [], skipped: [] })).toEqual([
+    expect(
+      verdicts({ ...bench, rungs: rungs.slice(0, 4), sheet, link, sameTokens, strategies: [], skipped: [] }),
+    ).toEqual([
       "not reached: the main job's quick form, sequences with the processor's tokens: 7 of 8",
+      'reached: products in f32, off double precision: 0.0e+0, wanted at most 1.0e-6',
       'reached: few rows, of memory bandwidth: 160 %, wanted 70 %',
       'not measurable here: 512 rows and more, of bf16 peak, wanted 40 %',
       'not measurable here: link in decode of none, of the best pinned copy, wanted 90 %',
@@ -99,7 +106,7 @@ describe('verdicts', () => {
       [{ isCard: false }, 'the processor computes, no card'],
       [{ isQuick: true }, 'the small form says nothing about a card'],
     ] as const)
-      for (const line of verdicts({ ...bench, ...facts, sameTokens: null, skipped: [] }))
+      for (const line of verdicts({ ...bench, ...facts, sameTokens: null, skipped: [] }).slice(2))
         expect(line).toContain(`not measurable here (${reason}): `);
   });
 

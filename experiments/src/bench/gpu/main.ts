@@ -14,7 +14,7 @@ import { compareWithProcessor, type SameTokens } from './same-tokens.js';
 import { paperSizes, type StrategySizes, smallSizes } from './sizes.js';
 import { climbStrategies, formatStrategies, resultsOf, type StrategyRung } from './strategies.js';
 import { TimeBudget } from './time-budget.js';
-import { verdicts } from './verdicts.js';
+import { errorBounds, verdicts } from './verdicts.js';
 
 export interface GpuBenchOptions {
   /** Of several GPUs. */
@@ -68,9 +68,6 @@ export interface GpuBench {
   /** What there was no time for. */
   readonly skipped: readonly string[];
 }
-
-/** Of products added up in fp32 in whatever order, of inputs as they are or narrowed to 16 bits. */
-const errorBounds = { f32: 1e-6, f16: 2 ** -11, bf16: 2 ** -8 };
 
 /** @throws Error when a number is wrong, after all have been said; UserError when there is no card whose records to keep */
 export async function runGpuBench(options: GpuBenchOptions): Promise<GpuBench> {

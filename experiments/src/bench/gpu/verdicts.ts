@@ -7,6 +7,9 @@ import type { GpuBench } from './main.js';
 import type { Rung } from './matmul-ladder.js';
 import type { StrategyRung } from './strategies.js';
 
+/** Of products added up in fp32 in whatever order, of inputs as they are or narrowed to 16 bits. */
+export const errorBounds = { f32: 1e-6, f16: 2 ** -11, bf16: 2 ** -8 };
+
 interface Wish {
   readonly what: string;
   /** Null where it can't be told here. */
@@ -22,6 +25,7 @@ export function verdicts(bench: GpuBench): string[] {
   const reason = whyUnmeasurable(bench);
   return [
     ...tokenVerdict(bench),
+    ...errorVerdicts(bench),
     ...[...kernelWishes(bench), ...strategyWishes(bench)].map((wish) => judge(wish, reason)),
     ...bench.skipped.map((what) => `skipped: ${what}`),
   ];
@@ -35,6 +39,18 @@ function tokenVerdict({ sameTokens }: GpuBench): string[] {
   const found = `${numSequences - numErrors} of ${numSequences}${ties}`;
   const what = "the main job's quick form, sequences with the processor's tokens";
   return [`${numErrors === 0 ? 'reached' : 'not reached'}: ${what}: ${found}`];
+}
+
+/** True of any device, of each arithmetic that it has kernels for. */
+function errorVerdicts({ rungs }: GpuBench): string[] {
+  return (Object.keys(errorBounds) as (keyof typeof errorBounds)[]).flatMap((arithmetic) => {
+    const own = rungs.filter((rung) => rung.arithmetic === arithmetic);
+    if (own.length === 0) return [];
+    const what = `products in ${arithmetic}${arithmetic === 'f32' ? '' : ' by cooperative matrices'}, off double precision`;
+    const write = (value: number) => value.toExponential(1);
+    const reached = largest(own.map(({ largestError }) => largestError));
+    return [judge({ what, reached, wanted: errorBounds[arithmetic], isMost: true, write }, null)];
+  });
 }
 
 /** Null where the numbers are a card's. */
