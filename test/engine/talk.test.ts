@@ -29,6 +29,7 @@ describe('a talk', () => {
     { strategy: 'none', policy: { cache: 'device', attention: 'device', prefillAttention: 'device' } },
     { strategy: 'serial', policy: { speculation: 'ahead', candidates: 3 } },
     { strategy: 'serial', policy: { draftCache: 'recompute' }, sampling: { temperature: 1, seed: 5 } },
+    { strategy: 'serial', policy: { draftPlacement: 'after-prefill', candidates: 3, attention: 'split' } },
     { strategy: 'specoffload', drafter: 'suffix-automaton' },
     { strategy: 'flexgen', policy: { attention: 'device', prefillAttention: 'device' } },
   ])('writes what runs of their own write, and reads only what is new: %o', async (choice) => {

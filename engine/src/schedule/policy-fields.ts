@@ -188,7 +188,8 @@ export const policyFields = {
   hostShare: share({
     about: 'places',
     option: hostExperts,
-    meaning: "share of every FFN's rows that the host computes instead of sending them",
+    meaning:
+      "share of every FFN's neurons that the host computes instead of sending them; not of FFNs with biases or a norm behind them",
     default: 0,
     axis: ['hostShare'],
   }),
