@@ -173,6 +173,46 @@ void driveAttention(size_t headDim, size_t window) {
   }
 }
 
+/** Buffers end where values do, so that a vector too many is seen. Every level; widths and depths that leave rests. */
+void driveProducts() {
+  struct Size {
+    size_t rows, depth, width;
+  };
+  Workers workers;
+  for (const std::string& level : kernelLevels()) {
+    require(useKernels(level), "a level that is there cannot be used");
+    for (size_t i = 0; i < kernels().numCodecs; ++i) {
+      const Codec& codec = kernels().codecs[i];
+      for (const Size& size : {Size{1, 256, 3}, Size{7, 1280, 9}, Size{70, 1024 + codec.blockElements, 34}}) {
+        std::vector<uint8_t> weights(codec.bytes(size.depth) * size.width);
+        for (size_t b = 0; b < weights.size(); ++b) weights[b] = static_cast<uint8_t>(0x20 + b * 37 % 0x1f);
+        std::vector<float> x(size.rows * size.depth);
+        for (size_t v = 0; v < x.size(); ++v) x[v] = std::sin(static_cast<float>(v));
+        const std::vector<float> bias(size.width, 1.0f);
+        std::vector<float> expected;
+        for (const int threads : {1, 3}) {
+          std::vector<float> y(size.rows * size.width);
+          kernels().multiply({&codec, weights.data(), 1, x.data(), y.data(), size.rows, size.depth, size.width, bias.data(),
+                              nullptr, threads},
+                             workers);
+          if (expected.empty()) expected = y;
+          require(std::memcmp(y.data(), expected.data(), y.size() * sizeof(float)) == 0, "threads changed a product");
+        }
+        std::vector<float> last(size.width);
+        kernels().multiply({&codec, weights.data(), 1, x.data() + (size.rows - 1) * size.depth, last.data(), 1, size.depth,
+                            size.width, bias.data(), nullptr, 1},
+                           workers);
+        require(std::memcmp(last.data(), expected.data() + (size.rows - 1) * size.width, size.width * sizeof(float)) == 0,
+                "other rows changed a row");
+      }
+    }
+    std::vector<float> gate(37, 0.5f), up(37, 2.0f), normed(37);
+    kernels().activate(Gating::silu, gate.data(), up.data(), gate.size(), 7.0f, 1.7f);
+    kernels().normalise(gate.data(), up.data(), nullptr, normed.data(), 1, gate.size(), 1e-5f, 0.0f);
+    require(std::abs(normed[36] - 2.0f) < 1e-3f, "a norm is wrong");
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -186,6 +226,7 @@ int main(int argc, char** argv) {
     driveReader(path, direct, 1e6, true);
   }
   driveWiden();
+  driveProducts();
   for (const size_t headDim : {2, 12, 16, 36, 64, 144}) {
     for (const size_t window : {0, 1, 9}) driveAttention(headDim, window);
   }

@@ -56,12 +56,14 @@ export async function benchPeers({ quick, output, signal }: BenchOptions): Promi
     const { phases, sequences: written } = await runPlan(job, signal);
     const ours = written.map(({ ids }) => ids);
     const times = { prefillSeconds: phases.prefill.seconds, decodeSeconds: phases.decode.seconds };
+    output.note(`bench: peers, specoffload: ${describeSeconds(times)}`);
     runs.push({ name: 'specoffload', round, ...times, sameTokens: 1 });
     for (const { name, run, once } of programs) {
       if (once && round > 0) continue;
       signal.throwIfAborted();
       output.note(`bench: peers, ${name}`);
       const { tokens, ...seconds } = await run();
+      output.note(`bench: peers, ${name}: ${describeSeconds(seconds)}`);
       runs.push({ name, round, ...seconds, sameTokens: shareOfSame(ours, tokens) });
     }
   }
@@ -142,6 +144,10 @@ async function findPrograms(
     });
   } else output.say(`Accelerate: skipped, it is not installed; ${installs.accelerate}`);
   return programs;
+}
+
+function describeSeconds({ prefillSeconds, decodeSeconds }: Omit<PeerTimes, 'tokens'>): string {
+  return `prefill ${formatSeconds(prefillSeconds)}, decode ${formatSeconds(decodeSeconds)}`;
 }
 
 function shareOfSame(ours: readonly (readonly number[])[], others: readonly (readonly number[])[]): number {

@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, rmdirSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { UserError } from '@specoffload/input';
 
 export interface PeerRequest {
@@ -51,7 +52,7 @@ export async function runPeer(
         : ['sh', '-c', `echo $$ > ${group}/cgroup.procs && exec "$@"`, 'sh', ...command, path];
     return await outputOf(program, args, signal);
   } finally {
-    if (group !== null) rmdirSync(group);
+    if (group !== null) await release(group);
     await rm(folder, { recursive: true, force: true });
   }
 }
@@ -73,6 +74,19 @@ function confine(limitBytes: number): string {
   mkdirSync(group);
   writeFileSync(`${group}/memory.limit_in_bytes`, String(Math.floor(limitBytes)));
   return group;
+}
+
+/** Its process is gone; the kernel lets go of its memory a little later. */
+async function release(group: string): Promise<void> {
+  for (let tries = 0; tries < 100; tries += 1) {
+    try {
+      rmdirSync(group);
+      return;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EBUSY') throw error;
+      await setTimeout(100);
+    }
+  }
 }
 
 function outputOf(program: string, args: readonly string[], signal: AbortSignal): Promise<PeerTimes> {
