@@ -7,16 +7,15 @@ import {
   readTensor,
   referenceGreedy,
   runEngine,
-  type TensorRef,
   type WeightGroup,
 } from '@specoffload/engine';
 import { codecs, decodeMatrix, spanBytes } from '@specoffload/native';
-import { afterAll, describe, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { vulkanFormats } from '../../engine/dist/machine/formats.js';
 import { type GroupLayout, layOutGroup, splitLayout } from '../../engine/dist/schedule/group-layout.js';
 import { createTemporaryDirectory } from './model/fixtures.js';
 import { goldenDirectory } from './model/golden.js';
-import { asFp8, asPacked, compressed, type Quantised, writePair } from './model/quantised.js';
+import { quantisedKinds, writePair } from './model/quantised.js';
 import { validationMessages, watchedVulkan, whyNoVulkan } from './vulkan.js';
 
 const root = createTemporaryDirectory();
@@ -42,11 +41,24 @@ async function checkGroup(group: WeightGroup) {
   const device = cross([layout], layout.deviceBytes);
   const scaled = layout.tensors.filter(({ deviceScales }) => deviceScales);
   expect(scaled.length).toBeGreaterThan(0);
-  for (const { role, deviceDtype: dtype, deviceOffset, deviceStep: step = 1, deviceScales } of scaled) {
+  for (const {
+    role,
+    deviceDtype: dtype,
+    deviceOffset,
+    deviceStep: step = 1,
+    deviceAcross: across = 0,
+    deviceScales,
+  } of scaled) {
     const { ref } = group.tensors.find((tensor) => tensor.role === role)!;
     const [rows, columns] = ref.shape as [number, number];
-    const order = { rows, columns, step, paired: 1, across: 0 };
-    const scales = { ...deviceScales!, offset: deviceScales!.address - deviceOffset };
+    const order = { rows, columns, step, paired: 1, across };
+    const { zeros: points, address, groupStride: stride = 1, ...grid } = deviceScales!;
+    const zeros = points && {
+      ...{ codec: 'int4' as const, isLessOne: points.isLessOne, offset: points.address - deviceOffset },
+      groupStride: points.across === 1 ? 8 * points.groupStride : 0,
+    };
+    const groupStride = stride > 1 ? stride : 0;
+    const scales = { ...grid, groupStride, offset: address - deviceOffset, ...(zeros && { zeros }) };
     const bits = new Uint32Array(rows * columns);
     decodeMatrix(device, deviceOffset, dtype, { ...order, scales }, bits);
     expect(new Float32Array(bits.buffer), role).toEqual(await readTensor(ref));
@@ -68,30 +80,35 @@ it('MXFP4 lies in device memory as stored, gate and up by turns as in its file, 
   expect(stagedBytes).toBeGreaterThan(5 * 4096);
 });
 
-describe.each<[string, object, (ref: TensorRef) => Quantised]>([
-  ['fp8 in squares', { quant_method: 'fp8' }, ({ shape }) => asFp8(shape, [32, 16], 'weight_scale_inv')],
-  [
-    'fp8 by row',
-    compressed({ num_bits: 8, type: 'float' }),
-    ({ shape }) => asFp8(shape, [1, shape[1]!], 'weight_scale'),
-  ],
-  ['four bits', compressed({ num_bits: 4, type: 'int' }), ({ shape }) => asPacked(shape, 4, 16)],
-])('%s', (name, quantisation, quantise) => {
-  it.skipIf(whyNoVulkan !== null)('computes on a GPU what its values mean', async () => {
-    const { directories } = await writePair(root, name.replaceAll(' ', '-'), quantisation, quantise);
-    const [target, plain] = await Promise.all(directories.map((directory) => openCheckpoint(directory)));
-    for (const group of [target!.layers[0]!.attention, target!.layers[0]!.experts[0]!])
-      await checkGroup(group);
-    const prompts = [[1, 2, 3, 4, 5, 6, 7], [9]];
-    const weights = await loadReferenceWeights(plain!);
-    const result = await runEngine({
-      ...{ target: target!, draft: null, prompts, strategy: 'none', maxNewTokens: 4, stopAtEos: false },
-      ...{ machine: { deviceBytes: 16e6, hostBytes: 16e6 }, device: watchedVulkan },
-      policy: { pinnedLayers: 1, keptLayers: 0, attention: 'device' },
-    });
-    const expected = prompts.map((ids) => referenceGreedy(weights, ids, 4).ids);
-    expect(result.sequences.map(({ ids }) => ids.slice(-4))).toEqual(expected.map((ids) => ids.slice(-4)));
-  });
+async function writeKind(name: string) {
+  const { quantisation, quantise } = quantisedKinds[name]!;
+  const { directories } = await writePair(root, name.replaceAll(' ', '-'), quantisation, quantise);
+  return Promise.all(directories.map((directory) => openCheckpoint(directory)));
+}
+
+it.each([
+  'fp8 in squares',
+  'fp8 by row',
+  'fp8 as a whole',
+  'four bits',
+  'four bits with zero points',
+  'GPTQ',
+])('%s lies in device memory as stored', async (name) => {
+  const [target] = await writeKind(name);
+  const { attention, experts } = target!.layers[0]!;
+  for (const group of [attention, experts[0]!]) await checkGroup(group);
 });
 
-afterAll(() => expect(validationMessages()).toEqual([]));
+it.skipIf(whyNoVulkan !== null)('stays there in a pinned layer, and is computed with', async () => {
+  const [target, plain] = await writeKind('four bits with zero points');
+  const prompts = [[1, 2, 3, 4, 5, 6, 7], [9]];
+  const result = await runEngine({
+    ...{ target: target!, draft: null, prompts, strategy: 'none', maxNewTokens: 4, stopAtEos: false },
+    ...{ machine: { deviceBytes: 16e6, hostBytes: 16e6 }, device: watchedVulkan },
+    policy: { pinnedLayers: 1, keptLayers: 0, attention: 'device' },
+  });
+  const weights = await loadReferenceWeights(plain!);
+  const expected = prompts.map((ids) => referenceGreedy(weights, ids, 4).ids);
+  expect(result.sequences.map(({ ids }) => ids.slice(-4))).toEqual(expected.map((ids) => ids.slice(-4)));
+  expect(validationMessages()).toEqual([]);
+});

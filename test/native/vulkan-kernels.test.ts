@@ -47,7 +47,7 @@ function drawPlain(format: keyof typeof plainCodecs, count: number): Drawn {
 const halves = {
   ...{ q8_0: [0], q4_0: [0], q4_1: [0, 2], q5_0: [0], q5_1: [0, 2] },
   ...{ q4_k: [0, 2], q5_k: [0, 2], q6_k: [208], mxfp4: [] },
-  ...{ fp8: [], int4: [], mxfp4_split: [] },
+  ...{ fp8: [], int4: [], mxfp4_split: [], int8: [], int8_packed: [] },
 } satisfies Partial<Record<StoredFormat, number[]>>;
 
 function drawBlocks(format: keyof typeof halves, count: number): Drawn {
@@ -64,7 +64,7 @@ function drawBlocks(format: keyof typeof halves, count: number): Drawn {
 
 const toBf16 = (value: number) => decodeWeights(plainCodecs.bf16.encode(Float32Array.of(value)), 'bf16')[0]!;
 
-function drawScales({ dtype }: ScaleGrid, count: number) {
+function drawScales({ dtype }: Pick<ScaleGrid, 'dtype'>, count: number) {
   if (dtype !== 'e8m0') return drawPlain(dtype, count);
   const bytes = Uint8Array.from({ length: count }, () => whole(118, 130));
   return { bytes, values: Float32Array.from(bytes, (exponent) => 2 ** (exponent - 127)) };
@@ -93,7 +93,7 @@ describe.skipIf(whyNoVulkan !== null)(`kernels${whyNoVulkan ? ` (${whyNoVulkan})
     readonly isAligned?: boolean;
     readonly extras?: boolean;
     readonly limits?: Parameters<typeof limitsOf>[0];
-    readonly grid?: ScaleGrid;
+    readonly grid?: Pick<ScaleGrid, 'dtype' | 'rows' | 'columns'>;
     readonly roundsInputs?: boolean;
   }
 
@@ -187,6 +187,8 @@ describe.skipIf(whyNoVulkan !== null)(`kernels${whyNoVulkan ? ` (${whyNoVulkan})
     ['fp8', 3, 48, 20, { dtype: 'f32', rows: 8, columns: 16 }],
     ['fp8', 18, 13, 9, { dtype: 'bf16', rows: 1, columns: Infinity }],
     ['int4', 2, 24, 9, { dtype: 'bf16', rows: Infinity, columns: 4 }],
+    ['int8', 3, 33, 9, { dtype: 'bf16', rows: 1, columns: Infinity }],
+    ['int8_packed', 2, 64, 20, { dtype: 'f16', rows: 1, columns: 16 }],
     ['mxfp4_split', 2, 64, 20, { dtype: 'e8m0', rows: 1, columns: 32 }],
   ] as const)('matmul of %s, %i rows, %i x %i, scales %o', (format, rows, depth, width, grid) =>
     checkProduct({ rows, depth, width, weights: drawBlocks(format, depth * width), grid }),

@@ -15,14 +15,27 @@ export interface DeviceTensor {
   readonly paired?: number;
   /** Its rows lie so many apart, others' between them. @default 1 */
   readonly step?: number | undefined;
+  /** Of four bits: stored transposed, with so many words from eight columns to the next. @default 0 */
+  readonly across?: number | undefined;
   readonly scales?: DeviceScales | undefined;
 }
 
 /** Scales that lie apart from their values, in a tensor's own layout. */
-export interface DeviceScales extends Omit<ScaleGrid, 'zeros' | 'groupStride'> {
+export interface DeviceScales extends Pick<ScaleGrid, 'dtype' | 'rows' | 'columns'> {
   readonly address: DeviceAddress;
   /** From one row of them to the next. */
   readonly across: number;
+  /** From one group of columns to the next. @default 1 */
+  readonly groupStride?: number;
+  readonly zeros?: DeviceZeros;
+}
+
+/** Zero points of four bits, of eight neighbouring rows in a word; distances in words. */
+export interface DeviceZeros {
+  readonly address: DeviceAddress;
+  readonly across: number;
+  readonly groupStride: number;
+  readonly isLessOne: boolean;
 }
 
 /** A layer's attention group in device memory. Shapes as in {@link TensorRole}. */

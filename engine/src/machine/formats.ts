@@ -87,9 +87,20 @@ export function isKeptWithScales(
 ): boolean {
   if (weightElementBytes !== null || !keptDtypes?.includes(dtype) || !layout?.scales) return false;
   const { rows, columns, step, across, scales } = layout;
-  if (scales.zeros || scales.groupOfColumn || scales.groupStride) return false;
   const { bytes }: Codec = codecs[dtype];
-  return columns > 1 && step === 1 && across === 0 && (rows * bytes(columns)) % f32.bytes(1) === 0;
+  const isInOrder = across === 0 || (dtype === 'int4' && across === rows);
+  const isWhole = columns > 1 && step === 1 && (rows * bytes(columns)) % f32.bytes(1) === 0;
+  return isInOrder && isWhole && isGridOfKernels(dtype, rows, scales);
+}
+
+/** Whether kernels find a scale and a zero point for every row and group of neighbouring columns. */
+function isGridOfKernels(dtype: WeightDtype, numRows: number, scales: PlacedScales<object>): boolean {
+  const { rows, groupStride = 0, zeros, groupOfColumn } = scales;
+  const isOrder = (stride: number) => stride === 0 || (stride === numRows && rows === 1);
+  if (groupOfColumn || !isOrder(groupStride)) return false;
+  if (!zeros) return true;
+  const areFours = dtype === 'int4' && zeros.codec === 'int4';
+  return areFours && rows === 1 && numRows % 8 === 0 && isOrder(zeros.groupStride);
 }
 
 /** Whether device memory holds its bytes as stored: every device does where values lie in blocks with their scales. */

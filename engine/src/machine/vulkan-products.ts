@@ -188,13 +188,14 @@ export class VulkanProducts {
   }
 
   #matmul({ weights, bias, ...operation }: Product): Dispatch<VulkanAddress> {
-    const { isInHost = false, dtype, paired = 1, step = 1 } = weights;
+    const { isInHost = false, dtype, paired = 1, step = 1, across } = weights;
     const address = placeOf(weights);
-    const scales = weights.scales && { ...weights.scales, address: placeOf({ ...weights.scales, isInHost }) };
+    const { scales: stored } = weights;
+    const scales = stored && { ...stored, address: placeOf({ ...stored, isInHost }) };
     const rowBytes = step * codecs[dtype].bytes(operation.depth);
     const product: Matmul<VulkanAddress> = {
       ...operation,
-      weights: { address, format: formatOf(weights), rowBytes, paired, scales },
+      weights: { address, format: formatOf(weights), rowBytes, paired, across, scales },
       bias: bias && vectorOf(bias),
       isAligned: address % 16 === 0 && operation.x % 16 === 0,
       roundsInputs: this.#rounding !== null,

@@ -52,6 +52,7 @@ function weave(alike: readonly Member[]): Bundle | null {
   if (!layout || layout.step === 1 || layout.step !== members.length) return null;
   const { rows, columns, step, paired, across, scales } = layout;
   if (columns === 1 || paired > 1 || across > 0 || (scales && scales.rows > 1)) return null;
+  if (scales?.zeros || scales?.groupOfColumn || scales?.groupStride) return null;
   const rowBytes = codecs[first.dtype].bytes(columns);
   const scaleRowBytes = scales ? scaleBytes(scales.dtype, scaleGridSize(layout, scales)[1]) : 0;
   const isNext = ({ ref }: Member, place: number) =>

@@ -40,6 +40,7 @@ export interface StagedTensor extends StagedPiece {
   /** As in {@link DeviceTensor}, scales counted from the start of the group. */
   readonly devicePaired: number;
   readonly deviceStep?: number;
+  readonly deviceAcross?: number;
   readonly deviceScales?: DeviceScales;
 }
 
@@ -66,8 +67,7 @@ export function layOutGroup(group: WeightGroup, formats: Formats): GroupLayout {
     ...{ group, ranges, stagedBytes: lengthOf(ranges), deviceBytes: placed.deviceBytes },
     tensors: placed.bundles.flatMap((bundle) => tensorsOf(bundle, ranges)),
     pieces: placed.bundles.flatMap(({ bundle, deviceOffset }) => {
-      const scales = scalesOffset(bundle);
-      return piecesOf(bundle.ref, ranges, deviceOffset, scales === null ? null : deviceOffset + scales);
+      return piecesOf(bundle.ref, ranges, placesOf({ bundle, deviceOffset }, 0, formats));
     }),
   };
 }
@@ -97,6 +97,7 @@ function tensorsOf({ bundle, deviceOffset }: PlacedBundle, ranges: readonly Stag
       ...{ role, dtype, count, ...stagedPlace(ref, ranges), deviceOffset: deviceOffset + place * rowBytes },
       ...{ deviceDtype: isKept ? dtype : 'f32', devicePaired: isKept ? (layout?.paired ?? 1) : 1 },
       ...(members.length > 1 && { deviceStep: members.length }),
+      ...(isKept && layout && layout.across > 0 && { deviceAcross: layout.across }),
       ...(deviceScales && { deviceScales }),
     };
   });
@@ -107,30 +108,69 @@ function deviceScalesOf({ bundle, deviceOffset }: PlacedBundle, place: number): 
   const offset = scalesOffset(bundle);
   const { layout } = bundle.ref;
   if (offset === null || !layout?.scales) return null;
-  const { dtype, rows, columns } = layout.scales;
-  const [, perRow] = scaleGridSize(layout, layout.scales);
-  const address = deviceOffset + offset + scaleBytes(dtype, place * perRow);
-  return { dtype, rows, columns, address, across: perRow * bundle.members.length };
+  const { dtype, rows, columns, groupStride = 0, zeros } = layout.scales;
+  const [numRows, perRow] = scaleGridSize(layout, layout.scales);
+  const first = deviceOffset + offset;
+  const grid = { dtype, rows, columns, address: first + scaleBytes(dtype, place * perRow) };
+  return {
+    ...grid,
+    ...(groupStride > 0 ? { across: 1, groupStride } : { across: perRow * bundle.members.length }),
+    ...(zeros && {
+      zeros: {
+        ...{ address: first + scaleBytes(dtype, numRows * perRow), isLessOne: zeros.isLessOne },
+        ...(zeros.groupStride > 0
+          ? { across: 1, groupStride: zeros.groupStride / pointsInWord }
+          : { across: perRow, groupStride: 1 }),
+      },
+    }),
+  };
 }
 
-/** @param scalesAt where scales go that are kept beside values; null where there are none */
-function piecesOf(
-  ref: TensorRef,
-  ranges: readonly StagedRange[],
-  deviceOffset: number,
-  scalesAt: number | null,
-): StagedPiece[] {
+const pointsInWord = 8;
+
+/** Where in device memory the parts of a bundle go, or of what is left of it behind `first` values. */
+interface PartPlaces {
+  readonly values: number;
+  /** Of scales and zero points that are kept beside values; null where none are. */
+  readonly scales: number | null;
+  readonly zeros: number;
+}
+
+function placesOf({ bundle, deviceOffset }: PlacedBundle, first: number, formats: Formats): PartPlaces {
+  const { ref } = bundle;
+  const offset = scalesOffset(bundle);
+  if (offset === null || !ref.layout?.scales) {
+    const valueBytes = weightBytes(formats, ref) / ref.numElements;
+    return { values: deviceOffset + valueBytes * first, scales: null, zeros: 0 };
+  }
+  const { dtype, rows } = ref.layout.scales;
+  const [numRows, perRow] = scaleGridSize(ref.layout, ref.layout.scales);
+  const before = Math.floor(first / ref.layout.columns / rows) * perRow;
+  const scales = deviceOffset + offset;
+  return {
+    values: deviceOffset + codecs[ref.dtype].bytes(first),
+    scales: scales + scaleBytes(dtype, before),
+    zeros: scales + scaleBytes(dtype, numRows * perRow) + codecs.int4.bytes(before),
+  };
+}
+
+function piecesOf(ref: TensorRef, ranges: readonly StagedRange[], places: PartPlaces): StagedPiece[] {
   const { dtype, numElements: count } = ref;
   const place = stagedPlace(ref, ranges);
-  if (scalesAt === null || !ref.layout?.scales || !place.layout?.scales)
+  const { values: deviceOffset } = places;
+  if (places.scales === null || !ref.layout?.scales || !place.layout?.scales)
     return [{ dtype, count, ...place, deviceOffset }];
   const { stagedOffset } = place;
   const [rows, columns] = scaleGridSize(ref.layout, ref.layout.scales);
   const scales = {
-    ...{ dtype: codecOfScales[ref.layout.scales.dtype], count: rows * columns, deviceOffset: scalesAt },
+    ...{ dtype: codecOfScales[ref.layout.scales.dtype], count: rows * columns, deviceOffset: places.scales },
     stagedOffset: stagedOffset + place.layout.scales.offset,
   };
-  return [{ dtype, count, stagedOffset, deviceOffset }, scales];
+  const values = { dtype, count, stagedOffset, deviceOffset };
+  const { zeros } = place.layout.scales;
+  if (!zeros) return [values, scales];
+  const points = { dtype: zeros.codec, count: rows * columns, deviceOffset: places.zeros };
+  return [values, scales, { ...points, stagedOffset: stagedOffset + zeros.offset }];
 }
 
 /** Where a tensor's values start in the staged group, and how they lie. */
@@ -180,28 +220,15 @@ export function splitLayout(layout: GroupLayout, stagingBytes: number, formats: 
   if (layout.stagedBytes <= stagingBytes) return [layout];
   return placeBundles(layout.group, formats).bundles.flatMap(({ bundle, deviceOffset }) => {
     const { ref } = bundle;
-    const scales = scalesOffset(bundle);
     const spare = 2 * directIoAlignmentBytes * rangesOf(ref).length; // at either end
     return cutTensor(ref, stagingBytes - spare).map(({ first, part }): GroupLayout => {
       const ranges = coalesceRanges([part]);
       if (lengthOf(ranges) > stagingBytes)
         throw new Error(`a staging buffer of ${stagingBytes} bytes is too small to split ${ref.name} into`);
-      const at =
-        scales === null
-          ? (weightBytes(formats, ref) / ref.numElements) * first
-          : codecs[ref.dtype].bytes(first);
-      const scalesAt = scales === null ? null : deviceOffset + scales + scaleBytesBefore(ref, first);
-      const pieces = piecesOf(part, ranges, deviceOffset + at, scalesAt);
+      const pieces = piecesOf(part, ranges, placesOf({ bundle, deviceOffset }, first, formats));
       return { ...layout, ranges, stagedBytes: lengthOf(ranges), pieces };
     });
   });
-}
-
-/** Of the scales of values before so many. */
-function scaleBytesBefore({ layout }: TensorRef, count: number): number {
-  if (!layout?.scales) return 0;
-  const [, perRow] = scaleGridSize(layout, layout.scales);
-  return scaleBytes(layout.scales.dtype, Math.floor(count / layout.columns / layout.scales.rows) * perRow);
 }
 
 /** Layouts never change, and a planner asks for those of the same model hundreds of times. */

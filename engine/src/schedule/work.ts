@@ -10,7 +10,7 @@ import type {
   HostAddress,
 } from '../machine/device.js';
 import type { TensorRole } from '../model/types.js';
-import type { GroupLayout, StagedPiece } from './group-layout.js';
+import type { GroupLayout, StagedPiece, StagedTensor } from './group-layout.js';
 import type { StoredWeights } from './ops.js';
 
 /** Numbers tasks; later tasks have higher numbers. */
@@ -28,17 +28,28 @@ function tensorsAt(
   { tensors }: Pick<GroupLayout, 'tensors'>,
   base: DeviceAddress,
 ): Partial<Record<TensorRole, DeviceTensor>> {
-  return Object.fromEntries(
-    tensors.map(
-      ({ role, deviceOffset, deviceDtype: dtype, devicePaired: paired, deviceStep, deviceScales }) => [
-        role,
-        {
-          ...{ address: base + deviceOffset, dtype, paired, step: deviceStep },
-          scales: deviceScales && { ...deviceScales, address: base + deviceScales.address },
-        },
-      ],
-    ),
-  );
+  return Object.fromEntries(tensors.map((tensor) => [tensor.role, tensorAt(tensor, base)]));
+}
+
+function tensorAt(
+  {
+    deviceOffset,
+    deviceDtype: dtype,
+    devicePaired: paired,
+    deviceStep,
+    deviceAcross,
+    deviceScales,
+  }: StagedTensor,
+  base: DeviceAddress,
+): DeviceTensor {
+  const zeros = deviceScales?.zeros;
+  return {
+    ...{ address: base + deviceOffset, dtype, paired, step: deviceStep, across: deviceAcross },
+    scales: deviceScales && {
+      ...{ ...deviceScales, address: base + deviceScales.address },
+      ...(zeros && { zeros: { ...zeros, address: base + zeros.address } }),
+    },
+  };
 }
 
 export function attentionWeights(layout: GroupLayout, base: DeviceAddress): AttentionWeights {

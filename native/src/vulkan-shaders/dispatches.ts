@@ -32,15 +32,29 @@ export interface StoredMatrix<A> {
   readonly rowBytes: number;
   /** As in `MatrixLayout`. @default 1 */
   readonly paired?: number;
+  /** Of four bits: stored transposed, with so many words from eight columns to the next eight. @default 0: not */
+  readonly across?: number | undefined;
   /** Where they lie apart. */
   readonly scales?: StoredScales<A> | undefined;
 }
 
 /** One for so many rows and columns of a matrix, as it is stored. */
-export interface StoredScales<A> extends ScaleGrid {
+export interface StoredScales<A> extends Pick<ScaleGrid, 'dtype' | 'rows' | 'columns'> {
   readonly address: A;
   /** From one row of them to the next. */
   readonly across: number;
+  /** From one group of columns to the next. @default 1 */
+  readonly groupStride?: number | undefined;
+  readonly zeros?: StoredZeros<A> | undefined;
+}
+
+/** Zero points of four bits, of eight neighbouring rows in a word. */
+export interface StoredZeros<A> {
+  readonly address: A;
+  /** In words, as of scales. */
+  readonly across: number;
+  readonly groupStride: number;
+  readonly isLessOne: boolean;
 }
 
 /** A bias or the weight of a norm. */
@@ -90,20 +104,31 @@ export function matmul<A>(operation: Matmul<A>, limits: KernelLimits): Dispatch<
   });
 }
 
+const wordBytes = 4;
+
 /** What all kernels of matrix products are handed. */
 export function argumentsOf<A>(operation: Matmul<A>) {
   const { weights, x, y, rows, depth, width, bias, addend } = operation;
-  const { scales } = weights;
+  const { scales, across = 0 } = weights;
+  const zeros = scales?.zeros;
   const shared = {
     addresses: {
       ...{ weights: weights.address, x, y, bias: bias?.address ?? null, addend: addend ?? null },
-      scales: scales?.address ?? null,
+      ...{ scales: scales?.address ?? null, zeros: zeros?.address ?? null },
     },
     words: {
-      ...{ weightRowBytes: weights.rowBytes, pairedRows: weights.paired ?? 1, depth, width, rows },
+      ...{
+        weightRowBytes: across > 0 ? wordBytes : weights.rowBytes,
+        pairedRows: weights.paired ?? 1,
+        depth,
+        width,
+        rows,
+      },
       scaleRows: Math.min(scales?.rows ?? 1, 0xffffffff),
       scaleColumns: Math.min(scales?.columns ?? 1, 0xffffffff),
-      scalesAcross: scales?.across ?? 0,
+      ...{ scalesAcross: scales?.across ?? 0, scaleStride: scales?.groupStride ?? 1 },
+      ...{ zerosAcross: zeros?.across ?? 0, zeroStride: zeros?.groupStride ?? 0 },
+      ...{ zeroOnes: zeros?.isLessOne ? 0x11111111 : 0, eightBytes: wordBytes * Math.max(1, across) },
     },
   };
   const formats = {

@@ -27,6 +27,8 @@ void eightAt(uint format, uint64_t row, uint k, out vec4 low, out vec4 high) {
     case 12: fp8Eight(row, k, low, high); break;
     case 13: int4Eight(row, k, low, high); break;
     case 14: mxfp4SplitEight(row, k, low, high); break;
+    case 15: int8Eight(row, k, low, high); break;
+    case 16: int8PackedEight(row, k, low, high); break;
     default: f32Eight(row, k, low, high);
   }
 }
@@ -37,6 +39,8 @@ float valueAt(uint format, uint64_t row, uint k) {
     case 1: return bf16At(row, k);
     case 2: return f16At(row, k);
     case 12: return fp8At(row, k);
+    case 15: return float(int(byteAt(row + k) << 24) >> 24);
+    case 16: return float(byteAt(row + k)) - 128.0;
   }
   vec4 low;
   vec4 high;

@@ -26,6 +26,16 @@ void int4Eight(uint64_t row, uint k, out vec4 low, out vec4 high) {
   high = vec4(fours(word >> 16)) - 8.0;
 }
 
+void int8Eight(uint64_t row, uint k, out vec4 low, out vec4 high) {
+  low = signedBytesOf(wordAt(row + k));
+  high = signedBytesOf(wordAt(row + k + 4ul));
+}
+
+void int8PackedEight(uint64_t row, uint k, out vec4 low, out vec4 high) {
+  low = bytesOf(wordAt(row + k)) - 128.0;
+  high = bytesOf(wordAt(row + k + 4ul)) - 128.0;
+}
+
 vec4 halvedE2m1s(uvec4 bits) {
   return 0.5 * vec4(doubledE2m1(bits.x), doubledE2m1(bits.y), doubledE2m1(bits.z), doubledE2m1(bits.w));
 }
