@@ -110,6 +110,10 @@ constexpr size_t tileRows = 64;
 /** Rows `first` and so many after it, side by side from columns of what is stored: each line of memory is met once. */
 void decodeColumns(const Codec& codec, const MatrixLayout& layout, const uint8_t* values, size_t first, size_t rows,
                    float* target) {
+  if (codec.decodeRows != nullptr && layout.step == 1 && layout.paired == 1) {
+    codec.decodeRows(values, layout.across, first, rows, layout.columns, target);
+    return;
+  }
   float column[tileRows];
   const auto at = [&](size_t block) { return values + block * codec.blockBytes; };
   if (codec.isAcross || codec.blockElements == 1) {

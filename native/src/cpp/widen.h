@@ -16,6 +16,9 @@ struct Codec {
   void (*decode)(const uint8_t* source, size_t count, float* target);
   /** Its blocks are of neighbouring rows of a matrix that is stored transposed. */
   bool isAcross = false;
+  /** Rows from `first` on of a matrix that is stored transposed and in order; null where values are decoded one by one. */
+  void (*decodeRows)(const uint8_t* values, size_t across, size_t first, size_t rows, size_t columns,
+                     float* target) = nullptr;
 
   size_t bytes(size_t count) const { return (count + blockElements - 1) / blockElements * blockBytes; }
 };

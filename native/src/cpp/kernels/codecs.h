@@ -26,4 +26,10 @@ void decodeInt4Awq(const uint8_t* source, size_t count, float* target);
 void decodeInt8(const uint8_t* source, size_t count, float* target);
 void decodeInt8Packed(const uint8_t* source, size_t count, float* target);
 
+/** As `Codec::decodeRows`. */
+void decodeInt4Rows(const uint8_t* values, size_t across, size_t first, size_t rows, size_t columns, float* target);
+void decodeInt4AwqRows(const uint8_t* values, size_t across, size_t first, size_t rows, size_t columns, float* target);
+void decodeInt8PackedRows(const uint8_t* values, size_t across, size_t first, size_t rows, size_t columns,
+                          float* target);
+
 }  // namespace specoffload::SPECOFFLOAD_LEVEL

@@ -29,10 +29,10 @@ constexpr Codec codecs[] = {
     {"mxfp4", 32, 17, decodeMxfp4},
     {"mxfp4_split", 2, 1, decodeMxfp4Split},
     {"fp8", 1, 1, decodeFp8},
-    {"int4", 8, 4, decodeInt4},
-    {"int4_awq", 8, 4, decodeInt4Awq, true},
+    {"int4", 8, 4, decodeInt4, false, decodeInt4Rows},
+    {"int4_awq", 8, 4, decodeInt4Awq, true, decodeInt4AwqRows},
     {"int8", 1, 1, decodeInt8},
-    {"int8_packed", 4, 4, decodeInt8Packed},
+    {"int8_packed", 4, 4, decodeInt8Packed, false, decodeInt8PackedRows},
 };
 
 }  // namespace
