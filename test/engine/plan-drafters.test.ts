@@ -18,6 +18,17 @@ const proposersWith = (model: number, lookUp: number, self: number): Proposer[] 
 ];
 const fixed = { pinnedLayers: 1, keptLayers: 3 };
 
+it('holds one to the fields that its acceptance was measured with', async () => {
+  const [, lookUp, self] = proposersWith(0.5, 0.1, 0.9);
+  const halved = { ...self, policy: { draftLayers: 2 } };
+  const { ranked } = await planRun({
+    ...{ ...job, proposers: [lookUp, halved], fixed: { pinnedLayers: 2, keptLayers: 2 } },
+    ...{ strategies: ['serial'], numSeeds: 1, mostSimulations: 3 },
+  });
+  expect(ranked[0].drafter).toBe('self');
+  expect(ranked[0].policy.draftLayers).toBe(2);
+});
+
 it('looks at every way of each of them, and once at none', () => {
   const families = planSpace({ ...job, proposers: proposersWith(0.5, 0.5, 0.5), numPrompts: 16 });
   const ways = families.map(({ strategy, speculation, proposer }) => [

@@ -27,6 +27,8 @@ export interface Proposer {
   /** Null for a drafter without a model of its own. */
   readonly draft: Checkpoint | null;
   readonly acceptance: Acceptance;
+  /** Fields for which the acceptance holds. */
+  readonly policy?: PolicyInput;
 }
 
 export interface SpaceRequest {
@@ -148,7 +150,7 @@ export function planSpace(request: SpaceRequest): Family[] {
   return [
     ...alone,
     ...proposers.flatMap((proposer) =>
-      familiesFor({ ...request, ...proposer })
+      familiesFor({ ...request, ...proposer, fixed: { ...request.fixed, ...proposer.policy } })
         .filter(({ speculation }) => usesDraft({ speculation }))
         .map((family) => ({ ...family, proposer })),
     ),

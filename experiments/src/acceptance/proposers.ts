@@ -13,6 +13,7 @@ import { usualAcceptance } from '../inputs/usual-acceptance.js';
 export interface ProposerRequest {
   /** @default model */
   readonly drafter?: DrafterName | undefined;
+  readonly target: Checkpoint;
   readonly draft: Checkpoint | null;
   /** Of that drafter. @default what it has on the shipped pair */
   readonly acceptance: Acceptance | null;
@@ -20,12 +21,23 @@ export interface ProposerRequest {
   readonly workload?: string | undefined;
 }
 
-export function proposersOf({ drafter = 'model', draft, acceptance, workload }: ProposerRequest): Proposer[] {
+/** What is known of the drafter self was measured with half of the target's layers: it has to have as many. */
+export function proposersOf({
+  target,
+  drafter = 'model',
+  draft,
+  acceptance,
+  workload,
+}: ProposerRequest): Proposer[] {
   return drafterNames
     .filter((name) => !needsDraft(name) || draft !== null)
-    .map((name) => ({
-      drafter: name,
-      draft: needsDraft(name) ? draft : null,
-      acceptance: (name === drafter ? acceptance : null) ?? usualAcceptance(name, workload),
-    }));
+    .map((name) => {
+      const given = name === drafter ? acceptance : null;
+      const half = { draftLayers: Math.ceil(target.layers.length / 2) };
+      return {
+        ...{ drafter: name, draft: needsDraft(name) ? draft : null },
+        acceptance: given ?? usualAcceptance(name, workload),
+        ...(name === 'self' && given === null ? { policy: half } : {}),
+      };
+    });
 }

@@ -84,7 +84,9 @@ export async function choosePolicy(request: ChooseRequest, output: Output): Prom
   const plan = await planRun({
     ...{ target, draft, drafter, promptLengths, maxNewTokens, machine, fixed, signal, acceptance },
     proposers:
-      proposes && workload !== undefined ? proposersOf({ drafter, draft, acceptance, workload }) : undefined,
+      proposes && workload !== undefined
+        ? proposersOf({ target, drafter, draft, acceptance, workload })
+        : undefined,
     ...(strategy ? { strategies: [strategy] } : {}),
     onProgress: ({ numSimulated, tokensPerSecond }) =>
       follower.update(
