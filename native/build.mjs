@@ -164,7 +164,7 @@ async function compileAndLink(compiler, flags, objectDir, target) {
   const plain = sourceNames(/\.cpp$/, flags.includes(vulkanFlag))
     .filter((name) => name !== 'smoke.cpp' && dirname(name) !== kernelsFolder)
     .map((name) => ({ name, level: '', flags: [] }));
-  const units = [...kernelSources(), ...plain].map((unit) => ({
+  const units = [...plain, ...kernelSources()].map((unit) => ({
     ...unit,
     object: join(objectDir, `${unit.level}-${unit.name.replaceAll('/', '-')}.o`),
   }));
