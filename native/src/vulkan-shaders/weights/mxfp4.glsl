@@ -1,15 +1,14 @@
 // ggml's MXFP4: 32 values of four bits under a power of two: see codecs/mxfp4.ts.
 
-// Twice the value of 1 sign, 2 exponent, 1 mantissa bits.
-float doubledE2m1(uint bits) {
-  const uint rest = bits & 7;
-  const uint magnitude = rest < 4 ? rest : 2 * (2 + (rest & 1)) << (rest / 2 - 2);
-  return (bits & 8) != 0 ? -float(magnitude) : float(magnitude);
+// Twice the values of 1 sign, 2 exponent, 1 mantissa bits.
+vec4 doubledE2m1s(uvec4 bits) {
+  const uvec4 rest = bits & 7u;
+  const uvec4 large = 2 + (rest & 1u) << max(rest / 2, uvec4(2)) - 2 << 1;
+  const vec4 magnitudes = vec4(mix(large, rest, lessThan(rest, uvec4(4))));
+  return uintBitsToFloat(floatBitsToUint(magnitudes) | (bits & 8u) << 28);
 }
 
-vec4 doubledE2m1s(uint word) {
-  return vec4(doubledE2m1(word), doubledE2m1(word >> 8), doubledE2m1(word >> 16), doubledE2m1(word >> 24));
-}
+vec4 doubledE2m1s(uint word) { return doubledE2m1s(uvec4(word, word >> 8, word >> 16, word >> 24)); }
 
 void mxfp4Eight(uint64_t row, uint k, out vec4 low, out vec4 high) {
   const uint64_t block = row + 17ul * (k / 32);

@@ -1,20 +1,21 @@
 // Small numbers whose scales lie apart: see codecs/scaled.ts, codecs/mxfp4.ts.
 
 // 1 sign, 4 exponent, 3 mantissa bits.
-float e4m3(uint bits) {
-  const uint rest = bits & 127;
-  float magnitude = rest < 8 ? float(rest) * 0.001953125 : uintBitsToFloat((rest << 20) + (120 << 23));
-  if (rest == 127) magnitude = uintBitsToFloat(0x7fc00000u);
-  return (bits & 128) != 0 ? -magnitude : magnitude;
+vec4 e4m3s(uvec4 bits) {
+  const uvec4 rest = bits & 127u;
+  const vec4 normal = uintBitsToFloat((rest << 20) + (120u << 23));
+  const vec4 magnitudes = mix(normal, vec4(rest) * 0.001953125, lessThan(rest, uvec4(8)));
+  const vec4 values = mix(magnitudes, uintBitsToFloat(uvec4(0x7fc00000u)), equal(rest, uvec4(127)));
+  return uintBitsToFloat(floatBitsToUint(values) | (bits & 128u) << 24);
 }
 
-float fp8At(uint64_t row, uint k) { return e4m3(byteAt(row + k)); }
+float fp8At(uint64_t row, uint k) { return e4m3s(uvec4(byteAt(row + k))).x; }
 
-vec4 e4m3s(uint word) { return vec4(e4m3(word), e4m3(word >> 8), e4m3(word >> 16), e4m3(word >> 24)); }
+uvec4 fourBytes(uint word) { return uvec4(word, word >> 8, word >> 16, word >> 24); }
 
 void fp8Eight(uint64_t row, uint k, out vec4 low, out vec4 high) {
-  low = e4m3s(wordAt(row + k));
-  high = e4m3s(wordAt(row + k + 4ul));
+  low = e4m3s(fourBytes(wordAt(row + k)));
+  high = e4m3s(fourBytes(wordAt(row + k + 4ul)));
 }
 
 // Four bits each, the first in the lowest.
@@ -36,14 +37,10 @@ void int8PackedEight(uint64_t row, uint k, out vec4 low, out vec4 high) {
   high = bytesOf(wordAt(row + k + 4ul)) - 128.0;
 }
 
-vec4 halvedE2m1s(uvec4 bits) {
-  return 0.5 * vec4(doubledE2m1(bits.x), doubledE2m1(bits.y), doubledE2m1(bits.z), doubledE2m1(bits.w));
-}
-
 void mxfp4SplitEight(uint64_t row, uint k, out vec4 low, out vec4 high) {
   const uint word = wordAt(row + k / 2);
-  low = halvedE2m1s(fours(word));
-  high = halvedE2m1s(fours(word >> 16));
+  low = 0.5 * doubledE2m1s(fours(word));
+  high = 0.5 * doubledE2m1s(fours(word >> 16));
 }
 
 // A power of two; the least is not normal, and what devices make of that is as good as 0.
