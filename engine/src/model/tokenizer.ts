@@ -54,7 +54,7 @@ async function readTokenizerFiles(directory: string, path: string) {
 
 /** A model and the tokenizer found beside it. */
 export interface VocabularyOwner {
-  readonly checkpoint: Pick<Checkpoint, 'directory' | 'spec'>;
+  readonly checkpoint: Pick<Checkpoint, 'directory' | 'name' | 'spec'>;
   readonly tokenizer: Tokenizer | null;
 }
 
@@ -66,7 +66,7 @@ export interface VocabularyOwner {
 export function assertSameVocabulary(target: VocabularyOwner, draft: VocabularyOwner): void {
   const targetSize = target.checkpoint.spec.vocabSize;
   const draftSize = draft.checkpoint.spec.vocabSize;
-  const pair = `target ${target.checkpoint.directory} and draft ${draft.checkpoint.directory}`;
+  const pair = `target ${placeOf(target)} and draft ${placeOf(draft)}`;
   if (targetSize !== draftSize) {
     throw new UserError(
       `${pair} have vocabularies of ${targetSize} and ${draftSize} tokens; expected the same; choose a draft of the target's family, a drafter without a model, or a strategy that does not speculate`,
@@ -76,12 +76,17 @@ export function assertSameVocabulary(target: VocabularyOwner, draft: VocabularyO
   const missing = target.tokenizer === null ? target : draft.tokenizer === null ? draft : null;
   if (missing !== null) {
     throw new UserError(
-      `${missing.checkpoint.directory} has no tokenizer.json while its partner has one; expected both or neither; copy it there if the two share it`,
+      `${placeOf(missing)} has no tokenizer.json while its partner has one; expected both or neither; copy it there if the two share it`,
     );
   }
   throw new UserError(
     `${pair} give different texts to the same token ids; expected the same tokenizer; choose a draft of the target's family`,
   );
+}
+
+/** One of the catalogue lies nowhere. */
+function placeOf({ checkpoint: { directory, name } }: VocabularyOwner): string {
+  return directory || name;
 }
 
 function createInner(json: object, options: unknown, path: string): HuggingFaceTokenizer {

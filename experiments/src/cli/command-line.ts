@@ -1,6 +1,6 @@
 /** One call of `specoffload`: reads the arguments, runs one command, and turns its end into an exit code. */
 
-import { CommanderError } from 'commander';
+import { type Command, CommanderError, type Option } from 'commander';
 import { describeError, exitCodeOf } from '../terminal/errors.js';
 import type { Interrupts } from './interrupt.js';
 import { createProgram } from './program.js';
@@ -15,14 +15,30 @@ export async function runCommandLine(
   signal: AbortSignal,
   takeInterrupts: Interrupts['take'] = () => {},
 ): Promise<number> {
+  let program: Command | undefined;
   try {
-    const program = await createProgram(args, { signal, takeInterrupts });
+    program = await createProgram(args, { signal, takeInterrupts });
     await program.parseAsync(args, { from: 'user' });
     return 0;
   } catch (error) {
     // commander has said what was wrong; help and version arrive here too, with exit code 0.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-    process.stderr.write(`specoffload: ${describeError(error, args.includes('--verbose'))}\n`);
+    const flags = program?.commands.find((command) => command.name() === args[0])?.options ?? [];
+    process.stderr.write(
+      `specoffload: ${withFlags(describeError(error, args.includes('--verbose')), flags)}\n`,
+    );
     return exitCodeOf(error);
   }
+}
+
+/** The engine speaks of `pinnedLayers`, where people typed `--pinned-layers`. Names that are plain words stay, but where they begin. */
+function withFlags(sentence: string, flags: readonly Option[]): string {
+  return flags.reduce((text, flag) => {
+    const name = flag.attributeName();
+    const isWord = name === name.toLowerCase();
+    return text.replace(
+      new RegExp(isWord ? `(?<=^invalid )${name}(?=:)` : `(?<![\\w-])${name}(?!\\w)`, 'g'),
+      flag.long ?? name,
+    );
+  }, sentence);
 }

@@ -129,7 +129,7 @@ async function toIds(
   const texts = written.flatMap(({ where, prompt }) => {
     if (prompt === undefined || tokenizer !== null) return prompt ?? [];
     throw new UserError(
-      `${where} is text, but the target has no tokenizer.json; give {"ids": [...]}, or add the file`,
+      `${where} is text, but the target has no tokenizer.json (a model of the catalogue has none); give {"ids": [...]}, name a checkpoint's directory that has the file, or leave prompts to their number and length`,
     );
   });
   const encoded = encode ? await encode(texts) : texts.map((text) => tokenizer!.encode(text));

@@ -132,7 +132,8 @@ function describeIdle(phases: RunRecord['result']['phases']): string | null {
       .map((cause) => ({ cause, share: deviceIdle[cause] / seconds }))
       .filter(({ share }) => share >= 0.001)
       .map(({ cause, share }) => `${cause} ${formatPercent(share)}`);
-    return [[`${name} ${formatPercent(1 - lanes.device.utilization)}`, parts.join(', ')].join(': ')];
+    const share = `${name} ${formatPercent(1 - lanes.device.utilization)}`;
+    return [parts.length > 0 ? `${share}: ${parts.join(', ')}` : share];
   };
   const texts = [...describe('decode'), ...describe('prefill')];
   return texts.length > 0 ? texts.join('; ') : null;

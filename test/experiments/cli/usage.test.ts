@@ -65,6 +65,29 @@ describe('wrong usage', () => {
   });
 });
 
+it.each([
+  ['simulate --drafter self --draft-layers 40', 'invalid --draft-layers: 40; llama-3.1-8b has 32 layers'],
+  [
+    'simulate --strategy apex --device-memory 9GB --pinned-layers 32',
+    'lower --prefetch-depth, --pinned-layers or --kept-layers',
+  ],
+  [
+    'simulate --strategy serial --draft qwen3-0.6b',
+    'target llama-3.1-8b and draft qwen3-0.6b have vocabularies',
+  ],
+  ['plan --workload code --acceptance 0.8', 'a model of the catalogue has none'],
+])('%s: the engine refuses by flags and names', async (args, message) => {
+  const { exitCode, stderr } = await callCli([
+    ...args.split(' '),
+    '--target',
+    'llama-3.1-8b',
+    '--prompts',
+    '1',
+  ]);
+  expect(stderr).toContain(message);
+  expect(exitCode).toBe(1);
+});
+
 describe('help', () => {
   it.each(['start', 'run', 'model inspect', 'model inflate', 'model logits', 'bench', 'tunnel'])(
     '%s --help ends with an example',

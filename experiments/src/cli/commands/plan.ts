@@ -88,7 +88,7 @@ export function addPlanCommand(program: Command, context: CommandContext): void 
     command,
     'specoffload plan --machine env1 --acceptance 0.7',
     'specoffload plan --strategy flexgen --draft none --seeds 15',
-    'specoffload plan --any-drafter --workload code --acceptance 0.8',
+    'specoffload plan --any-drafter --target llama-3.1-8b --prompts 8',
     'specoffload plan --machine env2 --target mixtral-8x22b --prompts 256 --acceptance 0.8,0.7,0.6 --draft-cache recompute',
   ).action((options: PlanOptions) => {
     return plan(options, flagsGivenTo(command), outputFor(options), context.signal);
