@@ -26,6 +26,7 @@ import { parseDefinition } from '../../experiments/dist/definitions/parse.js';
 import { settingsOf } from '../../experiments/dist/definitions/settings.js';
 import { loadWorkload } from '../../experiments/dist/inputs/prompts.js';
 import { parseBytes, parseBytesPerSecond, parseSeconds } from '../../experiments/dist/inputs/sizes.js';
+import { parsePolicyFile } from '../../experiments/dist/plan/policy-file.js';
 import { parseCalibration } from '../../experiments/dist/reproduce/calibration-file.js';
 import { parseRunRecord } from '../../experiments/dist/store/record.js';
 import { parseTokens } from '../../experiments/dist/store/tokens.js';
@@ -132,6 +133,17 @@ export function createParsers(folder) {
       parsePolicy,
       (policy) =>
         Object.keys(policy).every((field) => Object.hasOwn(policyFields, field)) && allFinite(policy),
+    ),
+    value(
+      'policy file',
+      [samples.policyFile],
+      (input) => parsePolicyFile(input, 'policy.json'),
+      ({ policy, plannedFor }) =>
+        Object.keys(policy).every((field) => Object.hasOwn(policyFields, field)) &&
+        allFinite(policy) &&
+        allFinite(plannedFor) &&
+        isCount(plannedFor.deviceBytes, 1) &&
+        isCount(plannedFor.prompts, 1),
     ),
     value(
       'settings',

@@ -117,6 +117,22 @@ export const samples = {
       axes: { strategy: ['none', 'serial'] },
     },
   ],
+  policyFile: {
+    ...{ schema: 'specoffload-policy-1', strategy: 'serial', drafter: 'model' },
+    policy: { speculation: 'serial', candidates: 4, decodeBatch: 16, cache: 'host', hostShare: 0.1 },
+    plannedFor: {
+      ...{
+        machine: 'env1',
+        deviceBytes: 6e9,
+        hostBytes: 12e9,
+        target: 'x',
+        targetFormat: 'q4_k',
+        draft: 'y',
+      },
+      ...{ prompts: 16, promptTokens: { least: 8, most: 64 }, maxNewTokens: 8, acceptance: null },
+      tokensPerSecond: 42.5,
+    },
+  },
   settings: [
     {
       ...{

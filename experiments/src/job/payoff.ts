@@ -13,14 +13,25 @@ import type { Job } from './execute.js';
 
 /** Says so by a note; nothing where there is no profile of this machine, or nothing proposes. */
 export async function notePayoff(job: Job, output: Output): Promise<void> {
-  if (!speculates(job.strategy, job.policy) || !existsSync(localMachinePath)) return;
+  if (!speculates(job.strategy, job.policy)) return;
+  const machine = await maybeLocalMachine();
+  if (machine === null) return;
   try {
-    const sentence = describePayoff(job, await openMachine(localMachinePath));
+    const sentence = describePayoff(job, machine);
     if (sentence !== null) output.note(sentence);
   } catch (error) {
-    // A profile that cannot be read costs this sentence only, and what does not fit the run itself will say.
+    // What does not fit the run itself will say.
     if (!(error instanceof UserError)) throw error;
   }
+}
+
+/** As it was profiled; null where it was not, or its file cannot be read, which costs a sentence or two only. */
+export async function maybeLocalMachine(): Promise<MachineModel | null> {
+  if (!existsSync(localMachinePath)) return null;
+  return openMachine(localMachinePath).catch((error) => {
+    if (error instanceof UserError) return null;
+    throw error;
+  });
 }
 
 /**

@@ -1,5 +1,6 @@
-/** A tunnel as the flags of `specoffload run` that would say the same. */
+/** A tunnel, and a policy, as the flags of `specoffload run` that would say the same. */
 
+import type { PolicyInput } from '@specoffload/engine';
 import { writeCaps } from '../inputs/caps.js';
 import type { Tunnel } from './tunnel-file.js';
 
@@ -17,6 +18,10 @@ export function flagsOf({ models, caps, cores, device, memory, workload, policy 
     ...writeCaps(caps, (rate, unit) => `${rate}${unit}`),
     deviceCacheFactor: String(memory.deviceCacheFactor),
     draftCacheFactor: String(memory.draftCacheFactor),
-    ...Object.fromEntries(Object.entries(policy).map(([field, value]) => [field, String(value)])),
+    ...flagsOfPolicy(policy),
   };
+}
+
+export function flagsOfPolicy(policy: PolicyInput): { readonly [Field in keyof PolicyInput]: string } {
+  return Object.fromEntries(Object.entries(policy).map(([field, value]) => [field, String(value)]));
 }

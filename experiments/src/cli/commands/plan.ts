@@ -16,6 +16,7 @@ import {
 } from '@specoffload/engine';
 import type { Command } from 'commander';
 import { proposersOf } from '../../acceptance/proposers.js';
+import { displayPath } from '../../paths.js';
 import { bindingOf, type Gain, gainsOf, ratioBySeed, regretOf, throughputOf } from '../../plan/certainty.js';
 import {
   describeBest,
@@ -24,6 +25,7 @@ import {
   describeGains,
   describeLadder,
 } from '../../plan/describe.js';
+import { assertPolicyPlace, policyFileOf, writePolicyFile } from '../../plan/policy-file.js';
 import { publishedPolicyFor } from '../../reproduce/published.js';
 import { threeDigits } from '../../terminal/format.js';
 import type { Output } from '../../terminal/output.js';
@@ -54,6 +56,7 @@ interface PlanOptions extends CommonOptions, PredictionOptions, PolicyOptions {
   readonly simulations: number;
   readonly seeds: number;
   readonly anyDrafter?: true;
+  readonly out?: string;
 }
 
 export function addPlanCommand(program: Command, context: CommandContext): void {
@@ -80,7 +83,8 @@ export function addPlanCommand(program: Command, context: CommandContext): void 
       'seeds over which finalists are decided, those behind --seed: more make intervals narrower',
       wholeNumber('--seeds', 1, 1000),
       defaultNumSeeds,
-    );
+    )
+    .option('--out <file>', 'write the choice to a file that run and simulate take as --policy');
   addPredictionOptions(command);
   addAnyDrafterOption(command);
   addPolicyOptions(command);
@@ -89,6 +93,7 @@ export function addPlanCommand(program: Command, context: CommandContext): void 
     'specoffload plan --machine env1 --acceptance 0.7',
     'specoffload plan --strategy flexgen --draft none --seeds 15',
     'specoffload plan --any-drafter --target llama-3.1-8b --prompts 8',
+    'specoffload plan --acceptance 0.7 --out policy.json && specoffload simulate --policy policy.json --acceptance 0.7',
     'specoffload plan --machine env2 --target mixtral-8x22b --prompts 256 --acceptance 0.8,0.7,0.6 --draft-cache recompute',
   ).action((options: PlanOptions) => {
     return plan(options, flagsGivenTo(command), outputFor(options), context.signal);
@@ -102,7 +107,8 @@ async function plan(
   signal: AbortSignal,
 ): Promise<void> {
   const fixed = toPolicyInput(options);
-  const { strategy } = options;
+  const { strategy, out } = options;
+  if (out !== undefined) await assertPolicyPlace(out);
   const choice = { ...(strategy ? { strategy } : {}), policy: fixed, isPlanned: true };
   const prediction = await openPrediction(options, choice, isGiven, output);
   const published = await publishedPolicyFor(options.target, options.published);
@@ -128,12 +134,17 @@ async function plan(
   );
   const seconds = performance.now() / 1000 - startSeconds;
 
+  if (out !== undefined) await writePolicyFile(out, policyFileOf(found, request));
   output.say(describeChoice(found, options.top));
   output.say(`\n${describeBest(found, gains)}`);
   output.say(`\n${describeGains(gains)}`);
   if (typeof ladder === 'string') output.say(`\n${ladder}`);
   else if (ladder) output.say(`\n${describeLadder(ladder, found, published.source)}`);
   output.say(`\n${describeEffort(found, seconds)}`);
+  if (out !== undefined)
+    output.say(
+      `\nwritten to ${displayPath(out)}; specoffload run or simulate --policy ${displayPath(out)} uses it`,
+    );
   output.document(documentOf(found, gains, ladder, { published: published.source, seconds }));
 }
 

@@ -14,10 +14,11 @@ import {
   type RunPlan,
   textsOf,
 } from '../../job/execute.js';
-import { notePayoff } from '../../job/payoff.js';
+import { maybeLocalMachine, notePayoff } from '../../job/payoff.js';
 import { cacheDirectory, defaultResultsDirectory, displayPath } from '../../paths.js';
 import { type ChosenPolicy, choosePolicy } from '../../plan/choose-here.js';
 import { formatRange } from '../../plan/describe.js';
+import type { PolicyFile, UsedFor } from '../../plan/policy-file.js';
 import { assertWritable } from '../../store/index.js';
 import { UsageError } from '../../terminal/errors.js';
 import { formatPercent, threeDigits } from '../../terminal/format.js';
@@ -37,12 +38,18 @@ import {
 import { addAnyDrafterOption, draftUseOf, type StrategyChoice, settleDraft } from './draft-use.js';
 import { addGenerationOptions, type GenerationOptions } from './generation-options.js';
 import { toMachineSettings } from './machine-options.js';
+import {
+  addPolicyFileOption,
+  applyPolicyFile,
+  noteOtherUse,
+  type PolicyFileOptions,
+} from './policy-file-option.js';
 import { toPolicyInput } from './policy-options.js';
 import { toSamplingInput } from './sampling-options.js';
 import { addTextOptions, openPrompts, type TextOptions } from './text-options.js';
 
 /** Without a strategy: specoffload, or with `--plan` whatever is fastest. */
-interface RunCommandOptions extends CommonOptions, GenerationOptions, TextOptions {
+interface RunCommandOptions extends CommonOptions, GenerationOptions, TextOptions, PolicyFileOptions {
   readonly prompts: string;
   readonly numPrompts?: number;
   readonly tunnel?: string;
@@ -99,6 +106,7 @@ export function addRunCommand(program: Command, context: CommandContext): void {
     .option('--repeat <n>', 'first number to try for this repeat', wholeNumber('--repeat', 0, 1 << 20), 0)
     .option('--results <dir>', 'record store', displayPath(defaultResultsDirectory));
   addTextOptions(command);
+  addPolicyFileOption(command);
   addAnyDrafterOption(command);
   withCommonOptions(
     command,
@@ -107,20 +115,25 @@ export function addRunCommand(program: Command, context: CommandContext): void {
     'specoffload run --strategy serial --drafter prompt-lookup --prompts reference',
     'specoffload run --prompt "It was a dark and" --temperature 0.8 --stop $\'\\n\'',
     'specoffload run --plan --acceptance 0.7 --prompts code',
+    'specoffload run --policy policy.json --prompts code',
     'specoffload tunnel --like env1 --out tunnel.json && specoffload run --tunnel tunnel.json --strategy flexgen',
-  ).action(async (options: RunCommandOptions) => {
-    const output = outputFor(options, options.jsonl);
+  ).action(async (typed: RunCommandOptions) => {
+    const output = outputFor(typed, typed.jsonl);
     const { signal } = context;
     const isGiven = flagsGivenTo(command);
-    const applied = await applyTunnel(options, isGiven, output, signal);
-    await run(applied, isGiven, output, signal);
+    assertPlanFlags(typed);
+    const { options, isSettled, file } = await applyPolicyFile(typed, isGiven);
+    const applied = await applyTunnel(options, isSettled, output, signal);
+    await run({ ...applied, policyFile: file }, isGiven, output, signal);
   });
 }
 
-/** Flags, and what only a tunnel knows. */
+/** Flags, and what only a tunnel and a policy file know. */
 interface AppliedOptions extends RunCommandOptions {
   /** Of its draft, over what the machine file promises; null: unknown. */
   readonly draftSpeed: number | null;
+  /** null without one. */
+  readonly policyFile: PolicyFile | null;
 }
 
 /** Puts a tunnel's values where no flag was given. */
@@ -129,7 +142,7 @@ async function applyTunnel(
   isGiven: IsGiven,
   output: Output,
   signal: AbortSignal,
-): Promise<AppliedOptions> {
+): Promise<Omit<AppliedOptions, 'policyFile'>> {
   if (options.tunnel === undefined) return { ...options, draftSpeed: null };
   const tunnel = await openTunnel(options.tunnel);
   const given = Object.entries(options).filter(([name]) => isGiven(name));
@@ -164,7 +177,6 @@ async function run(
   const given = toPolicyInput(options);
   const machine = toMachineSettings(options);
   const sampling = toSamplingInput(options);
-  assertPlanFlags(options);
   await assertWritable(options.results);
   const strategy = options.strategy ?? usualStrategy;
   const { proposes, hasModel } = settleDraft(choiceOf(options), isGiven, output);
@@ -208,6 +220,7 @@ async function run(
     firstRepeat: options.repeat,
   };
   output.note(`${plan.strategy}: ${describePlan(plan)}`);
+  if (options.policyFile) noteOtherUse(options.policyFile, await useOf(plan), output);
   if (chosen === null) await notePayoff(plan, output);
   const streams = options.prompt?.length === 1 && !options.jsonl;
   const onText = streams ? (_sequence: number, text: string) => output.stream(text) : undefined;
@@ -232,8 +245,20 @@ function linesOf(plan: RunPlan, { result }: ExecutedRun) {
   });
 }
 
+/** The machine's name is its profile's, where it has one. */
+async function useOf({ target, draft, machine, workload }: RunPlan): Promise<UsedFor> {
+  const { deviceBytes, hostBytes } = machine;
+  return {
+    ...{ machine: (await maybeLocalMachine())?.name ?? null, deviceBytes, hostBytes },
+    ...{ target: target.name, targetFormat: target.format ?? null, draft: draft?.name ?? null },
+    prompts: workload.prompts.length,
+  };
+}
+
 /** @throws UsageError for flags that nothing would look at. */
-function assertPlanFlags({ plan, machine, acceptance, anyDrafter }: RunCommandOptions): void {
+function assertPlanFlags({ plan, policy, machine, acceptance, anyDrafter }: RunCommandOptions): void {
+  if (plan && policy !== undefined)
+    throw new UsageError('--plan and --policy exclude each other: the planner chooses, or the file has');
   const given = { '--machine': machine, '--acceptance': acceptance, '--any-drafter': anyDrafter };
   const stray = Object.entries(given).find(([, value]) => value !== undefined)?.[0] ?? null;
   if (!plan && stray !== null)

@@ -17,6 +17,7 @@ import { type Accounting, accountings, withAccounting } from '../../job/accounti
 import { alignFacts, describeRun } from '../../job/describe-run.js';
 import { fittingPrompts } from '../../job/fit-prompts.js';
 import { displayPath } from '../../paths.js';
+import { useOf } from '../../plan/policy-file.js';
 import { assertWritable, buildSimulatedRecord, collectProvenance, storeRun } from '../../store/index.js';
 import { plural, threeDigits } from '../../terminal/format.js';
 import { describeProgress, type Output } from '../../terminal/output.js';
@@ -29,6 +30,12 @@ import {
   outputFor,
   withCommonOptions,
 } from './common.js';
+import {
+  addPolicyFileOption,
+  applyPolicyFile,
+  noteOtherUse,
+  type PolicyFileOptions,
+} from './policy-file-option.js';
 import { addPolicyOptions, type PolicyOptions, toPolicyInput } from './policy-options.js';
 import {
   addPredictionOptions,
@@ -41,7 +48,7 @@ import {
   type PredictionOptions,
 } from './prediction-options.js';
 
-interface SimulateOptions extends CommonOptions, PredictionOptions, PolicyOptions {
+interface SimulateOptions extends CommonOptions, PredictionOptions, PolicyOptions, PolicyFileOptions {
   readonly strategy: StrategyName;
   readonly accounting: Accounting;
 }
@@ -63,11 +70,13 @@ export function addSimulateCommand(program: Command, context: CommandContext): v
       'useful',
     );
   addPredictionOptions(command);
+  addPolicyFileOption(command);
   addPolicyOptions(command);
   withCommonOptions(
     command,
     'specoffload simulate --machine env1 --strategy specoffload --acceptance 0.7 --draft-cache window --draft-placement after-prefill --prefill-order batch-major --prefill-batch 32 --draft-batch 32',
     'specoffload simulate --strategy flexgen --prompts 128 --micro-batch 64 --prefill-batch 64',
+    'specoffload simulate --policy policy.json --acceptance 0.7',
   ).action((options: SimulateOptions) => {
     return simulate(options, flagsGivenTo(command), outputFor(options), context.signal);
   });
@@ -88,7 +97,7 @@ async function openFitting(
   isGiven: IsGiven,
   output: Output,
 ): Promise<Choice> {
-  const isOpen = !isGiven('strategy') && policy.speculation === undefined;
+  const isOpen = !isGiven('strategy') && options.policy === undefined && policy.speculation === undefined;
   const open = async (strategy: StrategyName, changes: Partial<SimulateOptions> = {}): Promise<Choice> => {
     const asked = { ...options, acceptance: options.acceptance ?? assumedAcceptance, ...changes };
     const choice = { strategy, policy, isPlanned: false };
@@ -152,11 +161,12 @@ function countExperts({ spec }: Checkpoint): number {
 }
 
 async function simulate(
-  options: SimulateOptions,
+  typed: SimulateOptions,
   isGiven: IsGiven,
   output: Output,
   signal: AbortSignal,
 ): Promise<void> {
+  const { options, file } = await applyPolicyFile(typed, isGiven);
   const given = toPolicyInput(options);
   const { accounting } = options;
   await assertWritable(options.results, 'simulate');
@@ -168,6 +178,7 @@ async function simulate(
   };
   output.note(`${strategy}, predicted: ${describePrediction(prediction)}`);
   noteForeignCaps(prediction, output);
+  noteOtherUse(file, useOf(prediction), output);
   const provenance = await collectProvenance();
   const createdAt = new Date();
   const follower = output.follow();

@@ -1,0 +1,143 @@
+/** `plan --out` and what takes its file: the same run as typed flags, other uses said, strangers' files refused. */
+
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type PolicyFile, parsePolicyFile } from '../../../experiments/src/plan/policy-file.js';
+import { callCli } from '../cli.js';
+
+let folder: string;
+let path: string;
+let planned: PolicyFile;
+/** The plan's own document. */
+let chosen: { readonly policy: object };
+
+const models = ['--target', 'llama-3.1-8b', '--draft', 'llama-3.2-1b', '--acceptance', '0.7'];
+const work = ['--prompts', '8', '--prompt-tokens', '32', '--max-new-tokens', '4'];
+const job = ['--machine', 'rtx-3090', ...models, ...work, '--device-memory', '6GB', '--host-memory', '12GB'];
+
+const write = async (name: string, value: unknown) => {
+  await writeFile(join(folder, name), JSON.stringify(value));
+  return join(folder, name);
+};
+const plan = (...args: string[]) => callCli(['plan', ...job, ...args, '--simulations', '2', '--seeds', '1']);
+let numStores = 0;
+/** Each into a store of its own: in the same one, the same run is a repeat with another key. */
+const simulate = async (...args: string[]) => {
+  const { stdout, stderr } = await callCli([
+    ...['simulate', ...job, ...args, '--results', join(folder, `runs-${numStores++}`), '--json'],
+  ]);
+  expect(stdout, stderr).not.toBe('');
+  return { ...JSON.parse(stdout).record, stderr };
+};
+/** What a person would type in place of a file. */
+const flags = ({ strategy, policy }: Pick<PolicyFile, 'strategy' | 'policy'>) => [
+  ...['--strategy', strategy],
+  ...Object.entries(policy).flatMap(([field, value]) => [
+    ...[`--${field.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`, String(value)],
+  ]),
+];
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'specoffload-policy-'));
+  path = join(folder, 'policy.json');
+  const asked = ['--strategy', 'serial', '--target-format', 'q8_0', '--out', path, '--json'];
+  const { exitCode, stdout, stderr } = await plan(...asked);
+  expect(exitCode, stderr).toBe(0);
+  chosen = JSON.parse(stdout).best;
+  planned = parsePolicyFile(JSON.parse(await readFile(path, 'utf8')), path);
+});
+afterAll(async () => {
+  await rm(folder, { recursive: true, force: true });
+});
+
+describe('plan --out', () => {
+  it('writes the choice and what it was planned for', () => {
+    expect(planned).toMatchObject({
+      ...{ strategy: 'serial', drafter: 'model', policy: { decodeBatch: 8, speculation: 'serial' } },
+      plannedFor: {
+        ...{ deviceBytes: 6e9, hostBytes: 12e9, targetFormat: 'q8_0', draft: 'llama-3.2-1b', prompts: 8 },
+        ...{ promptTokens: { least: 32, most: 32 }, maxNewTokens: 4, acceptance: '0.7' },
+      },
+    });
+    expect(planned.plannedFor.tokensPerSecond).toBeGreaterThan(0);
+  });
+
+  it('writes over nothing but a policy file, and says so before it plans', async () => {
+    const other = await write('notes.json', { mine: true });
+    const { exitCode, stdout, stderr } = await plan('--out', other);
+    expect([exitCode, stdout]).toEqual([1, '']);
+    expect(stderr).toContain(`${other} is there and is no policy file, so it is not written over; choose`);
+    expect(JSON.parse(await readFile(other, 'utf8'))).toEqual({ mine: true });
+    expect((await plan('--out', folder)).stderr).toContain('it is a folder; choose another --out');
+  });
+});
+
+describe('--policy', () => {
+  it('predicts the same run as the same fields typed, to the key', async () => {
+    const format = ['--target-format', 'q8_0'];
+    const fromFile = await simulate('--policy', path, ...format);
+    expect(fromFile.policy).toEqual(chosen.policy);
+    expect(fromFile.stderr).not.toContain('was planned for another');
+    expect(fromFile.key).toBe((await simulate(...flags(planned), ...format)).key);
+  });
+
+  it('leaves flags as they are, and says what the file was not planned for', async () => {
+    const here = ['--host-memory', '13GB', '--target-format', 'q6_k'];
+    const { policy, key, stderr } = await simulate('--policy', path, ...here, '--candidates', '3');
+    expect(policy).toMatchObject({ candidates: 3, decodeBatch: 8 });
+    expect(stderr).toContain(
+      'planned for another host memory (12.0 GB, here 13.0 GB) or target format (q8_0, here q6_k): it may',
+    );
+    const typed = { ...planned, policy: { ...planned.policy, candidates: 3 } };
+    expect(key).toBe((await simulate(...here, ...flags(typed))).key);
+  });
+
+  it('leaves to another strategy what makes it that strategy', async () => {
+    const { strategy, policy } = await simulate('--policy', path, '--strategy', 'flexgen');
+    expect({ strategy, ...policy }).toMatchObject({
+      ...{ strategy: 'flexgen', speculation: 'none', attention: 'device', decodeBatch: 8 },
+    });
+  });
+
+  it('runs for real what the flags would, its drafter too', async () => {
+    const policy = { speculation: 'serial', candidates: 3, decodeBatch: 2 } as const;
+    const file = await write('here.json', { ...planned, drafter: 'prompt-lookup', policy });
+    const small = ['--num-prompts', '2', '--new-tokens', '3', '--results', join(folder, 'runs'), '--json'];
+    const run = async (...args: string[]) => {
+      const { stdout, stderr } = await callCli(['run', ...small, ...args]);
+      expect(stdout, stderr).not.toBe('');
+      return { ...JSON.parse(stdout).record, stderr };
+    };
+    const { spec, stderr } = await run('--policy', file);
+    expect(spec).toMatchObject({ strategy: 'serial', drafter: 'prompt-lookup', policy });
+    expect(stderr).toContain('target (llama-3.1-8b, here target)');
+    const typed = await run(...flags({ strategy: 'serial', policy }), '--drafter', 'prompt-lookup');
+    expect(spec).toEqual(typed.spec);
+  });
+
+  it.each<[what: string, change: object, message: string]>([
+    [
+      'another schema',
+      { schema: 2 },
+      'invalid schema: 2; expected "specoffload-policy-1", in a file made by',
+    ],
+    ['an unknown field', { policy: { speed: 9 } }, 'unknown policy field: speed'],
+    ['a field out of its limits', { policy: { candidates: 0 } }, 'candidates: 0; expected a whole number'],
+    ['an unknown strategy', { strategy: 'constructor' }, 'invalid strategy: "constructor"; expected'],
+    ['what is no part of it', { run: 'rm' }, 'unknown field: run'],
+  ])('refuses %s', async (_what, change, message) => {
+    expect(() => parsePolicyFile({ ...planned, ...change }, 'p.json')).toThrow(message);
+  });
+
+  it.each<[args: string, code: number, message: string]>([
+    ['run --policy nowhere.json', 1, 'there is no policy file nowhere.json; make one with specoffload plan'],
+    ['run --plan --policy nowhere.json', 2, '--plan and --policy exclude each other'],
+    ['simulate --policy /dev/zero', 1, '/dev/zero is not a regular file'],
+  ])('refuses %s', async (args, code, message) => {
+    const { exitCode, stderr } = await callCli(args.split(' '));
+    expect(stderr).toContain(message);
+    expect(exitCode).toBe(code);
+  });
+});
