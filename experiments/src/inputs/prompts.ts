@@ -139,6 +139,8 @@ async function toIds(
   return written.map(({ where, ids }) => {
     const own = ids ?? encoded[next];
     if (!ids) next += 1;
+    if (!ids && encoded[next - 1].length === 0)
+      throw new UserError(`${where} is a text without a token; write at least a letter to go on from`);
     return check(tokens, { ids: own }, where).ids;
   });
 }

@@ -31,7 +31,7 @@ const parts: Readonly<Record<string, () => Promise<Part>>> = {
 
 function findPart(name: string): Promise<Part> {
   if (Object.hasOwn(parts, name)) return parts[name]();
-  throw new UsageError(`invalid part of the bench: ${name}; expected ${Object.keys(parts).join(' or ')}`);
+  throw new UsageError(`invalid part of the bench: ${name}; expected ${Object.keys(parts).join(', ')}`);
 }
 
 export function addBenchCommand(program: Command, context: CommandContext): void {
@@ -51,10 +51,16 @@ export function addBenchCommand(program: Command, context: CommandContext): void
       "with --gpu: the strategies' budget on it, of which their target is about four times (default: 24GB as in the paper, or what card, memory, disk and eight minutes allow)",
     )
     .option('--keep', 'with --gpu: keep records of the strategies in results/reference/gpu/');
-  withCommonOptions(command, 'specoffload bench products').action(runBench);
+  withCommonOptions(
+    command,
+    'specoffload bench products',
+    'specoffload bench --acceptance',
+    'specoffload bench --gpu --quick',
+  ).action(runBench);
 
   async function runBench(part: string | undefined, options: BenchCommandOptions): Promise<void> {
     const common = { quick: options.quick === true, output: outputFor(options), signal: context.signal };
+    refuseTwo(part, options);
     refuseWithoutGpu(options);
     if (part !== undefined) await (await findPart(part))(common);
     else if (options.gpu !== undefined) {
@@ -68,6 +74,13 @@ export function addBenchCommand(program: Command, context: CommandContext): void
       await runBenchmarks(common);
     }
   }
+}
+
+/** Each measures something else. */
+function refuseTwo(part: string | undefined, { gpu, acceptance }: BenchCommandOptions): void {
+  const asked = [part, gpu !== undefined && '--gpu', acceptance && '--acceptance'].filter(Boolean);
+  if (asked.length > 1)
+    throw new UsageError(`${asked.join(' and ')} are benches of their own; ask for one at a time`);
 }
 
 function refuseWithoutGpu({ gpu, deviceMemory, keep }: BenchCommandOptions): void {
