@@ -5,6 +5,7 @@ import {
   type DrafterName,
   type MachineModel,
   type PlannedPolicy,
+  type PlanRequest,
   type PolicyInput,
   planRun,
   policyFieldNames,
@@ -25,6 +26,7 @@ import type { Output } from '../terminal/output.js';
 import { withDraftSpeed } from '../tunnel/index.js';
 import { throughputOf } from './certainty.js';
 import { describePolicy, describePredicted } from './describe.js';
+import { assertPolicyPlace, policyFileOf, writePolicyFile } from './policy-file.js';
 
 export interface ChooseRequest {
   readonly target: Checkpoint;
@@ -48,6 +50,8 @@ export interface ChooseRequest {
   readonly fixed: PolicyInput;
   readonly promptLengths: readonly number[];
   readonly maxNewTokens: number;
+  /** Where the choice is written, as `plan --out` does; null: nowhere. */
+  readonly out: string | null;
   readonly signal: AbortSignal;
 }
 
@@ -70,6 +74,7 @@ export async function choosePolicy(request: ChooseRequest, output: Output): Prom
     throw new UserError(
       'planning with a draft needs its acceptance; give --acceptance with a rate such as 0.7 or a recorded file, or --strategy none',
     );
+  if (request.out !== null) await assertPolicyPlace(request.out);
   const profiled = await openMachine(machineFile);
   const { draftSpeed } = request;
   const machine = withLimits(draftSpeed === null ? profiled : withDraftSpeed(profiled, draftSpeed), settings);
@@ -81,18 +86,22 @@ export async function choosePolicy(request: ChooseRequest, output: Output): Prom
     !proposes || request.acceptance === null
       ? null
       : await openAcceptance('--acceptance', request.acceptance);
-  const plan = await planRun({
+  const planned: PlanRequest = {
     ...{ target, draft, drafter, promptLengths, maxNewTokens, machine, fixed, signal, acceptance },
     proposers:
       proposes && workload !== undefined
         ? proposersOf({ target, drafter, draft, acceptance, workload })
         : undefined,
     ...(strategy ? { strategies: [strategy] } : {}),
+  };
+  const plan = await planRun({
+    ...planned,
     onProgress: ({ numSimulated, tokensPerSecond }) =>
       follower.update(
         () => `plan: simulated ${numSimulated} policies, best ${threeDigits(tokensPerSecond)} tokens/s`,
       ),
   }).finally(() => follower.end());
+  if (request.out !== null) await writePolicyFile(request.out, policyFileOf(plan, planned));
   const [best] = plan.ranked as [PlannedPolicy];
   output.note(
     `plan: ${best.strategy}${best.drafter === undefined ? '' : ` by ${best.drafter}`} ${describePolicy(best.policy)}; predicted on ${machine.name} ${describePredicted(plan)}`,

@@ -118,7 +118,8 @@ describe('simulate', () => {
 describe('plan', () => {
   it('prints one document with the choice, how sure it is, other kinds, what binds and what options gain', async () => {
     const args = ['--acceptance', '0.7', '--simulations', '8', '--seeds', '5', '--seed', '3', '--json'];
-    const { exitCode, stdout, stderr } = await callCli(['plan', ...small(), ...args]);
+    const file = join(folder, 'policy.json');
+    const { exitCode, stdout, stderr } = await callCli(['plan', ...small(), ...args, '--out', file]);
     expect(exitCode, stderr).toBe(0);
     const { kind, seeds, searchSeed, best, ranked, bestByWay, ...more } = JSON.parse(stdout);
     const { tokensPerSecond, regret, alternatives, gains, binding, ladder, effort } = more;
@@ -142,6 +143,17 @@ describe('plan', () => {
     expect(ladder.steps.length).toBeGreaterThan(1);
     expect(ladder.together.n).toBe(5);
     expect(effort.simulated).toBeLessThanOrEqual(8);
+
+    const { strategy, plannedFor } = JSON.parse(await readFile(file, 'utf8'));
+    expect(strategy).toBe(best.strategy);
+    expect(plannedFor).toMatchObject({
+      ...{ deviceBytes: 6e9, hostBytes: 12e9, target: 'llama-3.1-8b', targetFormat: null, prompts: 16 },
+      ...{ promptTokens: { least: 64, most: 64 }, tokensPerSecond: best.outcome.tokensPerSecond },
+    });
+    const same = ['--acceptance', '0.7', '--policy', file, '--results', join(folder, 'results'), '--json'];
+    const again = await callCli(['simulate', ...small(), ...same]);
+    expect(again.stderr).not.toContain('planned for another');
+    expect(JSON.parse(again.stdout).record).toMatchObject({ strategy, policy: best.policy });
   });
 
   it('says it for people, and leaves alone what was given', async () => {
@@ -202,7 +214,8 @@ describe('run --plan', () => {
   it('runs what it planned and compares', async () => {
     const args = ['--plan', '--machine', machine, '--acceptance', '0.6', '--num-prompts', '2'];
     const size = ['--new-tokens', '4', '--device-memory', '128MB', '--host-memory', '64MB'];
-    const { exitCode, stdout, stderr } = await run(...args, ...size, '--json');
+    const file = join(folder, 'here.json');
+    const { exitCode, stdout, stderr } = await run(...args, ...size, '--out', file, '--json');
     expect(exitCode, stderr).toBe(0);
     const { record, predicted, throughput } = JSON.parse(stdout);
     expect(throughput).toMatchObject({ n: 9, median: predicted.tokensPerSecond });
@@ -212,6 +225,9 @@ describe('run --plan', () => {
     expect(record.result.newTokens).toBeGreaterThan(0);
     expect(stderr).toContain('measured');
     expect(stderr).toContain('median over the seeds 2 to 10');
+    const { strategy, plannedFor } = JSON.parse(await readFile(file, 'utf8'));
+    expect(strategy).toBe(record.strategy);
+    expect(plannedFor).toMatchObject({ deviceBytes: 128e6, prompts: 2, maxNewTokens: 4, acceptance: '0.6' });
   });
 
   it('says before it runs where proposing cannot pay', async () => {
@@ -227,6 +243,7 @@ describe('run --plan', () => {
   it.each<[string, number, string]>([
     ['--plan --machine ./nowhere.json --acceptance 0.5', 1, 'there is no machine file ./nowhere.json'],
     ['--plan', 1, 'planning with a draft needs its acceptance'],
+    ['--out p.json', 2, '--out is for the planner; add --plan'],
     ['--acceptance 0.5', 2, '--acceptance is for the planner; add --plan, or leave it out'],
   ])('refuses %s', async (args, code, message) => {
     const { exitCode, stderr } = await run(...args.split(' '));

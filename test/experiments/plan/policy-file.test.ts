@@ -1,4 +1,4 @@
-/** `plan --out` and what takes its file: the same run as typed flags, other uses said, strangers' files refused. */
+/** The file of a planned policy: the same run as typed flags, other uses said, strangers' files refused. */
 
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -9,19 +9,26 @@ import { callCli } from '../cli.js';
 
 let folder: string;
 let path: string;
-let planned: PolicyFile;
-/** The plan's own document. */
-let chosen: { readonly policy: object };
 
 const models = ['--target', 'llama-3.1-8b', '--draft', 'llama-3.2-1b', '--acceptance', '0.7'];
 const work = ['--prompts', '8', '--prompt-tokens', '32', '--max-new-tokens', '4'];
 const job = ['--machine', 'rtx-3090', ...models, ...work, '--device-memory', '6GB', '--host-memory', '12GB'];
 
+const planned: PolicyFile = {
+  ...{ schema: 'specoffload-policy-1', strategy: 'serial', drafter: 'model' },
+  policy: { speculation: 'serial', batches: 1, decodeBatch: 8, candidates: 1, hostShare: 0.1, microBatch: 4 },
+  plannedFor: {
+    ...{ machine: 'rtx-3090+pcie4+ddr4-dual+nvme4', deviceBytes: 6e9, hostBytes: 12e9 },
+    ...{ target: 'llama-3.1-8b', targetFormat: 'q8_0', draft: 'llama-3.2-1b', acceptance: '0.7' },
+    ...{ prompts: 8, promptTokens: { least: 32, most: 32 }, maxNewTokens: 4, tokensPerSecond: 9.5 },
+  },
+};
+
 const write = async (name: string, value: unknown) => {
   await writeFile(join(folder, name), JSON.stringify(value));
   return join(folder, name);
 };
-const plan = (...args: string[]) => callCli(['plan', ...job, ...args, '--simulations', '2', '--seeds', '1']);
+const plan = (...args: string[]) => callCli(['plan', ...job, ...args]);
 let numStores = 0;
 /** Each into a store of its own: in the same one, the same run is a repeat with another key. */
 const simulate = async (...args: string[]) => {
@@ -42,28 +49,13 @@ const flags = ({ strategy, policy }: Pick<PolicyFile, 'strategy' | 'policy'>) =>
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'specoffload-policy-'));
   path = join(folder, 'policy.json');
-  const asked = ['--strategy', 'serial', '--target-format', 'q8_0', '--out', path, '--json'];
-  const { exitCode, stdout, stderr } = await plan(...asked);
-  expect(exitCode, stderr).toBe(0);
-  chosen = JSON.parse(stdout).best;
-  planned = parsePolicyFile(JSON.parse(await readFile(path, 'utf8')), path);
+  await write('policy.json', planned);
 });
 afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
 describe('plan --out', () => {
-  it('writes the choice and what it was planned for', () => {
-    expect(planned).toMatchObject({
-      ...{ strategy: 'serial', drafter: 'model', policy: { decodeBatch: 8, speculation: 'serial' } },
-      plannedFor: {
-        ...{ deviceBytes: 6e9, hostBytes: 12e9, targetFormat: 'q8_0', draft: 'llama-3.2-1b', prompts: 8 },
-        ...{ promptTokens: { least: 32, most: 32 }, maxNewTokens: 4, acceptance: '0.7' },
-      },
-    });
-    expect(planned.plannedFor.tokensPerSecond).toBeGreaterThan(0);
-  });
-
   it('writes over nothing but a policy file, and says so before it plans', async () => {
     const other = await write('notes.json', { mine: true });
     const { exitCode, stdout, stderr } = await plan('--out', other);
@@ -78,7 +70,6 @@ describe('--policy', () => {
   it('predicts the same run as the same fields typed, to the key', async () => {
     const format = ['--target-format', 'q8_0'];
     const fromFile = await simulate('--policy', path, ...format);
-    expect(fromFile.policy).toEqual(chosen.policy);
     expect(fromFile.stderr).not.toContain('was planned for another');
     expect(fromFile.key).toBe((await simulate(...flags(planned), ...format)).key);
   });
@@ -104,7 +95,9 @@ describe('--policy', () => {
   it('runs for real what the flags would, its drafter too', async () => {
     const policy = { speculation: 'serial', candidates: 3, decodeBatch: 2 } as const;
     const file = await write('here.json', { ...planned, drafter: 'prompt-lookup', policy });
-    const small = ['--num-prompts', '2', '--new-tokens', '3', '--results', join(folder, 'runs'), '--json'];
+    const budgets = ['--device-memory', '128MB', '--host-memory', '64MB'];
+    const work = ['--num-prompts', '2', '--new-tokens', '2', ...budgets];
+    const small = [...work, '--results', join(folder, 'runs'), '--json'];
     const run = async (...args: string[]) => {
       const { stdout, stderr } = await callCli(['run', ...small, ...args]);
       expect(stdout, stderr).not.toBe('');

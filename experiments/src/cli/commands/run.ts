@@ -54,6 +54,7 @@ interface RunCommandOptions extends CommonOptions, GenerationOptions, TextOption
   readonly numPrompts?: number;
   readonly tunnel?: string;
   readonly plan?: true;
+  readonly out?: string;
   readonly anyDrafter?: true;
   readonly machine?: string;
   readonly acceptance?: string;
@@ -94,6 +95,7 @@ export function addRunCommand(program: Command, context: CommandContext): void {
       'models, workload, caps, budgets and policy of a file made by specoffload tunnel, and no end at an end-of-sequence token; flags that are given stay as they are',
     )
     .option('--plan', 'let the planner choose strategy and policy; flags that are given stay as they are')
+    .option('--out <file>', 'with --plan: write the choice, as specoffload plan --out does')
     .option(
       '--machine <file>',
       `with --plan: this machine as specoffload profile measured it (default: ${displayPath(defaultMachineFile)})`,
@@ -198,7 +200,7 @@ async function run(
           anyDrafterOn: options.anyDrafter ? workload.name : undefined,
           ...(options.strategy ? { strategy: options.strategy } : {}),
           promptLengths: workload.prompts.map(({ length }) => length),
-          maxNewTokens: options.newTokens,
+          ...{ maxNewTokens: options.newTokens, out: options.out ?? null },
         },
         output,
       )
@@ -256,10 +258,16 @@ async function useOf({ target, draft, machine, workload }: RunPlan): Promise<Use
 }
 
 /** @throws UsageError for flags that nothing would look at. */
-function assertPlanFlags({ plan, policy, machine, acceptance, anyDrafter }: RunCommandOptions): void {
+function assertPlanFlags(options: RunCommandOptions): void {
+  const { plan, policy, machine, acceptance, anyDrafter, out } = options;
   if (plan && policy !== undefined)
     throw new UsageError('--plan and --policy exclude each other: the planner chooses, or the file has');
-  const given = { '--machine': machine, '--acceptance': acceptance, '--any-drafter': anyDrafter };
+  const given = {
+    '--machine': machine,
+    '--acceptance': acceptance,
+    '--any-drafter': anyDrafter,
+    '--out': out,
+  };
   const stray = Object.entries(given).find(([, value]) => value !== undefined)?.[0] ?? null;
   if (!plan && stray !== null)
     throw new UsageError(`${stray} is for the planner; add --plan, or leave it out`);
