@@ -188,4 +188,31 @@ describe('a target whose vocabulary is not the default draft’s', () => {
     ]);
     expect(planned.exitCode, planned.stderr).toBe(0);
   });
+
+  it('says of fields that say how something is done that is not done', async () => {
+    const args = [
+      '--target',
+      'llama-3.1-8b',
+      '--prompts',
+      '1',
+      '--prompt-tokens',
+      '8',
+      '--max-new-tokens',
+      '2',
+    ];
+    const idle = ['--draft-layers', '2', '--draft-window', '8', '--results', join(folder, 'idle')];
+    const { stderr } = await callCli(['simulate', ...args, ...idle]);
+    expect(stderr).toContain('--draft-layers is not used without --drafter self\n');
+    expect(stderr).toContain('--draft-window is not used without --draft-cache window\n');
+    const used = await callCli([
+      'simulate',
+      ...args,
+      ...idle,
+      '--drafter',
+      'self',
+      '--draft-cache',
+      'window',
+    ]);
+    expect(used.stderr).not.toContain('not used');
+  });
 });

@@ -64,7 +64,20 @@ export function settleDraft(choice: StrategyChoice, isGiven: IsGiven, output: Ou
   const idle = use.proposes ? (use.hasModel ? [] : ['draft']) : ['draft', 'drafter', 'acceptance'];
   const flags = idle.filter(isGiven).map((name) => `--${name}`);
   if (flags.length > 0) output.note(describeUnused(choice, use, flags));
+  for (const note of idleFields(choice, use)) output.note(note);
   return use;
+}
+
+/** What says how something is done that is not done at all. A planner may still choose it. */
+function idleFields({ drafter, policy, isPlanned }: StrategyChoice, { proposes }: DraftUse): string[] {
+  if (isPlanned || !proposes) return [];
+  const hasWindow = policy.draftCache === 'window';
+  return [
+    ...(policy.draftLayers && drafter !== 'self'
+      ? ['--draft-layers is not used without --drafter self']
+      : []),
+    ...(policy.draftWindow && !hasWindow ? ['--draft-window is not used without --draft-cache window'] : []),
+  ];
 }
 
 /** Without a word about flags. */
