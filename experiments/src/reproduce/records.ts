@@ -15,7 +15,9 @@ export async function createPredictionStore(
   return async ({ question, request, result }) => {
     const run = { request, result, workload: question.dataset, createdAt: new Date(), provenance };
     const first = buildSimulatedRecord(run, 0);
-    if ([first.key, earlierKeyOf(first)].some((key) => isStored(join(results, experiment, key)))) return;
+    const { spec: _, ...withoutSpec } = first; // as records were before there were specs
+    if ([first.key, earlierKeyOf(withoutSpec)].some((key) => isStored(join(results, experiment, key))))
+      return;
     const recordOf = (repeat: number) => buildSimulatedRecord(run, repeat);
     await storeRun(results, experiment, { recordOf, trace: null, tokens: null }, signal);
   };

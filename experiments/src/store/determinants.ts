@@ -9,6 +9,13 @@ type OmitEach<Union, Fields extends PropertyKey> = Union extends unknown ? Omit<
 
 type Determining = OmitEach<RunRecord, 'key' | 'createdAt' | 'result' | 'provenance'>;
 
+/** Fields of policies that came after the first records, with what those did: so they are left out, and mean the same. */
+const laterFields: Readonly<Record<string, unknown>> = {
+  adaptCandidates: 'no',
+  keptExperts: 'copied',
+  draftLayers: 0,
+};
+
 /**
  * Who made it, when and what came out are left out, and so are the names of models and workloads, whose digests count.
  */
@@ -17,12 +24,20 @@ export function determiningOf(record: Determining) {
   const { name: _machineName, ...machineSettings } = machine;
   const { name: _workloadName, prompts: _prompts, promptTokens: _promptTokens, ...asked } = workload;
   return {
-    ...{ schema, kind, strategy, policy, seed, repeat },
+    ...{ schema, kind, strategy, policy: withoutLater(policy), seed, repeat },
     models: { target: model.target.digest, draft: model.draft?.digest ?? null },
     ...choicesIn(record.spec),
     machine: machineSettings,
     workload: asked,
   };
+}
+
+function withoutLater(policy: RunRecord['policy']): Partial<RunRecord['policy']> {
+  return Object.fromEntries(
+    Object.entries(policy).filter(
+      ([field, value]) => !(field in laterFields && laterFields[field] === value),
+    ),
+  );
 }
 
 /** The key of a run that no experiment asked for, as versions gave it that stored no spec. */
