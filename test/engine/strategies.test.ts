@@ -157,7 +157,7 @@ describe('a run', () => {
 
   it('says where the idle time of the device went, and what its memory held when', async () => {
     // Paced reads: the device waits for weights, and for little else.
-    const machine = { deviceBytes: 16e6, hostBytes: 16e6, caps: { diskBytesPerSecond: 5e6 } };
+    const machine = { deviceBytes: 16e6, hostBytes: 16e6, caps: { diskBytesPerSecond: 2e6 } };
     const { phases, spans, memoryLog, memory } = await run('none', {}, { machine, maxNewTokens: 4 });
     for (const { seconds, lanes, deviceIdle } of Object.values(phases)) {
       const idleSeconds = Object.values(deviceIdle).reduce((sum, part) => sum + part, 0);
