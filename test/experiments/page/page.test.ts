@@ -301,9 +301,13 @@ describe('specoffload report', () => {
     [
       ['test', '--baseline', 'system=Other'],
       1,
-      /^specoffload: invalid baseline: system=Other; expected an axis/,
+      /^specoffload: invalid --baseline: system=Other; expected an axis/,
     ],
-    [['test', '--metric', 'beauty'], 2, /^specoffload: invalid metric: "beauty"; expected tokensPerSecond, /],
+    [
+      ['test', '--metric', 'beauty'],
+      2,
+      /^specoffload: invalid --metric: "beauty"; expected tokensPerSecond, /,
+    ],
     [['../test'], 2, /^specoffload: invalid experiment: \.\.\/test; expected a folder's name/],
     [
       ['test', '--out', '/dev/null/page.html'],
