@@ -27,6 +27,8 @@ const machine = { deviceBytes: 16e6, hostBytes: 16e6 };
 const streamed: PolicyInput = { pinnedLayers: 0, keptLayers: 0 };
 const cannotShare = ['gemma3', 'gpt-oss']; // norms behind FFNs, and biases
 const hostile = 'mistral-full'; // of mixtral's vocabulary, and of another opinion
+/** Of those that transformers wrote; `golden.test.ts` compares all. */
+const numTokens = 12;
 
 /** Runs a golden case, its tokens as transformers wrote them. */
 async function expectGolden(
@@ -37,11 +39,10 @@ async function expectGolden(
 ): Promise<RunResult> {
   const target = await openCheckpoint(goldenDirectory(name));
   const golden = readGolden(name).prompts;
-  const expected = golden.map(({ greedy_ids }) => greedy_ids);
+  const expected = golden.map(({ greedy_ids }) => greedy_ids.slice(0, numTokens));
   const prompts = golden.map(({ ids }) => ids);
-  const maxNewTokens = expected[0].length;
   const result = await runEngine({
-    ...{ target, draft: null, prompts, strategy, maxNewTokens, machine, policy },
+    ...{ target, draft: null, prompts, strategy, maxNewTokens: numTokens, machine, policy },
     ...changes,
   });
   expect(result.sequences.map(({ ids }) => ids)).toEqual(expected);
