@@ -7,6 +7,7 @@ import { validationMessages, watchedVulkan, whyNoVulkan } from './vulkan.js';
 
 const machine = { deviceBytes: 16e6, hostBytes: 16e6 };
 const policy = { pinnedLayers: 0, keptLayers: 0 } as const;
+const numTokens = 12;
 
 describe.skipIf(whyNoVulkan !== null)(`on Vulkan${whyNoVulkan ? ` (${whyNoVulkan})` : ''}`, () => {
   afterAll(() => expect(validationMessages()).toEqual([]));
@@ -20,10 +21,12 @@ describe.skipIf(whyNoVulkan !== null)(`on Vulkan${whyNoVulkan ? ` (${whyNoVulkan
       expect(maxDifference(logits[index]!, last_logits), `prompt ${index}`).toBeLessThan(1e-4);
 
     const { sequences, nearTies, memory } = await runEngine({
-      ...{ ...job, draft: target, strategy: 'serial', maxNewTokens: golden[0]!.greedy_ids.length },
+      ...{ ...job, draft: target, strategy: 'serial', maxNewTokens: numTokens },
       policy: { ...policy, candidates: 5, attention: 'device', prefillAttention: 'device' },
     });
-    expect(sequences.map(({ ids }) => ids)).toEqual(golden.map(({ greedy_ids }) => greedy_ids));
+    expect(sequences.map(({ ids }) => ids)).toEqual(
+      golden.map(({ greedy_ids }) => greedy_ids.slice(0, numTokens)),
+    );
     expect(nearTies).toBe(0);
     expect(memory.device.peakBytes).toBeLessThanOrEqual(machine.deviceBytes);
   });

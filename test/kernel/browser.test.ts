@@ -12,8 +12,8 @@ import { createJupyterHome, type JupyterHome, missingProgram } from './jupyter.j
 import { copyQuick } from './notebooks.js';
 
 /** What is opened, and how many figures it shows. */
-const notebook = '00-start.ipynb';
-const leastFigures = 5;
+const notebook = '02-gpu-utilisation.ipynb';
+const leastFigures = 4;
 
 const missing = missingBrowser ?? missingProgram('jupyter-notebook', 'jupyter-notebook');
 
