@@ -1,8 +1,9 @@
 /** What the device did with its time: busy, or idle, and what it waited for. */
 
 import type { Figure } from '@specoffload/kernel';
-import { formatPercent, formatSeconds } from '../terminal/format.js';
-import { createFigure, deviceTimeColors, hoverLines, label, type Titles } from './theme.js';
+import { formatSeconds } from '../terminal/format.js';
+import { phaseShares } from './phase-shares.js';
+import { deviceTimeColors, type Titles } from './theme.js';
 
 export interface DeviceTime {
   readonly name: string;
@@ -27,33 +28,21 @@ export function deviceTime(runs: readonly DeviceTime[], titles: Partial<Titles> 
   const reasons = (Object.keys(meanings) as (keyof typeof meanings)[]).filter((reason) =>
     parts.some((part) => part[reason] > 0),
   );
-  const traces = reasons.map((reason) => {
-    const shares = runs.map(({ seconds }, i) => (seconds > 0 ? parts[i][reason] / seconds : 0));
+  const stacked = reasons.map((reason) => {
     const isUnexplained = reason === 'nothing' && runs.every(({ idle }) => idle === undefined);
-    const meaning = isUnexplained ? 'idle' : meanings[reason];
     return {
-      ...{ type: 'bar', orientation: 'h', name: meaning },
-      y: runs.map(({ name }) => label(name)),
-      x: shares,
-      marker: { color: deviceTimeColors[reason], line: { color: 'white', width: 1 } },
-      text: shares.map((share) => (share >= 0.045 ? formatPercent(share) : '')),
-      textposition: 'inside',
-      insidetextanchor: 'middle',
-      textfont: { color: reason === 'nothing' ? '#1f2933' : 'white', size: 12 },
-      hovertext: runs.map(({ name }, i) =>
-        hoverLines(name, `${meaning}: ${formatPercent(shares[i])}, ${formatSeconds(parts[i][reason])}`),
-      ),
-      hoverinfo: 'text',
+      name: isUnexplained ? 'idle' : meanings[reason],
+      color: deviceTimeColors[reason],
+      shares: runs.map(({ seconds }, i) => (seconds > 0 ? parts[i][reason] / seconds : 0)),
+      details: parts.map((part) => formatSeconds(part[reason])),
+      style: {
+        insidetextanchor: 'middle',
+        textfont: { color: reason === 'nothing' ? '#1f2933' : 'white', size: 12 },
+      },
     };
   });
-  return createFigure({ title: "the device's time", ...titles }, traces, {
-    barmode: 'stack',
-    xaxis: { tickformat: '.0%', range: [0, 1], title: { text: 'share of the phase' } },
-    yaxis: { type: 'category', autorange: 'reversed', showgrid: false, ticks: '' },
-    legend: { traceorder: 'normal' },
-    height: Math.max(280, 190 + 38 * runs.length),
-    hovermode: 'closest',
-  });
+  const names = runs.map(({ name }) => name);
+  return phaseShares(names, stacked, { title: "the device's time", ...titles });
 }
 
 function partsOf({ seconds, busySeconds, idle }: DeviceTime): Record<keyof typeof meanings, number> {

@@ -1,8 +1,8 @@
 /** What a GPU's queue did with a phase, by its own clock: a bar for each run, by kind of kernel. */
 
 import type { Figure } from '@specoffload/kernel';
-import { formatPercent } from '../terminal/format.js';
-import { colorsFor, createFigure, hoverLines, label, type Titles } from './theme.js';
+import { phaseShares } from './phase-shares.js';
+import { colorsFor, type Titles } from './theme.js';
 
 export interface KernelTime {
   readonly name: string;
@@ -14,25 +14,11 @@ export interface KernelTime {
 export function kernelTime(runs: readonly KernelTime[], titles: Partial<Titles> = {}): Figure {
   const kinds = [...new Set(runs.flatMap(({ shares }) => Object.keys(shares)))];
   const colors = colorsFor(kinds);
-  const traces = kinds.map((kind) => {
-    const shares = runs.map((run) => run.shares[kind] ?? 0);
-    return {
-      ...{ type: 'bar', orientation: 'h', name: kind },
-      y: runs.map(({ name }) => label(name)),
-      x: shares,
-      marker: { color: colors.get(kind)!, line: { color: 'white', width: 1 } },
-      text: shares.map((share) => (share >= 0.045 ? formatPercent(share) : '')),
-      textposition: 'inside',
-      hovertext: runs.map(({ name }, i) => hoverLines(name, `${kind}: ${formatPercent(shares[i])}`)),
-      hoverinfo: 'text',
-    };
-  });
-  return createFigure({ title: "the GPU's queue", ...titles }, traces, {
-    barmode: 'stack',
-    xaxis: { tickformat: '.0%', range: [0, 1], title: { text: 'share of the phase' } },
-    yaxis: { type: 'category', autorange: 'reversed', showgrid: false, ticks: '' },
-    legend: { traceorder: 'normal' },
-    height: Math.max(280, 190 + 38 * runs.length),
-    hovermode: 'closest',
-  });
+  const parts = kinds.map((kind) => ({
+    name: kind,
+    color: colors.get(kind)!,
+    shares: runs.map((run) => run.shares[kind] ?? 0),
+  }));
+  const names = runs.map(({ name }) => name);
+  return phaseShares(names, parts, { title: "the GPU's queue", ...titles });
 }
