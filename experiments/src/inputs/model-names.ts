@@ -7,6 +7,10 @@ import { quote, UserError } from '@specoffload/input';
 /** @throws UserError listing the models that can be predicted, the nearest first. */
 export async function assertModelOrDirectory(name: string): Promise<void> {
   if (await exists(name)) return;
+  if (isPath(name))
+    throw new UserError(
+      `there is no model at ${quote(name)}; expected a checkpoint's directory, one with config.json alone, or a .gguf file: check the path`,
+    );
   throw new UserError(
     `unknown model: ${quote(name)}; expected ${nearestModels(name)}, or a checkpoint's directory or .gguf file, of which there is none by that name`,
   );
@@ -20,12 +24,19 @@ export async function assertModelDirectory(name: string): Promise<void> {
       `${name} is a configuration, which simulate and plan can predict, without weights; expected the directory of a checkpoint that has them`,
     );
   }
-  const isKnown = Object.hasOwn(modelCatalog, name);
+  if (Object.hasOwn(modelCatalog, name))
+    throw new UserError(
+      `${name} is known by its sizes alone, which simulate and plan can predict; expected a checkpoint's directory, since a run needs its weights`,
+    );
+  const others = isPath(name) ? '' : `, or predict ${nearestModels(name)} with simulate or plan`;
   throw new UserError(
-    isKnown
-      ? `${name} is known by its sizes alone, which simulate and plan can predict; expected a checkpoint's directory, since a run needs its weights`
-      : `there is no model ${quote(name)}; expected a checkpoint's directory with config.json and safetensors files, or a .gguf file; check the path, or predict ${nearestModels(name)} with simulate or plan`,
+    `there is no model ${quote(name)}; expected a checkpoint's directory with config.json and safetensors files, or a .gguf file; check the path${others}`,
   );
+}
+
+/** Whether somebody typed where a model lies, so that no name of the catalogue was meant. */
+function isPath(name: string): boolean {
+  return /[\\/]|^[.~]|\.(gguf|safetensors|json)$/.test(name);
 }
 
 function exists(path: string): Promise<boolean> {

@@ -6,6 +6,7 @@ import {
   type StopReason,
   Talk,
   type Tokenizer,
+  type TokenListener,
 } from '@specoffload/engine';
 import { UserError } from '@specoffload/input';
 import { encodeConversations } from '../inputs/chat.js';
@@ -33,6 +34,12 @@ export interface Reply {
   readonly heldTokens: number;
 }
 
+export interface ReplySignals {
+  /** Ends the reply at once, and with it the caches. */
+  readonly signal: AbortSignal;
+  readonly interrupted: AbortSignal;
+}
+
 /** Caches and resident weights last from one reply to the next; {@link Conversation.close} gives them back. */
 export class Conversation {
   readonly #options: ConversationOptions;
@@ -50,10 +57,15 @@ export class Conversation {
   }
 
   /**
-   * @param onText told of every piece of the reply; what it was told stays said when the signal aborts
+   * @param interrupted aborting it ends the reply with its next token, so that caches last
+   * @param onText told of every piece of the reply; what it was told stays said when a signal aborts
    * @throws UserError as a run; the signal's reason when it aborts
    */
-  async reply(content: string, signal: AbortSignal, onText: (text: string) => void): Promise<Reply> {
+  async reply(
+    content: string,
+    { signal, interrupted }: ReplySignals,
+    onText: (text: string) => void,
+  ): Promise<Reply> {
     this.#messages = [...this.#messages, { role: 'user', content }];
     const { ids, forgotten } = await this.#fit();
     const { stops = [] } = this.#options.job;
@@ -66,7 +78,9 @@ export class Conversation {
       },
     });
     try {
-      const turn = await this.#talk.reply({ prompt: ids, onToken: completions.onToken, signal });
+      const onToken: TokenListener = (sequence, id) =>
+        completions.onToken(sequence, id) ?? (interrupted.aborted ? 'stop' : undefined);
+      const turn = await this.#talk.reply({ prompt: ids, onToken, signal });
       completions.end();
       const { stopReason, ids: newIds, seconds, heldTokens } = turn;
       const promptTokens = ids.length;

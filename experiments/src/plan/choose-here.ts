@@ -1,5 +1,6 @@
 /** Planning for the machine at hand: only what it can run, within the budgets of the run, at its measured rates. */
 
+import { existsSync } from 'node:fs';
 import {
   type Checkpoint,
   type DrafterName,
@@ -19,7 +20,8 @@ import { openAcceptance } from '../acceptance/open.js';
 import { proposersOf } from '../acceptance/proposers.js';
 import { type LocalSettings, withLimits } from '../inputs/caps.js';
 import { describeForeignCaps } from '../inputs/machine-caps.js';
-import { openMachine } from '../inputs/machines.js';
+import { maybeMachinePath, openMachine } from '../inputs/machines.js';
+import { displayPath } from '../paths.js';
 import type { SampleSummary } from '../statistics/index.js';
 import { threeDigits } from '../terminal/format.js';
 import type { Output } from '../terminal/output.js';
@@ -75,6 +77,11 @@ export async function choosePolicy(request: ChooseRequest, output: Output): Prom
       'planning with a draft needs its acceptance; give --acceptance with a rate such as 0.7 or a recorded file, or --strategy none',
     );
   if (request.out !== null) await assertPolicyPlace(request.out);
+  const path = await maybeMachinePath(machineFile);
+  if (path !== null && !existsSync(path))
+    throw new UserError(
+      `planning a run needs the rates of this machine, and there is no ${displayPath(path)}; measure them with specoffload profile, which takes a minute or two, or name what it wrote by --machine`,
+    );
   const profiled = await openMachine(machineFile);
   const { draftSpeed } = request;
   const machine = withLimits(draftSpeed === null ? profiled : withDraftSpeed(profiled, draftSpeed), settings);

@@ -4,6 +4,9 @@ import { spawn } from 'node:child_process';
 import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { localSettings } from '../../../experiments/src/inputs/caps.js';
+import { openPair } from '../../../experiments/src/inputs/pair.js';
+import { Conversation } from '../../../experiments/src/job/conversation.js';
 import { pairPaths, projectDirectory } from '../../../experiments/src/paths.js';
 import { createTemporaryDirectory } from '../../engine/model/fixtures.js';
 import { type Entry, flag, real, text, texts, whole, wholes, writeGguf } from '../../engine/model/gguf.js';
@@ -167,6 +170,29 @@ describe('chat', () => {
     const ofFolder = await said(folder, '--temperature', '0.5');
     expect(ofFile.lines).toHaveLength(2);
     expect(ofFile.lines).toEqual(ofFolder.lines);
+  });
+
+  it('keeps the caches of a reply that Ctrl-C ended', async () => {
+    const pair = await openPair(pairPaths.draft, null);
+    const budgets = { deviceBytes: 64e6, hostBytes: 64e6 };
+    const conversation = new Conversation({
+      job: {
+        ...{ ...pair, strategy: 'none', policy: {}, machine: localSettings(budgets) },
+        ...{ maxNewTokens: 32, stopAtEos: true, seed: 0 },
+      },
+      ...{ template: null, system: null },
+    });
+    const [never, interrupted] = [new AbortController(), new AbortController()];
+    const reply = (text: string, interrupt: AbortSignal) =>
+      conversation.reply(text, { signal: never.signal, interrupted: interrupt }, () => interrupted.abort());
+    try {
+      const broken = await reply('Once upon a time', interrupted.signal);
+      expect(broken.newTokens).toBeLessThan(32);
+      const next = await reply(' and', never.signal);
+      expect(next.heldTokens).toBeGreaterThanOrEqual(broken.promptTokens);
+    } finally {
+      await conversation.close();
+    }
   });
 
   it('ends a reply at the first Ctrl-C, and the chat at the second', async () => {

@@ -241,7 +241,7 @@ describe('run --plan', () => {
   });
 
   it.each<[string, number, string]>([
-    ['--plan --machine ./nowhere.json --acceptance 0.5', 1, 'there is no machine file ./nowhere.json'],
+    ['--plan --machine ./nowhere.json --acceptance 0.5', 1, 'measure them with specoffload profile'],
     ['--plan', 1, 'planning with a draft needs its acceptance'],
     ['--out p.json', 2, '--out is for the planner; add --plan'],
     ['--acceptance 0.5', 2, '--acceptance is for the planner; add --plan, or leave it out'],

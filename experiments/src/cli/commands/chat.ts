@@ -4,10 +4,11 @@ import { createInterface } from 'node:readline';
 import { loadChatTemplate, readPublishedSampling } from '@specoffload/engine';
 import type { Command } from 'commander';
 import { openPair } from '../../inputs/pair.js';
-import { Conversation, type Reply } from '../../job/conversation.js';
+import { Conversation, type Reply, type ReplySignals } from '../../job/conversation.js';
 import { describeSampling } from '../../job/describe-run.js';
 import { notePayoff } from '../../job/payoff.js';
 import { displayPath } from '../../paths.js';
+import type { PolicyFile } from '../../plan/policy-file.js';
 import { InterruptedError, UsageError } from '../../terminal/errors.js';
 import { formatSeconds, plural, threeDigits } from '../../terminal/format.js';
 import type { Output } from '../../terminal/output.js';
@@ -22,11 +23,18 @@ import {
 import { settleDraft } from './draft-use.js';
 import { addGenerationOptions, type GenerationOptions } from './generation-options.js';
 import { toMachineSettings } from './machine-options.js';
+import {
+  addPolicyFileOption,
+  applyPolicyFile,
+  noteOtherUse,
+  type PolicyFileOptions,
+  useHere,
+} from './policy-file-option.js';
 import { toPolicyInput } from './policy-options.js';
 import { orPublished, toSamplingInput } from './sampling-options.js';
 import { addStopOption, type StopOptions } from './text-options.js';
 
-interface ChatOptions extends CommonOptions, GenerationOptions, StopOptions {
+interface ChatOptions extends CommonOptions, GenerationOptions, StopOptions, PolicyFileOptions {
   readonly system?: string;
 }
 
@@ -42,13 +50,16 @@ export function addChatCommand(program: Command, context: CommandContext): void 
     ...{ newTokensOf: 'of a reply', usualNewTokens: 128, lineFor: 'reply' },
   }).option('--system <text>', 'what the system says before');
   addStopOption(command);
+  addPolicyFileOption(command);
   withCommonOptions(
     command,
     'specoffload chat --target SmolLM2-135M-Instruct.Q4_1.gguf --drafter prompt-lookup --temperature 0.7',
     'echo "Once upon a time" | specoffload chat --new-tokens 40',
-  ).action(async (options: ChatOptions) => {
-    const output = outputFor(options, options.jsonl);
-    const conversation = await openConversation(options, flagsGivenTo(command), output);
+    'specoffload chat --policy policy.json',
+  ).action(async (typed: ChatOptions) => {
+    const output = outputFor(typed, typed.jsonl);
+    const { options, isSettled, file } = await applyPolicyFile(typed, flagsGivenTo(command));
+    const conversation = await openConversation(options, file, isSettled, output);
     try {
       await talk(conversation, options, output, context);
     } finally {
@@ -62,6 +73,7 @@ const usualReply = { name: 'dialogue', prompts: [new Array<number>(64).fill(0)] 
 
 async function openConversation(
   options: ChatOptions,
+  file: PolicyFile | null,
   isGiven: IsGiven,
   output: Output,
 ): Promise<Conversation> {
@@ -87,6 +99,7 @@ async function openConversation(
     ...(drafter ? { drafter } : {}),
     ...(options.stop ? { stops: options.stop } : {}),
   };
+  if (file) noteOtherUse(file, await useHere({ ...pair, machine, prompts: 1 }), output);
   await notePayoff({ ...job, workload: usualReply }, output);
   const conversation = new Conversation({
     job,
@@ -141,11 +154,11 @@ async function replyTo(
   interrupts: Interrupts,
   output: Output,
 ): Promise<Reply | null> {
-  const signal = interrupts.begin();
+  const signals = interrupts.begin();
   try {
-    return await conversation.reply(line, signal, (text) => output.stream(text));
+    return await conversation.reply(line, signals, (text) => output.stream(text));
   } catch (error) {
-    if (!signal.aborted) throw error;
+    if (!signals.signal.aborted) throw error;
     return null;
   } finally {
     interrupts.end();
@@ -162,10 +175,10 @@ function describeReply(reply: Reply): string {
   return forgotten === 0 ? `${speed}${ended}` : `${speed}${ended}; ${plural(forgotten, 'message')} forgotten`;
 }
 
-/** The first Ctrl-C ends the reply under way, another before the next line the chat. */
+/** The first Ctrl-C ends the reply under way with its next token, another before the next line all at once. */
 class Interrupts {
   readonly #endChat: () => void;
-  #reply: AbortController | null = null;
+  #reply: { readonly now: AbortController; readonly soon: AbortController } | null = null;
   #count = 0;
 
   constructor(endChat: () => void) {
@@ -178,20 +191,21 @@ class Interrupts {
 
   interrupt(): void {
     this.#count += 1;
-    if (this.#reply) this.#reply.abort(new InterruptedError(130));
+    if (this.#reply) this.#reply.soon.abort();
     else if (this.#count === 1) process.stderr.write('\nCtrl-C again, or Ctrl-D, ends the chat\n> ');
-    if (this.isOver) this.#endChat();
+    if (this.isOver) this.endAll();
   }
 
   /** The process is asked to end. */
   endAll(): void {
-    this.#reply?.abort(new InterruptedError(130));
+    this.#reply?.now.abort(new InterruptedError(130));
     this.#endChat();
   }
 
-  begin(): AbortSignal {
-    this.#reply = new AbortController();
-    return this.#reply.signal;
+  begin(): ReplySignals {
+    const [now, soon] = [new AbortController(), new AbortController()];
+    this.#reply = { now, soon };
+    return { signal: now.signal, interrupted: soon.signal };
   }
 
   end(): void {

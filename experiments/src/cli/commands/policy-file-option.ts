@@ -2,6 +2,8 @@
 
 import { type PolicyInput, type StrategyName, strategies } from '@specoffload/engine';
 import type { Command } from 'commander';
+import type { Job } from '../../job/execute.js';
+import { maybeLocalMachine } from '../../job/payoff.js';
 import { describeOtherUse, openPolicyFile, type PolicyFile, type UsedFor } from '../../plan/policy-file.js';
 import type { Output } from '../../terminal/output.js';
 import { flagsOfPolicy } from '../../tunnel/flags.js';
@@ -59,4 +61,17 @@ function flagsOfFile({ strategy, policy, drafter }: PolicyFile, named: StrategyN
 export function noteOtherUse(file: PolicyFile | null, here: UsedFor, output: Output): void {
   const sentence = file && describeOtherUse(file.plannedFor, here);
   if (sentence) output.note(sentence);
+}
+
+/** The machine's name is its profile's, where it has one. */
+export async function useHere({
+  target,
+  draft,
+  machine: { deviceBytes, hostBytes },
+  prompts,
+}: Pick<Job, 'target' | 'draft' | 'machine'> & Pick<UsedFor, 'prompts'>): Promise<UsedFor> {
+  return {
+    ...{ machine: (await maybeLocalMachine())?.name ?? null, deviceBytes, hostBytes, prompts },
+    ...{ target: target.name, targetFormat: target.format ?? null, draft: draft?.name ?? null },
+  };
 }

@@ -14,11 +14,11 @@ import {
   type RunPlan,
   textsOf,
 } from '../../job/execute.js';
-import { maybeLocalMachine, notePayoff } from '../../job/payoff.js';
+import { notePayoff } from '../../job/payoff.js';
 import { cacheDirectory, defaultResultsDirectory, displayPath } from '../../paths.js';
 import { type ChosenPolicy, choosePolicy } from '../../plan/choose-here.js';
 import { formatRange } from '../../plan/describe.js';
-import type { PolicyFile, UsedFor } from '../../plan/policy-file.js';
+import type { PolicyFile } from '../../plan/policy-file.js';
 import { assertWritable } from '../../store/index.js';
 import { UsageError } from '../../terminal/errors.js';
 import { formatPercent, threeDigits } from '../../terminal/format.js';
@@ -43,6 +43,7 @@ import {
   applyPolicyFile,
   noteOtherUse,
   type PolicyFileOptions,
+  useHere,
 } from './policy-file-option.js';
 import { toPolicyInput } from './policy-options.js';
 import { toSamplingInput } from './sampling-options.js';
@@ -222,7 +223,10 @@ async function run(
     firstRepeat: options.repeat,
   };
   output.note(`${plan.strategy}: ${describePlan(plan)}`);
-  if (options.policyFile) noteOtherUse(options.policyFile, await useOf(plan), output);
+  if (options.policyFile) {
+    const prompts = workload.prompts.length;
+    noteOtherUse(options.policyFile, await useHere({ ...plan, prompts }), output);
+  }
   if (chosen === null) await notePayoff(plan, output);
   const streams = options.prompt?.length === 1 && !options.jsonl;
   const onText = streams ? (_sequence: number, text: string) => output.stream(text) : undefined;
@@ -245,16 +249,6 @@ function linesOf(plan: RunPlan, { result }: ExecutedRun) {
     const prompt = plan.tokenizer?.decode(promptIds);
     return { prompt, completion: texts[index], stopReason, newTokens: ids.length };
   });
-}
-
-/** The machine's name is its profile's, where it has one. */
-async function useOf({ target, draft, machine, workload }: RunPlan): Promise<UsedFor> {
-  const { deviceBytes, hostBytes } = machine;
-  return {
-    ...{ machine: (await maybeLocalMachine())?.name ?? null, deviceBytes, hostBytes },
-    ...{ target: target.name, targetFormat: target.format ?? null, draft: draft?.name ?? null },
-    prompts: workload.prompts.length,
-  };
 }
 
 /** @throws UsageError for flags that nothing would look at. */
