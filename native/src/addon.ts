@@ -88,6 +88,7 @@ interface RawAddon {
     ropeCos: Float32Array,
     ropeSin: Float32Array,
     sinks: Float32Array | null,
+    shared: Float64Array | null,
   ): void;
   multiply(
     dtype: WeightDtype,
@@ -237,11 +238,11 @@ export function loadAddon(): NativeCore {
     attend(call: AttentionCall): void {
       checkAttention(call);
       const { numHeads, numKvHeads, headDim, slidingWindow, scale } = call.shape;
-      const { threads, q, k, v, out, cache, sequences, ropeCos, ropeSin, sinks } = call;
+      const { threads, q, k, v, out, cache, sequences, shared, ropeCos, ropeSin, sinks } = call;
       // biome-ignore format: as the addon declares it
       addon.attend(
         numHeads, numKvHeads, headDim, slidingWindow, scale, threads,
-        q, k, v, out, cache, sequences, ropeCos, ropeSin, sinks,
+        q, k, v, out, cache, sequences, ropeCos, ropeSin, sinks, shared ?? null,
       );
     },
     multiply(call: ProductCall): void {

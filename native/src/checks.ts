@@ -12,7 +12,7 @@ import type {
   StreamerOptions,
   StreamFile,
 } from './types.js';
-import { directIoAlignmentBytes, sequenceFields } from './types.js';
+import { directIoAlignmentBytes, sequenceFields, sharedFields } from './types.js';
 
 const maxThreads = 1024;
 const maxReadsInFlight = 64;
@@ -181,24 +181,38 @@ export function checkAttention(call: AttentionCall): number {
     throw new RangeError(`invalid scale: ${scale}; expected a positive number`);
   checkWhole('threads', call.threads, 1, maxThreads);
 
-  const { sequences, cache } = call;
+  const { sequences, shared, cache } = call;
   if (sequences.length % sequenceFields !== 0) {
     throw new RangeError(
       `invalid sequences: ${sequences.length} numbers; expected ${sequenceFields} per sequence`,
     );
   }
-  let numRows = 0;
-  let numPositions = 0;
-  for (let i = 0; i < sequences.length; i += sequenceFields) {
-    const capacity = sequences[i + 2];
-    const numPast = sequences[i + 3];
-    const numNew = sequences[i + 4];
+  const numSequences = sequences.length / sequenceFields;
+  if (shared && shared.length !== numSequences * sharedFields)
+    throw new RangeError(
+      `invalid shared: ${shared.length} numbers; expected ${sharedFields} per sequence, ${numSequences * sharedFields}`,
+    );
+  const checkBlock = ([keys, values, capacity]: Float64Array) => {
     checkWhole('capacity', capacity, 0, Number.MAX_SAFE_INTEGER);
     const mostOffset = cache.length - capacity * numKvHeads * headDim;
-    checkWhole('key offset', sequences[i], 0, mostOffset);
-    checkWhole('value offset', sequences[i + 1], 0, mostOffset);
-    checkWhole('tokens cached', numPast, 0, capacity);
-    checkWhole('new tokens', numNew, 0, capacity - numPast);
+    checkWhole('key offset', keys, 0, mostOffset);
+    checkWhole('value offset', values, 0, mostOffset);
+  };
+  let numRows = 0;
+  let numPositions = 0;
+  for (let index = 0; index < numSequences; index += 1) {
+    const own = sequences.subarray(index * sequenceFields, (index + 1) * sequenceFields);
+    const [, , capacity, numPast, numNew] = own;
+    checkBlock(own);
+    let numShared = 0;
+    if (shared) {
+      const others = shared.subarray(index * sharedFields, (index + 1) * sharedFields);
+      checkBlock(others);
+      numShared = others[3];
+      checkWhole('shared tokens', numShared, 0, others[2]);
+    }
+    checkWhole('tokens cached', numPast, numShared, numShared + capacity);
+    checkWhole('new tokens', numNew, 0, numShared + capacity - numPast);
     numRows += numNew;
     if (numNew > 0) numPositions = Math.max(numPositions, numPast + numNew);
   }

@@ -21,6 +21,7 @@ export {
   type ReadReport,
   type StreamerOptions,
   sequenceFields,
+  sharedFields,
 } from './types.js';
 
 // Numbers as they are stored.

@@ -102,6 +102,9 @@ export interface AttentionShape {
 /** Number of fields per sequence in {@link AttentionCall.sequences}. */
 export const sequenceFields = 5;
 
+/** And in {@link AttentionCall.shared}. */
+export const sharedFields = 4;
+
 /**
  * One layer's attention for a ragged batch: rotates q and k (RoPE, rotate-half convention), appends k and v to the
  * cache, and attends causally. `q`, `k`, `v`, `out` and `cache` are views of arena memory (or any memory in tests).
@@ -121,6 +124,12 @@ export interface AttentionCall {
    * are the new tokens of the first sequence, then of the second, and so on.
    */
   readonly sequences: Float64Array;
+  /**
+   * (sequence, 4): where the first tokens lie that a sequence shares with another, whose block already holds them:
+   * element offset of that block's keys, of its values, its capacity, and how many tokens are shared. They count as
+   * cached; the sequence's own block holds those behind them, from its start. @default none shares any
+   */
+  readonly shared?: Float64Array | null | undefined;
   readonly ropeCos: Float32Array; // (position, headDim / 2)
   readonly ropeSin: Float32Array; // (position, headDim / 2)
   /** Scores that take part in the softmax and have no value, (head); null for none. */

@@ -1,7 +1,7 @@
 import type { AttentionCall, AttentionShape } from '@specoffload/native';
 import { sequenceFields } from '@specoffload/native';
 import { describe, expect, test } from 'vitest';
-import { cores, createRandom, randomWhole } from './helpers.js';
+import { cores, createRandom, moveBehind, randomWhole } from './helpers.js';
 
 interface Lengths {
   readonly numPast: number;
@@ -244,6 +244,25 @@ describe.each(cores)('attend, %s', (kind, core) => {
     expect(Buffer.from(alone.cache.buffer).equals(Buffer.from(together.cache.buffer))).toBe(true);
   });
 
+  test.each([
+    { headDim: 64, slidingWindow: 0 },
+    { headDim: 20, slidingWindow: 33 },
+  ])('finds first tokens in another block to the bit: %o', ({ headDim, slidingWindow }) => {
+    const shape = { numHeads: 6, numKvHeads: 2, headDim, slidingWindow, scale: usual(headDim) };
+    const lengths = [
+      { numPast: 90, numNew: 3 },
+      { numPast: 40, numNew: 1 },
+      { numPast: 7, numNew: 2 },
+      { numPast: 70, numNew: 1 },
+    ];
+    const whole = createCall(shape, lengths, 7);
+    const branched = moveBehind(cloneCall(whole), [88, 40, 0, 35]);
+    core.attend(whole);
+    core.attend(branched);
+    expect(Buffer.from(branched.out.buffer).equals(Buffer.from(whole.out.buffer))).toBe(true);
+    expect(branched.cache.subarray(whole.cache.length)).not.toContain(Number.NaN); // new tokens came behind
+  });
+
   test('gives the same bits on any number of threads', () => {
     const shape = { numHeads: 8, numKvHeads: 4, headDim: 32, slidingWindow: 0, scale: usual(32) };
     const lengths = Array.from({ length: 9 }, (_, i) => ({ numPast: i * 11, numNew: 1 + (i % 4) }));
@@ -309,6 +328,15 @@ describe.each(cores)('attend, %s', (kind, core) => {
     ],
     [{ sequences: new Float64Array([0, 1e9, 4, 2, 1]) }, 'invalid value offset: 1000000000;'],
     [{ q: new Float32Array(3) }, 'invalid q: 3 elements; expected at least 48'],
+    [{ shared: new Float64Array(3) }, 'invalid shared: 3 numbers; expected 4 per sequence, 4'],
+    [
+      { shared: new Float64Array([0, 0, 4, 5]) },
+      'invalid shared tokens: 5; expected a whole number from 0 to 4',
+    ],
+    [
+      { shared: new Float64Array([0, 0, 4, 3]) },
+      'invalid tokens cached: 2; expected a whole number from 3 to ',
+    ],
     [{ ropeSin: new Float32Array(3) }, 'invalid ropeSin: 3 elements; expected at least 12'],
   ])('refuses %o', (changes, message) => {
     const shape = { numHeads: 6, numKvHeads: 2, headDim: 8, slidingWindow: 0, scale: usual(8) };

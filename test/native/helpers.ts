@@ -4,8 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { NativeCore } from '@specoffload/native';
-import { loadNativeCore } from '@specoffload/native';
+import { type AttentionCall, loadNativeCore, type NativeCore, sequenceFields } from '@specoffload/native';
 import { afterAll } from 'vitest';
 
 export const addonPath = fileURLToPath(new URL('../../native/build/specoffload.node', import.meta.url));
@@ -43,4 +42,36 @@ export function createScratch(parent = tmpdir()): string {
   const folder = mkdtempSync(join(parent, 'specoffload-test-'));
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
+}
+
+/** The same attention, where of each sequence only the first `numShared` tokens are left in its block, as if another's. */
+export function moveBehind(call: AttentionCall, numShared: readonly number[]): AttentionCall {
+  const { numKvHeads, headDim } = call.shape;
+  const sequences = call.sequences.slice();
+  const shared: number[] = [];
+  const behind: number[] = [];
+  for (const [index, count] of numShared.entries()) {
+    const own = sequences.subarray(index * sequenceFields, (index + 1) * sequenceFields);
+    const [keys, values, capacity, numPast, numNew] = own as unknown as [
+      number,
+      number,
+      number,
+      number,
+      number,
+    ];
+    shared.push(keys, values, capacity, count);
+    const room = numPast - count + numNew;
+    const length = room * numKvHeads * headDim;
+    const start = call.cache.length + behind.length;
+    own.set([start, start + length, room]);
+    for (const block of [keys, values])
+      for (let head = 0; head < numKvHeads; head += 1) {
+        const first = block + (head * capacity + count) * headDim;
+        const moved = call.cache.slice(first, first + (numPast - count) * headDim);
+        call.cache.fill(Number.NaN, first, first + (numPast - count) * headDim);
+        behind.push(...moved, ...new Array<number>(numNew * headDim).fill(Number.NaN));
+      }
+  }
+  const cache = Float32Array.from([...call.cache, ...behind]);
+  return { ...call, cache, sequences, shared: Float64Array.from(shared) };
 }

@@ -1,6 +1,7 @@
 /** Every kernel against plain arithmetic in double precision, on the first Vulkan device. */
 
 import {
+  type AttentionCall,
   activate,
   argmax,
   argmaxScratchBytes,
@@ -23,7 +24,7 @@ import {
 } from '@specoffload/native';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { whyNoVulkan } from '../engine/vulkan.js';
-import { createRandom, randomWhole, twin } from './helpers.js';
+import { createRandom, moveBehind, randomWhole, twin } from './helpers.js';
 import { KernelRunner } from './kernel-runner.js';
 
 const random = createRandom(1);
@@ -291,6 +292,15 @@ describe.skipIf(whyNoVulkan !== null)(`kernels${whyNoVulkan ? ` (${whyNoVulkan})
       ],
       { numHeads: 4, numKvHeads: 2, headDim: 64, slidingWindow: 300, hasSinks: true },
     ],
+    [
+      'shared, in parts, no window',
+      [
+        [600, 1],
+        [31, 2],
+        [900, 1],
+      ],
+      { numHeads: 8, numKvHeads: 2, headDim: 64, slidingWindow: 0, hasSinks: false },
+    ],
   ] as const)('attention: %s, %o', async (what, lengths, { hasSinks, ...heads }) => {
     const { numHeads, numKvHeads, headDim, slidingWindow } = heads;
     // Little: rows in groups, larger parts.
@@ -309,17 +319,22 @@ describe.skipIf(whyNoVulkan !== null)(`kernels${whyNoVulkan ? ` (${whyNoVulkan})
       { length: (910 * headDim) / 2 },
       (_, i) => Math.floor((2 * i) / headDim) * 10000 ** (-(i % (headDim / 2)) / (headDim / 2)),
     );
-    const call = {
+    const uncut: AttentionCall = {
       ...{ q: draw(rows * numHeads * headDim), k: draw(rows * numKvHeads * headDim) },
       ...{ v: draw(rows * numKvHeads * headDim), out: new Float32Array(rows * numHeads * headDim) },
       ...{ cache: draw(elements), sequences: Float64Array.from(sequences), threads: 1 },
       ...{ ropeCos: Float32Array.from(angles, Math.cos), ropeSin: Float32Array.from(angles, Math.sin) },
       ...{ sinks: hasSinks ? draw(numHeads) : null, shape: { ...heads, scale } },
     };
-    const tables = createAttentionTables(call.sequences, heads, {
-      window: slidingWindow || null,
-      scratchBytes,
-    });
+    // Most of a context lies in another's block.
+    const call = what.startsWith('shared')
+      ? moveBehind(
+          uncut,
+          lengths.map(([numPast = 0]) => Math.floor(0.9 * numPast)),
+        )
+      : uncut;
+    const limits = { window: slidingWindow || null, scratchBytes };
+    const tables = createAttentionTables(call.sequences, heads, limits, call.shared ?? null);
     expect(tables.groups.some(({ mostParts }) => mostParts > 1)).toBe(scratchBytes > 0);
     if (what.endsWith('parts')) expect(tables.groups.length).toBeGreaterThan(1);
     const [cache, out] = [runner.output(call.cache), runner.output(call.out.byteLength)];
@@ -337,6 +352,7 @@ describe.skipIf(whyNoVulkan !== null)(`kernels${whyNoVulkan ? ` (${whyNoVulkan})
           ...{ q: runner.input(call.q), k: runner.input(call.k), v: runner.input(call.v) },
           ...{ ropeCos: runner.input(call.ropeCos), ropeSin: runner.input(call.ropeSin) },
           ...{ places: runner.input(tables.places), runs: runner.input(tables.runs) },
+          shared: tables.shared ? runner.input(tables.shared) : undefined,
           scratch: runner.output(scratchBytes || 4).address,
           sinks: call.sinks ? { address: runner.input(call.sinks), format: 'f32' } : undefined,
         },

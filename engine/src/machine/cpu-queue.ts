@@ -212,7 +212,7 @@ export class CpuQueue implements DeviceQueue {
       v: this.#device.floats(call.v, keys),
       out: this.#device.floats(call.out, queries),
       cache: this.#device.floats(call.cache, call.cacheElements),
-      sequences: call.sequences,
+      ...{ sequences: call.sequences, shared: call.shared },
       ropeCos: this.#device.floats(call.ropeCos, tableLength),
       ropeSin: this.#device.floats(call.ropeSin, tableLength),
       sinks: call.sinks && vectorOf(this.#device, call.sinks, attention.numHeads),

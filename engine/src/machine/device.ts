@@ -113,6 +113,7 @@ export interface AttendCommand {
   readonly cache: DeviceAddress;
   readonly cacheElements: number;
   readonly sequences: Float64Array; // (sequence, 5)
+  readonly shared?: Float64Array | undefined; // (sequence, 4)
   readonly ropeCos: DeviceAddress; // (position, headDim / 2)
   readonly ropeSin: DeviceAddress;
   readonly numPositions: number;

@@ -183,12 +183,14 @@ export class VulkanLowering {
     const { q, k, v, out, cache, ropeCos, ropeSin } = command;
     const { address: scratch, byteLength: scratchBytes } = this.#options.scratch;
     const { numHeads, numKvHeads, headDim, window, scale } = attention;
-    const tables = createAttentionTables(command.sequences, attention, { window, scratchBytes });
+    const parts = { window, scratchBytes };
+    const tables = createAttentionTables(command.sequences, attention, parts, command.shared ?? null);
     list.inTurn(
       attend(
         {
           ...{ numHeads, numKvHeads, headDim, window, scale, q, k, v, out, cache, ropeCos, ropeSin, tables },
           ...{ places: list.data(tables.places), runs: list.data(tables.runs), scratch },
+          shared: tables.shared ? list.data(tables.shared) : undefined,
           sinks: command.sinks === null ? undefined : vectorOf(command.sinks),
         },
         this.#options.limits,

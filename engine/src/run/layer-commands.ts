@@ -71,13 +71,14 @@ export class LayerCommands {
 
   /** Attention of the projected rows in scratch; its output stays there too. */
   #attention(op: DeviceAttentionOp): Command {
-    const { frame, layer, rows, weights, cache, cacheElements, sequences } = op;
+    const { frame, layer, rows, weights, cache, cacheElements, sequences, shared } = op;
     const { frames, rope, numPositions, role } = this.#model;
     const { scratch } = frames[frame];
     const rotation = rope.device?.[layer];
     if (!rotation) throw new Error('attention on the device needs rotation tables there');
     return {
-      ...{ kind: 'attend', model: role, layer, rows, cache, cacheElements, sequences, numPositions },
+      ...{ kind: 'attend', model: role, layer, rows, cache, cacheElements, sequences, shared },
+      numPositions,
       ...{ q: scratch.q.byteOffset, k: scratch.k.byteOffset, v: scratch.v.byteOffset },
       out: scratch.attention.byteOffset,
       ...{ ropeCos: rotation.cos.byteOffset, ropeSin: rotation.sin.byteOffset },

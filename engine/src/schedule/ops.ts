@@ -44,6 +44,7 @@ export interface DeviceAttentionOp {
   readonly cache: DeviceAddress;
   readonly cacheElements: number;
   readonly sequences: Float64Array;
+  readonly shared?: Float64Array | undefined;
   /** Return what each expert's rows are, for experts on the host. */
   readonly wantsRouting: boolean;
 }

@@ -14,11 +14,18 @@ struct AttentionShape {
   float scale;           // of scores, before the softmax
 };
 
-struct AttentionSequence {
+/** Where some of a sequence's tokens lie. */
+struct AttentionBlock {
   float* keys;    // (kvHead, capacity, headDim)
   float* values;  // (kvHead, capacity, headDim)
   size_t capacity;
-  size_t numPast;
+};
+
+struct AttentionSequence {
+  AttentionBlock own;     // all tokens but the shared ones, in their order; new ones go here
+  AttentionBlock shared;  // another sequence's
+  size_t numShared;       // tokens at the beginning that lie there
+  size_t numPast;         // shared ones included
   size_t numNew;
   size_t firstRow;  // of this sequence's new tokens in q, k, v and out
 };
@@ -31,6 +38,7 @@ struct AttentionCall {
   float* out;            // (row, head, headDim)
   const float* ropeCos;  // (position, headDim / 2)
   const float* ropeSin;  // (position, headDim / 2)
+  const float* cache;    // what all blocks lie in
   const float* sinks;    // (head): scores that take part in the softmax and have no value; null for none
   std::vector<AttentionSequence> sequences;
   int threads;

@@ -20,6 +20,7 @@ namespace {
 
 constexpr size_t maxWholeNumber = (size_t{1} << 53) - 1;
 constexpr size_t sequenceFields = 5;
+constexpr size_t sharedFields = 4;
 
 float* floatsAt(Arena& arena, size_t offset, size_t count) {
   uint8_t* const bytes = bytesOf(arena, offset, count * sizeof(float), "targetOffset");
@@ -116,7 +117,7 @@ void decodeMatrixFrom(const Napi::CallbackInfo& info) {
 
 /**
  * attend(numHeads, numKvHeads, headDim, slidingWindow, scale, threads, q, k, v, out, cache, sequences, ropeCos, ropeSin,
- * sinks).
+ * sinks, shared).
  * The checks here keep memory safe; the ones that explain are in checks.ts.
  */
 void attendFrom(const Napi::CallbackInfo& info) {
@@ -139,6 +140,8 @@ void attendFrom(const Napi::CallbackInfo& info) {
     const Floats ropeCos = floatsOf(info[12], "ropeCos");
     const Floats ropeSin = floatsOf(info[13], "ropeSin");
     const Floats sinks = info[14].IsNull() ? Floats{nullptr, 0} : floatsOf(info[14], "sinks");
+    const bool isShared = !info[15].IsNull();
+    const auto shared = isShared ? info[15].As<Napi::Float64Array>() : Napi::Float64Array();
     if (call.shape.numHeads % call.shape.numKvHeads != 0 || call.shape.headDim % 2 != 0) {
       throw RangeError("invalid shape; expected numKvHeads to divide numHeads and headDim to be even");
     }
@@ -146,23 +149,34 @@ void attendFrom(const Napi::CallbackInfo& info) {
     size_t numRows = 0;
     size_t numPositions = 0;
     for (size_t i = 0; i + sequenceFields <= sequences.ElementLength(); i += sequenceFields) {
-      const auto field = [&](size_t f, const char* name, size_t most) {
-        const double number = sequences[i + f];
+      const auto whole = [](double number, const char* name, size_t most) {
         if (!(number >= 0 && number <= static_cast<double>(most)) || std::floor(number) != number) {
           throw RangeError(std::string("invalid ") + name + ": " + std::to_string(number) +
                            "; expected a whole number from 0 to " + std::to_string(most));
         }
         return static_cast<size_t>(number);
       };
-      const size_t floatsPerToken = call.shape.numKvHeads * call.shape.headDim;
-      const size_t capacity = field(2, "capacity", cache.count / floatsPerToken);
-      const size_t mostOffset = cache.count - capacity * floatsPerToken;
+      const auto blockAt = [&](const Napi::Float64Array& fields, size_t at) {
+        const size_t floatsPerToken = call.shape.numKvHeads * call.shape.headDim;
+        const size_t capacity = whole(fields[at + 2], "capacity", cache.count / floatsPerToken);
+        const size_t mostOffset = cache.count - capacity * floatsPerToken;
+        return AttentionBlock{cache.data + whole(fields[at], "key offset", mostOffset),
+                              cache.data + whole(fields[at + 1], "value offset", mostOffset), capacity};
+      };
       AttentionSequence sequence;
-      sequence.capacity = capacity;
-      sequence.keys = cache.data + field(0, "key offset", mostOffset);
-      sequence.values = cache.data + field(1, "value offset", mostOffset);
-      sequence.numPast = field(3, "tokens cached", capacity);
-      sequence.numNew = field(4, "new tokens", capacity - sequence.numPast);
+      sequence.own = blockAt(sequences, i);
+      sequence.shared = sequence.own;
+      sequence.numShared = 0;
+      if (isShared) {
+        const size_t at = i / sequenceFields * sharedFields;
+        if (at + sharedFields > shared.ElementLength()) throw RangeError("invalid shared; expected four numbers per sequence");
+        sequence.shared = blockAt(shared, at);
+        sequence.numShared = whole(shared[at + 3], "shared tokens", sequence.shared.capacity);
+      }
+      const size_t most = sequence.numShared + sequence.own.capacity;
+      sequence.numPast = whole(sequences[i + 3], "tokens cached", most);
+      sequence.numNew = whole(sequences[i + 4], "new tokens", most - sequence.numPast);
+      if (sequence.numPast < sequence.numShared) throw RangeError("invalid tokens cached; expected the shared ones among them");
       sequence.firstRow = numRows;
       if (sequence.numNew == 0) continue;
       numRows += sequence.numNew;
@@ -183,6 +197,7 @@ void attendFrom(const Napi::CallbackInfo& info) {
     call.ropeCos = ropeCos.data;
     call.ropeSin = ropeSin.data;
     call.sinks = sinks.data;
+    call.cache = cache.data;
     kernels().attend(call, env.GetInstanceData<Environment>()->workers);
   });
 }

@@ -1,17 +1,19 @@
 /** Attention one row at a time, in double precision between its fp32 inputs and outputs: slow, and easy to check. */
 
 import type { AttentionCall } from '../types.js';
-import { sequenceFields } from '../types.js';
+import { sequenceFields, sharedFields } from '../types.js';
 
 /** Trusts its arguments; `threads` changes nothing. Mutates `out` and `cache`. */
 export function attend(call: AttentionCall): void {
-  const { sequences, shape } = call;
+  const { sequences, shared, shape } = call;
   let firstRow = 0;
   for (let i = 0; i < sequences.length; i += sequenceFields) {
+    const own = blockOf(sequences.subarray(i));
+    const others = shared?.subarray((i / sequenceFields) * sharedFields);
     const sequence: CachedSequence = {
-      keysOffset: sequences[i],
-      valuesOffset: sequences[i + 1],
-      capacity: sequences[i + 2],
+      own,
+      shared: others ? blockOf(others) : own,
+      numShared: others?.[3] ?? 0,
     };
     const numPast = sequences[i + 3];
     const numNew = sequences[i + 4];
@@ -25,10 +27,32 @@ export function attend(call: AttentionCall): void {
   }
 }
 
-interface CachedSequence {
+interface Block {
   readonly keysOffset: number; // of (kvHead, capacity, headDim)
   readonly valuesOffset: number; // of (kvHead, capacity, headDim)
   readonly capacity: number;
+}
+
+interface CachedSequence {
+  readonly own: Block;
+  readonly shared: Block;
+  readonly numShared: number;
+}
+
+function blockOf([keysOffset, valuesOffset, capacity]: Float64Array): Block {
+  return { keysOffset, valuesOffset, capacity };
+}
+
+/** Where a position's key and value begin in a head. */
+function placeOf(
+  { own, shared, numShared }: CachedSequence,
+  position: number,
+  kvHead: number,
+  headDim: number,
+) {
+  const [block, index] = position < numShared ? [shared, position] : [own, position - numShared];
+  const offset = (kvHead * block.capacity + index) * headDim;
+  return { key: block.keysOffset + offset, value: block.valuesOffset + offset };
 }
 
 /** RoPE, rotate-half convention, on one head: (headDim) at `from` of `source` -> at `to` of `target`. */
@@ -55,9 +79,9 @@ function appendToken(call: AttentionCall, sequence: CachedSequence, row: number,
   const { numKvHeads, headDim } = call.shape;
   for (let kvHead = 0; kvHead < numKvHeads; kvHead++) {
     const from = (row * numKvHeads + kvHead) * headDim;
-    const to = (kvHead * sequence.capacity + position) * headDim;
-    rotate(call, position, call.k, from, call.cache, sequence.keysOffset + to);
-    for (let d = 0; d < headDim; d++) call.cache[sequence.valuesOffset + to + d] = call.v[from + d];
+    const { key, value } = placeOf(sequence, position, kvHead, headDim);
+    rotate(call, position, call.k, from, call.cache, key);
+    for (let d = 0; d < headDim; d++) call.cache[value + d] = call.v[from + d];
   }
 }
 
@@ -71,7 +95,6 @@ function attendRow(
   const { numHeads, numKvHeads, headDim, slidingWindow, scale } = call.shape;
   const { cache } = call;
   const kvHead = Math.floor(head / (numHeads / numKvHeads));
-  const headOffset = kvHead * sequence.capacity * headDim;
   const firstKey = slidingWindow === 0 ? 0 : Math.max(0, position + 1 - slidingWindow);
   const at = (row * numHeads + head) * headDim;
 
@@ -81,7 +104,7 @@ function attendRow(
   const sink = call.sinks ? call.sinks[head] : -Infinity;
   let largest = sink;
   for (let j = 0; j < scores.length; j++) {
-    const key = sequence.keysOffset + headOffset + (firstKey + j) * headDim;
+    const { key } = placeOf(sequence, firstKey + j, kvHead, headDim);
     let dot = 0;
     for (let d = 0; d < headDim; d++) dot += query[d] * cache[key + d];
     scores[j] = dot * scale;
@@ -91,7 +114,7 @@ function attendRow(
   const sums = new Float64Array(headDim);
   for (let j = 0; j < scores.length; j++) {
     const weight = Math.exp(scores[j] - largest);
-    const value = sequence.valuesOffset + headOffset + (firstKey + j) * headDim;
+    const { value } = placeOf(sequence, firstKey + j, kvHead, headDim);
     for (let d = 0; d < headDim; d++) sums[d] += weight * cache[value + d];
     total += weight;
   }

@@ -11,6 +11,7 @@ layout(push_constant) uniform Push {
   uint64_t cos;   // (position, headDim / 2)
   uint64_t sin;   // (position, headDim / 2)
   uint64_t places; // (row, 4): element of the sequence's keys and values in the cache, its capacity, position
+  uint64_t shared_; // as for attend
   uint rows;
   uint numKvHeads;
   uint headDim;
@@ -30,7 +31,8 @@ void main() {
   const uint64_t from = (uint64_t(row) * push.numKvHeads + head) * push.headDim + i;
   ReadFloats k = ReadFloats(floatsFrom(push.k, from));
   ReadFloats v = ReadFloats(floatsFrom(push.v, from));
-  const uint64_t to = (uint64_t(head) * place.z + place.w) * push.headDim + i;
+  const uint numShared = push.shared_ == 0ul ? 0 : ReadUvec4s(push.shared_).at[row].w;
+  const uint64_t to = (uint64_t(head) * place.z + place.w - numShared) * push.headDim + i;
   Floats keys = Floats(floatsFrom(push.cache, place.x + to));
   Floats values = Floats(floatsFrom(push.cache, place.y + to));
   const float a = k.at[0];

@@ -21,6 +21,7 @@ layout(push_constant) uniform Push {
   uint64_t places; // (row, 4): element of the sequence's keys and values in the cache, its capacity, position
   uint64_t runs;   // (run, 4): first row, rows, of one sequence each, first part of their keys, number of parts
   uint64_t sinks;  // (head), 0 for none
+  uint64_t shared_; // (row, 4): element of the keys and values that the sequence shares, their block's capacity, how many; 0 for none
   uint64_t partials; // (row from firstRow on, head, part, headDim + 2): sums, what they are to be divided by, the largest score
   uint numHeads;
   uint numKvHeads;
@@ -51,6 +52,12 @@ uint firstKeyOf(uint position) {
   return push.window == 0 || position + 1 <= push.window ? 0 : position + 1 - push.window;
 }
 
+/** Of a position's key or value in a head, which lies among the shared ones or behind them in the sequence's own block. */
+uint64_t elementOf(uint64_t sharedAt, uint64_t ownAt, uint numShared, uint position, uint d) {
+  return position < numShared ? floatsFrom(sharedAt, uint64_t(position) * headDim + d)
+                              : floatsFrom(ownAt, uint64_t(position - numShared) * headDim + d);
+}
+
 void main() {
   const uint thread = gl_LocalInvocationID.x;
   const uvec4 run = ReadUvec4s(push.runs).at[gl_WorkGroupID.x];
@@ -65,9 +72,15 @@ void main() {
   if (firstQuery >= numRows * group) return;
   const uint count = min(numQueries, numRows * group - firstQuery);
   const uvec4 place = ReadUvec4s(push.places).at[firstRow];
+  uvec4 others = uvec4(place.xyz, 0);
+  if (push.shared_ != 0ul) others = ReadUvec4s(push.shared_).at[firstRow];
+  const uint numShared = others.w;
   const uint64_t headOffset = uint64_t(kvHead) * place.z * headDim;
   const uint64_t keysAt = floatsFrom(push.cache, place.x + headOffset);
   const uint64_t valuesAt = floatsFrom(push.cache, place.y + headOffset);
+  const uint64_t othersOffset = uint64_t(kvHead) * others.z * headDim;
+  const uint64_t sharedKeysAt = floatsFrom(push.cache, others.x + othersOffset);
+  const uint64_t sharedValuesAt = floatsFrom(push.cache, others.y + othersOffset);
   uint begin = firstKeyOf(place.w + firstQuery / group);
   uint end = place.w + (firstQuery + count - 1) / group + 1;
   if (!isWhole) {
@@ -114,7 +127,7 @@ void main() {
     for (uint i = thread; i < numKeys * headDim; i += gl_WorkGroupSize.x) {
       const uint d = i % headDim;
       keys[i / headDim * keyStride + d / 4][d % 4] =
-          Floats(floatsFrom(keysAt, uint64_t(block) * headDim + i)).at[0];
+          Floats(elementOf(sharedKeysAt, keysAt, numShared, block + i / headDim, d)).at[0];
     }
     barrier();
     for (uint i = thread; i < count * blockKeys; i += gl_WorkGroupSize.x) {
@@ -153,7 +166,7 @@ void main() {
         float value[channelsEach];
         [[unroll]] for (uint c = 0; c < channelsEach; ++c) {
           const uint d = min(channel + c * gl_WorkGroupSize.x, headDim - 1);
-          value[c] = Floats(floatsFrom(valuesAt, uint64_t(block + j) * headDim + d)).at[0];
+          value[c] = Floats(elementOf(sharedValuesAt, valuesAt, numShared, block + j, d)).at[0];
         }
         [[unroll]] for (uint i = 0; i < queriesEach; ++i) {
           const float share = shares[min(team + i * numTeams, numQueries - 1) * blockKeys + j];

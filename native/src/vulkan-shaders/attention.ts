@@ -1,6 +1,6 @@
 /** Attention over a KV cache in device memory: the tables that go with it, and its two dispatches. */
 
-import { sequenceFields } from '../types.js';
+import { sequenceFields, sharedFields } from '../types.js';
 import { type KernelLimits, type StoredVector, spread } from './dispatches.js';
 import { createDispatch, type Dispatch, weightFormats } from './kernels.js';
 
@@ -14,6 +14,8 @@ export interface AttentionHeads {
 export interface AttentionTables {
   /** (row, 4): element of the sequence's keys and values in the cache, its capacity, the row's position. */
   readonly places: Uint32Array;
+  /** (row, 4): the fields of {@link AttentionCall.shared} of the row's sequence; null where nothing is shared. */
+  readonly shared: Uint32Array | null;
   /** (run, 4): first row, rows, first part of their keys, parts. */
   readonly runs: Uint32Array;
   /** Runs that go together, one group behind the other. */
@@ -70,8 +72,10 @@ export function createAttentionTables(
   sequences: Float64Array,
   heads: AttentionHeads,
   { window, scratchBytes }: AttentionParts = { window: null, scratchBytes: 0 },
+  shared: Float64Array | null = null,
 ): AttentionTables {
   const places: number[] = [];
+  const sharedPlaces: number[] = [];
   const runs: number[] = [];
   const most = rowsPerRun(heads);
   let longest = 0;
@@ -99,9 +103,16 @@ export function createAttentionTables(
         runs.push(firstRow, length, firstPart, parts);
       }
       places.push(keys, values, capacity, numPast + token);
+      if (shared) {
+        const index = (i / sequenceFields) * sharedFields;
+        sharedPlaces.push(...shared.subarray(index, index + sharedFields));
+      }
     }
   }
-  return { places: Uint32Array.from(places), runs: Uint32Array.from(runs), groups, partKeys };
+  return {
+    ...{ places: Uint32Array.from(places), runs: Uint32Array.from(runs), groups, partKeys },
+    shared: shared && Uint32Array.from(sharedPlaces),
+  };
 }
 
 /** To the latest group, where it `fits`, else to one of its own. Mutates `groups`. */
@@ -134,6 +145,8 @@ export interface Attention<A> extends AttentionHeads {
   readonly tables: AttentionTables;
   readonly places: A; // the tables in memory that the device sees, at multiples of 16
   readonly runs: A;
+  /** Missing where the tables have none. */
+  readonly shared?: A | undefined;
   /** As much as the tables were made for. */
   readonly scratch: A;
   readonly window: number | null;
@@ -145,13 +158,14 @@ export interface Attention<A> extends AttentionHeads {
 export function attend(operation: Attention<number>, limits: KernelLimits): Dispatch<number>[] {
   const { q, k, v, out, cache, ropeCos: cos, ropeSin: sin, places, runs, scratch, sinks, tables } = operation;
   const { numHeads, numKvHeads, headDim, window, scale } = operation;
+  const shared = operation.shared ?? null;
   const rows = tables.places.length / 4;
   if (rows === 0) return [];
   const threads = 128;
   return [
     createDispatch<'append-cache', number>('append-cache', {
       constants: { threads },
-      addresses: { k, v, cache, cos, sin, places },
+      addresses: { k, v, cache, cos, sin, places, shared },
       words: { rows, numKvHeads, headDim },
       groups: spread(Math.ceil((rows * numKvHeads * headDim) / 2 / threads), limits),
     }),
@@ -161,7 +175,7 @@ export function attend(operation: Attention<number>, limits: KernelLimits): Disp
       const common = { runs: runs + 16 * firstRun, out, partials: mostParts > 1 ? scratch : null };
       const found = createDispatch<'attend', number>('attend', {
         constants: { ...shape, headDim, vectorFormat: weightFormats[sinks?.format ?? 'f32'] },
-        addresses: { ...common, q, cache, cos, sin, places, sinks: sinks?.address ?? null },
+        addresses: { ...common, q, cache, cos, sin, places, shared, sinks: sinks?.address ?? null },
         words: {
           ...{ numHeads, numKvHeads, window: window ?? 0, scale },
           ...{ partKeys: tables.partKeys, mostParts, firstRow },

@@ -74,12 +74,12 @@ export const kernels = {
   },
   'append-cache': {
     constants: ['threads'],
-    addresses: ['k', 'v', 'cache', 'cos', 'sin', 'places'],
+    addresses: ['k', 'v', 'cache', 'cos', 'sin', 'places', 'shared'],
     words: { rows: 'uint', numKvHeads: 'uint', headDim: 'uint' },
   },
   attend: {
     constants: ['threads', 'headDim', 'numQueries', 'blockKeys', 'vectorFormat'],
-    addresses: ['q', 'out', 'cache', 'cos', 'sin', 'places', 'runs', 'sinks', 'partials'],
+    addresses: ['q', 'out', 'cache', 'cos', 'sin', 'places', 'runs', 'sinks', 'shared', 'partials'],
     words: {
       ...({ numHeads: 'uint', numKvHeads: 'uint', window: 'uint', scale: 'float' } as const),
       ...({ partKeys: 'uint', mostParts: 'uint', firstRow: 'uint' } as const),

@@ -184,12 +184,24 @@ void appendToCache(const AttentionCall& call, const AttentionSequence& sequence,
   for (size_t t = 0; t < sequence.numNew; ++t) {
     const size_t position = sequence.numPast + t;
     const size_t from = ((sequence.firstRow + t) * shape.numKvHeads + kvHead) * headDim;
-    const size_t to = (kvHead * sequence.capacity + position) * headDim;
+    const size_t to = (kvHead * sequence.own.capacity + position - sequence.numShared) * headDim;
     const size_t angle = position * (headDim / 2);
-    rotate(call.k + from, call.ropeCos + angle, call.ropeSin + angle, headDim, 1.0f, sequence.keys + to);
-    std::memcpy(sequence.values + to, call.v + from, headDim * sizeof(float));
+    rotate(call.k + from, call.ropeCos + angle, call.ropeSin + angle, headDim, 1.0f, sequence.own.keys + to);
+    std::memcpy(sequence.own.values + to, call.v + from, headDim * sizeof(float));
   }
 }
+
+/** Finds keys or values of a sequence's positions in one head. */
+struct Places {
+  const float* shared;
+  const float* own;
+  size_t numShared;
+  size_t headDim;
+
+  const float* at(size_t position) const {
+    return position < numShared ? shared + position * headDim : own + (position - numShared) * headDim;
+  }
+};
 
 /** Attends from the new tokens [firstToken, firstToken + numTokens) of one sequence through one key/value head. */
 void attendTile(const AttentionCall& call, const AttentionSequence& sequence, size_t kvHead, size_t firstToken,
@@ -204,8 +216,14 @@ void attendTile(const AttentionCall& call, const AttentionSequence& sequence, si
   const size_t tileBegin = firstKeyOf(firstPosition, shape.slidingWindow);
   const size_t numKeys = firstPosition + numTokens - tileBegin;
   const size_t scoresStride = roundUpToLanes(numKeys) + lanes;  // a row may begin late: spare room for its padding
-  const float* keys = sequence.keys + (kvHead * sequence.capacity + tileBegin) * headDim;
-  const float* values = sequence.values + (kvHead * sequence.capacity + tileBegin) * headDim;
+  const auto placesOf = [&](float* AttentionBlock::*part) {
+    const auto headOf = [&](const AttentionBlock& block) {
+      return block.*part + kvHead * block.capacity * headDim;
+    };
+    return Places{headOf(sequence.shared), headOf(sequence.own), sequence.numShared, headDim};
+  };
+  const Places keys = placesOf(&AttentionBlock::keys);
+  const Places values = placesOf(&AttentionBlock::values);
 
   // Rows in the order (token, head of the group).
   float* const queries = scratch;
@@ -228,9 +246,11 @@ void attendTile(const AttentionCall& call, const AttentionSequence& sequence, si
   }
   for (size_t block = 0; block < numKeys; block += lanes) {
     size_t offsets[lanes];
-    for (size_t j = 0; j < lanes; ++j) offsets[j] = std::min(block + j, numKeys - 1) * headDim;
+    for (size_t j = 0; j < lanes; ++j) {
+      offsets[j] = static_cast<size_t>(keys.at(tileBegin + std::min(block + j, numKeys - 1)) - call.cache);
+    }
     for (size_t r = 0; r < numRows; ++r) {
-      store(scores + r * scoresStride + block, dotKeys(queries + r * paddedDim, keys, offsets, headDim));
+      store(scores + r * scoresStride + block, dotKeys(queries + r * paddedDim, call.cache, offsets, headDim));
     }
   }
   // e^(score - max) now, the division by their sum at the end.
@@ -242,22 +262,27 @@ void attendTile(const AttentionCall& call, const AttentionSequence& sequence, si
   }
   // Values in blocks that stay in the first-level cache while all rows take them.
   const size_t blockKeys = std::max<size_t>(1, valueBlockFloats / headDim);
-  for (size_t block = 0; block < numKeys; block += blockKeys) {
+  const size_t sharedKeys = std::max(sequence.numShared, tileBegin) - tileBegin;
+  for (size_t block = 0, next; block < numKeys; block = next) {
+    next = std::min(block + blockKeys, numKeys);
+    if (block < sharedKeys) next = std::min(next, sharedKeys);
+    const float* const blockValues = values.at(tileBegin + block);
     const auto rowInBlock = [&](size_t r) {
       Row row = rowAt(r);
-      row.begin = std::min(std::max(row.begin, block), block + blockKeys);
-      row.end = std::max(row.begin, std::min(row.end, block + blockKeys));
+      row.scores += block;
+      row.begin = std::min(std::max(row.begin, block), next) - block;
+      row.end = std::max(row.begin, std::min(row.end, next) - std::min(row.end, block));
       return row;
     };
     size_t r = 0;
     for (; r + registerRows <= numRows; r += registerRows) {
       Row rows[registerRows];
       for (int i = 0; i < registerRows; ++i) rows[i] = rowInBlock(r + i);
-      addValuesToRows<registerRows>(rows, values, headDim);
+      addValuesToRows<registerRows>(rows, blockValues, headDim);
     }
     for (; r < numRows; ++r) {
       const Row row = rowInBlock(r);
-      addValuesToRows<1>(&row, values, headDim);
+      addValuesToRows<1>(&row, blockValues, headDim);
     }
   }
   for (size_t r = 0; r < numRows; ++r) {
