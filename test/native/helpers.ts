@@ -44,6 +44,9 @@ export function createScratch(parent = tmpdir()): string {
   return folder;
 }
 
+/** Whoever reads it in place of a key or value notices. */
+export const unseen = 1e9;
+
 /** The same attention, where of each sequence only the first `numShared` tokens are left in its block, as if another's. */
 export function moveBehind(call: AttentionCall, numShared: readonly number[]): AttentionCall {
   const { numKvHeads, headDim } = call.shape;
@@ -68,8 +71,8 @@ export function moveBehind(call: AttentionCall, numShared: readonly number[]): A
       for (let head = 0; head < numKvHeads; head += 1) {
         const first = block + (head * capacity + count) * headDim;
         const moved = call.cache.slice(first, first + (numPast - count) * headDim);
-        call.cache.fill(Number.NaN, first, first + (numPast - count) * headDim);
-        behind.push(...moved, ...new Array<number>(numNew * headDim).fill(Number.NaN));
+        call.cache.fill(unseen, first, first + (numPast - count) * headDim);
+        behind.push(...moved, ...new Array<number>(numNew * headDim).fill(unseen));
       }
   }
   const cache = Float32Array.from([...call.cache, ...behind]);
