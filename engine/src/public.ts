@@ -114,6 +114,7 @@ export {
   withLane,
   withMemory,
 } from './machine/machine-model.js';
+export type { Energy, EnergySource, LaneClock, LanePower } from './machine/power.js';
 export { isRateOfMachine, machineRates, withRate } from './machine/rates.js';
 export { type SimulationRequest, type SimulationResult, simulateRun } from './run/simulate.js';
 export type { RoutingReport } from './speculate/routing-counter.js';

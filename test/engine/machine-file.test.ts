@@ -190,7 +190,7 @@ describe('a machine file', () => {
     ],
     [
       memory({ swap: 1 }),
-      'm.json, memories: unknown field: device.swap; expected name, bytes, reservedBytes, granularityBytes or pageCache',
+      'm.json, memories: unknown field: device.swap; expected name, bytes, reservedBytes, granularityBytes, pageCache or idleWatts',
     ],
     [memory({ name: 'gpu' }), 'm.json: there is no memory device among disk, host or gpu; add it'],
     [

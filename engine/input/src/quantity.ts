@@ -2,8 +2,8 @@
 
 import { parseNumber } from './numbers.js';
 
-/** Bytes, bytes per second, floating-point operations per second, seconds. */
-export type Unit = 'B' | 'B/s' | 'FLOP/s' | 's';
+/** Bytes, bytes per second, floating-point operations per second, seconds, watts, hertz. */
+export type Unit = 'B' | 'B/s' | 'FLOP/s' | 's' | 'W' | 'Hz';
 
 /** Powers of ten. */
 const decimal: Readonly<Record<string, number>> = { '': 0, k: 3, M: 6, G: 9, T: 12, P: 15, E: 18 };

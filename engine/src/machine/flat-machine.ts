@@ -86,10 +86,11 @@ function ratesOf(lane: Lane): object {
   return isUsual ? rates : { computesOn, ...rates };
 }
 
-function flattenMemory({ name, bytes, granularityBytes, ...others }: Memory): object {
+function flattenMemory({ name, bytes, granularityBytes, idleWatts, ...others }: Memory): object {
   return {
     [`${name}Bytes`]: bytes,
     ...(granularityBytes === undefined ? {} : { [`${name}GranularityBytes`]: granularityBytes }),
+    ...(idleWatts === undefined ? {} : { [`${name}IdleWatts`]: idleWatts }),
     ...others,
   };
 }

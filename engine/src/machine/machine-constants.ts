@@ -19,6 +19,10 @@ export const rateLimits = {
   reservedBytes: [0, 1e18],
   sigma: [0, 3],
   traffic: [0, 1000],
+  watts: [0, 1e5],
+  joulesPerByte: [0, 1e-3],
+  hertz: [1e3, 1e12],
+  exponent: [1, 4],
 } as const;
 
 export type Limited = keyof typeof rateLimits;
@@ -29,6 +33,10 @@ function unitOf(limited: Limited): readonly [words: string, unit: Unit | null, e
   if (limited === 'sigma') return ['standard deviation of the logarithm', null, ''];
   if (limited === 'weightsPerSecond') return ['weights per second', null, ''];
   if (limited === 'traffic') return ['bytes moved per byte', null, ''];
+  if (limited === 'watts') return ['watts', 'W', '450W'];
+  if (limited === 'hertz') return ['hertz', 'Hz', '816MHz'];
+  if (limited === 'joulesPerByte') return ['joules per byte', null, ''];
+  if (limited === 'exponent') return ['power of the frequency', null, ''];
   if (limited.endsWith('Seconds') || limited === 'secondsPerRow') return ['seconds', 's', '20us'];
   return limited === 'flopsPerSecond' || limited === 'scoreFlopsPerSecond'
     ? ['floating-point operations per second', 'FLOP/s', '165TFLOP/s']
@@ -92,4 +100,24 @@ function sourced<Value>(name: string, plain: Schema<Value>): Schema<Value> {
   );
   const either = is.chosen((input) => (isRecord(input) ? withSource : value), [value, withSource]);
   return is.named(name, either);
+}
+
+const points = 'pairs of ascending frequencies and watts, such as [["306MHz", "9W"], ["816MHz", "24W"]]';
+
+/** Pairs of a frequency and what is drawn at it. */
+export const wattsByHertz: Schema<readonly (readonly [hertz: number, watts: number])[]> = sourced(
+  'wattsByHertz',
+  is.readAs(readWattsByHertz, points, { type: 'array', minItems: 2, description: points }),
+);
+
+function readWattsByHertz(value: unknown): [number, number][] | undefined {
+  if (!Array.isArray(value) || value.length < 2) return undefined;
+  const read2 = (value as unknown[]).map((point) =>
+    Array.isArray(point) && point.length === 2 ? [read('hertz', point[0]), read('watts', point[1])] : [],
+  );
+  const isRead = (pair: (number | undefined)[]): pair is [number, number] =>
+    pair.length === 2 && pair.every((number) => number !== undefined);
+  const pairs = read2.filter(isRead);
+  const isAscending = pairs.every(([hertz], index) => index === 0 || hertz > pairs[index - 1][0]);
+  return pairs.length === value.length && isAscending ? pairs : undefined;
 }

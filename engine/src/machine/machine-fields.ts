@@ -4,8 +4,9 @@ import { is, isRecord, type JsonRecord, listWords, type Schema, toJsonSchema } f
 import { codecs } from '@specoffload/native';
 import { type Move, type TaskKind, taskKinds } from '../topology/topology.js';
 import { bf16BesideFp32Formats, bf16Formats, type Formats, localFormats, vulkanFormats } from './formats.js';
-import { arithmetic, constant } from './machine-constants.js';
+import { arithmetic, constant, wattsByHertz } from './machine-constants.js';
 import type { ComputeLane, ComputeRates, DecodingRates, KindRates, Lane, Memory } from './machine-model.js';
+import type { LaneClock, LanePower } from './power.js';
 
 export const formatsByName: Readonly<Record<string, Formats>> = {
   fp32: localFormats,
@@ -62,15 +63,20 @@ export const memory: Schema<Memory> = is.into(
         ),
       ),
       pageCache: about('weights that are not page-locked lie in its page cache', is.orElse(is.flag, false)),
+      idleWatts: about(
+        'what it draws by being there; left out: not counted',
+        is.orMissing(constant('watts')),
+      ),
     }),
     ({ bytes, reservedBytes }) => bytes > reservedBytes,
     'more bytes than are reserved',
     'bytes',
   ),
-  ({ name, bytes, reservedBytes, granularityBytes, pageCache }) => ({
+  ({ name, bytes, reservedBytes, granularityBytes, pageCache, idleWatts }) => ({
     ...{ name, bytes: bytes - reservedBytes },
     ...(granularityBytes === undefined ? {} : { granularityBytes }),
     ...(pageCache ? { hasPageCache: true } : {}),
+    ...(idleWatts === undefined ? {} : { idleWatts }),
   }),
 );
 
@@ -95,6 +101,30 @@ const decoding: Schema<DecodingRates> = is.named(
 const decodingField = about(
   'weights that are decoded before they are multiplied or while they cross, per second; left out: in the other rates',
   is.orMissing(decoding),
+);
+
+const idleWatts = about('with nothing to do', constant('watts'));
+const busyWatts = about('at work', constant('watts'));
+const whatItDraws = 'what it draws; left out: not counted';
+const computePower: Schema<LanePower> = is.named('computePower', is.onlyFields({ idleWatts, busyWatts }));
+const transferPower: Schema<LanePower> = is.named(
+  'transferPower',
+  is.onlyFields({
+    ...{ idleWatts: is.orElse(idleWatts, 0), busyWatts: is.orElse(busyWatts, 0) },
+    joulesPerByte: about('besides, for each byte moved', is.orMissing(constant('joulesPerByte'))),
+  }),
+);
+
+const clock: Schema<LaneClock> = is.named(
+  'clock',
+  is.onlyFields({
+    hertz: about('frequency at which the lane has its rates and its busy power', constant('hertz')),
+    exponent: about(
+      'what work draws beyond idling grows with the frequency to this power; left out: 3',
+      is.orElse(constant('exponent'), 3),
+    ),
+    busyWatts: about('in place of that law, what is drawn at several', is.orMissing(wattsByHertz)),
+  }),
 );
 
 const conduct = {
@@ -172,6 +202,7 @@ function laneBetween(where: Schema<string>, computesOn: Schema<string>): Schema<
       ),
       cacheTraffic: is.orMissing(cacheTraffic),
       decoding: decodingField,
+      power: about(whatItDraws, is.orMissing(transferPower)),
     }),
   );
   const compute = is.named(
@@ -188,6 +219,8 @@ function laneBetween(where: Schema<string>, computesOn: Schema<string>): Schema<
         arithmetic: about('matrix products with weights, FLOP/s', arithmetic),
         memoryBytesPerSecond: about("weights read from the lane's memory", constant('memoryBytesPerSecond')),
         kinds: about('what a kind of task does differently', is.orElse(kinds, {})),
+        power: about(whatItDraws, is.orMissing(computePower)),
+        clock: about('how rates and power follow the frequency', is.orMissing(clock)),
       }),
       withUsualRates,
     ),

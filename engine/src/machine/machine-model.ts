@@ -16,6 +16,7 @@ import {
 } from '../topology/topology.js';
 import type { Budgets, MemoryLimits } from './budgets.js';
 import type { Formats } from './formats.js';
+import type { LaneClock, LanePower } from './power.js';
 
 /** How long a computing lane takes; see `secondsOf` in cost-model.ts for the formula. */
 export interface ComputeRates {
@@ -81,6 +82,8 @@ interface LaneConduct {
   readonly variability: number;
   /** Tasks that it takes at once and works through in order, as a real lane does; 1 keeps priorities strict. */
   readonly width: number;
+  /** @default nobody says, and energy counts without it */
+  readonly power?: LanePower;
 }
 
 export interface TransferLane extends TransferPlace, TransferRates, LaneConduct {}
@@ -89,6 +92,8 @@ export interface ComputeLane extends ComputePlace, ComputeRates, LaneConduct {
   readonly kinds: Readonly<Partial<Record<TaskKind, KindRates>>>;
   /** More urgent work goes in between the pieces of a draft step, as between the kernels of a GPU. */
   readonly interruptsDraft: boolean;
+  /** @default its rates are those of any frequency: another one cannot be asked for */
+  readonly clock?: LaneClock;
 }
 
 export type Lane = TransferLane | ComputeLane;
@@ -104,6 +109,8 @@ export interface Memory {
   /** What a byte of KV cache in device memory counts as, see `Budgets`. @default 1 */
   readonly deviceCacheFactor?: number;
   readonly draftCacheFactor?: number;
+  /** What it draws by being there, however little is moved. @default nobody says, and energy counts without it */
+  readonly idleWatts?: number;
 }
 
 export interface MachineModel extends Topology {

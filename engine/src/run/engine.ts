@@ -34,7 +34,10 @@ export async function runEngine(request: RunRequest): Promise<RunResult> {
       maxNewTokens: request.maxNewTokens,
       ends: endsOf(request),
       ...{ onProgress: request.onProgress, onProposingStopped: request.onProposingStopped },
-      onPhase: (phase) => machine.meter.begin(phase),
+      onPhase: (phase) => {
+        machine.meter.begin(phase);
+        machine.energyMeter.begin(phase);
+      },
       onPlaced: () => {
         setupSeconds = performance.now() / 1000 - setupStart;
         machine.restartClock();
@@ -97,6 +100,7 @@ function assembleResult(
 ): RunResult {
   const sequences = generated.map((sequence) => cutToLimit(sequence, request.maxNewTokens));
   const choices = sequences.flatMap((sequence) => sequence.choices);
+  const devicePower = machine.meter.power();
   return {
     ...outcome,
     ...{ strategy: strategyNamed(request.strategy).name, setupSeconds, spans, memoryLog },
@@ -113,7 +117,8 @@ function assembleResult(
     nearTies: choices.filter((choice) => isNearTie(choice, machine.arithmetic)).length,
     outputDigest: digestOutput(sequences),
     ...{ arithmetic: machine.arithmetic, device: machine.deviceFacts },
-    ...{ deviceUse: machine.meter.use(), devicePower: machine.meter.power() },
+    ...{ deviceUse: machine.meter.use(), devicePower },
+    energy: machine.energyMeter.energy(devicePower, outcome.newTokens),
     native: machine.core.kind,
     directReads: machine.readsDirectly,
     laneGaps: Object.fromEntries(machine.lanes.map(({ name }) => [name, measureGaps(spans, name)])),

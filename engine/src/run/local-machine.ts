@@ -13,11 +13,13 @@ import type { Device, DeviceFacts } from '../machine/device.js';
 import { type DeviceChoice, openDevice } from '../machine/devices.js';
 import { type HostReach, reaches } from '../machine/host-reach.js';
 import { PoolMemory, type Region } from '../machine/pool.js';
+import { RaplCounters } from '../machine/rapl.js';
 import type { MemoryPlan } from '../schedule/memory-plan.js';
 import type { LoadOp, LookUpOp, Op } from '../schedule/ops.js';
 import type { Task } from '../schedule/task.js';
 import { type LaneName, localTopology } from '../topology/topology.js';
 import { DeviceMeter } from './device-meter.js';
+import { EnergyMeter } from './energy-meter.js';
 import { touch, writeRopeTables, writeSinks } from './host-tables.js';
 import type {
   LaneWorkerData,
@@ -57,6 +59,7 @@ export class LocalMachine implements Machine {
   #leavesLittle = true;
   /** What the device did and drew. */
   readonly meter: DeviceMeter;
+  readonly energyMeter = new EnergyMeter(RaplCounters.open());
   #originSeconds = 0;
 
   private constructor(core: NativeCore, host: PoolMemory, device: Device, streamer: Streamer) {
@@ -166,6 +169,7 @@ export class LocalMachine implements Machine {
     this.#workers.clear();
     await this.#streamer.close();
     this.meter.close();
+    this.energyMeter.close();
     await this.#device.close();
     this.#host.release();
   }

@@ -3,6 +3,7 @@
 import { currentSignal, UserError } from '@specoffload/input';
 import { createCostModel, modelFactsOf } from '../machine/cost-model.js';
 import { computeLane, limitsOf, type MachineModel } from '../machine/machine-model.js';
+import { predictEnergy } from '../machine/power.js';
 import { createRandom } from '../model/random.js';
 import type { Checkpoint } from '../model/types.js';
 import type { Drafter } from '../schedule/drafter.js';
@@ -123,7 +124,12 @@ export async function simulateRun(request: SimulationRequest): Promise<Simulatio
       onProgress: request.onProgress,
       onPlaced: () => {},
     });
-    return { ...outcome, strategy: strategyNamed(request.strategy).name, ...traced };
+    const energy = predictEnergy(model, outcome.phases, outcome.newTokens);
+    return {
+      ...{ ...outcome, ...(energy ? { energy } : {}) },
+      strategy: strategyNamed(request.strategy).name,
+      ...traced,
+    };
   } finally {
     signal?.removeEventListener('abort', onAbort);
   }

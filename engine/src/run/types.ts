@@ -5,6 +5,7 @@ import type { Budgets } from '../machine/budgets.js';
 import type { Caps } from '../machine/caps.js';
 import type { DeviceFacts } from '../machine/device.js';
 import type { DeviceChoice } from '../machine/devices.js';
+import type { Energy } from '../machine/power.js';
 import type { Checkpoint } from '../model/types.js';
 import type { Drafter } from '../schedule/drafter.js';
 import type { DrafterName } from '../schedule/drafters.js';
@@ -120,6 +121,8 @@ export interface RunOutcome {
   readonly memoryBytes: ByMemory<number>;
   /** Target passes, prefill included. */
   readonly passes: number;
+  /** What it took; null of a measured run where no counter could be read, left out where a machine does not say what it draws. */
+  readonly energy?: Energy | null;
 }
 
 export interface RunResult extends RunOutcome {

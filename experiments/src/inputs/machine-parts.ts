@@ -7,6 +7,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseQuantity, printable, quote, UserError } from '@specoffload/input';
 import { machinesDirectory } from '../paths.js';
+import { addPower, type PartPower } from './machine-power.js';
 
 export const partKinds = ['gpu', 'link', 'host', 'disk'] as const;
 export type PartKind = (typeof partKinds)[number];
@@ -20,7 +21,7 @@ export interface SheetFact {
   readonly like: FittedName;
 }
 
-export interface MachinePart {
+export interface MachinePart extends PartPower {
   readonly name: string;
   readonly flops?: SheetFact;
   readonly memory?: SheetFact;
@@ -107,7 +108,9 @@ export async function composeMachine(name: string): Promise<MachineContent> {
   const isBelow = numberOf(staged) < numberOf(link.bytesPerSecond as Constant);
   link.pageableBytesPerSecond = isBelow ? staged : link.bytesPerSecond;
   Object.assign(holderOf(machine, 'host', 'bytes'), hostMemory(catalog, names, bases));
-  const titles = partKinds.map((kind) => catalog[kind][names[kind]]!.name);
+  const parts = Object.fromEntries(partKinds.map((kind) => [kind, catalog[kind][names[kind]]!]));
+  addPower(machine, parts as Record<PartKind, MachinePart>);
+  const titles = partKinds.map((kind) => parts[kind]!.name);
   return {
     ...machine,
     name: partKinds.map((kind) => names[kind]).join('+'),

@@ -21,6 +21,7 @@ import {
 } from '../terminal/format.js';
 import { formatTable } from '../terminal/table.js';
 import { describeUse } from './describe-device.js';
+import { describeEnergy } from './describe-energy.js';
 
 export function describeRun(record: RunRecord): string {
   const { strategy, workload, result } = record;
@@ -89,6 +90,8 @@ function describeFacts(record: RunRecord): string[] {
         : formatCount(passes),
     ],
   );
+  const energy = describeEnergy(record);
+  if (energy !== null) facts.push(['energy', energy]);
   if (record.kind === 'measured' && record.machine.core === 'twin')
     facts.push(['core', 'the TypeScript twin, slower than the native one']);
   return alignFacts(facts);

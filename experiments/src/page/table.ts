@@ -49,6 +49,8 @@ function columnsOf({ axes, told, runs, points, metric }: Subject): Column[] {
   const rowOf = new Map(runs.map(({ record: { point }, row }) => [point.pointKey, row]));
   const hasSeveral = points.some(({ sample }) => sample.n > 1);
   const isCompared = points.some(({ overBaseline }) => overBaseline !== null);
+  const energyOf = ({ pointKey }: RankedPoint) => toCell(rowOf.get(pointKey)?.joulesPerToken ?? undefined);
+  const hasEnergy = metric !== 'joulesPerToken' && points.some((point) => energyOf(point) !== null);
   const isDisturbed = points.some(({ numDisturbed }) => numDisturbed > 0);
   const amount = (value: number | null) => (value === null ? '' : formatValue(metric, value));
   const column = (title: string, value: Column['value'], text?: Column['text']): Column =>
@@ -92,6 +94,7 @@ function columnsOf({ axes, told, runs, points, metric }: Subject): Column[] {
           column('verdict', describeVerdict),
         ]
       : []),
+    ...(hasEnergy ? [column(titleOfColumn('joulesPerToken'), energyOf)] : []),
     ...(isDisturbed ? [column('disturbed', ({ numDisturbed }) => numDisturbed)] : []),
   ];
 }

@@ -215,7 +215,7 @@ function toOutcomeRecord(
 ): OutcomeRecord {
   const { newTokens, generatedTokens, seconds, tokensPerSecond, phases, acceptance, roundsByCandidates } =
     outcome;
-  const { memoryBytes, bytesMoved, passes, proposingStoppedSeconds, routing } = outcome;
+  const { memoryBytes, bytesMoved, passes, proposingStoppedSeconds, routing, energy } = outcome;
   return {
     ...{ newTokens, generatedTokens, seconds, tokensPerSecond, phases, acceptance },
     ...(roundsByCandidates ? { roundsByCandidates } : {}),
@@ -228,5 +228,6 @@ function toOutcomeRecord(
       ]),
     ) as OutcomeRecord['memory'],
     ...{ bytesMoved, passes },
+    ...(energy === undefined ? {} : { energy }),
   };
 }

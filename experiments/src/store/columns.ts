@@ -17,7 +17,7 @@ export interface RowColumn {
   readonly name: string;
   readonly type: ColumnType;
   /** Empty for names, counts and flags. */
-  readonly unit: '' | 's' | 'B' | 'tokens' | 'tokens/s' | '0 to 1' | 'ISO 8601';
+  readonly unit: '' | 's' | 'B' | 'J' | 'W' | 'tokens' | 'tokens/s' | '0 to 1' | 'ISO 8601';
   readonly meaning: string;
   /** `asked`: an axis or a setting of the same name takes its place. */
   readonly group: 'identity' | 'asked' | 'result' | 'conditions' | 'provenance';
@@ -112,6 +112,8 @@ export const columns: readonly RowColumn[] = [
     shown('result', `result.deviceUse.${queue}.decode.utilization`, `${queue}QueueUtilization`),
   ),
   shown('result', 'result.devicePower.decode.watts', 'deviceWatts'),
+  shown('result', 'result.energy.joules'),
+  shown('result', 'result.energy.joulesPerToken'),
   shown('result', 'result.acceptance.rate', 'acceptanceRate'),
   shown('result', 'result.acceptance.tokensPerRound'),
   shown('result', 'result.passes'),

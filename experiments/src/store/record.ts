@@ -16,6 +16,7 @@ import {
 } from '@specoffload/engine';
 import { type Checked, check, is, type Schema } from '@specoffload/input';
 import { devicePowerRecord, deviceRecord, deviceUseRecord } from './device-record.js';
+import { energyRecord } from './energy-record.js';
 import { proposingRecord } from './proposing-record.js';
 import { toCurrentSchema } from './schema.js';
 import { specs } from './spec.js';
@@ -199,6 +200,7 @@ const outcome = (lanes: Keyed) => ({
     link: described(amount, 'B', 'moved over the link'),
   }),
   passes: described(count, '', 'target passes, prefill included'),
+  energy: energyRecord,
 });
 const outcomeRecord = fields(outcome(keyedAtMost));
 

@@ -48,7 +48,7 @@ export interface Judging {
   readonly baseline?: Readonly<Record<string, string | number>>;
 }
 
-/** Less of seconds and bytes is better where nobody says otherwise. @throws UsageError for an unknown metric */
+/** Less of seconds, bytes, energy and power is better where nobody says otherwise. @throws UsageError for an unknown metric */
 export function judgeBy(aim: Aim, { metric, lowerIsBetter, baseline }: Judging): Aim {
   const judged = { ...aim, ...(baseline && { baseline }) };
   if (metric !== undefined) asUsage(() => assertMetric(metric));
@@ -59,7 +59,7 @@ export function judgeBy(aim: Aim, { metric, lowerIsBetter, baseline }: Judging):
 
 function isLessBetter(metric: string): boolean {
   const unit = columns.find(({ name }) => name === metric)?.unit ?? '';
-  return unit === 's' || unit === 'B';
+  return unit === 's' || unit === 'B' || unit === 'J' || unit === 'W';
 }
 
 /**

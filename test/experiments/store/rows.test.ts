@@ -63,6 +63,10 @@ describe('toRow', () => {
       device: { name: 'a card', driver: 'one', link: 'imported', hasCopyQueue: true },
       deviceUse: { compute: queue, copy: queue },
       devicePower: { source: 'nvml', prefill: drawn, decode: drawn },
+      energy: {
+        ...{ sources: ['nvml'], joules: 200, joulesPerToken: 50 },
+        ...{ phases: { prefill: 100, decode: 100 }, parts: { gpu: 200 } },
+      },
     });
     const ofCard = { ...record, result: buildRecord(fakeRun({ result }), 0).result } as typeof record;
     const names = columns.map(({ name }) => name);

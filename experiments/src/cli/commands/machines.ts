@@ -146,6 +146,7 @@ function formatConstant(path: string, value: unknown): string {
   if (typeof value !== 'number') return String(value);
   if (/(FlopsPerSecond|arithmetic)$/.test(path)) return formatFlops(value);
   if (path.endsWith('BytesPerSecond') || path.endsWith('bytesPerSecond')) return formatRate(value);
+  if (path.endsWith('joulesPerByte')) return `${Number((value * 1e12).toPrecision(4))} pJ`;
   if (/(^|\.)(bytes|\w*Bytes)$/.test(path)) return formatBytes(value);
   return /[sS]econds(PerRow)?$/.test(path)
     ? `${Number((value * 1e6).toPrecision(4))} µs`
