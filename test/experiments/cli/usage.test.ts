@@ -10,6 +10,11 @@ const wrong: readonly (readonly [args: string, message: string])[] = [
   ['run extra', "too many arguments for 'run'"],
   ['run --native', "option '--native <which>' argument missing"],
   ['bench nope', 'invalid part of the bench: nope; expected peers, q4k, products'],
+  ['bench peers --legs vllm', 'invalid --legs: vllm; expected llama.cpp, llama.cpp-same-memory, accelerate'],
+  [
+    'bench products --rounds 2',
+    '--rounds is of the comparison with other programs; add bench peers, or leave',
+  ],
   ['bench peers --gpu', 'peers and --gpu are benches of their own; ask for one at a time'],
   ['bench --gpu 0 --acceptance', '--gpu and --acceptance are benches of their own'],
   ['run --native gpu', 'invalid --native: gpu; expected auto, native, twin'],

@@ -1,8 +1,8 @@
-/** A process that writes with llama.cpp: `llama-cpp-child.js REQUEST`, a JSON file's path; prints one line of JSON. */
+/** A process that writes with llama.cpp: `llama-cpp-child.js REQUEST`, a JSON file's path; prints a `PeerLine` a step. */
 
 import { readFileSync } from 'node:fs';
 import { largest } from '@specoffload/engine';
-import type { PeerRequest, PeerTimes } from './peer.js';
+import type { PeerLine, PeerRequest } from './peer.js';
 
 /** What of node-llama-cpp is used. */
 interface Sequence {
@@ -32,25 +32,33 @@ const context = await loaded.createContext({
 });
 const sequences = prompts.map(() => context.getSequence());
 
+say({ newTokens: 0 });
 const start = performance.now();
 /** When each text had its first token. */
 const firsts: number[] = [];
-const written = await Promise.all(
+let numWritten = 0;
+const tokens = await Promise.all(
   sequences.map(async (sequence, index) => {
-    const tokens: number[] = [];
+    const text: number[] = [];
     for await (const token of sequence.evaluate(prompts[index], { temperature: 0, yieldEogToken: true })) {
-      if (tokens.length === 0) firsts.push(performance.now());
-      tokens.push(token);
-      if (tokens.length === newTokens) break;
+      if (text.length === 0) firsts.push(performance.now());
+      text.push(token);
+      numWritten += 1;
+      if (numWritten % prompts.length === 0) say({ newTokens: numWritten, ...maybePrefillSeconds() });
+      if (text.length === newTokens) break;
     }
-    return tokens;
+    return text;
   }),
 );
-const end = performance.now();
-const prefilled = largest(firsts);
-const times: PeerTimes = {
-  prefillSeconds: (prefilled - start) / 1000,
-  decodeSeconds: (end - prefilled) / 1000,
-  tokens: written,
-};
-process.stdout.write(`${JSON.stringify(times)}\n`, () => process.exit(0));
+const seconds = (performance.now() - start) / 1000;
+const { prefillSeconds = seconds } = maybePrefillSeconds();
+say({ prefillSeconds, decodeSeconds: seconds - prefillSeconds, tokens }, () => process.exit(0));
+
+/** Once every text has its first token. */
+function maybePrefillSeconds(): { readonly prefillSeconds?: number } {
+  return firsts.length === prompts.length ? { prefillSeconds: (largest(firsts) - start) / 1000 } : {};
+}
+
+function say(line: PeerLine, then: () => void = () => {}): void {
+  process.stdout.write(`${JSON.stringify(line)}\n`, then);
+}

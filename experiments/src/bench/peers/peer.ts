@@ -1,12 +1,13 @@
 /** Other programs that write the same texts with the same weights: each a process, started for one run. */
 
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, rmdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout } from 'node:timers/promises';
+import { createInterface } from 'node:readline';
 import { UserError } from '@specoffload/input';
+import { confine, release } from './memory-group.js';
 
 export interface PeerRequest {
   /** Of node-llama-cpp; '' where it is not asked for. */
@@ -25,24 +26,44 @@ export interface PeerTimes {
   readonly prefillSeconds: number;
   /** For the rest. */
   readonly decodeSeconds: number;
+}
+
+/** How far a process is: the first line comes when the model is loaded, before the clock starts. */
+interface PeerProgress {
+  /** Of all texts. */
+  readonly newTokens: number;
+  readonly prefillSeconds?: number;
+}
+
+interface PeerResult extends PeerTimes {
   readonly tokens: readonly (readonly number[])[];
 }
 
-/** Version 1 of cgroups, where this user may make one. */
-const memoryGroups = '/sys/fs/cgroup/memory';
+/** What a process prints, a line of JSON each: how far it is, and at the end what came of it. */
+export type PeerLine = PeerProgress | PeerResult;
 
-/**
- * @param command gets the path of the request as one more argument
- * @param limitBytes of the process with its page cache; null for none
- */
+/** Where it was stopped: times are at least so long, and there are no tokens. */
+export interface PeerOutcome extends PeerTimes {
+  readonly tokens: PeerResult['tokens'] | null;
+}
+
+export interface PeerLimits {
+  /** Of the process with its page cache; null for none. */
+  readonly memoryBytes: number | null;
+  /** A process that takes longer is stopped: so long for loading its model, and so long for writing. */
+  readonly seconds: number;
+}
+
+/** @param command gets the path of the request as one more argument */
 export async function runPeer(
   command: readonly [string, ...string[]],
   request: PeerRequest,
-  limitBytes: number | null,
+  limits: PeerLimits,
+  onTokens: (newTokens: number) => void,
   signal: AbortSignal,
-): Promise<PeerTimes> {
+): Promise<PeerOutcome> {
   const folder = await mkdtemp(join(tmpdir(), 'specoffload-peer-'));
-  const group = limitBytes === null ? null : confine(limitBytes);
+  const group = limits.memoryBytes === null ? null : confine(limits.memoryBytes);
   try {
     const path = join(folder, 'request.json');
     writeFileSync(path, JSON.stringify(request));
@@ -50,60 +71,64 @@ export async function runPeer(
       group === null
         ? [...command, path]
         : ['sh', '-c', `echo $$ > ${group}/cgroup.procs && exec "$@"`, 'sh', ...command, path];
-    return await outputOf(program, args, signal);
+    return await outcomeOf(program, args, limits.seconds, onTokens, signal);
   } finally {
     if (group !== null) await release(group);
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-/** Why no process can be given less memory than it wants, or null. */
-export function whyNoLimit(): string | null {
-  if (!existsSync(`${memoryGroups}/memory.limit_in_bytes`))
-    return 'there are no memory cgroups of version 1 here';
-  try {
-    rmdirSync(confine(2 ** 30));
-    return null;
-  } catch (error) {
-    return `this user may make no memory cgroup (${(error as NodeJS.ErrnoException).code})`;
-  }
-}
-
-function confine(limitBytes: number): string {
-  const group = `${memoryGroups}/specoffload-bench-${process.pid}`;
-  mkdirSync(group);
-  writeFileSync(`${group}/memory.limit_in_bytes`, String(Math.floor(limitBytes)));
-  return group;
-}
-
-/** Its process is gone; the kernel lets go of its memory a little later. */
-async function release(group: string): Promise<void> {
-  for (let tries = 0; tries < 100; tries += 1) {
-    try {
-      rmdirSync(group);
-      return;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EBUSY') throw error;
-      await setTimeout(100);
-    }
-  }
-}
-
-function outputOf(program: string, args: readonly string[], signal: AbortSignal): Promise<PeerTimes> {
+function outcomeOf(
+  program: string,
+  args: readonly string[],
+  limitSeconds: number,
+  onTokens: (newTokens: number) => void,
+  signal: AbortSignal,
+): Promise<PeerOutcome> {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], signal });
-    let [output, errors] = ['', ''];
-    child.stdout.on('data', (text) => {
-      output += text;
+    // A confined process may hang in the kernel's search for memory: it is not asked to end.
+    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], signal, killSignal: 'SIGKILL' });
+    let [last, errors]: [PeerLine | null, string] = [null, ''];
+    let isStopped = false;
+    const stop = () => {
+      isStopped = true;
+      child.kill('SIGKILL');
+    };
+    let timer = setTimeout(stop, limitSeconds * 1000);
+    createInterface(child.stdout).on('line', (text) => {
+      const line = lineOf(text);
+      if (!line) return;
+      if (last === null) {
+        clearTimeout(timer);
+        timer = setTimeout(stop, limitSeconds * 1000);
+      }
+      last = line;
+      if ('newTokens' in line) onTokens(line.newTokens);
     });
     child.stderr.on('data', (text) => {
       errors += text;
     });
     child.on('error', reject);
     child.on('close', (code) => {
-      const lines = output.trim().split('\n');
-      if (code === 0) resolve(JSON.parse(lines[lines.length - 1]) as PeerTimes);
+      clearTimeout(timer);
+      if (last !== null && 'tokens' in last) resolve(last);
+      else if (isStopped) resolve(stoppedAfter(limitSeconds, last));
       else reject(new UserError(`${program} ended with ${code}: ${errors.trim().split('\n').at(-1)}`));
     });
   });
+}
+
+/** Null where a library printed something of its own. */
+function lineOf(text: string): PeerLine | null {
+  try {
+    const line = JSON.parse(text) as PeerLine | null;
+    return typeof line === 'object' ? line : null;
+  } catch {
+    return null;
+  }
+}
+
+function stoppedAfter(seconds: number, last: PeerProgress | null): PeerOutcome {
+  const prefillSeconds = last?.prefillSeconds ?? seconds;
+  return { prefillSeconds, decodeSeconds: Math.max(0, seconds - prefillSeconds), tokens: null };
 }

@@ -1,13 +1,16 @@
 /** `specoffload bench`: how close the engine comes to the limits of this machine. */
 
 import type { Command } from 'commander';
-import type { BenchOptions } from '../../bench/main.js';
+import { type LegName, legNames } from '../../bench/peers/leg-names.js';
+import type { PeersOptions } from '../../bench/peers/main.js';
 import { parseBytes } from '../../inputs/sizes.js';
 import { UsageError } from '../../terminal/errors.js';
 import {
   type CommandContext,
   type CommonOptions,
+  oneOf,
   outputFor,
+  toFlag,
   wholeNumber,
   withCommonOptions,
 } from './common.js';
@@ -19,9 +22,12 @@ interface BenchCommandOptions extends CommonOptions {
   readonly acceptance?: true;
   readonly deviceMemory?: string;
   readonly keep?: true;
+  readonly legs?: readonly LegName[];
+  readonly rounds?: number;
+  readonly legSeconds?: number;
 }
 
-type Part = (options: BenchOptions) => Promise<void>;
+type Part = (options: PeersOptions) => Promise<void>;
 
 const parts: Readonly<Record<string, () => Promise<Part>>> = {
   peers: async () => (await import('../../bench/peers/main.js')).benchPeers,
@@ -50,19 +56,38 @@ export function addBenchCommand(program: Command, context: CommandContext): void
       '--device-memory <size>',
       "with --gpu: the strategies' budget on it, of which their target is about four times (default: 24GB as in the paper, or what card, memory, disk and eight minutes allow)",
     )
-    .option('--keep', 'with --gpu: keep records of the strategies in results/reference/gpu/');
+    .option('--keep', 'with --gpu: keep records of the strategies in results/reference/gpu/')
+    .option(
+      '--legs <names>',
+      `with peers: only these of ${legNames.join(', ')}, with commas between (default: all)`,
+      parseLegs,
+    )
+    .option(
+      '--rounds <n>',
+      'with peers: how often by turns (default: 3; 1 with --quick)',
+      wholeNumber('--rounds', 1, 100),
+    )
+    .option(
+      '--leg-seconds <n>',
+      'with peers: stop a program that loads or writes for longer (default: 300)',
+      wholeNumber('--leg-seconds', 1, 86_400),
+    );
   withCommonOptions(
     command,
     'specoffload bench products',
+    'specoffload bench peers --legs llama.cpp --rounds 1',
     'specoffload bench --acceptance',
     'specoffload bench --gpu --quick',
   ).action(runBench);
 
   async function runBench(part: string | undefined, options: BenchCommandOptions): Promise<void> {
+    const { legs, rounds, legSeconds } = options;
     const common = { quick: options.quick === true, output: outputFor(options), signal: context.signal };
     refuseTwo(part, options);
     refuseWithoutGpu(options);
-    if (part !== undefined) await (await findPart(part))(common);
+    if (part !== 'peers')
+      refuseFlags({ legs, rounds, legSeconds }, 'of the comparison with other programs', 'bench peers');
+    if (part !== undefined) await (await findPart(part))({ ...common, legs, rounds, legSeconds });
     else if (options.gpu !== undefined) {
       const { runGpuBench } = await import('../../bench/gpu/main.js');
       await runGpuBench({ ...common, ...toGpuOptions(options) });
@@ -84,9 +109,19 @@ function refuseTwo(part: string | undefined, { gpu, acceptance }: BenchCommandOp
 }
 
 function refuseWithoutGpu({ gpu, deviceMemory, keep }: BenchCommandOptions): void {
-  const flag = deviceMemory !== undefined ? '--device-memory' : keep ? '--keep' : null;
-  if (gpu === undefined && flag !== null)
-    throw new UsageError(`${flag} is of the bench of a GPU; add --gpu, or leave ${flag} out`);
+  if (gpu === undefined) refuseFlags({ deviceMemory, keep }, 'of the bench of a GPU', '--gpu');
+}
+
+/** @param remedy what the flags go with */
+function refuseFlags(flags: object, whose: string, remedy: string): void {
+  const given = Object.entries(flags).find(([, value]) => value !== undefined);
+  if (!given) return;
+  const flag = `--${toFlag(given[0])}`;
+  throw new UsageError(`${flag} is ${whose}; add ${remedy}, or leave ${flag} out`);
+}
+
+function parseLegs(text: string): LegName[] {
+  return text.split(',').map(oneOf('--legs', legNames));
 }
 
 function toGpuOptions({ gpu, deviceMemory, keep }: BenchCommandOptions) {

@@ -1,0 +1,83 @@
+/** The other programs of the comparison: which are installed here, and how each is started. */
+
+import { existsSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Checkpoint } from '@specoffload/engine';
+import { cacheDirectory, displayPath, projectDirectory } from '../../paths.js';
+import type { Output } from '../../terminal/output.js';
+import { writeGguf } from '../gguf-file.js';
+import type { LegName } from './leg-names.js';
+import { whyNoLimit } from './memory-group.js';
+import { type PeerLimits, type PeerOutcome, type PeerRequest, runPeer } from './peer.js';
+
+export interface Leg {
+  readonly name: LegName;
+  run(limitSeconds: number, onTokens: (newTokens: number) => void, signal: AbortSignal): Promise<PeerOutcome>;
+}
+
+export interface LegsRequest extends Pick<PeerRequest, 'prompts' | 'newTokens' | 'threads' | 'memoryBytes'> {
+  readonly names: readonly LegName[];
+  readonly target: Checkpoint;
+}
+
+/** Where the other programs are looked for. */
+const peersFolder = join(cacheDirectory, 'peers');
+const nodeLlamaCpp = join(peersFolder, 'node_modules', 'node-llama-cpp', 'dist', 'index.js');
+const python = join(peersFolder, 'venv', 'bin', 'python');
+const installs = {
+  llama: 'npm install --prefix .cache/peers node-llama-cpp@3.22.1',
+  accelerate:
+    'python3 -m venv .cache/peers/venv && .cache/peers/venv/bin/pip install torch==2.13.0 transformers==5.18.0 accelerate==1.15.0',
+};
+
+/** What a process takes besides weights: Node, buffers, caches. */
+const processBytes = 2e8;
+
+/** Of those that are asked for; what is skipped is said, with the reason. */
+export async function findLegs(request: LegsRequest, output: Output): Promise<Leg[]> {
+  const legs: Leg[] = [];
+  for (const name of request.names) {
+    const reason = whySkipped(name);
+    if (reason === null) legs.push(await openLeg(name, request, output));
+    else output.say(`${name}: skipped, ${reason}`);
+  }
+  return legs;
+}
+
+function whySkipped(name: LegName): string | null {
+  if (name === 'accelerate') return existsSync(python) ? null : `it is not installed; ${installs.accelerate}`;
+  if (!existsSync(nodeLlamaCpp)) return `it is not installed; ${installs.llama}`;
+  return name === 'llama.cpp-same-memory' ? whyNoLimit() : null;
+}
+
+async function openLeg(name: LegName, request: LegsRequest, output: Output): Promise<Leg> {
+  const { names: _, target, ...shared } = request;
+  const isAccelerate = name === 'accelerate';
+  const peerRequest: PeerRequest = {
+    ...{ ...shared, modulePath: nodeLlamaCpp },
+    model: isAccelerate ? target.directory : await ggufOf(target, output),
+  };
+  const program: [string, string] = isAccelerate
+    ? [python, join(projectDirectory, 'experiments', 'src', 'bench', 'peers', 'disk_offload.py')]
+    : [process.execPath, fileURLToPath(new URL('./llama-cpp-child.js', import.meta.url))];
+  const memoryBytes = name === 'llama.cpp-same-memory' ? request.memoryBytes + processBytes : null;
+  return {
+    name,
+    run: (seconds, onTokens, signal) => {
+      const limits: PeerLimits = { memoryBytes, seconds };
+      return runPeer(program, peerRequest, limits, onTokens, signal);
+    },
+  };
+}
+
+/** The same weights as a file that llama.cpp reads, written once. */
+async function ggufOf(target: Checkpoint, output: Output): Promise<string> {
+  const path = join(peersFolder, `${target.name}.gguf`);
+  if (existsSync(path)) return path;
+  await mkdir(peersFolder, { recursive: true });
+  output.note(`bench: ${displayPath(path)}, once`);
+  await writeGguf(target, path);
+  return path;
+}
