@@ -85,6 +85,7 @@ export {
 } from './vulkan-shaders/dispatches.js';
 export { type KernelKind, kernelKinds } from './vulkan-shaders/kernel-kinds.js';
 export { type Dispatch, type KernelName, kernels, weightFormats } from './vulkan-shaders/kernels.js';
+export { chooseExperts, listRows } from './vulkan-shaders/routing.js';
 
 // Devices by Vulkan.
 

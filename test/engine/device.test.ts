@@ -100,6 +100,47 @@ describe.each(devices)('$title', ({ choice, skipped }) => {
     expect(maxDifference(await bench.get(places[4], rows * h), expected)).toBeLessThan(1e-5);
   });
 
+  it('chooses experts, lists their rows, and gathers and adds by those lists', async () => {
+    const numRows = 90; // more than a GPU has threads for
+    const scores = bench.draw(numRows * numExperts).map((value) => Math.round(4 * value) / 4); // with equals
+    scores[numExperts * 7] = Number.NEGATIVE_INFINITY;
+    const [lists, gathered] = [bench.room(16 * numRows), bench.room(2 * numRows * h)];
+    const [x, y] = [bench.draw(numRows * h), bench.draw(numRows * h)];
+    const [source, target] = [await bench.put(x), await bench.put(y)];
+    const route = { kind: 'route', model: 'target', layer: 0, rows: numRows, lists } as const;
+    const { choices } = await bench.submit({ ...route, scores: await bench.put(scores) });
+    const { experts, margins } = choices[0]!;
+    const rowsOf = Array.from({ length: numExperts }, (): number[] => []);
+    const shares = new Map<string, number>();
+    for (let row = 0; row < numRows; row += 1) {
+      const own = [...scores.subarray(row * numExperts, (row + 1) * numExperts)];
+      const order = [...own.keys()].sort((one, other) => own[other]! - own[one]! || one - other);
+      if (row === 7) expect(margins[row]).toBeNaN();
+      else expect(margins[row]).toBe(own[order[1]!]! - own[order[2]!]!);
+      expect([...experts.subarray(2 * row, 2 * row + 2)]).toEqual(order.slice(0, 2));
+      const weights = order.slice(0, 2).map((expert) => Math.exp(own[expert]! - own[order[0]!]!));
+      for (const [place, expert] of order.slice(0, 2).entries()) {
+        rowsOf[expert]!.push(row);
+        shares.set(`${row} ${expert}`, weights[place]! / (weights[0]! + weights[1]!));
+      }
+    }
+    const listed = await bench.get(lists, 4 * numRows);
+    expect([...new Int32Array(listed.buffer, 0, 2 * numRows)]).toEqual(rowsOf.flat());
+    const wanted = rowsOf.flatMap((own, expert) => own.map((row) => shares.get(`${row} ${expert}`)!));
+    const scales = listed.subarray(2 * numRows);
+    for (const [place, scale] of scales.entries()) expect(scale).toBeCloseTo(wanted[place]!, 6);
+    const [skipped, length] = [rowsOf[0]!.length, rowsOf[1]!.length];
+    const at = (list: number) => ({ address: lists + 4 * (list * 2 * numRows + skipped), length });
+    await bench.submit(
+      { kind: 'gather', source, indices: at(0), width: h, target: gathered },
+      { kind: 'scatter-add', source: gathered, indices: at(0), scales: at(1), width: h, target },
+    );
+    const expected = Float32Array.from(y);
+    for (const [place, row] of rowsOf[1]!.entries())
+      for (let i = row * h; i < (row + 1) * h; i += 1) expected[i]! += scales[skipped + place]! * x[i]!;
+    expect(maxDifference(await bench.get(target, numRows * h), expected)).toBeLessThan(1e-6);
+  });
+
   it('finds the largest logits, their leads, and what is not finite', async () => {
     const [x, norm, head] = [rows * h, h, vocabSize * h].map((count) => bench.draw(count));
     const places: number[] = [];

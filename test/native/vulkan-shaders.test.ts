@@ -8,6 +8,7 @@ import {
   activate,
   argmax,
   attend,
+  chooseExperts,
   cooperativeMatmul,
   createAttentionTables,
   type Dispatch,
@@ -17,6 +18,7 @@ import {
   type KernelLimits,
   kernels,
   leastLimits,
+  listRows,
   matmul,
   norm,
   scatterAdd,
@@ -105,7 +107,10 @@ function dispatchesOf(limits: KernelLimits): Dispatch<number>[] {
     up: 0,
     out: 0,
   };
+  const choice = { chosen: 0, rows: 0, numExperts: 128, perRow: 8 };
   return sizes.flatMap((rows) => [
+    chooseExperts({ ...addresses, ...choice, scores: 0, rows, overAll: true }, limits),
+    listRows({ ...addresses, ...choice, rows }, limits),
     ...[1, 600, 50_000, 300_000].flatMap((width) => [
       matmul({ ...common, weights, rows, depth: 4096, width, isAligned: true }, limits),
       ...matrices.flatMap(

@@ -5,7 +5,7 @@ import { type AttentionSpec, keyWidth, type ModelSpec, queryWidth } from '../mod
 import type { PhaseName } from '../trace/types.js';
 import { nowSeconds } from './clock.js';
 import { CpuProducts } from './cpu-products.js';
-import { gatherRows, maximaOf, scaleValues, scatterAddRows, startsFinite } from './cpu-rows.js';
+import { gatherRows, maximaOf, routeRows, scaleValues, scatterAddRows, startsFinite } from './cpu-rows.js';
 import type {
   AttendCommand,
   Command,
@@ -15,6 +15,7 @@ import type {
   DeviceModels,
   DeviceQueue,
   EmbedCommand,
+  ExpertChoices,
   ModelRole,
   ProductCommand,
   QuestionCommand,
@@ -86,7 +87,7 @@ export class CpuQueue implements DeviceQueue {
   }
 
   async #work(commands: readonly Command[]): Promise<Completion> {
-    const answers: Answers = { values: [], maxima: [], areFinite: [] };
+    const answers: Answers = { values: [], maxima: [], areFinite: [], choices: [] };
     const startSeconds = nowSeconds();
     for (const command of commands) {
       const product = this.#carryOut(command, answers);
@@ -105,6 +106,7 @@ export class CpuQueue implements DeviceQueue {
         return this.#productsNow(command.kind).run(command);
       case 'read':
       case 'argmax':
+      case 'route':
       case 'starts-finite':
         this.#answer(command, answers);
         return null;
@@ -120,13 +122,16 @@ export class CpuQueue implements DeviceQueue {
     throw new Error(`a queue that only transfers cannot ${kind}`);
   }
 
-  #answer(command: QuestionCommand, { values, maxima, areFinite }: Answers): void {
+  #answer(command: QuestionCommand, { values, maxima, areFinite, choices }: Answers): void {
     switch (command.kind) {
       case 'read':
         values.push(this.#device.floats(command.source, command.count).slice());
         break;
       case 'argmax':
         maxima.push(maximaOf(this.#device, command));
+        break;
+      case 'route':
+        choices.push(routeRows(this.#device, this.#specOf(command.model).layers[command.layer].ffn, command));
         break;
       case 'starts-finite':
         areFinite.push(startsFinite(this.#device, command));
@@ -237,4 +242,5 @@ interface Answers {
   readonly values: Float32Array[];
   readonly maxima: RowMaxima[];
   readonly areFinite: boolean[];
+  readonly choices: ExpertChoices[];
 }

@@ -1,17 +1,24 @@
 /** Row-wise data movement and small reductions of the processor. */
 
 import { f32 } from '@specoffload/native';
+import type { FfnSpec } from '../model/spec.js';
 import { drawTokens } from '../speculate/draw-token.js';
 import type {
   ArgmaxCommand,
+  ExpertChoices,
   GatherCommand,
+  NumbersOnDevice,
+  RouteCommand,
   RowMaxima,
   ScatterAddCommand,
   StartsFiniteCommand,
 } from './device.js';
 import type { PoolMemory } from './pool.js';
+import { chooseExperts, listRows } from './routing.js';
 
-export function gatherRows(memory: PoolMemory, { source, indices, width, target }: GatherCommand): void {
+export function gatherRows(memory: PoolMemory, command: GatherCommand): void {
+  const { source, width, target } = command;
+  const indices = wholeIn(memory, command.indices);
   const to = memory.floats(target, indices.length * width);
   for (let row = 0; row < indices.length; row += 1)
     to.set(memory.floats(source + f32.bytes(indices[row] * width), width), row * width);
@@ -19,14 +26,38 @@ export function gatherRows(memory: PoolMemory, { source, indices, width, target 
 
 export function scatterAddRows(
   memory: PoolMemory,
-  { source, indices, scales, width, target }: ScatterAddCommand,
+  { source, indices: rows, scales: factors, width, target }: ScatterAddCommand,
 ): void {
+  const [indices, scales] = [wholeIn(memory, rows), floatsIn(memory, factors)];
   for (let row = 0; row < indices.length; row += 1) {
     const from = memory.floats(source + f32.bytes(row * width), width);
     const to = memory.floats(target + f32.bytes(indices[row] * width), width);
     const scale = scales[row];
     for (let i = 0; i < width; i += 1) to[i] += scale * from[i];
   }
+}
+
+/** Chooses experts, and writes the lists of their rows. */
+export function routeRows(
+  memory: PoolMemory,
+  ffn: FfnSpec,
+  { scores, rows, lists }: RouteCommand,
+): ExpertChoices {
+  const { experts, margins, weights } = chooseExperts(ffn, memory.floats(scores, rows * ffn.numExperts));
+  const { indices, scales } = listRows(ffn, experts, weights);
+  wholeIn(memory, { address: lists, length: indices.length }).set(indices);
+  memory.floats(lists + f32.bytes(indices.length), scales.length).set(scales);
+  return { experts, margins };
+}
+
+function wholeIn(memory: PoolMemory, numbers: Int32Array | NumbersOnDevice): Int32Array {
+  if (!('address' in numbers)) return numbers;
+  const { buffer, byteOffset, length } = floatsIn(memory, numbers);
+  return new Int32Array(buffer, byteOffset, length);
+}
+
+function floatsIn(memory: PoolMemory, numbers: Float32Array | NumbersOnDevice): Float32Array {
+  return 'address' in numbers ? memory.floats(numbers.address, numbers.length) : numbers;
 }
 
 /** Mutates `values`. */

@@ -1,7 +1,7 @@
 /** What one submission has a Vulkan queue do: operations on addresses, the data that travels along, and its answers. */
 
 import { type Dispatch, f32, operations, queueRings, spaces } from '@specoffload/native';
-import type { RowMaxima } from './device.js';
+import type { ExpertChoices, RowMaxima } from './device.js';
 
 /** Pool offsets, or places in one of {@link spaces}. */
 export type VulkanAddress = number;
@@ -10,6 +10,7 @@ export interface Answers {
   readonly values: Float32Array[];
   readonly maxima: RowMaxima[];
   readonly areFinite: boolean[];
+  readonly choices: ExpertChoices[];
 }
 
 /** Takes an answer out of the bytes that came back. */
@@ -174,7 +175,7 @@ export class OperationList {
 
   /** @param bytes by part */
   answersIn(bytes: readonly ArrayBuffer[]): Answers {
-    const answers: Answers = { values: [], maxima: [], areFinite: [] };
+    const answers: Answers = { values: [], maxima: [], areFinite: [], choices: [] };
     for (const [index, { readers }] of this.parts.entries())
       for (const read of readers) read(bytes[index], answers);
     return answers;

@@ -1,28 +1,19 @@
 /** Commands of the device's contract as operations of a Vulkan queue, with barriers where one needs what another wrote. */
 
 import {
-  argmax,
-  argmaxScratchBytes,
   attend,
   codecs,
   createAttentionTables,
-  draw,
-  drawBytes,
   embed,
   f32,
-  foundIn,
   gather,
   type KernelLimits,
   type StoredVector,
   scatterAdd,
   spaces,
-  startsFinite,
 } from '@specoffload/native';
 import type { ModelSpec } from '../model/spec.js';
-import { drawOfFew, drawsTheLargest, drawTokens } from '../speculate/draw-token.js';
-import type { RowDraws } from '../speculate/row-draws.js';
 import type {
-  ArgmaxCommand,
   AttendCommand,
   Command,
   CopyCommand,
@@ -31,9 +22,9 @@ import type {
   EmbedCommand,
   GatherCommand,
   ModelRole,
+  NumbersOnDevice,
   ReadCommand,
   ScatterAddCommand,
-  StartsFiniteCommand,
   TransferCommand,
   WriteCommand,
   ZeroCommand,
@@ -41,8 +32,9 @@ import type {
 import { isKept, vulkanFormats } from './formats.js';
 import { type HostReach, reaches } from './host-reach.js';
 import { runsOf } from './stored-tensor.js';
+import { addArgmax, addRoute, addStartsFinite } from './vulkan-choices.js';
 import type { VulkanDecoder } from './vulkan-decoder.js';
-import { OperationList } from './vulkan-list.js';
+import { OperationList, type VulkanAddress } from './vulkan-list.js';
 import { isStoredFormat, type Rounding, type Scratch, VulkanProducts, vectorOf } from './vulkan-products.js';
 
 /** What takes no kernel. */
@@ -120,11 +112,14 @@ export class VulkanLowering {
       case 'scatter-add':
         this.#scatterAdd(list, command);
         break;
+      case 'route':
+        addRoute(list, command, this.#specOf(command.model), this.#options.limits);
+        break;
       case 'argmax':
-        this.#argmax(list, command);
+        addArgmax(list, command, this.#options.limits);
         break;
       case 'starts-finite':
-        this.#startsFinite(list, command);
+        addStartsFinite(list, command);
         break;
       default:
         this.#products.add(list, this.#specOf(command.model), command);
@@ -200,71 +195,22 @@ export class VulkanLowering {
 
   #gather(list: OperationList, { source, indices, width, target }: GatherCommand): void {
     const rows = indices.length;
-    list.dispatch(gather({ source, indices: list.data(indices), target, rows, width }, this.#options.limits));
+    const at = placeOf(list, indices);
+    list.dispatch(gather({ source, indices: at, target, rows, width }, this.#options.limits));
   }
 
   #scatterAdd(list: OperationList, { source, indices, scales, width, target }: ScatterAddCommand): void {
     const rows = indices.length;
-    const areDistinct = new Set(indices).size === rows;
+    const areDistinct = 'address' in indices || new Set(indices).size === rows;
     list.dispatch(
       scatterAdd(
         {
           ...{ source, target, rows, width, areDistinct },
-          ...{ indices: list.data(indices), scales: list.data(scales) },
+          ...{ indices: placeOf(list, indices), scales: placeOf(list, scales) },
         },
         this.#options.limits,
       ),
     );
-  }
-
-  #argmax(list: OperationList, command: ArgmaxCommand): void {
-    const { source, rows, width, draws, fromAll = false } = command;
-    if (draws && drawsTheLargest(draws.sampling) && !fromAll) {
-      this.#draw(list, command, draws);
-      return;
-    }
-    if (draws) {
-      list.read(source, rows * width, (values, { maxima }) => {
-        maxima.push(drawTokens(draws, rows, (row) => values.subarray(row * width, (row + 1) * width)));
-      });
-      return;
-    }
-    const ids = new Int32Array(rows);
-    const margins = new Float32Array(rows);
-    const target = list.answer(8 * rows, (bytes, from, { maxima }) => {
-      const [found, leads] = [new Int32Array(bytes, from, 2 * rows), new Float32Array(bytes, from, 2 * rows)];
-      for (let row = 0; row < rows; row += 1) {
-        ids[row] = found[2 * row];
-        margins[row] = leads[2 * row + 1];
-      }
-      maxima.push({ ids, margins });
-    });
-    const scratch = list.answer(argmaxScratchBytes(rows, width), () => {});
-    list.inTurn(argmax({ source, target, scratch, rows, width }, this.#options.limits));
-  }
-
-  /** The device finds the few tokens that can be first or second, and the host decides between them in doubles. */
-  #draw(list: OperationList, { source, rows, width }: ArgmaxCommand, draws: RowDraws): void {
-    const target = list.answer(drawBytes(rows, width), (bytes, from, { maxima }) => {
-      const found = Array.from({ length: rows }, (_, row) => foundIn(bytes, from, row, width));
-      const drawn = found.map(({ tokens, areFinite }, row) =>
-        areFinite ? drawOfFew(tokens, draws, row) : { id: 0, margin: Number.NaN },
-      );
-      maxima.push({
-        ids: Int32Array.from(drawn, ({ id }) => id),
-        margins: Float32Array.from(drawn, ({ margin }) => margin),
-        isPartial: found.some(({ areAll }) => !areAll),
-      });
-    });
-    const [keys, { temperature }] = [list.data(draws.keys), draws.sampling];
-    list.dispatch(draw({ source, keys, target, rows, width, temperature }, this.#options.limits));
-  }
-
-  #startsFinite(list: OperationList, { source, rows, width }: StartsFiniteCommand): void {
-    const target = list.answer(4, (bytes, from, { areFinite }) =>
-      areFinite.push(new Uint32Array(bytes, from, 1)[0] === 1),
-    );
-    list.dispatch(startsFinite({ source, target, rows, width }));
   }
 
   #specOf(model: ModelRole): ModelSpec {
@@ -285,11 +231,17 @@ function directionOf({ kind }: Command): Direction {
     case 'read-back':
     case 'read':
     case 'argmax':
+    case 'route':
     case 'starts-finite':
       return 'out';
     default:
       return 'across';
   }
+}
+
+/** Where kernels find numbers: with the command, or where they are. */
+function placeOf(list: OperationList, numbers: Int32Array | Float32Array | NumbersOnDevice): VulkanAddress {
+  return 'address' in numbers ? numbers.address : list.data(numbers);
 }
 
 function addCopies(list: OperationList, { kind, host, device, stretches }: CopyCommand): void {

@@ -15,12 +15,12 @@ import type {
 } from '../machine/device.js';
 import { isKept, localFormats } from '../machine/formats.js';
 import type { PoolMemory } from '../machine/pool.js';
+import { chooseExperts, countRows, listRows, oneExpert, splitRows } from '../machine/routing.js';
 import { alignUp, tensorAlignmentBytes } from '../schedule/group-layout.js';
 import { ffnChunkRows, type HostScratchRegions } from '../schedule/memory-plan.js';
 import type { HostAttentionOp, HostAttentionResult, HostExpertOp, StoredWeights } from '../schedule/ops.js';
 import type { WorkerModel } from './lane-protocol.js';
 import { NotFiniteError } from './not-finite.js';
-import { routeRows } from './routing.js';
 
 export interface HostProductsOptions {
   readonly model: WorkerModel;
@@ -83,13 +83,13 @@ export class HostProducts {
     const { values, areFinite } = await this.#processor.submit(this.#attending(op));
     const [scores] = values;
     if (!areFinite[0]) throw new NotFiniteError({ model: 'target', layer, what: 'hidden states' });
-    if (scores && !scores.every(Number.isFinite))
+    const { experts, weights, margins } = scores ? chooseExperts(ffn, scores) : oneExpert(rows);
+    if (margins.some(Number.isNaN))
       throw new NotFiniteError({ model: 'target', layer, what: 'router scores' });
-    const routerMargins = new Float32Array(rows).fill(Number.POSITIVE_INFINITY);
-    const routed = routeRows(ffn, scores, routerMargins);
-    return frames[op.frame].hostExperts
-      ? { ...routed, routerMargins }
-      : { chosen: routed.chosen, rowsPerExpert: routed.rowsPerExpert, routerMargins };
+    const lists = listRows(ffn, experts, weights);
+    const rowsPerExpert = countRows(ffn.numExperts, experts);
+    const expertRows = frames[op.frame].hostExperts ? splitRows(rowsPerExpert, lists.indices) : undefined;
+    return { ...lists, rowsPerExpert, routerMargins: margins, ...(expertRows && { expertRows }) };
   }
 
   #attending({ frame, layer, rows, sequences, weights: stored }: HostAttentionOp): Command[] {

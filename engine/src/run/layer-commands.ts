@@ -1,11 +1,12 @@
 /** A layer's work as commands on the frames of a placement. */
 
+import { f32 } from '@specoffload/native';
 import type { AttentionWeights, Command, ExpertWeights } from '../machine/device.js';
 import type { Region } from '../machine/pool.js';
 import { stretch } from '../machine/stretches.js';
-import type { DeviceAttentionOp, ExpertRows } from '../schedule/ops.js';
+import type { DeviceAttentionOp } from '../schedule/ops.js';
+import { type ExpertRows, inChunks } from './expert-rows.js';
 import type { WorkerModel } from './lane-protocol.js';
-import { inChunks } from './routing.js';
 
 /** A frame's rows on their way through a layer. */
 export interface FramePart {
@@ -89,7 +90,7 @@ export class LayerCommands {
   /** From the attention's output in scratch to normed rows, and what the host has to know of them. */
   mixing({ frame, layer, rows }: FramePart, weights: AttentionWeights, wantsRouting: boolean): Command[] {
     const { frames, spec, role } = this.#model;
-    const { normed, hostExperts, scratch } = frames[frame];
+    const { normed, hostExperts, scratch, routes } = frames[frame];
     const [x, y] = [this.hidden(frame, layer), this.hidden(frame, layer + 1)];
     const router = scratch.router.byteOffset;
     const commands: Command[] = [
@@ -100,15 +101,27 @@ export class LayerCommands {
       // One value stands for its row: a product with o and a norm have spread whatever is not finite over all of it.
       { kind: 'starts-finite', source: y, rows, width: spec.hiddenSize },
     ];
-    const { numExperts } = spec.layers[layer].ffn;
-    if (numExperts > 1) commands.push({ kind: 'read', source: router, count: rows * numExperts });
+    if (spec.layers[layer].ffn.numExperts > 1 && routes)
+      commands.push({
+        ...{ kind: 'route', model: role, layer, scores: router, rows, lists: routes.byteOffset },
+      });
     if (!wantsRouting) return commands;
     if (!hostExperts) throw new Error('a frame without host buffers has nowhere to read back to');
     return [...commands, copy('read-back', hostExperts.normed, normed, rows * spec.hiddenSize)];
   }
 
+  /** Where {@link mixing} has a frame's rows listed by expert. */
+  routed(frame: number, numChoices: number): ExpertRows {
+    const lists = this.#model.frames[frame].routes?.byteOffset as number;
+    const [indices, scales] = [lists, lists + f32.bytes(numChoices)];
+    return {
+      indices: { address: indices, length: numChoices },
+      scales: { address: scales, length: numChoices },
+    };
+  }
+
   /** Adds what an expert has computed of some rows, which lies in scratch. */
-  addition(frame: number, layer: number, { indices, weights: scales }: ExpertRows): Command {
+  addition(frame: number, layer: number, { indices, scales }: ExpertRows): Command {
     const { frames, spec } = this.#model;
     const { scratch } = frames[frame];
     return {

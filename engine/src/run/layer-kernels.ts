@@ -5,6 +5,7 @@
 
 import { f32 } from '@specoffload/native';
 import type { AttentionWeights, Command, DeviceQueue } from '../machine/device.js';
+import { countRows, listRows, splitRows } from '../machine/routing.js';
 import { stretch } from '../machine/stretches.js';
 import { keyWidth, queryWidth } from '../model/spec.js';
 import { headChunkRows } from '../schedule/memory-plan.js';
@@ -14,26 +15,25 @@ import type {
   DraftOp,
   DraftResult,
   ExpertOp,
-  ExpertRows,
   HeadOp,
   HeadResult,
   MixResult,
 } from '../schedule/ops.js';
 import { sliceDraws } from '../speculate/row-draws.js';
+import { everyRow, inChunks, type RowsByExpert, rowsOf } from './expert-rows.js';
 import { joined } from './joined.js';
 import { type Outcome, outcomeOf } from './lane.js';
 import type { WorkerModel } from './lane-protocol.js';
 import type { GiveWay } from './lane-queue.js';
 import { copy, type FramePart, LayerCommands } from './layer-commands.js';
 import { NotFiniteError } from './not-finite.js';
-import { everyRow, inChunks, routeRows } from './routing.js';
 import { Window } from './window.js';
 
 type ExpertPart = Pick<ExpertOp, 'frame' | 'layer' | 'expert' | 'weights' | 'width'>;
 
 /** What `mix` found out about a frame's rows and the experts and the head need. */
 interface FrameState {
-  expertRows: readonly ExpertRows[];
+  rows: RowsByExpert;
   readonly routerMargins: Float32Array; // (row), smallest over the layers so far
 }
 
@@ -49,7 +49,7 @@ export class LayerKernels {
     this.#commands = new LayerCommands(model);
     const rowBytes = model.spec.hiddenSize * model.formats.activationElementBytes;
     this.#frames = model.frames.map(({ normed }) => ({
-      expertRows: [],
+      rows: everyRow(0),
       routerMargins: new Float32Array(normed.byteLength / rowBytes),
     }));
   }
@@ -114,15 +114,15 @@ export class LayerKernels {
       copy('upload', normed, this.#model.frames[frame].normed, count),
     ]);
     const state = this.#frames[frame];
-    state.expertRows = found.chosen;
-    for (const [row, margin] of found.routerMargins.entries())
-      state.routerMargins[row] = Math.min(state.routerMargins[row], margin);
+    const { rowsPerExpert: counts, indices, scales } = found;
+    state.rows = { counts, indices, scales };
+    lowerMargins(state.routerMargins, found.routerMargins);
     return outcomeOf(completion);
   }
 
   /** Adds one expert's output to the rows that chose it, or what some of its neurons make of that. */
   async expert({ frame, layer, expert, weights, width }: ExpertPart): Promise<Outcome<null>> {
-    const rows = this.#frames[frame].expertRows[expert];
+    const rows = rowsOf(this.#frames[frame].rows, expert);
     const commands = this.#commands.feedingForward(frame, layer, rows, weights, width);
     return outcomeOf(await this.#queue.submit(commands));
   }
@@ -134,7 +134,7 @@ export class LayerKernels {
     if (!hostExperts) throw new Error('a frame without host buffers has nothing to merge');
     const commands: Command[] = [];
     let host = hostExperts.out.byteOffset;
-    for (const chunk of inChunks(this.#frames[frame].expertRows[expert])) {
+    for (const chunk of inChunks(rowsOf(this.#frames[frame].rows, expert))) {
       const count = chunk.indices.length * spec.hiddenSize;
       commands.push(
         { kind: 'upload', host, device: scratch.ffnOut.byteOffset, stretches: stretch(count) },
@@ -247,18 +247,31 @@ export class LayerKernels {
   ): Promise<Outcome<MixResult>> {
     const completion = await this.#queue.submit(commands);
     const [areFinite] = completion.areFinite;
-    const [scores] = completion.values;
+    const [choices] = completion.choices;
     if (!areFinite) throw this.#notFinite(layer, 'hidden states');
-    if (scores && !scores.every(Number.isFinite)) throw this.#notFinite(layer, 'router scores');
     const state = this.#frames[frame];
-    const margins = state.routerMargins.subarray(0, rows);
+    if (!choices) {
+      state.rows = everyRow(rows);
+      const rowsPerExpert = [rows];
+      const expertRows = [state.rows.indices as Int32Array];
+      return outcomeOf(completion, wantsRouting ? { rowsPerExpert, expertRows } : { rowsPerExpert });
+    }
+    const { experts, margins } = choices;
+    if (margins.some(Number.isNaN)) throw this.#notFinite(layer, 'router scores');
     const { ffn } = this.#model.spec.layers[layer];
-    const { chosen, expertRows, rowsPerExpert } = routeRows(ffn, scores, margins);
-    state.expertRows = chosen;
-    return outcomeOf(completion, wantsRouting ? { rowsPerExpert, expertRows } : { rowsPerExpert });
+    const counts = countRows(ffn.numExperts, experts);
+    lowerMargins(state.routerMargins, margins);
+    state.rows = { counts, ...this.#commands.routed(frame, experts.length) };
+    const expertRows = wantsRouting ? splitRows(counts, listRows(ffn, experts).indices) : undefined;
+    return outcomeOf(completion, { rowsPerExpert: counts, ...(expertRows && { expertRows }) });
   }
 
   #notFinite(layer: number, what: string): NotFiniteError {
     return new NotFiniteError({ model: this.#model.role, layer, what });
   }
+}
+
+/** Mutates `least`. */
+function lowerMargins(least: Float32Array, margins: Float32Array): void {
+  for (const [row, margin] of margins.entries()) least[row] = Math.min(least[row], margin);
 }

@@ -37,7 +37,7 @@ function layerCommands(
   { layer, attention, expert }: LayerKind,
   rows: number,
 ): Command[] {
-  const [{ scratch }] = frames;
+  const [{ scratch, routes }] = frames;
   const [q, k, v] = [scratch.q.byteOffset, scratch.k.byteOffset, scratch.v.byteOffset];
   const [x, y] = frames[0].hidden.map(({ byteOffset }) => byteOffset);
   const normed = frames[0].normed.byteOffset;
@@ -68,6 +68,14 @@ function layerCommands(
       ...{ normed, router: scratch.router.byteOffset },
     },
     { kind: 'starts-finite', source: y, rows, width },
+    ...(routes && spec.layers[layer].ffn.numExperts > 1
+      ? [
+          {
+            ...{ kind: 'route' as const, ...common, scores: scratch.router.byteOffset },
+            lists: routes.byteOffset,
+          },
+        ]
+      : []),
     { kind: 'gather', source: normed, indices, width, target: gathered },
     { kind: 'feed-forward', ...common, rows: indices.length, x: gathered, weights: expert, out },
     { kind: 'scatter-add', source: out, indices, scales: new Float32Array(indices.length), width, target: y },

@@ -6,6 +6,7 @@ import {
   activationBytes,
   type Formats,
   hostActivationBytes,
+  isImagined,
   isKept,
   localFormats,
 } from '../machine/formats.js';
@@ -42,6 +43,7 @@ const widestOf = oncePerModel(({ layers }) => {
     queries: widest(({ attention }) => queryWidth(attention)),
     keys: widest(({ attention }) => keyWidth(attention)),
     experts: widest(({ ffn }) => ffn.numExperts),
+    choices: widest(({ ffn }) => ffn.expertsPerToken),
     ffn: widest(({ ffn }) => ffn.width),
   };
 });
@@ -56,13 +58,18 @@ function ffnWorkspaceRows({ layers }: ModelSpec): number {
 
 /** A frame's part of the memory that its model computes on. */
 export function placeFrame(
-  { hiddenSize }: ModelSpec,
+  spec: ModelSpec,
   rows: number,
   device: Pool,
   formats: Formats,
-): Pick<FrameRegions, 'hidden' | 'normed'> {
-  const place = () => device.place('activations', activationBytes(formats, rows * hiddenSize));
-  return { hidden: [place(), place()], normed: place() };
+): Pick<FrameRegions, 'hidden' | 'normed' | 'routes'> {
+  const place = () => device.place('activations', activationBytes(formats, rows * spec.hiddenSize));
+  const { experts, choices } = widestOf(spec);
+  const listsRows = experts > 1 && !isImagined(formats);
+  return {
+    ...{ hidden: [place(), place()], normed: place() },
+    routes: listsRows ? device.place('activations', f32.bytes(4 * rows * choices)) : null,
+  };
 }
 
 /** Its part of host memory, as far as the host computes anything. */

@@ -20,6 +20,8 @@ export interface FrameRegions {
   /** Device: two hidden-state buffers (row, hidden) that layers alternate between, and the normed rows. */
   readonly hidden: readonly [Region, Region];
   readonly normed: Region;
+  /** Device: which rows chose which expert, see `RouteCommand`; null where there is no choice or memory is only imagined. */
+  readonly routes: Region | null;
   /** Host (absent for a model whose attention runs on the device): q and out (row, head, headDim), k and v. */
   readonly host: { readonly q: Region; readonly k: Region; readonly v: Region; readonly out: Region } | null;
   /** Host (null unless the host computes experts): the normed rows, and the output of the rows that chose an expert. */

@@ -95,15 +95,11 @@ export interface HostAttentionOp {
   readonly weights: StoredWeights<AttentionWeights>;
 }
 
-/** The rows that chose one expert, ascending, and what its output is multiplied with. */
-export interface ExpertRows {
-  readonly indices: Int32Array;
-  readonly weights: Float32Array;
-}
-
 /** What the device has to know of an attention on the host. */
 export interface HostAttentionResult extends MixResult {
-  readonly chosen: readonly ExpertRows[]; // (expert)
+  /** (choice), by expert: rows, and what outputs are multiplied with. */
+  readonly indices: Int32Array;
+  readonly scales: Float32Array;
   /** (row): the router's lead in this layer. */
   readonly routerMargins: Float32Array;
 }

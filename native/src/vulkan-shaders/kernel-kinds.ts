@@ -20,6 +20,8 @@ const kinds: Readonly<Record<KernelName, KernelKind>> = {
   embed: 'rows',
   gather: 'rows',
   'scatter-add': 'rows',
+  'list-rows': 'rows',
+  'choose-experts': 'choice',
   argmax: 'choice',
   draw: 'choice',
   'starts-finite': 'choice',

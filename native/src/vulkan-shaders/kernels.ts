@@ -110,6 +110,16 @@ export const kernels = {
     addresses: ['source', 'indices', 'scales', 'target'],
     words: { rows: 'uint', width: 'uint', rowsEach: 'uint' },
   },
+  'choose-experts': {
+    constants: ['threads', 'numPlaces'],
+    addresses: ['scores', 'chosen', 'target'],
+    words: { rows: 'uint', numExperts: 'uint', overAll: 'uint' },
+  },
+  'list-rows': {
+    constants: ['threads'],
+    addresses: ['chosen', 'indices', 'scales'],
+    words: { rows: 'uint', numExperts: 'uint', k: 'uint' },
+  },
   argmax: {
     constants: ['threads', 'takesCandidates'],
     addresses: ['source', 'target'],

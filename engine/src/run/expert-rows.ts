@@ -1,0 +1,47 @@
+/** The rows that chose each expert, as lists on the device or on their way to it. */
+
+import type { NumbersOnDevice } from '../machine/device.js';
+import { ffnChunkRows } from '../schedule/memory-plan.js';
+
+/** Some rows, and what an expert's output for each is multiplied with. */
+export interface ExpertRows {
+  readonly indices: Int32Array | NumbersOnDevice;
+  readonly scales: Float32Array | NumbersOnDevice;
+}
+
+/** Of every expert, one's behind the other's. */
+export interface RowsByExpert extends ExpertRows {
+  readonly counts: readonly number[]; // (expert)
+}
+
+export function rowsOf({ counts, indices, scales }: RowsByExpert, expert: number): ExpertRows {
+  const start = counts.slice(0, expert).reduce((sum, count) => sum + count, 0);
+  const end = start + counts[expert];
+  return { indices: partOf(indices, start, end), scales: partOf(scales, start, end) };
+}
+
+/** A dense FFN is one expert that every row chooses. */
+export function everyRow(rows: number): RowsByExpert {
+  return {
+    counts: [rows],
+    indices: Int32Array.from({ length: rows }, (_, row) => row),
+    scales: new Float32Array(rows).fill(1),
+  };
+}
+
+/** An expert's rows in pieces that the scratch memory of an FFN holds. */
+export function* inChunks({ indices, scales }: ExpertRows): Generator<ExpertRows> {
+  for (let start = 0; start < indices.length; start += ffnChunkRows) {
+    const end = Math.min(start + ffnChunkRows, indices.length);
+    yield { indices: partOf(indices, start, end), scales: partOf(scales, start, end) };
+  }
+}
+
+function partOf<List extends Int32Array | Float32Array>(
+  list: List | NumbersOnDevice,
+  start: number,
+  end: number,
+): List | NumbersOnDevice {
+  if (!('address' in list)) return list.subarray(start, end) as List;
+  return { address: list.address + 4 * start, length: end - start };
+}
