@@ -123,6 +123,7 @@ export function drawPlaces(random: Random, numPrompts: number): PolicyInput {
     prefetchDepth: pick(random, [0, 1, 3]),
     ending: pick(random, ['own-limit', 'slowest'] as const),
     refill: pick(random, ['no', 'yes'] as const),
+    residents: pick(random, ['layers', 'tensors'] as const),
   };
 }
 

@@ -225,6 +225,7 @@ function valuesOfAxes(
     microBatch: [1, 2, 4, 8].map((parts) => ({ microBatch: Math.ceil(largest / parts) })),
     prefetch: [{}, { prefetchDepth: 1 }, { prefetchDepth: 2 }, { prefetchDepth: 0 }],
     pinned: [{}, { pinnedLayers: 0 }],
+    residents: [{ residents: 'layers' }, { residents: 'tensors' }],
     attentionWeights: [{ attentionWeights: 'streamed' }, { attentionWeights: 'resident' }],
     refill: [{ refill: 'no' }, { refill: 'yes' }],
     hostShare: [0, 0.1, 0.2, 0.35, 0.5].map((hostShare) => ({ hostShare })),

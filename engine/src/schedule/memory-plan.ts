@@ -9,6 +9,7 @@ import type { PhaseName } from '../trace/types.js';
 import type { ResidentTarget } from './drafter.js';
 import type { GroupLayout } from './group-layout.js';
 import type { OpenChoices, OpenPolicy } from './policy.js';
+import type { ResidentTensors } from './resident-tensors.js';
 import type { SlotClass } from './task.js';
 
 /** Rows that one call of an FFN or of the head takes; longer inputs go in pieces, so scratch memory is bounded. */
@@ -165,6 +166,8 @@ export interface PlanRequest {
   readonly cacheFactor: number;
   /** Host memory that the device's queues take beside the pool. */
   readonly queueBytes: number;
+  /** Beside whole layers. */
+  readonly tensors: ResidentTensors;
 }
 
 /** Something of every pool. */

@@ -9,13 +9,14 @@ import { type BudgetsByMemory, budgetsByMemory, type MemoryLimits } from '../mac
 import { type Formats, isKept, localFormats } from '../machine/formats.js';
 import { formatMegabytes } from '../machine/pool.js';
 import type { Checkpoint } from '../model/types.js';
-import { localTopology, routesOf } from '../topology/topology.js';
+import { localTopology, type MemoryName, routesOf } from '../topology/topology.js';
 import type { Drafter } from './drafter.js';
 import { layOutGroups } from './group-layout.js';
 import type { MemoryDemand, MemoryPlan, PlanRequest } from './memory-plan.js';
 import type { OpenPolicy } from './policy.js';
 import { bufferLabel, layOutPools } from './pool-plan.js';
 import { keptBytes, pickKept, pickPinned, pinnedBytes } from './resident-layers.js';
+import { noTensors, pickTensors } from './resident-tensors.js';
 import { assertCanShare, sharesExperts } from './shared-experts.js';
 
 /**
@@ -46,6 +47,7 @@ export function planMemory(
     layouts,
     cacheFactor: budgets.deviceCacheFactor ?? 1,
     queueBytes: queueBytes(layouts, formats),
+    tensors: noTensors,
   };
   const layOut = (prefetchDepth: number, pinnedLayers: number, keptLayers: number) =>
     layOutPools(request, { prefetchDepth, pinnedLayers, keptLayers });
@@ -58,6 +60,15 @@ export function planMemory(
   const wished = layOut(prefetchDepth, pinnedWish, keptWish);
   assertFits(wished, allowed, demand, () => layOut(Math.min(prefetchDepth, 1), leastPinned, 0));
 
+  if (policy.residents === 'tensors') {
+    const leftIn = (name: MemoryName, bytes: number) => bytes - wished.pools[name].totalBytes;
+    const tensors = pickTensors(request, wished, {
+      device: leftIn('device', budgets.deviceBytes),
+      host: leftIn('host', budgets.hostBytes),
+    });
+    const { pinnedLayers, keptLayers } = wished;
+    return layOutPools({ ...request, tensors }, { prefetchDepth, pinnedLayers, keptLayers });
+  }
   const pinnedLayers =
     policy.pinnedLayers ??
     (leastPinned === 0

@@ -244,6 +244,17 @@ export const policyFields = {
     default: 'no',
     axis: ['refill'],
   }),
+  residents: choice({
+    ...spareMemory,
+    meaning: 'what stays in memory that is left',
+    words: {
+      layers: 'whole layers',
+      tensors:
+        'attention, FFNs and single experts of any layer, those first that save most for the bytes they take; of whole layers only those that are asked for',
+    },
+    default: 'layers',
+    axis: ['residents'],
+  }),
   prefetchDepth: count([0, 64], {
     ...ahead,
     meaning:

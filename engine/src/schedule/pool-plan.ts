@@ -33,6 +33,7 @@ import {
   placeModel,
   placeResidentAttention,
 } from './resident-layers.js';
+import { placeTensors } from './resident-tensors.js';
 import { wayOfStreamed } from './weight-way.js';
 
 export function bufferLabel(pool: MemoryName): string {
@@ -48,7 +49,7 @@ function residentBytesOf(pool: Pool): number {
 }
 
 export function layOutPools(request: PlanRequest, choice: SettledChoices): MemoryPlan {
-  const { target, demand, policy, formats, layouts, placeDraft } = request;
+  const { target, demand, policy, formats, layouts, placeDraft, tensors } = request;
   const { memories, granularityBytes } = request;
   const layOut = (name: MemoryName) =>
     new PoolLayout(name, formats.largestPieceBytes, granularityBytes[name]);
@@ -64,12 +65,18 @@ export function layOutPools(request: PlanRequest, choice: SettledChoices): Memor
         device.place('pinned layers', groupLayout(layouts, group).deviceBytes),
       ),
       ...placeResidentAttention(request, pinnedSet, device),
+      ...placeTensors(tensors.pinned, (group) =>
+        device.place('pinned tensors', groupLayout(layouts, group).deviceBytes),
+      ),
     ]),
     kept: new Map([
       ...placeLayers(target, keptSet, (group) =>
         host.place('kept layers', groupLayout(layouts, group).stagedBytes),
       ),
       ...placeHostAttention(request, keptSet, host),
+      ...placeTensors(tensors.kept, (group) =>
+        host.place('kept tensors', groupLayout(layouts, group).stagedBytes),
+      ),
     ]),
     kvCache: placeCache(
       target.spec,

@@ -201,6 +201,7 @@ export function describePolicy(policy: Policy): string {
       : {}),
     ...(policy.refill === 'yes' ? { refill: policy.refill } : {}),
     ...(policy.attentionWeights === 'resident' ? { attentionWeights: policy.attentionWeights } : {}),
+    ...(policy.residents === 'tensors' ? { residents: policy.residents } : {}),
     ...{ prefetchDepth: policy.prefetchDepth, pinnedLayers: policy.pinnedLayers },
     keptLayers: policy.keptLayers,
   };

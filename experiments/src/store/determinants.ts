@@ -14,6 +14,7 @@ const laterFields: Readonly<Record<string, unknown>> = {
   adaptCandidates: 'no',
   keptExperts: 'copied',
   draftLayers: 0,
+  residents: 'layers',
 };
 
 /**
