@@ -117,6 +117,7 @@ export {
 export type { Energy, EnergySource, LaneClock, LanePower } from './machine/power.js';
 export { isRateOfMachine, machineRates, withRate } from './machine/rates.js';
 export { type SimulationRequest, type SimulationResult, simulateRun } from './run/simulate.js';
+export type { ExpertReport } from './speculate/expert-counter.js';
 export type { RoutingReport } from './speculate/routing-counter.js';
 export type { TaskKind } from './topology/topology.js';
 export {

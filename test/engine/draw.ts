@@ -111,7 +111,7 @@ export function drawPlaces(random: Random, numPrompts: number): PolicyInput {
   const prefillAttention = pick(random, ['host', 'device', 'device'] as const);
   const isOnDevice = attention === 'device' && prefillAttention === 'device';
   const experts = pick(random, ['all', 'routed', 'routed'] as const);
-  return {
+  const drawn: PolicyInput = {
     ...{ attention, prefillAttention, experts },
     projections: pick(random, ['host', 'device'] as const),
     cache: isOnDevice ? pick(random, ['host', 'device'] as const) : 'host',
@@ -124,6 +124,16 @@ export function drawPlaces(random: Random, numPrompts: number): PolicyInput {
     ending: pick(random, ['own-limit', 'slowest'] as const),
     refill: pick(random, ['no', 'yes'] as const),
     residents: pick(random, ['layers', 'tensors'] as const),
+  };
+  const stay = experts === 'routed' && random.uniform() < 0.5;
+  return stay ? { ...drawn, ...drawCache(random) } : drawn;
+}
+
+/** Experts that stay come whole, and ahead. */
+function drawCache(random: Random): PolicyInput {
+  return {
+    ...{ streaming: 'ahead', hostShare: 0, expertCache: pick(random, ['lru', 'lfu'] as const) },
+    ...{ cachedOnDevice: integer(random, 0, 6), cachedOnHost: integer(random, 0, 9) },
   };
 }
 

@@ -3,36 +3,12 @@
  * the trace. Knows nothing of models; the same code drives a real and a virtual machine.
  */
 
-import type { SlotClass, Task } from '../schedule/task.js';
+import { nowhere, type SlotClass, type Task } from '../schedule/task.js';
 import type { LaneName } from '../topology/topology.js';
 import { causeOf } from '../trace/idle.js';
 import type { IdleCause, Span } from '../trace/types.js';
 import type { Machine, MachineLane, TaskListener, TaskOutcome } from './machine.js';
-
-/** Slots are granted in the order in which their takers were added, whichever is ready first: see {@link Task.takes}. */
-interface SlotState {
-  readonly free: number[];
-  /** Takers, in the order of their adding; those before `head` have been given a slot. */
-  readonly queue: Entry[];
-  head: number;
-}
-
-/** Entries that have been served are dropped from a queue's front when there are this many of them. */
-const longQueue = 1024;
-
-interface SlotHold {
-  readonly slotClass: SlotClass;
-  readonly slot: number;
-  /** When its taker started, and with it the filling; NaN before, and for good where there was nothing to do. */
-  startSeconds: number;
-}
-
-/** A slot's time from the start of the task that took it until it was given back. */
-export interface SlotUse {
-  readonly slotClass: SlotClass;
-  readonly startSeconds: number;
-  readonly endSeconds: number;
-}
+import { SlotTable, type SlotUse } from './slot-table.js';
 
 interface Waiter {
   readonly resolve: () => void;
@@ -64,11 +40,9 @@ export class Dispatcher implements TaskListener {
   readonly #entries: (Entry | undefined)[] = [];
   readonly #lanes: readonly LaneState[];
   readonly #laneByName: ReadonlyMap<LaneName, LaneState>;
-  readonly #slots = new Map<SlotClass, SlotState>();
-  readonly #holds = new Map<number, SlotHold>();
+  readonly #slots = new SlotTable<Entry>();
   readonly #waiters = new Map<number, Waiter[]>();
   readonly #spans: Span[] = [];
-  readonly #slotUses: SlotUse[] = [];
   /** What kind of work was awaited last: tasks that are added next could not begin before it. */
   #awaited: IdleCause = 'nothing';
   #failure: Error | null = null;
@@ -77,7 +51,11 @@ export class Dispatcher implements TaskListener {
 
   constructor(machine: Machine) {
     this.#machine = machine;
-    this.#lanes = machine.lanes.map((lane) => ({ lane, ready: [], numRunning: 0 }));
+    const lanes: readonly MachineLane[] = [
+      ...machine.lanes,
+      { name: nowhere, computesOn: nowhere, width: Number.POSITIVE_INFINITY },
+    ];
+    this.#lanes = lanes.map((lane) => ({ lane, ready: [], numRunning: 0 }));
     this.#laneByName = new Map(this.#lanes.map((state) => [state.lane.name, state]));
   }
 
@@ -88,25 +66,18 @@ export class Dispatcher implements TaskListener {
 
   /** Every use of a slot so far; those that have not been given back last until now. */
   slotUses(): readonly SlotUse[] {
-    const endSeconds = this.#machine.now();
-    const held = [...this.#holds.values()].filter(({ startSeconds }) => startSeconds <= endSeconds);
-    return [
-      ...this.#slotUses,
-      ...held.map(({ slotClass, startSeconds }) => ({ slotClass, startSeconds, endSeconds })),
-    ];
+    return this.#slots.uses(this.#machine.now());
   }
 
   /** Drops the trace so far. */
   forgetSpans(): void {
     this.#spans.length = 0;
-    this.#slotUses.length = 0;
+    this.#slots.forgetUses();
   }
 
   /** The slot that a task took and still holds. */
   slotOf(taskId: number): number {
-    const hold = this.#holds.get(taskId);
-    if (!hold) throw new Error(`task ${taskId} holds no slot`);
-    return hold.slot;
+    return this.#slots.slotOf(taskId);
   }
 
   /** Adds tasks; those with nothing to wait for start at once. */
@@ -121,7 +92,7 @@ export class Dispatcher implements TaskListener {
         dependents: null,
       };
       this.#entries[task.id] = entry;
-      if (task.takes) this.#slotsOf(task.takes).queue.push(entry);
+      if (task.takes) this.#slots.enqueue(task.takes, entry);
       for (const id of task.after) {
         const blocker = this.#entries[id];
         if (!blocker) continue;
@@ -189,18 +160,7 @@ export class Dispatcher implements TaskListener {
   }
 
   #grantSlots(slotClass: SlotClass, cause: IdleCause): void {
-    const slots = this.#slotsOf(slotClass);
-    while (slots.free.length > 0 && slots.queue[slots.head]?.numBlockers === 0) {
-      const entry = slots.queue[slots.head];
-      const slot = slots.free.pop() as number;
-      this.#holds.set(entry.task.id, { slotClass, slot, startSeconds: Number.NaN });
-      slots.head += 1;
-      this.#markReady(entry, cause);
-    }
-    if (slots.head >= longQueue || slots.head === slots.queue.length) {
-      slots.queue.splice(0, slots.head);
-      slots.head = 0;
-    }
+    this.#slots.grant(slotClass, (entry) => this.#markReady(entry, cause));
   }
 
   #markReady(entry: Entry, cause: IdleCause): void {
@@ -232,20 +192,11 @@ export class Dispatcher implements TaskListener {
     return true;
   }
 
-  #slotsOf(slotClass: SlotClass): SlotState {
-    let slots = this.#slots.get(slotClass);
-    if (!slots) {
-      const free = Array.from({ length: slotClass.count }, (_, index) => slotClass.count - 1 - index);
-      slots = { free, queue: [], head: 0 };
-      this.#slots.set(slotClass, slots);
-    }
-    return slots;
-  }
-
   #start(entry: Entry): void {
     const { task } = entry;
     const slot = task.takes ? this.slotOf(task.id) : -1;
-    if (task.isIdle?.()) {
+    if (task.lane === nowhere) this.#slots.begin(task.id, this.#machine.now());
+    if (task.lane === nowhere || task.isIdle?.()) {
       // It took no time: its dependents have really waited for what this task waited for, and are told so.
       this.#end(entry, undefined, entry.waitedFor);
       return;
@@ -290,19 +241,13 @@ export class Dispatcher implements TaskListener {
   }
 
   #free(taskId: number, cause: IdleCause): void {
-    const hold = this.#holds.get(taskId);
-    if (!hold) throw new Error(`task ${taskId} holds no slot to give back`);
-    const { slotClass, slot, startSeconds } = hold;
-    this.#holds.delete(taskId);
-    const endSeconds = this.#machine.now();
-    if (startSeconds <= endSeconds) this.#slotUses.push({ slotClass, startSeconds, endSeconds });
-    this.#slotsOf(slotClass).free.push(slot);
-    this.#grantSlots(slotClass, cause);
+    const slotClass = this.#slots.free(taskId, this.#machine.now());
+    if (slotClass) this.#grantSlots(slotClass, cause);
   }
 
   #record({ task, readySeconds, waitedFor }: Entry, { startSeconds, endSeconds }: TaskOutcome): void {
     const rows = task.actualRows?.() ?? task.rows;
-    if (task.takes) (this.#holds.get(task.id) as SlotHold).startSeconds = startSeconds;
+    if (task.takes) this.#slots.begin(task.id, startSeconds);
     this.#spans.push({
       id: task.id,
       lane: task.lane,

@@ -137,15 +137,18 @@ function assemble(
   spans: readonly Span[],
 ): RunOutcome {
   const { plan, policy: open, sequences } = prepared;
-  const { prefetchDepth, pinnedLayers, keptLayers } = plan;
-  const policy: Policy = { ...open, prefetchDepth, pinnedLayers, keptLayers };
+  const { prefetchDepth, pinnedLayers, keptLayers, cachedOnDevice, cachedOnHost } = plan;
+  const policy: Policy = {
+    ...open,
+    ...{ prefetchDepth, pinnedLayers, keptLayers, cachedOnDevice, cachedOnHost },
+  };
   const phases = {
     prefill: reportPhase(spans, windows.prefill, machine.lanes),
     decode: reportPhase(spans, windows.decode, machine.lanes),
   };
   const seconds = phases.prefill.seconds + phases.decode.seconds;
   const newTokens = countUseful(sequences, maxNewTokens);
-  const { routing } = session;
+  const { routing, experts } = session;
   const moved = (lane: LaneName) => phases.prefill.lanes[lane].bytes + phases.decode.lanes[lane].bytes;
   return {
     ...{ policy, newTokens, seconds, phases },
@@ -153,6 +156,7 @@ function assemble(
     tokensPerSecond: newTokens / seconds,
     acceptance: session.acceptance.report(),
     ...(routing ? { routing } : {}),
+    ...(experts ? { experts } : {}),
     bytesMoved: {
       ...{ disk: 0, link: 0 }, // records and tables always have these two, whatever lanes the machine has
       ...Object.fromEntries(machine.lanes.filter(isTransfer).map(({ name }) => [name, moved(name)])),

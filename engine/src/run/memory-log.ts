@@ -6,7 +6,7 @@ import type { MemoryName } from '../topology/topology.js';
 import type { BufferUse, MemoryLog, MemoryStep } from '../trace/memory.js';
 import type { TimeWindow } from '../trace/report.js';
 import type { PhaseName } from '../trace/types.js';
-import type { SlotUse } from './dispatcher.js';
+import type { SlotUse } from './slot-table.js';
 
 /** @param windows of the waves, one after the other */
 export function logMemory(

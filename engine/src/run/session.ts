@@ -12,11 +12,12 @@ import { draftTasks, residentTasks } from '../schedule/resident-tasks.js';
 import { numOnDevice, planMicroBatches } from '../schedule/resolve.js';
 import type { Rounds } from '../schedule/strategies/strategy.js';
 import { usesDraft } from '../schedule/strategies/strategy.js';
-import { buildTargetPass } from '../schedule/target-pass.js';
+import { TargetPass } from '../schedule/target-pass.js';
 import { createTask, type Task, type TaskHead } from '../schedule/task.js';
 import { WeightStream } from '../schedule/weight-stream.js';
 import { TaskIds } from '../schedule/work.js';
 import type { CandidateChooser } from '../speculate/candidate-choice.js';
+import type { ExpertReport } from '../speculate/expert-counter.js';
 import { RoutingCounter, type RoutingReport } from '../speculate/routing-counter.js';
 import type { Sampling } from '../speculate/sampling.js';
 import type { Sequence, SequenceEnds } from '../speculate/sequence.js';
@@ -91,6 +92,11 @@ export class Session {
     return this.#routing.report();
   }
 
+  /** What keeping experts saved; null where none is kept. */
+  get experts(): ExpertReport | null {
+    return this.#stream.experts;
+  }
+
   /** Target passes so far. */
   get passes(): number {
     return this.#passes;
@@ -107,7 +113,10 @@ export class Session {
     const { plan, policy, dispatcher } = this.#options;
     if (policy.draftPlacement === 'start') return;
     if (isImagined(plan.target.formats)) await this.#runToEnd(this.#drafting?.bring(this.#passes) ?? []);
-    else await this.#place(draftTasks(plan, this.#ids, (id) => dispatcher.slotOf(id), this.#passes));
+    else {
+      await this.#place(draftTasks(plan, this.#ids, (id) => dispatcher.slotOf(id), this.#passes));
+      this.#stream.forgetStaged();
+    }
   }
 
   async #place(tasks: readonly Task[]): Promise<void> {
@@ -295,13 +304,15 @@ export class Session {
     const pass = this.#passes;
     // The next pass's weights are asked for now: as they need slots, they only follow right behind this pass's.
     dispatcher.add(this.#stream.tasksUpTo(this.#streamsAhead ? pass + 1 : pass, phase));
-    const graph = buildTargetPass({
+    const graph = new TargetPass({
       ...{ plan, policy, pass, phase, frames, wantsLogits, sampling },
       ...{ stream: this.#stream, ids: this.#ids },
       onRouted: phase === 'decode' && !isVirtual ? this.#onRouted : undefined,
     });
-    dispatcher.add(graph.tasks);
-    await Promise.all(graph.heads.map((id) => dispatcher.settled(id)));
+    for (const { tasks, last } of graph.parts()) {
+      dispatcher.add(tasks);
+      await Promise.all(last.map((id) => dispatcher.settled(id)));
+    }
     this.#stream.forget(pass);
     this.#passes += 1;
     return graph.results as HeadResult[];

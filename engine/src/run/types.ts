@@ -11,6 +11,7 @@ import type { Drafter } from '../schedule/drafter.js';
 import type { DrafterName } from '../schedule/drafters.js';
 import type { Policy, PolicyInput } from '../schedule/policy.js';
 import type { Strategy, StrategyName } from '../schedule/strategies/index.js';
+import type { ExpertReport } from '../speculate/expert-counter.js';
 import type { RoutingReport } from '../speculate/routing-counter.js';
 import type { SamplingInput } from '../speculate/sampling.js';
 import type { StopReason, TokenListener } from '../speculate/sequence.js';
@@ -111,6 +112,8 @@ export interface RunOutcome {
   readonly acceptance: AcceptanceReport | null;
   /** Of a run whose target has experts: which its rows went to while it decoded. */
   readonly routing?: RoutingReport;
+  /** With an expert cache: what it saved while the run decoded. */
+  readonly experts?: ExpertReport;
   /** With `adaptCandidates`: rounds of batches, by the number of candidates that was chosen for them. */
   readonly roundsByCandidates?: readonly number[];
   /** With `adaptCandidates`: when proposing was first found not to pay; left out where it never was. */

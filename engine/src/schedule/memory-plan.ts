@@ -125,6 +125,8 @@ export interface MemoryPlan {
   readonly prefetchDepth: number;
   readonly pinnedLayers: number;
   readonly keptLayers: number;
+  readonly cachedOnDevice: number;
+  readonly cachedOnHost: number;
 }
 
 /** What the run will ask of memory. */

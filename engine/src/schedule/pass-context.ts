@@ -78,7 +78,8 @@ export class PassContext {
   readonly spec: ModelSpec;
   readonly costs: ModelCosts;
   readonly flows: readonly Flow[];
-  readonly tasks: Task[] = [];
+  /** Since the last part was taken. */
+  tasks: Task[] = [];
 
   constructor(request: PassRequest) {
     this.request = request;
@@ -186,6 +187,13 @@ export class PassContext {
     const after = this.afterArrival(flow, arrival);
     if (flow.index > 0) after.push(this.flows[flow.index - 1].last);
     return after;
+  }
+
+  /** What has been made so far and not taken yet, and every frame's latest task. */
+  takePart(): { readonly tasks: readonly Task[]; readonly last: readonly number[] } {
+    const { tasks } = this;
+    this.tasks = [];
+    return { tasks, last: this.latest() };
   }
 
   /** Every frame's latest task. */

@@ -11,6 +11,7 @@ import { formatMegabytes } from '../machine/pool.js';
 import type { Checkpoint } from '../model/types.js';
 import { localTopology, type MemoryName, routesOf } from '../topology/topology.js';
 import type { Drafter } from './drafter.js';
+import { keepsExperts } from './expert-cache.js';
 import { layOutGroups } from './group-layout.js';
 import type { MemoryDemand, MemoryPlan, PlanRequest } from './memory-plan.js';
 import type { OpenPolicy } from './policy.js';
@@ -49,8 +50,9 @@ export function planMemory(
     queueBytes: queueBytes(layouts, formats),
     tensors: noTensors,
   };
+  const cached = { cachedOnDevice: policy.cachedOnDevice ?? 0, cachedOnHost: policy.cachedOnHost ?? 0 };
   const layOut = (prefetchDepth: number, pinnedLayers: number, keptLayers: number) =>
-    layOutPools(request, { prefetchDepth, pinnedLayers, keptLayers });
+    layOutPools(request, { prefetchDepth, pinnedLayers, keptLayers, ...cached });
   assertPinned(policy.pinnedLayers, leastPinned, target);
   if (sharesExperts(request)) assertCanShare(target, policy.hostShare);
   const pinnedWish = Math.min(policy.pinnedLayers ?? leastPinned, numLayers);
@@ -66,9 +68,13 @@ export function planMemory(
       device: leftIn('device', budgets.deviceBytes),
       host: leftIn('host', budgets.hostBytes),
     });
+    const others = { ...request, tensors };
     const { pinnedLayers, keptLayers } = wished;
-    return layOutPools({ ...request, tensors }, { prefetchDepth, pinnedLayers, keptLayers });
+    return keepsExperts(policy)
+      ? withCache(others, wished, allowed)
+      : layOutPools(others, { prefetchDepth, pinnedLayers, keptLayers, ...cached });
   }
+  if (keepsExperts(policy)) return withCache(request, wished, allowed);
   const pinnedLayers =
     policy.pinnedLayers ??
     (leastPinned === 0
@@ -83,6 +89,30 @@ export function planMemory(
   const keptLayers =
     policy.keptLayers ?? mostKept(request, pinned, budgets.hostBytes - wished.pools.host.totalBytes);
   return layOut(prefetchDepth, pinned.size, Math.min(keptLayers, numLayers - pinned.size));
+}
+
+/** What is left keeps single experts in place of layers: as many as fit, first on the device. */
+function withCache(request: PlanRequest, wished: MemoryPlan, allowed: BudgetsByMemory): MemoryPlan {
+  const { policy, target } = request;
+  const { prefetchDepth, pinnedLayers, keptLayers } = wished;
+  const numExperts = (held: ReadonlyMap<string, unknown>[]) =>
+    target.layers.flatMap(({ experts }) => experts).filter(({ id }) => !held.some((all) => all.has(id)))
+      .length;
+  let { cachedOnDevice, cachedOnHost } = wished;
+  const layOut = () =>
+    layOutPools(request, { prefetchDepth, pinnedLayers, keptLayers, cachedOnDevice, cachedOnHost });
+  const { pinned, kept } = wished.target;
+  if (policy.cachedOnDevice === null)
+    cachedOnDevice = largestWhere(numExperts([pinned]), (n) => {
+      cachedOnDevice = n;
+      return fits(layOut(), allowed);
+    });
+  if (policy.cachedOnHost === null)
+    cachedOnHost = largestWhere(numExperts([pinned, kept]), (n) => {
+      cachedOnHost = n;
+      return fits(layOut(), allowed);
+    });
+  return layOut();
 }
 
 /** Their rings, and the largest tensor that is decoded on its way because no kernel reads it as stored. */

@@ -17,6 +17,7 @@ const draftCache = { about: 'draft', option: "the draft's cache" } as const;
 const ahead = { about: 'weights', option: 'weights come ahead' } as const;
 const spareMemory = { about: 'weights', option: 'spare device memory keeps layers' } as const;
 const hostExperts = 'host computes a share of the FFNs';
+const keptThere = { about: 'weights', option: 'experts stay where they were brought' } as const;
 
 export const policyFields = {
   speculation: choice({
@@ -205,6 +206,18 @@ export const policyFields = {
     default: 'copied',
     axis: { notSearched: 'only a GPU that imports host memory can, and no machine file says how fast' },
   }),
+  expertCache: choice({
+    ...keptThere,
+    meaning:
+      'which expert makes room for another, with experts routed, where those that have been used stay in memory',
+    words: {
+      none: 'each is dropped when it has been used',
+      lru: 'the one that was chosen longest ago',
+      lfu: 'the one that was chosen least often',
+    },
+    default: 'none',
+    axis: { notSearched: 'what it saves depends on the texts, and is told by a run' },
+  }),
   pageLocked: share({
     about: 'weights',
     option: 'all weights in page-locked memory',
@@ -250,7 +263,7 @@ export const policyFields = {
     words: {
       layers: 'whole layers',
       tensors:
-        'attention, FFNs and single experts of any layer, those first that save most for the bytes they take; of whole layers only those that are asked for',
+        'attention, FFNs and single experts of any layer, those first that save most for the bytes they take; of whole layers only those that are asked for; with an expert cache that has what experts would take',
     },
     default: 'layers',
     axis: ['residents'],
@@ -273,6 +286,18 @@ export const policyFields = {
     ...spareMemory,
     meaning: 'further target layers whose stored weights stay in host memory',
     default: { byPlacement: 'as many as fit' },
+    axis: { notSearched: 'more is never slower' },
+  }),
+  cachedOnDevice: count([0, 1_048_576], {
+    ...keptThere,
+    meaning: 'places for experts on the device, beyond those that they stream through, with an expert cache',
+    default: { byPlacement: 'as many as fit; pinnedLayers is 0 then' },
+    axis: { notSearched: 'more is never slower' },
+  }),
+  cachedOnHost: count([0, 1_048_576], {
+    ...keptThere,
+    meaning: 'the same in host memory, as stored',
+    default: { byPlacement: 'as many as fit; keptLayers is 0 then' },
     axis: { notSearched: 'more is never slower' },
   }),
 };

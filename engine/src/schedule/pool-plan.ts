@@ -94,7 +94,7 @@ export function layOutPools(request: PlanRequest, choice: SettledChoices): Memor
     ...{ formats, numPositions: demand.numPositions },
   };
   countCache(device, cacheLabel, request.cacheFactor);
-  const slots = placeSlots(request, choice.prefetchDepth, pools);
+  const slots = placeSlots(request, choice, pools);
   const resident = { ...fixed, pinnedLayers: [...pinnedSet] };
   const { frames, firstDecodeFrame, hostScratch, ...phases } = placePhases(
     { ...request, placeDraft: placeDraft && (() => placeDraft(pools, resident)) },
@@ -170,7 +170,11 @@ function placeDeviceFrames({ target, formats }: PlanRequest, frameRows: readonly
 const smallestStagingBytes = 16 * directIoAlignmentBytes;
 
 /** Where streamed groups wait on their way, and where they land in device memory. */
-function placeSlots({ layouts, policy, routes }: PlanRequest, prefetchDepth: number, pools: Pools) {
+function placeSlots(
+  { layouts, policy, routes }: PlanRequest,
+  { prefetchDepth, cachedOnDevice, cachedOnHost }: SettledChoices,
+  pools: Pools,
+) {
   const largestOf = (kind: StreamedKind, bytesOf: (layout: GroupLayout) => number) => {
     let bytes = 0;
     for (const layout of layouts.values())
@@ -196,7 +200,8 @@ function placeSlots({ layouts, policy, routes }: PlanRequest, prefetchDepth: num
   for (const stop of stops) {
     const staged = ways.map(([kind, way]) => {
       const isStop = way.slice(0, -1).some(({ to }) => to === stop);
-      return [kind, place(pools[stop], kind, isStop ? mostStaged : 0, stagedBytes(kind))];
+      const cached = stop === 'host' && kind === 'expert' ? cachedOnHost : 0;
+      return [kind, place(pools[stop], kind, isStop ? mostStaged + cached : 0, stagedBytes(kind))];
     });
     slots[stop] = Object.fromEntries(staged);
   }
@@ -207,7 +212,12 @@ function placeSlots({ layouts, policy, routes }: PlanRequest, prefetchDepth: num
   // One more than waits: the group that is being computed with.
   const landed = streamedKinds.map((kind) => [
     kind,
-    place(pools.device, kind, prefetchDepth + 1, deviceBytes(kind)),
+    place(
+      pools.device,
+      kind,
+      prefetchDepth + 1 + (kind === 'expert' ? cachedOnDevice : 0),
+      deviceBytes(kind),
+    ),
   ]);
   return { ...slots, device: Object.fromEntries(landed) as Record<StreamedKind, Slots> };
 }

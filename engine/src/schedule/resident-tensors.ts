@@ -5,6 +5,7 @@
 
 import { placedBytes, type Region } from '../machine/pool.js';
 import type { WeightGroup } from '../model/types.js';
+import { keepsExperts } from './expert-cache.js';
 import { groupLayout } from './group-layout.js';
 import type { MemoryPlan, PlanRequest } from './memory-plan.js';
 
@@ -26,7 +27,10 @@ export function pickTensors(
   leftBytes: { readonly device: number; readonly host: number },
 ): ResidentTensors {
   const { layouts, granularityBytes, lockedLayers, target } = request;
-  const groups = target.layers.flatMap(({ attention, experts }) => [attention, ...experts]);
+  // Of experts a cache keeps those that are chosen.
+  const stay = (experts: readonly WeightGroup[]) =>
+    keepsExperts(request.policy) && experts.length > 1 ? [] : experts;
+  const groups = target.layers.flatMap(({ attention, experts }) => [attention, ...stay(experts)]);
   const chance = chanceOfUse(request);
   const deviceBytes = (group: WeightGroup) =>
     placedBytes(groupLayout(layouts, group).deviceBytes, granularityBytes.device);

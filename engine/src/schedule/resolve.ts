@@ -4,6 +4,7 @@ import { UserError } from '@specoffload/input';
 import { largest, sum } from '../extremes.js';
 import { type Formats, isImagined, localFormats } from '../machine/formats.js';
 import type { Checkpoint } from '../model/types.js';
+import { keepsExperts } from './expert-cache.js';
 import { cacheCapacity } from './kv-cache.js';
 import type { MemoryDemand } from './memory-plan.js';
 import {
@@ -61,7 +62,8 @@ function settleDefault(field: PolicyField, above: Policy, numPrompts: number): s
 }
 
 /** @throws UserError when two fields contradict each other. */
-function assertConsistent({ cache, attention, prefillAttention, hostExpertRows, experts }: OpenPolicy): void {
+function assertConsistent(policy: OpenPolicy): void {
+  const { cache, attention, prefillAttention, hostExpertRows, experts } = policy;
   if (cache === 'device' && (attention === 'host' || prefillAttention === 'host'))
     throw new UserError(
       'invalid cache: device; attention on the host needs its cache in host memory, choose attention and prefillAttention device or cache host',
@@ -70,6 +72,25 @@ function assertConsistent({ cache, attention, prefillAttention, hostExpertRows, 
     throw new UserError(
       `invalid hostExpertRows: ${hostExpertRows}; whether the host computes an expert is decided by its rows, which needs experts routed`,
     );
+  if (keepsExperts(policy)) assertCanKeep(policy);
+  else
+    for (const field of ['cachedOnDevice', 'cachedOnHost'] as const)
+      if (policy[field])
+        throw new UserError(
+          `invalid ${field}: ${policy[field]}; without an expert cache no expert stays, expected 0, or expertCache lru or lfu`,
+        );
+}
+
+/** @throws UserError when experts cannot stay where they were brought. */
+function assertCanKeep({ expertCache, experts, streaming, hostShare }: OpenPolicy): void {
+  const refuse = (why: string) => {
+    throw new UserError(`invalid expertCache: ${expertCache}; ${why}`);
+  };
+  if (experts === 'all')
+    refuse('where all experts come in every pass none is still there, expected experts routed');
+  if (streaming === 'on-demand')
+    refuse('on demand all weights share one place, expected none, or streaming ahead');
+  if (hostShare > 0) refuse('a part of an expert does not stay, expected none, or hostShare 0');
 }
 
 /** Indices of the prompts in each batch of each wave; a wave is finished before the next one starts. */

@@ -7,6 +7,7 @@
 
 import { drawRows } from '../speculate/row-draws.js';
 import { attend } from './attention-tasks.js';
+import { keepsExperts } from './expert-cache.js';
 import { feedTokens, verifiedText } from './feeds.js';
 import { feedForward } from './ffn-tasks.js';
 import { choosesTokens } from './layer-costs.js';
@@ -14,24 +15,46 @@ import type { HeadResult } from './ops.js';
 import { type Flow, PassContext, type PassRequest } from './pass-context.js';
 import type { Task } from './task.js';
 
-export interface TargetPass {
+/** Tasks to be added, and those of them to wait for: of every frame the last. */
+export interface PassPart {
   readonly tasks: readonly Task[];
-  /** Per frame: the task after which `results` holds the head's output. */
-  readonly heads: readonly number[];
-  readonly results: (HeadResult | null)[];
+  readonly last: readonly number[];
 }
 
-export function buildTargetPass(request: PassRequest): TargetPass {
-  const context = new PassContext(request);
-  const results: (HeadResult | null)[] = request.frames.map(() => null);
-  for (const flow of context.flows) embed(context, flow);
-  for (const [layer, { attention, experts }] of context.placement.checkpoint.layers.entries()) {
-    attend(context, layer, attention);
-    const routers = context.latest();
-    for (const [expert, group] of experts.entries()) feedForward(context, layer, expert, group, routers);
+export class TargetPass {
+  /** Per frame: the head's output, when the last part has ended. */
+  readonly results: (HeadResult | null)[];
+  readonly #context: PassContext;
+
+  constructor(request: PassRequest) {
+    this.#context = new PassContext(request);
+    this.results = request.frames.map(() => null);
   }
-  const heads = context.flows.map((flow) => chooseTokens(context, flow, results));
-  return { tasks: context.tasks, heads, results };
+
+  /**
+   * All at once; where experts stay, layer by layer, each part made when the routers that end the one before have chosen:
+   * only of what is needed it has to be found out then where it is.
+   */
+  *parts(): Generator<PassPart> {
+    const context = this.#context;
+    const { policy } = context.request;
+    for (const flow of context.flows) embed(context, flow);
+    for (const [layer, { attention, experts }] of context.placement.checkpoint.layers.entries()) {
+      attend(context, layer, attention);
+      const routers = context.latest();
+      const isGrown = keepsExperts(policy) && experts.length > 1;
+      if (isGrown) yield context.takePart();
+      if (isGrown) context.request.stream.need(experts.filter((_, expert) => isChosen(context, expert)));
+      for (const [expert, group] of experts.entries())
+        if (!isGrown || isChosen(context, expert)) feedForward(context, layer, expert, group, routers);
+    }
+    for (const flow of context.flows) chooseTokens(context, flow, this.results);
+    yield context.takePart();
+  }
+}
+
+function isChosen({ flows }: PassContext, expert: number): boolean {
+  return flows.some(({ routing }) => routing.result.rowsPerExpert[expert] > 0);
 }
 
 function embed(context: PassContext, flow: Flow): void {
@@ -45,7 +68,7 @@ function embed(context: PassContext, flow: Flow): void {
 }
 
 /** The head, for the rows whose choice is wanted; its result goes to `results`. */
-function chooseTokens(context: PassContext, flow: Flow, results: (HeadResult | null)[]): number {
+function chooseTokens(context: PassContext, flow: Flow, results: (HeadResult | null)[]): void {
   const { frames, wantsLogits = false, sampling } = context.request;
   const { frame, index, batch, last, stores } = flow;
   const { headRows: rowIndices, feeds } = frames[index];
@@ -60,7 +83,7 @@ function chooseTokens(context: PassContext, flow: Flow, results: (HeadResult | n
   task.onEnd = (result) => {
     results[index] = result as HeadResult;
   };
-  return task.id;
+  flow.last = task.id;
 }
 
 const noLeads = new Float32Array();

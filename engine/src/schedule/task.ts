@@ -2,6 +2,7 @@
 
 import type { PricedTask } from '../machine/cost-model.js';
 import type { Oracle } from '../speculate/acceptance.js';
+import type { LaneName } from '../topology/topology.js';
 import type { TaskLabel } from '../trace/types.js';
 import type { DraftResult, HeadResult, MixResult, Op } from './ops.js';
 
@@ -11,6 +12,12 @@ export interface SlotClass {
   readonly name: string;
   readonly count: number;
 }
+
+/** What a task that chooses its slot answers instead of a place among the free ones: it needs none, or waits for another. */
+export const [needsNoSlot, waitsForSlot] = [-1, -2];
+
+/** Where tasks are that only take a slot: on no lane. */
+export const nowhere: LaneName = 'nowhere';
 
 /**
  * One piece of work on one lane.
@@ -30,6 +37,11 @@ export interface Task extends TaskLabel, PricedTask {
    * weights that are needed later could fill all slots and those needed first would wait for ever.
    */
   readonly takes: SlotClass | undefined;
+  /**
+   * Which of the free slots it takes (a place in the list), where what they hold matters; {@link needsNoSlot} where it turns
+   * out to need none, {@link waitsForSlot} where none of them will do. Asked when it is its turn, and again when one is freed.
+   */
+  readonly chooseSlot: ((free: readonly number[]) => number) | undefined;
   /** Tasks whose slots this one, their last user, gives back at its end. */
   readonly frees: readonly number[] | undefined;
   /** Asked at the start: true when there turns out to be nothing to do (an expert that no token chose). */
@@ -86,6 +98,7 @@ export function openTask(head: TaskHead, after: readonly number[], createOp: Tas
     isPageable: false,
     actualRows: undefined,
     takes: undefined,
+    chooseSlot: undefined,
     frees: undefined,
     isIdle: undefined,
     createOp,

@@ -7,8 +7,10 @@
 import type { ExpertWeights } from '../machine/device.js';
 import type { Region } from '../machine/pool.js';
 import type { WeightGroup } from '../model/types.js';
+import type { ExpertReport } from '../speculate/expert-counter.js';
 import { type Hop, kindOfHop, type MemoryName } from '../topology/topology.js';
 import type { PhaseName } from '../trace/types.js';
+import { type Claim, ExpertCache, keepsExperts } from './expert-cache.js';
 import type { GroupLayout } from './group-layout.js';
 import type { MemoryPlan, ModelPlacement, Slots, StreamedKind } from './memory-plan.js';
 import type { LoadOp, UploadOp } from './ops.js';
@@ -31,9 +33,10 @@ export interface Condition {
 
 /** The tasks that bring one group: the load ends in host memory, null where that is not on the way or the start. */
 export interface Arrival {
-  readonly first: number;
   readonly load: number | null;
   readonly upload: number;
+  /** The one that took the place on the device. */
+  readonly holder: number;
   /** Only the device's share of it goes to the device. */
   readonly isShared: boolean;
 }
@@ -49,6 +52,8 @@ export class WeightStream {
   readonly #readsHost: (region: Region) => boolean;
   readonly #inPlace = new Map<string, ExpertWeights | null>();
   readonly #sharesExperts: boolean;
+  /** Null where an expert is dropped when it has been used. */
+  readonly #cache: ExpertCache | null;
   /** By group. */
   readonly #shares = new Map<string, SharedExpert>();
   #nextPass = 0;
@@ -69,6 +74,22 @@ export class WeightStream {
     this.#slotOf = slotOf;
     this.#ways = waysOfWeights(plan, policy);
     this.#sharesExperts = sharesExperts({ policy, formats: plan.target.formats });
+    this.#cache = keepsExperts(policy) ? new ExpertCache(policy) : null;
+  }
+
+  /** What keeping experts saved so far; null where none is kept. */
+  get experts(): ExpertReport | null {
+    return this.#cache?.counter.report() ?? null;
+  }
+
+  /** A layer's router has chosen these of its groups. */
+  need(groups: readonly WeightGroup[]): void {
+    this.#cache?.need(groups.map(({ id }) => id));
+  }
+
+  /** Something else has been in the places where weights are staged. */
+  forgetStaged(): void {
+    this.#cache?.forgetStaged();
   }
 
   /**
@@ -104,9 +125,9 @@ export class WeightStream {
   heldSlots(pass: number, group: WeightGroup): readonly number[] {
     const arrival = this.arrival(pass, group);
     if (!arrival) return [];
-    const { first, load, upload } = arrival;
-    if (this.#policy.streaming === 'on-demand') return [first];
-    return this.#keepsStage(group, arrival) && load !== null ? [load, upload] : [upload];
+    const { load, holder } = arrival;
+    if (this.#policy.streaming === 'on-demand') return [holder];
+    return this.#keepsStage(group, arrival) && load !== null ? [load, holder] : [holder];
   }
 
   /** Weights that the host may compute with stay staged until their last user has ended. */
@@ -133,9 +154,7 @@ export class WeightStream {
     if (pinned) return pinned.byteOffset;
     const arrival = this.arrival(pass, group);
     if (!arrival) throw new Error(`${group.id} was not asked for in pass ${pass}`);
-    // On demand, one slot serves a group from its first hop on.
-    const holder = this.#policy.streaming === 'on-demand' ? arrival.first : arrival.upload;
-    return this.#slotsFor(group, 'device').regions[this.#slotOf(holder)].byteOffset;
+    return this.#slotsFor(group, 'device').regions[this.#slotOf(arrival.holder)].byteOffset;
   }
 
   /** The group where it lies in host memory, where kernels read it there; null where it has to cross. */
@@ -168,9 +187,11 @@ export class WeightStream {
   }
 
   #bring(group: WeightGroup, pass: number, phase: PhaseName, condition?: Condition): Task[] {
-    const { after = [], isUnused, isForHost } = condition ?? {};
+    const { isUnused, isForHost } = condition ?? {};
     const way = this.#ways[this.#target.kept.has(group.id) ? 'kept' : streamedKind(group)];
     const skips = isForHost && (() => (isUnused?.() ?? false) || isForHost());
+    const claim = this.#claim(group, way, pass, phase, condition);
+    const after = claim ? [claim.task.id] : (condition?.after ?? []);
     const tasks: OpenTask[] = [];
     let load: number | null = null;
     const isShared = this.#sharesExperts && phase === 'decode' && group.kind === 'expert';
@@ -179,14 +200,32 @@ export class WeightStream {
       const follows = previous === null ? after : [previous];
       const task = this.#hop(hop, group, pass, phase, follows, previous, load, isShared);
       task.isIdle = hop.isPastHost ? (skips ?? isUnused) : isUnused;
+      claim?.govern(task, hop);
       if (hop.to === 'host') load = task.id;
       tasks.push(task);
     }
     const [{ id: first }] = tasks;
+    const upload = tasks[tasks.length - 1].id;
+    // On demand, one slot serves a group from its first hop on.
+    const holder = claim?.task.id ?? (this.#policy.streaming === 'on-demand' ? first : upload);
     const arrivals = this.#arrivals.get(pass) ?? new Map<string, Arrival>();
-    const arrival: Arrival = { first, load, upload: tasks[tasks.length - 1].id, isShared };
-    this.#arrivals.set(pass, arrivals.set(group.id, arrival));
-    return tasks;
+    this.#arrivals.set(pass, arrivals.set(group.id, { load, upload, holder, isShared }));
+    return claim ? [claim.task, ...tasks] : tasks;
+  }
+
+  /** Takes a place for an expert that may lie there already; null where it is brought whatever lies there. */
+  #claim(
+    group: WeightGroup,
+    way: readonly WeightHop[],
+    pass: number,
+    phase: PhaseName,
+    { after = [], isForHost }: Partial<Condition> = {},
+  ): Claim | null {
+    if (!this.#cache || group.kind !== 'expert') return null;
+    const head = { id: this.#ids.next(), pass, phase, priority: pass };
+    const layout = this.#layoutOf(group);
+    const { slotClass } = this.#slotsFor(group, 'device');
+    return this.#cache.claim(head, after, slotClass, { layout, phase, way, isForHost });
   }
 
   /** @param previous the hop before, and `load` the one that ended in host memory; null where there was none */

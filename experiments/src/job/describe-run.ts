@@ -22,6 +22,7 @@ import {
 import { formatTable } from '../terminal/table.js';
 import { describeUse } from './describe-device.js';
 import { describeEnergy } from './describe-energy.js';
+import { describeExperts } from './describe-experts.js';
 
 export function describeRun(record: RunRecord): string {
   const { strategy, workload, result } = record;
@@ -72,6 +73,8 @@ function describeFacts(record: RunRecord): string[] {
   const { roundsByCandidates, proposingStoppedSeconds: stopped } = record.result;
   if (roundsByCandidates !== undefined)
     facts.push(['candidates', describeChoice(roundsByCandidates, stopped)]);
+  const { experts } = record.result;
+  if (experts !== undefined) facts.push(['experts', describeExperts(experts)]);
   facts.push(
     ['peak memory', `device ${describePool(memory.device)}, host ${describePool(memory.host)}`],
     [

@@ -215,11 +215,12 @@ function toOutcomeRecord(
 ): OutcomeRecord {
   const { newTokens, generatedTokens, seconds, tokensPerSecond, phases, acceptance, roundsByCandidates } =
     outcome;
-  const { memoryBytes, bytesMoved, passes, proposingStoppedSeconds, routing, energy } = outcome;
+  const { memoryBytes, bytesMoved, passes, proposingStoppedSeconds, routing, experts, energy } = outcome;
   return {
     ...{ newTokens, generatedTokens, seconds, tokensPerSecond, phases, acceptance },
     ...(roundsByCandidates ? { roundsByCandidates } : {}),
     ...(routing ? { routing } : {}),
+    ...(experts ? { experts } : {}),
     ...(proposingStoppedSeconds === undefined ? {} : { proposingStoppedSeconds }),
     memory: Object.fromEntries(
       Object.entries(memoryBytes).map(([name, peakBytes]) => [

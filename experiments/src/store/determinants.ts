@@ -15,6 +15,9 @@ const laterFields: Readonly<Record<string, unknown>> = {
   keptExperts: 'copied',
   draftLayers: 0,
   residents: 'layers',
+  expertCache: 'none',
+  cachedOnDevice: 0,
+  cachedOnHost: 0,
 };
 
 /**

@@ -1,10 +1,10 @@
-/** What a record says of proposing: how often candidates stood, how many there were, and which experts rows went to. */
+/** What a record says of proposing: how often candidates stood, how many there were, and which experts rows went to and stayed. */
 
 import type { RunResult } from '@specoffload/engine';
 import { is, type Schema } from '@specoffload/input';
 import { count, fraction } from './words.js';
 
-const { amount, described, listOf, orMissing, orNull } = is;
+const { amount, described, listOf, mapOf, orMissing, orNull } = is;
 const fields = is.picked;
 
 /** Fields of a run's outcome. */
@@ -34,6 +34,17 @@ export const proposingRecord = {
     '',
     'which experts rows went to; left out of predictions, and where there is nothing to choose',
   ),
+  experts: described(
+    orMissing(
+      fields({
+        chosen: described(count, '', 'experts that routers chose, each once for a pass and layer'),
+        hits: described(mapOf(count), '', 'by memory: how many of them lay there already'),
+        savedBytes: described(mapOf(amount), 'bytes', 'by lane: what would have been moved for those'),
+      }),
+    ),
+    '',
+    'what keeping experts saved while the run decoded; left out without an expert cache',
+  ) satisfies Schema<RunResult['experts']>,
   proposingStoppedSeconds: described(
     orMissing(amount),
     's',

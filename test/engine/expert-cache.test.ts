@@ -1,0 +1,85 @@
+/** Experts that stay where they were brought: the same tokens, fewer bytes, and predictions that move as many. */
+
+import { join } from 'node:path';
+import {
+  type Checkpoint,
+  createRandom,
+  type PolicyInput,
+  type RunRequest,
+  runEngine,
+  simulateRun,
+} from '@specoffload/engine';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { openMachine } from '../../experiments/src/inputs/machines.js';
+import { createTemporaryDirectory } from './model/fixtures.js';
+import { writeTinyCheckpoint } from './tiny.js';
+
+const numLayers = 3;
+const json = {
+  ...{ model_type: 'qwen3_moe', vocab_size: 300, hidden_size: 32, num_hidden_layers: numLayers, head_dim: 8 },
+  ...{ num_attention_heads: 4, num_key_value_heads: 2, moe_intermediate_size: 8, intermediate_size: 16 },
+  ...{ num_experts: 24, num_experts_per_tok: 3, norm_topk_prob: true, max_position_embeddings: 64 },
+};
+const routed: PolicyInput = { experts: 'routed', pinnedLayers: 0, keptLayers: 0, prefetchDepth: 2 };
+const maxNewTokens = 7;
+let target: Checkpoint;
+let expected: readonly (readonly number[])[];
+
+const random = createRandom(7);
+const prompts = Array.from({ length: 3 }, () => Array.from({ length: 6 }, () => random.uint32() % 300));
+
+beforeAll(async () => {
+  const directory = join(createTemporaryDirectory(), 'models');
+  target = await writeTinyCheckpoint(directory, 'fine-grained', json, { dtype: 'bf16', seed: 2 });
+  expected = (await runEngine(request({}))).sequences.map(({ ids }) => ids);
+});
+
+function request(policy: PolicyInput, changes: Partial<RunRequest> = {}): RunRequest {
+  return {
+    ...{ target, draft: null, prompts, strategy: 'none', maxNewTokens },
+    ...{ machine: { deviceBytes: 64e6, hostBytes: 64e6 }, policy: { ...routed, ...policy }, ...changes },
+  };
+}
+
+describe.each(['cpu', 'isolated'])('on %s', (kind) => {
+  it.each<[PolicyInput, Partial<RunRequest>?]>([
+    [{ expertCache: 'lru', cachedOnDevice: 0, cachedOnHost: 40, prefetchDepth: 0 }],
+    [{ expertCache: 'lfu', cachedOnDevice: 13, cachedOnHost: 0, microBatch: 1, attention: 'device' }],
+    [{ expertCache: 'lfu', cachedOnDevice: 5, cachedOnHost: 9, hostExpertRows: 1, keptLayers: 1 }],
+    [
+      {
+        expertCache: 'lru',
+        cachedOnDevice: 20,
+        decodeBatch: 2,
+        prefillBatch: 1,
+        prefillOrder: 'batch-major',
+      },
+    ],
+  ])('with %o', async (policy) => {
+    const { sequences, experts } = await runEngine(request(policy, { device: { kind, seed: 3 } }));
+    expect(sequences.map(({ ids }) => ids)).toEqual(expected);
+    expect(experts!.hits.device! + experts!.hits.host!).toBeGreaterThan(0);
+  });
+});
+
+it('what stays need not be moved', async () => {
+  const all = await runEngine(request({ expertCache: 'lru' }));
+  // Every expert that ever came stays, so none comes twice.
+  const uploads = all.spans.filter(({ kind, name }) => kind === 'upload' && name.includes('expert'));
+  expect(new Set(uploads.map(({ name }) => name)).size).toBe(uploads.length);
+  const without = await runEngine(request({}));
+  const { chosen, hits, savedBytes } = all.experts!;
+  expect(chosen).toBeGreaterThan(hits.device!);
+  expect(without.bytesMoved.link - all.bytesMoved.link).toBeGreaterThanOrEqual(savedBytes.link!);
+  const { storedBytes } = target.layers[0]!.experts[0]!;
+  expect(savedBytes.link).toBe(hits.device! * storedBytes);
+});
+
+it('is predicted by the same graph', async () => {
+  const policy: PolicyInput = { ...routed, expertCache: 'lru', cachedOnDevice: 6, cachedOnHost: 12 };
+  const { experts } = await simulateRun({
+    ...{ target, draft: null, strategy: 'none', policy, maxNewTokens, acceptance: null },
+    ...{ promptLengths: prompts.map(({ length }) => length), machine: await openMachine('env1') },
+  });
+  expect(experts!.chosen).toBeGreaterThan(0);
+});
