@@ -180,6 +180,16 @@ export const modelCatalog: Readonly<Record<string, CatalogEntry>> = {
     draft: null,
     digest: '81440f8646c2e68f79b901b2cc701382ed346161366340ba0e724c733602c4c9',
   },
+  'qwen2.5-3b': {
+    source: 'Qwen/Qwen2.5-3B-Instruct',
+    config: {
+      ...{ model_type: 'qwen2', vocab_size: 151_936, hidden_size: 2048, num_hidden_layers: 36 },
+      ...{ num_attention_heads: 16, num_key_value_heads: 2, intermediate_size: 11_008, rope_theta: 1e6 },
+      ...{ rms_norm_eps: 1e-6, max_position_embeddings: 32_768, eos_token_id: 151_645 },
+      tie_word_embeddings: true,
+    },
+    draft: null,
+  },
   'qwen3-235b-a22b': {
     source: 'Qwen/Qwen3-235B-A22B',
     config: {

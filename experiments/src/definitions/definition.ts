@@ -34,6 +34,11 @@ export interface RunSettings
   /** A rate, rates by position, or an acceptance file; for predictions. */
   readonly acceptance: string | number | readonly number[];
   readonly accounting: 'useful' | 'as-published';
+  /** Requests that come one after the other and wait until a batch is full: for `requestSeconds` and `requestCost`. */
+  readonly requestsPerSecond: number;
+  /** Energy and time of a request that costs 1. */
+  readonly referenceJoules: number;
+  readonly referenceSeconds: number;
   /** How unequally experts are chosen, see the engine's `routingSkew`. */
   readonly routingSkew: number;
   /** Simulated: what moves at once of a model without weights; by expert is ten times slower to predict. @default ffn */
@@ -80,6 +85,16 @@ export interface Case {
 /** A setting's values, or, under a name of its own, choices or numbers for expressions to use. */
 export type Axis = readonly (SettingValue | Choice)[];
 
+/** Each of {@link ExperimentDefinition.metric}. */
+export interface BanditSettings {
+  /** @default what the first run reached */
+  readonly priorMean?: number;
+  /** How far points may lie from each other. @default 0.3 of the mean */
+  readonly priorSigma?: number;
+  /** Of runs of one point. @default 0.02 of the mean */
+  readonly noiseSigma?: number;
+}
+
 export interface ExperimentDefinition {
   /** Folder under `results/`: small letters, digits and hyphens. */
   readonly name: string;
@@ -110,6 +125,8 @@ export interface ExperimentDefinition {
   readonly warmups?: number;
   /** Seeds of what is drawn; each is a run of its own. @default [1] */
   readonly seeds?: readonly number[];
+  /** What a search by Thompson sampling believes before it has run anything, and how noisy it takes runs to be. */
+  readonly bandit?: BanditSettings;
   /** Axis values that others are compared with, such as `{ system: 'FlexGen' }`; pairs share all other axes. */
   readonly baseline?: Readonly<Record<string, string | number>>;
   /** Replaces fields of the definition under `--quick`; `settings` and `axes` are merged by name. */

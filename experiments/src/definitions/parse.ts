@@ -96,6 +96,12 @@ const formOf = (kind: Kind) =>
     ...partsOf(kind),
     cases: is.orMissing(is.listOf(is.onlyFields({ when: values, settings: settingsOf(kind) }))),
     derived: is.orMissing(is.byName(derivedOf)),
+    bandit: is.orMissing(
+      is.onlyFields({
+        priorMean: is.orMissing(is.amount),
+        ...{ priorSigma: is.orMissing(is.positive), noiseSigma: is.orMissing(is.positive) },
+      }),
+    ),
     predictOn: is.orMissing(
       is.such<string>(
         (path) => kind === 'measured' && typeof path === 'string',

@@ -35,6 +35,7 @@ import {
   keyOfRun,
   type MeasuredSpec,
   type RunSpec,
+  type SimulatedSpec,
   specOfPrediction,
 } from './spec.js';
 
@@ -89,7 +90,7 @@ export function buildRecord(run: MeasuredRun, repeat: number): MeasuredRecord {
 /** Everything about a prediction but its number among its repeats. */
 export interface SimulatedRun {
   /** @default that of the request */
-  readonly spec?: CounterpartSpec;
+  readonly spec?: SimulatedSpec | CounterpartSpec;
   readonly request: SimulationRequest;
   readonly result: SimulationResult;
   /** What the workload is called. */

@@ -4,6 +4,7 @@ import { is } from '@specoffload/input';
 import { usualDevice } from '../inputs/devices.js';
 import { gpuOf, pointKeyOf } from './point.js';
 import { factsOf, type RunRecord } from './record.js';
+import { joulesPerRequest, requestCost, requestSeconds } from './requests.js';
 import { choicesIn } from './spec.js';
 import { count, fraction, isoTime } from './words.js';
 
@@ -114,6 +115,23 @@ export const columns: readonly RowColumn[] = [
   shown('result', 'result.devicePower.decode.watts', 'deviceWatts'),
   shown('result', 'result.energy.joules'),
   shown('result', 'result.energy.joulesPerToken'),
+  {
+    ...shown('result', 'result.energy.joules', 'joulesPerRequest'),
+    meaning: 'joules / prompts',
+    of: joulesPerRequest,
+  },
+  {
+    ...shown('result', 'result.seconds', 'requestSeconds'),
+    meaning:
+      'of a request that comes one of requestsPerSecond: waiting for its batch, and the batch; else null',
+    of: (record) => requestSeconds(record, choicesIn(record.spec).requests),
+  },
+  {
+    ...shown('result', 'result.energy.joules', 'requestCost'),
+    unit: '',
+    meaning: 'half of its energy by referenceJoules and half of its time by referenceSeconds',
+    of: (record) => requestCost(record, choicesIn(record.spec).requests),
+  },
   shown('result', 'result.acceptance.rate', 'acceptanceRate'),
   shown('result', 'result.acceptance.tokensPerRound'),
   shown('result', 'result.passes'),

@@ -15,6 +15,7 @@ export { filterRows, type QueryRow, type QueryValue, queryRows } from './query.j
 export { byAge, findRun, isStored, openRun, type ReadRequest, readRuns, scanRuns } from './read.js';
 export * from './record.js';
 export { parseRunRecord } from './record.js';
+export type { Requests } from './requests.js';
 export { type FixedRow, type Row, readRows, toRow, toRows } from './rows.js';
 export {
   type AcceptanceSpec,

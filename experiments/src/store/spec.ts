@@ -28,6 +28,7 @@ import { type Checked, is, type Schema } from '@specoffload/input';
 import { type LocalSettings, namedFactors, namedPrefillCores, recordedCaps } from '../inputs/caps.js';
 import { namedDevice } from '../inputs/devices.js';
 import { digestOf, digestOnce, type Json } from './canonical.js';
+import { type Requests, requestsChoice } from './requests.js';
 import { count, digest, setting } from './words.js';
 
 const { amount, described, flag, listOf, mapOf, oneOf, orMissing, orNull } = is;
@@ -69,6 +70,7 @@ const choices = {
     'of a run: what the device rounds the factors of its products to; left out: fp32, nothing',
   ),
   stops: described(orMissing(listOf(is.text)), '', 'of a run: texts that end a sequence; left out: none'),
+  requests: requestsChoice,
 };
 const choiceFields = fields(choices);
 export type Choices = Checked<typeof choiceFields>;
@@ -165,6 +167,7 @@ export function specOfRun(
     readonly stopAtEos: boolean;
     readonly sampling?: SamplingInput | undefined;
     readonly stops?: readonly string[];
+    readonly requests?: Requests | undefined;
   },
 ): MeasuredSpec {
   return {
@@ -178,7 +181,11 @@ export function specOfRun(
 
 /** What is not asked for is not named: runs keep the keys that they had before it could be. */
 function spelled(
-  { sampling, stops = [] }: Pick<Parameters<typeof specOfRun>[0], 'sampling' | 'stops'>,
+  {
+    sampling,
+    stops = [],
+    requests,
+  }: Pick<Parameters<typeof specOfRun>[0], 'sampling' | 'stops' | 'requests'>,
   { arithmetic }: LocalSettings,
 ): Choices {
   const asked = sampling && spellSampling(sampling);
@@ -186,15 +193,19 @@ function spelled(
     ...(asked ? { sampling: asked } : {}),
     ...(arithmetic ? { arithmetic } : {}),
     ...(stops.length > 0 ? { stops } : {}),
+    ...(requests ? { requests } : {}),
   };
 }
 
 /** Of a prediction. */
-export function specOfPrediction(request: Omit<SimulationRequest, 'seed' | 'signal'>): SimulatedSpec {
+export function specOfPrediction(
+  request: Omit<SimulationRequest, 'seed' | 'signal'>,
+  requests?: Requests,
+): SimulatedSpec {
   const { machine, promptLengths, acceptance, routingSkew = 0 } = request;
   return {
     ...predictedOn(machine),
-    ...{ ...askedOf(request), routingSkew },
+    ...{ ...askedOf(request, requests ? { requests } : {}), routingSkew },
     prompts: digestOnce(promptLengths),
     acceptance:
       acceptance && speculates(request.strategy, request.policy ?? {})
@@ -243,7 +254,7 @@ export function choicesIn(spec: RunSpec | undefined): Choices {
   );
 }
 
-/** @param others what only a run can be asked for */
+/** @param others what the engine is not told, or only a run can be asked for */
 function askedOf(job: Job, others: Choices = {}) {
   const { strategy, policy = {}, target, maxNewTokens } = job;
   const drafter = speculates(strategy, policy) ? drafterNamed(job.drafter, job.draft) : null;

@@ -59,7 +59,7 @@ export function judgeBy(aim: Aim, { metric, lowerIsBetter, baseline }: Judging):
 
 function isLessBetter(metric: string): boolean {
   const unit = columns.find(({ name }) => name === metric)?.unit ?? '';
-  return unit === 's' || unit === 'B' || unit === 'J' || unit === 'W';
+  return metric === 'requestCost' || unit === 's' || unit === 'B' || unit === 'J' || unit === 'W';
 }
 
 /**

@@ -1,6 +1,8 @@
 /** What a sweep's end looks like to people: the points, best first, and what came of the others. */
 
+import { join } from 'node:path';
 import { largest, smallest } from '@specoffload/engine';
+import type { ExperimentDefinition } from '../definitions/definition.js';
 import { describeAxes } from '../definitions/expand.js';
 import { displayPath } from '../paths.js';
 import type { SettingValue } from '../store/record.js';
@@ -34,6 +36,7 @@ export function describeOutcome(outcome: SweepOutcome): string {
       ...agreement.errors.map((sentence) => `  ${sentence}`),
     );
   if (pruned.length > 0) lines.push('', `let go by halving: ${plural(pruned.length, 'point')}`);
+  if (outcome.beliefs.length > 0) lines.push('', describeBeliefs(outcome));
   lines.push(
     ...describeList(
       `no run can serve ${plural(refused.length, 'point')}`,
@@ -49,6 +52,39 @@ export function describeOutcome(outcome: SweepOutcome): string {
   );
   lines.push('', `records in ${displayPath(folder)}`);
   return lines.join('\n');
+}
+
+/** Thompson sampling's best guess, and how sure it is. */
+function describeBeliefs({ beliefs, metric, folder }: SweepOutcome): string {
+  const [{ axes, mean, sigma, pulls }] = beliefs as [SweepOutcome['beliefs'][number]];
+  return (
+    `after ${plural(
+      beliefs.reduce((sum, belief) => sum + belief.pulls, 0),
+      'run',
+    )} believed best: ${describeAxes(axes)}, ${metric} ${threeDigits(mean)} ± ${threeDigits(sigma)} ` +
+    `by ${plural(pulls, 'run')}; what was believed round by round is in ${displayPath(join(folder, 'beliefs.json'))}`
+  );
+}
+
+/** What is there and what is missing, before anything runs. */
+export function describeStock(
+  { name, kind }: Pick<ExperimentDefinition, 'name' | 'kind'>,
+  stock: { points: number; total: number; before: number; refused: number; seconds: number | null },
+): string {
+  const { points, total, before, refused, seconds } = stock;
+  return (
+    `${name}: ${plural(points, 'point')}, ${plural(total, `${kind} run`)}` +
+    `${before > 0 ? `, ${formatCount(before)} done already` : ''}` +
+    `${refused > 0 ? `, ${formatCount(refused)} points refused earlier` : ''}` +
+    `${seconds === null || total === before ? '' : `, about ${formatSeconds(seconds)}`}`
+  );
+}
+
+export function describeUnpaid(
+  { name }: Pick<ExperimentDefinition, 'name'>,
+  unpaid: readonly string[],
+): string {
+  return `${name}: of the points looked at, ${formatCount(unpaid.length)} propose where that is not predicted to pay, such as ${unpaid[0]}`;
 }
 
 function describeList(title: string, items: readonly string[]): string[] {

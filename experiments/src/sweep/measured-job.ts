@@ -19,6 +19,7 @@ import { withAccounting } from '../job/accounting.js';
 import type { Job } from '../job/execute.js';
 import { type MeasuredSpec, specOfRun } from '../store/index.js';
 import type { Tunnel } from '../tunnel/index.js';
+import { requestsOf } from './requests.js';
 import type { Shelf } from './shelf.js';
 
 export interface MeasuredJob {
@@ -50,6 +51,7 @@ export async function openMeasuredJob(given: Settings, shelf: Shelf): Promise<Me
   const plan = {
     ...{ ...models, strategy, policy, sampling, machine, workload, maxNewTokens, stopAtEos: false },
     ...(drafter ? { drafter } : {}),
+    requests: requestsOf(settings),
   };
   return { plan, spec: specOfRun(plan) };
 }

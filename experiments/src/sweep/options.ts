@@ -10,7 +10,7 @@ import type { Turn } from '../store/index.js';
 import { createOutput, type Output } from '../terminal/output.js';
 import type { SweepProgress } from './progress.js';
 
-export const searches = ['full', 'halving'] as const;
+export const searches = ['full', 'halving', 'thompson'] as const;
 
 export interface SweepOptions {
   /** Record store. @default results/ of the project */
@@ -27,8 +27,10 @@ export interface SweepOptions {
   readonly filter?: string;
   /** After so many seconds no further run is started. @default no limit */
   readonly maxSeconds?: number;
-  /** Every point as often as every other, or repeats for the promising ones only. @default full */
+  /** Every point as often as every other, repeats for the promising ones only, or one run at a time where it promises most. @default full */
   readonly search?: (typeof searches)[number];
+  /** Runs of a search by Thompson sampling. @default twice as many as the axes have combinations */
+  readonly rounds?: number;
   /** Threads that predict. @default one per core */
   readonly workers?: number;
   /** Keeps the timeline of every prediction; a measured run's is always kept. @default false */
@@ -51,7 +53,7 @@ export interface SweepRequest {
   readonly turns: readonly Turn[];
   readonly warmups: number;
   readonly maxSeconds: number;
-  readonly isHalving: boolean;
+  readonly search: (typeof searches)[number];
   readonly workers: number;
   readonly keepsTraces: boolean;
   readonly retries: boolean;
@@ -75,12 +77,15 @@ export function settleRequest(input: ExperimentDefinition, options: SweepOptions
   if (!(Number.isInteger(workers) && 1 <= workers && workers <= 256))
     throw new UserError(`invalid workers: ${workers}; expected a whole number from 1 to 256`);
   if (!searches.includes(search))
-    throw new UserError(`invalid search: ${search}; expected ${searches.join(' or ')}`);
+    throw new UserError(`invalid search: ${search}; expected ${searches.join(', ')}`);
+  if (options.rounds !== undefined && search !== 'thompson')
+    throw new UserError(`invalid rounds: ${options.rounds}; only a search by thompson has rounds`);
   const isMeasured = definition.kind === 'measured';
   const { repeats = isMeasured ? 3 : 1, seeds = [1], warmups = isMeasured ? 1 : 0 } = definition;
-  const turns = Array.from({ length: repeats }, (_, repeat) =>
-    seeds.map((seed) => ({ seed, repeat })),
-  ).flat();
+  const turns =
+    search === 'thompson'
+      ? pullsOf(definition, options.rounds)
+      : Array.from({ length: repeats }, (_, repeat) => seeds.map((seed) => ({ seed, repeat }))).flat();
   if (search === 'halving' && turns.length < 2)
     throw new UserError(
       `invalid search: halving; it spends several runs on promising points, expected at least 2 ${isMeasured ? 'repeats' : 'seeds'}`,
@@ -88,7 +93,7 @@ export function settleRequest(input: ExperimentDefinition, options: SweepOptions
   return {
     ...{ definition, turns, warmups, maxSeconds, workers },
     results: options.results ?? defaultResultsDirectory,
-    isHalving: search === 'halving',
+    search,
     keepsTraces: options.traces ?? false,
     retries: options.retry ?? false,
     signal: options.signal ?? currentSignal() ?? new AbortController().signal,
@@ -97,6 +102,19 @@ export function settleRequest(input: ExperimentDefinition, options: SweepOptions
     isAnnounced: options.onNote !== undefined,
   };
 }
+
+/** As many runs as any one point could get: of predictions seed after seed, of measured points repeat after repeat. */
+function pullsOf({ kind, axes, seeds = [1] }: ExperimentDefinition, rounds?: number): Turn[] {
+  const combinations = Object.values(axes).reduce((product, { length }) => product * length, 1);
+  const length = rounds ?? Math.min(2 * combinations, mostRounds);
+  if (!(Number.isInteger(length) && 1 <= length && length <= mostRounds))
+    throw new UserError(`invalid rounds: ${rounds}; expected a whole number from 1 to ${mostRounds}`);
+  return Array.from({ length }, (_, pull) =>
+    kind === 'measured' ? { seed: seeds[0]!, repeat: pull } : { seed: seeds[0]! + pull, repeat: 0 },
+  );
+}
+
+const mostRounds = 100_000;
 
 function formOf(definition: ExperimentDefinition, options: SweepOptions): ExperimentDefinition {
   const { quick = false, repeats, seeds, settings = {}, filter } = options;

@@ -15,6 +15,7 @@ import type { Settings } from '../definitions/definition.js';
 import { policyOf, toBytes, toRate } from '../definitions/settings.js';
 import { withAccounting } from '../job/accounting.js';
 import { type SimulatedSpec, specOfPrediction } from '../store/index.js';
+import { requestsOf } from './requests.js';
 import type { Shelf } from './shelf.js';
 
 /** What a sweep runs, whatever it is: all that identifies it is known before it runs. */
@@ -49,7 +50,7 @@ export async function openPredictedJob(given: Settings, shelf: Shelf): Promise<P
     ...{ target, draft, machine, promptLengths, strategy, policy, maxNewTokens, acceptance, routingSkew },
     ...(drafter ? { drafter } : {}),
   };
-  return { request, workload, spec: specOfPrediction(request) };
+  return { request, workload, spec: specOfPrediction(request, requestsOf(settings)) };
 
   async function openLengths({ workload, prompts, promptTokens }: Settings, from: Shelf) {
     if (workload === undefined) {
@@ -77,6 +78,8 @@ async function openVirtualMachine(
   const { deviceMemory, hostMemory } = settings;
   if (deviceMemory !== undefined) rates.push(['memory.deviceBytes', toBytes('deviceMemory', deviceMemory)]);
   if (hostMemory !== undefined) rates.push(['memory.hostBytes', toBytes('hostMemory', hostMemory)]);
+  // Other rates are those at the file's own frequency.
+  rates.sort(([a], [b]) => Number(a.endsWith('.hertz')) - Number(b.endsWith('.hertz')));
   for (const [path, value] of rates) machine = withRate(machine, path, value);
   return machine;
 }

@@ -4,23 +4,23 @@ import { join } from 'node:path';
 import { makeFolder, reasonOf, UserError } from '@specoffload/input';
 import type { ExperimentDefinition } from '../definitions/definition.js';
 import { describeAxes, type Point, walkPoints } from '../definitions/expand.js';
-import { defaultMetric, measure } from '../definitions/metrics.js';
+import { defaultMetric } from '../definitions/metrics.js';
 import { noPoint } from '../definitions/parse.js';
 import { keepDefinition } from '../definitions/stored-definitions.js';
 import {
   assertWritable,
   explainStoreError,
   isStored,
-  openRun,
   type PointRecord,
   type RunLocation,
   removeLitter,
-  scanRuns,
 } from '../store/index.js';
 import { formatCount, formatSeconds, plural } from '../terminal/format.js';
 import type { MeasuredPoint } from './counterparts.js';
+import { describeStock, describeUnpaid } from './describe.js';
 import { estimate } from './estimate.js';
 import { choosePruned, rungsOf } from './halving.js';
+import { KnownRuns } from './known-runs.js';
 import { locatePoint, locateRun } from './locate.js';
 import { createMeasurementRunner } from './measurements.js';
 import { type SweepOptions, type SweepRequest, settleRequest } from './options.js';
@@ -32,6 +32,7 @@ import { Scores } from './ranking.js';
 import { addRefusal, forgetRefusals, type Refusal, readRefusals } from './refusals.js';
 import type { PointRunner } from './runner.js';
 import { Shelf } from './shelf.js';
+import { type BelievedPoint, searchByThompson } from './thompson.js';
 import type { RunEnd } from './worker.js';
 
 /**
@@ -76,13 +77,13 @@ class Sweep {
   readonly #shelf: Shelf;
   readonly #folder: string;
   readonly #startSeconds = performance.now() / 1000;
-  /** Of every run in the store, by its key: what it reached; null where it has no such number. */
-  readonly #known = new Map<string, number | null>();
+  readonly #known: KnownRuns;
   readonly #refusals = new Map<string, Refusal>();
   readonly #failed: FailedRun[] = [];
   readonly #scores = new Scores();
   /** Pruned points' keys, in the order of their pruning. */
   readonly #pruned = new Set<string>();
+  #beliefs: readonly BelievedPoint[] = [];
   readonly #active = new Set<Promise<void>>();
   #progress!: Progress;
   /** Of the definition as it lies beside the records. */
@@ -97,18 +98,20 @@ class Sweep {
 
   constructor(request: SweepRequest, runner: PointRunner, shelf: Shelf) {
     this.#request = request;
+    this.#known = new KnownRuns(request);
     this.#runner = runner;
     this.#shelf = shelf;
     this.#folder = join(request.results, request.definition.name);
   }
 
   async run(): Promise<SweepOutcome> {
-    const { signal } = this.#request;
+    const { signal, search } = this.#request;
     await this.#takeStock();
     const onAbort = () => this.#runner.stop();
     signal.addEventListener('abort', onAbort, { once: true });
     try {
-      if (this.#request.isHalving) await this.#searchByHalving();
+      if (search === 'halving') await this.#searchByHalving();
+      else if (search === 'thompson') await this.#searchByThompson();
       else await this.#runTurns(0, this.#request.turns.length);
     } finally {
       if (this.#halt instanceof Error) this.#runner.stop();
@@ -128,16 +131,17 @@ class Sweep {
     });
     this.#definitionDigest = await keepDefinition(results, definition);
     if (retries) await forgetRefusals(results, definition.name);
-    await this.#readStore();
+    await this.#known.readAll();
     const refusals = await readRefusals(results, definition.name);
     for await (const { record } of this.#points(false)) {
       this.#numPoints += 1;
       const refusal = refusals.get(record.pointKey);
       if (refusal) this.#refusals.set(record.pointKey, refusal);
-      else for (const turn of turns) if (this.#known.has(locateRun(record, turn).key)) this.#before += 1;
+      else if (!this.#isBandit)
+        for (const turn of turns) if (this.#known.has(locateRun(record, turn).key)) this.#before += 1;
     }
     if (this.#numPoints === 0) throw noPoint(definition);
-    const total = (this.#numPoints - this.#refusals.size) * turns.length;
+    const total = this.#isBandit ? turns.length : (this.#numPoints - this.#refusals.size) * turns.length;
     const missing = total - this.#before;
     // Trying predictions out takes a second; without it the first few runs tell.
     const isTold = definition.kind === 'measured' || (isAnnounced && missing >= fewPredictions);
@@ -149,24 +153,9 @@ class Sweep {
       { total, done: this.#before, refused: this.#refusals.size, remainingSeconds: seconds },
       this.#request.onProgress,
     );
-    output.note(
-      `${definition.name}: ${plural(this.#numPoints, 'point')}, ${plural(total, `${definition.kind} run`)}` +
-        `${this.#before > 0 ? `, ${formatCount(this.#before)} done already` : ''}` +
-        `${this.#refusals.size > 0 ? `, ${formatCount(this.#refusals.size)} points refused earlier` : ''}` +
-        `${seconds === null || missing === 0 ? '' : `, about ${formatSeconds(seconds)}`}`,
-    );
-    if (missing > 0 && unpaid.length > 0)
-      output.note(
-        `${definition.name}: of the points looked at, ${formatCount(unpaid.length)} propose where that is not predicted to pay, such as ${unpaid[0]}`,
-      );
-  }
-
-  /** What cannot be read is named, and counts as missing: it is run again. */
-  async #readStore(): Promise<void> {
-    const { results, definition, output, signal } = this.#request;
-    const { name: experiment, metric = defaultMetric } = definition;
-    for await (const { record } of scanRuns({ results, experiment, onWarning: output.note, signal }))
-      this.#known.set(record.key, measure(record, metric));
+    const stock = { points: this.#numPoints, total, before: this.#before, refused: this.#refusals.size };
+    output.note(describeStock(definition, { ...stock, seconds }));
+    if (missing > 0 && unpaid.length > 0) output.note(describeUnpaid(definition, unpaid));
   }
 
   async *#points(isBackwards: boolean): AsyncGenerator<Located> {
@@ -212,7 +201,7 @@ class Sweep {
     if (isStored(join(this.#folder, location.key))) {
       // Another sweep on this folder has stored it since this one looked what is there.
       this.#before += 1;
-      this.#readOthers(location.key);
+      this.#known.readOne(location.key);
       return this.#progress.find();
     }
     const turn = this.#request.turns[index];
@@ -239,14 +228,14 @@ class Sweep {
         return this.#progress.end('done');
       case 'known':
         this.#before += 1;
-        this.#readOthers(key);
+        this.#known.readOne(key);
         return this.#progress.end('done');
       case 'refused': {
         if (this.#refusals.has(point.pointKey)) return this.#progress.end('stopped');
         const { pointKey, axes } = point;
         const refusal = { pointKey, axes, reason: end.reason, createdAt: new Date().toISOString() };
         this.#refusals.set(pointKey, refusal);
-        this.#progress.end('refused', turns.length);
+        this.#progress.end('refused', this.#isBandit ? 0 : turns.length);
         return addRefusal(results, definition.name, refusal);
       }
       case 'failed':
@@ -257,18 +246,6 @@ class Sweep {
         throw new UserError(`${end.reason}; what is finished stays, start the same sweep again to go on`);
       case 'stopped':
         return this.#progress.end('stopped');
-    }
-  }
-
-  /** A run that another process stored. */
-  #readOthers(key: string): void {
-    const { metric = defaultMetric } = this.#request.definition;
-    try {
-      this.#known.set(key, measure(openRun(join(this.#folder, key)).record, metric));
-    } catch (error) {
-      if (!(error instanceof UserError)) throw error;
-      this.#request.output.note(error.message);
-      this.#known.set(key, null);
     }
   }
 
@@ -292,6 +269,31 @@ class Sweep {
       );
       done = rung;
     }
+  }
+
+  get #isBandit(): boolean {
+    return this.#request.search === 'thompson';
+  }
+
+  /** One run at a time: every choice rests on the runs before it. */
+  async #searchByThompson(): Promise<void> {
+    const { definition, turns } = this.#request;
+    const arms: Located[] = [];
+    for await (const located of this.#points(false))
+      if (!this.#refusals.has(located.record.pointKey)) arms.push(located);
+    this.#beliefs = await searchByThompson({
+      ...{ definition, folder: this.#folder, arms: arms.map(({ record }) => record) },
+      ...{ rounds: turns.length, seed: turns[0].seed, mustHalt: () => this.#mustHalt() },
+      run: async (arm, pull) => {
+        const location = locateRun(arms[arm].record, turns[pull]);
+        if (this.#known.has(location.key)) {
+          this.#before += 1;
+          this.#progress.find();
+        } else await this.#start(arms[arm], location, pull);
+        await Promise.all(this.#active);
+        return this.#known.get(location.key);
+      },
+    });
   }
 
   async #alive(): Promise<Set<string>> {
@@ -340,7 +342,7 @@ class Sweep {
       ...{ experiment: name, kind, folder: this.#folder, metric, lowerIsBetter },
       ...{ points: this.#numPoints, runs: total, before: this.#before, stored: this.#stored },
       ...{ failed: this.#failed, refused: [...this.#refusals.values()], ranking, elapsedSeconds },
-      ...{ disturbed: this.#disturbed, agreement },
+      ...{ disturbed: this.#disturbed, agreement, beliefs: this.#beliefs },
       pruned: ranking.filter(({ pointKey }) => this.#pruned.has(pointKey)).reverse(),
       isComplete: done === total,
     };

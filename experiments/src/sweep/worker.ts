@@ -94,5 +94,5 @@ async function predict({ location: { point }, turn: { seed }, setup }: PointTask
       if (Atomics.load(setup.stopFlag, 0) === 1) throw new Stopped();
     },
   };
-  return { request, workload: job.workload, result: await simulateRun(request) };
+  return { request, spec: job.spec, workload: job.workload, result: await simulateRun(request) };
 }

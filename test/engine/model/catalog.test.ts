@@ -24,6 +24,7 @@ const published: Readonly<Record<string, readonly [digest: string, billions: num
   'llama-3.1-8b': ['7408e3b6056a0ba9', 8.03],
   'llama-3.2-3b': ['9d67b33a8ad5f573', 3.21],
   'llama-3.2-1b': ['1bb4b5eb03d650b6', 1.24],
+  'qwen2.5-3b': ['73566ac5b656bc99', 3.09],
   'qwen3-235b-a22b': ['1e99c5650b96b2b5', 235],
   'qwen3-30b-a3b': ['cb21fcb3220639ea', 30.5],
   'qwen3-32b': ['48a872ed9cc0aa5c', 32.8],

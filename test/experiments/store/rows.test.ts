@@ -68,7 +68,9 @@ describe('toRow', () => {
         ...{ phases: { prefill: 100, decode: 100 }, parts: { gpu: 200 } },
       },
     });
-    const ofCard = { ...record, result: buildRecord(fakeRun({ result }), 0).result } as typeof record;
+    const requests = { perSecond: 1, referenceJoules: 10, referenceSeconds: 10 };
+    const spec = { ...record.spec, requests };
+    const ofCard = { ...record, spec, result: buildRecord(fakeRun({ result }), 0).result } as typeof record;
     const names = columns.map(({ name }) => name);
     expect(new Set(names).size).toBe(names.length);
     expect(Object.keys(toRow(ofCard))).toEqual(expect.arrayContaining(names));

@@ -45,6 +45,8 @@ describe('shipped experiments', () => {
     ['draft-size', 48],
     ['prediction', 30],
     ['wind-tunnel', 8],
+    ['camel', 49],
+    ['camel-qwen', 49],
   ])('%s has %i points', async (name, numPoints) => {
     const definition = await openExperiment(name);
     expect(definition.name).toBe(name);

@@ -36,6 +36,7 @@ interface SweepCommandOptions extends CommonOptions, DrafterOptions {
   readonly repeats?: number;
   readonly seeds?: readonly number[];
   readonly search: (typeof searches)[number];
+  readonly rounds?: number;
   readonly maxTime?: number;
   readonly workers?: number;
   readonly traces?: true;
@@ -58,9 +59,14 @@ export function addSweepCommand(program: Command, context: CommandContext): void
     .option('--seeds <list>', 'seeds of what predictions draw, such as 1,2,3', parseSeeds)
     .option(
       '--search <how>',
-      'full: every point as often as every other; halving: more runs for the better half, again and again',
+      'full: every point as often as every other; halving: more runs for the better half, again and again; thompson: one run after the other, of the point that promises most',
       oneOf('--search', searches),
       'full',
+    )
+    .option(
+      '--rounds <n>',
+      'runs of a search by thompson (default: twice the combinations)',
+      wholeNumber('--rounds', 1, 100_000),
     )
     .option(
       '--device <kind>',

@@ -4,6 +4,7 @@ import type { ExperimentDefinition } from '../../definitions/definition.js';
 import { createAblation } from './ablation.js';
 import { acceptance } from './acceptance.js';
 import { batch } from './batch.js';
+import { createCamel } from './camel.js';
 import { candidates } from './candidates.js';
 import { draftSize } from './draft-size.js';
 import { memory } from './memory.js';
@@ -24,4 +25,6 @@ export const shippedExperiments: Readonly<Record<string, () => Promise<Experimen
   'draft-size': async () => draftSize,
   prediction: async () => prediction,
   'wind-tunnel': async () => windTunnel,
+  camel: () => createCamel('camel', 'llama-3.2-1b'),
+  'camel-qwen': () => createCamel('camel-qwen', 'qwen2.5-3b'),
 };
