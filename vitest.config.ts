@@ -18,7 +18,7 @@ const pure = [
   'test/input/*.test.ts',
   'test/engine/model/{catalog,checkpoint,config,configuration,families,random}.test.ts',
   'test/engine/model/{reference,rope,spec,write}.test.ts',
-  'test/engine/{common-draws,dispatcher,extremes,lane-queue,paced-lane,placement,policy,pool,prefill-cores}.test.ts',
+  'test/engine/{balance,common-draws,dispatcher,extremes,lane-queue,paced-lane,placement,policy,pool,prefill-cores}.test.ts',
   'test/engine/{plan-closed-form,plan-competitors,plan-drafters,predictions,simulate,speculate,strip,trace}.test.ts',
   'test/engine/{competitors,drafter,errors,golden,machine-file,own-strategy,plan,policy-docs,property}.test.ts',
   'test/engine/{adapt-candidates,power,self-draft,suffix-automaton,talk}.test.ts',

@@ -36,6 +36,7 @@ export { closedForm } from './plan/closed-form.js';
 export { planMaySpeculate } from './plan/space.js';
 export { predict } from './plan/trials.js';
 export { predictionVersion } from './run/simulate.js';
+export { measuredHostShare, printedHostShare } from './schedule/balance.js';
 export { describePolicyFields } from './schedule/describe-policy.js';
 export { multipliedElements } from './schedule/draft-round.js';
 export { drafterNamed } from './schedule/drafters.js';

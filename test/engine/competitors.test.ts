@@ -473,6 +473,21 @@ describe('a run', () => {
     expect(spansOf(result, 'merge')).toHaveLength(experts.length - spansOf(whole, 'expert', 'decode').length);
   });
 
+  it.each(['measured', 'printed'] as const)(
+    'of hetegen whose balance is %s computes on the host what the lanes took alone',
+    async (balance) => {
+      const whole = await run('hetegen', { hostShare: 0 });
+      const result = await run('hetegen', { balance });
+      expect(result.sequences.map(({ ids }) => ids)).toEqual(whole.sequences.map(({ ids }) => ids));
+      expect(result.hostShares!.attention).toBe(0);
+      expect(result.hostShares!.expert).toBeGreaterThan(0);
+      expect(result.hostShares!.expert).toBeLessThan(1);
+      expect(spansOf(result, 'expert', 'decode').some(({ lane }) => lane === 'host')).toBe(true);
+      // Trials are before anything counts.
+      expect(result.spans.every(({ pass }) => pass >= 0)).toBe(true);
+    },
+  );
+
   it.each(cannotShare)('of hetegen with %s says why its FFNs cannot be shared', async (name) => {
     const model = await openCheckpoint(goldenDirectory(name));
     await expect(run('hetegen', {}, { target: model, prompts: [[1]] })).rejects.toThrow(

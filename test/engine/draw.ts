@@ -116,6 +116,7 @@ export function drawPlaces(random: Random, numPrompts: number): PolicyInput {
     projections: pick(random, ['host', 'device'] as const),
     cache: isOnDevice ? pick(random, ['host', 'device'] as const) : 'host',
     hostShare: pick(random, [0, 0, 0.25, 0.6]),
+    balance: pick(random, ['given', 'given', 'measured', 'printed'] as const),
     hostExpertRows: experts === 'routed' ? pick(random, [0, 1, 2, 10, 1000]) : 0,
     streaming: pick(random, ['ahead', 'on-demand'] as const),
     attentionWeights: pick(random, ['streamed', 'resident'] as const),

@@ -61,6 +61,7 @@ describe.each(ownMemory)('on $title', ({ choice, skipped }) => {
     ['serial', 'dense', { ...streamed, refill: 'yes', decodeBatch: 2, prefillBatch: 1, candidates: 2 }],
     ['apex', 'dense', { ...streamed, speculation: 'serial', microBatch: 2, candidates: 2 }],
     ['hetegen', 'dense', { ...streamed, speculation: 'serial', hostShare: 0.6, candidates: 2 }],
+    ['hetegen', null, { ...streamed, balance: 'measured', microBatch: 2 }],
     ['accelerate', null, {}],
     ['deepspeed', null, { ...streamed, experts: 'routed', microBatch: 2 }],
     ['flexgen', null, { ...streamed, microBatch: 1, prefetchDepth: 3, prefillBatch: 2 }],

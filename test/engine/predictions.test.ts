@@ -208,11 +208,12 @@ it('of one version are the same', () => {
 function digestOf(result: Awaited<ReturnType<typeof simulateRun>>): string {
   const { newTokens, generatedTokens, seconds, acceptance, bytesMoved, memoryBytes, passes } = result;
   // Those cases were there before a run could choose how many candidates it proposes, a target could be its own draft,
-  // kernels could read host memory, single tensors could stay, and experts where they were brought.
+  // kernels could read host memory, single tensors could stay, experts where they were brought, and each kind of layer
+  // could have its own balance.
   const { adaptCandidates, draftLayers, keptExperts, residents, ...others } = result.policy;
   expect([adaptCandidates, draftLayers, keptExperts, residents]).toEqual(['no', 0, 'copied', 'layers']);
-  const { expertCache, cachedOnDevice, cachedOnHost, ...policy } = others;
-  expect([expertCache, cachedOnDevice, cachedOnHost]).toEqual(['none', 0, 0]);
+  const { expertCache, cachedOnDevice, cachedOnHost, balance, ...policy } = others;
+  expect([expertCache, cachedOnDevice, cachedOnHost, balance]).toEqual(['none', 0, 0, 'given']);
   const phases = Object.values(result.phases).map((phase) => [phase.seconds, phase.lanes]);
   const spans = result.spans.map((span) => [
     ...[span.id, span.lane, span.kind, span.name, span.phase, span.pass, span.batch],

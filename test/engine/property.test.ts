@@ -97,7 +97,7 @@ describe.each(Array.from({ length: numModels }, (_, index) => index))('random mo
     );
     const who = createRandom(seed, `drafters ${index}`);
     for (const [strategy, wish] of [...runs, ...drawPlacedRuns(index, drawn.prompts.length)]) {
-      const policy = canShare(drawn.target) ? wish : { ...wish, hostShare: 0 };
+      const policy = canShare(drawn.target) ? wish : { ...wish, hostShare: 0, balance: 'given' as const };
       const drafter = drawDrafter(who);
       const { layers, architecture } = drawn.target.spec;
       const title = `${architecture}, ${layers.length} layers, ${drawn.prompts.length} prompts, ${drafter}, ${strategy} ${JSON.stringify(policy)}`;

@@ -59,7 +59,14 @@ export function unflattenMachine(flat: FlatMachine): MachineModel {
 }
 
 /** The machine as records and keys have it: a field for each lane, and what all lanes have in fields by lane. */
-export function flattenMachine({ name, description, formats, measuredUnder, ...machine }: MachineModel) {
+export function flattenMachine({
+  name,
+  description,
+  formats,
+  measuredUnder,
+  sheet,
+  ...machine
+}: MachineModel) {
   const { lanes, memories } = machine;
   const byLane = <Value>(pick: (lane: Lane) => Value) =>
     Object.fromEntries(lanes.map((lane) => [lane.name, pick(lane)]));
@@ -70,6 +77,7 @@ export function flattenMachine({ name, description, formats, measuredUnder, ...m
     laneWidth: byLane(({ width }) => width),
     memory: Object.assign({}, ...memories.map(flattenMemory)),
     ...(measuredUnder ? { measuredUnder } : {}),
+    ...(sheet ? { sheet } : {}),
   };
   return flat as unknown as FlatMachine & Readonly<Record<LaneName, TransferRates | FlatComputeLane>>;
 }

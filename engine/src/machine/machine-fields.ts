@@ -38,6 +38,16 @@ const head = {
   formats: about('how weights are held on the device', is.oneOf(Object.keys(formatsByName))),
 };
 const tail = {
+  sheet: about(
+    'what data sheets say, for balances that do not measure: bytes of weights per second; left out: what the lanes reach',
+    is.orMissing(
+      is.onlyFields({
+        host: constant('memoryBytesPerSecond'),
+        link: constant('bytesPerSecond'),
+        device: constant('memoryBytesPerSecond'),
+      }),
+    ),
+  ),
   measuredUnder: about('caps of the runs that measured it', is.orMissing(is.mapOf(is.positive))),
   measuredBy: about('specs of the runs that measured it, for people', is.orMissing(is.listOf(is.fields({})))),
 };

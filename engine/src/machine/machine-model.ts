@@ -113,12 +113,21 @@ export interface Memory {
   readonly idleWatts?: number;
 }
 
+/** Weights, in bytes per second, that the host computes with, that cross the link, and that the device computes with. */
+export interface SheetRates {
+  readonly host: number;
+  readonly link: number;
+  readonly device: number;
+}
+
 export interface MachineModel extends Topology {
   readonly name: string;
   readonly description: string;
   readonly memories: readonly Memory[];
   readonly lanes: readonly Lane[];
   readonly formats: Formats;
+  /** What data sheets say, for balances that do not measure. @default what the lanes reach */
+  readonly sheet?: SheetRates;
   /** Paces of the runs that the rates were measured in, such as `diskBytesPerSecond`; left out where nobody has said. */
   readonly measuredUnder?: Readonly<Record<string, number>>;
 }

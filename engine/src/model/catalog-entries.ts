@@ -61,6 +61,20 @@ const gemma3 = {
   ...{ sliding_window_pattern: 6, query_pre_attn_scalar: 256, eos_token_id: [1, 106] },
 } as const;
 
+/**
+ * OPT in the sizes that decide how long it takes: as many weights, in a Llama's three matrices of an FFN (8/3 of the hidden
+ * size each) where OPT has two of four times the hidden size, and positions that are rotated where OPT adds learned ones.
+ * To predict with, not to run: its checkpoints are another family's.
+ */
+function optLike(hiddenSize: number, numLayers: number) {
+  return {
+    ...{ model_type: 'llama', vocab_size: 50_272, hidden_size: hiddenSize, num_hidden_layers: numLayers },
+    ...{ num_attention_heads: hiddenSize / 128, intermediate_size: Math.round((8 * hiddenSize) / 3) },
+    ...{ rope_theta: 1e4, rms_norm_eps: 1e-5, max_position_embeddings: 2048, eos_token_id: 2 },
+    tie_word_embeddings: true,
+  };
+}
+
 /** The part for text of those that read images. */
 const largeGemma3 = {
   ...{ ...gemma3, vocab_size: 262_208, max_position_embeddings: 131_072, sliding_window: 1024 },
@@ -310,6 +324,18 @@ export const modelCatalog: Readonly<Record<string, CatalogEntry>> = {
       ...{ num_attention_heads: 16, num_key_value_heads: 16, intermediate_size: 1024, num_experts: 64 },
       ...{ num_experts_per_tok: 8, norm_topk_prob: false, rms_norm_eps: 1e-5, eos_token_id: 50_279 },
       max_position_embeddings: 4096,
+    },
+    draft: null,
+  },
+  'opt-6.7b': { source: 'facebook/opt-6.7b', config: optLike(4096, 32), draft: null },
+  'opt-13b': { source: 'facebook/opt-13b', config: optLike(5120, 40), draft: null },
+  'opt-30b': { source: 'facebook/opt-30b', config: optLike(7168, 48), draft: null },
+  'llama-2-7b': {
+    source: 'meta-llama/Llama-2-7b-hf',
+    config: {
+      ...{ model_type: 'llama', vocab_size: 32_000, hidden_size: 4096, num_hidden_layers: 32 },
+      ...{ num_attention_heads: 32, intermediate_size: 11_008, rope_theta: 1e4, rms_norm_eps: 1e-5 },
+      ...{ max_position_embeddings: 4096, eos_token_id: 2 },
     },
     draft: null,
   },

@@ -1,5 +1,6 @@
 /** A whole run: wave by wave, prefill and then rounds until all sequences are done; and its result. */
 
+import type { HostShares } from '../schedule/balance.js';
 import { mapPools } from '../schedule/memory-plan.js';
 import type { OpenPolicy, Policy } from '../schedule/policy.js';
 import { usesDraft } from '../schedule/strategies/index.js';
@@ -27,6 +28,7 @@ export interface GenerateOptions {
   readonly isVirtual: boolean;
   /** See `SessionOptions`. */
   readonly interruptsDraft?: boolean;
+  readonly hostShares?: HostShares | undefined;
   readonly onProgress?: ((progress: RunProgress) => void) | undefined;
   readonly onProposingStopped?: ((seconds: number) => void) | undefined;
   /** What is done from now on belongs to a phase, or to none. */
@@ -114,12 +116,12 @@ function createSession(
   chooser: CandidateChooser | null,
 ): Session {
   const { prepared, dispatcher, machine, maxNewTokens, ends, isVirtual, onProgress } = options;
-  const { sampling, interruptsDraft = false } = options;
+  const { sampling, interruptsDraft = false, hostShares } = options;
   const { plan, policy, drafter, sequences } = prepared;
   return new Session({
     chooser,
     ...{ plan, policy, drafter, dispatcher, sampling, maxNewTokens, ends, isVirtual },
-    ...{ interruptsDraft, waiting, machine },
+    ...{ interruptsDraft, waiting, machine, hostShares },
     onPass: (phase, passes) =>
       onProgress?.({
         ...{ phase, passes, numSequences: sequences.length, elapsedSeconds: machine.now() },
@@ -148,7 +150,7 @@ function assemble(
   };
   const seconds = phases.prefill.seconds + phases.decode.seconds;
   const newTokens = countUseful(sequences, maxNewTokens);
-  const { routing, experts } = session;
+  const { routing, experts, hostShares } = session;
   const moved = (lane: LaneName) => phases.prefill.lanes[lane].bytes + phases.decode.lanes[lane].bytes;
   return {
     ...{ policy, newTokens, seconds, phases },
@@ -157,6 +159,7 @@ function assemble(
     acceptance: session.acceptance.report(),
     ...(routing ? { routing } : {}),
     ...(experts ? { experts } : {}),
+    ...(hostShares ? { hostShares } : {}),
     bytesMoved: {
       ...{ disk: 0, link: 0 }, // records and tables always have these two, whatever lanes the machine has
       ...Object.fromEntries(machine.lanes.filter(isTransfer).map(({ name }) => [name, moved(name)])),

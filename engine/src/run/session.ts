@@ -3,6 +3,7 @@
 import { largest } from '../extremes.js';
 import { isImagined } from '../machine/formats.js';
 import type { Region } from '../machine/pool.js';
+import { givenShares, type HostShares, meanShares, type SharesByKind } from '../schedule/balance.js';
 import type { Drafter, Drafting } from '../schedule/drafter.js';
 import { assignBlocks, type Feed, type Frame, feedOf, lastRows, verifiedRows } from '../schedule/feeds.js';
 import type { MemoryPlan } from '../schedule/memory-plan.js';
@@ -26,6 +27,7 @@ import type { PhaseName } from '../trace/types.js';
 import type { Dispatcher } from './dispatcher.js';
 import { Keeper } from './keeper.js';
 import type { Machine } from './machine.js';
+import { measureShares } from './measure-shares.js';
 
 export interface SessionOptions {
   readonly plan: MemoryPlan;
@@ -45,6 +47,8 @@ export interface SessionOptions {
   readonly isVirtual: boolean;
   /** Whether the device lets urgent work in between the pieces of a draft step. @default false */
   readonly interruptsDraft?: boolean;
+  /** What the host computes of each group. @default the policy's, measured where it says so */
+  readonly hostShares?: HostShares | undefined;
   /** How many candidates a round proposes. @default always the policy's */
   readonly chooser?: CandidateChooser | null;
   readonly onPass: (phase: PhaseName, passes: number) => void;
@@ -59,6 +63,7 @@ export class Session {
   readonly #routing: RoutingCounter;
   readonly #onRouted = (layer: number, rowsPerExpert: readonly number[]) =>
     this.#routing.count(layer, rowsPerExpert);
+  #hostShares: HostShares;
   #passes = 0;
   /** Whether the next pass's weights may come while a pass is under way. */
   #streamsAhead = true;
@@ -78,9 +83,11 @@ export class Session {
       ...{ sampling, ends: options.ends, chooser: options.chooser ?? null },
       forget: (sequence, length) => this.#drafting?.forget(sequence, length),
     });
+    this.#hostShares = options.hostShares ?? givenShares(policy);
     const slotOf = (id: number) => options.dispatcher.slotOf(id);
     const readsHost = (region: Region) => options.machine.readsHost?.(region) ?? true;
-    this.#stream = new WeightStream(options.plan, options.policy, this.#ids, slotOf, readsHost);
+    const shares: HostShares = (group) => this.#hostShares(group);
+    this.#stream = new WeightStream(plan, policy, this.#ids, slotOf, readsHost, shares);
   }
 
   get acceptance(): AcceptanceCounter {
@@ -97,15 +104,24 @@ export class Session {
     return this.#stream.experts;
   }
 
+  /** What was balanced; null where the policy gives a share. */
+  get hostShares(): SharesByKind | null {
+    const { plan, policy } = this.#options;
+    return policy.balance === 'given' ? null : meanShares(plan.target, this.#hostShares);
+  }
+
   /** Target passes so far. */
   get passes(): number {
     return this.#passes;
   }
 
-  /** Brings everything that stays in memory to its place. */
+  /** Brings everything that stays in memory to its place, and measures the balance of what does not. */
   async placeResidents(): Promise<void> {
     const { plan, policy, dispatcher } = this.#options;
-    await this.#place(residentTasks(plan, policy, this.#ids, (id) => dispatcher.slotOf(id)));
+    const slotOf = (id: number) => dispatcher.slotOf(id);
+    await this.#place(residentTasks(plan, policy, this.#ids, slotOf));
+    if (policy.balance === 'given') return;
+    this.#hostShares = await measureShares({ plan, policy, dispatcher, ids: this.#ids, slotOf });
   }
 
   /** Brings a draft to the device that comes after prefill; all at once, since nothing else is under way. */

@@ -1,11 +1,12 @@
 /** A run's prediction: the same strategy, the same dispatcher, on a virtual machine. */
 
 import { currentSignal, UserError } from '@specoffload/input';
-import { createCostModel, modelFactsOf } from '../machine/cost-model.js';
+import { type CostModel, createCostModel, modelFactsOf } from '../machine/cost-model.js';
 import { computeLane, limitsOf, type MachineModel } from '../machine/machine-model.js';
 import { predictEnergy } from '../machine/power.js';
 import { createRandom } from '../model/random.js';
 import type { Checkpoint } from '../model/types.js';
+import { balancedShares, type HostShares, sheetRatesOf } from '../schedule/balance.js';
 import type { Drafter } from '../schedule/drafter.js';
 import type { DrafterName } from '../schedule/drafters.js';
 import type { PolicyInput } from '../schedule/policy.js';
@@ -17,7 +18,7 @@ import type { MemoryLog } from '../trace/memory.js';
 import type { Span } from '../trace/types.js';
 import { Dispatcher, toError } from './dispatcher.js';
 import { generate } from './generate.js';
-import { assertNewTokens, prepare } from './prepare.js';
+import { assertNewTokens, type Prepared, prepare } from './prepare.js';
 import type { RunOutcome, RunProgress } from './types.js';
 import { VirtualMachine } from './virtual-machine.js';
 
@@ -98,12 +99,13 @@ export async function simulateRun(request: SimulationRequest): Promise<Simulatio
   const { drafter, plan } = prepared;
   const draftLane = drafter?.laneIn(plan.routes) ?? plan.routes.drafting.lane;
   const { interruptsDraft } = computeLane(model, draftLane);
+  const costs = createCostModel(
+    model,
+    modelFactsOf(plan.target.checkpoint, model.formats),
+    plan.draft ? modelFactsOf(plan.draft.checkpoint, model.formats) : undefined,
+  );
   const machine = new VirtualMachine({
-    costs: createCostModel(
-      model,
-      modelFactsOf(prepared.plan.target.checkpoint, model.formats),
-      prepared.plan.draft ? modelFactsOf(prepared.plan.draft.checkpoint, model.formats) : undefined,
-    ),
+    costs,
     oracle:
       draws === 'common'
         ? createCommonOracle(answers, seed, routingSkew, routing)
@@ -119,7 +121,7 @@ export async function simulateRun(request: SimulationRequest): Promise<Simulatio
   try {
     const { outcome, ...traced } = await generate({
       ...{ prepared, dispatcher, machine, maxNewTokens, isVirtual: true },
-      interruptsDraft,
+      ...{ interruptsDraft, hostShares: sharesOn(model, prepared, costs) },
       ...{ sampling: null, ends: { eosTokenIds: new Set() } },
       onProgress: request.onProgress,
       onPlaced: () => {},
@@ -133,6 +135,12 @@ export async function simulateRun(request: SimulationRequest): Promise<Simulatio
   } finally {
     signal?.removeEventListener('abort', onAbort);
   }
+}
+
+/** What the policy says, or what balances on the machine. */
+function sharesOn(model: MachineModel, { plan, policy }: Prepared, costs: CostModel): HostShares | undefined {
+  if (policy.balance === 'given') return undefined;
+  return balancedShares({ plan, policy, costs, rates: sheetRatesOf(model, plan) });
 }
 
 /** Log-normal, of mean 1; with common draws each lane has its own, so that its n-th task always gets the same. */

@@ -7,6 +7,7 @@ import type { DeviceFacts } from '../machine/device.js';
 import type { DeviceChoice } from '../machine/devices.js';
 import type { Energy } from '../machine/power.js';
 import type { Checkpoint } from '../model/types.js';
+import type { SharesByKind } from '../schedule/balance.js';
 import type { Drafter } from '../schedule/drafter.js';
 import type { DrafterName } from '../schedule/drafters.js';
 import type { Policy, PolicyInput } from '../schedule/policy.js';
@@ -118,6 +119,8 @@ export interface RunOutcome {
   readonly roundsByCandidates?: readonly number[];
   /** With `adaptCandidates`: when proposing was first found not to pay; left out where it never was. */
   readonly proposingStoppedSeconds?: number;
+  /** Where the host's share was balanced: of attention's projections and of FFNs, the mean of those that do not stay. */
+  readonly hostShares?: SharesByKind;
   /** By lane that moves data. */
   readonly bytesMoved: Readonly<Record<LaneName, number>> & { readonly disk: number; readonly link: number };
   /** Peak of each pool. */

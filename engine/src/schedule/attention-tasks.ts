@@ -13,6 +13,7 @@ import { mixes, projects, scores } from './layer-costs.js';
 import type { Slots } from './memory-plan.js';
 import type { CacheOp, DeviceAttentionOp } from './ops.js';
 import type { Flow, PassContext } from './pass-context.js';
+import { attendShared } from './shared-attention-tasks.js';
 import type { OpenTask, Task } from './task.js';
 import { attentionWeights } from './work.js';
 
@@ -27,7 +28,9 @@ export function attend(context: PassContext, layer: number, group: WeightGroup):
   for (const flow of context.flows) {
     const frees = needsDevice ? context.freedBy(flow, group) : undefined;
     const { attentionLane } = flow;
-    if (attentionLane === 'device') attendOnDevice(context, flow, layer, group, arrival, frees);
+    const share = context.request.stream.hostShareOf(phase, group);
+    if (share > 0) attendShared(context, flow, layer, arrival, share, frees);
+    else if (attentionLane === 'device') attendOnDevice(context, flow, layer, group, arrival, frees);
     else if (projectsOnHost) attendOnHost(context, flow, layer, group, arrival, frees);
     else attendAcrossLanes(context, flow, layer, group, arrival, frees);
   }

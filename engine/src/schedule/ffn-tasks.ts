@@ -24,8 +24,8 @@ export function feedForward(
   const arrival = context.arrive(group);
   const shared = context.request.stream.shareOf(pass, group);
   // Where memory is only imagined, every group of a decode pass is shared, wherever it is.
-  const isShared = isImagined(context.placement.formats) ? phase === 'decode' : shared !== null;
-  const hostShare = isShared ? policy.hostShare : 0;
+  const isShared = isImagined(context.placement.formats) || shared !== null;
+  const hostShare = isShared ? context.request.stream.hostShareOf(phase, group) : 0;
   for (const flow of context.flows) {
     const start = flow.last;
     const frees = context.freedBy(flow, group);

@@ -54,7 +54,7 @@ export function planMemory(
   const layOut = (prefetchDepth: number, pinnedLayers: number, keptLayers: number) =>
     layOutPools(request, { prefetchDepth, pinnedLayers, keptLayers, ...cached });
   assertPinned(policy.pinnedLayers, leastPinned, target);
-  if (sharesExperts(request)) assertCanShare(target, policy.hostShare);
+  if (sharesExperts(request)) assertCanShare(target, policy);
   const pinnedWish = Math.min(policy.pinnedLayers ?? leastPinned, numLayers);
   const keptWish = Math.min(policy.keptLayers ?? 0, numLayers - pinnedWish);
   const prefetchDepth =

@@ -194,6 +194,19 @@ export const policyFields = {
     default: 0,
     axis: ['hostShare'],
   }),
+  balance: choice({
+    about: 'places',
+    option: hostExperts,
+    meaning: 'what decides how much of a layer the host computes instead of sending it, as HeteGen does',
+    words: {
+      given: '`hostShare`, of every FFN',
+      measured:
+        'of every kind of layer the times that it takes on the host and on the link, each measured alone: both shall end together',
+      printed: "the same by HeteGen's printed equation on three rates, whatever the kind of layer",
+    },
+    default: 'given',
+    axis: { notSearched: '`hostShare` is searched in its place' },
+  }),
   keptExperts: choice({
     about: 'weights',
     option: 'kernels read host memory',

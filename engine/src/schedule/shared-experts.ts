@@ -26,14 +26,21 @@ export function sharesExperts({
   policy,
   formats,
 }: {
-  readonly policy: Pick<OpenPolicy, 'hostShare'>;
+  readonly policy: Pick<OpenPolicy, 'hostShare' | 'balance'>;
   readonly formats: Formats;
 }): boolean {
-  return policy.hostShare > 0 && !isImagined(formats);
+  return wantsShares(policy) && !isImagined(formats);
+}
+
+export function wantsShares({ hostShare, balance }: Pick<OpenPolicy, 'hostShare' | 'balance'>): boolean {
+  return hostShare > 0 || balance !== 'given';
 }
 
 /** @throws UserError when the target's FFNs are no sum of what their neurons make. */
-export function assertCanShare({ name, spec, layers }: Checkpoint, hostShare: number): void {
+export function assertCanShare(
+  { name, spec, layers }: Checkpoint,
+  { hostShare, balance }: Pick<OpenPolicy, 'hostShare' | 'balance'>,
+): void {
   const why = spec.layers.some(({ ffn }) => ffn.biases)
     ? 'biases'
     : spec.layers.some(({ norms }) => norms.afterFfn)
@@ -43,7 +50,9 @@ export function assertCanShare({ name, spec, layers }: Checkpoint, hostShare: nu
         : null;
   if (why !== null)
     throw new UserError(
-      `invalid hostShare: ${hostShare}; ${name} has ${why}, so that its FFNs cannot be computed in two parts: expected 0 for it`,
+      balance === 'given'
+        ? `invalid hostShare: ${hostShare}; ${name} has ${why}, so that its FFNs cannot be computed in two parts: expected 0 for it`
+        : `invalid balance: ${balance}; ${name} has ${why}, so that its FFNs cannot be computed in two parts: expected given for it, with hostShare 0`,
     );
 }
 

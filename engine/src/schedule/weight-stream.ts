@@ -10,6 +10,7 @@ import type { WeightGroup } from '../model/types.js';
 import type { ExpertReport } from '../speculate/expert-counter.js';
 import { type Hop, kindOfHop, type MemoryName } from '../topology/topology.js';
 import type { PhaseName } from '../trace/types.js';
+import { givenShares, type HostShares } from './balance.js';
 import { type Claim, ExpertCache, keepsExperts } from './expert-cache.js';
 import type { GroupLayout } from './group-layout.js';
 import type { MemoryPlan, ModelPlacement, Slots, StreamedKind } from './memory-plan.js';
@@ -54,18 +55,24 @@ export class WeightStream {
   readonly #sharesExperts: boolean;
   /** Null where an expert is dropped when it has been used. */
   readonly #cache: ExpertCache | null;
+  readonly #hostShares: HostShares;
   /** By group. */
   readonly #shares = new Map<string, SharedExpert>();
   #nextPass = 0;
 
-  /** @param readsHost whether the device's kernels read what lies somewhere in host memory */
+  /**
+   * @param readsHost whether the device's kernels read what lies somewhere in host memory
+   * @param hostShares what the host computes of each group in decode
+   */
   constructor(
     plan: MemoryPlan,
     policy: OpenPolicy,
     ids: TaskIds,
     slotOf: SlotOf,
     readsHost: (region: Region) => boolean = () => true,
+    hostShares: HostShares = givenShares(policy),
   ) {
+    this.#hostShares = hostShares;
     this.#readsHost = readsHost;
     this.#plan = plan;
     this.#policy = policy;
@@ -143,9 +150,14 @@ export class WeightStream {
   #share(group: WeightGroup): SharedExpert {
     const { hiddenSize } = this.#target.checkpoint.spec;
     const shared =
-      this.#shares.get(group.id) ?? shareExpert(this.#layoutOf(group), hiddenSize, this.#policy.hostShare);
+      this.#shares.get(group.id) ?? shareExpert(this.#layoutOf(group), hiddenSize, this.#hostShares(group));
     this.#shares.set(group.id, shared);
     return shared;
+  }
+
+  /** What of a group's products the host computes beside the device. */
+  hostShareOf(phase: PhaseName, group: WeightGroup): number {
+    return phase === 'decode' ? this.#hostShares(group) : 0;
   }
 
   /** Where the group lies in device memory for a pass; asked when one of its users starts. */
@@ -239,10 +251,9 @@ export class WeightStream {
     load: number | null,
     isShared: boolean,
   ): OpenTask {
-    const { hostShare, streaming } = this.#policy;
-    const isExpert = group.kind === 'expert';
+    const { streaming } = this.#policy;
     const isOnDemand = streaming === 'on-demand';
-    const share = isExpert && phase === 'decode' ? 1 - hostShare : 1;
+    const share = 1 - this.hostShareOf(phase, group);
     const task = openTask(
       this.#head(hop, group, pass, phase),
       after,

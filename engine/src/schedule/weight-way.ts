@@ -4,6 +4,7 @@ import type { Hop, Routes } from '../topology/topology.js';
 import type { GroupLayout } from './group-layout.js';
 import type { MemoryPlan, StreamedKind } from './memory-plan.js';
 import type { OpenPolicy } from './policy.js';
+import { wantsShares } from './shared-experts.js';
 
 /** A lane's part of a weight's way; past the host, what the host computes with need not go on. */
 export interface WeightHop extends Hop {
@@ -21,13 +22,14 @@ export function waysOfWeights({ routes, target }: MemoryPlan, policy: OpenPolicy
   };
 }
 
-/** The fewest hops, but experts that the host computes with stop in its memory. */
+/** The fewest hops, but what the host computes with stops in its memory. */
 export function wayOfStreamed(
   routes: Routes,
-  { hostExpertRows, hostShare }: Pick<OpenPolicy, 'hostExpertRows' | 'hostShare'>,
+  policy: Pick<OpenPolicy, 'hostExpertRows' | 'hostShare' | 'balance'>,
   kind: StreamedKind,
 ): readonly WeightHop[] {
-  const isUsedByHost = kind === 'expert' && (hostExpertRows > 0 || hostShare > 0);
+  const isUsedByHost =
+    policy.balance !== 'given' || (kind === 'expert' && (policy.hostExpertRows > 0 || wantsShares(policy)));
   return markPastHost(
     isUsedByHost
       ? [...routes.way('disk', 'host'), ...routes.way('host', 'device')]

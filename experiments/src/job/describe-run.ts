@@ -71,6 +71,12 @@ function describeFacts(record: RunRecord): string[] {
         `by position ${acceptance.byPosition.map((p) => formatPercent(p.accepted / p.proposed)).join(', ')}`,
     ]);
   const { roundsByCandidates, proposingStoppedSeconds: stopped } = record.result;
+  const { hostShares } = record.result;
+  if (hostShares)
+    facts.push([
+      'on the host',
+      `${formatPercent(hostShares.expert)} of FFNs that come, ${formatPercent(hostShares.attention)} of projections`,
+    ]);
   if (roundsByCandidates !== undefined)
     facts.push(['candidates', describeChoice(roundsByCandidates, stopped)]);
   const { experts } = record.result;

@@ -216,12 +216,14 @@ function toOutcomeRecord(
 ): OutcomeRecord {
   const { newTokens, generatedTokens, seconds, tokensPerSecond, phases, acceptance, roundsByCandidates } =
     outcome;
-  const { memoryBytes, bytesMoved, passes, proposingStoppedSeconds, routing, experts, energy } = outcome;
+  const { memoryBytes, bytesMoved, passes, proposingStoppedSeconds, routing, experts, energy, hostShares } =
+    outcome;
   return {
     ...{ newTokens, generatedTokens, seconds, tokensPerSecond, phases, acceptance },
     ...(roundsByCandidates ? { roundsByCandidates } : {}),
     ...(routing ? { routing } : {}),
     ...(experts ? { experts } : {}),
+    ...(hostShares ? { hostShares } : {}),
     ...(proposingStoppedSeconds === undefined ? {} : { proposingStoppedSeconds }),
     memory: Object.fromEntries(
       Object.entries(memoryBytes).map(([name, peakBytes]) => [

@@ -18,6 +18,7 @@ const laterFields: Readonly<Record<string, unknown>> = {
   expertCache: 'none',
   cachedOnDevice: 0,
   cachedOnHost: 0,
+  balance: 'given',
 };
 
 /**

@@ -19,6 +19,7 @@ import { devicePowerRecord, deviceRecord, deviceUseRecord } from './device-recor
 import { energyRecord } from './energy-record.js';
 import { proposingRecord } from './proposing-record.js';
 import { toCurrentSchema } from './schema.js';
+import { sharingRecord } from './sharing-record.js';
 import { specs } from './spec.js';
 import { count, digest, fraction, isoTime, keyed, keyedAtMost, setting } from './words.js';
 
@@ -194,6 +195,7 @@ const outcome = (lanes: Keyed) => ({
   tokensPerSecond: described(amount, 'tokens/s', 'newTokens / seconds'),
   phases: fields({ prefill: phaseRecord('prefill', lanes), decode: phaseRecord('decode', lanes) }),
   ...proposingRecord,
+  ...sharingRecord,
   memory: fields({ device: poolRecord('device'), host: poolRecord('host') }),
   bytesMoved: fields({
     disk: described(amount, 'B', 'read from disk'),

@@ -40,6 +40,10 @@ const published: Readonly<Record<string, readonly [digest: string, billions: num
   'gemma-3-4b': ['5b101bbc4d74578e', 3.88],
   'gemma-3-1b': ['27ae74b0d331bde0', 1.0],
   'olmoe-1b-7b': ['ad2fa210a5e7f8e9', 6.92],
+  'opt-6.7b': ['e8679aace6eb9934', 6.65],
+  'opt-13b': ['49d2216cd892c78c', 12.85],
+  'opt-30b': ['6b914a63a5cafc7e', 29.97],
+  'llama-2-7b': ['9f5edad33df4eee8', 6.74],
 };
 
 it.each(Object.keys(modelCatalog))('names %s in records as ever, and gives it its size', (name) => {

@@ -116,7 +116,7 @@ describe('specoffload machines', () => {
 
   it('lists whole machines and parts', async () => {
     const { stdout } = await callCli(['machines', 'list', '--json']);
-    expect(JSON.parse(stdout).whole).toEqual(['env1', 'env2', 'jetson-agx-orin-32gb']);
+    expect(JSON.parse(stdout).whole).toEqual(['a10-hetegen', 'env1', 'env2', 'jetson-agx-orin-32gb']);
     expect(Object.keys(JSON.parse(stdout).parts.gpu)).toEqual(gpus);
   });
 

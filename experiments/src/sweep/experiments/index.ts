@@ -7,6 +7,7 @@ import { batch } from './batch.js';
 import { createCamel } from './camel.js';
 import { candidates } from './candidates.js';
 import { draftSize } from './draft-size.js';
+import { hetegen } from './hetegen.js';
 import { memory } from './memory.js';
 import { createOverall } from './overall.js';
 import { placement } from './placement.js';
@@ -27,4 +28,5 @@ export const shippedExperiments: Readonly<Record<string, () => Promise<Experimen
   'wind-tunnel': async () => windTunnel,
   camel: () => createCamel('camel', 'llama-3.2-1b'),
   'camel-qwen': () => createCamel('camel-qwen', 'qwen2.5-3b'),
+  hetegen: async () => hetegen,
 };
