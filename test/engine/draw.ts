@@ -133,7 +133,12 @@ export function drawPlaces(random: Random, numPrompts: number): PolicyInput {
 /** Experts that stay come whole, and ahead. */
 function drawCache(random: Random): PolicyInput {
   return {
-    ...{ streaming: 'ahead', hostShare: 0, expertCache: pick(random, ['lru', 'lfu'] as const) },
+    ...{
+      streaming: 'ahead',
+      hostShare: 0,
+      balance: 'given',
+      expertCache: pick(random, ['lru', 'lfu'] as const),
+    },
     ...{ cachedOnDevice: integer(random, 0, 6), cachedOnHost: integer(random, 0, 9) },
   };
 }

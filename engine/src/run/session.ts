@@ -9,12 +9,13 @@ import { assignBlocks, type Feed, type Frame, feedOf, lastRows, verifiedRows } f
 import type { MemoryPlan } from '../schedule/memory-plan.js';
 import type { HeadResult } from '../schedule/ops.js';
 import type { OpenPolicy } from '../schedule/policy.js';
+import { realignTask } from '../schedule/realign-task.js';
 import { draftTasks, residentTasks } from '../schedule/resident-tasks.js';
 import { numOnDevice, planMicroBatches } from '../schedule/resolve.js';
 import type { Rounds } from '../schedule/strategies/strategy.js';
 import { usesDraft } from '../schedule/strategies/strategy.js';
 import { TargetPass } from '../schedule/target-pass.js';
-import { createTask, type Task, type TaskHead } from '../schedule/task.js';
+import type { Task } from '../schedule/task.js';
 import { WeightStream } from '../schedule/weight-stream.js';
 import { TaskIds } from '../schedule/work.js';
 import type { CandidateChooser } from '../speculate/candidate-choice.js';
@@ -296,7 +297,7 @@ export class Session {
     this.#endTogether(sequences);
     if (policy.ending === 'slowest' && isVirtual && usesDraft(policy)) {
       const rows = sequences.length * plan.target.checkpoint.layers.length;
-      await this.#runToEnd([this.#realignTask(batch, rows)]);
+      await this.#runToEnd([realignTask(plan.routes, this.#ids, this.#passes, batch, rows)]);
     }
     this.#refill(sequences);
   }
@@ -332,21 +333,5 @@ export class Session {
     this.#stream.forget(pass);
     this.#passes += 1;
     return graph.results as HeadResult[];
-  }
-
-  /**
-   * The released code shifts every sequence's cache, layer by layer, after each round. Source: SpecOffload (arXiv
-   * 2505.10259), github.com/MobiSense/SpecOffload-public at b8b68c9.
-   */
-  #realignTask(batch: number, rows: number): Task {
-    const head: TaskHead = {
-      id: this.#ids.next(),
-      lane: this.#options.plan.routes.computing('realign', 'host'),
-      kind: 'realign',
-      name: `realign batch ${batch}`,
-      phase: 'decode',
-      ...{ pass: this.#passes, batch, priority: this.#passes, rows },
-    };
-    return createTask(head, { after: [], createOp: () => ({ kind: 'imagined' }) });
   }
 }

@@ -16,6 +16,7 @@ import {
   policyFieldNames,
   policyFields,
 } from './policy.js';
+import { wantsShares } from './shared-experts.js';
 import { type Strategy, speculationsOf, usesDraft } from './strategies/strategy.js';
 
 /**
@@ -82,7 +83,8 @@ function assertConsistent(policy: OpenPolicy): void {
 }
 
 /** @throws UserError when experts cannot stay where they were brought. */
-function assertCanKeep({ expertCache, experts, streaming, hostShare }: OpenPolicy): void {
+function assertCanKeep(policy: OpenPolicy): void {
+  const { expertCache, experts, streaming } = policy;
   const refuse = (why: string) => {
     throw new UserError(`invalid expertCache: ${expertCache}; ${why}`);
   };
@@ -90,7 +92,8 @@ function assertCanKeep({ expertCache, experts, streaming, hostShare }: OpenPolic
     refuse('where all experts come in every pass none is still there, expected experts routed');
   if (streaming === 'on-demand')
     refuse('on demand all weights share one place, expected none, or streaming ahead');
-  if (hostShare > 0) refuse('a part of an expert does not stay, expected none, or hostShare 0');
+  if (wantsShares(policy))
+    refuse('a part of an expert does not stay, expected none, or hostShare 0 with balance given');
 }
 
 /** Indices of the prompts in each batch of each wave; a wave is finished before the next one starts. */

@@ -4,7 +4,7 @@ import { defineExperiment, type Settings } from '../../definitions/definition.js
 
 /** Its weights lie page-locked from the start and need not be copied before they cross. */
 const flexgen: Settings = {
-  ...{ strategy: 'flexgen', balance: 'given', hostShare: 0, prefetchDepth: 1 },
+  ...{ strategy: 'flexgen', balance: 'given', hostShare: 0, prefetchDepth: 1, residents: 'layers' },
   'machine.pin.bytesPerSecond': '10TB/s',
 };
 
@@ -17,7 +17,13 @@ export const hetegen = defineExperiment({
   question: 'What does each idea of HeteGen bring on its own machine, and how far is it ahead of FlexGen?',
   kind: 'simulated',
   settings: {
-    ...{ machine: 'a10-hetegen', strategy: 'hetegen', balance: 'measured', prefetchDepth: 2 },
+    ...{
+      machine: 'a10-hetegen',
+      strategy: 'hetegen',
+      balance: 'measured',
+      prefetchDepth: 2,
+      residents: 'tensors',
+    },
     ...{ draft: 'none', prompts: 1, promptTokens: 512, maxNewTokens: 64 },
   },
   axes: {
@@ -27,7 +33,7 @@ export const hetegen = defineExperiment({
       { label: 'without hybrid computation', settings: { balance: 'given', hostShare: 0 } },
       { label: 'without asynchronous parameter manager', settings: { streaming: 'on-demand' } },
       { label: 'without measured alpha', settings: { balance: 'printed' } },
-      { label: 'without module scheduler', settings: { pinnedLayers: 0 } },
+      { label: 'without module scheduler', settings: { residents: 'layers', pinnedLayers: 0 } },
       { label: 'FlexGen', settings: flexgen },
       {
         label: 'FlexGen, nothing on the device',
