@@ -65,7 +65,20 @@ export {
   attend,
   createAttentionTables,
 } from './vulkan-shaders/attention.js';
-export { argmax, argmaxScratchBytes, draw, drawBytes, foundIn } from './vulkan-shaders/choices.js';
+export {
+  argmax,
+  argmaxScratchBytes,
+  draw,
+  drawBytes,
+  type FoundTokens,
+  foundIn,
+  type KeptTokens,
+  keepBytes,
+  keepTokens,
+  keptIn,
+  swapLogits,
+  widestKept,
+} from './vulkan-shaders/choices.js';
 export { type CooperativeMatrices, cooperativeMatmul } from './vulkan-shaders/cooperative.js';
 export {
   activate,

@@ -57,7 +57,7 @@ export class Bench {
   ) {
     const core = loadNativeCore('auto');
     const memory = new PoolLayout('device');
-    memory.place('all', 2 ** 20);
+    memory.place('all', 2 ** 23);
     this.random = createRandom(seed);
     this.host = PoolMemory.create(core, memory);
     this.#device = openDevice(

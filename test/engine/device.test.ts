@@ -7,7 +7,7 @@ import { formatsOf } from '../../engine/dist/machine/devices.js';
 import { isKept } from '../../engine/dist/machine/formats.js';
 import { drawTokens } from '../../engine/dist/speculate/draw-token.js';
 import { drawRows } from '../../engine/dist/speculate/row-draws.js';
-import { parseSampling } from '../../engine/dist/speculate/sampling.js';
+import { parseSampling, type SamplingInput } from '../../engine/dist/speculate/sampling.js';
 import { attend } from '../../native/dist/twin/attention.js';
 import { Bench, devices, f32At, linear, rmsNorm } from './device-bench.js';
 import { maxDifference } from './model/golden.js';
@@ -25,6 +25,22 @@ const { hiddenSize: h, ffnSize: f, numExperts, vocabSize } = sizes;
 const a = sizes.numHeads * sizes.headDim;
 const b = sizes.numKvHeads * sizes.headDim;
 const rows = 5;
+
+/** How tokens are drawn, and whether masks keep more than a device looks at. */
+const maskedDraws: readonly (readonly [SamplingInput, boolean?])[] = [
+  [{ topK: 40 }],
+  [{ topP: 0.9 }],
+  [{ topP: 0.999, temperature: 0.7 }],
+  [{ minP: 0.05, temperature: 1.5 }],
+  [{ topK: 300, topP: 0.6, minP: 0.01 }],
+  [{ topK: 20, repetitionPenalty: 1.3, presencePenalty: 0.2 }],
+  [{ topP: 0.8, frequencyPenalty: 2, repetitionPenalty: 0.8 }],
+  [{ temperature: 0, repetitionPenalty: 1.2 }],
+  [{ repetitionPenalty: 1.1, penaltyWindow: 30 }],
+  [{ topK: 90, topP: 0.9, rule: 'rejection' }],
+  [{ rule: 'rejection' }],
+  [{ topK: 2000 }, true],
+];
 
 describe.each(devices)('$title', ({ choice, skipped }) => {
   if (skipped !== null) return it.skip('computes');
@@ -221,6 +237,34 @@ describe.each(devices)('$title', ({ choice, skipped }) => {
     expect(whole.maxima[0]!.ids).toEqual(expected.ids);
     expect(whole.maxima[0]!.margins).toEqual(expected.margins);
   });
+
+  // The processor draws by the very functions that are compared with.
+  it.each(choice.kind === 'vulkan' ? maskedDraws : maskedDraws.slice(0, 1))(
+    'draws what masks and penalties leave, with the tokens of the processor: %o',
+    async (input, isFlat) => {
+      const [numRows, width] = [34, 3000]; // more rows than are answered at once
+      const logits = bench.draw(numRows * width).map((value) => (isFlat ? value : 3 * value));
+      logits.copyWithin(3 * width, 2 * width, 2 * width + 50); // equals
+      const text = Array.from({ length: 200 }, (_, i) => [i % 90, 17, 2999 - i][i % 3]!);
+      const draws = drawRows(parseSampling({ seed: 5, ...input })!, [
+        { noise: 4, numTokens: text.length, numRows, tokens: () => text },
+      ]);
+      const source = await bench.put(logits);
+      const argmax = { kind: 'argmax', source, rows: numRows, width, draws } as const;
+      const { maxima, values } = await bench.submit(argmax, { kind: 'read', source, count: width });
+      expect(values[0]).toEqual(logits.subarray(0, width)); // as they were
+      if (choice.kind === 'vulkan') expect(maxima[0]!.isPartial ?? false).toBe(isFlat ?? false);
+      const whole = maxima[0]!.isPartial ? await bench.submit({ ...argmax, fromAll: true }) : { maxima };
+      const expected = drawTokens(draws, numRows, (row) => logits.subarray(row * width, (row + 1) * width));
+      const { ids, margins, shares } = whole.maxima[0]!;
+      expect(ids).toEqual(expected.ids);
+      const ends = (all = shares) => all?.map((own) => [own.ids.at(-1), own.shares[0], own.shares.length]);
+      expect(ends()).toEqual(ends(expected.shares));
+      for (const [row, margin] of margins.entries())
+        if (Math.min(margin, expected.margins[row]!) < 0.25)
+          expect(margin).toBeCloseTo(expected.margins[row]!, 3);
+    },
+  );
 
   it.each(['bf16', 'f16', 'f32'] as const)('decodes and embeds what is stored in %s', async (dtype) => {
     const table = Float32Array.from({ length: vocabSize * h }, (_, i) => (i % 64) - 32); // exact in all three

@@ -16,6 +16,7 @@ import {
   embed,
   gather,
   type KernelLimits,
+  keepTokens,
   kernels,
   leastLimits,
   listRows,
@@ -23,6 +24,7 @@ import {
   norm,
   scatterAdd,
   startsFinite,
+  swapLogits,
 } from '@specoffload/native';
 import { afterAll, describe, expect, test } from 'vitest';
 import { projectDirectory } from '../../experiments/src/paths.js';
@@ -107,6 +109,7 @@ function dispatchesOf(limits: KernelLimits): Dispatch<number>[] {
     up: 0,
     out: 0,
   };
+  const kept = { temperature: 1, least: 9, share: 0, farthest: 1, reach: 1 };
   const choice = { chosen: 0, rows: 0, numExperts: 128, perRow: 8 };
   return sizes.flatMap((rows) => [
     chooseExperts({ ...addresses, ...choice, scores: 0, rows, overAll: true }, limits),
@@ -124,6 +127,8 @@ function dispatchesOf(limits: KernelLimits): Dispatch<number>[] {
       norm({ ...common, weight: vector, rows, width, eps: 1e-6, offset: 0 }, limits),
       ...argmax({ ...addresses, rows, width }, limits),
       draw({ ...addresses, keys: 0, rows, width, temperature: 1 }, limits),
+      keepTokens({ ...addresses, ...kept, rows, width }, limits),
+      swapLogits({ ...addresses, places: 0, saved: 0, count: width, putsBack: true }, limits),
       embed({ ...addresses, table: weights, rows, width, scale: 1 }, limits),
       gather({ ...addresses, rows, width }, limits),
       scatterAdd({ ...addresses, rows, width, areDistinct: true }, limits),

@@ -4,18 +4,14 @@ import {
   argmax,
   argmaxScratchBytes,
   chooseExperts,
-  draw,
-  drawBytes,
   f32,
-  foundIn,
   type KernelLimits,
   listRows,
   startsFinite,
 } from '@specoffload/native';
 import type { ModelSpec } from '../model/spec.js';
-import { drawOfFew, drawsTheLargest, drawTokens } from '../speculate/draw-token.js';
-import type { RowDraws } from '../speculate/row-draws.js';
 import type { ArgmaxCommand, RouteCommand, StartsFiniteCommand } from './device.js';
+import { addDraws } from './vulkan-draws.js';
 import { exchangedPieceBytes, type OperationList } from './vulkan-list.js';
 
 export function addRoute(
@@ -53,15 +49,9 @@ export function addRoute(
 }
 
 export function addArgmax(list: OperationList, command: ArgmaxCommand, limits: KernelLimits): void {
-  const { source, rows, width, draws, fromAll = false } = command;
-  if (draws && drawsTheLargest(draws.sampling) && !fromAll) {
-    addDraw(list, command, draws, limits);
-    return;
-  }
+  const { source, rows, width, draws } = command;
   if (draws) {
-    list.read(source, rows * width, (values, { maxima }) => {
-      maxima.push(drawTokens(draws, rows, (row) => values.subarray(row * width, (row + 1) * width)));
-    });
+    addDraws(list, command, draws, limits);
     return;
   }
   const ids = new Int32Array(rows);
@@ -76,28 +66,6 @@ export function addArgmax(list: OperationList, command: ArgmaxCommand, limits: K
   });
   const scratch = list.answer(argmaxScratchBytes(rows, width), () => {});
   list.inTurn(argmax({ source, target, scratch, rows, width }, limits));
-}
-
-/** The device finds the few tokens that can be first or second, and the host decides between them in doubles. */
-function addDraw(
-  list: OperationList,
-  { source, rows, width }: ArgmaxCommand,
-  draws: RowDraws,
-  limits: KernelLimits,
-): void {
-  const target = list.answer(drawBytes(rows, width), (bytes, from, { maxima }) => {
-    const found = Array.from({ length: rows }, (_, row) => foundIn(bytes, from, row, width));
-    const drawn = found.map(({ tokens, areFinite }, row) =>
-      areFinite ? drawOfFew(tokens, draws, row) : { id: 0, margin: Number.NaN },
-    );
-    maxima.push({
-      ids: Int32Array.from(drawn, ({ id }) => id),
-      margins: Float32Array.from(drawn, ({ margin }) => margin),
-      isPartial: found.some(({ areAll }) => !areAll),
-    });
-  });
-  const [keys, { temperature }] = [list.data(draws.keys), draws.sampling];
-  list.dispatch(draw({ source, keys, target, rows, width, temperature }, limits));
 }
 
 export function addStartsFinite(list: OperationList, { source, rows, width }: StartsFiniteCommand): void {

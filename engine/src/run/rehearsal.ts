@@ -6,7 +6,7 @@ import type { AttentionWeights, Command, ExpertWeights } from '../machine/device
 import { keyWidth } from '../model/spec.js';
 import { ffnChunkRows, headChunkRows } from '../schedule/memory-plan.js';
 import { drawRows, type RowDraws } from '../speculate/row-draws.js';
-import { parseSampling, type Sampling } from '../speculate/sampling.js';
+import { parseSampling, type Sampling, type SamplingInput } from '../speculate/sampling.js';
 import type { WorkerModel } from './lane-protocol.js';
 
 /** One of the layers that are alike in what they compute and in how their weights are stored. */
@@ -82,9 +82,9 @@ function layerCommands(
   ];
 }
 
-function anyDraws(numRows: number): RowDraws {
-  const sampling = parseSampling({ temperature: 1 }) as Sampling;
-  return drawRows(sampling, [{ noise: 0, numTokens: numRows, numRows, tokens: () => [] }]);
+function anyDraws(numRows: number, masks: SamplingInput = {}): RowDraws {
+  const sampling = parseSampling({ temperature: 1, ...masks }) as Sampling;
+  return drawRows(sampling, [{ noise: 0, numTokens: numRows, numRows, tokens: () => [0] }]);
 }
 
 function headCommands({ role, frames, head, spec }: WorkerModel, rows: number): Command[] {
@@ -94,5 +94,9 @@ function headCommands({ role, frames, head, spec }: WorkerModel, rows: number): 
     { kind: 'logits', model: role, x, rows, weights: head, out },
     { kind: 'argmax', source: out, rows, width: spec.vocabSize },
     { kind: 'argmax', source: out, rows, width: spec.vocabSize, draws: anyDraws(rows) },
+    {
+      ...{ kind: 'argmax', source: out, rows, width: spec.vocabSize },
+      draws: anyDraws(rows, { topK: 1, presencePenalty: 1 }),
+    },
   ];
 }

@@ -302,7 +302,7 @@ export function startsFinite<A>({ source, target, rows, width }: StartsFinite<A>
 }
 
 /** Of kernels whose threads have nothing to do with each other. */
-const itemThreads = 128;
+export const itemThreads = 128;
 
 /** A power of two near what would give each thread one item, within what every device takes. */
 export function threadsFor(items: number, { workgroupInvocations, leastSubgroupSize }: KernelLimits): number {

@@ -24,6 +24,8 @@ const kinds: Readonly<Record<KernelName, KernelKind>> = {
   'choose-experts': 'choice',
   argmax: 'choice',
   draw: 'choice',
+  'keep-tokens': 'choice',
+  'swap-logits': 'choice',
   'starts-finite': 'choice',
 };
 

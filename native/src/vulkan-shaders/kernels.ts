@@ -130,6 +130,19 @@ export const kernels = {
     addresses: ['source', 'keys', 'target'],
     words: { rows: 'uint', width: 'uint', parts: 'uint', temperature: 'float' },
   },
+  'keep-tokens': {
+    constants: ['threads', 'mostKept'],
+    addresses: ['source', 'target'],
+    words: {
+      ...({ rows: 'uint', width: 'uint', temperature: 'float', least: 'uint' } as const),
+      ...({ share: 'float', farthest: 'float', moreBuckets: 'uint' } as const),
+    },
+  },
+  'swap-logits': {
+    constants: ['threads'],
+    addresses: ['source', 'places', 'saved'],
+    words: { count: 'uint', putsBack: 'uint' },
+  },
   'starts-finite': {
     constants: ['threads'],
     addresses: ['source', 'target'],
