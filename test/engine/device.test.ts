@@ -27,7 +27,7 @@ const b = sizes.numKvHeads * sizes.headDim;
 const rows = 5;
 
 /** How tokens are drawn, and whether masks keep more than a device looks at. */
-const maskedDraws: readonly (readonly [SamplingInput, boolean?])[] = [
+const maskedDraws: [SamplingInput, boolean?][] = [
   [{ topK: 40 }],
   [{ topP: 0.9 }],
   [{ topP: 0.999, temperature: 0.7 }],
@@ -239,9 +239,9 @@ describe.each(devices)('$title', ({ choice, skipped }) => {
   });
 
   // The processor draws by the very functions that are compared with.
-  it.each(choice.kind === 'vulkan' ? maskedDraws : maskedDraws.slice(0, 1))(
+  it.each<[SamplingInput, boolean?]>(choice.kind === 'vulkan' ? maskedDraws : maskedDraws.slice(0, 1))(
     'draws what masks and penalties leave, with the tokens of the processor: %o',
-    async (input, isFlat) => {
+    async (input, isFlat = false) => {
       const [numRows, width] = [34, 3000]; // more rows than are answered at once
       const logits = bench.draw(numRows * width).map((value) => (isFlat ? value : 3 * value));
       logits.copyWithin(3 * width, 2 * width, 2 * width + 50); // equals
@@ -253,7 +253,7 @@ describe.each(devices)('$title', ({ choice, skipped }) => {
       const argmax = { kind: 'argmax', source, rows: numRows, width, draws } as const;
       const { maxima, values } = await bench.submit(argmax, { kind: 'read', source, count: width });
       expect(values[0]).toEqual(logits.subarray(0, width)); // as they were
-      if (choice.kind === 'vulkan') expect(maxima[0]!.isPartial ?? false).toBe(isFlat ?? false);
+      if (choice.kind === 'vulkan') expect(maxima[0]!.isPartial ?? false).toBe(isFlat);
       const whole = maxima[0]!.isPartial ? await bench.submit({ ...argmax, fromAll: true }) : { maxima };
       const expected = drawTokens(draws, numRows, (row) => logits.subarray(row * width, (row + 1) * width));
       const { ids, margins, shares } = whole.maxima[0]!;
