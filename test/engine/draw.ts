@@ -139,6 +139,7 @@ function drawCache(random: Random): PolicyInput {
       balance: 'given',
       expertCache: pick(random, ['lru', 'lfu'] as const),
     },
+    expertPrefetch: pick(random, ['none', 'router'] as const),
     ...{ cachedOnDevice: integer(random, 0, 6), cachedOnHost: integer(random, 0, 9) },
   };
 }

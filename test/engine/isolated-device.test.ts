@@ -23,6 +23,7 @@ const golden = readGolden('mixtral').prompts;
 const prompts = golden.map(({ ids }) => ids);
 const expected = golden.map(({ greedy_ids }) => greedy_ids.slice(0, numTokens));
 const streamed: PolicyInput = { pinnedLayers: 0, keptLayers: 0 };
+const following: PolicyInput = { experts: 'routed', expertPrefetch: 'router' };
 let target: Checkpoint;
 let dense: Checkpoint;
 
@@ -68,6 +69,8 @@ describe.each(ownMemory)('on $title', ({ choice, skipped }) => {
     ['flexgen', 'dense', { ...streamed, speculation: 'serial', candidates: 2 }],
     ['fiddler', null, { ...streamed, hostExpertRows: 2, prefillBatch: 1 }],
     ['fiddler', null, { pinnedLayers: 1, keptLayers: 1, hostExpertRows: 1000, microBatch: 2 }],
+    ['none', null, { ...streamed, ...following, expertCache: 'lfu', cachedOnDevice: 3, cachedOnHost: 4 }],
+    ['serial', 'dense', { ...streamed, ...following, candidates: 2, prefetchDepth: 6 }],
   ])('%s with draft %s and %o continues as transformers does', async (strategy, draft, policy) => {
     const drafts = { dense, target };
     const seed = JSON.stringify([strategy, policy]).length;

@@ -556,7 +556,7 @@ describe('unequal times', () => {
 describe('imagined routing', () => {
   it('gives every row its experts, and unpopular experts fewer with more skew', () => {
     for (const skew of [0, 1]) {
-      const oracle = createOracle({ kind: 'rates', name: 'x', byPosition: [0] }, createRandom(3), skew);
+      const oracle = createOracle({ kind: 'rates', name: 'x', byPosition: [0] }, createRandom(3), { skew });
       for (const rows of [0, 1, 7, 512, 5000]) {
         const counts = oracle.chooseExperts(rows, 8, 2, 0);
         expect(Math.max(...counts)).toBeLessThanOrEqual(rows);
@@ -564,7 +564,7 @@ describe('imagined routing', () => {
       }
     }
     const spread = (skew: number) => {
-      const oracle = createOracle({ kind: 'rates', name: 'x', byPosition: [0] }, createRandom(3), skew);
+      const oracle = createOracle({ kind: 'rates', name: 'x', byPosition: [0] }, createRandom(3), { skew });
       return Math.min(...oracle.chooseExperts(400, 8, 2, 0));
     };
     expect(spread(1)).toBeLessThan(spread(0));

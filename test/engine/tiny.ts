@@ -21,6 +21,8 @@ export interface TinyWeights {
   readonly seed: number;
   /** Makes every odd token's row of an untied head all but the row of the even token before it. @default false */
   readonly twinTokens?: boolean;
+  /** What attention and FFNs add to the hidden states, next to what other matrices make. @default 1 */
+  readonly addition?: number;
   /** Standard deviation of what is added to every weight, in those of the weights. @default 0 */
   readonly perturbation?: number;
 }
@@ -72,15 +74,16 @@ function drawDtype(name: string, { seed }: TinyWeights): PlainDtype {
 function drawTensor(
   name: string,
   shape: readonly number[],
-  { seed, perturbation = 0, twinTokens = false }: TinyWeights,
+  { seed, perturbation = 0, twinTokens = false, addition = 1 }: TinyWeights,
 ): Float32Array {
   const own = createRandom(seed, name.replace(/^language_model\./, ''));
   const noise = createRandom(seed, `perturbation of ${name}`);
   const isNorm = name.includes('norm');
   const scale = shape.length === 1 ? 0.1 : name.includes('embed_tokens') ? 1 : shape[1] ** -0.5;
   const count = shape.reduce((product, size) => product * size, 1);
+  const share = /o_proj|down_proj/.test(name) ? addition : 1;
   const draw = () => own.normal() + (perturbation === 0 ? 0 : perturbation * noise.normal());
-  const values = Float32Array.from({ length: count }, () => (isNorm ? 1 : 0) + scale * draw());
+  const values = Float32Array.from({ length: count }, () => (isNorm ? 1 : 0) + share * scale * draw());
   if (twinTokens && name === 'lm_head.weight') {
     const width = shape[1];
     for (let i = width; i < count; i += 1)

@@ -26,7 +26,7 @@ function task(id: number, lane: LaneName, seconds: number, body: Partial<TaskBod
 async function run(tasks: readonly Task[], options: Partial<VirtualMachineOptions> = {}) {
   const machine = new VirtualMachine({
     costs: { secondsOf: ({ bytes }) => bytes, latencyOf: () => 0 },
-    oracle: { accepts: () => true, chooseExperts: () => [] },
+    oracle: { accepts: () => true, chooseExperts: () => [], foreseeExperts: () => [] },
     lanes: lanes(),
     interruptsDraft: false,
     ...options,
@@ -99,7 +99,7 @@ describe('a virtual machine', () => {
   it('stands still while somebody who was told of an end adds tasks', async () => {
     const machine = new VirtualMachine({
       costs: { secondsOf: ({ bytes }) => bytes, latencyOf: () => 0 },
-      oracle: { accepts: () => true, chooseExperts: () => [] },
+      oracle: { accepts: () => true, chooseExperts: () => [], foreseeExperts: () => [] },
       lanes: lanes(),
       interruptsDraft: false,
     });
@@ -154,7 +154,7 @@ describe('a virtual machine', () => {
     let stalls = 0;
     const machine = new VirtualMachine({
       costs: { secondsOf: () => 1, latencyOf: () => 0 },
-      oracle: { accepts: () => true, chooseExperts: () => [] },
+      oracle: { accepts: () => true, chooseExperts: () => [], foreseeExperts: () => [] },
       lanes: lanes(),
       interruptsDraft: false,
       onStall: () => {

@@ -1,13 +1,18 @@
 /** The device lane: everything that is computed on the device. */
 
 import type { Command, DeviceQueue } from '../machine/device.js';
+import type { Foreseer } from './foreseer.js';
 import { type Execute, outcomeOf } from './lane.js';
 import type { LaneWorkerData, WorkerModel } from './lane-protocol.js';
 import { LayerKernels } from './layer-kernels.js';
 import { rehearse } from './rehearsal.js';
 import { rotationTables } from './rotation-tables.js';
 
-export async function createDeviceLane(data: LaneWorkerData, queue: DeviceQueue): Promise<Execute> {
+export async function createDeviceLane(
+  data: LaneWorkerData,
+  queue: DeviceQueue,
+  foreseer: Foreseer | null,
+): Promise<Execute> {
   const models = data.draft ? [data.target, data.draft] : [data.target];
   const present = data.draft && !data.isDraftLate ? models : [data.target];
   await queue.prepare(models.flatMap(rehearse));
@@ -17,7 +22,7 @@ export async function createDeviceLane(data: LaneWorkerData, queue: DeviceQueue)
     ),
     ...present.flatMap(writeRotations),
   ]);
-  const target = new LayerKernels(queue, data.target);
+  const target = new LayerKernels(queue, data.target, foreseer);
   const draft = data.draft && new LayerKernels(queue, data.draft);
   return async (op, giveWay) => {
     switch (op.kind) {
@@ -26,7 +31,7 @@ export async function createDeviceLane(data: LaneWorkerData, queue: DeviceQueue)
       case 'project':
         return target.project(op, op.weights);
       case 'mix':
-        return target.mix(op, op.weights, op.wantsRouting);
+        return target.mix(op);
       case 'device-attention':
         return target.attend(op);
       case 'read-hidden':

@@ -19,6 +19,7 @@ import { chooseExperts, countRows, listRows, oneExpert, splitRows } from '../mac
 import { alignUp, tensorAlignmentBytes } from '../schedule/group-layout.js';
 import { ffnChunkRows, type HostScratchRegions } from '../schedule/memory-plan.js';
 import type { HostAttentionOp, HostAttentionResult, HostExpertOp, StoredWeights } from '../schedule/ops.js';
+import { Foreseer } from './foreseer.js';
 import type { WorkerModel } from './lane-protocol.js';
 import { NotFiniteError } from './not-finite.js';
 
@@ -34,20 +35,29 @@ export class HostProducts {
   readonly #model: WorkerModel;
   readonly #scratch: HostScratchRegions;
   readonly #processor: DeviceQueue;
+  readonly #memory: PoolMemory;
+  readonly #foreseer: Foreseer;
 
-  private constructor(model: WorkerModel, scratch: HostScratchRegions, processor: DeviceQueue) {
+  private constructor(
+    { model, core, memory }: HostProductsOptions,
+    scratch: HostScratchRegions,
+    processor: DeviceQueue,
+  ) {
     this.#model = model;
+    this.#memory = memory;
+    this.#foreseer = new Foreseer(model, core, memory);
     this.#scratch = scratch;
     this.#processor = processor;
   }
 
   /** Null where the plan has the host compute no products. */
-  static async create({ model, core, memory, threads }: HostProductsOptions): Promise<HostProducts | null> {
+  static async create(options: HostProductsOptions): Promise<HostProducts | null> {
+    const { model, core, memory, threads } = options;
     const { hostScratch, spec } = model;
     if (!hostScratch) return null;
     const models = { target: spec, draft: null };
     const processor = await CpuQueue.create({ core, device: memory, host: memory, models, threads });
-    return new HostProducts(model, hostScratch, processor);
+    return new HostProducts(options, hostScratch, processor);
   }
 
   close(): Promise<void> {
@@ -89,7 +99,14 @@ export class HostProducts {
     const lists = listRows(ffn, experts, weights);
     const rowsPerExpert = countRows(ffn.numExperts, experts);
     const expertRows = frames[op.frame].hostExperts ? splitRows(rowsPerExpert, lists.indices) : undefined;
-    return { ...lists, rowsPerExpert, routerMargins: margins, ...(expertRows && { expertRows }) };
+    const foreseen = op.foresees ? this.#foresee(op) : undefined;
+    return { ...lists, rowsPerExpert, foreseen, routerMargins: margins, ...(expertRows && { expertRows }) };
+  }
+
+  #foresee({ frame, layer, rows }: HostAttentionOp): number[] {
+    const { spec, frames } = this.#model;
+    const y = frames[frame].hostLayer?.y.byteOffset as number;
+    return this.#foreseer.foresee(layer + 1, this.#memory.floats(y, rows * spec.hiddenSize));
   }
 
   #attending({ frame, layer, rows, sequences, weights: stored }: HostAttentionOp): Command[] {

@@ -26,6 +26,18 @@ export async function writeSinks({ checkpoint, hostSinks }: ModelPlacement, pool
   }
 }
 
+export async function writeRouters({ checkpoint, routers }: ModelPlacement, pool: PoolMemory): Promise<void> {
+  for (const [layer, regions] of (routers ?? []).entries()) {
+    if (!regions) continue;
+    const { tensors } = checkpoint.layers[layer].attention;
+    const roles = { postNorm: regions.norm, router: regions.router, routerBias: regions.bias };
+    for (const { role, ref } of tensors) {
+      const region = roles[role as keyof typeof roles];
+      if (region) pool.floats(region.byteOffset, ref.numElements).set(await readTensor(ref));
+    }
+  }
+}
+
 /** The smallest page of any machine: touching at these distances touches every page. */
 const pageBytes = 4096;
 

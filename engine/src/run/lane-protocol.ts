@@ -41,7 +41,7 @@ export interface LaneWorkerData {
 /** The part of a placement that workers need; checkpoints stay with the main thread. */
 export type WorkerModel = Pick<
   ModelPlacement,
-  'formats' | 'frames' | 'hostScratch' | 'hostSinks' | 'kvCache' | 'rope' | 'numPositions'
+  'formats' | 'frames' | 'hostScratch' | 'hostSinks' | 'kvCache' | 'rope' | 'numPositions' | 'routers'
 > & {
   readonly role: ModelRole;
   readonly spec: ModelSpec;

@@ -14,6 +14,7 @@ import { PoolMemory } from '../machine/pool.js';
 import type { WorkerOp } from '../schedule/ops.js';
 import type { PhaseName } from '../trace/types.js';
 import { createDeviceLane } from './device-lane.js';
+import { Foreseer } from './foreseer.js';
 import { createHostLane, createPacedHost } from './host-lane.js';
 import type { Execute } from './lane.js';
 import type { LaneWorkerData, WorkerMessage, WorkerReply, WorkerRequest } from './lane-protocol.js';
@@ -37,9 +38,15 @@ async function openLane(data: LaneWorkerData, send: Send): Promise<OpenLane> {
   switch (data.lane) {
     case 'device': {
       const queue = await connect(data);
-      const execute = await createDeviceLane(data, queue);
+      const core = loadNativeCore(data.core);
+      const host = data.target.routers && PoolMemory.open(core, data.host);
+      const execute = await createDeviceLane(data, queue, host && new Foreseer(data.target, core, host));
       const push = openQueue(execute, withWork(queue, send), queue.depth, (phase) => queue.enter?.(phase));
-      return { push, close: () => queue.close() };
+      const close = async () => {
+        await queue.close();
+        host?.release();
+      };
+      return { push, close };
     }
     case 'link': {
       const queue = await connect(data);

@@ -17,10 +17,12 @@ import type {
   ExpertOp,
   HeadOp,
   HeadResult,
+  MixOp,
   MixResult,
 } from '../schedule/ops.js';
 import { sliceDraws } from '../speculate/row-draws.js';
 import { everyRow, inChunks, type RowsByExpert, rowsOf } from './expert-rows.js';
+import type { Foreseer } from './foreseer.js';
 import { joined } from './joined.js';
 import { type Outcome, outcomeOf } from './lane.js';
 import type { WorkerModel } from './lane-protocol.js';
@@ -38,12 +40,15 @@ interface FrameState {
 }
 
 export class LayerKernels {
+  readonly #foreseer: Foreseer | null;
   readonly #queue: DeviceQueue;
   readonly #model: WorkerModel;
   readonly #commands: LayerCommands;
   readonly #frames: readonly FrameState[];
 
-  constructor(queue: DeviceQueue, model: WorkerModel) {
+  /** @param foreseer asked for the next layer's experts, where ops want to know */
+  constructor(queue: DeviceQueue, model: WorkerModel, foreseer: Foreseer | null = null) {
+    this.#foreseer = foreseer;
     this.#queue = queue;
     this.#model = model;
     this.#commands = new LayerCommands(model);
@@ -80,12 +85,13 @@ export class LayerKernels {
   }
 
   /** What follows the host's attention: brings its output, then as {@link attend} goes on. */
-  mix(part: FramePart, weights: AttentionWeights, wantsRouting: boolean): Promise<Outcome<MixResult>> {
+  mix(op: MixOp): Promise<Outcome<MixResult>> {
+    const { weights, wantsRouting, ...part } = op;
     const { spec, frames } = this.#model;
     const { scratch } = frames[part.frame];
     const count = part.rows * queryWidth(spec.layers[part.layer].attention);
     const upload = copy('upload', this.#commands.hostBuffers(part.frame).out, scratch.attention, count);
-    return this.#route(part, [upload, ...this.#commands.mixing(part, weights, wantsRouting)], wantsRouting);
+    return this.#route(op, [upload, ...this.#commands.mixing(part, weights, wantsRouting)]);
   }
 
   /**
@@ -93,7 +99,7 @@ export class LayerKernels {
    * `wantsRouting` the normed rows go to the frame's host buffer, and which rows chose each expert is returned too.
    */
   attend(op: DeviceAttentionOp): Promise<Outcome<MixResult>> {
-    return this.#route(op, this.#commands.attending(op), op.wantsRouting);
+    return this.#route(op, this.#commands.attending(op));
   }
 
   /** Brings hidden states to the host, whose attention is all computed there. */
@@ -217,7 +223,7 @@ export class LayerKernels {
     const attention = this.#draftAttention(layer, op);
     const [expert] = this.#model.layers[layer].experts;
     const feedForward = this.#commands.feedingForward(0, layer, everyRow(attention.rows), expert);
-    return this.#route(attention, [...this.#commands.attending(attention), ...feedForward], false);
+    return this.#route(attention, [...this.#commands.attending(attention), ...feedForward]);
   }
 
   async #draftLayerInPieces(layer: number, op: DraftOp, giveWay: GiveWay): Promise<void> {
@@ -234,18 +240,22 @@ export class LayerKernels {
     const { byteOffset: cache, byteLength } = kvCache[layer];
     return {
       ...{ kind: 'device-attention', frame: 0, layer, rows: ids.length },
-      ...{ weights: layers[layer].attention, wantsRouting: false },
+      ...{ weights: layers[layer].attention, wantsRouting: false, foresees: false },
       ...{ cache, cacheElements: byteLength / formats.cacheElementBytes, sequences: sequences[layer] },
     };
   }
 
   /** Submits all up to the router, and finds out which rows go to which expert. */
   async #route(
-    { frame, layer, rows }: FramePart,
+    { frame, layer, rows, wantsRouting, foresees }: FramePart & Pick<MixOp, 'wantsRouting' | 'foresees'>,
     commands: readonly Command[],
-    wantsRouting: boolean,
   ): Promise<Outcome<MixResult>> {
-    const completion = await this.#queue.submit(commands);
+    const { spec } = this.#model;
+    const source = this.#commands.hidden(frame, layer + 1);
+    const completion = await this.#queue.submit(
+      foresees ? [...commands, { kind: 'read', source, count: rows * spec.hiddenSize }] : commands,
+    );
+    const foreseen = foresees ? this.#foreseer?.foresee(layer + 1, completion.values[0]) : undefined;
     const [areFinite] = completion.areFinite;
     const [choices] = completion.choices;
     if (!areFinite) throw this.#notFinite(layer, 'hidden states');
@@ -254,16 +264,16 @@ export class LayerKernels {
       state.rows = everyRow(rows);
       const rowsPerExpert = [rows];
       const expertRows = [state.rows.indices as Int32Array];
-      return outcomeOf(completion, wantsRouting ? { rowsPerExpert, expertRows } : { rowsPerExpert });
+      return outcomeOf(completion, { rowsPerExpert, foreseen, ...(wantsRouting && { expertRows }) });
     }
     const { experts, margins } = choices;
     if (margins.some(Number.isNaN)) throw this.#notFinite(layer, 'router scores');
-    const { ffn } = this.#model.spec.layers[layer];
+    const { ffn } = spec.layers[layer];
     const counts = countRows(ffn.numExperts, experts);
     lowerMargins(state.routerMargins, margins);
     state.rows = { counts, ...this.#commands.routed(frame, experts.length) };
     const expertRows = wantsRouting ? splitRows(counts, listRows(ffn, experts).indices) : undefined;
-    return outcomeOf(completion, { rowsPerExpert: counts, ...(expertRows && { expertRows }) });
+    return outcomeOf(completion, { rowsPerExpert: counts, foreseen, ...(expertRows && { expertRows }) });
   }
 
   #notFinite(layer: number, what: string): NotFiniteError {

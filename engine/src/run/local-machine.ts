@@ -20,7 +20,7 @@ import type { Task } from '../schedule/task.js';
 import { type LaneName, localTopology } from '../topology/topology.js';
 import { DeviceMeter } from './device-meter.js';
 import { EnergyMeter } from './energy-meter.js';
-import { touch, writeRopeTables, writeSinks } from './host-tables.js';
+import { touch, writeRopeTables, writeRouters, writeSinks } from './host-tables.js';
 import type {
   LaneWorkerData,
   WorkerLane,
@@ -103,6 +103,7 @@ export class LocalMachine implements Machine {
     writeRopeTables(plan.target, plan.target.rope.host, machine.#host);
     try {
       await writeSinks(plan.target, machine.#host);
+      await writeRouters(plan.target, machine.#host);
       await machine.#startWorkers(plan, settings);
     } catch (error) {
       await machine.close();

@@ -5,9 +5,10 @@ import { isImagined } from '../machine/formats.js';
 import type { Region } from '../machine/pool.js';
 import { givenShares, type HostShares, meanShares, type SharesByKind } from '../schedule/balance.js';
 import type { Drafter, Drafting } from '../schedule/drafter.js';
+import { followsRouters } from '../schedule/expert-cache.js';
 import { assignBlocks, type Feed, type Frame, feedOf, lastRows, verifiedRows } from '../schedule/feeds.js';
 import type { MemoryPlan } from '../schedule/memory-plan.js';
-import type { HeadResult } from '../schedule/ops.js';
+import type { HeadResult, MixResult } from '../schedule/ops.js';
 import type { OpenPolicy } from '../schedule/policy.js';
 import { realignTask } from '../schedule/realign-task.js';
 import { draftTasks, residentTasks } from '../schedule/resident-tasks.js';
@@ -62,8 +63,6 @@ export class Session {
   readonly #drafting: Drafting | null;
   readonly #keeper: Keeper;
   readonly #routing: RoutingCounter;
-  readonly #onRouted = (layer: number, rowsPerExpert: readonly number[]) =>
-    this.#routing.count(layer, rowsPerExpert);
   #hostShares: HostShares;
   #passes = 0;
   /** Whether the next pass's weights may come while a pass is under way. */
@@ -324,7 +323,7 @@ export class Session {
     const graph = new TargetPass({
       ...{ plan, policy, pass, phase, frames, wantsLogits, sampling },
       ...{ stream: this.#stream, ids: this.#ids },
-      onRouted: phase === 'decode' && !isVirtual ? this.#onRouted : undefined,
+      onRouted: isVirtual ? undefined : (layer, result) => this.#noteRouting(phase, layer, result),
     });
     for (const { tasks, last } of graph.parts()) {
       dispatcher.add(tasks);
@@ -333,5 +332,10 @@ export class Session {
     this.#stream.forget(pass);
     this.#passes += 1;
     return graph.results as HeadResult[];
+  }
+
+  #noteRouting(phase: PhaseName, layer: number, { rowsPerExpert, foreseen }: MixResult): void {
+    if (phase === 'decode') this.#routing.count(layer, rowsPerExpert);
+    if (followsRouters(this.#options.policy)) this.#routing.trace(layer, rowsPerExpert, foreseen);
   }
 }

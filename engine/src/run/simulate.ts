@@ -9,6 +9,7 @@ import type { Checkpoint } from '../model/types.js';
 import { balancedShares, type HostShares, sheetRatesOf } from '../schedule/balance.js';
 import type { Drafter } from '../schedule/drafter.js';
 import type { DrafterName } from '../schedule/drafters.js';
+import { followsRouters } from '../schedule/expert-cache.js';
 import type { PolicyInput } from '../schedule/policy.js';
 import { type Strategy, type StrategyName, strategyNamed, usesDraft } from '../schedule/strategies/index.js';
 import { type Acceptance, assertAnswers, createCommonOracle, createOracle } from '../speculate/acceptance.js';
@@ -40,10 +41,15 @@ export interface SimulationRequest {
   readonly machine: MachineModel;
   /** Needed when the policy speculates. */
   readonly acceptance?: Acceptance | null;
-  /** How unequally a layer's experts are chosen: the spread (sigma) of their log-normal popularity. @default 0 */
+  /**
+   * How unequally a layer's experts are chosen: the spread (sigma) of their log-normal popularity, drawn anew for every pass;
+   * where experts stay or come ahead once, since what is worth keeping depends on it. @default 0
+   */
   readonly routingSkew?: number;
   /** In place of that, how often each expert was chosen, as a run of the target tells it. */
-  readonly routing?: Pick<RoutingReport, 'rowsByExpert'> | undefined;
+  readonly routing?: Pick<RoutingReport, 'rowsByExpert' | 'trace'> | undefined;
+  /** With `expertPrefetch`: the share of the foreseen experts that are chosen. @default 0.85 */
+  readonly routingPrecision?: number;
   /** Of the acceptance and the routing. @default 1 */
   readonly seed?: number;
   /**
@@ -94,7 +100,9 @@ export async function simulateRun(request: SimulationRequest): Promise<Simulatio
     const { candidates } = prepared.policy;
     assertAnswers(acceptance, { candidates, sequences: promptLengths.length, newTokens: maxNewTokens });
   }
-  const { draws = 'in-order', routingSkew, routing = null } = request;
+  const { draws = 'in-order', routingSkew: skew, routing, routingPrecision: precision } = request;
+  const isLasting = followsRouters(prepared.policy);
+  const routed = { skew, routing, precision, isLasting };
   const answers = acceptance ?? neverAccepts;
   const { drafter, plan } = prepared;
   const draftLane = drafter?.laneIn(plan.routes) ?? plan.routes.drafting.lane;
@@ -108,8 +116,8 @@ export async function simulateRun(request: SimulationRequest): Promise<Simulatio
     costs,
     oracle:
       draws === 'common'
-        ? createCommonOracle(answers, seed, routingSkew, routing)
-        : createOracle(answers, createRandom(seed, 'simulation'), routingSkew, routing),
+        ? createCommonOracle(answers, seed, routed)
+        : createOracle(answers, createRandom(seed, 'simulation'), routed),
     lanes: model.lanes,
     interruptsDraft,
     drawFactor: createFactors(model, seed, draws),

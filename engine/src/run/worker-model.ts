@@ -10,13 +10,13 @@ import type { LayerKind } from './rehearsal.js';
 /** The part of a placement that workers need. */
 export function describeModel(placement: ModelPlacement, isOnDevice: boolean): WorkerModel {
   const { checkpoint, layouts, pinned, formats, frames, hostScratch, hostSinks } = placement;
-  const { kvCache, rope, numPositions } = placement;
+  const { kvCache, rope, numPositions, routers } = placement;
   const layoutOf = (id: string) => layouts.get(id) as NonNullable<ReturnType<typeof layouts.get>>;
   const base = (id: string) => (pinned.get(id) as { byteOffset: DeviceAddress }).byteOffset;
   const [embedding] = layoutOf('embedding').tensors;
   const head = headWeights(layoutOf('head'), placement.head.byteOffset);
   return {
-    ...{ formats, frames, hostScratch, hostSinks, kvCache, rope, numPositions },
+    ...{ formats, frames, hostScratch, hostSinks, kvCache, rope, numPositions, routers },
     role: isOnDevice ? 'draft' : 'target',
     spec: checkpoint.spec,
     embedding: {

@@ -15,17 +15,23 @@ export function scoresAndProjects(context: PassContext, task: OpenTask, flow: Fl
 }
 
 /** Lets the task's end tell how many of the frame's rows chose each expert. Groups of several need not know. */
-export function routes({ costs, request }: PassContext, task: OpenTask, flow: Flow, layer: number): void {
+export function routes(context: PassContext, task: OpenTask, flow: Flow, layer: number): void {
+  const { costs, request } = context;
   const { numExperts, expertsPerToken, expertsPerGroup } = costs.layers[layer];
   if (expertsPerGroup > 1) return;
   const { rows } = flow;
   const routing = { ...unrouted };
   flow.routing = routing;
+  const foresees = context.foresees(flow, layer);
+  const next = foresees ? costs.layers[layer + 1] : null;
   task.imagine = (oracle) => ({
     rowsPerExpert: oracle.chooseExperts(rows, numExperts, expertsPerToken, layer),
+    ...(next && {
+      foreseen: oracle.foreseeExperts(rows, next.numExperts, next.expertsPerToken, layer + 1),
+    }),
   });
   task.onEnd = (result) => {
     routing.result = result as MixResult;
-    if (numExperts > 1) request.onRouted?.(layer, routing.result.rowsPerExpert);
+    if (numExperts > 1) request.onRouted?.(layer, routing.result);
   };
 }

@@ -69,6 +69,7 @@ function attendAcrossLanes(
     ...{ frame, layer, rows },
     weights: weightsOf(context, group),
     wantsRouting: context.wantsRouting,
+    foresees: context.foresees(flow, layer),
   }));
   mixes(mix, costs, rows);
   mix.frees = frees;
@@ -105,11 +106,12 @@ function attendOnDevice(
 /** @param buffer where the frame's part of the cache is, packed; null where it is in the cache itself */
 function deviceAttentionOp(
   context: PassContext,
-  { frame, rows, feeds }: Flow,
+  flow: Flow,
   layer: number,
   group: WeightGroup,
   buffer: Region | null,
 ): DeviceAttentionOp {
+  const { frame, rows, feeds } = flow;
   const { costs, placement } = context;
   const { attention } = costs.layers[layer];
   const packed = buffer && packBlocks(feeds);
@@ -126,6 +128,7 @@ function deviceAttentionOp(
       : region.byteLength / placement.formats.cacheElementBytes,
     sequences: cacheFields(attention, feeds, packed?.blocks),
     wantsRouting: context.wantsRouting,
+    foresees: context.foresees(flow, layer),
   };
 }
 

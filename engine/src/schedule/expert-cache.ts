@@ -1,12 +1,14 @@
 /**
- * Experts that stay where they were brought until their place is needed for another one: on the device, and as stored in
- * host memory. The places are those that weights stream through, and as many more as the plan gives them.
+ * Experts that stay where they were brought until their place is needed for another one, on the device and as stored in
+ * host memory, and experts that come before their router has chosen them. The places are those that weights stream
+ * through, and as many more as the plan gives them.
  */
 
 import { ExpertCounter } from '../speculate/expert-counter.js';
-import type { PhaseName } from '../trace/types.js';
+import type { Arrival } from './arrival.js';
+import { Ahead, Claim, type Wish } from './expert-claim.js';
 import { ExpertPlaces, ExpertUses } from './expert-places.js';
-import type { GroupLayout } from './group-layout.js';
+import { Foresight } from './foresight.js';
 import type { OpenPolicy } from './policy.js';
 import {
   needsNoSlot,
@@ -17,20 +19,17 @@ import {
   type TaskHead,
   waitsForSlot,
 } from './task.js';
-import { hopBytes, type WeightHop } from './weight-way.js';
 
-/** Whether experts stay, or come before they are asked for: what is brought is known before its tasks are made then. */
+export type { Ahead, Claim };
+
+/** Whether experts stay. */
 export function keepsExperts({ expertCache }: Pick<OpenPolicy, 'expertCache'>): boolean {
   return expertCache !== 'none';
 }
 
-/** What a claim is for. */
-export interface Wish {
-  readonly layout: GroupLayout;
-  readonly phase: PhaseName;
-  readonly way: readonly WeightHop[];
-  /** Lets it go without a place on the device: the host computes with it. */
-  readonly isForHost?: (() => boolean) | undefined;
+/** Whether a layer's experts are asked for one by one, when its router has chosen: some may be there already. */
+export function followsRouters(policy: Pick<OpenPolicy, 'expertCache' | 'expertPrefetch'>): boolean {
+  return keepsExperts(policy) || policy.expertPrefetch !== 'none';
 }
 
 export class ExpertCache {
@@ -38,8 +37,15 @@ export class ExpertCache {
   readonly #uses: ExpertUses;
   readonly #device: ExpertPlaces;
   readonly #host: ExpertPlaces;
-  /** What the layer under way needs. */
+  readonly #foresight = new Foresight();
+  /** What the layer under way needs, and the one after it is expected to. */
   #needed: ReadonlySet<string> = new Set();
+  /** Of what the layer under way needs: what was brought before that was known. */
+  #cameAhead: ReadonlySet<string> = new Set();
+  /** By layer: what is on its way to it, or waits for a place. */
+  readonly #ahead = new Map<number, Ahead[]>();
+  /** By expert: the same. */
+  readonly #coming = new Map<string, Ahead>();
 
   constructor(policy: OpenPolicy) {
     this.#uses = new ExpertUses(policy);
@@ -48,9 +54,48 @@ export class ExpertCache {
   }
 
   /** A layer's router has chosen these. */
-  need(groups: readonly string[]): void {
+  need(layer: number, groups: readonly string[]): void {
+    const { foreseen, right } = this.#foresight.judge(layer, groups);
+    this.counter.judge(foreseen, right);
     for (const group of groups) this.#uses.count(group);
     this.#needed = new Set(groups);
+    this.#cameAhead = new Set(groups.filter((group) => this.counter.use(group)));
+    for (const ahead of this.#ahead.get(layer) ?? []) if (!this.#comesInTime(ahead)) this.#leave(ahead);
+    this.#ahead.delete(layer);
+  }
+
+  #comesInTime(ahead: Ahead): boolean {
+    return this.#needed.has(ahead.group) && ahead.isComing();
+  }
+
+  #leave(ahead: Ahead): void {
+    if (!ahead.leave()) return;
+    this.#device.drop(ahead.group);
+    if (!ahead.isStaged) this.#host.drop(ahead.group);
+  }
+
+  /** A layer's router is expected to choose these. @returns whether to bring them by that */
+  foresee(layer: number, groups: readonly string[]): boolean {
+    if (!this.#foresight.expect(layer, groups)) return false;
+    this.#needed = new Set([...this.#needed, ...groups]);
+    return true;
+  }
+
+  /** Whether an expert is on the device, or on its way there. */
+  holds(group: string): boolean {
+    return this.#device.holds(group);
+  }
+
+  /** An expert on its way to a place that it has; undefined where it is not, or there. */
+  coming(group: string): Ahead | undefined {
+    const ahead = this.#coming.get(group);
+    return ahead?.isComing() ? ahead : undefined;
+  }
+
+  /** It is needed: whoever uses it gives its place back. */
+  adopt(ahead: Ahead): Arrival {
+    this.counter.choose();
+    return ahead.adopt();
   }
 
   /** Something else has been in the places in host memory since. */
@@ -72,19 +117,66 @@ export class ExpertCache {
       after,
       () => ({ kind: 'imagined' }),
     );
-    const claim = new Claim(task, wish, this.counter, (free) => this.#takeStaged(free, group));
+    const claim = new Claim(task, wish, (free) => this.#takeStaged(free, group));
     task.takes = slotClass;
-    task.chooseSlot = (free) => {
-      if (wish.isForHost?.()) return needsNoSlot;
-      const found = this.#device.find(free, group);
-      if (found < 0 && free.length === 0) return waitsForSlot;
-      claim.found(found >= 0);
-      if (found >= 0) return found;
-      const index = this.#device.worst(free, this.#isNeeded, () => false);
-      this.#device.put(free[index], group);
-      return index;
-    };
+    task.chooseSlot = (free) => this.#choose(free, group, claim, wish);
     return claim;
+  }
+
+  #choose(free: readonly number[], group: string, claim: Claim, { isForHost, phase }: Wish): number {
+    if (isForHost?.()) return needsNoSlot;
+    const found = this.#device.find(free, group);
+    if (found < 0 && free.length === 0) return waitsForSlot;
+    if (phase === 'decode') this.#count(claim, found >= 0);
+    if (found >= 0) {
+      claim.isThere();
+      return found;
+    }
+    return this.#give(free, group, claim);
+  }
+
+  /** What an expert saved by being there already, whoever brought it. */
+  #count(claim: Claim, isHit: boolean): void {
+    this.counter.choose();
+    if (this.#cameAhead.has(claim.group)) return;
+    if (isHit) this.counter.hit('device', claim.moves());
+    else claim.onStaged = (moves) => this.counter.hit('host', moves);
+  }
+
+  #give(free: readonly number[], group: string, claim: Claim): number {
+    const index = this.#device.worst(free, this.#isNeeded, () => false);
+    const given = this.#device.heldIn(free[index]);
+    if (given !== undefined) this.counter.lose(given);
+    this.#device.put(free[index], group);
+    claim.isComing();
+    return index;
+  }
+
+  /** The claim is for an expert that nobody has chosen yet: the tasks that bring it end with `upload`. */
+  bringAhead(layer: number, claim: Claim, arrival: Arrival, upload: OpenTask): void {
+    const { group, task } = claim;
+    const ahead = new Ahead(claim, arrival, upload);
+    this.#ahead.set(layer, [...(this.#ahead.get(layer) ?? []), ahead]);
+    this.#coming.set(group, ahead);
+    upload.frees = [...(upload.frees ?? []), task.id];
+    upload.onEnd = () => {
+      if (this.#coming.get(group) === ahead) this.#coming.delete(group);
+      if (claim.moved.length > 0) this.counter.bring(group, claim.moved, ahead.isAdopted);
+    };
+    task.chooseSlot = (free) => {
+      if (ahead.isLeft || this.#device.holds(group)) return this.#pass(claim);
+      if (free.length === 0) return waitsForSlot;
+      const held = this.#device.heldIn(free[this.#device.worst(free, this.#isNeeded, () => false)]);
+      return held !== undefined && this.#needed.has(held)
+        ? this.#pass(claim)
+        : this.#give(free, group, claim);
+    };
+  }
+
+  /** It needs no place: it is there already, or no more wanted, or everything there is needed more. */
+  #pass(claim: Claim): number {
+    claim.isThere();
+    return needsNoSlot;
   }
 
   readonly #isNeeded = (group: string): boolean => this.#needed.has(group);
@@ -98,60 +190,5 @@ export class ExpertCache {
     const index = this.#host.worst(free, this.#isNeeded, this.#isOnDevice);
     this.#host.put(free[index], group);
     return { index, isHit: false };
-  }
-}
-
-type TakeStaged = (free: readonly number[]) => { readonly index: number; readonly isHit: boolean };
-
-/** A place that has been asked for: whether it turned out to hold the expert already. */
-export class Claim {
-  readonly task: OpenTask;
-  readonly #wish: Wish;
-  readonly #counter: ExpertCounter;
-  readonly #takeStaged: TakeStaged;
-  #isHit = false;
-  #isStaged = false;
-
-  constructor(task: OpenTask, wish: Wish, counter: ExpertCounter, takeStaged: TakeStaged) {
-    this.task = task;
-    this.#wish = wish;
-    this.#counter = counter;
-    this.#takeStaged = takeStaged;
-  }
-
-  found(isHit: boolean): void {
-    this.#isHit = isHit;
-    const { phase, way, layout } = this.#wish;
-    if (phase === 'prefill') return;
-    this.#counter.choose();
-    if (isHit)
-      this.#counter.hit(
-        'device',
-        way.map((hop) => [hop.lane, hopBytes(hop, layout, 1)] as const),
-      );
-  }
-
-  /** Leaves out of a hop what is there already. Mutates `task`, which brings the expert over it. */
-  govern(task: OpenTask, hop: WeightHop): void {
-    const { isIdle } = task;
-    task.isIdle = () => this.#isHit || (hop.to === 'host' && this.#isStaged) || (isIdle?.() ?? false);
-    if (hop.to === 'device') task.takes = undefined;
-    else if (hop.to === 'host') task.chooseSlot = (free) => this.#chooseStaged(free, hop);
-    else task.chooseSlot = (free) => this.#chooseAny(free);
-  }
-
-  #chooseStaged(free: readonly number[], hop: WeightHop): number {
-    if (this.#isHit) return needsNoSlot;
-    const { index, isHit } = this.#takeStaged(free);
-    if (index < 0) return waitsForSlot;
-    this.#isStaged = isHit;
-    if (isHit && this.#wish.phase === 'decode')
-      this.#counter.hit('host', [[hop.lane, hopBytes(hop, this.#wish.layout, 1)]]);
-    return index;
-  }
-
-  #chooseAny(free: readonly number[]): number {
-    if (this.#isHit) return needsNoSlot;
-    return free.length === 0 ? waitsForSlot : free.length - 1;
   }
 }

@@ -102,6 +102,14 @@ export class ExpertPlaces {
     this.#placeOf.set(group, place);
   }
 
+  /** What was to be brought there was not. */
+  drop(group: string): void {
+    const place = this.#placeOf.get(group);
+    if (place === undefined) return;
+    this.#placeOf.delete(group);
+    this.#held[place] = undefined;
+  }
+
   /** Something else has been in the places since. */
   forget(): void {
     this.#held.length = 0;

@@ -10,6 +10,7 @@ import type { ResidentTarget } from './drafter.js';
 import type { GroupLayout } from './group-layout.js';
 import type { OpenChoices, OpenPolicy } from './policy.js';
 import type { ResidentTensors } from './resident-tensors.js';
+import type { RouterCopies } from './router-copies.js';
 import type { SlotClass } from './task.js';
 
 /** Rows that one call of an FFN or of the head takes; longer inputs go in pieces, so scratch memory is bounded. */
@@ -108,6 +109,8 @@ export interface ModelPlacement {
   /** By layer, of those that have some: attention sinks in host memory, fp32; null where the host computes no attention. */
   readonly hostSinks: readonly (Region | null)[] | null;
   readonly numPositions: number;
+  /** In host memory; null unless it is foreseen what routers will choose. */
+  readonly routers: RouterCopies | null;
 }
 
 export interface MemoryPlan {

@@ -55,7 +55,7 @@ export function besidesWeights({ policy, demand, formats, cacheFactor }: DraftNe
     if (policy.draftCache === 'resident') countCache(pool, cacheLabel, cacheFactor);
     return {
       ...{ kvCache, formats, numPositions, kept: new Map() },
-      ...{ hostScratch: null, hostSinks: null, splitCache: null },
+      ...{ hostScratch: null, hostSinks: null, splitCache: null, routers: null },
       frames: [
         {
           ...placeFrame(spec, rows, pool, formats),

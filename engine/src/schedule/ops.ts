@@ -47,6 +47,8 @@ export interface DeviceAttentionOp {
   readonly shared?: Float64Array | undefined;
   /** Return what each expert's rows are, for experts on the host. */
   readonly wantsRouting: boolean;
+  /** Return what the next layer's router would choose by now. */
+  readonly foresees: boolean;
 }
 
 /** Moves stretches of a KV cache across the link, fp32 as they are. */
@@ -93,6 +95,8 @@ export interface HostAttentionOp {
   readonly cacheBytes: number;
   readonly sequences: Float64Array;
   readonly weights: StoredWeights<AttentionWeights>;
+  /** As in {@link MixOp}. */
+  readonly foresees: boolean;
 }
 
 /** What the device has to know of an attention on the host. */
@@ -137,10 +141,14 @@ export interface MixOp {
   readonly weights: AttentionWeights;
   /** Return what each expert's rows are, for experts on the host. */
   readonly wantsRouting: boolean;
+  /** Return what the next layer's router would choose by now. */
+  readonly foresees: boolean;
 }
 
 /** How many rows chose each expert, and, where asked for, which. */
 export interface MixResult {
+  /** Experts that the next layer's router is expected to choose, ascending, where that was asked for. */
+  readonly foreseen?: readonly number[] | undefined;
   readonly rowsPerExpert: readonly number[];
   readonly expertRows?: readonly Int32Array[];
 }

@@ -32,8 +32,8 @@ export interface PassRequest {
   readonly phase: PhaseName;
   readonly frames: readonly Frame[];
   readonly wantsLogits?: boolean;
-  /** Told how many of a frame's rows chose each expert of a layer. */
-  readonly onRouted?: ((layer: number, rowsPerExpert: readonly number[]) => void) | undefined;
+  /** Told what a layer's router has found of a frame's rows. */
+  readonly onRouted?: ((layer: number, result: MixResult) => void) | undefined;
   /** How tokens are drawn; null: the most likely are chosen. */
   readonly sampling: Sampling | null;
 }
@@ -168,6 +168,13 @@ export class PassContext {
     return policy.hostExpertRows > 0 || shares;
   }
 
+  /** Whether a layer's rows tell what the next one's router will choose. */
+  foresees({ rows }: Flow, layer: number): boolean {
+    const { policy, phase } = this.request;
+    if (policy.expertPrefetch === 'none' || phase === 'prefill' || rows > mostForeseenRows) return false;
+    return (this.placement.checkpoint.layers[layer + 1]?.experts.length ?? 0) > 1;
+  }
+
   /** Brings a group that the stream does not bring by itself; the task that its users wait for, null when pinned. */
   arrive(group: WeightGroup): number | null {
     const { stream, pass, phase, policy } = this.request;
@@ -211,6 +218,9 @@ export class PassContext {
     return this.placement.layouts.get(id) as GroupLayout;
   }
 }
+
+/** More rows choose nearly all of a layer's experts, and take a while to be asked. */
+const mostForeseenRows = 256;
 
 /** The routing of a frame whose router has not chosen yet. */
 export const unrouted: Routing = { result: { rowsPerExpert: [] } };

@@ -231,6 +231,17 @@ export const policyFields = {
     default: 'none',
     axis: { notSearched: 'what it saves depends on the texts, and is told by a run' },
   }),
+  expertPrefetch: choice({
+    ...keptThere,
+    meaning: 'which experts come before their router has chosen, with experts routed',
+    words: {
+      none: 'none',
+      router:
+        'while a layer is computed, those that the router of the next one would choose by what it has of the rows, where at least seven in ten of such guesses came true lately',
+    },
+    default: 'none',
+    axis: { notSearched: 'how often it is right depends on the model, and is told by a run' },
+  }),
   pageLocked: share({
     about: 'weights',
     option: 'all weights in page-locked memory',

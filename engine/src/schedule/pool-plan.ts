@@ -34,6 +34,7 @@ import {
   placeResidentAttention,
 } from './resident-layers.js';
 import { placeTensors } from './resident-tensors.js';
+import { placeRouters } from './router-copies.js';
 import { wayOfStreamed } from './weight-way.js';
 
 export function bufferLabel(pool: MemoryName): string {
@@ -91,6 +92,7 @@ export function layOutPools(request: PlanRequest, choice: SettledChoices): Memor
         : null,
     rope: placeRopes(target.spec, demand.numPositions, host, device, policy),
     hostSinks: placeHostSinks(target.spec, host, policy),
+    routers: placeRouters(target.spec, host, policy, formats),
     ...{ formats, numPositions: demand.numPositions },
   };
   countCache(device, cacheLabel, request.cacheFactor);

@@ -5,7 +5,8 @@ import type { MemoryPlan, ModelPlacement } from './memory-plan.js';
 import type { OpenPolicy } from './policy.js';
 import { draftPriority } from './proposals.js';
 import { createTask, type SlotClass, type Task, type TaskHead } from './task.js';
-import { loadOp, type SlotOf, uploadOp } from './weight-stream.js';
+import { loadOp, uploadOp } from './weight-ops.js';
+import type { SlotOf } from './weight-stream.js';
 import type { TaskIds } from './work.js';
 
 /** Brings embedding, head, pinned and kept layers, and of the draft what does not come after prefill. */

@@ -4,7 +4,7 @@ import { UserError } from '@specoffload/input';
 import { largest, sum } from '../extremes.js';
 import { type Formats, isImagined, localFormats } from '../machine/formats.js';
 import type { Checkpoint } from '../model/types.js';
-import { keepsExperts } from './expert-cache.js';
+import { followsRouters, keepsExperts } from './expert-cache.js';
 import { cacheCapacity } from './kv-cache.js';
 import type { MemoryDemand } from './memory-plan.js';
 import {
@@ -73,8 +73,8 @@ function assertConsistent(policy: OpenPolicy): void {
     throw new UserError(
       `invalid hostExpertRows: ${hostExpertRows}; whether the host computes an expert is decided by its rows, which needs experts routed`,
     );
-  if (keepsExperts(policy)) assertCanKeep(policy);
-  else
+  if (followsRouters(policy)) assertCanFollow(policy);
+  if (!keepsExperts(policy))
     for (const field of ['cachedOnDevice', 'cachedOnHost'] as const)
       if (policy[field])
         throw new UserError(
@@ -82,14 +82,14 @@ function assertConsistent(policy: OpenPolicy): void {
         );
 }
 
-/** @throws UserError when experts cannot stay where they were brought. */
-function assertCanKeep(policy: OpenPolicy): void {
-  const { expertCache, experts, streaming } = policy;
+/** @throws UserError when experts cannot stay where they were brought, or come before they are asked for. */
+function assertCanFollow(policy: OpenPolicy): void {
+  const { expertCache, expertPrefetch, experts, streaming } = policy;
   const refuse = (why: string) => {
-    throw new UserError(`invalid expertCache: ${expertCache}; ${why}`);
+    const which = keepsExperts(policy) ? `expertCache: ${expertCache}` : `expertPrefetch: ${expertPrefetch}`;
+    throw new UserError(`invalid ${which}; ${why}`);
   };
-  if (experts === 'all')
-    refuse('where all experts come in every pass none is still there, expected experts routed');
+  if (experts === 'all') refuse('all experts come in every pass, expected none, or experts routed');
   if (streaming === 'on-demand')
     refuse('on demand all weights share one place, expected none, or streaming ahead');
   if (wantsShares(policy))

@@ -7,7 +7,7 @@
 
 import { drawRows } from '../speculate/row-draws.js';
 import { attend } from './attention-tasks.js';
-import { keepsExperts } from './expert-cache.js';
+import { followsRouters } from './expert-cache.js';
 import { feedTokens, verifiedText } from './feeds.js';
 import { feedForward } from './ffn-tasks.js';
 import { choosesTokens } from './layer-costs.js';
@@ -32,7 +32,7 @@ export class TargetPass {
   }
 
   /**
-   * All at once; where experts stay, layer by layer, each part made when the routers that end the one before have chosen:
+   * All at once; where experts stay or come ahead, layer by layer, each part made when the routers that end the one before have chosen:
    * only of what is needed it has to be found out then where it is.
    */
   *parts(): Generator<PassPart> {
@@ -42,15 +42,29 @@ export class TargetPass {
     for (const [layer, { attention, experts }] of context.placement.checkpoint.layers.entries()) {
       attend(context, layer, attention);
       const routers = context.latest();
-      const isGrown = keepsExperts(policy) && experts.length > 1;
-      if (isGrown) yield context.takePart();
-      if (isGrown) context.request.stream.need(experts.filter((_, expert) => isChosen(context, expert)));
+      const isGrown = followsRouters(policy) && experts.length > 1;
+      if (isGrown) {
+        yield context.takePart();
+        const chosen = experts.filter((_, expert) => isChosen(context, expert));
+        context.request.stream.need(layer, chosen);
+      }
       for (const [expert, group] of experts.entries())
         if (!isGrown || isChosen(context, expert)) feedForward(context, layer, expert, group, routers);
+      if (isGrown) bringForeseen(context, layer + 1);
     }
     for (const flow of context.flows) chooseTokens(context, flow, this.results);
     yield context.takePart();
   }
+}
+
+/** Behind what this layer needs, what the next one is expected to. */
+function bringForeseen(context: PassContext, layer: number): void {
+  const { stream, pass, phase } = context.request;
+  const foreseen = new Set(context.flows.flatMap(({ routing }) => routing.result.foreseen ?? []));
+  if (foreseen.size === 0) return;
+  const { experts } = context.placement.checkpoint.layers[layer];
+  const groups = experts.filter((_, expert) => foreseen.has(expert));
+  context.tasks.push(...stream.foresee(pass, phase, layer, groups));
 }
 
 function isChosen({ flows }: PassContext, expert: number): boolean {

@@ -10,37 +10,20 @@ import type { WeightGroup } from '../model/types.js';
 import type { ExpertReport } from '../speculate/expert-counter.js';
 import { type Hop, kindOfHop, type MemoryName } from '../topology/topology.js';
 import type { PhaseName } from '../trace/types.js';
+import type { Arrival, Carriage, Condition } from './arrival.js';
 import { givenShares, type HostShares } from './balance.js';
-import { type Claim, ExpertCache, keepsExperts } from './expert-cache.js';
+import { type Ahead, type Claim, ExpertCache, followsRouters } from './expert-cache.js';
 import type { GroupLayout } from './group-layout.js';
 import type { MemoryPlan, ModelPlacement, Slots, StreamedKind } from './memory-plan.js';
-import type { LoadOp, UploadOp } from './ops.js';
 import type { OpenPolicy } from './policy.js';
 import { type SharedExpert, shareExpert, sharesExperts } from './shared-experts.js';
 import { type OpenTask, openTask, type Task, type TaskHead } from './task.js';
+import { loadOp, uploadOp } from './weight-ops.js';
 import { hopBytes, type WeightHop, type WeightWays, waysOfWeights } from './weight-way.js';
 import { expertInHost, type TaskIds } from './work.js';
 
 /** Finds the slot that a task took; known from its start until its slot is freed. */
 export type SlotOf = (taskId: number) => number;
-
-/** When a group is brought outside the regular stream: after these tasks, unless it turns out that nobody needs it. */
-export interface Condition {
-  readonly after: readonly number[];
-  readonly isUnused?: () => boolean;
-  /** The device does not need it: the host computes with the staged weights. */
-  readonly isForHost?: () => boolean;
-}
-
-/** The tasks that bring one group: the load ends in host memory, null where that is not on the way or the start. */
-export interface Arrival {
-  readonly load: number | null;
-  readonly upload: number;
-  /** The one that took the place on the device. */
-  readonly holder: number;
-  /** Only the device's share of it goes to the device. */
-  readonly isShared: boolean;
-}
 
 export class WeightStream {
   readonly #plan: MemoryPlan;
@@ -53,7 +36,7 @@ export class WeightStream {
   readonly #readsHost: (region: Region) => boolean;
   readonly #inPlace = new Map<string, ExpertWeights | null>();
   readonly #sharesExperts: boolean;
-  /** Null where an expert is dropped when it has been used. */
+  /** Null where an expert is dropped when it has been used, and none comes before its router has chosen. */
   readonly #cache: ExpertCache | null;
   readonly #hostShares: HostShares;
   /** By group. */
@@ -81,7 +64,7 @@ export class WeightStream {
     this.#slotOf = slotOf;
     this.#ways = waysOfWeights(plan, policy);
     this.#sharesExperts = sharesExperts({ policy, formats: plan.target.formats });
-    this.#cache = keepsExperts(policy) ? new ExpertCache(policy) : null;
+    this.#cache = followsRouters(policy) ? new ExpertCache(policy) : null;
   }
 
   /** What keeping experts saved so far; null where none is kept. */
@@ -90,8 +73,11 @@ export class WeightStream {
   }
 
   /** A layer's router has chosen these of its groups. */
-  need(groups: readonly WeightGroup[]): void {
-    this.#cache?.need(groups.map(({ id }) => id));
+  need(layer: number, groups: readonly WeightGroup[]): void {
+    this.#cache?.need(
+      layer,
+      groups.map(({ id }) => id),
+    );
   }
 
   /** Something else has been in the places where weights are staged. */
@@ -166,7 +152,7 @@ export class WeightStream {
     if (pinned) return pinned.byteOffset;
     const arrival = this.arrival(pass, group);
     if (!arrival) throw new Error(`${group.id} was not asked for in pass ${pass}`);
-    return this.#slotsFor(group, 'device').regions[this.#slotOf(arrival.holder)].byteOffset;
+    return this.#landing({ group, holder: arrival.holder });
   }
 
   /** The group where it lies in host memory, where kernels read it there; null where it has to cross. */
@@ -199,83 +185,111 @@ export class WeightStream {
   }
 
   #bring(group: WeightGroup, pass: number, phase: PhaseName, condition?: Condition): Task[] {
-    const { isUnused, isForHost } = condition ?? {};
-    const way = this.#ways[this.#target.kept.has(group.id) ? 'kept' : streamedKind(group)];
+    const arrivals = this.#arrivals.get(pass) ?? new Map<string, Arrival>();
+    this.#arrivals.set(pass, arrivals);
+    const ahead = group.kind === 'expert' ? this.#cache?.coming(group.id) : undefined;
+    if (ahead && this.#policy.hostExpertRows === 0) {
+      arrivals.set(group.id, (this.#cache as ExpertCache).adopt(ahead));
+      return [];
+    }
+    const claim = this.#claim(group, pass, phase, condition, ahead);
+    const { tasks, arrival } = this.#carry(group, pass, phase, claim, condition);
+    arrivals.set(group.id, arrival);
+    return tasks;
+  }
+
+  /**
+   * The tasks that bring some of a layer's groups which its router is expected to choose, as far as that came true lately
+   * and they are not there.
+   */
+  foresee(pass: number, phase: PhaseName, layer: number, groups: readonly WeightGroup[]): Task[] {
+    const cache = this.#cache;
+    const streamed = groups.filter(
+      (group) => !this.#target.pinned.has(group.id) && !this.inPlace(phase, group),
+    );
+    if (
+      !cache?.foresee(
+        layer,
+        streamed.map(({ id }) => id),
+      )
+    )
+      return [];
+    return streamed
+      .filter(({ id }) => !cache.holds(id))
+      .flatMap((group) => {
+        const claim = this.#claim(group, pass, phase) as Claim;
+        const { tasks, arrival } = this.#carry(group, pass, phase, claim);
+        cache.bringAhead(layer, claim, arrival, tasks[tasks.length - 1]);
+        return tasks;
+      });
+  }
+
+  #carry(
+    group: WeightGroup,
+    pass: number,
+    phase: PhaseName,
+    claim: Claim | null,
+    { after = [], isUnused, isForHost }: Partial<Condition> = {},
+  ): { readonly tasks: OpenTask[]; readonly arrival: Arrival } {
+    const way = this.#wayOf(group);
     const skips = isForHost && (() => (isUnused?.() ?? false) || isForHost());
-    const claim = this.#claim(group, way, pass, phase, condition);
-    const after = claim ? [claim.task.id] : (condition?.after ?? []);
-    const tasks: OpenTask[] = [];
-    let load: number | null = null;
     const isShared = this.#sharesExperts && phase === 'decode' && group.kind === 'expert';
+    const carriage: Carriage = { group, pass, phase, load: null, upload: -1, holder: -1, isShared };
+    const tasks: OpenTask[] = [];
     for (const hop of way) {
       const previous = tasks.length > 0 ? tasks[tasks.length - 1].id : null;
-      const follows = previous === null ? after : [previous];
-      const task = this.#hop(hop, group, pass, phase, follows, previous, load, isShared);
+      const first = claim ? [claim.task.id] : after;
+      const task = this.#hop(hop, carriage, previous === null ? first : [previous], previous);
       task.isIdle = hop.isPastHost ? (skips ?? isUnused) : isUnused;
       claim?.govern(task, hop);
-      if (hop.to === 'host') load = task.id;
+      if (hop.to === 'host') carriage.load = task.id;
       tasks.push(task);
     }
-    const [{ id: first }] = tasks;
-    const upload = tasks[tasks.length - 1].id;
+    carriage.upload = tasks[tasks.length - 1].id;
     // On demand, one slot serves a group from its first hop on.
-    const holder = claim?.task.id ?? (this.#policy.streaming === 'on-demand' ? first : upload);
-    const arrivals = this.#arrivals.get(pass) ?? new Map<string, Arrival>();
-    this.#arrivals.set(pass, arrivals.set(group.id, { load, upload, holder, isShared }));
-    return claim ? [claim.task, ...tasks] : tasks;
+    const isOnDemand = this.#policy.streaming === 'on-demand';
+    carriage.holder = claim?.task.id ?? (isOnDemand ? tasks[0].id : carriage.upload);
+    return { tasks: claim ? [claim.task, ...tasks] : tasks, arrival: carriage };
+  }
+
+  #wayOf(group: WeightGroup): readonly WeightHop[] {
+    return this.#ways[this.#target.kept.has(group.id) ? 'kept' : streamedKind(group)];
   }
 
   /** Takes a place for an expert that may lie there already; null where it is brought whatever lies there. */
   #claim(
     group: WeightGroup,
-    way: readonly WeightHop[],
     pass: number,
     phase: PhaseName,
     { after = [], isForHost }: Partial<Condition> = {},
+    ahead?: Ahead,
   ): Claim | null {
     if (!this.#cache || group.kind !== 'expert') return null;
     const head = { id: this.#ids.next(), pass, phase, priority: pass };
-    const layout = this.#layoutOf(group);
     const { slotClass } = this.#slotsFor(group, 'device');
-    return this.#cache.claim(head, after, slotClass, { layout, phase, way, isForHost });
+    const wish = { layout: this.#layoutOf(group), phase, way: this.#wayOf(group), isForHost };
+    return this.#cache.claim(head, ahead ? [...after, ahead.upload] : after, slotClass, wish);
   }
 
-  /** @param previous the hop before, and `load` the one that ended in host memory; null where there was none */
-  #hop(
-    hop: WeightHop,
-    group: WeightGroup,
-    pass: number,
-    phase: PhaseName,
-    after: readonly number[],
-    previous: number | null,
-    load: number | null,
-    isShared: boolean,
-  ): OpenTask {
+  /** @param previous the hop before; null where there was none */
+  #hop(hop: WeightHop, carriage: Carriage, after: readonly number[], previous: number | null): OpenTask {
+    const { group, phase } = carriage;
     const { streaming } = this.#policy;
     const isOnDemand = streaming === 'on-demand';
     const share = 1 - this.hostShareOf(phase, group);
-    const task = openTask(
-      this.#head(hop, group, pass, phase),
-      after,
-      this.#opOf(hop, group, pass, load, isShared),
-    );
+    const task = openTask(this.#head(hop, carriage), after, this.#opOf(hop, carriage));
     task.bytes = hopBytes(hop, this.#layoutOf(group), share);
     task.isPageable = this.#isPageable(group);
     if (previous === null || !isOnDemand)
       task.takes = this.#slotsFor(group, isOnDemand ? 'device' : hop.to).slotClass;
-    const keepsStage = hop.from === 'host' && this.#keepsStage(group, { isShared });
+    const keepsStage = hop.from === 'host' && this.#keepsStage(group, carriage);
     if (previous !== null && !isOnDemand && !keepsStage) task.frees = [previous];
     return task;
   }
 
   /** What the local machine does; other ways are for virtual machines. */
-  #opOf(
-    { from, to }: Hop,
-    group: WeightGroup,
-    pass: number,
-    load: number | null,
-    isShared: boolean,
-  ): Task['createOp'] {
+  #opOf({ from, to }: Hop, carriage: Carriage): Task['createOp'] {
+    const { group } = carriage;
     const layout = this.#layoutOf(group);
     if (from === 'disk' && to === 'host') {
       const { regions } = this.#slotsFor(group, 'host');
@@ -283,8 +297,13 @@ export class WeightStream {
       return (slot) => loadOp(layout, regions[isOnDemand ? 0 : slot].byteOffset);
     }
     if (from !== 'host' || to !== 'device') return () => ({ kind: 'imagined' });
-    const crossing = isShared ? this.#share(group).device : layout;
-    return () => uploadOp(crossing, this.#stagedAddress(group, load), this.addressOf(pass, group));
+    const crossing = carriage.isShared ? this.#share(group).device : layout;
+    return () => uploadOp(crossing, this.#stagedAddress(group, carriage.load), this.#landing(carriage));
+  }
+
+  /** Where a group lands in device memory. */
+  #landing({ group, holder }: Pick<Carriage, 'group' | 'holder'>): number {
+    return this.#slotsFor(group, 'device').regions[this.#slotOf(holder)].byteOffset;
   }
 
   #isPageable({ layer }: WeightGroup): boolean {
@@ -292,7 +311,7 @@ export class WeightStream {
   }
 
   /** Weights pass in the order of the layers; the lanes that they cross see nothing else that is as urgent. */
-  #head({ lane, from }: Hop, { id: group, layer }: WeightGroup, pass: number, phase: PhaseName): TaskHead {
+  #head({ lane, from }: Hop, { group: { id: group, layer }, pass, phase }: Carriage): TaskHead {
     const priority = pass * this.#target.checkpoint.layers.length + layer;
     const id = this.#ids.next();
     const kind = kindOfHop(from);
@@ -318,29 +337,4 @@ export class WeightStream {
 function streamedKind({ kind }: WeightGroup): StreamedKind {
   if (kind !== 'attention' && kind !== 'expert') throw new Error(`${kind} weights are resident`);
   return kind;
-}
-
-export function loadOp({ ranges }: GroupLayout, hostBase: number): LoadOp {
-  return {
-    kind: 'load',
-    ranges: ranges.map(({ path, fileOffset, byteLength, stagedOffset }) => ({
-      ...{ path, fileOffset, byteLength },
-      hostOffset: hostBase + stagedOffset,
-    })),
-  };
-}
-
-export function uploadOp(
-  { pieces }: Pick<GroupLayout, 'pieces'>,
-  hostBase: number,
-  deviceBase: number,
-): UploadOp {
-  return {
-    kind: 'upload',
-    pieces: pieces.map(({ dtype, count, layout, runs, stagedOffset, deviceOffset }) => ({
-      ...{ dtype, count, layout, runs },
-      source: hostBase + stagedOffset,
-      target: deviceBase + deviceOffset,
-    })),
-  };
 }

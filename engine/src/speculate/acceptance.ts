@@ -2,7 +2,7 @@
 
 import { check, is, UserError } from '@specoffload/input';
 import { createRandom, createRandomTable, type Random } from '../model/random.js';
-import type { RoutingReport } from './routing-counter.js';
+import { imagineRouting, type RoutingDraws } from './imagined-routing.js';
 
 /** Most tokens to propose per round; on no machine do more of them pay. */
 export const mostCandidates = 64;
@@ -18,6 +18,8 @@ export interface Oracle {
   proposes?(sequence: number, position: number): number;
   /** How many of `rows` choose each of the experts. */
   chooseExperts(rows: number, numExperts: number, expertsPerToken: number, layer: number): readonly number[];
+  /** Which of the experts are foreseen to be chosen when the layer's router is asked next, some of them wrongly. */
+  foreseeExperts(rows: number, numExperts: number, expertsPerToken: number, layer: number): readonly number[];
 }
 
 /** The chance that a candidate stands, given that all before it do, by its place in the round (0-based). */
@@ -120,12 +122,7 @@ export function assertAnswers(acceptance: Acceptance, demand: AcceptanceDemand):
 }
 
 /** Draws what a run would have computed, from one stream of random numbers. */
-export function createOracle(
-  acceptance: Acceptance,
-  random: Random,
-  routingSkew = 0,
-  routing: Routing = null,
-): Oracle {
+export function createOracle(acceptance: Acceptance, random: Random, draws: RoutingDraws = {}): Oracle {
   const proposed = acceptance.kind === 'recorded' ? acceptance.proposed : undefined;
   return {
     ...(proposed
@@ -135,7 +132,7 @@ export function createOracle(
       acceptance.kind === 'recorded'
         ? (sequence, position, step) => step < (acceptance.sequences[sequence]?.[position] ?? 0)
         : (_sequence, _position, step) => random.uniform() < rateAt(acceptance, step),
-    chooseExperts: createRouter(random, routingSkew, routing),
+    ...imagineRouting(random, draws),
   };
 }
 
@@ -144,64 +141,13 @@ export function createOracle(
  * sequence and place of the token alone. Policies that are compared on one seed then meet the same texts, whatever the
  * order and number of their rounds. A run decides about each place once, so alone it is predicted as with `createOracle`.
  */
-export function createCommonOracle(
-  acceptance: Acceptance,
-  seed: number,
-  routingSkew = 0,
-  routing: Routing = null,
-): Oracle {
+export function createCommonOracle(acceptance: Acceptance, seed: number, draws: RoutingDraws = {}): Oracle {
   const luck = createRandomTable(seed, 'acceptance');
   return {
-    ...createOracle(acceptance, createRandom(seed, 'routing'), routingSkew, routing),
+    ...createOracle(acceptance, createRandom(seed, 'routing'), draws),
     ...(acceptance.kind === 'rates'
       ? { accepts: (sequence, position, step) => luck(sequence, position + step) < rateAt(acceptance, step) }
       : {}),
-  };
-}
-
-/** Up to this many rows, each row's experts are drawn; for more, every expert gets its expected share. */
-const mostDrawnRows = 512;
-
-/** How often each expert was chosen in a run, by layer; null where nobody has looked. */
-export type Routing = Pick<RoutingReport, 'rowsByExpert'> | null;
-
-/** Of an expert that was never chosen, beside one that was chosen once: a run is short, and zero would be for ever. */
-const leastPopularity = 0.1;
-
-/**
- * A router that chooses experts by popularity: as a run has shown it, or log-normal with spread `skew`, drawn anew for every
- * layer and pass.
- */
-function createRouter(random: Random, skew: number, routing: Routing): Oracle['chooseExperts'] {
-  const known = routing?.rowsByExpert.map((rows) => rows.map((count) => Math.max(count, leastPopularity)));
-  return (rows, numExperts, expertsPerToken, layer) => {
-    const counts = new Array<number>(numExperts).fill(0);
-    const own = known?.[layer];
-    const popularity =
-      own?.length === numExperts ? own : counts.map(() => (skew > 0 ? Math.exp(skew * random.normal()) : 1));
-    const total = popularity.reduce((sum, share) => sum + share, 0);
-    if (rows > mostDrawnRows)
-      return popularity.map((share) => Math.min(rows, (rows * expertsPerToken * share) / total));
-    const left = [...popularity];
-    for (let row = 0; row < rows; row += 1) {
-      let rest = total;
-      const chosen: number[] = [];
-      for (let choice = 0; choice < expertsPerToken; choice += 1) {
-        let coin = random.uniform() * rest;
-        let pick = 0;
-        while (pick < numExperts - 1 && coin >= left[pick]) {
-          coin -= left[pick];
-          pick += 1;
-        }
-        while (left[pick] === 0) pick = (pick + 1) % numExperts; // rounding carried the coin past the end
-        rest -= left[pick];
-        left[pick] = 0;
-        counts[pick] += 1;
-        chosen.push(pick);
-      }
-      for (const pick of chosen) left[pick] = popularity[pick];
-    }
-    return counts;
   };
 }
 

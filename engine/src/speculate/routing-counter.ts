@@ -7,6 +7,16 @@ export interface RoutingReport {
   readonly distinctPerPass: readonly number[];
   /** (layer, expert): rows in all; of a layer without a choice, one number. */
   readonly rowsByExpert: readonly (readonly number[])[];
+  /** Where what is brought depends on what was brought before. */
+  readonly trace?: RoutingTrace;
+}
+
+/** What every router said, turn by turn: a micro-batch in a pass, prefill included. */
+export interface RoutingTrace {
+  /** (layer, turn): experts and how many rows chose each, by turns. */
+  readonly chosen: readonly (readonly (readonly number[])[])[];
+  /** (layer, turn): experts that were foreseen to be chosen then. */
+  readonly foreseen: readonly (readonly (readonly number[])[])[];
 }
 
 interface LayerCount {
@@ -19,9 +29,22 @@ export class RoutingCounter {
   readonly #layers: LayerCount[] = [];
   readonly #expertsPerToken: readonly number[];
 
+  readonly #chosen: number[][][];
+  readonly #foreseen: number[][][];
+
   /** @param expertsPerToken by layer */
   constructor(expertsPerToken: readonly number[]) {
     this.#expertsPerToken = expertsPerToken;
+    this.#chosen = expertsPerToken.map(() => []);
+    this.#foreseen = expertsPerToken.map(() => []);
+  }
+
+  /** What a router said, and what it makes the next one expected to. */
+  trace(layer: number, rowsPerExpert: readonly number[], foreseen: readonly number[] = []): void {
+    this.#chosen[layer].push(rowsPerExpert.flatMap((rows, expert) => (rows > 0 ? [expert, rows] : [])));
+    // Layer by layer of a pass: the next one's turn has the number of the latest of this one.
+    const turn = this.#chosen[layer].length - 1;
+    if (foreseen.length > 0) this.#foreseen[layer + 1][turn] = [...foreseen];
   }
 
   /** A micro-batch has passed a layer's router. */
@@ -35,6 +58,13 @@ export class RoutingCounter {
     }
   }
 
+  #traced(): RoutingTrace {
+    return {
+      chosen: this.#chosen,
+      foreseen: this.#foreseen.map((turns) => Array.from(turns, (experts) => experts ?? [])),
+    };
+  }
+
   /** Null where there was nothing to choose. */
   report(): RoutingReport | null {
     const layers = this.#expertsPerToken.map((_, layer) => this.#layers[layer] ?? nothing);
@@ -45,6 +75,7 @@ export class RoutingCounter {
       rowsPerPass: chosen / this.#expertsPerToken[which] / layers[which].passes,
       distinctPerPass: layers.map(({ distinct, passes }) => distinct / Math.max(1, passes)),
       rowsByExpert: layers.map(({ rows }) => rows),
+      ...(this.#chosen.some(({ length }) => length > 0) ? { trace: this.#traced() } : {}),
     };
   }
 }

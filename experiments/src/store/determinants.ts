@@ -16,6 +16,7 @@ const laterFields: Readonly<Record<string, unknown>> = {
   draftLayers: 0,
   residents: 'layers',
   expertCache: 'none',
+  expertPrefetch: 'none',
   cachedOnDevice: 0,
   cachedOnHost: 0,
   balance: 'given',

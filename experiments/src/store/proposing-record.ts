@@ -6,6 +6,7 @@ import { count, fraction } from './words.js';
 
 const { amount, described, listOf, mapOf, orMissing, orNull } = is;
 const fields = is.picked;
+const turns = listOf(listOf(listOf(count)));
 
 /** Fields of a run's outcome. */
 export const proposingRecord = {
@@ -29,6 +30,11 @@ export const proposingRecord = {
         rowsPerPass: described(amount, 'rows', 'of a micro-batch in a decoding pass, on average'),
         distinctPerPass: described(listOf(amount), '', 'by layer: experts that those went to, on average'),
         rowsByExpert: described(listOf(listOf(count)), '', '(layer, expert): rows in all of decoding'),
+        trace: described(
+          orMissing(fields({ chosen: turns, foreseen: turns })),
+          '',
+          '(layer, turn): experts and how many rows chose each, and experts that were foreseen; left out where experts neither stay nor come ahead',
+        ),
       }),
     ),
     '',
@@ -40,6 +46,17 @@ export const proposingRecord = {
         chosen: described(count, '', 'experts that routers chose, each once for a pass and layer'),
         hits: described(mapOf(count), '', 'by memory: how many of them lay there already'),
         savedBytes: described(mapOf(amount), 'bytes', 'by lane: what would have been moved for those'),
+        ahead: described(
+          orMissing(
+            fields({
+              ...{ foreseen: count, right: count, brought: count, used: count },
+              broughtBytes: described(mapOf(amount), 'bytes', 'by lane'),
+              wastedBytes: described(mapOf(amount), 'bytes', 'by lane: for what made room unused'),
+            }),
+          ),
+          '',
+          'experts that were foreseen to be chosen, were so, were brought by that, and used',
+        ),
       }),
     ),
     '',
