@@ -39,6 +39,7 @@ interface Host {
     options: Options,
   ) => Resolution[];
   hasInvalidatedResolutions?: (path: string) => boolean;
+  getModuleResolutionCache?: () => unknown;
 }
 interface TypeScript {
   readonly sys: Host;
@@ -64,6 +65,9 @@ function followExportsInTypes(): void {
     host.resolveModuleNameLiterals = createResolver(typescript, host);
     // Packages stay as they are; what a notebook's own files mean may change with every cell.
     host.hasInvalidatedResolutions = (file) => !isPackageFile(file);
+    // With it TypeScript finds out once, not in every program, that no package replaces a library of its own.
+    const libraries = typescript.createModuleResolutionCache('/', keepCase, { moduleResolution: node10 });
+    host.getModuleResolutionCache = () => libraries;
     return host;
   };
   requireFromKernel.cache[path]!.exports = Object.defineProperties(
@@ -76,7 +80,16 @@ function followExportsInTypes(): void {
 }
 
 function createResolver(typescript: TypeScript, host: Host): NonNullable<Host['resolveModuleNameLiterals']> {
-  const caches = new Map<number, unknown>();
+  const packages = new Map<number, unknown>();
+  // A package may be installed from one cell to the next, but not while one is translated, which awaits nothing.
+  const cells = new Map<number, unknown>();
+  const cacheFor = (containingFile: string, options: Options): unknown => {
+    const caches = isPackageFile(containingFile) ? packages : cells;
+    if (caches === cells && cells.size === 0) queueMicrotask(() => cells.clear());
+    const way = options.moduleResolution as number;
+    if (!caches.has(way)) caches.set(way, typescript.createModuleResolutionCache('/', keepCase, options));
+    return caches.get(way);
+  };
   const ways = [
     { moduleResolution: node16, mode: commonJs },
     { moduleResolution: node16, mode: esNext },
@@ -85,13 +98,7 @@ function createResolver(typescript: TypeScript, host: Host): NonNullable<Host['r
   return (names, containingFile, redirected, options) => {
     const resolve = (name: string, { moduleResolution, mode }: (typeof ways)[number]): Resolution => {
       const asked = { ...options, moduleResolution };
-      if (!caches.has(moduleResolution))
-        caches.set(
-          moduleResolution,
-          typescript.createModuleResolutionCache('/', (path) => path, asked),
-        );
-      // A package may be installed from one cell to the next; between packages nothing changes.
-      const cache = isPackageFile(containingFile) ? caches.get(moduleResolution) : undefined;
+      const cache = cacheFor(containingFile, asked);
       return typescript.resolveModuleName(name, containingFile, asked, host, cache, redirected, mode);
     };
     return names.map(({ text }) => {
@@ -107,6 +114,10 @@ function createResolver(typescript: TypeScript, host: Host): NonNullable<Host['r
       return found.find(({ resolvedModule }) => resolvedModule !== undefined) ?? found[0];
     });
   };
+}
+
+function keepCase(path: string): string {
+  return path;
 }
 
 function hasTypes({ resolvedModule }: Resolution): boolean {
