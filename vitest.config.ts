@@ -88,6 +88,7 @@ export default defineConfig({
   test: {
     testTimeout: 120_000,
     hookTimeout: 120_000,
+    setupFiles: ['test/fast-equality.ts'],
     // As Node loads it: what is compiled already needs no translation, and no second instance.
     server: { deps: { external: [/\/(native|engine|input|kernel|experiments)\/dist\/.*\.js$/] } },
     // What is waited for comes, however slow the machine: a second is too little beside other work.

@@ -153,7 +153,7 @@ describe('a drawn token', () => {
 describe('a run that draws', () => {
   const golden = readGolden('mixtral').prompts;
   const prompts = golden.map(({ ids }) => ids);
-  const maxNewTokens = 10;
+  const maxNewTokens = 8;
   let target: Checkpoint;
   let dense: Checkpoint;
   let weights: ReferenceWeights;

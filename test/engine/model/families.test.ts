@@ -153,7 +153,7 @@ describe.each<[string, object]>([
   const directory = createTemporaryDirectory();
   let numModels = 0;
   const prompts = [[3, 1, 4], [1, 5, 9, 2, 6, 5, 35, 8, 9, 7, 9, 32], [38]];
-  const maxNewTokens = 12;
+  const maxNewTokens = 8;
   const open = (perturbation: number) => {
     numModels += 1;
     const weights = { dtype: 'f32', seed: 7, perturbation } as const;
