@@ -38,7 +38,7 @@ export { predict } from './plan/trials.js';
 export { predictionVersion } from './run/simulate.js';
 export { measuredHostShare, printedHostShare } from './schedule/balance.js';
 export { describePolicyFields } from './schedule/describe-policy.js';
-export { multipliedElements } from './schedule/draft-round.js';
+export { multipliedElements } from './schedule/draft-sizes.js';
 export { drafterNamed } from './schedule/drafters.js';
 export { cacheBytesPerToken } from './schedule/kv-cache.js';
 export { policySchemas } from './schedule/policy.js';

@@ -82,6 +82,8 @@ export function drawDrafter(random: Random): DrafterName {
 
 /** Policies under which `numPrompts` prompts take at most a few waves, since every wave costs passes of its own. */
 export function drawPolicy(random: Random, strategy: StrategyName, numPrompts: number): PolicyInput {
+  if (strategy === 'ahead')
+    return { ...drawPolicy(random, 'serial', numPrompts), outcomes: integer(random, 1, 9) };
   const maybe = <T>(value: T): T | undefined => (random.uniform() < 0.5 ? value : undefined);
   const decodeBatch = maybe(integer(random, Math.ceil(numPrompts / 4), numPrompts));
   const drawn: PolicyInput = {

@@ -56,6 +56,8 @@ describe.each(ownMemory)('on $title', ({ choice, skipped }) => {
     ['specoffload', 'dense', { ...streamed, candidates: 4 }],
     ['specoffload', 'target', { pinnedLayers: 1, keptLayers: 1, candidates: 4, prefetchDepth: 1 }],
     ['serial', 'dense', { ...streamed, speculation: 'ahead', candidates: 3 }],
+    ['ahead', 'dense', { ...streamed, outcomes: 6, candidates: 2, draftBatch: 2 }],
+    ['ahead', 'target', { ...streamed, outcomes: 3, candidates: 3, microBatch: 1 }],
     ['serial', 'target', { ...streamed, draftPlacement: 'after-prefill', decodeBatch: 2, candidates: 3 }],
     ['specoffload', 'target', { ...streamed, draftCache: 'window', draftWindow: 7, candidates: 3 }],
     ['none', null, { ...streamed, projections: 'host', microBatch: 2 }],

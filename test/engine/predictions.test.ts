@@ -212,9 +212,9 @@ function digestOf(result: Awaited<ReturnType<typeof simulateRun>>): string {
   // could have its own balance.
   const { adaptCandidates, draftLayers, keptExperts, residents, ...others } = result.policy;
   expect([adaptCandidates, draftLayers, keptExperts, residents]).toEqual(['no', 0, 'copied', 'layers']);
-  const { expertCache, expertPrefetch, cachedOnDevice, cachedOnHost, balance, ...policy } = others;
+  const { expertCache, expertPrefetch, cachedOnDevice, cachedOnHost, balance, outcomes, ...policy } = others;
   expect([expertCache, expertPrefetch, cachedOnDevice, cachedOnHost]).toEqual(['none', 'none', 0, 0]);
-  expect(balance).toBe('given');
+  expect([balance, outcomes]).toEqual(['given', 1]);
   const phases = Object.values(result.phases).map((phase) => [phase.seconds, phase.lanes]);
   const spans = result.spans.map((span) => [
     ...[span.id, span.lane, span.kind, span.name, span.phase, span.pass, span.batch],

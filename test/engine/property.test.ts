@@ -96,7 +96,9 @@ describe.each(Array.from({ length: numModels }, (_, index) => index))('random mo
       (strategy) => [strategy, drawPolicy(random, strategy, drawn.prompts.length)] as const,
     );
     const who = createRandom(seed, `drafters ${index}`);
-    for (const [strategy, wish] of [...runs, ...drawPlacedRuns(index, drawn.prompts.length)]) {
+    const placed = drawPlacedRuns(index, drawn.prompts.length);
+    const ahead = drawPolicy(createRandom(seed, `ahead ${index}`), 'ahead', drawn.prompts.length);
+    for (const [strategy, wish] of [...runs, ...placed, ...(index % 2 ? [['ahead', ahead] as const] : [])]) {
       const policy = canShare(drawn.target) ? wish : { ...wish, hostShare: 0, balance: 'given' as const };
       const drafter = drawDrafter(who);
       const { layers, architecture } = drawn.target.spec;
@@ -180,7 +182,7 @@ it('met partial acceptance, rejection, ends of sequences, and not only ties', ()
   expect(totals.eos).toBeLessThan(totals.sequences);
   expect(totals.mostExpertRows, 'FFNs that go in pieces').toBeGreaterThan(ffnChunkRows);
   expect(totals.mostHeadRows, 'heads that go in pieces').toBeGreaterThan(headChunkRows);
-  expect(totals.runs).toBe(numModels * runsPerModel);
+  expect(totals.runs).toBe(numModels * (runsPerModel + 1 / 2));
   for (const [name, field] of Object.entries<PolicyField>(policyFields))
     if (field.kind === 'choice')
       for (const word of Object.keys(field.words))

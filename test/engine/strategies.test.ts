@@ -67,6 +67,12 @@ describe('the order of proposing and verifying', () => {
     );
   });
 
+  it('of ahead: where nothing was prepared propose, then verify all and prepare meanwhile', async () => {
+    expect(begins(await record('ahead', [[4, 4]]))).toEqual(
+      Array.from({ length: 2 }, () => ['propose 0', 'verify 0', 'propose ahead 0']).flat(),
+    );
+  });
+
   it('of specoffload: one batch is verified while the draft proposes for the other', async () => {
     expect(await record('specoffload', [[4], [4]])).toEqual([
       ...['propose 0 begins', 'propose 0 ends'],

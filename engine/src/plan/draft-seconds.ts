@@ -1,7 +1,7 @@
 /** What proposing for a batch takes, all its draft batches together. */
 
 import type { Placed } from '../run/prepare.js';
-import { computesDraft, type DraftSizes, draftSizes, scoresDraft } from '../schedule/draft-round.js';
+import { computesDraft, type DraftSizes, draftSizes, scoresDraft } from '../schedule/draft-sizes.js';
 import { countScores } from '../schedule/feeds.js';
 import type { LifetimeRound } from './lifetimes.js';
 import type { TaskSeconds } from './task-seconds.js';

@@ -150,13 +150,14 @@ function assemble(
   };
   const seconds = phases.prefill.seconds + phases.decode.seconds;
   const newTokens = countUseful(sequences, maxNewTokens);
-  const { routing, experts, hostShares } = session;
+  const { routing, experts, hostShares, ahead } = session;
   const moved = (lane: LaneName) => phases.prefill.lanes[lane].bytes + phases.decode.lanes[lane].bytes;
   return {
     ...{ policy, newTokens, seconds, phases },
     generatedTokens: sequences.reduce((sum, { choices }) => sum + choices.length, 0),
     tokensPerSecond: newTokens / seconds,
     acceptance: session.acceptance.report(),
+    ...(ahead ? { ahead } : {}),
     ...(routing ? { routing } : {}),
     ...(experts ? { experts } : {}),
     ...(hostShares ? { hostShares } : {}),

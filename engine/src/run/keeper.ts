@@ -6,7 +6,7 @@ import { acceptDrawn, countAccepted } from '../speculate/accept.js';
 import type { CandidateChooser } from '../speculate/candidate-choice.js';
 import { noiseKey, uniformOf } from '../speculate/noise.js';
 import type { Sampling } from '../speculate/sampling.js';
-import type { Sequence, SequenceEnds, TargetChoice } from '../speculate/sequence.js';
+import type { PreparedOutcome, Sequence, SequenceEnds, TargetChoice } from '../speculate/sequence.js';
 import { AcceptanceCounter } from '../speculate/statistics.js';
 
 export interface KeeperOptions {
@@ -15,6 +15,8 @@ export interface KeeperOptions {
   readonly chooser?: CandidateChooser | null;
   /** Told that a sequence is so many tokens long: what was proposed behind them is no part of it. */
   readonly forget: (sequence: Sequence, length: number) => void;
+  /** Told what became of a sequence's candidates and of what was prepared meanwhile, while it still has both. */
+  readonly onOutcome?: (sequence: Sequence, accepted: number, taken: PreparedOutcome | null) => void;
 }
 
 export class Keeper {
@@ -58,7 +60,7 @@ export class Keeper {
     first: number,
     known: number,
   ): number {
-    const { candidates, nextCandidates } = sequence;
+    const { candidates } = sequence;
     const { accepted, replacement } = this.#judge(sequence, result, first);
     const choices = new Array<TargetChoice>(accepted + 1);
     choices[0] = choiceBehind(result, first, headRows[first], known);
@@ -71,18 +73,24 @@ export class Keeper {
       }
     const before = sequence.choices.length;
     sequence.append(choices, this.#options.ends);
-    // What was proposed ahead holds if everything before it does, the target's own token included.
-    const holds = accepted === candidates.length && nextCandidates[0] === choices[accepted].id;
-    const wanted = 1 + Math.max(0, sequence.remaining - 1);
-    sequence.candidates = holds ? nextCandidates.slice(1, wanted) : nothing;
-    sequence.candidateShares = holds ? (sequence.nextCandidateShares?.slice(1, wanted) ?? null) : null;
-    sequence.nextCandidates = nothing;
-    sequence.nextCandidateShares = null;
+    this.#take(sequence, accepted, choices[accepted].id);
     // The last token is the target's own and has not been fed to either model yet.
     sequence.targetCached = sequence.length - 1;
-    if (!holds) this.#options.forget(sequence, sequence.length - 1);
     this.acceptance.count(candidates.length, accepted, sequence.choices.length - before);
     return accepted;
+  }
+
+  /** Makes what was prepared for this outcome the candidates of the next round, if anything was. */
+  #take(sequence: Sequence, accepted: number, token: number): void {
+    const { prepared } = sequence;
+    const taken = prepared.find((outcome) => outcome.accepted === accepted && outcome.token === token);
+    const wanted = Math.max(0, sequence.remaining - 1);
+    this.#options.onOutcome?.(sequence, accepted, taken ?? null);
+    sequence.candidates = taken?.ids.slice(0, wanted) ?? nothing;
+    sequence.candidateShares = taken?.shares?.slice(0, wanted) ?? null;
+    sequence.candidateLeaders = taken?.leaders?.slice(0, wanted) ?? null;
+    sequence.prepared = [];
+    if (!taken?.isCached) this.#options.forget(sequence, sequence.length - 1);
   }
 
   /** How many of the candidates stand; under the rejection rule, what replaces the first that does not. */

@@ -20,6 +20,7 @@ import type {
   MixOp,
   MixResult,
 } from '../schedule/ops.js';
+import { leadersOf } from '../speculate/leaders.js';
 import { sliceDraws } from '../speculate/row-draws.js';
 import { everyRow, inChunks, type RowsByExpert, rowsOf } from './expert-rows.js';
 import type { Foreseer } from './foreseer.js';
@@ -205,10 +206,18 @@ export class LayerKernels {
     }
     await submitted.drain();
     await giveWay();
+    const { rowIndices, draws, numLeaders } = op;
     const { endSeconds, result } = await this.head({
-      ...{ frame: 0, rowIndices: op.rowIndices, wantsLogits: false, draws: op.draws },
+      ...{ frame: 0, rowIndices, wantsLogits: numLeaders > 0, draws },
     });
-    return { startSeconds, endSeconds, result: { ids: result.ids, shares: result.shares } };
+    const { ids, shares, logits } = result;
+    const { vocabSize } = this.#model.spec;
+    const leaders =
+      logits &&
+      Array.from(rowIndices, (_, row) =>
+        leadersOf(logits.subarray(row * vocabSize, (row + 1) * vocabSize), numLeaders, draws, row),
+      );
+    return { startSeconds, endSeconds, result: { ids, shares, leaders: leaders ?? undefined } };
   }
 
   /**
@@ -235,13 +244,14 @@ export class LayerKernels {
       }
   }
 
-  #draftAttention(layer: number, { ids, sequences }: DraftOp): DeviceAttentionOp {
+  #draftAttention(layer: number, { ids, sequences, shared }: DraftOp): DeviceAttentionOp {
     const { layers, kvCache, formats } = this.#model;
     const { byteOffset: cache, byteLength } = kvCache[layer];
     return {
       ...{ kind: 'device-attention', frame: 0, layer, rows: ids.length },
       ...{ weights: layers[layer].attention, wantsRouting: false, foresees: false },
       ...{ cache, cacheElements: byteLength / formats.cacheElementBytes, sequences: sequences[layer] },
+      shared: shared?.[layer],
     };
   }
 

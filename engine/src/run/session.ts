@@ -24,8 +24,9 @@ import type { ExpertReport } from '../speculate/expert-counter.js';
 import { RoutingCounter, type RoutingReport } from '../speculate/routing-counter.js';
 import type { Sampling } from '../speculate/sampling.js';
 import type { Sequence, SequenceEnds } from '../speculate/sequence.js';
-import type { AcceptanceCounter } from '../speculate/statistics.js';
+import type { AcceptanceCounter, AheadReport } from '../speculate/statistics.js';
 import type { PhaseName } from '../trace/types.js';
+import { Ahead } from './ahead.js';
 import type { Dispatcher } from './dispatcher.js';
 import { Keeper } from './keeper.js';
 import type { Machine } from './machine.js';
@@ -69,6 +70,7 @@ export class Session {
   #streamsAhead = true;
   /** The round of proposing ahead that is under way; it reads the candidates, which must not change until it has ended. */
   #proposingAhead: Promise<void> = Promise.resolve();
+  readonly #ahead = new Ahead();
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -82,6 +84,7 @@ export class Session {
     this.#keeper = new Keeper({
       ...{ sampling, ends: options.ends, chooser: options.chooser ?? null },
       forget: (sequence, length) => this.#drafting?.forget(sequence, length),
+      onOutcome: (sequence, accepted, taken) => this.#ahead.count(sequence, accepted, taken),
     });
     this.#hostShares = options.hostShares ?? givenShares(policy);
     const slotOf = (id: number) => options.dispatcher.slotOf(id);
@@ -92,6 +95,11 @@ export class Session {
 
   get acceptance(): AcceptanceCounter {
     return this.#keeper.acceptance;
+  }
+
+  /** What was prepared while verifying; null where nothing was. */
+  get ahead(): AheadReport | null {
+    return this.#ahead.report();
   }
 
   /** Of decoding; a prediction counts nothing, as it draws what is chosen. */
@@ -199,7 +207,9 @@ export class Session {
       batches,
       propose: (batch) => this.#propose(batch, batches[batch]),
       proposeAhead: (batch) => {
-        this.#proposingAhead = this.#propose(batch, batches[batch], true);
+        this.#proposingAhead = this.#drafting?.prepare
+          ? this.#prepare(batch, batches[batch])
+          : this.#propose(batch, batches[batch], true);
         return this.#proposingAhead;
       },
       verify: (batch) => this.#verify(batch, batches[batch]),
@@ -240,6 +250,13 @@ export class Session {
     if (!isAhead) this.#options.chooser?.endProposing(batch);
   }
 
+  async #prepare(batch: number, sequences: readonly Sequence[]): Promise<void> {
+    const candidates = this.#chooseCandidates(batch, sequences, true);
+    const unfinished = sequences.filter(({ isFinished }) => !isFinished);
+    const round = { pass: this.#passes, batch, sequences: unfinished, candidates };
+    if (candidates > 0) await this.#ahead.prepare(this.#drafting, round, (tasks) => this.#runToEnd(tasks));
+  }
+
   #chooseCandidates(batch: number, sequences: readonly Sequence[], isAhead: boolean): number {
     const { chooser, policy } = this.#options;
     if (!chooser) return policy.candidates;
@@ -266,6 +283,7 @@ export class Session {
       }
     const mostVerified = largest(feeds.map(({ sequence }) => sequence.candidates.length));
     const results = await this.#targetPass('decode', frames);
+    this.#ahead.end();
     this.#options.chooser?.endRound(batch, feeds.length, mostVerified);
     await this.#proposingAhead;
     for (const [frame, result] of results.entries()) this.#keeper.keepVerified(frames[frame], result);

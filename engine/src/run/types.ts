@@ -16,7 +16,7 @@ import type { ExpertReport } from '../speculate/expert-counter.js';
 import type { RoutingReport } from '../speculate/routing-counter.js';
 import type { SamplingInput } from '../speculate/sampling.js';
 import type { StopReason, TokenListener } from '../speculate/sequence.js';
-import type { AcceptanceReport } from '../speculate/statistics.js';
+import type { AcceptanceReport, AheadReport } from '../speculate/statistics.js';
 import type { ByMemory, LaneName } from '../topology/topology.js';
 import type { MemoryLog } from '../trace/memory.js';
 import type { LaneGaps } from '../trace/report.js';
@@ -111,6 +111,8 @@ export interface RunOutcome {
   readonly tokensPerSecond: number;
   readonly phases: Readonly<Record<PhaseName, PhaseReport>>;
   readonly acceptance: AcceptanceReport | null;
+  /** Where candidates were prepared while others were verified: how often for what came. */
+  readonly ahead?: AheadReport;
   /** Of a run whose target has experts: which its rows went to while it decoded. */
   readonly routing?: RoutingReport;
   /** With an expert cache: what it saved while the run decoded. */

@@ -2,6 +2,7 @@
 
 import type { Formats } from '../machine/formats.js';
 import type { Checkpoint } from '../model/types.js';
+import type { OutcomeOdds } from '../speculate/outcome-odds.js';
 import type { Sampling } from '../speculate/sampling.js';
 import type { Sequence } from '../speculate/sequence.js';
 import type { LaneName, Routes } from '../topology/topology.js';
@@ -77,8 +78,10 @@ export interface Drafting {
   admit(sequences: readonly Sequence[]): void;
   /** What brings it to the device where it was not before; nothing else is under way then. */
   bring(pass: number): Task[];
-  /** Tasks, the last one last, that fill `candidates` (ahead: `nextCandidates`) of the sequences when they end. */
+  /** Tasks, the last one last, that fill `candidates` (ahead: `prepared`) of the sequences when they end. */
   propose(round: DraftRound): Task[];
+  /** Tasks that fill `prepared` of the sequences for several outcomes; missing: it knows one outcome, and `propose` is asked. */
+  prepare?(round: PrepareRound): Preparation;
   /** A sequence is `length` tokens long: what was proposed behind them is no part of it. */
   forget(sequence: Sequence, length: number): void;
 }
@@ -93,4 +96,18 @@ export interface DraftRound {
   readonly isAhead: boolean;
   /** Most tokens to propose for a sequence, not counting the target's own where that is guessed, too; at least one. */
   readonly candidates: number;
+}
+
+/** A verification is under way, for which likely outcomes are prepared. */
+export interface PrepareRound extends Omit<DraftRound, 'isAhead'> {
+  readonly odds: OutcomeOdds;
+  /** Whether its end is known: nothing more need begin. */
+  readonly isOver: () => boolean;
+}
+
+export interface Preparation {
+  /** What comes first. */
+  readonly looks: readonly Task[];
+  /** Asked when all tasks before have ended: those for the likeliest outcomes that are left; none when all are prepared. */
+  next(): readonly Task[];
 }

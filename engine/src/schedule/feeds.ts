@@ -59,12 +59,15 @@ export function cacheFields(
 ): Float64Array {
   const width = keyWidth(attention);
   const fields = new Float64Array(feeds.length * sequenceFields);
-  for (const [index, { cached, count }] of feeds.entries()) {
-    const { tokenOffset, capacity } = blocks[index];
-    const keys = 2 * tokenOffset * width;
-    fields.set([keys, keys + capacity * width, capacity, cached, count], index * sequenceFields);
-  }
+  for (const [index, { cached, count }] of feeds.entries())
+    fields.set([...blockFields(blocks[index], width), cached, count], index * sequenceFields);
   return fields;
+}
+
+/** Where a block's keys and values begin in a layer whose keys are so wide, and how many tokens it holds. */
+export function blockFields({ tokenOffset, capacity }: CacheBlock, width: number): readonly number[] {
+  const keys = 2 * tokenOffset * width;
+  return [keys, keys + capacity * width, capacity];
 }
 
 /**
@@ -124,18 +127,22 @@ export function cacheStretches(
   return Float64Array.from(stretches);
 }
 
-/** Gives the sequences room in a cache, one behind the other from its start. */
+/**
+ * Gives the sequences room in a cache, one behind the other from its start.
+ * @returns the first token behind all of them
+ */
 export function assignBlocks(
   sequences: readonly Sequence[],
   block: 'targetBlock' | 'draftBlock',
   isOnDevice = false,
-): void {
+): number {
   let tokenOffset = 0;
   for (const sequence of sequences) {
     const capacity = cacheCapacity(sequence.roomTokens);
     sequence[block] = { tokenOffset, capacity, firstToken: 0, isOnDevice };
     tokenOffset += capacity;
   }
+  return tokenOffset;
 }
 
 /** All that a sequence has to send behind what a cache of its tokens holds: known tokens, then its candidates. */

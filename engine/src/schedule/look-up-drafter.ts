@@ -82,7 +82,7 @@ export function lookUpDrafter<const Name extends string>({
             onEnd: (result) => {
               const { ids: found } = result as DraftResult<readonly number[]>;
               for (const [index, { sequence }] of proposals.entries())
-                keepProposal(sequence, found[index], isAhead);
+                keepProposal(sequence, { ids: found[index], shares: null, leaders: null }, isAhead);
             },
           });
           return [task];

@@ -6,12 +6,15 @@ import type { ModelSpec } from '../model/spec.js';
 import type { Checkpoint } from '../model/types.js';
 import type { Hop, Routes } from '../topology/topology.js';
 import { placeFrame, placeRope, placeScratch } from './activations.js';
-import { buildDraftRound, draftSizes } from './draft-round.js';
+import { buildDraftRound } from './draft-round.js';
+import { draftSizes } from './draft-sizes.js';
 import type { Drafter, Drafting, DraftNeeds, DraftRun, PlaceDraft } from './drafter.js';
 import { assignBlocks } from './feeds.js';
 import { groupLayout, layOutGroups } from './group-layout.js';
 import { countCache, placeCache } from './kv-cache.js';
 import type { ModelPlacement } from './memory-plan.js';
+import { prepareOutcomes } from './outcome-round.js';
+import { branches, branchTokens } from './outcomes.js';
 import { draftFieldNames, type OpenPolicy } from './policy.js';
 import { placeLayers, placeModel } from './resident-layers.js';
 import { createTask, type Task, type TaskHead } from './task.js';
@@ -50,7 +53,7 @@ export function besidesWeights({ policy, demand, formats, cacheFactor }: DraftNe
   const { numPositions, sequenceTokens } = demand;
   const { rows, cacheTokens } = measureDraft(policy, sequenceTokens);
   return (spec: ModelSpec, pool: PoolLayout) => {
-    const kvCache = placeCache(spec, cacheTokens, pool, cacheLabel, formats);
+    const kvCache = placeCache(spec, cacheTokens + branchTokens(policy), pool, cacheLabel, formats);
     // Any other holds no more than one step's sequences, however many there are.
     if (policy.draftCache === 'resident') countCache(pool, cacheLabel, cacheFactor);
     return {
@@ -97,12 +100,16 @@ export function measureDraft(
 export function draftWith(run: DraftRun, bring: Drafting['bring']): Drafting {
   const placement = run.placement as ModelPlacement;
   const shared = { ...run, placement, sizes: draftSizes(placement) };
+  let firstBranchToken = 0;
   return {
     admit(sequences) {
-      if (run.policy.draftCache === 'resident') assignBlocks(sequences, 'draftBlock');
+      if (run.policy.draftCache === 'resident') firstBranchToken = assignBlocks(sequences, 'draftBlock');
     },
     bring,
     propose: (round) => buildDraftRound({ ...shared, ...round }),
+    ...(branches(run.policy)
+      ? { prepare: (round) => prepareOutcomes({ ...shared, ...round, firstBranchToken }) }
+      : {}),
     forget(sequence, length) {
       sequence.draftCached = Math.min(sequence.draftCached, length);
     },

@@ -9,6 +9,7 @@ import type {
   StoredTensor,
 } from '../machine/device.js';
 import type { TokenShares } from '../speculate/draw-token.js';
+import type { Leaders } from '../speculate/leaders.js';
 import type { RowDraws } from '../speculate/row-draws.js';
 
 /** One tensor's way across the link. */
@@ -195,10 +196,14 @@ export interface DraftOp {
   readonly ids: Int32Array; // (row)
   /** By layer: offsets within its part of the cache; fields as in the native `AttentionCall`. */
   readonly sequences: readonly Float64Array[];
+  /** By layer, where branches find what they share with their sequences; as in the native `AttentionCall`. @default no branches */
+  readonly shared?: readonly Float64Array[] | undefined;
   /** The last row of each sequence. */
   readonly rowIndices: Int32Array;
   /** How tokens are drawn. @default the most likely */
   readonly draws?: RowDraws | undefined;
+  /** Of each sequence's last row, how many of the tokens that it favours are wanted, too. */
+  readonly numLeaders: number;
 }
 
 /** Writes the draft's rotation tables, where they do not lie in its memory from the start. */
@@ -209,6 +214,7 @@ export interface WriteRotationsOp {
 export interface DraftResult<Ids = number> {
   readonly ids: ArrayLike<Ids>; // (sequence); on a virtual machine (sequence, step)
   readonly shares?: readonly TokenShares[] | undefined; // (sequence), as a head's
+  readonly leaders?: readonly Leaders[] | undefined; // (sequence), where they are wanted
 }
 
 /** Work that only a virtual machine does. */

@@ -113,6 +113,14 @@ export const policyFields = {
     default: 'no',
     axis: { notSearched: 'it finds by itself what a search of `candidates` finds' },
   }),
+  outcomes: count([1, 64], {
+    about: 'draft',
+    option: 'outcomes prepared while verifying',
+    meaning:
+      "outcomes of a sequence's verification (candidates that stand, and the target's own token), the likeliest first, that a draft model with a kept cache prepares for with speculation ahead, until the pass ends; 1: that all stand, however long it takes",
+    default: { inWords: '1; of the strategy ahead 4', of: () => 1 },
+    axis: { notSearched: 'not yet' },
+  }),
   draftCache: choice({
     ...draftCache,
     meaning: "what becomes of the draft's KV cache between rounds",

@@ -2,6 +2,7 @@
 
 import type { Oracle } from '../speculate/acceptance.js';
 import type { TokenShares } from '../speculate/draw-token.js';
+import type { Leaders } from '../speculate/leaders.js';
 import type { Sequence } from '../speculate/sequence.js';
 import type { DraftRound } from './drafter.js';
 
@@ -28,7 +29,7 @@ export function beginProposals({ sequences, isAhead, candidates }: DraftRound): 
   const proposals: Proposal[] = [];
   for (const sequence of sequences) {
     const assumed = isAhead ? sequence.candidates : nothing;
-    keepProposal(sequence, nothing, isAhead);
+    keepProposal(sequence, nothingProposed, isAhead);
     const left = sequence.remaining - 1 - assumed.length;
     const wanted = left > extra ? Math.min(candidates + extra, left) : 0;
     if (wanted > 0) proposals.push({ sequence, assumed, wanted });
@@ -36,20 +37,29 @@ export function beginProposals({ sequences, isAhead, candidates }: DraftRound): 
   return proposals;
 }
 
-/** Mutates the sequence. */
-export function keepProposal(
-  sequence: Sequence,
-  ids: readonly number[],
-  isAhead: boolean,
-  shares: readonly TokenShares[] | null = null,
-): void {
-  if (isAhead) {
-    sequence.nextCandidates = ids;
-    sequence.nextCandidateShares = shares;
-  } else {
+/** What is known of proposed tokens. */
+export interface Proposed {
+  readonly ids: readonly number[];
+  readonly shares: readonly TokenShares[] | null;
+  readonly leaders: readonly Leaders[] | null;
+}
+
+const nothingProposed: Proposed = { ids: nothing, shares: null, leaders: null };
+
+/** Ahead, the first is a guess at the target's own token behind all candidates. Mutates the sequence. */
+export function keepProposal(sequence: Sequence, { ids, shares, leaders }: Proposed, isAhead: boolean): void {
+  if (!isAhead) {
     sequence.candidates = ids;
     sequence.candidateShares = shares;
-  }
+    sequence.candidateLeaders = leaders;
+  } else if (ids.length === 0) sequence.prepared = [];
+  else
+    sequence.prepared = [
+      {
+        ...{ accepted: sequence.candidates.length, rank: 0, token: ids[0], isCached: true },
+        ...{ ids: ids.slice(1), shares: shares?.slice(1) ?? null, leaders: leaders?.slice(1) ?? null },
+      },
+    ];
 }
 
 /** The proposals of steps `first` to before `end`: what the target chooses (0) or something else (1). */

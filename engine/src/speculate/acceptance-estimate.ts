@@ -43,7 +43,7 @@ export class AcceptanceEstimate {
     let squares = 0;
     let chance = 1;
     let position = 0;
-    for (const rate of this.#ratesUpTo(candidates)) {
+    for (const rate of this.ratesUpTo(candidates)) {
       chance *= rate;
       accepted += chance;
       squares += (2 * position + 1) * chance;
@@ -53,8 +53,8 @@ export class AcceptanceEstimate {
   }
 
   /** By position: the chance of a candidate before which all stood. */
-  #ratesUpTo(candidates: number): readonly number[] {
-    const others = this.#prior === null ? null : this.#prior.#ratesUpTo(candidates);
+  ratesUpTo(candidates: number): readonly number[] {
+    const others = this.#prior === null ? null : this.#prior.ratesUpTo(candidates);
     let before = firstGuess;
     return Array.from({ length: candidates }, (_, position) => {
       const { judged, stood } = this.#places[position] ?? { judged: 0, stood: 0 };

@@ -14,6 +14,8 @@ const mostNewTokens = 1 << 20;
 export interface Oracle {
   /** Whether the candidate `step` places after new token `position` of a sequence would be what the target chooses. */
   accepts(sequence: number, position: number, step: number): boolean;
+  /** Of a token that is not the draft's own choice after new token `position`: which of its other choices, from 1 on, it is. */
+  rankOf(sequence: number, position: number): number;
   /** How many candidates there would be after new token `position` of a sequence, at most; left out: as many as wanted. */
   proposes?(sequence: number, position: number): number;
   /** How many of `rows` choose each of the experts. */
@@ -121,6 +123,14 @@ export function assertAnswers(acceptance: Acceptance, demand: AcceptanceDemand):
     refuse(`${newTokens} new tokens`, `${demand.newTokens}`, 'record it with as many new tokens');
 }
 
+/** The chance that the target's token is the draft's next choice, where it is none of those before; assumed. */
+const nextChoice = 0.4;
+
+/** @param coin uniform in [0, 1) */
+function rankFor(coin: number): number {
+  return 1 + Math.floor(Math.log(1 - coin) / Math.log(1 - nextChoice));
+}
+
 /** Draws what a run would have computed, from one stream of random numbers. */
 export function createOracle(acceptance: Acceptance, random: Random, draws: RoutingDraws = {}): Oracle {
   const proposed = acceptance.kind === 'recorded' ? acceptance.proposed : undefined;
@@ -132,6 +142,7 @@ export function createOracle(acceptance: Acceptance, random: Random, draws: Rout
       acceptance.kind === 'recorded'
         ? (sequence, position, step) => step < (acceptance.sequences[sequence]?.[position] ?? 0)
         : (_sequence, _position, step) => random.uniform() < rateAt(acceptance, step),
+    rankOf: () => rankFor(random.uniform()),
     ...imagineRouting(random, draws),
   };
 }
@@ -143,8 +154,10 @@ export function createOracle(acceptance: Acceptance, random: Random, draws: Rout
  */
 export function createCommonOracle(acceptance: Acceptance, seed: number, draws: RoutingDraws = {}): Oracle {
   const luck = createRandomTable(seed, 'acceptance');
+  const rankLuck = createRandomTable(seed, 'ranks');
   return {
     ...createOracle(acceptance, createRandom(seed, 'routing'), draws),
+    rankOf: (sequence, position) => rankFor(rankLuck(sequence, position)),
     ...(acceptance.kind === 'rates'
       ? { accepts: (sequence, position, step) => luck(sequence, position + step) < rateAt(acceptance, step) }
       : {}),

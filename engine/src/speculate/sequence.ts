@@ -1,6 +1,7 @@
 /** One sequence's life: its tokens, what the caches hold of it, and what has been proposed for it. */
 
 import type { TokenShares } from './draw-token.js';
+import type { Leaders } from './leaders.js';
 
 /** A sequence's room in every layer's part of a KV cache: (K then V, kvHead, capacity, headDim), fp32. */
 export interface CacheBlock {
@@ -31,6 +32,22 @@ export type StopReason = 'eos' | 'stop' | 'length';
 /** Told of each new token of a sequence, in order, once it is certain; `'stop'` ends the sequence with it. */
 export type TokenListener = (sequence: number, id: number) => 'stop' | undefined;
 
+/** Candidates for the case that a verification turns out so. */
+export interface PreparedOutcome {
+  /** Candidates that stand. */
+  readonly accepted: number;
+  /** What the target adds to them is the draft's so many-th choice there, see `Outcome`. */
+  readonly rank: number;
+  /** And that token. */
+  readonly token: number;
+  /** What follows, as far as it has been proposed. */
+  readonly ids: readonly number[];
+  readonly shares: readonly TokenShares[] | null;
+  readonly leaders: readonly Leaders[] | null;
+  /** The draft's cache holds it as part of the sequence. */
+  readonly isCached: boolean;
+}
+
 /** What ends a sequence before its limit. */
 export interface SequenceEnds {
   readonly eosTokenIds: ReadonlySet<number>;
@@ -53,9 +70,10 @@ export class Sequence {
   candidates: readonly number[] = [];
   /** What each candidate was drawn from, where the rejection rule has to know; null where nobody drew. */
   candidateShares: readonly TokenShares[] | null = null;
-  /** Tokens proposed ahead, in case all candidates and the first of these turn out to be what the target chooses. */
-  nextCandidates: readonly number[] = [];
-  nextCandidateShares: readonly TokenShares[] | null = null;
+  /** What the draft favoured in each candidate's place; null where nobody asked. */
+  candidateLeaders: readonly Leaders[] | null = null;
+  /** What has been proposed ahead, for outcomes of the verification that is under way. */
+  prepared: readonly PreparedOutcome[] = [];
   /** Tokens whose keys and values the target's cache holds. */
   targetCached = 0;
   /** Tokens whose keys and values the draft's cache holds and that are part of the sequence. */

@@ -49,3 +49,52 @@ export class AcceptanceCounter {
     };
   }
 }
+
+/** What drafting ahead was worth. */
+export interface AheadReport {
+  /** Verifications after which more candidates could be used. */
+  readonly verifications: number;
+  /** Of those, how many turned out in a way that candidates had been prepared for. */
+  readonly hits: number;
+  /** Outcomes that candidates were prepared for. */
+  readonly outcomes: number;
+  /** Candidates prepared, and those of them that the next round took. */
+  readonly preparedTokens: number;
+  readonly takenTokens: number;
+  /** Hits by the target's own token: the draft's first choice behind all candidates, and its other choices from the second on. */
+  readonly hitsByRank: readonly number[];
+}
+
+/** Counts what was prepared for verifications, as they end. */
+export class AheadCounter {
+  #verifications = 0;
+  #hits = 0;
+  #outcomes = 0;
+  #preparedTokens = 0;
+  #takenTokens = 0;
+  readonly #hitsByRank: number[] = [];
+
+  /** @param taken what was prepared for the outcome that came, as far as the sequence can still use it */
+  count(
+    prepared: readonly { readonly ids: readonly number[] }[],
+    taken: { readonly rank: number; readonly numTokens: number } | null,
+  ): void {
+    this.#verifications += 1;
+    this.#outcomes += prepared.length;
+    for (const { ids } of prepared) this.#preparedTokens += ids.length;
+    if (!taken || taken.numTokens === 0) return;
+    this.#hits += 1;
+    this.#takenTokens += taken.numTokens;
+    this.#hitsByRank[taken.rank] = (this.#hitsByRank[taken.rank] ?? 0) + 1;
+  }
+
+  /** Null where nothing was ever prepared. */
+  report(): AheadReport | null {
+    if (this.#outcomes === 0) return null;
+    return {
+      ...{ verifications: this.#verifications, hits: this.#hits, outcomes: this.#outcomes },
+      ...{ preparedTokens: this.#preparedTokens, takenTokens: this.#takenTokens },
+      hitsByRank: Array.from(this.#hitsByRank, (hits) => hits ?? 0),
+    };
+  }
+}

@@ -71,12 +71,13 @@ function describeFacts(record: RunRecord): string[] {
         `by position ${acceptance.byPosition.map((p) => formatPercent(p.accepted / p.proposed)).join(', ')}`,
     ]);
   const { roundsByCandidates, proposingStoppedSeconds: stopped } = record.result;
-  const { hostShares } = record.result;
+  const { ahead, hostShares } = record.result;
   if (hostShares)
     facts.push([
       'on the host',
       `${formatPercent(hostShares.expert)} of FFNs that come, ${formatPercent(hostShares.attention)} of projections`,
     ]);
+  if (ahead !== undefined) facts.push(['drafted ahead', describeAhead(ahead)]);
   if (roundsByCandidates !== undefined)
     facts.push(['candidates', describeChoice(roundsByCandidates, stopped)]);
   const { experts } = record.result;
@@ -120,6 +121,21 @@ function describeChoice(roundsByCandidates: readonly number[], stoppedSeconds: n
   const found =
     stoppedSeconds === undefined ? '' : `; found not to pay after ${formatSeconds(stoppedSeconds)}`;
   return `${chosen.join(', ')}${verdict}${found}`;
+}
+
+/** `ready after 80 % of 120 verifications (by the draft's choice 60, 2nd 30, 3rd 6); 480 outcomes, 12 % of 1,900 tokens taken` */
+function describeAhead({
+  verifications,
+  hits,
+  outcomes,
+  preparedTokens,
+  takenTokens,
+  hitsByRank,
+}: NonNullable<RunRecord['result']['ahead']>): string {
+  const byRank = hitsByRank.map((count, rank) => `${rank === 0 ? 'first' : `no. ${rank + 1}`} ${count}`);
+  const ready = `ready after ${formatPercent(hits / verifications)} of ${plural(verifications, 'verification')}`;
+  const taken = `${formatPercent(takenTokens / preparedTokens)} of ${plural(preparedTokens, 'candidate')} taken`;
+  return `${ready} (by the draft's choice: ${byRank.join(', ')}); ${plural(outcomes, 'outcome')} prepared, ${taken}`;
 }
 
 /** `temperature 0.8, topP 0.9`. */

@@ -216,10 +216,20 @@ function toOutcomeRecord(
 ): OutcomeRecord {
   const { newTokens, generatedTokens, seconds, tokensPerSecond, phases, acceptance, roundsByCandidates } =
     outcome;
-  const { memoryBytes, bytesMoved, passes, proposingStoppedSeconds, routing, experts, energy, hostShares } =
-    outcome;
+  const {
+    memoryBytes,
+    bytesMoved,
+    passes,
+    proposingStoppedSeconds,
+    routing,
+    experts,
+    energy,
+    hostShares,
+    ahead,
+  } = outcome;
   return {
     ...{ newTokens, generatedTokens, seconds, tokensPerSecond, phases, acceptance },
+    ...(ahead ? { ahead } : {}),
     ...(roundsByCandidates ? { roundsByCandidates } : {}),
     ...(routing ? { routing } : {}),
     ...(experts ? { experts } : {}),

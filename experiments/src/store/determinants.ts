@@ -20,6 +20,7 @@ const laterFields: Readonly<Record<string, unknown>> = {
   cachedOnDevice: 0,
   cachedOnHost: 0,
   balance: 'given',
+  outcomes: 1,
 };
 
 /**

@@ -19,6 +19,24 @@ export const proposingRecord = {
       byPosition: listOf(fields({ proposed: count, accepted: count })),
     }),
   ) satisfies Schema<RunResult['acceptance']>,
+  ahead: described(
+    orMissing(
+      fields({
+        verifications: described(count, '', 'after which a sequence could use more candidates'),
+        hits: described(count, '', 'of those, after which candidates were there for what came'),
+        outcomes: described(count, '', 'that candidates were prepared for'),
+        preparedTokens: described(count, 'tokens', 'prepared as candidates'),
+        takenTokens: described(count, 'tokens', 'of those, candidates of the next round'),
+        hitsByRank: described(
+          listOf(count),
+          '',
+          "hits by the target's own token: the draft's first choice behind all candidates, its second anywhere, and so on",
+        ),
+      }),
+    ) satisfies Schema<RunResult['ahead']>,
+    '',
+    'what was prepared while candidates were verified; left out where nothing was',
+  ),
   roundsByCandidates: described(
     orMissing(listOf(count)),
     '',

@@ -1,6 +1,7 @@
 import { quote, UserError } from '@specoffload/input';
 import type { PolicyInput } from '../policy.js';
 import { accelerate } from './accelerate.js';
+import { ahead } from './ahead.js';
 import { apex } from './apex.js';
 import { deepspeed } from './deepspeed.js';
 import { fiddler } from './fiddler.js';
@@ -19,6 +20,7 @@ export const strategies = {
   none,
   serial,
   specoffload,
+  ahead,
   accelerate,
   deepspeed,
   flexgen,

@@ -1,0 +1,35 @@
+/** How many outcomes of a verification a draft prepares for, and what that takes. */
+
+import { cacheCapacity } from './kv-cache.js';
+import type { OpenPolicy } from './policy.js';
+
+/** Of a place, the draft's choices beyond its own that are ever prepared for: those behind them are hardly ever right. */
+const mostRanks = 8;
+
+type AboutOutcomes = Pick<OpenPolicy, 'speculation' | 'draftCache' | 'outcomes'>;
+
+/** Outcomes per sequence and verification; a branch goes on from a cache that is kept. */
+export function mostOutcomes({ speculation, draftCache, outcomes }: AboutOutcomes): number {
+  return speculation === 'ahead' && draftCache === 'resident' ? outcomes : 1;
+}
+
+/** Whether branches are drafted, each in room of its own. */
+export function branches(policy: AboutOutcomes): boolean {
+  return mostOutcomes(policy) > 1;
+}
+
+/** How many of the draft's choices at a place have to be known, its own among them; 0 where none. */
+export function leadersWanted(policy: AboutOutcomes): number {
+  const most = mostOutcomes(policy);
+  return most > 1 ? Math.min(most, mostRanks) + 1 : 0;
+}
+
+/** Tokens that a branch has room for: the target's own, and all that follow but the last, which is never fed. */
+export function tokensOfBranch({ candidates }: Pick<OpenPolicy, 'candidates'>): number {
+  return cacheCapacity(candidates);
+}
+
+/** Tokens of all the branches that are drafted together. */
+export function branchTokens(policy: OpenPolicy): number {
+  return branches(policy) ? policy.draftBatch * tokensOfBranch(policy) : 0;
+}
