@@ -19,6 +19,7 @@ export class Ahead {
     runToEnd: (tasks: readonly Task[]) => Promise<void>,
   ): Promise<void> {
     this.#isOver = false;
+    if (round.candidates === 0) return;
     const preparation = drafting?.prepare?.({ ...round, odds: this.#odds, isOver: () => this.#isOver });
     let tasks = preparation?.looks ?? [];
     while (tasks.length > 0) {

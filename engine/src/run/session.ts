@@ -250,11 +250,10 @@ export class Session {
     if (!isAhead) this.#options.chooser?.endProposing(batch);
   }
 
-  async #prepare(batch: number, sequences: readonly Sequence[]): Promise<void> {
+  #prepare(batch: number, sequences: readonly Sequence[]): Promise<void> {
     const candidates = this.#chooseCandidates(batch, sequences, true);
-    const unfinished = sequences.filter(({ isFinished }) => !isFinished);
-    const round = { pass: this.#passes, batch, sequences: unfinished, candidates };
-    if (candidates > 0) await this.#ahead.prepare(this.#drafting, round, (tasks) => this.#runToEnd(tasks));
+    const round = { pass: this.#passes, batch, sequences, candidates };
+    return this.#ahead.prepare(this.#drafting, round, (tasks) => this.#runToEnd(tasks));
   }
 
   #chooseCandidates(batch: number, sequences: readonly Sequence[], isAhead: boolean): number {

@@ -117,8 +117,8 @@ export const policyFields = {
     about: 'draft',
     option: 'outcomes prepared while verifying',
     meaning:
-      "outcomes of a sequence's verification (candidates that stand, and the target's own token), the likeliest first, that a draft model with a kept cache prepares for with speculation ahead, until the pass ends; 1: that all stand, however long it takes",
-    default: { inWords: '1; of the strategy ahead 4', of: () => 1 },
+      "outcomes of a sequence's verification (candidates that stand, and the target's own token), the likeliest first, that a draft model with a kept cache prepares for with speculation ahead, until the pass ends, 4 in the strategy ahead; 1: that all stand, however long it takes",
+    default: 1,
     axis: { notSearched: 'not yet' },
   }),
   draftCache: choice({
