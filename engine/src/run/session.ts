@@ -31,6 +31,7 @@ import type { Dispatcher } from './dispatcher.js';
 import { Keeper } from './keeper.js';
 import type { Machine } from './machine.js';
 import { measureShares } from './measure-shares.js';
+import { takePlaces } from './take-places.js';
 
 export interface SessionOptions {
   readonly plan: MemoryPlan;
@@ -164,6 +165,7 @@ export class Session {
 
   /** Sends what the cache does not hold of a wave's prompts through the target; every sequence gets its first new token. */
   async prefill(batches: readonly Sequence[][]): Promise<void> {
+    const { policy, waiting } = this.#options;
     const passes = this.#prefillPasses(batches);
     for (const frames of passes) {
       this.#streamsAhead = frames !== passes.at(-1) || !this.#isDraftLate();
@@ -174,7 +176,7 @@ export class Session {
     this.#streamsAhead = true;
     for (const sequences of batches) {
       this.#endTogether(sequences);
-      this.#refill(sequences);
+      takePlaces(sequences, waiting, policy.prefillBatch);
     }
   }
 
@@ -309,27 +311,13 @@ export class Session {
 
   /** What the policy makes of a batch after its verification: who ends, who takes a place, what it costs. */
   async #endRound(batch: number, sequences: Sequence[]): Promise<void> {
-    const { policy, plan, isVirtual } = this.#options;
+    const { policy, plan, waiting, isVirtual } = this.#options;
     this.#endTogether(sequences);
     if (policy.ending === 'slowest' && isVirtual && usesDraft(policy)) {
       const rows = sequences.length * plan.target.checkpoint.layers.length;
       await this.#runToEnd([realignTask(plan.routes, this.#ids, this.#passes, batch, rows)]);
     }
-    this.#refill(sequences);
-  }
-
-  /** Puts those who wait in the places of those who have ended; they are prefilled in the next pass, among the others. */
-  #refill(sequences: Sequence[]): void {
-    const { policy, waiting } = this.#options;
-    let joining = 0;
-    for (const [place, { isFinished, targetBlock, draftBlock }] of sequences.entries()) {
-      if (!isFinished || joining === policy.prefillBatch) continue;
-      const next = waiting.shift();
-      if (!next) return;
-      Object.assign(next, { targetBlock, draftBlock });
-      sequences[place] = next;
-      joining += 1;
-    }
+    takePlaces(sequences, waiting, policy.prefillBatch);
   }
 
   async #targetPass(phase: PhaseName, frames: readonly Frame[], wantsLogits = false): Promise<HeadResult[]> {
