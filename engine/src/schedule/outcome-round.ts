@@ -178,8 +178,8 @@ function beginning(task: Task, branches: readonly Branch[], planned: readonly Pl
 function imagineToken(oracle: Oracle, { trunk, accepted, rank }: Planned): number {
   const { sequence, look, imaginedRanks } = trunk;
   if (accepted === sequence.candidates.length && look.ids[0] === 0) return 1;
-  const found =
-    imaginedRanks.get(accepted) ?? oracle.rankOf(sequence.index, sequence.choices.length + accepted);
+  const position = sequence.choices.length + accepted;
+  const found = imaginedRanks.get(accepted) ?? oracle.rankOf?.(sequence.index, position) ?? 0;
   imaginedRanks.set(accepted, found);
   return found === rank ? 0 : 1;
 }

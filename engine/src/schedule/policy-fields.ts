@@ -3,8 +3,8 @@
  * Its order is the one in which fields are settled: a default may look at the fields above it.
  */
 
-import { mostCandidates } from '../speculate/acceptance.js';
 import { choice, count, type Settled, share } from './declare-field.js';
+import { draftCache, proposingFields } from './proposing-fields.js';
 
 const ofBatch = {
   default: { inWords: 'the decode batch', of: ({ decodeBatch }: Settled) => decodeBatch },
@@ -13,7 +13,6 @@ const ofBatch = {
 
 const places = { about: 'places', option: 'places of attention, projections and caches' } as const;
 const prefill = { about: 'batches', option: 'prefill' } as const;
-const draftCache = { about: 'draft', option: "the draft's cache" } as const;
 const ahead = { about: 'weights', option: 'weights come ahead' } as const;
 const spareMemory = { about: 'weights', option: 'spare device memory keeps layers' } as const;
 const hostExperts = 'host computes a share of the FFNs';
@@ -95,49 +94,7 @@ export const policyFields = {
     meaning: 'sequences per draft step',
     axis: ['draftBatch'],
   }),
-  candidates: count([1, mostCandidates], {
-    about: 'draft',
-    option: 'candidates',
-    meaning: 'tokens proposed per sequence and round',
-    default: 4,
-    axis: ['candidates'],
-  }),
-  adaptCandidates: choice({
-    about: 'draft',
-    option: 'candidates',
-    meaning: 'how many of `candidates` a round proposes',
-    words: {
-      no: 'all of them',
-      yes: 'from none to all, for each batch whatever brings the most tokens per second by the times and the acceptance that the run has seen',
-    },
-    default: 'no',
-    axis: { notSearched: 'it finds by itself what a search of `candidates` finds' },
-  }),
-  outcomes: count([1, 64], {
-    about: 'draft',
-    option: 'outcomes prepared while verifying',
-    meaning:
-      "outcomes of a sequence's verification (candidates that stand, and the target's own token), the likeliest first, that a draft model with a kept cache prepares for with speculation ahead, until the pass ends, 4 in the strategy ahead; 1: that all stand, however long it takes",
-    default: 1,
-    axis: { notSearched: 'not yet' },
-  }),
-  draftCache: choice({
-    ...draftCache,
-    meaning: "what becomes of the draft's KV cache between rounds",
-    words: {
-      recompute: 'the whole context is prefilled again every round',
-      resident: 'it is kept',
-      window: 'a window of the context is prefilled again every round',
-    },
-    default: 'resident',
-    axis: ['draftCache'],
-  }),
-  draftWindow: count([1, 1_048_576], {
-    ...draftCache,
-    meaning: 'latest tokens that a draft with draftCache window sees',
-    default: 64,
-    axis: ['draftCache'],
-  }),
+  ...proposingFields,
   cache: choice({
     ...places,
     meaning: "memory that holds the target's KV cache",

@@ -14,8 +14,8 @@ const mostNewTokens = 1 << 20;
 export interface Oracle {
   /** Whether the candidate `step` places after new token `position` of a sequence would be what the target chooses. */
   accepts(sequence: number, position: number, step: number): boolean;
-  /** Of a token that is not the draft's own choice after new token `position`: which of its other choices, from 1 on, it is. */
-  rankOf(sequence: number, position: number): number;
+  /** Of a token that is not the draft's own choice after new token `position`: which of its other choices, from 1 on, it is; left out: none. */
+  rankOf?(sequence: number, position: number): number;
   /** How many candidates there would be after new token `position` of a sequence, at most; left out: as many as wanted. */
   proposes?(sequence: number, position: number): number;
   /** How many of `rows` choose each of the experts. */
