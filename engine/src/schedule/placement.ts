@@ -60,7 +60,7 @@ export function planMemory(
   const prefetchDepth =
     policy.prefetchDepth ?? deepestAffordable((depth) => layOut(depth, pinnedWish, keptWish), allowed);
   const wished = layOut(prefetchDepth, pinnedWish, keptWish);
-  assertFits(wished, allowed, demand, () => layOut(Math.min(prefetchDepth, 1), leastPinned, 0));
+  assertFits(wished, allowed, request, () => layOut(Math.min(prefetchDepth, 1), leastPinned, 0));
 
   if (policy.residents === 'tensors') {
     const leftIn = (name: MemoryName, bytes: number) => bytes - wished.pools[name].totalBytes;
@@ -161,7 +161,7 @@ function fits({ pools }: MemoryPlan, allowed: BudgetsByMemory): boolean {
 function assertFits(
   { pools }: MemoryPlan,
   allowed: BudgetsByMemory,
-  { sequenceTokens }: MemoryDemand,
+  { target: { layers }, demand: { sequenceTokens }, policy }: PlanRequest,
   layOutSmallest: () => MemoryPlan,
 ): void {
   const isOneByOne = sequenceTokens.every(({ length }) => length === 1);
@@ -171,10 +171,21 @@ function assertFits(
     const least = smallest.pools[name].totalBytes;
     const remedy =
       least <= budgetBytes
-        ? `lower prefetchDepth, pinnedLayers or keptLayers: the smallest budget for these batches is ${formatMegabytes(least)}`
+        ? `${lessThan(policy, layers.length)}: the smallest budget for these batches is ${formatMegabytes(least)}`
         : `raise it to at least ${formatMegabytes(least)} (with prefetchDepth ${smallest.prefetchDepth}), or use ${isOneByOne ? 'a shorter prompt or fewer new tokens' : 'smaller batches'}`;
     pools[name].assertFits(budgetBytes, remedy);
   }
+}
+
+/** What to ask for less of, among what is asked for. */
+function lessThan({ prefetchDepth, pinnedLayers, keptLayers }: OpenPolicy, numLayers: number): string {
+  // The wish of a strategy, too, whose word for all is more than any model has.
+  if (pinnedLayers !== null && pinnedLayers > numLayers)
+    return `all ${numLayers} layers are to stay on the device; raise it, or set pinnedLayers to fewer`;
+  const asked = Object.entries({ prefetchDepth, pinnedLayers, keptLayers })
+    .filter(([, value]) => value !== null)
+    .map(([name]) => name);
+  return `lower ${asked.join(' or ')}`;
 }
 
 /** As many layers as fit; of those in the page cache all or none. */

@@ -2,6 +2,7 @@
 
 import {
   type AcceptanceTrace,
+  type ArithmeticName,
   type Checkpoint,
   type MachineModel,
   type RunResult,
@@ -9,6 +10,7 @@ import {
   simulateRun,
 } from '@specoffload/engine';
 import { localSettings } from '../inputs/caps.js';
+import { namedArithmetic } from '../inputs/devices.js';
 import type { Workload } from '../inputs/prompts.js';
 import { describeConditions, watchConditions } from '../job/conditions.js';
 import { type Job, runPlan, toPrediction } from '../job/execute.js';
@@ -25,6 +27,7 @@ export interface GridRequest {
   readonly maxNewTokens: number;
   /** Kind of device that runs. */
   readonly device: string;
+  readonly arithmetic?: ArithmeticName;
   /** How tokens are drawn, with the seed. @default greedily */
   readonly sampling?: SamplingInput | undefined;
   /** null: the disk is not paced. */
@@ -56,13 +59,13 @@ function jobOf(
   { workload, ...request }: GridRequest,
   { strategy, policy, prompts, budgetShare }: GridPoint,
 ): Job {
-  const { target, draft, maxNewTokens, device, sampling, diskBytesPerSecond } = request;
+  const { target, draft, maxNewTokens, device, arithmetic, sampling, diskBytesPerSecond } = request;
   const budget = Math.floor(target.bytes * budgetShare);
   return {
     ...{ strategy, policy, target, draft, tokenizer: null, maxNewTokens, sampling, stopAtEos: false },
     workload: { name: workload.name, prompts: workload.prompts.slice(0, prompts) },
     machine: localSettings({
-      ...{ device, deviceBytes: budget, hostBytes: budget },
+      ...{ device, deviceBytes: budget, hostBytes: budget, ...namedArithmetic({ arithmetic }) },
       caps: { diskBytesPerSecond },
     }),
   };

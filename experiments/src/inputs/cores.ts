@@ -15,3 +15,20 @@ export function assertCores(name: string, cores: number): void {
       `invalid ${name}: ${cores}; this machine has ${plural(here, 'core')}, so expected ${here === 1 ? '1' : `1 to ${here}`}`,
     );
 }
+
+/** Whether the device lane is computed by the processor's cores. */
+export function hasCores(device: string): boolean {
+  return !device.startsWith('vulkan');
+}
+
+/** @throws UserError naming the first flag or setting that says what nobody looks at */
+export function assertDeviceCores(
+  device: string,
+  given: readonly (readonly [name: string, cores: number | undefined])[],
+): void {
+  const said = given.find(([, cores]) => cores !== undefined);
+  if (said && !hasCores(device))
+    throw new UserError(
+      `invalid ${said[0]}: ${said[1]}; ${device} computes on the card and on none of the processor's cores: leave it out, or choose the device cpu`,
+    );
+}

@@ -28,6 +28,13 @@ export function toDevice({
   return { kind: device, ...(arithmetic && { arithmetic }) };
 }
 
+/** Left out where it is the usual one. */
+export function namedArithmetic({ arithmetic }: { readonly arithmetic?: ArithmeticName | undefined }): {
+  readonly arithmetic?: 'bf16';
+} {
+  return arithmetic === 'bf16' ? { arithmetic } : {};
+}
+
 /** Left out where it is the usual one, as in specs and records of earlier versions. */
 export function namedDevice({ device }: { readonly device: string }): { readonly device?: string } {
   return device === usualDevice ? {} : { device };

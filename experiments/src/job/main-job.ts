@@ -1,8 +1,9 @@
 /** The main job: one target that does not fit into its memory, written with by several strategies that differ in nothing else. */
 
-import type { RunProgress, StrategyName, Tokenizer } from '@specoffload/engine';
+import type { ArithmeticName, RunProgress, StrategyName, Tokenizer } from '@specoffload/engine';
 import { currentSignal } from '@specoffload/input';
 import { localSettings } from '../inputs/caps.js';
+import { namedArithmetic } from '../inputs/devices.js';
 import { prepareTarget } from '../inputs/inflated-target.js';
 import { openPair } from '../inputs/pair.js';
 import { loadWorkload, type Vocabulary, type Workload, workloadNames } from '../inputs/prompts.js';
@@ -42,11 +43,13 @@ export interface MainJobOptions {
   readonly results: string;
   /** Kind of device. @default cpu */
   readonly device?: string;
+  /** @default f32 */
+  readonly arithmetic?: ArithmeticName;
 }
 
 /** Opens the target, which is made on first use, its draft, and one prompt after the other of each workload. */
 export async function openMainJob(
-  { quick, results, device }: MainJobOptions,
+  { quick, results, device, arithmetic }: MainJobOptions,
   output: Output,
   signal: AbortSignal = currentSignal() ?? new AbortController().signal,
 ): Promise<MainJob> {
@@ -63,6 +66,7 @@ export async function openMainJob(
       deviceBytes: Math.floor(target.bytes * deviceShare),
       hostBytes: Math.floor(target.bytes * hostShare),
       ...(device === undefined ? {} : { device }),
+      ...namedArithmetic({ arithmetic }),
     }),
     ...{ stopAtEos: true, seed: 0, firstRepeat: 0 },
   };

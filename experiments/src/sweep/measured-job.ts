@@ -13,8 +13,8 @@ import {
 import type { Settings } from '../definitions/definition.js';
 import { policyOf, samplingOf, toBytes, toCap } from '../definitions/settings.js';
 import { type LocalSettings, namedFactors, readCaps, writeCaps } from '../inputs/caps.js';
-import { assertCores } from '../inputs/cores.js';
-import { usualDevice } from '../inputs/devices.js';
+import { assertCores, assertDeviceCores, hasCores } from '../inputs/cores.js';
+import { namedArithmetic, usualDevice } from '../inputs/devices.js';
 import { withAccounting } from '../job/accounting.js';
 import type { Job } from '../job/execute.js';
 import { type MeasuredSpec, specOfRun } from '../store/index.js';
@@ -45,6 +45,10 @@ export async function openMeasuredJob(given: Settings, shelf: Shelf): Promise<Me
   const { drafter } = settings;
   const models = await openModels(settings, speculates(strategy, policy) && needsDraft(drafter), shelf);
   const workload = await shelf.workload(settings.workload, settings.prompts ?? null, models.target);
+  assertDeviceCores(settings.device, [
+    ['deviceCores', given.deviceCores],
+    ['prefillCores', given.prefillCores],
+  ]);
   const machine = toMachineSettings(settings);
   // Sequences of one length: what stops by itself would make runs of different strategies unequal where rounding ties.
   const sampling = samplingOf(settings);
@@ -77,13 +81,14 @@ function assertUnplanned({ planned }: Settings): void {
 }
 
 /** What a tunnel says, as settings that a point's own go before. */
-function settingsOf({ models, caps, cores, device, memory, workload, policy }: Tunnel): Settings {
+function settingsOf({ models, caps, cores, device, arithmetic, memory, workload, policy }: Tunnel): Settings {
   return {
     ...models,
     ...(policy as PolicyInput),
     ...{ workload: workload.name, prompts: workload.prompts, maxNewTokens: workload.maxNewTokens },
     ...{ deviceMemory: memory.deviceBytes, hostMemory: memory.hostBytes, ...namedFactors(memory) },
-    ...{ device, deviceCores: cores.device, hostCores: cores.host },
+    ...{ device, ...(arithmetic && { arithmetic }) },
+    ...{ ...(hasCores(device) && { deviceCores: cores.device }), hostCores: cores.host },
     ...writeCaps(caps, (rate) => rate),
   };
 }
@@ -118,7 +123,7 @@ function toMachineSettings(
     deviceBytes: toBytes('deviceMemory', settings.deviceMemory),
     hostBytes: toBytes('hostMemory', settings.hostMemory),
     ...{ device, deviceCores, prefillCores, hostCores, readsInFlight, native: 'auto' },
-    ...(settings.arithmetic === 'bf16' && { arithmetic: settings.arithmetic }),
+    ...namedArithmetic(settings),
     caps: readCaps<string | number>(settings, toCap),
     deviceCacheFactor: settings.deviceCacheFactor ?? 1,
     draftCacheFactor: settings.draftCacheFactor ?? 1,

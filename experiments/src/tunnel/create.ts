@@ -2,6 +2,7 @@
 
 import {
   type Acceptance,
+  type ArithmeticName,
   type Checkpoint,
   cacheRate,
   computeLane,
@@ -17,6 +18,7 @@ import {
 } from '@specoffload/engine';
 import { mean } from 'simple-statistics';
 import { withLimits } from '../inputs/caps.js';
+import { namedArithmetic } from '../inputs/devices.js';
 import { describeForeignCaps } from '../inputs/machine-caps.js';
 import { openMachine } from '../inputs/machines.js';
 import { locateModel } from '../inputs/models.js';
@@ -49,6 +51,7 @@ export interface TunnelOptions extends OriginalOptions {
   readonly cores: Tunnel['cores'];
   /** Kind of device that is to run in it. */
   readonly device: string;
+  readonly arithmetic?: ArithmeticName;
   /** How often candidates are expected to stand here; null: as often as there. */
   readonly acceptance: Acceptance | null;
   /** Longest run of SpecOffload that may come out. */
@@ -165,7 +168,7 @@ function cacheLinkOverHost({ machine, target: { spec } }: SimulationRequest): nu
 
 /** How fast the chosen draft is, over what it was chosen for, and how often it is right. */
 async function measureDraft(
-  { cores, device }: TunnelOptions,
+  { cores, device, arithmetic }: TunnelOptions,
   { target, signal }: ChoiceRequest,
   choice: Choice,
   prompts: readonly (readonly number[])[],
@@ -175,7 +178,7 @@ async function measureDraft(
   output.note('tunnel: running a round for real');
   const watch = watchConditions();
   const { loads, acceptance, spec } = await measureRound({
-    ...{ choice, target, draft, cores, device, signal },
+    ...{ choice, target, draft, cores, device, arithmetic, signal },
     prompts: prompts.slice(0, choice.prompts),
   });
   const conditions = await watch.stop();
@@ -227,7 +230,7 @@ function toTunnel(
   options: TunnelOptions,
   { theirs, request, choice, planned, draftSpeed, acceptance, specs, promptLengths }: Found,
 ): Tunnel {
-  const { like, dataset, cores, device, newTokens: maxNewTokens } = options;
+  const { like, dataset, cores, device, arithmetic, newTokens: maxNewTokens } = options;
   const { candidates, draftCache, draftBatch } = choice.policy;
   return {
     ...{ schema: tunnelSchema, kind: 'tunnel', name: `tunnel-${request.machine.name}` },
@@ -238,7 +241,7 @@ function toTunnel(
     },
     models: { target: options.target, draft: choice.draft.name },
     caps: choice.caps,
-    ...{ cores, device },
+    ...{ cores, device, ...namedArithmetic({ arithmetic }) },
     memory: choice.memory,
     workload: { name: options.workload, prompts: choice.prompts, maxNewTokens },
     policy: {

@@ -2,9 +2,10 @@
 
 import type { PolicyInput } from '@specoffload/engine';
 import { writeCaps } from '../inputs/caps.js';
+import { hasCores } from '../inputs/cores.js';
 import type { Tunnel } from './tunnel-file.js';
 
-export function flagsOf({ models, caps, cores, device, memory, workload, policy }: Tunnel) {
+export function flagsOf({ models, caps, cores, device, arithmetic, memory, workload, policy }: Tunnel) {
   return {
     ...models,
     prompts: workload.name,
@@ -13,7 +14,8 @@ export function flagsOf({ models, caps, cores, device, memory, workload, policy 
     eos: false,
     deviceMemory: `${memory.deviceBytes}B`,
     hostMemory: `${memory.hostBytes}B`,
-    ...{ device, deviceCores: cores.device },
+    ...{ device, ...(arithmetic && { arithmetic }) },
+    ...(hasCores(device) && { deviceCores: cores.device }),
     hostCores: cores.host,
     ...writeCaps(caps, (rate, unit) => `${rate}${unit}`),
     deviceCacheFactor: String(memory.deviceCacheFactor),

@@ -5,12 +5,14 @@
 
 import {
   type AcceptanceReport,
+  type ArithmeticName,
   type Checkpoint,
   computeLane,
   type MachineModel,
   withLane,
 } from '@specoffload/engine';
 import { localSettings } from '../inputs/caps.js';
+import { namedArithmetic } from '../inputs/devices.js';
 import { type Job, runPlan } from '../job/execute.js';
 import { type MeasuredSpec, specOfRun } from '../store/index.js';
 import type { Choice } from './choose.js';
@@ -26,6 +28,7 @@ export interface MeasureRequest {
   readonly cores: Tunnel['cores'];
   /** Kind of it. */
   readonly device: string;
+  readonly arithmetic?: ArithmeticName | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -37,7 +40,7 @@ export interface MeasuredRound {
 }
 
 export async function measureRound(request: MeasureRequest): Promise<MeasuredRound> {
-  const { choice, target, draft, prompts, cores, device, signal } = request;
+  const { choice, target, draft, prompts, cores, device, arithmetic, signal } = request;
   const { policy, memory, caps } = choice;
   const { candidates = 1, batches = 1 } = policy;
   const job: Job = {
@@ -46,7 +49,7 @@ export async function measureRound(request: MeasureRequest): Promise<MeasuredRou
     // However many of the first round's candidates stand, the second proposes in full.
     maxNewTokens: 2 * (candidates + 1) + 2,
     machine: localSettings({
-      ...{ ...memory, device },
+      ...{ ...memory, device, ...namedArithmetic({ arithmetic }) },
       ...{ deviceCores: cores.device, hostCores: cores.host },
       caps,
     }),

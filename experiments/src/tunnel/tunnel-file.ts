@@ -1,6 +1,7 @@
 /** The tunnel's file: what a run must be given to resemble another one. Written by `tunnel`, read by `run` and sweeps. */
 
 import {
+  arithmetics,
   laneNames,
   type Policy,
   type PolicyInput,
@@ -59,6 +60,8 @@ const tunnel = is.onlyFields({
     is.parsed((kind) => parseDevice(String(kind))),
     usualDevice,
   ),
+  /** Its products; left out: fp32. */
+  arithmetic: is.orMissing(is.oneOf(arithmetics)),
   memory: is.picked({
     ...{ deviceBytes: pool, hostBytes: pool },
     ...{ deviceCacheFactor: cacheFactor, draftCacheFactor: cacheFactor },

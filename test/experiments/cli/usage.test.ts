@@ -31,6 +31,8 @@ const wrong: readonly (readonly [args: string, message: string])[] = [
   ['run --new-tokens=-1', 'invalid --new-tokens: -1'],
   ['run --device-cores 1.5', 'invalid --device-cores: 1.5'],
   ['run --prefill-cores 9999', 'invalid --prefill-cores: 9999; this machine has'],
+  ['run --device vulkan --prefill-cores 2', 'invalid --prefill-cores: 2; vulkan computes on the card'],
+  ['start --arithmetic fp8', 'invalid --arithmetic: fp8; expected f32, bf16'],
   ['run --device-cores 9999', 'invalid --device-cores: 9999; this machine has'],
   ['run --plan --host-cores 9999', 'invalid --host-cores: 9999; this machine has'],
   ['profile --device-cores 9999', 'invalid --device-cores: 9999; this machine has'],
@@ -75,9 +77,10 @@ describe('wrong usage', () => {
 
 it.each([
   ['simulate --drafter self --draft-layers 40', 'invalid --draft-layers: 40; llama-3.1-8b has 32 layers'],
+  ['simulate --strategy apex --device-memory 9GB --pinned-layers 32', 'lower --pinned-layers: the smallest'],
   [
-    'simulate --strategy apex --device-memory 9GB --pinned-layers 32',
-    'lower --prefetch-depth, --pinned-layers or --kept-layers',
+    'simulate --strategy apex --device-memory 9GB',
+    'all 32 layers are to stay on the device; raise it, or set --pinned-layers to fewer',
   ],
   [
     'simulate --strategy serial --draft qwen3-0.6b',

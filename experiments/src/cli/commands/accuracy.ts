@@ -69,14 +69,23 @@ async function accuracy(options: AccuracyOptions, output: Output, signal: AbortS
 
   const asked = toSamplingInput(options);
   const sampling = asked && { ...asked, seed: accuracySeed };
+  const { device, arithmetic } = options;
   output.note('accuracy: recording what the draft gets right');
   const acceptance = await measureAcceptance({
-    ...{ ...pair, newTokens, sampling, signal, device: options.device },
+    ...{ ...pair, newTokens, sampling, signal, device, arithmetic },
     candidates: largest(grid.map(({ policy }) => policy.candidates ?? 1)),
   });
-  const { device } = options;
   const shared = {
-    ...{ ...pair, machine, acceptance, maxNewTokens: newTokens, device, sampling, diskBytesPerSecond },
+    ...{
+      ...pair,
+      machine,
+      acceptance,
+      maxNewTokens: newTokens,
+      device,
+      arithmetic,
+      sampling,
+      diskBytesPerSecond,
+    },
   };
   const comparisons: PointComparison[] = [];
   for (const [index, point] of grid.entries()) {

@@ -1,6 +1,6 @@
 /** The flags that say what a run may use of this machine. */
 
-import { type ArithmeticName, arithmetics, defaultReadsInFlight } from '@specoffload/engine';
+import { defaultReadsInFlight } from '@specoffload/engine';
 import { parseNumber } from '@specoffload/input';
 import type { Command } from 'commander';
 import {
@@ -11,7 +11,8 @@ import {
   mostCacheFactor,
   readCaps,
 } from '../../inputs/caps.js';
-import { assertCores } from '../../inputs/cores.js';
+import { assertCores, assertDeviceCores } from '../../inputs/cores.js';
+import { namedArithmetic } from '../../inputs/devices.js';
 import { parseBytes, parseRate } from '../../inputs/sizes.js';
 import { asUsage, UsageError } from '../../terminal/errors.js';
 import { oneOf, wholeNumber } from './common.js';
@@ -20,14 +21,13 @@ import { addDeviceOption, type DeviceOptions } from './device-option.js';
 export interface MachineOptions extends DeviceOptions, Partial<Readonly<Record<CapSetting, string>>> {
   readonly deviceMemory: string;
   readonly hostMemory: string;
-  readonly deviceCores: number;
+  readonly deviceCores?: number;
   readonly prefillCores?: number;
   readonly hostCores: number;
   readonly readsInFlight: number;
   readonly deviceCacheFactor?: string;
   readonly draftCacheFactor?: string;
   readonly native: 'auto' | 'native' | 'twin';
-  readonly arithmetic: ArithmeticName;
 }
 
 /** What any machine has; how many this one has, `toMachineSettings` looks at. */
@@ -39,9 +39,8 @@ export function addMachineOptions(command: Command): Command {
     .option('--host-memory <size>', 'hard limit of the host pool', '512MB')
     .option(
       '--device-cores <n>',
-      "threads of the device lane's arithmetic",
+      "threads of the device lane's arithmetic, where the processor computes it (default: 1)",
       wholeNumber('--device-cores', 1, mostCores),
-      1,
     )
     .option(
       '--prefill-cores <n>',
@@ -64,12 +63,6 @@ export function addMachineOptions(command: Command): Command {
     command.option(`${flagOf(setting)} <rate>`, `${help} (default: not paced)`);
   return command
     .option(
-      '--arithmetic <which>',
-      `what a GPU's products are computed in: f32, or bf16, by cooperative matrices where it has them, with a wider bound`,
-      oneOf('--arithmetic', arithmetics),
-      'f32',
-    )
-    .option(
       '--device-cache-factor <n>',
       'count every byte of KV cache in device memory as so many of its limit (default: 1)',
     )
@@ -85,22 +78,26 @@ export function addMachineOptions(command: Command): Command {
 /** @throws UsageError naming the flag. */
 export function toMachineSettings(options: MachineOptions): LocalSettings {
   asUsage(() => {
-    assertCores('--device-cores', options.deviceCores);
+    assertDeviceCores(options.device, [
+      ['--device-cores', options.deviceCores],
+      ['--prefill-cores', options.prefillCores],
+    ]);
+    assertCores('--device-cores', options.deviceCores ?? 1);
     assertCores('--prefill-cores', options.prefillCores ?? 1);
     assertCores('--host-cores', options.hostCores);
   });
   return {
     deviceBytes: parseBytes('--device-memory', options.deviceMemory),
     hostBytes: parseBytes('--host-memory', options.hostMemory),
-    deviceCores: options.deviceCores,
-    prefillCores: options.prefillCores ?? options.deviceCores,
+    deviceCores: options.deviceCores ?? 1,
+    prefillCores: options.prefillCores ?? options.deviceCores ?? 1,
     hostCores: options.hostCores,
     readsInFlight: options.readsInFlight,
     caps: readCaps<string>(options, (setting, unit, rate) => parseRate[unit](flagOf(setting), rate)),
     deviceCacheFactor: factor('--device-cache-factor', options.deviceCacheFactor),
     draftCacheFactor: factor('--draft-cache-factor', options.draftCacheFactor),
     ...{ native: options.native, device: options.device },
-    ...(options.arithmetic === 'bf16' && { arithmetic: options.arithmetic }),
+    ...namedArithmetic(options),
   };
 }
 

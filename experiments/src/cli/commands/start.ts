@@ -40,12 +40,12 @@ export function addStartCommand(program: Command, context: CommandContext): void
 }
 
 async function start(
-  { quick, results, device }: StartCommandOptions,
+  { quick, results, device, arithmetic }: StartCommandOptions,
   output: Output,
   signal: AbortSignal,
 ): Promise<void> {
   await assertWritable(results, 'main');
-  const job = await openMainJob({ quick: quick === true, results, device }, output, signal);
+  const job = await openMainJob({ quick: quick === true, results, device, arithmetic }, output, signal);
   output.note(`main job: ${describePlan(job)}`);
   const outcome = await runMainJob(job, output, {
     signal,

@@ -1,6 +1,6 @@
 /** `specoffload sweep`: an experiment's points, as many times as it asks, on as many threads as there are. */
 
-import { UserError } from '@specoffload/engine';
+import { type ArithmeticName, arithmetics, UserError } from '@specoffload/engine';
 import type { Command } from 'commander';
 import { type Point, walkPoints } from '../../definitions/expand.js';
 import { noPoint } from '../../definitions/parse.js';
@@ -26,6 +26,7 @@ import {
   wholeNumber,
   withCommonOptions,
 } from './common.js';
+import { arithmeticHelp } from './device-option.js';
 import { addDrafterOption, type DrafterOptions } from './draft-use.js';
 
 interface SweepCommandOptions extends CommonOptions, DrafterOptions {
@@ -33,6 +34,7 @@ interface SweepCommandOptions extends CommonOptions, DrafterOptions {
   readonly dryRun?: true;
   readonly filter?: string;
   readonly device?: string;
+  readonly arithmetic?: ArithmeticName;
   readonly repeats?: number;
   readonly seeds?: readonly number[];
   readonly search: (typeof searches)[number];
@@ -72,6 +74,11 @@ export function addSweepCommand(program: Command, context: CommandContext): void
       '--device <kind>',
       `what computes the device lane of measured points: ${deviceWords} (default: as the experiment says)`,
     )
+    .option(
+      '--arithmetic <which>',
+      `${arithmeticHelp} (default: as the experiment says)`,
+      oneOf('--arithmetic', arithmetics),
+    )
     .option('--max-time <time>', 'start no run later than this, such as 10min', (text) =>
       parseSeconds('--max-time', text),
     )
@@ -96,9 +103,12 @@ async function sweep(
   signal: AbortSignal,
 ): Promise<void> {
   const definition = await openExperiment(experiment);
-  const { dryRun, maxTime, device, drafter, json: _json, verbose: _verbose, ...rest } = options;
+  const { dryRun, maxTime, device, arithmetic, drafter, json: _json, verbose: _verbose, ...rest } = options;
   const wanted: SweepOptions = {
-    ...{ ...rest, settings: { ...(device && { device }), ...(drafter && { drafter }) } },
+    ...{
+      ...rest,
+      settings: { ...(device && { device }), ...(arithmetic && { arithmetic }), ...(drafter && { drafter }) },
+    },
     ...(maxTime === undefined ? {} : { maxSeconds: maxTime }),
   };
   // The definition is sound: what is refused now was asked for by a flag.

@@ -129,11 +129,22 @@ export function addTunnelCommand(program: Command, context: CommandContext): voi
 }
 
 async function tunnel(options: TunnelCommandOptions, output: Output, signal: AbortSignal): Promise<void> {
-  const { like, model, modelDraft, dataset, reference, target, machine, device, newTokens, seconds } =
-    options;
+  const {
+    like,
+    model,
+    modelDraft,
+    dataset,
+    reference,
+    target,
+    machine,
+    device,
+    arithmetic,
+    newTokens,
+    seconds,
+  } = options;
   const created = await createTunnel(
     {
-      ...{ like, dataset, reference, target, machine, device, newTokens, seconds },
+      ...{ like, dataset, reference, target, machine, device, arithmetic, newTokens, seconds },
       ...(model === undefined ? {} : { model }),
       ...(modelDraft === undefined ? {} : { modelDraft }),
       measures: options.measure,
