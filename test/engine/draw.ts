@@ -142,6 +142,7 @@ function drawCache(random: Random): PolicyInput {
       expertCache: pick(random, ['lru', 'lfu'] as const),
     },
     expertPrefetch: pick(random, ['none', 'router'] as const),
+    foreseenLayers: integer(random, 1, 3),
     ...{ cachedOnDevice: integer(random, 0, 6), cachedOnHost: integer(random, 0, 9) },
   };
 }

@@ -47,14 +47,14 @@ describe.each(['cpu', 'isolated'])('on %s', (kind) => {
     [{ expertCache: 'lru', cachedOnDevice: 0, cachedOnHost: 40, prefetchDepth: 0 }],
     [{ expertCache: 'lfu', cachedOnDevice: 13, cachedOnHost: 0, microBatch: 1, attention: 'device' }],
     [{ expertCache: 'lfu', cachedOnDevice: 5, cachedOnHost: 9, hostExpertRows: 1, keptLayers: 1 }],
-    [{ expertCache: 'lru', cachedOnDevice: 20, expertPrefetch: 'router', prefillOrder: 'batch-major' }],
+    [{ expertCache: 'lru', cachedOnDevice: 20, expertPrefetch: 'router', foreseenLayers: 2 }],
     [{ expertPrefetch: 'router', projections: 'host', microBatch: 2, prefetchDepth: 20 }],
   ])('with %o', async (policy) => {
     const { sequences, experts } = await runEngine(request(policy, { device: { kind, seed: 3 } }));
     expect(sequences.map(({ ids }) => ids)).toEqual(expected);
     const { ahead, hits } = experts!;
     if (policy.expertCache) expect(hits.device! + hits.host!).toBeGreaterThan(0);
-    if (policy.expertPrefetch) expect(ahead!.right / ahead!.foreseen).toBeGreaterThan(0.7);
+    if (policy.expertPrefetch) expect(ahead!.right[0]! / ahead!.foreseen[0]!).toBeGreaterThan(0.7);
   });
 });
 
@@ -74,7 +74,7 @@ it('what stays need not be moved', async () => {
 describe('a prediction by the routing of a run', () => {
   it.each<[PolicyInput]>([
     [{ expertCache: 'lru', cachedOnDevice: 30, cachedOnHost: 20 }],
-    [{ expertCache: 'lfu', cachedOnDevice: 22, expertPrefetch: 'router' }],
+    [{ expertCache: 'lfu', cachedOnDevice: 22, expertPrefetch: 'router', foreseenLayers: 2 }],
   ])('moves as much: %o', async (policy) => {
     const measured = await runEngine(request(policy));
     const predicted = await simulateRun({

@@ -99,14 +99,14 @@ export class HostProducts {
     const lists = listRows(ffn, experts, weights);
     const rowsPerExpert = countRows(ffn.numExperts, experts);
     const expertRows = frames[op.frame].hostExperts ? splitRows(rowsPerExpert, lists.indices) : undefined;
-    const foreseen = op.foresees ? this.#foresee(op) : undefined;
+    const foreseen = op.foresees.map((to) => this.#foresee(to, op));
     return { ...lists, rowsPerExpert, foreseen, routerMargins: margins, ...(expertRows && { expertRows }) };
   }
 
-  #foresee({ frame, layer, rows }: HostAttentionOp): number[] {
+  #foresee(to: number, { frame, rows }: HostAttentionOp): number[] {
     const { spec, frames } = this.#model;
     const y = frames[frame].hostLayer?.y.byteOffset as number;
-    return this.#foreseer.foresee(layer + 1, this.#memory.floats(y, rows * spec.hiddenSize));
+    return this.#foreseer.foresee(to, this.#memory.floats(y, rows * spec.hiddenSize));
   }
 
   #attending({ frame, layer, rows, sequences, weights: stored }: HostAttentionOp): Command[] {

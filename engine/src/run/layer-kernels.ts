@@ -249,7 +249,7 @@ export class LayerKernels {
     const { byteOffset: cache, byteLength } = kvCache[layer];
     return {
       ...{ kind: 'device-attention', frame: 0, layer, rows: ids.length },
-      ...{ weights: layers[layer].attention, wantsRouting: false, foresees: false },
+      ...{ weights: layers[layer].attention, wantsRouting: false, foresees: [] },
       ...{ cache, cacheElements: byteLength / formats.cacheElementBytes, sequences: sequences[layer] },
       shared: shared?.[layer],
     };
@@ -263,9 +263,9 @@ export class LayerKernels {
     const { spec } = this.#model;
     const source = this.#commands.hidden(frame, layer + 1);
     const completion = await this.#queue.submit(
-      foresees ? [...commands, { kind: 'read', source, count: rows * spec.hiddenSize }] : commands,
+      foresees.length > 0 ? [...commands, { kind: 'read', source, count: rows * spec.hiddenSize }] : commands,
     );
-    const foreseen = foresees ? this.#foreseer?.foresee(layer + 1, completion.values[0]) : undefined;
+    const foreseen = foresees.map((to) => (this.#foreseer as Foreseer).foresee(to, completion.values[0]));
     const [areFinite] = completion.areFinite;
     const [choices] = completion.choices;
     if (!areFinite) throw this.#notFinite(layer, 'hidden states');

@@ -22,12 +22,12 @@ export function routes(context: PassContext, task: OpenTask, flow: Flow, layer: 
   const { rows } = flow;
   const routing = { ...unrouted };
   flow.routing = routing;
-  const foresees = context.foresees(flow, layer);
-  const next = foresees ? costs.layers[layer + 1] : null;
+  const next = context.foreseen(flow, layer);
   task.imagine = (oracle) => ({
     rowsPerExpert: oracle.chooseExperts(rows, numExperts, expertsPerToken, layer),
-    ...(next && {
-      foreseen: oracle.foreseeExperts(rows, next.numExperts, next.expertsPerToken, layer + 1),
+    foreseen: next.map((to) => {
+      const { numExperts, expertsPerToken } = costs.layers[to];
+      return oracle.foreseeExperts(rows, numExperts, expertsPerToken, to, to - layer);
     }),
   });
   task.onEnd = (result) => {

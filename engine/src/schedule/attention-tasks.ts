@@ -69,7 +69,7 @@ function attendAcrossLanes(
     ...{ frame, layer, rows },
     weights: weightsOf(context, group),
     wantsRouting: context.wantsRouting,
-    foresees: context.foresees(flow, layer),
+    foresees: context.foreseen(flow, layer),
   }));
   mixes(mix, costs, rows);
   mix.frees = frees;
@@ -128,7 +128,7 @@ function deviceAttentionOp(
       : region.byteLength / placement.formats.cacheElementBytes,
     sequences: cacheFields(attention, feeds, packed?.blocks),
     wantsRouting: context.wantsRouting,
-    foresees: context.foresees(flow, layer),
+    foresees: context.foreseen(flow, layer),
   };
 }
 

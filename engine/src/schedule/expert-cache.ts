@@ -38,8 +38,10 @@ export class ExpertCache {
   readonly #device: ExpertPlaces;
   readonly #host: ExpertPlaces;
   readonly #foresight = new Foresight();
-  /** What the layer under way needs, and the one after it is expected to. */
+  /** What the layer under way needs. */
   #needed: ReadonlySet<string> = new Set();
+  /** By layer: what those behind it are expected to. */
+  readonly #foreseen = new Map<number, readonly string[]>();
   /** Of what the layer under way needs: what was brought before that was known. */
   #cameAhead: ReadonlySet<string> = new Set();
   /** By layer: what is on its way to it, or waits for a place. */
@@ -55,17 +57,17 @@ export class ExpertCache {
 
   /** A layer's router has chosen these. */
   need(layer: number, groups: readonly string[]): void {
-    const { foreseen, right } = this.#foresight.judge(layer, groups);
-    this.counter.judge(foreseen, right);
+    for (const { distance, foreseen, right } of this.#foresight.judge(layer, groups))
+      this.counter.judge(distance, foreseen, right);
     for (const group of groups) this.#uses.count(group);
     this.#needed = new Set(groups);
     this.#cameAhead = new Set(groups.filter((group) => this.counter.use(group)));
-    for (const ahead of this.#ahead.get(layer) ?? []) if (!this.#comesInTime(ahead)) this.#leave(ahead);
+    // Whatever waits for a place lets those pass that are needed now, and may be foreseen again.
+    for (const [to, all] of this.#ahead)
+      for (const ahead of all)
+        if (!ahead.isComing() || (to === layer && !this.#needed.has(ahead.group))) this.#leave(ahead);
     this.#ahead.delete(layer);
-  }
-
-  #comesInTime(ahead: Ahead): boolean {
-    return this.#needed.has(ahead.group) && ahead.isComing();
+    this.#foreseen.delete(layer);
   }
 
   #leave(ahead: Ahead): void {
@@ -74,10 +76,10 @@ export class ExpertCache {
     if (!ahead.isStaged) this.#host.drop(ahead.group);
   }
 
-  /** A layer's router is expected to choose these. @returns whether to bring them by that */
-  foresee(layer: number, groups: readonly string[]): boolean {
-    if (!this.#foresight.expect(layer, groups)) return false;
-    this.#needed = new Set([...this.#needed, ...groups]);
+  /** A router so many layers behind is expected to choose these. @returns whether to bring them by that */
+  foresee(layer: number, distance: number, groups: readonly string[]): boolean {
+    if (!this.#foresight.expect(layer, distance, groups)) return false;
+    this.#foreseen.set(layer, groups);
     return true;
   }
 
@@ -167,9 +169,7 @@ export class ExpertCache {
       if (ahead.isLeft || this.#device.holds(group)) return this.#pass(claim);
       if (free.length === 0) return waitsForSlot;
       const held = this.#device.heldIn(free[this.#device.worst(free, this.#isNeeded, () => false)]);
-      return held !== undefined && this.#needed.has(held)
-        ? this.#pass(claim)
-        : this.#give(free, group, claim);
+      return held !== undefined && this.#isNeeded(held) ? this.#pass(claim) : this.#give(free, group, claim);
     };
   }
 
@@ -179,7 +179,11 @@ export class ExpertCache {
     return needsNoSlot;
   }
 
-  readonly #isNeeded = (group: string): boolean => this.#needed.has(group);
+  readonly #isNeeded = (group: string): boolean => {
+    if (this.#needed.has(group)) return true;
+    for (const foreseen of this.#foreseen.values()) if (foreseen.includes(group)) return true;
+    return false;
+  };
 
   readonly #isOnDevice = (group: string): boolean => this.#device.holds(group);
 

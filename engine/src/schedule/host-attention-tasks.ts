@@ -72,7 +72,7 @@ function hostAttentionOp(
     ...{ frame, layer, rows, cacheBytes: loadOf(context, flow, layer).cacheBytes },
     sequences: cacheFields(costs.layers[layer].attention, feeds),
     weights: storedWeights(context.layoutOf(group), request.stream.stagedAddressOf(request.pass, group)),
-    foresees: context.foresees(flow, layer),
+    foresees: context.foreseen(flow, layer),
   };
 }
 

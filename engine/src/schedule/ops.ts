@@ -48,8 +48,8 @@ export interface DeviceAttentionOp {
   readonly shared?: Float64Array | undefined;
   /** Return what each expert's rows are, for experts on the host. */
   readonly wantsRouting: boolean;
-  /** Return what the next layer's router would choose by now. */
-  readonly foresees: boolean;
+  /** Return what the routers of these layers would choose by now. */
+  readonly foresees: readonly number[];
 }
 
 /** Moves stretches of a KV cache across the link, fp32 as they are. */
@@ -97,7 +97,7 @@ export interface HostAttentionOp {
   readonly sequences: Float64Array;
   readonly weights: StoredWeights<AttentionWeights>;
   /** As in {@link MixOp}. */
-  readonly foresees: boolean;
+  readonly foresees: readonly number[];
 }
 
 /** What the device has to know of an attention on the host. */
@@ -142,14 +142,14 @@ export interface MixOp {
   readonly weights: AttentionWeights;
   /** Return what each expert's rows are, for experts on the host. */
   readonly wantsRouting: boolean;
-  /** Return what the next layer's router would choose by now. */
-  readonly foresees: boolean;
+  /** Return what the routers of these layers would choose by now. */
+  readonly foresees: readonly number[];
 }
 
 /** How many rows chose each expert, and, where asked for, which. */
 export interface MixResult {
-  /** Experts that the next layer's router is expected to choose, ascending, where that was asked for. */
-  readonly foreseen?: readonly number[] | undefined;
+  /** (asked layer): experts that its router is expected to choose, ascending. */
+  readonly foreseen?: readonly (readonly number[])[] | undefined;
   readonly rowsPerExpert: readonly number[];
   readonly expertRows?: readonly Int32Array[];
 }

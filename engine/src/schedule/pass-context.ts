@@ -168,11 +168,12 @@ export class PassContext {
     return policy.hostExpertRows > 0 || shares;
   }
 
-  /** Whether a layer's rows tell what the next one's router will choose. */
-  foresees({ rows }: Flow, layer: number): boolean {
+  /** Layers whose routers are asked, one after the other, what they would choose by what this layer has of a frame. */
+  foreseen({ rows }: Flow, layer: number): readonly number[] {
     const { policy, phase } = this.request;
-    if (policy.expertPrefetch === 'none' || phase === 'prefill' || rows > mostForeseenRows) return false;
-    return (this.placement.checkpoint.layers[layer + 1]?.experts.length ?? 0) > 1;
+    if (policy.expertPrefetch === 'none' || phase === 'prefill' || rows > mostForeseenRows) return nothing;
+    const next = Array.from({ length: policy.foreseenLayers }, (_, index) => layer + 1 + index);
+    return next.filter((each) => each < this.costs.layers.length);
   }
 
   /** Brings a group that the stream does not bring by itself; the task that its users wait for, null when pinned. */
@@ -218,6 +219,8 @@ export class PassContext {
     return this.placement.layouts.get(id) as GroupLayout;
   }
 }
+
+const nothing: readonly number[] = [];
 
 /** More rows choose nearly all of a layer's experts, and take a while to be asked. */
 const mostForeseenRows = 256;

@@ -202,9 +202,15 @@ export const policyFields = {
     words: {
       none: 'none',
       router:
-        'while a layer is computed, those that the router of the next one would choose by what it has of the rows, where at least seven in ten of such guesses came true lately',
+        'while a layer is computed, those that the routers of the next ones would choose by what it has of the rows, where at least seven in ten of such guesses came true lately',
     },
     default: 'none',
+    axis: { notSearched: 'how often it is right depends on the model, and is told by a run' },
+  }),
+  foreseenLayers: count([1, 8], {
+    ...keptThere,
+    meaning: 'layers ahead for which expertPrefetch foresees experts',
+    default: 1,
     axis: { notSearched: 'how often it is right depends on the model, and is told by a run' },
   }),
   pageLocked: share({

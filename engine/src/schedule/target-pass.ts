@@ -50,21 +50,25 @@ export class TargetPass {
       }
       for (const [expert, group] of experts.entries())
         if (!isGrown || isChosen(context, expert)) feedForward(context, layer, expert, group, routers);
-      if (isGrown) bringForeseen(context, layer + 1);
+      if (isGrown) bringForeseen(context, layer);
     }
     for (const flow of context.flows) chooseTokens(context, flow, this.results);
     yield context.takePart();
   }
 }
 
-/** Behind what this layer needs, what the next one is expected to. */
+/** Behind what this layer needs, what the next ones are expected to. */
 function bringForeseen(context: PassContext, layer: number): void {
-  const { stream, pass, phase } = context.request;
-  const foreseen = new Set(context.flows.flatMap(({ routing }) => routing.result.foreseen ?? []));
-  if (foreseen.size === 0) return;
-  const { experts } = context.placement.checkpoint.layers[layer];
-  const groups = experts.filter((_, expert) => foreseen.has(expert));
-  context.tasks.push(...stream.foresee(pass, phase, layer, groups));
+  const { stream, pass, phase, policy } = context.request;
+  const { layers } = context.placement.checkpoint;
+  for (let distance = 1; distance <= policy.foreseenLayers; distance += 1) {
+    const foreseen = new Set(
+      context.flows.flatMap(({ routing }) => routing.result.foreseen?.[distance - 1] ?? []),
+    );
+    if (foreseen.size === 0) continue;
+    const groups = layers[layer + distance].experts.filter((_, expert) => foreseen.has(expert));
+    context.tasks.push(...stream.foresee(pass, phase, distance, groups));
+  }
 }
 
 function isChosen({ flows }: PassContext, expert: number): boolean {

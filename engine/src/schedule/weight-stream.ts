@@ -199,21 +199,18 @@ export class WeightStream {
   }
 
   /**
-   * The tasks that bring some of a layer's groups which its router is expected to choose, as far as that came true lately
-   * and they are not there.
+   * The tasks that bring some of a layer's groups which its router is expected, so many layers before, to choose, as far as
+   * that came true lately and they are not there.
    */
-  foresee(pass: number, phase: PhaseName, layer: number, groups: readonly WeightGroup[]): Task[] {
+  foresee(pass: number, phase: PhaseName, distance: number, groups: readonly WeightGroup[]): Task[] {
     const cache = this.#cache;
     const streamed = groups.filter(
       (group) => !this.#target.pinned.has(group.id) && !this.inPlace(phase, group),
     );
-    if (
-      !cache?.foresee(
-        layer,
-        streamed.map(({ id }) => id),
-      )
-    )
-      return [];
+    if (!cache || streamed.length === 0) return [];
+    const [{ layer }] = streamed;
+    const ids = streamed.map(({ id }) => id);
+    if (!cache.foresee(layer, distance, ids)) return [];
     return streamed
       .filter(({ id }) => !cache.holds(id))
       .flatMap((group) => {

@@ -20,8 +20,14 @@ export interface Oracle {
   proposes?(sequence: number, position: number): number;
   /** How many of `rows` choose each of the experts. */
   chooseExperts(rows: number, numExperts: number, expertsPerToken: number, layer: number): readonly number[];
-  /** Which of the experts are foreseen to be chosen when the layer's router is asked next, some of them wrongly. */
-  foreseeExperts(rows: number, numExperts: number, expertsPerToken: number, layer: number): readonly number[];
+  /** Which of the experts are foreseen, so many layers before, to be chosen in the layer, some of them wrongly. */
+  foreseeExperts(
+    rows: number,
+    numExperts: number,
+    expertsPerToken: number,
+    layer: number,
+    distance: number,
+  ): readonly number[];
 }
 
 /** The chance that a candidate stands, given that all before it do, by its place in the round (0-based). */

@@ -13,9 +13,12 @@ export interface ExpertReport {
   readonly savedBytes: BytesByLane;
   /** Where it was foreseen what routers would choose. */
   readonly ahead?: {
-    /** Experts that were foreseen, each once for a pass and layer, and those of them that were chosen. */
-    readonly foreseen: number;
-    readonly right: number;
+    /**
+     * By how many layers before, less one: experts that were foreseen, each once for a pass and layer, and those of them that
+     * were chosen.
+     */
+    readonly foreseen: readonly number[];
+    readonly right: readonly number[];
     /** Those that were brought by that, and those of them that were used before they made room. */
     readonly brought: number;
     readonly used: number;
@@ -31,7 +34,9 @@ export class ExpertCounter {
   #chosen = 0;
   readonly #hits: Record<MemoryName, number> = { device: 0, host: 0 };
   readonly #savedBytes: Record<LaneName, number> = {};
-  readonly #ahead = { foreseen: 0, right: 0, brought: 0, used: 0 };
+  readonly #foreseen: number[] = [];
+  readonly #right: number[] = [];
+  readonly #ahead = { brought: 0, used: 0 };
   readonly #broughtBytes: Record<LaneName, number> = {};
   readonly #wastedBytes: Record<LaneName, number> = {};
   /** Brought ahead, and not used yet. */
@@ -48,10 +53,10 @@ export class ExpertCounter {
     add(this.#savedBytes, saved, 1);
   }
 
-  /** So many were foreseen of a layer, and so many of those were chosen. */
-  judge(foreseen: number, right: number): void {
-    this.#ahead.foreseen += foreseen;
-    this.#ahead.right += right;
+  /** So many were foreseen of a layer so many layers before, and so many of those were chosen. */
+  judge(distance: number, foreseen: number, right: number): void {
+    this.#foreseen[distance - 1] = (this.#foreseen[distance - 1] ?? 0) + foreseen;
+    this.#right[distance - 1] = (this.#right[distance - 1] ?? 0) + right;
   }
 
   /** An expert was brought ahead. @param isUsed whether it has been asked for on its way */
@@ -81,11 +86,13 @@ export class ExpertCounter {
   }
 
   report(): ExpertReport {
-    const { foreseen } = this.#ahead;
+    const [foreseen, right] = [[...this.#foreseen], [...this.#right]];
     const [broughtBytes, wastedBytes] = [{ ...this.#broughtBytes }, { ...this.#wastedBytes }];
     return {
       ...{ chosen: this.#chosen, hits: { ...this.#hits }, savedBytes: { ...this.#savedBytes } },
-      ...(foreseen > 0 ? { ahead: { ...this.#ahead, broughtBytes, wastedBytes } } : {}),
+      ...(foreseen.length > 0
+        ? { ahead: { foreseen, right, ...this.#ahead, broughtBytes, wastedBytes } }
+        : {}),
     };
   }
 }

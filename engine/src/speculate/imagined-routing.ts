@@ -31,23 +31,49 @@ export function imagineRouting(
   draws: RoutingDraws,
 ): Pick<Oracle, 'chooseExperts' | 'foreseeExperts'> {
   const { routing, precision = usualPrecision } = draws;
-  if (routing?.trace) return replay(routing.trace);
+  const turns = new Turns();
+  if (routing?.trace) return replay(routing.trace, turns);
   const draw = createRouter(random, draws);
-  /** By layer: what has been foreseen and not been chosen yet. */
-  const drawn: (readonly number[])[][] = [];
+  /** By layer and turn: what has been foreseen and not been chosen yet. */
+  const drawn: Map<number, readonly number[]>[] = [];
   return {
-    chooseExperts: (rows, numExperts, expertsPerToken, layer) =>
-      drawn[layer]?.shift() ?? draw(rows, numExperts, expertsPerToken, layer),
-    foreseeExperts: (rows, numExperts, expertsPerToken, layer) => {
-      const counts = draw(rows, numExperts, expertsPerToken, layer);
-      drawn[layer] ??= [];
-      drawn[layer].push(counts);
+    chooseExperts: (rows, numExperts, expertsPerToken, layer) => {
+      const turn = turns.choose(layer);
+      const counts = drawn[layer]?.get(turn);
+      drawn[layer]?.delete(turn);
+      return counts ?? draw(rows, numExperts, expertsPerToken, layer);
+    },
+    foreseeExperts: (rows, numExperts, expertsPerToken, layer, distance) => {
+      if (numExperts === 1) return [];
+      const turn = turns.foresee(layer, distance);
+      drawn[layer] ??= new Map();
+      const counts = drawn[layer].get(turn) ?? draw(rows, numExperts, expertsPerToken, layer);
+      drawn[layer].set(turn, counts);
       const foreseen = chosenOf(counts).map((expert) =>
-        random.uniform() < precision ? expert : random.uint32() % numExperts,
+        random.uniform() < precision ** distance ? expert : random.uint32() % numExperts,
       );
       return [...new Set(foreseen)];
     },
   };
+}
+
+/** Which turn of a layer's router is asked for: micro-batches pass all layers in one order. */
+class Turns {
+  readonly #chosen: number[] = [];
+  readonly #foreseen: number[][] = [];
+
+  choose(layer: number): number {
+    const turn = this.#chosen[layer] ?? 0;
+    this.#chosen[layer] = turn + 1;
+    return turn;
+  }
+
+  foresee(layer: number, distance: number): number {
+    this.#foreseen[layer] ??= [];
+    const turn = Math.max(this.#foreseen[layer][distance] ?? 0, this.#chosen[layer] ?? 0);
+    this.#foreseen[layer][distance] = turn + 1;
+    return turn;
+  }
 }
 
 function chosenOf(counts: readonly number[]): number[] {
@@ -55,23 +81,19 @@ function chosenOf(counts: readonly number[]): number[] {
 }
 
 /** Every layer's router is asked as often as in the run, and answers the same. */
-function replay({ chosen, foreseen }: RoutingTrace): Pick<Oracle, 'chooseExperts' | 'foreseeExperts'> {
-  const nextChosen: number[] = [];
-  const nextForeseen: number[] = [];
+function replay(
+  { chosen, foreseen }: RoutingTrace,
+  turns: Turns,
+): Pick<Oracle, 'chooseExperts' | 'foreseeExperts'> {
   return {
     chooseExperts: (_rows, numExperts, _expertsPerToken, layer) => {
-      const turn = nextChosen[layer] ?? 0;
-      nextChosen[layer] = turn + 1;
       const counts = new Array<number>(numExperts).fill(0);
-      const own = chosen[layer]?.[turn] ?? [];
+      const own = chosen[layer]?.[turns.choose(layer)] ?? [];
       for (let index = 0; index < own.length; index += 2) counts[own[index]] = own[index + 1];
       return counts;
     },
-    foreseeExperts: (_rows, _numExperts, _expertsPerToken, layer) => {
-      const turn = Math.max(nextForeseen[layer] ?? 0, nextChosen[layer] ?? 0);
-      nextForeseen[layer] = turn + 1;
-      return foreseen[layer]?.[turn] ?? [];
-    },
+    foreseeExperts: (_rows, _numExperts, _expertsPerToken, layer, distance) =>
+      foreseen[distance - 1]?.[layer]?.[turns.foresee(layer, distance)] ?? [],
   };
 }
 

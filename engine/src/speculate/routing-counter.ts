@@ -15,8 +15,8 @@ export interface RoutingReport {
 export interface RoutingTrace {
   /** (layer, turn): experts and how many rows chose each, by turns. */
   readonly chosen: readonly (readonly (readonly number[])[])[];
-  /** (layer, turn): experts that were foreseen to be chosen then. */
-  readonly foreseen: readonly (readonly (readonly number[])[])[];
+  /** (layers before less one, layer, turn): experts that were foreseen to be chosen then. */
+  readonly foreseen: readonly (readonly (readonly (readonly number[])[])[])[];
 }
 
 interface LayerCount {
@@ -30,21 +30,27 @@ export class RoutingCounter {
   readonly #expertsPerToken: readonly number[];
 
   readonly #chosen: number[][][];
-  readonly #foreseen: number[][][];
+  readonly #foreseen: (readonly number[])[][][] = [];
 
   /** @param expertsPerToken by layer */
   constructor(expertsPerToken: readonly number[]) {
     this.#expertsPerToken = expertsPerToken;
     this.#chosen = expertsPerToken.map(() => []);
-    this.#foreseen = expertsPerToken.map(() => []);
   }
 
-  /** What a router said, and what it makes the next one expected to. */
-  trace(layer: number, rowsPerExpert: readonly number[], foreseen: readonly number[] = []): void {
+  /** What a router said, and what the next ones are expected to. */
+  trace(
+    layer: number,
+    rowsPerExpert: readonly number[],
+    foreseen: readonly (readonly number[])[] = [],
+  ): void {
     this.#chosen[layer].push(rowsPerExpert.flatMap((rows, expert) => (rows > 0 ? [expert, rows] : [])));
     // Layer by layer of a pass: the next one's turn has the number of the latest of this one.
     const turn = this.#chosen[layer].length - 1;
-    if (foreseen.length > 0) this.#foreseen[layer + 1][turn] = [...foreseen];
+    for (const [index, experts] of foreseen.entries()) {
+      this.#foreseen[index] ??= this.#expertsPerToken.map(() => []);
+      this.#foreseen[index][layer + 1 + index][turn] = experts;
+    }
   }
 
   /** A micro-batch has passed a layer's router. */
@@ -61,7 +67,9 @@ export class RoutingCounter {
   #traced(): RoutingTrace {
     return {
       chosen: this.#chosen,
-      foreseen: this.#foreseen.map((turns) => Array.from(turns, (experts) => experts ?? [])),
+      foreseen: this.#foreseen.map((layers) =>
+        layers.map((turns) => Array.from(turns, (experts) => experts ?? [])),
+      ),
     };
   }
 

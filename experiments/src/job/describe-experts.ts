@@ -25,7 +25,9 @@ function describeAhead({
   used,
   wastedBytes,
 }: NonNullable<Experts['ahead']>): string {
-  const precision = `${formatPercent(right / foreseen)} of ${formatCount(foreseen)} foreseen were chosen`;
+  const shares = right.map((each, index) => formatPercent(each / foreseen[index])).join(', ');
+  const far = right.length > 1 ? ' one, two, … layers before' : '';
+  const precision = `${shares} of ${formatCount(foreseen[0])} foreseen${far} were chosen`;
   if (brought === 0) return `${precision}, none was brought ahead`;
   const wasted = describeBytes(wastedBytes);
   const vain = `${formatPercent(1 - used / brought)} of them in vain`;

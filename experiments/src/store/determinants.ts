@@ -17,6 +17,7 @@ const laterFields: Readonly<Record<string, unknown>> = {
   residents: 'layers',
   expertCache: 'none',
   expertPrefetch: 'none',
+  foreseenLayers: 1,
   cachedOnDevice: 0,
   cachedOnHost: 0,
   balance: 'given',

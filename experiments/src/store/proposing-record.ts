@@ -49,9 +49,9 @@ export const proposingRecord = {
         distinctPerPass: described(listOf(amount), '', 'by layer: experts that those went to, on average'),
         rowsByExpert: described(listOf(listOf(count)), '', '(layer, expert): rows in all of decoding'),
         trace: described(
-          orMissing(fields({ chosen: turns, foreseen: turns })),
+          orMissing(fields({ chosen: turns, foreseen: listOf(turns) })),
           '',
-          '(layer, turn): experts and how many rows chose each, and experts that were foreseen; left out where experts neither stay nor come ahead',
+          '(layer, turn): experts and how many rows chose each, and by distance experts that were foreseen; left out where experts neither stay nor come ahead',
         ),
       }),
     ),
@@ -67,13 +67,13 @@ export const proposingRecord = {
         ahead: described(
           orMissing(
             fields({
-              ...{ foreseen: count, right: count, brought: count, used: count },
+              ...{ foreseen: listOf(count), right: listOf(count), brought: count, used: count },
               broughtBytes: described(mapOf(amount), 'bytes', 'by lane'),
               wastedBytes: described(mapOf(amount), 'bytes', 'by lane: for what made room unused'),
             }),
           ),
           '',
-          'experts that were foreseen to be chosen, were so, were brought by that, and used',
+          'experts that were foreseen to be chosen, one, two, … layers before, and were so; those that were brought by that, and used',
         ),
       }),
     ),
