@@ -113,7 +113,7 @@ export function drawPlaces(random: Random, numPrompts: number): PolicyInput {
   const prefillAttention = pick(random, ['host', 'device', 'device'] as const);
   const isOnDevice = attention === 'device' && prefillAttention === 'device';
   const experts = pick(random, ['all', 'routed', 'routed'] as const);
-  const drawn: PolicyInput = {
+  const drawn: { -readonly [Field in keyof PolicyInput]: PolicyInput[Field] } = {
     ...{ attention, prefillAttention, experts },
     projections: pick(random, ['host', 'device'] as const),
     cache: isOnDevice ? pick(random, ['host', 'device'] as const) : 'host',
@@ -128,6 +128,7 @@ export function drawPlaces(random: Random, numPrompts: number): PolicyInput {
     refill: pick(random, ['no', 'yes'] as const),
     residents: pick(random, ['layers', 'tensors'] as const),
   };
+  drawn.coalesceExperts = pick(random, ['no', 'yes'] as const);
   const stay = experts === 'routed' && random.uniform() < 0.5;
   return stay ? { ...drawn, ...drawCache(random) } : drawn;
 }

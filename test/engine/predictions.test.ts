@@ -210,6 +210,7 @@ const laterFields: PolicyInput = {
   draftLayers: 0,
   keptExperts: 'copied',
   residents: 'layers',
+  coalesceExperts: 'no',
   expertCache: 'none',
   expertPrefetch: 'none',
   foreseenLayers: 1,

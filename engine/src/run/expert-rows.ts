@@ -37,6 +37,35 @@ export function* inChunks({ indices, scales }: ExpertRows): Generator<ExpertRows
   }
 }
 
+/** Rows of a frame, the first of which is at a place in what is computed at once. */
+export interface FrameRows {
+  readonly frame: number;
+  readonly first: number;
+  readonly rows: ExpertRows;
+}
+
+/** The same of several frames, one behind the other. */
+export function* inChunksOfFrames(
+  frames: readonly Pick<FrameRows, 'frame' | 'rows'>[],
+): Generator<readonly FrameRows[]> {
+  let chunk: FrameRows[] = [];
+  let filled = 0;
+  for (const { frame, rows } of frames) {
+    const { indices, scales } = rows;
+    for (let start = 0; start < indices.length; ) {
+      const end = Math.min(start + ffnChunkRows - filled, indices.length);
+      const part = { indices: partOf(indices, start, end), scales: partOf(scales, start, end) };
+      chunk.push({ frame, first: filled, rows: part });
+      filled += end - start;
+      start = end;
+      if (filled < ffnChunkRows) continue;
+      yield chunk;
+      [chunk, filled] = [[], 0];
+    }
+  }
+  if (filled > 0) yield chunk;
+}
+
 function partOf<List extends Int32Array | Float32Array>(
   list: List | NumbersOnDevice,
   start: number,

@@ -5,7 +5,7 @@ import type { AttentionWeights, Command, ExpertWeights } from '../machine/device
 import type { Region } from '../machine/pool.js';
 import { stretch } from '../machine/stretches.js';
 import type { DeviceAttentionOp } from '../schedule/ops.js';
-import { type ExpertRows, inChunks } from './expert-rows.js';
+import { type ExpertRows, type FrameRows, inChunksOfFrames } from './expert-rows.js';
 import type { WorkerModel } from './lane-protocol.js';
 
 /** A frame's rows on their way through a layer. */
@@ -27,29 +27,33 @@ export class LayerCommands {
     return [this.projections(op, weights), this.#attention(op), ...this.mixing(op, weights, wantsRouting)];
   }
 
+  /** An expert for the rows of one frame or several: its weights are read once for as many as the scratch memory holds. */
   feedingForward(
-    frame: number,
+    routed: readonly Pick<FrameRows, 'frame' | 'rows'>[],
     layer: number,
-    expertRows: ExpertRows,
     weights: ExpertWeights,
     width?: number,
   ): Command[] {
     const { frames, spec, role } = this.#model;
-    const { scratch } = frames[frame];
+    const { scratch } = frames[routed[0].frame];
     const [x, out] = [scratch.gathered.byteOffset, scratch.ffnOut.byteOffset];
-    const commands: Command[] = [];
-    for (const chunk of inChunks(expertRows)) {
-      const { indices } = chunk;
-      commands.push(
-        {
+    return [...inChunksOfFrames(routed)].flatMap((chunk): Command[] => [
+      ...chunk.map(
+        ({ frame, first, rows: { indices } }): Command => ({
           ...{ kind: 'gather', source: frames[frame].normed.byteOffset, indices },
-          ...{ width: spec.hiddenSize, target: x },
-        },
-        { kind: 'feed-forward', model: role, layer, x, rows: indices.length, weights, width, out },
-        this.addition(frame, layer, chunk),
-      );
-    }
-    return commands;
+          ...{ width: spec.hiddenSize, target: x + this.#rowBytes(first) },
+        }),
+      ),
+      {
+        ...{ kind: 'feed-forward', model: role, layer, x, weights, width, out },
+        rows: chunk.reduce((sum, { rows }) => sum + rows.indices.length, 0),
+      },
+      ...chunk.map(({ frame, first, rows }) => this.addition(frame, layer, rows, first)),
+    ]);
+  }
+
+  #rowBytes(rows: number): number {
+    return f32.bytes(rows * this.#model.spec.hiddenSize);
   }
 
   embedding(frame: number, ids: Int32Array): Command {
@@ -120,12 +124,12 @@ export class LayerCommands {
     };
   }
 
-  /** Adds what an expert has computed of some rows, which lies in scratch. */
-  addition(frame: number, layer: number, { indices, scales }: ExpertRows): Command {
+  /** Adds what an expert has computed of some rows, which lies in scratch behind that of `first` others. */
+  addition(frame: number, layer: number, { indices, scales }: ExpertRows, first = 0): Command {
     const { frames, spec } = this.#model;
     const { scratch } = frames[frame];
     return {
-      ...{ kind: 'scatter-add', source: scratch.ffnOut.byteOffset, indices, scales },
+      ...{ kind: 'scatter-add', source: scratch.ffnOut.byteOffset + this.#rowBytes(first), indices, scales },
       ...{ width: spec.hiddenSize, target: this.hidden(frame, layer + 1) },
     };
   }

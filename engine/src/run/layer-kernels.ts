@@ -32,7 +32,7 @@ import { copy, type FramePart, LayerCommands } from './layer-commands.js';
 import { NotFiniteError } from './not-finite.js';
 import { Window } from './window.js';
 
-type ExpertPart = Pick<ExpertOp, 'frame' | 'layer' | 'expert' | 'weights' | 'width'>;
+type ExpertPart = Pick<ExpertOp, 'frames' | 'layer' | 'expert' | 'weights' | 'width'>;
 
 /** What `mix` found out about a frame's rows and the experts and the head need. */
 interface FrameState {
@@ -128,9 +128,9 @@ export class LayerKernels {
   }
 
   /** Adds one expert's output to the rows that chose it, or what some of its neurons make of that. */
-  async expert({ frame, layer, expert, weights, width }: ExpertPart): Promise<Outcome<null>> {
-    const rows = rowsOf(this.#frames[frame].rows, expert);
-    const commands = this.#commands.feedingForward(frame, layer, rows, weights, width);
+  async expert({ frames, layer, expert, weights, width }: ExpertPart): Promise<Outcome<null>> {
+    const routed = frames.map((frame) => ({ frame, rows: rowsOf(this.#frames[frame].rows, expert) }));
+    const commands = this.#commands.feedingForward(routed, layer, weights, width);
     return outcomeOf(await this.#queue.submit(commands));
   }
 
@@ -231,7 +231,11 @@ export class LayerKernels {
   #draftLayerAtOnce(layer: number, op: DraftOp): Promise<unknown> {
     const attention = this.#draftAttention(layer, op);
     const [expert] = this.#model.layers[layer].experts;
-    const feedForward = this.#commands.feedingForward(0, layer, everyRow(attention.rows), expert);
+    const feedForward = this.#commands.feedingForward(
+      [{ frame: 0, rows: everyRow(attention.rows) }],
+      layer,
+      expert,
+    );
     return this.#route(attention, [...this.#commands.attending(attention), ...feedForward]);
   }
 
@@ -240,7 +244,7 @@ export class LayerKernels {
     for (const [expert, weights] of this.#model.layers[layer].experts.entries())
       if (result.rowsPerExpert[expert] > 0) {
         await giveWay();
-        await this.expert({ frame: 0, layer, expert, weights });
+        await this.expert({ frames: [0], layer, expert, weights });
       }
   }
 

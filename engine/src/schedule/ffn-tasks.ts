@@ -26,10 +26,15 @@ export function feedForward(
   // Where memory is only imagined, every group of a decode pass is shared, wherever it is.
   const isShared = isImagined(context.placement.formats) || shared !== null;
   const hostShare = isShared ? context.request.stream.hostShareOf(phase, group) : 0;
-  for (const flow of context.flows) {
-    const start = flow.last;
+  const { flows } = context;
+  const onDevice = (together: readonly Flow[]) =>
+    expertOnDevice(context, together, layer, group, choice, arrival, 1 - hostShare);
+  const starts = flows.map(({ last }) => last);
+  const whole = policy.coalesceExperts === 'yes' ? onDevice(flows) : null;
+  for (const [index, flow] of flows.entries()) {
+    const start = starts[index];
     const frees = context.freedBy(flow, group);
-    const task = expertOnDevice(context, flow, layer, group, choice, arrival, 1 - hostShare);
+    const task = whole ?? onDevice([flow]);
     flow.last = task.id;
     const merge = hostShare > 0 ? shareWithHost(context, flow, layer, group, choice, start, hostShare) : task;
     if (!choice.mayBeForHost) (shared ? merge : task).frees = frees;
@@ -105,29 +110,34 @@ function bringChosen(
   context.tasks.push(...stream.bring(pass, phase, group, condition));
 }
 
+/** For the rows of one frame, or of all at once. */
 function expertOnDevice(
   context: PassContext,
-  flow: Flow,
+  flows: readonly Flow[],
   layer: number,
   group: WeightGroup,
   choice: Choice,
   arrival: number | null,
   share: number,
 ): OpenTask {
+  const [flow] = flows;
   const after = context.afterPrevious(flow, arrival);
+  for (const { last } of flows) if (last !== flow.last) after.push(last);
+  const rows = flows.reduce((sum, each) => sum + each.rows, 0);
+  const actualRows = () => flows.reduce((sum, each) => sum + (choice.rowsOf(each) ?? 0), 0);
   const { stream, pass, phase } = context.request;
   const inPlace = stream.inPlace(phase, group);
   const shared = stream.shareOf(pass, group);
   const task = context.push(flow, 'expert', 'device', group.id, after, () => ({
     kind: 'expert',
-    ...{ frame: flow.frame, layer, rows: flow.rows, expert: choice.expert },
+    ...{ frames: flows.map(({ frame }) => frame), layer, rows, expert: choice.expert },
     weights:
       inPlace ?? expertWeights(shared?.device ?? context.layoutOf(group), stream.addressOf(pass, group)),
     width: shared?.deviceWidth,
   }));
-  computes(task, flow, choice, share);
+  computes(task, rows, choice, share, actualRows);
   if (inPlace) readsOverLink(task, choice.costs, group.storedBytes);
-  if (choice.isRouted) task.isIdle = () => choice.rowsOf(flow) === 0 || choice.isForHost();
+  if (choice.isRouted) task.isIdle = () => actualRows() === 0 || choice.isForHost();
   return task;
 }
 
@@ -154,7 +164,7 @@ function shareWithHost(
       ...{ weights: shared.hostWeights(stream.stagedAddressOf(pass, group)), width: shared.hostWidth },
     };
   });
-  computes(onHost, flow, choice, share);
+  computes(onHost, flow.rows, choice, share, () => choice.rowsOf(flow) ?? 0);
   const merge = context.push(flow, 'merge', 'device', `merge ${group.id}`, [flow.last, onHost.id], () => ({
     ...{ kind: 'merge', frame, layer, expert },
   }));
@@ -183,7 +193,7 @@ function expertOnHost(
     indices: choice.indicesOf(flow),
     weights: storedWeights(context.layoutOf(group), stream.stagedAddressOf(pass, group)),
   }));
-  computes(task, flow, choice, 1);
+  computes(task, flow.rows, choice, 1, () => choice.rowsOf(flow) ?? 0);
   task.isIdle = () => choice.rowsOf(flow) === 0 || !choice.isForHost();
   return task;
 }
@@ -207,8 +217,13 @@ function mergeFromHost(
 }
 
 /** Fills in a share of a group's arithmetic. */
-function computes(task: OpenTask, flow: Flow, choice: Choice, share: number): void {
-  computesExperts(task, choice.costs, flow.rows, share);
-  const { rows } = task;
-  if (choice.isRouted) task.actualRows = () => choice.rowsOf(flow) ?? rows;
+function computes(
+  task: OpenTask,
+  rows: number,
+  choice: Choice,
+  share: number,
+  actualRows: () => number,
+): void {
+  computesExperts(task, choice.costs, rows, share);
+  if (choice.isRouted) task.actualRows = actualRows;
 }

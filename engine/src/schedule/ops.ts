@@ -156,7 +156,8 @@ export interface MixResult {
 
 export interface ExpertOp {
   readonly kind: 'expert';
-  readonly frame: number;
+  /** Whose rows it computes at once. */
+  readonly frames: readonly number[];
   readonly layer: number;
   readonly rows: number;
   readonly expert: number;

@@ -172,6 +172,17 @@ export const policyFields = {
     default: 'given',
     axis: { notSearched: '`hostShare` is searched in its place' },
   }),
+  coalesceExperts: choice({
+    about: 'batches',
+    option: 'experts of all micro-batches at once',
+    meaning: 'which rows an expert computes at once; its weights cross once for all of a pass either way',
+    words: {
+      no: "one micro-batch's after the other's, each as soon as it is routed",
+      yes: 'those of all micro-batches of a pass, when all are routed',
+    },
+    default: 'no',
+    axis: { notSearched: 'it pays where small products take as long as larger ones, with micro-batches' },
+  }),
   keptExperts: choice({
     about: 'weights',
     option: 'kernels read host memory',

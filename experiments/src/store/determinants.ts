@@ -15,6 +15,7 @@ const laterFields: Readonly<Record<string, unknown>> = {
   keptExperts: 'copied',
   draftLayers: 0,
   residents: 'layers',
+  coalesceExperts: 'no',
   expertCache: 'none',
   expertPrefetch: 'none',
   foreseenLayers: 1,
