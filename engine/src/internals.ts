@@ -42,4 +42,11 @@ export { multipliedElements } from './schedule/draft-sizes.js';
 export { drafterNamed } from './schedule/drafters.js';
 export { cacheBytesPerToken } from './schedule/kv-cache.js';
 export { policySchemas } from './schedule/policy.js';
+export {
+  decideStep,
+  type LayerTimes,
+  type SplitDecision,
+  splitDecisions,
+  subBatchesPay,
+} from './schedule/split-rule.js';
 export { AcceptanceCounter } from './speculate/statistics.js';

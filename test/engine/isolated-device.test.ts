@@ -65,6 +65,7 @@ describe.each(ownMemory)('on $title', ({ choice, skipped }) => {
     ['apex', 'dense', { ...streamed, speculation: 'serial', microBatch: 2, candidates: 2 }],
     ['hetegen', 'dense', { ...streamed, speculation: 'serial', hostShare: 0.6, candidates: 2 }],
     ['hetegen', null, { ...streamed, balance: 'measured', microBatch: 2 }],
+    ['apex', null, { microBatch: 1, overlap: 'by-rule' }],
     ['accelerate', null, {}],
     ['deepspeed', null, { ...streamed, experts: 'routed', microBatch: 2, coalesceExperts: 'yes' }],
     ['flexgen', null, { ...streamed, microBatch: 1, prefetchDepth: 3, prefillBatch: 2 }],

@@ -217,6 +217,8 @@ const laterFields: PolicyInput = {
   cachedOnDevice: 0,
   cachedOnHost: 0,
   balance: 'given',
+  overlap: 'sub-batches',
+  leastOnHost: 1,
   outcomes: 1,
 };
 

@@ -73,7 +73,12 @@ const partialRates: number[] = [];
 /** Every field with its value, of every run. */
 const met = new Set<string>();
 /** Of a GPU alone, and of what decides by measured times. */
-const elsewhere = new Set(['keptExperts in-place', 'adaptCandidates yes']);
+const elsewhere = new Set([
+  'keptExperts in-place',
+  'adaptCandidates yes',
+  'overlap asynchronous',
+  'overlap by-rule',
+]);
 const drafters = new Set<DrafterName>();
 const architectures = new Set<string>();
 const directory = createTemporaryDirectory();

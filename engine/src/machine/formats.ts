@@ -46,6 +46,9 @@ export const bf16Formats: Formats = {
   largestPieceBytes: Number.POSITIVE_INFINITY,
 };
 
+/** The same where what computing takes is planned in memory, too, as in a run: for machines that keep caches apart. */
+export const plannedBf16Formats: Formats = { ...bf16Formats, largestPieceBytes: 2 ** 40 };
+
 /** The same beside a host that computes attention and experts in fp32. */
 export const bf16BesideFp32Formats: Formats = {
   ...bf16Formats,

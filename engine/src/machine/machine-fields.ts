@@ -3,7 +3,14 @@
 import { is, isRecord, type JsonRecord, listWords, type Schema, toJsonSchema } from '@specoffload/input';
 import { codecs } from '@specoffload/native';
 import { type Move, type TaskKind, taskKinds } from '../topology/topology.js';
-import { bf16BesideFp32Formats, bf16Formats, type Formats, localFormats, vulkanFormats } from './formats.js';
+import {
+  bf16BesideFp32Formats,
+  bf16Formats,
+  type Formats,
+  localFormats,
+  plannedBf16Formats,
+  vulkanFormats,
+} from './formats.js';
 import { arithmetic, constant, wattsByHertz } from './machine-constants.js';
 import type { ComputeLane, ComputeRates, DecodingRates, KindRates, Lane, Memory } from './machine-model.js';
 import type { LaneClock, LanePower } from './power.js';
@@ -12,6 +19,7 @@ export const formatsByName: Readonly<Record<string, Formats>> = {
   fp32: localFormats,
   bf16: bf16Formats,
   'bf16-beside-fp32': bf16BesideFp32Formats,
+  'bf16-planned': plannedBf16Formats,
   vulkan: vulkanFormats,
   // For predictions of larger models on this machine: what it holds, without the limit of one arena.
   'fp32-unbounded': { ...localFormats, largestPieceBytes: Number.POSITIVE_INFINITY },

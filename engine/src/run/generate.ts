@@ -150,7 +150,7 @@ function assemble(
   };
   const seconds = phases.prefill.seconds + phases.decode.seconds;
   const newTokens = countUseful(sequences, maxNewTokens);
-  const { routing, experts, hostShares, ahead } = session;
+  const { routing, experts, hostShares, ahead, splitSteps } = session;
   const moved = (lane: LaneName) => phases.prefill.lanes[lane].bytes + phases.decode.lanes[lane].bytes;
   return {
     ...{ policy, newTokens, seconds, phases },
@@ -161,6 +161,7 @@ function assemble(
     ...(routing ? { routing } : {}),
     ...(experts ? { experts } : {}),
     ...(hostShares ? { hostShares } : {}),
+    ...(splitSteps ? { splitSteps } : {}),
     bytesMoved: {
       ...{ disk: 0, link: 0 }, // records and tables always have these two, whatever lanes the machine has
       ...Object.fromEntries(machine.lanes.filter(isTransfer).map(({ name }) => [name, moved(name)])),

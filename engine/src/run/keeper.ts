@@ -35,6 +35,11 @@ export class Keeper {
     }
   }
 
+  /** Of the frames of a pass, in its order. */
+  keepAll(frames: readonly Frame[], results: readonly HeadResult[]): void {
+    for (const [index, result] of results.entries()) this.keepVerified(frames[index], result);
+  }
+
   keepVerified({ batch, feeds, headRows }: Frame, result: HeadResult): void {
     const { chooser } = this.#options;
     let first = 0;

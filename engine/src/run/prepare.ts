@@ -2,7 +2,7 @@
 
 import { UserError } from '@specoffload/input';
 import type { MemoryLimits } from '../machine/budgets.js';
-import type { Formats } from '../machine/formats.js';
+import { type Formats, isImagined } from '../machine/formats.js';
 import { assertSameVocabulary } from '../model/tokenizer.js';
 import type { Checkpoint } from '../model/types.js';
 import type { Drafter } from '../schedule/drafter.js';
@@ -96,6 +96,7 @@ export function prepare(request: Request, budgets: MemoryLimits, formats: Format
   const promptLengths = prompts.map(({ length }) => length);
   assertSameRotations(target, promptLengths, tokenRoom(policy, maxNewTokens));
   const placed = place({ ...request, promptLengths }, policy, budgets, formats);
+  assertApart(placed);
   const room = tokenRoom(policy, maxNewTokens);
   const rooms = roomsOfPlaces(policy, promptLengths, room);
   const sequences = prompts.map((prompt, index) => {
@@ -103,6 +104,24 @@ export function prepare(request: Request, budgets: MemoryLimits, formats: Format
     return new Sequence(index, prompt, newTokens, noises?.[index], rooms[index]);
   });
   return { ...placed, sequences, decode: strategy.orders[policy.speculation] as Order };
+}
+
+/** @throws UserError when parts of a split batch would need the same weights at different times, or have no places of their own. */
+function assertApart({ policy: { overlap }, plan: { target } }: Placed): void {
+  if (overlap === 'sub-batches') return;
+  const refuse = (why: string) => {
+    throw new UserError(`invalid overlap: ${overlap}; ${why}, or overlap sub-batches`);
+  };
+  if (isImagined(target.formats))
+    refuse('the memory of this machine is only imagined, expected formats in its file that are planned');
+  const { layers, name } = target.checkpoint;
+  const coming = layers.find(
+    ({ attention, experts }) => ![attention, ...experts].every(({ id }) => target.pinned.has(id)),
+  );
+  if (coming)
+    refuse(
+      `passes that go on beside each other need all layers on the device, expected a budget that holds ${name}`,
+    );
 }
 
 /** @throws UserError when the number of new tokens is none. */

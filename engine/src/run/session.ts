@@ -4,15 +4,16 @@ import { largest } from '../extremes.js';
 import { isImagined } from '../machine/formats.js';
 import type { Region } from '../machine/pool.js';
 import { givenShares, type HostShares, meanShares, type SharesByKind } from '../schedule/balance.js';
+import { partsOf, prefillPasses } from '../schedule/batch-parts.js';
 import type { Drafter, Drafting } from '../schedule/drafter.js';
 import { followsRouters } from '../schedule/expert-cache.js';
-import { assignBlocks, type Feed, type Frame, feedOf, lastRows, verifiedRows } from '../schedule/feeds.js';
+import { assignBlocks, type Frame } from '../schedule/feeds.js';
 import type { MemoryPlan } from '../schedule/memory-plan.js';
 import type { HeadResult, MixResult } from '../schedule/ops.js';
 import type { OpenPolicy } from '../schedule/policy.js';
 import { realignTask } from '../schedule/realign-task.js';
 import { draftTasks, residentTasks } from '../schedule/resident-tasks.js';
-import { numOnDevice, planMicroBatches } from '../schedule/resolve.js';
+import { numOnDevice } from '../schedule/resolve.js';
 import type { Rounds } from '../schedule/strategies/strategy.js';
 import { usesDraft } from '../schedule/strategies/strategy.js';
 import { TargetPass } from '../schedule/target-pass.js';
@@ -31,7 +32,8 @@ import type { Dispatcher } from './dispatcher.js';
 import { Keeper } from './keeper.js';
 import type { Machine } from './machine.js';
 import { measureShares } from './measure-shares.js';
-import { takePlaces } from './take-places.js';
+import { type SplitSteps, Splitter } from './split-steps.js';
+import { endTogether, takePlaces } from './take-places.js';
 
 export interface SessionOptions {
   readonly plan: MemoryPlan;
@@ -66,7 +68,10 @@ export class Session {
   readonly #keeper: Keeper;
   readonly #routing: RoutingCounter;
   #hostShares: HostShares;
+  readonly #splitter: Splitter | null;
   #passes = 0;
+  /** Those that have begun: more than have ended where a pass goes on beside others. */
+  #begun = 0;
   /** Whether the next pass's weights may come while a pass is under way. */
   #streamsAhead = true;
   /** The round of proposing ahead that is under way; it reads the candidates, which must not change until it has ended. */
@@ -87,6 +92,7 @@ export class Session {
       forget: (sequence, length) => this.#drafting?.forget(sequence, length),
       onOutcome: (sequence, accepted, taken) => this.#ahead.count(sequence, accepted, taken),
     });
+    this.#splitter = this.#createSplitter();
     this.#hostShares = options.hostShares ?? givenShares(policy);
     const slotOf = (id: number) => options.dispatcher.slotOf(id);
     const readsHost = (region: Region) => options.machine.readsHost?.(region) ?? true;
@@ -117,6 +123,11 @@ export class Session {
   get hostShares(): SharesByKind | null {
     const { plan, policy } = this.#options;
     return policy.balance === 'given' ? null : meanShares(plan.target, this.#hostShares);
+  }
+
+  /** How the parts of a split batch overlapped, step by step; null where they waited for each other. */
+  get splitSteps(): readonly SplitSteps[] | null {
+    return this.#splitter?.steps ?? null;
   }
 
   /** Target passes so far. */
@@ -165,8 +176,8 @@ export class Session {
 
   /** Sends what the cache does not hold of a wave's prompts through the target; every sequence gets its first new token. */
   async prefill(batches: readonly Sequence[][]): Promise<void> {
-    const { policy, waiting } = this.#options;
-    const passes = this.#prefillPasses(batches);
+    const { policy, waiting, maxNewTokens } = this.#options;
+    const passes = prefillPasses(policy, batches, this.#numOnDevice());
     for (const frames of passes) {
       this.#streamsAhead = frames !== passes.at(-1) || !this.#isDraftLate();
       const results = await this.#targetPass('prefill', frames);
@@ -175,7 +186,7 @@ export class Session {
     }
     this.#streamsAhead = true;
     for (const sequences of batches) {
-      this.#endTogether(sequences);
+      endTogether(policy, sequences, maxNewTokens);
       takePlaces(sequences, waiting, policy.prefillBatch);
     }
   }
@@ -190,8 +201,8 @@ export class Session {
   async promptLogits(batches: readonly (readonly Sequence[])[]): Promise<Map<number, Float32Array>> {
     const logits = new Map<number, Float32Array>();
     const { vocabSize } = this.#options.plan.target.checkpoint.spec;
-    for (const frames of this.#prefillPasses(batches)) {
-      const results = await this.#targetPass('prefill', frames, true);
+    for (const frames of prefillPasses(this.#options.policy, batches, this.#numOnDevice())) {
+      const results = await this.#targetPass('prefill', frames, { wantsLogits: true });
       for (const [index, { feeds }] of frames.entries())
         for (const [row, { sequence }] of feeds.entries())
           logits.set(
@@ -221,21 +232,6 @@ export class Session {
   #numOnDevice(): number {
     const { policy, plan } = this.#options;
     return numOnDevice(policy, plan.target.formats);
-  }
-
-  /** Layer-major prefill sends all micro-batches through in one pass, batch-major each in a pass of its own. */
-  #prefillPasses(batches: readonly (readonly Sequence[])[]): Frame[][] {
-    const { policy } = this.#options;
-    const members = batches.map((batch) => batch.map((_, index) => index));
-    const frames = planMicroBatches(policy, members, this.#numOnDevice()).map(
-      ({ batch, members: indices }): Frame => {
-        const feeds = indices.map((index) =>
-          feedOf(batches[batch][index], batches[batch][index].targetCached),
-        );
-        return { batch, feeds, headRows: lastRows(feeds) };
-      },
-    );
-    return policy.prefillOrder === 'layer-major' ? [frames] : frames.map((frame) => [frame]);
   }
 
   async #propose(batch: number, sequences: readonly Sequence[], isAhead = false): Promise<void> {
@@ -270,26 +266,37 @@ export class Session {
   }
 
   async #verify(batch: number, sequences: Sequence[]): Promise<void> {
-    const { microBatch } = this.#options.policy;
-    const feeds = sequences
-      .filter(({ isFinished }) => !isFinished)
-      .map((sequence) => feedOf(sequence, sequence.targetCached));
-    if (feeds.length === 0) return;
-    const isOnDevice = ({ sequence }: Feed) => sequence.targetBlock.isOnDevice;
-    const frames: Frame[] = [];
-    for (const some of [feeds.filter(isOnDevice), feeds.filter((feed) => !isOnDevice(feed))])
-      for (let start = 0; start < some.length; start += microBatch) {
-        const together = some.slice(start, start + microBatch);
-        frames.push({ batch, feeds: together, headRows: verifiedRows(together) });
-      }
-    const mostVerified = largest(feeds.map(({ sequence }) => sequence.candidates.length));
-    const results = await this.#targetPass('decode', frames);
-    this.#ahead.end();
-    this.#options.chooser?.endRound(batch, feeds.length, mostVerified);
-    await this.#proposingAhead;
-    for (const [frame, result] of results.entries()) this.#keeper.keepVerified(frames[frame], result);
+    const { chooser, policy } = this.#options;
+    const unfinished = sequences.filter(({ isFinished }) => !isFinished);
+    if (unfinished.length === 0) return;
+    const { device, host } = partsOf(policy, batch, sequences);
+    if (this.#splitter) await this.#splitter.step({ device, host: this.#splitter.isHostBusy ? [] : host });
+    else {
+      const mostVerified = largest(unfinished.map(({ candidates }) => candidates.length));
+      const frames = [...device, ...host];
+      const results = await this.#targetPass('decode', frames);
+      this.#ahead.end();
+      chooser?.endRound(batch, unfinished.length, mostVerified);
+      await this.#proposingAhead;
+      this.#keeper.keepAll(frames, results);
+    }
     await this.#endRound(batch, sequences);
     this.#options.onPass('decode', this.#passes);
+  }
+
+  /** Null where the parts of a split batch wait for each other, or there are none. */
+  #createSplitter(): Splitter | null {
+    const { policy, plan, dispatcher } = this.#options;
+    if (policy.overlap === 'sub-batches') return null;
+    return new Splitter({
+      ...{ policy, routes: plan.routes, numLayers: plan.target.checkpoint.layers.length },
+      spans: () => dispatcher.spans,
+      pass: async (frames, firstFrame) => {
+        const pass = this.#begun;
+        this.#keeper.keepAll(frames, await this.#targetPass('decode', frames, { firstFrame }));
+        return pass;
+      },
+    });
   }
 
   /** Until the last of the tasks has ended. */
@@ -301,18 +308,10 @@ export class Session {
     await dispatcher.settled(last.id);
   }
 
-  /** With `ending: slowest`, ends a batch's sequences once all of them are there. */
-  #endTogether(sequences: readonly Sequence[]): void {
-    const { policy, maxNewTokens } = this.#options;
-    const isThere = ({ choices, isFinished }: Sequence) => isFinished || choices.length >= maxNewTokens;
-    if (policy.ending === 'slowest' && sequences.every(isThere))
-      for (const sequence of sequences) sequence.end();
-  }
-
   /** What the policy makes of a batch after its verification: who ends, who takes a place, what it costs. */
   async #endRound(batch: number, sequences: Sequence[]): Promise<void> {
-    const { policy, plan, waiting, isVirtual } = this.#options;
-    this.#endTogether(sequences);
+    const { policy, plan, waiting, maxNewTokens, isVirtual } = this.#options;
+    endTogether(policy, sequences, maxNewTokens);
     if (policy.ending === 'slowest' && isVirtual && usesDraft(policy)) {
       const rows = sequences.length * plan.target.checkpoint.layers.length;
       await this.#runToEnd([realignTask(plan.routes, this.#ids, this.#passes, batch, rows)]);
@@ -320,13 +319,18 @@ export class Session {
     takePlaces(sequences, waiting, policy.prefillBatch);
   }
 
-  async #targetPass(phase: PhaseName, frames: readonly Frame[], wantsLogits = false): Promise<HeadResult[]> {
+  async #targetPass(
+    phase: PhaseName,
+    frames: readonly Frame[],
+    { wantsLogits = false, firstFrame = 0 } = {},
+  ): Promise<HeadResult[]> {
     const { plan, policy, dispatcher, sampling, isVirtual } = this.#options;
-    const pass = this.#passes;
+    const pass = this.#begun;
+    this.#begun += 1;
     // The next pass's weights are asked for now: as they need slots, they only follow right behind this pass's.
     dispatcher.add(this.#stream.tasksUpTo(this.#streamsAhead ? pass + 1 : pass, phase));
     const graph = new TargetPass({
-      ...{ plan, policy, pass, phase, frames, wantsLogits, sampling },
+      ...{ plan, policy, pass, phase, frames, firstFrame, wantsLogits, sampling },
       ...{ stream: this.#stream, ids: this.#ids },
       onRouted: isVirtual ? undefined : (layer, result) => this.#noteRouting(phase, layer, result),
     });

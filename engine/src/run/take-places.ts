@@ -1,5 +1,6 @@
-/** Refilling: sequences that wait take the places of those that have ended. */
+/** How sequences end together, and those that wait take the places of those that have ended. */
 
+import type { OpenPolicy } from '../schedule/policy.js';
 import type { Sequence } from '../speculate/sequence.js';
 
 /** Those who join are prefilled in the next pass, among the others. Mutates both lists. */
@@ -13,4 +14,14 @@ export function takePlaces(sequences: Sequence[], waiting: Sequence[], mostJoini
     sequences[place] = next;
     joining += 1;
   }
+}
+
+/** With `ending: slowest`, ends a batch's sequences once all of them are there. */
+export function endTogether(
+  { ending }: Pick<OpenPolicy, 'ending'>,
+  sequences: readonly Sequence[],
+  maxNewTokens: number,
+): void {
+  const isThere = ({ choices, isFinished }: Sequence) => isFinished || choices.length >= maxNewTokens;
+  if (ending === 'slowest' && sequences.every(isThere)) for (const sequence of sequences) sequence.end();
 }

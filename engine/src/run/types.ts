@@ -22,6 +22,7 @@ import type { MemoryLog } from '../trace/memory.js';
 import type { LaneGaps } from '../trace/report.js';
 import type { PhaseName, PhaseReport, Span } from '../trace/types.js';
 import type { DevicePower, DeviceUse } from './device-meter.js';
+import type { SplitSteps } from './split-steps.js';
 
 /** Reads in flight on the disk lane by default. Measured: with 2 it reached 0.92 of plain reading's rate, with 4 all of it. */
 export const defaultReadsInFlight = 4;
@@ -123,6 +124,8 @@ export interface RunOutcome {
   readonly proposingStoppedSeconds?: number;
   /** Where the host's share was balanced: of attention's projections and of FFNs, the mean of those that do not stay. */
   readonly hostShares?: SharesByKind;
+  /** How the parts of a split batch overlapped, step by step; left out where they waited for each other. */
+  readonly splitSteps?: readonly SplitSteps[];
   /** By lane that moves data. */
   readonly bytesMoved: Readonly<Record<LaneName, number>> & { readonly disk: number; readonly link: number };
   /** Peak of each pool. */

@@ -31,6 +31,8 @@ export interface PassRequest {
   readonly pass: number;
   readonly phase: PhaseName;
   readonly frames: readonly Frame[];
+  /** Number of the buffers of the first of them, in decode. @default 0 */
+  readonly firstFrame?: number;
   readonly wantsLogits?: boolean;
   /** Told what a layer's router has found of a frame's rows. */
   readonly onRouted?: ((layer: number, result: MixResult) => void) | undefined;
@@ -90,11 +92,11 @@ export class PassContext {
   }
 
   #createFlow({ batch, feeds }: Frame, index: number): Flow {
-    const { phase } = this.request;
+    const { phase, firstFrame = 0 } = this.request;
     const { attentionLane, crosses } = this.#attentionOf(feeds, index);
     return {
       ...{ index, batch, feeds, attentionLane, crosses },
-      frame: phase === 'decode' ? this.placement.firstDecodeFrame + index : index,
+      frame: phase === 'decode' ? this.placement.firstDecodeFrame + firstFrame + index : index,
       rows: feeds.reduce((sum, { count }) => sum + count, 0),
       loads: this.costs.kinds.map(({ costs }) => measureLoad(costs, feeds, crosses)),
       hasCached: feeds.some(({ cached }) => cached > 0),

@@ -5,17 +5,16 @@
 
 import { choice, count, type Settled, share } from './declare-field.js';
 import { draftCache, proposingFields } from './proposing-fields.js';
+import { hostExperts, places, sharingFields } from './sharing-fields.js';
 
 const ofBatch = {
   default: { inWords: 'the decode batch', of: ({ decodeBatch }: Settled) => decodeBatch },
   atMost: ({ decodeBatch }: Settled) => decodeBatch,
 } as const;
 
-const places = { about: 'places', option: 'places of attention, projections and caches' } as const;
 const prefill = { about: 'batches', option: 'prefill' } as const;
 const ahead = { about: 'weights', option: 'weights come ahead' } as const;
 const spareMemory = { about: 'weights', option: 'spare device memory keeps layers' } as const;
-const hostExperts = 'host computes a share of the FFNs';
 const keptThere = { about: 'weights', option: 'experts stay where they were brought' } as const;
 
 export const policyFields = {
@@ -151,27 +150,7 @@ export const policyFields = {
     default: 0,
     axis: ['experts'],
   }),
-  hostShare: share({
-    about: 'places',
-    option: hostExperts,
-    meaning:
-      "share of every FFN's neurons that the host computes instead of sending them; not of FFNs with biases or a norm behind them",
-    default: 0,
-    axis: ['hostShare'],
-  }),
-  balance: choice({
-    about: 'places',
-    option: hostExperts,
-    meaning: 'what decides how much of a layer the host computes instead of sending it, as HeteGen does',
-    words: {
-      given: '`hostShare`, of every FFN',
-      measured:
-        'of every kind of layer the times that it takes on the host and on the link, each measured alone: both shall end together',
-      printed: "the same by HeteGen's printed equation on three rates, whatever the kind of layer",
-    },
-    default: 'given',
-    axis: { notSearched: '`hostShare` is searched in its place' },
-  }),
+  ...sharingFields,
   coalesceExperts: choice({
     about: 'batches',
     option: 'experts of all micro-batches at once',

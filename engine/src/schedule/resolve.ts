@@ -73,6 +73,7 @@ function assertConsistent(policy: OpenPolicy): void {
     throw new UserError(
       `invalid hostExpertRows: ${hostExpertRows}; whether the host computes an expert is decided by its rows, which needs experts routed`,
     );
+  assertCanOverlap(policy);
   if (followsRouters(policy)) assertCanFollow(policy);
   if (!keepsExperts(policy))
     for (const field of ['cachedOnDevice', 'cachedOnHost'] as const)
@@ -80,6 +81,19 @@ function assertConsistent(policy: OpenPolicy): void {
         throw new UserError(
           `invalid ${field}: ${policy[field]}; without an expert cache no expert stays, expected 0, or expertCache lru or lfu`,
         );
+}
+
+/** @throws UserError when the parts of a batch cannot go on without each other. */
+function assertCanOverlap({ overlap, attention, speculation, batches, ending }: OpenPolicy): void {
+  if (overlap === 'sub-batches') return;
+  const refuse = (expected: string) => {
+    throw new UserError(`invalid overlap: ${overlap}; ${expected}, or overlap sub-batches`);
+  };
+  if (attention !== 'split')
+    refuse(`with attention ${attention} there is one part: expected attention split`);
+  if (speculation !== 'none') refuse('a draft proposes for whole batches: expected speculation none');
+  if (batches > 1) refuse('expected one batch in flight');
+  if (ending === 'slowest') refuse('nobody waits for the slowest: expected ending own-limit');
 }
 
 /** @throws UserError when experts cannot stay where they were brought, or come before they are asked for. */
@@ -151,6 +165,13 @@ export function roomsOfPlaces(
   return refill === 'yes' ? rooms.fill(largest(rooms)) : rooms;
 }
 
+/** Sequences of each micro-batch in decode; parts that need not wait for each other are one each. */
+function decodeFrames({ decodeBatch, microBatch, overlap }: OpenPolicy): number[] {
+  const [first, rest] = [Math.min(microBatch, decodeBatch), Math.max(0, decodeBatch - microBatch)];
+  if (overlap !== 'sub-batches') return rest > 0 ? [first, rest] : [first];
+  return chunk(Array.from({ length: decodeBatch }), microBatch).map(({ length }) => length);
+}
+
 /** The most memory that any wave will ask for. */
 export function measureDemand(
   policy: OpenPolicy,
@@ -170,11 +191,7 @@ export function measureDemand(
   const joiningRows =
     policy.refill === 'yes' ? policy.prefillBatch * promptLengths.reduce((a, b) => Math.max(a, b), 0) : 0;
 
-  const decodeFrameRows: number[] = [];
-  for (let start = 0; start < policy.decodeBatch; start += policy.microBatch)
-    decodeFrameRows.push(
-      Math.min(policy.microBatch, policy.decodeBatch - start) * (candidates + 1) + joiningRows,
-    );
+  const decodeFrameRows = decodeFrames(policy).map((size) => size * (candidates + 1) + joiningRows);
   const prefillFrameRows: number[] = [];
   const onDevice = numOnDevice(policy, formats);
   let [targetCacheTokens, splitCacheTokens] = [0, 0];

@@ -78,6 +78,8 @@ function describeFacts(record: RunRecord): string[] {
       `${formatPercent(hostShares.expert)} of FFNs that come, ${formatPercent(hostShares.attention)} of projections`,
     ]);
   if (ahead !== undefined) facts.push(['drafted ahead', describeAhead(ahead)]);
+  const { splitSteps } = record.result;
+  if (splitSteps) facts.push(['overlap', describeSteps(splitSteps)]);
   if (roundsByCandidates !== undefined)
     facts.push(['candidates', describeChoice(roundsByCandidates, stopped)]);
   const { experts } = record.result;
@@ -105,6 +107,15 @@ function describeFacts(record: RunRecord): string[] {
   if (record.kind === 'measured' && record.machine.core === 'twin')
     facts.push(['core', 'the TypeScript twin, slower than the native one']);
   return alignFacts(facts);
+}
+
+/** `asynchronous in 40 steps, device-only in 3; changed 2 times` */
+function describeSteps(splitSteps: NonNullable<RunRecord['result']['splitSteps']>): string {
+  const totals = new Map<string, number>();
+  for (const { decision, steps } of splitSteps) totals.set(decision, (totals.get(decision) ?? 0) + steps);
+  const parts = [...totals].map(([decision, steps]) => `${decision} in ${plural(steps, 'step')}`);
+  const changes = splitSteps.length - 1;
+  return `${parts.join(', ')}${changes > 0 ? `; changed ${plural(changes, 'time')}` : ''}`;
 }
 
 /** `0 in 20 rounds, 4 in 3; proposing did not pay in most of them; found not to pay after 3.1 s` */

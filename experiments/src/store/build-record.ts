@@ -226,6 +226,7 @@ function toOutcomeRecord(
     energy,
     hostShares,
     ahead,
+    splitSteps,
   } = outcome;
   return {
     ...{ newTokens, generatedTokens, seconds, tokensPerSecond, phases, acceptance },
@@ -234,6 +235,7 @@ function toOutcomeRecord(
     ...(routing ? { routing } : {}),
     ...(experts ? { experts } : {}),
     ...(hostShares ? { hostShares } : {}),
+    ...(splitSteps ? { splitSteps: splitSteps.map((some) => ({ ...some })) } : {}),
     ...(proposingStoppedSeconds === undefined ? {} : { proposingStoppedSeconds }),
     memory: Object.fromEntries(
       Object.entries(memoryBytes).map(([name, peakBytes]) => [

@@ -23,6 +23,8 @@ const laterFields: Readonly<Record<string, unknown>> = {
   cachedOnHost: 0,
   balance: 'given',
   outcomes: 1,
+  overlap: 'sub-batches',
+  leastOnHost: 1,
 };
 
 /**

@@ -1,10 +1,10 @@
 /** What a record says of work that host and device share. */
 
-import type { RunOutcome } from '@specoffload/engine';
+import { type RunOutcome, splitDecisions } from '@specoffload/engine';
 import { is, type Schema } from '@specoffload/input';
-import { fraction } from './words.js';
+import { count, fraction } from './words.js';
 
-const { described, orMissing } = is;
+const { described, listOf, oneOf, orMissing } = is;
 
 /** Fields of a run's outcome. */
 export const sharingRecord = {
@@ -18,4 +18,9 @@ export const sharingRecord = {
     '',
     'what the host computed of layers that did not stay on the device, where the run balanced it; left out elsewhere',
   ) satisfies Schema<RunOutcome['hostShares']>,
+  splitSteps: described(
+    orMissing(listOf(is.picked({ decision: oneOf(splitDecisions), steps: count }))),
+    '',
+    'what was decided for consecutive steps of a batch whose attention is split; left out where its parts waited for each other',
+  ),
 };

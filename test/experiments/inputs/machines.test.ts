@@ -116,7 +116,14 @@ describe('specoffload machines', () => {
 
   it('lists whole machines and parts', async () => {
     const { stdout } = await callCli(['machines', 'list', '--json']);
-    expect(JSON.parse(stdout).whole).toEqual(['a10-hetegen', 'env1', 'env2', 'jetson-agx-orin-32gb']);
+    expect(JSON.parse(stdout).whole).toEqual([
+      'a10-apex',
+      'a10-hetegen',
+      'env1',
+      'env2',
+      'jetson-agx-orin-32gb',
+      't4-apex',
+    ]);
     expect(Object.keys(JSON.parse(stdout).parts.gpu)).toEqual(gpus);
   });
 

@@ -3,6 +3,7 @@
 import type { ExperimentDefinition } from '../../definitions/definition.js';
 import { createAblation } from './ablation.js';
 import { acceptance } from './acceptance.js';
+import { apex } from './apex.js';
 import { batch } from './batch.js';
 import { createCamel } from './camel.js';
 import { candidates } from './candidates.js';
@@ -29,4 +30,5 @@ export const shippedExperiments: Readonly<Record<string, () => Promise<Experimen
   camel: () => createCamel('camel', 'llama-3.2-1b'),
   'camel-qwen': () => createCamel('camel-qwen', 'qwen2.5-3b'),
   hetegen: async () => hetegen,
+  apex: async () => apex,
 };
