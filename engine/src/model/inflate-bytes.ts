@@ -190,7 +190,9 @@ export class NormalPool {
 
   constructor(dtype: WeightDtype, std: number, random: Random) {
     this.#codec = plainCodec(dtype);
-    this.#bytes = this.#codec.encode(Float32Array.from({ length: poolSize }, () => std * random.normal()));
+    const values = new Float32Array(poolSize);
+    for (let i = 0; i < poolSize; i += 1) values[i] = std * random.normal();
+    this.#bytes = this.#codec.encode(values);
   }
 
   async *draw(count: number, random: Random): AsyncGenerator<Uint8Array> {

@@ -10,6 +10,7 @@ import Module from 'node:module';
 import { sep } from 'node:path';
 import { hasCode } from '@specoffload/input';
 import { requireFromKernel } from '../packages.js';
+import { changedTypeScript } from './typescript.js';
 
 const typescriptName = '@tslab/typescript-for-tslab';
 
@@ -70,13 +71,7 @@ function followExportsInTypes(): void {
     host.getModuleResolutionCache = () => libraries;
     return host;
   };
-  requireFromKernel.cache[path]!.exports = Object.defineProperties(
-    {},
-    {
-      ...Object.getOwnPropertyDescriptors(typescript),
-      createWatchCompilerHost: { value: createWatchCompilerHost, enumerable: true },
-    },
-  );
+  requireFromKernel.cache[path]!.exports = changedTypeScript(typescript, { createWatchCompilerHost });
 }
 
 function createResolver(typescript: TypeScript, host: Host): NonNullable<Host['resolveModuleNameLiterals']> {

@@ -1,6 +1,6 @@
 /** bf16, the upper half of fp32. */
 
-import { bytesOf, halvesOf, plainCodec } from './codec.js';
+import { bytesOf, halvesOf, narrowed, plainCodec } from './codec.js';
 
 // One word seen both as a float and as its bits.
 const float = new Float32Array(1);
@@ -24,5 +24,5 @@ export const bf16 = plainCodec('BF16', 2, {
     const halves = halvesOf(stored);
     for (let i = 0; i < halves.length; i += 1) bits[i] = bitsOfBf16(halves[i]);
   },
-  encode: (values) => bytesOf(Uint16Array.from(values, narrowBf16)),
+  encode: (values) => bytesOf(narrowed(values, narrowBf16)),
 });

@@ -98,6 +98,13 @@ export function halvesOf({ buffer, byteOffset, byteLength }: Uint8Array): Uint16
   return new Uint16Array(Uint8Array.from(new Uint8Array(buffer, byteOffset, byteLength)).buffer);
 }
 
+/** A number of 16 bits for each value. A loop: `Uint16Array.from` asks an iterator for every one of them. */
+export function narrowed(values: Float32Array, narrow: (value: number) => number): Uint16Array {
+  const halves = new Uint16Array(values.length);
+  for (let i = 0; i < halves.length; i += 1) halves[i] = narrow(values[i]);
+  return halves;
+}
+
 export function bytesOf({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array {
   return new Uint8Array(buffer, byteOffset, byteLength);
 }

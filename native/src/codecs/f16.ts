@@ -1,6 +1,6 @@
 /** fp16: 1 sign, 5 exponent, 10 mantissa bits. */
 
-import { bytesOf, halvesOf, plainCodec } from './codec.js';
+import { bytesOf, halvesOf, narrowed, plainCodec } from './codec.js';
 
 /** fp32 bits of fp16 bits. NaN keeps its payload and becomes quiet, as in the F16C instructions. */
 export function bitsOfF16(half: number): number {
@@ -50,5 +50,5 @@ export const f16 = plainCodec('F16', 2, {
     const halves = halvesOf(stored);
     for (let i = 0; i < halves.length; i += 1) bits[i] = bitsOfF16(halves[i]);
   },
-  encode: (values) => bytesOf(Uint16Array.from(values, narrowF16)),
+  encode: (values) => bytesOf(narrowed(values, narrowF16)),
 });
