@@ -161,6 +161,13 @@ export {
 } from './reproduce/judge.js';
 export { memoryQuestion } from './reproduce/observations.js';
 export {
+  type PublishedApex,
+  type PublishedHetegen,
+  readPublishedApex,
+  readPublishedHetegen,
+  servedTokensPerSecond,
+} from './reproduce/other-systems.js';
+export {
   openPaper,
   type Paper,
   type PaperOptions,

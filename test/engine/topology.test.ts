@@ -414,7 +414,9 @@ describe('a second device with memory of its own', () => {
 describe('a plan', () => {
   it('uses the lanes that are there, and says what more of each gains', async () => {
     const request = { ...job, target, draft: null, acceptance: null, machine: gpuDirect, numSeeds: 1 };
-    const fixed: PolicyInput = { pinnedLayers: 0, keptLayers: 0, hostShare: 0, experts: 'all' };
+    const fixed: PolicyInput = {
+      ...{ pinnedLayers: 0, keptLayers: 0, hostShare: 0, experts: 'all', residents: 'layers' },
+    };
     const plan = await planRun({ ...request, fixed });
     expect(plan.ranked[0].busiest.lane).toBe('disk-to-device');
     const relaxed = await relaxResources({ ...request, fixed }, plan);
