@@ -10,7 +10,7 @@ import type { DrafterName } from '../schedule/drafters.js';
 import type { OpenPolicy } from '../schedule/policy.js';
 import { resolvePolicy } from '../schedule/resolve.js';
 import { strategyNamed, usesDraft } from '../schedule/strategies/index.js';
-import { type Acceptance, assertAnswers } from '../speculate/acceptance.js';
+import { type Acceptance, assertAnswers, type Routing } from '../speculate/acceptance.js';
 import { type ClosedForm, closedForm } from './closed-form.js';
 import { type Contender, nameOf, type Proposer } from './space.js';
 
@@ -27,6 +27,8 @@ export interface PlanningJob {
   readonly machine: MachineModel;
   /** Needed for policies that speculate. */
   readonly acceptance: Acceptance | null;
+  /** How often each expert was chosen, as a run of the target has recorded it. @default equally often */
+  readonly routing?: NonNullable<Routing> | undefined;
   /** In place of draft, drafter and acceptance: those to choose among. */
   readonly proposers?: readonly Proposer[] | undefined;
   /** Of the acceptance. @default 1 */
@@ -108,7 +110,7 @@ export class Appraiser {
 
   #appraise(contender: Contender): Appraisal {
     const job = jobOf(this.#job, contender);
-    const { machine, acceptance, promptLengths, maxNewTokens } = job;
+    const { machine, acceptance, promptLengths, maxNewTokens, routing } = job;
     const prepared = placeContender(job, contender);
     const { candidates } = prepared.policy;
     if (acceptance && usesDraft(prepared.policy))
@@ -117,7 +119,7 @@ export class Appraiser {
     const key = `${contender.strategy}${who} ${JSON.stringify(prepared.policy)}`;
     const known = this.#byKey.get(key);
     if (known) return known;
-    const form = closedForm({ prepared, promptLengths, maxNewTokens, machine, acceptance });
+    const form = closedForm({ prepared, promptLengths, maxNewTokens, machine, acceptance, routing });
     const appraisal: Appraisal = {
       ...{ contender, policy: prepared.policy, key, closedForm: form },
       tokensPerSecond: form.newTokens / form.seconds,

@@ -28,7 +28,7 @@ import type { ModelPlacement } from '../schedule/memory-plan.js';
 import { wayOfDraft } from '../schedule/model-drafter.js';
 import { planMicroBatches } from '../schedule/resolve.js';
 import { usesDraft } from '../schedule/strategies/index.js';
-import type { Acceptance } from '../speculate/acceptance.js';
+import type { Acceptance, Routing } from '../speculate/acceptance.js';
 import type { LaneName } from '../topology/topology.js';
 import type { PhaseName } from '../trace/types.js';
 import { type DraftSeconds, type DraftSituation, draftSeconds } from './draft-seconds.js';
@@ -44,6 +44,8 @@ export interface ClosedFormRequest {
   readonly maxNewTokens: number;
   readonly machine: MachineModel;
   readonly acceptance: Acceptance | null;
+  /** How often each expert was chosen, as a run of the target has recorded it. */
+  readonly routing?: Routing | undefined;
 }
 
 export interface ClosedForm {
@@ -88,7 +90,7 @@ class Estimator {
     this.#lanes = { prefill: this.#tasks.none(), decode: this.#tasks.none() };
     const { drafter, plan } = request.prepared;
     this.#draftLane = drafter?.laneIn(plan.routes) ?? plan.routes.drafting.lane;
-    this.#passes = new Passes(request.prepared, this.#tasks);
+    this.#passes = new Passes(request.prepared, this.#tasks, request.routing);
   }
 
   estimate(): ClosedForm {

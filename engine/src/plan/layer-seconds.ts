@@ -11,6 +11,7 @@ import {
 } from '../schedule/layer-costs.js';
 import type { OpenPolicy } from '../schedule/policy.js';
 import type { PhaseName } from '../trace/types.js';
+import type { Popularity } from './popularity.js';
 import { type Draft, type LaneSeconds, mostOf, type TaskSeconds } from './task-seconds.js';
 
 /** What a frame asks of the cache in layers of one kind. */
@@ -38,6 +39,7 @@ export interface LayerSituation {
   readonly hiddenBytes: number;
   /** Whether a cache in host memory crosses the link to be used on the device. */
   readonly crosses: boolean;
+  readonly popularity: Popularity;
 }
 
 /** Seconds of a part of the layer, for one frame. */
@@ -209,18 +211,25 @@ interface ExpertUse {
 }
 
 /** null where all experts are computed, or lie in one group. */
-function expertUse({ costs, policy }: LayerSituation, frames: readonly FrameWork[]): ExpertUse | null {
+function expertUse(
+  { costs, policy, popularity }: LayerSituation,
+  frames: readonly FrameWork[],
+): ExpertUse | null {
   if (policy.experts !== 'routed' || groupsOf(costs) === 1) return null;
   const rows = frames.reduce((sum, frame) => sum + frame.count * frame.rows, 0);
-  const p = costs.expertsPerToken / costs.numExperts;
-  let chance = (1 - p) ** rows;
-  let host = 0;
-  let hostRows = 0;
-  const unused = chance;
-  for (let k = 1; k <= Math.min(policy.hostExpertRows, rows); k += 1) {
-    chance *= ((rows - k + 1) / k) * (p / (1 - p));
-    host += chance;
-    hostRows += (chance * k) / (rows * p);
+  const mean = costs.expertsPerToken / costs.numExperts;
+  const use = { device: 0, deviceRows: 1, host: 0, hostRows: 0 };
+  for (const { share, chance: p } of popularity) {
+    let chance = (1 - p) ** rows;
+    let used = 1 - chance;
+    for (let k = 1; k <= Math.min(policy.hostExpertRows, rows); k += 1) {
+      chance *= ((rows - k + 1) / k) * (p / (1 - p));
+      used -= chance;
+      use.host += share * chance;
+      use.hostRows += (share * chance * k) / (rows * mean);
+    }
+    use.device += share * Math.max(0, used);
   }
-  return { device: Math.max(0, 1 - unused - host), deviceRows: Math.max(0, 1 - hostRows), host, hostRows };
+  use.deviceRows = Math.max(0, 1 - use.hostRows);
+  return use;
 }

@@ -7,9 +7,11 @@ import { groupLayout } from '../schedule/group-layout.js';
 import { choosesTokens, type ModelCosts, modelCosts } from '../schedule/layer-costs.js';
 import type { StreamedKind } from '../schedule/memory-plan.js';
 import { hopBytes, type WeightWays, waysOfWeights } from '../schedule/weight-way.js';
+import type { Routing } from '../speculate/acceptance.js';
 import { kindOfHop, type LaneName } from '../topology/topology.js';
 import type { PhaseName } from '../trace/types.js';
 import { type FrameWork, type LayerSeconds, layerSeconds } from './layer-seconds.js';
+import { type Popularity, popularities } from './popularity.js';
 import { type LaneSeconds, mostOf, sumOf, type TaskSeconds } from './task-seconds.js';
 
 /** What a pass asks of the lanes, and how long it takes by itself. */
@@ -35,12 +37,15 @@ export class Passes {
   /** Lanes that weights pass on their way to the device, or that end there. */
   readonly #bringing: readonly LaneName[];
   readonly #weightsOf: Partial<Record<PhaseName, BroughtWeights>> = {};
+  /** By kind of layer. */
+  readonly #popularities: readonly Popularity[];
 
-  constructor(placed: Placed, tasks: TaskSeconds) {
+  constructor(placed: Placed, tasks: TaskSeconds, routing: Routing = null) {
     this.#placed = placed;
     this.#tasks = tasks;
     this.#ways = waysOfWeights(placed.plan, placed.policy);
     this.costs = modelCosts(placed.plan.target);
+    this.#popularities = popularities(this.costs, routing);
     const { moving, arriving } = tasks;
     this.groupsAhead = Object.fromEntries(moving.map((lane) => [lane, this.#groupsAhead(lane)]));
     this.#bringing = moving.filter((lane) => arriving.includes(lane) || this.groupsAhead[lane] > 0);
@@ -67,11 +72,14 @@ export class Passes {
       (sum, { numLayers, layer }) => sum + (numLayers / this.numLayers) * layer.usedShare,
       0,
     );
-    const { lanes: weights, takingTurns } = this.weights(phase);
+    const { lanes: weights, attention, takingTurns } = this.weights(phase);
     const lanes = tasks.none();
     const ends = this.#ends(frames, lanes);
     for (const lane of tasks.lanes)
-      lanes[lane] = weights[lane] * usedShare + (total((layer) => layer.lanes[lane]) + lanes[lane]);
+      lanes[lane] =
+        attention[lane] +
+        (weights[lane] - attention[lane]) * usedShare +
+        (total((layer) => layer.lanes[lane]) + lanes[lane]);
     const streams = { ...lanes };
     for (const lane of tasks.arriving) streams[lane] = weights[lane] + total((layer) => layer.lanes[lane]);
     const computeSeconds = total(({ chain }) => chain) + ends;
@@ -110,7 +118,14 @@ export class Passes {
     const { kinds, hiddenBytes } = this.costs;
     return kinds.map(({ costs, numLayers }) => ({
       numLayers,
-      layer: layerSeconds(this.#tasks, { phase, policy, costs, hiddenBytes, crosses }, frames),
+      layer: layerSeconds(
+        this.#tasks,
+        {
+          ...{ phase, policy, costs, hiddenBytes, crosses },
+          popularity: this.#popularities[costs.kind],
+        },
+        frames,
+      ),
     }));
   }
 
@@ -137,6 +152,7 @@ export class Passes {
     const { pinned, kept, layouts, checkpoint } = plan.target;
     const hostShare = phase === 'decode' ? policy.hostShare : 0;
     const lanes = this.#tasks.none();
+    const ofAttention = this.#tasks.none();
     const turns: Record<string, number> = {};
     const bring = (group: WeightGroup) => {
       if (pinned.has(group.id)) return;
@@ -149,6 +165,7 @@ export class Passes {
           work.isPageable = group.layer >= policy.pageLocked * this.numLayers;
         });
         lanes[hop.lane] += seconds;
+        if (group.kind === 'attention') ofAttention[hop.lane] += seconds;
         const stop = `${group.kind} in ${hop.from}`;
         if (hop !== way[0]) turns[stop] = (turns[stop] ?? 0) + before + seconds;
         before = seconds;
@@ -161,7 +178,11 @@ export class Passes {
       for (const expert of experts) bring(expert);
     }
     const isSingle = policy.streaming === 'ahead' && plan.prefetchDepth <= 1;
-    const brought = { lanes, takingTurns: isSingle ? largest([0, ...Object.values(turns)]) : 0 };
+    const brought = {
+      lanes,
+      attention: ofAttention,
+      takingTurns: isSingle ? largest([0, ...Object.values(turns)]) : 0,
+    };
     this.#weightsOf[phase] = brought;
     return brought;
   }
@@ -169,6 +190,8 @@ export class Passes {
 
 interface BroughtWeights {
   readonly lanes: Readonly<LaneSeconds>;
+  /** Of those. */
+  readonly attention: Readonly<LaneSeconds>;
   /** Where a stop has one buffer, the lanes before and behind it take turns; 0 where there are more. */
   readonly takingTurns: number;
 }

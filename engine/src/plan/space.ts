@@ -223,7 +223,7 @@ function valuesOfAxes(
     prefillBatch: startingAt(8, [...sizes, 1]).map((prefillBatch) => ({ prefillBatch })),
     prefillOrder: [{ prefillOrder: 'batch-major' }, { prefillOrder: 'layer-major' }],
     microBatch: [1, 2, 4, 8].map((parts) => ({ microBatch: Math.ceil(largest / parts) })),
-    prefetch: [{}, { prefetchDepth: 1 }, { prefetchDepth: 2 }, { prefetchDepth: 0 }],
+    prefetch: [{}, { prefetchDepth: 1 }, { prefetchDepth: 2 }, { prefetchDepth: 4 }, { prefetchDepth: 0 }],
     pinned: [{}, { pinnedLayers: 0 }],
     residents: [{ residents: 'layers' }, { residents: 'tensors' }],
     attentionWeights: [{ attentionWeights: 'streamed' }, { attentionWeights: 'resident' }],
@@ -233,6 +233,7 @@ function valuesOfAxes(
       ? [
           { experts: 'all', hostExpertRows: 0 },
           { experts: 'routed', hostExpertRows: 0 },
+          { experts: 'routed', hostExpertRows: 1 },
           { experts: 'routed', hostExpertRows: 4 },
           { experts: 'routed', hostExpertRows: 16 },
         ]
@@ -240,6 +241,7 @@ function valuesOfAxes(
     candidates: startingAt(4, answered.length > 0 ? answered : candidateCounts).map((candidates) => ({
       candidates,
     })),
+    adaptCandidates: [{ adaptCandidates: 'no' }, { adaptCandidates: 'yes' }],
     draftCache: [
       { draftCache: 'recompute' },
       { draftCache: 'resident' },

@@ -82,6 +82,7 @@ export async function predict(
     maxNewTokens,
     machine,
     acceptance,
+    routing,
     seed = 1,
   } = jobOf(job, contender);
   const { strategy, policy } = contender;
@@ -91,7 +92,7 @@ export async function predict(
     ...outcome
   } = await simulateRun({
     ...{ target, draft, promptLengths, maxNewTokens, machine, acceptance, seed, strategy, policy },
-    ...{ draws: 'common' },
+    ...{ draws: 'common', routing },
     ...(drafter ? { drafter } : {}),
     ...(signal ? { signal } : {}),
   });

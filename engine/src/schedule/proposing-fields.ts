@@ -22,7 +22,7 @@ export const proposingFields = {
       yes: 'from none to all, for each batch whatever brings the most tokens per second by the times and the acceptance that the run has seen',
     },
     default: 'no',
-    axis: { notSearched: 'it finds by itself what a search of `candidates` finds' },
+    axis: ['adaptCandidates'],
   }),
   outcomes: count([1, 64], {
     about: 'draft',

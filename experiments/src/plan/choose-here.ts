@@ -5,8 +5,10 @@ import {
   type Checkpoint,
   type DrafterName,
   type MachineModel,
+  type Plan,
   type PlannedPolicy,
   type PlanRequest,
+  type Policy,
   type PolicyInput,
   planRun,
   policyFieldNames,
@@ -27,8 +29,10 @@ import { threeDigits } from '../terminal/format.js';
 import type { Output } from '../terminal/output.js';
 import { withDraftSpeed } from '../tunnel/index.js';
 import { throughputOf } from './certainty.js';
+import { type Confirmation, confirm, finalistsOf, type RunFinalist } from './confirm.js';
 import { describePolicy, describePredicted } from './describe.js';
 import { assertPolicyPlace, policyFileOf, writePolicyFile } from './policy-file.js';
+import type { RecordedRouting } from './recorded-routing.js';
 
 export interface ChooseRequest {
   readonly target: Checkpoint;
@@ -54,18 +58,24 @@ export interface ChooseRequest {
   readonly maxNewTokens: number;
   /** Where the choice is written, as `plan --out` does; null: nowhere. */
   readonly out: string | null;
+  /** As runs of the target have recorded it; null: not known. */
+  readonly recorded: RecordedRouting | null;
+  /** Runs finalists by turns before one is chosen; null: the prediction is trusted. */
+  readonly confirmation: { readonly rounds: number; readonly run: RunFinalist } | null;
   readonly signal: AbortSignal;
 }
 
 export interface ChosenPolicy {
   readonly strategy: StrategyName;
-  readonly policy: PolicyInput;
+  readonly policy: Policy;
   /** Where there was a choice and something proposes. */
   readonly drafter?: DrafterName;
   /** On the seed in the middle. */
   readonly predicted: RunOutcome;
   /** Over the seeds on which the planner decided. */
   readonly throughput: SampleSummary;
+  /** What finalists did for real; null where nobody asked. */
+  readonly confirmation: Confirmation | null;
 }
 
 /** @throws UserError when nothing fits, or the acceptance is missing. */
@@ -95,19 +105,22 @@ export async function choosePolicy(request: ChooseRequest, output: Output): Prom
       : await openAcceptance('--acceptance', request.acceptance);
   const planned: PlanRequest = {
     ...{ target, draft, drafter, promptLengths, maxNewTokens, machine, fixed, signal, acceptance },
+    ...(request.recorded ? { routing: request.recorded.routing } : {}),
     proposers:
       proposes && workload !== undefined
         ? proposersOf({ target, drafter, draft, acceptance, workload })
         : undefined,
     ...(strategy ? { strategies: [strategy] } : {}),
   };
-  const plan = await planRun({
-    ...planned,
-    onProgress: ({ numSimulated, tokensPerSecond }) =>
-      follower.update(
-        () => `plan: simulated ${numSimulated} policies, best ${threeDigits(tokensPerSecond)} tokens/s`,
-      ),
-  }).finally(() => follower.end());
+  const search = (asked: PlanRequest) =>
+    planRun({
+      ...asked,
+      onProgress: ({ numSimulated, tokensPerSecond }) =>
+        follower.update(
+          () => `plan: simulated ${numSimulated} policies, best ${threeDigits(tokensPerSecond)} tokens/s`,
+        ),
+    }).finally(() => follower.end());
+  const { plan, confirmation } = await maybeConfirm(request, planned, search, output);
   if (request.out !== null) await writePolicyFile(request.out, policyFileOf(plan, planned));
   const [best] = plan.ranked as [PlannedPolicy];
   output.note(
@@ -121,7 +134,52 @@ export async function choosePolicy(request: ChooseRequest, output: Output): Prom
     ...(best.drafter === undefined ? {} : { drafter: best.drafter as DrafterName }),
     predicted: best.outcome,
     throughput: throughputOf(best),
+    confirmation,
   };
+}
+
+/** Confirmed by measured runs where that is asked for; the choice comes first in the plan. */
+async function maybeConfirm(
+  { confirmation: asked, recorded, maxNewTokens }: ChooseRequest,
+  planned: PlanRequest,
+  search: (request: PlanRequest) => Promise<Plan>,
+  output: Output,
+): Promise<{ readonly plan: Plan; readonly confirmation: Confirmation | null }> {
+  if (recorded !== null)
+    output.note(`plan: experts are chosen as in the run ${recorded.run} of the same target`);
+  const first = await search(planned);
+  if (asked === null) return { plan: first, confirmation: null };
+  let finalists = finalistsOf(first);
+  let plan = first;
+  const [own] = finalists as [PlannedPolicy];
+  // The first run may be the first to know which experts this target's texts go to.
+  const { routing } = recorded === null ? await asked.run(own, Math.min(maxNewTokens, 8)) : recorded;
+  if (recorded === null && routing) {
+    plan = await search({ ...planned, routing });
+    const others = finalistsOf(plan).filter((one) => isOther(one, own));
+    output.note(
+      `plan: planned anew with the experts that a first run chose: ${others.length} other finalists`,
+    );
+    finalists = [own, ...others];
+  }
+  const confirmation = await confirm(finalists, {
+    ...{ ...asked, maxNewTokens },
+    onRun: ({ strategy, policy }, tokensPerSecond) =>
+      output.note(
+        `plan: measured ${threeDigits(tokensPerSecond)} tokens/s: ${strategy} ${describePolicy(policy)}`,
+      ),
+  });
+  const ranked = [
+    confirmation.choice,
+    ...plan.ranked.filter((one) => one !== confirmation.choice && isOther(one, own)),
+  ];
+  return { plan: { ...plan, ranked }, confirmation };
+}
+
+function isOther(one: PlannedPolicy, { strategy, policy, drafter }: PlannedPolicy): boolean {
+  const text = ({ strategy, policy, drafter }: Pick<PlannedPolicy, 'strategy' | 'policy' | 'drafter'>) =>
+    JSON.stringify([strategy, policy, drafter]);
+  return text(one) !== text({ strategy, policy, ...(drafter === undefined ? {} : { drafter }) });
 }
 
 /** One sentence before the run, where plain decoding is predicted to be faster than the policy that proposes. */

@@ -26,6 +26,7 @@ import {
   describeLadder,
 } from '../../plan/describe.js';
 import { assertPolicyPlace, policyFileOf, writePolicyFile } from '../../plan/policy-file.js';
+import { openRouting } from '../../plan/recorded-routing.js';
 import { publishedPolicyFor } from '../../reproduce/published.js';
 import { threeDigits } from '../../terminal/format.js';
 import type { Output } from '../../terminal/output.js';
@@ -57,6 +58,7 @@ interface PlanOptions extends CommonOptions, PredictionOptions, PolicyOptions {
   readonly seeds: number;
   readonly anyDrafter?: true;
   readonly out?: string;
+  readonly routing?: string;
 }
 
 export function addPlanCommand(program: Command, context: CommandContext): void {
@@ -84,7 +86,11 @@ export function addPlanCommand(program: Command, context: CommandContext): void 
       wholeNumber('--seeds', 1, 1000),
       defaultNumSeeds,
     )
-    .option('--out <file>', 'write the choice to a file that run and simulate take as --policy');
+    .option('--out <file>', 'write the choice to a file that run and simulate take as --policy')
+    .option(
+      '--routing <run>',
+      "a measured run's folder: experts are chosen as often as its record says (default: equally often)",
+    );
   addPredictionOptions(command);
   addAnyDrafterOption(command);
   addPolicyOptions(command);
@@ -114,7 +120,10 @@ async function plan(
   const published = await publishedPolicyFor(options.target, options.published);
   const { workload: _workload, ...asked } = prediction;
   const proposers = options.anyDrafter ? proposersOf({ ...asked, workload: options.workload }) : undefined;
-  const job = { ...asked, acceptance: asked.acceptance ?? proposers?.[0].acceptance ?? null };
+  const job = {
+    ...{ ...asked, acceptance: asked.acceptance ?? proposers?.[0].acceptance ?? null },
+    ...(options.routing === undefined ? {} : { routing: openRouting(options.routing, asked.target) }),
+  };
   output.note(`plan: ${describePrediction(prediction)}`);
   noteForeignCaps(prediction, output);
   const startSeconds = performance.now() / 1000;

@@ -1,7 +1,7 @@
 /** `specoffload run`: one run of one strategy, with everything settable, ending in a record. */
 
 import { join } from 'node:path';
-import type { StrategyName } from '@specoffload/engine';
+import type { DrafterName, PlannedPolicy, StrategyName } from '@specoffload/engine';
 import type { Command } from 'commander';
 import { locateModel } from '../../inputs/models.js';
 import { openPair } from '../../inputs/pair.js';
@@ -12,13 +12,16 @@ import {
   executeRun,
   type Job,
   type RunPlan,
+  runPlan,
   textsOf,
 } from '../../job/execute.js';
 import { notePayoff } from '../../job/payoff.js';
 import { cacheDirectory, defaultResultsDirectory, displayPath } from '../../paths.js';
 import { type ChosenPolicy, choosePolicy } from '../../plan/choose-here.js';
+import { describeConfirmation } from '../../plan/confirm.js';
 import { formatRange } from '../../plan/describe.js';
 import type { PolicyFile } from '../../plan/policy-file.js';
+import { findRouting } from '../../plan/recorded-routing.js';
 import { assertWritable } from '../../store/index.js';
 import { UsageError } from '../../terminal/errors.js';
 import { formatPercent, threeDigits } from '../../terminal/format.js';
@@ -56,6 +59,8 @@ interface RunCommandOptions extends CommonOptions, GenerationOptions, TextOption
   readonly tunnel?: string;
   readonly plan?: true;
   readonly out?: string;
+  /** Rounds; true without a number. */
+  readonly confirm?: number | true;
   readonly anyDrafter?: true;
   readonly machine?: string;
   readonly acceptance?: string;
@@ -69,6 +74,8 @@ interface RunCommandOptions extends CommonOptions, GenerationOptions, TextOption
 const defaultMachineFile = join(cacheDirectory, 'machine.json');
 
 const usualStrategy: StrategyName = 'specoffload';
+/** The fewest that an interval can be told from. */
+const usualRounds = 3;
 
 export function addRunCommand(program: Command, context: CommandContext): void {
   const command = program
@@ -98,6 +105,11 @@ export function addRunCommand(program: Command, context: CommandContext): void {
     .option('--plan', 'let the planner choose strategy and policy; flags that are given stay as they are')
     .option('--out <file>', 'with --plan: write the choice, as specoffload plan --out does')
     .option(
+      '--confirm [rounds]',
+      `with --plan: run the best few kinds of policy for real, by turns, and take another than the planned one where it is faster beyond doubt (default: ${usualRounds} rounds)`,
+      wholeNumber('--confirm', 1, 100),
+    )
+    .option(
       '--machine <file>',
       `with --plan: this machine as specoffload profile measured it (default: ${displayPath(defaultMachineFile)})`,
     )
@@ -118,6 +130,7 @@ export function addRunCommand(program: Command, context: CommandContext): void {
     'specoffload run --strategy serial --drafter prompt-lookup --prompts reference',
     'specoffload run --prompt "It was a dark and" --temperature 0.8 --stop $\'\\n\'',
     'specoffload run --plan --acceptance 0.7 --prompts code',
+    'specoffload run --plan --any-drafter --confirm --num-prompts 1',
     'specoffload run --policy policy.json --prompts code',
     'specoffload tunnel --like env1 --out tunnel.json && specoffload run --tunnel tunnel.json --strategy flexgen',
   ).action(async (typed: RunCommandOptions) => {
@@ -192,36 +205,16 @@ async function run(
     );
   const drafter = lacksDraft ? 'prompt-lookup' : options.drafter;
   const workload = await openPrompts(options, pair, isGiven);
-  const chosen = options.plan
-    ? await choosePolicy(
-        {
-          ...{ target: pair.target, draft: pair.draft, drafter, proposes, machine, fixed: given, signal },
-          machineFile: options.machine ?? defaultMachineFile,
-          ...{ acceptance: options.acceptance ?? null, draftSpeed: options.draftSpeed },
-          anyDrafterOn: options.anyDrafter ? workload.name : undefined,
-          ...(options.strategy ? { strategy: options.strategy } : {}),
-          promptLengths: workload.prompts.map(({ length }) => length),
-          ...{ maxNewTokens: options.newTokens, out: options.out ?? null },
-        },
-        output,
-      )
-    : null;
-  const plan: RunPlan = {
-    ...{ ...pair, experiment: 'run' },
+  const asked: RunPlan = {
+    ...{ ...pair, experiment: 'run', strategy, policy: given, machine, workload, sampling },
     ...(drafter ? { drafter } : {}),
-    ...(chosen?.drafter ? { drafter: chosen.drafter } : {}),
     resultsDirectory: options.results,
-    strategy: chosen?.strategy ?? strategy,
-    policy: chosen?.policy ?? given,
-    machine,
-    workload,
-    maxNewTokens: options.newTokens,
-    stopAtEos: options.eos,
-    sampling,
+    ...{ maxNewTokens: options.newTokens, stopAtEos: options.eos },
     ...(options.stop ? { stops: options.stop } : {}),
-    seed: options.seed,
-    firstRepeat: options.repeat,
+    ...{ seed: options.seed, firstRepeat: options.repeat },
   };
+  const chosen = options.plan ? await choose(asked, options, proposes, output, signal) : null;
+  const plan = chosen ? withChoice(asked, chosen) : asked;
   output.note(`${plan.strategy}: ${describePlan(plan)}`);
   if (options.policyFile) {
     const prompts = workload.prompts.length;
@@ -238,7 +231,48 @@ async function run(
     output.document({
       ...{ folder: executed.folder, record: executed.record },
       ...(chosen ? { predicted: chosen.predicted, throughput: chosen.throughput } : {}),
+      ...(chosen?.confirmation ? { confirmation: chosen.confirmation } : {}),
     });
+}
+
+/** Plans the run, and has finalists run where that is asked for. */
+async function choose(
+  plan: RunPlan,
+  options: AppliedOptions,
+  proposes: boolean,
+  output: Output,
+  signal: AbortSignal,
+): Promise<ChosenPolicy> {
+  const { target, draft, drafter, machine, policy: fixed, workload, maxNewTokens } = plan;
+  const { confirm, anyDrafter, strategy, acceptance = null, draftSpeed, out = null } = options;
+  const { name, prompts } = workload;
+  const rounds = confirm === true ? usualRounds : confirm;
+  return choosePolicy(
+    {
+      ...{ target, draft, drafter, proposes, machine, fixed, signal, acceptance, draftSpeed, out },
+      machineFile: options.machine ?? defaultMachineFile,
+      anyDrafterOn: anyDrafter ? name : undefined,
+      ...(strategy ? { strategy } : {}),
+      ...{ promptLengths: prompts.map(({ length }) => length), maxNewTokens },
+      recorded: await findRouting(options.results, target, { name, numPrompts: prompts.length }),
+      confirmation:
+        rounds === undefined
+          ? null
+          : {
+              rounds,
+              run: (planned, newTokens) =>
+                runPlan({ ...withChoice(plan, planned), maxNewTokens: newTokens }, signal),
+            },
+    },
+    output,
+  );
+}
+
+function withChoice(
+  plan: RunPlan,
+  { strategy, policy, drafter }: Pick<PlannedPolicy, 'strategy' | 'policy' | 'drafter'>,
+): RunPlan {
+  return { ...plan, strategy, policy, ...(drafter ? { drafter: drafter as DrafterName } : {}) };
 }
 
 /** For programs: what each prompt was continued with. */
@@ -253,7 +287,7 @@ function linesOf(plan: RunPlan, { result }: ExecutedRun) {
 
 /** @throws UsageError for flags that nothing would look at. */
 function assertPlanFlags(options: RunCommandOptions): void {
-  const { plan, policy, machine, acceptance, anyDrafter, out } = options;
+  const { plan, policy, machine, acceptance, anyDrafter, out, confirm } = options;
   if (plan && policy !== undefined)
     throw new UsageError('--plan and --policy exclude each other: the planner chooses, or the file has');
   const given = {
@@ -261,6 +295,7 @@ function assertPlanFlags(options: RunCommandOptions): void {
     '--acceptance': acceptance,
     '--any-drafter': anyDrafter,
     '--out': out,
+    '--confirm': confirm,
   };
   const stray = Object.entries(given).find(([, value]) => value !== undefined)?.[0] ?? null;
   if (!plan && stray !== null)
@@ -275,6 +310,7 @@ function say(
   hasShownText: boolean,
 ): void {
   output.say(describeRun(record));
+  if (chosen?.confirmation) output.say(`\n${describeConfirmation(chosen.confirmation)}`);
   if (chosen) output.say(`\n${comparePrediction(chosen, record.result.tokensPerSecond)}`);
   const sketch = sketchTimeline(result);
   if (sketch !== null) output.say(`\n${sketch}`);

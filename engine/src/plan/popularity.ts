@@ -1,0 +1,52 @@
+/** How often a row chooses an expert: equally often by the models' numbers, or as a run has recorded it. */
+
+import type { LayerCosts, ModelCosts } from '../schedule/layer-costs.js';
+import type { Routing } from '../speculate/acceptance.js';
+
+/** Shares of a kind's experts, and the chance that a row chooses one of those. */
+export type Popularity = readonly { readonly share: number; readonly chance: number }[];
+
+/** Experts that are about as popular are one: a search asks thousands of times. */
+const mostShares = 24;
+/** A row may leave out any expert. */
+const mostChance = 1 - 1e-9;
+
+type KnownPopularities = Map<ModelCosts, readonly Popularity[]>;
+const known = new WeakMap<NonNullable<Routing>, KnownPopularities>();
+
+/** By kind of layer. */
+export function popularities(costs: ModelCosts, routing: Routing): readonly Popularity[] {
+  if (!routing) return costs.kinds.map(({ costs: kind }) => equally(kind));
+  const ofRouting: KnownPopularities = known.get(routing) ?? new Map();
+  known.set(routing, ofRouting);
+  const found = ofRouting.get(costs) ?? costs.kinds.map(({ costs: kind }) => recorded(kind, costs, routing));
+  ofRouting.set(costs, found);
+  return found;
+}
+
+function equally({ expertsPerToken, numExperts }: LayerCosts): Popularity {
+  return [{ share: 1, chance: Math.min(mostChance, expertsPerToken / numExperts) }];
+}
+
+/** Of all layers of a kind together; as the formula has it where the record says nothing. */
+function recorded(
+  kind: LayerCosts,
+  { layers }: ModelCosts,
+  { rowsByExpert }: NonNullable<Routing>,
+): Popularity {
+  const chances = layers.flatMap((layer, index) => {
+    const rows = layer === kind ? (rowsByExpert[index] ?? []) : [];
+    const total = rows.reduce((sum, count) => sum + count, 0);
+    if (total === 0 || rows.length !== kind.numExperts) return [];
+    return rows.map((count) => Math.min(mostChance, (count * kind.expertsPerToken) / total));
+  });
+  if (chances.length === 0) return equally(kind);
+  chances.sort((a, b) => a - b);
+  const numShares = Math.min(mostShares, chances.length);
+  return Array.from({ length: numShares }, (_, index) => {
+    const from = Math.floor((index * chances.length) / numShares);
+    const some = chances.slice(from, Math.floor(((index + 1) * chances.length) / numShares));
+    const sum = some.reduce((total, chance) => total + chance, 0);
+    return { share: some.length / chances.length, chance: sum / some.length };
+  });
+}
