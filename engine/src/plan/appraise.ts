@@ -10,7 +10,8 @@ import type { DrafterName } from '../schedule/drafters.js';
 import type { OpenPolicy } from '../schedule/policy.js';
 import { resolvePolicy } from '../schedule/resolve.js';
 import { strategyNamed, usesDraft } from '../schedule/strategies/index.js';
-import { type Acceptance, assertAnswers, type Routing } from '../speculate/acceptance.js';
+import { type Acceptance, assertAnswers } from '../speculate/acceptance.js';
+import type { RoutingReport } from '../speculate/routing-counter.js';
 import { type ClosedForm, closedForm } from './closed-form.js';
 import { type Contender, nameOf, type Proposer } from './space.js';
 
@@ -28,7 +29,7 @@ export interface PlanningJob {
   /** Needed for policies that speculate. */
   readonly acceptance: Acceptance | null;
   /** How often each expert was chosen, as a run of the target has recorded it. @default equally often */
-  readonly routing?: NonNullable<Routing> | undefined;
+  readonly routing?: Pick<RoutingReport, 'rowsByExpert'> | undefined;
   /** In place of draft, drafter and acceptance: those to choose among. */
   readonly proposers?: readonly Proposer[] | undefined;
   /** Of the acceptance. @default 1 */

@@ -28,7 +28,8 @@ import type { ModelPlacement } from '../schedule/memory-plan.js';
 import { wayOfDraft } from '../schedule/model-drafter.js';
 import { planMicroBatches } from '../schedule/resolve.js';
 import { usesDraft } from '../schedule/strategies/index.js';
-import type { Acceptance, Routing } from '../speculate/acceptance.js';
+import type { Acceptance } from '../speculate/acceptance.js';
+import type { RoutingReport } from '../speculate/routing-counter.js';
 import type { LaneName } from '../topology/topology.js';
 import type { PhaseName } from '../trace/types.js';
 import { type DraftSeconds, type DraftSituation, draftSeconds } from './draft-seconds.js';
@@ -45,7 +46,7 @@ export interface ClosedFormRequest {
   readonly machine: MachineModel;
   readonly acceptance: Acceptance | null;
   /** How often each expert was chosen, as a run of the target has recorded it. */
-  readonly routing?: Routing | undefined;
+  readonly routing?: Pick<RoutingReport, 'rowsByExpert'> | undefined;
 }
 
 export interface ClosedForm {

@@ -34,9 +34,11 @@ export const aspects: readonly Aspect[] = [
   { name: 'place of the projections', inWords: (_, { projections }) => `projections on the ${projections}` },
   {
     name: 'place of the FFNs',
-    inWords: (_, { experts, hostExpertRows, hostShare }) => {
+    inWords: (_, { experts, hostExpertRows, hostShare, expertCache, expertPrefetch }) => {
       if (hostShare > 0) return 'a share of the FFNs on the host';
       if (experts === 'all') return 'FFNs on the device';
+      if (expertCache !== 'none') return 'routed experts that stay';
+      if (expertPrefetch !== 'none') return 'routed experts that come ahead';
       return hostExpertRows > 0 ? 'routed experts, some on the host' : 'routed experts on the device';
     },
   },

@@ -3,15 +3,16 @@
 import { largest } from '../extremes.js';
 import type { WeightGroup } from '../model/types.js';
 import type { Placed } from '../run/prepare.js';
+import { keepsExperts } from '../schedule/expert-cache.js';
 import { groupLayout } from '../schedule/group-layout.js';
 import { choosesTokens, type ModelCosts, modelCosts } from '../schedule/layer-costs.js';
 import type { StreamedKind } from '../schedule/memory-plan.js';
 import { hopBytes, type WeightWays, waysOfWeights } from '../schedule/weight-way.js';
-import type { Routing } from '../speculate/acceptance.js';
+import type { RoutingReport } from '../speculate/routing-counter.js';
 import { kindOfHop, type LaneName } from '../topology/topology.js';
 import type { PhaseName } from '../trace/types.js';
 import { type FrameWork, type LayerSeconds, layerSeconds } from './layer-seconds.js';
-import { type Popularity, popularities } from './popularity.js';
+import { type Popularity, popularities, shareOfMostPopular } from './popularity.js';
 import { type LaneSeconds, mostOf, sumOf, type TaskSeconds } from './task-seconds.js';
 
 /** What a pass asks of the lanes, and how long it takes by itself. */
@@ -25,6 +26,9 @@ export interface PassSeconds {
   /** Without waiting for weights. */
   readonly computeSeconds: number;
 }
+
+/** Of the experts that come before their router has chosen, see `imagined-routing.ts`. */
+const foreseenShare = 0.85;
 
 export class Passes {
   /** Of the target. */
@@ -40,7 +44,7 @@ export class Passes {
   /** By kind of layer. */
   readonly #popularities: readonly Popularity[];
 
-  constructor(placed: Placed, tasks: TaskSeconds, routing: Routing = null) {
+  constructor(placed: Placed, tasks: TaskSeconds, routing?: Pick<RoutingReport, 'rowsByExpert'>) {
     this.#placed = placed;
     this.#tasks = tasks;
     this.#ways = waysOfWeights(placed.plan, placed.policy);
@@ -75,10 +79,11 @@ export class Passes {
     const { lanes: weights, attention, takingTurns } = this.weights(phase);
     const lanes = tasks.none();
     const ends = this.#ends(frames, lanes);
+    const moved = this.#movedShare(frames);
     for (const lane of tasks.lanes)
       lanes[lane] =
         attention[lane] +
-        (weights[lane] - attention[lane]) * usedShare +
+        (weights[lane] - attention[lane]) * usedShare * moved(lane) +
         (total((layer) => layer.lanes[lane]) + lanes[lane]);
     const streams = { ...lanes };
     for (const lane of tasks.arriving) streams[lane] = weights[lane] + total((layer) => layer.lanes[lane]);
@@ -91,6 +96,20 @@ export class Passes {
     };
   }
 
+  /** By lane, of the experts that are used those that have to come over it: a cache holds the most popular ones. */
+  #movedShare(frames: readonly FrameWork[]): (lane: LaneName) => number {
+    const { policy, plan } = this.#placed;
+    if (!keepsExperts(policy)) return () => 1;
+    const rows = frames.reduce((sum, { count, rows }) => sum + count * rows, 0);
+    const { layers } = plan.target.checkpoint;
+    const numExperts = layers.reduce((sum, { experts }) => sum + experts.length, 0);
+    const [popularity] = this.#popularities;
+    const missed = (kept: number) => 1 - shareOfMostPopular(popularity, rows, kept / numExperts);
+    const onDevice = missed(plan.cachedOnDevice);
+    const inMemory = missed(plan.cachedOnDevice + plan.cachedOnHost);
+    return (lane) => (this.#tasks.arriving.includes(lane) ? onDevice : inMemory);
+  }
+
   /** How weights and arithmetic overlap. */
   #seconds({ layers, lanes, streams, ends, computeSeconds }: Overlap): number {
     const { policy, plan } = this.#placed;
@@ -100,8 +119,10 @@ export class Passes {
     if (policy.streaming === 'on-demand') return sumOf(lanes, this.#bringing) + computeSeconds;
     // A layer's weights come over one of the lanes that arrive, the next one's over the same or another.
     if (policy.experts === 'routed') {
-      const routed = sumOf(lanes, arriving) + total(({ chain, ffn }) => chain - ffn);
-      return Math.max(routed, mostOf(lanes, moving)) + ends;
+      const brought = Math.max(sumOf(lanes, arriving), mostOf(lanes, moving));
+      const chain = total((layer) => layer.chain - layer.ffn);
+      const waitedFor = policy.expertPrefetch === 'router' ? 1 - foreseenShare : 1;
+      return Math.max(waitedFor * brought + chain, brought) + ends;
     }
     if (plan.prefetchDepth === 0) {
       const perLayer = sumOf(streams, arriving) / this.numLayers;

@@ -1,7 +1,7 @@
 /** How often a row chooses an expert: equally often by the models' numbers, or as a run has recorded it. */
 
 import type { LayerCosts, ModelCosts } from '../schedule/layer-costs.js';
-import type { Routing } from '../speculate/acceptance.js';
+import type { RoutingReport } from '../speculate/routing-counter.js';
 
 /** Shares of a kind's experts, and the chance that a row chooses one of those. */
 export type Popularity = readonly { readonly share: number; readonly chance: number }[];
@@ -11,11 +11,13 @@ const mostShares = 24;
 /** A row may leave out any expert. */
 const mostChance = 1 - 1e-9;
 
+type Routing = Pick<RoutingReport, 'rowsByExpert'>;
+
 type KnownPopularities = Map<ModelCosts, readonly Popularity[]>;
-const known = new WeakMap<NonNullable<Routing>, KnownPopularities>();
+const known = new WeakMap<Routing, KnownPopularities>();
 
 /** By kind of layer. */
-export function popularities(costs: ModelCosts, routing: Routing): readonly Popularity[] {
+export function popularities(costs: ModelCosts, routing?: Routing): readonly Popularity[] {
   if (!routing) return costs.kinds.map(({ costs: kind }) => equally(kind));
   const ofRouting: KnownPopularities = known.get(routing) ?? new Map();
   known.set(routing, ofRouting);
@@ -29,11 +31,7 @@ function equally({ expertsPerToken, numExperts }: LayerCosts): Popularity {
 }
 
 /** Of all layers of a kind together; as the formula has it where the record says nothing. */
-function recorded(
-  kind: LayerCosts,
-  { layers }: ModelCosts,
-  { rowsByExpert }: NonNullable<Routing>,
-): Popularity {
+function recorded(kind: LayerCosts, { layers }: ModelCosts, { rowsByExpert }: Routing): Popularity {
   const chances = layers.flatMap((layer, index) => {
     const rows = layer === kind ? (rowsByExpert[index] ?? []) : [];
     const total = rows.reduce((sum, count) => sum + count, 0);
@@ -49,4 +47,16 @@ function recorded(
     const sum = some.reduce((total, chance) => total + chance, 0);
     return { share: some.length / chances.length, chance: sum / some.length };
   });
+}
+
+/** Of the experts that so many rows choose, the share that are among the most popular ones. */
+export function shareOfMostPopular(popularity: Popularity, rows: number, kept: number): number {
+  let [left, hits, all] = [kept, 0, 0];
+  for (const { share, chance } of [...popularity].sort((a, b) => b.chance - a.chance)) {
+    const used = 1 - (1 - chance) ** rows;
+    hits += Math.min(left, share) * used;
+    all += share * used;
+    left = Math.max(0, left - share);
+  }
+  return all > 0 ? hits / all : 0;
 }

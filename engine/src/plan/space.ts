@@ -143,6 +143,17 @@ const batchSizes = [8, 32, 64, 128, 256];
 const candidateCounts = [1, 2, 3, 4, 6, 8, 12, 16];
 const draftWindows = [64, 128, 256];
 
+const dropped = { expertCache: 'none', expertPrefetch: 'none' } as const;
+const routed = { experts: 'routed', hostExpertRows: 0 } as const;
+/** Which experts come, when, and what becomes of them; and how many rows the host takes over. */
+const waysOfExperts: AxisValues['experts'] = [
+  { experts: 'all', hostExpertRows: 0, ...dropped },
+  ...[0, 1, 4, 16].map((hostExpertRows) => ({ ...routed, hostExpertRows, ...dropped })),
+  { ...routed, expertCache: 'none', expertPrefetch: 'router' },
+  { ...routed, expertCache: 'lru', expertPrefetch: 'none' },
+  { ...routed, expertCache: 'lru', expertPrefetch: 'router' },
+];
+
 export function planSpace(request: SpaceRequest): Family[] {
   const { proposers } = request;
   if (!proposers) return familiesFor(request);
@@ -229,15 +240,7 @@ function valuesOfAxes(
     attentionWeights: [{ attentionWeights: 'streamed' }, { attentionWeights: 'resident' }],
     refill: [{ refill: 'no' }, { refill: 'yes' }],
     hostShare: [0, 0.1, 0.2, 0.35, 0.5].map((hostShare) => ({ hostShare })),
-    experts: target.layers.some(({ experts }) => experts.length > 1)
-      ? [
-          { experts: 'all', hostExpertRows: 0 },
-          { experts: 'routed', hostExpertRows: 0 },
-          { experts: 'routed', hostExpertRows: 1 },
-          { experts: 'routed', hostExpertRows: 4 },
-          { experts: 'routed', hostExpertRows: 16 },
-        ]
-      : [],
+    experts: target.layers.some(({ experts }) => experts.length > 1) ? waysOfExperts : [],
     candidates: startingAt(4, answered.length > 0 ? answered : candidateCounts).map((candidates) => ({
       candidates,
     })),

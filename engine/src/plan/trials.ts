@@ -92,7 +92,8 @@ export async function predict(
     ...outcome
   } = await simulateRun({
     ...{ target, draft, promptLengths, maxNewTokens, machine, acceptance, seed, strategy, policy },
-    ...{ draws: 'common', routing },
+    // Of the turns of the run that recorded it, whose rounds are others, nothing follows.
+    ...{ draws: 'common', routing: routing && { rowsByExpert: routing.rowsByExpert } },
     ...(drafter ? { drafter } : {}),
     ...(signal ? { signal } : {}),
   });

@@ -184,7 +184,7 @@ export const policyFields = {
       lfu: 'the one that was chosen least often',
     },
     default: 'none',
-    axis: { notSearched: 'what it saves depends on the texts, and is told by a run' },
+    axis: ['experts'],
   }),
   expertPrefetch: choice({
     ...keptThere,
@@ -195,7 +195,7 @@ export const policyFields = {
         'while a layer is computed, those that the routers of the next ones would choose by what it has of the rows, where at least seven in ten of such guesses came true lately',
     },
     default: 'none',
-    axis: { notSearched: 'how often it is right depends on the model, and is told by a run' },
+    axis: ['experts'],
   }),
   foreseenLayers: count([1, 8], {
     ...keptThere,

@@ -154,6 +154,8 @@ function briefly({ strategy, policy, drafter }: PlannedPolicy): string {
     `${strategy}${how}${who}`,
     ...(speculation === 'none' ? [] : [`${candidates} candidates`]),
     ...(experts === 'routed' ? [`routed experts${hostExpertRows > 0 ? ', few rows on the host' : ''}`] : []),
+    ...(policy.expertCache === 'none' ? [] : [`${policy.expertCache} cache`]),
+    ...(policy.expertPrefetch === 'none' ? [] : ['prefetch']),
     ...(residents === 'tensors' ? ['tensors stay'] : []),
     ...(policy.hostShare > 0 ? [`host share ${policy.hostShare}`] : []),
     ...(policy.attention === 'host' ? [] : [`attention ${policy.attention}`]),

@@ -199,6 +199,8 @@ export function describePolicy(policy: Policy): string {
     ...(policy.experts === 'routed'
       ? { experts: policy.experts, hostExpertRows: policy.hostExpertRows }
       : {}),
+    ...(policy.expertCache === 'none' ? {} : { expertCache: policy.expertCache }),
+    ...(policy.expertPrefetch === 'none' ? {} : { expertPrefetch: policy.expertPrefetch }),
     ...(policy.refill === 'yes' ? { refill: policy.refill } : {}),
     ...(policy.attentionWeights === 'resident' ? { attentionWeights: policy.attentionWeights } : {}),
     ...(policy.residents === 'tensors' ? { residents: policy.residents } : {}),
