@@ -143,15 +143,16 @@ const batchSizes = [8, 32, 64, 128, 256];
 const candidateCounts = [1, 2, 3, 4, 6, 8, 12, 16];
 const draftWindows = [64, 128, 256];
 
-const dropped = { expertCache: 'none', expertPrefetch: 'none' } as const;
+const dropped = { expertCache: 'none', expertPrefetch: 'none', foreseenLayers: 1 } as const;
 const routed = { experts: 'routed', hostExpertRows: 0 } as const;
 /** Which experts come, when, and what becomes of them; and how many rows the host takes over. */
 const waysOfExperts: AxisValues['experts'] = [
   { experts: 'all', hostExpertRows: 0, ...dropped },
   ...[0, 1, 4, 16].map((hostExpertRows) => ({ ...routed, hostExpertRows, ...dropped })),
-  { ...routed, expertCache: 'none', expertPrefetch: 'router' },
-  { ...routed, expertCache: 'lru', expertPrefetch: 'none' },
-  { ...routed, expertCache: 'lru', expertPrefetch: 'router' },
+  { ...routed, ...dropped, expertPrefetch: 'router' },
+  { ...routed, ...dropped, expertPrefetch: 'router', foreseenLayers: 2 },
+  { ...routed, ...dropped, expertCache: 'lru' },
+  { ...routed, ...dropped, expertCache: 'lru', expertPrefetch: 'router' },
 ];
 
 export function planSpace(request: SpaceRequest): Family[] {

@@ -201,7 +201,7 @@ export const policyFields = {
     ...keptThere,
     meaning: 'layers ahead for which expertPrefetch foresees experts',
     default: 1,
-    axis: { notSearched: 'how often it is right depends on the model, and is told by a run' },
+    axis: ['experts'],
   }),
   pageLocked: share({
     about: 'weights',
