@@ -1,5 +1,6 @@
 export { type AcceptanceSeries, acceptanceByPosition } from './acceptance-by-position.js';
 export { type DeviceTime, deviceTime } from './device-time.js';
+export { type EnergyOfRun, energyByPart } from './energy-by-part.js';
 export { type ExpectedTokensOptions, expectedTokensCurves } from './expected-tokens.js';
 export { type HeatMapOptions, heatMap } from './heat-map.js';
 export { type KernelTime, kernelTime } from './kernel-time.js';

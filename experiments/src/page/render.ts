@@ -6,6 +6,7 @@ import { figureTemplate } from '../figures/theme.js';
 import { plural } from '../terminal/format.js';
 import { type Chart, metricCharts, ratioCharts } from './charts.js';
 import { pageScript } from './client.js';
+import { energyCharts } from './energy-charts.js';
 import { countKinds, provenanceFacts } from './provenance.js';
 import { queueCharts } from './queue-charts.js';
 import { acceptanceCharts, laneCharts, predictionCharts } from './run-charts.js';
@@ -38,6 +39,7 @@ export async function renderPage(
     ...acceptanceCharts(subject),
     ...laneCharts(subject),
     ...queueCharts(subject),
+    ...energyCharts(subject),
     ...traces.charts,
   ];
   const traceNote =

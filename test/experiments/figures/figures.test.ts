@@ -12,6 +12,18 @@ const row = (system: string, workload: string, tokensPerSecond: number, kind = '
   ...{ system, workload, tokensPerSecond, kind },
 });
 
+describe('energyByPart', () => {
+  it('stacks what a token took of each part, and nothing where a run has no such part', () => {
+    const runs: Parameters<typeof figures.energyByPart>[0] = [
+      { name: 'plain', newTokens: 10, parts: { device: 60, host: 40 } },
+      { name: 'serial', newTokens: 20, parts: { device: 100 } },
+    ];
+    const [device, host] = tracesOf(figures.energyByPart(runs));
+    expect(device).toMatchObject({ name: 'device', x: [6, 5], text: ['6.00', '5.00'] });
+    expect(host).toMatchObject({ name: 'host', x: [4, 0], text: ['4.00', ''] });
+  });
+});
+
 describe('throughputBars', () => {
   const repeats = [10, 12, 11].flatMap((value) => [
     row('FlexGen', 'code', value),

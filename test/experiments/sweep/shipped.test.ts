@@ -45,6 +45,7 @@ describe('shipped experiments', () => {
     ['draft-size', 48],
     ['prediction', 30],
     ['wind-tunnel', 8],
+    ['energy', 36],
     ['camel', 49],
     ['camel-qwen', 49],
   ])('%s has %i points', async (name, numPoints) => {

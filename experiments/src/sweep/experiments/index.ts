@@ -8,6 +8,7 @@ import { batch } from './batch.js';
 import { createCamel } from './camel.js';
 import { candidates } from './candidates.js';
 import { draftSize } from './draft-size.js';
+import { energy } from './energy.js';
 import { hetegen } from './hetegen.js';
 import { memory } from './memory.js';
 import { createOverall } from './overall.js';
@@ -27,6 +28,7 @@ export const shippedExperiments: Readonly<Record<string, () => Promise<Experimen
   'draft-size': async () => draftSize,
   prediction: async () => prediction,
   'wind-tunnel': async () => windTunnel,
+  energy: async () => energy,
   camel: () => createCamel('camel', 'llama-3.2-1b'),
   'camel-qwen': () => createCamel('camel-qwen', 'qwen2.5-3b'),
   hetegen: async () => hetegen,
