@@ -1,6 +1,7 @@
 /** Finalists of a plan, run for real by turns: a short measured round that confirms the choice or changes it. */
 
 import {
+  largest,
   type Plan,
   type PlannedPolicy,
   type RoutingReport,
@@ -94,7 +95,7 @@ export async function confirm(
       onRun?.(planned, tokensPerSecond);
     }
     const latest = (planned: PlannedPolicy) => measured.get(planned)!.at(-1)!;
-    const least = leastMeasured * Math.max(...running.map(latest));
+    const least = leastMeasured * largest(running.map(latest));
     running = running.filter((planned) => planned === choice || latest(planned) >= least);
   }
   const baselines = measured.get(choice)!;

@@ -29,10 +29,16 @@ const share = is.numberFrom(0, 1 + 1e-9, 'a number from 0 to 1');
 const shares: Schema<LaneShares> = keyed(laneNames, () => share);
 const policy = is.parsed(parsePolicy);
 
+/** Said where there is an expert cache; files that are older than it have none. */
+const ofExpertCache = ['cachedOnDevice', 'cachedOnHost'];
+
 /** What a job decides has to be said; a field with one usual value may be younger than the file. */
 const missingIn = (given: PolicyInput) =>
   Object.entries(policyFields).find(
-    ([name, field]) => typeof field.default === 'object' && !Object.hasOwn(given, name),
+    ([name, field]) =>
+      typeof field.default === 'object' &&
+      !Object.hasOwn(given, name) &&
+      !(ofExpertCache.includes(name) && (given.expertCache ?? 'none') === 'none'),
   )?.[0];
 const plan: Schema<TunnelPlan> = is.picked({
   strategy: is.oneOf(strategyNames),

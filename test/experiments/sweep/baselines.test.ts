@@ -47,7 +47,7 @@ const ways = strategyNames.flatMap((strategy) =>
     policy: (speculation === undefined ? {} : { speculation }) as PolicyInput,
   })),
 );
-const speculative = new Set<StrategyName>(['serial', 'specoffload']);
+const speculative = new Set<StrategyName>(['serial', 'specoffload', 'ahead']);
 const isDrafting = ({ strategy, policy }: (typeof ways)[number]) =>
   policy.speculation === undefined ? speculative.has(strategy) : policy.speculation !== 'none';
 

@@ -4,7 +4,7 @@
  * one at the highest frequency in the largest batch, which serves most requests a second.
  */
 
-import { simulateRun, withRate } from '@specoffload/engine';
+import { largest, simulateRun, withRate } from '@specoffload/engine';
 import { defineExperiment, type ExperimentDefinition } from '../../definitions/definition.js';
 import { openMachine } from '../../inputs/machines.js';
 import { openOrDescribeModel } from '../../inputs/models.js';
@@ -20,7 +20,7 @@ const policy = { attention: 'device', cache: 'device', streaming: 'ahead' } as c
 const requestsPerSecond = 1;
 
 export async function createCamel(name: string, target: string): Promise<ExperimentDefinition> {
-  const [mostHertz, mostBatch] = [Math.max(...hertz), Math.max(...batches)];
+  const [mostHertz, mostBatch] = [largest(hertz), largest(batches)];
   const { energy, seconds } = await simulateRun({
     ...{
       target: await openOrDescribeModel(target, 'ffn', targetFormat),
