@@ -93,7 +93,7 @@ export {
 // Predict: machines and runs on a virtual clock.
 
 export type { Budgets } from './machine/budgets.js';
-export { bf16Formats, type Formats, localFormats, weightBytes } from './machine/formats.js';
+export { bf16Formats, type Formats, fp32Formats, localFormats, weightBytes } from './machine/formats.js';
 export { parseMachineModel, readMachineFile } from './machine/machine-file.js';
 export {
   type CacheTraffic,

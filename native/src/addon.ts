@@ -94,6 +94,7 @@ interface RawAddon {
     dtype: WeightDtype,
     weights: Uint8Array,
     paired: number,
+    step: number,
     x: Float32Array,
     y: Float32Array,
     rows: number,
@@ -247,8 +248,8 @@ export function loadAddon(): NativeCore {
     },
     multiply(call: ProductCall): void {
       checkProduct(call);
-      const { dtype, weights, paired, x, y, rows, depth, width, bias, addend, threads } = call;
-      addon.multiply(dtype, weights, paired, x, y, rows, depth, width, bias, addend, threads);
+      const { dtype, weights, paired, step, x, y, rows, depth, width, bias, addend, threads } = call;
+      addon.multiply(dtype, weights, paired, step, x, y, rows, depth, width, bias, addend, threads);
     },
     normalise(call: NormCall): void {
       checkNorm(call);

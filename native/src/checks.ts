@@ -227,7 +227,7 @@ export function checkAttention(call: AttentionCall): number {
 }
 
 export function checkProduct(call: ProductCall): void {
-  const { dtype, weights, paired, rows, depth, width, bias, addend } = call;
+  const { dtype, weights, paired, step, rows, depth, width, bias, addend } = call;
   checkCodec(dtype);
   checkWhole('rows', rows, 0, 2 ** 32);
   checkWhole('depth', depth, 1, 2 ** 30);
@@ -235,7 +235,8 @@ export function checkProduct(call: ProductCall): void {
   checkWhole('threads', call.threads, 1, maxThreads);
   checkBlocks('depth', depth, dtype);
   checkPaired(paired, width, 'width');
-  const expectedBytes = width * codecs[dtype].bytes(depth);
+  checkWhole('step', step, 1, 2 ** 20);
+  const expectedBytes = ((width - 1) * step + 1) * codecs[dtype].bytes(depth);
   if (weights.byteLength < expectedBytes)
     throw new RangeError(
       `invalid weights: ${weights.byteLength} bytes; expected at least ${expectedBytes}, ${width} rows of ${depth} in ${dtype}`,

@@ -145,10 +145,11 @@ export interface AttentionCall {
  */
 export interface ProductCall {
   readonly dtype: WeightDtype;
-  /** (width, depth), one row behind the other, at any byte; longer is fine. */
+  /** (width, depth), its rows `step` apart, at any byte; longer is fine. */
   readonly weights: Uint8Array;
-  /** In which order their rows lie, as in {@link MatrixLayout}. */
+  /** In which order their rows lie, and how many apart, as in {@link MatrixLayout}. */
   readonly paired: number;
+  readonly step: number;
   readonly x: Float32Array; // (row, depth)
   readonly y: Float32Array; // (row, width), written
   readonly rows: number;

@@ -114,8 +114,8 @@ describe('requests that cannot be served', () => {
     },
     {
       title: 'a device budget too small',
-      changes: { machine: { ...machine, deviceBytes: 2 ** 17 } },
-      message: 'the device memory budget of 0.14 MB is too small: this run needs',
+      changes: { machine: { ...machine, deviceBytes: 2 ** 16 } },
+      message: 'the device memory budget of 0.07 MB is too small: this run needs',
     },
     {
       title: 'a host budget too small',

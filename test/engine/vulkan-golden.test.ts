@@ -45,16 +45,13 @@ describe.skipIf(whyNoVulkan !== null)(`on Vulkan${whyNoVulkan ? ` (${whyNoVulkan
       expect(maxDifference(Float32Array.from(margins), expected.sequences[i]!.margins)).toBeLessThan(1e-4);
   });
 
-  it('holds twice the weights in the same memory', async () => {
+  it.each(['cpu', 'vulkan'])('holds weights as stored, on %s', async (kind) => {
     const target = await openCheckpoint(goldenDirectory('mixtral'));
-    const pinned = async (kind: string) => {
-      const result = await runEngine({
-        ...{ target, draft: null, prompts: [[1, 2, 3]], strategy: 'none', maxNewTokens: 1, machine },
-        ...{ device: { kind }, policy: { pinnedLayers: 2 } },
-      });
-      return result.memoryBytes?.device ?? result.memory.device.peakBytes;
-    };
-    const [widened, stored] = [await pinned('cpu'), await pinned('vulkan')];
-    expect(stored).toBeLessThan(0.6 * widened);
+    const result = await runEngine({
+      ...{ target, draft: null, prompts: [[1, 2, 3]], strategy: 'none', maxNewTokens: 1, machine },
+      ...{ device: { kind }, policy: { pinnedLayers: 2 } },
+    });
+    // Nearly all of the model is pinned, beside slots and activations; in fp32 it would be twice its bytes alone.
+    expect(result.memoryBytes?.device ?? result.memory.device.peakBytes).toBeLessThan(1.5 * target.bytes);
   });
 });

@@ -34,8 +34,17 @@ function multiplyAt(level: string): Float32Array {
   const uniform = (count: number) => Float32Array.from({ length: count }, () => 2 * random() - 1);
   const weights = new Uint8Array(uniform(depth * width).buffer);
   const y = new Float32Array(rows * width);
-  const call = { dtype: 'f32', weights, paired: 1, x: uniform(rows * depth), y, rows, depth, width } as const;
-  core.multiply({ ...call, bias: null, addend: null, threads: 2 });
+  const call = {
+    dtype: 'f32',
+    weights,
+    paired: 1,
+    step: 1,
+    x: uniform(rows * depth),
+    y,
+    rows,
+    depth,
+  } as const;
+  core.multiply({ ...call, width, bias: null, addend: null, threads: 2 });
   return y;
 }
 

@@ -39,13 +39,14 @@ interface Problem {
   readonly depth: number;
   readonly width: number;
   readonly paired: number;
+  readonly step: number;
   readonly weights: Uint8Array;
   readonly x: Float32Array;
   readonly bias: Float32Array | null;
   readonly addend: Float32Array | null;
 }
 
-function problemOf(dtype: WeightDtype, rows: number, width: number, paired: number): Problem {
+function problemOf(dtype: WeightDtype, rows: number, width: number, paired: number, step = 1): Problem {
   const { blockElements }: Codec = codecs[dtype];
   const depth = blockElements === 1 ? 521 : blockElements * (blockElements < 256 ? 19 : 3); // more than a panel
   return {
@@ -55,7 +56,8 @@ function problemOf(dtype: WeightDtype, rows: number, width: number, paired: numb
       depth,
       width,
       paired,
-      weights: storedMatrix(dtype, width, depth),
+      step,
+      weights: storedMatrix(dtype, (width - 1) * step + 1, depth),
       x: uniform(rows * depth),
     },
     bias: width % 2 === 0 ? uniform(width) : null,
@@ -70,7 +72,7 @@ function multiply(core: NativeCore, problem: Problem, threads = 1): Float32Array
 }
 
 /** In double precision, and the sum of the magnitudes that an error is in proportion to. */
-function exactly({ dtype, rows, depth, width, paired, weights, x, bias, addend }: Problem) {
+function exactly({ dtype, rows, depth, width, paired, step, weights, x, bias, addend }: Problem) {
   const w = decodeWeights(weights, dtype);
   const lies = (out: number) => {
     if (paired === 1) return out;
@@ -79,7 +81,7 @@ function exactly({ dtype, rows, depth, width, paired, weights, x, bias, addend }
   };
   const at = (row: number, out: number) => {
     const terms = [bias?.[out] ?? 0, addend?.[row * width + out] ?? 0];
-    for (let k = 0; k < depth; k += 1) terms.push(x[row * depth + k]! * w[lies(out) * depth + k]!);
+    for (let k = 0; k < depth; k += 1) terms.push(x[row * depth + k]! * w[lies(out) * step * depth + k]!);
     return {
       value: terms.reduce((sum, term) => sum + term, 0),
       size: terms.reduce((sum, term) => sum + Math.abs(term), 0),
@@ -92,12 +94,12 @@ const dtypes = Object.keys(codecs) as WeightDtype[];
 
 describe.each(cores)('products with stored weights, %s', (_, core) => {
   test.each(dtypes)('%s is what double precision makes of it', (dtype) => {
-    for (const [rows, width, paired] of [
-      [1, 33, 1],
-      [3, 6, 1],
-      [17, 40, 8],
+    for (const [rows, width, paired, step] of [
+      [1, 33, 1, 1],
+      [3, 6, 1, 2],
+      [17, 40, 8, 1],
     ] as const) {
-      const problem = problemOf(dtype, rows, width, paired);
+      const problem = problemOf(dtype, rows, width, paired, step);
       const y = multiply(core, problem);
       for (const [i, { value, size }] of exactly(problem).entries())
         expect(Math.abs(y[i]! - value)).toBeLessThanOrEqual(1e-6 * size);

@@ -1,4 +1,4 @@
-/** How many bytes a number takes on a machine: the local device widens bf16 to fp32, a GPU keeps it. */
+/** How many bytes a number takes on a machine, and what is kept as stored there. */
 
 import {
   type Codec,
@@ -30,12 +30,22 @@ export interface Formats {
   readonly largestPieceBytes: number;
 }
 
-/** The local machine: fp32, but blocks as they are stored; arenas of at most 4 GiB (an ArrayBuffer of Node 20). */
-export const localFormats: Formats = {
+/** A processor that multiplies fp32, but blocks as they are stored; arenas of at most 4 GiB (an ArrayBuffer of Node 20). */
+export const fp32Formats: Formats = {
   weightElementBytes: f32.bytes(1),
   cacheElementBytes: f32.bytes(1),
   activationElementBytes: f32.bytes(1),
   largestPieceBytes: 2 ** 32,
+};
+
+/** The local machine: weights as stored, unless their scales lie apart, and everything else in fp32. */
+export const localFormats: Formats = {
+  ...fp32Formats,
+  weightElementBytes: null,
+  hostWeightElementBytes: f32.bytes(1),
+  keptDtypes: Object.entries<Codec>(codecs).flatMap(([dtype, { scales }]) =>
+    scales === undefined ? [dtype as WeightDtype] : [],
+  ),
 };
 
 /** A GPU that computes in bf16. */
@@ -58,8 +68,6 @@ export const bf16BesideFp32Formats: Formats = {
 /** A GPU under Vulkan: weights as stored, everything else in fp32; a pool is made of allocations of at most 2 GiB. */
 export const vulkanFormats: Formats = {
   ...localFormats,
-  weightElementBytes: null,
-  hostWeightElementBytes: f32.bytes(1),
   keptDtypes: Object.keys(weightFormats) as (keyof typeof weightFormats)[],
   hostExchangeBytes: 2 * (queueRings.exchangeBytes + queueRings.stagingBytes),
   largestPieceBytes: 2 ** 31,
@@ -111,6 +119,11 @@ export function isKept({ weightElementBytes, keptDtypes }: Formats, { dtype, lay
   if (weightElementBytes === null && keptDtypes === undefined) return true;
   const canBeKept = weightElementBytes === null ? keptDtypes?.includes(dtype) : isInBlocks(dtype);
   return canBeKept === true && (!layout || isInRows(layout));
+}
+
+/** Whether the host computes with it where it lies: fp32 may lie at any byte there, and products take it at multiples of four. */
+export function isReadInHost(ref: Stored): boolean {
+  return ref.dtype !== 'f32' && isKept(localFormats, ref);
 }
 
 /** Decoding it would make several bytes of one. */

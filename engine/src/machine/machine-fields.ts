@@ -7,6 +7,7 @@ import {
   bf16BesideFp32Formats,
   bf16Formats,
   type Formats,
+  fp32Formats,
   localFormats,
   plannedBf16Formats,
   vulkanFormats,
@@ -16,13 +17,15 @@ import type { ComputeLane, ComputeRates, DecodingRates, KindRates, Lane, Memory 
 import type { LaneClock, LanePower } from './power.js';
 
 export const formatsByName: Readonly<Record<string, Formats>> = {
-  fp32: localFormats,
+  fp32: fp32Formats,
   bf16: bf16Formats,
   'bf16-beside-fp32': bf16BesideFp32Formats,
   'bf16-planned': plannedBf16Formats,
   vulkan: vulkanFormats,
   // For predictions of larger models on this machine: what it holds, without the limit of one arena.
-  'fp32-unbounded': { ...localFormats, largestPieceBytes: Number.POSITIVE_INFINITY },
+  'fp32-unbounded': { ...fp32Formats, largestPieceBytes: Number.POSITIVE_INFINITY },
+  cpu: localFormats,
+  'cpu-unbounded': { ...localFormats, largestPieceBytes: Number.POSITIVE_INFINITY },
 };
 
 /** What the field means, for docs/machine.schema.json. */

@@ -45,12 +45,12 @@ interface Normalisation {
   readonly addend?: Float32Array;
 }
 
-/** Whether any of a command's matrices lies otherwise than in fp32. */
+/** Whether any of a command's tensors lies otherwise than in fp32. */
 export function hasStoredWeights({ weights }: ProductCommand): boolean {
   return Object.values(weights).some((tensor: DeviceTensor | undefined) => tensor && tensor.dtype !== 'f32');
 }
 
-/** A bias, sinks or the weight of a norm in fp32; hardly ever stored in blocks. */
+/** A bias, sinks or the weight of a norm in fp32. */
 export function vectorOf(memory: PoolMemory, { address, dtype }: DeviceTensor, count: number): Float32Array {
   if (dtype === 'f32') return memory.floats(address, count);
   return decodeWeights(memory.bytes(address, codecs[dtype].bytes(count)), dtype);
@@ -154,10 +154,10 @@ export class StoredProducts {
   }
 
   #multiply({ weights, bias, addend, ...product }: Product): void {
-    const { address, dtype, paired = 1 } = weights;
-    const byteLength = product.width * codecs[dtype].bytes(product.depth);
+    const { address, dtype, paired = 1, step = 1 } = weights;
+    const byteLength = ((product.width - 1) * step + 1) * codecs[dtype].bytes(product.depth);
     this.#core.multiply({
-      ...{ ...product, dtype, paired, weights: this.#memory.bytes(address, byteLength) },
+      ...{ ...product, dtype, paired, step, weights: this.#memory.bytes(address, byteLength) },
       bias: bias ? vectorOf(this.#memory, bias, product.width) : null,
       ...{ addend: addend ?? null, threads: this.#threads },
     });

@@ -13,7 +13,7 @@ import type {
   ExpertWeights,
   StoredTensor,
 } from '../machine/device.js';
-import { isKept, localFormats } from '../machine/formats.js';
+import { isReadInHost } from '../machine/formats.js';
 import type { PoolMemory } from '../machine/pool.js';
 import { chooseExperts, countRows, listRows, oneExpert, splitRows } from '../machine/routing.js';
 import { alignUp, tensorAlignmentBytes } from '../schedule/group-layout.js';
@@ -145,7 +145,7 @@ export class HostProducts {
     let address = this.#scratch.weights?.byteOffset ?? 0;
     const bring = (tensor: StoredTensor): DeviceTensor => {
       const { source, dtype, count, layout, runs } = tensor;
-      const isStored = isKept(localFormats, tensor);
+      const isStored = isReadInHost(tensor);
       if (isStored && !runs) return { address: source, dtype, paired: layout?.paired ?? 1 };
       const target = address;
       commands.push({ kind: 'decode', ...tensor, target });

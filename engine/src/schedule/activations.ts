@@ -7,8 +7,7 @@ import {
   type Formats,
   hostActivationBytes,
   isImagined,
-  isKept,
-  localFormats,
+  isReadInHost,
 } from '../machine/formats.js';
 import type { PoolLayout as Pool, Region } from '../machine/pool.js';
 import { keyWidth, type LayerSpec, type ModelSpec, queryWidth } from '../model/spec.js';
@@ -138,7 +137,7 @@ function placeGathered(request: PlanRequest, rows: number, host: Pool): Region {
 function widenedBytesOf({ tensors }: GroupLayout, elementBytes: number, areCut: boolean): number {
   const bytes = tensors.map((tensor) => {
     const { role, dtype, count } = tensor;
-    if (!isKept(localFormats, tensor)) return count * elementBytes;
+    if (!isReadInHost(tensor)) return count * elementBytes;
     return areCut && role === 'down' ? codecs[dtype].bytes(count) : 0;
   });
   return sum(bytes.map((byteLength) => alignUp(byteLength, tensorAlignmentBytes)));

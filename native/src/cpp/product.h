@@ -12,6 +12,7 @@ struct ProductCall {
   const Codec* codec;
   const uint8_t* weights;  // (width, depth), as stored, at any byte
   size_t paired;           // in which order their rows lie, as in MatrixLayout
+  size_t step;             // and how many rows apart, others' between them
   const float* x;          // (row, depth)
   float* y;                // (row, width)
   size_t rows;

@@ -11,7 +11,7 @@ namespace {
 
 constexpr size_t most = size_t{1} << 32;
 
-/** multiply(codec, weights, paired, x, y, rows, depth, width, bias, addend, threads) */
+/** multiply(codec, weights, paired, step, x, y, rows, depth, width, bias, addend, threads) */
 void multiplyFrom(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   guard(env, [&] {
@@ -22,17 +22,18 @@ void multiplyFrom(const Napi::CallbackInfo& info) {
       throw RangeError("invalid weights; expected a Uint8Array");
     const auto weights = info[1].As<Napi::Uint8Array>();
     call.paired = wholeNumber(info[2], "paired", 1, 1 << 20);
-    call.rows = wholeNumber(info[5], "rows", 0, most);
-    call.depth = wholeNumber(info[6], "depth", 1, 1 << 30);
-    call.width = wholeNumber(info[7], "width", 1, 1 << 30);
-    call.threads = static_cast<int>(wholeNumber(info[10], "threads", 1, maxThreads));
+    call.step = wholeNumber(info[3], "step", 1, 1 << 20);
+    call.rows = wholeNumber(info[6], "rows", 0, most);
+    call.depth = wholeNumber(info[7], "depth", 1, 1 << 30);
+    call.width = wholeNumber(info[8], "width", 1, 1 << 30);
+    call.threads = static_cast<int>(wholeNumber(info[11], "threads", 1, maxThreads));
     if (call.depth % codec.blockElements != 0) throw RangeError("invalid depth; expected whole blocks");
     if (call.paired > 1 && (call.paired % 2 != 0 || call.width % call.paired != 0))
       throw RangeError("invalid paired; expected an even divisor of width");
-    if (weights.ByteLength() / codec.bytes(call.depth) < call.width) throw RangeError("invalid weights; too short");
+    if (weights.ByteLength() / codec.bytes(call.depth) < (call.width - 1) * call.step + 1) throw RangeError("invalid weights; too short");
     call.weights = weights.Data();
-    const Floats x = floatsOf(info[3], "x");
-    const Floats y = floatsOf(info[4], "y");
+    const Floats x = floatsOf(info[4], "x");
+    const Floats y = floatsOf(info[5], "y");
     // Both sides are below 2^62: neither product wraps.
     if (static_cast<double>(call.rows) * static_cast<double>(std::max(call.depth, call.width)) > 1e15)
       throw RangeError("invalid rows");
@@ -40,8 +41,8 @@ void multiplyFrom(const Napi::CallbackInfo& info) {
     requireAtLeast(y, call.rows * call.width, "y");
     call.x = x.data;
     call.y = y.data;
-    call.bias = maybeFloats(info[8], call.width, "bias");
-    call.addend = maybeFloats(info[9], call.rows * call.width, "addend");
+    call.bias = maybeFloats(info[9], call.width, "bias");
+    call.addend = maybeFloats(info[10], call.rows * call.width, "addend");
     kernels().multiply(call, env.GetInstanceData<Environment>()->workers);
   });
 }

@@ -192,14 +192,14 @@ void driveProducts() {
         std::vector<float> expected;
         for (const int threads : {1, 3}) {
           std::vector<float> y(size.rows * size.width);
-          kernels().multiply({&codec, weights.data(), 1, x.data(), y.data(), size.rows, size.depth, size.width, bias.data(),
+          kernels().multiply({&codec, weights.data(), 1, 1, x.data(), y.data(), size.rows, size.depth, size.width, bias.data(),
                               nullptr, threads},
                              workers);
           if (expected.empty()) expected = y;
           require(std::memcmp(y.data(), expected.data(), y.size() * sizeof(float)) == 0, "threads changed a product");
         }
         std::vector<float> last(size.width);
-        kernels().multiply({&codec, weights.data(), 1, x.data() + (size.rows - 1) * size.depth, last.data(), 1, size.depth,
+        kernels().multiply({&codec, weights.data(), 1, 1, x.data() + (size.rows - 1) * size.depth, last.data(), 1, size.depth,
                             size.width, bias.data(), nullptr, 1},
                            workers);
         require(std::memcmp(last.data(), expected.data() + (size.rows - 1) * size.width, size.width * sizeof(float)) == 0,

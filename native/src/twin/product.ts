@@ -11,7 +11,7 @@ export function multiply(call: ProductCall): void {
   const bits = new Uint32Array(depth);
   const weightRow = new Float32Array(bits.buffer);
   for (let out = 0; out < width; out += 1) {
-    const from = storedRow({ step: 1, paired: call.paired }, out) * rowBytes;
+    const from = storedRow(call, out) * rowBytes;
     codec.decode(weights.subarray(from, from + rowBytes), bits);
     for (let row = 0; row < rows; row += 1) {
       let sum = bias?.[out] ?? 0;

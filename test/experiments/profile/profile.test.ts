@@ -95,7 +95,7 @@ describe('a machine file', () => {
 
   it('has the rates that the spans show, and can be read back', () => {
     const file = fileOf(spansOf());
-    expect(file).toMatchObject({ measuredBy: [{ kind: 'measured', strategy: 'serial' }], formats: 'fp32' });
+    expect(file).toMatchObject({ measuredBy: [{ kind: 'measured', strategy: 'serial' }], formats: 'cpu' });
     const machine = flattenMachine(parseMachineModel(file, 'test.json'));
     expect(machine.link.bytesPerSecond / 4e9).toBeCloseTo(1, 2);
     expect(machine.device.arithmetic.map(([rows]) => rows)).toEqual([2, 8, 32]);

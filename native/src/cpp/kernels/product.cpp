@@ -109,7 +109,12 @@ size_t panelWidthFor(const ProductCall& call) {
   return std::min(widestPanel, std::max(tileWidth, fair));
 }
 
-void finish(const ProductCall& call, size_t firstOut, size_t numOut) {
+/** Values that stand each by themselves are laid side by side sooner than lanes are added up. */
+bool isPlain(const Codec& codec) { return codec.blockElements == 1; }
+
+}  // namespace
+
+void finishOutputs(const ProductCall& call, size_t firstOut, size_t numOut) {
   for (size_t row = 0; row < call.rows; ++row) {
     const size_t at = row * call.width + firstOut;
     for (size_t o = 0; call.bias != nullptr && o < numOut; ++o) call.y[at + o] += call.bias[firstOut + o];
@@ -117,9 +122,11 @@ void finish(const ProductCall& call, size_t firstOut, size_t numOut) {
   }
 }
 
-}  // namespace
-
 void multiply(const ProductCall& call, Workers& workers) {
+  if (isPlain(*call.codec)) {
+    multiplyOuter(call, workers);
+    return;
+  }
   const size_t rowBytes = call.codec->bytes(call.depth);
   const size_t panelWidth = panelWidthFor(call);
   workers.reserve(call.threads, panelWidth * panelDepth);
@@ -130,12 +137,12 @@ void multiply(const ProductCall& call, Workers& workers) {
     for (size_t k = 0; k < call.depth; k += panelDepth) {
       const size_t depth = std::min(panelDepth, call.depth - k);
       for (size_t o = 0; o < numOut; ++o) {
-        const uint8_t* const row = call.weights + pairedRow(call.paired, firstOut + o) * rowBytes;
+        const uint8_t* const row = call.weights + call.step * pairedRow(call.paired, firstOut + o) * rowBytes;
         call.codec->decode(row + call.codec->bytes(k), depth, panel + o * panelDepth);
       }
       multiplyPanel(call, panel, firstOut, numOut, k, depth);
     }
-    finish(call, firstOut, numOut);
+    finishOutputs(call, firstOut, numOut);
   });
 }
 
