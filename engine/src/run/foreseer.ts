@@ -39,7 +39,7 @@ export class Foreseer {
     const weights = this.#memory.bytes(regions.router.byteOffset, f32.bytes(ffn.numExperts * depth));
     const bias = regions.bias && this.#floats(regions.bias, ffn.numExperts);
     this.#core.multiply({
-      ...{ dtype: 'f32', weights, paired: 1, x, y: scores, rows, depth, width: ffn.numExperts },
+      ...{ dtype: 'f32', weights, paired: 1, step: 1, x, y: scores, rows, depth, width: ffn.numExperts },
       ...{ bias, addend: null, threads: 1 },
     });
     const { experts } = chooseExperts(ffn, scores);
