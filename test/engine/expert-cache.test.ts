@@ -82,6 +82,13 @@ describe('a prediction by the routing of a run', () => {
       ...{ promptLengths: prompts.map(({ length }) => length), machine: await openMachine('env1') },
       ...{ acceptance: null, routing: measured.routing },
     });
+    if (policy.expertPrefetch) {
+      // A load that has begun when the router has chosen otherwise is not taken back: which have, depends on timing.
+      for (const lane of ['disk', 'link'] as const)
+        expect(predicted.bytesMoved[lane] / measured.bytesMoved[lane]).toBeCloseTo(1, 1);
+      expect(predicted.experts!.chosen).toBe(measured.experts!.chosen);
+      return;
+    }
     expect(predicted.bytesMoved).toEqual(measured.bytesMoved);
     expect(predicted.experts).toEqual(measured.experts);
   });
