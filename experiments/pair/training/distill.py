@@ -45,7 +45,10 @@ def main() -> None:
     torch.manual_seed(flags.seed)
     target, draft = Model(TARGET), Model(DRAFT)
     target.load_state_dict(torch.load(flags.work / "target.pt")["model"])
-    start_from_target(draft, target)
+    if flags.go_on:
+        draft.load_state_dict(torch.load(flags.work / "draft.pt")["model"])
+    else:
+        start_from_target(draft, target)
     batches = [ask(target, tokens, real) for tokens, real in collect(flags)]
     print(f"seed {flags.seed}, {len(batches)} batches, {sum(int(b.real.sum()) for b in batches)} tokens", flush=True)
     progress = distil(draft, target.embed_tokens.weight.detach(), batches, flags)
@@ -56,6 +59,7 @@ def parse_flags() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, default=Path("/tmp/pair"), help="folder for corpus and checkpoints")
     parser.add_argument("--minutes", type=float, default=15.0, help="training time of the draft")
+    parser.add_argument("--go-on", action="store_true", help="from WORK/draft.pt, which followed another target")
     parser.add_argument("--corpus-tokens", type=int, default=700_000, help="corpus text beside the generated text")
     parser.add_argument("--seed", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)

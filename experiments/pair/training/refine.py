@@ -18,6 +18,7 @@ import copy
 import time
 from collections import defaultdict
 from dataclasses import dataclass
+from math import log
 from pathlib import Path
 from random import Random
 
@@ -34,7 +35,9 @@ from tokenizer import END_ID, read_stream
 from train import LONG_WINDOW, Progress, Sampler, heldout_losses
 
 NGRAM = 5  # tokens that have to stand a second time before they count as repeated
-KEEPING_WEIGHT, TOKEN_WEIGHT, SEQUENCE_WEIGHT = 2.0, 0.5, 1.0
+KEEPING_WEIGHT, TOKEN_WEIGHT, SEQUENCE_WEIGHT, END_WEIGHT = 2.0, 0.5, 1.0, 1.0
+# What leaves a loop is more text, not its end: END is to stay as unlikely as it was, where it was unlikelier than this.
+END_FLOOR = 0.01
 LEAD = 1.0  # of the best token that repeats nothing over the one that was chosen, in logits
 # Of each text the first so many repetitions: where a loop begins is where it can be left.
 REPETITIONS = 16
@@ -59,25 +62,25 @@ def main() -> None:
 
 
 def refine(model: Model, progress: Progress, flags: argparse.Namespace) -> Progress:
-    """Rounds until the time is up; the rate reaches zero exactly then (mutates model). @returns progress in all"""
+    """All rounds; the rate reaches zero with the last (mutates model). @returns progress in all"""
     before = copy.deepcopy(last_of(model))
     optimizer = torch.optim.AdamW(trained_of(model), lr=RATE, betas=(0.9, 0.95), weight_decay=0.0, fused=True)
     sampler = Sampler({kind: read_stream(flags.work, kind, "train") for kind in KINDS}, flags.seed)
     heldout = {kind: read_stream(flags.work, kind, "heldout") for kind in KINDS}
     prompts, coins = training_prompts(flags.work, PROMPTS_PER_KIND, flags.seed), Random(flags.seed)
     start, steps = time.monotonic(), 0
-    share = lambda: (time.monotonic() - start) / (flags.minutes * 60)
+    wanted = flags.rounds * PASSES * PARTS
     print("held out:", heldout_losses(model, heldout), flush=True)
-    while share() < 1:
+    while steps < wanted:
         own, looping = write_own(model, coins.sample(prompts, OWN_ROWS))
         windows = sampler.draw(CORPUS_WINDOWS, LONG_WINDOW)
         losses = []
         for part in PASSES * list(range(PARTS)):
-            optimizer.param_groups[0]["lr"] = RATE * max(0.0, min(1 - share(), (steps + 1) / WARMUP_STEPS))
+            optimizer.param_groups[0]["lr"] = RATE * min(1 - steps / wanted, (steps + 1) / WARMUP_STEPS)
             losses.append(step(model, before, optimizer, windows[part::PARTS], own[part::PARTS]))
             steps += 1
         progress.tokens += windows.numel()
-        report(losses, looping, steps, flags.minutes * (1 - share()))
+        report(losses, looping, steps, wanted)
         if steps % (HELDOUT_ROUNDS * len(losses)) == 0:
             print("held out:", heldout_losses(model, heldout), flush=True)
     print("held out:", heldout_losses(model, heldout), flush=True)
@@ -87,7 +90,7 @@ def refine(model: Model, progress: Progress, flags: argparse.Namespace) -> Progr
 def parse_flags() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, default=Path("/tmp/pair"), help="folder for corpus and checkpoints")
-    parser.add_argument("--minutes", type=float, default=40.0, help="refining time")
+    parser.add_argument("--rounds", type=int, default=12, help="rounds of writing and training")
     parser.add_argument("--seed", type=int, default=4)
     parser.add_argument("--threads", type=int, default=2)
     return parser.parse_args()
@@ -95,31 +98,34 @@ def parse_flags() -> argparse.Namespace:
 
 @dataclass(frozen=True)
 class Own:
-    """A text of the target up to its last marked token: the prompt's tokens come first."""
+    """A text of the target up to its end or its last marked token: the prompt's tokens come first."""
 
     tokens: list[int]
     places: list[tuple[int, list[int]]]  # (where in tokens, what would have repeated an n-gram there)
+    prompt_length: int
 
 
 def write_own(model: Model, prompts: list[list[int]]) -> tuple[list[Own | None], float]:
-    """Greedy continuations, None where nothing is repeated; and the share of them that end in a loop."""
+    """Greedy continuations, None where nothing repeats or ends; and the share of them that end in a loop."""
     written = [until_end(row) for row in generate(model, prompts, NEW_TOKENS, temperature=0.0).tolist()]
     own: list[Own | None] = []
     for prompt, new in zip(prompts, written):
         places = [(len(prompt) + at, known) for at, known in repetitions(new)[:REPETITIONS]]
-        own.append(Own((prompt + new)[: places[-1][0] + 1], places) if places else None)
+        length = len(prompt + new) if new[-1] == END_ID else places[-1][0] + 1 if places else 0
+        own.append(Own((prompt + new)[:length], places, len(prompt)) if length else None)
     return own, sum(map(loops, written)) / len(written)
 
 
 def step(model: Model, before: list, optimizer, windows: Tensor, own: list[Own | None]) -> tuple[float, ...]:
     """One optimiser step (mutates model); returns the three losses."""
     keeping, repeating = corpus_losses(model, before, windows)
-    repeated = own_loss(model, own)
-    (KEEPING_WEIGHT * keeping + TOKEN_WEIGHT * repeating + SEQUENCE_WEIGHT * repeated).backward()
+    repeated, ending = own_losses(model, before, own)
+    loss = KEEPING_WEIGHT * keeping + TOKEN_WEIGHT * repeating + SEQUENCE_WEIGHT * repeated + END_WEIGHT * ending
+    loss.backward()
     nn.utils.clip_grad_norm_(trained_of(model), 1.0)
     optimizer.step()
     optimizer.zero_grad()
-    return keeping.item(), repeating.item(), repeated.item()
+    return keeping.item(), repeating.item(), repeated.item(), ending.item()
 
 
 @torch.no_grad()
@@ -173,22 +179,42 @@ def repeating_candidates(rows: list[list[int]]) -> tuple[Tensor, Tensor, Tensor]
     return tuple(torch.tensor(found, dtype=torch.long).reshape(-1, 3).T)
 
 
-def own_loss(model: Model, own: list[Own | None]) -> Tensor:
-    """Sequence level: unlikelihood of written tokens that end a repeated n-gram, and the lead of what would not."""
+def own_losses(model: Model, before: list, own: list[Own | None]) -> tuple[Tensor, Tensor]:
+    """Of the target's own texts: what its repetitions cost, and how much likelier than before it is to end."""
     found = [text for text in own if text]
     if not found:
-        return torch.zeros(())
+        return torch.zeros(()), torch.zeros(())
     tokens, _ = pad([text.tokens for text in found])
-    row, position = torch.tensor([(r, at) for r, text in enumerate(found) for at, _ in text.places]).T
     x = below_trained(model, tokens[:, :-1])
+    count = len(own) * REPETITIONS
+    return repeated_loss(model, x, tokens, found) / count, ending_loss(model, before, x, found) / count
+
+
+def repeated_loss(model: Model, x: Tensor, tokens: Tensor, found: list[Own]) -> Tensor:
+    """Sequence level: unlikelihood of written tokens that end a repeated n-gram, and the lead of what would not."""
+    marked = [(r, at, known) for r, text in enumerate(found) for at, known in text.places]
+    if not marked:
+        return torch.zeros(())
+    row, position = torch.tensor([(r, at) for r, at, _ in marked]).T
     log_probability = log_probability_of(model, last_of(model), x, (row, position - 1))  # (repeated token, vocab)
     chosen = log_probability.gather(1, tokens[row, position][:, None])[:, 0]
     others = log_probability.clone()
-    for i, known in enumerate(known for text in found for _, known in text.places):
+    for i, (_, _, known) in enumerate(marked):
         # To end the text would repeat nothing either, and would soon be all that it does.
         others[i, [*known, END_ID]] = float("-inf")
     lacking = F.relu(chosen - others.max(dim=-1).values + LEAD)
-    return (unlikelihood(chosen) + lacking).sum() / (len(own) * REPETITIONS)
+    return (unlikelihood(chosen) + lacking).sum()
+
+
+def ending_loss(model: Model, before: list, x: Tensor, found: list[Own]) -> Tensor:
+    """How many nats END has become likelier, over every token that was written."""
+    row, position = torch.tensor(
+        [(r, at) for r, text in enumerate(found) for at in range(text.prompt_length, len(text.tokens))]
+    ).T
+    rows = (row, position - 1)
+    with torch.no_grad():
+        was = log_probability_of(model, before, x, rows)[:, END_ID].clamp(min=log(END_FLOOR))
+    return F.relu(log_probability_of(model, last_of(model), x, rows)[:, END_ID] - was).sum()
 
 
 def repetitions(written: list[int]) -> list[tuple[int, list[int]]]:
@@ -208,11 +234,11 @@ def unlikelihood(log_probability: Tensor) -> Tensor:
     return -torch.log1p(-log_probability.exp().clamp(max=1 - 1e-5))
 
 
-def report(rows: list[tuple[float, ...]], looping: float, steps: int, minutes_left: float) -> None:
-    keeping, repeating, repeated = (sum(column) / len(rows) for column in zip(*rows))
+def report(rows: list[tuple[float, ...]], looping: float, steps: int, wanted: int) -> None:
+    keeping, repeating, repeated, ending = (sum(column) / len(rows) for column in zip(*rows))
     print(
-        f"step {steps}  keeping {keeping:.4f}  repeating {repeating:.4f}  repeated {repeated:.3f}"
-        f"  looping {100 * looping:.0f} %  {minutes_left:.1f} min left",
+        f"step {steps} of {wanted}  keeping {keeping:.4f}  repeating {repeating:.4f}  repeated {repeated:.3f}  ending {ending:.4f}"
+        f"  looping {100 * looping:.0f} %",
         flush=True,
     )
 
