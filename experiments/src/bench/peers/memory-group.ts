@@ -1,5 +1,6 @@
 /** Memory that a process may take, its page cache included: cgroups of version 1, where this user may make one. */
 
+import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, rmdirSync, writeFileSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 
@@ -22,6 +23,14 @@ export function confine(limitBytes: number): string {
   mkdirSync(group);
   writeFileSync(`${group}/memory.limit_in_bytes`, String(Math.floor(limitBytes)));
   return group;
+}
+
+/**
+ * Leaves nothing of a file in the page cache: pages count for the group that read them first, so a confined process
+ * would have for nothing what another one has read before it.
+ */
+export function forgetCached(path: string): void {
+  execFileSync('dd', [`if=${path}`, 'iflag=nocache', 'count=0'], { stdio: 'ignore' });
 }
 
 /** Its process is gone; the kernel lets go of its memory a little later. */

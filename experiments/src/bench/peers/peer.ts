@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { UserError } from '@specoffload/input';
-import { confine, release } from './memory-group.js';
+import { confine, forgetCached, release } from './memory-group.js';
 
 export interface PeerRequest {
   /** Of node-llama-cpp; '' where it is not asked for. */
@@ -65,6 +65,7 @@ export async function runPeer(
   const folder = await mkdtemp(join(tmpdir(), 'specoffload-peer-'));
   const group = limits.memoryBytes === null ? null : confine(limits.memoryBytes);
   try {
+    if (group !== null) forgetCached(request.model);
     const path = join(folder, 'request.json');
     writeFileSync(path, JSON.stringify(request));
     const [program, ...args] =
