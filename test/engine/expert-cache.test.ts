@@ -73,7 +73,7 @@ it('what stays need not be moved', async () => {
 
 describe('a prediction by the routing of a run', () => {
   it.each<[PolicyInput]>([
-    [{ expertCache: 'lru', cachedOnDevice: 30, cachedOnHost: 20 }],
+    [{ expertCache: 'lru', cachedOnDevice: 30, cachedOnHost: 20, prefetchDepth: 0 }],
     [{ expertCache: 'lfu', cachedOnDevice: 22, expertPrefetch: 'router', foreseenLayers: 2 }],
   ])('moves as much: %o', async (policy) => {
     const measured = await runEngine(request(policy));

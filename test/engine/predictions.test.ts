@@ -20,6 +20,7 @@ import {
   unflattenMachine,
 } from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
+import { laterFields } from '../../experiments/src/store/determinants.js';
 import { specOf } from './tiny.js';
 
 const shallow = (name: string, numLayers: number) => ({
@@ -204,25 +205,7 @@ it('of one version are the same', () => {
   expect([predictionVersion, all.digest('hex').slice(0, 16)]).toEqual([1, '3cc9b1c2d393ed0f']);
 });
 
-/** What those cases did before policies had these fields. */
-const laterFields: PolicyInput = {
-  adaptCandidates: 'no',
-  draftLayers: 0,
-  keptExperts: 'copied',
-  residents: 'layers',
-  coalesceExperts: 'no',
-  expertCache: 'none',
-  expertPrefetch: 'none',
-  foreseenLayers: 1,
-  cachedOnDevice: 0,
-  cachedOnHost: 0,
-  balance: 'given',
-  overlap: 'sub-batches',
-  leastOnHost: 1,
-  outcomes: 1,
-};
-
-/** Fields by name, so that new ones do not count. */
+/** Fields by name, so that later ones do not count: these cases do what was done before policies had them. */
 function digestOf(result: Awaited<ReturnType<typeof simulateRun>>): string {
   const { newTokens, generatedTokens, seconds, acceptance, bytesMoved, memoryBytes, passes } = result;
   const fields = Object.entries(result.policy);

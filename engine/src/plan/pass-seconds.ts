@@ -8,6 +8,7 @@ import { groupLayout } from '../schedule/group-layout.js';
 import { choosesTokens, type ModelCosts, modelCosts } from '../schedule/layer-costs.js';
 import type { StreamedKind } from '../schedule/memory-plan.js';
 import { hopBytes, type WeightWays, waysOfWeights } from '../schedule/weight-way.js';
+import { usualPrecision } from '../speculate/imagined-routing.js';
 import type { RoutingReport } from '../speculate/routing-counter.js';
 import { kindOfHop, type LaneName } from '../topology/topology.js';
 import type { PhaseName } from '../trace/types.js';
@@ -26,9 +27,6 @@ export interface PassSeconds {
   /** Without waiting for weights. */
   readonly computeSeconds: number;
 }
-
-/** Of the experts that come before their router has chosen, see `imagined-routing.ts`. */
-const foreseenShare = 0.85;
 
 export class Passes {
   /** Of the target. */
@@ -121,7 +119,7 @@ export class Passes {
     if (policy.experts === 'routed') {
       const brought = Math.max(sumOf(lanes, arriving), mostOf(lanes, moving));
       const chain = total((layer) => layer.chain - layer.ffn);
-      const waitedFor = policy.expertPrefetch === 'router' ? 1 - foreseenShare : 1;
+      const waitedFor = policy.expertPrefetch === 'router' ? 1 - usualPrecision : 1;
       return Math.max(waitedFor * brought + chain, brought) + ends;
     }
     if (plan.prefetchDepth === 0) {

@@ -3,7 +3,7 @@
 import type { LayerCosts, ModelCosts } from '../schedule/layer-costs.js';
 import type { RoutingReport } from '../speculate/routing-counter.js';
 
-/** Shares of a kind's experts, and the chance that a row chooses one of those. */
+/** Shares of a kind's experts, and the chance that a row chooses one of those; the most popular ones last. */
 export type Popularity = readonly { readonly share: number; readonly chance: number }[];
 
 /** Experts that are about as popular are one: a search asks thousands of times. */
@@ -52,7 +52,7 @@ function recorded(kind: LayerCosts, { layers }: ModelCosts, { rowsByExpert }: Ro
 /** Of the experts that so many rows choose, the share that are among the most popular ones. */
 export function shareOfMostPopular(popularity: Popularity, rows: number, kept: number): number {
   let [left, hits, all] = [kept, 0, 0];
-  for (const { share, chance } of [...popularity].sort((a, b) => b.chance - a.chance)) {
+  for (const { share, chance } of popularity.toReversed()) {
     const used = 1 - (1 - chance) ** rows;
     hits += Math.min(left, share) * used;
     all += share * used;

@@ -2,6 +2,7 @@
 
 import type { Sequence } from '../speculate/sequence.js';
 import { type Frame, feedOf, lastRows, verifiedRows } from './feeds.js';
+import { inMicroBatches } from './micro-batches.js';
 import type { OpenPolicy } from './policy.js';
 import { planMicroBatches } from './resolve.js';
 
@@ -18,16 +19,11 @@ export function partsOf(
   sequences: readonly Sequence[],
 ): BatchParts {
   const size = overlap === 'sub-batches' ? microBatch : decodeBatch;
-  const framesOf = (some: readonly Sequence[]) => {
-    const frames: Frame[] = [];
-    for (let start = 0; start < some.length; start += size) {
-      const feeds = some
-        .slice(start, start + size)
-        .map((sequence) => feedOf(sequence, sequence.targetCached));
-      frames.push({ batch, feeds, headRows: verifiedRows(feeds) });
-    }
-    return frames;
-  };
+  const framesOf = (some: readonly Sequence[]) =>
+    inMicroBatches(some, size).map((members): Frame => {
+      const feeds = members.map((sequence) => feedOf(sequence, sequence.targetCached));
+      return { batch, feeds, headRows: verifiedRows(feeds) };
+    });
   const unfinished = sequences.filter(({ isFinished }) => !isFinished);
   const isOnDevice = ({ targetBlock }: Sequence) => targetBlock.isOnDevice;
   return {

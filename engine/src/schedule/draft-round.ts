@@ -6,6 +6,7 @@
 import { type DraftModelRun, type DraftSteps, draftSteps, type StepwiseProposal } from './draft-steps.js';
 import type { DraftRound } from './drafter.js';
 import { cacheCapacity } from './kv-cache.js';
+import { inMicroBatches } from './micro-batches.js';
 import { leadersWanted } from './outcomes.js';
 import { beginProposals, keepProposal } from './proposals.js';
 import type { Task } from './task.js';
@@ -40,8 +41,7 @@ export function buildDraftRound(request: DraftRoundRequest): Task[] {
     onWhole: (proposal) => keepProposal(proposal.sequence, proposal, isAhead),
   };
   const tasks: Task[] = [];
-  for (let start = 0; start < proposals.length; start += policy.draftBatch) {
-    const microBatch = proposals.slice(start, start + policy.draftBatch);
+  for (const microBatch of inMicroBatches(proposals, policy.draftBatch)) {
     if (policy.draftCache !== 'resident') restart(policy, microBatch);
     const numSteps = microBatch.reduce((most, { wanted }) => Math.max(most, wanted), 0);
     for (let step = 0; step < numSteps; ) {

@@ -1,6 +1,6 @@
 /** A place that has been asked for on behalf of an expert, and what becomes of the tasks that bring the expert there. */
 
-import type { LaneName } from '../topology/topology.js';
+import type { Moves } from '../speculate/expert-counter.js';
 import type { PhaseName } from '../trace/types.js';
 import type { Arrival } from './arrival.js';
 import type { GroupLayout } from './group-layout.js';
@@ -18,14 +18,11 @@ export interface Wish {
 
 type TakeStaged = (free: readonly number[]) => { readonly index: number; readonly isHit: boolean };
 
-/** Bytes by lane. */
-export type Moves = readonly (readonly [lane: LaneName, bytes: number])[];
-
 export class Claim {
   readonly task: OpenTask;
   readonly group: string;
   /** What has been moved of it. */
-  readonly moved: (readonly [lane: LaneName, bytes: number])[] = [];
+  readonly moved: Moves[number][] = [];
   /** Told of what need not be moved where it lies in host memory already. */
   onStaged: (moves: Moves) => void = () => {};
   readonly #wish: Wish;

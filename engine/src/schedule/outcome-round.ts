@@ -10,6 +10,7 @@ import type { Outcome } from '../speculate/outcome-odds.js';
 import type { PreparedOutcome, Sequence } from '../speculate/sequence.js';
 import { type DraftModelRun, type DraftSteps, draftSteps, type StepwiseProposal } from './draft-steps.js';
 import type { Preparation, PrepareRound } from './drafter.js';
+import { inMicroBatches } from './micro-batches.js';
 import { leadersWanted, mostOutcomes, tokensOfBranch } from './outcomes.js';
 import type { Task } from './task.js';
 
@@ -44,12 +45,14 @@ export function prepareOutcomes(request: OutcomeRoundRequest): Preparation {
   const { policy, sequences } = request;
   const trunks = sequences.filter(wantsMore).map(trunkOf);
   for (const { sequence } of trunks) sequence.prepared = [];
-  const looks = inBatches(trunks, policy.draftBatch).map(
+  const looks = inMicroBatches(trunks, policy.draftBatch).map(
     (some): Task =>
       draftSteps(
         stepsOf(request, 'look behind'),
         some.map(({ look }) => look),
-        ...[0, 1, undefined],
+        0,
+        1,
+        undefined,
       ),
   );
   let planned: Planned[] | null = null;
@@ -80,12 +83,6 @@ function begun(start: Pick<StepwiseProposal, 'sequence' | 'assumed' | 'wanted' |
 
 function stepsOf(request: OutcomeRoundRequest, name: string): DraftSteps {
   return { ...request, name, numLeaders: leadersWanted(request.policy), onWhole: () => {} };
-}
-
-function inBatches<T>(items: readonly T[], size: number): T[][] {
-  return Array.from({ length: Math.ceil(items.length / size) }, (_, index) =>
-    items.slice(index * size, (index + 1) * size),
-  );
 }
 
 /** Of all sequences, the likeliest outcomes first. */

@@ -7,6 +7,7 @@ import type { Checkpoint } from '../model/types.js';
 import { followsRouters, keepsExperts } from './expert-cache.js';
 import { cacheCapacity } from './kv-cache.js';
 import type { MemoryDemand } from './memory-plan.js';
+import { inMicroBatches } from './micro-batches.js';
 import {
   type OpenPolicy,
   type Policy,
@@ -117,7 +118,7 @@ export function planWaves(policy: OpenPolicy, numPrompts: number): number[][][] 
   for (let start = 0; start < numPrompts; start += waveSize) {
     const members = Array.from({ length: Math.min(waveSize, numPrompts - start) }, (_, i) => start + i);
     const perBatch = Math.ceil(members.length / policy.batches);
-    waves.push(chunk(members, perBatch));
+    waves.push(inMicroBatches(members, perBatch));
   }
   return waves;
 }
@@ -141,7 +142,7 @@ export function planMicroBatches(
 ): { batch: number; members: number[] }[] {
   return wave.flatMap((members, batch) =>
     [members.slice(0, onDevice), members.slice(onDevice)]
-      .flatMap((together) => chunk(together, prefillBatch))
+      .flatMap((together) => inMicroBatches(together, prefillBatch))
       .map((micro) => ({ batch, members: micro })),
   );
 }
@@ -169,7 +170,7 @@ export function roomsOfPlaces(
 function decodeFrames({ decodeBatch, microBatch, overlap }: OpenPolicy): number[] {
   const [first, rest] = [Math.min(microBatch, decodeBatch), Math.max(0, decodeBatch - microBatch)];
   if (overlap !== 'sub-batches') return rest > 0 ? [first, rest] : [first];
-  return chunk(Array.from({ length: decodeBatch }), microBatch).map(({ length }) => length);
+  return inMicroBatches(Array.from({ length: decodeBatch }), microBatch).map(({ length }) => length);
 }
 
 /** The most memory that any wave will ask for. */
@@ -273,10 +274,4 @@ export function assertSameRotations(
       `${name} rotates positions differently in texts longer than ${length} tokens: prompt ${start + 1} begins below that, and prompt ${end + 1} with up to ${room} new tokens ends above it; run texts that stay below and prompts that are longer apart from each other`,
     );
   }
-}
-
-function chunk<T>(items: readonly T[], size: number): T[][] {
-  return Array.from({ length: Math.ceil(items.length / size) }, (_, i) =>
-    items.slice(i * size, (i + 1) * size),
-  );
 }

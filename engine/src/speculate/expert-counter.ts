@@ -28,7 +28,8 @@ export interface ExpertReport {
   };
 }
 
-type Moves = readonly (readonly [lane: LaneName, bytes: number])[];
+/** Bytes by lane. */
+export type Moves = readonly (readonly [lane: LaneName, bytes: number])[];
 
 export class ExpertCounter {
   #chosen = 0;

@@ -18,7 +18,7 @@ export interface RoutingDraws {
 }
 
 /** In between what is measured of trained models, see `foreseer.ts`. */
-const usualPrecision = 0.85;
+export const usualPrecision = 0.85;
 
 /** Up to this many rows, each row's experts are drawn; for more, every expert gets its expected share. */
 const mostDrawnRows = 512;

@@ -52,7 +52,9 @@ function describePhases(phases: RunRecord['result']['phases']): string {
 }
 
 function describeFacts(record: RunRecord): string[] {
-  const { acceptance, memory, bytesMoved, seconds, passes } = record.result;
+  const { phases, acceptance, memory, bytesMoved, seconds, passes } = record.result;
+  const { roundsByCandidates, proposingStoppedSeconds, ahead, hostShares, splitSteps, experts } =
+    record.result;
   const directReads = record.kind === 'simulated' || record.result.directReads;
   const facts: [string, string][] = [];
   const { drafter, sampling } = choicesIn(record.spec);
@@ -61,7 +63,7 @@ function describeFacts(record: RunRecord): string[] {
   if (sampling !== undefined) facts.push(['drawn', describeSampling(sampling)]);
   if (record.kind === 'measured' && record.result.device)
     facts.push(['computed by', describeGpu(record.result.device)], ...describeUse(record.result));
-  const idle = describeIdle(record.result.phases);
+  const idle = describeIdle(phases);
   if (idle !== null) facts.push(['device idle', idle]);
   if (acceptance !== null)
     facts.push([
@@ -70,19 +72,15 @@ function describeFacts(record: RunRecord): string[] {
         `${threeDigits(acceptance.tokensPerRound)} tokens per round; ` +
         `by position ${acceptance.byPosition.map((p) => formatPercent(p.accepted / p.proposed)).join(', ')}`,
     ]);
-  const { roundsByCandidates, proposingStoppedSeconds: stopped } = record.result;
-  const { ahead, hostShares } = record.result;
   if (hostShares)
     facts.push([
       'on the host',
       `${formatPercent(hostShares.expert)} of FFNs that come, ${formatPercent(hostShares.attention)} of projections`,
     ]);
   if (ahead !== undefined) facts.push(['drafted ahead', describeAhead(ahead)]);
-  const { splitSteps } = record.result;
   if (splitSteps) facts.push(['overlap', describeSteps(splitSteps)]);
   if (roundsByCandidates !== undefined)
-    facts.push(['candidates', describeChoice(roundsByCandidates, stopped)]);
-  const { experts } = record.result;
+    facts.push(['candidates', describeChoice(roundsByCandidates, proposingStoppedSeconds)]);
   if (experts !== undefined) facts.push(['experts', describeExperts(experts)]);
   facts.push(
     ['peak memory', `device ${describePool(memory.device)}, host ${describePool(memory.host)}`],

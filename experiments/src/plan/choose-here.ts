@@ -176,10 +176,10 @@ async function maybeConfirm(
   return { plan: { ...plan, ranked }, confirmation };
 }
 
-function isOther(one: PlannedPolicy, { strategy, policy, drafter }: PlannedPolicy): boolean {
-  const text = ({ strategy, policy, drafter }: Pick<PlannedPolicy, 'strategy' | 'policy' | 'drafter'>) =>
+function isOther(one: PlannedPolicy, another: PlannedPolicy): boolean {
+  const textOf = ({ strategy, policy, drafter }: PlannedPolicy) =>
     JSON.stringify([strategy, policy, drafter]);
-  return text(one) !== text({ strategy, policy, ...(drafter === undefined ? {} : { drafter }) });
+  return textOf(one) !== textOf(another);
 }
 
 /** One sentence before the run, where plain decoding is predicted to be faster than the policy that proposes. */

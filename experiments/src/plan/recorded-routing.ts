@@ -7,8 +7,7 @@ import { openRun, type RunRecord, scanRuns } from '../store/index.js';
 
 /** @throws UserError where the folder holds no such record, or one of a model with other layers or experts */
 export function openRouting(folder: string, target: Checkpoint): RoutingReport {
-  const { result } = openRun(folder).record;
-  const routing = 'routing' in result ? result.routing : undefined;
+  const routing = routingIn(openRun(folder).record);
   if (!routing)
     throw new UserError(
       `the run ${displayPath(folder)} has recorded no routing; expected a measured run of a model with experts`,

@@ -1,5 +1,6 @@
 /** What a record says of everything that determined its run: all there is of records that do not hold a spec. */
 
+import type { PolicyInput } from '@specoffload/engine';
 import { digestOf, type Json } from './canonical.js';
 import type { RunRecord } from './record.js';
 import { choicesIn } from './spec.js';
@@ -10,7 +11,7 @@ type OmitEach<Union, Fields extends PropertyKey> = Union extends unknown ? Omit<
 type Determining = OmitEach<RunRecord, 'key' | 'createdAt' | 'result' | 'provenance'>;
 
 /** Fields of policies that came after the first records, with what those did: so they are left out, and mean the same. */
-const laterFields: Readonly<Record<string, unknown>> = {
+export const laterFields: PolicyInput = {
   adaptCandidates: 'no',
   keptExperts: 'copied',
   draftLayers: 0,
@@ -46,7 +47,7 @@ export function determiningOf(record: Determining) {
 function withoutLater(policy: RunRecord['policy']): Partial<RunRecord['policy']> {
   return Object.fromEntries(
     Object.entries(policy).filter(
-      ([field, value]) => !(field in laterFields && laterFields[field] === value),
+      ([field, value]) => !(field in laterFields && laterFields[field as keyof PolicyInput] === value),
     ),
   );
 }
