@@ -35,10 +35,11 @@ export interface Estimate {
  * `specoffload profile` has written; predictions are tried out.
  */
 export async function estimate(
-  { definition, workers, signal }: SweepRequest,
+  { definition, workers, signal, createRunner }: SweepRequest,
   shelf: Shelf,
   { points, runs }: PlannedRuns,
 ): Promise<Estimate> {
+  if (createRunner) return { seconds: null, unpaid: [] }; // of other machines nobody knows
   const samples = await sampleOf(definition, points, signal);
   if (definition.kind === 'simulated')
     return { seconds: ((await tryPredictions(samples, shelf, signal)) * runs) / workers, unpaid: [] };

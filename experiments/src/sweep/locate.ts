@@ -23,3 +23,15 @@ export function locatePoint(
 export function locateRun(point: PointRecord, turn: Turn): RunLocation {
   return { key: keyOfTurn(point.pointKey, turn), point };
 }
+
+/** The points of one of several equal parts of an experiment, whatever else it has. */
+export interface Share {
+  /** From 0. */
+  readonly index: number;
+  readonly of: number;
+}
+
+/** By the point's key, so that a point belongs to the same share whoever asks, and all its runs come from one machine. */
+export function isInShare(pointKey: string, share: Share | null): boolean {
+  return share === null || Number.parseInt(pointKey.slice(0, 12), 16) % share.of === share.index;
+}

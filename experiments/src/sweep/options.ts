@@ -8,7 +8,9 @@ import { assertPoints, parseDefinition, toQuick } from '../definitions/parse.js'
 import { defaultResultsDirectory } from '../paths.js';
 import type { Turn } from '../store/index.js';
 import { createOutput, type Output } from '../terminal/output.js';
+import type { Share } from './locate.js';
 import type { SweepProgress } from './progress.js';
+import type { CreateRunner } from './runner.js';
 
 export const searches = ['full', 'halving', 'thompson'] as const;
 
@@ -33,6 +35,10 @@ export interface SweepOptions {
   readonly rounds?: number;
   /** Threads that predict. @default one per core */
   readonly workers?: number;
+  /** What runs the points, such as `queueRunner('redis://…')`. @default this process */
+  readonly createRunner?: CreateRunner;
+  /** Only the points of one of several equal shares. @default all */
+  readonly share?: Share;
   /** Keeps the timeline of every prediction; a measured run's is always kept. @default false */
   readonly traces?: boolean;
   /** Tries points again that were refused earlier. @default false */
@@ -55,6 +61,9 @@ export interface SweepRequest {
   readonly maxSeconds: number;
   readonly search: (typeof searches)[number];
   readonly workers: number;
+  /** null: this process. */
+  readonly createRunner: CreateRunner | null;
+  readonly share: Share | null;
   readonly keepsTraces: boolean;
   readonly retries: boolean;
   readonly signal: AbortSignal;
@@ -94,6 +103,8 @@ export function settleRequest(input: ExperimentDefinition, options: SweepOptions
     ...{ definition, turns, warmups, maxSeconds, workers },
     results: options.results ?? defaultResultsDirectory,
     search,
+    createRunner: options.createRunner ?? null,
+    share: options.share ?? null,
     keepsTraces: options.traces ?? false,
     retries: options.retry ?? false,
     signal: options.signal ?? currentSignal() ?? new AbortController().signal,

@@ -1,6 +1,14 @@
 /** Where a sweep stands, as structured events: for a terminal's line, a notebook's bar, or a test. */
 
-import { formatCount, formatSeconds } from '../terminal/format.js';
+import { formatCount, formatSeconds, plural } from '../terminal/format.js';
+
+/** Of a queue that many machines share, whoever asked for what waits there. */
+export interface QueueState {
+  /** Runs that nobody has taken yet. */
+  readonly waiting: number;
+  readonly running: number;
+  readonly workers: number;
+}
 
 export interface SweepProgress {
   /** Runs that have their record, those from earlier sessions included. */
@@ -17,6 +25,8 @@ export interface SweepProgress {
   readonly remainingSeconds: number | null;
   /** The run that began last, in words; null before the first. */
   readonly current: string | null;
+  /** Where not this process runs all itself. */
+  readonly queue?: QueueState;
 }
 
 /** Runs that must have ended before their mean says something. */
@@ -33,6 +43,7 @@ export class Progress {
   #refused: number;
   #running = 0;
   #current: string | null = null;
+  #queue: QueueState | undefined;
   /** Of one run, before any has ended; null where nobody has an idea. */
   readonly #expectedSeconds: number | null;
 
@@ -85,11 +96,22 @@ export class Progress {
     this.#tell();
   }
 
+  /** Where the runs are meanwhile. */
+  place(queue: QueueState): void {
+    this.#queue = queue;
+    this.#tell();
+  }
+
   get now(): SweepProgress {
     const elapsedSeconds = this.#nowSeconds() - this.#startSeconds;
     return {
       ...{ done: this.#done, total: this.#total, failed: this.#failed, refused: this.#refused },
-      ...{ running: this.#running, elapsedSeconds, current: this.#current },
+      ...{
+        running: this.#running,
+        elapsedSeconds,
+        current: this.#current,
+        ...(this.#queue && { queue: this.#queue }),
+      },
       remainingSeconds: this.#remaining(elapsedSeconds),
     };
   }
@@ -108,7 +130,7 @@ export class Progress {
 
 /** `candidates: 120 of 500 runs, 12 s, 38 s left; candidates 4, decodeBatch 64`. */
 export function describeSweepProgress(title: string, progress: SweepProgress): string {
-  const { done, total, failed, refused, elapsedSeconds, remainingSeconds, current } = progress;
+  const { done, total, failed, refused, elapsedSeconds, remainingSeconds, current, queue } = progress;
   const left =
     remainingSeconds === null || remainingSeconds === 0 ? '' : `, ${formatSeconds(remainingSeconds)} left`;
   const bad = [
@@ -117,6 +139,10 @@ export function describeSweepProgress(title: string, progress: SweepProgress): s
   ];
   return (
     `${title}: ${[`${formatCount(done)} of ${formatCount(total)} runs`, ...bad].join(', ')}, ` +
-    `${formatSeconds(elapsedSeconds)}${left}${current === null ? '' : `; ${current}`}`
+    `${formatSeconds(elapsedSeconds)}${left}${queue === undefined ? '' : `; ${describeQueue(queue)}`}${current === null ? '' : `; ${current}`}`
   );
+}
+
+function describeQueue({ waiting, running, workers }: QueueState): string {
+  return `${plural(workers, 'worker')}, ${formatCount(running)} running, ${formatCount(waiting)} waiting`;
 }

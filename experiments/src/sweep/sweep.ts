@@ -16,17 +16,17 @@ import {
   removeLitter,
 } from '../store/index.js';
 import { formatCount, formatSeconds, plural } from '../terminal/format.js';
+import { ActiveRuns } from './active-runs.js';
 import type { MeasuredPoint } from './counterparts.js';
 import { describeStock, describeUnpaid } from './describe.js';
 import { estimate } from './estimate.js';
 import { choosePruned, rungsOf } from './halving.js';
 import { KnownRuns } from './known-runs.js';
-import { locatePoint, locateRun } from './locate.js';
-import { createMeasurementRunner } from './measurements.js';
+import { isInShare, locatePoint, locateRun } from './locate.js';
+import { openRunner } from './open-runner.js';
 import { type SweepOptions, type SweepRequest, settleRequest } from './options.js';
 import type { FailedRun, SweepOutcome } from './outcome.js';
 import { compareOutputs } from './outputs.js';
-import { createPredictionRunner } from './predictions.js';
 import { Progress } from './progress.js';
 import { Scores } from './ranking.js';
 import { addRefusal, forgetRefusals, type Refusal, readRefusals } from './refusals.js';
@@ -50,9 +50,7 @@ export async function runExperiment(
   await assertWritable(results, request.definition.name);
   await removeLitter(results, request.definition.name);
   const shelf = new Shelf(request.output, request.signal);
-  const isMeasured = request.definition.kind === 'measured';
-  const createRunner = isMeasured ? createMeasurementRunner : createPredictionRunner;
-  const runner = await createRunner(request, shelf);
+  const runner = await openRunner(request, shelf);
   const sweep = new Sweep(request, runner, shelf);
   try {
     return await sweep.run();
@@ -84,7 +82,7 @@ class Sweep {
   /** Pruned points' keys, in the order of their pruning. */
   readonly #pruned = new Set<string>();
   #beliefs: readonly BelievedPoint[] = [];
-  readonly #active = new Set<Promise<void>>();
+  readonly #active = new ActiveRuns();
   #progress!: Progress;
   /** Of the definition as it lies beside the records. */
   #definitionDigest = '';
@@ -115,7 +113,7 @@ class Sweep {
       else await this.#runTurns(0, this.#request.turns.length);
     } finally {
       if (this.#halt instanceof Error) this.#runner.stop();
-      await Promise.all(this.#active);
+      await this.#active.allEnded();
       signal.removeEventListener('abort', onAbort);
     }
     signal.throwIfAborted();
@@ -140,7 +138,7 @@ class Sweep {
       else if (!this.#isBandit)
         for (const turn of turns) if (this.#known.has(locateRun(record, turn).key)) this.#before += 1;
     }
-    if (this.#numPoints === 0) throw noPoint(definition);
+    if (this.#numPoints === 0 && !this.#request.share) throw noPoint(definition);
     const total = this.#isBandit ? turns.length : (this.#numPoints - this.#refusals.size) * turns.length;
     const missing = total - this.#before;
     // Trying predictions out takes a second; without it the first few runs tell.
@@ -153,6 +151,7 @@ class Sweep {
       { total, done: this.#before, refused: this.#refusals.size, remainingSeconds: seconds },
       this.#request.onProgress,
     );
+    this.#runner.follow?.((queue) => this.#progress.place(queue));
     const stock = { points: this.#numPoints, total, before: this.#before, refused: this.#refusals.size };
     output.note(describeStock(definition, { ...stock, seconds }));
     if (missing > 0 && unpaid.length > 0) output.note(describeUnpaid(definition, unpaid));
@@ -164,7 +163,7 @@ class Sweep {
       signal.throwIfAborted();
       const spec = await this.#runner.specOf(point);
       const record = locatePoint(definition.name, point, spec, this.#definitionDigest);
-      yield { point, record };
+      if (isInShare(record.pointKey, this.#request.share)) yield { point, record };
     }
   }
 
@@ -196,7 +195,7 @@ class Sweep {
   async #start({ point, record }: Located, location: RunLocation, index: number): Promise<void> {
     if (!this.#isPrepared) await this.#runner.prepare(point);
     this.#isPrepared = true;
-    while (this.#active.size >= this.#runner.width) await Promise.race(this.#active);
+    await this.#active.roomWithin(this.#runner.width);
     if (this.#mustHalt() || this.#refusals.has(record.pointKey)) return;
     if (isStored(join(this.#folder, location.key))) {
       // Another sweep on this folder has stored it since this one looked what is there.
@@ -206,15 +205,15 @@ class Sweep {
     }
     const turn = this.#request.turns[index];
     this.#progress.begin(describeAxes(record.axes));
-    const run = this.#runner
-      .run(location, turn)
-      .catch((error): RunEnd => ({ end: 'failed', message: reasonOf(error) }))
-      .then((end) => this.#settle(end, location, index))
-      .catch((error) => {
-        this.#halt ??= error;
-      })
-      .finally(() => this.#active.delete(run));
-    this.#active.add(run);
+    this.#active.add(
+      this.#runner
+        .run(location, turn)
+        .catch((error): RunEnd => ({ end: 'failed', message: reasonOf(error) }))
+        .then((end) => this.#settle(end, location, index))
+        .catch((error) => {
+          this.#halt ??= error;
+        }),
+    );
   }
 
   async #settle(end: RunEnd, { key, point }: RunLocation, index: number): Promise<void> {
@@ -245,6 +244,7 @@ class Sweep {
         this.#progress.end('stopped');
         throw new UserError(`${end.reason}; what is finished stays, start the same sweep again to go on`);
       case 'stopped':
+        this.#halt ??= 'time'; // unless it was aborted
         return this.#progress.end('stopped');
     }
   }
@@ -254,7 +254,7 @@ class Sweep {
     let done = 0;
     for (const rung of [...rungsOf(turns.length), turns.length]) {
       await this.#runTurns(done, rung);
-      await Promise.all(this.#active);
+      await this.#active.allEnded();
       if (this.#mustHalt() || rung === turns.length) return;
       await this.#addScores();
       const alive = await this.#alive();
@@ -290,7 +290,7 @@ class Sweep {
           this.#before += 1;
           this.#progress.find();
         } else await this.#start(arms[arm], location, pull);
-        await Promise.all(this.#active);
+        await this.#active.allEnded();
         return this.#known.get(location.key);
       },
     });
