@@ -2,8 +2,8 @@
  * Sets the project up: packages, native core, compiled TypeScript, and what kernels start from, which `--no-kernel`
  * leaves out. Does only what is not done yet.
  *
- * Runs before anything is installed, so it imports nothing but Node's own modules (and the native build, which
- * keeps the same rule).
+ * Runs before anything is installed, so it imports nothing but Node's own modules (and two files beside that
+ * keep the same rule).
  */
 
 import { spawn } from 'node:child_process';
@@ -19,6 +19,7 @@ import {
 } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { removeUnusedFiles } from './unused-files.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const workspaces = ['native', 'engine/input', 'engine', 'kernel', 'experiments'];
@@ -35,6 +36,7 @@ class SetupError extends Error {
 async function main() {
   assertNode(process.versions.node);
   await installPackages();
+  trimPackages();
   await buildNativeCore();
   await compileTypeScript();
   if (!process.argv.includes('--no-kernel')) await prepareKernel();
@@ -65,6 +67,14 @@ async function installPackages() {
     ),
   );
   writeStamp('packages', stamp);
+}
+
+function trimPackages() {
+  const rules = readFileSync(new URL('./unused-files.mjs', import.meta.url));
+  const stamp = digest([readFileSync(join(root, 'package-lock.json')), rules]);
+  if (readStamp('trimmed') === stamp) return;
+  removeUnusedFiles(join(root, 'node_modules'));
+  writeStamp('trimmed', stamp);
 }
 
 /** Whether node_modules holds what package-lock.json asks for. Optional packages may be another platform's. */

@@ -100,7 +100,12 @@ describe('a cell', () => {
     ['experiments', 'import { parseBytes } from "@specoffload/experiments"; typeof parseBytes'],
     ['kernel', 'import { showFigure } from "@specoffload/kernel"; typeof showFigure'],
     ['mathjs', 'import { sqrt } from "mathjs"; typeof sqrt'],
-    ['danfojs', 'import { DataFrame } from "danfojs"; typeof DataFrame'],
+    [
+      'danfojs',
+      'import { DataFrame, StandardScaler } from "danfojs"; ' +
+        // Its tensors, which are most of what it brings.
+        'String(new StandardScaler().fitTransform(new DataFrame({ a: [1, 3] }).mul(2)).values) === "-1,1" && typeof DataFrame',
+    ],
     ['tslab', 'import { newDisplay } from "tslab"; typeof newDisplay'],
   ])('has the types and the code of %s', async (_name, code) => {
     expect(await run(code)).toMatchObject({ status: 'ok', result: 'function', stdout: '' });
