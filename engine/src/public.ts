@@ -93,6 +93,7 @@ export {
 // Predict: machines and runs on a virtual clock.
 
 export type { Budgets } from './machine/budgets.js';
+export type { CrossbarFacts } from './machine/crossbars.js';
 export { bf16Formats, type Formats, fp32Formats, localFormats, weightBytes } from './machine/formats.js';
 export { parseMachineModel, readMachineFile } from './machine/machine-file.js';
 export {
@@ -116,6 +117,7 @@ export {
 } from './machine/machine-model.js';
 export type { Energy, EnergySource, LaneClock, LanePower } from './machine/power.js';
 export { isRateOfMachine, machineRates, withRate } from './machine/rates.js';
+export type { CrossbarReport } from './run/crossbar-report.js';
 export { type SimulationRequest, type SimulationResult, simulateRun } from './run/simulate.js';
 export type { ExpertReport } from './speculate/expert-counter.js';
 export type { RoutingReport } from './speculate/routing-counter.js';

@@ -23,6 +23,8 @@ export interface MemoryLimits extends Budgets {
   /** Of memories besides device and host. @default there are none */
   readonly otherBytes?: Readonly<Record<MemoryName, number>>;
   readonly granularityBytes?: Granularity;
+  /** Of a weight in crossbars. @default there are none */
+  readonly bytesPerCrossbarWeight?: number | undefined;
   /** @default those of the local machine */
   readonly lanes?: readonly LanePlace[];
   /**

@@ -21,6 +21,8 @@ export const rateLimits = {
   traffic: [0, 1000],
   watts: [0, 1e5],
   joulesPerByte: [0, 1e-3],
+  joulesPerOperation: [0, 1e-6],
+  noise: [0, 1],
   hertz: [1e3, 1e12],
   exponent: [1, 4],
 } as const;
@@ -36,6 +38,8 @@ function unitOf(limited: Limited): readonly [words: string, unit: Unit | null, e
   if (limited === 'watts') return ['watts', 'W', '450W'];
   if (limited === 'hertz') return ['hertz', 'Hz', '816MHz'];
   if (limited === 'joulesPerByte') return ['joules per byte', null, ''];
+  if (limited === 'joulesPerOperation') return ['joules per multiplication or addition', null, ''];
+  if (limited === 'noise') return ['standard deviation over the size of what is disturbed', null, ''];
   if (limited === 'exponent') return ['power of the frequency', null, ''];
   if (limited.endsWith('Seconds') || limited === 'secondsPerRow') return ['seconds', 's', '20us'];
   return limited === 'flopsPerSecond' || limited === 'scoreFlopsPerSecond'

@@ -3,6 +3,7 @@
 import { is, isRecord, type JsonRecord, listWords, type Schema, toJsonSchema } from '@specoffload/input';
 import { codecs } from '@specoffload/native';
 import { type Move, type TaskKind, taskKinds } from '../topology/topology.js';
+import type { Crossbars } from './crossbars.js';
 import {
   bf16BesideFp32Formats,
   bf16Formats,
@@ -48,7 +49,40 @@ const head = {
   description: is.text,
   formats: about('how weights are held on the device', is.oneOf(Object.keys(formatsByName))),
 };
+
+/** Their memory and their lane come of it, see crossbars.ts. */
+const crossbars: Schema<Crossbars> = is.named(
+  'crossbars',
+  is.onlyFields({
+    bytes: about('weights that they hold', constant('bytes')),
+    bytesPerWeight: about(
+      'what a weight takes of that, however it is stored elsewhere; left out: 1',
+      is.orElse(is.numberFrom(0.125, 8), 1),
+    ),
+    productSeconds: about('one row through one matrix, however large', constant('secondsPerRow')),
+    activationBytesPerSecond: about(
+      'rows on their way in and out; left out: in the time of a product',
+      is.orMissing(constant('bytesPerSecond')),
+    ),
+    joulesPerOperation: about(
+      'for each multiplication and each addition; left out: not counted',
+      is.orMissing(constant('joulesPerOperation')),
+    ),
+    writeBytesPerSecond: about('weights that are written, once', constant('bytesPerSecond')),
+    writeJoulesPerByte: about('likewise; left out: not counted', is.orMissing(constant('joulesPerByte'))),
+    idleWatts: about('with nothing to do; left out: not counted', is.orMissing(constant('watts'))),
+    noise: about(
+      'standard deviation of an output over the root of its mean square; left out: nobody says',
+      is.orMissing(constant('noise')),
+    ),
+  }),
+);
+
 const tail = {
+  crossbars: about(
+    'memory that multiplies with the weights that are written into it; left out: there is none',
+    is.orMissing(crossbars),
+  ),
   sheet: about(
     'what data sheets say, for balances that do not measure: bytes of weights per second; left out: what the lanes reach',
     is.orMissing(

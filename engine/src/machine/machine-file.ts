@@ -2,6 +2,7 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import { assertPlain, check, is, listWords, maybeReadJson, UserError } from '@specoffload/input';
+import { withCrossbars } from './crossbars.js';
 import { fromFirstSchema } from './first-machine-file.js';
 import type { Formats } from './formats.js';
 import { formatsByName, laneOf, machineFile, memory } from './machine-fields.js';
@@ -46,14 +47,15 @@ export function parseMachineModel(json: unknown, source: string): MachineModel {
         `${source}: there is no memory ${needed} among ${listWords(Object.keys(memories))}; add it: weights rest on disk, pass host memory or lie in it, and are used on the device`,
       );
   const laneSchema = laneOf(Object.keys(memories));
-  const { name, description, measuredUnder, formats, sheet } = file;
-  return {
+  const { name, description, measuredUnder, formats, sheet, crossbars } = file;
+  const machine: MachineModel = {
     ...{ name, description, formats: formatsByName[formats] },
     ...(measuredUnder ? { measuredUnder } : {}),
     ...(sheet ? { sheet } : {}),
     memories: Object.values(check(is.mapOf(memory), memories, `${source}, memories`, options)),
     lanes: Object.values(check(is.mapOf(laneSchema), lanes, source, options)),
   };
+  return crossbars ? withCrossbars(machine, crossbars, source) : machine;
 }
 
 /** So that messages name a lane or a memory, not its number in the list. */

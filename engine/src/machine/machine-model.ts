@@ -15,6 +15,7 @@ import {
   type TransferPlace,
 } from '../topology/topology.js';
 import type { Budgets, MemoryLimits } from './budgets.js';
+import { type CrossbarFacts, crossbarMemory } from './crossbars.js';
 import type { Formats } from './formats.js';
 import type { LaneClock, LanePower } from './power.js';
 
@@ -111,6 +112,8 @@ export interface Memory {
   readonly draftCacheFactor?: number;
   /** What it draws by being there, however little is moved. @default nobody says, and energy counts without it */
   readonly idleWatts?: number;
+  /** Of a memory that multiplies with what has been written into it. @default it only remembers */
+  readonly crossbars?: CrossbarFacts;
 }
 
 /** Weights, in bytes per second, that the host computes with, that cross the link, and that the device computes with. */
@@ -222,5 +225,6 @@ export function limitsOf(machine: MachineModel): MemoryLimits {
       memories.map(({ name, granularityBytes }) => [name, granularityBytes]),
     ),
     lanes: machine.lanes,
+    bytesPerCrossbarWeight: memories.find(({ name }) => name === crossbarMemory)?.crossbars?.bytesPerWeight,
   };
 }

@@ -52,32 +52,43 @@ export function sumEnergy(
   return { sources, joules: total, joulesPerToken: total / Math.max(1, newTokens), phases, parts };
 }
 
-/** Of a predicted run: idle power all the time, the rest while busy, and what each byte takes. Undefined where no part of the machine says what it draws. */
+/**
+ * Of a predicted run: idle power all the time, the rest while busy, and what each byte and each operation in crossbars
+ * takes. Undefined where no part of the machine says what it draws.
+ */
 export function predictEnergy(
   { lanes, memories }: MachineModel,
   phases: Readonly<Record<PhaseName, PhaseReport>>,
   newTokens: number,
+  operations: Readonly<Record<PhaseName, number>> = { prefill: 0, decode: 0 },
 ): Energy | undefined {
   const isKnown =
     lanes.some(({ power }) => power) || memories.some(({ idleWatts }) => idleWatts !== undefined);
   if (!isKnown) return undefined;
-  const partsOf = ({ seconds, lanes: reports }: PhaseReport): Record<string, number> => ({
-    ...Object.fromEntries(
-      lanes.flatMap(({ name, power }) => {
-        if (!power) return [];
-        const { busySeconds, bytes } = reports[name];
-        const { idleWatts, busyWatts, joulesPerByte = 0 } = power;
-        const joules = idleWatts * seconds + (busyWatts - idleWatts) * busySeconds + joulesPerByte * bytes;
-        return [[name, joules] as const];
-      }),
-    ),
-    ...Object.fromEntries(
-      memories.flatMap(({ name, idleWatts }) =>
-        idleWatts === undefined ? [] : [[`${name} memory`, idleWatts * seconds] as const],
+  const joulesPerOperation = memories.find(({ crossbars }) => crossbars)?.crossbars?.joulesPerOperation;
+  const partsOf = (phase: PhaseName): Record<string, number> => {
+    const { seconds, lanes: reports } = phases[phase];
+    return {
+      ...Object.fromEntries(
+        lanes.flatMap(({ name, power }) => {
+          if (!power) return [];
+          const { busySeconds, bytes } = reports[name];
+          const { idleWatts, busyWatts, joulesPerByte = 0 } = power;
+          const joules = idleWatts * seconds + (busyWatts - idleWatts) * busySeconds + joulesPerByte * bytes;
+          return [[name, joules] as const];
+        }),
       ),
-    ),
-  });
-  const joules = { prefill: partsOf(phases.prefill), decode: partsOf(phases.decode) };
+      ...Object.fromEntries(
+        memories.flatMap(({ name, idleWatts }) =>
+          idleWatts === undefined ? [] : [[`${name} memory`, idleWatts * seconds] as const],
+        ),
+      ),
+      ...(joulesPerOperation === undefined || operations[phase] === 0
+        ? {}
+        : { 'crossbar products': operations[phase] * joulesPerOperation }),
+    };
+  };
+  const joules = { prefill: partsOf('prefill'), decode: partsOf('decode') };
   return sumEnergy(['lanes'], joules, newTokens);
 }
 

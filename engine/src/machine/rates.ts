@@ -8,7 +8,14 @@ import { atFrequency } from './power.js';
 
 type RateField = Exclude<
   Limited,
-  'bytes' | 'reservedBytes' | 'sigma' | 'traffic' | 'flopsPerSecond' | 'watts'
+  | 'bytes'
+  | 'reservedBytes'
+  | 'sigma'
+  | 'traffic'
+  | 'flopsPerSecond'
+  | 'watts'
+  | 'joulesPerOperation'
+  | 'noise'
 >;
 type PowerField = 'idleWatts' | 'busyWatts';
 

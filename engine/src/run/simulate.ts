@@ -2,6 +2,7 @@
 
 import { currentSignal, UserError } from '@specoffload/input';
 import { type CostModel, createCostModel, modelFactsOf } from '../machine/cost-model.js';
+import { crossbarMemory } from '../machine/crossbars.js';
 import { computeLane, limitsOf, type MachineModel } from '../machine/machine-model.js';
 import { predictEnergy } from '../machine/power.js';
 import { createRandom } from '../model/random.js';
@@ -17,6 +18,7 @@ import type { RoutingReport } from '../speculate/routing-counter.js';
 import type { LaneName } from '../topology/topology.js';
 import type { MemoryLog } from '../trace/memory.js';
 import type { Span } from '../trace/types.js';
+import { countOperations, reportCrossbars } from './crossbar-report.js';
 import { Dispatcher, toError } from './dispatcher.js';
 import { generate } from './generate.js';
 import { assertNewTokens, type Prepared, prepare } from './prepare.js';
@@ -105,7 +107,9 @@ export async function simulateRun(request: SimulationRequest): Promise<Simulatio
   const routed = { skew, routing, precision, isLasting };
   const answers = acceptance ?? neverAccepts;
   const { drafter, plan } = prepared;
-  const draftLane = drafter?.laneIn(plan.routes) ?? plan.routes.drafting.lane;
+  const draftLane = plan.held?.hasDraft
+    ? crossbarMemory
+    : (drafter?.laneIn(plan.routes) ?? plan.routes.drafting.lane);
   const { interruptsDraft } = computeLane(model, draftLane);
   const costs = createCostModel(
     model,
@@ -134,9 +138,11 @@ export async function simulateRun(request: SimulationRequest): Promise<Simulatio
       onProgress: request.onProgress,
       onPlaced: () => {},
     });
-    const energy = predictEnergy(model, outcome.phases, outcome.newTokens);
+    const crossbars = reportCrossbars(model, plan);
+    const operations = crossbars && countOperations(traced.spans);
+    const energy = predictEnergy(model, outcome.phases, outcome.newTokens, operations);
     return {
-      ...{ ...outcome, ...(energy ? { energy } : {}) },
+      ...{ ...outcome, ...(crossbars ? { crossbars } : {}), ...(energy ? { energy } : {}) },
       strategy: strategyNamed(request.strategy).name,
       ...traced,
     };

@@ -21,6 +21,7 @@ import type { ByMemory, LaneName } from '../topology/topology.js';
 import type { MemoryLog } from '../trace/memory.js';
 import type { LaneGaps } from '../trace/report.js';
 import type { PhaseName, PhaseReport, Span } from '../trace/types.js';
+import type { CrossbarReport } from './crossbar-report.js';
 import type { DevicePower, DeviceUse } from './device-meter.js';
 import type { SplitSteps } from './split-steps.js';
 
@@ -126,6 +127,8 @@ export interface RunOutcome {
   readonly hostShares?: SharesByKind;
   /** How the parts of a split batch overlapped, step by step; left out where they waited for each other. */
   readonly splitSteps?: readonly SplitSteps[];
+  /** On a machine with crossbars, of a run that uses them. */
+  readonly crossbars?: CrossbarReport;
   /** By lane that moves data. */
   readonly bytesMoved: Readonly<Record<LaneName, number>> & { readonly disk: number; readonly link: number };
   /** Peak of each pool. */

@@ -9,7 +9,7 @@ import type { WeightGroup } from '../model/types.js';
 import { loadOf, routes, scoresAndProjects } from './attention-parts.js';
 import { cacheFields, cacheStretches, packBlocks } from './feeds.js';
 import { attendOnHost } from './host-attention-tasks.js';
-import { mixes, projects, scores } from './layer-costs.js';
+import { mixes, movesRows, projects, scores } from './layer-costs.js';
 import type { Slots } from './memory-plan.js';
 import type { CacheOp, DeviceAttentionOp } from './ops.js';
 import type { Flow, PassContext } from './pass-context.js';
@@ -20,7 +20,8 @@ import { attentionWeights } from './work.js';
 /** Sends every frame through the layer's attention. */
 export function attend(context: PassContext, layer: number, group: WeightGroup): void {
   const { policy, phase } = context.request;
-  const projectsOnHost = policy.projections === 'host' && phase === 'decode';
+  const isHeld = context.placeOf(group) !== 'device';
+  const projectsOnHost = policy.projections === 'host' && phase === 'decode' && !isHeld;
   const needsDevice = context.flows.some(
     ({ attentionLane }) => attentionLane === 'device' || !projectsOnHost,
   );
@@ -30,13 +31,14 @@ export function attend(context: PassContext, layer: number, group: WeightGroup):
     const { attentionLane } = flow;
     const share = context.request.stream.hostShareOf(phase, group);
     if (share > 0) attendShared(context, flow, layer, arrival, share, frees);
-    else if (attentionLane === 'device') attendOnDevice(context, flow, layer, group, arrival, frees);
+    else if (attentionLane === 'device' && !isHeld)
+      attendOnDevice(context, flow, layer, group, arrival, frees);
     else if (projectsOnHost) attendOnHost(context, flow, layer, group, arrival, frees);
     else attendAcrossLanes(context, flow, layer, group, arrival, frees);
   }
 }
 
-/** The host scores, where the cache is; the device projects, where the weights are. */
+/** The host or the device scores; projections are where the weights are, on the device or in crossbars. */
 function attendAcrossLanes(
   context: PassContext,
   flow: Flow,
@@ -48,15 +50,19 @@ function attendAcrossLanes(
   const costs = context.costs.layers[layer];
   const load = flow.loads[costs.kind];
   const { frame, index, rows } = flow;
+  const place = context.placeOf(group);
   const arrived = context.afterArrival(flow, arrival);
-  const project = context.push(flow, 'project', 'device', `project layer.${layer}`, arrived, () => ({
+  const project = context.push(flow, 'project', place, `project layer.${layer}`, arrived, () => ({
     kind: 'project',
     ...{ frame, layer, rows },
     weights: weightsOf(context, group),
   }));
   projects(project, costs, rows);
   const projected = [project.id];
-  const score = context.push(flow, 'attention', 'host', `attention layer.${layer}`, projected, () => ({
+  const crossing = place === 'device' ? null : crossingOf(context, flow, layer);
+  if (crossing?.fetch) projected.push(crossing.fetch);
+  const { attentionLane } = flow;
+  const score = context.push(flow, 'attention', attentionLane, `attention layer.${layer}`, projected, () => ({
     kind: 'attention',
     ...{ frame, layer, rows, cacheBytes: load.cacheBytes },
     sequences: cacheFields(costs.attention, flow.feeds),
@@ -64,7 +70,7 @@ function attendAcrossLanes(
   scores(score, load);
   // After the previous frame's too, so that the last frame's is the weights' last user.
   const scored = index > 0 ? [score.id, context.flows[index - 1].last] : [score.id];
-  const mix = context.push(flow, 'mix', 'device', `mix layer.${layer}`, scored, () => ({
+  const mix = context.push(flow, 'mix', place, `mix layer.${layer}`, scored, () => ({
     kind: 'mix',
     ...{ frame, layer, rows },
     weights: weightsOf(context, group),
@@ -75,6 +81,23 @@ function attendAcrossLanes(
   mix.frees = frees;
   routes(context, mix, flow, layer);
   flow.last = mix.id;
+  if (place === 'device') return;
+  for (const task of [project, mix]) movesRows(task, context.costs.hiddenBytes);
+  crossing?.store(score);
+}
+
+/** Of a cache in host memory that the device attends to: its way there, and back. */
+function crossingOf(context: PassContext, flow: Flow, layer: number) {
+  const slots = context.request.plan.cacheSlots;
+  if (slots === null || !flow.crosses) return null;
+  const fetch = flow.hasCached ? fetchCache(context, flow, layer, slots) : null;
+  return {
+    fetch,
+    store: (score: OpenTask) => {
+      if (fetch === null) score.takes = slots.slotClass;
+      storeCache(context, flow, layer, slots, fetch ?? score.id);
+    },
+  };
 }
 
 /** All of a layer's attention on the device; a cache in host memory crosses the link, both ways. */

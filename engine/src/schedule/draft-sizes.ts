@@ -1,8 +1,19 @@
 /** What steps of a draft model cost. */
 
+import { crossbarMemory } from '../machine/crossbars.js';
+import { activationBytes } from '../machine/formats.js';
 import type { Checkpoint } from '../model/types.js';
-import { chosenExperts, type LayerCosts, modelCosts, type OpenWork, scoreFlops } from './layer-costs.js';
+import type { LaneName, Routes } from '../topology/topology.js';
+import {
+  chosenExperts,
+  type LayerCosts,
+  modelCosts,
+  movesRows,
+  type OpenWork,
+  scoreFlops,
+} from './layer-costs.js';
 import type { ModelPlacement } from './memory-plan.js';
+import type { OpenPolicy } from './policy.js';
 
 /** What a step of a draft costs, per step, token or score. */
 export interface DraftSizes {
@@ -33,6 +44,24 @@ export function computesDraft(work: OpenWork, sizes: DraftSizes, rows: number, n
     if (experts)
       work.bytes += numSteps * experts.bytesOfEach * chosenExperts(experts.costs, work.productRows);
   work.flops = 2 * rows * sizes.elements;
+}
+
+/** One row through matrix after matrix: q, k and v at once, the output, gate and up, down; and the head. */
+export function multipliesInCrossbars(
+  work: OpenWork,
+  { checkpoint: { spec }, formats }: ModelPlacement,
+): void {
+  const numProducts = 4 * spec.layers.length + 1;
+  work.numParts = work.rows * numProducts;
+  movesRows(
+    work,
+    activationBytes(formats, numProducts * spec.hiddenSize),
+    activationBytes(formats, spec.vocabSize),
+  );
+}
+
+export function laneOfDraft(routes: Routes, { crossbars }: Pick<OpenPolicy, 'crossbars'>): LaneName {
+  return crossbars === 'draft' ? routes.computing('draft', crossbarMemory) : routes.drafting.lane;
 }
 
 /** Adds attention in the layers of a kind. Mutates `work`. */

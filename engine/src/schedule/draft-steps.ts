@@ -8,7 +8,13 @@ import type { NoiseUse } from '../speculate/noise.js';
 import { type DrawnText, drawRows } from '../speculate/row-draws.js';
 import type { Sampling } from '../speculate/sampling.js';
 import type { CacheBlock } from '../speculate/sequence.js';
-import { computesDraft, type DraftSizes, scoresDraft } from './draft-sizes.js';
+import {
+  computesDraft,
+  type DraftSizes,
+  laneOfDraft,
+  multipliesInCrossbars,
+  scoresDraft,
+} from './draft-sizes.js';
 import type { DraftRun } from './drafter.js';
 import { type AttentionWork, addAttention, blockFields, cacheFields, type Feed, lastRows } from './feeds.js';
 import type { ModelPlacement } from './memory-plan.js';
@@ -56,7 +62,7 @@ export function draftSteps(
   end: number,
   previous: number | undefined,
 ): Task {
-  const { placement, sizes, routes, ids, pass, batch, sampling, numLeaders } = steps;
+  const { placement, sizes, policy, routes, ids, pass, batch, sampling, numLeaders } = steps;
   const numSteps = end - first;
   const active = first === 0 ? microBatch : microBatch.filter(({ wanted }) => wanted > first);
   const works = sizes.kinds.map(({ window }) => {
@@ -79,7 +85,7 @@ export function draftSteps(
   const task = openTask(
     {
       id: ids.next(),
-      lane: routes.drafting.lane,
+      lane: laneOfDraft(routes, policy),
       kind: 'draft',
       name: `${steps.name} batch ${batch} step ${first}`,
       phase: 'decode',
@@ -93,6 +99,7 @@ export function draftSteps(
   );
   task.isDivisible = true;
   computesDraft(task, sizes, rows, numSteps);
+  if (policy.crossbars === 'draft') multipliesInCrossbars(task, placement);
   for (const [kind, work] of works.entries())
     scoresDraft(task, sizes.kinds[kind], work.cacheTokens, work.scores);
   task.imagine = (oracle) => ({ ids: imagineProposals(oracle, active, first, end) });

@@ -6,6 +6,7 @@ import type { OutcomeOdds } from '../speculate/outcome-odds.js';
 import type { Sampling } from '../speculate/sampling.js';
 import type { Sequence } from '../speculate/sequence.js';
 import type { LaneName, Routes } from '../topology/topology.js';
+import type { InCrossbars } from './crossbars.js';
 import type { MemoryDemand, ModelPlacement, Pools } from './memory-plan.js';
 import type { OpenPolicy, Policy } from './policy.js';
 import type { Task } from './task.js';
@@ -27,6 +28,8 @@ export interface DraftNeeds {
   readonly formats: Formats;
   /** Which memory its lane computes on. */
   readonly routes: Routes;
+  /** What crossbars hold: with the draft among it, only the rest of what it needs is elsewhere. */
+  readonly held: InCrossbars | null;
   /** What a byte of a cache that it keeps in device memory counts as, see `Budgets`. */
   readonly cacheFactor: number;
 }

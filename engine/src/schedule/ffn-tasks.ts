@@ -2,7 +2,7 @@
 
 import { isImagined } from '../machine/formats.js';
 import type { WeightGroup } from '../model/types.js';
-import { computesExperts, type LayerCosts, readsOverLink } from './layer-costs.js';
+import { computesExperts, type LayerCosts, movesRows, readsOverLink } from './layer-costs.js';
 import type { Flow, PassContext, Routing } from './pass-context.js';
 import type { OpenTask } from './task.js';
 import { expertWeights, storedWeights } from './work.js';
@@ -128,7 +128,8 @@ function expertOnDevice(
   const { stream, pass, phase } = context.request;
   const inPlace = stream.inPlace(phase, group);
   const shared = stream.shareOf(pass, group);
-  const task = context.push(flow, 'expert', 'device', group.id, after, () => ({
+  const place = context.placeOf(group);
+  const task = context.push(flow, 'expert', place, group.id, after, () => ({
     kind: 'expert',
     ...{ frames: flows.map(({ frame }) => frame), layer, rows, expert: choice.expert },
     weights:
@@ -136,6 +137,7 @@ function expertOnDevice(
     width: shared?.deviceWidth,
   }));
   computes(task, rows, choice, share, actualRows);
+  if (place !== 'device') movesRows(task, context.costs.hiddenBytes);
   if (inPlace) readsOverLink(task, choice.costs, group.storedBytes);
   if (choice.isRouted) task.isIdle = () => actualRows() === 0 || choice.isForHost();
   return task;

@@ -163,6 +163,11 @@ export function computesExperts(work: OpenWork, costs: LayerCosts, rows: number,
   work.flops = share * 2 * work.rows * elements;
 }
 
+/** The same in crossbars: weights do not move, rows go in and out. */
+export function movesRows(work: OpenWork, inBytes: number, outBytes = inBytes): void {
+  work.bytes = work.rows * (inBytes + outBytes);
+}
+
 /** Products of more rows go through a matrix once more. */
 const rowsPerReading = 64;
 

@@ -6,6 +6,7 @@ import type { PoolLayout, Region } from '../machine/pool.js';
 import type { Checkpoint, WeightGroup } from '../model/types.js';
 import type { ByMemory, MemoryName, Routes } from '../topology/topology.js';
 import type { PhaseName } from '../trace/types.js';
+import type { InCrossbars } from './crossbars.js';
 import type { ResidentTarget } from './drafter.js';
 import type { GroupLayout } from './group-layout.js';
 import type { OpenChoices, OpenPolicy } from './policy.js';
@@ -88,7 +89,7 @@ export interface ModelPlacement {
   /** Embedding rows as stored, in host memory. */
   readonly embedding: Region;
   readonly head: Region;
-  /** Groups that stay in device memory, by id. */
+  /** Groups that stay in device memory, or in crossbars, by id. */
   readonly pinned: ReadonlyMap<string, Region>;
   /** Groups that stay in host memory as stored, by id. */
   readonly kept: ReadonlyMap<string, Region>;
@@ -117,6 +118,8 @@ export interface MemoryPlan {
   readonly pools: Pools;
   readonly target: ModelPlacement;
   readonly draft: ModelPlacement | null;
+  /** What crossbars hold; null where there is nothing in them. */
+  readonly held: InCrossbars | null;
   /** Which lane does what. */
   readonly routes: Routes;
   /** By memory and group kind: where weights stop on their way, and where they land in device memory. */
@@ -173,6 +176,10 @@ export interface PlanRequest {
   readonly queueBytes: number;
   /** Beside whole layers. */
   readonly tensors: ResidentTensors;
+  /** What crossbars hold; null where there is nothing in them. */
+  readonly held: InCrossbars | null;
+  /** Those of which anything is elsewhere. */
+  readonly layers: readonly number[];
 }
 
 /** Something of every pool. */

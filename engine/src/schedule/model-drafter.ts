@@ -1,11 +1,13 @@
 /** A draft model as the drafter: weights, KV cache and activations live in the memory of the lane that drafts. */
 
 import { sum } from '../extremes.js';
+import { crossbarMemory } from '../machine/crossbars.js';
 import type { PoolLayout } from '../machine/pool.js';
 import type { ModelSpec } from '../model/spec.js';
-import type { Checkpoint } from '../model/types.js';
+import type { Checkpoint, WeightGroup } from '../model/types.js';
 import type { Hop, Routes } from '../topology/topology.js';
 import { placeFrame, placeRope, placeScratch } from './activations.js';
+import { crossbarBytes } from './crossbars.js';
 import { buildDraftRound } from './draft-round.js';
 import { draftSizes } from './draft-sizes.js';
 import type { Drafter, Drafting, DraftNeeds, DraftRun, PlaceDraft } from './drafter.js';
@@ -24,25 +26,30 @@ export function modelDrafter(checkpoint: Checkpoint): Drafter {
     ...{ name: checkpoint.name, checkpoint, heeds: draftFieldNames },
     laneIn: (routes) => routes.drafting.lane,
     reserve: (needs) => placeWhereItComputes(checkpoint, needs),
-    begin: (run) => draftWith(run, (pass) => [uploadTask(run, pass, checkpoint.bytes)]),
+    begin: (run) =>
+      draftWith(run, (pass) =>
+        run.policy.crossbars === 'draft' ? [] : [uploadTask(run, pass, checkpoint.bytes)],
+      ),
   };
 }
 
 const cacheLabel = 'draft KV cache';
 
 function placeWhereItComputes(draft: Checkpoint, needs: DraftNeeds): PlaceDraft {
-  const { formats, routes } = needs;
+  const { formats, routes, held } = needs;
   wayOfDraft(routes);
   const layouts = layOutGroups(draft, formats);
   const allLayers = new Set(draft.layers.keys());
   const placeBesides = besidesWeights(needs);
   return (pools) => {
     const pool = pools[routes.drafting.memory];
+    const placeWeights = (label: string, group: WeightGroup) =>
+      held?.hasDraft
+        ? pools[crossbarMemory].place(label, crossbarBytes(group, held.bytesPerWeight))
+        : pool.place(label, groupLayout(layouts, group).deviceBytes);
     return {
-      ...placeModel(draft, layouts, pools.host, pool, 'draft'),
-      pinned: placeLayers(draft, allLayers, (group) =>
-        pool.place('draft weights', groupLayout(layouts, group).deviceBytes),
-      ),
+      ...placeModel(draft, layouts, pools.host, 'draft', placeWeights),
+      pinned: placeLayers(draft, allLayers, (group) => placeWeights('draft weights', group)),
       ...placeBesides(draft.spec, pool),
     };
   };

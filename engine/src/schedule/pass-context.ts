@@ -1,9 +1,10 @@
 /** What the parts of a target pass share: the frames on their way through the layers, sizes, and the growing graph. */
 
+import { crossbarMemory } from '../machine/crossbars.js';
 import type { ModelSpec } from '../model/spec.js';
 import type { WeightGroup } from '../model/types.js';
 import type { Sampling } from '../speculate/sampling.js';
-import type { LaneName } from '../topology/topology.js';
+import type { LaneName, MemoryName } from '../topology/topology.js';
 import type { PhaseName } from '../trace/types.js';
 import { crossingTokens, type Feed, type Frame, measureAttention } from './feeds.js';
 import type { GroupLayout } from './group-layout.js';
@@ -127,7 +128,7 @@ export class PassContext {
   push(
     flow: Flow,
     kind: Task['kind'],
-    memory: 'host' | 'device',
+    memory: MemoryName,
     name: string,
     after: readonly number[],
     createOp: Task['createOp'] = imagined,
@@ -161,6 +162,11 @@ export class PassContext {
     const task = openTask(head, after, createOp);
     this.tasks.push(task);
     return task;
+  }
+
+  /** Where a group is multiplied with, unless the host does. */
+  placeOf({ id }: WeightGroup): 'device' | typeof crossbarMemory {
+    return this.request.plan.held?.ids.has(id) ? crossbarMemory : 'device';
   }
 
   /** Whether the host has to know which rows chose which expert, and what these are. */

@@ -10,6 +10,7 @@ import { type Formats, isKept, localFormats } from '../machine/formats.js';
 import { formatMegabytes } from '../machine/pool.js';
 import type { Checkpoint } from '../model/types.js';
 import { localTopology, type MemoryName, routesOf } from '../topology/topology.js';
+import { layersBeside, pickForCrossbars } from './crossbars.js';
 import type { Drafter } from './drafter.js';
 import { keepsExperts } from './expert-cache.js';
 import { layOutGroups } from './group-layout.js';
@@ -32,7 +33,9 @@ export function planMemory(
   policy: OpenPolicy,
   formats: Formats = localFormats,
 ): MemoryPlan {
-  const numLayers = target.layers.length;
+  const held = pickForCrossbars(target, drafter, policy, budgets);
+  const layers = layersBeside(target, held);
+  const numLayers = layers.length;
   const routes = routesOf(budgets.lanes ?? localTopology.lanes);
   const allowed = budgetsByMemory(budgets);
   const layouts = layOutGroups(target, formats);
@@ -40,11 +43,15 @@ export function planMemory(
   const request: PlanRequest = {
     pinsEnds: leastPinned > 0,
     ...{ target, demand, policy, formats, routes, granularityBytes: budgets.granularityBytes ?? {} },
+    ...{ held, layers },
     memories: [...allowed.keys()],
     placeDraft:
-      drafter?.reserve({ policy, demand, formats, routes, cacheFactor: budgets.draftCacheFactor ?? 1 }) ??
-      null,
-    lockedLayers: budgets.hasPageCache ? Math.ceil(policy.pageLocked * numLayers) : numLayers,
+      drafter?.reserve({
+        ...{ policy, demand, formats, routes, held, cacheFactor: budgets.draftCacheFactor ?? 1 },
+      }) ?? null,
+    lockedLayers: budgets.hasPageCache
+      ? Math.ceil(policy.pageLocked * target.layers.length)
+      : target.layers.length,
     layouts,
     cacheFactor: budgets.deviceCacheFactor ?? 1,
     queueBytes: queueBytes(layouts, formats),
@@ -190,8 +197,8 @@ function lessThan({ prefetchDepth, pinnedLayers, keptLayers }: OpenPolicy, numLa
 
 /** As many layers as fit; of those in the page cache all or none. */
 function mostKept(request: PlanRequest, pinned: ReadonlySet<number>, leftBytes: number): number {
-  const { target, lockedLayers } = request;
-  const others = [...target.layers.keys()].filter((layer) => !pinned.has(layer));
+  const { layers, lockedLayers } = request;
+  const others = layers.filter((layer) => !pinned.has(layer));
   const fitting = mostThatFit(others.length, leftBytes, (n) =>
     keptBytes(request, pickKept(request, pinned, n)),
   );

@@ -3,6 +3,7 @@
  * Its order is the one in which fields are settled: a default may look at the fields above it.
  */
 
+import { crossbarFields } from './crossbar-fields.js';
 import { choice, count, type Settled, share } from './declare-field.js';
 import { draftCache, proposingFields } from './proposing-fields.js';
 import { hostExperts, places, sharingFields } from './sharing-fields.js';
@@ -151,6 +152,7 @@ export const policyFields = {
     axis: ['experts'],
   }),
   ...sharingFields,
+  ...crossbarFields,
   coalesceExperts: choice({
     about: 'batches',
     option: 'experts of all micro-batches at once',

@@ -3,6 +3,7 @@
 import { directIoAlignmentBytes } from '@specoffload/native';
 import { largest } from '../extremes.js';
 import { type PoolLayout as Pool, PoolLayout } from '../machine/pool.js';
+import type { WeightGroup } from '../model/types.js';
 import type { MemoryName } from '../topology/topology.js';
 import {
   placeFrame,
@@ -12,6 +13,7 @@ import {
   placeRopes,
   placeScratch,
 } from './activations.js';
+import { placeGroup } from './crossbars.js';
 import { type GroupLayout, groupLayout } from './group-layout.js';
 import { countCache, layerCacheBytes, placeCache } from './kv-cache.js';
 import {
@@ -50,7 +52,7 @@ function residentBytesOf(pool: Pool): number {
 }
 
 export function layOutPools(request: PlanRequest, choice: SettledChoices): MemoryPlan {
-  const { target, demand, policy, formats, layouts, placeDraft, tensors } = request;
+  const { target, demand, policy, formats, layouts, placeDraft, tensors, held } = request;
   const { memories, granularityBytes } = request;
   const layOut = (name: MemoryName) =>
     new PoolLayout(name, formats.largestPieceBytes, granularityBytes[name]);
@@ -59,11 +61,14 @@ export function layOutPools(request: PlanRequest, choice: SettledChoices): Memor
   if (request.queueBytes > 0) host.reserve('device queues', request.queueBytes);
   const pinnedSet = pickPinned(request, choice.pinnedLayers);
   const keptSet = pickKept(request, pinnedSet, choice.keptLayers);
+  const placeWeights = (label: string, group: WeightGroup) =>
+    placeGroup(held, pools, group, label, { pool: device, bytes: groupLayout(layouts, group).deviceBytes });
   const fixed = {
-    ...placeModel(target, layouts, host, device, 'target'),
+    ...placeModel(target, layouts, host, 'target', placeWeights),
     pinned: new Map([
-      ...placeLayers(target, pinnedSet, (group) =>
-        device.place('pinned layers', groupLayout(layouts, group).deviceBytes),
+      ...placeLayers(target, pinnedSet, (group) => placeWeights('pinned layers', group), held),
+      ...placeTensors(held?.groups.filter(({ kind }) => kind !== 'head') ?? [], (group) =>
+        placeWeights('weights', group),
       ),
       ...placeResidentAttention(request, pinnedSet, device),
       ...placeTensors(tensors.pinned, (group) =>
@@ -71,8 +76,11 @@ export function layOutPools(request: PlanRequest, choice: SettledChoices): Memor
       ),
     ]),
     kept: new Map([
-      ...placeLayers(target, keptSet, (group) =>
-        host.place('kept layers', groupLayout(layouts, group).stagedBytes),
+      ...placeLayers(
+        target,
+        keptSet,
+        (group) => host.place('kept layers', groupLayout(layouts, group).stagedBytes),
+        held,
       ),
       ...placeHostAttention(request, keptSet, host),
       ...placeTensors(tensors.kept, (group) =>
@@ -104,7 +112,7 @@ export function layOutPools(request: PlanRequest, choice: SettledChoices): Memor
     pools,
   );
   return {
-    ...{ pools, routes: request.routes, slots, ...phases, ...choice },
+    ...{ pools, routes: request.routes, held, slots, ...phases, ...choice },
     target: { ...fixed, frames, firstDecodeFrame, hostScratch },
   };
 }
@@ -173,14 +181,15 @@ const smallestStagingBytes = 16 * directIoAlignmentBytes;
 
 /** Where streamed groups wait on their way, and where they land in device memory. */
 function placeSlots(
-  { layouts, policy, routes }: PlanRequest,
+  { layouts, policy, routes, held }: PlanRequest,
   { prefetchDepth, cachedOnDevice, cachedOnHost }: SettledChoices,
   pools: Pools,
 ) {
   const largestOf = (kind: StreamedKind, bytesOf: (layout: GroupLayout) => number) => {
     let bytes = 0;
     for (const layout of layouts.values())
-      if (layout.group.kind === kind) bytes = Math.max(bytes, bytesOf(layout));
+      if (layout.group.kind === kind && !held?.ids.has(layout.group.id))
+        bytes = Math.max(bytes, bytesOf(layout));
     return bytes;
   };
   const place = ({ name: memory }: Pool, name: string, count: number, slotBytes: number): Slots => ({

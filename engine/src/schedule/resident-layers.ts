@@ -9,20 +9,19 @@ import type { PlanRequest } from './memory-plan.js';
 
 /** With a drafter that computes with them, the first and the last among them: without those it is never right. */
 export function pickPinned(
-  { target, pinsEnds }: Pick<PlanRequest, 'target' | 'pinsEnds'>,
+  { layers, pinsEnds }: Pick<PlanRequest, 'layers' | 'pinsEnds'>,
   count: number,
 ): ReadonlySet<number> {
-  const all = [...target.layers.keys()];
-  return pinsEnds ? spreadToEnds(count, all) : spreadEvenly(count, all);
+  return pinsEnds ? spreadToEnds(count, layers) : spreadEvenly(count, layers);
 }
 
 /** Those in page-locked memory first. */
 export function pickKept(
-  { target, lockedLayers }: Pick<PlanRequest, 'target' | 'lockedLayers'>,
+  { layers, lockedLayers }: Pick<PlanRequest, 'layers' | 'lockedLayers'>,
   pinned: ReadonlySet<number>,
   count: number,
 ): ReadonlySet<number> {
-  const others = [...target.layers.keys()].filter((layer) => !pinned.has(layer));
+  const others = layers.filter((layer) => !pinned.has(layer));
   const locked = others.filter((layer) => layer < lockedLayers);
   if (count <= locked.length) return spreadEvenly(count, locked);
   const pageable = others.filter((layer) => layer >= lockedLayers);
@@ -33,7 +32,7 @@ export function pickKept(
  * `count` of the layers at even distances. Resident layers in one block would leave the disk lane idle while they
  * are computed, since it only reads prefetchDepth groups ahead.
  */
-function spreadEvenly(count: number, layers: readonly number[]): ReadonlySet<number> {
+export function spreadEvenly(count: number, layers: readonly number[]): ReadonlySet<number> {
   if (count > layers.length)
     throw new UserError(`invalid number of resident layers: ${count}; expected at most ${layers.length}`);
   return new Set(
@@ -48,21 +47,19 @@ export function spreadToEnds(count: number, layers: readonly number[]): Readonly
 }
 
 /** What pinned layers add to a plan without any: resident attention weights are there anyway. */
-export function pinnedBytes(
-  { target, layouts, policy, granularityBytes }: PlanRequest,
-  layers: ReadonlySet<number>,
-): number {
+export function pinnedBytes(request: PlanRequest, layers: ReadonlySet<number>): number {
+  const { layouts, policy, granularityBytes } = request;
   const isAttentionThere = policy.attentionWeights === 'resident';
-  return sumGroups(target, layers, granularityBytes.device, (group) =>
+  return sumGroups(request, layers, granularityBytes.device, (group) =>
     isAttentionThere && group.kind === 'attention' ? 0 : groupLayout(layouts, group).deviceBytes,
   );
 }
 
 /** What kept layers add to a plan without any: attention weights that the host computes with are there anyway. */
 export function keptBytes(request: PlanRequest, layers: ReadonlySet<number>): number {
-  const { target, layouts, granularityBytes } = request;
+  const { layouts, granularityBytes } = request;
   const isAttentionThere = projectsOnHost(request);
-  return sumGroups(target, layers, granularityBytes.host, (group) =>
+  return sumGroups(request, layers, granularityBytes.host, (group) =>
     isAttentionThere && group.kind === 'attention' ? 0 : groupLayout(layouts, group).stagedBytes,
   );
 }
@@ -72,41 +69,48 @@ export function projectsOnHost({ policy, formats }: Pick<PlanRequest, 'policy' |
   return policy.projections === 'host' && policy.attention !== 'device' && !isImagined(formats);
 }
 
+/** Of what crossbars do not hold. */
 function sumGroups(
-  { layers: all }: Checkpoint,
+  { target: { layers: all }, held }: PlanRequest,
   layers: ReadonlySet<number>,
   granularityBytes: number | undefined,
   bytesOf: (group: WeightGroup) => number,
 ): number {
   let bytes = 0;
+  const add = (group: WeightGroup) => {
+    if (!held?.ids.has(group.id)) bytes += placedBytes(bytesOf(group), granularityBytes);
+  };
   for (const layer of layers) {
-    bytes += placedBytes(bytesOf(all[layer].attention), granularityBytes);
-    for (const expert of all[layer].experts) bytes += placedBytes(bytesOf(expert), granularityBytes);
+    add(all[layer].attention);
+    for (const expert of all[layer].experts) add(expert);
   }
   return bytes;
 }
 
+/** @param held what is somewhere else */
 export function placeLayers(
   checkpoint: Checkpoint,
   layers: ReadonlySet<number>,
   place: (group: WeightGroup) => Region,
+  held: PlanRequest['held'] = null,
 ): Map<string, Region> {
   const regions = new Map<string, Region>();
   for (const layer of layers) {
     const { attention, experts } = checkpoint.layers[layer];
-    for (const group of [attention, ...experts]) regions.set(group.id, place(group));
+    for (const group of [attention, ...experts])
+      if (!held?.ids.has(group.id)) regions.set(group.id, place(group));
   }
   return regions;
 }
 
 export function placeResidentAttention(
-  { target, layouts, policy }: PlanRequest,
+  { target, layouts, policy, held }: PlanRequest,
   pinnedSet: ReadonlySet<number>,
   device: PoolLayout,
 ): [string, Region][] {
   if (policy.attentionWeights === 'streamed') return [];
   return target.layers
-    .filter((_, layer) => !pinnedSet.has(layer))
+    .filter(({ attention }, layer) => !pinnedSet.has(layer) && !held?.ids.has(attention.id))
     .map(({ attention }) => [
       attention.id,
       device.place('attention weights', groupLayout(layouts, attention).deviceBytes),
@@ -134,13 +138,13 @@ export function placeModel(
   checkpoint: Checkpoint,
   layouts: ReadonlyMap<string, GroupLayout>,
   host: PoolLayout,
-  device: PoolLayout,
   name: string,
+  placeWeights: (label: string, group: WeightGroup) => Region,
 ) {
   return {
     checkpoint,
     layouts,
     embedding: host.place(`${name} embedding`, groupLayout(layouts, checkpoint.embedding).stagedBytes),
-    head: device.place(`${name} head`, groupLayout(layouts, checkpoint.head).deviceBytes),
+    head: placeWeights(`${name} head`, checkpoint.head),
   };
 }

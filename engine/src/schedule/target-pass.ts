@@ -10,7 +10,7 @@ import { attend } from './attention-tasks.js';
 import { followsRouters } from './expert-cache.js';
 import { feedTokens, verifiedText } from './feeds.js';
 import { feedForward } from './ffn-tasks.js';
-import { choosesTokens } from './layer-costs.js';
+import { choosesTokens, movesRows } from './layer-costs.js';
 import type { HeadResult } from './ops.js';
 import { type Flow, PassContext, type PassRequest } from './pass-context.js';
 import type { Task } from './task.js';
@@ -91,12 +91,16 @@ function chooseTokens(context: PassContext, flow: Flow, results: (HeadResult | n
   const { frame, index, batch, last, stores } = flow;
   const { headRows: rowIndices, feeds } = frames[index];
   const rows = rowIndices.length;
-  const task = context.push(flow, 'head', 'device', `head batch ${batch}`, [last, ...stores], () => ({
+  const place = context.placeOf(context.placement.checkpoint.head);
+  const task = context.push(flow, 'head', place, `head batch ${batch}`, [last, ...stores], () => ({
     kind: 'head',
     ...{ frame, rowIndices, wantsLogits },
     draws: sampling ? drawRows(sampling, feeds.map(verifiedText)) : undefined,
   }));
   choosesTokens(task, context.costs, rows);
+  const { hiddenBytes, headElements } = context.costs;
+  const { hiddenSize } = context.spec;
+  if (place !== 'device') movesRows(task, hiddenBytes, (hiddenBytes * headElements) / hiddenSize ** 2);
   task.imagine = () => imagineHead(rows);
   task.onEnd = (result) => {
     results[index] = result as HeadResult;

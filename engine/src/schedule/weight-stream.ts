@@ -143,7 +143,7 @@ export class WeightStream {
 
   /** What of a group's products the host computes beside the device. */
   hostShareOf(phase: PhaseName, group: WeightGroup): number {
-    return phase === 'decode' ? this.#hostShares(group) : 0;
+    return phase === 'decode' && !this.#plan.held?.ids.has(group.id) ? this.#hostShares(group) : 0;
   }
 
   /** Where the group lies in device memory for a pass; asked when one of its users starts. */

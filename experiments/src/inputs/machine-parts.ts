@@ -37,6 +37,11 @@ export interface MachinePart extends PartPower {
 /** Part by its name, of one kind. */
 export type PartCatalog = Readonly<Record<PartKind, Readonly<Record<string, MachinePart>>>>;
 
+/** Crossbars that a machine may have besides, as a machine file has them, and what they are called. */
+export async function readCrossbars(): Promise<Readonly<Record<string, { readonly name: string }>>> {
+  return readJson('parts/crossbars.json');
+}
+
 export async function readParts(): Promise<PartCatalog> {
   const read = async (kind: PartKind) => [kind, await readJson(`parts/${kind}s.json`)];
   return Object.fromEntries(await Promise.all(partKinds.map(read))) as PartCatalog;
@@ -84,6 +89,7 @@ export interface MachineContent {
   readonly description: string;
   readonly memories: readonly Named[];
   readonly lanes: readonly Named[];
+  readonly crossbars?: object;
 }
 
 /**
@@ -93,8 +99,9 @@ export interface MachineContent {
  * @throws UserError when there is no such part, or the parts do not fit each other
  */
 export async function composeMachine(name: string): Promise<MachineContent> {
-  const catalog = await readParts();
-  const names = chooseParts(name, catalog);
+  const [catalog, allCrossbars] = [await readParts(), await readCrossbars()];
+  const [crossbars, usual] = takeCrossbars(name, allCrossbars);
+  const names = chooseParts(usual, catalog, Object.keys(allCrossbars));
   const bases = {
     env1: await readJson<MachineContent>('env1.json'),
     env2: await readJson<MachineContent>('env2.json'),
@@ -111,20 +118,30 @@ export async function composeMachine(name: string): Promise<MachineContent> {
   const parts = Object.fromEntries(partKinds.map((kind) => [kind, catalog[kind][names[kind]]!]));
   addPower(machine, parts as Record<PartKind, MachinePart>);
   const titles = partKinds.map((kind) => parts[kind]!.name);
+  const { name: crossbarTitle, ...facts } = crossbars === null ? { name: '' } : allCrossbars[crossbars];
+  if (crossbars !== null) titles.push(crossbarTitle);
   return {
     ...machine,
-    name: partKinds.map((kind) => names[kind]).join('+'),
+    name: [...partKinds.map((kind) => names[kind]), ...(crossbars === null ? [] : [crossbars])].join('+'),
     description: `${titles.join(', ')}; software as on the paper's machines`,
+    ...(crossbars === null ? {} : { crossbars: facts }),
   };
 }
 
+/** The crossbars among the parts of a name, and the name without them. */
+function takeCrossbars(name: string, known: object): readonly [crossbars: string | null, others: string] {
+  const parts = name.split('+');
+  const index = parts.findIndex((part) => Object.hasOwn(known, part));
+  return index === -1 ? [null, name] : [parts[index], parts.toSpliced(index, 1).join('+')];
+}
+
 /** What is left out is what the GPU usually comes with. */
-function chooseParts(name: string, catalog: PartCatalog): PartNames {
+function chooseParts(name: string, catalog: PartCatalog, crossbars: readonly string[]): PartNames {
   const asked: Partial<Record<PartKind, string>> = {};
   for (const part of name.split('+')) {
     const kind = partKinds.find((kind) => Object.hasOwn(catalog[kind], part));
     if (kind === undefined)
-      throw new UserError(`unknown machine: ${printable(name)}; expected ${expected(catalog)}`);
+      throw new UserError(`unknown machine: ${printable(name)}; expected ${expected(catalog, crossbars)}`);
     if (asked[kind] !== undefined)
       throw new UserError(
         `invalid machine: ${quote(name)}; it has two of ${kind}: ${asked[kind]} and ${part}`,
@@ -145,9 +162,9 @@ function chooseParts(name: string, catalog: PartCatalog): PartNames {
   return names;
 }
 
-function expected(catalog: PartCatalog): string {
+function expected(catalog: PartCatalog, crossbars: readonly string[]): string {
   const kinds = partKinds.map((kind) => `${kind} ${Object.keys(catalog[kind]).join(', ')}`);
-  return `env1, env2, the path of a machine file, or parts such as rtx-4090+pcie4+ddr5-dual+nvme4 (${kinds.join('; ')})`;
+  return `env1, env2, the path of a machine file, or parts such as rtx-4090+pcie4+ddr5-dual+nvme4 (${kinds.join('; ')}; crossbars ${crossbars.join(', ')})`;
 }
 
 type Bases = Readonly<Record<FittedName, MachineContent>>;

@@ -20,6 +20,7 @@ import {
   threeDigits,
 } from '../terminal/format.js';
 import { formatTable } from '../terminal/table.js';
+import { describeCrossbars } from './describe-crossbars.js';
 import { describeUse } from './describe-device.js';
 import { describeEnergy } from './describe-energy.js';
 import { describeExperts } from './describe-experts.js';
@@ -100,6 +101,8 @@ function describeFacts(record: RunRecord): string[] {
         : formatCount(passes),
     ],
   );
+  const { crossbars } = record.result;
+  if (crossbars) facts.push(['in crossbars', describeCrossbars(crossbars, record.policy.crossbars)]);
   const energy = describeEnergy(record);
   if (energy !== null) facts.push(['energy', energy]);
   if (record.kind === 'measured' && record.machine.core === 'twin')

@@ -227,6 +227,7 @@ function toOutcomeRecord(
     hostShares,
     ahead,
     splitSteps,
+    crossbars,
   } = outcome;
   return {
     ...{ newTokens, generatedTokens, seconds, tokensPerSecond, phases, acceptance },
@@ -244,6 +245,7 @@ function toOutcomeRecord(
       ]),
     ) as OutcomeRecord['memory'],
     ...{ bytesMoved, passes },
+    ...(crossbars ? { crossbars } : {}),
     ...(energy === undefined ? {} : { energy }),
   };
 }

@@ -26,6 +26,8 @@ export const laterFields: PolicyInput = {
   outcomes: 1,
   overlap: 'sub-batches',
   leastOnHost: 1,
+  crossbars: 'none',
+  crossbarLayers: 0,
 };
 
 /**

@@ -15,6 +15,7 @@ import {
   strategyNames,
 } from '@specoffload/engine';
 import { type Checked, check, is, type Schema } from '@specoffload/input';
+import { crossbarRecord } from './crossbar-record.js';
 import { devicePowerRecord, deviceRecord, deviceUseRecord } from './device-record.js';
 import { energyRecord } from './energy-record.js';
 import { proposingRecord } from './proposing-record.js';
@@ -203,6 +204,7 @@ const outcome = (lanes: Keyed) => ({
   }),
   passes: described(count, '', 'target passes, prefill included'),
   energy: energyRecord,
+  crossbars: crossbarRecord,
 });
 const outcomeRecord = fields(outcome(keyedAtMost));
 

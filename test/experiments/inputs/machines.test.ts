@@ -103,6 +103,7 @@ it.each([
   ['rtx-4090+pcie3+pcie4', 'it has two of link: pcie3 and pcie4'],
   ['pcie3+nvme4', 'expected a GPU among its parts: rtx-3090'],
   ['rtx-3090+pcie5', 'rtx-3090 has pcie3 or pcie4, not pcie5'],
+  ['isaac+pcie3', 'expected a GPU among its parts: rtx-3090'],
 ])('%s is refused', async (name, message) => {
   await expect(openMachine(name)).rejects.toThrow(message);
 });
@@ -147,12 +148,15 @@ describe('docs/machine.schema.json', () => {
     expect(schema, `this writes it again: ${again}`).toEqual(machineFileSchema());
   });
 
-  it.each(['env1', 'env2', 'rtx-3090', 'radeon-780m'])('describes %s', async (name) => {
-    const machine = name.startsWith('env')
-      ? await read(`experiments/machines/${name}.json`)
-      : await composeMachine(name);
-    expect(misfits(schema, machine)).toEqual([]);
-  });
+  it.each(['env1', 'env2', 'rtx-3090', 'rtx-4090+isaac', 'radeon-780m+hermes'])(
+    'describes %s',
+    async (name) => {
+      const machine = name.startsWith('env')
+        ? await read(`experiments/machines/${name}.json`)
+        : await composeMachine(name);
+      expect(misfits(schema, machine)).toEqual([]);
+    },
+  );
 
   it('describes the example of the docs, which is one that the lab reads', async () => {
     const page = await readFile(join(projectDirectory, 'docs/own-machines.md'), 'utf8');

@@ -67,6 +67,7 @@ describe('toRow', () => {
         ...{ sources: ['nvml'], joules: 200, joulesPerToken: 50 },
         ...{ phases: { prefill: 100, decode: 100 }, parts: { gpu: 200 } },
       },
+      crossbars: { layers: 1, bytes: 4096, writeSeconds: 1, writeJoules: 1 },
     });
     const requests = { perSecond: 1, referenceJoules: 10, referenceSeconds: 10 };
     const spec = { ...record.spec, requests };

@@ -9,6 +9,7 @@ import {
   type MachinePart,
   type PartKind,
   partKinds,
+  readCrossbars,
   readParts,
 } from '../../inputs/machine-parts.js';
 import { maybeMachinePath, shippedMachines } from '../../inputs/machines.js';
@@ -29,7 +30,7 @@ function addListCommand(machines: Command): void {
     .command('list')
     .description('print machines that ship, and parts to put others together from');
   withCommonOptions(command, 'specoffload machines list').action(async (options: CommonOptions) => {
-    const [whole, parts] = [await shippedMachines(), await readParts()];
+    const [whole, parts, crossbars] = [await shippedMachines(), await readParts(), await readCrossbars()];
     const output = outputFor(options);
     output.say(`whole machines: ${whole.join(', ')}\n`);
     output.say(
@@ -39,11 +40,12 @@ function addListCommand(machines: Command): void {
         ),
       ),
     );
+    output.say(`\ncrossbars besides: ${Object.keys(crossbars).join(', ')}`);
     output.say(
       '\nJoined by +, such as rtx-4090+pcie4+ddr5-dual+nvme4; what is left out is what the GPU usually comes with. ' +
         'Rates above are those of data sheets; specoffload machines show says what is reached of them.',
     );
-    output.document({ whole, parts });
+    output.document({ whole, parts, crossbars });
   });
 }
 
