@@ -78,7 +78,8 @@ describe('groups in crossbars', () => {
       for (const kind of kinds)
         expect(spansOn(result, 'device').some((span) => span.kind === kind)).toBe(false);
       // Handed out in pages.
-      const bytes = groups.reduce((sum, group) => sum + Math.ceil((2 * weightsOf(group)) / 4096) * 4096, 0);
+      let bytes = 0;
+      for (const group of groups) bytes += Math.ceil((2 * weightsOf(group)) / 4096) * 4096;
       const { memoryBytes, crossbars: report } = result;
       expect(memoryBytes.crossbars).toBe(bytes);
       const inLayers = which === 'head' ? 0 : layers.length;
