@@ -48,8 +48,12 @@ export interface RunSettings
   /** What a byte of KV cache in device memory counts as, see `Budgets` of the engine. */
   readonly deviceCacheFactor: number;
   readonly draftCacheFactor: number;
-  /** Measured, in a tunnel: strategy and policy that the planner picked there, with a draft to its choice or without. */
-  readonly planned: 'with draft' | 'without draft';
+  /**
+   * Strategy and policy are the planner's pick for this point's machine, models, budgets and prompts: with its drafter
+   * to the choice, with any, or without. Strategy and policy fields that the point names stay. Measured points outside of
+   * a tunnel are planned on `predictOn`; in a tunnel, the pick is the one in its file.
+   */
+  readonly planned: 'with draft' | 'with any drafter' | 'without draft';
   /** Measured: kind of device that computes, as `--device` takes it. */
   readonly device: string;
   /** Measured, where tokens are drawn: what becomes of candidates. @default coupled */

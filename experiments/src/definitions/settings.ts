@@ -88,7 +88,7 @@ const runSettings = {
   samplingRule: measured(is.oneOf(samplingRules)),
   deviceCacheFactor: measured(is.numberFrom(1, mostCacheFactor)),
   draftCacheFactor: measured(is.numberFrom(1, mostCacheFactor)),
-  planned: measured(is.oneOf(['with draft', 'without draft'])),
+  planned: both(is.oneOf(['with draft', 'with any drafter', 'without draft'])),
   device: measured(readBy((kind) => parseDevice(String(kind)))),
   arithmetic: measured(is.oneOf(arithmetics)),
   deviceCores: measured(is.wholeFrom(1, 1024)),

@@ -9,6 +9,7 @@ export { type ColumnType, columns, type RowColumn, type RowValue } from './colum
 export { earlierKeyOf } from './determinants.js';
 export { diffRuns, type FieldDifference, type ResultDifference, type RunDiff } from './diff.js';
 export { assertExportable, exportRows } from './export.js';
+export type { PlannedRecord } from './planned-record.js';
 export { determinantsOf, gpuOf, type PointOfRun, pointIdOf, pointKeyOf, pointOf, turnIdOf } from './point.js';
 export { collectProvenance } from './provenance.js';
 export { filterRows, type QueryRow, type QueryValue, queryRows } from './query.js';

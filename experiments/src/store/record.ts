@@ -18,6 +18,7 @@ import { type Checked, check, is, type Schema } from '@specoffload/input';
 import { crossbarRecord } from './crossbar-record.js';
 import { devicePowerRecord, deviceRecord, deviceUseRecord } from './device-record.js';
 import { energyRecord } from './energy-record.js';
+import { plannedRecord } from './planned-record.js';
 import { proposingRecord } from './proposing-record.js';
 import { toCurrentSchema } from './schema.js';
 import { sharingRecord } from './sharing-record.js';
@@ -53,6 +54,11 @@ const pointRecord = fields({
   ),
   axes: described(mapOf(setting), '', "the axes' values; a choice by its label"),
   settings: described(mapOf(setting), '', 'all that the point asked for, axes and derived settings included'),
+  planned: described(
+    orMissing(plannedRecord),
+    '',
+    'the pick, where the point asked for one of its own; left out: it named its policy',
+  ),
 });
 
 const conditionsRecord = fields({

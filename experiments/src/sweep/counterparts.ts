@@ -8,7 +8,6 @@ import {
   speculates,
   UserError,
 } from '@specoffload/engine';
-import type { Settings } from '../definitions/definition.js';
 import { describeAxes, type Point } from '../definitions/expand.js';
 import { toDevice } from '../inputs/devices.js';
 import { toPrediction } from '../job/execute.js';
@@ -26,6 +25,7 @@ import {
 import { locatePoint, locateRun } from './locate.js';
 import { type MeasuredJob, openMeasuredJob } from './measured-job.js';
 import type { SweepRequest } from './options.js';
+import { settingsToRun } from './planned-points.js';
 import type { Shelf } from './shelf.js';
 
 /** A point that has been measured, and the folder of one of its records. */
@@ -54,7 +54,7 @@ export async function predictMeasured(
   const machine = await shelf.machine(definition.predictOn!);
   const missing: Counterpart[] = [];
   for (const measured of points) {
-    const job = await openMeasuredJob(measured.point.settings as Settings, shelf);
+    const job = await openMeasuredJob(settingsToRun(measured.point), shelf);
     const spec = specOfCounterpart(job.spec, machine);
     const { point } = measured;
     const location = locateRun(

@@ -41,6 +41,7 @@ export async function estimate(
 ): Promise<Estimate> {
   if (createRunner) return { seconds: null, unpaid: [] }; // of other machines nobody knows
   const samples = await sampleOf(definition, points, signal);
+  if (samples.length === 0) return { seconds: null, unpaid: [] };
   if (definition.kind === 'simulated')
     return { seconds: ((await tryPredictions(samples, shelf, signal)) * runs) / workers, unpaid: [] };
   // A machine file that cannot be read costs the estimate only: the sweep runs without one.
@@ -69,7 +70,8 @@ async function sampleOf(
   const samples: Point[] = [];
   let index = 0;
   for await (const point of walkPoints(definition, signal)) {
-    if (index >= Math.round(samples.length * step)) samples.push(point);
+    const isPlanned = point.settings.planned !== undefined; // which takes longer than the estimate may
+    if (index >= Math.round(samples.length * step) && !isPlanned) samples.push(point);
     index += 1;
   }
   return samples;

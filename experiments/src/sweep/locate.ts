@@ -1,13 +1,16 @@
 /** Where a run of a point stands: its key, known before it runs, so that a sweep knows what it has. */
 
 import type { Point } from '../definitions/expand.js';
-import type { PointRecord, RunLocation, RunSpec, SettingValue, Turn } from '../store/index.js';
+import type { PlannedRecord, PointRecord, RunLocation, RunSpec, SettingValue, Turn } from '../store/index.js';
 import { keyOfPoint, keyOfTurn } from '../store/spec.js';
 
-/** @param definition digest of the stored definition that asks for the point */
+/**
+ * @param planned the planner's pick, which the spec is of, where the point asks for one
+ * @param definition digest of the stored definition that asks for the point
+ */
 export function locatePoint(
   experiment: string,
-  { axes, settings }: Point,
+  { axes, settings, planned }: Point & { readonly planned?: PlannedRecord | undefined },
   spec: RunSpec,
   definition?: string,
 ): PointRecord {
@@ -17,6 +20,7 @@ export function locatePoint(
     pointKey: keyOfPoint(axes, spec),
     axes,
     settings: settings as Readonly<Record<string, SettingValue>>,
+    ...(planned && { planned }),
   };
 }
 

@@ -1,24 +1,29 @@
 /** A measured point as a plan to run, and what it is before it runs. */
 
+import { existsSync } from 'node:fs';
 import {
   assertSameVocabulary,
   defaultReadsInFlight,
   needsDraft,
+  type PlanRequest,
   type PolicyInput,
   parsePolicy,
   type StrategyName,
   speculates,
   UserError,
 } from '@specoffload/engine';
-import type { Settings } from '../definitions/definition.js';
+import type { RunSettings, Settings } from '../definitions/definition.js';
 import { policyOf, samplingOf, toBytes, toCap } from '../definitions/settings.js';
-import { type LocalSettings, namedFactors, readCaps, writeCaps } from '../inputs/caps.js';
+import { type LocalSettings, namedFactors, readCaps, withLimits, writeCaps } from '../inputs/caps.js';
 import { assertCores, assertDeviceCores, hasCores } from '../inputs/cores.js';
 import { namedArithmetic, usualDevice } from '../inputs/devices.js';
+import { usualAcceptance } from '../inputs/usual-acceptance.js';
 import { withAccounting } from '../job/accounting.js';
 import type { Job } from '../job/execute.js';
+import { displayPath, localMachinePath } from '../paths.js';
 import { type MeasuredSpec, specOfRun } from '../store/index.js';
 import type { Tunnel } from '../tunnel/index.js';
+import { choiceOf, proposersFor } from './planned-points.js';
 import { requestsOf } from './requests.js';
 import type { Shelf } from './shelf.js';
 
@@ -33,31 +38,68 @@ const defaults = {
   ...{ device: usualDevice, deviceCores: 1, hostCores: 1, readsInFlight: defaultReadsInFlight },
 } satisfies Settings;
 
+type Settled = Settings & Required<Pick<Settings, keyof typeof defaults>>;
+
 /** @throws UserError naming what cannot be opened or contradicts another setting. */
 export async function openMeasuredJob(given: Settings, shelf: Shelf): Promise<MeasuredJob> {
   const { machine: where = defaults.machine } = given;
   const base = where === 'local' ? {} : settingsIn(await shelf.tunnel(where), given);
-  if (where === 'local') assertUnplanned(given);
-  const settings = { ...defaults, ...base, ...given };
-  const { maxNewTokens, accounting = 'useful' } = settings;
+  const settings: Settled = { ...defaults, ...base, ...given };
+  const { accounting = 'useful' } = settings;
   const strategy = settings.strategy as StrategyName;
   const policy = withAccounting(strategy, parsePolicy(policyOf(settings)), accounting);
-  const { drafter } = settings;
-  const models = await openModels(settings, speculates(strategy, policy) && needsDraft(drafter), shelf);
+  const inputs = await openInputs(settings, given, speculates(strategy, policy), shelf);
+  // Sequences of one length: what stops by itself would make runs of different strategies unequal where rounding ties.
+  const plan = { ...inputs, strategy, policy, sampling: samplingOf(settings), stopAtEos: false };
+  return { plan, spec: specOfRun(plan) };
+}
+
+/**
+ * What the planner is asked for a point on this machine: the policy fields that it names stay as they are.
+ * @param machineFile whose rates are planned with
+ * @returns null in a tunnel, whose file holds what the planner picks there
+ */
+export async function openPlannedMeasurement(
+  given: Settings,
+  shelf: Shelf,
+  machineFile: string,
+): Promise<PlanRequest | null> {
+  if ((given.machine ?? defaults.machine) !== 'local') return null;
+  if (machineFile === 'this' && !existsSync(localMachinePath))
+    throw new UserError(
+      `planned: ${given.planned} needs the rates of this machine, and there is no ${displayPath(localMachinePath)}; measure them with specoffload profile, or name a machine file by predictOn`,
+    );
+  const proposes = given.planned !== 'without draft';
+  const settings: Settled = { ...defaults, ...given };
+  const { target, draft, drafter, workload, maxNewTokens, machine } = await openInputs(
+    settings,
+    given,
+    proposes,
+    shelf,
+  );
+  const acceptance = proposes ? usualAcceptance(drafter, workload.name) : null;
+  const job = { target, draft, acceptance, ...(drafter ? { drafter } : {}) };
+  return {
+    ...{ ...job, maxNewTokens, promptLengths: workload.prompts.map(({ length }) => length) },
+    machine: withLimits(await shelf.machine(machineFile), machine),
+    ...{ ...choiceOf(given), proposers: proposersFor({ ...given, workload: workload.name }, job) },
+  };
+}
+
+/** All but strategy and policy. */
+async function openInputs(settings: Settled, given: Settings, proposes: boolean, shelf: Shelf) {
+  const { drafter, maxNewTokens } = settings;
+  const models = await openModels(settings, proposes && needsDraft(drafter), shelf);
   const workload = await shelf.workload(settings.workload, settings.prompts ?? null, models.target);
   assertDeviceCores(settings.device, [
     ['deviceCores', given.deviceCores],
     ['prefillCores', given.prefillCores],
   ]);
-  const machine = toMachineSettings(settings);
-  // Sequences of one length: what stops by itself would make runs of different strategies unequal where rounding ties.
-  const sampling = samplingOf(settings);
-  const plan = {
-    ...{ ...models, strategy, policy, sampling, machine, workload, maxNewTokens, stopAtEos: false },
+  return {
+    ...{ ...models, workload, maxNewTokens, machine: toMachineSettings(settings) },
     ...(drafter ? { drafter } : {}),
     requests: requestsOf(settings),
   };
-  return { plan, spec: specOfRun(plan) };
 }
 
 /** What a tunnel says, and, where a point asks for it, what the planner picked there. */
@@ -65,19 +107,16 @@ function settingsIn(tunnel: Tunnel, { planned }: Settings): Settings {
   return { ...settingsOf(tunnel), ...(planned === undefined ? {} : pickOf(tunnel, planned)) };
 }
 
-function pickOf({ name, planned: picks }: Tunnel, which: 'with draft' | 'without draft'): Settings {
+function pickOf({ name, planned: picks }: Tunnel, which: RunSettings['planned']): Settings {
+  if (which === 'with any drafter')
+    throw new UserError(
+      `planned: ${which} is for points outside of tunnels; ${name} holds what the planner picks there with draft, and without draft`,
+    );
   const pick = picks[which === 'with draft' ? 'withDraft' : 'withoutDraft'];
   if (pick) return { strategy: pick.strategy, ...pick.policy };
   throw new UserError(
     `the planner found nothing ${which} for ${name}; make the tunnel again, or leave it out`,
   );
-}
-
-function assertUnplanned({ planned }: Settings): void {
-  if (planned !== undefined)
-    throw new UserError(
-      `planned: ${planned} needs a tunnel, whose file holds what the planner picks there; set machine to one, such as tunnel:env1`,
-    );
 }
 
 /** What a tunnel says, as settings that a point's own go before. */
@@ -109,12 +148,7 @@ async function openModels(
   return { target, draft, tokenizer };
 }
 
-function toMachineSettings(
-  settings: Settings &
-    Required<
-      Pick<Settings, 'deviceMemory' | 'hostMemory' | 'device' | 'deviceCores' | 'hostCores' | 'readsInFlight'>
-    >,
-): LocalSettings {
+function toMachineSettings(settings: Settled): LocalSettings {
   const { device, deviceCores, prefillCores = deviceCores, hostCores, readsInFlight } = settings;
   assertCores('deviceCores', deviceCores);
   assertCores('prefillCores', prefillCores);

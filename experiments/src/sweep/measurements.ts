@@ -1,16 +1,16 @@
 /** Runs the points of a measured experiment, one at a time, alone on the machine. */
 
 import { UserError } from '@specoffload/engine';
-import type { Settings } from '../definitions/definition.js';
-import { describeAxes, type Point } from '../definitions/expand.js';
+import { describeAxes } from '../definitions/expand.js';
 import { defaultMetric, measure } from '../definitions/metrics.js';
 import { watchConditions } from '../job/conditions.js';
 import { type JobPlan, runPlan, sideFilesOf, toMeasuredRun } from '../job/execute.js';
-import type { Turn } from '../store/index.js';
+import type { PointRecord, Turn } from '../store/index.js';
 import { buildRecord, collectProvenance, type RunLocation, storeRunAs } from '../store/index.js';
 import { lockMachine, type MachineLock } from './machine-lock.js';
-import { openMeasuredJob } from './measured-job.js';
+import { openMeasuredJob, openPlannedMeasurement } from './measured-job.js';
 import type { SweepRequest } from './options.js';
+import { PointPlanner, settingsToRun } from './planned-points.js';
 import type { PointRunner } from './runner.js';
 import type { Shelf } from './shelf.js';
 import type { RunEnd } from './worker.js';
@@ -19,10 +19,14 @@ export async function createMeasurementRunner(request: SweepRequest, shelf: Shel
   const { definition, output, signal, warmups } = request;
   const { metric = defaultMetric } = definition;
   const provenance = await collectProvenance();
+  const planner = new PointPlanner(request, {
+    specOf: async (settings) => (await openMeasuredJob(settings, shelf)).spec,
+    planRequestOf: (settings) => openPlannedMeasurement(settings, shelf, definition.predictOn ?? 'this'),
+  });
   let lock: MachineLock | null = null;
   return {
     width: 1,
-    specOf: async ({ settings }) => (await openMeasuredJob(settings, shelf)).spec,
+    settle: (point) => planner.settle(point),
     async prepare(first) {
       lock = await lockMachine({
         onWait: (pid) =>
@@ -37,15 +41,17 @@ export async function createMeasurementRunner(request: SweepRequest, shelf: Shel
   };
 
   /** A run whose result is dropped. If it fails, the point fails again when it is measured, and is reported then. */
-  async function warmUp(point: Point): Promise<void> {
+  async function warmUp(point: PointRecord): Promise<void> {
     output.note(`${definition.name}: warming up, ${describeAxes(point.axes)}`);
-    const { plan } = await openMeasuredJob(point.settings, shelf);
+    const { plan } = await openMeasuredJob(settingsToRun(point), shelf);
     await runPlan(plan, signal).catch(() => {});
     signal.throwIfAborted();
   }
 
   async function run(location: RunLocation, turn: Turn): Promise<RunEnd> {
-    const job = await openMeasuredJob(location.point.settings as Settings, shelf);
+    const refusal = planner.refusalOf(location.point);
+    if (refusal) return refusal;
+    const job = await openMeasuredJob(settingsToRun(location.point), shelf);
     const plan: JobPlan = { ...job.plan, seed: turn.seed };
     const createdAt = new Date();
     const watch = watchConditions();

@@ -2,9 +2,11 @@
 
 import {
   type Acceptance,
+  type Checkpoint,
   type MachineModel,
   needsDraft,
   noCaps,
+  type PlanRequest,
   parsePolicy,
   type SimulationRequest,
   type StrategyName,
@@ -15,6 +17,7 @@ import type { Settings } from '../definitions/definition.js';
 import { policyOf, toBytes, toRate } from '../definitions/settings.js';
 import { withAccounting } from '../job/accounting.js';
 import { type SimulatedSpec, specOfPrediction } from '../store/index.js';
+import { choiceOf, proposersFor } from './planned-points.js';
 import { requestsOf } from './requests.js';
 import type { Shelf } from './shelf.js';
 
@@ -35,34 +38,44 @@ const defaults = {
 /** @throws UserError naming what cannot be opened or contradicts another setting. */
 export async function openPredictedJob(given: Settings, shelf: Shelf): Promise<PredictedJob> {
   const settings = { ...defaults, ...given };
-  const { unit, targetFormat, drafter, maxNewTokens, routingSkew = 0, accounting = 'useful' } = settings;
+  const { routingSkew = 0, accounting = 'useful' } = settings;
   const strategy = settings.strategy as StrategyName;
   const policy = withAccounting(strategy, parsePolicy(policyOf(given)), accounting);
-  const isSpeculating = speculates(strategy, policy);
+  const { workload, ...inputs } = await openInputs(given, shelf, speculates(strategy, policy));
+  const request = { ...inputs, strategy, policy, routingSkew };
+  return { request, workload, spec: specOfPrediction(request, requestsOf(settings)) };
+}
+
+/** What the planner is asked for a point: the policy fields that it names stay as they are. */
+export async function openPlannedPrediction(given: Settings, shelf: Shelf): Promise<PlanRequest> {
+  const { workload: _, ...inputs } = await openInputs(given, shelf, given.planned !== 'without draft');
+  return { ...inputs, ...choiceOf(given), proposers: proposersFor(given, inputs) };
+}
+
+/** All but strategy and policy. */
+async function openInputs(given: Settings, shelf: Shelf, proposes: boolean) {
+  const settings = { ...defaults, ...given };
+  const { unit, targetFormat, drafter, maxNewTokens, draft: draftName } = settings;
   const target = await shelf.model('target', settings.target, unit, targetFormat);
-  const hasDraft = isSpeculating && settings.draft !== 'none' && needsDraft(drafter);
-  const draft = hasDraft ? await shelf.model('draft', settings.draft, unit) : null;
+  const hasDraft = proposes && draftName !== 'none' && needsDraft(drafter);
+  const draft = hasDraft ? await shelf.model('draft', draftName, unit) : null;
   const machine = await openVirtualMachine(settings, shelf);
   const acceptance: Acceptance | null =
-    isSpeculating && settings.acceptance !== undefined ? await shelf.acceptance(settings.acceptance) : null;
-  const { promptLengths, workload } = await openLengths(given, shelf);
-  const request = {
-    ...{ target, draft, machine, promptLengths, strategy, policy, maxNewTokens, acceptance, routingSkew },
+    proposes && settings.acceptance !== undefined ? await shelf.acceptance(settings.acceptance) : null;
+  const lengths = await openLengths(given, target, shelf);
+  return {
+    ...{ target, draft, machine, acceptance, maxNewTokens, ...lengths },
     ...(drafter ? { drafter } : {}),
   };
-  return { request, workload, spec: specOfPrediction(request, requestsOf(settings)) };
+}
 
-  async function openLengths({ workload, prompts, promptTokens }: Settings, from: Shelf) {
-    if (workload === undefined) {
-      const [count, tokens] = [prompts ?? defaults.prompts, promptTokens ?? defaults.promptTokens];
-      return {
-        promptLengths: await from.equalLengths(count, tokens),
-        workload: `${count} x ${tokens}`,
-      };
-    }
-    const loaded = await from.workload(workload, prompts ?? null, target);
-    return { promptLengths: loaded.prompts.map(({ length }) => length), workload: loaded.name };
+async function openLengths({ workload, prompts, promptTokens }: Settings, target: Checkpoint, shelf: Shelf) {
+  if (workload === undefined) {
+    const [count, tokens] = [prompts ?? defaults.prompts, promptTokens ?? defaults.promptTokens];
+    return { promptLengths: await shelf.equalLengths(count, tokens), workload: `${count} x ${tokens}` };
   }
+  const loaded = await shelf.workload(workload, prompts ?? null, target);
+  return { promptLengths: loaded.prompts.map(({ length }) => length), workload: loaded.name };
 }
 
 /** The named machine with the point's own rates and memory. */

@@ -3,8 +3,9 @@
 import { defaultMetric } from '../definitions/metrics.js';
 import { collectProvenance } from '../store/index.js';
 import type { SweepRequest } from './options.js';
+import { PointPlanner } from './planned-points.js';
 import { createPredictionPool, type PredictionPool } from './pool.js';
-import { openPredictedJob } from './predicted-job.js';
+import { openPlannedPrediction, openPredictedJob } from './predicted-job.js';
 import type { PointRunner } from './runner.js';
 import type { Shelf } from './shelf.js';
 
@@ -21,11 +22,15 @@ export async function createPredictionRunner(request: SweepRequest, shelf: Shelf
     pool ??= createPredictionPool(setup, workers);
     return pool;
   };
+  const planner = new PointPlanner(request, {
+    specOf: async (settings) => (await openPredictedJob(settings, shelf)).spec,
+    planRequestOf: (settings) => openPlannedPrediction(settings, shelf),
+  });
   return {
     width: 2 * workers,
-    specOf: async ({ settings }) => (await openPredictedJob(settings, shelf)).spec,
+    settle: (point) => planner.settle(point),
     prepare: async () => {},
-    run: (location, turn) => open().run({ location, turn }),
+    run: async (location, turn) => planner.refusalOf(location.point) ?? open().run({ location, turn }),
     stop: () => pool?.stop(),
     close: async () => pool?.close(),
   };

@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 import { makeFolder, reasonOf, UserError } from '@specoffload/input';
 import type { ExperimentDefinition } from '../definitions/definition.js';
-import { describeAxes, type Point, walkPoints } from '../definitions/expand.js';
+import { describeAxes, walkPoints } from '../definitions/expand.js';
 import { defaultMetric } from '../definitions/metrics.js';
 import { noPoint } from '../definitions/parse.js';
 import { keepDefinition } from '../definitions/stored-definitions.js';
@@ -57,12 +57,6 @@ export async function runExperiment(
   } finally {
     await runner.close();
   }
-}
-
-/** A point with its place in the experiment. */
-interface Located {
-  readonly point: Point;
-  readonly record: PointRecord;
 }
 
 /** So few runs are done sooner than an estimate of how long they take. */
@@ -131,7 +125,7 @@ class Sweep {
     if (retries) await forgetRefusals(results, definition.name);
     await this.#known.readAll();
     const refusals = await readRefusals(results, definition.name);
-    for await (const { record } of this.#points(false)) {
+    for await (const record of this.#points(false)) {
       this.#numPoints += 1;
       const refusal = refusals.get(record.pointKey);
       if (refusal) this.#refusals.set(record.pointKey, refusal);
@@ -157,13 +151,13 @@ class Sweep {
     if (missing > 0 && unpaid.length > 0) output.note(describeUnpaid(definition, unpaid));
   }
 
-  async *#points(isBackwards: boolean): AsyncGenerator<Located> {
+  async *#points(isBackwards: boolean): AsyncGenerator<PointRecord> {
     const { definition, signal } = this.#request;
     for await (const point of walkPoints(definition, signal, isBackwards)) {
       signal.throwIfAborted();
-      const spec = await this.#runner.specOf(point);
-      const record = locatePoint(definition.name, point, spec, this.#definitionDigest);
-      if (isInShare(record.pointKey, this.#request.share)) yield { point, record };
+      const { spec, planned } = await this.#runner.settle(point);
+      const record = locatePoint(definition.name, { ...point, planned }, spec, this.#definitionDigest);
+      if (isInShare(record.pointKey, this.#request.share)) yield record;
     }
   }
 
@@ -172,13 +166,12 @@ class Sweep {
     const { turns, definition } = this.#request;
     for (let index = first; index < end; index += 1) {
       const isBackwards = definition.kind === 'measured' && index % 2 === 1;
-      for await (const located of this.#points(isBackwards)) {
+      for await (const record of this.#points(isBackwards)) {
         if (this.#mustHalt()) return;
-        const { record } = located;
         const location = locateRun(record, turns[index]);
         const isOut = this.#refusals.has(record.pointKey) || this.#pruned.has(record.pointKey);
         if (isOut || this.#known.has(location.key)) continue;
-        await this.#start(located, location, index);
+        await this.#start(location, index);
       }
     }
   }
@@ -192,8 +185,9 @@ class Sweep {
   }
 
   /** Begins a run as soon as there is room for it. */
-  async #start({ point, record }: Located, location: RunLocation, index: number): Promise<void> {
-    if (!this.#isPrepared) await this.#runner.prepare(point);
+  async #start(location: RunLocation, index: number): Promise<void> {
+    const { point: record } = location;
+    if (!this.#isPrepared) await this.#runner.prepare(record);
     this.#isPrepared = true;
     await this.#active.roomWithin(this.#runner.width);
     if (this.#mustHalt() || this.#refusals.has(record.pointKey)) return;
@@ -278,18 +272,18 @@ class Sweep {
   /** One run at a time: every choice rests on the runs before it. */
   async #searchByThompson(): Promise<void> {
     const { definition, turns } = this.#request;
-    const arms: Located[] = [];
-    for await (const located of this.#points(false))
-      if (!this.#refusals.has(located.record.pointKey)) arms.push(located);
+    const arms: PointRecord[] = [];
+    for await (const record of this.#points(false))
+      if (!this.#refusals.has(record.pointKey)) arms.push(record);
     this.#beliefs = await searchByThompson({
-      ...{ definition, folder: this.#folder, arms: arms.map(({ record }) => record) },
+      ...{ definition, folder: this.#folder, arms },
       ...{ rounds: turns.length, seed: turns[0].seed, mustHalt: () => this.#mustHalt() },
       run: async (arm, pull) => {
-        const location = locateRun(arms[arm].record, turns[pull]);
+        const location = locateRun(arms[arm], turns[pull]);
         if (this.#known.has(location.key)) {
           this.#before += 1;
           this.#progress.find();
-        } else await this.#start(arms[arm], location, pull);
+        } else await this.#start(location, pull);
         await this.#active.allEnded();
         return this.#known.get(location.key);
       },
@@ -298,7 +292,7 @@ class Sweep {
 
   async #alive(): Promise<Set<string>> {
     const alive = new Set<string>();
-    for await (const { record } of this.#points(false))
+    for await (const record of this.#points(false))
       if (!this.#refusals.has(record.pointKey) && !this.#pruned.has(record.pointKey))
         alive.add(record.pointKey);
     return alive;
@@ -307,7 +301,7 @@ class Sweep {
   /** Of runs that this session did not make. */
   async #addScores(): Promise<void> {
     const { turns } = this.#request;
-    for await (const { record } of this.#points(false))
+    for await (const record of this.#points(false))
       for (const [index, turn] of turns.entries()) {
         const { key } = locateRun(record, turn);
         const value = this.#known.get(key);
@@ -318,7 +312,7 @@ class Sweep {
 
   /** Where the records of measured points are. */
   async *#measured(): AsyncGenerator<Omit<MeasuredPoint, 'seed'>> {
-    for await (const { record: point } of this.#points(false))
+    for await (const point of this.#points(false))
       for (const turn of this.#request.turns) {
         const { key } = locateRun(point, turn);
         if (this.#known.has(key)) yield { point, folder: join(this.#folder, key) };

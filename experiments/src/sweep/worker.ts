@@ -2,11 +2,11 @@
 
 import { memoryOverTime, simulateRun, toChromeTrace, UserError } from '@specoffload/engine';
 import { reasonOf } from '@specoffload/input';
-import type { Settings } from '../definitions/definition.js';
 import { measure } from '../definitions/metrics.js';
 import type { Turn } from '../store/index.js';
 import { buildSimulatedRecord, type ProvenanceRecord, type RunLocation, storeRunAs } from '../store/index.js';
 import { createOutput } from '../terminal/output.js';
+import { settingsToRun } from './planned-points.js';
 import { openPredictedJob } from './predicted-job.js';
 import { Shelf } from './shelf.js';
 
@@ -87,7 +87,7 @@ function inTurn<T>(work: () => Promise<T>): Promise<T> {
 }
 
 async function predict({ location: { point }, turn: { seed }, setup }: PointTask) {
-  const job = await openPredictedJob(point.settings as Settings, openShelf(setup));
+  const job = await openPredictedJob(settingsToRun(point), openShelf(setup));
   const request = {
     ...{ ...job.request, seed },
     onProgress: () => {

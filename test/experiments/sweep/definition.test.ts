@@ -126,12 +126,12 @@ describe('parseDefinition', () => {
     [
       'plan',
       { kind: 'measured', settings: { planned: 'yes' } },
-      'invalid settings.planned: "yes"; expected with draft or without',
+      'invalid settings.planned: "yes"; expected with draft, with any drafter or without',
     ],
     [
-      'a predicted plan',
-      { settings: { planned: 'with draft' } },
-      'planned is no setting of a simulated point',
+      'reads of a prediction',
+      { settings: { readsInFlight: 4 } },
+      'readsInFlight is no setting of a simulated point',
     ],
     ['empty axis', { axes: { candidates: [] } }, 'invalid axes.candidates: []; expected a list of 1 to'],
     ['axis value', { axes: { candidates: [2, 'x'] } }, 'invalid axes.candidates.1: "x"; expected a whole'],

@@ -39,6 +39,7 @@ describe('shipped experiments', () => {
     ['candidates', 88],
     ['batch', 40],
     ['memory', 36],
+    ['planned', 20],
     ['placement', 20],
     ['acceptance', 128],
     ['ablation', 16],

@@ -515,8 +515,8 @@ describe('a tunnel file', () => {
       await expect(openMeasuredJob({ ...point, planned: 'with draft' }, shelf)).rejects.toThrow(
         'the planner found nothing with draft for tunnel-env1; make the tunnel again',
       );
-      await expect(openMeasuredJob({ planned: 'with draft' }, shelf)).rejects.toThrow(
-        'planned: with draft needs a tunnel, whose file holds what the planner picks there',
+      await expect(openMeasuredJob({ ...point, planned: 'with any drafter' }, shelf)).rejects.toThrow(
+        'planned: with any drafter is for points outside of tunnels',
       );
     } finally {
       await rm(directory, { recursive: true });

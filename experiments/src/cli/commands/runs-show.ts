@@ -9,11 +9,12 @@ import { displayPath } from '../../paths.js';
 import {
   findRun,
   type ModelRecord,
+  type PlannedRecord,
   type RowValue,
   type RunRecord,
   type StoredRun,
 } from '../../store/index.js';
-import { formatBytes, formatCount, formatPercent, plural } from '../../terminal/format.js';
+import { formatBytes, formatCount, formatPercent, plural, threeDigits } from '../../terminal/format.js';
 import { formatCell } from '../cells.js';
 import { type CommandContext, type CommonOptions, outputFor, withCommonOptions } from './common.js';
 import { addResultsOption, assertExists, type ResultsOptions } from './runs-options.js';
@@ -74,12 +75,21 @@ function describeModel({ name, parameters, bytes }: ModelRecord): string {
   return `${printable(name)}, ${formatCount(parameters)} parameters, ${formatBytes(bytes)}`;
 }
 
+function describePlanned({ plannedFor }: PlannedRecord): string {
+  const { machine, deviceBytes, hostBytes, tokensPerSecond } = plannedFor;
+  return (
+    `for this point: ${printable(machine)} with ${formatBytes(deviceBytes)} of device memory and ${formatBytes(hostBytes)} of the host's, ` +
+    `predicted ${threeDigits(tokensPerSecond)} tokens/s`
+  );
+}
+
 function describePoint({ point }: RunRecord): Facts {
   if (point === undefined) return [];
   return [
     ['experiment', printable(point.experiment)],
     ['axes', describeFields(point.axes)],
     ['asked for', describeFields(point.settings)],
+    ...(point.planned ? [['planned', describePlanned(point.planned)] as const] : []),
   ];
 }
 

@@ -49,7 +49,9 @@ interface SweepCommandOptions extends CommonOptions, DrafterOptions {
 export function addSweepCommand(program: Command, context: CommandContext): void {
   const command = program
     .command('sweep')
-    .description('run an experiment: all its points, or those that its last sweep did not come to')
+    .description(
+      "run an experiment: all its points, or those that its last sweep did not come to; a point whose settings say planned (with draft, with any drafter, without draft) runs the planner's pick for its machine, model, budgets and prompts",
+    )
     .argument(
       '<experiment>',
       `one of ${Object.keys(shippedExperiments).join(', ')}; or a definition in a .json file, or in a .js or .mjs module of your own`,

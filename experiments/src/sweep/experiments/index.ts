@@ -13,6 +13,7 @@ import { hetegen } from './hetegen.js';
 import { memory } from './memory.js';
 import { createOverall } from './overall.js';
 import { placement } from './placement.js';
+import { planned } from './planned.js';
 import { prediction } from './prediction.js';
 import { windTunnel } from './wind-tunnel.js';
 
@@ -22,6 +23,7 @@ export const shippedExperiments: Readonly<Record<string, () => Promise<Experimen
   candidates: async () => candidates,
   batch: async () => batch,
   memory: async () => memory,
+  planned: async () => planned,
   placement: async () => placement,
   acceptance: async () => acceptance,
   ablation: createAblation,
