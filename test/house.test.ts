@@ -47,6 +47,7 @@ const houses: Readonly<Record<string, Rooms>> = {
     tunnel: 'a big machine like this one, in ratios',
     plan: 'policies chosen for the machine at hand, and how certain that is',
     sweep: 'experiments carried out, and those that ship',
+    queue: 'points of experiments carried to other machines, and what came of them back',
     'notebook-support': 'what the notebooks say and show',
     page: 'an experiment as a page',
     bench: "the lab's own speed",

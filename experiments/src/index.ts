@@ -18,6 +18,7 @@ export {
 } from './definitions/definition.js';
 export { parseDefinition } from './definitions/parse.js';
 export { readDefinitions, type StoredDefinition } from './definitions/stored-definitions.js';
+export { type QueueOptions, queueRunner } from './queue/queue-runner.js';
 export type {
   AcceptanceSpec,
   CounterpartSpec,

@@ -15,6 +15,7 @@ const commands: Readonly<Record<string, () => Promise<Add>>> = {
   plan: async () => (await import('./commands/plan.js')).addPlanCommand,
   simulate: async () => (await import('./commands/simulate.js')).addSimulateCommand,
   sweep: async () => (await import('./commands/sweep.js')).addSweepCommand,
+  worker: async () => (await import('./commands/worker.js')).addWorkerCommand,
   report: async () => (await import('./commands/report.js')).addReportCommand,
   reproduce: async () => (await import('./commands/reproduce.js')).addReproduceCommand,
   profile: async () => (await import('./commands/profile.js')).addProfileCommand,

@@ -40,7 +40,7 @@ const modelRecord = (role: string) =>
   });
 
 /** Where a run stands in its experiment. */
-const pointRecord = fields({
+export const pointRecord = fields({
   experiment: described(anyText, '', 'folder of the record'),
   definition: described(
     orMissing(digest),

@@ -28,6 +28,12 @@ export function locateRun(point: PointRecord, turn: Turn): RunLocation {
   return { key: keyOfTurn(point.pointKey, turn), point };
 }
 
+/** Whether what was opened here is what was asked for: its key is a digest of all that it depends on. */
+export function isSameRun({ key, point }: RunLocation, turn: Turn, spec: RunSpec): boolean {
+  const pointKey = keyOfPoint(point.axes, spec);
+  return pointKey === point.pointKey && keyOfTurn(pointKey, turn) === key;
+}
+
 /** The points of one of several equal parts of an experiment, whatever else it has. */
 export interface Share {
   /** From 0. */

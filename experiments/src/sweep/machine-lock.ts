@@ -65,6 +65,12 @@ export async function lockMachine({
   }
 }
 
+/** @returns the id of the process that measures on this machine; null when none does, or nobody can tell */
+export async function whoMeasures(path = machineLockPath): Promise<number | null> {
+  const holder = await readLock(path).catch(() => null);
+  return holder === null ? null : maybeHolder(holder);
+}
+
 function standsInTheWay(path: string, why: string): UserError {
   return new UserError(
     `cannot lock this machine for measuring: ${path} stands in the way (${why}); remove it, or have its owner remove it`,

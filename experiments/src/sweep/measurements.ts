@@ -1,6 +1,7 @@
 /** Runs the points of a measured experiment, one at a time, alone on the machine. */
 
 import { UserError } from '@specoffload/engine';
+import { reasonOf } from '@specoffload/input';
 import { describeAxes } from '../definitions/expand.js';
 import { defaultMetric, measure } from '../definitions/metrics.js';
 import { watchConditions } from '../job/conditions.js';
@@ -8,21 +9,35 @@ import { type JobPlan, runPlan, sideFilesOf, toMeasuredRun } from '../job/execut
 import type { PointRecord, Turn } from '../store/index.js';
 import { buildRecord, collectProvenance, type RunLocation, storeRunAs } from '../store/index.js';
 import { lockMachine, type MachineLock } from './machine-lock.js';
-import { openMeasuredJob, openPlannedMeasurement } from './measured-job.js';
+import { type MeasuredJob, openMeasuredJob, openPlannedMeasurement } from './measured-job.js';
+import { openAsked } from './open-asked.js';
 import type { SweepRequest } from './options.js';
 import { PointPlanner, settingsToRun } from './planned-points.js';
 import type { PointRunner } from './runner.js';
 import type { Shelf } from './shelf.js';
 import type { RunEnd } from './worker.js';
 
-export async function createMeasurementRunner(request: SweepRequest, shelf: Shelf): Promise<PointRunner> {
+/** What of a sweep its measurements need. */
+export type MeasurementRequest = Pick<SweepRequest, 'results' | 'output' | 'signal' | 'warmups'> & {
+  readonly definition: Pick<SweepRequest['definition'], 'name' | 'metric' | 'predictOn'>;
+};
+
+export function createMeasurementPlanner(request: MeasurementRequest, shelf: Shelf): PointPlanner {
+  return new PointPlanner(request, {
+    specOf: async (settings) => (await openMeasuredJob(settings, shelf)).spec,
+    planRequestOf: (settings) =>
+      openPlannedMeasurement(settings, shelf, request.definition.predictOn ?? 'this'),
+  });
+}
+
+export async function createMeasurementRunner(
+  request: MeasurementRequest,
+  shelf: Shelf,
+): Promise<PointRunner> {
   const { definition, output, signal, warmups } = request;
   const { metric = defaultMetric } = definition;
   const provenance = await collectProvenance();
-  const planner = new PointPlanner(request, {
-    specOf: async (settings) => (await openMeasuredJob(settings, shelf)).spec,
-    planRequestOf: (settings) => openPlannedMeasurement(settings, shelf, definition.predictOn ?? 'this'),
-  });
+  const planner = createMeasurementPlanner(request, shelf);
   let lock: MachineLock | null = null;
   return {
     width: 1,
@@ -51,7 +66,14 @@ export async function createMeasurementRunner(request: SweepRequest, shelf: Shel
   async function run(location: RunLocation, turn: Turn): Promise<RunEnd> {
     const refusal = planner.refusalOf(location.point);
     if (refusal) return refusal;
-    const job = await openMeasuredJob(settingsToRun(location.point), shelf);
+    const settings = settingsToRun(location.point);
+    let job: MeasuredJob;
+    try {
+      job = await openAsked(location, turn, () => openMeasuredJob(settings, shelf));
+    } catch (error) {
+      if (signal.aborted) return { end: 'stopped' };
+      return { end: 'failed', message: reasonOf(error), isForeign: true };
+    }
     const plan: JobPlan = { ...job.plan, seed: turn.seed };
     const createdAt = new Date();
     const watch = watchConditions();

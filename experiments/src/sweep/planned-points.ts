@@ -64,16 +64,21 @@ export function proposersFor(
   return planned === 'with any drafter' ? proposersOf({ ...job, workload }) : undefined;
 }
 
+/** What of a sweep its planner needs. */
+type PlannedSweep = Pick<SweepRequest, 'results' | 'output' | 'signal'> & {
+  readonly definition: Pick<SweepRequest['definition'], 'name'>;
+};
+
 /** Plans points, each input once: what a record of the experiment holds is not searched again by the same code. */
 export class PointPlanner {
-  readonly #sweep: SweepRequest;
+  readonly #sweep: PlannedSweep;
   readonly #runs: PlannableRuns;
   readonly #plans = new Map<string, PlannedRecord | UserError>();
   /** Of points that no policy fits. */
   readonly #refusals = new Map<string, RunEnd>();
   #code: Promise<string | null> | null = null;
 
-  constructor(sweep: SweepRequest, runs: PlannableRuns) {
+  constructor(sweep: PlannedSweep, runs: PlannableRuns) {
     this.#sweep = sweep;
     this.#runs = runs;
   }

@@ -9,6 +9,13 @@ import { openPlannedPrediction, openPredictedJob } from './predicted-job.js';
 import type { PointRunner } from './runner.js';
 import type { Shelf } from './shelf.js';
 
+export function createPredictionPlanner(request: SweepRequest, shelf: Shelf): PointPlanner {
+  return new PointPlanner(request, {
+    specOf: async (settings) => (await openPredictedJob(settings, shelf)).spec,
+    planRequestOf: (settings) => openPlannedPrediction(settings, shelf),
+  });
+}
+
 export async function createPredictionRunner(request: SweepRequest, shelf: Shelf): Promise<PointRunner> {
   const { definition, results, keepsTraces, workers } = request;
   const setup = {
@@ -22,10 +29,7 @@ export async function createPredictionRunner(request: SweepRequest, shelf: Shelf
     pool ??= createPredictionPool(setup, workers);
     return pool;
   };
-  const planner = new PointPlanner(request, {
-    specOf: async (settings) => (await openPredictedJob(settings, shelf)).spec,
-    planRequestOf: (settings) => openPlannedPrediction(settings, shelf),
-  });
+  const planner = createPredictionPlanner(request, shelf);
   return {
     width: 2 * workers,
     settle: (point) => planner.settle(point),

@@ -6,6 +6,7 @@ import { measure } from '../definitions/metrics.js';
 import type { Turn } from '../store/index.js';
 import { buildSimulatedRecord, type ProvenanceRecord, type RunLocation, storeRunAs } from '../store/index.js';
 import { createOutput } from '../terminal/output.js';
+import { ForeignRun, openAsked } from './open-asked.js';
 import { settingsToRun } from './planned-points.js';
 import { openPredictedJob } from './predicted-job.js';
 import { Shelf } from './shelf.js';
@@ -35,7 +36,8 @@ export type RunEnd =
   /** Another process was faster with the same run. */
   | { readonly end: 'known' }
   | { readonly end: 'refused'; readonly reason: string }
-  | { readonly end: 'failed'; readonly message: string }
+  /** `isForeign`: nothing was run, since what was asked for cannot be opened here or is something else here. */
+  | { readonly end: 'failed'; readonly message: string; readonly isForeign?: true }
   /** The store cannot take it: nothing that follows could be stored either. */
   | { readonly end: 'unstorable'; readonly reason: string }
   | { readonly end: 'stopped' };
@@ -61,6 +63,7 @@ export default async function runPoint(task: PointTask): Promise<RunEnd> {
     predicted = await inTurn(() => predict(task));
   } catch (error) {
     if (error instanceof Stopped) return { end: 'stopped' };
+    if (error instanceof ForeignRun) return { end: 'failed', message: error.message, isForeign: true };
     if (error instanceof UserError) return { end: 'refused', reason: error.message };
     return { end: 'failed', message: reasonOf(error) };
   }
@@ -86,10 +89,11 @@ function inTurn<T>(work: () => Promise<T>): Promise<T> {
   return result;
 }
 
-async function predict({ location: { point }, turn: { seed }, setup }: PointTask) {
-  const job = await openPredictedJob(settingsToRun(point), openShelf(setup));
+async function predict({ location, turn, setup }: PointTask) {
+  const settings = settingsToRun(location.point);
+  const job = await openAsked(location, turn, () => openPredictedJob(settings, openShelf(setup)));
   const request = {
-    ...{ ...job.request, seed },
+    ...{ ...job.request, seed: turn.seed },
     onProgress: () => {
       if (Atomics.load(setup.stopFlag, 0) === 1) throw new Stopped();
     },

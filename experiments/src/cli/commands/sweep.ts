@@ -13,6 +13,7 @@ import { shippedExperiments } from '../../sweep/experiments/index.js';
 import { openExperiment } from '../../sweep/open-experiment.js';
 import { type SweepOptions, type SweepRequest, searches, settleRequest } from '../../sweep/options.js';
 import { describeSweepProgress } from '../../sweep/progress.js';
+import type { CreateRunner } from '../../sweep/runner.js';
 import { Shelf } from '../../sweep/shelf.js';
 import { asUsage, UsageError } from '../../terminal/errors.js';
 import { formatSeconds, plural } from '../../terminal/format.js';
@@ -28,6 +29,7 @@ import {
 } from './common.js';
 import { arithmeticHelp } from './device-option.js';
 import { addDrafterOption, type DrafterOptions } from './draft-use.js';
+import { queueHelp } from './queue-option.js';
 
 interface SweepCommandOptions extends CommonOptions, DrafterOptions {
   readonly quick?: true;
@@ -43,6 +45,8 @@ interface SweepCommandOptions extends CommonOptions, DrafterOptions {
   readonly workers?: number;
   readonly traces?: true;
   readonly retry?: true;
+  readonly queue?: string;
+  readonly label?: string;
   readonly results: string;
 }
 
@@ -87,12 +91,15 @@ export function addSweepCommand(program: Command, context: CommandContext): void
     .option('--workers <n>', 'threads that predict (default: one per core)', wholeNumber('--workers', 1, 256))
     .option('--traces', 'keep the timelines of predictions')
     .option('--retry', 'try points again that were refused earlier')
+    .option('--queue <address>', `let workers on any machine run the points: ${queueHelp}`)
+    .option('--label <name>', 'with --queue: which machines measure, as specoffload worker calls them')
     .option('--results <dir>', 'record store', displayPath(defaultResultsDirectory));
   addDrafterOption(command, 'as the experiment says');
   withCommonOptions(
     command,
     'specoffload sweep candidates --quick',
     'specoffload sweep my-experiment.json --filter "candidates <= 4" --max-time 10min',
+    'specoffload sweep candidates --queue redis://127.0.0.1:6379',
   ).action((experiment: string, options: SweepCommandOptions) =>
     sweep(experiment, options, outputFor(options), context.signal),
   );
@@ -105,13 +112,27 @@ async function sweep(
   signal: AbortSignal,
 ): Promise<void> {
   const definition = await openExperiment(experiment);
-  const { dryRun, maxTime, device, arithmetic, drafter, json: _json, verbose: _verbose, ...rest } = options;
+  if (options.label !== undefined && options.queue === undefined)
+    throw new UsageError('--label says which workers of a queue measure; say which queue with --queue');
+  const {
+    dryRun,
+    maxTime,
+    device,
+    arithmetic,
+    drafter,
+    queue,
+    label,
+    json: _json,
+    verbose: _verbose,
+    ...rest
+  } = options;
   const wanted: SweepOptions = {
     ...{
       ...rest,
       settings: { ...(device && { device }), ...(arithmetic && { arithmetic }), ...(drafter && { drafter }) },
     },
     ...(maxTime === undefined ? {} : { maxSeconds: maxTime }),
+    ...(queue === undefined ? {} : { createRunner: await openQueue(queue, label) }),
   };
   // The definition is sound: what is refused now was asked for by a flag.
   const request = asUsage(() => settleRequest(definition, wanted));
@@ -136,6 +157,12 @@ async function sweep(
     throw new UserError(
       `${plural(outcome.failed.length, 'run')} of ${definition.name} failed, listed above; start the same sweep again to try them again`,
     );
+}
+
+/** Loaded where it is asked for: others need not wait for it. */
+async function openQueue(address: string, label?: string): Promise<CreateRunner> {
+  const { queueRunner } = await import('../../queue/index.js');
+  return asUsage(() => queueRunner(address, label === undefined ? {} : { label }));
 }
 
 /** A measured point would first have to be prepared: how long it takes is said when the sweep starts. */

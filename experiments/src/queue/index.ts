@@ -1,0 +1,1 @@
+export { type QueueOptions, queueRunner } from './queue-runner.js';
