@@ -16,7 +16,7 @@ import {
   checkWiden,
 } from './checks.js';
 import type { WeightDtype } from './codecs/index.js';
-import type { MatrixLayout } from './codecs/matrix.js';
+import { layoutOf, type MatrixLayout } from './codecs/matrix.js';
 import { probeSystem } from './probe.js';
 import type {
   Arena,
@@ -103,6 +103,7 @@ interface RawAddon {
     bias: Float32Array | null,
     addend: Float32Array | null,
     threads: number,
+    layout: MatrixLayout | null,
   ): void;
   normalise(
     x: Float32Array,
@@ -249,7 +250,10 @@ export function loadAddon(): NativeCore {
     multiply(call: ProductCall): void {
       checkProduct(call);
       const { dtype, weights, paired, step, x, y, rows, depth, width, bias, addend, threads } = call;
-      addon.multiply(dtype, weights, paired, step, x, y, rows, depth, width, bias, addend, threads);
+      // biome-ignore format: as the addon declares it
+      addon.multiply(
+        dtype, weights, paired, step, x, y, rows, depth, width, bias, addend, threads, layoutOf(call),
+      );
     },
     normalise(call: NormCall): void {
       checkNorm(call);

@@ -1,7 +1,14 @@
 /** The checks at the door of the core: the addon and its twin refuse the same calls with the same sentences. */
 
 import { type Codec, codecs, f32, type WeightDtype } from './codecs/index.js';
-import { type MatrixLayout, scaleGridSize, scalePartBytes, spanBytes } from './codecs/matrix.js';
+import {
+  layoutOf,
+  type MatrixLayout,
+  partsOf,
+  reachBytes,
+  scaleGridSize,
+  spanBytes,
+} from './codecs/matrix.js';
 import type {
   Arena,
   AttentionCall,
@@ -100,6 +107,15 @@ export function checkDecodeMatrix(
   targetOffset: number,
 ): void {
   checkCodec(dtype);
+  checkLayout(dtype, layout);
+  const count = layout.rows * layout.columns;
+  const valueBytes = spanBytes(dtype, layout);
+  checkSides(source, 'valuesOffset', valuesOffset, valueBytes, target, targetOffset, count);
+  for (const { offset, bytes } of partsOf(layout))
+    checkSides(source, 'scalesOffset', valuesOffset + offset, bytes, target, targetOffset, count);
+}
+
+function checkLayout(dtype: WeightDtype, layout: MatrixLayout): void {
   const { rows, columns, step, paired, across, scales } = layout;
   for (const [name, value] of Object.entries({ rows, columns, across })) checkWhole(name, value, 0, 2 ** 32);
   checkWhole('step', step, 1, 2 ** 20);
@@ -110,23 +126,8 @@ export function checkDecodeMatrix(
       `invalid across: ${across}; expected rows of ${dtype} stored transposed and in order`,
     );
   checkPaired(paired, rows, 'rows');
-  const count = rows * columns;
-  const valueBytes = spanBytes(dtype, layout);
-  checkSides(source, 'valuesOffset', valuesOffset, valueBytes, target, targetOffset, count);
-  if (scales === null || count === 0) return;
-  const { zeros, groupOfColumn } = scales;
-  if (zeros) checkBlocks('rows of zero points', scaleGridSize(layout, scales)[0], zeros.codec);
-  const parts = [scales, ...[zeros, groupOfColumn].filter((part) => part !== undefined)];
-  for (const [index, bytes] of scalePartBytes(layout, scales).entries())
-    checkSides(
-      source,
-      'scalesOffset',
-      valuesOffset + parts[index].offset,
-      bytes,
-      target,
-      targetOffset,
-      count,
-    );
+  if (scales?.zeros && rows * columns > 0)
+    checkBlocks('rows of zero points', scaleGridSize(layout, scales)[0], scales.zeros.codec);
 }
 
 function checkCodec(dtype: WeightDtype): void {
@@ -233,10 +234,15 @@ export function checkProduct(call: ProductCall): void {
   checkWhole('depth', depth, 1, 2 ** 30);
   checkWhole('width', width, 1, 2 ** 30);
   checkWhole('threads', call.threads, 1, maxThreads);
-  checkBlocks('depth', depth, dtype);
   checkPaired(paired, width, 'width');
   checkWhole('step', step, 1, 2 ** 20);
-  const expectedBytes = ((width - 1) * step + 1) * codecs[dtype].bytes(depth);
+  const layout = layoutOf(call);
+  if (layout) checkLayout(dtype, layout);
+  else checkBlocks('depth', depth, dtype);
+  for (const { offset } of layout ? partsOf(layout) : []) checkWhole('offset of scales', offset, 0, 2 ** 53);
+  const expectedBytes = layout
+    ? reachBytes(dtype, layout)
+    : ((width - 1) * step + 1) * codecs[dtype].bytes(depth);
   if (weights.byteLength < expectedBytes)
     throw new RangeError(
       `invalid weights: ${weights.byteLength} bytes; expected at least ${expectedBytes}, ${width} rows of ${depth} in ${dtype}`,

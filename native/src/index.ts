@@ -43,6 +43,7 @@ export {
 export {
   decodeMatrix,
   type MatrixLayout,
+  reachBytes,
   scaleBytes,
   scaleGridSize,
   scalePartBytes,

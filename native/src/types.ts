@@ -150,6 +150,10 @@ export interface ProductCall {
   /** In which order their rows lie, and how many apart, as in {@link MatrixLayout}. */
   readonly paired: number;
   readonly step: number;
+  /** Stored transposed, as in {@link MatrixLayout}. @default 0: not */
+  readonly across?: number | undefined;
+  /** In parts of their own, their offsets counted from the first of the weights. @default none */
+  readonly scales?: MatrixLayout['scales'] | undefined;
   readonly x: Float32Array; // (row, depth)
   readonly y: Float32Array; // (row, width), written
   readonly rows: number;

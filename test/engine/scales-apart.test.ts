@@ -1,4 +1,4 @@
-/** Weights whose scales lie in tensors of their own reach a GPU as stored, and are multiplied as if they had been decoded. */
+/** Weights whose scales lie in tensors of their own reach a device as stored, and are multiplied as if they had been decoded. */
 
 import { readFileSync } from 'node:fs';
 import {
@@ -9,9 +9,9 @@ import {
   runEngine,
   type WeightGroup,
 } from '@specoffload/engine';
-import { codecs, decodeMatrix, spanBytes } from '@specoffload/native';
+import { codecs, decodeMatrix, type MatrixLayout, spanBytes } from '@specoffload/native';
 import { expect, it } from 'vitest';
-import { vulkanFormats } from '../../engine/dist/machine/formats.js';
+import { localFormats, vulkanFormats } from '../../engine/dist/machine/formats.js';
 import { type GroupLayout, layOutGroup, splitLayout } from '../../engine/dist/schedule/group-layout.js';
 import { createTemporaryDirectory } from './model/fixtures.js';
 import { goldenDirectory } from './model/golden.js';
@@ -36,8 +36,8 @@ function cross(parts: readonly GroupLayout[], deviceBytes: number): Uint8Array {
   return device;
 }
 
-async function checkGroup(group: WeightGroup) {
-  const layout = layOutGroup(group, vulkanFormats);
+async function checkGroup(group: WeightGroup, formats = vulkanFormats) {
+  const layout = layOutGroup(group, formats);
   const device = cross([layout], layout.deviceBytes);
   const scaled = layout.tensors.filter(({ deviceScales }) => deviceScales);
   expect(scaled.length).toBeGreaterThan(0);
@@ -52,20 +52,27 @@ async function checkGroup(group: WeightGroup) {
     const { ref } = group.tensors.find((tensor) => tensor.role === role)!;
     const [rows, columns] = ref.shape as [number, number];
     const order = { rows, columns, step, paired: 1, across };
-    const { zeros: points, address, groupStride: stride = 1, ...grid } = deviceScales!;
+    const { zeros: points, address, groupStride: stride = 1, groupOfColumn: groups, ...grid } = deviceScales!;
     const zeros = points && {
-      ...{ codec: 'int4' as const, isLessOne: points.isLessOne, offset: points.address - deviceOffset },
-      groupStride: points.across === 1 ? 8 * points.groupStride : 0,
+      ...{ codec: points.codec, isLessOne: points.isLessOne, offset: points.address - deviceOffset },
+      groupStride: points.across === 1 ? codecs[points.codec].blockElements * points.groupStride : 0,
     };
+    const groupOfColumn = groups === undefined ? undefined : { offset: groups - deviceOffset };
     const groupStride = stride > 1 ? stride : 0;
-    const scales = { ...grid, groupStride, offset: address - deviceOffset, ...(zeros && { zeros }) };
+    const scales = {
+      ...grid,
+      groupStride,
+      offset: address - deviceOffset,
+      zeros,
+      groupOfColumn,
+    } as MatrixLayout['scales'];
     const bits = new Uint32Array(rows * columns);
     decodeMatrix(device, deviceOffset, dtype, { ...order, scales }, bits);
     expect(new Float32Array(bits.buffer), role).toEqual(await readTensor(ref));
-    expect(spanBytes(dtype, order)).toBeLessThanOrEqual(scales.offset);
+    expect(spanBytes(dtype, order)).toBeLessThanOrEqual(scales!.offset);
   }
   const stagingBytes = 5 * 4096; // pages, four of them for borders
-  const parts = splitLayout(layout, stagingBytes, vulkanFormats);
+  const parts = splitLayout(layout, stagingBytes, formats);
   expect(parts.length > 1).toBe(layout.stagedBytes > stagingBytes);
   expect(cross(parts, layout.deviceBytes)).toEqual(device);
 }
@@ -97,6 +104,12 @@ it.each([
   const [target] = await writeKind(name);
   const { attention, experts } = target!.layers[0]!;
   for (const group of [attention, experts[0]!]) await checkGroup(group);
+});
+
+it.each(Object.keys(quantisedKinds))('%s lies so in the processor’s device memory', async (name) => {
+  const [target] = await writeKind(name);
+  const { attention, experts } = target!.layers[0]!;
+  for (const group of [attention, experts[0]!]) await checkGroup(group, localFormats);
 });
 
 it.skipIf(whyNoVulkan !== null)('stays there in a pinned layer, and is computed with', async () => {

@@ -26,7 +26,7 @@ import {
 } from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
 import { decodingOf } from '../../engine/dist/machine/decoding.js';
-import { bf16Formats, localFormats } from '../../engine/dist/machine/formats.js';
+import { bf16Formats, fp32Formats, localFormats } from '../../engine/dist/machine/formats.js';
 import type { Task } from '../../engine/dist/schedule/task.js';
 import { createOracle } from '../../engine/dist/speculate/acceptance.js';
 
@@ -391,10 +391,12 @@ describe('weights that have to be decoded', () => {
     expect(with_ - without).toBeCloseTo(1e9 / 5e9, 6);
     const [free, same] = seconds('expert', 'device', 'bf16');
     expect(same).toBe(free);
+    const [apart, decoded] = seconds('expert', 'device', 'int4');
+    expect(decoded - apart).toBeCloseTo((1e9 * 1) / 1e9, 6);
   });
 
   it('take it on the link where they are decoded there, if that is longer than crossing', () => {
-    const [without, with_] = seconds('upload', 'link', 'int4');
+    const [without, with_] = seconds('upload', 'link', 'int4', fp32Formats);
     expect(without).toBeLessThan(with_);
     expect(with_).toBeCloseTo((1e9 * 8) / 4.125 / 1e9, 6);
     expect(of('int4', bf16Formats).onLink).toBeNull(); // a GPU of a prediction keeps everything

@@ -1,6 +1,6 @@
 /** Where a layer's weights lie in device memory. */
 
-import type { ScaleGrid, WeightDtype } from '@specoffload/native';
+import type { ScaleGrid, WeightDtype, ZeroPoints } from '@specoffload/native';
 
 /** A byte offset in the device pool. */
 export type DeviceAddress = number;
@@ -15,7 +15,7 @@ export interface DeviceTensor {
   readonly paired?: number;
   /** Its rows lie so many apart, others' between them. @default 1 */
   readonly step?: number | undefined;
-  /** Of four bits: stored transposed, with so many words from eight columns to the next. @default 0 */
+  /** Stored transposed, as in `MatrixLayout`. @default 0 */
   readonly across?: number | undefined;
   readonly scales?: DeviceScales | undefined;
 }
@@ -28,10 +28,13 @@ export interface DeviceScales extends Pick<ScaleGrid, 'dtype' | 'rows' | 'column
   /** From one group of columns to the next. @default 1 */
   readonly groupStride?: number;
   readonly zeros?: DeviceZeros;
+  /** Of the group that each column belongs to, an int32 for each, where groups are not of neighbours. */
+  readonly groupOfColumn?: DeviceAddress;
 }
 
-/** Zero points of four bits, of eight neighbouring rows in a word; distances in words. */
+/** Zero points, of neighbouring rows in a word; distances in words. */
 export interface DeviceZeros {
+  readonly codec: ZeroPoints['codec'];
   readonly address: DeviceAddress;
   readonly across: number;
   readonly groupStride: number;

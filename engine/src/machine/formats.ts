@@ -17,6 +17,8 @@ export interface Formats {
   readonly weightElementBytes: number | null;
   /** What is kept as stored, where not everything is, unless it lies across or its rows apart; else fp32. */
   readonly keptDtypes?: readonly WeightDtype[];
+  /** Whether that goes for zero points of any width, groups of columns in any order and every way of lying across. */
+  readonly keepsEveryGrid?: boolean;
   /** The same where the host computes with it. @default as on the device */
   readonly hostWeightElementBytes?: number;
   /** Bytes of one key or value in the KV cache. */
@@ -38,14 +40,13 @@ export const fp32Formats: Formats = {
   largestPieceBytes: 2 ** 32,
 };
 
-/** The local machine: weights as stored, unless their scales lie apart, and everything else in fp32. */
+/** The local machine: weights as stored, and everything else in fp32. */
 export const localFormats: Formats = {
   ...fp32Formats,
   weightElementBytes: null,
   hostWeightElementBytes: f32.bytes(1),
-  keptDtypes: Object.entries<Codec>(codecs).flatMap(([dtype, { scales }]) =>
-    scales === undefined ? [dtype as WeightDtype] : [],
-  ),
+  keptDtypes: Object.keys(codecs) as WeightDtype[],
+  keepsEveryGrid: true,
 };
 
 /** A GPU that computes in bf16. */
@@ -69,6 +70,7 @@ export const bf16BesideFp32Formats: Formats = {
 export const vulkanFormats: Formats = {
   ...localFormats,
   keptDtypes: Object.keys(weightFormats) as (keyof typeof weightFormats)[],
+  keepsEveryGrid: false,
   hostExchangeBytes: 2 * (queueRings.exchangeBytes + queueRings.stagingBytes),
   largestPieceBytes: 2 ** 31,
 };
@@ -93,25 +95,34 @@ export function dtypeOnDevice(formats: Formats, ref: Stored): WeightDtype {
 
 /** Whether device memory holds it and scales of its own, which lie behind its values there. */
 export function isKeptWithScales(
-  { weightElementBytes, keptDtypes }: Formats,
+  { weightElementBytes, keptDtypes, keepsEveryGrid = false }: Formats,
   { dtype, layout }: Stored,
 ): boolean {
   if (weightElementBytes !== null || !keptDtypes?.includes(dtype) || !layout?.scales) return false;
   const { rows, columns, step, across, scales } = layout;
   const { bytes }: Codec = codecs[dtype];
-  const isInOrder = across === 0 || (dtype === 'int4' && across === rows);
+  const isInOrder = across === 0 || ((dtype === 'int4' || keepsEveryGrid) && across === rows);
   const isWhole = columns > 1 && step === 1 && (rows * bytes(columns)) % f32.bytes(1) === 0;
-  return isInOrder && isWhole && isGridOfKernels(dtype, rows, scales);
+  return (
+    isInOrder &&
+    isWhole &&
+    (keepsEveryGrid ? isInOwnGrid(rows, scales) : isGridOfKernels(dtype, rows, scales))
+  );
+}
+
+/** Whether scales and zero points are a matrix's own: those of a part of one lie further apart. */
+function isInOwnGrid(numRows: number, { rows, groupStride = 0, zeros }: PlacedScales<object>): boolean {
+  return [groupStride, zeros?.groupStride ?? 0].every(
+    (stride) => stride === 0 || (stride === numRows && rows === 1),
+  );
 }
 
 /** Whether kernels find a scale and a zero point for every row and group of neighbouring columns. */
 function isGridOfKernels(dtype: WeightDtype, numRows: number, scales: PlacedScales<object>): boolean {
-  const { rows, groupStride = 0, zeros, groupOfColumn } = scales;
-  const isOrder = (stride: number) => stride === 0 || (stride === numRows && rows === 1);
-  if (groupOfColumn || !isOrder(groupStride)) return false;
+  const { rows, zeros, groupOfColumn } = scales;
+  if (groupOfColumn || !isInOwnGrid(numRows, scales)) return false;
   if (!zeros) return true;
-  const areFours = dtype === 'int4' && zeros.codec === 'int4';
-  return areFours && rows === 1 && numRows % 8 === 0 && isOrder(zeros.groupStride);
+  return dtype === 'int4' && zeros.codec === 'int4' && rows === 1 && numRows % 8 === 0;
 }
 
 /** Whether device memory holds its bytes as stored: every device does where values lie in blocks with their scales. */

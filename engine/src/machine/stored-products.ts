@@ -1,6 +1,6 @@
 /** The matrix products of the processor with weights as stored, by the native core; everything between them is fp32. */
 
-import { codecs, decodeWeights, type NativeCore } from '@specoffload/native';
+import { codecs, decodeWeights, type MatrixLayout, type NativeCore, reachBytes } from '@specoffload/native';
 import {
   clampedSwiglu,
   keyWidth,
@@ -17,6 +17,7 @@ import type {
   ProductCommand,
   ProjectCommand,
 } from './device.js';
+import type { DeviceAddress, DeviceZeros } from './device-weights.js';
 import type { PoolMemory } from './pool.js';
 
 export interface StoredProductsOptions {
@@ -48,6 +49,37 @@ interface Normalisation {
 /** Whether any of a command's tensors lies otherwise than in fp32. */
 export function hasStoredWeights({ weights }: ProductCommand): boolean {
   return Object.values(weights).some((tensor: DeviceTensor | undefined) => tensor && tensor.dtype !== 'f32');
+}
+
+/** How a matrix lies from its address on. */
+function layoutOf(
+  { address, paired = 1, step = 1, across = 0, scales }: DeviceTensor,
+  rows: number,
+  columns: number,
+) {
+  const { zeros, groupOfColumn: groups } = scales ?? {};
+  return {
+    ...{ rows, columns, paired, step, across },
+    scales: scales
+      ? {
+          ...{ dtype: scales.dtype, rows: scales.rows, columns: scales.columns },
+          ...{ groupStride: scales.groupStride ?? 0, offset: scales.address - address },
+          ...(zeros && { zeros: zeroPointsOf(zeros, address) }),
+          ...(groups !== undefined && { groupOfColumn: { offset: groups - address } }),
+        }
+      : null,
+  } satisfies MatrixLayout;
+}
+
+function zeroPointsOf(
+  { codec, address, across, groupStride, isLessOne }: DeviceZeros,
+  values: DeviceAddress,
+) {
+  const isTransposed = across === 1;
+  return {
+    ...{ codec, isLessOne, offset: address - values },
+    groupStride: isTransposed ? codecs[codec].blockElements * groupStride : 0,
+  };
 }
 
 /** A bias, sinks or the weight of a norm in fp32. */
@@ -154,10 +186,10 @@ export class StoredProducts {
   }
 
   #multiply({ weights, bias, addend, ...product }: Product): void {
-    const { address, dtype, paired = 1, step = 1 } = weights;
-    const byteLength = ((product.width - 1) * step + 1) * codecs[dtype].bytes(product.depth);
+    const { address, dtype } = weights;
+    const layout = layoutOf(weights, product.width, product.depth);
     this.#core.multiply({
-      ...{ ...product, dtype, paired, step, weights: this.#memory.bytes(address, byteLength) },
+      ...{ ...layout, ...product, dtype, weights: this.#memory.bytes(address, reachBytes(dtype, layout)) },
       bias: bias ? vectorOf(this.#memory, bias, product.width) : null,
       ...{ addend: addend ?? null, threads: this.#threads },
     });

@@ -85,3 +85,6 @@ export function scalesOffset({ isKept, ref }: Bundle): number | null {
 export const codecOfScales: Readonly<Record<ScaleDtype, WeightDtype>> = {
   ...{ f32: 'f32', bf16: 'bf16', f16: 'f16', e8m0: 'fp8' },
 };
+
+/** The same of the groups of columns. */
+export const codecOfGroups: WeightDtype = 'f32';

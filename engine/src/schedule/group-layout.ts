@@ -12,8 +12,15 @@ import type { StoredTensor } from '../machine/device.js';
 import type { DeviceScales } from '../machine/device-weights.js';
 import { type Formats, weightBytes } from '../machine/formats.js';
 import { cutTensor, type FileRange, layoutInMemory, lengthOf, rangesOf } from '../model/stored.js';
-import type { Checkpoint, TensorRef, TensorRole, WeightGroup } from '../model/types.js';
-import { type Bundle, bundlesOf, codecOfScales, scalesOffset } from './bundles.js';
+import type {
+  Checkpoint,
+  StoredScales,
+  TensorLayout,
+  TensorRef,
+  TensorRole,
+  WeightGroup,
+} from '../model/types.js';
+import { type Bundle, bundlesOf, codecOfGroups, codecOfScales, scalesOffset } from './bundles.js';
 
 /** A range of one file, with borders that direct reads accept. */
 export interface StagedRange extends FileRange {
@@ -108,32 +115,43 @@ function deviceScalesOf({ bundle, deviceOffset }: PlacedBundle, place: number): 
   const offset = scalesOffset(bundle);
   const { layout } = bundle.ref;
   if (offset === null || !layout?.scales) return null;
-  const { dtype, rows, columns, groupStride = 0, zeros } = layout.scales;
-  const [numRows, perRow] = scaleGridSize(layout, layout.scales);
+  const { dtype, rows, columns, groupStride = 0, zeros, groupOfColumn } = layout.scales;
+  const [, perRow] = scaleGridSize(layout, layout.scales);
   const first = deviceOffset + offset;
+  const [, zerosAt, groupsAt] = partOffsets(layout, layout.scales);
   const grid = { dtype, rows, columns, address: first + scaleBytes(dtype, place * perRow) };
   return {
     ...grid,
     ...(groupStride > 0 ? { across: 1, groupStride } : { across: perRow * bundle.members.length }),
     ...(zeros && {
       zeros: {
-        ...{ address: first + scaleBytes(dtype, numRows * perRow), isLessOne: zeros.isLessOne },
+        ...{ codec: zeros.codec, address: first + zerosAt, isLessOne: zeros.isLessOne },
         ...(zeros.groupStride > 0
-          ? { across: 1, groupStride: zeros.groupStride / pointsInWord }
+          ? { across: 1, groupStride: zeros.groupStride / codecs[zeros.codec].blockElements }
           : { across: perRow, groupStride: 1 }),
       },
     }),
+    ...(groupOfColumn && { groupOfColumn: first + groupsAt }),
   };
 }
 
-const pointsInWord = 8;
+/** Where scales, zero points and groups of columns lie that are kept, one behind the other. */
+function partOffsets(
+  layout: TensorLayout,
+  { zeros, ...scales }: StoredScales,
+): readonly [scales: number, zeros: number, groups: number] {
+  const [rows, perRow] = scaleGridSize(layout, scales);
+  const zerosAt = scaleBytes(scales.dtype, rows * perRow);
+  return [0, zerosAt, zerosAt + (zeros ? codecs[zeros.codec].bytes(rows * perRow) : 0)];
+}
 
 /** Where in device memory the parts of a bundle go, or of what is left of it behind `first` values. */
 interface PartPlaces {
   readonly values: number;
-  /** Of scales and zero points that are kept beside values; null where none are. */
+  /** Of scales, zero points and groups of columns that are kept beside values; null where none are. */
   readonly scales: number | null;
   readonly zeros: number;
+  readonly groups: number;
 }
 
 function placesOf({ bundle, deviceOffset }: PlacedBundle, first: number, formats: Formats): PartPlaces {
@@ -141,16 +159,18 @@ function placesOf({ bundle, deviceOffset }: PlacedBundle, first: number, formats
   const offset = scalesOffset(bundle);
   if (offset === null || !ref.layout?.scales) {
     const valueBytes = weightBytes(formats, ref) / ref.numElements;
-    return { values: deviceOffset + valueBytes * first, scales: null, zeros: 0 };
+    return { values: deviceOffset + valueBytes * first, scales: null, zeros: 0, groups: 0 };
   }
-  const { dtype, rows } = ref.layout.scales;
-  const [numRows, perRow] = scaleGridSize(ref.layout, ref.layout.scales);
+  const { dtype, rows, zeros } = ref.layout.scales;
+  const [, perRow] = scaleGridSize(ref.layout, ref.layout.scales);
   const before = Math.floor(first / ref.layout.columns / rows) * perRow;
   const scales = deviceOffset + offset;
+  const [, zerosAt, groupsAt] = partOffsets(ref.layout, ref.layout.scales);
   return {
     values: deviceOffset + codecs[ref.dtype].bytes(first),
     scales: scales + scaleBytes(dtype, before),
-    zeros: scales + scaleBytes(dtype, numRows * perRow) + codecs.int4.bytes(before),
+    zeros: scales + zerosAt + (zeros ? codecs[zeros.codec].bytes(before) : 0),
+    groups: scales + groupsAt,
   };
 }
 
@@ -167,10 +187,18 @@ function piecesOf(ref: TensorRef, ranges: readonly StagedRange[], places: PartPl
     stagedOffset: stagedOffset + place.layout.scales.offset,
   };
   const values = { dtype, count, stagedOffset, deviceOffset };
-  const { zeros } = place.layout.scales;
-  if (!zeros) return [values, scales];
-  const points = { dtype: zeros.codec, count: rows * columns, deviceOffset: places.zeros };
-  return [values, scales, { ...points, stagedOffset: stagedOffset + zeros.offset }];
+  const { zeros, groupOfColumn } = place.layout.scales;
+  const points = zeros && { dtype: zeros.codec, count: rows * columns, deviceOffset: places.zeros };
+  const groups = groupOfColumn && {
+    dtype: codecOfGroups,
+    count: ref.layout.columns,
+    deviceOffset: places.groups,
+  };
+  return [
+    ...[values, scales],
+    ...(points ? [{ ...points, stagedOffset: stagedOffset + zeros.offset }] : []),
+    ...(groups ? [{ ...groups, stagedOffset: stagedOffset + groupOfColumn.offset }] : []),
+  ];
 }
 
 /** Where a tensor's values start in the staged group, and how they lie. */

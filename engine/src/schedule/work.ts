@@ -42,12 +42,13 @@ function tensorAt(
   }: StagedTensor,
   base: DeviceAddress,
 ): DeviceTensor {
-  const zeros = deviceScales?.zeros;
+  const { zeros, groupOfColumn } = deviceScales ?? {};
   return {
     ...{ address: base + deviceOffset, dtype, paired, step: deviceStep, across: deviceAcross },
     scales: deviceScales && {
       ...{ ...deviceScales, address: base + deviceScales.address },
       ...(zeros && { zeros: { ...zeros, address: base + zeros.address } }),
+      ...(groupOfColumn !== undefined && { groupOfColumn: base + groupOfColumn }),
     },
   };
 }

@@ -1,5 +1,6 @@
 /** Matrices whose values do not simply lie one row behind the other: stepped, paired, transposed, scaled apart. */
 
+import type { ProductCall } from '../types.js';
 import { bitsOfBf16 } from './bf16.js';
 import { type Codec, halvesOf, type PlacedScales, type ScaleDtype, type ZeroPoints } from './codec.js';
 import { bitsOfF16 } from './f16.js';
@@ -73,6 +74,31 @@ export function scalePartBytes(
     ...(zeros ? [codecs[zeros.codec].bytes(span(zeros.groupStride))] : []),
     ...(groupOfColumn ? [4 * layout.columns] : []),
   ];
+}
+
+/** What lies apart from the values, and where it starts behind them. */
+export function partsOf(
+  layout: MatrixLayout,
+): readonly { readonly offset: number; readonly bytes: number }[] {
+  const { rows, columns, scales } = layout;
+  if (scales === null || rows * columns === 0) return [];
+  const { zeros, groupOfColumn } = scales;
+  const parts = [scales, ...[zeros, groupOfColumn].filter((part) => part !== undefined)];
+  return scalePartBytes(layout, scales).map((bytes, index) => ({ offset: parts[index].offset, bytes }));
+}
+
+/** Bytes from the first value to behind the last of whatever follows. */
+export function reachBytes(dtype: WeightDtype, layout: MatrixLayout): number {
+  return partsOf(layout).reduce(
+    (most, { offset, bytes }) => Math.max(most, offset + bytes),
+    spanBytes(dtype, layout),
+  );
+}
+
+/** How the weights of a product lie; null where their rows do in order, or apart, without scales of their own. */
+export function layoutOf(call: ProductCall): MatrixLayout | null {
+  const { width: rows, depth: columns, paired, step, across = 0, scales = null } = call;
+  return across > 0 || scales ? { rows, columns, paired, step, across, scales } : null;
 }
 
 /** Bytes of so many values that are their own: without what lies between their rows, scales included. */

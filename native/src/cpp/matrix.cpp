@@ -13,23 +13,17 @@ namespace specoffload {
 
 namespace {
 
-struct ScaleReader {
-  const char* name;
-  size_t bytes;
-  float (*read)(const uint8_t* scales, size_t index);
-};
-
 constexpr ScaleReader scaleReaders[] = {
-    {"f32", 4,
+    {"f32", ScaleKind::f32, 4,
      [](const uint8_t* scales, size_t index) {
        float value;
        std::memcpy(&value, scales + 4 * index, sizeof value);
        return value;
      }},
-    {"bf16", 2,
+    {"bf16", ScaleKind::bf16, 2,
      [](const uint8_t* scales, size_t index) { return floatOfBits(bitsOfBf16(halfAt(scales + 2 * index))); }},
-    {"f16", 2, [](const uint8_t* scales, size_t index) { return floatOfF16(scales + 2 * index); }},
-    {"e8m0", 1,
+    {"f16", ScaleKind::f16, 2, [](const uint8_t* scales, size_t index) { return floatOfF16(scales + 2 * index); }},
+    {"e8m0", ScaleKind::e8m0, 1,
      [](const uint8_t* scales, size_t index) {
        const uint32_t exponent = scales[index];
        return floatOfBits(exponent == 0 ? 0x00400000u : exponent << 23);
@@ -51,17 +45,6 @@ float zeroAt(const ZeroPoints& points, const uint8_t* zeros, size_t row, size_t 
   return static_cast<float>(static_cast<int>((word >> (bits * place)) & (2 * half - 1)) - static_cast<int>(half));
 }
 
-/** Scale and zero point of each group of a row. */
-void readGroups(const MatrixLayout& layout, const MatrixParts& parts, size_t row, float* scales, float* zeros) {
-  const size_t gridRow = row / layout.scaleRows;
-  const size_t groups = layout.groups();
-  for (size_t group = 0; group < groups; ++group) {
-    const size_t index = layout.scaleGroupStride > 0 ? group * layout.scaleGroupStride + gridRow : gridRow * groups + group;
-    scales[group] = layout.scaleAt(parts.scales, index);
-    if (parts.zeros != nullptr) zeros[group] = zeroAt(layout.zeros, parts.zeros, gridRow, group, groups);
-  }
-}
-
 /** Scales rows that are decoded; keeps room for what it reads of a row. */
 class Scaler {
  public:
@@ -69,7 +52,7 @@ class Scaler {
       : layout_(layout), parts_(parts), scales_(layout.groups()), zeros_(layout.groups()) {}
 
   void scale(size_t row, float* values) {
-    readGroups(layout_, parts_, row, scales_.data(), zeros_.data());
+    readGroups(layout_, parts_, row, 0, scales_.size(), scales_.data(), zeros_.data());
     if (parts_.groupOfColumn != nullptr) {
       scaleEach(values);
       return;
@@ -135,6 +118,18 @@ void decodeColumns(const Codec& codec, const MatrixLayout& layout, const uint8_t
 
 }  // namespace
 
+void readGroups(const MatrixLayout& layout, const MatrixParts& parts, size_t row, size_t first, size_t count, float* scales,
+                float* zeros) {
+  const size_t gridRow = row / layout.scaleRows;
+  const size_t groups = layout.groups();
+  const bool isAcross = layout.scaleGroupStride > 0;
+  size_t index = isAcross ? first * layout.scaleGroupStride + gridRow : gridRow * groups + first;
+  for (size_t i = 0; i < count; ++i, index += isAcross ? layout.scaleGroupStride : 1) {
+    scales[i] = layout.scaleAt(parts.scales, index);
+    if (parts.zeros != nullptr) zeros[i] = zeroAt(layout.zeros, parts.zeros, gridRow, first + i, groups);
+  }
+}
+
 size_t pairedRow(size_t paired, size_t row) {
   if (paired == 1) return row;
   const size_t within = row % paired;
@@ -148,16 +143,10 @@ const Codec* codecNamed(const std::string& name) {
   return found == end ? nullptr : found;
 }
 
-float (*scaleReaderNamed(const std::string& dtype))(const uint8_t*, size_t) {
+const ScaleReader* scaleReaderNamed(const std::string& dtype) {
   for (const ScaleReader& reader : scaleReaders)
-    if (dtype == reader.name) return reader.read;
+    if (dtype == reader.name) return &reader;
   return nullptr;
-}
-
-size_t scaleBytes(const std::string& dtype) {
-  for (const ScaleReader& reader : scaleReaders)
-    if (dtype == reader.name) return reader.bytes;
-  return 0;
 }
 
 ZeroPoints zeroPointsNamed(const std::string& codec) {

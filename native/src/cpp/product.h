@@ -21,6 +21,9 @@ struct ProductCall {
   const float* bias;    // (width) or null
   const float* addend;  // (row, width) or null; may not be y
   int threads;
+  /** Where values do not simply lie row behind row in blocks with their scales; null elsewhere. */
+  const MatrixLayout* layout = nullptr;
+  MatrixParts parts{};
 };
 
 /** What a gated FFN makes of gate and up; the names are those of `Activation` in the engine. */

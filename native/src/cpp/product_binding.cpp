@@ -1,9 +1,12 @@
 // Matrix products, norms and activations in JavaScript. The checks here keep memory safe; those that explain are in checks.ts.
 #include <algorithm>
+#include <cstring>
+#include <string>
 
 #include "environment.h"
 #include "floats.h"
 #include "kernels.h"
+#include "layout_binding.h"
 
 namespace specoffload {
 
@@ -11,7 +14,18 @@ namespace {
 
 constexpr size_t most = size_t{1} << 32;
 
-/** multiply(codec, weights, paired, step, x, y, rows, depth, width, bias, addend, threads) */
+/** Kernels trust the groups of columns. */
+void requireGroups(const PlacedMatrix& matrix) {
+  for (size_t c = 0; matrix.parts.groupOfColumn != nullptr && c < matrix.layout.columns; ++c) {
+    uint32_t group;
+    std::memcpy(&group, matrix.parts.groupOfColumn + 4 * c, sizeof group);
+    if (group >= matrix.layout.groups())
+      throw RangeError("invalid group of column " + std::to_string(c) + ": " + std::to_string(group) +
+                       "; expected one of " + std::to_string(matrix.layout.groups()));
+  }
+}
+
+/** multiply(codec, weights, paired, step, x, y, rows, depth, width, bias, addend, threads, layout) */
 void multiplyFrom(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   guard(env, [&] {
@@ -27,10 +41,22 @@ void multiplyFrom(const Napi::CallbackInfo& info) {
     call.depth = wholeNumber(info[7], "depth", 1, 1 << 30);
     call.width = wholeNumber(info[8], "width", 1, 1 << 30);
     call.threads = static_cast<int>(wholeNumber(info[11], "threads", 1, maxThreads));
-    if (call.depth % codec.blockElements != 0) throw RangeError("invalid depth; expected whole blocks");
     if (call.paired > 1 && (call.paired % 2 != 0 || call.width % call.paired != 0))
       throw RangeError("invalid paired; expected an even divisor of width");
-    if (weights.ByteLength() / codec.bytes(call.depth) < (call.width - 1) * call.step + 1) throw RangeError("invalid weights; too short");
+    PlacedMatrix matrix;
+    if (info[12].IsObject()) {
+      matrix = placedMatrixOf(codec, info[12].As<Napi::Object>(), {weights.Data(), weights.ByteLength()}, 0);
+      const MatrixLayout& layout = matrix.layout;
+      if (layout.rows != call.width || layout.columns != call.depth || layout.paired != call.paired || layout.step != call.step)
+        throw RangeError("invalid layout; expected the product's own");
+      requireGroups(matrix);
+      call.layout = &layout;
+      call.parts = matrix.parts;
+    } else {
+      if (call.depth % codec.blockElements != 0) throw RangeError("invalid depth; expected whole blocks");
+      if (weights.ByteLength() / codec.bytes(call.depth) < (call.width - 1) * call.step + 1)
+        throw RangeError("invalid weights; too short");
+    }
     call.weights = weights.Data();
     const Floats x = floatsOf(info[4], "x");
     const Floats y = floatsOf(info[5], "y");

@@ -37,6 +37,9 @@ struct ZeroPoints {
   size_t groupStride = 0;
 };
 
+/** How scales are stored that lie apart: `ScaleDtype` of `native/src/codecs/codec.ts`. */
+enum class ScaleKind { f32, bf16, f16, e8m0 };
+
 /** As `MatrixLayout` of `native/src/codecs/matrix.ts`. */
 struct MatrixLayout {
   size_t rows;
@@ -46,6 +49,7 @@ struct MatrixLayout {
   size_t across;
   /** fp32 of the scale at an index; null where no scales lie apart. */
   float (*scaleAt)(const uint8_t* scales, size_t index) = nullptr;
+  ScaleKind scaleKind = ScaleKind::f32;
   size_t scaleRows = 1;
   size_t scaleColumns = 1;
   size_t scaleGroupStride = 0;
@@ -64,12 +68,23 @@ struct MatrixParts {
   const uint8_t* groupOfColumn = nullptr;
 };
 
+/** Scales, and zero points where there are any, of so many groups of a row as it is stored, from `first` on. */
+void readGroups(const MatrixLayout& layout, const MatrixParts& parts, size_t row, size_t first, size_t count, float* scales,
+                float* zeros);
+
 /** The row that lies in place of row `row`, where rows are paired so. */
 size_t pairedRow(size_t paired, size_t row);
 
-/** The reader of scales stored so, or null, and the bytes of one. */
-float (*scaleReaderNamed(const std::string& dtype))(const uint8_t*, size_t);
-size_t scaleBytes(const std::string& dtype);
+/** A way of storing scales. */
+struct ScaleReader {
+  const char* name;
+  ScaleKind kind;
+  size_t bytes;
+  float (*read)(const uint8_t* scales, size_t index);
+};
+
+/** The one of that name, or null. */
+const ScaleReader* scaleReaderNamed(const std::string& dtype);
 
 /** Zero points of the codec of that name. @throws RangeError */
 ZeroPoints zeroPointsNamed(const std::string& codec);

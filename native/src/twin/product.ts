@@ -1,18 +1,22 @@
 /** The twin of the native products: weights decoded row by row, plain sums in fp64 rounded once. */
 
 import { type Codec, codecs } from '../codecs/index.js';
-import { storedRow } from '../codecs/matrix.js';
+import { decodeMatrix, layoutOf, storedRow } from '../codecs/matrix.js';
 import type { GatingCall, NormCall, ProductCall } from '../types.js';
 
 export function multiply(call: ProductCall): void {
   const { dtype, weights, x, y, rows, depth, width, bias, addend } = call;
+  const layout = layoutOf(call);
+  const decoded = layout && new Uint32Array(width * depth);
+  if (layout && decoded) decodeMatrix(weights, 0, dtype, layout, decoded);
   const codec: Codec = codecs[dtype];
   const rowBytes = codec.bytes(depth);
   const bits = new Uint32Array(depth);
   const weightRow = new Float32Array(bits.buffer);
   for (let out = 0; out < width; out += 1) {
     const from = storedRow(call, out) * rowBytes;
-    codec.decode(weights.subarray(from, from + rowBytes), bits);
+    if (decoded) bits.set(decoded.subarray(out * depth, (out + 1) * depth));
+    else codec.decode(weights.subarray(from, from + rowBytes), bits);
     for (let row = 0; row < rows; row += 1) {
       let sum = bias?.[out] ?? 0;
       for (let k = 0; k < depth; k += 1) sum += x[row * depth + k] * weightRow[k];

@@ -123,7 +123,7 @@ void finishOutputs(const ProductCall& call, size_t firstOut, size_t numOut) {
 }
 
 void multiply(const ProductCall& call, Workers& workers) {
-  if (isPlain(*call.codec)) {
+  if (isPlain(*call.codec) || call.layout != nullptr) {
     multiplyOuter(call, workers);
     return;
   }
