@@ -21,7 +21,7 @@ const pure = [
   'test/engine/{balance,common-draws,dispatcher,extremes,lane-queue,paced-lane,placement,policy,pool,prefill-cores}.test.ts',
   'test/engine/{plan-closed-form,plan-competitors,plan-drafters,plan-routing,predictions,simulate,speculate,split-rule,strip,trace}.test.ts',
   'test/engine/{competitors,drafter,errors,golden,machine-file,own-strategy,plan,policy-docs,property,resident-tensors}.test.ts',
-  'test/engine/{adapt-candidates,crossbars,power,self-draft,suffix-automaton,talk}.test.ts',
+  'test/engine/{adapt-candidates,crossbars,power,product-noise,self-draft,suffix-automaton,talk}.test.ts',
   'test/engine/{device,device-families,isolated-device,vulkan-device,vulkan-golden,not-finite,odd-header,sampling,strategies,topology,twin,unequal-layers}.test.ts',
   'test/engine/{bf16-arithmetic,expert-union,quantised-runs,scales-apart,stored-bytes,stored-weights,virtual-machine,zero-copy}.test.ts',
   'test/engine/model/{assemble,chat-template,gguf,inflate,long-texts,paired-scales,real-gguf,target-format,text-stream,tokenizer}.test.ts',

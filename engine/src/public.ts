@@ -93,7 +93,7 @@ export {
 // Predict: machines and runs on a virtual clock.
 
 export type { Budgets } from './machine/budgets.js';
-export type { CrossbarFacts } from './machine/crossbars.js';
+export { type CrossbarFacts, crossbarNoise } from './machine/crossbars.js';
 export { bf16Formats, type Formats, fp32Formats, localFormats, weightBytes } from './machine/formats.js';
 export { parseMachineModel, readMachineFile } from './machine/machine-file.js';
 export {
@@ -116,6 +116,7 @@ export {
   withMemory,
 } from './machine/machine-model.js';
 export type { Energy, EnergySource, LaneClock, LanePower } from './machine/power.js';
+export { noisyGroups, type ProductNoise, productNoiseFields } from './machine/product-noise.js';
 export { isRateOfMachine, machineRates, withRate } from './machine/rates.js';
 export type { CrossbarReport } from './run/crossbar-report.js';
 export { type SimulationRequest, type SimulationResult, simulateRun } from './run/simulate.js';

@@ -14,6 +14,7 @@ import type {
 } from './device.js';
 import { localFormats } from './formats.js';
 import { PoolMemory } from './pool.js';
+import type { ProductNoise } from './product-noise.js';
 
 /** What a thread needs to compute on the same memory. */
 interface CpuQueueData {
@@ -24,16 +25,25 @@ interface CpuQueueData {
   readonly models: DeviceModels | null;
   readonly threads: number;
   readonly prefillThreads: number | undefined;
+  readonly productNoise: ProductNoise | undefined;
 }
 
 export const cpuDriver: DeviceDriver = {
   formats: localFormats,
   open: async (options) => new CpuDevice(options),
   connect: (handle) => {
-    const { core: kind, device, host, models, threads, prefillThreads } = handle.data as CpuQueueData;
+    const {
+      core: kind,
+      device,
+      host,
+      models,
+      threads,
+      prefillThreads,
+      productNoise,
+    } = handle.data as CpuQueueData;
     const core = loadNativeCore(kind);
     return CpuQueue.create({
-      ...{ core, models, threads, prefillThreads },
+      ...{ core, models, threads, prefillThreads, productNoise },
       device: PoolMemory.open(core, device),
       host: PoolMemory.open(core, host),
     });
@@ -54,9 +64,9 @@ class CpuDevice implements Device {
   }
 
   handOver(queue: QueueName): QueueHandle {
-    const { core, host, models, threads, prefillThreads } = this.#options;
+    const { core, host, models, threads, prefillThreads, productNoise } = this.#options;
     const data: CpuQueueData = {
-      ...{ core: core.kind, device: this.#memory.handles, host, threads, prefillThreads },
+      ...{ core: core.kind, device: this.#memory.handles, host, threads, prefillThreads, productNoise },
       models: queue === 'compute' ? models : null,
     };
     return { kind: 'cpu', data, transfer: [] };

@@ -16,6 +16,7 @@ import { feedForwardGraph, logitsGraph, mixGraph, projectGraph } from './graphs.
 import { encodeOnnxModel, type OnnxGraph } from './onnx.js';
 import { type InferenceSession, loadOnnxruntime, type Tensor } from './onnxruntime.js';
 import type { PoolMemory } from './pool.js';
+import type { NoiseSource } from './product-noise.js';
 import { hasStoredWeights, StoredProducts } from './stored-products.js';
 
 /** Where a tensor lies and its shape; the wire between graphs and memory. */
@@ -42,6 +43,8 @@ export interface CpuProductsOptions {
   readonly models: DeviceModels;
   /** Of one product. */
   readonly threads: number;
+  /** @default none */
+  readonly noise?: NoiseSource | null;
 }
 
 export class CpuProducts {
@@ -53,9 +56,10 @@ export class CpuProducts {
   readonly #factory: SessionFactory;
   readonly #sessions: ReadonlyMap<ModelSpec, Sessions>;
   readonly #stored: StoredProducts;
+  readonly #noise: NoiseSource | null;
 
   private constructor(
-    { core, memory, models, threads }: CpuProductsOptions,
+    { core, memory, models, threads, noise = null }: CpuProductsOptions,
     factory: SessionFactory,
     sessions: ReadonlyMap<ModelSpec, Sessions>,
   ) {
@@ -66,6 +70,7 @@ export class CpuProducts {
     this.#factory = factory;
     this.#sessions = sessions;
     this.#stored = new StoredProducts({ core, memory, threads });
+    this.#noise = noise;
   }
 
   static async create(options: CpuProductsOptions): Promise<CpuProducts> {
@@ -80,8 +85,9 @@ export class CpuProducts {
     const spec = this.#models[command.model];
     const sessions = spec && this.#sessions.get(spec);
     if (!sessions) throw new Error(`the device holds no ${command.model}`);
-    if (hasStoredWeights(command)) {
-      this.#stored.run(spec, command);
+    const disturb = this.#noise?.concerns(command) ? this.#noise.of(command) : null;
+    if (disturb || hasStoredWeights(command)) {
+      this.#stored.run(spec, command, disturb);
       return;
     }
     const { inputs, outputs } = bind(spec, command);

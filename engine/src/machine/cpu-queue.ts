@@ -23,6 +23,7 @@ import type {
 } from './device.js';
 import { isKept, localFormats } from './formats.js';
 import type { PoolMemory } from './pool.js';
+import { NoiseSource, type ProductNoise } from './product-noise.js';
 import { vectorOf } from './stored-products.js';
 import { runsOf } from './stored-tensor.js';
 
@@ -36,6 +37,8 @@ export interface CpuQueueOptions {
   readonly threads: number;
   /** The same while prompts are read. @default threads */
   readonly prefillThreads?: number | undefined;
+  /** @default none */
+  readonly productNoise?: ProductNoise | undefined;
 }
 
 export class CpuQueue implements DeviceQueue {
@@ -58,11 +61,12 @@ export class CpuQueue implements DeviceQueue {
   }
 
   static async create(options: CpuQueueOptions): Promise<CpuQueue> {
-    const { core, device: memory, models, threads, prefillThreads = threads } = options;
+    const { core, device: memory, models, threads, prefillThreads = threads, productNoise } = options;
+    const noise = productNoise ? new NoiseSource(productNoise) : null;
     const products = new Map<number, CpuProducts>();
     if (models)
       for (const count of new Set([threads, prefillThreads]))
-        products.set(count, await CpuProducts.create({ core, memory, models, threads: count }));
+        products.set(count, await CpuProducts.create({ core, memory, models, threads: count, noise }));
     return new CpuQueue(options, products);
   }
 

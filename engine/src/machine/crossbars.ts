@@ -28,6 +28,11 @@ export interface Crossbars extends CrossbarFacts, Pick<Memory, 'bytes'> {
   readonly activationBytesPerSecond?: number | undefined;
 }
 
+/** Undefined where the machine has none, or does not say. */
+export function crossbarNoise({ memories }: MachineModel): number | undefined {
+  return memories.find(({ crossbars }) => crossbars)?.crossbars?.noise;
+}
+
 /** Never what decides: a product takes its time by the row. */
 const unlimited = 1e300;
 

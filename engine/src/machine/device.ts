@@ -15,6 +15,7 @@ import type { DeviceTrials } from './device-trials.js';
 import type { Formats } from './formats.js';
 import type { HostReach } from './host-reach.js';
 import type { PoolLayout } from './pool.js';
+import type { ProductNoise } from './product-noise.js';
 
 export type * from './commands.js';
 export type {
@@ -137,6 +138,8 @@ export interface DeviceOptions {
   /** Which of several of its kind. */
   readonly index: number;
   readonly trials: DeviceTrials;
+  /** Added to products of some groups. @default none */
+  readonly productNoise?: ProductNoise | undefined;
 }
 
 export type DeviceModels = Readonly<Record<ModelRole, ModelSpec | null>>;

@@ -58,6 +58,10 @@ export async function openDevice(
     throw new UserError(
       `invalid arithmetic: bf16; the ${kind} device multiplies in fp32, expected f32, or a GPU (device vulkan)`,
     );
+  if (options.productNoise && driver !== cpuDriver)
+    throw new UserError(
+      `invalid productNoise: ${options.productNoise.size}; only the processor's products are disturbed, expected device cpu, or no noise`,
+    );
   return driver.open({ ...options, seed, index, arithmetic, trials });
 }
 

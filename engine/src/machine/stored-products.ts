@@ -19,6 +19,7 @@ import type {
 } from './device.js';
 import type { DeviceAddress, DeviceZeros } from './device-weights.js';
 import type { PoolMemory } from './pool.js';
+import type { Disturb } from './product-noise.js';
 
 export interface StoredProductsOptions {
   readonly core: NativeCore;
@@ -94,6 +95,8 @@ export class StoredProducts {
   readonly #threads: number;
   /** What lies between the products of one command; grows to what the largest needs. */
   #scratch = new Float32Array();
+  /** Of the command at hand. */
+  #disturb: Disturb | null = null;
 
   constructor({ core, memory, threads }: StoredProductsOptions) {
     this.#core = core;
@@ -101,7 +104,9 @@ export class StoredProducts {
     this.#threads = threads;
   }
 
-  run(spec: ModelSpec, command: ProductCommand): void {
+  /** @param disturb told of every product but the router's, which is digital wherever the others are */
+  run(spec: ModelSpec, command: ProductCommand, disturb: Disturb | null = null): void {
+    this.#disturb = disturb;
     switch (command.kind) {
       case 'project':
         this.#project(spec, spec.layers[command.layer], command);
@@ -157,6 +162,7 @@ export class StoredProducts {
     } else this.#multiply({ ...output, y, addend: x });
     this.#normalise({ x: y, y: normed, weight: w.postNorm, width: h, norm: norms.beforeFfn });
     if (ffn.numExperts === 1 || !w.router) return;
+    this.#disturb = null;
     const [router, width] = [this.#memory.floats(command.router, rows * ffn.numExperts), ffn.numExperts];
     this.#multiply({ weights: w.router, bias: w.routerBias, x: normed, y: router, rows, depth: h, width });
   }
@@ -193,6 +199,7 @@ export class StoredProducts {
       bias: bias ? vectorOf(this.#memory, bias, product.width) : null,
       ...{ addend: addend ?? null, threads: this.#threads },
     });
+    this.#disturb?.(product.y.subarray(0, product.rows * product.width), product.rows, addend);
   }
 
   #normalise({ x, y, weight, width, norm, addend }: Normalisation): void {

@@ -13,6 +13,7 @@ import type { Device, DeviceFacts } from '../machine/device.js';
 import { type DeviceChoice, openDevice } from '../machine/devices.js';
 import { type HostReach, reaches } from '../machine/host-reach.js';
 import { PoolMemory, type Region } from '../machine/pool.js';
+import type { ProductNoise } from '../machine/product-noise.js';
 import { RaplCounters } from '../machine/rapl.js';
 import type { MemoryPlan } from '../schedule/memory-plan.js';
 import type { LoadOp, LookUpOp, Op } from '../schedule/ops.js';
@@ -75,6 +76,7 @@ export class LocalMachine implements Machine {
     plan: MemoryPlan,
     settings: MachineSettings,
     choice?: DeviceChoice,
+    productNoise?: ProductNoise,
   ): Promise<LocalMachine> {
     const core = loadNativeCore(settings.native ?? 'auto');
     const host = PoolMemory.create(core, plan.pools.host);
@@ -86,6 +88,7 @@ export class LocalMachine implements Machine {
         draft: plan.draft?.checkpoint.spec ?? null,
       },
       threads: settings.deviceCores ?? 1,
+      productNoise,
       ...(settings.prefillCores === undefined ? {} : { prefillThreads: settings.prefillCores }),
     });
     const machine = new LocalMachine(

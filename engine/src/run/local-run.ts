@@ -1,6 +1,7 @@
 /** What every run on this machine does around its tokens: refuse what it cannot do, start the lanes, explain failures. */
 
 import { UserError } from '@specoffload/input';
+import { assertProductNoise } from '../machine/product-noise.js';
 import { isDescribed } from '../model/describe.js';
 import type { MemoryPlan } from '../schedule/memory-plan.js';
 import type { OpenPolicy } from '../schedule/policy.js';
@@ -73,11 +74,12 @@ export interface OpenMachine {
 }
 
 export async function openMachine(
-  { machine: settings, device }: Pick<RunRequest, 'machine' | 'device'>,
+  { machine: settings, device, productNoise }: Pick<RunRequest, 'machine' | 'device' | 'productNoise'>,
   plan: MemoryPlan,
   policy: OpenPolicy,
 ): Promise<OpenMachine> {
-  const machine = await LocalMachine.create(plan, settings, device);
+  if (productNoise) assertProductNoise(productNoise, policy);
+  const machine = await LocalMachine.create(plan, settings, device, productNoise);
   try {
     assertReads(policy, settings, machine);
   } catch (error) {

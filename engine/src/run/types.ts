@@ -6,6 +6,7 @@ import type { Caps } from '../machine/caps.js';
 import type { DeviceFacts } from '../machine/device.js';
 import type { DeviceChoice } from '../machine/devices.js';
 import type { Energy } from '../machine/power.js';
+import type { ProductNoise } from '../machine/product-noise.js';
 import type { Checkpoint } from '../model/types.js';
 import type { SharesByKind } from '../schedule/balance.js';
 import type { Drafter } from '../schedule/drafter.js';
@@ -59,6 +60,8 @@ export interface RunRequest {
   readonly sampling?: SamplingInput | undefined;
   /** By prompt, the number of the noise that its tokens are drawn with. @default its index: every sequence has its own */
   readonly noises?: readonly number[] | undefined;
+  /** Noise of analogue products, added to what the processor computes. @default none */
+  readonly productNoise?: ProductNoise | undefined;
   /** Most new tokens per sequence. */
   readonly maxNewTokens: number;
   readonly machine: MachineSettings;

@@ -4,6 +4,7 @@ import type {
   ArithmeticName,
   DrafterName,
   Policy,
+  ProductNoise,
   SamplingInput,
   SamplingRule,
   TargetFormat,
@@ -60,6 +61,8 @@ export interface RunSettings
   readonly samplingRule: SamplingRule;
   /** Measured: what a GPU's products are computed in. */
   readonly arithmetic: ArithmeticName;
+  readonly productNoise: number;
+  readonly noisyGroups: ProductNoise['groups'];
   readonly deviceCores: number;
   /** While prompts are read. @default deviceCores */
   readonly prefillCores: number;

@@ -6,8 +6,10 @@ import {
   isRateOfMachine,
   machineRates,
   type Policy,
+  type ProductNoise,
   policyFields,
   policySchemas,
+  productNoiseFields,
   type SamplingField,
   type SamplingInput,
   samplingFields,
@@ -86,6 +88,8 @@ const runSettings = {
   ...capSettings,
   ...samplingSettings,
   samplingRule: measured(is.oneOf(samplingRules)),
+  productNoise: measured(productNoiseFields.size),
+  noisyGroups: measured(productNoiseFields.groups),
   deviceCacheFactor: measured(is.numberFrom(1, mostCacheFactor)),
   draftCacheFactor: measured(is.numberFrom(1, mostCacheFactor)),
   planned: both(is.oneOf(['with draft', 'with any drafter', 'without draft'])),
@@ -173,6 +177,11 @@ export function policyOf(settings: Settings): Record<string, SettingValue> {
   return Object.fromEntries(
     Object.entries(settings).filter(([name]) => Object.hasOwn(policyFields, name)),
   ) as Record<string, SettingValue>;
+}
+
+/** Noise of products, where a setting says how large; of the layers' unless another one says whose. */
+export function productNoiseOf({ productNoise: size, noisyGroups: groups = 'layers' }: Settings) {
+  return size === undefined ? {} : { productNoise: { size, groups } as Omit<ProductNoise, 'seed'> };
 }
 
 /** How tokens are drawn, where a setting says so. */

@@ -24,6 +24,7 @@ import { describeCrossbars } from './describe-crossbars.js';
 import { describeUse } from './describe-device.js';
 import { describeEnergy } from './describe-energy.js';
 import { describeExperts } from './describe-experts.js';
+import { describeNoise } from './describe-noise.js';
 
 export function describeRun(record: RunRecord): string {
   const { strategy, workload, result } = record;
@@ -58,10 +59,11 @@ function describeFacts(record: RunRecord): string[] {
     record.result;
   const directReads = record.kind === 'simulated' || record.result.directReads;
   const facts: [string, string][] = [];
-  const { drafter, sampling } = choicesIn(record.spec);
+  const { drafter, sampling, productNoise } = choicesIn(record.spec);
   if (drafter !== undefined)
     facts.push(['drafter', drafter === 'self' ? 'self, layers of the target' : `${drafter}, no model`]);
   if (sampling !== undefined) facts.push(['drawn', describeSampling(sampling)]);
+  if (productNoise && record.kind === 'measured') facts.push(['noise', describeNoise(productNoise, record)]);
   if (record.kind === 'measured' && record.result.device)
     facts.push(['computed by', describeGpu(record.result.device)], ...describeUse(record.result));
   const idle = describeIdle(phases);

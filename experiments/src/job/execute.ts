@@ -7,6 +7,7 @@ import {
   type MachineModel,
   memoryOverTime,
   type PolicyInput,
+  type ProductNoise,
   type RunProgress,
   type RunRequest,
   type RunResult,
@@ -35,6 +36,7 @@ import {
 import { formatBytes, formatSeconds, plural } from '../terminal/format.js';
 import { describeProgress, type Output } from '../terminal/output.js';
 import { type CompletionRequest, Completions } from './completion.js';
+import { type NoiseEffect, noiseEffectOf } from './noise-effect.js';
 
 /** What a run is made of, opened: its spec is `specOfRun`. */
 export interface Job {
@@ -52,6 +54,8 @@ export interface Job {
   readonly stopAtEos: boolean;
   /** The seed is the run's, where that has one. @default the most likely tokens are chosen */
   readonly sampling?: SamplingInput | undefined;
+  /** Noise of analogue products; its seed is the run's. @default none */
+  readonly productNoise?: Omit<ProductNoise, 'seed'> | undefined;
   /** Texts that end a sequence. @default none */
   readonly stops?: readonly string[];
   readonly machine: LocalSettings;
@@ -69,8 +73,11 @@ export interface RunPlan extends JobPlan {
   readonly firstRepeat: number;
 }
 
+/** A run's result; of one whose products were disturbed, beside the same run without. */
+export type JobResult = RunResult & { readonly noiseEffect?: NoiseEffect };
+
 export interface ExecutedRun extends StoredRun<MeasuredRecord> {
-  readonly result: RunResult;
+  readonly result: JobResult;
 }
 
 /** @throws UserError from the engine or the store; the signal's reason when it aborts. */
@@ -129,7 +136,7 @@ async function runFollowed(
   signal: AbortSignal,
   onProgress: (progress: RunProgress) => void,
   onText?: CompletionRequest['onText'],
-): Promise<RunResult> {
+): Promise<JobResult> {
   const followed = {
     ...plan,
     onProposingStopped: (seconds: number) =>
@@ -160,7 +167,7 @@ export async function runPlan(
   signal?: AbortSignal | undefined,
   onProgress: (progress: RunProgress) => void = () => {},
   onText?: CompletionRequest['onText'],
-): Promise<RunResult> {
+): Promise<JobResult> {
   const { workload, stops = [] } = plan;
   const completions = onText || stops.length > 0 ? new Completions(completionsOf(plan, onText)) : null;
   const result = await runEngine({
@@ -169,14 +176,19 @@ export async function runPlan(
     prompts: workload.prompts,
   });
   completions?.end();
-  return result;
+  const { productNoise, ...quiet } = plan;
+  if (!productNoise?.size) return result;
+  return { ...result, noiseEffect: noiseEffectOf(await runPlan(quiet, signal), result) };
 }
 
 /** As the engine takes it, but for the prompts. */
 export function toTalkRequest(plan: Omit<Job, 'workload'> & Partial<Pick<JobPlan, 'seed'>>): TalkRequest {
-  const { machine, sampling, seed = sampling?.seed } = plan;
+  const { machine, sampling, productNoise, seed = sampling?.seed } = plan;
   return {
     ...{ ...plan, device: toDevice(machine) },
+    productNoise: productNoise?.size
+      ? { ...productNoise, ...(seed === undefined ? {} : { seed }) }
+      : undefined,
     sampling: sampling && { ...sampling, ...(seed === undefined ? {} : { seed }) },
   };
 }

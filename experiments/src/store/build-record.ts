@@ -14,6 +14,7 @@ import {
 import { type LocalSettings, namedFactors, namedPrefillCores, recordedCaps } from '../inputs/caps.js';
 import { namedDevice } from '../inputs/devices.js';
 import { digestOf, type Json } from './canonical.js';
+import type { NoiseEffectRecord } from './noise-record.js';
 import {
   type ConditionsRecord,
   type MachineRecord,
@@ -49,7 +50,7 @@ export interface RunLocation {
 export interface MeasuredRun {
   /** Made before it ran. */
   readonly spec: MeasuredSpec;
-  readonly result: RunResult;
+  readonly result: RunResult & { readonly noiseEffect?: NoiseEffectRecord };
   readonly target: Checkpoint;
   /** Nothing to a run that did not speculate: its record names none. */
   readonly draft: Checkpoint | null;
@@ -193,7 +194,7 @@ function toWorkloadRecord({ workload, maxNewTokens, stopAtEos }: MeasuredRun): W
 }
 
 /** The result without its sequences and spans, which have files of their own. */
-function toResultRecord(result: RunResult): ResultRecord {
+function toResultRecord(result: MeasuredRun['result']): ResultRecord {
   return {
     ...toOutcomeRecord(result, {
       deviceBytes: result.memory.device.budgetBytes,
@@ -207,6 +208,7 @@ function toResultRecord(result: RunResult): ResultRecord {
     arithmetic: result.arithmetic,
     ...(result.device.link !== 'none' && { device: result.device, devicePower: result.devicePower }),
     ...(result.deviceUse && { deviceUse: result.deviceUse }),
+    ...(result.noiseEffect && { noiseEffect: result.noiseEffect }),
   };
 }
 

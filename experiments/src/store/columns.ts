@@ -144,6 +144,8 @@ export const columns: readonly RowColumn[] = [
   ]),
   shown('result', 'result.bytesMoved.disk', 'diskBytes'),
   shown('result', 'result.bytesMoved.link', 'linkBytes'),
+  shown('result', 'result.noiseEffect.sameTokens'),
+  shown('result', 'result.noiseEffect.tokensBefore'),
   shown('result', 'result.nearTies'),
   shown('result', 'result.outputDigest'),
 

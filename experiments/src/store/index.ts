@@ -20,6 +20,7 @@ export type { Requests } from './requests.js';
 export { type FixedRow, type Row, readRows, toRow, toRows } from './rows.js';
 export {
   type AcceptanceSpec,
+  type Choices,
   type CounterpartSpec,
   choicesIn,
   type MeasuredSpec,

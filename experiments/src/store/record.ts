@@ -18,6 +18,7 @@ import { type Checked, check, is, type Schema } from '@specoffload/input';
 import { crossbarRecord } from './crossbar-record.js';
 import { devicePowerRecord, deviceRecord, deviceUseRecord } from './device-record.js';
 import { energyRecord } from './energy-record.js';
+import { noiseRecord } from './noise-record.js';
 import { plannedRecord } from './planned-record.js';
 import { proposingRecord } from './proposing-record.js';
 import { toCurrentSchema } from './schema.js';
@@ -243,6 +244,7 @@ const resultRecord = fields({
   ),
   device: deviceRecord,
   deviceUse: deviceUseRecord,
+  noiseEffect: noiseRecord,
   devicePower: devicePowerRecord,
 });
 

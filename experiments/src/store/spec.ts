@@ -14,7 +14,9 @@ import {
   type MachineModel,
   needsDraft,
   type PolicyInput,
+  type ProductNoise,
   predictionVersion,
+  productNoiseFields,
   type SamplingInput,
   type SimulationRequest,
   type Strategy,
@@ -68,6 +70,11 @@ const choices = {
     orMissing(oneOf(['bf16'])),
     '',
     'of a run: what the device rounds the factors of its products to; left out: fp32, nothing',
+  ),
+  productNoise: described(
+    orMissing(fields({ size: productNoiseFields.size, groups: productNoiseFields.groups })),
+    '',
+    "of a run: noise of analogue products, drawn by the run's seed; left out: none",
   ),
   stops: described(orMissing(listOf(is.text)), '', 'of a run: texts that end a sequence; left out: none'),
   requests: requestsChoice,
@@ -167,6 +174,7 @@ export function specOfRun(
     readonly stopAtEos: boolean;
     readonly sampling?: SamplingInput | undefined;
     readonly stops?: readonly string[];
+    readonly productNoise?: Omit<ProductNoise, 'seed'> | undefined;
     readonly requests?: Requests | undefined;
   },
 ): MeasuredSpec {
@@ -184,14 +192,16 @@ function spelled(
   {
     sampling,
     stops = [],
+    productNoise,
     requests,
-  }: Pick<Parameters<typeof specOfRun>[0], 'sampling' | 'stops' | 'requests'>,
+  }: Pick<Parameters<typeof specOfRun>[0], 'sampling' | 'stops' | 'productNoise' | 'requests'>,
   { arithmetic }: LocalSettings,
 ): Choices {
   const asked = sampling && spellSampling(sampling);
   return {
     ...(asked ? { sampling: asked } : {}),
     ...(arithmetic ? { arithmetic } : {}),
+    ...(productNoise && productNoise.size > 0 ? { productNoise } : {}),
     ...(stops.length > 0 ? { stops } : {}),
     ...(requests ? { requests } : {}),
   };

@@ -28,8 +28,8 @@ export class AgreementCheck {
   /** @throws UserError when the tokens of one of them cannot be read */
   async add(run: AgreeingRun): Promise<void> {
     const { model, workload, result, spec } = run.record;
-    // What the rejection rule writes depends on the order of the rounds.
-    if (spec?.sampling?.rule === 'rejection') return;
+    // What the rejection rule writes depends on the order of the rounds, and so does what noise does.
+    if (spec?.sampling?.rule === 'rejection' || spec?.productNoise) return;
     const { digest, maxNewTokens, stopAtEos } = workload;
     const asked = { digest, maxNewTokens, stopAtEos, ...drawnWith(run.record) };
     const texts = JSON.stringify([model.target.digest, asked]);

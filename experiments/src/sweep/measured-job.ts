@@ -13,7 +13,7 @@ import {
   UserError,
 } from '@specoffload/engine';
 import type { RunSettings, Settings } from '../definitions/definition.js';
-import { policyOf, samplingOf, toBytes, toCap } from '../definitions/settings.js';
+import { policyOf, productNoiseOf, samplingOf, toBytes, toCap } from '../definitions/settings.js';
 import { type LocalSettings, namedFactors, readCaps, withLimits, writeCaps } from '../inputs/caps.js';
 import { assertCores, assertDeviceCores, hasCores } from '../inputs/cores.js';
 import { namedArithmetic, usualDevice } from '../inputs/devices.js';
@@ -50,7 +50,10 @@ export async function openMeasuredJob(given: Settings, shelf: Shelf): Promise<Me
   const policy = withAccounting(strategy, parsePolicy(policyOf(settings)), accounting);
   const inputs = await openInputs(settings, given, speculates(strategy, policy), shelf);
   // Sequences of one length: what stops by itself would make runs of different strategies unequal where rounding ties.
-  const plan = { ...inputs, strategy, policy, sampling: samplingOf(settings), stopAtEos: false };
+  const plan = {
+    ...{ ...inputs, strategy, policy, sampling: samplingOf(settings), stopAtEos: false },
+    ...productNoiseOf(settings),
+  };
   return { plan, spec: specOfRun(plan) };
 }
 

@@ -71,7 +71,12 @@ describe('toRow', () => {
     });
     const requests = { perSecond: 1, referenceJoules: 10, referenceSeconds: 10 };
     const spec = { ...record.spec, requests };
-    const ofCard = { ...record, spec, result: buildRecord(fakeRun({ result }), 0).result } as typeof record;
+    const noiseEffect = { sequences: 1, sameSequences: 1, tokensBefore: 1, sameTokens: 1, acceptanceRate: 1 };
+    const disturbed = { ...result, noiseEffect };
+    const ofCard = {
+      ...{ ...record, spec },
+      result: buildRecord(fakeRun({ result: disturbed }), 0).result,
+    } as typeof record;
     const names = columns.map(({ name }) => name);
     expect(new Set(names).size).toBe(names.length);
     expect(Object.keys(toRow(ofCard))).toEqual(expect.arrayContaining(names));

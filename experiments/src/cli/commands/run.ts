@@ -41,6 +41,7 @@ import {
 import { addAnyDrafterOption, draftUseOf, type StrategyChoice, settleDraft } from './draft-use.js';
 import { addGenerationOptions, type GenerationOptions } from './generation-options.js';
 import { toMachineSettings } from './machine-options.js';
+import { addNoiseOptions, type NoiseOptions, readNoise } from './noise-option.js';
 import {
   addPolicyFileOption,
   applyPolicyFile,
@@ -53,7 +54,12 @@ import { toSamplingInput } from './sampling-options.js';
 import { addTextOptions, openPrompts, type TextOptions } from './text-options.js';
 
 /** Without a strategy: specoffload, or with `--plan` whatever is fastest. */
-interface RunCommandOptions extends CommonOptions, GenerationOptions, TextOptions, PolicyFileOptions {
+interface RunCommandOptions
+  extends CommonOptions,
+    GenerationOptions,
+    TextOptions,
+    PolicyFileOptions,
+    NoiseOptions {
   readonly prompts: string;
   readonly numPrompts?: number;
   readonly tunnel?: string;
@@ -121,6 +127,7 @@ export function addRunCommand(program: Command, context: CommandContext): void {
     .option('--repeat <n>', 'first number to try for this repeat', wholeNumber('--repeat', 0, 1 << 20), 0)
     .option('--results <dir>', 'record store', displayPath(defaultResultsDirectory));
   addTextOptions(command);
+  addNoiseOptions(command);
   addPolicyFileOption(command);
   addAnyDrafterOption(command);
   withCommonOptions(
@@ -211,6 +218,7 @@ async function run(
     resultsDirectory: options.results,
     ...{ maxNewTokens: options.newTokens, stopAtEos: options.eos },
     ...(options.stop ? { stops: options.stop } : {}),
+    ...(await readNoise(options)),
     ...{ seed: options.seed, firstRepeat: options.repeat },
   };
   const chosen = options.plan ? await choose(asked, options, proposes, output, signal) : null;
