@@ -19,7 +19,7 @@ const pure = [
   'test/engine/model/{catalog,checkpoint,config,configuration,families,random}.test.ts',
   'test/engine/model/{reference,rope,spec,write}.test.ts',
   'test/engine/{balance,common-draws,dispatcher,extremes,lane-queue,paced-lane,placement,policy,pool,prefill-cores}.test.ts',
-  'test/engine/{plan-closed-form,plan-competitors,plan-drafters,plan-routing,predictions,simulate,speculate,split-rule,strip,trace}.test.ts',
+  'test/engine/{plan-closed-form,plan-competitors,plan-drafters,plan-front,plan-routing,predictions,simulate,speculate,split-rule,strip,trace}.test.ts',
   'test/engine/{competitors,drafter,errors,golden,machine-file,own-strategy,plan,policy-docs,property,resident-tensors}.test.ts',
   'test/engine/{adapt-candidates,crossbars,power,product-noise,self-draft,suffix-automaton,talk}.test.ts',
   'test/engine/{device,device-families,isolated-device,vulkan-device,vulkan-golden,not-finite,odd-header,sampling,strategies,topology,twin,unequal-layers}.test.ts',

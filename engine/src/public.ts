@@ -136,6 +136,14 @@ export {
 
 export type { PlanningJob } from './plan/appraise.js';
 export {
+  type Front,
+  type FrontAim,
+  type FrontPoint,
+  type FrontRequest,
+  frontAims,
+  planFront,
+} from './plan/front.js';
+export {
   climbLadder,
   type Ladder,
   type LadderOptions,

@@ -149,7 +149,7 @@ function firstOfEach<T>(items: readonly T[], keyOf: (item: T) => string): T[] {
   return [...first.values()];
 }
 
-function assertJob(request: PlanRequest): void {
+export function assertJob(request: PlanRequest): void {
   const { proposers } = request;
   if (proposers?.length === 0)
     throw new UserError('there is nobody to choose among for proposing; give at least one drafter');
@@ -181,7 +181,7 @@ function assertProposed(request: PlanRequest): void {
     );
 }
 
-function toPlanned(trial: Trial, appraiser: Appraiser): PlannedPolicy {
+export function toPlanned(trial: Trial, appraiser: Appraiser): PlannedPolicy {
   const { strategy, policy: input, proposer } = trial.contender;
   const outcome = middleOutcome(trial);
   const drafter = nameOf(proposer);

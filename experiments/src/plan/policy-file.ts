@@ -106,7 +106,7 @@ export function useOf({
 
 /** The choice of a plan; how many layers stay where is left to what fits, so that it can be used in other budgets, too. */
 export function policyFileOf(
-  plan: Plan,
+  plan: Pick<Plan, 'ranked'>,
   { machine, target, draft, drafter, promptLengths, maxNewTokens, acceptance, proposers }: PlanRequest,
 ): PolicyFile {
   const [choice] = plan.ranked as [PlannedPolicy];

@@ -55,6 +55,44 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
+describe('plan --pareto', () => {
+  const small = ['--target', 'llama-3.2-1b', '--draft', 'none', '--prompts', '4', '--prompt-tokens', '16'];
+  const asked = ['plan', ...small, '--max-new-tokens', '4', '--strategy', 'none', '--device-memory', '3GB'];
+
+  it('writes the row that is asked for, whose policy reaches what the row says', async () => {
+    const out = join(folder, 'row.json');
+    const flags = ['--refill', 'no', '--residents', 'layers', '--seeds', '1'];
+    const args = [...asked, ...flags, '--pareto', 'device-memory', '--row', '2', '--out', out, '--json'];
+    const { stdout, stderr } = await callCli(args);
+    const { rows } = JSON.parse(stdout);
+    expect(rows.length, stderr).toBeGreaterThan(2);
+    const file = parsePolicyFile(JSON.parse(await readFile(out, 'utf8')), out);
+    expect(file.policy).toEqual(rows[1].planned.input);
+    expect(file.plannedFor.deviceBytes).toBe(rows[1].deviceBudgetBytes);
+    const memory = [
+      '--device-memory',
+      `${rows[1].deviceBudgetBytes / 1e6}MB`,
+      '--host-memory',
+      '266.287972352GB',
+    ];
+    const again = await simulate(...small, '--machine', 'env1', '--policy', out, ...memory);
+    expect(again.result.tokensPerSecond).toBeCloseTo(rows[1].tokensPerSecond, 6);
+  });
+
+  it.each([
+    [['--row', '2'], '--row is for --pareto'],
+    [
+      ['--pareto', 'speed'],
+      'invalid --pareto: speed; expected one or several of device-memory, latency, energy',
+    ],
+    [['--pareto', 'energy'], 'env1 does not say what its lanes draw'],
+  ])('refuses %j', async (flags, message) => {
+    const { exitCode, stderr } = await callCli([...asked, ...flags]);
+    expect(exitCode).not.toBe(0);
+    expect(stderr).toContain(message);
+  });
+});
+
 describe('plan --out', () => {
   it('writes over nothing but a policy file, and says so before it plans', async () => {
     const other = await write('notes.json', { mine: true });

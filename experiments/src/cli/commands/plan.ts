@@ -4,6 +4,8 @@ import {
   climbLadder,
   defaultNumSeeds,
   defaultSimulations,
+  type FrontAim,
+  frontAims,
   type Ladder,
   type Plan,
   type PlannedPolicy,
@@ -25,9 +27,11 @@ import {
   describeGains,
   describeLadder,
 } from '../../plan/describe.js';
+import { parseAims } from '../../plan/describe-front.js';
 import { assertPolicyPlace, policyFileOf, writePolicyFile } from '../../plan/policy-file.js';
 import { openRouting } from '../../plan/recorded-routing.js';
 import { publishedPolicyFor } from '../../reproduce/published.js';
+import { UsageError } from '../../terminal/errors.js';
 import { threeDigits } from '../../terminal/format.js';
 import type { Output } from '../../terminal/output.js';
 import {
@@ -41,6 +45,7 @@ import {
   withCommonOptions,
 } from './common.js';
 import { addAnyDrafterOption } from './draft-use.js';
+import { planAndShowFront } from './plan-front.js';
 import { addPolicyOptions, type PolicyOptions, toPolicyInput } from './policy-options.js';
 import {
   addPredictionOptions,
@@ -59,6 +64,8 @@ interface PlanOptions extends CommonOptions, PredictionOptions, PolicyOptions {
   readonly anyDrafter?: true;
   readonly out?: string;
   readonly routing?: string;
+  readonly pareto?: readonly FrontAim[];
+  readonly row?: number;
 }
 
 export function addPlanCommand(program: Command, context: CommandContext): void {
@@ -90,6 +97,16 @@ export function addPlanCommand(program: Command, context: CommandContext): void 
     .option(
       '--routing <run>',
       "a measured run's folder: experts are chosen as often as its record says (default: equally often)",
+    )
+    .option(
+      '--pareto <aims>',
+      `in place of one plan, those that no other is as good as in throughput and in each of ${frontAims.join(', ')}, such as device-memory or latency,energy`,
+      (text) => parseAims('--pareto', text),
+    )
+    .option(
+      '--row <n>',
+      'with --pareto: which row --out writes (default: 1, the fastest)',
+      wholeNumber('--row', 1, 1000),
     );
   addPredictionOptions(command);
   addAnyDrafterOption(command);
@@ -99,6 +116,7 @@ export function addPlanCommand(program: Command, context: CommandContext): void 
     'specoffload plan --machine env1 --acceptance 0.7',
     'specoffload plan --strategy flexgen --draft none --seeds 15',
     'specoffload plan --any-drafter --target llama-3.1-8b --prompts 8',
+    'specoffload plan --acceptance 0.7 --pareto device-memory,latency --out policy.json --row 3',
     'specoffload plan --acceptance 0.7 --out policy.json && specoffload simulate --policy policy.json --acceptance 0.7',
     'specoffload plan --machine env2 --target mixtral-8x22b --prompts 256 --acceptance 0.8,0.7,0.6 --draft-cache recompute',
   ).action((options: PlanOptions) => {
@@ -113,7 +131,9 @@ async function plan(
   signal: AbortSignal,
 ): Promise<void> {
   const fixed = toPolicyInput(options);
-  const { strategy, out } = options;
+  const { strategy, out, pareto, row } = options;
+  if (pareto === undefined && row !== undefined)
+    throw new UsageError('--row is for --pareto, whose table has the rows; leave it out, or give --pareto');
   if (out !== undefined) await assertPolicyPlace(out);
   const choice = { ...(strategy ? { strategy } : {}), policy: fixed, isPlanned: true };
   const prediction = await openPrediction(options, choice, isGiven, output);
@@ -126,12 +146,14 @@ async function plan(
   };
   output.note(`plan: ${describePrediction(prediction)}`);
   noteForeignCaps(prediction, output);
+  const request = {
+    ...{ ...job, proposers, fixed, signal, mostSimulations: options.simulations },
+    ...(options.strategy ? { strategies: [options.strategy] } : {}),
+    ...(pareto && !isGiven('seeds') ? {} : { numSeeds: options.seeds }),
+  };
+  if (pareto) return planAndShowFront(request, { pareto, row, out }, output);
   const startSeconds = performance.now() / 1000;
   const follower = output.follow();
-  const request = {
-    ...{ ...job, proposers, fixed, signal, mostSimulations: options.simulations, numSeeds: options.seeds },
-    ...(options.strategy ? { strategies: [options.strategy] } : {}),
-  };
   const found = await planRun({
     ...request,
     onProgress: (progress) => follower.update(() => describeSearch(progress)),
