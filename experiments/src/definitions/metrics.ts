@@ -17,6 +17,12 @@ export function assertMetric(name: unknown): asserts name is string {
   check(metricName, name, '', { whole: 'metric' });
 }
 
+/** Whether less of it is better where nobody says: of seconds, bytes, energy, power and cost. */
+export function isLessBetter(metric: string): boolean {
+  const unit = columns.find(({ name }) => name === metric)?.unit ?? '';
+  return metric === 'requestCost' || unit === 's' || unit === 'B' || unit === 'J' || unit === 'W';
+}
+
 /** null where a record has none, such as the acceptance of a run that proposed nothing. */
 export function measure(record: RunRecord, metric: string): number | null {
   const value = metrics.find(({ name }) => name === metric)!.of(record);

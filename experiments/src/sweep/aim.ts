@@ -2,9 +2,8 @@
 
 import { parseNumber } from '@specoffload/input';
 import type { ExperimentDefinition } from '../definitions/definition.js';
-import { assertMetric } from '../definitions/metrics.js';
+import { assertMetric, isLessBetter } from '../definitions/metrics.js';
 import { toQuick } from '../definitions/parse.js';
-import { columns } from '../store/columns.js';
 import { asUsage, UsageError } from '../terminal/errors.js';
 import { shippedExperiments } from './experiments/index.js';
 import { type Generation, isSameGeneration } from './generations.js';
@@ -55,11 +54,6 @@ export function judgeBy(aim: Aim, { metric, lowerIsBetter, baseline }: Judging):
   const isOwn = metric === undefined || metric === aim.metric;
   if (isOwn) return { ...judged, ...(lowerIsBetter && { lowerIsBetter }) };
   return { ...judged, metric, lowerIsBetter: lowerIsBetter ?? isLessBetter(metric) };
-}
-
-function isLessBetter(metric: string): boolean {
-  const unit = columns.find(({ name }) => name === metric)?.unit ?? '';
-  return metric === 'requestCost' || unit === 's' || unit === 'B' || unit === 'J' || unit === 'W';
 }
 
 /**

@@ -8,7 +8,9 @@ import { displayPath } from '../paths.js';
 import type { SettingValue } from '../store/record.js';
 import { formatCount, formatSeconds, plural, threeDigits } from '../terminal/format.js';
 import { type Column, formatTable } from '../terminal/table.js';
+import { describeSearch } from './bayesian/describe.js';
 import type { SweepOutcome } from './outcome.js';
+import type { SweepProgress } from './progress.js';
 import type { ScoredPoint } from './ranking.js';
 
 /** Nobody reads more lines than this. */
@@ -36,6 +38,7 @@ export function describeOutcome(outcome: SweepOutcome): string {
       ...agreement.errors.map((sentence) => `  ${sentence}`),
     );
   if (pruned.length > 0) lines.push('', `let go by halving: ${plural(pruned.length, 'point')}`);
+  if (outcome.search !== null) lines.push('', ...describeSearch(outcome.search));
   if (outcome.beliefs.length > 0) lines.push('', describeBeliefs(outcome));
   lines.push(
     ...describeList(
@@ -78,6 +81,10 @@ export function describeStock(
     `${refused > 0 ? `, ${formatCount(refused)} points refused earlier` : ''}` +
     `${seconds === null || total === before ? '' : `, about ${formatSeconds(seconds)}`}`
   );
+}
+
+export function describeHalt(name: string, maxSeconds: number, { total, done }: SweepProgress): string {
+  return `${name}: no run was started after ${formatSeconds(maxSeconds)}; ${formatCount(total - done)} of ${formatCount(total)} are left, start the same sweep again to go on`;
 }
 
 export function describeUnpaid(

@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os';
 import { UserError } from '@specoffload/engine';
 import { currentSignal } from '@specoffload/input';
 import type { ExperimentDefinition, Settings } from '../definitions/definition.js';
+import { assertMetric } from '../definitions/metrics.js';
 import { assertPoints, parseDefinition, toQuick } from '../definitions/parse.js';
 import { defaultResultsDirectory } from '../paths.js';
 import type { Turn } from '../store/index.js';
@@ -12,7 +13,7 @@ import type { Share } from './locate.js';
 import type { SweepProgress } from './progress.js';
 import type { CreateRunner } from './runner.js';
 
-export const searches = ['full', 'halving', 'thompson'] as const;
+export const searches = ['full', 'halving', 'thompson', 'bayesian'] as const;
 
 export interface SweepOptions {
   /** Record store. @default results/ of the project */
@@ -29,10 +30,18 @@ export interface SweepOptions {
   readonly filter?: string;
   /** After so many seconds no further run is started. @default no limit */
   readonly maxSeconds?: number;
-  /** Every point as often as every other, repeats for the promising ones only, or one run at a time where it promises most. @default full */
+  /**
+   * Every point as often as every other, repeats for the promising ones only, one run at a time where it promises most,
+   * or point by point where most is expected. @default full
+   */
   readonly search?: (typeof searches)[number];
-  /** Runs of a search by Thompson sampling. @default twice as many as the axes have combinations */
+  /**
+   * Runs of a search by Thompson sampling, points of a Bayesian one. @default twice as many as the axes have
+   * combinations; a tenth of the points, or as many as tell what each axis does
+   */
   readonly rounds?: number;
+  /** Columns of results that a Bayesian search weighs against each other. @default the definition's metric */
+  readonly objectives?: readonly string[];
   /** Threads that predict. @default one per core */
   readonly workers?: number;
   /** What runs the points, such as `queueRunner('redis://…')`. @default this process */
@@ -60,6 +69,9 @@ export interface SweepRequest {
   readonly warmups: number;
   readonly maxSeconds: number;
   readonly search: (typeof searches)[number];
+  /** Of a search that has any. */
+  readonly rounds: number | undefined;
+  readonly objectives: readonly string[] | undefined;
   readonly workers: number;
   /** null: this process. */
   readonly createRunner: CreateRunner | null;
@@ -87,8 +99,12 @@ export function settleRequest(input: ExperimentDefinition, options: SweepOptions
     throw new UserError(`invalid workers: ${workers}; expected a whole number from 1 to 256`);
   if (!searches.includes(search))
     throw new UserError(`invalid search: ${search}; expected ${searches.join(', ')}`);
-  if (options.rounds !== undefined && search !== 'thompson')
-    throw new UserError(`invalid rounds: ${options.rounds}; only a search by thompson has rounds`);
+  const { rounds, objectives } = options;
+  if (rounds !== undefined && search !== 'thompson' && search !== 'bayesian')
+    throw new UserError(`invalid rounds: ${rounds}; only searches by thompson and bayesian have rounds`);
+  if (rounds !== undefined && !(Number.isInteger(rounds) && 1 <= rounds && rounds <= mostRounds))
+    throw new UserError(`invalid rounds: ${rounds}; expected a whole number from 1 to ${mostRounds}`);
+  assertObjectives(objectives, search);
   const isMeasured = definition.kind === 'measured';
   const { repeats = isMeasured ? 3 : 1, seeds = [1], warmups = isMeasured ? 1 : 0 } = definition;
   const turns =
@@ -102,7 +118,7 @@ export function settleRequest(input: ExperimentDefinition, options: SweepOptions
   return {
     ...{ definition, turns, warmups, maxSeconds, workers },
     results: options.results ?? defaultResultsDirectory,
-    search,
+    ...{ search, rounds, objectives },
     createRunner: options.createRunner ?? null,
     share: options.share ?? null,
     keepsTraces: options.traces ?? false,
@@ -118,14 +134,25 @@ export function settleRequest(input: ExperimentDefinition, options: SweepOptions
 function pullsOf({ kind, axes, seeds = [1] }: ExperimentDefinition, rounds?: number): Turn[] {
   const combinations = Object.values(axes).reduce((product, { length }) => product * length, 1);
   const length = rounds ?? Math.min(2 * combinations, mostRounds);
-  if (!(Number.isInteger(length) && 1 <= length && length <= mostRounds))
-    throw new UserError(`invalid rounds: ${rounds}; expected a whole number from 1 to ${mostRounds}`);
   return Array.from({ length }, (_, pull) =>
     kind === 'measured' ? { seed: seeds[0]!, repeat: pull } : { seed: seeds[0]! + pull, repeat: 0 },
   );
 }
 
 const mostRounds = 100_000;
+
+function assertObjectives(objectives: readonly string[] | undefined, search: string): void {
+  if (objectives === undefined) return;
+  if (search !== 'bayesian')
+    throw new UserError(
+      `invalid objectives: ${objectives.join(', ')}; only a search by bayesian has several`,
+    );
+  for (const metric of objectives) assertMetric(metric);
+  if (new Set(objectives).size !== objectives.length || objectives.length === 0)
+    throw new UserError(
+      `invalid objectives: ${objectives.join(', ')}; expected different columns, one or more`,
+    );
+}
 
 function formOf(definition: ExperimentDefinition, options: SweepOptions): ExperimentDefinition {
   const { quick = false, repeats, seeds, settings = {}, filter } = options;

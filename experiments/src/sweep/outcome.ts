@@ -2,17 +2,17 @@
 
 import type { ExperimentDefinition } from '../definitions/definition.js';
 import type { PointRecord, Turn } from '../store/index.js';
+import type { Findings } from './adaptive.js';
 import type { Agreement } from './agreement.js';
 import type { ScoredPoint } from './ranking.js';
 import type { Refusal } from './refusals.js';
-import type { BelievedPoint } from './thompson.js';
 
 export interface FailedRun extends Turn {
   readonly axes: PointRecord['axes'];
   readonly message: string;
 }
 
-export interface SweepOutcome {
+export interface SweepOutcome extends Findings {
   readonly experiment: string;
   readonly kind: ExperimentDefinition['kind'];
   /** Where the records are. */
@@ -32,8 +32,6 @@ export interface SweepOutcome {
   readonly pruned: readonly ScoredPoint[];
   /** Points with at least one run, best first; the pruned ones too. */
   readonly ranking: readonly ScoredPoint[];
-  /** What a search by Thompson sampling believes, best first; else nothing. */
-  readonly beliefs: readonly BelievedPoint[];
   /** Of the stored runs, those during which the machine did something else as well. */
   readonly disturbed: number;
   /** Whether measured runs of the same texts wrote the same tokens; null of predictions. */

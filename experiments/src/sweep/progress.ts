@@ -90,6 +90,11 @@ export class Progress {
     this.#tell();
   }
 
+  /** What nobody asks for any more. */
+  dropRest(): void {
+    this.drop(this.#total - this.#done - this.#failed);
+  }
+
   /** Somebody else did it meanwhile. */
   find(): void {
     this.#done += 1;

@@ -15,10 +15,11 @@ import {
   type RunLocation,
   removeLitter,
 } from '../store/index.js';
-import { formatCount, formatSeconds, plural } from '../terminal/format.js';
+import { formatCount, plural } from '../terminal/format.js';
 import { ActiveRuns } from './active-runs.js';
+import { isAdaptive, noFindings, plannedRuns, searchAdaptively } from './adaptive.js';
 import type { MeasuredPoint } from './counterparts.js';
-import { describeStock, describeUnpaid } from './describe.js';
+import { describeHalt, describeStock, describeUnpaid } from './describe.js';
 import { estimate } from './estimate.js';
 import { choosePruned, rungsOf } from './halving.js';
 import { KnownRuns } from './known-runs.js';
@@ -32,7 +33,6 @@ import { Scores } from './ranking.js';
 import { addRefusal, forgetRefusals, type Refusal, readRefusals } from './refusals.js';
 import type { PointRunner } from './runner.js';
 import { Shelf } from './shelf.js';
-import { type BelievedPoint, searchByThompson } from './thompson.js';
 import type { RunEnd } from './worker.js';
 
 /**
@@ -75,7 +75,7 @@ class Sweep {
   readonly #scores = new Scores();
   /** Pruned points' keys, in the order of their pruning. */
   readonly #pruned = new Set<string>();
-  #beliefs: readonly BelievedPoint[] = [];
+  #findings = noFindings;
   readonly #active = new ActiveRuns();
   #progress!: Progress;
   /** Of the definition as it lies beside the records. */
@@ -103,7 +103,7 @@ class Sweep {
     signal.addEventListener('abort', onAbort, { once: true });
     try {
       if (search === 'halving') await this.#searchByHalving();
-      else if (search === 'thompson') await this.#searchByThompson();
+      else if (isAdaptive(this.#request)) await this.#searchAdaptively();
       else await this.#runTurns(0, this.#request.turns.length);
     } finally {
       if (this.#halt instanceof Error) this.#runner.stop();
@@ -129,11 +129,13 @@ class Sweep {
       this.#numPoints += 1;
       const refusal = refusals.get(record.pointKey);
       if (refusal) this.#refusals.set(record.pointKey, refusal);
-      else if (!this.#isBandit)
+      else if (!isAdaptive(this.#request))
         for (const turn of turns) if (this.#known.has(locateRun(record, turn).key)) this.#before += 1;
     }
     if (this.#numPoints === 0 && !this.#request.share) throw noPoint(definition);
-    const total = this.#isBandit ? turns.length : (this.#numPoints - this.#refusals.size) * turns.length;
+    const total = isAdaptive(this.#request)
+      ? plannedRuns(this.#request, this.#numPoints)
+      : (this.#numPoints - this.#refusals.size) * turns.length;
     const missing = total - this.#before;
     // Trying predictions out takes a second; without it the first few runs tell.
     const isTold = definition.kind === 'measured' || (isAnnounced && missing >= fewPredictions);
@@ -228,7 +230,7 @@ class Sweep {
         const { pointKey, axes } = point;
         const refusal = { pointKey, axes, reason: end.reason, createdAt: new Date().toISOString() };
         this.#refusals.set(pointKey, refusal);
-        this.#progress.end('refused', this.#isBandit ? 0 : turns.length);
+        this.#progress.end('refused', this.#request.search === 'thompson' ? 0 : turns.length);
         return addRefusal(results, definition.name, refusal);
       }
       case 'failed':
@@ -265,29 +267,29 @@ class Sweep {
     }
   }
 
-  get #isBandit(): boolean {
-    return this.#request.search === 'thompson';
+  async #searchAdaptively(): Promise<void> {
+    const request = this.#request;
+    const arms: PointRecord[] = [];
+    // Refused ones, too: a search that goes on must choose among the same.
+    for await (const record of this.#points(false)) arms.push(record);
+    this.#findings = await searchAdaptively({
+      ...{ request, arms, shelf: this.#shelf, folder: this.#folder },
+      ...{ mustHalt: () => this.#mustHalt(), reachedBy: (key) => this.#known.get(key) ?? null },
+      run: (arm, turns) => this.#runSome(arms[arm], turns),
+    });
+    if (!this.#mustHalt()) this.#progress.dropRest();
   }
 
-  /** One run at a time: every choice rests on the runs before it. */
-  async #searchByThompson(): Promise<void> {
-    const { definition, turns } = this.#request;
-    const arms: PointRecord[] = [];
-    for await (const record of this.#points(false))
-      if (!this.#refusals.has(record.pointKey)) arms.push(record);
-    this.#beliefs = await searchByThompson({
-      ...{ definition, folder: this.#folder, arms },
-      ...{ rounds: turns.length, seed: turns[0].seed, mustHalt: () => this.#mustHalt() },
-      run: async (arm, pull) => {
-        const location = locateRun(arms[arm], turns[pull]);
-        if (this.#known.has(location.key)) {
-          this.#before += 1;
-          this.#progress.find();
-        } else await this.#start(location, pull);
-        await this.#active.allEnded();
-        return this.#known.get(location.key);
-      },
-    });
+  /** @returns keys; null of what is not there afterwards */
+  async #runSome(point: PointRecord, turns: readonly number[]): Promise<(string | null)[]> {
+    const locations = turns.map((turn) => locateRun(point, this.#request.turns[turn]));
+    for (const [i, location] of locations.entries())
+      if (this.#known.has(location.key)) {
+        this.#before += 1;
+        this.#progress.find();
+      } else await this.#start(location, turns[i]);
+    await this.#active.allEnded();
+    return locations.map(({ key }) => (this.#known.has(key) ? key : null));
   }
 
   async #alive(): Promise<Set<string>> {
@@ -328,15 +330,12 @@ class Sweep {
       kind === 'measured' ? await compareOutputs(this.#request, this.#shelf, this.#measured(), hasRun) : null;
     const ranking = this.#scores.rank(lowerIsBetter);
     const { total, done, elapsedSeconds } = this.#progress.now;
-    if (this.#halt === 'time')
-      output.note(
-        `${name}: no run was started after ${formatSeconds(maxSeconds)}; ${formatCount(total - done)} of ${formatCount(total)} are left, start the same sweep again to go on`,
-      );
+    if (this.#halt === 'time') output.note(describeHalt(name, maxSeconds, this.#progress.now));
     return {
       ...{ experiment: name, kind, folder: this.#folder, metric, lowerIsBetter },
       ...{ points: this.#numPoints, runs: total, before: this.#before, stored: this.#stored },
       ...{ failed: this.#failed, refused: [...this.#refusals.values()], ranking, elapsedSeconds },
-      ...{ disturbed: this.#disturbed, agreement, beliefs: this.#beliefs },
+      ...{ disturbed: this.#disturbed, agreement, ...this.#findings },
       pruned: ranking.filter(({ pointKey }) => this.#pruned.has(pointKey)).reverse(),
       isComplete: done === total,
     };

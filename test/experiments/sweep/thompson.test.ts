@@ -146,7 +146,7 @@ describe('a search', () => {
       'invalid rounds: 0; expected a whole number from 1',
     );
     await expect(run(small, { rounds: 3, search: 'full' })).rejects.toThrow(
-      'only a search by thompson has rounds',
+      'only searches by thompson and bayesian have rounds',
     );
     const { requestsPerSecond: _, ...settings } = small.settings;
     await expect(run({ ...small, settings }, { rounds: 1 })).rejects.toThrow(

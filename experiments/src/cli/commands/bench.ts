@@ -32,6 +32,7 @@ type Part = (options: PeersOptions) => Promise<void>;
 const parts: Readonly<Record<string, () => Promise<Part>>> = {
   peers: async () => (await import('../../bench/peers/main.js')).benchPeers,
   q4k: async () => (await import('../../bench/q4k.js')).benchQ4K,
+  search: async () => (await import('../../bench/search.js')).benchSearch,
   products: async () => (await import('../../bench/products.js')).benchProducts,
 };
 

@@ -41,6 +41,7 @@ interface SweepCommandOptions extends CommonOptions, DrafterOptions {
   readonly seeds?: readonly number[];
   readonly search: (typeof searches)[number];
   readonly rounds?: number;
+  readonly objective?: readonly string[];
   readonly maxTime?: number;
   readonly workers?: number;
   readonly traces?: true;
@@ -67,14 +68,19 @@ export function addSweepCommand(program: Command, context: CommandContext): void
     .option('--seeds <list>', 'seeds of what predictions draw, such as 1,2,3', parseSeeds)
     .option(
       '--search <how>',
-      'full: every point as often as every other; halving: more runs for the better half, again and again; thompson: one run after the other, of the point that promises most',
+      'full: every point as often as every other; halving: more runs for the better half, again and again; thompson: one run after the other, of the point that promises most; bayesian: point by point, where most is expected of it',
       oneOf('--search', searches),
       'full',
     )
     .option(
       '--rounds <n>',
-      'runs of a search by thompson (default: twice the combinations)',
+      'runs of a search by thompson (default: twice the combinations), points of one by bayesian (default: a tenth of them)',
       wholeNumber('--rounds', 1, 100_000),
+    )
+    .option(
+      '--objective <column>',
+      "with bayesian, several times: what is weighed against each other (default: the experiment's metric)",
+      (column: string, before: readonly string[] = []) => [...before, column],
     )
     .option(
       '--device <kind>',
@@ -98,6 +104,7 @@ export function addSweepCommand(program: Command, context: CommandContext): void
   withCommonOptions(
     command,
     'specoffload sweep candidates --quick',
+    'specoffload sweep candidates --search bayesian --rounds 9',
     'specoffload sweep my-experiment.json --filter "candidates <= 4" --max-time 10min',
     'specoffload sweep candidates --queue redis://127.0.0.1:6379',
   ).action((experiment: string, options: SweepCommandOptions) =>
@@ -114,18 +121,8 @@ async function sweep(
   const definition = await openExperiment(experiment);
   if (options.label !== undefined && options.queue === undefined)
     throw new UsageError('--label says which workers of a queue measure; say which queue with --queue');
-  const {
-    dryRun,
-    maxTime,
-    device,
-    arithmetic,
-    drafter,
-    queue,
-    label,
-    json: _json,
-    verbose: _verbose,
-    ...rest
-  } = options;
+  const { dryRun, maxTime, device, arithmetic, drafter, queue, label, objective, ...others } = options;
+  const { json: _json, verbose: _verbose, ...rest } = others;
   const wanted: SweepOptions = {
     ...{
       ...rest,
@@ -133,6 +130,7 @@ async function sweep(
     },
     ...(maxTime === undefined ? {} : { maxSeconds: maxTime }),
     ...(queue === undefined ? {} : { createRunner: await openQueue(queue, label) }),
+    ...(objective && { objectives: objective }),
   };
   // The definition is sound: what is refused now was asked for by a flag.
   const request = asUsage(() => settleRequest(definition, wanted));
