@@ -107,6 +107,17 @@ describe('groups in crossbars', () => {
     expect(energy?.parts['crossbars memory']).toBeCloseTo(3 * seconds, 9);
   });
 
+  it('work side by side where they are experts of one layer', async () => {
+    const moe = describeCatalogModel('mixtral-8x7b');
+    const roomy = withRate(withRate(machine, 'memory.crossbarsBytes', 1e11), 'memory.deviceBytes', 8e9);
+    const { phases } = await simulateRun({
+      ...{ target: moe, draft: null, machine: withRate(roomy, 'memory.hostBytes', 2e11), strategy: 'none' },
+      ...{ policy: { crossbars: 'experts' }, promptLengths: [64], maxNewTokens: 1 },
+    });
+    // 64 rows choose two of eight: sixteen for each.
+    expect(phases.prefill.lanes.crossbars.busySeconds).toBeCloseTo(moe.layers.length * 16 * 2 * 2e-6, 9);
+  });
+
   it('attend on the device between projections in crossbars, the cache crossing as before', async () => {
     const policy = { attention: 'device', prefillAttention: 'device' } as const;
     const [plain, held] = [await predict(policy), await predict({ ...policy, crossbars: 'attention' })];

@@ -64,7 +64,7 @@ export function withCrossbars(
     ...{ overheadSeconds: 0, latencySeconds: 0, secondsPerRow: productSeconds, ...attention },
     ...{ arithmetic: [[1, unlimited]], memoryBytesPerSecond: activationBytesPerSecond },
     kinds: {
-      expert: { secondsPerRow: 2 * productSeconds },
+      expert: { secondsPerRow: 0, overheadSeconds: 2 * productSeconds },
       draft: { secondsPerRow: 0, overheadSeconds: productSeconds },
     },
   };

@@ -2,7 +2,13 @@
 
 import { isImagined } from '../machine/formats.js';
 import type { WeightGroup } from '../model/types.js';
-import { computesExperts, type LayerCosts, movesRows, readsOverLink } from './layer-costs.js';
+import {
+  computesExperts,
+  type LayerCosts,
+  movesRows,
+  readsOverLink,
+  worksSideBySide,
+} from './layer-costs.js';
 import type { Flow, PassContext, Routing } from './pass-context.js';
 import type { OpenTask } from './task.js';
 import { expertWeights, storedWeights } from './work.js';
@@ -137,7 +143,10 @@ function expertOnDevice(
     width: shared?.deviceWidth,
   }));
   computes(task, rows, choice, share, actualRows);
-  if (place !== 'device') movesRows(task, context.costs.hiddenBytes);
+  if (place !== 'device') {
+    movesRows(task, context.costs.hiddenBytes);
+    worksSideBySide(task, choice.costs, rows);
+  }
   if (inPlace) readsOverLink(task, choice.costs, group.storedBytes);
   if (choice.isRouted) task.isIdle = () => actualRows() === 0 || choice.isForHost();
   return task;

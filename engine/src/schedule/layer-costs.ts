@@ -168,6 +168,13 @@ export function movesRows(work: OpenWork, inBytes: number, outBytes = inBytes): 
   work.bytes = work.rows * (inBytes + outBytes);
 }
 
+/** Experts of a layer have crossbars of their own: each counts for its part of what all take, side by side. */
+export function worksSideBySide(work: OpenWork, costs: LayerCosts, rows: number): void {
+  const { numExperts, expertsPerToken, expertsPerGroup } = costs;
+  const atOnce = expertsPerGroup > 1 ? 1 : Math.min(numExperts, Math.max(1, rows * expertsPerToken));
+  work.numParts = Math.max(1, work.productRows) / atOnce;
+}
+
 /** Products of more rows go through a matrix once more. */
 const rowsPerReading = 64;
 

@@ -49,6 +49,7 @@ describe('shipped experiments', () => {
     ['energy', 36],
     ['camel', 49],
     ['camel-qwen', 49],
+    ['in-memory', 55],
   ])('%s has %i points', async (name, numPoints) => {
     const definition = await openExperiment(name);
     expect(definition.name).toBe(name);

@@ -10,6 +10,7 @@ import { candidates } from './candidates.js';
 import { draftSize } from './draft-size.js';
 import { energy } from './energy.js';
 import { hetegen } from './hetegen.js';
+import { inMemory } from './in-memory.js';
 import { memory } from './memory.js';
 import { createOverall } from './overall.js';
 import { placement } from './placement.js';
@@ -35,4 +36,5 @@ export const shippedExperiments: Readonly<Record<string, () => Promise<Experimen
   'camel-qwen': () => createCamel('camel-qwen', 'qwen2.5-3b'),
   hetegen: async () => hetegen,
   apex: async () => apex,
+  'in-memory': async () => inMemory,
 };
