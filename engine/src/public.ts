@@ -27,6 +27,7 @@ export {
 } from './machine/measure-device.js';
 export { type MeasuredProduct, measureProducts, type ProductSizes } from './machine/measure-products.js';
 export type { Checkpoint, GroupKind, TensorRef, WeightGroup } from './model/types.js';
+export { prefillCoresOf } from './run/cores.js';
 export type { DevicePower, DeviceUse, PowerUse, QueueUse } from './run/device-meter.js';
 export { runEngine, runLogits } from './run/engine.js';
 export { Talk, type TalkRequest, type Turn, type TurnResult } from './run/talk.js';

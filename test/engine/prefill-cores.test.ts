@@ -1,4 +1,5 @@
-import { codecs, f32, type ProductCall } from '@specoffload/native';
+import { prefillCoresOf } from '@specoffload/engine';
+import { codecs, f32, loadNativeCore, type ProductCall } from '@specoffload/native';
 import { expect, it } from 'vitest';
 import { CpuQueue } from '../../engine/src/machine/cpu-queue.js';
 import type { Command } from '../../engine/src/machine/device.js';
@@ -30,4 +31,13 @@ it('computes on the cores of the phase that it is told', async () => {
   await queue.submit([logits]);
   await queue.close();
   expect(seen).toEqual([1, 3, 1]);
+});
+
+it('reads prompts on as many cores as are said, or on all', () => {
+  const all = loadNativeCore('auto').probe().allowedCores.length;
+  expect(prefillCoresOf({})).toBe(1);
+  expect(prefillCoresOf({ deviceCores: 3 })).toBe(3);
+  expect(prefillCoresOf({ deviceCores: 1, prefillCores: 2 })).toBe(2);
+  expect(prefillCoresOf({ prefillCores: 'idle' })).toBe(all);
+  expect(prefillCoresOf({ deviceCores: all + 1, prefillCores: 'idle' })).toBe(all + 1);
 });

@@ -50,7 +50,6 @@ export const fakeMachine: LocalSettings = {
   deviceBytes: 5e8,
   hostBytes: 5e8,
   deviceCores: 1,
-  prefillCores: 1,
   hostCores: 1,
   readsInFlight: 4,
   caps: noCaps,

@@ -19,6 +19,7 @@ import type { MemoryPlan } from '../schedule/memory-plan.js';
 import type { LoadOp, LookUpOp, Op } from '../schedule/ops.js';
 import type { Task } from '../schedule/task.js';
 import { type LaneName, localTopology } from '../topology/topology.js';
+import { prefillCoresOf } from './cores.js';
 import { DeviceMeter } from './device-meter.js';
 import { EnergyMeter } from './energy-meter.js';
 import { touch, writeRopeTables, writeRouters, writeSinks } from './host-tables.js';
@@ -89,7 +90,7 @@ export class LocalMachine implements Machine {
       },
       threads: settings.deviceCores ?? 1,
       productNoise,
-      ...(settings.prefillCores === undefined ? {} : { prefillThreads: settings.prefillCores }),
+      prefillThreads: prefillCoresOf(settings),
     });
     const machine = new LocalMachine(
       core,

@@ -33,8 +33,8 @@ export const defaultReadsInFlight = 4;
 export interface MachineSettings extends Budgets {
   /** Threads of the device lane's arithmetic. @default 1 */
   readonly deviceCores?: number;
-  /** The same while prompts are read. @default deviceCores */
-  readonly prefillCores?: number;
+  /** The same while prompts are read; idle: all that the process may use. @default deviceCores */
+  readonly prefillCores?: number | 'idle' | undefined;
   /** Threads of the host lane's attention. @default 1 */
   readonly hostCores?: number;
   /** Reads in flight on the disk lane. @default 4 */

@@ -184,7 +184,9 @@ export function withLimits(machine: MachineModel, settings: Budgets & { readonly
 }
 
 /** Everything that a run on this machine is given. */
-export type LocalSettings = Required<MachineSettings> & {
+export type LocalSettings = Required<Omit<MachineSettings, 'prefillCores'>> & {
+  /** Left out: as many as otherwise. */
+  readonly prefillCores?: MachineSettings['prefillCores'];
   readonly caps: Caps;
   /** Kind of device that computes the device lane, see {@link parseDevice}. */
   readonly device: string;
@@ -192,7 +194,10 @@ export type LocalSettings = Required<MachineSettings> & {
   readonly arithmetic?: 'bf16' | undefined;
 };
 
-/** What a run on this machine takes where nobody says otherwise: one core a lane, and nothing paced. */
+/** Prompts are read on all cores, unless somebody says otherwise. */
+export const usualPrefillCores = 'idle';
+
+/** What a run on this machine takes where nobody says otherwise: one core a lane, all for prompts, and nothing paced. */
 export function localSettings(given: MachineSettings & { readonly device?: string }): LocalSettings {
   return {
     ...{
@@ -203,7 +208,7 @@ export function localSettings(given: MachineSettings & { readonly device?: strin
       native: 'auto',
     },
     ...{ deviceCacheFactor: 1, draftCacheFactor: 1 },
-    prefillCores: given.deviceCores ?? 1,
+    prefillCores: usualPrefillCores,
     ...given,
     caps: { ...noCaps, ...given.caps },
   };
@@ -220,12 +225,13 @@ export function namedFactors({ deviceCacheFactor = 1, draftCacheFactor = 1 }: Bu
   };
 }
 
-/** Where prompts have another share of the cores than what follows. */
+/** Where somebody said so. */
 export function namedPrefillCores({
-  deviceCores,
-  prefillCores,
-}: Pick<LocalSettings, 'deviceCores' | 'prefillCores'>): { readonly prefillCores?: number } {
-  return prefillCores === deviceCores ? {} : { prefillCores };
+  prefillCores = usualPrefillCores,
+}: Pick<LocalSettings, 'prefillCores'>): {
+  readonly prefillCores?: number;
+} {
+  return prefillCores === usualPrefillCores ? {} : { prefillCores };
 }
 
 function slower(rate: number, cap: number | null): number {

@@ -5,13 +5,15 @@ import {
   type FlatMachine,
   flattenMachine,
   predictionVersion,
+  prefillCoresOf,
   type RunOutcome,
   type RunResult,
   type SimulationRequest,
   type SimulationResult,
   usesDraft,
 } from '@specoffload/engine';
-import { type LocalSettings, namedFactors, namedPrefillCores, recordedCaps } from '../inputs/caps.js';
+import { type LocalSettings, namedFactors, recordedCaps } from '../inputs/caps.js';
+import { hasCores } from '../inputs/cores.js';
 import { namedDevice } from '../inputs/devices.js';
 import { digestOf, type Json } from './canonical.js';
 import type { NoiseEffectRecord } from './noise-record.js';
@@ -172,7 +174,7 @@ function toMachineRecord(machine: LocalSettings, core: 'native' | 'twin'): Machi
     name: 'local',
     ...namedDevice(machine),
     lanes: {
-      device: { cores: machine.deviceCores, ...namedPrefillCores(machine) },
+      device: { cores: machine.deviceCores, ...otherCoresOfPrefill(machine) },
       host: { cores: machine.hostCores },
       disk: { readsInFlight: machine.readsInFlight },
     },
@@ -180,6 +182,12 @@ function toMachineRecord(machine: LocalSettings, core: 'native' | 'twin'): Machi
     caps: recordedCaps(machine.caps),
     core,
   };
+}
+
+/** While prompts are read, where those have others. */
+function otherCoresOfPrefill(machine: LocalSettings): { readonly prefillCores?: number } {
+  const prefillCores = prefillCoresOf(machine);
+  return prefillCores === machine.deviceCores || !hasCores(machine.device) ? {} : { prefillCores };
 }
 
 function toWorkloadRecord({ workload, maxNewTokens, stopAtEos }: MeasuredRun): WorkloadRecord {

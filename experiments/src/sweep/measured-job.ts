@@ -14,7 +14,14 @@ import {
 } from '@specoffload/engine';
 import type { RunSettings, Settings } from '../definitions/definition.js';
 import { policyOf, productNoiseOf, samplingOf, toBytes, toCap } from '../definitions/settings.js';
-import { type LocalSettings, namedFactors, readCaps, withLimits, writeCaps } from '../inputs/caps.js';
+import {
+  type LocalSettings,
+  namedFactors,
+  readCaps,
+  usualPrefillCores,
+  withLimits,
+  writeCaps,
+} from '../inputs/caps.js';
 import { assertCores, assertDeviceCores, hasCores } from '../inputs/cores.js';
 import { namedArithmetic, usualDevice } from '../inputs/devices.js';
 import { usualAcceptance } from '../inputs/usual-acceptance.js';
@@ -152,14 +159,16 @@ async function openModels(
 }
 
 function toMachineSettings(settings: Settled): LocalSettings {
-  const { device, deviceCores, prefillCores = deviceCores, hostCores, readsInFlight } = settings;
+  const { device, deviceCores, prefillCores, hostCores, readsInFlight } = settings;
   assertCores('deviceCores', deviceCores);
-  assertCores('prefillCores', prefillCores);
+  assertCores('prefillCores', prefillCores ?? 1);
   assertCores('hostCores', hostCores);
   return {
     deviceBytes: toBytes('deviceMemory', settings.deviceMemory),
     hostBytes: toBytes('hostMemory', settings.hostMemory),
-    ...{ device, deviceCores, prefillCores, hostCores, readsInFlight, native: 'auto' },
+    ...{ device, deviceCores, hostCores, readsInFlight, native: 'auto' },
+    // A tunnel says how many cores its device has: prompts get no others.
+    prefillCores: prefillCores ?? (settings.machine === 'local' ? usualPrefillCores : undefined),
     ...namedArithmetic(settings),
     caps: readCaps<string | number>(settings, toCap),
     deviceCacheFactor: settings.deviceCacheFactor ?? 1,

@@ -15,7 +15,7 @@ export function flagsOf({ models, caps, cores, device, arithmetic, memory, workl
     deviceMemory: `${memory.deviceBytes}B`,
     hostMemory: `${memory.hostBytes}B`,
     ...{ device, ...(arithmetic && { arithmetic }) },
-    ...(hasCores(device) && { deviceCores: cores.device }),
+    ...(hasCores(device) && { deviceCores: cores.device, prefillCores: cores.device }),
     hostCores: cores.host,
     ...writeCaps(caps, (rate, unit) => `${rate}${unit}`),
     deviceCacheFactor: String(memory.deviceCacheFactor),

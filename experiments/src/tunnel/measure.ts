@@ -50,7 +50,7 @@ export async function measureRound(request: MeasureRequest): Promise<MeasuredRou
     maxNewTokens: 2 * (candidates + 1) + 2,
     machine: localSettings({
       ...{ ...memory, device, ...namedArithmetic({ arithmetic }) },
-      ...{ deviceCores: cores.device, hostCores: cores.host },
+      ...{ deviceCores: cores.device, prefillCores: undefined, hostCores: cores.host },
       caps,
     }),
   };

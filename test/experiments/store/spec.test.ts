@@ -42,6 +42,7 @@ describe('the spec of a run', () => {
     });
     expect(Object.keys(spec.machine)).not.toContain('hostCacheBytesPerSecondCap');
     expect(Object.keys(spec.machine)).not.toContain('prefillCores');
+    expect(specOfRun({ ...run, machine: { ...fakeMachine, prefillCores: 'idle' } })).toEqual(spec);
     const other = specOfRun({ ...run, machine: { ...fakeMachine, prefillCores: 2 } });
     expect(other).toEqual({ ...spec, machine: { ...spec.machine, prefillCores: 2 } });
   });

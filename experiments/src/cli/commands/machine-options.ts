@@ -10,6 +10,7 @@ import {
   type LocalSettings,
   mostCacheFactor,
   readCaps,
+  usualPrefillCores,
 } from '../../inputs/caps.js';
 import { assertCores, assertDeviceCores } from '../../inputs/cores.js';
 import { namedArithmetic } from '../../inputs/devices.js';
@@ -44,7 +45,7 @@ export function addMachineOptions(command: Command): Command {
     )
     .option(
       '--prefill-cores <n>',
-      'the same while prompts are read (default: as many)',
+      'the same while prompts are read (default: all that there are)',
       wholeNumber('--prefill-cores', 1, mostCores),
     )
     .option(
@@ -90,7 +91,7 @@ export function toMachineSettings(options: MachineOptions): LocalSettings {
     deviceBytes: parseBytes('--device-memory', options.deviceMemory),
     hostBytes: parseBytes('--host-memory', options.hostMemory),
     deviceCores: options.deviceCores ?? 1,
-    prefillCores: options.prefillCores ?? options.deviceCores ?? 1,
+    prefillCores: options.prefillCores ?? usualPrefillCores,
     hostCores: options.hostCores,
     readsInFlight: options.readsInFlight,
     caps: readCaps<string>(options, (setting, unit, rate) => parseRate[unit](flagOf(setting), rate)),
