@@ -89,6 +89,13 @@ export { type RunFiles, type StoredRun, storeRun } from './store/write.js';
 // Statistics: points, intervals, ratios, verdicts.
 
 export {
+  type Attribution,
+  type Effect,
+  type Effects,
+  effectsOf,
+  type IncompleteGrid,
+} from './statistics/effects.js';
+export {
   type FactorialEffect,
   type FactorialPoint,
   factorialEffects,

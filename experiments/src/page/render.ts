@@ -6,6 +6,7 @@ import { figureTemplate } from '../figures/theme.js';
 import { plural } from '../terminal/format.js';
 import { type Chart, metricCharts, ratioCharts } from './charts.js';
 import { pageScript } from './client.js';
+import { effectCharts, effectTablesHtml } from './effects.js';
 import { energyCharts } from './energy-charts.js';
 import { countKinds, provenanceFacts } from './provenance.js';
 import { queueCharts } from './queue-charts.js';
@@ -35,6 +36,7 @@ export async function renderPage(
   const charts = [
     ...metricCharts(subject),
     ...ratioCharts(subject),
+    ...effectCharts(subject),
     ...predictionCharts(subject),
     ...acceptanceCharts(subject),
     ...laneCharts(subject),
@@ -46,6 +48,7 @@ export async function renderPage(
     traces.numTraces > traces.numShown
       ? `<p class="note">${traces.numShown} of ${traces.numTraces} runs with a trace; any <code>trace.json.gz</code> opens in ui.perfetto.dev.</p>`
       : '';
+  const effects = effectTablesHtml(subject);
   const body = [
     headerHtml(subject),
     '<main>',
@@ -54,6 +57,7 @@ export async function renderPage(
       card(chart.heading, `${chartHtml(chart)}${chart.heading === 'Timeline' ? traceNote : ''}`),
     ),
     card('Points', pointTable(subject)),
+    ...(effects === '' ? [] : [card('What each axis brings', effects)]),
     card('Where the numbers come from', provenanceHtml(subject)),
     '<footer>Made by SpecOffload Lab from the records that this page sums up.</footer>',
     '</main>',

@@ -1,3 +1,12 @@
+export { type EffectRow, type EffectTable, effectTables } from './effect-rows.js';
+export {
+  type Attribution,
+  type Effect,
+  type Effects,
+  effectsOf,
+  type IncompleteGrid,
+  isComplete,
+} from './effects.js';
 export {
   type FactorialEffect,
   type FactorialPoint,

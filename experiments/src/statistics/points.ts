@@ -44,7 +44,7 @@ export interface RankedPoint {
 export function rank(records: readonly RunRecord[], options: RankOptions = {}): RankedPoint[] {
   const { metric = defaultMetric, lowerIsBetter = false } = options;
   assertMetric(metric);
-  const points = gatherPoints(records, metric);
+  const points = gather(records, metric);
   const sign = lowerIsBetter ? 1 : -1;
   return comparePoints(points, options).sort((a, b) => sign * (a.sample.median - b.sample.median));
 }
@@ -73,10 +73,13 @@ export function describeSuperseded(numPoints: number): string {
   return `${plural(numPoints, 'point')} left out: run again later with the same settings, by other code, with another machine file or on another processor`;
 }
 
+/** What an experiment's runs are judged by. */
+export type Aimed = Pick<ExperimentDefinition, 'name' | 'metric' | 'lowerIsBetter' | 'baseline'>;
+
 /** {@link rank} by the definition's own metric and baseline, of the records that it asked for. */
 export function compareToBaseline(
   records: readonly RunRecord[],
-  definition: Pick<ExperimentDefinition, 'name' | 'metric' | 'lowerIsBetter' | 'baseline'>,
+  definition: Aimed,
   random?: Random,
 ): RankedPoint[] {
   const { name, metric, lowerIsBetter, baseline } = definition;
@@ -96,13 +99,24 @@ interface PlacedPoint {
 }
 
 /** A point and its runs. */
-interface Point extends PlacedPoint {
+export interface GatheredPoint extends PlacedPoint {
   /** By what makes a run the partner of another one: seed and repeat. */
   readonly runs: Map<string, { readonly value: number; readonly isDisturbed: boolean }>;
 }
 
-function gatherPoints(records: readonly RunRecord[], metric: string): Point[] {
-  const points = new Map<string, Point>();
+/** The points that an experiment asked for, each with its runs; records without the metric are left out. */
+export function gatherPoints(
+  records: readonly RunRecord[],
+  { name, metric = defaultMetric }: Pick<Aimed, 'name' | 'metric'>,
+): GatheredPoint[] {
+  return gather(
+    records.filter(({ point }) => point?.experiment === name),
+    metric,
+  );
+}
+
+function gather(records: readonly RunRecord[], metric: string): GatheredPoint[] {
+  const points = new Map<string, GatheredPoint>();
   const superseded = supersededPoints(records);
   for (const record of nameVaryingSettings(records)) {
     const { kind, point } = record;
@@ -119,13 +133,13 @@ function gatherPoints(records: readonly RunRecord[], metric: string): Point[] {
 }
 
 /** A command line cannot tell the text 2024 from the number: there, either means what the axis has. */
-function isMeant(value: unknown, wanted: string | number): boolean {
+export function isMeant(value: unknown, wanted: string | number): boolean {
   return value === wanted || (typeof value === 'string' && value === String(wanted));
 }
 
-function comparePoints(points: readonly Point[], options: RankOptions): RankedPoint[] {
+function comparePoints(points: readonly GatheredPoint[], options: RankOptions): RankedPoint[] {
   const { baseline } = options;
-  const isBaseline = ({ point }: Point) =>
+  const isBaseline = ({ point }: GatheredPoint) =>
     baseline !== undefined &&
     Object.entries(baseline).every(([name, value]) => isMeant(point.axes[name], value));
   const baselines = new Map(points.filter(isBaseline).map((point) => [axesKey(point, baseline), point]));
@@ -153,7 +167,7 @@ function axesKey({ point, kind }: PlacedPoint, baseline: RankOptions['baseline']
 }
 
 /** Repeats that only one of the two has are in its sample, and in no pair; nor is a zero, which has no ratio. */
-function pairsOf(point: Point, partner: Point): Pair[] {
+function pairsOf(point: GatheredPoint, partner: GatheredPoint): Pair[] {
   return [...point.runs].flatMap(([key, { value }]) => {
     const baseline = partner.runs.get(key)?.value;
     return baseline !== undefined && baseline > 0 && value > 0 ? [{ value, baseline }] : [];

@@ -8,6 +8,9 @@ import {
   compareToBaseline,
   describeSuperseded,
   describeVerdict,
+  type Effects,
+  effectsOf,
+  type IncompleteGrid,
   type RankedPoint,
   supersededPoints,
 } from '../../statistics/index.js';
@@ -27,6 +30,7 @@ import { plural } from '../../terminal/format.js';
 import { type Column, formatTable } from '../../terminal/table.js';
 import { formatCell } from '../cells.js';
 import { type CommandContext, type CommonOptions, outputFor, withCommonOptions } from './common.js';
+import { describeEffects } from './runs-effects.js';
 import { addResultsOption, type ResultsOptions, readSelected } from './runs-options.js';
 
 interface RankCommandOptions extends CommonOptions, ResultsOptions {
@@ -38,7 +42,9 @@ interface RankCommandOptions extends CommonOptions, ResultsOptions {
 export function addRunsRankCommand(runs: Command, context: CommandContext): void {
   const command = runs
     .command('rank')
-    .description("print an experiment's points, best first, with 95 % intervals and ratios to its baseline")
+    .description(
+      "print an experiment's points, best first, with 95 % intervals and ratios to its baseline, and what each axis brings",
+    )
     .argument('<experiment>', "a folder of the record store, or a definition's file")
     .option(
       '--metric <column>',
@@ -83,15 +89,16 @@ export function addRunsRankCommand(runs: Command, context: CommandContext): void
         `no runs of ${asked.name} have ${metric}; \`specoffload sweep\` makes some, \`specoffload runs list\` shows what is there`,
       );
     }
-    for (const { generation, points, metric, numSuperseded } of filled) {
+    for (const { generation, points, metric, numSuperseded, effects } of filled) {
       if (all.length > 1)
         output.say(`${generation === filled[0].generation ? '' : '\n'}${describeGeneration(generation)}`);
       if (numSuperseded > 0) output.note(describeSuperseded(numSuperseded));
       output.say(describeRanking(points, metric));
+      for (const text of describeEffects(effects)) output.say(`\n${text}`);
     }
-    const toDocument = ({ generation, metric, lowerIsBetter, baseline, points }: Ranking) => ({
+    const toDocument = ({ generation, metric, lowerIsBetter, baseline, points, effects }: Ranking) => ({
       ...{ generation: generation.id, settings: generation.settings },
-      ...{ metric, lowerIsBetter, baseline, points },
+      ...{ metric, lowerIsBetter, baseline, points, effects },
     });
     output.document({
       experiment: asked.name,
@@ -109,6 +116,8 @@ interface Ranking {
   readonly baseline: Readonly<Record<string, string | number>> | null;
   /** Best first. */
   readonly points: readonly RankedPoint[];
+  /** Of measured and of predicted points apart, where there are several axes. */
+  readonly effects: readonly (Effects | IncompleteGrid)[];
   readonly numSuperseded: number;
 }
 
@@ -122,7 +131,7 @@ async function rankGeneration(
   const records = generation.runs.map(({ record }) => record);
   const points = compareToBaseline(records, aim);
   return {
-    ...{ generation, metric, lowerIsBetter, baseline, points },
+    ...{ generation, metric, lowerIsBetter, baseline, points, effects: effectsOf(records, aim) },
     numSuperseded: supersededPoints(records).size,
   };
 }
