@@ -11,7 +11,7 @@ export type { DeviceFacts } from './machine/device.js';
 export { formatsOf } from './machine/devices.js';
 export { fromFirstSchema } from './machine/first-machine-file.js';
 export { type FlatMachine, flattenMachine, unflattenMachine } from './machine/flat-machine.js';
-export { activationBytes } from './machine/formats.js';
+export { activationBytes, stagedVulkanFormats } from './machine/formats.js';
 export { machineFileSchema } from './machine/machine-fields.js';
 export { nameFormats } from './machine/machine-file.js';
 export { predictEnergy } from './machine/power.js';

@@ -65,6 +65,8 @@ export interface SessionOptions {
   readonly banks: readonly number[];
   /** The same for the host pool, whose banks are arenas, open in this thread. */
   readonly hostBankBytes: number;
+  /** Of a bank of the host pool, imported as one: a kernel finds all of what lies within it. */
+  readonly hostPieceBytes: number;
   readonly arenas: readonly number[];
   /** Of each queue, in host memory: what small data and answers travel in, and copies where import is refused. */
   readonly exchangeBytes: number;
@@ -102,8 +104,6 @@ export interface GpuSession {
   readonly id: number;
   /** The device reaches the host pool by itself; else copies pass through staging buffers. */
   readonly reachesHost: boolean;
-  /** Where it does: banks of the host pool are reached in pieces of so many bytes, and a kernel finds what lies in one. */
-  readonly hostPieceBytes: number;
 }
 
 /** An address says which memory it counts in: `space * spaceBytes + offset`. */

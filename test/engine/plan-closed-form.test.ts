@@ -31,6 +31,7 @@ const policies: readonly (readonly [StrategyName, PolicyInput])[] = [
   ['none', { decodeBatch: 24, prefillBatch: 8 }],
   ['none', { decodeBatch: 24, prefillBatch: 8, refill: 'yes' }],
   ['none', { hostShare: 0.2, prefillAttention: 'device' }],
+  ['none', { keptExperts: 'in-place', keptAttention: 'in-place', pinnedLayers: 1 }],
   ['accelerate', { decodeBatch: 32 }],
   ['deepspeed', { decodeBatch: 32 }],
   ['flexgen', { microBatch: 32, prefillBatch: 32 }],
@@ -41,6 +42,7 @@ const policies: readonly (readonly [StrategyName, PolicyInput])[] = [
   ['serial', { ...modern, attention: 'device', cache: 'host' }],
   ['specoffload', modern],
   ['specoffload', { ...modern, draftCache: 'window', candidates: 8 }],
+  ['specoffload', { ...modern, keptExperts: 'in-place' }],
   ['specoffload', published],
   ['specoffload', { ...published, ending: 'slowest', pageLocked: 0.5 }],
 ];

@@ -1,6 +1,7 @@
 import { catalogSpec, describeModel, strategies } from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
-import { planSpace } from '../../engine/dist/plan/space.js';
+import { stagedVulkanFormats, vulkanFormats } from '../../engine/dist/machine/formats.js';
+import { planSpace, type SpaceRequest } from '../../engine/dist/plan/space.js';
 
 const target = describeModel({ name: 'target', spec: catalogSpec('mixtral-8x7b') });
 const draft = describeModel({ name: 'draft', spec: catalogSpec('mistral-7b') });
@@ -32,5 +33,21 @@ describe('planning for a competitor', () => {
   it('proposes with a draft only where there is one', () => {
     const families = planSpace({ target, draft: null, numPrompts: 64, strategies: ['flexgen'] });
     expect(families.map(({ speculation }) => speculation)).toEqual(['none']);
+  });
+});
+
+describe('planning for a device', () => {
+  const waysOn = (machine?: SpaceRequest['machine']) =>
+    planSpace({ target, draft: null, numPrompts: 64, ...(machine && { machine }) }).flatMap(
+      ({ coordinates }) => coordinates.find(({ name }) => name === 'inPlace')?.values ?? [],
+    );
+
+  it('tries kernels that read host memory only where they do, and no cap of the link is passed by', () => {
+    expect(waysOn({ formats: vulkanFormats })).toContainEqual({
+      ...{ keptExperts: 'in-place', keptAttention: 'in-place' },
+    });
+    expect(waysOn()).toEqual([]);
+    expect(waysOn({ formats: stagedVulkanFormats })).toEqual([]);
+    expect(waysOn({ formats: vulkanFormats, measuredUnder: { linkBytesPerSecond: 1e9 } })).toEqual([]);
   });
 });

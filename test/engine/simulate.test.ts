@@ -26,7 +26,12 @@ import {
 } from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
 import { decodingOf } from '../../engine/dist/machine/decoding.js';
-import { bf16Formats, fp32Formats, localFormats } from '../../engine/dist/machine/formats.js';
+import {
+  bf16Formats,
+  fp32Formats,
+  localFormats,
+  plannedBf16Formats,
+} from '../../engine/dist/machine/formats.js';
 import type { Task } from '../../engine/dist/schedule/task.js';
 import { createOracle } from '../../engine/dist/speculate/acceptance.js';
 
@@ -109,16 +114,38 @@ describe('a prediction', () => {
     expect(await simulateRun(request(strategy, policy))).toEqual(first);
   });
 
-  it('with kept experts in place has none of them cross in decode, and kernels read at the rate of the link', async () => {
-    const { spans } = await simulateRun(request('none', { keptExperts: 'in-place', pinnedLayers: 0 }));
+  it('with kept layers in place has none of them cross in decode, and kernels read at the rate of the link', async () => {
+    const { spans } = await simulateRun(
+      request('none', { keptExperts: 'in-place', keptAttention: 'in-place', pinnedLayers: 0 }),
+    );
     const decode = spans.filter(({ phase }) => phase === 'decode');
-    const layers = decode.filter(({ kind, name }) => kind === 'upload' && name.includes('expert'));
-    expect(layers).toEqual([]);
+    expect(decode.filter(({ kind }) => kind === 'upload')).toEqual([]);
     const used = decode.filter(({ kind }) => kind === 'expert');
     expect(used.length).toBeGreaterThan(32);
     const leastSeconds = target.layers[0]!.experts[0]!.storedBytes / 11e9;
     for (const { startSeconds, endSeconds } of used)
       expect(endSeconds - startSeconds).toBeGreaterThan(0.999 * leastSeconds);
+  });
+
+  it('copies a kept group that lies across two imported pieces, and no other', async () => {
+    const dense = describeModel({ name: 'dense', spec: catalogSpec('mistral-7b') });
+    const hostReach = { bankBytes: 2 ** 32, pieceBytes: 2 ** 30 };
+    const formats = { ...plannedBf16Formats, hostReach };
+    const { spans } = await simulateRun(
+      request(
+        'none',
+        { keptExperts: 'in-place', pinnedLayers: 0 },
+        { target: dense, draft: null, machine: { ...machine, formats } },
+      ),
+    );
+    const copied = new Set(
+      spans.flatMap(({ phase, name }) =>
+        phase === 'decode' && /^upload layer\.\d+\.ffn$/.test(name) ? [name] : [],
+      ),
+    ).size;
+    // Layers lie one behind the other: an FFN meets the end of a piece as often as it is a part of one.
+    const share = dense.layers[0]!.experts[0]!.storedBytes / hostReach.pieceBytes;
+    expect(copied / dense.layers.length).toBeCloseTo(share, 1);
   });
 
   it('without speculation makes one pass per token, and moves what does not stay over the link in each', async () => {

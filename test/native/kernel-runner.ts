@@ -43,7 +43,14 @@ export class KernelRunner {
     const gpu = await vulkan.openGpu({ index: 0, validates, usesOneFamily: false }, new Uint8Array());
     const bankBytes = 2 ** 20;
     const session = await vulkan.openSession(gpu.id, {
-      ...{ bankBytes, banks: [bankBytes], hostBankBytes: bankBytes, arenas: [], ...queueRings },
+      ...{
+        bankBytes,
+        banks: [bankBytes],
+        hostBankBytes: bankBytes,
+        hostPieceBytes: bankBytes,
+        arenas: [],
+        ...queueRings,
+      },
     });
     return new KernelRunner(gpu.id, session.id, gpu.facts);
   }

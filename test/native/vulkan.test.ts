@@ -38,7 +38,7 @@ describe.skipIf(whyNoVulkan !== null)(`Vulkan queues${whyNoVulkan ? ` (${whyNoVu
     const validates = watchedVulkan.trials?.validates ?? false;
     const gpu = await vulkan.openGpu({ index: 0, validates, usesOneFamily: false }, nothing);
     const session = await vulkan.openSession(gpu.id, {
-      ...{ bankBytes, banks, hostBankBytes: 2 ** 32, refusesImport, ...queueRings },
+      ...{ bankBytes, banks, hostBankBytes: 2 ** 32, hostPieceBytes: 2 ** 30, refusesImport, ...queueRings },
       arenas: [arena.handle.kind === 'native' ? arena.handle.id : 0],
     });
     const [compute, transfer] = [new vulkan.Queue(session.id, false), new vulkan.Queue(session.id, true)];

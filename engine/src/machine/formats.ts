@@ -11,6 +11,7 @@ import {
   weightFormats,
 } from '@specoffload/native';
 import type { TensorRef } from '../model/types.js';
+import { type HostReach, reaches } from './host-reach.js';
 
 export interface Formats {
   /** Bytes of one weight in device memory, where it is not kept as stored in blocks; null: as stored. */
@@ -28,6 +29,8 @@ export interface Formats {
   readonly hostActivationElementBytes?: number;
   /** Host memory that the device's queues take for what travels with commands, and for staging. @default none */
   readonly hostExchangeBytes?: number;
+  /** Host memory that the device's kernels read where it lies. @default none, but all where memory is only imagined */
+  readonly hostReach?: HostReach;
   /** Largest single piece of memory; Infinity where memory is only imagined. */
   readonly largestPieceBytes: number;
 }
@@ -66,6 +69,9 @@ export const bf16BesideFp32Formats: Formats = {
   hostActivationElementBytes: f32.bytes(1),
 };
 
+/** A host pool is made of arenas of 4 GiB, each imported in pieces that every driver allows. */
+export const vulkanReach: HostReach = { bankBytes: 2 ** 32, pieceBytes: 2 ** 30 };
+
 /** A GPU under Vulkan: weights as stored, everything else in fp32; a pool is made of allocations of at most 2 GiB. */
 export const vulkanFormats: Formats = {
   ...localFormats,
@@ -73,11 +79,22 @@ export const vulkanFormats: Formats = {
   keepsEveryGrid: false,
   hostExchangeBytes: 2 * (queueRings.exchangeBytes + queueRings.stagingBytes),
   largestPieceBytes: 2 ** 31,
+  hostReach: vulkanReach,
 };
+
+const { hostReach: _, ...staged } = vulkanFormats;
+
+/** The same where the driver imports no host memory. */
+export const stagedVulkanFormats: Formats = staged;
 
 /** Whether memory is only imagined, as that of machines which run other software: what computing takes is not planned there. */
 export function isImagined({ largestPieceBytes }: Formats): boolean {
   return largestPieceBytes === Number.POSITIVE_INFINITY;
+}
+
+/** Whether kernels read what lies there in host memory. */
+export function readsHost(formats: Formats, address: number, byteLength: number): boolean {
+  return isImagined(formats) || reaches(formats.hostReach ?? null, address, byteLength);
 }
 
 interface Stored {

@@ -11,6 +11,7 @@ import {
   fp32Formats,
   localFormats,
   plannedBf16Formats,
+  stagedVulkanFormats,
   vulkanFormats,
 } from './formats.js';
 import { arithmetic, constant, wattsByHertz } from './machine-constants.js';
@@ -23,6 +24,7 @@ export const formatsByName: Readonly<Record<string, Formats>> = {
   'bf16-beside-fp32': bf16BesideFp32Formats,
   'bf16-planned': plannedBf16Formats,
   vulkan: vulkanFormats,
+  'vulkan-staged': stagedVulkanFormats,
   // For predictions of larger models on this machine: what it holds, without the limit of one arena.
   'fp32-unbounded': { ...fp32Formats, largestPieceBytes: Number.POSITIVE_INFINITY },
   cpu: localFormats,

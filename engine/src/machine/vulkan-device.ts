@@ -22,7 +22,7 @@ import type {
   QueueHandle,
   QueueName,
 } from './device.js';
-import { vulkanFormats } from './formats.js';
+import { vulkanFormats, vulkanReach } from './formats.js';
 import type { HostReach } from './host-reach.js';
 import type { PoolLayout } from './pool.js';
 import { toUserError } from './vulkan-error.js';
@@ -69,7 +69,8 @@ async function openVulkanDevice(options: DeviceOptions): Promise<Device> {
   const { banks, scratch } = layOut(memory, models);
   const session = await vulkan.openSession(gpu.id, {
     ...{ bankBytes: vulkanFormats.largestPieceBytes, banks, ...faults },
-    ...{ hostBankBytes, arenas: host.map(idOf), ...queueRings },
+    ...{ hostBankBytes: vulkanReach.bankBytes, hostPieceBytes: vulkanReach.pieceBytes },
+    ...{ arenas: host.map(idOf), ...queueRings },
   });
   return new VulkanDevice(vulkan, gpu, session, scratch, options);
 }
@@ -93,9 +94,7 @@ class VulkanDevice implements Device {
     this.arithmetic = options.arithmetic === 'bf16' ? bf16Arithmetic : f32Arithmetic;
     const { name, driver } = gpu.facts;
     const link = session.reachesHost ? 'imported' : 'staged';
-    this.reach = session.reachesHost
-      ? { bankBytes: hostBankBytes, pieceBytes: session.hostPieceBytes }
-      : null;
+    this.reach = session.reachesHost ? vulkanReach : null;
     this.facts = { name, driver, link, hasCopyQueue: gpu.hasCopyQueue };
   }
 
@@ -138,9 +137,6 @@ function limitsOf({ sharedMemoryBytes, workgroupInvocations, workgroups, leastSu
 
 /** Where systems have who tells what a card draws. */
 const usualPower: Omit<PowerOptions, 'pciAddress'> = { library: 'libnvidia-ml.so.1', sysfs: '/sys' };
-
-/** A host pool's addresses count through arenas of so many bytes. */
-const hostBankBytes = 2 ** 32;
 
 function idOf(handle: DeviceOptions['host'][number]): number {
   if (handle.kind === 'native') return handle.id;

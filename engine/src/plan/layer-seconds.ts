@@ -4,8 +4,11 @@ import {
   computesExperts,
   type LayerCosts,
   mixes,
+  projectionShare,
   projects,
   projectsAndMixes,
+  readsExpertsOverLink,
+  readsOverLink,
   scoreFlops,
   scores,
 } from '../schedule/layer-costs.js';
@@ -32,6 +35,15 @@ export interface FrameWork {
   readonly cache: readonly CacheUse[];
 }
 
+/** Stored bytes that kernels read in host memory. */
+export interface ReadInPlace {
+  /** Of the layer's attention weights; 0 where they are copied. */
+  readonly attentionBytes: number;
+  /** Of one of its experts' groups, and the share of them that are. */
+  readonly expertBytes: number;
+  readonly expertShare: number;
+}
+
 export interface LayerSituation {
   readonly phase: PhaseName;
   readonly policy: OpenPolicy;
@@ -40,6 +52,7 @@ export interface LayerSituation {
   /** Whether a cache in host memory crosses the link to be used on the device. */
   readonly crosses: boolean;
   readonly popularity: Popularity;
+  readonly inPlace: ReadInPlace;
 }
 
 /** Seconds of a part of the layer, for one frame. */
@@ -108,7 +121,7 @@ function attentionSeconds(
 /** Projections, scores and router in one task, and the cache's way there and back. */
 function attentionInOne(
   tasks: TaskSeconds,
-  { costs, crosses }: LayerSituation,
+  { costs, crosses, inPlace }: LayerSituation,
   { rows, cache }: FrameWork,
   place: 'host' | 'device',
 ): PartSeconds {
@@ -117,6 +130,7 @@ function attentionInOne(
   const attend = tasks.compute(lanes, 'attention', place, rows, (work) => {
     scores(work, load);
     projectsAndMixes(work, costs, rows);
+    if (place === 'device') readsOverLink(work, inPlace.attentionBytes);
   });
   if (crosses && place === 'device') {
     if (fetched > 0) tasks.cross(lanes, 'fetch', fetched * costs.cacheBytesPerToken);
@@ -128,14 +142,21 @@ function attentionInOne(
 /** The host scores, where the cache is; the device projects, where the weights are. */
 function attentionAcrossLanes(
   tasks: TaskSeconds,
-  { costs }: LayerSituation,
+  { costs, inPlace }: LayerSituation,
   { rows, cache }: FrameWork,
 ): PartSeconds {
   const lanes = tasks.none();
+  const share = projectionShare(costs);
   const load = loadOf(costs, cache[costs.kind]);
-  const project = tasks.compute(lanes, 'project', 'device', rows, (work) => projects(work, costs, rows));
+  const project = tasks.compute(lanes, 'project', 'device', rows, (work) => {
+    projects(work, costs, rows);
+    readsOverLink(work, share * inPlace.attentionBytes);
+  });
   const attend = tasks.compute(lanes, 'attention', 'host', rows, (work) => scores(work, load));
-  const mix = tasks.compute(lanes, 'mix', 'device', rows, (work) => mixes(work, costs, rows));
+  const mix = tasks.compute(lanes, 'mix', 'device', rows, (work) => {
+    mixes(work, costs, rows);
+    readsOverLink(work, (1 - share) * inPlace.attentionBytes);
+  });
   const latency =
     tasks.latencyOf('project', 'device') +
     tasks.latencyOf('attention', 'host') +
@@ -152,22 +173,15 @@ function loadOf({ attention, cacheBytesPerToken }: LayerCosts, use: CacheUse) {
 }
 
 /** All experts of the layer, or the dense FFN; the host may compute its share of each beside the device. */
-function ffnSeconds(
-  tasks: TaskSeconds,
-  { costs, policy, phase, hiddenBytes }: LayerSituation,
-  { rows }: FrameWork,
-): PartSeconds {
+function ffnSeconds(tasks: TaskSeconds, situation: LayerSituation, { rows }: FrameWork): PartSeconds {
+  const { costs, policy, phase, hiddenBytes } = situation;
   const lanes = tasks.none();
   const numGroups = groupsOf(costs);
   const hostShare = phase === 'decode' ? policy.hostShare : 0;
-  const computing = (place: 'host' | 'device', share: number) =>
-    tasks.compute(
-      ...([lanes, 'expert', place, rows] as const),
-      (work) => computesExperts(work, costs, rows, share),
-      numGroups,
-    );
-  const onDevice = computing('device', 1 - hostShare);
-  const shared = hostShare > 0 ? computing('host', hostShare) : 0;
+  const computing = (share: number) => (work: Draft) => computesExperts(work, costs, rows, share);
+  const onDevice = expertsOnDevice(tasks, lanes, situation, rows, computing(1 - hostShare), numGroups);
+  const shared =
+    hostShare > 0 ? tasks.compute(lanes, 'expert', 'host', rows, computing(hostShare), numGroups) : 0;
   const merges = (work: Draft) => {
     work.bytes = rows * hiddenBytes;
   };
@@ -179,23 +193,40 @@ function ffnSeconds(
 /** The experts that are chosen, where the router's word is waited for. */
 function routedSeconds(
   tasks: TaskSeconds,
-  { costs }: LayerSituation,
+  situation: LayerSituation,
   { rows }: FrameWork,
   used: ExpertUse,
 ): PartSeconds {
+  const { costs } = situation;
   const lanes = tasks.none();
   const numGroups = groupsOf(costs);
   // Experts that are used get more rows than the average over all experts, which counts the unused ones.
-  const computing = (place: 'host' | 'device', share: number, rowShare: number) =>
-    tasks.compute(
-      ...([lanes, 'expert', place, rows] as const),
-      (work) => computesExperts(work, costs, rows * rowShare, 1),
-      numGroups * share,
-    );
-  const onDevice = computing('device', used.device, used.deviceRows / Math.max(used.device, 1e-9));
-  const onHost = used.host > 0 ? computing('host', used.host, used.hostRows / used.host) : 0;
+  const computing = (rowShare: number) => (work: Draft) => computesExperts(work, costs, rows * rowShare, 1);
+  const rowsOfUsed = computing(used.deviceRows / Math.max(used.device, 1e-9));
+  const onDevice = expertsOnDevice(tasks, lanes, situation, rows, rowsOfUsed, numGroups * used.device);
+  const rowsOnHost = computing(used.hostRows / used.host);
+  const onHost =
+    used.host > 0 ? tasks.compute(lanes, 'expert', 'host', rows, rowsOnHost, numGroups * used.host) : 0;
   const chain = onDevice + onHost + numGroups * tasks.latencyOf('expert', 'device');
   return { lanes, chain, chainTasks: numGroups };
+}
+
+/** Some of them read in host memory, where they are kept. */
+function expertsOnDevice(
+  tasks: TaskSeconds,
+  lanes: LaneSeconds,
+  { costs, inPlace: { expertShare, expertBytes } }: LayerSituation,
+  rows: number,
+  fill: (work: Draft) => void,
+  times: number,
+): number {
+  const seconds = tasks.compute(lanes, 'expert', 'device', rows, fill, times * (1 - expertShare));
+  if (expertShare === 0) return seconds;
+  const fillInPlace = (work: Draft) => {
+    fill(work);
+    readsExpertsOverLink(work, costs, expertBytes);
+  };
+  return seconds + tasks.compute(lanes, 'expert', 'device', rows, fillInPlace, times * expertShare);
 }
 
 function groupsOf({ numExperts, expertsPerGroup }: LayerCosts): number {

@@ -5,6 +5,7 @@ import type { WeightGroup } from '../model/types.js';
 import type { Placed } from '../run/prepare.js';
 import { keepsExperts } from '../schedule/expert-cache.js';
 import { groupLayout } from '../schedule/group-layout.js';
+import { InPlace, readsInPlace } from '../schedule/in-place.js';
 import { choosesTokens, type ModelCosts, modelCosts } from '../schedule/layer-costs.js';
 import type { StreamedKind } from '../schedule/memory-plan.js';
 import { hopBytes, type WeightWays, waysOfWeights } from '../schedule/weight-way.js';
@@ -13,6 +14,7 @@ import type { RoutingReport } from '../speculate/routing-counter.js';
 import { kindOfHop, type LaneName } from '../topology/topology.js';
 import type { PhaseName } from '../trace/types.js';
 import { type FrameWork, type LayerSeconds, layerSeconds } from './layer-seconds.js';
+import { type PlacedKind, placedKinds } from './placed-kinds.js';
 import { type Popularity, popularities, shareOfMostPopular } from './popularity.js';
 import { type LaneSeconds, mostOf, sumOf, type TaskSeconds } from './task-seconds.js';
 
@@ -41,6 +43,8 @@ export class Passes {
   readonly #weightsOf: Partial<Record<PhaseName, BroughtWeights>> = {};
   /** By kind of layer. */
   readonly #popularities: readonly Popularity[];
+  readonly #inPlace: InPlace;
+  readonly #kinds: Partial<Record<PhaseName, readonly PlacedKind[]>> = {};
 
   constructor(placed: Placed, tasks: TaskSeconds, routing?: Pick<RoutingReport, 'rowsByExpert'>) {
     this.#placed = placed;
@@ -48,6 +52,7 @@ export class Passes {
     this.#ways = waysOfWeights(placed.plan, placed.policy);
     this.costs = modelCosts(placed.plan.target);
     this.#popularities = popularities(this.costs, routing);
+    this.#inPlace = new InPlace(placed.policy, placed.plan.target);
     const { moving, arriving } = tasks;
     this.groupsAhead = Object.fromEntries(moving.map((lane) => [lane, this.#groupsAhead(lane)]));
     this.#bringing = moving.filter((lane) => arriving.includes(lane) || this.groupsAhead[lane] > 0);
@@ -134,13 +139,18 @@ export class Passes {
   #layers(phase: PhaseName, frames: readonly FrameWork[]): KindSeconds[] {
     const { policy, plan } = this.#placed;
     const crosses = plan.cacheSlots !== null && policy.attention !== 'split';
-    const { kinds, hiddenBytes } = this.costs;
-    return kinds.map(({ costs, numLayers }) => ({
+    const { hiddenBytes } = this.costs;
+    this.#kinds[phase] ??= placedKinds(
+      this.costs,
+      plan.target.checkpoint,
+      readsInPlace(policy) ? (group) => this.#inPlace.of(phase, group) !== null : null,
+    );
+    return this.#kinds[phase].map(({ costs, numLayers, inPlace }) => ({
       numLayers,
       layer: layerSeconds(
         this.#tasks,
         {
-          ...{ phase, policy, costs, hiddenBytes, crosses },
+          ...{ phase, policy, costs, hiddenBytes, crosses, inPlace },
           popularity: this.#popularities[costs.kind],
         },
         frames,
@@ -174,7 +184,7 @@ export class Passes {
     const ofAttention = this.#tasks.none();
     const turns: Record<string, number> = {};
     const bring = (group: WeightGroup) => {
-      if (pinned.has(group.id)) return;
+      if (pinned.has(group.id) || this.#inPlace.of(phase, group)) return;
       const share = group.kind === 'expert' ? 1 - hostShare : 1;
       const way = this.#ways[kept.has(group.id) ? 'kept' : (group.kind as StreamedKind)];
       let before = 0;

@@ -1,5 +1,6 @@
 /** Which policies a planner looks at: one value of every coordinate, as far as machine, workload and caller allow. */
 
+import type { MachineModel } from '../machine/machine-model.js';
 import type { Checkpoint } from '../model/types.js';
 import type { Drafter } from '../schedule/drafter.js';
 import { type DrafterName, drafterNamed } from '../schedule/drafters.js';
@@ -40,6 +41,8 @@ export interface SpaceRequest {
   /** In place of draft, drafter and acceptance: a planner chooses among them. */
   readonly proposers?: readonly Proposer[] | undefined;
   readonly numPrompts: number;
+  /** What computes. @default a device that reads no host memory where it lies */
+  readonly machine?: Pick<MachineModel, 'formats' | 'measuredUnder'>;
   /** Leaves out every other strategy. */
   readonly strategies?: readonly StrategyName[];
   /** Fields that the caller has settled. */
@@ -155,6 +158,19 @@ const waysOfExperts: AxisValues['experts'] = [
   { ...routed, ...dropped, expertCache: 'lru', expertPrefetch: 'router' },
 ];
 
+const copied = { keptExperts: 'copied', keptAttention: 'copied' } as const;
+/** What kernels read where it lies in host memory. */
+const waysOfKept: AxisValues['inPlace'] = [
+  copied,
+  { ...copied, keptExperts: 'in-place' },
+  { keptExperts: 'in-place', keptAttention: 'in-place' },
+];
+
+/** A cap of the link is what such reading passes by. */
+function readsHostUncapped(machine: SpaceRequest['machine']): boolean {
+  return machine?.formats.hostReach !== undefined && machine.measuredUnder?.linkBytesPerSecond === undefined;
+}
+
 export function planSpace(request: SpaceRequest): Family[] {
   const { proposers } = request;
   if (!proposers) return familiesFor(request);
@@ -213,7 +229,7 @@ function familiesFor(request: SpaceRequest): Family[] {
 
 /** What each axis tries, in the order of a search; values first that ask for least memory. */
 function valuesOfAxes(
-  { target, numPrompts, fixed = {}, acceptance = null }: SpaceRequest,
+  { target, numPrompts, fixed = {}, acceptance = null, machine }: SpaceRequest,
   batches: number,
 ): AxisValues {
   const perBatch = Math.ceil(numPrompts / batches);
@@ -238,6 +254,7 @@ function valuesOfAxes(
     prefetch: [{}, { prefetchDepth: 1 }, { prefetchDepth: 2 }, { prefetchDepth: 4 }, { prefetchDepth: 0 }],
     pinned: [{}, { pinnedLayers: 0 }],
     residents: [{ residents: 'layers' }, { residents: 'tensors' }],
+    inPlace: readsHostUncapped(machine) ? waysOfKept : [],
     attentionWeights: [{ attentionWeights: 'streamed' }, { attentionWeights: 'resident' }],
     refill: [{ refill: 'no' }, { refill: 'yes' }],
     hostShare: [0, 0.1, 0.2, 0.35, 0.5].map((hostShare) => ({ hostShare })),

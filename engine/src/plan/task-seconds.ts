@@ -69,6 +69,7 @@ export class TaskSeconds {
     task.flops = 0;
     task.scoreFlops = 0;
     task.cacheBytes = 0;
+    task.linkBytes = 0;
     task.numParts = 1;
     task.isPageable = false;
     fill(task);

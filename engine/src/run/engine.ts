@@ -57,11 +57,11 @@ export async function runLogits(request: LogitsRequest): Promise<Float32Array[]>
   const run: RunRequest = { ...request, draft: null, strategy: 'none', maxNewTokens: 0 };
   assertHasWeights(run);
   const prepared = prepare(run, request.machine, formatsOf(request.device));
-  return withMachine(run, prepared, async (machine, dispatcher) => {
+  return withMachine(run, prepared, async (_machine, dispatcher) => {
     const { plan, policy, waves, sequences } = prepared;
     const session = new Session({
       ...{ plan, policy, drafter: null, dispatcher, sampling: null, maxNewTokens: 0, isVirtual: false },
-      ...{ ends: endsOf(run), waiting: [], onPass: () => {}, machine },
+      ...{ ends: endsOf(run), waiting: [], onPass: () => {} },
     });
     await session.placeResidents();
     const logits: Float32Array[] = [];

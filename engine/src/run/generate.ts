@@ -121,7 +121,7 @@ function createSession(
   return new Session({
     chooser,
     ...{ plan, policy, drafter, dispatcher, sampling, maxNewTokens, ends, isVirtual },
-    ...{ interruptsDraft, waiting, machine, hostShares },
+    ...{ interruptsDraft, waiting, hostShares },
     onPass: (phase, passes) =>
       onProgress?.({
         ...{ phase, passes, numSequences: sequences.length, elapsedSeconds: machine.now() },

@@ -11,8 +11,8 @@ import { noCaps } from '../machine/caps.js';
 import { nowSeconds } from '../machine/clock.js';
 import type { Device, DeviceFacts } from '../machine/device.js';
 import { type DeviceChoice, openDevice } from '../machine/devices.js';
-import { type HostReach, reaches } from '../machine/host-reach.js';
-import { PoolMemory, type Region } from '../machine/pool.js';
+import type { HostReach } from '../machine/host-reach.js';
+import { PoolMemory } from '../machine/pool.js';
 import type { ProductNoise } from '../machine/product-noise.js';
 import { RaplCounters } from '../machine/rapl.js';
 import type { MemoryPlan } from '../schedule/memory-plan.js';
@@ -128,10 +128,6 @@ export class LocalMachine implements Machine {
 
   get deviceReach(): HostReach | null {
     return this.#device.reach;
-  }
-
-  readsHost({ byteOffset, byteLength }: Region): boolean {
-    return reaches(this.deviceReach, byteOffset, byteLength);
   }
 
   /** How the device rounds. */

@@ -3,6 +3,7 @@
 import { UserError } from '@specoffload/input';
 import { assertProductNoise } from '../machine/product-noise.js';
 import { isDescribed } from '../model/describe.js';
+import { readsInPlace, refuseInPlace } from '../schedule/in-place.js';
 import type { MemoryPlan } from '../schedule/memory-plan.js';
 import type { OpenPolicy } from '../schedule/policy.js';
 import { greedy, parseSampling, type Sampling } from '../speculate/sampling.js';
@@ -97,15 +98,17 @@ export async function openMachine(
 }
 
 /** @throws UserError when the policy has kernels read host memory, and they cannot, or past the cap of the link */
-function assertReads({ keptExperts }: OpenPolicy, { caps }: MachineSettings, machine: LocalMachine): void {
-  if (keptExperts === 'copied') return;
+function assertReads(policy: OpenPolicy, { caps }: MachineSettings, machine: LocalMachine): void {
+  if (!readsInPlace(policy)) return;
   if (!machine.deviceReach)
-    throw new UserError(
-      `invalid keptExperts: ${keptExperts}; ${machine.deviceFacts.name} does not read host memory where it lies, expected copied, or a GPU that imports the host pool (device vulkan)`,
+    refuseInPlace(
+      policy,
+      `${machine.deviceFacts.name} does not read host memory where it lies, expected copied, or a GPU that imports the host pool (device vulkan)`,
     );
   if (caps?.linkBytesPerSecond)
-    throw new UserError(
-      `invalid keptExperts: ${keptExperts}; what kernels read over the link passes by its cap, expected copied, or no cap on the link`,
+    refuseInPlace(
+      policy,
+      'what kernels read over the link passes by its cap, expected copied, or no cap on the link',
     );
 }
 

@@ -1,6 +1,5 @@
 /** What a dispatcher drives: lanes that execute tasks, and say how each ended. */
 
-import type { Region } from '../machine/pool.js';
 import type { Task } from '../schedule/task.js';
 import type { LanePlace } from '../topology/topology.js';
 
@@ -31,8 +30,6 @@ export interface Machine {
    * @throws what the making of the task's op throws
    */
   start(task: Task, slot: number, readySeconds: number, listener: TaskListener): void;
-  /** Whether the device's kernels read what lies there in host memory; left out where they read all of it. */
-  readsHost?(region: Region): boolean;
   /** Somebody who waited has been told, and may add tasks now: a virtual clock stands still until then. */
   pause?(): void;
 }

@@ -58,14 +58,7 @@ async function measureShare(trials: ShareTrials, group: WeightGroup): Promise<nu
 /** One half crosses the link; then the other is computed on the host, for as many rows as decode will have. */
 async function timeHalves(trials: ShareTrials, group: WeightGroup): Promise<{ host: number; link: number }> {
   const { plan, policy, dispatcher, ids, slotOf } = trials;
-  const stream = new WeightStream(
-    plan,
-    policy,
-    ids,
-    slotOf,
-    () => true,
-    () => 0.5,
-  );
+  const stream = new WeightStream(plan, policy, ids, slotOf, () => 0.5);
   const timed = async (id: number) => {
     await dispatcher.settled(id);
     const { startSeconds, endSeconds } = dispatcher.spans.findLast((span) => span.id === id)!;

@@ -7,6 +7,7 @@ import { assertSameVocabulary } from '../model/tokenizer.js';
 import type { Checkpoint } from '../model/types.js';
 import type { Drafter } from '../schedule/drafter.js';
 import { type DrafterName, drafterNamed } from '../schedule/drafters.js';
+import { readsInPlace, refuseInPlace } from '../schedule/in-place.js';
 import type { MemoryPlan } from '../schedule/memory-plan.js';
 import { planMemory } from '../schedule/placement.js';
 import type { OpenPolicy, PolicyInput } from '../schedule/policy.js';
@@ -97,6 +98,7 @@ export function prepare(request: Request, budgets: MemoryLimits, formats: Format
   assertSameRotations(target, promptLengths, tokenRoom(policy, maxNewTokens));
   const placed = place({ ...request, promptLengths }, policy, budgets, formats);
   assertApart(placed);
+  assertReadsHost(placed);
   const room = tokenRoom(policy, maxNewTokens);
   const rooms = roomsOfPlaces(policy, promptLengths, room);
   const sequences = prompts.map((prompt, index) => {
@@ -121,6 +123,16 @@ function assertApart({ policy: { overlap }, plan: { target } }: Placed): void {
   if (coming)
     refuse(
       `passes that go on beside each other need all layers on the device, expected a budget that holds ${name}`,
+    );
+}
+
+/** @throws UserError when weights are to be read where they lie, and the device has a memory of its own and no other. */
+function assertReadsHost({ policy, plan: { target } }: Placed): void {
+  const { formats } = target;
+  if (readsInPlace(policy) && !isImagined(formats) && !formats.hostReach)
+    refuseInPlace(
+      policy,
+      'this device does not read host memory where it lies, expected copied, or a GPU that imports the host pool (device vulkan)',
     );
 }
 

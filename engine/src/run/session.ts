@@ -2,7 +2,6 @@
 
 import { largest } from '../extremes.js';
 import { isImagined } from '../machine/formats.js';
-import type { Region } from '../machine/pool.js';
 import { givenShares, type HostShares, meanShares, type SharesByKind } from '../schedule/balance.js';
 import { partsOf, prefillPasses } from '../schedule/batch-parts.js';
 import type { Drafter, Drafting } from '../schedule/drafter.js';
@@ -30,7 +29,6 @@ import type { PhaseName } from '../trace/types.js';
 import { Ahead } from './ahead.js';
 import type { Dispatcher } from './dispatcher.js';
 import { Keeper } from './keeper.js';
-import type { Machine } from './machine.js';
 import { measureShares } from './measure-shares.js';
 import { type SplitSteps, Splitter } from './split-steps.js';
 import { endTogether, takePlaces } from './take-places.js';
@@ -41,7 +39,6 @@ export interface SessionOptions {
   /** Null where nobody proposes. */
   readonly drafter: Drafter | null;
   readonly dispatcher: Dispatcher;
-  readonly machine: Pick<Machine, 'readsHost'>;
   /** How tokens are drawn; null: the most likely are chosen. */
   readonly sampling: Sampling | null;
   readonly ends: SequenceEnds;
@@ -95,9 +92,8 @@ export class Session {
     this.#splitter = this.#createSplitter();
     this.#hostShares = options.hostShares ?? givenShares(policy);
     const slotOf = (id: number) => options.dispatcher.slotOf(id);
-    const readsHost = (region: Region) => options.machine.readsHost?.(region) ?? true;
     const shares: HostShares = (group) => this.#hostShares(group);
-    this.#stream = new WeightStream(plan, policy, this.#ids, slotOf, readsHost, shares);
+    this.#stream = new WeightStream(plan, policy, this.#ids, slotOf, shares);
   }
 
   get acceptance(): AcceptanceCounter {

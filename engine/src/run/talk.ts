@@ -133,7 +133,7 @@ export class Talk {
     const lanes = await openMachine(request, plan, policy);
     const session = new Session({
       ...{ plan, policy, drafter, sampling, maxNewTokens, isVirtual: false, waiting: [], onPass: () => {} },
-      ...{ dispatcher: lanes.dispatcher, machine: lanes.machine },
+      ...{ dispatcher: lanes.dispatcher },
       chooser: chooserOf(policy, lanes.machine),
       ends: {
         eosTokenIds: endsOf(request).eosTokenIds,

@@ -9,7 +9,7 @@ import type { WeightGroup } from '../model/types.js';
 import { loadOf, routes, scoresAndProjects } from './attention-parts.js';
 import { cacheFields, cacheStretches, packBlocks } from './feeds.js';
 import { attendOnHost } from './host-attention-tasks.js';
-import { mixes, movesRows, projects, scores } from './layer-costs.js';
+import { mixes, movesRows, projectionShare, projects, readsOverLink, scores } from './layer-costs.js';
 import type { Slots } from './memory-plan.js';
 import type { CacheOp, DeviceAttentionOp } from './ops.js';
 import type { Flow, PassContext } from './pass-context.js';
@@ -58,6 +58,7 @@ function attendAcrossLanes(
     weights: weightsOf(context, group),
   }));
   projects(project, costs, rows);
+  readsInHost(context, project, group, projectionShare(costs));
   const projected = [project.id];
   const crossing = place === 'device' ? null : crossingOf(context, flow, layer);
   if (crossing?.fetch) projected.push(crossing.fetch);
@@ -78,6 +79,7 @@ function attendAcrossLanes(
     foresees: context.foreseen(flow, layer),
   }));
   mixes(mix, costs, rows);
+  readsInHost(context, mix, group, 1 - projectionShare(costs));
   mix.frees = frees;
   routes(context, mix, flow, layer);
   flow.last = mix.id;
@@ -119,6 +121,7 @@ function attendOnDevice(
     return deviceAttentionOp(context, flow, layer, group, crosses ? slots.regions[held] : null);
   });
   scoresAndProjects(context, task, flow, layer);
+  readsInHost(context, task, group, 1);
   if (crosses && fetch === null) task.takes = slots.slotClass;
   task.frees = frees;
   routes(context, task, flow, layer);
@@ -195,6 +198,18 @@ function cacheOp(
 }
 
 function weightsOf(context: PassContext, group: WeightGroup) {
-  const { stream, pass } = context.request;
-  return attentionWeights(context.layoutOf(group), stream.addressOf(pass, group));
+  const { stream, pass, phase } = context.request;
+  return (
+    stream.inPlace(phase, group) ?? attentionWeights(context.layoutOf(group), stream.addressOf(pass, group))
+  );
+}
+
+/** Fills in that a task's kernels read a share of the group over the link, where they do. */
+function readsInHost(
+  { request: { stream, phase } }: PassContext,
+  task: OpenTask,
+  group: WeightGroup,
+  share: number,
+): void {
+  if (stream.inPlace(phase, group)) readsOverLink(task, share * group.storedBytes);
 }

@@ -6,7 +6,7 @@ import {
   computesExperts,
   type LayerCosts,
   movesRows,
-  readsOverLink,
+  readsExpertsOverLink,
   worksSideBySide,
 } from './layer-costs.js';
 import type { Flow, PassContext, Routing } from './pass-context.js';
@@ -147,7 +147,7 @@ function expertOnDevice(
     movesRows(task, context.costs.hiddenBytes);
     worksSideBySide(task, choice.costs, rows);
   }
-  if (inPlace) readsOverLink(task, choice.costs, group.storedBytes);
+  if (inPlace) readsExpertsOverLink(task, choice.costs, group.storedBytes);
   if (choice.isRouted) task.isIdle = () => actualRows() === 0 || choice.isForHost();
   return task;
 }

@@ -179,9 +179,22 @@ export function worksSideBySide(work: OpenWork, costs: LayerCosts, rows: number)
 const rowsPerReading = 64;
 
 /** The same experts read in host memory instead, by the kernels that multiply with them. */
-export function readsOverLink(work: OpenWork, { expertsPerGroup }: LayerCosts, storedBytes: number): void {
-  const readings = Math.ceil(work.productRows / rowsPerReading);
-  work.linkBytes = ((readings * storedBytes) / expertsPerGroup) * work.numParts;
+export function readsExpertsOverLink(
+  work: OpenWork,
+  { expertsPerGroup }: LayerCosts,
+  storedBytes: number,
+): void {
+  readsOverLink(work, (storedBytes / expertsPerGroup) * work.numParts);
+}
+
+/** Of a layer's attention weights, what the projections before the scores have, and what those behind them. */
+export function projectionShare({ projectionElements, outputElements }: LayerCosts): number {
+  return projectionElements / (projectionElements + outputElements);
+}
+
+/** Weights are read in host memory instead. */
+export function readsOverLink(work: OpenWork, storedBytes: number): void {
+  work.linkBytes = Math.ceil(work.productRows / rowsPerReading) * storedBytes;
 }
 
 /** Up to so many are taken to be chosen all: the constants of the paper's machines were found with Mixtral that way. */

@@ -174,7 +174,18 @@ export const policyFields = {
       'in-place': 'its kernels read them where they lie, over the link, each time they are used',
     },
     default: 'copied',
-    axis: { notSearched: 'only a GPU that imports host memory can, and no machine file says how fast' },
+    axis: ['inPlace'],
+  }),
+  keptAttention: choice({
+    about: 'weights',
+    option: 'kernels read host memory',
+    meaning: 'the same of the attention weights of kept layers',
+    words: {
+      copied: 'they cross to its memory before they are used',
+      'in-place': 'its kernels read them where they lie, over the link, each time they are used',
+    },
+    default: 'copied',
+    axis: ['inPlace'],
   }),
   expertCache: choice({
     ...keptThere,

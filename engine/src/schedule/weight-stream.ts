@@ -4,8 +4,6 @@
  * the next pass's first groups can be on their way while this pass is still computing or the draft is proposing.
  */
 
-import type { ExpertWeights } from '../machine/device.js';
-import type { Region } from '../machine/pool.js';
 import type { WeightGroup } from '../model/types.js';
 import type { ExpertReport } from '../speculate/expert-counter.js';
 import { type Hop, kindOfHop, type MemoryName } from '../topology/topology.js';
@@ -14,13 +12,14 @@ import type { Arrival, Carriage, Condition } from './arrival.js';
 import { givenShares, type HostShares } from './balance.js';
 import { type Ahead, type Claim, ExpertCache, followsRouters } from './expert-cache.js';
 import type { GroupLayout } from './group-layout.js';
+import { InPlace } from './in-place.js';
 import type { MemoryPlan, ModelPlacement, Slots, StreamedKind } from './memory-plan.js';
 import type { OpenPolicy } from './policy.js';
 import { type SharedExpert, shareExpert, sharesExperts } from './shared-experts.js';
 import { type OpenTask, openTask, type Task, type TaskHead } from './task.js';
 import { loadOp, uploadOp } from './weight-ops.js';
 import { hopBytes, type WeightHop, type WeightWays, waysOfWeights } from './weight-way.js';
-import { expertInHost, type TaskIds } from './work.js';
+import type { TaskIds } from './work.js';
 
 /** Finds the slot that a task took; known from its start until its slot is freed. */
 export type SlotOf = (taskId: number) => number;
@@ -33,8 +32,7 @@ export class WeightStream {
   readonly #slotOf: SlotOf;
   readonly #ways: WeightWays;
   readonly #arrivals = new Map<number, Map<string, Arrival>>();
-  readonly #readsHost: (region: Region) => boolean;
-  readonly #inPlace = new Map<string, ExpertWeights | null>();
+  readonly #inPlace: InPlace;
   readonly #sharesExperts: boolean;
   /** Null where an expert is dropped when it has been used, and none comes before its router has chosen. */
   readonly #cache: ExpertCache | null;
@@ -43,20 +41,16 @@ export class WeightStream {
   readonly #shares = new Map<string, SharedExpert>();
   #nextPass = 0;
 
-  /**
-   * @param readsHost whether the device's kernels read what lies somewhere in host memory
-   * @param hostShares what the host computes of each group in decode
-   */
+  /** @param hostShares what the host computes of each group in decode */
   constructor(
     plan: MemoryPlan,
     policy: OpenPolicy,
     ids: TaskIds,
     slotOf: SlotOf,
-    readsHost: (region: Region) => boolean = () => true,
     hostShares: HostShares = givenShares(policy),
   ) {
     this.#hostShares = hostShares;
-    this.#readsHost = readsHost;
+    this.#inPlace = new InPlace(policy, plan.target);
     this.#plan = plan;
     this.#policy = policy;
     this.#target = plan.target;
@@ -156,15 +150,8 @@ export class WeightStream {
   }
 
   /** The group where it lies in host memory, where kernels read it there; null where it has to cross. */
-  inPlace(phase: PhaseName, group: WeightGroup): ExpertWeights | null {
-    if (this.#policy.keptExperts === 'copied' || phase === 'prefill' || group.kind !== 'expert') return null;
-    let found = this.#inPlace.get(group.id);
-    if (found === undefined) {
-      const kept = this.#target.kept.get(group.id);
-      found = kept && this.#readsHost(kept) ? expertInHost(this.#layoutOf(group), kept.byteOffset) : null;
-      this.#inPlace.set(group.id, found);
-    }
-    return found;
+  inPlace(...[phase, group]: Parameters<InPlace['of']>): ReturnType<InPlace['of']> {
+    return this.#inPlace.of(phase, group);
   }
 
   /** Where the group lies in host memory as stored, for a pass; asked when the host computes with it. */

@@ -62,13 +62,16 @@ export function expertWeights(layout: Pick<GroupLayout, 'tensors'>, base: Device
 }
 
 /**
- * The same for kernels that read an expert as stored, the group lying at `base` in host memory.
+ * The same for kernels that read a group as stored, which lies at `base` in host memory.
  * @returns null where they cannot: what lies transposed, or one value in every so many
  */
-export function expertInHost({ tensors }: GroupLayout, base: HostAddress): ExpertWeights | null {
+export function weightsInHost(
+  { tensors }: GroupLayout,
+  base: HostAddress,
+): (AttentionWeights & ExpertWeights) | null {
   const places = tensors.map(({ role, ...tensor }) => [role, tensorInHost(tensor, base)] as const);
   if (places.some(([, tensor]) => tensor === null)) return null;
-  return Object.fromEntries(places) as unknown as ExpertWeights;
+  return Object.fromEntries(places) as unknown as AttentionWeights & ExpertWeights;
 }
 
 function tensorInHost({ dtype, stagedOffset, layout }: StagedPiece, base: HostAddress): DeviceTensor | null {

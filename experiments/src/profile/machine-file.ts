@@ -10,6 +10,7 @@ import {
   type PhaseName,
   type RunResult,
   type Span,
+  stagedVulkanFormats,
   type TaskKind,
 } from '@specoffload/engine';
 import { type LocalSettings, setCaps } from '../inputs/caps.js';
@@ -77,7 +78,11 @@ export function buildMachineFile(machine: MeasuredMachine, runs: readonly RunRes
   };
   return {
     ...{ schema: 2, name: machine.name, description: machine.description },
-    formats: nameFormats(formatsOf(toDevice(machine.settings))),
+    formats: nameFormats(
+      runs.some(({ device }) => device.link === 'staged')
+        ? stagedVulkanFormats
+        : formatsOf(toDevice(machine.settings)),
+    ),
     measuredUnder: setCaps(machine.settings.caps),
     measuredBy: machine.specs,
     memories: [

@@ -14,6 +14,7 @@ type Determining = OmitEach<RunRecord, 'key' | 'createdAt' | 'result' | 'provena
 export const laterFields: PolicyInput = {
   adaptCandidates: 'no',
   keptExperts: 'copied',
+  keptAttention: 'copied',
   draftLayers: 0,
   residents: 'layers',
   coalesceExperts: 'no',

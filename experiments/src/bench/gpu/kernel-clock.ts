@@ -55,7 +55,13 @@ export class KernelClock {
       const host = loadNativeCore('native').createArena(hostBytes);
       new Uint8Array(host.buffer).fill(0); // else all of it is one page
       const session = await vulkan.openSession(id, {
-        ...{ bankBytes: poolBytes, banks: [poolBytes], hostBankBytes: hostBytes, ...queueRings },
+        ...{
+          bankBytes: poolBytes,
+          banks: [poolBytes],
+          hostBankBytes: hostBytes,
+          hostPieceBytes: 2 ** 30,
+          ...queueRings,
+        },
         arenas: host.handle.kind === 'native' ? [host.handle.id] : [],
       });
       return new KernelClock(facts, id, session.id, poolBytes, host);

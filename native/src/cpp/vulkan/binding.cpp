@@ -219,9 +219,9 @@ std::vector<uint64_t> numbersOf(const Napi::Value& value, const char* name) {
 }
 
 /**
- * openSession(gpuId, {bankBytes, banks, hostBankBytes, arenas, exchangeBytes, stagingBytes, refusesImport,
- * refusesAllocation, losesAfter, freeBytes})
- * -> Promise of {id, reachesHost, hostPieceBytes}
+ * openSession(gpuId, {bankBytes, banks, hostBankBytes, hostPieceBytes, arenas, exchangeBytes, stagingBytes,
+ * refusesImport, refusesAllocation, losesAfter, freeBytes})
+ * -> Promise of {id, reachesHost}
  */
 Napi::Value openSession(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
@@ -232,6 +232,7 @@ Napi::Value openSession(const Napi::CallbackInfo& info) {
     options.bankBytes = wholeNumber(given.Get("bankBytes"), "bankBytes", 1, maxWholeNumber);
     options.banks = numbersOf(given.Get("banks"), "bank");
     options.hostBankBytes = wholeNumber(given.Get("hostBankBytes"), "hostBankBytes", 1, maxWholeNumber);
+    options.hostPieceBytes = wholeNumber(given.Get("hostPieceBytes"), "hostPieceBytes", 4096, maxWholeNumber);
     const auto arenas = given.Get("arenas").As<Napi::Array>();
     for (uint32_t i = 0; i < arenas.Length(); ++i) options.host.push_back(openArenaOf(env, arenas.Get(i)));
     options.exchangeBytes = wholeNumber(given.Get("exchangeBytes"), "exchangeBytes", 4096, maxWholeNumber);
@@ -245,15 +246,13 @@ Napi::Value openSession(const Napi::CallbackInfo& info) {
     return Job::start(env, [gpu, options = std::move(options)]() -> Job::Finish {
       auto session = std::make_shared<Session>(gpu, options);
       const bool reachesHost = session->reachesHost();
-      const uint64_t pieceBytes = session->hostPieceBytes();
       std::lock_guard<std::mutex> lock(registry().mutex);
       const uint64_t id = registry().nextId++;
       registry().sessions[id] = std::move(session);
-      return [id, reachesHost, pieceBytes](Napi::Env env) -> Napi::Value {
+      return [id, reachesHost](Napi::Env env) -> Napi::Value {
         Napi::Object opened = Napi::Object::New(env);
         opened.Set("id", Napi::Number::New(env, static_cast<double>(id)));
         opened.Set("reachesHost", Napi::Boolean::New(env, reachesHost));
-        opened.Set("hostPieceBytes", Napi::Number::New(env, static_cast<double>(pieceBytes)));
         return opened;
       };
     });

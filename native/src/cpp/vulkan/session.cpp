@@ -10,8 +10,6 @@ namespace specoffload::vulkan {
 
 namespace {
 
-constexpr VkDeviceSize largestImportBytes = VkDeviceSize{1} << 30;
-
 VkSemaphore createTimeline(Gpu& gpu) {
   VkSemaphoreTypeCreateInfo type{VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO};
   type.semaphoreType = VK_SEMAPHORE_TYPE_TIMELINE;
@@ -27,6 +25,7 @@ Session::Session(std::shared_ptr<Gpu> gpu, SessionOptions options)
     : gpu_(std::move(gpu)),
       bankBytes_(options.bankBytes),
       hostBankBytes_(options.hostBankBytes),
+      importBytes_(options.hostPieceBytes),
       host_(std::move(options.host)),
       exchangeBytes_(options.exchangeBytes),
       stagingBytes_(options.stagingBytes),
@@ -55,7 +54,6 @@ void Session::takePool(const std::vector<uint64_t>& banks) {
 
 /** Imports every arena in pieces, or none at all. */
 void Session::reachHost() {
-  importBytes_ = std::min(gpu_->facts().largestAllocationBytes, largestImportBytes);
   for (const std::shared_ptr<Arena>& arena : host_) {
     std::vector<std::unique_ptr<Block>> pieces;
     // An arena is mapped in whole pages, which belong to it to the end.

@@ -25,6 +25,8 @@ struct SessionOptions {
   uint64_t bankBytes = 0;
   std::vector<uint64_t> banks;
   uint64_t hostBankBytes = 0;
+  /** Of a bank of the host pool, imported as one: a kernel finds all of what lies within it. */
+  uint64_t hostPieceBytes = 0;
   std::vector<std::shared_ptr<Arena>> host;
   /** Of each queue, in host memory: what small data and answers travel in, and copies where import is refused. */
   uint64_t exchangeBytes = 0;
@@ -60,8 +62,6 @@ public:
   uint64_t stagingBytes() const { return stagingBytes_; }
   /** Whether the device reaches the host pool by itself; else copies pass through staging buffers. */
   bool reachesHost() const { return reachesHost_; }
-  /** Of a bank of the host pool, reached as one: a kernel finds all of what lies within it. */
-  uint64_t hostPieceBytes() const { return importBytes_; }
   /** @throws RangeError when there is no such place. */
   Place inPool(uint64_t offset) const;
   Place inHost(uint64_t offset) const;
@@ -78,10 +78,10 @@ private:
   uint64_t bankBytes_;
   std::vector<std::unique_ptr<Block>> banks_;
   uint64_t hostBankBytes_;
+  uint64_t importBytes_;  // of a piece of an arena, at most
   std::vector<std::shared_ptr<Arena>> host_;
   uint64_t exchangeBytes_;
   uint64_t stagingBytes_;
-  VkDeviceSize importBytes_ = 0;  // of a piece of an arena, at most
   std::vector<std::vector<std::unique_ptr<Block>>> imported_;
   bool reachesHost_ = false;
   Faults faults_;
