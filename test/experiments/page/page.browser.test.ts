@@ -32,7 +32,7 @@ describe.skipIf(missingBrowser !== null)(
       const { page, complaints } = open;
       const charts = page.locator('.chart');
       const count = await charts.count();
-      expect(count).toBe(8);
+      expect(count).toBe(9);
       for (let i = 0; i < count; i += 1) {
         await charts.nth(i).scrollIntoViewIfNeeded();
         await page.locator('.chart[data-drawn]').nth(i).waitFor();
@@ -63,7 +63,7 @@ describe.skipIf(missingBrowser !== null)(
 
     it('keeps rows that have all the words of the filter', async () => {
       const { page } = open;
-      const shown = page.locator('table.sortable tbody tr:visible');
+      const shown = page.locator('.filter ~ .scroll tbody tr:visible');
       const all = await shown.count();
       await page.locator('.filter input').fill('flexgen prose');
       expect(await shown.count()).toBe(3);
@@ -119,16 +119,16 @@ describe.skipIf(missingBrowser !== null)(
 
     it('sorts the table by a click, and back by another', async () => {
       const { page } = open;
-      const head = page.locator('table.sortable th', { hasText: 'throughput' });
+      const head = page.locator('.filter ~ .scroll th', { hasText: 'throughput' });
       const column = await page
-        .locator('table.sortable th')
+        .locator('.filter ~ .scroll th')
         .evaluateAll((cells) =>
           cells.findIndex((cell) =>
             (cell as { textContent: string | null }).textContent?.includes('throughput'),
           ),
         );
       const values = async () =>
-        (await page.locator(`table.sortable tbody td:nth-child(${column + 1})`).allTextContents()).map(
+        (await page.locator(`.filter ~ .scroll tbody td:nth-child(${column + 1})`).allTextContents()).map(
           Number,
         );
       await head.locator('button').click();
