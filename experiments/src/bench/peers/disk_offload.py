@@ -1,9 +1,13 @@
-"""Writes with transformers under Accelerate's disk offload: `disk_offload.py REQUEST`; prints a `PeerLine` a step.
+"""Writes with transformers under Accelerate's disk offload: `disk_offload.py REQUEST [GROUP]`; prints a `PeerLine` a step.
+
+In a group it enters once its libraries are loaded, whose memory is not counted: what Accelerate keeps of a model lies in
+pages of its files, and without a limit all of them stay in memory that nobody gave it.
 
 Not called accelerate.py: Python would take it for the library.
 """
 
 import json
+import os
 import sys
 import tempfile
 import time
@@ -34,6 +38,9 @@ class Progress(transformers.StoppingCriteria):
 
 request = json.load(open(sys.argv[1]))
 torch.set_num_threads(request["threads"])
+if len(sys.argv) > 2:
+    with open(os.path.join(sys.argv[2], "cgroup.procs"), "w") as processes:
+        processes.write(str(os.getpid()))
 prompts = torch.tensor(request["prompts"])
 with tempfile.TemporaryDirectory() as offload:
     model = transformers.AutoModelForCausalLM.from_pretrained(

@@ -32,7 +32,7 @@ const installs = {
     'python3 -m venv .cache/peers/venv && .cache/peers/venv/bin/pip install torch==2.13.0 transformers==5.18.0 accelerate==1.15.0',
 };
 
-/** What a process takes besides weights: Node, buffers, caches. */
+/** What a process takes besides weights: Node (of Python, nothing that its libraries take), buffers, caches. */
 const processBytes = 2e8;
 
 /** Of those that are asked for; what is skipped is said, with the reason. */
@@ -47,9 +47,10 @@ export async function findLegs(request: LegsRequest, output: Output): Promise<Le
 }
 
 function whySkipped(name: LegName): string | null {
-  if (name === 'accelerate') return existsSync(python) ? null : `it is not installed; ${installs.accelerate}`;
-  if (!existsSync(nodeLlamaCpp)) return `it is not installed; ${installs.llama}`;
-  return name === 'llama.cpp-same-memory' ? whyNoLimit() : null;
+  const isAccelerate = name === 'accelerate';
+  if (isAccelerate && !existsSync(python)) return `it is not installed; ${installs.accelerate}`;
+  if (!isAccelerate && !existsSync(nodeLlamaCpp)) return `it is not installed; ${installs.llama}`;
+  return name === 'llama.cpp' ? null : whyNoLimit();
 }
 
 async function openLeg(name: LegName, request: LegsRequest, output: Output): Promise<Leg> {
@@ -62,11 +63,11 @@ async function openLeg(name: LegName, request: LegsRequest, output: Output): Pro
   const program: [string, string] = isAccelerate
     ? [python, join(projectDirectory, 'experiments', 'src', 'bench', 'peers', 'disk_offload.py')]
     : [process.execPath, fileURLToPath(new URL('./llama-cpp-child.js', import.meta.url))];
-  const memoryBytes = name === 'llama.cpp-same-memory' ? request.memoryBytes + processBytes : null;
+  const memoryBytes = name === 'llama.cpp' ? null : request.memoryBytes + processBytes;
   return {
     name,
     run: (seconds, onTokens, signal) => {
-      const limits: PeerLimits = { memoryBytes, seconds };
+      const limits: PeerLimits = { memoryBytes, seconds, entersLater: isAccelerate };
       return runPeer(program, peerRequest, limits, onTokens, signal);
     },
   };

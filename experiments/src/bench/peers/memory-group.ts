@@ -1,7 +1,8 @@
 /** Memory that a process may take, its page cache included: cgroups of version 1, where this user may make one. */
 
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, rmdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 
 const groups = '/sys/fs/cgroup/memory';
@@ -26,11 +27,12 @@ export function confine(limitBytes: number): string {
 }
 
 /**
- * Leaves nothing of a file in the page cache: pages count for the group that read them first, so a confined process
+ * Leaves nothing of a file, or of those in a folder, in the page cache: pages count for the group that read them first, so a confined process
  * would have for nothing what another one has read before it.
  */
 export function forgetCached(path: string): void {
-  execFileSync('dd', [`if=${path}`, 'iflag=nocache', 'count=0'], { stdio: 'ignore' });
+  if (statSync(path).isDirectory()) for (const name of readdirSync(path)) forgetCached(join(path, name));
+  else execFileSync('dd', [`if=${path}`, 'iflag=nocache', 'count=0'], { stdio: 'ignore' });
 }
 
 /** Its process is gone; the kernel lets go of its memory a little later. */

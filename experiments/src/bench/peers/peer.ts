@@ -50,6 +50,8 @@ export interface PeerOutcome extends PeerTimes {
 export interface PeerLimits {
   /** Of the process with its page cache; null for none. */
   readonly memoryBytes: number | null;
+  /** It enters by itself, told the group as one argument more, when its libraries are loaded. @default from its start */
+  readonly entersLater?: boolean;
   /** A process that takes longer is stopped: so long for loading its model, and so long for writing. */
   readonly seconds: number;
 }
@@ -68,15 +70,19 @@ export async function runPeer(
     if (group !== null) forgetCached(request.model);
     const path = join(folder, 'request.json');
     writeFileSync(path, JSON.stringify(request));
-    const [program, ...args] =
-      group === null
-        ? [...command, path]
-        : ['sh', '-c', `echo $$ > ${group}/cgroup.procs && exec "$@"`, 'sh', ...command, path];
+    const [program, ...args] = limits.entersLater
+      ? [...command, path, ...(group === null ? [] : [group])]
+      : [...(group === null ? [] : insideOf(group)), ...command, path];
     return await outcomeOf(program, args, limits.seconds, onTokens, signal);
   } finally {
     if (group !== null) await release(group);
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** Runs what follows in a group. */
+function insideOf(group: string): readonly string[] {
+  return ['sh', '-c', `echo $$ > ${group}/cgroup.procs && exec "$@"`, 'sh'];
 }
 
 function outcomeOf(
