@@ -33,6 +33,7 @@ const houses: Readonly<Record<string, Rooms>> = {
   },
   experiments: {
     paths: 'where the project keeps things',
+    release: 'which lab this is',
     terminal: 'what people read: numbers with units, tables, lines of output, failures',
     inputs: 'what a job is made of: models, machines, caps, cores, prompts, sizes',
     store: 'records of runs: kept, read, asked',

@@ -1,11 +1,25 @@
 /** Where the project keeps things. All paths are absolute; `src/` and `dist/` lie equally deep. */
 
-import { dirname, join, relative, resolve } from 'node:path';
+import { basename, dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-export const projectDirectory = resolve(dirname(fileURLToPath(import.meta.url)), '..', '..');
+export const experimentsDirectory = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 
-const pairDirectory = join(projectDirectory, 'experiments', 'pair');
+/** Installed from a packed tarball, whose workspaces lie in `node_modules/@specoffload`; else in a checkout. */
+export const isInstalled = basename(dirname(experimentsDirectory)) === '@specoffload';
+
+/** What ships: notebooks, pages, published numbers. */
+export const projectDirectory = resolve(experimentsDirectory, isInstalled ? '../../..' : '..');
+
+/**
+ * What is written stays in the checkout, or where the user of an installed lab works: a folder of notebooks shares
+ * results with the one above it, as notebooks themselves do (`../results`).
+ */
+const workDirectory = isInstalled
+  ? resolve(basename(process.cwd()) === 'notebooks' ? '..' : '.')
+  : projectDirectory;
+
+const pairDirectory = join(experimentsDirectory, 'pair');
 
 /** The trained pair that ships with the project. */
 export const pairPaths = {
@@ -15,12 +29,17 @@ export const pairPaths = {
 } as const;
 
 /** Machine files that ship with the project, and parts that machines are put together from. */
-export const machinesDirectory = join(projectDirectory, 'experiments', 'machines');
+export const machinesDirectory = join(experimentsDirectory, 'machines');
 
-export const defaultResultsDirectory = join(projectDirectory, 'results');
+export const notebooksDirectory = join(projectDirectory, 'notebooks');
+
+/** What papers published. */
+export const publishedDirectory = join(projectDirectory, 'results', 'paper');
+
+export const defaultResultsDirectory = join(workDirectory, 'results');
 
 /** Inflated checkpoints; ignored by git. */
-export const cacheDirectory = join(projectDirectory, '.cache');
+export const cacheDirectory = join(workDirectory, '.cache');
 
 /** Where `profile` writes and others look for this machine's rates; ignored by git. */
 export const localMachinePath = join(cacheDirectory, 'machine.json');

@@ -2,10 +2,14 @@
 
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export const kernelDirectory = resolve(dirname(fileURLToPath(import.meta.url)), '..');
+
+/** The command that brings back what is missing here. */
+export const repairCommand =
+  basename(dirname(kernelDirectory)) === '@specoffload' ? 'npm rebuild -g specoffload-lab' : 'npm run setup';
 
 /** The script that Jupyter and the runner start: `node kernel.js CONNECTION_FILE`. */
 export const kernelScript = join(kernelDirectory, 'bin', 'kernel.js');

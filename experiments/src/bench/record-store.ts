@@ -10,7 +10,7 @@ import { type SimulationRequest, simulateRun } from '@specoffload/engine';
 import { openMachine } from '../inputs/machines.js';
 import { openOrDescribeModel } from '../inputs/models.js';
 import { alignFacts } from '../job/describe-run.js';
-import { projectDirectory } from '../paths.js';
+import { experimentsDirectory } from '../paths.js';
 import { buildSimulatedRecord, collectProvenance, type SimulatedRecord } from '../store/index.js';
 import { formatCount, formatSeconds } from '../terminal/format.js';
 import type { Output } from '../terminal/output.js';
@@ -85,7 +85,7 @@ function write(results: string, built: SimulatedRecord): void {
 }
 
 async function runCommand(args: readonly string[], signal: AbortSignal): Promise<void> {
-  const command = join(projectDirectory, 'experiments', 'bin', 'specoffload.js');
+  const command = join(experimentsDirectory, 'bin', 'specoffload.js');
   await promisify(execFile)(process.execPath, [command, ...args], { signal });
 }
 

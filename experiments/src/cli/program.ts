@@ -1,8 +1,8 @@
 /** All commands of `specoffload`, each from a file of its own, which is loaded when it is needed. */
 
-import { createRequire } from 'node:module';
 import { printableLines } from '@specoffload/input';
 import { Command } from 'commander';
+import { readRelease } from '../release.js';
 import type { CommandContext } from './commands/common.js';
 
 type Add = (program: Command, context: CommandContext) => void;
@@ -33,7 +33,7 @@ const commands: Readonly<Record<string, () => Promise<Add>>> = {
 export async function createProgram(args: readonly string[], context: CommandContext): Promise<Command> {
   const program = new Command('specoffload')
     .description('Speculative decoding inside weight offloading, run for real.')
-    .version(readVersion())
+    .version(asksVersion(args) ? await describeVersion() : '')
     .exitOverride()
     .configureOutput({
       outputError: (text, write) => write(printableLines(text.replace(/^error: /, 'specoffload: '))),
@@ -44,10 +44,21 @@ export async function createProgram(args: readonly string[], context: CommandCon
 }
 
 function neededFor([first = '']: readonly string[]): readonly (() => Promise<Add>)[] {
-  if (first === '--version' || first === '-V') return [];
+  if (asksVersion([first])) return [];
   return Object.hasOwn(commands, first) ? [commands[first]] : Object.values(commands);
 }
 
-function readVersion(): string {
-  return createRequire(import.meta.url)('../../package.json').version;
+function asksVersion([first]: readonly string[]): boolean {
+  return first === '--version' || first === '-V';
+}
+
+/** The version comes first, for whoever reads it by a program. */
+async function describeVersion(): Promise<string> {
+  const { loadNativeCore } = await import('@specoffload/native');
+  const { version, commit, dirty } = await readRelease();
+  const core = loadNativeCore();
+  const code =
+    commit === null ? 'commit unknown' : `commit ${commit.slice(0, 12)}${dirty ? ', with changes' : ''}`;
+  const computed = core.kind === 'native' ? `native core ${core.probe().kernelLevel}` : 'no native core';
+  return `${version} (${code}), Node ${process.versions.node}, ${computed}`;
 }

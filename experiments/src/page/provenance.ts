@@ -12,7 +12,7 @@ export function provenanceFacts({ runs }: Subject): Fact[] {
   return [
     ['runs', countKinds(records)],
     ['made', [`${times[0]} to ${times.at(-1)}`]],
-    ['code', distinctTexts(records, ({ provenance: { commit, dirty } }) => describeCommit(commit, dirty))],
+    ['code', distinctTexts(records, ({ provenance }) => describeCode(provenance))],
     ['target', distinctTexts(records, ({ model }) => describeModel(model.target))],
     ['draft', distinctTexts(records, ({ model }) => (model.draft ? describeModel(model.draft) : 'none'))],
     ['machine', distinctTexts(records, describeMachine)],
@@ -55,9 +55,10 @@ function distinctTexts(records: readonly RunRecord[], describe: (record: RunReco
     : [...texts.slice(0, mostTexts), `and ${texts.length - mostTexts} more`];
 }
 
-function describeCommit(commit: string | null, isDirty: boolean | null): string {
-  if (commit === null) return 'outside a git checkout';
-  return `${commit.slice(0, 12)}${isDirty ? ', with uncommitted changes' : ''}`;
+function describeCode({ version, commit, dirty: isDirty }: RunRecord['provenance']): string {
+  const release = version === undefined ? '' : `${version}, `;
+  if (commit === null) return `${release}outside a git checkout`;
+  return `${release}${commit.slice(0, 12)}${isDirty ? ', with uncommitted changes' : ''}`;
 }
 
 function describeModel({ name, parameters, bytes, digest }: RunRecord['model']['target']): string {

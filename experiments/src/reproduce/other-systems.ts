@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 import type { SimulationResult } from '@specoffload/engine';
 import { type Checked, check, is, maybeReadJson, type Schema, UserError } from '@specoffload/input';
-import { defaultResultsDirectory } from '../paths.js';
+import { publishedDirectory } from '../paths.js';
 
 const told = { source: is.text, setting: is.text };
 const percents = { leastPercent: is.numberFrom(0, 1000), mostPercent: is.numberFrom(0, 1000) };
@@ -35,7 +35,7 @@ export async function readPublishedApex(): Promise<PublishedApex> {
 }
 
 async function readPublished<Published>(name: string, schema: Schema<Published>): Promise<Published> {
-  const path = join(defaultResultsDirectory, 'paper', name);
+  const path = join(publishedDirectory, name);
   const json = await maybeReadJson(path, 1 << 20);
   if (json === null) throw new UserError(`there is no ${path}; restore it from the repository`);
   return check(schema, json, path);

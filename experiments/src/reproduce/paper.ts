@@ -9,7 +9,7 @@ import {
   withRate,
 } from '@specoffload/engine';
 import { currentSignal } from '@specoffload/input';
-import { defaultResultsDirectory } from '../paths.js';
+import { publishedDirectory } from '../paths.js';
 import { createAnswerer } from './answer.js';
 import { readCalibration } from './calibration-file.js';
 import type { JudgedAblation, JudgedBar, JudgedMemory, JudgedUtilization } from './judge.js';
@@ -71,7 +71,7 @@ const quickUtilizationLength = 8;
 /** @throws UserError when the published figures or the calibration cannot be read. */
 export async function openPaper(options: PaperOptions = {}): Promise<Paper> {
   const { quick: isQuick = false, signal = currentSignal() } = options;
-  const published = await readReference(options.reference ?? `${defaultResultsDirectory}/paper`);
+  const published = await readReference(options.reference ?? publishedDirectory);
   const { constants } = await readCalibration();
   const onPrediction = await openStore(options);
   const answer = createAnswerer({ scripts: published, constants, isQuick, onPrediction, signal });

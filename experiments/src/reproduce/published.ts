@@ -3,9 +3,9 @@
 import { join } from 'node:path';
 import { type PolicyInput, publishedPolicy, UserError } from '@specoffload/engine';
 import { maybeReadJson } from '@specoffload/input';
-import { projectDirectory } from '../paths.js';
+import { publishedDirectory } from '../paths.js';
 
-const policiesPath = join(projectDirectory, 'results', 'paper', 'policies.json');
+const policiesPath = join(publishedDirectory, 'policies.json');
 
 /** Names of the catalogue as the paper writes them. */
 const paperModels: Readonly<Record<string, string>> = {

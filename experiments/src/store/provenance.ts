@@ -1,12 +1,11 @@
 /** Where a record comes from: code, packages and machine. */
 
-import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { availableParallelism, cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { loadNativeCore } from '@specoffload/native';
 import { projectDirectory } from '../paths.js';
+import { readRelease } from '../release.js';
 import type { ProvenanceRecord } from './record.js';
 
 /** What computes; the compiler and the test runner leave no mark on a number. */
@@ -19,12 +18,8 @@ const packageNames = [
 
 /** @param checkout whose code runs */
 export async function collectProvenance(checkout: string = projectDirectory): Promise<ProvenanceRecord> {
-  const git = (...args: string[]) => askGit(checkout, args);
-  const commit = await git('rev-parse', 'HEAD');
-  const changes = commit === null ? null : await git('status', '--porcelain', '--untracked-files=no');
   return {
-    commit,
-    dirty: changes === null ? null : changes !== '',
+    ...(await readRelease(checkout)),
     node: process.versions.node,
     packages: await packageVersions(),
     cpu: cpus()[0]?.model.trim() ?? 'unknown',
@@ -32,16 +27,6 @@ export async function collectProvenance(checkout: string = projectDirectory): Pr
     kernels: loadNativeCore().probe().kernelLevel,
     memoryBytes: totalmem(),
   };
-}
-
-/** null where git or the checkout is missing. */
-async function askGit(cwd: string, args: readonly string[]): Promise<string | null> {
-  try {
-    const { stdout } = await promisify(execFile)('git', ['--no-optional-locks', ...args], { cwd });
-    return stdout.trim();
-  } catch {
-    return null;
-  }
 }
 
 async function packageVersions(): Promise<Record<string, string>> {

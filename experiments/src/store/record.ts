@@ -249,7 +249,8 @@ const resultRecord = fields({
 });
 
 const provenanceRecord = fields({
-  commit: orNull(described(anyText, '', 'of the code; null outside git')),
+  version: described(orMissing(anyText), '', 'of the lab; left out: before records said it'),
+  commit: orNull(described(anyText, '', 'of the code; null where nobody knows it')),
   dirty: orNull(described(flag, '', 'whether tracked files differed from the commit')),
   node: anyText,
   packages: described(mapOf(anyText), '', 'version by name, of what computes'),

@@ -5,11 +5,11 @@
 
 import { join } from 'node:path';
 import { Piscina } from 'piscina';
-import { projectDirectory } from '../paths.js';
+import { experimentsDirectory } from '../paths.js';
 import type { PointTask, RunEnd, SweepSetup } from './worker.js';
 
 /** Compiled: threads know nothing of TypeScript. */
-const threadPath = join(projectDirectory, 'experiments', 'dist', 'sweep', 'thread.cjs');
+const threadPath = join(experimentsDirectory, 'dist', 'sweep', 'thread.cjs');
 
 export interface PredictionPool {
   /** Runs that should be under way at once, so that no thread waits for the disk. */

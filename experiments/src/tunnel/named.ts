@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { UserError } from '@specoffload/engine';
 import { hasCode, writeWholeFile } from '@specoffload/input';
 import { usualDevice } from '../inputs/devices.js';
-import { cacheDirectory, defaultResultsDirectory, localMachinePath } from '../paths.js';
+import { cacheDirectory, localMachinePath, publishedDirectory } from '../paths.js';
 import type { Output } from '../terminal/output.js';
 import { createTunnel } from './create.js';
 import { openTunnel, type Tunnel } from './tunnel-file.js';
@@ -13,7 +13,7 @@ import { openTunnel, type Tunnel } from './tunnel-file.js';
 /** What `specoffload tunnel --like NAME` does when nothing else is said. */
 export const tunnelDefaults = {
   dataset: 'HumanEval',
-  reference: join(defaultResultsDirectory, 'paper'),
+  reference: publishedDirectory,
   target: 'pair:600MB',
   draft: null,
   machine: localMachinePath,

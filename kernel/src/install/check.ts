@@ -3,7 +3,13 @@
 import { accessSync, constants, existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { reasonOf } from '@specoffload/input';
-import { kernelDirectory, kernelScript, readTslabVersion, requireFromKernel } from '../packages.js';
+import {
+  kernelDirectory,
+  kernelScript,
+  readTslabVersion,
+  repairCommand,
+  requireFromKernel,
+} from '../packages.js';
 import { KernelSession } from '../wire/session.js';
 import { defaultKernelName, findKernel } from './kernelspec.js';
 import { ownSurroundings, type Surroundings } from './places.js';
@@ -24,9 +30,9 @@ export async function checkKernel(
 ): Promise<CheckItem[]> {
   return [
     checkCompiled(),
-    await tryOut('tslab', loadTslab, 'npm run setup'),
-    await tryOut('zeromq', loadZeroMq, 'npm run setup'),
-    await tryOut('kernel', startOnce, 'npm run setup'),
+    await tryOut('tslab', loadTslab, repairCommand),
+    await tryOut('zeromq', loadZeroMq, repairCommand),
+    await tryOut('kernel', startOnce, repairCommand),
     checkKernelspec(name, surroundings),
     checkJupyter(surroundings),
   ];
@@ -38,7 +44,7 @@ function checkCompiled(): CheckItem {
     name: 'compiled',
     isFine,
     finding: isFine ? kernelScript : 'the kernel is not compiled',
-    remedy: isFine ? null : 'npm run setup',
+    remedy: isFine ? null : repairCommand,
   };
 }
 

@@ -46,7 +46,8 @@ it('names the commit that ran, and whether tracked files differed from it', asyn
 });
 
 it('names what computes, with its version, and the machine', async () => {
-  const { packages, cpu, cores, kernels, node } = await collectProvenance();
+  const { version, packages, cpu, cores, kernels, node } = await collectProvenance();
+  expect(version).toMatch(/^\d+\.\d+\.\d+$/);
   expect(packages['onnxruntime-node']).toMatch(/^\d+\.\d+\.\d+/);
   expect([cpu, node]).toEqual([cpus()[0].model.trim(), process.versions.node]);
   expect(cores).toBeGreaterThan(0);

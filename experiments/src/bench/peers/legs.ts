@@ -5,7 +5,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Checkpoint } from '@specoffload/engine';
-import { cacheDirectory, displayPath, projectDirectory } from '../../paths.js';
+import { cacheDirectory, displayPath, experimentsDirectory } from '../../paths.js';
 import type { Output } from '../../terminal/output.js';
 import { writeGguf } from '../gguf-file.js';
 import type { LegName } from './leg-names.js';
@@ -61,7 +61,7 @@ async function openLeg(name: LegName, request: LegsRequest, output: Output): Pro
     model: isAccelerate ? target.directory : await ggufOf(target, output),
   };
   const program: [string, string] = isAccelerate
-    ? [python, join(projectDirectory, 'experiments', 'src', 'bench', 'peers', 'disk_offload.py')]
+    ? [python, join(experimentsDirectory, 'src', 'bench', 'peers', 'disk_offload.py')]
     : [process.execPath, fileURLToPath(new URL('./llama-cpp-child.js', import.meta.url))];
   const memoryBytes = name === 'llama.cpp' ? null : request.memoryBytes + processBytes;
   return {

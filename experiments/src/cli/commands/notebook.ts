@@ -2,6 +2,7 @@
 
 import type { Command } from 'commander';
 import type { CommandContext } from './common.js';
+import { addNotebookCopyCommand } from './notebook-copy.js';
 import { addNotebookImagesCommand } from './notebook-images.js';
 import { addCheckCommand, addInstallCommand, addUninstallCommand } from './notebook-install.js';
 import { addNotebookRunCommand } from './notebook-run.js';
@@ -11,6 +12,7 @@ export function addNotebookCommand(program: Command, context: CommandContext): v
     .command('notebook')
     .description('run notebooks headless; put the kernel into Jupyter');
   addNotebookRunCommand(notebook, context);
+  addNotebookCopyCommand(notebook);
   addNotebookImagesCommand(notebook);
   addInstallCommand(notebook);
   addUninstallCommand(notebook);

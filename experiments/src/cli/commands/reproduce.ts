@@ -1,10 +1,10 @@
 /** `specoffload reproduce`: every published figure of the paper, predicted on simulated machines. */
 
 import { join } from 'node:path';
-import { writeWholeFile } from '@specoffload/input';
+import { UserError, writeWholeFile } from '@specoffload/input';
 import type { Command } from 'commander';
 import { alignFacts } from '../../job/describe-run.js';
-import { defaultResultsDirectory, displayPath } from '../../paths.js';
+import { defaultResultsDirectory, displayPath, isInstalled, publishedDirectory } from '../../paths.js';
 import { readCalibration, writeCalibration } from '../../reproduce/calibration-file.js';
 import { calibrate } from '../../reproduce/held-out.js';
 import { createPredictionStore } from '../../reproduce/records.js';
@@ -27,11 +27,7 @@ export function addReproduceCommand(program: Command, context: CommandContext): 
   const command = program
     .command('reproduce')
     .description("predict the paper's published figures on simulated machines; write records and a report")
-    .option(
-      '--reference <dir>',
-      'published figures, as in results/paper',
-      displayPath(join(defaultResultsDirectory, 'paper')),
-    )
+    .option('--reference <dir>', 'published figures, as in results/paper', displayPath(publishedDirectory))
     .option('--quick', 'shortened runs, no held-out tests, no records')
     .option('--fit', 'first fit the constants again (10 to 15 minutes); rewrites experiments/machines')
     .option('--results <dir>', 'record store', displayPath(defaultResultsDirectory));
@@ -54,6 +50,7 @@ async function run(options: ReproduceCommandOptions, output: Output, signal: Abo
   try {
     let calibration = await readCalibration();
     if (options.fit) {
+      assertOwnConstants();
       calibration = await calibrate({ reference, start: calibration, onProgress, signal });
       await writeCalibration(calibration);
       calibration = await readCalibration();
@@ -68,6 +65,12 @@ async function run(options: ReproduceCommandOptions, output: Output, signal: Abo
   if (!isQuick) await writeReport(results, toMarkdown(sections), reproduction, output);
   output.note(`done in ${elapsed()}`);
   output.document(reproduction);
+}
+
+/** @throws UserError where they are everybody's who uses this installation */
+function assertOwnConstants(): void {
+  if (isInstalled)
+    throw new UserError("--fit rewrites the lab's own constants; use it in a checkout of the repository");
 }
 
 async function writeReport(

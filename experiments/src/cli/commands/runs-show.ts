@@ -101,11 +101,12 @@ function describeConditions(record: RunRecord): Facts {
 }
 
 function describeProvenance({ provenance }: RunRecord): Facts {
-  const { commit, dirty, node, packages, cpu, cores, memoryBytes } = provenance;
+  const { version, commit, dirty, node, packages, cpu, cores, memoryBytes } = provenance;
+  const release = version === undefined ? '' : `${version}, `;
   const code = commit === null ? 'outside git' : `commit ${commit}${dirty ? ', with changes' : ''}`;
   const versions = Object.entries({ node, ...packages }).map(([name, version]) => `${name} ${version}`);
   return [
-    ['code', printable(code)],
+    ['code', printable(`${release}${code}`)],
     ['versions', printable(versions.join(', '))],
     ['made on', `${printable(cpu)}, ${plural(cores, 'core')}, ${formatBytes(memoryBytes)}`],
   ];

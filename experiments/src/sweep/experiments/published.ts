@@ -1,6 +1,5 @@
 /** What the paper's systems were run with, as settings: the same requests that `reproduce` predicts its figures from. */
 
-import { join } from 'node:path';
 import {
   laneNamed,
   type MachineModel,
@@ -11,7 +10,7 @@ import {
   UserError,
 } from '@specoffload/engine';
 import type { Choice, Settings } from '../../definitions/definition.js';
-import { defaultResultsDirectory } from '../../paths.js';
+import { publishedDirectory } from '../../paths.js';
 import { catalogNames, environmentOf } from '../../reproduce/assumptions.js';
 import { readCalibration } from '../../reproduce/calibration-file.js';
 import type { Question } from '../../reproduce/question.js';
@@ -28,7 +27,7 @@ export type PublishedRun = (question: Omit<Question, 'environment' | 'generation
 
 /** @throws UserError when the published numbers or the constants fitted to them are missing. */
 export async function readPublishedRuns(): Promise<PublishedRun> {
-  const reference = await readReference(join(defaultResultsDirectory, 'paper'));
+  const reference = await readReference(publishedDirectory);
   const { constants } = await readCalibration();
   return (question) => {
     const asked = { ...question, environment: environmentOf[question.model], generationLength: longest };
