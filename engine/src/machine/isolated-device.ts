@@ -21,7 +21,7 @@ import type {
 } from './device.js';
 import { localFormats } from './formats.js';
 
-/** Handed to the device's thread at its birth. */
+/** What a run has the device's thread open. */
 export interface IsolatedDeviceData {
   readonly core: NativeCore['kind'];
   readonly memoryBytes: number;
@@ -31,6 +31,11 @@ export interface IsolatedDeviceData {
   readonly seed: number;
   readonly queues: Readonly<Record<QueueName, MessagePort>>;
 }
+
+export type DeviceMessage = { readonly open: IsolatedDeviceData } | { readonly close: true };
+
+/** Answers `close`. */
+export const closed = 'closed';
 
 export interface Submission {
   readonly id: number;
@@ -47,6 +52,17 @@ export const isolatedDriver: DeviceDriver = {
   connect: async ({ data }) => new IsolatedQueue(data as MessagePort),
 };
 
+/** Of a run that is over: it takes longer to start one than to serve a short run. It keeps no process alive. */
+let waiting: Worker | null = null;
+
+function takeThread(): Worker {
+  const thread =
+    waiting ?? new Worker(new URL('./isolated-worker.js', import.meta.url), { name: 'isolated device' });
+  waiting = null;
+  thread.ref();
+  return thread;
+}
+
 class IsolatedDevice implements Device {
   readonly arithmetic = f32Arithmetic;
   readonly reach = null;
@@ -56,12 +72,11 @@ class IsolatedDevice implements Device {
 
   constructor({ core, memory, host, models, threads, seed }: DeviceOptions) {
     const queues = { compute: this.#queues.compute.port1, copy: this.#queues.copy.port1 };
-    const workerData: IsolatedDeviceData = {
+    const open: IsolatedDeviceData = {
       ...{ core: core.kind, memoryBytes: memory.allocatedBytes, host, models, threads, seed, queues },
     };
-    this.#worker = new Worker(new URL('./isolated-worker.js', import.meta.url), {
-      ...{ workerData, transferList: Object.values(queues), name: 'isolated device' },
-    });
+    this.#worker = takeThread();
+    this.#worker.postMessage({ open } satisfies DeviceMessage, Object.values(queues));
   }
 
   handOver(queue: QueueName): QueueHandle {
@@ -70,7 +85,16 @@ class IsolatedDevice implements Device {
   }
 
   async close(): Promise<void> {
-    await this.#worker.terminate();
+    const hasEnded = new Promise((resolve) => {
+      this.#worker.once('message', resolve);
+      this.#worker.once('exit', resolve);
+    });
+    this.#worker.postMessage({ close: true } satisfies DeviceMessage);
+    const answer = await hasEnded;
+    this.#worker.removeAllListeners('message').removeAllListeners('exit');
+    this.#worker.unref();
+    if (answer === closed && waiting === null) waiting = this.#worker;
+    else await this.#worker.terminate();
   }
 }
 
