@@ -28,6 +28,7 @@ const pure = [
   'test/experiments/{acceptance,accuracy,bench,figures,inputs,job,notebook-support,plan}/*.test.ts',
   'test/experiments/{profile,reproduce,statistics,store,tunnel}/*.test.ts',
   'test/experiments/cli/{other-lanes,run,runs,usage}.test.ts',
+  'test/experiments/queue/{messages,slurm}.test.ts',
   'test/experiments/sweep/{baselines,bayesian,command,definition,expression,generations,halving,planned,shipped,thompson}.test.ts',
   'test/native/{attention,codecs,levels,product,quantised,vulkan,vulkan-kernels,vulkan-shaders,widen}.test.ts',
   'test/kernel/{cell-syntax,display,format,html,literal,outputs,parameters,sanitize,save}.test.ts',

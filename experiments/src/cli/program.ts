@@ -39,7 +39,7 @@ export async function createProgram(args: readonly string[], context: CommandCon
       outputError: (text, write) => write(printableLines(text.replace(/^error: /, 'specoffload: '))),
     })
     .showHelpAfterError('(--help shows the flags and an example)');
-  for (const load of neededFor(args)) (await load())(program, context);
+  for (const load of neededFor(args)) (await load())(program, { ...context, args });
   return program;
 }
 

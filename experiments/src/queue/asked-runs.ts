@@ -13,7 +13,7 @@ import { readCommon, receiveRecord } from './receive.js';
 
 /** A run fails for good when so many attempts did. */
 const mostAttempts = 4;
-const firstRestMs = 500;
+const firstRestMs = 250;
 const leastPauseMs = 20;
 const mostPauseMs = 400;
 /** So often it is looked up whether the server has lost anything, as one without a journal does. */

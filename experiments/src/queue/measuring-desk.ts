@@ -13,14 +13,24 @@ const keptMs = 2000;
 export class MeasuringDesk {
   readonly #output: Output;
   readonly #signal: AbortSignal;
+  readonly #lockPath: string | undefined;
   readonly #quiet: (isQuiet: boolean) => Promise<void>;
   #runner: PointRunner | null = null;
   #session = '';
   #release: NodeJS.Timeout | undefined;
 
-  /** @param quiet called before this machine is measured on, and when it is free again */
-  constructor(output: Output, signal: AbortSignal, quiet: (isQuiet: boolean) => Promise<void>) {
+  /**
+   * @param lockPath of all that measure here
+   * @param quiet called before this machine is measured on, and when it is free again
+   */
+  constructor(
+    output: Output,
+    signal: AbortSignal,
+    lockPath: string | undefined,
+    quiet: (isQuiet: boolean) => Promise<void>,
+  ) {
     this.#output = output;
+    this.#lockPath = lockPath;
     this.#signal = signal;
     this.#quiet = quiet;
   }
@@ -47,6 +57,7 @@ export class MeasuringDesk {
     const { experiment } = location.point;
     const request = {
       ...{ results, warmups, output: this.#output, signal: this.#signal },
+      ...(this.#lockPath === undefined ? {} : { lockPath: this.#lockPath }),
       definition: { name: experiment, metric },
     };
     await this.#quiet(true);

@@ -23,6 +23,10 @@ export interface ServeOptions {
   readonly parallel: number;
   /** null: measures nothing. */
   readonly label: string | null;
+  /** A worker that is gone for so long loses its points to others. @default 15 s */
+  readonly leaseMs?: number;
+  /** Of whoever measures on this machine. @default one for all its users */
+  readonly lockPath?: string;
   /** Leaves after so many seconds without work. */
   readonly maxIdleSeconds: number;
   readonly output: Output;
@@ -39,9 +43,8 @@ export interface Tally {
   readonly givenBack: number;
 }
 
-/** A worker that is gone for so long loses its points to others. */
-const leaseMs = 15_000;
-const stalledEveryMs = 5000;
+const usualLeaseMs = 15_000;
+const looksPerLease = 3;
 /** A point that ended so many workers is given up. */
 const mostStalls = 3;
 /** A machine where nothing can be opened would fail everybody's points. */
@@ -77,11 +80,13 @@ class Served {
     this.#predictions = predictions;
     this.#outbox = outbox;
     const signal = AbortSignal.any([options.signal, this.#leaving.signal]);
-    this.#measurements = new MeasuringDesk(options.output, signal, (isQuiet) => this.#beQuiet(isQuiet));
+    this.#measurements = new MeasuringDesk(options.output, signal, options.lockPath, (isQuiet) =>
+      this.#beQuiet(isQuiet),
+    );
   }
 
   static async open(options: ServeOptions): Promise<Served> {
-    const { queue, output, label, parallel } = options;
+    const { queue, output, label, parallel, leaseMs = usualLeaseMs } = options;
     const redis = await connect(queue, (isBack) =>
       output.note(
         isBack ? 'worker: the queue answers again' : 'worker: the queue does not answer; waiting for it',
@@ -94,10 +99,17 @@ class Served {
     const open = (kind: Kind, name: string, concurrency: number) => {
       const worker = new Worker<string, string>(name, (job, token) => own.#work(kind, job, token!), {
         ...{ connection: redis, prefix: keyPrefix, concurrency },
-        ...{ lockDuration: leaseMs, stalledInterval: stalledEveryMs, maxStalledCount: mostStalls },
+        ...{
+          lockDuration: leaseMs,
+          stalledInterval: Math.ceil(leaseMs / looksPerLease),
+          maxStalledCount: mostStalls,
+        },
         runRetryDelay: 1000,
       });
-      worker.on('error', () => {}); // of the connection, or of a lease that was lost: somebody else runs it
+      // Who loses the connection says so above; a lease that was lost is somebody else's now.
+      worker.on('error', ({ message }) => {
+        if (!/ECONN|connection|lock/i.test(message)) output.note(`worker: ${message.slice(0, 300)}`);
+      });
       own.#workers.push(worker);
     };
     // While one run of a thread is being stored, the next one is predicted.
@@ -133,7 +145,7 @@ class Served {
   async #handBack(): Promise<void> {
     const closing = this.#workers.map((worker) => worker.close());
     this.#predictions.stop();
-    await unlessAway(Promise.all(closing), leaseMs);
+    await unlessAway(Promise.all(closing), usualLeaseMs);
   }
 
   async close(): Promise<void> {
@@ -199,7 +211,7 @@ class Served {
         ),
       );
     const { signal } = this.#leaving;
-    await delay(250 * 2 ** this.#numForeign, undefined, { signal }).catch(() => {});
+    await delay(100 * 2 ** this.#numForeign, undefined, { signal }).catch(() => {});
   }
 
   async #giveBack(job: Job<string, string>, token: string): Promise<never> {
@@ -217,8 +229,13 @@ class Served {
   /** Whoever measures on this machine, in whatever process, is alone there. */
   async #yieldToMeasurements(): Promise<void> {
     if (this.#isMeasuring) return;
-    const pid = await whoMeasures();
-    await this.#pausePredictions(pid !== null && pid !== process.pid);
+    const pid = await whoMeasures(this.#options.lockPath);
+    const mustWait = pid !== null && pid !== process.pid;
+    if (mustWait && !this.#workers[0]!.isPaused())
+      this.#options.output.note(
+        `worker: process ${pid} is measuring on this machine; predictions wait for its end`,
+      );
+    await this.#pausePredictions(mustWait);
   }
 
   async #pausePredictions(isPaused: boolean): Promise<void> {

@@ -1,6 +1,7 @@
 /** Where a run of a point stands: its key, known before it runs, so that a sweep knows what it has. */
 
 import type { Point } from '../definitions/expand.js';
+import { digestOf, type Json } from '../store/canonical.js';
 import type { PlannedRecord, PointRecord, RunLocation, RunSpec, SettingValue, Turn } from '../store/index.js';
 import { keyOfPoint, keyOfTurn } from '../store/spec.js';
 
@@ -41,7 +42,9 @@ export interface Share {
   readonly of: number;
 }
 
-/** By the point's key, so that a point belongs to the same share whoever asks, and all its runs come from one machine. */
-export function isInShare(pointKey: string, share: Share | null): boolean {
-  return share === null || Number.parseInt(pointKey.slice(0, 12), 16) % share.of === share.index;
+/** By the point's axes, so that a point belongs to the same share whoever asks, and all its runs come from one machine. */
+export function isInShare({ axes }: Point, share: Share | null): boolean {
+  return (
+    share === null || Number.parseInt(digestOf(axes as Json).slice(0, 12), 16) % share.of === share.index
+  );
 }

@@ -20,6 +20,8 @@ import type { RunEnd } from './worker.js';
 /** What of a sweep its measurements need. */
 export type MeasurementRequest = Pick<SweepRequest, 'results' | 'output' | 'signal' | 'warmups'> & {
   readonly definition: Pick<SweepRequest['definition'], 'name' | 'metric' | 'predictOn'>;
+  /** @default one for all users of this machine */
+  readonly lockPath?: string;
 };
 
 export function createMeasurementPlanner(request: MeasurementRequest, shelf: Shelf): PointPlanner {
@@ -44,6 +46,7 @@ export async function createMeasurementRunner(
     settle: (point) => planner.settle(point),
     async prepare(first) {
       lock = await lockMachine({
+        ...(request.lockPath === undefined ? {} : { path: request.lockPath }),
         onWait: (pid) =>
           output.note(`${definition.name}: process ${pid} is measuring on this machine; waiting for its end`),
         signal,

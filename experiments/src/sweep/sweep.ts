@@ -157,9 +157,9 @@ class Sweep {
     const { definition, signal } = this.#request;
     for await (const point of walkPoints(definition, signal, isBackwards)) {
       signal.throwIfAborted();
+      if (!isInShare(point, this.#request.share)) continue;
       const { spec, planned } = await this.#runner.settle(point);
-      const record = locatePoint(definition.name, { ...point, planned }, spec, this.#definitionDigest);
-      if (isInShare(record.pointKey, this.#request.share)) yield record;
+      yield locatePoint(definition.name, { ...point, planned }, spec, this.#definitionDigest);
     }
   }
 

@@ -1,9 +1,12 @@
 /** Sweeps whose points workers take from a queue: the same runs under the same keys, once each, whoever dies. */
 
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { machinesDirectory } from '../../../experiments/src/paths.js';
 import { queueRunner } from '../../../experiments/src/queue/index.js';
 import { type ServeOptions, serve, type Tally } from '../../../experiments/src/queue/serve.js';
 import { defineExperiment, runExperiment } from '../../../experiments/src/sweep/index.js';
@@ -29,6 +32,7 @@ function startWorker(options: Partial<ServeOptions> = {}): { leave(): Promise<Ta
   const work = serve({
     ...{ queue: redis.address, results: join(folder, 'nowhere'), parallel: 1, label: null },
     ...{ maxIdleSeconds: 600, output: createOutput(silent, silent, false), signal: controller.signal },
+    lockPath: join(folder, 'lock'),
     onProgress: () => {},
     ...options,
   }).catch((error) => {
@@ -75,5 +79,88 @@ describe.skipIf(missingRedis !== null)(missingRedis ?? 'a queue', () => {
     const again = await runExperiment(definition, options);
     expect(again).toMatchObject({ stored: 0, before: 6, isComplete: true });
     await worker.leave();
+  });
+
+  it('loses and doubles nothing when workers leave or die, and the server too', async () => {
+    const results = join(folder, 'dying');
+    const many = {
+      ...definition,
+      axes: { ...definition.axes, promptTokens: [8, 9, 10, 11, 12, 13, 14, 15] },
+    };
+    const child = spawn(process.execPath, [
+      ...[join(import.meta.dirname, 'worker-child.mjs'), redis.address, results, join(folder, 'lock')],
+    ]);
+    const leaving = startWorker({ results, leaseMs: 1000 });
+    let numTrouble = 0;
+    const trouble: Record<number, () => unknown> = {
+      4: () => leaving.leave(),
+      12: () => child.kill('SIGKILL') && startWorker({ leaseMs: 1000 }),
+      20: () => redis.kill().then(() => redis.start()),
+    };
+    const outcome = await runExperiment(many, {
+      ...{ results, createRunner: queueRunner(redis.address) },
+      onProgress: ({ done }) => {
+        for (const at of Object.keys(trouble)
+          .map(Number)
+          .filter((at) => at <= done)) {
+          numTrouble += 1;
+          trouble[at]!();
+          delete trouble[at];
+        }
+      },
+    });
+    child.kill('SIGKILL');
+    expect(numTrouble).toBe(3);
+    expect(outcome).toMatchObject({ stored: 48, before: 0, failed: [], isComplete: true });
+    expect((await keysIn(results)).length).toBe(48);
+  });
+
+  it('sets a point aside that no worker can run, with its error, and goes on with the same command', async () => {
+    const results = join(folder, 'poison');
+    const machine = join(folder, 'machine.json');
+    const text = await readFile(join(machinesDirectory, 'env1.json'), 'utf8');
+    await writeFile(machine, text);
+    startWorker({ results });
+    const one = {
+      ...definition,
+      settings: { ...definition.settings, machine },
+      axes: { strategy: ['serial'] },
+    };
+    const options = { results, createRunner: queueRunner(redis.address) };
+    const spoiled = await runExperiment(one, {
+      ...options,
+      // As on a worker whose file of that name is another one.
+      onNote: () => writeFileSync(machine, text.replace('266287972352', '266287972353')),
+    });
+    expect(spoiled).toMatchObject({ stored: 0, isComplete: false, failed: [{ seed: 1 }] });
+    expect(spoiled.failed[0]!.message).toMatch(/another run here .* \(in 4 attempts\)/);
+    expect(await runExperiment(one, options)).toMatchObject({ stored: 1, failed: [] });
+  });
+
+  it('measures where the label is, alone, and sends tokens and timeline', async () => {
+    const results = join(folder, 'measured');
+    const measured = defineExperiment({
+      ...{ name: 'tiny', question: 'Does it measure there?', kind: 'measured', repeats: 1, warmups: 0 },
+      settings: {
+        ...{ workload: 'code', prompts: 1, maxNewTokens: 2 },
+        ...{ deviceMemory: '128MB', hostMemory: '64MB' },
+      },
+      axes: { strategy: ['none'] },
+    });
+    const options = (label?: string) => ({
+      results,
+      createRunner: queueRunner(redis.address, label === undefined ? {} : { label }),
+    });
+    await expect(runExperiment(measured, options())).rejects.toThrow(/say with label on which machines/);
+    startWorker({ label: 'desk' });
+    expect(await runExperiment(measured, options('desk'))).toMatchObject({ stored: 1, failed: [] });
+    const [key] = await keysIn(results);
+    const files = ['run.json', 'tokens.jsonl', 'trace.json.gz'];
+    expect((await readdir(join(results, 'tiny', key!))).sort()).toEqual(files);
+  });
+
+  it('says where no server answers', async () => {
+    const options = { results: join(folder, 'none'), createRunner: queueRunner(`unix://${folder}/nobody`) };
+    await expect(runExperiment(definition, options)).rejects.toThrow(/no Redis answers at unix:.*ENOENT/);
   });
 });

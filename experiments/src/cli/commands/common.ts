@@ -9,6 +9,8 @@ import { createOutput, type Output } from '../../terminal/output.js';
 export interface CommandContext {
   /** Aborted by Ctrl-C. */
   readonly signal: AbortSignal;
+  /** What was typed, the command's name first. */
+  readonly args?: readonly string[];
   /** Gives every Ctrl-C from now on to a listener. */
   readonly takeInterrupts?: (listener: () => void) => void;
 }

@@ -10,10 +10,10 @@ import { defaultResultsDirectory, displayPath } from '../../paths.js';
 import { axisColumns, describeOutcome } from '../../sweep/describe.js';
 import { estimate } from '../../sweep/estimate.js';
 import { shippedExperiments } from '../../sweep/experiments/index.js';
+import { isInShare } from '../../sweep/locate.js';
 import { openExperiment } from '../../sweep/open-experiment.js';
 import { type SweepOptions, type SweepRequest, searches, settleRequest } from '../../sweep/options.js';
 import { describeSweepProgress } from '../../sweep/progress.js';
-import type { CreateRunner } from '../../sweep/runner.js';
 import { Shelf } from '../../sweep/shelf.js';
 import { asUsage, UsageError } from '../../terminal/errors.js';
 import { formatSeconds, plural } from '../../terminal/format.js';
@@ -29,9 +29,14 @@ import {
 } from './common.js';
 import { arithmeticHelp } from './device-option.js';
 import { addDrafterOption, type DrafterOptions } from './draft-use.js';
-import { queueHelp } from './queue-option.js';
+import {
+  addOtherMachinesOptions,
+  maybeSubmit,
+  type OtherMachinesOptions,
+  openQueue,
+} from './other-machines.js';
 
-interface SweepCommandOptions extends CommonOptions, DrafterOptions {
+interface SweepCommandOptions extends CommonOptions, DrafterOptions, OtherMachinesOptions {
   readonly quick?: true;
   readonly dryRun?: true;
   readonly filter?: string;
@@ -46,8 +51,6 @@ interface SweepCommandOptions extends CommonOptions, DrafterOptions {
   readonly workers?: number;
   readonly traces?: true;
   readonly retry?: true;
-  readonly queue?: string;
-  readonly label?: string;
   readonly results: string;
 }
 
@@ -97,9 +100,8 @@ export function addSweepCommand(program: Command, context: CommandContext): void
     .option('--workers <n>', 'threads that predict (default: one per core)', wholeNumber('--workers', 1, 256))
     .option('--traces', 'keep the timelines of predictions')
     .option('--retry', 'try points again that were refused earlier')
-    .option('--queue <address>', `let workers on any machine run the points: ${queueHelp}`)
-    .option('--label <name>', 'with --queue: which machines measure, as specoffload worker calls them')
     .option('--results <dir>', 'record store', displayPath(defaultResultsDirectory));
+  addOtherMachinesOptions(command);
   addDrafterOption(command, 'as the experiment says');
   withCommonOptions(
     command,
@@ -107,8 +109,9 @@ export function addSweepCommand(program: Command, context: CommandContext): void
     'specoffload sweep candidates --search bayesian --rounds 9',
     'specoffload sweep my-experiment.json --filter "candidates <= 4" --max-time 10min',
     'specoffload sweep candidates --queue redis://127.0.0.1:6379',
+    'specoffload sweep candidates --slurm --tasks 16 --sbatch "--partition=long"',
   ).action((experiment: string, options: SweepCommandOptions) =>
-    sweep(experiment, options, outputFor(options), context.signal),
+    sweep(experiment, options, outputFor(options), context),
   );
 }
 
@@ -116,12 +119,10 @@ async function sweep(
   experiment: string,
   options: SweepCommandOptions,
   output: Output,
-  signal: AbortSignal,
+  { signal, args = [] }: CommandContext,
 ): Promise<void> {
   const definition = await openExperiment(experiment);
-  if (options.label !== undefined && options.queue === undefined)
-    throw new UsageError('--label says which workers of a queue measure; say which queue with --queue');
-  const { dryRun, maxTime, device, arithmetic, drafter, queue, label, objective, ...others } = options;
+  const { dryRun, maxTime, device, arithmetic, drafter, objective, ...others } = options;
   const { json: _json, verbose: _verbose, ...rest } = others;
   const wanted: SweepOptions = {
     ...{
@@ -129,11 +130,12 @@ async function sweep(
       settings: { ...(device && { device }), ...(arithmetic && { arithmetic }), ...(drafter && { drafter }) },
     },
     ...(maxTime === undefined ? {} : { maxSeconds: maxTime }),
-    ...(queue === undefined ? {} : { createRunner: await openQueue(queue, label) }),
+    ...(await openQueue(options)),
     ...(objective && { objectives: objective }),
   };
   // The definition is sound: what is refused now was asked for by a flag.
   const request = asUsage(() => settleRequest(definition, wanted));
+  if (await maybeSubmit(options, request, { args, isDry: dryRun === true }, output)) return;
   if (dryRun) return listPoints({ ...request, output, signal });
   const { runExperiment } = await import('../../sweep/sweep.js');
   const follower = output.follow();
@@ -157,17 +159,11 @@ async function sweep(
     );
 }
 
-/** Loaded where it is asked for: others need not wait for it. */
-async function openQueue(address: string, label?: string): Promise<CreateRunner> {
-  const { queueRunner } = await import('../../queue/index.js');
-  return asUsage(() => queueRunner(address, label === undefined ? {} : { label }));
-}
-
 /** A measured point would first have to be prepared: how long it takes is said when the sweep starts. */
 async function listPoints(request: SweepRequest): Promise<void> {
-  const { definition, turns, output, signal } = request;
+  const { definition, turns, output, signal, share } = request;
   const points: Point[] = [];
-  for await (const point of walkPoints(definition, signal)) points.push(point);
+  for await (const point of walkPoints(definition, signal)) if (isInShare(point, share)) points.push(point);
   if (points.length === 0) throw noPoint(definition);
   const planned = { points: points.length, runs: points.length * turns.length };
   const seconds =
