@@ -61,6 +61,7 @@ export { assertWritable, saveNotebook } from './notebook/save.js';
 export { exportHtml, renderNotebook } from './html/export.js';
 export { findChromium } from './image/find.js';
 export { addImages, type NotebookImage } from './image/notebook-images.js';
+export { type PrintOptions, printPage } from './image/pdf.js';
 export { type ImageRenderer, type ImageSize, openImageRenderer } from './image/render.js';
 
 // Make the kernel known to Jupyter.

@@ -16,11 +16,12 @@ export function completeEffects(subject: Subject): Effects[] {
   return effectsOf(records, subject).filter(isComplete);
 }
 
-const tablesOf = (effects: Effects) => effectTables(effects, (axis, value) => formatValue(axis, value));
+export const effectTablesOf = (effects: Effects): EffectTable[] =>
+  effectTables(effects, (axis, value) => formatValue(axis, value));
 
 export function effectCharts(subject: Subject): Chart[] {
   const choices = completeEffects(subject).flatMap((effects) =>
-    tablesOf(effects).flatMap(({ title, rows }) => {
+    effectTablesOf(effects).flatMap(({ title, rows }) => {
       const lines = rows
         .slice(0, mostDrawn)
         .flatMap(({ name, effect: { ratio, low, high, verdict } }) =>
@@ -37,7 +38,7 @@ export function effectCharts(subject: Subject): Chart[] {
 
 /** Empty where there are none. */
 export function effectTablesHtml(subject: Subject): string {
-  return completeEffects(subject).flatMap(tablesOf).map(tableHtml).join('\n');
+  return completeEffects(subject).flatMap(effectTablesOf).map(tableHtml).join('\n');
 }
 
 function tableHtml({ title, rows, numLeftOut }: EffectTable): string {

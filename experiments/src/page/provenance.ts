@@ -55,7 +55,11 @@ function distinctTexts(records: readonly RunRecord[], describe: (record: RunReco
     : [...texts.slice(0, mostTexts), `and ${texts.length - mostTexts} more`];
 }
 
-function describeCode({ version, commit, dirty: isDirty }: RunRecord['provenance']): string {
+export function describeCode({
+  version,
+  commit,
+  dirty: isDirty,
+}: Pick<RunRecord['provenance'], 'version' | 'commit' | 'dirty'>): string {
   const release = version === undefined ? '' : `${version}, `;
   if (commit === null) return `${release}outside a git checkout`;
   return `${release}${commit.slice(0, 12)}${isDirty ? ', with uncommitted changes' : ''}`;

@@ -33,3 +33,4 @@ export { type PairedPoint, pairPredictions } from './predicted-pairs.js';
 export { describeSample, type SampleSummary } from './sample.js';
 export { nameVaryingSettings } from './varying.js';
 export { describeTooFew, describeVerdict } from './verdict.js';
+export { winnersOf } from './winners.js';

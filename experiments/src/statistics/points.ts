@@ -93,7 +93,7 @@ export function compareToBaseline(
 }
 
 /** Where a point stands among those of its experiment. */
-interface PlacedPoint {
+export interface PlacedPoint {
   readonly point: PointRecord;
   readonly kind: RunRecord['kind'];
 }
@@ -161,13 +161,13 @@ function comparePoints(points: readonly GatheredPoint[], options: RankOptions): 
 }
 
 /** One spelling for equal axes; those of a baseline left out, for everything that it and its points have in common. */
-function axesKey({ point, kind }: PlacedPoint, baseline: RankOptions['baseline'] = {}): string {
+export function axesKey({ point, kind }: PlacedPoint, baseline: RankOptions['baseline'] = {}): string {
   const others = Object.entries(point.axes).filter(([name]) => !Object.hasOwn(baseline, name));
   return canonicalJson([point.experiment, kind, Object.fromEntries(others) as Json]);
 }
 
 /** Repeats that only one of the two has are in its sample, and in no pair; nor is a zero, which has no ratio. */
-function pairsOf(point: GatheredPoint, partner: GatheredPoint): Pair[] {
+export function pairsOf(point: GatheredPoint, partner: GatheredPoint): Pair[] {
   return [...point.runs].flatMap(([key, { value }]) => {
     const baseline = partner.runs.get(key)?.value;
     return baseline !== undefined && baseline > 0 && value > 0 ? [{ value, baseline }] : [];

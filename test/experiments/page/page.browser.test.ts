@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createSubject, renderPage } from '../../../experiments/src/page/index.js';
+import { printPage } from '../../../kernel/src/image/pdf.js';
 import { missingBrowser, type OpenPage, openBrowser, outputPath, type PageOpener } from '../../browser.js';
 import { hostile, storeExperiment } from './experiment.js';
 
@@ -115,6 +116,14 @@ describe.skipIf(missingBrowser !== null)(
       expect(widths.length).toBeGreaterThan(0);
       // 210 mm less two margins of 12 mm, at 96 pixels per inch.
       for (const width of widths) expect(width).toBeLessThanOrEqual(703);
+    });
+
+    it('is printed into a PDF when all is drawn', async () => {
+      const path = join(results, 'report.html');
+      const pdf = Buffer.from(await printPage(path, { unfinished: '.chart:not([data-drawn])' }));
+      expect(pdf.subarray(0, 5).toString()).toBe('%PDF-');
+      // Charts are lines and letters: more than the tables alone.
+      expect(pdf.length).toBeGreaterThan(50_000);
     });
 
     it('sorts the table by a click, and back by another', async () => {

@@ -5,7 +5,7 @@ import { UserError, writeWholeFile } from '@specoffload/input';
 import type { Command } from 'commander';
 import { readDefinitions } from '../../definitions/stored-definitions.js';
 import { defaultResultsDirectory, displayPath } from '../../paths.js';
-import { readRuns, type StoredRun } from '../../store/index.js';
+import { collectProvenance, readRuns, type StoredRun } from '../../store/index.js';
 import { aimOf, chooseGenerations, judgeBy, openAsked, parseBaseline } from '../../sweep/aim.js';
 import { describeGeneration, type Generation, splitGenerations } from '../../sweep/generations.js';
 import { formatBytes, plural } from '../../terminal/format.js';
@@ -20,6 +20,8 @@ import {
 
 interface ReportOptions extends CommonOptions {
   readonly out?: string;
+  readonly latex?: string;
+  readonly pdf?: string;
   readonly metric?: string;
   readonly lowerIsBetter?: true;
   readonly baseline?: Readonly<Record<string, string | number>>;
@@ -35,6 +37,11 @@ export function addReportCommand(program: Command, context: CommandContext): voi
     )
     .argument('<experiment>', "a folder of the record store, or the definition's file")
     .option('--out <file>', 'the page (default: report.html in the folder of the experiment)')
+    .option(
+      '--latex <file>',
+      'tables for a paper as well: points and effects, by booktabs, with their provenance',
+    )
+    .option('--pdf <file>', 'the page printed as well, by the Chromium of this machine')
     .option(
       '--metric <column>',
       "what is compared (default: the definition's as it is stored, else tokensPerSecond)",
@@ -54,6 +61,7 @@ export function addReportCommand(program: Command, context: CommandContext): voi
     command,
     'specoffload report candidates',
     'specoffload report main --baseline strategy=none --out main.html',
+    'specoffload report ablation --latex ablation.tex --pdf ablation.pdf',
   ).action((experiment: string, options: ReportOptions) =>
     report(experiment, options, outputFor(options), context.signal),
   );
@@ -67,6 +75,7 @@ async function report(
 ): Promise<void> {
   const { results } = options;
   const asked = await openAsked(experiment);
+  if (options.pdf !== undefined) await assertBrowser();
   const follower = output.follow();
   follower.update(() => `report: reading ${asked.name}`);
   const stored = await readRuns({ results, experiment: asked.name, onWarning: output.note, signal }).finally(
@@ -80,7 +89,7 @@ async function report(
   const { runs } = generation;
   const aim = { ...judgeBy(await aimOf(asked, generation), options), notes };
   // Only here: the kernel package that figures are drawn with takes its time to load.
-  const { createSubject, renderPage } = await import('../../page/index.js');
+  const { createSubject, renderLatex, renderPage } = await import('../../page/index.js');
   const subject = createSubject(runs, aim, options.baseline ? undefined : output.note);
   const page = await renderPage(subject, output.note);
   const path = resolve(options.out ?? join(results, asked.name, 'report.html'));
@@ -91,14 +100,47 @@ async function report(
     `${plural(runs.length, 'run')}, ${plural(page.numCharts, 'chart')}, ${plural(page.numTimelines, 'timeline')}, ` +
       `${formatBytes(bytes)}: ${displayPath(path)}`,
   );
+  const { latex, pdf } = options;
+  if (latex !== undefined) {
+    const provenance = await collectProvenance();
+    const by = { command: commandOf(asked.name, options), date: new Date(), provenance };
+    await writeWholeFile(latex, renderLatex(subject, by), { remedy: 'choose another --latex' });
+    output.say(`tables for a paper: ${displayPath(resolve(latex))}`);
+  }
+  if (pdf !== undefined) {
+    const { printPage } = await import('@specoffload/kernel');
+    const printed = await printPage(path, { unfinished: '.chart:not([data-drawn])', signal });
+    await writeWholeFile(pdf, printed, { remedy: 'choose another --pdf' });
+    output.say(`printed: ${displayPath(resolve(pdf))}`);
+  }
   output.document({
     experiment: asked.name,
-    path,
+    ...{ path, latex: latex ?? null, pdf: pdf ?? null },
     bytes,
     runs: runs.length,
     charts: page.numCharts,
     timelines: page.numTimelines,
   });
+}
+
+async function assertBrowser(): Promise<void> {
+  const { findChromium } = await import('@specoffload/kernel');
+  if ((await findChromium()) === null)
+    throw new UserError(
+      'there is no Chromium or Chrome on PATH to print with; install one (Debian: apt-get install chromium), or leave --pdf out and print the page',
+    );
+}
+
+/** What asks again for the same, wherever its files are. */
+function commandOf(name: string, { metric, lowerIsBetter, baseline, generation }: ReportOptions): string {
+  const flags = [
+    ...(metric === undefined ? [] : [`--metric ${metric}`]),
+    ...(lowerIsBetter ? ['--lower-is-better'] : []),
+    ...Object.entries(baseline ?? {}).map(([axis, value]) => `--baseline ${axis}=${value}`),
+    ...(generation === undefined ? [] : [`--generation ${generation}`]),
+    '--latex',
+  ];
+  return `specoffload report ${name} ${flags.join(' ')}`;
 }
 
 /** That other generations lie under the same name, and how to see them. */
