@@ -34,7 +34,21 @@ const leastAlive = 1e-7;
  * The chain of a sequence's remaining tokens: from r, a round of w = min(candidates, r - 1) proposals leads to
  * r - 1 - a with the chance that exactly a of them are accepted. The first new token comes from prefill.
  */
-export function lifetimes(options: LifetimeOptions): LifetimeRound[] {
+export function lifetimes(options: LifetimeOptions): readonly LifetimeRound[] {
+  const { candidates, maxNewTokens, acceptance, goesOn, together } = options;
+  const key = [candidates, maxNewTokens, goesOn, goesOn ? together : 0].join();
+  const ofAcceptance = known.get(acceptance ?? nobody) ?? new Map<string, LifetimeRound[]>();
+  known.set(acceptance ?? nobody, ofAcceptance);
+  const rounds = ofAcceptance.get(key) ?? roundsOf(options);
+  ofAcceptance.set(key, rounds);
+  return rounds;
+}
+
+const nobody = {};
+/** A planner asks for the same ones hundreds of times. */
+const known = new WeakMap<object, Map<string, LifetimeRound[]>>();
+
+function roundsOf(options: LifetimeOptions): LifetimeRound[] {
   const { candidates, maxNewTokens, acceptance, goesOn, together } = options;
   const rates = acceptance && toRates(acceptance);
   let chances = new Float64Array(maxNewTokens + 1);

@@ -8,7 +8,7 @@ import type { Checkpoint } from '../model/types.js';
 import type { Drafter } from '../schedule/drafter.js';
 import { type DrafterName, drafterNamed } from '../schedule/drafters.js';
 import { readsInPlace, refuseInPlace } from '../schedule/in-place.js';
-import type { MemoryPlan } from '../schedule/memory-plan.js';
+import type { MemoryDemand, MemoryPlan } from '../schedule/memory-plan.js';
 import { planMemory } from '../schedule/placement.js';
 import type { OpenPolicy, PolicyInput } from '../schedule/policy.js';
 import {
@@ -75,10 +75,39 @@ export function place(
   formats: Formats,
 ): Placed {
   const { target, promptLengths, maxNewTokens } = request;
-  const waves = planWaves(policy, promptLengths.length);
-  const demand = measureDemand(policy, waves, promptLengths, maxNewTokens, formats);
+  const { waves, demand } = batched(policy, promptLengths, maxNewTokens, formats);
   const drafter = usesDraft(policy) ? drafterNamed(request.drafter, request.draft) : null;
   return { policy, waves, drafter, plan: planMemory(target, drafter, demand, budgets, policy, formats) };
+}
+
+interface Batched extends Pick<Placed, 'waves'> {
+  readonly demand: MemoryDemand;
+}
+
+const known = new WeakMap<readonly number[], Map<string, Batched>>();
+
+/** What of a policy decides about batches and what they ask for; a planner asks for the same ones hundreds of times. */
+function batched(
+  policy: OpenPolicy,
+  promptLengths: readonly number[],
+  maxNewTokens: number,
+  formats: Formats,
+): Batched {
+  const ofPrompts = known.get(promptLengths) ?? new Map<string, Batched>();
+  known.set(promptLengths, ofPrompts);
+  const { batches, decodeBatch, microBatch, prefillBatch, prefillOrder, refill, ending, overlap } = policy;
+  const key = [
+    ...[batches, decodeBatch, microBatch, prefillBatch, prefillOrder, refill, ending, overlap],
+    ...[policy.attention, policy.prefillAttention, usesDraft(policy) ? policy.candidates : 0],
+    ...[maxNewTokens, isImagined(formats)],
+  ].join();
+  let found = ofPrompts.get(key);
+  if (!found) {
+    const waves = planWaves(policy, promptLengths.length);
+    found = { waves, demand: measureDemand(policy, waves, promptLengths, maxNewTokens, formats) };
+    ofPrompts.set(key, found);
+  }
+  return found;
 }
 
 /** @throws UserError when the request cannot be served, saying what would do. */

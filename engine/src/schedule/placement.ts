@@ -58,8 +58,14 @@ export function planMemory(
     tensors: noTensors,
   };
   const cached = { cachedOnDevice: policy.cachedOnDevice ?? 0, cachedOnHost: policy.cachedOnHost ?? 0 };
-  const layOut = (prefetchDepth: number, pinnedLayers: number, keptLayers: number) =>
-    layOutPools(request, { prefetchDepth, pinnedLayers, keptLayers, ...cached });
+  const laidOut = new Map<string, MemoryPlan>();
+  const layOut = (prefetchDepth: number, pinnedLayers: number, keptLayers: number) => {
+    const key = `${prefetchDepth} ${pinnedLayers} ${keptLayers}`;
+    const plan =
+      laidOut.get(key) ?? layOutPools(request, { prefetchDepth, pinnedLayers, keptLayers, ...cached });
+    laidOut.set(key, plan);
+    return plan;
+  };
   assertPinned(policy.pinnedLayers, leastPinned, target);
   if (sharesExperts(request)) assertCanShare(target, policy);
   const pinnedWish = Math.min(policy.pinnedLayers ?? leastPinned, numLayers);
