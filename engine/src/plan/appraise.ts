@@ -72,7 +72,8 @@ export class Appraiser {
   #refusal: UserError | null = null;
 
   constructor(job: PlanningJob) {
-    this.#job = job;
+    // A list of its own: what is known of it must not outlive a change that the caller makes.
+    this.#job = { ...job, promptLengths: [...job.promptLengths] };
   }
 
   /** Different policies that fit, in the order in which they were looked at. */
