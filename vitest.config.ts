@@ -31,7 +31,7 @@ const pure = [
   'test/experiments/cli/{other-lanes,run,runs,usage}.test.ts',
   'test/experiments/queue/{messages,slurm}.test.ts',
   'test/experiments/sweep/{baselines,bayesian,command,definition,expression,generations,halving,planned,shipped,thompson}.test.ts',
-  'test/native/{attention,codecs,levels,product,quantised,vulkan,vulkan-kernels,vulkan-shaders,widen}.test.ts',
+  'test/native/{attention,codecs,levels,product,quantised,vulkan,vulkan-kernels,vulkan-scaled,vulkan-shaders,widen}.test.ts',
   'test/kernel/{cell-syntax,display,format,html,literal,outputs,parameters,sanitize,save}.test.ts',
   'test/kernel/{notebook-images,shorthand,text,wire}.test.ts',
 ];

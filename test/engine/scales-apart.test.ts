@@ -93,27 +93,26 @@ async function writeKind(name: string) {
   return Promise.all(directories.map((directory) => openCheckpoint(directory)));
 }
 
-it.each([
-  'fp8 in squares',
-  'fp8 by row',
-  'fp8 as a whole',
-  'four bits',
-  'four bits with zero points',
-  'GPTQ',
-])('%s lies in device memory as stored', async (name) => {
-  const [target] = await writeKind(name);
-  const { attention, experts } = target!.layers[0]!;
-  for (const group of [attention, experts[0]!]) await checkGroup(group);
-});
+it.each(Object.keys(quantisedKinds))(
+  '%s lies in device memory as stored, a processor’s and a GPU’s',
+  async (name) => {
+    const [target] = await writeKind(name);
+    const { attention, experts } = target!.layers[0]!;
+    for (const formats of [vulkanFormats, localFormats])
+      for (const group of [attention, experts[0]!]) await checkGroup(group, formats);
+  },
+);
 
-it.each(Object.keys(quantisedKinds))('%s lies so in the processor’s device memory', async (name) => {
-  const [target] = await writeKind(name);
-  const { attention, experts } = target!.layers[0]!;
-  for (const group of [attention, experts[0]!]) await checkGroup(group, localFormats);
-});
-
-it.skipIf(whyNoVulkan !== null)('stays there in a pinned layer, and is computed with', async () => {
-  const [target, plain] = await writeKind('four bits with zero points');
+it
+  .skipIf(whyNoVulkan !== null)
+  .each([
+    'four bits with zero points',
+    'four bits in groups of their own',
+    'eight bits packed',
+    'eight bits by row',
+    'GPTQ of eight bits',
+  ])('%s stays there in a pinned layer, and is computed with', async (name) => {
+  const [target, plain] = await writeKind(name);
   const prompts = [[1, 2, 3, 4, 5, 6, 7], [9]];
   const result = await runEngine({
     ...{ target: target!, draft: null, prompts, strategy: 'none', maxNewTokens: 4, stopAtEos: false },

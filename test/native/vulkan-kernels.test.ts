@@ -17,7 +17,6 @@ import {
   matmul,
   norm,
   plainCodecs,
-  type ScaleGrid,
   type StoredFormat,
   scatterAdd,
   startsFinite,
@@ -65,12 +64,6 @@ function drawBlocks(format: keyof typeof halves, count: number): Drawn {
 
 const toBf16 = (value: number) => decodeWeights(plainCodecs.bf16.encode(Float32Array.of(value)), 'bf16')[0]!;
 
-function drawScales({ dtype }: Pick<ScaleGrid, 'dtype'>, count: number) {
-  if (dtype !== 'e8m0') return drawPlain(dtype, count);
-  const bytes = Uint8Array.from({ length: count }, () => whole(118, 130));
-  return { bytes, values: Float32Array.from(bytes, (exponent) => 2 ** (exponent - 127)) };
-}
-
 describe.skipIf(whyNoVulkan !== null)(`kernels${whyNoVulkan ? ` (${whyNoVulkan})` : ''}`, () => {
   let runner: KernelRunner;
   beforeAll(async () => {
@@ -94,7 +87,6 @@ describe.skipIf(whyNoVulkan !== null)(`kernels${whyNoVulkan ? ` (${whyNoVulkan})
     readonly isAligned?: boolean;
     readonly extras?: boolean;
     readonly limits?: Parameters<typeof limitsOf>[0];
-    readonly grid?: Pick<ScaleGrid, 'dtype' | 'rows' | 'columns'>;
     readonly roundsInputs?: boolean;
   }
 
@@ -108,16 +100,9 @@ describe.skipIf(whyNoVulkan !== null)(`kernels${whyNoVulkan ? ` (${whyNoVulkan})
       isAligned = true,
       extras = false,
       limits = 'own',
-      grid,
       roundsInputs = false,
     } = product;
     const taken = (value: number) => (roundsInputs ? toBf16(value) : value);
-    const across = grid ? Math.ceil(depth / Math.min(grid.columns, depth)) : 0;
-    const scales = grid ? drawScales(grid, across * Math.ceil(width / Math.min(grid.rows, width))) : null;
-    const scaleOf = (row: number, k: number) =>
-      grid && scales
-        ? scales.values[Math.floor(row / grid.rows) * across + Math.floor(k / grid.columns)]!
-        : 1;
     const x = draw(rows * depth);
     const bias = drawPlain('bf16', width);
     const addend = draw(rows * width);
@@ -128,7 +113,6 @@ describe.skipIf(whyNoVulkan !== null)(`kernels${whyNoVulkan ? ` (${whyNoVulkan})
         weights: {
           ...{ address: runner.input(weights.bytes), format: weights.format, paired },
           rowBytes: codecs[weights.format].bytes(depth),
-          scales: grid && scales ? { ...grid, across, address: runner.input(scales.bytes) } : undefined,
         },
         bias: extras ? { address: runner.input(bias.bytes), format: bias.format } : undefined,
         addend: extras ? runner.input(addend) : undefined,
@@ -147,7 +131,7 @@ describe.skipIf(whyNoVulkan !== null)(`kernels${whyNoVulkan ? ` (${whyNoVulkan})
             : output - within + 2 * (within % (paired / 2)) + Number(within >= paired / 2);
         let [sum, size] = extras ? [bias.values[output]! + addend[row * width + output]!, 1] : [0, 1e-3];
         for (let k = 0; k < depth; k += 1) {
-          const weight = Math.fround(weights.values[stored * depth + k]! * scaleOf(stored, k));
+          const weight = weights.values[stored * depth + k]!;
           const term = taken(x[row * depth + k]!) * taken(weight);
           sum += term;
           size += Math.abs(term);
@@ -183,17 +167,6 @@ describe.skipIf(whyNoVulkan !== null)(`kernels${whyNoVulkan ? ` (${whyNoVulkan})
     if (format === 'q4_k') await checkProduct({ rows: 18, depth, width, weights });
     if (format === 'q6_k') await checkProduct({ rows: 1, depth, width, weights, isAligned: false });
   });
-
-  test.each([
-    ['fp8', 3, 48, 20, { dtype: 'f32', rows: 8, columns: 16 }],
-    ['fp8', 18, 13, 9, { dtype: 'bf16', rows: 1, columns: Infinity }],
-    ['int4', 2, 24, 9, { dtype: 'bf16', rows: Infinity, columns: 4 }],
-    ['int8', 3, 33, 9, { dtype: 'bf16', rows: 1, columns: Infinity }],
-    ['int8_packed', 2, 64, 20, { dtype: 'f16', rows: 1, columns: 16 }],
-    ['mxfp4_split', 2, 64, 20, { dtype: 'e8m0', rows: 1, columns: 32 }],
-  ] as const)('matmul of %s, %i rows, %i x %i, scales %o', (format, rows, depth, width, grid) =>
-    checkProduct({ rows, depth, width, weights: drawBlocks(format, depth * width), grid }),
-  );
 
   test('a row of few has the same bits whatever other rows there are', async () => {
     const [depth, width] = [512, 40];

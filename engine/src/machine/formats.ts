@@ -118,7 +118,7 @@ export function isKeptWithScales(
   if (weightElementBytes !== null || !keptDtypes?.includes(dtype) || !layout?.scales) return false;
   const { rows, columns, step, across, scales } = layout;
   const { bytes }: Codec = codecs[dtype];
-  const isInOrder = across === 0 || ((dtype === 'int4' || keepsEveryGrid) && across === rows);
+  const isInOrder = across === 0 || ((inWords.includes(dtype) || keepsEveryGrid) && across === rows);
   const isWhole = columns > 1 && step === 1 && (rows * bytes(columns)) % f32.bytes(1) === 0;
   return (
     isInOrder &&
@@ -127,6 +127,9 @@ export function isKeptWithScales(
   );
 }
 
+/** What kernels read stored transposed. */
+const inWords: readonly WeightDtype[] = ['int4', 'int4_awq', 'int8_packed'];
+
 /** Whether scales and zero points are a matrix's own: those of a part of one lie further apart. */
 function isInOwnGrid(numRows: number, { rows, groupStride = 0, zeros }: PlacedScales<object>): boolean {
   return [groupStride, zeros?.groupStride ?? 0].every(
@@ -134,12 +137,12 @@ function isInOwnGrid(numRows: number, { rows, groupStride = 0, zeros }: PlacedSc
   );
 }
 
-/** Whether kernels find a scale and a zero point for every row and group of neighbouring columns. */
+/** Whether kernels find a scale and a zero point for every row and group of columns: words of these start at multiples of four. */
 function isGridOfKernels(dtype: WeightDtype, numRows: number, scales: PlacedScales<object>): boolean {
   const { rows, zeros, groupOfColumn } = scales;
-  if (groupOfColumn || !isInOwnGrid(numRows, scales)) return false;
-  if (!zeros) return true;
-  return dtype === 'int4' && zeros.codec === 'int4' && rows === 1 && numRows % 8 === 0;
+  if (!isInOwnGrid(numRows, scales)) return false;
+  if (!zeros && !groupOfColumn) return true;
+  return (!zeros || zeros.codec === dtype) && rows === 1 && numRows % 8 === 0;
 }
 
 /** Whether device memory holds its bytes as stored: every device does where values lie in blocks with their scales. */

@@ -3,7 +3,7 @@
  * Nothing here orders one dispatch behind another.
  */
 
-import { plainCodecs, type ScaleGrid } from '../codecs/index.js';
+import { type Codec, codecs, plainCodecs, type ScaleGrid } from '../codecs/index.js';
 import { activations, createDispatch, type Dispatch, scaleFormats, weightFormats } from './kernels.js';
 
 /** What of a device's limits kernels have to keep to. The least that Vulkan grants are {@link leastLimits}. */
@@ -32,7 +32,7 @@ export interface StoredMatrix<A> {
   readonly rowBytes: number;
   /** As in `MatrixLayout`. @default 1 */
   readonly paired?: number;
-  /** Of four bits: stored transposed, with so many words from eight columns to the next eight. @default 0: not */
+  /** Of words of neighbours: stored transposed, as in `MatrixLayout`. @default 0: not */
   readonly across?: number | undefined;
   /** Where they lie apart. */
   readonly scales?: StoredScales<A> | undefined;
@@ -46,9 +46,11 @@ export interface StoredScales<A> extends Pick<ScaleGrid, 'dtype' | 'rows' | 'col
   /** From one group of columns to the next. @default 1 */
   readonly groupStride?: number | undefined;
   readonly zeros?: StoredZeros<A> | undefined;
+  /** Which group each column belongs to, 32 bits each. @default groups are of neighbours */
+  readonly groupOfColumn?: A | undefined;
 }
 
-/** Zero points of four bits, of eight neighbouring rows in a word. */
+/** Zero points, stored as weights are, of neighbouring rows in a word. */
 export interface StoredZeros<A> {
   readonly address: A;
   /** In words, as of scales. */
@@ -104,31 +106,37 @@ export function matmul<A>(operation: Matmul<A>, limits: KernelLimits): Dispatch<
   });
 }
 
-const wordBytes = 4;
+/** Where words of a matrix lie: those of neighbouring columns, or of AutoAWQ's eight rows. */
+function wordsOf({ format, rowBytes, across = 0 }: StoredMatrix<unknown>) {
+  const { blockElements, isAcross, bytes }: Codec = codecs[format];
+  const wordBytes = bytes(blockElements);
+  if (across === 0) return { weightRowBytes: rowBytes, blockBytes: wordBytes };
+  return { weightRowBytes: wordBytes, blockBytes: bytes(isAcross ? across : across * blockElements) };
+}
+
+/** A word that makes zero points of those that are stored less one. */
+function onesOf(format: StoredFormat): number {
+  return format === 'int8_packed' ? 0x01010101 : 0x11111111;
+}
 
 /** What all kernels of matrix products are handed. */
 export function argumentsOf<A>(operation: Matmul<A>) {
   const { weights, x, y, rows, depth, width, bias, addend } = operation;
-  const { scales, across = 0 } = weights;
+  const { scales } = weights;
   const zeros = scales?.zeros;
   const shared = {
     addresses: {
       ...{ weights: weights.address, x, y, bias: bias?.address ?? null, addend: addend ?? null },
       ...{ scales: scales?.address ?? null, zeros: zeros?.address ?? null },
+      groups: scales?.groupOfColumn ?? null,
     },
     words: {
-      ...{
-        weightRowBytes: across > 0 ? wordBytes : weights.rowBytes,
-        pairedRows: weights.paired ?? 1,
-        depth,
-        width,
-        rows,
-      },
+      ...{ ...wordsOf(weights), pairedRows: weights.paired ?? 1, depth, width, rows },
       scaleRows: Math.min(scales?.rows ?? 1, 0xffffffff),
       scaleColumns: Math.min(scales?.columns ?? 1, 0xffffffff),
       ...{ scalesAcross: scales?.across ?? 0, scaleStride: scales?.groupStride ?? 1 },
       ...{ zerosAcross: zeros?.across ?? 0, zeroStride: zeros?.groupStride ?? 0 },
-      ...{ zeroOnes: zeros?.isLessOne ? 0x11111111 : 0, eightBytes: wordBytes * Math.max(1, across) },
+      zeroOnes: zeros?.isLessOne ? onesOf(weights.format) : 0,
     },
   };
   const formats = {
@@ -144,7 +152,11 @@ export function argumentsOf<A>(operation: Matmul<A>) {
 function isByEights<A>({ weights, depth, isAligned }: Matmul<A>): boolean {
   const { format, rowBytes, scales } = weights;
   const canBeRead = !(format in plainCodecs) || rowBytes % 16 === 0;
-  const shareScales = !scales || scales.columns === Number.POSITIVE_INFINITY || scales.columns % 8 === 0;
+  const shareScales =
+    !scales ||
+    scales.groupOfColumn !== undefined ||
+    scales.columns === Number.POSITIVE_INFINITY ||
+    scales.columns % 8 === 0;
   return isAligned && depth % 8 === 0 && canBeRead && shareScales;
 }
 

@@ -10,7 +10,7 @@ import type { ScaleDtype, WeightDtype } from '../codecs/index.js';
 export const weightFormats = {
   ...{ f32: 0, bf16: 1, f16: 2, q8_0: 3, q4_0: 4, q4_1: 5, q5_0: 6, q5_1: 7 },
   ...{ q4_k: 8, q5_k: 9, q6_k: 10, mxfp4: 11, fp8: 12, int4: 13, mxfp4_split: 14 },
-  ...{ int8: 15, int8_packed: 16 },
+  ...{ int8: 15, int8_packed: 16, int4_awq: 17 },
 } as const satisfies Partial<Record<WeightDtype, number>>;
 
 /** Numbers that the shaders know scales by that lie apart; 0 where there are none. */
@@ -31,11 +31,11 @@ interface KernelTable {
 }
 
 const matmulPush = {
-  addresses: ['weights', 'x', 'y', 'bias', 'addend', 'scales', 'zeros'],
+  addresses: ['weights', 'x', 'y', 'bias', 'addend', 'scales', 'zeros', 'groups'],
   words: {
     ...({ weightRowBytes: 'uint', pairedRows: 'uint', depth: 'uint', width: 'uint', rows: 'uint' } as const),
     ...({ scaleRows: 'uint', scaleColumns: 'uint', scalesAcross: 'uint', scaleStride: 'uint' } as const),
-    ...({ zerosAcross: 'uint', zeroStride: 'uint', zeroOnes: 'uint', eightBytes: 'uint' } as const),
+    ...({ zerosAcross: 'uint', zeroStride: 'uint', zeroOnes: 'uint', blockBytes: 'uint' } as const),
   },
 } as const;
 
