@@ -27,7 +27,7 @@ const pure = [
   'test/engine/model/{assemble,chat-template,gguf,inflate,long-texts,paired-scales,real-gguf,target-format,text-stream,tokenizer}.test.ts',
   'test/experiments/{acceptance,accuracy,bench,figures,inputs,job,notebook-support,plan}/*.test.ts',
   'test/experiments/{profile,reproduce,statistics,store,tunnel}/*.test.ts',
-  'test/experiments/page/latex.test.ts',
+  'test/experiments/page/{latex,search}.test.ts',
   'test/experiments/cli/{other-lanes,run,runs,usage}.test.ts',
   'test/experiments/queue/{messages,slurm}.test.ts',
   'test/experiments/sweep/{baselines,bayesian,command,definition,expression,generations,halving,planned,shipped,thompson}.test.ts',

@@ -17,6 +17,7 @@ import { sketchPoints } from '../sweep/bayesian/sketch.js';
 import { shippedExperiments } from '../sweep/experiments/index.js';
 import { locatePoint } from '../sweep/locate.js';
 import { openExperiment } from '../sweep/open-experiment.js';
+import { readOutcome } from '../sweep/outcome-runs.js';
 import { openPredictedJob } from '../sweep/predicted-job.js';
 import { Shelf } from '../sweep/shelf.js';
 import { runExperiment } from '../sweep/sweep.js';
@@ -92,12 +93,17 @@ export async function runGrid(
   results: string,
   { output, signal }: Pick<BenchOptions, 'output' | 'signal'>,
 ): Promise<Grid> {
-  const { ranking } = await runExperiment(definition, { results, signal });
-  const reachedAt = new Map(ranking.map((point) => [JSON.stringify(point.axes), point.median]));
+  const outcome = await runExperiment(definition, { results, signal });
+  const reachedAt = new Map(outcome.ranking.map((point) => [JSON.stringify(point.axes), point.median]));
+  // As they ran, with the planner's pick where they asked for one; those that could not run are only located.
+  const runs = await readOutcome(outcome);
+  const ran = new Map(runs.map(({ record: { point } }) => [JSON.stringify(point!.axes), point!]));
   const shelf = new Shelf(output, signal);
   const points = await Promise.all(
-    [...expandPoints(definition)].map(async (point) =>
-      locatePoint(definition.name, point, (await openPredictedJob(point.settings, shelf)).spec),
+    [...expandPoints(definition)].map(
+      async (point) =>
+        ran.get(JSON.stringify(point.axes)) ??
+        locatePoint(definition.name, point, (await openPredictedJob(point.settings, shelf)).spec),
     ),
   );
   const sketches = await sketchPoints({ definition, signal }, points, shelf);

@@ -15,6 +15,7 @@ export {
   predictedVsMeasured,
 } from './predicted-vs-measured.js';
 export { type RatioLine, ratioTable } from './ratio-table.js';
+export { type SearchObjective, type SearchPoint, searchCourse, searchFront } from './search-course.js';
 export { type SweepCurvesOptions, sweepCurves } from './sweep-curves.js';
 export type { Titles } from './theme.js';
 export { type ThroughputBarsOptions, throughputBars } from './throughput-bars.js';

@@ -3,6 +3,7 @@
 import { gzipSync } from 'node:zlib';
 import { escapeHtml, type Figure, plotlyScript, toScriptJson } from '@specoffload/kernel';
 import { figureTemplate } from '../figures/theme.js';
+import type { RecordedSearch } from '../sweep/recorded-search.js';
 import { plural } from '../terminal/format.js';
 import { type Chart, metricCharts, ratioCharts } from './charts.js';
 import { pageScript } from './client.js';
@@ -11,6 +12,7 @@ import { energyCharts } from './energy-charts.js';
 import { countKinds, provenanceFacts } from './provenance.js';
 import { queueCharts } from './queue-charts.js';
 import { acceptanceCharts, laneCharts, predictionCharts } from './run-charts.js';
+import { searchCharts, searchTable } from './search.js';
 import { pageStyle } from './style.js';
 import type { Subject } from './subject.js';
 import { pointTable } from './table.js';
@@ -27,16 +29,21 @@ export interface RenderedPage {
 const contentPolicy =
   "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:";
 
-/** @param onWarning told of each trace that cannot be read */
+/**
+ * @param onWarning told of each trace that cannot be read
+ * @param search that chose the points, where one did
+ */
 export async function renderPage(
   subject: Subject,
   onWarning: (sentence: string) => void = () => {},
+  search: RecordedSearch | null = null,
 ): Promise<RenderedPage> {
   const traces = await traceCharts(subject, onWarning);
   const charts = [
     ...metricCharts(subject),
     ...ratioCharts(subject),
     ...effectCharts(subject),
+    ...(search ? searchCharts(search) : []),
     ...predictionCharts(subject),
     ...acceptanceCharts(subject),
     ...laneCharts(subject),
@@ -57,6 +64,7 @@ export async function renderPage(
       card(chart.heading, `${chartHtml(chart)}${chart.heading === 'Timeline' ? traceNote : ''}`),
     ),
     card('Points', pointTable(subject)),
+    ...(search ? [card('The search, step by step', searchTable(search))] : []),
     ...(effects === '' ? [] : [card('What each axis brings', effects)]),
     card('Where the numbers come from', provenanceHtml(subject)),
     '<footer>Made by SpecOffload Lab from the records that this page sums up.</footer>',

@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { runGrid, trySearch } from '../../../experiments/src/bench/search.js';
 import { placePoints } from '../../../experiments/src/sweep/bayesian/features.js';
 import { believe } from '../../../experiments/src/sweep/bayesian/gaussian-process.js';
+import { normalProbability } from '../../../experiments/src/sweep/bayesian/normal.js';
 import { BayesianSearch } from '../../../experiments/src/sweep/bayesian/proposals.js';
 import { deservesMore, frontOf } from '../../../experiments/src/sweep/bayesian/race.js';
 import {
@@ -25,6 +26,15 @@ function cross(axes: Readonly<Record<string, readonly (string | number)[]>>) {
     points = points.flatMap((point) => values.map((value) => ({ ...point, [name]: value })));
   return points;
 }
+
+it.each([
+  [0, 0.5],
+  [1.959964, 0.975],
+  [-3, 0.0013498980316],
+  [-6, 9.865876450377e-10],
+])('knows how likely it is to be below %f', (z, probability) => {
+  expect(normalProbability(z) / probability).toBeCloseTo(1, 6);
+});
 
 describe('places of points', () => {
   it('are steps of a grid for numbers and sizes, whatever their order, and names for the rest', () => {

@@ -8,6 +8,7 @@ import { defaultResultsDirectory, displayPath } from '../../paths.js';
 import { collectProvenance, readRuns, type StoredRun } from '../../store/index.js';
 import { aimOf, chooseGenerations, judgeBy, openAsked, parseBaseline } from '../../sweep/aim.js';
 import { describeGeneration, type Generation, splitGenerations } from '../../sweep/generations.js';
+import { readRecordedSearch } from '../../sweep/recorded-search.js';
 import { formatBytes, plural } from '../../terminal/format.js';
 import type { Output } from '../../terminal/output.js';
 import {
@@ -91,7 +92,8 @@ async function report(
   // Only here: the kernel package that figures are drawn with takes its time to load.
   const { createSubject, renderLatex, renderPage } = await import('../../page/index.js');
   const subject = createSubject(runs, aim, options.baseline ? undefined : output.note);
-  const page = await renderPage(subject, output.note);
+  const search = await readRecordedSearch(join(results, asked.name), output.note);
+  const page = await renderPage(subject, output.note, search);
   const path = resolve(options.out ?? join(results, asked.name, 'report.html'));
   signal.throwIfAborted();
   await writeWholeFile(path, page.html, { remedy: outRemedy });

@@ -24,7 +24,14 @@ export function describeSearch(report: SearchReport): string[] {
 }
 
 /** Whether more would be found, as far as the search believes. */
-export function describeConvergence({ remainingGain, isConverged, steps, points }: SearchReport): string {
+export function describeConvergence({
+  remainingGain,
+  isConverged,
+  steps,
+  points,
+}: Pick<SearchReport, 'remainingGain' | 'isConverged' | 'points'> & {
+  readonly steps: readonly unknown[];
+}): string {
   if (steps.length >= points || remainingGain === null) return 'every point was tried';
   const gain = `${(100 * remainingGain).toPrecision(2)} %`;
   if (isConverged) return `converged: of the next point ${gain} more is expected`;

@@ -5,9 +5,9 @@
  */
 
 import { createRandom, largest, type Random, smallest } from '@specoffload/engine';
-import { cumulativeStdNormalProbability } from 'simple-statistics';
 import type { Space } from './features.js';
 import { believe, type Prediction } from './gaussian-process.js';
+import { normalDensity, normalProbability } from './normal.js';
 
 /** Of one objective, larger being better; logarithms of what is measured. */
 export type Scores = readonly number[];
@@ -124,10 +124,7 @@ export class BayesianSearch {
     ).filter((place) => !known.some((scores) => scores.every((score, i) => score >= place[i]!)));
     return believed.map((own) => {
       const chances = places.map((place) =>
-        own.reduce(
-          (chance, { mean, sigma }, i) => chance * cumulativeStdNormalProbability((mean - place[i]!) / sigma),
-          1,
-        ),
+        own.reduce((chance, { mean, sigma }, i) => chance * normalProbability((mean - place[i]!) / sigma), 1),
       );
       return chances.reduce((sum, chance) => sum + chance, 0) / numPlaces;
     });
@@ -147,8 +144,7 @@ const numPlaces = 512;
 
 function expectedImprovement({ mean, sigma }: Prediction, best: number): number {
   const z = (mean - best) / sigma;
-  const density = Math.exp(-0.5 * z * z) / Math.sqrt(2 * Math.PI);
-  return sigma * (z * cumulativeStdNormalProbability(z) + density);
+  return Math.max(0, sigma * (z * normalProbability(z) + normalDensity(z)));
 }
 
 /** One normal for a mixture of them. */
