@@ -1,6 +1,13 @@
 /** A planner that chooses who proposes, each with its own memory, cost and acceptance. */
 
-import { type Acceptance, type Proposer, planRun, relaxResources } from '@specoffload/engine';
+import {
+  type Acceptance,
+  type PlanRequest,
+  type Proposer,
+  planRun,
+  predict,
+  relaxResources,
+} from '@specoffload/engine';
 import { expect, it } from 'vitest';
 import { planSpace } from '../../engine/dist/plan/space.js';
 import { mistral, mixtral, workstation } from './plan-cases.js';
@@ -67,4 +74,17 @@ it.each<[string, [number, number, number]]>([
 
 it('is refused where there is nobody to choose', async () => {
   await expect(planRun({ ...job, proposers: [] })).rejects.toThrow('there is nobody to choose among');
+});
+
+it('lets a draft prepare for several outcomes where the pass leaves it time', async () => {
+  const request: PlanRequest = {
+    ...{ ...job, target: mixtral(2), draft: mistral(8), acceptance: rates(0.5), promptLengths: [64, 64] },
+    ...{ strategies: ['serial'], numSeeds: 1, mostSimulations: 4 },
+    fixed: { speculation: 'ahead', adaptCandidates: 'no', candidates: 1, pinnedLayers: 0, hostShare: 0 },
+  };
+  const [{ input, policy, outcome }] = (await planRun(request)).ranked;
+  expect(policy.outcomes).toBeGreaterThan(1);
+  const one = { strategy: 'serial', policy: { ...input, outcomes: 1 } } as const;
+  const without = await predict({ ...request, seed: 4 }, one);
+  expect(outcome.tokensPerSecond).toBeGreaterThan(without.outcome.tokensPerSecond);
 });

@@ -12,7 +12,8 @@
  *   draft          = sum over draft batches of (first step + (candidates - 1) steps)
  *   serial         = draft + pass, less what comes ahead into the buffers meanwhile
  *   interleaved    = max(pass, draft + what the pass takes of the draft's lane)
- *   ahead          = share that did not hold x draft + max(pass, draft of one more + what the pass takes of its lane)
+ *   ahead          = share that did not hold x draft + max(pass, draft of one more + what the pass takes of its lane);
+ *                    for several outcomes as many drafts of one more as the pass leaves time for
  *   seconds        = prefill + sum over rounds of chance(anyone is there) x round
  *
  * `boundSeconds`: in each phase some lane must do all its work, so no order of tasks is faster than the busiest lane.
@@ -26,6 +27,7 @@ import type { Placed } from '../run/prepare.js';
 import { countScores } from '../schedule/feeds.js';
 import type { ModelPlacement } from '../schedule/memory-plan.js';
 import { wayOfDraft } from '../schedule/model-drafter.js';
+import { branches, leadersWanted } from '../schedule/outcomes.js';
 import { planMicroBatches } from '../schedule/resolve.js';
 import { usesDraft } from '../schedule/strategies/index.js';
 import type { Acceptance } from '../speculate/acceptance.js';
@@ -34,7 +36,7 @@ import type { LaneName } from '../topology/topology.js';
 import type { PhaseName } from '../trace/types.js';
 import { type DraftSeconds, type DraftSituation, draftSeconds } from './draft-seconds.js';
 import type { FrameWork } from './layer-seconds.js';
-import { chanceThatAheadHolds, type LifetimeRound, lifetimes } from './lifetimes.js';
+import { chancesThatPrepared, chanceThatAheadHolds, type LifetimeRound, lifetimes } from './lifetimes.js';
 import { Passes, type PassSeconds } from './pass-seconds.js';
 import { averageRound, countEqual, scaleRound, splitRounds } from './stretches.js';
 import { type LaneSeconds, mostOf, TaskSeconds } from './task-seconds.js';
@@ -68,8 +70,8 @@ export function closedForm(request: ClosedFormRequest): ClosedForm {
 interface RoundSituation extends Omit<DraftSituation, 'isAhead'> {
   /** Sequences that take the places of finished ones, with all of their prompts. */
   readonly joining: number;
-  /** Chance that what was proposed ahead stands. */
-  readonly holds: number;
+  /** Chance that what was proposed ahead stands, by outcomes that were prepared for. */
+  readonly holds: (prepared: number) => number;
 }
 
 class Estimator {
@@ -185,8 +187,7 @@ class Estimator {
     if (rounds.length === 0) return;
     const prompts = batches.flat();
     const promptTokens = sum(prompts) / prompts.length;
-    const holds =
-      policy.speculation === 'ahead' && acceptance ? chanceThatAheadHolds(acceptance, policy.candidates) : 0;
+    const holds = this.#holds();
     // Refilled places are always taken until nobody waits any more; then the last ones run out.
     const meanRounds = rounds.reduce((total, { alive }) => total + alive, 0);
     const steadyRounds = (waiting.length / prompts.length) * meanRounds;
@@ -253,10 +254,11 @@ class Estimator {
       return { lanes, seconds: Math.max(verify, draft.seconds + pass.lanes[draftLane]) };
     }
     if (policy.speculation === 'ahead') {
-      const again = isFirst ? 1 : 1 - holds;
-      const ahead = this.#draft({ ...options, isFirst: false, isAhead: true });
-      lanes[draftLane] += again * draft.seconds + ahead.seconds;
-      const before = again * draft.seconds;
+      const one = this.#draft({ ...options, isFirst: false, isAhead: true });
+      const prepared = branches(policy) ? this.#prepared(pass, one.seconds) : 1;
+      const ahead = { ...one, seconds: prepared * one.seconds };
+      const before = (isFirst ? 1 : 1 - holds(prepared)) * draft.seconds;
+      lanes[draftLane] += before + ahead.seconds;
       const verify =
         this.#behind(pass, before) +
         Math.max(0, waits(ahead.seconds, ahead.longestStep) - (pass.seconds - pass.computeSeconds));
@@ -264,6 +266,31 @@ class Estimator {
     }
     lanes[draftLane] += draft.seconds;
     return { lanes, seconds: draft.seconds + this.#behind(pass, draft.seconds) + realign };
+  }
+
+  /** Outcomes of each sequence that a draft prepares for before a pass is through, having looked a token further first. */
+  #prepared({ seconds, lanes }: PassSeconds, oneSeconds: number): number {
+    const { candidates, outcomes } = this.#request.prepared.policy;
+    const idle = seconds - lanes[this.#draftLane] - oneSeconds / (candidates + 1);
+    return Math.min(outcomes, Math.max(0, idle / Math.max(oneSeconds, 1e-12)));
+  }
+
+  /** Between whole numbers of outcomes, between their chances. */
+  #holds(): RoundSituation['holds'] {
+    const { acceptance, prepared } = this.#request;
+    const { policy } = prepared;
+    if (policy.speculation !== 'ahead' || !acceptance) return () => 0;
+    const { candidates } = policy;
+    if (!branches(policy)) {
+      const chance = chanceThatAheadHolds(acceptance, candidates);
+      return () => chance;
+    }
+    const chances = chancesThatPrepared(acceptance, candidates, policy.outcomes, leadersWanted(policy));
+    return (numPrepared) => {
+      const whole = Math.floor(numPrepared);
+      const [low, high] = [chances[whole], chances[Math.min(whole + 1, chances.length - 1)]];
+      return low + (numPrepared - whole) * (high - low);
+    };
   }
 
   /** A pass after a stretch in which the lanes that bring weights could fill their buffers. */

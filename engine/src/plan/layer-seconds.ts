@@ -77,6 +77,8 @@ export function layerSeconds(
   situation: LayerSituation,
   frames: readonly FrameWork[],
 ): LayerSeconds {
+  if (situation.policy.coalesceExperts === 'yes' && countOf(frames) > 1)
+    return coalescedSeconds(tasks, situation, frames);
   const used = expertUse(situation, frames);
   const lanes = tasks.none();
   let [chainTasks, ffnChain, longestChain, longestFfn] = [0, 0, 0, 0];
@@ -95,6 +97,34 @@ export function layerSeconds(
     chain: Math.max(longestChain, mostOf(lanes, tasks.computing)),
     ffn: Math.min(ffnChain, Math.max(longestFfn, tasks.busiestOnDevice(lanes))),
     usedShare: used ? used.device : 1,
+  };
+}
+
+const countOf = (frames: readonly FrameWork[]) => frames.reduce((sum, { count }) => sum + count, 0);
+
+/** Attention frame by frame, then the FFN of all rows at once. */
+function coalescedSeconds(
+  tasks: TaskSeconds,
+  situation: LayerSituation,
+  frames: readonly FrameWork[],
+): LayerSeconds {
+  const used = expertUse(situation, frames);
+  const rows = frames.reduce((sum, frame) => sum + frame.count * frame.rows, 0);
+  const whole = { ...frames[0], count: 1, rows };
+  const ffn = used ? routedSeconds(tasks, situation, whole, used) : ffnSeconds(tasks, situation, whole);
+  const lanes = tasks.none();
+  let [longest, chainTasks] = [0, ffn.chainTasks];
+  for (const [index, frame] of frames.entries()) {
+    const attention = attentionSeconds(tasks, situation, frame, index);
+    for (const lane of tasks.lanes) lanes[lane] += frame.count * attention.lanes[lane];
+    chainTasks += frame.count * attention.chainTasks;
+    longest = Math.max(longest, attention.chain);
+  }
+  const attending = Math.max(longest, mostOf(lanes, tasks.computing));
+  for (const lane of tasks.lanes) lanes[lane] += ffn.lanes[lane];
+  return {
+    ...{ lanes, chainTasks, ffn: ffn.chain, usedShare: used ? used.device : 1 },
+    chain: Math.max(attending + ffn.chain, mostOf(lanes, tasks.computing)),
   };
 }
 

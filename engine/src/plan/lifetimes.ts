@@ -1,6 +1,7 @@
 /** How sequences get through their rounds on average: who is still there, and how much each sends through. */
 
-import { type Acceptance, type AcceptanceRates, averageRates } from '../speculate/acceptance.js';
+import { type Acceptance, type AcceptanceRates, averageRates, nextChoice } from '../speculate/acceptance.js';
+import { listOutcomes } from '../speculate/outcome-odds.js';
 
 /** One round, per sequence that the batch began with. */
 export interface LifetimeRound {
@@ -95,6 +96,24 @@ export function chanceThatAheadHolds(acceptance: Acceptance, candidates: number)
   let chance = rateAt(rates, 0);
   for (let step = 0; step < candidates; step += 1) chance *= rateAt(rates, step);
   return chance;
+}
+
+/**
+ * The same of the likeliest outcomes, by how many of them were prepared for, from none to so many.
+ * @param choices of the draft that are known at each place
+ */
+export function chancesThatPrepared(
+  acceptance: Acceptance,
+  candidates: number,
+  outcomes: number,
+  choices: number,
+): number[] {
+  const rates = toRates(acceptance);
+  const byPlace = Array.from({ length: candidates + 1 }, (_, step) => rateAt(rates, step % candidates));
+  const chances = [0];
+  for (const { chance } of listOutcomes(byPlace, choices, () => nextChoice).slice(0, outcomes))
+    chances.push(chances[chances.length - 1] + chance);
+  return chances;
 }
 
 const ratesOfTraces = new WeakMap<Acceptance, AcceptanceRates>();

@@ -206,6 +206,7 @@ function familiesFor(request: SpaceRequest): Family[] {
       Object.entries(valuesOfAxes(request, batches)) as [AxisName, readonly PolicyInput[]][]
     ).flatMap(([name, values]) => {
       if (!isPlanned(strategy, name)) return [];
+      if (name === 'outcomes' && speculation !== 'ahead') return [];
       if (drafting.includes(name) && !(usesDraft({ speculation }) && heeded.includes(name))) return [];
       // A field that the caller has settled stays as it is; what else a value says still counts.
       const left = values.filter(isAllowed);
@@ -259,10 +260,12 @@ function valuesOfAxes(
     refill: [{ refill: 'no' }, { refill: 'yes' }],
     hostShare: [0, 0.1, 0.2, 0.35, 0.5].map((hostShare) => ({ hostShare })),
     experts: target.layers.some(({ experts }) => experts.length > 1) ? waysOfExperts : [],
+    coalesceExperts: [{ coalesceExperts: 'no' }, { coalesceExperts: 'yes' }],
     candidates: startingAt(4, answered.length > 0 ? answered : candidateCounts).map((candidates) => ({
       candidates,
     })),
     adaptCandidates: [{ adaptCandidates: 'no' }, { adaptCandidates: 'yes' }],
+    outcomes: [1, 4, 8].map((outcomes) => ({ outcomes })),
     draftCache: [
       { draftCache: 'recompute' },
       { draftCache: 'resident' },

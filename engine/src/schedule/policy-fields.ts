@@ -162,7 +162,7 @@ export const policyFields = {
       yes: 'those of all micro-batches of a pass, when all are routed',
     },
     default: 'no',
-    axis: { notSearched: 'it pays where small products take as long as larger ones, with micro-batches' },
+    axis: ['coalesceExperts'],
   }),
   keptExperts: choice({
     about: 'weights',

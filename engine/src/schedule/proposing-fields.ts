@@ -30,7 +30,7 @@ export const proposingFields = {
     meaning:
       "outcomes of a sequence's verification (candidates that stand, and the target's own token), the likeliest first, that a draft model with a kept cache prepares for with speculation ahead, until the pass ends, 4 in the strategy ahead; 1: that all stand, however long it takes",
     default: 1,
-    axis: { notSearched: 'not yet' },
+    axis: ['outcomes'],
   }),
   draftCache: choice({
     ...draftCache,

@@ -130,7 +130,7 @@ export function assertAnswers(acceptance: Acceptance, demand: AcceptanceDemand):
 }
 
 /** The chance that the target's token is the draft's next choice, where it is none of those before; assumed. */
-const nextChoice = 0.4;
+export const nextChoice = 0.4;
 
 /** @param coin uniform in [0, 1) */
 function rankFor(coin: number): number {

@@ -1,5 +1,6 @@
 /** How likely each outcome of a verification is: how many candidates stand, and which of the draft's tokens follows them. */
 
+import { nextChoice } from './acceptance.js';
 import { AcceptanceEstimate } from './acceptance-estimate.js';
 
 /** What the target does with a sequence's candidates. */
@@ -10,10 +11,41 @@ export interface Outcome {
   readonly rank: number;
 }
 
+export interface LikelyOutcome extends Outcome {
+  readonly chance: number;
+}
+
+/**
+ * The outcomes of a verification, the most likely first.
+ * @param rates the chance of each candidate before which all stood, and of the draft's own choice behind all
+ * @param choices of the draft that are known at each place
+ * @param shareOf the chance that a choice is the target's, where none before it is
+ */
+export function listOutcomes(
+  rates: readonly number[],
+  choices: number,
+  shareOf: (rank: number) => number,
+): LikelyOutcome[] {
+  const found: LikelyOutcome[] = [];
+  let stood = 1;
+  for (const [accepted, rate] of rates.entries()) {
+    // Behind all candidates the draft's first choice is as good as a candidate.
+    if (accepted === rates.length - 1) found.push({ accepted, rank: 0, chance: stood * rate });
+    let left = stood * (1 - rate);
+    for (let rank = 1; rank < choices; rank += 1) {
+      const share = shareOf(rank);
+      found.push({ accepted, rank, chance: left * share });
+      left *= 1 - share;
+    }
+    stood *= rate;
+  }
+  return found.sort((a, b) => b.chance - a.chance);
+}
+
 /** Verifications that the first guess counts for. */
 const priorWeight = 4;
 /** That the target's token is the draft's next choice, where it is none of those before. */
-const firstGuess = 0.4;
+const firstGuess = nextChoice;
 /** A verification counts as long as there are not many times this number of later ones. */
 const memory = 256;
 
@@ -42,22 +74,8 @@ export class OutcomeOdds {
    * Outcomes with `candidates` candidates under verification, the most likely first.
    * @param choices of the draft that are known at each place
    */
-  list(candidates: number, choices: number): (Outcome & { readonly chance: number })[] {
-    const rates = this.#acceptance.ratesUpTo(candidates + 1);
-    const found: (Outcome & { chance: number })[] = [];
-    let stood = 1;
-    for (let accepted = 0; accepted <= candidates; accepted += 1) {
-      // Behind all candidates the draft's first choice is as good as a candidate.
-      if (accepted === candidates) found.push({ accepted, rank: 0, chance: stood * rates[accepted] });
-      let left = stood * (1 - rates[accepted]);
-      for (let rank = 1; rank < choices; rank += 1) {
-        const share = this.#shareOf(rank);
-        found.push({ accepted, rank, chance: left * share });
-        left *= 1 - share;
-      }
-      stood *= rates[accepted];
-    }
-    return found.sort((a, b) => b.chance - a.chance);
+  list(candidates: number, choices: number): LikelyOutcome[] {
+    return listOutcomes(this.#acceptance.ratesUpTo(candidates + 1), choices, (rank) => this.#shareOf(rank));
   }
 
   #shareOf(rank: number): number {
