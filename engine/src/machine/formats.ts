@@ -139,10 +139,21 @@ function isInOwnGrid(numRows: number, { rows, groupStride = 0, zeros }: PlacedSc
 
 /** Whether kernels find a scale and a zero point for every row and group of columns: words of these start at multiples of four. */
 function isGridOfKernels(dtype: WeightDtype, numRows: number, scales: PlacedScales<object>): boolean {
-  const { rows, zeros, groupOfColumn } = scales;
-  if (!isInOwnGrid(numRows, scales)) return false;
+  if (!isInOwnGrid(numRows, scales) || !isGridRead(dtype, scales)) return false;
+  return (!scales.zeros && !scales.groupOfColumn) || numRows % 8 === 0;
+}
+
+function isGridRead(dtype: WeightDtype, { rows, zeros, groupOfColumn }: PlacedScales<object>): boolean {
   if (!zeros && !groupOfColumn) return true;
-  return (!zeros || zeros.codec === dtype) && rows === 1 && numRows % 8 === 0;
+  return (!zeros || zeros.codec === dtype) && rows === 1;
+}
+
+/** Whether kernels find numbers with scales of their own where they lie in a file's order. */
+export function isReadByKernels({
+  dtype,
+  layout: { across, scales },
+}: Required<Pick<Stored, 'dtype' | 'layout'>>): boolean {
+  return (across === 0 || inWords.includes(dtype)) && scales !== null && isGridRead(dtype, scales);
 }
 
 /** Whether device memory holds its bytes as stored: every device does where values lie in blocks with their scales. */

@@ -191,7 +191,12 @@ export class VulkanProducts {
     const { isInHost = false, dtype, paired = 1, step = 1, across } = weights;
     const address = placeOf(weights);
     const { scales: stored } = weights;
-    const scales = stored && { ...stored, address: placeOf({ ...stored, isInHost }) };
+    const at = (place: number) => placeOf({ address: place, isInHost });
+    const scales = stored && {
+      ...{ ...stored, address: at(stored.address) },
+      zeros: stored.zeros && { ...stored.zeros, address: at(stored.zeros.address) },
+      groupOfColumn: stored.groupOfColumn === undefined ? undefined : at(stored.groupOfColumn),
+    };
     const rowBytes = step * codecs[dtype].bytes(operation.depth);
     const product: Matmul<VulkanAddress> = {
       ...operation,

@@ -4,6 +4,7 @@ import {
   codecs,
   directIoAlignmentBytes,
   type MatrixLayout,
+  type PlacedScales,
   scaleBytes,
   scaleGridSize,
   type WeightDtype,
@@ -115,23 +116,35 @@ function deviceScalesOf({ bundle, deviceOffset }: PlacedBundle, place: number): 
   const offset = scalesOffset(bundle);
   const { layout } = bundle.ref;
   if (offset === null || !layout?.scales) return null;
-  const { dtype, rows, columns, groupStride = 0, zeros, groupOfColumn } = layout.scales;
   const [, perRow] = scaleGridSize(layout, layout.scales);
   const first = deviceOffset + offset;
   const [, zerosAt, groupsAt] = partOffsets(layout, layout.scales);
-  const grid = { dtype, rows, columns, address: first + scaleBytes(dtype, place * perRow) };
+  const own = first + scaleBytes(layout.scales.dtype, place * perRow);
+  return scalesAt(layout.scales, perRow, bundle.members.length, [own, first + zerosAt, first + groupsAt]);
+}
+
+/**
+ * Scales by their parts' addresses: scales, zero points, groups of columns.
+ * @param step rows of them from one of the tensor's to its next
+ */
+export function scalesAt(
+  { dtype, rows, columns, groupStride = 0, zeros, groupOfColumn }: PlacedScales<object>,
+  perRow: number,
+  step: number,
+  [address, zerosAddress, groupsAddress]: readonly [number, number, number],
+): DeviceScales {
   return {
-    ...grid,
-    ...(groupStride > 0 ? { across: 1, groupStride } : { across: perRow * bundle.members.length }),
+    ...{ dtype, rows, columns, address },
+    ...(groupStride > 0 ? { across: 1, groupStride } : { across: perRow * step }),
     ...(zeros && {
       zeros: {
-        ...{ codec: zeros.codec, address: first + zerosAt, isLessOne: zeros.isLessOne },
+        ...{ codec: zeros.codec, address: zerosAddress, isLessOne: zeros.isLessOne },
         ...(zeros.groupStride > 0
           ? { across: 1, groupStride: zeros.groupStride / codecs[zeros.codec].blockElements }
           : { across: perRow, groupStride: 1 }),
       },
     }),
-    ...(groupOfColumn && { groupOfColumn: first + groupsAt }),
+    ...(groupOfColumn && { groupOfColumn: groupsAddress }),
   };
 }
 

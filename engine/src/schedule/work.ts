@@ -9,8 +9,9 @@ import type {
   HeadWeights,
   HostAddress,
 } from '../machine/device.js';
+import { isReadByKernels } from '../machine/formats.js';
 import type { TensorRole } from '../model/types.js';
-import type { GroupLayout, StagedPiece, StagedTensor } from './group-layout.js';
+import { type GroupLayout, type StagedPiece, type StagedTensor, scalesAt } from './group-layout.js';
 import type { StoredWeights } from './ops.js';
 
 /** Numbers tasks; later tasks have higher numbers. */
@@ -81,16 +82,17 @@ function tensorInHost({ dtype, stagedOffset, layout }: StagedPiece, base: HostAd
   if (!(dtype in weightFormats)) return null;
   if (!layout) return place;
   const { columns, step, paired, across, scales } = layout;
-  if (across > 0 || (columns === 1 && step > 1)) return null;
-  if (!scales) return { ...place, paired, step };
-  if (scales.zeros || scales.groupOfColumn || scales.groupStride) return null;
-  const address = place.address + scales.offset;
+  if ((across > 0 && !scales) || (columns === 1 && step > 1)) return null;
+  const tensor = { ...place, paired, step, ...(across > 0 && { across }) };
+  if (!scales) return tensor;
+  if (!isReadByKernels({ dtype, layout })) return null;
+  const addressOf = (part?: { readonly offset: number }) => place.address + (part?.offset ?? 0);
+  if ((scales.rows > 1 && step > 1) || addressOf(scales) % scaleBytes(scales.dtype, 1) !== 0) return null;
   const [, perRow] = scaleGridSize(layout, scales);
-  if ((scales.rows > 1 && step > 1) || address % scaleBytes(scales.dtype, 1) !== 0) return null;
-  const { dtype: scaleDtype, rows, columns: scaleColumns } = scales;
+  const { zeros, groupOfColumn } = scales;
   return {
-    ...{ ...place, paired, step },
-    scales: { dtype: scaleDtype, rows, columns: scaleColumns, address, across: perRow * step },
+    ...tensor,
+    scales: scalesAt(scales, perRow, step, [addressOf(scales), addressOf(zeros), addressOf(groupOfColumn)]),
   };
 }
 

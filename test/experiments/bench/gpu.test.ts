@@ -234,7 +234,15 @@ it.skipIf(whyNoVulkan !== null)(
       ...{ index: 0, quick: true, mainJob: false, sizes, output, signal },
     });
     expect(skipped).toEqual([]);
-    const names = ['none', 'specoffload', 'flexgen', 'pick', 'serial', 'flexgen, same batch'];
+    const names = [
+      'none',
+      'specoffload',
+      'flexgen',
+      'pick',
+      'serial',
+      'flexgen, same batch',
+      'none, in place',
+    ];
     expect(strategies.map(({ name }) => name)).toEqual(names);
     for (const { measured, predicted } of strategies) {
       expect(measured.deviceBusy).toBeGreaterThan(0);

@@ -135,6 +135,7 @@ async function measureAll(
   const { decodeBatch: _, ...speculating } = sizes.specoffload;
   await next('serial', 'serial', speculating);
   await next('flexgen, same batch', 'flexgen', {});
+  await next('none, in place', 'none', { keptExperts: 'in-place', keptAttention: 'in-place' });
   return measured;
 }
 
