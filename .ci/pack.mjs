@@ -15,6 +15,7 @@ const [prefix, work, home] = ['prefix', 'work', 'home'].map((name) => join(folde
 for (const path of [prefix, work, home]) mkdirSync(path);
 const node = process.env.NODE ?? process.execPath;
 const env = {
+  ...process.env,
   ...{ PATH: [join(prefix, 'bin'), dirname(node), process.env.PATH].join(delimiter) },
   ...{ HOME: home, NO_COLOR: '1', npm_config_cache: join(folder, 'cache') },
 };

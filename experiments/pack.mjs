@@ -91,14 +91,31 @@ function needed(workspace) {
   return [...tracked, 'build/specoffload.node'].filter((path) => pattern.test(path));
 }
 
-/** Folders of packages that are not for development only, and are there. */
+/** Folders of all packages that the workspaces need when they run, and that are there. */
 function packagesThatRun() {
-  return Object.entries(readJson('package-lock.json').packages)
-    .filter(
-      ([path, { link, dev, devOptional }]) => path.includes('node_modules/') && !link && !dev && !devOptional,
-    )
-    .map(([path]) => path)
-    .filter((path) => existsSync(join(root, path)));
+  const { packages } = readJson('package-lock.json');
+  const found = new Set();
+  const waiting = [...workspaces];
+  for (let folder = waiting.pop(); folder !== undefined; folder = waiting.pop()) {
+    const { dependencies, optionalDependencies } = packages[folder];
+    for (const name of Object.keys({ ...dependencies, ...optionalDependencies })) {
+      const path = packageFrom(folder, name);
+      if (path === null || packages[path].link || found.has(path)) continue;
+      found.add(path);
+      waiting.push(path);
+    }
+  }
+  return [...found];
+}
+
+/** As Node looks for it: the next `node_modules` above. Null where an optional one is another system's. */
+function packageFrom(folder, name) {
+  for (let above = folder; above !== '.'; above = dirname(above)) {
+    const path = `${above}/node_modules/${name}`;
+    if (existsSync(join(root, path))) return path;
+  }
+  const path = `node_modules/${name}`;
+  return existsSync(join(root, path)) ? path : null;
 }
 
 /** Not those of packages within it. */
@@ -125,19 +142,21 @@ function stage(folder) {
   for (const [from, to] of packedFiles()) {
     const target = join(folder, to);
     mkdirSync(dirname(target), { recursive: true });
-    if (to.endsWith('/package.json'))
-      writeFileSync(target, withoutInstallScripts(readFileSync(join(root, from), 'utf8')));
+    if (to.endsWith('/package.json')) writeFileSync(target, settled(readFileSync(join(root, from), 'utf8')));
     else linkOrCopy(join(root, from), target);
   }
   writeFileSync(join(folder, 'package.json'), `${JSON.stringify(packedManifest(), null, 2)}\n`);
 }
 
-/** What they would build or download is here already. */
-function withoutInstallScripts(text) {
+/** What install scripts would build or download is here already, and `overrides` are what a package asks for. */
+function settled(text) {
   const manifest = JSON.parse(text);
   const { preinstall, install, postinstall, ...scripts } = manifest.scripts ?? {};
-  if ([preinstall, install, postinstall].every((script) => script === undefined)) return text;
-  return `${JSON.stringify({ ...manifest, scripts, gypfile: false }, null, 2)}\n`;
+  const hasScript = [preinstall, install, postinstall].some((script) => script !== undefined);
+  const overridden = readJson('package.json').overrides[manifest.name];
+  if (!hasScript && overridden === undefined) return text;
+  const dependencies = { ...manifest.dependencies, ...overridden };
+  return `${JSON.stringify({ ...manifest, dependencies, scripts, gypfile: false }, null, 2)}\n`;
 }
 
 function linkOrCopy(from, to) {

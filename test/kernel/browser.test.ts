@@ -1,14 +1,11 @@
 /** A person's path: Jupyter's classic notebook in a real browser, run all, look at the figures. */
 
-import { type ChildProcess, spawn } from 'node:child_process';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { launchChromium } from '../../kernel/src/image/chromium.js';
 import { missingBrowser, outputPath } from '../browser.js';
-import { createJupyterHome, type JupyterHome, missingProgram } from './jupyter.js';
+import { createJupyterHome, type JupyterHome, type JupyterServer, missingProgram, serve } from './jupyter.js';
 import { copyQuick } from './notebooks.js';
 
 /** What is opened, and how many figures it shows. */
@@ -22,23 +19,18 @@ describe.skipIf(missing !== null)(
   { timeout: 600_000 },
   () => {
     let home: JupyterHome;
-    let server: ChildProcess;
-    let url: string;
+    let server: JupyterServer;
 
     beforeAll(async () => {
       home = await createJupyterHome('quick');
       await copyQuick(notebook, join(home.folder, 'work', notebook));
-      const port = await findFreePort();
-      url = `http://127.0.0.1:${port}`;
-      server = startServer(home, port);
-      await waitForServer(url);
+      server = await serve('jupyter-notebook', home, [
+        ...['--port-retries=0', '--NotebookApp.token=', '--NotebookApp.password='],
+        `--notebook-dir=${home.folder}`,
+      ]);
     }, 300_000);
     afterAll(async () => {
-      const ended = new Promise((resolve) => server.once('exit', resolve));
-      // Its kernels end with it.
-      server.kill('SIGTERM');
-      await Promise.race([ended, sleep(20_000)]);
-      server.kill('SIGKILL');
+      await server.stop();
       await home.remove();
     });
 
@@ -49,7 +41,7 @@ describe.skipIf(missing !== null)(
         page.setDefaultTimeout(300_000);
         const exceptions: string[] = [];
         page.on('pageerror', ({ message }) => exceptions.push(message));
-        await page.goto(`${url}/notebooks/work/${notebook}`);
+        await page.goto(`${server.url}/notebooks/work/${notebook}`);
         await page.waitForFunction('window.Jupyter?.notebook?.kernel?.is_connected()');
         await runAll(page);
         await page.waitForFunction(
@@ -72,32 +64,4 @@ async function runAll(page: Page): Promise<void> {
   await page.waitForFunction(`Jupyter.notebook.get_cells()
     .filter((cell) => cell.cell_type === 'code' && cell.get_text().trim() !== '')
     .every((cell) => typeof cell.input_prompt_number === 'number') && !Jupyter.notebook.kernel_busy`);
-}
-
-function startServer(home: JupyterHome, port: number): ChildProcess {
-  const args = [
-    ...['--no-browser', '--allow-root', '--ip=127.0.0.1', `--port=${port}`, '--port-retries=0'],
-    ...['--NotebookApp.token=', '--NotebookApp.password=', `--notebook-dir=${home.folder}`],
-  ];
-  return spawn('jupyter-notebook', args, { cwd: home.folder, env: home.env, stdio: 'ignore' });
-}
-
-async function waitForServer(url: string): Promise<void> {
-  for (let attempt = 0; attempt < 1200; attempt++) {
-    const answer = await fetch(`${url}/api`).catch(() => null);
-    if (answer?.ok) return;
-    await sleep(100);
-  }
-  throw new Error(`jupyter-notebook did not answer at ${url}`);
-}
-
-function findFreePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
 }

@@ -45,7 +45,11 @@ describe('the kernelspec', () => {
     });
     expect(findKernel('specoffload', here)).toMatchObject({ directory, script: kernelScript });
     expect(await installKernel({}, here)).toBe(directory);
+    const extension = join(home, '.local/share/jupyter/labextensions/@specoffload/kernel');
+    const { jupyterlab } = JSON.parse(await readFile(join(extension, 'package.json'), 'utf8'));
+    expect(await readFile(join(extension, jupyterlab._build.load), 'utf8')).toContain('_JUPYTERLAB');
     expect(await uninstallKernel({}, here)).toBe(directory);
+    await expect(readdir(extension)).rejects.toThrow('ENOENT');
     expect(findKernel('specoffload', here)).toBeNull();
     await expect(uninstallKernel({}, here)).rejects.toThrow(`no kernel is installed in ${directory}`);
   });

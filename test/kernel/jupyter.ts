@@ -3,14 +3,22 @@
 import { spawn } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { installKernel } from '../../kernel/src/install/kernelspec.js';
 import { kernelCommand } from '../../kernel/src/snapshot/place.js';
 
 /** Why tests with this program cannot run here; null when they can, and in CI, where a missing one must fail them. */
 export function missingProgram(program: string, debianPackage: string): string | null {
-  const isHere = (process.env.PATH ?? '').split(delimiter).some((folder) => {
+  return isOnPath(program) || process.env.CI
+    ? null
+    : `no ${program} on the PATH; apt-get install ${debianPackage} brings it`;
+}
+
+export function isOnPath(program: string): boolean {
+  return (process.env.PATH ?? '').split(delimiter).some((folder) => {
     try {
       accessSync(join(folder, program), constants.X_OK);
       return true;
@@ -18,9 +26,6 @@ export function missingProgram(program: string, debianPackage: string): string |
       return false;
     }
   });
-  return isHere || process.env.CI
-    ? null
-    : `no ${program} on the PATH; apt-get install ${debianPackage} brings it`;
 }
 
 export interface JupyterHome {
@@ -78,5 +83,53 @@ export function runProgram(
       });
     child.on('error', reject);
     child.on('close', (exitCode) => resolve({ exitCode, said }));
+  });
+}
+
+export interface JupyterServer {
+  readonly url: string;
+  stop(): Promise<void>;
+}
+
+/** Starts one of Jupyter's servers on a free port of this machine alone, and waits until it answers. */
+export async function serve(
+  program: string,
+  home: JupyterHome,
+  flags: readonly string[],
+): Promise<JupyterServer> {
+  const port = await findFreePort();
+  const args = ['--no-browser', '--allow-root', '--ip=127.0.0.1', `--port=${port}`, ...flags];
+  const server = spawn(program, args, { cwd: home.folder, env: home.env, stdio: 'ignore' });
+  const ended = new Promise((resolve) => server.once('exit', resolve));
+  const url = `http://127.0.0.1:${port}`;
+  await waitForServer(url);
+  return {
+    url,
+    async stop() {
+      // Its kernels end with it.
+      server.kill('SIGTERM');
+      await Promise.race([ended, sleep(20_000)]);
+      server.kill('SIGKILL');
+    },
+  };
+}
+
+async function waitForServer(url: string): Promise<void> {
+  for (let attempt = 0; attempt < 1200; attempt++) {
+    const answer = await fetch(`${url}/api`).catch(() => null);
+    if (answer?.ok) return;
+    await sleep(100);
+  }
+  throw new Error(`no server of Jupyter answered at ${url}`);
+}
+
+function findFreePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as { port: number };
+      server.close(() => resolve(port));
+    });
   });
 }

@@ -1,13 +1,14 @@
 /** The kernelspec: a folder that tells Jupyter how to start this kernel. Written, found, taken away. */
 
 import { existsSync } from 'node:fs';
-import { copyFile, mkdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { copyFile, mkdir, readdir, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { isRecord, maybeReadTextSync, parseJson, reasonOf } from '@specoffload/input';
 import { NotebookError } from '../errors.js';
 import type { JsonObject } from '../json.js';
 import { saveFile } from '../notebook/save.js';
 import { kernelDirectory, kernelScript, readKernelVersion } from '../packages.js';
+import { installExtension, uninstallExtension } from './labextension.js';
 import {
   dataDirectories,
   findSysPrefix,
@@ -49,6 +50,7 @@ export async function installKernel(
     await mkdir(directory, { recursive: true });
     for (const logo of ['logo-64x64.png', 'logo-svg.svg'])
       await copyFile(join(kernelDirectory, 'assets', logo), join(directory, logo));
+    await installExtension(dataOf(directory));
   } catch (error) {
     throw new NotebookError(`cannot write ${directory}: ${reasonOf(error)}`);
   }
@@ -67,6 +69,7 @@ export async function uninstallKernel(
   if (found.script === null) throw new NotebookError(`${directory} holds another kernel, which stays`);
   try {
     await rm(directory, { recursive: true });
+    if (!(await isOursIn(dataOf(directory)))) await uninstallExtension(dataOf(directory));
   } catch (error) {
     throw new NotebookError(`cannot remove ${directory}: ${reasonOf(error)}`);
   }
@@ -83,6 +86,16 @@ export function findKernel(
     if (found !== null) return found;
   }
   return null;
+}
+
+/** Jupyter's folder with `kernels` in it. */
+function dataOf(directory: string): string {
+  return dirname(dirname(directory));
+}
+
+async function isOursIn(data: string): Promise<boolean> {
+  const names = await readdir(join(data, 'kernels'));
+  return names.some((name) => (readKernel(join(data, 'kernels', name), name)?.script ?? null) !== null);
 }
 
 function createKernelspec(): JsonObject {

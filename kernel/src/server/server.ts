@@ -97,7 +97,14 @@ export class KernelServer {
     this.#publish(request, 'status', { execution_state: 'busy' });
     const { type, content } = this.#handler.answer(request.header.msg_type, request.content);
     this.#send(channel, createResponse(request, type, content));
+    this.#publishIdle(request);
+  }
+
+  /** Whoever asked is served; a cell that runs meanwhile keeps the kernel busy, which a page learns that has just come. */
+  #publishIdle(request: Message): void {
     this.#publish(request, 'status', { execution_state: 'idle' });
+    if (this.#isAtWork && this.#cell !== null)
+      this.#publish(this.#cell, 'status', { execution_state: 'busy' });
   }
 
   /** No widget of this kernel has another side: whoever opens one hears that it is closed. */
@@ -107,7 +114,7 @@ export class KernelServer {
     this.#publish(request, 'status', { execution_state: 'busy' });
     if (type === 'comm_open')
       this.#publish(request, 'comm_close', { comm_id, data: { reason: 'unknown target', target_name } });
-    this.#publish(request, 'status', { execution_state: 'idle' });
+    this.#publishIdle(request);
   }
 
   /** Runs what waits until nothing does. */
