@@ -23,13 +23,18 @@ const proposersWith = (model: number, lookUp: number, self: number): Proposer[] 
   { drafter: 'prompt-lookup', draft: null, acceptance: rates(lookUp) },
   { drafter: 'self', draft: null, acceptance: rates(self) },
 ];
-const fixed = { pinnedLayers: 1, keptLayers: 3 };
+/** What is no question of who proposes, held where it is: a plan looks at a tenth of the policies. */
+const fixed = {
+  ...{ pinnedLayers: 1, keptLayers: 3, attention: 'host', cache: 'host', prefillAttention: 'device' },
+  ...{ projections: 'device', hostShare: 0, prefillBatch: 16, prefillOrder: 'layer-major', experts: 'all' },
+  ...{ attentionWeights: 'streamed', prefetchDepth: 1, refill: 'no' },
+} as const;
 
 it('holds one to the fields that its acceptance was measured with', async () => {
   const [, lookUp, self] = proposersWith(0.5, 0.1, 0.9);
   const halved = { ...self, policy: { draftLayers: 2 } };
   const { ranked } = await planRun({
-    ...{ ...job, proposers: [lookUp, halved], fixed: { pinnedLayers: 2, keptLayers: 2 } },
+    ...{ ...job, proposers: [lookUp, halved], fixed: { ...fixed, pinnedLayers: 2, keptLayers: 2 } },
     ...{ strategies: ['serial'], numSeeds: 1, mostSimulations: 3 },
   });
   expect(ranked[0].drafter).toBe('self');
