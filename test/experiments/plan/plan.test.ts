@@ -158,7 +158,8 @@ describe('plan', () => {
 
   it('says it for people, and leaves alone what was given', async () => {
     const args = ['--strategy', 'serial', '--candidates', '2', '--acceptance', '0.7', '--simulations', '3'];
-    const { exitCode, stdout } = await callCli(['plan', ...small(), ...args]);
+    const places = ['--attention', 'host', '--projections', 'device', '--host-share', '0', '--refill', 'no'];
+    const { exitCode, stdout } = await callCli(['plan', ...small(), ...args, ...places]);
     expect(exitCode).toBe(0);
     for (const text of [
       'the choice, and the best of every other kind, predicted',
@@ -196,7 +197,7 @@ it('says once that the machine file was measured under a cap, which neither plan
   const capped = join(folder, 'capped.json');
   await writeFile(capped, JSON.stringify({ ...machineFile(), measuredUnder: { diskBytesPerSecond: 2e9 } }));
   const quick = {
-    plan: ['--simulations', '2', '--seeds', '1'],
+    plan: ['--strategy', 'none', '--simulations', '2', '--seeds', '1'],
     simulate: ['--results', join(folder, 'capped')],
   };
   for (const [command, more] of Object.entries(quick)) {
@@ -235,7 +236,8 @@ describe('run --plan', () => {
   it('says before it runs where proposing cannot pay', async () => {
     const args = ['--plan', '--machine', machine, '--acceptance', '0', '--num-prompts', '2'];
     const size = ['--new-tokens', '4', '--device-memory', '128MB', '--host-memory', '64MB'];
-    const { exitCode, stderr } = await run(...args, ...size, '--strategy', 'serial');
+    const places = ['--attention', 'host', '--projections', 'device', '--host-share', '0', '--refill', 'no'];
+    const { exitCode, stderr } = await run(...args, ...size, '--strategy', 'serial', ...places);
     expect(exitCode, stderr).toBe(0);
     expect(stderr).toMatch(
       /proposing cannot pay here by this prediction: serial \S+ tokens\/s, none \S+; take/,
