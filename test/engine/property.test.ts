@@ -75,6 +75,7 @@ const met = new Set<string>();
 /** Of a GPU alone, and of what decides by measured times. */
 const elsewhere = new Set([
   'keptExperts in-place',
+  'keptAttention in-place',
   'adaptCandidates yes',
   'overlap asynchronous',
   'overlap by-rule',

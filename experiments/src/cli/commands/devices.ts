@@ -42,6 +42,8 @@ async function describe(output: Output, device: DeviceListing) {
     );
     output.say(`  queues: ${families.join('; ')}`);
     output.say(`  uses ${gpu.features.join(', ')}`);
+    const without = describeWithout(gpu);
+    if (without) output.say(`  goes without ${without}`);
     if (gpu.missing.length > 0) {
       output.say(`  cannot compute here: it lacks ${gpu.missing.join(', ')}; a newer driver may bring that`);
       return {};
@@ -56,6 +58,24 @@ async function describe(output: Output, device: DeviceListing) {
     output.say(`  ${reasonOf(error)}`);
     return { problem: reasonOf(error) };
   }
+}
+
+/** What drivers need not have, and how it goes without. */
+const optional: Readonly<Record<string, string>> = {
+  VK_EXT_external_memory_host: 'copies pass through staging buffers, and no kernel reads host memory',
+  VK_EXT_memory_budget: 'nobody says how much memory is free',
+  VK_EXT_pci_bus_info: 'what it draws is not read',
+  VK_EXT_calibrated_timestamps: "spans come from the host's clock",
+  VK_KHR_cooperative_matrix: 'many rows are multiplied in fp32 by tiles',
+};
+
+export function describeWithout({ features, families }: Pick<GpuFacts, 'features' | 'families'>): string {
+  const missing = Object.entries(optional).filter(([feature]) => !features.includes(feature));
+  const numQueues = families.reduce((sum, { queues }) => sum + queues, 0);
+  return [
+    ...missing.map(([feature, instead]) => `${feature} (${instead})`),
+    ...(numQueues > 1 ? [] : ['a second queue (copies wait for arithmetic)']),
+  ].join(', ');
 }
 
 function formatMicroseconds(seconds: number): string {
