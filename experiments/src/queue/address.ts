@@ -34,6 +34,8 @@ export async function connect(address: string, onChange: (isBack: boolean) => vo
   const redis = new Client(address.replace(/^unix:\/\//, ''), {
     lazyConnect: true,
     maxRetriesPerRequest: null,
+    // What is asked in one moment crosses at once.
+    enableAutoPipelining: true,
     retryStrategy: (times) => (isOpen ? Math.min(50 * 2 ** times, 2000) : null),
   });
   let reason: unknown;
@@ -69,5 +71,7 @@ export function hangUp(redis: Redis): void {
 
 /** What a command comes to, or null when a server that is away lets it wait for longer than that. */
 export async function unlessAway<T>(work: Promise<T>, milliseconds = 2000): Promise<T | null> {
-  return Promise.race([work.catch(() => null), setTimeout(milliseconds, null)]);
+  const over = new AbortController();
+  const end = setTimeout(milliseconds, null, { signal: over.signal }).catch(() => null);
+  return Promise.race([work.catch(() => null), end]).finally(() => over.abort());
 }

@@ -1,5 +1,6 @@
 /** The runs that a sweep has asked a queue for: sent, looked up when they have ended, tried again, given up. */
 
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { reasonOf, UserError } from '@specoffload/input';
@@ -9,13 +10,16 @@ import type { RunEnd } from '../sweep/worker.js';
 import { unlessAway } from './address.js';
 import type { JobQueue, RunJob } from './job-queue.js';
 import { type PointMessage, readAnswer } from './messages.js';
-import { readCommon, receiveRecord } from './receive.js';
+import { receiveRecord } from './receive.js';
 
 /** A run fails for good when so many attempts did. */
 const mostAttempts = 4;
 const firstRestMs = 250;
+/** Between two looks: short where a search waits for its only run, longer where many come at once. */
 const leastPauseMs = 20;
 const mostPauseMs = 400;
+const bulkPauseMs = 150;
+const fewRuns = 8;
 /** So often it is looked up whether the server has lost anything, as one without a journal does. */
 const lostEveryMs = 4000;
 /** A network file system shows what another machine has written after so long at the latest. */
@@ -109,7 +113,8 @@ export class AskedRuns {
     let pauseMs = leastPauseMs;
     while (!this.#isClosed) {
       const hasEnded = await this.#turn().catch(() => false); // the server is away: nothing is lost
-      pauseMs = hasEnded ? leastPauseMs : Math.min(1.3 * pauseMs, mostPauseMs);
+      const least = this.#asked.size > fewRuns ? bulkPauseMs : leastPauseMs;
+      pauseMs = hasEnded ? least : Math.min(Math.max(least, 1.3 * pauseMs), mostPauseMs);
       await delay(pauseMs);
     }
   }
@@ -159,20 +164,20 @@ export class AskedRuns {
   }
 
   async #endOf(job: RunJob, run: AskedRun): Promise<RunEnd | null> {
-    const { results } = this.#request;
+    const { results, definition } = this.#request;
     const answer = readAnswer(job.returnvalue);
     switch (answer.end) {
       case 'refused':
         return answer;
       case 'sent':
         return receiveRecord(results, run.message, answer);
-      case 'stored': {
-        const end = readCommon(results, run.message, answer.isDisturbed);
-        if (end !== null) return end;
+      case 'stored':
+      case 'known':
+        // It got its name when it was whole: to read thousands again would take longer than some take to run.
+        if (existsSync(join(results, definition.name, job.id!, 'run.json'))) return answer;
         run.hiddenSinceMs ??= nowMs();
         if (nowMs() - run.hiddenSinceMs < mostHiddenMs) return null;
-        throw new UserError(`a worker says that it has stored it, but it is not there`);
-      }
+        throw new UserError('a worker says that it is stored, but it is not there');
     }
   }
 

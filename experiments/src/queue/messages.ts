@@ -56,14 +56,17 @@ const sentFiles = is.fields({
 
 const answers = is.variant('end', {
   /** In the store that both see. */
-  stored: is.fields({ end: is.oneOf(['stored']), isDisturbed: is.flag }),
+  stored: is.fields({ end: is.oneOf(['stored']), isDisturbed: is.flag, value: is.orNull(is.number) }),
+  /** There since before. */
+  known: is.fields({ end: is.oneOf(['known']) }),
   sent: is.fields({ end: is.oneOf(['sent']), isDisturbed: is.flag, files: sentFiles }),
   refused: is.fields({ end: is.oneOf(['refused']), reason: is.text }),
 });
 
 /** What came of a run. */
 export type Answer =
-  | { readonly end: 'stored'; readonly isDisturbed: boolean }
+  | { readonly end: 'stored'; readonly isDisturbed: boolean; readonly value: number | null }
+  | { readonly end: 'known' }
   | { readonly end: 'sent'; readonly isDisturbed: boolean; readonly files: SentFiles }
   | { readonly end: 'refused'; readonly reason: string };
 

@@ -1,11 +1,10 @@
 /** An answer made a run of the sweep's own store, once it was found to be what was asked for. */
 
-import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import { parseJson, reasonOf, UserError } from '@specoffload/input';
 import { measure } from '../definitions/metrics.js';
-import { isStored, openRun, parseRunRecord, type RunRecord, storeRunAs } from '../store/index.js';
+import { parseRunRecord, type RunRecord, storeRunAs } from '../store/index.js';
 import { isSameRun } from '../sweep/locate.js';
 import type { RunEnd } from '../sweep/worker.js';
 import { mostAnswerCharacters, type PointMessage, type SentFiles } from './messages.js';
@@ -51,15 +50,4 @@ async function unpack(base64: string): Promise<string> {
   } catch (error) {
     throw new UserError(`a timeline of the queue cannot be unpacked: ${reasonOf(error)}`);
   }
-}
-
-/** null while the record that a worker has stored in the common store is not to be seen. */
-export function readCommon(
-  results: string,
-  { location: { key, point }, metric }: Pick<PointMessage, 'location' | 'metric'>,
-  isDisturbed: boolean,
-): RunEnd | null {
-  const folder = join(results, point.experiment, key);
-  if (!isStored(folder)) return null;
-  return { end: 'stored', value: measure(openRun(folder).record, metric), isDisturbed };
 }

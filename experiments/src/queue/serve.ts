@@ -72,6 +72,7 @@ class Served {
   readonly #workers: BullWorker<string, string>[] = [];
   readonly #closers: (() => unknown)[] = [];
   #numForeign = 0;
+  #mark: string | null = null;
   #latestMs = performance.now();
   #isMeasuring = false;
 
@@ -161,7 +162,7 @@ class Served {
       const message = readPoint(job.data);
       if (message.location.key !== job.id || message.kind !== kind)
         throw new UserError('a point of the queue is in the wrong place');
-      const isShared = (await maybeMark(this.#options.results)) === message.store;
+      const isShared = await this.#sees(message.store);
       const results = isShared ? this.#options.results : this.#outbox.results;
       const desk = kind === 'measured' ? this.#measurements : this.#predictions;
       const end = await desk.run(message, results);
@@ -176,6 +177,12 @@ class Served {
     }
   }
 
+  /** Whether a sweep's store is the one here. Looked up again where it was not: it may have got its mark since. */
+  async #sees(store: string): Promise<boolean> {
+    if (this.#mark !== store) this.#mark = await maybeMark(this.#options.results);
+    return this.#mark === store;
+  }
+
   /** null for what others have to do. @throws Error for an attempt that failed */
   async #answer(end: RunEnd, { location }: PointMessage, isShared: boolean): Promise<Answer | null> {
     switch (end.end) {
@@ -183,7 +190,7 @@ class Served {
       case 'known': {
         this.#numForeign = 0;
         const isDisturbed = end.end === 'stored' && end.isDisturbed === true;
-        if (isShared) return { end: 'stored', isDisturbed };
+        if (isShared) return end.end === 'known' ? end : { end: 'stored', isDisturbed, value: end.value };
         const files = await this.#outbox.take(location.point.experiment, location.key);
         return { end: 'sent', isDisturbed, files };
       }

@@ -9,7 +9,7 @@ const wrong: readonly (readonly [args: string, message: string])[] = [
   ['run --candidate 4', '(Did you mean --candidates?)'],
   ['run extra', "too many arguments for 'run'"],
   ['run --native', "option '--native <which>' argument missing"],
-  ['bench nope', 'invalid part of the bench: nope; expected peers, q4k, search, products'],
+  ['bench nope', 'invalid part of the bench: nope; expected peers, q4k, search, queue, products'],
   ['bench peers --legs vllm', 'invalid --legs: vllm; expected llama.cpp, llama.cpp-same-memory, accelerate'],
   [
     'bench products --rounds 2',

@@ -41,7 +41,10 @@ await writeFile(
 
 const running = new Set();
 function start(command, args, env = {}) {
-  const child = spawn(command, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(command, args, {
+    env: { ...process.env, TMPDIR: folder, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   running.add(child);
   child.text = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => (child.text += text));

@@ -33,6 +33,7 @@ const parts: Readonly<Record<string, () => Promise<Part>>> = {
   peers: async () => (await import('../../bench/peers/main.js')).benchPeers,
   q4k: async () => (await import('../../bench/q4k.js')).benchQ4K,
   search: async () => (await import('../../bench/search.js')).benchSearch,
+  queue: async () => (await import('../../bench/queue.js')).benchQueue,
   products: async () => (await import('../../bench/products.js')).benchProducts,
 };
 
