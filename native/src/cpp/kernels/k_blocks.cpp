@@ -1,4 +1,6 @@
 // ggml's K blocks: 256 values whose groups are scaled by a few bits of the block's own scale.
+#include <cstring>
+
 #include "bytes.h"
 #include "codecs.h"
 #include "../halves.h"
@@ -11,21 +13,26 @@ constexpr size_t blockElements = 256;
 constexpr size_t groupElements = 32;
 constexpr size_t numGroups = blockElements / groupElements;
 
-/** Scales and minima of the groups of Q4_K and Q5_K: six bits each, in twelve bytes. */
+/** Scales and minima of the groups of Q4_K and Q5_K: six bits each, in twelve bytes, four of them in a word. */
 struct Groups {
   float scales[numGroups];
   float minima[numGroups];
 
   explicit Groups(const uint8_t* block) {
+    uint32_t words[3];
+    std::memcpy(words, block + 4, sizeof words);
+    const uint32_t sixes[4] = {
+        words[0] & 0x3f3f3f3fu,
+        (words[2] & 0x0f0f0f0fu) | ((words[0] >> 2) & 0x30303030u),
+        words[1] & 0x3f3f3f3fu,
+        ((words[2] >> 4) & 0x0f0f0f0fu) | ((words[1] >> 2) & 0x30303030u),
+    };
+    float numbers[2 * numGroups];
+    storeScaled(numbers, signedOf(loadBytes(reinterpret_cast<const uint8_t*>(sixes))), 1.f);
     const float scale = floatOfF16(block);
     const float least = floatOfF16(block + 2);
-    const uint8_t* packed = block + 4;
-    for (size_t i = 0; i < 4; ++i) {
-      scales[i] = scale * static_cast<float>(packed[i] & 63);
-      minima[i] = least * static_cast<float>(packed[4 + i] & 63);
-      scales[4 + i] = scale * static_cast<float>((packed[8 + i] & 15) | ((packed[i] >> 6) << 4));
-      minima[4 + i] = least * static_cast<float>((packed[8 + i] >> 4) | ((packed[4 + i] >> 6) << 4));
-    }
+    for (size_t i = 0; i < numGroups; ++i) scales[i] = scale * numbers[i];
+    for (size_t i = 0; i < numGroups; ++i) minima[i] = least * numbers[numGroups + i];
   }
 };
 

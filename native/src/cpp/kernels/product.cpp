@@ -15,9 +15,7 @@ namespace {
 
 /** Values of a weight row decoded at a time: whole blocks of every codec, many sums for each that lanes are added up. */
 constexpr size_t panelDepth = 1024;
-/** Rows that a panel of one tile's weights serves best: both stay in the first-level cache. */
-constexpr size_t fewRows = 64;
-/** Weight rows of a panel for more: decoded, they fit the second-level cache, and x passes by once for all of them. */
+/** Weight rows of a panel: decoded, they fit the second-level cache, and each row of x passes by once for all of them. */
 constexpr size_t widestPanel = 128;
 /** Sums of a tile, a vector of each row and one of weights fit the registers. */
 constexpr size_t tileWidth = 4;
@@ -102,9 +100,9 @@ void multiplyPanel(const ProductCall& call, const float* panel, size_t firstOut,
   }
 }
 
-/** Whole tiles; where there are many rows, as wide as leaves two panels for each thread. */
+/** Whole tiles; one, where one tile has all rows, else as many as leave two panels for each thread. */
 size_t panelWidthFor(const ProductCall& call) {
-  if (call.rows <= fewRows) return tileWidth;
+  if (call.rows <= tileRows) return tileWidth;
   const size_t fair = call.width / (2 * static_cast<size_t>(call.threads)) / tileWidth * tileWidth;
   return std::min(widestPanel, std::max(tileWidth, fair));
 }
