@@ -72,13 +72,14 @@ const totals = {
 const partialRates: number[] = [];
 /** Every field with its value, of every run. */
 const met = new Set<string>();
-/** Of a GPU alone, and of what decides by measured times. */
+/** Of a GPU alone, of predictions alone, and of what decides by measured times. */
 const elsewhere = new Set([
   'keptExperts in-place',
   'keptAttention in-place',
   'adaptCandidates yes',
   'overlap asynchronous',
   'overlap by-rule',
+  ...['attention', 'experts', 'layers', 'head', 'draft'].map((word) => `crossbars ${word}`),
 ]);
 const drafters = new Set<DrafterName>();
 const architectures = new Set<string>();
@@ -98,6 +99,8 @@ describe.each(Array.from({ length: numModels }, (_, index) => index))('random mo
     const drawn = await drawCase(random, index);
     const judged = new Map<string, Judgement[]>();
     const device = whyNoVulkan === null && index % gpuEvery === 1 ? watchedVulkan : undefined;
+    const inPlace: PolicyInput =
+      device && index % (2 * gpuEvery) === 1 ? { keptExperts: 'in-place', keptAttention: 'in-place' } : {};
     const runs = strategyNames.map(
       (strategy) => [strategy, drawPolicy(random, strategy, drawn.prompts.length)] as const,
     );
@@ -105,7 +108,8 @@ describe.each(Array.from({ length: numModels }, (_, index) => index))('random mo
     const placed = drawPlacedRuns(index, drawn.prompts.length);
     const ahead = drawPolicy(createRandom(seed, `ahead ${index}`), 'ahead', drawn.prompts.length);
     for (const [strategy, wish] of [...runs, ...placed, ...(index % 2 ? [['ahead', ahead] as const] : [])]) {
-      const policy = canShare(drawn.target) ? wish : { ...wish, hostShare: 0, balance: 'given' as const };
+      const shared = canShare(drawn.target) ? wish : { ...wish, hostShare: 0, balance: 'given' as const };
+      const policy = { ...shared, ...inPlace };
       const drafter = drawDrafter(who);
       const { layers, architecture } = drawn.target.spec;
       const title = `${architecture}, ${layers.length} layers, ${drawn.prompts.length} prompts, ${drafter}, ${strategy} ${JSON.stringify(policy)}`;
