@@ -1,5 +1,5 @@
 # The lab as a command. `docker build -t specoffload .` in a clone, then
-# `docker run --rm -v "$PWD:/work" specoffload start`: results and the big model go to the folder that is mounted.
+# `docker run --rm --user "$(id -u):$(id -g)" -v "$PWD:/work" specoffload start`: results and the big model go to the folder that is mounted.
 
 FROM node:24-bookworm-slim AS build
 RUN apt-get update \
