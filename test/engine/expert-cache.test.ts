@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import {
   type Checkpoint,
   createRandom,
+  describeModel,
   type PolicyInput,
   type RunRequest,
   runEngine,
@@ -12,6 +13,7 @@ import {
 import { beforeAll, describe, expect, it } from 'vitest';
 import { openMachine } from '../../experiments/src/inputs/machines.js';
 import { createTemporaryDirectory } from './model/fixtures.js';
+import { mixtral } from './plan-cases.js';
 import { writeTinyCheckpoint } from './tiny.js';
 
 const numLayers = 3;
@@ -55,6 +57,31 @@ describe.each(['cpu', 'isolated'])('on %s', (kind) => {
     const { ahead, hits } = experts!;
     if (policy.expertCache) expect(hits.device! + hits.host!).toBeGreaterThan(0);
     if (policy.expertPrefetch) expect(ahead!.right[0]! / ahead!.foreseen[0]!).toBeGreaterThan(0.7);
+  });
+});
+
+describe('a prompt of so many rows that nearly all experts are chosen', () => {
+  const { spec } = mixtral(4);
+  const byExpert = describeModel({ name: 'by expert', spec, unit: 'expert' });
+  const long = {
+    target: byExpert,
+    draft: null,
+    acceptance: null,
+    strategy: 'none',
+    maxNewTokens: 1,
+  } as const;
+  const predict = async (policy: PolicyInput) =>
+    simulateRun({
+      ...{ ...long, promptLengths: new Array<number>(16).fill(256), machine: await openMachine('env1') },
+      policy: { experts: 'routed', prefillAttention: 'host', pinnedLayers: 0, prefetchDepth: 8, ...policy },
+    });
+
+  it('has the next layer brought before its router is asked', async () => {
+    const [without, ahead] = [await predict({}), await predict({ expertPrefetch: 'router' })];
+    const uploads = ({ spans }: typeof ahead) =>
+      spans.filter(({ kind, name }) => kind === 'upload' && name.includes('expert')).length;
+    expect(uploads(ahead)).toBe(uploads(without));
+    expect(ahead.phases.prefill.seconds).toBeLessThan(0.99 * without.phases.prefill.seconds);
   });
 });
 

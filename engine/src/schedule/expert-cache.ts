@@ -83,6 +83,12 @@ export class ExpertCache {
     return true;
   }
 
+  /** A layer is taken to choose these whatever its router says: @returns that they are to be brought */
+  expect(layer: number, groups: readonly string[]): true {
+    this.#foreseen.set(layer, groups);
+    return true;
+  }
+
   /** Whether an expert is on the device, or on its way there. */
   holds(group: string): boolean {
     return this.#device.holds(group);
@@ -96,7 +102,7 @@ export class ExpertCache {
 
   /** It is needed: whoever uses it gives its place back. */
   adopt(ahead: Ahead): Arrival {
-    this.counter.choose();
+    if (ahead.phase === 'decode') this.counter.choose();
     return ahead.adopt();
   }
 
@@ -163,7 +169,8 @@ export class ExpertCache {
     upload.frees = [...(upload.frees ?? []), task.id];
     upload.onEnd = () => {
       if (this.#coming.get(group) === ahead) this.#coming.delete(group);
-      if (claim.moved.length > 0) this.counter.bring(group, claim.moved, ahead.isAdopted);
+      if (claim.moved.length > 0 && upload.phase === 'decode')
+        this.counter.bring(group, claim.moved, ahead.isAdopted);
     };
     task.chooseSlot = (free) => {
       if (ahead.isLeft || this.#device.holds(group)) return this.#pass(claim);

@@ -118,6 +118,10 @@ export class Ahead {
     return this.#claim.state === 'coming';
   }
 
+  get phase(): PhaseName {
+    return this.#last.phase;
+  }
+
   get isStaged(): boolean {
     return this.#claim.isStaged;
   }

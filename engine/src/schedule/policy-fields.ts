@@ -205,7 +205,7 @@ export const policyFields = {
     words: {
       none: 'none',
       router:
-        'while a layer is computed, those that the routers of the next ones would choose by what it has of the rows, where at least seven in ten of such guesses came true lately',
+        'while a layer is computed, those that the routers of the next ones would choose by what it has of the rows, where at least seven in ten of such guesses came true lately; all of them where so many rows choose that nine in ten are likely to be chosen, as while prompts are read',
     },
     default: 'none',
     axis: ['experts'],

@@ -57,18 +57,29 @@ export class TargetPass {
   }
 }
 
-/** Behind what this layer needs, what the next ones are expected to. */
+/** Of a layer's experts so many have to be chosen for all of them to come before its router is asked. */
+const nearlyAll = 0.9;
+
+/** Behind what this layer needs, what the next ones are expected to: by their routers, or by how many rows choose. */
 function bringForeseen(context: PassContext, layer: number): void {
   const { stream, pass, phase, policy } = context.request;
-  const { layers } = context.placement.checkpoint;
-  for (let distance = 1; distance <= policy.foreseenLayers; distance += 1) {
-    const foreseen = new Set(
-      context.flows.flatMap(({ routing }) => routing.result.foreseen?.[distance - 1] ?? []),
-    );
-    if (foreseen.size === 0) continue;
-    const groups = layers[layer + distance].experts.filter((_, expert) => foreseen.has(expert));
-    context.tasks.push(...stream.foresee(pass, phase, distance, groups));
+  if (policy.expertPrefetch === 'none') return;
+  const next = context.placement.checkpoint.layers.slice(layer + 1, layer + 1 + policy.foreseenLayers);
+  for (const [index, { experts }] of next.entries()) {
+    const foreseen = new Set(context.flows.flatMap(({ routing }) => routing.result.foreseen?.[index] ?? []));
+    if (foreseen.size > 0) {
+      const groups = experts.filter((_, expert) => foreseen.has(expert));
+      context.tasks.push(...stream.foresee(pass, phase, index + 1, groups));
+    } else if (experts.length > 1 && chosenShare(context, layer + 1 + index) >= nearlyAll)
+      context.tasks.push(...stream.expect(pass, phase, experts));
   }
+}
+
+/** Of a layer's experts those that some row of the pass chooses, were all as popular: nearly all where a prompt is read. */
+function chosenShare({ flows, costs }: PassContext, layer: number): number {
+  const { numExperts, expertsPerToken } = costs.layers[layer];
+  const rows = flows.reduce((sum, flow) => sum + flow.rows, 0);
+  return 1 - (1 - expertsPerToken / numExperts) ** rows;
 }
 
 function isChosen({ flows }: PassContext, expert: number): boolean {

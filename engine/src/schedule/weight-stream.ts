@@ -190,6 +190,20 @@ export class WeightStream {
    * that came true lately and they are not there.
    */
   foresee(pass: number, phase: PhaseName, distance: number, groups: readonly WeightGroup[]): Task[] {
+    return this.#bringAhead(pass, phase, groups, (cache, layer, ids) => cache.foresee(layer, distance, ids));
+  }
+
+  /** The same of all of a layer's groups, where so many rows choose that hardly one is left out. */
+  expect(pass: number, phase: PhaseName, groups: readonly WeightGroup[]): Task[] {
+    return this.#bringAhead(pass, phase, groups, (cache, layer, ids) => cache.expect(layer, ids));
+  }
+
+  #bringAhead(
+    pass: number,
+    phase: PhaseName,
+    groups: readonly WeightGroup[],
+    isWorthIt: (cache: ExpertCache, layer: number, ids: readonly string[]) => boolean,
+  ): Task[] {
     const cache = this.#cache;
     const streamed = groups.filter(
       (group) => !this.#target.pinned.has(group.id) && !this.inPlace(phase, group),
@@ -197,7 +211,7 @@ export class WeightStream {
     if (!cache || streamed.length === 0) return [];
     const [{ layer }] = streamed;
     const ids = streamed.map(({ id }) => id);
-    if (!cache.foresee(layer, distance, ids)) return [];
+    if (!isWorthIt(cache, layer, ids)) return [];
     return streamed
       .filter(({ id }) => !cache.holds(id))
       .flatMap((group) => {
