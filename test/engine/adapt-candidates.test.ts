@@ -37,7 +37,7 @@ const machines = {
 } satisfies Record<string, FlatMachine>;
 
 const seeds = [1, 2, 3];
-const rates = [0.05, 0.35, 0.95];
+const rates = [0.05, 0.35, 0.8, 0.95];
 const losses: { readonly name: string; readonly best: number; readonly none: number }[] = [];
 
 const predict = async (

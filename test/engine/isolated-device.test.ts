@@ -18,7 +18,7 @@ import { devices } from './device-bench.js';
 import { goldenDirectory, maxDifference, readGolden } from './model/golden.js';
 import { validationMessages } from './vulkan.js';
 
-const numTokens = 5;
+const numTokens = 8;
 const golden = readGolden('mixtral').prompts;
 const prompts = golden.map(({ ids }) => ids);
 const expected = golden.map(({ greedy_ids }) => greedy_ids.slice(0, numTokens));

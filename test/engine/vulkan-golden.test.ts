@@ -7,7 +7,7 @@ import { validationMessages, watchedVulkan, whyNoVulkan } from './vulkan.js';
 
 const machine = { deviceBytes: 16e6, hostBytes: 16e6 };
 const policy = { pinnedLayers: 0, keptLayers: 0 } as const;
-const numTokens = 8;
+const numTokens = 12;
 
 describe.skipIf(whyNoVulkan !== null)(`on Vulkan${whyNoVulkan ? ` (${whyNoVulkan})` : ''}`, () => {
   afterAll(() => expect(validationMessages()).toEqual([]));
