@@ -106,13 +106,13 @@ export async function runGrid(
         locatePoint(definition.name, point, (await openPredictedJob(point.settings, shelf)).spec),
     ),
   );
-  const sketches = await sketchPoints({ definition, signal }, points, shelf);
   const { metric = defaultMetric } = definition;
+  const sketches = await sketchPoints({ definition, signal, output }, points, [metric], shelf);
   return {
     name: definition.name,
     axes: points.map(({ axes }) => axes),
     scores: points.map(({ axes }) => toScore(definition, reachedAt.get(JSON.stringify(axes)) ?? null)),
-    sketch: points.map((_, i) => toScore(definition, sketches?.[i]?.(metric) ?? null)),
+    sketch: points.map((_, i) => toScore(definition, sketches?.[i]?.[0] ?? null)),
   };
 }
 

@@ -108,6 +108,14 @@ describe('a search', () => {
     expect(order(1, biased)).toContain(best);
   });
 
+  it('misses none of very many points that a sketch promises most of', () => {
+    const side = Array.from({ length: 60 }, (_, i) => i);
+    const many = cross({ x: side, y: side });
+    const height = many.map(({ x, y }) => -Math.abs(Number(x) - 41) - Math.abs(Number(y) - 17));
+    const search = new BayesianSearch({ ...placePoints(many), sketches: [height] }, 1);
+    expect(many[search.propose()!.index]).toEqual({ x: 41, y: 17 });
+  });
+
   it('leaves what cannot be run, and ends when nothing is left', () => {
     const search = new BayesianSearch({ ...placePoints(axes.slice(0, 2)), sketches: [null] }, 1);
     search.learn(search.propose()!.index, null);

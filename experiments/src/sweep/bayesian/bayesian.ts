@@ -9,7 +9,7 @@ import { rungsOf } from '../halving.js';
 import { placePoints, type Space } from './features.js';
 import { BayesianSearch, type Proposal } from './proposals.js';
 import { deservesMore, frontOf, mediansOf, type Objective, type Runs } from './race.js';
-import { type Sketch, sketchPoints } from './sketch.js';
+import { sketchPoints } from './sketch.js';
 
 /** A point that was tried. */
 export interface SearchStep {
@@ -67,8 +67,11 @@ export async function searchByBayes(trials: Trials, rounds: number): Promise<Sea
     metric: name,
     lowerIsBetter: name === metric ? lowerIsBetter : isLessBetter(name),
   }));
-  const sketches = await sketchPoints(request, arms, shelf);
-  const sketched = objectives.map((objective) => sketchesOf(objective, sketches));
+  const metrics = objectives.map((objective) => objective.metric);
+  const sketches = await sketchPoints(request, arms, metrics, shelf);
+  const sketched = objectives.map((objective, i) =>
+    sketchOf(objective, sketches?.map((values) => values[i]!) ?? []),
+  );
   const seed = turns[0]!.seed;
   const space = { ...placePoints(arms.map(({ axes }) => axes)), sketches: sketched };
   const search = new BayesianSearch(space, seed);
@@ -157,8 +160,7 @@ export async function searchByBayes(trials: Trials, rounds: number): Promise<Sea
 }
 
 /** Null where none of the points has any. */
-function sketchesOf(objective: Objective, sketches: readonly (Sketch | null)[] | null) {
-  const values = sketches?.map((sketch) => sketch?.(objective.metric) ?? null) ?? [];
+function sketchOf(objective: Objective, values: readonly (number | null)[]) {
   if (values.every((value) => value === null)) return null;
   return values.map((value) => (value === null ? null : toScore(value, objective)));
 }

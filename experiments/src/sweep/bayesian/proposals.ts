@@ -31,6 +31,7 @@ const sketchScale = 0.05;
 
 /** More candidates than this are a sample of them. */
 const mostCandidates = 2000;
+const mostPromising = 500;
 
 /** Mutable, used for one search. */
 export class BayesianSearch {
@@ -130,13 +131,28 @@ export class BayesianSearch {
     });
   }
 
+  /** All that are left; of very many those that a sketch promises most of, what is near the best, and some others. */
   #sample(left: number[]): readonly number[] {
     if (left.length <= mostCandidates) return left;
-    for (let i = 0; i < mostCandidates; i += 1) {
-      const other = i + Math.floor(this.#random.uniform() * (left.length - i));
-      [left[i], left[other]] = [left[other]!, left[i]!];
+    const best = [...this.#known].reduce<number | null>(
+      (top, [index, [score]]) => (top === null || score! > this.#known.get(top)![0]! ? index : top),
+      null,
+    );
+    const chosen = new Set(best === null ? [] : left.filter((index) => this.#isNear(index, best)));
+    for (const sketch of this.#space.sketches) {
+      if (sketch === null) continue;
+      const promise = (index: number) => sketch[index] ?? Number.NEGATIVE_INFINITY;
+      const ranked = [...left].sort((a, b) => promise(b) - promise(a));
+      for (const index of ranked.slice(0, mostPromising)) chosen.add(index);
     }
-    return left.slice(0, mostCandidates);
+    while (chosen.size < mostCandidates) chosen.add(left[Math.floor(this.#random.uniform() * left.length)]!);
+    return [...chosen];
+  }
+
+  /** Whether two points differ on one axis only. */
+  #isNear(a: number, b: number): boolean {
+    const [one, two] = [this.#space.places[a]!, this.#space.places[b]!];
+    return one.filter((place, axis) => place !== two[axis]).length === 1;
   }
 }
 

@@ -1,6 +1,7 @@
 /** What a point can be expected to reach before it is run: predictions by the closed form, measurements by the simulator. */
 
 import { existsSync } from 'node:fs';
+import { setImmediate } from 'node:timers/promises';
 import {
   closedForm,
   type MachineModel,
@@ -22,31 +23,46 @@ import {
   type RunRecord,
   specOfCounterpart,
 } from '../../store/index.js';
+import { plural } from '../../terminal/format.js';
 import { openMeasuredJob } from '../measured-job.js';
 import type { SweepRequest } from '../options.js';
 import { settingsToRun } from '../planned-points.js';
 import { openPredictedJob } from '../predicted-job.js';
 import type { Shelf } from '../shelf.js';
 
-/** Of a point, as far as it can be told; null where no run can serve it. */
-export type Sketch = (metric: string) => number | null;
+/** Of a point, as far as it can be told. */
+type Sketch = (metric: string) => number | null;
 
 /** More points than this take longer to look at than a search by itself takes. */
 const mostSketches = 20_000;
 
-/** @returns null where nothing tells: nobody has profiled this machine, or there are too many points */
+/** So many points between two looks at whatever else the process has to do. */
+const pointsPerTurn = 50;
+
+/** From so many points on it takes long enough to be said. */
+const manyPoints = 300;
+
+/**
+ * @returns (points, metrics), null of what cannot be told, or of a point that no run can serve; null where nothing
+ * tells: nobody has profiled this machine, or there are too many points
+ */
 export async function sketchPoints(
-  { definition, signal }: Pick<SweepRequest, 'definition' | 'signal'>,
+  { definition, signal, output }: Pick<SweepRequest, 'definition' | 'signal' | 'output'>,
   points: readonly PointRecord[],
+  metrics: readonly string[],
   shelf: Shelf,
-): Promise<readonly (Sketch | null)[] | null> {
+): Promise<readonly (readonly (number | null)[])[] | null> {
   if (points.length > mostSketches) return null;
   const sketch = definition.kind === 'simulated' ? sketchPrediction : await createMeasurementSketch();
   if (sketch === null) return null;
-  const sketches: (Sketch | null)[] = [];
-  for (const point of points) {
+  if (points.length >= manyPoints)
+    output.note(`${definition.name}: sketching ${plural(points.length, 'point')} before any is run`);
+  const sketches: (number | null)[][] = [];
+  for (const [index, point] of points.entries()) {
+    if (index % pointsPerTurn === 0) await setImmediate();
     signal.throwIfAborted();
-    sketches.push(await unlessRefused(() => sketch(point, shelf)));
+    const told = await unlessRefused(() => sketch(point, shelf));
+    sketches.push(metrics.map((metric) => told?.(metric) ?? null));
   }
   return sketches;
 
