@@ -1,6 +1,9 @@
 /** What a queue may be told: points and answers of strangers, addresses, labels. */
 
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { projectDirectory } from '../../../experiments/src/paths.js';
 import { assertQueueAddress, withoutPassword } from '../../../experiments/src/queue/address.js';
 import { parseClass } from '../../../experiments/src/queue/machine-class.js';
 import { readAnswer, readPoint } from '../../../experiments/src/queue/messages.js';
@@ -57,4 +60,14 @@ it('takes labels, with the digest of a machine file where several share one', ()
   expect(parseClass('desk@0123456789ab')).toEqual({ label: 'desk', machine: '0123456789ab' });
   for (const label of ['Desk', 'desk@12', 'a@none@none', '../x', ''])
     expect(() => parseClass(label)).toThrow(/invalid label/);
+});
+
+it("leaves the queue's libraries to those who ask for a queue", () => {
+  const folder = join(projectDirectory, 'experiments', 'src');
+  const loading = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter(
+    (name) =>
+      name.endsWith('.ts') &&
+      /^import (?!type )[^;]*'(?:bullmq|ioredis)'/m.test(readFileSync(join(folder, name), 'utf8')),
+  );
+  expect(loading).toEqual([]);
 });
