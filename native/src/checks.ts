@@ -227,6 +227,9 @@ export function checkAttention(call: AttentionCall): number {
   return numRows;
 }
 
+/** What products read stored transposed: words of neighbours. */
+const transposed: readonly WeightDtype[] = ['int4', 'int4_awq', 'int8_packed'];
+
 export function checkProduct(call: ProductCall): void {
   const { dtype, weights, paired, step, rows, depth, width, bias, addend } = call;
   checkCodec(dtype);
@@ -237,8 +240,13 @@ export function checkProduct(call: ProductCall): void {
   checkPaired(paired, width, 'width');
   checkWhole('step', step, 1, 2 ** 20);
   const layout = layoutOf(call);
-  if (layout) checkLayout(dtype, layout);
-  else checkBlocks('depth', depth, dtype);
+  if (layout) {
+    checkLayout(dtype, layout);
+    if (layout.across > 0 && !transposed.includes(dtype))
+      throw new RangeError(
+        `invalid across: ${layout.across}; products read ${transposed.join(', ')} stored transposed, not ${dtype}`,
+      );
+  } else checkBlocks('depth', depth, dtype);
   for (const { offset } of layout ? partsOf(layout) : []) checkWhole('offset of scales', offset, 0, 2 ** 53);
   const expectedBytes = layout
     ? reachBytes(dtype, layout)

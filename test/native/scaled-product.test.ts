@@ -45,5 +45,14 @@ test('what does not fit is refused', () => {
   for (const core of native ? [native, twin] : [twin]) {
     const short = { ...call, dtype: 'int4', weights: weights.subarray(0, weights.length - 1) } as const;
     expect(() => core.multiply(short)).toThrow('invalid weights: ');
+    const apart = {
+      ...call,
+      dtype: 'fp8',
+      weights: new Uint8Array(2 * width * depth),
+      scales: null,
+    } as const;
+    expect(() => core.multiply(apart)).toThrow(
+      'invalid across: 40; products read int4, int4_awq, int8_packed stored transposed, not fp8',
+    );
   }
 });

@@ -18,7 +18,7 @@ export interface Formats {
   readonly weightElementBytes: number | null;
   /** What is kept as stored, where not everything is, unless it lies across or its rows apart; else fp32. */
   readonly keptDtypes?: readonly WeightDtype[];
-  /** Whether that goes for zero points of any width, groups of columns in any order and every way of lying across. */
+  /** Whether that goes for zero points of any width and groups of columns in any order. */
   readonly keepsEveryGrid?: boolean;
   /** The same where the host computes with it. @default as on the device */
   readonly hostWeightElementBytes?: number;
@@ -118,7 +118,7 @@ export function isKeptWithScales(
   if (weightElementBytes !== null || !keptDtypes?.includes(dtype) || !layout?.scales) return false;
   const { rows, columns, step, across, scales } = layout;
   const { bytes }: Codec = codecs[dtype];
-  const isInOrder = across === 0 || ((inWords.includes(dtype) || keepsEveryGrid) && across === rows);
+  const isInOrder = across === 0 || (inWords.includes(dtype) && across === rows);
   const isWhole = columns > 1 && step === 1 && (rows * bytes(columns)) % f32.bytes(1) === 0;
   return (
     isInOrder &&

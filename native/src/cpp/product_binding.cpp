@@ -49,6 +49,7 @@ void multiplyFrom(const Napi::CallbackInfo& info) {
       const MatrixLayout& layout = matrix.layout;
       if (layout.rows != call.width || layout.columns != call.depth || layout.paired != call.paired || layout.step != call.step)
         throw RangeError("invalid layout; expected the product's own");
+      if (layout.across > 0 && codec.decodeRows == nullptr) throw RangeError("invalid across; expected words of neighbours");
       requireGroups(matrix);
       call.layout = &layout;
       call.parts = matrix.parts;
