@@ -78,7 +78,7 @@ export function describeBest(plan: Plan, gains: readonly Gain[]): string {
     ['binds', describeBinding(gains)],
     [
       'busiest lane',
-      `${laneWords[busiest.lane]}, ${formatPercent(busiest.utilization)} of the time; without a gap in it ` +
+      `${laneWords[busiest.lane] ?? busiest.lane}, ${formatPercent(busiest.utilization)} of the time; without a gap in it ` +
         `${threeDigits(busiest.boundTokensPerSecond)} tokens/s, of which ${formatPercent(outcome.tokensPerSecond / busiest.boundTokensPerSecond)} are reached`,
     ],
   ]);
