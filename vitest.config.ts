@@ -49,6 +49,7 @@ const longest = [
   'fuzz/fuzz',
   'page/page.browser',
   'kernel/browser',
+  'kernel/jupyter-lab',
   'kernel/session',
   'kernel/kernel',
   'plan/plan',
