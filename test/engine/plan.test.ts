@@ -36,8 +36,8 @@ const job: PlanRequest = {
   promptLengths: new Array<number>(64).fill(128),
 };
 
-/** Rounds that choose their own number of candidates leave no other near. */
-const unadapted = { ...job, fixed: { adaptCandidates: 'no' }, numSeeds: 7 } as const;
+/** Rounds that choose their own number of candidates leave no other near; prepared outcomes leave little to accept more of. */
+const unadapted = { ...job, fixed: { adaptCandidates: 'no', outcomes: 1 }, numSeeds: 7 } as const;
 
 const plans = new Map<PlanRequest, Promise<Plan>>();
 
