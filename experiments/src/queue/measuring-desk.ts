@@ -18,6 +18,7 @@ export class MeasuringDesk {
   #runner: PointRunner | null = null;
   #session = '';
   #release: NodeJS.Timeout | undefined;
+  #closed: Promise<void> = Promise.resolve();
 
   /**
    * @param lockPath of all that measure here
@@ -64,12 +65,23 @@ export class MeasuringDesk {
     const runner = await createMeasurementRunner(request, new Shelf(this.#output, this.#signal));
     this.#runner = runner;
     this.#session = session;
-    await runner.prepare(location.point);
+    try {
+      await runner.prepare(location.point);
+    } catch (error) {
+      await this.close(); // nobody may measure without the lock
+      throw error;
+    }
     return runner;
   }
 
-  async close(): Promise<void> {
+  /** One after the other: who comes next finds the machine free, and makes it quiet again. */
+  close(): Promise<void> {
     clearTimeout(this.#release);
+    this.#closed = this.#closed.then(() => this.#end());
+    return this.#closed;
+  }
+
+  async #end(): Promise<void> {
     const runner = this.#runner;
     this.#runner = null;
     if (runner === null) return;

@@ -75,6 +75,7 @@ class Served {
   #mark: string | null = null;
   #latestMs = performance.now();
   #isMeasuring = false;
+  #isHandingBack = false;
 
   private constructor(options: ServeOptions, predictions: PredictionDesk, outbox: Outbox) {
     this.#options = options;
@@ -144,6 +145,7 @@ class Served {
 
   /** What is under way ends early, and waits in the queue again. */
   async #handBack(): Promise<void> {
+    this.#isHandingBack = true;
     const closing = this.#workers.map((worker) => worker.close());
     this.#predictions.stop();
     await unlessAway(Promise.all(closing), usualLeaseMs);
@@ -247,6 +249,7 @@ class Served {
 
   async #pausePredictions(isPaused: boolean): Promise<void> {
     const [predicting] = this.#workers;
+    if (this.#isHandingBack) return;
     if (isPaused && !predicting!.isPaused()) await predicting!.pause();
     else if (!isPaused && predicting!.isPaused()) await predicting!.resume();
   }
