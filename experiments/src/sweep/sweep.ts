@@ -259,7 +259,10 @@ class Sweep {
         baseline !== null && Object.entries(baseline).every(([name, value]) => axes[name] === value);
       const pruned = choosePruned(this.#scores, alive, lowerIsBetter, isBaseline);
       for (const key of pruned) this.#pruned.add(key);
-      this.#progress.drop(pruned.length * (turns.length - rung));
+      const lacking = pruned.flatMap((key) =>
+        turns.filter((_, index) => index >= rung && !this.#scores.has(key, index)),
+      );
+      this.#progress.drop(lacking.length);
       output.note(
         `${definition.name}: after ${plural(rung, 'run')} of each, ${formatCount(pruned.length)} of ${plural(alive.size, 'point')} let go`,
       );

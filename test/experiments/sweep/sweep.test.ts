@@ -257,4 +257,12 @@ describe('halving', () => {
     expect(again).toMatchObject({ stored: 0, before: 16, isComplete: true });
     expect(again.ranking).toEqual(outcome.ranking);
   });
+
+  it('lets go of no run that is there already', async () => {
+    const definition = { ...cheap, seeds: [1, 2] };
+    await sweep(definition, {});
+    expect(await sweep(definition, { search: 'halving' })).toMatchObject({
+      ...{ stored: 0, runs: 12, isComplete: true },
+    });
+  });
 });
