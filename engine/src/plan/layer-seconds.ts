@@ -68,8 +68,9 @@ interface PartSeconds {
 export interface LayerSeconds extends PartSeconds {
   /** Of the chain, the FFN. */
   readonly ffn: number;
-  /** Share of the experts whose weights have to come. */
+  /** Share of the experts whose weights have to come to the device, and of those that the host computes. */
   readonly usedShare: number;
+  readonly hostShare: number;
 }
 
 export function layerSeconds(
@@ -97,6 +98,7 @@ export function layerSeconds(
     chain: Math.max(longestChain, mostOf(lanes, tasks.computing)),
     ffn: Math.min(ffnChain, Math.max(longestFfn, tasks.busiestOnDevice(lanes))),
     usedShare: used ? used.device : 1,
+    hostShare: used ? used.host : 0,
   };
 }
 
@@ -124,6 +126,7 @@ function coalescedSeconds(
   for (const lane of tasks.lanes) lanes[lane] += ffn.lanes[lane];
   return {
     ...{ lanes, chainTasks, ffn: ffn.chain, usedShare: used ? used.device : 1 },
+    hostShare: used ? used.host : 0,
     chain: Math.max(attending + ffn.chain, mostOf(lanes, tasks.computing)),
   };
 }

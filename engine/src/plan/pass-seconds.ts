@@ -75,10 +75,10 @@ export class Passes {
     const layers = this.#layers(phase, frames);
     const total = (pick: (layer: LayerSeconds) => number) =>
       layers.reduce((sum, { numLayers, layer }) => sum + numLayers * pick(layer), 0);
-    const usedShare = layers.reduce(
-      (sum, { numLayers, layer }) => sum + (numLayers / this.numLayers) * layer.usedShare,
-      0,
-    );
+    const mean = (pick: (layer: LayerSeconds) => number) => total(pick) / this.numLayers;
+    const usedShare = mean((layer) => layer.usedShare);
+    // Experts that the host computes come no further than to its memory.
+    const stagedShare = mean((layer) => layer.usedShare + layer.hostShare);
     const { lanes: weights, attention, takingTurns } = this.weights(phase);
     const lanes = tasks.none();
     const ends = this.#ends(frames, lanes);
@@ -86,7 +86,9 @@ export class Passes {
     for (const lane of tasks.lanes)
       lanes[lane] =
         attention[lane] +
-        (weights[lane] - attention[lane]) * usedShare * moved(lane) +
+        (weights[lane] - attention[lane]) *
+          (tasks.arriving.includes(lane) ? usedShare : stagedShare) *
+          moved(lane) +
         (total((layer) => layer.lanes[lane]) + lanes[lane]);
     const streams = { ...lanes };
     for (const lane of tasks.arriving) streams[lane] = weights[lane] + total((layer) => layer.lanes[lane]);

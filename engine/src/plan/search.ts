@@ -198,6 +198,7 @@ function takeDifferent(sorted: readonly Appraisal[], most: number): Appraisal[] 
   for (const appraisal of sorted) {
     const { strategy, policy, proposer } = appraisal.contender;
     const { speculation, decodeBatch, candidates, draftCache, attention, projections, hostShare } = policy;
+    const { expertPrefetch, expertCache, hostExpertRows = 0 } = policy;
     const kind = [
       strategy,
       speculation,
@@ -207,6 +208,9 @@ function takeDifferent(sorted: readonly Appraisal[], most: number): Appraisal[] 
       attention,
       projections,
       hostShare,
+      expertPrefetch,
+      expertCache,
+      hostExpertRows > 0,
       nameOf(proposer),
     ].join();
     if (!taken.has(kind)) taken.set(kind, appraisal);
