@@ -195,7 +195,7 @@ describe('a machine file', () => {
     [memory({ name: 'gpu' }), 'm.json: there is no memory device among disk, host or gpu; add it'],
     [
       { formats: 'int4' },
-      'invalid formats: "int4"; expected fp32, bf16, bf16-beside-fp32, bf16-planned, vulkan, fp32-unbounded, cpu or cpu-unbounded',
+      'invalid formats: "int4"; expected fp32, bf16, bf16-beside-fp32, bf16-planned, vulkan, vulkan-staged, fp32-unbounded, cpu or cpu-unbounded',
     ],
     [
       { schema: 3 },

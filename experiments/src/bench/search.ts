@@ -4,6 +4,7 @@
  */
 
 import { join } from 'node:path';
+import { largest } from '@specoffload/engine';
 import { median } from 'simple-statistics';
 import type { ExperimentDefinition } from '../definitions/definition.js';
 import { expandPoints } from '../definitions/expand.js';
@@ -54,7 +55,7 @@ export function trySearch(
   isSketched: boolean,
   seeds = numSeeds,
 ): SearchTrial {
-  const goal = Math.max(...scores.filter((score) => score !== null)) + Math.log(wanted);
+  const goal = largest(scores.filter((score) => score !== null)) + Math.log(wanted);
   const budget = Math.max(1, Math.floor(axes.length / 10));
   const space = { ...placePoints(axes as never), sketches: [isSketched ? sketch : null] };
   const trials = Array.from({ length: seeds }, (_, i) => {
@@ -78,7 +79,7 @@ export function trySearch(
     reached: median(trials.map(({ reached }) => reached)),
     needed: {
       median: median(trials.map(({ needed }) => needed)),
-      most: Math.max(...trials.map(({ needed }) => needed)),
+      most: largest(trials.map(({ needed }) => needed)),
     },
     numMistaken: trials.filter(({ isMistaken }) => isMistaken).length,
   };
