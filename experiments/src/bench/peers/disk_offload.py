@@ -1,7 +1,8 @@
 """Writes with transformers under Accelerate's disk offload: `disk_offload.py REQUEST [GROUP]`; prints a `PeerLine` a step.
 
-In a group it enters once its libraries are loaded, whose memory is not counted: what Accelerate keeps of a model lies in
-pages of its files, and without a limit all of them stay in memory that nobody gave it.
+In a group it enters once its model is open: neither its libraries nor what loading takes for a moment are counted (at a
+sixth of a model of 1 GB it is killed while it loads). Pages of the files that weights come from are: they leave memory first,
+since without a limit all of them stay in memory that nobody gave it.
 
 Not called accelerate.py: Python would take it for the library.
 """
@@ -36,11 +37,15 @@ class Progress(transformers.StoppingCriteria):
         return torch.zeros(len(ids), dtype=torch.bool)
 
 
+def forget_cached(folder):
+    for entry in os.scandir(folder):
+        with open(entry.path, "rb") as file:
+            os.fsync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
 request = json.load(open(sys.argv[1]))
 torch.set_num_threads(request["threads"])
-if len(sys.argv) > 2:
-    with open(os.path.join(sys.argv[2], "cgroup.procs"), "w") as processes:
-        processes.write(str(os.getpid()))
 prompts = torch.tensor(request["prompts"])
 with tempfile.TemporaryDirectory() as offload:
     model = transformers.AutoModelForCausalLM.from_pretrained(
@@ -50,6 +55,11 @@ with tempfile.TemporaryDirectory() as offload:
         max_memory={"cpu": int(request["memoryBytes"])},
         offload_folder=offload,
     )
+    if len(sys.argv) > 2:
+        for folder in (request["model"], offload):
+            forget_cached(folder)
+        with open(os.path.join(sys.argv[2], "cgroup.procs"), "w") as processes:
+            processes.write(str(os.getpid()))
     say({"newTokens": 0})
     progress = Progress()
     with torch.inference_mode():

@@ -1,5 +1,6 @@
 /** The lab beside llama.cpp and Accelerate, on the same weights, prompts and cores: by turns, as ratios. */
 
+import { UserError } from '@specoffload/input';
 import { loadNativeCore } from '@specoffload/native';
 import { localSettings } from '../../inputs/caps.js';
 import { prepareTarget } from '../../inputs/inflated-target.js';
@@ -57,8 +58,10 @@ export async function benchPeers(options: PeersOptions): Promise<void> {
     const { times, written } = await runOurs(job, output, signal);
     runs.push({ name: 'specoffload', round, ...times, sameTokens: 1 });
     for (const leg of legs)
-      if (round === 0 || !onceLegs.includes(leg.name))
-        runs.push({ round, ...(await runLeg(leg, written, legSeconds, output, signal)) });
+      if (round === 0 || !onceLegs.includes(leg.name)) {
+        const run = await runLeg(leg, written, legSeconds, output, signal);
+        if (run) runs.push({ round, ...run });
+      }
   }
   sayRuns(runs, job, output);
   for (const verdict of verdicts(runs)) output.say(verdict);
@@ -108,18 +111,25 @@ async function runOurs(
   return { times, written: sequences.map(({ ids }) => ids) };
 }
 
+/** What another program ends with is said, and costs nobody else's times: then null. */
 async function runLeg(
   { name, run }: Leg,
   ours: Written,
   limitSeconds: number,
   output: Output,
   signal: AbortSignal,
-): Promise<Omit<PeerRun, 'round'>> {
+): Promise<Omit<PeerRun, 'round'> | null> {
   signal.throwIfAborted();
   output.note(`bench: peers, ${name}, at most ${formatSeconds(limitSeconds)}`);
-  const { tokens, ...times } = await followed(name, output, (onTokens) =>
-    run(limitSeconds, onTokens, signal),
+  const outcome = await followed(name, output, (onTokens) => run(limitSeconds, onTokens, signal)).catch(
+    (error: unknown) => {
+      if (!(error instanceof UserError)) throw error;
+      output.note(`bench: peers, ${error.message}`);
+      return null;
+    },
   );
+  if (outcome === null) return null;
+  const { tokens, ...times } = outcome;
   const ending = tokens ? '' : 'stopped; at least ';
   output.note(`bench: peers, ${name}: ${ending}${describeSeconds(times)}`);
   return { name, ...times, sameTokens: tokens && shareOfSame(ours, tokens) };

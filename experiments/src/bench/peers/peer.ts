@@ -50,7 +50,7 @@ export interface PeerOutcome extends PeerTimes {
 export interface PeerLimits {
   /** Of the process with its page cache; null for none. */
   readonly memoryBytes: number | null;
-  /** It enters by itself, told the group as one argument more, when its libraries are loaded. @default from its start */
+  /** It enters by itself, told the group as one argument more, when its model is open. @default from its start */
   readonly entersLater?: boolean;
   /** A process that takes longer is stopped: so long for loading its model, and so long for writing. */
   readonly seconds: number;
@@ -116,11 +116,14 @@ function outcomeOf(
       errors += text;
     });
     child.on('error', reject);
-    child.on('close', (code) => {
+    child.on('close', (code, killedBy) => {
       clearTimeout(timer);
       if (last !== null && 'tokens' in last) resolve(last);
       else if (isStopped) resolve(stoppedAfter(limitSeconds, last));
-      else reject(new UserError(`${program} ended with ${code}: ${errors.trim().split('\n').at(-1)}`));
+      else {
+        const how = killedBy === null ? `with ${code}` : `by ${killedBy}, as where memory is short`;
+        reject(new UserError(`${program} ended ${how}: ${errors.trim().split('\n').at(-1)}`));
+      }
     });
   });
 }
