@@ -33,7 +33,7 @@ export function describeConvergence({
   readonly steps: readonly unknown[];
 }): string {
   if (steps.length >= points || remainingGain === null) return 'every point was tried';
-  const gain = `${(100 * remainingGain).toPrecision(2)} %`;
+  const gain = remainingGain < 1e-4 ? 'less than 0.01 %' : `${(100 * remainingGain).toPrecision(2)} %`;
   if (isConverged) return `converged: of the next point ${gain} more is expected`;
   return `NOT converged: of the next point ${gain} more is expected; --rounds ${formatCount(Math.min(points, 2 * steps.length))} goes on`;
 }
