@@ -21,8 +21,8 @@ import { fileURLToPath } from 'node:url';
 import { unusedFiles } from './unused-files.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const workspaces = ['native', 'engine/input', 'engine', 'kernel', 'experiments'];
 const readJson = (path) => JSON.parse(readFileSync(join(root, path), 'utf8'));
+const { workspaces } = readJson('package.json');
 
 /** Beside `dist`, what of each workspace is needed when it runs, or to build the native core elsewhere. */
 const neededOf = {

@@ -22,7 +22,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { removeUnusedFiles } from './unused-files.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const workspaces = ['native', 'engine/input', 'engine', 'kernel', 'experiments'];
+const { workspaces } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 const leastNode = [20, 19];
 
 /** A failure the user can mend; `log` is what the failing program said. */

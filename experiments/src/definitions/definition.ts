@@ -64,7 +64,7 @@ export interface RunSettings
   readonly productNoise: number;
   readonly noisyGroups: ProductNoise['groups'];
   readonly deviceCores: number;
-  /** While prompts are read. @default deviceCores */
+  /** While prompts are read. @default all that there are; in a tunnel deviceCores */
   readonly prefillCores: number;
   readonly hostCores: number;
   readonly readsInFlight: number;

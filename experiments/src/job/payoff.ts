@@ -7,6 +7,7 @@ import { describeForeignCaps } from '../inputs/machine-caps.js';
 import { openMachine } from '../inputs/machines.js';
 import { usualAcceptance } from '../inputs/usual-acceptance.js';
 import { localMachinePath } from '../paths.js';
+import { unlessRefused } from '../terminal/errors.js';
 import { threeDigits } from '../terminal/format.js';
 import type { Output } from '../terminal/output.js';
 import type { Job } from './execute.js';
@@ -28,10 +29,7 @@ export async function notePayoff(job: Job, output: Output): Promise<void> {
 /** As it was profiled; null where it was not, or its file cannot be read, which costs a sentence or two only. */
 export async function maybeLocalMachine(): Promise<MachineModel | null> {
   if (!existsSync(localMachinePath)) return null;
-  return openMachine(localMachinePath).catch((error) => {
-    if (error instanceof UserError) return null;
-    throw error;
-  });
+  return unlessRefused(() => openMachine(localMachinePath));
 }
 
 /**

@@ -2,7 +2,7 @@
 
 import { formatValue, titleOfColumn } from '../figures/labels.js';
 import { describeVerdict, type EffectTable, type RankedPoint, winnersOf } from '../statistics/index.js';
-import { completeEffects, effectTablesOf } from './effects.js';
+import { tablesOfEffects } from './effects.js';
 import { commentLine, escapeLatex } from './latex-text.js';
 import { provenanceLine, type ReportedBy } from './provenance-line.js';
 import type { Subject } from './subject.js';
@@ -22,9 +22,7 @@ export function renderLatex(subject: Subject, by: ReportedBy): string {
   const provenance = provenanceLine(subject, by);
   const tables = [
     pointsTable(subject, provenance),
-    ...completeEffects(subject)
-      .flatMap(effectTablesOf)
-      .map((table, i) => effectsTable(subject, table, i, provenance)),
+    ...tablesOfEffects(subject).map((table, i) => effectsTable(subject, table, i, provenance)),
   ];
   return [
     commentLine(provenance),

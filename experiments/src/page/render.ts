@@ -7,7 +7,7 @@ import type { RecordedSearch } from '../sweep/recorded-search.js';
 import { plural } from '../terminal/format.js';
 import { type Chart, metricCharts, ratioCharts } from './charts.js';
 import { pageScript } from './client.js';
-import { effectCharts, effectTablesHtml } from './effects.js';
+import { effectCharts, effectTableHtml, tablesOfEffects } from './effects.js';
 import { energyCharts } from './energy-charts.js';
 import { countKinds, provenanceFacts } from './provenance.js';
 import { queueCharts } from './queue-charts.js';
@@ -39,10 +39,11 @@ export async function renderPage(
   search: RecordedSearch | null = null,
 ): Promise<RenderedPage> {
   const traces = await traceCharts(subject, onWarning);
+  const effects = tablesOfEffects(subject);
   const charts = [
     ...metricCharts(subject),
     ...ratioCharts(subject),
-    ...effectCharts(subject),
+    ...effectCharts(effects, subject),
     ...(search ? searchCharts(search) : []),
     ...predictionCharts(subject),
     ...acceptanceCharts(subject),
@@ -55,7 +56,6 @@ export async function renderPage(
     traces.numTraces > traces.numShown
       ? `<p class="note">${traces.numShown} of ${traces.numTraces} runs with a trace; any <code>trace.json.gz</code> opens in ui.perfetto.dev.</p>`
       : '';
-  const effects = effectTablesHtml(subject);
   const body = [
     headerHtml(subject),
     '<main>',
@@ -65,7 +65,7 @@ export async function renderPage(
     ),
     card('Points', pointTable(subject)),
     ...(search ? [card('The search, step by step', searchTable(search))] : []),
-    ...(effects === '' ? [] : [card('What each axis brings', effects)]),
+    ...(effects.length === 0 ? [] : [card('What each axis brings', effects.map(effectTableHtml).join('\n'))]),
     card('Where the numbers come from', provenanceHtml(subject)),
     '<footer>Made by SpecOffload Lab from the records that this page sums up.</footer>',
     '</main>',

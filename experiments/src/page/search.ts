@@ -6,6 +6,7 @@ import { type SearchPoint, searchCourse, searchFront } from '../figures/index.js
 import { formatValue, titleOfColumn } from '../figures/labels.js';
 import type { RecordedSearch, RecordedStep } from '../sweep/recorded-search.js';
 import type { Chart } from './charts.js';
+import { numberCell, sortableTable, textCell } from './sortable-table.js';
 
 export function searchCharts({ objectives, steps, sentence }: RecordedSearch): Chart[] {
   const [one, two, ...more] = objectives;
@@ -29,26 +30,20 @@ function toPoint({ axes, values, belief, runs }: RecordedStep, index: number): S
 const mostSteps = 200;
 
 export function searchTable({ objectives, steps, sentence }: RecordedSearch): string {
-  const heads = ['step', 'at', 'believed', ...objectives.map(({ metric }) => titleOfColumn(metric)), 'runs'];
-  const isNumber = (column: number) => column === 0 || column > 2;
-  const head = heads.map(
-    (text, i) =>
-      `<th scope="col"${isNumber(i) ? ' class="number"' : ''}><button type="button">${escapeHtml(text)}</button></th>`,
-  );
-  const number = (value: number | undefined, text: string) =>
-    value === undefined
-      ? '<td class="number"></td>'
-      : `<td class="number" data-value="${value}">${escapeHtml(text)}</td>`;
-  const body = steps.slice(0, mostSteps).map(({ axes, values, belief, runs }, i) => {
-    const reached = objectives.map(({ metric }, j) =>
-      number(values?.[j], values?.[j] === undefined ? '' : formatValue(metric, values[j])),
-    );
-    const what = values === null ? 'cannot be run' : belief;
-    return `<tr>${number(i + 1, String(i + 1))}<td>${escapeHtml(describeAxes(axes))}</td><td>${escapeHtml(what)}</td>${reached.join('')}${number(runs, String(runs))}</tr>`;
-  });
+  const titles = ['step', 'at', 'believed', ...objectives.map(({ metric }) => titleOfColumn(metric)), 'runs'];
+  const heads = titles.map((title, column) => ({ title, isNumber: column === 0 || column > 2 }));
+  const rows = steps
+    .slice(0, mostSteps)
+    .map(({ axes, values, belief, runs }, i) => [
+      numberCell(i + 1, String),
+      textCell(describeAxes(axes)),
+      textCell(values === null ? 'cannot be run' : belief),
+      ...objectives.map(({ metric }, j) => numberCell(values?.[j], (value) => formatValue(metric, value))),
+      numberCell(runs, String),
+    ]);
   const rest =
     steps.length > mostSteps
       ? `<p class="note">The first ${mostSteps} of ${steps.length} steps; all are in <code>beliefs.json</code>.</p>`
       : '';
-  return `<p class="note">${escapeHtml(sentence)}</p><div class="scroll"><table class="sortable"><thead><tr>${head.join('')}</tr></thead><tbody>${body.join('\n')}</tbody></table></div>${rest}`;
+  return `<p class="note">${escapeHtml(sentence)}</p>${sortableTable(heads, rows)}${rest}`;
 }

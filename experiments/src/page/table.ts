@@ -1,9 +1,9 @@
 /** The points of an experiment as a table that a click sorts. */
 
-import { escapeHtml } from '@specoffload/kernel';
 import { formatValue, titleOfColumn } from '../figures/labels.js';
 import { describeVerdict, type RankedPoint } from '../statistics/index.js';
 import { formatCount } from '../terminal/format.js';
+import { numberCell, sortableTable, textCell } from './sortable-table.js';
 import type { Subject } from './subject.js';
 
 /** Points in the table; a page of ten thousand lines serves nobody. */
@@ -20,29 +20,24 @@ export function pointTable(subject: Subject): string {
   const { points } = subject;
   const columns = columnsOf(subject);
   const shown = points.slice(0, mostPoints);
-  const head = columns.map((column) => headHtml(column, shown)).join('');
-  const body = shown
-    .map((point) => `<tr>${columns.map((column) => cellHtml(column, point)).join('')}</tr>`)
-    .join('\n');
+  const heads = columns.map(({ title, value }) => ({
+    title,
+    isNumber: shown.some((point) => typeof value(point) === 'number'),
+  }));
+  const rows = shown.map((point) => columns.map((column) => cellHtml(column, point)));
   const note =
     points.length > shown.length
       ? `<p class="note">The best ${formatCount(shown.length)} of ${formatCount(points.length)} points; <code>specoffload runs export</code> writes them all.</p>`
       : '';
   const filter =
     '<label class="filter">filter <input type="search" placeholder="words that a row must have"></label><span class="note" role="status"></span>';
-  return `${filter}<div class="scroll"><table class="sortable"><thead><tr>${head}</tr></thead><tbody>${body}</tbody></table></div>${note}`;
-}
-
-function headHtml({ title, value }: Column, points: readonly RankedPoint[]): string {
-  const isNumeric = points.some((point) => typeof value(point) === 'number');
-  return `<th scope="col"${isNumeric ? ' class="number"' : ''}><button type="button">${escapeHtml(title)}</button></th>`;
+  return `${filter}${sortableTable(heads, rows)}${note}`;
 }
 
 function cellHtml({ value, text }: Column, point: RankedPoint): string {
   const cell = value(point);
   const shown = text?.(point) ?? formatCell(cell);
-  if (typeof cell !== 'number') return `<td>${escapeHtml(shown)}</td>`;
-  return `<td class="number" data-value="${cell}">${escapeHtml(shown)}</td>`;
+  return typeof cell === 'number' ? numberCell(cell, () => shown) : textCell(shown);
 }
 
 function columnsOf({ axes, told, runs, points, metric }: Subject): Column[] {

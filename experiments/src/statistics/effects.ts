@@ -5,14 +5,11 @@
 
 import type { RunRecord } from '../store/index.js';
 import type { SettingValue } from '../store/record.js';
+import { type Change, contrast, type Place as PlaceOf } from './contrast.js';
 import { type PairedRatio, pairedRatio } from './paired-ratio.js';
 import { type Aimed, type GatheredPoint, gatherPoints, isMeant } from './points.js';
 
-export interface AxisChange {
-  readonly axis: string;
-  readonly from: SettingValue;
-  readonly to: SettingValue;
-}
+export type AxisChange = Change<SettingValue>;
 
 export interface Effect extends PairedRatio {
   /**
@@ -91,7 +88,7 @@ function axesOf(points: readonly GatheredPoint[], { baseline = {} }: Aimed): Map
   return axes;
 }
 
-type Place = Readonly<Record<string, SettingValue>>;
+type Place = PlaceOf<SettingValue>;
 
 /** Every combination of the axes, once. */
 class Grid {
@@ -136,14 +133,7 @@ class Grid {
 
   #effect(changes: readonly AxisChange[]): Effect {
     const others = [...this.#axes].filter(([name]) => !changes.some(({ axis }) => axis === name));
-    const places = combine(others);
-    const sums = this.#turns.map(() => 0);
-    for (const place of places)
-      for (const [corner, sign] of corners(changes)) {
-        const logs = this.#logsAt({ ...place, ...corner });
-        for (const i of sums.keys()) sums[i]! += sign * logs[i]!;
-      }
-    return { changes, ...this.#toRatio(sums.map((sum) => sum / places.length)) };
+    return { changes, ...this.#toRatio(contrast(changes, others, (place) => this.#logsAt(place))) };
   }
 
   #attribute(): Attribution | null {
@@ -196,24 +186,4 @@ class Grid {
   #keyOf(place: Place): string {
     return JSON.stringify([...this.#axes.keys()].map((name) => place[name]));
   }
-}
-
-/** Where the changes are made or not, and what each counts: all made +1, one fewer -1, and so on. */
-function corners(changes: readonly AxisChange[]): [Place, number][] {
-  return changes.reduce<[Place, number][]>(
-    (all, { axis, from, to }) =>
-      all.flatMap(([place, sign]): [Place, number][] => [
-        [{ ...place, [axis]: to }, sign],
-        [{ ...place, [axis]: from }, -sign],
-      ]),
-    [[{}, 1]],
-  );
-}
-
-function combine(axes: readonly (readonly [string, readonly SettingValue[]])[]): Place[] {
-  return axes.reduce<Place[]>(
-    (places, [name, values]) =>
-      places.flatMap((place) => values.map((value) => ({ ...place, [name]: value }))),
-    [{}],
-  );
 }

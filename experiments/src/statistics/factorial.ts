@@ -1,6 +1,7 @@
 /** What each factor of a two-level experiment brings alone, and what factors bring together beyond that. */
 
 import { smallest, UserError } from '@specoffload/engine';
+import { contrast, type Place } from './contrast.js';
 import { type PairedRatio, pairedRatio } from './paired-ratio.js';
 
 /** A point of the experiment: its factors' levels among others, and what its runs reached, seed by seed. */
@@ -10,7 +11,8 @@ export interface FactorialPoint {
 }
 
 /** Levels of a factor: without it, with it. */
-export type Levels = readonly [without: string | number, withIt: string | number];
+export type Levels = readonly [without: Level, withIt: Level];
+type Level = string | number;
 
 export interface FactorialEffect extends PairedRatio {
   /** One: a factor's own effect. Several: their interaction. */
@@ -32,16 +34,25 @@ export function factorialEffects(
   const factors = Object.keys(levels);
   const cells = subsets(factors).map((present) => findCell(points, levels, present));
   const numSeeds = smallest(cells.map(({ values }) => values.length));
+  const keyOf = (place: Place<Level>) => JSON.stringify(factors.map((factor) => place[factor]));
+  const logs = new Map(
+    cells.map(({ place, values }) => [keyOf(place), values.slice(0, numSeeds).map(Math.log)]),
+  );
   return subsets(factors)
     .filter((effect) => effect.length > 0)
     .map((effect) => {
-      const ratios = Array.from({ length: numSeeds }, (_, seed) => contrast(cells, effect, seed));
-      return { factors: effect, ...pairedRatio(ratios.map((value) => ({ value, baseline: 1 }))) };
+      const changes = effect.map((axis) => ({ axis, from: levels[axis][0], to: levels[axis][1] }));
+      const others = Object.entries(levels).filter(([factor]) => !effect.includes(factor));
+      const differences = contrast<Level>(changes, others, (place) => logs.get(keyOf(place))!);
+      return {
+        factors: effect,
+        ...pairedRatio(differences.map((log) => ({ value: Math.exp(log), baseline: 1 }))),
+      };
     });
 }
 
 interface Cell {
-  readonly present: readonly string[];
+  readonly place: Place<Level>;
   readonly values: readonly number[];
 }
 
@@ -58,17 +69,7 @@ function findCell(
     throw new UserError(
       `invalid points: ${found.length} have ${wanted.map(([factor, level]) => `${factor} ${level}`).join(', ')}; expected one for every combination of levels`,
     );
-  return { present, values: found[0].values };
-}
-
-/** Mean difference of the logarithms, by the sign that each cell has in the effect. */
-function contrast(cells: readonly Cell[], effect: readonly string[], seed: number): number {
-  const signed = cells.map(({ present, values }) => {
-    const numAbsent = effect.filter((factor) => !present.includes(factor)).length;
-    return (numAbsent % 2 === 0 ? 1 : -1) * Math.log(values[seed]);
-  });
-  const perSide = cells.length / 2 ** effect.length;
-  return Math.exp(signed.reduce((sum, term) => sum + term, 0) / perSide);
+  return { place: Object.fromEntries(wanted), values: found[0].values };
 }
 
 /** By size: none, each, pairs, … */

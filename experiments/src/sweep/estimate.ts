@@ -1,7 +1,7 @@
 /** How long an experiment's runs should take, before the first of them: a guess, and said to be one. */
 
 import { existsSync } from 'node:fs';
-import { limitsOf, type MachineModel, simulateRun, transferLane, UserError } from '@specoffload/engine';
+import { limitsOf, type MachineModel, simulateRun, transferLane } from '@specoffload/engine';
 import { mean } from 'simple-statistics';
 import type { ExperimentDefinition } from '../definitions/definition.js';
 import { type Point, walkPoints } from '../definitions/expand.js';
@@ -9,6 +9,7 @@ import { usualAcceptance } from '../inputs/usual-acceptance.js';
 import { type Job, toPrediction } from '../job/execute.js';
 import { describePayoff } from '../job/payoff.js';
 import { localMachinePath } from '../paths.js';
+import { unlessRefused } from '../terminal/errors.js';
 import { withDraftSpeed } from '../tunnel/index.js';
 import { openMeasuredJob } from './measured-job.js';
 import type { SweepRequest } from './options.js';
@@ -129,13 +130,4 @@ async function withTunnelDraft(
 ): Promise<MachineModel> {
   const draftSpeed = where === 'local' ? null : (await shelf.tunnel(String(where))).draftSpeed;
   return draftSpeed === null ? machine : withDraftSpeed(machine, draftSpeed);
-}
-
-async function unlessRefused<T>(work: () => Promise<T>): Promise<T | null> {
-  try {
-    return await work();
-  } catch (error) {
-    if (error instanceof UserError) return null;
-    throw error;
-  }
 }

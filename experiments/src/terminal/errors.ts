@@ -25,6 +25,16 @@ export function asUsage<T>(parse: () => T): T {
   }
 }
 
+/** @returns null where it is refused: of what nobody has to have */
+export async function unlessRefused<T>(work: () => Promise<T>): Promise<T | null> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof UserError) return null;
+    throw error;
+  }
+}
+
 export function exitCodeOf(error: unknown): number {
   if (error instanceof InterruptedError) return error.exitCode;
   return error instanceof UsageError ? 2 : 1;

@@ -6,6 +6,7 @@ import { UserError } from '@specoffload/engine';
 import { hasCode, writeWholeFile } from '@specoffload/input';
 import { usualDevice } from '../inputs/devices.js';
 import { cacheDirectory, localMachinePath, publishedDirectory } from '../paths.js';
+import { unlessRefused } from '../terminal/errors.js';
 import type { Output } from '../terminal/output.js';
 import { createTunnel } from './create.js';
 import { openTunnel, type Tunnel } from './tunnel-file.js';
@@ -72,14 +73,7 @@ export async function openOrCreateTunnel(
 }
 
 /** @returns null for what another version of this program made, or what is damaged: it is made anew */
-async function openKept(path: string): Promise<Tunnel | null> {
-  try {
-    return await openTunnel(path);
-  } catch (error) {
-    if (error instanceof UserError) return null;
-    throw error;
-  }
-}
+const openKept = (path: string) => unlessRefused(() => openTunnel(path));
 
 /** When a file was written, ms; 0 where there is none. */
 async function timeOf(path: string): Promise<number> {

@@ -9,8 +9,8 @@ import {
   type Policy,
   planRun,
   type StrategyName,
-  UserError,
 } from '@specoffload/engine';
+import { unlessRefused } from '../terminal/errors.js';
 
 /** A pick, complete: nothing of it is left for a run to settle. */
 export interface TunnelPlan {
@@ -46,14 +46,10 @@ export async function planInTunnel({ draft, acceptance, ...job }: PlansRequest):
 }
 
 async function plan(request: PlanRequest): Promise<TunnelPlan | null> {
-  try {
-    const { ranked } = await planRun(request);
-    const { strategy, policy, outcome } = ranked[0];
-    return { strategy, policy, tokensPerSecond: outcome.tokensPerSecond };
-  } catch (error) {
-    if (error instanceof UserError) return null;
-    throw error;
-  }
+  const found = await unlessRefused(() => planRun(request));
+  if (found === null) return null;
+  const { strategy, policy, outcome } = found.ranked[0];
+  return { strategy, policy, tokensPerSecond: outcome.tokensPerSecond };
 }
 
 /** One rate for every position: of the candidates whose predecessors stood, those that stood too. */

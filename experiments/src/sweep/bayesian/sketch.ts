@@ -10,7 +10,6 @@ import {
   placeContender,
   predictEnergy,
   simulateRun,
-  UserError,
 } from '@specoffload/engine';
 import { measure } from '../../definitions/metrics.js';
 import { usualAcceptance } from '../../inputs/usual-acceptance.js';
@@ -23,6 +22,7 @@ import {
   type RunRecord,
   specOfCounterpart,
 } from '../../store/index.js';
+import { unlessRefused } from '../../terminal/errors.js';
 import { plural } from '../../terminal/format.js';
 import { openMeasuredJob } from '../measured-job.js';
 import type { SweepRequest } from '../options.js';
@@ -126,13 +126,4 @@ async function sketchPrediction(point: PointRecord, shelf: Shelf): Promise<Sketc
     },
   } as unknown as RunRecord;
   return (metric) => measure(record, metric);
-}
-
-async function unlessRefused<T>(work: () => Promise<T>): Promise<T | null> {
-  try {
-    return await work();
-  } catch (error) {
-    if (error instanceof UserError) return null;
-    throw error;
-  }
 }
