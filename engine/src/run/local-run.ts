@@ -3,7 +3,7 @@
 import { UserError } from '@specoffload/input';
 import { assertProductNoise } from '../machine/product-noise.js';
 import { isDescribed } from '../model/describe.js';
-import { readsInPlace, refuseInPlace } from '../schedule/in-place.js';
+import { readsInPlace, refuseInPlace, refuseUnread } from '../schedule/in-place.js';
 import type { MemoryPlan } from '../schedule/memory-plan.js';
 import type { OpenPolicy } from '../schedule/policy.js';
 import { greedy, parseSampling, type Sampling } from '../speculate/sampling.js';
@@ -100,11 +100,7 @@ export async function openMachine(
 /** @throws UserError when the policy has kernels read host memory, and they cannot, or past the cap of the link */
 function assertReads(policy: OpenPolicy, { caps }: MachineSettings, machine: LocalMachine): void {
   if (!readsInPlace(policy)) return;
-  if (!machine.deviceReach)
-    refuseInPlace(
-      policy,
-      `${machine.deviceFacts.name} does not read host memory where it lies, expected copied, or a GPU that imports the host pool (device vulkan)`,
-    );
+  if (!machine.deviceReach) refuseUnread(policy, machine.deviceFacts.name);
   if (caps?.linkBytesPerSecond)
     refuseInPlace(
       policy,

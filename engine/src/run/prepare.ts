@@ -7,13 +7,14 @@ import { assertSameVocabulary } from '../model/tokenizer.js';
 import type { Checkpoint } from '../model/types.js';
 import type { Drafter } from '../schedule/drafter.js';
 import { type DrafterName, drafterNamed } from '../schedule/drafters.js';
-import { readsInPlace, refuseInPlace } from '../schedule/in-place.js';
+import { readsInPlace, refuseUnread } from '../schedule/in-place.js';
 import type { MemoryDemand, MemoryPlan } from '../schedule/memory-plan.js';
 import { planMemory } from '../schedule/placement.js';
 import type { OpenPolicy, PolicyInput } from '../schedule/policy.js';
 import {
   assertPromptsFit,
   assertSameRotations,
+  batchFields,
   measureDemand,
   planWaves,
   resolvePolicy,
@@ -86,7 +87,7 @@ interface Batched extends Pick<Placed, 'waves'> {
 
 const known = new WeakMap<readonly number[], Map<string, Batched>>();
 
-/** What of a policy decides about batches and what they ask for; a planner asks for the same ones hundreds of times. */
+/** A planner asks for the same ones hundreds of times. */
 function batched(
   policy: OpenPolicy,
   promptLengths: readonly number[],
@@ -95,11 +96,9 @@ function batched(
 ): Batched {
   const ofPrompts = known.get(promptLengths) ?? new Map<string, Batched>();
   known.set(promptLengths, ofPrompts);
-  const { batches, decodeBatch, microBatch, prefillBatch, prefillOrder, refill, ending, overlap } = policy;
   const key = [
-    ...[batches, decodeBatch, microBatch, prefillBatch, prefillOrder, refill, ending, overlap],
-    ...[policy.attention, policy.prefillAttention, usesDraft(policy) ? policy.candidates : 0],
-    ...[maxNewTokens, isImagined(formats)],
+    ...batchFields.map((field) => policy[field]),
+    ...[usesDraft(policy) ? policy.candidates : 0, maxNewTokens, isImagined(formats)],
   ].join();
   let found = ofPrompts.get(key);
   if (!found) {
@@ -158,11 +157,7 @@ function assertApart({ policy: { overlap }, plan: { target } }: Placed): void {
 /** @throws UserError when weights are to be read where they lie, and the device has a memory of its own and no other. */
 function assertReadsHost({ policy, plan: { target } }: Placed): void {
   const { formats } = target;
-  if (readsInPlace(policy) && !isImagined(formats) && !formats.hostReach)
-    refuseInPlace(
-      policy,
-      'this device does not read host memory where it lies, expected copied, or a GPU that imports the host pool (device vulkan)',
-    );
+  if (readsInPlace(policy) && !isImagined(formats) && !formats.hostReach) refuseUnread(policy, 'this device');
 }
 
 /** @throws UserError when the number of new tokens is none. */

@@ -97,12 +97,12 @@ function groupsOfLayers({ layers }: Checkpoint, which: Policy['crossbars'], coun
 }
 
 /** All but its embedding, of which rows are looked up. */
-export function groupsOfDraft({ head, layers }: Checkpoint): WeightGroup[] {
+function groupsOfDraft({ head, layers }: Checkpoint): WeightGroup[] {
   return [head, ...layers.flatMap(({ attention, experts }) => [attention, ...experts])];
 }
 
 /** What a group takes of crossbars. */
-export function crossbarBytes({ tensors }: WeightGroup, bytesPerWeight: number): number {
+function crossbarBytes({ tensors }: WeightGroup, bytesPerWeight: number): number {
   return Math.ceil(tensors.reduce((sum, { ref }) => sum + ref.numElements, 0) * bytesPerWeight);
 }
 
@@ -124,5 +124,14 @@ export function placeGroup(
   otherwise: { readonly pool: PoolLayout; readonly bytes: number },
 ) {
   if (!held?.ids.has(group.id)) return otherwise.pool.place(label, otherwise.bytes);
-  return pools[crossbarMemory].place(label, crossbarBytes(group, held.bytesPerWeight));
+  return placeInCrossbars(held, pools, group, label);
+}
+
+export function placeInCrossbars(
+  { bytesPerWeight }: InCrossbars,
+  pools: Pools,
+  group: WeightGroup,
+  label: string,
+) {
+  return pools[crossbarMemory].place(label, crossbarBytes(group, bytesPerWeight));
 }

@@ -23,6 +23,14 @@ export function refuseInPlace({ keptExperts }: Pick<Choices, 'keptExperts'>, why
   throw new UserError(`invalid ${field}: in-place; ${why}`);
 }
 
+/** @throws UserError naming the device that cannot */
+export function refuseUnread(policy: Pick<Choices, 'keptExperts'>, device: string): never {
+  refuseInPlace(
+    policy,
+    `${device} does not read host memory where it lies, expected copied, or a GPU that imports the host pool (device vulkan)`,
+  );
+}
+
 export class InPlace {
   readonly #policy: Choices;
   readonly #target: ModelPlacement;

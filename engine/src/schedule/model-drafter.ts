@@ -1,13 +1,12 @@
 /** A draft model as the drafter: weights, KV cache and activations live in the memory of the lane that drafts. */
 
 import { sum } from '../extremes.js';
-import { crossbarMemory } from '../machine/crossbars.js';
 import type { PoolLayout } from '../machine/pool.js';
 import type { ModelSpec } from '../model/spec.js';
 import type { Checkpoint, WeightGroup } from '../model/types.js';
 import type { Hop, Routes } from '../topology/topology.js';
 import { placeFrame, placeRope, placeScratch } from './activations.js';
-import { crossbarBytes } from './crossbars.js';
+import { placeInCrossbars } from './crossbars.js';
 import { buildDraftRound } from './draft-round.js';
 import { draftSizes } from './draft-sizes.js';
 import type { Drafter, Drafting, DraftNeeds, DraftRun, PlaceDraft } from './drafter.js';
@@ -45,7 +44,7 @@ function placeWhereItComputes(draft: Checkpoint, needs: DraftNeeds): PlaceDraft 
     const pool = pools[routes.drafting.memory];
     const placeWeights = (label: string, group: WeightGroup) =>
       held?.hasDraft
-        ? pools[crossbarMemory].place(label, crossbarBytes(group, held.bytesPerWeight))
+        ? placeInCrossbars(held, pools, group, label)
         : pool.place(label, groupLayout(layouts, group).deviceBytes);
     return {
       ...placeModel(draft, layouts, pools.host, 'draft', placeWeights),

@@ -111,8 +111,17 @@ function assertCanFollow(policy: OpenPolicy): void {
     refuse('a part of an expert does not stay, expected none, or hostShare 0 with balance given');
 }
 
+/** What of a policy decides about batches and the memory they ask for, beside how many candidates a round has. */
+export const batchFields = [
+  ...(['batches', 'decodeBatch', 'microBatch', 'prefillBatch', 'prefillOrder'] as const),
+  ...(['refill', 'ending', 'overlap', 'attention', 'prefillAttention'] as const),
+] as const satisfies readonly (keyof OpenPolicy)[];
+
+/** Nothing else is read of it, so that batches of policies that are alike in this are alike. */
+type BatchPolicy = Pick<OpenPolicy, (typeof batchFields)[number] | 'candidates' | 'speculation'>;
+
 /** Indices of the prompts in each batch of each wave; a wave is finished before the next one starts. */
-export function planWaves(policy: OpenPolicy, numPrompts: number): number[][][] {
+export function planWaves(policy: BatchPolicy, numPrompts: number): number[][][] {
   const waves: number[][][] = [];
   const waveSize = policy.decodeBatch * policy.batches;
   for (let start = 0; start < numPrompts; start += waveSize) {
@@ -127,7 +136,7 @@ export function planWaves(policy: OpenPolicy, numPrompts: number): number[][][] 
  * How many of each batch's sequences have their part of a split cache in device memory: the first micro-batch's. Where
  * memory is only imagined, a cache is wherever it is used.
  */
-export function numOnDevice({ attention, microBatch }: OpenPolicy, formats: Formats): number {
+export function numOnDevice({ attention, microBatch }: BatchPolicy, formats: Formats): number {
   return attention === 'split' && !isImagined(formats) ? microBatch : 0;
 }
 
@@ -136,7 +145,7 @@ export function numOnDevice({ attention, microBatch }: OpenPolicy, formats: Form
  * @param onDevice see {@link numOnDevice}
  */
 export function planMicroBatches(
-  { prefillBatch }: OpenPolicy,
+  { prefillBatch }: Pick<BatchPolicy, 'prefillBatch'>,
   wave: readonly (readonly number[])[],
   onDevice = 0,
 ): { batch: number; members: number[] }[] {
@@ -167,7 +176,7 @@ export function roomsOfPlaces(
 }
 
 /** Sequences of each micro-batch in decode; parts that need not wait for each other are one each. */
-function decodeFrames({ decodeBatch, microBatch, overlap }: OpenPolicy): number[] {
+function decodeFrames({ decodeBatch, microBatch, overlap }: BatchPolicy): number[] {
   const [first, rest] = [Math.min(microBatch, decodeBatch), Math.max(0, decodeBatch - microBatch)];
   if (overlap !== 'sub-batches') return rest > 0 ? [first, rest] : [first];
   return inMicroBatches(Array.from({ length: decodeBatch }), microBatch).map(({ length }) => length);
@@ -175,7 +184,7 @@ function decodeFrames({ decodeBatch, microBatch, overlap }: OpenPolicy): number[
 
 /** The most memory that any wave will ask for. */
 export function measureDemand(
-  policy: OpenPolicy,
+  policy: BatchPolicy,
   waves: readonly (readonly (readonly number[])[])[],
   promptLengths: readonly number[],
   maxNewTokens: number,
