@@ -34,6 +34,7 @@ export {
   type PlacedScales,
   type PlainCodec,
   type PlainDtype,
+  packBf16,
   plainCodecs,
   type ScaleDtype,
   type ScaleGrid,

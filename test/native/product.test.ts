@@ -29,6 +29,7 @@ function limitScales(dtype: WeightDtype, stored: Uint8Array): void {
   for (let at = 0; at < stored.length; at += blockBytes) {
     for (const half of halvesAt[dtype] ?? []) stored[at + half + 1] = (stored[at + half + 1]! & 0x83) | 0x38;
     if (dtype === 'mxfp4') stored[at] = 120 + (stored[at]! & 7);
+    if (dtype === 'bf16_packed') stored[at] = 110 + (stored[at]! & 15);
     if (dtype === 'fp8') stored[at] = stored[at]! & 0xbf;
   }
 }

@@ -13,7 +13,9 @@ export interface DecodingRate {
 }
 
 const numValues = 2 ** 16;
-const dtypes: readonly WeightDtype[] = ['bf16', 'q8_0', 'q4_0', 'q4_1', 'q4_k', 'q5_k', 'q6_k', 'mxfp4'];
+const dtypes: readonly WeightDtype[] = [
+  ...(['bf16', 'bf16_packed', 'q8_0', 'q4_0', 'q4_1', 'q4_k', 'q5_k', 'q6_k', 'mxfp4'] as const),
+];
 
 export function timeDecoding(output: Output): readonly DecodingRate[] {
   output.note('bench: decoding of stored weights');

@@ -7,7 +7,7 @@ import { formatTable } from '../terminal/table.js';
 import { type DecodingRate, timeDecoding } from './decoding.js';
 import type { BenchOptions } from './main.js';
 
-const dtypes: readonly WeightDtype[] = ['bf16', 'q8_0', 'q4_k', 'mxfp4'];
+const dtypes: readonly WeightDtype[] = ['bf16', 'bf16_packed', 'q8_0', 'q4_k', 'mxfp4'];
 const rows = [1, 4, 16, 64, 512];
 
 /** From so many rows on, products are bound by arithmetic, and as fast as this share of onnxruntime's. */

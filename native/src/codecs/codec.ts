@@ -75,15 +75,25 @@ export function plainCodec(
   };
 }
 
+/** What blocks of so many values in so many bytes take. */
+export function blockSizes(
+  blockElements: number,
+  blockBytes: number,
+): Pick<Codec, 'blockElements' | 'bytes' | 'count'> {
+  return {
+    blockElements,
+    bytes: (count) => Math.ceil(count / blockElements) * blockBytes,
+    count: (byteLength) => Math.floor(byteLength / blockBytes) * blockElements,
+  };
+}
+
 /** Decodes one block, which starts at `at`, to `values` from `to` on. */
 export type DecodeBlock = (stored: Uint8Array, at: number, values: Float32Array, to: number) => void;
 
 /** A codec of blocks with their scales inside. */
 export function blockCodec(blockElements: number, blockBytes: number, decodeBlock: DecodeBlock): Codec {
   return {
-    blockElements,
-    bytes: (count) => Math.ceil(count / blockElements) * blockBytes,
-    count: (byteLength) => Math.floor(byteLength / blockBytes) * blockElements,
+    ...blockSizes(blockElements, blockBytes),
     decode(stored, { buffer, byteOffset, length }) {
       const values = new Float32Array(buffer, byteOffset, length);
       for (let block = 0; block * blockElements < length; block += 1)

@@ -1,6 +1,7 @@
 /** The codecs that a checkpoint's weights may be stored with. */
 
 import { bf16 } from './bf16.js';
+import { bf16_packed } from './bf16-packed.js';
 import type { Codec, PlainCodec } from './codec.js';
 import { f16 } from './f16.js';
 import { f32 } from './f32.js';
@@ -9,6 +10,7 @@ import { mxfp4, mxfp4_split } from './mxfp4.js';
 import { fp8, int4, int4_awq, int8, int8_packed } from './scaled.js';
 import { q4_0, q4_1, q5_0, q5_1, q8_0 } from './small-blocks.js';
 
+export { packBf16 } from './bf16-packed.js';
 export type { Codec, PlacedScales, PlainCodec, ScaleDtype, ScaleGrid, ZeroPoints } from './codec.js';
 export { f32 } from './f32.js';
 
@@ -17,6 +19,7 @@ export const plainCodecs = { bf16, f16, f32 } satisfies Record<string, PlainCode
 
 export const codecs = {
   ...plainCodecs,
+  bf16_packed,
   ...{ q8_0, q4_0, q4_1, q5_0, q5_1, q4_k, q5_k, q6_k, mxfp4 },
   ...{ mxfp4_split, fp8, int4, int4_awq, int8, int8_packed },
 } satisfies Record<string, Codec>;

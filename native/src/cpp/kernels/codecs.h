@@ -10,6 +10,10 @@ void widenBf16(const uint8_t* source, size_t count, float* target);
 void widenF16(const uint8_t* source, size_t count, float* target);
 void copyF32(const uint8_t* source, size_t count, float* target);
 
+void decodeBf16Packed(const uint8_t* source, size_t count, float* target);
+/** The same values as bf16. */
+void unpackBf16(const uint8_t* source, size_t count, uint8_t* target);
+
 void decodeQ4_0(const uint8_t* source, size_t count, float* target);
 void decodeQ4_1(const uint8_t* source, size_t count, float* target);
 void decodeQ5_0(const uint8_t* source, size_t count, float* target);

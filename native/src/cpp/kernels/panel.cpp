@@ -171,7 +171,7 @@ void packAwq(const ProductCall& call, size_t out, size_t numOut, size_t k, size_
 
 PackRows rowsPacker(const Codec& codec) {
   if (codec.decode == copyF32) return packRowsOf<1, spreadF32>;
-  if (codec.decode == widenBf16) return packRowsOf<2, spreadBf16>;
+  if (codec.decode == widenBf16 || codec.decode == decodeBf16Packed) return packRowsOf<2, spreadBf16>;
   if (codec.decode == decodeInt4) return packRowsOf<8, spreadInt4>;
   if (codec.decode == decodeMxfp4Split) return packRowsOf<8, spreadFp4>;
   if (codec.decode == decodeFp8) return packRowsOf<4, spreadFp8>;
@@ -194,9 +194,10 @@ void packAlong(const ProductCall& call, size_t out, size_t numOut, size_t k, siz
   for (size_t i = 0; i < lanesOf; ++i) {
     const size_t row = call.step * pairedRow(call.paired, out + (i < numOut ? i : numOut - 1));
     from[i] = call.weights + row * rowBytes + codec.bytes(k);
-    if (pack != nullptr) continue;
     float* const decoded = room + i * stretchDepth;
-    codec.decode(from[i], depth, decoded);
+    if (codec.decode == decodeBf16Packed) unpackBf16(from[i], depth, reinterpret_cast<uint8_t*>(decoded));
+    else if (pack == nullptr) codec.decode(from[i], depth, decoded);
+    else continue;
     from[i] = reinterpret_cast<const uint8_t*>(decoded);
   }
   (pack == nullptr ? packRowsOf<1, spreadF32> : pack)(from, depth, panel);

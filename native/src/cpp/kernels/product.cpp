@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "codecs.h"
 #include "compute.h"
 #include "vec.h"
 
@@ -107,8 +108,8 @@ size_t panelWidthFor(const ProductCall& call) {
   return std::min(widestPanel, std::max(tileWidth, fair));
 }
 
-/** Values that stand each by themselves are laid side by side sooner than lanes are added up. */
-bool isPlain(const Codec& codec) { return codec.blockElements == 1; }
+/** Values that stand each by themselves are laid side by side sooner than lanes are added up; packed ones come to the same sums. */
+bool isPlain(const Codec& codec) { return codec.blockElements == 1 || codec.decode == decodeBf16Packed; }
 
 }  // namespace
 

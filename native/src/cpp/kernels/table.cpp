@@ -18,6 +18,7 @@ constexpr Codec codecs[] = {
     {"bf16", 1, 2, widenBf16},
     {"f16", 1, 2, widenF16},
     {"f32", 1, 4, copyF32},
+    {"bf16_packed", 64, 100, decodeBf16Packed},
     {"q8_0", 32, 34, decodeQ8_0},
     {"q4_0", 32, 18, decodeQ4_0},
     {"q4_1", 32, 20, decodeQ4_1},
