@@ -14,7 +14,7 @@ const alone = [
  * and need not import everything again. Lanes' threads wait for the next file too.
  */
 const pure = [
-  'test/{docs,house,pack,packages}.test.ts',
+  'test/{bundle,docs,house,pack,packages}.test.ts',
   'test/input/*.test.ts',
   'test/engine/model/{catalog,checkpoint,config,configuration,families,random}.test.ts',
   'test/engine/model/{reference,rope,spec,write}.test.ts',

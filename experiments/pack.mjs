@@ -74,12 +74,14 @@ export function packedManifest() {
 
 const placeOf = (workspace) => `node_modules/@specoffload/${workspace.split('/').pop()}`;
 
-/** What of `dist` still has a source. */
+/** What of `dist` still has a source, and what is bundled of it. */
 function compiled(workspace) {
   const sources = new Set(filesBelow(`${workspace}/src`).map((path) => path.replace(/(\.d)?\.c?ts$/, '')));
   return filesBelow(`${workspace}/dist`)
     .filter(
-      (path) => /\.c?(js|d\.ts)$|\.d\.cts$/.test(path) && sources.has(path.replace(/(\.d)?\.c?[jt]s$/, '')),
+      (path) =>
+        /^bundled\/.*\.js$/.test(path) ||
+        (/\.c?(js|d\.ts)$|\.d\.cts$/.test(path) && sources.has(path.replace(/(\.d)?\.c?[jt]s$/, ''))),
     )
     .map((path) => `dist/${path}`);
 }

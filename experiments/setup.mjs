@@ -2,8 +2,8 @@
  * Sets the project up: packages, native core, compiled TypeScript, and what kernels start from, which `--no-kernel`
  * leaves out. Does only what is not done yet.
  *
- * Runs before anything is installed, so it imports nothing but Node's own modules (and two files beside that
- * keep the same rule).
+ * Runs before anything is installed, so it imports nothing but Node's own modules (and files beside that keep
+ * the same rule).
  */
 
 import { spawn } from 'node:child_process';
@@ -19,6 +19,7 @@ import {
 } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { bundledFiles, bundleRealms } from './bundle.mjs';
 import { removeUnusedFiles } from './unused-files.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -122,6 +123,7 @@ async function compileTypeScript() {
       () => 'mend the errors above',
     ),
   );
+  await step('bundle what starts processes and threads', bundleRealms);
   writeStamp('typescript', stamp);
 }
 
@@ -144,12 +146,13 @@ async function prepareKernel() {
 /** What `tsc -b` reads, as a digest of names, sizes and times of change, and what it must have written. */
 function sourcesAndOutputs() {
   const facts = [];
-  const outputs = [];
+  const outputs = bundledFiles();
   const note = (path) => {
     const { size, mtimeMs } = statSync(path);
     facts.push(`${relative(root, path)} ${size} ${mtimeMs}`);
   };
-  for (const file of ['tsconfig.json', 'tsconfig.base.json', 'package-lock.json']) note(join(root, file));
+  for (const file of ['tsconfig.json', 'tsconfig.base.json', 'package-lock.json', 'experiments/bundle.mjs'])
+    note(join(root, file));
   for (const workspace of workspaces) {
     const folder = join(root, workspace);
     for (const file of ['package.json', 'tsconfig.json']) note(join(folder, file));

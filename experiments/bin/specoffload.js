@@ -7,7 +7,10 @@ import { existsSync } from 'node:fs';
 process.on('SIGINT', () => process.exit(130));
 process.on('SIGTERM', () => process.exit(143));
 
-const cli = new URL('../dist/cli/main.js', import.meta.url);
+// Stacks lead to the sources.
+if (process.argv.includes('--verbose')) process.setSourceMapsEnabled(true);
+
+const cli = new URL('../dist/bundled/main.js', import.meta.url);
 if (existsSync(cli))
   import(cli.href).catch((error) => {
     const remedy =

@@ -57,7 +57,8 @@ let waiting: Worker | null = null;
 
 function takeThread(): Worker {
   const thread =
-    waiting ?? new Worker(new URL('./isolated-worker.js', import.meta.url), { name: 'isolated device' });
+    waiting ??
+    new Worker(new URL('../bundled/isolated-worker.js', import.meta.url), { name: 'isolated device' });
   waiting = null;
   thread.ref();
   return thread;

@@ -19,7 +19,7 @@ export function takeThread(lane: WorkerLane): Worker {
 }
 
 function startThread(lane: WorkerLane): Worker {
-  return new Worker(new URL('./lane-worker.js', import.meta.url), {
+  return new Worker(new URL('../bundled/lane-worker.js', import.meta.url), {
     env: SHARE_ENV, // see setVariable of the native core's twin
     name: `${lane} lane`,
   });

@@ -1,0 +1,64 @@
+/**
+ * Bundles what starts a realm of its own, a process or a thread, into few files: to find, read and link some 300 modules
+ * one by one takes most of the time that such a realm needs to start. Libraries stay as they are compiled.
+ */
+
+import { readFileSync, rmSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+
+/** By the workspace that starts them. They lie in `dist/bundled`, by their own names. */
+export const realms = {
+  engine: ['run/lane-worker.js', 'machine/isolated-worker.js'],
+  experiments: ['cli/main.js', 'sweep/worker.js'],
+};
+
+/** Packages that are nothing but their modules; others bring native code, or files that they look for beside themselves. */
+const bundledPackages = /^(@specoffload\/.*|@huggingface\/.*|commander|simple-statistics|valibot)$/;
+
+/** What `bundleRealms` writes and others load by name. */
+export function bundledFiles() {
+  return Object.entries(realms).flatMap(([workspace, paths]) =>
+    paths.map((path) => join(folderOf(workspace), path.split('/').pop())),
+  );
+}
+
+const folderOf = (workspace) => join(root, workspace, 'dist', 'bundled');
+
+export async function bundleRealms() {
+  const { rolldown } = await import('rolldown');
+  for (const [workspace, paths] of Object.entries(realms)) {
+    const folder = folderOf(workspace);
+    const bundle = await rolldown({
+      cwd: root,
+      input: paths.map((path) => join(root, workspace, 'dist', path)),
+      platform: 'node',
+      external: (id) => !/^[./]/.test(id) && !bundledPackages.test(id),
+      plugins: [asCompiled(folder)],
+    });
+    rmSync(folder, { recursive: true, force: true });
+    await bundle.write({
+      dir: folder,
+      sourcemap: true,
+      codeSplitting: { groups: [{ name: 'common', minShareCount: 3 }] },
+    });
+    await bundle.close();
+  }
+}
+
+/** Modules go on finding files where they themselves lie, relative to the bundle, and stacks lead to their sources. */
+function asCompiled(folder) {
+  return {
+    name: 'as compiled',
+    load(path) {
+      if (!path.startsWith(root) || path.includes('/node_modules/')) return null;
+      const place = `new URL(${JSON.stringify(relative(folder, path))}, import.meta.url).href`;
+      const code = readFileSync(path, 'utf8').replaceAll('import.meta.url', place);
+      return { code, map: JSON.parse(readFileSync(`${path}.map`, 'utf8')) };
+    },
+  };
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) await bundleRealms();
