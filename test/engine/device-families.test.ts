@@ -40,8 +40,9 @@ const sparse: LayerSpec = {
     router: { weights: 'renormalised', biases: true },
   },
 };
+const shared: LayerSpec = { attention, norms, ffn: { ...ffn, sharedWidth: 6 } };
 const spec: ModelSpec = {
-  ...{ ...plain, layers: [dense, sparse], finalNorm: norm, embedding: { scale: 3.5, tied: false } },
+  ...{ ...plain, layers: [dense, sparse, shared], finalNorm: norm, embedding: { scale: 3.5, tied: false } },
 };
 
 const plusOne = (weight: Float32Array) => weight.map((value) => 1 + value);
@@ -166,6 +167,26 @@ describe.each(devices)('$title', ({ choice, skipped }) => {
     const expected = layer === 0 ? normed(fed, values.afterFfnNorm) : fed;
     const size = Math.max(...expected.map(Math.abs));
     expect(maxDifference(await bench.get(out, rows * h), expected)).toBeLessThan(1e-6 * size + 1e-5);
+  });
+
+  it('multiplies what a shared expert makes of a row by a number of its own', async () => {
+    const { values, at } = await put({ x: rows * h, gate: 6 * h, up: 6 * h, down: h * 6, outputGate: h });
+    const { x, ...weights } = at;
+    const out = bench.room(rows * h);
+    await bench.submit({
+      ...{ kind: 'feed-forward', model: 'target', layer: 2, x, rows, width: 6, out },
+      weights: tensorsAt(weights),
+    });
+    const silu = (gate: number) => gate / (1 + Math.exp(-gate));
+    const [gates, ups] = [linear(values.x, values.gate, h), linear(values.x, values.up, h)];
+    const fed = linear(
+      gates.map((gate, i) => silu(gate) * ups[i]),
+      values.down,
+      6,
+    );
+    const scores = linear(values.x, values.outputGate, h);
+    const expected = fed.map((value, i) => value / (1 + Math.exp(-scores[Math.floor(i / h)])));
+    expect(maxDifference(await bench.get(out, rows * h), expected)).toBeLessThan(2e-5);
   });
 
   it('attends with sinks, a window and a scale of its own', async () => {

@@ -99,6 +99,16 @@ describe('mixtral, whatever the policy', () => {
   });
 });
 
+it.each<[StrategyName, PolicyInput]>([
+  ['fiddler', { hostExpertRows: 2 }],
+  ['none', { ...streamed, projections: 'host', microBatch: 2 }],
+  ['serial', { ...streamed, experts: 'routed', expertPrefetch: 'router', candidates: 2 }],
+  ['hetegen', { hostShare: 0.4 }],
+])('passes a shared expert under %s and %o', async (strategy, policy) => {
+  const draft = strategy === 'serial' ? await openCheckpoint(goldenDirectory('qwen2-moe')) : null;
+  await expectGolden('qwen2-moe', strategy, draft, policy);
+});
+
 it('reads several files in one run', async () => {
   const { target } = await openGolden('mixtral-sharded');
   expect(new Set([...target.tensors.values()].map(({ path }) => path)).size).toBe(2);

@@ -111,7 +111,10 @@ export interface MixCommand {
   readonly router: DeviceAddress; // (row, expert)
 }
 
-/** out = afterFfn(down · activate(gate · x, up · x)), each product with its bias: see `Activation` and `NormSpec`. */
+/**
+ * out = afterFfn(down · activate(gate · x, up · x)), each product with its bias: see `Activation` and `NormSpec`. Of a
+ * shared expert, times sigmoid(outputGate · x).
+ */
 export interface FeedForwardCommand {
   readonly kind: 'feed-forward';
   readonly model: ModelRole;

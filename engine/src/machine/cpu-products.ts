@@ -12,11 +12,11 @@ import type {
   ProductCommand,
   ProjectCommand,
 } from './device.js';
-import { feedForwardGraph, logitsGraph, mixGraph, projectGraph } from './graphs.js';
+import { feedForwardGraph, logitsGraph, mixGraph, projectGraph, sharedExpertGraph } from './graphs.js';
 import { encodeOnnxModel, type OnnxGraph } from './onnx.js';
 import { type InferenceSession, loadOnnxruntime, type Tensor } from './onnxruntime.js';
 import type { PoolMemory } from './pool.js';
-import type { NoiseSource } from './product-noise.js';
+import { isShared, type NoiseSource } from './product-noise.js';
 import { hasStoredWeights, StoredProducts } from './stored-products.js';
 
 /** Where a tensor lies and its shape; the wire between graphs and memory. */
@@ -29,7 +29,7 @@ interface Binding {
   readonly outputs: TensorsAt;
 }
 
-type LayerSessions = Readonly<Record<'project' | 'mix' | 'feed-forward', InferenceSession>>;
+type LayerSessions = Readonly<Record<'project' | 'mix' | 'feed-forward' | 'shared', InferenceSession>>;
 
 /** Of one model; layers that are alike share theirs. */
 interface Sessions {
@@ -91,8 +91,7 @@ export class CpuProducts {
       return;
     }
     const { inputs, outputs } = bind(spec, command);
-    const session =
-      command.kind === 'logits' ? sessions.logits : sessions.layers[command.layer][command.kind];
+    const session = sessionOf(sessions, command);
     const results = await session.run(this.#tensors(inputs), this.#tensors(outputs));
     if (!this.#copiesTensors) return;
     for (const [name, [place]] of Object.entries(outputs)) {
@@ -117,6 +116,11 @@ export class CpuProducts {
   }
 }
 
+function sessionOf({ layers, logits }: Sessions, command: ProductCommand): InferenceSession {
+  if (command.kind === 'logits') return logits;
+  return layers[command.layer][isShared(command) ? 'shared' : command.kind];
+}
+
 /** Of activations, and of weights in fp32. */
 function addressOf(place: DeviceAddress | DeviceTensor): DeviceAddress {
   return typeof place === 'number' ? place : place.address;
@@ -133,12 +137,14 @@ async function createSessions(factory: SessionFactory, spec: ModelSpec): Promise
 }
 
 async function createLayerSessions(factory: SessionFactory, layer: LayerSpec): Promise<LayerSessions> {
-  const [project, mix, feedForward] = await Promise.all([
+  const feedsForward = factory.session(feedForwardGraph(layer));
+  const [project, mix, feedForward, shared] = await Promise.all([
     factory.session(projectGraph(layer)),
     factory.session(mixGraph(layer)),
-    factory.session(feedForwardGraph(layer)),
+    feedsForward,
+    layer.ffn.sharedWidth === null ? feedsForward : factory.session(sharedExpertGraph(layer)),
   ]);
-  return { project, mix, 'feed-forward': feedForward };
+  return { project, mix, 'feed-forward': feedForward, shared };
 }
 
 /** Sizes are in the tensors, so layers whose graphs are alike share sessions. */
@@ -242,6 +248,7 @@ function bindFeedForward(
       ...maybeTensor('bu', w.upBias, f),
       ...maybeTensor('bd', w.downBias, h),
       ...maybeTensor('fnorm', w.afterFfnNorm, h),
+      ...maybeTensor('wo', w.outputGate, 1, h),
     },
     outputs: { y: [out, rows, h] },
   };

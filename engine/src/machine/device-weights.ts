@@ -60,6 +60,17 @@ export interface AttentionWeights {
   readonly sinks?: DeviceTensor;
   readonly afterAttentionNorm?: DeviceTensor;
   readonly routerBias?: DeviceTensor;
+  /** Of a shared expert, all four. */
+  readonly sharedGate?: DeviceTensor;
+  readonly sharedUp?: DeviceTensor;
+  readonly sharedDown?: DeviceTensor;
+  readonly sharedRouter?: DeviceTensor;
+}
+
+/** The expert of a layer that every row passes through; null where it has none. */
+export function sharedExpert(weights: AttentionWeights): ExpertWeights | null {
+  const { sharedGate: gate, sharedUp: up, sharedDown: down, sharedRouter: outputGate } = weights;
+  return gate && up && down && outputGate ? { gate, up, down, outputGate } : null;
 }
 
 /** One expert (or the dense FFN) in device memory. */
@@ -72,6 +83,8 @@ export interface ExpertWeights {
   readonly upBias?: DeviceTensor;
   readonly downBias?: DeviceTensor;
   readonly afterFfnNorm?: DeviceTensor;
+  /** (1, hidden), of a shared expert: see `FeedForwardCommand`. Such a one has none of the others. */
+  readonly outputGate?: DeviceTensor;
 }
 
 export interface HeadWeights {

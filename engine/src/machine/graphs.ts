@@ -128,6 +128,24 @@ export function mixGraph({ attention, norms, ffn }: LayerSpec): OnnxGraph {
   };
 }
 
+/** A shared expert: what it makes of a row is multiplied by a number of that row's. */
+export function sharedExpertGraph({ ffn }: LayerSpec): OnnxGraph {
+  return {
+    nodes: [
+      linear('x', 'wg', 'g'),
+      ...activateGate(ffn.activation),
+      linear('x', 'wu', 'u'),
+      ...combine(ffn.activation),
+      linear('m', 'wd', 'd'),
+      linear('x', 'wo', 'o'),
+      apply('Sigmoid', ['o'], 'share'),
+      apply('Mul', ['d', 'share'], 'y'),
+    ],
+    inputs: { x: ['row', 'h'], wg: ['f', 'h'], wu: ['f', 'h'], wd: ['h', 'f'], wo: [1, 'h'] },
+    outputs: { y: ['row', 'h'] },
+  };
+}
+
 /** Gate and up, what is made of both, down, and the norm of a layer that has one there. */
 export function feedForwardGraph({ ffn, norms: { afterFfn } }: LayerSpec): OnnxGraph {
   const bias = (name: string) => (ffn.biases ? name : undefined);

@@ -29,6 +29,9 @@ const kindsOf: Readonly<Record<ProductNoise['groups'], readonly Command['kind'][
 /** Adds noise to (row, width) outputs, relative to what of them is the product: all but the addend. */
 export type Disturb = (outputs: Float32Array, rows: number, addend: Float32Array | undefined) => void;
 
+/** What of a command tells whose products it has. */
+type ToldProduct = Pick<ProductCommand, 'model' | 'kind'> & { readonly weights?: object };
+
 /**
  * One stream of numbers for each place of a model, so that the order in which places are computed does not matter; within
  * a place it goes on with every product, as the noise of a circuit does.
@@ -42,20 +45,27 @@ export class NoiseSource {
   }
 
   /** Whether a command's products are disturbed. */
-  concerns({ model, kind }: Pick<ProductCommand, 'model' | 'kind'>): boolean {
+  concerns(command: ToldProduct): boolean {
     const { groups, size } = this.#noise;
     const whose: ModelRole = groups === 'draft' ? 'draft' : 'target';
-    return size > 0 && model === whose && kindsOf[groups].includes(kind);
+    const kind = isShared(command) ? 'mix' : command.kind;
+    return size > 0 && command.model === whose && kindsOf[groups].includes(kind);
   }
 
   /** For the products of one command. */
   of(command: ProductCommand): Disturb {
     const { seed = 0, size } = this.#noise;
-    const place = `${command.model} ${command.kind} ${'layer' in command ? command.layer : ''}`;
+    const kind = isShared(command) ? 'shared' : command.kind;
+    const place = `${command.model} ${kind} ${'layer' in command ? command.layer : ''}`;
     const random = this.#streams.get(place) ?? createRandom(seed, `products of ${place}`);
     this.#streams.set(place, random);
     return (outputs, rows, addend) => disturb(outputs, rows, addend, size, random);
   }
+}
+
+/** A shared expert's weights lie with the attention's. */
+export function isShared({ kind, weights }: ToldProduct): boolean {
+  return kind === 'feed-forward' && weights !== undefined && 'outputGate' in weights;
 }
 
 /** Mutates `outputs`. */

@@ -9,6 +9,7 @@ import {
   type NormSpec,
   queryWidth,
 } from '../model/spec.js';
+import { scaleValues } from './cpu-rows.js';
 import type {
   DeviceTensor,
   FeedForwardCommand,
@@ -178,8 +179,19 @@ export class StoredProducts {
     this.#core.activate({ activation, gate, up, count, ...clampedSwiglu });
     const y = this.#memory.floats(command.out, rows * h);
     this.#multiply({ weights: w.down, bias: w.downBias, x: gate, y, rows, depth: width, width: h });
+    if (w.outputGate) this.#scaleRows(y, w.outputGate, { x: from.x, rows, depth: h });
     if (!norms.afterFfn || !w.afterFfnNorm) return;
     this.#normalise({ x: y, y, weight: w.afterFfnNorm, width: h, norm: norms.afterFfn });
+  }
+
+  /** Multiplies each row by sigmoid(weights · x), which is digital as a router is. Mutates `values`. */
+  #scaleRows(values: Float32Array, weights: DeviceTensor, from: Pick<Product, 'x' | 'rows' | 'depth'>): void {
+    this.#disturb = null;
+    const [scores] = this.#room(from.rows);
+    this.#multiply({ ...from, weights, y: scores, width: 1 });
+    const width = values.length / from.rows;
+    for (let row = 0; row < from.rows; row += 1)
+      scaleValues(values.subarray(row * width, (row + 1) * width), 1 / (1 + Math.exp(-scores[row])));
   }
 
   #logits({ hiddenSize: h, vocabSize, finalNorm: norm }: ModelSpec, command: LogitsCommand): void {

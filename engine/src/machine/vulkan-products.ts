@@ -42,7 +42,11 @@ export interface Rounding {
 
 /** Values of one row between the dispatches of a command, at most. */
 export function scratchWidth({ hiddenSize, layers }: ModelSpec): number {
-  return Math.max(hiddenSize, ...layers.map(({ ffn }) => 2 * ffn.width));
+  return Math.max(
+    hiddenSize,
+    ...layers.map(({ ffn }) => 2 * ffn.width),
+    ...layers.map(({ ffn }) => 2 * (ffn.sharedWidth ?? 0) + 1),
+  );
 }
 
 export class VulkanProducts {
@@ -152,9 +156,12 @@ export class VulkanProducts {
       this.#matmul({ weights: w.gate, x, y: gate, rows, depth: h, width, bias: w.gateBias }),
       this.#matmul({ weights: w.up, x, y: up, rows, depth: h, width, bias: w.upBias }),
     );
+    const [count, shares] = [rows * width, up + f32.bytes(rows * width)];
+    if (w.outputGate)
+      list.dispatch(this.#matmul({ weights: w.outputGate, x, y: shares, rows, depth: h, width: 1 }));
     list.barrier();
-    const count = rows * width;
-    list.dispatch(activate({ gate, up, out: gate, count, activation: ffn.activation }, this.#limits));
+    const activation = { gate, up, out: gate, count, activation: ffn.activation };
+    list.dispatch(activate({ ...activation, byRow: w.outputGate && { shares, width } }, this.#limits));
     list.barrier();
     const depth = width;
     list.dispatch(

@@ -15,6 +15,6 @@ export function refuseUncomputable(spec: ModelSpec, source: string): void {
 function problemOfLayer({ norms, ffn }: LayerSpec, index: number) {
   const where = `in layer ${index}`;
   if (norms.afterFfn && ffn.router) return `a norm of what experts add together ${where}`;
-  if (ffn.sharedWidth !== null) return `a shared expert ${where}`;
+  if (ffn.sharedWidth !== null && !ffn.router) return `a shared expert and no others ${where}`;
   return null;
 }

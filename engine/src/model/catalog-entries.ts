@@ -1,17 +1,7 @@
 /** Of the catalogue's models, what matters of the config.json that each is published with, and where. */
 
-export interface CatalogEntry {
-  /** The repository on huggingface.co whose config.json it is. */
-  readonly source: string;
-  readonly config: Readonly<Record<string, unknown>>;
-  /** The usual draft, by its name here; null where none shares its vocabulary. */
-  readonly draft: string | null;
-  /**
-   * What records name it by, of entries that were first written down with fields in another order.
-   * @default a digest of the spec
-   */
-  readonly digest?: string;
-}
+import type { CatalogEntry } from './catalog-entry.js';
+import { qwenEntries } from './catalog-qwen.js';
 
 const mixtral = {
   ...{ model_type: 'mixtral', vocab_size: 32_000, num_key_value_heads: 8, rope_theta: 1e6 },
@@ -34,16 +24,6 @@ const llama3Rope = {
 
 /** The small ones stretch further. */
 const smallLlama3 = { tie_word_embeddings: true, rope_scaling: { ...llama3Rope, factor: 32 } };
-
-const qwen3 = {
-  ...{ model_type: 'qwen3', vocab_size: 151_936, num_key_value_heads: 8, head_dim: 128, rope_theta: 1e6 },
-  ...{ rms_norm_eps: 1e-6, max_position_embeddings: 40_960, eos_token_id: 151_645 },
-} as const;
-
-const qwen3Moe = {
-  ...{ ...qwen3, model_type: 'qwen3_moe', num_key_value_heads: 4 },
-  ...{ num_experts: 128, num_experts_per_tok: 8, norm_topk_prob: true, decoder_sparse_step: 1 },
-} as const;
 
 const gptOss = {
   ...{ model_type: 'gpt_oss', vocab_size: 201_088, hidden_size: 2880, intermediate_size: 2880, head_dim: 64 },
@@ -194,80 +174,7 @@ export const modelCatalog: Readonly<Record<string, CatalogEntry>> = {
     draft: null,
     digest: '81440f8646c2e68f79b901b2cc701382ed346161366340ba0e724c733602c4c9',
   },
-  'qwen2.5-3b': {
-    source: 'Qwen/Qwen2.5-3B-Instruct',
-    config: {
-      ...{ model_type: 'qwen2', vocab_size: 151_936, hidden_size: 2048, num_hidden_layers: 36 },
-      ...{ num_attention_heads: 16, num_key_value_heads: 2, intermediate_size: 11_008, rope_theta: 1e6 },
-      ...{ rms_norm_eps: 1e-6, max_position_embeddings: 32_768, eos_token_id: 151_645 },
-      tie_word_embeddings: true,
-    },
-    draft: null,
-  },
-  'qwen3-235b-a22b': {
-    source: 'Qwen/Qwen3-235B-A22B',
-    config: {
-      ...{ ...qwen3Moe, hidden_size: 4096, num_hidden_layers: 94, num_attention_heads: 64 },
-      ...{ intermediate_size: 12_288, moe_intermediate_size: 1536 },
-    },
-    draft: 'qwen3-0.6b',
-  },
-  'qwen3-30b-a3b': {
-    source: 'Qwen/Qwen3-30B-A3B',
-    config: {
-      ...{ ...qwen3Moe, hidden_size: 2048, num_hidden_layers: 48, num_attention_heads: 32 },
-      ...{ intermediate_size: 6144, moe_intermediate_size: 768 },
-    },
-    draft: 'qwen3-0.6b',
-  },
-  'qwen3-32b': {
-    source: 'Qwen/Qwen3-32B',
-    config: {
-      ...{ ...qwen3, hidden_size: 5120, num_hidden_layers: 64, num_attention_heads: 64 },
-      intermediate_size: 25_600,
-    },
-    draft: 'qwen3-0.6b',
-  },
-  'qwen3-14b': {
-    source: 'Qwen/Qwen3-14B',
-    config: {
-      ...{ ...qwen3, hidden_size: 5120, num_hidden_layers: 40, num_attention_heads: 40 },
-      intermediate_size: 17_408,
-    },
-    draft: 'qwen3-0.6b',
-  },
-  'qwen3-8b': {
-    source: 'Qwen/Qwen3-8B',
-    config: {
-      ...{ ...qwen3, hidden_size: 4096, num_hidden_layers: 36, num_attention_heads: 32 },
-      intermediate_size: 12_288,
-    },
-    draft: 'qwen3-0.6b',
-  },
-  'qwen3-4b': {
-    source: 'Qwen/Qwen3-4B',
-    config: {
-      ...{ ...qwen3, hidden_size: 2560, num_hidden_layers: 36, num_attention_heads: 32 },
-      ...{ intermediate_size: 9728, tie_word_embeddings: true },
-    },
-    draft: 'qwen3-0.6b',
-  },
-  'qwen3-1.7b': {
-    source: 'Qwen/Qwen3-1.7B',
-    config: {
-      ...{ ...qwen3, hidden_size: 2048, num_hidden_layers: 28, num_attention_heads: 16 },
-      ...{ intermediate_size: 6144, tie_word_embeddings: true },
-    },
-    draft: 'qwen3-0.6b',
-  },
-  'qwen3-0.6b': {
-    source: 'Qwen/Qwen3-0.6B',
-    config: {
-      ...{ ...qwen3, hidden_size: 1024, num_hidden_layers: 28, num_attention_heads: 16 },
-      ...{ intermediate_size: 3072, tie_word_embeddings: true },
-    },
-    draft: null,
-  },
+  ...qwenEntries,
   'gpt-oss-120b': {
     source: 'openai/gpt-oss-120b',
     config: { ...gptOss, num_hidden_layers: 36, num_local_experts: 128 },

@@ -1,12 +1,14 @@
 /** Models that can be predicted by name. */
 
-import { type CatalogEntry, modelCatalog } from './catalog-entries.js';
+import { modelCatalog } from './catalog-entries.js';
+import type { CatalogEntry } from './catalog-entry.js';
 import { parseModelSpec } from './config.js';
 import { describeModel, type ModelDescription } from './describe.js';
 import type { ModelSpec } from './spec.js';
 import type { Checkpoint } from './types.js';
 
-export { type CatalogEntry, modelCatalog };
+export type { CatalogEntry };
+export { modelCatalog };
 
 /** @param name one of the catalogue */
 export function catalogSpec(name: string): ModelSpec {

@@ -59,7 +59,10 @@ export function takeTensor(stored: HeaderTensor, spec: TensorSpec, origin: strin
   return spec.within ? cutTensor(stored, spec, spec.within) : toTensorRef(stored);
 }
 
+/** A single row may be a vector: GGUF has it so. */
 function areEqual(one: readonly number[], other: readonly number[]): boolean {
+  if (one[0] === 1 && one.length === other.length + 1) return areEqual(one.slice(1), other);
+  if (other[0] === 1 && other.length === one.length + 1) return areEqual(one, other.slice(1));
   return one.length === other.length && one.every((size, i) => size === other[i]);
 }
 

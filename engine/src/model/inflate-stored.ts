@@ -89,7 +89,7 @@ function nameIn(layer: number, name: string): string {
   return name.replace(layerPattern, String(layer));
 }
 
-const addingRoles: readonly TensorRole[] = ['o', 'oBias', 'down', 'downBias'];
+const addingRoles: readonly TensorRole[] = ['o', 'oBias', 'down', 'downBias', 'sharedDown'];
 
 /** Stored tensors that have to be zero for a layer to add nothing: scales, or numbers under powers of two or under none. */
 function clearedNames({ layers }: Checkpoint, stored: readonly HeaderTensor[]): ReadonlySet<string> {

@@ -208,6 +208,7 @@ function extraTensor(
     case 'oBias':
     case 'down':
     case 'downBias':
+    case 'sharedDown':
       return repeatValue(0, ref.dtype, count);
     default:
       return fill(spec, ref, count);

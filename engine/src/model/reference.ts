@@ -98,7 +98,11 @@ export function referenceLogits(
       if (attention.router === undefined) return add(x, gatedFfn(layer, experts[0], normed));
       const choice = route(layer, attention, normed, index, position);
       options.onRoute?.(choice);
-      return add(x, mixExperts(layer, experts, choice, normed));
+      const mixed = mixExperts(layer, experts, choice, normed);
+      return add(
+        x,
+        layer.ffn.sharedWidth === null ? mixed : add(mixed, sharedExpert(layer, attention, normed)),
+      );
     });
   }
   const wanted = options.positions === 'last' ? stream.slice(-1) : stream;
@@ -254,11 +258,19 @@ function mixExperts(
   return out;
 }
 
+/** What every token passes through, times what its own router says. */
+function sharedExpert(layer: LayerSpec, weights: ReferenceGroup, x: Float32Array): Float32Array {
+  const { sharedGate: gate, sharedUp: up, sharedDown: down, sharedRouter } = weights;
+  const [score] = project(sharedRouter!, x, 1);
+  return gatedFfn(layer, { gate, up, down }, x).map((value) => value * sigmoid(score));
+}
+
 /** down(activate(gate x, up x)), (hidden) to (hidden). */
 function gatedFfn({ ffn, norms }: LayerSpec, weights: ReferenceGroup, x: Float32Array): Float32Array {
   const { gate, up, down, gateBias, upBias, downBias, afterFfnNorm } = weights;
-  const gates = biased(project(gate!, x, ffn.width), gateBias); // (ffn)
-  const ups = biased(project(up!, x, ffn.width), upBias); // (ffn)
+  const width = gate!.length / x.length;
+  const gates = biased(project(gate!, x, width), gateBias); // (ffn)
+  const ups = biased(project(up!, x, width), upBias); // (ffn)
   const inner = gates.map((value, i) => activate(ffn.activation, value, ups[i])); // (ffn)
   return maybeNorm(biased(project(down!, inner, x.length), downBias), afterFfnNorm, norms.afterFfn);
 }

@@ -113,6 +113,16 @@ function attentionShapes({ hiddenSize }: ModelSpec, { attention, norms, ffn }: L
     ['postNorm', [hiddenSize]],
     ...(ffn.router ? ([['router', [ffn.numExperts, hiddenSize]]] as const) : []),
     ...maybe(ffn.router?.biases ?? false, 'routerBias', ffn.numExperts),
+    ...(ffn.sharedWidth === null ? [] : sharedShapes(hiddenSize, ffn.sharedWidth)),
+  ];
+}
+
+function sharedShapes(hiddenSize: number, width: number): Shapes {
+  return [
+    ['sharedGate', [width, hiddenSize]],
+    ['sharedUp', [width, hiddenSize]],
+    ['sharedDown', [hiddenSize, width]],
+    ['sharedRouter', [1, hiddenSize]],
   ];
 }
 

@@ -150,7 +150,7 @@ export interface FfnSpec {
   readonly biases: boolean;
   /** null for a dense FFN. */
   readonly router: RouterSpec | null;
-  /** Width of an expert that every token passes through besides; null for none. */
+  /** Width of an expert that every token passes through besides, times sigmoid(sharedRouter · x); null for none. */
   readonly sharedWidth: number | null;
 }
 
@@ -215,9 +215,10 @@ export function projectionElements({ hiddenSize }: ModelSpec, { attention }: Lay
   return hiddenSize * (queryWidth(attention) + 2 * keyWidth(attention));
 }
 
-/** Elements of the output projection and the router, after attention; a dense FFN counts as one routed expert. */
+/** Elements of the output projection, the router and a shared expert, after attention; a dense FFN counts as one routed expert. */
 export function outputElements({ hiddenSize }: ModelSpec, { attention, ffn }: LayerSpec): number {
-  return hiddenSize * (queryWidth(attention) + ffn.numExperts);
+  const shared = ffn.sharedWidth === null ? 0 : 3 * ffn.sharedWidth + 1;
+  return hiddenSize * (queryWidth(attention) + ffn.numExperts + shared);
 }
 
 /** Elements of gate, up and down. */

@@ -30,7 +30,8 @@ export function codecInFormat(
 ): WeightDtype {
   if (Object.hasOwn(plainCodecs, format)) return format;
   const hasScalesApart = (codecs[format] as Codec).scales !== undefined;
-  if (shape.length === 1 || role === 'router') return hasScalesApart ? 'bf16' : 'f32';
+  if (shape.length === 1 || role === 'router' || role === 'sharedRouter')
+    return hasScalesApart ? 'bf16' : 'f32';
   if (hasScalesApart && (role === 'embedding' || role === 'head')) return 'bf16';
   const isWhole = (name: WeightDtype) => {
     const { blockElements, isAcross }: Codec = codecs[name];

@@ -45,6 +45,10 @@ export type TensorRole =
   | 'postNorm' // (hidden), before the FFN
   | 'router' // (experts, hidden)
   | 'routerBias' // (experts)
+  | 'sharedGate' // (sharedWidth, hidden): gate, up and down of the expert that every token passes through
+  | 'sharedUp' // (sharedWidth, hidden)
+  | 'sharedDown' // (hidden, sharedWidth)
+  | 'sharedRouter' // (1, hidden)
   | 'gate' // (ffn, hidden): w1 of an expert, gate_proj of a dense FFN
   | 'up' // (ffn, hidden): w3, up_proj
   | 'down' // (hidden, ffn): w2, down_proj
@@ -57,8 +61,8 @@ export type TensorRole =
   | 'head'; // (vocab, hidden); the embedding's tensor when tied
 
 /**
- * Weights that are loaded, placed and freed together. `attention` holds both norms, the projections and the router
- * of a layer; `expert` one expert (a dense FFN is expert 0 of 1); `embedding` and `head` (final norm and output
+ * Weights that are loaded, placed and freed together. `attention` holds what every token needs of a layer: both
+ * norms, the projections, the router and a shared expert; `expert` one expert (a dense FFN is expert 0 of 1); `embedding` and `head` (final norm and output
  * projection) are resident.
  */
 export type GroupKind = 'attention' | 'expert' | 'embedding' | 'head';

@@ -21,6 +21,7 @@ import { ffnChunkRows, type HostScratchRegions } from '../schedule/memory-plan.j
 import type { HostAttentionOp, HostAttentionResult, HostExpertOp, StoredWeights } from '../schedule/ops.js';
 import { Foreseer } from './foreseer.js';
 import type { WorkerModel } from './lane-protocol.js';
+import { passShared } from './layer-commands.js';
 import { NotFiniteError } from './not-finite.js';
 
 export interface HostProductsOptions {
@@ -131,6 +132,7 @@ export class HostProducts {
       },
       { kind: 'mix', ...common, attention: out, x, weights, y, normed, router },
       { kind: 'starts-finite', source: y, rows, width: spec.hiddenSize },
+      ...passShared(spec, { ...common, weights, x: normed, out: x, target: y }),
     );
     const { numExperts } = spec.layers[layer].ffn;
     if (numExperts > 1) commands.push({ kind: 'read', source: router, count: rows * numExperts });

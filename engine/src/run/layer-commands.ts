@@ -1,11 +1,19 @@
 /** A layer's work as commands on the frames of a placement. */
 
 import { f32 } from '@specoffload/native';
-import type { AttentionWeights, Command, ExpertWeights } from '../machine/device.js';
+import type {
+  AttentionWeights,
+  Command,
+  DeviceAddress,
+  ExpertWeights,
+  ModelRole,
+} from '../machine/device.js';
+import { sharedExpert } from '../machine/device-weights.js';
 import type { Region } from '../machine/pool.js';
 import { stretch } from '../machine/stretches.js';
+import type { ModelSpec } from '../model/spec.js';
 import type { DeviceAttentionOp } from '../schedule/ops.js';
-import { type ExpertRows, type FrameRows, inChunksOfFrames } from './expert-rows.js';
+import { type ExpertRows, everyRow, type FrameRows, inChunks, inChunksOfFrames } from './expert-rows.js';
 import type { WorkerModel } from './lane-protocol.js';
 
 /** A frame's rows on their way through a layer. */
@@ -104,6 +112,8 @@ export class LayerCommands {
       },
       // One value stands for its row: a product with o and a norm have spread whatever is not finite over all of it.
       { kind: 'starts-finite', source: y, rows, width: spec.hiddenSize },
+      // Nobody reads the layer's input again.
+      ...passShared(spec, { model: role, layer, rows, weights, x: normed.byteOffset, out: x, target: y }),
     ];
     if (spec.layers[layer].ffn.numExperts > 1 && routes)
       commands.push({
@@ -151,6 +161,38 @@ export class LayerCommands {
     // N + 1's input.
     return this.#model.frames[frame].hidden[layer % 2].byteOffset;
   }
+}
+
+interface SharedPass {
+  readonly model: ModelRole;
+  readonly layer: number;
+  readonly rows: number;
+  readonly weights: AttentionWeights;
+  readonly x: DeviceAddress; // (row, hidden), normed
+  readonly out: DeviceAddress; // (row, hidden), scratch
+  readonly target: DeviceAddress; // (row, hidden)
+}
+
+/** Adds to `target` what a shared expert makes of `x`, where the layer has one. */
+export function passShared(
+  { hiddenSize, layers }: ModelSpec,
+  { model, layer, rows, weights: ofLayer, x, out, target }: SharedPass,
+): Command[] {
+  const weights = sharedExpert(ofLayer);
+  if (!weights) return [];
+  const width = layers[layer].ffn.sharedWidth ?? undefined;
+  let first = 0;
+  return [...inChunks(everyRow(rows))].flatMap(({ indices, scales }): Command[] => {
+    const from = f32.bytes(first * hiddenSize);
+    first += indices.length;
+    return [
+      {
+        ...{ kind: 'feed-forward', model, layer, rows: indices.length, weights, width },
+        ...{ x: x + from, out },
+      },
+      { kind: 'scatter-add', source: out, indices, scales, width: hiddenSize, target },
+    ];
+  });
 }
 
 type Place = Pick<Region, 'byteOffset'>;

@@ -8,6 +8,7 @@ import { ffnChunkRows, headChunkRows } from '../schedule/memory-plan.js';
 import { drawRows, type RowDraws } from '../speculate/row-draws.js';
 import { parseSampling, type Sampling, type SamplingInput } from '../speculate/sampling.js';
 import type { WorkerModel } from './lane-protocol.js';
+import { passShared } from './layer-commands.js';
 
 /** One of the layers that are alike in what they compute and in how their weights are stored. */
 export interface LayerKind {
@@ -76,6 +77,7 @@ function layerCommands(
           },
         ]
       : []),
+    ...passShared(spec, { model: role, layer, rows, weights: attention, x: normed, out: x, target: y }),
     { kind: 'gather', source: normed, indices, width, target: gathered },
     { kind: 'feed-forward', ...common, rows: indices.length, x: gathered, weights: expert, out },
     { kind: 'scatter-add', source: out, indices, scales: new Float32Array(indices.length), width, target: y },

@@ -9,7 +9,7 @@ import {
   isImagined,
   isReadInHost,
 } from '../machine/formats.js';
-import type { PoolLayout as Pool, Region } from '../machine/pool.js';
+import type { PoolLayout as Pool } from '../machine/pool.js';
 import { keyWidth, type LayerSpec, type ModelSpec, queryWidth } from '../model/spec.js';
 import { alignUp, type GroupLayout, groupLayout, tensorAlignmentBytes } from './group-layout.js';
 import {
@@ -43,7 +43,8 @@ const widestOf = oncePerModel(({ layers }) => {
     keys: widest(({ attention }) => keyWidth(attention)),
     experts: widest(({ ffn }) => ffn.numExperts),
     choices: widest(({ ffn }) => ffn.expertsPerToken),
-    ffn: widest(({ ffn }) => ffn.width),
+    ffn: widest(({ ffn }) => Math.max(ffn.width, ffn.sharedWidth ?? 0)),
+    shared: widest(({ ffn }) => ffn.sharedWidth ?? 0),
   };
 });
 
@@ -114,7 +115,12 @@ export function placeHostScratch(
     ...(computesExperts ? experts : []),
   ]);
   if (used.length === 0) return null;
-  const gathered = computesExperts ? placeGathered(request, rows, host) : null;
+  const sharedRows = projectsOnHost(request) ? Math.min(rows, ffnChunkRows) : 0;
+  const gatheredRows = computesExperts ? mostGathered(request, rows) : 0;
+  reserveWorkspace(request, sharedRows, gatheredRows, host);
+  const gathered = computesExperts
+    ? host.place('scratch', hostActivationBytes(formats, gatheredRows * target.spec.hiddenSize))
+    : null;
   if (hostWeightElementBytes === null) return { gathered, weights: null };
   const widened = used.map((group) =>
     widenedBytesOf(groupLayout(layouts, group), hostWeightElementBytes, shares),
@@ -122,15 +128,21 @@ export function placeHostScratch(
   return { gathered, weights: host.place('scratch', largest(widened)) };
 }
 
-/** An expert's rows, a piece at a time, and what the provider allocates besides. */
-function placeGathered(request: PlanRequest, rows: number, host: Pool): Region {
-  const { target, policy, formats } = request;
-  const { spec } = target;
-  const mostRows = sharesExperts(request) ? rows : policy.hostExpertRows;
-  const chunkRows = Math.min(rows, mostRows, ffnChunkRows);
-  const workspaceRows = ffnWorkspaceRows(spec) * chunkRows;
-  host.reserve('provider workspace', hostActivationBytes(formats, workspaceRows * widestOf(spec).ffn));
-  return host.place('scratch', hostActivationBytes(formats, chunkRows * spec.hiddenSize));
+/** An expert's rows, a piece at a time. */
+function mostGathered(request: PlanRequest, rows: number): number {
+  return Math.min(rows, sharesExperts(request) ? rows : request.policy.hostExpertRows, ffnChunkRows);
+}
+
+/** What the provider allocates besides, for a shared expert's rows or another's. */
+function reserveWorkspace(
+  { target: { spec }, formats }: PlanRequest,
+  sharedRows: number,
+  gatheredRows: number,
+  host: Pool,
+): void {
+  const { ffn, shared } = widestOf(spec);
+  const elements = ffnWorkspaceRows(spec) * Math.max(sharedRows * shared, gatheredRows * ffn);
+  if (elements > 0) host.reserve('provider workspace', hostActivationBytes(formats, elements));
 }
 
 /** Of weights that the host computes with: what it does not take as it is stored. */

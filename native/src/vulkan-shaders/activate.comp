@@ -1,4 +1,4 @@
-// out = activation(gate) * up of a gated FFN; out may be gate or up.
+// out = activation(gate) * up of a gated FFN, times sigmoid(share) of the row where rows have one; out may be gate or up.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #include "memory.glsl"
@@ -6,10 +6,12 @@
 layout(constant_id = 1) const uint activation = 0; // in the order of `activations` in kernels.ts
 
 layout(push_constant) uniform Push {
-  uint64_t gate; // (count)
-  uint64_t up;   // (count)
-  uint64_t out_; // (count)
+  uint64_t gate;   // (count)
+  uint64_t up;     // (count)
+  uint64_t out_;   // (count)
+  uint64_t shares; // (count / width), or 0
   uint count;
+  uint width;
 } push;
 
 float silu(float x) { return x / (1.0 + exp(-x)); }
@@ -38,5 +40,7 @@ void main() {
   if (i >= push.count) return;
   const float gate = Floats(floatsFrom(push.gate, i)).at[0];
   const float up = Floats(floatsFrom(push.up, i)).at[0];
-  Floats(floatsFrom(push.out_, i)).at[0] = activated(gate, up);
+  const float share =
+    push.shares == 0 ? 1.0 : 1.0 / (1.0 + exp(-Floats(floatsFrom(push.shares, i / push.width)).at[0]));
+  Floats(floatsFrom(push.out_, i)).at[0] = share * activated(gate, up);
 }

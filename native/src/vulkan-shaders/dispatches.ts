@@ -210,23 +210,24 @@ export function norm<A>(operation: Norm<A>, limits: KernelLimits): Dispatch<A> {
   });
 }
 
-/** out = activation(gate) * up. */
+/** out = activation(gate) * up, times sigmoid(shares[row]) where rows have a share. */
 export interface Activation<A> {
   readonly gate: A; // (count)
   readonly up: A; // (count)
   readonly out: A; // (count), may be gate or up
   readonly count: number;
   readonly activation: keyof typeof activations;
+  readonly byRow?: { readonly shares: A /* (row) */; readonly width: number } | undefined;
 }
 
 export function activate<A>(
-  { gate, up, out, count, activation }: Activation<A>,
+  { gate, up, out, count, activation, byRow }: Activation<A>,
   limits: KernelLimits,
 ): Dispatch<A> {
   return createDispatch('activate', {
     constants: { threads: itemThreads, activation: activations[activation] },
-    addresses: { gate, up, out },
-    words: { count },
+    addresses: { gate, up, out, shares: byRow?.shares ?? null },
+    words: { count, width: byRow?.width ?? 1 },
     groups: spreadItems(count, limits),
   });
 }

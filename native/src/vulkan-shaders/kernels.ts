@@ -92,8 +92,8 @@ export const kernels = {
   },
   activate: {
     constants: ['threads', 'activation'],
-    addresses: ['gate', 'up', 'out'],
-    words: { count: 'uint' },
+    addresses: ['gate', 'up', 'out', 'shares'],
+    words: { count: 'uint', width: 'uint' },
   },
   embed: {
     constants: ['threads', 'weightFormat'],

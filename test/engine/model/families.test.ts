@@ -146,6 +146,14 @@ describe.each<[string, object]>([
     },
   ],
   [
+    'an expert for every token beside those it chooses, and windows in every second layer',
+    {
+      ...{ model_type: 'qwen2_moe', mlp_only_layers: [1], num_experts: 6, num_experts_per_tok: 2 },
+      ...{ moe_intermediate_size: 10, shared_expert_intermediate_size: 18, norm_topk_prob: false },
+      ...{ use_sliding_window: true, sliding_window: 5 },
+    },
+  ],
+  [
     'norms over all heads, and experts whose weights do not sum to one',
     { model_type: 'olmoe', num_experts: 6, num_experts_per_tok: 2, attention_bias: true },
   ],

@@ -81,6 +81,24 @@ describe.each(Object.keys(conversions))('%s as GGUF', (name) => {
   });
 });
 
+it.each<[object]>([
+  [{ 'qwen2moe.expert_shared_feed_forward_length': whole(20) }],
+  [{}], // of before there was such a key
+])('takes a shared expert, its width told by %o', async (told) => {
+  const config = {
+    ...{ model_type: 'qwen2_moe', vocab_size: 61, hidden_size: 24, num_hidden_layers: 2, num_experts: 6 },
+    ...{ num_attention_heads: 4, num_key_value_heads: 2, num_experts_per_tok: 2, intermediate_size: 20 },
+    ...{ moe_intermediate_size: 10, shared_expert_intermediate_size: 20, eos_token_id: 60 },
+  };
+  const name = `shared ${Object.keys(told).length}`;
+  const original = await writeTinyCheckpoint(directory, name, config, { dtype: 'bf16', seed: 5 });
+  await writeGguf(fileOf(name), original.directory, { architecture: 'qwen2moe', metadata: { ...told } });
+  const read = await openCheckpoint(fileOf(name));
+  expect(read.spec.layers).toEqual(original.spec.layers);
+  const [expected, actual] = await Promise.all([original, read].map((model) => loadReferenceWeights(model)));
+  expect(actual.layers).toEqual(expected.layers);
+});
+
 it('takes a Mixtral of before experts were stacked, a tensor for each, split in two', async () => {
   const [path, original] = [fileOf('mixtral-00001-of-00002'), goldenDirectory('mixtral')];
   await writeGguf(path, original, { ...conversions.mixtral, isByExpert: true, isSplit: true });

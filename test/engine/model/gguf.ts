@@ -136,7 +136,9 @@ const namesOfRoles: Readonly<Record<string, string>> = {
   ...{ inputNorm: 'attn_norm.weight', postNorm: 'ffn_norm.weight', q: 'attn_q.weight', k: 'attn_k.weight' },
   ...{ v: 'attn_v.weight', o: 'attn_output.weight', qBias: 'attn_q.bias', kBias: 'attn_k.bias' },
   ...{ vBias: 'attn_v.bias', oBias: 'attn_output.bias', qNorm: 'attn_q_norm.weight' },
-  ...{ kNorm: 'attn_k_norm.weight', router: 'ffn_gate_inp.weight' },
+  ...{ kNorm: 'attn_k_norm.weight', router: 'ffn_gate_inp.weight', sharedGate: 'ffn_gate_shexp.weight' },
+  ...{ sharedUp: 'ffn_up_shexp.weight', sharedDown: 'ffn_down_shexp.weight' },
+  sharedRouter: 'ffn_gate_inp_shexp.weight',
   ...{ gate: 'ffn_gate', up: 'ffn_up', down: 'ffn_down', gateBias: 'ffn_gate', upBias: 'ffn_up' },
   ...{ downBias: 'ffn_down', routerBias: 'ffn_gate_inp.bias', sinks: 'attn_sinks.weight' },
 };
@@ -161,7 +163,7 @@ export async function writeGguf(
   const { spec, layers, embedding, head } = checkpoint;
   const nameOf = (role: string) => names[role] ?? namesOfRoles[role];
   const encode = async (role: string, refs: readonly TensorRef[], name: string): Promise<GgufTensor> => {
-    const { shape } = refs[0];
+    const shape = refs[0].shape.slice(refs[0].shape[0] === 1 ? 1 : 0); // a single row is a vector there
     const isRaised = hasWholeNorms && /norm$/i.test(role);
     const matrices = (await Promise.all(refs.map(readTensor))).map((matrix) =>
       isRaised ? matrix.map((value) => value + 1) : matrix,

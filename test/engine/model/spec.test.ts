@@ -28,8 +28,8 @@ describe('a spec whose arithmetic nothing computes', () => {
       withLayer((layer) => ({ ...layer, norms: { ...layer.norms, afterFfn: norm } })),
     ],
     [
-      'a shared expert in layer 2',
-      withLayer(({ ffn, ...layer }) => ({ ...layer, ffn: { ...ffn, sharedWidth: 64 } })),
+      'a shared expert and no others in layer 2',
+      withLayer(({ ffn, ...layer }) => ({ ...layer, ffn: { ...ffn, router: null, sharedWidth: 64 } })),
     ],
   ])('is refused: %s', (problem, changed) => {
     expect(() => refuseUncomputable(changed, 'a/config.json')).toThrow(
@@ -58,6 +58,12 @@ it('has the tensors that its layers have, in the order of their use', () => {
   expect(rolesOf(2)).toEqual([
     ...['inputNorm', 'q', 'k', 'v', 'o', 'qBias', 'kBias', 'vBias', 'qNorm', 'kNorm', 'postNorm', 'router'],
   ]);
+  const shared = catalogSpec('qwen2-57b-a14b');
+  expect(
+    modelGroups(shared)
+      .layers[2].attention.tensors.slice(-4)
+      .map(({ role }) => role),
+  ).toEqual([...['sharedGate', 'sharedUp', 'sharedDown', 'sharedRouter']]);
 });
 
 it('has a digest of its own wherever one of its layers differs', () => {

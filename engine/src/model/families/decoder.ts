@@ -163,6 +163,10 @@ export const expertTensors: TensorPlaces = {
   gate: { name: `${mlp}.experts.{expert}.gate_proj.weight`, dense: `${mlp}.gate_proj.weight` },
   up: { name: `${mlp}.experts.{expert}.up_proj.weight`, dense: `${mlp}.up_proj.weight` },
   down: { name: `${mlp}.experts.{expert}.down_proj.weight`, dense: `${mlp}.down_proj.weight` },
+  sharedGate: { name: `${mlp}.shared_expert.gate_proj.weight` },
+  sharedUp: { name: `${mlp}.shared_expert.up_proj.weight` },
+  sharedDown: { name: `${mlp}.shared_expert.down_proj.weight` },
+  sharedRouter: { name: `${mlp}.shared_expert_gate.weight` },
 };
 
 /** Refuses biases, which change the arithmetic, for a family whose parser does not read them. */

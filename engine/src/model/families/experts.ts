@@ -2,7 +2,7 @@
 
 import type { JsonRecord } from '@specoffload/input';
 import type { ConfigValues } from '../config-values.js';
-import type { FfnSpec, ModelSpec, RouterSpec } from '../spec.js';
+import type { FfnSpec, LayerSpec, ModelSpec, RouterSpec } from '../spec.js';
 
 /** Names of the number of experts: `alias` is another name of `field`, and is set last (`attribute_map` in transformers). */
 export interface ExpertFields {
@@ -41,5 +41,29 @@ export function expertSizeFields(
   return {
     ...Object.fromEntries(names.map((name) => [name, ffn.numExperts])),
     num_experts_per_tok: ffn.expertsPerToken,
+  };
+}
+
+/** Which layers have experts: every `decoder_sparse_step`-th, but for those of `mlp_only_layers`. */
+export function parseSparseLayers(config: ConfigValues, numLayers: number): (layer: number) => boolean {
+  const step = config.count('decoder_sparse_step', 2 ** 12, 1);
+  const dense = config.get('mlp_only_layers') ?? [];
+  const isLayer = (value: unknown) =>
+    Number.isInteger(value) && 0 <= Number(value) && Number(value) < numLayers;
+  if (!Array.isArray(dense) || !dense.every(isLayer))
+    throw config.invalid('mlp_only_layers', dense, `a list of layers from 0 to ${numLayers - 1}`);
+  return (layer) => (layer + 1) % step === 0 && !dense.includes(layer);
+}
+
+/** The same of a family that has dense layers between, of another width. */
+export function sparseSizeFields(spec: ModelSpec, original: JsonRecord, fields: ExpertFields): JsonRecord {
+  const widthOf = (isChosen: (layer: LayerSpec) => boolean) => spec.layers.find(isChosen)?.ffn.width;
+  const dense = widthOf(({ ffn }) => ffn.router === null);
+  return {
+    ...expertSizeFields(spec, original, fields),
+    intermediate_size: dense ?? original.intermediate_size,
+    mlp_only_layers: spec.layers.flatMap(({ ffn }, layer) => (ffn.router === null ? [layer] : [])),
+    decoder_sparse_step: 1,
+    moe_intermediate_size: widthOf(({ ffn }) => ffn.router !== null) ?? original.moe_intermediate_size,
   };
 }

@@ -8,10 +8,11 @@ import { mistral } from './mistral.js';
 import { mixtral } from './mixtral.js';
 import { olmoe } from './olmoe.js';
 import { qwen2 } from './qwen2.js';
+import { qwen2Moe } from './qwen2-moe.js';
 import { qwen3 } from './qwen3.js';
 import { qwen3Moe } from './qwen3-moe.js';
 
 export const families: readonly Family[] = [
-  ...[mixtral, mistral, llama, qwen2, qwen3, qwen3Moe, olmoe],
+  ...[mixtral, mistral, llama, qwen2, qwen2Moe, qwen3, qwen3Moe, olmoe],
   ...[gemma3Text, gemma3, gptOss],
 ];

@@ -41,16 +41,20 @@ export function parseQwenAttention(
 
 /** Qwen3-MoE's window: the same in all layers, and only with `use_sliding_window`. */
 export function parseQwenSameWindow(config: ConfigValues): number | null {
-  const hasWindow = config.flag('use_sliding_window') && config.get('sliding_window') !== null;
-  const window = hasWindow ? config.count('sliding_window', 2 ** 28, 4096) : null;
+  const window = parseWindowSize(config);
   refuseMixedLayers(config, window);
   return window;
 }
 
+/** `sliding_window`, which counts only with `use_sliding_window`. */
+export function parseWindowSize(config: ConfigValues): number | null {
+  const hasWindow = config.flag('use_sliding_window') && config.get('sliding_window') !== null;
+  return hasWindow ? config.count('sliding_window', 2 ** 28, 4096) : null;
+}
+
 /** `sliding_window` counts only with `use_sliding_window`, and then from layer `max_window_layers` on. */
 export function parseQwenWindows(config: ConfigValues, numLayers: number): (number | null)[] {
-  const hasWindow = config.flag('use_sliding_window') && config.get('sliding_window') !== null;
-  const window = hasWindow ? config.count('sliding_window', 2 ** 28, 4096) : null;
+  const window = parseWindowSize(config);
   const first = config.count('max_window_layers', 2 ** 12, 28, 0);
   return parseLayerWindows(config, numLayers, window, (layer) =>
     window !== null && layer >= first ? 'sliding_attention' : 'full_attention',

@@ -32,6 +32,15 @@ const architectures: Readonly<Record<string, Architecture>> = {
     places: withPairs(ggufPlaces),
   },
   qwen2: { fields: () => ({ model_type: 'qwen2' }), places: ggufPlaces },
+  qwen2moe: {
+    fields: (metadata, prefix) => ({
+      model_type: 'qwen2_moe',
+      ...expertFields(metadata, prefix, 'num_experts'),
+      ...qwen2MoeWidths(metadata, prefix),
+      norm_topk_prob: false,
+    }),
+    places: ggufPlaces,
+  },
   qwen3: { fields: () => ({ model_type: 'qwen3' }), places: ggufPlaces },
   qwen3moe: {
     fields: (metadata, prefix) => ({
@@ -77,6 +86,17 @@ function expertFields(metadata: Metadata, prefix: string, name: string): JsonRec
   return {
     [name]: metadata.number(`${prefix}.expert_count`),
     num_experts_per_tok: metadata.number(`${prefix}.expert_used_count`),
+  };
+}
+
+/** Files of before there were keys for both have the width of all experts that a token is sent to, as `llama_model` takes it. */
+function qwen2MoeWidths(metadata: Metadata, prefix: string): JsonRecord {
+  const all = () => metadata.number(`${prefix}.feed_forward_length`);
+  const own = metadata.maybeNumber(`${prefix}.expert_feed_forward_length`);
+  return {
+    moe_intermediate_size: own ?? all() / metadata.number(`${prefix}.expert_used_count`),
+    shared_expert_intermediate_size:
+      metadata.maybeNumber(`${prefix}.expert_shared_feed_forward_length`) ?? all(),
   };
 }
 

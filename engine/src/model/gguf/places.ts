@@ -33,6 +33,10 @@ export const ggufPlaces: TensorPlaces = {
   gate: expertsOf('ffn_gate'),
   up: expertsOf('ffn_up'),
   down: expertsOf('ffn_down'),
+  sharedGate: weightOf('ffn_gate_shexp'),
+  sharedUp: weightOf('ffn_up_shexp'),
+  sharedDown: weightOf('ffn_down_shexp'),
+  sharedRouter: weightOf('ffn_gate_inp_shexp'),
 };
 
 /** Norms after attention and FFN, too. */
