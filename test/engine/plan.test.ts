@@ -293,7 +293,7 @@ describe('more of a resource', () => {
     const plan = await planRun(request);
     const found = await relaxResources(request, plan);
     expect(found.map(({ resource }) => resource)).toEqual([
-      ...['link', 'host arithmetic', 'device arithmetic', 'device memory', 'host memory', 'disk'],
+      ...['link', 'host arithmetic', 'device arithmetic', 'device memory', 'host memory', 'disk', 'packing'],
     ]);
     for (const { baselineBySeed } of found)
       expect(baselineBySeed).toEqual(plan.ranked[0].tokensPerSecondBySeed.slice(0, 5));

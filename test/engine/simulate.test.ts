@@ -386,7 +386,8 @@ describe('software that copies the KV cache', () => {
 
 describe('weights that have to be decoded', () => {
   const heads = countHeads(catalogSpec('mistral-7b'));
-  const of = (format: 'q4_k' | 'int4' | 'bf16', formats = localFormats) =>
+  type Format = 'q4_k' | 'int4' | 'bf16' | 'bf16_packed';
+  const of = (format: Format, formats = localFormats) =>
     decodingOf(describeCatalogModel('mistral-7b', 'ffn', format), formats);
   const task = (kind: 'expert' | 'upload', lane: string) =>
     ({
@@ -403,12 +404,7 @@ describe('weights that have to be decoded', () => {
   const rates = { decoding: { q4_k: 5e9, int4: 1e9 } };
   const plain = { ...machine, lanes: machine.lanes.map((lane) => ({ ...lane, overheadSeconds: 0 })) };
   const decoding = { ...plain, lanes: plain.lanes.map((lane) => ({ ...lane, ...rates })) };
-  const seconds = (
-    kind: 'expert' | 'upload',
-    lane: string,
-    format: 'q4_k' | 'int4' | 'bf16',
-    formats = localFormats,
-  ) =>
+  const seconds = (kind: 'expert' | 'upload', lane: string, format: Format, formats = localFormats) =>
     [plain, decoding].map((on) =>
       createCostModel(on, { ...heads, decoding: of(format, formats) }).secondsOf(task(kind, lane)),
     ) as [number, number];
@@ -420,6 +416,14 @@ describe('weights that have to be decoded', () => {
     expect(same).toBe(free);
     const [apart, decoded] = seconds('expert', 'device', 'int4');
     expect(decoded - apart).toBeCloseTo((1e9 * 1) / 1e9, 6);
+  });
+
+  it('are unpacked as fast as the memory would deliver bf16 where nobody says how fast', () => {
+    const { memoryBytesPerSecond } = flat.device;
+    const [free] = seconds('expert', 'device', 'bf16');
+    for (const packed of seconds('expert', 'device', 'bf16_packed', bf16Formats))
+      expect(packed - free).toBeCloseTo((1e9 * 2) / memoryBytesPerSecond, 6);
+    expect(of('bf16_packed').onLink).toBeNull();
   });
 
   it('take it on the link where they are decoded there, if that is longer than crossing', () => {

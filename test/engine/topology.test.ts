@@ -428,7 +428,7 @@ describe('a plan', () => {
     );
     expect([...gains.keys()]).toEqual([
       ...['link', 'host arithmetic', 'device arithmetic', 'device memory', 'host memory', 'disk'],
-      'disk-to-device',
+      ...['disk-to-device', 'packing'],
     ]);
     expect(gains.get('disk-to-device')).toBeGreaterThan(1.3);
     expect(gains.get('disk')).toBe(1);

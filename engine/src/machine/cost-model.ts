@@ -5,7 +5,7 @@ import { type AttentionSpec, countHeads } from '../model/spec.js';
 import type { Checkpoint } from '../model/types.js';
 import { isTransfer, type TaskKind } from '../topology/topology.js';
 import type { TaskLabel } from '../trace/types.js';
-import { decodingOf, type ModelDecoding } from './decoding.js';
+import { decodingOf, decodingSecondsPerWeight, type ModelDecoding } from './decoding.js';
 import type { Formats } from './formats.js';
 import type {
   ComputeLane,
@@ -140,13 +140,12 @@ class ComputeCosts implements CostModel {
   #ratesOf(kind: TaskKind): LaneRates {
     let rates = this.#byKind.get(kind);
     if (!rates) {
-      const own: ComputeRates = { ...this.#lane, ...this.#lane.kinds[kind] };
+      const own: ComputeLane = { ...this.#lane, ...this.#lane.kinds[kind] };
       const model = kind === 'draft' ? this.#draft : this.#target;
       const cacheBytesPerSecond = cacheRate(own, model);
-      const dtype = model.decoding?.byKind[kind];
-      const decodingSecondsPerWeight = 1 / ((dtype && own.decoding?.[dtype]) ?? Number.POSITIVE_INFINITY);
+      const secondsPerWeight = decodingSecondsPerWeight(own, model.decoding?.byKind[kind]);
       const rateAt = interpolate(own.arithmetic);
-      rates = { ...own, cacheBytesPerSecond, decodingSecondsPerWeight, rateAt };
+      rates = { ...own, cacheBytesPerSecond, decodingSecondsPerWeight: secondsPerWeight, rateAt };
       this.#byKind.set(kind, rates);
     }
     return rates;

@@ -1,9 +1,11 @@
 /** What of a model's weights has to be decoded before it is multiplied, and on which lane: see `decoding` of a machine's rates. */
 
-import { plainCodecs, type WeightDtype } from '@specoffload/native';
+import { codecs, plainCodecs, type WeightDtype } from '@specoffload/native';
 import type { Checkpoint, TensorRef, WeightGroup } from '../model/types.js';
 import type { TaskKind } from '../topology/topology.js';
+import { crossbarMemory } from './crossbars.js';
 import { dtypeOnDevice, type Formats } from './formats.js';
+import type { ComputeLane } from './machine-model.js';
 
 /** Of the largest matrix of each: what the small ones are stored as hardly counts. */
 export interface ModelDecoding {
@@ -30,6 +32,24 @@ export function decodingOf({ layers, head }: Checkpoint, formats: Formats): Mode
     onLink: isOnLink ? { dtype: ffn.dtype, weightsPerByte: ffn.numElements / ffn.byteLength } : null,
   };
 }
+
+/** Of what a lane multiplies; 0 where that is in its other rates. */
+export function decodingSecondsPerWeight(lane: LaneThatDecodes, dtype: WeightDtype | undefined): number {
+  const rate = dtype && lane.decoding?.[dtype];
+  if (rate) return 1 / rate;
+  return dtype === 'bf16_packed' ? unpackingSeconds(lane) : 0;
+}
+
+/**
+ * Rates of products were measured with bf16, and nobody's software unpacks yet: as fast as its memory would deliver what
+ * comes out. A product that is bound by reading weights takes as long as with bf16 then, another one longer.
+ */
+function unpackingSeconds({ computesOn, memoryBytesPerSecond }: LaneThatDecodes): number {
+  if (computesOn === crossbarMemory) return 0; // they hold weights their own way
+  return codecs.bf16.bytes(1) / memoryBytesPerSecond;
+}
+
+type LaneThatDecodes = Pick<ComputeLane, 'computesOn' | 'decoding' | 'memoryBytesPerSecond'>;
 
 function isPlain({ dtype }: TensorRef): boolean {
   return Object.hasOwn(plainCodecs, dtype);

@@ -13,8 +13,12 @@ export const targetFormats = Object.keys(codecs).filter(
   (name) => name !== 'mxfp4_split' && name !== 'int8_packed',
 ) as TargetFormat[];
 
-/** What llama.cpp takes where rows are no whole blocks (`llama_tensor_get_type_fallback` in llama-quant.cpp). */
+/**
+ * What is taken where rows are no whole blocks: by llama.cpp (`llama_tensor_get_type_fallback` in llama-quant.cpp), and
+ * without loss.
+ */
 const fallbacks: Readonly<Partial<Record<WeightDtype, WeightDtype>>> = {
+  bf16_packed: 'bf16',
   q4_k: 'q5_0',
   q5_k: 'q5_1',
   q6_k: 'q8_0',
@@ -22,7 +26,7 @@ const fallbacks: Readonly<Partial<Record<WeightDtype, WeightDtype>>> = {
 
 /**
  * The codec of one tensor: vectors and routers stay what they are published as beside the format, fp32 in GGUF and bf16
- * in safetensors, where embedding and head stay bf16, too.
+ * in safetensors, where embedding and head stay bf16, too, unless all is kept without loss.
  */
 export function codecInFormat(
   format: TargetFormat,
@@ -31,7 +35,7 @@ export function codecInFormat(
   if (Object.hasOwn(plainCodecs, format)) return format;
   const hasScalesApart = (codecs[format] as Codec).scales !== undefined;
   if (shape.length === 1 || role === 'router' || role === 'sharedRouter')
-    return hasScalesApart ? 'bf16' : 'f32';
+    return hasScalesApart || format === 'bf16_packed' ? 'bf16' : 'f32';
   if (hasScalesApart && (role === 'embedding' || role === 'head')) return 'bf16';
   const isWhole = (name: WeightDtype) => {
     const { blockElements, isAcross }: Codec = codecs[name];

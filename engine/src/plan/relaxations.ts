@@ -9,6 +9,7 @@ import {
   withLane,
   withMemory,
 } from '../machine/machine-model.js';
+import { packedTwin } from '../model/packed-twin.js';
 import type { RunOutcome } from '../run/types.js';
 import { usesDraft } from '../schedule/strategies/index.js';
 import { type Acceptance, type AcceptanceRates, averageRates } from '../speculate/acceptance.js';
@@ -21,8 +22,8 @@ import { predict, Trials, throughputs } from './trials.js';
 
 export interface Relaxation {
   /**
-   * What the machine has more of, by its lane or memory: `link`, `host arithmetic`, `device memory`. `acceptance` is
-   * nothing that a machine has, and never what binds.
+   * What the machine has more of, by its lane or memory: `link`, `host arithmetic`, `device memory`. `acceptance` and
+   * `packing` are nothing that a machine has, and never what binds.
    */
   readonly resource: string;
   /** What was changed: `link x1.5`. */
@@ -63,13 +64,12 @@ export async function relaxResources(
   const { strategy, policy } = best;
   const families = planSpace({ ...request, numPrompts: request.promptLengths.length });
   const relaxations: Relaxation[] = [];
-  for (const { name, lane, machine } of relaxMachine(request.machine)) {
-    const relaxed = { ...request, machine };
-    const relaxation = { resource: name, change: `${name} x${factor}`, baselineBySeed: base };
+  for (const { resource, change, lane, relaxed } of changesTo(request)) {
+    const relaxation = { resource, change, baselineBySeed: base };
     const same: Contender = { strategy, policy };
     const others = insteadOf(best, relaxed, families);
     const chosen = await better(request, relaxed, same, others, signal);
-    if (chosen === same && isUnused(lane, best.outcome)) {
+    if (chosen === same && lane !== undefined && isUnused(lane, best.outcome)) {
       relaxations.push({ ...relaxation, tokensPerSecondBySeed: base, isReplanned: false });
       continue;
     }
@@ -81,6 +81,25 @@ export async function relaxResources(
   }
   const luckier = await raiseAcceptance(request, best, seeds, signal);
   return luckier ? [...relaxations, luckier] : relaxations;
+}
+
+interface Change extends Pick<Relaxation, 'resource' | 'change'> {
+  readonly relaxed: PlanRequest;
+  /** That it makes faster; null for none, undefined where the work is another. */
+  readonly lane: LaneName | null | undefined;
+}
+
+function changesTo(request: PlanRequest): Change[] {
+  const packed = packedTwin(request.target);
+  const ofMachine = relaxMachine(request.machine).map(({ name, lane, machine }) => ({
+    ...{ resource: name, change: `${name} x${factor}`, lane, relaxed: { ...request, machine } },
+  }));
+  if (!packed) return ofMachine;
+  const relaxed = { ...request, target: packed };
+  return [
+    ...ofMachine,
+    { resource: 'packing', change: 'weights packed without loss', lane: undefined, relaxed },
+  ];
 }
 
 /** More memory changes nothing for a complete policy, nor does a faster lane that the policy leaves idle. */

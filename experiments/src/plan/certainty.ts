@@ -109,6 +109,6 @@ export function gainsOf(relaxations: readonly Relaxation[]): Gain[] {
 /** The resource whose relaxation gains most, beyond doubt; null where none does. */
 export function bindingOf(gains: readonly Gain[]): Gain | null {
   const isOfMachine = ({ resource, isDistinguishable }: Gain) =>
-    resource !== 'acceptance' && isDistinguishable;
+    resource !== 'acceptance' && resource !== 'packing' && isDistinguishable;
   return gains.find(isOfMachine) ?? null;
 }

@@ -14,6 +14,7 @@ function bitsIn(format: TargetFormat) {
 describe('a model in another format', () => {
   it.each<[TargetFormat, number]>([
     ['bf16', 16],
+    ['bf16_packed', 12.5],
     ['f32', 32],
     ['q8_0', 8.5],
     ['q4_0', 4.5],
@@ -31,6 +32,16 @@ describe('a model in another format', () => {
     // Vectors are few; embedding and head, a seventh of this model, are no part of formats whose scales lie apart.
     expect(all).toBeGreaterThan(bits * 0.999);
     expect(all).toBeLessThan(/^(fp8|int)/.test(format) ? bits + 2 : bits * 1.001);
+  });
+
+  it('packed without loss keeps in bf16 what is no matrix of whole blocks', () => {
+    const { layers, head } = describeCatalogModel('mixtral-8x7b', 'ffn', 'bf16_packed');
+    const dtypeOf = (wanted: string) =>
+      layers[0].attention.tensors.find(({ role }) => role === wanted)?.ref.dtype;
+    expect([dtypeOf('inputNorm'), dtypeOf('router'), dtypeOf('q')]).toEqual(['bf16', 'bf16', 'bf16_packed']);
+    expect(head.tensors.map(({ ref }) => ref.dtype)).toEqual(['bf16', 'bf16_packed']);
+    const odd = describeModel({ name: 'odd', spec: { ...spec, hiddenSize: 2888 }, format: 'bf16_packed' });
+    expect(odd.layers[0].attention.tensors[1].ref.dtype).toBe('bf16');
   });
 
   it('is another model to records, and the same again in the same format', () => {
