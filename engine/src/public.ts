@@ -58,6 +58,7 @@ export { describeModel, type ModelDescription } from './model/describe.js';
 export { type InflationOptions, inflateCheckpoint } from './model/inflate.js';
 export { type InflationPlan, type InflationRequest, planInflation } from './model/inflate-plan.js';
 export { type CheckpointReport, inspectCheckpoint } from './model/inspect.js';
+export { type Packing, type PackingOptions, packCheckpoint, unpackCheckpoint } from './model/pack.js';
 export type {
   Activation,
   AttentionSpec,

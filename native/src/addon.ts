@@ -11,6 +11,7 @@ import {
   checkKernelLevel,
   checkNorm,
   checkOptions,
+  checkPacking,
   checkProduct,
   checkRanges,
   checkWiden,
@@ -72,6 +73,8 @@ interface RawAddon {
     targetId: number,
     targetOffset: number,
   ): void;
+  packBf16(values: Uint8Array, packed: Uint8Array): boolean;
+  unpackBf16(packed: Uint8Array, values: Uint8Array): void;
   attend(
     numHeads: number,
     numKvHeads: number,
@@ -236,6 +239,14 @@ export function loadAddon(): NativeCore {
     decodeMatrix(source, valuesOffset, dtype, layout, target, targetOffset): void {
       checkDecodeMatrix(source, valuesOffset, dtype, layout, target, targetOffset);
       addon.decodeMatrix(idOf(source), valuesOffset, dtype, layout, idOf(target), targetOffset);
+    },
+    packBf16(values, packed): boolean {
+      checkPacking(values, packed);
+      return addon.packBf16(values, packed);
+    },
+    unpackBf16(packed, values): void {
+      checkPacking(values, packed);
+      addon.unpackBf16(packed, values);
     },
     attend(call: AttentionCall): void {
       checkAttention(call);

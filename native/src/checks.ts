@@ -97,6 +97,16 @@ export function checkWiden(
   checkSides(source, 'sourceOffset', sourceOffset, codecs[dtype].bytes(count), target, targetOffset, count);
 }
 
+export function checkPacking(values: Uint8Array, packed: Uint8Array): void {
+  const { bf16, bf16_packed } = codecs;
+  const count = bf16.count(values.byteLength);
+  const isWhole = bf16.bytes(count) === values.byteLength && count % bf16_packed.blockElements === 0;
+  if (isWhole && bf16_packed.bytes(count) === packed.byteLength) return;
+  throw new RangeError(
+    `invalid packed: ${packed.byteLength} bytes for ${values.byteLength} of bf16; expected 100 for every 128`,
+  );
+}
+
 /** As {@link checkWiden}, for a matrix that lies as `layout` says. */
 export function checkDecodeMatrix(
   source: Arena,

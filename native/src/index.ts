@@ -34,7 +34,6 @@ export {
   type PlacedScales,
   type PlainCodec,
   type PlainDtype,
-  packBf16,
   plainCodecs,
   type ScaleDtype,
   type ScaleGrid,

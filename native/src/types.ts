@@ -237,6 +237,13 @@ export interface NativeCore {
     target: Arena,
     targetOffset: number,
   ): void;
+  /**
+   * Packs bf16 without loss, as `bf16_packed` stores it. @throws RangeError unless both are the same whole blocks
+   * @returns false where a block does not fit; then `packed` holds anything
+   */
+  packBf16(values: Uint8Array, packed: Uint8Array): boolean;
+  /** The way back, of any bytes. @throws RangeError unless both are the same whole blocks */
+  unpackBf16(packed: Uint8Array, values: Uint8Array): void;
   attend(call: AttentionCall): void;
   multiply(call: ProductCall): void;
   normalise(call: NormCall): void;

@@ -35,6 +35,10 @@ export const quantisedSamples = [
       },
     },
   },
+  {
+    quantisation: { quant_method: 'bf16_packed', version: 1 },
+    tensors: { 'a.weight': ['U8', [16, 100]], 'b.weight': ['BF16', [16]] },
+  },
 ];
 
 const widths = { I8: 1, F8_E4M3: 1, U8: 1, F16: 2, BF16: 2, I32: 4, F32: 4 };

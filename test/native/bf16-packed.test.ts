@@ -1,4 +1,4 @@
-import { codecs, f32, loadNativeCore, packBf16 } from '@specoffload/native';
+import { codecs, f32, loadNativeCore } from '@specoffload/native';
 import { describe, expect, test } from 'vitest';
 import { addonIsBuilt, cores, createRandom, randomWhole, twin } from './helpers.js';
 
@@ -33,7 +33,11 @@ function widened(one: typeof core, dtype: 'bf16' | 'bf16_packed', stored: Uint8A
   return bits;
 }
 
-const packed = (halves: Uint16Array) => packBf16(new Uint8Array(halves.buffer));
+/** Null where it does not fit. */
+function packed(halves: Uint16Array, one = core): Uint8Array | null {
+  const stored = new Uint8Array(codecs.bf16_packed.bytes(halves.length));
+  return one.packBf16(new Uint8Array(halves.buffer), stored) ? stored : null;
+}
 
 /** 16 exponents below 1, and 62 further below. */
 const [below, farBelow] = [(127 - 15) << 7, (127 - 15 - 62) << 7];
@@ -55,18 +59,31 @@ describe.each(cores)('packed bf16, %s', (_, one) => {
     ['exceptions at both ends', block({ 0: below | 0x8005, 63: farBelow | 0x7f })],
     ['the least exponents', block({ 5: 0 }).map((half) => (half === 0 ? 0 : 0x0080 | (half & 0x7f)))],
   ])('gives back every bit of %s', (_, halves) => {
-    const stored = packed(halves) as Uint8Array;
-    expect(widened(one, 'bf16_packed', stored)).toEqual(widened(one, 'bf16', new Uint8Array(halves.buffer)));
+    const stored = packed(halves, one) as Uint8Array;
+    expect(stored).toEqual(packed(halves, twin));
+    const values = new Uint8Array(halves.buffer);
+    expect(widened(one, 'bf16_packed', stored)).toEqual(widened(one, 'bf16', values));
+    const unpacked = new Uint8Array(values.length);
+    one.unpackBf16(stored, unpacked);
+    expect(unpacked).toEqual(values);
   });
 });
 
-test.each<[string, Uint16Array]>([
-  ['three exceptions', block({ 0: below, 31: below, 32: below })],
-  ['an exponent out of reach', block({ 9: farBelow - 0x80 })],
-  ['part of a block', weights(96)],
-  ['an infinity among ones', block({ 0: 0x7f80 })],
-])('refuses %s', (_, halves) => {
-  expect(packed(halves)).toBeNull();
+describe.each(cores)('packing, %s', (_, one) => {
+  test.each<[string, Uint16Array]>([
+    ['three exceptions', block({ 0: below, 31: below, 32: below })],
+    ['an exponent out of reach', block({ 9: farBelow - 0x80 })],
+    ['an infinity among ones', block({ 0: 0x7f80 })],
+  ])('refuses %s', (_, halves) => {
+    expect(packed(halves, one)).toBeNull();
+  });
+
+  test('is of whole blocks', () => {
+    const [values, stored] = [new Uint8Array(192), new Uint8Array(150)];
+    const message = 'invalid packed: 150 bytes for 192 of bf16; expected 100 for every 128';
+    expect(() => one.packBf16(values, stored)).toThrow(message);
+    expect(() => one.unpackBf16(stored, values)).toThrow(message);
+  });
 });
 
 test.runIf(addonIsBuilt)('native code and twin agree about bytes of strangers', () => {

@@ -11,6 +11,7 @@ import { quote, UserError } from '@specoffload/input';
 import { type Codec, codecs, type ScaleDtype, type WeightDtype } from '@specoffload/native';
 import type { Quantisation } from './config-quantised.js';
 import type { HeaderTensor, WeightFile } from './header-tensor.js';
+import { packing, unfoldPacked } from './packed.js';
 import { readGroups } from './quantised-columns.js';
 import { type Grid, gridOf, transposedGridOf } from './scale-grid.js';
 import type { StoredScales } from './types.js';
@@ -92,6 +93,7 @@ export async function assembleQuantised(
   files: readonly WeightFile[],
   quantisation: Quantisation | null,
 ): Promise<readonly WeightFile[]> {
+  if (quantisation?.method === packing.quant_method) return unfoldPacked(files);
   const held = new Map(files.flatMap(({ tensors }) => tensors).map((tensor) => [tensor.name, tensor]));
   const used = new Set<string>();
   const assembled = new Map<string, HeaderTensor>();

@@ -2,6 +2,7 @@
 
 import { isRecord, type JsonRecord } from '@specoffload/input';
 import type { ConfigValues } from './config-values.js';
+import { packing } from './packed.js';
 import type { TargetFormat } from './target-format.js';
 
 export interface Quantisation {
@@ -17,7 +18,7 @@ export interface Quantisation {
 }
 
 const expected =
-  'mxfp4, fp8 (E4M3), gptq (4 or 8 bits), awq (gemm, 4 bits), or compressed-tensors with plain weights of 4 or 8 bits (pack-quantized, int-quantized, float-quantized)';
+  'mxfp4, fp8 (E4M3), gptq (4 or 8 bits), awq (gemm, 4 bits), compressed-tensors with plain weights of 4 or 8 bits (pack-quantized, int-quantized, float-quantized), or bf16_packed (version 1)';
 
 const field = 'quantization_config';
 
@@ -37,7 +38,7 @@ function unsupported(config: ConfigValues, field: string) {
   return config.unsupported(
     field,
     config.get(field),
-    `weights in bf16, fp16 or fp32, or quantised as ${expected}`,
+    `weights in bf16, fp16 or fp32, or stored as ${expected}`,
     'use the checkpoint that was quantised, a GGUF file, or convert this one back',
   );
 }
@@ -49,6 +50,7 @@ function unsupported(config: ConfigValues, field: string) {
 export function publishedFormat(quantisation: Quantisation | null): TargetFormat | undefined {
   if (quantisation === null || quantisation.method === 'mxfp4') return undefined;
   const { method, bits, hasPoints } = quantisation;
+  if (method === packing.quant_method) return packing.quant_method;
   if (bits === null) return 'fp8';
   if (bits === 8) return 'int8';
   return hasPoints || method !== 'compressed-tensors' ? 'int4_awq' : 'int4';
@@ -71,6 +73,8 @@ function maybeParse(json: JsonRecord): Quantisation | null {
         ? { ...plain, bits: 4, hasPoints: true, groupSizes: sizesOf([json]) }
         : null;
     }
+    case packing.quant_method:
+      return json.version === packing.version ? plain : null;
     case 'compressed-tensors':
       return parseCompression(json);
     default:

@@ -18,6 +18,7 @@ import {
   requireAtLeast,
   sourceLayerOf,
 } from './inflate-plan.js';
+import { isPacked } from './packed.js';
 import { readShards } from './shards.js';
 import { rangesOf } from './stored.js';
 import type { Checkpoint, TensorRef, TensorRole } from './types.js';
@@ -36,6 +37,10 @@ export function layersAlone(source: Checkpoint, request: InflationRequest): Infl
   if (isGgufPath(source.directory))
     throw new UserError(
       `${source.directory} is a GGUF file with quantised weights, which cannot be inflated; expected a directory of safetensors; use the checkpoint that was quantised`,
+    );
+  if (isPacked(source))
+    throw new UserError(
+      `${source.directory} is packed, which cannot be inflated; unpack it first, and pack what comes of it (specoffload model unpack)`,
     );
   const { layers, spec } = source;
   const { numExperts, width } = spec.layers[spec.layers.length - 1].ffn;

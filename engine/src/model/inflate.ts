@@ -18,15 +18,8 @@
  * A quantised source grows by layers alone, whose stored bytes are copied (`inflate-stored.ts`).
  */
 
-import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import {
-  type JsonRecord,
-  maybeReadBytes,
-  maybeReadText,
-  parseJson,
-  withJsonFields,
-} from '@specoffload/input';
+import { type JsonRecord, maybeReadText, parseJson, withJsonFields } from '@specoffload/input';
 import { openCheckpoint } from './checkpoint.js';
 import { familyOfSpec, parseModelSpec } from './config.js';
 import { maxConfigBytes } from './configuration.js';
@@ -51,6 +44,7 @@ import { isQuantised, layersAlone, storedSections } from './inflate-stored.js';
 import { joinStacks, type PromisedTensor } from './join-stacks.js';
 import { createRandom } from './random.js';
 import type { GroupSpec, TensorSpec } from './roles.js';
+import { readSidecars } from './sidecars.js';
 import type { Checkpoint, TensorRef } from './types.js';
 import { type Disk, type TensorSource, type WriteProgress, writeCheckpoint } from './write.js';
 
@@ -92,22 +86,6 @@ export async function inflateCheckpoint(options: InflationOptions): Promise<Chec
   return openCheckpoint(targetDirectory);
 }
 
-/** Everything beside the weights that transformers or a tokenizer reads. */
-const sidecarNames = new Set([
-  'added_tokens.json',
-  'chat_template.jinja',
-  'generation_config.json',
-  'merges.txt',
-  'special_tokens_map.json',
-  'tokenizer.json',
-  'tokenizer.model',
-  'tokenizer_config.json',
-  'vocab.json',
-]);
-
-/** Three times the largest tokenizer that is published. */
-const maxSidecarBytes = 100_000_000;
-
 async function collectSidecars(
   { directory, name, digest }: Checkpoint,
   { spec, parts }: InflationPlan,
@@ -126,13 +104,10 @@ async function collectSidecars(
   );
   // A size that no reader here accepts is refused before it is written.
   parseModelSpec(parseJson(inflated, path), path);
-  const sidecars = new Map<string, string | Uint8Array>([['config.json', inflated]]);
-  for (const file of await readdir(directory)) {
-    if (!sidecarNames.has(file)) continue;
-    const contents = await maybeReadBytes(join(directory, file), maxSidecarBytes);
-    if (contents !== null) sidecars.set(file, contents);
-  }
-  return sidecars;
+  return new Map<string, string | Uint8Array>([
+    ['config.json', inflated],
+    ...(await readSidecars(directory)),
+  ]);
 }
 
 /** The tensors to write, per layer: attention, then each expert's gate, up and down. */

@@ -52,14 +52,19 @@ function exponentOf(top: number, code: number): number {
   return code === zeroCode ? 0 : top - code;
 }
 
-/** bf16 values packed; null where they are no whole blocks, or have exponents too far apart in one. */
-export function packBf16(stored: Uint8Array): Uint8Array | null {
-  const halves = halvesOf(stored);
-  if (stored.length % 2 !== 0 || halves.length % blockElements !== 0) return null;
-  const packed = new Uint8Array(bf16_packed.bytes(halves.length));
+/** As `NativeCore.packBf16`. */
+export function packBf16(values: Uint8Array, packed: Uint8Array): boolean {
+  const halves = halvesOf(values);
   for (let from = 0, at = 0; from < halves.length; from += blockElements, at += blockBytes)
-    if (!packBlock(halves, from, packed, at)) return null;
-  return packed;
+    if (!packBlock(halves, from, packed, at)) return false;
+  return true;
+}
+
+/** As `NativeCore.unpackBf16`. */
+export function unpackBf16(packed: Uint8Array, values: Uint8Array): void {
+  const bits = new Uint32Array(values.length / 2);
+  bf16_packed.decode(packed, bits);
+  for (let i = 0; i < bits.length; i += 1) values.set([(bits[i] >> 16) & 255, bits[i] >>> 24], 2 * i);
 }
 
 /** Mutates `packed`. False where the block does not fit. */

@@ -10,7 +10,6 @@ import { mxfp4, mxfp4_split } from './mxfp4.js';
 import { fp8, int4, int4_awq, int8, int8_packed } from './scaled.js';
 import { q4_0, q4_1, q5_0, q5_1, q8_0 } from './small-blocks.js';
 
-export { packBf16 } from './bf16-packed.js';
 export type { Codec, PlacedScales, PlainCodec, ScaleDtype, ScaleGrid, ZeroPoints } from './codec.js';
 export { f32 } from './f32.js';
 

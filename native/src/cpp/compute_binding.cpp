@@ -45,6 +45,39 @@ void widenFrom(const Napi::CallbackInfo& info) {
   });
 }
 
+Bytes bytesFrom(const Napi::Value& value, const char* name) {
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array)
+    throw RangeError(std::string("invalid ") + name + "; expected a Uint8Array");
+  const auto array = value.As<Napi::Uint8Array>();
+  return {array.Data(), array.ByteLength()};
+}
+
+/** Values in whole blocks of whichever of the two is shorter. */
+size_t packedCount(const Bytes& values, const Bytes& packed) {
+  const Codec& codec = *codecNamed("bf16_packed");
+  return std::min(values.length / 2 / codec.blockElements, packed.length / codec.blockBytes) * codec.blockElements;
+}
+
+/** packBf16(values, packed) -> boolean */
+Napi::Value packBf16From(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return guard(env, [&]() -> Napi::Value {
+    const Bytes values = bytesFrom(info[0], "values");
+    const Bytes packed = bytesFrom(info[1], "packed");
+    const size_t count = packedCount(values, packed);
+    return Napi::Boolean::New(env, kernels().packBf16(values.data, count, const_cast<uint8_t*>(packed.data)));
+  });
+}
+
+/** unpackBf16(packed, values) */
+void unpackBf16From(const Napi::CallbackInfo& info) {
+  guard(info.Env(), [&] {
+    const Bytes packed = bytesFrom(info[0], "packed");
+    const Bytes values = bytesFrom(info[1], "values");
+    kernels().unpackBf16(packed.data, packedCount(values, packed), const_cast<uint8_t*>(values.data));
+  });
+}
+
 /** decodeMatrix(sourceId, valuesOffset, codec, layout, targetId, targetOffset) */
 void decodeMatrixFrom(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
@@ -202,6 +235,8 @@ Napi::Value useKernelsFrom(const Napi::CallbackInfo& info) {
 void initCompute(Napi::Env env, Napi::Object exports) {
   exports.Set("widen", Napi::Function::New(env, widenFrom, "widen"));
   exports.Set("decodeMatrix", Napi::Function::New(env, decodeMatrixFrom, "decodeMatrix"));
+  exports.Set("packBf16", Napi::Function::New(env, packBf16From, "packBf16"));
+  exports.Set("unpackBf16", Napi::Function::New(env, unpackBf16From, "unpackBf16"));
   exports.Set("attend", Napi::Function::New(env, attendFrom, "attend"));
   exports.Set("pinThread", Napi::Function::New(env, pinThreadFrom, "pinThread"));
   exports.Set("allowedCores", Napi::Function::New(env, allowedCoresFrom, "allowedCores"));

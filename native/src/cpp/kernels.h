@@ -17,6 +17,9 @@ struct Kernels {
   const char* level;
   const Codec* codecs;
   size_t numCodecs;
+  /** bf16 packed without loss, `count` in whole blocks; false where one does not fit. */
+  bool (*packBf16)(const uint8_t* values, size_t count, uint8_t* packed);
+  void (*unpackBf16)(const uint8_t* packed, size_t count, uint8_t* values);
   /**
    * Weights are decoded piece by piece, exactly, into memory that stays in the cache; products and sums are fp32. A row's
    * bits depend neither on other rows nor on `threads`: every sum is taken in the same order.

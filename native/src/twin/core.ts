@@ -9,9 +9,11 @@ import {
   checkKernelLevel,
   checkNorm,
   checkOptions,
+  checkPacking,
   checkProduct,
   checkWiden,
 } from '../checks.js';
+import { packBf16, unpackBf16 } from '../codecs/bf16-packed.js';
 import { type Codec, codecs } from '../codecs/index.js';
 import { decodeMatrix } from '../codecs/matrix.js';
 import type { Arena, NativeCore } from '../types.js';
@@ -42,6 +44,14 @@ export function createTwin(): NativeCore {
       checkDecodeMatrix(source, valuesOffset, dtype, layout, target, targetOffset);
       const bits = new Uint32Array(target.buffer, targetOffset, layout.rows * layout.columns);
       decodeMatrix(new Uint8Array(source.buffer), valuesOffset, dtype, layout, bits);
+    },
+    packBf16(values, packed): boolean {
+      checkPacking(values, packed);
+      return packBf16(values, packed);
+    },
+    unpackBf16(packed, values): void {
+      checkPacking(values, packed);
+      unpackBf16(packed, values);
     },
     attend(call): void {
       checkAttention(call);

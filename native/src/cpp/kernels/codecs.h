@@ -11,8 +11,9 @@ void widenF16(const uint8_t* source, size_t count, float* target);
 void copyF32(const uint8_t* source, size_t count, float* target);
 
 void decodeBf16Packed(const uint8_t* source, size_t count, float* target);
-/** The same values as bf16. */
-void unpackBf16(const uint8_t* source, size_t count, uint8_t* target);
+/** As those of `Kernels`. */
+bool packBf16(const uint8_t* values, size_t count, uint8_t* packed);
+void unpackBf16(const uint8_t* packed, size_t count, uint8_t* values);
 
 void decodeQ4_0(const uint8_t* source, size_t count, float* target);
 void decodeQ4_1(const uint8_t* source, size_t count, float* target);

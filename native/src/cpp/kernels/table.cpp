@@ -39,7 +39,7 @@ constexpr Codec codecs[] = {
 }  // namespace
 
 extern const Kernels table = {
-    SPECOFFLOAD_NAME_OF(SPECOFFLOAD_LEVEL), codecs, sizeof codecs / sizeof *codecs, multiply, normalise, activate, attend,
+    SPECOFFLOAD_NAME_OF(SPECOFFLOAD_LEVEL), codecs, sizeof codecs / sizeof *codecs, packBf16, unpackBf16, multiply, normalise, activate, attend,
 };
 
 }  // namespace specoffload::SPECOFFLOAD_LEVEL

@@ -1,0 +1,87 @@
+/** A packed checkpoint writes what the bf16 one writes, whatever streams it, from fewer bytes. */
+
+import { join } from 'node:path';
+import {
+  type Checkpoint,
+  type DeviceChoice,
+  type PolicyInput,
+  packCheckpoint,
+  runEngine,
+  runLogits,
+  type StrategyName,
+} from '@specoffload/engine';
+import { beforeAll, expect, it } from 'vitest';
+import { createTemporaryDirectory } from './model/fixtures.js';
+import { writeTinyModel } from './tiny.js';
+
+const root = createTemporaryDirectory();
+const config = {
+  ...{ architecture: 'mixtral', vocabSize: 96, hiddenSize: 128, numLayers: 3, ffnSize: 192 },
+  ...{ numHeads: 4, numKvHeads: 2, headDim: 32, numExperts: 4, expertsPerToken: 2 },
+  ...{ slidingWindow: null, ropeTheta: 1e4, ropeScaling: null, rmsNormEps: 1e-5 },
+  ...{ tieEmbeddings: false, maxPositions: 64, eosTokenIds: [] },
+};
+const weights = { dtype: 'bf16', seed: 8 } as const;
+const prompts = [
+  [5, 6, 7, 8, 9],
+  [40, 41, 42],
+  [11, 12, 13, 14],
+  [90, 3, 17],
+];
+const machine = { deviceBytes: 3.2e6, hostBytes: 1.6e6 };
+const maxNewTokens = 6;
+
+let bf16: Checkpoint;
+let packed: Checkpoint;
+let drafts: readonly Checkpoint[];
+
+beforeAll(async () => {
+  bf16 = await writeTinyModel(root, 'bf16', config, weights);
+  const draft = await writeTinyModel(root, 'draft', config, { ...weights, perturbation: 0.2 });
+  const pack = async ({ directory }: Checkpoint, name: string) =>
+    (await packCheckpoint({ sourceDirectory: directory, targetDirectory: join(root, name) })).target;
+  packed = await pack(bf16, 'packed');
+  drafts = [draft, await pack(draft, 'packed-draft')];
+});
+
+it('is smaller by what is packed', () => {
+  expect(packed.bytes / bf16.bytes).toBeCloseTo(100 / 128, 2);
+});
+
+it('makes logits of the same bits', async () => {
+  const [one, other] = await Promise.all(
+    [bf16, packed].map((target) => runLogits({ target, prompts, machine })),
+  );
+  expect(other).toEqual(one);
+});
+
+const isolated: DeviceChoice = { kind: 'isolated' };
+const runs: readonly (readonly [StrategyName, PolicyInput, DeviceChoice?])[] = [
+  ['none', {}],
+  ['serial', {}],
+  ['serial', { speculation: 'ahead' }],
+  ['specoffload', {}],
+  ['ahead', {}],
+  ['deepspeed', {}],
+  ['flexgen', { microBatch: 2 }],
+  ['fiddler', {}],
+  ['hetegen', {}],
+  ['apex', {}],
+  ['none', { experts: 'routed', expertPrefetch: 'router', expertCache: 'lru' }],
+  ['none', { experts: 'routed', hostExpertRows: 4 }],
+  ['specoffload', {}, isolated],
+];
+
+it('writes the same tokens under every strategy', async () => {
+  const write = async (target: Checkpoint, draft: Checkpoint, index: number) => {
+    const [strategy, policy, device] = runs[index]!;
+    const { sequences } = await runEngine({
+      ...{ target, draft, prompts, strategy, policy, maxNewTokens, machine },
+      ...(device && { device }),
+    });
+    return sequences.map(({ ids }) => ids);
+  };
+  const expected = await write(bf16, drafts[0]!, 0);
+  for (const [index, [strategy]] of runs.entries())
+    expect(await write(packed, drafts[index % 2]!, index), `${index}: ${strategy}`).toEqual(expected);
+});
