@@ -8,7 +8,6 @@
 import { UserError } from '@specoffload/input';
 import { plainCodecs } from '@specoffload/native';
 import { sum } from '../extremes.js';
-import { isGgufPath } from './gguf/file.js';
 import type { HeaderTensor } from './header-tensor.js';
 import type { TensorReader } from './inflate-bytes.js';
 import {
@@ -34,10 +33,6 @@ export function isQuantised({ tensors }: Checkpoint): boolean {
  * @throws UserError where it asks for something else to grow
  */
 export function layersAlone(source: Checkpoint, request: InflationRequest): InflationRequest {
-  if (isGgufPath(source.directory))
-    throw new UserError(
-      `${source.directory} is a GGUF file with quantised weights, which cannot be inflated; expected a directory of safetensors; use the checkpoint that was quantised`,
-    );
   if (isPacked(source))
     throw new UserError(
       `${source.directory} is packed, which cannot be inflated; unpack it first, and pack what comes of it (specoffload model unpack)`,
@@ -56,7 +51,7 @@ export function layersAlone(source: Checkpoint, request: InflationRequest): Infl
 function refuseOther(name: string, value: number | undefined, own: number): void {
   if (value === undefined || value === own) return;
   throw new UserError(
-    `invalid ${name}: ${value}; expected ${own}, as the quantised source has, whose layers are copied as they are stored; inflate its layers, or the checkpoint that was quantised`,
+    `invalid ${name}: ${value}; expected ${own}, as the source has, whose layers are copied as they are stored; inflate its layers, or the checkpoint that was quantised`,
   );
 }
 
@@ -97,7 +92,7 @@ function nameIn(layer: number, name: string): string {
 const addingRoles: readonly TensorRole[] = ['o', 'oBias', 'down', 'downBias', 'sharedDown'];
 
 /** Stored tensors that have to be zero for a layer to add nothing: scales, or numbers under powers of two or under none. */
-function clearedNames({ layers }: Checkpoint, stored: readonly HeaderTensor[]): ReadonlySet<string> {
+export function clearedNames({ layers }: Checkpoint, stored: readonly HeaderTensor[]): ReadonlySet<string> {
   const groups = layers.flatMap(({ attention, experts }) => [attention, ...experts]);
   const adding = groups.flatMap(({ tensors }) => tensors.filter(({ role }) => addingRoles.includes(role)));
   const places = new Set(adding.map(({ ref }) => placeOf(clearedRange(ref))));
@@ -114,7 +109,12 @@ function placeOf({ path, fileOffset }: Pick<HeaderTensor, 'path' | 'fileOffset'>
   return `${fileOffset} of ${path}`;
 }
 
-function copyOf(tensor: HeaderTensor, name: string, isCleared: boolean, reader: TensorReader): TensorSource {
+export function copyOf(
+  tensor: HeaderTensor,
+  name: string,
+  isCleared: boolean,
+  reader: TensorReader,
+): Extract<TensorSource, { readonly stored: unknown }> {
   const { dtype, shape, byteLength } = tensor;
   return {
     ...{ name, shape, stored: { dtype, byteLength } },

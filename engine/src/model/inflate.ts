@@ -15,7 +15,8 @@
  *   rows, so the parts add up to their expert. Where two *experts* tie, the lower index wins in both models, and a
  *   tie between parts cannot separate them, because they are adjacent and all of them fit.
  *
- * A quantised source grows by layers alone, whose stored bytes are copied (`inflate-stored.ts`).
+ * A quantised source grows by layers alone, whose stored bytes are copied (`inflate-stored.ts`), and so does a GGUF file,
+ * to another (`gguf/inflate.ts`).
  */
 
 import { join } from 'node:path';
@@ -23,6 +24,8 @@ import { type JsonRecord, maybeReadText, parseJson, withJsonFields } from '@spec
 import { openCheckpoint } from './checkpoint.js';
 import { familyOfSpec, parseModelSpec } from './config.js';
 import { maxConfigBytes } from './configuration.js';
+import { isGgufPath } from './gguf/file.js';
+import { inflateGguf } from './gguf/inflate.js';
 import {
   copyRows,
   NormalPool,
@@ -39,6 +42,7 @@ import {
   isSourceLayer,
   pairGroups,
   planInflation,
+  requireAtLeast,
 } from './inflate-plan.js';
 import { isQuantised, layersAlone, storedSections } from './inflate-stored.js';
 import { joinStacks, type PromisedTensor } from './join-stacks.js';
@@ -50,7 +54,7 @@ import { type Disk, type TensorSource, type WriteProgress, writeCheckpoint } fro
 
 export interface InflationOptions extends InflationRequest {
   readonly source: Checkpoint;
-  /** Must not exist yet; it appears complete or not at all. */
+  /** Must not exist yet; it appears complete or not at all. A file's name where the source is one. */
   readonly targetDirectory: string;
   /** Equal seeds give equal files. */
   readonly seed: number;
@@ -70,6 +74,7 @@ export interface InflationOptions extends InflationRequest {
 export async function inflateCheckpoint(options: InflationOptions): Promise<Checkpoint> {
   const { source, targetDirectory, seed, bytes, layers, experts, ffnSize } = options;
   const request = { bytes, layers, experts, ffnSize };
+  if (isGgufPath(source.directory)) return growGguf(options, layersAlone(source, request));
   const copies = isQuantised(source);
   const plan = planInflation(source, copies ? layersAlone(source, request) : request);
   const sidecars = await collectSidecars(source, plan, seed);
@@ -80,6 +85,18 @@ export async function inflateCheckpoint(options: InflationOptions): Promise<Chec
       : createSections(source, plan, reader, seed);
     const { onProgress, signal, disk } = options;
     await writeCheckpoint({ targetDirectory, sections, sidecars, onProgress, signal, disk });
+  } finally {
+    await reader.close();
+  }
+  return openCheckpoint(targetDirectory);
+}
+
+async function growGguf(options: InflationOptions, { layers }: InflationRequest): Promise<Checkpoint> {
+  const { source, targetDirectory } = options;
+  requireAtLeast('layers', layers, source.layers.length);
+  const reader = new TensorReader();
+  try {
+    await inflateGguf(source, targetDirectory, layers ?? source.layers.length, reader, options);
   } finally {
     await reader.close();
   }

@@ -104,22 +104,40 @@ interface Shard {
  * @throws UserError when the target exists, the disk is too small, or a write fails; then nothing is left behind.
  */
 export async function writeCheckpoint(options: WriteCheckpointOptions): Promise<void> {
-  const { sections, sidecars, signal = currentSignal(), disk = localDisk } = options;
-  const target = resolve(options.targetDirectory);
+  const shards = createShards(options.sections, options.maxShardBytes ?? 8e9);
+  const bytesTotal = shards.reduce((total, shard) => total + shard.byteLength, 0);
+  await writeWhole(options.targetDirectory, bytesTotal, options, async (temporary, disk) => {
+    await mkdir(temporary);
+    await writeSidecars(temporary, options.sidecars, shards);
+    await writeShards(temporary, shards, bytesTotal, disk, options);
+    await syncDirectory(temporary);
+  });
+}
+
+/** What whoever writes tensors is told of, and may be asked. */
+export type WriteOptions = Pick<WriteCheckpointOptions, 'onProgress' | 'signal' | 'disk'>;
+
+/**
+ * A file or directory that takes its name when it is complete.
+ * @param write makes it under another name
+ * @throws UserError as {@link writeCheckpoint} does
+ */
+export async function writeWhole(
+  path: string,
+  bytesTotal: number,
+  { signal = currentSignal(), disk = localDisk }: WriteOptions,
+  write: (temporary: string, disk: Disk) => Promise<void>,
+): Promise<void> {
+  const target = resolve(path);
   const parent = dirname(target);
   signal?.throwIfAborted();
-  const shards = createShards(sections, options.maxShardBytes ?? 8e9);
-  const bytesTotal = shards.reduce((total, shard) => total + shard.byteLength, 0);
   const temporary = join(parent, `.${basename(target)}.partial-${randomBytes(6).toString('hex')}`);
   try {
     await refuseExisting(target);
     await mkdir(parent, { recursive: true });
     await refuseTooLarge(bytesTotal, parent, disk);
-    await mkdir(temporary);
-    await writeSidecars(temporary, sidecars, shards);
-    await writeShards(temporary, shards, bytesTotal, disk, options);
+    await write(temporary, disk);
     signal?.throwIfAborted();
-    await syncDirectory(temporary);
     await rename(temporary, target);
     await syncDirectory(parent);
   } catch (error) {
@@ -217,26 +235,42 @@ async function writeShards(
   { onProgress, signal }: WriteCheckpointOptions,
 ): Promise<void> {
   let bytesDone = 0;
-  for (const shard of shards) {
-    const file = await disk.create(join(directory, shard.name));
-    const put = async (bytes: Uint8Array) => {
+  const onWrite = (byteLength: number) => {
+    bytesDone += byteLength;
+    onProgress?.({ bytesDone, bytesTotal });
+  };
+  for (const { name, header, tensors } of shards)
+    await writeFileOf(join(directory, name), disk, signal, onWrite, async (put) => {
+      await put(header);
+      for (const tensor of tensors) await writeTensor(tensor, put);
+    });
+}
+
+type Put = (bytes: Uint8Array) => Promise<void>;
+
+/** One file, on the disk when the promise resolves. */
+export async function writeFileOf(
+  path: string,
+  disk: Disk,
+  signal: AbortSignal | undefined,
+  onWrite: (byteLength: number) => void,
+  write: (put: Put) => Promise<void>,
+): Promise<void> {
+  const file = await disk.create(path);
+  try {
+    await write(async (bytes) => {
       signal?.throwIfAborted();
       await file.write(bytes);
-      bytesDone += bytes.length;
-      onProgress?.({ bytesDone, bytesTotal });
-    };
-    try {
-      await put(shard.header);
-      for (const tensor of shard.tensors) await writeTensor(tensor, put);
-      await file.finish();
-    } catch (error) {
-      await file.abandon();
-      throw error;
-    }
+      onWrite(bytes.length);
+    });
+    await file.finish();
+  } catch (error) {
+    await file.abandon();
+    throw error;
   }
 }
 
-async function writeTensor(tensor: TensorSource, put: (bytes: Uint8Array) => Promise<void>): Promise<void> {
+export async function writeTensor(tensor: TensorSource, put: Put): Promise<void> {
   let bytes = 0;
   for await (const chunk of tensor.chunks()) {
     await put(chunk);

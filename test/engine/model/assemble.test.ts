@@ -157,7 +157,7 @@ describe('inflation of a quantised checkpoint', () => {
     expect(layers.length).toBeGreaterThan(source.layers.length);
     expect(Math.abs(bytes / source.bytes - 3)).toBeLessThan(0.2);
     await expect(inflateCheckpoint({ ...target, ffnSize: 256 })).rejects.toThrow(
-      'invalid ffnSize: 256; expected 96, as the quantised source has, whose layers are copied as they are stored',
+      'invalid ffnSize: 256; expected 96, as the source has, whose layers are copied as they are stored',
     );
   });
 });

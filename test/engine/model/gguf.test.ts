@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import {
   type Checkpoint,
   createRandom,
+  inflateCheckpoint,
   loadReferenceWeights,
   loadTokenizer,
   openCheckpoint,
@@ -25,6 +26,7 @@ import {
   type GgufTensor,
   real,
   reals,
+  type Store,
   text,
   texts,
   whole,
@@ -151,6 +153,52 @@ it("takes Llama 3's divisors of frequencies from the file", async () => {
     shortFactors: [...factors],
   });
   expect(read.parameters).toBe((await openCheckpoint(goldenDirectory(name))).parameters);
+});
+
+describe('inflated', () => {
+  const machine = { deviceBytes: 16e6, hostBytes: 16e6 };
+  const sevenLayers = { layers: 7, seed: 1 };
+  const sourceOf = async (name: string, store?: Store) => {
+    await writeGguf(fileOf(`small-${name}`), goldenDirectory(name), conversions[name], store);
+    return openCheckpoint(fileOf(`small-${name}`));
+  };
+
+  it.each<[string, Store | undefined]>([
+    ['mixtral', (role, values) => (role === 'router' ? asF32(values) : asQ8_0(values))],
+    ['gpt-oss', undefined], // every second layer has a window, by its number
+  ])('%s writes the same tokens, its blocks kept as stored', async (name, store) => {
+    const source = await sourceOf(name, store);
+    const target = fileOf(`large-${name}`);
+    const inflated = await inflateCheckpoint({ source, targetDirectory: target, ...sevenLayers });
+    expect(inflated.spec.layers).toHaveLength(7);
+    expect(inflated.spec.layers.map(({ attention }) => attention.window)).toEqual(
+      Array.from({ length: 7 }, (_, layer) => source.spec.layers[layer % 2].attention.window),
+    );
+    const { prompts } = readGolden(name);
+    const ids = prompts.slice(1, 3).map((prompt) => prompt.ids);
+    const weights = await loadReferenceWeights(source);
+    const expected = ids.map((prompt) => referenceGreedy(weights, prompt, 6).ids);
+    const run = await runEngine({
+      ...{ target: inflated, draft: null, strategy: 'none', prompts: ids, maxNewTokens: 6, machine },
+      policy: { pinnedLayers: 1, keptLayers: 2 },
+    });
+    expect(run.sequences.map((sequence) => sequence.ids)).toEqual(expected);
+  });
+
+  it('grows by layers alone, to a file', async () => {
+    const source = await sourceOf('qwen2');
+    const inflate = (targetDirectory: string, request: object) =>
+      inflateCheckpoint({ source, targetDirectory, seed: 1, ...request });
+    await expect(inflate(fileOf('wide'), { ffnSize: 4096 })).rejects.toThrow(
+      'invalid ffnSize: 4096; expected',
+    );
+    await expect(inflate(join(directory, 'folder'), { layers: 4 })).rejects.toThrow(
+      'expected a name that ends in .gguf',
+    );
+    await expect(inflate(fileOf('less'), { layers: 1 })).rejects.toThrow('since inflation only adds');
+    const { bytes } = await inflate(fileOf('twice'), { bytes: 2 * source.bytes });
+    expect(bytes / source.bytes).toBeGreaterThan(1.8);
+  });
 });
 
 describe('a quantised file', () => {

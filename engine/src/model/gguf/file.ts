@@ -17,6 +17,7 @@ export interface Gguf {
   /** The path that was opened. */
   readonly path: string;
   /** Of the first part. */
+  readonly header: GgufHeader;
   readonly metadata: ReadonlyMap<string, Value>;
   readonly files: readonly WeightFile[];
 }
@@ -36,7 +37,17 @@ export async function readGguf(path: string): Promise<Gguf> {
   }
   for (const file of files) refuseOverlaps(file.tensors, file.path);
   refuseTwice(files);
-  return { path, metadata: header.metadata, files };
+  return { path, header, metadata: header.metadata, files };
+}
+
+/** The first so many bytes of a file. */
+export async function readFirst(path: string, length: number): Promise<Buffer> {
+  const file = await open(path, 'r');
+  try {
+    return await readStart(file, length);
+  } finally {
+    await file.close();
+  }
 }
 
 async function readHeader(path: string): Promise<{ header: GgufHeader; byteLength: number }> {

@@ -11,8 +11,19 @@ import { Cursor } from './cursor.js';
 
 export type Value = number | boolean | string | readonly Value[];
 
+/** Where in the file an entry of its metadata lies, and its value behind key and type. */
+export interface EntryPlace {
+  readonly key: string;
+  readonly type: number;
+  readonly start: number;
+  readonly valueStart: number;
+  readonly end: number;
+}
+
 export interface GgufHeader {
+  readonly version: number;
   readonly metadata: ReadonlyMap<string, Value>;
+  readonly entries: readonly EntryPlace[];
   /** In the order of their bytes. */
   readonly tensors: readonly HeaderTensor[];
 }
@@ -34,42 +45,52 @@ const most = {
  */
 export function parseGguf(bytes: Buffer, path: string, byteLength: number): GgufHeader {
   const cursor = new Cursor(bytes, path);
-  readVersion(cursor, path);
+  const version = readVersion(cursor, path);
   const numTensors = cursor.count('number of tensors', most.tensors);
   const numEntries = cursor.count('number of metadata entries', most.entries);
   const metadata = new Map<string, Value>();
+  const entries: EntryPlace[] = [];
   for (let i = 0; i < numEntries; i += 1) {
+    const start = cursor.at;
     const key = cursor.text('length of a key', most.keyBytes);
     if (metadata.has(key)) throw damaged(path, `${quote(key)} stands twice in its metadata`);
-    metadata.set(key, readValue(cursor, cursor.u32(), key, path, 0));
+    const type = cursor.u32();
+    const valueStart = cursor.at;
+    metadata.set(key, readValue(cursor, type, key, path, 0));
+    entries.push({ key, type, start, valueStart, end: cursor.at });
   }
-  const entries = Array.from({ length: numTensors }, () => readTensorEntry(cursor, path));
-  const alignment = metadata.get('general.alignment') ?? 32;
-  if (typeof alignment !== 'number' || !(alignment >= 1 && alignment <= 2 ** 20))
-    throw damaged(path, `its alignment is ${quote(alignment)}`);
+  const places = Array.from({ length: numTensors }, () => readTensorEntry(cursor, path));
+  const alignment = alignmentOf(metadata, path);
   const dataOffset = Math.ceil(cursor.at / alignment) * alignment;
-  const tensors = entries
+  const tensors = places
     .map((entry) => placeTensor(entry, dataOffset, path, byteLength))
     .sort((a, b) => a.fileOffset - b.fileOffset || a.byteLength - b.byteLength);
-  return { metadata, tensors };
+  return { version, metadata, entries, tensors };
+}
+
+/** Tensors start at multiples of it. */
+export function alignmentOf(metadata: GgufHeader['metadata'], path: string): number {
+  const alignment = metadata.get('general.alignment') ?? 32;
+  if (typeof alignment === 'number' && alignment >= 1 && alignment <= 2 ** 20) return alignment;
+  throw damaged(path, `its alignment is ${quote(alignment)}`);
 }
 
 function damaged(path: string, what: string): UserError {
   return new UserError(`${path} is damaged: ${what}; download the file again`);
 }
 
-function readVersion(cursor: Cursor, path: string): void {
+function readVersion(cursor: Cursor, path: string): number {
   const magic = cursor.u32();
   if (magic !== 0x46554747) throw new UserError(`${path} is no GGUF file; download it again`); // "GGUF"
   const version = cursor.u32();
-  if (version !== 2 && version !== 3)
-    throw new UserError(
-      `${path}: unsupported GGUF version: ${version}; expected 2 or 3, little-endian; convert it with llama.cpp's current tools`,
-    );
+  if (version === 2 || version === 3) return version;
+  throw new UserError(
+    `${path}: unsupported GGUF version: ${version}; expected 2 or 3, little-endian; convert it with llama.cpp's current tools`,
+  );
 }
 
 const stringType = 8;
-const arrayType = 9;
+export const arrayType = 9;
 
 /** By the number that the file gives a type. */
 const readers: Readonly<Record<number, (cursor: Cursor) => Value>> = {
@@ -118,6 +139,11 @@ const typeNames: Readonly<Record<number, string>> = {
   ...{ 26: 'I32', 27: 'I64', 28: 'F64', 29: 'IQ1_M', 30: 'BF16', 34: 'TQ1_0', 35: 'TQ2_0', 39: 'MXFP4' },
   ...{ 40: 'NVFP4' },
 };
+
+/** @param dtype as `HeaderTensor` has it */
+export function typeNumberOf(dtype: string): number {
+  return Number(Object.keys(typeNames).find((number) => typeNames[Number(number)] === dtype));
+}
 
 const readable = [
   'F32',

@@ -28,8 +28,8 @@ export function addInflateCommand(model: Command, context: CommandContext): void
   const command = model
     .command('inflate')
     .description('write a bigger checkpoint that computes the same function')
-    .requiredOption('--source <dir>', 'checkpoint to start from')
-    .requiredOption('--target <dir>', 'directory to write; must not exist')
+    .requiredOption('--source <path>', 'checkpoint to start from, or a GGUF file')
+    .requiredOption('--target <path>', 'directory to write (a .gguf file of a GGUF source); must not exist')
     .option('--bytes <size>', 'bytes of all tensors to aim for, such as 2GB')
     .option('--layers <n>', 'layers of the result', wholeNumber('--layers', 1, 4096))
     .option('--experts <n>', 'experts per layer of the result', wholeNumber('--experts', 1, 1024))
