@@ -10,9 +10,10 @@ import {
   runLogits,
   type StrategyName,
 } from '@specoffload/engine';
-import { beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createTemporaryDirectory } from './model/fixtures.js';
 import { writeTinyModel } from './tiny.js';
+import { validationMessages, watchedVulkan, whyNoVulkan } from './vulkan.js';
 
 const root = createTemporaryDirectory();
 const config = {
@@ -84,4 +85,32 @@ it('writes the same tokens under every strategy', async () => {
   const expected = await write(bf16, drafts[0]!, 0);
   for (const [index, [strategy]] of runs.entries())
     expect(await write(packed, drafts[index % 2]!, index), `${index}: ${strategy}`).toEqual(expected);
+});
+
+describe.skipIf(whyNoVulkan !== null)('on Vulkan', () => {
+  const roomy = { ...machine, hostBytes: 16e6 }; // queues take 6 of them
+  afterAll(() => expect(validationMessages()).toEqual([]));
+
+  it.each<[string, PolicyInput]>([
+    ['copied', { pinnedLayers: 0 }],
+    ['read in host memory', { pinnedLayers: 0, keptExperts: 'in-place', keptAttention: 'in-place' }],
+  ])('%s, it comes to the bits of bf16', async (_, policy) => {
+    const job = {
+      draft: null,
+      machine: roomy,
+      prompts,
+      strategy: 'none',
+      policy,
+      maxNewTokens,
+      device: watchedVulkan,
+    } as const;
+    const [one, other] = [bf16, packed].map((target) => runEngine({ ...job, target }));
+    const [{ sequences: expected }, { sequences, spans, memory }] = [await one!, await other!];
+    expect(sequences.map(({ ids, margins }) => [ids, margins])).toEqual(
+      expected.map(({ ids, margins }) => [ids, margins]),
+    );
+    const isCopied = spans.some(({ kind, phase }) => kind === 'upload' && phase === 'decode');
+    expect(isCopied).toBe(policy.keptExperts === undefined);
+    expect(memory.device.peakBytes).toBeLessThanOrEqual(roomy.deviceBytes);
+  });
 });

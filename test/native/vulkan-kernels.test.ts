@@ -14,6 +14,7 @@ import {
   gather,
   type KernelLimits,
   leastLimits,
+  loadNativeCore,
   matmul,
   norm,
   plainCodecs,
@@ -47,7 +48,7 @@ function drawPlain(format: keyof typeof plainCodecs, count: number): Drawn {
 const halves = {
   ...{ q8_0: [0], q4_0: [0], q4_1: [0, 2], q5_0: [0], q5_1: [0, 2] },
   ...{ q4_k: [0, 2], q5_k: [0, 2], q6_k: [208], mxfp4: [] },
-  ...{ fp8: [], int4: [], mxfp4_split: [], int8: [], int8_packed: [] },
+  ...{ fp8: [], int4: [], mxfp4_split: [], int8: [], int8_packed: [], bf16_packed: [] },
 } satisfies Partial<Record<StoredFormat, number[]>>;
 
 function drawBlocks(format: keyof typeof halves, count: number): Drawn {
@@ -57,6 +58,8 @@ function drawBlocks(format: keyof typeof halves, count: number): Drawn {
   for (let block = 0; block < bytes.length; block += blockBytes) {
     for (const at of halves[format]) bytes[block + at + 1] = 0x80 * whole(0, 1) + whole(0x1c, 0x24); // 2^-8 to 2^-6
     if (format === 'mxfp4') bytes[block] = whole(118, 128);
+    // Exceptions anywhere, exponents near those that codes reach.
+    if (format === 'bf16_packed') bytes.set([whole(126, 130), 64 * whole(0, 3) + whole(0, 63)], block);
     if (format === 'fp8') bytes[block] = 0x80 * whole(0, 1) + whole(0, 0x7e); // no NaN
   }
   return { format, bytes, values: decodeWeights(bytes, format) };
@@ -166,6 +169,46 @@ describe.skipIf(whyNoVulkan !== null)(`kernels${whyNoVulkan ? ` (${whyNoVulkan})
     // What reads them is the same everywhere.
     if (format === 'q4_k') await checkProduct({ rows: 18, depth, width, weights });
     if (format === 'q6_k') await checkProduct({ rows: 1, depth, width, weights, isAligned: false });
+  });
+
+  test('packed weights are those of bf16 to the bit, in every kernel', async () => {
+    const [depth, width] = [192, 24];
+    const values = draw(depth * width).map((value, i) =>
+      i % 64 === 7 ? 2 ** -(i % 30) * value : i % 41 === 0 ? 0 : value,
+    );
+    const plain = plainCodecs.bf16.encode(values);
+    const packed = new Uint8Array(codecs.bf16_packed.bytes(values.length));
+    expect(loadNativeCore().packBf16(plain, packed)).toBe(true);
+    for (const rows of [1, 18]) {
+      const inputs = draw(rows * depth);
+      const found: Float32Array[] = [];
+      for (const [format, bytes] of [
+        ['bf16', plain],
+        ['bf16_packed', packed],
+      ] as const) {
+        const [x, y] = [runner.input(inputs), runner.output(rows * width * 4)];
+        const weights = { address: runner.input(bytes), format, rowBytes: codecs[format].bytes(depth) };
+        await runner.run(
+          matmul({ x, y: y.address, rows, depth, width, weights, isAligned: true }, runner.limits),
+        );
+        found.push(y.floats());
+      }
+      expect(found[1]).toEqual(found[0]);
+    }
+  });
+
+  test('whatever bytes are packed, what comes out is what the processor makes of them', async () => {
+    const [numBlocks, format] = [64, 'bf16_packed' as const];
+    const bytes = Uint8Array.from({ length: 100 * numBlocks }, () => whole(0, 255));
+    const target = runner.output(4 * 64 * numBlocks);
+    const table = { address: runner.input(bytes), format, rowBytes: 100 };
+    const ids = runner.input(Int32Array.from({ length: numBlocks }, (_, i) => i));
+    await runner.run(
+      embed({ table, ids, target: target.address, rows: numBlocks, width: 64, scale: 1 }, runner.limits),
+    );
+    const leastNormal = 2 ** -126; // what is smaller a device may take for 0
+    const expected = decodeWeights(bytes, format).map((value) => (Math.abs(value) < leastNormal ? 0 : value));
+    expect(target.floats().map((value) => (Math.abs(value) < leastNormal ? 0 : value))).toEqual(expected);
   });
 
   test('a row of few has the same bits whatever other rows there are', async () => {

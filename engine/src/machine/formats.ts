@@ -148,6 +148,13 @@ function isGridRead(dtype: WeightDtype, { rows, zeros, groupOfColumn }: PlacedSc
   return (!zeros || zeros.codec === dtype) && rows === 1;
 }
 
+/** Whether kernels read it from there: plain numbers at multiples of their size, packed ones at those of a word. */
+export function isReadAt(dtype: WeightDtype, address: number): boolean {
+  const { blockElements, bytes }: Codec = codecs[dtype];
+  if (dtype === 'bf16_packed') return address % f32.bytes(1) === 0;
+  return blockElements > 1 || address % bytes(1) === 0;
+}
+
 /** Whether kernels find numbers with scales of their own where they lie in a file's order. */
 export function isReadByKernels({
   dtype,

@@ -29,7 +29,7 @@ import type {
   WriteCommand,
   ZeroCommand,
 } from './device.js';
-import { isKept, vulkanFormats } from './formats.js';
+import { isKept, isReadAt, vulkanFormats } from './formats.js';
 import { type HostReach, reaches } from './host-reach.js';
 import { runsOf } from './stored-tensor.js';
 import { addArgmax, addRoute, addStartsFinite } from './vulkan-choices.js';
@@ -169,7 +169,8 @@ export class VulkanLowering {
     if (onDevice && !onDevice.scales) return vectorOf(onDevice);
     const { vocabSize, hiddenSize } = this.#specOf(model);
     const byteLength = vocabSize * codecs[dtype].bytes(hiddenSize);
-    if (!isStoredFormat(dtype) || !reaches(this.#options.reach, table, byteLength)) return null;
+    if (!isStoredFormat(dtype) || !isReadAt(dtype, table)) return null;
+    if (!reaches(this.#options.reach, table, byteLength)) return null;
     return { address: spaces.host + table, format: dtype };
   }
 

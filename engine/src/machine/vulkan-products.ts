@@ -12,6 +12,7 @@ import {
   type Matmul,
   matmul,
   norm,
+  plainCodecs,
   type StoredFormat,
   type StoredVector,
   spaces,
@@ -205,11 +206,12 @@ export class VulkanProducts {
       groupOfColumn: stored.groupOfColumn === undefined ? undefined : at(stored.groupOfColumn),
     };
     const rowBytes = step * codecs[dtype].bytes(operation.depth);
+    const areEights = address % 16 === 0 || !Object.hasOwn(plainCodecs, dtype); // blocks are read from any byte on
     const product: Matmul<VulkanAddress> = {
       ...operation,
       weights: { address, format: formatOf(weights), rowBytes, paired, across, scales },
       bias: bias && vectorOf(bias),
-      isAligned: address % 16 === 0 && operation.x % 16 === 0,
+      isAligned: areEights && operation.x % 16 === 0,
       roundsInputs: this.#rounding !== null,
     };
     const matrices = product.rows > fewRows ? this.#rounding?.matrices : null;

@@ -1,6 +1,6 @@
 /** What tasks are made of besides their graph: numbering, and where a task's weights will be when it starts. */
 
-import { codecs, scaleBytes, scaleGridSize, weightFormats } from '@specoffload/native';
+import { scaleBytes, scaleGridSize, weightFormats } from '@specoffload/native';
 import type {
   AttentionWeights,
   DeviceAddress,
@@ -9,7 +9,7 @@ import type {
   HeadWeights,
   HostAddress,
 } from '../machine/device.js';
-import { isReadByKernels } from '../machine/formats.js';
+import { isReadAt, isReadByKernels } from '../machine/formats.js';
 import type { TensorRole } from '../model/types.js';
 import { type GroupLayout, type StagedPiece, type StagedTensor, scalesAt } from './group-layout.js';
 import type { StoredWeights } from './ops.js';
@@ -77,9 +77,7 @@ export function weightsInHost(
 
 function tensorInHost({ dtype, stagedOffset, layout }: StagedPiece, base: HostAddress): DeviceTensor | null {
   const place = { address: base + stagedOffset, isInHost: true, dtype };
-  const isPlain = codecs[dtype].blockElements === 1;
-  if (isPlain && place.address % codecs[dtype].bytes(1) !== 0) return null;
-  if (!(dtype in weightFormats)) return null;
+  if (!(dtype in weightFormats) || !isReadAt(dtype, place.address)) return null;
   if (!layout) return place;
   const { columns, step, paired, across, scales } = layout;
   if ((across > 0 && !scales) || (columns === 1 && step > 1)) return null;

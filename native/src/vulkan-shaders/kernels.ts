@@ -10,7 +10,7 @@ import type { ScaleDtype, WeightDtype } from '../codecs/index.js';
 export const weightFormats = {
   ...{ f32: 0, bf16: 1, f16: 2, q8_0: 3, q4_0: 4, q4_1: 5, q5_0: 6, q5_1: 7 },
   ...{ q4_k: 8, q5_k: 9, q6_k: 10, mxfp4: 11, fp8: 12, int4: 13, mxfp4_split: 14 },
-  ...{ int8: 15, int8_packed: 16, int4_awq: 17 },
+  ...{ int8: 15, int8_packed: 16, int4_awq: 17, bf16_packed: 18 },
 } as const satisfies Partial<Record<WeightDtype, number>>;
 
 /** Numbers that the shaders know scales by that lie apart; 0 where there are none. */

@@ -9,6 +9,7 @@
 #include "weights/k-blocks.glsl"
 #include "weights/mxfp4.glsl"
 #include "weights/scaled.glsl"
+#include "weights/bf16_packed.glsl"
 
 // Of formats without blocks, rows begin at multiples of 16 bytes.
 void eightAt(uint format, uint64_t row, uint k, out vec4 low, out vec4 high) {
@@ -29,6 +30,7 @@ void eightAt(uint format, uint64_t row, uint k, out vec4 low, out vec4 high) {
     case 14: mxfp4SplitEight(row, k, low, high); break;
     case 15: int8Eight(row, k, low, high); break;
     case 16: int8PackedEight(row, k, low, high); break;
+    case 18: bf16PackedEight(row, k, low, high); break;
     default: f32Eight(row, k, low, high);
   }
 }
