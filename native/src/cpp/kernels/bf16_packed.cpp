@@ -2,6 +2,8 @@
 #include <cstring>
 
 #include "codecs.h"
+#include "panel.h"
+#include "transpose.h"
 
 namespace specoffload::SPECOFFLOAD_LEVEL {
 
@@ -31,6 +33,21 @@ inline Bytes loadBytes(const uint8_t* source) {
   return bytes;
 }
 
+/** Calls `put(place, value)` for what codes cannot say. */
+template <typename Put>
+inline void eachException(const uint8_t* block, Put put) {
+  uint32_t exceptions = block[1] | block[2] << 8 | block[3] << 16;
+  if ((exceptions & noExceptions) == noExceptions) return;
+  for (int which = 0; which < 2; ++which, exceptions >>= 12) {
+    const uint32_t beyond = exceptions >> 6 & 63;
+    if (beyond == noException) continue;
+    const uint32_t at = exceptions & 63;
+    const uint8_t magnitude = block[magnitudesAt + at];
+    const uint8_t exponent = static_cast<uint8_t>(block[0] - zeroCode - beyond);
+    put(at, static_cast<uint16_t>((magnitude & 0x80) << 8 | exponent << 7 | (magnitude & 0x7f)));
+  }
+}
+
 /** Stores values of those codes and magnitudes. */
 inline void storeValues(uint8_t top, Bytes codes, const uint8_t* magnitudes, uint8_t* target) {
   const Bytes exponents = (top - codes) & reinterpret_cast<Bytes>(codes != zeroCode);
@@ -49,17 +66,50 @@ inline void unpackBlock(const uint8_t* block, uint8_t* target) {
     storeValues(top, pairs & 15, magnitudes + i, target + 2 * i);
     storeValues(top, pairs >> 4, magnitudes + half + i, target + 2 * (half + i));
   }
-  uint32_t exceptions = block[1] | block[2] << 8 | block[3] << 16;
-  if ((exceptions & noExceptions) == noExceptions) return;
-  for (int which = 0; which < 2; ++which, exceptions >>= 12) {
-    const uint32_t beyond = exceptions >> 6 & 63;
-    if (beyond == noException) continue;
-    const uint32_t at = exceptions & 63;
-    const uint8_t exponent = static_cast<uint8_t>(top - zeroCode - beyond);
-    const uint16_t value =
-        static_cast<uint16_t>((magnitudes[at] & 0x80) << 8 | exponent << 7 | (magnitudes[at] & 0x7f));
-    std::memcpy(target + 2 * at, &value, sizeof value);
-  }
+  eachException(block, [&](size_t at, uint16_t value) { std::memcpy(target + 2 * at, &value, sizeof value); });
+}
+
+// As many values as fit a vector of words, a byte each; and the same register as half as many numbers of 16 bits.
+constexpr size_t spanElements = 4 * static_cast<size_t>(lanes);
+typedef uint8_t SpanBytes __attribute__((vector_size(spanElements)));
+typedef uint16_t SpanHalves __attribute__((vector_size(spanElements)));
+
+inline SpanBytes loadSpan(const uint8_t* source) {
+  SpanBytes bytes;
+  std::memcpy(&bytes, source, sizeof bytes);
+  return bytes;
+}
+
+/** Codes of values from `first` on: of all of them where a vector holds as many. */
+inline SpanBytes spanOfCodes(const uint8_t* codes, size_t first) {
+#if defined(__AVX512F__)
+  static_cast<void>(first);
+  const __m256i pairs = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes));
+  const __m512i both = _mm512_inserti64x4(_mm512_castsi256_si512(pairs), _mm256_srli_epi16(pairs, 4), 1);
+  return reinterpret_cast<SpanBytes>(both) & 15;
+#else
+  return first < half ? loadSpan(codes + first) & 15 : loadSpan(codes + first - half) >> 4;
+#endif
+}
+
+inline SpanHalves choose(uint16_t mask, SpanHalves where, SpanHalves elsewhere) {
+  return (where & mask) | (elsewhere & static_cast<uint16_t>(~mask));
+}
+
+/** Values of a block from `first` on, as pairs of bf16: word i of `even` holds values 4i and 4i + 2, of `odd` those behind. */
+inline void spreadSpan(const uint8_t* block, size_t first, IntVec& even, IntVec& odd) {
+  const SpanBytes codes = spanOfCodes(block + codesAt, first);
+  const SpanBytes present = (block[0] - codes) & reinterpret_cast<SpanBytes>(codes != zeroCode);
+  const SpanHalves exponents = reinterpret_cast<SpanHalves>(present);
+  const SpanHalves magnitudes = reinterpret_cast<SpanHalves>(loadSpan(block + magnitudesAt + first));
+  even = reinterpret_cast<IntVec>(choose(0x7f80, exponents << 7, choose(0x8000, magnitudes << 8, magnitudes)));
+  odd = reinterpret_cast<IntVec>(choose(0x7f80, exponents >> 1, choose(0x8000, magnitudes, magnitudes >> 8)));
+}
+
+/** Words of two values each, of all rows, as two columns of the panel that are so far apart. */
+inline void storePair(float* panel, IntVec words) {
+  storeWords(panel, words << 16);
+  storeWords(panel + 2 * panelOuts, words & static_cast<int>(0xffff0000u));
 }
 
 /** Loops without branches, which compilers make vectors of; what is rare comes last. */
@@ -106,6 +156,30 @@ bool packBf16(const uint8_t* values, size_t count, uint8_t* packed) {
 
 void unpackBf16(const uint8_t* packed, size_t count, uint8_t* values) {
   for (size_t i = 0; i < count; i += blockElements, packed += blockBytes) unpackBlock(packed, values + 2 * i);
+}
+
+void packBlocksOfBf16(const uint8_t* const (&from)[lanes], size_t depth, float* panel) {
+  for (size_t at = 0; at < depth / blockElements * blockBytes; at += blockBytes, panel += blockElements * panelOuts) {
+    for (size_t first = 0; first < blockElements; first += spanElements) {
+      IntVec even[lanes];
+      IntVec odd[lanes];
+#pragma GCC unroll 16
+      for (int i = 0; i < lanes; ++i) spreadSpan(from[i] + at, first, even[i], odd[i]);
+      transpose(even);
+      transpose(odd);
+      float* to = panel + first * panelOuts;
+#pragma GCC unroll 16
+      for (int i = 0; i < lanes; ++i, to += 4 * panelOuts) {
+        storePair(to, even[i]);
+        storePair(to + panelOuts, odd[i]);
+      }
+    }
+    for (int i = 0; i < lanes; ++i)
+      eachException(from[i] + at, [&](size_t k, uint16_t value) {
+        const uint32_t bits = static_cast<uint32_t>(value) << 16;
+        std::memcpy(panel + k * panelOuts + i, &bits, sizeof bits);
+      });
+  }
 }
 
 void decodeBf16Packed(const uint8_t* source, size_t count, float* target) {

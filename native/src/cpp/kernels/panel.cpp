@@ -1,52 +1,17 @@
-// Rows become columns by exchanging halves of ever smaller squares, in registers.
+// Weights of any codec become panels.
 #include "panel.h"
 
 #include <cstring>
 
 #include "codecs.h"
 #include "scales.h"
+#include "transpose.h"
 
 namespace specoffload::SPECOFFLOAD_LEVEL {
 
 namespace {
 
 constexpr size_t lanesOf = lanes;
-
-/** Lanes of a whose number lacks bit `half`, then b's lanes of the same numbers in place of those that have it. */
-template <int half, int... lane>
-inline IntVec lowerOf(IntVec a, IntVec b, std::integer_sequence<int, lane...>) {
-#if defined(__has_builtin) && (defined(__clang__) || __GNUC__ >= 12)
-  return __builtin_shufflevector(a, b, (lane & half ? lanes + lane - half : lane)...);
-#else
-  return IntVec{(lane & half ? b[lane & ~half] : a[lane])...};
-#endif
-}
-
-/** The lanes that `lowerOf` leaves out. */
-template <int half, int... lane>
-inline IntVec upperOf(IntVec a, IntVec b, std::integer_sequence<int, lane...>) {
-#if defined(__has_builtin) && (defined(__clang__) || __GNUC__ >= 12)
-  return __builtin_shufflevector(a, b, (lane & half ? lanes + lane : lane + half)...);
-#else
-  return IntVec{(lane & half ? b[lane] : a[lane | half])...};
-#endif
-}
-
-template <int half>
-inline void exchange(IntVec (&rows)[lanes]) {
-  constexpr auto all = std::make_integer_sequence<int, lanes>{};
-#pragma GCC unroll 16
-  for (int i = 0; i < lanes; ++i) {
-    if ((i & half) != 0) continue;
-    const IntVec lower = lowerOf<half>(rows[i], rows[i + half], all);
-    rows[i + half] = upperOf<half>(rows[i], rows[i + half], all);
-    rows[i] = lower;
-  }
-  if constexpr (half > 1) exchange<half / 2>(rows);
-}
-
-/** Lane j of row i and lane i of row j change places. */
-inline void transpose(IntVec (&rows)[lanes]) { exchange<lanes / 2>(rows); }
 
 /** At most one vector of words; zeros behind the last. */
 inline IntVec wordsAt(const uint8_t* source, size_t bytes) {
@@ -55,8 +20,6 @@ inline IntVec wordsAt(const uint8_t* source, size_t bytes) {
   else std::memcpy(&words, source, bytes);
   return words;
 }
-
-inline void storeWords(float* target, IntVec words) { std::memcpy(target, &words, sizeof words); }
 
 /** Rows of words, each of which holds `each` neighbouring values, that `spread(word vector, place)` takes out of it. */
 template <size_t each, typename Spread>
@@ -171,7 +134,8 @@ void packAwq(const ProductCall& call, size_t out, size_t numOut, size_t k, size_
 
 PackRows rowsPacker(const Codec& codec) {
   if (codec.decode == copyF32) return packRowsOf<1, spreadF32>;
-  if (codec.decode == widenBf16 || codec.decode == decodeBf16Packed) return packRowsOf<2, spreadBf16>;
+  if (codec.decode == widenBf16) return packRowsOf<2, spreadBf16>;
+  if (codec.decode == decodeBf16Packed) return packBlocksOfBf16;
   if (codec.decode == decodeInt4) return packRowsOf<8, spreadInt4>;
   if (codec.decode == decodeMxfp4Split) return packRowsOf<8, spreadFp4>;
   if (codec.decode == decodeFp8) return packRowsOf<4, spreadFp8>;
@@ -194,10 +158,9 @@ void packAlong(const ProductCall& call, size_t out, size_t numOut, size_t k, siz
   for (size_t i = 0; i < lanesOf; ++i) {
     const size_t row = call.step * pairedRow(call.paired, out + (i < numOut ? i : numOut - 1));
     from[i] = call.weights + row * rowBytes + codec.bytes(k);
+    if (pack != nullptr) continue;
     float* const decoded = room + i * stretchDepth;
-    if (codec.decode == decodeBf16Packed) unpackBf16(from[i], depth, reinterpret_cast<uint8_t*>(decoded));
-    else if (pack == nullptr) codec.decode(from[i], depth, decoded);
-    else continue;
+    codec.decode(from[i], depth, decoded);
     from[i] = reinterpret_cast<const uint8_t*>(decoded);
   }
   (pack == nullptr ? packRowsOf<1, spreadF32> : pack)(from, depth, panel);

@@ -17,4 +17,7 @@ constexpr size_t packRoom = 2 * lanes * stretchDepth;
 /** panel(k, out) of `numOut` <= panelOuts outputs and `depth` <= stretchDepth values; lanes of no output hold anything. */
 void packPanel(const ProductCall& call, size_t firstOut, size_t numOut, size_t k, size_t depth, float* panel, float* room);
 
+/** The same of rows of `bf16_packed`, one for each lane of a vector: `depth` in whole blocks. */
+void packBlocksOfBf16(const uint8_t* const (&from)[lanes], size_t depth, float* panel);
+
 }  // namespace specoffload::SPECOFFLOAD_LEVEL
