@@ -3,6 +3,7 @@
  * what makes their draws differ, and the best of every other kind; the worse ones get fewer seeds.
  */
 
+import { sum } from '../extremes.js';
 import type { OpenPolicy } from '../schedule/policy.js';
 import type { AxisName } from '../schedule/policy-fields.js';
 import { usesDraft } from '../schedule/strategies/index.js';
@@ -147,7 +148,7 @@ function fastest(appraisals: readonly Appraisal[]): Appraisal | undefined {
 const rungs = [3, 5];
 
 /**
- * Successive halving over the seeds. Those that are left at the end have all of them.
+ * Successive halving over the seeds, as long as the order is open. Those that are left at the end have all of them.
  * @returns the choice first, then by median ratio to it over the seeds that both have
  */
 export async function decide(
@@ -167,14 +168,30 @@ export async function decide(
     // Equal ones keep the search's order: the sort is stable.
     running.sort((a, b) => median(b) - median(a));
     const least = median(running[0]) * (1 - reach);
+    const first = latest.get(running[0]) as Trial;
     if (count < numSeeds)
       running = running
         .slice(0, Math.max(2, Math.ceil(running.length / 2)))
-        .filter((contender) => median(contender) >= least);
+        .filter((contender) => median(contender) >= least)
+        .filter((contender) => isOpen(latest.get(contender) as Trial, first));
   }
   const choice = latest.get(running[0]) as Trial;
   const others = [...latest.values()].filter((trial) => trial !== choice);
   return [choice, ...others.sort((a, b) => medianRatio(b, choice) - medianRatio(a, choice))];
+}
+
+/** One-sided quantiles of Student's t at 99 %, by the seeds that a rung has had. */
+const quantiles: Readonly<Record<number, number>> = { 3: 6.96, 5: 3.75 };
+
+/** Whether a trial may yet turn out the faster one: on common draws a small difference soon is a sure one. */
+function isOpen({ outcomes }: Trial, first: Trial): boolean {
+  const ratios = outcomes.map(({ tokensPerSecond }, seed) =>
+    Math.log(tokensPerSecond / first.outcomes[seed].tokensPerSecond),
+  );
+  const count = ratios.length;
+  const mean = sum(ratios) / count;
+  const variance = sum(ratios.map((ratio) => (ratio - mean) ** 2)) / (count - 1);
+  return mean + quantiles[count] * Math.sqrt(variance / count) >= 0;
 }
 
 /** Median over the seeds that both have of one's throughput over the other's. */

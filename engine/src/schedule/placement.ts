@@ -153,8 +153,12 @@ function deepestAffordable(layOut: (depth: number) => MemoryPlan, allowed: Budge
       return pools[name].totalBytes <= budgetBytes && bufferBytes <= budgetBytes / 3;
     });
   };
-  return Math.max(1, largestWhere(8, isAffordable));
+  // Each answer is a whole layout: most often there is room for one group or for all.
+  if (!isAffordable(2)) return 1;
+  return isAffordable(deepest) ? deepest : largestWhere(deepest - 1, isAffordable);
 }
+
+const deepest = 8;
 
 /** @throws UserError when there are fewer than the drafter computes with. */
 function assertPinned(pinnedLayers: number | null, least: number, { name, layers }: Checkpoint): void {
