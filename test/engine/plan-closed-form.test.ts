@@ -3,6 +3,7 @@
 import {
   closedForm,
   computeLane,
+  describeModel,
   expectedTokens,
   type Lane,
   type MachineModel,
@@ -15,7 +16,7 @@ import {
   withBudgets,
 } from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
-import { placeContender } from '../../engine/dist/plan/appraise.js';
+import { type Appraisal, Appraiser, placeContender } from '../../engine/dist/plan/appraise.js';
 import { lifetimes } from '../../engine/dist/plan/lifetimes.js';
 import { laptop, mistral, mixtral, rates, shrinkMemory, workstation } from './plan-cases.js';
 
@@ -83,6 +84,34 @@ describe.each(machines)('on $name', (machine) => {
       expect(estimate.boundSeconds / simulated.seconds).toBeLessThan(1.08);
     },
   );
+});
+
+/** Of 2 to 4 rows a layer leaves out some of its eight experts, and whoever computes waits for those that come. */
+describe('with single experts that routers choose, of few sequences', () => {
+  const { spec } = mixtral();
+  const target = describeModel({ name: 'single experts', spec, unit: 'expert' });
+  const job: PlanningJob = {
+    ...{ target, draft: null, acceptance: null, machine: machines[1] },
+    ...{ promptLengths: new Array<number>(3).fill(120), maxNewTokens: 12 },
+  };
+  const cases: readonly PolicyInput[] = [
+    { experts: 'routed' },
+    { experts: 'routed', prefetchDepth: 1 },
+    { experts: 'routed', prefetchDepth: 0 },
+    { experts: 'all', prefetchDepth: 0 },
+    { experts: 'routed', residents: 'tensors' },
+    { experts: 'routed', hostExpertRows: 1, prefetchDepth: 0 },
+    { experts: 'routed', expertPrefetch: 'router' },
+    { experts: 'routed', expertPrefetch: 'router', expertCache: 'lfu' },
+    { experts: 'routed', expertCache: 'lru' },
+  ];
+  it.each(cases)('%o is within a fifth of its simulation', async (fields) => {
+    const policy = { ...fields, prefillAttention: 'device', attention: 'device', keptLayers: 0 } as const;
+    const { tokensPerSecond } = new Appraiser(job).appraise({ strategy: 'none', policy }) as Appraisal;
+    const simulated = await simulateRun({ ...job, strategy: 'none', policy });
+    expect(tokensPerSecond / simulated.tokensPerSecond).toBeGreaterThan(0.8);
+    expect(tokensPerSecond / simulated.tokensPerSecond).toBeLessThan(1.2);
+  });
 });
 
 /** The workstation with lanes that other machines do not have. */

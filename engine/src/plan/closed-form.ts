@@ -9,6 +9,7 @@
  *   pass           = max(lanes that move, layers x chain + embed + head)   weights come ahead
  *                  = lanes that bring weights + layers x chain             weights come on demand
  *                  = layers x (max(attention, arrival per layer) + FFN)    prefetchDepth 0
+ *                  = layers x (attention + max(FFN, experts' arrival))     routed: see routed-seconds.ts
  *   draft          = sum over draft batches of (first step + (candidates - 1) steps)
  *   serial         = draft + pass, less what comes ahead into the buffers meanwhile
  *   interleaved    = max(pass, draft + what the pass takes of the draft's lane)
@@ -247,7 +248,7 @@ class Estimator {
       lanes[draftLane] += draft.seconds;
       const verify =
         Math.max(
-          mostOf(pass.streams, this.#tasks.moving),
+          mostOf(pass.lanes, this.#tasks.moving),
           pass.computeSeconds + waits(draft.seconds, draft.longestStep),
           pass.seconds,
         ) + realign;
@@ -294,13 +295,15 @@ class Estimator {
   }
 
   /** A pass after a stretch in which the lanes that bring weights could fill their buffers. */
-  #behind({ streams, computeSeconds, seconds }: PassSeconds, idleSeconds: number): number {
+  #behind({ lanes, computeSeconds, seconds }: PassSeconds, idleSeconds: number): number {
     const { policy, plan } = this.#request.prepared;
-    if (plan.prefetchDepth === 0 || policy.streaming === 'on-demand') return seconds;
+    // Nobody knows yet which experts the routers will choose.
+    if (plan.prefetchDepth === 0 || policy.streaming === 'on-demand' || policy.experts === 'routed')
+      return seconds;
     let left = 0;
     for (const lane of this.#tasks.moving) {
-      const ahead = (streams[lane] / this.#passes.numLayers) * this.#passes.groupsAhead[lane];
-      left = Math.max(left, streams[lane] - Math.min(idleSeconds, ahead));
+      const ahead = (lanes[lane] / this.#passes.numLayers) * this.#passes.groupsAhead[lane];
+      left = Math.max(left, lanes[lane] - Math.min(idleSeconds, ahead));
     }
     return Math.max(left, computeSeconds, seconds - idleSeconds);
   }

@@ -1,6 +1,6 @@
 /** What a forward pass of the target takes: its layers, its ends, and the weights that it brings. */
 
-import { largest } from '../extremes.js';
+import { largest, sum } from '../extremes.js';
 import type { WeightGroup } from '../model/types.js';
 import type { Placed } from '../run/prepare.js';
 import { keepsExperts } from '../schedule/expert-cache.js';
@@ -8,14 +8,15 @@ import { groupLayout } from '../schedule/group-layout.js';
 import { InPlace, readsInPlace } from '../schedule/in-place.js';
 import { choosesTokens, type ModelCosts, modelCosts } from '../schedule/layer-costs.js';
 import type { StreamedKind } from '../schedule/memory-plan.js';
+import { sharesExperts } from '../schedule/shared-experts.js';
 import { hopBytes, type WeightWays, waysOfWeights } from '../schedule/weight-way.js';
-import { usualPrecision } from '../speculate/imagined-routing.js';
 import type { RoutingReport } from '../speculate/routing-counter.js';
 import { kindOfHop, type LaneName } from '../topology/topology.js';
 import type { PhaseName } from '../trace/types.js';
 import { type FrameWork, type LayerSeconds, layerSeconds } from './layer-seconds.js';
 import { type PlacedKind, placedKinds } from './placed-kinds.js';
-import { type Popularity, popularities, shareOfMostPopular } from './popularity.js';
+import { type Popularity, popularities, shareOfLatest, shareOfMostPopular } from './popularity.js';
+import { type Foreseen, foreseen, routedSeconds, type StreamedExperts, shareOver } from './routed-seconds.js';
 import { type LaneSeconds, mostOf, sumOf, type TaskSeconds } from './task-seconds.js';
 
 /** What a pass asks of the lanes, and how long it takes by itself. */
@@ -24,8 +25,6 @@ export interface PassSeconds {
   readonly seconds: number;
   /** Device tasks that the target's chain waits for, one after the other. */
   readonly chainTasks: number;
-  /** Of the lanes that move: weights and cache, as if all experts came to the device. */
-  readonly streams: Readonly<LaneSeconds>;
   /** Without waiting for weights. */
   readonly computeSeconds: number;
 }
@@ -76,66 +75,95 @@ export class Passes {
     const total = (pick: (layer: LayerSeconds) => number) =>
       layers.reduce((sum, { numLayers, layer }) => sum + numLayers * pick(layer), 0);
     const mean = (pick: (layer: LayerSeconds) => number) => total(pick) / this.numLayers;
-    const usedShare = mean((layer) => layer.usedShare);
-    // Experts that the host computes come no further than to its memory.
-    const stagedShare = mean((layer) => layer.usedShare + layer.hostShare);
-    const { lanes: weights, attention, takingTurns } = this.weights(phase);
+    const weights = this.weights(phase);
     const lanes = tasks.none();
     const ends = this.#ends(frames, lanes);
-    const moved = this.#movedShare(frames);
+    const moved = this.#movedShare(phase, frames);
+    const used = mean((layer) => layer.usedShare);
+    const { wasted } = this.#foreseen(phase, used);
+    const shares = { usedShare: used, hostShare: mean((layer) => layer.hostShare) };
     for (const lane of tasks.lanes)
-      lanes[lane] =
-        attention[lane] +
-        (weights[lane] - attention[lane]) *
-          (tasks.arriving.includes(lane) ? usedShare : stagedShare) *
+      lanes[lane] +=
+        weights.attention[lane] +
+        (weights.lanes[lane] - weights.attention[lane]) *
+          (shareOver(tasks, shares, lane) + wasted) *
           moved(lane) +
-        (total((layer) => layer.lanes[lane]) + lanes[lane]);
-    const streams = { ...lanes };
-    for (const lane of tasks.arriving) streams[lane] = weights[lane] + total((layer) => layer.lanes[lane]);
+        total((layer) => layer.lanes[lane]);
     const computeSeconds = total(({ chain }) => chain) + ends;
-    const seconds = this.#seconds({ layers, lanes, streams, ends, computeSeconds });
+    const seconds = this.#seconds(phase, { layers, lanes, ends, computeSeconds, moved });
     return {
-      ...{ lanes, computeSeconds, streams },
-      seconds: Math.max(seconds, mostOf(lanes, tasks.lanes), takingTurns * usedShare),
+      ...{ lanes, computeSeconds },
+      seconds: Math.max(seconds, mostOf(lanes, tasks.lanes), this.#takingTurns(phase, layers, used)),
       chainTasks: total(({ chainTasks }) => chainTasks),
     };
   }
 
-  /** By lane, of the experts that are used those that have to come over it: a cache holds the most popular ones. */
-  #movedShare(frames: readonly FrameWork[]): (lane: LaneName) => number {
+  /** What the buffers before the device take: each is held from one group's load until it has left, or been computed with. */
+  #takingTurns(phase: PhaseName, layers: readonly KindSeconds[], used: number): number {
     const { policy, plan } = this.#placed;
-    if (!keepsExperts(policy)) return () => 1;
-    const rows = frames.reduce((sum, { count, rows }) => sum + count * rows, 0);
-    const { layers } = plan.target.checkpoint;
-    const numExperts = layers.reduce((sum, { experts }) => sum + experts.length, 0);
+    if (policy.streaming === 'on-demand') return 0;
+    const isHeld =
+      phase === 'decode' &&
+      (policy.hostExpertRows > 0 || sharesExperts({ policy, formats: plan.target.formats }));
+    const share = this.#meanStreamed(phase) / meanOf(layers, ({ numGroups }) => numGroups);
+    const held = isHeld ? share * sum(layers.map(({ numLayers, layer }) => numLayers * layer.ffn)) : 0;
+    return (this.weights(phase).turns * used + held) / Math.max(1, plan.prefetchDepth);
+  }
+
+  /** Groups of experts that come, of a layer on average. */
+  #meanStreamed(phase: PhaseName): number {
+    const { experts } = this.weights(phase);
+    return sum(experts.map(({ numLayers, count }) => numLayers * count)) / this.numLayers;
+  }
+
+  #foreseen(phase: PhaseName, used: number): Foreseen {
+    const { policy, plan } = this.#placed;
+    return foreseen(policy, phase, used, plan.prefetchDepth);
+  }
+
+  /** By lane, of the experts that are used those that have to come over it: a cache begins empty. */
+  #movedShare(phase: PhaseName, frames: readonly FrameWork[]): (lane: LaneName) => number {
+    const { policy, plan } = this.#placed;
+    if (!keepsExperts(policy) || phase === 'prefill') return () => 1;
+    const rows = sum(frames.map(({ count, rows }) => count * rows));
+    const numExperts = sum(plan.target.checkpoint.layers.map(({ experts }) => experts.length));
     const [popularity] = this.#popularities;
-    const missed = (kept: number) => 1 - shareOfMostPopular(popularity, rows, kept / numExperts);
+    const hits = policy.expertCache === 'lru' ? shareOfLatest : shareOfMostPopular;
+    const missed = (kept: number) => 1 - hits(popularity, rows, kept / numExperts);
     const onDevice = missed(plan.cachedOnDevice);
     const inMemory = missed(plan.cachedOnDevice + plan.cachedOnHost);
     return (lane) => (this.#tasks.arriving.includes(lane) ? onDevice : inMemory);
   }
 
   /** How weights and arithmetic overlap. */
-  #seconds({ layers, lanes, streams, ends, computeSeconds }: Overlap): number {
+  #seconds(phase: PhaseName, { layers, lanes, ends, computeSeconds, moved }: Overlap): number {
     const { policy, plan } = this.#placed;
     const { arriving, moving } = this.#tasks;
-    const total = (pick: (layer: LayerSeconds) => number) =>
-      layers.reduce((sum, { numLayers, layer }) => sum + numLayers * pick(layer), 0);
     if (policy.streaming === 'on-demand') return sumOf(lanes, this.#bringing) + computeSeconds;
-    // A layer's weights come over one of the lanes that arrive, the next one's over the same or another.
     if (policy.experts === 'routed') {
-      const brought = Math.max(sumOf(lanes, arriving), mostOf(lanes, moving));
-      const chain = total((layer) => layer.chain - layer.ffn);
-      const waitedFor = policy.expertPrefetch === 'router' ? 1 - usualPrecision : 1;
-      return Math.max(waitedFor * brought + chain, brought) + ends;
+      const { kinds } = this.costs;
+      const ofKind = kinds.map(({ costs: { kind } }) => meanLayer(layers.filter((one) => one.kind === kind)));
+      return (
+        ends +
+        routedSeconds(this.#tasks, {
+          ...{ policy, phase, moved, layers: ofKind, prefetchDepth: plan.prefetchDepth },
+          streamed: this.weights(phase).experts,
+          numExperts: kinds.map(({ costs }) => costs.numExperts / costs.expertsPerGroup),
+        })
+      );
     }
+    // A layer's weights come over one of the lanes that arrive, the next one's over the same or another.
     if (plan.prefetchDepth === 0) {
-      const perLayer = sumOf(streams, arriving) / this.numLayers;
-      return total(({ chain, ffn }) => Math.max(chain - ffn, perLayer) + ffn) + ends;
+      const perLayer = sumOf(lanes, arriving) / this.numLayers;
+      // Only the first of a layer's groups comes while its attention is computed.
+      const first = perLayer / Math.max(1, this.#meanStreamed(phase));
+      const ofLayer = ({ chain, ffn }: LayerSeconds) =>
+        Math.max(chain - ffn, first) + (perLayer - first) + ffn;
+      return sum(layers.map(({ numLayers, layer }) => numLayers * ofLayer(layer))) + ends;
     }
     const longestChain = layers.reduce((longest, { layer }) => Math.max(longest, layer.chain), 0);
-    const isBehind = mostOf(streams, arriving) > computeSeconds;
-    return Math.max(mostOf(streams, moving), computeSeconds) + (isBehind ? longestChain : 0);
+    const isBehind = mostOf(lanes, arriving) > computeSeconds;
+    return Math.max(mostOf(lanes, moving), computeSeconds) + (isBehind ? longestChain : 0);
   }
 
   #layers(phase: PhaseName, frames: readonly FrameWork[]): KindSeconds[] {
@@ -148,7 +176,7 @@ export class Passes {
       readsInPlace(policy) ? (group) => this.#inPlace.of(phase, group) !== null : null,
     );
     return this.#kinds[phase].map(({ costs, numLayers, inPlace }) => ({
-      numLayers,
+      ...{ numLayers, kind: costs.kind, numGroups: costs.numExperts / costs.expertsPerGroup },
       layer: layerSeconds(
         this.#tasks,
         {
@@ -185,8 +213,8 @@ export class Passes {
     const lanes = this.#tasks.none();
     const ofAttention = this.#tasks.none();
     const turns: Record<string, number> = {};
-    const bring = (group: WeightGroup) => {
-      if (pinned.has(group.id) || this.#inPlace.of(phase, group)) return;
+    const bring = (group: WeightGroup): boolean => {
+      if (pinned.has(group.id) || this.#inPlace.of(phase, group)) return false;
       const share = group.kind === 'expert' ? 1 - hostShare : 1;
       const way = this.#ways[kept.has(group.id) ? 'kept' : (group.kind as StreamedKind)];
       let before = 0;
@@ -201,18 +229,29 @@ export class Passes {
         if (hop !== way[0]) turns[stop] = (turns[stop] ?? 0) + before + seconds;
         before = seconds;
       }
+      return true;
     };
     const bringsAttention =
       policy.projections === 'device' || phase === 'prefill' || policy.attention !== 'host';
-    for (const { attention, experts } of checkpoint.layers) {
+    const ofExperts = new Map<
+      string,
+      { -readonly [Field in keyof StreamedExperts]: StreamedExperts[Field] }
+    >();
+    for (const [index, { attention, experts }] of checkpoint.layers.entries()) {
       if (bringsAttention) bring(attention);
-      for (const expert of experts) bring(expert);
+      const before = { ...lanes };
+      const count = experts.filter(bring).length;
+      const { kind } = this.costs.layers[index];
+      const own = Object.fromEntries(this.#tasks.moving.map((lane) => [lane, lanes[lane] - before[lane]]));
+      const key = `${kind} ${count} ${this.#tasks.moving.map((lane) => own[lane].toPrecision(9))}`;
+      const alike = ofExperts.get(key);
+      if (alike) alike.numLayers += 1;
+      else ofExperts.set(key, { kind, count, numLayers: 1, lanes: own });
     }
-    const isSingle = policy.streaming === 'ahead' && plan.prefetchDepth <= 1;
     const brought = {
       lanes,
-      attention: ofAttention,
-      takingTurns: isSingle ? largest([0, ...Object.values(turns)]) : 0,
+      ...{ attention: ofAttention, experts: [...ofExperts.values()] },
+      turns: largest([0, ...Object.values(turns)]),
     };
     this.#weightsOf[phase] = brought;
     return brought;
@@ -223,17 +262,40 @@ interface BroughtWeights {
   readonly lanes: Readonly<LaneSeconds>;
   /** Of those. */
   readonly attention: Readonly<LaneSeconds>;
-  /** Where a stop has one buffer, the lanes before and behind it take turns; 0 where there are more. */
-  readonly takingTurns: number;
+  /** The others, by layers that are alike. */
+  readonly experts: readonly StreamedExperts[];
+  /** Of the lanes before and behind a stop together, at the stop where that is most: with one buffer they take turns. */
+  readonly turns: number;
 }
 
 /** Layers that are alike. */
 interface KindSeconds {
+  readonly kind: number;
+  /** Of experts, in each of them. */
+  readonly numGroups: number;
   readonly numLayers: number;
   readonly layer: LayerSeconds;
 }
 
-interface Overlap extends Pick<PassSeconds, 'lanes' | 'streams' | 'computeSeconds'> {
+interface Overlap extends Pick<PassSeconds, 'lanes' | 'computeSeconds'> {
   readonly layers: readonly KindSeconds[];
   readonly ends: number;
+  readonly moved: (lane: LaneName) => number;
+}
+
+function meanOf(layers: readonly KindSeconds[], pick: (kind: KindSeconds) => number): number {
+  return (
+    sum(layers.map((kind) => kind.numLayers * pick(kind))) / sum(layers.map(({ numLayers }) => numLayers))
+  );
+}
+
+/** Of a kind's layers, whose experts may lie in different places. */
+function meanLayer(alike: readonly KindSeconds[]): LayerSeconds {
+  const [{ layer }] = alike;
+  if (alike.length === 1) return layer;
+  return {
+    ...layer,
+    chain: meanOf(alike, ({ layer: { chain } }) => chain),
+    ffn: meanOf(alike, ({ layer: { ffn } }) => ffn),
+  };
 }

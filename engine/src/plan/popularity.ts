@@ -60,3 +60,26 @@ export function shareOfMostPopular(popularity: Popularity, rows: number, kept: n
   }
   return all > 0 ? hits / all : 0;
 }
+
+/**
+ * Of the experts that so many rows choose, the share that have been used so lately that no others have taken their places
+ * since: in Che's way (the time in which as many others are used as there are places), but in whole passes, since every
+ * layer comes once a pass.
+ */
+export function shareOfLatest(popularity: Popularity, rows: number, kept: number): number {
+  const usedWithin = (chance: number, passes: number) => 1 - (1 - chance) ** (rows * passes);
+  const touched = (passes: number) =>
+    popularity.reduce((sum, { share, chance }) => sum + share * usedWithin(chance, passes), 0);
+  let passes = 0;
+  while (passes < mostPasses && touched(passes + 1) <= kept) passes += 1;
+  let [hits, all] = [0, 0];
+  for (const { share, chance } of popularity) {
+    const used = usedWithin(chance, 1);
+    hits += share * used * usedWithin(chance, passes);
+    all += share * used;
+  }
+  return all > 0 ? hits / all : 0;
+}
+
+/** Whoever was not used for longer counts as never used. */
+const mostPasses = 64;

@@ -154,8 +154,8 @@ const waysOfExperts: AxisValues['experts'] = [
   ...[0, 1, 4, 16].map((hostExpertRows) => ({ ...routed, hostExpertRows, ...dropped })),
   { ...routed, ...dropped, expertPrefetch: 'router' },
   { ...routed, ...dropped, expertPrefetch: 'router', foreseenLayers: 2 },
-  { ...routed, ...dropped, expertCache: 'lru' },
-  { ...routed, ...dropped, expertCache: 'lru', expertPrefetch: 'router' },
+  { ...routed, ...dropped, expertCache: 'lfu' },
+  { ...routed, ...dropped, expertCache: 'lfu', expertPrefetch: 'router' },
 ];
 
 const copied = { keptExperts: 'copied', keptAttention: 'copied' } as const;

@@ -58,7 +58,7 @@ export class TargetPass {
 }
 
 /** Of a layer's experts so many have to be chosen for all of them to come before its router is asked. */
-const nearlyAll = 0.9;
+export const nearlyAll = 0.9;
 
 /** Behind what this layer needs, what the next ones are expected to: by their routers, or by how many rows choose. */
 function bringForeseen(context: PassContext, layer: number): void {
