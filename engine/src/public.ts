@@ -25,7 +25,12 @@ export {
   manyRows,
   measureDevice,
 } from './machine/measure-device.js';
-export { type MeasuredProduct, measureProducts, type ProductSizes } from './machine/measure-products.js';
+export {
+  type MeasuredProduct,
+  measureProducts,
+  measureUnpacking,
+  type ProductSizes,
+} from './machine/measure-products.js';
 export type { Checkpoint, GroupKind, TensorRef, WeightGroup } from './model/types.js';
 export { prefillCoresOf } from './run/cores.js';
 export type { DevicePower, DeviceUse, PowerUse, QueueUse } from './run/device-meter.js';

@@ -1,6 +1,6 @@
 /** How fast one core decodes stored weights, in blocks that stay in its cache, as the link and the kernels ask for them. */
 
-import { codecs, f32, loadNativeCore, type NativeCore, type WeightDtype } from '@specoffload/native';
+import { codecs, f32, loadNativeCore, type WeightDtype } from '@specoffload/native';
 
 const numValues = 2 ** 16;
 
@@ -10,7 +10,7 @@ export function measureDecoding(dtype: WeightDtype, numRounds = 200): number {
   const bytes = codecs[dtype].bytes(numValues);
   const [source, target] = [core.createArena(bytes), core.createArena(f32.bytes(numValues))];
   try {
-    new Uint8Array(source.buffer).set(sampleOf(dtype, bytes, core));
+    new Uint8Array(source.buffer).set(sampleWeights(dtype, bytes));
     let leastSeconds = Number.POSITIVE_INFINITY;
     for (let round = 0; round < numRounds; round += 1) {
       const start = performance.now();
@@ -24,14 +24,20 @@ export function measureDecoding(dtype: WeightDtype, numRounds = 200): number {
   }
 }
 
-/** Any bytes, but no scale that is not a number and none so small that arithmetic turns slow, nor exponents too far apart. */
-function sampleOf(dtype: WeightDtype, byteLength: number, core: NativeCore): Uint8Array {
-  const any = (length: number) => Uint8Array.from({ length }, (_, i) => 0x20 + ((i * 37) & 0x1f));
-  if (dtype !== 'bf16_packed') return any(byteLength);
-  const packed = new Uint8Array(byteLength);
-  core.packBf16(
-    any(codecs.bf16.bytes(numValues)).map((byte, i) => (i % 2 ? 0x3c : byte)),
-    packed,
-  );
+/** Any weights, but no scale that is not a number and none so small that arithmetic turns slow, nor such exponents. */
+export function sampleWeights(dtype: WeightDtype, byteLength: number): Uint8Array {
+  if (dtype !== 'bf16_packed') return anyBytes(byteLength);
+  const [values, packed] = [
+    anyBytes(codecs.bf16.bytes(codecs[dtype].count(byteLength))),
+    new Uint8Array(byteLength),
+  ];
+  for (let i = 1; i < values.length; i += 2) values[i] = 0x3c;
+  loadNativeCore().packBf16(values, packed);
   return packed;
+}
+
+function anyBytes(length: number): Uint8Array {
+  const bytes = new Uint8Array(length);
+  for (let i = 0; i < length; i += 1) bytes[i] = 0x20 + ((i * 37) & 0x1f);
+  return bytes;
 }

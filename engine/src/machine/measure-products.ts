@@ -3,6 +3,7 @@
 import { codecs, f32, loadNativeCore, type WeightDtype } from '@specoffload/native';
 import { largest, smallest } from '../extremes.js';
 import { CpuProducts } from './cpu-products.js';
+import { sampleWeights } from './measure-decoding.js';
 import { productOf } from './measure-device.js';
 import { PoolLayout, PoolMemory } from './pool.js';
 
@@ -71,6 +72,25 @@ export async function measureProducts(sizes: ProductSizes): Promise<MeasuredProd
   }
 }
 
+/**
+ * Weights that a core unpacks per second before it multiplies them: what a product takes longer than with bf16, all of it
+ * out of memory. Undefined where it takes no longer.
+ */
+export async function measureUnpacking(): Promise<number | undefined> {
+  const [depth, width, rows] = [2048, 2048, 4];
+  const dtypes = ['bf16', 'bf16_packed'] as const;
+  const [plain, packed] = await measureProducts({
+    dtypes,
+    rows: [rows],
+    depth,
+    width,
+    threads: 1,
+    seconds: 0.3,
+  });
+  const secondsPerWeight = 2 * rows * (1 / packed.flopsPerSecond - 1 / plain.flopsPerSecond);
+  return secondsPerWeight > 0 ? 1 / secondsPerWeight : undefined;
+}
+
 async function compare(
   dtype: WeightDtype,
   rows: number,
@@ -110,7 +130,7 @@ function fill(
     if (dtype === 'f32') memory.floats(address, places.count).fill(0.5);
     else {
       const bytes = memory.bytes(address, codecs[dtype].bytes(places.count));
-      for (let i = 0; i < bytes.length; i += 1) bytes[i] = 0x20 + ((i * 37) & 0x1f);
+      bytes.set(sampleWeights(dtype, bytes.length));
     }
   }
 }

@@ -10,6 +10,7 @@ import {
   decodeWeights,
   f32,
   type KernelLimits,
+  loadNativeCore,
   matmul,
   type StoredFormat,
 } from '@specoffload/native';
@@ -36,7 +37,7 @@ export const fullLadder: LadderSizes = {
     [4096, 1024],
   ],
   rows: [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048],
-  others: (['f32', 'q8_0', 'q4_k', 'mxfp4'] as const).flatMap((format) =>
+  others: (['bf16_packed', 'f32', 'q8_0', 'q4_k', 'mxfp4'] as const).flatMap((format) =>
     [1, 8, 512].map((rows) => [format, rows] as const),
   ),
   weightBytes: 2 ** 30,
@@ -46,7 +47,10 @@ export const fullLadder: LadderSizes = {
 export const quickLadder: LadderSizes = {
   shapes: [[256, 512]],
   rows: [1, 16, 40],
-  others: [['q8_0', 1]],
+  others: [
+    ['q8_0', 1],
+    ['bf16_packed', 16],
+  ],
   weightBytes: 2 ** 20,
   seconds: 0.01,
 };
@@ -153,12 +157,18 @@ async function measureRung(
 
 const patternBytes = 2 ** 20;
 
-/** Random weights; of blocks random bytes below 64, of which no fp16 scale comes out large. */
+/** Random weights; of blocks with scales random bytes below 64, of which no fp16 scale comes out large. */
 function createWeights(format: StoredFormat): Uint8Array {
   const random = createRandom(1);
-  if (format === 'bf16' || format === 'f16' || format === 'f32') {
-    const values = Float32Array.from({ length: codecs[format].count(patternBytes) }, () => random.normal());
-    return codecs[format].encode(values);
+  const normals = (count: number) => Float32Array.from({ length: count }, () => random.normal());
+  if (format === 'bf16' || format === 'f16' || format === 'f32')
+    return codecs[format].encode(normals(codecs[format].count(patternBytes)));
+  if (format === 'bf16_packed') {
+    const values = normals(codecs[format].count(patternBytes));
+    const packable = values.map((value) => (Math.abs(value) < 2 ** -10 ? 0 : value));
+    const packed = new Uint8Array(codecs[format].bytes(values.length));
+    loadNativeCore().packBf16(codecs.bf16.encode(packable), packed);
+    return packed;
   }
   return Uint8Array.from({ length: patternBytes }, () => Math.floor(64 * random.uniform()));
 }

@@ -6,6 +6,7 @@ import {
   type Checkpoint,
   type DecodingRates,
   measureDecoding,
+  measureUnpacking,
   multipliedElements,
   parseMachineModel,
   transferLane,
@@ -92,7 +93,7 @@ async function profile(options: ProfileOptions, output: Output, signal: AbortSig
       specs: jobs.map(specOfRun),
       diskBytes: blocks * bsize,
       draftElements: multipliedElements(draft as Checkpoint),
-      ...(isPlain(target) && { decoding: measureDecodings() }),
+      ...(isPlain(target) && { decoding: await measureDecodings() }),
     },
     runs,
   );
@@ -113,10 +114,14 @@ function isPlain({ tensors }: Checkpoint): boolean {
 }
 
 /** Of every way to store weights that has to be decoded, a few milliseconds each. */
-function measureDecodings(): DecodingRates {
+async function measureDecodings(): Promise<DecodingRates> {
   const names = Object.keys(codecs) as WeightDtype[];
-  const decoded = names.filter((dtype) => !Object.hasOwn(plainCodecs, dtype));
-  return Object.fromEntries(decoded.map((dtype) => [dtype, measureDecoding(dtype, 50)]));
+  const decoded = names.filter((dtype) => !Object.hasOwn(plainCodecs, dtype) && dtype !== 'bf16_packed');
+  const unpacking = await measureUnpacking();
+  return {
+    ...Object.fromEntries(decoded.map((dtype) => [dtype, measureDecoding(dtype, 50)])),
+    ...(unpacking !== undefined && { bf16_packed: unpacking }),
+  };
 }
 
 function describeDevice({ device, deviceCores }: LocalSettings): string {
