@@ -145,7 +145,7 @@ describe('parseModelSpec', () => {
     ],
     [{}, 'unsupported architectures: missing;'],
     [{ ...mistralJson, attention_bias: true }, 'unsupported attention_bias: true; expected false; use'],
-    [{ ...llamaJson, mlp_bias: true }, 'unsupported mlp_bias: true; expected false; use'],
+    [{ ...mistralJson, mlp_bias: true }, 'unsupported mlp_bias: true; expected false; use'],
     [{ ...mistralJson, hidden_act: 'gelu' }, 'unsupported hidden_act: "gelu"; expected "silu"; use'],
     [{ ...mistralJson, quantization_config: { bits: 4 } }, 'unsupported quantization_config: {"bits":4};'],
     [

@@ -145,6 +145,7 @@ describe.each<[string, object]>([
       ...{ rope_scaling: { rope_type: 'yarn', factor: 8, original_max_position_embeddings: 16 } },
     },
   ],
+  ['biases everywhere in a dense decoder', { model_type: 'llama', attention_bias: true, mlp_bias: true }],
   [
     'an expert for every token beside those it chooses, and windows in every second layer',
     {

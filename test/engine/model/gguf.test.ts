@@ -83,18 +83,34 @@ describe.each(Object.keys(conversions))('%s as GGUF', (name) => {
   });
 });
 
-it.each<[object]>([
-  [{ 'qwen2moe.expert_shared_feed_forward_length': whole(20) }],
-  [{}], // of before there was such a key
-])('takes a shared expert, its width told by %o', async (told) => {
-  const config = {
-    ...{ model_type: 'qwen2_moe', vocab_size: 61, hidden_size: 24, num_hidden_layers: 2, num_experts: 6 },
-    ...{ num_attention_heads: 4, num_key_value_heads: 2, num_experts_per_tok: 2, intermediate_size: 20 },
-    ...{ moe_intermediate_size: 10, shared_expert_intermediate_size: 20, eos_token_id: 60 },
-  };
-  const name = `shared ${Object.keys(told).length}`;
-  const original = await writeTinyCheckpoint(directory, name, config, { dtype: 'bf16', seed: 5 });
-  await writeGguf(fileOf(name), original.directory, { architecture: 'qwen2moe', metadata: { ...told } });
+const tiny = {
+  ...{ vocab_size: 61, hidden_size: 24, num_hidden_layers: 2, intermediate_size: 20, eos_token_id: 60 },
+  ...{ num_attention_heads: 4, num_key_value_heads: 2 },
+};
+const shared = {
+  ...{ model_type: 'qwen2_moe', num_experts: 6, num_experts_per_tok: 2, moe_intermediate_size: 10 },
+  shared_expert_intermediate_size: 20,
+};
+
+it.each<[string, object, Conversion]>([
+  [
+    'a shared expert',
+    shared,
+    {
+      architecture: 'qwen2moe',
+      metadata: { 'qwen2moe.expert_shared_feed_forward_length': whole(20) },
+    },
+  ],
+  ['a shared expert of before there was a key for its width', shared, { architecture: 'qwen2moe' }],
+  [
+    'biases of a Llama',
+    { model_type: 'llama', attention_bias: true, mlp_bias: true },
+    { architecture: 'llama', isPaired: true },
+  ],
+])('takes %s', async (name, config, conversion) => {
+  const weights = { dtype: 'bf16', seed: 5 } as const;
+  const original = await writeTinyCheckpoint(directory, name, { ...tiny, ...config }, weights);
+  await writeGguf(fileOf(name), original.directory, conversion);
   const read = await openCheckpoint(fileOf(name));
   expect(read.spec.layers).toEqual(original.spec.layers);
   const [expected, actual] = await Promise.all([original, read].map((model) => loadReferenceWeights(model)));

@@ -155,6 +155,9 @@ export const decoderTensors: TensorPlaces = {
   gate: { name: `${mlp}.gate_proj.weight` },
   up: { name: `${mlp}.up_proj.weight` },
   down: { name: `${mlp}.down_proj.weight` },
+  gateBias: { name: `${mlp}.gate_proj.bias` },
+  upBias: { name: `${mlp}.up_proj.bias` },
+  downBias: { name: `${mlp}.down_proj.bias` },
 };
 
 /** Experts as Qwen and OLMoE name them; a layer without experts has the names of a dense decoder. */

@@ -1,4 +1,4 @@
-/** Llama: a dense decoder. Source: `LlamaConfig` in transformers 5.24. */
+/** Llama: a dense decoder, with biases where asked for. Source: `LlamaConfig` in transformers 5.24. */
 
 import { createLayers } from '../spec.js';
 import {
@@ -8,7 +8,6 @@ import {
   decoderTensors,
   llamaDefaults,
   parseDecoder,
-  refuseBiases,
 } from './decoder.js';
 import type { Family } from './family.js';
 import { refuseMixedLayers } from './window.js';
@@ -17,13 +16,15 @@ export const llama: Family = {
   modelType: 'llama',
   className: 'LlamaForCausalLM',
   parse(config) {
-    refuseBiases(config);
     const decoder = parseDecoder(config, {
       ...llamaDefaults,
       ...{ numKvHeads: null, ffnSize: 11_008, maxPositions: 2048, rmsNormEps: 1e-6, rope: 1e4 },
     });
     refuseMixedLayers(config, null);
-    const layer = decoderLayer(decoder, { window: null });
+    const hasBiases = config.flag('attention_bias');
+    const biases = { q: hasBiases, k: hasBiases, v: hasBiases, o: hasBiases };
+    const { ffn, ...rest } = decoderLayer(decoder, { window: null, biases });
+    const layer = { ...rest, ffn: { ...ffn, biases: config.flag('mlp_bias') } };
     const layers = createLayers(decoder.numLayers, () => layer);
     return createSpec('llama', decoder, layers, decoderTensors);
   },

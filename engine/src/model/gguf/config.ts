@@ -26,7 +26,7 @@ interface Architecture {
 const architectures: Readonly<Record<string, Architecture>> = {
   llama: {
     fields: (metadata, prefix) =>
-      metadata.has(`${prefix}.expert_count`)
+      (metadata.maybeNumber(`${prefix}.expert_count`) ?? 0) > 0
         ? { model_type: 'mixtral', ...expertFields(metadata, prefix, 'num_local_experts') }
         : { model_type: 'llama' },
     places: withPairs(ggufPlaces),
@@ -150,6 +150,8 @@ function commonFields(gguf: Gguf, metadata: Metadata, prefix: string): JsonRecor
     rope_theta: metadata.maybeNumber(`${prefix}.rope.freq_base`) ?? 1e4,
     ...ropeScaling(metadata, prefix),
     tie_word_embeddings: head === undefined,
+    attention_bias: metadata.hasTensor('blk.0.attn_output.bias'),
+    mlp_bias: metadata.hasTensor('blk.0.ffn_down.bias'),
     eos_token_id: endTokens(metadata),
   };
 }
@@ -163,7 +165,9 @@ function ropeScaling(metadata: Metadata, prefix: string): JsonRecord {
   if (type !== 'yarn') throw metadata.invalid(`${prefix}.rope.scaling.type`, 'none, linear or yarn');
   return {
     rope_scaling: {
-      ...{ rope_type: 'yarn', factor, beta_fast: 32, beta_slow: 1 },
+      ...{ rope_type: 'yarn', factor },
+      beta_fast: metadata.maybeNumber(`${prefix}.rope.scaling.yarn_beta_fast`) ?? 32,
+      beta_slow: metadata.maybeNumber(`${prefix}.rope.scaling.yarn_beta_slow`) ?? 1,
       ...{ original_max_position_embeddings: original, truncate: prefix !== 'gpt-oss' },
     },
   };

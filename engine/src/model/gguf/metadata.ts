@@ -15,6 +15,10 @@ export class Metadata {
     return this.#gguf.metadata.has(key);
   }
 
+  hasTensor(name: string): boolean {
+    return this.#gguf.files.some(({ tensors }) => tensors.some((tensor) => tensor.name === name));
+  }
+
   invalid(key: string, expected: string): UserError {
     const value = this.#gguf.metadata.get(key);
     const found = value === undefined ? 'nothing' : quote(value);
