@@ -34,6 +34,7 @@ const parts: Readonly<Record<string, () => Promise<Part>>> = {
   q4k: async () => (await import('../../bench/q4k.js')).benchQ4K,
   search: async () => (await import('../../bench/search.js')).benchSearch,
   queue: async () => (await import('../../bench/queue.js')).benchQueue,
+  'fine-grained': async () => (await import('../../bench/fine-grained.js')).benchFineGrained,
   products: async () => (await import('../../bench/products.js')).benchProducts,
 };
 
