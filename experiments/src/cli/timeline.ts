@@ -6,7 +6,10 @@ import { formatSeconds } from '../terminal/format.js';
 const columns = 96;
 
 /** null when the run had no two decode passes. */
-export function sketchTimeline({ strategy, passes, spans }: RunResult): string | null {
+export function sketchTimeline(
+  { strategy, passes, spans }: RunResult,
+  name: string = strategy,
+): string | null {
   const middle = Math.floor(passes / 2);
   const window = windowOfPasses(
     spans.filter(({ phase }) => phase === 'decode'),
@@ -16,5 +19,5 @@ export function sketchTimeline({ strategy, passes, spans }: RunResult): string |
   if (middle < 1 || middle + 1 >= passes || window === null) return null;
   const duration = formatSeconds(window.endSeconds - window.startSeconds);
   const rows = drawStrip(spans, window, columns).map(({ name, text }) => `  ${name.padEnd(6)} │${text}│`);
-  return [`${strategy}, passes ${middle} and ${middle + 1}, ${duration}`, ...rows].join('\n');
+  return [`${name}, passes ${middle} and ${middle + 1}, ${duration}`, ...rows].join('\n');
 }

@@ -65,7 +65,7 @@ async function digestFiles(directory: string): Promise<string> {
 }
 
 /** null when there is none, or none that is whole: then it is removed. */
-async function maybeOpen(directory: string): Promise<Checkpoint | null> {
+export async function maybeOpen(directory: string): Promise<Checkpoint | null> {
   try {
     return await openCheckpoint(directory);
   } catch (error) {

@@ -5,6 +5,7 @@ import { currentSignal } from '@specoffload/input';
 import { localSettings } from '../inputs/caps.js';
 import { namedArithmetic } from '../inputs/devices.js';
 import { prepareTarget } from '../inputs/inflated-target.js';
+import { preparePackedTarget } from '../inputs/packed-target.js';
 import { openPair } from '../inputs/pair.js';
 import { loadWorkload, type Vocabulary, type Workload, workloadNames } from '../inputs/prompts.js';
 import { cacheDirectory, pairPaths } from '../paths.js';
@@ -12,7 +13,7 @@ import type { Output } from '../terminal/output.js';
 import { compareSequences } from './compare.js';
 import { type ExecutedRun, executeRun, type RunPlan } from './execute.js';
 import { notePayoff } from './payoff.js';
-import type { TokenCheck } from './summary.js';
+import { runName, type TokenCheck } from './summary.js';
 
 /** Everything but the strategy: the runs differ in nothing else. */
 export type MainJob = Omit<RunPlan, 'strategy'>;
@@ -75,6 +76,8 @@ export async function openMainJob(
 export interface MainJobRunOptions {
   /** The first is what the others' tokens are compared with. @default none, serial, specoffload */
   readonly strategies?: readonly StrategyName[];
+  /** Whether the fastest runs once more, from the same weights packed without loss. @default false */
+  readonly packs?: boolean;
   /** Of the run under way, whose strategy comes first. */
   readonly onProgress?: (strategy: StrategyName, progress: RunProgress) => void;
   readonly onRun?: (run: ExecutedRun) => void;
@@ -97,21 +100,31 @@ export async function runMainJob(
   const { strategies = mainStrategies, onProgress = () => {}, onRun = () => {} } = options;
   const { signal = currentSignal() ?? new AbortController().signal } = options;
   const runs: ExecutedRun[] = [];
-  for (const strategy of strategies) {
+  const add = async (plan: RunPlan) => {
     signal.throwIfAborted();
-    await notePayoff({ ...job, strategy }, output);
-    const run = await executeRun({ ...job, strategy }, output, signal, (progress) =>
-      onProgress(strategy, progress),
-    );
+    const run = await executeRun(plan, output, signal, (progress) => onProgress(plan.strategy, progress));
     onRun(run);
     runs.push(run);
+  };
+  for (const strategy of strategies) {
+    await notePayoff({ ...job, strategy }, output);
+    await add({ ...job, strategy });
+  }
+  if (options.packs) {
+    const target = await preparePackedTarget(job.target, output, signal);
+    await add({ ...job, target, strategy: strategies[indexOfFastest(runs)] });
   }
   return { runs, checks: checkTokens(runs) };
 }
 
+function indexOfFastest(runs: readonly ExecutedRun[]): number {
+  const speeds = runs.map(({ result }) => result.tokensPerSecond);
+  return speeds.indexOf(Math.max(...speeds));
+}
+
 function checkTokens([reference, ...others]: readonly ExecutedRun[]): TokenCheck[] {
   return others.map(({ record, result }) => ({
-    strategy: record.strategy,
+    strategy: runName(record),
     comparison: compareSequences(reference!.result, result),
   }));
 }

@@ -7,6 +7,15 @@ import { type Column, formatTable } from '../terminal/table.js';
 import { type Comparison, describeDifference } from './compare.js';
 import { busiestLane } from './describe-run.js';
 
+/** The strategy, and how its weights were stored where that is packed. */
+export function runName({ strategy, model }: RunRecord): string {
+  return isPacked(model) ? `${strategy}, packed` : strategy;
+}
+
+function isPacked({ target }: RunRecord['model']): boolean {
+  return target.format === 'bf16_packed';
+}
+
 /** One row per strategy; the first is what the others are compared with. */
 export function formatComparison(records: readonly RunRecord[]): string {
   const base = records[0].result.tokensPerSecond;
@@ -20,7 +29,7 @@ export function formatComparison(records: readonly RunRecord[]): string {
   });
   return formatTable<RunRecord>(
     [
-      { title: 'strategy', align: 'left', text: ({ strategy }) => strategy },
+      { title: 'strategy', align: 'left', text: runName },
       { title: 'tokens/s', text: ({ result }) => threeDigits(result.tokensPerSecond) },
       { title: 'x none', text: ({ result }) => (result.tokensPerSecond / base).toFixed(2) },
       { title: 'prefill', text: ({ result }) => formatSeconds(result.phases.prefill.seconds) },
@@ -45,12 +54,23 @@ export function explain(records: readonly RunRecord[]): string[] {
   const lines = [`Busiest in decode: ${records.map(describeBusiest).join('; ')}.`];
   if (none && serial && specoffload)
     lines.push(describeSpeedup(none, serial, specoffload), describeInterleaving(serial, specoffload));
+  const packed = records.find(({ model }) => isPacked(model));
+  const plain = packed && of(packed.strategy);
+  if (packed && plain && plain !== packed) lines.push(describePacked(plain, packed));
   return lines;
 }
 
-function describeBusiest({ strategy, result }: RunRecord): string {
-  const { lane, utilization } = busiestLane(result.phases.decode);
-  return `${strategy} the ${lane} (${formatPercent(utilization)})`;
+function describePacked(plain: RunRecord, packed: RunRecord): string {
+  const share = packed.model.target.bytes / plain.model.target.bytes;
+  return (
+    `${packed.strategy} from the same weights packed without loss (${share.toFixed(2)} of the bytes) wrote ${ratio(packed, plain).toFixed(2)} times the tokens per second (one run of each), ` +
+    `${decodeRatio(packed, plain).toFixed(2)} times in decode alone: it reads ${formatBytes(packed.result.bytesMoved.disk)} instead of ${formatBytes(plain.result.bytesMoved.disk)}, since layers are smaller and more of them stay in memory.`
+  );
+}
+
+function describeBusiest(record: RunRecord): string {
+  const { lane, utilization } = busiestLane(record.result.phases.decode);
+  return `${runName(record)} the ${lane} (${formatPercent(utilization)})`;
 }
 
 function describeSpeedup(none: RunRecord, serial: RunRecord, specoffload: RunRecord): string {

@@ -12,6 +12,7 @@ import {
   type SimulationResult,
   usesDraft,
 } from '@specoffload/engine';
+import { plainCodecs } from '@specoffload/native';
 import { type LocalSettings, namedFactors, recordedCaps } from '../inputs/caps.js';
 import { hasCores } from '../inputs/cores.js';
 import { namedDevice } from '../inputs/devices.js';
@@ -165,8 +166,25 @@ function toOptions({ interruptsDraft, laneWidth, variability, formats }: FlatMac
   };
 }
 
-function toModelRecord({ name, parameters, bytes, digest }: Checkpoint): ModelRecord {
-  return { name, parameters, bytes, digest };
+function toModelRecord(checkpoint: Checkpoint): ModelRecord {
+  const { name, parameters, bytes, digest } = checkpoint;
+  const format = quantisedFormatOf(checkpoint);
+  return { name, parameters, bytes, digest, ...(format !== null && { format }) };
+}
+
+const formats = new WeakMap<Checkpoint, string | null>();
+
+/** The codec of most of its bytes, or null where values stand each by itself; a sweep makes thousands of records of one model. */
+function quantisedFormatOf(checkpoint: Checkpoint): string | null {
+  const known = formats.get(checkpoint);
+  if (known !== undefined) return known;
+  const bytes: Record<string, number> = {};
+  for (const { dtype, byteLength } of checkpoint.tensors.values())
+    bytes[dtype] = (bytes[dtype] ?? 0) + byteLength;
+  const [most] = Object.keys(bytes).sort((one, other) => bytes[other] - bytes[one]);
+  const format = !most || Object.hasOwn(plainCodecs, most) ? null : most;
+  formats.set(checkpoint, format);
+  return format;
 }
 
 function toMachineRecord(machine: LocalSettings, core: 'native' | 'twin'): MachineRecord {

@@ -18,6 +18,7 @@ import { type Checked, check, is, type Schema } from '@specoffload/input';
 import { crossbarRecord } from './crossbar-record.js';
 import { devicePowerRecord, deviceRecord, deviceUseRecord } from './device-record.js';
 import { energyRecord } from './energy-record.js';
+import { modelRecord } from './model-record.js';
 import { noiseRecord } from './noise-record.js';
 import { plannedRecord } from './planned-record.js';
 import { proposingRecord } from './proposing-record.js';
@@ -31,14 +32,6 @@ export type { SettingValue } from './words.js';
 const { amount, anyText, described, flag, mapOf, oneOf, orMissing, orNull } = is;
 /** Fields that are not named are let through: a record is returned as it was read. */
 const fields = is.picked;
-
-const modelRecord = (role: string) =>
-  fields({
-    name: described(anyText, '', `name of the ${role} model`),
-    parameters: count,
-    bytes: described(count, 'B', 'as stored'),
-    digest: described(digest, '', 'sha256 over configuration, tensor headers and file sizes'),
-  });
 
 /** Where a run stands in its experiment. */
 export const pointRecord = fields({

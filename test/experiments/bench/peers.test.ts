@@ -68,6 +68,10 @@ it('judges by ratios within rounds', () => {
     'reached: the whole run, of llama.cpp in the same memory: 20.00 times, wanted 15 (1 round)',
     "not measured here: the whole run, of Accelerate's disk offload, wanted 8 times",
   ]);
+  const fromBf16 = [run('specoffload-bf16', 0, 2, 4), run('specoffload-bf16', 1, 16, 22)];
+  expect(verdicts([...runs, ...fromBf16])[1]).toBe(
+    'not reached: decode, of llama.cpp with all of it in memory: 1.10 times, wanted 1.2, 1.00 with weights as bf16 (2 rounds)',
+  );
   const stopped = (seconds: number) => ({ ...run('accelerate', 0, seconds, 0), sameTokens: null });
   expect([20, 30].map((seconds) => verdicts([runs[0], stopped(seconds)])[3])).toEqual([
     "open, it was stopped: the whole run, of Accelerate's disk offload: at least 6.67 times, wanted 8 (1 round)",

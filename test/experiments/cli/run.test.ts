@@ -140,7 +140,7 @@ describe('run', () => {
 });
 
 describe('start', () => {
-  it('runs three strategies that write the same tokens', async () => {
+  it('runs three strategies that write the same tokens, and the fastest of them packed', async () => {
     const results = join(folder, 'main');
     const { exitCode, stdout, stderr } = await runCli(['start', '--quick', '--json', '--results', results]);
     expect(exitCode, stderr).toBe(0);
@@ -148,14 +148,23 @@ describe('start', () => {
     const records = (runs as { record: unknown }[]).map(
       ({ record }) => parseRunRecord(record, 'stdout') as MeasuredRecord,
     );
-    expect(records.map(({ strategy }) => strategy)).toEqual(['none', 'serial', 'specoffload']);
-    expect(checks).toMatchObject([{ comparison: { numErrors: 0 } }, { comparison: { numErrors: 0 } }]);
+    const [plain, packed] = [records.slice(0, 3), records[3]!];
+    expect(plain.map(({ strategy }) => strategy)).toEqual(['none', 'serial', 'specoffload']);
+    const speed = ({ result }: MeasuredRecord) => result.tokensPerSecond;
+    expect(packed.strategy).toBe(plain.toSorted((one, other) => speed(other) - speed(one))[0]!.strategy);
+    expect(records.map(({ model }) => model.target.format ?? 'bf16')).toEqual([
+      'bf16',
+      'bf16',
+      'bf16',
+      'bf16_packed',
+    ]);
+    expect(checks).toMatchObject(plain.map(() => ({ comparison: { numErrors: 0 } })));
     for (const { model, machine, result } of records) {
-      expect(machine.memory.deviceBytes).toBe(Math.floor(model.target.bytes / 4));
+      expect(machine.memory.deviceBytes).toBe(Math.floor(plain[0]!.model.target.bytes / 4));
       expect(result.memory.device.peakBytes).toBeLessThanOrEqual(machine.memory.deviceBytes);
       expect(result.bytesMoved.disk).toBeGreaterThan(model.target.bytes); // it streams
     }
-    expect(await readdir(join(results, 'main'))).toHaveLength(3);
+    expect(await readdir(join(results, 'main'))).toHaveLength(4);
     expect(stderr).toContain('x none'); // the table
   });
 });

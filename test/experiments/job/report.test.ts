@@ -111,6 +111,18 @@ describe('the main job', () => {
     );
   });
 
+  it('says what the same weights brought where they are packed', () => {
+    const plain = recordOf('serial', 8, 2e10);
+    const run = recordOf('serial', 10, 1e10);
+    const target = { ...run.model.target, bytes: 0.78 * run.model.target.bytes, format: 'bf16_packed' };
+    const packed = { ...run, model: { ...run.model, target } } as RunRecord;
+    expect(formatComparison([plain, packed])).toMatch(/^serial, packed +10\.0 +1\.25 /m);
+    expect(explain([plain, packed])).toEqual([
+      'Busiest in decode: serial the disk (97 %); serial, packed the disk (97 %).',
+      'serial from the same weights packed without loss (0.78 of the bytes) wrote 1.25 times the tokens per second (one run of each), 1.00 times in decode alone: it reads 10.0 GB instead of 20.0 GB, since layers are smaller and more of them stay in memory.',
+    ]);
+  });
+
   it('says so where it is faster', () => {
     const records = [
       recordOf('none', 4, 3e10),

@@ -5,12 +5,13 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Checkpoint } from '@specoffload/engine';
+import { type Job, runPlan } from '../../job/execute.js';
 import { cacheDirectory, displayPath, experimentsDirectory } from '../../paths.js';
 import type { Output } from '../../terminal/output.js';
 import { writeGguf } from '../gguf-file.js';
 import type { LegName } from './leg-names.js';
 import { whyNoLimit } from './memory-group.js';
-import { type PeerLimits, type PeerOutcome, type PeerRequest, runPeer } from './peer.js';
+import { type PeerLimits, type PeerOutcome, type PeerRequest, type PeerTimes, runPeer } from './peer.js';
 
 export interface Leg {
   readonly name: LegName;
@@ -19,7 +20,8 @@ export interface Leg {
 
 export interface LegsRequest extends Pick<PeerRequest, 'prompts' | 'newTokens' | 'threads' | 'memoryBytes'> {
   readonly names: readonly LegName[];
-  readonly target: Checkpoint;
+  /** Its weights in bf16, which all legs read. */
+  readonly job: Job;
 }
 
 /** Where the other programs are looked for. */
@@ -52,6 +54,7 @@ export async function findLegs(request: LegsRequest, output: Output): Promise<Le
 }
 
 function whySkipped(name: LegName): string | null {
+  if (name === 'specoffload-bf16') return null;
   const isAccelerate = name === 'accelerate';
   if (isAccelerate && !existsSync(python)) return `it is not installed; ${installs.accelerate}`;
   if (!isAccelerate && !existsSync(nodeLlamaCpp)) return `it is not installed; ${installs.llama}`;
@@ -59,7 +62,10 @@ function whySkipped(name: LegName): string | null {
 }
 
 async function openLeg(name: LegName, request: LegsRequest, output: Output): Promise<Leg> {
-  const { names: _, target, ...shared } = request;
+  const { names: _, job, ...shared } = request;
+  if (name === 'specoffload-bf16')
+    return { name, run: (_seconds, onTokens, signal) => runLab(job, onTokens, signal) };
+  const { target } = job;
   const isAccelerate = name === 'accelerate';
   const peerRequest: PeerRequest = {
     ...{ ...shared, modulePath: nodeLlamaCpp },
@@ -77,6 +83,17 @@ async function openLeg(name: LegName, request: LegsRequest, output: Output): Pro
       return runPeer(program, peerRequest, limits, onTokens, signal);
     },
   };
+}
+
+/** The lab itself. */
+export async function runLab(
+  job: Job,
+  onTokens: (newTokens: number) => void,
+  signal: AbortSignal,
+): Promise<PeerTimes & { readonly tokens: readonly (readonly number[])[] }> {
+  const { phases, sequences } = await runPlan(job, signal, ({ newTokens }) => onTokens(newTokens));
+  const times = { prefillSeconds: phases.prefill.seconds, decodeSeconds: phases.decode.seconds };
+  return { ...times, tokens: sequences.map(({ ids }) => ids) };
 }
 
 /** The same weights as a file that llama.cpp reads, written once. */

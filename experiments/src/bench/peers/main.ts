@@ -1,11 +1,13 @@
 /** The lab beside llama.cpp and Accelerate, on the same weights, prompts and cores: by turns, as ratios. */
 
+import type { Checkpoint } from '@specoffload/engine';
 import { UserError } from '@specoffload/input';
 import { loadNativeCore } from '@specoffload/native';
 import { localSettings } from '../../inputs/caps.js';
 import { prepareTarget } from '../../inputs/inflated-target.js';
+import { preparePackedTarget } from '../../inputs/packed-target.js';
 import { openPair } from '../../inputs/pair.js';
-import { type Job, runPlan } from '../../job/execute.js';
+import type { Job } from '../../job/execute.js';
 import { loadMixedWorkload } from '../../job/main-job.js';
 import { cacheDirectory, pairPaths } from '../../paths.js';
 import { specOfRun } from '../../store/index.js';
@@ -14,7 +16,7 @@ import type { Output } from '../../terminal/output.js';
 import { formatTable } from '../../terminal/table.js';
 import type { BenchOptions } from '../main.js';
 import { type LegName, legNames } from './leg-names.js';
-import { findLegs, type Leg } from './legs.js';
+import { findLegs, type Leg, runLab } from './legs.js';
 import type { PeerTimes } from './peer.js';
 import { type PeerName, verdicts } from './verdicts.js';
 
@@ -49,13 +51,14 @@ export async function benchPeers(options: PeersOptions): Promise<void> {
   const { targetBytes, ...sizes } = quick ? quickSizes : wholeSizes;
   const job = await openJob(targetBytes, sizes, output, signal);
   const { target, workload, maxNewTokens: newTokens } = job;
+  const packed = { ...job, target: await preparePackedTarget(target, output, signal) };
   const memoryBytes = Math.floor(target.bytes * share);
-  const request = { names, target, prompts: workload.prompts, newTokens, threads: numCores(), memoryBytes };
+  const request = { names, job, prompts: workload.prompts, newTokens, threads: numCores(), memoryBytes };
   const legs = await findLegs(request, output);
   const runs: PeerRun[] = [];
   for (let round = 0; round < rounds; round += 1) {
     output.note(`bench: peers, round ${round + 1}`);
-    const { times, written } = await runOurs(job, output, signal);
+    const { times, written } = await runOurs(packed, output, signal);
     runs.push({ name: 'specoffload', round, ...times, sameTokens: 1 });
     for (const leg of legs)
       if (round === 0 || !onceLegs.includes(leg.name)) {
@@ -63,10 +66,10 @@ export async function benchPeers(options: PeersOptions): Promise<void> {
         if (run) runs.push({ round, ...run });
       }
   }
-  sayRuns(runs, job, output);
+  sayRuns(runs, job, packed.target, output);
   for (const verdict of verdicts(runs)) output.say(verdict);
   if (quick) output.say(`(the aims are about ${formatBytes(wholeSizes.targetBytes)}: leave --quick out)`);
-  output.document({ spec: specOfRun(job), runs });
+  output.document({ spec: specOfRun(packed), runs });
 }
 
 async function openJob(
@@ -103,12 +106,11 @@ async function runOurs(
   output: Output,
   signal: AbortSignal,
 ): Promise<{ readonly times: PeerTimes; readonly written: Written }> {
-  const { phases, sequences } = await followed('specoffload', output, (onTokens) =>
-    runPlan(job, signal, ({ newTokens }) => onTokens(newTokens)),
+  const { tokens, ...times } = await followed('specoffload', output, (onTokens) =>
+    runLab(job, onTokens, signal),
   );
-  const times = { prefillSeconds: phases.prefill.seconds, decodeSeconds: phases.decode.seconds };
   output.note(`bench: peers, specoffload: ${describeSeconds(times)}`);
-  return { times, written: sequences.map(({ ids }) => ids) };
+  return { times, written: tokens };
 }
 
 /** What another program ends with is said, and costs nobody else's times: then null. */
@@ -164,11 +166,19 @@ function shareOfSame(ours: Written, others: Written): number {
   return same.reduce((sum, count) => sum + count, 0) / ours.reduce((sum, { length }) => sum + length, 0);
 }
 
-function sayRuns(runs: readonly PeerRun[], { target, machine, workload, ...job }: Job, output: Output): void {
+function sayRuns(
+  runs: readonly PeerRun[],
+  { target, machine, workload, ...job }: Job,
+  packed: Checkpoint,
+  output: Output,
+): void {
   const memory = formatBytes(machine.deviceBytes + machine.hostBytes);
   const { prompts } = workload;
   output.say(
     `\n${target.name}, ${formatBytes(target.bytes)} in bf16; ${plural(prompts.length, 'text')} of ${prompts[0].length} tokens, ${job.maxNewTokens} new ones each; specoffload in ${memory}`,
+  );
+  output.say(
+    `specoffload reads the same weights packed without loss, ${formatBytes(packed.bytes)}, made once as llama.cpp's file is; specoffload-bf16 reads bf16`,
   );
   output.say(
     formatTable<PeerRun>(

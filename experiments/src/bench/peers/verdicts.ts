@@ -37,19 +37,36 @@ const wishes: readonly Wish[] = [
 
 /** Ratios are taken within a round: what else the machine does slows both. Whoever was stopped took at least so long. */
 export function verdicts(runs: readonly PeerRun[]): string[] {
-  return wishes.map(({ against, what, wanted, seconds }) => {
-    const ratios = runs
-      .filter(({ name }) => name === against)
-      .map((other) => {
-        const ours = runs.find(
-          ({ name, round }) => name === 'specoffload' && round === other.round,
-        ) as PeerRun;
-        return { times: seconds(other) / seconds(ours), isLeast: other.sameTokens === null };
-      })
-      .sort((a, b) => a.times - b.times);
+  return wishes.map((wish) => {
+    const { what, wanted } = wish;
+    const ratios = ratiosOf(runs, 'specoffload', wish);
     if (ratios.length === 0) return `not measured here: ${what}, wanted ${wanted} times`;
-    const { times, isLeast } = ratios[ratios.length >> 1];
+    const { times, isLeast } = middleOf(ratios);
     const verdict = times >= wanted ? 'reached' : isLeast ? 'open, it was stopped' : 'not reached';
-    return `${verdict}: ${what}: ${isLeast ? 'at least ' : ''}${times.toFixed(2)} times, wanted ${wanted} (${plural(ratios.length, 'round')})`;
+    const fromBf16 = ratiosOf(runs, 'specoffload-bf16', wish);
+    const beside =
+      fromBf16.length === 0 ? '' : `, ${middleOf(fromBf16).times.toFixed(2)} with weights as bf16`;
+    return `${verdict}: ${what}: ${isLeast ? 'at least ' : ''}${times.toFixed(2)} times, wanted ${wanted}${beside} (${plural(ratios.length, 'round')})`;
   });
+}
+
+interface Ratio {
+  readonly times: number;
+  readonly isLeast: boolean;
+}
+
+/** In rising order, one for each round that has both. */
+function ratiosOf(runs: readonly PeerRun[], ours: PeerName, { against, seconds }: Wish): Ratio[] {
+  return runs
+    .filter(({ name }) => name === against)
+    .flatMap((other) =>
+      runs
+        .filter(({ name, round }) => name === ours && round === other.round)
+        .map((own) => ({ times: seconds(other) / seconds(own), isLeast: other.sameTokens === null })),
+    )
+    .sort((a, b) => a.times - b.times);
+}
+
+function middleOf(ratios: readonly Ratio[]): Ratio {
+  return ratios[ratios.length >> 1];
 }

@@ -2,7 +2,8 @@
 
 import { type Packing, type PackingOptions, packCheckpoint, unpackCheckpoint } from '@specoffload/engine';
 import type { Command } from 'commander';
-import { formatBytes, formatCount, formatPercent, formatSeconds, plural } from '../../terminal/format.js';
+import { withPackingProgress } from '../../inputs/packed-target.js';
+import { formatBytes, formatCount, formatSeconds, plural } from '../../terminal/format.js';
 import type { Output } from '../../terminal/output.js';
 import { type CommandContext, type CommonOptions, outputFor, withCommonOptions } from './common.js';
 
@@ -62,26 +63,6 @@ async function followed<Result>(
   const startMs = performance.now();
   const result = await withPackingProgress({ sourceDirectory, targetDirectory, signal }, work, output);
   return [result, (performance.now() - startMs) / 1000];
-}
-
-async function withPackingProgress<Result>(
-  options: PackingOptions,
-  work: (options: PackingOptions) => Promise<Result>,
-  output: Output,
-): Promise<Result> {
-  const follower = output.follow();
-  try {
-    return await work({
-      ...options,
-      onProgress: ({ bytesDone, bytesTotal }, step) =>
-        follower.update(
-          () =>
-            `pack: ${formatBytes(bytesDone)} of ${formatBytes(bytesTotal)} ${step}, ${formatPercent(bytesDone / bytesTotal)}`,
-        ),
-    });
-  } finally {
-    follower.end();
-  }
 }
 
 const mostNames = 3;

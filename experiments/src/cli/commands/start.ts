@@ -11,7 +11,7 @@ import {
   openMainJob,
   runMainJob,
 } from '../../job/main-job.js';
-import { describeTokenCheck, explain, formatComparison } from '../../job/summary.js';
+import { describeTokenCheck, explain, formatComparison, runName } from '../../job/summary.js';
 import { defaultResultsDirectory, displayPath } from '../../paths.js';
 import { assertWritable } from '../../store/index.js';
 import { threeDigits } from '../../terminal/format.js';
@@ -29,7 +29,7 @@ export function addStartCommand(program: Command, context: CommandContext): void
   const command = program
     .command('start')
     .description(
-      'the main job: none, serial and specoffload on a 2 GB target that does not fit its memory budget',
+      'the main job: none, serial and specoffload on a 2 GB target that does not fit its memory budget, and the fastest of them with its weights packed',
     )
     .option('--quick', 'a smaller target, fewer prompts and tokens')
     .option('--results <dir>', 'record store', displayPath(defaultResultsDirectory));
@@ -48,9 +48,9 @@ async function start(
   const job = await openMainJob({ quick: quick === true, results, device, arithmetic }, output, signal);
   output.note(`main job: ${describePlan(job)}`);
   const outcome = await runMainJob(job, output, {
-    signal,
+    ...{ signal, packs: true },
     onRun: ({ record, result }) =>
-      output.note(`${record.strategy}: ${threeDigits(result.tokensPerSecond)} tokens/s`),
+      output.note(`${runName(record)}: ${threeDigits(result.tokensPerSecond)} tokens/s`),
   });
   conclude(outcome, job, output);
 }
@@ -64,8 +64,8 @@ function conclude({ runs, checks }: MainJobOutcome, job: MainJob, output: Output
     `\n${[...describeTokenCheck(checks, records[0].result.newTokens), ...explain(records)].join('\n')}`,
   );
   output.say('\ntwo decode passes of each, darker where the lane is busier');
-  for (const { result } of runs) {
-    const sketch = sketchTimeline(result);
+  for (const { record, result } of runs) {
+    const sketch = sketchTimeline(result, runName(record));
     if (sketch !== null) output.say(sketch);
   }
   if (job.tokenizer !== null) {
