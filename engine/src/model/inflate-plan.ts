@@ -90,7 +90,7 @@ function fitWidth(bytes: number, narrowest: number, bytesAt: (ffnSize: number) =
 }
 
 /** Of any layer that grows: inflation needs those FFNs to be alike. */
-function ffnOf(spec: ModelSpec): FfnSpec {
+export function ffnOf(spec: ModelSpec): FfnSpec {
   const [ffn, ...others] = spec.layers.filter((layer) => grows(spec, layer)).map((layer) => layer.ffn);
   const isAlike = (other: FfnSpec) => other.width === ffn.width && other.numExperts === ffn.numExperts;
   if (others.every(isAlike)) return ffn;
@@ -104,7 +104,7 @@ function grows({ layers }: ModelSpec, { ffn }: LayerSpec): boolean {
   return ffn.router !== null || layers.every((layer) => layer.ffn.router === null);
 }
 
-function planParts(spec: ModelSpec, experts: number | undefined): number {
+export function planParts(spec: ModelSpec, experts: number | undefined): number {
   const { numExperts, router } = ffnOf(spec);
   if (experts === undefined || experts === numExperts) return 1;
   const parts = experts / numExperts;

@@ -1,5 +1,6 @@
 /**
- * Inflation of a quantised checkpoint: more layers, of which every stored byte is copied.
+ * Inflation of a quantised checkpoint: more layers, of which every stored byte is copied, and experts divided as they are
+ * stored (`inflate-experts.ts`).
  *
  * What attention and FFN add in an extra layer is made nothing as elsewhere, by numbers or scales of zero; the rest of
  * the layer is the one that it is modelled on.
@@ -10,10 +11,13 @@ import { plainCodecs } from '@specoffload/native';
 import { sum } from '../extremes.js';
 import type { HeaderTensor } from './header-tensor.js';
 import type { TensorReader } from './inflate-bytes.js';
+import { divideExperts, refuseCutGroups } from './inflate-experts.js';
 import {
+  ffnOf,
   type InflationPlan,
   type InflationRequest,
   isSourceLayer,
+  planParts,
   requireAtLeast,
   sourceLayerOf,
 } from './inflate-plan.js';
@@ -48,6 +52,19 @@ export function layersAlone(source: Checkpoint, request: InflationRequest): Infl
   return { layers: layers.length + Math.round((request.bytes - source.bytes) / layerBytes) };
 }
 
+/**
+ * The same of a checkpoint in safetensors, whose experts may be divided as well.
+ * @throws UserError where it asks for something else to grow, or for parts that stored groups do not have
+ */
+export function storedGrowth(source: Checkpoint, request: InflationRequest): InflationRequest {
+  const { experts, ...others } = request;
+  const { layers } = layersAlone(source, others);
+  const parts = planParts(source.spec, experts);
+  if (parts === 1) return { layers };
+  refuseCutGroups(source, parts);
+  return { layers, experts, ffnSize: ffnOf(source.spec).width / parts };
+}
+
 function refuseOther(name: string, value: number | undefined, own: number): void {
   if (value === undefined || value === own) return;
   throw new UserError(
@@ -60,20 +77,25 @@ const chunkBytes = 4 * 2 ** 20;
 /** The tensors to write, in the files' own terms: what is before the layers, each layer, what is after them. */
 export async function storedSections(
   source: Checkpoint,
-  { spec }: InflationPlan,
+  { spec, parts }: InflationPlan,
   reader: TensorReader,
 ): Promise<TensorSource[][]> {
   const stored = (await readShards(source.directory)).flatMap(({ tensors }) => tensors);
   const cleared = clearedNames(source, stored);
+  const divide = divideExperts(source, parts);
   const outer = stored.filter(({ name }) => layerOf(name) === null);
   const sections = spec.layers.map((_, layer) => {
     const from = sourceLayerOf(layer, source.layers.length, spec.layers.length);
     const isExtra = !isSourceLayer(layer, source.layers.length, spec.layers.length);
+    const isDivided = spec.layers[layer].ffn.router !== null;
     return stored
       .filter(({ name }) => layerOf(name) === from)
-      .map((tensor) =>
-        copyOf(tensor, nameIn(layer, tensor.name), isExtra && cleared.has(tensor.name), reader),
-      );
+      .flatMap((tensor): TensorSource[] => {
+        const name = nameIn(layer, tensor.name);
+        const isCleared = isExtra && cleared.has(tensor.name);
+        const divided = isDivided ? divide(tensor, name, isCleared, reader) : null;
+        return divided ?? [copyOf(tensor, name, isCleared, reader)];
+      });
   });
   return [outer.map((tensor) => copyOf(tensor, tensor.name, false, reader)), ...sections];
 }

@@ -15,8 +15,8 @@
  *   rows, so the parts add up to their expert. Where two *experts* tie, the lower index wins in both models, and a
  *   tie between parts cannot separate them, because they are adjacent and all of them fit.
  *
- * A quantised source grows by layers alone, whose stored bytes are copied (`inflate-stored.ts`), and so does a GGUF file,
- * to another (`gguf/inflate.ts`).
+ * A quantised source grows by layers, whose stored bytes are copied (`inflate-stored.ts`), and by dividing its experts; a
+ * GGUF file by layers alone, to another (`gguf/inflate.ts`).
  */
 
 import { join } from 'node:path';
@@ -44,7 +44,7 @@ import {
   planInflation,
   requireAtLeast,
 } from './inflate-plan.js';
-import { isQuantised, layersAlone, storedSections } from './inflate-stored.js';
+import { isQuantised, layersAlone, storedGrowth, storedSections } from './inflate-stored.js';
 import { joinStacks, type PromisedTensor } from './join-stacks.js';
 import { createRandom } from './random.js';
 import type { GroupSpec, TensorSpec } from './roles.js';
@@ -66,7 +66,7 @@ export interface InflationOptions extends InflationRequest {
 
 /**
  * Writes the inflated checkpoint, streamed: memory stays at a few chunks whatever the size. Weights keep the source's
- * dtype, copied ones every bit; a quantised source is given more layers only.
+ * dtype, copied ones every bit; a quantised source is given more layers and divided experts only.
  *
  * @example await inflateCheckpoint({ source, targetDirectory: 'models/big', bytes: 2e9, seed: 1 })
  * @throws UserError when the request or the disk does not fit; then nothing is left behind.
@@ -76,7 +76,7 @@ export async function inflateCheckpoint(options: InflationOptions): Promise<Chec
   const request = { bytes, layers, experts, ffnSize };
   if (isGgufPath(source.directory)) return growGguf(options, layersAlone(source, request));
   const copies = isQuantised(source);
-  const plan = planInflation(source, copies ? layersAlone(source, request) : request);
+  const plan = planInflation(source, copies ? storedGrowth(source, request) : request);
   const sidecars = await collectSidecars(source, plan, seed);
   const reader = new TensorReader();
   try {

@@ -148,6 +148,39 @@ describe('inflation of a quantised checkpoint', () => {
     },
   );
 
+  it.each([
+    ...['fp8 in squares', 'fp8 by row', 'fp8 as a whole', 'four bits with zero points', 'eight bits by row'],
+    ...['GPTQ', 'AWQ', 'gpt-oss-mxfp4'],
+  ])('divides experts of %s as they are stored', async (name) => {
+    const kind = quantisedKinds[name];
+    const moe = goldenDirectory('qwen3-moe');
+    const folder = `divided ${name}`;
+    const directory = kind
+      ? (await writePair(root, folder, kind.quantisation, kind.quantise, moe)).directories[0]
+      : goldenDirectory(name);
+    const source = await openCheckpoint(directory);
+    const { numExperts } = source.spec.layers[0].ffn;
+    const request = { experts: 2 * numExperts, layers: source.layers.length + 1, seed: 1 };
+    const targetDirectory = join(root, `${folder}, divided`);
+    const inflated = await inflateCheckpoint({ source, targetDirectory, ...request });
+    const [one, part] = [source, inflated].map(({ layers }) => layers[0].experts[0]);
+    expect(inflated.layers[0].experts).toHaveLength(2 * numExperts);
+    expect(part.storedBytes / one.storedBytes).toBeLessThan(0.65);
+    expect(await continuationOf(inflated)).toEqual(await continuationOf(source));
+  });
+
+  it('divides no experts where their words or groups would be cut', async () => {
+    const { quantisation, quantise } = quantisedKinds['four bits'];
+    const moe = goldenDirectory('qwen3-moe');
+    const { directories } = await writePair(root, 'indivisible', quantisation, quantise, moe);
+    const source = await openCheckpoint(directories[0]);
+    const experts = 8 * source.spec.layers[0].ffn.numExperts;
+    const targetDirectory = join(root, 'cut');
+    await expect(inflateCheckpoint({ source, targetDirectory, experts, seed: 1 })).rejects.toThrow(
+      'neurons would cut; expected fewer experts, or none',
+    );
+  });
+
   it('grows by as many layers as come nearest to a size, and by nothing else', async () => {
     const { quantisation, quantise } = quantisedKinds['eight bits by row'];
     const { directories } = await writePair(root, 'grown', quantisation, quantise);

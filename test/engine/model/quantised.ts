@@ -228,9 +228,11 @@ export async function writePair(
   name: string,
   quantisation: object,
   quantise: (ref: TensorRef) => Quantised,
+  golden = original,
 ) {
+  const config = JSON.parse(readFileSync(join(golden, 'config.json'), 'utf8'));
   const [stored, plain]: Record<string, Raw>[] = [{}, {}];
-  for (const ref of (await openCheckpoint(original)).tensors.values()) {
+  for (const ref of (await openCheckpoint(golden)).tensors.values()) {
     const { shape } = ref;
     const isQuantised = ref.name.endsWith('_proj.weight');
     const kept = { dtype: 'F32', shape, bytes: plainCodecs.f32.encode(await readTensor(ref)) };
