@@ -30,6 +30,10 @@ shared uint inputs[tileRows * stride];     // (row, depth)
 shared uint weights[tileOutputs * stride]; // (output, depth)
 shared float results[acrossRows * acrossOutputs * blockRows * blockOutputs];
 
+// The number of `weightFormats` in kernels.ts, and of none.
+const uint bf16Packed = 18;
+const uint noFormat = 0xffffffffu;
+
 uint pack(float first, float second) {
   const uvec4 bits = roundedBits(vec4(first, second, 0.0, 0.0)) >> 16;
   return packsBf16 ? bits.x | bits.y << 16 : packHalf2x16(vec2(first, second));
@@ -71,6 +75,11 @@ void readWeights(uint firstOutput, uint firstDepth) {
     const bool canBeCopied = scaleFormat == 0 && byEights;
     if (canBeCopied && weightFormat == (packsBf16 ? 1 : 2)) { // as stored
       const uvec4 words = isOutput && k < push.depth ? ReadUvec4s(row.at + 2ul * k).at[0] : uvec4(0);
+      [[unroll]] for (uint j = 0; j < 4; ++j) weights[at + j] = words[j];
+      continue;
+    }
+    if (canBeCopied && weightFormat == (packsBf16 ? bf16Packed : noFormat)) {
+      const uvec4 words = isOutput && k < push.depth ? bf16PackedWords(row.at, k) : uvec4(0);
       [[unroll]] for (uint j = 0; j < 4; ++j) weights[at + j] = words[j];
       continue;
     }
