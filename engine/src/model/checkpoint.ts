@@ -10,6 +10,7 @@ import { refuseUncomputable } from './arithmetic.js';
 import { assembleQuantised } from './assemble.js';
 import { warnOfCheckpoint } from './config-values.js';
 import { readModelSpec, readQuantisation } from './configuration.js';
+import { settleFused } from './fused-experts.js';
 import { isGgufPath } from './gguf/file.js';
 import { openGguf } from './gguf/open.js';
 import { type HeaderTensor, takeTensor, toTensorRef, type WeightFile } from './header-tensor.js';
@@ -38,7 +39,7 @@ async function openDirectory(directory: string): Promise<Checkpoint> {
   const stated = await readModelSpec(directory);
   refuseUncomputable(stated, join(directory, 'config.json'));
   const files = await assembleQuantised(await readShards(directory), await readQuantisation(directory));
-  const spec = await settleTie(stated, files, directory);
+  const spec = settleFused(await settleTie(stated, files, directory), files);
   return assemble(directory, basename(resolve(directory)), spec, files);
 }
 

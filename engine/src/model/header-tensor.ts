@@ -78,7 +78,8 @@ function storedShape(
   const isAcross = isStoredAcross(slice.isTransposed, promised, codec);
   // Of the rows that others take, there may be more than those before the last of ours.
   const given = shape[isAcross ? shape.length - 1 : slice.isStackOfExperts ? 1 : 0];
-  const allRows = slice.rows && given >= least && given < least + slice.rows.step ? given : least;
+  const isWithin = slice.rows && given >= least && given < least + slice.rows.step;
+  const allRows = slice.rows?.total ?? (isWithin ? given : least);
   const matrix = isAcross ? [...columns, allRows] : [allRows, ...columns];
   return slice.isStackOfExperts ? [numExperts, ...matrix] : matrix;
 }

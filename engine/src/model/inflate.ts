@@ -24,6 +24,7 @@ import { type JsonRecord, maybeReadText, parseJson, withJsonFields } from '@spec
 import { openCheckpoint } from './checkpoint.js';
 import { familyOfSpec, parseModelSpec } from './config.js';
 import { maxConfigBytes } from './configuration.js';
+import { isFused } from './fused-experts.js';
 import { isGgufPath } from './gguf/file.js';
 import { inflateGguf } from './gguf/inflate.js';
 import {
@@ -49,6 +50,7 @@ import { joinStacks, type PromisedTensor } from './join-stacks.js';
 import { createRandom } from './random.js';
 import type { GroupSpec, TensorSpec } from './roles.js';
 import { readSidecars } from './sidecars.js';
+import type { ModelSpec } from './spec.js';
 import type { Checkpoint, TensorRef } from './types.js';
 import { type Disk, type TensorSource, type WriteProgress, writeCheckpoint } from './write.js';
 
@@ -76,8 +78,12 @@ export async function inflateCheckpoint(options: InflationOptions): Promise<Chec
   const request = { bytes, layers, experts, ffnSize };
   if (isGgufPath(source.directory)) return growGguf(options, layersAlone(source, request));
   const copies = isQuantised(source);
-  const plan = planInflation(source, copies ? storedGrowth(source, request) : request);
-  const sidecars = await collectSidecars(source, plan, seed);
+  const planned = planInflation(source, copies ? storedGrowth(source, request) : request);
+  const { sidecars, spec } = await collectSidecars(source, planned, seed);
+  // Experts of another width lie elsewhere: each is written by itself.
+  const plan = isFused(source.spec)
+    ? { ...planned, spec: { ...planned.spec, tensors: spec.tensors } }
+    : planned;
   const reader = new TensorReader();
   try {
     const sections = copies
@@ -107,7 +113,7 @@ async function collectSidecars(
   { directory, name, digest }: Checkpoint,
   { spec, parts }: InflationPlan,
   seed: number,
-): Promise<ReadonlyMap<string, string | Uint8Array>> {
+): Promise<{ readonly sidecars: ReadonlyMap<string, string | Uint8Array>; readonly spec: ModelSpec }> {
   const path = join(directory, 'config.json');
   const original = (await maybeReadText(path, maxConfigBytes)) ?? '{}';
   const inflated = withJsonFields(
@@ -120,11 +126,9 @@ async function collectSidecars(
     path,
   );
   // A size that no reader here accepts is refused before it is written.
-  parseModelSpec(parseJson(inflated, path), path);
-  return new Map<string, string | Uint8Array>([
-    ['config.json', inflated],
-    ...(await readSidecars(directory)),
-  ]);
+  const written = parseModelSpec(parseJson(inflated, path), path);
+  const sidecars = [['config.json', inflated] as const, ...(await readSidecars(directory))];
+  return { sidecars: new Map<string, string | Uint8Array>(sidecars), spec: written };
 }
 
 /** The tensors to write, per layer: attention, then each expert's gate, up and down. */

@@ -182,7 +182,13 @@ export interface TensorSlice {
   /** The stored tensor holds all experts one behind the other. */
   readonly isStackOfExperts: boolean;
   /** Of its rows, every `step`-th from `first` on: gate and up may lie interleaved, or one behind the other. */
-  readonly rows?: { readonly first: number; readonly step: number; readonly count: number };
+  readonly rows?: {
+    readonly first: number;
+    readonly step: number;
+    readonly count: number;
+    /** All rows that are stored together, where those behind ours are no step of theirs. */
+    readonly total?: number;
+  };
   /** Stored as (in, out), unless in blocks, which always run along what goes in. */
   readonly isTransposed: boolean;
   /** Rows of each head are stored in llama.cpp's order: the channels that RoPE turns together are neighbours. */

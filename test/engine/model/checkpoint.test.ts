@@ -444,20 +444,6 @@ it('agrees with the byte count that the index of the golden shards gives', async
   expect(index).toMatchObject({ metadata: { total_size: bytes } });
 });
 
-it('says how to divide experts that a file holds in one tensor', async () => {
-  const json = { ...mistralJson, model_type: 'mixtral', num_local_experts: 2, num_experts_per_tok: 1 };
-  const tensors = header((h) => {
-    const [gate, up, down] = ['gate', 'up', 'down'].map((name) => `model.layers.0.mlp.${name}_proj.weight`);
-    h['model.layers.0.mlp.gate.weight'] = h[gate!]; // as transformers 5 names the router
-    h['model.layers.0.mlp.experts.gate_up_proj'] = h[up!];
-    h['model.layers.0.mlp.experts.down_proj'] = h[down!];
-    for (const name of [gate, up, down]) delete h[name!];
-  });
-  expect(await failureOf({ 'config.json': json, 'model.safetensors': encodeSafetensors(tensors) })).toContain(
-    'but "model.layers.0.mlp.experts.gate_up_proj", which holds several in one',
-  );
-});
-
 it.each(['pytorch_model.bin', 'consolidated.safetensors', 'model-q4.gguf'])(
   'names weights of another format that are there instead: %s',
   async (name) => {
