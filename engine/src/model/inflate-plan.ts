@@ -26,7 +26,8 @@ export interface InflationPlan {
 }
 
 const mostLayersByDefault = 32;
-const ffnStep = 16;
+/** Widths are multiples of the first that comes near enough: rows of 64 values are whole blocks where they are packed. */
+const ffnSteps = [64, 16];
 const tolerance = 0.01;
 
 /** @throws UserError when the request is smaller than the source, contradicts itself or cannot be reached. */
@@ -67,25 +68,31 @@ function fitBytes(
   const most = request.layers ?? Math.max(mostLayersByDefault, sourceLayers);
   const fewest = request.layers ?? sourceLayers;
   let closest: InflationPlan | undefined;
-  for (let layers = most; layers >= fewest; layers--) {
-    const candidate = plan(
-      layers,
-      request.ffnSize ?? fitWidth(bytes, narrowest, (ffnSize) => plan(layers, ffnSize).bytes),
-    );
-    const error = Math.abs(candidate.bytes - bytes);
-    if (error <= tolerance * bytes) return candidate;
-    if (closest === undefined || error < Math.abs(closest.bytes - bytes)) closest = candidate;
-  }
+  for (let layers = most; layers >= fewest; layers--)
+    for (const step of ffnSteps) {
+      const candidate = plan(
+        layers,
+        request.ffnSize ?? fitWidth(bytes, narrowest, step, (ffnSize) => plan(layers, ffnSize).bytes),
+      );
+      const error = Math.abs(candidate.bytes - bytes);
+      if (error <= tolerance * bytes) return candidate;
+      if (closest === undefined || error < Math.abs(closest.bytes - bytes)) closest = candidate;
+    }
   const { layers } = closest!.spec;
   throw new UserError(
     `invalid bytes: ${bytes}; the closest size that can be reached is ${closest!.bytes} (${layers.length} layers, FFN width ${ffnOf(closest!.spec).width}); ask for that, or give layers and ffnSize`,
   );
 }
 
-function fitWidth(bytes: number, narrowest: number, bytesAt: (ffnSize: number) => number): number {
+function fitWidth(
+  bytes: number,
+  narrowest: number,
+  step: number,
+  bytesAt: (ffnSize: number) => number,
+): number {
   const bytesPerColumn = bytesAt(narrowest + 1) - bytesAt(narrowest);
   const ideal = narrowest + (bytes - bytesAt(narrowest)) / bytesPerColumn;
-  const rounded = Math.round(ideal / ffnStep) * ffnStep;
+  const rounded = Math.round(ideal / step) * step;
   return Math.max(narrowest, rounded);
 }
 

@@ -8,6 +8,7 @@ import {
   type InflationOptions,
   inflateCheckpoint,
   openCheckpoint,
+  planInflation,
   UserError,
 } from '@specoffload/engine';
 import { displayPath } from '../paths.js';
@@ -31,7 +32,7 @@ export async function prepareTarget(
   const name = `${source.name}-${(await digestFiles(sourceDirectory)).slice(0, 12)}${suffix}`;
   const targetDirectory = join(cacheDirectory, name);
   const cached = await maybeOpen(targetDirectory);
-  if (cached !== null) return cached;
+  if (cached?.bytes === planInflation(source, { bytes }).bytes) return cached; // an earlier version planned others
   await removeOthers(cacheDirectory, `${source.name}-`, suffix);
   output.note(`inflate: ${source.name} to ${formatBytes(bytes)} in ${displayPath(targetDirectory)}, once`);
   const startMs = performance.now();

@@ -98,7 +98,7 @@ export async function runLab(
 
 /** The same weights as a file that llama.cpp reads, written once. */
 async function ggufOf(target: Checkpoint, output: Output): Promise<string> {
-  const path = join(peersFolder, `${target.name}.gguf`);
+  const path = join(peersFolder, `${target.name}-${target.digest.slice(0, 12)}.gguf`);
   if (existsSync(path)) return path;
   await mkdir(peersFolder, { recursive: true });
   output.note(`bench: ${displayPath(path)}, once`);
