@@ -19,6 +19,8 @@ export interface Arrival {
   readonly holder: number;
   /** Only the device's share of it goes to the device. */
   readonly isShared: boolean;
+  /** The host may compute with it: it stays staged until its last user has ended. */
+  readonly staysStaged: boolean;
 }
 
 /** A group under way: an arrival in the making. */
@@ -30,4 +32,5 @@ export interface Carriage {
   upload: number;
   holder: number;
   readonly isShared: boolean;
+  readonly staysStaged: boolean;
 }

@@ -56,7 +56,7 @@ export function feedForward(
 class Choice {
   readonly expert: number;
   readonly costs: LayerCosts;
-  /** Fiddler's choice: an expert with few rows is cheaper where its weights are. Pinned ones are on the device alone. */
+  /** Fiddler's choice: an expert with few rows is cheaper where its weights are. Pinned ones are on the device alone; others may have come. */
   readonly mayBeForHost: boolean;
   /** Whether to wait for the router: a group of several experts is computed whatever it chooses. */
   readonly isRouted: boolean;
@@ -64,16 +64,11 @@ class Choice {
   /** This layer's: a frame that is done here may already be routed in the next one. */
   readonly #routings: readonly Routing[];
 
-  constructor(
-    { request, placement, costs, flows }: PassContext,
-    layer: number,
-    expert: number,
-    { id }: WeightGroup,
-  ) {
+  constructor({ request, costs, flows }: PassContext, layer: number, expert: number, group: WeightGroup) {
     this.expert = expert;
     this.costs = costs.layers[layer];
     this.#hostExpertRows = request.policy.hostExpertRows;
-    this.mayBeForHost = this.#hostExpertRows > 0 && !placement.pinned.has(id);
+    this.mayBeForHost = this.#hostExpertRows > 0 && !request.stream.holds(group);
     this.isRouted = this.costs.expertsPerGroup === 1;
     this.#routings = flows.map(({ routing }) => routing);
   }
@@ -111,7 +106,7 @@ function bringChosen(
   const condition = {
     after: policy.streaming === 'on-demand' ? context.latest() : routers,
     isUnused: () => choice.isUnused(),
-    isForHost: () => choice.isForHost(),
+    ...(choice.mayBeForHost ? { isForHost: () => choice.isForHost() } : {}),
   };
   context.tasks.push(...stream.bring(pass, phase, group, condition));
 }

@@ -74,6 +74,11 @@ export class WeightStream {
     );
   }
 
+  /** Whether an expert stays on the device, or has come or comes there ahead. */
+  holds({ id }: WeightGroup): boolean {
+    return this.#target.pinned.has(id) || (this.#cache?.holds(id) ?? false);
+  }
+
   /** Something else has been in the places where weights are staged. */
   forgetStaged(): void {
     this.#cache?.forgetStaged();
@@ -112,14 +117,9 @@ export class WeightStream {
   heldSlots(pass: number, group: WeightGroup): readonly number[] {
     const arrival = this.arrival(pass, group);
     if (!arrival) return [];
-    const { load, holder } = arrival;
+    const { load, holder, staysStaged } = arrival;
     if (this.#policy.streaming === 'on-demand') return [holder];
-    return this.#keepsStage(group, arrival) && load !== null ? [load, holder] : [holder];
-  }
-
-  /** Weights that the host may compute with stay staged until their last user has ended. */
-  #keepsStage({ kind }: WeightGroup, { isShared }: Pick<Arrival, 'isShared'>): boolean {
-    return isShared || (kind === 'expert' && this.#policy.hostExpertRows > 0);
+    return staysStaged && load !== null ? [load, holder] : [holder];
   }
 
   /** What host and device compute of a group that comes in parts; null of one that comes as a whole, or not at all. */
@@ -175,7 +175,7 @@ export class WeightStream {
     const arrivals = this.#arrivals.get(pass) ?? new Map<string, Arrival>();
     this.#arrivals.set(pass, arrivals);
     const ahead = group.kind === 'expert' ? this.#cache?.coming(group.id) : undefined;
-    if (ahead && this.#policy.hostExpertRows === 0) {
+    if (ahead && !condition?.isForHost) {
       arrivals.set(group.id, (this.#cache as ExpertCache).adopt(ahead));
       return [];
     }
@@ -232,7 +232,10 @@ export class WeightStream {
     const way = this.#wayOf(group);
     const skips = isForHost && (() => (isUnused?.() ?? false) || isForHost());
     const isShared = this.#sharesExperts && phase === 'decode' && group.kind === 'expert';
-    const carriage: Carriage = { group, pass, phase, load: null, upload: -1, holder: -1, isShared };
+    const staysStaged = isShared || isForHost !== undefined;
+    const carriage: Carriage = {
+      ...{ group, pass, phase, load: null, upload: -1, holder: -1, isShared, staysStaged },
+    };
     const tasks: OpenTask[] = [];
     for (const hop of way) {
       const previous = tasks.length > 0 ? tasks[tasks.length - 1].id : null;
@@ -280,7 +283,7 @@ export class WeightStream {
     task.isPageable = this.#isPageable(group);
     if (previous === null || !isOnDemand)
       task.takes = this.#slotsFor(group, isOnDemand ? 'device' : hop.to).slotClass;
-    const keepsStage = hop.from === 'host' && this.#keepsStage(group, carriage);
+    const keepsStage = hop.from === 'host' && carriage.staysStaged;
     if (previous !== null && !isOnDemand && !keepsStage) task.frees = [previous];
     return task;
   }
