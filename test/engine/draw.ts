@@ -140,7 +140,7 @@ function drawCache(random: Random): PolicyInput {
       streaming: 'ahead',
       hostShare: 0,
       balance: 'given',
-      expertCache: pick(random, ['lru', 'lfu'] as const),
+      expertCache: pick(random, ['lru', 'lfu', 'farthest'] as const),
     },
     expertPrefetch: pick(random, ['none', 'router'] as const),
     foreseenLayers: integer(random, 1, 3),

@@ -13,7 +13,7 @@ import {
 import { beforeAll, describe, expect, it } from 'vitest';
 import { openMachine } from '../../experiments/src/inputs/machines.js';
 import { createTemporaryDirectory } from './model/fixtures.js';
-import { mixtral } from './plan-cases.js';
+import { laptop, mixtral, shrinkMemory } from './plan-cases.js';
 import { writeTinyCheckpoint } from './tiny.js';
 
 const numLayers = 3;
@@ -49,8 +49,9 @@ describe.each(['cpu', 'isolated'])('on %s', (kind) => {
     [{ expertCache: 'lru', cachedOnDevice: 0, cachedOnHost: 40, prefetchDepth: 0 }],
     [{ expertCache: 'lfu', cachedOnDevice: 13, cachedOnHost: 0, microBatch: 1, attention: 'device' }],
     [{ expertCache: 'lfu', cachedOnDevice: 5, cachedOnHost: 9, hostExpertRows: 1, keptLayers: 1 }],
-    [{ expertCache: 'lru', cachedOnDevice: 20, expertPrefetch: 'router', foreseenLayers: 2 }],
+    [{ expertCache: 'farthest', cachedOnDevice: 20, expertPrefetch: 'router', foreseenLayers: 2 }],
     [{ expertPrefetch: 'router', projections: 'host', microBatch: 2, prefetchDepth: 20 }],
+    [{ expertPrefetch: 'router', hostExpertRows: 1, keptLayers: 1, microBatch: 2 }],
   ])('with %o', async (policy) => {
     const { sequences, experts } = await runEngine(request(policy, { device: { kind, seed: 3 } }));
     expect(sequences.map(({ ids }) => ids)).toEqual(expected);
@@ -82,6 +83,32 @@ describe('a prompt of so many rows that nearly all experts are chosen', () => {
       spans.filter(({ kind, name }) => kind === 'upload' && name.includes('expert')).length;
     expect(uploads(ahead)).toBe(uploads(without));
     expect(ahead.phases.prefill.seconds).toBeLessThan(0.99 * without.phases.prefill.seconds);
+  });
+});
+
+describe('one sequence behind a slow disk', () => {
+  const { spec } = mixtral(8);
+  const byExpert = describeModel({ name: 'by expert', spec, unit: 'expert' });
+  const predict = async (policy: PolicyInput) =>
+    simulateRun({
+      ...{ target: byExpert, draft: null, acceptance: null, strategy: 'none', maxNewTokens: 24 },
+      ...{ promptLengths: [40, 40], machine: shrinkMemory(laptop, 1 / 2) },
+      policy: { ...routed, cachedOnHost: 0, cachedOnDevice: 20, prefillAttention: 'device', ...policy },
+    });
+
+  it('gains most by keeping the experts whose turn comes soon and often', async () => {
+    const hits = async (expertCache: 'lru' | 'lfu' | 'farthest') =>
+      (await predict({ expertCache })).experts!.hits.device!;
+    const [lru, lfu, farthest] = [await hits('lru'), await hits('lfu'), await hits('farthest')];
+    expect(farthest).toBeGreaterThan(1.3 * Math.max(lru, lfu));
+  });
+
+  it('has the host compute beside the device with what lies in its memory', async () => {
+    const cache = { expertCache: 'farthest', expertPrefetch: 'router', cachedOnHost: 30 } as const;
+    const [device, host] = [await predict(cache), await predict({ ...cache, hostExpertRows: 1 })];
+    const onHost = host.spans.filter(({ kind, lane }) => kind === 'expert' && lane === 'host');
+    expect(onHost.length).toBeGreaterThan(0);
+    expect(host.bytesMoved.link).toBeLessThan(device.bytesMoved.link!);
   });
 });
 

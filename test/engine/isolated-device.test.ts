@@ -73,7 +73,7 @@ describe.each(ownMemory)('on $title', ({ choice, skipped }) => {
     ['fiddler', null, { ...streamed, hostExpertRows: 2, prefillBatch: 1, coalesceExperts: 'yes' }],
     ['fiddler', null, { pinnedLayers: 1, keptLayers: 1, hostExpertRows: 1000, microBatch: 2 }],
     ['none', null, { ...streamed, ...following, expertCache: 'lfu', cachedOnDevice: 3, cachedOnHost: 4 }],
-    ['serial', 'dense', { ...streamed, ...following, candidates: 2, prefetchDepth: 6 }],
+    ['serial', 'dense', { ...streamed, ...following, candidates: 2, prefetchDepth: 6, hostExpertRows: 1 }],
   ])('%s with draft %s and %o continues as transformers does', async (strategy, draft, policy) => {
     const drafts = { dense, target };
     const seed = JSON.stringify([strategy, policy]).length;

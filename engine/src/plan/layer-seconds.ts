@@ -1,5 +1,6 @@
 /** What one layer takes in a pass of equal frames, lane by lane, attention and FFN each by itself. */
 
+import { followsRouters } from '../schedule/expert-cache.js';
 import {
   computesExperts,
   type LayerCosts,
@@ -53,6 +54,8 @@ export interface LayerSituation {
   readonly crosses: boolean;
   readonly popularity: Popularity;
   readonly inPlace: ReadInPlace;
+  /** Share of the experts with which the host may compute, where few rows choose them. */
+  readonly hostable: number;
 }
 
 /** Seconds of a part of the layer, for one frame. */
@@ -230,17 +233,18 @@ function routedSeconds(
   { rows }: FrameWork,
   used: ExpertUse,
 ): PartSeconds {
-  const { costs } = situation;
+  const { costs, policy } = situation;
   const lanes = tasks.none();
   const numGroups = groupsOf(costs);
   // Experts that are used get more rows than the average over all experts, which counts the unused ones.
-  const computing = (rowShare: number) => (work: Draft) => computesExperts(work, costs, rows * rowShare, 1);
-  const rowsOfUsed = computing(used.deviceRows / Math.max(used.device, 1e-9));
+  const fillWith = (rowShare: number) => (work: Draft) => computesExperts(work, costs, rows * rowShare, 1);
+  const rowsOfUsed = fillWith(used.deviceRows / Math.max(used.device, 1e-9));
   const onDevice = expertsOnDevice(tasks, lanes, situation, rows, rowsOfUsed, numGroups * used.device);
-  const rowsOnHost = computing(used.hostRows / used.host);
+  const rowsOnHost = fillWith(used.hostRows / used.host);
   const onHost =
     used.host > 0 ? tasks.compute(lanes, 'expert', 'host', rows, rowsOnHost, numGroups * used.host) : 0;
-  const chain = onDevice + onHost + numGroups * tasks.latencyOf('expert', 'device');
+  const computing = followsRouters(policy) ? Math.max(onDevice, onHost) : onDevice + onHost;
+  const chain = computing + numGroups * tasks.latencyOf('expert', 'device');
   return { lanes, chain, chainTasks: numGroups };
 }
 
@@ -276,7 +280,7 @@ interface ExpertUse {
 
 /** null where all experts are computed, or lie in one group. */
 function expertUse(
-  { costs, policy, popularity }: LayerSituation,
+  { costs, policy, popularity, hostable }: LayerSituation,
   frames: readonly FrameWork[],
 ): ExpertUse | null {
   if (policy.experts !== 'routed' || groupsOf(costs) === 1) return null;
@@ -288,9 +292,9 @@ function expertUse(
     let used = 1 - chance;
     for (let k = 1; k <= Math.min(policy.hostExpertRows, rows); k += 1) {
       chance *= ((rows - k + 1) / k) * (p / (1 - p));
-      used -= chance;
-      use.host += share * chance;
-      use.hostRows += (share * chance * k) / (rows * mean);
+      used -= hostable * chance;
+      use.host += share * hostable * chance;
+      use.hostRows += (share * hostable * chance * k) / (rows * mean);
     }
     use.device += share * Math.max(0, used);
   }

@@ -3,7 +3,7 @@
 import { largest, sum } from '../extremes.js';
 import type { WeightGroup } from '../model/types.js';
 import type { Placed } from '../run/prepare.js';
-import { keepsExperts } from '../schedule/expert-cache.js';
+import { followsRouters, keepsExperts } from '../schedule/expert-cache.js';
 import { groupLayout } from '../schedule/group-layout.js';
 import { InPlace, readsInPlace } from '../schedule/in-place.js';
 import { choosesTokens, type ModelCosts, modelCosts } from '../schedule/layer-costs.js';
@@ -128,7 +128,8 @@ export class Passes {
     const rows = sum(frames.map(({ count, rows }) => count * rows));
     const numExperts = sum(plan.target.checkpoint.layers.map(({ experts }) => experts.length));
     const [popularity] = this.#popularities;
-    const hits = policy.expertCache === 'lru' ? shareOfLatest : shareOfMostPopular;
+    // By counts alone it takes many passes until experts are told apart: till then they come and go as by recency.
+    const hits = policy.expertCache === 'farthest' ? shareOfMostPopular : shareOfLatest;
     const missed = (kept: number) => 1 - hits(popularity, rows, kept / numExperts);
     const onDevice = missed(plan.cachedOnDevice);
     const inMemory = missed(plan.cachedOnDevice + plan.cachedOnHost);
@@ -170,6 +171,7 @@ export class Passes {
     const { policy, plan } = this.#placed;
     const crosses = plan.cacheSlots !== null && policy.attention !== 'split';
     const { hiddenBytes } = this.costs;
+    const hostable = this.#hostable();
     this.#kinds[phase] ??= placedKinds(
       this.costs,
       plan.target.checkpoint,
@@ -180,12 +182,21 @@ export class Passes {
       layer: layerSeconds(
         this.#tasks,
         {
-          ...{ phase, policy, costs, hiddenBytes, crosses, inPlace },
+          ...{ phase, policy, costs, hiddenBytes, crosses, inPlace, hostable },
           popularity: this.#popularities[costs.kind],
         },
         frames,
       ),
     }));
+  }
+
+  /** Experts that come ahead, or have stayed on the device, are computed there whoever chose them. */
+  #hostable(): number {
+    const { policy, plan } = this.#placed;
+    if (!followsRouters(policy)) return 1;
+    const { kept, checkpoint } = plan.target;
+    const experts = checkpoint.layers.flatMap((layer) => layer.experts);
+    return (experts.filter(({ id }) => kept.has(id)).length + plan.cachedOnHost) / experts.length;
   }
 
   /** Embeddings and heads of all frames. Mutates `lanes`. */

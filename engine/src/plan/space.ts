@@ -154,8 +154,16 @@ const waysOfExperts: AxisValues['experts'] = [
   ...[0, 1, 4, 16].map((hostExpertRows) => ({ ...routed, hostExpertRows, ...dropped })),
   { ...routed, ...dropped, expertPrefetch: 'router' },
   { ...routed, ...dropped, expertPrefetch: 'router', foreseenLayers: 2 },
-  { ...routed, ...dropped, expertCache: 'lfu' },
-  { ...routed, ...dropped, expertCache: 'lfu', expertPrefetch: 'router' },
+  { ...routed, ...dropped, expertCache: 'farthest' },
+  { ...routed, ...dropped, expertCache: 'farthest', expertPrefetch: 'router' },
+  {
+    ...routed,
+    ...dropped,
+    expertCache: 'farthest',
+    expertPrefetch: 'router',
+    foreseenLayers: 2,
+    hostExpertRows: 4,
+  },
 ];
 
 const copied = { keptExperts: 'copied', keptAttention: 'copied' } as const;

@@ -7,7 +7,8 @@
 import { ExpertCounter } from '../speculate/expert-counter.js';
 import type { Arrival } from './arrival.js';
 import { Ahead, Claim, type Wish } from './expert-claim.js';
-import { ExpertPlaces, ExpertUses } from './expert-places.js';
+import { ExpertPlaces } from './expert-places.js';
+import { ExpertUses } from './expert-uses.js';
 import { Foresight } from './foresight.js';
 import type { OpenPolicy } from './policy.js';
 import {
@@ -59,7 +60,7 @@ export class ExpertCache {
   need(layer: number, groups: readonly string[]): void {
     for (const { distance, foreseen, right } of this.#foresight.judge(layer, groups))
       this.counter.judge(distance, foreseen, right);
-    for (const group of groups) this.#uses.count(group);
+    this.#uses.count(layer, groups);
     this.#needed = new Set(groups);
     this.#cameAhead = new Set(groups.filter((group) => this.counter.use(group)));
     // Whatever waits for a place lets those pass that are needed now, and may be foreseen again.
@@ -92,6 +93,11 @@ export class ExpertCache {
   /** Whether an expert is on the device, or on its way there. */
   holds(group: string): boolean {
     return this.#device.holds(group);
+  }
+
+  /** Whether it lies in host memory. */
+  isStaged(group: string): boolean {
+    return this.#host.holds(group);
   }
 
   /** An expert on its way to a place that it has; undefined where it is not, or there. */

@@ -1,35 +1,6 @@
 /** What the places for experts in one memory hold, and which of them is given up for another expert. */
 
-import type { Policy } from './policy.js';
-
-/** How often and how lately experts were chosen: what makes one worth keeping. */
-export class ExpertUses {
-  readonly #byFrequency: boolean;
-  readonly #counts = new Map<string, number>();
-  readonly #latest = new Map<string, number>();
-  #clock = 0;
-
-  constructor({ expertCache }: Pick<Policy, 'expertCache'>) {
-    this.#byFrequency = expertCache === 'lfu';
-  }
-
-  /** A router has chosen it. */
-  count(group: string): void {
-    this.#clock += 1;
-    this.#latest.set(group, this.#clock);
-    this.#counts.set(group, (this.#counts.get(group) ?? 0) + 1);
-  }
-
-  /** Whether `one` is worth less than `other`. */
-  isLess(one: string, other: string): boolean {
-    const byCount = this.#byFrequency ? of(this.#counts, one) - of(this.#counts, other) : 0;
-    return byCount !== 0 ? byCount < 0 : of(this.#latest, one) < of(this.#latest, other);
-  }
-}
-
-function of(numbers: ReadonlyMap<string, number>, group: string): number {
-  return numbers.get(group) ?? 0;
-}
+import type { ExpertUses } from './expert-uses.js';
 
 /** Where in a list of free places one is taken, and whether the expert lies there already. */
 export interface Taken {

@@ -2,6 +2,7 @@
 
 import { isImagined } from '../machine/formats.js';
 import type { WeightGroup } from '../model/types.js';
+import { followsRouters } from './expert-cache.js';
 import {
   computesExperts,
   type LayerCosts,
@@ -45,9 +46,12 @@ export function feedForward(
     const merge = hostShare > 0 ? shareWithHost(context, flow, layer, group, choice, start, hostShare) : task;
     if (!choice.mayBeForHost) (shared ? merge : task).frees = frees;
     else {
-      const onHost = expertOnHost(context, flow, layer, group, choice, arrival);
-      onHost.frees = frees;
-      mergeFromHost(context, flow, layer, group, choice, onHost.id);
+      // Where the router's word is there already, the host computes beside the device; what it makes is added in turn.
+      const isBeside = followsRouters(policy);
+      const after = isBeside ? [routers[index], flow.merge] : [flow.last];
+      const onHost = expertOnHost(context, flow, layer, group, choice, after, arrival);
+      const merge = mergeFromHost(context, flow, layer, group, choice, onHost.id);
+      (isBeside ? merge : onHost).frees = frees;
     }
   }
 }
@@ -189,10 +193,11 @@ function expertOnHost(
   layer: number,
   group: WeightGroup,
   choice: Choice,
+  after: number[],
   arrival: number | null,
 ): OpenTask {
   const { stream, pass } = context.request;
-  const after = context.afterArrival(flow, arrival);
+  if (arrival !== null) after.push(arrival);
   const task = context.push(flow, 'expert', 'host', `${group.id} on host`, after, () => ({
     kind: 'host-expert',
     ...{ frame: flow.frame, layer, expert: choice.expert },
@@ -211,15 +216,18 @@ function mergeFromHost(
   group: WeightGroup,
   choice: Choice,
   onHost: number,
-): void {
+): OpenTask {
   const { expert } = choice;
-  const merge = context.push(flow, 'merge', 'device', `merge ${group.id}`, [onHost], () => ({
+  const after = context.afterPrevious(flow, onHost);
+  const merge = context.push(flow, 'merge', 'device', `merge ${group.id}`, after, () => ({
     kind: 'merge',
     ...{ frame: flow.frame, layer, expert },
   }));
   merge.isIdle = () => choice.rowsOf(flow) === 0 || !choice.isForHost();
   merge.bytes = flow.rows * context.costs.hiddenBytes;
   flow.last = merge.id;
+  flow.merge = merge.id;
+  return merge;
 }
 
 /** Fills in a share of a group's arithmetic. */

@@ -58,6 +58,8 @@ export interface Flow {
   readonly crosses: boolean;
   /** The task after which the frame's hidden state is complete. */
   last: number;
+  /** The one after which what the host has made last is part of it, and its place there is free. */
+  merge: number;
   /** Writes of the frame's keys and values to host memory, which the pass's end waits for. */
   readonly stores: number[];
   /** What the latest layer's router finds; a frame may be routed in the next layer while others are in this one. */
@@ -101,7 +103,7 @@ export class PassContext {
       rows: feeds.reduce((sum, { count }) => sum + count, 0),
       loads: this.costs.kinds.map(({ costs }) => measureLoad(costs, feeds, crosses)),
       hasCached: feeds.some(({ cached }) => cached > 0),
-      ...{ last: -1, stores: [], routing: unrouted },
+      ...{ last: -1, merge: -1, stores: [], routing: unrouted },
     };
   }
 

@@ -195,6 +195,8 @@ export const policyFields = {
       none: 'each is dropped when it has been used',
       lru: 'the one that was chosen longest ago',
       lfu: 'the one that was chosen least often',
+      farthest:
+        'the one that is expected to be chosen last: layers come in turn, and each expert as often as it was chosen so far',
     },
     default: 'none',
     axis: ['experts'],

@@ -213,13 +213,19 @@ export class WeightStream {
     const ids = streamed.map(({ id }) => id);
     if (!isWorthIt(cache, layer, ids)) return [];
     return streamed
-      .filter(({ id }) => !cache.holds(id))
+      .filter(({ id }) => !cache.holds(id) && !this.#isNearHost(id))
       .flatMap((group) => {
         const claim = this.#claim(group, pass, phase) as Claim;
         const { tasks, arrival } = this.#carry(group, pass, phase, claim);
         cache.bringAhead(layer, claim, arrival, tasks[tasks.length - 1]);
         return tasks;
       });
+  }
+
+  /** Whether the host may soon compute with an expert where it lies. */
+  #isNearHost(id: string): boolean {
+    if (this.#policy.hostExpertRows === 0) return false;
+    return this.#target.kept.has(id) || (this.#cache?.isStaged(id) ?? false);
   }
 
   #carry(
