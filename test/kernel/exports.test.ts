@@ -138,3 +138,9 @@ it('a package that is broken, or keeps a path to itself, is not found', async ()
     'Cannot find module',
   );
 });
+
+it('types of a package are read once, whatever stands between two cells that import it', async () => {
+  await writeFile(join(folder, 'node_modules/dotted/dist/m.d.ts'), 'export declare const answer: string;');
+  expect(await run('1')).toBe('1');
+  expect(await run('import { answer } from "dotted"; const known: 42 = answer; known')).toBe('42');
+});

@@ -3,11 +3,15 @@
  * before every cell, what each of hundreds of files refers to; tslab needs of it which files a cell depends on.
  */
 
-import type { Builder, Program, SourceFile, TypeScript } from './syntax.js';
+import { isPackageFile } from './resolution.js';
+import type { Builder, Program, ProgramHost, SourceFile, TypeScript } from './syntax.js';
 
 export function createProgramOf(ts: TypeScript) {
-  return (...args: unknown[]): Builder => {
-    const builder = ts.createAbstractBuilder(...args);
+  const hosts = new WeakSet<ProgramHost>();
+  return (files: unknown, options: unknown, host: ProgramHost, ...rest: unknown[]): Builder => {
+    if (!hosts.has(host)) keepPackages(host);
+    hosts.add(host);
+    const builder = ts.createAbstractBuilder(files, options, host, ...rest);
     const getSourceFile = builder.getSourceFile.bind(builder);
     // The names that it declares are asked for before its types are.
     builder.getSourceFile = (name) => {
@@ -17,6 +21,17 @@ export function createProgramOf(ts: TypeScript) {
     };
     builder.getAllDependencies = (file) => listDependencies(builder.getProgram(), file);
     return builder;
+  };
+}
+
+/**
+ * What a package declares is read once, also where a cell that imports nothing stands between two that import it, or a
+ * notebook ends: reading the lab's takes a second. Mutates `host`.
+ */
+function keepPackages(host: ProgramHost): void {
+  const release = host.onReleaseOldSourceFile.bind(host);
+  host.onReleaseOldSourceFile = (file, ...rest) => {
+    if (!isPackageFile(file.fileName)) release(file, ...rest);
   };
 }
 

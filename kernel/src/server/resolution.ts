@@ -80,6 +80,7 @@ function afterWorkspaces(path: string): string {
   return path.startsWith(`${workspaces}/`) ? path.slice(workspaces.length) : '';
 }
 
-function isPackageFile(path: string): boolean {
+/** Such files do not change under a running kernel. */
+export function isPackageFile(path: string): boolean {
   return path.includes('/node_modules/') || (path.startsWith(`${workspaces}/`) && path.includes('/dist/'));
 }

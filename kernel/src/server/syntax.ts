@@ -53,6 +53,12 @@ export interface Program {
   getSourceFile(name: string): SourceFile | undefined;
 }
 
+/** What a program asks for its files. */
+export interface ProgramHost {
+  /** Of a file that is part of the program no longer. */
+  onReleaseOldSourceFile(file: SourceFile, ...rest: unknown[]): void;
+}
+
 export interface SyntaxDiagnostic {
   readonly code: number;
   readonly start: number;
