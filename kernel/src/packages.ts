@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { basename, dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export const kernelDirectory = resolve(dirname(fileURLToPath(import.meta.url)), '..');
@@ -31,4 +31,16 @@ export function readTslabVersion(): string {
 
 function readVersion(path: string): string {
   return (JSON.parse(readFileSync(path, 'utf8')) as { version: string }).version;
+}
+
+const workspaces = join(kernelDirectory, '..').replaceAll(sep, '/');
+
+/** The rest of a path, with slashes, into the folder of the lab's packages; empty for any other. */
+export function afterWorkspaces(path: string): string {
+  return path.startsWith(`${workspaces}/`) ? path.slice(workspaces.length) : '';
+}
+
+/** Such files do not change under a running kernel. */
+export function isPackageFile(path: string): boolean {
+  return path.includes('/node_modules/') || afterWorkspaces(path).includes('/dist/');
 }

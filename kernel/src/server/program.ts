@@ -3,7 +3,7 @@
  * before every cell, what each of hundreds of files refers to; tslab needs of it which files a cell depends on.
  */
 
-import { isPackageFile } from './resolution.js';
+import { isPackageFile } from '../packages.js';
 import type { Builder, Program, ProgramHost, SourceFile, TypeScript } from './syntax.js';
 
 export function createProgramOf(ts: TypeScript) {

@@ -9,7 +9,7 @@
 
 import Module from 'node:module';
 import { join, parse, sep } from 'node:path';
-import { findPackagesDirectory, kernelDirectory } from '../packages.js';
+import { afterWorkspaces, findPackagesDirectory, isPackageFile } from '../packages.js';
 import { followExports } from './exports.js';
 import { tslabTypescript } from './typescript.js';
 
@@ -64,8 +64,6 @@ function shareTypes(system: System, packages: string): void {
   } satisfies System);
 }
 
-const workspaces = join(kernelDirectory, '..').replaceAll(sep, '/');
-
 /**
  * The lab's own files as files of packages. What a cell declares is written down with its type for the cells after it
  * (error TS2742 where that has no name), and a folder outside every `node_modules` has a name only in the lab itself.
@@ -74,13 +72,4 @@ function nameByPackage(path: string, virtual: string): string {
   const [, workspace, rest] =
     /^\/(native|engine|kernel|experiments)(\/.*)?$/.exec(afterWorkspaces(path)) ?? [];
   return workspace === undefined ? path : `${virtual}/@specoffload/${workspace}${rest ?? ''}`;
-}
-
-function afterWorkspaces(path: string): string {
-  return path.startsWith(`${workspaces}/`) ? path.slice(workspaces.length) : '';
-}
-
-/** Such files do not change under a running kernel. */
-export function isPackageFile(path: string): boolean {
-  return path.includes('/node_modules/') || (path.startsWith(`${workspaces}/`) && path.includes('/dist/'));
 }
