@@ -13,6 +13,7 @@ import {
 } from '@specoffload/engine';
 import { beforeAll, expect, it } from 'vitest';
 import { chosenExperts } from '../../engine/dist/schedule/layer-costs.js';
+import { likelyRows } from '../../engine/dist/speculate/routing-counter.js';
 import { openMachine } from '../../experiments/src/inputs/machines.js';
 import { createTemporaryDirectory } from './model/fixtures.js';
 import { writeTinyCheckpoint } from './tiny.js';
@@ -82,6 +83,21 @@ it.each([1, 2, 6, 16])(
     expect(off(told.bytesMoved.link)).toBeLessThan(off(predicted.bytesMoved.link));
   },
 );
+
+it('takes what chance made uneven of a short record for that, and a long record as it is', () => {
+  const router = createRandom(3);
+  const record = (passes: number, popular: number) => {
+    const rows = new Array<number>(numExperts).fill(0);
+    for (let pick = 0; pick < passes * expertsPerToken; pick += 1)
+      rows[Math.floor(numExperts * router.uniform() ** popular)] += 1;
+    return rows;
+  };
+  const spread = (rows: readonly number[]) => Math.max(...rows) - Math.min(...rows);
+  const short = record(40, 1);
+  expect(spread(likelyRows(short, expertsPerToken))).toBeLessThan(0.4 * spread(short));
+  const long = record(4000, 2);
+  expect(spread(likelyRows(long, expertsPerToken)) / spread(long)).toBeGreaterThan(0.98);
+});
 
 it('a device that holds all of a layer reads those that are chosen, and few rows are faster for it', async () => {
   const spec = parseModelSpec({ ...json, hidden_size: 512, moe_intermediate_size: 512 }, 'config.json');

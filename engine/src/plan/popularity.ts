@@ -1,7 +1,7 @@
 /** How often a row chooses an expert: equally often by the models' numbers, or as a run has recorded it. */
 
 import type { LayerCosts, ModelCosts } from '../schedule/layer-costs.js';
-import type { RoutingReport } from '../speculate/routing-counter.js';
+import { likelyRows, type RoutingReport } from '../speculate/routing-counter.js';
 
 /** Shares of a kind's experts, and the chance that a row chooses one of those; the most popular ones last. */
 export type Popularity = readonly { readonly share: number; readonly chance: number }[];
@@ -36,7 +36,9 @@ function recorded(kind: LayerCosts, { layers }: ModelCosts, { rowsByExpert }: Ro
     const rows = layer === kind ? (rowsByExpert[index] ?? []) : [];
     const total = rows.reduce((sum, count) => sum + count, 0);
     if (total === 0 || rows.length !== kind.numExperts) return [];
-    return rows.map((count) => Math.min(mostChance, (count * kind.expertsPerToken) / total));
+    return likelyRows(rows, kind.expertsPerToken).map((count) =>
+      Math.min(mostChance, (count * kind.expertsPerToken) / total),
+    );
   });
   if (chances.length === 0) return equally(kind);
   chances.sort((a, b) => a - b);

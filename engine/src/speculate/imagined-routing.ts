@@ -2,7 +2,7 @@
 
 import type { Random } from '../model/random.js';
 import type { Oracle } from './acceptance.js';
-import type { RoutingReport, RoutingTrace } from './routing-counter.js';
+import { likelyRows, type RoutingReport, type RoutingTrace } from './routing-counter.js';
 
 /** How often each expert was chosen in a run, by layer, and by which turns if it tells them; null where nobody has looked. */
 export type Routing = Pick<RoutingReport, 'rowsByExpert' | 'trace'> | null;
@@ -102,7 +102,13 @@ function createRouter(
   random: Random,
   { skew = 0, routing = null, isLasting = false }: RoutingDraws,
 ): Oracle['chooseExperts'] {
-  const known = routing?.rowsByExpert.map((rows) => rows.map((count) => Math.max(count, leastPopularity)));
+  const known: (readonly number[] | undefined)[] = [];
+  const recorded = (layer: number, expertsPerToken: number) => {
+    known[layer] ??= likelyRows(routing?.rowsByExpert[layer] ?? [], expertsPerToken).map((count) =>
+      Math.max(count, leastPopularity),
+    );
+    return known[layer];
+  };
   const lasting: (readonly number[])[] = [];
   const drawPopularity = (counts: readonly number[]) =>
     counts.map(() => (skew > 0 ? Math.exp(skew * random.normal()) : 1));
@@ -113,8 +119,8 @@ function createRouter(
   };
   return (rows, numExperts, expertsPerToken, layer) => {
     const counts = new Array<number>(numExperts).fill(0);
-    const own = known?.[layer];
-    const popularity = own?.length === numExperts ? own : popularityOf(layer, counts);
+    const own = recorded(layer, expertsPerToken);
+    const popularity = own.length === numExperts ? own : popularityOf(layer, counts);
     const total = popularity.reduce((sum, share) => sum + share, 0);
     if (rows > mostDrawnRows)
       return popularity.map((share) => Math.min(rows, (rows * expertsPerToken * share) / total));

@@ -19,6 +19,19 @@ export interface RoutingTrace {
   readonly foreseen: readonly (readonly (readonly (readonly number[])[])[])[];
 }
 
+/**
+ * How often a layer's experts are likely to be chosen, of how often they were: a short record is more uneven than its
+ * router, by chance alone. Deviations from the mean shrink by the share of their variance that chance explains (James and
+ * Stein, Estimation with Quadratic Loss, 1961).
+ */
+export function likelyRows(rows: readonly number[], expertsPerToken: number): readonly number[] {
+  const mean = rows.reduce((sum, count) => sum + count, 0) / rows.length;
+  const variance = rows.reduce((sum, count) => sum + (count - mean) ** 2, 0) / (rows.length - 1);
+  const byChance = mean * (1 - expertsPerToken / rows.length);
+  const kept = variance > byChance ? 1 - byChance / variance : 0;
+  return rows.map((count) => mean + kept * (count - mean));
+}
+
 interface LayerCount {
   passes: number;
   distinct: number;
