@@ -28,24 +28,24 @@ export function bundledFiles() {
 const folderOf = (workspace) => join(root, workspace, 'dist', 'bundled');
 
 export async function bundleRealms() {
+  for (const [workspace, paths] of Object.entries(realms))
+    await bundle(
+      paths.map((path) => join(root, workspace, 'dist', path)),
+      folderOf(workspace),
+    );
+}
+
+/** @param {string[]} input modules, each the first of a realm; their bundles have their names */
+export async function bundle(input, folder) {
   const { rolldown } = await import('rolldown');
-  for (const [workspace, paths] of Object.entries(realms)) {
-    const folder = folderOf(workspace);
-    const bundle = await rolldown({
-      cwd: root,
-      input: paths.map((path) => join(root, workspace, 'dist', path)),
-      platform: 'node',
-      external: (id) => !/^[./]/.test(id) && !bundledPackages.test(id),
-      plugins: [asCompiled(folder)],
-    });
-    rmSync(folder, { recursive: true, force: true });
-    await bundle.write({
-      dir: folder,
-      sourcemap: true,
-      codeSplitting: { groups: [{ name: 'common', minShareCount: 3 }] },
-    });
-    await bundle.close();
-  }
+  const made = await rolldown({
+    ...{ input, cwd: root, platform: 'node', plugins: [asCompiled(folder)] },
+    external: (id) => !/^[./]/.test(id) && !bundledPackages.test(id),
+  });
+  rmSync(folder, { recursive: true, force: true });
+  const codeSplitting = { groups: [{ name: 'common', minShareCount: 3 }] };
+  await made.write({ dir: folder, sourcemap: true, codeSplitting });
+  await made.close();
 }
 
 /** Modules go on finding files where they themselves lie, relative to the bundle, and stacks lead to their sources. */
@@ -53,7 +53,7 @@ function asCompiled(folder) {
   return {
     name: 'as compiled',
     load(path) {
-      if (!path.startsWith(root) || path.includes('/node_modules/')) return null;
+      if (!path.startsWith(root) || !/\/dist\//.test(path) || path.includes('/node_modules/')) return null;
       const place = `new URL(${JSON.stringify(relative(folder, path))}, import.meta.url).href`;
       const code = readFileSync(path, 'utf8').replaceAll('import.meta.url', place);
       return { code, map: JSON.parse(readFileSync(`${path}.map`, 'utf8')) };

@@ -6,6 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createRandom } from '@specoffload/engine';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { bundle } from '../../../experiments/bundle.mjs';
+import { projectDirectory } from '../../../experiments/src/paths.js';
 import { parseRunRecord } from '../../../experiments/src/store/index.js';
 
 let folder: string;
@@ -13,12 +15,15 @@ let definitionPath: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'specoffload-kill-'));
   definitionPath = join(folder, 'definition.json');
+  // As commands are: many die before they have done anything but start.
+  await bundle([join(import.meta.dirname, 'sweep-child.mjs')], childFolder);
 });
 afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-const childPath = join(import.meta.dirname, 'sweep-child.mjs');
+const childFolder = join(projectDirectory, 'test', 'output', 'kill');
+const childPath = join(childFolder, 'sweep-child.js');
 
 /**
  * @param workers threads that predict and store
