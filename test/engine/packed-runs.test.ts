@@ -12,6 +12,7 @@ import {
 } from '@specoffload/engine';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createTemporaryDirectory } from './model/fixtures.js';
+import { goldenDirectory } from './model/golden.js';
 import { writeTinyModel } from './tiny.js';
 import { validationMessages, watchedVulkan, whyNoVulkan } from './vulkan.js';
 
@@ -49,11 +50,37 @@ it('is smaller by what is packed', () => {
   expect(packed.bytes / bf16.bytes).toBeCloseTo(100 / 128, 2);
 });
 
-it('makes logits of the same bits', async () => {
+async function expectSameLogits(checkpoints: readonly Checkpoint[]) {
   const [one, other] = await Promise.all(
-    [bf16, packed].map((target) => runLogits({ target, prompts, machine })),
+    checkpoints.map((target) => runLogits({ target, prompts, machine })),
   );
   expect(other).toEqual(one);
+}
+
+it('makes logits of the same bits', () => expectSameLogits([bf16, packed]));
+
+// A tied embedding; stacks of experts, of which those that are stored transposed stay bf16; an expert for all.
+it.each(['gemma3', 'gpt-oss', 'qwen2-moe'])('makes those of %s, too', async (name) => {
+  const targetDirectory = join(root, `packed-${name}`);
+  const { source, target } = await packCheckpoint({
+    sourceDirectory: goldenDirectory(name),
+    targetDirectory,
+  });
+  await expectSameLogits([source, target]);
+});
+
+it('keeps more layers within the same walls, and reads less', async () => {
+  const budgets = { deviceBytes: 2e6, hostBytes: 1.2e6 };
+  const run = async (target: Checkpoint) => {
+    const request = { target, draft: null, prompts, strategy: 'none', maxNewTokens: 3 } as const;
+    const { policy, memory, bytesMoved } = await runEngine({ ...request, policy: {}, machine: budgets });
+    expect(memory.device.peakBytes).toBeLessThanOrEqual(budgets.deviceBytes);
+    expect(memory.host.peakBytes).toBeLessThanOrEqual(budgets.hostBytes);
+    return { resident: policy.pinnedLayers + policy.keptLayers, disk: bytesMoved.disk };
+  };
+  const [plain, small] = [await run(bf16), await run(packed)];
+  expect(small.resident).toBeGreaterThan(plain.resident);
+  expect(small.disk).toBeLessThan(0.78 * plain.disk);
 });
 
 const isolated: DeviceChoice = { kind: 'isolated' };

@@ -38,7 +38,7 @@ export interface Packing {
   readonly source: Checkpoint;
   readonly target: Checkpoint;
   readonly numPacked: number;
-  /** Matrices that stay bf16, since their rows are no whole blocks or their exponents lie too far apart. */
+  /** Matrices that stay bf16: rows are no whole blocks, columns are read, or exponents lie too far apart. */
   readonly unpacked: readonly string[];
 }
 
@@ -54,7 +54,8 @@ export async function packCheckpoint(options: PackingOptions): Promise<Packing> 
   const [bf16, converter] = [files.flatMap(({ tensors }) => tensors.filter(isBf16)), new Converter()];
   try {
     const matrices = bf16.filter(({ name }) => candidates.has(name));
-    const packed = await findPackable(matrices, converter, options);
+    const rowByRow = matrices.filter(({ name }) => candidates.get(name));
+    const packed = await findPackable(rowByRow, converter, options);
     if (packed.size === 0) throw nothingToPack(source, matrices.length);
     await writeCheckpoint({
       ...written(options),
@@ -128,14 +129,14 @@ async function readInOrder(directory: string) {
   return (await readShards(directory)).toSorted((a, b) => (a.path < b.path ? -1 : 1));
 }
 
-/** Stored tensors that products read row by row, by name. */
-function matricesOf(spec: ModelSpec): ReadonlySet<string> {
+/** Stored tensors that products read, by name, and whether they read them row by row. */
+function matricesOf(spec: ModelSpec): ReadonlyMap<string, boolean> {
   const { embedding, head, layers } = modelGroups(spec);
   const groups = [embedding, head, ...layers.flatMap(({ attention, experts }) => [attention, ...experts])];
-  const all = groups.flatMap(({ tensors }) => tensors);
-  const isMatrix = ({ shape, role, within }: (typeof all)[number]) =>
-    shape.length > 1 && role !== 'router' && !within?.slice.isTransposed;
-  return new Set(all.filter(isMatrix).map(({ name, within }) => within?.name ?? name));
+  const matrices = groups
+    .flatMap(({ tensors }) => tensors)
+    .filter(({ shape, role }) => shape.length > 1 && role !== 'router');
+  return new Map(matrices.map(({ name, within }) => [within?.name ?? name, !within?.slice.isTransposed]));
 }
 
 /** Names of those whose blocks all fit. */

@@ -76,6 +76,6 @@ function describePacking(
   const stay =
     unpacked.length === 0
       ? 'vectors and routers stay bf16'
-      : `beside vectors and routers ${formatCount(unpacked.length)} stay bf16, whose rows are no whole blocks of 64 or whose exponents lie too far apart: ${unpacked.slice(0, mostNames).join(', ')}${unpacked.length > mostNames ? ', …' : ''}`;
+      : `beside vectors and routers ${formatCount(unpacked.length)} stay bf16, whose rows are no whole blocks of 64, which lie transposed, or whose exponents lie too far apart: ${unpacked.slice(0, mostNames).join(', ')}${unpacked.length > mostNames ? ', …' : ''}`;
   return `${path}: ${formatBytes(target.bytes)}, ${ratio} of ${formatBytes(source.bytes)}, in ${formatSeconds(seconds)}; ${plural(numPacked, 'tensor')} packed; ${stay}`;
 }
