@@ -337,6 +337,39 @@ describe('a run', () => {
     expect(busy(once, 'attention')).toBeLessThan(busy(once, 'expert') / 4);
   });
 
+  it('writes the same however slow the draft, which lets the target in between and ends so much later', async () => {
+    const settings = { deviceBytes: 16e6, hostBytes: 16e6 };
+    const draftFlopsPerSecond = 10e6;
+    const free = await run('specoffload', { candidates: 3 }, { machine: settings });
+    const paced = await run(
+      'specoffload',
+      { candidates: 3 },
+      { machine: { ...settings, caps: { draftFlopsPerSecond } } },
+    );
+    expect(paced.outputDigest).toBe(free.outputDigest);
+    const isDraft = ({ kind, flops }: Span) => kind === 'draft' && flops > 0;
+    const urgent = paced.spans.filter((span) => span.lane === 'device' && span.kind !== 'draft');
+    const lengths = paced.spans.filter(isDraft).map((draft) => {
+      const inside = urgent
+        .map((span) => endOfBoth(span, draft) - Math.max(span.startSeconds, draft.startSeconds))
+        .filter((seconds) => seconds > 0);
+      return {
+        capped: draft.flops / draftFlopsPerSecond,
+        taken: draft.endSeconds - draft.startSeconds,
+        inside: inside.reduce((sum, seconds) => sum + seconds, 0),
+      };
+    });
+    const total = (of: (length: (typeof lengths)[number]) => number) =>
+      lengths.reduce((sum, length) => sum + of(length), 0);
+    // A span counts attention's operations, too, which the cap does not.
+    for (const { capped, taken } of lengths) expect(taken).toBeGreaterThan(0.8 * capped);
+    expect(total(({ inside }) => inside)).toBeGreaterThan(0);
+    // Behind what goes in between, a step has still all of its own time before it.
+    const whole = total(({ capped, inside }) => capped + inside);
+    expect(total(({ taken }) => taken) / whole).toBeGreaterThan(0.85);
+    expect(total(({ taken }) => taken) / whole).toBeLessThan(1.25);
+  });
+
   it('writes the same however slowly the cache may cross the link, weights at their own rate', async () => {
     const settings = { deviceBytes: 16e6, hostBytes: 16e6 };
     const free = await run('flexgen', {}, { machine: settings });
@@ -355,3 +388,7 @@ describe('a run', () => {
     expect(rate(paced, 'upload')).toBeGreaterThan(2e6);
   });
 });
+
+function endOfBoth(a: Span, b: Span): number {
+  return Math.min(a.endSeconds, b.endSeconds);
+}

@@ -14,6 +14,8 @@ export interface Caps {
   readonly hostFlopsPerSecond: number | null;
   /** The same experts by the weights that they read, as wide as they are computed with: what bounds few rows. */
   readonly hostWeightBytesPerSecond: number | null;
+  /** A draft model, by its arithmetic on the device: what makes this machine's device fast against it. */
+  readonly draftFlopsPerSecond: number | null;
 }
 
 export const noCaps: Caps = {
@@ -23,4 +25,5 @@ export const noCaps: Caps = {
   linkCacheBytesPerSecond: null,
   hostFlopsPerSecond: null,
   hostWeightBytesPerSecond: null,
+  draftFlopsPerSecond: null,
 };

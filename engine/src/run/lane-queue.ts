@@ -1,7 +1,10 @@
 /** A lane's order: ops as they come, but a divisible one lets what is more urgent in between its pieces. */
 
-/** Serves every other op that has come meanwhile. */
-export type GiveWay = () => Promise<void>;
+/**
+ * Serves every other op that has come meanwhile.
+ * @param restSeconds waits for one so long, where none has come. @default 0
+ */
+export type GiveWay = (restSeconds?: number) => Promise<void>;
 
 export interface LaneQueueOptions<Op> {
   /** Never rejects. A divisible op calls `giveWay` between its pieces; for others it does nothing. */
@@ -18,6 +21,8 @@ export class LaneQueue<Op> {
   readonly #waiting: Op[] = [];
   readonly #underWay = new Set<Promise<void>>();
   #isServing = false;
+  /** Ends a rest. */
+  #wake: (() => void) | null = null;
 
   constructor(options: LaneQueueOptions<Op>) {
     this.#options = options;
@@ -25,6 +30,7 @@ export class LaneQueue<Op> {
 
   push(op: Op): void {
     this.#waiting.push(op);
+    this.#wake?.();
     if (!this.#isServing) void this.#serveAll();
   }
 
@@ -32,12 +38,13 @@ export class LaneQueue<Op> {
     const { serve, isDivisible } = this.#options;
     this.#isServing = true;
     for (let op = this.#waiting.shift(); op !== undefined; op = this.#waiting.shift())
-      await (isDivisible(op) ? serve(op, () => this.#giveWay()) : this.#begin(op));
+      await (isDivisible(op) ? serve(op, (restSeconds) => this.#giveWay(restSeconds)) : this.#begin(op));
     this.#isServing = false;
   }
 
-  async #giveWay(): Promise<void> {
+  async #giveWay(restSeconds = 0): Promise<void> {
     const { isDivisible, receive } = this.#options;
+    if (restSeconds > 0 && this.#waiting.every(isDivisible)) await this.#rest(restSeconds);
     await receive();
     for (;;) {
       const next = this.#waiting.findIndex((op) => !isDivisible(op));
@@ -45,6 +52,18 @@ export class LaneQueue<Op> {
       const [op] = this.#waiting.splice(next, 1) as [Op];
       await this.#begin(op);
     }
+  }
+
+  /** Until an op comes, or so long. */
+  #rest(seconds: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => this.#wake?.(), 1000 * seconds);
+      this.#wake = () => {
+        clearTimeout(timer);
+        this.#wake = null;
+        resolve();
+      };
+    });
   }
 
   /** Begins an indivisible op; settles when there is room for another. */

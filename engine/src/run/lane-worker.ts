@@ -21,6 +21,7 @@ import type { LaneWorkerData, WorkerMessage, WorkerReply, WorkerRequest } from '
 import { type GiveWay, LaneQueue } from './lane-queue.js';
 import { createLinkLane, createPacedLink } from './link-lane.js';
 import { NotFiniteError } from './not-finite.js';
+import { paceDraft } from './paced-draft.js';
 import { PacedLane, type Work } from './paced-lane.js';
 
 type Push = (request: WorkerRequest) => void;
@@ -40,7 +41,8 @@ async function openLane(data: LaneWorkerData, send: Send): Promise<OpenLane> {
       const queue = await connect(data);
       const core = loadNativeCore(data.core);
       const host = data.target.routers && PoolMemory.open(core, data.host);
-      const execute = await createDeviceLane(data, queue, host && new Foreseer(data.target, core, host));
+      const lane = await createDeviceLane(data, queue, host && new Foreseer(data.target, core, host));
+      const execute = paceDraft(lane, data.caps.draftFlopsPerSecond, { nowSeconds, sleepUntil });
       const push = openQueue(execute, withWork(queue, send), queue.depth, (phase) => queue.enter?.(phase));
       const close = async () => {
         await queue.close();

@@ -80,6 +80,7 @@ export function draftSteps(
       rowIndices: lastRows(fed),
       draws: sampling ? drawRows(sampling, active.map(textOf), noiseOf(sampling)) : undefined,
       numLeaders,
+      flops: task.flops,
     };
   };
   const task = openTask(

@@ -205,6 +205,8 @@ export interface DraftOp {
   readonly draws?: RowDraws | undefined;
   /** Of each sequence's last row, how many of the tokens that it favours are wanted, too. */
   readonly numLeaders: number;
+  /** Of its products, as predictions count them: what a cap paces. */
+  readonly flops: number;
 }
 
 /** Writes the draft's rotation tables, where they do not lie in its memory from the start. */

@@ -74,6 +74,13 @@ export const caps = {
     paced: "the host's reading of weights paced",
     affected: 'all that the host multiplies',
   },
+  draftFlopsPerSecond: {
+    setting: 'draftArithmeticCap',
+    unit: 'FLOP/s',
+    help: 'pace a draft model by its arithmetic on the device',
+    paced: 'the draft paced',
+    affected: 'all that the draft proposes',
+  },
 } as const satisfies Readonly<Record<keyof Caps, CapWords>>;
 
 export type CapSetting = (typeof caps)[keyof Caps]['setting'];
@@ -133,6 +140,7 @@ export function capMachine(machine: MachineModel, given: Caps): MachineModel {
   const disk = transferLane(machine, 'disk');
   const link = transferLane(machine, 'link');
   const { kinds, ...host } = computeLane(machine, 'host');
+  const device = computeLane(machine, 'device');
   const onLink = (rate: number) => slower(rate, given.linkBytesPerSecond);
   const onHost = <Rates extends KindRates>(rates: Rates): Rates => ({
     ...rates,
@@ -144,16 +152,14 @@ export function capMachine(machine: MachineModel, given: Caps): MachineModel {
       : { memoryBytesPerSecond: slower(rates.memoryBytesPerSecond, given.hostWeightBytesPerSecond) }),
     ...(rates.arithmetic === undefined
       ? {}
-      : {
-          arithmetic: rates.arithmetic.map(([rows, rate]) => [rows, slower(rate, given.hostFlopsPerSecond)]),
-        }),
+      : { arithmetic: slowed(rates.arithmetic, given.hostFlopsPerSecond) }),
   });
   const {
     bytesPerSecond,
     pageableBytesPerSecond = bytesPerSecond,
     cacheBytesPerSecond = bytesPerSecond,
   } = link;
-  const capped: readonly (readonly [string, Partial<TransferLane> | Partial<ComputeLane>])[] = [
+  const capped: (readonly [string, Partial<TransferLane> | Partial<ComputeLane>])[] = [
     ['disk', { bytesPerSecond: slower(disk.bytesPerSecond, given.diskBytesPerSecond) }],
     [
       'link',
@@ -171,7 +177,12 @@ export function capMachine(machine: MachineModel, given: Caps): MachineModel {
       },
     ],
   ];
-  return capped.reduce((slowed, [lane, changes]) => withLane(slowed, lane, changes), machine);
+  if (given.draftFlopsPerSecond) {
+    const { draft } = device.kinds;
+    const arithmetic = slowed(draft?.arithmetic ?? device.arithmetic, given.draftFlopsPerSecond);
+    capped.push(['device', { kinds: { ...device.kinds, draft: { ...draft, arithmetic } } }]);
+  }
+  return capped.reduce((capped, [lane, changes]) => withLane(capped, lane, changes), machine);
 }
 
 /** The machine with the budgets and caps that a run has. */
@@ -232,6 +243,10 @@ export function namedPrefillCores({
   readonly prefillCores?: number;
 } {
   return prefillCores === usualPrefillCores ? {} : { prefillCores };
+}
+
+function slowed(arithmetic: ComputeLane['arithmetic'], cap: number | null): ComputeLane['arithmetic'] {
+  return arithmetic.map(([rows, rate]) => [rows, slower(rate, cap)]);
 }
 
 function slower(rate: number, cap: number | null): number {

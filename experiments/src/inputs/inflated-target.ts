@@ -58,7 +58,7 @@ export async function inflateWithProgress(options: InflationOptions, output: Out
 }
 
 /** A checkpoint's own digest leaves the weights out; here a pair that was trained again must count as new. */
-async function digestFiles(directory: string): Promise<string> {
+export async function digestFiles(directory: string): Promise<string> {
   const hash = createHash('sha256');
   for (const name of (await readdir(directory)).sort())
     hash.update(`${name}\n`).update(await readFile(join(directory, name)));

@@ -14,6 +14,7 @@ import { cacheDirectory, pairPaths } from '../paths.js';
 import type { Output } from '../terminal/output.js';
 import { prepareTarget } from './inflated-target.js';
 import { assertModelDirectory, assertModelOrDirectory } from './model-names.js';
+import { prepareRounded } from './rounded-pair.js';
 import { parseBytes } from './sizes.js';
 
 /**
@@ -41,7 +42,8 @@ export type ModelRole = 'target' | 'draft';
 
 /**
  * The directory of a checkpoint that is here.
- * @param name `pair`: the shipped one; `pair:2GB`: the shipped one, inflated, once, into the cache; or a directory.
+ * @param name `pair`: the shipped one; `pair:2GB`: the shipped one, inflated, once, into the cache; `pair:1bit`: the
+ * shipped target with one bit of mantissa left, likewise; or a directory.
  */
 export async function locateModel(
   role: ModelRole,
@@ -55,6 +57,12 @@ export async function locateModel(
     return name;
   }
   if (size === undefined) return pairPaths[role];
+  const bits = /^([1-6])bit$/.exec(size)?.[1];
+  if (bits !== undefined)
+    return prepareRounded(
+      { sourceDirectory: pairPaths.target, cacheDirectory, mantissaBits: Number(bits) },
+      output,
+    );
   const request = { sourceDirectory: pairPaths[role], cacheDirectory, bytes: parseBytes(`--${role}`, size) };
   return (await prepareTarget(request, output, signal)).directory;
 }

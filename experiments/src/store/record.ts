@@ -96,9 +96,10 @@ const machineRecord = fields({
       linkCacheBytesPerSecond: orMissing(amount),
       hostFlopsPerSecond: orMissing(amount),
       hostWeightBytesPerSecond: orMissing(amount),
+      draftFlopsPerSecond: orMissing(amount),
     }),
     '',
-    'null or, of KV cache and host arithmetic, left out: not paced',
+    'null or, of KV cache, host arithmetic and draft, left out: not paced',
   ),
   core: described(
     oneOf(['native', 'twin']),

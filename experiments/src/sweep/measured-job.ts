@@ -113,16 +113,21 @@ async function openInputs(settings: Settled, given: Settings, proposes: boolean,
 }
 
 /** What a tunnel says, and, where a point asks for it, what the planner picked there. */
-function settingsIn(tunnel: Tunnel, { planned }: Settings): Settings {
-  return { ...settingsOf(tunnel), ...(planned === undefined ? {} : pickOf(tunnel, planned)) };
+function settingsIn(tunnel: Tunnel, { planned, strategy }: Settings): Settings {
+  return { ...settingsOf(tunnel), ...(planned === undefined ? {} : pickOf(tunnel, planned, strategy)) };
 }
 
-function pickOf({ name, planned: picks }: Tunnel, which: RunSettings['planned']): Settings {
+function pickOf(
+  { name, planned: picks }: Tunnel,
+  which: RunSettings['planned'],
+  strategy: Settings['strategy'],
+): Settings {
   if (which === 'with any drafter')
     throw new UserError(
       `planned: ${which} is for points outside of tunnels; ${name} holds what the planner picks there with draft, and without draft`,
     );
-  const pick = picks[which === 'with draft' ? 'withDraft' : 'withoutDraft'];
+  const kind = which === 'without draft' ? 'withoutDraft' : strategy === 'flexgen' ? 'flexgen' : 'withDraft';
+  const pick = picks[kind];
   if (pick) return { strategy: pick.strategy, ...pick.policy };
   throw new UserError(
     `the planner found nothing ${which} for ${name}; make the tunnel again, or leave it out`,

@@ -18,6 +18,7 @@ import { type LaneShares, type PassLoads, simulateCourse, simulateLoads } from '
 import {
   cacheBytesOf,
   distance,
+  expertFlops,
   isMatched,
   pairRatios,
   productRate,
@@ -47,7 +48,8 @@ export interface ChoiceRequest {
   readonly promptLengths: readonly number[];
   /** How many of them may be run at once. */
   readonly promptCounts: readonly number[];
-  readonly policy: Pick<PolicyInput, 'candidates' | 'draftCache' | 'draftBatch'>;
+  /** Of the run that is imitated; its batches are cut to the prompts here. */
+  readonly policy: PolicyInput;
   readonly maxNewTokens: number;
   readonly acceptance: Acceptance;
   /** A run of SpecOffload may be predicted to take so long. */
@@ -71,7 +73,8 @@ export interface Choice {
 }
 
 /**
- * Tries every number of prompts with every draft. Each gets the caps at which drafting takes as long, against a pass,
+ * Tries every number of prompts with every draft, as fast as it is and so slow that the target's arithmetic takes its
+ * share of a pass. Each gets the caps at which drafting takes as long, against a pass,
  * as theirs does, and the link and the host's attention what they take of theirs. Among those whose run is short
  * enough, the one with the most ratios matched wins, and of equals the nearest.
  *
@@ -79,7 +82,9 @@ export interface Choice {
  */
 export async function chooseTunnel(request: ChoiceRequest): Promise<Choice> {
   const { drafts, promptCounts, onTried, signal } = request;
-  const shapes = promptCounts.flatMap((prompts) => drafts.map((draft) => ({ prompts, draft })));
+  const shapes = promptCounts.flatMap((prompts) =>
+    drafts.flatMap((draft) => arithmeticFactors.map((arithmetic): Shape => ({ prompts, draft, arithmetic }))),
+  );
   const choices: Choice[] = [];
   let refusal: UserError | null = null;
   for (const [index, shape] of shapes.entries()) {
@@ -112,14 +117,18 @@ function isNearer(a: Choice, b: Choice): boolean {
 interface Shape {
   readonly draft: DraftChoice;
   readonly prompts: number;
+  /** The target's arithmetic may take so many times their share of a pass; null: whatever it takes. */
+  readonly arithmetic: number | null;
 }
+
+/** A device that cannot be made faster is fast where the draft is slow; the nearer to 1, the longer is a run. */
+const arithmeticFactors = [1, 1.5, 2, 3, null];
 
 async function fitShape(request: ChoiceRequest, shape: Shape): Promise<Choice> {
   const { target, theirs } = request;
   const draft = shape.draft.checkpoint;
   const memory = await smallestBudgets(request, shape);
-  const { caps: fitted, loads } = await fitCaps(request, shape, memory);
-  const caps = capHostWeights(request, fitted, loads);
+  const { caps, loads } = await fitCaps(request, shape, memory);
   const simulation = toSimulation(request, shape, memory, caps);
   const course = await simulateCourse(simulation);
   const { shares, seconds } = course;
@@ -149,7 +158,7 @@ async function smallestBudgets(request: ChoiceRequest, shape: Shape): Promise<Ch
     const deviceBytes = Math.ceil(factor * share * target.bytes);
     const memory = { deviceBytes, hostBytes, ...cacheFactors(request, shape, deviceBytes) };
     try {
-      await simulateLoads(toSimulation(request, shape, memory, noCaps));
+      await simulateCourse(toSimulation(request, shape, memory, noCaps));
       return memory;
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
@@ -176,8 +185,8 @@ function cacheFactors(
 
 const mostSteps = 12;
 const tolerance = 0.005;
-/** Of KV cache: far below what any host reads. */
-const crawlBytesPerSecond = 1e5;
+/** Of KV cache and of a draft's arithmetic: far below what any host reads and any device computes. */
+const crawl = 1e5;
 
 /**
  * A pass is to last as long, against drafting, as theirs; of it, the link is to be busy for the share that it is
@@ -190,41 +199,70 @@ async function fitCaps(
 ): Promise<{ caps: Caps; loads: PassLoads }> {
   const { theirs, cacheLinkOverHost } = request;
   const loadsUnder = (caps: Caps) => simulateLoads(toSimulation(request, shape, memory, caps));
-  const uncapped = capHostArithmetic(request, shape);
+  const drafting = await capDraft(request, shape, loadsUnder);
+  const { draftSeconds, passSeconds } = await loadsUnder(drafting);
+  const wantedSeconds = draftSeconds / theirs['draft over pass'];
+  const uncapped = capHostArithmetic(request, shape, drafting, Math.max(wantedSeconds, passSeconds));
   const native = await loadsUnder(uncapped);
-  const wantedSeconds = native.draftSeconds / theirs['draft over pass'];
-  if (wantedSeconds <= native.passSeconds) return { caps: uncapped, loads: native };
+  if (wantedSeconds <= native.passSeconds)
+    return { caps: capHostWeights(request, uncapped, native), loads: native };
   // At so low a rate, reading the cache is all that takes time: from it follow the bytes that a pass reads.
-  const crawling = await loadsUnder({ ...uncapped, hostCacheBytesPerSecond: crawlBytesPerSecond });
-  const cacheBytes = crawling.hostSeconds * crawlBytesPerSecond;
-  const mostHostSeconds = theirs['attention over pass'] * wantedSeconds;
+  const crawling = await loadsUnder({ ...uncapped, hostCacheBytesPerSecond: crawl });
+  const cacheBytes = (crawling.hostSeconds - native.hostSeconds) * crawl;
   let linkSeconds = theirs['link over pass'] * wantedSeconds;
-  let { hostSeconds } = native;
+  let cacheSeconds = 0;
   for (let step = 1; ; step += 1) {
     const link = linkSeconds > native.linkSeconds ? toThreeDigits(native.linkBytes / linkSeconds) : null;
-    const hostCache = hostSeconds > native.hostSeconds ? toThreeDigits(cacheBytes / hostSeconds) : null;
-    const caps: Caps = {
+    const hostCache = cacheSeconds > 0 ? toThreeDigits(cacheBytes / cacheSeconds) : null;
+    const paced: Caps = {
       ...uncapped,
       linkBytesPerSecond: link,
       hostCacheBytesPerSecond: hostCache,
       linkCacheBytesPerSecond: hostCache && toThreeDigits(hostCache * cacheLinkOverHost),
     };
+    const caps = capHostWeights(request, paced, { ...native, linkSeconds });
     const loads = await loadsUnder(caps);
     const missingSeconds = wantedSeconds - loads.passSeconds;
     if (Math.abs(missingSeconds) < tolerance * wantedSeconds || step === mostSteps) return { caps, loads };
-    const wanted = hostSeconds + missingSeconds;
-    hostSeconds = Math.min(Math.max(wanted, native.hostSeconds), mostHostSeconds);
+    const otherSeconds = loads.hostSeconds - cacheSeconds;
+    const mostSeconds = Math.max(0, theirs['attention over pass'] * wantedSeconds - otherSeconds);
+    const wanted = cacheSeconds + missingSeconds;
+    cacheSeconds = Math.min(Math.max(wanted, 0), mostSeconds);
     // Where attention already takes its largest or its smallest share, the link lengthens the pass.
-    if (wanted !== hostSeconds) linkSeconds *= wantedSeconds / loads.passSeconds;
+    if (wanted !== cacheSeconds) linkSeconds *= wantedSeconds / loads.passSeconds;
   }
 }
 
-/** The host's arithmetic in its proportion to the device's: here both are the same cores. */
-function capHostArithmetic({ theirs, machine, target, policy }: ChoiceRequest, { prompts }: Shape): Caps {
+/** So slow a draft that their proportion to it makes a pass of which the target's arithmetic takes such a share. */
+async function capDraft(
+  { theirs }: ChoiceRequest,
+  { arithmetic }: Shape,
+  loadsUnder: (caps: Caps) => Promise<PassLoads>,
+): Promise<Caps> {
+  if (arithmetic === null) return noCaps;
+  const { deviceSeconds, draftSeconds } = await loadsUnder(noCaps);
+  const share = arithmetic * theirs['arithmetic over pass'];
+  const wantedSeconds = (theirs['draft over pass'] * deviceSeconds) / share;
+  if (wantedSeconds <= draftSeconds) return noCaps;
+  // At so low a rate, its products are all that takes time: from it follow the operations of a round.
+  const crawling = await loadsUnder({ ...noCaps, draftFlopsPerSecond: crawl });
+  return {
+    ...noCaps,
+    draftFlopsPerSecond: toThreeDigits((crawling.draftSeconds * crawl) / wantedSeconds),
+  };
+}
+
+/** What all experts of a pass would take on the host, in its proportion to the pass. */
+function capHostArithmetic(
+  { theirs, machine, target, policy }: ChoiceRequest,
+  { prompts }: Shape,
+  caps: Caps,
+  passSeconds: number,
+): Caps {
   const rows = rowsPerExpert({ target, policy: toPolicy(policy, prompts) });
-  const wanted = theirs['host arithmetic over device arithmetic'] * productRate(machine, 'device', rows);
+  const wanted = expertFlops(target, rows) / theirs['host arithmetic over pass'] / passSeconds;
   const isSlower = wanted < productRate(machine, 'host', rows);
-  return { ...noCaps, hostFlopsPerSecond: isSlower ? toThreeDigits(wanted) : null };
+  return { ...caps, hostFlopsPerSecond: isSlower ? toThreeDigits(wanted) : null };
 }
 
 /** What the host reads of an expert's weights, in its proportion to what the link brings. */
@@ -252,12 +290,25 @@ function toSimulation(
   };
 }
 
-/** Two batches in flight, as SpecOffload runs them; a draft step takes a whole one where it is no larger than theirs. */
-function toPolicy(policy: ChoiceRequest['policy'], prompts: number): PolicyInput {
+/**
+ * As theirs, two batches in flight of what is here; prompts and draft steps go in their parts of a batch. How far ahead
+ * weights come is counted in whole layers there and in single experts here, so as many as there is room for; all
+ * memory is locked here alike, and all sequences end at one limit.
+ */
+function toPolicy(theirPolicy: PolicyInput, prompts: number): PolicyInput {
+  const { prefetchDepth: _depth, pageLocked: _locked, ending: _ending, ...policy } = theirPolicy;
   const decodeBatch = Math.ceil(prompts / 2);
-  const draftBatch = Math.min(policy.draftBatch ?? decodeBatch, decodeBatch);
-  return { ...policy, batches: 2, decodeBatch, draftBatch };
+  const { decodeBatch: theirBatch = decodeBatch, prefillBatch, draftBatch } = policy;
+  const partOf = (batch: number) => Math.max(leastPart, Math.ceil((batch / theirBatch) * decodeBatch));
+  return {
+    ...{ ...policy, batches: 2, decodeBatch },
+    ...(prefillBatch && { prefillBatch: partOf(prefillBatch) }),
+    ...(draftBatch && { draftBatch: partOf(draftBatch) }),
+  };
 }
+
+/** Sequences of a step: of fewer, calls count rather than arithmetic. */
+const leastPart = 2;
 
 /** A rate as people write it. */
 function toThreeDigits(value: number): number {

@@ -86,7 +86,6 @@ export async function createTunnel(
   const drafts = await openDrafts(options, theirs, target, output, signal);
   const prompts = await readPrompts(options, target);
   const promptLengths = prompts.map(({ length }) => length);
-  const { candidates = 1, draftBatch } = request.policy ?? {};
   const follower = output.follow();
   const choosing: ChoiceRequest = {
     ...{ theirs, machine, target, drafts, promptLengths, signal },
@@ -95,7 +94,7 @@ export async function createTunnel(
       options.prompts === null
         ? triedPrompts.filter((count) => count <= promptLengths.length)
         : [options.prompts],
-    policy: { candidates, draftCache: 'recompute', ...(draftBatch ? { draftBatch } : {}) },
+    policy: request.policy ?? {},
     maxNewTokens: options.newTokens,
     acceptance: options.acceptance ?? (request.acceptance as Acceptance),
     longestSeconds: options.seconds,

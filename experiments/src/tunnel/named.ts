@@ -15,16 +15,16 @@ import { openTunnel, type Tunnel } from './tunnel-file.js';
 export const tunnelDefaults = {
   dataset: 'HumanEval',
   reference: publishedDirectory,
-  target: 'pair:600MB',
-  draft: null,
+  target: 'pair:234MB',
+  draft: 'pair:1bit',
   machine: localMachinePath,
   workload: 'dialogue',
-  prompts: null,
+  prompts: 16,
   device: usualDevice,
   cores: { device: 1, host: 1 },
   acceptance: null,
   newTokens: 16,
-  seconds: 30,
+  seconds: 90,
   measures: true,
 } as const;
 

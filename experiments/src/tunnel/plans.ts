@@ -1,4 +1,4 @@
-/** What the planner picks inside a tunnel: with a draft to its choice, and without one. */
+/** What the planner picks inside a tunnel: with a draft to its choice, without one, and of FlexGen alone. */
 
 import {
   type Acceptance,
@@ -25,6 +25,8 @@ export interface TunnelPlans {
   /** It may speculate, and need not. */
   readonly withDraft: TunnelPlan | null;
   readonly withoutDraft: TunnelPlan | null;
+  /** FlexGen at its best batches with its own best draft. */
+  readonly flexgen: TunnelPlan | null;
 }
 
 export interface PlansRequest {
@@ -42,6 +44,7 @@ export async function planInTunnel({ draft, acceptance, ...job }: PlansRequest):
   return {
     withDraft: await plan({ ...job, draft, acceptance }),
     withoutDraft: await plan({ ...job, draft: null, acceptance: null }),
+    flexgen: await plan({ ...job, draft, acceptance, strategies: ['flexgen'] }),
   };
 }
 

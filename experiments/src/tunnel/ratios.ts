@@ -145,7 +145,7 @@ export function productRate(machine: MachineModel, lane: 'host' | 'device', rows
 }
 
 /** Operations of all experts of a pass. */
-function expertFlops({ spec }: Checkpoint, rows: number): number {
+export function expertFlops({ spec }: Checkpoint, rows: number): number {
   const elementsOf = (layer: LayerSpec) => layer.ffn.numExperts * expertElements(spec, layer);
   return 2 * rows * spec.layers.reduce((sum, layer) => sum + elementsOf(layer), 0);
 }

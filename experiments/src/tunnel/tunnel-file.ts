@@ -59,7 +59,8 @@ const tunnel = is.onlyFields({
   like: is.picked({ machine: is.text, target: is.text, draft: is.text, dataset: is.text }),
   /** `pair:600MB` is the shipped model, inflated; else a checkpoint directory. */
   models: is.picked({ target: is.text, draft: is.text }),
-  caps: keyed(capNames, () => cap),
+  /** A file that is older than a cap does not pace it. */
+  caps: keyed(capNames, (name) => (name === 'draftFlopsPerSecond' ? is.orElse(cap, null) : cap)),
   cores: is.picked({ device: cores, host: cores }),
   /** Kind of it. */
   device: is.orElse(
@@ -79,8 +80,11 @@ const tunnel = is.onlyFields({
   }),
   /** What all strategies are given; what concerns speculation alone is nothing to those that do not speculate. */
   policy,
-  /** What the planner picks in it, with a draft to its choice and without. */
-  planned: is.picked({ withDraft: is.orNull(plan), withoutDraft: is.orNull(plan) }),
+  /** What the planner picks in it, with a draft to its choice and without; of FlexGen, null in files that are older. */
+  planned: is.picked({
+    ...{ withDraft: is.orNull(plan), withoutDraft: is.orNull(plan) },
+    flexgen: is.orElse(is.orNull(plan), null),
+  }),
   ratios: is.listOf(is.picked({ name: is.oneOf(ratioNames), theirs: is.amount, ours: is.amount })),
   /** How many times as fast as the profile promises the draft is; null: not measured. */
   draftSpeed: is.orElse(is.orNull(is.numberFrom(1e-3, 1e3)), null),

@@ -36,15 +36,14 @@ const reasons: Readonly<Record<RatioName, (choice: Choice, limits: Limits, pair:
       ? `this machine's link needs ${formatSeconds(loads.linkSeconds)} of a pass even where it is not capped`
       : `there the link is busy for ${formatPercent(theirs)} of a pass; here it also has to lengthen the pass to ${formatSeconds(loads.passSeconds)}`,
   'arithmetic over pass': (_choice, { longestSeconds }) =>
-    `a device cannot be made faster; a slower link with a heavier draft comes nearer, and takes longer than ${formatSeconds(longestSeconds)} (--seconds)`,
+    `a device cannot be made faster; a slower draft and link come nearer, and take longer than ${formatSeconds(longestSeconds)} (--seconds)`,
   'attention over pass': ({ caps, loads }, { theirPromptTokens, ourPromptTokens }) =>
     caps.hostCacheBytesPerSecond === null
       ? `there the host also computes the projections, for contexts of ${theirPromptTokens} tokens and more; here it computes attention alone, after prompts of ${ourPromptTokens} tokens, and pacing it would lengthen the pass`
       : `it is paced until the pass is as long as it should be; the arithmetic, ${formatSeconds(loads.deviceSeconds)}, takes the rest`,
   'host arithmetic over device arithmetic': () =>
-    "this machine's host is slower than that even where nothing paces it",
-  'host arithmetic over pass': () =>
-    'the host keeps its proportion to the device, whose arithmetic takes more of a pass here: computing experts on the host is worth less than there',
+    "the host keeps its proportion to a pass, of which the device's arithmetic on smaller experts takes another share",
+  'host arithmetic over pass': () => "this machine's host is slower than that even where nothing paces it",
   'weights read by the host over the link': () =>
     "this machine's host reads weights no faster, even where nothing paces it",
   'share of experts that a pass needs': () =>

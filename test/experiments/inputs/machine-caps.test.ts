@@ -35,7 +35,7 @@ describe('a machine file measured under caps', () => {
     const all = setCaps({
       ...{ linkBytesPerSecond: 1e9, diskBytesPerSecond: 1e9 },
       ...{ hostCacheBytesPerSecond: 1e9, linkCacheBytesPerSecond: 1e9, hostFlopsPerSecond: 1e9 },
-      hostWeightBytesPerSecond: 1e9,
+      ...{ hostWeightBytesPerSecond: 1e9, draftFlopsPerSecond: 1e9 },
     });
     const sentence = describeForeignCaps({ ...workstation, measuredUnder: { ...all, 'new\u001b[31m': 5 } });
     for (const flag of [
@@ -45,6 +45,7 @@ describe('a machine file measured under caps', () => {
       '--link-cache-cap',
       '--host-arithmetic-cap',
       '--host-weights-cap',
+      '--draft-arithmetic-cap',
     ])
       expect(sentence).toContain(flag);
     expect(sentence).not.toContain('\u001b');

@@ -88,6 +88,7 @@ describe('key', () => {
     ['link cache cap', { machine: { ...fakeMachine, caps: { ...noCaps, linkCacheBytesPerSecond: 1e9 } } }],
     ['host arithmetic cap', { machine: { ...fakeMachine, caps: { ...noCaps, hostFlopsPerSecond: 1e9 } } }],
     ['host weights cap', { machine: { ...fakeMachine, caps: { ...noCaps, hostWeightBytesPerSecond: 1e9 } } }],
+    ['draft cap', { machine: { ...fakeMachine, caps: { ...noCaps, draftFlopsPerSecond: 1e9 } } }],
     ['what the KV cache counts as', { machine: { ...fakeMachine, deviceCacheFactor: 2 } }],
     ['what a draft cache counts as', { machine: { ...fakeMachine, draftCacheFactor: 2 } }],
     ['reads in flight', { machine: { ...fakeMachine, readsInFlight: 2 } }],

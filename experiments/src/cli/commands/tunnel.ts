@@ -36,10 +36,10 @@ interface TunnelCommandOptions extends CommonOptions, DeviceOptions {
   readonly dataset: DatasetName;
   readonly reference: string;
   readonly target: string;
-  readonly draft?: string;
+  readonly draft: string;
   readonly machine: string;
   readonly prompts: string;
-  readonly numPrompts?: number;
+  readonly numPrompts: number;
   readonly newTokens: number;
   readonly acceptance?: string;
   readonly deviceCores: number;
@@ -73,7 +73,11 @@ export function addTunnelCommand(program: Command, context: CommandContext): voi
       'checkpoint directory, or pair:SIZE for the shipped target, inflated',
       tunnelDefaults.target,
     )
-    .option('--draft <which>', 'the same for the draft (default: the shipped one, inflated to what matches)')
+    .option(
+      '--draft <which>',
+      'the same for the draft; pair:1bit is the shipped target with one bit of mantissa left; inflated: the shipped draft in the size that matches',
+      tunnelDefaults.draft,
+    )
     .option(
       '--machine <file>',
       'this machine as specoffload profile measured it',
@@ -82,8 +86,9 @@ export function addTunnelCommand(program: Command, context: CommandContext): voi
     .option('--prompts <which>', 'workload or file to run, as specoffload run takes', tunnelDefaults.workload)
     .option(
       '--num-prompts <n>',
-      'how many of them (default: what matches)',
+      'how many of them',
       wholeNumber('--num-prompts', 2, 4096),
+      tunnelDefaults.prompts,
     )
     .option(
       '--new-tokens <n>',
@@ -148,9 +153,9 @@ async function tunnel(options: TunnelCommandOptions, output: Output, signal: Abo
       ...(model === undefined ? {} : { model }),
       ...(modelDraft === undefined ? {} : { modelDraft }),
       measures: options.measure,
-      draft: options.draft ?? null,
+      draft: options.draft === 'inflated' ? null : options.draft,
       workload: options.prompts,
-      prompts: options.numPrompts ?? null,
+      prompts: options.numPrompts,
       cores: { device: options.deviceCores, host: options.hostCores },
       acceptance:
         options.acceptance === undefined ? null : await openAcceptance('--acceptance', options.acceptance),
@@ -173,8 +178,14 @@ function describeCap(caps: Caps, name: keyof Caps): string {
   return rate === null ? 'not capped' : `capped to ${formatCap(name, rate)}`;
 }
 
+const pickNames: Readonly<Record<keyof Tunnel['planned'], string>> = {
+  withDraft: 'planned with a draft',
+  withoutDraft: 'planned without a draft',
+  flexgen: 'FlexGen, planned',
+};
+
 function describePick(which: keyof Tunnel['planned'], pick: TunnelPlan | null): [string, string] {
-  const name = which === 'withDraft' ? 'planned with a draft' : 'planned without a draft';
+  const name = pickNames[which];
   if (pick === null) return [name, 'nothing fits'];
   const predicted = `${threeDigits(pick.tokensPerSecond)} tokens/s`;
   return [name, `${pick.strategy} ${describePolicy(pick.policy)}; predicted ${predicted}`];
@@ -197,6 +208,7 @@ function describeTunnel(tunnel: Tunnel): string {
       'host',
       `arithmetic ${describeCap(caps, 'hostFlopsPerSecond')}, weights it reads ${describeCap(caps, 'hostWeightBytesPerSecond')}`,
     ],
+    ['draft', `arithmetic ${describeCap(caps, 'draftFlopsPerSecond')}`],
     [
       'memory',
       `device ${formatBytes(memory.deviceBytes)}, where a byte of KV cache counts as ${threeDigits(memory.deviceCacheFactor)}, of a kept draft cache as ${threeDigits(memory.draftCacheFactor)}; host ${formatBytes(memory.hostBytes)}`,
@@ -226,7 +238,7 @@ function describeTunnel(tunnel: Tunnel): string {
     ],
     [['theirs', lanes.theirs] as const, ['ours', lanes.ours] as const],
   );
-  const plans = (['withDraft', 'withoutDraft'] as const).map((which) =>
+  const plans = (Object.keys(pickNames) as (keyof typeof pickNames)[]).map((which) =>
     describePick(which, tunnel.planned[which]),
   );
   const unmatched = tunnel.unmatched.map((sentence) => `- ${sentence}`);
