@@ -44,7 +44,9 @@ export function drawConfig(random: Random): ModelSummary {
   };
 }
 
-const families = ['qwen2', 'qwen3', 'qwen3_moe', 'olmoe', 'gpt_oss', 'gemma3_text'] as const;
+const families = [
+  ...(['qwen2', 'qwen3', 'qwen3_moe', 'olmoe', 'gpt_oss', 'gemma3_text', 'qwen2_moe'] as const),
+];
 
 /** The same sizes in a family that is not in Llama's manner alone: each in turn, its own fields drawn. */
 export function drawFamilyJson(
@@ -70,6 +72,8 @@ export function drawFamilyJson(
       sliding_window: window,
       rope_scaling: { rope_type: 'yarn', factor: 8, original_max_position_embeddings: 16 },
     },
+    // A shared expert beside the others.
+    qwen2_moe: { ...experts, ...width, shared_expert_intermediate_size: window + 8, decoder_sparse_step: 1 },
     gemma3_text: { sliding_window: window, sliding_window_pattern: 2, query_pre_attn_scalar: 12 },
   } satisfies Record<(typeof families)[number], object>;
   return { ...json, model_type, ...own[model_type] };

@@ -15,6 +15,8 @@ export interface CheckpointReport {
   readonly numExperts: number;
   readonly expertsPerToken: number;
   readonly ffnSize: number;
+  /** Of an expert that every token passes through besides, in the first layer that has one. */
+  readonly sharedFfnSize?: number;
   /** A tied embedding counts once, here and in all bytes below. */
   readonly parameters: number;
   /** Parameters that one token passes through: all but the experts it is not sent to. */
@@ -39,11 +41,13 @@ export function inspectCheckpoint(checkpoint: Checkpoint): CheckpointReport {
   const { spec, name, digest, parameters, bytes, layers, embedding, head } = checkpoint;
   const { architecture, vocabSize, hiddenSize, numLayers, numExperts, expertsPerToken, ffnSize } =
     summarise(spec);
+  const shared = spec.layers.map(({ ffn }) => ffn.sharedWidth).find((width) => width !== null);
   const groups = [embedding, ...layers.flatMap(({ attention, experts }) => [attention, ...experts]), head];
   return {
     name,
     digest,
     ...{ architecture, vocabSize, hiddenSize, numLayers, numExperts, expertsPerToken, ffnSize },
+    ...(shared && { sharedFfnSize: shared }),
     parameters,
     activeParameters: parameters - idleParameters(checkpoint),
     bytes,

@@ -39,12 +39,13 @@ export function addInspectCommand(model: Command, _context: CommandContext): voi
 }
 
 export function describeCheckpoint(report: CheckpointReport): string {
-  const { numExperts, expertsPerToken, ffnSize } = report;
+  const { numExperts, expertsPerToken, ffnSize, sharedFfnSize } = report;
   const width = formatCount(ffnSize);
+  const shared = sharedFfnSize === undefined ? '' : `, and one ${formatCount(sharedFfnSize)} wide for all`;
   const ffn =
     numExperts === 1
       ? `dense, ${width} wide`
-      : `${numExperts} experts ${width} wide, ${expertsPerToken} per token`;
+      : `${numExperts} experts ${width} wide, ${expertsPerToken} per token${shared}`;
   const dtypes = Object.entries(report.dtypes).map(([dtype, { bytes }]) => `${dtype} ${formatBytes(bytes)}`);
   const facts = alignFacts([
     [
