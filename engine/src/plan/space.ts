@@ -148,22 +148,19 @@ const draftWindows = [64, 128, 256];
 
 const dropped = { expertCache: 'none', expertPrefetch: 'none', foreseenLayers: 1 } as const;
 const routed = { experts: 'routed', hostExpertRows: 0 } as const;
+/** Of experts that stay or come ahead no part does: whoever tries them lets go of the host's share of each. */
+const following = { ...routed, ...dropped, hostShare: 0 } as const;
+const ahead = { ...following, expertPrefetch: 'router' } as const;
+const staying = { expertCache: 'farthest' } as const;
 /** Which experts come, when, and what becomes of them; and how many rows the host takes over. */
 const waysOfExperts: AxisValues['experts'] = [
   { experts: 'all', hostExpertRows: 0, ...dropped },
   ...[0, 1, 4, 16].map((hostExpertRows) => ({ ...routed, hostExpertRows, ...dropped })),
-  { ...routed, ...dropped, expertPrefetch: 'router' },
-  { ...routed, ...dropped, expertPrefetch: 'router', foreseenLayers: 2 },
-  { ...routed, ...dropped, expertCache: 'farthest' },
-  { ...routed, ...dropped, expertCache: 'farthest', expertPrefetch: 'router' },
-  {
-    ...routed,
-    ...dropped,
-    expertCache: 'farthest',
-    expertPrefetch: 'router',
-    foreseenLayers: 2,
-    hostExpertRows: 4,
-  },
+  ahead,
+  { ...ahead, foreseenLayers: 2 },
+  { ...following, ...staying },
+  { ...ahead, ...staying },
+  { ...ahead, ...staying, foreseenLayers: 2, hostExpertRows: 4 },
 ];
 
 const copied = { keptExperts: 'copied', keptAttention: 'copied' } as const;

@@ -42,7 +42,7 @@ export class ExpertCache {
   /** What the layer under way needs. */
   #needed: ReadonlySet<string> = new Set();
   /** By layer: what those behind it are expected to. */
-  readonly #foreseen = new Map<number, readonly string[]>();
+  readonly #foreseen = new Map<number, ReadonlySet<string>>();
   /** Of what the layer under way needs: what was brought before that was known. */
   #cameAhead: ReadonlySet<string> = new Set();
   /** By layer: what is on its way to it, or waits for a place. */
@@ -80,13 +80,13 @@ export class ExpertCache {
   /** A router so many layers behind is expected to choose these. @returns whether to bring them by that */
   foresee(layer: number, distance: number, groups: readonly string[]): boolean {
     if (!this.#foresight.expect(layer, distance, groups)) return false;
-    this.#foreseen.set(layer, groups);
+    this.#foreseen.set(layer, new Set(groups));
     return true;
   }
 
   /** A layer is taken to choose these whatever its router says: @returns that they are to be brought */
   expect(layer: number, groups: readonly string[]): true {
-    this.#foreseen.set(layer, groups);
+    this.#foreseen.set(layer, new Set(groups));
     return true;
   }
 
@@ -194,7 +194,7 @@ export class ExpertCache {
 
   readonly #isNeeded = (group: string): boolean => {
     if (this.#needed.has(group)) return true;
-    for (const foreseen of this.#foreseen.values()) if (foreseen.includes(group)) return true;
+    for (const foreseen of this.#foreseen.values()) if (foreseen.has(group)) return true;
     return false;
   };
 
