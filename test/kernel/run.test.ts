@@ -115,14 +115,8 @@ describe('notebook run', () => {
     [
       'lets nobody interrupt it',
       'import { execSync } from "child_process"; execSync("sleep 60");',
-      ['--cell-timeout', '1'],
+      ['--cell-timeout', '2'],
       'it did not let itself be interrupted, so the kernel was ended',
-    ],
-    [
-      'prints for ever',
-      'while (true) console.log("x".repeat(1000));',
-      ['--cell-timeout', '1'],
-      'the cell ran longer than 1 s; what',
     ],
   ];
   it.each(endings)(
@@ -168,6 +162,22 @@ describe('notebook run', () => {
     expect(result.exitCode).toBe(130);
     expect(result.stderr).toContain('interrupted');
     expect(outputsOf(result)).toEqual([['before'], ['Interrupted: the run was interrupted']]);
+  });
+
+  it('ends a cell that prints for ever at its limit, and saves what was executed', async () => {
+    const path = await writeNotebook(folder, 'prints.ipynb', [
+      '"before"',
+      'while (true) console.log("x".repeat(1000));',
+      '"after"',
+    ]);
+    const out = join(folder, 'prints.out.ipynb');
+    const { failure } = await runNotebook({ path, session, out, cellTimeoutSeconds: 1 });
+    expect(failure).toMatchObject({ cell: 2, evalue: 'the cell ran longer than 1 s' });
+    expect(parseNotebook(await readFile(out, 'utf8'), 'executed').cells).toMatchObject([
+      { outputs: [{ data: { 'text/plain': 'before' } }] },
+      { outputs: expect.arrayContaining([expect.objectContaining({ output_type: 'error' })]) },
+      { outputs: [] },
+    ]);
   });
 
   it('keeps the beginning of 100 MB, and little of it in memory', async () => {
@@ -239,50 +249,6 @@ describe('notebook run', () => {
     expect(failure).toMatchObject({ cell: 2, kind: 'error', ename: 'RangeError', evalue: 'no' });
   });
 
-  type Lateness = readonly [what: string, cells: readonly string[], shown: object, hasOwnKernel: boolean];
-  const lateness: readonly Lateness[] = [
-    [
-      'a promise that nobody awaits was rejected',
-      ['const step = async () => { throw new RangeError("lost"); };\nconst running = step();', '2'],
-      { status: 'failed', failure: { cell: 1, ename: 'UnhandledRejection', evalue: 'RangeError: lost' } },
-      false,
-    ],
-    [
-      'a timer throws after the last cell',
-      ['1', 'const timer = setTimeout(() => { throw new Error("late"); }, 50);'],
-      { status: 'failed', failure: { cell: 2, ename: 'UncaughtException', evalue: 'Error: late' } },
-      false,
-    ],
-    [
-      'the kernel ends after the last cell',
-      ['const timer = setTimeout(() => process.kill(process.pid, "SIGKILL"), 50);'],
-      {
-        status: 'failed',
-        failure: {
-          cell: 1,
-          kind: 'died',
-          evalue: expect.stringContaining('the kernel ended (signal SIGKILL)'),
-        },
-      },
-      true,
-    ],
-    [
-      'something goes on for ever after the last cell',
-      ['const timer = setInterval(() => {}, 100);'],
-      { status: 'completed', failure: null, leftovers: ['a timer'] },
-      true,
-    ],
-  ];
-  it.each(lateness)('says so when %s', async (_what, cells, shown, hasOwnKernel) => {
-    const path = await writeNotebook(folder, 'late.ipynb', cells);
-    const outcome = await runNotebook({ path, ...(!hasOwnKernel && { session }) });
-    expect(outcome).toMatchObject(shown);
-    if (outcome.failure === null) return;
-    const failed = outcome.notebook.cells[outcome.failure.cell - 1];
-    expect(failed.metadata.specoffload).toMatchObject({ status: 'failed' });
-    expect(failed).toMatchObject({ outputs: [{ output_type: 'error', ename: outcome.failure.ename }] });
-  });
-
   it('shows what a cell prints after its end, and what programs print that it started', async () => {
     const path = await writeNotebook(folder, 'others.ipynb', [
       [
@@ -301,6 +267,47 @@ describe('notebook run', () => {
       ],
       [{ name: 'stdout', text: 'late\n' }],
     ]);
+  });
+
+  type Lateness = readonly [what: string, cells: readonly string[], shown: object];
+  /** Last the one that leaves a timer to run, and then the one that leaves no kernel. */
+  const lateness: readonly Lateness[] = [
+    [
+      'a promise that nobody awaits was rejected',
+      ['const step = async () => { throw new RangeError("lost"); };\nconst running = step();', '2'],
+      { status: 'failed', failure: { cell: 1, ename: 'UnhandledRejection', evalue: 'RangeError: lost' } },
+    ],
+    [
+      'a timer throws after the last cell',
+      ['1', 'const timer = setTimeout(() => { throw new Error("late"); }, 50);'],
+      { status: 'failed', failure: { cell: 2, ename: 'UncaughtException', evalue: 'Error: late' } },
+    ],
+    [
+      'something goes on for ever after the last cell',
+      ['const timer = setInterval(() => {}, 100);'],
+      { status: 'completed', failure: null, leftovers: ['a timer'] },
+    ],
+    [
+      'the kernel ends after the last cell',
+      ['const timer = setTimeout(() => process.kill(process.pid, "SIGKILL"), 50);'],
+      {
+        status: 'failed',
+        failure: {
+          cell: 1,
+          kind: 'died',
+          evalue: expect.stringContaining('the kernel ended (signal SIGKILL)'),
+        },
+      },
+    ],
+  ];
+  it.each(lateness)('says so when %s', async (_what, cells, shown) => {
+    const path = await writeNotebook(folder, 'late.ipynb', cells);
+    const outcome = await runNotebook({ path, session });
+    expect(outcome).toMatchObject(shown);
+    if (outcome.failure === null) return;
+    const failed = outcome.notebook.cells[outcome.failure.cell - 1];
+    expect(failed.metadata.specoffload).toMatchObject({ status: 'failed' });
+    expect(failed).toMatchObject({ outputs: [{ output_type: 'error', ename: outcome.failure.ename }] });
   });
 
   it('leaves nothing else beside the notebook', async () => {
