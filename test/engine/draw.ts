@@ -133,6 +133,7 @@ export function drawPlaces(random: Random, numPrompts: number): PolicyInput {
     residents: pick(random, ['layers', 'tensors'] as const),
   };
   drawn.coalesceExperts = pick(random, ['no', 'yes'] as const);
+  drawn.joinBatches = pick(random, ['no', 'yes'] as const);
   const stay = experts === 'routed' && random.uniform() < 0.5;
   return stay ? { ...drawn, ...drawCache(random) } : drawn;
 }

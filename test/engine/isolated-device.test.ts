@@ -60,6 +60,7 @@ describe.each(ownMemory)('on $title', ({ choice, skipped }) => {
     ['ahead', 'target', { ...streamed, outcomes: 3, candidates: 3, microBatch: 1 }],
     ['serial', 'target', { ...streamed, draftPlacement: 'after-prefill', decodeBatch: 2, candidates: 3 }],
     ['specoffload', 'target', { ...streamed, draftCache: 'window', draftWindow: 7, candidates: 3 }],
+    ['specoffload', 'dense', { ...streamed, candidates: 3, joinBatches: 'yes' }],
     ['none', null, { ...streamed, projections: 'host', microBatch: 2 }],
     ['serial', 'dense', { ...streamed, refill: 'yes', decodeBatch: 2, prefillBatch: 1, candidates: 2 }],
     ['apex', 'dense', { ...streamed, speculation: 'serial', microBatch: 2, candidates: 2 }],

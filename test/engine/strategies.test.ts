@@ -21,7 +21,12 @@ import { goldenDirectory, readGolden } from './model/golden.js';
 
 describe('the order of proposing and verifying', () => {
   /** Rounds without models: verifying batch b brings every unfinished sequence `tokensPerRound[b]` tokens. */
-  function record(strategy: StrategyName, lengths: readonly (readonly number[])[], tokensPerRound = [2, 2]) {
+  function record(
+    strategy: StrategyName,
+    lengths: readonly (readonly number[])[],
+    tokensPerRound = [2, 2],
+    join: (batches: Sequence[][]) => boolean = () => false,
+  ) {
     const batches = lengths.map((members) =>
       members.map((length, index) => new Sequence(index, [1], length)),
     );
@@ -34,6 +39,7 @@ describe('the order of proposing and verifying', () => {
     };
     const rounds: Rounds = {
       batches,
+      join: () => join(batches),
       propose: (batch) => move(`propose ${batch}`),
       proposeAhead: (batch) => move(`propose ahead ${batch}`),
       verify: (batch) =>
@@ -80,6 +86,20 @@ describe('the order of proposing and verifying', () => {
       ...['verify 1 begins', 'propose 0 begins', 'verify 1 ends', 'propose 0 ends'],
       ...['verify 0 begins', 'propose 1 begins', 'verify 0 ends', 'propose 1 ends'],
       ...['verify 1 begins', 'propose 0 begins', 'verify 1 ends', 'propose 0 ends'],
+    ]);
+  });
+
+  it('of specoffload whose batches join: the rest in passes of its own, one for all', async () => {
+    let rounds = 0;
+    const moves = await record('specoffload', [[6], [6]], [2, 2], (batches) => {
+      rounds += 1;
+      if (rounds < 2) return false;
+      batches[0].push(...batches[1].splice(0));
+      return true;
+    });
+    expect(begins(moves)).toEqual([
+      ...['propose 0', 'verify 0', 'propose 1', 'verify 1', 'propose 0'],
+      ...['propose 0', 'verify 0', 'propose 0', 'verify 0'],
     ]);
   });
 

@@ -222,7 +222,7 @@ function takeDifferent(sorted: readonly Appraisal[], most: number): Appraisal[] 
 /** Fields whose effect is one of the schedule, which a closed form does not see. */
 const scheduled = [
   ...(['microBatch', 'decodeBatch', 'candidates', 'draftBatch', 'prefillBatch'] as const),
-  ...(['adaptCandidates', 'outcomes', 'coalesceExperts'] as const),
+  ...(['adaptCandidates', 'outcomes', 'coalesceExperts', 'joinBatches'] as const),
 ];
 
 /** Not worth a simulation beside the other: equal in closed form, to a millionth, and in what that does not see. */

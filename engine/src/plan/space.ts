@@ -212,6 +212,7 @@ function familiesFor(request: SpaceRequest): Family[] {
     ).flatMap(([name, values]) => {
       if (!isPlanned(strategy, name)) return [];
       if (name === 'outcomes' && speculation !== 'ahead') return [];
+      if (name === 'joinBatches' && speculation !== 'interleaved') return [];
       if (drafting.includes(name) && !(usesDraft({ speculation }) && heeded.includes(name))) return [];
       // A field that the caller has settled stays as it is; what else a value says still counts.
       const left = values.filter(isAllowed);
@@ -270,6 +271,7 @@ function valuesOfAxes(
       candidates,
     })),
     adaptCandidates: [{ adaptCandidates: 'no' }, { adaptCandidates: 'yes' }],
+    joinBatches: [{ joinBatches: 'no' }, { joinBatches: 'yes' }],
     outcomes: [1, 4, 8].map((outcomes) => ({ outcomes })),
     draftCache: [
       { draftCache: 'recompute' },

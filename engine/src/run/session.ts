@@ -3,7 +3,7 @@
 import { largest } from '../extremes.js';
 import { isImagined } from '../machine/formats.js';
 import { givenShares, type HostShares, meanShares, type SharesByKind } from '../schedule/balance.js';
-import { partsOf, prefillPasses } from '../schedule/batch-parts.js';
+import { joinBatches, partsOf, prefillPasses } from '../schedule/batch-parts.js';
 import type { Drafter, Drafting } from '../schedule/drafter.js';
 import { followsRouters } from '../schedule/expert-cache.js';
 import { assignBlocks, type Frame } from '../schedule/feeds.js';
@@ -222,6 +222,7 @@ export class Session {
         return this.#proposingAhead;
       },
       verify: (batch) => this.#verify(batch, batches[batch]),
+      join: () => joinBatches(this.#options.policy, batches, this.#options.waiting),
     };
   }
 

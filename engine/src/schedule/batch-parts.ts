@@ -48,3 +48,19 @@ export function prefillPasses(
   });
   return policy.prefillOrder === 'layer-major' ? [frames] : frames.map((frame) => [frame]);
 }
+
+/**
+ * Moves all that have not ended into the first batch, where the policy wants it, they fit and nobody waits for a place.
+ * Mutates the batches.
+ */
+export function joinBatches(
+  { joinBatches: asked, decodeBatch }: OpenPolicy,
+  batches: readonly Sequence[][],
+  waiting: readonly Sequence[],
+): boolean {
+  if (asked === 'no' || batches.length === 1 || waiting.length > 0) return false;
+  const rest = batches.flat().filter(({ isFinished }) => !isFinished);
+  if (rest.length > decodeBatch) return false;
+  for (const [index, batch] of batches.entries()) batch.splice(0, batch.length, ...(index === 0 ? rest : []));
+  return true;
+}

@@ -24,6 +24,17 @@ export const proposingFields = {
     default: 'no',
     axis: ['adaptCandidates'],
   }),
+  joinBatches: choice({
+    about: 'batches',
+    option: 'batches that join',
+    meaning: 'what becomes of two batches in flight when those of both that have not ended would fit in one',
+    words: {
+      no: 'each goes on in passes of its own',
+      yes: 'they go on as one: one pass over the weights verifies all, behind a draft that has few to propose for',
+    },
+    default: 'no',
+    axis: ['joinBatches'],
+  }),
   outcomes: count([1, 64], {
     about: 'draft',
     option: 'outcomes prepared while verifying',

@@ -31,16 +31,20 @@ export const inTurn =
         if (hasUnfinished(sequences)) await round(rounds, batch);
   };
 
-/** The target verifies one batch while the draft proposes for the next; then they move on. */
-export const interleave: Order = async ({ batches, propose, verify }) => {
+/**
+ * The target verifies one batch while the draft proposes for the next; then they move on. What joins has no other batch
+ * to propose for, as where one is in flight from the start: this is then serial speculation.
+ */
+export const interleave: Order = async (rounds) => {
+  const { batches, propose, verify } = rounds;
   await propose(0);
   for (let verifying = 0; batches.some(hasUnfinished); verifying = (verifying + 1) % batches.length) {
     const proposing = (verifying + 1) % batches.length;
-    // With one batch in flight there is no other to propose for: this is then serial speculation.
     if (proposing === verifying) {
       await verify(verifying);
       await propose(proposing);
     } else await Promise.all([verify(verifying), propose(proposing)]);
+    if (rounds.join()) return inTurn(proposeThenVerify)(rounds);
   }
 };
 

@@ -11,6 +11,8 @@ export interface Rounds {
   propose(batch: number): Promise<void>;
   /** The draft proposes what may follow the candidates that are being verified. */
   proposeAhead(batch: number): Promise<void>;
+  /** Moves the rest of all batches into the first, where the policy wants it and they fit; says whether it did. */
+  join(): boolean;
   /** The target verifies a batch's candidates and adds a token of its own; without candidates, plain decoding. */
   verify(batch: number): Promise<void>;
 }
