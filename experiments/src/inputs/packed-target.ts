@@ -29,7 +29,7 @@ export async function preparePackedTarget(
 
 /** Its size stays at the end, by which targets of an earlier source are found and removed. */
 function packedDirectoryOf(directory: string): string {
-  return directory.replace(/-\d+MB$/, (size) => `-packed${size}`);
+  return directory.replace(/(?=(-\d+MB)?$)/, '-packed');
 }
 
 /** Packs or unpacks, and says how far it is. */
