@@ -10,6 +10,7 @@ import {
   withRate,
 } from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
+import { type Appraisal, Appraiser } from '../../engine/dist/plan/appraise.js';
 
 const crossbars = {
   ...{ bytes: '2GB', bytesPerWeight: 2, productSeconds: '2us', joulesPerOperation: 1e-12 },
@@ -142,17 +143,18 @@ describe('groups in crossbars', () => {
 
   it('may be a draft model, whose cache stays on the device', async () => {
     const roomy = withRate(withRate(machine, 'memory.crossbarsBytes', 4e9), 'memory.deviceBytes', 6e9);
+    const acceptance = { kind: 'rates', name: 'test', byPosition: [1] } as const;
+    const job = { target, draft: target, machine: roomy, acceptance, promptLengths: [16], maxNewTokens: 11 };
     const of = (which: 'none' | 'draft') =>
-      simulateRun({
-        ...{ target, draft: target, machine: roomy, strategy: 'serial', policy: { crossbars: which } },
-        ...{ promptLengths: [16], maxNewTokens: 8 },
-        acceptance: { kind: 'rates', name: 'test', byPosition: [0.7] },
-      });
+      simulateRun({ ...job, strategy: 'serial', policy: { crossbars: which } });
     const [plain, held] = [await of('none'), await of('draft')];
     expect(spansOn(held, 'crossbars').every(({ kind }) => kind === 'draft')).toBe(true);
     expect(held.spans.filter(({ kind }) => kind === 'draft').length).toBeGreaterThan(0);
     expect(held.memoryBytes.crossbars).toBeGreaterThanOrEqual(2 * target.parameters);
     expect(plain.spans.some(({ lane }) => lane === 'crossbars')).toBe(false);
+    const estimate = new Appraiser(job).appraise({ strategy: 'serial', policy: { crossbars: 'draft' } });
+    const { lanes } = (estimate as Appraisal).closedForm.phases.decode;
+    expect(lanes.crossbars! / held.phases.decode.lanes.crossbars!.busySeconds).toBeCloseTo(1, 1);
   });
 });
 

@@ -92,8 +92,8 @@ class Estimator {
     const costs = createCostModel(request.machine, factsOf(target), draft ? factsOf(draft) : undefined);
     this.#tasks = new TaskSeconds(costs, request.machine.lanes);
     this.#lanes = { prefill: this.#tasks.none(), decode: this.#tasks.none() };
-    const { drafter, plan } = request.prepared;
-    this.#draftLane = drafter?.laneIn(plan.routes) ?? plan.routes.drafting.lane;
+    const { drafter, plan, policy } = request.prepared;
+    this.#draftLane = drafter?.laneIn(plan.routes, policy) ?? plan.routes.drafting.lane;
     this.#passes = new Passes(request.prepared, this.#tasks, request.routing);
   }
 

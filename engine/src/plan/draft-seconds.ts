@@ -1,7 +1,15 @@
 /** What proposing for a batch takes, all its draft batches together. */
 
+import { crossbarMemory } from '../machine/crossbars.js';
 import type { Placed } from '../run/prepare.js';
-import { computesDraft, type DraftSizes, draftSizes, scoresDraft } from '../schedule/draft-sizes.js';
+import {
+  computesDraft,
+  type DraftSizes,
+  draftSizes,
+  laneOfDraft,
+  multipliesInCrossbars,
+  scoresDraft,
+} from '../schedule/draft-sizes.js';
 import { countScores } from '../schedule/feeds.js';
 import type { LifetimeRound } from './lifetimes.js';
 import type { TaskSeconds } from './task-seconds.js';
@@ -28,6 +36,7 @@ export function draftSeconds(tasks: TaskSeconds, placed: Placed, situation: Draf
   if (!plan.draft) return roundSeconds(tasks, placed, situation);
   if (round.wanting.length === 0) return { seconds: 0, longestStep: 0 };
   const sizes = draftSizes(plan.draft);
+  const memory = policy.crossbars === 'draft' ? crossbarMemory : tasks.drafting.memory;
   const steps = isAhead ? [round.wanting[0], ...round.wanting] : round.wanting;
   const numChunks = Math.max(1, Math.ceil((steps[0] * sequences) / policy.draftBatch - 1e-9));
   let seconds = 0;
@@ -35,9 +44,9 @@ export function draftSeconds(tasks: TaskSeconds, placed: Placed, situation: Draf
   for (const [step, share] of steps.entries()) {
     const n = (share * sequences) / numChunks;
     if (n <= 0) continue;
-    const time = stepSeconds(tasks, sizes, n, fedIn(step, placed, situation));
+    const time = stepSeconds(tasks, placed, sizes, n, fedIn(step, placed, situation));
     longestStep = Math.max(longestStep, time);
-    seconds += time + tasks.latencyOf('draft', tasks.drafting.memory);
+    seconds += time + tasks.latencyOf('draft', memory);
   }
   return { seconds: numChunks * seconds, longestStep };
 }
@@ -45,13 +54,13 @@ export function draftSeconds(tasks: TaskSeconds, placed: Placed, situation: Draf
 /** Of a drafter without a model: one task for all. */
 function roundSeconds(
   tasks: TaskSeconds,
-  { drafter, plan }: Placed,
+  { drafter, plan, policy }: Placed,
   { round, sequences, promptTokens }: DraftSituation,
 ): DraftSeconds {
   const n = (round.wanting[0] ?? 0) * sequences;
   if (!drafter?.roundWork || n <= 0) return { seconds: 0, longestStep: 0 };
   const { bytes, flops } = drafter.roundWork(n * (promptTokens + round.tokens));
-  const seconds = tasks.of(drafter.laneIn(plan.routes), 'draft', n, (work) => {
+  const seconds = tasks.of(drafter.laneIn(plan.routes, policy), 'draft', n, (work) => {
     work.bytes = bytes;
     work.flops = flops;
   });
@@ -80,10 +89,17 @@ function fedIn(
 }
 
 /** One step for `n` sequences. */
-function stepSeconds(tasks: TaskSeconds, sizes: DraftSizes, n: number, { cached, count }: Fed): number {
+function stepSeconds(
+  tasks: TaskSeconds,
+  { plan, policy }: Placed,
+  sizes: DraftSizes,
+  n: number,
+  { cached, count }: Fed,
+): number {
   const rows = n * count;
-  return tasks.of(tasks.drafting.lane, 'draft', rows, (work) => {
+  return tasks.of(laneOfDraft(plan.routes, policy), 'draft', rows, (work) => {
     computesDraft(work, sizes, rows, 1);
+    if (plan.draft && policy.crossbars === 'draft') multipliesInCrossbars(work, plan.draft);
     for (const kind of sizes.kinds) {
       const { window } = kind;
       const cacheTokens = n * Math.min(cached + count, window);

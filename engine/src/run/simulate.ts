@@ -2,7 +2,6 @@
 
 import { currentSignal, UserError } from '@specoffload/input';
 import { type CostModel, createCostModel, modelFactsOf } from '../machine/cost-model.js';
-import { crossbarMemory } from '../machine/crossbars.js';
 import { computeLane, limitsOf, type MachineModel } from '../machine/machine-model.js';
 import { predictEnergy } from '../machine/power.js';
 import { createRandom } from '../model/random.js';
@@ -107,9 +106,7 @@ export async function simulateRun(request: SimulationRequest): Promise<Simulatio
   const routed = { skew, routing, precision, isLasting };
   const answers = acceptance ?? neverAccepts;
   const { drafter, plan } = prepared;
-  const draftLane = plan.held?.hasDraft
-    ? crossbarMemory
-    : (drafter?.laneIn(plan.routes) ?? plan.routes.drafting.lane);
+  const draftLane = drafter?.laneIn(plan.routes, prepared.policy) ?? plan.routes.drafting.lane;
   const { interruptsDraft } = computeLane(model, draftLane);
   const costs = createCostModel(
     model,

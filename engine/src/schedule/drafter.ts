@@ -41,7 +41,7 @@ export interface Drafter {
   /** How many pinned layers of the target it needs at least, as it computes with them. @default none */
   readonly leastPinned?: (policy: OpenPolicy) => number;
   /** Which of a machine's lanes its work goes to. */
-  laneIn(routes: Routes): LaneName;
+  laneIn(routes: Routes, policy: OpenPolicy): LaneName;
   /** Fields of the policy about drafting that it heeds: what a planner may search. */
   readonly heeds: readonly (keyof Policy)[];
   /** What it needs in memory. Asked once for a plan, which may lay its pools out many times. */

@@ -8,7 +8,7 @@ import type { Hop, Routes } from '../topology/topology.js';
 import { placeFrame, placeRope, placeScratch } from './activations.js';
 import { placeInCrossbars } from './crossbars.js';
 import { buildDraftRound } from './draft-round.js';
-import { draftSizes } from './draft-sizes.js';
+import { draftSizes, laneOfDraft } from './draft-sizes.js';
 import type { Drafter, Drafting, DraftNeeds, DraftRun, PlaceDraft } from './drafter.js';
 import { assignBlocks } from './feeds.js';
 import { groupLayout, layOutGroups } from './group-layout.js';
@@ -23,7 +23,7 @@ import { createTask, type Task, type TaskHead } from './task.js';
 export function modelDrafter(checkpoint: Checkpoint): Drafter {
   return {
     ...{ name: checkpoint.name, checkpoint, heeds: draftFieldNames },
-    laneIn: (routes) => routes.drafting.lane,
+    laneIn: laneOfDraft,
     reserve: (needs) => placeWhereItComputes(checkpoint, needs),
     begin: (run) =>
       draftWith(run, (pass) =>

@@ -8,6 +8,7 @@ import { UserError } from '@specoffload/input';
 import type { Region } from '../machine/pool.js';
 import { partOfLayers } from '../model/part-of-layers.js';
 import type { Checkpoint, WeightGroup } from '../model/types.js';
+import { laneOfDraft } from './draft-sizes.js';
 import type { Drafter, DraftNeeds, PlaceDraft } from './drafter.js';
 import type { GroupLayout } from './group-layout.js';
 import { besidesWeights, draftWith } from './model-drafter.js';
@@ -18,7 +19,7 @@ export const selfDrafter = {
   name: 'self',
   checkpoint: null,
   heeds: draftFieldNames,
-  laneIn: (routes) => routes.drafting.lane,
+  laneIn: laneOfDraft,
   leastPinned: ({ draftLayers }) => Math.max(1, draftLayers),
   reserve: placeBesideTarget,
   standIn: (target, { draftLayers, pinnedLayers }) => {
