@@ -175,8 +175,9 @@ describe('inflated', () => {
   const machine = { deviceBytes: 16e6, hostBytes: 16e6 };
   const sevenLayers = { layers: 7, seed: 1 };
   const sourceOf = async (name: string, store?: Store) => {
-    await writeGguf(fileOf(`small-${name}`), goldenDirectory(name), conversions[name], store);
-    return openCheckpoint(fileOf(`small-${name}`));
+    const path = fileOf(`small-${name}-00001-of-00002`);
+    await writeGguf(path, goldenDirectory(name), { ...conversions[name], isSplit: true }, store);
+    return openCheckpoint(path);
   };
 
   it.each<[string, Store | undefined]>([
