@@ -17,6 +17,7 @@ import { placement } from './placement.js';
 import { planned } from './planned.js';
 import { prediction } from './prediction.js';
 import { windTunnel } from './wind-tunnel.js';
+import { windTunnelOptions } from './wind-tunnel-options.js';
 
 /** Some read what the paper published, so they are made when they are asked for. */
 export const shippedExperiments: Readonly<Record<string, () => Promise<ExperimentDefinition>>> = {
@@ -31,6 +32,7 @@ export const shippedExperiments: Readonly<Record<string, () => Promise<Experimen
   'draft-size': async () => draftSize,
   prediction: async () => prediction,
   'wind-tunnel': async () => windTunnel,
+  'wind-tunnel-options': async () => windTunnelOptions,
   energy: async () => energy,
   camel: () => createCamel('camel', 'llama-3.2-1b'),
   'camel-qwen': () => createCamel('camel-qwen', 'qwen2.5-3b'),
