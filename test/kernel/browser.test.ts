@@ -12,6 +12,9 @@ import { copyQuick } from './notebooks.js';
 const notebook = '02-gpu-utilisation.ipynb';
 const leastFigures = 4;
 
+/** Asking at every frame has Chromium draw without end. */
+const unhurried = { polling: 200 };
+
 const missing = missingBrowser ?? missingProgram('jupyter-notebook', 'jupyter-notebook');
 
 describe.skipIf(missing !== null)(
@@ -46,6 +49,8 @@ describe.skipIf(missing !== null)(
         await runAll(page);
         await page.waitForFunction(
           `document.querySelectorAll('.js-plotly-plot .main-svg').length >= ${2 * leastFigures}`,
+          null,
+          unhurried,
         );
         await page.screenshot({ path: await outputPath('classic-notebook.png'), fullPage: true });
         expect(await page.locator('.output_error, .output_stderr').count()).toBe(0);
@@ -61,7 +66,11 @@ describe.skipIf(missing !== null)(
 /** Kernel > Restart & Run All starts the same; the last cell's number says that all have run. */
 async function runAll(page: Page): Promise<void> {
   await page.evaluate('Jupyter.notebook.execute_all_cells()');
-  await page.waitForFunction(`Jupyter.notebook.get_cells()
+  await page.waitForFunction(
+    `Jupyter.notebook.get_cells()
     .filter((cell) => cell.cell_type === 'code' && cell.get_text().trim() !== '')
-    .every((cell) => typeof cell.input_prompt_number === 'number') && !Jupyter.notebook.kernel_busy`);
+    .every((cell) => typeof cell.input_prompt_number === 'number') && !Jupyter.notebook.kernel_busy`,
+    null,
+    unhurried,
+  );
 }
