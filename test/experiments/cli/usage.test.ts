@@ -9,8 +9,14 @@ const wrong: readonly (readonly [args: string, message: string])[] = [
   ['run --candidate 4', '(Did you mean --candidates?)'],
   ['run extra', "too many arguments for 'run'"],
   ['run --native', "option '--native <which>' argument missing"],
-  ['bench nope', 'invalid part of the bench: nope; expected peers, q4k, search, queue, products'],
-  ['bench peers --legs vllm', 'invalid --legs: vllm; expected llama.cpp, llama.cpp-same-memory, accelerate'],
+  [
+    'bench nope',
+    'invalid part of the bench: nope; expected peers, q4k, search, queue, fine-grained, products',
+  ],
+  [
+    'bench peers --legs vllm',
+    'invalid --legs: vllm; expected specoffload-bf16, llama.cpp, llama.cpp-same-memory, accelerate',
+  ],
   [
     'bench products --rounds 2',
     '--rounds is of the comparison with other programs; add bench peers, or leave',
@@ -54,7 +60,7 @@ const wrong: readonly (readonly [args: string, message: string])[] = [
   ['tunnel --like env1 --out x --acceptance 2', 'invalid --acceptance: 2; expected a rate from 0 to 1'],
   ['model', 'Usage: specoffload model'],
   ['model inspect', "missing required argument 'model'"],
-  ['model inflate --source a', "required option '--target <dir>' not specified"],
+  ['model inflate --source a', "required option '--target <path>' not specified"],
   ['model inflate --source a --target b --layers 0', 'invalid --layers: 0'],
   ['model logits --target a', "required option '--ids <file>' not specified"],
 ];
