@@ -38,9 +38,8 @@ async function main() {
   assertNode(process.versions.node);
   await installPackages();
   trimPackages();
-  await buildNativeCore();
-  await compileTypeScript();
-  if (!process.argv.includes('--no-kernel')) await prepareKernel();
+  // Side by side: the kernel keeps one core busy, the native core as many as there are.
+  await Promise.all([buildNativeCore(), buildTypeScript()]);
 }
 
 function assertNode(version) {
@@ -98,18 +97,24 @@ async function buildNativeCore() {
   const script = join(root, 'native', 'build.mjs');
   if (!existsSync(script)) return;
   const { buildNative } = await import(pathToFileURL(script).href);
+  const title = 'build the native core';
   const startMs = performance.now();
   // It keeps its own stamp, and returns to the event loop only when there is something to compile.
-  const announcement = setTimeout(() => process.stderr.write('setup: build the native core ...'), 0);
+  const announcement = setTimeout(() => process.stderr.write(`setup: ${title} ...\n`), 0);
   try {
     const outcome = await buildNative({ quiet: true });
-    if (outcome === 'built') process.stderr.write(` ${secondsSince(startMs)}\n`);
+    if (outcome === 'built') process.stderr.write(`setup: ${title}: ${secondsSince(startMs)}\n`);
   } catch (error) {
-    process.stderr.write(` failed\n${error.message.trimEnd()}\n`);
+    process.stderr.write(`setup: ${title} failed\n${error.message.trimEnd()}\n`);
     process.stderr.write('setup: warning: no native core; the slower TypeScript twin takes over\n');
   } finally {
     clearTimeout(announcement);
   }
+}
+
+async function buildTypeScript() {
+  await compileTypeScript();
+  if (!process.argv.includes('--no-kernel')) await prepareKernel();
 }
 
 async function compileTypeScript() {
@@ -165,17 +170,17 @@ function sourcesAndOutputs() {
   return { stamp: digest([facts.join('\n')]), outputs };
 }
 
-/** Runs one step between two halves of a line: `setup: compile TypeScript ... 1.2 s`. */
+/** Runs one step, and says when it begins and what it took: steps may be under way side by side. */
 async function step(title, work) {
   const startMs = performance.now();
-  process.stderr.write(`setup: ${title} ...`);
+  process.stderr.write(`setup: ${title} ...\n`);
   try {
     await work();
   } catch (error) {
-    process.stderr.write(' failed\n');
+    process.stderr.write(`setup: ${title} failed\n`);
     throw error;
   }
-  process.stderr.write(` ${secondsSince(startMs)}\n`);
+  process.stderr.write(`setup: ${title}: ${secondsSince(startMs)}\n`);
 }
 
 function secondsSince(startMs) {

@@ -33,15 +33,8 @@ const machine = { deviceBytes: 64e6, hostBytes: 64e6 };
 ]);
 
 const run = [
-  'run',
-  '--strategy',
-  'serial',
-  '--num-prompts',
-  '1',
-  '--new-tokens',
-  '2',
-  '--results',
-  'results',
+  ...['run', '--strategy', 'serial', '--prompts', 'short.txt'],
+  ...['--new-tokens', '2', '--results', 'results'],
 ];
 
 describe.skipIf(missing !== null)(`under strace${missing ? `: ${missing}` : ''}`, () => {
@@ -51,6 +44,7 @@ describe.skipIf(missing !== null)(`under strace${missing ? `: ${missing}` : ''}`
     for (const name of ['home', 'tmp', 'work']) mkdirSync(join(folder, name));
     writeFileSync(join(folder, 'work', 'mine.json'), JSON.stringify(definition));
     writeFileSync(join(folder, 'work', 'n.ipynb'), notebook);
+    writeFileSync(join(folder, 'work', 'short.txt'), 'It was a dark and\n');
   });
   afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -107,7 +101,7 @@ describe.skipIf(missing !== null)(`under strace${missing ? `: ${missing}` : ''}`
     if (isWithoutSockets) expect(calls.filter((call) => /^socket\(AF_(INET|NETLINK)/.test(call))).toEqual([]);
     expect(calls.filter(writesElsewhere)).toEqual([]);
     expect({ home: leftIn('home'), tmp: leftIn('tmp') }).toEqual({ home: [], tmp: [] });
-    const known = ['mine.json', 'n.ipynb', 'n.executed.ipynb', 'n.html', 'results'];
+    const known = ['short.txt', 'mine.json', 'n.ipynb', 'n.executed.ipynb', 'n.html', 'results'];
     expect(leftIn('work').filter((path) => !known.includes(String(path).split('/')[0]))).toEqual([]);
   });
 });
