@@ -167,12 +167,10 @@ export async function decide(
     const median = (contender: Contender) => medianOf(throughputs(latest.get(contender) as Trial));
     // Equal ones keep the search's order: the sort is stable.
     running.sort((a, b) => median(b) - median(a));
-    const least = median(running[0]) * (1 - reach);
     const first = latest.get(running[0]) as Trial;
     if (count < numSeeds)
       running = running
         .slice(0, Math.max(2, Math.ceil(running.length / 2)))
-        .filter((contender) => median(contender) >= least)
         .filter((contender) => isOpen(latest.get(contender) as Trial, first));
   }
   const choice = latest.get(running[0]) as Trial;
