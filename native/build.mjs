@@ -15,7 +15,7 @@ import {
 } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const require = createRequire(import.meta.url);
@@ -155,24 +155,36 @@ function readStamp() {
   return existsSync(addonPath) && existsSync(stampPath) ? readFileSync(stampPath, 'utf8') : null;
 }
 
+/** One unit of each folder's sources: to read the headers takes a compiler several times as long as what stands behind them. */
+function together(names, objectDir) {
+  return [...new Set(names.map(dirname))].map((folder) => {
+    const name = join(objectDir, `${folder === '.' ? 'core' : folder}.cpp`);
+    const includes = names
+      .filter((source) => dirname(source) === folder)
+      .map((source) => `#include ${JSON.stringify(join(sourceDir, source))}\n`);
+    writeFileSync(name, includes.join(''));
+    return { name, level: '', flags: [] };
+  });
+}
+
 /** Compiles all sources, as many at a time as there are cores, and links them. */
 async function compileAndLink(compiler, flags, objectDir, target) {
   const includes = [
     require('node-api-headers').include_dir,
     require('node-addon-api').include_dir.replaceAll('"', ''),
   ];
-  const plain = sourceNames(/\.cpp$/, flags.includes(vulkanFlag))
-    .filter((name) => name !== 'smoke.cpp' && dirname(name) !== kernelsFolder)
-    .map((name) => ({ name, level: '', flags: [] }));
-  const units = [...plain, ...kernelSources()].map((unit) => ({
+  const plain = sourceNames(/\.cpp$/, flags.includes(vulkanFlag)).filter(
+    (name) => name !== 'smoke.cpp' && dirname(name) !== kernelsFolder,
+  );
+  const units = [...together(plain, objectDir), ...kernelSources()].map((unit) => ({
     ...unit,
-    object: join(objectDir, `${unit.level}-${unit.name.replaceAll('/', '-')}.o`),
+    object: join(objectDir, `${unit.level}-${basename(unit.name)}.o`),
   }));
   const waiting = [...units];
   const compileNext = async () => {
     for (let unit = waiting.shift(); unit !== undefined; unit = waiting.shift()) {
       const isystem = includes.flatMap((dir) => ['-isystem', dir]);
-      const files = ['-c', join(sourceDir, unit.name), '-o', unit.object];
+      const files = ['-c', resolve(sourceDir, unit.name), '-o', unit.object];
       await runCompiler(compiler, [...flags, ...unit.flags, ...isystem, ...files]);
     }
   };

@@ -10,7 +10,6 @@ namespace specoffload {
 
 namespace {
 
-constexpr size_t maxWholeNumber = (size_t{1} << 53) - 1;
 
 Environment& environmentOf(Napi::Env env) { return *env.GetInstanceData<Environment>(); }
 

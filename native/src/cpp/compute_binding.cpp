@@ -19,7 +19,6 @@ namespace specoffload {
 
 namespace {
 
-constexpr size_t maxWholeNumber = (size_t{1} << 53) - 1;
 constexpr size_t sequenceFields = 5;
 constexpr size_t sharedFields = 4;
 

@@ -43,6 +43,9 @@ void initVulkan(Napi::Env env, Napi::Object exports);
 /** The arena of that id, open in this environment. */
 std::shared_ptr<Arena> openArenaOf(Napi::Env env, const Napi::Value& id);
 
+/** The largest that JavaScript's numbers hold without a gap. */
+constexpr size_t maxWholeNumber = (size_t{1} << 53) - 1;
+
 /** `invalid ${name}: ${value}; expected a whole number from ${least} to ${most}`, or the number. */
 size_t wholeNumber(const Napi::Value& value, const char* name, size_t least, size_t most);
 

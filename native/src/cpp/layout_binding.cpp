@@ -11,7 +11,6 @@ namespace specoffload {
 
 namespace {
 
-constexpr size_t maxWholeNumber = (size_t{1} << 53) - 1;
 constexpr size_t maxSide = size_t{1} << 32;  // rows times columns times step stay below 2^64 where their bytes fit
 
 /** A field of a layout; Infinity is the most, a missing one the least. */

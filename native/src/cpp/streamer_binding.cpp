@@ -13,7 +13,6 @@ namespace specoffload {
 
 namespace {
 
-constexpr size_t maxWholeNumber = (size_t{1} << 53) - 1;
 constexpr size_t rangeFields = 4;  // (range, 4): file id, file offset, byte length, arena offset
 
 /** A request that remembers the promise it settles. */

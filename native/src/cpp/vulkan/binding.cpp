@@ -11,7 +11,6 @@ namespace specoffload::vulkan {
 
 namespace {
 
-constexpr size_t maxWholeNumber = (size_t{1} << 53) - 1;
 
 /** Shared by all threads of the process. Never destroyed: a thread may be in it when the process ends. */
 struct Registry {

@@ -9,7 +9,7 @@ namespace specoffload::vulkan {
 namespace {
 
 constexpr VkDeviceSize pieceAlignment = 256;
-constexpr uint32_t none = UINT32_MAX;
+constexpr uint32_t noType = UINT32_MAX;
 
 /** The first type with all of `wanted`, preferably with `preferred` too and nothing of `avoided`. */
 uint32_t findType(const Gpu& gpu, uint32_t allowed, VkMemoryPropertyFlags wanted, VkMemoryPropertyFlags preferred,
@@ -20,11 +20,11 @@ uint32_t findType(const Gpu& gpu, uint32_t allowed, VkMemoryPropertyFlags wanted
       const VkMemoryPropertyFlags has = memory.memoryTypes[i].propertyFlags;
       if ((allowed & (1u << i)) != 0 && (has & flags) == flags && (has & without) == 0) return i;
     }
-    return none;
+    return noType;
   };
   uint32_t type = find(wanted | preferred, avoided);
-  if (type == none) type = find(wanted | preferred, 0);
-  if (type == none) type = find(wanted, 0);
+  if (type == noType) type = find(wanted | preferred, 0);
+  if (type == noType) type = find(wanted, 0);
   return type;
 }
 
@@ -83,7 +83,7 @@ std::unique_ptr<Block> Block::onDevice(Gpu& gpu, VkDeviceSize bytes, bool isRefu
                                  VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT);
   const std::string refusal = gpu.facts().name + " gives no " + mebibytes(bytes) +
                               " of its memory; use a smaller device memory budget, or end what else is on the device";
-  if (type == none) throw VulkanError(refusal);
+  if (type == noType) throw VulkanError(refusal);
   check(isRefused ? VK_ERROR_OUT_OF_DEVICE_MEMORY : block->allocate(type, nullptr), refusal);
   block->bind();
   return block;
@@ -95,7 +95,7 @@ std::unique_ptr<Block> Block::onHost(Gpu& gpu, VkDeviceSize bytes) {
                                  VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT,
                                  VK_MEMORY_PROPERTY_HOST_CACHED_BIT, VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT);
   const std::string refusal = gpu.facts().name + " gives no " + mebibytes(bytes) + " of host memory that it reaches";
-  if (type == none) throw VulkanError(refusal);
+  if (type == noType) throw VulkanError(refusal);
   check(block->allocate(type, nullptr), refusal);
   block->bind();
   void* mapped = nullptr;
@@ -116,7 +116,7 @@ std::unique_ptr<Block> Block::imported(Gpu& gpu, uint8_t* data, VkDeviceSize byt
   const VkMemoryRequirements needs = block->requirements();
   const uint32_t type = findType(gpu, needs.memoryTypeBits & pointer.memoryTypeBits,
                                  VK_MEMORY_PROPERTY_HOST_COHERENT_BIT, VK_MEMORY_PROPERTY_HOST_CACHED_BIT, 0);
-  if (type == none || needs.size > bytes) return nullptr;
+  if (type == noType || needs.size > bytes) return nullptr;
   VkImportMemoryHostPointerInfoEXT import{VK_STRUCTURE_TYPE_IMPORT_MEMORY_HOST_POINTER_INFO_EXT};
   import.handleType = handleType;
   import.pHostPointer = data;

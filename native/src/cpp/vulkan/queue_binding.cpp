@@ -9,7 +9,6 @@ namespace specoffload::vulkan {
 
 namespace {
 
-constexpr size_t maxWholeNumber = (size_t{1} << 53) - 1;
 /** An address is `space * spaceBytes + offset`, which a double holds exactly. */
 constexpr uint64_t spaceBytes = uint64_t{1} << 48;
 
