@@ -92,9 +92,6 @@ export default defineConfig({
     testTimeout: 120_000,
     hookTimeout: 120_000,
     setupFiles: ['test/fast-equality.ts'],
-    // Most of what a test does is done a few times: to optimise it takes longer than to do it, and what lives shortly needs
-    // not be copied where there is room.
-    execArgv: ['--interrupt-budget=1000000', '--min-semi-space-size=16'],
     // As Node loads it: what is compiled already needs no translation, and no second instance.
     server: { deps: { external: [/\/(native|engine|input|kernel|experiments)\/dist\/.*\.js$/] } },
     // What is waited for comes, however slow the machine: a second is too little beside other work.

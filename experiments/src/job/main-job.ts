@@ -1,6 +1,12 @@
 /** The main job: one target that does not fit into its memory, written with by several strategies that differ in nothing else. */
 
-import type { ArithmeticName, RunProgress, StrategyName, Tokenizer } from '@specoffload/engine';
+import {
+  type ArithmeticName,
+  largest,
+  type RunProgress,
+  type StrategyName,
+  type Tokenizer,
+} from '@specoffload/engine';
 import { currentSignal } from '@specoffload/input';
 import { localSettings } from '../inputs/caps.js';
 import { namedArithmetic } from '../inputs/devices.js';
@@ -119,7 +125,7 @@ export async function runMainJob(
 
 function indexOfFastest(runs: readonly ExecutedRun[]): number {
   const speeds = runs.map(({ result }) => result.tokensPerSecond);
-  return speeds.indexOf(Math.max(...speeds));
+  return speeds.indexOf(largest(speeds));
 }
 
 function checkTokens([reference, ...others]: readonly ExecutedRun[]): TokenCheck[] {
