@@ -16,8 +16,15 @@ class VirtualMachine implements Machine {
   #now = 0;
   #order = 0;
 
-  constructor(widths: Readonly<Record<LaneName, number>> = {}, failing: readonly string[] = []) {
-    this.lanes = localTopology.lanes.map((lane) => ({ ...lane, width: widths[lane.name] ?? 1 }));
+  constructor(
+    widths: Readonly<Record<LaneName, number>> = {},
+    failing: readonly string[] = [],
+    inOrder: readonly LaneName[] = [],
+  ) {
+    this.lanes = localTopology.lanes.map((lane) => ({
+      ...{ ...lane, width: widths[lane.name] ?? 1 },
+      keepsOrder: inOrder.includes(lane.name),
+    }));
     this.#failing = new Set(failing);
   }
 
@@ -510,5 +517,57 @@ describe('draining', () => {
     const drain = dispatcher.drain();
     machine.finish();
     await drain;
+  });
+});
+
+describe('a lane that keeps the order', () => {
+  const started = (tasks: readonly Task[], widths = { device: 3 }) => {
+    const machine = new VirtualMachine(widths, [], ['device']);
+    const dispatcher = new Dispatcher(machine);
+    dispatcher.add(tasks);
+    return { machine, sent: machine.started() };
+  };
+
+  it('is sent an expert behind another one before that has ended, and what comes behind both', () => {
+    const { machine, sent } = started([task(0), task(1, { after: [0] }), task(2, { after: [1], bytes: 2 })]);
+    expect(sent).toEqual(['0', '1', '2']);
+    machine.finish();
+    expect(machine.log.slice(3)).toEqual(['- 0', '- 1', '- 2']);
+  });
+
+  it('waits for what somebody is told of, for other kinds and lanes, and for slots', () => {
+    const slots: SlotClass = { name: 'device.expert', count: 2 };
+    const others: readonly [Partial<Task>, Partial<Task>][] = [
+      [{ onEnd: () => {} }, {}],
+      [{ kind: 'mix' }, {}],
+      [{ lane: 'host' }, {}],
+      [{}, { lane: 'host' }],
+      [{}, { takes: slots }],
+      [{}, { isDivisible: true }],
+    ];
+    for (const [first, second] of others)
+      expect(started([task(0, first), task(1, { ...second, after: [0] })]).sent).toEqual(['0']);
+  });
+
+  it('waits for the weights of what follows, though the one before is on its way', () => {
+    const { machine, sent } = started([
+      task(0, { bytes: 4 }),
+      task(1, { lane: 'link', bytes: 2 }),
+      task(2, { after: [0, 1], bytes: 5 }),
+    ]);
+    expect(sent).toEqual(['1', '0']);
+    machine.finish();
+    expect(machine.log).toEqual(['+ 1', '+ 0', '- 1', '+ 2', '- 0', '- 2']);
+  });
+
+  it('ends what has nothing to do only behind all that it follows', () => {
+    const { machine, sent } = started([
+      task(0, { bytes: 3 }),
+      task(1, { after: [0], isIdle: () => true }),
+      task(2, { lane: 'host', after: [1] }),
+    ]);
+    expect(sent).toEqual(['0']);
+    machine.finish();
+    expect(machine.log).toEqual(['+ 0', '- 0', '+ 2', '- 2']);
   });
 });

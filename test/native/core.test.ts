@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { NativePreference } from '@specoffload/native';
@@ -101,7 +101,9 @@ describe('build.mjs', () => {
       cpSync(join(nativeDir, 'build.mjs'), join(folder, 'build.mjs'));
       cpSync(join(nativeDir, 'package.json'), join(folder, 'package.json'));
       symlinkSync(join(nativeDir, '../node_modules'), join(folder, 'node_modules'));
-      writeFileSync(join(folder, 'src/cpp/addon.cpp'), 'not C++');
+      // All of them: nothing but the failure is to be compiled.
+      for (const name of readdirSync(join(folder, 'src/cpp'), { recursive: true, encoding: 'utf8' }))
+        if (name.endsWith('.cpp')) writeFileSync(join(folder, 'src/cpp', name), 'not C++');
       const { status, stderr } = spawnSync(process.execPath, [join(folder, 'build.mjs')], {
         encoding: 'utf8',
       });

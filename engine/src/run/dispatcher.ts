@@ -32,6 +32,11 @@ interface Entry {
   waitedFor: IdleCause;
   /** Tasks that wait for this one; null where there are none. */
   dependents: Entry[] | null;
+  /** Those that wait only for it to be on its way, see {@link leads}; null where there are none. */
+  followers: Entry[] | null;
+  /** Those that it may follow before they have ended. */
+  leaders: Entry[] | null;
+  isStarted: boolean;
 }
 
 export class Dispatcher implements TaskListener {
@@ -90,15 +95,15 @@ export class Dispatcher implements TaskListener {
         readySeconds: 0,
         waitedFor: 'nothing',
         dependents: null,
+        followers: null,
+        leaders: null,
+        isStarted: false,
       };
       this.#entries[task.id] = entry;
       if (task.takes) this.#slots.enqueue(task.takes, entry);
       for (const id of task.after) {
         const blocker = this.#entries[id];
-        if (!blocker) continue;
-        entry.numBlockers += 1;
-        if (blocker.dependents) blocker.dependents.push(entry);
-        else blocker.dependents = [entry];
+        if (blocker) leads(blocker, entry) ? follow(blocker, entry) : block(blocker, entry);
       }
       if (entry.numBlockers === 0) this.#unblock(entry, this.#awaited);
     }
@@ -196,7 +201,10 @@ export class Dispatcher implements TaskListener {
     const { task } = entry;
     const slot = task.takes ? this.slotOf(task.id) : -1;
     if (task.lane === nowhere) this.#slots.begin(task.id, this.#machine.now());
-    if (task.lane === nowhere || task.isIdle?.()) {
+    const isIdle = task.lane === nowhere || task.isIdle?.();
+    if (isIdle && this.#awaitsLeader(entry)) return;
+    entry.isStarted = true;
+    if (isIdle) {
       // It took no time: its dependents have really waited for what this task waited for, and are told so.
       this.#end(entry, undefined, entry.waitedFor);
       return;
@@ -207,6 +215,26 @@ export class Dispatcher implements TaskListener {
     } catch (error) {
       this.failed(task, toError(error));
     }
+    this.#release(entry);
+  }
+
+  /** What has nothing to do ends at once, and whoever waits for it waits for all before it: then it is to be started later. */
+  #awaitsLeader(entry: Entry): boolean {
+    const leader = entry.leaders?.find(({ task }) => this.#entries[task.id] !== undefined);
+    if (leader) block(leader, entry);
+    return leader !== undefined;
+  }
+
+  /** It is on its way: so may be what only has to come behind it. */
+  #release(entry: Entry): void {
+    const { followers } = entry;
+    entry.followers = null;
+    if (followers) for (const follower of followers) this.#resolveOne(follower, 'nothing');
+  }
+
+  #resolveOne(entry: Entry, cause: IdleCause): void {
+    entry.numBlockers -= 1;
+    if (entry.numBlockers === 0) this.#unblock(entry, cause);
   }
 
   /** @param cause the kind of work that its dependents are recorded to have waited for */
@@ -217,11 +245,9 @@ export class Dispatcher implements TaskListener {
     this.#entries[task.id] = undefined;
     // Cuts the chain: one entry in the collector's old generation would keep alive every task that came after it.
     entry.dependents = null;
-    if (dependents)
-      for (const dependent of dependents) {
-        dependent.numBlockers -= 1;
-        if (dependent.numBlockers === 0) this.#unblock(dependent, cause);
-      }
+    entry.leaders = null;
+    if (dependents) for (const dependent of dependents) this.#resolveOne(dependent, cause);
+    this.#release(entry);
     const waiters = this.#waiters.get(task.id);
     if (waiters) {
       this.#waiters.delete(task.id);
@@ -281,6 +307,36 @@ export class Dispatcher implements TaskListener {
     if (!state) throw new Error(`${name} is for a lane that the machine does not have: ${lane}`);
     return state;
   }
+}
+
+/**
+ * Whether it is enough that the first has been started: a lane that keeps the order of what is sent to it does the rest,
+ * and nobody has to hear in between what came of it. Messages there and back take as long as a small expert.
+ */
+function leads({ task, lane }: Entry, { task: next, lane: nextLane }: Entry): boolean {
+  return (
+    lane === nextLane &&
+    lane.lane.keepsOrder === true &&
+    (task.kind === 'expert' || task.kind === 'merge') &&
+    !task.onEnd &&
+    !next.isDivisible &&
+    !next.takes
+  );
+}
+
+/** Mutates both. */
+function follow(leader: Entry, entry: Entry): void {
+  entry.leaders = [...(entry.leaders ?? []), leader];
+  if (leader.isStarted) return;
+  entry.numBlockers += 1;
+  leader.followers = [...(leader.followers ?? []), entry];
+}
+
+/** Mutates both. */
+function block(blocker: Entry, entry: Entry): void {
+  entry.numBlockers += 1;
+  if (blocker.dependents) blocker.dependents.push(entry);
+  else blocker.dependents = [entry];
 }
 
 /** The order of ready tasks on a lane: by priority, then by id, so that equal tasks always go the same way. */

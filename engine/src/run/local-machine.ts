@@ -264,7 +264,11 @@ export class LocalMachine implements Machine {
 
 /** @param widths by lane */
 function lanesOf(widths: Readonly<Record<LaneName, number>>): readonly MachineLane[] {
-  return localTopology.lanes.map((lane) => ({ ...lane, width: widths[lane.name] }));
+  return localTopology.lanes.map((lane) => ({
+    ...lane,
+    width: widths[lane.name],
+    keepsOrder: lane.name === 'device',
+  }));
 }
 
 function failureOf(

@@ -17,7 +17,11 @@ export interface TaskListener {
 }
 
 /** A lane, and how many tasks it accepts at once: above 1 it works in order and is never left waiting for a message. */
-export type MachineLane = LanePlace & { readonly width: number };
+export type MachineLane = LanePlace & {
+  readonly width: number;
+  /** Whether what is sent to it is begun, ended and told in that order, divisible work apart. @default false */
+  readonly keepsOrder?: boolean;
+};
 
 /** Something that can execute tasks: worker threads and a real clock, or a cost model and a virtual one. */
 export interface Machine {

@@ -90,7 +90,7 @@ async function openJob(
   return {
     ...{ ...pair, strategy: 'serial', policy: {}, maxNewTokens: newTokens, stopAtEos: false },
     workload: { name, prompts: long.map((prompt) => prompt.slice(0, promptTokens)) },
-    machine: localSettings({ deviceBytes: budget, hostBytes: budget }),
+    machine: localSettings({ deviceBytes: budget, hostBytes: budget, deviceCores: numCores() }), // as the others
   };
 }
 
