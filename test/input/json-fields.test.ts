@@ -1,4 +1,4 @@
-import { UserError, withJsonFields } from '@specoffload/input';
+import { UserError, withJsonFields, withoutJsonField } from '@specoffload/input';
 import { describe, expect, it } from 'vitest';
 
 const original = `{
@@ -38,5 +38,26 @@ describe('withJsonFields', () => {
 
   it('refuses what is no JSON', () => {
     expect(() => withJsonFields('{"a":', {}, 'config.json')).toThrow(UserError);
+  });
+});
+
+describe('withoutJsonField', () => {
+  it.each([
+    ['{\n  "a": 1,\n  "x": {"y": [1, 2]},\n  "b": 0.0\n}', '{\n  "a": 1,\n  "b": 0.0\n}'],
+    ['{"x": "a, b", "b": 1e-05}', '{ "b": 1e-05}'],
+    ['{"a": {"x": 1}, "x": 2}', '{"a": {"x": 1}}'],
+    ['{ "x": 2 }', '{ }'],
+    ['{"a": {"x": 1}}', '{"a": {"x": 1}}'],
+  ])('takes the field and its comma from %s', (text, expected) => {
+    expect(withoutJsonField(text, 'x', 'a text')).toBe(expected);
+  });
+
+  it('gives back what a field was added to', () => {
+    const text = '{\n  "a": 1.0,\n  "b": [2]\n}\n';
+    expect(withoutJsonField(withJsonFields(text, { x: { y: 1 } }, 'a text'), 'x', 'a text')).toBe(text);
+  });
+
+  it('is for objects', () => {
+    expect(() => withoutJsonField('[1]', 'x', 'a text')).toThrow('a text is no JSON object');
   });
 });

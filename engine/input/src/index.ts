@@ -18,7 +18,7 @@ export {
   type JsonRecord,
   parseJson,
 } from './json.js';
-export { withJsonFields } from './json-fields.js';
+export { withJsonFields, withoutJsonField } from './json-fields.js';
 export { toJsonSchema } from './json-schema.js';
 export { findRoundedNumber, parseNumber } from './numbers.js';
 export { parseQuantity, type Unit } from './quantity.js';

@@ -23,8 +23,7 @@ export function withJsonFields(
   fields: Readonly<Record<string, unknown>>,
   source: string,
 ): string {
-  const json = text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
-  if (!isRecord(parseJson(json, source))) throw new TypeError(`${source} is no JSON object`);
+  const json = objectText(text, source);
   const members = findMembers(json);
   const indent = /^\s*/.exec(json.slice(json.indexOf('{') + 1))![0];
   const spell = (value: unknown) =>
@@ -43,6 +42,25 @@ export function withJsonFields(
   const border = members.at(-1)?.end ?? json.indexOf('{') + 1;
   const comma = members.length > 0 && added.length > 0 ? ',' : '';
   return changed + json.slice(done, border) + comma + added.join(',') + json.slice(border);
+}
+
+/** The text without a field and the comma that goes with it. @throws UserError when the text is no JSON */
+export function withoutJsonField(given: string, field: string, source: string): string {
+  const text = objectText(given, source);
+  const members = findMembers(text);
+  const index = members.findIndex(({ key }) => key === field);
+  if (index < 0) return text;
+  const { end } = members[index];
+  if (index > 0) return text.slice(0, members[index - 1].end) + text.slice(end);
+  const next = members.length > 1 ? text.indexOf(',', end) + 1 : end;
+  return text.slice(0, text.indexOf('{') + 1) + text.slice(next);
+}
+
+/** Without a mark of byte order, which is no part of it. */
+function objectText(text: string, source: string): string {
+  const json = text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
+  if (!isRecord(parseJson(json, source))) throw new TypeError(`${source} is no JSON object`);
+  return json;
 }
 
 /** The outermost object's own, of valid JSON. */

@@ -48,6 +48,19 @@ export class TensorReader {
     }
   }
 
+  /** All that is stored, so many bytes at a time, of one buffer. */
+  async *chunks(
+    tensor: Pick<TensorRef, 'path' | 'name' | 'fileOffset' | 'byteLength'>,
+    chunkBytes: number,
+  ): AsyncGenerator<Uint8Array> {
+    const buffer = new Uint8Array(Math.min(chunkBytes, tensor.byteLength));
+    for (let at = 0; at < tensor.byteLength; at += buffer.length) {
+      const chunk = buffer.subarray(0, tensor.byteLength - at);
+      await this.readStored(tensor, at, chunk);
+      yield chunk;
+    }
+  }
+
   /** Widened and narrowed again, which changes no value. */
   async #gather(ref: TensorRef): Promise<Uint8Array> {
     if (this.#gathered?.ref !== ref)

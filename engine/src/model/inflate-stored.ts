@@ -140,13 +140,11 @@ export function copyOf(
   const { dtype, shape, byteLength } = tensor;
   return {
     ...{ name, shape, stored: { dtype, byteLength } },
-    async *chunks() {
-      const buffer = new Uint8Array(Math.min(chunkBytes, byteLength));
-      for (let at = 0; at < byteLength; at += buffer.length) {
-        const chunk = buffer.subarray(0, byteLength - at);
-        if (!isCleared) await reader.readStored(tensor, at, chunk);
-        yield chunk;
-      }
-    },
+    chunks: () => (isCleared ? zeros(byteLength) : reader.chunks(tensor, chunkBytes)),
   };
+}
+
+async function* zeros(byteLength: number): AsyncGenerator<Uint8Array> {
+  const buffer = new Uint8Array(Math.min(chunkBytes, byteLength));
+  for (let at = 0; at < byteLength; at += buffer.length) yield buffer.subarray(0, byteLength - at);
 }

@@ -8,13 +8,14 @@
  */
 
 import { join } from 'node:path';
-import { maybeReadText, quote, UserError, withJsonFields } from '@specoffload/input';
+import { maybeReadText, quote, UserError, withJsonFields, withoutJsonField } from '@specoffload/input';
 import { codecs, loadNativeCore, type NativeCore, plainCodecs } from '@specoffload/native';
 import { openCheckpoint } from './checkpoint.js';
 import { maxConfigBytes } from './configuration.js';
 import { isGgufPath } from './gguf/file.js';
 import type { HeaderTensor } from './header-tensor.js';
 import { TensorReader } from './inflate-bytes.js';
+import { copyOf } from './inflate-stored.js';
 import { isPacked, packedType, packing, unfoldPacked } from './packed.js';
 import { modelGroups } from './roles.js';
 import { readShards } from './shards.js';
@@ -91,7 +92,9 @@ export async function unpackCheckpoint(options: PackingOptions): Promise<Checkpo
           tensor.codec === 'bf16_packed' ? converter.unpacked(tensor) : converter.copy(tensor),
         ),
       ),
-      sidecars: await sidecarsOf(sourceDirectory, withoutPacking),
+      sidecars: await sidecarsOf(sourceDirectory, (text, path) =>
+        withoutJsonField(text, 'quantization_config', path),
+      ),
     });
   } finally {
     await converter.close();
@@ -172,15 +175,6 @@ async function sidecarsOf(directory: string, change: (config: string, path: stri
   ]);
 }
 
-/** The text without the field, wherever it stands. */
-function withoutPacking(config: string): string {
-  const field = '"quantization_config"\\s*:\\s*\\{[^{}]*\\}';
-  const behindOther = new RegExp(`,\\s*${field}`);
-  return behindOther.test(config)
-    ? config.replace(behindOther, '')
-    : config.replace(new RegExp(`${field}\\s*,?\\s*`), '');
-}
-
 const { bf16, bf16_packed } = codecs;
 const chunkElements = 2 ** 21;
 
@@ -190,13 +184,7 @@ class Converter {
   readonly #core: NativeCore = loadNativeCore();
 
   copy(tensor: HeaderTensor): TensorSource {
-    const { name, shape, dtype, byteLength } = tensor;
-    return {
-      name,
-      shape,
-      stored: { dtype, byteLength },
-      chunks: () => this.#chunks(tensor, bf16.bytes(chunkElements)),
-    };
+    return copyOf(tensor, tensor.name, false, this.#reader);
   }
 
   packed(tensor: HeaderTensor): TensorSource {
@@ -213,7 +201,7 @@ class Converter {
   async fits(tensor: HeaderTensor, signal: AbortSignal | undefined): Promise<boolean> {
     if (packedType(tensor.shape) === null) return false;
     const packed = new Uint8Array(bf16_packed.bytes(chunkElements));
-    for await (const values of this.#chunks(tensor, bf16.bytes(chunkElements))) {
+    for await (const values of this.#reader.chunks(tensor, bf16.bytes(chunkElements))) {
       signal?.throwIfAborted();
       const target = packed.subarray(0, bf16_packed.bytes(bf16.count(values.length)));
       if (!this.#core.packBf16(values, target)) return false;
@@ -227,7 +215,7 @@ class Converter {
 
   async *#pack(tensor: HeaderTensor): AsyncGenerator<Uint8Array> {
     const packed = new Uint8Array(bf16_packed.bytes(chunkElements));
-    for await (const values of this.#chunks(tensor, bf16.bytes(chunkElements))) {
+    for await (const values of this.#reader.chunks(tensor, bf16.bytes(chunkElements))) {
       const target = packed.subarray(0, bf16_packed.bytes(bf16.count(values.length)));
       if (!this.#core.packBf16(values, target))
         throw new UserError(`${tensor.path}: ${quote(tensor.name)} was changed meanwhile; try again`);
@@ -237,20 +225,10 @@ class Converter {
 
   async *#unpack(tensor: HeaderTensor): AsyncGenerator<Uint8Array> {
     const values = new Uint8Array(bf16.bytes(chunkElements));
-    for await (const packed of this.#chunks(tensor, bf16_packed.bytes(chunkElements))) {
+    for await (const packed of this.#reader.chunks(tensor, bf16_packed.bytes(chunkElements))) {
       const target = values.subarray(0, bf16.bytes(bf16_packed.count(packed.length)));
       this.#core.unpackBf16(packed, target);
       yield target;
-    }
-  }
-
-  /** Of one buffer, so many bytes each but the last. */
-  async *#chunks(tensor: HeaderTensor, chunkBytes: number): AsyncGenerator<Uint8Array> {
-    const buffer = new Uint8Array(Math.min(chunkBytes, tensor.byteLength));
-    for (let at = 0; at < tensor.byteLength; at += buffer.length) {
-      const chunk = buffer.subarray(0, tensor.byteLength - at);
-      await this.#reader.readStored(tensor, at, chunk);
-      yield chunk;
     }
   }
 }

@@ -103,7 +103,9 @@ export class Dispatcher implements TaskListener {
       if (task.takes) this.#slots.enqueue(task.takes, entry);
       for (const id of task.after) {
         const blocker = this.#entries[id];
-        if (blocker) leads(blocker, entry) ? follow(blocker, entry) : block(blocker, entry);
+        if (!blocker) continue;
+        if (leads(blocker, entry)) follow(blocker, entry);
+        else block(blocker, entry);
       }
       if (entry.numBlockers === 0) this.#unblock(entry, this.#awaited);
     }
@@ -309,10 +311,7 @@ export class Dispatcher implements TaskListener {
   }
 }
 
-/**
- * Whether it is enough that the first has been started: a lane that keeps the order of what is sent to it does the rest,
- * and nobody has to hear in between what came of it. Messages there and back take as long as a small expert.
- */
+/** Whether one may be sent behind the other: the lane keeps their order, and nobody need hear of it in between. */
 function leads({ task, lane }: Entry, { task: next, lane: nextLane }: Entry): boolean {
   return (
     lane === nextLane &&

@@ -12,7 +12,8 @@ import {
   UserError,
 } from '@specoffload/engine';
 import { displayPath } from '../paths.js';
-import { formatBytes, formatPercent, formatSeconds } from '../terminal/format.js';
+import { withBytesDone } from '../terminal/bytes-done.js';
+import { formatBytes, formatSeconds } from '../terminal/format.js';
 import type { Output } from '../terminal/output.js';
 
 export interface InflatedTargetRequest {
@@ -42,19 +43,9 @@ export async function prepareTarget(
 }
 
 export async function inflateWithProgress(options: InflationOptions, output: Output): Promise<Checkpoint> {
-  const follower = output.follow();
-  try {
-    return await inflateCheckpoint({
-      ...options,
-      onProgress: ({ bytesDone, bytesTotal }) =>
-        follower.update(
-          () =>
-            `inflate: ${formatBytes(bytesDone)} of ${formatBytes(bytesTotal)} written, ${formatPercent(bytesDone / bytesTotal)}`,
-        ),
-    });
-  } finally {
-    follower.end();
-  }
+  return withBytesDone('inflate', output, (onProgress) =>
+    inflateCheckpoint({ ...options, onProgress: (progress) => onProgress(progress, 'written') }),
+  );
 }
 
 /** A checkpoint's own digest leaves the weights out; here a pair that was trained again must count as new. */

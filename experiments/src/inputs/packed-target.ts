@@ -2,7 +2,8 @@
 
 import { type Checkpoint, type PackingOptions, packCheckpoint } from '@specoffload/engine';
 import { displayPath } from '../paths.js';
-import { formatBytes, formatPercent, formatSeconds } from '../terminal/format.js';
+import { withBytesDone } from '../terminal/bytes-done.js';
+import { formatBytes, formatSeconds } from '../terminal/format.js';
 import type { Output } from '../terminal/output.js';
 import { maybeOpen } from './inflated-target.js';
 
@@ -33,22 +34,10 @@ function packedDirectoryOf(directory: string): string {
 }
 
 /** Packs or unpacks, and says how far it is. */
-export async function withPackingProgress<Result>(
+export function withPackingProgress<Result>(
   options: PackingOptions,
   work: (options: PackingOptions) => Promise<Result>,
   output: Output,
 ): Promise<Result> {
-  const follower = output.follow();
-  try {
-    return await work({
-      ...options,
-      onProgress: ({ bytesDone, bytesTotal }, step) =>
-        follower.update(
-          () =>
-            `pack: ${formatBytes(bytesDone)} of ${formatBytes(bytesTotal)} ${step}, ${formatPercent(bytesDone / bytesTotal)}`,
-        ),
-    });
-  } finally {
-    follower.end();
-  }
+  return withBytesDone('pack', output, (onProgress) => work({ ...options, onProgress }));
 }

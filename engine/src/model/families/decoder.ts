@@ -87,6 +87,11 @@ export function parseDecoder(config: ConfigValues, missing: DecoderDefaults, act
   };
 }
 
+/** Biases of queries, keys and values, and of the output. @param o as the others */
+export function attentionBiases(qkv: boolean, o = qkv): AttentionSpec['biases'] {
+  return { q: qkv, k: qkv, v: qkv, o };
+}
+
 /** A layer with a dense FFN; `changes` are of its attention. */
 export function decoderLayer(
   { numHeads, numKvHeads, headDim, rope, norm, ffnSize }: Decoder,
@@ -95,7 +100,7 @@ export function decoderLayer(
   return {
     attention: {
       ...{ numHeads, numKvHeads, headDim, rope, scale: headDim ** -0.5 },
-      ...{ biases: { q: false, k: false, v: false, o: false }, qkNorm: null, sinks: false },
+      ...{ biases: attentionBiases(false), qkNorm: null, sinks: false },
       ...changes,
     },
     norms: { beforeAttention: norm, afterAttention: null, beforeFfn: norm, afterFfn: null },

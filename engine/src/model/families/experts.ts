@@ -29,6 +29,21 @@ export function parseTopKRouter(config: ConfigValues): RouterSpec {
   return { weights: config.flag('norm_topk_prob') ? 'renormalised' : 'as-is', biases: false };
 }
 
+/** As Qwen and OLMoE name the number of experts. */
+export const expertFields: ExpertFields = { field: 'num_experts', alias: 'num_local_experts' };
+
+/** Experts of a width of their own beside dense layers. */
+export function parseNarrowExperts(
+  config: ConfigValues,
+  { width, ...missing }: Pick<FfnSpec, 'numExperts' | 'expertsPerToken' | 'width'>,
+): Pick<FfnSpec, 'numExperts' | 'expertsPerToken' | 'width' | 'router'> {
+  return {
+    ...parseExpertCounts(config, expertFields, missing),
+    width: config.count('moe_intermediate_size', 2 ** 20, width),
+    router: parseTopKRouter(config),
+  };
+}
+
 /** See `Family.sizeFields`. */
 export function expertSizeFields(
   { layers }: ModelSpec,

@@ -9,6 +9,7 @@ import { parseRopeParameters, parseTheta, refusePartialRotation } from '../confi
 import type { ConfigValues } from '../config-values.js';
 import { createLayers, type ModelSpec, type RopeSpec, type TensorPlaces } from '../spec.js';
 import {
+  attentionBiases,
   createSpec,
   type Decoder,
   decoderLayer,
@@ -77,7 +78,7 @@ function parseText(config: ConfigValues, architecture: string, places: TensorPla
     const window = windows[index];
     const { attention, ffn } = decoderLayer(decoder, {
       ...{ window, scale, rope: window === null ? ropes.full_attention : ropes.sliding_attention },
-      biases: { q: hasBiases, k: hasBiases, v: hasBiases, o: hasBiases },
+      biases: attentionBiases(hasBiases),
       qkNorm: { over: 'head', norm },
     });
     return {

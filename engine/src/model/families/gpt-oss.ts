@@ -6,6 +6,7 @@
 import type { ConfigValues } from '../config-values.js';
 import { clampedSwiglu, createLayers, type RopeSpec, type TensorPlace, type TensorPlaces } from '../spec.js';
 import {
+  attentionBiases,
   createSpec,
   decoderLayer,
   decoderSizeFields,
@@ -45,7 +46,7 @@ export const gptOss: Family = {
     const layers = createLayers(decoder.numLayers, (layer) => {
       const { attention, norms, ffn } = decoderLayer(decoder, {
         ...{ window: windows[layer], sinks: true },
-        biases: { q: hasBiases, k: hasBiases, v: hasBiases, o: hasBiases },
+        biases: attentionBiases(hasBiases),
       });
       const router = { weights: 'renormalised', biases: true } as const;
       return {

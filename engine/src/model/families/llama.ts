@@ -2,6 +2,7 @@
 
 import { createLayers } from '../spec.js';
 import {
+  attentionBiases,
   createSpec,
   decoderLayer,
   decoderSizeFields,
@@ -21,8 +22,7 @@ export const llama: Family = {
       ...{ numKvHeads: null, ffnSize: 11_008, maxPositions: 2048, rmsNormEps: 1e-6, rope: 1e4 },
     });
     refuseMixedLayers(config, null);
-    const hasBiases = config.flag('attention_bias');
-    const biases = { q: hasBiases, k: hasBiases, v: hasBiases, o: hasBiases };
+    const biases = attentionBiases(config.flag('attention_bias'));
     const { ffn, ...rest } = decoderLayer(decoder, { window: null, biases });
     const layer = { ...rest, ffn: { ...ffn, biases: config.flag('mlp_bias') } };
     const layers = createLayers(decoder.numLayers, () => layer);

@@ -5,6 +5,7 @@
 
 import { createLayers } from '../spec.js';
 import {
+  attentionBiases,
   createSpec,
   decoderLayer,
   decoderSizeFields,
@@ -12,11 +13,9 @@ import {
   expertTensors,
   parseDecoder,
 } from './decoder.js';
-import { type ExpertFields, expertSizeFields, parseExpertCounts, parseTopKRouter } from './experts.js';
+import { expertFields, expertSizeFields, parseExpertCounts, parseTopKRouter } from './experts.js';
 import type { Family } from './family.js';
 import { refuseMixedLayers } from './window.js';
-
-const expertFields: ExpertFields = { field: 'num_experts', alias: 'num_local_experts' };
 
 export const olmoe: Family = {
   modelType: 'olmoe',
@@ -44,7 +43,7 @@ export const olmoe: Family = {
     const hasBiases = config.flag('attention_bias');
     const { attention, norms, ffn } = decoderLayer(decoder, {
       window: null,
-      biases: { q: hasBiases, k: hasBiases, v: hasBiases, o: hasBiases },
+      biases: attentionBiases(hasBiases),
       qkNorm: { over: 'projection', norm: decoder.norm },
     });
     const counts = parseExpertCounts(config, expertFields, { numExperts: 64, expertsPerToken: 8 });

@@ -4,8 +4,9 @@
  */
 
 import type { ConfigValues } from '../config-values.js';
-import { createLayers, type FfnSpec } from '../spec.js';
+import { createLayers } from '../spec.js';
 import {
+  attentionBiases,
   createSpec,
   decoderLayer,
   decoderSizeFields,
@@ -13,18 +14,10 @@ import {
   expertTensors,
   parseDecoder,
 } from './decoder.js';
-import {
-  type ExpertFields,
-  parseExpertCounts,
-  parseSparseLayers,
-  parseTopKRouter,
-  sparseSizeFields,
-} from './experts.js';
+import { expertFields, parseNarrowExperts, parseSparseLayers, sparseSizeFields } from './experts.js';
 import type { Family } from './family.js';
 import { parseWindowSize, qwenDefaults } from './qwen2.js';
 import { parseLayerWindows } from './window.js';
-
-const expertFields: ExpertFields = { field: 'num_experts', alias: 'num_local_experts' };
 
 export const qwen2Moe: Family = {
   modelType: 'qwen2_moe',
@@ -36,8 +29,11 @@ export const qwen2Moe: Family = {
     });
     const windows = parseWindows(config, decoder.numLayers);
     const hasBiases = config.get('qkv_bias') === undefined || config.flag('qkv_bias');
-    const biases = { q: hasBiases, k: hasBiases, v: hasBiases, o: false };
-    const experts = parseExperts(config);
+    const biases = attentionBiases(hasBiases, false);
+    const experts = {
+      ...parseNarrowExperts(config, { numExperts: 60, expertsPerToken: 4, width: 1408 }),
+      sharedWidth: config.count('shared_expert_intermediate_size', 2 ** 20, 5632),
+    };
     const isSparse = parseSparseLayers(config, decoder.numLayers);
     const layers = createLayers(decoder.numLayers, (layer) => {
       const { ffn, ...rest } = decoderLayer(decoder, { window: windows[layer], biases });
@@ -50,15 +46,6 @@ export const qwen2Moe: Family = {
     ...sparseSizeFields(spec, original, expertFields),
   }),
 };
-
-function parseExperts(config: ConfigValues): Partial<FfnSpec> {
-  return {
-    ...parseExpertCounts(config, expertFields, { numExperts: 60, expertsPerToken: 4 }),
-    width: config.count('moe_intermediate_size', 2 ** 20, 1408),
-    router: parseTopKRouter(config),
-    sharedWidth: config.count('shared_expert_intermediate_size', 2 ** 20, 5632),
-  };
-}
 
 /** With `use_sliding_window`, every second layer has one, up to `max_window_layers`. */
 function parseWindows(config: ConfigValues, numLayers: number): (number | null)[] {

@@ -2,7 +2,14 @@
 
 import type { ConfigValues } from '../config-values.js';
 import { type AttentionSpec, createLayers, type NormSpec } from '../spec.js';
-import { createSpec, decoderLayer, decoderSizeFields, decoderTensors, parseDecoder } from './decoder.js';
+import {
+  attentionBiases,
+  createSpec,
+  decoderLayer,
+  decoderSizeFields,
+  decoderTensors,
+  parseDecoder,
+} from './decoder.js';
 import type { Family } from './family.js';
 import { parseLayerWindows, refuseMixedLayers } from './window.js';
 
@@ -12,7 +19,7 @@ export const qwen2: Family = {
   parse(config) {
     const decoder = parseDecoder(config, { ...qwenDefaults, headDim: null });
     const windows = parseQwenWindows(config, decoder.numLayers);
-    const biases = { q: true, k: true, v: true, o: false };
+    const biases = attentionBiases(true, false);
     const layers = createLayers(decoder.numLayers, (layer) =>
       decoderLayer(decoder, { window: windows[layer], biases }),
     );
@@ -32,9 +39,8 @@ export function parseQwenAttention(
   config: ConfigValues,
   norm: NormSpec,
 ): Pick<AttentionSpec, 'biases' | 'qkNorm'> {
-  const hasBiases = config.flag('attention_bias');
   return {
-    biases: { q: hasBiases, k: hasBiases, v: hasBiases, o: hasBiases },
+    biases: attentionBiases(config.flag('attention_bias')),
     qkNorm: { over: 'head', norm },
   };
 }

@@ -1,7 +1,6 @@
 /** Qwen3-MoE: Qwen3's attention, and in most layers many small experts. Source: `Qwen3MoeConfig` in transformers 5.18. */
 
-import type { ConfigValues } from '../config-values.js';
-import { createLayers, type FfnSpec } from '../spec.js';
+import { createLayers } from '../spec.js';
 import {
   createSpec,
   decoderLayer,
@@ -10,17 +9,9 @@ import {
   expertTensors,
   parseDecoder,
 } from './decoder.js';
-import {
-  type ExpertFields,
-  parseExpertCounts,
-  parseSparseLayers,
-  parseTopKRouter,
-  sparseSizeFields,
-} from './experts.js';
+import { expertFields, parseNarrowExperts, parseSparseLayers, sparseSizeFields } from './experts.js';
 import type { Family } from './family.js';
 import { parseQwenAttention, parseQwenSameWindow, qwenDefaults } from './qwen2.js';
-
-const expertFields: ExpertFields = { field: 'num_experts', alias: 'num_local_experts' };
 
 export const qwen3Moe: Family = {
   modelType: 'qwen3_moe',
@@ -34,7 +25,7 @@ export const qwen3Moe: Family = {
       ...parseQwenAttention(config, decoder.norm),
       window: parseQwenSameWindow(config),
     });
-    const experts = parseExperts(config);
+    const experts = parseNarrowExperts(config, { numExperts: 128, expertsPerToken: 8, width: 768 });
     const isSparse = parseSparseLayers(config, decoder.numLayers);
     const layers = createLayers(decoder.numLayers, (layer) => ({
       ...{ attention, norms },
@@ -47,13 +38,3 @@ export const qwen3Moe: Family = {
     ...sparseSizeFields(spec, original, expertFields),
   }),
 };
-
-function parseExperts(
-  config: ConfigValues,
-): Pick<FfnSpec, 'numExperts' | 'expertsPerToken' | 'width' | 'router'> {
-  return {
-    ...parseExpertCounts(config, expertFields, { numExperts: 128, expertsPerToken: 8 }),
-    width: config.count('moe_intermediate_size', 2 ** 20, 768),
-    router: parseTopKRouter(config),
-  };
-}
