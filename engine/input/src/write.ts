@@ -65,8 +65,9 @@ export async function makeFolder(path: string): Promise<void> {
   } catch (error) {
     if (hasCode(error, 'ENOENT')) {
       const parent = dirname(resolve(path));
-      if (parent === resolve(path) || (await isFolder(parent))) throw error;
-      await makeFolder(parent);
+      if (parent === resolve(path)) throw error;
+      if (!(await isFolder(parent))) await makeFolder(parent);
+      // Again where the parent is there too: somebody else may have made it since.
       await mkdir(path).catch((again) => {
         if (!hasCode(again, 'EEXIST')) throw again; // somebody else was faster
       });
