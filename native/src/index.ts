@@ -77,12 +77,14 @@ export {
   keepBytes,
   keepTokens,
   keptIn,
+  startsFinite,
   swapLogits,
   widestKept,
 } from './vulkan-shaders/choices.js';
 export { type CooperativeMatrices, cooperativeMatmul } from './vulkan-shaders/cooperative.js';
 export {
   activate,
+  clipValues,
   embed,
   fewRows,
   gather,
@@ -95,7 +97,6 @@ export {
   type StoredMatrix,
   type StoredVector,
   scatterAdd,
-  startsFinite,
 } from './vulkan-shaders/dispatches.js';
 export { type KernelKind, kernelKinds } from './vulkan-shaders/kernel-kinds.js';
 export { type Dispatch, type KernelName, kernels, weightFormats } from './vulkan-shaders/kernels.js';

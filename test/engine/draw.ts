@@ -66,7 +66,10 @@ export function drawFamilyJson(
     qwen2: { use_sliding_window: true, sliding_window: window, max_window_layers: 1 },
     qwen3: { attention_bias: random.uniform() < 0.5, sliding_window: null },
     qwen3_moe: { ...experts, ...width, sliding_window: null, decoder_sparse_step: integer(random, 1, 2) },
-    olmoe: { ...experts, sliding_window: null, attention_bias: random.uniform() < 0.5 },
+    olmoe: {
+      ...{ ...experts, sliding_window: null, attention_bias: random.uniform() < 0.5 },
+      clip_qkv: random.uniform() < 0.5 ? random.uniform() + 0.1 : null,
+    },
     gpt_oss: {
       ...{ num_local_experts: numExperts, num_experts_per_tok: experts.num_experts_per_tok },
       sliding_window: window,

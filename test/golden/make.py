@@ -1,6 +1,6 @@
 """Makes a folder of this directory: a tiny random checkpoint, and what transformers computes with it.
 
-    python make.py qwen2-moe      # in an environment with torch (CPU) and transformers 5.18
+    python make.py qwen2-moe olmoe-clipped      # in an environment with torch (CPU) and transformers 5.18
 """
 import hashlib, json, os, sys, torch, transformers
 from transformers import AutoConfig, AutoModelForCausalLM
@@ -12,6 +12,8 @@ cases = {
     'qwen2-moe': dict(model_type='qwen2_moe', **common, num_key_value_heads=2, intermediate_size=96,
                       moe_intermediate_size=32, shared_expert_intermediate_size=48, num_experts=16,
                       num_experts_per_tok=4, mlp_only_layers=[1], norm_topk_prob=False, rope_theta=1e6),
+    'olmoe-clipped': dict(model_type='olmoe', **common, num_key_value_heads=2, intermediate_size=40, num_experts=8,
+                          num_experts_per_tok=3, norm_topk_prob=True, clip_qkv=0.8, attention_bias=True),
 }
 
 

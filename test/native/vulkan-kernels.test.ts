@@ -7,6 +7,7 @@ import {
   argmaxScratchBytes,
   attend,
   type Codec,
+  clipValues,
   codecs,
   createAttentionTables,
   decodeWeights,
@@ -401,6 +402,15 @@ describe.skipIf(whyNoVulkan !== null)(`kernels${whyNoVulkan ? ` (${whyNoVulkan})
     await runner.run(activate({ ...operands, activation }, limitsOf('few workgroups')));
     const wanted = gate.map((g, i) => plain(g, up[i]!));
     expect(largestDifference(out.floats(), wanted)).toBeLessThan(2e-5);
+  });
+
+  test('clipping', async () => {
+    const values = draw(777).map((v) => 3 * v);
+    values.set([Number.NaN, Number.POSITIVE_INFINITY, -9]);
+    const out = runner.output(values);
+    await runner.run(clipValues({ values: out.address, count: 776, clip: 1.5 }, limitsOf('few workgroups')));
+    const wanted = values.map((v, i) => (i === 776 ? v : Math.max(-1.5, Math.min(1.5, v))));
+    expect(out.floats()).toEqual(wanted);
   });
 
   test('embedding, gather and scatter', async () => {

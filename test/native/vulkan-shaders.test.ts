@@ -9,6 +9,7 @@ import {
   argmax,
   attend,
   chooseExperts,
+  clipValues,
   cooperativeMatmul,
   createAttentionTables,
   type Dispatch,
@@ -134,6 +135,7 @@ function dispatchesOf(limits: KernelLimits): Dispatch<number>[] {
       scatterAdd({ ...addresses, rows, width, areDistinct: true }, limits),
       startsFinite({ ...addresses, rows, width }),
       activate({ ...addresses, count: rows * width, activation: 'silu' }, limits),
+      clipValues({ values: 0, count: rows * width, clip: 1 }, limits),
     ]),
     ...heads.flatMap((shape) => {
       const sequences = Float64Array.of(0, 0, rows, 0, rows, 0, 0, 9, 8, 1, 0, 0, 70_000, 69_999, 1);

@@ -88,6 +88,12 @@ export function maximaOf(memory: PoolMemory, { source, rows, width, draws }: Arg
   return { ids, margins };
 }
 
+/** Brings values to between -clip and clip; what is no number stays none. Mutates `values`. */
+export function clipValues(values: Float32Array, clip: number): void {
+  for (let i = 0; i < values.length; i += 1)
+    if (Math.abs(values[i]) > clip) values[i] = values[i] < 0 ? -clip : clip;
+}
+
 export function startsFinite(memory: PoolMemory, { source, rows, width }: StartsFiniteCommand): boolean {
   const values = memory.floats(source, rows * width);
   for (let at = 0; at < values.length; at += width) if (!Number.isFinite(values[at])) return false;

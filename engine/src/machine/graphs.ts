@@ -45,6 +45,12 @@ function plus(x: string, value: number, y: string): OnnxNode[] {
   return [constant(value, name), apply('Add', [x, name], y)];
 }
 
+/** y = x, brought to between -most and most. */
+function between(x: string, most: number, y: string): OnnxNode[] {
+  const [low, high] = [`${y} least`, `${y} most`];
+  return [constant(-most, low), constant(most, high), apply('Clip', [x, low, high], y)];
+}
+
 /** Norm of the hidden state, then q, k and v, with what the layer adds and normalises. */
 export function projectGraph({ attention, norms }: LayerSpec): OnnxGraph {
   const { numHeads, numKvHeads } = attention;
@@ -67,13 +73,14 @@ export function projectGraph({ attention, norms }: LayerSpec): OnnxGraph {
 }
 
 /** One of q, k and v; where heads are normalised, each by itself, it comes out as (row, head, headDim). */
-function projection(name: 'q' | 'k' | 'v', { headDim, biases, qkNorm }: AttentionSpec, heads: number) {
+function projection(name: 'q' | 'k' | 'v', { headDim, biases, qkNorm, clip }: AttentionSpec, heads: number) {
   const width = `${name} width`;
   const norm = name === 'v' ? null : qkNorm;
+  const whole = clip === undefined ? name : `${name} whole`;
   const isPerHead = norm?.over === 'head';
-  const projected = norm ? `${name} projected` : name;
+  const projected = norm ? `${name} projected` : whole;
   const nodes = [linear('n', `w${name}`, projected, biases[name] ? `b${name}` : undefined)];
-  if (norm?.over === 'projection') nodes.push(...rmsNorm(projected, `${name}norm`, name, norm.norm));
+  if (norm?.over === 'projection') nodes.push(...rmsNorm(projected, `${name}norm`, whole, norm.norm));
   if (norm?.over === 'head')
     nodes.push(
       {
@@ -83,8 +90,9 @@ function projection(name: 'q' | 'k' | 'v', { headDim, biases, qkNorm }: Attentio
         attributes: { value_ints: [0, heads, headDim] }, // 0: as many rows as there are
       },
       apply('Reshape', [projected, `${name} shape`], `${name} heads`),
-      ...rmsNorm(`${name} heads`, `${name}norm`, name, norm.norm),
+      ...rmsNorm(`${name} heads`, `${name}norm`, whole, norm.norm),
     );
+  if (clip !== undefined) nodes.push(...between(whole, clip, name));
   return {
     nodes,
     inputs: {

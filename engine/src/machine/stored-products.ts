@@ -9,7 +9,7 @@ import {
   type NormSpec,
   queryWidth,
 } from '../model/spec.js';
-import { scaleValues } from './cpu-rows.js';
+import { clipValues, scaleValues } from './cpu-rows.js';
 import type {
   DeviceTensor,
   FeedForwardCommand,
@@ -125,7 +125,7 @@ export class StoredProducts {
 
   #project({ hiddenSize: h }: ModelSpec, { attention, norms }: LayerSpec, command: ProjectCommand): void {
     const { rows, weights: w } = command;
-    const { numHeads, numKvHeads, qkNorm } = attention;
+    const { numHeads, numKvHeads, qkNorm, clip } = attention;
     const [queries, keys] = [queryWidth(attention), keyWidth(attention)];
     const [q, k, v] = [
       this.#memory.floats(command.q, rows * queries),
@@ -139,10 +139,12 @@ export class StoredProducts {
     this.#multiply({ ...from, weights: w.q, bias: w.qBias, y: q, width: queries });
     this.#multiply({ ...from, weights: w.k, bias: w.kBias, y: k, width: keys });
     this.#multiply({ ...from, weights: w.v, bias: w.vBias, y: v, width: keys });
-    if (!qkNorm || !w.qNorm || !w.kNorm) return;
-    const [queryParts, keyParts] = qkNorm.over === 'head' ? [numHeads, numKvHeads] : [1, 1];
-    this.#normalise({ x: q, y: q, weight: w.qNorm, width: queries / queryParts, norm: qkNorm.norm });
-    this.#normalise({ x: k, y: k, weight: w.kNorm, width: keys / keyParts, norm: qkNorm.norm });
+    if (qkNorm && w.qNorm && w.kNorm) {
+      const [queryParts, keyParts] = qkNorm.over === 'head' ? [numHeads, numKvHeads] : [1, 1];
+      this.#normalise({ x: q, y: q, weight: w.qNorm, width: queries / queryParts, norm: qkNorm.norm });
+      this.#normalise({ x: k, y: k, weight: w.kNorm, width: keys / keyParts, norm: qkNorm.norm });
+    }
+    if (clip !== undefined) for (const values of [q, k, v]) clipValues(values, clip);
   }
 
   #mix({ hiddenSize: h }: ModelSpec, { attention, norms, ffn }: LayerSpec, command: MixCommand): void {

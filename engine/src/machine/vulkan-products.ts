@@ -3,6 +3,7 @@
 import {
   activate,
   type CooperativeMatrices,
+  clipValues,
   codecs,
   cooperativeMatmul,
   type Dispatch,
@@ -101,13 +102,21 @@ export class VulkanProducts {
       this.#matmul({ weights: w.k, x: normed, y: k, rows, depth: h, width: keys, bias: w.kBias }),
       this.#matmul({ weights: w.v, x: normed, y: v, rows, depth: h, width: keys, bias: w.vBias }),
     );
-    const { qkNorm, numHeads, numKvHeads } = attention;
-    if (!qkNorm || !w.qNorm || !w.kNorm) return;
-    const [queryParts, keyParts] = qkNorm.over === 'head' ? [numHeads, numKvHeads] : [1, 1];
+    const { qkNorm, clip, numHeads, numKvHeads } = attention;
+    if (qkNorm && w.qNorm && w.kNorm) {
+      const [queryParts, keyParts] = qkNorm.over === 'head' ? [numHeads, numKvHeads] : [1, 1];
+      list.barrier();
+      list.dispatch(
+        this.#norm(q, w.qNorm, q, rows * queryParts, queries / queryParts, qkNorm.norm),
+        this.#norm(k, w.kNorm, k, rows * keyParts, keys / keyParts, qkNorm.norm),
+      );
+    }
+    if (clip === undefined) return;
     list.barrier();
     list.dispatch(
-      this.#norm(q, w.qNorm, q, rows * queryParts, queries / queryParts, qkNorm.norm),
-      this.#norm(k, w.kNorm, k, rows * keyParts, keys / keyParts, qkNorm.norm),
+      clipValues({ values: q, count: rows * queries, clip }, this.#limits),
+      clipValues({ values: k, count: rows * keys, clip }, this.#limits),
+      clipValues({ values: v, count: rows * keys, clip }, this.#limits),
     );
   }
 

@@ -157,7 +157,7 @@ function attend(
   weights: ReferenceGroup,
   stream: readonly Float32Array[],
 ): Float32Array[] {
-  const { numHeads, numKvHeads, headDim, window, scale, qkNorm } = attention;
+  const { numHeads, numKvHeads, headDim, window, scale, qkNorm, clip } = attention;
   const [queryLength, keyLength] = [queryWidth(attention), keyWidth(attention)];
   const rope = createRopeTables(attention, stream.length);
   const normed = stream.map((x) => rmsNorm(x, weights.inputNorm!, norms.beforeAttention));
@@ -165,13 +165,13 @@ function attend(
     qkNorm && weight ? normEach(x, weight, qkNorm.norm) : x;
   const queries = normed.map((x, position) => {
     const q = biased(project(weights.q!, x, queryLength), weights.qBias);
-    return rotate(normHeads(q, weights.qNorm), rope, position, headDim);
+    return rotate(clipped(normHeads(q, weights.qNorm), clip), rope, position, headDim);
   }); // (position, head * headDim)
   const keys = normed.map((x, position) => {
     const k = biased(project(weights.k!, x, keyLength), weights.kBias);
-    return rotate(normHeads(k, weights.kNorm), rope, position, headDim);
+    return rotate(clipped(normHeads(k, weights.kNorm), clip), rope, position, headDim);
   }); // (position, kvHead * headDim)
-  const values = normed.map((x) => biased(project(weights.v!, x, keyLength), weights.vBias)); // (position, kvHead * headDim)
+  const values = normed.map((x) => clipped(biased(project(weights.v!, x, keyLength), weights.vBias), clip)); // (position, kvHead * headDim)
 
   return queries.map((query, position) => {
     const first = window === null ? 0 : Math.max(0, position - window + 1);
@@ -192,6 +192,10 @@ function attend(
     const added = biased(project(weights.o!, out, stream[position].length), weights.oBias);
     return maybeNorm(added, weights.afterAttentionNorm, norms.afterAttention);
   });
+}
+
+function clipped(x: Float32Array, clip: number | undefined): Float32Array {
+  return clip === undefined ? x : x.map((value) => Math.min(clip, Math.max(-clip, value)));
 }
 
 function biased(x: Float32Array, bias: Float32Array | undefined): Float32Array {

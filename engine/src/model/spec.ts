@@ -61,6 +61,11 @@ export interface AttentionSpec {
   readonly biases: Readonly<Record<'q' | 'k' | 'v' | 'o', boolean>>;
   /** Norms of q and k before they are rotated: of each head by itself, or of all heads together. */
   readonly qkNorm: { readonly over: 'head' | 'projection'; readonly norm: NormSpec } | null;
+  /**
+   * Queries, keys and values are brought to between -clip and clip, after norms, before they are rotated. Left out where
+   * they are not, since digests are made of what stands here.
+   */
+  readonly clip?: number;
   /** A learned score per head that takes part in the softmax and has no value. */
   readonly sinks: boolean;
 }

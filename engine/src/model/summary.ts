@@ -54,7 +54,7 @@ export function identityOf(spec: ModelSpec): object {
 
 /** Whether the summary, and that it is a decoder in Llama's manner, say all of a layer. */
 function isSummed({ attention, norms, ffn }: LayerSpec, summary: ModelSummary): boolean {
-  const { numHeads, numKvHeads, headDim, rope, window, scale, biases, qkNorm, sinks } = attention;
+  const { numHeads, numKvHeads, headDim, rope, window, scale, biases, qkNorm, clip, sinks } = attention;
   const { beforeAttention, beforeFfn, afterAttention, afterFfn } = norms;
   return (
     numHeads === summary.numHeads &&
@@ -65,6 +65,7 @@ function isSummed({ attention, norms, ffn }: LayerSpec, summary: ModelSummary): 
     scale === headDim ** -0.5 &&
     !Object.values(biases).includes(true) &&
     qkNorm === null &&
+    clip === undefined &&
     !sinks &&
     [beforeAttention, beforeFfn].every(({ eps, offset }) => eps === summary.rmsNormEps && offset === 0) &&
     afterAttention === null &&

@@ -189,3 +189,20 @@ export function swapLogits<A>(operation: SwapLogits<A>, limits: KernelLimits): D
     groups: spread(Math.ceil(count / itemThreads), limits),
   });
 }
+
+/** One word: 1 where the first value of every row is finite, else 0. */
+export interface StartsFinite<A> {
+  readonly source: A; // (row, width)
+  readonly target: A;
+  readonly rows: number;
+  readonly width: number;
+}
+
+export function startsFinite<A>({ source, target, rows, width }: StartsFinite<A>): Dispatch<A> {
+  return createDispatch('starts-finite', {
+    constants: { threads: itemThreads },
+    addresses: { source, target },
+    words: { rows, width },
+    groups: [1, 1, 1],
+  });
+}

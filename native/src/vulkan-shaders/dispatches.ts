@@ -232,6 +232,22 @@ export function activate<A>(
   });
 }
 
+/** Brings values to between -clip and clip. */
+export interface ClipValues<A> {
+  readonly values: A; // (count)
+  readonly count: number;
+  readonly clip: number;
+}
+
+export function clipValues<A>({ values, count, clip }: ClipValues<A>, limits: KernelLimits): Dispatch<A> {
+  return createDispatch('clip-values', {
+    constants: { threads: itemThreads },
+    addresses: { values },
+    words: { count, clip },
+    groups: spreadItems(count, limits),
+  });
+}
+
 /** target[row] = scale * table[ids[row]]. */
 export interface Embedding<A> {
   readonly table: StoredMatrix<A>; // (vocab, width)
@@ -294,23 +310,6 @@ export function scatterAdd<A>(operation: ScatterAdd<A>, limits: KernelLimits): D
     addresses: { source, indices, scales, target },
     words: { rows, width, rowsEach: areDistinct ? 1 : rows },
     groups: spreadItems(areDistinct ? rows * width : width, limits),
-  });
-}
-
-/** One word: 1 where the first value of every row is finite, else 0. */
-export interface StartsFinite<A> {
-  readonly source: A; // (row, width)
-  readonly target: A;
-  readonly rows: number;
-  readonly width: number;
-}
-
-export function startsFinite<A>({ source, target, rows, width }: StartsFinite<A>): Dispatch<A> {
-  return createDispatch('starts-finite', {
-    constants: { threads: itemThreads },
-    addresses: { source, target },
-    words: { rows, width },
-    groups: [1, 1, 1],
   });
 }
 

@@ -17,6 +17,7 @@ const kinds: Readonly<Record<KernelName, KernelKind>> = {
   'combine-parts': 'attention',
   'rms-norm': 'norm',
   activate: 'activation',
+  'clip-values': 'activation',
   embed: 'rows',
   gather: 'rows',
   'scatter-add': 'rows',

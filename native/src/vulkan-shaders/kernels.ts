@@ -95,6 +95,11 @@ export const kernels = {
     addresses: ['gate', 'up', 'out', 'shares'],
     words: { count: 'uint', width: 'uint' },
   },
+  'clip-values': {
+    constants: ['threads'],
+    addresses: ['values'],
+    words: { count: 'uint', clip: 'float' },
+  },
   embed: {
     constants: ['threads', 'weightFormat'],
     addresses: ['table', 'ids', 'target'],

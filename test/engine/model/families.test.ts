@@ -155,8 +155,8 @@ describe.each<[string, object]>([
     },
   ],
   [
-    'norms over all heads, and experts whose weights do not sum to one',
-    { model_type: 'olmoe', num_experts: 6, num_experts_per_tok: 2, attention_bias: true },
+    'norms over all heads, clipped projections, and experts whose weights do not sum to one',
+    { model_type: 'olmoe', num_experts: 6, num_experts_per_tok: 2, attention_bias: true, clip_qkv: 0.7 },
   ],
 ])('%s', (name, json) => {
   const directory = createTemporaryDirectory();

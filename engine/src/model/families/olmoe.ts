@@ -21,13 +21,6 @@ export const olmoe: Family = {
   modelType: 'olmoe',
   className: 'OlmoeForCausalLM',
   parse(config) {
-    if (config.isThere('clip_qkv'))
-      throw config.unsupported(
-        'clip_qkv',
-        config.get('clip_qkv'),
-        'null',
-        'use a checkpoint whose queries, keys and values are not clipped',
-      );
     const decoder = parseDecoder(config, {
       ...{
         vocabSize: 50_304,
@@ -45,6 +38,7 @@ export const olmoe: Family = {
       window: null,
       biases: attentionBiases(hasBiases),
       qkNorm: { over: 'projection', norm: decoder.norm },
+      ...(config.isThere('clip_qkv') && { clip: config.real('clip_qkv', 1e-6, 1e6) }),
     });
     const counts = parseExpertCounts(config, expertFields, { numExperts: 64, expertsPerToken: 8 });
     const layer = { attention, norms, ffn: { ...ffn, ...counts, router: parseTopKRouter(config) } };

@@ -56,6 +56,7 @@ const architectures: Readonly<Record<string, Architecture>> = {
       model_type: 'olmoe',
       ...expertFields(metadata, prefix, 'num_experts'),
       norm_topk_prob: false,
+      clip_qkv: metadata.maybeNumber(`${prefix}.attention.clamp_kqv`),
     }),
     places: ggufPlaces,
   },
