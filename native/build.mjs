@@ -53,6 +53,10 @@ const linkFlags = ['-shared', '-pthread', '-ldl', '-Wl,-z,nodelete'];
 /** What is compiled once for each level of vector instructions; `kernels.cpp` chooses among the levels when it is loaded. */
 const kernelsFolder = 'kernels';
 
+/** Compiled besides where the compiler knows tiles of bf16 (AMX): products for processors that have them. */
+const tilesFolder = 'tiles';
+const tilesFlag = '-DSPECOFFLOAD_TILES';
+
 /** Vector instructions by level: nobody else's code may use more than every processor of this kind has. */
 const levelFlags =
   process.arch === 'x64'
@@ -62,17 +66,28 @@ const levelFlags =
         avx512: ['-mavx2', '-mfma', '-mf16c', '-mavx512f', '-mavx512bw', '-mavx512dq', '-mavx512vl'],
       }
     : { baseline: [] };
+const tileFlags = ['-mamx-tile', '-mamx-bf16'];
 
-/** Each source of the kernels at each level: its name in the folder of sources, and the flags that it takes. */
-export function kernelSources() {
-  const names = readdirSync(join(sourceDir, kernelsFolder)).filter((name) => name.endsWith('.cpp'));
-  return Object.entries(levelFlags).flatMap(([level, flags]) =>
-    names.sort().map((name) => ({
-      level,
-      name: join(kernelsFolder, name),
-      flags: [`-DSPECOFFLOAD_LEVEL=${level}`, ...flags],
-    })),
+/**
+ * Each source of the kernels at each level: its name in the folder of sources, and the flags that it takes.
+ *
+ * @param {readonly string[]} flags of all sources
+ */
+export function kernelSources(flags) {
+  const sourcesIn = (folder, level, levelFlags) =>
+    readdirSync(join(sourceDir, folder))
+      .filter((name) => name.endsWith('.cpp'))
+      .sort()
+      .map((name) => ({
+        level,
+        name: join(folder, name),
+        flags: [`-DSPECOFFLOAD_LEVEL=${level}`, ...levelFlags],
+      }));
+  const levels = Object.entries(levelFlags).flatMap(([level, flags]) =>
+    sourcesIn(kernelsFolder, level, flags),
   );
+  if (!flags.includes(tilesFlag)) return levels;
+  return [...levels, ...sourcesIn(tilesFolder, 'amx', [...levelFlags.avx512, ...tileFlags])];
 }
 
 /** The C++ sources of the core that know nothing of JavaScript, but the kernels; the rest binds them to Node. */
@@ -104,10 +119,22 @@ function vulkanFlags(compiler) {
   return trial.status === 0 ? [vulkanFlag] : [];
 }
 
+/** What a compiler that knows tiles of bf16 is told. */
+export function tilesFlags(compiler) {
+  if (process.arch !== 'x64') return [];
+  const args = [...compiler.leadingArgs, '-x', 'c++', '-fsyntax-only', ...tileFlags, '-'];
+  const trial = spawnSync(compiler.command, args, {
+    input: '#include <immintrin.h>\nvoid multiply() { _tile_dpbf16ps(0, 1, 2); }\n',
+  });
+  return trial.status === 0 ? [tilesFlag] : [];
+}
+
 /** Sources by their path in the folder of sources. */
 function sourceNames(extensions, hasVulkan) {
   const namesIn = (folder) => readdirSync(join(sourceDir, folder)).map((name) => join(folder, name));
-  return [...namesIn('.'), ...namesIn(kernelsFolder), ...(hasVulkan ? namesIn(vulkanFolder) : [])]
+  const folders = ['.', kernelsFolder, tilesFolder, ...(hasVulkan ? [vulkanFolder] : [])];
+  return folders
+    .flatMap(namesIn)
     .filter((name) => extensions.test(name))
     .sort();
 }
@@ -143,7 +170,7 @@ function createStamp(compiler, flags) {
       .update(readFileSync(join(sourceDir, name)))
       .update('\0');
   }
-  hash.update(JSON.stringify([compiler, flags, levelFlags, linkFlags]));
+  hash.update(JSON.stringify([compiler, flags, levelFlags, tileFlags, linkFlags]));
   hash.update(JSON.stringify([process.platform, process.arch, process.versions.modules]));
   for (const name of ['node-addon-api', 'node-api-headers'])
     hash.update(require(`${name}/package.json`).version);
@@ -174,9 +201,9 @@ async function compileAndLink(compiler, flags, objectDir, target) {
     require('node-addon-api').include_dir.replaceAll('"', ''),
   ];
   const plain = sourceNames(/\.cpp$/, flags.includes(vulkanFlag)).filter(
-    (name) => name !== 'smoke.cpp' && dirname(name) !== kernelsFolder,
+    (name) => name !== 'smoke.cpp' && ![kernelsFolder, tilesFolder].includes(dirname(name)),
   );
-  const units = [...together(plain, objectDir), ...kernelSources()].map((unit) => ({
+  const units = [...together(plain, objectDir), ...kernelSources(flags)].map((unit) => ({
     ...unit,
     object: join(objectDir, `${unit.level}-${basename(unit.name)}.o`),
   }));
@@ -215,7 +242,7 @@ export async function buildNative({ quiet = false, force = false } = {}) {
     console.error(`warning: native addon: ${reason}; the slower TypeScript twin takes over`);
     return 'skipped';
   }
-  const flags = [...compileFlags, ...vulkanFlags(compiler)];
+  const flags = [...compileFlags, ...vulkanFlags(compiler), ...tilesFlags(compiler)];
   const stamp = createStamp(compiler, flags);
   if (!force && readStamp() === stamp) {
     say('native addon: up to date');

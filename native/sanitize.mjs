@@ -5,7 +5,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { coreSources, findCompiler, kernelSources, runCompiler } from './build.mjs';
+import { coreSources, findCompiler, kernelSources, runCompiler, tilesFlags } from './build.mjs';
 
 const buildDir = fileURLToPath(new URL('./build/', import.meta.url));
 const sources = fileURLToPath(new URL('./src/cpp/', import.meta.url));
@@ -29,9 +29,9 @@ const workDir = mkdtempSync(join(buildDir, 'sanitize-'));
 try {
   for (const { name, flags } of programs) {
     const program = join(workDir, 'smoke');
-    const common = ['-std=c++17', '-O1', '-g', '-pthread', '-Wno-psabi', ...flags];
+    const common = ['-std=c++17', '-O1', '-g', '-pthread', '-Wno-psabi', ...flags, ...tilesFlags(compiler)];
     const objects = [];
-    for (const unit of kernelSources()) {
+    for (const unit of kernelSources(common)) {
       const object = join(workDir, `${unit.level}-${basename(unit.name)}.o`);
       await runCompiler(compiler, [...common, ...unit.flags, '-c', join(sources, unit.name), '-o', object]);
       objects.push(object);

@@ -1,6 +1,13 @@
-import { type Codec, codecs, decodeWeights, type NativeCore, type WeightDtype } from '@specoffload/native';
+import {
+  type Codec,
+  codecs,
+  decodeWeights,
+  loadNativeCore,
+  type NativeCore,
+  type WeightDtype,
+} from '@specoffload/native';
 import { describe, expect, test } from 'vitest';
-import { cores, createRandom, randomWhole } from './helpers.js';
+import { addonIsBuilt, cores, createRandom, randomWhole } from './helpers.js';
 
 const random = createRandom(7);
 const uniform = (count: number) => Float32Array.from({ length: count }, () => 2 * random() - 1);
@@ -91,6 +98,22 @@ function exactly({ dtype, rows, depth, width, paired, step, weights, x, bias, ad
   return Array.from({ length: rows * width }, (_, i) => at(Math.floor(i / width), i % width));
 }
 
+/** Some of the rows alone, and all of them on three threads. */
+function expectSameRows(core: NativeCore, problem: Problem): void {
+  const { dtype, depth, width } = problem;
+  const whole = multiply(core, problem, 3);
+  for (const [first, rows] of [
+    [0, 1],
+    [1, 2],
+    [3, 5],
+    [8, 63],
+  ] as const) {
+    const part = { ...problem, rows, x: problem.x.subarray(first * depth, (first + rows) * depth) };
+    const expected = whole.subarray(first * width, (first + rows) * width);
+    expect(multiply(core, part), `${dtype}, ${rows} rows from ${first}`).toEqual(expected);
+  }
+}
+
 const dtypes = Object.keys(codecs) as WeightDtype[];
 
 describe.each(cores)('products with stored weights, %s', (_, core) => {
@@ -108,21 +131,8 @@ describe.each(cores)('products with stored weights, %s', (_, core) => {
   });
 
   test('a row is the same to the bit among any others, on any number of threads', () => {
-    for (const dtype of ['bf16', 'f32', 'q4_k', 'mxfp4'] as const) {
-      const problem = problemOf(dtype, 71, 70, 1);
-      const whole = multiply(core, problem, 3);
-      const { depth, width } = problem;
-      for (const [first, rows] of [
-        [0, 1],
-        [1, 2],
-        [3, 5],
-        [8, 63],
-      ] as const) {
-        const part = { ...problem, rows, x: problem.x.subarray(first * depth, (first + rows) * depth) };
-        const expected = whole.subarray(first * width, (first + rows) * width);
-        expect(multiply(core, part), `${dtype}, ${rows} rows from ${first}`).toEqual(expected);
-      }
-    }
+    for (const dtype of ['bf16', 'f32', 'q4_k', 'mxfp4'] as const)
+      expectSameRows(core, problemOf(dtype, 71, 70, 1));
   });
 
   test('norms, with what is added to them', () => {
@@ -178,3 +188,60 @@ describe.each(cores)('products with stored weights, %s', (_, core) => {
     expect(refusal({ paired: 3 })).toThrow('invalid paired: 3; expected 1 or an even divisor of width, 4');
   });
 });
+
+describe.runIf(addonIsBuilt)('bf16, which processors with tiles multiply by those', () => {
+  const core = addonIsBuilt ? loadNativeCore('native') : cores[0]![1];
+  const { kernelLevel: usual, kernelLevels } = core.probe();
+
+  test.each(kernelLevels)('%s: deeper than a stretch, more rows than are laid in tiles at once', (level) => {
+    core.useKernels(level);
+    try {
+      for (const dtype of ['bf16', 'bf16_packed'] as const) {
+        const depth = 4096 + 64 * 5;
+        const problem: Problem = {
+          ...{ ...problemOf(dtype, 71, 18, 1), depth, bias: uniform(18), addend: uniform(71 * 18) },
+          ...{ weights: storedMatrix(dtype, 18, depth), x: uniform(71 * depth) },
+        };
+        const y = multiply(core, problem, 2);
+        for (const [i, { value, size }] of exactly(problem).entries())
+          expect(Math.abs(y[i]! - value)).toBeLessThanOrEqual(1e-6 * size);
+        expectSameRows(core, { ...problem, addend: null });
+      }
+    } finally {
+      core.useKernels(usual);
+    }
+  });
+
+  test.each(kernelLevels)('%s: the same weights, plain and packed, come to the same bits', (level) => {
+    core.useKernels(level);
+    try {
+      const plain = { ...problemOf('bf16_packed', 37, 50, 1), dtype: 'bf16' } as const;
+      const packed = { ...plain, dtype: 'bf16_packed' } as const;
+      const bits = Uint32Array.from(decodeWeights(plain.weights, 'bf16_packed'), bitsOfFloat);
+      const halves = Uint16Array.from(bits, (each) => each >>> 16);
+      const weights = new Uint8Array(halves.buffer);
+      expect(multiply(core, { ...plain, weights })).toEqual(multiply(core, packed));
+    } finally {
+      core.useKernels(usual);
+    }
+  });
+
+  test.each(kernelLevels)('%s: what is not finite stays so, what is tiny or huge is right', (level) => {
+    core.useKernels(level);
+    try {
+      const x = Float32Array.of(3e38, 1e-30, 1 + 2 ** -23, -0, Number.POSITIVE_INFINITY, Number.NaN);
+      const y = new Float32Array(x.length);
+      const weights = new Uint8Array(Uint16Array.of(0x3f80).buffer); // 1
+      const call = { dtype: 'bf16', weights, paired: 1, step: 1, x, y, rows: x.length, depth: 1 } as const;
+      core.multiply({ ...call, width: 1, bias: null, addend: null, threads: 1 });
+      expect(y.slice(0, 4)).toEqual(x.slice(0, 4).map((value) => value + 0));
+      expect(y.slice(4).some(Number.isFinite)).toBe(false);
+    } finally {
+      core.useKernels(usual);
+    }
+  });
+});
+
+function bitsOfFloat(value: number): number {
+  return new Uint32Array(Float32Array.of(value).buffer)[0]!;
+}
