@@ -14,6 +14,7 @@ export { type FlatMachine, flattenMachine, unflattenMachine } from './machine/fl
 export { activationBytes, stagedVulkanFormats } from './machine/formats.js';
 export { machineFileSchema } from './machine/machine-fields.js';
 export { nameFormats } from './machine/machine-file.js';
+export { changedArithmetic, changedKinds } from './machine/machine-model.js';
 export { predictEnergy } from './machine/power.js';
 export { catalogSpec } from './model/catalog.js';
 export { parseEosTokenIds } from './model/config-eos.js';

@@ -2,6 +2,9 @@ import {
   type Acceptance,
   averageRates,
   catalogSpec,
+  changedArithmetic,
+  changedKinds,
+  computeLane,
   countHeads,
   createCostModel,
   createRandom,
@@ -567,6 +570,41 @@ describe('a cost model', () => {
     expect(rate(100)).toBe(2e9);
     // 6 rows take half of what 2 and 10 take together.
     expect(6 / rate(6)).toBeCloseTo((2 / 1e9 + 10 / 2e9) / 2, 15);
+  });
+});
+
+describe('reading prompts on more cores', () => {
+  const model = unflattenMachine(flat);
+  const device = computeLane(model, 'device');
+  const twice = { arithmetic: device.arithmetic.map(([rows, rate]) => [rows, 2 * rate] as const) };
+
+  it('takes what it says of a kind of task then, and nothing of it later', async () => {
+    const faster = withLane(model, 'device', { prefill: { expert: twice, mix: twice } });
+    const heads = countHeads(catalogSpec('mixtral-8x7b'));
+    const [plain, early] = [model, faster].map((machine) => createCostModel(machine, heads));
+    const task = (kind: 'expert' | 'head', phase: 'prefill' | 'decode') => ({
+      ...{ lane: 'device', kind, phase, rows: 64, productRows: 64, flops: 1e13, bytes: 0 },
+      ...{ scoreFlops: 0, cacheBytes: 0, linkBytes: 0, numParts: 1, isPageable: false },
+    });
+    const ratio = (...asked: Parameters<typeof task>) =>
+      (early.secondsOf(task(...asked)) - device.overheadSeconds) /
+      (plain.secondsOf(task(...asked)) - device.overheadSeconds);
+    expect(ratio('expert', 'prefill')).toBeCloseTo(0.5, 2);
+    expect(ratio('expert', 'decode')).toBe(1);
+    expect(ratio('head', 'prefill')).toBe(1);
+  });
+
+  it('changes with the kinds: at another frequency, of a faster draft', () => {
+    const lane = { ...device, kinds: { draft: {} }, prefill: { draft: twice, head: twice } };
+    const doubled = (arithmetic: typeof lane.arithmetic) =>
+      arithmetic.map(([rows, rate]) => [rows, 2 * rate] as const);
+    const { kinds, prefill } = changedArithmetic(lane, 'draft', doubled);
+    expect(kinds.draft?.arithmetic).toEqual(doubled(lane.arithmetic));
+    expect(prefill?.draft?.arithmetic).toEqual(doubled(twice.arithmetic));
+    expect(prefill?.head).toEqual(twice);
+    const without = changedKinds(lane, ({ arithmetic: _arithmetic, ...others }) => others);
+    expect(without).toEqual({ kinds: { draft: {} }, prefill: { draft: {}, head: {} } });
+    expect(changedKinds(device, (own) => own)).not.toHaveProperty('prefill');
   });
 });
 

@@ -132,6 +132,42 @@ describe('a virtual machine', () => {
     ]);
   });
 
+  it('rests before each task: a gap where one had come meanwhile, longer where the lane has to be woken', async () => {
+    const waiting = lanes({ device: 2 }).map((lane) =>
+      lane.name === 'device' ? { ...lane, gapSeconds: 0.5, wakeSeconds: 2 } : lane,
+    );
+    const tasks = [
+      task(0, 'device', 4),
+      task(1, 'device', 1, { priority: 1 }),
+      task(2, 'host', 1, { after: [1] }),
+      task(3, 'device', 1, { after: [2] }),
+      task(4, 'device', 1, { after: [3] }),
+    ];
+    expect(await run(tasks, { lanes: waiting })).toEqual([
+      [0, 2, 6],
+      [1, 6.5, 7.5],
+      [2, 7.5, 8.5],
+      [3, 10.5, 11.5],
+      [4, 13.5, 14.5], // it waited for the lane's own last task, and nobody knew of it before
+    ]);
+  });
+
+  it('rests as long between the pieces of a draft step', async () => {
+    const waiting = lanes({ device: 2 }).map((lane) =>
+      lane.name === 'device' ? { ...lane, gapSeconds: 0.5, wakeSeconds: 0 } : lane,
+    );
+    const tasks = [
+      task(0, 'device', 10, { isDivisible: true, priority: 9 }),
+      task(1, 'link', 2),
+      task(2, 'device', 3, { after: [1] }),
+    ];
+    expect(await run(tasks, { interruptsDraft: true, lanes: waiting })).toEqual([
+      [1, 0, 2],
+      [2, 2.5, 5.5],
+      [0, 0, 13.5],
+    ]);
+  });
+
   it('delivers late what has a latency, and works on meanwhile', async () => {
     const spans = await run(
       [task(0, 'device', 1), task(1, 'device', 1), task(2, 'host', 1, { after: [0] })],

@@ -17,7 +17,7 @@ import type {
 } from './machine-model.js';
 
 /** What of a task decides how long it takes. */
-export interface PricedTask extends Pick<TaskLabel, 'lane' | 'kind' | 'bytes' | 'rows'> {
+export interface PricedTask extends Pick<TaskLabel, 'lane' | 'kind' | 'phase' | 'bytes' | 'rows'> {
   /** Of matrix products with weights. */
   readonly flops: number;
   /** Rows of each such product: an expert sees only the rows that chose it. */
@@ -36,7 +36,7 @@ export interface PricedTask extends Pick<TaskLabel, 'lane' | 'kind' | 'bytes' | 
 }
 
 export interface CostModel {
-  /** Time on the lane. */
+  /** Time on the lane, from its start there. */
   secondsOf(task: PricedTask): number;
   /** Time from then until the result is there. */
   latencyOf(task: PricedTask): number;
@@ -120,7 +120,8 @@ class ComputeCosts implements CostModel {
   readonly #target: ModelFacts;
   readonly #draft: ModelFacts;
   readonly #linkRate: number;
-  readonly #byKind = new Map<TaskKind, LaneRates>();
+  readonly #inPrefill = new Map<TaskKind, LaneRates>();
+  readonly #later = new Map<TaskKind, LaneRates>();
 
   constructor(lane: ComputeLane, target: ModelFacts, draft: ModelFacts, linkRate: number) {
     this.#lane = lane;
@@ -130,23 +131,26 @@ class ComputeCosts implements CostModel {
   }
 
   secondsOf(task: PricedTask): number {
-    return computeSeconds(this.#ratesOf(task.kind), task, this.#linkRate);
+    return computeSeconds(this.#ratesOf(task), task, this.#linkRate);
   }
 
-  latencyOf({ kind, numParts }: PricedTask): number {
-    return numParts * this.#ratesOf(kind).latencySeconds;
+  latencyOf(task: PricedTask): number {
+    return task.numParts * this.#ratesOf(task).latencySeconds;
   }
 
-  #ratesOf(kind: TaskKind): LaneRates {
-    let rates = this.#byKind.get(kind);
+  #ratesOf({ kind, phase }: PricedTask): LaneRates {
+    const known = phase === 'prefill' ? this.#inPrefill : this.#later;
+    let rates = known.get(kind);
     if (!rates) {
-      const own: ComputeLane = { ...this.#lane, ...this.#lane.kinds[kind] };
+      const { kinds, prefill } = this.#lane;
+      const early = known === this.#inPrefill ? prefill?.[kind] : undefined;
+      const own: ComputeLane = { ...this.#lane, ...kinds[kind], ...early };
       const model = kind === 'draft' ? this.#draft : this.#target;
       const cacheBytesPerSecond = cacheRate(own, model);
       const secondsPerWeight = decodingSecondsPerWeight(own, model.decoding?.byKind[kind]);
       const rateAt = interpolate(own.arithmetic);
       rates = { ...own, cacheBytesPerSecond, decodingSecondsPerWeight: secondsPerWeight, rateAt };
-      this.#byKind.set(kind, rates);
+      known.set(kind, rates);
     }
     return rates;
   }

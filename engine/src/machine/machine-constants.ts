@@ -6,6 +6,7 @@ import type { ComputeRates } from './machine-model.js';
 /** Nothing that exists is outside these; a rate that is was written in the wrong unit. */
 export const rateLimits = {
   overheadSeconds: [0, 10],
+  gapSeconds: [0, 10],
   bytesPerSecond: [1e6, 1e14],
   pageableBytesPerSecond: [1e6, 1e14],
   cacheBytesPerSecond: [1e6, 1e14],

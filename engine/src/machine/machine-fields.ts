@@ -2,7 +2,7 @@
 
 import { is, isRecord, type JsonRecord, listWords, type Schema, toJsonSchema } from '@specoffload/input';
 import { codecs } from '@specoffload/native';
-import { type Move, type TaskKind, taskKinds } from '../topology/topology.js';
+import { type Move, taskKinds } from '../topology/topology.js';
 import type { Crossbars } from './crossbars.js';
 import {
   bf16BesideFp32Formats,
@@ -15,7 +15,7 @@ import {
   vulkanFormats,
 } from './formats.js';
 import { arithmetic, constant, wattsByHertz } from './machine-constants.js';
-import type { ComputeLane, ComputeRates, DecodingRates, KindRates, Lane, Memory } from './machine-model.js';
+import type { ComputeLane, ComputeRates, DecodingRates, Lane, Memory, RatesByKind } from './machine-model.js';
 import type { LaneClock, LanePower } from './power.js';
 
 export const formatsByName: Readonly<Record<string, Formats>> = {
@@ -191,6 +191,14 @@ const conduct = {
     'how unequally long equal tasks take: sigma of a log-normal factor',
     is.orElse(constant('sigma'), 0),
   ),
+  gapSeconds: about(
+    "from one task's end to the start of another that came meanwhile; the lane counts as idle then; left out: in the overhead",
+    is.orMissing(constant('gapSeconds')),
+  ),
+  wakeSeconds: about(
+    'from the end of what a task waited for to its start on a lane that had nothing to do; left out: the gap',
+    is.orMissing(constant('gapSeconds')),
+  ),
   width: about('tasks that it takes at once; 1 keeps priorities strict', is.orElse(is.wholeFrom(1, 64), 1)),
 };
 
@@ -223,7 +231,7 @@ const rates = {
 
 const kindRates = is.named('rates', is.onlyFields(rates));
 
-const kinds: Schema<Readonly<Partial<Record<TaskKind, KindRates>>>> = is.onlyFields(
+const kinds: Schema<RatesByKind> = is.onlyFields(
   Object.fromEntries(taskKinds.map((kind) => [kind, is.orMissing(kindRates)])),
 ) as never;
 
@@ -276,6 +284,10 @@ function laneBetween(where: Schema<string>, computesOn: Schema<string>): Schema<
         arithmetic: about('matrix products with weights, FLOP/s', arithmetic),
         memoryBytesPerSecond: about("weights read from the lane's memory", constant('memoryBytesPerSecond')),
         kinds: about('what a kind of task does differently', is.orElse(kinds, {})),
+        prefill: about(
+          'what it does differently again while prompts are read, on more cores; left out: nothing',
+          is.orMissing(kinds),
+        ),
         power: about(whatItDraws, is.orMissing(computePower)),
         clock: about('how rates and power follow the frequency', is.orMissing(clock)),
       }),

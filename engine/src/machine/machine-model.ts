@@ -58,6 +58,8 @@ export interface CacheTraffic {
 /** What a kind of task does differently from its lane's other work. */
 export type KindRates = Partial<ComputeRates>;
 
+export type RatesByKind = Readonly<Partial<Record<TaskKind, KindRates>>>;
+
 /** How long moving takes: overhead + bytes / rate. */
 export interface TransferRates {
   readonly overheadSeconds: number;
@@ -81,6 +83,13 @@ interface LaneConduct {
    * are nearly equally busy loses time to it, because buffers run full or empty.
    */
   readonly variability: number;
+  /**
+   * From one task's end to the start of another that came meanwhile; the lane counts as idle then.
+   * @default in the overhead, which counts as work
+   */
+  readonly gapSeconds?: number;
+  /** The same where the lane had nothing to do: from the end of what a task waited for to its start. @default the gap */
+  readonly wakeSeconds?: number;
   /** Tasks that it takes at once and works through in order, as a real lane does; 1 keeps priorities strict. */
   readonly width: number;
   /** @default nobody says, and energy counts without it */
@@ -90,7 +99,12 @@ interface LaneConduct {
 export interface TransferLane extends TransferPlace, TransferRates, LaneConduct {}
 
 export interface ComputeLane extends ComputePlace, ComputeRates, LaneConduct {
-  readonly kinds: Readonly<Partial<Record<TaskKind, KindRates>>>;
+  readonly kinds: RatesByKind;
+  /**
+   * What a kind of task does differently again while prompts are read, where more cores compute.
+   * @default nothing
+   */
+  readonly prefill?: RatesByKind;
   /** More urgent work goes in between the pieces of a draft step, as between the kernels of a GPU. */
   readonly interruptsDraft: boolean;
   /** @default its rates are those of any frequency: another one cannot be asked for */
@@ -181,6 +195,34 @@ export function withLane(
 ): MachineModel {
   const lanes = machine.lanes.map((lane) => (lane.name === name ? ({ ...lane, ...changes } as Lane) : lane));
   return { ...machine, lanes };
+}
+
+/** Changes to every kind's own rates, in either phase. */
+export function changedKinds(
+  { kinds, prefill }: Pick<ComputeLane, 'kinds' | 'prefill'>,
+  change: (rates: KindRates, kind: TaskKind) => KindRates,
+): Pick<ComputeLane, 'kinds' | 'prefill'> {
+  const changed = (rates: RatesByKind): RatesByKind =>
+    Object.fromEntries(Object.entries(rates).map(([kind, own]) => [kind, change(own, kind as TaskKind)]));
+  return { kinds: changed(kinds), ...(prefill && { prefill: changed(prefill) }) };
+}
+
+/** Changes to the rates that one kind's products reach, which are those of its lane where it has none of its own. */
+export function changedArithmetic(
+  { kinds, prefill, arithmetic }: ComputeLane,
+  kind: TaskKind,
+  change: (arithmetic: ComputeRates['arithmetic']) => ComputeRates['arithmetic'],
+): Pick<ComputeLane, 'kinds' | 'prefill'> {
+  const own = { ...kinds[kind], arithmetic: change(kinds[kind]?.arithmetic ?? arithmetic) };
+  const early = prefill?.[kind];
+  return {
+    kinds: { ...kinds, [kind]: own },
+    ...(prefill && {
+      prefill: early?.arithmetic
+        ? { ...prefill, [kind]: { ...early, arithmetic: change(early.arithmetic) } }
+        : prefill,
+    }),
+  };
 }
 
 /** The machine with changes to one memory. */

@@ -2,7 +2,13 @@
 
 import { UserError } from '@specoffload/input';
 import { type PhaseName, type PhaseReport, phaseNames } from '../trace/types.js';
-import type { ComputeLane, ComputeRates, Lane, MachineModel } from './machine-model.js';
+import {
+  type ComputeLane,
+  type ComputeRates,
+  changedKinds,
+  type Lane,
+  type MachineModel,
+} from './machine-model.js';
 
 export interface LanePower {
   /** Switched on, with nothing to do. */
@@ -98,7 +104,7 @@ export function predictEnergy(
  * @throws UserError when the machine does not say how its power follows
  */
 export function atFrequency(lane: Lane, hertz: number): Partial<ComputeLane> {
-  const { clock, power, kinds, ...rates } = lane as ComputeLane;
+  const { clock, power, kinds, prefill, ...rates } = lane as ComputeLane;
   if (!clock || !power)
     throw new UserError(
       `invalid ${lane.name}.hertz: ${hertz}; the machine does not say which frequency that lane's rates and power are those of: add "clock" and "power" to the lane`,
@@ -106,7 +112,7 @@ export function atFrequency(lane: Lane, hertz: number): Partial<ComputeLane> {
   const share = hertz / clock.hertz;
   return {
     ...scale(rates, share),
-    kinds: Object.fromEntries(Object.entries(kinds).map(([kind, own]) => [kind, scale(own, share)])),
+    ...changedKinds({ kinds, prefill }, (own) => scale(own, share)),
     clock: { ...clock, hertz },
     power: { ...power, busyWatts: busyWattsAt(hertz, lane.name, clock, power) },
   };

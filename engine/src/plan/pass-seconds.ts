@@ -71,6 +71,7 @@ export class Passes {
 
   pass(phase: PhaseName, frames: readonly FrameWork[]): PassSeconds {
     const tasks = this.#tasks;
+    tasks.enter(phase);
     const layers = this.#layers(phase, frames);
     const total = (pick: (layer: LayerSeconds) => number) =>
       layers.reduce((sum, { numLayers, layer }) => sum + numLayers * pick(layer), 0);
@@ -91,6 +92,7 @@ export class Passes {
         total((layer) => layer.lanes[lane]);
     const computeSeconds = total(({ chain }) => chain) + ends;
     const seconds = this.#seconds(phase, { layers, lanes, ends, computeSeconds, moved });
+    tasks.enter('decode');
     return {
       ...{ lanes, computeSeconds },
       seconds: Math.max(seconds, mostOf(lanes, tasks.lanes), this.#takingTurns(phase, layers, used)),

@@ -2,6 +2,7 @@
 
 import { UserError } from '@specoffload/input';
 import {
+  changedKinds,
   type KindRates,
   type Lane,
   type MachineModel,
@@ -222,8 +223,7 @@ export function relaxMachine(machine: MachineModel): RelaxedMachine[] {
 function faster(lane: Lane): Lane {
   const { variability, width } = lane;
   if (isTransfer(lane)) return { ...scaleNumbers(lane), variability, width };
-  const kinds = Object.entries(lane.kinds).map(([kind, own]) => [kind, scaleRates(own)]);
-  return { ...scaleRates(lane), variability, width, kinds: Object.fromEntries(kinds) };
+  return { ...scaleRates(lane), variability, width, ...changedKinds(lane, scaleRates) };
 }
 
 function scaleRates<Rates extends KindRates>({ arithmetic, ...numbers }: Rates): Rates {

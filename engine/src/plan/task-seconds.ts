@@ -1,6 +1,7 @@
 /** Seconds of tasks that are estimated and never made. One object serves for all: a planner asks millions of times. */
 
 import type { CostModel, PricedTask } from '../machine/cost-model.js';
+import type { Lane } from '../machine/machine-model.js';
 import type { OpenWork } from '../schedule/layer-costs.js';
 import {
   isTransfer,
@@ -11,6 +12,7 @@ import {
   routesOf,
   type TaskKind,
 } from '../topology/topology.js';
+import type { PhaseName } from '../trace/types.js';
 
 /** What each of a machine's lanes has to do. */
 export type LaneSeconds = Record<LaneName, number>;
@@ -33,15 +35,17 @@ export class TaskSeconds {
   readonly #routes: Routes;
   readonly #costs: CostModel;
   readonly #none: Readonly<LaneSeconds>;
+  readonly #gaps: Readonly<LaneSeconds>;
   readonly #task: Work = {
-    ...{ lane: 'host', kind: 'attention', rows: 0, productRows: 0, bytes: 0, flops: 0 },
+    ...{ lane: 'host', kind: 'attention', phase: 'decode', rows: 0, productRows: 0, bytes: 0, flops: 0 },
     ...{ scoreFlops: 0, cacheBytes: 0, linkBytes: 0, numParts: 1, isPageable: false },
   };
 
-  constructor(costs: CostModel, lanes: readonly LanePlace[]) {
+  constructor(costs: CostModel, lanes: readonly (LanePlace & Pick<Lane, 'gapSeconds'>)[]) {
     const namesOf = (some: readonly LanePlace[]) => some.map(({ name }) => name);
     this.#costs = costs;
     this.#routes = routesOf(lanes);
+    this.#gaps = Object.fromEntries(lanes.map(({ name, gapSeconds = 0 }) => [name, gapSeconds]));
     this.#none = Object.fromEntries(lanes.map(({ name }) => [name, 0]));
     this.lanes = namesOf(lanes);
     this.moving = namesOf(lanes.filter(isTransfer));
@@ -59,6 +63,11 @@ export class TaskSeconds {
     return this.#routes.drafting;
   }
 
+  /** What is asked from now on is done in that phase. */
+  enter(phase: PhaseName): void {
+    this.#task.phase = phase;
+  }
+
   of(lane: LaneName, kind: TaskKind, rows: number, fill: Fill): number {
     const task = this.#task;
     task.lane = lane;
@@ -73,7 +82,7 @@ export class TaskSeconds {
     task.numParts = 1;
     task.isPageable = false;
     fill(task);
-    return this.#costs.secondsOf(task);
+    return this.#costs.secondsOf(task) + this.#gaps[lane];
   }
 
   /** Adds equal tasks, one after the other, to the lane that computes them. @returns seconds of them all */

@@ -4,6 +4,7 @@
  */
 
 import type { CostModel } from '../machine/cost-model.js';
+import type { Lane } from '../machine/machine-model.js';
 import type { Task } from '../schedule/task.js';
 import type { Oracle } from '../speculate/acceptance.js';
 import type { LaneName } from '../topology/topology.js';
@@ -19,10 +20,12 @@ interface Event {
   readonly listener: TaskListener;
 }
 
+type VirtualLane = MachineLane & Pick<Lane, 'gapSeconds' | 'wakeSeconds'>;
+
 export interface VirtualMachineOptions {
   readonly costs: CostModel;
   readonly oracle: Oracle;
-  readonly lanes: readonly MachineLane[];
+  readonly lanes: readonly VirtualLane[];
   readonly interruptsDraft: boolean;
   /** A factor of a task's time, drawn anew for each. @default always 1 */
   readonly drawFactor?: (lane: LaneName) => number;
@@ -32,6 +35,9 @@ export interface VirtualMachineOptions {
 
 /** What a lane is working on. */
 interface LaneClock {
+  /** Before its next task starts: one that came while it was at work, and one that it has to be woken for. */
+  readonly gapSeconds: number;
+  readonly wakeSeconds: number;
   freeAtSeconds: number;
   /** The divisible task that it is working on or has last worked on. */
   divisible: Event | null;
@@ -49,20 +55,29 @@ export class VirtualMachine implements Machine {
   constructor(options: VirtualMachineOptions) {
     this.#options = options;
     this.lanes = options.lanes;
-    this.#clocks = new Map(options.lanes.map(({ name }) => [name, { freeAtSeconds: 0, divisible: null }]));
+    this.#clocks = new Map(
+      options.lanes.map(({ name, gapSeconds = 0, wakeSeconds = gapSeconds }) => [
+        name,
+        { gapSeconds, wakeSeconds, freeAtSeconds: 0, divisible: null },
+      ]),
+    );
   }
 
   now(): number {
     return this.#nowSeconds;
   }
 
-  start(task: Task, _slot: number, _readySeconds: number, listener: TaskListener): void {
+  start(task: Task, _slot: number, readySeconds: number, listener: TaskListener): void {
     const { lane } = task;
     const { costs, drawFactor } = this.#options;
     const seconds = costs.secondsOf(task) * (drawFactor?.(lane) ?? 1);
     const clock = this.#clocks.get(lane) as LaneClock;
     const startSeconds =
-      this.#interrupt(task, clock, seconds) ?? Math.max(this.#nowSeconds, clock.freeAtSeconds);
+      this.#interrupt(task, clock, seconds) ??
+      // What became ready at the very end of the lane's last task waited for that: the lane had nothing to do by then.
+      (readySeconds < clock.freeAtSeconds
+        ? Math.max(this.#nowSeconds, clock.freeAtSeconds + clock.gapSeconds)
+        : this.#nowSeconds + clock.wakeSeconds);
     const endSeconds = startSeconds + seconds;
     clock.freeAtSeconds = Math.max(clock.freeAtSeconds, endSeconds);
     const event: Event = {
@@ -91,10 +106,11 @@ export class VirtualMachine implements Machine {
       this.#nowSeconds < running.endSeconds &&
       running.endSeconds === clock.freeAtSeconds;
     if (!isPossible) return undefined;
-    running.endSeconds += seconds;
-    clock.freeAtSeconds += seconds;
-    this.#events.delay(running, seconds);
-    return this.#nowSeconds;
+    const lostSeconds = clock.gapSeconds + seconds;
+    running.endSeconds += lostSeconds;
+    clock.freeAtSeconds += lostSeconds;
+    this.#events.delay(running, lostSeconds);
+    return this.#nowSeconds + clock.gapSeconds;
   }
 
   pause(): void {

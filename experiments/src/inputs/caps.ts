@@ -4,6 +4,8 @@ import {
   type Budgets,
   type Caps,
   type ComputeLane,
+  changedArithmetic,
+  changedKinds,
   computeLane,
   defaultReadsInFlight,
   type KindRates,
@@ -139,7 +141,7 @@ export function recordedCaps(given: Caps) {
 export function capMachine(machine: MachineModel, given: Caps): MachineModel {
   const disk = transferLane(machine, 'disk');
   const link = transferLane(machine, 'link');
-  const { kinds, ...host } = computeLane(machine, 'host');
+  const { kinds, prefill, ...host } = computeLane(machine, 'host');
   const device = computeLane(machine, 'device');
   const onLink = (rate: number) => slower(rate, given.linkBytesPerSecond);
   const onHost = <Rates extends KindRates>(rates: Rates): Rates => ({
@@ -173,15 +175,16 @@ export function capMachine(machine: MachineModel, given: Caps): MachineModel {
       'host',
       {
         ...onHost(host),
-        kinds: Object.fromEntries(Object.entries(kinds).map(([kind, rates]) => [kind, onHost(rates)])),
+        ...changedKinds({ kinds, prefill }, onHost),
       },
     ],
   ];
-  if (given.draftFlopsPerSecond) {
-    const { draft } = device.kinds;
-    const arithmetic = slowed(draft?.arithmetic ?? device.arithmetic, given.draftFlopsPerSecond);
-    capped.push(['device', { kinds: { ...device.kinds, draft: { ...draft, arithmetic } } }]);
-  }
+  const { draftFlopsPerSecond } = given;
+  if (draftFlopsPerSecond)
+    capped.push([
+      'device',
+      changedArithmetic(device, 'draft', (arithmetic) => slowed(arithmetic, draftFlopsPerSecond)),
+    ]);
   return capped.reduce((capped, [lane, changes]) => withLane(capped, lane, changes), machine);
 }
 

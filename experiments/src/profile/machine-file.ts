@@ -5,7 +5,6 @@ import {
   formatsOf,
   type LaneName,
   largest,
-  measureGaps,
   nameFormats,
   type PhaseName,
   type RunResult,
@@ -17,6 +16,7 @@ import { type LocalSettings, setCaps } from '../inputs/caps.js';
 import { toDevice, usualDevice } from '../inputs/devices.js';
 import type { MeasuredSpec } from '../store/index.js';
 import { fitArithmetic, fitNonNegative, logSpread, median, typicalMean } from './fit.js';
+import { measureWaits } from './waits.js';
 
 /** A constant and where it comes from, as machine files hold them. */
 interface Constant {
@@ -64,9 +64,17 @@ export function buildMachineFile(machine: MeasuredMachine, runs: readonly RunRes
   const spans = runs.flatMap((run) => withoutInterruptions(run.spans));
   const source = 'measured';
   const constant = (value: number, how = source): Constant => ({ value: rounded(value), source: how });
-  const overhead = (lane: LaneName) =>
-    constant(medianGap(runs, lane), 'measured: median gap between tasks that were ready');
+  const waits = (lane: LaneName) => {
+    const { gaps, wakes } = measureWaits(runs, lane);
+    return {
+      gapSeconds: constant(typicalWait(gaps), 'measured: to the start of a task that had come meanwhile'),
+      wakeSeconds: constant(typicalWait(wakes), 'measured: from the end of what it waited for'),
+    };
+  };
   const link = fitTransfers(spans.filter(({ kind }) => kind === 'upload'));
+  // Prompts are read on more cores, where the device has cores.
+  const hasCores = device === usualDevice;
+  const later = hasCores ? spans.filter(({ phase }) => phase === 'decode') : spans;
   const fetches = spans.filter(({ kind }) => kind === 'fetch');
   const attention = fitAttention(spans.filter(({ kind, lane }) => kind === 'attention' && lane === 'host'));
   const noKind = {
@@ -97,12 +105,14 @@ export function buildMachineFile(machine: MeasuredMachine, runs: readonly RunRes
         ...{ name: 'disk', moves: { from: 'disk', to: 'host' }, width: 1 },
         variability: constant(diskSpread(runs), 'measured: over as many reads as wait at once'),
         overheadSeconds: constant(0, 'in the rate: several reads are in flight'),
+        wakeSeconds: waits('disk').wakeSeconds,
         bytesPerSecond: constant(diskRate(runs)),
       },
       {
         ...{ name: 'link', moves: { from: 'host', to: 'device' }, width: 3 },
         variability: constant(laneSpread(spans, 'link', 'upload')),
-        overheadSeconds: constant(link.overheadSeconds + medianGap(runs, 'link')),
+        overheadSeconds: constant(link.overheadSeconds),
+        ...waits('link'),
         bytesPerSecond: constant(link.bytesPerSecond),
         pageableBytesPerSecond: constant(link.bytesPerSecond, 'as page-locked: one memory'),
         cacheBytesPerSecond: constant(
@@ -113,28 +123,31 @@ export function buildMachineFile(machine: MeasuredMachine, runs: readonly RunRes
       {
         ...{ name: 'host', computesOn: 'host', width: 2 },
         variability: constant(laneSpread(spans, 'host', 'attention')),
-        overheadSeconds: constant(attention.overheadSeconds + medianGap(runs, 'host')),
+        overheadSeconds: constant(attention.overheadSeconds),
+        ...waits('host'),
         secondsPerRow: constant(attention.secondsPerRow),
         scoreFlopsPerSecond: constant(attention.flopsPerSecond),
         cacheBytesPerSecond: constant(
           unbound,
           'in the score rate, which was measured with the cache in memory',
         ),
-        arithmetic: table(spans, 'expert', 'as on the device: the same cores'),
+        arithmetic: table(later, 'expert', 'as on the device: the same cores'),
         ...decodingOn(hostCores, machine),
         ...noKind,
       },
       {
         ...{ name: 'device', computesOn: 'device', width: 2, interruptsDraft: true },
         variability: constant(laneSpread(spans, 'device', 'expert')),
-        overheadSeconds: overhead('device'),
+        overheadSeconds: constant(0, 'in the arithmetic of each kind'),
+        ...waits('device'),
         secondsPerRow: constant(0, 'in the arithmetic of each kind'),
         scoreFlopsPerSecond: constant(attention.flopsPerSecond, 'as on the host: the same cores'),
         cacheBytesPerSecond: constant(unbound, 'in the score rate'),
-        arithmetic: table(spans, 'expert', source),
-        ...(device === usualDevice ? decodingOn(deviceCores, machine) : {}), // a GPU decodes in its kernels
+        arithmetic: table(later, 'expert', source),
+        ...(hasCores ? decodingOn(deviceCores, machine) : {}), // a GPU decodes in its kernels
         ...noKind,
-        kinds: deviceKinds(spans, machine.draftElements),
+        kinds: deviceKinds(later, machine.draftElements),
+        ...(hasCores && { prefill: prefillKinds(spans.filter(({ phase }) => phase === 'prefill')) }),
       },
     ],
   };
@@ -162,6 +175,16 @@ function deviceKinds(spans: readonly Span[], draftElements: number) {
       },
     };
   return kinds;
+}
+
+/** On as many cores as prompts are read on. */
+function prefillKinds(spans: readonly Span[]) {
+  const kinds = (['expert', 'project', 'mix', 'head'] as const).filter(
+    (kind) => onDevice(spans, kind).length >= leastObservations,
+  );
+  return Object.fromEntries(
+    kinds.map((kind) => [kind, { arithmetic: table(spans, kind, 'measured: while prompts were read') }]),
+  );
 }
 
 function onDevice(spans: readonly Span[], kind: TaskKind): readonly Span[] {
@@ -212,7 +235,7 @@ function fitTransfers(spans: readonly Span[]): { overheadSeconds: number; bytesP
 /** overhead + rows * per row + flops / rate: rotation and copies go by rows, scores by the cache that rows see. */
 function fitAttention(spans: readonly Span[]) {
   const means = meansBy(spans, ({ rows, flops }) => `${rows}/${flops}`);
-  const [overheadSeconds, secondsPerRow, secondsPerFlop] = fitNonNegative(
+  const [overheadSeconds = 0, secondsPerRow = 0, secondsPerFlop = 0] = fitNonNegative(
     means.map(({ span }) => [1, span.rows, span.flops]),
     means.map(({ seconds }) => seconds),
   );
@@ -236,11 +259,9 @@ function meansBy<Key>(spans: readonly Span[], keyOf: (span: Span) => Key) {
   }));
 }
 
-function medianGap(runs: readonly RunResult[], lane: LaneName): number {
-  // Tasks in between the layers of a draft step overlap with it, and leave no gap that says anything.
-  const inOrder = runs.filter(({ policy }) => policy.speculation !== 'interleaved');
-  const gaps = inOrder.map(({ spans }) => measureGaps(spans, lane)).filter(({ count }) => count > 0);
-  return gaps.length === 0 ? 0 : median(gaps.map((gap) => gap.median));
+/** Of so few nothing is known: none. */
+function typicalWait(seconds: readonly number[]): number {
+  return seconds.length < leastObservations ? 0 : median(seconds);
 }
 
 /** Bytes per second while the lane was at work, in the runs and phases in which it hardly rested. */

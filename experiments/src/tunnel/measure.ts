@@ -7,6 +7,7 @@ import {
   type AcceptanceReport,
   type ArithmeticName,
   type Checkpoint,
+  changedArithmetic,
   computeLane,
   type MachineModel,
   withLane,
@@ -60,7 +61,8 @@ export async function measureRound(request: MeasureRequest): Promise<MeasuredRou
 
 /** The machine with a draft that is so many times as fast. */
 export function withDraftSpeed(machine: MachineModel, factor: number): MachineModel {
-  const { kinds, arithmetic: usual } = computeLane(machine, 'device');
-  const arithmetic = (kinds.draft?.arithmetic ?? usual).map(([rows, rate]) => [rows, rate * factor] as const);
-  return withLane(machine, 'device', { kinds: { ...kinds, draft: { ...kinds.draft, arithmetic } } });
+  const faster = changedArithmetic(computeLane(machine, 'device'), 'draft', (arithmetic) =>
+    arithmetic.map(([rows, rate]) => [rows, rate * factor]),
+  );
+  return withLane(machine, 'device', faster);
 }

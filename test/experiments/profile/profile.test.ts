@@ -1,10 +1,18 @@
-import { flattenMachine, noCaps, parseMachineModel, type RunResult, type Span } from '@specoffload/engine';
+import {
+  computeLane,
+  flattenMachine,
+  noCaps,
+  parseMachineModel,
+  type RunResult,
+  type Span,
+} from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
 import { compare, summarize } from '../../../experiments/src/accuracy/compare.js';
 import { accuracyGrid } from '../../../experiments/src/accuracy/grid.js';
 import { localSettings } from '../../../experiments/src/inputs/caps.js';
 import { fitArithmetic, fitNonNegative, median } from '../../../experiments/src/profile/fit.js';
 import { buildMachineFile, withoutInterruptions } from '../../../experiments/src/profile/machine-file.js';
+import { measureWaits } from '../../../experiments/src/profile/waits.js';
 import { fakeRun } from '../fake-run.js';
 
 describe('fits', () => {
@@ -102,6 +110,52 @@ describe('a machine file', () => {
     for (const [rows, rate] of machine.device.arithmetic) expect(rate / (rows * 1e9)).toBeCloseTo(1, 2);
     expect(machine.interruptsDraft).toBe(true);
     expect(machine.measuredUnder).toEqual({ diskBytesPerSecond: 1.1e9 });
+  });
+
+  it('has what passes before tasks start, apart from what they take', () => {
+    const span = (id: number, lane: Span['lane'], ready: number, start: number, end: number): Span => ({
+      ...{
+        id,
+        lane,
+        kind: lane === 'link' ? 'upload' : 'expert',
+        name: 'x',
+        phase: 'decode',
+        pass: 0,
+        batch: 0,
+      },
+      ...{ bytes: 1e6, rows: 4, flops: 4e6, readySeconds: ready, startSeconds: start, endSeconds: end },
+    });
+    // The link brings, the device computes; what it is given next has come by then, or comes a second later.
+    const spans = Array.from({ length: 20 }, (_, index) => {
+      const at = 10 * index;
+      return [
+        span(4 * index, 'link', at, at, at + 1),
+        span(4 * index + 1, 'device', at + 1.25, at + 1.5, at + 3), // woken: 0.5 after the link's end
+        span(4 * index + 2, 'device', at + 2, at + 3.125, at + 4), // a gap of 0.125
+      ];
+    }).flat();
+    const { gaps, wakes } = measureWaits([{ spans, policy: fakeRun().result.policy }], 'device');
+    expect([new Set(gaps), new Set(wakes)]).toEqual([new Set([0.125]), new Set([0.5])]);
+    const { lanes } = parseMachineModel(fileOf(spans), 'test.json');
+    const device = lanes.find(({ name }) => name === 'device');
+    expect(device).toMatchObject({ gapSeconds: 0.125, wakeSeconds: 0.5, overheadSeconds: 0 });
+    expect(lanes.find(({ name }) => name === 'host')).toMatchObject({ gapSeconds: 0, wakeSeconds: 0 });
+  });
+
+  it('has rates of their own for what was computed while prompts were read', () => {
+    const decoded = spansOf();
+    const read = decoded.map((span): Span => {
+      const isExpert = span.kind === 'expert';
+      const seconds = (span.endSeconds - span.startSeconds) / (isExpert ? 2 : 1);
+      return { ...span, phase: 'prefill', endSeconds: span.startSeconds + seconds };
+    });
+    const machine = parseMachineModel(fileOf([...decoded, ...read]), 'test.json');
+    const { arithmetic, kinds, prefill } = computeLane(machine, 'device');
+    const early = prefill?.expert?.arithmetic ?? [];
+    expect(early.map(([rows]) => rows)).toEqual(arithmetic.map(([rows]) => rows));
+    for (const [index, [, rate]] of early.entries()) expect(rate / arithmetic[index][1]).toBeCloseTo(2, 2);
+    expect(prefill?.mix).toEqual(kinds.mix);
+    expect(Object.keys(prefill ?? {})).toEqual(['project', 'mix', 'expert', 'head']);
   });
 
   it('takes a draft step to last without what went in between its layers', () => {
