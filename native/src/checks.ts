@@ -203,9 +203,10 @@ export function checkAttention(call: AttentionCall): number {
     throw new RangeError(
       `invalid shared: ${shared.length} numbers; expected ${sharedFields} per sequence, ${numSequences * sharedFields}`,
     );
-  const checkBlock = ([keys, values, capacity]: Float64Array) => {
-    checkWhole('capacity', capacity, 0, Number.MAX_SAFE_INTEGER);
-    const mostOffset = cache.length - capacity * numKvHeads * headDim;
+  const checkCapacity = (capacity: number) =>
+    checkWhole('capacity', capacity, 0, Math.floor(cache.length / (numKvHeads * headDim)));
+  const checkBlock = ([keys, values, capacity]: Float64Array, tokens: number) => {
+    const mostOffset = cache.length - ((numKvHeads - 1) * capacity + tokens) * headDim;
     checkWhole('key offset', keys, 0, mostOffset);
     checkWhole('value offset', values, 0, mostOffset);
   };
@@ -214,16 +215,18 @@ export function checkAttention(call: AttentionCall): number {
   for (let index = 0; index < numSequences; index += 1) {
     const own = sequences.subarray(index * sequenceFields, (index + 1) * sequenceFields);
     const [, , capacity, numPast, numNew] = own;
-    checkBlock(own);
+    checkCapacity(capacity);
     let numShared = 0;
     if (shared) {
       const others = shared.subarray(index * sharedFields, (index + 1) * sharedFields);
-      checkBlock(others);
+      checkCapacity(others[2]);
       numShared = others[3];
       checkWhole('shared tokens', numShared, 0, others[2]);
+      checkBlock(others, numShared);
     }
     checkWhole('tokens cached', numPast, numShared, numShared + capacity);
     checkWhole('new tokens', numNew, 0, numShared + capacity - numPast);
+    checkBlock(own, numPast - numShared + numNew);
     numRows += numNew;
     if (numNew > 0) numPositions = Math.max(numPositions, numPast + numNew);
   }

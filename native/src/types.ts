@@ -125,9 +125,10 @@ export interface AttentionCall {
    */
   readonly sequences: Float64Array;
   /**
-   * (sequence, 4): where the first tokens lie that a sequence shares with another, whose block already holds them:
-   * element offset of that block's keys, of its values, its capacity, and how many tokens are shared. They count as
-   * cached; the sequence's own block holds those behind them, from its start. @default none shares any
+   * (sequence, 4): where the first tokens lie that a sequence shares with another, whose block holds them already or gets
+   * them in this call, as an earlier sequence: element offset of that block's keys, of its values, its capacity, and how
+   * many tokens are shared. They count as cached; the sequence's own block holds those behind them, from its start, and
+   * may be the rest of another's: what is read and written of a block has to lie in the cache. @default none shares any
    */
   readonly shared?: Float64Array | null | undefined;
   readonly ropeCos: Float32Array; // (position, headDim / 2)

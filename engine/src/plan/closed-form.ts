@@ -29,7 +29,7 @@ import { countScores } from '../schedule/feeds.js';
 import type { ModelPlacement } from '../schedule/memory-plan.js';
 import { wayOfDraft } from '../schedule/model-drafter.js';
 import { branches, leadersWanted } from '../schedule/outcomes.js';
-import { planMicroBatches } from '../schedule/resolve.js';
+import { mostProposed, planMicroBatches } from '../schedule/resolve.js';
 import { usesDraft } from '../schedule/strategies/index.js';
 import type { Acceptance } from '../speculate/acceptance.js';
 import type { RoutingReport } from '../speculate/routing-counter.js';
@@ -179,7 +179,7 @@ class Estimator {
       : maxNewTokens;
     const size = batches[0].length;
     const rounds = lifetimes({
-      candidates: speculates ? policy.candidates : 0,
+      ...mostProposed(policy),
       maxNewTokens: limit,
       acceptance,
       goesOn: policy.ending === 'slowest' && speculates,

@@ -1,6 +1,13 @@
 /** How sequences get through their rounds on average: who is still there, and how much each sends through. */
 
-import { type Acceptance, type AcceptanceRates, averageRates, nextChoice } from '../speculate/acceptance.js';
+import {
+  type Acceptance,
+  type AcceptanceRates,
+  averageRates,
+  chanceOfDoubt,
+  nextChoice,
+  secondChoiceOf,
+} from '../speculate/acceptance.js';
 import { listOutcomes } from '../speculate/outcome-odds.js';
 
 /** One round, per sequence that the batch began with. */
@@ -20,6 +27,7 @@ export interface LifetimeRound {
 export interface LifetimeOptions {
   /** 0 without speculation. */
   readonly candidates: number;
+  readonly alternates: number;
   readonly maxNewTokens: number;
   readonly acceptance: Acceptance | null;
   /** Candidates are never cut to what a sequence still needs, and all go on until the last is there. */
@@ -33,11 +41,12 @@ const leastAlive = 1e-7;
 
 /**
  * The chain of a sequence's remaining tokens: from r, a round of w = min(candidates, r - 1) proposals leads to
- * r - 1 - a with the chance that exactly a of them are accepted. The first new token comes from prefill.
+ * r - 1 - a with the chance that exactly a of them are accepted, and one further where an alternate is what the target
+ * chooses behind them. The first new token comes from prefill.
  */
 export function lifetimes(options: LifetimeOptions): readonly LifetimeRound[] {
-  const { candidates, maxNewTokens, acceptance, goesOn, together } = options;
-  const key = [candidates, maxNewTokens, goesOn, goesOn ? together : 0].join();
+  const { candidates, alternates, maxNewTokens, acceptance, goesOn, together } = options;
+  const key = [candidates, alternates, maxNewTokens, goesOn, goesOn ? together : 0].join();
   const ofAcceptance = known.get(acceptance ?? nobody) ?? new Map<string, LifetimeRound[]>();
   known.set(acceptance ?? nobody, ofAcceptance);
   const rounds = ofAcceptance.get(key) ?? roundsOf(options);
@@ -50,7 +59,8 @@ const nobody = {};
 const known = new WeakMap<object, Map<string, LifetimeRound[]>>();
 
 function roundsOf(options: LifetimeOptions): LifetimeRound[] {
-  const { candidates, maxNewTokens, acceptance, goesOn, together } = options;
+  const { candidates, alternates, maxNewTokens, acceptance, goesOn, together } = options;
+  const second = acceptance && alternates > 0 ? secondChoiceOf(acceptance) : 0;
   const rates = acceptance && toRates(acceptance);
   let chances = new Float64Array(maxNewTokens + 1);
   chances[maxNewTokens - 1] = 1;
@@ -67,13 +77,18 @@ function roundsOf(options: LifetimeOptions): LifetimeRound[] {
       if (chance === 0) continue;
       const wanted = goesOn ? candidates : Math.min(candidates, left - 1);
       unfinished += chance;
-      rows += chance * (wanted + 1);
+      const found = second * chanceOfDoubt(alternates, wanted);
+      rows += chance * (wanted + 1 + Math.min(alternates, wanted));
       tokens += chance * (maxNewTokens - left);
       for (let step = 0; step < wanted; step += 1) wanting[step] += chance;
       let stood = chance;
       for (let step = 0; step < wanted; step += 1) {
         const rate = rates ? rateAt(rates, step) : 0;
-        next[Math.max(0, left - 1 - step)] += stood * (1 - rate);
+        const fell = stood * (1 - rate);
+        next[Math.max(0, left - 1 - step)] += fell * (1 - found);
+        next[Math.max(0, left - 2 - step)] += fell * found;
+        // What was found is fed again in the next round.
+        rows += fell * found;
         stood *= rate;
       }
       next[Math.max(0, left - 1 - wanted)] += stood;
@@ -83,7 +98,7 @@ function roundsOf(options: LifetimeOptions): LifetimeRound[] {
     const common = { alive, unfinished, tokens: unfinished > 0 ? tokens / unfinished : maxNewTokens };
     rounds.push(
       goesOn
-        ? { ...common, rows: alive * (candidates + 1), wanting: wanting.map(() => alive) }
+        ? { ...common, rows: alive * (candidates + 1 + alternates), wanting: wanting.map(() => alive) }
         : { ...common, rows, wanting },
     );
     chances = next;

@@ -270,6 +270,7 @@ function valuesOfAxes(
     candidates: startingAt(4, answered.length > 0 ? answered : candidateCounts).map((candidates) => ({
       candidates,
     })),
+    alternates: [0, 4, 64].map((alternates) => ({ alternates })),
     adaptCandidates: [{ adaptCandidates: 'no' }, { adaptCandidates: 'yes' }],
     joinBatches: [{ joinBatches: 'no' }, { joinBatches: 'yes' }],
     outcomes: [1, 4, 8].map((outcomes) => ({ outcomes })),

@@ -80,7 +80,7 @@ function createAttention(
   threads: number,
 ): (op: AttentionOp) => void {
   const floats = (address: number, count: number) => memory.floats(address, count);
-  return ({ frame, layer, rows, sequences }) => {
+  return ({ frame, layer, rows, sequences, shared }) => {
     const regions = frames[frame].host;
     const rotation = rope.host?.[layer];
     if (!regions || !rotation)
@@ -96,7 +96,7 @@ function createAttention(
       v: floats(regions.v.byteOffset, keys),
       out: floats(regions.out.byteOffset, queries),
       cache: floats(kvCache[layer].byteOffset, f32.count(kvCache[layer].byteLength)),
-      sequences,
+      ...{ sequences, shared },
       ropeCos: floats(rotation.cos.byteOffset, tableLength),
       ropeSin: floats(rotation.sin.byteOffset, tableLength),
       sinks: sinks && floats(sinks.byteOffset, attention.numHeads),

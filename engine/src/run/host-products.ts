@@ -110,7 +110,7 @@ export class HostProducts {
     return this.#foreseer.foresee(to, this.#memory.floats(y, rows * spec.hiddenSize));
   }
 
-  #attending({ frame, layer, rows, sequences, weights: stored }: HostAttentionOp): Command[] {
+  #attending({ frame, layer, rows, sequences, shared, weights: stored }: HostAttentionOp): Command[] {
     const { spec, frames, rope, kvCache, numPositions, formats } = this.#model;
     const { host, hostLayer } = frames[frame];
     const rotation = rope.host?.[layer];
@@ -125,7 +125,7 @@ export class HostProducts {
     commands.push(
       { kind: 'project', ...common, x, weights, q, k, v },
       {
-        ...{ kind: 'attend', ...common, q, k, v, out, cache, sequences, numPositions },
+        ...{ kind: 'attend', ...common, q, k, v, out, cache, sequences, shared, numPositions },
         cacheElements: byteLength / formats.cacheElementBytes,
         ...{ ropeCos: rotation.cos.byteOffset, ropeSin: rotation.sin.byteOffset },
         sinks: weights.sinks ?? null,

@@ -1,8 +1,9 @@
 /** What becomes of the target's choices: which candidates stand, what sequences keep of them, and how often it goes well. */
 
-import type { Frame } from '../schedule/feeds.js';
+import { countTokens, type Feed, type Frame } from '../schedule/feeds.js';
 import type { HeadResult } from '../schedule/ops.js';
 import { acceptDrawn, countAccepted } from '../speculate/accept.js';
+import type { Alternate } from '../speculate/alternates.js';
 import type { CandidateChooser } from '../speculate/candidate-choice.js';
 import { noiseKey, uniformOf } from '../speculate/noise.js';
 import type { Sampling } from '../speculate/sampling.js';
@@ -43,31 +44,27 @@ export class Keeper {
   keepVerified({ batch, feeds, headRows }: Frame, result: HeadResult): void {
     const { chooser } = this.#options;
     let first = 0;
-    for (const { sequence, count } of feeds) {
+    for (const feed of feeds) {
+      const { sequence, alternates } = feed;
       const { length } = sequence.candidates;
       const wanted = chooser && Math.min(chooser.given(batch), sequence.remaining - 1);
-      const accepted = this.#accept(sequence, result, headRows, first, count - length);
+      const accepted = this.#accept(feed, result, headRows, first);
       chooser?.judge(batch, wanted as number, length, accepted);
-      first += length + 1;
+      first += length + 1 + countTokens(alternates);
     }
   }
 
   /**
    * Keeps what the target confirms of a sequence's candidates and its own token, and cuts both caches back to it.
    * @param first the first of the sequence's wanted rows
-   * @param known how many of its rows came before the candidates: a prompt, where it has just taken a place
    * @returns how many candidates stand
    */
-  #accept(
-    sequence: Sequence,
-    result: HeadResult,
-    headRows: Int32Array,
-    first: number,
-    known: number,
-  ): number {
+  #accept({ sequence, count, alternates }: Feed, result: HeadResult, headRows: Int32Array, first: number): number {
     const { candidates } = sequence;
     const { accepted, replacement } = this.#judge(sequence, result, first);
     const choices = new Array<TargetChoice>(accepted + 1);
+    // More rows came before the candidates where a sequence has just taken a place, or an alternate stood.
+    const known = count - candidates.length;
     choices[0] = choiceBehind(result, first, headRows[first], known);
     for (let index = 1; index <= accepted; index += 1)
       choices[index] = choiceAt(result, first + index, headRows[first + index]);
@@ -77,25 +74,35 @@ export class Keeper {
         choices[index] = { ...choice, id };
       }
     const before = sequence.choices.length;
-    sequence.append(choices, this.#options.ends);
-    this.#take(sequence, accepted, choices[accepted].id);
-    // The last token is the target's own and has not been fed to either model yet.
-    sequence.targetCached = sequence.length - 1;
+    // The target's own token has not been fed to either model yet, nor has an alternate at its place in their caches.
+    const cached = sequence.length + accepted;
+    const others = choicesBehind(alternates, accepted, choices[accepted].id, (row) =>
+      choiceAt(result, first + candidates.length + 1 + row, headRows[first + candidates.length + 1 + row]),
+    );
+    sequence.append(others.length > 0 ? [...choices, ...others] : choices, this.#options.ends);
+    this.#take(sequence, accepted, choices[accepted].id, others.length > 0 ? cached : null);
+    sequence.targetCached = Math.min(cached, sequence.length - 1);
     this.acceptance.count(candidates.length, accepted, sequence.choices.length - before);
+    this.acceptance.countAlternates(countTokens(alternates), others.length);
     return accepted;
   }
 
-  /** Makes what was prepared for this outcome the candidates of the next round, if anything was. */
-  #take(sequence: Sequence, accepted: number, token: number): void {
+  /**
+   * Makes what was prepared for this outcome the candidates of the next round, if anything was.
+   * @param cached tokens that caches hold where more than the target's own came behind them; else null
+   */
+  #take(sequence: Sequence, accepted: number, token: number, cached: number | null): void {
     const { prepared } = sequence;
-    const taken = prepared.find((outcome) => outcome.accepted === accepted && outcome.token === token);
+    const taken =
+      cached === null &&
+      prepared.find((outcome) => outcome.accepted === accepted && outcome.token === token);
     const wanted = Math.max(0, sequence.remaining - 1);
-    this.#options.onOutcome?.(sequence, accepted, taken ?? null);
-    sequence.candidates = taken?.ids.slice(0, wanted) ?? nothing;
-    sequence.candidateShares = taken?.shares?.slice(0, wanted) ?? null;
-    sequence.candidateLeaders = taken?.leaders?.slice(0, wanted) ?? null;
+    this.#options.onOutcome?.(sequence, accepted, taken || null);
+    sequence.candidates = (taken && taken.ids.slice(0, wanted)) || nothing;
+    sequence.candidateShares = (taken && taken.shares?.slice(0, wanted)) || null;
+    sequence.candidateLeaders = (taken && taken.leaders?.slice(0, wanted)) || null;
     sequence.prepared = [];
-    if (!taken?.isCached) this.#options.forget(sequence, sequence.length - 1);
+    if (!(taken && taken.isCached)) this.#options.forget(sequence, cached ?? sequence.length - 1);
   }
 
   /** How many of the candidates stand; under the rejection rule, what replaces the first that does not. */
@@ -120,6 +127,30 @@ const imagined: TargetChoice = {
   margin: Number.POSITIVE_INFINITY,
   routerMargin: Number.POSITIVE_INFINITY,
 };
+
+/**
+ * What the target chooses behind its own token, where that is an alternate's, and behind what follows there as far as it
+ * stands.
+ * @param choiceOf a row of the alternates, counted from the first of them
+ */
+function choicesBehind(
+  alternates: readonly Alternate[],
+  place: number,
+  id: number,
+  choiceOf: (row: number) => TargetChoice,
+): TargetChoice[] {
+  let row = 0;
+  for (const { place: own, ids } of alternates) {
+    if (own === place && ids[0] === id) {
+      const choices = [choiceOf(row)];
+      while (choices.length < ids.length && ids[choices.length] === choices[choices.length - 1].id)
+        choices.push(choiceOf(row + choices.length));
+      return choices;
+    }
+    row += ids.length;
+  }
+  return [];
+}
 
 /**
  * What is chosen behind so many rows: the first choice depends on the whole prompt, and so on the closest routing

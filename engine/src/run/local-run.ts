@@ -6,6 +6,7 @@ import { isDescribed } from '../model/describe.js';
 import { readsInPlace, refuseInPlace, refuseUnread } from '../schedule/in-place.js';
 import type { MemoryPlan } from '../schedule/memory-plan.js';
 import type { OpenPolicy } from '../schedule/policy.js';
+import { usesDraft } from '../schedule/strategies/index.js';
 import { greedy, parseSampling, type Sampling } from '../speculate/sampling.js';
 import type { Sequence, SequenceEnds } from '../speculate/sequence.js';
 import { Dispatcher, toError } from './dispatcher.js';
@@ -54,6 +55,10 @@ export function samplingOf(
   if (sampling?.rule === 'rejection' && policy.adaptCandidates === 'yes')
     throw new UserError(
       'invalid adaptCandidates: yes; under the rejection rule a text depends on how many candidates there were, which would depend on measured times: expected no, or another rule',
+    );
+  if (sampling?.rule === 'rejection' && usesDraft(policy) && policy.alternates > 0)
+    throw new UserError(
+      `invalid alternates: ${policy.alternates}; under the rejection rule what replaces a candidate is drawn from what the draft has too little of, and its other choices would be judged otherwise: expected 0, or the rule coupled`,
     );
   return sampling;
 }

@@ -16,6 +16,7 @@ import {
   assertSameRotations,
   batchFields,
   measureDemand,
+  mostProposed,
   planWaves,
   resolvePolicy,
   roomsOfPlaces,
@@ -98,7 +99,8 @@ function batched(
   known.set(promptLengths, ofPrompts);
   const key = [
     ...batchFields.map((field) => policy[field]),
-    ...[usesDraft(policy) ? policy.candidates : 0, maxNewTokens, isImagined(formats)],
+    ...Object.values(mostProposed(policy)),
+    ...[maxNewTokens, isImagined(formats)],
   ].join();
   let found = ofPrompts.get(key);
   if (!found) {

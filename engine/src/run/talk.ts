@@ -5,7 +5,7 @@ import { smallest } from '../extremes.js';
 import { formatsOf } from '../machine/devices.js';
 import { rotatesAlike } from '../model/rope.js';
 import type { OpenPolicy } from '../schedule/policy.js';
-import { assertPromptsFit, tokenRoom } from '../schedule/resolve.js';
+import { assertPromptsFit, mostProposed, tokenRoom } from '../schedule/resolve.js';
 import type { Order } from '../schedule/strategies/index.js';
 import { Sequence, type StopReason, type TokenListener } from '../speculate/sequence.js';
 import { chooserOf } from './generate.js';
@@ -92,7 +92,8 @@ export class Talk {
   async #continue(opened: Opened, prompt: readonly number[]): Promise<TurnResult> {
     const { session, policy, roomTokens, dispatcher } = opened;
     const { maxNewTokens } = this.#request;
-    const sequence = new Sequence(0, prompt, tokenRoom(policy, maxNewTokens), 0, roomTokens);
+    const room = roomTokens + mostProposed(policy).alternates;
+    const sequence = new Sequence(0, prompt, tokenRoom(policy, maxNewTokens), 0, room);
     if (opened.sequence) holdCommon(sequence, opened.sequence);
     // Prefill takes the memory of a draft that comes after it, and of its cache.
     if (policy.draftPlacement === 'after-prefill') sequence.draftCached = 0;

@@ -66,7 +66,7 @@ function attendAcrossLanes(
   const score = context.push(flow, 'attention', attentionLane, `attention layer.${layer}`, projected, () => ({
     kind: 'attention',
     ...{ frame, layer, rows, cacheBytes: load.cacheBytes },
-    sequences: cacheFields(costs.attention, flow.feeds),
+    ...cacheFields(costs.attention, flow.feeds),
   }));
   scores(score, load);
   // After the previous frame's too, so that the last frame's is the weights' last user.
@@ -152,7 +152,7 @@ function deviceAttentionOp(
     cacheElements: packed
       ? 2 * packed.numTokens * keyWidth(attention)
       : region.byteLength / placement.formats.cacheElementBytes,
-    sequences: cacheFields(attention, feeds, packed?.blocks),
+    ...cacheFields(attention, feeds, packed?.blocks),
     wantsRouting: context.wantsRouting,
     foresees: context.foreseen(flow, layer),
   };

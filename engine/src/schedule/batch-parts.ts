@@ -1,5 +1,6 @@
 /** The micro-batches that read the prompts of batches, and those that decode one. */
 
+import { pickAlternates } from '../speculate/alternates.js';
 import type { Sequence } from '../speculate/sequence.js';
 import { type Frame, feedOf, lastRows, verifiedRows } from './feeds.js';
 import { inMicroBatches } from './micro-batches.js';
@@ -14,14 +15,16 @@ export interface BatchParts {
 
 /** Those of a batch that have not ended; parts that need not wait for each other are one micro-batch each. */
 export function partsOf(
-  { microBatch, decodeBatch, overlap }: OpenPolicy,
+  { microBatch, decodeBatch, overlap, alternates }: OpenPolicy,
   batch: number,
   sequences: readonly Sequence[],
 ): BatchParts {
   const size = overlap === 'sub-batches' ? microBatch : decodeBatch;
   const framesOf = (some: readonly Sequence[]) =>
     inMicroBatches(some, size).map((members): Frame => {
-      const feeds = members.map((sequence) => feedOf(sequence, sequence.targetCached));
+      const feeds = members.map((sequence) => 
+        feedOf(sequence, sequence.targetCached, pickAlternates(sequence, alternates)),
+      );
       return { batch, feeds, headRows: verifiedRows(feeds) };
     });
   const unfinished = sequences.filter(({ isFinished }) => !isFinished);

@@ -5,6 +5,7 @@ export interface Settled {
   readonly batches: number;
   readonly decodeBatch: number;
   readonly attention: 'host' | 'device' | 'split';
+  readonly candidates: number;
 }
 
 export type Derive<Value> = (above: Settled, numPrompts: number) => Value;

@@ -2,6 +2,7 @@
 
 import { sharedFields } from '@specoffload/native';
 import { keyWidth, type ModelSpec } from '../model/spec.js';
+import { noAlternates } from '../speculate/alternates.js';
 import type { TokenShares } from '../speculate/draw-token.js';
 import type { Leaders } from '../speculate/leaders.js';
 import type { NoiseUse } from '../speculate/noise.js';
@@ -19,7 +20,7 @@ import type { DraftRun } from './drafter.js';
 import { type AttentionWork, addAttention, blockFields, cacheFields, type Feed, lastRows } from './feeds.js';
 import type { ModelPlacement } from './memory-plan.js';
 import type { DraftOp, DraftResult } from './ops.js';
-import { draftPriority, imagineProposals, type Proposal, type Proposed } from './proposals.js';
+import { draftPriority, imagineLeaders, imagineProposals, type Proposal, type Proposed } from './proposals.js';
 import { openTask, type Task } from './task.js';
 
 /** A text that the draft goes on with. */
@@ -103,7 +104,11 @@ export function draftSteps(
   if (policy.crossbars === 'draft') multipliesInCrossbars(task, placement);
   for (const [kind, work] of works.entries())
     scoresDraft(task, sizes.kinds[kind], work.cacheTokens, work.scores);
-  task.imagine = (oracle) => ({ ids: imagineProposals(oracle, active, first, end) });
+  task.imagine = (oracle) => {
+    const ids = imagineProposals(oracle, active, first, end);
+    if (policy.alternates === 0) return { ids };
+    return { ids, leaders: imagineLeaders(oracle, active, ids, first, end, policy.alternates) };
+  };
   task.isIdle = steps.isOver;
   task.onEnd = (result) => {
     if (result) keepProposals(result as DraftResult, active, first, end, steps.onWhole);
@@ -123,7 +128,7 @@ function fieldsByLayer(
   const fields = layers.map(({ attention }) => {
     const width = keyWidth(attention);
     const found = byWidth.get(width) ?? {
-      sequences: cacheFields(attention, fed, blocks),
+      sequences: cacheFields(attention, fed, blocks).sequences,
       shared: branches ? Float64Array.from(active.flatMap((proposal) => sharedBy(proposal, width))) : none,
     };
     byWidth.set(width, found);
@@ -182,9 +187,9 @@ function keepProposals(
 function feedFor({ sequence, assumed, room }: StepwiseProposal, step: number): Feed {
   const { draftCached, draftBlock } = sequence;
   const known = sequence.length + assumed.length;
-  if (room !== null) return { sequence, cached: known + step - 1, count: 1 };
+  if (room !== null) return { sequence, cached: known + step - 1, count: 1, alternates: noAlternates };
   const count = step > 0 ? 1 : known - draftCached;
-  return { sequence, cached: draftCached - draftBlock.firstToken, count };
+  return { sequence, cached: draftCached - draftBlock.firstToken, count, alternates: noAlternates };
 }
 
 /** The rejection rule wants candidates that know nothing of the target's own draws. */

@@ -1,7 +1,8 @@
 /** What sequences send through a model together, and where their tokens lie in its KV cache. */
 
-import { sequenceFields } from '@specoffload/native';
+import { sequenceFields, sharedFields } from '@specoffload/native';
 import { type AttentionSpec, keyWidth } from '../model/spec.js';
+import { type Alternate, noAlternates } from '../speculate/alternates.js';
 import type { DrawnText } from '../speculate/row-draws.js';
 import type { CacheBlock, Sequence } from '../speculate/sequence.js';
 import { cacheCapacity } from './kv-cache.js';
@@ -13,6 +14,17 @@ export interface Feed {
   readonly cached: number;
   /** Tokens behind them, candidates included. */
   readonly count: number;
+  /** What may follow in place of some of the candidates: further rows, behind those of the others. */
+  readonly alternates: readonly Alternate[];
+}
+
+/** Rows of a feed. */
+export function rowsOf({ count, alternates }: Feed): number {
+  return count + countTokens(alternates);
+}
+
+export function countTokens(alternates: readonly Alternate[]): number {
+  return alternates.reduce((sum, { ids }) => sum + ids.length, 0);
 }
 
 /** The rows that go through the layers together, and the rows among them whose choice is wanted. */
@@ -33,7 +45,15 @@ export interface AttentionWork {
 
 export function measureAttention(window: number, feeds: readonly Feed[]): AttentionWork {
   const work: AttentionWork = { rows: 0, cacheTokens: 0, scores: 0 };
-  for (const { cached, count } of feeds) addAttention(work, window, cached, count);
+  for (const { sequence, cached, count, alternates } of feeds) {
+    addAttention(work, window, cached, count);
+    for (const { place, ids } of alternates) {
+      work.rows += ids.length;
+      // Right behind the rows that have just read what comes before them.
+      work.cacheTokens += ids.length;
+      work.scores += countScores(sequence.length + place, ids.length, window);
+    }
+  }
   return work;
 }
 
@@ -51,17 +71,43 @@ export function countScores(cached: number, count: number, window: number): numb
   return (growing * (2 * cached + growing + 1)) / 2 + (count - growing) * Math.min(window, cached + count);
 }
 
-/** The native attention's description of each sequence's block in a layer. */
+/** The native attention's description of each sequence's block in a layer, and of what stands in for some of its candidates. */
+export interface CacheFields {
+  readonly sequences: Float64Array;
+  readonly shared: Float64Array | undefined;
+}
+
 export function cacheFields(
   attention: AttentionSpec,
   feeds: readonly Feed[],
   blocks: readonly CacheBlock[] = feeds.map(({ sequence }) => sequence.targetBlock),
-): Float64Array {
+): CacheFields {
   const width = keyWidth(attention);
-  const fields = new Float64Array(feeds.length * sequenceFields);
-  for (const [index, { cached, count }] of feeds.entries())
-    fields.set([...blockFields(blocks[index], width), cached, count], index * sequenceFields);
-  return fields;
+  if (feeds.every(({ alternates }) => alternates.length === 0)) {
+    const fields = new Float64Array(feeds.length * sequenceFields);
+    for (const [index, { cached, count }] of feeds.entries())
+      fields.set([...blockFields(blocks[index], width), cached, count], index * sequenceFields);
+    return { sequences: fields, shared: undefined };
+  }
+  const sequences: number[] = [];
+  const shared: number[] = [];
+  for (const [index, { sequence, cached, count, alternates }] of feeds.entries()) {
+    const [keys, values, capacity] = blockFields(blocks[index], width);
+    sequences.push(keys, values, capacity, cached, count);
+    shared.push(keys, values, capacity, 0);
+    // Behind the last candidate there is room that nobody keeps anything in.
+    let free = cached + count;
+    for (const { place, ids } of alternates) {
+      const before = sequence.length + place;
+      const start = free * attention.headDim;
+      sequences.push(keys + start, values + start, capacity, before, ids.length);
+      shared.push(keys, values, capacity, before);
+      free += ids.length;
+    }
+  }
+  if (shared.length * sequenceFields !== sequences.length * sharedFields)
+    throw new Error('a block is described by other fields');
+  return { sequences: Float64Array.from(sequences), shared: Float64Array.from(shared) };
 }
 
 /** Where a block's keys and values begin in a layer whose keys are so wide, and how many tokens it holds. */
@@ -146,8 +192,9 @@ export function assignBlocks(
 }
 
 /** All that a sequence has to send behind what a cache of its tokens holds: known tokens, then its candidates. */
-export function feedOf(sequence: Sequence, cached: number): Feed {
-  return { sequence, cached, count: sequence.length - cached + sequence.candidates.length };
+export function feedOf(sequence: Sequence, cached: number, alternates = noAlternates): Feed {
+  const { length, candidates } = sequence;
+  return { sequence, cached, count: length - cached + candidates.length, alternates };
 }
 
 /** Index of each feed's last row in the frame. */
@@ -161,15 +208,15 @@ export function lastRows(feeds: readonly Feed[]): Int32Array {
   return rows;
 }
 
-/** The rows after which the target's choice is wanted: the last known token's and every candidate's. */
+/** The rows after which the target's choice is wanted: the last known token's, every candidate's and every alternate's. */
 export function verifiedRows(feeds: readonly Feed[]): Int32Array {
-  const numRows = feeds.reduce((sum, { sequence }) => sum + sequence.candidates.length + 1, 0);
-  const rows = new Int32Array(numRows);
+  const wantedOf = ({ sequence, alternates }: Feed) => sequence.candidates.length + 1 + countTokens(alternates);
+  const rows = new Int32Array(feeds.reduce((sum, feed) => sum + wantedOf(feed), 0));
   let next = 0;
   let end = 0;
-  for (const { sequence, count } of feeds) {
-    end += count;
-    for (let row = end - sequence.candidates.length - 1; row < end; row += 1) {
+  for (const feed of feeds) {
+    end += rowsOf(feed);
+    for (let row = end - wantedOf(feed); row < end; row += 1) {
       rows[next] = row;
       next += 1;
     }
@@ -177,18 +224,26 @@ export function verifiedRows(feeds: readonly Feed[]): Int32Array {
   return rows;
 }
 
-/** What the tokens of {@link verifiedRows} are drawn behind. */
-export function verifiedText({ sequence }: Feed): DrawnText {
-  const { noise, candidates } = sequence;
-  return {
-    ...{ noise, numTokens: sequence.length + candidates.length, numRows: candidates.length + 1 },
-    tokens: () => [...sequence.tokensFrom(0), ...candidates],
-  };
+/** What the tokens of {@link verifiedRows} are drawn behind, in their order. */
+export function verifiedTexts({ sequence, alternates }: Feed): DrawnText[] {
+  const { noise, candidates, length } = sequence;
+  const textOf = (followers: readonly number[], numRows: number): DrawnText => ({
+    ...{ noise, numTokens: length + followers.length, numRows },
+    tokens: () => [...sequence.tokensFrom(0), ...followers],
+  });
+  return [
+    textOf(candidates, candidates.length + 1),
+    ...alternates.map(({ place, ids }) => textOf([...candidates.slice(0, place), ...ids], ids.length)),
+  ];
 }
 
 /** All tokens of the feeds, row by row. */
 export function feedTokens(feeds: readonly Feed[]): Int32Array {
   return Int32Array.from(
-    feeds.flatMap(({ sequence, cached }) => [...sequence.tokensFrom(cached), ...sequence.candidates]),
+    feeds.flatMap(({ sequence, cached, alternates }) => [
+      ...sequence.tokensFrom(cached),
+      ...sequence.candidates,
+      ...alternates.flatMap(({ ids }) => ids),
+    ]),
   );
 }

@@ -70,7 +70,7 @@ function hostAttentionOp(
   return {
     kind: 'host-attention',
     ...{ frame, layer, rows, cacheBytes: loadOf(context, flow, layer).cacheBytes },
-    sequences: cacheFields(costs.layers[layer].attention, feeds),
+    ...cacheFields(costs.layers[layer].attention, feeds),
     weights: storedWeights(context.layoutOf(group), request.stream.stagedAddressOf(request.pass, group)),
     foresees: context.foreseen(flow, layer),
   };

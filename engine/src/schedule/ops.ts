@@ -95,6 +95,7 @@ export interface HostAttentionOp {
   /** As in {@link AttentionOp}. */
   readonly cacheBytes: number;
   readonly sequences: Float64Array;
+  readonly shared?: Float64Array | undefined;
   readonly weights: StoredWeights<AttentionWeights>;
   /** As in {@link MixOp}. */
   readonly foresees: readonly number[];
@@ -132,6 +133,7 @@ export interface AttentionOp {
   readonly cacheBytes: number;
   /** Offsets within the layer's part of the cache; fields as in the native `AttentionCall`. */
   readonly sequences: Float64Array;
+  readonly shared?: Float64Array | undefined;
 }
 
 export interface MixOp {

@@ -19,9 +19,10 @@ export function branches(policy: AboutOutcomes): boolean {
 }
 
 /** How many of the draft's choices at a place have to be known, its own among them; 0 where none. */
-export function leadersWanted(policy: AboutOutcomes): number {
+export function leadersWanted(policy: AboutOutcomes & Pick<OpenPolicy, 'alternates'>): number {
   const most = mostOutcomes(policy);
-  return most > 1 ? Math.min(most, mostRanks) + 1 : 0;
+  if (most > 1) return Math.min(most, mostRanks) + 1;
+  return policy.alternates > 0 ? 2 : 0;
 }
 
 /** Tokens that a branch has room for: the target's own, and all that follow but the last, which is never fed. */

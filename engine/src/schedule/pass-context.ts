@@ -6,7 +6,7 @@ import type { WeightGroup } from '../model/types.js';
 import type { Sampling } from '../speculate/sampling.js';
 import type { LaneName, MemoryName } from '../topology/topology.js';
 import type { PhaseName } from '../trace/types.js';
-import { crossingTokens, type Feed, type Frame, measureAttention } from './feeds.js';
+import { crossingTokens, type Feed, type Frame, measureAttention, rowsOf } from './feeds.js';
 import type { GroupLayout } from './group-layout.js';
 import {
   type AttentionLoad,
@@ -100,7 +100,7 @@ export class PassContext {
     return {
       ...{ index, batch, feeds, attentionLane, crosses },
       frame: phase === 'decode' ? this.placement.firstDecodeFrame + firstFrame + index : index,
-      rows: feeds.reduce((sum, { count }) => sum + count, 0),
+      rows: feeds.reduce((sum, feed) => sum + rowsOf(feed), 0),
       loads: this.costs.kinds.map(({ costs }) => measureLoad(costs, feeds, crosses)),
       hasCached: feeds.some(({ cached }) => cached > 0),
       ...{ last: -1, merge: -1, stores: [], routing: unrouted },

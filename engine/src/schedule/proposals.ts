@@ -62,6 +62,39 @@ export function keepProposal(sequence: Sequence, { ids, shares, leaders }: Propo
     ];
 }
 
+/** What leaders say in a prediction, of a place that alternates find and of any other. */
+const [doubted, sure]: readonly number[] = [-1e3, 1e3];
+const rightLeaders: Leaders = { ids: [0, 1], behind: [0, sure] };
+const hitLeaders: Leaders = { ids: [1, 0], behind: [0, doubted] };
+const wrongLeaders: Leaders = { ids: [1, 2], behind: [0, sure] };
+
+/** What the draft favours in the places of such proposals, as far as its second choice goes. */
+export function imagineLeaders(
+  oracle: Oracle,
+  proposals: readonly Proposal[],
+  proposed: readonly number[],
+  first: number,
+  end: number,
+  alternates: number,
+): Leaders[] {
+  let next = 0;
+  return proposals.flatMap(({ sequence, assumed, wanted }) => {
+    const found: Leaders[] = [];
+    for (let step = first; step < end && step < wanted; step += 1) {
+      const position = sequence.choices.length + assumed.length + step;
+      const isRight = proposed[next] === 0;
+      next += 1;
+      if (isRight) found.push(rightLeaders);
+      else {
+        const isSecond = oracle.rankOf?.(sequence.index, position) === 1;
+        const isFound = oracle.findsDoubt?.(sequence.index, position, alternates, wanted) ?? true;
+        found.push(isSecond && isFound ? hitLeaders : wrongLeaders);
+      }
+    }
+    return found;
+  });
+}
+
 /** The proposals of steps `first` to before `end`: what the target chooses (0) or something else (1). */
 export function imagineProposals(
   oracle: Oracle,

@@ -13,6 +13,15 @@ export const proposingFields = {
     default: 4,
     axis: ['candidates'],
   }),
+  alternates: count([0, mostCandidates], {
+    about: 'draft',
+    option: 'alternates',
+    meaning:
+      "the drafter's second choices, in the places where it is least sure, that are verified beside the candidates of a sequence and round: where the target chooses one, its next token is known, too",
+    default: 0,
+    atMost: ({ candidates }) => candidates,
+    axis: ['alternates'],
+  }),
   adaptCandidates: choice({
     about: 'draft',
     option: 'candidates',

@@ -8,6 +8,7 @@ import { followsRouters, keepsExperts } from './expert-cache.js';
 import { cacheCapacity } from './kv-cache.js';
 import type { MemoryDemand } from './memory-plan.js';
 import { inMicroBatches } from './micro-batches.js';
+import { branches } from './outcomes.js';
 import {
   type OpenPolicy,
   type Policy,
@@ -75,6 +76,10 @@ function assertConsistent(policy: OpenPolicy): void {
       `invalid hostExpertRows: ${hostExpertRows}; whether the host computes an expert is decided by its rows, which needs experts routed`,
     );
   assertCanOverlap(policy);
+  if (policy.alternates > 0 && branches(policy))
+    throw new UserError(
+      `invalid alternates: ${policy.alternates}; with speculation ahead the draft goes on behind its other choices meanwhile, expected 0, or outcomes 1`,
+    );
   if (followsRouters(policy)) assertCanFollow(policy);
   if (!keepsExperts(policy))
     for (const field of ['cachedOnDevice', 'cachedOnHost'] as const)
@@ -118,7 +123,15 @@ export const batchFields = [
 ] as const satisfies readonly (keyof OpenPolicy)[];
 
 /** Nothing else is read of it, so that batches of policies that are alike in this are alike. */
-type BatchPolicy = Pick<OpenPolicy, (typeof batchFields)[number] | 'candidates' | 'speculation'>;
+type BatchPolicy = Pick<OpenPolicy, (typeof batchFields)[number] | ProposedField | 'speculation'>;
+
+type ProposedField = 'candidates' | 'alternates';
+
+/** How much a round verifies of each sequence at most, beside its own tokens. */
+export function mostProposed(policy: Pick<OpenPolicy, ProposedField | 'speculation'>): Pick<OpenPolicy, ProposedField> {
+  const { candidates, alternates } = policy;
+  return usesDraft(policy) ? { candidates, alternates } : { candidates: 0, alternates: 0 };
+}
 
 /** Indices of the prompts in each batch of each wave; a wave is finished before the next one starts. */
 export function planWaves(policy: BatchPolicy, numPrompts: number): number[][][] {
@@ -165,14 +178,18 @@ export function tokenRoom({ ending }: Pick<OpenPolicy, 'ending'>, maxNewTokens: 
   return ending === 'slowest' ? Math.ceil(1.5 * maxNewTokens) + 64 : maxNewTokens;
 }
 
-/** Tokens that each prompt's place has room for: where others take it after them, it is as large as the largest needs. */
+/**
+ * Tokens that each prompt's place has room for, with alternates behind the candidates under verification: where others take
+ * it after them, it is as large as the largest needs.
+ */
 export function roomsOfPlaces(
-  { refill }: Pick<OpenPolicy, 'refill'>,
+  policy: Pick<OpenPolicy, 'refill' | ProposedField | 'speculation'>,
   promptLengths: readonly number[],
   newTokens: number,
 ): readonly number[] {
-  const rooms = promptLengths.map((length) => length + newTokens);
-  return refill === 'yes' ? rooms.fill(largest(rooms)) : rooms;
+  const { alternates } = mostProposed(policy);
+  const rooms = promptLengths.map((length) => length + newTokens + alternates);
+  return policy.refill === 'yes' ? rooms.fill(largest(rooms)) : rooms;
 }
 
 /** Sequences of each micro-batch in decode; parts that need not wait for each other are one each. */
@@ -197,11 +214,13 @@ export function measureDemand(
     : roomsOfPlaces(policy, promptLengths, room);
   const capacity = (index: number) => cacheCapacity(rooms[index]);
   const promptRows = (members: readonly number[]) => sum(members.map((index) => promptLengths[index]));
-  const candidates = usesDraft(policy) ? Math.min(policy.candidates, room - 1) : 0;
+  const { candidates, alternates } = mostProposed(policy);
+  // An alternate that stood is fed again where it belongs.
+  const verified = Math.min(candidates, room - 1) + 1 + (alternates > 0 ? alternates + 1 : 0);
   const joiningRows =
     policy.refill === 'yes' ? policy.prefillBatch * promptLengths.reduce((a, b) => Math.max(a, b), 0) : 0;
 
-  const decodeFrameRows = decodeFrames(policy).map((size) => size * (candidates + 1) + joiningRows);
+  const decodeFrameRows = decodeFrames(policy).map((size) => size * verified + joiningRows);
   const prefillFrameRows: number[] = [];
   const onDevice = numOnDevice(policy, formats);
   let [targetCacheTokens, splitCacheTokens] = [0, 0];

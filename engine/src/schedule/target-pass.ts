@@ -8,7 +8,7 @@
 import { drawRows } from '../speculate/row-draws.js';
 import { attend } from './attention-tasks.js';
 import { followsRouters } from './expert-cache.js';
-import { feedTokens, verifiedText } from './feeds.js';
+import { feedTokens, verifiedTexts } from './feeds.js';
 import { feedForward } from './ffn-tasks.js';
 import { choosesTokens, movesRows } from './layer-costs.js';
 import type { HeadResult } from './ops.js';
@@ -106,7 +106,7 @@ function chooseTokens(context: PassContext, flow: Flow, results: (HeadResult | n
   const task = context.push(flow, 'head', place, `head batch ${batch}`, [last, ...stores], () => ({
     kind: 'head',
     ...{ frame, rowIndices, wantsLogits },
-    draws: sampling ? drawRows(sampling, feeds.map(verifiedText)) : undefined,
+    draws: sampling ? drawRows(sampling, feeds.flatMap(verifiedTexts)) : undefined,
   }));
   choosesTokens(task, context.costs, rows);
   const { hiddenBytes, headElements } = context.costs;

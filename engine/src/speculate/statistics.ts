@@ -15,6 +15,18 @@ export interface AcceptanceReport {
   /** New tokens per sequence and verification, the target's own token included, those past a limit not. */
   readonly tokensPerRound: number;
   readonly byPosition: readonly PositionCount[];
+  /** Where alternates were verified. */
+  readonly alternates?: AlternateCount;
+}
+
+/** Other choices of the draft, verified beside its candidates. */
+export interface AlternateCount {
+  /** Tokens. */
+  readonly proposed: number;
+  /** Rounds of a sequence in which the target chose one. */
+  readonly hits: number;
+  /** Tokens more for that, those past a limit included. */
+  readonly tokens: number;
 }
 
 /** Counts verifications as they happen. */
@@ -22,6 +34,7 @@ export class AcceptanceCounter {
   readonly #byPosition: { proposed: number; accepted: number }[] = [];
   #rounds = 0;
   #tokens = 0;
+  readonly #alternates = { proposed: 0, hits: 0, tokens: 0 };
 
   /** One sequence's verification: of `proposed` candidates the first `accepted` stood, `tokens` were kept. */
   count(proposed: number, accepted: number, tokens: number): void {
@@ -32,6 +45,13 @@ export class AcceptanceCounter {
       this.#byPosition[position].proposed += 1;
       if (position < accepted) this.#byPosition[position].accepted += 1;
     }
+  }
+
+  /** The same one's alternates: so many tokens of them, which brought so many. */
+  countAlternates(proposed: number, tokens: number): void {
+    this.#alternates.proposed += proposed;
+    this.#alternates.hits += tokens > 0 ? 1 : 0;
+    this.#alternates.tokens += tokens;
   }
 
   /** Null when nothing was ever proposed. */
@@ -46,6 +66,7 @@ export class AcceptanceCounter {
       rate: sum('accepted') / proposed,
       tokensPerRound: this.#tokens / this.#rounds,
       byPosition: this.#byPosition.map((count) => ({ ...count })),
+      ...(this.#alternates.proposed > 0 ? { alternates: { ...this.#alternates } } : {}),
     };
   }
 }

@@ -13,6 +13,7 @@ type Determining = OmitEach<RunRecord, 'key' | 'createdAt' | 'result' | 'provena
 /** Fields of policies that came after the first records, with what those did: so they are left out, and mean the same. */
 export const laterFields: PolicyInput = {
   adaptCandidates: 'no',
+  alternates: 0,
   joinBatches: 'no',
   keptExperts: 'copied',
   keptAttention: 'copied',

@@ -134,27 +134,31 @@ void attendFrom(const Napi::CallbackInfo& info) {
         }
         return static_cast<size_t>(number);
       };
-      const auto blockAt = [&](const Napi::Float64Array& fields, size_t at) {
-        const size_t floatsPerToken = call.shape.numKvHeads * call.shape.headDim;
-        const size_t capacity = whole(fields[at + 2], "capacity", cache.count / floatsPerToken);
-        const size_t mostOffset = cache.count - capacity * floatsPerToken;
+      const auto capacityAt = [&](const Napi::Float64Array& fields, size_t at) {
+        return whole(fields[at + 2], "capacity", cache.count / (call.shape.numKvHeads * call.shape.headDim));
+      };
+      // No more than `tokens` of it are read or written, which is at most the capacity.
+      const auto blockAt = [&](const Napi::Float64Array& fields, size_t at, size_t capacity, size_t tokens) {
+        const size_t mostOffset = cache.count - ((call.shape.numKvHeads - 1) * capacity + tokens) * call.shape.headDim;
         return AttentionBlock{cache.data + whole(fields[at], "key offset", mostOffset),
                               cache.data + whole(fields[at + 1], "value offset", mostOffset), capacity};
       };
       AttentionSequence sequence;
-      sequence.own = blockAt(sequences, i);
-      sequence.shared = sequence.own;
       sequence.numShared = 0;
+      const size_t capacity = capacityAt(sequences, i);
+      const size_t at = i / sequenceFields * sharedFields;
       if (isShared) {
-        const size_t at = i / sequenceFields * sharedFields;
         if (at + sharedFields > shared.ElementLength()) throw RangeError("invalid shared; expected four numbers per sequence");
-        sequence.shared = blockAt(shared, at);
-        sequence.numShared = whole(shared[at + 3], "shared tokens", sequence.shared.capacity);
+        const size_t othersCapacity = capacityAt(shared, at);
+        sequence.numShared = whole(shared[at + 3], "shared tokens", othersCapacity);
+        sequence.shared = blockAt(shared, at, othersCapacity, sequence.numShared);
       }
-      const size_t most = sequence.numShared + sequence.own.capacity;
+      const size_t most = sequence.numShared + capacity;
       sequence.numPast = whole(sequences[i + 3], "tokens cached", most);
       sequence.numNew = whole(sequences[i + 4], "new tokens", most - sequence.numPast);
       if (sequence.numPast < sequence.numShared) throw RangeError("invalid tokens cached; expected the shared ones among them");
+      sequence.own = blockAt(sequences, i, capacity, sequence.numPast - sequence.numShared + sequence.numNew);
+      if (!isShared) sequence.shared = sequence.own;
       sequence.firstRow = numRows;
       if (sequence.numNew == 0) continue;
       numRows += sequence.numNew;

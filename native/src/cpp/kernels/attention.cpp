@@ -302,11 +302,20 @@ void attend(const AttentionCall& call, Workers& workers) {
     neededFloats = std::max(neededFloats, scratchFloats(shape, sequence));
   }
   workers.reserve(call.threads, neededFloats);
-  workers.pool.run(call.threads, call.sequences.size() * shape.numKvHeads, [&](size_t item, int participant) {
+  const size_t numItems = call.sequences.size() * shape.numKvHeads;
+  // What some share may be new itself: it has to be there before any of them reads it.
+  const bool shares = std::any_of(call.sequences.begin(), call.sequences.end(),
+                                  [](const AttentionSequence& sequence) { return sequence.numShared > 0; });
+  if (shares) {
+    workers.pool.run(call.threads, numItems, [&](size_t item, int) {
+      appendToCache(call, call.sequences[item / shape.numKvHeads], item % shape.numKvHeads);
+    });
+  }
+  workers.pool.run(call.threads, numItems, [&](size_t item, int participant) {
     const AttentionSequence& sequence = call.sequences[item / shape.numKvHeads];
     const size_t kvHead = item % shape.numKvHeads;
     float* const scratch = workers.room(participant);
-    appendToCache(call, sequence, kvHead);
+    if (!shares) appendToCache(call, sequence, kvHead);
     const size_t step = tokensPerTile(group);
     for (size_t token = 0; token < sequence.numNew; token += step) {
       attendTile(call, sequence, kvHead, token, std::min(step, sequence.numNew - token), scratch);
