@@ -261,7 +261,7 @@ export {
   parseAcceptance,
   releasedExpectedTokens,
 } from './speculate/acceptance.js';
-export type { AcceptanceReport, PositionCount } from './speculate/statistics.js';
+export type { AcceptanceReport, AlternateCount, PositionCount } from './speculate/statistics.js';
 
 // Traces: what happened when.
 

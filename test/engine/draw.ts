@@ -90,7 +90,7 @@ export function drawDrafter(random: Random): DrafterName {
 /** Policies under which `numPrompts` prompts take at most a few waves, since every wave costs passes of its own. */
 export function drawPolicy(random: Random, strategy: StrategyName, numPrompts: number): PolicyInput {
   if (strategy === 'ahead')
-    return { ...drawPolicy(random, 'serial', numPrompts), outcomes: integer(random, 1, 9) };
+    return { ...drawPolicy(random, 'serial', numPrompts), outcomes: integer(random, 2, 9), alternates: 0 };
   const maybe = <T>(value: T): T | undefined => (random.uniform() < 0.5 ? value : undefined);
   const decodeBatch = maybe(integer(random, Math.ceil(numPrompts / 4), numPrompts));
   const drawn: PolicyInput = {
@@ -106,6 +106,7 @@ export function drawPolicy(random: Random, strategy: StrategyName, numPrompts: n
       : {
           draftBatch: maybe(integer(random, Math.ceil(numPrompts / 4), numPrompts)),
           candidates: maybe(pick(random, [1, 2, 3, 5, 8, 16])),
+          alternates: maybe(pick(random, [0, 1, 2, 5, 16])),
           draftCache: maybe(pick(random, ['recompute', 'resident', 'window'] as const)),
           draftWindow: maybe(integer(random, 1, 20)),
           draftPlacement: maybe(pick(random, ['start', 'after-prefill'] as const)),

@@ -1,6 +1,7 @@
 /** The closed form against the simulator: close enough to rank by, and never above what its bound allows. */
 
 import {
+  type AcceptanceRates,
   closedForm,
   computeLane,
   describeModel,
@@ -219,7 +220,7 @@ describe('on a machine of other lanes', () => {
 });
 
 describe('lifetimes', () => {
-  const options = { maxNewTokens: 33, goesOn: false, together: 1 };
+  const options = { maxNewTokens: 33, goesOn: false, together: 1, alternates: 0 };
 
   it('without speculation are as many rounds as tokens after the first', () => {
     const rounds = lifetimes({ ...options, candidates: 0, acceptance: null });
@@ -232,6 +233,15 @@ describe('lifetimes', () => {
     const [first, second] = lifetimes({ ...options, candidates: 4, acceptance });
     if (acceptance.kind !== 'rates') throw new Error('rates were asked for');
     expect(second!.tokens - first!.tokens).toBeCloseTo(expectedTokens(acceptance, 4), 10);
+  });
+
+  it.each([2, 4])('go one token further where one of %i alternates is found', (alternates) => {
+    const acceptance = { ...rates(0.7), secondChoice: 0.6 } as AcceptanceRates;
+    const [first, second] = lifetimes({ ...options, candidates: 4, alternates, acceptance });
+    expect(second!.tokens - first!.tokens).toBeCloseTo(expectedTokens(acceptance, 4, alternates), 10);
+    expect(expectedTokens(acceptance, 4, alternates)).toBeGreaterThan(expectedTokens(acceptance, 4));
+    expect(first!.rows).toBeGreaterThan(5 + alternates);
+    expect(first!.rows).toBeLessThan(6 + alternates);
   });
 
   it('propose no more than is still wanted', () => {

@@ -70,6 +70,7 @@ const totals = {
   ...{ mostExpertRows: 0, mostHeadRows: 0 },
 };
 const partialRates: number[] = [];
+let alternateHits = 0;
 /** Every field with its value, of every run. */
 const met = new Set<string>();
 /** Of a GPU alone, of predictions alone, and of what decides by measured times. */
@@ -198,6 +199,7 @@ it('met partial acceptance, rejection, ends of sequences, and not only ties', ()
       for (const word of Object.keys(field.words))
         if (!elsewhere.has(`${name} ${word}`)) expect(met).toContain(`${name} ${word}`);
   expect(met).toContain('hostShare 0.6');
+  expect(alternateHits).toBeGreaterThan(50);
   expect([...drafters].sort()).toEqual([...drafterNames].sort());
   expect(architectures.size).toBeGreaterThanOrEqual(8);
 });
@@ -343,11 +345,15 @@ function assertNoPadding(
   // One row for the last token of each sequence and verification, one for each candidate.
   const verifications = (acceptance ? Math.round(decoded / acceptance.tokensPerRound) : decoded) - numJoined;
   const prefilled = prompts.slice(0, places).flat().length;
-  const fed = prompts.flat().length + verifications + (acceptance?.proposed ?? 0);
+  const alternates = acceptance?.alternates ?? { proposed: 0, hits: 0 };
+  const least = prompts.flat().length + verifications + (acceptance?.proposed ?? 0) + alternates.proposed;
   const rowsOf = (kind: Span['kind'], lane?: string) =>
     spans
       .filter((span) => span.kind === kind && (lane === undefined || span.lane === lane))
       .reduce((sum, { rows }) => sum + rows, 0);
+  // An alternate that stood is fed again, unless its sequence has ended.
+  const fed = Math.max(least, Math.min(rowsOf('embed'), least + alternates.hits));
+  alternateHits += alternates.hits;
   // Where the host projects, hidden states are read for it and come back.
   const onHost =
     policy.attention === 'split'

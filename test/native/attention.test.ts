@@ -263,6 +263,50 @@ describe.each(cores)('attend, %s', (kind, core) => {
     expect(branched.cache.subarray(whole.cache.length)).not.toContain(unseen); // new tokens came behind
   });
 
+  test.each([
+    { headDim: 64, slidingWindow: 0 },
+    { headDim: 20, slidingWindow: 33 },
+  ])(
+    'goes on behind tokens that come in the same call, in the rest of their block: %o',
+    ({ headDim, slidingWindow }) => {
+      const shape = { numHeads: 6, numKvHeads: 2, headDim, slidingWindow, scale: usual(headDim) };
+      // Rows: five in a line, and two branches, of one token behind two of them and of two tokens behind four.
+      const start = createCall(shape, [{ numPast: 60, numNew: 8 }], 7);
+      const [keys, values, capacity] = start.sequences;
+      const inRest = (token: number) => [keys + token * headDim, values + token * headDim, capacity];
+      const sequences = [
+        [keys, values, capacity, 60, 5],
+        [...inRest(65), 62, 1],
+        [...inRest(66), 64, 2],
+      ];
+      const shared = [0, 62, 64].map((numShared) => [keys, values, capacity, numShared]);
+      const lines = [
+        [0, 1, 5],
+        [0, 1, 2, 3, 6, 7],
+      ];
+      const pick = (view: Float32Array, heads: number, rows: readonly number[]) =>
+        Float32Array.from(
+          rows.flatMap((row) => [...view.subarray(row * heads * headDim, (row + 1) * heads * headDim)]),
+        );
+      for (const threads of [1, 2, 5, 2]) {
+        const tree = cloneCall(start, { threads });
+        core.attend({
+          ...tree,
+          sequences: Float64Array.from(sequences.flat()),
+          shared: Float64Array.from(shared.flat()),
+        });
+        for (const rows of lines) {
+          const line = cloneCall(start);
+          const own = { q: pick(line.q, 6, rows), k: pick(line.k, 2, rows), v: pick(line.v, 2, rows) };
+          const out = pick(line.out, 6, rows);
+          const sequence = Float64Array.of(keys, values, capacity, 60, rows.length);
+          core.attend({ ...line, ...own, out, sequences: sequence });
+          expect(Buffer.from(pick(tree.out, 6, rows).buffer).equals(Buffer.from(out.buffer))).toBe(true);
+        }
+      }
+    },
+  );
+
   test('gives the same bits on any number of threads', () => {
     const shape = { numHeads: 8, numKvHeads: 4, headDim: 32, slidingWindow: 0, scale: usual(32) };
     const lengths = Array.from({ length: 9 }, (_, i) => ({ numPast: i * 11, numNew: 1 + (i % 4) }));

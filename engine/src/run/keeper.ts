@@ -59,12 +59,17 @@ export class Keeper {
    * @param first the first of the sequence's wanted rows
    * @returns how many candidates stand
    */
-  #accept({ sequence, count, alternates }: Feed, result: HeadResult, headRows: Int32Array, first: number): number {
+  #accept(
+    { sequence, count, alternates }: Feed,
+    result: HeadResult,
+    headRows: Int32Array,
+    first: number,
+  ): number {
     const { candidates } = sequence;
     const { accepted, replacement } = this.#judge(sequence, result, first);
     const choices = new Array<TargetChoice>(accepted + 1);
-    // More rows came before the candidates where a sequence has just taken a place, or an alternate stood.
-    const known = count - candidates.length;
+    // All of a prompt came before, where a sequence has just taken a place.
+    const known = sequence.choices.length === 0 ? count - candidates.length : 1;
     choices[0] = choiceBehind(result, first, headRows[first], known);
     for (let index = 1; index <= accepted; index += 1)
       choices[index] = choiceAt(result, first + index, headRows[first + index]);
@@ -93,16 +98,15 @@ export class Keeper {
    */
   #take(sequence: Sequence, accepted: number, token: number, cached: number | null): void {
     const { prepared } = sequence;
-    const taken =
-      cached === null &&
-      prepared.find((outcome) => outcome.accepted === accepted && outcome.token === token);
+    const isPrepared = (outcome: PreparedOutcome) => outcome.accepted === accepted && outcome.token === token;
+    const taken = cached === null ? prepared.find(isPrepared) : undefined;
     const wanted = Math.max(0, sequence.remaining - 1);
-    this.#options.onOutcome?.(sequence, accepted, taken || null);
-    sequence.candidates = (taken && taken.ids.slice(0, wanted)) || nothing;
-    sequence.candidateShares = (taken && taken.shares?.slice(0, wanted)) || null;
-    sequence.candidateLeaders = (taken && taken.leaders?.slice(0, wanted)) || null;
+    this.#options.onOutcome?.(sequence, accepted, taken ?? null);
+    sequence.candidates = taken?.ids.slice(0, wanted) ?? nothing;
+    sequence.candidateShares = taken?.shares?.slice(0, wanted) ?? null;
+    sequence.candidateLeaders = taken?.leaders?.slice(0, wanted) ?? null;
     sequence.prepared = [];
-    if (!(taken && taken.isCached)) this.#options.forget(sequence, cached ?? sequence.length - 1);
+    if (!taken?.isCached) this.#options.forget(sequence, cached ?? sequence.length - 1);
   }
 
   /** How many of the candidates stand; under the rejection rule, what replaces the first that does not. */

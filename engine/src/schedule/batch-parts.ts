@@ -22,7 +22,7 @@ export function partsOf(
   const size = overlap === 'sub-batches' ? microBatch : decodeBatch;
   const framesOf = (some: readonly Sequence[]) =>
     inMicroBatches(some, size).map((members): Frame => {
-      const feeds = members.map((sequence) => 
+      const feeds = members.map((sequence) =>
         feedOf(sequence, sequence.targetCached, pickAlternates(sequence, alternates)),
       );
       return { batch, feeds, headRows: verifiedRows(feeds) };

@@ -20,7 +20,13 @@ import type { DraftRun } from './drafter.js';
 import { type AttentionWork, addAttention, blockFields, cacheFields, type Feed, lastRows } from './feeds.js';
 import type { ModelPlacement } from './memory-plan.js';
 import type { DraftOp, DraftResult } from './ops.js';
-import { draftPriority, imagineLeaders, imagineProposals, type Proposal, type Proposed } from './proposals.js';
+import {
+  draftPriority,
+  imagineLeaders,
+  imagineProposals,
+  type Proposal,
+  type Proposed,
+} from './proposals.js';
 import { openTask, type Task } from './task.js';
 
 /** A text that the draft goes on with. */

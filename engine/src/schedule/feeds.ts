@@ -210,7 +210,8 @@ export function lastRows(feeds: readonly Feed[]): Int32Array {
 
 /** The rows after which the target's choice is wanted: the last known token's, every candidate's and every alternate's. */
 export function verifiedRows(feeds: readonly Feed[]): Int32Array {
-  const wantedOf = ({ sequence, alternates }: Feed) => sequence.candidates.length + 1 + countTokens(alternates);
+  const wantedOf = ({ sequence, alternates }: Feed) =>
+    sequence.candidates.length + 1 + countTokens(alternates);
   const rows = new Int32Array(feeds.reduce((sum, feed) => sum + wantedOf(feed), 0));
   let next = 0;
   let end = 0;

@@ -2,15 +2,33 @@
 
 import { largest, sum } from '../extremes.js';
 import type { Oracle } from '../speculate/acceptance.js';
+import type { Leaders } from '../speculate/leaders.js';
 import type { Sequence } from '../speculate/sequence.js';
 import type { Routes } from '../topology/topology.js';
 import type { Drafter, PlaceDraft, RoundWork } from './drafter.js';
-import type { DraftResult } from './ops.js';
-import { beginProposals, draftPriority, imagineProposals, keepProposal, type Proposal } from './proposals.js';
+import type { LookedUp } from './ops.js';
+import {
+  beginProposals,
+  draftPriority,
+  imagineLeaders,
+  imagineProposals,
+  keepProposal,
+  type Proposal,
+} from './proposals.js';
 import { createTask, type TaskHead } from './task.js';
 
 /** Looks behind a sequence and tokens that are taken for its next ones. */
-export type LookUp = (sequence: Sequence, assumed: readonly number[], wanted: number) => readonly number[];
+export interface LookUp {
+  propose(sequence: Sequence, assumed: readonly number[], wanted: number): readonly number[];
+  /** How else it went on there than with the token; null where it never did. */
+  other(sequence: Sequence, assumed: readonly number[], token: number): OtherChoice | null;
+}
+
+export interface OtherChoice {
+  readonly id: number;
+  /** Latest tokens that stood before it, by so many fewer than could be looked for. */
+  readonly behind: number;
+}
 
 export interface LookUpDrafter<Name extends string> {
   readonly name: Name;
@@ -42,7 +60,7 @@ export function lookUpDrafter<const Name extends string>({
   bytesPerToken = 0,
 }: LookUpDrafter<Name>) {
   return {
-    ...{ name, checkpoint: null, heeds: ['candidates'], laneIn, roundWork, guess },
+    ...{ name, checkpoint: null, heeds: ['candidates', 'alternates'], laneIn, roundWork, guess },
     reserve({ demand }) {
       if (bytesPerToken === 0) return nothingPlaced;
       const tokens = largest(demand.sequenceTokens.map(sum));
@@ -51,8 +69,22 @@ export function lookUpDrafter<const Name extends string>({
         return null;
       };
     },
-    begin({ routes, ids }) {
+    begin({ routes, ids, policy: { alternates } }) {
       const lookUp = open();
+      const lookBehind = ({ sequence, assumed, wanted }: Proposal): LookedUp => {
+        const found = lookUp.propose(sequence, assumed, wanted);
+        const leadersAt = (id: number, place: number): Leaders => {
+          const other = lookUp.other(sequence, [...assumed, ...found.slice(0, place)], id);
+          return other ? { ids: [id, other.id], behind: [0, other.behind] } : { ids: [id], behind: [0] };
+        };
+        return { ids: found, leaders: alternates > 0 ? found.map(leadersAt) : null };
+      };
+      const imagineBehind = (oracle: Oracle, proposal: Proposal): LookedUp => {
+        const found = countFound(oracle, proposal);
+        const ids = imagineProposals(oracle, [proposal], 0, found);
+        const leaders = () => imagineLeaders(oracle, [proposal], ids, 0, found, alternates);
+        return { ids, leaders: alternates > 0 ? leaders() : null };
+      };
       return {
         admit() {},
         bring: () => [],
@@ -70,19 +102,13 @@ export function lookUpDrafter<const Name extends string>({
             ...{ after: [], ...roundWork(sum(proposals.map(({ sequence }) => sequence.length))) },
             createOp: () => ({
               kind: 'look-up',
-              work: () => ({
-                ids: proposals.map(({ sequence, assumed, wanted }) => lookUp(sequence, assumed, wanted)),
-              }),
+              work: () => proposals.map(lookBehind),
             }),
-            imagine: (oracle) => ({
-              ids: proposals.map((proposal) =>
-                imagineProposals(oracle, [proposal], 0, countFound(oracle, proposal)),
-              ),
-            }),
+            imagine: (oracle) => proposals.map((proposal) => imagineBehind(oracle, proposal)),
             onEnd: (result) => {
-              const { ids: found } = result as DraftResult<readonly number[]>;
+              const found = result as readonly LookedUp[];
               for (const [index, { sequence }] of proposals.entries())
-                keepProposal(sequence, { ids: found[index], shares: null, leaders: null }, isAhead);
+                keepProposal(sequence, { ...found[index], shares: null }, isAhead);
             },
           });
           return [task];

@@ -216,10 +216,17 @@ export interface WriteRotationsOp {
   readonly kind: 'write-rotations';
 }
 
-export interface DraftResult<Ids = number> {
-  readonly ids: ArrayLike<Ids>; // (sequence); on a virtual machine (sequence, step)
+export interface DraftResult {
+  readonly ids: ArrayLike<number>; // (sequence); on a virtual machine (sequence, step)
   readonly shares?: readonly TokenShares[] | undefined; // (sequence), as a head's
   readonly leaders?: readonly Leaders[] | undefined; // (sequence), where they are wanted
+}
+
+/** What was looked up behind a sequence. */
+export interface LookedUp {
+  readonly ids: readonly number[];
+  /** What might follow in their places, where somebody asked. */
+  readonly leaders: readonly Leaders[] | null;
 }
 
 /** Work that only a virtual machine does. */

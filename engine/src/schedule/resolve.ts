@@ -128,7 +128,9 @@ type BatchPolicy = Pick<OpenPolicy, (typeof batchFields)[number] | ProposedField
 type ProposedField = 'candidates' | 'alternates';
 
 /** How much a round verifies of each sequence at most, beside its own tokens. */
-export function mostProposed(policy: Pick<OpenPolicy, ProposedField | 'speculation'>): Pick<OpenPolicy, ProposedField> {
+export function mostProposed(
+  policy: Pick<OpenPolicy, ProposedField | 'speculation'>,
+): Pick<OpenPolicy, ProposedField> {
   const { candidates, alternates } = policy;
   return usesDraft(policy) ? { candidates, alternates } : { candidates: 0, alternates: 0 };
 }

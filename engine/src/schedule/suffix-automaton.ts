@@ -70,12 +70,34 @@ export class SuffixAutomaton {
     return proposed;
   }
 
+  /**
+   * What followed the longest ending behind which another token than `except` has stood, as far as one place of each ending
+   * tells; with the tokens of that ending, and of the longest that stood before at all. Null where nothing else followed.
+   */
+  other(
+    assumed: readonly number[],
+    except: number,
+  ): { readonly id: number; readonly length: number; readonly longest: number } | null {
+    const first = this.#stateBefore(assumed);
+    for (let state = first; state > 0; state = this.#link[state]) {
+      const next = this.#seenAt[state] + 1;
+      if (next < this.#numTokens && this.#tokens[next] !== except)
+        return { id: this.#tokens[next], length: this.#length[state], longest: this.#length[first] };
+    }
+    return null;
+  }
+
   #endBefore(assumed: readonly number[]): number {
-    if (this.#numTokens === 0) return none;
+    const state = this.#stateBefore(assumed);
+    return state > 0 ? this.#seenAt[state] : none;
+  }
+
+  /** Of the longest ending that stood before; 0 where there is none. */
+  #stateBefore(assumed: readonly number[]): number {
+    if (this.#numTokens === 0) return 0;
     let state = this.#link[this.#last];
     for (const token of assumed) state = this.#step(state, token);
-    if (this.#seenAt[state] === this.#numTokens - 1) state = this.#link[state];
-    return state > 0 ? this.#seenAt[state] : none;
+    return this.#seenAt[state] === this.#numTokens - 1 ? Math.max(0, this.#link[state]) : state;
   }
 
   /** The state of the longest ending, one token later. */

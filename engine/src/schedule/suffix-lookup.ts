@@ -24,14 +24,21 @@ export const suffixLookup = lookUpDrafter({
   },
   open() {
     const known = new WeakMap<Sequence, { readonly automaton: SuffixAutomaton; numTaken: number }>();
-    return (sequence, assumed, wanted) => {
+    const automatonOf = (sequence: Sequence) => {
       const { prompt, maxNewTokens, length } = sequence;
       const capacity = Math.min(prompt.length + maxNewTokens, mostTokens);
       const own = known.get(sequence) ?? { automaton: new SuffixAutomaton(capacity), numTaken: 0 };
       known.set(sequence, own);
       own.automaton.append(sequence.tokensFrom(own.numTaken));
       own.numTaken = length;
-      return own.automaton.continuation(wanted, assumed);
+      return own.automaton;
+    };
+    return {
+      propose: (sequence, assumed, wanted) => automatonOf(sequence).continuation(wanted, assumed),
+      other(sequence, assumed, token) {
+        const other = automatonOf(sequence).other(assumed, token);
+        return other && { id: other.id, behind: Math.log(other.longest / other.length) };
+      },
     };
   },
 });

@@ -4,7 +4,7 @@ import type { PricedTask } from '../machine/cost-model.js';
 import type { Oracle } from '../speculate/acceptance.js';
 import type { LaneName } from '../topology/topology.js';
 import type { TaskLabel } from '../trace/types.js';
-import type { DraftResult, HeadResult, MixResult, Op } from './ops.js';
+import type { DraftResult, HeadResult, LookedUp, MixResult, Op } from './ops.js';
 
 /** Buffers of equal size in one memory; a task that takes one waits until one is free. */
 export interface SlotClass {
@@ -50,7 +50,7 @@ export interface Task extends TaskLabel, PricedTask {
   readonly createOp: (slot: number) => Op;
   /** What a machine without arithmetic returns in place of a result; absent where nothing is returned. */
   readonly imagine:
-    | ((oracle: Oracle) => HeadResult | MixResult | DraftResult | DraftResult<readonly number[]>)
+    | ((oracle: Oracle) => HeadResult | MixResult | DraftResult | readonly LookedUp[])
     | undefined;
   /** Called at the end, before dependents start. */
   readonly onEnd: ((result: unknown) => void) | undefined;

@@ -73,7 +73,8 @@ function describeFacts(record: RunRecord): string[] {
       'acceptance',
       `${formatPercent(acceptance.rate)} of ${plural(acceptance.proposed, 'candidate')}, ` +
         `${threeDigits(acceptance.tokensPerRound)} tokens per round; ` +
-        `by position ${acceptance.byPosition.map((p) => formatPercent(p.accepted / p.proposed)).join(', ')}`,
+        `by position ${acceptance.byPosition.map((p) => formatPercent(p.accepted / p.proposed)).join(', ')}` +
+        describeAlternates(acceptance),
     ]);
   if (hostShares)
     facts.push([
@@ -216,4 +217,11 @@ export function quoteSample(prompt: string, continuation: string, maxLines = 8):
     .filter((line, i, all) => line !== '' || (i > 0 && all[i - 1] !== ''));
   const shown = lines.slice(0, maxLines).map((line) => `  │ ${line.slice(0, 100)}`.trimEnd());
   return [...shown, ...(lines.length > maxLines ? ['  │ …'] : [])].join('\n');
+}
+
+/** Behind what is said of candidates. */
+function describeAlternates({ alternates }: NonNullable<RunRecord['result']['acceptance']>): string {
+  if (!alternates) return '';
+  const { proposed, hits, tokens } = alternates;
+  return `; ${formatCount(proposed)} alternates brought ${plural(tokens, 'token')} in ${plural(hits, 'round')}`;
 }

@@ -17,6 +17,17 @@ export const proposingRecord = {
       rate: described(fraction, '0 to 1', 'accepted / proposed; null without speculation'),
       tokensPerRound: described(amount, 'tokens', 'of one sequence in one round; null without speculation'),
       byPosition: listOf(fields({ proposed: count, accepted: count })),
+      alternates: described(
+        orMissing(
+          fields({
+            proposed: described(count, 'tokens', 'other choices of the drafter that were verified'),
+            hits: described(count, '', 'rounds of a sequence in which the target chose one'),
+            tokens: described(count, 'tokens', 'more for that'),
+          }),
+        ),
+        '',
+        "the drafter's second choices beside its candidates; left out where none were verified",
+      ),
     }),
   ) satisfies Schema<RunResult['acceptance']>,
   ahead: described(
