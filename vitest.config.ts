@@ -31,7 +31,7 @@ const pure = [
   'test/experiments/cli/{other-lanes,run,runs,usage}.test.ts',
   'test/experiments/queue/{messages,slurm}.test.ts',
   'test/experiments/sweep/{baselines,bayesian,command,definition,expression,generations,halving,planned,shipped,thompson}.test.ts',
-  'test/native/{attention,bf16-packed,codecs,levels,product,quantised,vulkan,vulkan-kernels,vulkan-scaled,vulkan-shaders,widen}.test.ts',
+  'test/native/{attention,bf16-packed,codecs,levels,product,quantised,spirv-specialised,vulkan,vulkan-kernels,vulkan-scaled,vulkan-shaders,widen}.test.ts',
   'test/kernel/{cell-syntax,display,format,html,literal,outputs,parameters,sanitize,save}.test.ts',
   'test/kernel/{notebook-images,shorthand,text,wire}.test.ts',
 ];
@@ -83,6 +83,7 @@ class LongestFirst extends BaseSequencer {
 }
 
 const everything = ['test/**/*.test.ts'];
+const root = import.meta.dirname;
 
 /** One more than cores: many wait for a kernel, a browser or a limit of time. */
 const maxWorkers = availableParallelism() + 1;
@@ -92,6 +93,13 @@ export default defineConfig({
     testTimeout: 120_000,
     hookTimeout: 120_000,
     setupFiles: ['test/fast-equality.ts'],
+    // What is compiled, where a test names its source: that is what ships, and it is loaded once per process.
+    alias: [
+      {
+        find: /^(?:\.\.\/)+(native|engine|engine\/input|kernel|experiments)\/src\/(.*)$/,
+        replacement: `${root}/$1/dist/$2`,
+      },
+    ],
     // As Node loads it: what is compiled already needs no translation, and no second instance.
     server: { deps: { external: [/\/(native|engine|input|kernel|experiments)\/dist\/.*\.js$/] } },
     // What is waited for comes, however slow the machine: a second is too little beside other work.

@@ -2,6 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { KernelModule } from './spirv/specialise.js';
 import type { CooperativeMatrices } from './vulkan-shaders/cooperative.js';
 import { kindOfKernel } from './vulkan-shaders/kernel-kinds.js';
 import type { Dispatch, KernelName } from './vulkan-shaders/kernels.js';
@@ -173,17 +174,27 @@ export function loadVulkan(): Vulkan {
   );
 }
 
-/** What a dispatch starts. */
+/** What a dispatch starts. Native code asks for the SPIR-V of what it does not have yet. */
 export function kernelOf({
   kernel: name,
   constants,
 }: Pick<Dispatch<unknown>, 'kernel' | 'constants'>): GpuKernel {
-  return { name, kind: kindOfKernel(name), code: readKernel(name), constants };
+  return {
+    ...{ name, kind: kindOfKernel(name), constants },
+    get code() {
+      return moduleOf(name).for(constants);
+    },
+  };
 }
 
+const modules = new Map<KernelName, KernelModule>();
+
 /** A kernel's SPIR-V, which lies beside its source. */
-function readKernel(name: KernelName): Uint8Array {
-  return readFileSync(new URL(`../src/vulkan-shaders/${name}.spv`, import.meta.url));
+function moduleOf(name: KernelName): KernelModule {
+  const read = () => readFileSync(new URL(`../src/vulkan-shaders/${name}.spv`, import.meta.url));
+  const module = modules.get(name) ?? new KernelModule(read());
+  modules.set(name, module);
+  return module;
 }
 
 function loadAddon(): { readonly vulkan?: Vulkan } {

@@ -175,13 +175,16 @@ Napi::Value prepareKernels(const Napi::CallbackInfo& info) {
       const auto each = given.Get(i).As<Napi::Object>();
       KernelSource kernel;
       kernel.name = each.Get("name").ToString().Utf8Value();
-      const auto code = each.Get("code").As<Napi::Uint8Array>();
-      if (code.ByteLength() % 4 != 0) throw RangeError("invalid SPIR-V of " + kernel.name + ": not of whole words");
-      kernel.words.resize(code.ByteLength() / 4);
-      std::copy(code.Data(), code.Data() + code.ByteLength(), reinterpret_cast<uint8_t*>(kernel.words.data()));
       const auto constants = each.Get("constants").As<Napi::Array>();
       for (uint32_t c = 0; c < constants.Length(); ++c) {
         kernel.constants.push_back(static_cast<uint32_t>(wholeNumber(constants.Get(c), "constant", 0, UINT32_MAX)));
+      }
+      // What is compiled already need not be made.
+      if (!gpu->numberOf(kernel)) {
+        const auto code = each.Get("code").As<Napi::Uint8Array>();
+        if (code.ByteLength() % 4 != 0) throw RangeError("invalid SPIR-V of " + kernel.name + ": not of whole words");
+        kernel.words.resize(code.ByteLength() / 4);
+        std::copy(code.Data(), code.Data() + code.ByteLength(), reinterpret_cast<uint8_t*>(kernel.words.data()));
       }
       kernel.kind = static_cast<uint8_t>(wholeNumber(each.Get("kind"), "kind", 0, mostKinds - 1));
       kernels.push_back(std::move(kernel));

@@ -116,21 +116,28 @@ void Gpu::openPipelines(const std::vector<uint8_t>& cache) {
 }
 
 std::vector<uint32_t> Gpu::prepare(const std::vector<KernelSource>& kernels) {
-  std::lock_guard<std::mutex> lock(pipelinesMutex_);
+  std::lock_guard<std::mutex> compiling(compileMutex_);
   std::vector<uint32_t> numbers;
   for (const KernelSource& kernel : kernels) {
-    const auto known = pipelineNumbers_.find({kernel.name, kernel.constants});
-    if (known != pipelineNumbers_.end()) {
-      numbers.push_back(known->second);
-      continue;
-    }
-    const auto number = static_cast<uint32_t>(pipelines_.size());
-    pipelines_.push_back(compile(kernel));
-    kinds_.push_back(kernel.kind);
-    pipelineNumbers_[{kernel.name, kernel.constants}] = number;
-    numbers.push_back(number);
+    const std::optional<uint32_t> known = numberOf(kernel);
+    numbers.push_back(known ? *known : add(kernel, compile(kernel)));
   }
   return numbers;
+}
+
+std::optional<uint32_t> Gpu::numberOf(const KernelSource& kernel) const {
+  std::lock_guard<std::mutex> lock(pipelinesMutex_);
+  const auto known = pipelineNumbers_.find({kernel.name, kernel.constants});
+  return known == pipelineNumbers_.end() ? std::nullopt : std::optional<uint32_t>(known->second);
+}
+
+uint32_t Gpu::add(const KernelSource& kernel, VkPipeline pipeline) {
+  std::lock_guard<std::mutex> lock(pipelinesMutex_);
+  const auto number = static_cast<uint32_t>(pipelines_.size());
+  pipelines_.push_back(pipeline);
+  kinds_.push_back(kernel.kind);
+  pipelineNumbers_[{kernel.name, kernel.constants}] = number;
+  return number;
 }
 
 VkPipeline Gpu::compile(const KernelSource& kernel) {

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -66,6 +67,8 @@ public:
   VkPipelineLayout pipelineLayout() const { return layout_; }
   /** Compiles what is not yet; kernels of one name and the same constants are one. @returns their numbers */
   std::vector<uint32_t> prepare(const std::vector<KernelSource>& kernels);
+  /** Of a kernel that is compiled, whose code nobody asks for any more. */
+  std::optional<uint32_t> numberOf(const KernelSource& kernel) const;
   VkPipeline kernel(size_t index) const;
   uint8_t kindOf(size_t index) const;
   size_t numKernels() const;
@@ -79,6 +82,7 @@ private:
   void openDevice(bool usesOneFamily);
   void openPipelines(const std::vector<uint8_t>& cache);
   VkPipeline compile(const KernelSource& kernel);
+  uint32_t add(const KernelSource& kernel, VkPipeline pipeline);
 
   std::shared_ptr<Instance> instance_;
   VkPhysicalDevice physical_ = VK_NULL_HANDLE;
@@ -91,6 +95,8 @@ private:
   std::vector<uint32_t> families_;
   VkPipelineCache cache_ = VK_NULL_HANDLE;
   VkPipelineLayout layout_ = VK_NULL_HANDLE;
+  /** Held while kernels compile, which takes long; the other by whoever looks one up. */
+  std::mutex compileMutex_;
   mutable std::mutex pipelinesMutex_;
   std::vector<VkPipeline> pipelines_;
   std::vector<uint8_t> kinds_;  // of pipelines
