@@ -1,38 +1,53 @@
 /** How far predictions were off, and what a planner that trusts them would have lost. */
 
-import { type LaneName, largest, type PhaseReport, type RunOutcome } from '@specoffload/engine';
+import { type LaneName, type LaneReport, largest, type PhaseName } from '@specoffload/engine';
 import type { ConditionsRecord } from '../store/index.js';
 import { type GridPoint, groupOf } from './grid.js';
+import type { Pace } from './pace.js';
 
-export interface Comparison {
-  readonly point: GridPoint;
-  readonly measured: RunOutcome;
-  readonly predicted: RunOutcome;
+/** What of an outcome is compared. */
+export interface Compared {
+  readonly tokensPerSecond: number;
+  readonly phases: Readonly<Record<PhaseName, { readonly lanes: ComparedLanes }>>;
+}
+
+type ComparedLanes = Readonly<Record<LaneName, Pick<LaneReport, 'utilization'>>>;
+
+/** A prediction beside what was measured. */
+export interface Deviation {
+  readonly predicted: Compared;
   /** predicted / measured - 1, of tokens per second. */
   readonly error: number;
   /** Of the lane whose utilisation in decode is off the most: predicted - measured, and which. */
   readonly laneError: { readonly lane: LaneName; readonly difference: number };
+}
+
+export interface Comparison extends Deviation {
+  readonly point: GridPoint;
+  readonly measured: Compared;
   /** While it was measured; null where the system does not say. */
   readonly conditions: ConditionsRecord | null;
+  /** By the same rates at the pace that the machine had then; left out where that was not measured. */
+  readonly atItsPace?: Deviation & { readonly pace: Pace };
 }
 
 export function compare(
   point: GridPoint,
-  measured: RunOutcome,
-  predicted: RunOutcome,
+  measured: Compared,
+  predicted: Compared,
   conditions: ConditionsRecord | null,
 ): Comparison {
   return {
     ...{ point, measured, predicted, conditions },
     error: predicted.tokensPerSecond / measured.tokensPerSecond - 1,
-    laneError: worstLane(measured.phases.decode, predicted.phases.decode),
+    laneError: worstLane(measured.phases.decode.lanes, predicted.phases.decode.lanes),
   };
 }
 
-function worstLane(measured: PhaseReport, predicted: PhaseReport): Comparison['laneError'] {
-  const differences = Object.keys(measured.lanes).map((lane) => ({
+function worstLane(measured: ComparedLanes, predicted: ComparedLanes): Comparison['laneError'] {
+  const differences = Object.keys(measured).map((lane) => ({
     lane,
-    difference: predicted.lanes[lane].utilization - measured.lanes[lane].utilization,
+    difference: predicted[lane].utilization - measured[lane].utilization,
   }));
   return differences.reduce((worst, next) =>
     Math.abs(next.difference) > Math.abs(worst.difference) ? next : worst,
@@ -40,7 +55,9 @@ function worstLane(measured: PhaseReport, predicted: PhaseReport): Comparison['l
 }
 
 export interface AccuracySummary {
+  /** That are judged: those that something else disturbed are not. */
   readonly runs: number;
+  readonly disturbedRuns: number;
   readonly meanError: number;
   readonly worstError: number;
   readonly worstLaneError: number;
@@ -48,20 +65,31 @@ export interface AccuracySummary {
   readonly picks: readonly { readonly group: string; readonly share: number }[];
 }
 
-export function summarize(comparisons: readonly Comparison[]): AccuracySummary {
-  const errors = comparisons.map(({ error }) => Math.abs(error));
+/** null where every run was disturbed. */
+export function summarize(comparisons: readonly Comparison[]): AccuracySummary | null {
+  const judged = comparisons.filter(({ conditions }) => !conditions?.isDisturbed);
+  if (judged.length === 0) return null;
+  const errors = judged.map(({ error }) => Math.abs(error));
   const groups = new Map<string, Comparison[]>();
-  for (const comparison of comparisons) {
+  for (const comparison of judged) {
     const group = groupOf(comparison.point);
     groups.set(group, [...(groups.get(group) ?? []), comparison]);
   }
   return {
-    runs: comparisons.length,
+    runs: judged.length,
+    disturbedRuns: comparisons.length - judged.length,
     meanError: errors.reduce((sum, error) => sum + error, 0) / errors.length,
     worstError: largest(errors),
-    worstLaneError: largest(comparisons.map(({ laneError }) => Math.abs(laneError.difference))),
+    worstLaneError: largest(judged.map(({ laneError }) => Math.abs(laneError.difference))),
     picks: [...groups].map(([group, members]) => ({ group, share: shareOfPick(members) })),
   };
+}
+
+/** The same predictions at the pace that the machine had: those of which it was measured. */
+export function atTheirPace(comparisons: readonly Comparison[]): readonly Comparison[] {
+  return comparisons.flatMap(({ atItsPace, ...comparison }) =>
+    atItsPace ? [{ ...comparison, ...atItsPace }] : [],
+  );
 }
 
 function shareOfPick(members: readonly Comparison[]): number {

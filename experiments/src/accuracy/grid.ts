@@ -1,6 +1,6 @@
 /** Runs that predictions are held against: strategies, candidates, batches and budgets around the main job's. */
 
-import type { PolicyInput, StrategyName } from '@specoffload/engine';
+import { type PolicyInput, type StrategyName, UserError } from '@specoffload/engine';
 
 export interface GridPoint {
   readonly strategy: StrategyName;
@@ -13,6 +13,20 @@ export interface GridPoint {
 /** Points that differ in nothing but the policy compete: among them a planner chooses. */
 export function groupOf({ prompts, budgetShare }: GridPoint): string {
   return `${prompts} prompts, budgets ${Math.round(budgetShare * 100)} %`;
+}
+
+/** `serial, 4 candidates`. */
+export function policyName({ strategy, policy }: GridPoint): string {
+  return policy.candidates === undefined ? strategy : `${strategy}, ${policy.candidates} candidates`;
+}
+
+/** The point of the grid with these names. @throws UserError when there is none */
+export function pointNamed(group: string, policy: string): GridPoint {
+  const point = accuracyGrid(false).find((one) => groupOf(one) === group && policyName(one) === policy);
+  if (point) return point;
+  throw new UserError(
+    `there is no point ${group}, ${policy} in the grid of accuracy; it was measured with another version of the lab, leave it out`,
+  );
 }
 
 const proposing = ['serial', 'specoffload'] as const;

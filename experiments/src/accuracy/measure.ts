@@ -7,17 +7,19 @@ import {
   type MachineModel,
   type RunResult,
   type SamplingInput,
+  type SimulationResult,
   simulateRun,
 } from '@specoffload/engine';
 import { localSettings } from '../inputs/caps.js';
 import { namedArithmetic } from '../inputs/devices.js';
 import type { Workload } from '../inputs/prompts.js';
-import { describeConditions, watchConditions } from '../job/conditions.js';
 import { type Job, runPlan, toPrediction } from '../job/execute.js';
-import { type ConditionsRecord, type CounterpartSpec, specOfCounterpart, specOfRun } from '../store/index.js';
+import { measureUndisturbed } from '../job/undisturbed.js';
+import { type CounterpartSpec, specOfCounterpart, specOfRun } from '../store/index.js';
 import type { Output } from '../terminal/output.js';
 import { type Comparison, compare } from './compare.js';
 import type { GridPoint } from './grid.js';
+import { atPace, type Pace, paceBetween, paceOf } from './pace.js';
 
 /** What all points of a grid share. */
 export interface GridRequest {
@@ -39,20 +41,58 @@ export interface GridRequest {
 
 /** A comparison, and what was compared: the prediction's spec holds the run's. */
 export interface PointComparison extends Comparison {
+  readonly measured: RunResult;
+  readonly predicted: SimulationResult;
   readonly spec: CounterpartSpec;
 }
 
+/** @param paceBefore of the machine, just now; null: nobody asks how fast it is meanwhile */
 export async function comparePoint(
   request: GridRequest,
   point: GridPoint,
   output: Output,
   signal: AbortSignal,
-): Promise<PointComparison> {
+  paceBefore: Pace | null = null,
+): Promise<PointComparison & { readonly paceAfter: Pace | null }> {
   const job = jobOf(request, point);
-  const predicted = await simulateRun(toPrediction(job, request.machine, request.acceptance));
-  const { measured, conditions } = await measureUndisturbed(() => runPlan(job, signal), output);
+  const predictOn = (machine: MachineModel) =>
+    simulateRun({ ...toPrediction(job, machine, request.acceptance), signal });
+  const predicted = await predictOn(request.machine);
+  const { measured, conditions } = await measureUndisturbed(
+    () => runPlan(job, signal),
+    (reason) => output.note(`accuracy: ${reason}; measuring again`),
+  );
+  const comparison = compare(point, measured, predicted, conditions);
   const spec = specOfCounterpart(specOfRun(job), request.machine);
-  return { ...compare(point, measured, predicted, conditions), spec };
+  const compared = { ...comparison, measured, predicted, spec };
+  if (!paceBefore) return { ...compared, paceAfter: null };
+  const paceAfter = await measurePace(request, output, signal);
+  const pace = paceBetween(paceBefore, paceAfter);
+  const { error, laneError, ...paced } = compare(
+    ...([point, measured, await predictOn(atPace(request.machine, pace)), conditions] as const),
+  );
+  const atItsPace = { pace, predicted: paced.predicted, error, laneError };
+  return { ...compared, paceAfter, atItsPace };
+}
+
+/** Reads a few prompts and writes a few tokens with the weights coming all the while: two or three seconds. */
+const paceJob = {
+  point: { strategy: 'none', prompts: 4, budgetShare: 0.25, policy: {} } satisfies GridPoint,
+  maxNewTokens: 4,
+};
+
+/** How fast the machine is just now, lane by lane, beside what its rates say. */
+export async function measurePace(request: GridRequest, output: Output, signal: AbortSignal): Promise<Pace> {
+  const { machine } = request;
+  const job = jobOf({ ...request, maxNewTokens: paceJob.maxNewTokens }, paceJob.point);
+  const { measured } = await measureUndisturbed(
+    () => runPlan(job, signal),
+    (reason) => output.note(`accuracy: ${reason} while its pace was measured; measuring again`),
+  );
+  // As many experts as its routers really chose: only time is compared.
+  const { routing } = measured;
+  const predicted = await simulateRun({ ...toPrediction(job, machine, null), routing, signal });
+  return paceOf(measured, predicted, machine);
 }
 
 function jobOf(
@@ -69,29 +109,4 @@ function jobOf(
       caps: { diskBytesPerSecond },
     }),
   };
-}
-
-/** How often a disturbed run is measured before the least disturbed one counts. */
-const mostAttempts = 3;
-
-interface Measurement {
-  readonly measured: RunResult;
-  readonly conditions: ConditionsRecord | null;
-}
-
-/** Measures until the machine was left alone, at most a few times. */
-async function measureUndisturbed(run: () => Promise<RunResult>, output: Output): Promise<Measurement> {
-  const disturbance = ({ conditions }: Measurement) =>
-    (conditions?.stolenShare ?? 0) + (conditions?.othersShare ?? 0);
-  let best: Measurement | null = null;
-  for (let attempt = 1; attempt <= mostAttempts; attempt += 1) {
-    const watch = watchConditions();
-    const measured = await run();
-    const latest = { measured, conditions: await watch.stop() };
-    if (!best || disturbance(latest) < disturbance(best)) best = latest;
-    if (!latest.conditions?.isDisturbed) return latest;
-    if (attempt < mostAttempts)
-      output.note(`accuracy: ${describeConditions(latest.conditions)}; measuring again`);
-  }
-  return best as Measurement;
 }

@@ -1,13 +1,10 @@
 /** Timelines and memory of runs that kept their trace. */
 
-import { join } from 'node:path';
-import { promisify } from 'node:util';
-import { gunzip } from 'node:zlib';
-import { type ParsedTrace, parseChromeTrace } from '@specoffload/engine';
-import { decodeUtf8, maybeReadBytes, parseJson, UserError } from '@specoffload/input';
+import type { ParsedTrace } from '@specoffload/engine';
+import { UserError } from '@specoffload/input';
 import { laneTimeline, memoryOverTime } from '../figures/index.js';
 import { formatValue } from '../figures/labels.js';
-import { displayPath } from '../paths.js';
+import { readPackedTrace, unpackTrace } from '../store/index.js';
 import type { Chart } from './charts.js';
 import { representatives } from './run-charts.js';
 import type { PageRun, Subject } from './subject.js';
@@ -18,9 +15,6 @@ const mostTimelines = 16;
 const mostBars = 2500;
 /** Steps of memory in each; more cannot be told apart. */
 const mostSteps = 4000;
-/** A trace of more, packed or unpacked, is a mistake or an attack. */
-const mostPackedBytes = 1 << 26;
-const mostTraceBytes = 1 << 28;
 
 export interface TraceCharts {
   readonly charts: readonly Chart[];
@@ -39,7 +33,7 @@ export async function traceCharts(
   const traced = await runsWithTrace(orderedRuns(subject), onWarning);
   for (const { run, packed } of traced) {
     if (timelines.length === mostTimelines) break;
-    const trace = await readTrace(run, packed).catch((error) => {
+    const trace = await unpackTrace(run.folder, packed).catch((error) => {
       if (!(error instanceof UserError)) throw error;
       onWarning(error.message);
       return null;
@@ -80,7 +74,7 @@ async function runsWithTrace(
 ): Promise<TracedRun[]> {
   const traced: TracedRun[] = [];
   for (const run of runs) {
-    const packed = await maybeReadBytes(displayPath(tracePath(run)), mostPackedBytes).catch((error) => {
+    const packed = await readPackedTrace(run.folder).catch((error) => {
       if (!(error instanceof UserError)) throw error;
       onWarning(`${error.message}; the record stands without`);
       return null;
@@ -88,18 +82,6 @@ async function runsWithTrace(
     if (packed !== null) traced.push({ run, packed });
   }
   return traced;
-}
-
-const tracePath = ({ folder }: PageRun) => join(folder, 'trace.json.gz');
-
-/** @throws UserError when it is no trace of ours. */
-async function readTrace(run: PageRun, packed: Buffer): Promise<ParsedTrace> {
-  const path = displayPath(tracePath(run));
-  const remedy = 'remove it, the record stands without';
-  const bytes = await promisify(gunzip)(packed, { maxOutputLength: mostTraceBytes }).catch(() => {
-    throw new UserError(`${path} is no packed JSON of at most ${mostTraceBytes} bytes; ${remedy}`);
-  });
-  return parseChromeTrace(parseJson(decodeUtf8(bytes, path), path, {}, remedy), path);
 }
 
 /** The axes' values; with the repeat where a point has several. */

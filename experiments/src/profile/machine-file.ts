@@ -2,8 +2,10 @@
 
 import {
   type DecodingRates,
+  type DeviceFacts,
   formatsOf,
   type LaneName,
+  type LaneReport,
   largest,
   nameFormats,
   type PhaseName,
@@ -14,7 +16,7 @@ import {
 } from '@specoffload/engine';
 import { type LocalSettings, setCaps } from '../inputs/caps.js';
 import { toDevice, usualDevice } from '../inputs/devices.js';
-import type { MeasuredSpec } from '../store/index.js';
+import type { ConditionsRecord, MeasuredSpec } from '../store/index.js';
 import { fitArithmetic, fitNonNegative, logSpread, median, typicalMean } from './fit.js';
 import { measureWaits } from './waits.js';
 
@@ -34,8 +36,8 @@ export interface MeasuredMachine {
     'deviceBytes' | 'hostBytes' | 'device' | 'deviceCores' | 'hostCores' | 'caps'
   >;
   readonly diskBytes: number;
-  /** Of the runs. */
-  readonly specs: readonly MeasuredSpec[];
+  /** Of the runs, with what else the machine did meanwhile. */
+  readonly specs: readonly (MeasuredSpec & { readonly conditions?: ConditionsRecord | null })[];
   /** Weights that a step of the profiled draft multiplies with. */
   readonly draftElements: number;
   /** Weights per second that a core decodes, by how they are stored; missing where the runs' own were decoded. */
@@ -52,6 +54,12 @@ function decodingOn(cores: number, { decoding }: MeasuredMachine) {
   return { decoding: Object.fromEntries(rates) };
 }
 
+/** What of a run its rates are made of. */
+export type Timeline = Pick<RunResult, 'spans' | 'policy'> & {
+  readonly phases: Readonly<Record<PhaseName, { readonly lanes: Readonly<Record<LaneName, LaneReport>> }>>;
+  readonly device: Pick<DeviceFacts, 'link'>;
+};
+
 /** Rates that no task of a run on this machine is bound by. */
 const unbound = 1e14;
 
@@ -59,7 +67,7 @@ const unbound = 1e14;
 const leastObservations = 8;
 
 /** The JSON document that `parseMachineModel` takes. */
-export function buildMachineFile(machine: MeasuredMachine, runs: readonly RunResult[]): unknown {
+export function buildMachineFile(machine: MeasuredMachine, runs: readonly Timeline[]): unknown {
   const { device, deviceCores, hostCores } = machine.settings;
   const spans = runs.flatMap((run) => withoutInterruptions(run.spans));
   const source = 'measured';
@@ -265,7 +273,7 @@ function typicalWait(seconds: readonly number[]): number {
 }
 
 /** Bytes per second while the lane was at work, in the runs and phases in which it hardly rested. */
-function diskRate(runs: readonly RunResult[]): number {
+function diskRate(runs: readonly Timeline[]): number {
   const phases = runs.flatMap(({ phases: both }) =>
     (['prefill', 'decode'] as const satisfies readonly PhaseName[]).map((phase) => both[phase].lanes.disk),
   );
@@ -292,7 +300,7 @@ function laneSpread(spans: readonly Span[], lane: LaneName, kind: TaskKind): num
 const readsPerSum = 8;
 
 /** The spread of one read's time that explains how sums over several in a row spread. */
-function diskSpread(runs: readonly RunResult[]): number {
+function diskSpread(runs: readonly Timeline[]): number {
   const sums = runs.flatMap(({ spans }) => busySums(spans.filter(({ lane }) => lane === 'disk')));
   return Math.min(1, logSpread(sums) * Math.sqrt(readsPerSum));
 }

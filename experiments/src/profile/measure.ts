@@ -4,8 +4,9 @@
  * so rates measured one at a time would promise too much.
  */
 
-import type { PolicyInput, RunProgress, RunResult, StrategyName } from '@specoffload/engine';
+import type { PolicyInput, RunProgress, StrategyName } from '@specoffload/engine';
 import { type Job, runPlan } from '../job/execute.js';
+import { type Measurement, measureUndisturbed } from '../job/undisturbed.js';
 
 /** One of the short runs. */
 interface ProfileRun extends Pick<Job, 'strategy' | 'policy' | 'maxNewTokens'> {
@@ -48,14 +49,16 @@ export interface MeasureRequest {
   readonly signal: AbortSignal;
   readonly onRun: (job: Job, index: number) => void;
   readonly onProgress: (progress: RunProgress) => void;
+  /** Told why a run is measured again. */
+  readonly onAgain: (reason: string) => void;
 }
 
-export async function measureRuns(request: MeasureRequest): Promise<readonly RunResult[]> {
-  const { jobs, signal, onRun, onProgress } = request;
-  const results: RunResult[] = [];
+export async function measureRuns(request: MeasureRequest): Promise<readonly Measurement[]> {
+  const { jobs, signal, onRun, onProgress, onAgain } = request;
+  const measurements: Measurement[] = [];
   for (const [index, job] of jobs.entries()) {
     onRun(job, index);
-    results.push(await runPlan(job, signal, onProgress));
+    measurements.push(await measureUndisturbed(() => runPlan(job, signal, onProgress), onAgain));
   }
-  return results;
+  return measurements;
 }

@@ -14,6 +14,7 @@ export { determinantsOf, gpuOf, type PointOfRun, pointIdOf, pointKeyOf, pointOf,
 export { collectProvenance } from './provenance.js';
 export { filterRows, type QueryRow, type QueryValue, queryRows } from './query.js';
 export { byAge, findRun, isStored, openRun, type ReadRequest, readRuns, scanRuns } from './read.js';
+export { readPackedTrace, unpackTrace } from './read-trace.js';
 export * from './record.js';
 export { parseRunRecord } from './record.js';
 export type { Requests } from './requests.js';

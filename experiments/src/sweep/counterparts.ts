@@ -1,15 +1,7 @@
 /** Predictions of measured points: the same job on a machine file, with the acceptance that its own texts show. */
 
-import {
-  type AcceptanceTrace,
-  type Checkpoint,
-  recordAcceptance,
-  simulateRun,
-  speculates,
-  UserError,
-} from '@specoffload/engine';
+import { simulateRun, speculates, UserError } from '@specoffload/engine';
 import { describeAxes, type Point } from '../definitions/expand.js';
-import { toDevice } from '../inputs/devices.js';
 import { toPrediction } from '../job/execute.js';
 import {
   buildSimulatedRecord,
@@ -18,11 +10,11 @@ import {
   openRun,
   type PointRecord,
   type RunLocation,
-  readTokens,
   specOfCounterpart,
   storeRunAs,
 } from '../store/index.js';
 import { locatePoint, locateRun } from './locate.js';
+import { MeasuredAcceptances } from './measured-acceptance.js';
 import { type MeasuredJob, openMeasuredJob } from './measured-job.js';
 import type { SweepRequest } from './options.js';
 import { settingsToRun } from './planned-points.js';
@@ -35,9 +27,6 @@ export interface MeasuredPoint {
   /** Of that record. */
   readonly seed: number;
 }
-
-/** More than any of the points proposes; a trace of more candidates answers for fewer. */
-const leastCandidates = 4;
 
 /**
  * Stores a prediction beside the records of every measured point that has none yet.
@@ -69,13 +58,18 @@ export async function predictMeasured(
     `${definition.name}: recording what the draft gets right, then predicting ${missing.length} points`,
   );
   const provenance = await collectProvenance();
-  const traces = new Map<string, Promise<AcceptanceTrace>>();
+  const acceptances = new MeasuredAcceptances(
+    missing.map(({ job }) => job),
+    signal,
+  );
   let stored = 0;
   for (const { job, spec, location, folder, seed } of missing) {
     signal.throwIfAborted();
     const { plan } = job;
     shelf.noteForeignCaps(machine, plan.machine.caps);
-    const acceptance = speculates(plan.strategy, plan.policy) ? await traceOf(job, folder, seed) : null;
+    const acceptance = speculates(plan.strategy, plan.policy)
+      ? await acceptances.of(job, folder, seed)
+      : null;
     // What is brought when the router has chosen is what the run's own router chose.
     const { policy, result: measured } = openRun(folder).record;
     const prediction = {
@@ -104,40 +98,6 @@ export async function predictMeasured(
     }
   }
   return stored;
-
-  /** Once for all points of the same texts. */
-  async function traceOf({ plan, spec }: MeasuredJob, folder: string, seed: number) {
-    const { target, draft, drafter, workload, maxNewTokens } = plan;
-    const sampling = plan.sampling && { ...plan.sampling, seed };
-    const { device } = plan.machine;
-    const policy = drafter === 'self' ? openRun(folder).record.policy : undefined;
-    const layers = policy && [policy.draftLayers, policy.pinnedLayers];
-    const key = JSON.stringify([spec.models, drafter, layers, spec.prompts, maxNewTokens, sampling, device]);
-    const known =
-      traces.get(key) ??
-      (async () =>
-        recordAcceptance({
-          ...{
-            name: workload.name,
-            target,
-            policy,
-            draft,
-            drafter,
-            newTokens: maxNewTokens,
-            sampling,
-            signal,
-          },
-          candidates: Math.max(leastCandidates, ...missing.map(({ job }) => job.plan.policy.candidates ?? 0)),
-          machine: roomFor(draft ?? target),
-          device: toDevice(plan.machine),
-          texts: (await readTokens(folder)).map(({ promptIds, ids }) => ({
-            prompt: promptIds,
-            newIds: ids,
-          })),
-        }))();
-    traces.set(key, known);
-    return known;
-  }
 }
 
 interface Counterpart {
@@ -151,9 +111,3 @@ interface Counterpart {
 }
 
 const counterpartTurn = { seed: 1, repeat: 0 } as const;
-
-/** With what a model computes with beside its weights. */
-function roomFor({ bytes: stored }: Checkpoint) {
-  const bytes = 2 * stored + 1e9;
-  return { deviceBytes: bytes, hostBytes: bytes };
-}

@@ -8,7 +8,7 @@ import {
 } from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
 import { compare, summarize } from '../../../experiments/src/accuracy/compare.js';
-import { accuracyGrid } from '../../../experiments/src/accuracy/grid.js';
+import { accuracyGrid, groupOf, pointNamed, policyName } from '../../../experiments/src/accuracy/grid.js';
 import { localSettings } from '../../../experiments/src/inputs/caps.js';
 import { fitArithmetic, fitNonNegative, median } from '../../../experiments/src/profile/fit.js';
 import { buildMachineFile, withoutInterruptions } from '../../../experiments/src/profile/machine-file.js';
@@ -191,10 +191,30 @@ describe('accuracy', () => {
       compare(points[1], outcome(20), outcome(12), null),
       compare(points[2], outcome(16), outcome(16), null),
     ];
-    const summary = summarize(comparisons);
+    const summary = summarize(comparisons)!;
     expect(summary.meanError).toBeCloseTo((0.1 + 0.4 + 0) / 3, 10);
     expect(summary.worstError).toBeCloseTo(0.4, 10);
     expect(summary.worstLaneError).toBe(0);
     expect(summary.picks).toEqual([{ group: '4 prompts, budgets 25 %', share: 0.8 }]);
+  });
+
+  it('judges no run that something else disturbed', () => {
+    const { result } = fakeRun();
+    const [first, second] = accuracyGrid(true);
+    const outcome = (tokensPerSecond: number) => ({ ...result, tokensPerSecond });
+    const conditions = (isDisturbed: boolean) => ({ stolenShare: 0, othersShare: 0.2, isDisturbed });
+    const disturbed = compare(first, outcome(10), outcome(30), conditions(true));
+    const judged = compare(second, outcome(20), outcome(22), conditions(false));
+    expect(summarize([disturbed, judged])).toMatchObject({ runs: 1, disturbedRuns: 1 });
+    expect(summarize([disturbed, judged])?.worstError).toBeCloseTo(0.1, 10);
+    expect(summarize([disturbed])).toBeNull();
+  });
+
+  it('finds the points of a grid by the names that a sweep gives them, and says which it does not know', () => {
+    for (const point of accuracyGrid(false))
+      expect(pointNamed(groupOf(point), policyName(point))).toEqual(point);
+    expect(() => pointNamed('3 prompts, budgets 25 %', 'none')).toThrow(
+      /no point 3 prompts, budgets 25 %, none in the grid/,
+    );
   });
 });

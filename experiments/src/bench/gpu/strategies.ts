@@ -200,6 +200,7 @@ async function profile(shared: Omit<Job, 'strategy'>, request: StrategyRequest):
     measureRuns({
       ...{ jobs, signal, onProgress },
       onRun: ({ strategy }, at) => output.note(`bench: profile ${at + 1}/${jobs.length}: ${strategy}`),
+      onAgain: (reason) => output.note(`bench: ${reason}; measuring again`),
     }),
   );
   const { blocks, bsize } = await statfs(target.directory as string);
@@ -209,7 +210,7 @@ async function profile(shared: Omit<Job, 'strategy'>, request: StrategyRequest):
       ...{ specs: jobs.map(specOfRun), diskBytes: blocks * bsize },
       draftElements: multipliedElements(draft as Checkpoint),
     },
-    runs,
+    runs.map(({ measured }) => measured),
   );
   return parseMachineModel(file, 'the profile');
 }

@@ -3,9 +3,16 @@
 import { type Checkpoint, largest, noCaps } from '@specoffload/engine';
 import type { Command } from 'commander';
 import { measureAcceptance } from '../../acceptance/measure.js';
-import { type Comparison, summarize } from '../../accuracy/compare.js';
+import {
+  type AccuracySummary,
+  atTheirPace,
+  type Compared,
+  type Comparison,
+  summarize,
+} from '../../accuracy/compare.js';
 import { accuracyGrid, type GridPoint, groupOf } from '../../accuracy/grid.js';
-import { comparePoint, type PointComparison } from '../../accuracy/measure.js';
+import { comparePoint, measurePace, type PointComparison } from '../../accuracy/measure.js';
+import type { Pace } from '../../accuracy/pace.js';
 import { prepareTarget } from '../../inputs/inflated-target.js';
 import { describeForeignCaps } from '../../inputs/machine-caps.js';
 import { openMachine } from '../../inputs/machines.js';
@@ -13,7 +20,9 @@ import { openPair } from '../../inputs/pair.js';
 import { loadWorkload } from '../../inputs/prompts.js';
 import { parseBytesPerSecond } from '../../inputs/sizes.js';
 import { cacheDirectory, displayPath, localMachinePath, pairPaths } from '../../paths.js';
-import { formatPercent, threeDigits } from '../../terminal/format.js';
+import { judgeStored } from '../../sweep/judge-stored.js';
+import { UsageError } from '../../terminal/errors.js';
+import { formatPercent, plural, threeDigits } from '../../terminal/format.js';
 import type { Output } from '../../terminal/output.js';
 import { formatTable } from '../../terminal/table.js';
 import { type CommandContext, type CommonOptions, outputFor, withCommonOptions } from './common.js';
@@ -25,6 +34,9 @@ interface AccuracyOptions extends CommonOptions, DeviceOptions, SamplingOptions 
   readonly workload: string;
   readonly diskCap?: string;
   readonly quick?: true;
+  readonly pace: boolean;
+  readonly stored?: string;
+  readonly fromTimelines?: true;
 }
 
 /** New tokens per sequence: a dozen passes, so that prefill and decode both count. */
@@ -44,11 +56,31 @@ export function addAccuracyCommand(program: Command, context: CommandContext): v
       '--disk-cap <rate>',
       'pace the disk, as profile did, where its own rate changes from minute to minute',
     )
-    .option('--quick', 'one situation instead of four');
+    .option('--quick', 'one situation instead of four')
+    .option(
+      '--no-pace',
+      'leave out the short runs, before and after each, that tell how fast the machine is just then',
+    )
+    .option(
+      '--stored <dir>',
+      'judge the measured runs of `sweep prediction` in that store, measuring nothing',
+    )
+    .option(
+      '--from-timelines',
+      'with --stored: predict each run from the timelines of others there, not from the machine file',
+    );
   addDeviceOption(command);
   addSamplingOptions(command);
   withCommonOptions(command, 'specoffload profile && specoffload accuracy').action(
-    (options: AccuracyOptions) => accuracy(options, outputFor(options), context.signal),
+    (options: AccuracyOptions) => {
+      const output = outputFor(options);
+      if (options.stored !== undefined) return judge(options, options.stored, output, context.signal);
+      if (options.fromTimelines)
+        throw new UsageError(
+          '--from-timelines takes the timelines of stored runs; name their store by --stored',
+        );
+      return accuracy(options, output, context.signal);
+    },
   );
 }
 
@@ -88,22 +120,66 @@ async function accuracy(options: AccuracyOptions, output: Output, signal: AbortS
     },
   };
   const comparisons: PointComparison[] = [];
+  let pace = options.pace ? await measurePace(shared, output, signal) : null;
   for (const [index, point] of grid.entries()) {
     output.note(`accuracy ${index + 1}/${grid.length}: ${describePoint(point)}`);
-    comparisons.push(await comparePoint(shared, point, output, signal));
+    const { paceAfter, ...comparison } = await comparePoint(shared, point, output, signal, pace);
+    comparisons.push(comparison);
+    pace = paceAfter;
   }
-  const summary = summarize(comparisons);
-  say(comparisons, summary, output);
+  report(comparisons, output, { machine: options.machine, acceptance: acceptance.spec });
+}
+
+async function judge(
+  { machine, fromTimelines }: AccuracyOptions,
+  stored: string,
+  output: Output,
+  signal: AbortSignal,
+): Promise<void> {
+  const comparisons = await judgeStored({
+    ...{ results: stored, output, signal },
+    machine: fromTimelines ? 'timelines' : await openMachine(machine),
+  });
+  report(comparisons, output, { machine: fromTimelines ? 'timelines' : machine, stored });
+}
+
+function report(
+  comparisons: readonly (Comparison & Pick<PointComparison, 'spec'>)[],
+  output: Output,
+  about: object,
+): void {
+  const paced = atTheirPace(comparisons);
+  const [summary, summaryAtPace] = [summarize(comparisons), summarize(paced)];
+  output.say(tableOf(comparisons, paced));
+  output.say(`\n${describeSummary(summary, comparisons.length)}`);
+  if (paced.length > 0)
+    output.say(`at the pace that the machine had: ${describeSummary(summaryAtPace, paced.length)}`);
+  for (const { group, share } of summary?.picks ?? [])
+    output.say(
+      `${group}: the policy with the best prediction reaches ${formatPercent(share)} of the best measured`,
+    );
+  const short = ({ tokensPerSecond, phases }: Compared) => ({ tokensPerSecond, phases });
   output.document({
-    machine: options.machine,
-    summary,
-    acceptance: acceptance.spec,
-    runs: comparisons.map(({ point, spec, measured, predicted, error, laneError, conditions }) => ({
-      ...{ point, spec, error, laneError, conditions },
-      measured: { tokensPerSecond: measured.tokensPerSecond, phases: measured.phases },
-      predicted: { tokensPerSecond: predicted.tokensPerSecond, phases: predicted.phases },
+    ...about,
+    ...{ summary, ...(paced.length > 0 && { summaryAtPace }) },
+    runs: comparisons.map(({ measured, predicted, atItsPace, ...run }) => ({
+      ...run,
+      ...{ measured: short(measured), predicted: short(predicted) },
+      ...(atItsPace && { atItsPace: { ...atItsPace, predicted: short(atItsPace.predicted) } }),
     })),
   });
+}
+
+function describeSummary(summary: AccuracySummary | null, numRuns: number): string {
+  if (!summary)
+    return `${plural(numRuns, 'run')}, and something else disturbed each: none is judged; measure again when the machine is left alone`;
+  const { runs, disturbedRuns, meanError, worstError, worstLaneError } = summary;
+  return (
+    `${plural(runs, 'run')}: throughput off by ${formatPercent(meanError)} on average, ` +
+    `${formatPercent(worstError)} at worst; lane utilisation in decode by at most ` +
+    `${(worstLaneError * 100).toFixed(0)} points` +
+    (disturbedRuns > 0 ? `; ${disturbedRuns} more were disturbed and are not judged` : '')
+  );
 }
 
 function describePoint(point: GridPoint): string {
@@ -111,43 +187,48 @@ function describePoint(point: GridPoint): string {
   return `${strategy}${policy.candidates ? ` ${policy.candidates} candidates` : ''}, ${groupOf(point)}`;
 }
 
-function say(
-  comparisons: readonly Comparison[],
-  summary: ReturnType<typeof summarize>,
-  output: Output,
-): void {
-  const speed = ({ tokensPerSecond }: { tokensPerSecond: number }) => threeDigits(tokensPerSecond);
-  const lanes = ({ phases }: Comparison['measured']) =>
+function tableOf(comparisons: readonly Comparison[], paced: readonly Comparison[]): string {
+  const speed = ({ tokensPerSecond }: Compared) => threeDigits(tokensPerSecond);
+  const lanes = ({ phases }: Compared) =>
     (['disk', 'link', 'host', 'device'] as const)
       .map((lane) => Math.round(phases.decode.lanes[lane].utilization * 100))
       .join('/');
-  output.say(
-    formatTable<Comparison>(
-      [
-        { title: 'strategy', text: ({ point }) => point.strategy, align: 'left' },
-        { title: 'candidates', text: ({ point }) => String(point.policy.candidates ?? '-') },
-        { title: 'prompts', text: ({ point }) => String(point.prompts) },
-        { title: 'budgets', text: ({ point }) => formatPercent(point.budgetShare) },
-        { title: 'measured', text: ({ measured }) => speed(measured) },
-        { title: 'predicted', text: ({ predicted }) => speed(predicted) },
-        { title: 'error', text: ({ error }) => signedPercent(error) },
-        { title: 'stolen', text: ({ conditions }) => tenthPercent(conditions?.stolenShare) },
-        { title: 'others', text: ({ conditions }) => tenthPercent(conditions?.othersShare) },
-        { title: 'disk/link/host/device %', text: ({ measured }) => lanes(measured) },
-        { title: 'predicted', text: ({ predicted }) => lanes(predicted) },
-      ],
-      comparisons,
-    ),
+  return formatTable<Comparison>(
+    [
+      { title: 'strategy', text: ({ point }) => point.strategy, align: 'left' },
+      { title: 'candidates', text: ({ point }) => String(point.policy.candidates ?? '-') },
+      { title: 'prompts', text: ({ point }) => String(point.prompts) },
+      { title: 'budgets', text: ({ point }) => formatPercent(point.budgetShare) },
+      { title: 'measured', text: ({ measured }) => speed(measured) },
+      { title: 'predicted', text: ({ predicted }) => speed(predicted) },
+      { title: 'error', text: ({ error }) => signedPercent(error) },
+      ...(paced.length > 0
+        ? [
+            {
+              title: 'at its pace',
+              text: ({ atItsPace }: Comparison) => (atItsPace ? signedPercent(atItsPace.error) : '-'),
+            },
+            {
+              title: 'pace',
+              text: ({ atItsPace }: Comparison) => (atItsPace ? speeds(atItsPace.pace) : '-'),
+            },
+          ]
+        : []),
+      { title: 'stolen', text: ({ conditions }) => tenthPercent(conditions?.stolenShare) },
+      { title: 'others', text: ({ conditions }) => tenthPercent(conditions?.othersShare) },
+      { title: 'judged', text: ({ conditions }) => (conditions?.isDisturbed ? 'no' : 'yes') },
+      { title: 'disk/link/host/device %', text: ({ measured }) => lanes(measured) },
+      { title: 'predicted', text: ({ predicted }) => lanes(predicted) },
+    ],
+    comparisons,
   );
-  output.say(
-    `\n${summary.runs} runs: throughput off by ${formatPercent(summary.meanError)} on average, ` +
-      `${formatPercent(summary.worstError)} at worst; lane utilisation in decode by at most ` +
-      `${(summary.worstLaneError * 100).toFixed(0)} points`,
-  );
-  for (const { group, share } of summary.picks)
-    output.say(
-      `${group}: the policy with the best prediction reaches ${formatPercent(share)} of the best measured`,
-    );
+}
+
+/** How fast disk, link and device were beside what the rates say, the device while prompts were read and later. */
+function speeds({ prefill, decode }: Pace): string {
+  return [decode.disk, decode.link, prefill.device, decode.device]
+    .map((factor) => (1 / factor).toFixed(2))
+    .join('/');
 }
 
 function tenthPercent(share: number | undefined): string {

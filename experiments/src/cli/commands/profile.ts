@@ -75,13 +75,14 @@ async function profile(options: ProfileOptions, output: Output, signal: AbortSig
     );
   const follower = output.follow();
   const jobs = profileJobs({ target, draft, tokenizer, workload, machine: settings });
-  const runs = await measureRuns({
+  const measurements = await measureRuns({
     ...{ jobs, signal },
     onRun: ({ strategy, workload: { prompts }, policy: { candidates } }, index) =>
       output.note(
         `profile ${index + 1}/${jobs.length}: ${strategy}, ${prompts.length} sequences${candidates ? `, ${candidates} candidates` : ''}`,
       ),
     onProgress: (progress) => follower.update(() => describeProgress('profile', progress)),
+    onAgain: (reason) => output.note(`profile: ${reason}; measuring again`),
   }).finally(() => follower.end());
   const [{ model }] = cpus();
   const { blocks, bsize } = await statfs(targetDirectory);
@@ -90,12 +91,15 @@ async function profile(options: ProfileOptions, output: Output, signal: AbortSig
       name: 'local',
       description: `${model.trim()}, ${describeDevice(settings)} for the device lane and ${settings.hostCores} for the host's, measured with ${target.name}`,
       settings,
-      specs: jobs.map(specOfRun),
+      specs: jobs.map((job, index) => ({
+        ...specOfRun(job),
+        conditions: measurements[index].conditions,
+      })),
       diskBytes: blocks * bsize,
       draftElements: multipliedElements(draft as Checkpoint),
       ...(isPlain(target) && { decoding: await measureDecodings() }),
     },
-    runs,
+    measurements.map(({ measured }) => measured),
   );
   const machine = parseMachineModel(file, options.out); // what can't be read back is not written
   await writeWholeFile(options.out, `${JSON.stringify(file, null, 2)}\n`, { remedy: outRemedy });
@@ -105,6 +109,11 @@ async function profile(options: ProfileOptions, output: Output, signal: AbortSig
     `disk ${rateOf('disk')}, link ${rateOf('link')}; ` +
       `measured in ${formatSeconds(seconds)}, written to ${displayPath(options.out)}`,
   );
+  const numDisturbed = measurements.filter(({ conditions }) => conditions?.isDisturbed).length;
+  if (numDisturbed > 0)
+    output.say(
+      `${numDisturbed} of ${measurements.length} runs came while the machine did something else as well, however often they were measured: its rates are better than these; profile again when it is left alone`,
+    );
   output.document({ path: options.out, seconds, machine: file });
 }
 

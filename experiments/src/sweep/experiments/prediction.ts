@@ -1,14 +1,9 @@
 /** Predicted against measured, on this machine: strategies, candidates, batches and budgets around the main job's. */
 
-import { accuracyGrid, type GridPoint, groupOf } from '../../accuracy/grid.js';
+import { accuracyGrid, type GridPoint, groupOf, policyName } from '../../accuracy/grid.js';
 import { type Case, type Choice, defineExperiment } from '../../definitions/definition.js';
 
 const targetBytes = 2e9;
-
-/** `serial, 4 candidates`. */
-function policyName({ strategy, policy }: GridPoint): string {
-  return policy.candidates === undefined ? strategy : `${strategy}, ${policy.candidates} candidates`;
-}
 
 function choicesOf(grid: readonly GridPoint[], labelOf: (point: GridPoint) => string): Choice[] {
   return [...new Set(grid.map(labelOf))].map((label) => ({ label, settings: {} }));

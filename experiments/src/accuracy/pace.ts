@@ -1,0 +1,98 @@
+/**
+ * How fast the machine is just now, by a short run that is always the same: each lane's time in it over what the
+ * machine's rates say. Memory and disk of a virtual machine are shared with whoever else is on the computer, and
+ * nothing in the system tells of it.
+ */
+
+import {
+  changedKinds,
+  type KindRates,
+  type Lane,
+  type LaneName,
+  type MachineModel,
+  type PhaseName,
+  type RunOutcome,
+  type TaskKind,
+  type TransferLane,
+} from '@specoffload/engine';
+
+/** Times as long as predicted, by lane; of the computing lanes while prompts are read and later. */
+export type Pace = Readonly<Record<PhaseName, Readonly<Record<LaneName, number>>>>;
+
+/** A lane that has been at work for less than this says nothing. */
+const leastSeconds = 0.05;
+
+/** @param predicted of the same run, on the machine whose rates are in question */
+export function paceOf(
+  measured: Pick<RunOutcome, 'phases'>,
+  predicted: Pick<RunOutcome, 'phases'>,
+  { lanes }: Pick<MachineModel, 'lanes'>,
+): Pace {
+  const busy = ({ phases }: Pick<RunOutcome, 'phases'>, phase: PhaseName, lane: LaneName) =>
+    phases[phase].lanes[lane].busySeconds;
+  const secondsOf = (outcome: Pick<RunOutcome, 'phases'>, lane: Lane, phase: PhaseName) =>
+    // What moves does so at one rate, whichever phase it is for.
+    'moves' in lane
+      ? busy(outcome, 'prefill', lane.name) + busy(outcome, 'decode', lane.name)
+      : busy(outcome, phase, lane.name);
+  const inPhase = (phase: PhaseName) =>
+    Object.fromEntries(
+      lanes.map((lane) => {
+        const [was, said] = [secondsOf(measured, lane, phase), secondsOf(predicted, lane, phase)];
+        return [lane.name, Math.min(was, said) < leastSeconds ? 1 : was / said];
+      }),
+    );
+  return { prefill: inPhase('prefill'), decode: inPhase('decode') };
+}
+
+/** Between two moments: of a run, before and after it. */
+export function paceBetween(before: Pace, after: Pace): Pace {
+  const between = (phase: PhaseName) =>
+    Object.fromEntries(
+      Object.entries(before[phase]).map(([lane, factor]) => [lane, (factor + after[phase][lane]) / 2]),
+    );
+  return { prefill: between('prefill'), decode: between('decode') };
+}
+
+/** The machine as fast as it was then. */
+export function atPace(machine: MachineModel, { prefill, decode }: Pace): MachineModel {
+  const lanes = machine.lanes.map((lane): Lane => {
+    const later = decode[lane.name];
+    if ('moves' in lane) return slowed(lane, later);
+    const { kinds, prefill: early } = lane;
+    const names = Object.keys({ ...kinds, ...early }) as TaskKind[];
+    return {
+      ...slowed(lane, later),
+      ...changedKinds({ kinds }, (own) => slowed(own, later)),
+      // What a kind says of itself holds while prompts are read, too, but at the pace that the lane had then.
+      ...(early && {
+        prefill: Object.fromEntries(
+          names.map((kind) => [kind, slowed({ ...kinds[kind], ...early[kind] }, prefill[lane.name])]),
+        ),
+      }),
+    };
+  });
+  return { ...machine, lanes };
+}
+
+const rateFields = [
+  ...(['bytesPerSecond', 'pageableBytesPerSecond', 'cacheBytesPerSecond'] as const),
+  ...(['memoryBytesPerSecond', 'scoreFlopsPerSecond'] as const),
+];
+const timeFields = ['overheadSeconds', 'secondsPerRow'] as const;
+
+/** What takes so many times as long. */
+function slowed<Rates extends KindRates | TransferLane>(rates: Rates, factor: number): Rates {
+  const given: Readonly<Record<string, unknown>> = rates as never;
+  const changed = (fields: readonly string[], by: number) =>
+    fields.flatMap((field) => (typeof given[field] === 'number' ? [[field, given[field] * by]] : []));
+  const { arithmetic, decoding } = rates as KindRates;
+  return {
+    ...rates,
+    ...Object.fromEntries([...changed(rateFields, 1 / factor), ...changed(timeFields, factor)]),
+    ...(arithmetic && { arithmetic: arithmetic.map(([rows, rate]) => [rows, rate / factor]) }),
+    ...(decoding && {
+      decoding: Object.fromEntries(Object.entries(decoding).map(([name, rate]) => [name, rate / factor])),
+    }),
+  };
+}
