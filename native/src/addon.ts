@@ -7,6 +7,7 @@ import {
   checkAttention,
   checkCores,
   checkDecodeMatrix,
+  checkFeedForward,
   checkGating,
   checkKernelLevel,
   checkNorm,
@@ -23,6 +24,7 @@ import type {
   Arena,
   ArenaHandle,
   AttentionCall,
+  FeedForwardCall,
   GatingCall,
   NativeCore,
   NormCall,
@@ -126,6 +128,19 @@ interface RawAddon {
     limit: number,
     alpha: number,
   ): void;
+  /** Of gate, up and down each: dtype, weights, paired, step. */
+  feedForward(
+    activation: GatingCall['activation'],
+    limit: number,
+    alpha: number,
+    x: Float32Array,
+    y: Float32Array,
+    rows: number,
+    depth: number,
+    width: number,
+    threads: number,
+    ...weights: (WeightDtype | Uint8Array | number)[]
+  ): boolean;
   pinThread(cores: readonly number[]): boolean;
   allowedCores(): number[];
   setVariable(name: string, value: string): void;
@@ -275,6 +290,12 @@ export function loadAddon(): NativeCore {
       checkGating(call);
       const { activation, gate, up, count, limit, alpha } = call;
       addon.activate(activation, gate, up, count, limit, alpha);
+    },
+    feedForward(call: FeedForwardCall): boolean {
+      checkFeedForward(call);
+      const { activation, limit, alpha, x, y, rows, depth, width, threads, gate, up, down } = call;
+      const weights = [gate, up, down].flatMap((each) => [each.dtype, each.weights, each.paired, each.step]);
+      return addon.feedForward(activation, limit, alpha, x, y, rows, depth, width, threads, ...weights);
     },
     pinThread(cores: readonly number[]): boolean {
       checkCores(cores);

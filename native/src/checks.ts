@@ -12,12 +12,14 @@ import {
 import type {
   Arena,
   AttentionCall,
+  FeedForwardCall,
   GatingCall,
   NormCall,
   ProductCall,
   ReadRange,
   StreamerOptions,
   StreamFile,
+  WeightsOfProduct,
 } from './types.js';
 import { directIoAlignmentBytes, sequenceFields, sharedFields } from './types.js';
 
@@ -244,12 +246,21 @@ export function checkAttention(call: AttentionCall): number {
 const transposed: readonly WeightDtype[] = ['int4', 'int4_awq', 'int8_packed'];
 
 export function checkProduct(call: ProductCall): void {
-  const { dtype, weights, paired, step, rows, depth, width, bias, addend } = call;
-  checkCodec(dtype);
+  const { rows, depth, width, bias, addend } = call;
   checkWhole('rows', rows, 0, 2 ** 32);
+  checkWhole('threads', call.threads, 1, maxThreads);
+  checkWeights(call);
+  checkLength('x', call.x, rows * depth);
+  checkLength('y', call.y, rows * width);
+  if (bias) checkLength('bias', bias, width);
+  if (addend) checkLength('addend', addend, rows * width);
+}
+
+function checkWeights(call: WeightsOfProduct): void {
+  const { dtype, weights, paired, step, depth, width } = call;
+  checkCodec(dtype);
   checkWhole('depth', depth, 1, 2 ** 30);
   checkWhole('width', width, 1, 2 ** 30);
-  checkWhole('threads', call.threads, 1, maxThreads);
   checkPaired(paired, width, 'width');
   checkWhole('step', step, 1, 2 ** 20);
   const layout = layoutOf(call);
@@ -268,10 +279,6 @@ export function checkProduct(call: ProductCall): void {
     throw new RangeError(
       `invalid weights: ${weights.byteLength} bytes; expected at least ${expectedBytes}, ${width} rows of ${depth} in ${dtype}`,
     );
-  checkLength('x', call.x, rows * depth);
-  checkLength('y', call.y, rows * width);
-  if (bias) checkLength('bias', bias, width);
-  if (addend) checkLength('addend', addend, rows * width);
 }
 
 export function checkNorm({ x, weight, addend, y, rows, width }: NormCall): void {
@@ -287,6 +294,16 @@ export function checkGating({ gate, up, count }: GatingCall): void {
   checkWhole('count', count, 0, Number.MAX_SAFE_INTEGER);
   checkLength('gate', gate, count);
   checkLength('up', up, count);
+}
+
+export function checkFeedForward({ gate, up, down, ...call }: FeedForwardCall): void {
+  const { x, y, rows, depth, width, threads } = call;
+  checkWhole('rows', rows, 0, 2 ** 30);
+  checkWhole('threads', threads, 1, maxThreads);
+  for (const weights of [gate, up]) checkWeights({ ...weights, depth, width });
+  checkWeights({ ...down, depth: width, width: depth });
+  checkLength('x', x, rows * depth);
+  checkLength('y', y, rows * depth);
 }
 
 function checkPaired(paired: number, rows: number, of: string): void {

@@ -14,8 +14,10 @@ export type { Arena, ArenaHandle, NativeCore, ProbeReport, Streamer, StreamFile 
 export {
   type AttentionCall,
   type AttentionShape,
+  type FeedForwardCall,
   type GatingCall,
   type NormCall,
+  type PlainWeights,
   type ProductCall,
   type ReadRange,
   type ReadReport,

@@ -167,6 +167,25 @@ export interface ProductCall {
   readonly threads: number;
 }
 
+/** What a product is asked of its weights. */
+export type WeightsOfProduct = Omit<ProductCall, 'x' | 'y' | 'rows' | 'bias' | 'addend' | 'threads'>;
+
+/** Weights of a product whose rows lie in order, or apart, without scales of their own: as in {@link ProductCall}. */
+export type PlainWeights = Pick<ProductCall, 'dtype' | 'weights' | 'paired' | 'step'>;
+
+/** y = activate(x · gateᵀ, x · upᵀ) · downᵀ, see {@link GatingCall}. */
+export interface FeedForwardCall extends Pick<GatingCall, 'activation' | 'limit' | 'alpha'> {
+  readonly x: Float32Array; // (row, depth)
+  readonly y: Float32Array; // (row, depth), written
+  readonly rows: number;
+  readonly depth: number;
+  readonly width: number;
+  readonly gate: PlainWeights; // (width, depth)
+  readonly up: PlainWeights; // (width, depth)
+  readonly down: PlainWeights; // (depth, width)
+  readonly threads: number;
+}
+
 /** y = x / sqrt(mean(x²) + eps) * (offset + weight) (+ addend), over stretches of `width`. */
 export interface NormCall {
   readonly x: Float32Array; // (row, width)
@@ -249,6 +268,8 @@ export interface NativeCore {
   multiply(call: ProductCall): void;
   normalise(call: NormCall): void;
   activate(call: GatingCall): void;
+  /** False, and nothing is done, where these kernels are as fast product by product; sums are the same either way. */
+  feedForward(call: FeedForwardCall): boolean;
   /**
    * Pins the calling thread (and native threads it starts later: call it before the first read or attention) to
    * these cores; false where not supported. @throws Error with the system's `code` when it allows none of them.

@@ -4,6 +4,7 @@ import {
   decodeWeights,
   loadNativeCore,
   type NativeCore,
+  type PlainWeights,
   type WeightDtype,
 } from '@specoffload/native';
 import { describe, expect, test } from 'vitest';
@@ -226,6 +227,54 @@ describe.runIf(addonIsBuilt)('bf16, which processors with tiles multiply by thos
     }
   });
 
+  test.each(kernelLevels)(
+    '%s: an FFN at once comes to the bits of its products, or is left to them',
+    (level) => {
+      core.useKernels(level);
+      try {
+        for (const [dtype, rows, depth, width] of [
+          ['bf16', 1, 40, 83],
+          ['bf16', 37, 130, 4200],
+          ['bf16_packed', 17, 64, 128],
+          ['bf16_packed', 200, 128, 192],
+          ['f32', 3, 8, 16],
+        ] as const) {
+          const plain = (out: number, values: number) => ({
+            ...{ dtype, paired: 1, step: 1, weights: storedMatrix(dtype, out, values) },
+          });
+          const [gate, up, down] = [plain(width, depth), plain(width, depth), plain(depth, width)];
+          const x = uniform(rows * depth);
+          const y = new Float32Array(rows * depth);
+          const isDone = core.feedForward({
+            ...{ gate, up, down, x, y, rows, depth, width, threads: 2 },
+            ...{ activation: 'silu', limit: 7, alpha: 1.702 },
+          });
+          expect(isDone, dtype).toBe(level === 'amx' && dtype !== 'f32');
+          if (isDone)
+            expect(y, `${dtype}, ${rows} rows`).toEqual(fedForward(core, { gate, up, down }, x, rows));
+          else expect(y.every((value) => value === 0)).toBe(true);
+        }
+      } finally {
+        core.useKernels(usual);
+      }
+    },
+  );
+
+  test('an FFN that does not fit is refused', () => {
+    const weights = { dtype: 'bf16', paired: 1, step: 1, weights: new Uint8Array(2 * 8 * 16) } as const;
+    const call = { gate: weights, up: weights, down: weights, rows: 1, depth: 8, width: 16, threads: 1 };
+    const [x, y] = [new Float32Array(8), new Float32Array(8)];
+    const ask = (change: object) => () =>
+      core.feedForward({ ...call, x, y, ...{ activation: 'silu', limit: 7, alpha: 1 }, ...change });
+    expect(ask({ width: 17 })).toThrow(
+      'invalid weights: 256 bytes; expected at least 272, 17 rows of 8 in bf16',
+    );
+    expect(ask({ rows: 2 })).toThrow('invalid x: 8 elements; expected at least 16');
+    expect(ask({ up: { ...weights, paired: 3 } })).toThrow(
+      'invalid paired: 3; expected 1 or an even divisor',
+    );
+  });
+
   test.each(kernelLevels)('%s: what is not finite stays so, what is tiny or huge is right', (level) => {
     core.useKernels(level);
     try {
@@ -241,6 +290,25 @@ describe.runIf(addonIsBuilt)('bf16, which processors with tiles multiply by thos
     }
   });
 });
+
+/** Product by product. */
+function fedForward(
+  core: NativeCore,
+  { gate, up, down }: Record<'gate' | 'up' | 'down', PlainWeights>,
+  x: Float32Array,
+  rows: number,
+): Float32Array {
+  const depth = x.length / rows;
+  const width = gate.weights.length / codecs[gate.dtype].bytes(depth);
+  const product = { rows, bias: null, addend: null, threads: 1 } as const;
+  const [gates, ups, y] = [rows * width, rows * width, rows * depth].map((count) => new Float32Array(count));
+  core.multiply({ ...product, ...gate, x, y: gates!, depth, width });
+  core.multiply({ ...product, ...up, x, y: ups!, depth, width });
+  const activated = { gate: gates!, up: ups!, count: rows * width } as const;
+  core.activate({ activation: 'silu', ...activated, limit: 7, alpha: 1.702 });
+  core.multiply({ ...product, ...down, x: gates!, y: y!, depth: width, width: depth });
+  return y!;
+}
 
 function bitsOfFloat(value: number): number {
   return new Uint32Array(Float32Array.of(value).buffer)[0]!;

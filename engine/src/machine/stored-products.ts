@@ -1,8 +1,16 @@
 /** The matrix products of the processor with weights as stored, by the native core; everything between them is fp32. */
 
-import { codecs, decodeWeights, type MatrixLayout, type NativeCore, reachBytes } from '@specoffload/native';
+import {
+  codecs,
+  decodeWeights,
+  type MatrixLayout,
+  type NativeCore,
+  type PlainWeights,
+  reachBytes,
+} from '@specoffload/native';
 import {
   clampedSwiglu,
+  type FfnSpec,
   keyWidth,
   type LayerSpec,
   type ModelSpec,
@@ -12,6 +20,7 @@ import {
 import { clipValues, scaleValues } from './cpu-rows.js';
 import type {
   DeviceTensor,
+  ExpertWeights,
   FeedForwardCommand,
   LogitsCommand,
   MixCommand,
@@ -172,18 +181,44 @@ export class StoredProducts {
 
   #feedForward({ hiddenSize: h }: ModelSpec, { ffn, norms }: LayerSpec, command: FeedForwardCommand): void {
     const { rows, weights: w, width = ffn.width } = command;
-    const { activation } = ffn;
-    const count = rows * width;
-    const [gate, up] = this.#room(count, count);
     const from = { x: this.#memory.floats(command.x, rows * h), rows, depth: h, width };
-    this.#multiply({ ...from, weights: w.gate, bias: w.gateBias, y: gate });
-    this.#multiply({ ...from, weights: w.up, bias: w.upBias, y: up });
-    this.#core.activate({ activation, gate, up, count, ...clampedSwiglu });
     const y = this.#memory.floats(command.out, rows * h);
-    this.#multiply({ weights: w.down, bias: w.downBias, x: gate, y, rows, depth: width, width: h });
+    if (!this.#feedForwardAtOnce(ffn, w, from, y)) {
+      const { activation } = ffn;
+      const count = rows * width;
+      const [gate, up] = this.#room(count, count);
+      this.#multiply({ ...from, weights: w.gate, bias: w.gateBias, y: gate });
+      this.#multiply({ ...from, weights: w.up, bias: w.upBias, y: up });
+      this.#core.activate({ activation, gate, up, count, ...clampedSwiglu });
+      this.#multiply({ weights: w.down, bias: w.downBias, x: gate, y, rows, depth: width, width: h });
+    }
     if (w.outputGate) this.#scaleRows(y, w.outputGate, { x: from.x, rows, depth: h });
     if (!norms.afterFfn || !w.afterFfnNorm) return;
     this.#normalise({ x: y, y, weight: w.afterFfnNorm, width: h, norm: norms.afterFfn });
+  }
+
+  /** False where it is to be done product by product. */
+  #feedForwardAtOnce(
+    { activation }: FfnSpec,
+    { gate, up, down, gateBias, upBias, downBias }: ExpertWeights,
+    from: Pick<Product, 'x' | 'rows' | 'depth' | 'width'>,
+    y: Float32Array,
+  ): boolean {
+    const isPlain = [gate, up, down].every(({ scales, across = 0 }) => !scales && across === 0);
+    if (this.#disturb || !isPlain || gateBias || upBias || downBias) return false;
+    const { depth, width } = from;
+    return this.#core.feedForward({
+      ...{ activation, ...from, y, ...clampedSwiglu, threads: this.#threads },
+      ...{ gate: this.#plain(gate, width, depth), up: this.#plain(up, width, depth) },
+      down: this.#plain(down, depth, width),
+    });
+  }
+
+  #plain(tensor: DeviceTensor, rows: number, columns: number): PlainWeights {
+    const { address, dtype } = tensor;
+    const { paired, step, ...layout } = layoutOf(tensor, rows, columns);
+    const bytes = reachBytes(dtype, { paired, step, ...layout });
+    return { dtype, paired, step, weights: this.#memory.bytes(address, bytes) };
   }
 
   /** Multiplies each row by sigmoid(weights · x), which is digital as a router is. Mutates `values`. */

@@ -1,6 +1,6 @@
 /** Matrices whose values do not simply lie one row behind the other: stepped, paired, transposed, scaled apart. */
 
-import type { ProductCall } from '../types.js';
+import type { WeightsOfProduct } from '../types.js';
 import { bitsOfBf16 } from './bf16.js';
 import { type Codec, halvesOf, type PlacedScales, type ScaleDtype, type ZeroPoints } from './codec.js';
 import { bitsOfF16 } from './f16.js';
@@ -96,7 +96,7 @@ export function reachBytes(dtype: WeightDtype, layout: MatrixLayout): number {
 }
 
 /** How the weights of a product lie; null where their rows do in order, or apart, without scales of their own. */
-export function layoutOf(call: ProductCall): MatrixLayout | null {
+export function layoutOf(call: WeightsOfProduct): MatrixLayout | null {
   const { width: rows, depth: columns, paired, step, across = 0, scales = null } = call;
   return across > 0 || scales ? { rows, columns, paired, step, across, scales } : null;
 }

@@ -24,6 +24,7 @@ extern const Kernels table;
 #if defined(SPECOFFLOAD_TILES)
 namespace amx {
 void multiply(const ProductCall& call, Workers& workers);
+bool feedForward(const FeedForwardCall& call, Workers& workers);
 }
 #endif
 
@@ -49,6 +50,7 @@ const Kernels& tileKernels() {
     Kernels kernels = avx512::table;
     kernels.level = "amx";
     kernels.multiply = amx::multiply;
+    kernels.feedForward = amx::feedForward;
     return kernels;
   }();
   return table;

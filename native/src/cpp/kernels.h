@@ -32,6 +32,8 @@ struct Kernels {
   void (*activate)(Gating gating, float* gate, const float* up, size_t count, float limit, float alpha);
   /** Rotates, appends to the sequences' caches, attends causally. A row's bits depend on nothing but its own text. */
   void (*attend)(const AttentionCall& call, Workers& workers);
+  /** All of an FFN at once, with the same sums as product by product; false where that is no faster, and nothing is done. */
+  bool (*feedForward)(const FeedForwardCall& call, Workers& workers);
 };
 
 /** Those in use: of this processor's best level, unless {@link useKernels} said otherwise. */

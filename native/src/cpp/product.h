@@ -29,4 +29,14 @@ struct ProductCall {
 /** What a gated FFN makes of gate and up; the names are those of `Activation` in the engine. */
 enum class Gating { silu, geluTanh, clampedSwiglu };
 
+/** down.y = activate(x · gateᵀ, x · upᵀ) · downᵀ; of gate and up x, rows and depth are the same, and y is nobody's. */
+struct FeedForwardCall {
+  Gating gating;
+  float limit;
+  float alpha;
+  ProductCall gate;
+  ProductCall up;
+  ProductCall down;
+};
+
 }  // namespace specoffload

@@ -92,15 +92,18 @@ void normaliseFrom(const Napi::CallbackInfo& info) {
   });
 }
 
+Gating gatingFrom(const Napi::Value& value) {
+  const std::string name = value.ToString().Utf8Value();
+  if (name == "silu") return Gating::silu;
+  if (name == "gelu-tanh") return Gating::geluTanh;
+  if (name == "clamped-swiglu") return Gating::clampedSwiglu;
+  throw RangeError("invalid activation: " + name);
+}
+
 /** activate(activation, gate, up, count, limit, alpha) */
 void activateFrom(const Napi::CallbackInfo& info) {
   guard(info.Env(), [&] {
-    const std::string name = info[0].ToString().Utf8Value();
-    const Gating gating = name == "silu"        ? Gating::silu
-                          : name == "gelu-tanh" ? Gating::geluTanh
-                          : name == "clamped-swiglu"
-                              ? Gating::clampedSwiglu
-                              : throw RangeError("invalid activation: " + name);
+    const Gating gating = gatingFrom(info[0]);
     const Floats gate = floatsOf(info[1], "gate");
     const Floats up = floatsOf(info[2], "up");
     const size_t count = wholeNumber(info[3], "count", 0, size_t{1} << 50);
@@ -110,12 +113,62 @@ void activateFrom(const Napi::CallbackInfo& info) {
   });
 }
 
+/** Weights without scales of their own, from four arguments on: codec, weights, paired, step. */
+void readWeights(const Napi::CallbackInfo& info, size_t first, ProductCall& call) {
+  const Codec& codec = codecFrom(info[first]);
+  if (!info[first + 1].IsTypedArray() || info[first + 1].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array)
+    throw RangeError("invalid weights; expected a Uint8Array");
+  const auto weights = info[first + 1].As<Napi::Uint8Array>();
+  call.codec = &codec;
+  call.weights = weights.Data();
+  call.paired = wholeNumber(info[first + 2], "paired", 1, 1 << 20);
+  call.step = wholeNumber(info[first + 3], "step", 1, 1 << 20);
+  if (call.paired > 1 && (call.paired % 2 != 0 || call.width % call.paired != 0))
+    throw RangeError("invalid paired; expected an even divisor of width");
+  if (call.depth % codec.blockElements != 0) throw RangeError("invalid depth; expected whole blocks");
+  if (weights.ByteLength() / codec.bytes(call.depth) < (call.width - 1) * call.step + 1)
+    throw RangeError("invalid weights; too short");
+}
+
+/** feedForward(activation, limit, alpha, x, y, rows, depth, width, threads, then those of gate, up and down) -> boolean */
+Napi::Value feedForwardFrom(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return guard(env, [&]() -> Napi::Value {
+    constexpr size_t weightsAt = 9, each = 4;
+    FeedForwardCall call{};
+    call.gating = gatingFrom(info[0]);
+    call.limit = info[1].ToNumber().FloatValue();
+    call.alpha = info[2].ToNumber().FloatValue();
+    const Floats x = floatsOf(info[3], "x");
+    const Floats y = floatsOf(info[4], "y");
+    const size_t rows = wholeNumber(info[5], "rows", 0, size_t{1} << 30);
+    const size_t depth = wholeNumber(info[6], "depth", 1, 1 << 30);
+    const size_t width = wholeNumber(info[7], "width", 1, 1 << 30);
+    requireAtLeast(x, rows * depth, "x");
+    requireAtLeast(y, rows * depth, "y");
+    ProductCall* const products[] = {&call.gate, &call.up, &call.down};
+    for (ProductCall* const product : products) {
+      const bool isDown = product == &call.down;
+      product->rows = rows;
+      product->depth = isDown ? width : depth;
+      product->width = isDown ? depth : width;
+      product->threads = static_cast<int>(wholeNumber(info[8], "threads", 1, maxThreads));
+      readWeights(info, weightsAt + each * static_cast<size_t>(std::find(products, products + 3, product) - products),
+                  *product);
+    }
+    call.gate.x = call.up.x = x.data;
+    call.down.y = y.data;
+    return Napi::Boolean::New(env, kernels().feedForward(call, env.GetInstanceData<Environment>()->workers));
+  });
+}
+
 }  // namespace
 
 void initProducts(Napi::Env env, Napi::Object exports) {
   exports.Set("multiply", Napi::Function::New(env, multiplyFrom, "multiply"));
   exports.Set("normalise", Napi::Function::New(env, normaliseFrom, "normalise"));
   exports.Set("activate", Napi::Function::New(env, activateFrom, "activate"));
+  exports.Set("feedForward", Napi::Function::New(env, feedForwardFrom, "feedForward"));
 }
 
 }  // namespace specoffload

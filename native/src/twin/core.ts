@@ -5,6 +5,7 @@ import {
   checkAttention,
   checkCores,
   checkDecodeMatrix,
+  checkFeedForward,
   checkGating,
   checkKernelLevel,
   checkNorm,
@@ -68,6 +69,10 @@ export function createTwin(): NativeCore {
     activate(call): void {
       checkGating(call);
       activate(call);
+    },
+    feedForward(call): boolean {
+      checkFeedForward(call);
+      return false;
     },
     pinThread(cores): boolean {
       checkCores(cores);

@@ -8,6 +8,7 @@
 
 #include "codecs.h"
 #include "compute.h"
+#include "gating.h"
 #include "vec.h"
 
 namespace specoffload::SPECOFFLOAD_LEVEL {
@@ -162,40 +163,6 @@ void normalise(const float* x, const float* weight, const float* addend, float* 
     }
   }
 }
-
-namespace {
-
-/** 1 / (1 + e^-x), by the exponential of what is not positive: nothing overflows. */
-Vec sigmoid(Vec x) {
-  const IntVec isNegative = x < Vec{};
-  const Vec e = expNonPositive(isNegative ? x : -x);
-  return (isNegative ? e : splat(1.0f)) / (e + 1.0f);
-}
-
-/** Keeps NaN. */
-Vec atMost(Vec x, float limit) {
-  const IntVec isAbove = x > splat(limit);
-  return isAbove ? splat(limit) : x;
-}
-
-Vec gate(Gating gating, Vec g, Vec u, float limit, float alpha) {
-  switch (gating) {
-    case Gating::silu:
-      return g * sigmoid(g) * u;
-    case Gating::geluTanh: {
-      // 0.5 (1 + tanh(z)) is sigmoid(2 z)
-      const float twiceRoot = 1.5957691216057308f;  // 2 sqrt(2 / pi)
-      return g * sigmoid(twiceRoot * (g + 0.044715f * g * g * g)) * u;
-    }
-    default: {
-      const Vec clamped = atMost(g, limit);
-      const Vec bounded = -atMost(-atMost(u, limit), limit);
-      return clamped * sigmoid(alpha * clamped) * (bounded + 1.0f);
-    }
-  }
-}
-
-}  // namespace
 
 void activate(Gating gating, float* g, const float* up, size_t count, float limit, float alpha) {
   size_t i = 0;

@@ -36,10 +36,13 @@ constexpr Codec codecs[] = {
     {"int8_packed", 4, 4, decodeInt8Packed, false, decodeInt8PackedRows},
 };
 
+/** Products one by one are as fast. */
+bool feedForward(const FeedForwardCall&, Workers&) { return false; }
+
 }  // namespace
 
 extern const Kernels table = {
-    SPECOFFLOAD_NAME_OF(SPECOFFLOAD_LEVEL), codecs, sizeof codecs / sizeof *codecs, packBf16, unpackBf16, multiply, normalise, activate, attend,
+    SPECOFFLOAD_NAME_OF(SPECOFFLOAD_LEVEL), codecs, sizeof codecs / sizeof *codecs, packBf16, unpackBf16, multiply, normalise, activate, attend, feedForward,
 };
 
 }  // namespace specoffload::SPECOFFLOAD_LEVEL
