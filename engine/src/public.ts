@@ -115,6 +115,7 @@ export {
   limitsOf,
   type MachineModel,
   type Memory,
+  type Pace,
   type TransferLane,
   type TransferRates,
   transferLane,

@@ -205,7 +205,7 @@ describe('a machine file', () => {
     [{ memories: undefined }, 'invalid memories: missing; expected a list'],
     [
       { gpu: 1 },
-      'unknown field: gpu; expected schema, name, description, formats, memories, lanes, crossbars, sheet, measuredUnder or measuredBy',
+      'unknown field: gpu; expected schema, name, description, formats, memories, lanes, crossbars, sheet, measuredUnder, pace or measuredBy',
     ],
     [{ measuredUnder: { x: 0 } }, 'invalid measuredUnder.x: 0; expected a number above 0'],
   ])('with %o is refused', (changes, message) => {

@@ -96,6 +96,10 @@ const tail = {
     ),
   ),
   measuredUnder: about('caps of the runs that measured it', is.orMissing(is.mapOf(is.positive))),
+  pace: about(
+    "a short run's time on each lane over what these rates say of it, while they were measured; left out: nobody looked",
+    is.orMissing(is.onlyFields({ prefill: is.mapOf(is.positive), decode: is.mapOf(is.positive) })),
+  ),
   measuredBy: about('specs of the runs that measured it, for people', is.orMissing(is.listOf(is.fields({})))),
 };
 

@@ -47,10 +47,11 @@ export function parseMachineModel(json: unknown, source: string): MachineModel {
         `${source}: there is no memory ${needed} among ${listWords(Object.keys(memories))}; add it: weights rest on disk, pass host memory or lie in it, and are used on the device`,
       );
   const laneSchema = laneOf(Object.keys(memories));
-  const { name, description, measuredUnder, formats, sheet, crossbars } = file;
+  const { name, description, measuredUnder, pace, formats, sheet, crossbars } = file;
   const machine: MachineModel = {
     ...{ name, description, formats: formatsByName[formats] },
     ...(measuredUnder ? { measuredUnder } : {}),
+    ...(pace ? { pace } : {}),
     ...(sheet ? { sheet } : {}),
     memories: Object.values(check(is.mapOf(memory), memories, `${source}, memories`, options)),
     lanes: Object.values(check(is.mapOf(laneSchema), lanes, source, options)),

@@ -14,6 +14,7 @@ import {
   type Topology,
   type TransferPlace,
 } from '../topology/topology.js';
+import type { PhaseName } from '../trace/types.js';
 import type { Budgets, MemoryLimits } from './budgets.js';
 import { type CrossbarFacts, crossbarMemory } from './crossbars.js';
 import type { Formats } from './formats.js';
@@ -147,7 +148,15 @@ export interface MachineModel extends Topology {
   readonly sheet?: SheetRates;
   /** Paces of the runs that the rates were measured in, such as `diskBytesPerSecond`; left out where nobody has said. */
   readonly measuredUnder?: Readonly<Record<string, number>>;
+  /** How fast it was while the rates were measured; left out where nobody looked. */
+  readonly pace?: Pace;
 }
+
+/**
+ * How fast a machine is at some time: a short run's time on each lane over what its rates say, while prompts are read
+ * and later.
+ */
+export type Pace = Readonly<Record<PhaseName, Readonly<Record<LaneName, number>>>>;
 
 /** @throws UserError when the machine has no such lane */
 export function laneNamed(machine: MachineModel, name: LaneName): Lane {

@@ -1,9 +1,8 @@
 /** How far predictions were off, and what a planner that trusts them would have lost. */
 
-import { type LaneName, type LaneReport, largest, type PhaseName } from '@specoffload/engine';
+import { type LaneName, type LaneReport, largest, type Pace, type PhaseName } from '@specoffload/engine';
 import type { ConditionsRecord } from '../store/index.js';
 import { type GridPoint, groupOf } from './grid.js';
-import type { Pace } from './pace.js';
 
 /** What of an outcome is compared. */
 export interface Compared {

@@ -5,6 +5,7 @@ import {
   type ArithmeticName,
   type Checkpoint,
   type MachineModel,
+  type Pace,
   type RunResult,
   type SamplingInput,
   type SimulationResult,
@@ -19,7 +20,8 @@ import { type CounterpartSpec, specOfCounterpart, specOfRun } from '../store/ind
 import type { Output } from '../terminal/output.js';
 import { type Comparison, compare } from './compare.js';
 import type { GridPoint } from './grid.js';
-import { atPace, type Pace, paceBetween, paceOf } from './pace.js';
+import { atPace, meanPace, paceSince } from './pace.js';
+import { paceIn, paceJob, pacePrompts } from './pace-job.js';
 
 /** What all points of a grid share. */
 export interface GridRequest {
@@ -37,6 +39,8 @@ export interface GridRequest {
   /** Whose rates predict. */
   readonly machine: MachineModel;
   readonly acceptance: AcceptanceTrace;
+  /** Budgets of the run that tells the pace, as a point's. @default 0.25 */
+  readonly paceBudgetShare?: number;
 }
 
 /** A comparison, and what was compared: the prediction's spec holds the run's. */
@@ -67,7 +71,7 @@ export async function comparePoint(
   const compared = { ...comparison, measured, predicted, spec };
   if (!paceBefore) return { ...compared, paceAfter: null };
   const paceAfter = await measurePace(request, output, signal);
-  const pace = paceBetween(paceBefore, paceAfter);
+  const pace = meanPace([paceBefore, paceAfter]);
   const { error, laneError, ...paced } = compare(
     ...([point, measured, await predictOn(atPace(request.machine, pace)), conditions] as const),
   );
@@ -75,24 +79,16 @@ export async function comparePoint(
   return { ...compared, paceAfter, atItsPace };
 }
 
-/** Reads a few prompts and writes a few tokens with the weights coming all the while: two or three seconds. */
-const paceJob = {
-  point: { strategy: 'none', prompts: 4, budgetShare: 0.25, policy: {} } satisfies GridPoint,
-  maxNewTokens: 4,
-};
-
-/** How fast the machine is just now, lane by lane, beside what its rates say. */
+/** How fast the machine is just now, lane by lane, beside how fast it was when its rates were measured. */
 export async function measurePace(request: GridRequest, output: Output, signal: AbortSignal): Promise<Pace> {
-  const { machine } = request;
-  const job = jobOf({ ...request, maxNewTokens: paceJob.maxNewTokens }, paceJob.point);
+  const { machine, paceBudgetShare: budgetShare = 0.25 } = request;
+  const job = paceJob(jobOf(request, { strategy: 'none', policy: {}, prompts: pacePrompts, budgetShare }));
   const { measured } = await measureUndisturbed(
     () => runPlan(job, signal),
     (reason) => output.note(`accuracy: ${reason} while its pace was measured; measuring again`),
   );
-  // As many experts as its routers really chose: only time is compared.
-  const { routing } = measured;
-  const predicted = await simulateRun({ ...toPrediction(job, machine, null), routing, signal });
-  return paceOf(measured, predicted, machine);
+  const now = await paceIn(job, measured, machine, signal);
+  return machine.pace ? paceSince(machine.pace, now) : now;
 }
 
 function jobOf(

@@ -10,14 +10,12 @@ import {
   type Lane,
   type LaneName,
   type MachineModel,
+  type Pace,
   type PhaseName,
   type RunOutcome,
   type TaskKind,
   type TransferLane,
 } from '@specoffload/engine';
-
-/** Times as long as predicted, by lane; of the computing lanes while prompts are read and later. */
-export type Pace = Readonly<Record<PhaseName, Readonly<Record<LaneName, number>>>>;
 
 /** A lane that has been at work for less than this says nothing. */
 const leastSeconds = 0.05;
@@ -45,13 +43,25 @@ export function paceOf(
   return { prefill: inPhase('prefill'), decode: inPhase('decode') };
 }
 
-/** Between two moments: of a run, before and after it. */
-export function paceBetween(before: Pace, after: Pace): Pace {
-  const between = (phase: PhaseName) =>
+/** On average over several moments, such as before and after a run. */
+export function meanPace(paces: readonly Pace[]): Pace {
+  return combined(paces, (factors) => factors.reduce((sum, factor) => sum + factor, 0) / factors.length);
+}
+
+/** As so many times as long as at another time, rather than as the rates say. */
+export function paceSince(then: Pace, now: Pace): Pace {
+  return combined([then, now], ([before, after]) => after / before);
+}
+
+function combined([first, ...others]: readonly Pace[], combine: (factors: number[]) => number): Pace {
+  const inPhase = (phase: PhaseName) =>
     Object.fromEntries(
-      Object.entries(before[phase]).map(([lane, factor]) => [lane, (factor + after[phase][lane]) / 2]),
+      Object.entries(first[phase]).map(([lane, factor]) => [
+        lane,
+        combine([factor, ...others.map((other) => other[phase][lane] ?? 1)]),
+      ]),
     );
-  return { prefill: between('prefill'), decode: between('decode') };
+  return { prefill: inPhase('prefill'), decode: inPhase('decode') };
 }
 
 /** The machine as fast as it was then. */

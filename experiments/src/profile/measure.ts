@@ -44,6 +44,12 @@ export function profileJobs(shared: Omit<Job, keyof ProfileRun | 'stopAtEos'>): 
   }));
 }
 
+/** With the run that tells the machine's pace at the beginning, in the middle and at the end. */
+export function withPaceRuns(jobs: readonly Job[], pace: Job): readonly Job[] {
+  const middle = Math.ceil(jobs.length / 2);
+  return [pace, ...jobs.slice(0, middle), pace, ...jobs.slice(middle), pace];
+}
+
 export interface MeasureRequest {
   readonly jobs: readonly Job[];
   readonly signal: AbortSignal;

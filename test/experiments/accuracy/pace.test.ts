@@ -10,7 +10,7 @@ import {
   withLane,
 } from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
-import { atPace, paceBetween, paceOf } from '../../../experiments/src/accuracy/pace.js';
+import { atPace, meanPace, paceOf, paceSince } from '../../../experiments/src/accuracy/pace.js';
 import { openMachine } from '../../../experiments/src/inputs/machines.js';
 
 const target = describeCatalogModel('mixtral-8x7b');
@@ -56,8 +56,10 @@ describe('the pace of a machine', async () => {
     expect(atPace(machine, even)).toMatchObject({ lanes: machine.lanes.map(({ name }) => ({ name })) });
     expect(computeLane(atPace(machine, even), 'device').arithmetic).toEqual(arithmetic);
     expect(paceOf(outcome(0.001), outcome(0.004), machine)).toEqual(even);
-    const between = paceBetween(even, paceOf(outcome(4), outcome(2), machine));
+    const twice = paceOf(outcome(4), outcome(2), machine);
+    const between = meanPace([even, twice]);
     expect(between.decode).toEqual({ disk: 1.5, link: 1.5, host: 1.5, device: 1.5 });
+    expect(paceSince(twice, between).prefill).toEqual({ disk: 0.75, link: 0.75, host: 0.75, device: 0.75 });
   });
 
   it('is one of its own while prompts are read', () => {

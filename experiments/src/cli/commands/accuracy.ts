@@ -1,6 +1,6 @@
 /** `specoffload accuracy`: how wrong predictions are on this machine, run by run. */
 
-import { type Checkpoint, largest, noCaps } from '@specoffload/engine';
+import { type Checkpoint, largest, noCaps, type Pace } from '@specoffload/engine';
 import type { Command } from 'commander';
 import { measureAcceptance } from '../../acceptance/measure.js';
 import {
@@ -12,7 +12,6 @@ import {
 } from '../../accuracy/compare.js';
 import { accuracyGrid, type GridPoint, groupOf } from '../../accuracy/grid.js';
 import { comparePoint, measurePace, type PointComparison } from '../../accuracy/measure.js';
-import type { Pace } from '../../accuracy/pace.js';
 import { prepareTarget } from '../../inputs/inflated-target.js';
 import { describeForeignCaps } from '../../inputs/machine-caps.js';
 import { openMachine } from '../../inputs/machines.js';

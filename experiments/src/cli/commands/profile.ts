@@ -8,6 +8,7 @@ import {
   measureDecoding,
   measureUnpacking,
   multipliedElements,
+  type Pace,
   parseMachineModel,
   transferLane,
   UserError,
@@ -15,6 +16,8 @@ import {
 import { writeWholeFile } from '@specoffload/input';
 import { codecs, plainCodecs, type WeightDtype } from '@specoffload/native';
 import type { Command } from 'commander';
+import { meanPace } from '../../accuracy/pace.js';
+import { paceIn, paceJob } from '../../accuracy/pace-job.js';
 import type { LocalSettings } from '../../inputs/caps.js';
 import { usualDevice } from '../../inputs/devices.js';
 import { prepareTarget } from '../../inputs/inflated-target.js';
@@ -22,7 +25,7 @@ import { openPair } from '../../inputs/pair.js';
 import { loadWorkload } from '../../inputs/prompts.js';
 import { cacheDirectory, displayPath, localMachinePath, pairPaths } from '../../paths.js';
 import { buildMachineFile } from '../../profile/machine-file.js';
-import { measureRuns, numProfilePrompts, profileJobs } from '../../profile/measure.js';
+import { measureRuns, numProfilePrompts, profileJobs, withPaceRuns } from '../../profile/measure.js';
 import { specOfRun } from '../../store/index.js';
 import { formatRate, formatSeconds } from '../../terminal/format.js';
 import { describeProgress, type Output } from '../../terminal/output.js';
@@ -74,8 +77,10 @@ async function profile(options: ProfileOptions, output: Output, signal: AbortSig
       `the workload ${options.workload} has ${numPrompts} prompts; a profile needs ${numProfilePrompts}, name a larger one`,
     );
   const follower = output.follow();
-  const jobs = profileJobs({ target, draft, tokenizer, workload, machine: settings });
-  const measurements = await measureRuns({
+  const shared = { target, draft, tokenizer, workload, machine: settings };
+  const [own, pace] = [profileJobs(shared), paceJob(shared)];
+  const jobs = withPaceRuns(own, pace);
+  const all = await measureRuns({
     ...{ jobs, signal },
     onRun: ({ strategy, workload: { prompts }, policy: { candidates } }, index) =>
       output.note(
@@ -84,14 +89,16 @@ async function profile(options: ProfileOptions, output: Output, signal: AbortSig
     onProgress: (progress) => follower.update(() => describeProgress('profile', progress)),
     onAgain: (reason) => output.note(`profile: ${reason}; measuring again`),
   }).finally(() => follower.end());
+  const measurements = all.filter((_, index) => jobs[index] !== pace);
+  const paced = all.filter((_, index) => jobs[index] === pace);
   const [{ model }] = cpus();
   const { blocks, bsize } = await statfs(targetDirectory);
-  const file = buildMachineFile(
+  const rates = buildMachineFile(
     {
       name: 'local',
       description: `${model.trim()}, ${describeDevice(settings)} for the device lane and ${settings.hostCores} for the host's, measured with ${target.name}`,
       settings,
-      specs: jobs.map((job, index) => ({
+      specs: own.map((job, index) => ({
         ...specOfRun(job),
         conditions: measurements[index].conditions,
       })),
@@ -101,7 +108,11 @@ async function profile(options: ProfileOptions, output: Output, signal: AbortSig
     },
     measurements.map(({ measured }) => measured),
   );
-  const machine = parseMachineModel(file, options.out); // what can't be read back is not written
+  const machine = parseMachineModel(rates, options.out);
+  const paces: Pace[] = [];
+  for (const { measured } of paced) paces.push(await paceIn(pace, measured, machine, signal));
+  const file = { ...(rates as object), pace: meanPace(paces) };
+  parseMachineModel(file, options.out); // what can't be read back is not written
   await writeWholeFile(options.out, `${JSON.stringify(file, null, 2)}\n`, { remedy: outRemedy });
   const seconds = (performance.now() - startMs) / 1000;
   const rateOf = (lane: string) => formatRate(transferLane(machine, lane).bytesPerSecond);
@@ -109,10 +120,10 @@ async function profile(options: ProfileOptions, output: Output, signal: AbortSig
     `disk ${rateOf('disk')}, link ${rateOf('link')}; ` +
       `measured in ${formatSeconds(seconds)}, written to ${displayPath(options.out)}`,
   );
-  const numDisturbed = measurements.filter(({ conditions }) => conditions?.isDisturbed).length;
+  const numDisturbed = all.filter(({ conditions }) => conditions?.isDisturbed).length;
   if (numDisturbed > 0)
     output.say(
-      `${numDisturbed} of ${measurements.length} runs came while the machine did something else as well, however often they were measured: its rates are better than these; profile again when it is left alone`,
+      `${numDisturbed} of ${all.length} runs came while the machine did something else as well, however often they were measured: its rates are better than these; profile again when it is left alone`,
     );
   output.document({ path: options.out, seconds, machine: file });
 }
