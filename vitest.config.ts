@@ -93,6 +93,9 @@ export default defineConfig({
     testTimeout: 120_000,
     hookTimeout: 120_000,
     setupFiles: ['test/fast-equality.ts'],
+    // Most of what a test does is done a few times: to optimise it takes longer than to do it, and what lives shortly needs
+    // not be copied where there is room.
+    execArgv: ['--interrupt-budget=1000000', '--min-semi-space-size=16'],
     // What is compiled, where a test names its source: that is what ships, and it is loaded once per process.
     alias: [
       {

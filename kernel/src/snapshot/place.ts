@@ -1,7 +1,7 @@
 /** Where the kernel's snapshot lies: a heap with TypeScript loaded, and the declarations of packages read. */
 
 import { createHash } from 'node:crypto';
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { cachedDataVersionTag } from 'node:v8';
 import { kernelDirectory, kernelScript, requireFromKernel } from '../packages.js';
@@ -15,16 +15,21 @@ const withoutSnapshot = '--without-snapshot';
 
 /** For this Node in its present settings, which alone can read it, and for the TypeScript that is installed. */
 export function snapshotPath(): string {
+  return join(snapshotFolder, `${namePrefix()}${cachedDataVersionTag().toString(16)}.blob`);
+}
+
+/** Of the snapshots of this Node and this TypeScript, whatever V8's settings. */
+function namePrefix(): string {
   const typescript = requireFromKernel.resolve('@tslab/typescript-for-tslab');
   const { size, mtimeMs } = statSync(typescript);
-  const facts = [process.arch, cachedDataVersionTag(), typescript, size, mtimeMs, entryTemplate];
+  const facts = [process.arch, typescript, size, mtimeMs, entryTemplate];
   const digest = createHash('sha256').update(JSON.stringify(facts)).digest('hex').slice(0, 16);
-  return join(snapshotFolder, `${process.version}-${digest}.blob`);
+  return `${process.version}-${digest}-`;
 }
 
 /** The program and its arguments; `{connection_file}` is to be replaced. */
 export function kernelCommand(isQuick: boolean): string[] {
-  const command = [process.execPath, ...(isQuick ? snapshotArguments() : []), kernelScript];
+  const command = [process.execPath, ...(isQuick ? snapshotArguments(pathForChild) : []), kernelScript];
   return [...command, '{connection_file}', ...(isQuick ? [] : [withoutSnapshot])];
 }
 
@@ -37,17 +42,26 @@ export function startFromSnapshot(): void {
   // What cells start has a heap of its own.
   if (at >= 0) execArgv.splice(at, 2);
   else if (execve !== undefined && !argv.includes(withoutSnapshot)) {
-    const flags = snapshotArguments();
+    const flags = snapshotArguments(snapshotPath);
     if (flags.length > 0) execve(execPath, [execPath, ...execArgv, ...flags, ...argv.slice(1)], env);
   }
 }
 
 /** Nothing where there is no snapshot: kernels start all the same, three times as slowly. */
-function snapshotArguments(): string[] {
+function snapshotArguments(pathOf: () => string): string[] {
   try {
-    const path = snapshotPath();
+    const path = pathOf();
     return existsSync(path) ? [snapshotFlag, path] : [];
   } catch {
     return [];
   }
+}
+
+/** A child is given none of the flags that this process was started with: its settings are those of set-up. */
+function pathForChild(): string {
+  const path = snapshotPath();
+  if (process.execArgv.length === 0 || existsSync(path)) return path;
+  const prefix = namePrefix();
+  const name = readdirSync(snapshotFolder).find((other) => other.startsWith(prefix));
+  return name === undefined ? path : join(snapshotFolder, name);
 }
