@@ -60,7 +60,6 @@ const longest = [
   'model/families',
   'reproduce/reproduce',
   'model/gguf',
-  'model/chat-template',
   'model/tokenizer',
   'statistics/statistics',
   'engine/golden',

@@ -86,7 +86,12 @@ export type {
 export { type StoppedText, StopStrings } from './model/stop-strings.js';
 export { type TargetFormat, targetFormats } from './model/target-format.js';
 export { TextStream } from './model/text-stream.js';
-export { assertSameVocabulary, loadTokenizer, type VocabularyOwner } from './model/tokenizer.js';
+export {
+  assertSameVocabulary,
+  loadTokenizer,
+  type TokenizerOptions,
+  type VocabularyOwner,
+} from './model/tokenizer.js';
 export type { TensorRole, Tokenizer } from './model/types.js';
 export {
   type Disk,

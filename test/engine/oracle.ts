@@ -68,6 +68,18 @@ export function judge(
   });
 }
 
+/**
+ * What the reference would write in place of each token, given those before it: a text is what it continues with where
+ * these are its own tokens, which one pass tells, and not one for each.
+ */
+export function choicesAlong(
+  weights: ReferenceWeights,
+  prompt: readonly number[],
+  ids: readonly number[],
+): number[] {
+  return judge(weights, prompt, ids).map(({ best }) => best);
+}
+
 /** The reference alone says what is undecided: a broken engine may report any margin. */
 export function compare(judgements: readonly Judgement[], sequence: GeneratedSequence): Comparison {
   const errors: string[] = [];

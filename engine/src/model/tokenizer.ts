@@ -13,7 +13,13 @@ import type { Checkpoint, Tokenizer } from './types.js';
 const maxTokenizerBytes = 100_000_000;
 const maxOptionsBytes = 16_000_000;
 const longestLoadMs = 30_000;
+const usualPatienceMs = 3000;
 const maxTokenId = 2 ** 24;
+
+export interface TokenizerOptions {
+  /** Milliseconds that a text may take, and one more per character or token. @default 3000 */
+  readonly patienceMs?: number;
+}
 
 /**
  * Loads `tokenizer.json` (and `tokenizer_config.json` where there is one), or what a GGUF file has in their place; null
@@ -24,7 +30,10 @@ const maxTokenId = 2 ** 24;
  * a character, into U+FFFD. Both throw a UserError when a pattern of the file does not come to an end.
  * @throws UserError when the file is malformed or of an unsupported kind.
  */
-export async function loadTokenizer(directory: string): Promise<Tokenizer | null> {
+export async function loadTokenizer(
+  directory: string,
+  { patienceMs = usualPatienceMs }: TokenizerOptions = {},
+): Promise<Tokenizer | null> {
   const isGguf = isGgufPath(directory);
   const path = isGguf ? directory : join(directory, 'tokenizer.json');
   const found = isGguf ? tokenizerOfGguf(await readGguf(path)) : await readTokenizerFiles(directory, path);
@@ -34,11 +43,11 @@ export async function loadTokenizer(directory: string): Promise<Tokenizer | null
   return {
     vocabSize: largest(textOf.keys()) + 1,
     digest: digestOf(textOf),
-    encode: (text, addsSpecial = true) => encode(inner, text, addsSpecial, path),
+    encode: (text, addsSpecial = true) => encode(inner, text, addsSpecial, { path, patienceMs }),
     decode: (ids) => {
       const known = ids.filter((id) => textOf.has(id));
       if (known.length === 0) return '';
-      return withinPatience(path, `${known.length} tokens`, known.length, () =>
+      return withinPatience(path, `${known.length} tokens`, patienceMs + known.length, () =>
         inner.decode(known, { skip_special_tokens: true, clean_up_tokenization_spaces: false }),
       );
     },
@@ -106,11 +115,16 @@ function createInner(json: object, options: unknown, path: string): HuggingFaceT
   }
 }
 
-function encode(inner: HuggingFaceTokenizer, text: string, addsSpecial: boolean, path: string): number[] {
+function encode(
+  inner: HuggingFaceTokenizer,
+  text: string,
+  addsSpecial: boolean,
+  { path, patienceMs }: { readonly path: string; readonly patienceMs: number },
+): number[] {
   const ids: readonly unknown[] = withinPatience(
     path,
     quote(text),
-    text.length,
+    patienceMs + text.length,
     () => inner.encode(text, { add_special_tokens: addsSpecial }).ids,
   );
   // The library leaves undefined where a token has no id and the vocabulary no unknown token.
@@ -124,8 +138,12 @@ function encode(inner: HuggingFaceTokenizer, text: string, addsSpecial: boolean,
  * A tokenizer.json brings regular expressions of its own, and one that backtracks would never end.
  * @throws UserError when the time is over, some hundred times what a real tokenizer takes.
  */
-function withinPatience<Result>(path: string, what: string, length: number, work: () => Result): Result {
-  const milliseconds = 3000 + length;
+function withinPatience<Result>(
+  path: string,
+  what: string,
+  milliseconds: number,
+  work: () => Result,
+): Result {
   const done = withinTime(milliseconds, work);
   if (done) return done.result;
   throw new UserError(

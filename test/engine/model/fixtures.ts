@@ -27,6 +27,15 @@ export const mistralJson = {
   eos_token_id: 2,
 };
 
+export const user = { role: 'user', content: 'Hi, what is 2+2?' };
+
+export const talk = [
+  { role: 'system', content: 'You are terse.' },
+  user,
+  { role: 'assistant', content: '4.' },
+  { role: 'user', content: '  And ünï 🙂\n\nlines?' },
+];
+
 export type Header = Record<string, { dtype: string; shape: number[]; data_offsets: [number, number] }>;
 
 const shapes: Readonly<Record<string, number[]>> = {
