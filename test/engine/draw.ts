@@ -107,6 +107,7 @@ export function drawPolicy(random: Random, strategy: StrategyName, numPrompts: n
           draftBatch: maybe(integer(random, Math.ceil(numPrompts / 4), numPrompts)),
           candidates: maybe(pick(random, [1, 2, 3, 5, 8, 16])),
           alternates: maybe(pick(random, [0, 1, 2, 5, 16])),
+          alternateTokens: maybe(pick(random, [1, 2, 4, 16])),
           draftCache: maybe(pick(random, ['recompute', 'resident', 'window'] as const)),
           draftWindow: maybe(integer(random, 1, 20)),
           draftPlacement: maybe(pick(random, ['start', 'after-prefill'] as const)),

@@ -220,7 +220,7 @@ describe('on a machine of other lanes', () => {
 });
 
 describe('lifetimes', () => {
-  const options = { maxNewTokens: 33, goesOn: false, together: 1, alternates: 0 };
+  const options = { maxNewTokens: 33, goesOn: false, together: 1, alternates: 0, alternateTokens: 1 };
 
   it('without speculation are as many rounds as tokens after the first', () => {
     const rounds = lifetimes({ ...options, candidates: 0, acceptance: null });
@@ -235,13 +235,22 @@ describe('lifetimes', () => {
     expect(second!.tokens - first!.tokens).toBeCloseTo(expectedTokens(acceptance, 4), 10);
   });
 
-  it.each([2, 4])('go one token further where one of %i alternates is found', (alternates) => {
+  it.each([
+    [2, 1],
+    [4, 1],
+    [2, 3],
+  ])('go further where one of %i alternates of %i tokens is found', (alternates, alternateTokens) => {
     const acceptance = { ...rates(0.7), secondChoice: 0.6 } as AcceptanceRates;
-    const [first, second] = lifetimes({ ...options, candidates: 4, alternates, acceptance });
-    expect(second!.tokens - first!.tokens).toBeCloseTo(expectedTokens(acceptance, 4, alternates), 10);
-    expect(expectedTokens(acceptance, 4, alternates)).toBeGreaterThan(expectedTokens(acceptance, 4));
-    expect(first!.rows).toBeGreaterThan(5 + alternates);
-    expect(first!.rows).toBeLessThan(6 + alternates);
+    const [first, second] = lifetimes({ ...options, candidates: 4, alternates, alternateTokens, acceptance });
+    expect(second!.tokens - first!.tokens).toBeCloseTo(
+      expectedTokens(acceptance, 4, alternates, alternateTokens),
+      10,
+    );
+    expect(expectedTokens(acceptance, 4, alternates, alternateTokens)).toBeGreaterThan(
+      expectedTokens(acceptance, 4),
+    );
+    expect(first!.rows).toBeGreaterThan(5 + alternates * alternateTokens);
+    expect(first!.rows).toBeLessThan(6 + (alternates + 1) * alternateTokens);
   });
 
   it('propose no more than is still wanted', () => {

@@ -11,6 +11,7 @@ import {
   scoresDraft,
 } from '../schedule/draft-sizes.js';
 import { countScores } from '../schedule/feeds.js';
+import { extendsAlternates } from '../schedule/outcomes.js';
 import type { LifetimeRound } from './lifetimes.js';
 import type { TaskSeconds } from './task-seconds.js';
 
@@ -47,6 +48,13 @@ export function draftSeconds(tasks: TaskSeconds, placed: Placed, situation: Draf
     const time = stepSeconds(tasks, placed, sizes, n, fedIn(step, placed, situation));
     longestStep = Math.max(longestStep, time);
     seconds += time + tasks.latencyOf('draft', memory);
+  }
+  if (!isAhead && extendsAlternates(policy)) {
+    const n = (round.wanting[0] * sequences * policy.alternates) / numChunks;
+    const fed = { ...fedIn(1, placed, situation), count: 1 };
+    const time = n > 0 ? stepSeconds(tasks, placed, sizes, n, fed) : 0;
+    longestStep = Math.max(longestStep, time);
+    seconds += (policy.alternateTokens - 1) * (time + tasks.latencyOf('draft', memory));
   }
   return { seconds: numChunks * seconds, longestStep };
 }

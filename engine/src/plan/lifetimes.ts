@@ -28,6 +28,7 @@ export interface LifetimeOptions {
   /** 0 without speculation. */
   readonly candidates: number;
   readonly alternates: number;
+  readonly alternateTokens: number;
   readonly maxNewTokens: number;
   readonly acceptance: Acceptance | null;
   /** Candidates are never cut to what a sequence still needs, and all go on until the last is there. */
@@ -45,8 +46,8 @@ const leastAlive = 1e-7;
  * chooses behind them. The first new token comes from prefill.
  */
 export function lifetimes(options: LifetimeOptions): readonly LifetimeRound[] {
-  const { candidates, alternates, maxNewTokens, acceptance, goesOn, together } = options;
-  const key = [candidates, alternates, maxNewTokens, goesOn, goesOn ? together : 0].join();
+  const { candidates, alternates, alternateTokens, maxNewTokens, acceptance, goesOn, together } = options;
+  const key = [candidates, alternates, alternateTokens, maxNewTokens, goesOn, goesOn ? together : 0].join();
   const ofAcceptance = known.get(acceptance ?? nobody) ?? new Map<string, LifetimeRound[]>();
   known.set(acceptance ?? nobody, ofAcceptance);
   const rounds = ofAcceptance.get(key) ?? roundsOf(options);
@@ -59,7 +60,7 @@ const nobody = {};
 const known = new WeakMap<object, Map<string, LifetimeRound[]>>();
 
 function roundsOf(options: LifetimeOptions): LifetimeRound[] {
-  const { candidates, alternates, maxNewTokens, acceptance, goesOn, together } = options;
+  const { candidates, alternates, alternateTokens, maxNewTokens, acceptance, goesOn, together } = options;
   const second = acceptance && alternates > 0 ? secondChoiceOf(acceptance) : 0;
   const rates = acceptance && toRates(acceptance);
   let chances = new Float64Array(maxNewTokens + 1);
@@ -78,7 +79,7 @@ function roundsOf(options: LifetimeOptions): LifetimeRound[] {
       const wanted = goesOn ? candidates : Math.min(candidates, left - 1);
       unfinished += chance;
       const found = second * chanceOfDoubt(alternates, wanted);
-      rows += chance * (wanted + 1 + Math.min(alternates, wanted));
+      rows += chance * (wanted + 1 + Math.min(alternates, wanted) * alternateTokens);
       tokens += chance * (maxNewTokens - left);
       for (let step = 0; step < wanted; step += 1) wanting[step] += chance;
       let stood = chance;
@@ -86,9 +87,16 @@ function roundsOf(options: LifetimeOptions): LifetimeRound[] {
         const rate = rates ? rateAt(rates, step) : 0;
         const fell = stood * (1 - rate);
         next[Math.max(0, left - 1 - step)] += fell * (1 - found);
-        next[Math.max(0, left - 2 - step)] += fell * found;
+        let goes = fell * found;
+        for (let further = 1; further < alternateTokens && goes > 0; further += 1) {
+          const follows = rates ? rateAt(rates, further - 1) : 0;
+          next[Math.max(0, left - 1 - step - further)] += goes * (1 - follows);
+          rows += goes;
+          goes *= follows;
+        }
+        next[Math.max(0, left - 1 - step - alternateTokens)] += goes;
         // What was found is fed again in the next round.
-        rows += fell * found;
+        rows += goes;
         stood *= rate;
       }
       next[Math.max(0, left - 1 - wanted)] += stood;
@@ -98,7 +106,11 @@ function roundsOf(options: LifetimeOptions): LifetimeRound[] {
     const common = { alive, unfinished, tokens: unfinished > 0 ? tokens / unfinished : maxNewTokens };
     rounds.push(
       goesOn
-        ? { ...common, rows: alive * (candidates + 1 + alternates), wanting: wanting.map(() => alive) }
+        ? {
+            ...common,
+            rows: alive * (candidates + 1 + alternates * alternateTokens),
+            wanting: wanting.map(() => alive),
+          }
         : { ...common, rows, wanting },
     );
     chances = next;

@@ -270,7 +270,12 @@ function valuesOfAxes(
     candidates: startingAt(4, answered.length > 0 ? answered : candidateCounts).map((candidates) => ({
       candidates,
     })),
-    alternates: [0, 4, 64].map((alternates) => ({ alternates })),
+    alternates: [
+      { alternates: 0, alternateTokens: 1 },
+      { alternates: 4, alternateTokens: 1 },
+      { alternates: 2, alternateTokens: 4 },
+      { alternates: 4, alternateTokens: 4 },
+    ],
     adaptCandidates: [{ adaptCandidates: 'no' }, { adaptCandidates: 'yes' }],
     joinBatches: [{ joinBatches: 'no' }, { joinBatches: 'yes' }],
     outcomes: [1, 4, 8].map((outcomes) => ({ outcomes })),

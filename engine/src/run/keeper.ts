@@ -103,6 +103,7 @@ export class Keeper {
     const wanted = Math.max(0, sequence.remaining - 1);
     this.#options.onOutcome?.(sequence, accepted, taken ?? null);
     sequence.candidates = taken?.ids.slice(0, wanted) ?? nothing;
+    sequence.alternates = null;
     sequence.candidateShares = taken?.shares?.slice(0, wanted) ?? null;
     sequence.candidateLeaders = taken?.leaders?.slice(0, wanted) ?? null;
     sequence.prepared = [];

@@ -6,6 +6,7 @@
 import { smallest } from '../extremes.js';
 import type { WeightGroup } from '../model/types.js';
 import { decodeRows, type HostShares, measuredHostShare, printedHostShare } from '../schedule/balance.js';
+import { InPlace } from '../schedule/in-place.js';
 import { modelCosts } from '../schedule/layer-costs.js';
 import type { MemoryPlan } from '../schedule/memory-plan.js';
 import type { OpenPolicy } from '../schedule/policy.js';
@@ -32,12 +33,13 @@ const trialPass = -2;
 export async function measureShares(trials: ShareTrials): Promise<HostShares> {
   const { plan, policy } = trials;
   const { layers, kinds } = modelCosts(plan.target);
+  const inPlace = new InPlace(policy, plan.target);
   const byKind: number[] = [];
   for (const kind of kinds.keys()) {
     const group = plan.target.checkpoint.layers
       .filter((_, layer) => layers[layer].kind === kind)
       .flatMap(({ experts }) => experts)
-      .find(({ id }) => !plan.target.pinned.has(id));
+      .find((expert) => !plan.target.pinned.has(expert.id) && !inPlace.of('decode', expert));
     const isKnown = policy.balance === 'printed' && byKind.length > 0;
     byKind.push(isKnown ? byKind[0] : group ? await measureShare(trials, group) : 0);
   }

@@ -238,10 +238,11 @@ export class Session {
       ({ isFinished, candidates }) => !isFinished && (isAhead || candidates.length === 0),
     );
     const candidates = this.#chooseCandidates(batch, sequences, isAhead);
-    if (candidates > 0)
-      await this.#runToEnd(
-        this.#drafting.propose({ pass: this.#passes, batch, sequences: wanting, isAhead, candidates }),
-      );
+    if (candidates > 0) {
+      const round = { pass: this.#passes, batch, sequences: wanting, isAhead, candidates };
+      const parts = this.#drafting.proposeInParts?.(round) ?? [this.#drafting.propose(round)];
+      for (const tasks of parts) await this.#runToEnd(tasks);
+    }
     if (!isAhead) this.#options.chooser?.endProposing(batch);
   }
 

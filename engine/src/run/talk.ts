@@ -92,7 +92,8 @@ export class Talk {
   async #continue(opened: Opened, prompt: readonly number[]): Promise<TurnResult> {
     const { session, policy, roomTokens, dispatcher } = opened;
     const { maxNewTokens } = this.#request;
-    const room = roomTokens + mostProposed(policy).alternates;
+    const { alternates, alternateTokens } = mostProposed(policy);
+    const room = roomTokens + alternates * alternateTokens;
     const sequence = new Sequence(0, prompt, tokenRoom(policy, maxNewTokens), 0, room);
     if (opened.sequence) holdCommon(sequence, opened.sequence);
     // Prefill takes the memory of a draft that comes after it, and of its cache.

@@ -23,7 +23,7 @@ export function partsOf(
   const framesOf = (some: readonly Sequence[]) =>
     inMicroBatches(some, size).map((members): Frame => {
       const feeds = members.map((sequence) =>
-        feedOf(sequence, sequence.targetCached, pickAlternates(sequence, alternates)),
+        feedOf(sequence, sequence.targetCached, sequence.alternates ?? pickAlternates(sequence, alternates)),
       );
       return { batch, feeds, headRows: verifiedRows(feeds) };
     });

@@ -3,12 +3,15 @@
  * micro-batch, so that the target's work on the device never waits for more than one step.
  */
 
+import { noAlternates, pickAlternates } from '../speculate/alternates.js';
+import type { Sequence } from '../speculate/sequence.js';
 import { type DraftModelRun, type DraftSteps, draftSteps, type StepwiseProposal } from './draft-steps.js';
 import type { DraftRound } from './drafter.js';
 import { cacheCapacity } from './kv-cache.js';
 import { inMicroBatches } from './micro-batches.js';
 import { leadersWanted } from './outcomes.js';
-import { beginProposals, keepProposal } from './proposals.js';
+import type { OpenPolicy } from './policy.js';
+import { beginProposals, keepProposal, type Proposal } from './proposals.js';
 import type { Task } from './task.js';
 
 export type DraftRoundRequest = DraftRound & DraftModelRun;
@@ -21,43 +24,120 @@ export type DraftRoundRequest = DraftRound & DraftModelRun;
  */
 export function buildDraftRound(request: DraftRoundRequest): Task[] {
   const { policy, isCoarse } = request;
-  const proposals = beginProposals(request).map(
-    // Field by field: predictions make millions of them, and to spread each takes longer than all else here.
-    ({ sequence, assumed, wanted }): StepwiseProposal => ({
-      sequence,
-      assumed,
-      wanted,
-      ids: new Array<number>(wanted),
-      numProposed: 0,
-      shares: null,
-      leaders: null,
-      room: null,
-    }),
-  );
-  const { isAhead } = request;
-  const steps: DraftSteps = {
-    ...request,
-    ...{ name: 'draft', numLeaders: leadersWanted(policy) },
-    onWhole: (proposal) => keepProposal(proposal.sequence, proposal, isAhead),
-  };
+  const proposals = begin(request);
+  const steps = stepsOf(request);
   const tasks: Task[] = [];
   for (const microBatch of inMicroBatches(proposals, policy.draftBatch)) {
     if (policy.draftCache !== 'resident') restart(policy, microBatch);
-    const numSteps = microBatch.reduce((most, { wanted }) => Math.max(most, wanted), 0);
-    for (let step = 0; step < numSteps; ) {
-      const end = isCoarse && step > 0 ? numSteps : step + 1;
-      tasks.push(draftSteps(steps, microBatch, step, end, tasks.at(-1)?.id));
-      step = end;
-    }
+    addSteps(tasks, steps, microBatch, isCoarse);
   }
   return tasks;
 }
 
-/** Micro-batches take turns in the draft's cache, each starting from nothing. */
+/**
+ * The same for one micro-batch after the other, each with tasks behind it that go on from the alternates that its
+ * candidates leave. Mutates the sequences' `alternates`, too.
+ * @param request `firstBranchToken`: where branches begin in a cache that is kept
+ */
+export function* draftInParts(
+  request: DraftRoundRequest & { readonly firstBranchToken: number },
+): Generator<readonly Task[]> {
+  const { policy, isAhead, isCoarse } = request;
+  for (const microBatch of inMicroBatches(begin(request), policy.draftBatch)) {
+    const kept = policy.draftCache === 'resident';
+    const firstToken = kept ? request.firstBranchToken : restart(policy, microBatch);
+    const tasks: Task[] = [];
+    addSteps(tasks, stepsOf(request), microBatch, isCoarse);
+    yield tasks;
+    if (isAhead) continue;
+    const branches = microBatch.flatMap(({ sequence }) => branchesOf(policy, sequence));
+    const roomTokens = cacheCapacity(policy.alternateTokens);
+    const proposals = branches.map(({ room: _, ...branch }, index) => ({
+      ...branch,
+      room: {
+        ...{ firstToken: 0, isOnDevice: false },
+        tokenOffset: firstToken + index * roomTokens,
+        capacity: roomTokens,
+      },
+    }));
+    const steps: DraftSteps = {
+      ...stepsOf(request),
+      name: 'draft alternates',
+      numLeaders: 0,
+      onWhole: keepBranch,
+    };
+    const further: Task[] = [];
+    addSteps(further, steps, proposals, isCoarse);
+    yield further;
+  }
+}
+
+/** All that the draft proposes behind the candidates before an alternate's place and its own token. */
+function branchesOf(policy: OpenPolicy, sequence: Sequence): StepwiseProposal[] {
+  const alternates = pickAlternates(sequence, policy.alternates);
+  sequence.alternates = alternates;
+  return alternates.flatMap(({ place, ids }) => {
+    // The target adds one to those that stand.
+    const wanted = Math.min(policy.alternateTokens - 1, sequence.remaining - place - 2);
+    const assumed = [...sequence.candidates.slice(0, place), ...ids];
+    return wanted > 0 ? [stepwise({ sequence, assumed, wanted })] : [];
+  });
+}
+
+function keepBranch({ sequence, assumed, ids }: StepwiseProposal): void {
+  const place = assumed.length - 1;
+  sequence.alternates = (sequence.alternates ?? noAlternates).map((alternate) =>
+    alternate.place === place ? { place, ids: [...alternate.ids, ...ids] } : alternate,
+  );
+}
+
+// Field by field: predictions make millions of them, and to spread each takes longer than all else here.
+function stepwise({ sequence, assumed, wanted }: Proposal): StepwiseProposal {
+  return {
+    sequence,
+    assumed,
+    wanted,
+    ids: new Array<number>(wanted),
+    numProposed: 0,
+    shares: null,
+    leaders: null,
+    room: null,
+  };
+}
+
+function begin(request: DraftRoundRequest): StepwiseProposal[] {
+  return beginProposals(request).map(stepwise);
+}
+
+function stepsOf(request: DraftRoundRequest): DraftSteps {
+  const { policy, isAhead } = request;
+  return {
+    ...request,
+    ...{ name: 'draft', numLeaders: leadersWanted(policy) },
+    onWhole: (proposal) => keepProposal(proposal.sequence, proposal, isAhead),
+  };
+}
+
+/** One behind the other. Mutates `tasks`. */
+function addSteps(
+  tasks: Task[],
+  steps: DraftSteps,
+  microBatch: readonly StepwiseProposal[],
+  isCoarse: boolean,
+): void {
+  const numSteps = microBatch.reduce((most, { wanted }) => Math.max(most, wanted), 0);
+  for (let step = 0; step < numSteps; ) {
+    const end = isCoarse && step > 0 ? numSteps : step + 1;
+    tasks.push(draftSteps(steps, microBatch, step, end, tasks.at(-1)?.id));
+    step = end;
+  }
+}
+
+/** Micro-batches take turns in the draft's cache, each starting from nothing. @returns the first token behind all of them */
 function restart(
   { draftCache, draftWindow, candidates }: DraftRoundRequest['policy'],
   microBatch: readonly StepwiseProposal[],
-): void {
+): number {
   const window = draftCache === 'window' ? draftWindow : Number.POSITIVE_INFINITY;
   let tokenOffset = 0;
   for (const { sequence, assumed } of microBatch) {
@@ -69,4 +149,5 @@ function restart(
     sequence.draftCached = firstToken;
     tokenOffset += capacity;
   }
+  return tokenOffset;
 }

@@ -112,7 +112,7 @@ export function draftSteps(
     scoresDraft(task, sizes.kinds[kind], work.cacheTokens, work.scores);
   task.imagine = (oracle) => {
     const ids = imagineProposals(oracle, active, first, end);
-    if (policy.alternates === 0) return { ids };
+    if (policy.alternates === 0 || numLeaders === 0) return { ids };
     return { ids, leaders: imagineLeaders(oracle, active, ids, first, end, policy.alternates) };
   };
   task.isIdle = steps.isOver;
@@ -150,7 +150,8 @@ const none = new Float64Array();
 
 /** The native attention's description of what a branch finds in its sequence's room: all before its own first token. */
 function sharedBy({ sequence, assumed, room }: StepwiseProposal, width: number): number[] {
-  const count = room === null ? 0 : sequence.length + assumed.length - 1;
+  const { firstToken } = sequence.draftBlock;
+  const count = room === null ? 0 : sequence.length + assumed.length - 1 - firstToken;
   const fields = [...blockFields(sequence.draftBlock, width), count];
   if (fields.length !== sharedFields) throw new Error('a block is described by other fields');
   return fields;
@@ -193,7 +194,8 @@ function keepProposals(
 function feedFor({ sequence, assumed, room }: StepwiseProposal, step: number): Feed {
   const { draftCached, draftBlock } = sequence;
   const known = sequence.length + assumed.length;
-  if (room !== null) return { sequence, cached: known + step - 1, count: 1, alternates: noAlternates };
+  if (room !== null)
+    return { sequence, cached: known + step - 1 - draftBlock.firstToken, count: 1, alternates: noAlternates };
   const count = step > 0 ? 1 : known - draftCached;
   return { sequence, cached: draftCached - draftBlock.firstToken, count, alternates: noAlternates };
 }

@@ -83,6 +83,8 @@ export interface Drafting {
   bring(pass: number): Task[];
   /** Tasks, the last one last, that fill `candidates` (ahead: `prepared`) of the sequences when they end. */
   propose(round: DraftRound): Task[];
+  /** The same in parts, each made when all tasks of the one before have ended; missing: `propose` is all there is. */
+  proposeInParts?(round: DraftRound): Iterable<readonly Task[]>;
   /** Tasks that fill `prepared` of the sequences for several outcomes; missing: it knows one outcome, and `propose` is asked. */
   prepare?(round: PrepareRound): Preparation;
   /** A sequence is `length` tokens long: what was proposed behind them is no part of it. */

@@ -7,7 +7,7 @@ import type { Checkpoint, WeightGroup } from '../model/types.js';
 import type { Hop, Routes } from '../topology/topology.js';
 import { placeFrame, placeRope, placeScratch } from './activations.js';
 import { placeInCrossbars } from './crossbars.js';
-import { buildDraftRound } from './draft-round.js';
+import { buildDraftRound, draftInParts } from './draft-round.js';
 import { draftSizes, laneOfDraft } from './draft-sizes.js';
 import type { Drafter, Drafting, DraftNeeds, DraftRun, PlaceDraft } from './drafter.js';
 import { assignBlocks } from './feeds.js';
@@ -15,7 +15,7 @@ import { groupLayout, layOutGroups } from './group-layout.js';
 import { countCache, placeCache } from './kv-cache.js';
 import type { ModelPlacement } from './memory-plan.js';
 import { prepareOutcomes } from './outcome-round.js';
-import { branches, branchTokens } from './outcomes.js';
+import { branches, branchTokens, extendsAlternates } from './outcomes.js';
 import { draftFieldNames, type OpenPolicy } from './policy.js';
 import { placeLayers, placeModel } from './resident-layers.js';
 import { createTask, type Task, type TaskHead } from './task.js';
@@ -87,10 +87,11 @@ export function besidesWeights({ policy, demand, formats, cacheFactor }: DraftNe
  * @param sequenceTokens see `MemoryDemand`
  */
 export function measureDraft(
-  { draftBatch, draftCache, draftWindow, candidates }: OpenPolicy,
+  policy: OpenPolicy,
   sequenceTokens: readonly (readonly number[])[],
 ): { readonly rows: number; readonly cacheTokens: number } {
-  let rows = draftBatch;
+  const { draftBatch, draftCache, draftWindow, candidates, alternates } = policy;
+  let rows = extendsAlternates(policy) ? draftBatch * alternates : draftBatch;
   let cacheTokens = 0;
   // Its first step, or every one that recomputes the cache, feeds whole contexts, or what the window shows of them.
   const seen = draftCache === 'window' ? draftWindow + candidates : Number.POSITIVE_INFINITY;
@@ -113,6 +114,9 @@ export function draftWith(run: DraftRun, bring: Drafting['bring']): Drafting {
     },
     bring,
     propose: (round) => buildDraftRound({ ...shared, ...round }),
+    ...(extendsAlternates(run.policy)
+      ? { proposeInParts: (round) => draftInParts({ ...shared, ...round, firstBranchToken }) }
+      : {}),
     ...(branches(run.policy)
       ? { prepare: (round) => prepareOutcomes({ ...shared, ...round, firstBranchToken }) }
       : {}),

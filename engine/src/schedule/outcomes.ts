@@ -1,4 +1,4 @@
-/** How many outcomes of a verification a draft prepares for, and what that takes. */
+/** How many outcomes of a verification, or alternates, a draft prepares for, and what that takes. */
 
 import { cacheCapacity } from './kv-cache.js';
 import type { OpenPolicy } from './policy.js';
@@ -30,7 +30,14 @@ export function tokensOfBranch({ candidates }: Pick<OpenPolicy, 'candidates'>): 
   return cacheCapacity(candidates);
 }
 
+/** Whether the draft goes on behind alternates, each in a branch. */
+export function extendsAlternates({ alternates, alternateTokens }: OpenPolicy): boolean {
+  return alternates > 0 && alternateTokens > 1;
+}
+
 /** Tokens of all the branches that are drafted together. */
 export function branchTokens(policy: OpenPolicy): number {
-  return branches(policy) ? policy.draftBatch * tokensOfBranch(policy) : 0;
+  const { draftBatch, alternates, alternateTokens } = policy;
+  if (extendsAlternates(policy)) return draftBatch * alternates * cacheCapacity(alternateTokens);
+  return branches(policy) ? draftBatch * tokensOfBranch(policy) : 0;
 }

@@ -50,6 +50,7 @@ const nothingProposed: Proposed = { ids: nothing, shares: null, leaders: null };
 export function keepProposal(sequence: Sequence, { ids, shares, leaders }: Proposed, isAhead: boolean): void {
   if (!isAhead) {
     sequence.candidates = ids;
+    sequence.alternates = null;
     sequence.candidateShares = shares;
     sequence.candidateLeaders = leaders;
   } else if (ids.length === 0) sequence.prepared = [];

@@ -22,6 +22,15 @@ export const proposingFields = {
     atMost: ({ candidates }) => candidates,
     axis: ['alternates'],
   }),
+  alternateTokens: count([1, mostCandidates], {
+    about: 'draft',
+    option: 'alternates',
+    meaning:
+      'tokens of each alternate: behind the second choice a draft model goes on, in a branch of its own, behind all candidates of its step',
+    default: 1,
+    atMost: ({ candidates }) => candidates,
+    axis: ['alternates'],
+  }),
   adaptCandidates: choice({
     about: 'draft',
     option: 'candidates',

@@ -125,14 +125,15 @@ export const batchFields = [
 /** Nothing else is read of it, so that batches of policies that are alike in this are alike. */
 type BatchPolicy = Pick<OpenPolicy, (typeof batchFields)[number] | ProposedField | 'speculation'>;
 
-type ProposedField = 'candidates' | 'alternates';
+type ProposedField = 'candidates' | 'alternates' | 'alternateTokens';
 
-/** How much a round verifies of each sequence at most, beside its own tokens. */
+/** What a round verifies of each sequence at most, beside its own tokens. */
 export function mostProposed(
   policy: Pick<OpenPolicy, ProposedField | 'speculation'>,
 ): Pick<OpenPolicy, ProposedField> {
-  const { candidates, alternates } = policy;
-  return usesDraft(policy) ? { candidates, alternates } : { candidates: 0, alternates: 0 };
+  const { candidates, alternates, alternateTokens } = policy;
+  if (!usesDraft(policy)) return { candidates: 0, alternates: 0, alternateTokens: 0 };
+  return { candidates, alternates, alternateTokens };
 }
 
 /** Indices of the prompts in each batch of each wave; a wave is finished before the next one starts. */
@@ -189,8 +190,8 @@ export function roomsOfPlaces(
   promptLengths: readonly number[],
   newTokens: number,
 ): readonly number[] {
-  const { alternates } = mostProposed(policy);
-  const rooms = promptLengths.map((length) => length + newTokens + alternates);
+  const { alternates, alternateTokens } = mostProposed(policy);
+  const rooms = promptLengths.map((length) => length + newTokens + alternates * alternateTokens);
   return policy.refill === 'yes' ? rooms.fill(largest(rooms)) : rooms;
 }
 
@@ -216,9 +217,10 @@ export function measureDemand(
     : roomsOfPlaces(policy, promptLengths, room);
   const capacity = (index: number) => cacheCapacity(rooms[index]);
   const promptRows = (members: readonly number[]) => sum(members.map((index) => promptLengths[index]));
-  const { candidates, alternates } = mostProposed(policy);
+  const { candidates, alternates, alternateTokens } = mostProposed(policy);
   // An alternate that stood is fed again where it belongs.
-  const verified = Math.min(candidates, room - 1) + 1 + (alternates > 0 ? alternates + 1 : 0);
+  const ofAlternates = alternates > 0 ? (alternates + 1) * alternateTokens : 0;
+  const verified = Math.min(candidates, room - 1) + 1 + ofAlternates;
   const joiningRows =
     policy.refill === 'yes' ? policy.prefillBatch * promptLengths.reduce((a, b) => Math.max(a, b), 0) : 0;
 

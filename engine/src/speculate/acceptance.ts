@@ -209,16 +209,22 @@ function rateAt({ byPosition }: AcceptanceRates, step: number): number {
  * With one rate p: (1 - p^(c + 1)) / (1 - p), Leviathan et al., arXiv 2211.17192, equation 1. The released planner
  * leaves out the rounds in which everything is accepted (see `releasedExpectedTokens`).
  *
- * Alternates add one token where a candidate falls, they stand in its place and are what the target chooses.
+ * Alternates add what stands of them where a candidate falls, they are in its place and begin with what the target chooses.
  */
-export function expectedTokens(rates: AcceptanceRates, candidates: number, alternates = 0): number {
+export function expectedTokens(
+  rates: AcceptanceRates,
+  candidates: number,
+  alternates = 0,
+  alternateTokens = 1,
+): number {
   let expected = 1;
   let chance = 1;
   for (let step = 0; step < candidates; step += 1) {
     chance *= rateAt(rates, step);
     expected += chance;
   }
-  return expected + (1 - chance) * secondChoiceOf(rates) * chanceOfDoubt(alternates, candidates);
+  const found = (1 - chance) * secondChoiceOf(rates) * chanceOfDoubt(alternates, candidates);
+  return found === 0 ? expected : expected + found * expectedTokens(rates, alternateTokens - 1);
 }
 
 /**

@@ -1,5 +1,6 @@
 /** One sequence's life: its tokens, what the caches hold of it, and what has been proposed for it. */
 
+import type { Alternate } from './alternates.js';
 import type { TokenShares } from './draw-token.js';
 import type { Leaders } from './leaders.js';
 
@@ -68,6 +69,8 @@ export class Sequence {
   stopReason: StopReason | null = null;
   /** Tokens proposed and not yet verified. */
   candidates: readonly number[] = [];
+  /** What is verified beside them, where the drafter has said it; null: its second choices, as far as it has told them. */
+  alternates: readonly Alternate[] | null = null;
   /** What each candidate was drawn from, where the rejection rule has to know; null where nobody drew. */
   candidateShares: readonly TokenShares[] | null = null;
   /** What the draft favoured in each candidate's place; null where nobody asked. */

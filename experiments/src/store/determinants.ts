@@ -14,6 +14,7 @@ type Determining = OmitEach<RunRecord, 'key' | 'createdAt' | 'result' | 'provena
 export const laterFields: PolicyInput = {
   adaptCandidates: 'no',
   alternates: 0,
+  alternateTokens: 1,
   joinBatches: 'no',
   keptExperts: 'copied',
   keptAttention: 'copied',
