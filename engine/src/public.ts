@@ -266,6 +266,7 @@ export {
   mostCandidates,
   parseAcceptance,
   releasedExpectedTokens,
+  secondChoiceOf,
 } from './speculate/acceptance.js';
 export type { AcceptanceReport, AlternateCount, PositionCount } from './speculate/statistics.js';
 

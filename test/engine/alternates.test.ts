@@ -7,8 +7,10 @@ import {
   expectedTokens,
   loadReferenceWeights,
   type PolicyInput,
+  parseAcceptance,
   type ReferenceWeights,
   type RunResult,
+  recordAcceptance,
   referenceGreedy,
   referenceLogits,
   runEngine,
@@ -320,6 +322,28 @@ describe('a prediction with alternates', () => {
     expect(report!.alternates!.proposed).toBeGreaterThan(
       0.85 * report!.proposed * (alternates / 6) * alternateTokens,
     );
+  });
+
+  it.each<[PolicyInput, SamplingInput?]>([
+    [{ candidates: 4, alternates: 4 }],
+    [{ candidates: 5, alternates: 5, alternateTokens: 3 }],
+    [
+      { candidates: 3, alternates: 3, alternateTokens: 2 },
+      { temperature: 1, seed: 9 },
+    ],
+  ])('comes to what a run comes to, by what was recorded of its texts: %o %o', async (policy, sampling) => {
+    const { weights: _, stopAtEos: __, ...job } = base;
+    const measured = await run({ policy, sampling });
+    const trace = await recordAcceptance({
+      ...{ ...job, sampling, name: 'own', candidates: 5, newTokens: maxNewTokens, secondChoices: true },
+      texts: measured.sequences.map(({ ids }, index) => ({ prompt: base.prompts[index], newIds: ids })),
+    });
+    const predicted = await simulateRun({
+      ...{ ...job, strategy: 'serial', acceptance: parseAcceptance(trace, 'trace'), machine: workstation },
+      ...{ policy, promptLengths: base.prompts.map(({ length }) => length) },
+    });
+    expect(predicted.acceptance).toEqual(measured.acceptance);
+    expect(predicted.passes).toBe(measured.passes);
   });
 
   it('is the same as ever without', async () => {

@@ -199,7 +199,7 @@ it('met partial acceptance, rejection, ends of sequences, and not only ties', ()
       for (const word of Object.keys(field.words))
         if (!elsewhere.has(`${name} ${word}`)) expect(met).toContain(`${name} ${word}`);
   expect(met).toContain('hostShare 0.6');
-  expect(alternateHits).toBeGreaterThan(50);
+  expect(alternateHits).toBeGreaterThan(25);
   expect([...drafters].sort()).toEqual([...drafterNames].sort());
   expect(architectures.size).toBeGreaterThanOrEqual(8);
 });

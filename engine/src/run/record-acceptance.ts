@@ -5,10 +5,13 @@ import type { DeviceChoice } from '../machine/devices.js';
 import type { Checkpoint } from '../model/types.js';
 import type { Drafter } from '../schedule/drafter.js';
 import { type DrafterName, drafterNamed, drafterNames, needsDraft } from '../schedule/drafters.js';
+import { inMicroBatches } from '../schedule/micro-batches.js';
 import type { PolicyInput } from '../schedule/policy.js';
 import type { AcceptanceTrace } from '../speculate/acceptance.js';
-import type { SamplingInput } from '../speculate/sampling.js';
-import { runEngine } from './engine.js';
+import { leadersOf } from '../speculate/leaders.js';
+import { drawRows } from '../speculate/row-draws.js';
+import { greedy, parseSampling, type SamplingInput } from '../speculate/sampling.js';
+import { runEngine, runLogits } from './engine.js';
 import type { MachineSettings, RunProgress } from './types.js';
 
 export interface RecordAcceptanceRequest {
@@ -27,6 +30,8 @@ export interface RecordAcceptanceRequest {
   readonly sampling?: SamplingInput | undefined;
   /** Longest stretch of candidates to try. */
   readonly candidates: number;
+  /** Whether to find out, too, which of a model's choices each token is: what alternates depend on. @default false */
+  readonly secondChoices?: boolean;
   /** New tokens that the target was asked for. */
   readonly newTokens: number;
   readonly machine: MachineSettings;
@@ -34,6 +39,13 @@ export interface RecordAcceptanceRequest {
   readonly device?: DeviceChoice;
   readonly onProgress?: (progress: RunProgress) => void;
   readonly signal?: AbortSignal;
+}
+
+/** Of a text, and the rest of it. */
+interface Beginning {
+  readonly noise: number;
+  readonly ids: readonly number[];
+  readonly rest: readonly number[];
 }
 
 /** Beginnings continued together; more would only take more memory. */
@@ -55,6 +67,7 @@ export async function recordAcceptance(request: RecordAcceptanceRequest): Promis
     })),
   );
   const proposals = await proposeBehind(beginnings, request);
+  const ranks = request.secondChoices ? await rankTokens(beginnings, request) : null;
   const runs = beginnings.map(({ rest }, index) => countAgreement(proposals[index], rest));
   const perText = (counts: readonly number[]) => {
     let first = 0;
@@ -68,22 +81,54 @@ export async function recordAcceptance(request: RecordAcceptanceRequest): Promis
   return {
     ...{ kind: 'recorded', name, candidates, newTokens, sequences: perText(runs) },
     ...(numProposed.some((count) => count < candidates) ? { proposed: perText(numProposed) } : {}),
+    ...(ranks ? { ranks: perText(ranks) } : {}),
   };
+}
+
+/** What the drafter computes with; undefined where it has no model. */
+function modelOf({ draft, drafter, target, policy }: RecordAcceptanceRequest): Checkpoint | undefined {
+  const who = drafterNamed(drafter, draft);
+  const { draftLayers = 0, pinnedLayers = target?.layers.length ?? 0 } = policy ?? {};
+  return who?.checkpoint ?? (target && who?.standIn?.(target, { draftLayers, pinnedLayers }));
+}
+
+/** Which of the model's two first choices, see `AcceptanceTrace.ranks`, is each beginning's next token; null without one. */
+async function rankTokens(
+  beginnings: readonly Beginning[],
+  request: RecordAcceptanceRequest,
+): Promise<number[] | null> {
+  const model = modelOf(request);
+  if (!model) return null;
+  const { machine, device, signal = currentSignal() } = request;
+  const sampling = parseSampling(request.sampling ?? greedy);
+  const ranks: number[] = [];
+  for (const some of inMicroBatches(beginnings, beginningsAtOnce)) {
+    const logits = await runLogits({
+      ...{ target: model, machine, prompts: some.map(({ ids }) => ids) },
+      ...(device ? { device } : {}),
+      ...(signal ? { signal } : {}),
+    });
+    for (const [index, { noise, ids, rest }] of some.entries()) {
+      const text = { noise, numTokens: ids.length, numRows: 1, tokens: () => ids };
+      const leaders = leadersOf(logits[index], 2, sampling ? drawRows(sampling, [text]) : undefined, 0);
+      const rank = leaders.ids.indexOf(rest[0]);
+      ranks.push(rank < 0 ? 2 : rank);
+    }
+  }
+  return ranks;
 }
 
 /** As the drafter would if all of a text were known to it; a model all texts together. */
 async function proposeBehind(
-  beginnings: readonly { readonly ids: readonly number[]; readonly noise: number }[],
+  beginnings: readonly Beginning[],
   request: RecordAcceptanceRequest,
 ): Promise<readonly (readonly number[])[]> {
-  const { draft, drafter, target, policy, candidates, machine, device, sampling, onProgress } = request;
+  const { draft, drafter, candidates, machine, device, sampling, onProgress } = request;
   const { signal = currentSignal() } = request;
-  const who = drafterNamed(drafter, draft);
   const prompts = beginnings.map(({ ids }) => ids);
-  const { guess } = who ?? {};
+  const { guess } = drafterNamed(drafter, draft) ?? {};
   if (guess) return prompts.map((prompt) => guess(prompt, candidates));
-  const { draftLayers = 0, pinnedLayers = target?.layers.length ?? 0 } = policy ?? {};
-  const checkpoint = who?.checkpoint ?? (target && who?.standIn?.(target, { draftLayers, pinnedLayers }));
+  const checkpoint = modelOf(request);
   if (!checkpoint)
     throw new UserError(
       `acceptance is recorded of a draft model, which is missing; give one, or the drafter ${listWords(drafterNames.filter((name) => !needsDraft(name)))}`,

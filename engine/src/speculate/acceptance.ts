@@ -57,6 +57,8 @@ export interface AcceptanceTrace {
   readonly sequences: readonly (readonly number[])[];
   /** (sequence, new token): how many were proposed there, where that is not always what was wanted. */
   readonly proposed?: readonly (readonly number[])[] | undefined;
+  /** (sequence, new token): which of the draft's choices it is, 0 its first and 2 none of the first two; for alternates. */
+  readonly ranks?: readonly (readonly number[])[] | undefined;
 }
 
 export type Acceptance = AcceptanceRates | AcceptanceTrace;
@@ -85,6 +87,7 @@ const file = is.variant('kind', {
         expected: 'a list of sequences',
       }),
       proposed: is.orMissing(is.listOf(is.listOf(is.wholeFrom(0, mostCandidates)))),
+      ranks: is.orMissing(is.listOf(is.listOf(is.wholeFrom(0, 2)))),
     }),
     ({ candidates, sequences }) => sequences.every((runs) => runs.every((run) => run <= candidates)),
     ({ candidates }) => `lists of at most ${candidates}, the candidates that were tried`,
@@ -139,7 +142,13 @@ export const nextChoice = 0.4;
 
 /** The chance that it is its second, where it is not its first. */
 export function secondChoiceOf(acceptance: Acceptance): number {
-  return (acceptance.kind === 'rates' ? acceptance.secondChoice : undefined) ?? nextChoice;
+  if (acceptance.kind === 'rates') return acceptance.secondChoice ?? nextChoice;
+  const others = acceptance.ranks?.flat().filter((rank) => rank > 0) ?? [];
+  return others.length === 0 ? nextChoice : others.filter((rank) => rank === 1).length / others.length;
+}
+
+function recordedRank(acceptance: Acceptance, sequence: number, position: number): number | undefined {
+  return acceptance.kind === 'recorded' ? acceptance.ranks?.[sequence]?.[position] : undefined;
 }
 
 /** @param coin uniform in [0, 1) */
@@ -171,7 +180,8 @@ export function createOracle(acceptance: Acceptance, random: Random, draws: Rout
       acceptance.kind === 'recorded'
         ? (sequence, position, step) => step < (acceptance.sequences[sequence]?.[position] ?? 0)
         : (_sequence, _position, step) => random.uniform() < rateAt(acceptance, step),
-    rankOf: () => rankFor(acceptance, random.uniform()),
+    rankOf: (sequence, position) =>
+      recordedRank(acceptance, sequence, position) ?? rankFor(acceptance, random.uniform()),
     findsDoubt: (_sequence, _position, alternates, candidates) =>
       alternates >= candidates || random.uniform() < chanceOfDoubt(alternates, candidates),
     ...imagineRouting(random, draws),
@@ -189,7 +199,8 @@ export function createCommonOracle(acceptance: Acceptance, seed: number, draws: 
   const doubtLuck = createRandomTable(seed, 'doubts');
   return {
     ...createOracle(acceptance, createRandom(seed, 'routing'), draws),
-    rankOf: (sequence, position) => rankFor(acceptance, rankLuck(sequence, position)),
+    rankOf: (sequence, position) =>
+      recordedRank(acceptance, sequence, position) ?? rankFor(acceptance, rankLuck(sequence, position)),
     findsDoubt: (sequence, position, alternates, candidates) =>
       doubtLuck(sequence, position) < chanceOfDoubt(alternates, candidates),
     ...(acceptance.kind === 'rates'
@@ -238,11 +249,13 @@ export function releasedExpectedTokens(rate: number, candidates: number): number
 }
 
 /** Rates by position as a recorded trace has them on average: accepted among those whose predecessors stood. */
-export function averageRates({ name, candidates, sequences }: AcceptanceTrace): AcceptanceRates {
+export function averageRates(trace: AcceptanceTrace): AcceptanceRates {
+  const { name, candidates, sequences } = trace;
   const runs = sequences.flat();
   const byPosition = Array.from({ length: candidates }, (_, step) => {
     const tried = runs.filter((run) => run >= step).length;
     return tried === 0 ? 0 : runs.filter((run) => run > step).length / tried;
   });
-  return { kind: 'rates', name, byPosition };
+  const secondChoice = trace.ranks ? { secondChoice: secondChoiceOf(trace) } : {};
+  return { kind: 'rates', name, byPosition, ...secondChoice };
 }

@@ -28,6 +28,8 @@ export interface MeasureAcceptanceOptions {
   readonly newTokens: number;
   /** Longest stretch of candidates to try. */
   readonly candidates: number;
+  /** As `recordAcceptance` takes it. @default false */
+  readonly secondChoices?: boolean;
   /** How the target writes. @default greedily */
   readonly sampling?: SamplingInput | undefined;
   readonly onProgress?: (progress: RunProgress) => void;
@@ -49,6 +51,7 @@ const spareBytes = 1e9;
 export async function measureAcceptance(options: MeasureAcceptanceOptions): Promise<MeasuredAcceptance> {
   const { target, draft, drafter, device, workload, newTokens, candidates, sampling, onProgress, signal } =
     options;
+  const { secondChoices = false } = options;
   if (!(Number.isInteger(candidates) && candidates >= 1))
     throw new UserError(`invalid candidates: ${candidates}; expected a whole number from 1`);
   const job: Job = {
@@ -58,7 +61,7 @@ export async function measureAcceptance(options: MeasureAcceptanceOptions): Prom
   const { sequences } = await runPlan(job, signal, onProgress);
   const machine = roomFor(draft ?? target, device);
   const trace = await recordAcceptance({
-    ...{ name: workload.name, target, draft, drafter, candidates, newTokens, sampling },
+    ...{ name: workload.name, target, draft, drafter, candidates, newTokens, sampling, secondChoices },
     ...{ machine, device: toDevice(machine) },
     ...{ ...(onProgress ? { onProgress } : {}), ...(signal ? { signal } : {}) },
     texts: sequences.map(({ ids }, index) => ({ prompt: workload.prompts[index], newIds: ids })),

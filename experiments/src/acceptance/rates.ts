@@ -1,6 +1,6 @@
 /** A recorded trace in numbers: how often the target agrees, position by position and over all. */
 
-import { type AcceptanceRates, type AcceptanceTrace, UserError } from '@specoffload/engine';
+import { type AcceptanceRates, type AcceptanceTrace, secondChoiceOf, UserError } from '@specoffload/engine';
 
 /**
  * Candidates tried and kept, by position (0-based), as records count them: over all beginnings of all texts that as
@@ -22,7 +22,8 @@ export function ratesByPosition(trace: AcceptanceTrace): AcceptanceRates {
     const tried = position === 0 ? proposed : counts[position - 1].accepted;
     return tried === 0 ? 0 : accepted / tried;
   });
-  return { kind: 'rates', name: trace.name, byPosition };
+  const second = trace.ranks ? { secondChoice: secondChoiceOf(trace) } : {};
+  return { kind: 'rates', name: trace.name, byPosition, ...second };
 }
 
 /** One rate for all positions: of the candidates whose predecessors stood, those that stood too. */

@@ -11,6 +11,7 @@ import { formatTable } from '../terminal/table.js';
 import type { BenchOptions } from './main.js';
 
 const candidates = 8;
+const alternates = 4;
 
 interface Row {
   readonly workload: string;
@@ -19,8 +20,12 @@ interface Row {
   readonly rate: number;
   /** The same by place in the round. */
   readonly byPosition: readonly number[];
+  /** Where the first choice fell, how often the second was right; null without a model. */
+  readonly secondChoice: number | null;
   /** By number of candidates, the target's own token included. */
   readonly tokens: readonly number[];
+  /** With the most, and alternates beside them. */
+  readonly tokensWithAlternates: number | null;
 }
 
 /** The target writes greedily, with both models whole in memory; candidates that are not proposed count as wrong. */
@@ -34,12 +39,16 @@ export async function benchAcceptance({ quick, output, signal }: BenchOptions): 
       output.note(`bench: acceptance of ${drafter} on ${name}`);
       const trace = await measureAcceptance({
         ...{ target, drafter, workload, newTokens: quick ? 48 : 96, candidates, signal },
+        secondChoices: true,
         draft: needsDraft(drafter) ? (draft as Checkpoint) : null,
       });
       const rates = ratesByPosition(trace);
-      const { byPosition } = rates;
+      const { byPosition, secondChoice = null } = rates;
       const tokens = Array.from({ length: candidates + 1 }, (_, count) => expectedTokens(rates, count));
-      rows.push({ workload: name, drafter, rate: singleRate(trace), byPosition, tokens });
+      rows.push({
+        ...{ workload: name, drafter, rate: singleRate(trace), byPosition, secondChoice, tokens },
+        tokensWithAlternates: secondChoice && expectedTokens(rates, candidates, alternates),
+      });
     }
   }
   const tokensAt = (count: number) => ({
@@ -53,7 +62,15 @@ export async function benchAcceptance({ quick, output, signal }: BenchOptions): 
         { title: 'workload', align: 'left', text: ({ workload }) => workload },
         { title: 'drafter', align: 'left', text: ({ drafter }) => drafter },
         { title: 'rate', text: ({ rate }) => formatPercent(rate) },
+        {
+          title: 'second choice',
+          text: ({ secondChoice }) => (secondChoice === null ? '-' : formatPercent(secondChoice)),
+        },
         ...[2, 4, candidates].map(tokensAt),
+        {
+          title: `and ${alternates} alternates`,
+          text: ({ tokensWithAlternates: tokens }) => (tokens === null ? '-' : threeDigits(tokens)),
+        },
       ],
       rows,
     ),

@@ -10,12 +10,14 @@ const leastCandidates = 4;
 
 export class MeasuredAcceptances {
   readonly #candidates: number;
+  readonly #secondChoices: boolean;
   readonly #signal: AbortSignal;
   readonly #traces = new Map<string, Promise<AcceptanceTrace>>();
 
   /** @param jobs all that will be asked about */
   constructor(jobs: readonly MeasuredJob[], signal: AbortSignal) {
     this.#candidates = Math.max(leastCandidates, ...jobs.map(({ plan }) => plan.policy.candidates ?? 0));
+    this.#secondChoices = jobs.some(({ plan }) => (plan.policy.alternates ?? 0) > 0);
     this.#signal = signal;
   }
 
@@ -36,6 +38,7 @@ export class MeasuredAcceptances {
         recordAcceptance({
           ...{ name: workload.name, target, policy, draft, drafter, newTokens: maxNewTokens, sampling },
           ...{ signal: this.#signal, candidates: this.#candidates },
+          secondChoices: this.#secondChoices,
           machine: roomFor(draft ?? target),
           device: toDevice(plan.machine),
           texts: (await readTokens(folder)).map(({ promptIds, ids }) => ({
