@@ -86,7 +86,10 @@ it('lets a draft prepare for several outcomes where the pass leaves it time', as
   const request: PlanRequest = {
     ...{ ...job, target: mixtral(2), draft: mistral(8), acceptance: rates(0.5), promptLengths: [64, 64] },
     ...{ strategies: ['serial'], numSeeds: 1, mostSimulations: 4 },
-    fixed: { speculation: 'ahead', adaptCandidates: 'no', candidates: 1, pinnedLayers: 0, hostShare: 0 },
+    fixed: {
+      ...{ speculation: 'ahead', adaptCandidates: 'no', candidates: 1, pinnedLayers: 0, hostShare: 0 },
+      alternates: 0,
+    },
   };
   const [{ input, policy, outcome }] = (await planRun(request)).ranked;
   expect(policy.outcomes).toBeGreaterThan(1);
