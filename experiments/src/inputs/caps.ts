@@ -188,13 +188,30 @@ export function capMachine(machine: MachineModel, given: Caps): MachineModel {
   return capped.reduce((capped, [lane, changes]) => withLane(capped, lane, changes), machine);
 }
 
-/** The machine with the budgets and caps that a run has. */
-export function withLimits(machine: MachineModel, settings: Budgets & { readonly caps: Caps }): MachineModel {
+/** What a run on the machine has; where it says nothing of cores, prompts are read on as many as usual. */
+export type RunLimits = Budgets & { readonly caps: Caps } & Pick<LocalSettings, 'prefillCores'>;
+
+/** The machine with the budgets, caps and cores that a run has. */
+export function withLimits(machine: MachineModel, settings: RunLimits): MachineModel {
   const { deviceBytes, hostBytes } = settings;
-  return withBudgets(capMachine(machine, settings.caps), {
+  const readsOnSome = 'prefillCores' in settings && settings.prefillCores !== usualPrefillCores;
+  return withBudgets(capMachine(readsOnSome ? withoutPrefill(machine) : machine, settings.caps), {
     ...{ deviceBytes, hostBytes },
     ...namedFactors(settings),
   });
+}
+
+/**
+ * What was measured while prompts were read on all cores says nothing of a run that reads them on some; what was measured
+ * later is nearest.
+ */
+function withoutPrefill(machine: MachineModel): MachineModel {
+  const lanes = machine.lanes.map((lane) => {
+    if ('moves' in lane) return lane;
+    const { prefill: _prefill, ...others } = lane;
+    return others;
+  });
+  return { ...machine, lanes };
 }
 
 /** Everything that a run on this machine is given. */

@@ -21,7 +21,7 @@ import {
   withLane,
 } from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
-import { capMachine, withLimits } from '../../../experiments/src/inputs/caps.js';
+import { capMachine, localSettings, withLimits } from '../../../experiments/src/inputs/caps.js';
 import { projectDirectory } from '../../../experiments/src/paths.js';
 import { openMeasuredJob } from '../../../experiments/src/sweep/measured-job.js';
 import { Shelf } from '../../../experiments/src/sweep/shelf.js';
@@ -238,6 +238,18 @@ describe('a cap', () => {
       withLimits(workstation, { ...settings, deviceCacheFactor: 4.3, draftCacheFactor: 1 }),
     );
     expect(counting.memory).toEqual({ ...memory, deviceCacheFactor: 4.3 });
+  });
+
+  it('keeps the rates of prompts where a run reads them on all cores, as the profile did', () => {
+    const budgets = { deviceBytes: 1e9, hostBytes: 2e9 };
+    const { arithmetic } = computeLane(workstation, 'device');
+    const profiled = withLane(workstation, 'device', { prefill: { expert: { arithmetic } } });
+    const prefillOf = (settings: Parameters<typeof withLimits>[1]) =>
+      computeLane(withLimits(profiled, settings), 'device').prefill;
+    expect(prefillOf(localSettings(budgets))).toEqual({ expert: { arithmetic } });
+    expect(prefillOf({ ...budgets, caps: noCaps })).toEqual({ expert: { arithmetic } });
+    expect(prefillOf(localSettings({ ...budgets, prefillCores: 1 }))).toBeUndefined();
+    expect(prefillOf(localSettings({ ...budgets, prefillCores: undefined }))).toBeUndefined();
   });
 });
 
