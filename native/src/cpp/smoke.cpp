@@ -157,19 +157,39 @@ void driveAttention(size_t headDim, size_t window) {
   for (const int threads : {1, 4, 2, 3, 3, 3}) {
     std::vector<float> cache = fill(cacheFloats);
     std::vector<float> out(q.size());
-    AttentionCall call{shape, q.data(), k.data(), v.data(), out.data(), cos.data(), sin.data(), sinks.data(), {}, threads};
+    AttentionCall call{shape, q.data(), k.data(), v.data(), out.data(), cos.data(), sin.data(), cache.data(), sinks.data(), {}, threads};
     size_t offset = 0;
     size_t row = 0;
     for (int s = 0; s < 4; ++s) {
       const size_t block = shape.numKvHeads * (past[s] + fresh[s]) * headDim;
       float* const keys = cache.data() + offset;
-      call.sequences.push_back({keys, keys + block, past[s] + fresh[s], past[s], fresh[s], row});
+      const AttentionBlock own{keys, keys + block, past[s] + fresh[s]};
+      call.sequences.push_back({own, own, 0, past[s], fresh[s], row});
       offset += 2 * block;
       row += fresh[s];
     }
     kernels().attend(call, workers);
     if (expected.empty()) expected = out;
     require(std::memcmp(out.data(), expected.data(), out.size() * sizeof(float)) == 0, "threads changed the result");
+  }
+}
+
+/** Where a level computes an FFN at once; widths and depths that leave rests, and more rows than are in tiles at a time. */
+void driveFeedForward(Workers& workers) {
+  for (const char* name : {"bf16", "bf16_packed"}) {
+    const Codec& codec = *codecNamed(name);
+    const size_t rows = 135, depth = codec.blockElements == 1 ? 37 : 64, width = codec.blockElements == 1 ? 75 : 192;
+    const std::vector<uint8_t> in(codec.bytes(depth) * width, 0x3c), out(codec.bytes(width) * depth, 0x3c);
+    const std::vector<float> x(rows * depth, 0.5f);
+    std::vector<float> y(rows * depth), alone(depth);
+    const auto feed = [&](size_t count, float* to, int threads) {
+      const ProductCall gate{&codec, in.data(), 1, 1, x.data(), nullptr, count, depth, width, nullptr, nullptr, threads};
+      const ProductCall down{&codec, out.data(), 1, 1, nullptr, to, count, width, depth, nullptr, nullptr, threads};
+      return kernels().feedForward({Gating::silu, 7.0f, 1.7f, gate, gate, down}, workers);
+    };
+    if (!feed(rows, y.data(), 3)) continue;
+    require(feed(1, alone.data(), 1), "one row alone is not fed forward");
+    require(std::memcmp(y.data() + (rows - 1) * depth, alone.data(), depth * sizeof(float)) == 0, "rows differ in an FFN");
   }
 }
 
@@ -206,6 +226,7 @@ void driveProducts() {
                 "other rows changed a row");
       }
     }
+    driveFeedForward(workers);
     std::vector<float> gate(37, 0.5f), up(37, 2.0f), normed(37);
     kernels().activate(Gating::silu, gate.data(), up.data(), gate.size(), 7.0f, 1.7f);
     kernels().normalise(gate.data(), up.data(), nullptr, normed.data(), 1, gate.size(), 1e-5f, 0.0f);
