@@ -2,12 +2,14 @@
 
 import {
   type AcceptanceRates,
+  closedForm,
   createRandom,
   type DrafterName,
   expectedTokens,
   loadReferenceWeights,
   type PolicyInput,
   parseAcceptance,
+  placeContender,
   type ReferenceWeights,
   type RunResult,
   recordAcceptance,
@@ -345,6 +347,26 @@ describe('a prediction with alternates', () => {
     expect(predicted.acceptance).toEqual(measured.acceptance);
     expect(predicted.passes).toBe(measured.passes);
   });
+
+  it.each([
+    [0, 1],
+    [4, 1],
+    [2, 4],
+  ])(
+    'takes about as long as is estimated without simulating: %i of %i tokens',
+    async (alternates, alternateTokens) => {
+      const job = {
+        ...{ target: mixtral(8), draft: mistral(2), maxNewTokens: 64, machine: workstation, acceptance },
+        promptLengths: new Array(32).fill(64),
+      };
+      const policy = { candidates: 6, pinnedLayers: 0, alternates, alternateTokens };
+      const prepared = placeContender(job, { strategy: 'serial', policy });
+      const { seconds } = await simulateRun({ ...job, strategy: 'serial', policy, seed: 1, draws: 'common' });
+      const ratio = closedForm({ ...job, prepared }).seconds / seconds;
+      expect(ratio).toBeGreaterThan(0.85);
+      expect(ratio).toBeLessThan(1.15);
+    },
+  );
 
   it('is the same as ever without', async () => {
     const [without, none] = [await predict({}), await predict({ alternates: 0 })];
