@@ -268,7 +268,7 @@ describe('slots', () => {
       task(3, { after: [1], takes: slotClass, isIdle: () => true }), // never fills what it holds
     ]);
     machine.finish();
-    expect(dispatcher.slotUses()).toEqual([
+    expect(dispatcher.slotUses().toArray()).toEqual([
       { slotClass, startSeconds: 0, endSeconds: 6 },
       { slotClass, startSeconds: 2, endSeconds: 6 },
     ]);

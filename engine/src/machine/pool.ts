@@ -127,7 +127,9 @@ export class PoolLayout {
 
   #mark(): Mark {
     return {
-      ...{ allocated: this.#allocatedBytes, reserved: this.#reservedBytes, gaps: this.#gaps },
+      allocated: this.#allocatedBytes,
+      reserved: this.#reservedBytes,
+      gaps: this.#gaps,
       byLabel: [...this.#byLabel],
     };
   }

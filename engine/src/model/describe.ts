@@ -53,7 +53,14 @@ export function describeModel(description: ModelDescription): Checkpoint {
     bytes += byteLength;
   }
   return {
-    ...{ directory: '', name, spec, tensors, embedding, head, layers, parameters },
+    directory: '',
+    name,
+    spec,
+    tensors,
+    embedding,
+    head,
+    layers,
+    parameters,
     bytes,
     digest: digestOfFormat(digest ?? digestOf(spec, codec), whole),
     ...(format && { format }),
@@ -86,7 +93,8 @@ function mergeExperts(experts: readonly GroupSpec[], layer: number): GroupSpec {
   return {
     id: `layer.${layer}.ffn`,
     kind: 'expert',
-    ...{ layer, expert: 0 },
+    layer,
+    expert: 0,
     tensors: experts.flatMap(({ tensors }) => tensors),
   };
 }
@@ -104,14 +112,24 @@ function placeGroup(
     const numElements = countElements(shape);
     const byteLength = bytesInCodec(dtype, shape);
     const ref: TensorRef = {
-      ...{ name, path: '', dtype, shape, fileOffset, byteLength, numElements },
+      name,
+      path: '',
+      dtype,
+      shape,
+      fileOffset,
+      byteLength,
+      numElements,
     };
     fileOffset += byteLength;
     deviceBytes += f32.bytes(numElements);
     return { role, ref };
   });
   return {
-    ...{ id, kind, layer, expert, tensors: described },
+    id,
+    kind,
+    layer,
+    expert,
+    tensors: described,
     storedBytes: fileOffset,
     deviceBytes,
   };

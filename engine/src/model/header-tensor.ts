@@ -106,7 +106,9 @@ function cutTensor(
   const [rows, columns = 1] = shape;
   const { first, step } = slice.rows ?? { first: 0, step: 1 };
   const order = {
-    ...{ rows, columns, step },
+    rows,
+    columns,
+    step,
     paired: slice.isPaired ? headDim : 1,
     across: isAcross ? storedMatrix[1] : 0,
   };
@@ -116,7 +118,11 @@ function cutTensor(
   const scales = stored.scales ? scalesFrom(stored.scales, storedMatrix, order, expert, first) : null;
   const isPlain = step === 1 && order.paired === 1 && !isAcross && !scales;
   return {
-    ...{ name, path: stored.path, dtype, shape, numElements },
+    name,
+    path: stored.path,
+    dtype,
+    shape,
+    numElements,
     fileOffset: stored.fileOffset + bytes(before + first * (isAcross ? 1 : columns)),
     byteLength: storedBytes(dtype, numElements, { ...order, scales }),
     ...(!isPlain && { layout: { ...order, scales } }),

@@ -89,7 +89,9 @@ function rowsOf(ref: TensorRef, first: number, rows: number): TensorRef {
   const numElements = rows * columns;
   return {
     ...ref,
-    ...{ shape: [rows, columns], numElements, layout: part },
+    shape: [rows, columns],
+    numElements,
+    layout: part,
     fileOffset: ref.fileOffset + first * step * codecs[ref.dtype].bytes(columns),
     byteLength: storedBytes(ref.dtype, numElements, part),
   };

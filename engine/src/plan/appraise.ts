@@ -123,7 +123,10 @@ export class Appraiser {
     if (known) return known;
     const form = closedForm({ prepared, promptLengths, maxNewTokens, machine, acceptance, routing });
     const appraisal: Appraisal = {
-      ...{ contender, policy: prepared.policy, key, closedForm: form },
+      contender,
+      policy: prepared.policy,
+      key,
+      closedForm: form,
       tokensPerSecond: form.newTokens / form.seconds,
       boundTokensPerSecond: form.newTokens / form.boundSeconds,
     };

@@ -137,7 +137,8 @@ class Estimator {
     const busiest = mostOf(this.#lanes.prefill, lanes) + mostOf(later, lanes);
     const phaseOf = (phase: PhaseName) => ({ seconds: this.#seconds[phase], lanes: this.#lanes[phase] });
     return {
-      ...{ seconds, newTokens },
+      seconds,
+      newTokens,
       boundSeconds: Math.min(seconds, busiest),
       phases: { prefill: phaseOf('prefill'), decode: phaseOf('decode') },
     };
@@ -149,7 +150,9 @@ class Estimator {
     const frames = planMicroBatches(policy, members).map(({ batch, members: indices }): FrameWork => {
       const lengths = indices.map((index) => batches[batch][index]);
       return {
-        ...{ count: 1, rows: sum(lengths), headRows: lengths.length },
+        count: 1,
+        rows: sum(lengths),
+        headRows: lengths.length,
         cache: this.#passes.costs.kinds.map(({ costs: { window } }) => ({
           cacheTokens: sum(lengths.map((length) => Math.min(length, window))),
           scores: sum(lengths.map((length) => countScores(0, length, window))),
@@ -221,9 +224,8 @@ class Estimator {
     if (policy.speculation === 'interleaved' && batches.length > 1)
       this.#seconds.decode +=
         this.#times *
-        this.#draft({
-          ...{ round: rounds[0], sequences: size, promptTokens, isFirst: true, isAhead: false },
-        }).seconds;
+        this.#draft({ round: rounds[0], sequences: size, promptTokens, isFirst: true, isAhead: false })
+          .seconds;
   }
 
   /** Proposing for and verifying one batch. */

@@ -94,7 +94,8 @@ export async function planFront(request: FrontRequest): Promise<Front> {
     const each = trial.outcomes.map((outcome) => costsOf(outcome, request));
     const median = (pick: (costs: Costs) => number) => medianOf(each.map(pick));
     points.push({
-      ...{ planned: toPlanned(trial, appraiser), machine },
+      planned: toPlanned(trial, appraiser),
+      machine,
       tokensPerSecond: median(({ tokensPerSecond }) => tokensPerSecond),
       deviceBytes: median(({ deviceBytes }) => deviceBytes),
       latencySeconds: median(({ latencySeconds }) => latencySeconds),
@@ -103,7 +104,8 @@ export async function planFront(request: FrontRequest): Promise<Front> {
   }
   return {
     points: undominated(points, (point) => point, aims),
-    ...{ seeds, numSimulated: candidates.length },
+    seeds,
+    numSimulated: candidates.length,
   };
 }
 
@@ -140,7 +142,9 @@ async function searchPart(
   const found = await search(request, families, { mostSimulations: simulationsOfPart, signal });
   const { appraiser, predicted } = found;
   const toCandidate = (appraisal: Appraisal, outcome: RunOutcome): Candidate => ({
-    ...{ appraisal, appraiser, machine },
+    appraisal,
+    appraiser,
+    machine,
     costs: costsOf(outcome, request),
   });
   const candidates = predicted.map(({ appraisal, outcome }) => toCandidate(appraisal, outcome));
@@ -182,7 +186,8 @@ function costsOf(
 ): Costs {
   const underWay = Math.min(promptLengths.length, policy.batches * policy.decodeBatch);
   return {
-    ...{ tokensPerSecond, deviceBytes: memoryBytes.device },
+    tokensPerSecond,
+    deviceBytes: memoryBytes.device,
     latencySeconds: (seconds * underWay) / promptLengths.length,
     joulesPerToken: energy?.joulesPerToken ?? null,
   };
@@ -196,7 +201,8 @@ export function undominated<T>(
 ): T[] {
   const sorted = items
     .map((item) => ({
-      ...{ item, rate: costsIn(item).tokensPerSecond },
+      item,
+      rate: costsIn(item).tokensPerSecond,
       spent: aims.map((aim) => spending[aim](costsIn(item))),
     }))
     .sort((a, b) => b.rate - a.rate);

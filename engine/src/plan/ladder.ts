@@ -20,10 +20,20 @@ import { medianOf, middleOutcome, Trials, throughputs } from './trials.js';
  * 8x7B. Source: github.com/MobiSense/SpecOffload-public at b8b68c9.
  */
 export const publishedPolicy = {
-  ...{ batches: 2, decodeBatch: 256, prefillBatch: 80, draftBatch: 10, candidates: 6 },
-  ...{ draftCache: 'recompute', projections: 'host', prefillAttention: 'device' },
-  ...{ prefillOrder: 'batch-major', draftPlacement: 'after-prefill', prefetchDepth: 0 },
-  ...{ pageLocked: 0.5, pinnedLayers: 0, ending: 'slowest' },
+  batches: 2,
+  decodeBatch: 256,
+  prefillBatch: 80,
+  draftBatch: 10,
+  candidates: 6,
+  draftCache: 'recompute',
+  projections: 'host',
+  prefillAttention: 'device',
+  prefillOrder: 'batch-major',
+  draftPlacement: 'after-prefill',
+  prefetchDepth: 0,
+  pageLocked: 0.5,
+  pinnedLayers: 0,
+  ending: 'slowest',
 } as const satisfies PolicyInput;
 
 export interface LadderStep {
@@ -99,7 +109,8 @@ export async function climbLadder(
   const medianOfStep = ({ tokensPerSecondBySeed: values }: LadderStep) => (values ? medianOf(values) : 0);
   steps.sort((a, b) => medianOfStep(b) - medianOfStep(a) || (a.option < b.option ? -1 : 1));
   return {
-    ...{ published: reference, publishedBySeed: throughputs(base) },
+    published: reference,
+    publishedBySeed: throughputs(base),
     publishedAsCounted: reference.generatedTokens / reference.seconds,
     steps,
   };

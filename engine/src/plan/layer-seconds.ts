@@ -97,7 +97,8 @@ export function layerSeconds(
     longestFfn = Math.max(longestFfn, ffn.chain);
   }
   return {
-    ...{ lanes, chainTasks },
+    lanes,
+    chainTasks,
     chain: Math.max(longestChain, mostOf(lanes, tasks.computing)),
     ffn: Math.min(ffnChain, Math.max(longestFfn, tasks.busiestOnDevice(lanes))),
     usedShare: used ? used.device : 1,
@@ -128,7 +129,10 @@ function coalescedSeconds(
   const attending = Math.max(longest, mostOf(lanes, tasks.computing));
   for (const lane of tasks.lanes) lanes[lane] += ffn.lanes[lane];
   return {
-    ...{ lanes, chainTasks, ffn: ffn.chain, usedShare: used ? used.device : 1 },
+    lanes,
+    chainTasks,
+    ffn: ffn.chain,
+    usedShare: used ? used.device : 1,
     hostShare: used ? used.host : 0,
     chain: Math.max(attending + ffn.chain, mostOf(lanes, tasks.computing)),
   };

@@ -94,7 +94,8 @@ export class Passes {
     const seconds = this.#seconds(phase, { layers, lanes, ends, computeSeconds, moved });
     tasks.enter('decode');
     return {
-      ...{ lanes, computeSeconds },
+      lanes,
+      computeSeconds,
       seconds: Math.max(seconds, mostOf(lanes, tasks.lanes), this.#takingTurns(phase, layers, used)),
       chainTasks: total(({ chainTasks }) => chainTasks),
     };
@@ -149,7 +150,11 @@ export class Passes {
       return (
         ends +
         routedSeconds(this.#tasks, {
-          ...{ policy, phase, moved, layers: ofKind, prefetchDepth: plan.prefetchDepth },
+          policy,
+          phase,
+          moved,
+          layers: ofKind,
+          prefetchDepth: plan.prefetchDepth,
           streamed: this.weights(phase).experts,
           numExperts: kinds.map(({ costs }) => costs.numExperts / costs.expertsPerGroup),
         })
@@ -180,11 +185,19 @@ export class Passes {
       readsInPlace(policy) ? (group) => this.#inPlace.of(phase, group) !== null : null,
     );
     return this.#kinds[phase].map(({ costs, numLayers, inPlace }) => ({
-      ...{ numLayers, kind: costs.kind, numGroups: costs.numExperts / costs.expertsPerGroup },
+      numLayers,
+      kind: costs.kind,
+      numGroups: costs.numExperts / costs.expertsPerGroup,
       layer: layerSeconds(
         this.#tasks,
         {
-          ...{ phase, policy, costs, hiddenBytes, crosses, inPlace, hostable },
+          phase,
+          policy,
+          costs,
+          hiddenBytes,
+          crosses,
+          inPlace,
+          hostable,
           popularity: this.#popularities[costs.kind],
         },
         frames,
@@ -263,7 +276,8 @@ export class Passes {
     }
     const brought = {
       lanes,
-      ...{ attention: ofAttention, experts: [...ofExperts.values()] },
+      attention: ofAttention,
+      experts: [...ofExperts.values()],
       turns: largest([0, ...Object.values(turns)]),
     };
     this.#weightsOf[phase] = brought;

@@ -98,7 +98,8 @@ export async function planRun(request: PlanRequest): Promise<Plan> {
   const { mostSimulations, numSeeds = defaultNumSeeds, onProgress } = request;
   const { signal = currentSignal() } = request;
   const families = planSpace({
-    ...{ ...request, numPrompts: request.promptLengths.length },
+    ...request,
+    numPrompts: request.promptLengths.length,
   });
   if (families.length === 0)
     throw new UserError(
@@ -106,7 +107,8 @@ export async function planRun(request: PlanRequest): Promise<Plan> {
     );
   const found = await search(request, families, {
     ...(mostSimulations === undefined ? {} : { mostSimulations }),
-    ...{ signal, onProgress },
+    signal,
+    onProgress,
   });
   const { predicted, numConsidered, numRefused, appraiser } = found;
   if (predicted.length === 0)
@@ -116,15 +118,21 @@ export async function planRun(request: PlanRequest): Promise<Plan> {
   const trials = new Trials(request, seeds, signal);
   const decided = await decide(trials, chooseFinalists(found, families), numSeeds, () =>
     onProgress?.({
-      ...{ numSimulated: predicted.length + trials.numPredictions, mostSimulations: null },
+      numSimulated: predicted.length + trials.numPredictions,
+      mostSimulations: null,
       tokensPerSecond: predicted[0].outcome.tokensPerSecond,
     }),
   );
   const ranked = decided.map((trial) => toPlanned(trial, appraiser));
   return {
-    ...{ ranked, bestByWay: firstOfEach(ranked, ({ policy }) => policy.speculation) },
-    ...{ alternatives: alternativesTo(ranked), seeds, searchSeed },
-    ...{ numConsidered, numRefused, numSimulated: predicted.length },
+    ranked,
+    bestByWay: firstOfEach(ranked, ({ policy }) => policy.speculation),
+    alternatives: alternativesTo(ranked),
+    seeds,
+    searchSeed,
+    numConsidered,
+    numRefused,
+    numSimulated: predicted.length,
     numPredictions: predicted.length + trials.numPredictions,
   };
 }
@@ -172,7 +180,8 @@ function assertProposed(request: PlanRequest): void {
     assertSameVocabulary({ checkpoint: target, tokenizer: null }, { checkpoint: draft, tokenizer: null });
   if (acceptance)
     assertAnswers(acceptance, {
-      ...{ candidates: request.fixed?.candidates ?? 1, newTokens: maxNewTokens },
+      candidates: request.fixed?.candidates ?? 1,
+      newTokens: maxNewTokens,
       sequences: promptLengths.length,
     });
   else
@@ -187,7 +196,11 @@ export function toPlanned(trial: Trial, appraiser: Appraiser): PlannedPolicy {
   const drafter = nameOf(proposer);
   return {
     ...(drafter === null ? {} : { drafter }),
-    ...{ strategy, policy: outcome.policy, input, outcome, tokensPerSecondBySeed: throughputs(trial) },
+    strategy,
+    policy: outcome.policy,
+    input,
+    outcome,
+    tokensPerSecondBySeed: throughputs(trial),
     estimatedTokensPerSecond: appraiser.appraise(trial.contender)?.tokensPerSecond ?? Number.NaN,
     busiest: busiestLane(outcome),
   };
@@ -201,7 +214,9 @@ export function busiestLane({ phases, newTokens, seconds }: RunOutcome): Busiest
   );
   const busySeconds = busy(lane);
   return {
-    ...{ lane, busySeconds, utilization: busySeconds / seconds },
+    lane,
+    busySeconds,
+    utilization: busySeconds / seconds,
     boundTokensPerSecond: newTokens / busySeconds,
   };
 }

@@ -76,7 +76,8 @@ export async function relaxResources(
     }
     const trial = await new Trials(relaxed, seeds, signal).of(chosen, seeds.length);
     relaxations.push({
-      ...{ ...relaxation, tokensPerSecondBySeed: throughputs(trial) },
+      ...relaxation,
+      tokensPerSecondBySeed: throughputs(trial),
       isReplanned: chosen !== same,
     });
   }
@@ -93,7 +94,10 @@ interface Change extends Pick<Relaxation, 'resource' | 'change'> {
 function changesTo(request: PlanRequest): Change[] {
   const packed = packedTwin(request.target);
   const ofMachine = relaxMachine(request.machine).map(({ name, lane, machine }) => ({
-    ...{ resource: name, change: `${name} x${factor}`, lane, relaxed: { ...request, machine } },
+    resource: name,
+    change: `${name} x${factor}`,
+    lane,
+    relaxed: { ...request, machine },
   }));
   if (!packed) return ofMachine;
   const relaxed = { ...request, target: packed };
@@ -205,7 +209,8 @@ export function relaxMachine(machine: MachineModel): RelaxedMachine[] {
     machine: withLane(machine, lane.name, faster(lane)),
   });
   const ofMemory = ({ name, bytes }: Memory): RelaxedMachine => ({
-    ...{ name: `${name} memory`, lane: null },
+    name: `${name} memory`,
+    lane: null,
     machine: withMemory(machine, name, { bytes: bytes * factor }),
   });
   const isStorage = (lane: Lane) => isTransfer(lane) && lane.moves.from === 'disk';

@@ -83,7 +83,8 @@ export async function search(
     const { outcome } = await predict(job, appraisal.contender, signal);
     predicted.set(appraisal.key, { contender: appraisal.contender, outcome, appraisal });
     onProgress?.({
-      ...{ numSimulated: predicted.size, mostSimulations },
+      numSimulated: predicted.size,
+      mostSimulations,
       tokensPerSecond: best()?.outcome.tokensPerSecond ?? 0,
     });
   };

@@ -94,7 +94,8 @@ function familiesOf(strategies: readonly StrategyName[] = own, hasDraft: boolean
     speculationsOf(strategyTable[name])
       .filter((speculation) => !usesDraft({ speculation }) || hasDraft)
       .map((speculation) => ({
-        ...{ strategy: name, speculation },
+        strategy: name,
+        speculation,
         settled: settledBy(strategyTable[name]),
       })),
   );

@@ -31,7 +31,9 @@ export function countEqual<T>(items: readonly T[]): { readonly item: T; readonly
 export function scaleRound(round: LifetimeRound, factor: number): LifetimeRound {
   const { alive, unfinished, rows, tokens, wanting } = round;
   return {
-    ...{ alive: alive * factor, unfinished: unfinished * factor, rows: rows * factor },
+    alive: alive * factor,
+    unfinished: unfinished * factor,
+    rows: rows * factor,
     tokens: alive > 0 ? tokens : 0,
     wanting: wanting.map((share) => share * factor),
   };
@@ -42,7 +44,8 @@ export function averageRound(rounds: readonly LifetimeRound[]): LifetimeRound {
   const total = sum(rounds.map(({ alive }) => alive));
   const average = (pick: (round: LifetimeRound) => number) => sum(rounds.map(pick)) / total;
   return {
-    ...{ alive: 1, unfinished: 1 },
+    alive: 1,
+    unfinished: 1,
     rows: average(({ rows }) => rows),
     tokens: average(({ tokens, alive }) => tokens * alive),
     wanting: rounds[0].wanting.map((_, step) => average(({ wanting }) => wanting[step])),

@@ -37,8 +37,18 @@ export class TaskSeconds {
   readonly #none: Readonly<LaneSeconds>;
   readonly #gaps: Readonly<LaneSeconds>;
   readonly #task: Work = {
-    ...{ lane: 'host', kind: 'attention', phase: 'decode', rows: 0, productRows: 0, bytes: 0, flops: 0 },
-    ...{ scoreFlops: 0, cacheBytes: 0, linkBytes: 0, numParts: 1, isPageable: false },
+    lane: 'host',
+    kind: 'attention',
+    phase: 'decode',
+    rows: 0,
+    productRows: 0,
+    bytes: 0,
+    flops: 0,
+    scoreFlops: 0,
+    cacheBytes: 0,
+    linkBytes: 0,
+    numParts: 1,
+    isPageable: false,
   };
 
   constructor(costs: CostModel, lanes: readonly (LanePlace & Pick<Lane, 'gapSeconds'>)[]) {

@@ -1,6 +1,6 @@
 /** Policies predicted over several seeds, all over the same ones: what is compared has met the same texts and delays. */
 
-import { simulateRun } from '../run/simulate.js';
+import { type PreparedSimulation, prepareSimulation } from '../run/simulate.js';
 import type { RunOutcome } from '../run/types.js';
 import type { Policy } from '../schedule/policy.js';
 import { usesDraft } from '../schedule/strategies/index.js';
@@ -35,6 +35,7 @@ export class Trials {
   readonly #seeds: readonly number[];
   readonly #signal: AbortSignal | undefined;
   readonly #outcomes = new Map<string, RunOutcome[]>();
+  readonly #simulations = new Map<string, PreparedSimulation>();
   #numPredictions = 0;
 
   constructor(job: PlanningJob, seeds: readonly number[], signal?: AbortSignal) {
@@ -56,48 +57,51 @@ export class Trials {
     for (const seed of this.#seeds.slice(outcomes.length, numSeeds)) {
       const [first] = outcomes;
       const isSettled = first !== undefined && !isDrawn(jobOf(this.#job, contender), first.policy);
-      outcomes.push(isSettled ? first : await this.#predict(contender, seed));
+      outcomes.push(isSettled ? first : await this.#predict(contender, key, seed));
     }
     return { contender, outcomes: outcomes.slice(0, numSeeds) };
   }
 
-  async #predict(contender: Contender, seed: number): Promise<RunOutcome> {
+  async #predict(contender: Contender, key: string, seed: number): Promise<RunOutcome> {
     this.#numPredictions += 1;
-    return (await predict({ ...this.#job, seed }, contender, this.#signal)).outcome;
+    const simulation = this.#simulations.get(key) ?? simulationOf(this.#job, contender, this.#signal);
+    this.#simulations.set(key, simulation);
+    return (await simulation.on(seed)).outcome;
   }
 }
 
-/** Simulates one policy on the job's seed, with the draws that all policies share; its timeline is dropped. */
+/** Simulates one policy on the job's seed, with the draws that all policies share; its timeline is not made. */
 export async function predict(
   job: PlanningJob,
   contender: Contender,
   signal?: AbortSignal,
 ): Promise<{ readonly outcome: RunOutcome }> {
+  const { outcome } = await simulationOf(job, contender, signal).on(job.seed ?? 1);
+  return { outcome };
+}
+
+function simulationOf(job: PlanningJob, contender: Contender, signal?: AbortSignal): PreparedSimulation {
   // Field by field: what a caller's job holds besides is not for the simulation.
-  const {
+  const { target, draft, drafter, promptLengths, maxNewTokens, machine, acceptance, routing } = jobOf(
+    job,
+    contender,
+  );
+  const { strategy, policy } = contender;
+  return prepareSimulation({
     target,
     draft,
-    drafter,
     promptLengths,
     maxNewTokens,
     machine,
     acceptance,
-    routing,
-    seed = 1,
-  } = jobOf(job, contender);
-  const { strategy, policy } = contender;
-  const {
-    spans: _spans,
-    memoryLog: _memoryLog,
-    ...outcome
-  } = await simulateRun({
-    ...{ target, draft, promptLengths, maxNewTokens, machine, acceptance, seed, strategy, policy },
+    strategy,
+    policy,
     // Of the turns of the run that recorded it, whose rounds are others, nothing follows.
-    ...{ draws: 'common', routing: routing && { rowsByExpert: routing.rowsByExpert } },
+    draws: 'common',
+    routing: routing && { rowsByExpert: routing.rowsByExpert },
     ...(drafter ? { drafter } : {}),
     ...(signal ? { signal } : {}),
   });
-  return { outcome };
 }
 
 /** Whether anything of a policy's prediction depends on the seed. */

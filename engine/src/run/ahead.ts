@@ -40,7 +40,7 @@ export class Ahead {
     taken: PreparedOutcome | null,
   ): void {
     const isFirst = taken?.rank === 0;
-    const others = prepared.filter((outcome) => outcome.accepted === accepted && outcome.rank > 0).length;
+    const others = prepared.length === 0 ? 0 : countOthers(prepared, accepted);
     const rank = isFirst ? null : (taken?.rank ?? null);
     this.#odds.count(candidates.length, accepted, isFirst ? 0 : others, rank);
     if (remaining < 2) return;
@@ -52,4 +52,9 @@ export class Ahead {
   report(): AheadReport | null {
     return this.#counter.report();
   }
+}
+
+/** Of the draft's other choices behind so many candidates, those that something was prepared for. */
+function countOthers(prepared: readonly PreparedOutcome[], accepted: number): number {
+  return prepared.filter((outcome) => outcome.accepted === accepted && outcome.rank > 0).length;
 }

@@ -3,7 +3,8 @@
 import { crossbarMemory } from '../machine/crossbars.js';
 import { type MachineModel, memoryNamed } from '../machine/machine-model.js';
 import type { MemoryPlan } from '../schedule/memory-plan.js';
-import type { PhaseName, Span } from '../trace/types.js';
+import type { MeasuredSpans } from '../trace/report.js';
+import type { PhaseName } from '../trace/types.js';
 
 /** Beside the run's time and energy: cells keep what is written, for this run and any after it. */
 export interface CrossbarReport {
@@ -31,8 +32,10 @@ export function reportCrossbars(
 }
 
 /** Multiplications and additions in crossbars. */
-export function countOperations(spans: readonly Span[]): Record<PhaseName, number> {
+export function countOperations(spans: MeasuredSpans): Record<PhaseName, number> {
   const operations = { prefill: 0, decode: 0 };
-  for (const { lane, phase, flops } of spans) if (lane === crossbarMemory) operations[phase] += flops;
+  spans.forEach(({ lane, phase, flops }) => {
+    if (lane === crossbarMemory) operations[phase] += flops;
+  });
   return operations;
 }

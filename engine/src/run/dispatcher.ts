@@ -6,9 +6,10 @@
 import { nowhere, type SlotClass, type Task } from '../schedule/task.js';
 import type { LaneName } from '../topology/topology.js';
 import { causeOf } from '../trace/idle.js';
+import { SpanLog } from '../trace/span-log.js';
 import type { IdleCause, Span } from '../trace/types.js';
 import type { Machine, MachineLane, TaskListener, TaskOutcome } from './machine.js';
-import { SlotTable, type SlotUse } from './slot-table.js';
+import { SlotTable, type SlotUses } from './slot-table.js';
 
 interface Waiter {
   readonly resolve: () => void;
@@ -47,7 +48,8 @@ export class Dispatcher implements TaskListener {
   readonly #laneByName: ReadonlyMap<LaneName, LaneState>;
   readonly #slots = new SlotTable<Entry>();
   readonly #waiters = new Map<number, Waiter[]>();
-  readonly #spans: Span[] = [];
+  /** Of every span so far, in order of ending. */
+  readonly log = new SpanLog();
   /** What kind of work was awaited last: tasks that are added next could not begin before it. */
   #awaited: IdleCause = 'nothing';
   #failure: Error | null = null;
@@ -66,17 +68,17 @@ export class Dispatcher implements TaskListener {
 
   /** Every span so far, in order of ending. */
   get spans(): readonly Span[] {
-    return this.#spans;
+    return this.log.listFrom(0);
   }
 
   /** Every use of a slot so far; those that have not been given back last until now. */
-  slotUses(): readonly SlotUse[] {
-    return this.#slots.uses(this.#machine.now());
+  slotUses(first = 0): SlotUses {
+    return this.#slots.uses(this.#machine.now(), first);
   }
 
   /** Drops the trace so far. */
   forgetSpans(): void {
-    this.#spans.length = 0;
+    this.log.clear();
     this.#slots.forgetUses();
   }
 
@@ -276,22 +278,9 @@ export class Dispatcher implements TaskListener {
   #record({ task, readySeconds, waitedFor }: Entry, { startSeconds, endSeconds }: TaskOutcome): void {
     const rows = task.actualRows?.() ?? task.rows;
     if (task.takes) this.#slots.begin(task.id, startSeconds);
-    this.#spans.push({
-      id: task.id,
-      lane: task.lane,
-      kind: task.kind,
-      name: task.name,
-      phase: task.phase,
-      pass: task.pass,
-      batch: task.batch,
-      bytes: task.bytes + task.cacheBytes,
-      rows,
-      flops: task.flops * (task.actualRows ? rows / task.rows : 1) + task.scoreFlops,
-      readySeconds: Math.min(readySeconds, startSeconds),
-      startSeconds,
-      endSeconds,
-      waitedFor,
-    });
+    const bytes = task.bytes + task.cacheBytes;
+    const flops = task.flops * (task.actualRows ? rows / task.rows : 1) + task.scoreFlops;
+    this.log.add(task, { bytes, rows, flops, readySeconds, waitedFor }, startSeconds, endSeconds);
   }
 
   #notifyIfQuiet(): void {

@@ -94,16 +94,17 @@ async function withMachine<T>(
 function assembleResult(
   request: RunRequest,
   { plan, sequences: generated }: Prepared,
-  { outcome, spans, memoryLog }: Generated,
+  { outcome, spans: logged, memoryLog }: Generated,
   machine: LocalMachine,
   setupSeconds: number,
 ): RunResult {
   const sequences = generated.map((sequence) => cutToLimit(sequence, request.maxNewTokens));
   const choices = sequences.flatMap((sequence) => sequence.choices);
   const devicePower = machine.meter.power();
+  const spans = logged.toArray();
   return {
     ...outcome,
-    ...{ strategy: strategyNamed(request.strategy).name, setupSeconds, spans, memoryLog },
+    ...{ strategy: strategyNamed(request.strategy).name, setupSeconds, spans, memoryLog: memoryLog() },
     sequences: sequences.map((sequence) => ({
       ids: sequence.choices.map(({ id }) => id),
       margins: sequence.choices.map(({ margin }) => margin),

@@ -10,7 +10,8 @@ import type { Sequence, SequenceEnds } from '../speculate/sequence.js';
 import { isTransfer, type LaneName } from '../topology/topology.js';
 import type { MemoryLog } from '../trace/memory.js';
 import { reportPhase, type TimeWindow } from '../trace/report.js';
-import type { PhaseName, Span } from '../trace/types.js';
+import type { LoggedSpans } from '../trace/span-log.js';
+import type { PhaseName } from '../trace/types.js';
 import type { Dispatcher } from './dispatcher.js';
 import type { Machine } from './machine.js';
 import { logMemory } from './memory-log.js';
@@ -39,9 +40,9 @@ export interface GenerateOptions {
 
 export interface Generated {
   readonly outcome: RunOutcome;
-  /** Since everything was in its place, ordered by start. */
-  readonly spans: readonly Span[];
-  readonly memoryLog: MemoryLog;
+  /** Since everything was in its place. */
+  readonly spans: LoggedSpans;
+  readonly memoryLog: () => MemoryLog;
 }
 
 export async function generate(options: GenerateOptions): Promise<Generated> {
@@ -52,7 +53,7 @@ export async function generate(options: GenerateOptions): Promise<Generated> {
   const chooser = chooserOf(policy, machine, options.onProposingStopped);
   const session = createSession(options, waiting, chooser);
   if (!options.isVirtual) await session.placeResidents();
-  const setupSpans = dispatcher.spans.length;
+  const setupSpans = dispatcher.log.length;
   const setupUses = dispatcher.slotUses().length;
   options.onPlaced();
 
@@ -69,14 +70,12 @@ export async function generate(options: GenerateOptions): Promise<Generated> {
     windows.decode.push({ startSeconds: decodeStart, endSeconds: machine.now() });
   }
   options.onPhase?.(null);
-  const spans = dispatcher.spans
-    .slice(setupSpans)
-    .sort((a, b) => a.startSeconds - b.startSeconds || a.id - b.id);
-  const memoryLog = logMemory(prepared.plan, windows, dispatcher.slotUses().slice(setupUses));
+  const spans = dispatcher.log.from(setupSpans);
+  const slotUses = dispatcher.slotUses(setupUses);
   const outcome = assemble(options, session, windows, spans);
   return {
     outcome: chooser ? { ...outcome, ...choiceOf(chooser) } : outcome,
-    ...{ spans, memoryLog },
+    ...{ spans, memoryLog: () => logMemory(prepared.plan, windows, slotUses.toArray()) },
   };
 }
 
@@ -136,7 +135,7 @@ function assemble(
   { prepared, machine, maxNewTokens }: GenerateOptions,
   session: Session,
   windows: Readonly<Record<PhaseName, readonly TimeWindow[]>>,
-  spans: readonly Span[],
+  spans: LoggedSpans,
 ): RunOutcome {
   const { plan, policy: open, sequences } = prepared;
   const { prefetchDepth, pinnedLayers, keptLayers, cachedOnDevice, cachedOnHost } = plan;

@@ -2,7 +2,7 @@
 
 import { countTokens, type Feed, type Frame } from '../schedule/feeds.js';
 import type { HeadResult } from '../schedule/ops.js';
-import { acceptDrawn, countAccepted } from '../speculate/accept.js';
+import { acceptDrawn, countAccepted, type DrawnCandidates } from '../speculate/accept.js';
 import type { Alternate } from '../speculate/alternates.js';
 import type { CandidateChooser } from '../speculate/candidate-choice.js';
 import { noiseKey, uniformOf } from '../speculate/noise.js';
@@ -66,24 +66,28 @@ export class Keeper {
     first: number,
   ): number {
     const { candidates } = sequence;
-    const { accepted, replacement } = this.#judge(sequence, result, first);
-    const choices = new Array<TargetChoice>(accepted + 1);
+    const drawn = this.#judgeDrawn(sequence, result, first);
+    const accepted = drawn ? drawn.accepted : countAccepted(candidates, result.ids, first);
     // All of a prompt came before, where a sequence has just taken a place.
     const known = sequence.choices.length === 0 ? count - candidates.length : 1;
-    choices[0] = choiceBehind(result, first, headRows[first], known);
-    for (let index = 1; index <= accepted; index += 1)
-      choices[index] = choiceAt(result, first + index, headRows[first + index]);
-    if (result.shares && this.#options.sampling?.rule === 'rejection')
+    const choices = choicesFrom(result, first, headRows, known, accepted);
+    if (drawn)
       for (const [index, choice] of choices.entries()) {
-        const id = index < accepted ? candidates[index] : (replacement ?? choice.id);
+        const id = index < accepted ? candidates[index] : (drawn.replacement ?? choice.id);
         choices[index] = { ...choice, id };
       }
     const before = sequence.choices.length;
     // The target's own token has not been fed to either model yet, nor has an alternate at its place in their caches.
     const cached = sequence.length + accepted;
-    const others = choicesBehind(alternates, accepted, choices[accepted].id, (row) =>
-      choiceAt(result, first + candidates.length + 1 + row, headRows[first + candidates.length + 1 + row]),
-    );
+    const others =
+      alternates.length === 0
+        ? noChoices
+        : choicesBehind(
+            alternates,
+            accepted,
+            choices[accepted].id,
+            choicesOf(result, headRows, first + candidates.length + 1),
+          );
     sequence.append(others.length > 0 ? [...choices, ...others] : choices, this.#options.ends);
     this.#take(sequence, accepted, choices[accepted].id, others.length > 0 ? cached : null);
     sequence.targetCached = Math.min(cached, sequence.length - 1);
@@ -98,32 +102,42 @@ export class Keeper {
    */
   #take(sequence: Sequence, accepted: number, token: number, cached: number | null): void {
     const { prepared } = sequence;
-    const isPrepared = (outcome: PreparedOutcome) => outcome.accepted === accepted && outcome.token === token;
-    const taken = cached === null ? prepared.find(isPrepared) : undefined;
+    const taken = cached === null && prepared.length > 0 ? outcomeOf(prepared, accepted, token) : undefined;
     const wanted = Math.max(0, sequence.remaining - 1);
     this.#options.onOutcome?.(sequence, accepted, taken ?? null);
     sequence.candidates = taken?.ids.slice(0, wanted) ?? nothing;
     sequence.alternates = null;
     sequence.candidateShares = taken?.shares?.slice(0, wanted) ?? null;
     sequence.candidateLeaders = taken?.leaders?.slice(0, wanted) ?? null;
-    sequence.prepared = [];
+    sequence.prepared = nothingPrepared;
     if (!taken?.isCached) this.#options.forget(sequence, cached ?? sequence.length - 1);
   }
 
-  /** How many of the candidates stand; under the rejection rule, what replaces the first that does not. */
-  #judge(sequence: Sequence, { ids, shares }: HeadResult, first: number) {
-    const { candidates, candidateShares: draft, noise } = sequence;
+  /** Under the rejection rule: how many of the candidates stand, and what replaces the first that does not. */
+  #judgeDrawn(sequence: Sequence, { shares }: HeadResult, first: number) {
     const { sampling } = this.#options;
-    if (!shares || sampling?.rule !== 'rejection')
-      return { accepted: countAccepted(candidates, ids, first), replacement: null };
-    const coins = (place: number) => {
-      const [one, other] = noiseKey(sampling.seed, noise, sequence.length + place, 'coins');
-      return [uniformOf(one), uniformOf(other)] as const;
-    };
-    return acceptDrawn({ candidates, draft, target: shares, first, coins });
+    if (!shares || sampling?.rule !== 'rejection') return null;
+    const { candidates, candidateShares: draft } = sequence;
+    return acceptDrawn({ candidates, draft, target: shares, first, coins: coinsOf(sequence, sampling) });
   }
 }
 
+function coinsOf({ noise, length }: Sequence, { seed }: Sampling): DrawnCandidates['coins'] {
+  return (place) => {
+    const [one, other] = noiseKey(seed, noise, length + place, 'coins');
+    return [uniformOf(one), uniformOf(other)];
+  };
+}
+
+function outcomeOf(
+  prepared: readonly PreparedOutcome[],
+  accepted: number,
+  token: number,
+): PreparedOutcome | undefined {
+  return prepared.find((outcome) => outcome.accepted === accepted && outcome.token === token);
+}
+
+const nothingPrepared: readonly PreparedOutcome[] = [];
 const nothing: readonly number[] = [];
 
 /** What the target chooses in a prediction, where nothing is computed. */
@@ -132,6 +146,40 @@ const imagined: TargetChoice = {
   margin: Number.POSITIVE_INFINITY,
   routerMargin: Number.POSITIVE_INFINITY,
 };
+
+/** By their number. */
+const runsOfImagined: TargetChoice[][] = [];
+
+/** What is chosen behind what was known, and behind each candidate that stands. */
+function choicesFrom(
+  result: HeadResult,
+  first: number,
+  headRows: Int32Array,
+  known: number,
+  accepted: number,
+): TargetChoice[] {
+  if (isImagined(result)) {
+    runsOfImagined[accepted] ??= new Array<TargetChoice>(accepted + 1).fill(imagined);
+    return runsOfImagined[accepted];
+  }
+  const choices = new Array<TargetChoice>(accepted + 1);
+  choices[0] = choiceBehind(result, first, headRows[first], known);
+  for (let index = 1; index <= accepted; index += 1)
+    choices[index] = choiceAt(result, first + index, headRows[first + index]);
+  return choices;
+}
+
+/** A prediction computes no choices; one shared object saves it tens of thousands of equal ones. */
+function isImagined({ margins }: HeadResult): boolean {
+  return margins.length === 0;
+}
+
+const noChoices: readonly TargetChoice[] = [];
+
+/** Of the rows from `first` on. */
+function choicesOf(result: HeadResult, headRows: Int32Array, first: number): (row: number) => TargetChoice {
+  return (row) => choiceAt(result, first + row, headRows[first + row]);
+}
 
 /**
  * What the target chooses behind its own token, where that is an alternate's, and behind what follows there as far as it
@@ -163,14 +211,14 @@ function choicesBehind(
  */
 function choiceBehind(result: HeadResult, index: number, row: number, numRows: number): TargetChoice {
   const last = choiceAt(result, index, row);
-  if (numRows === 1) return last;
+  if (numRows === 1 || isImagined(result)) return last;
   const margins = result.routerMargins.subarray(row + 1 - numRows, row + 1);
   const routerMargin = margins.reduce((least, margin) => Math.min(least, margin), last.routerMargin);
   return routerMargin < last.routerMargin ? { ...last, routerMargin } : last;
 }
 
-function choiceAt({ ids, margins, routerMargins }: HeadResult, index: number, row: number): TargetChoice {
-  // A prediction computes no choices; one shared object saves it tens of thousands of equal ones.
-  if (margins.length === 0) return imagined;
+function choiceAt(result: HeadResult, index: number, row: number): TargetChoice {
+  if (isImagined(result)) return imagined;
+  const { ids, margins, routerMargins } = result;
   return { id: ids[index], margin: margins[index], routerMargin: routerMargins[row] };
 }

@@ -138,6 +138,15 @@ export function prepare(request: Request, budgets: MemoryLimits, formats: Format
   return { ...placed, sequences, decode: strategy.orders[policy.speculation] as Order };
 }
 
+/** The same with sequences that have not begun. */
+export function renew(prepared: Prepared): Prepared {
+  const sequences = prepared.sequences.map(
+    ({ index, prompt, maxNewTokens, noise, roomTokens }) =>
+      new Sequence(index, prompt, maxNewTokens, noise, roomTokens),
+  );
+  return { ...prepared, sequences };
+}
+
 /** @throws UserError when parts of a split batch would need the same weights at different times, or have no places of their own. */
 function assertApart({ policy: { overlap }, plan: { target } }: Placed): void {
   if (overlap === 'sub-batches') return;

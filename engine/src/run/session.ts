@@ -287,8 +287,7 @@ export class Session {
     const { policy, plan, dispatcher } = this.#options;
     if (policy.overlap === 'sub-batches') return null;
     return new Splitter({
-      ...{ policy, routes: plan.routes, numLayers: plan.target.checkpoint.layers.length },
-      spans: () => dispatcher.spans,
+      ...{ policy, routes: plan.routes, numLayers: plan.target.checkpoint.layers.length, dispatcher },
       pass: async (frames, firstFrame) => {
         const pass = this.#begun;
         this.#keeper.keepAll(frames, await this.#targetPass('decode', frames, { firstFrame }));

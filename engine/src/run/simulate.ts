@@ -20,7 +20,7 @@ import type { Span } from '../trace/types.js';
 import { countOperations, reportCrossbars } from './crossbar-report.js';
 import { Dispatcher, toError } from './dispatcher.js';
 import { generate } from './generate.js';
-import { assertNewTokens, type Prepared, prepare } from './prepare.js';
+import { assertNewTokens, type Prepared, prepare, renew } from './prepare.js';
 import type { RunOutcome, RunProgress } from './types.js';
 import { VirtualMachine } from './virtual-machine.js';
 
@@ -71,6 +71,19 @@ export interface SimulationResult extends RunOutcome {
   readonly memoryLog: MemoryLog;
 }
 
+/** What comes of a simulation; its timeline is made when somebody asks for it. */
+export interface Prediction {
+  readonly outcome: RunOutcome;
+  /** Ordered by start. */
+  readonly spans: () => readonly Span[];
+  readonly memoryLog: () => MemoryLog;
+}
+
+/** A run whose memory is planned, to be predicted on one seed or several. */
+export interface PreparedSimulation {
+  on(seed: number): Promise<Prediction>;
+}
+
 /**
  * Predicts a run.
  *
@@ -78,7 +91,32 @@ export interface SimulationResult extends RunOutcome {
  * much), and when the acceptance does not match the run.
  */
 export async function simulateRun(request: SimulationRequest): Promise<SimulationResult> {
-  const { machine: model, maxNewTokens, promptLengths, seed = 1 } = request;
+  const { outcome, spans, memoryLog } = await prepareSimulation(request).on(request.seed ?? 1);
+  const result = { ...outcome, strategy: strategyNamed(request.strategy).name };
+  return madeWhenAsked(result, { spans, memoryLog });
+}
+
+/** Mutates `result`. */
+function madeWhenAsked<Result extends object, Makers extends Readonly<Record<string, () => unknown>>>(
+  result: Result,
+  makers: Makers,
+): Result & { readonly [Name in keyof Makers]: ReturnType<Makers[Name]> } {
+  for (const [name, make] of Object.entries(makers)) {
+    const keep = (value: unknown) =>
+      Object.defineProperty(result, name, { value, enumerable: true, configurable: true, writable: true });
+    const get = () => {
+      const value = make();
+      keep(value);
+      return value;
+    };
+    Object.defineProperty(result, name, { get, set: keep, enumerable: true, configurable: true });
+  }
+  return result as ReturnType<typeof madeWhenAsked<Result, Makers>>;
+}
+
+/** @throws UserError as {@link simulateRun}. */
+export function prepareSimulation(request: SimulationRequest): PreparedSimulation {
+  const { machine: model, maxNewTokens, promptLengths } = request;
   const { signal = currentSignal() } = request;
   assertNewTokens(maxNewTokens);
   signal?.throwIfAborted();
@@ -92,8 +130,7 @@ export async function simulateRun(request: SimulationRequest): Promise<Simulatio
     limitsOf(model),
     model.formats,
   );
-  const speculates = usesDraft(prepared.policy);
-  if (speculates) {
+  if (usesDraft(prepared.policy)) {
     if (!acceptance)
       throw new UserError(
         `the strategy ${strategyNamed(request.strategy).name} speculates, so its prediction needs an acceptance; give rates by position or a recorded trace`,
@@ -101,6 +138,23 @@ export async function simulateRun(request: SimulationRequest): Promise<Simulatio
     const { candidates } = prepared.policy;
     assertAnswers(acceptance, { candidates, sequences: promptLengths.length, newTokens: maxNewTokens });
   }
+  const { plan } = prepared;
+  const costs = createCostModel(
+    model,
+    modelFactsOf(plan.target.checkpoint, model.formats),
+    plan.draft ? modelFactsOf(plan.draft.checkpoint, model.formats) : undefined,
+  );
+  return { on: (seed) => simulate({ ...request, seed, signal }, renew(prepared), costs) };
+}
+
+interface SeededRequest extends Omit<SimulationRequest, 'signal'> {
+  readonly seed: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+async function simulate(request: SeededRequest, prepared: Prepared, costs: CostModel): Promise<Prediction> {
+  const { machine: model, maxNewTokens, seed, signal, acceptance } = request;
+  signal?.throwIfAborted();
   const { draws = 'in-order', routingSkew: skew, routing, routingPrecision: precision } = request;
   const isLasting = followsRouters(prepared.policy);
   const routed = { skew, routing, precision, isLasting };
@@ -108,11 +162,6 @@ export async function simulateRun(request: SimulationRequest): Promise<Simulatio
   const { drafter, plan } = prepared;
   const draftLane = drafter?.laneIn(plan.routes, prepared.policy) ?? plan.routes.drafting.lane;
   const { interruptsDraft } = computeLane(model, draftLane);
-  const costs = createCostModel(
-    model,
-    modelFactsOf(plan.target.checkpoint, model.formats),
-    plan.draft ? modelFactsOf(plan.draft.checkpoint, model.formats) : undefined,
-  );
   const machine = new VirtualMachine({
     costs,
     oracle:
@@ -128,7 +177,7 @@ export async function simulateRun(request: SimulationRequest): Promise<Simulatio
   const onAbort = () => dispatcher.fail(toError(signal?.reason));
   signal?.addEventListener('abort', onAbort, { once: true });
   try {
-    const { outcome, ...traced } = await generate({
+    const { outcome, spans, memoryLog } = await generate({
       ...{ prepared, dispatcher, machine, maxNewTokens, isVirtual: true },
       ...{ interruptsDraft, hostShares: sharesOn(model, prepared, costs) },
       ...{ sampling: null, ends: { eosTokenIds: new Set() } },
@@ -136,12 +185,11 @@ export async function simulateRun(request: SimulationRequest): Promise<Simulatio
       onPlaced: () => {},
     });
     const crossbars = reportCrossbars(model, plan);
-    const operations = crossbars && countOperations(traced.spans);
+    const operations = crossbars && countOperations(spans);
     const energy = predictEnergy(model, outcome.phases, outcome.newTokens, operations);
     return {
-      ...{ ...outcome, ...(crossbars ? { crossbars } : {}), ...(energy ? { energy } : {}) },
-      strategy: strategyNamed(request.strategy).name,
-      ...traced,
+      outcome: { ...outcome, ...(crossbars ? { crossbars } : {}), ...(energy ? { energy } : {}) },
+      ...{ spans: () => spans.toArray(), memoryLog },
     };
   } finally {
     signal?.removeEventListener('abort', onAbort);

@@ -9,6 +9,12 @@ export interface SlotUse {
   readonly endSeconds: number;
 }
 
+/** Those of a table that nobody forgets any more, made when they are asked for: of most predictions nobody does. */
+export interface SlotUses {
+  readonly length: number;
+  toArray(): readonly SlotUse[];
+}
+
 interface Taker {
   readonly task: Task;
   readonly numBlockers: number;
@@ -36,19 +42,30 @@ interface SlotHold {
 export class SlotTable<Entry extends Taker> {
   readonly #slots = new Map<SlotClass, SlotState<Entry>>();
   readonly #holds = new Map<number, SlotHold>();
-  readonly #uses: SlotUse[] = [];
+  /** Of each use so far that has ended, in columns. */
+  readonly #usedClasses: SlotClass[] = [];
+  readonly #usedFrom: number[] = [];
+  readonly #usedUntil: number[] = [];
 
-  /** Every use of a slot so far; those that have not been given back last until now. */
-  uses(endSeconds: number): readonly SlotUse[] {
-    const held = [...this.#holds.values()].filter(({ startSeconds }) => startSeconds <= endSeconds);
-    return [
-      ...this.#uses,
-      ...held.map(({ slotClass, startSeconds }) => ({ slotClass, startSeconds, endSeconds })),
-    ];
+  /** Every use of a slot so far, from the `first` on; those that have not been given back last until now. */
+  uses(endSeconds: number, first = 0): SlotUses {
+    const numEnded = this.#usedClasses.length;
+    const held = [...this.#holds.values()]
+      .filter(({ startSeconds }) => startSeconds <= endSeconds)
+      .map(({ slotClass, startSeconds }): SlotUse => ({ slotClass, startSeconds, endSeconds }));
+    const ended = (_: unknown, index: number): SlotUse => ({
+      slotClass: this.#usedClasses[index],
+      startSeconds: this.#usedFrom[index],
+      endSeconds: this.#usedUntil[index],
+    });
+    return {
+      length: numEnded + held.length - first,
+      toArray: () => [...Array.from({ length: numEnded }, ended), ...held].slice(first),
+    };
   }
 
   forgetUses(): void {
-    this.#uses.length = 0;
+    for (const column of [this.#usedClasses, this.#usedFrom, this.#usedUntil]) column.length = 0;
   }
 
   /** The slot that a task took and still holds. */
@@ -89,7 +106,11 @@ export class SlotTable<Entry extends Taker> {
     const { slotClass, slot, startSeconds } = hold;
     this.#holds.delete(taskId);
     if (slot === needsNoSlot) return null;
-    if (startSeconds <= endSeconds) this.#uses.push({ slotClass, startSeconds, endSeconds });
+    if (startSeconds <= endSeconds) {
+      this.#usedClasses.push(slotClass);
+      this.#usedFrom.push(startSeconds);
+      this.#usedUntil.push(endSeconds);
+    }
     this.#stateOf(slotClass).free.push(slot);
     return slotClass;
   }

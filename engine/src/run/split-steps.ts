@@ -5,7 +5,7 @@ import type { Frame } from '../schedule/feeds.js';
 import type { OpenPolicy } from '../schedule/policy.js';
 import { decideStep, type LayerTimes, type SplitDecision } from '../schedule/split-rule.js';
 import type { Routes } from '../topology/topology.js';
-import type { Span } from '../trace/types.js';
+import type { Dispatcher } from './dispatcher.js';
 
 /** Consecutive steps with one decision, in their order. */
 export interface SplitSteps {
@@ -17,7 +17,7 @@ export interface SplitterOptions {
   readonly policy: OpenPolicy;
   readonly routes: Routes;
   readonly numLayers: number;
-  readonly spans: () => readonly Span[];
+  readonly dispatcher: Pick<Dispatcher, 'log'>;
   /** A pass of some frames, of which the first uses the buffers of that number. @returns the pass's number */
   readonly pass: (frames: readonly Frame[], firstFrame: number) => Promise<number>;
 }
@@ -75,7 +75,7 @@ export class Splitter {
   }
 
   async #run(frames: readonly Frame[], firstFrame: number): Promise<void> {
-    const firstSpan = this.#options.spans().length;
+    const firstSpan = this.#options.dispatcher.log.length;
     const pass = await this.#options.pass(frames, firstFrame);
     const deviceFrames = firstFrame === 0 ? frames.slice(0, 1) : [];
     const hostFrames = firstFrame === 0 ? frames.slice(1) : frames;
@@ -130,9 +130,8 @@ class SplitTimes {
   #sum(pass: number, firstSpan: number) {
     const hostLane = this.#options.routes.computing('attention', 'host');
     const seconds = { project: 0, mix: 0, expert: 0, attention: 0, onHost: 0 };
-    const spans = this.#options.spans();
-    for (let index = firstSpan; index < spans.length; index += 1) {
-      const { pass: of, kind, lane, startSeconds, endSeconds } = spans[index];
+    for (const span of this.#options.dispatcher.log.listFrom(firstSpan)) {
+      const { pass: of, kind, lane, startSeconds, endSeconds } = span;
       if (of !== pass || !(kind in seconds)) continue;
       const of_ = kind === 'attention' && lane === hostLane ? 'onHost' : (kind as keyof typeof seconds);
       seconds[of_] += endSeconds - startSeconds;

@@ -5,6 +5,7 @@ import type { Sequence } from '../speculate/sequence.js';
 
 /** Those who join are prefilled in the next pass, among the others. Mutates both lists. */
 export function takePlaces(sequences: Sequence[], waiting: Sequence[], mostJoining: number): void {
+  if (waiting.length === 0) return;
   let joining = 0;
   for (const [place, { isFinished, targetBlock, draftBlock }] of sequences.entries()) {
     if (!isFinished || joining === mostJoining) continue;
@@ -22,6 +23,7 @@ export function endTogether(
   sequences: readonly Sequence[],
   maxNewTokens: number,
 ): void {
+  if (ending !== 'slowest') return;
   const isThere = ({ choices, isFinished }: Sequence) => isFinished || choices.length >= maxNewTokens;
-  if (ending === 'slowest' && sequences.every(isThere)) for (const sequence of sequences) sequence.end();
+  if (sequences.every(isThere)) for (const sequence of sequences) sequence.end();
 }

@@ -8,16 +8,18 @@ import type { Lane } from '../machine/machine-model.js';
 import type { Task } from '../schedule/task.js';
 import type { Oracle } from '../speculate/acceptance.js';
 import type { LaneName } from '../topology/topology.js';
-import type { Machine, MachineLane, TaskListener } from './machine.js';
+import type { Machine, MachineLane, TaskListener, TaskOutcome } from './machine.js';
 
-interface Event {
+/** Used again when it has passed: a prediction has thousands, and few at a time. */
+interface Event extends TaskOutcome {
   /** When the result is there. Later than planned when more urgent work has gone in between. */
   atSeconds: number;
-  readonly startSeconds: number;
+  startSeconds: number;
   /** When the lane is done with it. */
   endSeconds: number;
-  readonly task: Task;
-  readonly listener: TaskListener;
+  result: unknown;
+  task: Task;
+  listener: TaskListener;
 }
 
 type VirtualLane = MachineLane & Pick<Lane, 'gapSeconds' | 'wakeSeconds'>;
@@ -47,6 +49,7 @@ export class VirtualMachine implements Machine {
   readonly lanes: readonly MachineLane[];
   readonly #options: VirtualMachineOptions;
   readonly #events = new EventQueue();
+  readonly #passed: Event[] = [];
   readonly #clocks: ReadonlyMap<LaneName, LaneClock>;
   #nowSeconds = 0;
   #isPumping = false;
@@ -80,16 +83,21 @@ export class VirtualMachine implements Machine {
         : this.#nowSeconds + clock.wakeSeconds);
     const endSeconds = startSeconds + seconds;
     clock.freeAtSeconds = Math.max(clock.freeAtSeconds, endSeconds);
-    const event: Event = {
-      startSeconds,
-      endSeconds,
-      atSeconds: endSeconds + costs.latencyOf(task),
-      task,
-      listener,
-    };
+    const event = this.#event(task, listener);
+    event.startSeconds = startSeconds;
+    event.endSeconds = endSeconds;
+    event.atSeconds = endSeconds + costs.latencyOf(task);
     if (task.isDivisible) clock.divisible = event;
     this.#events.push(event);
     this.#schedulePump();
+  }
+
+  #event(task: Task, listener: TaskListener): Event {
+    const event = this.#passed.pop();
+    if (!event) return { atSeconds: 0.5, startSeconds: 0.5, endSeconds: 0.5, result: null, task, listener };
+    event.task = task;
+    event.listener = listener;
+    return event;
   }
 
   /**
@@ -117,6 +125,14 @@ export class VirtualMachine implements Machine {
     this.#isPaused = true;
   }
 
+  /** Keeps nothing of the task alive. */
+  #pass(event: Event): void {
+    const clock = this.#clocks.get(event.task.lane) as LaneClock;
+    if (clock.divisible === event) clock.divisible = null;
+    event.result = null;
+    this.#passed.push(event);
+  }
+
   /** Time passes only when everyone who was told of an end has had a turn: after the current microtasks. */
   #schedulePump(): void {
     if (this.#isPumping) return;
@@ -133,10 +149,11 @@ export class VirtualMachine implements Machine {
         this.#options.onStall?.();
         return;
       }
-      const { startSeconds, endSeconds, atSeconds, task, listener } = event;
-      this.#nowSeconds = atSeconds;
-      const result = task.imagine?.(this.#options.oracle) ?? null;
-      listener.ended(task, { startSeconds, endSeconds, result });
+      const { task, listener } = event;
+      this.#nowSeconds = event.atSeconds;
+      event.result = task.imagine?.(this.#options.oracle) ?? null;
+      listener.ended(task, event);
+      this.#pass(event);
     }
     setImmediate(() => this.#pump());
   }

@@ -67,7 +67,8 @@ export function placeFrame(
   const { experts, choices } = widestOf(spec);
   const listsRows = experts > 1 && !isImagined(formats);
   return {
-    ...{ hidden: [place(), place()], normed: place() },
+    hidden: [place(), place()],
+    normed: place(),
     routes: listsRows ? device.place('activations', f32.bytes(4 * rows * choices)) : null,
   };
 }
@@ -86,7 +87,10 @@ export function placeHostFrame(
   const place = (numRows: number, width: number) =>
     pool.place('activations', hostActivationBytes(formats, numRows * width));
   const exchange = () => ({
-    ...{ q: place(rows, queries), k: place(rows, keys), v: place(rows, keys), out: place(rows, queries) },
+    q: place(rows, queries),
+    k: place(rows, keys),
+    v: place(rows, keys),
+    out: place(rows, queries),
   });
   const host = attention !== 'device' || prefillAttention === 'host' ? exchange() : null;
   const sharedRows = sharesExperts(request) ? decodeRows : 0;

@@ -54,7 +54,9 @@ function attendAcrossLanes(
   const arrived = context.afterArrival(flow, arrival);
   const project = context.push(flow, 'project', place, `project layer.${layer}`, arrived, () => ({
     kind: 'project',
-    ...{ frame, layer, rows },
+    frame,
+    layer,
+    rows,
     weights: weightsOf(context, group),
   }));
   projects(project, costs, rows);
@@ -65,7 +67,10 @@ function attendAcrossLanes(
   const { attentionLane } = flow;
   const score = context.push(flow, 'attention', attentionLane, `attention layer.${layer}`, projected, () => ({
     kind: 'attention',
-    ...{ frame, layer, rows, cacheBytes: load.cacheBytes },
+    frame,
+    layer,
+    rows,
+    cacheBytes: load.cacheBytes,
     ...cacheFields(costs.attention, flow.feeds),
   }));
   scores(score, load);
@@ -73,7 +78,9 @@ function attendAcrossLanes(
   const scored = index > 0 ? [score.id, context.flows[index - 1].last] : [score.id];
   const mix = context.push(flow, 'mix', place, `mix layer.${layer}`, scored, () => ({
     kind: 'mix',
-    ...{ frame, layer, rows },
+    frame,
+    layer,
+    rows,
     weights: weightsOf(context, group),
     wantsRouting: context.wantsRouting,
     foresees: context.foreseen(flow, layer),
@@ -146,7 +153,9 @@ function deviceAttentionOp(
   const region = buffer ?? cache[layer];
   return {
     kind: 'device-attention',
-    ...{ frame, layer, rows },
+    frame,
+    layer,
+    rows,
     weights: weightsOf(context, group),
     cache: region.byteOffset,
     cacheElements: packed

@@ -69,7 +69,8 @@ function weave(alike: readonly Member[]): Bundle | null {
   const { layout: _, ...rest } = first;
   const ref: TensorRef = {
     ...rest,
-    ...{ shape: [rows * step, columns], numElements: sum(({ numElements }) => numElements) },
+    shape: [rows * step, columns],
+    numElements: sum(({ numElements }) => numElements),
     byteLength: sum(({ byteLength }) => byteLength),
     ...(!isPlain && { layout: together }),
   };
@@ -83,7 +84,10 @@ export function scalesOffset({ isKept, ref }: Bundle): number | null {
 
 /** A codec with as many bytes a value: scales cross as bytes, which nobody decodes on the way. */
 export const codecOfScales: Readonly<Record<ScaleDtype, WeightDtype>> = {
-  ...{ f32: 'f32', bf16: 'bf16', f16: 'f16', e8m0: 'fp8' },
+  f32: 'f32',
+  bf16: 'bf16',
+  f16: 'f16',
+  e8m0: 'fp8',
 };
 
 /** The same of the groups of columns. */

@@ -11,7 +11,7 @@ import { cacheCapacity } from './kv-cache.js';
 import { inMicroBatches } from './micro-batches.js';
 import { leadersWanted } from './outcomes.js';
 import type { OpenPolicy } from './policy.js';
-import { beginProposals, keepProposal, type Proposal } from './proposals.js';
+import { beginEach, keepProposal } from './proposals.js';
 import type { Task } from './task.js';
 
 export type DraftRoundRequest = DraftRound & DraftModelRun;
@@ -80,7 +80,7 @@ function branchesOf(policy: OpenPolicy, sequence: Sequence): StepwiseProposal[] 
     // The target adds one to those that stand.
     const wanted = Math.min(policy.alternateTokens - 1, sequence.remaining - place - 2);
     const assumed = [...sequence.candidates.slice(0, place), ...ids];
-    return wanted > 0 ? [stepwise({ sequence, assumed, wanted })] : [];
+    return wanted > 0 ? [stepwise(sequence, assumed, wanted)] : [];
   });
 }
 
@@ -92,7 +92,7 @@ function keepBranch({ sequence, assumed, ids }: StepwiseProposal): void {
 }
 
 // Field by field: predictions make millions of them, and to spread each takes longer than all else here.
-function stepwise({ sequence, assumed, wanted }: Proposal): StepwiseProposal {
+function stepwise(sequence: Sequence, assumed: readonly number[], wanted: number): StepwiseProposal {
   return {
     sequence,
     assumed,
@@ -106,7 +106,7 @@ function stepwise({ sequence, assumed, wanted }: Proposal): StepwiseProposal {
 }
 
 function begin(request: DraftRoundRequest): StepwiseProposal[] {
-  return beginProposals(request).map(stepwise);
+  return beginEach(request, stepwise);
 }
 
 function stepsOf(request: DraftRoundRequest): DraftSteps {

@@ -136,7 +136,10 @@ function expertOnDevice(
   const place = context.placeOf(group);
   const task = context.push(flow, 'expert', place, group.id, after, () => ({
     kind: 'expert',
-    ...{ frames: flows.map(({ frame }) => frame), layer, rows, expert: choice.expert },
+    frames: flows.map(({ frame }) => frame),
+    layer,
+    rows,
+    expert: choice.expert,
     weights:
       inPlace ?? expertWeights(shared?.device ?? context.layoutOf(group), stream.addressOf(pass, group)),
     width: shared?.deviceWidth,
@@ -170,13 +173,21 @@ function shareWithHost(
   const onHost = context.push(flow, 'expert', 'host', group.id, after, () => {
     if (!shared) return { kind: 'imagined' };
     return {
-      ...{ kind: 'host-expert', frame, layer, expert, indices: choice.indicesOf(flow) },
-      ...{ weights: shared.hostWeights(stream.stagedAddressOf(pass, group)), width: shared.hostWidth },
+      kind: 'host-expert',
+      frame,
+      layer,
+      expert,
+      indices: choice.indicesOf(flow),
+      weights: shared.hostWeights(stream.stagedAddressOf(pass, group)),
+      width: shared.hostWidth,
     };
   });
   computes(onHost, flow.rows, choice, share, () => choice.rowsOf(flow) ?? 0);
   const merge = context.push(flow, 'merge', 'device', `merge ${group.id}`, [flow.last, onHost.id], () => ({
-    ...{ kind: 'merge', frame, layer, expert },
+    kind: 'merge',
+    frame,
+    layer,
+    expert,
   }));
   if (shared)
     for (const task of [onHost, merge])
@@ -200,7 +211,9 @@ function expertOnHost(
   if (arrival !== null) after.push(arrival);
   const task = context.push(flow, 'expert', 'host', `${group.id} on host`, after, () => ({
     kind: 'host-expert',
-    ...{ frame: flow.frame, layer, expert: choice.expert },
+    frame: flow.frame,
+    layer,
+    expert: choice.expert,
     indices: choice.indicesOf(flow),
     weights: storedWeights(context.layoutOf(group), stream.stagedAddressOf(pass, group)),
   }));
@@ -221,7 +234,9 @@ function mergeFromHost(
   const after = context.afterPrevious(flow, onHost);
   const merge = context.push(flow, 'merge', 'device', `merge ${group.id}`, after, () => ({
     kind: 'merge',
-    ...{ frame: flow.frame, layer, expert },
+    frame: flow.frame,
+    layer,
+    expert,
   }));
   merge.isIdle = () => choice.rowsOf(flow) === 0 || !choice.isForHost();
   merge.bytes = flow.rows * context.costs.hiddenBytes;

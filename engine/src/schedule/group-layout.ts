@@ -72,7 +72,10 @@ export function layOutGroup(group: WeightGroup, formats: Formats): GroupLayout {
   const ranges = coalesceRanges(group.tensors.map(({ ref }) => ref));
   const placed = placeBundles(group, formats);
   return {
-    ...{ group, ranges, stagedBytes: lengthOf(ranges), deviceBytes: placed.deviceBytes },
+    group,
+    ranges,
+    stagedBytes: lengthOf(ranges),
+    deviceBytes: placed.deviceBytes,
     tensors: placed.bundles.flatMap((bundle) => tensorsOf(bundle, ranges)),
     pieces: placed.bundles.flatMap(({ bundle, deviceOffset }) => {
       return piecesOf(bundle.ref, ranges, placesOf({ bundle, deviceOffset }, 0, formats));
@@ -102,8 +105,13 @@ function tensorsOf({ bundle, deviceOffset }: PlacedBundle, ranges: readonly Stag
     const rowBytes = layout ? codecs[dtype].bytes(layout.columns) : 0;
     const deviceScales = deviceScalesOf({ bundle, deviceOffset }, place);
     return {
-      ...{ role, dtype, count, ...stagedPlace(ref, ranges), deviceOffset: deviceOffset + place * rowBytes },
-      ...{ deviceDtype: isKept ? dtype : 'f32', devicePaired: isKept ? (layout?.paired ?? 1) : 1 },
+      role,
+      dtype,
+      count,
+      ...stagedPlace(ref, ranges),
+      deviceOffset: deviceOffset + place * rowBytes,
+      deviceDtype: isKept ? dtype : 'f32',
+      devicePaired: isKept ? (layout?.paired ?? 1) : 1,
       ...(members.length > 1 && { deviceStep: members.length }),
       ...(isKept && layout && layout.across > 0 && { deviceAcross: layout.across }),
       ...(deviceScales && { deviceScales }),
@@ -134,11 +142,16 @@ export function scalesAt(
   [address, zerosAddress, groupsAddress]: readonly [number, number, number],
 ): DeviceScales {
   return {
-    ...{ dtype, rows, columns, address },
+    dtype,
+    rows,
+    columns,
+    address,
     ...(groupStride > 0 ? { across: 1, groupStride } : { across: perRow * step }),
     ...(zeros && {
       zeros: {
-        ...{ codec: zeros.codec, address: zerosAddress, isLessOne: zeros.isLessOne },
+        codec: zeros.codec,
+        address: zerosAddress,
+        isLessOne: zeros.isLessOne,
         ...(zeros.groupStride > 0
           ? { across: 1, groupStride: zeros.groupStride / codecs[zeros.codec].blockElements }
           : { across: perRow, groupStride: 1 }),
@@ -196,7 +209,9 @@ function piecesOf(ref: TensorRef, ranges: readonly StagedRange[], places: PartPl
   const { stagedOffset } = place;
   const [rows, columns] = scaleGridSize(ref.layout, ref.layout.scales);
   const scales = {
-    ...{ dtype: codecOfScales[ref.layout.scales.dtype], count: rows * columns, deviceOffset: places.scales },
+    dtype: codecOfScales[ref.layout.scales.dtype],
+    count: rows * columns,
+    deviceOffset: places.scales,
     stagedOffset: stagedOffset + place.layout.scales.offset,
   };
   const values = { dtype, count, stagedOffset, deviceOffset };

@@ -27,14 +27,21 @@ export function attendOnHost(
   }
   const { frame, index, rows } = flow;
   const down = context.push(flow, 'project', 'device', `hidden layer.${layer}`, [flow.last], () => ({
-    ...{ kind: 'read-hidden', frame, layer, rows },
+    kind: 'read-hidden',
+    frame,
+    layer,
+    rows,
   }));
   const scored = attention(context, flow, layer, group, [down.id]);
   const found = keepResult<HostAttentionResult>(scored);
   // After the previous frame's too, so that the last frame's is the last of all.
   const after = index > 0 ? [scored.id, context.flows[index - 1].last] : [scored.id];
   const up = context.push(flow, 'mix', 'device', `adopt layer.${layer}`, after, () => ({
-    ...{ kind: 'adopt', frame, layer, rows, found: found() },
+    kind: 'adopt',
+    frame,
+    layer,
+    rows,
+    found: found(),
   }));
   for (const task of [down, up]) {
     task.bytes = rows * context.costs.hiddenBytes;
@@ -69,7 +76,10 @@ function hostAttentionOp(
   const { frame, rows, feeds } = flow;
   return {
     kind: 'host-attention',
-    ...{ frame, layer, rows, cacheBytes: loadOf(context, flow, layer).cacheBytes },
+    frame,
+    layer,
+    rows,
+    cacheBytes: loadOf(context, flow, layer).cacheBytes,
     ...cacheFields(costs.layers[layer].attention, feeds),
     weights: storedWeights(context.layoutOf(group), request.stream.stagedAddressOf(request.pass, group)),
     foresees: context.foreseen(flow, layer),

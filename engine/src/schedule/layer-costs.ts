@@ -76,7 +76,9 @@ export function modelCosts(placement: ModelPlacement): ModelCosts {
   });
   const { hiddenSize, vocabSize } = spec;
   const costs = {
-    ...{ layers, kinds, headElements: vocabSize * hiddenSize },
+    layers,
+    kinds,
+    headElements: vocabSize * hiddenSize,
     hiddenBytes: activationBytes(formats, hiddenSize),
     headWeightBytes: headWeightBytes(layouts),
   };
@@ -101,7 +103,10 @@ function measureLayer(
   const elements = experts[0].tensors.reduce((sum, { ref }) => sum + ref.numElements, 0);
   const { numExperts, expertsPerToken } = ffn;
   return {
-    ...{ kind, attention, numExperts, expertsPerToken },
+    kind,
+    attention,
+    numExperts,
+    expertsPerToken,
     window: attention.window ?? Number.POSITIVE_INFINITY,
     projectionElements: projectionElements(spec, layer),
     outputElements: outputElements(spec, layer),

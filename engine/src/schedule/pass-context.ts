@@ -98,12 +98,19 @@ export class PassContext {
     const { phase, firstFrame = 0 } = this.request;
     const { attentionLane, crosses } = this.#attentionOf(feeds, index);
     return {
-      ...{ index, batch, feeds, attentionLane, crosses },
+      index,
+      batch,
+      feeds,
+      attentionLane,
+      crosses,
       frame: phase === 'decode' ? this.placement.firstDecodeFrame + firstFrame + index : index,
       rows: feeds.reduce((sum, feed) => sum + rowsOf(feed), 0),
       loads: this.costs.kinds.map(({ costs }) => measureLoad(costs, feeds, crosses)),
       hasCached: feeds.some(({ cached }) => cached > 0),
-      ...{ last: -1, merge: -1, stores: [], routing: unrouted },
+      last: -1,
+      merge: -1,
+      stores: [],
+      routing: unrouted,
     };
   }
 

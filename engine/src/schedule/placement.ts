@@ -42,12 +42,23 @@ export function planMemory(
   const leastPinned = drafter?.leastPinned?.(policy) ?? 0;
   const request: PlanRequest = {
     pinsEnds: leastPinned > 0,
-    ...{ target, demand, policy, formats, routes, granularityBytes: budgets.granularityBytes ?? {} },
-    ...{ held, layers },
+    target,
+    demand,
+    policy,
+    formats,
+    routes,
+    granularityBytes: budgets.granularityBytes ?? {},
+    held,
+    layers,
     memories: [...allowed.keys()],
     placeDraft:
       drafter?.reserve({
-        ...{ policy, demand, formats, routes, held, cacheFactor: budgets.draftCacheFactor ?? 1 },
+        policy,
+        demand,
+        formats,
+        routes,
+        held,
+        cacheFactor: budgets.draftCacheFactor ?? 1,
       }) ?? null,
     lockedLayers: budgets.hasPageCache
       ? Math.ceil(policy.pageLocked * target.layers.length)

@@ -101,7 +101,8 @@ export function layOutPools(request: PlanRequest, choice: SettledChoices): Memor
     rope: placeRopes(target.spec, demand.numPositions, host, device, policy),
     hostSinks: placeHostSinks(target.spec, host, policy),
     routers: placeRouters(target.spec, host, policy, formats),
-    ...{ formats, numPositions: demand.numPositions },
+    formats,
+    numPositions: demand.numPositions,
   };
   countCache(device, cacheLabel, request.cacheFactor);
   const slots = placeSlots(request, choice, pools);
@@ -112,7 +113,12 @@ export function layOutPools(request: PlanRequest, choice: SettledChoices): Memor
     pools,
   );
   return {
-    ...{ pools, routes: request.routes, held, slots, ...phases, ...choice },
+    pools,
+    routes: request.routes,
+    held,
+    slots,
+    ...phases,
+    ...choice,
     target: { ...fixed, frames, firstDecodeFrame, hostScratch },
   };
 }
@@ -142,7 +148,7 @@ function placePhases(request: PhaseRequest, prefetchDepth: number, pools: Pools)
     const draft = placeDraft?.() ?? null;
     const bytes = residents();
     const residentBytes = { prefill: bytes, decode: bytes };
-    return { ...{ frames, firstDecodeFrame: 0, hostScratch, cacheSlots, draft, residentBytes } };
+    return { frames, firstDecodeFrame: 0, hostScratch, cacheSlots, draft, residentBytes };
   }
   let cacheSlots = policy.attention === 'host' ? null : placeSlots();
   let draft: ModelPlacement | null = null;
@@ -163,8 +169,12 @@ function placePhases(request: PhaseRequest, prefetchDepth: number, pools: Pools)
   // What the draft has in host memory is there from the start.
   prefill.host = decode.host;
   return {
-    ...{ frames: [...prefillFrames, ...decodeFrames], firstDecodeFrame: prefillFrames.length },
-    ...{ hostScratch, cacheSlots, draft, residentBytes: { prefill, decode } },
+    frames: [...prefillFrames, ...decodeFrames],
+    firstDecodeFrame: prefillFrames.length,
+    hostScratch,
+    cacheSlots,
+    draft,
+    residentBytes: { prefill, decode },
   };
 }
 

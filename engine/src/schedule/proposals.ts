@@ -23,16 +23,24 @@ const nothing: readonly number[] = [];
  * Forgets what was proposed for the sequences before, and says what they want now: never more than they could still
  * use, since the target adds a token of its own to those it accepts. Mutates the sequences.
  */
-export function beginProposals({ sequences, isAhead, candidates }: DraftRound): Proposal[] {
+export function beginProposals(round: DraftRound): Proposal[] {
+  return beginEach(round, (sequence, assumed, wanted): Proposal => ({ sequence, assumed, wanted }));
+}
+
+/** The same, each made by `begin`: predictions make millions of them, and an object for each is enough. */
+export function beginEach<Begun extends Proposal>(
+  { sequences, isAhead, candidates }: DraftRound,
+  begin: (sequence: Sequence, assumed: readonly number[], wanted: number) => Begun,
+): Begun[] {
   // When proposing ahead, the first proposal is a guess at the token that the target will add itself.
   const extra = isAhead ? 1 : 0;
-  const proposals: Proposal[] = [];
+  const proposals: Begun[] = [];
   for (const sequence of sequences) {
     const assumed = isAhead ? sequence.candidates : nothing;
     keepProposal(sequence, nothingProposed, isAhead);
     const left = sequence.remaining - 1 - assumed.length;
     const wanted = left > extra ? Math.min(candidates + extra, left) : 0;
-    if (wanted > 0) proposals.push({ sequence, assumed, wanted });
+    if (wanted > 0) proposals.push(begin(sequence, assumed, wanted));
   }
   return proposals;
 }
@@ -46,6 +54,8 @@ export interface Proposed {
 
 const nothingProposed: Proposed = { ids: nothing, shares: null, leaders: null };
 
+const nothingPrepared: Sequence['prepared'] = [];
+
 /** Ahead, the first is a guess at the target's own token behind all candidates. Mutates the sequence. */
 export function keepProposal(sequence: Sequence, { ids, shares, leaders }: Proposed, isAhead: boolean): void {
   if (!isAhead) {
@@ -53,7 +63,7 @@ export function keepProposal(sequence: Sequence, { ids, shares, leaders }: Propo
     sequence.alternates = null;
     sequence.candidateShares = shares;
     sequence.candidateLeaders = leaders;
-  } else if (ids.length === 0) sequence.prepared = [];
+  } else if (ids.length === 0) sequence.prepared = nothingPrepared;
   else
     sequence.prepared = [
       {
@@ -103,11 +113,16 @@ export function imagineProposals(
   first: number,
   end: number,
 ): number[] {
-  const proposed: number[] = [];
+  const proposed = new Array<number>(
+    proposals.reduce((sum, { wanted }) => sum + Math.max(0, Math.min(end, wanted) - first), 0),
+  );
+  let next = 0;
   for (const { sequence, assumed, wanted } of proposals) {
     const position = sequence.choices.length + assumed.length;
-    for (let step = first; step < end && step < wanted; step += 1)
-      proposed.push(oracle.accepts(sequence.index, position, step) ? 0 : 1);
+    for (let step = first; step < end && step < wanted; step += 1) {
+      proposed[next] = oracle.accepts(sequence.index, position, step) ? 0 : 1;
+      next += 1;
+    }
   }
   return proposed;
 }

@@ -252,8 +252,12 @@ export function measureDemand(
     Math.max(decodeFrameRows[frame] ?? 0, prefillFrameRows[frame] ?? 0),
   );
   return {
-    ...{ targetFrameRows, decodeFrameRows, targetCacheTokens, splitCacheTokens },
-    ...{ sequenceTokens, frameCacheTokens },
+    targetFrameRows,
+    decodeFrameRows,
+    targetCacheTokens,
+    splitCacheTokens,
+    sequenceTokens,
+    frameCacheTokens,
     numPositions: promptLengths.reduce((a, b) => Math.max(a, b), 0) + room,
   };
 }

@@ -9,12 +9,24 @@ export interface TimeWindow {
   readonly endSeconds: number;
 }
 
+/** What of a span totals are made of. */
+export type Measured = Pick<
+  Span,
+  'lane' | 'phase' | 'bytes' | 'flops' | 'readySeconds' | 'startSeconds' | 'endSeconds' | 'waitedFor'
+>;
+
+/** Spans that are looked at one by one, and not kept: those of a lane by their start. */
+export interface MeasuredSpans {
+  forEach(visit: (span: Measured) => void): void;
+}
+
 /**
  * One phase's lanes. A span counts where it overlaps the windows; spans of one lane that overlap count once.
+ * @param spans in any order where they are a list
  * @param windows in the order of time, apart from each other
  */
 export function reportPhase(
-  spans: readonly Span[],
+  spans: readonly Span[] | MeasuredSpans,
   windows: readonly TimeWindow[],
   lanes: readonly LanePlace[] = localTopology.lanes,
 ): PhaseReport {
@@ -25,7 +37,10 @@ export function reportPhase(
   const meters = new Map(
     lanes.map(({ name }) => [name, new LaneMeter(windows, name === device ? deviceIdle : null)]),
   );
-  for (const span of inOrder(spans)) meters.get(span.lane)?.count(span);
+  const inTime: MeasuredSpans = Array.isArray(spans) ? inOrder(spans) : spans;
+  inTime.forEach((span) => {
+    meters.get(span.lane)?.count(span);
+  });
   const reports = lanes.map((lane) => [lane.name, meters.get(lane.name)?.report(lane, seconds)]);
   return { seconds, lanes: Object.fromEntries(reports), deviceIdle };
 }
@@ -48,7 +63,7 @@ class LaneMeter {
     this.#idle = idle;
   }
 
-  count(span: Span): void {
+  count(span: Measured): void {
     const windows = this.#windows;
     while (this.#first < windows.length && windows[this.#first].endSeconds < span.startSeconds)
       this.#first += 1;
@@ -74,7 +89,7 @@ class LaneMeter {
     };
   }
 
-  #cover(window: number, span: Span, end: number): void {
+  #cover(window: number, span: Measured, end: number): void {
     const covered = this.#coveredUntil[window];
     const start = Math.max(span.startSeconds, covered);
     if (end <= start) return;

@@ -32,7 +32,11 @@ export interface DecoderDefaults {
 
 /** What Llama, Mistral and Mixtral mean alike by a field that is missing. */
 export const llamaDefaults = {
-  ...{ vocabSize: 32_000, hiddenSize: 4096, numLayers: 32, numHeads: 32, headDim: null },
+  vocabSize: 32_000,
+  hiddenSize: 4096,
+  numLayers: 32,
+  numHeads: 32,
+  headDim: null,
   eosTokenIds: [2],
 };
 
@@ -99,14 +103,25 @@ export function decoderLayer(
 ): LayerSpec {
   return {
     attention: {
-      ...{ numHeads, numKvHeads, headDim, rope, scale: headDim ** -0.5 },
-      ...{ biases: attentionBiases(false), qkNorm: null, sinks: false },
+      numHeads,
+      numKvHeads,
+      headDim,
+      rope,
+      scale: headDim ** -0.5,
+      biases: attentionBiases(false),
+      qkNorm: null,
+      sinks: false,
       ...changes,
     },
     norms: { beforeAttention: norm, afterAttention: null, beforeFfn: norm, afterFfn: null },
     ffn: {
-      ...{ numExperts: 1, expertsPerToken: 1, width: ffnSize, activation: 'silu', biases: false },
-      ...{ router: null, sharedWidth: null },
+      numExperts: 1,
+      expertsPerToken: 1,
+      width: ffnSize,
+      activation: 'silu',
+      biases: false,
+      router: null,
+      sharedWidth: null,
     },
   };
 }
@@ -118,8 +133,15 @@ export function createSpec(
   tensors: TensorPlaces,
 ): ModelSpec {
   return {
-    ...{ architecture, vocabSize, hiddenSize, embedding: { scale: 1, tied }, layers, finalNorm: norm },
-    ...{ maxPositions, eosTokenIds, tensors },
+    architecture,
+    vocabSize,
+    hiddenSize,
+    embedding: { scale: 1, tied },
+    layers,
+    finalNorm: norm,
+    maxPositions,
+    eosTokenIds,
+    tensors,
   };
 }
 

@@ -63,8 +63,18 @@ function parseText(config: ConfigValues, architecture: string, places: TensorPla
   const parsed = parseDecoder(
     config,
     {
-      ...{ vocabSize: 262_208, hiddenSize: 2304, numLayers: 26, numHeads: 8, numKvHeads: 4, headDim: 256 },
-      ...{ ffnSize: 9216, maxPositions: 131_072, rmsNormEps: 1e-6, rope: 1e6, eosTokenIds: [1], tied: true },
+      vocabSize: 262_208,
+      hiddenSize: 2304,
+      numLayers: 26,
+      numHeads: 8,
+      numKvHeads: 4,
+      headDim: 256,
+      ffnSize: 9216,
+      maxPositions: 131_072,
+      rmsNormEps: 1e-6,
+      rope: 1e6,
+      eosTokenIds: [1],
+      tied: true,
     },
     { field: 'hidden_activation', names: ['gelu_pytorch_tanh'] },
   );
@@ -77,7 +87,9 @@ function parseText(config: ConfigValues, architecture: string, places: TensorPla
   const layers = createLayers(decoder.numLayers, (index) => {
     const window = windows[index];
     const { attention, ffn } = decoderLayer(decoder, {
-      ...{ window, scale, rope: window === null ? ropes.full_attention : ropes.sliding_attention },
+      window,
+      scale,
+      rope: window === null ? ropes.full_attention : ropes.sliding_attention,
       biases: attentionBiases(hasBiases),
       qkNorm: { over: 'head', norm },
     });

@@ -24,7 +24,12 @@ const expertFields: ExpertFields = { field: 'num_local_experts', alias: 'num_exp
 const missingRope: RopeSpec = {
   theta: 150_000,
   scaling: {
-    ...{ type: 'yarn', factor: 32, betaFast: 32, betaSlow: 1, originalMaxPositions: 4096, truncate: false },
+    type: 'yarn',
+    factor: 32,
+    betaFast: 32,
+    betaSlow: 1,
+    originalMaxPositions: 4096,
+    truncate: false,
     attentionFactor: 0.1 * Math.log(32) + 1,
   },
 };
@@ -35,8 +40,17 @@ export const gptOss: Family = {
   parse(config) {
     refuseOtherLimit(config);
     const missing = {
-      ...{ vocabSize: 201_088, hiddenSize: 2880, numLayers: 36, numHeads: 64, numKvHeads: 8, headDim: 64 },
-      ...{ ffnSize: 2880, maxPositions: 131_072, rmsNormEps: 1e-5, rope: missingRope, eosTokenIds: [] },
+      vocabSize: 201_088,
+      hiddenSize: 2880,
+      numLayers: 36,
+      numHeads: 64,
+      numKvHeads: 8,
+      headDim: 64,
+      ffnSize: 2880,
+      maxPositions: 131_072,
+      rmsNormEps: 1e-5,
+      rope: missingRope,
+      eosTokenIds: [],
     };
     const decoder = parseDecoder(config, missing);
     const expertCodec = quantisationOf(config) === 'mxfp4' ? 'mxfp4' : undefined;
@@ -45,12 +59,14 @@ export const gptOss: Family = {
     const windows = parseWindows(config, decoder.numLayers);
     const layers = createLayers(decoder.numLayers, (layer) => {
       const { attention, norms, ffn } = decoderLayer(decoder, {
-        ...{ window: windows[layer], sinks: true },
+        window: windows[layer],
+        sinks: true,
         biases: attentionBiases(hasBiases),
       });
       const router = { weights: 'renormalised', biases: true } as const;
       return {
-        ...{ attention, norms },
+        attention,
+        norms,
         ffn: { ...ffn, ...counts, activation: 'clamped-swiglu', biases: true, router },
       };
     });
@@ -90,7 +106,8 @@ function tensorsOf(width: number, codec: TensorPlace['codec']): TensorPlaces {
     name: `${mlp}.experts.${name}`,
     ...(isTransposed && codec && { codec }),
     slice: {
-      ...{ isStackOfExperts: true, isTransposed },
+      isStackOfExperts: true,
+      isTransposed,
       ...(first !== undefined && { rows: { first, step: 2, count: width } }),
     },
   });

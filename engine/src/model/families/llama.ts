@@ -19,7 +19,11 @@ export const llama: Family = {
   parse(config) {
     const decoder = parseDecoder(config, {
       ...llamaDefaults,
-      ...{ numKvHeads: null, ffnSize: 11_008, maxPositions: 2048, rmsNormEps: 1e-6, rope: 1e4 },
+      numKvHeads: null,
+      ffnSize: 11_008,
+      maxPositions: 2048,
+      rmsNormEps: 1e-6,
+      rope: 1e4,
     });
     refuseMixedLayers(config, null);
     const biases = attentionBiases(config.flag('attention_bias'));

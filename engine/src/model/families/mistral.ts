@@ -20,7 +20,11 @@ export const mistral: Family = {
     refuseBiases(config);
     const decoder = parseDecoder(config, {
       ...llamaDefaults,
-      ...{ numKvHeads: 8, ffnSize: 14_336, maxPositions: 131_072, rmsNormEps: 1e-6, rope: 1e4 },
+      numKvHeads: 8,
+      ffnSize: 14_336,
+      maxPositions: 131_072,
+      rmsNormEps: 1e-6,
+      rope: 1e4,
     });
     const layer = decoderLayer(decoder, { window: parseSameWindow(config, 4096) });
     const layers = createLayers(decoder.numLayers, () => layer);

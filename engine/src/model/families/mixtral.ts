@@ -24,7 +24,11 @@ export const mixtral: Family = {
     refuseBiases(config);
     const decoder = parseDecoder(config, {
       ...llamaDefaults,
-      ...{ numKvHeads: 8, ffnSize: 14_336, maxPositions: 131_072, rmsNormEps: 1e-5, rope: 1e6 },
+      numKvHeads: 8,
+      ffnSize: 14_336,
+      maxPositions: 131_072,
+      rmsNormEps: 1e-5,
+      rope: 1e6,
     });
     const window = parseSameWindow(config, null);
     const { attention, norms, ffn } = decoderLayer(decoder, { window });

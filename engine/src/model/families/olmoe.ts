@@ -22,15 +22,17 @@ export const olmoe: Family = {
   className: 'OlmoeForCausalLM',
   parse(config) {
     const decoder = parseDecoder(config, {
-      ...{
-        vocabSize: 50_304,
-        hiddenSize: 2048,
-        numLayers: 16,
-        numHeads: 16,
-        numKvHeads: null,
-        headDim: null,
-      },
-      ...{ ffnSize: 2048, maxPositions: 4096, rmsNormEps: 1e-5, rope: 1e4, eosTokenIds: [50_279] },
+      vocabSize: 50_304,
+      hiddenSize: 2048,
+      numLayers: 16,
+      numHeads: 16,
+      numKvHeads: null,
+      headDim: null,
+      ffnSize: 2048,
+      maxPositions: 4096,
+      rmsNormEps: 1e-5,
+      rope: 1e4,
+      eosTokenIds: [50_279],
     });
     refuseMixedLayers(config, null);
     const hasBiases = config.flag('attention_bias');

@@ -25,7 +25,12 @@ export const qwen2Moe: Family = {
   parse(config) {
     const decoder = parseDecoder(config, {
       ...qwenDefaults,
-      ...{ hiddenSize: 2048, numLayers: 24, numHeads: 16, numKvHeads: 16, headDim: null, ffnSize: 5632 },
+      hiddenSize: 2048,
+      numLayers: 24,
+      numHeads: 16,
+      numKvHeads: 16,
+      headDim: null,
+      ffnSize: 5632,
     });
     const windows = parseWindows(config, decoder.numLayers);
     const hasBiases = config.get('qkv_bias') === undefined || config.flag('qkv_bias');

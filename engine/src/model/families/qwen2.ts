@@ -30,8 +30,16 @@ export const qwen2: Family = {
 
 /** What Qwen2 and Qwen3 mean by a field that is missing. */
 export const qwenDefaults = {
-  ...{ vocabSize: 151_936, hiddenSize: 4096, numLayers: 32, numHeads: 32, numKvHeads: 32, ffnSize: 22_016 },
-  ...{ maxPositions: 32_768, rmsNormEps: 1e-6, rope: 1e4, eosTokenIds: [] },
+  vocabSize: 151_936,
+  hiddenSize: 4096,
+  numLayers: 32,
+  numHeads: 32,
+  numKvHeads: 32,
+  ffnSize: 22_016,
+  maxPositions: 32_768,
+  rmsNormEps: 1e-6,
+  rope: 1e4,
+  eosTokenIds: [],
 };
 
 /** What Qwen3 and Qwen3-MoE have in attention: norms of each head's q and k, and biases where asked for. */

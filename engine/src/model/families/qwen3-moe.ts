@@ -19,7 +19,11 @@ export const qwen3Moe: Family = {
   parse(config) {
     const decoder = parseDecoder(config, {
       ...qwenDefaults,
-      ...{ hiddenSize: 2048, numLayers: 24, numKvHeads: 4, headDim: null, ffnSize: 6144 },
+      hiddenSize: 2048,
+      numLayers: 24,
+      numKvHeads: 4,
+      headDim: null,
+      ffnSize: 6144,
     });
     const { attention, norms, ffn } = decoderLayer(decoder, {
       ...parseQwenAttention(config, decoder.norm),
@@ -28,7 +32,8 @@ export const qwen3Moe: Family = {
     const experts = parseNarrowExperts(config, { numExperts: 128, expertsPerToken: 8, width: 768 });
     const isSparse = parseSparseLayers(config, decoder.numLayers);
     const layers = createLayers(decoder.numLayers, (layer) => ({
-      ...{ attention, norms },
+      attention,
+      norms,
       ffn: isSparse(layer) ? { ...ffn, ...experts } : ffn,
     }));
     return createSpec('qwen3_moe', decoder, layers, { ...decoderTensors, ...expertTensors });
