@@ -38,8 +38,9 @@ it('stops a program that takes too long, and tells how far it was', async () => 
   const say = (line: object) => `console.log(${JSON.stringify(JSON.stringify(line))});`;
   const loaded = `console.log('loading');${say({ newTokens: 0 })}${say({ newTokens: 1, prefillSeconds: 0.25 })}`;
   const seen: number[] = [];
-  expect(await runScript(`${loaded}setInterval(() => {}, 1000)`, 1, seen)).toEqual({
-    ...{ prefillSeconds: 0.25, decodeSeconds: 0.75, tokens: null },
+  // Long enough for a busy machine to start the program, which then waits for nothing but its end.
+  expect(await runScript(`${loaded}setInterval(() => {}, 1000)`, 4, seen)).toEqual({
+    ...{ prefillSeconds: 0.25, decodeSeconds: 3.75, tokens: null },
   });
   expect(seen).toEqual([0, 1]);
   const whole = { prefillSeconds: 1, decodeSeconds: 2, tokens: [[3, 4]] };

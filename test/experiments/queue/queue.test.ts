@@ -92,11 +92,19 @@ describe.skipIf(missingRedis !== null)(missingRedis ?? 'a queue', () => {
     ]);
     const leaving = startWorker({ results, leaseMs: 1000 });
     let numTrouble = 0;
+    // Who takes over is at work before the server dies: nobody comes back who was never there.
+    let tookOver = () => {};
+    const takenOver = new Promise<void>((resolve) => {
+      tookOver = resolve;
+    });
     const trouble: Record<number, () => unknown> = {
       4: () => leaving.leave(),
-      12: () => child.kill('SIGKILL') && startWorker({ leaseMs: 1000 }),
-      20: () => redis.kill().then(() => redis.start()),
+      12: () => child.kill('SIGKILL') && startWorker({ leaseMs: 1000, onProgress: () => tookOver() }),
+      20: () => {
+        isBack = takenOver.then(() => redis.kill()).then(() => redis.start());
+      },
     };
+    let isBack: Promise<unknown> = Promise.resolve();
     const outcome = await runExperiment(many, {
       ...{ results, createRunner: queueRunner(redis.address) },
       onProgress: ({ done }) => {
@@ -110,6 +118,7 @@ describe.skipIf(missingRedis !== null)(missingRedis ?? 'a queue', () => {
       },
     });
     child.kill('SIGKILL');
+    await isBack;
     expect(numTrouble).toBe(3);
     expect(outcome).toMatchObject({ failed: [], isComplete: true });
     // What the child had stored when it died, and others ran again, was there before.
