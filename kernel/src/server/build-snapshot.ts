@@ -31,7 +31,11 @@ export async function buildSnapshot(): Promise<void> {
     const [entry, blob] = [join(folder, 'entry.cjs'), join(folder, 'blob')];
     await writeFile(
       entry,
-      createEntry({ text, path: typescript, folder: dirname(typescript) }, declarations),
+      createEntry(
+        { text, path: typescript, folder: dirname(typescript) },
+        declarations,
+        join(findPackagesDirectory(), '@types'),
+      ),
     );
     await promisify(execFile)(process.execPath, [snapshotFlag, blob, '--build-snapshot', entry]);
     await tryOut(blob);
