@@ -38,26 +38,25 @@ export class ExpertPlaces {
     isSpared: (group: string) => boolean,
     isDoubled: (group: string) => boolean,
   ): number {
-    let worst = 0;
+    let worst = -1;
+    let [worstSpared, worstDoubled, worstValue, worstLatest] = [false, false, 0, 0];
     for (let index = 0; index < free.length; index += 1) {
       const held = this.#held[free[index]];
       if (held === undefined) return index;
-      const worstHeld = this.#held[free[worst]] as string;
-      if (index > 0 && this.#isWorse(held, worstHeld, isSpared, isDoubled)) worst = index;
+      const doubled = isDoubled(held);
+      const value = this.#uses.valueOf(held);
+      const latest = this.#uses.latestOf(held);
+      const isLess =
+        worst < 0 ||
+        (doubled !== worstDoubled ? doubled : isWorthLess(value - worstValue, latest, worstLatest));
+      // What is spared is asked last: predictions look at every place for every expert that comes.
+      if (!isLess && !worstSpared) continue;
+      const spared = isSpared(held);
+      if (worst >= 0 && (spared !== worstSpared ? spared : !isLess)) continue;
+      worst = index;
+      [worstSpared, worstDoubled, worstValue, worstLatest] = [spared, doubled, value, latest];
     }
-    return worst;
-  }
-
-  #isWorse(
-    one: string,
-    other: string,
-    isSpared: (group: string) => boolean,
-    isDoubled: (group: string) => boolean,
-  ): boolean {
-    const [spared, otherSpared] = [isSpared(one), isSpared(other)];
-    if (spared !== otherSpared) return otherSpared;
-    const [doubled, otherDoubled] = [isDoubled(one), isDoubled(other)];
-    return doubled !== otherDoubled ? doubled : this.#uses.isLess(one, other);
+    return Math.max(0, worst);
   }
 
   /** What lies in a place. */
@@ -86,4 +85,9 @@ export class ExpertPlaces {
     this.#held.length = 0;
     this.#placeOf.clear();
   }
+}
+
+/** By what an expert is worth, then by how lately it was used. */
+function isWorthLess(difference: number, latest: number, otherLatest: number): boolean {
+  return difference !== 0 ? difference < 0 : latest < otherLatest;
 }

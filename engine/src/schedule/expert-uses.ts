@@ -27,11 +27,14 @@ export class ExpertUses {
     }
   }
 
-  /** Whether `one` is worth less than `other`. */
-  isLess(one: string, other: string): boolean {
-    const [first, second] = [this.#uses.get(one), this.#uses.get(other)];
-    const byValue = this.#expertCache === 'lru' ? 0 : this.#value(first) - this.#value(second);
-    return byValue !== 0 ? byValue < 0 : (first?.latest ?? 0) < (second?.latest ?? 0);
+  /** What an expert is worth keeping for, beside others; 0 for all where only how lately they were used counts. */
+  valueOf(group: string): number {
+    return this.#expertCache === 'lru' ? 0 : this.#value(this.#uses.get(group));
+  }
+
+  /** When it was used last, on a clock of choices; 0 where it never was. */
+  latestOf(group: string): number {
+    return this.#uses.get(group)?.latest ?? 0;
   }
 
   #value(use: Use | undefined): number {
