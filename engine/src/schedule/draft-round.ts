@@ -50,16 +50,8 @@ export function* draftInParts(
     addSteps(tasks, stepsOf(request), microBatch, isCoarse);
     yield tasks;
     if (isAhead) continue;
-    const branches = microBatch.flatMap(({ sequence }) => branchesOf(policy, sequence));
-    const roomTokens = cacheCapacity(policy.alternateTokens);
-    const proposals = branches.map(({ room: _, ...branch }, index) => ({
-      ...branch,
-      room: {
-        ...{ firstToken: 0, isOnDevice: false },
-        tokenOffset: firstToken + index * roomTokens,
-        capacity: roomTokens,
-      },
-    }));
+    const proposals: StepwiseProposal[] = [];
+    for (const { sequence } of microBatch) addBranches(proposals, policy, sequence, firstToken);
     const steps: DraftSteps = {
       ...stepsOf(request),
       name: 'draft alternates',
@@ -72,16 +64,28 @@ export function* draftInParts(
   }
 }
 
-/** All that the draft proposes behind the candidates before an alternate's place and its own token. */
-function branchesOf(policy: OpenPolicy, sequence: Sequence): StepwiseProposal[] {
+/**
+ * All that the draft proposes behind the candidates before an alternate's place and its own token, each in the next room
+ * from `firstToken` on. Mutates `branches` and the sequence.
+ */
+function addBranches(
+  branches: StepwiseProposal[],
+  policy: OpenPolicy,
+  sequence: Sequence,
+  firstToken: number,
+): void {
+  const capacity = cacheCapacity(policy.alternateTokens);
   const alternates = pickAlternates(sequence, policy.alternates);
   sequence.alternates = alternates;
-  return alternates.flatMap(({ place, ids }) => {
+  for (const { place, ids } of alternates) {
     // The target adds one to those that stand.
     const wanted = Math.min(policy.alternateTokens - 1, sequence.remaining - place - 2);
-    const assumed = [...sequence.candidates.slice(0, place), ...ids];
-    return wanted > 0 ? [stepwise(sequence, assumed, wanted)] : [];
-  });
+    if (wanted <= 0) continue;
+    const assumed = sequence.candidates.slice(0, place).concat(ids);
+    const tokenOffset = firstToken + branches.length * capacity;
+    const room = { tokenOffset, capacity, firstToken: 0, isOnDevice: false };
+    branches.push(stepwise(sequence, assumed, wanted, room));
+  }
 }
 
 function keepBranch({ sequence, assumed, ids }: StepwiseProposal): void {
@@ -92,7 +96,12 @@ function keepBranch({ sequence, assumed, ids }: StepwiseProposal): void {
 }
 
 // Field by field: predictions make millions of them, and to spread each takes longer than all else here.
-function stepwise(sequence: Sequence, assumed: readonly number[], wanted: number): StepwiseProposal {
+function stepwise(
+  sequence: Sequence,
+  assumed: readonly number[],
+  wanted: number,
+  room: StepwiseProposal['room'] = null,
+): StepwiseProposal {
   return {
     sequence,
     assumed,
@@ -101,12 +110,12 @@ function stepwise(sequence: Sequence, assumed: readonly number[], wanted: number
     numProposed: 0,
     shares: null,
     leaders: null,
-    room: null,
+    room,
   };
 }
 
 function begin(request: DraftRoundRequest): StepwiseProposal[] {
-  return beginEach(request, stepwise);
+  return beginEach(request, (sequence, assumed, wanted) => stepwise(sequence, assumed, wanted));
 }
 
 function stepsOf(request: DraftRoundRequest): DraftSteps {
