@@ -12,6 +12,7 @@ import {
 } from '@specoffload/engine';
 import { alignFacts } from '../job/describe-run.js';
 import { describeSample } from '../statistics/index.js';
+import { laterFields } from '../store/index.js';
 import { formatCount, formatPercent, formatShare, plural, threeDigits } from '../terminal/format.js';
 import { formatTable } from '../terminal/table.js';
 import { bindingOf, type Gain, ratioBySeed, regretOf, throughputOf } from './certainty.js';
@@ -199,15 +200,23 @@ export function describePolicy(policy: Policy): string {
     ...(policy.experts === 'routed'
       ? { experts: policy.experts, hostExpertRows: policy.hostExpertRows }
       : {}),
-    ...(policy.expertCache === 'none' ? {} : { expertCache: policy.expertCache }),
-    ...(policy.expertPrefetch === 'none' ? {} : { expertPrefetch: policy.expertPrefetch }),
     ...(policy.refill === 'yes' ? { refill: policy.refill } : {}),
     ...(policy.attentionWeights === 'resident' ? { attentionWeights: policy.attentionWeights } : {}),
-    ...(policy.residents === 'tensors' ? { residents: policy.residents } : {}),
     ...{ prefetchDepth: policy.prefetchDepth, pinnedLayers: policy.pinnedLayers },
     keptLayers: policy.keptLayers,
+    ...unusualFields(policy),
   };
   return describeFields(fields);
+}
+
+/** Fields that leave what they are where nobody asks for more. */
+function unusualFields(policy: Policy): PolicyInput {
+  return Object.fromEntries(
+    Object.entries(laterFields).flatMap(([field, usual]) => {
+      const value = policy[field as keyof PolicyInput];
+      return value === undefined || value === usual ? [] : [[field, value]];
+    }),
+  );
 }
 
 function describeFields(fields: PolicyInput): string {

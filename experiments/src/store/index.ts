@@ -6,7 +6,7 @@ export {
   type SimulatedRun,
 } from './build-record.js';
 export { type ColumnType, columns, type RowColumn, type RowValue } from './columns.js';
-export { earlierKeyOf } from './determinants.js';
+export { earlierKeyOf, laterFields } from './determinants.js';
 export { diffRuns, type FieldDifference, type ResultDifference, type RunDiff } from './diff.js';
 export { assertExportable, exportRows } from './export.js';
 export type { PlannedRecord } from './planned-record.js';

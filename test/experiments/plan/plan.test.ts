@@ -159,6 +159,7 @@ describe('plan', () => {
   it('says it for people, and leaves alone what was given', async () => {
     const args = ['--strategy', 'serial', '--candidates', '2', '--acceptance', '0.7', '--simulations', '3'];
     const places = ['--attention', 'host', '--projections', 'device', '--host-share', '0', '--refill', 'no'];
+    places.push('--alternates', '0'); // of which some are right where no first choice is
     const { exitCode, stdout } = await callCli(['plan', ...small(), ...args, ...places]);
     expect(exitCode).toBe(0);
     for (const text of [
@@ -237,6 +238,7 @@ describe('run --plan', () => {
     const args = ['--plan', '--machine', machine, '--acceptance', '0', '--num-prompts', '2'];
     const size = ['--new-tokens', '4', '--device-memory', '128MB', '--host-memory', '64MB'];
     const places = ['--attention', 'host', '--projections', 'device', '--host-share', '0', '--refill', 'no'];
+    places.push('--alternates', '0'); // of which some are right where no first choice is
     const { exitCode, stderr } = await run(...args, ...size, '--strategy', 'serial', ...places);
     expect(exitCode, stderr).toBe(0);
     expect(stderr).toMatch(

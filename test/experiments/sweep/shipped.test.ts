@@ -46,7 +46,7 @@ describe('shipped experiments', () => {
     ['draft-size', 48],
     ['prediction', 30],
     ['wind-tunnel', 8],
-    ['wind-tunnel-options', 9],
+    ['wind-tunnel-options', 10],
     ['energy', 36],
     ['camel', 49],
     ['camel-qwen', 49],

@@ -9,6 +9,7 @@ const options = {
   'attention on the device': { projections: 'device', attention: 'device' },
   'FFNs shared with the host': { hostShare: 0.15 },
   'eight candidates': { candidates: 8 },
+  'second choices, too': { alternates: 4 },
   'residents by tensor': { residents: 'tensors' },
   'batches join': { joinBatches: 'yes' },
 } as const;
