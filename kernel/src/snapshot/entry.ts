@@ -19,7 +19,7 @@ const rows: Row[] = [{ name: 'a', value: 1 }, { name: 'b' }];
 const sums = new Map(rows.map(({ name, value = 0 }) => [name, value] as const));
 async function sumOf(of: (row: Row) => number, ...more: number[]): Promise<number> {
   let sum = 0;
-  for (const row of rows) sum += of(row) ?? Math.max(...more, 0);
+  for (const row of rows) sum += of(row) ?? Math.max(0, ...more);
   return sum > 1 ? sum : Number.NaN;
 }
 class Named<T extends Row> { constructor(readonly row: T) {} get label() { return this.row.name; } }

@@ -51,5 +51,5 @@ it('names what computes, with its version, and the machine', async () => {
   expect(packages['onnxruntime-node']).toMatch(/^\d+\.\d+\.\d+/);
   expect([cpu, node]).toEqual([cpus()[0].model.trim(), process.versions.node]);
   expect(cores).toBeGreaterThan(0);
-  expect(kernels).toMatch(/^(baseline|avx2|avx512|typescript)$/);
+  expect(kernels).toMatch(/^(baseline|avx2|avx512|amx|typescript)$/);
 });
