@@ -95,6 +95,9 @@ const root = import.meta.dirname;
 /** One more than cores: many wait for a kernel, a browser or a limit of time. */
 const maxWorkers = availableParallelism() + 1;
 
+/** Later lines know no budget of this name, and do not start with a flag that they do not know. */
+const isNode20 = process.versions.node.startsWith('20.');
+
 export default defineConfig({
   test: {
     testTimeout: 120_000,
@@ -102,7 +105,7 @@ export default defineConfig({
     setupFiles: ['test/fast-equality.ts'],
     // Most of what a test does is done a few times: to optimise it takes longer than to do it, and what lives shortly needs
     // not be copied where there is room.
-    execArgv: ['--interrupt-budget=1000000', '--min-semi-space-size=16'],
+    execArgv: isNode20 ? ['--interrupt-budget=1000000', '--min-semi-space-size=16'] : [],
     // What is compiled, where a test names its source: that is what ships, and it is loaded once per process.
     alias: [
       {
