@@ -66,8 +66,7 @@ export async function makeFolder(path: string): Promise<void> {
     if (hasCode(error, 'ENOENT')) {
       const parent = dirname(resolve(path));
       if (parent === resolve(path)) throw error;
-      if (!(await isFolder(parent))) await makeFolder(parent);
-      // Again where the parent is there too: somebody else may have made it since.
+      await makeFolder(parent); // which may be there by now: somebody else may have made it since
       await mkdir(path).catch((again) => {
         if (!hasCode(again, 'EEXIST')) throw again; // somebody else was faster
       });

@@ -216,9 +216,9 @@ export class StoredProducts {
 
   #plain(tensor: DeviceTensor, rows: number, columns: number): PlainWeights {
     const { address, dtype } = tensor;
-    const { paired, step, ...layout } = layoutOf(tensor, rows, columns);
-    const bytes = reachBytes(dtype, { paired, step, ...layout });
-    return { dtype, paired, step, weights: this.#memory.bytes(address, bytes) };
+    const layout = layoutOf(tensor, rows, columns);
+    const weights = this.#memory.bytes(address, reachBytes(dtype, layout));
+    return { dtype, paired: layout.paired, step: layout.step, weights };
   }
 
   /** Multiplies each row by sigmoid(weights · x), which is digital as a router is. Mutates `values`. */

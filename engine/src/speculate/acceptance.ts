@@ -151,9 +151,11 @@ function recordedRank(acceptance: Acceptance, sequence: number, position: number
   return acceptance.kind === 'recorded' ? acceptance.ranks?.[sequence]?.[position] : undefined;
 }
 
-/** @param coin uniform in [0, 1) */
-function rankFor(acceptance: Acceptance, coin: number): number {
-  const second = secondChoiceOf(acceptance);
+/**
+ * @param coin uniform in [0, 1)
+ * @param second as {@link secondChoiceOf}
+ */
+function rankFor(coin: number, second: number): number {
   if (coin < second) return 1;
   return 2 + Math.floor((Math.log(1 - coin) - Math.log(1 - second)) / Math.log(1 - nextChoice));
 }
@@ -172,6 +174,7 @@ export function chanceOfDoubt(alternates: number, candidates: number): number {
 /** Draws what a run would have computed, from one stream of random numbers. */
 export function createOracle(acceptance: Acceptance, random: Random, draws: RoutingDraws = {}): Oracle {
   const proposed = acceptance.kind === 'recorded' ? acceptance.proposed : undefined;
+  const second = secondChoiceOf(acceptance);
   return {
     ...(proposed
       ? { proposes: (sequence, position) => proposed[sequence]?.[position] ?? Number.POSITIVE_INFINITY }
@@ -181,7 +184,7 @@ export function createOracle(acceptance: Acceptance, random: Random, draws: Rout
         ? (sequence, position, step) => step < (acceptance.sequences[sequence]?.[position] ?? 0)
         : (_sequence, _position, step) => random.uniform() < rateAt(acceptance, step),
     rankOf: (sequence, position) =>
-      recordedRank(acceptance, sequence, position) ?? rankFor(acceptance, random.uniform()),
+      recordedRank(acceptance, sequence, position) ?? rankFor(random.uniform(), second),
     findsDoubt: (_sequence, _position, alternates, candidates) =>
       alternates >= candidates || random.uniform() < chanceOfDoubt(alternates, candidates),
     ...imagineRouting(random, draws),
@@ -197,10 +200,11 @@ export function createCommonOracle(acceptance: Acceptance, seed: number, draws: 
   const luck = createRandomTable(seed, 'acceptance');
   const rankLuck = createRandomTable(seed, 'ranks');
   const doubtLuck = createRandomTable(seed, 'doubts');
+  const second = secondChoiceOf(acceptance);
   return {
     ...createOracle(acceptance, createRandom(seed, 'routing'), draws),
     rankOf: (sequence, position) =>
-      recordedRank(acceptance, sequence, position) ?? rankFor(acceptance, rankLuck(sequence, position)),
+      recordedRank(acceptance, sequence, position) ?? rankFor(rankLuck(sequence, position), second),
     findsDoubt: (sequence, position, alternates, candidates) =>
       doubtLuck(sequence, position) < chanceOfDoubt(alternates, candidates),
     ...(acceptance.kind === 'rates'

@@ -72,10 +72,9 @@ export async function comparePoint(
   if (!paceBefore) return { ...compared, paceAfter: null };
   const paceAfter = await measurePace(request, output, signal);
   const pace = meanPace([paceBefore, paceAfter]);
-  const { error, laneError, ...paced } = compare(
-    ...([point, measured, await predictOn(atPace(request.machine, pace)), conditions] as const),
-  );
-  const atItsPace = { pace, predicted: paced.predicted, error, laneError };
+  const predictedAtPace = await predictOn(atPace(request.machine, pace));
+  const { error, laneError } = compare(point, measured, predictedAtPace, conditions);
+  const atItsPace = { pace, predicted: predictedAtPace, error, laneError };
   return { ...compared, paceAfter, atItsPace };
 }
 

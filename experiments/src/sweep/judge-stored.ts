@@ -8,7 +8,6 @@ import {
   speculates,
   UserError,
 } from '@specoffload/engine';
-
 import { type Comparison, compare } from '../accuracy/compare.js';
 import { pointNamed } from '../accuracy/grid.js';
 import { toPrediction } from '../job/execute.js';

@@ -1,6 +1,7 @@
 /** What a drafter gets right of the texts that measured runs wrote: once for all runs of the same texts. */
 
-import { type AcceptanceTrace, type Checkpoint, recordAcceptance } from '@specoffload/engine';
+import { type AcceptanceTrace, recordAcceptance } from '@specoffload/engine';
+import { roomFor } from '../acceptance/measure.js';
 import { toDevice } from '../inputs/devices.js';
 import { openRun, readTokens } from '../store/index.js';
 import type { MeasuredJob } from './measured-job.js';
@@ -39,7 +40,7 @@ export class MeasuredAcceptances {
           ...{ name: workload.name, target, policy, draft, drafter, newTokens: maxNewTokens, sampling },
           ...{ signal: this.#signal, candidates: this.#candidates },
           secondChoices: this.#secondChoices,
-          machine: roomFor(draft ?? target),
+          machine: roomFor(draft ?? target, device),
           device: toDevice(plan.machine),
           texts: (await readTokens(folder)).map(({ promptIds, ids }) => ({
             prompt: promptIds,
@@ -49,10 +50,4 @@ export class MeasuredAcceptances {
     this.#traces.set(key, known);
     return known;
   }
-}
-
-/** With what a model computes with beside its weights. */
-function roomFor({ bytes: stored }: Checkpoint) {
-  const bytes = 2 * stored + 1e9;
-  return { deviceBytes: bytes, hostBytes: bytes };
 }

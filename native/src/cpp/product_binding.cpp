@@ -25,40 +25,50 @@ void requireGroups(const PlacedMatrix& matrix) {
   }
 }
 
+/** From four arguments on: codec, weights, paired, step. The width is known. @returns bytes of the weights */
+size_t readWeights(const Napi::CallbackInfo& info, size_t first, ProductCall& call) {
+  call.codec = &codecFrom(info[first]);
+  if (!info[first + 1].IsTypedArray() || info[first + 1].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array)
+    throw RangeError("invalid weights; expected a Uint8Array");
+  const auto weights = info[first + 1].As<Napi::Uint8Array>();
+  call.weights = weights.Data();
+  call.paired = wholeNumber(info[first + 2], "paired", 1, 1 << 20);
+  call.step = wholeNumber(info[first + 3], "step", 1, 1 << 20);
+  if (call.paired > 1 && (call.paired % 2 != 0 || call.width % call.paired != 0))
+    throw RangeError("invalid paired; expected an even divisor of width");
+  return weights.ByteLength();
+}
+
+/** Of weights whose rows lie one behind the other, without scales of their own. */
+void requireRows(const ProductCall& call, size_t weightBytes) {
+  if (call.depth % call.codec->blockElements != 0) throw RangeError("invalid depth; expected whole blocks");
+  if (weightBytes / call.codec->bytes(call.depth) < (call.width - 1) * call.step + 1)
+    throw RangeError("invalid weights; too short");
+}
+
 /** multiply(codec, weights, paired, step, x, y, rows, depth, width, bias, addend, threads, layout) */
 void multiplyFrom(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   guard(env, [&] {
     ProductCall call;
-    const Codec& codec = codecFrom(info[0]);
-    call.codec = &codec;
-    if (!info[1].IsTypedArray() || info[1].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array)
-      throw RangeError("invalid weights; expected a Uint8Array");
-    const auto weights = info[1].As<Napi::Uint8Array>();
-    call.paired = wholeNumber(info[2], "paired", 1, 1 << 20);
-    call.step = wholeNumber(info[3], "step", 1, 1 << 20);
     call.rows = wholeNumber(info[6], "rows", 0, most);
     call.depth = wholeNumber(info[7], "depth", 1, 1 << 30);
     call.width = wholeNumber(info[8], "width", 1, 1 << 30);
     call.threads = static_cast<int>(wholeNumber(info[11], "threads", 1, maxThreads));
-    if (call.paired > 1 && (call.paired % 2 != 0 || call.width % call.paired != 0))
-      throw RangeError("invalid paired; expected an even divisor of width");
+    const size_t weightBytes = readWeights(info, 0, call);
     PlacedMatrix matrix;
     if (info[12].IsObject()) {
-      matrix = placedMatrixOf(codec, info[12].As<Napi::Object>(), {weights.Data(), weights.ByteLength()}, 0);
+      matrix = placedMatrixOf(*call.codec, info[12].As<Napi::Object>(), {call.weights, weightBytes}, 0);
       const MatrixLayout& layout = matrix.layout;
       if (layout.rows != call.width || layout.columns != call.depth || layout.paired != call.paired || layout.step != call.step)
         throw RangeError("invalid layout; expected the product's own");
-      if (layout.across > 0 && codec.decodeRows == nullptr) throw RangeError("invalid across; expected words of neighbours");
+      if (layout.across > 0 && call.codec->decodeRows == nullptr) throw RangeError("invalid across; expected words of neighbours");
       requireGroups(matrix);
       call.layout = &layout;
       call.parts = matrix.parts;
     } else {
-      if (call.depth % codec.blockElements != 0) throw RangeError("invalid depth; expected whole blocks");
-      if (weights.ByteLength() / codec.bytes(call.depth) < (call.width - 1) * call.step + 1)
-        throw RangeError("invalid weights; too short");
+      requireRows(call, weightBytes);
     }
-    call.weights = weights.Data();
     const Floats x = floatsOf(info[4], "x");
     const Floats y = floatsOf(info[5], "y");
     // Both sides are below 2^62: neither product wraps.
@@ -113,23 +123,6 @@ void activateFrom(const Napi::CallbackInfo& info) {
   });
 }
 
-/** Weights without scales of their own, from four arguments on: codec, weights, paired, step. */
-void readWeights(const Napi::CallbackInfo& info, size_t first, ProductCall& call) {
-  const Codec& codec = codecFrom(info[first]);
-  if (!info[first + 1].IsTypedArray() || info[first + 1].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array)
-    throw RangeError("invalid weights; expected a Uint8Array");
-  const auto weights = info[first + 1].As<Napi::Uint8Array>();
-  call.codec = &codec;
-  call.weights = weights.Data();
-  call.paired = wholeNumber(info[first + 2], "paired", 1, 1 << 20);
-  call.step = wholeNumber(info[first + 3], "step", 1, 1 << 20);
-  if (call.paired > 1 && (call.paired % 2 != 0 || call.width % call.paired != 0))
-    throw RangeError("invalid paired; expected an even divisor of width");
-  if (call.depth % codec.blockElements != 0) throw RangeError("invalid depth; expected whole blocks");
-  if (weights.ByteLength() / codec.bytes(call.depth) < (call.width - 1) * call.step + 1)
-    throw RangeError("invalid weights; too short");
-}
-
 /** feedForward(activation, limit, alpha, x, y, rows, depth, width, threads, then those of gate, up and down) -> boolean */
 Napi::Value feedForwardFrom(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
@@ -147,14 +140,13 @@ Napi::Value feedForwardFrom(const Napi::CallbackInfo& info) {
     requireAtLeast(x, rows * depth, "x");
     requireAtLeast(y, rows * depth, "y");
     ProductCall* const products[] = {&call.gate, &call.up, &call.down};
-    for (ProductCall* const product : products) {
-      const bool isDown = product == &call.down;
-      product->rows = rows;
-      product->depth = isDown ? width : depth;
-      product->width = isDown ? depth : width;
-      product->threads = static_cast<int>(wholeNumber(info[8], "threads", 1, maxThreads));
-      readWeights(info, weightsAt + each * static_cast<size_t>(std::find(products, products + 3, product) - products),
-                  *product);
+    for (size_t i = 0; i < 3; ++i) {
+      ProductCall& product = *products[i];
+      product.rows = rows;
+      product.depth = i == 2 ? width : depth;
+      product.width = i == 2 ? depth : width;
+      product.threads = static_cast<int>(wholeNumber(info[8], "threads", 1, maxThreads));
+      requireRows(product, readWeights(info, weightsAt + each * i, product));
     }
     call.gate.x = call.up.x = x.data;
     call.down.y = y.data;

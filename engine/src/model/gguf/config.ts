@@ -56,7 +56,7 @@ const architectures: Readonly<Record<string, Architecture>> = {
       model_type: 'olmoe',
       ...expertFields(metadata, prefix, 'num_experts'),
       norm_topk_prob: false,
-      clip_qkv: metadata.maybeNumber(`${prefix}.attention.clamp_kqv`),
+      clip_qkv: metadata.maybeNumber(`${prefix}.attention.clamp_kqv`) || undefined, // 0: not at all
     }),
     places: ggufPlaces,
   },

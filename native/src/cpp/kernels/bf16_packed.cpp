@@ -1,4 +1,6 @@
 // bf16 in blocks that share their highest exponent; `native/src/codecs/bf16-packed.ts` says how.
+#include "bf16_packed.h"
+
 #include <cstring>
 
 #include "codecs.h"
@@ -9,14 +11,7 @@ namespace specoffload::SPECOFFLOAD_LEVEL {
 
 namespace {
 
-constexpr size_t blockElements = 64;
-constexpr size_t blockBytes = 100;
-constexpr size_t half = blockElements / 2;
-constexpr size_t codesAt = 4;
-constexpr size_t magnitudesAt = 36;
-constexpr uint8_t zeroCode = 15;
-constexpr uint32_t noException = 63;
-constexpr uint32_t noExceptions = noException << 6 | noException << 18;
+using namespace packed;
 
 // Numbers of 16 bits that fit a register, or two where a register is small.
 #if defined(__AVX512BW__)
@@ -31,21 +26,6 @@ inline Bytes loadBytes(const uint8_t* source) {
   Bytes bytes;
   std::memcpy(&bytes, source, sizeof bytes);
   return bytes;
-}
-
-/** Calls `put(place, value)` for what codes cannot say. */
-template <typename Put>
-inline void eachException(const uint8_t* block, Put put) {
-  uint32_t exceptions = block[1] | block[2] << 8 | block[3] << 16;
-  if ((exceptions & noExceptions) == noExceptions) return;
-  for (int which = 0; which < 2; ++which, exceptions >>= 12) {
-    const uint32_t beyond = exceptions >> 6 & 63;
-    if (beyond == noException) continue;
-    const uint32_t at = exceptions & 63;
-    const uint8_t magnitude = block[magnitudesAt + at];
-    const uint8_t exponent = static_cast<uint8_t>(block[0] - zeroCode - beyond);
-    put(at, static_cast<uint16_t>((magnitude & 0x80) << 8 | exponent << 7 | (magnitude & 0x7f)));
-  }
 }
 
 /** Stores values of those codes and magnitudes. */

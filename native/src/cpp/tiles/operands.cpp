@@ -13,18 +13,10 @@ StoredRows storedRowsOf(const ProductCall& call) {
   return {call.weights, call.paired, call.step, call.codec->bytes(call.depth), call.codec->blockElements > 1};
 }
 
-void putExceptions(const uint8_t* block, uint32_t exceptions, uint8_t* first, uint8_t* second) {
-  constexpr size_t magnitudesAt = 36, valueBytes = 2;
-  constexpr uint32_t zeroCode = 15, noException = 63;
-  for (int which = 0; which < 2; ++which, exceptions >>= 12) {
-    const uint32_t beyond = exceptions >> 6 & 63;
-    if (beyond == noException) continue;
-    const uint32_t at = exceptions & 63;
-    const uint8_t magnitude = block[magnitudesAt + at];
-    const uint8_t exponent = static_cast<uint8_t>(block[0] - zeroCode - beyond);
-    const uint16_t value = static_cast<uint16_t>((magnitude & 0x80) << 8 | exponent << 7 | (magnitude & 0x7f));
-    std::memcpy(((at & 8) == 0 ? first : second) + valueBytes * (at / 16 * 8 + at % 8), &value, sizeof value);
-  }
+void putExceptions(const uint8_t* block, uint8_t* first, uint8_t* second) {
+  packed::eachException(block, [&](size_t at, uint16_t value) {
+    std::memcpy(((at & 8) == 0 ? first : second) + sizeof value * (at / 16 * 8 + at % 8), &value, sizeof value);
+  });
 }
 
 void layRows(const float* x, size_t depth, size_t numRows, const Stretch& stretch, uint8_t* tiles) {

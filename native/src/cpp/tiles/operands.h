@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "../kernels/bf16_packed.h"
 #include "../kernels/vec.h"
 #include "../product.h"
 
@@ -58,11 +59,8 @@ struct StoredRows {
 bool isOfBf16(const Codec& codec);
 StoredRows storedRowsOf(const ProductCall& call);
 
-/** Bytes of a packed block, see `native/src/codecs/bf16-packed.ts`. */
-constexpr size_t blockBytes = 100;
-
 /** Exceptions of a block: what codes cannot say. */
-void putExceptions(const uint8_t* block, uint32_t exceptions, uint8_t* first, uint8_t* second);
+void putExceptions(const uint8_t* block, uint8_t* first, uint8_t* second);
 
 /** `where` where a bit of the mask is set, elsewhere `other`. */
 inline __m512i choose(__m512i mask, __m512i where, __m512i other) {
@@ -71,14 +69,12 @@ inline __m512i choose(__m512i mask, __m512i where, __m512i other) {
 
 /** A row's packed block in two tiles. */
 inline void layPacked(const uint8_t* block, uint8_t* first, uint8_t* second) {
-  constexpr size_t codesAt = 4, magnitudesAt = 36;
-  constexpr uint32_t noExceptions = 63u << 6 | 63u << 18;
   const __m512i high = _mm512_set1_epi8(static_cast<char>(0x80));
-  const __m512i zeroCode = _mm512_set1_epi8(15);
-  const __m256i pairs = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(block + codesAt));
+  const __m512i zeroCode = _mm512_set1_epi8(packed::zeroCode);
+  const __m256i pairs = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(block + packed::codesAt));
   const __m512i both = _mm512_inserti64x4(_mm512_castsi256_si512(pairs), _mm256_srli_epi16(pairs, 4), 1);
   const __m512i codes = _mm512_and_si512(both, zeroCode);
-  const __m512i magnitudes = _mm512_loadu_si512(block + magnitudesAt);
+  const __m512i magnitudes = _mm512_loadu_si512(block + packed::magnitudesAt);
   const __m512i top = _mm512_set1_epi8(static_cast<char>(block[0]));
   const __m512i exponents = _mm512_maskz_sub_epi8(_mm512_cmpneq_epi8_mask(codes, zeroCode), top, codes);
   const __m512i upper = choose(high, magnitudes, _mm512_srli_epi16(exponents, 1));
@@ -88,7 +84,7 @@ inline void layPacked(const uint8_t* block, uint8_t* first, uint8_t* second) {
   uint32_t exceptions;
   std::memcpy(&exceptions, block, sizeof exceptions);
   exceptions >>= 8;
-  if (__builtin_expect((exceptions & noExceptions) != noExceptions, 0)) putExceptions(block, exceptions, first, second);
+  if (__builtin_expect((exceptions & packed::noExceptions) != packed::noExceptions, 0)) putExceptions(block, first, second);
 }
 
 /** The same of values that lie plainly; zeros behind the last. */
@@ -108,14 +104,14 @@ public:
   GroupRows(const StoredRows& stored, const Stretch& stretch, size_t firstOut, size_t numOut, uint8_t* tiles)
       : tiles(tiles), outTiles(tilesFor(numOut)), spans(stretch.spans()), numOut_(numOut), depth_(stretch.depth()),
         isPacked_(stored.isPacked), nextGroup_(numOut * stored.step * stored.rowBytes) {
-    const size_t offset = isPacked_ ? stretch.first / spanDepth * blockBytes : 2 * stretch.first;
+    const size_t offset = isPacked_ ? stretch.first / spanDepth * packed::blockBytes : 2 * stretch.first;
     for (size_t o = 0; o < numOut; ++o) rows_[o] = stored.row(firstOut + o) + offset;
   }
 
   /** Of some outputs. What comes some spans later, or in the next group, is fetched meanwhile. */
   inline __attribute__((always_inline)) void lay(size_t span, size_t first, size_t end) const {
     uint8_t* const to = tiles + 2 * span * outTiles * tileBytes;
-    const size_t spanBytes = isPacked_ ? blockBytes : 2 * spanDepth;
+    const size_t spanBytes = isPacked_ ? packed::blockBytes : 2 * spanDepth;
     const size_t later = span + spansAhead;
     const size_t ahead = later < spans ? later * spanBytes : nextGroup_ + (later - spans) * spanBytes;
     for (size_t o = first; o < std::min(end, numOut_); ++o) {
@@ -123,7 +119,7 @@ public:
       const char* const next = reinterpret_cast<const char*>(rows_[o] + ahead);
       _mm_prefetch(next, _MM_HINT_T0);
       _mm_prefetch(next + 64, _MM_HINT_T0);
-      if (isPacked_) layPacked(rows_[o] + span * blockBytes, at, at + outTiles * tileBytes);
+      if (isPacked_) layPacked(rows_[o] + span * packed::blockBytes, at, at + outTiles * tileBytes);
       else layPlain(rows_[o] + span * 2 * spanDepth, depth_ - span * spanDepth, at, at + outTiles * tileBytes);
     }
   }
