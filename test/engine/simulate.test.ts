@@ -531,12 +531,24 @@ describe('parseAcceptance', () => {
     [{ kind: 'recorded', candidates: 0 }, /invalid candidates: 0; expected a whole number from 1 to 64/],
     [
       { kind: 'recorded', candidates: 2, newTokens: 3, sequences: [[3]] },
-      /invalid sequences: \[\[3\]\]; expected lists of at most 2,/,
+      /invalid sequences: \[\[3\]\]; expected lists of at most 3 numbers of at most 2,/,
     ],
     [
       { kind: 'recorded', candidates: 2, newTokens: 3, sequences: [[1.5]] },
       /invalid sequences.0.0: 1.5; expected a whole/,
     ],
+    [
+      { kind: 'recorded', candidates: 2, newTokens: 1, sequences: [[2, 0]] },
+      /invalid sequences: \[\[2,0\]\]; expected lists of at most 1 numbers/,
+    ],
+    ...[[[2, 2], [2]], [[2]], [[1, 2]], [[3, 2]]].map((proposed): [object, RegExp] => [
+      { kind: 'recorded', candidates: 2, newTokens: 2, sequences: [[2, 0]], proposed },
+      /invalid proposed: .*; expected as many lists of as many numbers as sequences has, each from as many as stand/,
+    ]),
+    ...[[[0, 1], [1]], [[0]], []].map((ranks): [object, RegExp] => [
+      { kind: 'recorded', candidates: 2, newTokens: 2, sequences: [[2, 0]], ranks },
+      /invalid ranks: .*; expected as many lists of as many numbers as sequences has; correct/,
+    ]),
   ])('refuses %o', (json, message) => {
     expect(() => parseAcceptance(json, 'a.json')).toThrow(message);
   });

@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { parseJson, quote, UserError } from '../../engine/input/dist/index.js';
+import { parseJson, parseNumber, quote, reasonOf, UserError } from '../../engine/input/dist/index.js';
 import { createRandom, mutateBytes, mutateText, mutateValue } from './mutate.mjs';
 import { createParsers } from './parsers.mjs';
 
@@ -20,28 +20,53 @@ const rawControl =
 const mostSeconds = 3;
 const mostExamples = 5;
 
-const { values: flags } = parseArgs({
-  options: {
-    inputs: { type: 'string' },
-    seconds: { type: 'string' },
-    seed: { type: 'string', default: '1' },
-    only: { type: 'string' },
-  },
-});
+const usage =
+  'Usage: npm run fuzz -- [--inputs 20000 | --seconds 60] [--seed 1] [--only NAME]\n' +
+  'Hands mutations of valid inputs to every parser; --only takes one of them by its name.\n';
+
+const flags = readFlags();
 const folder = mkdtempSync(join(tmpdir(), 'specoffload-fuzz-'));
 try {
   const report = await fuzz();
   process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
   const { leaked, rawControls, nonsense, slow } = report;
   process.exitCode = leaked + rawControls + nonsense + slow === 0 ? 0 : 1;
+} catch (error) {
+  if (!(error instanceof UserError)) throw error;
+  process.stderr.write(`${error.message}\n`);
+  process.exitCode = 2;
 } finally {
   rmSync(folder, { recursive: true, force: true });
+}
+
+/** Ends the process where help was asked for, and where nothing would be tried. */
+function readFlags() {
+  const text = { type: 'string' };
+  const options = { inputs: text, seconds: text, seed: { ...text, default: '1' }, only: text };
+  try {
+    const { values } = parseArgs({ options: { ...options, help: { type: 'boolean' } } });
+    if (values.help) {
+      process.stdout.write(usage);
+      process.exit(0);
+    }
+    for (const name of ['inputs', 'seconds', 'seed'])
+      if (values[name] !== undefined && !((parseNumber(values[name]) ?? -1) >= 0))
+        throw new UserError(`invalid --${name}: ${values[name]}; expected a number of at least 0`);
+    return values;
+  } catch (error) {
+    process.stderr.write(`${reasonOf(error)}\n${usage}`);
+    process.exit(2);
+  }
 }
 
 async function fuzz() {
   const seed = Number(flags.seed);
   const random = createRandom(seed);
   const parsers = createParsers(folder).filter(({ name }) => flags.only === undefined || name === flags.only);
+  if (parsers.length === 0) {
+    const names = createParsers(folder).map(({ name }) => name);
+    throw new UserError(`invalid --only: ${quote(flags.only)}; expected ${names.join(', ')}`);
+  }
   const most = Number(flags.inputs ?? (flags.seconds === undefined ? 20_000 : Number.MAX_SAFE_INTEGER));
   const endMs = performance.now() + 1000 * Number(flags.seconds ?? Number.MAX_SAFE_INTEGER);
   const counts = {

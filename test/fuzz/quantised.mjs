@@ -44,6 +44,8 @@ export const quantisedSamples = [
 const widths = { I8: 1, F8_E4M3: 1, U8: 1, F16: 2, BF16: 2, I32: 4, F32: 4 };
 const mostBytes = 2 ** 20;
 
+const widthOf = (dtype) => (typeof dtype === 'string' && Object.hasOwn(widths, dtype) ? widths[dtype] : 0);
+
 /** Where tensors lie if their shapes make sense; else somewhere that is refused. */
 function headerOf(tensors) {
   let end = 0;
@@ -53,7 +55,7 @@ function headerOf(tensors) {
       ? shape.reduce((product, size) => product * (typeof size === 'number' ? size : 0), 1)
       : 0;
     const begin = end;
-    end += Math.min(mostBytes, Math.max(0, Math.floor(count * (widths[dtype] ?? 0)) || 0));
+    end += Math.min(mostBytes, Math.max(0, Math.floor(count * widthOf(dtype)) || 0));
     return [name, { dtype, shape, data_offsets: [begin, end] }];
   });
   return { header: JSON.stringify(Object.fromEntries(entries)), dataBytes: Math.min(end, mostBytes) };

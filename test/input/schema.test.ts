@@ -94,6 +94,20 @@ describe('check', () => {
     expect(copy.x).toBeUndefined();
     expect(Object.getPrototypeOf(copy)).toBe(Object.prototype);
   });
+
+  it('refuses a field that throws when it is asked, wherever a map or a loose object meets it', () => {
+    const trap = (name: string) =>
+      Object.defineProperty({ a: 1 }, name, {
+        enumerable: true,
+        get: () => {
+          throw new Error('was asked');
+        },
+      });
+    for (const schema of [is.mapOf(is.amount), is.fields({ a: is.amount })])
+      expect(() => check(schema, trap('x'), 'f')).toThrow('f computes its field "x"; expected plain data');
+    expect(() => check(is.fields({ a: is.amount }), trap('x'), '')).toThrow('the value computes its field');
+    expect(is.accepts(is.mapOf(is.amount), trap('x'))).toBe(false);
+  });
 });
 
 it('keeps what a field means', () => {

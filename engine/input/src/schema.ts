@@ -6,6 +6,7 @@
 import * as v from 'valibot';
 import { UserError } from './errors.js';
 import { inner } from './inner.js';
+import { assertPlain } from './json.js';
 import { printable, quote } from './text.js';
 
 /** What a value must be; `Output` is what it then is. */
@@ -66,11 +67,16 @@ function parseWith(schema: Schema, value: unknown, prefix: string) {
   } catch (error) {
     // Another parser's sentence, see `parsed`.
     if (error instanceof UserError) throw new UserError(`${prefix}${error.message}`);
+    assertPlain(value, prefix.replace(/: $/, '') || 'the value'); // a getter that throws when it is asked
     throw error;
   }
 }
 
 /** Whether {@link check} would let it through. */
 export function accepts<Output>(schema: Schema<Output>, value: unknown): value is Output {
-  return v.is(inner(schema), value);
+  try {
+    return v.is(inner(schema), value);
+  } catch {
+    return false; // a getter that throws when it is asked
+  }
 }

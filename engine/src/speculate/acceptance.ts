@@ -65,6 +65,59 @@ export type Acceptance = AcceptanceRates | AcceptanceTrace;
 
 const name = is.orMissing(is.anyText);
 
+type Counts = readonly (readonly number[])[];
+
+const counts = is.listOf(is.listOf(is.wholeFrom(0, mostCandidates)));
+
+/** Whether other counts of the same tokens are as many, and each agrees with how many candidates stand there. */
+function match(
+  others: Counts | undefined,
+  sequences: Counts,
+  agrees: (other: number, run: number) => boolean = () => true,
+): boolean {
+  if (others === undefined) return true;
+  const areAlike = (other: readonly number[], runs: readonly number[]) =>
+    other.length === runs.length && runs.every((run, token) => agrees(other[token], run));
+  return (
+    others.length === sequences.length && sequences.every((runs, index) => areAlike(others[index], runs))
+  );
+}
+
+const runs = is.that(
+  is.picked({
+    kind: is.oneOf(['recorded']),
+    name,
+    candidates: is.wholeFrom(1, mostCandidates),
+    newTokens: is.wholeFrom(1, mostNewTokens),
+    sequences: is.listOf(is.listOf(is.wholeFrom(0, mostCandidates)), {
+      least: 1,
+      expected: 'a list of sequences',
+    }),
+    proposed: is.orMissing(counts),
+    ranks: is.orMissing(is.listOf(is.listOf(is.wholeFrom(0, 2)))),
+  }),
+  ({ candidates, newTokens, sequences }) =>
+    sequences.every((runs) => runs.length <= newTokens && runs.every((run) => run <= candidates)),
+  ({ candidates, newTokens }) =>
+    `lists of at most ${newTokens} numbers of at most ${candidates}, the new tokens and the candidates that were tried`,
+  'sequences',
+);
+
+const alike = 'as many lists of as many numbers as sequences has';
+
+const recorded = is.that(
+  is.that(
+    runs,
+    ({ proposed, sequences, candidates }) =>
+      match(proposed, sequences, (number, run) => run <= number && number <= candidates),
+    `${alike}, each from as many as stand to the candidates that were tried`,
+    'proposed',
+  ),
+  ({ ranks, sequences }) => match(ranks, sequences),
+  alike,
+  'ranks',
+);
+
 const file = is.variant('kind', {
   rates: is.picked({
     kind: is.oneOf(['rates']),
@@ -76,23 +129,7 @@ const file = is.variant('kind', {
     }),
     secondChoice: is.orMissing(is.numberFrom(0, 1)),
   }),
-  recorded: is.that(
-    is.picked({
-      kind: is.oneOf(['recorded']),
-      name,
-      candidates: is.wholeFrom(1, mostCandidates),
-      newTokens: is.wholeFrom(1, mostNewTokens),
-      sequences: is.listOf(is.listOf(is.wholeFrom(0, mostCandidates)), {
-        least: 1,
-        expected: 'a list of sequences',
-      }),
-      proposed: is.orMissing(is.listOf(is.listOf(is.wholeFrom(0, mostCandidates)))),
-      ranks: is.orMissing(is.listOf(is.listOf(is.wholeFrom(0, 2)))),
-    }),
-    ({ candidates, sequences }) => sequences.every((runs) => runs.every((run) => run <= candidates)),
-    ({ candidates }) => `lists of at most ${candidates}, the candidates that were tried`,
-    'sequences',
-  ),
+  recorded,
 });
 
 /**

@@ -75,15 +75,19 @@ function differencesOf(a: object, b: object): FieldDifference[] {
     .filter((difference) => JSON.stringify(difference.a) !== JSON.stringify(difference.b));
 }
 
-/** Every value that is no object, by its path. */
+/** Every value that is no object, by its path; lists of numbers whole, others item by item. */
 function leavesOf(value: object, path = ''): Map<string, RowValue> {
   const leaves = new Map<string, RowValue>();
   for (const [name, item] of Object.entries(value)) {
     const field = path === '' ? name : `${path}.${name}`;
-    if (typeof item !== 'object' || item === null || Array.isArray(item)) leaves.set(field, item);
+    if (typeof item !== 'object' || item === null || isNumbers(item)) leaves.set(field, item);
     else for (const [deeper, leaf] of leavesOf(item, field)) leaves.set(deeper, leaf);
   }
   return leaves;
+}
+
+function isNumbers(value: object): value is readonly number[] {
+  return Array.isArray(value) && value.every((item) => typeof item === 'number');
 }
 
 function compareResults(a: RunRecord, b: RunRecord): ResultDifference[] {

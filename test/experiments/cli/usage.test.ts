@@ -52,6 +52,8 @@ const wrong: readonly (readonly [args: string, message: string])[] = [
   ['run --host-weights-cap 1', 'invalid --host-weights-cap: 1; expected a rate'],
   ['run --device-cache-factor 0.5', 'invalid --device-cache-factor: 0.5; expected a number from 1'],
   ['run --draft-cache-factor many', 'invalid --draft-cache-factor: many; expected a number from 1'],
+  ['run --product-noise=', 'invalid --product-noise: ; expected a number from 0 to 1, or a machine'],
+  ['run --product-noise=-0.1', 'invalid --product-noise: -0.1; expected a number from 0 to 1, or a machine'],
   ['run --tunnel', "option '--tunnel <file>' argument missing"],
   ['tunnel --out x', "required option '--like <which>' not specified"],
   ['tunnel --like env1', "required option '--out <file>' not specified"],

@@ -1,6 +1,6 @@
 /** The library of machines: parts that fit, rates below what data sheets say, and predictions within physical bounds. */
 
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
@@ -133,6 +133,25 @@ describe('specoffload machines', () => {
     const { stdout } = await callCli(['machines', 'show', 'h100-sxm+nvme5', '--out', out]);
     expect(stdout).toMatch(/link\.bytesPerSecond +52\.0 GB\/s +yes +63\.02GB\/s/);
     expect(await openMachine(out)).toEqual(await openMachine('h100-sxm+nvme5'));
+  });
+
+  it.each<[string, (file: { lanes: (object | null)[]; name: unknown }) => void, string]>([
+    ['a lane that is none', (file) => file.lanes.unshift(null), 'invalid'],
+    ['a lane without a name', (file) => file.lanes.push({}), 'invalid'],
+    [
+      'rates that are none',
+      (file) => Object.assign(file.lanes[3]!, { arithmetic: { value: [1e9] } }),
+      'expected',
+    ],
+    ['no name', (file) => Object.assign(file, { name: 7 }), 'invalid name: 7'],
+  ])('shows no file with %s, on which nothing could be predicted', async (_, change, message) => {
+    const path = join(folder, 'broken.json');
+    const file = JSON.parse(await readFile(join(projectDirectory, 'experiments/machines/env1.json'), 'utf8'));
+    change(file);
+    await writeFile(path, JSON.stringify(file));
+    const { exitCode, stdout, stderr } = await callCli(['machines', 'show', path]);
+    expect(stderr).toContain(message);
+    expect([exitCode, stdout]).toEqual([1, '']);
   });
 });
 

@@ -30,6 +30,18 @@ describe('diffRuns', () => {
     );
   });
 
+  it('goes into lists of what is no number, so that each difference is a value', () => {
+    const withLanes = (hertz: number) => {
+      const { machine, ...record } = fakePrediction({ axes: {}, tokensPerSecond: 1 });
+      const lanes = [{ name: 'device', kinds: ['a', 'b'], arithmetic: [[1, hertz]], rows: [1, 2, hertz] }];
+      return { ...record, machine: { ...machine, lanes } } as never;
+    };
+    expect(diffRuns(withLanes(1), withLanes(2)).configuration).toEqual([
+      { field: 'machine.lanes.0.arithmetic.0', a: [1, 1], b: [1, 2] },
+      { field: 'machine.lanes.0.rows', a: [1, 2, 1], b: [1, 2, 2] },
+    ]);
+  });
+
   it('names every field that differs, with both values', () => {
     const policy = { ...fakeResult().policy, candidates: 5 };
     const b = buildRecord(

@@ -1,6 +1,6 @@
 /** `specoffload machines`: what can be predicted on, and what each machine's constants are and come from. */
 
-import { fromFirstSchema } from '@specoffload/engine';
+import { fromFirstSchema, parseMachineModel } from '@specoffload/engine';
 import { isRecord, maybeReadJson, UserError, writeWholeFile } from '@specoffload/input';
 import type { Command } from 'commander';
 import {
@@ -13,7 +13,7 @@ import {
   readParts,
 } from '../../inputs/machine-parts.js';
 import { maybeMachinePath, shippedMachines } from '../../inputs/machines.js';
-import { formatBytes, formatFlops, formatRate, threeDigits } from '../../terminal/format.js';
+import { formatBytes, formatFlops, formatRate, plural, threeDigits } from '../../terminal/format.js';
 import { formatTable } from '../../terminal/table.js';
 import { type CommandContext, type CommonOptions, outputFor, withCommonOptions } from './common.js';
 
@@ -104,6 +104,7 @@ async function readContent(which: string): Promise<object> {
   const json = await maybeReadJson(path, 1 << 20);
   if (!isRecord(json))
     throw new UserError(`there is no machine file ${path}; specoffload machines list names others`);
+  parseMachineModel(json, path); // what cannot be predicted on is not shown as if it could
   return fromFirstSchema(json, path) as object;
 }
 
@@ -143,7 +144,7 @@ function constantsIn(node: object, path = ''): ConstantRow[] {
 function formatConstant(path: string, value: unknown): string {
   if (Array.isArray(value))
     return value
-      .map(([rows, rate]) => `${value.length > 1 ? `${rows} rows ` : ''}${formatFlops(rate)}`)
+      .map(([rows, rate]) => `${value.length > 1 ? `${plural(rows, 'row')} ` : ''}${formatFlops(rate)}`)
       .join(', ');
   if (typeof value !== 'number') return String(value);
   if (/(FlopsPerSecond|arithmetic)$/.test(path)) return formatFlops(value);

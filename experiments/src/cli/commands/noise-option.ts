@@ -1,7 +1,7 @@
 /** The flags of `run` that disturb products, as crossbars do. */
 
 import { crossbarNoise, noisyGroups, type ProductNoise } from '@specoffload/engine';
-import { UserError } from '@specoffload/input';
+import { parseNumber, UserError } from '@specoffload/input';
 import type { Command } from 'commander';
 import { openMachine } from '../../inputs/machines.js';
 import { UsageError } from '../../terminal/errors.js';
@@ -28,9 +28,9 @@ export function addNoiseOptions(command: Command): Command {
 /** @throws UsageError or UserError naming the flag */
 export async function readNoise({ productNoise, noisyGroups: groups = 'layers' }: NoiseOptions) {
   if (productNoise === undefined) return {};
-  const size = Number(productNoise);
-  if (!Number.isNaN(size)) {
-    if (size >= 0 && size <= 1) return { productNoise: { size, groups } };
+  const size = parseNumber(productNoise);
+  if (size !== null || productNoise.trim() === '') {
+    if (size !== null && size >= 0 && size <= 1) return { productNoise: { size, groups } };
     throw new UsageError(
       `invalid --product-noise: ${productNoise}; expected a number from 0 to 1, or a machine`,
     );
