@@ -64,6 +64,8 @@ export { type InflationOptions, inflateCheckpoint } from './model/inflate.js';
 export { type InflationPlan, type InflationRequest, planInflation } from './model/inflate-plan.js';
 export { type CheckpointReport, inspectCheckpoint } from './model/inspect.js';
 export { type Packing, type PackingOptions, packCheckpoint, unpackCheckpoint } from './model/pack.js';
+export { formatOf } from './model/packed.js';
+export { packedTwin } from './model/packed-twin.js';
 export type {
   Activation,
   AttentionSpec,
@@ -171,6 +173,7 @@ export {
   type PlannedPolicy,
   type PlanRequest,
   planRun,
+  targetOf,
 } from './plan/plan.js';
 export {
   type Relaxation,

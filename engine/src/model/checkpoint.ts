@@ -38,9 +38,12 @@ export async function openCheckpoint(path: string): Promise<Checkpoint> {
 async function openDirectory(directory: string): Promise<Checkpoint> {
   const stated = await readModelSpec(directory);
   refuseUncomputable(stated, join(directory, 'config.json'));
-  const files = await assembleQuantised(await readShards(directory), await readQuantisation(directory));
+  const quantisation = await readQuantisation(directory);
+  const files = await assembleQuantised(await readShards(directory), quantisation);
   const spec = settleFused(await settleTie(stated, files, directory), files);
-  return assemble(directory, basename(resolve(directory)), spec, files);
+  const checkpoint = await assemble(directory, basename(resolve(directory)), spec, files);
+  const packedFrom = quantisation?.packedFrom;
+  return packedFrom === undefined ? checkpoint : { ...checkpoint, packedFrom };
 }
 
 async function assemble(

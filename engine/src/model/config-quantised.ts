@@ -15,6 +15,8 @@ export interface Quantisation {
   readonly groupSizes: readonly number[];
   /** GPTQ's first format stores zero points less one. */
   readonly isLessOne: boolean;
+  /** Digest of the checkpoint that was packed, where it is said. */
+  readonly packedFrom?: string;
 }
 
 const expected =
@@ -74,12 +76,20 @@ function maybeParse(json: JsonRecord): Quantisation | null {
         : null;
     }
     case packing.quant_method:
-      return json.version === packing.version ? plain : null;
+      return parsePacking(json);
     case 'compressed-tensors':
       return parseCompression(json);
     default:
       return null;
   }
+}
+
+/** Earlier versions did not say what was packed. */
+function parsePacking({ quant_method, version, packed_from: from = null }: JsonRecord): Quantisation | null {
+  if (version !== packing.version) return null;
+  const plain = { method: quant_method, bits: null, hasPoints: false, groupSizes: [], isLessOne: false };
+  if (from === null) return plain;
+  return typeof from === 'string' && /^[0-9a-f]{64}$/.test(from) ? { ...plain, packedFrom: from } : null;
 }
 
 /** `dynamic` may name modules with numbers of their own, whose shapes tell how wide they are. */

@@ -27,7 +27,10 @@ export interface InflationPlan {
 
 const mostLayersByDefault = 32;
 /** Widths are multiples of the first that comes near enough: rows of 64 values are whole blocks where they are packed. */
-const ffnSteps = [64, 16];
+const [packedStep, ...otherSteps] = [64, 16];
+const ffnSteps = [packedStep, ...otherSteps];
+/** Of the layers that there could be: so many are given up for a width that can be packed. */
+const layersForWidth = 7 / 8;
 const tolerance = 0.01;
 
 /** @throws UserError when the request is smaller than the source, contradicts itself or cannot be reached. */
@@ -55,7 +58,7 @@ export function planInflation(source: Checkpoint, request: InflationRequest): In
 }
 
 /**
- * The largest number of layers that reaches the size within the tolerance. For one number of layers the bytes grow
+ * The largest number of layers that reaches the size within the tolerance, a few less where their FFNs can then be packed. For one number of layers the bytes grow
  * linearly with the FFN's width, so the best width is one division away.
  */
 function fitBytes(
@@ -67,21 +70,32 @@ function fitBytes(
 ): InflationPlan {
   const most = request.layers ?? Math.max(mostLayersByDefault, sourceLayers);
   const fewest = request.layers ?? sourceLayers;
+  const shapes = (least: number, steps: readonly number[]) =>
+    range(most, Math.max(fewest, Math.ceil(least))).flatMap((layers) =>
+      steps.map((step) => ({ layers, step })),
+    );
   let closest: InflationPlan | undefined;
-  for (let layers = most; layers >= fewest; layers--)
-    for (const step of ffnSteps) {
-      const candidate = plan(
-        layers,
-        request.ffnSize ?? fitWidth(bytes, narrowest, step, (ffnSize) => plan(layers, ffnSize).bytes),
-      );
-      const error = Math.abs(candidate.bytes - bytes);
-      if (error <= tolerance * bytes) return candidate;
-      if (closest === undefined || error < Math.abs(closest.bytes - bytes)) closest = candidate;
-    }
+  for (const { layers, step } of [
+    ...shapes(layersForWidth * most, [packedStep]),
+    ...shapes(fewest, ffnSteps),
+  ]) {
+    const candidate = plan(
+      layers,
+      request.ffnSize ?? fitWidth(bytes, narrowest, step, (ffnSize) => plan(layers, ffnSize).bytes),
+    );
+    const error = Math.abs(candidate.bytes - bytes);
+    if (error <= tolerance * bytes) return candidate;
+    if (closest === undefined || error < Math.abs(closest.bytes - bytes)) closest = candidate;
+  }
   const { layers } = closest!.spec;
   throw new UserError(
     `invalid bytes: ${bytes}; the closest size that can be reached is ${closest!.bytes} (${layers.length} layers, FFN width ${ffnOf(closest!.spec).width}); ask for that, or give layers and ffnSize`,
   );
+}
+
+/** From the first down to the last. */
+function range(first: number, last: number): number[] {
+  return Array.from({ length: Math.max(0, first - last + 1) }, (_, index) => first - index);
 }
 
 function fitWidth(

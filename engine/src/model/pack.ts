@@ -66,7 +66,7 @@ export async function packCheckpoint(options: PackingOptions): Promise<Packing> 
         ),
       ),
       sidecars: await sidecarsOf(sourceDirectory, (text, path) =>
-        withJsonFields(text, { quantization_config: packing }, path),
+        withJsonFields(text, { quantization_config: { ...packing, packed_from: source.digest } }, path),
       ),
     });
     const unpacked = matrices.map(({ name }) => name).filter((name) => !packed.has(name));

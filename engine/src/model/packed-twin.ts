@@ -8,5 +8,5 @@ export function packedTwin({ name, spec, digest, layers, tensors, bytes }: Check
   for (const { dtype, shape } of tensors.values()) if (shape.length > 1 && dtype !== 'bf16') return null;
   const unit = layers[0].experts.length < spec.layers[0].ffn.numExperts ? 'ffn' : 'expert';
   const twin = describeModel({ name, spec, unit, digest, format: 'bf16_packed' });
-  return twin.bytes < bytes ? twin : null;
+  return twin.bytes < bytes ? { ...twin, packedFrom: digest } : null;
 }

@@ -6,6 +6,7 @@
 import { quote, UserError } from '@specoffload/input';
 import { codecs } from '@specoffload/native';
 import type { HeaderTensor, WeightFile } from './header-tensor.js';
+import type { TargetFormat } from './target-format.js';
 import type { Checkpoint } from './types.js';
 
 /** What config.json says. */
@@ -43,6 +44,11 @@ export function packedType(shape: readonly number[]) {
   };
 }
 
-export function isPacked({ tensors }: Checkpoint): boolean {
+export function isPacked({ tensors }: Pick<Checkpoint, 'tensors'>): boolean {
   return [...tensors.values()].some(({ dtype }) => dtype === 'bf16_packed');
+}
+
+/** How all matrices are stored that can be: as imagined, or packed for real; null: as published. */
+export function formatOf({ format, tensors }: Pick<Checkpoint, 'format' | 'tensors'>): TargetFormat | null {
+  return format ?? (isPacked({ tensors }) ? 'bf16_packed' : null);
 }

@@ -109,6 +109,8 @@ export interface Checkpoint {
   readonly bytes: number;
   /** How matrices are imagined to be stored, where that is another way than their own. */
   readonly format?: TargetFormat;
+  /** Digest of the checkpoint in bf16 whose weights these are, packed: both write the same tokens. */
+  readonly packedFrom?: string;
   /**
    * sha256, hex, over the configuration, all tensor headers, file sizes and 64 blocks of 4 KiB at even distances
    * through each file: reading 100 GB to name a model would defeat the purpose.

@@ -13,7 +13,7 @@ import { strategyNamed, usesDraft } from '../schedule/strategies/index.js';
 import { type Acceptance, assertAnswers } from '../speculate/acceptance.js';
 import type { RoutingReport } from '../speculate/routing-counter.js';
 import { type ClosedForm, closedForm } from './closed-form.js';
-import { type Contender, nameOf, type Proposer } from './space.js';
+import { type Contender, chosenBeside, type Proposer } from './space.js';
 
 /** What is to be done, and on what. */
 export interface PlanningJob {
@@ -32,13 +32,18 @@ export interface PlanningJob {
   readonly routing?: Pick<RoutingReport, 'rowsByExpert'> | undefined;
   /** In place of draft, drafter and acceptance: those to choose among. */
   readonly proposers?: readonly Proposer[] | undefined;
+  /** The same target, stored otherwise: what a planner may take in its place. */
+  readonly storedOtherwise?: readonly Checkpoint[] | undefined;
   /** Of the acceptance. @default 1 */
   readonly seed?: number;
 }
 
-/** The job with who proposes in the contender. */
-export function jobOf<Job extends PlanningJob>(job: Job, { proposer }: Pick<Contender, 'proposer'>): Job {
-  return proposer ? { ...job, ...proposer } : job;
+/** The job with who proposes in the contender, and with the target as it has it stored. */
+export function jobOf<Job extends PlanningJob>(
+  job: Job,
+  { proposer, target }: Pick<Contender, 'proposer' | 'target'>,
+): Job {
+  return proposer || target ? { ...job, ...proposer, ...(target && { target }) } : job;
 }
 
 /** @throws UserError when it does not fit. */
@@ -95,7 +100,8 @@ export class Appraiser {
   appraise(contender: Contender): Appraisal | null {
     const { strategy, policy } = contender;
     const entries = Object.entries(policy).sort(([a], [b]) => (a < b ? -1 : 1));
-    const text = JSON.stringify([strategy, entries, nameOf(contender.proposer)]);
+    const chosen = chosenBeside(contender);
+    const text = JSON.stringify([strategy, entries, chosen]);
     const known = this.#byContender.get(text);
     if (known !== undefined) return known;
     let appraisal: Appraisal | null = null;
@@ -117,8 +123,7 @@ export class Appraiser {
     const { candidates } = prepared.policy;
     if (acceptance && usesDraft(prepared.policy))
       assertAnswers(acceptance, { candidates, sequences: promptLengths.length, newTokens: maxNewTokens });
-    const who = contender.proposer ? ` ${nameOf(contender.proposer)}` : '';
-    const key = `${contender.strategy}${who} ${JSON.stringify(prepared.policy)}`;
+    const key = `${contender.strategy}${chosenBeside(contender)} ${JSON.stringify(prepared.policy)}`;
     const known = this.#byKey.get(key);
     if (known) return known;
     const form = closedForm({ prepared, promptLengths, maxNewTokens, machine, acceptance, routing });

@@ -4,18 +4,25 @@
  */
 
 import { sum } from '../extremes.js';
+import { formatOf } from '../model/packed.js';
+import type { TargetFormat } from '../model/target-format.js';
 import type { OpenPolicy } from '../schedule/policy.js';
 import type { AxisName } from '../schedule/policy-fields.js';
 import { usesDraft } from '../schedule/strategies/index.js';
 import type { Appraisal } from './appraise.js';
 import { familyOf, neighbours, type SearchResult } from './search.js';
-import { type Contender, type Family, nameOf } from './space.js';
+import { type Contender, chosenBeside, type Family, nameOf } from './space.js';
 import { medianOf, type Trial, type Trials, throughputs } from './trials.js';
 
 /** A way in which policies can differ in kind, not in degree. */
 export interface Aspect {
   readonly name: string;
-  readonly inWords: (strategy: string, policy: OpenPolicy, who?: string | null) => string;
+  readonly inWords: (
+    strategy: string,
+    policy: OpenPolicy,
+    who?: string | null,
+    format?: TargetFormat | null,
+  ) => string;
 }
 
 export const aspects: readonly Aspect[] = [
@@ -23,6 +30,15 @@ export const aspects: readonly Aspect[] = [
     name: 'who proposes, and when',
     inWords: (strategy, { speculation }, who = null) =>
       `${strategy === speculation ? strategy : `${strategy}, ${speculation}`}${who === null ? '' : ` by ${who}`}`,
+  },
+  {
+    name: 'how the weights are stored',
+    inWords: (_strategy, _policy, _who, format = null) =>
+      format === null
+        ? 'weights as they are'
+        : format === 'bf16_packed'
+          ? 'weights packed'
+          : `weights in ${format}`,
   },
   {
     name: "the draft's cache",
@@ -75,8 +91,9 @@ export function chooseFinalists(found: SearchResult, families: readonly Family[]
   const shapes = new Set<string>();
   for (const { appraisal, outcome } of predicted) {
     const { speculation, decodeBatch, candidates } = outcome.policy;
-    const { strategy, proposer } = appraisal.contender;
-    const shape = [strategy, nameOf(proposer), speculation, decodeBatch, candidates].join();
+    const { contender } = appraisal;
+    const chosen = chosenBeside(contender);
+    const shape = [contender.strategy, chosen, speculation, decodeBatch, candidates].join();
     const isNear = outcome.tokensPerSecond >= leader.outcome.tokensPerSecond * (1 - reach);
     if (!isNear || shapes.has(shape) || shapes.size === mostContenders) continue;
     shapes.add(shape);
@@ -110,9 +127,11 @@ function otherKinds(found: SearchResult, families: readonly Family[]): Appraisal
   }
   const isDrafting = usesDraft(outcome.policy);
   for (const { name, inWords } of aspects.slice(1)) {
-    const own = inWords(leader.strategy, outcome.policy);
+    const wordsOf = ({ strategy, target }: Contender, policy: OpenPolicy) =>
+      inWords(strategy, policy, null, target && formatOf(target));
+    const own = wordsOf(leader, outcome.policy);
     const differs = ({ policy, contender }: Appraisal) =>
-      usesDraft(policy) === isDrafting && inWords(contender.strategy, policy) !== own;
+      usesDraft(policy) === isDrafting && wordsOf(contender, policy) !== own;
     let best = fastest(appraiser.appraisals.filter(differs));
     if (!best) continue;
     for (const coordinate of coordinatesOf(families, best.contender, adapted).coordinates) {

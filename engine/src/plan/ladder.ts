@@ -11,7 +11,7 @@ import {
 } from '../schedule/policy.js';
 import { usesDraft } from '../schedule/strategies/index.js';
 import type { PlanningJob } from './appraise.js';
-import type { Plan, PlannedPolicy } from './plan.js';
+import { type Plan, type PlannedPolicy, targetOf } from './plan.js';
 import type { Contender } from './space.js';
 import { medianOf, middleOutcome, Trials, throughputs } from './trials.js';
 
@@ -101,6 +101,12 @@ export async function climbLadder(
       contender: { strategy: best.strategy, policy: { ...published, ...fields } },
     });
   }
+  if (best.targetFormat !== undefined)
+    tried.push({
+      option: 'weights packed without loss',
+      fields: {},
+      contender: { strategy: 'specoffload', policy: published, target: targetOf(job, best) },
+    });
   const steps: LadderStep[] = [];
   for (const { option, fields, contender } of tried) {
     const tokensPerSecondBySeed = await maybeTry(trials, contender, Math.min(numStepSeeds, seeds.length));

@@ -1,7 +1,10 @@
 /** The planner: from a job to a choice among finalists, each predicted over several seeds, and how they differ. */
 
 import { currentSignal, UserError } from '@specoffload/input';
+import { formatOf } from '../model/packed.js';
+import type { TargetFormat } from '../model/target-format.js';
 import { assertSameVocabulary } from '../model/tokenizer.js';
+import type { Checkpoint } from '../model/types.js';
 import { assertNewTokens } from '../run/prepare.js';
 import type { RunOutcome } from '../run/types.js';
 import { drafterNamed } from '../schedule/drafters.js';
@@ -45,6 +48,8 @@ export interface PlannedPolicy {
   readonly busiest: BusiestLane;
   /** Who proposes, where there was a choice among several and somebody does. */
   readonly drafter?: string;
+  /** How the target's weights are stored, where that is otherwise than the job has them and there was a choice. */
+  readonly targetFormat?: TargetFormat;
 }
 
 /** The lane that has most to do, and what a run could reach if it did nothing else, without a gap. */
@@ -140,8 +145,8 @@ export async function planRun(request: PlanRequest): Promise<Plan> {
 /** The first finalist of every kind; the choice's own kind is no alternative. */
 function alternativesTo(ranked: readonly PlannedPolicy[]): Alternative[] {
   const [choice] = ranked;
-  const kindOf = ({ strategy, policy, drafter }: PlannedPolicy) =>
-    aspects.map(({ inWords }) => inWords(strategy, policy, drafter ?? null));
+  const kindOf = ({ strategy, policy, drafter, targetFormat }: PlannedPolicy) =>
+    aspects.map(({ inWords }) => inWords(strategy, policy, drafter ?? null, targetFormat ?? null));
   const own = kindOf(choice);
   return firstOfEach(ranked, (planned) => kindOf(planned).join('; ')).flatMap((planned) => {
     const differences = kindOf(planned).flatMap((value, index) =>
@@ -190,12 +195,23 @@ function assertProposed(request: PlanRequest): void {
     );
 }
 
+/** The target as a finalist has it stored. */
+export function targetOf(
+  { target, storedOtherwise = [] }: Pick<PlanRequest, 'target' | 'storedOtherwise'>,
+  { targetFormat }: Pick<PlannedPolicy, 'targetFormat'>,
+): Checkpoint {
+  if (targetFormat === undefined) return target;
+  return storedOtherwise.find((one) => formatOf(one) === targetFormat) ?? target;
+}
+
 export function toPlanned(trial: Trial, appraiser: Appraiser): PlannedPolicy {
-  const { strategy, policy: input, proposer } = trial.contender;
+  const { strategy, policy: input, proposer, target } = trial.contender;
   const outcome = middleOutcome(trial);
   const drafter = nameOf(proposer);
+  const targetFormat = target ? formatOf(target) : null;
   return {
     ...(drafter === null ? {} : { drafter }),
+    ...(targetFormat === null ? {} : { targetFormat }),
     strategy,
     policy: outcome.policy,
     input,

@@ -16,7 +16,7 @@ import { usesDraft } from '../schedule/strategies/index.js';
 import { type Acceptance, type AcceptanceRates, averageRates } from '../speculate/acceptance.js';
 import { isTransfer, type LaneName } from '../topology/topology.js';
 import { type Appraisal, Appraiser, type PlanningJob } from './appraise.js';
-import type { Plan, PlannedPolicy, PlanRequest } from './plan.js';
+import { type Plan, type PlannedPolicy, type PlanRequest, targetOf } from './plan.js';
 import { familyOf, neighbours } from './search.js';
 import { type Contender, type Family, nameOf, planSpace } from './space.js';
 import { predict, Trials, throughputs } from './trials.js';
@@ -57,15 +57,19 @@ export async function relaxResources(
   { ranked: [best], seeds: planSeeds }: Plan,
   { signal, numSeeds = 5 }: RelaxOptions = {},
 ): Promise<Relaxation[]> {
-  // Who proposes is settled.
+  // Who proposes is settled, and how the weights are stored.
   const proposer = planned.proposers?.find((one) => nameOf(one) === best.drafter);
-  const request: PlanRequest = { ...planned, ...proposer, proposers: undefined };
+  const settled = { proposers: undefined, storedOtherwise: undefined, target: targetOf(planned, best) };
+  const request: PlanRequest = { ...planned, ...proposer, ...settled };
   const seeds = planSeeds.slice(0, Math.min(numSeeds, planSeeds.length));
   const base = best.tokensPerSecondBySeed.slice(0, seeds.length);
   const { strategy, policy } = best;
   const families = planSpace({ ...request, numPrompts: request.promptLengths.length });
   const relaxations: Relaxation[] = [];
-  for (const { resource, change, lane, relaxed } of changesTo(request)) {
+  for (const { resource, change, lane, relaxed } of changesTo(
+    request,
+    planned.storedOtherwise === undefined,
+  )) {
     const relaxation = { resource, change, baselineBySeed: base };
     const same: Contender = { strategy, policy };
     const others = insteadOf(best, relaxed, families);
@@ -91,8 +95,9 @@ interface Change extends Pick<Relaxation, 'resource' | 'change'> {
   readonly lane: LaneName | null | undefined;
 }
 
-function changesTo(request: PlanRequest): Change[] {
-  const packed = packedTwin(request.target);
+/** @param mentionsPacking where nobody asked for a choice of it */
+function changesTo(request: PlanRequest, mentionsPacking: boolean): Change[] {
+  const packed = mentionsPacking ? packedTwin(request.target) : null;
   const ofMachine = relaxMachine(request.machine).map(({ name, lane, machine }) => ({
     resource: name,
     change: `${name} x${factor}`,

@@ -4,11 +4,12 @@
  * randomness: equal jobs give equal plans.
  */
 
+import { formatOf } from '../model/packed.js';
 import type { RunOutcome } from '../run/types.js';
 import type { PolicyInput } from '../schedule/policy.js';
 import type { AxisName } from '../schedule/policy-fields.js';
 import { type Appraisal, Appraiser, type PlanningJob } from './appraise.js';
-import { type Contender, type Family, nameOf } from './space.js';
+import { type Contender, chosenBeside, type Family, nameOf } from './space.js';
 import { predict } from './trials.js';
 
 export interface SearchOptions {
@@ -93,7 +94,10 @@ export async function search(
   for (const family of families) {
     signal?.throwIfAborted();
     const before = new Set(appraiser.appraisals);
-    descend(family, appraiser);
+    descend(family, family.starts, appraiser);
+    // Both ways of storing the weights may have a good policy that the other one's descent does not come by.
+    const twin = family.target && twinOf(family, leaders);
+    if (twin) descend(family, [twin.found[0].contender.policy], appraiser);
     const found = appraiser.appraisals.filter((appraisal) => !before.has(appraisal)).sort(byEstimate);
     if (found.length > 0) leaders.push({ family, found });
     await new Promise(setImmediate);
@@ -145,12 +149,28 @@ interface Leader {
   readonly found: readonly Appraisal[];
 }
 
-/** The best family of each way of proposing, and of each who proposes. */
+/** The same family of the target as the job has it stored. */
+function twinOf({ strategy, speculation, proposer }: Family, leaders: readonly Leader[]) {
+  return leaders.find(
+    ({ family }) =>
+      family.strategy === strategy &&
+      family.speculation === speculation &&
+      family.proposer === proposer &&
+      !family.target,
+  );
+}
+
+/** The best family of each way of proposing, of each who proposes, and of each way of storing the weights. */
 function worthShowing(leaders: readonly Leader[]): Leader[] {
   const best = new Map<string, Leader>();
   for (const leader of leaders) {
-    const { strategy, speculation, proposer } = leader.family;
-    for (const kind of [`${strategy} ${speculation}`, ...(proposer ? [`by ${nameOf(proposer)}`] : [])]) {
+    const { strategy, speculation, proposer, target } = leader.family;
+    const kinds = [
+      `${strategy} ${speculation}`,
+      ...(proposer ? [`by ${nameOf(proposer)}`] : []),
+      ...(target ? [`as ${formatOf(target)}`] : []),
+    ];
+    for (const kind of kinds) {
       const other = best.get(kind);
       if (!other || byEstimate(leader.found[0], other.found[0]) < 0) best.set(kind, leader);
     }
@@ -159,10 +179,14 @@ function worthShowing(leaders: readonly Leader[]): Leader[] {
 }
 
 /** Coordinate descent on the closed form, from the first start that fits. */
-function descend({ strategy, proposer, starts, coordinates }: Family, appraiser: Appraiser): void {
+function descend(
+  { strategy, proposer, target, coordinates }: Family,
+  starts: readonly PolicyInput[],
+  appraiser: Appraiser,
+): void {
   let current: Appraisal | null = null;
   for (const policy of starts) {
-    current = appraiser.appraise({ strategy, policy, proposer });
+    current = appraiser.appraise({ strategy, policy, proposer, target });
     if (current) break;
   }
   if (!current) return;
@@ -197,7 +221,7 @@ function descend({ strategy, proposer, starts, coordinates }: Family, appraiser:
 function takeDifferent(sorted: readonly Appraisal[], most: number): Appraisal[] {
   const taken = new Map<string, Appraisal>();
   for (const appraisal of sorted) {
-    const { strategy, policy, proposer } = appraisal.contender;
+    const { strategy, policy } = appraisal.contender;
     const { speculation, decodeBatch, candidates, draftCache, attention, projections, hostShare } = policy;
     const { expertPrefetch, expertCache, hostExpertRows = 0 } = policy;
     const kind = [
@@ -212,7 +236,7 @@ function takeDifferent(sorted: readonly Appraisal[], most: number): Appraisal[] 
       expertPrefetch,
       expertCache,
       hostExpertRows > 0,
-      nameOf(proposer),
+      chosenBeside(appraisal.contender),
     ].join();
     if (!taken.has(kind)) taken.set(kind, appraisal);
     if (taken.size === most) break;
@@ -231,18 +255,23 @@ function predictsAlike(a: Appraisal, b: Appraisal): boolean {
   return (
     a.contender.strategy === b.contender.strategy &&
     a.contender.proposer === b.contender.proposer &&
+    a.contender.target === b.contender.target &&
     a.policy.speculation === b.policy.speculation &&
     scheduled.every((field) => a.policy[field] === b.policy[field]) &&
     Math.abs(a.tokensPerSecond / b.tokensPerSecond - 1) < 1e-6
   );
 }
 
-export function familyOf(families: readonly Family[], { strategy, policy, proposer }: Contender): Family {
+export function familyOf(
+  families: readonly Family[],
+  { strategy, policy, proposer, target }: Contender,
+): Family {
   return families.find(
     (family) =>
       family.strategy === strategy &&
       family.speculation === policy.speculation &&
-      family.proposer === proposer,
+      family.proposer === proposer &&
+      family.target === target,
   ) as Family;
 }
 

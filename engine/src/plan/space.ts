@@ -1,6 +1,7 @@
 /** Which policies a planner looks at: one value of every coordinate, as far as machine, workload and caller allow. */
 
 import type { MachineModel } from '../machine/machine-model.js';
+import { formatOf } from '../model/packed.js';
 import type { Checkpoint } from '../model/types.js';
 import type { Drafter } from '../schedule/drafter.js';
 import { type DrafterName, drafterNamed } from '../schedule/drafters.js';
@@ -40,6 +41,8 @@ export interface SpaceRequest {
   readonly acceptance?: Acceptance | null;
   /** In place of draft, drafter and acceptance: a planner chooses among them. */
   readonly proposers?: readonly Proposer[] | undefined;
+  /** The same target, stored otherwise, to choose among. */
+  readonly storedOtherwise?: readonly Checkpoint[] | undefined;
   readonly numPrompts: number;
   /** What computes. @default a device that reads no host memory where it lies */
   readonly machine?: Pick<MachineModel, 'formats' | 'measuredUnder'>;
@@ -56,12 +59,20 @@ export interface Contender {
   readonly policy: PolicyInput;
   /** Where there is a choice among several. */
   readonly proposer?: Proposer | undefined;
+  /** As it is stored, where that is not as the job has it. */
+  readonly target?: Checkpoint | undefined;
 }
 
 /** @returns null where there was no choice, or nobody proposes */
 export function nameOf(proposer: Proposer | undefined): string | null {
   if (!proposer) return null;
   return typeof proposer.drafter === 'string' ? proposer.drafter : proposer.drafter.name;
+}
+
+/** What a contender chooses beside strategy and policy: the same text for the same choice, none where there was none. */
+export function chosenBeside({ proposer, target }: Pick<Contender, 'proposer' | 'target'>): string {
+  const who = proposer ? ` ${nameOf(proposer)}` : '';
+  return target ? `${who} ${formatOf(target)}` : who;
 }
 
 /** Every axis that a policy field names, and no other; a value may settle several fields that only make sense together. */
@@ -74,7 +85,7 @@ export interface Coordinate {
 }
 
 /** A way of speculating: where a search begins, and what it may change. */
-export interface Family extends Pick<Contender, 'strategy' | 'proposer'> {
+export interface Family extends Pick<Contender, 'strategy' | 'proposer' | 'target'> {
   readonly speculation: Policy['speculation'];
   /** The first of these that fits is where a search begins. */
   readonly starts: readonly PolicyInput[];
@@ -177,7 +188,18 @@ function readsHostUncapped(machine: SpaceRequest['machine']): boolean {
   return machine?.formats.hostReach !== undefined && machine.measuredUnder?.linkBytesPerSecond === undefined;
 }
 
+/** The families of the target as the job has it stored, then those of each other way. */
 export function planSpace(request: SpaceRequest): Family[] {
+  const { storedOtherwise = [] } = request;
+  return [
+    ...familiesByProposer(request),
+    ...storedOtherwise.flatMap((target) =>
+      familiesByProposer({ ...request, target }).map((family) => ({ ...family, target })),
+    ),
+  ];
+}
+
+function familiesByProposer(request: SpaceRequest): Family[] {
   const { proposers } = request;
   if (!proposers) return familiesFor(request);
   const alone = familiesFor({ ...request, draft: null, drafter: 'model' });

@@ -5,7 +5,7 @@ import type { RunOutcome } from '../run/types.js';
 import type { Policy } from '../schedule/policy.js';
 import { usesDraft } from '../schedule/strategies/index.js';
 import { jobOf, type PlanningJob } from './appraise.js';
-import { type Contender, nameOf } from './space.js';
+import { type Contender, chosenBeside } from './space.js';
 
 /**
  * Seeds over which a choice is made where nobody says how many. For Mixtral 8x7B on env1 a policy's throughput spreads by
@@ -51,7 +51,7 @@ export class Trials {
 
   /** @throws UserError when it does not fit. */
   async of(contender: Contender, numSeeds: number): Promise<Trial> {
-    const key = `${contender.strategy} ${nameOf(contender.proposer)} ${JSON.stringify(contender.policy)}`;
+    const key = `${contender.strategy}${chosenBeside(contender)} ${JSON.stringify(contender.policy)}`;
     const outcomes = this.#outcomes.get(key) ?? [];
     this.#outcomes.set(key, outcomes);
     for (const seed of this.#seeds.slice(outcomes.length, numSeeds)) {

@@ -15,6 +15,7 @@ import {
   policyFields,
   type RunOutcome,
   type StrategyName,
+  type TargetFormat,
   UserError,
   usesDraft,
 } from '@specoffload/engine';
@@ -30,12 +31,14 @@ import type { Output } from '../terminal/output.js';
 import { withDraftSpeed } from '../tunnel/index.js';
 import { throughputOf } from './certainty.js';
 import { type Confirmation, confirm, finalistsOf, type RunFinalist } from './confirm.js';
-import { describePolicy, describePredicted } from './describe.js';
+import { describeFormat, describePolicy, describePredicted } from './describe.js';
 import { assertPolicyPlace, policyFileOf, writePolicyFile } from './policy-file.js';
 import type { RecordedRouting } from './recorded-routing.js';
 
 export interface ChooseRequest {
   readonly target: Checkpoint;
+  /** The same target packed without loss, where the planner may take it instead. */
+  readonly packed?: Checkpoint | undefined;
   /** Needed where something that is planned may speculate, and the drafter is a model. */
   readonly draft: Checkpoint | null;
   /** @default model: the draft model */
@@ -70,6 +73,8 @@ export interface ChosenPolicy {
   readonly policy: Policy;
   /** Where there was a choice and something proposes. */
   readonly drafter?: DrafterName;
+  /** Where the weights are stored otherwise than the target's own. */
+  readonly targetFormat?: TargetFormat;
   /** On the seed in the middle. */
   readonly predicted: RunOutcome;
   /** Over the seeds on which the planner decided. */
@@ -106,6 +111,7 @@ export async function choosePolicy(request: ChooseRequest, output: Output): Prom
   const planned: PlanRequest = {
     ...{ target, draft, drafter, promptLengths, maxNewTokens, machine, fixed, signal, acceptance },
     ...(request.recorded ? { routing: request.recorded.routing } : {}),
+    ...(request.packed ? { storedOtherwise: [request.packed] } : {}),
     proposers:
       proposes && workload !== undefined
         ? proposersOf({ target, drafter, draft, acceptance, workload })
@@ -124,7 +130,7 @@ export async function choosePolicy(request: ChooseRequest, output: Output): Prom
   if (request.out !== null) await writePolicyFile(request.out, policyFileOf(plan, planned));
   const [best] = plan.ranked as [PlannedPolicy];
   output.note(
-    `plan: ${best.strategy}${best.drafter === undefined ? '' : ` by ${best.drafter}`} ${describePolicy(best.policy)}; predicted on ${machine.name} ${describePredicted(plan)}`,
+    `plan: ${describeChosen(best)} ${describePolicy(best.policy)}; predicted on ${machine.name} ${describePredicted(plan)}`,
   );
   if (usesDraft(best.policy)) await warnWhereNothingPays(request, machine, best, output);
   // The run is given every field as it was predicted, number of kept layers included.
@@ -132,6 +138,7 @@ export async function choosePolicy(request: ChooseRequest, output: Output): Prom
     strategy: best.strategy,
     policy: best.policy,
     ...(best.drafter === undefined ? {} : { drafter: best.drafter as DrafterName }),
+    ...(best.targetFormat === undefined ? {} : { targetFormat: best.targetFormat }),
     predicted: best.outcome,
     throughput: throughputOf(best),
     confirmation,
@@ -164,9 +171,9 @@ async function maybeConfirm(
   }
   const confirmation = await confirm(finalists, {
     ...{ ...asked, maxNewTokens },
-    onRun: ({ strategy, policy }, tokensPerSecond) =>
+    onRun: (planned, tokensPerSecond) =>
       output.note(
-        `plan: measured ${threeDigits(tokensPerSecond)} tokens/s: ${strategy} ${describePolicy(policy)}`,
+        `plan: measured ${threeDigits(tokensPerSecond)} tokens/s: ${describeChosen(planned)} ${describePolicy(planned.policy)}`,
       ),
   });
   const ranked = [
@@ -176,20 +183,27 @@ async function maybeConfirm(
   return { plan: { ...plan, ranked }, confirmation };
 }
 
+/** Strategy, who proposes and how the weights are stored, where there was a choice. */
+function describeChosen({ strategy, drafter, targetFormat }: PlannedPolicy): string {
+  const by = drafter === undefined ? '' : ` by ${drafter}`;
+  return `${strategy}${by}${targetFormat === undefined ? '' : `, weights ${describeFormat(targetFormat)},`}`;
+}
+
 function isOther(one: PlannedPolicy, another: PlannedPolicy): boolean {
-  const textOf = ({ strategy, policy, drafter }: PlannedPolicy) =>
-    JSON.stringify([strategy, policy, drafter]);
+  const textOf = ({ strategy, policy, drafter, targetFormat }: PlannedPolicy) =>
+    JSON.stringify([strategy, policy, drafter, targetFormat]);
   return textOf(one) !== textOf(another);
 }
 
 /** One sentence before the run, where plain decoding is predicted to be faster than the policy that proposes. */
 async function warnWhereNothingPays(
-  { target, promptLengths, maxNewTokens, fixed, signal }: ChooseRequest,
+  { promptLengths, maxNewTokens, fixed, signal, ...request }: ChooseRequest,
   machine: MachineModel,
-  { strategy, policy, outcome }: PlannedPolicy,
+  { strategy, policy, outcome, targetFormat }: PlannedPolicy,
   output: Output,
 ): Promise<void> {
   const kept = Object.entries(fixed).filter(([name]) => !aboutProposing.has(name));
+  const target = (targetFormat && request.packed) || request.target;
   const plain = await planRun({
     ...{ target, draft: null, promptLengths, maxNewTokens, machine, signal, acceptance: null },
     ...{ strategies: ['none'], fixed: Object.fromEntries(kept) },

@@ -11,7 +11,7 @@ import {
 import { describeSample, type PairedRatio, pairedRatio, type SampleSummary } from '../statistics/index.js';
 import { formatShare, threeDigits } from '../terminal/format.js';
 import { formatTable } from '../terminal/table.js';
-import { describePolicy, formatRange } from './describe.js';
+import { describeFormat, describePolicy, formatRange } from './describe.js';
 
 /** One run of a finalist. */
 export type RunFinalist = (planned: PlannedPolicy, newTokens: number) => Promise<MeasuredFinalist>;
@@ -147,12 +147,13 @@ export function describeConfirmation({ finalists, choice, isChanged }: Confirmat
   return `finalists, measured by turns (tokens/s of the whole job at the pace of a short run)\n${table}\n${verdict}`;
 }
 
-function briefly({ strategy, policy, drafter }: PlannedPolicy): string {
+function briefly({ strategy, policy, drafter, targetFormat }: PlannedPolicy): string {
   const { speculation, candidates, experts, hostExpertRows, residents } = policy;
   const who = drafter === undefined ? '' : ` by ${drafter}`;
   const how = speculation === strategy || speculation === 'none' ? '' : ` ${speculation}`;
   return [
     `${strategy}${how}${who}`,
+    ...(targetFormat === undefined ? [] : [`weights ${describeFormat(targetFormat)}`]),
     ...(speculation === 'none' ? [] : [`${candidates} candidates`]),
     ...(experts === 'routed' ? [`routed experts${hostExpertRows > 0 ? ', few rows on the host' : ''}`] : []),
     ...(policy.expertCache === 'none' ? [] : [`${policy.expertCache} cache`]),

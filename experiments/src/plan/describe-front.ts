@@ -54,6 +54,14 @@ export function describeFront({ points, seeds, numSimulated }: Front, aims: read
       text: ({ point: { planned } }) =>
         planned.drafter === undefined ? planned.strategy : `${planned.strategy} by ${planned.drafter}`,
     },
+    ...(points.some(({ planned }) => planned.targetFormat !== undefined)
+      ? [
+          {
+            ...{ title: 'weights', align: 'left' as const },
+            text: ({ point: { planned } }: Row) => planned.targetFormat ?? 'as they are',
+          },
+        ]
+      : []),
     {
       title: 'batch',
       text: ({ point: { planned } }) => `${planned.policy.batches} x ${planned.policy.decodeBatch}`,

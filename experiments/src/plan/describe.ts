@@ -8,6 +8,7 @@ import {
   type PlannedPolicy,
   type Policy,
   type PolicyInput,
+  type TargetFormat,
   usesDraft,
 } from '@specoffload/engine';
 import { alignFacts } from '../job/describe-run.js';
@@ -70,10 +71,11 @@ export function describeChoice({ ranked, alternatives }: Plan, most: number): st
 
 /** The choice in full, how sure it is, what binds it, and how near it is to its busiest lane's bound. */
 export function describeBest(plan: Plan, gains: readonly Gain[]): string {
-  const [{ strategy, policy, outcome, busiest, drafter }] = plan.ranked as [PlannedPolicy];
+  const [{ strategy, policy, outcome, busiest, drafter, targetFormat }] = plan.ranked as [PlannedPolicy];
   const facts = alignFacts([
     ['policy', `${strategy} ${describePolicy(policy)}`],
     ...(drafter === undefined ? [] : [['drafter', `${drafter}, the best of those that were tried`] as const]),
+    ...(targetFormat === undefined ? [] : [['weights', describeFormat(targetFormat)] as const]),
     ['predicted', describePredicted(plan)],
     ['regret', describeRegret(plan)],
     ['binds', describeBinding(gains)],
@@ -88,6 +90,11 @@ export function describeBest(plan: Plan, gains: readonly Gain[]): string {
       `assumes that a draft which sees only the last ${policy.draftWindow} tokens is accepted as often: give an acceptance that was measured so, or --draft-cache recompute for the best without a window`,
     );
   return facts.join('\n');
+}
+
+/** How weights are stored otherwise than the target's own. */
+export function describeFormat(format: TargetFormat): string {
+  return format === 'bf16_packed' ? `packed without loss (${format})` : format;
 }
 
 /** `67.7 tokens/s, 66.9 to 68.5 (95 %; median over the seeds 2 to 10, found on seed 1)` */
@@ -141,7 +148,7 @@ export function describeLadder(
     [`SpecOffload as published (${source})`, publishedBySeed],
     ...steps.map(
       ({ option, fields, tokensPerSecondBySeed }): Row => [
-        `  ${option}: ${describeFields(fields)}`,
+        ['  '.concat(option), describeFields(fields)].filter(Boolean).join(': '),
         tokensPerSecondBySeed,
       ],
     ),

@@ -4,6 +4,7 @@ import { stat } from 'node:fs/promises';
 import {
   type DrafterName,
   drafterNames,
+  formatOf,
   limitsOf,
   needsDraft,
   type Plan,
@@ -12,6 +13,7 @@ import {
   parsePolicy,
   strategyNames,
   targetFormats,
+  targetOf,
   UserError,
   usesDraft,
 } from '@specoffload/engine';
@@ -99,17 +101,16 @@ export function useOf({
   const { deviceBytes, hostBytes } = limitsOf(machine);
   return {
     ...{ machine: machine.name, deviceBytes, hostBytes },
-    ...{ target: target.name, targetFormat: target.format ?? null, draft: draft?.name ?? null },
+    ...{ target: target.name, targetFormat: formatOf(target), draft: draft?.name ?? null },
     prompts: promptLengths.length,
   } satisfies UsedFor;
 }
 
 /** The choice of a plan; how many layers stay where is left to what fits, so that it can be used in other budgets, too. */
-export function policyFileOf(
-  plan: Pick<Plan, 'ranked'>,
-  { machine, target, draft, drafter, promptLengths, maxNewTokens, acceptance, proposers }: PlanRequest,
-): PolicyFile {
+export function policyFileOf(plan: Pick<Plan, 'ranked'>, request: PlanRequest): PolicyFile {
+  const { machine, draft, drafter, promptLengths, maxNewTokens, acceptance, proposers } = request;
   const [choice] = plan.ranked as [PlannedPolicy];
+  const target = targetOf(request, choice);
   const proposer = usesDraft(choice.policy)
     ? nameOf((choice.drafter as DrafterName | undefined) ?? drafter)
     : null;

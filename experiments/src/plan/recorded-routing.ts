@@ -3,7 +3,7 @@
 import { basename } from 'node:path';
 import { type Checkpoint, type RoutingReport, UserError } from '@specoffload/engine';
 import { displayPath } from '../paths.js';
-import { openRun, type RunRecord, scanRuns } from '../store/index.js';
+import { contentsOf, openRun, type RunRecord, scanRuns } from '../store/index.js';
 
 /** @throws UserError where the folder holds no such record, or one of a model with other layers or experts */
 export function openRouting(folder: string, target: Checkpoint): RoutingReport {
@@ -40,13 +40,13 @@ export interface RecordedRouting {
  */
 export async function findRouting(
   results: string,
-  { digest }: Pick<Checkpoint, 'digest'>,
+  target: Pick<Checkpoint, 'digest' | 'packedFrom'>,
   { name, numPrompts }: { readonly name: string; readonly numPrompts: number },
 ): Promise<RecordedRouting | null> {
   let best: { found: RecordedRouting; likeness: number; createdAt: string } | null = null;
   for await (const { record, folder } of scanRuns({ results, kind: 'measured' })) {
     const routing = routingIn(record);
-    if (!routing || record.model.target.digest !== digest) continue;
+    if (!routing || contentsOf(record.model.target) !== contentsOf(target)) continue;
     const { workload, createdAt } = record;
     const likeness = Number(workload.prompts === numPrompts) * (1 + Number(workload.name === name));
     if (best && (likeness < best.likeness || (likeness === best.likeness && createdAt < best.createdAt)))

@@ -167,9 +167,13 @@ function toOptions({ interruptsDraft, laneWidth, variability, formats }: FlatMac
 }
 
 function toModelRecord(checkpoint: Checkpoint): ModelRecord {
-  const { name, parameters, bytes, digest } = checkpoint;
+  const { name, parameters, bytes, digest, packedFrom } = checkpoint;
   const format = quantisedFormatOf(checkpoint);
-  return { name, parameters, bytes, digest, ...(format !== null && { format }) };
+  return {
+    ...{ name, parameters, bytes, digest },
+    ...(format !== null && { format }),
+    ...(packedFrom !== undefined && { packedFrom }),
+  };
 }
 
 const formats = new WeakMap<Checkpoint, string | null>();

@@ -70,8 +70,10 @@ export const columns: readonly RowColumn[] = [
   },
   {
     ...shown('asked', 'spec.targetFormat'),
-    meaning: "how the target's matrices are imagined to be stored; null: as they are published",
-    of: ({ spec }) => choicesIn(spec).targetFormat ?? null,
+    meaning: "how the target's matrices are stored, or imagined to be; null: as they are published",
+    of: ({ spec, kind, model }) =>
+      choicesIn(spec).targetFormat ??
+      (kind === 'measured' && model.target.format === 'bf16_packed' ? 'bf16_packed' : null),
   },
   shown('asked', 'machine.name', 'machine'),
   {

@@ -9,6 +9,7 @@ export { type ColumnType, columns, type RowColumn, type RowValue } from './colum
 export { earlierKeyOf, laterFields } from './determinants.js';
 export { diffRuns, type FieldDifference, type ResultDifference, type RunDiff } from './diff.js';
 export { assertExportable, exportRows } from './export.js';
+export { contentsOf } from './model-record.js';
 export type { PlannedRecord } from './planned-record.js';
 export { determinantsOf, gpuOf, type PointOfRun, pointIdOf, pointKeyOf, pointOf, turnIdOf } from './point.js';
 export { collectProvenance } from './provenance.js';

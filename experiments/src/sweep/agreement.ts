@@ -2,7 +2,7 @@
 
 import { f32Arithmetic } from '@specoffload/engine';
 import { compareSequences, describeDifference, type Written } from '../job/compare.js';
-import { type MeasuredRecord, readTokens } from '../store/index.js';
+import { contentsOf, type MeasuredRecord, readTokens } from '../store/index.js';
 
 export interface Agreement {
   /** Runs that were compared with another one of the same texts. */
@@ -18,7 +18,7 @@ export interface AgreeingRun {
   readonly folder: string;
 }
 
-/** Compares runs with the first one of the same target, prompts and length. */
+/** Compares runs with the first one of the same target, packed or not, prompts and length. */
 export class AgreementCheck {
   readonly #references = new Map<string, AgreeingRun>();
   #compared = 0;
@@ -32,7 +32,7 @@ export class AgreementCheck {
     if (spec?.sampling?.rule === 'rejection' || spec?.productNoise) return;
     const { digest, maxNewTokens, stopAtEos } = workload;
     const asked = { digest, maxNewTokens, stopAtEos, ...drawnWith(run.record) };
-    const texts = JSON.stringify([model.target.digest, asked]);
+    const texts = JSON.stringify([contentsOf(model.target), asked]);
     const reference = this.#references.get(texts);
     if (!reference) {
       this.#references.set(texts, run);

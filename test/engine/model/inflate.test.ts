@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import {
   type Disk,
   type InflationRequest,
@@ -23,6 +24,7 @@ import { goldenDirectory, maxDifference, readGolden } from './golden.js';
 
 const root = createTemporaryDirectory();
 let numTargets = 0;
+const shippedTarget = fileURLToPath(new URL('../../../experiments/pair/target', import.meta.url));
 const newTarget = () => join(root, `inflated-${numTargets++}`);
 
 async function inflate(name: string, request: InflationRequest & { seed?: number }) {
@@ -184,6 +186,20 @@ describe('planInflation', () => {
     if (bytes > 2e7) expect(plan.spec.layers.length).toBe(32);
     expect(plan.spec.layers[0].ffn.width % 16).toBe(0);
   });
+
+  it.each([
+    [1e8, 21, 352],
+    [2.34e8, 31, 576],
+    [1e9, 32, 2496],
+    [2e9, 32, 5056],
+  ])(
+    'gives up a few layers of the shipped target at %d bytes for a width that can be packed',
+    async (...asked) => {
+      const [bytes, layers, width] = asked;
+      const { spec } = planInflation(await openCheckpoint(shippedTarget), { bytes });
+      expect([spec.layers.length, spec.layers[0].ffn.width]).toEqual([layers, width]);
+    },
+  );
 
   it('promises the bytes that inflation writes', async () => {
     const source = await openCheckpoint(goldenDirectory('llama-llama3'));

@@ -52,6 +52,7 @@ it('packs what rows of whole blocks hold, and says what stays', async () => {
     onProgress: ({ bytesDone, bytesTotal }, step) => bytesDone === bytesTotal && steps.add(step),
   });
   expect([...steps]).toEqual(['checked', 'written']);
+  expect(target.packedFrom).toBe(source.digest);
   expect(unpacked.length).toBe(6);
   expect(unpacked.every((name) => name.endsWith('.w2.weight'))).toBe(true);
   const kinds = inspectCheckpoint(target).dtypes;
@@ -112,6 +113,11 @@ describe('refuses', () => {
         writeFileSync(path, text.replace('"U8","shape":[48,100]', '"U8","shape":[96, 50]'), 'latin1');
       },
       'invalid shape of "model.embed_tokens.weight": [96,50]; expected rows of whole blocks of 100 bytes',
+    ],
+    [
+      'a source that is no digest',
+      (directory) => editConfig(directory, (text) => text.replace(source.digest, 'yesterday')),
+      'quantization_config',
     ],
     [
       'bytes without a word about packing',

@@ -123,6 +123,45 @@ describe('--policy', () => {
     expect(key).toBe((await simulate(...here, ...flags(typed))).key);
   });
 
+  it('stores the target as it was planned where that changes no token, and packs it once for a run', async () => {
+    const policy = { speculation: 'none', decodeBatch: 2 } as const;
+    const file = await write('packed.json', {
+      ...{ ...planned, strategy: 'none', drafter: null, policy },
+      plannedFor: { ...planned.plannedFor, target: 'target', targetFormat: 'bf16_packed', draft: null },
+    });
+    const asFlags = [...flags({ strategy: 'none', policy }), '--target-format', 'bf16_packed'];
+    const fromFile = await simulate('--policy', file);
+    expect(fromFile.key).toBe((await simulate(...asFlags)).key);
+    const run = async (...args: string[]) => {
+      const work = [
+        '--num-prompts',
+        '2',
+        '--new-tokens',
+        '2',
+        '--device-memory',
+        '128MB',
+        '--host-memory',
+        '64MB',
+      ];
+      const { stdout, stderr } = await callCli([
+        ...['run', ...work, ...args, '--results', join(folder, 'packed-runs'), '--json'],
+      ]);
+      expect(stdout, stderr).not.toBe('');
+      return { ...JSON.parse(stdout).record, stderr };
+    };
+    const packed = await run('--policy', file);
+    expect(packed.stderr).not.toContain('target format');
+    const again = await run(...asFlags);
+    expect(again.stderr).not.toContain('pack:');
+    expect(again.spec).toEqual(packed.spec);
+    const plain = await run(...flags({ strategy: 'none', policy }));
+    expect(packed.model.target).toMatchObject({
+      ...{ name: plain.model.target.name, packedFrom: plain.model.target.digest, format: 'bf16_packed' },
+    });
+    expect(packed.model.target.bytes / plain.model.target.bytes).toBeLessThan(0.8);
+    expect(packed.result.outputDigest).toBe(plain.result.outputDigest);
+  });
+
   it('leaves to another strategy what makes it that strategy', async () => {
     const { strategy, policy } = await simulate('--policy', path, '--strategy', 'flexgen');
     expect({ strategy, ...policy }).toMatchObject({

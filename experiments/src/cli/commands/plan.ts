@@ -108,7 +108,7 @@ export function addPlanCommand(program: Command, context: CommandContext): void 
       'with --pareto: which row --out writes (default: 1, the fastest)',
       wholeNumber('--row', 1, 1000),
     );
-  addPredictionOptions(command);
+  addPredictionOptions(command, true);
   addAnyDrafterOption(command);
   addPolicyOptions(command);
   withCommonOptions(
@@ -116,6 +116,7 @@ export function addPlanCommand(program: Command, context: CommandContext): void 
     'specoffload plan --machine env1 --acceptance 0.7',
     'specoffload plan --strategy flexgen --draft none --seeds 15',
     'specoffload plan --any-drafter --target llama-3.1-8b --prompts 8',
+    'specoffload plan --acceptance 0.7 --target-format lossless',
     'specoffload plan --acceptance 0.7 --pareto device-memory,latency --out policy.json --row 3',
     'specoffload plan --acceptance 0.7 --out policy.json && specoffload simulate --policy policy.json --acceptance 0.7',
     'specoffload plan --machine env2 --target mixtral-8x22b --prompts 256 --acceptance 0.8,0.7,0.6 --draft-cache recompute',

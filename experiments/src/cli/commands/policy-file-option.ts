@@ -1,6 +1,6 @@
 /** `--policy <file>`: strategy, drafter and policy as `plan --out` wrote them, where no flag of their own was given. */
 
-import { type PolicyInput, type StrategyName, strategies } from '@specoffload/engine';
+import { formatOf, type PolicyInput, type StrategyName, strategies } from '@specoffload/engine';
 import type { Command } from 'commander';
 import type { Job } from '../../job/execute.js';
 import { maybeLocalMachine } from '../../job/payoff.js';
@@ -47,12 +47,17 @@ export async function applyPolicyFile<Options extends PolicyFileOptions>(
 }
 
 /** Another strategy than the file's brings what makes it that strategy itself. */
-function flagsOfFile({ strategy, policy, drafter }: PolicyFile, named: StrategyName = strategy) {
+function flagsOfFile(
+  { strategy, policy, drafter, plannedFor: { targetFormat } }: PolicyFile,
+  named: StrategyName = strategy,
+) {
   const ownFields = named === strategy ? [] : ['speculation', ...Object.keys(strategies[named].defaults)];
   const kept = Object.entries(policy).filter(([field]) => !ownFields.includes(field));
   return {
     strategy,
     ...(drafter === null ? {} : { drafter }),
+    // What changes no token is the planner's business like all else; other formats are other models.
+    ...(targetFormat === 'bf16_packed' ? { targetFormat } : {}),
     ...flagsOfPolicy(Object.fromEntries(kept) as PolicyInput),
   };
 }
@@ -72,6 +77,6 @@ export async function useHere({
 }: Pick<Job, 'target' | 'draft' | 'machine'> & Pick<UsedFor, 'prompts'>): Promise<UsedFor> {
   return {
     ...{ machine: (await maybeLocalMachine())?.name ?? null, deviceBytes, hostBytes, prompts },
-    ...{ target: target.name, targetFormat: target.format ?? null, draft: draft?.name ?? null },
+    ...{ target: target.name, targetFormat: formatOf(target), draft: draft?.name ?? null },
   };
 }

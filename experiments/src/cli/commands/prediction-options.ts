@@ -9,8 +9,10 @@ import {
   loadTokenizer,
   type MachineModel,
   modelCatalog,
+  packedTwin,
   type TargetFormat,
   targetFormats,
+  UserError,
   withBudgets,
 } from '@specoffload/engine';
 import type { Command } from 'commander';
@@ -31,7 +33,7 @@ export interface PredictionOptions extends DrafterOptions {
   readonly machine: string;
   readonly target: string;
   readonly draft?: string;
-  readonly targetFormat?: TargetFormat;
+  readonly targetFormat?: TargetFormat | typeof lossless;
   readonly prompts?: number;
   readonly promptTokens?: number;
   readonly workload?: string;
@@ -43,6 +45,9 @@ export interface PredictionOptions extends DrafterOptions {
   readonly seed: number;
   readonly results: string;
 }
+
+/** Whatever keeps every bit of the target's weights, for a planner to choose among: as published, and packed. */
+export const lossless = 'lossless';
 
 /** Of HumanEval's longest prompt, as the released scripts pad to it. */
 const defaultPromptTokens = 437;
@@ -58,7 +63,10 @@ function usualDraft(target: string): string {
   return Object.hasOwn(modelCatalog, target) ? (modelCatalog[target].draft ?? 'none') : paperDraft;
 }
 
-export function addPredictionOptions(command: Command): Command {
+/** @param plans whether the command chooses */
+export function addPredictionOptions(command: Command, plans = false): Command {
+  const formats = [...targetFormats, ...(plans ? [lossless] : [])];
+  const chosen = plans ? `; ${lossless}: as published, or bf16 packed, whichever is faster` : '';
   return addDrafterOption(command)
     .option(
       '--machine <which>',
@@ -72,8 +80,8 @@ export function addPredictionOptions(command: Command): Command {
     )
     .option(
       '--target-format <which>',
-      `store the target's matrices as ${targetFormats.join(', ')} (default: as published)`,
-      oneOf('--target-format', targetFormats),
+      `store the target's matrices as ${targetFormats.join(', ')} (default: as published)${chosen}`,
+      oneOf('--target-format', formats),
     )
     .option(
       '--draft <which>',
@@ -119,6 +127,8 @@ export function addPredictionOptions(command: Command): Command {
 export interface OpenPrediction {
   readonly machine: MachineModel;
   readonly target: Checkpoint;
+  /** What a planner may take in its place; left out where nobody asked. */
+  readonly storedOtherwise?: readonly Checkpoint[];
   readonly draft: Checkpoint | null;
   readonly drafter?: DrafterName;
   readonly promptLengths: readonly number[];
@@ -146,7 +156,9 @@ export async function openPrediction(
   const { proposes, hasModel } = settleDraft(asked, isMeant, output);
   const acceptance = proposes && given !== undefined ? await openAcceptance('--acceptance', given) : null;
   const machine = withMemoryOptions(await openMachine(options.machine), options);
-  const target = await openOrDescribeModel(options.target, options.unit, options.targetFormat);
+  const { targetFormat } = options;
+  const format = targetFormat === lossless ? undefined : targetFormat;
+  const target = await openOrDescribeModel(options.target, options.unit, format);
   const draftName = options.draft ?? usualDraft(options.target);
   if (hasModel && options.draft === undefined && draftName === 'none')
     output.note(
@@ -155,9 +167,19 @@ export async function openPrediction(
   const draft = hasModel && draftName !== 'none' ? await openOrDescribeModel(draftName, options.unit) : null;
   return {
     ...{ machine, target, draft, maxNewTokens, acceptance, seed },
+    ...(targetFormat === lossless ? { storedOtherwise: [imaginePacked(target)] } : {}),
     ...(drafter && proposes ? { drafter } : {}),
     ...(await openLengths(options, target)),
   };
+}
+
+/** @throws UserError where nothing would become smaller */
+function imaginePacked(target: Checkpoint): Checkpoint {
+  const packed = packedTwin(target);
+  if (packed) return packed;
+  throw new UserError(
+    `nothing of ${target.name} can be packed without loss; expected matrices in bf16 whose rows are whole blocks of 64 values; leave --target-format ${lossless} out`,
+  );
 }
 
 /** `512 prompts of 437 tokens, 32 new tokens each; mixtral-8x7b with mistral-7b on env1: device 24.0 GB, host 256 GB`. */

@@ -1,7 +1,7 @@
 /** `specoffload run`: one run of one strategy, with everything settable, ending in a record. */
 
 import { join } from 'node:path';
-import type { DrafterName, PlannedPolicy, StrategyName } from '@specoffload/engine';
+import type { StrategyName } from '@specoffload/engine';
 import type { Command } from 'commander';
 import { locateModel } from '../../inputs/models.js';
 import { openPair } from '../../inputs/pair.js';
@@ -12,19 +12,14 @@ import {
   executeRun,
   type Job,
   type RunPlan,
-  runPlan,
   textsOf,
 } from '../../job/execute.js';
 import { notePayoff } from '../../job/payoff.js';
-import { cacheDirectory, defaultResultsDirectory, displayPath } from '../../paths.js';
-import { type ChosenPolicy, choosePolicy } from '../../plan/choose-here.js';
+import { defaultResultsDirectory, displayPath, localMachinePath } from '../../paths.js';
+import type { ChosenPolicy } from '../../plan/choose-here.js';
 import { describeConfirmation } from '../../plan/confirm.js';
-import { formatRange } from '../../plan/describe.js';
 import type { PolicyFile } from '../../plan/policy-file.js';
-import { findRouting } from '../../plan/recorded-routing.js';
 import { assertWritable } from '../../store/index.js';
-import { UsageError } from '../../terminal/errors.js';
-import { formatPercent, threeDigits } from '../../terminal/format.js';
 import type { Output } from '../../terminal/output.js';
 import { flagsOf } from '../../tunnel/flags.js';
 import { openTunnel } from '../../tunnel/tunnel-file.js';
@@ -50,6 +45,15 @@ import {
   useHere,
 } from './policy-file-option.js';
 import { toPolicyInput } from './policy-options.js';
+import {
+  addTargetFormatOption,
+  assertPlanFlags,
+  choose,
+  comparePrediction,
+  storeTarget,
+  usualRounds,
+  withChoice,
+} from './run-plan.js';
 import { toSamplingInput } from './sampling-options.js';
 import { addTextOptions, openPrompts, type TextOptions } from './text-options.js';
 
@@ -64,6 +68,7 @@ interface RunCommandOptions
   readonly numPrompts?: number;
   readonly tunnel?: string;
   readonly plan?: true;
+  readonly targetFormat?: string;
   readonly out?: string;
   /** Rounds; true without a number. */
   readonly confirm?: number | true;
@@ -76,12 +81,7 @@ interface RunCommandOptions
   readonly results: string;
 }
 
-/** Where specoffload profile writes unless told otherwise. */
-const defaultMachineFile = join(cacheDirectory, 'machine.json');
-
 const usualStrategy: StrategyName = 'specoffload';
-/** The fewest that an interval can be told from. */
-const usualRounds = 3;
 
 export function addRunCommand(program: Command, context: CommandContext): void {
   const command = program
@@ -117,7 +117,7 @@ export function addRunCommand(program: Command, context: CommandContext): void {
     )
     .option(
       '--machine <file>',
-      `with --plan: this machine as specoffload profile measured it (default: ${displayPath(defaultMachineFile)})`,
+      `with --plan: this machine as specoffload profile measured it (default: ${displayPath(localMachinePath)})`,
     )
     .option(
       '--acceptance <which>',
@@ -130,6 +130,7 @@ export function addRunCommand(program: Command, context: CommandContext): void {
   addNoiseOptions(command);
   addPolicyFileOption(command);
   addAnyDrafterOption(command);
+  addTargetFormatOption(command);
   withCommonOptions(
     command,
     'specoffload run --strategy serial --prompts code --num-prompts 4 --new-tokens 32',
@@ -138,6 +139,7 @@ export function addRunCommand(program: Command, context: CommandContext): void {
     'specoffload run --prompt "It was a dark and" --temperature 0.8 --stop $\'\\n\'',
     'specoffload run --plan --acceptance 0.7 --prompts code',
     'specoffload run --plan --any-drafter --confirm --num-prompts 1',
+    'specoffload run --plan --acceptance 0.7 --target-format lossless',
     'specoffload run --policy policy.json --prompts code',
     'specoffload tunnel --like env1 --out tunnel.json && specoffload run --tunnel tunnel.json --strategy flexgen',
   ).action(async (typed: RunCommandOptions) => {
@@ -212,8 +214,9 @@ async function run(
     );
   const drafter = lacksDraft ? 'prompt-lookup' : options.drafter;
   const workload = await openPrompts(options, pair, isGiven);
+  const { target, packed } = await storeTarget(pair.target, options, output, signal);
   const asked: RunPlan = {
-    ...{ ...pair, experiment: 'run', strategy, policy: given, machine, workload, sampling },
+    ...{ ...pair, target, experiment: 'run', strategy, policy: given, machine, workload, sampling },
     ...(drafter ? { drafter } : {}),
     resultsDirectory: options.results,
     ...{ maxNewTokens: options.newTokens, stopAtEos: options.eos },
@@ -221,8 +224,10 @@ async function run(
     ...(await readNoise(options)),
     ...{ seed: options.seed, firstRepeat: options.repeat },
   };
-  const chosen = options.plan ? await choose(asked, options, proposes, output, signal) : null;
-  const plan = chosen ? withChoice(asked, chosen) : asked;
+  const { machine: machineFile = localMachinePath } = options;
+  const planning = { ...options, machine: machineFile };
+  const chosen = options.plan ? await choose(asked, packed, planning, proposes, output, signal) : null;
+  const plan = chosen ? withChoice(asked, packed, chosen) : asked;
   output.note(`${plan.strategy}: ${describePlan(plan)}`);
   if (options.policyFile) {
     const prompts = workload.prompts.length;
@@ -243,46 +248,6 @@ async function run(
     });
 }
 
-/** Plans the run, and has finalists run where that is asked for. */
-async function choose(
-  plan: RunPlan,
-  options: AppliedOptions,
-  proposes: boolean,
-  output: Output,
-  signal: AbortSignal,
-): Promise<ChosenPolicy> {
-  const { target, draft, drafter, machine, policy: fixed, workload, maxNewTokens } = plan;
-  const { confirm, anyDrafter, strategy, acceptance = null, draftSpeed, out = null } = options;
-  const { name, prompts } = workload;
-  const rounds = confirm === true ? usualRounds : confirm;
-  return choosePolicy(
-    {
-      ...{ target, draft, drafter, proposes, machine, fixed, signal, acceptance, draftSpeed, out },
-      machineFile: options.machine ?? defaultMachineFile,
-      anyDrafterOn: anyDrafter ? name : undefined,
-      ...(strategy ? { strategy } : {}),
-      ...{ promptLengths: prompts.map(({ length }) => length), maxNewTokens },
-      recorded: await findRouting(options.results, target, { name, numPrompts: prompts.length }),
-      confirmation:
-        rounds === undefined
-          ? null
-          : {
-              rounds,
-              run: (planned, newTokens) =>
-                runPlan({ ...withChoice(plan, planned), maxNewTokens: newTokens }, signal),
-            },
-    },
-    output,
-  );
-}
-
-function withChoice(
-  plan: RunPlan,
-  { strategy, policy, drafter }: Pick<PlannedPolicy, 'strategy' | 'policy' | 'drafter'>,
-): RunPlan {
-  return { ...plan, strategy, policy, ...(drafter ? { drafter: drafter as DrafterName } : {}) };
-}
-
 /** For programs: what each prompt was continued with. */
 function linesOf(plan: RunPlan, { result }: ExecutedRun) {
   const texts = textsOf(plan, result);
@@ -291,23 +256,6 @@ function linesOf(plan: RunPlan, { result }: ExecutedRun) {
     const prompt = plan.tokenizer?.decode(promptIds);
     return { prompt, completion: texts[index], stopReason, newTokens: ids.length };
   });
-}
-
-/** @throws UsageError for flags that nothing would look at. */
-function assertPlanFlags(options: RunCommandOptions): void {
-  const { plan, policy, machine, acceptance, anyDrafter, out, confirm } = options;
-  if (plan && policy !== undefined)
-    throw new UsageError('--plan and --policy exclude each other: the planner chooses, or the file has');
-  const given = {
-    '--machine': machine,
-    '--acceptance': acceptance,
-    '--any-drafter': anyDrafter,
-    '--out': out,
-    '--confirm': confirm,
-  };
-  const stray = Object.entries(given).find(([, value]) => value !== undefined)?.[0] ?? null;
-  if (!plan && stray !== null)
-    throw new UsageError(`${stray} is for the planner; add --plan, or leave it out`);
 }
 
 function say(
@@ -332,16 +280,4 @@ function say(
     ['timeline', `${displayPath(join(folder, 'trace.json.gz'))} (open it in ui.perfetto.dev)`],
   ]);
   output.say(`\n${files.join('\n')}`);
-}
-
-function comparePrediction({ throughput }: ChosenPolicy, measured: number): string {
-  const { median } = throughput;
-  const facts = alignFacts([
-    [
-      'predicted',
-      `${threeDigits(median)} tokens/s, ${formatRange(throughput, threeDigits)} (95 %, over seeds)`,
-    ],
-    ['measured', `${threeDigits(measured)} tokens/s, ${formatPercent(measured / median)} of it`],
-  ]);
-  return facts.join('\n');
 }
