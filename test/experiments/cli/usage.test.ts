@@ -54,6 +54,12 @@ const wrong: readonly (readonly [args: string, message: string])[] = [
   ['run --draft-cache-factor many', 'invalid --draft-cache-factor: many; expected a number from 1'],
   ['run --product-noise=', 'invalid --product-noise: ; expected a number from 0 to 1, or a machine'],
   ['run --product-noise=-0.1', 'invalid --product-noise: -0.1; expected a number from 0 to 1, or a machine'],
+  ['run --target-format q3', 'invalid --target-format: q3; expected'],
+  [
+    'run --target-format lossless',
+    '--target-format lossless is for the planner; add --plan, or leave it out',
+  ],
+  ['simulate --target-format lossless', 'invalid --target-format: lossless; expected'],
   ['run --tunnel', "option '--tunnel <file>' argument missing"],
   ['tunnel --out x', "required option '--like <which>' not specified"],
   ['tunnel --like env1', "required option '--out <file>' not specified"],

@@ -5,6 +5,7 @@ import {
   type DrafterName,
   formatOf,
   type PlannedPolicy,
+  targetFormats,
   UserError,
 } from '@specoffload/engine';
 import type { Command } from 'commander';
@@ -17,6 +18,7 @@ import { findRouting } from '../../plan/recorded-routing.js';
 import { UsageError } from '../../terminal/errors.js';
 import { formatPercent, threeDigits } from '../../terminal/format.js';
 import type { Output } from '../../terminal/output.js';
+import { oneOf } from './common.js';
 import { lossless } from './prediction-options.js';
 
 export interface RunPlanOptions {
@@ -43,6 +45,7 @@ export function addTargetFormatOption(command: Command): Command {
     '--target-format <which>',
     `${runFormats.join(', ')}: pack a target in bf16 without loss, once, into the cache folder, and run from that; ` +
       `with --plan also ${lossless}: as it is or packed, whichever is faster (default: as it is)`,
+    oneOf('--target-format', [...targetFormats, lossless]),
   );
 }
 
