@@ -147,7 +147,7 @@ describe('a machine file', () => {
     [disk({ name: 'link' }), 'there are two of lane link; give one of them another name'],
     [
       link({ latencySeconds: 0 }),
-      'unknown field: link.latencySeconds; expected name, serves, variability, gapSeconds, wakeSeconds, width, moves,',
+      'unknown field: link.latencySeconds; expected name, serves, variability, gapSeconds, wakeSeconds, aloneFactor, width, moves,',
     ],
     [link({ width: 0 }), 'invalid link.width: 0; expected a whole number from 1 to 64'],
     [

@@ -55,6 +55,25 @@ describe('a virtual machine', () => {
     ]);
   });
 
+  it('takes another time for what it does while no other lane is at work, if the lane says so', async () => {
+    const hurried = lanes().map((lane) => (lane.name === 'link' ? { ...lane, aloneFactor: 0.5 } : lane));
+    const tasks = [
+      task(1, 'link', 2), // nothing else is at work yet
+      task(2, 'device', 4, { after: [1] }),
+      task(3, 'host', 0.5, { after: [1] }),
+      task(4, 'link', 2, { after: [3] }), // beside the device
+      task(5, 'link', 2, { after: [2] }),
+    ];
+    expect(await run(tasks, { lanes: hurried })).toEqual([
+      [1, 0, 1],
+      [3, 1, 1.5],
+      [4, 1.5, 3.5],
+      [2, 1, 5],
+      [5, 5, 6],
+    ]);
+    expect((await run(tasks)).at(-1)).toEqual([5, 6, 8]);
+  });
+
   it('orders simultaneous ends by the number of the task, whatever order they started in', async () => {
     const spans = await run([
       task(7, 'device', 1),

@@ -19,6 +19,7 @@ export const rateLimits = {
   bytes: [1e6, 1e18],
   reservedBytes: [0, 1e18],
   sigma: [0, 3],
+  factor: [0.01, 10],
   traffic: [0, 1000],
   watts: [0, 1e5],
   joulesPerByte: [0, 1e-3],
@@ -35,6 +36,7 @@ function unitOf(limited: Limited): readonly [words: string, unit: Unit | null, e
   if (limited === 'bytes' || limited === 'reservedBytes') return ['bytes', 'B', '24GiB'];
   if (limited === 'sigma') return ['standard deviation of the logarithm', null, ''];
   if (limited === 'weightsPerSecond') return ['weights per second', null, ''];
+  if (limited === 'factor') return ['times as long', null, ''];
   if (limited === 'traffic') return ['bytes moved per byte', null, ''];
   if (limited === 'watts') return ['watts', 'W', '450W'];
   if (limited === 'hertz') return ['hertz', 'Hz', '816MHz'];

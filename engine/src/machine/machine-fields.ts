@@ -203,6 +203,10 @@ const conduct = {
     'from the end of what a task waited for to its start on a lane that had nothing to do; left out: the gap',
     is.orMissing(constant('gapSeconds')),
   ),
+  aloneFactor: about(
+    'how many times as long its tasks take as its rates say where no other lane is at work; left out: 1',
+    is.orMissing(constant('factor')),
+  ),
   width: about('tasks that it takes at once; 1 keeps priorities strict', is.orElse(is.wholeFrom(1, 64), 1)),
 };
 

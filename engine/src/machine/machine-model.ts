@@ -91,6 +91,12 @@ interface LaneConduct {
   readonly gapSeconds?: number;
   /** The same where the lane had nothing to do: from the end of what a task waited for to its start. @default the gap */
   readonly wakeSeconds?: number;
+  /**
+   * How many times as long a task takes as the rates say where no other lane is at work when it starts: lanes that share
+   * cores and memory hold each other up, and rates are measured while they do.
+   * @default 1
+   */
+  readonly aloneFactor?: number;
   /** Tasks that it takes at once and works through in order, as a real lane does; 1 keeps priorities strict. */
   readonly width: number;
   /** @default nobody says, and energy counts without it */

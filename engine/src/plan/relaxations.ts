@@ -231,9 +231,10 @@ export function relaxMachine(machine: MachineModel): RelaxedMachine[] {
 
 /** A lane with all its rates raised and all its fixed times shortened. */
 function faster(lane: Lane): Lane {
-  const { variability, width } = lane;
-  if (isTransfer(lane)) return { ...scaleNumbers(lane), variability, width };
-  return { ...scaleRates(lane), variability, width, ...changedKinds(lane, scaleRates) };
+  const { variability, aloneFactor, width } = lane;
+  const conduct = { variability, width, ...(aloneFactor !== undefined && { aloneFactor }) };
+  if (isTransfer(lane)) return { ...scaleNumbers(lane), ...conduct };
+  return { ...scaleRates(lane), ...conduct, ...changedKinds(lane, scaleRates) };
 }
 
 function scaleRates<Rates extends KindRates>({ arithmetic, ...numbers }: Rates): Rates {

@@ -22,7 +22,7 @@ interface Event extends TaskOutcome {
   listener: TaskListener;
 }
 
-type VirtualLane = MachineLane & Pick<Lane, 'gapSeconds' | 'wakeSeconds'>;
+type VirtualLane = MachineLane & Pick<Lane, 'gapSeconds' | 'wakeSeconds' | 'aloneFactor'>;
 
 export interface VirtualMachineOptions {
   readonly costs: CostModel;
@@ -40,6 +40,7 @@ interface LaneClock {
   /** Before its next task starts: one that came while it was at work, and one that it has to be woken for. */
   readonly gapSeconds: number;
   readonly wakeSeconds: number;
+  readonly aloneFactor: number;
   freeAtSeconds: number;
   /** The divisible task that it is working on or has last worked on. */
   divisible: Event | null;
@@ -59,9 +60,9 @@ export class VirtualMachine implements Machine {
     this.#options = options;
     this.lanes = options.lanes;
     this.#clocks = new Map(
-      options.lanes.map(({ name, gapSeconds = 0, wakeSeconds = gapSeconds }) => [
+      options.lanes.map(({ name, gapSeconds = 0, wakeSeconds = gapSeconds, aloneFactor = 1 }) => [
         name,
-        { gapSeconds, wakeSeconds, freeAtSeconds: 0, divisible: null },
+        { gapSeconds, wakeSeconds, aloneFactor, freeAtSeconds: 0, divisible: null },
       ]),
     );
   }
@@ -73,8 +74,8 @@ export class VirtualMachine implements Machine {
   start(task: Task, _slot: number, readySeconds: number, listener: TaskListener): void {
     const { lane } = task;
     const { costs, drawFactor } = this.#options;
-    const seconds = costs.secondsOf(task) * (drawFactor?.(lane) ?? 1);
     const clock = this.#clocks.get(lane) as LaneClock;
+    const seconds = costs.secondsOf(task) * (drawFactor?.(lane) ?? 1) * this.#factorOf(clock);
     const startSeconds =
       this.#interrupt(task, clock, seconds) ??
       // What became ready at the very end of the lane's last task waited for that: the lane had nothing to do by then.
@@ -90,6 +91,14 @@ export class VirtualMachine implements Machine {
     if (task.isDivisible) clock.divisible = event;
     this.#events.push(event);
     this.#schedulePump();
+  }
+
+  /** Of a task that the lane is given now: what the rates say holds while another lane is at work. */
+  #factorOf(clock: LaneClock): number {
+    if (clock.aloneFactor === 1) return 1;
+    for (const other of this.#clocks.values())
+      if (other !== clock && other.freeAtSeconds > this.#nowSeconds) return 1;
+    return clock.aloneFactor;
   }
 
   #event(task: Task, listener: TaskListener): Event {

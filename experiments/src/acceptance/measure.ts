@@ -5,6 +5,7 @@ import {
   type Checkpoint,
   type DrafterName,
   type RunProgress,
+  type RoutingReport,
   recordAcceptance,
   type SamplingInput,
   UserError,
@@ -41,6 +42,13 @@ export interface MeasuredAcceptance extends AcceptanceTrace {
   readonly spec: AcceptanceSpec;
 }
 
+/** What the texts of a workload show of the models: nothing of it depends on the machine. */
+export interface RecordedTexts {
+  readonly acceptance: MeasuredAcceptance;
+  /** How many rows chose each expert; null where nothing is routed. */
+  readonly routing: RoutingReport | null;
+}
+
 /** Room for caches and buffers beside the weights. */
 const spareBytes = 1e9;
 
@@ -49,6 +57,11 @@ const spareBytes = 1e9;
  * @throws UserError as `runEngine`
  */
 export async function measureAcceptance(options: MeasureAcceptanceOptions): Promise<MeasuredAcceptance> {
+  return (await recordTexts(options)).acceptance;
+}
+
+/** As {@link measureAcceptance}, with what the target's routers chose meanwhile. */
+export async function recordTexts(options: MeasureAcceptanceOptions): Promise<RecordedTexts> {
   const { target, draft, drafter, device, workload, newTokens, candidates, sampling, onProgress, signal } =
     options;
   const { secondChoices = false } = options;
@@ -58,7 +71,7 @@ export async function measureAcceptance(options: MeasureAcceptanceOptions): Prom
     ...{ strategy: 'none', policy: {}, target, draft: null, tokenizer: null, workload, stopAtEos: false },
     ...{ maxNewTokens: newTokens, machine: roomFor(target, device), sampling },
   };
-  const { sequences } = await runPlan(job, signal, onProgress);
+  const { sequences, routing = null } = await runPlan(job, signal, onProgress);
   const machine = roomFor(draft ?? target, device);
   const trace = await recordAcceptance({
     ...{ name: workload.name, target, draft, drafter, candidates, newTokens, sampling, secondChoices },
@@ -66,7 +79,8 @@ export async function measureAcceptance(options: MeasureAcceptanceOptions): Prom
     ...{ ...(onProgress ? { onProgress } : {}), ...(signal ? { signal } : {}) },
     texts: sequences.map(({ ids }, index) => ({ prompt: workload.prompts[index], newIds: ids })),
   });
-  return { ...trace, spec: specOfAcceptance(specOfRun(job), { draft, drafter, sampling }, candidates) };
+  const spec = specOfAcceptance(specOfRun(job), { draft, drafter, sampling }, candidates);
+  return { acceptance: { ...trace, spec }, routing };
 }
 
 /** Device memory holds fp32, twice what is stored. */

@@ -60,6 +60,8 @@ export interface AccuracySummary {
   readonly meanError: number;
   readonly worstError: number;
   readonly worstLaneError: number;
+  /** Of which they are. */
+  readonly worst: { readonly point: GridPoint; readonly lanePoint: GridPoint; readonly lane: LaneName };
   /** Per group: the measured speed of the policy with the best prediction, over the best measured one. */
   readonly picks: readonly { readonly group: string; readonly share: number }[];
 }
@@ -74,12 +76,17 @@ export function summarize(comparisons: readonly Comparison[]): AccuracySummary |
     const group = groupOf(comparison.point);
     groups.set(group, [...(groups.get(group) ?? []), comparison]);
   }
+  const most = (size: (comparison: Comparison) => number) =>
+    judged.reduce((worst, next) => (size(next) > size(worst) ? next : worst));
+  const laneErrorOf = ({ laneError }: Comparison) => Math.abs(laneError.difference);
+  const [worst, worstOfLanes] = [most(({ error }) => Math.abs(error)), most(laneErrorOf)];
   return {
     runs: judged.length,
     disturbedRuns: comparisons.length - judged.length,
     meanError: errors.reduce((sum, error) => sum + error, 0) / errors.length,
-    worstError: largest(errors),
-    worstLaneError: largest(judged.map(({ laneError }) => Math.abs(laneError.difference))),
+    worstError: Math.abs(worst.error),
+    worstLaneError: laneErrorOf(worstOfLanes),
+    worst: { point: worst.point, lanePoint: worstOfLanes.point, lane: worstOfLanes.laneError.lane },
     picks: [...groups].map(([group, members]) => ({ group, share: shareOfPick(members) })),
   };
 }

@@ -8,6 +8,10 @@ export interface GridPoint {
   /** Device and host budget, each as a share of the target's stored bytes. */
   readonly budgetShare: number;
   readonly policy: PolicyInput;
+  /** What the policy tries, in words, where candidates do not say it. */
+  readonly option?: string;
+  /** Its weights come packed without loss. @default as they are stored */
+  readonly isPacked?: boolean;
 }
 
 /** Points that differ in nothing but the policy compete: among them a planner chooses. */
@@ -16,7 +20,8 @@ export function groupOf({ prompts, budgetShare }: GridPoint): string {
 }
 
 /** `serial, 4 candidates`. */
-export function policyName({ strategy, policy }: GridPoint): string {
+export function policyName({ strategy, policy, option }: GridPoint): string {
+  if (option !== undefined) return `${strategy}, ${option}`;
   return policy.candidates === undefined ? strategy : `${strategy}, ${policy.candidates} candidates`;
 }
 
@@ -57,5 +62,37 @@ export function accuracyGrid(isQuick: boolean): readonly GridPoint[] {
         policy: strategy === 'flexgen' ? { microBatch: 4 } : {},
       }),
     ),
+  ];
+}
+
+/**
+ * Each of the options that a planner chooses among on a processor, by itself, in the second of the grid's situations.
+ */
+export function optionsGrid(): readonly GridPoint[] {
+  const candidates = 4;
+  const point = (
+    strategy: StrategyName,
+    option: string,
+    policy: PolicyInput,
+    isPacked = false,
+  ): GridPoint => ({
+    ...{ strategy, policy, option, prompts: 8, budgetShare: 0.25 },
+    ...(isPacked && { isPacked }),
+  });
+  return [
+    point('none', 'packed', {}, true),
+    point('serial', 'packed', { candidates }, true),
+    point('serial', 'alternates', { candidates, alternates: 4 }),
+    point('serial', 'alternates of two', { candidates, alternates: 4, alternateTokens: 2 }),
+    point('serial', 'attention on device', { candidates, attention: 'device', cache: 'device' }),
+    point('serial', 'tensors that stay', { candidates, residents: 'tensors' }),
+    point('serial', 'ahead', { candidates, speculation: 'ahead' }),
+    point('ahead', 'outcomes', { candidates, outcomes: 4 }),
+    point('specoffload', 'batches join', { candidates, joinBatches: 'yes' }),
+    point('none', 'FFNs shared with the host', { hostShare: 0.2 }),
+    point('none', 'routed', { experts: 'routed' }),
+    point('none', 'cache, foreseen', { experts: 'routed', expertCache: 'lfu', expertPrefetch: 'router' }),
+    point('fiddler', 'as published', {}),
+    point('apex', 'as published', {}),
   ];
 }

@@ -6,6 +6,7 @@ import {
   type Checkpoint,
   type MachineModel,
   type Pace,
+  type RoutingReport,
   type RunResult,
   type SamplingInput,
   type SimulationResult,
@@ -39,6 +40,10 @@ export interface GridRequest {
   /** Whose rates predict. */
   readonly machine: MachineModel;
   readonly acceptance: AcceptanceTrace;
+  /** Which experts the texts' rows choose. @default any as likely as any other */
+  readonly routing?: RoutingReport | null;
+  /** The target with packed weights, for points that ask for it. */
+  readonly packed?: Checkpoint;
   /** Budgets of the run that tells the pace, as a point's. @default 0.25 */
   readonly paceBudgetShare?: number;
 }
@@ -59,8 +64,13 @@ export async function comparePoint(
   paceBefore: Pace | null = null,
 ): Promise<PointComparison & { readonly paceAfter: Pace | null }> {
   const job = jobOf(request, point);
+  const { acceptance, routing } = request;
   const predictOn = (machine: MachineModel) =>
-    simulateRun({ ...toPrediction(job, machine, request.acceptance), signal });
+    simulateRun({
+      ...toPrediction(job, machine, acceptance),
+      ...(routing && { routing: { rowsByExpert: routing.rowsByExpert } }),
+      signal,
+    });
   const predicted = await predictOn(request.machine);
   const { measured, conditions } = await measureUndisturbed(
     () => runPlan(job, signal),
@@ -91,11 +101,12 @@ export async function measurePace(request: GridRequest, output: Output, signal: 
 }
 
 function jobOf(
-  { workload, ...request }: GridRequest,
-  { strategy, policy, prompts, budgetShare }: GridPoint,
+  { workload, packed, ...request }: GridRequest,
+  { strategy, policy, prompts, budgetShare, isPacked }: GridPoint,
 ): Job {
-  const { target, draft, maxNewTokens, device, arithmetic, sampling, diskBytesPerSecond } = request;
-  const budget = Math.floor(target.bytes * budgetShare);
+  const { target: plain, draft, maxNewTokens, device, arithmetic, sampling, diskBytesPerSecond } = request;
+  const target = isPacked && packed ? packed : plain;
+  const budget = Math.floor(plain.bytes * budgetShare);
   return {
     ...{ strategy, policy, target, draft, tokenizer: null, maxNewTokens, sampling, stopAtEos: false },
     workload: { name: workload.name, prompts: workload.prompts.slice(0, prompts) },

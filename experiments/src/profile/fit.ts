@@ -10,16 +10,19 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
-/** Share of equal tasks, the slowest, that is left out: the system was busy with something else during them. */
-const outlierShare = 0.02;
+/**
+ * What takes so many times as long as the median is left out: the system was busy with something else during it. Less
+ * belongs to the machine, whose lanes take each other's core for a time slice of some milliseconds.
+ */
+const outlierFactor = 20;
 
 /**
  * What equal tasks take on average. Not the median: a run's time is the sum of its tasks', the slow ones included;
  * only the slowest are left out.
  */
 export function typicalMean(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const kept = sorted.slice(0, Math.max(1, Math.ceil(sorted.length * (1 - outlierShare))));
+  const most = outlierFactor * median(values);
+  const kept = values.filter((value) => value <= most);
   return kept.reduce((sum, value) => sum + value, 0) / kept.length;
 }
 
@@ -41,7 +44,11 @@ export interface Observation {
 /** Borders between classes of row counts grow by this factor: fine enough for curves, coarse enough for medians. */
 const rowClassGrowth = 1.3;
 
-/** The rate reached by row count: the typical mean of each class of similar row counts, by ascending rows. */
+/**
+ * The rate reached by row count: the typical mean of each class of similar row counts, by ascending rows. No product
+ * takes less time for having more rows: where it seems so, because a class has few members or was seen at another
+ * moment than the next, both get their common mean.
+ */
 export function fitArithmetic(observations: readonly Observation[]): ComputeRates['arithmetic'] {
   const classes = new Map<number, Observation[]>();
   for (const observation of observations) {
@@ -51,12 +58,30 @@ export function fitArithmetic(observations: readonly Observation[]): ComputeRate
     if (members) members.push(observation);
     else classes.set(index, [observation]);
   }
-  const points = [...classes.values()].map((members): readonly [number, number] => [
-    median(members.map(({ rows }) => rows)),
-    1 / typicalMean(members.map(({ flops, seconds }) => seconds / flops)),
-  ]);
-  points.sort((a, b) => a[0] - b[0]);
-  return points.filter(([rows], index) => index === 0 || rows > points[index - 1][0]);
+  const points = [...classes.values()].map((members) => {
+    const rows = median(members.map((member) => member.rows));
+    const secondsPerFlop = typicalMean(members.map(({ flops, seconds }) => seconds / flops));
+    return { rows, value: rows * secondsPerFlop, weight: members.length };
+  });
+  points.sort((a, b) => a.rows - b.rows);
+  const ascending = points.filter(({ rows }, index) => index === 0 || rows > points[index - 1].rows);
+  return neverLess(ascending).map((value, index) => [ascending[index].rows, ascending[index].rows / value]);
+}
+
+/** The non-decreasing values that come closest to those given, by their weights: pools neighbours that are out of order. */
+function neverLess(points: readonly { readonly value: number; readonly weight: number }[]): number[] {
+  const pools: { value: number; weight: number; members: number }[] = [];
+  for (const { value, weight } of points) {
+    let pool = { value, weight, members: 1 };
+    for (let last = pools.at(-1); last && last.value > pool.value; last = pools.at(-1)) {
+      pools.pop();
+      const both = last.weight + pool.weight;
+      const mean = (last.value * last.weight + pool.value * pool.weight) / both;
+      pool = { value: mean, weight: both, members: last.members + pool.members };
+    }
+    pools.push(pool);
+  }
+  return pools.flatMap(({ value, members }) => new Array<number>(members).fill(value));
 }
 
 /**

@@ -9,6 +9,7 @@ import {
   largest,
   nameFormats,
   type PhaseName,
+  phaseNames,
   type RunResult,
   type Span,
   stagedVulkanFormats,
@@ -17,7 +18,9 @@ import {
 import { type LocalSettings, setCaps } from '../inputs/caps.js';
 import { toDevice, usualDevice } from '../inputs/devices.js';
 import type { ConditionsRecord, MeasuredSpec } from '../store/index.js';
-import { fitArithmetic, fitNonNegative, logSpread, median, typicalMean } from './fit.js';
+import { fitArithmetic, fitNonNegative, logSpread, median } from './fit.js';
+import { durationOf, leastObservations, meansBy } from './spans.js';
+import { fitTransfers, fitUploads } from './transfers.js';
 import { measureWaits } from './waits.js';
 
 /** A constant and where it comes from, as machine files hold them. */
@@ -63,8 +66,7 @@ export type Timeline = Pick<RunResult, 'spans' | 'policy'> & {
 /** Rates that no task of a run on this machine is bound by. */
 const unbound = 1e14;
 
-/** Fewer observations of a kind than this say nothing. */
-const leastObservations = 8;
+const aloneSource = 'measured: beside nothing else, over what it takes while other lanes are at work';
 
 /** The JSON document that `parseMachineModel` takes. */
 export function buildMachineFile(machine: MeasuredMachine, runs: readonly Timeline[]): unknown {
@@ -79,10 +81,11 @@ export function buildMachineFile(machine: MeasuredMachine, runs: readonly Timeli
       wakeSeconds: constant(typicalWait(wakes), 'measured: from the end of what it waited for'),
     };
   };
-  const link = fitTransfers(spans.filter(({ kind }) => kind === 'upload'));
   // Prompts are read on more cores, where the device has cores.
   const hasCores = device === usualDevice;
   const later = hasCores ? spans.filter(({ phase }) => phase === 'decode') : spans;
+  const phases: readonly PhaseName[] = hasCores ? ['decode'] : phaseNames;
+  const link = fitUploads(runs, phases);
   const fetches = spans.filter(({ kind }) => kind === 'fetch');
   const attention = fitAttention(spans.filter(({ kind, lane }) => kind === 'attention' && lane === 'host'));
   const noKind = {
@@ -121,6 +124,7 @@ export function buildMachineFile(machine: MeasuredMachine, runs: readonly Timeli
         variability: constant(laneSpread(spans, 'link', 'upload')),
         overheadSeconds: constant(link.overheadSeconds),
         ...waits('link'),
+        ...(link.aloneFactor !== null && { aloneFactor: constant(link.aloneFactor, aloneSource) }),
         bytesPerSecond: constant(link.bytesPerSecond),
         pageableBytesPerSecond: constant(link.bytesPerSecond, 'as page-locked: one memory'),
         cacheBytesPerSecond: constant(
@@ -222,24 +226,6 @@ export function withoutInterruptions(spans: readonly Span[]): readonly Span[] {
   });
 }
 
-function durationOf({ startSeconds, endSeconds }: Span): number {
-  return endSeconds - startSeconds;
-}
-
-/** overhead + bytes / rate, for transfers of different sizes. */
-function fitTransfers(spans: readonly Span[]): { overheadSeconds: number; bytesPerSecond: number } {
-  const means = meansBy(spans, ({ bytes }) => bytes);
-  const [overheadSeconds, secondsPerByte] = fitNonNegative(
-    means.map(({ key }) => [1, key]),
-    means.map(({ seconds }) => seconds),
-  );
-  if (secondsPerByte > 0) return { overheadSeconds, bytesPerSecond: 1 / secondsPerByte };
-  // Larger ones took no longer, as small ones may where something else held them up: all their time counts as their bytes'.
-  const sum = (of: (mean: (typeof means)[number]) => number) =>
-    means.reduce((all, mean) => all + of(mean), 0);
-  return { overheadSeconds: 0, bytesPerSecond: sum(({ key }) => key) / sum(({ seconds }) => seconds) };
-}
-
 /** overhead + rows * per row + flops / rate: rotation and copies go by rows, scores by the cache that rows see. */
 function fitAttention(spans: readonly Span[]) {
   const means = meansBy(spans, ({ rows, flops }) => `${rows}/${flops}`);
@@ -248,23 +234,6 @@ function fitAttention(spans: readonly Span[]) {
     means.map(({ seconds }) => seconds),
   );
   return { overheadSeconds, secondsPerRow, flopsPerSecond: secondsPerFlop > 0 ? 1 / secondsPerFlop : 1e15 };
-}
-
-/** Mean duration of spans that were asked for the same. */
-function meansBy<Key>(spans: readonly Span[], keyOf: (span: Span) => Key) {
-  const groups = new Map<Key, Span[]>();
-  for (const span of spans) {
-    const key = keyOf(span);
-    const group = groups.get(key);
-    if (group) group.push(span);
-    else groups.set(key, [span]);
-  }
-  return [...groups].map(([key, group]) => ({
-    key,
-    span: group[0],
-    seconds: typicalMean(group.map(durationOf)),
-    durations: group.map(durationOf),
-  }));
 }
 
 /** Of so few nothing is known: none. */

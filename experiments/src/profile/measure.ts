@@ -22,7 +22,8 @@ const run = (
 
 /**
  * Row counts from 1 to some hundreds, for experts as well as for whole batches: many sequences with many candidates,
- * few with none. Interleaving shows the draft's steps while the target computes.
+ * few with none. Interleaving shows the draft's steps while the target computes, and where nothing overlaps what a lane
+ * does that has cores and memory to itself.
  */
 const profileRuns: readonly ProfileRun[] = [
   run('none', 2, 4),
@@ -32,6 +33,7 @@ const profileRuns: readonly ProfileRun[] = [
   run('serial', 16, 9, { candidates: 4 }),
   run('specoffload', 16, 9, { candidates: 8 }),
   run('flexgen', 8, 4, { microBatch: 4 }),
+  run('accelerate', 4, 4),
 ];
 
 export const numProfilePrompts = 16;

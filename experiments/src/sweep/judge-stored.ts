@@ -76,7 +76,12 @@ export async function judgeStored(
     const acceptance = speculates(plan.strategy, plan.policy)
       ? await acceptances.of(job, folder, record.seed)
       : null;
-    const predicted = await simulateRun({ ...toPrediction(plan, machine, acceptance), seed: 1, signal });
+    const routing = routingOfOthers(runs, index);
+    const predicted = await simulateRun({
+      ...toPrediction(plan, machine, acceptance),
+      ...(routing && { routing }),
+      ...{ seed: 1, signal },
+    });
     comparisons.push({
       ...compare(
         pointNamed(String(axes.situation), String(axes.policy)),
@@ -127,6 +132,18 @@ async function machinesFor(
     return parseMachineModel(file, 'the stored timelines');
   });
   return (index) => files[index % numGroups];
+}
+
+/** How many rows chose each expert in the other runs of the same target; null where none counted them. */
+function routingOfOthers(runs: readonly Measured[], index: number): { rowsByExpert: number[][] } | null {
+  const { target } = runs[index].job.spec.models;
+  const sums: number[][] = [];
+  for (const [other, { record, job }] of runs.entries()) {
+    if (other === index || job.spec.models.target !== target) continue;
+    for (const [layer, rows] of (record.result.routing?.rowsByExpert ?? []).entries())
+      sums[layer] = rows.map((count, expert) => count + (sums[layer]?.[expert] ?? 0));
+  }
+  return sums.length > 0 ? { rowsByExpert: sums } : null;
 }
 
 function timelineOf({ policy, result }: MeasuredRecord): Omit<Timeline, 'spans'> {

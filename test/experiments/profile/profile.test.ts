@@ -38,14 +38,26 @@ describe('fits', () => {
     });
     const points = fitArithmetic([
       ...Array.from({ length: 60 }, () => observe(8, 4e9)),
-      observe(8, 1), // the system took the core away
+      observe(8, 1e8), // the system took the core away
+      observe(8, 2e9), // another lane did
       ...[1, 1, 1].map((rows) => observe(rows, 1e9)),
     ]);
     expect(points.map(([rows]) => rows)).toEqual([1, 8]);
     expect(points[0][1]).toBeCloseTo(1e9, -3);
-    expect(points[1][1]).toBeCloseTo(4e9, -3);
+    expect(points[1][1]).toBeCloseTo(4e9 / (62 / 61), -3);
     expect(median([3, 1, 2])).toBe(2);
     expect(median([1, 2])).toBe(1.5);
+  });
+
+  it('takes no product to last less for having more rows', () => {
+    const observe = (rows: number, seconds: number) => ({ rows, flops: rows * 100, seconds });
+    const points = fitArithmetic([
+      ...[observe(1, 1), observe(2, 1.5), observe(2, 1.5), observe(2, 1.5)],
+      ...[observe(4, 5.5), observe(8, 2.5), observe(8, 2.5), observe(16, 4)],
+    ]);
+    const seconds = points.map(([rows, rate]) => (rows * 100) / rate);
+    for (const [index, expected] of [1, 1.5, 3.5, 3.5, 4].entries())
+      expect(seconds[index]).toBeCloseTo(expected, 10);
   });
 });
 
@@ -110,6 +122,27 @@ describe('a machine file', () => {
     for (const [rows, rate] of machine.device.arithmetic) expect(rate / (rows * 1e9)).toBeCloseTo(1, 2);
     expect(machine.interruptsDraft).toBe(true);
     expect(machine.measuredUnder).toEqual({ diskBytesPerSecond: 1.1e9 });
+  });
+
+  it('has the rate of what crosses while others are at work, and how much sooner it is across alone', () => {
+    const upload = (startSeconds: number, seconds: number, phase: Span['phase'] = 'decode'): Span => ({
+      ...{ id: 0, lane: 'link', kind: 'upload', name: 'x', phase, pass: 0, batch: 0, bytes: 1e7, rows: 0 },
+      ...{ flops: 0, readySeconds: 0, startSeconds, endSeconds: startSeconds + seconds },
+    });
+    const spans = Array.from({ length: 20 }, (_, index): Span[] => {
+      const at = 1e4 + 10 * index;
+      const read = { lane: 'disk', kind: 'load', startSeconds: at, endSeconds: at + 1 } as const;
+      return [
+        { ...upload(at, 1), ...read },
+        upload(at + 0.5, 0.01), // beside the read
+        upload(at + 2, 0.006),
+        upload(at + 3, 0.02, 'prefill'), // on other cores
+      ];
+    }).flat();
+    const others = spansOf().filter(({ kind }) => kind !== 'upload');
+    const { lanes } = parseMachineModel(fileOf([...others, ...spans]), 'test.json');
+    const link = lanes.find(({ name }) => name === 'link');
+    expect(link).toMatchObject({ bytesPerSecond: 1e9, aloneFactor: 0.6 });
   });
 
   it('has what passes before tasks start, apart from what they take', () => {
@@ -195,6 +228,7 @@ describe('accuracy', () => {
     expect(summary.meanError).toBeCloseTo((0.1 + 0.4 + 0) / 3, 10);
     expect(summary.worstError).toBeCloseTo(0.4, 10);
     expect(summary.worstLaneError).toBe(0);
+    expect(summary.worst.point).toBe(points[1]);
     expect(summary.picks).toEqual([{ group: '4 prompts, budgets 25 %', share: 0.8 }]);
   });
 

@@ -2,7 +2,7 @@
 
 import { type Checkpoint, largest, noCaps, type Pace } from '@specoffload/engine';
 import type { Command } from 'commander';
-import { measureAcceptance } from '../../acceptance/measure.js';
+import { recordTexts } from '../../acceptance/measure.js';
 import {
   type AccuracySummary,
   atTheirPace,
@@ -10,11 +10,12 @@ import {
   type Comparison,
   summarize,
 } from '../../accuracy/compare.js';
-import { accuracyGrid, type GridPoint, groupOf } from '../../accuracy/grid.js';
+import { accuracyGrid, type GridPoint, groupOf, optionsGrid, policyName } from '../../accuracy/grid.js';
 import { comparePoint, measurePace, type PointComparison } from '../../accuracy/measure.js';
 import { prepareTarget } from '../../inputs/inflated-target.js';
 import { describeForeignCaps } from '../../inputs/machine-caps.js';
 import { openMachine } from '../../inputs/machines.js';
+import { preparePackedTarget } from '../../inputs/packed-target.js';
 import { openPair } from '../../inputs/pair.js';
 import { loadWorkload } from '../../inputs/prompts.js';
 import { parseBytesPerSecond } from '../../inputs/sizes.js';
@@ -33,6 +34,7 @@ interface AccuracyOptions extends CommonOptions, DeviceOptions, SamplingOptions 
   readonly workload: string;
   readonly diskCap?: string;
   readonly quick?: true;
+  readonly options?: true;
   readonly pace: boolean;
   readonly stored?: string;
   readonly fromTimelines?: true;
@@ -56,6 +58,10 @@ export function addAccuracyCommand(program: Command, context: CommandContext): v
       'pace the disk, as profile did, where its own rate changes from minute to minute',
     )
     .option('--quick', 'one situation instead of four')
+    .option(
+      '--options',
+      'besides, in one situation, each of the options that a planner chooses among: 14 runs, about 4 minutes more, and once half a minute to pack the target',
+    )
     .option(
       '--no-pace',
       'leave out the short runs, before and after each, that tell how fast the machine is just then',
@@ -92,7 +98,7 @@ async function accuracy(options: AccuracyOptions, output: Output, signal: AbortS
   const request = { sourceDirectory: pairPaths.target, cacheDirectory, bytes: targetBytes };
   const { directory } = await prepareTarget(request, output, signal);
   const { target, draft, tokenizer } = await openPair(directory, pairPaths.draft);
-  const grid = accuracyGrid(options.quick === true);
+  const grid = [...accuracyGrid(options.quick === true), ...(options.options ? optionsGrid() : [])];
   const most = largest(grid.map(({ prompts }) => prompts));
   const vocabulary = { size: target.spec.vocabSize, tokenizer };
   const workload = await loadWorkload(options.workload, most, vocabulary);
@@ -101,16 +107,22 @@ async function accuracy(options: AccuracyOptions, output: Output, signal: AbortS
   const asked = toSamplingInput(options);
   const sampling = asked && { ...asked, seed: accuracySeed };
   const { device, arithmetic } = options;
-  output.note('accuracy: recording what the draft gets right');
-  const acceptance = await measureAcceptance({
+  output.note('accuracy: recording what the draft gets right, and which experts the routers choose');
+  const { acceptance, routing } = await recordTexts({
     ...{ ...pair, newTokens, sampling, signal, device, arithmetic },
+    secondChoices: grid.some(({ policy }) => (policy.alternates ?? 0) > 0),
     candidates: largest(grid.map(({ policy }) => policy.candidates ?? 1)),
   });
+  const packed = grid.some(({ isPacked }) => isPacked)
+    ? await preparePackedTarget(target, output, signal)
+    : undefined;
   const shared = {
+    ...(packed && { packed }),
     ...{
       ...pair,
       machine,
       acceptance,
+      routing,
       maxNewTokens: newTokens,
       device,
       arithmetic,
@@ -172,18 +184,17 @@ function report(
 function describeSummary(summary: AccuracySummary | null, numRuns: number): string {
   if (!summary)
     return `${plural(numRuns, 'run')}, and something else disturbed each: none is judged; measure again when the machine is left alone`;
-  const { runs, disturbedRuns, meanError, worstError, worstLaneError } = summary;
+  const { runs, disturbedRuns, meanError, worstError, worstLaneError, worst } = summary;
   return (
     `${plural(runs, 'run')}: throughput off by ${formatPercent(meanError)} on average, ` +
-    `${formatPercent(worstError)} at worst; lane utilisation in decode by at most ` +
-    `${(worstLaneError * 100).toFixed(0)} points` +
+    `${formatPercent(worstError)} at worst (${describePoint(worst.point)}); lane utilisation in decode by at most ` +
+    `${(worstLaneError * 100).toFixed(0)} points (${worst.lane} of ${describePoint(worst.lanePoint)})` +
     (disturbedRuns > 0 ? `; ${disturbedRuns} more were disturbed and are not judged` : '')
   );
 }
 
 function describePoint(point: GridPoint): string {
-  const { strategy, policy } = point;
-  return `${strategy}${policy.candidates ? ` ${policy.candidates} candidates` : ''}, ${groupOf(point)}`;
+  return `${policyName(point)}, ${groupOf(point)}`;
 }
 
 function tableOf(comparisons: readonly Comparison[], paced: readonly Comparison[]): string {
@@ -194,7 +205,11 @@ function tableOf(comparisons: readonly Comparison[], paced: readonly Comparison[
       .join('/');
   return formatTable<Comparison>(
     [
-      { title: 'strategy', text: ({ point }) => point.strategy, align: 'left' },
+      {
+        title: 'strategy',
+        text: ({ point }) => (point.option ? policyName(point) : point.strategy),
+        align: 'left',
+      },
       { title: 'candidates', text: ({ point }) => String(point.policy.candidates ?? '-') },
       { title: 'prompts', text: ({ point }) => String(point.prompts) },
       { title: 'budgets', text: ({ point }) => formatPercent(point.budgetShare) },
@@ -218,6 +233,14 @@ function tableOf(comparisons: readonly Comparison[], paced: readonly Comparison[
       { title: 'judged', text: ({ conditions }) => (conditions?.isDisturbed ? 'no' : 'yes') },
       { title: 'disk/link/host/device %', text: ({ measured }) => lanes(measured) },
       { title: 'predicted', text: ({ predicted }) => lanes(predicted) },
+      ...(paced.length > 0
+        ? [
+            {
+              title: 'at its pace',
+              text: ({ atItsPace }: Comparison) => (atItsPace ? lanes(atItsPace.predicted) : '-'),
+            },
+          ]
+        : []),
     ],
     comparisons,
   );
