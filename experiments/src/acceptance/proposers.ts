@@ -19,6 +19,8 @@ export interface ProposerRequest {
   readonly acceptance: Acceptance | null;
   /** A shipped one, whose acceptances are known. */
   readonly workload?: string | undefined;
+  /** Of each sequence. */
+  readonly maxNewTokens: number;
 }
 
 /** What is known of the drafter self was measured with half of the target's layers: it has to have as many. */
@@ -28,6 +30,7 @@ export function proposersOf({
   draft,
   acceptance,
   workload,
+  maxNewTokens,
 }: ProposerRequest): Proposer[] {
   return drafterNames
     .filter((name) => !needsDraft(name) || draft !== null)
@@ -36,7 +39,7 @@ export function proposersOf({
       const half = { draftLayers: Math.ceil(target.layers.length / 2) };
       return {
         ...{ drafter: name, draft: needsDraft(name) ? draft : null },
-        acceptance: given ?? usualAcceptance(name, workload),
+        acceptance: given ?? usualAcceptance(name, workload, maxNewTokens),
         ...(name === 'self' && given === null ? { policy: half } : {}),
       };
     });

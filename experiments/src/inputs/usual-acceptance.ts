@@ -3,36 +3,42 @@
 import { type AcceptanceRates, type DrafterName, mostCandidates } from '@specoffload/engine';
 import { mean } from 'simple-statistics';
 
-type ByWorkload = Readonly<Record<string, readonly number[]>>;
+/** Of new tokens of a sequence: later on texts repeat themselves, and more stands. */
+interface ByLength<Measure> {
+  readonly 32: Measure;
+  readonly 96: Measure;
+}
+
+type ByWorkload<Measure> = Readonly<Record<string, ByLength<Measure>>>;
 
 /**
- * By position, from there on as at the last: the target greedy, 16 prompts of 96 new tokens, of `self` half of the layers.
- * `specoffload bench --acceptance --json` measures it again (`byPosition`).
+ * By position, from there on as at the last, in the rounds of runs: the target greedy, 16 prompts, 8 candidates, of `self`
+ * half of the layers. `specoffload bench --acceptance --json` measures it again (`byPosition`).
  */
-const measured: Readonly<Record<DrafterName, ByWorkload>> = {
+const measured: Readonly<Record<DrafterName, ByWorkload<readonly number[]>>> = {
   model: {
-    code: [0.76, 0.77, 0.77, 0.78],
-    prose: [0.81, 0.82, 0.82, 0.85],
-    dialogue: [0.79, 0.82, 0.84, 0.86],
-    reference: [0.79, 0.81, 0.82, 0.83],
+    code: { 32: [0.63, 0.7, 0.79, 0.76], 96: [0.72, 0.79, 0.79, 0.76] },
+    prose: { 32: [0.75, 0.69, 0.74, 0.8], 96: [0.81, 0.79, 0.77, 0.84] },
+    dialogue: { 32: [0.73, 0.77, 0.85, 0.8], 96: [0.71, 0.78, 0.8, 0.85] },
+    reference: { 32: [0.67, 0.69, 0.71, 0.74], 96: [0.74, 0.77, 0.82, 0.82] },
   },
   'prompt-lookup': {
-    code: [0.62, 0.82, 0.88, 0.9],
-    prose: [0.51, 0.79, 0.84, 0.78],
-    dialogue: [0.53, 0.83, 0.87, 0.89],
-    reference: [0.62, 0.82, 0.8, 0.77],
+    code: { 32: [0.2, 0.67, 0.63, 0.76], 96: [0.34, 0.71, 0.79, 0.84] },
+    prose: { 32: [0.15, 0.39, 0.67, 0.82], 96: [0.28, 0.68, 0.8, 0.8] },
+    dialogue: { 32: [0.15, 0.6, 0.61, 0.82], 96: [0.25, 0.75, 0.8, 0.88] },
+    reference: { 32: [0.22, 0.65, 0.58, 0.59], 96: [0.39, 0.79, 0.69, 0.81] },
   },
   'suffix-automaton': {
-    code: [0.61, 0.85, 0.88, 0.91],
-    prose: [0.51, 0.8, 0.84, 0.88],
-    dialogue: [0.52, 0.82, 0.86, 0.89],
-    reference: [0.64, 0.84, 0.88, 0.91],
+    code: { 32: [0.2, 0.67, 0.62, 0.81], 96: [0.33, 0.77, 0.76, 0.9] },
+    prose: { 32: [0.14, 0.44, 0.61, 0.85], 96: [0.26, 0.69, 0.74, 0.88] },
+    dialogue: { 32: [0.15, 0.6, 0.61, 0.82], 96: [0.26, 0.74, 0.77, 0.87] },
+    reference: { 32: [0.21, 0.63, 0.56, 0.73], 96: [0.37, 0.75, 0.76, 0.89] },
   },
   self: {
-    code: [0.55, 0.59, 0.55, 0.57],
-    prose: [0.48, 0.48, 0.44, 0.43],
-    dialogue: [0.4, 0.36, 0.38, 0.31],
-    reference: [0.61, 0.63, 0.68, 0.71],
+    code: { 32: [0.55, 0.59, 0.55, 0.57], 96: [0.55, 0.59, 0.55, 0.57] },
+    prose: { 32: [0.48, 0.48, 0.44, 0.43], 96: [0.48, 0.48, 0.44, 0.43] },
+    dialogue: { 32: [0.4, 0.36, 0.38, 0.31], 96: [0.4, 0.36, 0.38, 0.31] },
+    reference: { 32: [0.61, 0.63, 0.68, 0.71], 96: [0.61, 0.63, 0.68, 0.71] },
   },
 };
 
@@ -40,29 +46,47 @@ const measured: Readonly<Record<DrafterName, ByWorkload>> = {
  * How often a second choice was the target's token where the first was not, of drafters that always have one; measured by
  * the same command (`secondChoice`).
  */
-const secondChoices: Partial<Readonly<Record<DrafterName, Readonly<Record<string, number>>>>> = {
-  model: { code: 0.54, prose: 0.63, dialogue: 0.72, reference: 0.47 },
-  self: { code: 0.36, prose: 0.3, dialogue: 0.38, reference: 0.37 },
+const secondChoices: Partial<Readonly<Record<DrafterName, ByWorkload<number>>>> = {
+  model: {
+    code: { 32: 0.47, 96: 0.54 },
+    prose: { 32: 0.64, 96: 0.62 },
+    dialogue: { 32: 0.72, 96: 0.72 },
+    reference: { 32: 0.4, 96: 0.46 },
+  },
+  self: {
+    code: { 32: 0.36, 96: 0.36 },
+    prose: { 32: 0.3, 96: 0.3 },
+    dialogue: { 32: 0.38, 96: 0.38 },
+    reference: { 32: 0.37, 96: 0.37 },
+  },
 };
 
-/** @param workload a shipped one; of others, and of none, the mean of all */
-export function usualAcceptance(drafter: DrafterName = 'model', workload = ''): AcceptanceRates {
-  const byWorkload: ByWorkload = measured[drafter];
-  const isKnown = Object.hasOwn(byWorkload, workload);
-  const rates = isKnown ? byWorkload[workload] : meanOf(Object.values(byWorkload));
+/**
+ * @param workload a shipped one; of others, and of none, the mean of all
+ * @param newTokens of each sequence: between the lengths that were measured, between what was found there
+ */
+export function usualAcceptance(
+  drafter: DrafterName = 'model',
+  workload = '',
+  newTokens = 96,
+): AcceptanceRates {
+  const rates = measured[drafter];
   const seconds = secondChoices[drafter];
+  const isKnown = Object.hasOwn(rates, workload);
+  const names = isKnown ? [workload] : Object.keys(rates);
+  const later = Math.min(1, Math.max(0, (newTokens - 32) / (96 - 32)));
+  const meanOf = (of: (name: string) => ByLength<number>) =>
+    mean(names.map((name) => of(name)[32] + later * (of(name)[96] - of(name)[32])));
+  const rateAt = (position: number) =>
+    meanOf((name) => ({
+      32: rates[name][32][position] ?? rates[name][32].at(-1),
+      96: rates[name][96][position] ?? rates[name][96].at(-1),
+    }));
   const who = drafter === 'model' ? 'its draft' : drafter;
   return {
     kind: 'rates',
     name: `the acceptance of the shipped pair with ${who} on ${isKnown ? workload : 'its workloads'}`,
-    byPosition: Array.from(
-      { length: mostCandidates },
-      (_, position) => rates[position] ?? (rates.at(-1) as number),
-    ),
-    ...(seconds && { secondChoice: isKnown ? seconds[workload] : mean(Object.values(seconds)) }),
+    byPosition: Array.from({ length: mostCandidates }, (_, position) => rateAt(position)),
+    ...(seconds && { secondChoice: meanOf((name) => seconds[name]) }),
   };
-}
-
-function meanOf(all: readonly (readonly number[])[]): readonly number[] {
-  return all[0].map((_, position) => mean(all.map((rates) => rates[position])));
 }

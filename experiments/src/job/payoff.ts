@@ -39,7 +39,7 @@ export async function maybeLocalMachine(): Promise<MachineModel | null> {
 export function describePayoff(
   job: Job,
   machine: MachineModel,
-  acceptance: Acceptance = usualAcceptance(job.drafter, job.workload.name),
+  acceptance: Acceptance = usualAcceptance(job.drafter, job.workload.name, job.maxNewTokens),
 ): string | null {
   const { strategy, policy, target, draft, drafter, workload, maxNewTokens } = job;
   if (!speculates(strategy, policy) || describeForeignCaps(machine, job.machine.caps) !== null) return null;

@@ -114,7 +114,7 @@ export async function choosePolicy(request: ChooseRequest, output: Output): Prom
     ...(request.packed ? { storedOtherwise: [request.packed] } : {}),
     proposers:
       proposes && workload !== undefined
-        ? proposersOf({ target, drafter, draft, acceptance, workload })
+        ? proposersOf({ target, drafter, draft, acceptance, workload, maxNewTokens })
         : undefined,
     ...(strategy ? { strategies: [strategy] } : {}),
   };

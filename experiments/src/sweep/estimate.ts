@@ -113,7 +113,7 @@ async function predictMeasurement(
 ): Promise<number | null> {
   const { target, draft, drafter, workload } = plan;
   shelf.noteForeignCaps(machine, plan.machine.caps);
-  const request = toPrediction(plan, own, usualAcceptance(drafter, workload.name));
+  const request = toPrediction(plan, own, usualAcceptance(drafter, workload.name, plan.maxNewTokens));
   const result = await unlessRefused(() => simulateRun({ ...request, seed: 1, signal }));
   if (result === null) return null;
   const { machine: limited } = request;

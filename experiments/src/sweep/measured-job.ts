@@ -87,12 +87,15 @@ export async function openPlannedMeasurement(
     proposes,
     shelf,
   );
-  const acceptance = proposes ? usualAcceptance(drafter, workload.name) : null;
+  const acceptance = proposes ? usualAcceptance(drafter, workload.name, maxNewTokens) : null;
   const job = { target, draft, acceptance, ...(drafter ? { drafter } : {}) };
   return {
     ...{ ...job, maxNewTokens, promptLengths: workload.prompts.map(({ length }) => length) },
     machine: withLimits(await shelf.machine(machineFile), machine),
-    ...{ ...choiceOf(given), proposers: proposersFor({ ...given, workload: workload.name }, job) },
+    ...{
+      ...choiceOf(given),
+      proposers: proposersFor({ ...given, workload: workload.name }, { ...job, maxNewTokens }),
+    },
   };
 }
 

@@ -59,7 +59,9 @@ export function choiceOf(settings: Settings): Pick<PlanRequest, 'strategies' | '
 /** Among whom the planner chooses; left out: nobody but the point's own drafter. */
 export function proposersFor(
   { planned, workload }: Settings,
-  job: Pick<PlanRequest, 'target' | 'draft' | 'acceptance'> & { readonly drafter?: DrafterName | undefined },
+  job: Pick<PlanRequest, 'target' | 'draft' | 'acceptance' | 'maxNewTokens'> & {
+    readonly drafter?: DrafterName | undefined;
+  },
 ): PlanRequest['proposers'] {
   return planned === 'with any drafter' ? proposersOf({ ...job, workload }) : undefined;
 }

@@ -19,7 +19,7 @@ const wrong: readonly (readonly [args: string, message: string])[] = [
   ],
   [
     'bench products --rounds 2',
-    '--rounds is of the comparison with other programs; add bench peers, or leave',
+    '--rounds is of what is measured by turns; add bench peers or bench picks, or leave',
   ],
   ['bench peers --gpu', 'peers and --gpu are benches of their own; ask for one at a time'],
   ['bench --gpu 0 --acceptance', '--gpu and --acceptance are benches of their own'],

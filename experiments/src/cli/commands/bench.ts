@@ -31,6 +31,7 @@ type Part = (options: PeersOptions) => Promise<void>;
 
 const parts: Readonly<Record<string, () => Promise<Part>>> = {
   peers: async () => (await import('../../bench/peers/main.js')).benchPeers,
+  picks: async () => (await import('../../bench/picks/main.js')).benchPicks,
   q4k: async () => (await import('../../bench/q4k.js')).benchQ4K,
   search: async () => (await import('../../bench/search.js')).benchSearch,
   queue: async () => (await import('../../bench/queue.js')).benchQueue,
@@ -67,7 +68,7 @@ export function addBenchCommand(program: Command, context: CommandContext): void
     )
     .option(
       '--rounds <n>',
-      'with peers: how often by turns (default: 3; 1 with --quick)',
+      'with peers and picks: how often by turns (default: 3; 1 with --quick)',
       wholeNumber('--rounds', 1, 100),
     )
     .option(
@@ -79,6 +80,7 @@ export function addBenchCommand(program: Command, context: CommandContext): void
     command,
     'specoffload bench products',
     'specoffload bench peers --legs llama.cpp --rounds 1',
+    'specoffload bench picks --rounds 5',
     'specoffload bench --acceptance',
     'specoffload bench --gpu --quick',
   ).action(runBench);
@@ -89,7 +91,9 @@ export function addBenchCommand(program: Command, context: CommandContext): void
     refuseTwo(part, options);
     refuseWithoutGpu(options);
     if (part !== 'peers')
-      refuseFlags({ legs, rounds, legSeconds }, 'of the comparison with other programs', 'bench peers');
+      refuseFlags({ legs, legSeconds }, 'of the comparison with other programs', 'bench peers');
+    if (part !== 'peers' && part !== 'picks')
+      refuseFlags({ rounds }, 'of what is measured by turns', 'bench peers or bench picks');
     if (part !== undefined) await (await findPart(part))({ ...common, legs, rounds, legSeconds });
     else if (options.gpu !== undefined) {
       const { runGpuBench } = await import('../../bench/gpu/main.js');

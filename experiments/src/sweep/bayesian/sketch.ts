@@ -80,7 +80,7 @@ export async function sketchPoints(
     provenance: Awaited<ReturnType<typeof collectProvenance>>,
   ): Promise<Sketch> {
     const { plan, spec } = await openMeasuredJob(settingsToRun(point), shelf);
-    const acceptance = usualAcceptance(plan.drafter, plan.workload.name);
+    const acceptance = usualAcceptance(plan.drafter, plan.workload.name, plan.maxNewTokens);
     const request = { ...toPrediction(plan, machine, acceptance), seed: 1, signal };
     const result = await simulateRun(request);
     const run = {
