@@ -11,6 +11,7 @@ import {
   countPositions,
   measureAcceptance,
   ratesByPosition,
+  ratesInRounds,
   replayRounds,
   singleRate,
   speedOf,
@@ -97,6 +98,17 @@ describe('rates', () => {
     expect(singleRate(drawn)).toBeCloseTo(0.7, 2);
     const expected = expectedTokens({ kind: 'rates', name: '', byPosition: [0.7] }, 6);
     expect(tokensPerRound(replayRounds(drawn, 6)) / expected).toBeCloseTo(1, 1);
+  });
+
+  it('of rounds begin where the one before ended, and know no token behind the last', () => {
+    // Rounds at 1 (both stand), 4 (the first falls), 5 (one stands, the text ends).
+    const recorded = trace(2, [0, 2, 1, 0, 0, 2, 1], [9]);
+    const ranked = { ...recorded, sequences: [recorded.sequences[0]], ranks: [[0, 0, 0, 0, 1, 0, 0]] };
+    expect(ratesInRounds(ranked)).toMatchObject({ byPosition: [2 / 3, 1], secondChoice: 1 });
+    expect(ratesInRounds(ranked, 7, 1).byPosition).toEqual([4 / 5]);
+    expect(ratesInRounds(ranked, 5).byPosition).toEqual([1 / 2, 1]);
+    const drawn = independentTrace(0.7, 6, 40_000);
+    for (const rate of ratesInRounds(drawn).byPosition) expect(rate).toBeCloseTo(0.7, 1);
   });
 
   it('refuse texts shorter than the candidates', () => {

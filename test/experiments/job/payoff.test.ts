@@ -1,6 +1,6 @@
 /** What is said before a run that proposes, where this machine's profile predicts that it does not pay. */
 
-import { catalogSpec, describeModel, type PolicyInput, payoffOf } from '@specoffload/engine';
+import { catalogSpec, describeModel, expectedTokens, type PolicyInput, payoffOf } from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
 import { localSettings } from '../../../experiments/src/inputs/caps.js';
 import { usualAcceptance } from '../../../experiments/src/inputs/usual-acceptance.js';
@@ -72,6 +72,12 @@ it('acceptance is known of every drafter and shipped workload', () => {
     const [own, mean] = [usualAcceptance(drafter, 'code'), usualAcceptance(drafter, 'mine.txt')];
     expect(own.byPosition).not.toEqual(mean.byPosition);
     expect(own.name).toContain('on code');
+    const short = usualAcceptance(drafter, 'code', 32);
+    expect(expectedTokens(short, 8)).toBeLessThan(expectedTokens(own, 8));
+    expect(usualAcceptance(drafter, 'code', 64).byPosition[0]).toBeCloseTo(
+      (short.byPosition[0] + own.byPosition[0]) / 2,
+    );
+    expect(usualAcceptance(drafter, 'code', 8)).toEqual(short);
     for (const rate of [...own.byPosition, ...mean.byPosition]) expect(rate).toBeGreaterThan(0);
   }
 });

@@ -8,7 +8,7 @@ import { loadWorkload, type Workload, workloadNames } from '../../inputs/prompts
 import { type Job, runPlan } from '../../job/execute.js';
 import { openMainJob } from '../../job/main-job.js';
 import { defaultResultsDirectory, displayPath, localMachinePath, pairPaths } from '../../paths.js';
-import { type ChosenPolicy, choosePolicy } from '../../plan/choose-here.js';
+import { choosePolicy } from '../../plan/choose-here.js';
 import type { RecordedRouting } from '../../plan/recorded-routing.js';
 import { profileMachine } from '../../profile/profile-machine.js';
 import { plural } from '../../terminal/format.js';
@@ -92,8 +92,8 @@ export async function ensureMachine(
 }
 
 /**
- * What `run --plan --any-drafter` finds: from packed weights or as they are, whichever is predicted to be faster; where
- * that is packed, also the best without. One choice for all sequences of a desk, by the longest of them.
+ * What `run --plan --any-drafter --target-format lossless` finds; where that reads packed weights, also what it finds
+ * without them. One choice for all sequences of a desk, by the longest of them.
  */
 export async function planPicks(
   { name, workloads, job }: Situation,
@@ -101,31 +101,27 @@ export async function planPicks(
   recorded: RecordedRouting | null,
   { output, signal }: BenchOptions,
 ): Promise<readonly Leg[]> {
-  const lengths = workloads.map(({ prompts }) => prompts.map(({ length }) => length));
-  const promptLengths = name === 'desk' ? [largest(lengths.flat())] : lengths.flat();
-  const { draft, machine, maxNewTokens } = job;
-  const plan = async (target: Checkpoint): Promise<Leg> => {
-    output.note(`bench: ${name}, planning with ${target.name}`);
-    const chosen = await choosePolicy(
+  const lengths = workloads.flatMap(({ prompts }) => prompts.map(({ length }) => length));
+  const promptLengths = name === 'desk' ? [largest(lengths)] : lengths;
+  const { target, draft, machine, maxNewTokens } = job;
+  const plan = async (leg: LegName, otherwise: { readonly packed?: Checkpoint }): Promise<Leg> => {
+    output.note(`bench: ${name}, planning ${leg}`);
+    const { strategy, policy, drafter, throughput, targetFormat } = await choosePolicy(
       {
-        ...{ target, draft, machine, maxNewTokens, promptLengths, recorded, signal },
+        ...{ target, ...otherwise, draft, machine, maxNewTokens, promptLengths, recorded, signal },
         ...{ machineFile: localMachinePath, anyDrafterOn: 'mixed', proposes: true, fixed: {} },
         ...{ acceptance: null, draftSpeed: null, out: null, confirmation: null },
       },
       output,
     );
-    return legOf(target, chosen);
+    return {
+      ...{ name: leg, strategy, policy, target: targetFormat === undefined ? target : packed },
+      ...(drafter ? { drafter } : {}),
+      predicted: throughput.median,
+    };
   };
-  const [plain, fromPacked] = [await plan(job.target), await plan(packed)];
-  const isFaster = (fromPacked.predicted as number) > (plain.predicted as number);
-  return isFaster ? [fromPacked, { ...plain, name: 'pick-bf16' }] : [plain];
-}
-
-function legOf(target: Checkpoint, { strategy, policy, drafter, throughput }: ChosenPolicy): Leg {
-  return {
-    ...{ name: 'pick', strategy, policy, target, predicted: throughput.median },
-    ...(drafter ? { drafter } : {}),
-  };
+  const pick = await plan('pick', { packed });
+  return pick.target === packed ? [pick, await plan('pick-bf16', {})] : [pick];
 }
 
 export async function runLeg(
