@@ -28,22 +28,22 @@ export interface Comparison extends Deviation {
   readonly conditions: ConditionsRecord | null;
   /** By the same rates at the pace that the machine had then; left out where that was not measured. */
   readonly atItsPace?: Deviation & { readonly pace: Pace };
+  /**
+   * By rates that make each lane as fast as it was in the run itself. No prediction: what is off then is how lanes wait
+   * for each other, and not how fast they are.
+   */
+  readonly atOwnPace: Deviation & { readonly pace: Pace };
 }
 
-export function compare(
-  point: GridPoint,
-  measured: Compared,
-  predicted: Compared,
-  conditions: ConditionsRecord | null,
-): Comparison {
+export function deviationOf(measured: Compared, predicted: Compared): Deviation {
   return {
-    ...{ point, measured, predicted, conditions },
+    predicted,
     error: predicted.tokensPerSecond / measured.tokensPerSecond - 1,
     laneError: worstLane(measured.phases.decode.lanes, predicted.phases.decode.lanes),
   };
 }
 
-function worstLane(measured: ComparedLanes, predicted: ComparedLanes): Comparison['laneError'] {
+function worstLane(measured: ComparedLanes, predicted: ComparedLanes): Deviation['laneError'] {
   const differences = Object.keys(measured).map((lane) => ({
     lane,
     difference: predicted[lane].utilization - measured[lane].utilization,
@@ -91,11 +91,15 @@ export function summarize(comparisons: readonly Comparison[]): AccuracySummary |
   };
 }
 
-/** The same predictions at the pace that the machine had: those of which it was measured. */
-export function atTheirPace(comparisons: readonly Comparison[]): readonly Comparison[] {
-  return comparisons.flatMap(({ atItsPace, ...comparison }) =>
-    atItsPace ? [{ ...comparison, ...atItsPace }] : [],
-  );
+/** The same predictions at another pace: those of runs of which it is known. */
+export function atPaceOf(
+  comparisons: readonly Comparison[],
+  which: 'atItsPace' | 'atOwnPace',
+): readonly Comparison[] {
+  return comparisons.flatMap((comparison) => {
+    const { [which]: deviation } = comparison;
+    return deviation ? [{ ...comparison, ...deviation }] : [];
+  });
 }
 
 function shareOfPick(members: readonly Comparison[]): number {

@@ -93,6 +93,6 @@ export function optionsGrid(): readonly GridPoint[] {
     point('none', 'routed', { experts: 'routed' }),
     point('none', 'cache, foreseen', { experts: 'routed', expertCache: 'lfu', expertPrefetch: 'router' }),
     point('fiddler', 'as published', {}),
-    point('apex', 'as published', {}),
+    point('apex', 'two layers stay', { pinnedLayers: 2 }),
   ];
 }

@@ -19,8 +19,9 @@ import { type Job, runPlan, toPrediction } from '../job/execute.js';
 import { measureUndisturbed } from '../job/undisturbed.js';
 import { type CounterpartSpec, specOfCounterpart, specOfRun } from '../store/index.js';
 import type { Output } from '../terminal/output.js';
-import { type Comparison, compare } from './compare.js';
+import { type Comparison, deviationOf } from './compare.js';
 import type { GridPoint } from './grid.js';
+import { judgeOwnPace } from './own-pace.js';
 import { atPace, meanPace, paceSince } from './pace.js';
 import { paceIn, paceJob, pacePrompts } from './pace-job.js';
 
@@ -76,15 +77,18 @@ export async function comparePoint(
     () => runPlan(job, signal),
     (reason) => output.note(`accuracy: ${reason}; measuring again`),
   );
-  const comparison = compare(point, measured, predicted, conditions);
-  const spec = specOfCounterpart(specOfRun(job), request.machine);
-  const compared = { ...comparison, measured, predicted, spec };
+  const compared = {
+    ...{ point, measured, conditions, ...deviationOf(measured, predicted), predicted },
+    atOwnPace: await judgeOwnPace(measured, predicted, request.machine, predictOn),
+    spec: specOfCounterpart(specOfRun(job), request.machine),
+  };
   if (!paceBefore) return { ...compared, paceAfter: null };
   const paceAfter = await measurePace(request, output, signal);
   const pace = meanPace([paceBefore, paceAfter]);
-  const predictedAtPace = await predictOn(atPace(request.machine, pace));
-  const { error, laneError } = compare(point, measured, predictedAtPace, conditions);
-  const atItsPace = { pace, predicted: predictedAtPace, error, laneError };
+  const atItsPace = {
+    pace,
+    ...deviationOf(measured, await predictOn(atPace(request.machine, pace))),
+  };
   return { ...compared, paceAfter, atItsPace };
 }
 

@@ -9,26 +9,31 @@ import {
   type KindRates,
   type Lane,
   type LaneName,
+  type LaneReport,
   type MachineModel,
   type Pace,
   type PhaseName,
-  type RunOutcome,
   type TaskKind,
   type TransferLane,
 } from '@specoffload/engine';
+
+/** How long lanes were at work. */
+export interface Busy {
+  readonly phases: Readonly<
+    Record<
+      PhaseName,
+      { readonly lanes: Readonly<Record<LaneName, Pick<LaneReport, 'busySeconds' | 'utilization'>>> }
+    >
+  >;
+}
 
 /** A lane that has been at work for less than this says nothing. */
 const leastSeconds = 0.05;
 
 /** @param predicted of the same run, on the machine whose rates are in question */
-export function paceOf(
-  measured: Pick<RunOutcome, 'phases'>,
-  predicted: Pick<RunOutcome, 'phases'>,
-  { lanes }: Pick<MachineModel, 'lanes'>,
-): Pace {
-  const busy = ({ phases }: Pick<RunOutcome, 'phases'>, phase: PhaseName, lane: LaneName) =>
-    phases[phase].lanes[lane].busySeconds;
-  const secondsOf = (outcome: Pick<RunOutcome, 'phases'>, lane: Lane, phase: PhaseName) =>
+export function paceOf(measured: Busy, predicted: Busy, { lanes }: Pick<MachineModel, 'lanes'>): Pace {
+  const busy = ({ phases }: Busy, phase: PhaseName, lane: LaneName) => phases[phase].lanes[lane].busySeconds;
+  const secondsOf = (outcome: Busy, lane: Lane, phase: PhaseName) =>
     // What moves does so at one rate, whichever phase it is for.
     'moves' in lane
       ? busy(outcome, 'prefill', lane.name) + busy(outcome, 'decode', lane.name)

@@ -44,6 +44,11 @@ export interface Observation {
 /** Borders between classes of row counts grow by this factor: fine enough for curves, coarse enough for medians. */
 const rowClassGrowth = 1.3;
 
+/** The same number for similar row counts. */
+export function rowClassOf(rows: number): number {
+  return Math.round(Math.log(rows) / Math.log(rowClassGrowth));
+}
+
 /**
  * The rate reached by row count: the typical mean of each class of similar row counts, by ascending rows. No product
  * takes less time for having more rows: where it seems so, because a class has few members or was seen at another
@@ -53,7 +58,7 @@ export function fitArithmetic(observations: readonly Observation[]): ComputeRate
   const classes = new Map<number, Observation[]>();
   for (const observation of observations) {
     if (observation.rows <= 0 || observation.flops <= 0) continue;
-    const index = Math.round(Math.log(observation.rows) / Math.log(rowClassGrowth));
+    const index = rowClassOf(observation.rows);
     const members = classes.get(index);
     if (members) members.push(observation);
     else classes.set(index, [observation]);

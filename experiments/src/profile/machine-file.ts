@@ -19,6 +19,7 @@ import { type LocalSettings, setCaps } from '../inputs/caps.js';
 import { toDevice, usualDevice } from '../inputs/devices.js';
 import type { ConditionsRecord, MeasuredSpec } from '../store/index.js';
 import { fitArithmetic, fitNonNegative, logSpread, median } from './fit.js';
+import { atOneMoment } from './moments.js';
 import { durationOf, leastObservations, meansBy } from './spans.js';
 import { fitTransfers, fitUploads } from './transfers.js';
 import { measureWaits } from './waits.js';
@@ -71,7 +72,7 @@ const aloneSource = 'measured: beside nothing else, over what it takes while oth
 /** The JSON document that `parseMachineModel` takes. */
 export function buildMachineFile(machine: MeasuredMachine, runs: readonly Timeline[]): unknown {
   const { device, deviceCores, hostCores } = machine.settings;
-  const spans = runs.flatMap((run) => withoutInterruptions(run.spans));
+  const spans = atOneMoment(runs.map((run) => withoutInterruptions(run.spans))).flat();
   const source = 'measured';
   const constant = (value: number, how = source): Constant => ({ value: rounded(value), source: how });
   const waits = (lane: LaneName) => {

@@ -8,8 +8,9 @@ import {
   speculates,
   UserError,
 } from '@specoffload/engine';
-import { type Comparison, compare } from '../accuracy/compare.js';
+import { type Comparison, deviationOf } from '../accuracy/compare.js';
 import { pointNamed } from '../accuracy/grid.js';
+import { judgeOwnPace } from '../accuracy/own-pace.js';
 import { toPrediction } from '../job/execute.js';
 import { displayPath } from '../paths.js';
 import { buildMachineFile, type Timeline } from '../profile/machine-file.js';
@@ -77,18 +78,18 @@ export async function judgeStored(
       ? await acceptances.of(job, folder, record.seed)
       : null;
     const routing = routingOfOthers(runs, index);
-    const predicted = await simulateRun({
-      ...toPrediction(plan, machine, acceptance),
-      ...(routing && { routing }),
-      ...{ seed: 1, signal },
-    });
+    const predictOn = (model: MachineModel) =>
+      simulateRun({
+        ...toPrediction(plan, model, acceptance),
+        ...(routing && { routing }),
+        ...{ seed: 1, signal },
+      });
+    const predicted = await predictOn(machine);
+    const { result: measured, conditions = null } = record;
     comparisons.push({
-      ...compare(
-        pointNamed(String(axes.situation), String(axes.policy)),
-        record.result,
-        predicted,
-        record.conditions ?? null,
-      ),
+      point: pointNamed(String(axes.situation), String(axes.policy)),
+      ...{ measured, conditions, ...deviationOf(measured, predicted) },
+      atOwnPace: await judgeOwnPace(measured, predicted, machine, predictOn),
       spec: specOfCounterpart(spec, machine),
     });
   }

@@ -10,6 +10,7 @@ import {
   withLane,
 } from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
+import { judgeOwnPace } from '../../../experiments/src/accuracy/own-pace.js';
 import { atPace, meanPace, paceOf, paceSince } from '../../../experiments/src/accuracy/pace.js';
 import { openMachine } from '../../../experiments/src/inputs/machines.js';
 
@@ -38,6 +39,9 @@ describe('the pace of a machine', async () => {
     expect(pace.decode.link).toBeCloseTo(1.5, 2);
     const again = await run(atPace(machine, pace));
     expect(again.seconds / measured.seconds).toBeCloseTo(1, 1);
+    const own = await judgeOwnPace(measured, predicted, machine, run);
+    expect(own).toMatchObject({ pace, error: again.tokensPerSecond / measured.tokensPerSecond - 1 });
+    expect(Math.abs(own.error)).toBeLessThan(0.05);
   });
 
   it('leaves a machine as it is where nothing has changed, and out what hardly worked', () => {

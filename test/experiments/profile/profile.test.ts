@@ -7,11 +7,12 @@ import {
   type Span,
 } from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
-import { compare, summarize } from '../../../experiments/src/accuracy/compare.js';
+import { type Comparison, deviationOf, summarize } from '../../../experiments/src/accuracy/compare.js';
 import { accuracyGrid, groupOf, pointNamed, policyName } from '../../../experiments/src/accuracy/grid.js';
 import { localSettings } from '../../../experiments/src/inputs/caps.js';
 import { fitArithmetic, fitNonNegative, median } from '../../../experiments/src/profile/fit.js';
 import { buildMachineFile, withoutInterruptions } from '../../../experiments/src/profile/machine-file.js';
+import { atOneMoment } from '../../../experiments/src/profile/moments.js';
 import { measureWaits } from '../../../experiments/src/profile/waits.js';
 import { fakeRun } from '../fake-run.js';
 
@@ -191,6 +192,26 @@ describe('a machine file', () => {
     expect(Object.keys(prefill ?? {})).toEqual(['project', 'mix', 'expert', 'head']);
   });
 
+  it('holds runs of a slow and of a fast moment against each other by what both did', () => {
+    const at = (rows: number, seconds: number): Span => ({
+      ...{ id: 0, lane: 'device', kind: 'expert', name: 'x', phase: 'decode', pass: 0, batch: 0, bytes: 0 },
+      ...{ rows, flops: rows * 1e6, readySeconds: 0, startSeconds: 1, endSeconds: 1 + seconds },
+    });
+    const secondsOf = (rows: number) => 1e-3 * (1 + rows);
+    const run = (pace: number, rowCounts: readonly number[]) =>
+      rowCounts.flatMap((rows) => Array.from({ length: 10 }, () => at(rows, pace * secondsOf(rows))));
+    const [slow, fast] = [run(1.2, [1, 4, 16]), run(0.8, [4, 16, 64])];
+    const link: Span = { ...at(0, 5), lane: 'link', kind: 'upload' };
+    const [evened, others] = atOneMoment([[...slow, link], fast]);
+    const factor = (span: Span) => (span.endSeconds - span.startSeconds) / secondsOf(span.rows);
+    const factors = [...evened!, ...others!].filter(({ lane }) => lane === 'device').map(factor);
+    for (const one of factors) expect(one).toBeCloseTo(factors[0]!, 4);
+    const total = (spans: readonly Span[]) =>
+      spans.reduce((sum, { startSeconds, endSeconds }) => sum + endSeconds - startSeconds, 0);
+    expect(total([...evened!, ...others!])).toBeCloseTo(total([...slow, link, ...fast]), 6);
+    expect(evened!.at(-1)).toEqual(link);
+  });
+
   it('takes a draft step to last without what went in between its layers', () => {
     const at = (kind: Span['kind'], startSeconds: number, endSeconds: number): Span => ({
       ...{ id: 0, lane: 'device', kind, name: 'x', phase: 'decode', pass: 0, batch: 0 },
@@ -210,6 +231,17 @@ describe('a machine file', () => {
 });
 
 describe('accuracy', () => {
+  function compare(
+    point: Comparison['point'],
+    measured: Comparison['measured'],
+    predicted: Comparison['predicted'],
+    conditions: Comparison['conditions'],
+  ): Comparison {
+    const deviation = deviationOf(measured, predicted);
+    const even = { prefill: {}, decode: {} };
+    return { point, measured, conditions, ...deviation, atOwnPace: { ...deviation, pace: even } };
+  }
+
   it('has at least 24 runs, and more than one policy to choose from in every situation but the competitors', () => {
     expect(accuracyGrid(false).length).toBeGreaterThanOrEqual(24);
     expect(accuracyGrid(true).length).toBe(7);

@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 import { recordTexts } from '../../acceptance/measure.js';
 import {
   type AccuracySummary,
-  atTheirPace,
+  atPaceOf,
   type Compared,
   type Comparison,
   summarize,
@@ -159,12 +159,15 @@ function report(
   output: Output,
   about: object,
 ): void {
-  const paced = atTheirPace(comparisons);
-  const [summary, summaryAtPace] = [summarize(comparisons), summarize(paced)];
+  const [paced, own] = [atPaceOf(comparisons, 'atItsPace'), atPaceOf(comparisons, 'atOwnPace')];
+  const [summary, summaryAtPace, summaryAtOwnPace] = [comparisons, paced, own].map(summarize);
   output.say(tableOf(comparisons, paced));
   output.say(`\n${describeSummary(summary, comparisons.length)}`);
   if (paced.length > 0)
     output.say(`at the pace that the machine had: ${describeSummary(summaryAtPace, paced.length)}`);
+  output.say(
+    `with each lane as fast as it was in the run itself, which nobody knows before: ${describeSummary(summaryAtOwnPace, own.length)}`,
+  );
   for (const { group, share } of summary?.picks ?? [])
     output.say(
       `${group}: the policy with the best prediction reaches ${formatPercent(share)} of the best measured`,
@@ -172,10 +175,11 @@ function report(
   const short = ({ tokensPerSecond, phases }: Compared) => ({ tokensPerSecond, phases });
   output.document({
     ...about,
-    ...{ summary, ...(paced.length > 0 && { summaryAtPace }) },
-    runs: comparisons.map(({ measured, predicted, atItsPace, ...run }) => ({
+    ...{ summary, ...(paced.length > 0 && { summaryAtPace }), summaryAtOwnPace },
+    runs: comparisons.map(({ measured, predicted, atItsPace, atOwnPace, ...run }) => ({
       ...run,
       ...{ measured: short(measured), predicted: short(predicted) },
+      atOwnPace: { ...atOwnPace, predicted: short(atOwnPace.predicted) },
       ...(atItsPace && { atItsPace: { ...atItsPace, predicted: short(atItsPace.predicted) } }),
     })),
   });
