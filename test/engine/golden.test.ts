@@ -32,14 +32,16 @@ async function expectGolden(
   strategy: StrategyName,
   draft: Checkpoint | null,
   policy: PolicyInput,
+  mostNewTokens = Number.POSITIVE_INFINITY,
 ): Promise<RunResult> {
   const { target, prompts, greedyIds, greedyMargins } = await openGolden(name);
-  const maxNewTokens = greedyIds[0].length;
+  const maxNewTokens = Math.min(mostNewTokens, greedyIds[0].length);
+  const expected = greedyIds.map((ids) => ids.slice(0, maxNewTokens));
   const result = await runEngine({ target, draft, prompts, strategy, maxNewTokens, machine, policy });
-  expect(result.sequences.map(({ ids }) => ids)).toEqual(greedyIds);
+  expect(result.sequences.map(({ ids }) => ids)).toEqual(expected);
   for (const [index, { margins }] of result.sequences.entries())
-    expect(maxDifference(margins, greedyMargins[index])).toBeLessThan(2 * tolerance); // two logits' difference
-  expect(result.newTokens).toBe(greedyIds.flat().length);
+    expect(maxDifference(margins, greedyMargins[index].slice(0, maxNewTokens))).toBeLessThan(2 * tolerance); // two logits' difference
+  expect(result.newTokens).toBe(expected.flat().length);
   expect(result.nearTies, 'margins of the golden cases are at least 2.6e-3').toBe(0);
   expect(result.memory.device.peakBytes).toBeLessThanOrEqual(machine.deviceBytes);
   expect(result.memory.host.peakBytes).toBeLessThanOrEqual(machine.hostBytes);
@@ -90,12 +92,16 @@ describe('mixtral, whatever the policy', () => {
     ['specoffload', itself, { candidates: 16, pinnedLayers: 2, keptLayers: 1, draftCache: 'recompute' }],
   ])('%s with draft %s and %o', async (strategy, draftName, policy) => {
     const draft = strategy === 'none' ? null : await openCheckpoint(goldenDirectory(draftName));
-    const { acceptance, policy: resolved } = await expectGolden('mixtral', strategy, draft, policy);
+    // A policy shows in the first rounds, of full length each; all tokens are compared above.
+    const newTokens = policy.candidates === 16 ? 20 : 10;
+    const { acceptance, policy: resolved } = await expectGolden(
+      ...(['mixtral', strategy, draft, policy, newTokens] as const),
+    );
     expect(resolved).toMatchObject(policy);
     if (strategy === 'none') return;
     if (draftName === itself) expect(acceptance?.rate).toBe(1);
     else expect(acceptance?.rate).toBeLessThan(0.1);
-    expect(acceptance?.byPosition).toHaveLength(Math.min(policy.candidates!, 22)); // the 23rd would be the last token
+    expect(acceptance?.byPosition).toHaveLength(policy.candidates!);
   });
 });
 
@@ -106,7 +112,7 @@ it.each<[StrategyName, PolicyInput]>([
   ['hetegen', { hostShare: 0.4 }],
 ])('passes a shared expert under %s and %o', async (strategy, policy) => {
   const draft = strategy === 'serial' ? await openCheckpoint(goldenDirectory('qwen2-moe')) : null;
-  await expectGolden('qwen2-moe', strategy, draft, policy);
+  await expectGolden('qwen2-moe', strategy, draft, policy, 10);
 });
 
 it('reads several files in one run', async () => {
