@@ -5,7 +5,7 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 /** Files whose checks rest on rates and times, on the checkout's builds, or on the lock of measured runs. */
 const alone = [
   'test/experiments/sweep/measured.test.ts',
-  'test/native/{pacer,probe,streamer}.test.ts',
+  'test/native/streamer.test.ts',
   'test/setup.test.ts',
 ];
 
@@ -32,7 +32,7 @@ const pure = [
   'test/experiments/queue/{messages,slurm}.test.ts',
   'test/experiments/sweep/{baselines,bayesian,command,definition,expression,full-disk,generations,halving}.test.ts',
   'test/experiments/sweep/{judge-stored,planned,shipped,sweep,thompson}.test.ts',
-  'test/native/{attention,bf16-packed,codecs,core,levels,power,product,quantised,scaled-product,spirv-specialised,vulkan,vulkan-kernels,vulkan-scaled,vulkan-shaders,widen}.test.ts',
+  'test/native/{attention,bf16-packed,codecs,core,levels,pacer,power,probe,product,quantised,scaled-product,spirv-specialised,vulkan,vulkan-kernels,vulkan-scaled,vulkan-shaders,widen}.test.ts',
   'test/kernel/{cell-syntax,display,format,html,literal,outputs,parameters,sanitize,save}.test.ts',
   'test/kernel/{notebook-images,shorthand,text,wire}.test.ts',
 ];
