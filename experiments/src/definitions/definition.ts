@@ -44,7 +44,10 @@ export interface RunSettings
   readonly routingSkew: number;
   /** Simulated: what moves at once of a model without weights; by expert is ten times slower to predict. @default ffn */
   readonly unit: 'ffn' | 'expert';
-  /** Simulated: how the target's matrices are imagined to be stored, as `--target-format` takes it. @default as published */
+  /**
+   * How the target's matrices are stored, as `--target-format` takes it: imagined where a point is simulated; measured
+   * ones pack bf16 without loss, once, into the cache, which `bf16_packed` asks for. @default as published
+   */
   readonly targetFormat: TargetFormat;
   /** What a byte of KV cache in device memory counts as, see `Budgets` of the engine. */
   readonly deviceCacheFactor: number;

@@ -20,6 +20,7 @@ import {
 import { check, is, quote, type Schema, UserError } from '@specoffload/input';
 import { type CapSetting, caps, mostCacheFactor } from '../inputs/caps.js';
 import { parseDevice } from '../inputs/devices.js';
+import { runFormats } from '../inputs/packed-target.js';
 import { parseBytes, parseBytesPerSecond, parseRate } from '../inputs/sizes.js';
 import type { SettingValue } from '../store/record.js';
 import { setting } from '../store/words.js';
@@ -30,6 +31,8 @@ type Kind = ExperimentDefinition['kind'];
 interface Setting {
   readonly kinds: readonly Kind[];
   readonly schema: Schema;
+  /** Of measured points, where it has fewer values there. */
+  readonly ofMeasured?: Schema;
 }
 
 const of =
@@ -84,7 +87,13 @@ const runSettings = {
   referenceSeconds: both(is.positive),
   routingSkew: simulated(is.numberFrom(0, 10)),
   unit: simulated(is.oneOf(['ffn', 'expert'])),
-  targetFormat: simulated(is.oneOf(targetFormats)),
+  targetFormat: {
+    ...both(is.oneOf(targetFormats)),
+    ofMeasured: is.oneOf(
+      runFormats,
+      `${runFormats.join(', ')}: other formats round, and can be predicted only`,
+    ),
+  },
   ...capSettings,
   ...samplingSettings,
   samplingRule: measured(is.oneOf(samplingRules)),
@@ -127,7 +136,7 @@ export function settingOf(kind: Kind, name: string): Schema {
     throw new UserError(
       `unknown setting: ${name}; expected one of ${settingNames.join(', ')}, or a rate such as machine.link.bytesPerSecond`,
     );
-  if (known.kinds.includes(kind)) return known.schema;
+  if (known.kinds.includes(kind)) return (kind === 'measured' && known.ofMeasured) || known.schema;
   throw new UserError(
     `${name} is no setting of a ${kind} point, only of a ${known.kinds[0]} one; leave it out`,
   );

@@ -24,6 +24,7 @@ import {
 } from '../inputs/caps.js';
 import { assertCores, assertDeviceCores, hasCores } from '../inputs/cores.js';
 import { namedArithmetic, usualDevice } from '../inputs/devices.js';
+import { assertRunFormat } from '../inputs/packed-target.js';
 import { usualAcceptance } from '../inputs/usual-acceptance.js';
 import { withAccounting } from '../job/accounting.js';
 import type { Job } from '../job/execute.js';
@@ -116,24 +117,31 @@ async function openInputs(settings: Settled, given: Settings, proposes: boolean,
 }
 
 /** What a tunnel says, and, where a point asks for it, what the planner picked there. */
-function settingsIn(tunnel: Tunnel, { planned, strategy }: Settings): Settings {
-  return { ...settingsOf(tunnel), ...(planned === undefined ? {} : pickOf(tunnel, planned, strategy)) };
+function settingsIn(tunnel: Tunnel, given: Settings): Settings {
+  const { planned } = given;
+  return { ...settingsOf(tunnel), ...(planned === undefined ? {} : pickOf(tunnel, planned, given)) };
 }
 
 function pickOf(
   { name, planned: picks }: Tunnel,
   which: RunSettings['planned'],
-  strategy: Settings['strategy'],
+  { strategy, targetFormat }: Settings,
 ): Settings {
   if (which === 'with any drafter')
     throw new UserError(
       `planned: ${which} is for points outside of tunnels; ${name} holds what the planner picks there with draft, and without draft`,
     );
-  const kind = which === 'without draft' ? 'withoutDraft' : strategy === 'flexgen' ? 'flexgen' : 'withDraft';
-  const pick = picks[kind];
+  const isFlexgen = strategy === 'flexgen';
+  const isPacked = targetFormat !== undefined;
+  if (isPacked && which === 'without draft')
+    throw new UserError(
+      `planned: ${which} and targetFormat: ${targetFormat} exclude each other in tunnels; ${name} holds what the planner picks with packed weights and a draft to its choice`,
+    );
+  const drafting = isPacked ? (isFlexgen ? 'flexgenPacked' : 'packed') : isFlexgen ? 'flexgen' : 'withDraft';
+  const pick = picks[which === 'without draft' ? 'withoutDraft' : drafting];
   if (pick) return { strategy: pick.strategy, ...pick.policy };
   throw new UserError(
-    `the planner found nothing ${which} for ${name}; make the tunnel again, or leave it out`,
+    `the planner found nothing ${which}${isPacked ? ` and ${targetFormat}` : ''} for ${name}; make the tunnel again, or leave it out`,
   );
 }
 
@@ -151,11 +159,15 @@ function settingsOf({ models, caps, cores, device, arithmetic, memory, workload,
 }
 
 async function openModels(
-  settings: { readonly target: string; readonly draft: string },
+  settings: Pick<Settled, 'target' | 'draft' | 'targetFormat'>,
   hasDraft: boolean,
   shelf: Shelf,
 ): Promise<Pick<Job, 'target' | 'draft' | 'tokenizer'>> {
-  const target = await shelf.checkpoint('target', settings.target);
+  const { targetFormat } = settings;
+  if (targetFormat !== undefined) assertRunFormat('targetFormat', targetFormat);
+  const target = await (targetFormat
+    ? shelf.packed(settings.target)
+    : shelf.checkpoint('target', settings.target));
   const tokenizer = await shelf.tokenizer(target.directory);
   if (!hasDraft || settings.draft === 'none') return { target, draft: null, tokenizer };
   const draft = await shelf.checkpoint('draft', settings.draft);

@@ -14,6 +14,7 @@ import { openAcceptance } from '../acceptance/open.js';
 import { describeForeignCaps } from '../inputs/machine-caps.js';
 import { openMachine } from '../inputs/machines.js';
 import { locateModel, type ModelRole, openOrDescribeModel } from '../inputs/models.js';
+import { preparePackedTarget } from '../inputs/packed-target.js';
 import { loadWorkload, type Workload } from '../inputs/prompts.js';
 import { localMachinePath } from '../paths.js';
 import type { SettingValue } from '../store/record.js';
@@ -48,6 +49,13 @@ export class Shelf {
   checkpoint(role: ModelRole, name: string): Promise<Checkpoint> {
     return this.#once(`checkpoint ${role} ${name}`, async () =>
       openCheckpoint(await this.directory(role, name)),
+    );
+  }
+
+  /** The same target, its weights packed without loss. */
+  packed(name: string): Promise<Checkpoint> {
+    return this.#once(`packed ${name}`, async () =>
+      preparePackedTarget(await this.checkpoint('target', name), this.#output, this.#signal),
     );
   }
 

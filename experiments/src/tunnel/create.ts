@@ -22,10 +22,12 @@ import { namedArithmetic } from '../inputs/devices.js';
 import { describeForeignCaps } from '../inputs/machine-caps.js';
 import { openMachine } from '../inputs/machines.js';
 import { locateModel } from '../inputs/models.js';
+import { preparePackedTarget } from '../inputs/packed-target.js';
 import { loadWorkload } from '../inputs/prompts.js';
 import { describeConditions, watchConditions } from '../job/conditions.js';
 import { displayPath, pairPaths } from '../paths.js';
 import type { MeasuredSpec } from '../store/index.js';
+import { unlessRefused } from '../terminal/errors.js';
 import { threeDigits } from '../terminal/format.js';
 import type { Output } from '../terminal/output.js';
 import { type Choice, type ChoiceRequest, chooseTunnel, type DraftChoice } from './choose.js';
@@ -35,7 +37,8 @@ import { type OriginalOptions, openOriginal } from './original.js';
 import { planInTunnel, rateOf } from './plans.js';
 import { type Ratios, ratiosOf } from './ratios.js';
 import { type Tunnel, tunnelSchema } from './tunnel-file.js';
-import { explainUnmatched } from './unmatched.js';
+import { describeRatio, explainUnmatched } from './unmatched.js';
+import { unpackingShare } from './unpacking.js';
 
 export interface TunnelOptions extends OriginalOptions {
   /** `pair:600MB` (the shipped model, inflated) or a checkpoint directory. */
@@ -83,6 +86,8 @@ export async function createTunnel(
   const theirs = ratiosOf({ ...request, loads, course, draft, policy: request.policy ?? {} });
 
   const target = await openCheckpoint(await locateModel('target', options.target, output, signal));
+  // What is paced rests on the weights as they are: a machine is no slower because less has to cross its link.
+  const packed = await unlessRefused(() => preparePackedTarget(target, output, signal));
   const drafts = await openDrafts(options, theirs, target, output, signal);
   const prompts = await readPrompts(options, target);
   const promptLengths = prompts.map(({ length }) => length);
@@ -112,12 +117,24 @@ export async function createTunnel(
         };
     const { choice, acceptance } = chosen;
     follower.update(() => 'tunnel: planning in it');
-    const planned = await planInTunnel({
-      ...{ target, draft: choice.draft.checkpoint, maxNewTokens: options.newTokens, acceptance, signal },
-      promptLengths: promptLengths.slice(0, choice.prompts),
+    const inTunnel = {
+      ...{ target, maxNewTokens: options.newTokens, promptLengths: promptLengths.slice(0, choice.prompts) },
       machine: withLimits(chosen.machine, { ...choice.memory, caps: choice.caps }),
+    };
+    const planned = await planInTunnel({
+      ...{ ...inTunnel, packed, draft: choice.draft.checkpoint, acceptance, signal },
     });
-    return toTunnel(options, { ...chosen, planned, theirs: course.shares, request, promptLengths });
+    const here: SimulationRequest = {
+      ...{ ...inTunnel, acceptance, signal, draft: choice.draft.checkpoint },
+      ...{ strategy: 'specoffload', policy: choice.policy },
+    };
+    const unpacking = {
+      theirs: await unpackingShare(request, loads),
+      ours: await unpackingShare(here, choice.loads, packed),
+    };
+    return toTunnel(options, {
+      ...{ ...chosen, planned, theirs: course.shares, request, promptLengths, unpacking },
+    });
   } finally {
     follower.end();
   }
@@ -223,11 +240,13 @@ interface Found extends Chosen {
   readonly request: Awaited<ReturnType<typeof openOriginal>>['request'];
   readonly planned: Tunnel['planned'];
   readonly promptLengths: readonly number[];
+  /** Shares of a pass; null where nothing can be packed. */
+  readonly unpacking: { readonly theirs: number | null; readonly ours: number | null };
 }
 
 function toTunnel(
   options: TunnelOptions,
-  { theirs, request, choice, planned, draftSpeed, acceptance, specs, promptLengths }: Found,
+  { theirs, request, choice, planned, draftSpeed, acceptance, specs, promptLengths, unpacking }: Found,
 ): Tunnel {
   const { like, dataset, cores, device, arithmetic, newTokens: maxNewTokens } = options;
   const { candidates, draftCache, draftBatch } = choice.policy;
@@ -270,6 +289,11 @@ function toTunnel(
           : draftSpeed === null
             ? `taken to be theirs, ${describeRates(acceptance)}`
             : `${describeRates(acceptance)}, as a round here showed it`,
+      ...(unpacking.theirs === null || unpacking.ours === null
+        ? {}
+        : {
+            unpacking: `of a pass with packed weights the device takes ${describeRatio(unpacking.theirs)} there and ${describeRatio(unpacking.ours)} here to unpack, predicted; nothing paces it`,
+          }),
       planned: `searched with the acceptance above, at most ${choice.prompts} sequences`,
     },
   };

@@ -1,4 +1,4 @@
-/** What the planner picks inside a tunnel: with a draft to its choice, without one, and of FlexGen alone. */
+/** What the planner picks inside a tunnel: with a draft to its choice, without one, of FlexGen alone, and packed. */
 
 import {
   type Acceptance,
@@ -27,10 +27,15 @@ export interface TunnelPlans {
   readonly withoutDraft: TunnelPlan | null;
   /** FlexGen at its best batches with its own best draft. */
   readonly flexgen: TunnelPlan | null;
+  /** It may speculate, with weights packed without loss. */
+  readonly packed: TunnelPlan | null;
+  readonly flexgenPacked: TunnelPlan | null;
 }
 
 export interface PlansRequest {
   readonly target: Checkpoint;
+  /** The same, packed; null where nothing of it can be. */
+  readonly packed: Checkpoint | null;
   readonly draft: Checkpoint;
   /** With the tunnel's caps and budgets, and its draft's speed. */
   readonly machine: MachineModel;
@@ -40,11 +45,15 @@ export interface PlansRequest {
   readonly signal: AbortSignal;
 }
 
-export async function planInTunnel({ draft, acceptance, ...job }: PlansRequest): Promise<TunnelPlans> {
+export async function planInTunnel(request: PlansRequest): Promise<TunnelPlans> {
+  const { draft, acceptance, packed, ...job } = request;
+  const drafting = { ...job, draft, acceptance };
   return {
-    withDraft: await plan({ ...job, draft, acceptance }),
+    withDraft: await plan(drafting),
     withoutDraft: await plan({ ...job, draft: null, acceptance: null }),
-    flexgen: await plan({ ...job, draft, acceptance, strategies: ['flexgen'] }),
+    flexgen: await plan({ ...drafting, strategies: ['flexgen'] }),
+    packed: packed && (await plan({ ...drafting, target: packed })),
+    flexgenPacked: packed && (await plan({ ...drafting, target: packed, strategies: ['flexgen'] })),
   };
 }
 

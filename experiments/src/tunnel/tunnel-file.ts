@@ -49,6 +49,7 @@ const plan: Schema<TunnelPlan> = is.picked({
   ) as Schema<Policy>,
   tokensPerSecond: is.amount,
 });
+const laterPlan = is.orElse(is.orNull(plan), null);
 
 export type Tunnel = Checked<typeof tunnel>;
 const tunnel = is.onlyFields({
@@ -80,10 +81,10 @@ const tunnel = is.onlyFields({
   }),
   /** What all strategies are given; what concerns speculation alone is nothing to those that do not speculate. */
   policy,
-  /** What the planner picks in it, with a draft to its choice and without; of FlexGen, null in files that are older. */
+  /** What the planner picks in it; of FlexGen and with packed weights null in files that are older. */
   planned: is.picked({
     ...{ withDraft: is.orNull(plan), withoutDraft: is.orNull(plan) },
-    flexgen: is.orElse(is.orNull(plan), null),
+    ...{ flexgen: laterPlan, packed: laterPlan, flexgenPacked: laterPlan },
   }),
   ratios: is.listOf(is.picked({ name: is.oneOf(ratioNames), theirs: is.amount, ours: is.amount })),
   /** How many times as fast as the profile promises the draft is; null: not measured. */

@@ -5,7 +5,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type MeasuredRecord, readRuns } from '../../../experiments/src/store/index.js';
+import { type MeasuredRecord, readRuns, toRow } from '../../../experiments/src/store/index.js';
 import { keyOfPoint, keyOfTurn } from '../../../experiments/src/store/spec.js';
 import { AgreementCheck } from '../../../experiments/src/sweep/agreement.js';
 import { type ExperimentDefinition, runExperiment } from '../../../experiments/src/sweep/index.js';
@@ -57,6 +57,32 @@ describe('a measured sweep', () => {
       { results, filter: 'strategy == "none"' },
     );
     expect(again).toMatchObject({ stored: 1, before: 2 });
+  });
+
+  it('packs a target that is to be packed once, and sees that it writes the same texts', async () => {
+    const format = {
+      format: [
+        { label: 'plain', settings: {} },
+        { label: 'packed', settings: { targetFormat: 'bf16_packed' } },
+      ],
+    };
+    const packing = {
+      ...definition,
+      axes: format,
+      settings: { ...definition.settings, strategy: 'none' },
+    } as const;
+    const outcome = await runExperiment({ ...packing, repeats: 1, warmups: 0 }, { results });
+    expect(outcome).toMatchObject({ stored: 2, failed: [] });
+    expect(outcome.agreement).toEqual({ compared: 1, ties: 0, errors: [] });
+    const [plain, packed] = (await readRuns({ results }))
+      .map(({ record }) => record as MeasuredRecord)
+      .sort(
+        (a, b) =>
+          Number(a.model.target.packedFrom !== undefined) - Number(b.model.target.packedFrom !== undefined),
+      );
+    expect(packed!.model.target.packedFrom).toBe(plain!.model.target.digest);
+    expect(packed!.result.outputDigest).toBe(plain!.result.outputDigest);
+    expect([toRow(plain!).targetFormat, toRow(packed!).targetFormat]).toEqual([null, 'bf16_packed']);
   });
 
   it('refuses a point that does not fit, and goes on with the others', async () => {

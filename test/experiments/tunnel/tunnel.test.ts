@@ -9,11 +9,13 @@ import {
   computeLane,
   describeModel,
   flattenMachine,
+  formatOf,
   interpolate,
   type LanePlace,
   type MachineModel,
   type ModelSummary,
   noCaps,
+  packedTwin,
   type Span,
   summarise,
   transferLane,
@@ -392,7 +394,8 @@ describe('what the planner picks in a tunnel', () => {
       caps: { ...noCaps, linkBytesPerSecond: 1e8, hostFlopsPerSecond: 1e6 },
     });
     const plans = await planInTunnel({
-      ...{ target, draft, machine, promptLengths: [40, 40, 40, 40], maxNewTokens: 8 },
+      ...{ target, packed: packedTwin(target), draft, machine, promptLengths: [40, 40, 40, 40] },
+      maxNewTokens: 8,
       acceptance: { kind: 'rates', name: '0.9', byPosition: [0.9] },
       signal: new AbortController().signal,
     });
@@ -400,19 +403,23 @@ describe('what the planner picks in a tunnel', () => {
     expect(withoutDraft.policy.speculation).toBe('none');
     // Of more policies a search simulates a smaller part.
     expect(withDraft.tokensPerSecond).toBeGreaterThan(0.999 * withoutDraft.tokensPerSecond);
-    for (const { policy } of [withDraft, withoutDraft])
+    for (const { policy } of [withDraft, withoutDraft, plans.packed!])
       expect([policy.hostExpertRows, policy.projections]).toEqual([0, 'device']);
+    // The link is slow, and what crosses it is a fifth less.
+    expect(plans.packed!.tokensPerSecond / withDraft.tokensPerSecond).toBeGreaterThan(1.1);
+    expect(plans.flexgenPacked!.tokensPerSecond / plans.flexgen!.tokensPerSecond).toBeGreaterThan(1.1);
+    expect(plans.flexgenPacked!.strategy).toBe('flexgen');
   });
 
   it('is nothing where nothing fits', async () => {
     const target = describeModel({ name: 'target', spec: specOf(config), unit: 'expert' });
     const machine = withBudgets(workstation, { deviceBytes: 1e6 });
     const plans = await planInTunnel({
-      ...{ target, draft: target, machine, promptLengths: [40], maxNewTokens: 8 },
+      ...{ target, packed: null, draft: target, machine, promptLengths: [40], maxNewTokens: 8 },
       acceptance: { kind: 'rates', name: '0.9', byPosition: [0.9] },
       signal: new AbortController().signal,
     });
-    expect(plans).toEqual({ withDraft: null, withoutDraft: null, flexgen: null });
+    expect(Object.values(plans)).toEqual([null, null, null, null, null]);
   });
 
   it('rests on how often candidates stood once those before them did', () => {
@@ -460,6 +467,8 @@ const pick: TunnelPlan = {
   tokensPerSecond: 20,
 };
 
+const packed: TunnelPlan = { ...pick, policy: { ...pick.policy, decodeBatch: 3 } };
+
 const tunnel: Tunnel = {
   ...{ schema: 3, kind: 'tunnel', name: 'tunnel-env1' },
   like: { machine: 'env1', target: 'mixtral-8x7b', draft: 'mistral-7b', dataset: 'HumanEval' },
@@ -469,7 +478,7 @@ const tunnel: Tunnel = {
   memory: { deviceBytes: 331_000_000, hostBytes: 1_760_000_000, deviceCacheFactor: 4.3, draftCacheFactor: 9 },
   workload: { name: 'dialogue', prompts: 8, maxNewTokens: 16 },
   policy: { candidates: 6, draftCache: 'recompute', draftBatch: 4 },
-  planned: { withDraft: null, withoutDraft: pick, flexgen: null },
+  planned: { withDraft: null, withoutDraft: pick, flexgen: null, packed, flexgenPacked: null },
   ratios: [{ name: 'draft over pass', theirs: 1.63, ours: 1.63 }],
   draftSpeed: 1.9,
   lanes: {
@@ -483,6 +492,13 @@ const tunnel: Tunnel = {
 describe('a tunnel file', () => {
   it('comes back as it was written', () => {
     expect(parseTunnel(JSON.parse(JSON.stringify(tunnel)), 'tunnel.json')).toEqual(tunnel);
+  });
+
+  it('that is older has no picks of later kinds', () => {
+    const planned = { withDraft: null, withoutDraft: pick };
+    expect(parseTunnel({ ...tunnel, planned }, 'tunnel.json').planned).toEqual({
+      ...{ ...planned, flexgen: null, packed: null, flexgenPacked: null },
+    });
   });
 
   it.each<[Record<string, unknown>, string]>([
@@ -544,6 +560,18 @@ describe('a tunnel file', () => {
         deviceBytes: 331_000_000,
         caps: { hostFlopsPerSecond: 3e8, linkBytesPerSecond: 477e6 },
       });
+      const format = { targetFormat: 'bf16_packed' } as const;
+      const { plan: own } = await openMeasuredJob({ ...point, ...format, planned: 'with draft' }, shelf);
+      expect([own.policy, formatOf(own.target)]).toEqual([packed.policy, 'bf16_packed']);
+      expect(own.target.packedFrom).toBe(plan.target.digest);
+      await expect(
+        openMeasuredJob({ ...point, ...format, strategy: 'flexgen', planned: 'with draft' }, shelf),
+      ).rejects.toThrow(
+        'the planner found nothing with draft and bf16_packed for tunnel-env1; make the tunnel',
+      );
+      await expect(openMeasuredJob({ ...point, ...format, planned: 'without draft' }, shelf)).rejects.toThrow(
+        'planned: without draft and targetFormat: bf16_packed exclude each other in tunnels',
+      );
       await expect(openMeasuredJob({ ...point, planned: 'with draft' }, shelf)).rejects.toThrow(
         'the planner found nothing with draft for tunnel-env1; make the tunnel again',
       );

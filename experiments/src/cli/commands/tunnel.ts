@@ -182,6 +182,8 @@ const pickNames: Readonly<Record<keyof Tunnel['planned'], string>> = {
   withDraft: 'planned with a draft',
   withoutDraft: 'planned without a draft',
   flexgen: 'FlexGen, planned',
+  packed: 'planned, weights packed',
+  flexgenPacked: 'FlexGen, weights packed',
 };
 
 function describePick(which: keyof Tunnel['planned'], pick: TunnelPlan | null): [string, string] {

@@ -12,6 +12,7 @@ const options = {
   'second choices, too': { alternates: 4 },
   'residents by tensor': { residents: 'tensors' },
   'batches join': { joinBatches: 'yes' },
+  'weights packed': { targetFormat: 'bf16_packed' },
 } as const;
 
 const together = Object.assign({}, ...Object.values(options)) as object;
