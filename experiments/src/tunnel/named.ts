@@ -73,7 +73,11 @@ export async function openOrCreateTunnel(
 }
 
 /** @returns null for what another version of this program made, or what is damaged: it is made anew */
-const openKept = (path: string) => unlessRefused(() => openTunnel(path));
+async function openKept(path: string): Promise<Tunnel | null> {
+  const kept = await unlessRefused(() => openTunnel(path));
+  // Before there were picks with packed weights, the same size of the target came to other layers.
+  return kept?.planned.packed ? kept : null;
+}
 
 /** When a file was written, ms; 0 where there is none. */
 async function timeOf(path: string): Promise<number> {

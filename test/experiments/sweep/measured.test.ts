@@ -60,15 +60,13 @@ describe('a measured sweep', () => {
   });
 
   it('packs a target that is to be packed once, and sees that it writes the same texts', async () => {
-    const format = {
-      format: [
-        { label: 'plain', settings: {} },
-        { label: 'packed', settings: { targetFormat: 'bf16_packed' } },
-      ],
-    };
+    const format = [
+      { label: 'plain', settings: {} },
+      { label: 'packed', settings: { targetFormat: 'bf16_packed' } },
+    ] as const;
     const packing = {
       ...definition,
-      axes: format,
+      axes: { format },
       settings: { ...definition.settings, strategy: 'none' },
     } as const;
     const outcome = await runExperiment({ ...packing, repeats: 1, warmups: 0 }, { results });

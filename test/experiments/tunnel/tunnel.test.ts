@@ -612,6 +612,11 @@ describe('a tunnel file', () => {
       await writeFile(join(directory, 'tunnels', 'tunnel-env1.json'), '{"schema": 1}');
       await open('tunnel:env1');
       expect(likes.length, 'what an older version made is made anew').toBe(3);
+      const { packed: _packed, ...earlier } = tunnel.planned;
+      const file = join(directory, 'tunnels', 'tunnel-env1.json');
+      await writeFile(file, JSON.stringify({ ...tunnel, planned: earlier }));
+      await open('tunnel:env1');
+      expect(likes.length, 'and what had no picks with packed weights').toBe(4);
       await expect(open('tunnel:../env1')).rejects.toThrow(
         'invalid machine: tunnel:../env1; expected tunnel:',
       );
