@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs';
 // Until the command listens itself, which takes the loading of its modules, there is nothing to leave whole.
 process.on('SIGINT', () => process.exit(130));
 process.on('SIGTERM', () => process.exit(143));
+process.on('SIGHUP', () => process.exit(129));
 
 // Stacks lead to the sources.
 if (process.argv.includes('--verbose')) process.setSourceMapsEnabled(true);

@@ -18,6 +18,7 @@ import {
   decodeUtf8,
   explainSystemError,
   makeFolder,
+  makeTemporaryFolder,
   maybeReadBytes,
   maybeReadJson,
   maybeReadText,
@@ -159,6 +160,22 @@ it('makes folders side by side with others that make them', async () => {
   expect(statSync(place('shared/a/b/c')).isDirectory()).toBe(true);
 });
 
+it('makes a temporary folder, and says which variable chooses its place', async () => {
+  const before = process.env.TMPDIR;
+  try {
+    process.env.TMPDIR = place('temporary');
+    await expect(makeTemporaryFolder('x')).rejects.toThrow(
+      /^cannot make a temporary folder in .*temporary: .*ENOENT.*; set TMPDIR to a folder that can be written$/,
+    );
+    await makeFolder(place('temporary'));
+    const folder = await makeTemporaryFolder('x');
+    expect(folder.startsWith(place('temporary/specoffload-x-'))).toBe(true);
+  } finally {
+    if (before === undefined) delete process.env.TMPDIR;
+    else process.env.TMPDIR = before;
+  }
+});
+
 describe('explainSystemError', () => {
   const failure = (code: string) =>
     Object.assign(new Error(code), { code, syscall: 'fsync', path: 'a\u001b' });
@@ -175,7 +192,22 @@ describe('explainSystemError', () => {
   );
 
   it('says what was tried where nobody else does', () => {
-    expect((explainSystemError(failure('EIO')) as Error).message).toMatch(/^cannot fsync a·: the disk/);
+    expect((explainSystemError(failure('EIO')) as Error).message).toMatch(/^cannot flush a·: the disk/);
+    const gone = Object.assign(new Error('ENOENT'), { code: 'ENOENT', syscall: 'uv_cwd' });
+    expect((explainSystemError(gone) as Error).message).toMatch(
+      /^cannot find the folder that the command runs in: there is no such file or folder \(ENOENT\);/,
+    );
+  });
+
+  it('says what keeps a thread from starting', () => {
+    const failed = new Error('Worker initialization failure: EMFILE');
+    expect((explainSystemError(failed) as Error).message).toBe(
+      'cannot start a thread: too many files are open (EMFILE); raise the limit (ulimit -n), or run less at once',
+    );
+    const relayed = new Error("EMFILE: too many open files, open '/a/b.js'");
+    expect((explainSystemError(relayed) as Error).message).toMatch(
+      /^cannot open \/a\/b.js: too many files are open \(EMFILE\);/,
+    );
   });
 
   it('leaves a failure of the program as it is', () => {

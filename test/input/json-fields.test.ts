@@ -48,6 +48,7 @@ describe('withoutJsonField', () => {
     ['{"a": {"x": 1}, "x": 2}', '{"a": {"x": 1}}'],
     ['{ "x": 2 }', '{ }'],
     ['{"a": {"x": 1}}', '{"a": {"x": 1}}'],
+    ['{"x": 1, "x": 2, "a": 3, "x": 4}', '{ "a": 3}'],
   ])('takes the field and its comma from %s', (text, expected) => {
     expect(withoutJsonField(text, 'x', 'a text')).toBe(expected);
   });

@@ -1,5 +1,6 @@
 /** What goes wrong because of what somebody handed over. */
 
+import { isNativeError } from 'node:util/types';
 import { printable, quote } from './text.js';
 
 /**
@@ -28,10 +29,10 @@ export function reasonOf(error: unknown): string {
   }
 }
 
-/** Not fooled by what throws when it is looked at. */
-function isError(error: unknown): error is Error {
+/** Also one of another realm, or from a thread; not fooled by what throws when it is looked at. */
+export function isError(error: unknown): error is Error {
   try {
-    return error instanceof Error;
+    return isNativeError(error) || error instanceof Error;
   } catch {
     return false;
   }

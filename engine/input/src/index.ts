@@ -35,4 +35,4 @@ export { printable, printableJson, printableLines, quote } from './text.js';
 export { withinTime } from './time.js';
 export * as is from './words.js';
 export { listWords } from './words.js';
-export { assertCanWrite, makeFolder, writeWholeFile } from './write.js';
+export { assertCanWrite, makeFolder, makeTemporaryFolder, writeWholeFile } from './write.js';

@@ -44,16 +44,16 @@ export function withJsonFields(
   return changed + json.slice(done, border) + comma + added.join(',') + json.slice(border);
 }
 
-/** The text without a field and the comma that goes with it. @throws UserError when the text is no JSON */
+/** The text without a field, however often it is there, and the commas that go with it. @throws UserError when the text is no JSON */
 export function withoutJsonField(given: string, field: string, source: string): string {
   const text = objectText(given, source);
   const members = findMembers(text);
   const index = members.findIndex(({ key }) => key === field);
   if (index < 0) return text;
   const { end } = members[index];
-  if (index > 0) return text.slice(0, members[index - 1].end) + text.slice(end);
-  const next = members.length > 1 ? text.indexOf(',', end) + 1 : end;
-  return text.slice(0, text.indexOf('{') + 1) + text.slice(next);
+  const next = index === 0 && members.length > 1 ? text.indexOf(',', end) + 1 : end;
+  const before = index === 0 ? text.indexOf('{') + 1 : members[index - 1].end;
+  return withoutJsonField(text.slice(0, before) + text.slice(next), field, source);
 }
 
 /** Without a mark of byte order, which is no part of it. */

@@ -1,7 +1,6 @@
 /** What the system says when it cannot do something with a file, as people put it. */
 
-import { isNativeError } from 'node:util/types';
-import { UserError } from './errors.js';
+import { isError, UserError } from './errors.js';
 import { printable } from './text.js';
 
 interface Cause {
@@ -52,9 +51,40 @@ const causes: Readonly<Record<string, Cause>> = {
   EXDEV: { what: 'it lies on another file system', remedy: 'choose a place on the same one' },
 };
 
+/** What people call what a system call does. */
+const deeds: Readonly<Record<string, string>> = {
+  ...{ access: 'read', copyfile: 'copy', fstat: 'look at', lstat: 'look at', stat: 'look at' },
+  ...{ mkdir: 'make the folder', mkdtemp: 'make a temporary folder', opendir: 'list', scandir: 'list' },
+  ...{ readlink: 'follow the link', rm: 'remove', rmdir: 'remove', unlink: 'remove' },
+  ...{ fsync: 'flush', ftruncate: 'cut', uv_cwd: 'find the folder that the command runs in' },
+};
+
+/** A thread starts with files of its own; Node hides the system's answer in its words. */
+const threadFailure = /^Worker initialization failure: (E[A-Z]+)$/;
+
+/** `EMFILE: too many open files, open '/x'`: what is left of a failure that came from a thread. */
+const relayedFailure = /^(E[A-Z]+): [a-z -]+, (\w+)(?: '(.*)')?$/s;
+
+interface Failure {
+  readonly code: string;
+  readonly syscall: string;
+  readonly path: string;
+}
+
+function failureOf(error: Error): Failure | null {
+  if (isSystemError(error)) {
+    const { code = '', syscall = 'do something', path = '' } = error;
+    return { code, syscall, path };
+  }
+  const [, ofThread] = threadFailure.exec(error.message) ?? [];
+  if (ofThread !== undefined) return { code: ofThread, syscall: 'start a thread', path: '' };
+  const [, code, syscall, path = ''] = relayedFailure.exec(error.message) ?? [];
+  return code === undefined ? null : { code, syscall, path };
+}
+
 /** Whether a call to the system failed, as opposed to the program. */
 export function isSystemError(error: unknown): error is NodeJS.ErrnoException {
-  return isNativeError(error) && 'code' in error && 'syscall' in error && typeof error.code === 'string';
+  return isError(error) && 'code' in error && 'syscall' in error && typeof error.code === 'string';
 }
 
 const impossibleName = 'no file can have a name with a null character; check the name';
@@ -62,7 +92,7 @@ const impossibleName = 'no file can have a name with a null character; check the
 /** Node refuses it before the system sees it. */
 function isImpossibleName(error: unknown): boolean {
   return (
-    isNativeError(error) &&
+    isError(error) &&
     (error as NodeJS.ErrnoException).code === 'ERR_INVALID_ARG_VALUE' &&
     error.message.includes('null bytes')
   );
@@ -74,14 +104,16 @@ function isImpossibleName(error: unknown): boolean {
  * @param doing `write results/x`; where it is left out, what the system says was tried
  */
 export function explainSystemError(error: unknown, doing?: string, remedy?: string): unknown {
-  if (!isSystemError(error))
+  const failure = isError(error) ? failureOf(error) : null;
+  if (failure === null)
     return isImpossibleName(error) ? new UserError(impossibleName, { cause: error }) : error;
-  const { code = '', syscall = 'do something', path = '' } = error;
+  const { code, syscall, path } = failure;
   const cause = Object.hasOwn(causes, code)
     ? causes[code]
     : { what: 'the system refused', remedy: 'try another place' };
+  const deed = Object.hasOwn(deeds, syscall) ? deeds[syscall] : syscall;
   return new UserError(
-    `cannot ${doing ?? `${syscall} ${path}`.trimEnd()}: ${cause.what} (${printable(code)}); ${remedy ?? cause.remedy}`,
+    `cannot ${doing ?? `${deed} ${path}`.trimEnd()}: ${cause.what} (${printable(code)}); ${remedy ?? cause.remedy}`,
     { cause: error },
   );
 }

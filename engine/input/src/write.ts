@@ -2,7 +2,8 @@
 
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { type FileHandle, lstat, mkdir, open, realpath, rename, rm, stat } from 'node:fs/promises';
+import { type FileHandle, lstat, mkdir, mkdtemp, open, realpath, rename, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { hasCode, UserError } from './errors.js';
 import { explainSystemError } from './system.js';
@@ -72,6 +73,19 @@ export async function makeFolder(path: string): Promise<void> {
       });
     } else if (!(await isFolder(path))) throw error; // also where the system says EEXIST, EROFS or EISDIR of a folder
   }
+}
+
+/**
+ * A new folder among the system's temporary ones, which whoever asks for it removes.
+ * @param purpose what its name begins with
+ * @throws UserError saying that TMPDIR chooses another place
+ */
+export async function makeTemporaryFolder(purpose: string): Promise<string> {
+  const parent = tmpdir();
+  return mkdtemp(join(parent, `specoffload-${purpose}-`)).catch((error) => {
+    const remedy = 'set TMPDIR to a folder that can be written';
+    throw explainSystemError(error, `make a temporary folder in ${parent}`, remedy);
+  });
 }
 
 async function isFolder(path: string): Promise<boolean> {

@@ -1,7 +1,6 @@
 /** What storing a model in Q4_K brings where the disk binds: bytes moved, and throughput, beside the same in bf16. */
 
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   type Checkpoint,
@@ -11,6 +10,7 @@ import {
   parseModelSpec,
   type RunResult,
 } from '@specoffload/engine';
+import { makeTemporaryFolder } from '@specoffload/input';
 import { codecs, plainCodecs } from '@specoffload/native';
 import { localSettings } from '../inputs/caps.js';
 import { type Job, runPlan } from '../job/execute.js';
@@ -48,7 +48,7 @@ const diskBytesPerSecond = 1e8;
 const wanted = { bytes: 0.285, throughput: 2.5 };
 
 export async function benchQ4K({ quick, output, signal }: BenchOptions): Promise<void> {
-  const folder = await mkdtemp(join(tmpdir(), 'specoffload-q4k-'));
+  const folder = await makeTemporaryFolder('q4k');
   try {
     const jobs = new Map<StoredRun['dtype'], Job>();
     for (const dtype of ['bf16', 'q4_k'] as const) jobs.set(dtype, jobOf(await makeModel(folder, dtype)));

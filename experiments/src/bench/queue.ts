@@ -2,11 +2,11 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { availableParallelism, tmpdir } from 'node:os';
+import { rm } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { UserError } from '@specoffload/input';
+import { makeTemporaryFolder, UserError } from '@specoffload/input';
 import { median } from 'simple-statistics';
 import { defineExperiment } from '../definitions/definition.js';
 import { projectDirectory } from '../paths.js';
@@ -67,7 +67,7 @@ export async function benchQueue({ quick, output, signal }: QueueBenchOptions): 
 }
 
 async function timeLeg(leg: Leg, numPoints: number, signal: AbortSignal): Promise<Timed> {
-  const folder = await mkdtemp(join(tmpdir(), 'specoffload-bench-queue-'));
+  const folder = await makeTemporaryFolder('bench-queue');
   const address = `unix://${join(folder, 'socket')}`;
   const children: ChildProcess[] = [];
   try {

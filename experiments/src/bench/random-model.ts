@@ -1,7 +1,6 @@
 /** A checkpoint with random weights, for as long as somebody works with it. */
 
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   type Checkpoint,
@@ -11,6 +10,7 @@ import {
   parseModelSpec,
   writeCheckpoint,
 } from '@specoffload/engine';
+import { makeTemporaryFolder } from '@specoffload/input';
 import { plainCodecs } from '@specoffload/native';
 
 type RandomTensor = Parameters<typeof writeCheckpoint>[0]['sections'][number][number];
@@ -23,7 +23,7 @@ export async function makeRandomModel(
   config: Readonly<Record<string, unknown>>,
   use: (model: Checkpoint) => Promise<void>,
 ): Promise<void> {
-  const folder = await mkdtemp(join(tmpdir(), 'specoffload-random-'));
+  const folder = await makeTemporaryFolder('random');
   try {
     const targetDirectory = join(folder, 'random');
     const spec = parseModelSpec(config, 'a made model');

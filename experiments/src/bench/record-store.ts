@@ -2,11 +2,11 @@
 
 import { execFile } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { type SimulationRequest, simulateRun } from '@specoffload/engine';
+import { makeTemporaryFolder } from '@specoffload/input';
 import { openMachine } from '../inputs/machines.js';
 import { openOrDescribeModel } from '../inputs/models.js';
 import { alignFacts } from '../job/describe-run.js';
@@ -33,7 +33,7 @@ export async function timeRecordStore(
   output: Output,
   signal: AbortSignal,
 ): Promise<RecordStoreTimes> {
-  const results = await mkdtemp(join(tmpdir(), 'specoffload-bench-'));
+  const results = await makeTemporaryFolder('bench');
   try {
     output.note(`bench: a store of ${formatCount(records)} records`);
     await fillStore(results, records, signal);

@@ -1,9 +1,8 @@
 /** How fast points of a simulated sweep are predicted and stored, and whether memory stays flat. */
 
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { rm } from 'node:fs/promises';
 import { publishedPolicy } from '@specoffload/engine';
+import { makeTemporaryFolder } from '@specoffload/input';
 import { alignFacts } from '../job/describe-run.js';
 import { runExperiment } from '../sweep/sweep.js';
 import { formatBytes, formatSeconds } from '../terminal/format.js';
@@ -26,7 +25,7 @@ const candidates = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
 
 /** @param hundreds of points, at least 2 */
 export async function timeSweep(hundreds: number, output: Output, signal: AbortSignal): Promise<SweepTimes> {
-  const results = await mkdtemp(join(tmpdir(), 'specoffload-bench-'));
+  const results = await makeTemporaryFolder('bench');
   const { candidates: _swept, ...policy } = publishedPolicy;
   const promptTokens = Array.from({ length: hundreds }, (_, index) => 437 + index);
   const numPoints = hundreds * pointsPerLength;

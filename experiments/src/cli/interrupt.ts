@@ -1,11 +1,11 @@
-/** Ctrl-C: the first asks the work to stop, the second ends the process at once. */
+/** Ctrl-C, and a terminal that closes: the first asks the work to stop, the second ends the process at once. */
 
 import { InterruptedError } from '../terminal/errors.js';
 
 /** npm passes on a Ctrl-C that the terminal has delivered already: both arrive within moments. */
 const echoMs = 500;
 
-const exitCodes = { SIGINT: 130, SIGTERM: 143 } as const;
+const exitCodes = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 
 export interface Interrupts {
   /** Aborted with an {@link InterruptedError}. */

@@ -1,9 +1,8 @@
 /** Where a worker without the sweep's own store keeps a record until it is sent: a store that nobody reads. */
 
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { maybeReadBytes, UserError } from '@specoffload/input';
+import { makeTemporaryFolder, maybeReadBytes, UserError } from '@specoffload/input';
 import { mostAnswerCharacters, type SentFiles } from './messages.js';
 
 export class Outbox {
@@ -15,7 +14,7 @@ export class Outbox {
   }
 
   static async open(): Promise<Outbox> {
-    return new Outbox(await mkdtemp(join(tmpdir(), 'specoffload-outbox-')));
+    return new Outbox(await makeTemporaryFolder('outbox'));
   }
 
   /** @throws UserError for what is too large to be sent */

@@ -1,9 +1,14 @@
 /** Rows as one file for other tools: Parquet or CSV, made by DuckDB in a folder of its own, then put in its place whole. */
 
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, rm, stat } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
-import { explainSystemError, reasonOf, UserError, writeWholeFile } from '@specoffload/input';
+import {
+  explainSystemError,
+  makeTemporaryFolder,
+  reasonOf,
+  UserError,
+  writeWholeFile,
+} from '@specoffload/input';
 import { displayPath } from '../paths.js';
 import { UsageError } from '../terminal/errors.js';
 import { tableColumnsOf, withRowTable } from './row-table.js';
@@ -27,7 +32,7 @@ export function assertExportable(path: string): void {
 export async function exportRows(rows: readonly Row[], path: string): Promise<void> {
   assertExportable(path);
   await assertFolder(path);
-  const workshop = await mkdtemp(join(tmpdir(), 'specoffload-export-'));
+  const workshop = await makeTemporaryFolder('export');
   try {
     const made = join(workshop, basename(path));
     await withRowTable(rows, tableColumnsOf(rows), async (connection) => {

@@ -1,10 +1,9 @@
 /** A running kernel: started, asked, interrupted, restarted and ended. */
 
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { reasonOf } from '@specoffload/input';
+import { makeTemporaryFolder, reasonOf } from '@specoffload/input';
 import { NotebookError } from '../errors.js';
 import type { JsonObject } from '../json.js';
 import { kernelCommand, snapshotFlag } from '../snapshot/place.js';
@@ -163,7 +162,7 @@ export class KernelSession {
 
   async #tryStart(command: readonly string[]): Promise<void> {
     const { cwd, startTimeoutSeconds = 60 } = this.#options;
-    const folder = await mkdtemp(join(tmpdir(), 'specoffload-kernel-'));
+    const folder = await makeTemporaryFolder('kernel');
     const connectionFile = join(folder, 'connection.json');
     const connection = await createConnection();
     await writeConnectionFile(connection, connectionFile);

@@ -1,6 +1,6 @@
 /** How a command ends when something outside it goes wrong: the terminal, the disk, the patience of its user. */
 
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { openSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
@@ -23,10 +23,11 @@ it('says in one sentence that nobody can read its answer, and fails', async () =
   expect(exitCode).toBe(1);
 });
 
+const longPrediction =
+  'simulate --machine env1 --strategy none --draft none --target mistral-7b --prompts 64 --prompt-tokens 16 --max-new-tokens 20000';
+
 it('ends with 130 however many Ctrl-C come', async () => {
-  const long =
-    '--machine env1 --strategy none --draft none --target mistral-7b --prompts 64 --prompt-tokens 16 --max-new-tokens 20000';
-  const { exitCode, stderr } = await runCli(['simulate', ...long.split(' ')], {
+  const { exitCode, stderr } = await runCli(longPrediction.split(' '), {
     onStderr: 'predicted:',
     delayMs: 200,
     do: (kill) => {
@@ -35,6 +36,40 @@ it('ends with 130 however many Ctrl-C come', async () => {
   });
   expect(stderr).toContain('interrupted; records finished before are intact');
   expect(exitCode).toBe(130);
+});
+
+it('ends as it would by Ctrl-C when its terminal closes', async () => {
+  const { exitCode, stderr } = await runCli(longPrediction.split(' '), {
+    ...{ onStderr: 'predicted:', delayMs: 200, do: (kill) => kill('SIGHUP') },
+  });
+  expect(stderr).toContain('interrupted; records finished before are intact');
+  expect(exitCode).toBe(129);
+});
+
+/** What a shell makes of it, which sets the scene first. */
+function runShell(script: string): { exitCode: number | null; said: string } {
+  const { status, stdout, stderr } = spawnSync('sh', ['-c', script, process.execPath, command], {
+    encoding: 'utf8',
+  });
+  return { exitCode: status, said: stdout + stderr };
+}
+
+it.each([
+  [
+    'in a folder that was removed',
+    'd=$(mktemp -d); cd $d; rmdir $d; "$0" "$1" runs list --results here',
+    'cannot find the folder that the command runs in',
+  ],
+  [
+    'with too few files for threads',
+    'ulimit -n 30; "$0" "$1" run --strategy none --num-prompts 1 --new-tokens 1 --results /nowhere/to',
+    'too many (open files|files are open)',
+  ],
+])('says in one sentence why it cannot work %s', (_, script, message) => {
+  const { exitCode, said } = runShell(script);
+  expect(said).toMatch(new RegExp(`^specoffload: .*${message}`, 'm'));
+  expect(said).not.toContain('unexpected failure');
+  expect(exitCode).toBe(1);
 });
 
 it.each([

@@ -2,11 +2,10 @@
 
 import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { UserError } from '@specoffload/input';
+import { makeTemporaryFolder, UserError } from '@specoffload/input';
 import { confine, forgetCached, release } from './memory-group.js';
 
 export interface PeerRequest {
@@ -64,7 +63,7 @@ export async function runPeer(
   onTokens: (newTokens: number) => void,
   signal: AbortSignal,
 ): Promise<PeerOutcome> {
-  const folder = await mkdtemp(join(tmpdir(), 'specoffload-peer-'));
+  const folder = await makeTemporaryFolder('peer');
   const group = limits.memoryBytes === null ? null : confine(limits.memoryBytes);
   try {
     if (group !== null) forgetCached(request.model);
