@@ -16,7 +16,7 @@ const alone = [
 const pure = [
   'test/{bundle,docs,examples,house,pack,packages}.test.ts',
   'test/input/*.test.ts',
-  'test/engine/model/{catalog,checkpoint,config,configuration,families,random}.test.ts',
+  'test/engine/model/{catalog,checkpoint,config,configuration,contradictions,families,random}.test.ts',
   'test/engine/model/{reference,rope,spec,write}.test.ts',
   'test/engine/{balance,common-draws,dispatcher,extremes,lane-queue,paced-lane,placement,policy,pool,prefill-cores}.test.ts',
   'test/engine/{plan-closed-form,plan-competitors,plan-drafters,plan-front,plan-routing,predictions,simulate,speculate,split-rule,strip,trace}.test.ts',

@@ -3,6 +3,7 @@
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { isRecord, maybeReadJson, maybeReadText, quote, UserError } from '@specoffload/input';
+import { warnOfCheckpoint } from './config-values.js';
 import { isGgufPath, readGguf } from './gguf/file.js';
 import { chatTemplateOfGguf, tokenizerOfGguf } from './gguf/tokenizer.js';
 
@@ -52,7 +53,14 @@ async function readTemplateFiles(directory: string): Promise<FoundTemplate> {
   const options = isRecord(read) ? read : {};
   const filePath = join(directory, 'chat_template.jinja');
   const file = await maybeReadText(filePath, mostTemplateBytes);
-  if (file !== null) return { source: filePath, template: file, options };
+  if (file !== null) {
+    const other = templateOf(options.chat_template, optionsPath);
+    if (other !== null && other.trim() !== file.trim())
+      warnOfCheckpoint(
+        `${filePath} contradicts chat_template of ${optionsPath}; the former holds, as transformers 5 does`,
+      );
+    return { source: filePath, template: file, options };
+  }
   return { source: optionsPath, template: options.chat_template, options };
 }
 

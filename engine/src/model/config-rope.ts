@@ -24,6 +24,7 @@ export function parseRope(config: ConfigValues, missing: number | RopeSpec, size
   const theta = outerTheta ?? plain.theta;
   const read = (name: string) => {
     const parameters = config.object(name);
+    refuseLayerTypes(parameters);
     return isEmpty(parameters) ? null : parseRopeParameters(config, parameters, name, theta, sizes);
   };
   const scaling = read('rope_scaling');
@@ -40,6 +41,18 @@ export function parseRope(config: ConfigValues, missing: number | RopeSpec, size
       'the latter holds',
     );
   return chosen;
+}
+
+/** Parameters for each kind of layer are of models that have several. */
+function refuseLayerTypes(parameters: ConfigValues | null): void {
+  for (const type of ['full_attention', 'sliding_attention'])
+    if (parameters?.isThere(type))
+      throw parameters.unsupported(
+        type,
+        parameters.get(type),
+        'the same parameters for all layers',
+        'correct it or use a checkpoint without it',
+      );
 }
 
 /** An empty object counts as none. */

@@ -1,6 +1,6 @@
 /** Values of one configuration file, each checked against what it may be. */
 
-import { check, is, type JsonRecord, quote, type Schema, UserError } from '@specoffload/input';
+import { check, is, type JsonRecord, printable, quote, type Schema, UserError } from '@specoffload/input';
 
 export const redownload = 'correct it or download the checkpoint again';
 
@@ -46,6 +46,17 @@ export class ConfigValues {
     return value && new ConfigValues(value, `${this.source}: ${name}`, this.#warn);
   }
 
+  /** The same values but for some. */
+  without(...names: readonly string[]): ConfigValues {
+    const others = Object.entries(this.json).filter(([name]) => !names.includes(name));
+    return new ConfigValues(Object.fromEntries(others), this.source, this.#warn);
+  }
+
+  /** The same values under those of another, which hold where both have one. */
+  under(others: ConfigValues): ConfigValues {
+    return new ConfigValues({ ...this.json, ...others.json }, this.source, this.#warn);
+  }
+
   get(name: string): unknown {
     return Object.hasOwn(this.json, name) ? this.json[name] : undefined;
   }
@@ -75,7 +86,8 @@ export class ConfigValues {
 const told = new Set<string>();
 
 /** Says it once per process, on the channel that Node has for this: standard error, or whoever listens for warnings. */
-export function warnOfCheckpoint(text: string): void {
+export function warnOfCheckpoint(words: string): void {
+  const text = printable(words); // of paths, too: Node shows them as they are
   if (told.has(text)) return;
   told.add(text);
   process.emitWarning(text, 'CheckpointWarning');

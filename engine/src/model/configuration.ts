@@ -2,7 +2,7 @@
 
 import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { isRecord, maybeReadJson, UserError } from '@specoffload/input';
+import { isRecord, maybeReadJson, quote, UserError } from '@specoffload/input';
 import type { WeightDtype } from '@specoffload/native';
 import { parseModelSpec } from './config.js';
 import { parseEosTokenIds } from './config-eos.js';
@@ -55,7 +55,7 @@ export async function openConfiguration(
   const json = await readConfigJson(file);
   const spec = await parseConfig(json, file);
   const published = publishedFormat(quantisationOf(json, file));
-  const dtype = parseDtype(json);
+  const dtype = parseDtype(json, file);
   const model = describeModel({ name: basename(named), spec, unit, format, published, dtype });
   // Where its tokenizer lies, if it has one.
   return { ...model, directory: dirname(file) };
@@ -85,8 +85,15 @@ const dtypeNames: Readonly<Record<string, WeightDtype>> = {
 };
 
 /** What the weights were saved as, which transformers 5 calls dtype and older ones torch_dtype; bf16 where nothing is said. */
-function parseDtype(json: unknown): WeightDtype {
-  const { dtype, torch_dtype: former } = isRecord(json) ? json : {};
-  const name = String(dtype ?? former);
-  return Object.hasOwn(dtypeNames, name) ? dtypeNames[name] : 'bf16';
+function parseDtype(json: unknown, file: string): WeightDtype {
+  const config = new ConfigValues(isRecord(json) ? json : {}, file, warnOfCheckpoint);
+  const [dtype, former] = ['dtype', 'torch_dtype'].map((field) => config.get(field) ?? null);
+  if (dtype !== null && former !== null && dtype !== former)
+    config.warn(`dtype ${quote(dtype)} contradicts torch_dtype ${quote(former)}`, 'dtype holds');
+  const said = dtype ?? former ?? 'auto';
+  if (said === 'auto') return 'bf16';
+  const name = typeof said === 'string' ? said.replace(/^torch\./, '') : '';
+  if (Object.hasOwn(dtypeNames, name)) return dtypeNames[name];
+  const field = dtype === null ? 'torch_dtype' : 'dtype';
+  throw config.unsupported(field, said, 'bfloat16, float16 or float32', 'correct it');
 }

@@ -130,11 +130,14 @@ function parseHeader(text: string, path: string): JsonRecord {
   const atStart = is.that(is.object, () => text.startsWith('{'), 'an object, and nothing before it');
   const header = check(atStart, json, path, { whole: 'header', remedy });
   const duplicate = findDuplicateKey(text);
+  check(metadataSchema, header, `${path}: the header`, { remedy });
   if (duplicate === null) return header;
   throw new UserError(
     `${path} defines ${quote(duplicate)} twice; expected every tensor once; download the file again`,
   );
 }
+
+const metadataSchema = is.picked({ __metadata__: is.orMissing(is.mapOf(is.anyText)) });
 
 /** The first key that the outermost object of valid JSON holds twice, or null; JSON.parse would keep the last. */
 function findDuplicateKey(text: string): string | null {

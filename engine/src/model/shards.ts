@@ -3,6 +3,7 @@
 import { access, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { check, is, maybeReadJson, quote, UserError } from '@specoffload/input';
+import { warnOfCheckpoint } from './config-values.js';
 import type { WeightFile } from './header-tensor.js';
 import { readSafetensors } from './safetensors.js';
 
@@ -20,8 +21,14 @@ const maxIndexBytes = 100_000_000;
  */
 export async function readShards(directory: string): Promise<readonly WeightFile[]> {
   const singlePath = join(directory, singleFileName);
-  if (await exists(singlePath)) return [await readSafetensors(singlePath)];
   const indexPath = join(directory, indexFileName);
+  if (await exists(singlePath)) {
+    if (await exists(indexPath))
+      warnOfCheckpoint(
+        `${directory} has ${singleFileName} beside ${indexFileName}; the former holds, as transformers 5 does`,
+      );
+    return [await readSafetensors(singlePath)];
+  }
   const index = await maybeReadJson(indexPath, maxIndexBytes);
   if (index === null) {
     const others = (await readdir(directory)).filter((name) => otherFormats.test(name));

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
 import { isRecord, maybeReadJson, quote, reasonOf, UserError, withinTime } from '@specoffload/input';
 import { largest } from '../extremes.js';
+import { warnOfCheckpoint } from './config-values.js';
 import { isGgufPath, readGguf } from './gguf/file.js';
 import { tokenizerOfGguf } from './gguf/tokenizer.js';
 import type { Checkpoint, Tokenizer } from './types.js';
@@ -163,6 +164,11 @@ function readVocabulary(json: unknown, path: string): ReadonlyMap<number, string
       throw invalid(`id of ${quote(text)}`, id, `an integer from 0 to ${maxTokenId}`);
     }
     if (typeof text !== 'string') throw invalid(`token ${id}`, text, 'text');
+    const other = textOf.get(id as number);
+    if (other !== undefined && other !== text)
+      warnOfCheckpoint(
+        `${path}: token ${id} is ${quote(other)} and ${quote(text)}; the latter holds, and transformers may give it another id`,
+      );
     textOf.set(id as number, text);
   };
   if (Array.isArray(vocabulary)) {

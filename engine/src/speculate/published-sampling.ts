@@ -2,7 +2,7 @@
 
 import { join } from 'node:path';
 import { check, is, maybeReadJson } from '@specoffload/input';
-import { redownload } from '../model/config-values.js';
+import { redownload, warnOfCheckpoint } from '../model/config-values.js';
 import { maxConfigBytes } from '../model/configuration.js';
 import { isGgufPath, readGguf } from '../model/gguf/file.js';
 import { Metadata } from '../model/gguf/metadata.js';
@@ -20,6 +20,9 @@ const ggufNames: Readonly<Record<Field, string>> = {
   ...{ temperature: 'temp', topK: 'top_k', topP: 'top_p', minP: 'min_p' },
   repetitionPenalty: 'penalty_repeat',
 };
+
+/** Values that transformers writes where nobody has chosen any. */
+const neutral: Readonly<Record<string, number>> = { temperature: 1, top_p: 1 };
 
 export interface PublishedSampling {
   /** Where it stands, for messages. */
@@ -57,7 +60,15 @@ async function readGenerationConfig(source: string): Promise<Found | null> {
   const config: Readonly<Record<string, unknown>> = check(generationSchema, json, source, {
     remedy: redownload,
   });
-  return config.do_sample === true ? pick((field) => config[jsonNames[field]]) : null;
+  if (config.do_sample === true) return pick((field) => config[jsonNames[field]]);
+  const unused = Object.entries(neutral).find(
+    ([name, value]) => typeof config[name] === 'number' && config[name] !== value,
+  );
+  if (config.do_sample === false && unused)
+    warnOfCheckpoint(
+      `${source}: do_sample false contradicts ${unused[0]} ${config[unused[0]]}; nothing is drawn, as transformers 5 does`,
+    );
+  return null;
 }
 
 async function readGgufSampling(path: string): Promise<Found | null> {

@@ -162,11 +162,19 @@ describe('parseModelSpec', () => {
     ],
     [
       { ...mistralJson, sliding_window: 16, layer_types: ['full_attention'] },
-      'unsupported layer_types: ["full_attention"]; expected "sliding_attention" only, beside a sliding_window of 16',
+      'unsupported layer_types: ["full_attention"]; expected 1 times "sliding_attention", beside a sliding_window of 16',
     ],
     [
       { ...mistralJson, layer_types: ['sliding_attention', 'full_attention'] },
-      'unsupported layer_types: ["sliding_attention","full_attention"]; expected "full_attention" only',
+      'unsupported layer_types: ["sliding_attention","full_attention"]; expected 1 times "full_attention"',
+    ],
+    [
+      { ...llamaJson, layer_types: ['full_attention', 'full_attention'] },
+      'unsupported layer_types: ["full_attention","full_attention"]; expected 1 times "full_attention"',
+    ],
+    [
+      { ...llamaJson, rope_parameters: { full_attention: { rope_type: 'default' } } },
+      'rope_parameters: unsupported full_attention: {"rope_type":"default"}; expected the same parameters for all',
     ],
     [{ ...mistralJson, num_hidden_layers: 0 }, 'invalid num_hidden_layers: 0; expected'],
     [{ ...mistralJson, num_hidden_layers: 1.5 }, 'invalid num_hidden_layers: 1.5; expected'],

@@ -4,7 +4,8 @@
  * 5.18.
  */
 
-import { isRecord } from '@specoffload/input';
+import { isDeepStrictEqual } from 'node:util';
+import { isRecord, quote } from '@specoffload/input';
 import { parseRopeParameters, parseTheta, refusePartialRotation } from '../config-rope.js';
 import type { ConfigValues } from '../config-values.js';
 import { createLayers, type ModelSpec, type RopeSpec, type TensorPlaces } from '../spec.js';
@@ -61,7 +62,7 @@ export const gemma3: Family = {
 function parseText(config: ConfigValues, architecture: string, places: TensorPlaces): ModelSpec {
   refuseOthers(config);
   const parsed = parseDecoder(
-    config,
+    config.without('rope_parameters', 'rope_scaling'), // of each kind of layer: see below
     {
       vocabSize: 262_208,
       hiddenSize: 2304,
@@ -130,21 +131,45 @@ function parseWindows(config: ConfigValues, numLayers: number): (number | null)[
   );
 }
 
-/** By type of layer: nested in `rope_parameters`, or as `rope_theta`, `rope_scaling` and `rope_local_base_freq`. */
+/**
+ * By type of layer: nested in `rope_parameters`, or as `rope_theta`, `rope_scaling` and `rope_local_base_freq`. Fields of
+ * `rope_scaling` go over nested ones of full attention, and a nested base over an outer one (`convert_rope_params_to_dict`).
+ */
 function parseRopes(config: ConfigValues, sizes: Decoder): Readonly<Record<LayerType, RopeSpec>> {
   refusePartialRotation(config);
   const nested = config.object('rope_parameters');
   const scaling = config.object('rope_scaling');
   const read = (type: LayerType, thetaField: string, missingTheta: number): RopeSpec => {
     const own = nested?.object(type) ?? null;
-    const outer = config.isThere(thetaField) ? parseTheta(config, thetaField) : missingTheta;
-    const theta = own?.isThere('rope_theta') ? parseTheta(own) : outer;
-    const parameters = (type === 'full_attention' ? scaling : null) ?? own;
+    const parameters = withScaling(config, own, type === 'full_attention' ? scaling : null);
+    const outer = config.isThere(thetaField) ? parseTheta(config, thetaField) : null;
+    const theta = outer ?? missingTheta;
     if (!parameters) return { theta, scaling: null };
-    return parseRopeParameters(config, parameters, `rope_parameters.${type}`, theta, sizes);
+    const rope = parseRopeParameters(config, parameters, `rope_parameters.${type}`, theta, sizes);
+    if (rope.theta !== theta && outer !== null)
+      config.warn(
+        `${thetaField} ${outer} contradicts the ${rope.theta} of rope_parameters.${type}`,
+        'the latter holds',
+      );
+    return rope;
   };
   return {
     full_attention: read('full_attention', 'rope_theta', 1e6),
     sliding_attention: read('sliding_attention', 'rope_local_base_freq', 1e4),
   };
+}
+
+function withScaling(
+  config: ConfigValues,
+  own: ConfigValues | null,
+  scaling: ConfigValues | null,
+): ConfigValues | null {
+  if (!own || !scaling) return own ?? scaling;
+  for (const [field, value] of Object.entries(scaling.json))
+    if (own.isThere(field) && !isDeepStrictEqual(own.get(field), value))
+      config.warn(
+        `rope_scaling.${field} ${quote(value)} contradicts the ${quote(own.get(field))} of rope_parameters.full_attention`,
+        'the former holds',
+      );
+  return own.under(scaling);
 }

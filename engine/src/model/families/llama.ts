@@ -25,7 +25,7 @@ export const llama: Family = {
       rmsNormEps: 1e-6,
       rope: 1e4,
     });
-    refuseMixedLayers(config, null);
+    refuseMixedLayers(config, null, decoder.numLayers);
     const biases = attentionBiases(config.flag('attention_bias'));
     const { ffn, ...rest } = decoderLayer(decoder, { window: null, biases });
     const layer = { ...rest, ffn: { ...ffn, biases: config.flag('mlp_bias') } };

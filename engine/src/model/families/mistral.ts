@@ -26,7 +26,7 @@ export const mistral: Family = {
       rmsNormEps: 1e-6,
       rope: 1e4,
     });
-    const layer = decoderLayer(decoder, { window: parseSameWindow(config, 4096) });
+    const layer = decoderLayer(decoder, { window: parseSameWindow(config, 4096, decoder.numLayers) });
     const layers = createLayers(decoder.numLayers, () => layer);
     return createSpec('mistral', decoder, layers, decoderTensors);
   },

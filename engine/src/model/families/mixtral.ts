@@ -30,7 +30,7 @@ export const mixtral: Family = {
       rmsNormEps: 1e-5,
       rope: 1e6,
     });
-    const window = parseSameWindow(config, null);
+    const window = parseSameWindow(config, null, decoder.numLayers);
     const { attention, norms, ffn } = decoderLayer(decoder, { window });
     const counts = parseExpertCounts(config, expertFields, { numExperts: 8, expertsPerToken: 2 });
     const router = { weights: 'renormalised', biases: false } as const;

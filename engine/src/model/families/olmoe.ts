@@ -34,7 +34,7 @@ export const olmoe: Family = {
       rope: 1e4,
       eosTokenIds: [50_279],
     });
-    refuseMixedLayers(config, null);
+    refuseMixedLayers(config, null, decoder.numLayers);
     const hasBiases = config.flag('attention_bias');
     const { attention, norms, ffn } = decoderLayer(decoder, {
       window: null,

@@ -54,9 +54,9 @@ export function parseQwenAttention(
 }
 
 /** Qwen3-MoE's window: the same in all layers, and only with `use_sliding_window`. */
-export function parseQwenSameWindow(config: ConfigValues): number | null {
+export function parseQwenSameWindow(config: ConfigValues, numLayers: number): number | null {
   const window = parseWindowSize(config);
-  refuseMixedLayers(config, window);
+  refuseMixedLayers(config, window, numLayers);
   return window;
 }
 

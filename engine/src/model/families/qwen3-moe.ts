@@ -27,7 +27,7 @@ export const qwen3Moe: Family = {
     });
     const { attention, norms, ffn } = decoderLayer(decoder, {
       ...parseQwenAttention(config, decoder.norm),
-      window: parseQwenSameWindow(config),
+      window: parseQwenSameWindow(config, decoder.numLayers),
     });
     const experts = parseNarrowExperts(config, { numExperts: 128, expertsPerToken: 8, width: 768 });
     const isSparse = parseSparseLayers(config, decoder.numLayers);

@@ -3,6 +3,7 @@
 import { basename } from 'node:path';
 import { type JsonRecord, UserError } from '@specoffload/input';
 import { parseModelSpec } from '../config.js';
+import { warnOfCheckpoint } from '../config-values.js';
 import { toTensorRef } from '../header-tensor.js';
 import { createLayers, type LayerSpec, type ModelSpec, type NormSpec, type TensorPlaces } from '../spec.js';
 import { readTensor } from '../stored.js';
@@ -138,6 +139,7 @@ function commonFields(gguf: Gguf, metadata: Metadata, prefix: string): JsonRecor
   for (const key of ['attention.value_length', 'rope.dimension_count'])
     if ((metadata.maybeNumber(`${prefix}.${key}`) ?? headDim) !== headDim)
       throw metadata.invalid(`${prefix}.${key}`, `${headDim}, as the keys of a head have`);
+  settleVocabulary(gguf, metadata, `${prefix}.vocab_size`, embedding.shape[0]);
   return {
     vocab_size: embedding.shape[0],
     hidden_size: hiddenSize,
@@ -157,11 +159,29 @@ function commonFields(gguf: Gguf, metadata: Metadata, prefix: string): JsonRecor
   };
 }
 
+/** @param key where files of before 2024 say how many tokens there are */
+function settleVocabulary(gguf: Gguf, metadata: Metadata, key: string, rows: number): void {
+  const tokens = gguf.metadata.get('tokenizer.ggml.tokens');
+  if (Array.isArray(tokens) && tokens.length !== rows)
+    throw new UserError(
+      `${gguf.path} has ${tokens.length} tokens in tokenizer.ggml.tokens and ${rows} rows in token_embd.weight; expected as many; download it again`,
+    );
+  const stated = metadata.maybeNumber(key) ?? rows;
+  if (stated !== rows)
+    warnOfCheckpoint(
+      `${gguf.path}: ${key} ${stated} contradicts the ${rows} rows of token_embd.weight; the latter hold, as llama.cpp has it`,
+    );
+}
+
+/** Without a type a factor is a linear one, which files of before 2024 call scale_linear, as llama.cpp takes them; 0: none. */
 function ropeScaling(metadata: Metadata, prefix: string): JsonRecord {
-  const type = metadata.maybeText(`${prefix}.rope.scaling.type`) ?? 'none';
-  if (type === 'none') return {};
+  const type = metadata.maybeText(`${prefix}.rope.scaling.type`) ?? 'linear';
   const original = metadata.maybeNumber(`${prefix}.rope.scaling.original_context_length`);
-  const factor = metadata.number(`${prefix}.rope.scaling.factor`);
+  const factor =
+    metadata.maybeNumber(`${prefix}.rope.scaling.factor`) ??
+    metadata.maybeNumber(`${prefix}.rope.scale_linear`) ??
+    0;
+  if (type === 'none' || (type === 'linear' && (factor === 0 || factor === 1))) return {};
   if (type === 'linear') return { rope_scaling: { rope_type: 'linear', factor } };
   if (type !== 'yarn') throw metadata.invalid(`${prefix}.rope.scaling.type`, 'none, linear or yarn');
   return {
@@ -207,8 +227,12 @@ export const ropeFactorsName = 'rope_freqs.weight';
 async function withOwnRotation(gguf: Gguf, spec: ModelSpec): Promise<ModelSpec> {
   const stored = gguf.files.flatMap(({ tensors }) => tensors).find(({ name }) => name === ropeFactorsName);
   if (!stored) return spec;
+  const { headDim, rope } = spec.layers[0].attention;
+  if (rope.scaling !== null)
+    throw new UserError(
+      `${stored.path} has ${ropeFactorsName} beside a rope.scaling of ${rope.scaling.type}; expected one of them; use a file that llama.cpp's current tools wrote`,
+    );
   const factors = [...(await readTensor(toTensorRef(stored)))];
-  const { headDim } = spec.layers[0].attention;
   if (factors.length !== headDim / 2 || !factors.every((factor) => 0 < factor && factor < 1e6))
     throw new UserError(
       `${stored.path}: invalid ${ropeFactorsName}; expected ${headDim / 2} positive numbers; download the file again`,

@@ -3,6 +3,7 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { quote, reasonOf, statFile, UserError } from '@specoffload/input';
+import { sum } from '../../extremes.js';
 import type { WeightFile } from '../header-tensor.js';
 import { refuseOverlaps } from '../safetensors.js';
 import { NeedsMoreBytes } from './cursor.js';
@@ -37,6 +38,7 @@ export async function readGguf(path: string): Promise<Gguf> {
   }
   for (const file of files) refuseOverlaps(file.tensors, file.path);
   refuseTwice(files);
+  refuseOtherCount(header, files, path);
   return { path, header, metadata: header.metadata, files };
 }
 
@@ -98,6 +100,18 @@ function partsOf(path: string, count: Value): readonly string[] {
   return Array.from({ length: count }, (_, index) =>
     join(dirname(path), `${named[1]}${String(index + 1).padStart(5, '0')}-of-${named[2]}.gguf`),
   );
+}
+
+/** The first part says how many there are in all. */
+function refuseOtherCount({ metadata }: GgufHeader, files: readonly WeightFile[], path: string): void {
+  const [promised, held] = [
+    metadata.get('split.tensors.count'),
+    sum(files.map(({ tensors }) => tensors.length)),
+  ];
+  if (promised !== undefined && promised !== held)
+    throw new UserError(
+      `${path} promises ${quote(promised)} tensors in all its parts, which hold ${held}; expected parts of one file; download them again`,
+    );
 }
 
 function refuseTwice(files: readonly WeightFile[]): void {

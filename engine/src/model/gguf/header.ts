@@ -71,7 +71,8 @@ export function parseGguf(bytes: Buffer, path: string, byteLength: number): Gguf
 /** Tensors start at multiples of it. */
 export function alignmentOf(metadata: GgufHeader['metadata'], path: string): number {
   const alignment = metadata.get('general.alignment') ?? 32;
-  if (typeof alignment === 'number' && alignment >= 1 && alignment <= 2 ** 20) return alignment;
+  const isPower = typeof alignment === 'number' && Number.isInteger(Math.log2(alignment));
+  if (isPower && 1 <= alignment && alignment <= 2 ** 20) return alignment;
   throw damaged(path, `its alignment is ${quote(alignment)}`);
 }
 
