@@ -33,7 +33,7 @@ import {
   type WorkloadRecord,
 } from './record.js';
 import {
-  answersOf,
+  answersTo,
   askedIn,
   type CounterpartSpec,
   keyOfRun,
@@ -136,7 +136,7 @@ export function buildSimulatedRecord(run: SimulatedRun, repeat: number): Simulat
       // Lengths and acceptance are all that a prediction knows of prompts.
       digest: digestOf({
         promptLengths,
-        acceptance: speculates && acceptance ? answersOf(acceptance) : null,
+        acceptance: speculates && acceptance ? answersTo(result.policy)(acceptance) : null,
       } as unknown as Json),
     },
     result: toOutcomeRecord(result, memory),

@@ -25,7 +25,9 @@ export function digestOf(value: Json): string {
   return createHash('sha256').update(canonicalJson(value)).digest('hex');
 }
 
-const known = new WeakMap<object, string>();
+const known = new WeakMap<object, WeakMap<object, string>>();
+
+const asItIs = (value: object) => value;
 
 /**
  * Of an object that does not change, computed once; a number without limit, which JSON cannot say, is `Infinity`.
@@ -33,15 +35,17 @@ const known = new WeakMap<object, string>();
  */
 export function digestOnce<Value extends object>(
   value: Value,
-  spell: (value: Value) => object = (itself) => itself,
+  spell: (value: Value) => object = asItIs,
 ): string {
+  const bySpelling = known.get(value) ?? new WeakMap<object, string>();
+  known.set(value, bySpelling);
   const digest =
-    known.get(value) ??
+    bySpelling.get(spell) ??
     digestOf(
       JSON.parse(
         JSON.stringify(spell(value), (_, item) => (item === Number.POSITIVE_INFINITY ? 'Infinity' : item)),
       ) as Json,
     );
-  known.set(value, digest);
+  bySpelling.set(spell, digest);
   return digest;
 }

@@ -219,17 +219,33 @@ export function specOfPrediction(
     prompts: digestOnce(promptLengths),
     acceptance:
       acceptance && speculates(request.strategy, request.policy ?? {})
-        ? digestOnce(acceptance, answersOf)
+        ? digestOnce(acceptance, answersTo(request.policy ?? {}))
         : null,
   };
 }
 
-/** What of an acceptance a prediction asks: what it was recorded of is told beside, and decides nothing. */
-export function answersOf(acceptance: Acceptance): Acceptance {
+/**
+ * What of an acceptance a prediction asks: what it was recorded of is told beside, and decides nothing. Second choices
+ * are asked by who verifies alternates, and nobody else.
+ */
+export function answersTo({ alternates = 0 }: PolicyInput): (acceptance: Acceptance) => Acceptance {
+  return alternates > 0 ? allAnswersOf : firstAnswersOf;
+}
+
+function firstAnswersOf(acceptance: Acceptance): Acceptance {
   const { name } = acceptance;
   if (acceptance.kind === 'rates') return { kind: 'rates', name, byPosition: acceptance.byPosition };
   const { candidates, newTokens, sequences, proposed } = acceptance;
   return { kind: 'recorded', name, candidates, newTokens, sequences, ...(proposed ? { proposed } : {}) };
+}
+
+/** What a planner asks, which may choose alternates. */
+export function allAnswersOf(acceptance: Acceptance): Acceptance {
+  const first = firstAnswersOf(acceptance);
+  if (acceptance.kind === 'recorded')
+    return { ...first, ...(acceptance.ranks && { ranks: acceptance.ranks }) };
+  const { secondChoice } = acceptance;
+  return { ...first, ...(secondChoice !== undefined && { secondChoice }) };
 }
 
 /** @param who was held against the texts of a run */

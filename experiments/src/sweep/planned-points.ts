@@ -17,7 +17,7 @@ import { policyOf } from '../definitions/settings.js';
 import { policyFileOf } from '../plan/policy-file.js';
 import { digestOf, digestOnce, type Json } from '../store/canonical.js';
 import { collectProvenance, type PlannedRecord, type PointRecord, scanRuns } from '../store/index.js';
-import { answersOf, type RunSpec } from '../store/spec.js';
+import { allAnswersOf, type RunSpec } from '../store/spec.js';
 import { formatSeconds, threeDigits } from '../terminal/format.js';
 import type { SweepRequest } from './options.js';
 import type { RunEnd } from './worker.js';
@@ -150,7 +150,7 @@ function withoutPlan({ planned: _, ...settings }: Settings): Settings {
 function digestOfInput(request: PlanRequest, code: string | null): string {
   const { target, draft, drafter = 'model', promptLengths, maxNewTokens, machine } = request;
   const { acceptance, proposers, strategies = null, fixed = {} } = request;
-  const answers = (one: PlanRequest['acceptance']) => one && digestOnce(one, answersOf);
+  const answers = (one: PlanRequest['acceptance']) => one && digestOnce(one, allAnswersOf);
   return digestOf({
     ...{ code, version: predictionVersion, strategies, fixed, drafter, maxNewTokens },
     models: [target.digest, draft?.digest ?? null],

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import {
   describeCatalogModel,
+  flattenMachine,
   noCaps,
   policyFieldNames,
   policyFields,
@@ -107,7 +108,7 @@ describe('the spec of a run', () => {
     >[1];
     expect(specOfCounterpart(spec, machine)).toEqual({
       kind: 'simulated',
-      machine: digestOnce(machine),
+      machine: digestOnce(machine, flattenMachine),
       of: spec,
     });
   });
@@ -143,6 +144,19 @@ describe('the spec of a prediction', () => {
   ])('depends on %s', (_what, changes) => {
     expect(key(changes)).not.toBe(key({}));
   });
+
+  it.each<[string, NonNullable<typeof asked.acceptance>, object]>([
+    ['as rates', { kind: 'rates', name: 'own', byPosition: [0.5] }, { secondChoice: 0.9 }],
+    ['as recorded', asked.acceptance!, { ranks: [[0], [1]] }],
+  ])(
+    'depends on second choices, %s, where alternates are verified, and nowhere else',
+    (_, acceptance, second) => {
+      const known = { ...acceptance, ...second } as typeof acceptance;
+      const alternates = { policy: { alternates: 2 } };
+      expect(key({ acceptance: known, ...alternates })).not.toBe(key({ acceptance, ...alternates }));
+      expect(key({ acceptance: known })).toBe(key({ acceptance }));
+    },
+  );
 
   it('does not depend on what is usual, nor on what an acceptance tells beside its numbers', () => {
     const acceptance = { ...asked.acceptance!, spec: 'of the runs that recorded it' };
