@@ -304,7 +304,7 @@ class Estimator {
       return seconds;
     let left = 0;
     for (const lane of this.#tasks.moving) {
-      const ahead = (lanes[lane] / this.#passes.numLayers) * this.#passes.groupsAhead[lane];
+      const ahead = lanes[lane] * this.#passes.shareAhead(lane);
       left = Math.max(left, lanes[lane] - Math.min(idleSeconds, ahead));
     }
     return Math.max(left, computeSeconds, seconds - idleSeconds);

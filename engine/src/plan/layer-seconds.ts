@@ -200,7 +200,9 @@ function attentionAcrossLanes(
   const latency =
     tasks.latencyOf('project', 'device') +
     tasks.latencyOf('attention', 'host') +
-    tasks.latencyOf('mix', 'device');
+    tasks.latencyOf('mix', 'device') +
+    tasks.wakeOf('attention', 'host') +
+    tasks.wakeOf('mix', 'device');
   return { lanes, chain: project + attend + mix + latency, chainTasks: 2 };
 }
 
@@ -212,13 +214,14 @@ function loadOf({ attention, cacheBytesPerToken }: LayerCosts, use: CacheUse) {
   };
 }
 
-/** All experts of the layer, or the dense FFN; the host may compute its share of each beside the device. */
+/** All experts of the layer that any row chose, or the dense FFN; the host may compute its share of each beside the device. */
 function ffnSeconds(tasks: TaskSeconds, situation: LayerSituation, { rows }: FrameWork): PartSeconds {
   const { costs, policy, phase, hiddenBytes } = situation;
   const lanes = tasks.none();
-  const numGroups = groupsOf(costs);
+  const used = shareUsed(situation, rows);
+  const numGroups = groupsOf(costs) * used;
   const hostShare = phase === 'decode' ? policy.hostShare : 0;
-  const computing = (share: number) => (work: Draft) => computesExperts(work, costs, rows, share);
+  const computing = (share: number) => (work: Draft) => computesExperts(work, costs, rows / used, share);
   const onDevice = expertsOnDevice(tasks, lanes, situation, rows, computing(1 - hostShare), numGroups);
   const shared =
     hostShare > 0 ? tasks.compute(lanes, 'expert', 'host', rows, computing(hostShare), numGroups) : 0;
@@ -226,7 +229,10 @@ function ffnSeconds(tasks: TaskSeconds, situation: LayerSituation, { rows }: Fra
     work.bytes = rows * hiddenBytes;
   };
   const merge = hostShare > 0 ? tasks.compute(lanes, 'merge', 'device', rows, merges, numGroups) : 0;
-  const chain = Math.max(onDevice, shared) + merge + numGroups * tasks.latencyOf('expert', 'device');
+  // Every expert waits for the one before it, so that the host begins with each anew, and the device with what it made.
+  const wakes = hostShare > 0 ? tasks.wakeOf('expert', 'host') + tasks.wakeOf('merge', 'device') : 0;
+  const latency = numGroups * tasks.latencyOf('expert', 'device');
+  const chain = Math.max(onDevice, shared + numGroups * wakes) + merge + latency;
   return { lanes, chain, chainTasks: numGroups };
 }
 
@@ -280,6 +286,14 @@ interface ExpertUse {
   readonly deviceRows: number;
   readonly host: number;
   readonly hostRows: number;
+}
+
+/** Of the experts, those that any of the rows chose; 1 where they lie in one group. */
+function shareUsed({ costs, popularity }: LayerSituation, rows: number): number {
+  if (groupsOf(costs) === 1) return 1;
+  let used = 0;
+  for (const { share, chance } of popularity) used += share * (1 - (1 - chance) ** rows);
+  return Math.max(used, 1e-9);
 }
 
 /** null where all experts are computed, or lie in one group. */

@@ -113,6 +113,12 @@ export class Passes {
     return (this.weights(phase).turns * used + held) / Math.max(1, plan.prefetchDepth);
   }
 
+  /** What a lane can bring before any of it is used, of all that comes over it for a pass. */
+  shareAhead(lane: LaneName): number {
+    const groups = this.#meanStreamed('decode') * this.numLayers;
+    return groups === 0 ? 1 : Math.min(1, this.groupsAhead[lane] / groups);
+  }
+
   /** Groups of experts that come, of a layer on average. */
   #meanStreamed(phase: PhaseName): number {
     const { experts } = this.weights(phase);

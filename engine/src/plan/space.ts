@@ -281,7 +281,7 @@ function valuesOfAxes(
     prefillBatch: startingAt(8, [...sizes, 1]).map((prefillBatch) => ({ prefillBatch })),
     prefillOrder: [{ prefillOrder: 'batch-major' }, { prefillOrder: 'layer-major' }],
     microBatch: [1, 2, 4, 8].map((parts) => ({ microBatch: Math.ceil(largest / parts) })),
-    prefetch: [{}, { prefetchDepth: 1 }, { prefetchDepth: 2 }, { prefetchDepth: 4 }, { prefetchDepth: 0 }],
+    prefetch: [{}, ...[1, 2, 3, 4, 0].map((prefetchDepth) => ({ prefetchDepth }))],
     pinned: [{}, { pinnedLayers: 0 }],
     residents: [{ residents: 'layers' }, { residents: 'tensors' }],
     inPlace: readsHostUncapped(machine) ? waysOfKept : [],

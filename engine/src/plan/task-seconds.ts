@@ -36,6 +36,7 @@ export class TaskSeconds {
   readonly #costs: CostModel;
   readonly #none: Readonly<LaneSeconds>;
   readonly #gaps: Readonly<LaneSeconds>;
+  readonly #wakes: Readonly<LaneSeconds>;
   readonly #task: Work = {
     lane: 'host',
     kind: 'attention',
@@ -51,11 +52,12 @@ export class TaskSeconds {
     isPageable: false,
   };
 
-  constructor(costs: CostModel, lanes: readonly (LanePlace & Pick<Lane, 'gapSeconds'>)[]) {
+  constructor(costs: CostModel, lanes: readonly (LanePlace & Pick<Lane, 'gapSeconds' | 'wakeSeconds'>)[]) {
     const namesOf = (some: readonly LanePlace[]) => some.map(({ name }) => name);
     this.#costs = costs;
     this.#routes = routesOf(lanes);
     this.#gaps = Object.fromEntries(lanes.map(({ name, gapSeconds = 0 }) => [name, gapSeconds]));
+    this.#wakes = Object.fromEntries(lanes.map(({ name, wakeSeconds = 0 }) => [name, wakeSeconds]));
     this.#none = Object.fromEntries(lanes.map(({ name }) => [name, 0]));
     this.lanes = namesOf(lanes);
     this.moving = namesOf(lanes.filter(isTransfer));
@@ -123,6 +125,12 @@ export class TaskSeconds {
     this.#task.lane = this.#routes.computing(kind, memory);
     this.#task.kind = kind;
     return this.#costs.latencyOf(this.#task);
+  }
+
+  /** Until a lane that had nothing to do has begun with what another one has made ready, beyond the usual gap. */
+  wakeOf(kind: TaskKind, memory: MemoryName): number {
+    const lane = this.#routes.computing(kind, memory);
+    return Math.max(0, this.#wakes[lane] - this.#gaps[lane]);
   }
 
   /** Of the lanes that compute on the device, what the one has to do that has most. */
