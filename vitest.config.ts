@@ -34,7 +34,7 @@ const pure = [
   'test/experiments/sweep/{judge-stored,planned,shipped,sweep,thompson}.test.ts',
   'test/native/{attention,bf16-packed,codecs,core,levels,pacer,power,probe,product,quantised,scaled-product,spirv-specialised,vulkan,vulkan-kernels,vulkan-scaled,vulkan-shaders,widen}.test.ts',
   'test/kernel/{cell-syntax,display,format,html,literal,outputs,parameters,sanitize,save}.test.ts',
-  'test/kernel/{notebook-images,shorthand,text,wire}.test.ts',
+  'test/kernel/{cell,notebook-images,shorthand,text,wire}.test.ts',
 ];
 
 /** Ten seconds of the processor and more each: what begins last must be short, or one core waits for the other. */

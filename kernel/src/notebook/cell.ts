@@ -36,12 +36,15 @@ export async function runCell(
   limits: readonly Limit[],
 ): Promise<CellFailure | null> {
   const times: Record<string, string> = {};
+  const heard = { messages: 0, latestMs: 0 };
   collector.begin(cell);
   const execution = session.execute(cell.source, (message) => {
     noteTime(times, message);
+    heard.messages += 1;
+    heard.latestMs = Date.parse(message.header.date);
     collector.add(message);
   });
-  const { reply, failure } = await endWithin(execution, session, limits);
+  const { reply, failure } = await endWithin(execution, session, limits, heard);
   if (reply !== null) cell.execution_count = reply.executionCount;
   cell.metadata = { ...cell.metadata, execution: times };
   const cause = failure ?? (reply !== null && reply.status !== 'ok' ? describeError(cell, reply) : null);
@@ -59,6 +62,12 @@ function noteTime(times: Record<string, string>, { header, content }: Message): 
   else if (type === 'execute_reply') times['shell.execute_reply'] = date;
 }
 
+/** Of a cell's messages: how many have arrived here, and when the kernel made the latest. */
+interface Heard {
+  readonly messages: number;
+  readonly latestMs: number;
+}
+
 interface Ending {
   readonly reply: ExecuteReply | null;
   readonly failure: CellFailure | null;
@@ -68,6 +77,7 @@ async function endWithin(
   execution: Promise<ExecuteReply>,
   session: KernelSession,
   limits: readonly Limit[],
+  heard: Heard,
 ): Promise<Ending> {
   const ended: Promise<Ending> = execution.then(
     (reply) => ({ reply, failure: null }),
@@ -78,7 +88,7 @@ async function endWithin(
   stop.abort();
   if (broken === null) return ended;
   const { kind, message } = broken;
-  const isOver = await interruptUntil(ended, session);
+  const isOver = await interruptUntil(ended, session, heard);
   if (!isOver) await session.kill();
   const { reply } = await ended;
   const evalue = isOver
@@ -87,11 +97,24 @@ async function endWithin(
   return { reply, failure: { kind, ename: ename[kind], evalue, traceback: [evalue] } };
 }
 
-/** More than once: a signal that arrives just when a cell goes over from computing to waiting is lost on tslab. */
-async function interruptUntil(ended: Promise<Ending>, session: KernelSession): Promise<boolean> {
-  for (let waitedMs = 0; waitedMs < graceMs; waitedMs += againMs) {
+/**
+ * More than once: a signal that arrives just when a cell goes over from computing to waiting is lost on tslab.
+ * What was printed before the interrupt may take long to be read, and the cell's end stands behind it: while it comes,
+ * the cell's time does not run.
+ */
+async function interruptUntil(
+  ended: Promise<Ending>,
+  session: KernelSession,
+  heard: Heard,
+): Promise<boolean> {
+  const interruptedMs = Date.now();
+  const end = ended.then(() => true);
+  for (let waitedMs = 0; waitedMs < graceMs; ) {
+    const { messages } = heard;
     session.interrupt();
-    if (await Promise.race([ended.then(() => true), sleep(againMs, false)])) return true;
+    if (await Promise.race([end, sleep(againMs, false)])) return true;
+    const isBehind = heard.messages > messages && heard.latestMs < interruptedMs;
+    if (!isBehind) waitedMs += againMs;
   }
   return false;
 }

@@ -15,14 +15,15 @@ import { catchStreams } from './streams.js';
 import { isInterruptibleName } from './terminator.js';
 import { traceErrors } from './traces.js';
 import { tslabTypescript } from './typescript.js';
-import type { FromWire, Wire, WireData } from './wire-messages.js';
+import { type FromWire, sizeOfFrames, type ToWire, type Wire, type WireData } from './wire-messages.js';
 
 export async function startKernelProcess(connectionFile: string): Promise<void> {
   const connection = readConnectionFile(connectionFile);
   // Needed until the other thread listens for signals; from then on Node tells this one of none.
   process.on('SIGINT', interruptCells);
   makeInterruptible();
-  const wire = startWireThread({ connection });
+  const unsentBytes = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+  const wire = startWireThread({ connection, unsentBytes });
   traceErrors();
   shareLabPackages();
   const executor = createCellExecutor(process.cwd());
@@ -79,12 +80,31 @@ function startWireThread(workerData: WireData): BoundWire {
   isBound.catch(() => {});
   return {
     isBound,
-    send: (message) => worker.postMessage(message),
+    send(message) {
+      worker.postMessage(message);
+      if (message.kind === 'send' && message.channel === 'iopub') awaitRoom(message, workerData.unsentBytes);
+    },
     onMessage(listener) {
       listen = listener;
       for (const message of early.splice(0)) listener(message);
     },
   };
+}
+
+/** A cell that prints without a pause would run ahead by as much as it may print, and an interrupt wait behind all of it. */
+const mostUnsentBytes = 4_000_000;
+const waitMs = 100;
+/** Without an end it would wait for a thread that is gone. */
+const mostWaits = 50;
+
+/** As a pipe does with who writes faster than others read. */
+function awaitRoom({ frames }: Extract<ToWire, { kind: 'send' }>, unsentBytes: Int32Array): void {
+  Atomics.add(unsentBytes, 0, sizeOfFrames(frames));
+  for (let wait = 0; wait < mostWaits; wait++) {
+    const unsent = Atomics.load(unsentBytes, 0);
+    if (unsent <= mostUnsentBytes) return;
+    Atomics.wait(unsentBytes, 0, unsent, waitMs);
+  }
 }
 
 function makeInterruptible(): void {

@@ -24,6 +24,12 @@ export type ToWire =
 
 export interface WireData {
   readonly connection: ConnectionInfo;
+  /** Shared: bytes that cells have published and the thread with the sockets has not sent. */
+  readonly unsentBytes: Int32Array;
+}
+
+export function sizeOfFrames(frames: readonly (Uint8Array | string)[]): number {
+  return frames.reduce((sum, frame) => sum + frame.length, 0);
 }
 
 /** The thread with the sockets, as the thread with the cells sees it. */

@@ -12,7 +12,13 @@ import { addressOf, type ChannelName, type ConnectionInfo } from '../wire/connec
 import { createResponse, decodeMessage, encodeMessage, type Message } from '../wire/message.js';
 import { startSignalWatch } from './signal-watch.js';
 import { Terminator } from './terminator.js';
-import type { FromWire, RequestChannel, ToWire, WireData } from './wire-messages.js';
+import {
+  type FromWire,
+  type RequestChannel,
+  sizeOfFrames,
+  type ToWire,
+  type WireData,
+} from './wire-messages.js';
 
 type ZeroMq = typeof import('zeromq');
 type Sockets = ReturnType<typeof createSockets>;
@@ -20,8 +26,8 @@ type Router = InstanceType<ZeroMq['Router']>;
 
 /** A thread that is free answers an interrupt in a fraction of this. */
 const promptMs = 200;
-/** From then on an interrupt that has not been obeyed is said to be in vain. */
-const vainMs = 1600;
+/** After so many of these an interrupt that has not been obeyed is said to be in vain. */
+const mostAttempts = 7;
 /** What the other thread has to end in, when a front end asks for the end. */
 const endMs = 1500;
 
@@ -31,6 +37,7 @@ const cannotStop =
 
 class WireThread {
   readonly #connection: ConnectionInfo;
+  readonly #unsentBytes: Int32Array;
   readonly #sockets: Sockets;
   readonly #terminator = new Terminator();
   readonly #sending = new Map<RequestChannel, Promise<unknown>>();
@@ -39,8 +46,9 @@ class WireThread {
   #interrupting: Promise<boolean> | null = null;
   #onInterrupted: (() => void) | null = null;
 
-  constructor(connection: ConnectionInfo, zmq: ZeroMq) {
+  constructor({ connection, unsentBytes }: WireData, zmq: ZeroMq) {
     this.#connection = connection;
+    this.#unsentBytes = unsentBytes;
     this.#sockets = createSockets(zmq);
   }
 
@@ -86,8 +94,11 @@ class WireThread {
 
   #obey(message: ToWire): void {
     if (message.kind === 'interrupted') this.#onInterrupted?.();
-    else if (message.channel === 'iopub') this.#publishFrames(message.frames);
-    else void this.#send(message.channel, message.frames);
+    else if (message.channel === 'iopub') {
+      this.#publishFrames(message.frames);
+      Atomics.sub(this.#unsentBytes, 0, sizeOfFrames(message.frames));
+      Atomics.notify(this.#unsentBytes, 0);
+    } else void this.#send(message.channel, message.frames);
   }
 
   async #answerInterrupt(channel: RequestChannel, request: Message): Promise<void> {
@@ -113,10 +124,10 @@ class WireThread {
         resolve();
       };
     });
-    const endsMs = performance.now() + vainMs;
     post({ kind: 'interrupt' });
     await Promise.race([heard, sleep(promptMs)]);
-    while (!isHeard && performance.now() < endsMs) {
+    // Counted rather than timed: on a busy machine all the time may be over before the first.
+    for (let attempt = 1; !isHeard && attempt <= mostAttempts; attempt++) {
       this.#terminator.tryTerminate(() => isHeard);
       await Promise.race([heard, sleep(promptMs)]);
     }
@@ -198,7 +209,6 @@ function endWithParent(): void {
 }
 
 endWithParent();
-const { connection } = workerData as WireData;
 import('zeromq')
-  .then((zmq) => new WireThread(connection, zmq).run())
+  .then((zmq) => new WireThread(workerData as WireData, zmq).run())
   .catch((error) => post({ kind: 'failed', reason: reasonOf(error) }));
