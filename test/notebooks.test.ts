@@ -101,10 +101,6 @@ describe('run in quick mode', () => {
   beforeAll(async () => {
     results = await mkdtemp(join(tmpdir(), 'notebooks-'));
     session = await KernelSession.start({ cwd: folder });
-    // As in the tests' own processes (`execArgv` of vitest.config.ts), and on the same line alone.
-    const flags = "import v8 from 'v8'; v8.setFlagsFromString('--interrupt-budget=1000000');";
-    if (process.versions.node.startsWith('20.'))
-      expect(await session.execute(flags)).toMatchObject({ status: 'ok' });
   });
   afterAll(async () => {
     await session.shutdown();

@@ -7,6 +7,7 @@ import { createRequest, type Message } from '../../kernel/src/wire/message.js';
 import type { ExecuteReply, KernelSession } from '../../kernel/src/wire/session.js';
 
 const cell = (): CodeCell => ({
+  id: 'one',
   cell_type: 'code',
   metadata: {},
   source: '',

@@ -21,7 +21,21 @@ const missingSuite =
     : 'no jupyter_kernel_test; apt-get install python3-jupyter-kernel-test brings it';
 
 /** One of the lab's own: quick, predicted only, so that it takes as long anywhere, with threads and with records. */
-const labNotebook = '04-ablation.ipynb';
+const labNotebook = '10-hetegen-apex.ipynb';
+
+/** What a notebook can hold: text, what is printed, figures, tables, progress, results and errors. */
+const outputsOfAllKinds = [
+  { text: 'Formulas such as $a_1/b_1$.' },
+  { code: 'const quick = false;', tags: ['parameters'] },
+  [
+    "import { createProgress, setupFigures, showFigure, showFormula, showTable } from '@specoffload/kernel';",
+    "setupFigures(); showFigure({ data: [{ type: 'bar', y: [1, 2] }], layout: {} });",
+    "showTable([{ a: 1, b: 2 }]); showFormula('a / b');",
+  ].join('\n'),
+  "const progress = createProgress('count'); progress.update({ done: 1, total: 2 }); progress.end();",
+  "console.log(quick ? 'in brief' : 'at length'); console.error('aside'); 6 * 7",
+  { code: "throw new RangeError('wanted')", tags: ['raises-exception'] },
+];
 
 describe.skipIf(missing !== null)(
   `under jupyter nbconvert${missing ? `: ${missing}` : ''}`,
@@ -75,8 +89,9 @@ describe.skipIf(missing !== null)(
     });
 
     it('what `notebook run` writes is valid for Jupyter', async () => {
-      const out = join(home.folder, 'ours.ipynb');
-      const run = await callCli(['notebook', 'run', frontEnd, '--quick', '--out', out]);
+      const [path, out] = [join(home.folder, 'of-all-kinds.ipynb'), join(home.folder, 'ours.ipynb')];
+      await writeFile(path, createNotebookText(outputsOfAllKinds));
+      const run = await callCli(['notebook', 'run', path, '--quick', '--out', out]);
       expect(run).toMatchObject({ exitCode: 0 });
       const check = [
         'import sys, warnings, nbformat',

@@ -171,8 +171,8 @@ describe('notebook run', () => {
       '"after"',
     ]);
     const out = join(folder, 'prints.out.ipynb');
-    const { failure } = await runNotebook({ path, session, out, cellTimeoutSeconds: 1 });
-    expect(failure).toMatchObject({ cell: 2, evalue: 'the cell ran longer than 1 s' });
+    const { failure } = await runNotebook({ path, session, out, cellTimeoutSeconds: 0.5 });
+    expect(failure).toMatchObject({ cell: 2, evalue: 'the cell ran longer than 0.5 s' });
     expect(parseNotebook(await readFile(out, 'utf8'), 'executed').cells).toMatchObject([
       { outputs: [{ data: { 'text/plain': 'before' } }] },
       { outputs: expect.arrayContaining([expect.objectContaining({ output_type: 'error' })]) },

@@ -1,5 +1,6 @@
 /** The kernel process: what `node kernel.js CONNECTION_FILE` runs. Jupyter starts it, and so does the runner. */
 
+import { setFlagsFromString } from 'node:v8';
 import { Worker } from 'node:worker_threads';
 import { provideHost } from '../display/host.js';
 import { NotebookError } from '../errors.js';
@@ -18,6 +19,7 @@ import { tslabTypescript } from './typescript.js';
 import { type FromWire, sizeOfFrames, type ToWire, type Wire, type WireData } from './wire-messages.js';
 
 export async function startKernelProcess(connectionFile: string): Promise<void> {
+  optimiseLate();
   const connection = readConnectionFile(connectionFile);
   // Needed until the other thread listens for signals; from then on Node tells this one of none.
   process.on('SIGINT', interruptCells);
@@ -49,6 +51,15 @@ export async function startKernelProcess(connectionFile: string): Promise<void> 
   await server.serve();
   executor.close();
   exit();
+}
+
+/**
+ * Most of what a cell does, and its translation, is done a few times: to optimise it takes longer than to do it, in all a
+ * third of the processor's time. What is done often is optimised all the same, some milliseconds later. Later lines of
+ * Node know no budget of this name.
+ */
+function optimiseLate(): void {
+  if (process.versions.node.startsWith('20.')) setFlagsFromString('--interrupt-budget=1000000');
 }
 
 interface BoundWire extends Wire {
