@@ -33,7 +33,7 @@ const fastLink: MachineModel = {
 
 const job: PlanRequest = {
   ...{ target: mixtral(4), draft: mistral(4), machine: gpu, acceptance: rates(0.7), maxNewTokens: 16 },
-  promptLengths: new Array<number>(64).fill(128),
+  ...{ promptLengths: new Array<number>(64).fill(128), numSeeds: 5 },
 };
 
 /** Rounds that choose their own number of candidates leave no other near; prepared outcomes leave little to accept more of. */
@@ -130,7 +130,7 @@ describe('regret', () => {
     ['a bigger draft', { draft: mistral(12) }],
     ['one new token after the first', { maxNewTokens: 2 }],
   ])('with %s is at most 3 % of the best of the whole grid', async (_what, changes) => {
-    const request = { ...job, ...changes };
+    const request = { ...job, maxNewTokens: 12, ...changes };
     const plan = await planRun({ ...request, fixed: held, allowed: allowedIn(request), numSeeds: 3 });
     const { strategy, input } = plan.ranked[0];
     // On the seed of the search, as the grid: what else it was chosen on is not the grid's.
@@ -207,7 +207,8 @@ describe('a plan', () => {
   });
 
   it('predicts once what no seed changes', async () => {
-    const without = { ...job, draft: null, acceptance: null, fixed: { experts: 'all' } } as const;
+    const { numSeeds: _, ...usual } = job;
+    const without = { ...usual, draft: null, acceptance: null, fixed: { experts: 'all' } } as const;
     const { ranked, numSimulated, numPredictions } = await planRun(without);
     expect(ranked[0].tokensPerSecondBySeed).toEqual(new Array(9).fill(ranked[0].outcome.tokensPerSecond));
     expect(numPredictions).toBe(numSimulated + ranked.length);
