@@ -105,11 +105,16 @@ export function nameDevice(choice: string): string {
   return index === 0 ? kind : `${kind}:${index}`;
 }
 
-/** @throws UserError when there is no such kind. */
+/** That the native core can tell apart. */
+const mostGpus = 256;
+
+/** @throws UserError when there is no such kind, or but one of it. */
 function find(choice: string): { kind: string; driver: DeviceDriver; index: number } {
   const named = choice === 'auto' ? findCard() : choice;
   const [, kind = '', index = '0'] = /^(\w+)(?::(\d{1,3}))?$/.exec(named) ?? [];
-  if (Object.hasOwn(drivers, kind)) return { kind, driver: drivers[kind], index: Number(index) };
+  const most = kind === 'vulkan' ? mostGpus - 1 : 0;
+  if (Object.hasOwn(drivers, kind) && Number(index) <= most)
+    return { kind, driver: drivers[kind], index: Number(index) };
   throw new UserError(
     `invalid device: ${choice}; expected ${[...deviceKinds, 'auto'].join(' or ')} (of several GPUs, vulkan:1 is the second)`,
   );

@@ -23,12 +23,18 @@ export async function runCommandLine(
   } catch (error) {
     // commander has said what was wrong; help and version arrive here too, with exit code 0.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-    const flags = program?.commands.find((command) => command.name() === args[0])?.options ?? [];
+    const flags = program ? calledOf(program, args).options : [];
     process.stderr.write(
       `specoffload: ${withFlags(describeError(error, args.includes('--verbose')), flags)}\n`,
     );
     return exitCodeOf(error);
   }
+}
+
+/** The command, or that of a command, which the arguments begin with. */
+function calledOf(command: Command, [first, ...rest]: readonly string[]): Command {
+  const called = command.commands.find((one) => one.name() === first);
+  return called ? calledOf(called, rest) : command;
 }
 
 /** The engine speaks of `pinnedLayers`, where people typed `--pinned-layers`. Names that are plain words stay, but where they begin. */

@@ -4,7 +4,7 @@
  * and nothing but the given values and a few functions of numbers is reached.
  */
 
-import { quote, reasonOf, UserError } from '@specoffload/input';
+import { parseNumber, quote, reasonOf, UserError } from '@specoffload/input';
 import type { MathNode } from 'mathjs';
 import { loadMath } from '../inputs/math.js';
 import type { SettingValue } from '../store/record.js';
@@ -40,6 +40,15 @@ export const reservedNames: readonly string[] = [
 /** Stands for == in the tree: mathjs compares numbers only. No axis can be called so. */
 const sameName = '_same';
 
+/** A number that would become another one when it is read, as it is written; null where there is none. */
+function findRounded(text: string): string | null {
+  for (const [token] of text.matchAll(
+    /"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|(?<![\w.])(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?/gi,
+  ))
+    if (!/^["']/.test(token) && parseNumber(token) === null) return token;
+  return null;
+}
+
 /**
  * @param allowed names that have a value.
  * @param where named in messages: `filters[0]`.
@@ -54,6 +63,8 @@ export function parseExpression(text: unknown, allowed: Iterable<string>, where:
     return refuse('it is no text', 'an expression such as candidates <= 8');
   if (text.length > mostCharacters)
     return refuse(`it has ${text.length} characters`, `at most ${mostCharacters}`);
+  const rounded = findRounded(text);
+  if (rounded !== null) return refuse(`${rounded} would become another number`, 'numbers that 64 bits hold');
   const math = loadMath();
   let root: MathNode;
   try {

@@ -20,7 +20,7 @@ import {
   toRow,
 } from '../store/index.js';
 import type { SettingValue } from '../store/record.js';
-import type { Aim } from '../sweep/aim.js';
+import { type Aim, findMissing } from '../sweep/aim.js';
 
 /** A column of the points that takes more than one value. */
 export interface PageAxis {
@@ -70,7 +70,10 @@ export function createSubject(
   const all = locateRuns(stored, name);
   const superseded = supersededPoints(all.map(({ record }) => record));
   const placed = all.filter(({ record }) => !superseded.has(pointIdOf(pointOf(record))));
-  const missing = findMissing(asked.baseline ?? {}, placed);
+  const missing = findMissing(
+    asked.baseline ?? {},
+    placed.map(({ record }) => record.point),
+  );
   if (missing !== null) onMissingBaseline(missing);
   const baseline = missing === null ? (asked.baseline ?? {}) : {};
   const axes = axesThatVary(placed, [...Object.keys(baseline), 'system', 'strategy']);
@@ -179,16 +182,4 @@ function columnOf(name: string, runs: readonly PageRun[]): string {
 
 function refuse(sentence: string): never {
   throw new UserError(sentence);
-}
-
-/** A sentence about the first part of the baseline that no run has; null when all is there. */
-function findMissing(baseline: Subject['baseline'], runs: readonly PageRun[]): string | null {
-  for (const [name, value] of Object.entries(baseline)) {
-    const values = [...new Set(runs.map(({ record }) => record.point.axes[name]))];
-    if (values.includes(value)) continue;
-    const known = values.filter((other) => other !== undefined);
-    const hint = known.length > 0 ? `: ${known.slice(0, 5).join(', ')}` : '';
-    return `invalid baseline: ${name}=${value}; expected an axis of the experiment and one of its values${hint}`;
-  }
-  return null;
 }

@@ -81,6 +81,20 @@ export function chooseGenerations(
   return own.length > 0 ? own : all;
 }
 
+/** A sentence about the first part of the baseline that no point has; null when all is there. */
+export function findMissing(
+  baseline: Readonly<Record<string, unknown>>,
+  points: readonly { readonly axes: Readonly<Record<string, unknown>> }[],
+): string | null {
+  for (const [name, value] of Object.entries(baseline)) {
+    const values = new Set(points.flatMap(({ axes }) => (Object.hasOwn(axes, name) ? [axes[name]] : [])));
+    if (values.has(value)) continue;
+    const hint = values.size > 0 ? `: ${[...values].slice(0, 5).join(', ')}` : '';
+    return `invalid baseline: ${name}=${value}; expected an axis of the experiment and one of its values${hint}`;
+  }
+  return null;
+}
+
 /** `system=FlexGen`; numbers are numbers. @throws UsageError */
 export function parseBaseline(text: string): Readonly<Record<string, string | number>> {
   const [, axis, value] = /^([^=]+)=(.+)$/.exec(text) ?? [];

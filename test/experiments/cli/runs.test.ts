@@ -202,6 +202,18 @@ describe('runs rank', () => {
     expect(points).toMatchObject([{ isBaseline: true }, { isBaseline: false }]);
     const { stdout } = await runs('rank', 'sweep');
     expect(stdout).not.toContain('baseline');
+    for (const [missing, hint] of [
+      ['batch=9', ': 8, 64'],
+      ['__proto__=1', ''],
+    ]) {
+      const refused = await runs('rank', 'sweep', '--baseline', missing);
+      expect([refused.exitCode, refused.stdout]).toEqual([1, '']);
+      expect(refused.stderr).toMatch(
+        new RegExp(
+          `invalid --baseline: ${missing}; expected an axis of the experiment and one of its values${hint}\n`,
+        ),
+      );
+    }
   });
 
   it('refuses an experiment without runs, and a metric that is none', async () => {
@@ -216,7 +228,7 @@ describe('runs rank', () => {
       stderr: expect.stringContaining("invalid experiment: ../secrets; expected a folder's name"),
     });
     const { exitCode, stderr } = await runs('rank', 'candidates', '--metric', 'speed');
-    expect([exitCode, stderr]).toEqual([2, expect.stringContaining('invalid metric: "speed"; expected')]);
+    expect([exitCode, stderr]).toEqual([2, expect.stringContaining('invalid --metric: "speed"; expected')]);
   });
 });
 

@@ -35,6 +35,12 @@ const wrong: readonly (readonly [args: string, message: string])[] = [
   ['run --draft-cache none', 'invalid --draft-cache: "none"; expected recompute, resident'],
   ['run --new-tokens 0', 'invalid --new-tokens: 0; expected a whole number from 1 to 1048576'],
   ['run --new-tokens=-1', 'invalid --new-tokens: -1'],
+  [
+    'run --device cpu:1',
+    'invalid --device: cpu:1; expected cpu or isolated or vulkan or auto (of several GPUs',
+  ],
+  ['run --device isolated:2', 'invalid --device: isolated:2; expected cpu or isolated'],
+  ['run --device vulkan:999', 'invalid --device: vulkan:999; expected cpu or isolated'],
   ['run --device-cores 1.5', 'invalid --device-cores: 1.5'],
   ['run --prefill-cores 9999', 'invalid --prefill-cores: 9999; this machine has'],
   ['run --device vulkan --prefill-cores 2', 'invalid --prefill-cores: 2; vulkan computes on the card'],

@@ -19,6 +19,7 @@ import {
   type AskedExperiment,
   aimOf,
   chooseGenerations,
+  findMissing,
   judgeBy,
   openAsked,
   parseBaseline,
@@ -73,6 +74,7 @@ export function addRunsRankCommand(runs: Command, context: CommandContext): void
     const definitions = await readDefinitions(options.results, asked.name, output.note);
     const all = splitGenerations(stored, definitions);
     const chosen = chooseGenerations(all, asked, options.generation);
+    assertBaseline(options.baseline, chosen);
     const rankings = await Promise.all(
       chosen.map((generation) => rankGeneration(asked, generation, options)),
     );
@@ -107,6 +109,13 @@ export function addRunsRankCommand(runs: Command, context: CommandContext): void
       warnings,
     });
   });
+}
+
+/** As the report has it: without one that is there, nothing would be compared. @throws UserError */
+function assertBaseline(baseline: RankCommandOptions['baseline'], chosen: readonly Generation[]): void {
+  const points = chosen.flatMap(({ runs }) => runs.flatMap(({ record: { point } }) => point ?? []));
+  const missing = baseline && points.length > 0 ? findMissing(baseline, points) : null;
+  if (missing !== null) throw new UserError(missing);
 }
 
 interface Ranking {
