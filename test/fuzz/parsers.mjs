@@ -30,6 +30,7 @@ import { parsePolicyFile } from '../../experiments/dist/plan/policy-file.js';
 import { parseCalibration } from '../../experiments/dist/reproduce/calibration-file.js';
 import { parseRunRecord } from '../../experiments/dist/store/record.js';
 import { parseTokens } from '../../experiments/dist/store/tokens.js';
+import { parseTunnel } from '../../experiments/dist/tunnel/tunnel-file.js';
 import { renderNotebook } from '../../kernel/dist/html/export.js';
 import { parseNotebook, serializeNotebook } from '../../kernel/dist/notebook/format.js';
 import { parseAssignment, toTypeScript } from '../../kernel/dist/notebook/literal.js';
@@ -144,6 +145,12 @@ export function createParsers(folder) {
         allFinite(plannedFor) &&
         isCount(plannedFor.deviceBytes, 1) &&
         isCount(plannedFor.prompts, 1),
+    ),
+    value(
+      'tunnel file',
+      [json('results/reference/tunnel-env1.json')],
+      (input) => parseTunnel(input, 'tunnel.json'),
+      (tunnel) => allFinite(tunnel) && isCount(tunnel.memory.deviceBytes, 1),
     ),
     value(
       'settings',
