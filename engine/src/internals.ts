@@ -33,8 +33,9 @@ export { countHeads, expertElements } from './model/spec.js';
 export { readTensor } from './model/stored.js';
 export { type ModelSummary, summarise } from './model/summary.js';
 export { localDisk } from './model/write.js';
-export { placeContender } from './plan/appraise.js';
+export { Appraiser, placeContender } from './plan/appraise.js';
 export { closedForm } from './plan/closed-form.js';
+export { Experience } from './plan/experience.js';
 export { planMaySpeculate } from './plan/space.js';
 export { predict } from './plan/trials.js';
 export { predictionVersion } from './run/simulate.js';
@@ -51,4 +52,5 @@ export {
   splitDecisions,
   subBatchesPay,
 } from './schedule/split-rule.js';
+export { AcceptanceEstimate } from './speculate/acceptance-estimate.js';
 export { AcceptanceCounter } from './speculate/statistics.js';

@@ -5,6 +5,7 @@
 
 import {
   type Acceptance,
+  AcceptanceEstimate,
   createRandom,
   type FlatMachine,
   flattenMachine,
@@ -62,6 +63,33 @@ const predict = async (
 };
 
 const ratesOf = (rate: number): Acceptance => ({ kind: 'rates', name: String(rate), byPosition: [rate] });
+
+describe('what a run has seen', () => {
+  it('counts tokens that alternates brought where a candidate fell, and nothing where all stood', () => {
+    const random = createRandom(3, 'falls');
+    const [candidates, rate, secondChoice, rounds] = [4, 0.6, 0.5, 4000];
+    const [plain, estimate] = [new AcceptanceEstimate(), new AcceptanceEstimate()];
+    const brought: number[] = [];
+    for (let round = 0; round < rounds; round += 1) {
+      let accepted = 0;
+      while (accepted < candidates && random.uniform() < rate) accepted += 1;
+      const found = accepted < candidates && random.uniform() < secondChoice ? 2 : 0;
+      plain.count(candidates, candidates, accepted);
+      estimate.count(candidates, candidates, accepted, found);
+      brought.push(1 + accepted + found);
+    }
+    const mean = brought.reduce((sum, tokens) => sum + tokens, 0) / rounds;
+    expect(Math.abs(estimate.tokensOf(candidates).mean / mean - 1)).toBeLessThan(0.08);
+    expect(plain.tokensOf(candidates).mean).toBeLessThan(0.85 * mean);
+    // Without candidates nothing falls; without alternates nothing is another than it was.
+    expect(estimate.tokensOf(0)).toEqual({ mean: 1, variance: 0 });
+    const without = new AcceptanceEstimate();
+    for (const accepted of [4, 1, 0, 2]) without.count(4, 4, accepted, 0);
+    const asEver = new AcceptanceEstimate();
+    for (const accepted of [4, 1, 0, 2]) asEver.count(4, 4, accepted);
+    expect(without.tokensOf(4)).toEqual(asEver.tokensOf(4));
+  });
+});
 
 describe('candidates per round', () => {
   it('are told by number, never more than the policy has, and when none were found best', async () => {

@@ -65,6 +65,7 @@ export async function relaxResources(
   const base = best.tokensPerSecondBySeed.slice(0, seeds.length);
   const { strategy, policy } = best;
   const families = planSpace({ ...request, numPrompts: request.promptLengths.length });
+  const here = new Predictions(request, signal);
   const relaxations: Relaxation[] = [];
   for (const { resource, change, lane, relaxed } of changesTo(
     request,
@@ -73,7 +74,9 @@ export async function relaxResources(
     const relaxation = { resource, change, baselineBySeed: base };
     const same: Contender = { strategy, policy };
     const others = insteadOf(best, relaxed, families);
-    const chosen = await better(request, relaxed, same, others, signal);
+    const there = new Predictions(relaxed, signal);
+    // More memory changes nothing for a complete policy.
+    const chosen = await better(here, there, lane === null ? here : there, same, others);
     if (chosen === same && lane !== undefined && isUnused(lane, best.outcome)) {
       relaxations.push({ ...relaxation, tokensPerSecondBySeed: base, isReplanned: false });
       continue;
@@ -138,34 +141,55 @@ function insteadOf(
   return [settled, neighbour].filter(isOther).map(({ contender }) => contender);
 }
 
-/**
- * On the search's seed. A policy that is better on the unchanged machine too was only missed by the search, and tells
- * nothing about the resource.
- */
-async function better(
-  job: PlanningJob,
-  relaxed: PlanningJob,
-  same: Contender,
-  others: readonly Contender[],
-  signal?: AbortSignal,
-): Promise<Contender> {
-  if (others.length === 0) return same;
-  const on = async (where: PlanningJob, contender: Contender) =>
-    (await predict(where, contender, signal)).outcome.tokensPerSecond;
-  let [chosen, most] = [same, await on(relaxed, same)];
-  const before = await on(job, same);
-  const onThis = (other: Contender) => on(job, other).catch(zeroIfRefused);
-  for (const other of others) {
-    const tokensPerSecond = await on(relaxed, other);
-    if (tokensPerSecond > most && (await onThis(other)) <= before) [chosen, most] = [other, tokensPerSecond];
+/** Of policies on the search's seed, in tokens per second, each asked only once. */
+class Predictions {
+  readonly #job: PlanningJob;
+  readonly #signal: AbortSignal | undefined;
+  readonly #known = new Map<string, Promise<number>>();
+
+  constructor(job: PlanningJob, signal: AbortSignal | undefined) {
+    this.#job = job;
+    this.#signal = signal;
   }
-  return chosen;
+
+  of(contender: Contender): Promise<number> {
+    const key = JSON.stringify([contender.strategy, contender.policy]);
+    const known = this.#known.get(key) ?? this.#predict(contender).catch(zeroIfRefused);
+    this.#known.set(key, known);
+    return known;
+  }
+
+  async #predict(contender: Contender): Promise<number> {
+    return (await predict(this.#job, contender, this.#signal)).outcome.tokensPerSecond;
+  }
 }
 
 /** A policy that does not fit counts as 0 tokens per second. */
 function zeroIfRefused(error: unknown): number {
   if (error instanceof UserError) return 0;
   throw error;
+}
+
+/**
+ * On the search's seed. A policy that is better on the unchanged machine too was only missed by the search, and tells
+ * nothing about the resource.
+ */
+async function better(
+  here: Predictions,
+  there: Predictions,
+  ofSame: Predictions,
+  same: Contender,
+  others: readonly Contender[],
+): Promise<Contender> {
+  if (others.length === 0) return same;
+  let chosen = same;
+  let most = await ofSame.of(same);
+  for (const other of others) {
+    const tokensPerSecond = await there.of(other);
+    if (tokensPerSecond > most && (await here.of(other)) <= (await here.of(same)))
+      [chosen, most] = [other, tokensPerSecond];
+  }
+  return chosen;
 }
 
 /** null without a draft. A recorded course can't be raised; its average rates can, and are compared with themselves. */

@@ -48,8 +48,8 @@ export class Keeper {
       const { sequence, alternates } = feed;
       const { length } = sequence.candidates;
       const wanted = chooser && Math.min(chooser.given(batch), sequence.remaining - 1);
-      const accepted = this.#accept(feed, result, headRows, first);
-      chooser?.judge(batch, wanted as number, length, accepted);
+      const { accepted, found } = this.#accept(feed, result, headRows, first);
+      chooser?.judge(batch, wanted as number, length, accepted, found);
       first += length + 1 + countTokens(alternates);
     }
   }
@@ -57,14 +57,14 @@ export class Keeper {
   /**
    * Keeps what the target confirms of a sequence's candidates and its own token, and cuts both caches back to it.
    * @param first the first of the sequence's wanted rows
-   * @returns how many candidates stand
+   * @returns how many candidates stand, and tokens of alternates behind them
    */
   #accept(
     { sequence, count, alternates }: Feed,
     result: HeadResult,
     headRows: Int32Array,
     first: number,
-  ): number {
+  ): { readonly accepted: number; readonly found: number } {
     const { candidates } = sequence;
     const drawn = this.#judgeDrawn(sequence, result, first);
     const accepted = drawn ? drawn.accepted : countAccepted(candidates, result.ids, first);
@@ -93,7 +93,7 @@ export class Keeper {
     sequence.targetCached = Math.min(cached, sequence.length - 1);
     this.acceptance.count(candidates.length, accepted, sequence.choices.length - before);
     this.acceptance.countAlternates(countTokens(alternates), others.length);
-    return accepted;
+    return { accepted, found: others.length };
   }
 
   /**

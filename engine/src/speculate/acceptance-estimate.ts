@@ -16,6 +16,9 @@ export interface Tokens {
 export class AcceptanceEstimate {
   /** By position: how often a candidate was judged, those before it having stood, and how often it stood. */
   readonly #places: { judged: number; stood: number }[] = [];
+  /** How often a candidate fell, and tokens that alternates brought behind those that stood. */
+  #falls = 0;
+  #found = 0;
   readonly #prior: AcceptanceEstimate | null;
 
   /** @param prior what is known of others. @default nothing is */
@@ -26,8 +29,13 @@ export class AcceptanceEstimate {
   /**
    * One verification of a sequence. A candidate that was wanted and not proposed counts as one that did not stand.
    * @param wanted most that could have been proposed
+   * @param found tokens of alternates that stood in place of the candidate that fell
    */
-  count(wanted: number, proposed: number, accepted: number): void {
+  count(wanted: number, proposed: number, accepted: number, found = 0): void {
+    if (accepted < proposed) {
+      this.#falls = this.#falls * (1 - 1 / memory) + 1;
+      this.#found = this.#found * (1 - 1 / memory) + found;
+    }
     const judged = Math.min(Math.max(wanted, proposed), accepted + 1);
     for (let position = 0; position < judged; position += 1) {
       this.#places[position] ??= { judged: 0, stood: 0 };
@@ -49,7 +57,18 @@ export class AcceptanceEstimate {
       squares += (2 * position + 1) * chance;
       position += 1;
     }
-    return { mean: 1 + accepted, variance: squares - accepted ** 2 };
+    const found = this.#foundPerFall();
+    const falls = candidates > 0 ? 1 - chance : 0;
+    const mean = accepted + found * falls;
+    squares += found * (2 * (accepted - candidates * chance) + found * falls);
+    return { mean: 1 + mean, variance: squares - mean ** 2 };
+  }
+
+  /** Tokens that alternates bring where a candidate falls. */
+  #foundPerFall(): number {
+    const [guess, weight] =
+      this.#prior === null ? [0, priorWeight] : [this.#prior.#foundPerFall(), otherWeight];
+    return (this.#found + weight * guess) / (this.#falls + weight);
   }
 
   /** By position: the chance of a candidate before which all stood. */

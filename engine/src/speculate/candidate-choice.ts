@@ -111,12 +111,15 @@ export class CandidateChooser {
     this.#times.endProposing(batch, this.given(batch));
   }
 
-  /** Of one sequence's verification: candidates that it had room for, that were proposed, and that stood. */
-  judge(batch: number, wanted: number, proposed: number, accepted: number): void {
-    this.#acceptance.count(wanted, proposed, accepted);
+  /**
+   * Of one sequence's verification: candidates that it had room for, that were proposed, and that stood.
+   * @param found tokens of alternates behind those that stood
+   */
+  judge(batch: number, wanted: number, proposed: number, accepted: number, found: number): void {
+    this.#acceptance.count(wanted, proposed, accepted, found);
     const own = this.#ofBatch.get(batch) ?? new AcceptanceEstimate(this.#acceptance);
     this.#ofBatch.set(batch, own);
-    own.count(wanted, proposed, accepted);
+    own.count(wanted, proposed, accepted, found);
   }
 
   /** @param mostVerified candidates of any of the batch's sequences */
