@@ -26,7 +26,7 @@ const appraise = (policy: PolicyInput) => {
 describe('what a policy is expected to reach', () => {
   const onHost = appraise({ candidates: 4 });
   const more = appraise({ candidates: 8 });
-  const ahead = appraise({ candidates: 8, prefetchDepth: 1 });
+  const tensors = appraise({ candidates: 8, residents: 'tensors' });
   const onDevice = appraise({ candidates: 4, attention: 'device' });
 
   it('is what the closed form says where nothing of its kind has been simulated', () => {
@@ -43,7 +43,7 @@ describe('what a policy is expected to reach', () => {
     experience.add(onHost, onHost.tokensPerSecond / 2);
     const { tokensPerSecond, isOfKnownKind } = experience.estimate(more);
     expect([tokensPerSecond / more.tokensPerSecond, isOfKnownKind]).toEqual([0.5, true]);
-    experience.add(ahead, ahead.tokensPerSecond * 1.25);
+    experience.add(tensors, tensors.tokensPerSecond * 1.25);
     expect(experience.estimate(more).tokensPerSecond / more.tokensPerSecond).toBeCloseTo(1.25, 12);
     expect(experience.estimate(onHost).tokensPerSecond / onHost.tokensPerSecond).toBe(0.5);
   });

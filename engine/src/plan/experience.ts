@@ -29,13 +29,15 @@ export class Experience {
     this.#known.set(kind, alike);
   }
 
-  /** The closed form's; times what the nearest policy of its kind came to, of equally near ones the latest, if there is one. */
+  /** The closed form's; times what the nearest policy of its kind came to, of equally near ones the best, if there is one. */
   estimate(appraisal: Appraisal): Estimate {
     const { tokensPerSecond } = appraisal;
     let nearest: { readonly ratio: number; readonly apart: number } | null = null;
     for (const known of this.#known.get(this.#kindOf(appraisal)) ?? []) {
       const apart = degreesApart(known.appraisal, appraisal);
-      if (nearest === null || apart <= nearest.apart) nearest = { ratio: known.ratio, apart };
+      const { ratio } = known;
+      if (nearest === null || apart < nearest.apart || (apart === nearest.apart && ratio > nearest.ratio))
+        nearest = { ratio, apart };
     }
     return { tokensPerSecond: tokensPerSecond * (nearest?.ratio ?? 1), isOfKnownKind: nearest !== null };
   }
@@ -55,7 +57,7 @@ export class Experience {
       ...[contender.strategy, chosenBeside(contender), policy.speculation],
       ...[policy.attention, policy.projections, policy.cache, policy.draftCache],
       ...[policy.experts, policy.expertCache, policy.expertPrefetch, policy.hostExpertRows > 0],
-      ...[policy.hostShare > 0, policy.hostShare > muchOnHost],
+      ...[policy.hostShare > 0, policy.hostShare > muchOnHost, policy.prefetchDepth],
     ].join();
     this.#kinds.set(appraisal, kind);
     return kind;
@@ -67,7 +69,8 @@ const muchOnHost = 0.25;
 
 const degrees = [
   ...(['decodeBatch', 'microBatch', 'candidates', 'alternates', 'alternateTokens'] as const),
-  ...(['draftBatch', 'prefillBatch', 'prefetchDepth', 'residents'] as const),
+  ...(['adaptCandidates', 'joinBatches', 'outcomes', 'coalesceExperts'] as const),
+  ...(['draftWindow', 'draftBatch', 'prefillBatch', 'residents'] as const),
 ];
 
 /** How many of the fields that are no matter of kind differ. */

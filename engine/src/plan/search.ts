@@ -6,6 +6,7 @@
 
 import { formatOf } from '../model/packed.js';
 import type { RunOutcome } from '../run/types.js';
+import { mostOutcomes } from '../schedule/outcomes.js';
 import type { PolicyInput } from '../schedule/policy.js';
 import type { AxisName } from '../schedule/policy-fields.js';
 import { type Appraisal, Appraiser, type PlanningJob } from './appraise.js';
@@ -266,8 +267,12 @@ function takeDifferent(sorted: readonly Appraisal[], most: number): Appraisal[] 
 /** Fields whose effect is one of the schedule, which a closed form does not see. */
 const scheduled = [
   ...(['microBatch', 'decodeBatch', 'candidates', 'draftBatch', 'prefillBatch'] as const),
-  ...(['adaptCandidates', 'outcomes', 'coalesceExperts', 'joinBatches'] as const),
+  ...(['adaptCandidates', 'joinBatches'] as const),
 ];
+
+/** One micro-batch has nothing to coalesce, and outcomes are only prepared for where the draft's cache is kept. */
+const effective = (policy: Appraisal['policy']) =>
+  `${policy.microBatch < policy.decodeBatch && policy.coalesceExperts} ${mostOutcomes(policy)}`;
 
 /** Not worth a simulation beside the other: equal in closed form, to a millionth, and in what that does not see. */
 function predictsAlike(a: Appraisal, b: Appraisal): boolean {
@@ -277,6 +282,7 @@ function predictsAlike(a: Appraisal, b: Appraisal): boolean {
     a.contender.target === b.contender.target &&
     a.policy.speculation === b.policy.speculation &&
     scheduled.every((field) => a.policy[field] === b.policy[field]) &&
+    effective(a.policy) === effective(b.policy) &&
     Math.abs(a.tokensPerSecond / b.tokensPerSecond - 1) < 1e-6
   );
 }
