@@ -149,6 +149,7 @@ function saySituation(
   for (const { name: leg, strategy, policy, drafter, target: weights, predicted } of legs) {
     if (predicted === null) continue;
     const by = drafter === undefined || !usesDraft(policy as never) ? '' : ` by ${drafter}`;
-    output.say(`${leg}: ${strategy}${by}, from ${weights.name}: ${describePolicy(policy as never)}`);
+    const stored = weights === target ? 'weights as they are' : 'weights packed without loss';
+    output.say(`${leg}: ${strategy}${by}, ${stored}: ${describePolicy(policy as never)}`);
   }
 }
