@@ -29,13 +29,8 @@ interface Binding {
   readonly outputs: TensorsAt;
 }
 
-type LayerSessions = Readonly<Record<'project' | 'mix' | 'feed-forward' | 'shared', InferenceSession>>;
-
-/** Of one model; layers that are alike share theirs. */
-interface Sessions {
-  readonly layers: readonly LayerSessions[];
-  readonly logits: InferenceSession;
-}
+/** Of one layer or of the logits, by the kind of product, as they are asked for. */
+type Sessions = Map<ProductCommand['kind'] | 'shared', Promise<InferenceSession>>;
 
 export interface CpuProductsOptions {
   readonly core: NativeCore;
@@ -54,44 +49,29 @@ export class CpuProducts {
   readonly #ort: ReturnType<typeof loadOnnxruntime>;
   readonly #models: DeviceModels;
   readonly #factory: SessionFactory;
-  readonly #sessions: ReadonlyMap<ModelSpec, Sessions>;
   readonly #stored: StoredProducts;
   readonly #noise: NoiseSource | null;
 
-  private constructor(
-    { core, memory, models, threads, noise = null }: CpuProductsOptions,
-    factory: SessionFactory,
-    sessions: ReadonlyMap<ModelSpec, Sessions>,
-  ) {
+  constructor({ core, memory, models, threads, noise = null }: CpuProductsOptions) {
     this.#ort = loadOnnxruntime(core);
     this.#copiesTensors = core.kind === 'twin';
     this.#memory = memory;
     this.#models = models;
-    this.#factory = factory;
-    this.#sessions = sessions;
+    this.#factory = new SessionFactory(core, threads);
     this.#stored = new StoredProducts({ core, memory, threads });
     this.#noise = noise;
   }
 
-  static async create(options: CpuProductsOptions): Promise<CpuProducts> {
-    const { core, models, threads } = options;
-    const factory = new SessionFactory(core, threads);
-    const specs = [models.target, models.draft].filter((spec) => spec !== null);
-    const sessions = await Promise.all(specs.map((spec) => createSessions(factory, spec)));
-    return new CpuProducts(options, factory, new Map(specs.map((spec, index) => [spec, sessions[index]])));
-  }
-
   async run(command: ProductCommand): Promise<void> {
     const spec = this.#models[command.model];
-    const sessions = spec && this.#sessions.get(spec);
-    if (!sessions) throw new Error(`the device holds no ${command.model}`);
+    if (!spec) throw new Error(`the device holds no ${command.model}`);
     const disturb = this.#noise?.concerns(command) ? this.#noise.of(command) : null;
     if (disturb || hasStoredWeights(command)) {
       this.#stored.run(spec, command, disturb);
       return;
     }
     const { inputs, outputs } = bind(spec, command);
-    const session = sessionOf(sessions, command);
+    const session = await this.#factory.sessionOf(spec, command);
     const results = await session.run(this.#tensors(inputs), this.#tensors(outputs));
     if (!this.#copiesTensors) return;
     for (const [name, [place]] of Object.entries(outputs)) {
@@ -116,35 +96,17 @@ export class CpuProducts {
   }
 }
 
-function sessionOf({ layers, logits }: Sessions, command: ProductCommand): InferenceSession {
-  if (command.kind === 'logits') return logits;
-  return layers[command.layer][isShared(command) ? 'shared' : command.kind];
+function graphOf(spec: ModelSpec, command: ProductCommand): OnnxGraph {
+  if (command.kind === 'logits') return logitsGraph(spec.finalNorm);
+  const layer = spec.layers[command.layer];
+  if (command.kind === 'project') return projectGraph(layer);
+  if (command.kind === 'mix') return mixGraph(layer);
+  return isShared(command) ? sharedExpertGraph(layer) : feedForwardGraph(layer);
 }
 
 /** Of activations, and of weights in fp32. */
 function addressOf(place: DeviceAddress | DeviceTensor): DeviceAddress {
   return typeof place === 'number' ? place : place.address;
-}
-
-async function createSessions(factory: SessionFactory, spec: ModelSpec): Promise<Sessions> {
-  const kinds = [...new Set(spec.layers)];
-  const sessions = await Promise.all(kinds.map((layer) => createLayerSessions(factory, layer)));
-  const sessionsOf = new Map(kinds.map((layer, index) => [layer, sessions[index]]));
-  return {
-    layers: spec.layers.map((layer) => sessionsOf.get(layer) as LayerSessions),
-    logits: await factory.session(logitsGraph(spec.finalNorm)),
-  };
-}
-
-async function createLayerSessions(factory: SessionFactory, layer: LayerSpec): Promise<LayerSessions> {
-  const feedsForward = factory.session(feedForwardGraph(layer));
-  const [project, mix, feedForward, shared] = await Promise.all([
-    factory.session(projectGraph(layer)),
-    factory.session(mixGraph(layer)),
-    feedsForward,
-    layer.ffn.sharedWidth === null ? feedsForward : factory.session(sharedExpertGraph(layer)),
-  ]);
-  return { project, mix, 'feed-forward': feedForward, shared };
 }
 
 /**
@@ -153,18 +115,29 @@ async function createLayerSessions(factory: SessionFactory, layer: LayerSpec): P
  */
 const spinMicroseconds = '100';
 
-/** Sizes are in the tensors, so layers whose graphs are alike share sessions. */
+/** Makes sessions when they are first used: weights that are multiplied as stored need none. Sizes are in the tensors, so layers whose graphs are alike share them. */
 class SessionFactory {
   readonly #ort: ReturnType<typeof loadOnnxruntime>;
   readonly #threads: number;
   readonly #sessions = new Map<string, Promise<InferenceSession>>();
+  readonly #sessionsOf = new Map<LayerSpec | ModelSpec, Sessions>();
 
   constructor(core: NativeCore, threads: number) {
     this.#ort = loadOnnxruntime(core);
     this.#threads = threads;
   }
 
-  session(graph: OnnxGraph): Promise<InferenceSession> {
+  sessionOf(spec: ModelSpec, command: ProductCommand): Promise<InferenceSession> {
+    const owner = command.kind === 'logits' ? spec : spec.layers[command.layer];
+    const kind = isShared(command) ? 'shared' : command.kind;
+    const sessions: Sessions = this.#sessionsOf.get(owner) ?? new Map();
+    this.#sessionsOf.set(owner, sessions);
+    const session = sessions.get(kind) ?? this.#session(graphOf(spec, command));
+    sessions.set(kind, session);
+    return session;
+  }
+
+  #session(graph: OnnxGraph): Promise<InferenceSession> {
     const key = JSON.stringify(graph);
     const known = this.#sessions.get(key);
     if (known) return known;

@@ -66,7 +66,7 @@ export class CpuQueue implements DeviceQueue {
     const products = new Map<number, CpuProducts>();
     if (models)
       for (const count of new Set([threads, prefillThreads]))
-        products.set(count, await CpuProducts.create({ core, memory, models, threads: count, noise }));
+        products.set(count, new CpuProducts({ core, memory, models, threads: count, noise }));
     return new CpuQueue(options, products);
   }
 

@@ -43,7 +43,7 @@ export async function measureProducts(sizes: ProductSizes): Promise<MeasuredProd
   const weights = new Map(all.map((dtype) => [dtype, place(codecs[dtype].bytes(depth * width))]));
   const memory = PoolMemory.create(core, layout);
   const models = { target: productOf(width, depth), draft: null };
-  const products = await CpuProducts.create({ core, memory, models, threads });
+  const products = new CpuProducts({ core, memory, models, threads });
   try {
     fill(memory, {
       floats: [
