@@ -54,9 +54,9 @@ export async function startKernelProcess(connectionFile: string): Promise<void> 
 }
 
 /**
- * Most of what a cell does, and its translation, is done a few times: to optimise it takes longer than to do it, in all a
- * third of the processor's time. What is done often is optimised all the same, some milliseconds later. Later lines of
- * Node know no budget of this name.
+ * Most of what a cell does, and its translation, is done a few times: to optimise it takes longer than to do it, in
+ * notebooks a fifth to a quarter of the processor's time. What is done often is optimised all the same, some
+ * milliseconds later. Later lines of Node know no budget of this name.
  */
 function optimiseLate(): void {
   if (process.versions.node.startsWith('20.')) setFlagsFromString('--interrupt-budget=1000000');

@@ -201,11 +201,23 @@ function say(error: unknown): void {
 
 /** Only where the starter says so, as Jupyter does: a kernel started by hand may be left alone on purpose. */
 function endWithParent(): void {
-  if (process.env.JPY_PARENT_PID === undefined) return;
+  const { JPY_PARENT_PID: starter } = process.env;
+  if (starter === undefined) return;
   const { ppid } = process;
+  const end = () => process.kill(process.pid, 'SIGKILL');
+  // It may have ended before this thread ran: then nothing is going to change.
+  if (ppid === 1 && starter !== '1' && !isRunning(Number(starter))) end();
   setInterval(() => {
-    if (process.ppid !== ppid) process.kill(process.pid, 'SIGKILL');
+    if (process.ppid !== ppid) end();
   }, 1000).unref();
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
+  }
 }
 
 endWithParent();
