@@ -337,7 +337,7 @@ describe('what cannot be run', () => {
       1,
       'unknown parameter: quick; the notebook declares none',
     ],
-    ['{}', ['-p', 'quick'], 2, 'invalid parameter: quick; expected key=value'],
+    ['{}', ['-p', 'quick'], 2, 'invalid --parameter: quick; expected key=value'],
     ['{}', ['--timeout', '0'], 2, 'invalid --timeout: 0'],
   ];
   it.each(cases)('%s %j', async (text, flags, exitCode, message) => {

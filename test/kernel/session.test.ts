@@ -1,10 +1,15 @@
+import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { kernelScript, requireFromKernel } from '../../kernel/src/packages.js';
+import { kernelCommand } from '../../kernel/src/snapshot/place.js';
+import { createConnection, writeConnectionFile } from '../../kernel/src/wire/connection.js';
 import type { Message } from '../../kernel/src/wire/message.js';
+import { starterVariable } from '../../kernel/src/wire/process.js';
 import { KernelDiedError, KernelSession } from '../../kernel/src/wire/session.js';
 import { runNode } from '../experiments/cli.js';
 
@@ -277,6 +282,16 @@ describe('a kernel', () => {
     expect(pid).toBeGreaterThan(1);
     for (let attempt = 0; attempt < 100 && isRunning(pid); attempt++) await sleep(100);
     expect(isRunning(pid)).toBe(false);
+  });
+
+  it('ends where the process that started it had ended before it ran', async () => {
+    const file = join(folder, 'orphan.json');
+    await writeConnectionFile(await createConnection(), file);
+    const words = kernelCommand(true).map((word) => word.replace('{connection_file}', file));
+    // A shell that starts it, says its number, and is gone long before the kernel runs.
+    const script = `JPY_PARENT_PID=$$ ${starterVariable}=$$ "$@" >/dev/null 2>&1 & echo $!`;
+    const { stdout } = await promisify(execFile)('sh', ['-c', script, 'sh', ...words]);
+    await vi.waitUntil(() => !isRunning(Number(stdout)), { timeout: 30_000, interval: 50 });
   });
 });
 

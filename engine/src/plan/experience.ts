@@ -1,5 +1,6 @@
 /** What simulations came to over the closed form, by kinds of policies: those that are alike it misjudges alike. */
 
+import { largest } from '../extremes.js';
 import type { Appraisal } from './appraise.js';
 import { chosenBeside } from './space.js';
 
@@ -45,7 +46,7 @@ export class Experience {
   /** Of equal ones the first. */
   mostPromising(appraisals: readonly Appraisal[]): Appraisal {
     const estimates = appraisals.map((appraisal) => this.estimate(appraisal).tokensPerSecond);
-    return appraisals[estimates.indexOf(Math.max(...estimates))];
+    return appraisals[estimates.indexOf(largest(estimates))];
   }
 
   /** What decides by how much the closed form errs: who waits for whom, lane by lane. */

@@ -6,6 +6,7 @@ import { provideHost } from '../display/host.js';
 import { NotebookError } from '../errors.js';
 import { readKernelVersion, readTslabVersion, requireFromKernel } from '../packages.js';
 import { readConnectionFile } from '../wire/connection.js';
+import { starterVariable } from '../wire/process.js';
 import { containCells } from './containment.js';
 import { createCellExecutor } from './executor.js';
 import { createHandler } from './handler.js';
@@ -25,7 +26,7 @@ export async function startKernelProcess(connectionFile: string): Promise<void> 
   process.on('SIGINT', interruptCells);
   makeInterruptible();
   const unsentBytes = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
-  const wire = startWireThread({ connection, unsentBytes });
+  const wire = startWireThread({ connection, unsentBytes, starterPid: takeStarter() });
   traceErrors();
   shareLabPackages();
   const executor = createCellExecutor(process.cwd());
@@ -60,6 +61,13 @@ export async function startKernelProcess(connectionFile: string): Promise<void> 
  */
 function optimiseLate(): void {
   if (process.versions.node.startsWith('20.')) setFlagsFromString('--interrupt-budget=1000000');
+}
+
+/** Said by the lab's own runner, and not for what cells start. */
+function takeStarter(): number | null {
+  const { [starterVariable]: pid } = process.env;
+  delete process.env[starterVariable];
+  return pid === undefined ? null : Number(pid);
 }
 
 interface BoundWire extends Wire {

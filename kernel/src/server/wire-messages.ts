@@ -26,6 +26,8 @@ export interface WireData {
   readonly connection: ConnectionInfo;
   /** Shared: bytes that cells have published and the thread with the sockets has not sent. */
   readonly unsentBytes: Int32Array;
+  /** The process that started the kernel and shall not be outlived; null: whoever is its parent now, or nobody. */
+  readonly starterPid: number | null;
 }
 
 export function sizeOfFrames(frames: readonly (Uint8Array | string)[]): number {

@@ -200,27 +200,17 @@ function say(error: unknown): void {
 }
 
 /** Only where the starter says so, as Jupyter does: a kernel started by hand may be left alone on purpose. */
-function endWithParent(): void {
-  const { JPY_PARENT_PID: starter } = process.env;
-  if (starter === undefined) return;
-  const { ppid } = process;
-  const end = () => process.kill(process.pid, 'SIGKILL');
-  // It may have ended before this thread ran: then nothing is going to change.
-  if (ppid === 1 && starter !== '1' && !isRunning(Number(starter))) end();
-  setInterval(() => {
-    if (process.ppid !== ppid) end();
-  }, 1000).unref();
+function endWithParent({ starterPid }: WireData): void {
+  if (process.env.JPY_PARENT_PID === undefined) return;
+  const parentPid = starterPid ?? process.ppid;
+  const endIfAlone = () => {
+    if (process.ppid !== parentPid) process.kill(process.pid, 'SIGKILL');
+  };
+  endIfAlone(); // the starter may have ended before this thread ran
+  setInterval(endIfAlone, 1000).unref();
 }
 
-function isRunning(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
-  }
-}
-
-endWithParent();
+endWithParent(workerData as WireData);
 import('zeromq')
   .then((zmq) => new WireThread(workerData as WireData, zmq).run())
   .catch((error) => post({ kind: 'failed', reason: reasonOf(error) }));

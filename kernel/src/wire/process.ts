@@ -23,6 +23,9 @@ export type OnText = (name: 'stdout' | 'stderr', text: string) => void;
 
 const stderrTailChars = 4000;
 
+/** Tells the lab's kernel who started it without anything between, which Jupyter's own variable leaves open. */
+export const starterVariable = 'SPECOFFLOAD_KERNEL_STARTER';
+
 /** What Node says when a kernel ends that was about to be interrupted (`server/terminator.ts`). */
 const debuggerNote = 'Waiting for the debugger to disconnect...\n';
 
@@ -36,7 +39,7 @@ export async function spawnKernel(
   const [program, ...args] = command;
   const child = spawn(program!, args, {
     cwd,
-    env: { ...env, JPY_PARENT_PID: String(process.pid) },
+    env: { ...env, JPY_PARENT_PID: String(process.pid), [starterVariable]: String(process.pid) },
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: process.platform !== 'win32',
   });
