@@ -169,6 +169,7 @@ export { type Payoff, payoffOf } from './plan/pays.js';
 export {
   type Alternative,
   type BusiestLane,
+  type KnownPolicy,
   type Plan,
   type PlannedPolicy,
   type PlanRequest,

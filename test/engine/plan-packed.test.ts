@@ -54,6 +54,13 @@ describe('where the link is slow', async () => {
     expect(best.outcome.tokensPerSecond).toBeGreaterThan(0.98 * alone.ranked[0].outcome.tokensPerSecond);
   });
 
+  it('tries what is known of another plan before all else', async () => {
+    const alone = { ...slow, target: packed, storedOtherwise: undefined, mostSimulations: 1 };
+    const { ranked, numSimulated } = await planRun({ ...alone, known: [best] });
+    expect(numSimulated).toBe(1);
+    expect(ranked[0].policy).toEqual(best.policy);
+  });
+
   it('tries the best with the weights as they are beside it, and names the difference', () => {
     const other = plan.alternatives.find(({ planned }) => planned.targetFormat === undefined)!;
     expect(other.differences).toContainEqual({

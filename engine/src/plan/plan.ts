@@ -16,7 +16,7 @@ import type { LaneName } from '../topology/topology.js';
 import type { Appraiser, PlanningJob } from './appraise.js';
 import { aspects, chooseFinalists, decide } from './finalists.js';
 import { type SearchProgress, search } from './search.js';
-import { nameOf, planMaySpeculate, planSpace } from './space.js';
+import { type Contender, nameOf, planMaySpeculate, planSpace } from './space.js';
 import { defaultNumSeeds, middleOutcome, seedsOf, type Trial, Trials, throughputs } from './trials.js';
 
 export interface PlanRequest extends PlanningJob {
@@ -26,6 +26,8 @@ export interface PlanRequest extends PlanningJob {
   readonly fixed?: PolicyInput;
   /** Values that fields are held to. */
   readonly allowed?: AllowedValues;
+  /** Policies that are tried in any case. */
+  readonly known?: readonly KnownPolicy[];
   /** That the search may spend on its one seed, the job's. @default 24 */
   readonly mostSimulations?: number;
   /** Over which finalists are decided: those behind the job's. @default 9 */
@@ -51,6 +53,9 @@ export interface PlannedPolicy {
   /** How the target's weights are stored, where that is otherwise than the job has them and there was a choice. */
   readonly targetFormat?: TargetFormat;
 }
+
+/** Of a plan for another job: the engine settles for this one what `input` leaves out. */
+export type KnownPolicy = Pick<PlannedPolicy, 'strategy' | 'policy' | 'input'>;
 
 /** The lane that has most to do, and what a run could reach if it did nothing else, without a gap. */
 export interface BusiestLane {
@@ -112,6 +117,7 @@ export async function planRun(request: PlanRequest): Promise<Plan> {
     );
   const found = await search(request, families, {
     ...(mostSimulations === undefined ? {} : { mostSimulations }),
+    known: request.known?.map(toContender),
     signal,
     onProgress,
   });
@@ -193,6 +199,10 @@ function assertProposed(request: PlanRequest): void {
     throw new UserError(
       'planning with a draft needs an acceptance; give a rate, rates by position or a recorded trace, or plan without a draft',
     );
+}
+
+function toContender({ strategy, policy, input }: KnownPolicy): Contender {
+  return { strategy, policy: { ...input, speculation: policy.speculation } };
 }
 
 /** The target as a finalist has it stored. */

@@ -17,6 +17,8 @@ import { predict } from './trials.js';
 export interface SearchOptions {
   /** Simulations that a search may spend. @default 24 */
   readonly mostSimulations?: number;
+  /** Policies that are tried in any case, before all others; those of no family are passed over. */
+  readonly known?: readonly Contender[] | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: SearchProgress) => void) | undefined;
 }
@@ -77,7 +79,7 @@ export async function search(
   families: readonly Family[],
   options: SearchOptions = {},
 ): Promise<SearchResult> {
-  const { mostSimulations = defaultSimulations, signal, onProgress } = options;
+  const { mostSimulations = defaultSimulations, known = [], signal, onProgress } = options;
   const appraiser = new Appraiser(job);
   const luck = luckWith(job.promptLengths.length);
   const predicted = new Map<string, Predicted>();
@@ -126,6 +128,11 @@ export async function search(
     if (found.length > 0) leaders.push({ family, found });
     await new Promise(setImmediate);
   }
+  for (const contender of known) {
+    const isOffered = familyOf(families, contender) !== undefined;
+    const appraisal = isOffered ? appraiser.appraise(contender) : null;
+    if (appraisal) await simulate(appraisal, true);
+  }
   // One of each family in any case: the choice of a way is what a reader wants to see.
   const shown = worthShowing(leaders);
   for (const { found } of shown) await simulate(found[0], true);
@@ -148,7 +155,7 @@ export async function search(
   for (let leader = nextLeader(); leader && predicted.size < mostSimulations; leader = nextLeader()) {
     explored.add(leader.appraisal.key);
     const family = familyOf(families, leader.contender);
-    const near = neighbours(family, leader.contender).flatMap(
+    const near = [...neighbours(family, leader.contender), ...twinsOf(leader.contender, families)].flatMap(
       (contender) => appraiser.appraise(contender) ?? [],
     );
     // A better one is gone on from at once.
@@ -305,6 +312,12 @@ export function neighbours({ coordinates }: Family, contender: Contender): Conte
   return coordinates.flatMap(({ values }) =>
     values.map((value) => ({ ...contender, policy: { ...contender.policy, ...value } })),
   );
+}
+
+/** The same policies with the weights stored in each other way that there is a choice of. */
+function twinsOf(contender: Contender, families: readonly Family[]): Contender[] {
+  const ways = new Set(families.map(({ target }) => target));
+  return [...ways].flatMap((target) => (target === contender.target ? [] : { ...contender, target }));
 }
 
 function byEstimate(a: Appraisal, b: Appraisal): number {

@@ -5,6 +5,7 @@ import {
   type AcceptanceReport,
   type Checkpoint,
   type MachineModel,
+  type PlannedPolicy,
   type PlanRequest,
   type Policy,
   planRun,
@@ -48,19 +49,27 @@ export interface PlansRequest {
 export async function planInTunnel(request: PlansRequest): Promise<TunnelPlans> {
   const { draft, acceptance, packed, ...job } = request;
   const drafting = { ...job, draft, acceptance };
+  const withDraft = await plan(drafting);
+  const flexgen = await plan({ ...drafting, strategies: ['flexgen'] });
+  // What is good for the weights as they are is at least to be beaten.
+  const planPacked = async (plain: PlannedPolicy | null, more: Pick<PlanRequest, 'strategies'> = {}) =>
+    packed && plan({ ...drafting, ...more, target: packed, known: plain ? [plain] : [] });
   return {
-    withDraft: await plan(drafting),
-    withoutDraft: await plan({ ...job, draft: null, acceptance: null }),
-    flexgen: await plan({ ...drafting, strategies: ['flexgen'] }),
-    packed: packed && (await plan({ ...drafting, target: packed })),
-    flexgenPacked: packed && (await plan({ ...drafting, target: packed, strategies: ['flexgen'] })),
+    withDraft: toTunnelPlan(withDraft),
+    withoutDraft: toTunnelPlan(await plan({ ...job, draft: null, acceptance: null })),
+    flexgen: toTunnelPlan(flexgen),
+    packed: toTunnelPlan(await planPacked(withDraft)),
+    flexgenPacked: toTunnelPlan(await planPacked(flexgen, { strategies: ['flexgen'] })),
   };
 }
 
-async function plan(request: PlanRequest): Promise<TunnelPlan | null> {
-  const found = await unlessRefused(() => planRun(request));
-  if (found === null) return null;
-  const { strategy, policy, outcome } = found.ranked[0];
+async function plan(request: PlanRequest): Promise<PlannedPolicy | null> {
+  return (await unlessRefused(() => planRun(request)))?.ranked[0] ?? null;
+}
+
+function toTunnelPlan(planned: PlannedPolicy | null): TunnelPlan | null {
+  if (planned === null) return null;
+  const { strategy, policy, outcome } = planned;
   return { strategy, policy, tokensPerSecond: outcome.tokensPerSecond };
 }
 
