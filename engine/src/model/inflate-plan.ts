@@ -1,6 +1,7 @@
 /** How large an inflated model becomes: from a request to a configuration, or a sentence why not. */
 
 import { UserError } from '@specoffload/input';
+import { codecs } from '@specoffload/native';
 import { type GroupSpec, modelGroups } from './roles.js';
 import { tensorBytes } from './safetensors.js';
 import { createLayers, type FfnSpec, type LayerSpec, type ModelSpec } from './spec.js';
@@ -26,9 +27,10 @@ export interface InflationPlan {
 }
 
 const mostLayersByDefault = 32;
-/** Widths are multiples of the first that comes near enough: rows of 64 values are whole blocks where they are packed. */
-const [packedStep, ...otherSteps] = [64, 16];
-const ffnSteps = [packedStep, ...otherSteps];
+/** Rows of so many values are whole blocks where they are packed. */
+const packedStep = codecs.bf16_packed.blockElements;
+/** Widths are multiples of the first that comes near enough. */
+const ffnSteps = [packedStep, 16];
 /** Of the layers that there could be: so many are given up for a width that can be packed. */
 const layersForWidth = 7 / 8;
 const tolerance = 0.01;
@@ -58,8 +60,8 @@ export function planInflation(source: Checkpoint, request: InflationRequest): In
 }
 
 /**
- * The largest number of layers that reaches the size within the tolerance, a few less where their FFNs can then be packed. For one number of layers the bytes grow
- * linearly with the FFN's width, so the best width is one division away.
+ * The largest number of layers that reaches the size within the tolerance, a few less where their FFNs can then be
+ * packed. For one number of layers the bytes grow linearly with the FFN's width, so the best width is one division away.
  */
 function fitBytes(
   bytes: number,

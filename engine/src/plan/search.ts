@@ -122,7 +122,7 @@ export async function search(
     const before = new Set(appraiser.appraisals);
     descend(family, family.starts, appraiser);
     // Both ways of storing the weights may have a good policy that the other one's descent does not come by.
-    const twin = family.target && twinOf(family, leaders);
+    const twin = family.target && leaders.find((leader) => leader.family === twinOf(family, families));
     if (twin) descend(family, [twin.found[0].contender.policy], appraiser);
     const found = appraiser.appraisals.filter((appraisal) => !before.has(appraisal)).sort(byEstimate);
     if (found.length > 0) leaders.push({ family, found });
@@ -177,14 +177,8 @@ interface Leader {
 }
 
 /** The same family of the target as the job has it stored. */
-function twinOf({ strategy, speculation, proposer }: Family, leaders: readonly Leader[]) {
-  return leaders.find(
-    ({ family }) =>
-      family.strategy === strategy &&
-      family.speculation === speculation &&
-      family.proposer === proposer &&
-      !family.target,
-  );
+function twinOf({ strategy, speculation, proposer }: Family, families: readonly Family[]): Family {
+  return familyOf(families, { strategy, policy: { speculation }, proposer });
 }
 
 /** The best family of each way of proposing, of each who proposes, and of each way of storing the weights. */

@@ -8,6 +8,7 @@ import {
   type RunResult,
   usesDraft,
 } from '@specoffload/engine';
+import { turned } from '../job/turns.js';
 import { describeSample, type PairedRatio, pairedRatio, type SampleSummary } from '../statistics/index.js';
 import { formatShare, threeDigits } from '../terminal/format.js';
 import { formatTable } from '../terminal/table.js';
@@ -87,9 +88,7 @@ export async function confirm(
   const measured = new Map(finalists.map((planned) => [planned, [] as number[]]));
   let running = [...finalists];
   for (let round = 0; round < rounds; round += 1) {
-    // Each round begins with another one, so that none always follows the same.
-    const first = round % running.length;
-    for (const planned of [...running.slice(first), ...running.slice(0, first)]) {
+    for (const planned of turned(running, round)) {
       const tokensPerSecond = scaleTo(maxNewTokens, newTokens, await run(planned, newTokens));
       measured.get(planned)!.push(tokensPerSecond);
       onRun?.(planned, tokensPerSecond);

@@ -133,10 +133,9 @@ export async function runLeg(
   for (const workload of workloads) {
     const follower = output.follow();
     try {
-      const onProgress = follower.update.bind(follower);
       results.push(
         await runPlan({ ...job, ...leg, workload }, signal, (progress) =>
-          onProgress(() => describeProgress(`${name}, ${workload.name}`, progress)),
+          follower.update(() => describeProgress(`${name}, ${workload.name}`, progress)),
         ),
       );
     } finally {

@@ -3,6 +3,7 @@
 import { type RunResult, usesDraft } from '@specoffload/engine';
 import { mean, sum } from 'simple-statistics';
 import { compareSequences } from '../../job/compare.js';
+import { turned } from '../../job/turns.js';
 import { displayPath, localMachinePath } from '../../paths.js';
 import { describePolicy } from '../../plan/describe.js';
 import type { RecordedRouting } from '../../plan/recorded-routing.js';
@@ -81,12 +82,6 @@ export async function benchPicks(options: PicksOptions): Promise<void> {
   for (const verdict of verdicts(runs, isPacked)) output.say(verdict);
   if (quick) output.say('(the aims are about the whole main job: leave --quick out)');
   output.document({ machine: displayPath(localMachinePath), legs, runs });
-}
-
-/** Each round begins with another one, so that none always follows the same. */
-function turned(legs: readonly Leg[], round: number): Leg[] {
-  const first = round % legs.length;
-  return [...legs.slice(first), ...legs.slice(0, first)];
 }
 
 /** @throws Error where rounding explains no difference: one of the two is wrong */

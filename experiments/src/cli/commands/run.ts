@@ -50,6 +50,7 @@ import {
   assertPlanFlags,
   choose,
   comparePrediction,
+  type RunPlanOptions,
   storeTarget,
   usualRounds,
   withChoice,
@@ -63,22 +64,14 @@ interface RunCommandOptions
     GenerationOptions,
     TextOptions,
     PolicyFileOptions,
-    NoiseOptions {
+    NoiseOptions,
+    Omit<RunPlanOptions, 'draftSpeed'> {
   readonly prompts: string;
   readonly numPrompts?: number;
   readonly tunnel?: string;
-  readonly plan?: true;
-  readonly targetFormat?: string;
-  readonly out?: string;
-  /** Rounds; true without a number. */
-  readonly confirm?: number | true;
-  readonly anyDrafter?: true;
-  readonly machine?: string;
-  readonly acceptance?: string;
   /** False with `--no-eos`. */
   readonly eos: boolean;
   readonly repeat: number;
-  readonly results: string;
 }
 
 const usualStrategy: StrategyName = 'specoffload';
