@@ -295,6 +295,45 @@ describe('a kernel', () => {
   });
 });
 
+describe("what a cell does to the language's own objects", () => {
+  // Another kernel than the other tests': what a fault here breaks stays broken.
+  let own: KernelSession;
+  beforeAll(async () => {
+    own = await KernelSession.start({ cwd: folder });
+  });
+  afterAll(() => own.shutdown());
+
+  const changes: readonly (readonly [object: string, key: string, value: string, seen: string])[] = [
+    ['JSON', '"stringify"', '() => "changed"', 'JSON.stringify([1])'],
+    ['Array.prototype', '"map"', '() => "changed"', '[1].map(Number)'],
+    ['Array.prototype', 'Symbol.iterator', 'null', '[][Symbol.iterator] ?? "changed"'],
+    ['Map.prototype', '"get"', 'null', 'new Map().get ?? "changed"'],
+    ['Math', '"random"', '() => "changed"', 'Math.random()'],
+    ['Object.prototype', '"toJSON"', '() => "changed"', '(3 as any).toJSON()'],
+    ['Promise.prototype', '"then"', 'null', 'Promise.prototype.then ?? "changed"'],
+    ['globalThis', '"process"', 'null', '(globalThis as any).process ?? "changed"'],
+    ['globalThis', '"Error"', '"changed"', 'Error'],
+    ['globalThis', '"setImmediate"', '"changed"', 'setImmediate'],
+  ];
+
+  it.each(changes)('holds for cells, and not for the kernel: %s %s', async (object, key, value, seen) => {
+    await run(
+      `const object: any = ${object}; const before = Object.getOwnPropertyDescriptor(object, ${key});
+       object[${key}] = ${value};`,
+      own,
+    );
+    expect(await run('1 + 1', own)).toMatchObject({ status: 'ok', result: '2' });
+    expect(await run(`String(${seen})`, own)).toMatchObject({ status: 'ok', result: 'changed' });
+    const back = `delete object[${key}]; if (before) Object.defineProperty(object, ${key}, before); 3`;
+    expect(await run(back, own)).toMatchObject({ status: 'ok', result: '3' });
+  });
+
+  it('ends the kernel where it cannot be undone, rather than leave a cell without an end', async () => {
+    const frozen = own.execute('JSON.stringify = (() => "x") as any; Object.freeze(JSON);');
+    await expect(frozen).rejects.toThrow('a cell has changed stringify for good');
+  });
+});
+
 function isRunning(pid: number): boolean {
   try {
     process.kill(pid, 0);

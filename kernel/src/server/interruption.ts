@@ -1,7 +1,9 @@
 /** What an interrupt stops: the cell under way, its signal, and whatever code of cells still waits for something. */
 
 import { executionAsyncId } from 'node:async_hooks';
+import { setImmediate } from 'node:timers';
 import { publishSignal } from '@specoffload/input';
+import { keepRealm, type Realm } from './realm.js';
 
 export class Interruption extends Error {
   override readonly name = 'Interrupted';
@@ -15,6 +17,7 @@ let controller = new AbortController();
 let onInterrupt: (() => void) | null = null;
 /** Whether this thread is at work for the kernel rather than for a cell. */
 let isKernelAtWork = false;
+let realm: Realm | null = null;
 
 export function interruptCells(): void {
   numInterrupts += 1;
@@ -48,11 +51,29 @@ export function isInterruptible(): boolean {
 /** From here on this thread works for the kernel, which must not be ended half-way. */
 export function enterKernel(): void {
   isKernelAtWork = true;
+  realm?.takeBack();
 }
 
 /** From here on what runs in this thread is code of cells. */
 export function leaveKernel(): void {
+  realm?.giveBack();
   isKernelAtWork = false;
+}
+
+/** What cells change of the language's own objects holds for cells alone from now on. */
+export function shareRealm(): void {
+  realm = keepRealm();
+}
+
+/** For what comes while a cell is under way, too. */
+export function asKernel(work: () => void): void {
+  const isEntering = !isKernelAtWork;
+  if (isEntering) enterKernel();
+  try {
+    work();
+  } finally {
+    if (isEntering) leaveKernel();
+  }
 }
 
 /**

@@ -7,7 +7,7 @@ import { NotebookError } from '../errors.js';
 import type { JsonObject } from '../json.js';
 import { createRequest, createResponse, encodeMessage, type Message } from '../wire/message.js';
 import type { Handler } from './handler.js';
-import { enterKernel, interruptCells, leaveKernel } from './interruption.js';
+import { asKernel, enterKernel, interruptCells, leaveKernel } from './interruption.js';
 import type { StreamCatcher } from './streams.js';
 import type { FromWire, RequestChannel, Wire } from './wire-messages.js';
 
@@ -83,8 +83,9 @@ export class KernelServer {
       this.#queue.push(waiting);
       if (!this.#isAtWork) void this.#work();
     } else if (type === 'input_reply') this.#question?.answer(String(request.content.value ?? ''));
-    else if (type.startsWith('comm_') && !type.endsWith('_request')) this.#refuseComm(request);
-    else this.#answer(waiting);
+    else if (type.startsWith('comm_') && !type.endsWith('_request'))
+      asKernel(() => this.#refuseComm(request));
+    else asKernel(() => this.#answer(waiting));
   }
 
   #interrupt(): void {

@@ -10,7 +10,7 @@ import { starterVariable } from '../wire/process.js';
 import { containCells } from './containment.js';
 import { createCellExecutor } from './executor.js';
 import { createHandler } from './handler.js';
-import { interruptCells, isInterruptible, publishCellSignal } from './interruption.js';
+import { interruptCells, isInterruptible, publishCellSignal, shareRealm } from './interruption.js';
 import { shareLabPackages } from './resolution.js';
 import { KernelServer } from './server.js';
 import { catchStreams } from './streams.js';
@@ -49,6 +49,7 @@ export async function startKernelProcess(connectionFile: string): Promise<void> 
     ask: async (prompt, isPassword) => server.ask(prompt, isPassword),
   });
   const exit = containCells((failure) => publish('error', { ...failure }));
+  shareRealm();
   await server.serve();
   executor.close();
   exit();
