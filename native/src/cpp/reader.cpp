@@ -82,10 +82,25 @@ Reader::Reader(const ReaderOptions& options, Done done)
 void Reader::submit(std::unique_ptr<Request> request) {
   std::lock_guard<std::mutex> lock(mutex_);
   request->askedSeconds_ = nowSeconds();
+  const size_t newChunks = chunksLeft(*request);
+  numChunks_ += newChunks;
   queue_.push_back(request.get());
   unfinished_.push_back(std::move(request));
-  while (threads_.size() < static_cast<size_t>(options_.readsInFlight)) threads_.emplace_back([this] { work(); });
-  wake_.notify_all();
+  // As many as there is something for: who wakes for nothing takes a core from the others.
+  for (size_t i = 0; i < std::min(newChunks, numIdle_); ++i) wake_.notify_one();
+  const size_t mostThreads = static_cast<size_t>(options_.readsInFlight);
+  for (size_t numFree = numIdle_; numFree < numChunks_ && threads_.size() < mostThreads; ++numFree)
+    threads_.emplace_back([this] { work(); });
+}
+
+/** Chunks of a request that nobody has taken. */
+size_t Reader::chunksLeft(const Request& request) const {
+  size_t chunks = 0;
+  for (size_t i = request.rangeIndex_; i < request.ranges.size(); ++i) {
+    const size_t done = i == request.rangeIndex_ ? request.rangeOffset_ : 0;
+    chunks += (request.ranges[i].byteLength - done + options_.chunkBytes - 1) / options_.chunkBytes;
+  }
+  return chunks;
 }
 
 void Reader::stop() {
@@ -94,6 +109,7 @@ void Reader::stop() {
     stopping_ = true;
   }
   wake_.notify_all();
+  stopped_.notify_all();
   for (std::thread& thread : threads_) thread.join();
   threads_.clear();
   queue_.clear();
@@ -104,7 +120,9 @@ void Reader::stop() {
 void Reader::work() {
   std::unique_lock<std::mutex> lock(mutex_);
   for (;;) {
+    numIdle_ += 1;
     wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+    numIdle_ -= 1;
     if (stopping_) return;
 
     Request* request = queue_.front();
@@ -112,6 +130,7 @@ void Reader::work() {
     const size_t chunkOffset = request->rangeOffset_;
     const size_t chunkBytes = std::min(options_.chunkBytes, range.byteLength - chunkOffset);
     request->rangeOffset_ += chunkBytes;
+    numChunks_ -= 1;
     if (request->rangeOffset_ == range.byteLength) {
       request->rangeIndex_ += 1;
       request->rangeOffset_ = 0;
@@ -143,7 +162,7 @@ void Reader::work() {
       using Clock = std::chrono::steady_clock;  // the same clock, CLOCK_MONOTONIC
       const std::chrono::duration<double> untilSeconds(slot.endSeconds);
       const Clock::time_point slotEnd(std::chrono::duration_cast<Clock::duration>(untilSeconds));
-      wake_.wait_until(lock, slotEnd, [this] { return stopping_; });
+      stopped_.wait_until(lock, slotEnd, [this] { return stopping_; });
     }
     request->bytesRead += bytesRead;
     request->endSeconds = std::max(request->endSeconds, endSeconds);
@@ -152,6 +171,7 @@ void Reader::work() {
       request->errorNumber = errorNumber;
       request->errorMessage = std::move(errorMessage);
       queue_.erase(std::remove(queue_.begin(), queue_.end(), request), queue_.end());  // hand out no more of it
+      numChunks_ -= chunksLeft(*request);
       request->rangeIndex_ = request->ranges.size();
     }
     if (request->chunksUnderWay_ == 0 && request->rangeIndex_ == request->ranges.size()) finish(request, lock);

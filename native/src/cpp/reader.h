@@ -89,7 +89,7 @@ public:
   Reader(const Reader&) = delete;
   Reader& operator=(const Reader&) = delete;
 
-  /** Queues a request with at least one range; starts the threads on first use. */
+  /** Queues a request with at least one range; starts threads while there are chunks for more. */
   void submit(std::unique_ptr<Request> request);
 
   /** Abandons what is queued, waits for the chunks under way and joins the threads. `done` is not called again. */
@@ -97,16 +97,20 @@ public:
 
 private:
   void work();
+  size_t chunksLeft(const Request& request) const;
   void finish(Request* request, std::unique_lock<std::mutex>& lock);
 
   const ReaderOptions options_;
   const Done done_;
   std::mutex mutex_;
-  std::condition_variable wake_;
+  std::condition_variable wake_;     // there are chunks, or it is stopping
+  std::condition_variable stopped_;  // of a thread that has its chunk: a call for an idle one must not end here
   Pacer pacer_;
   std::deque<Request*> queue_;                        // those with chunks left to hand out, in order of submission
   std::vector<std::unique_ptr<Request>> unfinished_;  // owns every request between submit and done
   bool stopping_ = false;
+  size_t numChunks_ = 0;    // of all in the queue
+  size_t numIdle_ = 0;      // threads that wait for one; who has just been started will find one
   std::vector<std::thread> threads_;  // last: they use everything above
 };
 
