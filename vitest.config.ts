@@ -18,7 +18,7 @@ const pure = [
   'test/input/*.test.ts',
   'test/engine/model/{catalog,checkpoint,config,configuration,contradictions,families,random}.test.ts',
   'test/engine/model/{reference,rope,spec,write}.test.ts',
-  'test/engine/{balance,common-draws,dispatcher,extremes,lane-queue,paced-lane,placement,policy,pool,prefill-cores}.test.ts',
+  'test/engine/{balance,common-draws,constants,dispatcher,extremes,lane-queue,paced-lane,placement,policy,pool,prefill-cores}.test.ts',
   'test/engine/{plan-closed-form,plan-competitors,plan-drafters,plan-front,plan-routing,predictions,simulate,speculate,split-rule,strip,trace}.test.ts',
   'test/engine/{competitors,drafter,errors,golden,machine-file,own-strategy,plan,policy-docs,property,resident-tensors}.test.ts',
   'test/engine/{adapt-candidates,ahead,alternates,coalesced-experts,crossbars,expert-cache,power,product-noise,self-draft,suffix-automaton,talk}.test.ts',

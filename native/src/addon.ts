@@ -207,9 +207,14 @@ class AddonStreamer implements Streamer {
       return { startSeconds: seconds, endSeconds: seconds, bytesRead: 0 };
     }
     const fields = new Float64Array(ranges.length * rangeFields);
-    ranges.forEach(({ file, fileOffset, byteLength, arenaOffset }, i) => {
-      fields.set([this.#fileIds.get(file)!, fileOffset, byteLength, arenaOffset], i * rangeFields);
-    });
+    let at = 0;
+    for (const { file, fileOffset, byteLength, arenaOffset } of ranges) {
+      fields[at] = this.#fileIds.get(file)!;
+      fields[at + 1] = fileOffset;
+      fields[at + 2] = byteLength;
+      fields[at + 3] = arenaOffset;
+      at += rangeFields;
+    }
     const [startSeconds, endSeconds, bytesRead] = await this.#raw.read(fields, idOf(arena));
     return { startSeconds, endSeconds, bytesRead };
   }
@@ -278,7 +283,8 @@ export function loadAddon(): NativeCore {
       const { dtype, weights, paired, step, x, y, rows, depth, width, bias, addend, threads } = call;
       // biome-ignore format: as the addon declares it
       addon.multiply(
-        dtype, weights, paired, step, x, y, rows, depth, width, bias, addend, threads, layoutOf(call),
+        dtype, weights, paired, step, x, y, rows, depth, width, bias, addend, threads,
+        layoutOf(call, depth, width),
       );
     },
     normalise(call: NormCall): void {
@@ -294,8 +300,13 @@ export function loadAddon(): NativeCore {
     feedForward(call: FeedForwardCall): boolean {
       checkFeedForward(call);
       const { activation, limit, alpha, x, y, rows, depth, width, threads, gate, up, down } = call;
-      const weights = [gate, up, down].flatMap((each) => [each.dtype, each.weights, each.paired, each.step]);
-      return addon.feedForward(activation, limit, alpha, x, y, rows, depth, width, threads, ...weights);
+      // biome-ignore format: as the addon declares it
+      return addon.feedForward(
+        activation, limit, alpha, x, y, rows, depth, width, threads,
+        gate.dtype, gate.weights, gate.paired, gate.step,
+        up.dtype, up.weights, up.paired, up.step,
+        down.dtype, down.weights, down.paired, down.step,
+      );
     },
     pinThread(cores: readonly number[]): boolean {
       checkCores(cores);

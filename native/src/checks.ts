@@ -249,21 +249,22 @@ export function checkProduct(call: ProductCall): void {
   const { rows, depth, width, bias, addend } = call;
   checkWhole('rows', rows, 0, 2 ** 32);
   checkWhole('threads', call.threads, 1, maxThreads);
-  checkWeights(call);
+  checkWeights(call, depth, width);
   checkLength('x', call.x, rows * depth);
   checkLength('y', call.y, rows * width);
   if (bias) checkLength('bias', bias, width);
   if (addend) checkLength('addend', addend, rows * width);
 }
 
-function checkWeights(call: WeightsOfProduct): void {
-  const { dtype, weights, paired, step, depth, width } = call;
+/** The depth and the width by themselves: products of a few microseconds are checked too, and copying objects takes as long. */
+function checkWeights(call: Omit<WeightsOfProduct, 'depth' | 'width'>, depth: number, width: number): void {
+  const { dtype, weights, paired, step } = call;
   checkCodec(dtype);
   checkWhole('depth', depth, 1, 2 ** 30);
   checkWhole('width', width, 1, 2 ** 30);
   checkPaired(paired, width, 'width');
   checkWhole('step', step, 1, 2 ** 20);
-  const layout = layoutOf(call);
+  const layout = layoutOf(call, depth, width);
   if (layout) {
     checkLayout(dtype, layout);
     if (layout.across > 0 && !transposed.includes(dtype))
@@ -271,7 +272,7 @@ function checkWeights(call: WeightsOfProduct): void {
         `invalid across: ${layout.across}; products read ${transposed.join(', ')} stored transposed, not ${dtype}`,
       );
   } else checkBlocks('depth', depth, dtype);
-  for (const { offset } of layout ? partsOf(layout) : []) checkWhole('offset of scales', offset, 0, 2 ** 53);
+  if (layout) for (const { offset } of partsOf(layout)) checkWhole('offset of scales', offset, 0, 2 ** 53);
   const expectedBytes = layout
     ? reachBytes(dtype, layout)
     : ((width - 1) * step + 1) * codecs[dtype].bytes(depth);
@@ -296,12 +297,13 @@ export function checkGating({ gate, up, count }: GatingCall): void {
   checkLength('up', up, count);
 }
 
-export function checkFeedForward({ gate, up, down, ...call }: FeedForwardCall): void {
-  const { x, y, rows, depth, width, threads } = call;
+export function checkFeedForward(call: FeedForwardCall): void {
+  const { x, y, rows, depth, width, threads, gate, up, down } = call;
   checkWhole('rows', rows, 0, 2 ** 30);
   checkWhole('threads', threads, 1, maxThreads);
-  for (const weights of [gate, up]) checkWeights({ ...weights, depth, width });
-  checkWeights({ ...down, depth: width, width: depth });
+  checkWeights(gate, depth, width);
+  checkWeights(up, depth, width);
+  checkWeights(down, width, depth);
   checkLength('x', x, rows * depth);
   checkLength('y', y, rows * depth);
 }

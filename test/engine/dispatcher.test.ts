@@ -86,7 +86,7 @@ function task(id: number, changes: Partial<Task> = {}): Task {
     ...createTask(head, {
       after: [],
       bytes: 1, // seconds, see VirtualMachine
-      createOp: () => ({ kind: 'upload', pieces: [], bytes: 0 }),
+      createOp: () => ({ kind: 'upload', pieces: [], host: 0, device: 0 }),
     }),
     ...changes,
   };
@@ -199,7 +199,7 @@ describe('slots', () => {
         takes,
         createOp: (slot) => {
           slots.push(slot);
-          return { kind: 'upload', pieces: [], bytes: 0 };
+          return { kind: 'upload', pieces: [], host: 0, device: 0 };
         },
       });
     dispatcher.add([
@@ -392,7 +392,7 @@ describe('ends', () => {
         after: [0],
         createOp: () => {
           seen = result;
-          return { kind: 'upload', pieces: [], bytes: 0 };
+          return { kind: 'upload', pieces: [], host: 0, device: 0 };
         },
       }),
     ]);

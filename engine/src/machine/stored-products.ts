@@ -59,7 +59,17 @@ interface Normalisation {
 
 /** Whether any of a command's tensors lies otherwise than in fp32. */
 export function hasStoredWeights({ weights }: ProductCommand): boolean {
-  return Object.values(weights).some((tensor: DeviceTensor | undefined) => tensor && tensor.dtype !== 'f32');
+  const tensors = weights as object as Readonly<Record<string, DeviceTensor | undefined>>;
+  for (const role in tensors) {
+    const tensor = tensors[role];
+    if (tensor && tensor.dtype !== 'f32') return true;
+  }
+  return false;
+}
+
+/** Whether it lies row behind row, without scales of its own. */
+function isPlain({ scales, across = 0 }: DeviceTensor): boolean {
+  return !scales && across === 0;
 }
 
 /** How a matrix lies from its address on. */
@@ -70,7 +80,11 @@ function layoutOf(
 ) {
   const { zeros, groupOfColumn: groups } = scales ?? {};
   return {
-    ...{ rows, columns, paired, step, across },
+    rows,
+    columns,
+    paired,
+    step,
+    across,
     scales: scales
       ? {
           ...{ dtype: scales.dtype, rows: scales.rows, columns: scales.columns },
@@ -144,10 +158,9 @@ export class StoredProducts {
     const [normed] = this.#room(rows * h);
     const x = this.#memory.floats(command.x, rows * h);
     this.#normalise({ x, y: normed, weight: w.inputNorm, width: h, norm: norms.beforeAttention });
-    const from = { x: normed, rows, depth: h };
-    this.#multiply({ ...from, weights: w.q, bias: w.qBias, y: q, width: queries });
-    this.#multiply({ ...from, weights: w.k, bias: w.kBias, y: k, width: keys });
-    this.#multiply({ ...from, weights: w.v, bias: w.vBias, y: v, width: keys });
+    this.#multiply({ weights: w.q, bias: w.qBias, x: normed, y: q, rows, depth: h, width: queries });
+    this.#multiply({ weights: w.k, bias: w.kBias, x: normed, y: k, rows, depth: h, width: keys });
+    this.#multiply({ weights: w.v, bias: w.vBias, x: normed, y: v, rows, depth: h, width: keys });
     if (qkNorm && w.qNorm && w.kNorm) {
       const [queryParts, keyParts] = qkNorm.over === 'head' ? [numHeads, numKvHeads] : [1, 1];
       this.#normalise({ x: q, y: q, weight: w.qNorm, width: queries / queryParts, norm: qkNorm.norm });
@@ -204,13 +217,22 @@ export class StoredProducts {
     from: Pick<Product, 'x' | 'rows' | 'depth' | 'width'>,
     y: Float32Array,
   ): boolean {
-    const isPlain = [gate, up, down].every(({ scales, across = 0 }) => !scales && across === 0);
-    if (this.#disturb || !isPlain || gateBias || upBias || downBias) return false;
-    const { depth, width } = from;
+    const arePlain = isPlain(gate) && isPlain(up) && isPlain(down);
+    if (this.#disturb || !arePlain || gateBias || upBias || downBias) return false;
+    const { x, rows, depth, width } = from;
     return this.#core.feedForward({
-      ...{ activation, ...from, y, ...clampedSwiglu, threads: this.#threads },
-      ...{ gate: this.#plain(gate, width, depth), up: this.#plain(up, width, depth) },
+      activation,
+      limit: clampedSwiglu.limit,
+      alpha: clampedSwiglu.alpha,
+      x,
+      y,
+      rows,
+      depth,
+      width,
+      gate: this.#plain(gate, width, depth),
+      up: this.#plain(up, width, depth),
       down: this.#plain(down, depth, width),
+      threads: this.#threads,
     });
   }
 
@@ -245,19 +267,34 @@ export class StoredProducts {
     const { address, dtype } = weights;
     const layout = layoutOf(weights, width, depth);
     this.#core.multiply({
-      ...layout,
-      ...{ x, y, rows, depth, width, dtype },
+      dtype,
       weights: this.#memory.bytes(address, reachBytes(dtype, layout)),
+      paired: layout.paired,
+      step: layout.step,
+      across: layout.across,
+      scales: layout.scales,
+      x,
+      y,
+      rows,
+      depth,
+      width,
       bias: bias ? vectorOf(this.#memory, bias, width) : null,
-      ...{ addend: addend ?? null, threads: this.#threads },
+      addend: addend ?? null,
+      threads: this.#threads,
     });
     this.#disturb?.(y.subarray(0, rows * width), rows, addend);
   }
 
   #normalise({ x, y, weight, width, norm, addend }: Normalisation): void {
     this.#core.normalise({
-      ...{ x, y, width, rows: x.length / width, weight: vectorOf(this.#memory, weight, width) },
-      ...{ eps: norm.eps, offset: norm.offset, addend: addend ?? null },
+      x,
+      weight: vectorOf(this.#memory, weight, width),
+      addend: addend ?? null,
+      y,
+      rows: x.length / width,
+      width,
+      eps: norm.eps,
+      offset: norm.offset,
     });
   }
 

@@ -65,6 +65,8 @@ export interface WorkerRequest {
    * the messages in between, nor to being late.
    */
   readonly readySeconds: number;
+  /** What the op names and the thread has not been sent yet, see `SentConstants`. */
+  readonly constant: object | undefined;
 }
 
 /** A thread opens its lane for a run, serves its ops, closes it, and may open it for another run. */

@@ -13,6 +13,7 @@ import { connectQueue } from '../machine/devices.js';
 import { PoolMemory } from '../machine/pool.js';
 import type { WorkerOp } from '../schedule/ops.js';
 import type { PhaseName } from '../trace/types.js';
+import { ReceivedConstants } from './constants.js';
 import { createDeviceLane } from './device-lane.js';
 import { Foreseer } from './foreseer.js';
 import { createHostLane, createPacedHost } from './host-lane.js';
@@ -88,7 +89,8 @@ function openQueue(
   const serve = async ({ id, op, phase }: WorkerRequest, giveWay: GiveWay) => {
     try {
       enter(phase);
-      send({ id, ...(await execute(op, giveWay)) });
+      const { startSeconds, endSeconds, result } = await execute(op, giveWay);
+      send({ id, startSeconds, endSeconds, result });
     } catch (error) {
       send(failureOf(id, error));
     }
@@ -129,14 +131,20 @@ function failureOf(id: number, error: unknown): WorkerReply {
 function main(messages: MessagePort): void {
   const send: Send = (reply) => messages.postMessage(reply);
   let lane: OpenLane | null = null;
+  let constants = new ReceivedConstants();
   messages.on('message', async (message: WorkerMessage) => {
-    if ('id' in message) return lane?.push(message);
+    if ('id' in message) {
+      constants.unpack(message.op, message.constant);
+      return lane?.push(message);
+    }
     if ('open' in message) {
+      constants = new ReceivedConstants();
       lane = await openLane(message.open, send);
       return send({ ready: true });
     }
     await lane?.close();
     lane = null;
+    constants = new ReceivedConstants(); // lets go of the run's
     send({ closed: true });
   });
 }

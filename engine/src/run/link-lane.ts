@@ -30,7 +30,15 @@ export function createPacedLink(
 function transfersOf(op: WorkerOp): readonly TransferCommand[] {
   switch (op.kind) {
     case 'upload':
-      return op.pieces.map((piece) => ({ kind: 'decode', ...piece }));
+      return op.pieces.map(({ dtype, count, layout, runs, stagedOffset, deviceOffset }) => ({
+        kind: 'decode',
+        dtype,
+        count,
+        layout,
+        runs,
+        source: op.host + stagedOffset,
+        target: op.device + deviceOffset,
+      }));
     case 'fetch':
       return [{ kind: 'upload', host: op.host, device: op.device, stretches: op.stretches }];
     case 'store':

@@ -19,6 +19,7 @@ import type { MemoryPlan } from '../schedule/memory-plan.js';
 import type { LoadOp, LookUpOp, Op } from '../schedule/ops.js';
 import type { Task } from '../schedule/task.js';
 import { type LaneName, localTopology } from '../topology/topology.js';
+import { SentConstants } from './constants.js';
 import { prefillCoresOf } from './cores.js';
 import { DeviceMeter } from './device-meter.js';
 import { EnergyMeter } from './energy-meter.js';
@@ -54,6 +55,7 @@ export class LocalMachine implements Machine {
   readonly #streamer: Streamer;
   readonly #files = new Map<string, StreamFile>();
   readonly #workers = new Map<WorkerLane, Worker>();
+  readonly #sent = new Map<WorkerLane, SentConstants>();
   readonly #pending = new Map<number, Pending>();
   /** A thread has failed. */
   #isBroken = false;
@@ -154,10 +156,15 @@ export class LocalMachine implements Machine {
       return;
     }
     this.#pending.set(task.id, { task, listener });
-    const readyAt = this.#originSeconds + readySeconds;
-    this.#workers
-      .get(task.lane as WorkerLane)
-      ?.postMessage({ id: task.id, op, phase: task.phase, readySeconds: readyAt } satisfies WorkerRequest);
+    const lane = task.lane as WorkerLane;
+    const request: WorkerRequest = {
+      id: task.id,
+      op,
+      phase: task.phase,
+      readySeconds: this.#originSeconds + readySeconds,
+      constant: this.#sent.get(lane)?.pack(op),
+    };
+    this.#workers.get(lane)?.postMessage(request);
   }
 
   /** Ends the lanes and gives the memory back. */
@@ -180,8 +187,10 @@ export class LocalMachine implements Machine {
     const { arena } = this.#host.locate(ranges[0].hostOffset);
     const { startSeconds, endSeconds } = await this.#streamer.read(
       ranges.map(({ path, fileOffset, byteLength, hostOffset }) => ({
-        ...{ fileOffset, byteLength, arenaOffset: this.#host.locate(hostOffset).offset },
         file: assertReaches(this.#open(path), fileOffset),
+        fileOffset,
+        byteLength,
+        arenaOffset: this.#host.locate(hostOffset).offset,
       })),
       arena,
     );
@@ -230,6 +239,7 @@ export class LocalMachine implements Machine {
     const { lane, queue } = data;
     const worker = takeThread(lane);
     this.#workers.set(lane, worker);
+    this.#sent.set(lane, new SentConstants());
     return new Promise((resolve, reject) => {
       const fail = (error: Error) => {
         this.#isBroken = true;

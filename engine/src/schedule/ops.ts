@@ -2,7 +2,6 @@
 
 import type {
   AttentionWeights,
-  DecodeCommand,
   DeviceAddress,
   ExpertWeights,
   HostAddress,
@@ -11,13 +10,15 @@ import type {
 import type { TokenShares } from '../speculate/draw-token.js';
 import type { Leaders } from '../speculate/leaders.js';
 import type { RowDraws } from '../speculate/row-draws.js';
+import type { StagedPiece } from './group-layout.js';
 
-/** One tensor's way across the link. */
-export type UploadPiece = Omit<DecodeCommand, 'kind'>;
-
+/** Brings a group, or a part of it, across the link. */
 export interface UploadOp {
   readonly kind: 'upload';
-  readonly pieces: readonly UploadPiece[];
+  readonly pieces: readonly StagedPiece[];
+  /** Where the staged group lies, and its place on the device. */
+  readonly host: HostAddress;
+  readonly device: DeviceAddress;
 }
 
 export interface EmbedOp {

@@ -11,6 +11,7 @@ import type { Checkpoint } from '../model/types.js';
 import { alignUp, type GroupLayout, type StagedTensor, tensorAlignmentBytes } from './group-layout.js';
 import type { StoredWeights } from './ops.js';
 import type { OpenPolicy } from './policy.js';
+import { remembered } from './work.js';
 
 export interface SharedExpert {
   /** How the device's part crosses and lies. */
@@ -90,10 +91,12 @@ export function shareExpert({ tensors }: GroupLayout, hiddenSize: number, hostSh
   };
   return {
     ...{ device: { tensors: own, pieces: own }, deviceWidth, hostWidth },
-    hostWeights: (base) =>
-      Object.fromEntries(
-        tensors.map((tensor) => [tensor.role, hostTensor(tensor, base)]),
-      ) as unknown as StoredWeights<ExpertWeights>,
+    hostWeights: remembered(
+      (base) =>
+        Object.fromEntries(
+          tensors.map((tensor) => [tensor.role, hostTensor(tensor, base)]),
+        ) as unknown as StoredWeights<ExpertWeights>,
+    ),
   };
 }
 

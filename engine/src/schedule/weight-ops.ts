@@ -7,23 +7,14 @@ export function loadOp({ ranges }: GroupLayout, hostBase: number): LoadOp {
   return {
     kind: 'load',
     ranges: ranges.map(({ path, fileOffset, byteLength, stagedOffset }) => ({
-      ...{ path, fileOffset, byteLength },
+      path,
+      fileOffset,
+      byteLength,
       hostOffset: hostBase + stagedOffset,
     })),
   };
 }
 
-export function uploadOp(
-  { pieces }: Pick<GroupLayout, 'pieces'>,
-  hostBase: number,
-  deviceBase: number,
-): UploadOp {
-  return {
-    kind: 'upload',
-    pieces: pieces.map(({ dtype, count, layout, runs, stagedOffset, deviceOffset }) => ({
-      ...{ dtype, count, layout, runs },
-      source: hostBase + stagedOffset,
-      target: deviceBase + deviceOffset,
-    })),
-  };
+export function uploadOp({ pieces }: Pick<GroupLayout, 'pieces'>, host: number, device: number): UploadOp {
+  return { kind: 'upload', pieces, host, device };
 }

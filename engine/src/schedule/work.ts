@@ -8,6 +8,7 @@ import type {
   ExpertWeights,
   HeadWeights,
   HostAddress,
+  StoredTensor,
 } from '../machine/device.js';
 import { isReadAt, isReadByKernels } from '../machine/formats.js';
 import type { TensorRole } from '../model/types.js';
@@ -24,13 +25,42 @@ export class TaskIds {
   }
 }
 
-/** A group's tensors in device memory, the group lying at `base`. */
-function tensorsAt(
-  { tensors }: Pick<GroupLayout, 'tensors'>,
-  base: DeviceAddress,
-): Partial<Record<TensorRole, DeviceTensor>> {
-  return Object.fromEntries(tensors.map((tensor) => [tensor.role, tensorAt(tensor, base)]));
+type Tensors = GroupLayout['tensors'];
+
+/**
+ * Remembers what a group is at each of its places: it comes to the same ones pass after pass, and lanes know by its being
+ * the same object what they have been sent.
+ */
+export function remembered<Placed>(place: (base: number) => Placed): (base: number) => Placed {
+  const known = new Map<number, Placed>();
+  return (base) => {
+    let placed = known.get(base);
+    if (placed === undefined) {
+      placed = place(base);
+      known.set(base, placed);
+    }
+    return placed;
+  };
 }
+
+/** The same of every group. */
+function byPlace<Placed>(place: (tensors: Tensors, base: number) => Placed) {
+  const known = new WeakMap<Tensors, (base: number) => Placed>();
+  return ({ tensors }: Pick<GroupLayout, 'tensors'>, base: number): Placed => {
+    let placed = known.get(tensors);
+    if (!placed) {
+      placed = remembered((at) => place(tensors, at));
+      known.set(tensors, placed);
+    }
+    return placed(base);
+  };
+}
+
+/** A group's tensors in device memory, the group lying at `base`. */
+const tensorsAt = byPlace(
+  (tensors, base: DeviceAddress): Partial<Record<TensorRole, DeviceTensor>> =>
+    Object.fromEntries(tensors.map((tensor) => [tensor.role, tensorAt(tensor, base)])),
+);
 
 function tensorAt(
   {
@@ -54,7 +84,10 @@ function tensorAt(
   };
 }
 
-export function attentionWeights(layout: GroupLayout, base: DeviceAddress): AttentionWeights {
+export function attentionWeights(
+  layout: Pick<GroupLayout, 'tensors'>,
+  base: DeviceAddress,
+): AttentionWeights {
   return tensorsAt(layout, base) as unknown as AttentionWeights;
 }
 
@@ -98,11 +131,15 @@ export function headWeights(layout: GroupLayout, base: DeviceAddress): HeadWeigh
   return tensorsAt(layout, base) as unknown as HeadWeights;
 }
 
-/** A group's tensors as stored, the group lying at `base` in host memory. */
-export function storedWeights<Weights>({ tensors }: GroupLayout, base: HostAddress): StoredWeights<Weights> {
+const storedAt = byPlace((tensors, base: HostAddress): Partial<Record<TensorRole, StoredTensor>> => {
   const roles = tensors.map(({ role, dtype, count, layout, stagedOffset }) => [
     role,
     { dtype, count, layout, source: base + stagedOffset },
   ]);
-  return Object.fromEntries(roles) as StoredWeights<Weights>;
+  return Object.fromEntries(roles);
+});
+
+/** A group's tensors as stored, the group lying at `base` in host memory. */
+export function storedWeights<Weights>(layout: GroupLayout, base: HostAddress): StoredWeights<Weights> {
+  return storedAt(layout, base) as StoredWeights<Weights>;
 }

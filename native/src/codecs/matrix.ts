@@ -44,9 +44,9 @@ export function spanBytes(dtype: WeightDtype, layout: Omit<MatrixLayout, 'scales
   const { bytes }: Codec = codecs[dtype];
   const { rows, columns, step, across } = layout;
   if (rows === 0 || columns === 0) return 0;
+  if (across === 0) return ((rows - 1) * step + 1) * bytes(columns);
   const { along } = blockOf(dtype);
-  if (across > 0) return bytes(along * ((columns / along - 1) * across + (rows - 1) * step + 1));
-  return (rows - 1) * step * bytes(columns) + bytes(columns);
+  return bytes(along * ((columns / along - 1) * across + (rows - 1) * step + 1));
 }
 
 /** Scales in a row of the grid, and rows of them from the first to behind the last. */
@@ -89,15 +89,22 @@ export function partsOf(
 
 /** Bytes from the first value to behind the last of whatever follows. */
 export function reachBytes(dtype: WeightDtype, layout: MatrixLayout): number {
-  return partsOf(layout).reduce(
-    (most, { offset, bytes }) => Math.max(most, offset + bytes),
-    spanBytes(dtype, layout),
-  );
+  const span = spanBytes(dtype, layout);
+  if (layout.scales === null) return span;
+  return partsOf(layout).reduce((most, { offset, bytes }) => Math.max(most, offset + bytes), span);
 }
 
 /** How the weights of a product lie; null where their rows do in order, or apart, without scales of their own. */
-export function layoutOf(call: WeightsOfProduct): MatrixLayout | null {
-  const { width: rows, depth: columns, paired, step, across = 0, scales = null } = call;
+export function layoutOf(
+  {
+    paired,
+    step,
+    across = 0,
+    scales = null,
+  }: Pick<WeightsOfProduct, 'paired' | 'step' | 'across' | 'scales'>,
+  columns: number,
+  rows: number,
+): MatrixLayout | null {
   return across > 0 || scales ? { rows, columns, paired, step, across, scales } : null;
 }
 

@@ -6,7 +6,7 @@ import type { GatingCall, NormCall, ProductCall } from '../types.js';
 
 export function multiply(call: ProductCall): void {
   const { dtype, weights, x, y, rows, depth, width, bias, addend } = call;
-  const layout = layoutOf(call);
+  const layout = layoutOf(call, call.depth, call.width);
   const decoded = layout && new Uint32Array(width * depth);
   if (layout && decoded) decodeMatrix(weights, 0, dtype, layout, decoded);
   const codec: Codec = codecs[dtype];
