@@ -5,6 +5,7 @@ import type { Converter, ConvertResult } from 'tslab/dist/converter.js';
 import { requireFromKernel } from '../packages.js';
 import { type CellSyntax, readCellSyntax } from './cell-syntax.js';
 import type { CellFailure } from './failure.js';
+import { translateCell } from './program.js';
 import { spellOutShorthand } from './shorthand.js';
 import { createLocator, type Position, type TracedScript } from './traces.js';
 import { takeMaps, tslabTypescript } from './typescript.js';
@@ -67,7 +68,9 @@ export function createCompiler(): Compiler {
     compile(code) {
       try {
         const spelled = spellOutShorthand(code);
-        const converted = node.use((converter) => converter.convert(declarations, spelled.code));
+        const converted = node.use((converter) =>
+          translateCell(() => converter.convert(declarations, spelled.code)),
+        );
         if (converted.diagnostics.length > 0)
           return describeDiagnostics(converted.diagnostics, (offset) =>
             positionOf(code, spelled.toOriginal(offset)),

@@ -7,7 +7,8 @@ export interface TypeScript {
   readonly sys: System;
   readonly ScriptTarget: { readonly Latest: number };
   readonly factory: NodeFactory;
-  createSourceFile(name: string, text: string, target: number, setParents: boolean): SourceFile;
+  createSourceFile(name: string, text: string, target: number | object, setParents?: boolean): SourceFile;
+  createProgram(files: readonly string[], options: object, host: object): { emit(): unknown };
   forEachChild(node: SyntaxNode, visit: (child: SyntaxNode) => void): void;
   visitEachChild<T extends SyntaxNode>(
     node: T,
@@ -17,6 +18,15 @@ export interface TypeScript {
   isAwaitExpression(node: SyntaxNode): boolean;
   isForOfStatement(node: SyntaxNode): node is ForOfStatement;
   isShorthandPropertyAssignment(node: SyntaxNode): node is ShorthandProperty;
+  isImportDeclaration(node: SyntaxNode): node is ModuleReference;
+  isExportDeclaration(node: SyntaxNode): node is ModuleReference;
+  isImportEqualsDeclaration(node: SyntaxNode): boolean;
+  isModuleDeclaration(node: SyntaxNode): boolean;
+  isStringLiteralLike(node: SyntaxNode): node is StringLiteral;
+  isImportCall(node: SyntaxNode): node is ImportCall;
+  isLiteralImportTypeNode(node: SyntaxNode): node is ImportType;
+  getEmitScriptTarget(options: object): number;
+  getSetExternalModuleIndicator(options: object): unknown;
   transpileModule(text: string, options: { readonly compilerOptions: object }): Transpiled;
   createWatchCompilerHost(
     files: unknown,
@@ -38,11 +48,26 @@ export interface SyntaxNode {
 
 export interface SourceFile extends SyntaxNode {
   readonly fileName: string;
+  readonly path: string;
+  flags: number;
+  readonly statements: readonly SyntaxNode[];
+  /** The names that it declares, once it is bound. */
+  readonly locals?: ReadonlyMap<string, unknown>;
+  /** What of other modules it names, once a program has looked for it. */
+  hasNoDefaultLib?: boolean;
+  imports?: readonly SyntaxNode[];
+  moduleAugmentations?: readonly SyntaxNode[];
+  ambientModuleNames?: readonly string[];
   /** Of syntax alone. */
   readonly parseDiagnostics: readonly SyntaxDiagnostic[];
   readonly resolvedModules?: {
-    forEach(visit: (resolution: { readonly resolvedModule?: ResolvedModule }) => void): void;
+    get(name: string, mode: undefined): Resolution | undefined;
+    forEach(visit: (resolution: Resolution) => void): void;
   };
+}
+
+export interface Resolution {
+  readonly resolvedModule?: ResolvedModule;
 }
 
 export interface ResolvedModule {
@@ -51,10 +76,13 @@ export interface ResolvedModule {
 
 export interface Program {
   getSourceFile(name: string): SourceFile | undefined;
+  getSourceFiles(): readonly SourceFile[];
 }
 
 /** What a program asks for its files. */
 export interface ProgramHost {
+  toPath(name: string): string;
+  getSourceFileByPath(name: string, path: string, options: object): SourceFile;
   /** Of a file that is part of the program no longer. */
   onReleaseOldSourceFile(file: SourceFile, ...rest: unknown[]): void;
 }
@@ -71,12 +99,31 @@ export interface ForOfStatement extends SyntaxNode {
   readonly statement: SyntaxNode;
 }
 
+export interface StringLiteral extends SyntaxNode {
+  readonly text: string;
+}
+
+/** `import … from '…'`, `export … from '…'`. */
+export interface ModuleReference extends SyntaxNode {
+  readonly moduleSpecifier?: SyntaxNode;
+}
+
+export interface ImportCall extends SyntaxNode {
+  readonly arguments: readonly SyntaxNode[];
+}
+
+export interface ImportType extends SyntaxNode {
+  readonly argument: { readonly literal: SyntaxNode };
+}
+
 export interface ShorthandProperty extends SyntaxNode {
   readonly name: SyntaxNode;
 }
 
 interface NodeFactory {
   createIdentifier(name: string): SyntaxNode;
+  createStringLiteral(text: string): SyntaxNode;
+  createImportDeclaration(modifiers: undefined, clause: undefined, module: SyntaxNode): SyntaxNode;
   createPropertyAccessExpression(of: SyntaxNode, name: string): SyntaxNode;
   createCallExpression(callee: SyntaxNode, types: undefined, args: readonly SyntaxNode[]): SyntaxNode;
   updateForOfStatement(
@@ -96,6 +143,7 @@ export interface Transformers {
 
 export interface Builder {
   getProgram(): Program;
+  getProgramOrUndefined(): Program | undefined;
   getCompilerOptions(): object;
   getSourceFile(name: string): SourceFile | undefined;
   getAllDependencies(file: SourceFile): readonly string[];
@@ -112,7 +160,7 @@ export interface WatchHost {
   afterProgramCreate(builder: Builder): void;
 }
 
-interface Transpiled {
+export interface Transpiled {
   readonly outputText: string;
   readonly sourceMapText?: string;
 }

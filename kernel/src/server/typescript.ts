@@ -7,6 +7,7 @@ import Module from 'node:module';
 import { requireFromKernel } from '../packages.js';
 import { type Kept, keptName } from '../snapshot/entry.js';
 import { guardAwaits } from './awaits.js';
+import { transpileUnchecked } from './common-js.js';
 import { createProgramOf } from './program.js';
 import type { Builder, Transformers, TypeScript, WatchHost } from './syntax.js';
 
@@ -57,12 +58,14 @@ function provideTypeScript(original: TypeScript): TypeScript {
     },
     createWatchProgram: (host) => original.createWatchProgram(withGuardedAwaits(host, original)),
     transpileModule(text, options) {
-      const compilerOptions = { ...options.compilerOptions, sourceMap: true };
-      const result = original.transpileModule(text, { ...options, compilerOptions });
-      const outputText = result.outputText.replace(mapComment, '\n');
       const toSource = Buffer.from(mapComment.exec(text)?.[1] ?? '', 'base64').toString();
+      const result = transpileUnchecked(original, text.replace(mapComment, '\n'), {
+        ...options.compilerOptions,
+        sourceMap: true,
+      });
+      const outputText = result.outputText.replace(mapComment, '\n');
       mapsByText.set(outputText, { toModule: result.sourceMapText ?? '', toSource });
-      return { ...result, outputText };
+      return { outputText };
     },
   };
   const changed = changedTypeScript(original, changes);
