@@ -46,14 +46,14 @@ export class CpuProducts {
   readonly #memory: PoolMemory;
   /** onnxruntime takes no SharedArrayBuffer, so the twin's tensors are copies and results are copied back. */
   readonly #copiesTensors: boolean;
-  readonly #ort: ReturnType<typeof loadOnnxruntime>;
+  readonly #core: NativeCore;
   readonly #models: DeviceModels;
   readonly #factory: SessionFactory;
   readonly #stored: StoredProducts;
   readonly #noise: NoiseSource | null;
 
   constructor({ core, memory, models, threads, noise = null }: CpuProductsOptions) {
-    this.#ort = loadOnnxruntime(core);
+    this.#core = core;
     this.#copiesTensors = core.kind === 'twin';
     this.#memory = memory;
     this.#models = models;
@@ -85,12 +85,13 @@ export class CpuProducts {
   }
 
   #tensors(places: TensorsAt): Record<string, Tensor> {
+    const { Tensor } = loadOnnxruntime(this.#core);
     const tensors: Record<string, Tensor> = {};
     for (const [name, [place, ...shape]] of Object.entries(places)) {
       const count = shape.reduce((product, size) => product * size, 1);
       const values = this.#memory.floats(addressOf(place), count);
       const data = this.#copiesTensors ? Float32Array.from(values) : values;
-      tensors[name] = new this.#ort.Tensor('float32', data, shape);
+      tensors[name] = new Tensor('float32', data, shape);
     }
     return tensors;
   }
@@ -117,13 +118,13 @@ const spinMicroseconds = '100';
 
 /** Makes sessions when they are first used: weights that are multiplied as stored need none. Sizes are in the tensors, so layers whose graphs are alike share them. */
 class SessionFactory {
-  readonly #ort: ReturnType<typeof loadOnnxruntime>;
+  readonly #core: NativeCore;
   readonly #threads: number;
   readonly #sessions = new Map<string, Promise<InferenceSession>>();
   readonly #sessionsOf = new Map<LayerSpec | ModelSpec, Sessions>();
 
   constructor(core: NativeCore, threads: number) {
-    this.#ort = loadOnnxruntime(core);
+    this.#core = core;
     this.#threads = threads;
   }
 
@@ -141,7 +142,7 @@ class SessionFactory {
     const key = JSON.stringify(graph);
     const known = this.#sessions.get(key);
     if (known) return known;
-    const session = this.#ort.InferenceSession.create(encodeOnnxModel(graph), {
+    const session = loadOnnxruntime(this.#core).InferenceSession.create(encodeOnnxModel(graph), {
       executionProviders: ['cpu'],
       intraOpNumThreads: this.#threads,
       interOpNumThreads: 1,

@@ -81,9 +81,6 @@ export class CpuQueue implements DeviceQueue {
     return completion;
   }
 
-  /** Its graphs are made with the queue. */
-  async prepare(): Promise<void> {}
-
   async close(): Promise<void> {
     for (const products of this.#products.values()) await products.close();
     this.#device.release();
@@ -97,7 +94,8 @@ export class CpuQueue implements DeviceQueue {
       const product = this.#carryOut(command, answers);
       if (product) await product;
     }
-    return { startSeconds, endSeconds: nowSeconds(), ...answers };
+    const { values, maxima, areFinite, choices } = answers;
+    return { startSeconds, endSeconds: nowSeconds(), values, maxima, areFinite, choices };
   }
 
   /** @returns what to wait for, where that is not done at once */

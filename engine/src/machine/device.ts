@@ -71,8 +71,11 @@ export interface DeviceQueue {
    * read at any time until then.
    */
   submit(commands: readonly Command[]): Promise<Completion>;
-  /** Makes ready for commands like these, so that none of them takes longer the first time. Nothing is carried out. */
-  prepare(commands: readonly Command[]): Promise<void>;
+  /**
+   * Makes ready for commands like these, so that none of them takes longer the first time. Nothing is carried out.
+   * @default there is nothing to make ready
+   */
+  prepare?(commands: readonly Command[]): Promise<void>;
   /**
    * Seconds by `kernelKinds` that the device has worked for this queue since this was last asked, by its own clock; null
    * where it does not tell the time. @default it has no clock

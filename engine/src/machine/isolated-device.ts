@@ -127,8 +127,6 @@ class IsolatedQueue implements DeviceQueue {
     return new Promise((resolve, reject) => this.#waiting.set(id, { resolve, reject }));
   }
 
-  async prepare(): Promise<void> {}
-
   async close(): Promise<void> {
     this.#port.close();
   }

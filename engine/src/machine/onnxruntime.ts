@@ -11,7 +11,12 @@ export type { InferenceSession, Tensor } from 'onnxruntime-node';
 
 type Onnxruntime = typeof import('onnxruntime-node');
 
+let loaded: Onnxruntime | null = null;
+
+/** For who first needs a product of it: many runs need none. */
 export function loadOnnxruntime(core: NativeCore): Onnxruntime {
+  if (loaded) return loaded;
   core.setVariable('ORT_DISABLE_TELEMETRY', '1');
-  return createRequire(import.meta.url)('onnxruntime-node') as Onnxruntime;
+  loaded = createRequire(import.meta.url)('onnxruntime-node') as Onnxruntime;
+  return loaded;
 }

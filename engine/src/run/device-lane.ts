@@ -15,7 +15,7 @@ export async function createDeviceLane(
 ): Promise<Execute> {
   const models = data.draft ? [data.target, data.draft] : [data.target];
   const present = data.draft && !data.isDraftLate ? models : [data.target];
-  await queue.prepare(models.flatMap(rehearse));
+  await queue.prepare?.(models.flatMap(rehearse));
   await queue.submit([
     ...data.landing.map(
       ({ byteOffset: target, byteLength }): Command => ({ kind: 'zero', target, byteLength }),

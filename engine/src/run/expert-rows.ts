@@ -15,7 +15,8 @@ export interface RowsByExpert extends ExpertRows {
 }
 
 export function rowsOf({ counts, indices, scales }: RowsByExpert, expert: number): ExpertRows {
-  const start = counts.slice(0, expert).reduce((sum, count) => sum + count, 0);
+  let start = 0;
+  for (let before = 0; before < expert; before += 1) start += counts[before];
   const end = start + counts[expert];
   return { indices: partOf(indices, start, end), scales: partOf(scales, start, end) };
 }
@@ -30,11 +31,13 @@ export function everyRow(rows: number): RowsByExpert {
 }
 
 /** An expert's rows in pieces that the scratch memory of an FFN holds. */
-export function* inChunks({ indices, scales }: ExpertRows): Generator<ExpertRows> {
+export function inChunks({ indices, scales }: ExpertRows): ExpertRows[] {
+  const chunks: ExpertRows[] = [];
   for (let start = 0; start < indices.length; start += ffnChunkRows) {
     const end = Math.min(start + ffnChunkRows, indices.length);
-    yield { indices: partOf(indices, start, end), scales: partOf(scales, start, end) };
+    chunks.push({ indices: partOf(indices, start, end), scales: partOf(scales, start, end) });
   }
+  return chunks;
 }
 
 /** Rows of a frame, the first of which is at a place in what is computed at once. */
@@ -45,9 +48,10 @@ export interface FrameRows {
 }
 
 /** The same of several frames, one behind the other. */
-export function* inChunksOfFrames(
+export function inChunksOfFrames(
   frames: readonly Pick<FrameRows, 'frame' | 'rows'>[],
-): Generator<readonly FrameRows[]> {
+): (readonly FrameRows[])[] {
+  const chunks: (readonly FrameRows[])[] = [];
   let chunk: FrameRows[] = [];
   let filled = 0;
   for (const { frame, rows } of frames) {
@@ -59,11 +63,12 @@ export function* inChunksOfFrames(
       filled += end - start;
       start = end;
       if (filled < ffnChunkRows) continue;
-      yield chunk;
+      chunks.push(chunk);
       [chunk, filled] = [[], 0];
     }
   }
-  if (filled > 0) yield chunk;
+  if (filled > 0) chunks.push(chunk);
+  return chunks;
 }
 
 function partOf<List extends Int32Array | Float32Array>(

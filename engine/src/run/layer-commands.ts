@@ -45,19 +45,24 @@ export class LayerCommands {
     const { frames, spec, role } = this.#model;
     const { scratch } = frames[routed[0].frame];
     const [x, out] = [scratch.gathered.byteOffset, scratch.ffnOut.byteOffset];
-    return [...inChunksOfFrames(routed)].flatMap((chunk): Command[] => [
-      ...chunk.map(
-        ({ frame, first, rows: { indices } }): Command => ({
-          ...{ kind: 'gather', source: frames[frame].normed.byteOffset, indices },
-          ...{ width: spec.hiddenSize, target: x + this.#rowBytes(first) },
-        }),
-      ),
-      {
-        ...{ kind: 'feed-forward', model: role, layer, x, weights, width, out },
-        rows: chunk.reduce((sum, { rows }) => sum + rows.indices.length, 0),
-      },
-      ...chunk.map(({ frame, first, rows }) => this.addition(frame, layer, rows, first)),
-    ]);
+    const commands: Command[] = [];
+    for (const chunk of inChunksOfFrames(routed)) {
+      let rows = 0;
+      for (const {
+        frame,
+        first,
+        rows: { indices },
+      } of chunk) {
+        const source = frames[frame].normed.byteOffset;
+        const target = x + this.#rowBytes(first);
+        commands.push({ kind: 'gather', source, indices, width: spec.hiddenSize, target });
+        rows += indices.length;
+      }
+      commands.push({ kind: 'feed-forward', model: role, layer, x, rows, weights, width, out });
+      for (const { frame, first, rows: those } of chunk)
+        commands.push(this.addition(frame, layer, those, first));
+    }
+    return commands;
   }
 
   #rowBytes(rows: number): number {
@@ -139,8 +144,12 @@ export class LayerCommands {
     const { frames, spec } = this.#model;
     const { scratch } = frames[frame];
     return {
-      ...{ kind: 'scatter-add', source: scratch.ffnOut.byteOffset + this.#rowBytes(first), indices, scales },
-      ...{ width: spec.hiddenSize, target: this.hidden(frame, layer + 1) },
+      kind: 'scatter-add',
+      source: scratch.ffnOut.byteOffset + this.#rowBytes(first),
+      indices,
+      scales,
+      width: spec.hiddenSize,
+      target: this.hidden(frame, layer + 1),
     };
   }
 
@@ -182,7 +191,7 @@ export function passShared(
   if (!weights) return [];
   const width = layers[layer].ffn.sharedWidth ?? undefined;
   let first = 0;
-  return [...inChunks(everyRow(rows))].flatMap(({ indices, scales }): Command[] => {
+  return inChunks(everyRow(rows)).flatMap(({ indices, scales }): Command[] => {
     const from = f32.bytes(first * hiddenSize);
     first += indices.length;
     return [
