@@ -109,6 +109,8 @@ export default defineConfig({
     testTimeout: 120_000,
     hookTimeout: 120_000,
     setupFiles: ['test/fast-equality.ts'],
+    // Mesa's Vulkan on the processor, whose workgroups are tiny here: vectors of four, and no threads besides the queue's.
+    env: { LP_NUM_THREADS: '0', LP_NATIVE_VECTOR_WIDTH: '128' },
     // Most of what a test does is done a few times: to optimise it takes longer than to do it, and what lives shortly needs
     // not be copied where there is room.
     execArgv: isNode20 ? ['--interrupt-budget=1000000', '--min-semi-space-size=16'] : [],

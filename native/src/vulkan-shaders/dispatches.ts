@@ -319,7 +319,7 @@ export const itemThreads = 128;
 /** A power of two near what would give each thread one item, within what every device takes. */
 export function threadsFor(items: number, { workgroupInvocations, leastSubgroupSize }: KernelLimits): number {
   const most = Math.min(256, workgroupInvocations);
-  return Math.max(Math.min(most, powerOfTwoFrom(items)), Math.min(most, Math.max(32, leastSubgroupSize)));
+  return Math.max(Math.min(most, powerOfTwoFrom(items)), Math.min(most, leastSubgroupSize));
 }
 
 function powerOfTwoFrom(count: number): number {

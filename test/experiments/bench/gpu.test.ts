@@ -1,8 +1,10 @@
 import { spawnSync } from 'node:child_process';
+import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describeModel, openCheckpoint, type StrategyName } from '@specoffload/engine';
 import { UserError } from '@specoffload/input';
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { vulkanFormats } from '../../../engine/dist/machine/formats.js';
 import { planInflation } from '../../../engine/dist/model/inflate-plan.js';
 import { prepare } from '../../../engine/dist/run/prepare.js';
@@ -23,6 +25,7 @@ import { TimeBudget } from '../../../experiments/src/bench/gpu/time-budget.js';
 import { verdicts } from '../../../experiments/src/bench/gpu/verdicts.js';
 import { pairPaths, projectDirectory } from '../../../experiments/src/paths.js';
 import { createOutput } from '../../../experiments/src/terminal/output.js';
+import { writeTinyCheckpoint } from '../../engine/tiny.js';
 import { whyNoVulkan } from '../../engine/vulkan.js';
 
 describe('verdicts', () => {
@@ -219,6 +222,27 @@ it('keeps records under a folder that has the name of the card', () => {
   );
 });
 
+const folder = mkdtempSync(join(tmpdir(), 'gpu-bench-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** Of the shipped pair's families and words, but random, and with less to compute: the driver is the processor. */
+async function writeSmallPair() {
+  const write = async (name: 'target' | 'draft', sizes: Readonly<Record<string, number>>) => {
+    const json = JSON.parse(readFileSync(join(pairPaths[name], 'config.json'), 'utf8'));
+    const small = { ...json, ...sizes, num_attention_heads: 2, num_key_value_heads: 1, head_dim: 32 };
+    await writeTinyCheckpoint(folder, name, small, { dtype: 'bf16', seed: 1 });
+    cpSync(join(pairPaths[name], 'tokenizer.json'), join(folder, name, 'tokenizer.json'));
+    return join(folder, name);
+  };
+  return {
+    target: await write('target', {
+      ...{ hidden_size: 256, intermediate_size: 128, num_hidden_layers: 2 },
+      num_local_experts: 40, // bytes, of which two experts' are multiplied with a row
+    }),
+    draft: await write('draft', { hidden_size: 64, intermediate_size: 64, num_hidden_layers: 1 }),
+  };
+}
+
 it.skipIf(whyNoVulkan !== null)(
   `the small ladder runs whole${whyNoVulkan ? ` (${whyNoVulkan})` : ''}`,
   async () => {
@@ -227,8 +251,8 @@ it.skipIf(whyNoVulkan !== null)(
     const output = createOutput(stream, { write: () => {} }, false);
     const { signal } = new AbortController();
     const sizes = {
-      ...{ ...smallSizes, deviceBytes: 16e6, prompts: 2, promptTokens: 1, maxNewTokens: 2 },
-      mostSimulations: 1,
+      ...{ ...smallSizes, deviceBytes: 8e6, prompts: 2, promptTokens: 1, maxNewTokens: 2 },
+      ...{ pair: await writeSmallPair(), mostSimulations: 1 },
     };
     const { rungs, strategies, skipped } = await runGpuBench({
       ...{ index: 0, quick: true, mainJob: false, sizes, output, signal },

@@ -1,10 +1,13 @@
 /** What the strategies of a bench are run with: the paper's ratios, as large as card, memory, disk and time allow. */
 
 import type { PolicyInput } from '@specoffload/engine';
+import { pairPaths } from '../../paths.js';
 import { formatBytes, formatPercent } from '../../terminal/format.js';
 
 export interface StrategySizes {
-  /** Null: the shipped target as it is. */
+  /** Folders of target and draft. */
+  readonly pair: Pick<typeof pairPaths, 'target' | 'draft'>;
+  /** Null: the target as it is. */
   readonly targetBytes: number | null;
   /** The same of the draft. */
   readonly draftBytes: number | null;
@@ -57,6 +60,7 @@ const loads = 10;
 const pinnedBytesPerSecond = 5e9;
 
 export const smallSizes: Omit<StrategySizes, 'deviceBytes'> = {
+  pair: pairPaths,
   ...{ targetBytes: null, draftBytes: null, hostShare: 1.25, prompts: 4, promptTokens: 4, maxNewTokens: 4 },
   ...{ specoffload: {}, profileRuns: [0, 2], mostSimulations: 4 },
 };
@@ -82,6 +86,7 @@ export function paperSizes(
   // In steps, so that the next bench finds the models of this one.
   const cap = deviceBytes ?? Math.max(stepBytes, Math.floor(most / stepBytes) * stepBytes);
   const sizes: StrategySizes = {
+    pair: pairPaths,
     ...{ targetBytes: Math.round(targetOfDevice * cap), draftBytes: Math.round(draftOfDevice * cap) },
     ...{ deviceBytes: cap, hostShare },
     ...{ prompts: 2 * decodeBatch, promptTokens: 32, maxNewTokens: 16 },

@@ -23,7 +23,7 @@ import { type OpenPair, openPair } from '../../inputs/pair.js';
 import { compareSequences } from '../../job/compare.js';
 import { describePlan, executeRun, type Job, runPlan, toPrediction } from '../../job/execute.js';
 import { loadMixedWorkload } from '../../job/main-job.js';
-import { cacheDirectory, defaultResultsDirectory, pairPaths } from '../../paths.js';
+import { cacheDirectory, defaultResultsDirectory } from '../../paths.js';
 import { describePolicy } from '../../plan/describe.js';
 import { buildMachineFile } from '../../profile/machine-file.js';
 import { measureRuns, profileJobs } from '../../profile/measure.js';
@@ -173,7 +173,7 @@ async function openJob({ index, sizes, output, signal }: StrategyRequest): Promi
 }
 
 async function openPairOf(
-  { targetBytes, draftBytes }: StrategySizes,
+  { pair, targetBytes, draftBytes }: StrategySizes,
   output: Output,
   signal: AbortSignal,
 ): Promise<OpenPair> {
@@ -182,7 +182,7 @@ async function openPairOf(
       ? sourceDirectory
       : ((await prepareTarget({ sourceDirectory, cacheDirectory, bytes }, output, signal))
           .directory as string);
-  return openPair(await inflated(pairPaths.target, targetBytes), await inflated(pairPaths.draft, draftBytes));
+  return openPair(await inflated(pair.target, targetBytes), await inflated(pair.draft, draftBytes));
 }
 
 /** So that it sees the disk, too. */
