@@ -147,8 +147,13 @@ describe('a machine file', () => {
     [disk({ name: 'link' }), 'there are two of lane link; give one of them another name'],
     [
       link({ latencySeconds: 0 }),
-      'unknown field: link.latencySeconds; expected name, serves, variability, gapSeconds, wakeSeconds, aloneFactor, width, moves,',
+      'unknown field: link.latencySeconds; expected name, serves, variability, gapSeconds, wakeSeconds, aloneFactor, cold, width, moves,',
     ],
+    [
+      link({ cold: { secondsPerByte: 1, afterSeconds: 0.002 } }),
+      'invalid link.cold.secondsPerByte: 1; expected a number from 0 to 0.000001 (seconds per byte)',
+    ],
+    [link({ cold: { secondsPerByte: 1e-10 } }), 'invalid link.cold.afterSeconds: missing; expected a number'],
     [link({ width: 0 }), 'invalid link.width: 0; expected a whole number from 1 to 64'],
     [
       link({ variability: 9 }),

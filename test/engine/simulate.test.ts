@@ -130,6 +130,26 @@ describe('a prediction', () => {
       expect(endSeconds - startSeconds).toBeGreaterThan(0.999 * leastSeconds);
   });
 
+  it('takes longer for weights that stay where they are, and not for those that have just come', async () => {
+    const secondsPerByte = 1e-10;
+    const policy = { pinnedLayers: 2, keptLayers: 3 };
+    const inFull = { prefillOrder: 'layer-major', ...policy } as const;
+    const busy = async (lane: 'link' | 'device') => {
+      const cold = { secondsPerByte, afterSeconds: 0.1 };
+      const outcomes = [withLane(machine, lane, { cold }), machine].map((one) =>
+        simulateRun(request('accelerate', inFull, { machine: one, draft: null })),
+      );
+      const [late, plain] = await Promise.all(outcomes);
+      const seconds = ({ phases }: typeof late) => phases.decode.lanes[lane]!.busySeconds;
+      return (seconds(late!) - seconds(plain!)) / (15 * secondsPerByte);
+    };
+    const [{ attention, experts }] = target.layers as [(typeof target.layers)[number]];
+    const ofExperts = experts.reduce((sum, { storedBytes }) => sum + storedBytes, 0);
+    // With nothing ahead of its turn, a group is used as soon as it is there, and copied as soon as it is read.
+    expect((await busy('device')) / (2 * ofExperts)).toBeCloseTo(1, 2);
+    expect((await busy('link')) / (3 * (ofExperts + attention.storedBytes))).toBeCloseTo(1, 2);
+  });
+
   it('copies a kept group that lies across two imported pieces, and no other', async () => {
     const dense = describeModel({ name: 'dense', spec: catalogSpec('mistral-7b') });
     const hostReach = { bankBytes: 2 ** 32, pieceBytes: 2 ** 30 };

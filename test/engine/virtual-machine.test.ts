@@ -1,7 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { Dispatcher } from '../../engine/dist/run/dispatcher.js';
 import { VirtualMachine, type VirtualMachineOptions } from '../../engine/dist/run/virtual-machine.js';
-import { createTask, type Task, type TaskBody, type TaskHead } from '../../engine/dist/schedule/task.js';
+import {
+  createTask,
+  staysThere,
+  type Task,
+  type TaskBody,
+  type TaskHead,
+} from '../../engine/dist/schedule/task.js';
 import { type LaneName, localTopology } from '../../engine/dist/topology/topology.js';
 
 /** The local machine's lanes, which take one task at a time unless `widths` says otherwise. */
@@ -72,6 +78,29 @@ describe('a virtual machine', () => {
       [5, 5, 6],
     ]);
     expect((await run(tasks)).at(-1)).toEqual([5, 6, 8]);
+  });
+
+  it('takes longer for weights that did not just come, if the lane says so', async () => {
+    const cold = { secondsPerByte: 0.5, afterSeconds: 2 };
+    const slower = lanes().map((lane) => (lane.name === 'device' ? { ...lane, cold } : lane));
+    const read = (id: number, body: Partial<TaskBody>) => task(id, 'device', 2, body);
+    const tasks = [
+      task(1, 'link', 1, { kind: 'upload' }),
+      task(2, 'link', 1, { kind: 'upload' }),
+      read(3, { after: [1], broughtBy: 1 }), // at once
+      read(4, { after: [2], broughtBy: 2 }), // a second after they came
+      read(5, { after: [1], broughtBy: 2, priority: 1 }), // 3 seconds after
+      read(6, { after: [1], broughtBy: staysThere, priority: 2 }),
+      read(7, { after: [1], priority: 3 }), // no weights
+    ];
+    expect((await run(tasks, { lanes: slower })).slice(2)).toEqual([
+      [3, 1, 3],
+      [4, 3, 5],
+      [5, 5, 8],
+      [6, 8, 11],
+      [7, 11, 13],
+    ]);
+    expect((await run(tasks)).at(-1)).toEqual([7, 9, 11]);
   });
 
   it('orders simultaneous ends by the number of the task, whatever order they started in', async () => {

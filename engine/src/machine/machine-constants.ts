@@ -15,6 +15,7 @@ export const rateLimits = {
   flopsPerSecond: [1e5, 1e18],
   weightsPerSecond: [1e5, 1e17],
   secondsPerRow: [0, 1],
+  secondsPerByte: [0, 1e-6],
   latencySeconds: [0, 10],
   bytes: [1e6, 1e18],
   reservedBytes: [0, 1e18],
@@ -40,6 +41,7 @@ function unitOf(limited: Limited): readonly [words: string, unit: Unit | null, e
   if (limited === 'traffic') return ['bytes moved per byte', null, ''];
   if (limited === 'watts') return ['watts', 'W', '450W'];
   if (limited === 'hertz') return ['hertz', 'Hz', '816MHz'];
+  if (limited === 'secondsPerByte') return ['seconds per byte', null, ''];
   if (limited === 'joulesPerByte') return ['joules per byte', null, ''];
   if (limited === 'joulesPerOperation') return ['joules per multiplication or addition', null, ''];
   if (limited === 'noise') return ['standard deviation over the size of what is disturbed', null, ''];

@@ -14,9 +14,9 @@ import {
   stagedVulkanFormats,
   vulkanFormats,
 } from './formats.js';
-import { arithmetic, constant, wattsByHertz } from './machine-constants.js';
+import { about, clock, cold, computePower, transferPower, whatItDraws } from './lane-fields.js';
+import { arithmetic, constant } from './machine-constants.js';
 import type { ComputeLane, ComputeRates, DecodingRates, Lane, Memory, RatesByKind } from './machine-model.js';
-import type { LaneClock, LanePower } from './power.js';
 
 export const formatsByName: Readonly<Record<string, Formats>> = {
   fp32: fp32Formats,
@@ -30,9 +30,6 @@ export const formatsByName: Readonly<Record<string, Formats>> = {
   cpu: localFormats,
   'cpu-unbounded': { ...localFormats, largestPieceBytes: Number.POSITIVE_INFINITY },
 };
-
-/** What the field means, for docs/machine.schema.json. */
-const about = <Of extends Schema>(meaning: string, schema: Of): Of => is.described(schema, '', meaning);
 
 const name = is.named('name', is.matching(/^[A-Za-z][\w-]*$/, 'a name of letters, digits, - and _'));
 
@@ -164,30 +161,6 @@ const decodingField = about(
   is.orMissing(decoding),
 );
 
-const idleWatts = about('with nothing to do', constant('watts'));
-const busyWatts = about('at work', constant('watts'));
-const whatItDraws = 'what it draws; left out: not counted';
-const computePower: Schema<LanePower> = is.named('computePower', is.onlyFields({ idleWatts, busyWatts }));
-const transferPower: Schema<LanePower> = is.named(
-  'transferPower',
-  is.onlyFields({
-    ...{ idleWatts: is.orElse(idleWatts, 0), busyWatts: is.orElse(busyWatts, 0) },
-    joulesPerByte: about('besides, for each byte moved', is.orMissing(constant('joulesPerByte'))),
-  }),
-);
-
-const clock: Schema<LaneClock> = is.named(
-  'clock',
-  is.onlyFields({
-    hertz: about('frequency at which the lane has its rates and its busy power', constant('hertz')),
-    exponent: about(
-      'what work draws beyond idling grows with the frequency to this power; left out: 3',
-      is.orElse(constant('exponent'), 3),
-    ),
-    busyWatts: about('in place of that law, what is drawn at several', is.orMissing(wattsByHertz)),
-  }),
-);
-
 const conduct = {
   name,
   serves: about('kinds of task that go to this lane before any other', is.orMissing(is.listOf(task))),
@@ -206,6 +179,10 @@ const conduct = {
   aloneFactor: about(
     'how many times as long its tasks take as its rates say where no other lane is at work; left out: 1',
     is.orMissing(constant('factor')),
+  ),
+  cold: about(
+    'weights that did not just come into the memory that it takes them from, which caches no longer hold; left out: no slower',
+    is.orMissing(cold),
   ),
   width: about('tasks that it takes at once; 1 keeps priorities strict', is.orElse(is.wholeFrom(1, 64), 1)),
 };

@@ -78,6 +78,17 @@ export interface TransferRates {
   readonly decoding?: DecodingRates;
 }
 
+/**
+ * Weights that did not just come into the memory which a lane takes them from: caches no longer hold them. What the
+ * lane's rates say holds for those that did.
+ */
+export interface ColdWeights {
+  /** Besides. */
+  readonly secondsPerByte: number;
+  /** How long ago the others came at most. */
+  readonly afterSeconds: number;
+}
+
 interface LaneConduct {
   /**
    * How unequally long equal tasks take: the spread (sigma) of a log-normal factor of mean 1. A pipeline of lanes that
@@ -97,6 +108,8 @@ interface LaneConduct {
    * @default 1
    */
   readonly aloneFactor?: number;
+  /** @default it makes no difference how long ago they came */
+  readonly cold?: ColdWeights;
   /** Tasks that it takes at once and works through in order, as a real lane does; 1 keeps priorities strict. */
   readonly width: number;
   /** @default nobody says, and energy counts without it */

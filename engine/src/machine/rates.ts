@@ -12,6 +12,7 @@ type RateField = Exclude<
   | 'reservedBytes'
   | 'sigma'
   | 'traffic'
+  | 'secondsPerByte'
   | 'flopsPerSecond'
   | 'watts'
   | 'joulesPerOperation'

@@ -255,8 +255,12 @@ export function relaxMachine(machine: MachineModel): RelaxedMachine[] {
 
 /** A lane with all its rates raised and all its fixed times shortened. */
 function faster(lane: Lane): Lane {
-  const { variability, aloneFactor, width } = lane;
-  const conduct = { variability, width, ...(aloneFactor !== undefined && { aloneFactor }) };
+  const { variability, aloneFactor, width, cold } = lane;
+  const conduct = {
+    ...{ variability, width },
+    ...(aloneFactor !== undefined && { aloneFactor }),
+    ...(cold && { cold: { ...cold, secondsPerByte: cold.secondsPerByte / factor } }),
+  };
   if (isTransfer(lane)) return { ...scaleNumbers(lane), ...conduct };
   return { ...scaleRates(lane), ...conduct, ...changedKinds(lane, scaleRates) };
 }

@@ -4,8 +4,8 @@
  */
 
 import type { CostModel } from '../machine/cost-model.js';
-import type { Lane } from '../machine/machine-model.js';
-import type { Task } from '../schedule/task.js';
+import type { ColdWeights, Lane } from '../machine/machine-model.js';
+import { hasNoWeights, type Task } from '../schedule/task.js';
 import type { Oracle } from '../speculate/acceptance.js';
 import type { LaneName } from '../topology/topology.js';
 import type { Machine, MachineLane, TaskListener, TaskOutcome } from './machine.js';
@@ -22,7 +22,7 @@ interface Event extends TaskOutcome {
   listener: TaskListener;
 }
 
-type VirtualLane = MachineLane & Pick<Lane, 'gapSeconds' | 'wakeSeconds' | 'aloneFactor'>;
+type VirtualLane = MachineLane & Pick<Lane, 'gapSeconds' | 'wakeSeconds' | 'aloneFactor' | 'cold'>;
 
 export interface VirtualMachineOptions {
   readonly costs: CostModel;
@@ -41,6 +41,7 @@ interface LaneClock {
   readonly gapSeconds: number;
   readonly wakeSeconds: number;
   readonly aloneFactor: number;
+  readonly cold: ColdWeights | null;
   freeAtSeconds: number;
   /** The divisible task that it is working on or has last worked on. */
   divisible: Event | null;
@@ -52,6 +53,8 @@ export class VirtualMachine implements Machine {
   readonly #events = new EventQueue();
   readonly #passed: Event[] = [];
   readonly #clocks: ReadonlyMap<LaneName, LaneClock>;
+  /** When tasks that bring weights ended; null where no lane asks. */
+  readonly #broughtAt: Map<number, number> | null;
   #nowSeconds = 0;
   #isPumping = false;
   #isPaused = false;
@@ -60,11 +63,14 @@ export class VirtualMachine implements Machine {
     this.#options = options;
     this.lanes = options.lanes;
     this.#clocks = new Map(
-      options.lanes.map(({ name, gapSeconds = 0, wakeSeconds = gapSeconds, aloneFactor = 1 }) => [
-        name,
-        { gapSeconds, wakeSeconds, aloneFactor, freeAtSeconds: 0, divisible: null },
-      ]),
+      options.lanes.map(
+        ({ name, gapSeconds = 0, wakeSeconds = gapSeconds, aloneFactor = 1, cold = null }) => [
+          name,
+          { gapSeconds, wakeSeconds, aloneFactor, cold, freeAtSeconds: 0, divisible: null },
+        ],
+      ),
     );
+    this.#broughtAt = options.lanes.some(({ cold }) => cold) ? new Map() : null;
   }
 
   now(): number {
@@ -75,7 +81,8 @@ export class VirtualMachine implements Machine {
     const { lane } = task;
     const { costs, drawFactor } = this.#options;
     const clock = this.#clocks.get(lane) as LaneClock;
-    const seconds = costs.secondsOf(task) * (drawFactor?.(lane) ?? 1) * this.#factorOf(clock);
+    const ownSeconds = costs.secondsOf(task) + this.#coldSeconds(task, clock);
+    const seconds = ownSeconds * (drawFactor?.(lane) ?? 1) * this.#factorOf(clock);
     const startSeconds =
       this.#interrupt(task, clock, seconds) ??
       // What became ready at the very end of the lane's last task waited for that: the lane had nothing to do by then.
@@ -99,6 +106,14 @@ export class VirtualMachine implements Machine {
     for (const other of this.#clocks.values())
       if (other !== clock && other.freeAtSeconds > this.#nowSeconds) return 1;
     return clock.aloneFactor;
+  }
+
+  /** What it takes besides where its weights did not just come. */
+  #coldSeconds({ broughtBy, bytes }: Task, { cold, freeAtSeconds }: LaneClock): number {
+    if (!cold || broughtBy === hasNoWeights) return 0;
+    const broughtAt = this.#broughtAt?.get(broughtBy) ?? Number.NEGATIVE_INFINITY;
+    const passedSeconds = Math.max(this.#nowSeconds, freeAtSeconds) - broughtAt;
+    return passedSeconds > cold.afterSeconds ? bytes * cold.secondsPerByte : 0;
   }
 
   #event(task: Task, listener: TaskListener): Event {
@@ -160,6 +175,7 @@ export class VirtualMachine implements Machine {
       }
       const { task, listener } = event;
       this.#nowSeconds = event.atSeconds;
+      if (task.kind === 'load' || task.kind === 'upload') this.#broughtAt?.set(task.id, this.#nowSeconds);
       event.result = task.imagine?.(this.#options.oracle) ?? null;
       listener.ended(task, event);
       this.#pass(event);

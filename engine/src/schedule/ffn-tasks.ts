@@ -11,7 +11,7 @@ import {
   worksSideBySide,
 } from './layer-costs.js';
 import type { Flow, PassContext, Routing } from './pass-context.js';
-import type { OpenTask } from './task.js';
+import { type OpenTask, staysThere } from './task.js';
 import { expertWeights, storedWeights } from './work.js';
 
 /**
@@ -150,6 +150,7 @@ function expertOnDevice(
     worksSideBySide(task, choice.costs, rows);
   }
   if (inPlace) readsExpertsOverLink(task, choice.costs, group.storedBytes);
+  else task.broughtBy = arrival ?? staysThere;
   if (choice.isRouted) task.isIdle = () => actualRows() === 0 || choice.isForHost();
   return task;
 }
@@ -183,6 +184,7 @@ function shareWithHost(
     };
   });
   computes(onHost, flow.rows, choice, share, () => choice.rowsOf(flow) ?? 0);
+  onHost.broughtBy = staged ?? staysThere;
   const merge = context.push(flow, 'merge', 'device', `merge ${group.id}`, [flow.last, onHost.id], () => ({
     kind: 'merge',
     frame,
@@ -218,6 +220,7 @@ function expertOnHost(
     weights: storedWeights(context.layoutOf(group), stream.stagedAddressOf(pass, group)),
   }));
   computes(task, flow.rows, choice, 1, () => choice.rowsOf(flow) ?? 0);
+  task.broughtBy = stream.arrival(pass, group)?.load ?? staysThere;
   task.isIdle = () => choice.rowsOf(flow) === 0 || !choice.isForHost();
   return task;
 }

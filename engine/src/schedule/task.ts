@@ -16,6 +16,9 @@ export interface SlotClass {
 /** What a task that chooses its slot answers instead of a place among the free ones: it needs none, or waits for another. */
 export const [needsNoSlot, waitsForSlot] = [-1, -2];
 
+/** What a task answers in place of the one that brought its weights: they stay where it finds them, or it has none. */
+export const [staysThere, hasNoWeights] = [-1, -2];
+
 /** Where tasks are that only take a slot: on no lane. */
 export const nowhere: LaneName = 'nowhere';
 
@@ -29,6 +32,8 @@ export interface Task extends TaskLabel, PricedTask {
   /** Lower goes first among the ready tasks of a lane; ties go to the lower id. */
   readonly priority: number;
   readonly actualRows: (() => number) | undefined;
+  /** The task that brought the weights it reads into the memory where it finds them; or {@link staysThere}, {@link hasNoWeights}. */
+  readonly broughtBy: number;
   /** Made of so many small pieces that, on a device that can, more urgent work goes in between. */
   readonly isDivisible: boolean;
   /**
@@ -97,6 +102,7 @@ export function openTask(head: TaskHead, after: readonly number[], createOp: Tas
     isDivisible: false,
     isPageable: false,
     actualRows: undefined,
+    broughtBy: hasNoWeights,
     takes: undefined,
     chooseSlot: undefined,
     frees: undefined,

@@ -16,7 +16,7 @@ import { InPlace } from './in-place.js';
 import type { MemoryPlan, ModelPlacement, Slots, StreamedKind } from './memory-plan.js';
 import type { OpenPolicy } from './policy.js';
 import { type SharedExpert, shareExpert, sharesExperts } from './shared-experts.js';
-import { type OpenTask, openTask, type Task, type TaskHead } from './task.js';
+import { type OpenTask, openTask, staysThere, type Task, type TaskHead } from './task.js';
 import { loadOp, uploadOp } from './weight-ops.js';
 import { hopBytes, type WeightHop, type WeightWays, waysOfWeights } from './weight-way.js';
 import type { TaskIds } from './work.js';
@@ -287,6 +287,7 @@ export class WeightStream {
     const task = openTask(this.#head(hop, carriage), after, this.#opOf(hop, carriage));
     task.bytes = hopBytes(hop, this.#layoutOf(group), share);
     task.isPageable = this.#isPageable(group);
+    if (hop.from !== 'disk') task.broughtBy = previous ?? staysThere;
     if (previous === null || !isOnDemand)
       task.takes = this.#slotsFor(group, isOnDemand ? 'device' : hop.to).slotClass;
     const keepsStage = hop.from === 'host' && carriage.staysStaged;

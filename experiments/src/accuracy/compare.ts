@@ -3,6 +3,7 @@
 import { type LaneName, type LaneReport, largest, type Pace, type PhaseName } from '@specoffload/engine';
 import type { ConditionsRecord } from '../store/index.js';
 import { type GridPoint, groupOf } from './grid.js';
+import { meanPace } from './pace.js';
 
 /** What of an outcome is compared. */
 export interface Compared {
@@ -40,6 +41,60 @@ export function deviationOf(measured: Compared, predicted: Compared): Deviation 
     predicted,
     error: predicted.tokensPerSecond / measured.tokensPerSecond - 1,
     laneError: worstLane(measured.phases.decode.lanes, predicted.phases.decode.lanes),
+  };
+}
+
+/**
+ * One point's rounds, minutes apart, as one: what was measured, and what would have been predicted at each one's pace, on
+ * average. Within seconds, a core that others' threads share is a third slower or faster, and no prediction knows. Rounds
+ * that something else disturbed count only where all were.
+ */
+export function meanOfRounds(rounds: readonly Comparison[]): Comparison {
+  const left = rounds.filter(({ conditions }) => !conditions?.isDisturbed);
+  const judged = left.length > 0 ? left : rounds;
+  const [first] = judged;
+  if (judged.length === 1) return first;
+  const measured = meanOutcome(judged.map((round) => round.measured));
+  const at = (deviations: readonly (Deviation & { readonly pace: Pace })[]) => ({
+    pace: meanPace(deviations.map(({ pace }) => pace)),
+    ...deviationOf(measured, meanOutcome(deviations.map(({ predicted }) => predicted))),
+  });
+  const paced = judged.flatMap(({ atItsPace }) => atItsPace ?? []);
+  return {
+    ...{ point: first.point, measured, conditions: meanConditions(judged) },
+    ...deviationOf(measured, first.predicted),
+    atOwnPace: at(judged.map(({ atOwnPace }) => atOwnPace)),
+    ...(paced.length === judged.length && { atItsPace: at(paced) }),
+  };
+}
+
+function meanOutcome(outcomes: readonly Compared[]): Compared {
+  const mean = (of: (outcome: Compared) => number) =>
+    outcomes.reduce((sum, outcome) => sum + of(outcome), 0) / outcomes.length;
+  const inPhase = (phase: PhaseName) => ({
+    lanes: Object.fromEntries(
+      Object.keys(outcomes[0].phases[phase].lanes).map((lane) => [
+        lane,
+        { utilization: mean(({ phases }) => phases[phase].lanes[lane].utilization) },
+      ]),
+    ),
+  });
+  return {
+    tokensPerSecond: mean(({ tokensPerSecond }) => tokensPerSecond),
+    phases: { prefill: inPhase('prefill'), decode: inPhase('decode') },
+  };
+}
+
+/** null where the system says nothing of one of them. */
+function meanConditions(rounds: readonly Comparison[]): ConditionsRecord | null {
+  const known = rounds.flatMap(({ conditions }) => conditions ?? []);
+  if (known.length < rounds.length) return null;
+  const mean = (of: (conditions: ConditionsRecord) => number) =>
+    known.reduce((sum, conditions) => sum + of(conditions), 0) / known.length;
+  return {
+    stolenShare: mean(({ stolenShare }) => stolenShare),
+    othersShare: mean(({ othersShare }) => othersShare),
+    isDisturbed: known.every(({ isDisturbed }) => isDisturbed),
   };
 }
 

@@ -22,7 +22,7 @@ import type { Output } from '../terminal/output.js';
 import { type Comparison, deviationOf } from './compare.js';
 import type { GridPoint } from './grid.js';
 import { judgeOwnPace } from './own-pace.js';
-import { atPace, meanPace, paceSince } from './pace.js';
+import { atPace, commonPace, meanPace, paceSince } from './pace.js';
 import { paceIn, paceJob, pacePrompts } from './pace-job.js';
 
 /** What all points of a grid share. */
@@ -92,7 +92,7 @@ export async function comparePoint(
   return { ...compared, paceAfter, atItsPace };
 }
 
-/** How fast the machine is just now, lane by lane, beside how fast it was when its rates were measured. */
+/** How fast the machine is just now, beside how fast it was when its rates were measured. */
 export async function measurePace(request: GridRequest, output: Output, signal: AbortSignal): Promise<Pace> {
   const { machine, paceBudgetShare: budgetShare = 0.25 } = request;
   const job = paceJob(jobOf(request, { strategy: 'none', policy: {}, prompts: pacePrompts, budgetShare }));
@@ -101,7 +101,7 @@ export async function measurePace(request: GridRequest, output: Output, signal: 
     (reason) => output.note(`accuracy: ${reason} while its pace was measured; measuring again`),
   );
   const now = await paceIn(job, measured, machine, signal);
-  return machine.pace ? paceSince(machine.pace, now) : now;
+  return commonPace(machine.pace ? paceSince(machine.pace, now) : now);
 }
 
 function jobOf(

@@ -58,6 +58,23 @@ export function paceSince(then: Pace, now: Pace): Pace {
   return combined([then, now], ([before, after]) => after / before);
 }
 
+/**
+ * One for all lanes, the geometric mean of what a short run says of each: that much the runs beside it have in common
+ * with it. By how much it found the one lane faster than the other says nothing of theirs, and would move lanes that were
+ * right.
+ */
+export function commonPace(pace: Pace): Pace {
+  const { prefill, decode } = pace;
+  // What moves has one pace in both phases; a lane that said nothing has 1.
+  const factors = [
+    ...Object.values(decode),
+    ...Object.entries(prefill).flatMap(([lane, factor]) => (factor === decode[lane] ? [] : [factor])),
+  ].filter((factor) => factor !== 1);
+  const logs = factors.reduce((sum, factor) => sum + Math.log(factor), 0);
+  const common = factors.length > 0 ? Math.exp(logs / factors.length) : 1;
+  return combined([pace], () => common);
+}
+
 function combined([first, ...others]: readonly Pace[], combine: (factors: number[]) => number): Pace {
   const inPhase = (phase: PhaseName) =>
     Object.fromEntries(
@@ -102,10 +119,12 @@ function slowed<Rates extends KindRates | TransferLane>(rates: Rates, factor: nu
   const changed = (fields: readonly string[], by: number) =>
     fields.flatMap((field) => (typeof given[field] === 'number' ? [[field, given[field] * by]] : []));
   const { arithmetic, decoding } = rates as KindRates;
+  const { cold } = rates as Partial<Lane>;
   return {
     ...rates,
     ...Object.fromEntries([...changed(rateFields, 1 / factor), ...changed(timeFields, factor)]),
     ...(arithmetic && { arithmetic: arithmetic.map(([rows, rate]) => [rows, rate / factor]) }),
+    ...(cold && { cold: { ...cold, secondsPerByte: cold.secondsPerByte * factor } }),
     ...(decoding && {
       decoding: Object.fromEntries(Object.entries(decoding).map(([name, rate]) => [name, rate / factor])),
     }),

@@ -18,9 +18,10 @@ import {
 import { type LocalSettings, setCaps } from '../inputs/caps.js';
 import { toDevice, usualDevice } from '../inputs/devices.js';
 import type { ConditionsRecord, MeasuredSpec } from '../store/index.js';
-import { fitArithmetic, fitNonNegative, logSpread, median } from './fit.js';
+import { coldAfterSeconds, fitCold, withoutCold } from './cold.js';
+import { fitArithmetic, fitNonNegative, logSpread, median, type Observation } from './fit.js';
 import { atOneMoment } from './moments.js';
-import { durationOf, leastObservations, meansBy } from './spans.js';
+import { companyOn, durationOf, leastObservations, meansBy } from './spans.js';
 import { fitTransfers, fitUploads } from './transfers.js';
 import { measureWaits } from './waits.js';
 
@@ -69,10 +70,33 @@ const unbound = 1e14;
 
 const aloneSource = 'measured: beside nothing else, over what it takes while other lanes are at work';
 
+/** Nothing where it makes no difference. */
+function coldOf(secondsPerByte: number, source = 'measured: over what takes weights that have just come') {
+  if (secondsPerByte === 0) return {};
+  return {
+    cold: {
+      secondsPerByte: { value: rounded(secondsPerByte), source },
+      afterSeconds: { value: coldAfterSeconds, source: 'chosen: by then others have come' },
+    },
+  };
+}
+
 /** The JSON document that `parseMachineModel` takes. */
 export function buildMachineFile(machine: MeasuredMachine, runs: readonly Timeline[]): unknown {
   const { device, deviceCores, hostCores } = machine.settings;
-  const spans = atOneMoment(runs.map((run) => withoutInterruptions(run.spans))).flat();
+  const cold = {
+    link: fitCold(
+      runs.map((run) => run.spans),
+      'link',
+      (run) => companyOn(run, 'link'),
+    ),
+    device: fitCold(
+      runs.map((run) => run.spans),
+      'device',
+    ),
+  };
+  const warm = runs.map((run) => ({ ...run, spans: withoutCold(run.spans, cold) }));
+  const spans = atOneMoment(warm.map((run) => withoutInterruptions(run.spans))).flat();
   const source = 'measured';
   const constant = (value: number, how = source): Constant => ({ value: rounded(value), source: how });
   const waits = (lane: LaneName) => {
@@ -86,7 +110,7 @@ export function buildMachineFile(machine: MeasuredMachine, runs: readonly Timeli
   const hasCores = device === usualDevice;
   const later = hasCores ? spans.filter(({ phase }) => phase === 'decode') : spans;
   const phases: readonly PhaseName[] = hasCores ? ['decode'] : phaseNames;
-  const link = fitUploads(runs, phases);
+  const link = fitUploads(warm, phases);
   const fetches = spans.filter(({ kind }) => kind === 'fetch');
   const attention = fitAttention(spans.filter(({ kind, lane }) => kind === 'attention' && lane === 'host'));
   const noKind = {
@@ -126,6 +150,7 @@ export function buildMachineFile(machine: MeasuredMachine, runs: readonly Timeli
         overheadSeconds: constant(link.overheadSeconds),
         ...waits('link'),
         ...(link.aloneFactor !== null && { aloneFactor: constant(link.aloneFactor, aloneSource) }),
+        ...coldOf(cold.link),
         bytesPerSecond: constant(link.bytesPerSecond),
         pageableBytesPerSecond: constant(link.bytesPerSecond, 'as page-locked: one memory'),
         cacheBytesPerSecond: constant(
@@ -138,6 +163,7 @@ export function buildMachineFile(machine: MeasuredMachine, runs: readonly Timeli
         variability: constant(laneSpread(spans, 'host', 'attention')),
         overheadSeconds: constant(attention.overheadSeconds),
         ...waits('host'),
+        ...coldOf(cold.device, 'as on the device: the same caches'),
         secondsPerRow: constant(attention.secondsPerRow),
         scoreFlopsPerSecond: constant(attention.flopsPerSecond),
         cacheBytesPerSecond: constant(
@@ -153,13 +179,14 @@ export function buildMachineFile(machine: MeasuredMachine, runs: readonly Timeli
         variability: constant(laneSpread(spans, 'device', 'expert')),
         overheadSeconds: constant(0, 'in the arithmetic of each kind'),
         ...waits('device'),
+        ...coldOf(cold.device),
         secondsPerRow: constant(0, 'in the arithmetic of each kind'),
         scoreFlopsPerSecond: constant(attention.flopsPerSecond, 'as on the host: the same cores'),
         cacheBytesPerSecond: constant(unbound, 'in the score rate'),
         arithmetic: table(later, 'expert', source),
         ...(hasCores ? decodingOn(deviceCores, machine) : {}), // a GPU decodes in its kernels
         ...noKind,
-        kinds: deviceKinds(later, machine.draftElements),
+        kinds: deviceKinds(later, machine.draftElements, attention),
         ...(hasCores && { prefill: prefillKinds(spans.filter(({ phase }) => phase === 'prefill')) }),
       },
     ],
@@ -167,11 +194,25 @@ export function buildMachineFile(machine: MeasuredMachine, runs: readonly Timeli
 }
 
 /** Each kind's own curve: a head or a draft step is another mixture of products, norms and calls than an expert. */
-function deviceKinds(spans: readonly Span[], draftElements: number) {
+function deviceKinds(
+  spans: readonly Span[],
+  draftElements: number,
+  { overheadSeconds }: ReturnType<typeof fitAttention>,
+) {
   const kinds: Partial<Record<TaskKind, unknown>> = {};
   for (const kind of ['project', 'mix', 'head'] as const)
     if (onDevice(spans, kind).length >= leastObservations)
       kinds[kind] = { arithmetic: table(spans, kind, 'measured') };
+  // Where the device attends, one task projects, attends and mixes; the profile's runs do that in three.
+  const whole = oneAfterTheOther(onDevice(spans, 'project'), onDevice(spans, 'mix'));
+  if (whole.length >= leastObservations)
+    kinds.attention = {
+      arithmetic: {
+        value: roundedTable(fitArithmetic(whole)),
+        source: 'measured: project and mix, one task',
+      },
+      overheadSeconds: { value: rounded(overheadSeconds), source: "as on the host: the attention's own" },
+    };
   // A draft step attends too; that is in its curve, which counts products only.
   const drafts = onDevice(spans, 'draft').map((span) => ({ ...span, flops: 2 * span.rows * draftElements }));
   if (drafts.length >= leastObservations)
@@ -210,8 +251,22 @@ function table(spans: readonly Span[], kind: TaskKind, source: string) {
     flops: span.flops,
     seconds: durationOf(span),
   }));
-  const value = fitArithmetic(observations).map(([rows, rate]) => [rounded(rows), rounded(rate)]);
-  return { value, source };
+  return { value: roundedTable(fitArithmetic(observations)), source };
+}
+
+function roundedTable(points: ReturnType<typeof fitArithmetic>) {
+  return points.map(([rows, rate]) => [rounded(rows), rounded(rate)]);
+}
+
+/** Two kinds' tasks of as many rows as if each pair were one task: of every row count, what each takes on average. */
+function oneAfterTheOther(first: readonly Span[], second: readonly Span[]): Observation[] {
+  const next = new Map(meansBy(second, ({ rows }) => rows).map((mean) => [mean.key, mean]));
+  return meansBy(first, ({ rows }) => rows).flatMap(({ key: rows, span, seconds, durations }) => {
+    const other = next.get(rows);
+    if (!other) return [];
+    const both = { rows, flops: span.flops + other.span.flops, seconds: seconds + other.seconds };
+    return durations.map(() => both);
+  });
 }
 
 /** Draft steps without the time of the tasks that went in between their layers: as long as their own work takes. */

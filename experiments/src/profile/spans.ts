@@ -38,6 +38,12 @@ export function byCompany(
   return { alone: own.filter(isAlone), among: own.filter((span) => !isAlone(span)) };
 }
 
+/** Whether a task of the lane, in that run, began beside others. */
+export function companyOn(spans: readonly Span[], lane: LaneName): (span: Span) => string {
+  const alone = new Set(byCompany(spans, lane).alone);
+  return (span) => (alone.has(span) ? 'alone' : 'among');
+}
+
 /** Stretches, in order, in which something was done. */
 interface WorkTimes {
   readonly starts: readonly number[];

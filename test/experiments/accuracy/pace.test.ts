@@ -11,7 +11,7 @@ import {
 } from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
 import { judgeOwnPace } from '../../../experiments/src/accuracy/own-pace.js';
-import { atPace, meanPace, paceOf, paceSince } from '../../../experiments/src/accuracy/pace.js';
+import { atPace, commonPace, meanPace, paceOf, paceSince } from '../../../experiments/src/accuracy/pace.js';
 import { openMachine } from '../../../experiments/src/inputs/machines.js';
 
 const target = describeCatalogModel('mixtral-8x7b');
@@ -64,6 +64,21 @@ describe('the pace of a machine', async () => {
     const between = meanPace([even, twice]);
     expect(between.decode).toEqual({ disk: 1.5, link: 1.5, host: 1.5, device: 1.5 });
     expect(paceSince(twice, between).prefill).toEqual({ disk: 0.75, link: 0.75, host: 0.75, device: 0.75 });
+  });
+
+  it('is one for all lanes where a short run tells it: what they have in common', () => {
+    const told = {
+      prefill: { disk: 0.8, link: 1.25, host: 1, device: 2 },
+      decode: { disk: 0.8, link: 1.25, host: 1, device: 8 },
+    };
+    const all = { disk: 2, link: 2, host: 2, device: 2 };
+    const { prefill, decode } = commonPace(told);
+    for (const lane of Object.keys(all)) {
+      expect(prefill[lane]).toBeCloseTo(2, 10); // the fourth root of 0.8, 1.25, 2 and 8
+      expect(decode[lane]).toBeCloseTo(2, 10);
+    }
+    const even = { disk: 1, link: 1, host: 1, device: 1 };
+    expect(commonPace({ prefill: even, decode: even })).toEqual({ prefill: even, decode: even });
   });
 
   it('is one of its own while prompts are read', () => {

@@ -1,13 +1,20 @@
 import {
+  type ComputeLane,
   computeLane,
   flattenMachine,
   noCaps,
   parseMachineModel,
   type RunResult,
   type Span,
+  type TransferLane,
 } from '@specoffload/engine';
 import { describe, expect, it } from 'vitest';
-import { type Comparison, deviationOf, summarize } from '../../../experiments/src/accuracy/compare.js';
+import {
+  type Comparison,
+  deviationOf,
+  meanOfRounds,
+  summarize,
+} from '../../../experiments/src/accuracy/compare.js';
 import { accuracyGrid, groupOf, pointNamed, policyName } from '../../../experiments/src/accuracy/grid.js';
 import { localSettings } from '../../../experiments/src/inputs/caps.js';
 import { fitArithmetic, fitNonNegative, median } from '../../../experiments/src/profile/fit.js';
@@ -146,6 +153,53 @@ describe('a machine file', () => {
     expect(link).toMatchObject({ bytesPerSecond: 1e9, aloneFactor: 0.6 });
   });
 
+  it('has what weights take besides that did not just come, and rates of those that did', () => {
+    const bytes = 1e6;
+    const span = (
+      lane: Span['lane'],
+      kind: Span['kind'],
+      name: string,
+      start: number,
+      end: number,
+    ): Span => ({
+      ...{ id: 0, lane, kind, name, phase: 'decode', pass: 0, batch: 0, bytes, rows: 0, flops: 0 },
+      ...{ readySeconds: start, startSeconds: start, endSeconds: end },
+    });
+    const uses = (name: string, start: number, seconds: number): Span => ({
+      ...span('device', 'expert', name, start, start + seconds),
+      ...{ rows: 4, flops: 4e6 },
+    });
+    const spans = Array.from({ length: 20 }, (_, index) => {
+      const at = 1e4 + 10 * index;
+      return [
+        span('disk', 'load', 'load layer.1.expert.0', at, at + 1),
+        span('link', 'upload', 'upload layer.1.expert.0', at + 1.001, at + 1.003), // just read: 2 ms
+        uses('layer.1.expert.0', at + 1.004, 0.004), // just come: 4 ms
+        uses('layer.1.expert.0', at + 2, 0.005), // no longer
+        uses('layer.0.expert.0', at + 3, 0.005), // stays
+        span('link', 'upload', 'upload layer.2.expert.0', at + 4, at + 4.003), // kept in host memory
+      ];
+    }).flat();
+    const { lanes } = parseMachineModel(fileOf(spans), 'test.json');
+    const device = lanes.find(({ name }) => name === 'device') as ComputeLane;
+    expect(device.cold).toEqual({ secondsPerByte: 1e-9, afterSeconds: 0.002 });
+    expect(device.arithmetic).toEqual([[4, 1e9]]);
+    const link = lanes.find(({ name }) => name === 'link') as TransferLane;
+    expect(link.cold).toEqual({ secondsPerByte: 1e-9, afterSeconds: 0.002 });
+    expect(link.bytesPerSecond / 5e8).toBeCloseTo(1, 3);
+    expect(lanes.find(({ name }) => name === 'host')?.cold).toEqual(device.cold);
+    expect(parseMachineModel(fileOf(spansOf()), 'test.json').lanes.some(({ cold }) => cold)).toBe(false);
+  });
+
+  it('has attention on the device as what its parts take one after the other', () => {
+    const { kinds } = computeLane(parseMachineModel(fileOf(spansOf()), 'test.json'), 'device');
+    // Each of them multiplies as fast as both together.
+    expect(kinds.attention?.arithmetic?.map(([rows]) => rows)).toEqual([2, 8, 32]);
+    for (const [rows, rate] of kinds.attention?.arithmetic ?? [])
+      expect(rate / (rows * 1e9)).toBeCloseTo(1, 2);
+    expect(kinds.attention?.overheadSeconds).toBeCloseTo(1e-5, 8);
+  });
+
   it('has what passes before tasks start, apart from what they take', () => {
     const span = (id: number, lane: Span['lane'], ready: number, start: number, end: number): Span => ({
       ...{
@@ -262,6 +316,32 @@ describe('accuracy', () => {
     expect(summary.worstLaneError).toBe(0);
     expect(summary.worst.point).toBe(points[1]);
     expect(summary.picks).toEqual([{ group: '4 prompts, budgets 25 %', share: 0.8 }]);
+  });
+
+  it('compares with the mean of the rounds, minutes apart, that nothing disturbed', () => {
+    const { result } = fakeRun();
+    const [point] = accuracyGrid(true);
+    const outcome = (tokensPerSecond: number, utilization: number) => {
+      const { prefill, decode } = result.phases;
+      const lanes = { ...decode.lanes, device: { ...decode.lanes.device!, utilization } };
+      return { ...result, tokensPerSecond, phases: { prefill, decode: { ...decode, lanes } } };
+    };
+    const conditions = (isDisturbed: boolean) => ({ stolenShare: 0, othersShare: 0.02, isDisturbed });
+    const predicted = outcome(12, 0.5);
+    const [slow, fast, disturbed] = [
+      compare(point, outcome(8, 0.3), predicted, conditions(false)),
+      compare(point, outcome(16, 0.5), predicted, conditions(false)),
+      compare(point, outcome(1, 0.1), predicted, conditions(true)),
+    ];
+    const mean = meanOfRounds([slow, disturbed, fast]);
+    expect(mean).toMatchObject({ error: 0, conditions: conditions(false), predicted });
+    expect(mean.measured.tokensPerSecond).toBe(12);
+    expect(mean.laneError.lane).toBe('device');
+    expect(mean.laneError.difference).toBeCloseTo(0.1, 10);
+    expect(mean.atOwnPace.error).toBe(0);
+    expect(meanOfRounds([slow])).toBe(slow);
+    expect(meanOfRounds([disturbed, slow])).toBe(slow);
+    expect(summarize([meanOfRounds([disturbed, disturbed])])).toBeNull();
   });
 
   it('judges no run that something else disturbed', () => {

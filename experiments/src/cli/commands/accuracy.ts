@@ -8,6 +8,7 @@ import {
   atPaceOf,
   type Compared,
   type Comparison,
+  meanOfRounds,
   summarize,
 } from '../../accuracy/compare.js';
 import { accuracyGrid, type GridPoint, groupOf, optionsGrid, policyName } from '../../accuracy/grid.js';
@@ -25,7 +26,13 @@ import { UsageError } from '../../terminal/errors.js';
 import { formatPercent, plural, threeDigits } from '../../terminal/format.js';
 import type { Output } from '../../terminal/output.js';
 import { formatTable } from '../../terminal/table.js';
-import { type CommandContext, type CommonOptions, outputFor, withCommonOptions } from './common.js';
+import {
+  type CommandContext,
+  type CommonOptions,
+  outputFor,
+  wholeNumber,
+  withCommonOptions,
+} from './common.js';
 import { addDeviceOption, type DeviceOptions } from './device-option.js';
 import { addSamplingOptions, type SamplingOptions, toSamplingInput } from './sampling-options.js';
 
@@ -35,7 +42,8 @@ interface AccuracyOptions extends CommonOptions, DeviceOptions, SamplingOptions 
   readonly diskCap?: string;
   readonly quick?: true;
   readonly options?: true;
-  readonly pace: boolean;
+  readonly pace?: true;
+  readonly rounds: number;
   readonly stored?: string;
   readonly fromTimelines?: true;
 }
@@ -60,11 +68,17 @@ export function addAccuracyCommand(program: Command, context: CommandContext): v
     .option('--quick', 'one situation instead of four')
     .option(
       '--options',
-      'besides, in one situation, each of the options that a planner chooses among: 14 runs, about 4 minutes more, and once half a minute to pack the target',
+      'besides, in one situation, each of the options that a planner chooses among: 14 policies, about 2 minutes more a round, and once half a minute to pack the target',
     )
     .option(
-      '--no-pace',
-      'leave out the short runs, before and after each, that tell how fast the machine is just then',
+      '--rounds <n>',
+      'how often the whole grid is run; what is measured of a policy is the mean of its rounds, minutes apart',
+      wholeNumber('--rounds', 1, 100),
+      2,
+    )
+    .option(
+      '--pace',
+      'besides, before and after each run, a short one that tells how fast the machine is just then',
     )
     .option(
       '--stored <dir>',
@@ -130,15 +144,29 @@ async function accuracy(options: AccuracyOptions, output: Output, signal: AbortS
       diskBytesPerSecond,
     },
   };
-  const comparisons: PointComparison[] = [];
+  const { rounds } = options;
+  const runs = Array.from({ length: rounds }, () => [...grid.entries()]).flat();
+  const roundsOf = grid.map((): PointComparison[] => []);
   let pace = options.pace ? await measurePace(shared, output, signal) : null;
-  for (const [index, point] of grid.entries()) {
-    output.note(`accuracy ${index + 1}/${grid.length}: ${describePoint(point)}`);
+  for (const [number, [index, point]] of runs.entries()) {
+    output.note(`accuracy ${number + 1}/${runs.length}: ${describePoint(point)}`);
     const { paceAfter, ...comparison } = await comparePoint(shared, point, output, signal, pace);
-    comparisons.push(comparison);
+    roundsOf[index].push(comparison);
     pace = paceAfter;
   }
+  const comparisons = roundsOf.map((own) => ({
+    ...meanOfRounds(own),
+    spec: own[0].spec,
+    ...(rounds > 1 && {
+      rounds: own.map(({ measured, conditions }) => ({ ...short(measured), conditions })),
+    }),
+  }));
   report(comparisons, output, { machine: options.machine, acceptance: acceptance.spec });
+}
+
+/** Of the JSON document. */
+function short({ tokensPerSecond, phases }: Compared) {
+  return { tokensPerSecond, phases };
 }
 
 async function judge(
@@ -172,7 +200,6 @@ function report(
     output.say(
       `${group}: the policy with the best prediction reaches ${formatPercent(share)} of the best measured`,
     );
-  const short = ({ tokensPerSecond, phases }: Compared) => ({ tokensPerSecond, phases });
   output.document({
     ...about,
     ...{ summary, ...(paced.length > 0 && { summaryAtPace }), summaryAtOwnPace },
@@ -228,7 +255,7 @@ function tableOf(comparisons: readonly Comparison[], paced: readonly Comparison[
             },
             {
               title: 'pace',
-              text: ({ atItsPace }: Comparison) => (atItsPace ? speeds(atItsPace.pace) : '-'),
+              text: ({ atItsPace }: Comparison) => (atItsPace ? speedOf(atItsPace.pace) : '-'),
             },
           ]
         : []),
@@ -250,11 +277,9 @@ function tableOf(comparisons: readonly Comparison[], paced: readonly Comparison[
   );
 }
 
-/** How fast disk, link and device were beside what the rates say, the device while prompts were read and later. */
-function speeds({ prefill, decode }: Pace): string {
-  return [decode.disk, decode.link, prefill.device, decode.device]
-    .map((factor) => (1 / factor).toFixed(2))
-    .join('/');
+/** How fast the machine was beside what the rates say: all lanes have one pace. */
+function speedOf({ decode }: Pace): string {
+  return (1 / decode.disk).toFixed(2);
 }
 
 function tenthPercent(share: number | undefined): string {
