@@ -4,6 +4,7 @@
  */
 
 import type { LaneName, Span, TaskKind } from '@specoffload/engine';
+import { median } from './fit.js';
 import { meansBy } from './spans.js';
 
 /** Later than this, the next groups have come and pushed them out. */
@@ -68,11 +69,12 @@ export function fitCold(
     for (const late of meansBy(cold, alike)) {
       const soon = usual.get(late.key);
       if (!soon) continue;
-      // As many pairs as tell the difference of the two means equally well.
+      // As many pairs as tell the difference of the two equally well.
       const [ofLate, ofSoon] = [late.durations.length, soon.durations.length];
       const pairs = (2 * ofLate * ofSoon) / (ofLate + ofSoon);
       if (pairs < leastPairs) continue;
-      seconds += pairs * (late.seconds - soon.seconds);
+      // Not of the means: who is held up by others for longer is so by chance.
+      seconds += pairs * (median(late.durations) - median(soon.durations));
       bytes += pairs * late.span.bytes;
     }
   }
