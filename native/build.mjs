@@ -15,7 +15,7 @@ import {
 } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
-import { basename, dirname, join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const require = createRequire(import.meta.url);
@@ -68,36 +68,38 @@ const levelFlags =
     : { baseline: [] };
 const tileFlags = ['-mamx-tile', '-mamx-bf16'];
 
+/** What waits for a driver or for Node: to optimise it further takes longer than it ever gives back. */
+const waitingFlags = ['-O1'];
+
 /**
- * Each source of the kernels at each level: its name in the folder of sources, and the flags that it takes.
+ * The kernels of each level.
  *
  * @param {readonly string[]} flags of all sources
+ * @param {string} objectDir where units are written
  */
-export function kernelSources(flags) {
-  const sourcesIn = (folder, level, levelFlags) =>
-    readdirSync(join(sourceDir, folder))
-      .filter((name) => name.endsWith('.cpp'))
-      .sort()
-      .map((name) => ({
-        level,
-        name: join(folder, name),
-        flags: [`-DSPECOFFLOAD_LEVEL=${level}`, ...levelFlags],
-      }));
-  const levels = Object.entries(levelFlags).flatMap(([level, flags]) =>
-    sourcesIn(kernelsFolder, level, flags),
-  );
-  if (!flags.includes(tilesFlag)) return levels;
-  return [...levels, ...sourcesIn(tilesFolder, 'amx', [...levelFlags.avx512, ...tileFlags])];
+export function kernelUnits(flags, objectDir) {
+  const unitOf = (folder, level, levelFlags) =>
+    together(level, sourcesIn(folder), [`-DSPECOFFLOAD_LEVEL=${level}`, ...levelFlags], objectDir);
+  const units = Object.entries(levelFlags).map(([level, flags]) => unitOf(kernelsFolder, level, flags));
+  if (flags.includes(tilesFlag)) units.push(unitOf(tilesFolder, 'amx', [...levelFlags.avx512, ...tileFlags]));
+  return units;
 }
 
 /** The C++ sources of the core that know nothing of JavaScript, but the kernels; the rest binds them to Node. */
 export function coreSources() {
-  const names = readdirSync(sourceDir).filter((name) => name.endsWith('.cpp'));
-  const bindsToNode = (name) =>
-    /#include <napi\.h>|#include "environment\.h"/.test(readFileSync(join(sourceDir, name), 'utf8'));
-  return names
-    .filter((name) => name !== 'smoke.cpp' && !bindsToNode(name))
-    .map((name) => join(sourceDir, name));
+  return sourcesIn('.').filter((path) => !path.endsWith('smoke.cpp') && !bindsToNode(path));
+}
+
+function bindsToNode(path) {
+  return /#include <napi\.h>|#include "environment\.h"/.test(readFileSync(path, 'utf8'));
+}
+
+/** In a folder of the sources. */
+function sourcesIn(folder) {
+  return readdirSync(join(sourceDir, folder))
+    .filter((name) => name.endsWith('.cpp'))
+    .sort()
+    .map((name) => join(sourceDir, folder, name));
 }
 
 /** First compiler that answers, or null: $CXX (which may bring arguments, as in "ccache g++"), then the usual names. */
@@ -129,16 +131,6 @@ export function tilesFlags(compiler) {
   return trial.status === 0 ? [tilesFlag] : [];
 }
 
-/** Sources by their path in the folder of sources. */
-function sourceNames(extensions, hasVulkan) {
-  const namesIn = (folder) => readdirSync(join(sourceDir, folder)).map((name) => join(folder, name));
-  const folders = ['.', kernelsFolder, tilesFolder, ...(hasVulkan ? [vulkanFolder] : [])];
-  return folders
-    .flatMap(namesIn)
-    .filter((name) => extensions.test(name))
-    .sort();
-}
-
 /** Runs the compiler; rejects with what it printed. */
 export function runCompiler(compiler, args) {
   return new Promise((resolve, reject) => {
@@ -163,14 +155,15 @@ export function runCompiler(compiler, args) {
 /** What the addon was built from and for; the same stamp means that it is up to date. */
 function createStamp(compiler, flags) {
   const hash = createHash('sha256');
-  for (const name of sourceNames(/\.(cpp|h)$/, true)) {
+  const names = readdirSync(sourceDir, { recursive: true }).filter((name) => /\.(cpp|h)$/.test(name));
+  for (const name of names.sort()) {
     hash
       .update(name)
       .update('\0')
       .update(readFileSync(join(sourceDir, name)))
       .update('\0');
   }
-  hash.update(JSON.stringify([compiler, flags, levelFlags, tileFlags, linkFlags]));
+  hash.update(JSON.stringify([compiler, flags, levelFlags, tileFlags, waitingFlags, linkFlags]));
   hash.update(JSON.stringify([process.platform, process.arch, process.versions.modules]));
   for (const name of ['node-addon-api', 'node-api-headers'])
     hash.update(require(`${name}/package.json`).version);
@@ -182,16 +175,11 @@ function readStamp() {
   return existsSync(addonPath) && existsSync(stampPath) ? readFileSync(stampPath, 'utf8') : null;
 }
 
-/** One unit of each folder's sources: to read the headers takes a compiler several times as long as what stands behind them. */
-function together(names, objectDir) {
-  return [...new Set(names.map(dirname))].map((folder) => {
-    const name = join(objectDir, `${folder === '.' ? 'core' : folder}.cpp`);
-    const includes = names
-      .filter((source) => dirname(source) === folder)
-      .map((source) => `#include ${JSON.stringify(join(sourceDir, source))}\n`);
-    writeFileSync(name, includes.join(''));
-    return { name, level: '', flags: [] };
-  });
+/** One unit of many sources: to read the headers takes a compiler several times as long as what stands behind them. */
+function together(name, paths, flags, objectDir) {
+  const path = join(objectDir, `${name}.cpp`);
+  writeFileSync(path, paths.map((source) => `#include ${JSON.stringify(source)}\n`).join(''));
+  return { path, flags, object: join(objectDir, `${name}.o`) };
 }
 
 /** Compiles all sources, as many at a time as there are cores, and links them. */
@@ -200,19 +188,19 @@ async function compileAndLink(compiler, flags, objectDir, target) {
     require('node-api-headers').include_dir,
     require('node-addon-api').include_dir.replaceAll('"', ''),
   ];
-  const plain = sourceNames(/\.cpp$/, flags.includes(vulkanFlag)).filter(
-    (name) => name !== 'smoke.cpp' && ![kernelsFolder, tilesFolder].includes(dirname(name)),
-  );
-  const units = [...together(plain, objectDir), ...kernelSources(flags)].map((unit) => ({
-    ...unit,
-    object: join(objectDir, `${unit.level}-${basename(unit.name)}.o`),
-  }));
+  const units = [
+    ...(flags.includes(vulkanFlag)
+      ? [together('vulkan', sourcesIn(vulkanFolder), waitingFlags, objectDir)]
+      : []),
+    ...kernelUnits(flags, objectDir).reverse(), // the longest first
+    together('binding', sourcesIn('.').filter(bindsToNode), waitingFlags, objectDir),
+    together('core', coreSources(), [], objectDir),
+  ];
   const waiting = [...units];
   const compileNext = async () => {
     for (let unit = waiting.shift(); unit !== undefined; unit = waiting.shift()) {
       const isystem = includes.flatMap((dir) => ['-isystem', dir]);
-      const files = ['-c', resolve(sourceDir, unit.name), '-o', unit.object];
-      await runCompiler(compiler, [...flags, ...unit.flags, ...isystem, ...files]);
+      await runCompiler(compiler, [...flags, ...unit.flags, ...isystem, '-c', unit.path, '-o', unit.object]);
     }
   };
   try {

@@ -3,9 +3,9 @@
 
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { coreSources, findCompiler, kernelSources, runCompiler, tilesFlags } from './build.mjs';
+import { coreSources, findCompiler, kernelUnits, runCompiler, tilesFlags } from './build.mjs';
 
 const buildDir = fileURLToPath(new URL('./build/', import.meta.url));
 const sources = fileURLToPath(new URL('./src/cpp/', import.meta.url));
@@ -31,9 +31,8 @@ try {
     const program = join(workDir, 'smoke');
     const common = ['-std=c++17', '-O1', '-g', '-pthread', '-Wno-psabi', ...flags, ...tilesFlags(compiler)];
     const objects = [];
-    for (const unit of kernelSources(common)) {
-      const object = join(workDir, `${unit.level}-${basename(unit.name)}.o`);
-      await runCompiler(compiler, [...common, ...unit.flags, '-c', join(sources, unit.name), '-o', object]);
+    for (const { path, flags: levelFlags, object } of kernelUnits(common, workDir)) {
+      await runCompiler(compiler, [...common, ...levelFlags, '-c', path, '-o', object]);
       objects.push(object);
     }
     await runCompiler(compiler, [...common, ...coreSources(), smoke, ...objects, '-o', program]);

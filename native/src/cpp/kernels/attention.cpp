@@ -14,7 +14,7 @@ namespace specoffload::SPECOFFLOAD_LEVEL {
 
 namespace {
 
-constexpr size_t tileRows = 32;                    // rows that share one pass over the keys, or one token's if more
+constexpr size_t rowsTogether = 32;                // rows that share one pass over the keys, or one token's if more
 constexpr int registerRows = lanes == 16 ? 4 : 2;  // rows that share a loaded value: accumulators fit the registers
 constexpr size_t valueBlockFloats = 4096;           // 16 KiB: half of a small first-level cache
 
@@ -168,7 +168,7 @@ size_t firstKeyOf(size_t position, size_t slidingWindow) {
   return slidingWindow == 0 || position + 1 <= slidingWindow ? 0 : position + 1 - slidingWindow;
 }
 
-size_t tokensPerTile(size_t group) { return std::max<size_t>(1, tileRows / group); }
+size_t tokensPerTile(size_t group) { return std::max<size_t>(1, rowsTogether / group); }
 
 /** Floats that one tile of this sequence needs at most. */
 size_t scratchFloats(const AttentionShape& shape, const AttentionSequence& sequence) {

@@ -9,9 +9,9 @@
 
 namespace specoffload::SPECOFFLOAD_LEVEL {
 
-namespace {
+namespace packed {
 
-using namespace packed;
+namespace {
 
 // Numbers of 16 bits that fit a register, or two where a register is small.
 #if defined(__AVX512BW__)
@@ -128,34 +128,39 @@ bool packBlock(const uint8_t* values, uint8_t* block) {
 
 }  // namespace
 
-bool packBf16(const uint8_t* values, size_t count, uint8_t* packed) {
-  for (size_t i = 0; i < count; i += blockElements, packed += blockBytes)
-    if (!packBlock(values + 2 * i, packed)) return false;
+}  // namespace packed
+
+bool packBf16(const uint8_t* values, size_t count, uint8_t* target) {
+  using packed::blockBytes, packed::blockElements;
+  for (size_t i = 0; i < count; i += blockElements, target += blockBytes)
+    if (!packed::packBlock(values + 2 * i, target)) return false;
   return true;
 }
 
-void unpackBf16(const uint8_t* packed, size_t count, uint8_t* values) {
-  for (size_t i = 0; i < count; i += blockElements, packed += blockBytes) unpackBlock(packed, values + 2 * i);
+void unpackBf16(const uint8_t* source, size_t count, uint8_t* values) {
+  using packed::blockBytes, packed::blockElements;
+  for (size_t i = 0; i < count; i += blockElements, source += blockBytes) packed::unpackBlock(source, values + 2 * i);
 }
 
 void packBlocksOfBf16(const uint8_t* const (&from)[lanes], size_t depth, float* panel) {
+  using packed::blockBytes, packed::blockElements, packed::spanElements;
   for (size_t at = 0; at < depth / blockElements * blockBytes; at += blockBytes, panel += blockElements * panelOuts) {
     for (size_t first = 0; first < blockElements; first += spanElements) {
       IntVec even[lanes];
       IntVec odd[lanes];
 #pragma GCC unroll 16
-      for (int i = 0; i < lanes; ++i) spreadSpan(from[i] + at, first, even[i], odd[i]);
+      for (int i = 0; i < lanes; ++i) packed::spreadSpan(from[i] + at, first, even[i], odd[i]);
       transpose(even);
       transpose(odd);
       float* to = panel + first * panelOuts;
 #pragma GCC unroll 16
       for (int i = 0; i < lanes; ++i, to += 4 * panelOuts) {
-        storePair(to, even[i]);
-        storePair(to + panelOuts, odd[i]);
+        packed::storePair(to, even[i]);
+        packed::storePair(to + panelOuts, odd[i]);
       }
     }
     for (int i = 0; i < lanes; ++i)
-      eachException(from[i] + at, [&](size_t k, uint16_t value) {
+      packed::eachException(from[i] + at, [&](size_t k, uint16_t value) {
         const uint32_t bits = static_cast<uint32_t>(value) << 16;
         std::memcpy(panel + k * panelOuts + i, &bits, sizeof bits);
       });
@@ -163,9 +168,10 @@ void packBlocksOfBf16(const uint8_t* const (&from)[lanes], size_t depth, float* 
 }
 
 void decodeBf16Packed(const uint8_t* source, size_t count, float* target) {
+  using packed::blockBytes, packed::blockElements;
   uint8_t values[2 * blockElements];
   for (size_t i = 0; i < count; i += blockElements, source += blockBytes) {
-    unpackBlock(source, values);
+    packed::unpackBlock(source, values);
     widenBf16(values, blockElements, target + i);
   }
 }

@@ -22,9 +22,6 @@ void eachBlock(const uint8_t* source, size_t count, float* target, Decode decode
 /** E2M1 doubled; a negative zero is none. */
 constexpr float doubledFp4[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
 
-constexpr float fp4[16] = {0.f,  0.5f,  1.f,  1.5f,  2.f,  3.f,  4.f,  6.f,
-                        -0.f, -0.5f, -1.f, -1.5f, -2.f, -3.f, -4.f, -6.f};
-
 /** Half the powers of two that exponent bytes mean. */
 struct HalvesOfE8m0 {
   float values[256];

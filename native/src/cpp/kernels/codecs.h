@@ -6,6 +6,10 @@
 
 namespace specoffload::SPECOFFLOAD_LEVEL {
 
+/** What codes of E2M1 mean. */
+constexpr float fp4[16] = {0.f,  0.5f,  1.f,  1.5f,  2.f,  3.f,  4.f,  6.f,
+                           -0.f, -0.5f, -1.f, -1.5f, -2.f, -3.f, -4.f, -6.f};
+
 void widenBf16(const uint8_t* source, size_t count, float* target);
 void widenF16(const uint8_t* source, size_t count, float* target);
 void copyF32(const uint8_t* source, size_t count, float* target);

@@ -9,9 +9,9 @@ namespace specoffload::SPECOFFLOAD_LEVEL {
 
 namespace {
 
-constexpr size_t blockElements = 256;
+constexpr size_t kElements = 256;
 constexpr size_t groupElements = 32;
-constexpr size_t numGroups = blockElements / groupElements;
+constexpr size_t numGroups = kElements / groupElements;
 
 /** Scales and minima of the groups of Q4_K and Q5_K: six bits each, in twelve bytes, four of them in a word. */
 struct Groups {
@@ -39,7 +39,7 @@ struct Groups {
 }  // namespace
 
 void decodeQ4_K(const uint8_t* source, size_t count, float* target) {
-  for (size_t i = 0; i < count; i += blockElements, source += 144) {
+  for (size_t i = 0; i < count; i += kElements, source += 144) {
     const Groups groups(source);
     for (size_t pair = 0; pair < numGroups / 2; ++pair) {
       float* values = target + i + 2 * groupElements * pair;
@@ -54,7 +54,7 @@ void decodeQ4_K(const uint8_t* source, size_t count, float* target) {
 }
 
 void decodeQ5_K(const uint8_t* source, size_t count, float* target) {
-  for (size_t i = 0; i < count; i += blockElements, source += 176) {
+  for (size_t i = 0; i < count; i += kElements, source += 176) {
     const Groups groups(source);
     for (size_t at = 0; at < groupElements; at += vectorBytes) {
       Bytes high = loadBytes(source + 16 + at);
@@ -72,7 +72,7 @@ void decodeQ5_K(const uint8_t* source, size_t count, float* target) {
 }
 
 void decodeQ6_K(const uint8_t* source, size_t count, float* target) {
-  for (size_t i = 0; i < count; i += blockElements, source += 210) {
+  for (size_t i = 0; i < count; i += kElements, source += 210) {
     const float scale = floatOfF16(source + 208);
     // Each half of the block has 64 bytes of nibbles and 32 of upper bits, two of each of its four groups.
     for (size_t part = 0; part < 2; ++part) {

@@ -25,11 +25,11 @@ constexpr size_t tileStride = stretchDepth + 16;
 constexpr size_t mostCopied = 36 * mostRows;
 /** Panels that they are copied for at once. */
 constexpr size_t mostPanels = 16;
-constexpr size_t lanesOf = lanes;
 
 /** y (+)= tile of x · panel. Lanes behind `numOut` are not stored. */
 template <size_t rows>
-void multiplyTile(const float* x, const float* panel, size_t depth, size_t numOut, float* y, size_t yStride, bool adds) {
+void multiplyOuterTile(const float* x, const float* panel, size_t depth, size_t numOut, float* y, size_t yStride,
+                       bool adds) {
   Vec sums[rows][2] = {};
   for (size_t k = 0; k < depth; ++k) {
     const Vec w[2] = {load(panel + k * panelOuts), load(panel + k * panelOuts + lanesOf)};
@@ -54,11 +54,11 @@ void multiplyTile(const float* x, const float* panel, size_t depth, size_t numOu
   }
 }
 
-using Tile = void (*)(const float*, const float*, size_t, size_t, float*, size_t, bool);
+using OuterTile = void (*)(const float*, const float*, size_t, size_t, float*, size_t, bool);
 
 template <size_t... before>
-Tile tileOf(size_t rows, std::index_sequence<before...>) {
-  static constexpr Tile tiles[] = {multiplyTile<before + 1>...};
+OuterTile outerTileOf(size_t rows, std::index_sequence<before...>) {
+  static constexpr OuterTile tiles[] = {multiplyOuterTile<before + 1>...};
   return tiles[rows - 1];
 }
 
@@ -97,7 +97,7 @@ void multiplyPanel(const ProductCall& call, const float* x, const Parts& tiles, 
                    size_t numOut, size_t k, size_t depth) {
   for (size_t tile = 0; tile < tiles.number; ++tile) {
     const size_t row = tiles.start(tile);
-    const Tile multiplyRows = tileOf(tiles.start(tile + 1) - row, std::make_index_sequence<mostRows>{});
+    const OuterTile multiplyRows = outerTileOf(tiles.start(tile + 1) - row, std::make_index_sequence<mostRows>{});
     multiplyRows(x + row * tileStride, panel, depth, numOut, y + row * call.width, call.width, k > 0);
   }
 }

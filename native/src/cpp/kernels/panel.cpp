@@ -11,7 +11,6 @@ namespace specoffload::SPECOFFLOAD_LEVEL {
 
 namespace {
 
-constexpr size_t lanesOf = lanes;
 
 /** At most one vector of words; zeros behind the last. */
 inline IntVec wordsAt(const uint8_t* source, size_t bytes) {
@@ -66,8 +65,6 @@ inline Vec lookUp(IntVec codes, const float (&table)[16]) {
 }
 
 constexpr float fours[16] = {-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7};
-constexpr float fp4[16] = {0.f,  0.5f,  1.f,  1.5f,  2.f,  3.f,  4.f,  6.f,
-                           -0.f, -0.5f, -1.f, -1.5f, -2.f, -3.f, -4.f, -6.f};
 
 inline IntVec spreadF32(IntVec words, size_t) { return words; }
 inline IntVec spreadBf16(IntVec words, size_t place) {

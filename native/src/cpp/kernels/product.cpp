@@ -28,7 +28,6 @@ constexpr size_t tileRows = 3;
 #else
 constexpr size_t tileRows = 2;
 #endif
-constexpr size_t lanesOf = lanes;
 
 /** Lane sums to one number each, every one in the same order. */
 template <size_t count>

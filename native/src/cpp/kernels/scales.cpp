@@ -9,7 +9,6 @@ namespace specoffload::SPECOFFLOAD_LEVEL {
 
 namespace {
 
-constexpr size_t lanesOf = lanes;
 constexpr size_t mostWordPoints = 8;
 
 void decodeE8m0(const uint8_t* source, size_t count, float* target) {

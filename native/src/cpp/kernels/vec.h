@@ -4,6 +4,7 @@
 // instances of a template, and then a row's bits would depend on how many rows share its tile.
 #pragma once
 
+#include <cstddef>
 #include <cstring>
 #include <utility>
 
@@ -20,6 +21,8 @@ constexpr int lanes = 8;
 #else
 constexpr int lanes = 4;
 #endif
+/** The same among counts. */
+constexpr size_t lanesOf = lanes;
 
 typedef float Vec __attribute__((vector_size(lanes * 4)));
 typedef int IntVec __attribute__((vector_size(lanes * 4)));
