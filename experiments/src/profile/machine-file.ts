@@ -142,7 +142,7 @@ export function buildMachineFile(machine: MeasuredMachine, runs: readonly Timeli
         variability: constant(diskSpread(runs), 'measured: over as many reads as wait at once'),
         overheadSeconds: constant(0, 'in the rate: several reads are in flight'),
         wakeSeconds: waits('disk').wakeSeconds,
-        bytesPerSecond: constant(diskRate(runs)),
+        bytesPerSecond: constant(diskRate(runs, machine.settings.caps.diskBytesPerSecond !== null)),
       },
       {
         ...{ name: 'link', moves: { from: 'host', to: 'device' }, width: 3 },
@@ -297,14 +297,17 @@ function typicalWait(seconds: readonly number[]): number {
   return seconds.length < leastObservations ? 0 : median(seconds);
 }
 
-/** Bytes per second while the lane was at work, in the runs and phases in which it hardly rested. */
-function diskRate(runs: readonly Timeline[]): number {
-  const phases = runs.flatMap(({ phases: both }) =>
-    (['prefill', 'decode'] as const satisfies readonly PhaseName[]).map((phase) => both[phase].lanes.disk),
-  );
+/**
+ * Bytes per second while the lane was at work, of all runs together, as every other lane's rates: those of some moments
+ * beside those of all would have predictions of lanes off to one side. A paced disk catches up after a rest, so there only
+ * phases count in which it hardly had one.
+ */
+function diskRate(runs: readonly Timeline[], isPaced: boolean): number {
+  const phases = runs.flatMap(({ phases: both }) => phaseNames.map((phase) => both[phase].lanes.disk));
   const busiest = largest(phases.map(({ utilization }) => utilization));
-  const busy = phases.filter(({ utilization, bytes }) => bytes > 0 && utilization > 0.9 * busiest);
-  return median(busy.map(({ bytes, busySeconds }) => bytes / busySeconds));
+  const counted = phases.filter(({ utilization }) => !isPaced || utilization > 0.9 * busiest);
+  const sum = (of: (phase: LaneReport) => number) => counted.reduce((all, phase) => all + of(phase), 0);
+  return sum(({ bytes }) => bytes) / sum(({ busySeconds }) => busySeconds);
 }
 
 /** More digits would be noise. */

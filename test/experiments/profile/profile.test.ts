@@ -2,6 +2,7 @@ import {
   type ComputeLane,
   computeLane,
   flattenMachine,
+  type LaneReport,
   noCaps,
   parseMachineModel,
   type RunResult,
@@ -94,23 +95,43 @@ describe('a machine file', () => {
     return spans;
   }
 
-  function fileOf(spans: Span[]) {
-    const run: RunResult = { ...fakeRun().result, spans };
+  function fileOf(spans: Span[], diskBytesPerSecond: number | null = 1.1e9, disks?: readonly LaneReport[]) {
+    const { result } = fakeRun();
+    const runs = (disks ?? [result.phases.decode.lanes.disk!]).map((disk): RunResult => {
+      const { prefill, decode } = result.phases;
+      const nothing = { ...disk, bytes: 0, busySeconds: 0, utilization: 0 };
+      const phases = {
+        prefill: { ...prefill, lanes: { ...prefill.lanes, disk: nothing } },
+        decode: { ...decode, lanes: { ...decode.lanes, disk } },
+      };
+      return { ...result, spans, phases };
+    });
     return buildMachineFile(
       {
         name: 'local',
         description: 'test',
         settings: localSettings({
           ...{ deviceBytes: 5e8, hostBytes: 5e8 },
-          caps: { ...noCaps, diskBytesPerSecond: 1.1e9 },
+          caps: { ...noCaps, diskBytesPerSecond },
         }),
         specs: [fakeRun().spec],
         diskBytes: 1e12,
         draftElements: 5e5,
       },
-      [run],
+      runs,
     );
   }
+
+  it("has the disk's rate of all runs together, and where it is paced of those in which it hardly rested", () => {
+    const at = (utilization: number, busySeconds: number): LaneReport => ({
+      ...{ utilization, busySeconds, bytes: 6e9, numTasks: 1 },
+    });
+    const disks = [at(0.99, 3), at(0.5, 1), at(0.98, 2)];
+    const rateOf = (cap: number | null) =>
+      flattenMachine(parseMachineModel(fileOf(spansOf(), cap, disks), 'test.json')).disk.bytesPerSecond;
+    expect(rateOf(null)).toBe(3e9);
+    expect(rateOf(2.4e9)).toBe(2.4e9);
+  });
 
   it('has a mean rate of transfers of which larger ones took no longer', () => {
     const spans = spansOf().map((span) => {
