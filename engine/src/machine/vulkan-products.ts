@@ -204,7 +204,7 @@ export class VulkanProducts {
     return norm({ x, weight: vectorOf(weight), y, rows, width, eps, offset, addend }, this.#limits);
   }
 
-  #matmul({ weights, bias, ...operation }: Product): Dispatch<VulkanAddress> {
+  #matmul({ weights, bias, x, y, rows, depth, width, addend }: Product): Dispatch<VulkanAddress> {
     const { isInHost = false, dtype, paired = 1, step = 1, across } = weights;
     const address = placeOf(weights);
     const { scales: stored } = weights;
@@ -214,16 +214,21 @@ export class VulkanProducts {
       zeros: stored.zeros && { ...stored.zeros, address: at(stored.zeros.address) },
       groupOfColumn: stored.groupOfColumn === undefined ? undefined : at(stored.groupOfColumn),
     };
-    const rowBytes = step * codecs[dtype].bytes(operation.depth);
+    const rowBytes = step * codecs[dtype].bytes(depth);
     const areEights = address % 16 === 0 || !Object.hasOwn(plainCodecs, dtype); // blocks are read from any byte on
     const product: Matmul<VulkanAddress> = {
-      ...operation,
+      x,
+      y,
+      rows,
+      depth,
+      width,
+      addend,
       weights: { address, format: formatOf(weights), rowBytes, paired, across, scales },
       bias: bias && vectorOf(bias),
-      isAligned: areEights && operation.x % 16 === 0,
+      isAligned: areEights && x % 16 === 0,
       roundsInputs: this.#rounding !== null,
     };
-    const matrices = product.rows > fewRows ? this.#rounding?.matrices : null;
+    const matrices = rows > fewRows ? this.#rounding?.matrices : null;
     const byMatrices = matrices ? cooperativeMatmul(product, matrices, this.#limits) : null;
     return byMatrices ?? matmul(product, this.#limits);
   }

@@ -87,23 +87,18 @@ export const fewRows = 16;
 export function matmul<A>(operation: Matmul<A>, limits: KernelLimits): Dispatch<A> {
   const { rows, depth, width } = operation;
   const { shared, formats } = argumentsOf(operation);
+  const { addresses, words } = shared;
   const roundsInputs = Number(operation.roundsInputs ?? false);
   if (rows <= fewRows) {
     const shape = fewShape(rows, depth, width, limits);
     const groups = spread(rows === 0 ? 0 : Math.ceil(width / shape.numOutputs), limits);
-    return createDispatch('matmul-few', {
-      ...shared,
-      constants: { ...formats, ...shape, roundsInputs },
-      groups,
-    });
+    const constants = { ...formats, ...shape, roundsInputs };
+    return createDispatch('matmul-few', { constants, addresses, words, groups });
   }
   const shape = tileShape(rows, width, limits);
   const tiles = Math.ceil(rows / shape.tileRows) * Math.ceil(width / shape.tileOutputs);
-  return createDispatch('matmul-tile', {
-    ...shared,
-    constants: { ...formats, ...shape, roundsInputs },
-    groups: spread(tiles, limits),
-  });
+  const constants = { ...formats, ...shape, roundsInputs };
+  return createDispatch('matmul-tile', { constants, addresses, words, groups: spread(tiles, limits) });
 }
 
 /** Where words of a matrix lie: those of neighbouring columns, or of AutoAWQ's eight rows. */
@@ -119,23 +114,36 @@ function onesOf(format: StoredFormat): number {
   return format === 'int8_packed' ? 0x01010101 : 0x11111111;
 }
 
-/** What all kernels of matrix products are handed. */
+/** What all kernels of matrix products are handed. Field by field: a pass of a small model makes thousands. */
 export function argumentsOf<A>(operation: Matmul<A>) {
   const { weights, x, y, rows, depth, width, bias, addend } = operation;
   const { scales } = weights;
   const zeros = scales?.zeros;
+  const { weightRowBytes, blockBytes } = wordsOf(weights);
   const shared = {
     addresses: {
-      ...{ weights: weights.address, x, y, bias: bias?.address ?? null, addend: addend ?? null },
-      ...{ scales: scales?.address ?? null, zeros: zeros?.address ?? null },
+      weights: weights.address,
+      x,
+      y,
+      bias: bias?.address ?? null,
+      addend: addend ?? null,
+      scales: scales?.address ?? null,
+      zeros: zeros?.address ?? null,
       groups: scales?.groupOfColumn ?? null,
     },
     words: {
-      ...{ ...wordsOf(weights), pairedRows: weights.paired ?? 1, depth, width, rows },
+      weightRowBytes,
+      blockBytes,
+      pairedRows: weights.paired ?? 1,
+      depth,
+      width,
+      rows,
       scaleRows: Math.min(scales?.rows ?? 1, 0xffffffff),
       scaleColumns: Math.min(scales?.columns ?? 1, 0xffffffff),
-      ...{ scalesAcross: scales?.across ?? 0, scaleStride: scales?.groupStride ?? 1 },
-      ...{ zerosAcross: zeros?.across ?? 0, zeroStride: zeros?.groupStride ?? 0 },
+      scalesAcross: scales?.across ?? 0,
+      scaleStride: scales?.groupStride ?? 1,
+      zerosAcross: zeros?.across ?? 0,
+      zeroStride: zeros?.groupStride ?? 0,
       zeroOnes: zeros?.isLessOne ? onesOf(weights.format) : 0,
     },
   };

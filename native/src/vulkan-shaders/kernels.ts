@@ -196,13 +196,14 @@ export function createDispatch<K extends KernelName, A>(
     Readonly<Record<string, A | null>>,
     Readonly<Record<string, number>>,
   ] = [constants, addresses, words];
+  const inOrder: number[] = [];
+  for (const name in table.words)
+    inOrder.push(table.words[name] === 'float' ? floatBits(wordOf[name]) : wordOf[name]);
   return {
     kernel,
     constants: table.constants.map((name) => constantOf[name]),
     addresses: table.addresses.map((name) => addressOf[name]),
-    words: Object.entries(table.words).map(([name, kind]) =>
-      kind === 'float' ? floatBits(wordOf[name]) : wordOf[name],
-    ),
+    words: inOrder,
     groups,
   };
 }
