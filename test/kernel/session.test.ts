@@ -121,6 +121,12 @@ describe('a cell', () => {
       'import type { Data } from "plotly.js"; const traces: Data[] = [{ type: "nonsense" }];',
     );
     expect({ status, error }).toEqual({ status: 'error', error: expect.stringContaining('"nonsense"') });
+    const drawn =
+      'import { Series } from "danfojs"; new Series([1]).plot("here").line({ layout: { width: "wide" } })';
+    expect(await run(drawn)).toMatchObject({
+      status: 'error',
+      error: expect.stringContaining("'string' is not assignable to type 'number'"),
+    });
   });
 
   it('shows things between what it prints, in order', async () => {

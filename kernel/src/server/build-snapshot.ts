@@ -8,7 +8,7 @@ import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { findPackagesDirectory, kernelScript, requireFromKernel } from '../packages.js';
 import { createEntry } from '../snapshot/entry.js';
-import { snapshotFlag, snapshotFolder, snapshotPath } from '../snapshot/place.js';
+import { snapshotFlag, snapshotFlags, snapshotFolder, snapshotPath } from '../snapshot/place.js';
 import { KernelSession } from '../wire/session.js';
 import { createCompiler } from './compiler.js';
 import { shareLabPackages } from './resolution.js';
@@ -37,7 +37,8 @@ export async function buildSnapshot(): Promise<void> {
         join(findPackagesDirectory(), '@types'),
       ),
     );
-    await promisify(execFile)(process.execPath, [snapshotFlag, blob, '--build-snapshot', entry]);
+    const flags = [...snapshotFlags, snapshotFlag, blob, '--build-snapshot', entry];
+    await promisify(execFile)(process.execPath, flags);
     await tryOut(blob);
     await rename(blob, path);
   } finally {
@@ -69,7 +70,7 @@ function readDeclarations(): [name: string, path: string][] {
 
 /** What Node cannot keep in a snapshot it says at times only when it is used. */
 async function tryOut(blob: string): Promise<void> {
-  const command = [process.execPath, snapshotFlag, blob, kernelScript, '{connection_file}'];
+  const command = [process.execPath, ...snapshotFlags, snapshotFlag, blob, kernelScript, '{connection_file}'];
   const session = await KernelSession.start({ cwd: tmpdir(), command });
   try {
     const { content } = await session.execute(

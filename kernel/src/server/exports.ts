@@ -74,6 +74,9 @@ function followExportsInTypes(): void {
   requireFromKernel.cache[path]!.exports = changedTypeScript(typescript, { createWatchCompilerHost });
 }
 
+/** What packages ask for, and what declares the same types in a tenth of the text, which every kernel would hold. */
+const standIns = new Map([['plotly.js-dist-min', 'plotly.js']]);
+
 function createResolver(typescript: TypeScript, host: Host): NonNullable<Host['resolveModuleNameLiterals']> {
   const packages = new Map<number, unknown>();
   // A package may be installed from one cell to the next, but not while one is translated, which awaits nothing.
@@ -96,7 +99,8 @@ function createResolver(typescript: TypeScript, host: Host): NonNullable<Host['r
       const cache = cacheFor(containingFile, asked);
       return typescript.resolveModuleName(name, containingFile, asked, host, cache, redirected, mode);
     };
-    return names.map(({ text }) => {
+    return names.map(({ text: asked }) => {
+      const text = (isPackageFile(containingFile) && standIns.get(asked)) || asked;
       if (isRelative(text)) return resolve(text, ways[2]);
       // Declared by name in Node's types, which TypeScript prefers to any file.
       if (Module.isBuiltin(text)) return {};

@@ -5,6 +5,7 @@ import { Worker } from 'node:worker_threads';
 import { provideHost } from '../display/host.js';
 import { NotebookError } from '../errors.js';
 import { readKernelVersion, readTslabVersion, requireFromKernel } from '../packages.js';
+import { lateOptimisation } from '../snapshot/place.js';
 import { readConnectionFile } from '../wire/connection.js';
 import { starterVariable } from '../wire/process.js';
 import { containCells } from './containment.js';
@@ -20,7 +21,7 @@ import { tslabTypescript } from './typescript.js';
 import { type FromWire, sizeOfFrames, type ToWire, type Wire, type WireData } from './wire-messages.js';
 
 export async function startKernelProcess(connectionFile: string): Promise<void> {
-  optimiseLate();
+  for (const flag of lateOptimisation) setFlagsFromString(flag);
   const connection = readConnectionFile(connectionFile);
   // Needed until the other thread listens for signals; from then on Node tells this one of none.
   process.on('SIGINT', interruptCells);
@@ -53,15 +54,6 @@ export async function startKernelProcess(connectionFile: string): Promise<void> 
   await server.serve();
   executor.close();
   exit();
-}
-
-/**
- * Most of what a cell does, and its translation, is done a few times: to optimise it takes longer than to do it, in
- * notebooks a fifth to a quarter of the processor's time. What is done often is optimised all the same, some
- * milliseconds later. Later lines of Node know no budget of this name.
- */
-function optimiseLate(): void {
-  if (process.versions.node.startsWith('20.')) setFlagsFromString('--interrupt-budget=1000000');
 }
 
 /** Said by the lab's own runner, and not for what cells start. */
