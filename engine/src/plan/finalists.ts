@@ -77,8 +77,12 @@ const adapted: readonly AxisName[] = [
   'prefillBatch',
 ];
 
-/** The leader of the search first. */
-export function chooseFinalists(found: SearchResult, families: readonly Family[]): Contender[] {
+/** Where a climb has led first, then the leader of the search. */
+export function chooseFinalists(
+  found: SearchResult,
+  families: readonly Family[],
+  summit: Appraisal | null,
+): Contender[] {
   const { predicted } = found;
   const [leader] = predicted;
   const keys = new Set<string>();
@@ -88,6 +92,7 @@ export function chooseFinalists(found: SearchResult, families: readonly Family[]
     keys.add(key);
     finalists.push(contender);
   };
+  if (summit) add(summit);
   const shapes = new Set<string>();
   for (const { appraisal, outcome } of predicted) {
     const { speculation, decodeBatch, candidates } = outcome.policy;

@@ -14,8 +14,9 @@ import type { StrategyName } from '../schedule/strategies/index.js';
 import { assertAnswers } from '../speculate/acceptance.js';
 import type { LaneName } from '../topology/topology.js';
 import type { Appraiser, PlanningJob } from './appraise.js';
+import { climb, climbSeeds } from './climb.js';
 import { aspects, chooseFinalists, decide } from './finalists.js';
-import { type SearchProgress, search } from './search.js';
+import { defaultSimulations, type SearchProgress, search } from './search.js';
 import { type Contender, nameOf, planMaySpeculate, planSpace } from './space.js';
 import { defaultNumSeeds, middleOutcome, seedsOf, type Trial, Trials, throughputs } from './trials.js';
 
@@ -95,9 +96,16 @@ export interface Plan {
   readonly numRefused: number;
   /** Policies that the search simulated. */
   readonly numSimulated: number;
-  /** Simulations in all, of the search and of the finalists. */
+  /** Runs that the climb from the best of these simulated, on further seeds. */
+  readonly numClimbed: number;
+  /** Simulations in all, of the search, of the climb and of the finalists. */
   readonly numPredictions: number;
 }
+
+/** Runs that a climb may predict, for each simulation that the search may spend. */
+const climbsPerSimulation = 5;
+/** And tasks in all of them: some seconds, however large a run is. */
+const climbTasks = 800_000;
 
 /**
  * Finds the fastest policy for a job.
@@ -126,14 +134,23 @@ export async function planRun(request: PlanRequest): Promise<Plan> {
     throw appraiser.refusal ?? new UserError('there is no policy that fits; use larger budgets');
   const searchSeed = request.seed ?? 1;
   const seeds = seedsOf(searchSeed, numSeeds);
+  const climbing = new Trials(request, seedsOf(searchSeed + numSeeds, climbSeeds), signal);
   const trials = new Trials(request, seeds, signal);
-  const decided = await decide(trials, chooseFinalists(found, families), numSeeds, () =>
+  const onTried = () =>
     onProgress?.({
-      numSimulated: predicted.length + trials.numPredictions,
+      numSimulated: predicted.length + climbing.numPredictions + trials.numPredictions,
       mostSimulations: null,
       tokensPerSecond: predicted[0].outcome.tokensPerSecond,
-    }),
-  );
+    });
+  const [leader] = predicted;
+  const summit = await climb(leader.contender, {
+    ...{ families, appraiser, trials: climbing, onTried },
+    // On one seed nothing is decided: what is asked for so briefly is not searched for longer either.
+    mostPredictions: numSeeds === 1 ? 0 : climbsPerSimulation * (mostSimulations ?? defaultSimulations),
+    mostTasks: climbTasks,
+  });
+  const finalists = chooseFinalists(found, families, appraiser.appraise(summit));
+  const decided = await decide(trials, finalists, numSeeds, onTried);
   const ranked = decided.map((trial) => toPlanned(trial, appraiser));
   return {
     ranked,
@@ -144,7 +161,8 @@ export async function planRun(request: PlanRequest): Promise<Plan> {
     numConsidered,
     numRefused,
     numSimulated: predicted.length,
-    numPredictions: predicted.length + trials.numPredictions,
+    numClimbed: climbing.numPredictions,
+    numPredictions: predicted.length + climbing.numPredictions + trials.numPredictions,
   };
 }
 

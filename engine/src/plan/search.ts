@@ -276,7 +276,7 @@ const effective = (policy: Appraisal['policy']) =>
   `${policy.microBatch < policy.decodeBatch && policy.coalesceExperts} ${mostOutcomes(policy)}`;
 
 /** Not worth a simulation beside the other: equal in closed form, to a millionth, and in what that does not see. */
-function predictsAlike(a: Appraisal, b: Appraisal): boolean {
+export function predictsAlike(a: Appraisal, b: Appraisal): boolean {
   return (
     a.contender.strategy === b.contender.strategy &&
     a.contender.proposer === b.contender.proposer &&

@@ -1,6 +1,5 @@
 /** Which policies a planner looks at: one value of every coordinate, as far as machine, workload and caller allow. */
 
-import type { MachineModel } from '../machine/machine-model.js';
 import { formatOf } from '../model/packed.js';
 import type { Checkpoint } from '../model/types.js';
 import type { Drafter } from '../schedule/drafter.js';
@@ -12,7 +11,7 @@ import {
   type PolicyInput,
   policyFields,
 } from '../schedule/policy.js';
-import type { AxisName, FieldsOn } from '../schedule/policy-fields.js';
+import type { AxisName } from '../schedule/policy-fields.js';
 import {
   type Strategy,
   type StrategyName,
@@ -22,6 +21,7 @@ import {
   usesDraft,
 } from '../schedule/strategies/index.js';
 import type { Acceptance } from '../speculate/acceptance.js';
+import { type AxesRequest, valuesBetween, valuesOfAxes } from './axis-values.js';
 
 /** One of those who may propose, and how often it is right. */
 export interface Proposer {
@@ -33,23 +33,16 @@ export interface Proposer {
   readonly policy?: PolicyInput;
 }
 
-export interface SpaceRequest {
-  readonly target: Checkpoint;
+export interface SpaceRequest extends AxesRequest {
   readonly draft: Checkpoint | null;
   /** @default model: the draft model */
   readonly drafter?: DrafterName | Drafter | undefined;
-  readonly acceptance?: Acceptance | null;
   /** In place of draft, drafter and acceptance: a planner chooses among them. */
   readonly proposers?: readonly Proposer[] | undefined;
   /** The same target, stored otherwise, to choose among. */
   readonly storedOtherwise?: readonly Checkpoint[] | undefined;
-  readonly numPrompts: number;
-  /** What computes. @default a device that reads no host memory where it lies */
-  readonly machine?: Pick<MachineModel, 'formats' | 'measuredUnder'>;
   /** Leaves out every other strategy. */
   readonly strategies?: readonly StrategyName[];
-  /** Fields that the caller has settled. */
-  readonly fixed?: PolicyInput;
   readonly allowed?: AllowedValues;
 }
 
@@ -75,13 +68,12 @@ export function chosenBeside({ proposer, target }: Pick<Contender, 'proposer' | 
   return target ? `${who} ${formatOf(target)}` : who;
 }
 
-/** Every axis that a policy field names, and no other; a value may settle several fields that only make sense together. */
-type AxisValues = { readonly [Axis in AxisName]: readonly Partial<Pick<Policy, FieldsOn<Axis>>>[] };
-
 /** One choice among a few. */
 export interface Coordinate {
   readonly name: AxisName;
   readonly values: readonly PolicyInput[];
+  /** What a climb tries besides. */
+  readonly between: readonly PolicyInput[];
 }
 
 /** A way of speculating: where a search begins, and what it may change. */
@@ -152,42 +144,6 @@ function settledBy({ planned, defaults }: Strategy): PolicyInput {
 /** Whatever decides most about memory. */
 const startAxes: readonly AxisName[] = ['batch', 'draftCache', 'places', 'prefetch', 'prefillBatch'];
 
-/** In how many waves the prompts go through. */
-const waveCounts = [1, 2, 3, 4, 6, 8, 12, 16, 32, 64];
-const batchSizes = [8, 32, 64, 128, 256];
-const candidateCounts = [1, 2, 3, 4, 6, 8, 12, 16];
-const draftWindows = [64, 128, 256];
-
-const dropped = { expertCache: 'none', expertPrefetch: 'none', foreseenLayers: 1 } as const;
-const routed = { experts: 'routed', hostExpertRows: 0 } as const;
-/** Of experts that stay or come ahead no part does: whoever tries them lets go of the host's share of each. */
-const following = { ...routed, ...dropped, hostShare: 0 } as const;
-const ahead = { ...following, expertPrefetch: 'router' } as const;
-const staying = { expertCache: 'farthest' } as const;
-/** Which experts come, when, and what becomes of them; and how many rows the host takes over. */
-const waysOfExperts: AxisValues['experts'] = [
-  { experts: 'all', hostExpertRows: 0, ...dropped },
-  ...[0, 1, 4, 16].map((hostExpertRows) => ({ ...routed, hostExpertRows, ...dropped })),
-  ahead,
-  { ...ahead, foreseenLayers: 2 },
-  { ...following, ...staying },
-  { ...ahead, ...staying },
-  { ...ahead, ...staying, foreseenLayers: 2, hostExpertRows: 4 },
-];
-
-const copied = { keptExperts: 'copied', keptAttention: 'copied' } as const;
-/** What kernels read where it lies in host memory. */
-const waysOfKept: AxisValues['inPlace'] = [
-  copied,
-  { ...copied, keptExperts: 'in-place' },
-  { keptExperts: 'in-place', keptAttention: 'in-place' },
-];
-
-/** A cap of the link is what such reading passes by. */
-function readsHostUncapped(machine: SpaceRequest['machine']): boolean {
-  return machine?.formats.hostReach !== undefined && machine.measuredUnder?.linkBytesPerSecond === undefined;
-}
-
 /** The families of the target as the job has it stored, then those of each other way. */
 export function planSpace(request: SpaceRequest): Family[] {
   const { storedOtherwise = [] } = request;
@@ -213,13 +169,6 @@ function familiesByProposer(request: SpaceRequest): Family[] {
   ];
 }
 
-/** The most candidates in a round for which the acceptance says how many are accepted. */
-function mostAnswered(acceptance: Acceptance | null): number {
-  if (acceptance === null) return Number.POSITIVE_INFINITY;
-  if (acceptance.kind === 'recorded') return acceptance.candidates;
-  return acceptance.byPosition.length === 1 ? Number.POSITIVE_INFINITY : acceptance.byPosition.length;
-}
-
 /** Of one who proposes. */
 function familiesFor(request: SpaceRequest): Family[] {
   const { strategies, allowed = {} } = request;
@@ -230,6 +179,7 @@ function familiesFor(request: SpaceRequest): Family[] {
     const isAllowed = (values: PolicyInput) => agrees(values, fixed) && within(values, allowed);
     if (!isAllowed({ speculation })) return [];
     const batches = fixed.batches ?? strategyTable[strategy].defaults.batches;
+    const between: Partial<Record<AxisName, readonly PolicyInput[]>> = valuesBetween(request);
     const coordinates = (
       Object.entries(valuesOfAxes(request, batches)) as [AxisName, readonly PolicyInput[]][]
     ).flatMap(([name, values]) => {
@@ -239,7 +189,9 @@ function familiesFor(request: SpaceRequest): Family[] {
       if (drafting.includes(name) && !(usesDraft({ speculation }) && heeded.includes(name))) return [];
       // A field that the caller has settled stays as it is; what else a value says still counts.
       const left = values.filter(isAllowed);
-      return left.length > 0 ? [{ name, values: left }] : [];
+      return left.length > 0
+        ? [{ name, values: left, between: (between[name] ?? []).filter(isAllowed) }]
+        : [];
     });
     const first = Object.assign({}, ...coordinates.map(({ values }) => values[0])) as PolicyInput;
     // In all combinations, the largest batches first.
@@ -255,69 +207,6 @@ function familiesFor(request: SpaceRequest): Family[] {
       .map((policy) => ({ ...policy, speculation, batches, ...fixed }));
     return [{ strategy, speculation, starts, coordinates }];
   });
-}
-
-/** What each axis tries, in the order of a search; values first that ask for least memory. */
-function valuesOfAxes(
-  { target, numPrompts, fixed = {}, acceptance = null, machine }: SpaceRequest,
-  batches: number,
-): AxisValues {
-  const perBatch = Math.ceil(numPrompts / batches);
-  const largest = Math.min(fixed.decodeBatch ?? perBatch, perBatch);
-  const decodeBatches = [...new Set(waveCounts.map((waves) => Math.ceil(perBatch / waves)))];
-  const sizes = [...batchSizes.filter((size) => size < largest), largest];
-  const mostCandidates = mostAnswered(acceptance);
-  const answered = candidateCounts.filter((count) => count <= mostCandidates);
-  return {
-    batch: decodeBatches.map((decodeBatch) => ({ decodeBatch, microBatch: decodeBatch })),
-    places: [
-      { attention: 'host', prefillAttention: 'device', projections: 'device', cache: 'host' },
-      { attention: 'host', prefillAttention: 'host', projections: 'device', cache: 'host' },
-      { attention: 'host', prefillAttention: 'device', projections: 'host', cache: 'host' },
-      { attention: 'host', prefillAttention: 'host', projections: 'host', cache: 'host' },
-      { attention: 'device', prefillAttention: 'device', projections: 'device', cache: 'host' },
-      { attention: 'device', prefillAttention: 'device', projections: 'device', cache: 'device' },
-    ],
-    prefillBatch: startingAt(8, [...sizes, 1]).map((prefillBatch) => ({ prefillBatch })),
-    prefillOrder: [{ prefillOrder: 'batch-major' }, { prefillOrder: 'layer-major' }],
-    microBatch: [1, 2, 4, 8].map((parts) => ({ microBatch: Math.ceil(largest / parts) })),
-    prefetch: [{}, ...[1, 2, 3, 4, 0].map((prefetchDepth) => ({ prefetchDepth }))],
-    pinned: [{}, { pinnedLayers: 0 }],
-    residents: [{ residents: 'layers' }, { residents: 'tensors' }],
-    inPlace: readsHostUncapped(machine) ? waysOfKept : [],
-    attentionWeights: [{ attentionWeights: 'streamed' }, { attentionWeights: 'resident' }],
-    refill: [{ refill: 'no' }, { refill: 'yes' }],
-    hostShare: [0, 0.1, 0.2, 0.35, 0.5].map((hostShare) => ({ hostShare })),
-    experts: target.layers.some(({ experts }) => experts.length > 1) ? waysOfExperts : [],
-    coalesceExperts: [{ coalesceExperts: 'no' }, { coalesceExperts: 'yes' }],
-    candidates: startingAt(4, answered.length > 0 ? answered : candidateCounts).map((candidates) => ({
-      candidates,
-    })),
-    alternates: [
-      { alternates: 0, alternateTokens: 1 },
-      { alternates: 4, alternateTokens: 1 },
-      { alternates: 2, alternateTokens: 4 },
-      { alternates: 4, alternateTokens: 4 },
-    ],
-    adaptCandidates: [{ adaptCandidates: 'no' }, { adaptCandidates: 'yes' }],
-    joinBatches: [{ joinBatches: 'no' }, { joinBatches: 'yes' }],
-    outcomes: [1, 4, 8].map((outcomes) => ({ outcomes })),
-    draftCache: [
-      { draftCache: 'recompute' },
-      { draftCache: 'resident' },
-      ...draftWindows.map((draftWindow) => ({ draftCache: 'window', draftWindow }) as const),
-    ],
-    draftBatch: startingAt(8, sizes).map((draftBatch) => ({ draftBatch })),
-    draftPlacement: [{ draftPlacement: 'after-prefill' }, { draftPlacement: 'start' }],
-  };
-}
-
-/** The same values, the one nearest to `first` in front. */
-function startingAt(first: number, values: readonly number[]): number[] {
-  const start = values.reduce((best, value) =>
-    Math.abs(value - first) < Math.abs(best - first) ? value : best,
-  );
-  return [start, ...values.filter((value) => value !== start)];
 }
 
 function agrees(values: PolicyInput, fixed: PolicyInput): boolean {

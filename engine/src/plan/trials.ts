@@ -1,5 +1,6 @@
 /** Policies predicted over several seeds, all over the same ones: what is compared has met the same texts and delays. */
 
+import { sum } from '../extremes.js';
 import { type PreparedSimulation, prepareSimulation } from '../run/simulate.js';
 import type { RunOutcome } from '../run/types.js';
 import type { Policy } from '../schedule/policy.js';
@@ -37,6 +38,7 @@ export class Trials {
   readonly #outcomes = new Map<string, RunOutcome[]>();
   readonly #simulations = new Map<string, PreparedSimulation>();
   #numPredictions = 0;
+  #numTasks = 0;
 
   constructor(job: PlanningJob, seeds: readonly number[], signal?: AbortSignal) {
     this.#job = job;
@@ -47,6 +49,11 @@ export class Trials {
   /** Runs that were simulated. */
   get numPredictions(): number {
     return this.#numPredictions;
+  }
+
+  /** That these runs had together. */
+  get numTasks(): number {
+    return this.#numTasks;
   }
 
   /** @throws UserError when it does not fit. */
@@ -66,8 +73,15 @@ export class Trials {
     this.#numPredictions += 1;
     const simulation = this.#simulations.get(key) ?? simulationOf(this.#job, contender, this.#signal);
     this.#simulations.set(key, simulation);
-    return (await simulation.on(seed)).outcome;
+    const { outcome } = await simulation.on(seed);
+    this.#numTasks += tasksOf(outcome);
+    return outcome;
   }
+}
+
+function tasksOf({ phases }: RunOutcome): number {
+  const all = Object.values(phases).flatMap(({ lanes }) => Object.values(lanes));
+  return sum(all.map(({ numTasks }) => numTasks));
 }
 
 /** Simulates one policy on the job's seed, with the draws that all policies share; its timeline is not made. */

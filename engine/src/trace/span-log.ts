@@ -157,11 +157,11 @@ export class LoggedSpans implements MeasuredSpans {
       startSeconds: 0.5,
       endSeconds: 0.5,
     };
-    const order = this.#isInOrder() ? null : this.#byStart();
-    for (let index = this.#first; index < this.#end; index += 1) {
-      this.#log.readInto(span, order === null ? index : order[index - this.#first]);
-      visit(span);
-    }
+    for (const order of this.#placesByLane())
+      for (const index of order) {
+        this.#log.readInto(span, index);
+        visit(span);
+      }
   }
 
   /** In the order of their start, whatever their lane. */
@@ -169,16 +169,20 @@ export class LoggedSpans implements MeasuredSpans {
     return Array.from(this.#byStart(), (index) => this.#log.at(index));
   }
 
-  /** A lane that takes one task after the other ends them as it began them. */
-  #isInOrder(): boolean {
-    const latest = new Map<Span['lane'], number>();
+  /** Places in the log, of each lane by start. */
+  #placesByLane(): Iterable<readonly number[]> {
+    const lanes = new Map<Span['lane'], number[]>();
     for (let index = this.#first; index < this.#end; index += 1) {
       const lane = this.#log.laneOf(index);
-      const before = latest.get(lane);
-      if (before !== undefined && !this.#log.isBehind(before, index)) return false;
-      latest.set(lane, index);
+      const order = lanes.get(lane) ?? [];
+      if (order.length === 0) lanes.set(lane, order);
+      // A lane ends tasks nearly as it began them, so each finds its place after a few steps.
+      let place = order.length;
+      for (; place > 0 && this.#log.isBehind(index, order[place - 1]); place -= 1)
+        order[place] = order[place - 1];
+      order[place] = index;
     }
-    return true;
+    return lanes.values();
   }
 
   /** Places in the log. */

@@ -180,12 +180,13 @@ export function describeLadder(
 }
 
 export function describeEffort(
-  { numConsidered, numRefused, numSimulated, numPredictions }: Plan,
+  { numConsidered, numRefused, numSimulated, numClimbed, numPredictions }: Plan,
   seconds: number,
 ): string {
   return (
-    `looked at ${formatCount(numConsidered)} policies in closed form, simulated ${numSimulated} on one seed and ` +
-    `${formatCount(numPredictions - numSimulated)} runs of finalists on others, ` +
+    `looked at ${formatCount(numConsidered)} policies in closed form, simulated ${numSimulated} on one seed, ` +
+    `${numClimbed} runs on the way to better neighbours and ` +
+    `${formatCount(numPredictions - numSimulated - numClimbed)} of finalists on others, ` +
     `${plural(numRefused, 'candidate')} did not fit; ${seconds.toFixed(1)} s`
   );
 }

@@ -214,6 +214,7 @@ function documentOf(
       considered: plan.numConsidered,
       refused: plan.numRefused,
       simulated: plan.numSimulated,
+      climbed: plan.numClimbed,
       predictions: plan.numPredictions,
       seconds,
     },
