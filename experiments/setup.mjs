@@ -36,10 +36,9 @@ class SetupError extends Error {
 
 async function main() {
   assertNode(process.versions.node);
-  await installPackages();
-  trimPackages();
-  // Side by side: the kernel keeps one core busy, the native core as many as there are.
-  await Promise.all([buildNativeCore(), buildTypeScript()]);
+  const packages = installPackages().then(trimPackages);
+  // Side by side: to install packages and to prepare the kernel keep one core busy, the native core as many as there are.
+  await Promise.all([buildNativeCore(packages), packages.then(buildTypeScript)]);
 }
 
 function assertNode(version) {
@@ -92,23 +91,27 @@ function isInstalled(installedLock) {
   }
 }
 
-/** Without a compiler, or with one that fails, the TypeScript twin takes over: a warning, no failure. */
-async function buildNativeCore() {
+/**
+ * Without a compiler, or with one that fails, the TypeScript twin takes over: a warning, no failure. Where packages cannot
+ * be installed, that is said elsewhere.
+ */
+async function buildNativeCore(packages) {
   const script = join(root, 'native', 'build.mjs');
   if (!existsSync(script)) return;
   const { buildNative } = await import(pathToFileURL(script).href);
   const title = 'build the native core';
-  const startMs = performance.now();
-  // It keeps its own stamp, and returns to the event loop only when there is something to compile.
-  const announcement = setTimeout(() => process.stderr.write(`setup: ${title} ...\n`), 0);
+  let startMs = 0;
+  const onBegin = () => {
+    startMs = performance.now();
+    process.stderr.write(`setup: ${title} ...\n`);
+  };
   try {
-    const outcome = await buildNative({ quiet: true });
+    const outcome = await buildNative({ quiet: true, packages, onBegin });
     if (outcome === 'built') process.stderr.write(`setup: ${title}: ${secondsSince(startMs)}\n`);
   } catch (error) {
+    await packages;
     process.stderr.write(`setup: ${title} failed\n${error.message.trimEnd()}\n`);
     process.stderr.write('setup: warning: no native core; the slower TypeScript twin takes over\n');
-  } finally {
-    clearTimeout(announcement);
   }
 }
 

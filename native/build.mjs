@@ -152,8 +152,7 @@ export function runCompiler(compiler, args) {
   });
 }
 
-/** What the addon was built from and for; the same stamp means that it is up to date. */
-function createStamp(compiler, flags) {
+function digestOfSources() {
   const hash = createHash('sha256');
   const names = readdirSync(sourceDir, { recursive: true }).filter((name) => /\.(cpp|h)$/.test(name));
   for (const name of names.sort()) {
@@ -163,11 +162,20 @@ function createStamp(compiler, flags) {
       .update(readFileSync(join(sourceDir, name)))
       .update('\0');
   }
-  hash.update(JSON.stringify([compiler, flags, levelFlags, tileFlags, waitingFlags, linkFlags]));
-  hash.update(JSON.stringify([process.platform, process.arch, process.versions.modules]));
-  for (const name of ['node-addon-api', 'node-api-headers'])
-    hash.update(require(`${name}/package.json`).version);
   return hash.digest('hex');
+}
+
+/** What the addon was built from and for; the same stamp means that it is up to date. */
+function createStamp(sources, compiler, flags) {
+  const headers = ['node-addon-api', 'node-api-headers'].map(
+    (name) => require(`${name}/package.json`).version,
+  );
+  const { platform, arch, versions } = process;
+  const all = [
+    ...[sources, compiler, flags, levelFlags, tileFlags, waitingFlags, linkFlags],
+    ...[platform, arch, versions.modules, headers],
+  ];
+  return createHash('sha256').update(JSON.stringify(all)).digest('hex');
 }
 
 /** The stamp of the addon that is there, or null. */
@@ -182,29 +190,37 @@ function together(name, paths, flags, objectDir) {
   return { path, flags, object: join(objectDir, `${name}.o`) };
 }
 
-/** Compiles all sources, as many at a time as there are cores, and links them. */
-async function compileAndLink(compiler, flags, objectDir, target) {
-  const includes = [
+/** What tells a compiler where Node's headers are. */
+function headerFlags() {
+  const folders = [
     require('node-api-headers').include_dir,
     require('node-addon-api').include_dir.replaceAll('"', ''),
   ];
-  const units = [
+  return folders.flatMap((folder) => ['-isystem', folder]);
+}
+
+/** Compiles all sources, as many at a time as there are cores, and links them. */
+async function compileAndLink(compiler, flags, objectDir, target, packages) {
+  const plain = [...kernelUnits(flags, objectDir).reverse(), together('core', coreSources(), [], objectDir)];
+  const binding = [
     ...(flags.includes(vulkanFlag)
       ? [together('vulkan', sourcesIn(vulkanFolder), waitingFlags, objectDir)]
       : []),
-    ...kernelUnits(flags, objectDir).reverse(), // the longest first
     together('binding', sourcesIn('.').filter(bindsToNode), waitingFlags, objectDir),
-    together('core', coreSources(), [], objectDir),
   ];
+  const units = [...plain, ...binding];
   const waiting = [...units];
-  const compileNext = async () => {
+  const compileRest = async () => {
     for (let unit = waiting.shift(); unit !== undefined; unit = waiting.shift()) {
-      const isystem = includes.flatMap((dir) => ['-isystem', dir]);
+      const isystem = binding.includes(unit) ? await packages.then(headerFlags) : [];
       await runCompiler(compiler, [...flags, ...unit.flags, ...isystem, '-c', unit.path, '-o', unit.object]);
     }
   };
+  const cores = availableParallelism();
+  // A core is left to those who install the packages until they are there.
+  const later = packages.then(() => (cores > 1 ? compileRest() : undefined));
   try {
-    await Promise.all(Array.from({ length: Math.min(availableParallelism(), units.length) }, compileNext));
+    await Promise.all([later, ...Array.from({ length: Math.max(1, cores - 1) }, compileRest)]);
   } catch (error) {
     waiting.length = 0; // the others stop after the file they are at
     throw error;
@@ -216,10 +232,16 @@ async function compileAndLink(compiler, flags, objectDir, target) {
  * Builds the addon unless it is up to date. Where there is no compiler, or not Linux, it warns and returns
  * 'skipped': the TypeScript twin takes over. Throws when the compiler fails.
  *
- * @param {{quiet?: boolean, force?: boolean}} options
+ * @param {{quiet?: boolean, force?: boolean, packages?: Promise<unknown>, onBegin?: () => void}} options `packages` resolves
+ *   when they are installed: where nothing is built yet, what needs none of them is compiled while one waits
  * @returns {Promise<'built' | 'current' | 'skipped'>}
  */
-export async function buildNative({ quiet = false, force = false } = {}) {
+export async function buildNative({
+  quiet = false,
+  force = false,
+  packages = Promise.resolve(),
+  onBegin = () => {},
+} = {}) {
   const say = (line) => {
     if (!quiet) console.error(line);
   };
@@ -231,21 +253,25 @@ export async function buildNative({ quiet = false, force = false } = {}) {
     return 'skipped';
   }
   const flags = [...compileFlags, ...vulkanFlags(compiler), ...tilesFlags(compiler)];
-  const stamp = createStamp(compiler, flags);
-  if (!force && readStamp() === stamp) {
-    say('native addon: up to date');
-    return 'current';
+  const sources = digestOfSources();
+  if (!force && readStamp() !== null) {
+    await packages;
+    if (readStamp() === createStamp(sources, compiler, flags)) {
+      say('native addon: up to date');
+      return 'current';
+    }
   }
+  onBegin();
   say(`native addon: building with ${compiler.version}`);
   mkdirSync(buildDir, { recursive: true });
   // Built aside and renamed into place, so that two builds at once, or a running process, see a whole file.
   const workDir = mkdtempSync(join(buildDir, 'work-'));
   try {
     const built = join(workDir, 'specoffload.node');
-    await compileAndLink(compiler, flags, workDir, built);
+    await compileAndLink(compiler, flags, workDir, built, packages);
     rmSync(stampPath, { force: true });
     renameSync(built, addonPath);
-    writeFileSync(stampPath, stamp);
+    writeFileSync(stampPath, createStamp(sources, compiler, flags));
   } finally {
     rmSync(workDir, { recursive: true, force: true });
   }
