@@ -126,7 +126,7 @@ export function tilesFlags(compiler) {
   if (process.arch !== 'x64') return [];
   const args = [...compiler.leadingArgs, '-x', 'c++', '-fsyntax-only', ...tileFlags, '-'];
   const trial = spawnSync(compiler.command, args, {
-    input: '#include <immintrin.h>\nvoid multiply() { _tile_dpbf16ps(0, 1, 2); }\n',
+    input: '#ifndef __AMX_BF16__\n#error\n#endif\n',
   });
   return trial.status === 0 ? [tilesFlag] : [];
 }
