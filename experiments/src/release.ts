@@ -26,18 +26,25 @@ export async function readRelease(checkout: string = projectDirectory): Promise<
   const { version, packedFrom } = JSON.parse(await readFile(path, 'utf8')) as Packed;
   // An installed lab lies in somebody else's repository, if in any.
   if (isInstalled) return { version, commit: null, dirty: null, ...packedFrom };
-  const commit = await askGit(checkout, 'rev-parse', 'HEAD');
-  const changes =
-    commit === null ? null : await askGit(checkout, 'status', '--porcelain', '--untracked-files=no');
-  return { version, commit, dirty: changes === null ? null : changes !== '' };
+  return { version, ...(await askGit(checkout)) };
 }
 
-/** Null where git or the checkout is missing. */
-async function askGit(cwd: string, ...args: readonly string[]): Promise<string | null> {
+/**
+ * Nulls where git or the checkout is missing. It is asked once, though it might be twice: to start a program takes a large
+ * process longer than git needs.
+ */
+async function askGit(cwd: string): Promise<Pick<Release, 'commit' | 'dirty'>> {
+  const status = ['status', '--porcelain=v2', '--branch', '--no-ahead-behind', '--untracked-files=no'];
   try {
-    const { stdout } = await promisify(execFile)('git', ['--no-optional-locks', ...args], { cwd });
-    return stdout.trim();
+    const { stdout } = await promisify(execFile)('git', ['--no-optional-locks', ...status], {
+      ...{ cwd, maxBuffer: Number.POSITIVE_INFINITY },
+    });
+    const lines = stdout.trim().split('\n');
+    // Before the first commit it says that this is the initial one.
+    const commit =
+      lines.map((line) => /^# branch\.oid ([0-9a-f]{40,})$/.exec(line)?.[1]).find(Boolean) ?? null;
+    return { commit, dirty: commit === null ? null : lines.some((line) => !line.startsWith('#')) };
   } catch {
-    return null;
+    return { commit: null, dirty: null };
   }
 }
