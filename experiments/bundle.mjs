@@ -18,16 +18,27 @@ export const realms = {
 /** Packages that are nothing but their modules; others bring native code, or files that they look for beside themselves. */
 const bundledPackages = /^(@specoffload\/.*|@huggingface\/.*|commander|simple-statistics|valibot)$/;
 
+/**
+ * What cells of notebooks import, by workspace: a bundle that both share (`kernel/src/server/lab-bundle.ts`). What the
+ * kernel has loaded for itself stays apart.
+ */
+const cellPackages = { engine: 'engine/dist/index.js', experiments: 'experiments/dist/index.js' };
+const packagesOfKernel = /^@specoffload\/(input|kernel)$/;
+const folderForCells = join(root, 'experiments', 'dist', 'for-cells');
+
 /** What `bundleRealms` writes and others load by name. */
 export function bundledFiles() {
-  return Object.entries(realms).flatMap(([workspace, paths]) =>
+  const files = Object.entries(realms).flatMap(([workspace, paths]) =>
     paths.map((path) => join(folderOf(workspace), path.split('/').pop())),
   );
+  return [...files, ...Object.keys(cellPackages).map((name) => join(folderForCells, `${name}.js`))];
 }
 
 const folderOf = (workspace) => join(root, workspace, 'dist', 'bundled');
 
 export async function bundleRealms() {
+  const packages = Object.entries(cellPackages).map(([name, path]) => [name, join(root, path)]);
+  await bundle(Object.fromEntries(packages), folderForCells, packagesOfKernel);
   for (const [workspace, paths] of Object.entries(realms))
     await bundle(
       paths.map((path) => join(root, workspace, 'dist', path)),
@@ -35,12 +46,15 @@ export async function bundleRealms() {
     );
 }
 
-/** @param {string[]} input modules, each the first of a realm; their bundles have their names */
-export async function bundle(input, folder) {
+/**
+ * @param {string[] | Record<string, string>} input modules, each the first of a realm; their bundles have their names
+ * @param {RegExp} apart packages that are loaded as they are
+ */
+export async function bundle(input, folder, apart = /^$/) {
   const { rolldown } = await import('rolldown');
   const made = await rolldown({
     ...{ input, cwd: root, platform: 'node', plugins: [asCompiled(folder)] },
-    external: (id) => !/^[./]/.test(id) && !bundledPackages.test(id),
+    external: (id) => !/^[./]/.test(id) && (!bundledPackages.test(id) || apart.test(id)),
   });
   rmSync(folder, { recursive: true, force: true });
   const codeSplitting = { groups: [{ name: 'common', minShareCount: 3 }] };

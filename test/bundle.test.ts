@@ -17,10 +17,21 @@ const texts = folders.flatMap((folder) =>
 it('is there', () => expect(entries.filter((path) => !existsSync(path))).toEqual([]));
 
 it('imports nothing that is compiled apart, which would be there twice', () => {
-  const imports = texts.flatMap(({ text }) => [...text.matchAll(/\b(?:from|import\() ?"([^"]+)"/g)]);
-  const names = [...new Set(imports.map(([, name]) => name!))];
-  expect(names.filter((name) => /^@specoffload\/|^\.\.\//.test(name))).toEqual([]);
+  const importsIn = (those: typeof texts) => {
+    const imports = those.flatMap(({ text }) => [...text.matchAll(/\b(?:from|import\() ?"([^"]+)"/g)]);
+    return [...new Set(imports.map(([, name]) => name!))];
+  };
+  const isForCells = ({ folder }: (typeof texts)[number]) => folder.endsWith('for-cells');
+  const names = importsIn(texts.filter((text) => !isForCells(text)));
+  const compiledApart = /^@specoffload\/|^\.\.\//;
+  expect(names.filter((name) => compiledApart.test(name))).toEqual([]);
   expect(names).toContain('piscina');
+  // Which a kernel has for itself.
+  expect(
+    importsIn(texts.filter(isForCells))
+      .filter((name) => compiledApart.test(name))
+      .sort(),
+  ).toEqual(['@specoffload/input']);
 });
 
 it('looks for files beside the modules that it is made of', () => {

@@ -116,6 +116,16 @@ describe('a cell', () => {
     expect(await run(code)).toMatchObject({ status: 'ok', result: 'function', stdout: '' });
   });
 
+  it('has the lab in few files, with the errors that the kernel package has', async () => {
+    const code = `import { UserError } from "@specoffload/engine"; import { parseBytes } from "@specoffload/experiments";
+      import { runNotebook } from "@specoffload/kernel";
+      let thrown: unknown[] = [];
+      try { parseBytes("much", "size"); } catch (error) { thrown.push(error); }
+      await runNotebook({ path: "nowhere.ipynb" }).catch((error) => thrown.push(error));
+      [...thrown.map((error) => error instanceof UserError), /for-cells/.test((thrown[0] as Error).stack!)]`;
+    expect(await run(code)).toMatchObject({ result: '[ true, true, true ]' });
+  });
+
   it('has the types of plotly', async () => {
     const { status, error } = await run(
       'import type { Data } from "plotly.js"; const traces: Data[] = [{ type: "nonsense" }];',

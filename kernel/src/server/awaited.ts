@@ -8,6 +8,7 @@ import Module from 'node:module';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { hasCode } from '@specoffload/input';
+import { orBundled } from './lab-bundle.js';
 
 /** Node's own part that loads what `require` asks for. */
 const loader = Module as unknown as {
@@ -27,8 +28,9 @@ let awaited: Map<string, object> | null = null;
  */
 export async function importAhead(names: readonly string[], directory: string): Promise<void> {
   const require = Module.createRequire(join(directory, 'cell.js'));
-  for (const name of names) {
-    if (/^\.{0,2}\//.test(name) || Module.isBuiltin(name)) continue;
+  for (const asked of names) {
+    if (/^\.{0,2}\//.test(asked) || Module.isBuiltin(asked)) continue;
+    const name = orBundled(asked, require.resolve);
     try {
       if (isEsModule(require.resolve(name))) require(name);
     } catch (error) {

@@ -4,6 +4,7 @@ import Module from 'node:module';
 import { dirname, extname, join } from 'node:path';
 import { requireFromKernel } from '../packages.js';
 import type { CompiledModule } from './compiler.js';
+import { orBundled } from './lab-bundle.js';
 import { traceScript } from './traces.js';
 
 /** Node's own class, as far as it is used here. */
@@ -50,7 +51,8 @@ export function createCellModules(rootDirectory: string): CellModules {
         const path = join(folder, String(id));
         const file = extname(path) === '' ? `${path}.js` : path;
         const script = scripts.get(file);
-        return script === undefined ? Reflect.apply(require, self, [id, ...rest]) : load(file, script);
+        if (script !== undefined) return load(file, script);
+        return Reflect.apply(require, self, [orBundled(id, require.resolve), ...rest]);
       },
     });
   return {
