@@ -11,7 +11,7 @@ const wrong: readonly (readonly [args: string, message: string])[] = [
   ['run --native', "option '--native <which>' argument missing"],
   [
     'bench nope',
-    'invalid part of the bench: nope; expected peers, picks, q4k, search, queue, fine-grained, products',
+    'invalid part of the bench: nope; expected peers, picks, q4k, search, queue, fine-grained, products, tasks',
   ],
   [
     'bench peers --legs vllm',

@@ -37,6 +37,7 @@ const parts: Readonly<Record<string, () => Promise<Part>>> = {
   queue: async () => (await import('../../bench/queue.js')).benchQueue,
   'fine-grained': async () => (await import('../../bench/fine-grained.js')).benchFineGrained,
   products: async () => (await import('../../bench/products.js')).benchProducts,
+  tasks: async () => (await import('../../bench/tasks.js')).benchTasks,
 };
 
 function findPart(name: string): Promise<Part> {
