@@ -65,24 +65,35 @@ export interface WorkerRequest {
    * the messages in between, nor to being late.
    */
   readonly readySeconds: number;
-  /** What the op names and the thread has not been sent yet, see `SentConstants`. */
-  readonly constant: object | undefined;
 }
 
+/** A request on its way: a list of fields without their names crosses in half the time. */
+export type SentRequest = readonly [
+  id: number,
+  op: WorkerOp,
+  phase: PhaseName,
+  readySeconds: number,
+  /** What the op names and the thread has not been sent yet, see `SentConstants`. */
+  constant: object | undefined,
+];
+
 /** A thread opens its lane for a run, serves its ops, closes it, and may open it for another run. */
-export type WorkerMessage = { readonly open: LaneWorkerData } | WorkerRequest | { readonly close: true };
+export type WorkerMessage = { readonly open: LaneWorkerData } | SentRequest | { readonly close: true };
+
+/** An op's end on its way, without names as well. */
+export type SentEnd = readonly [
+  id: number,
+  startSeconds: number,
+  endSeconds: number,
+  result: unknown,
+  /** What the lane's queue has done since the last reply, see `DeviceQueue.takeWork`. */
+  work?: Float64Array | null,
+];
 
 export type WorkerReply =
   | { readonly ready: true }
   | { readonly closed: true }
-  | {
-      readonly id: number;
-      readonly startSeconds: number;
-      readonly endSeconds: number;
-      readonly result: unknown;
-      /** What the lane's queue has done since the last reply, see `DeviceQueue.takeWork`. */
-      readonly work?: Float64Array | null;
-    }
+  | SentEnd
   | {
       readonly id: number;
       readonly error: string;

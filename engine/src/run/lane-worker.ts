@@ -3,8 +3,7 @@
  * another one after it if it is asked to.
  */
 
-import { setImmediate } from 'node:timers/promises';
-import { type MessagePort, parentPort } from 'node:worker_threads';
+import { type MessagePort, parentPort, receiveMessageOnPort } from 'node:worker_threads';
 import { UserError } from '@specoffload/input';
 import { loadNativeCore } from '@specoffload/native';
 import { nowSeconds } from '../machine/clock.js';
@@ -29,6 +28,13 @@ type Push = (request: WorkerRequest) => void;
 
 type Send = (reply: WorkerReply) => void;
 
+/** To and from the main thread. */
+interface Wire {
+  readonly send: Send;
+  /** Takes in what has come meanwhile, without a turn of the event loop, which takes longer than a small piece of a draft step. */
+  readonly receive: () => Promise<void>;
+}
+
 /** A lane that serves a run. */
 interface OpenLane {
   readonly push: Push;
@@ -36,7 +42,7 @@ interface OpenLane {
   readonly close: () => Promise<void>;
 }
 
-async function openLane(data: LaneWorkerData, send: Send): Promise<OpenLane> {
+async function openLane(data: LaneWorkerData, wire: Wire): Promise<OpenLane> {
   switch (data.lane) {
     case 'device': {
       const queue = await connect(data);
@@ -44,7 +50,7 @@ async function openLane(data: LaneWorkerData, send: Send): Promise<OpenLane> {
       const host = data.target.routers && PoolMemory.open(core, data.host);
       const lane = await createDeviceLane(data, queue, host && new Foreseer(data.target, core, host));
       const execute = paceDraft(lane, data.caps.draftFlopsPerSecond, { nowSeconds, sleepUntil });
-      const push = openQueue(execute, withWork(queue, send), queue.depth, (phase) => queue.enter?.(phase));
+      const push = openQueue(execute, withWork(queue, wire), queue.depth, (phase) => queue.enter?.(phase));
       const close = async () => {
         await queue.close();
         host?.release();
@@ -54,7 +60,7 @@ async function openLane(data: LaneWorkerData, send: Send): Promise<OpenLane> {
     case 'link': {
       const queue = await connect(data);
       const paced = createPacedLink(data.caps, queue);
-      const tell = withWork(queue, send);
+      const tell = withWork(queue, wire);
       const push = paced ? openPacedLane(paced, tell) : openQueue(createLinkLane(queue), tell, queue.depth);
       return { push, close: () => queue.close() };
     }
@@ -62,7 +68,7 @@ async function openLane(data: LaneWorkerData, send: Send): Promise<OpenLane> {
       const core = loadNativeCore(data.core);
       const { execute, close } = await createHostLane(data, core, PoolMemory.open(core, data.host));
       const paced = createPacedHost(data.caps, execute);
-      return { push: paced ? openPacedLane(paced, send) : openQueue(execute, send, 1), close };
+      return { push: paced ? openPacedLane(paced, wire) : openQueue(execute, wire, 1), close };
     }
   }
 }
@@ -73,16 +79,21 @@ function connect({ queue, lane }: LaneWorkerData): Promise<DeviceQueue> {
 }
 
 /** Has replies say what the device's queue has done meanwhile. */
-function withWork(queue: DeviceQueue, send: Send): Send {
-  if (!queue.takeWork) return send;
+function withWork(queue: DeviceQueue, { send, receive }: Wire): Wire {
+  if (!queue.takeWork) return { send, receive };
   queue.takeWork(); // what made the lane ready is no op's
-  return (reply) => send('endSeconds' in reply ? { ...reply, work: queue.takeWork?.() ?? null } : reply);
+  const sendWithWork: Send = (reply) => {
+    if (!('length' in reply)) return send(reply);
+    const [id, startSeconds, endSeconds, result] = reply;
+    send([id, startSeconds, endSeconds, result, queue.takeWork?.() ?? null]);
+  };
+  return { send: sendWithWork, receive };
 }
 
 /** Ops in their order, as fast as it goes. */
 function openQueue(
   execute: Execute,
-  send: Send,
+  { send, receive }: Wire,
   depth: number,
   enter: (phase: PhaseName) => void = () => {},
 ): Push {
@@ -90,13 +101,13 @@ function openQueue(
     try {
       enter(phase);
       const { startSeconds, endSeconds, result } = await execute(op, giveWay);
-      send({ id, startSeconds, endSeconds, result });
+      send([id, startSeconds, endSeconds, result]);
     } catch (error) {
       send(failureOf(id, error));
     }
   };
   const isDivisible = ({ op }: WorkerRequest) => op.kind === 'draft';
-  const queue = new LaneQueue<WorkerRequest>({ serve, isDivisible, receive: setImmediate, depth });
+  const queue = new LaneQueue<WorkerRequest>({ serve, isDivisible, receive, depth });
   return (request) => queue.push(request);
 }
 
@@ -107,10 +118,14 @@ function sleepUntil(seconds: number): void {
   if (milliseconds > 0) Atomics.wait(sleepCell, 0, 0, milliseconds);
 }
 
-function openPacedLane(work: (op: WorkerOp) => Promise<Work>, send: Send): Push {
+function openPacedLane(work: (op: WorkerOp) => Promise<Work>, { send, receive }: Wire): Push {
   const lane = new PacedLane<WorkerOp>({
-    ...{ work, nowSeconds, sleepUntil, receive: setImmediate },
-    deliver: (delivery) => send('error' in delivery ? failureOf(delivery.id, delivery.error) : delivery),
+    ...{ work, nowSeconds, sleepUntil, receive },
+    deliver: (delivery) => {
+      if ('error' in delivery) return send(failureOf(delivery.id, delivery.error));
+      const { id, startSeconds, endSeconds, result } = delivery;
+      send([id, startSeconds, endSeconds, result]);
+    },
   });
   return (request) => lane.push(request);
 }
@@ -129,24 +144,32 @@ function failureOf(id: number, error: unknown): WorkerReply {
 }
 
 function main(messages: MessagePort): void {
-  const send: Send = (reply) => messages.postMessage(reply);
+  const wire: Wire = {
+    send: (reply) => messages.postMessage(reply),
+    async receive() {
+      for (let next = receiveMessageOnPort(messages); next; next = receiveMessageOnPort(messages))
+        void take(next.message);
+    },
+  };
   let lane: OpenLane | null = null;
   let constants = new ReceivedConstants();
-  messages.on('message', async (message: WorkerMessage) => {
-    if ('id' in message) {
-      constants.unpack(message.op, message.constant);
-      return lane?.push(message);
+  const take = async (message: WorkerMessage) => {
+    if ('length' in message) {
+      const [id, op, phase, readySeconds, constant] = message;
+      constants.unpack(op, constant);
+      return lane?.push({ id, op, phase, readySeconds });
     }
     if ('open' in message) {
       constants = new ReceivedConstants();
-      lane = await openLane(message.open, send);
-      return send({ ready: true });
+      lane = await openLane(message.open, wire);
+      return wire.send({ ready: true });
     }
     await lane?.close();
     lane = null;
     constants = new ReceivedConstants(); // lets go of the run's
-    send({ closed: true });
-  });
+    wire.send({ closed: true });
+  };
+  messages.on('message', take);
 }
 
 if (!parentPort) throw new Error('lane-worker runs only as a worker thread');

@@ -26,10 +26,11 @@ import { EnergyMeter } from './energy-meter.js';
 import { touch, writeRopeTables, writeRouters, writeSinks } from './host-tables.js';
 import type {
   LaneWorkerData,
+  SentEnd,
+  SentRequest,
   WorkerLane,
   WorkerMessage,
   WorkerReply,
-  WorkerRequest,
 } from './lane-protocol.js';
 import { endThread, keepThread, takeThread } from './lane-threads.js';
 import type { Machine, MachineLane, TaskListener, TaskOutcome } from './machine.js';
@@ -157,13 +158,8 @@ export class LocalMachine implements Machine {
     }
     this.#pending.set(task.id, { task, listener });
     const lane = task.lane as WorkerLane;
-    const request: WorkerRequest = {
-      id: task.id,
-      op,
-      phase: task.phase,
-      readySeconds: this.#originSeconds + readySeconds,
-      constant: this.#sent.get(lane)?.pack(op),
-    };
+    const constant = this.#sent.get(lane)?.pack(op);
+    const request: SentRequest = [task.id, op, task.phase, this.#originSeconds + readySeconds, constant];
     this.#workers.get(lane)?.postMessage(request);
   }
 
@@ -249,21 +245,29 @@ export class LocalMachine implements Machine {
       worker.on('error', fail);
       worker.on('exit', (code) => fail(new Error(`its thread ended with code ${code}`)));
       worker.on('message', (reply: WorkerReply) => {
-        if ('ready' in reply) resolve();
-        else if ('id' in reply) this.#settle(lane, reply);
+        if ('length' in reply) this.#end(lane, reply);
+        else if ('ready' in reply) resolve();
+        else if ('id' in reply) this.#fail(lane, reply);
       });
       worker.postMessage({ open: data } satisfies WorkerMessage, queue?.transfer);
     });
   }
 
-  #settle(lane: LaneName, reply: Extract<WorkerReply, { id: number }>): void {
-    const pending = this.#pending.get(reply.id);
-    this.#pending.delete(reply.id);
-    if ('work' in reply && reply.work) this.meter.count(lane === 'link' ? 'copy' : 'compute', reply.work);
-    if (!pending) return;
-    const { task, listener } = pending;
-    if ('error' in reply) listener.failed(task, failureOf(lane, reply));
-    else listener.ended(task, this.#onOurClock(reply));
+  #end(lane: LaneName, [id, startSeconds, endSeconds, result, work]: SentEnd): void {
+    if (work) this.meter.count(lane === 'link' ? 'copy' : 'compute', work);
+    const pending = this.#take(id);
+    pending?.listener.ended(pending.task, this.#onOurClock({ startSeconds, endSeconds, result }));
+  }
+
+  #fail(lane: LaneName, reply: Extract<WorkerReply, { error: string }>): void {
+    const pending = this.#take(reply.id);
+    pending?.listener.failed(pending.task, failureOf(lane, reply));
+  }
+
+  #take(id: number): Pending | undefined {
+    const pending = this.#pending.get(id);
+    this.#pending.delete(id);
+    return pending;
   }
 
   #failAll(error: Error): void {
