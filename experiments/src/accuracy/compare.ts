@@ -68,9 +68,12 @@ export function meanOfRounds(rounds: readonly Comparison[]): Comparison {
   };
 }
 
+function meanOf<Value>(values: readonly Value[], of: (value: Value) => number): number {
+  return values.reduce((sum, value) => sum + of(value), 0) / values.length;
+}
+
 function meanOutcome(outcomes: readonly Compared[]): Compared {
-  const mean = (of: (outcome: Compared) => number) =>
-    outcomes.reduce((sum, outcome) => sum + of(outcome), 0) / outcomes.length;
+  const mean = (of: (outcome: Compared) => number) => meanOf(outcomes, of);
   const inPhase = (phase: PhaseName) => ({
     lanes: Object.fromEntries(
       Object.keys(outcomes[0].phases[phase].lanes).map((lane) => [
@@ -89,8 +92,7 @@ function meanOutcome(outcomes: readonly Compared[]): Compared {
 function meanConditions(rounds: readonly Comparison[]): ConditionsRecord | null {
   const known = rounds.flatMap(({ conditions }) => conditions ?? []);
   if (known.length < rounds.length) return null;
-  const mean = (of: (conditions: ConditionsRecord) => number) =>
-    known.reduce((sum, conditions) => sum + of(conditions), 0) / known.length;
+  const mean = (of: (conditions: ConditionsRecord) => number) => meanOf(known, of);
   return {
     stolenShare: mean(({ stolenShare }) => stolenShare),
     othersShare: mean(({ othersShare }) => othersShare),
@@ -114,6 +116,8 @@ export interface AccuracySummary {
   readonly disturbedRuns: number;
   readonly meanError: number;
   readonly worstError: number;
+  /** Of each run's lane that is off the most: on average, and at worst. */
+  readonly meanLaneError: number;
   readonly worstLaneError: number;
   /** Of which they are. */
   readonly worst: { readonly point: GridPoint; readonly lanePoint: GridPoint; readonly lane: LaneName };
@@ -125,7 +129,6 @@ export interface AccuracySummary {
 export function summarize(comparisons: readonly Comparison[]): AccuracySummary | null {
   const judged = comparisons.filter(({ conditions }) => !conditions?.isDisturbed);
   if (judged.length === 0) return null;
-  const errors = judged.map(({ error }) => Math.abs(error));
   const groups = new Map<string, Comparison[]>();
   for (const comparison of judged) {
     const group = groupOf(comparison.point);
@@ -138,8 +141,9 @@ export function summarize(comparisons: readonly Comparison[]): AccuracySummary |
   return {
     runs: judged.length,
     disturbedRuns: comparisons.length - judged.length,
-    meanError: errors.reduce((sum, error) => sum + error, 0) / errors.length,
+    meanError: meanOf(judged, ({ error }) => Math.abs(error)),
     worstError: Math.abs(worst.error),
+    meanLaneError: meanOf(judged, laneErrorOf),
     worstLaneError: laneErrorOf(worstOfLanes),
     worst: { point: worst.point, lanePoint: worstOfLanes.point, lane: worstOfLanes.laneError.lane },
     picks: [...groups].map(([group, members]) => ({ group, share: shareOfPick(members) })),

@@ -334,7 +334,7 @@ describe('accuracy', () => {
     const summary = summarize(comparisons)!;
     expect(summary.meanError).toBeCloseTo((0.1 + 0.4 + 0) / 3, 10);
     expect(summary.worstError).toBeCloseTo(0.4, 10);
-    expect(summary.worstLaneError).toBe(0);
+    expect([summary.meanLaneError, summary.worstLaneError]).toEqual([0, 0]);
     expect(summary.worst.point).toBe(points[1]);
     expect(summary.picks).toEqual([{ group: '4 prompts, budgets 25 %', share: 0.8 }]);
   });
@@ -354,6 +354,7 @@ describe('accuracy', () => {
       compare(point, outcome(16, 0.5), predicted, conditions(false)),
       compare(point, outcome(1, 0.1), predicted, conditions(true)),
     ];
+    expect(summarize([slow, fast])?.meanLaneError).toBeCloseTo(0.1, 10); // 0.2 and 0
     const mean = meanOfRounds([slow, disturbed, fast]);
     expect(mean).toMatchObject({ error: 0, conditions: conditions(false), predicted });
     expect(mean.measured.tokensPerSecond).toBe(12);

@@ -215,11 +215,12 @@ function report(
 function describeSummary(summary: AccuracySummary | null, numRuns: number): string {
   if (!summary)
     return `${plural(numRuns, 'run')}, and something else disturbed each: none is judged; measure again when the machine is left alone`;
-  const { runs, disturbedRuns, meanError, worstError, worstLaneError, worst } = summary;
+  const { runs, disturbedRuns, meanError, worstError, meanLaneError, worstLaneError, worst } = summary;
+  const points = (share: number) => (share * 100).toFixed(0);
   return (
     `${plural(runs, 'run')}: throughput off by ${formatPercent(meanError)} on average, ` +
-    `${formatPercent(worstError)} at worst (${describePoint(worst.point)}); lane utilisation in decode by at most ` +
-    `${(worstLaneError * 100).toFixed(0)} points (${worst.lane} of ${describePoint(worst.lanePoint)})` +
+    `${formatPercent(worstError)} at worst (${describePoint(worst.point)}); lane utilisation in decode by ` +
+    `${points(meanLaneError)} points on average of each run's worst lane, by ${points(worstLaneError)} at most (${worst.lane} of ${describePoint(worst.lanePoint)})` +
     (disturbedRuns > 0 ? `; ${disturbedRuns} more were disturbed and are not judged` : '')
   );
 }
