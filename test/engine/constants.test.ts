@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { ReceivedConstants, SentConstants } from '../../engine/src/run/constants.js';
+import { mostConstants, ReceivedConstants, SentConstants } from '../../engine/src/run/constants.js';
 import type { StagedTensor } from '../../engine/src/schedule/group-layout.js';
 import type { WorkerOp } from '../../engine/src/schedule/ops.js';
 import { uploadOp } from '../../engine/src/schedule/weight-ops.js';
@@ -55,4 +55,12 @@ it('sends what ops name again and again once, and every op arrives whole', () =>
   const { received, numConstants } = send(make());
   expect(received).toEqual(make());
   expect(numConstants).toBe(4);
+});
+
+it('remembers some of many places at a time, and every op arrives whole', () => {
+  const numPlaces = mostConstants + 100;
+  const make = () => Array.from({ length: 2 * numPlaces }, (_, index) => expert(4096 * (index % numPlaces)));
+  const { received, numConstants } = send(make());
+  expect(received).toEqual(make());
+  expect(numConstants).toBeGreaterThan(numPlaces);
 });

@@ -12,6 +12,12 @@ function fieldOf(op: WorkerOp): keyof Crossing {
   return op.kind === 'upload' ? 'pieces' : 'weights';
 }
 
+/**
+ * So many at a time, some megabytes: thousands of experts in hundreds of places would be more. Then both sides begin anew,
+ * each when it comes to it, as messages keep their order.
+ */
+export const mostConstants = 4096;
+
 /** What a thread has been sent. Constants are told apart by identity, so who makes ops must not make them anew. */
 export class SentConstants {
   readonly #numbers = new Map<object, number>();
@@ -26,6 +32,7 @@ export class SentConstants {
     const constant = crossing[field];
     if (typeof constant !== 'object') return undefined;
     const number = this.#numbers.get(constant);
+    if (number === undefined && this.#numbers.size === mostConstants) this.#numbers.clear();
     crossing[field] = number ?? this.#numbers.size;
     if (number !== undefined) return undefined;
     this.#numbers.set(constant, this.#numbers.size);
@@ -39,7 +46,10 @@ export class ReceivedConstants {
 
   /** Mutates the op. */
   unpack(op: WorkerOp, constant: object | undefined): void {
-    if (constant !== undefined) this.#constants.push(constant);
+    if (constant !== undefined) {
+      if (this.#constants.length === mostConstants) this.#constants.length = 0;
+      this.#constants.push(constant);
+    }
     const crossing = op as unknown as Crossing;
     const field = fieldOf(op);
     const number = crossing[field];

@@ -27,6 +27,9 @@ export class TaskIds {
 
 type Tensors = GroupLayout['tensors'];
 
+/** Of one group, and of all together: a cache of thousands of experts has hundreds of places for each. */
+const [mostPlaces, mostPlacesInAll] = [64, 4096];
+
 /**
  * Remembers what a group is at each of its places: it comes to the same ones pass after pass, and lanes know by its being
  * the same object what they have been sent.
@@ -36,6 +39,7 @@ export function remembered<Placed>(place: (base: number) => Placed): (base: numb
   return (base) => {
     let placed = known.get(base);
     if (placed === undefined) {
+      if (known.size === mostPlaces) known.clear();
       placed = place(base);
       known.set(base, placed);
     }
@@ -45,11 +49,17 @@ export function remembered<Placed>(place: (base: number) => Placed): (base: numb
 
 /** The same of every group. */
 function byPlace<Placed>(place: (tensors: Tensors, base: number) => Placed) {
-  const known = new WeakMap<Tensors, (base: number) => Placed>();
+  let known = new WeakMap<Tensors, (base: number) => Placed>();
+  let numPlaces = 0;
+  const make = (tensors: Tensors, base: number): Placed => {
+    numPlaces += 1;
+    return place(tensors, base);
+  };
   return ({ tensors }: Pick<GroupLayout, 'tensors'>, base: number): Placed => {
+    if (numPlaces >= mostPlacesInAll) [known, numPlaces] = [new WeakMap(), 0];
     let placed = known.get(tensors);
     if (!placed) {
-      placed = remembered((at) => place(tensors, at));
+      placed = remembered((at) => make(tensors, at));
       known.set(tensors, placed);
     }
     return placed(base);
