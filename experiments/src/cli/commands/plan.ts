@@ -119,7 +119,7 @@ export function addPlanCommand(program: Command, context: CommandContext): void 
     'specoffload plan --acceptance 0.7 --target-format lossless',
     'specoffload plan --acceptance 0.7 --pareto device-memory,latency --out policy.json --row 3',
     'specoffload plan --acceptance 0.7 --out policy.json && specoffload simulate --policy policy.json --acceptance 0.7',
-    'specoffload plan --machine env2 --target mixtral-8x22b --prompts 256 --acceptance 0.8,0.7,0.6 --draft-cache recompute',
+    'specoffload plan --machine env2 --target mixtral-8x22b --prompts 256 --acceptance 0.8,0.76,0.73,0.7,0.68,0.66 --draft-cache recompute',
   ).action((options: PlanOptions) => {
     return plan(options, flagsGivenTo(command), outputFor(options), context.signal);
   });
@@ -227,7 +227,7 @@ async function maybeLadder(climb: () => Promise<Ladder>, hasDraft: boolean): Pro
   try {
     return await climb();
   } catch (error) {
-    if (error instanceof UserError) return `SpecOffload as published does not fit here: ${error.message}`;
+    if (error instanceof UserError) return `SpecOffload as published cannot run here: ${error.message}`;
     throw error;
   }
 }
