@@ -102,7 +102,7 @@ export interface Plan {
   readonly numPredictions: number;
 }
 
-/** Runs that a climb may predict, for each simulation that the search may spend. */
+/** Runs that a climb may predict, for each simulation that the search may spend: fewer where fewer seeds are to decide. */
 const climbsPerSimulation = 5;
 /** And tasks in all of them: some seconds, however large a run is. */
 const climbTasks = 800_000;
@@ -145,8 +145,7 @@ export async function planRun(request: PlanRequest): Promise<Plan> {
   const [leader] = predicted;
   const summit = await climb(leader.contender, {
     ...{ families, appraiser, trials: climbing, onTried },
-    // On one seed nothing is decided: what is asked for so briefly is not searched for longer either.
-    mostPredictions: numSeeds === 1 ? 0 : climbsPerSimulation * (mostSimulations ?? defaultSimulations),
+    mostPredictions: climbBudget(mostSimulations ?? defaultSimulations, numSeeds),
     mostTasks: climbTasks,
   });
   const finalists = chooseFinalists(found, families, appraiser.appraise(summit));
@@ -164,6 +163,12 @@ export async function planRun(request: PlanRequest): Promise<Plan> {
     numClimbed: climbing.numPredictions,
     numPredictions: predicted.length + climbing.numPredictions + trials.numPredictions,
   };
+}
+
+/** On one seed nothing is decided, and what is asked for briefly is not searched for longer either. */
+function climbBudget(mostSimulations: number, numSeeds: number): number {
+  const share = Math.min(1, (numSeeds - 1) / (defaultNumSeeds - 1));
+  return Math.floor(share * climbsPerSimulation * mostSimulations);
 }
 
 /** The first finalist of every kind; the choice's own kind is no alternative. */
