@@ -137,19 +137,20 @@ describe.each(cores)('arena, %s', (kind, core) => {
 describe.runIf(addonIsBuilt)('threads of the native streamer', () => {
   test('end on close, and when the garbage collector finds the streamer', () => {
     const path = join(scratch, 'threads');
-    writeFileSync(path, Buffer.alloc(8192, 1));
+    writeFileSync(path, Buffer.alloc(16384, 1));
     const { status, stdout, stderr } = runModule(`
       import { readdirSync } from 'node:fs';
       import { loadNativeCore } from '@specoffload/native';
       const core = loadNativeCore('native');
-      const arena = core.createArena(8192);
+      const arena = core.createArena(16384);
       const numThreads = () => readdirSync('/proc/self/task').length;
       const numFiles = () => readdirSync('/proc/self/fd').length;
       const before = { threads: numThreads(), files: numFiles() };
+      // A thread for each of four chunks.
       const use = async (close) => {
-        const streamer = core.createStreamer({ readsInFlight: 4 });
+        const streamer = core.createStreamer({ readsInFlight: 4, chunkBytes: 4096 });
         const file = streamer.open(${JSON.stringify(path)});
-        await streamer.read([{ file, fileOffset: 0, byteLength: 8192, arenaOffset: 0 }], arena);
+        await streamer.read([{ file, fileOffset: 0, byteLength: 16384, arenaOffset: 0 }], arena);
         if (close) await streamer.close();
         return streamer;
       };

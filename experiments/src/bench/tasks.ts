@@ -3,7 +3,7 @@
  * runs of a model whose arithmetic takes next to nothing.
  */
 
-import { type Checkpoint, createRandom, type RunRequest, runEngine } from '@specoffload/engine';
+import { type Checkpoint, createRandom, largest, type RunRequest, runEngine } from '@specoffload/engine';
 import { median } from 'simple-statistics';
 import { localSettings } from '../inputs/caps.js';
 import { formatTable } from '../terminal/table.js';
@@ -34,7 +34,7 @@ interface Round {
 export async function benchTasks({ quick, output, signal }: BenchOptions): Promise<void> {
   await makeRandomModel(config, async (target) => {
     for (const length of lengths) await run(target, length, signal); // threads start, code is compiled
-    await run(target, Math.max(...lengths), signal);
+    await run(target, largest(lengths), signal);
     const rounds: Round[] = [];
     for (let round = 0; round < (quick ? 1 : 7); round += 1) {
       output.note(`bench: ${lengths.length * runsEach} runs, round ${round + 1}`);
