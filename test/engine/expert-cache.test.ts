@@ -51,6 +51,7 @@ describe.each(['cpu', 'isolated'])('on %s', (kind) => {
     [{ expertCache: 'lfu', cachedOnDevice: 5, cachedOnHost: 9, hostExpertRows: 1, keptLayers: 1 }],
     [{ expertCache: 'farthest', cachedOnDevice: 20, expertPrefetch: 'router', foreseenLayers: 2 }],
     [{ expertPrefetch: 'router', projections: 'host', microBatch: 2, prefetchDepth: 20 }],
+    [{ expertPrefetch: 'router', prefetchDepth: 0 }],
     [{ expertPrefetch: 'router', hostExpertRows: 1, keptLayers: 1, microBatch: 2 }],
   ])('with %o', async (policy) => {
     const { sequences, experts } = await runEngine(request(policy, { device: { kind, seed: 3 } }));
@@ -111,6 +112,23 @@ describe('one sequence behind a slow disk', () => {
     expect(host.bytesMoved.link).toBeLessThan(device.bytesMoved.link!);
   });
 });
+
+// Who is used later must not keep the place that an earlier one waits for.
+it.each([0, 1, 2, 3])(
+  'comes to its end with few places for experts that come ahead: %i',
+  async (prefetchDepth) => {
+    const target = describeModel({ name: 'by expert', spec: mixtral(8).spec, unit: 'expert' });
+    for (const numPrompts of [1, 3, 8])
+      for (const foreseenLayers of [1, 2]) {
+        const { passes } = await simulateRun({
+          ...{ target, draft: null, acceptance: null, strategy: 'none', maxNewTokens: 12 },
+          ...{ promptLengths: new Array(numPrompts).fill(40), machine: shrinkMemory(laptop, 3 / 4) },
+          policy: { experts: 'routed', expertPrefetch: 'router', foreseenLayers, prefetchDepth },
+        });
+        expect(passes).toBe(12);
+      }
+  },
+);
 
 it('what stays need not be moved', async () => {
   const all = await runEngine(request({ expertCache: 'lru' }));

@@ -44,7 +44,9 @@ export class ExpertCache {
   /** By layer: what those behind it are expected to. */
   readonly #foreseen = new Map<number, ReadonlySet<string>>();
   /** Of what the layer under way needs: what was brought before that was known. */
-  #cameAhead: ReadonlySet<string> = new Set();
+  #cameAhead = new Set<string>();
+  /** Whether all that the layer under way was found to need so far has its place. */
+  #haveAllPlaces = true;
   /** By layer: what is on its way to it, or waits for a place. */
   readonly #ahead = new Map<number, Ahead[]>();
   /** By expert: the same. */
@@ -63,6 +65,7 @@ export class ExpertCache {
     this.#uses.count(layer, groups);
     this.#needed = new Set(groups);
     this.#cameAhead = new Set(groups.filter((group) => this.counter.use(group)));
+    this.#haveAllPlaces = true;
     // Whatever waits for a place lets those pass that are needed now, and may be foreseen again.
     for (const [to, all] of this.#ahead)
       for (const ahead of all)
@@ -106,10 +109,23 @@ export class ExpertCache {
     return ahead?.isComing() ? ahead : undefined;
   }
 
-  /** It is needed: whoever uses it gives its place back. */
-  adopt(ahead: Ahead): Arrival {
-    if (ahead.phase === 'decode') this.counter.choose();
-    return ahead.adopt();
+  /**
+   * The layer under way needs an expert; asked in the order in which they are used, once of each.
+   * @returns how it arrives where it is on its way and keeps its place until it has been used; null where it has to be claimed. Behind one that
+   * still waits for a place nobody keeps his: who is used later would hold what the earlier one waits for.
+   */
+  adopt(group: string, mayBeForHost: boolean): Arrival | null {
+    const ahead = mayBeForHost ? undefined : this.coming(group);
+    if (ahead && this.#haveAllPlaces) {
+      if (ahead.phase === 'decode') this.counter.choose();
+      return ahead.adopt();
+    }
+    this.#haveAllPlaces = false;
+    if (ahead) {
+      ahead.isNeeded = true;
+      this.#cameAhead.add(group);
+    }
+    return null;
   }
 
   /** Something else has been in the places in host memory since. */
@@ -176,7 +192,7 @@ export class ExpertCache {
     upload.onEnd = () => {
       if (this.#coming.get(group) === ahead) this.#coming.delete(group);
       if (claim.moved.length > 0 && upload.phase === 'decode')
-        this.counter.bring(group, claim.moved, ahead.isAdopted);
+        this.counter.bring(group, claim.moved, ahead.isNeeded);
     };
     task.chooseSlot = (free) => {
       if (ahead.isLeft || this.#device.holds(group)) return this.#pass(claim);

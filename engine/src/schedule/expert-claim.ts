@@ -103,7 +103,8 @@ export class Ahead {
   readonly #arrival: Arrival;
   readonly #last: OpenTask;
   #isLeft = false;
-  #isAdopted = false;
+  /** Whether its layer has been found to need it. */
+  isNeeded = false;
 
   constructor(claim: Claim, arrival: Arrival, last: OpenTask) {
     this.group = claim.group;
@@ -130,13 +131,9 @@ export class Ahead {
     return this.#isLeft;
   }
 
-  get isAdopted(): boolean {
-    return this.#isAdopted;
-  }
-
-  /** It is needed: its place is given back by who uses it. */
+  /** It is needed, and its place is given back by who uses it. */
   adopt(): Arrival {
-    this.#isAdopted = true;
+    this.isNeeded = true;
     this.#last.frees = this.#last.frees?.filter((id) => id !== this.#claim.task.id);
     return this.#arrival;
   }

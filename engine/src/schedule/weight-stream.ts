@@ -174,9 +174,11 @@ export class WeightStream {
   #bring(group: WeightGroup, pass: number, phase: PhaseName, condition?: Condition): Task[] {
     const arrivals = this.#arrivals.get(pass) ?? new Map<string, Arrival>();
     this.#arrivals.set(pass, arrivals);
-    const ahead = group.kind === 'expert' ? this.#cache?.coming(group.id) : undefined;
-    if (ahead && !condition?.isForHost) {
-      arrivals.set(group.id, (this.#cache as ExpertCache).adopt(ahead));
+    const cache = group.kind === 'expert' ? this.#cache : null;
+    const ahead = cache?.coming(group.id);
+    const adopted = cache?.adopt(group.id, condition?.isForHost !== undefined);
+    if (adopted) {
+      arrivals.set(group.id, adopted);
       return [];
     }
     const claim = this.#claim(group, pass, phase, condition, ahead);
