@@ -309,12 +309,13 @@ describe('more of a resource', () => {
   });
 
   it('is the same plan where nothing asks for more of it, to the last bit', async () => {
-    const found = await relaxResources(unadapted, await planOnce(unadapted), { numSeeds: 3 });
+    // Where rows are nearly free, alternates take most of what a better draft would bring.
+    const asked = { ...unadapted, fixed: { ...unadapted.fixed, alternates: 0 } } as const;
+    const found = await relaxResources(asked, await planOnce(asked), { numSeeds: 3 });
     const disk = found.find(({ resource }) => resource === 'disk')!;
     expect(disk.tokensPerSecondBySeed).toEqual(disk.baselineBySeed);
-    // Where rows are nearly free, alternates have taken most of what a better draft would bring.
     const better = found.find(({ resource }) => resource === 'acceptance')!;
-    expect(gainOf(better)).toBeGreaterThan(1);
+    expect(gainOf(better)).toBeGreaterThan(1.02);
   });
 
   it('of memory is used where the plan allows it', async () => {
