@@ -111,11 +111,11 @@ export class ExpertCache {
 
   /**
    * The layer under way needs an expert; asked in the order in which they are used, once of each.
-   * @returns how it arrives where it is on its way and keeps its place until it has been used; null where it has to be claimed. Behind one that
-   * still waits for a place nobody keeps his: who is used later would hold what the earlier one waits for.
+   * @param ahead where it is on its way, and the host does not compute with it
+   * @returns how it arrives where it keeps its place until it has been used; null where it has to be claimed. Behind one that still
+   * waits for a place nobody keeps his: who is used later would hold what the earlier one waits for.
    */
-  adopt(group: string, mayBeForHost: boolean): Arrival | null {
-    const ahead = mayBeForHost ? undefined : this.coming(group);
+  adopt(ahead: Ahead | undefined): Arrival | null {
     if (ahead && this.#haveAllPlaces) {
       if (ahead.phase === 'decode') this.counter.choose();
       return ahead.adopt();
@@ -123,7 +123,7 @@ export class ExpertCache {
     this.#haveAllPlaces = false;
     if (ahead) {
       ahead.isNeeded = true;
-      this.#cameAhead.add(group);
+      this.#cameAhead.add(ahead.group);
     }
     return null;
   }

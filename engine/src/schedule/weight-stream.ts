@@ -176,7 +176,7 @@ export class WeightStream {
     this.#arrivals.set(pass, arrivals);
     const cache = group.kind === 'expert' ? this.#cache : null;
     const ahead = cache?.coming(group.id);
-    const adopted = cache?.adopt(group.id, condition?.isForHost !== undefined);
+    const adopted = cache?.adopt(condition?.isForHost ? undefined : ahead);
     if (adopted) {
       arrivals.set(group.id, adopted);
       return [];
