@@ -1,6 +1,7 @@
 /** How far predictions were off, and what a planner that trusts them would have lost. */
 
 import { type LaneName, type LaneReport, largest, type Pace, type PhaseName } from '@specoffload/engine';
+import { mean } from 'simple-statistics';
 import type { ConditionsRecord } from '../store/index.js';
 import { type GridPoint, groupOf } from './grid.js';
 import { meanPace } from './pace.js';
@@ -68,22 +69,18 @@ export function meanOfRounds(rounds: readonly Comparison[]): Comparison {
   };
 }
 
-function meanOf<Value>(values: readonly Value[], of: (value: Value) => number): number {
-  return values.reduce((sum, value) => sum + of(value), 0) / values.length;
-}
-
 function meanOutcome(outcomes: readonly Compared[]): Compared {
-  const mean = (of: (outcome: Compared) => number) => meanOf(outcomes, of);
+  const meanOf = (of: (outcome: Compared) => number) => mean(outcomes.map(of));
   const inPhase = (phase: PhaseName) => ({
     lanes: Object.fromEntries(
       Object.keys(outcomes[0].phases[phase].lanes).map((lane) => [
         lane,
-        { utilization: mean(({ phases }) => phases[phase].lanes[lane].utilization) },
+        { utilization: meanOf(({ phases }) => phases[phase].lanes[lane].utilization) },
       ]),
     ),
   });
   return {
-    tokensPerSecond: mean(({ tokensPerSecond }) => tokensPerSecond),
+    tokensPerSecond: meanOf(({ tokensPerSecond }) => tokensPerSecond),
     phases: { prefill: inPhase('prefill'), decode: inPhase('decode') },
   };
 }
@@ -92,10 +89,10 @@ function meanOutcome(outcomes: readonly Compared[]): Compared {
 function meanConditions(rounds: readonly Comparison[]): ConditionsRecord | null {
   const known = rounds.flatMap(({ conditions }) => conditions ?? []);
   if (known.length < rounds.length) return null;
-  const mean = (of: (conditions: ConditionsRecord) => number) => meanOf(known, of);
+  const meanOf = (of: (conditions: ConditionsRecord) => number) => mean(known.map(of));
   return {
-    stolenShare: mean(({ stolenShare }) => stolenShare),
-    othersShare: mean(({ othersShare }) => othersShare),
+    stolenShare: meanOf(({ stolenShare }) => stolenShare),
+    othersShare: meanOf(({ othersShare }) => othersShare),
     isDisturbed: known.every(({ isDisturbed }) => isDisturbed),
   };
 }
@@ -141,9 +138,9 @@ export function summarize(comparisons: readonly Comparison[]): AccuracySummary |
   return {
     runs: judged.length,
     disturbedRuns: comparisons.length - judged.length,
-    meanError: meanOf(judged, ({ error }) => Math.abs(error)),
+    meanError: mean(judged.map(({ error }) => Math.abs(error))),
     worstError: Math.abs(worst.error),
-    meanLaneError: meanOf(judged, laneErrorOf),
+    meanLaneError: mean(judged.map(laneErrorOf)),
     worstLaneError: laneErrorOf(worstOfLanes),
     worst: { point: worst.point, lanePoint: worstOfLanes.point, lane: worstOfLanes.laneError.lane },
     picks: [...groups].map(([group, members]) => ({ group, share: shareOfPick(members) })),

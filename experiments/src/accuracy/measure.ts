@@ -56,13 +56,17 @@ export interface PointComparison extends Comparison {
   readonly spec: CounterpartSpec;
 }
 
-/** @param paceBefore of the machine, just now; null: nobody asks how fast it is meanwhile */
+/**
+ * @param paceBefore of the machine, just now; null: nobody asks how fast it is meanwhile
+ * @param known what was predicted of the point in an earlier round, which has not changed
+ */
 export async function comparePoint(
   request: GridRequest,
   point: GridPoint,
   output: Output,
   signal: AbortSignal,
   paceBefore: Pace | null = null,
+  known?: SimulationResult,
 ): Promise<PointComparison & { readonly paceAfter: Pace | null }> {
   const job = jobOf(request, point);
   const { acceptance, routing } = request;
@@ -72,7 +76,7 @@ export async function comparePoint(
       ...(routing && { routing: { rowsByExpert: routing.rowsByExpert } }),
       signal,
     });
-  const predicted = await predictOn(request.machine);
+  const predicted = known ?? (await predictOn(request.machine));
   const { measured, conditions } = await measureUndisturbed(
     () => runPlan(job, signal),
     (reason) => output.note(`accuracy: ${reason}; measuring again`),

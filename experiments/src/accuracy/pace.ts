@@ -16,6 +16,7 @@ import {
   type TaskKind,
   type TransferLane,
 } from '@specoffload/engine';
+import { logAverage } from 'simple-statistics';
 
 /** How long lanes were at work. */
 export interface Busy {
@@ -70,8 +71,7 @@ export function commonPace(pace: Pace): Pace {
     ...Object.values(decode),
     ...Object.entries(prefill).flatMap(([lane, factor]) => (factor === decode[lane] ? [] : [factor])),
   ].filter((factor) => factor !== 1);
-  const logs = factors.reduce((sum, factor) => sum + Math.log(factor), 0);
-  const common = factors.length > 0 ? Math.exp(logs / factors.length) : 1;
+  const common = factors.length > 0 ? logAverage(factors) : 1;
   return combined([pace], () => common);
 }
 

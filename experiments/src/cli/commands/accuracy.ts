@@ -150,8 +150,10 @@ async function accuracy(options: AccuracyOptions, output: Output, signal: AbortS
   let pace = options.pace ? await measurePace(shared, output, signal) : null;
   for (const [number, [index, point]] of runs.entries()) {
     output.note(`accuracy ${number + 1}/${runs.length}: ${describePoint(point)}`);
-    const { paceAfter, ...comparison } = await comparePoint(shared, point, output, signal, pace);
-    roundsOf[index].push(comparison);
+    const own = roundsOf[index];
+    const known = own[0]?.predicted;
+    const { paceAfter, ...comparison } = await comparePoint(shared, point, output, signal, pace, known);
+    own.push(comparison);
     pace = paceAfter;
   }
   const comparisons = roundsOf.map((own) => ({
